@@ -1,0 +1,145 @@
+# e3: streaming 3D reconstruction on bounded memory. GNU make, one file, everything built under $(B).
+#
+#   make            the tools, into $(B)/bin
+#   make demo       installs what is missing (says so first), builds, runs the pipeline on the bundled clip
+#   make test       the same for the tests; make lint, make fuzz, make parity, make bench: see README.md
+#   make install    PREFIX=/usr/local DESTDIR=
+# Knobs: B=build  OPT=-O2  SAN=address,undefined  WERROR=1
+
+B ?= build
+OPT ?= -O2
+CC ?= cc
+CFLAGS ?=
+PREFIX ?= /usr/local
+
+PKG := $(shell pkg-config --exists msgpack-c 2>/dev/null && echo msgpack-c || echo msgpack)
+WARN := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wno-unused-parameter
+ALL_CFLAGS = -std=c11 -D_GNU_SOURCE $(OPT) -g $(WARN) $(if $(WERROR),-Werror) -Ilib -MMD -MP -pthread $(CFLAGS) $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer)
+ALL_LDFLAGS = -pthread $(LDFLAGS) $(if $(SAN),-fsanitize=$(SAN))
+
+LAYERS := base data wire image video dev model geom export
+TOOLS := e3-decode e3-infer e3-evict-stats e3-export e3-cat e3-dump e3-model
+
+# What each layer needs from outside, found by pkg-config when something that uses it is linked or compiled.
+PKGS_wire := libzmq $(PKG)
+PKGS_image := libpng libturbojpeg
+PKGS_video := libavformat libavcodec libavutil libswscale libavdevice
+PKGS_dev := openblas
+PKGS_model := jansson
+PKGS_export := zlib
+pkg = $(if $(1),$(shell pkg-config $(2) $(1)))
+define layer_rules
+LIB_$(1) := $$(B)/lib$(1).a
+OBJ_$(1) := $$(patsubst lib/%.c,$$(B)/lib/%.o,$$(sort $$(wildcard lib/$(1)/*.c)))
+CFLAGS_$(1) = $$(call pkg,$$(PKGS_$(1)),--cflags)
+LIBS_$(1) = $$(call pkg,$$(PKGS_$(1)),--libs)
+$$(B)/lib$(1).a: $$(OBJ_$(1))
+	@rm -f $$@
+	$$(AR) rcsD $$@ $$^
+$$(B)/lib/$(1)/%.o: lib/$(1)/%.c
+	@mkdir -p $$(@D)
+	$$(CC) $$(ALL_CFLAGS) $$(CFLAGS_$(1)) -c -o $$@ $$<
+endef
+$(foreach l,$(LAYERS),$(eval $(call layer_rules,$(l))))
+
+# Each tool names the layers it is made of, left to right as they may include each other.
+USES_e3-decode := video image wire data base
+USES_e3-infer := model dev image wire data base
+USES_e3-evict-stats := image wire data base
+USES_e3-export := export geom image wire data base
+USES_e3-cat := wire data base
+USES_e3-dump := wire data base
+USES_e3-model := model base
+SRCS_e3-decode := $(wildcard cmd/e3-decode*.c)
+SRCS_e3-infer := $(wildcard cmd/e3-infer*.c)
+SRCS_e3-evict-stats := $(wildcard cmd/e3-evict-stats*.c)
+SRCS_e3-export := $(wildcard cmd/e3-export*.c)
+SRCS_e3-cat := cmd/e3-cat.c
+SRCS_e3-dump := cmd/e3-dump.c
+SRCS_e3-model := $(wildcard cmd/e3-model*.c)
+
+.PHONY: all units fuzz-bins clean demo test lint fuzz parity bench install deps deps-test
+.DELETE_ON_ERROR:
+all: $(TOOLS:%=$(B)/bin/%)
+
+$(B)/cmd/%.o: cmd/%.c
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -c -o $@ $<
+
+# $(call libs,layers): archives and external libraries of these layers
+libs = $(foreach l,$(1),$(LIB_$(l))) $(foreach l,$(1),$(LIBS_$(l))) -lm -ldl
+define tool_rules
+$$(B)/bin/$(1): $$(patsubst cmd/%.c,$$(B)/cmd/%.o,$$(SRCS_$(1))) $$(foreach l,$$(USES_$(1)),$$(LIB_$$(l)))
+	@mkdir -p $$(@D)
+	$$(CC) $$(ALL_LDFLAGS) -o $$@ $$(filter %.o,$$^) $$(call libs,$$(USES_$(1)))
+endef
+$(foreach t,$(TOOLS),$(eval $(call tool_rules,$(t))))
+
+# Unit tests: tests/test_LAYER_WHAT.c links its layer and those below it (TEST_USES), prints TAP through cmocka.
+TEST_base := base
+TEST_data := data base
+TEST_wire := wire data base
+TEST_image := image base
+TEST_video := video image base
+TEST_dev := dev base
+TEST_model := model dev data base
+TEST_geom := geom data base
+TEST_export := export geom image data base
+UNIT_SRCS := $(sort $(wildcard tests/test_*.c))
+UNITS := $(UNIT_SRCS:tests/%.c=$(B)/tests/%)
+unit_layer = $(word 2,$(subst _, ,$(notdir $(1))))
+define unit_rules
+$$(B)/tests/$(1): tests/$(1).c $$(foreach l,$$(TEST_$$(call unit_layer,$(1))),$$(LIB_$$(l)))
+	@mkdir -p $$(@D)
+	$$(CC) $$(ALL_CFLAGS) $$(ALL_LDFLAGS) -Itests -o $$@ $$< $$(call libs,$$(TEST_$$(call unit_layer,$(1)))) -lcmocka
+endef
+$(foreach u,$(UNIT_SRCS:tests/%.c=%),$(eval $(call unit_rules,$(u))))
+units: $(UNITS)
+
+# Fuzz targets: tests/fuzz/fuzz_WHAT.c with its corpus in tests/fuzz/corpus/WHAT. `make fuzz RUNS=1000000` runs each that often.
+RUNS ?= 1000000
+FUZZ_stream := wire data base
+FUZZ_safetensors := model base
+FUZZ_pth := model base
+FUZZ_pnm := image base
+FUZZERS := $(patsubst tests/fuzz/fuzz_%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
+define fuzz_rules
+$$(B)/fuzz_$(1): tests/fuzz/fuzz_$(1).c $$(foreach l,$$(FUZZ_$(1)),$$(LIB_$$(l)))
+	$$(CC) $$(ALL_CFLAGS) -fsanitize=fuzzer,address,undefined -o $$@ $$< $$(call libs,$$(FUZZ_$(1)))
+endef
+$(foreach f,$(FUZZERS),$(eval $(call fuzz_rules,$(f))))
+fuzz-bins: $(FUZZERS:%=$(B)/fuzz_%)
+fuzz:
+	@$(MAKE) --no-print-directory B=$(B)/fuzz CC=clang SAN=fuzzer-no-link,address,undefined fuzz-bins
+	@set -e; for f in $(FUZZERS); do mkdir -p $(B)/fuzz/found/$$f; echo "fuzz: $$f: $(RUNS) runs"; \
+		$(B)/fuzz/fuzz_$$f -runs=$(RUNS) -rss_limit_mb=2048 -timeout=10 -verbosity=0 -artifact_prefix=$(B)/fuzz/crash-$$f- \
+		$(B)/fuzz/found/$$f tests/fuzz/corpus/$$f; done
+
+deps:
+	@tests/deps.sh build
+deps-test:
+	@tests/deps.sh build test
+
+# The tests need no GPU and no network; golden comparisons that need ../shared skip, saying so, when it is not there.
+test: deps-test
+	@$(MAKE) --no-print-directory all units
+	@B=$(abspath $(B)) tests/run.sh
+
+demo: deps
+	@$(MAKE) --no-print-directory all
+	@B=$(abspath $(B)) pipelines/demo/run.sh
+
+lint:
+	@tests/lint.sh
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man5 $(DESTDIR)$(PREFIX)/share/man/man7
+	install $(TOOLS:%=$(B)/bin/%) $(DESTDIR)$(PREFIX)/bin
+	install -m 644 $(wildcard man/*.1) $(DESTDIR)$(PREFIX)/share/man/man1
+	install -m 644 $(wildcard man/*.5) $(DESTDIR)$(PREFIX)/share/man/man5
+	install -m 644 $(wildcard man/*.7) $(DESTDIR)$(PREFIX)/share/man/man7
+
+clean:
+	rm -rf $(B)
+
+-include $(wildcard $(B)/lib/*/*.d $(B)/cmd/*.d $(B)/tests/*.d)

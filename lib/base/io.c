@@ -1,0 +1,124 @@
+/* base: descriptors: full reads and writes, memory maps, directories, spools. */
+#include "e3/io.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static void wait_for(int fd, short events)
+{
+	struct pollfd p = {.fd = fd, .events = events};
+	(void)poll(&p, 1, -1);
+}
+
+ssize_t e3_read_full(int fd, void *to, size_t n)
+{
+	size_t got = 0;
+	while (got < n) {
+		ssize_t r = read(fd, (char *)to + got, n - got);
+		if (r > 0)
+			got += (size_t)r;
+		else if (r == 0)
+			break;
+		else if (errno == EAGAIN)
+			wait_for(fd, POLLIN);
+		else if (errno != EINTR)
+			return -1;
+	}
+	return (ssize_t)got;
+}
+
+int e3_write_full(int fd, const void *from, size_t n)
+{
+	size_t done = 0;
+	while (done < n) {
+		ssize_t r = write(fd, (const char *)from + done, n - done);
+		if (r >= 0)
+			done += (size_t)r;
+		else if (errno == EAGAIN)
+			wait_for(fd, POLLOUT);
+		else if (errno != EINTR)
+			return -1;
+	}
+	return 0;
+}
+
+FILE *e3_spool(e3_err *err)
+{
+	const char *dir = getenv("TMPDIR");
+	char path[4096];
+	snprintf(path, sizeof path, "%s/e3-spool-XXXXXX", dir && *dir ? dir : "/tmp");
+	int fd = mkostemp(path, O_CLOEXEC);
+	if (fd < 0) {
+		e3_fail_sys(err, "creating a temporary file: %s", path);
+		return NULL;
+	}
+	unlink(path);
+	FILE *f = fdopen(fd, "w+");
+	if (!f) {
+		e3_fail_sys(err, "creating a temporary file: %s", path);
+		close(fd);
+	}
+	return f;
+}
+
+int e3_map_open(e3_map *map, const char *path, e3_err *err)
+{
+	struct stat st;
+	*map = (e3_map){0};
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return e3_fail_sys(err, "opening: %s", path);
+	int rc = 0;
+	if (fstat(fd, &st))
+		rc = e3_fail_sys(err, "reading the size: %s", path);
+	else if (!S_ISREG(st.st_mode))
+		rc = e3_fail(err, "opening: %s: not a regular file", path);
+	else if (st.st_size > 0) {
+		void *p = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+		if (p == MAP_FAILED)
+			rc = e3_fail_sys(err, "mapping: %s", path);
+		else
+			*map = (e3_map){p, (size_t)st.st_size};
+	}
+	close(fd);
+	return rc;
+}
+
+void e3_map_close(e3_map *map)
+{
+	if (map->data)
+		munmap((void *)(uintptr_t)map->data, map->size);
+	*map = (e3_map){0};
+}
+
+int e3_mkdirs(const char *path, e3_err *err)
+{
+	char part[4096];
+	size_t n = strlen(path);
+	if (n == 0 || n >= sizeof part)
+		return e3_fail(err, "creating a directory: %.60s: name %s", path, n ? "too long" : "empty");
+	for (size_t k = 1; k <= n; k++) {
+		if (path[k] != '/' && path[k] != 0)
+			continue;
+		memcpy(part, path, k);
+		part[k] = 0;
+		if (mkdir(part, 0777) && errno != EEXIST)
+			return e3_fail_sys(err, "creating a directory: %s", part);
+	}
+	struct stat st;
+	if (stat(path, &st) || !S_ISDIR(st.st_mode))
+		return e3_fail(err, "creating a directory: %s: exists and is not a directory", path);
+	return 0;
+}
+
+int e3_refuse_terminal(int fd, e3_err *err)
+{
+	if (isatty(fd))
+		return e3_fail(err, "writing: standard output: is a terminal; send the binary stream to a pipe or a file");
+	return 0;
+}

@@ -1,0 +1,156 @@
+/* base: half precision, strict parsing of numbers, hashes, the clock. */
+#include "e3/num.h"
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <time.h>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+uint16_t e3_f32_to_f16(float v)
+{
+	uint32_t u;
+	memcpy(&u, &v, 4);
+	uint16_t sign = (uint16_t)((u >> 16) & 0x8000u);
+	u &= 0x7fffffffu;
+	if (u > 0x7f800000u)
+		return (uint16_t)(sign | 0x7e00u | ((u >> 13) & 0x1ffu));
+	if (u >= 0x477ff000u) /* 65520 and above round to infinity */
+		return (uint16_t)(sign | 0x7c00u);
+	if (u < 0x38800000u) { /* below 2^-14: subnormal; adding 0.5 does the rounding in the f32 unit */
+		float f;
+		memcpy(&f, &u, 4);
+		f += 0.5f;
+		memcpy(&u, &f, 4);
+		return (uint16_t)(sign | (uint16_t)(u - 0x3f000000u));
+	}
+	u += 0xc8000fffu + ((u >> 13) & 1u); /* rebias the exponent by -112, round to even */
+	return (uint16_t)(sign | (uint16_t)(u >> 13));
+}
+
+float e3_f16_to_f32(uint16_t h)
+{
+	uint32_t sign = (uint32_t)(h & 0x8000u) << 16, rest = h & 0x7fffu, u;
+	float f;
+	if (rest >= 0x7c00u)
+		u = sign | 0x7f800000u | (rest & 0x3ffu) << 13;
+	else if (rest >= 0x400u)
+		u = sign | ((rest << 13) + 0x38000000u);
+	else { /* subnormal: rest × 2^-24, exact */
+		f = (float)rest * 0x1p-24f;
+		memcpy(&u, &f, 4);
+		u |= sign;
+	}
+	memcpy(&f, &u, 4);
+	return f;
+}
+
+#if defined(__x86_64__)
+__attribute__((target("avx,f16c"))) static size_t from_half(const uint16_t *from, float *to, size_t n)
+{
+	size_t k = 0;
+	for (; k + 8 <= n; k += 8)
+		_mm256_storeu_ps(to + k, _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)(from + k))));
+	return k;
+}
+
+__attribute__((target("avx,f16c"))) static size_t to_half(const float *from, uint16_t *to, size_t n)
+{
+	size_t k = 0;
+	for (; k + 8 <= n; k += 8)
+		_mm_storeu_si128((__m128i *)(void *)(to + k), _mm256_cvtps_ph(_mm256_loadu_ps(from + k), _MM_FROUND_TO_NEAREST_INT));
+	return k;
+}
+
+static int has_f16c(void)
+{
+	return __builtin_cpu_supports("avx") && __builtin_cpu_supports("f16c");
+}
+#else
+static size_t from_half(const uint16_t *from, float *to, size_t n) { return (void)from, (void)to, (void)n, (size_t)0; }
+static size_t to_half(const float *from, uint16_t *to, size_t n) { return (void)from, (void)to, (void)n, (size_t)0; }
+static int has_f16c(void) { return 0; }
+#endif
+
+void e3_f16_to_f32_n(const uint16_t *from, float *to, size_t n)
+{
+	size_t k = has_f16c() ? from_half(from, to, n) : 0;
+	for (; k < n; k++)
+		to[k] = e3_f16_to_f32(from[k]);
+}
+
+void e3_f32_to_f16_n(const float *from, uint16_t *to, size_t n)
+{
+	size_t k = has_f16c() ? to_half(from, to, n) : 0;
+	for (; k < n; k++)
+		to[k] = e3_f32_to_f16(from[k]);
+}
+
+int e3_parse_i64(const char *text, int64_t min, int64_t max, int64_t *out, e3_err *err)
+{
+	char *end;
+	errno = 0;
+	long long v = strtoll(text, &end, 10);
+	if (end == text || *end || errno || v < min || v > max || text[0] == ' ')
+		return e3_fail(err, "expected a whole number from %lld to %lld, got '%s'", (long long)min, (long long)max, text);
+	*out = v;
+	return 0;
+}
+
+int e3_parse_f64(const char *text, double min, double max, double *out, e3_err *err)
+{
+	char *end;
+	errno = 0;
+	double v = strtod(text, &end);
+	if (end == text || *end || !isfinite(v) || v < min || v > max || text[0] == ' ')
+		return e3_fail(err, "expected a number from %g to %g, got '%s'", min, max, text);
+	*out = v;
+	return 0;
+}
+
+int e3_parse_ints(const char *text, int64_t min, int64_t max, int *out, int max_n, e3_err *err)
+{
+	int n = 0;
+	for (const char *p = text;; p++) {
+		char item[32];
+		size_t len = strcspn(p, ",");
+		if (len >= sizeof item)
+			return e3_fail(err, "expected numbers separated by commas, got '%s'", text);
+		memcpy(item, p, len);
+		item[len] = 0;
+		int64_t v;
+		if (e3_parse_i64(item, min, max, &v, err))
+			return -1;
+		if (n == max_n)
+			return e3_fail(err, "expected at most %d numbers, got '%s'", max_n, text);
+		out[n++] = (int)v;
+		p += len;
+		if (!*p)
+			return n;
+	}
+}
+
+uint64_t e3_fnv1a64(const void *bytes, size_t n)
+{
+	uint64_t h = 0xcbf29ce484222325u;
+	for (size_t k = 0; k < n; k++)
+		h = (h ^ ((const uint8_t *)bytes)[k]) * 0x100000001b3u;
+	return h;
+}
+
+uint32_t e3_fmix32(uint32_t h)
+{
+	h ^= h >> 16;
+	h *= 0x85ebca6bu;
+	h ^= h >> 13;
+	h *= 0xc2b2ae35u;
+	return h ^ h >> 16;
+}
+
+double e3_now(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}

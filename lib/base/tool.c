@@ -1,0 +1,138 @@
+/* base: conduct of the tools: messages, the progress line, signals, cleaning up. */
+#include "e3/tool.h"
+#include "e3/num.h"
+#include <locale.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+bool e3_quiet, e3_verbose;
+
+static const char *tool = "e3";
+static volatile sig_atomic_t stop_signal;
+static double last_progress;
+static bool progress_shown;
+
+/* Paths to unlink when a second signal ends us. Slots are set and cleared by the main thread; the handler only reads. */
+enum { MAX_CLEANUP = 64 };
+static char *volatile cleanup[MAX_CLEANUP];
+
+static void on_signal(int sig)
+{
+	if (stop_signal) {
+		for (int k = 0; k < MAX_CLEANUP; k++)
+			if (cleanup[k])
+				unlink(cleanup[k]);
+		_exit(128 + sig);
+	}
+	stop_signal = sig;
+}
+
+void e3_tool_init(const char *name)
+{
+	tool = name;
+	setlocale(LC_ALL, "C");
+	struct sigaction quiet_end = {.sa_handler = SIG_DFL};
+	sigaction(SIGPIPE, &quiet_end, NULL);
+	struct sigaction stop = {.sa_handler = on_signal}; /* no SA_RESTART: blocking reads return */
+	sigaction(SIGINT, &stop, NULL);
+	sigaction(SIGTERM, &stop, NULL);
+}
+
+const char *e3_tool_name(void)
+{
+	return tool;
+}
+
+int e3_stop_signal(void)
+{
+	return stop_signal;
+}
+
+static void say(const char *fmt, va_list args)
+{
+	char line[2048];
+	int n = snprintf(line, sizeof line, "%s: ", tool);
+	vsnprintf(line + n, sizeof line - (size_t)n - 1, fmt, args);
+	e3_text_clean(line);
+	size_t len = strlen(line);
+	line[len++] = '\n';
+	e3_progress_end();
+	(void)!write(STDERR_FILENO, line, len);
+}
+
+#define SAY_IF(condition)                                                                                                        \
+	va_list args;                                                                                                              \
+	if (!(condition))                                                                                                          \
+		return;                                                                                                                \
+	va_start(args, fmt);                                                                                                       \
+	say(fmt, args);                                                                                                            \
+	va_end(args)
+
+void e3_warn(const char *fmt, ...) { SAY_IF(true); }
+void e3_note(const char *fmt, ...) { SAY_IF(!e3_quiet); }
+void e3_detail(const char *fmt, ...) { SAY_IF(e3_verbose && !e3_quiet); }
+
+int e3_tool_exit(int rc, const e3_err *err)
+{
+	e3_progress_end();
+	if (rc)
+		e3_warn("%s", err->text);
+	if (stop_signal)
+		return 128 + stop_signal;
+	return rc ? 1 : 0;
+}
+
+bool e3_progress_due(void)
+{
+	static int terminal = -1;
+	if (terminal < 0)
+		terminal = isatty(STDERR_FILENO);
+	return terminal && !e3_quiet && e3_now() - last_progress >= 0.1;
+}
+
+void e3_progress(const char *fmt, ...)
+{
+	if (!e3_progress_due())
+		return;
+	char line[512] = "\r\033[K";
+	size_t n = strlen(line);
+	va_list args;
+	va_start(args, fmt);
+	vsnprintf(line + n, sizeof line - n, fmt, args);
+	va_end(args);
+	e3_text_clean(line + n);
+	(void)!write(STDERR_FILENO, line, strlen(line));
+	progress_shown = true;
+	last_progress = e3_now();
+}
+
+void e3_progress_end(void)
+{
+	if (progress_shown)
+		(void)!write(STDERR_FILENO, "\r\033[K", 4);
+	progress_shown = false;
+}
+
+void e3_cleanup_add(const char *path)
+{
+	for (int k = 0; k < MAX_CLEANUP; k++)
+		if (!cleanup[k]) {
+			cleanup[k] = strdup(path);
+			return;
+		}
+}
+
+void e3_cleanup_drop(const char *path)
+{
+	for (int k = 0; k < MAX_CLEANUP; k++)
+		if (cleanup[k] && strcmp(cleanup[k], path) == 0) {
+			char *p = cleanup[k];
+			cleanup[k] = NULL;
+			free(p);
+			return;
+		}
+}

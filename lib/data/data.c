@@ -1,0 +1,47 @@
+/* data: releasing the structs that travel between stages. */
+#include "e3/data.h"
+#include <stdlib.h>
+
+void e3_head_release(e3_head *x)
+{
+	free(x->tool), free(x->version), free(x->source), free(x->model), free(x->policy), free(x->device);
+	*x = (e3_head){0};
+}
+
+void e3_frame_release(e3_frame *x)
+{
+	free(x->rgb);
+	*x = (e3_frame){0};
+}
+
+void e3_pred_release(e3_pred *x)
+{
+	free(x->rgb), free(x->depth), free(x->depth_conf), free(x->points), free(x->points_conf);
+	*x = (e3_pred){0};
+}
+
+void e3_evict_release(e3_evict *x)
+{
+	for (int l = 0; l < x->n_layers; l++)
+		free(x->layer[l].removed);
+	free(x->layer);
+	*x = (e3_evict){0};
+}
+
+void e3_attn_release(e3_attn *x)
+{
+	free(x->key), free(x->mass), free(x->frame_mass), free(x->map);
+	*x = (e3_attn){0};
+}
+
+void e3_abort_release(e3_abort *x)
+{
+	free(x->tool), free(x->text);
+	*x = (e3_abort){0};
+}
+
+void e3_truth_release(e3_truth *x)
+{
+	free(x->depth), free(x->unit);
+	*x = (e3_truth){0};
+}

@@ -1,0 +1,46 @@
+/* model: a checkpoint as named tensors, whatever the container: safetensors, torch's .pth, or the seeded generator.
+ *
+ * The file is memory-mapped and nothing is converted until a tensor is read. Refused: damaged or hostile files (each with what
+ * was expected and found), pickles that name anything but tensors, compressed members that claim more than they hold.
+ */
+#ifndef E3_CHECKPOINT_H
+#define E3_CHECKPOINT_H
+
+#include "e3/err.h"
+#include <stddef.h>
+#include <stdint.h>
+
+enum { E3_MAX_RANK = 8 };
+
+typedef enum e3_dtype { E3_F32, E3_F16, E3_BF16, E3_F64, E3_I64, E3_I32, E3_I16, E3_I8, E3_U8, E3_BOOL } e3_dtype;
+
+typedef struct e3_tensor_info {
+	const char *name; /* owned by the checkpoint */
+	e3_dtype dtype;
+	int rank;
+	int64_t shape[E3_MAX_RANK];
+	int64_t stride[E3_MAX_RANK]; /* in elements; row-major unless a .pth view says otherwise */
+	size_t count;                /* elements */
+} e3_tensor_info;
+
+typedef struct e3_ckpt e3_ckpt;
+
+/* PATH to a .safetensors or .pth file (told apart by content), or "seed:tiny:N" / "seed:full:N" (DESIGN 6). */
+e3_ckpt *e3_ckpt_open(const char *path, e3_err *err);
+void e3_ckpt_close(e3_ckpt *ckpt);
+
+size_t e3_ckpt_count(const e3_ckpt *ckpt);
+const e3_tensor_info *e3_ckpt_at(const e3_ckpt *ckpt, size_t k); /* in the order of the file */
+const e3_tensor_info *e3_ckpt_find(const e3_ckpt *ckpt, const char *name); /* NULL when absent */
+/* safetensors __metadata__ (or what the seeded configuration says); NULL when absent. */
+const char *e3_ckpt_meta(const e3_ckpt *ckpt, const char *key);
+/* "safetensors", "torch zip", "seeded", and the path given. */
+const char *e3_ckpt_format(const e3_ckpt *ckpt);
+const char *e3_ckpt_path(const e3_ckpt *ckpt);
+
+/* Elements [first, first+n) in row-major order as f32 (F32, F16, BF16, F64; integers are refused). Strides are honoured. */
+int e3_ckpt_read_f32(const e3_ckpt *ckpt, const e3_tensor_info *t, size_t first, size_t n, float *to, e3_err *err);
+/* The bytes of a row-major F32/F16/BF16 tensor inside the map, aligned to its element; NULL when they are not there as such. */
+const void *e3_ckpt_direct(const e3_ckpt *ckpt, const e3_tensor_info *t);
+
+#endif

@@ -1,0 +1,138 @@
+/* data: what travels between stages, as plain structs. No wire format, no model: both sides include only this.
+ *
+ * Poses: camera from world, x_cam = R x_world + t, OpenCV axes (x right, y down, z forward), the world is the first camera's
+ * frame up to the model's scale. pose[9] = t (3), quaternion x y z w (not normalised), fov_h (vertical), fov_w (horizontal),
+ * radians (spec/model.md 6). Images are row-major, 8-bit sRGB, interleaved. Depth is z depth in the camera frame, not ray length.
+ *
+ * Ownership: a struct owns the pointers in it. e3_X_release frees them and zeroes the struct; a zeroed struct is empty.
+ */
+#ifndef E3_DATA_H
+#define E3_DATA_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Message kinds: the numbers are those of the stream (e3-stream(5)). */
+typedef enum e3_kind {
+	E3_HEAD = 1, E3_FRAME, E3_PRED, E3_EVICT, E3_ATTN, E3_END, E3_ABORT, E3_TRUTH
+} e3_kind;
+
+/* Pixel of this image = s * (pixel of the source image) + t, per axis; integer coordinates name the same point in both as the
+ * resize maps them, without half-pixel terms (spec/io.md 4.1). Identity: {1, 1, 0, 0}. */
+typedef struct e3_fit {
+	double sx, sy, tx, ty;
+} e3_fit;
+
+/* Where a frame came from; carried unchanged from frame to pred. */
+typedef struct e3_source {
+	int64_t i;     /* 0, 1, 2, ... strictly increasing in a stream */
+	double pts;    /* seconds; for images without a time: i */
+	int64_t src_i; /* index of the frame in the source (video frame number, image number) */
+	int src_w, src_h; /* size of the source picture, upright (after rotation) */
+	int rot;          /* degrees clockwise the decoder turned it: 0, 90, 180, 270 */
+	e3_fit fit;
+} e3_source;
+
+typedef struct e3_head {
+	char *tool, *version; /* who wrote this stream */
+	char *source;         /* what was read: file name, URL, "-" */
+	int64_t frames;       /* total in the stream; -1 = unknown */
+	double fps;           /* of the stream (after sampling); 0 = unknown */
+	/* From e3-infer; model NULL means the stream has no predictions. */
+	char *model;            /* name */
+	int layers;             /* global-attention layers */
+	int tokens_per_frame;   /* N = special tokens + patches; 0 until known */
+	int patch_grid[2];      /* rows, columns; {0,0} until known */
+	char *policy;           /* evict3r, window, random, none */
+	int64_t budget;         /* tokens over all layers; -1 = none */
+	char *device;           /* "cpu", or the name of the GPU */
+	int64_t kv_token_bytes; /* bytes of cache one token takes in one layer */
+} e3_head;
+
+typedef struct e3_frame {
+	e3_source s;
+	int w, h;
+	uint8_t *rgb; /* [h][w][3] */
+} e3_frame;
+
+typedef struct e3_pred {
+	e3_source s;  /* s.fit: source pixel to network pixel */
+	int w, h;     /* the network image */
+	uint8_t *rgb; /* [h][w][3], what the network saw */
+	bool has_pose;
+	float pose[9];
+	float *depth, *depth_conf;   /* [h][w] each, or both NULL. Confidence > 1 */
+	float *points, *points_conf; /* [h][w][3] world, and [h][w]; or both NULL */
+	double ms;                   /* time of this frame in the network */
+	bool half;                   /* send dense arrays as f16 (in memory they are always f32) */
+} e3_pred;
+
+typedef struct e3_evict_layer {
+	int layer;
+	uint32_t k_before, k_after; /* cached tokens before and after this step; before includes this frame's */
+	double budget;              /* tokens this layer may keep, before rounding up */
+	double alpha, variance;     /* share of the budget (sums to 1 over layers); variance of the mass */
+	uint32_t saturated;         /* scores that overflowed to +inf (f16 sums only) */
+	uint32_t prot;              /* protected by rule; "protected" in the stream */
+	float score_q[9];           /* quantiles 0 1 5 25 50 75 95 99 100 % of the finite scores; NaN when there are none */
+	float max_evicted, min_kept; /* finite scores; NaN when there are none */
+	uint32_t *removed;          /* ids that left at this step, ascending; id = frame * tokens_per_frame + index */
+	size_t n_removed;
+} e3_evict_layer;
+
+/* One per frame from e3-infer, whether or not anything left: what the cache did after frame i. */
+typedef struct e3_evict {
+	int64_t i;
+	e3_evict_layer *layer;
+	int n_layers;
+} e3_evict;
+
+/* Attention of frame i in one layer, for the layers asked for. Mass = sum over this frame's queries of the mean over heads of
+ * the softmax probability; over all keys it sums to tokens_per_frame. */
+typedef struct e3_attn {
+	int64_t i;
+	int layer;
+	uint32_t n_keys;
+	uint32_t *key;      /* [n_keys] token ids, ascending */
+	float *mass;        /* [n_keys] */
+	uint32_t n_frames;
+	float *frame_mass;  /* [n_frames] mass on the tokens of frame f, divided by tokens_per_frame: sums to 1. n_frames = i + 1 */
+	uint32_t map_rows, map_cols;
+	float *map;         /* [map_rows][map_cols] on request: head-averaged probability, queries × keys (columns as in key); or NULL */
+} e3_attn;
+
+typedef struct e3_end {
+	int64_t frames;
+	double seconds;         /* wall time of the stage that wrote it */
+	uint64_t peak_rss;      /* bytes, of that stage */
+	uint64_t cache_now, cache_peak, cache_full; /* bytes of KV cache: at the end, highest, had nothing been evicted */
+} e3_end;
+
+typedef struct e3_abort {
+	char *tool; /* the stage that failed first */
+	int code;   /* its exit code */
+	char *text;
+} e3_abort;
+
+/* Ground truth of frame i. Every stage passes it through. */
+typedef struct e3_truth {
+	int64_t i;
+	int w, h;
+	float *depth; /* [h][w], 0 = unknown; or NULL */
+	bool has_pose;
+	float pose[9];
+	bool has_intrinsics;
+	double intrinsics[4]; /* fx fy cx cy, pixels of the w × h depth map */
+	char *unit;           /* "m", or what one unit is */
+} e3_truth;
+
+void e3_head_release(e3_head *x);
+void e3_frame_release(e3_frame *x);
+void e3_pred_release(e3_pred *x);
+void e3_evict_release(e3_evict *x);
+void e3_attn_release(e3_attn *x);
+void e3_abort_release(e3_abort *x);
+void e3_truth_release(e3_truth *x);
+
+#endif

@@ -1,0 +1,32 @@
+/* base: the one way e3 reports failure.
+ *
+ * Every function that can fail takes an `e3_err *` as its last argument and returns 0 or -1 (or a pointer or NULL). The text
+ * reads "doing what: object: reason", in words a user can act on; a tool prints it after its own name. The library never prints
+ * and never exits. Passing NULL for the error is allowed when only success matters.
+ */
+#ifndef E3_ERR_H
+#define E3_ERR_H
+
+typedef struct e3_err {
+	char text[1024]; /* NUL-terminated, one line, control characters replaced by '?' */
+} e3_err;
+
+#if defined(__GNUC__)
+#define E3_PRINTF(f, a) __attribute__((format(printf, f, a)))
+#else
+#define E3_PRINTF(f, a)
+#endif
+
+/* Sets the text and returns -1, so that `return e3_fail(err, ...)` is one line. */
+int e3_fail(e3_err *err, const char *fmt, ...) E3_PRINTF(2, 3);
+
+/* The same, with ": strerror(errno)" after it. Reads errno before anything else. */
+int e3_fail_sys(e3_err *err, const char *fmt, ...) E3_PRINTF(2, 3);
+
+/* Puts "context: " before the text already there; returns -1. */
+int e3_fail_in(e3_err *err, const char *fmt, ...) E3_PRINTF(2, 3);
+
+/* Replaces control bytes by '?', in place: text that came from a file or a peer is never printed raw. */
+void e3_text_clean(char *text);
+
+#endif

@@ -1,0 +1,81 @@
+/* image: 8-bit pictures: reading, writing, the reference's resize, colour maps and drawing.
+ *
+ * An e3_image is row-major, interleaved, tightly packed; channels 1 (grey), 3 (RGB) or 4 (RGBA). It owns its pixels.
+ */
+#ifndef E3_IMAGE_H
+#define E3_IMAGE_H
+
+#include "e3/err.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+typedef struct e3_image {
+	int w, h, channels;
+	uint8_t *px; /* [h][w][channels] */
+} e3_image;
+
+/* Zeroed pixels. Refuses sizes below 1 and above 65535 a side or 2^28 pixels. */
+int e3_image_init(e3_image *im, int w, int h, int channels, e3_err *err);
+void e3_image_release(e3_image *im);
+
+/* --- read.c: PNG, JPEG (bit-identical to Pillow), PNM, told apart by their first bytes --- */
+
+/* From bytes in memory; result always RGB (alpha composited over white, grey replicated: spec/model.md 3.1). `name` is for
+ * messages. *orientation receives the EXIF orientation 1..8 (1 when absent); it is not applied. */
+int e3_image_decode(const uint8_t *bytes, size_t n, const char *name, e3_image *out, int *orientation, e3_err *err);
+int e3_image_load(const char *path, e3_image *out, int *orientation, e3_err *err);
+/* Applies EXIF orientation 1..8; *im is replaced. */
+int e3_image_orient(e3_image *im, int orientation, e3_err *err);
+
+/* --- png.c --- */
+
+/* 8-bit PNG, channels 1, 3 or 4, to an open stream (checked by the caller's close), or to a file that appears whole. */
+int e3_png_write(FILE *to, const char *name, const e3_image *im, e3_err *err);
+int e3_png_save(const char *path, const e3_image *im, e3_err *err);
+/* 16-bit grey PNG of w × h values; text chunks key/value pairs end with NULL; may be NULL. */
+int e3_png16_save(const char *path, const uint16_t *v, int w, int h, const char *const *text, e3_err *err);
+
+/* --- resize.c --- */
+
+/* Pillow's bicubic on 8-bit data, bit for bit (spec/model.md 3.2); any channel count; equal size copies. out is initialised here. */
+int e3_resize_bicubic(const e3_image *in, int w, int h, e3_image *out, e3_err *err);
+
+typedef enum e3_fit_mode { E3_FIT_CROP, E3_FIT_PAD } e3_fit_mode;
+
+/* Where the network's resize puts a w × h picture (spec/model.md 3.1 for target 518, patch 14): scaled size, then rows cropped
+ * or white added. */
+typedef struct e3_fit_plan {
+	int scaled_w, scaled_h; /* after the resize */
+	int w, h;               /* of the result */
+	int crop_y;             /* rows dropped on top (crop mode) */
+	int pad_x, pad_y;       /* white on the left and on top (pad mode) */
+} e3_fit_plan;
+
+/* -1 when the picture is too wide (height would be 0) or sizes are out of range. */
+int e3_fit_plan_make(int w, int h, int target, int patch, e3_fit_mode mode, e3_fit_plan *plan, e3_err *err);
+/* Applies it: out is initialised here. RGB only. */
+int e3_fit_apply(const e3_image *in, const e3_fit_plan *plan, e3_image *out, e3_err *err);
+
+/* Nearest-neighbour resize for masks and enlargements. */
+int e3_resize_nearest(const e3_image *in, int w, int h, e3_image *out, e3_err *err);
+
+/* --- cmap.c: colour maps by their published knots (spec/io.md 2.5, 1.5) --- */
+
+typedef enum e3_cmap { E3_VIRIDIS, E3_PLASMA, E3_MAGMA, E3_TURBO, E3_GREY, E3_RAINBOW /* gist_rainbow */ } e3_cmap;
+
+/* x in [0,1] (clamped; NaN gives neutral grey 808080) to RGB, matplotlib's index rule. */
+void e3_cmap_rgb(e3_cmap map, double x, uint8_t rgb[3]);
+int e3_cmap_parse(const char *name, e3_cmap *out, e3_err *err);
+
+/* --- draw.c: enough to label and chart; clipped to the picture --- */
+
+void e3_draw_fill(e3_image *im, int x, int y, int w, int h, const uint8_t rgb[3]);
+void e3_draw_blit(e3_image *to, int x, int y, const e3_image *from); /* RGB onto RGB */
+void e3_draw_line(e3_image *im, int x0, int y0, int x1, int y1, const uint8_t rgb[3]);
+/* 8×8 font, `scale` pixels a dot; ASCII; returns the width drawn. y is the top. */
+int e3_draw_text(e3_image *im, int x, int y, int scale, const uint8_t rgb[3], const char *text);
+int e3_text_width(int scale, const char *text);
+
+#endif

@@ -1,0 +1,54 @@
+/* base: checked input and output on descriptors and files.
+ *
+ * EINTR and short counts are handled here, once. Output files appear whole or not at all: they are written under a temporary
+ * name in the same directory and renamed by e3_file_commit.
+ */
+#ifndef E3_IO_H
+#define E3_IO_H
+
+#include "e3/err.h"
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/types.h>
+
+/* Reads until n bytes or end of file: the count read (< n only at end of file), or -1 with errno set. */
+ssize_t e3_read_full(int fd, void *to, size_t n);
+/* Writes all n bytes: 0, or -1 with errno set. */
+int e3_write_full(int fd, const void *from, size_t n);
+
+/* An output file that is not there until it is complete. Owner: the caller; zero-initialised is closed. */
+typedef struct e3_file {
+	FILE *f;    /* write here; seeking allowed. NULL when closed */
+	char *path; /* final name; "-" is standard output (nothing is renamed, no seeking promised) */
+	char *temp; /* name while writing; NULL for standard output */
+} e3_file;
+
+/* Opens PATH.tmp.PID beside PATH (removed again by e3_file_discard and on SIGINT/SIGTERM exits through e3_tool_cleanup). */
+int e3_file_open(e3_file *file, const char *path, e3_err *err);
+/* Flushes, closes (both checked: a full disk is an error) and renames. On failure nothing is left behind. */
+int e3_file_commit(e3_file *file, e3_err *err);
+/* Closes and removes; safe on a closed file. */
+void e3_file_discard(e3_file *file);
+/* fwrite of n bytes, checked, naming the path. */
+int e3_file_write(e3_file *file, const void *from, size_t n, e3_err *err);
+
+/* A nameless temporary file (in $TMPDIR, else /tmp) for spooling; closed by fclose. NULL on failure. */
+FILE *e3_spool(e3_err *err);
+
+/* A read-only memory map of a whole regular file. An empty file maps to data = NULL, size = 0. */
+typedef struct e3_map {
+	const uint8_t *data;
+	size_t size;
+} e3_map;
+
+int e3_map_open(e3_map *map, const char *path, e3_err *err);
+void e3_map_close(e3_map *map);
+
+/* Creates a directory and its parents; one that exists is fine. */
+int e3_mkdirs(const char *path, e3_err *err);
+
+/* 0 when standard output may carry binary data; -1 "is a terminal" otherwise. */
+int e3_refuse_terminal(int fd, e3_err *err);
+
+#endif

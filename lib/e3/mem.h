@@ -1,0 +1,35 @@
+/* base: memory with checked sizes, and what the process uses of it. */
+#ifndef E3_MEM_H
+#define E3_MEM_H
+
+#include "e3/err.h"
+#include <stddef.h>
+#include <stdint.h>
+
+/* n × size bytes, zeroed, 64-byte aligned; NULL and an error naming `what` when the product overflows or there is no memory.
+ * n × size = 0 gives a valid pointer. Free with free(). */
+void *e3_alloc(size_t n, size_t size, const char *what, e3_err *err);
+
+/* Grows *p (from e3_alloc, e3_grow or NULL) to hold n × size bytes, contents kept, new bytes undefined. 0 or -1. */
+int e3_grow(void **p, size_t n, size_t size, const char *what, e3_err *err);
+
+/* a × b without overflow: 0, or -1 (no text: the caller knows the object). */
+int e3_mul(size_t a, size_t b, size_t *out);
+
+/* Resident memory of this process in bytes: now, and the highest so far. 0 when the system does not say. */
+uint64_t e3_rss_now(void);
+uint64_t e3_rss_peak(void);
+
+/* A growing byte string. Zero-initialised is empty; `data` is NUL-terminated one past `len` once something was added. */
+typedef struct e3_buf {
+	char *data;
+	size_t len, cap;
+} e3_buf;
+
+int e3_buf_add(e3_buf *b, const void *bytes, size_t n, e3_err *err);
+int e3_buf_printf(e3_buf *b, e3_err *err, const char *fmt, ...) E3_PRINTF(3, 4);
+/* Adds `text` as a JSON string with its quotes; bytes that are not UTF-8 become U+FFFD. */
+int e3_buf_json(e3_buf *b, const char *text, e3_err *err);
+void e3_buf_release(e3_buf *b);
+
+#endif

@@ -1,0 +1,91 @@
+/* Half and bfloat16 against their definitions, strict parsing, JSON text. */
+#include "check.h"
+#include "e3/mem.h"
+#include "e3/num.h"
+#include <math.h>
+
+static void every_half_survives_the_round_trip(void **state)
+{
+	for (uint32_t h = 0; h < 0x10000; h++) {
+		float f = e3_f16_to_f32((uint16_t)h);
+		uint16_t back = e3_f32_to_f16(f);
+		if (isnan(f))
+			assert_true(isnan(e3_f16_to_f32(back)));
+		else
+			assert_int_equal(back, h);
+	}
+}
+
+static void halves_round_to_even_and_match_the_processor(void **state)
+{
+	uint32_t s = 1;
+	float v[64], again[64];
+	uint16_t fast[64];
+	for (int round = 0; round < 4096; round++) {
+		for (int k = 0; k < 64; k++) {
+			s = s * 1664525u + 1013904223u;
+			uint32_t u = (s & 0x8fffffffu) | (0x30000000u + ((s >> 3) & 0x1f000000u));
+			memcpy(&v[k], &u, 4);
+			if (!isfinite(v[k]))
+				v[k] = 0;
+		}
+		e3_f32_to_f16_n(v, fast, 64);
+		e3_f16_to_f32_n(fast, again, 64);
+		for (int k = 0; k < 64; k++) {
+			assert_int_equal(fast[k], e3_f32_to_f16(v[k]));
+			assert_true(again[k] == e3_f16_to_f32(fast[k]));
+		}
+	}
+	assert_int_equal(e3_f32_to_f16(65519.9f), 0x7bff);
+	assert_int_equal(e3_f32_to_f16(65520.0f), 0x7c00);
+	assert_int_equal(e3_f32_to_f16(2049.0f), e3_f32_to_f16(2048.0f)); /* tie to even */
+	assert_int_equal(e3_f32_to_f16(2051.0f), e3_f32_to_f16(2052.0f));
+}
+
+static void bfloat_rounds_to_even(void **state)
+{
+	assert_int_equal(e3_f32_to_bf16(1.0f), 0x3f80);
+	assert_true(e3_bf16_to_f32(e3_f32_to_bf16(19.6875f)) == 19.75f);   /* a tie: 35 × 0.5625, spec/model.md 5.3 */
+	assert_true(e3_bf16_to_f32(e3_f32_to_bf16(27.746086f)) == 27.75f);
+	assert_true(e3_bf16_to_f32(e3_f32_to_bf16(4.934029f)) == 4.9375f);
+	assert_true(isnan(e3_bf16_to_f32(e3_f32_to_bf16(NAN))));
+}
+
+static void numbers_are_parsed_strictly(void **state)
+{
+	e3_err err;
+	int64_t i;
+	double d;
+	int list[3];
+	assert_int_equal(e3_parse_i64("12", 0, 20, &i, &err), 0);
+	assert_int_equal(i, 12);
+	const char *bad[] = {"", " 1", "1 ", "1x", "21", "-1", "99999999999999999999"};
+	for (size_t k = 0; k < sizeof bad / sizeof *bad; k++)
+		assert_int_equal(e3_parse_i64(bad[k], 0, 20, &i, &err), -1);
+	assert_int_equal(e3_parse_f64("0.5", 0, 1, &d, &err), 0);
+	assert_int_equal(e3_parse_f64("nan", 0, 1, &d, &err), -1);
+	assert_int_equal(e3_parse_f64("1e999", 0, 1, &d, &err), -1);
+	assert_int_equal(e3_parse_ints("0,5,11", 0, 23, list, 3, &err), 3);
+	assert_int_equal(list[2], 11);
+	assert_int_equal(e3_parse_ints("0,,1", 0, 23, list, 3, &err), -1);
+	assert_int_equal(e3_parse_ints("0,1,2,3", 0, 23, list, 3, &err), -1);
+	assert_int_equal(e3_parse_ints("", 0, 23, list, 3, &err), -1);
+}
+
+static void json_text_is_escaped(void **state)
+{
+	e3_err err;
+	e3_buf b = {0};
+	assert_int_equal(e3_buf_json(&b, "a\"b\\\n\xc3\xa9\xff", &err), 0);
+	assert_string_equal(b.data, "\"a\\\"b\\\\\\u000a\xc3\xa9\xef\xbf\xbd\"");
+	e3_buf_release(&b);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(every_half_survives_the_round_trip), cmocka_unit_test(halves_round_to_even_and_match_the_processor),
+		cmocka_unit_test(bfloat_rounds_to_even), cmocka_unit_test(numbers_are_parsed_strictly), cmocka_unit_test(json_text_is_escaped),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
