@@ -1,0 +1,101 @@
+#!/bin/sh
+# What e3 needs from outside: tests/deps.sh build|test...
+# Finds what is missing by using it (pkg-config, command, import), says so, then installs it with apt-get. With nothing missing
+# it is silent and takes a fraction of a second. Without apt-get or the right to use it: a list and exit 1.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+
+missing=
+# Each line is: what to look for, and the package, or alternatives joined by '|' of which the first that exists is taken (names
+# differ between releases).
+lib() { pkg-config --exists "$1" 2>/dev/null || missing="$missing $2"; }
+cmd() { command -v "$1" >/dev/null 2>&1 || missing="$missing $2"; }
+python() { /usr/bin/python3 -c "import $1" >/dev/null 2>&1 || missing="$missing $2"; }
+
+need_build() {
+	cmd cc build-essential
+	cmd make make
+	cmd pkg-config pkg-config
+	lib libzmq libzmq3-dev
+	pkg-config --exists msgpack-c 2>/dev/null || lib msgpack 'libmsgpack-c-dev|libmsgpack-dev'
+	lib libavformat libavformat-dev
+	lib libavcodec libavcodec-dev
+	lib libavdevice libavdevice-dev
+	lib libavutil libavutil-dev
+	lib libswscale libswscale-dev
+	lib libturbojpeg libturbojpeg0-dev
+	lib libpng libpng-dev
+	lib zlib zlib1g-dev
+	lib jansson libjansson-dev
+	lib openblas libopenblas-pthread-dev
+}
+
+need_test() {
+	lib cmocka libcmocka-dev
+	cmd prove perl
+	cmd bats bats
+	cmd script 'bsdutils'
+	cmd mandoc mandoc
+	cmd shellcheck shellcheck
+	cmd ctags universal-ctags
+	cmd ffmpeg ffmpeg
+	cmd clang clang
+	ls "$(clang -print-resource-dir 2>/dev/null)"/lib/*/libclang_rt.fuzzer*.a >/dev/null 2>&1 ||
+		missing="$missing libclang-rt-dev|libclang-common-14-dev"
+	cmd python3 python3
+	python numpy python3-numpy
+	python msgpack python3-msgpack
+	cmd node nodejs
+	cmd npm npm
+}
+
+# The Khronos glTF validator comes from npm, at the version tests/package.json names.
+install_validator() {
+	[ -f tests/package.json ] && [ ! -e tests/node_modules/gltf-validator/package.json ] || return 0
+	echo "deps: the glTF validator is missing: npm ci in tests/"
+	npm ci --prefix tests --no-audit --no-fund --loglevel=error >/dev/null ||
+		echo "deps: npm could not fetch it; the tests that use it skip, saying so" >&2
+}
+
+as_root() {
+	if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi
+}
+
+choose() { # NAME|NAME...: the first that apt knows
+	for name in $(echo "$1" | tr '|' ' '); do
+		if apt-cache show "$name" >/dev/null 2>&1; then
+			echo "$name"
+			return
+		fi
+	done
+	echo "${1%%|*}"
+}
+
+install_packages() {
+	echo "deps: missing:$missing"
+	if ! command -v apt-get >/dev/null 2>&1 || { [ "$(id -u)" -ne 0 ] && ! command -v sudo >/dev/null 2>&1; }; then
+		echo "deps: cannot install them here (needs apt-get, and root or sudo); the names above are Debian's" >&2
+		exit 1
+	fi
+	export DEBIAN_FRONTEND=noninteractive
+	as_root apt-get update -qq || echo "deps: apt-get update failed; trying with the lists that are here" >&2
+	packages=
+	for name in $missing; do packages="$packages $(choose "$name")"; done
+	echo "deps: apt-get install --no-install-recommends$packages"
+	# shellcheck disable=SC2086 # a list of names
+	as_root apt-get install -qq -y --no-install-recommends $packages >/dev/null || {
+		echo "deps: installing failed:$packages" >&2
+		exit 1
+	}
+}
+
+[ $# -gt 0 ] || { echo "usage: tests/deps.sh build|test..." >&2; exit 2; }
+for group in "$@"; do
+	case $group in
+	build) need_build ;;
+	test) need_test ;;
+	*) echo "deps: unknown group '$group' (build, test)" >&2; exit 2 ;;
+	esac
+done
+[ -z "$missing" ] || install_packages
+case " $* " in *" test "*) install_validator ;; esac

@@ -1,0 +1,65 @@
+"""Reads e3 streams and safetensors for the checks in this folder: an independent reader, on msgpack and numpy only."""
+import json
+import struct
+
+import msgpack
+import numpy as np
+
+KINDS = {1: "head", 2: "frame", 3: "pred", 4: "evict", 5: "attn", 6: "end", 7: "abort", 8: "truth"}
+TYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "U32": "<u4", "U16": "<u2", "U8": "u1",
+         "f32": "<f4", "f16": "<f2", "u32": "<u4", "u8": "u1"}
+
+
+def arrays(value):
+    """Replaces {dtype, shape, data} maps by numpy arrays, at any depth."""
+    if isinstance(value, dict):
+        if value.keys() >= {"dtype", "shape"}:
+            data = next(v for v in value.values() if isinstance(v, bytes))
+            return np.frombuffer(data, TYPES[value["dtype"]]).reshape(value["shape"])
+        return {k: arrays(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [arrays(v) for v in value]
+    return value
+
+
+def stream(path):
+    """Yields (kind, fields) of every message; the stream must be complete."""
+    last = None
+    with open(path, "rb") as f:
+        while envelope := f.read(6):
+            tag, length, kind = struct.unpack(">BIB", envelope)
+            if tag != 0xC9 or kind not in KINDS:
+                raise SystemExit(f"{path}: no message at byte {f.tell() - 6}")
+            body = f.read(length)
+            if len(body) != length:
+                raise SystemExit(f"{path}: truncated")
+            last = KINDS[kind]
+            yield last, arrays(msgpack.unpackb(body, raw=False, strict_map_key=True))
+    if last != "end":
+        raise SystemExit(f"{path}: ends with {last}, not with end")
+
+
+def messages(path, kind):
+    return [m for k, m in stream(path) if k == kind]
+
+
+def safetensors(path):
+    with open(path, "rb") as f:
+        raw = f.read()
+    n = struct.unpack("<Q", raw[:8])[0]
+    out = {}
+    for name, t in json.loads(raw[8:8 + n]).items():
+        if name != "__metadata__":
+            a, b = t["data_offsets"]
+            out[name] = np.frombuffer(raw[8 + n + a:8 + n + b], TYPES[t["dtype"]]).reshape(t["shape"])
+    return out
+
+
+def relative(a, b):
+    """Relative L2 distance of a from the reference b; infinite when a holds anything non-finite."""
+    a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    if a.shape != b.shape:
+        raise SystemExit(f"shapes differ: {a.shape}, expected {b.shape}")
+    if not np.isfinite(a).all():
+        return float("inf")
+    return float(np.linalg.norm(a - b) / max(np.linalg.norm(b), 1e-30))

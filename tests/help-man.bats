@@ -1,0 +1,80 @@
+#!/usr/bin/env bats
+# --help, the manual page and the tool itself say the same.
+load common
+
+prepare() {
+	tools=$(sed -n 's/^TOOLS := //p' "$ROOT/Makefile")
+}
+
+# Options as "letter name" or "- name" lines, sorted.
+help_options() {
+	"$1" --help | sed -nE 's/^ +(-([A-Za-z0-9]), )?--([A-Za-z0-9-]+).*/\2 \3/p' | sed 's/^ /- /' | sort
+}
+man_options() {
+	sed -nE 's/^\.It Fl (([A-Za-z0-9]) , )?(Fl )?-([A-Za-z0-9-]+).*/\2 \4/p' "$ROOT/man/$1.1" | sed 's/^ /- /' | sort
+}
+
+@test "every tool has a manual page that is clean for mandoc" {
+	for t in $tools; do
+		[ -f "$ROOT/man/$t.1" ] || { echo "man/$t.1 is missing"; return 1; }
+	done
+	mandoc -Tlint -W warning "$ROOT"/man/*.[1-9]
+}
+
+@test "the options in --help are those in the manual page" {
+	for t in $tools; do
+		help_options "$t" >"$T/help"
+		man_options "$t" >"$T/man"
+		[ "$(wc -l <"$T/help")" -ge 4 ] || { echo "$t --help shows $(wc -l <"$T/help") options"; return 1; }
+		diff "$T/help" "$T/man" >"$T/diff" || { echo "$t: --help (<) and man page (>) differ:"; cat "$T/diff"; return 1; }
+	done
+}
+
+@test "every option in --help is one the tool accepts, and its argument is asked for" {
+	for t in $tools; do
+		while read -r _ name; do
+			# An option that takes an argument must ask for one; the others stop at the next, unknown option.
+			rc=0
+			"$t" "--$name" >"$T/out" 2>&1 </dev/null || rc=$?
+			if "$t" --help | grep -qE -- "^ +(-[A-Za-z0-9], )?--$name [A-Z0-9]"; then
+				{ [ "$rc" -eq 2 ] && grep -q 'needs an argument' "$T/out"; } || { echo "$t --$name: exit $rc"; cat "$T/out"; return 1; }
+			else
+				! grep -q 'unknown' "$T/out" || { echo "$t --$name:"; cat "$T/out"; return 1; }
+			fi
+		done < <(help_options "$t" | grep -vE ' (help|version)$')
+	done
+}
+
+@test "every page referred to exists" {
+	bad=$(grep -HE '^\.Xr (e3[^ ]*) [1-9]' "$ROOT"/man/*.[1-9] | while read -r line; do
+		set -- ${line#*.Xr}
+		[ -f "$ROOT/man/$1.$2" ] || echo "${line%%:*}: $1($2)"
+	done)
+	[ -z "$bad" ] || { echo "$bad"; return 1; }
+}
+
+@test "every example in the manual pages uses options that exist" {
+	bad=$(for page in "$ROOT"/man/*.[1-9]; do
+		# Displayed literal text; the tool's name and the options after it, up to the next pipe.
+		sed -n '/^\.Bd -literal/,/^\.Ed/p; s/^\.Dl //p' "$page" | sed -z 's/\\\\en/\n/g; s/\\e\n */ /g' | grep -oE 'e3-[a-z-]+[^|&;)]*' |
+			while read -r t rest; do
+				[ -x "$B/bin/$t" ] || { echo "${page##*/}: $t is no tool"; continue; }
+				for word in $(sed 's/\\-/-/g' <<<"$rest"); do
+					case $word in
+					--[a-zA-Z]*)
+						word=${word%%=*}
+						"$t" --help | grep -qE -- "^ +(-[A-Za-z0-9], )?$word( |\$)" || echo "${page##*/}: $t has no $word"
+						;;
+					esac
+				done
+			done
+	done)
+	[ -z "$bad" ] || { echo "$bad"; return 1; }
+}
+
+@test "every option in README belongs to some tool" {
+	for t in $tools; do help_options "$t"; done | sed 's/.* /--/' | sort -u >"$T/known"
+	grep -oE '(^|[ `|(])--[a-zA-Z][a-zA-Z0-9-]*' "$ROOT/README.md" | tr -d ' `|(' | sort -u >"$T/used"
+	comm -13 "$T/known" "$T/used" >"$T/unknown"
+	[ ! -s "$T/unknown" ] || { echo "README names options no tool has:"; cat "$T/unknown"; return 1; }
+}

@@ -1,0 +1,119 @@
+#!/usr/bin/env bats
+# The shape of the source, as DESIGN 5 and README say it: who may include whom, who links what, how long things may be.
+load common
+
+prepare() {
+	cd "$ROOT" || return 1
+	# What a layer may include beside itself. A public header names its layer in its first words: "/* wire: ...".
+	declare -gA may=(
+		[base]="" [data]="base" [wire]="base data" [image]="base data" [video]="base data image" [dev]="base"
+		[model]="base data dev" [geom]="base data" [export]="base data geom image"
+	)
+}
+
+layer_of_header() { # e3/x.h -> the layer whose header it is
+	sed -n '1s|^/\* \([a-z]*\):.*|\1|p' "lib/$1"
+}
+
+# The layers that the files given include: one "FILE LAYER" per line, private headers of another folder included.
+included_layers() {
+	local file include
+	grep -HoE '^[ \t]*#[ \t]*include "[^"]+"' "$@" | sed -E 's/:[ \t]*#[ \t]*include "/ /; s/"$//' | while read -r file include; do
+		case $include in
+		e3/*) echo "$file $(layer_of_header "$include")" ;;
+		*/*) echo "$file ${include%%/*}" ;;
+		esac
+	done
+}
+
+@test "every public header names the layer it belongs to" {
+	for h in lib/e3/*.h; do
+		l=$(layer_of_header "e3/${h##*/}")
+		[ -n "${may[${l:--}]+known}" ] || { echo "$h opens with '$(head -1 "$h")', not with '/* LAYER: '"; return 1; }
+	done
+}
+
+@test "every source file opens by saying what it owns" {
+	bad=$(for f in lib/*/*.[ch] cmd/*.c; do
+		[ -e "$f" ] && ! head -1 "$f" | grep -qE '^/\* [a-z0-9-]+: ' && echo "$f: $(head -1 "$f")"
+	done || true)
+	[ -z "$bad" ] || { echo "$bad"; return 1; }
+}
+
+@test "an include only goes to a layer on the right" {
+	bad=
+	for l in "${!may[@]}"; do
+		files=()
+		for f in lib/"$l"/*.[ch] lib/e3/*.h; do
+			[ ! -e "$f" ] || [[ $f == lib/e3/* && $(layer_of_header "e3/${f##*/}") != "$l" ]] || files+=("$f")
+		done
+		[ ${#files[@]} -gt 0 ] || continue
+		while read -r file other; do
+			[[ " $l ${may[$l]} " == *" $other "* ]] || bad+="$file ($l) includes $other"$'\n'
+		done < <(included_layers "${files[@]}")
+	done
+	[ -z "$bad" ] || { echo "$bad"; return 1; }
+}
+
+@test "a tool includes only the layers its Makefile line names, and no private header" {
+	bad=
+	while read -r tool _ uses; do
+		tool=${tool#USES_}
+		ls cmd/"$tool"*.[ch] >/dev/null 2>&1 || continue
+		while read -r file other; do
+			[[ " $uses " == *" $other "* ]] || bad+="$file includes $other, which USES_$tool lacks"$'\n'
+		done < <(included_layers cmd/"$tool"*.[ch])
+	done < <(grep '^USES_' Makefile)
+	private=$(grep -HnE '#[ \t]*include "(base|data|wire|image|video|dev|model|geom|export)/' cmd/*.[ch] || true)
+	[ -z "$bad$private" ] || { echo "$bad$private"; return 1; }
+}
+
+@test "the library neither prints nor exits" {
+	# base owns the conduct of the tools (tool.c) and the option table (opt.c).
+	bad=$(grep -nE '\b(printf|puts|putchar|perror|exit|_exit|abort) *\(|\bfprintf *\( *std(out|err)' lib/*/*.c |
+		grep -vE '^lib/base/(tool|opt)\.c:' || true)
+	[ -z "$bad" ] || { echo "$bad"; return 1; }
+}
+
+@test "only e3-decode links FFmpeg, only e3-infer links BLAS, nothing links CUDA" {
+	for t in "$B"/bin/e3-*; do
+		needs=$(readelf -d "$t" | sed -n 's/.*NEEDED.*\[\(.*\)\]/\1/p')
+		case ${t##*/} in
+		e3-decode) allowed='libav|libsw|libzmq|libmsgpack|libpng|libturbojpeg' ;;
+		e3-infer) allowed='libopenblas|libblas|libzmq|libmsgpack|libpng|libturbojpeg|libjansson' ;;
+		e3-evict-stats) allowed='libzmq|libmsgpack|libpng|libturbojpeg' ;;
+		e3-export) allowed='libzmq|libmsgpack|libpng|libturbojpeg|libz\.' ;;
+		e3-cat | e3-dump) allowed='libzmq|libmsgpack' ;;
+		e3-model) allowed='libjansson' ;;
+		*) echo "a tool this test does not know: $t"; return 1 ;;
+		esac
+		always='lib(c|m|dl|pthread|gcc_s|asan|ubsan)\.so|ld-linux'
+		extra=$(grep -vE "^($always|$allowed)" <<<"$needs" || true)
+		[ -z "$extra" ] || { echo "${t##*/} links $extra"; return 1; }
+	done
+}
+
+@test "no file is longer than 500 lines, no line of a program longer than 140 columns" {
+	bad=$(for f in lib/*/*.[ch] cmd/*.[ch] kernels/* tests/*.[ch] tests/*.bats tests/*.sh tests/fuzz/*.c; do
+		[ -f "$f" ] || continue
+		n=$(wc -l <"$f")
+		[ "$n" -le 500 ] || echo "$f: $n lines"
+		[[ $f == tests/* ]] || expand -t4 "$f" | awk -v f="$f" 'length > 140 { print f ":" NR ": " length " columns" }'
+	done)
+	[ -z "$bad" ] || { echo "$bad"; return 1; }
+}
+
+@test "no function is longer than 100 lines or takes more than 6 parameters" {
+	command -v ctags >/dev/null && ctags --version | grep -q Universal || skip "needs universal-ctags"
+	ctags -f - --languages=C --c-kinds=f --fields=+neS lib/*/*.c cmd/*.c tests/*.c 2>/dev/null | awk -F'\t' '{
+		first = last = parameters = 0
+		for (i = 4; i <= NF; i++) {
+			if ($i ~ /^line:/) first = substr($i, 6)
+			if ($i ~ /^end:/) last = substr($i, 5)
+			if ($i ~ /^signature:/) { s = $i; gsub(/\([^()]*\)\(/, "", s); parameters = gsub(/,/, "", s) + 1 }
+		}
+		if (last - first >= 100) print $2 ": " $1 ": " last - first + 1 " lines"
+		if (parameters > 6) print $2 ": " $1 ": " parameters " parameters"
+	}' >"$T/long"
+	[ ! -s "$T/long" ] || { cat "$T/long"; return 1; }
+}

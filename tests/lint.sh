@@ -1,0 +1,40 @@
+#!/bin/bash
+# Everything that can be said about the tree without running it: warnings are errors (gcc and clang), manual pages, shell,
+# white space, traces of a particular machine. The rules about layers and lengths are tests (tests/layers.bats).
+set -u
+cd "$(dirname "$0")/.." || exit 1
+B=${B:-build}
+rc=0
+complain() {
+	echo "lint: $1" >&2
+	rc=1
+}
+
+make -s B="$B/lint-gcc" WERROR=1 OPT=-O2 all units || complain "gcc -Werror"
+if command -v clang >/dev/null; then
+	make -s B="$B/lint-clang" CC=clang WERROR=1 OPT=-O1 all units || complain "clang -Werror"
+fi
+
+mandoc -Tlint -W warning man/*.[1-9] || complain "mandoc"
+
+mapfile -t shell < <(git ls-files '*.sh' .ci/run)
+mapfile -t bats < <(git ls-files '*.bats' '*.bash')
+shellcheck -x "${shell[@]}" || complain "shellcheck"
+# Assignments in prepare() are used in the tests (2034, 2154); a test of exit status reads better with the command in front (2181).
+shellcheck -x -s bats -e SC2034,SC2154,SC2181 -S warning "${bats[@]}" || complain "shellcheck of bats files"
+
+mapfile -t text < <(git ls-files | grep -E '\.([chS]|cu|cuh|sh|bash|bats|md|py|[1-9])$|^(Makefile|\.ci/run|\.gitignore)$')
+grep -nE '[ 	]+$' "${text[@]}" && complain "white space at the end of a line"
+grep -nE '^	* +	' "${text[@]}" && complain "a space before a tab"
+grep -n "$(printf '\r')" "${text[@]}" && complain "a carriage return"
+for f in "${text[@]}"; do
+	[ -z "$(tail -c1 "$f")" ] || complain "$f: no newline at its end"
+done
+# C is indented by tabs; one space may continue a block comment.
+mapfile -t c < <(git ls-files '*.c' '*.h')
+grep -nE '^	* {2,}[^ *]' "${c[@]}" && complain "spaces where a tab should be"
+
+# Absolute paths of somebody's home or work folders have no place in the tree (this file spells them so that it does not match).
+git grep -nIE '/(w[o]rk|h[o]me/[a-z]|r[o]ot|Us[e]rs)/' -- . ':!tests/fuzz/corpus' && complain "a path of one machine"
+git grep -nIwE 'TO[D]O|FIX[M]E|XX[X]' -- . ':!tests/fuzz/corpus' && complain "unfinished work"
+exit "$rc"

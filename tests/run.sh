@@ -1,0 +1,40 @@
+#!/bin/bash
+# Runs every test under prove: cmocka programs and bats files, as TAP, two at a time. tests/run.sh [FILE...] runs only those.
+# Environment: B (build folder, default build), E3_SHARED (default ../shared beside the checkout, when it exists), JOBS (2).
+# OpenBLAS picks its kernels by the processor; to see other kernels' numbers set OPENBLAS_CORETYPE, which is passed on.
+set -u -o pipefail
+cd "$(dirname "$0")/.." || exit 1
+export B=${B:-$PWD/build} CMOCKA_MESSAGE_OUTPUT=TAP LC_ALL=C.UTF-8
+case $B in /*) ;; *) B=$PWD/$B ;; esac
+if [ -z "${E3_SHARED:-}" ] && [ -d ../shared ]; then
+	E3_SHARED=$(cd ../shared && pwd)
+	export E3_SHARED
+fi
+
+if [ $# -gt 0 ]; then
+	files=("$@")
+else
+	# The longest first, so that two workers end together.
+	files=()
+	for f in tests/fuzz.bats tests/pipeline.bats tests/conduct.bats tests/damage.bats tests/*.bats; do
+		[[ -e $f && " ${files[*]} " != *" $f "* ]] && files+=("$f")
+	done
+	for f in tests/test_*.c; do
+		f=${f#tests/}
+		files+=("$B/tests/${f%.c}")
+	done
+fi
+
+rm -rf "$B/tap"
+mkdir -p "$B/tap"
+# prove's closing lines are held back, so that they come last, after what failed (in full) and what was skipped.
+prove --jobs "${JOBS:-2}" --timer --exec tests/tap.sh "${files[@]}" </dev/null 2>&1 |
+	awk -v closing="$B/tap/closing" '/^(All tests successful|Files=|Result:)/ { print >closing; next } { print; fflush() }'
+rc=$?
+shopt -s nullglob
+taps=("$B"/tap/*.tap)
+awk '/^(ok|not ok|1\.\.)/ { show = /^not ok/ && !/# *(TODO|SKIP)/; if (show) print "\n" FILENAME }
+	show' ${taps[@]+"${taps[@]}"} </dev/null
+grep -ihE '^ok .*# *skip' ${taps[@]+"${taps[@]}"} </dev/null | sed -E 's/^ok [0-9]+ -? */skipped: /'
+cat "$B/tap/closing"
+exit "$rc"
