@@ -69,12 +69,17 @@ typedef enum e3_cmap { E3_VIRIDIS, E3_PLASMA, E3_MAGMA, E3_TURBO, E3_GREY, E3_RA
 void e3_cmap_rgb(e3_cmap map, double x, uint8_t rgb[3]);
 int e3_cmap_parse(const char *name, e3_cmap *out, e3_err *err);
 
-/* --- draw.c: enough to label and chart; clipped to the picture --- */
+/* --- draw.c: enough to label and chart; pictures are RGB; everything is clipped to the picture --- */
 
 void e3_draw_fill(e3_image *im, int x, int y, int w, int h, const uint8_t rgb[3]);
-void e3_draw_blit(e3_image *to, int x, int y, const e3_image *from); /* RGB onto RGB */
+void e3_draw_blit(e3_image *to, int x, int y, const e3_image *from);
+/* One dot wide, both ends drawn. */
 void e3_draw_line(e3_image *im, int x0, int y0, int x1, int y1, const uint8_t rgb[3]);
-/* 8×8 font, `scale` pixels a dot; ASCII; returns the width drawn. y is the top. */
+/* One pixel moved towards rgb by `share` in [0,1]. */
+void e3_draw_blend(e3_image *im, int x, int y, const uint8_t rgb[3], double share);
+/* Antialiased, `width` pixels wide with round ends, from a to b = {x, y}; the centre of pixel (0,0) is (0.5,0.5). */
+void e3_draw_stroke(e3_image *im, const double a[2], const double b[2], double width, const uint8_t rgb[3]);
+/* Built-in font in cells of 6 by 8 dots, `scale` pixels a dot; ASCII, others as '?'; returns the width drawn. y is the top. */
 int e3_draw_text(e3_image *im, int x, int y, int scale, const uint8_t rgb[3], const char *text);
 int e3_text_width(int scale, const char *text);
 
