@@ -1,0 +1,255 @@
+/* image: Pillow's bicubic resampling of 8-bit pictures, bit for bit (spec/model.md 3.2), and nearest neighbour.
+ *
+ * Two passes over 8-bit data, horizontal first, weights in fixed point with 22 bits. The sums are integers, so the order of
+ * addition does not matter: one body is compiled for the processor's base instructions and again for AVX2.
+ */
+#include "resize.h"
+#include "e3/mem.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { BITS = 22, HALF = 1 << (BITS - 1), MAX_SIDE = 65535 };
+
+typedef struct axis {
+	int out, taps; /* taps: row length of q */
+	int *lo, *n;   /* [out] first source index, number of taps */
+	int32_t *q;    /* [out][taps] */
+} axis;
+
+static double cubic(double t)
+{
+	const double a = -0.5;
+	t = fabs(t);
+	if (t < 1)
+		return ((a + 2) * t - (a + 3)) * t * t + 1;
+	if (t < 2)
+		return (((t - 5) * t + 8) * t - 4) * a;
+	return 0;
+}
+
+static void axis_release(axis *a)
+{
+	free(a->lo), free(a->n), free(a->q);
+	*a = (axis){0};
+}
+
+/* Weights of output o into row (doubles, scratch) and a->q. */
+static void axis_weights(axis *a, int in, int o, double *row)
+{
+	double scale = (double)in / a->out, fs = scale < 1 ? 1 : scale, support = 2 * fs, inverse = 1 / fs;
+	double centre = (o + 0.5) * scale, sum = 0;
+	int lo = (int)(centre - support + 0.5), hi = (int)(centre + support + 0.5);
+	lo = lo < 0 ? 0 : lo, hi = hi > in ? in : hi;
+	for (int j = 0; j < hi - lo; j++)
+		sum += row[j] = cubic((j + lo - centre + 0.5) * inverse);
+	a->lo[o] = lo, a->n[o] = hi - lo;
+	int32_t *q = a->q + (size_t)o * (size_t)a->taps;
+	for (int j = 0; j < hi - lo; j++) {
+		double w = (sum != 0 ? row[j] / sum : row[j]) * (1 << BITS);
+		q[j] = (int32_t)(w < 0 ? w - 0.5 : w + 0.5);
+	}
+}
+
+/* Weights for outputs [first, first + n) of an axis of `in` samples scaled to `out`; the others stay empty. */
+static int axis_init(axis *a, int in, int out, int first, int n, e3_err *err)
+{
+	double scale = (double)in / out;
+	*a = (axis){.out = out, .taps = (int)ceil(2 * (scale < 1 ? 1 : scale)) * 2 + 1};
+	double *row = e3_alloc((size_t)a->taps, sizeof *row, "resize weights", err);
+	a->lo = e3_alloc((size_t)out, sizeof *a->lo, "resize weights", err);
+	a->n = e3_alloc((size_t)out, sizeof *a->n, "resize weights", err);
+	a->q = e3_alloc((size_t)out, (size_t)a->taps * sizeof *a->q, "resize weights", err);
+	bool ok = row && a->lo && a->n && a->q;
+	for (int o = first; ok && o < first + n; o++)
+		axis_weights(a, in, o, row);
+	free(row);
+	if (!ok)
+		axis_release(a);
+	return ok ? 0 : -1;
+}
+
+typedef int32_t v4 __attribute__((vector_size(16)));
+typedef int32_t v8 __attribute__((vector_size(32)));
+typedef uint8_t b8 __attribute__((vector_size(8)));
+
+static inline uint8_t clip8(int32_t v)
+{
+	v >>= BITS;
+	return (uint8_t)(v < 0 ? 0 : v > 255 ? 255 : v);
+}
+
+/* One row: `wide` is scratch for in_w pixels, each spread over four integers so that all channels go in one multiplication. */
+static inline __attribute__((always_inline)) void across_row(const axis *a, const uint8_t *in, int in_w, int c, v4 *wide, uint8_t *out)
+{
+	for (int x = 0; x < in_w; x++, in += c)
+		wide[x] = c == 3 ? (v4){in[0], in[1], in[2], 0} : c == 4 ? (v4){in[0], in[1], in[2], in[3]} : (v4){in[0], 0, 0, 0};
+	for (int o = 0; o < a->out; o++) {
+		const int32_t *q = a->q + (size_t)o * (size_t)a->taps;
+		const v4 *p = wide + a->lo[o];
+		v4 sum = {HALF, HALF, HALF, HALF};
+		for (int j = 0; j < a->n[o]; j++)
+			sum += p[j] * q[j];
+		for (int k = 0; k < c; k++)
+			*out++ = clip8(sum[k]);
+	}
+}
+
+/* One output row from n input rows, `stride` bytes apart and as long. */
+static inline __attribute__((always_inline)) void down_row(const int32_t *q, int n, const uint8_t *in, size_t stride, uint8_t *out)
+{
+	size_t x = 0;
+	for (; x + 8 <= stride; x += 8) {
+		v8 sum = {HALF, HALF, HALF, HALF, HALF, HALF, HALF, HALF};
+		for (int j = 0; j < n; j++) {
+			b8 p;
+			memcpy(&p, in + (size_t)j * stride + x, sizeof p);
+			sum += __builtin_convertvector(p, v8) * q[j];
+		}
+		sum >>= BITS;
+		sum &= sum > 0;
+		v8 over = sum > 255;
+		sum = (sum & ~over) | (over & 255);
+		b8 clipped = __builtin_convertvector(sum, b8);
+		memcpy(out + x, &clipped, sizeof clipped);
+	}
+	for (; x < stride; x++) {
+		int32_t sum = HALF;
+		for (int j = 0; j < n; j++)
+			sum += q[j] * in[(size_t)j * stride + x];
+		out[x] = clip8(sum);
+	}
+}
+
+typedef void across_fn(const axis *a, const uint8_t *in, int in_w, int c, v4 *wide, uint8_t *out);
+typedef void down_fn(const int32_t *q, int n, const uint8_t *in, size_t stride, uint8_t *out);
+
+static void across_base(const axis *a, const uint8_t *in, int in_w, int c, v4 *wide, uint8_t *out)
+{
+	if (c == 3)
+		across_row(a, in, in_w, 3, wide, out);
+	else
+		across_row(a, in, in_w, c, wide, out);
+}
+
+static void down_base(const int32_t *q, int n, const uint8_t *in, size_t stride, uint8_t *out)
+{
+	down_row(q, n, in, stride, out);
+}
+
+#ifdef __x86_64__
+__attribute__((target("avx2"))) static void across_avx2(const axis *a, const uint8_t *in, int in_w, int c, v4 *wide, uint8_t *out)
+{
+	if (c == 3)
+		across_row(a, in, in_w, 3, wide, out);
+	else
+		across_row(a, in, in_w, c, wide, out);
+}
+
+__attribute__((target("avx2"))) static void down_avx2(const int32_t *q, int n, const uint8_t *in, size_t stride, uint8_t *out)
+{
+	down_row(q, n, in, stride, out);
+}
+#endif
+
+static void pick(across_fn **across, down_fn **down)
+{
+	*across = across_base, *down = down_base;
+#ifdef __x86_64__
+	if (__builtin_cpu_supports("avx2"))
+		*across = across_avx2, *down = down_avx2;
+#endif
+}
+
+/* Rows [row, row + rows) of `in`, scaled to the width of the axis. */
+static int pass_across(const e3_image *in, const axis *a, int row, int rows, e3_image *out, e3_err *err)
+{
+	across_fn *across;
+	down_fn *down;
+	pick(&across, &down);
+	v4 *wide = e3_alloc((size_t)in->w, sizeof *wide, "a row", err);
+	int rc = wide ? e3_image_init(out, a->out, rows, in->channels, err) : -1;
+	size_t from = (size_t)in->w * (size_t)in->channels, to = (size_t)a->out * (size_t)in->channels;
+	for (int y = 0; !rc && y < rows; y++)
+		across(a, in->px + (size_t)(row + y) * from, in->w, in->channels, wide, out->px + (size_t)y * to);
+	free(wide);
+	return rc;
+}
+
+/* Outputs [first, first + n) of the axis from rows that begin at source row `top`. */
+static int pass_down(const e3_image *in, const axis *a, int top, int first, int n, e3_image *out, e3_err *err)
+{
+	across_fn *across;
+	down_fn *down;
+	pick(&across, &down);
+	if (e3_image_init(out, in->w, n, in->channels, err))
+		return -1;
+	size_t stride = (size_t)in->w * (size_t)in->channels;
+	for (int o = first; o < first + n; o++)
+		down(a->q + (size_t)o * (size_t)a->taps, a->n[o], in->px + (size_t)(a->lo[o] - top) * stride, stride,
+			out->px + (size_t)(o - first) * stride);
+	return 0;
+}
+
+/* Rows [row, row + rows), unchanged. */
+static int copy_rows(const e3_image *in, int row, int rows, e3_image *out, e3_err *err)
+{
+	if (e3_image_init(out, in->w, rows, in->channels, err))
+		return -1;
+	size_t stride = (size_t)in->w * (size_t)in->channels;
+	memcpy(out->px, in->px + (size_t)row * stride, stride * (size_t)rows);
+	return 0;
+}
+
+int resize_rows(const e3_image *in, const resize_window *window, e3_image *out, e3_err *err)
+{
+	*out = (e3_image){0};
+	axis horizontal = {0}, vertical = {0};
+	e3_image between = {0};
+	int row = window->row, rows = window->rows, top = row, high = rows, rc = 0;
+	bool scale_w = window->w != in->w, scale_h = window->h != in->h;
+	if (scale_h) {
+		rc = axis_init(&vertical, in->h, window->h, row, rows, err);
+		if (!rc) {
+			int last = row + rows - 1;
+			top = vertical.lo[row], high = vertical.lo[last] + vertical.n[last] - top;
+		}
+	}
+	if (!rc && scale_w) {
+		rc = axis_init(&horizontal, in->w, window->w, 0, window->w, err);
+		if (!rc)
+			rc = pass_across(in, &horizontal, top, high, scale_h ? &between : out, err);
+	}
+	if (!rc && scale_h)
+		rc = pass_down(scale_w ? &between : in, &vertical, scale_w ? top : 0, row, rows, out, err);
+	if (!rc && !scale_w && !scale_h)
+		rc = copy_rows(in, row, rows, out, err);
+	e3_image_release(&between);
+	axis_release(&horizontal);
+	axis_release(&vertical);
+	if (rc)
+		e3_image_release(out);
+	return rc;
+}
+
+int e3_resize_bicubic(const e3_image *in, int w, int h, e3_image *out, e3_err *err)
+{
+	*out = (e3_image){0};
+	if (w < 1 || h < 1 || w > MAX_SIDE || h > MAX_SIDE)
+		return e3_fail(err, "resizing a picture: %d × %d: sizes go from 1 to %d", w, h, MAX_SIDE);
+	return resize_rows(in, &(resize_window){w, h, 0, h}, out, err);
+}
+
+int e3_resize_nearest(const e3_image *in, int w, int h, e3_image *out, e3_err *err)
+{
+	if (e3_image_init(out, w, h, in->channels, err))
+		return -1;
+	size_t c = (size_t)in->channels;
+	uint8_t *to = out->px;
+	for (int y = 0; y < h; y++) {
+		const uint8_t *row = in->px + (size_t)((int64_t)y * in->h / h) * (size_t)in->w * c;
+		for (int x = 0; x < w; x++, to += c)
+			memcpy(to, row + (size_t)((int64_t)x * in->w / w) * c, c);
+	}
+	return 0;
+}

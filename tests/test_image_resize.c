@@ -1,0 +1,180 @@
+/* The resize against Pillow, bit for bit, its weights against their published values, and where fitting puts a picture. */
+#include "check.h"
+#include "e3/image.h"
+#include "e3/num.h"
+
+/* Ramps of several periods with blocks of black and white columns, so that sums go past both ends of the range. */
+static e3_image picture(int w, int h, int channels)
+{
+	e3_image im;
+	assert_int_equal(e3_image_init(&im, w, h, channels, NULL), 0);
+	uint8_t *p = im.px;
+	for (int64_t y = 0; y < h; y++)
+		for (int64_t x = 0; x < w; x++)
+			for (int64_t c = 0; c < channels; c++)
+				*p++ = (uint8_t)((x / 9 + y / 7) % 5 == 0 ? 255 * (x & 1) : (x * x * 3 + y * 7 + c * 61 + x * y) >> 1);
+	return im;
+}
+
+static uint64_t hash(const e3_image *im)
+{
+	return e3_fnv1a64(im->px, (size_t)im->w * (size_t)im->h * (size_t)im->channels);
+}
+
+/* FNV-1a of Pillow 9.4's resize of picture(w, h, channels) with BICUBIC. */
+static const struct {
+	int w, h, channels, to_w, to_h;
+	uint64_t pillow;
+} cases[] = {
+	{640, 480, 3, 518, 392, 0x8a60f4638103cdbbu},
+	{1280, 720, 3, 518, 294, 0x5a4efda83c5e980cu},
+	{200, 300, 3, 518, 784, 0x62c4e237ef6946cbu},
+	{97, 131, 3, 518, 700, 0xed0a17e59ea5ae3bu},
+	{97, 131, 4, 64, 31, 0xb0d2ba7d56b82ce0u},
+	{97, 131, 1, 200, 50, 0xdb33486a9555dbabu},
+	{300, 40, 3, 7, 40, 0xd5c7e01ecb4addf9u},
+	{300, 40, 3, 300, 3, 0x57f17a0025842cbdu},
+	{33, 17, 3, 33, 17, 0x7c5ee51460878122u},
+	{2000, 3, 3, 1, 1, 0xc72ed91983d6a9f3u},
+};
+
+static void resizing_equals_pillow(void **state)
+{
+	for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
+		e3_image in = picture(cases[k].w, cases[k].h, cases[k].channels), out;
+		assert_int_equal(e3_resize_bicubic(&in, cases[k].to_w, cases[k].to_h, &out, NULL), 0);
+		assert_int_equal(out.w, cases[k].to_w);
+		assert_int_equal(out.h, cases[k].to_h);
+		printf("# %d x %d -> %d x %d: %016llx\n", in.w, in.h, out.w, out.h, (unsigned long long)hash(&out));
+		assert_true(hash(&out) == cases[k].pillow);
+		e3_image_release(&in);
+		e3_image_release(&out);
+	}
+}
+
+/* An impulse of 255 at column x shows the weights: spec/model.md 3.2 gives those of 640 -> 518. */
+static void weights_are_the_published_ones(void **state)
+{
+	static const struct {
+		int out, lo, n;
+		int32_t q[5];
+	} rows[] = {{0, 0, 3, {3447503, 956202, -209401}}, {1, 0, 4, {-131115, 2792296, 1782123, -249000}},
+		{259, 318, 5, {-99874, 220770, 3348133, 928641, -203366}}};
+	for (size_t r = 0; r < sizeof rows / sizeof *rows; r++)
+		for (int x = 0; x < 640; x++) {
+			e3_image in, out;
+			assert_int_equal(e3_image_init(&in, 640, 1, 1, NULL), 0);
+			/* 100 everywhere keeps negative weights visible */
+			memset(in.px, 100, 640);
+			in.px[x] = 255;
+			assert_int_equal(e3_resize_bicubic(&in, 518, 1, &out, NULL), 0);
+			int64_t sum = 1 << 21;
+			int j = x - rows[r].lo;
+			for (int k = 0; k < rows[r].n; k++)
+				sum += (int64_t)rows[r].q[k] * (k == j ? 255 : 100);
+			int64_t want = sum >> 22;
+			assert_int_equal(out.px[rows[r].out], want < 0 ? 0 : want > 255 ? 255 : want);
+			e3_image_release(&in);
+			e3_image_release(&out);
+		}
+}
+
+static void plan_is(int w, int h, e3_fit_mode mode, e3_fit_plan want)
+{
+	e3_fit_plan p;
+	assert_int_equal(e3_fit_plan_make(w, h, 518, 14, mode, &p, NULL), 0);
+	int got[] = {p.scaled_w, p.scaled_h, p.w, p.h, p.crop_y, p.pad_x, p.pad_y};
+	int expected[] = {want.scaled_w, want.scaled_h, want.w, want.h, want.crop_y, want.pad_x, want.pad_y};
+	for (int k = 0; k < 7; k++)
+		assert_int_equal(got[k], expected[k]);
+}
+
+static void pictures_land_where_the_reference_puts_them(void **state)
+{
+	plan_is(1280, 720, E3_FIT_CROP, (e3_fit_plan){518, 294, 518, 294, 0, 0, 0});
+	plan_is(1920, 1080, E3_FIT_CROP, (e3_fit_plan){518, 294, 518, 294, 0, 0, 0});
+	plan_is(640, 480, E3_FIT_CROP, (e3_fit_plan){518, 392, 518, 392, 0, 0, 0});
+	plan_is(1242, 375, E3_FIT_CROP, (e3_fit_plan){518, 154, 518, 154, 0, 0, 0});
+	plan_is(1024, 436, E3_FIT_CROP, (e3_fit_plan){518, 224, 518, 224, 0, 0, 0});
+	plan_is(752, 480, E3_FIT_CROP, (e3_fit_plan){518, 336, 518, 336, 0, 0, 0});
+	plan_is(480, 640, E3_FIT_CROP, (e3_fit_plan){518, 686, 518, 518, 84, 0, 0});
+	plan_is(1080, 1920, E3_FIT_CROP, (e3_fit_plan){518, 924, 518, 518, 203, 0, 0});
+	plan_is(200, 300, E3_FIT_CROP, (e3_fit_plan){518, 784, 518, 518, 133, 0, 0}); /* 55.5 patches: half to even */
+	plan_is(1280, 720, E3_FIT_PAD, (e3_fit_plan){518, 294, 518, 518, 0, 0, 112});
+	plan_is(720, 1280, E3_FIT_PAD, (e3_fit_plan){294, 518, 518, 518, 0, 112, 0});
+	plan_is(500, 500, E3_FIT_PAD, (e3_fit_plan){518, 518, 518, 518, 0, 0, 0});
+}
+
+static void impossible_plans_are_refused(void **state)
+{
+	e3_fit_plan p;
+	e3_err err;
+	assert_int_equal(e3_fit_plan_make(6000, 70, 518, 14, E3_FIT_CROP, &p, &err), -1);
+	assert_non_null(strstr(err.text, "too wide"));
+	assert_int_equal(e3_fit_plan_make(70, 6000, 518, 14, E3_FIT_PAD, &p, &err), -1);
+	assert_non_null(strstr(err.text, "too tall"));
+	assert_int_equal(e3_fit_plan_make(1, 65535, 518, 14, E3_FIT_CROP, &p, &err), -1);
+	assert_non_null(strstr(err.text, "too tall"));
+	assert_int_equal(e3_fit_plan_make(640, 480, 500, 14, E3_FIT_CROP, &p, &err), -1);
+	assert_non_null(strstr(err.text, "multiple of the patch size 14"));
+	assert_int_equal(e3_fit_plan_make(0, 480, 518, 14, E3_FIT_CROP, &p, &err), -1);
+}
+
+/* Cropping computes only the rows it keeps: they must be those of the whole resize. Padding is white around it. */
+static void fitting_is_the_resize_cropped_or_padded(void **state)
+{
+	const int sizes[][2] = {{97, 131}, {131, 97}, {480, 640}};
+	for (int k = 0; k < 3; k++)
+		for (int mode = E3_FIT_CROP; mode <= E3_FIT_PAD; mode++) {
+			e3_fit_plan p;
+			e3_image in = picture(sizes[k][0], sizes[k][1], 3), whole, out;
+			assert_int_equal(e3_fit_plan_make(in.w, in.h, 518, 14, (e3_fit_mode)mode, &p, NULL), 0);
+			assert_int_equal(e3_resize_bicubic(&in, p.scaled_w, p.scaled_h, &whole, NULL), 0);
+			assert_int_equal(e3_fit_apply(&in, &p, &out, NULL), 0);
+			assert_int_equal(out.w, p.w);
+			assert_int_equal(out.h, p.h);
+			for (int y = 0; y < out.h; y++)
+				for (int x = 0; x < out.w; x++) {
+					int from_x = x - p.pad_x, from_y = y - p.pad_y + p.crop_y;
+					bool inside = from_x >= 0 && from_x < whole.w && from_y >= 0 && from_y < whole.h;
+					for (int c = 0; c < 3; c++)
+						assert_int_equal(out.px[(y * out.w + x) * 3 + c],
+							inside ? whole.px[(from_y * whole.w + from_x) * 3 + c] : 255);
+				}
+			e3_image_release(&in);
+			e3_image_release(&whole);
+			e3_image_release(&out);
+		}
+}
+
+static void nearest_takes_the_pixel_below(void **state)
+{
+	e3_image in = picture(5, 3, 3), out;
+	assert_int_equal(e3_resize_nearest(&in, 13, 7, &out, NULL), 0);
+	for (int y = 0; y < 7; y++)
+		for (int x = 0; x < 13; x++)
+			assert_memory_equal(out.px + (y * 13 + x) * 3, in.px + ((y * 3 / 7) * 5 + x * 5 / 13) * 3, 3);
+	e3_image_release(&in);
+	e3_image_release(&out);
+}
+
+static void sizes_out_of_range_are_refused(void **state)
+{
+	e3_image in = picture(4, 4, 3), out;
+	e3_err err;
+	const int bad[][2] = {{0, 4}, {4, -1}, {65536, 1}, {1, 65536}, {40000, 40000}};
+	for (size_t k = 0; k < sizeof bad / sizeof *bad; k++)
+		assert_int_equal(e3_resize_bicubic(&in, bad[k][0], bad[k][1], &out, &err), -1);
+	e3_image_release(&in);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(resizing_equals_pillow), cmocka_unit_test(weights_are_the_published_ones),
+		cmocka_unit_test(pictures_land_where_the_reference_puts_them), cmocka_unit_test(impossible_plans_are_refused),
+		cmocka_unit_test(fitting_is_the_resize_cropped_or_padded), cmocka_unit_test(nearest_takes_the_pixel_below),
+		cmocka_unit_test(sizes_out_of_range_are_refused),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
