@@ -25,8 +25,15 @@ typedef struct e3_tensor_info {
 
 typedef struct e3_ckpt e3_ckpt;
 
-/* PATH to a .safetensors or .pth file (told apart by content), or "seed:tiny:N" / "seed:full:N" (DESIGN 6). */
+/* Bytes of one element, and the name as safetensors spells it: "F32", "BF16". */
+size_t e3_dtype_size(e3_dtype dtype);
+const char *e3_dtype_name(e3_dtype dtype);
+
+/* PATH to a .safetensors or .pth file (told apart by content), or "seed:tiny:N" / "seed:full:N" (DESIGN 6).
+ * A prefix "module." or "model." that every name carries is left out of the names. */
 e3_ckpt *e3_ckpt_open(const char *path, e3_err *err);
+/* The same from bytes in memory, which must stay until the checkpoint is closed; `name` is what messages call it. */
+e3_ckpt *e3_ckpt_memory(const void *bytes, size_t size, const char *name, e3_err *err);
 void e3_ckpt_close(e3_ckpt *ckpt);
 
 size_t e3_ckpt_count(const e3_ckpt *ckpt);
@@ -34,13 +41,18 @@ const e3_tensor_info *e3_ckpt_at(const e3_ckpt *ckpt, size_t k); /* in the order
 const e3_tensor_info *e3_ckpt_find(const e3_ckpt *ckpt, const char *name); /* NULL when absent */
 /* safetensors __metadata__ (or what the seeded configuration says); NULL when absent. */
 const char *e3_ckpt_meta(const e3_ckpt *ckpt, const char *key);
+/* All of it, k from 0 in the order of the file: the key and *value, or NULL past the end. */
+const char *e3_ckpt_meta_at(const e3_ckpt *ckpt, size_t k, const char **value);
 /* "safetensors", "torch zip", "seeded", and the path given. */
 const char *e3_ckpt_format(const e3_ckpt *ckpt);
 const char *e3_ckpt_path(const e3_ckpt *ckpt);
 
-/* Elements [first, first+n) in row-major order as f32 (F32, F16, BF16, F64; integers are refused). Strides are honoured. */
+/* Elements [first, first+n) in row-major order as f32 (F32, F16, BF16, F64; integers are refused). Strides are honoured.
+ * `t` comes from this checkpoint. Only reads: any number of threads may call it at once. */
 int e3_ckpt_read_f32(const e3_ckpt *ckpt, const e3_tensor_info *t, size_t first, size_t n, float *to, e3_err *err);
 /* The bytes of a row-major F32/F16/BF16 tensor inside the map, aligned to its element; NULL when they are not there as such. */
 const void *e3_ckpt_direct(const e3_ckpt *ckpt, const e3_tensor_info *t);
+/* The little-endian bytes of a row-major tensor of any type, at any alignment; NULL when strided or seeded. */
+const void *e3_ckpt_bytes(const e3_ckpt *ckpt, const e3_tensor_info *t);
 
 #endif

@@ -1,0 +1,54 @@
+/* model: what the container readers fill in and checkpoint.c serves. Private to this layer. */
+#ifndef E3_MODEL_CKPT_H
+#define E3_MODEL_CKPT_H
+
+#include "e3/checkpoint.h"
+#include "e3/io.h"
+#include <stdbool.h>
+
+/* One tensor. `info` is first: the pointer handed to callers is the pointer to this. */
+typedef struct e3_ckpt_tensor {
+	e3_tensor_info info;
+	char *owned;         /* the name as stored; info.name points into it, past a stripped prefix */
+	const uint8_t *data; /* element 0, little-endian; NULL when the values are generated */
+	bool row_major;
+	uint64_t hash;       /* generated values: hash of name and seed, and the affine map of DESIGN 6 */
+	double base, scale;
+} e3_ckpt_tensor;
+
+typedef struct e3_ckpt_pair {
+	char *key, *value;
+} e3_ckpt_pair;
+
+struct e3_ckpt {
+	e3_map map; /* empty for e3_ckpt_memory and seeds */
+	char *path;
+	const char *format;
+	e3_ckpt_tensor *tensor;
+	size_t n, room;
+	size_t *sorted; /* indices by name, made once all tensors are there */
+	e3_ckpt_pair *meta;
+	size_t n_meta;
+};
+
+/* Element count of a shape, every dimension >= 0; -1 when it overflows. */
+int e3_shape_count(int rank, const int64_t *shape, size_t *count);
+/* Fills stride for a row-major tensor. */
+void e3_shape_strides(int rank, const int64_t *shape, int64_t *stride);
+
+/* Adds a tensor, whose name (not NUL-terminated) is copied; info.count and row_major are computed here. */
+int e3_ckpt_add(e3_ckpt *c, const char *name, size_t name_len, e3_ckpt_tensor t, e3_err *err);
+int e3_ckpt_add_meta(e3_ckpt *c, const char *key, const char *value, e3_err *err);
+
+/* The k of e3_ckpt_at. */
+size_t e3_ckpt_index(const e3_ckpt *c, const e3_tensor_info *t);
+
+/* The readers. `bytes` stay valid while c lives; messages leave out the path (checkpoint.c adds it). */
+int e3_safetensors_parse(e3_ckpt *c, const uint8_t *bytes, size_t size, e3_err *err);
+int e3_pth_parse(e3_ckpt *c, const uint8_t *bytes, size_t size, e3_err *err);
+/* SPEC is what follows "seed:" in the name. */
+int e3_seed_parse(e3_ckpt *c, const char *spec, e3_err *err);
+/* Generated values [first, first + n) of a seeded tensor. */
+void e3_seed_values(const e3_ckpt_tensor *t, size_t first, size_t n, float *to);
+
+#endif
