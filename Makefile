@@ -25,6 +25,7 @@ PKGS_wire := libzmq $(PKG)
 PKGS_image := libpng libturbojpeg
 PKGS_video := libavformat libavcodec libavutil libswscale libavdevice
 PKGS_dev := openblas
+EXTRA_dev := -O3 -fopenmp-simd -ffp-contract=fast
 PKGS_model := jansson
 PKGS_export := zlib
 pkg = $(if $(1),$(shell pkg-config $(2) $(1)))
@@ -38,7 +39,7 @@ $$(B)/lib$(1).a: $$(OBJ_$(1))
 	$$(AR) rcsD $$@ $$^
 $$(B)/lib/$(1)/%.o: lib/$(1)/%.c
 	@mkdir -p $$(@D)
-	$$(CC) $$(ALL_CFLAGS) $$(CFLAGS_$(1)) -c -o $$@ $$<
+	$$(CC) $$(ALL_CFLAGS) $$(EXTRA_$(1)) $$(CFLAGS_$(1)) -c -o $$@ $$<
 endef
 $(foreach l,$(LAYERS),$(eval $(call layer_rules,$(l))))
 

@@ -1,0 +1,120 @@
+/* dev: the CPU backend's table, memory and scratch. OpenBLAS does the products, one call per task of our own pool: small products
+ * would lose more in OpenBLAS's own threads than they gain, and the steps around a product run on the same thread, in cache. */
+#include "cpu.h"
+#include "e3/mem.h"
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *cpu_name(e3_dev *dev)
+{
+	return e3_cpu_of(dev)->label;
+}
+
+static void cpu_close(e3_dev *dev)
+{
+	e3_cpu *cpu = e3_cpu_of(dev);
+	int n = cpu->pool ? e3_pool_threads(cpu->pool) + 1 : 0;
+	for (int t = 0; cpu->scratch && t < n; t++)
+		free(cpu->scratch[t].p);
+	free(cpu->scratch);
+	e3_pool_close(cpu->pool);
+	free(cpu);
+}
+
+static int cpu_alloc(e3_dev *dev, size_t floats, float **out, e3_err *err)
+{
+	*out = e3_alloc(floats, sizeof(float), "memory of the network", err);
+	return *out ? 0 : -1;
+}
+
+static void cpu_free(e3_dev *dev, float *p)
+{
+	free(p);
+}
+
+static int cpu_copy(e3_dev *dev, float *to, const float *from, size_t n, e3_err *err)
+{
+	memcpy(to, from, n * sizeof(float));
+	return 0;
+}
+
+int e3_cpu_scratch(e3_cpu *cpu, int which, size_t floats, float **out, e3_err *err)
+{
+	if (cpu->scratch[which].floats < floats) {
+		free(cpu->scratch[which].p);
+		cpu->scratch[which].floats = 0;
+		cpu->scratch[which].p = e3_alloc(floats, sizeof(float), "scratch memory", err);
+		if (!cpu->scratch[which].p)
+			return -1;
+		cpu->scratch[which].floats = floats;
+	}
+	if (out)
+		*out = cpu->scratch[which].p;
+	return 0;
+}
+
+int e3_cpu_scratch_all(e3_cpu *cpu, size_t floats, const char *op, e3_err *err)
+{
+	for (int t = 0; t < e3_pool_threads(cpu->pool); t++)
+		if (e3_cpu_scratch(cpu, t, floats, NULL, err))
+			return e3_fail_in(err, "%s", op);
+	return 0;
+}
+
+static const e3_dev_ops cpu_ops = {
+	.name = cpu_name,
+	.close = cpu_close,
+	.alloc = cpu_alloc,
+	.free = cpu_free,
+	.upload = cpu_copy,
+	.download = cpu_copy,
+	.copy = cpu_copy,
+	.patchify = e3_cpu_patchify,
+	.linear = e3_cpu_linear,
+	.norm = e3_cpu_norm,
+	.copy_rows = e3_cpu_copy_rows,
+	.qkv = e3_cpu_qkv,
+	.attend = e3_cpu_attend,
+	.mass = e3_cpu_mass,
+	.move = e3_cpu_move,
+	.modulate = e3_cpu_modulate,
+	.conv = e3_cpu_conv,
+	.deconv = e3_cpu_deconv,
+	.upsample = e3_cpu_upsample,
+	.add_uv = e3_cpu_add_uv,
+	.dense = e3_cpu_dense,
+};
+
+static int available_processors(void)
+{
+	cpu_set_t set;
+	if (sched_getaffinity(0, sizeof set, &set))
+		return 1;
+	return e3_max(1, CPU_COUNT(&set));
+}
+
+e3_dev *e3_dev_cpu(int threads, e3_err *err)
+{
+	e3_cpu *cpu = e3_alloc(1, sizeof *cpu, "CPU backend", err);
+	if (!cpu)
+		return NULL;
+	cpu->dev.ops = &cpu_ops;
+	cpu->pool = e3_pool_open(threads > 0 ? threads : available_processors(), err);
+	if (cpu->pool)
+		cpu->scratch = e3_alloc((size_t)e3_pool_threads(cpu->pool) + 1, sizeof *cpu->scratch, "CPU backend", err);
+	if (!cpu->pool || !cpu->scratch) {
+		cpu_close(&cpu->dev);
+		return NULL;
+	}
+	snprintf(cpu->label, sizeof cpu->label, "cpu");
+	openblas_set_num_threads(1);
+	return &cpu->dev;
+}
+
+void e3_dev_close(e3_dev *dev)
+{
+	if (dev)
+		dev->ops->close(dev);
+}

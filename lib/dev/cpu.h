@@ -1,0 +1,94 @@
+/* dev: what the files of the CPU backend share: the pool, per-thread scratch memory, vector loops, the GEMM call.
+ *
+ * Loops are plain C with `omp simd` hints; E3_CLONES compiles a function for several instruction sets and picks one at start
+ * (never -march=native: the same binary runs everywhere).
+ */
+#ifndef E3_DEV_CPU_H
+#define E3_DEV_CPU_H
+
+#include "e3/dev.h"
+#include "pool.h"
+#include <cblas.h>
+
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__)
+#define E3_CLONES __attribute__((target_clones("arch=skylake-avx512", "arch=haswell", "default")))
+#else
+#define E3_CLONES
+#endif
+
+typedef struct e3_cpu {
+	e3_dev dev; /* first: the public part */
+	e3_pool *pool;
+	char label[64];
+	struct {
+		float *p;
+		size_t floats;
+	} *scratch; /* one per thread, and one more shared by all, allocated by the caller of an operation */
+} e3_cpu;
+
+static inline e3_cpu *e3_cpu_of(e3_dev *dev)
+{
+	return (e3_cpu *)(void *)dev;
+}
+
+/* At least `floats` floats for each thread (which = 0..threads-1) or for the operation (which = threads): kept between calls,
+ * so nothing is allocated once shapes have been seen. */
+int e3_cpu_scratch(e3_cpu *cpu, int which, size_t floats, float **out, e3_err *err);
+int e3_cpu_scratch_all(e3_cpu *cpu, size_t floats, const char *op, e3_err *err);
+
+/* c [m][n] (ldc) = a [m][k] (lda) × b^T, b [n][k] (ldb); one thread. */
+static inline void e3_gemm_nt(int m, int n, int k, float alpha, const float *a, int lda, const float *b, int ldb, float *c, int ldc)
+{
+	cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, m, n, k, alpha, a, lda, b, ldb, 0, c, ldc);
+}
+
+/* One row of LayerNorm. */
+void e3_cpu_norm_row(const float *x, const e3_norm *n, float *out);
+/* Applies an activation to n floats in place. */
+void e3_cpu_act(float *x, int n, e3_act act);
+
+static inline int e3_min(int a, int b) { return a < b ? a : b; }
+static inline int e3_max(int a, int b) { return a > b ? a : b; }
+static inline int e3_ceil_div(int a, int b) { return (a + b - 1) / b; }
+static inline size_t e3_area(int a, int b) { return (size_t)a * (size_t)b; }
+
+/* e^x, relative error below 2e-7; 0 below -87.3, finite above 88.7. Inlined so that loops over it vectorise. */
+static inline float e3_expf(float x)
+{
+	const float round = 12582912.0f; /* 1.5 × 2^23: adding it rounds to an integer */
+	x = x < 88.37f ? x : 88.37f;
+	float zero = x < -87.3f ? 0.0f : 1.0f;
+	x = x > -87.3f ? x : -87.3f;
+	float n = (x * 1.44269504f + round) - round;
+	float f = (x - n * 0.693145752f) - n * 1.42860677e-6f;
+	float p = 1.38888889e-3f;
+	p = p * f + 8.33333333e-3f;
+	p = p * f + 4.16666667e-2f;
+	p = p * f + 1.66666667e-1f;
+	p = p * f + 0.5f;
+	p = p * f + 1.0f;
+	p = p * f + 1.0f;
+	union {
+		int32_t i;
+		float f;
+	} scale = {((int32_t)n + 127) << 23};
+	return p * scale.f * zero;
+}
+
+/* Table of operations, by file. */
+int e3_cpu_patchify(e3_dev *, const uint8_t *, int, int, int, float *, e3_err *);
+int e3_cpu_linear(e3_dev *, const e3_linear *, e3_err *);
+int e3_cpu_norm(e3_dev *, const float *, int, int, const e3_norm *, float *, int, e3_err *);
+int e3_cpu_copy_rows(e3_dev *, const float *, int, int, int, float *, int, e3_err *);
+int e3_cpu_modulate(e3_dev *, const float *, const float *, int, float *, e3_err *);
+int e3_cpu_qkv(e3_dev *, const e3_qkv *, e3_err *);
+int e3_cpu_attend(e3_dev *, const e3_attend *, e3_err *);
+int e3_cpu_mass(e3_dev *, const e3_mass *, e3_err *);
+int e3_cpu_move(e3_dev *, const e3_kv *, const uint32_t *, const uint32_t *, int, e3_err *);
+int e3_cpu_conv(e3_dev *, const e3_conv *, e3_err *);
+int e3_cpu_deconv(e3_dev *, const float *, int, int, const e3_mat *, int, float *, e3_err *);
+int e3_cpu_upsample(e3_dev *, const float *, const int[2], int, float *, const int[2], e3_err *);
+int e3_cpu_add_uv(e3_dev *, float *, int, int, int, const float *, const float *, e3_err *);
+int e3_cpu_dense(e3_dev *, const e3_dense *, e3_err *);
+
+#endif

@@ -1,0 +1,289 @@
+/* dev: the CPU's maps: patches, convolutions, resizing, the end of the dense heads (spec/model.md 3.1, 4, 7).
+ *
+ * Maps are [row][column][channel], so a 1×1 convolution is a linear layer and a 3×3 one is a product with rows of nine gathered
+ * pixels. They are gathered a few output rows at a time, in cache, never for the whole map.
+ */
+#include "cpu.h"
+#include <math.h>
+#include <string.h>
+
+int e3_cpu_patchify(e3_dev *dev, const uint8_t *rgb, int h, int w, int patch, float *out, e3_err *err)
+{
+	static const float mean[3] = {0.485f, 0.456f, 0.406f}, std[3] = {0.229f, 0.224f, 0.225f};
+	float table[3][256];
+	for (int c = 0; c < 3; c++)
+		for (int v = 0; v < 256; v++)
+			table[c][v] = ((float)v / 255.0f - mean[c]) / std[c];
+	int gh = h / patch, gw = w / patch;
+	for (int gy = 0; gy < gh; gy++)
+		for (int gx = 0; gx < gw; gx++, out += 3 * patch * patch)
+			for (int y = 0; y < patch; y++) {
+				const uint8_t *px = rgb + 3 * (e3_area(gy * patch + y, w) + (size_t)(gx * patch));
+				for (int x = 0; x < patch; x++)
+					for (int c = 0; c < 3; c++)
+						out[(c * patch + y) * patch + x] = table[c][px[3 * x + c]];
+			}
+	return 0;
+}
+
+/* ---- convolution ---- */
+
+typedef struct conv_job {
+	e3_cpu *cpu;
+	const e3_conv *op;
+	int out_h, out_w, strip; /* output rows per task */
+} conv_job;
+
+E3_CLONES static void copy_relu(float *to, const float *from, size_t n)
+{
+#pragma omp simd
+	for (size_t k = 0; k < n; k++)
+		to[k] = from[k] > 0 ? from[k] : 0;
+}
+
+/* The nine pixels around (y, x) of a map as one row; outside is zero. The three of one line are neighbours in memory. */
+static void gather(const float *map, int h, int w, int c, int y, int x, bool relu, float *to)
+{
+	for (int dy = -1; dy <= 1; dy++, to += 3 * c) {
+		int x0 = e3_max(x - 1, 0), x1 = e3_min(x + 1, w - 1);
+		size_t left = (size_t)(x0 - (x - 1)) * (size_t)c, n = (size_t)(x1 - x0 + 1) * (size_t)c;
+		if (y + dy < 0 || y + dy >= h) {
+			memset(to, 0, 3 * (size_t)c * sizeof *to);
+			continue;
+		}
+		const float *from = map + (e3_area(y + dy, w) + (size_t)x0) * (size_t)c;
+		if (n < 3 * (size_t)c)
+			memset(to, 0, 3 * (size_t)c * sizeof *to);
+		if (relu)
+			copy_relu(to + left, from, n);
+		else
+			memcpy(to + left, from, n * sizeof *to);
+	}
+}
+
+E3_CLONES static void conv_finish(float *y, const e3_conv *op, size_t at, int n)
+{
+	const float *b = op->mat->b, *r = op->resid ? op->resid + at : NULL, *p = op->plus ? op->plus + at : NULL;
+	if (b)
+#pragma omp simd
+		for (int k = 0; k < n; k++)
+			y[k] += b[k];
+	e3_cpu_act(y, n, op->act);
+	if (r && op->relu_resid)
+#pragma omp simd
+		for (int k = 0; k < n; k++)
+			y[k] += r[k] > 0 ? r[k] : 0;
+	else if (r)
+#pragma omp simd
+		for (int k = 0; k < n; k++)
+			y[k] += r[k];
+	if (p)
+#pragma omp simd
+		for (int k = 0; k < n; k++)
+			y[k] += p[k];
+}
+
+static void conv_task(void *ctx, int task, int thread)
+{
+	conv_job *j = ctx;
+	const e3_conv *op = j->op;
+	int cin = op->mat->in / 9, cout = op->mat->out, y0 = task * j->strip, y1 = e3_min(y0 + j->strip, j->out_h);
+	float *a = j->cpu->scratch[thread].p, *row = a;
+	for (int y = y0; y < y1; y++)
+		for (int x = 0; x < j->out_w; x++, row += 9 * cin)
+			gather(op->x, op->h, op->w, cin, y * op->stride, x * op->stride, op->relu_in, row);
+	size_t first = e3_area(y0, j->out_w), pixels = e3_area(y1 - y0, j->out_w);
+	e3_gemm_nt((int)pixels, cout, 9 * cin, 1, a, 9 * cin, op->mat->w, 9 * cin, op->out + first * (size_t)cout, cout);
+	for (size_t k = first; k < first + pixels; k++)
+		conv_finish(op->out + k * (size_t)cout, op, k * (size_t)cout, cout);
+}
+
+/* Output rows per task: gathered rows of about 1 MiB, and at least two tasks per thread. */
+static int strip_rows(int out_h, int out_w, int gathered, int threads)
+{
+	int by_cache = e3_max(1, (int)((1 << 18) / (e3_area(out_w, gathered) + 1)));
+	return e3_max(1, e3_min(by_cache, e3_ceil_div(out_h, 2 * threads)));
+}
+
+int e3_cpu_conv(e3_dev *dev, const e3_conv *op, e3_err *err)
+{
+	e3_cpu *cpu = e3_cpu_of(dev);
+	conv_job job = {.cpu = cpu, .op = op, .out_h = (op->h - 1) / op->stride + 1, .out_w = (op->w - 1) / op->stride + 1};
+	job.strip = strip_rows(job.out_h, job.out_w, op->mat->in, e3_pool_threads(cpu->pool));
+	if (e3_cpu_scratch_all(cpu, e3_area(job.strip, job.out_w) * (size_t)op->mat->in, "conv", err))
+		return -1;
+	e3_pool_run(cpu->pool, e3_ceil_div(job.out_h, job.strip), conv_task, &job);
+	return 0;
+}
+
+typedef struct deconv_job {
+	e3_cpu *cpu;
+	const float *x;
+	const e3_mat *mat;
+	int h, w, k;
+	float *out;
+} deconv_job;
+
+/* One input row: kernel = stride, so every input pixel makes its own k × k block. */
+static void deconv_task(void *ctx, int y, int thread)
+{
+	deconv_job *j = ctx;
+	int k = j->k, cout = j->mat->out / (k * k), run = k * cout;
+	float *block = j->cpu->scratch[thread].p;
+	e3_gemm_nt(j->w, j->mat->out, j->mat->in, 1, j->x + e3_area(y, j->w) * (size_t)j->mat->in, j->mat->in, j->mat->w, j->mat->in, block,
+	           j->mat->out);
+	for (int x = 0; x < j->w; x++)
+		for (int i = 0; i < k; i++) {
+			const float *from = block + e3_area(x, j->mat->out) + (size_t)i * (size_t)run;
+			float *to = j->out + (e3_area(y * k + i, j->w * k) + (size_t)(x * k)) * (size_t)cout;
+			for (int t = 0; t < k; t++)
+				for (int c = 0; c < cout; c++)
+					to[t * cout + c] = from[t * cout + c] + j->mat->b[c];
+		}
+}
+
+int e3_cpu_deconv(e3_dev *dev, const float *x, int h, int w, const e3_mat *mat, int k, float *out, e3_err *err)
+{
+	e3_cpu *cpu = e3_cpu_of(dev);
+	if (e3_cpu_scratch_all(cpu, e3_area(w, mat->out), "deconv", err))
+		return -1;
+	e3_pool_run(cpu->pool, h, deconv_task, &(deconv_job){cpu, x, mat, h, w, k, out});
+	return 0;
+}
+
+/* ---- resizing ---- */
+
+typedef struct axis {
+	int i0, i1;
+	float w1;
+} axis;
+
+/* Source position o * (nin - 1) / (nout - 1), the form and rounding of the reference (f32). */
+static axis axis_at(int o, int nin, int nout)
+{
+	float scale = nout > 1 ? (float)(nin - 1) / (float)(nout - 1) : 0;
+	float at = scale * (float)o;
+	int i0 = e3_min((int)at, nin - 1);
+	return (axis){i0, e3_min(i0 + 1, nin - 1), at - (float)i0};
+}
+
+E3_CLONES static void mix(float *to, const float *const from[4], const float weight[4], int c)
+{
+	const float *a = from[0], *b = from[1], *d = from[2], *e = from[3];
+	float wa = weight[0], wb = weight[1], wd = weight[2], we = weight[3];
+#pragma omp simd
+	for (int k = 0; k < c; k++)
+		to[k] = wa * a[k] + wb * b[k] + (wd * d[k] + we * e[k]);
+}
+
+/* Row `y` of the resized map. */
+static void upsample_row(const float *x, const int from[2], int c, const int to[2], int y, float *out)
+{
+	axis v = axis_at(y, from[0], to[0]);
+	const float *top = x + e3_area(v.i0, from[1]) * (size_t)c, *low = x + e3_area(v.i1, from[1]) * (size_t)c;
+	for (int o = 0; o < to[1]; o++, out += c) {
+		axis u = axis_at(o, from[1], to[1]);
+		const float *px[4] = {top + e3_area(u.i0, c), top + e3_area(u.i1, c), low + e3_area(u.i0, c), low + e3_area(u.i1, c)};
+		float weight[4] = {(1 - v.w1) * (1 - u.w1), (1 - v.w1) * u.w1, v.w1 * (1 - u.w1), v.w1 * u.w1};
+		mix(out, px, weight, c);
+	}
+}
+
+typedef struct upsample_job {
+	const float *x;
+	const int *from, *to;
+	int c;
+	float *out;
+} upsample_job;
+
+static void upsample_task(void *ctx, int y, int thread)
+{
+	upsample_job *j = ctx;
+	upsample_row(j->x, j->from, j->c, j->to, y, j->out + e3_area(y, j->to[1]) * (size_t)j->c);
+}
+
+int e3_cpu_upsample(e3_dev *dev, const float *x, const int from[2], int c, float *out, const int to[2], e3_err *err)
+{
+	e3_pool_run(e3_cpu_of(dev)->pool, to[0], upsample_task, &(upsample_job){x, from, to, c, out});
+	return 0;
+}
+
+static void add_uv_row(float *row, int w, int c, const float *uv_x, const float *uv_y)
+{
+	int half = c / 2;
+	for (int x = 0; x < w; x++, row += c)
+		for (int k = 0; k < half; k++) {
+			row[k] += uv_x[e3_area(x, half) + (size_t)k];
+			row[half + k] += uv_y[k];
+		}
+}
+
+int e3_cpu_add_uv(e3_dev *dev, float *x, int h, int w, int c, const float *uv_x, const float *uv_y, e3_err *err)
+{
+	for (int y = 0; y < h; y++)
+		add_uv_row(x + e3_area(y, w) * (size_t)c, w, c, uv_x, uv_y + e3_area(y, c / 2));
+	return 0;
+}
+
+/* ---- the end of a dense head ---- */
+
+typedef struct dense_job {
+	e3_cpu *cpu;
+	const e3_dense *op;
+	int strip;
+} dense_job;
+
+static void finish_pixel(const e3_dense *op, const float *hidden, size_t at)
+{
+	const e3_mat *m = op->out;
+	int n = m->out - 1;
+	for (int o = 0; o <= n; o++) {
+		float v = m->b[o];
+		const float *w = m->w + e3_area(o, m->in);
+		for (int k = 0; k < m->in; k++)
+			v += hidden[k] * w[k];
+		if (o == n)
+			op->conf[at] = 1.0f + expf(v);
+		else
+			op->value[at * (size_t)n + (size_t)o] = n == 1 ? expf(v) : copysignf(expm1f(fabsf(v)), v);
+	}
+}
+
+/* A few output rows: the resized map with one row more on each side, gathered, multiplied, finished. Nothing of full size is kept. */
+static void dense_task(void *ctx, int task, int thread)
+{
+	dense_job *j = ctx;
+	const e3_dense *op = j->op;
+	int c = op->c, hid = op->conv->out, from[2] = {op->h, op->w}, to[2] = {op->H, op->W};
+	int y0 = task * j->strip, y1 = e3_min(y0 + j->strip, op->H), top = e3_max(y0 - 1, 0), low = e3_min(y1 + 1, op->H);
+	float *map = j->cpu->scratch[thread].p, *a = map + e3_area(j->strip + 2, op->W) * (size_t)c;
+	float *hidden = a + e3_area(op->W, 9 * c);
+	for (int y = top; y < low; y++) {
+		float *row = map + e3_area(y - top, op->W) * (size_t)c;
+		upsample_row(op->z, from, c, to, y, row);
+		add_uv_row(row, op->W, c, op->uv_x, op->uv_y + e3_area(y, c / 2));
+	}
+	for (int y = y0; y < y1; y++) {
+		for (int x = 0; x < op->W; x++)
+			gather(map, low - top, op->W, c, y - top, x, false, a + e3_area(x, 9 * c));
+		e3_gemm_nt(op->W, hid, 9 * c, 1, a, 9 * c, op->conv->w, 9 * c, hidden, hid);
+		for (int x = 0; x < op->W; x++) {
+			float *px = hidden + e3_area(x, hid);
+			for (int k = 0; k < hid; k++)
+				px[k] += op->conv->b[k];
+			e3_cpu_act(px, hid, E3_ACT_RELU);
+			finish_pixel(op, px, e3_area(y, op->W) + (size_t)x);
+		}
+	}
+}
+
+int e3_cpu_dense(e3_dev *dev, const e3_dense *op, e3_err *err)
+{
+	e3_cpu *cpu = e3_cpu_of(dev);
+	dense_job job = {cpu, op, e3_max(1, e3_min(8, e3_ceil_div(op->H, 4 * e3_pool_threads(cpu->pool))))};
+	size_t need = e3_area(op->W, op->c) * (size_t)(job.strip + 2) + e3_area(op->W, 9 * op->c + op->conv->out);
+	if (e3_cpu_scratch_all(cpu, need, "dense", err))
+		return -1;
+	e3_pool_run(cpu->pool, e3_ceil_div(op->H, job.strip), dense_task, &job);
+	return 0;
+}

@@ -1,0 +1,204 @@
+/* dev: the CPU's normalisations and linear layers (spec/model.md 4, 5.2, 6). */
+#include "cpu.h"
+#include <math.h>
+#include <string.h>
+
+E3_CLONES void e3_cpu_norm_row(const float *x, const e3_norm *n, float *out)
+{
+	int dim = n->dim;
+	float sum = 0, var = 0;
+#pragma omp simd reduction(+ : sum)
+	for (int c = 0; c < dim; c++)
+		sum += x[c];
+	float mean = sum / (float)dim;
+#pragma omp simd reduction(+ : var)
+	for (int c = 0; c < dim; c++)
+		var += (x[c] - mean) * (x[c] - mean);
+	float inv = 1.0f / sqrtf(var / (float)dim + n->eps);
+	const float *w = n->w, *b = n->b;
+	if (w) {
+#pragma omp simd
+		for (int c = 0; c < dim; c++)
+			out[c] = (x[c] - mean) * inv * w[c] + b[c];
+	} else {
+#pragma omp simd
+		for (int c = 0; c < dim; c++)
+			out[c] = (x[c] - mean) * inv;
+	}
+}
+
+/* x Phi(x) through the complementary error function, so that small negative results keep their relative accuracy:
+ * erfc(z) = exp(-z²) t Q(t), t = 1/(1 + 0.4 z); Q fitted to 6e-8. */
+static inline float gelu(float x)
+{
+	float z = fabsf(x) * 0.707106781f;
+	float t = 1.0f / (1.0f + 0.4f * z);
+	float q = 0.0398256816f;
+	q = q * t - 0.133290797f;
+	q = q * t + 0.0692614838f;
+	q = q * t + 0.105068102f;
+	q = q * t + 0.0677428842f;
+	q = q * t + 0.198604718f;
+	q = q * t + 0.200527579f;
+	q = q * t + 0.22663787f;
+	q = q * t + 0.225622535f;
+	float half_tail = 0.5f * q * t * e3_expf(-z * z);
+	return x * (x >= 0 ? 1.0f - half_tail : half_tail);
+}
+
+E3_CLONES void e3_cpu_act(float *x, int n, e3_act act)
+{
+	if (act == E3_ACT_GELU) {
+#pragma omp simd
+		for (int k = 0; k < n; k++)
+			x[k] = gelu(x[k]);
+	} else if (act == E3_ACT_RELU) {
+#pragma omp simd
+		for (int k = 0; k < n; k++)
+			x[k] = x[k] > 0 ? x[k] : 0;
+	} else if (act == E3_ACT_SILU) {
+#pragma omp simd
+		for (int k = 0; k < n; k++)
+			x[k] = x[k] / (1.0f + e3_expf(-x[k]));
+	}
+}
+
+E3_CLONES static void add_row(float *y, const float *b, int n)
+{
+#pragma omp simd
+	for (int k = 0; k < n; k++)
+		y[k] += b[k];
+}
+
+E3_CLONES static void scale_add_row(float *out, const float *y, const float *gamma, int n)
+{
+#pragma omp simd
+	for (int k = 0; k < n; k++)
+		out[k] += y[k] * gamma[k];
+}
+
+E3_CLONES static float dot(const float *a, const float *b, int n)
+{
+	float s = 0;
+#pragma omp simd reduction(+ : s)
+	for (int k = 0; k < n; k++)
+		s += a[k] * b[k];
+	return s;
+}
+
+typedef struct linear_job {
+	e3_cpu *cpu;
+	const e3_linear *op;
+	const float *x; /* after the norm */
+	int ldx;
+	int row_parts, col_parts; /* the product is cut into row_parts × col_parts tasks */
+} linear_job;
+
+/* Columns [from, to) of rows [r0, r1): product, bias, activation, residual. */
+static void linear_task(void *ctx, int task, int thread)
+{
+	linear_job *j = ctx;
+	const e3_linear *op = j->op;
+	const e3_mat *m = op->mat;
+	int rp = task / j->col_parts, cp = task % j->col_parts;
+	int r0 = (int)((int64_t)op->rows * rp / j->row_parts), r1 = (int)((int64_t)op->rows * (rp + 1) / j->row_parts);
+	int c0 = (int)((int64_t)m->out * cp / j->col_parts), c1 = (int)((int64_t)m->out * (cp + 1) / j->col_parts);
+	int n = c1 - c0, rows = r1 - r0;
+	if (n <= 0 || rows <= 0)
+		return;
+	bool add = op->add;
+	float *y = add ? j->cpu->scratch[thread].p : op->out + (size_t)r0 * (size_t)op->ldo + c0;
+	int ldy = add ? n : op->ldo;
+	const float *x = j->x + (size_t)r0 * (size_t)j->ldx, *w = m->w + (size_t)c0 * (size_t)m->in;
+	if (op->rows == 1)
+		for (int c = 0; c < n; c++)
+			y[c] = dot(x, w + (size_t)c * (size_t)m->in, m->in);
+	else
+		e3_gemm_nt(rows, n, m->in, 1, x, j->ldx, w, m->in, y, ldy);
+	for (int r = 0; r < rows; r++) {
+		float *row = y + (size_t)r * (size_t)ldy;
+		if (m->b)
+			add_row(row, m->b + c0, n);
+		e3_cpu_act(row, n, op->act);
+		if (!add)
+			continue;
+		float *out = op->out + (size_t)(r0 + r) * (size_t)op->ldo + c0;
+		if (op->gamma)
+			scale_add_row(out, row, op->gamma + c0, n);
+		else
+			add_row(out, row, n);
+	}
+}
+
+typedef struct norm_job {
+	const float *x;
+	int ldx, rows, parts;
+	const e3_norm *norm;
+	float *out;
+	int ldo;
+} norm_job;
+
+static void norm_task(void *ctx, int task, int thread)
+{
+	norm_job *j = ctx;
+	int r0 = (int)((int64_t)j->rows * task / j->parts), r1 = (int)((int64_t)j->rows * (task + 1) / j->parts);
+	for (int r = r0; r < r1; r++)
+		e3_cpu_norm_row(j->x + (size_t)r * (size_t)j->ldx, j->norm, j->out + (size_t)r * (size_t)j->ldo);
+}
+
+int e3_cpu_norm(e3_dev *dev, const float *x, int ldx, int rows, const e3_norm *norm, float *out, int ldo, e3_err *err)
+{
+	e3_cpu *cpu = e3_cpu_of(dev);
+	int parts = rows >= 32 ? e3_pool_threads(cpu->pool) : 1;
+	e3_pool_run(cpu->pool, parts, norm_task, &(norm_job){x, ldx, rows, parts, norm, out, ldo});
+	return 0;
+}
+
+/* How to cut rows × cols for the threads: row parts share nothing but repeat the packing of the weights, so rows are cut only as
+ * often as there are threads, columns into blocks that keep a task's result in the second-level cache and leave a few tasks per
+ * thread for balance. */
+static void cut(int rows, int cols, int threads, int *row_parts, int *col_parts)
+{
+	*row_parts = rows >= 48 * threads ? threads : 1;
+	int by_cache = e3_ceil_div((int)(e3_area(rows, cols) / (size_t)*row_parts >> 10), 128); /* 128 Ki floats = 512 KiB */
+	int by_balance = *row_parts == 1 ? 2 * threads : cols >= 384 ? 2 : 1;
+	*col_parts = e3_max(1, e3_min(e3_max(by_cache, by_balance), cols / 48));
+	if (rows == 1)
+		*row_parts = 1, *col_parts = e3_max(1, e3_min(4 * threads, cols / 64));
+}
+
+int e3_cpu_linear(e3_dev *dev, const e3_linear *op, e3_err *err)
+{
+	e3_cpu *cpu = e3_cpu_of(dev);
+	int threads = e3_pool_threads(cpu->pool);
+	linear_job job = {.cpu = cpu, .op = op, .x = op->x, .ldx = op->ldx};
+	if (op->norm) {
+		float *normed;
+		if (e3_cpu_scratch(cpu, threads, e3_area(op->rows, op->mat->in), &normed, err))
+			return e3_fail_in(err, "linear");
+		e3_cpu_norm(dev, op->x, op->ldx, op->rows, op->norm, normed, op->mat->in, err);
+		job.x = normed, job.ldx = op->mat->in;
+	}
+	cut(op->rows, op->mat->out, threads, &job.row_parts, &job.col_parts);
+	size_t rows = (size_t)e3_ceil_div(op->rows, job.row_parts), cols = (size_t)e3_ceil_div(op->mat->out, job.col_parts);
+	if (op->add && e3_cpu_scratch_all(cpu, rows * cols, "linear", err))
+		return -1;
+	e3_pool_run(cpu->pool, job.row_parts * job.col_parts, linear_task, &job);
+	return 0;
+}
+
+int e3_cpu_copy_rows(e3_dev *dev, const float *x, int ldx, int rows, int dim, float *out, int ldo, e3_err *err)
+{
+	for (int r = 0; r < rows; r++)
+		memcpy(out + (size_t)r * (size_t)ldo, x + (size_t)r * (size_t)ldx, (size_t)dim * sizeof *out);
+	return 0;
+}
+
+int e3_cpu_modulate(e3_dev *dev, const float *p, const float *mod, int dim, float *out, e3_err *err)
+{
+	e3_cpu_norm_row(p, &(e3_norm){.dim = dim, .eps = 1e-6f}, out);
+	const float *a = mod, *b = mod + dim, *g = mod + 2 * dim;
+	for (int k = 0; k < dim; k++)
+		out[k] = p[k] + g[k] * (out[k] * (1.0f + b[k]) + a[k]);
+	return 0;
+}

@@ -1,0 +1,161 @@
+/* dev: the seam between the network and the machine it runs on.
+ *
+ * A device is a table of operations and a private state. The model code exists once and calls only these; each operation is as
+ * coarse as a good backend needs for fusing. Two backends: the CPU (here, the oracle) and CUDA (a plug-in that fills the same
+ * table). Mathematics: spec/model.md; the section is named beside each operation.
+ *
+ * Memory: pointers from `alloc` belong to the device and only the device's operations may read or write through them (on the CPU
+ * they happen to be plain memory). Activations and weights are handed over as f32; a backend may keep them in another type.
+ * Matrices are row-major [rows][columns]; maps are [row][column][channel]. An operation with no work is valid.
+ * Operations return 0, or -1 with a text that names the operation. They run in order; `download` sees all that came before.
+ */
+#ifndef E3_DEV_H
+#define E3_DEV_H
+
+#include "e3/err.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct e3_dev e3_dev;
+
+typedef enum e3_act { E3_ACT_NONE, E3_ACT_GELU, E3_ACT_RELU, E3_ACT_SILU } e3_act;
+
+/* LayerNorm over `dim` values: population variance, eps inside the root. w and b NULL: no affine. */
+typedef struct e3_norm {
+	int dim;
+	float eps;
+	float *w, *b;
+} e3_norm;
+
+/* Linear layer: y = x W^T + b, W [out][in]; b may be NULL. */
+typedef struct e3_mat {
+	int out, in;
+	float *w, *b;
+} e3_mat;
+
+/* Keys and values of one attention layer: a list of pages. A page holds K [heads][page_keys][head_dim], then V the same. Keys
+ * 0..n_keys-1 lie one after the other through the pages: slot k is row k % page_keys of page k / page_keys. */
+typedef struct e3_kv {
+	float *const *page;
+	int page_keys, n_keys;
+	int heads, head_dim;
+} e3_kv;
+
+/* act(norm(x) W^T + b) -> out; with `gamma` or `add`: out += gamma * that. (spec/model.md 4, 5.2) */
+typedef struct e3_linear {
+	const float *x;
+	int rows, ldx;       /* ldx: floats from one row of x to the next */
+	const e3_norm *norm; /* or NULL */
+	const e3_mat *mat;
+	e3_act act;
+	bool add;            /* accumulate into out */
+	const float *gamma;  /* [mat->out] LayerScale, or NULL */
+	float *out;
+	int ldo;
+} e3_linear;
+
+/* LayerNorm, qkv projection, norm of q and k per head, 2D RoPE, keys and values into their slots. (5.2, 5.3, 5.4) */
+typedef struct e3_qkv {
+	const float *x; /* [rows][dim] */
+	int rows;
+	const e3_norm *norm;
+	const e3_mat *mat;              /* [3 dim][dim], output [q | k | v], each head-major */
+	const e3_norm *q_norm, *k_norm; /* or NULL */
+	const float *rope;              /* [rows][head_dim]: cos of head_dim/2 angles, then their sines (y half first); or NULL */
+	float *q;                       /* [heads][rows][head_dim] */
+	const e3_kv *kv;                /* where k and v go */
+	const uint32_t *slot;           /* [rows] slot of each row's key (host memory) */
+} e3_qkv;
+
+/* softmax(q K^T / sqrt(head_dim)) V over all keys -> out [rows][heads * head_dim]; on request the log-sum-exp of each row. */
+typedef struct e3_attend {
+	const float *q; /* [heads][rows][head_dim] */
+	int rows;
+	const e3_kv *kv;
+	float *out;
+	float *lse; /* [heads][rows], or NULL */
+} e3_attend;
+
+/* The mass of each key, recomputed from q, K and the log-sum-exp: sum over rows of the mean over heads of the probability (9.1).
+ * No score matrix is stored, unless `map` asks for the head-averaged one. Slot order. */
+typedef struct e3_mass {
+	const float *q;
+	int rows;
+	const e3_kv *kv;
+	const float *lse;
+	float *mass; /* [n_keys] */
+	float *map;  /* [rows][n_keys], or NULL */
+} e3_mass;
+
+/* Convolution 3×3, padding 1 (7): out = act(conv(x or relu(x)) + b) + resid or relu(resid) + plus. */
+typedef struct e3_conv {
+	const float *x;
+	int h, w;
+	const e3_mat *mat; /* [out][3 * 3 * in], taps row by row, channels innermost */
+	int stride;        /* 1 or 2: out is (h-1)/stride+1 × (w-1)/stride+1 */
+	bool relu_in;
+	e3_act act;
+	const float *resid; /* same shape as out, or NULL */
+	bool relu_resid;
+	const float *plus;  /* same shape as out, or NULL */
+	float *out;
+} e3_conv;
+
+/* The end of a dense head (7, "Tail"): z [h][w][c] resized (bilinear, align corners) to H × W, plus 0.1 UV, conv 3×3 to `hidden`,
+ * ReLU, 1×1 to n+1 channels, then exp (n = 1) or sign·expm1 (n = 3), and 1 + exp for the confidence. Results in host memory. */
+typedef struct e3_dense {
+	const float *z;
+	int h, w, c;
+	const float *uv_x, *uv_y; /* [W][c/2], [H][c/2], scaled by 0.1 already; channels 0..c/2-1 take uv_x, the rest uv_y */
+	const e3_mat *conv, *out;
+	int H, W;
+	float *value; /* [H][W][n] */
+	float *conf;  /* [H][W] */
+} e3_dense;
+
+typedef struct e3_dev_ops {
+	const char *(*name)(e3_dev *);
+	void (*close)(e3_dev *);
+
+	int (*alloc)(e3_dev *, size_t floats, float **out, e3_err *); /* zeroed, aligned to 64 bytes */
+	void (*free)(e3_dev *, float *);
+	int (*upload)(e3_dev *, float *to, const float *from, size_t n, e3_err *);
+	int (*download)(e3_dev *, float *to, const float *from, size_t n, e3_err *);
+	int (*copy)(e3_dev *, float *to, const float *from, size_t n, e3_err *);
+
+	/* u8 RGB [h][w][3] in host memory -> normalised patches [h/p * w/p][3 * p * p], channel slowest (3.1, 4). */
+	int (*patchify)(e3_dev *, const uint8_t *rgb, int h, int w, int patch, float *out, e3_err *);
+	int (*linear)(e3_dev *, const e3_linear *, e3_err *);
+	/* out [rows][dim] (ldo) = norm(x [rows][dim] (ldx)) */
+	int (*norm)(e3_dev *, const float *x, int ldx, int rows, const e3_norm *, float *out, int ldo, e3_err *);
+	/* Rows of `dim` floats, strided on both sides. */
+	int (*copy_rows)(e3_dev *, const float *x, int ldx, int rows, int dim, float *out, int ldo, e3_err *);
+	int (*qkv)(e3_dev *, const e3_qkv *, e3_err *);
+	int (*attend)(e3_dev *, const e3_attend *, e3_err *);
+	int (*mass)(e3_dev *, const e3_mass *, e3_err *);
+	/* Moves the key and value of slot from[k] to slot to[k], k = 0..n-1 (host memory). */
+	int (*move)(e3_dev *, const e3_kv *, const uint32_t *from, const uint32_t *to, int n, e3_err *);
+	/* out = p + g * (LN(p; no affine, 1e-6) * (1 + b) + a), mod = [a | b | g] (6). */
+	int (*modulate)(e3_dev *, const float *p, const float *mod, int dim, float *out, e3_err *);
+
+	int (*conv)(e3_dev *, const e3_conv *, e3_err *);
+	/* Transposed convolution with kernel = stride = k: mat [k * k * out][in], tap row, tap column, channel; bias [out] in mat->b. */
+	int (*deconv)(e3_dev *, const float *x, int h, int w, const e3_mat *, int k, float *out, e3_err *);
+	/* Bilinear, align corners. */
+	int (*upsample)(e3_dev *, const float *x, const int from[2], int c, float *out, const int to[2], e3_err *);
+	/* x [h][w][c] += uv (see e3_dense). */
+	int (*add_uv)(e3_dev *, float *x, int h, int w, int c, const float *uv_x, const float *uv_y, e3_err *);
+	int (*dense)(e3_dev *, const e3_dense *, e3_err *);
+} e3_dev_ops;
+
+/* Every backend's private state begins with this. */
+struct e3_dev {
+	const e3_dev_ops *ops;
+};
+
+/* threads 0: one for each processor this process may use. */
+e3_dev *e3_dev_cpu(int threads, e3_err *err);
+void e3_dev_close(e3_dev *dev);
+
+#endif
