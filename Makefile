@@ -130,6 +130,17 @@ demo: deps
 	@$(MAKE) --no-print-directory all
 	@B=$(abspath $(B)) pipelines/demo/run.sh
 
+# The yardstick of bench and parity: what OpenBLAS alone reaches.
+$(B)/bench/sgemm: tests/bench/sgemm.c
+	@mkdir -p $(@D)
+	$(CC) -std=c11 -D_GNU_SOURCE -O2 $(WARN) $(call pkg,openblas,--cflags) -o $@ $< $(call pkg,openblas,--libs)
+
+bench: all $(B)/bench/sgemm
+	@B=$(abspath $(B)) tests/bench/run.sh
+# Needs ../shared, 7 GiB and several minutes.
+parity: all $(B)/bench/sgemm
+	@B=$(abspath $(B)) tests/parity.sh
+
 lint:
 	@tests/lint.sh
 

@@ -13,9 +13,8 @@ TYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "
 def arrays(value):
     """Replaces {dtype, shape, data} maps by numpy arrays, at any depth."""
     if isinstance(value, dict):
-        if value.keys() >= {"dtype", "shape"}:
-            data = next(v for v in value.values() if isinstance(v, bytes))
-            return np.frombuffer(data, TYPES[value["dtype"]]).reshape(value["shape"])
+        if value.keys() == {"dtype", "shape", "data"}:
+            return np.frombuffer(value["data"], TYPES[value["dtype"]]).reshape(value["shape"])
         return {k: arrays(v) for k, v in value.items()}
     if isinstance(value, list):
         return [arrays(v) for v in value]

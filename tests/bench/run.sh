@@ -1,0 +1,62 @@
+#!/bin/bash
+# make bench: what each part reaches on this machine, beside what the machine can do. Prints a table; asserts nothing.
+set -u -o pipefail
+cd "$(dirname "$0")/../.." || exit 1
+B=${B:-build}
+demo=pipelines/demo
+export PATH=$B/bin:$PATH
+out=$(mktemp -d)
+trap 'rm -rf "$out"' EXIT
+
+seconds() { # seconds COMMAND...: wall time of the fastest of three
+	local best=
+	for _ in 1 2 3; do
+		local t=$EPOCHREALTIME
+		"$@" || return 1
+		best=$(awk -v a="$t" -v b="$EPOCHREALTIME" -v best="$best" 'BEGIN { s = b - a; print best == "" || s < best ? s : best }')
+	done
+	echo "$best"
+}
+row() { printf '%-34s %12s %10s   %s\n' "$@"; }
+rate() { awk -v n="$1" -v s="$2" 'BEGIN { printf "%.1f", n / s }'; }
+size() { stat -c %s "$1"; }
+
+row what rate unit how
+gemm=$("$B/bench/sgemm" 3)
+row "sgemm" "$gemm" GFLOP/s "OpenBLAS, 1536 x 1536, $(nproc) cores"
+
+# End to end: the demo pipeline without its pictures, then e3-infer alone.
+frames=48
+pipeline() { e3-decode --all "$demo/clip.mp4" | e3-infer -q --model "$demo/model.safetensors" "$@" | e3-export -q --glb "$out/demo.glb"; }
+s=$(seconds pipeline --P 0.2)
+fps=$(rate $frames "$s")
+share=$(awk -v f="$fps" -v g="$gemm" 'BEGIN { printf "%.0f", 100 * f * 13 / g }')
+row "demo, decode | infer | export" "$fps" frames/s "--P 0.2; 13 GFLOP a frame: $share % of sgemm"
+e3-decode --all "$demo/clip.mp4" >"$out/frames.e3"
+infer() { e3-infer -q --model "$demo/model.safetensors" "$@" "$out/frames.e3" >"$out/preds.e3"; }
+for policy in "--P 0.2" "--no-evict"; do
+	# shellcheck disable=SC2086 # words
+	s=$(seconds infer $policy)
+	# shellcheck disable=SC2086
+	memory=$(/usr/bin/time -f %M e3-infer -q --model "$demo/model.safetensors" $policy "$out/frames.e3" 2>&1 >/dev/null | tail -1)
+	row "e3-infer $policy" "$(rate $frames "$s")" frames/s "peak memory $((memory / 1024)) MiB"
+done
+
+# The others.
+infer --P 0.2
+mb=$(awk -v b="$(size "$out/preds.e3")" 'BEGIN { print b / 1e6 }')
+row "e3-decode" "$(rate $frames "$(seconds bash -c "e3-decode --all $demo/clip.mp4 >$out/x.e3")")" frames/s "224 x 168 H.264, start included"
+row "e3-cat" "$(rate "$mb" "$(seconds bash -c "e3-cat <$out/preds.e3 >/dev/null")")" MB/s "predictions, file to /dev/null"
+row "e3-dump --json" "$(rate "$mb" "$(seconds bash -c "e3-dump --json <$out/preds.e3 >/dev/null")")" MB/s "statistics of every array"
+row "e3-evict-stats" "$(rate $frames "$(seconds bash -c "e3-evict-stats <$out/preds.e3 >/dev/null")")" frames/s "text"
+points=$((48 * 224 * 168))
+row "e3-export --glb" "$(rate "$(awk -v p=$points 'BEGIN { print p / 1e6 }')" "$(seconds e3-export -q --glb "$out/x.glb" "$out/preds.e3")")" \
+	"Mpoints/s" "points read; default filters"
+row "e3-model check" "$(rate "$(awk -v b="$(size $demo/model.safetensors)" 'BEGIN { print b / 1e6 }')" \
+	"$(seconds bash -c "e3-model check $demo/model.safetensors >/dev/null")")" MB/s "demo model"
+
+# Memory over a long stream (MiB at frame 100, 300, ...).
+n=${FRAMES:-3000}
+echo "e3-infer --model seed:tiny:1 --budget 4f, $n frames: resident MiB by frame"
+ffmpeg -v error -stream_loop -1 -i "$demo/clip.mp4" -frames:v "$n" -f image2pipe -c:v ppm - |
+	e3-decode -q - | tests/bench/flat.py "$n" e3-infer -q --model seed:tiny:1 --budget 4f

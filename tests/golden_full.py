@@ -1,0 +1,70 @@
+#!/usr/bin/python3
+"""Compares a prediction stream of the full seeded network with full.golden: golden_full.py STREAM GOLDEN RUN (off or p50).
+
+Prints every figure. Exit 1 when a dense output is further than 2e-4 (relative L2) from the golden one, or when the tokens kept
+by the first eviction (p50, frame 4) agree less than Jaccard 0.99 in some layer. After that eviction kept sets may differ by
+ties of half-precision sums, so frames after it are bound less tightly.
+"""
+import sys
+
+import numpy as np
+
+from e3read import relative, safetensors, stream
+
+FIELDS = {"depth": "depth", "dconf": "depth_conf", "pts": "points", "pconf": "points_conf"}
+STEP = 8
+FIRST_EVICTION = 4
+BOUND, BOUND_AFTER, JACCARD = 2e-4, 5e-3, 0.99
+
+
+def outputs(preds, golden, run):
+    ok = True
+    for i, p in enumerate(preds):
+        bound = BOUND_AFTER if run == "p50" and i > FIRST_EVICTION else BOUND
+        line = [f"frame {i}:"]
+        for name, field in FIELDS.items():
+            r = relative(p[field][::STEP, ::STEP], golden[f"{run}.{name}.{i}"])
+            line.append(f"{name} {r:.1e}")
+            ok &= r <= bound
+        line.append(f"pose {relative(p['pose'], golden[f'{run}.pose.{i}']):.1e}  (bound {bound:.0e} on the dense outputs)")
+        print("  ".join(line))
+    return ok
+
+
+def kept(evicts, golden, n):
+    """Worst Jaccard over the layers of frame 4's kept set; arrival order is the order of ids, and nothing left before."""
+    worst = 1.0
+    for entry in evicts[FIRST_EVICTION]["layers"]:
+        ids = np.arange(n * (FIRST_EVICTION + 1))
+        gone = np.concatenate([l["removed"] for e in evicts[:FIRST_EVICTION + 1] for l in e["layers"] if l["layer"] == entry["layer"]])
+        ours = np.setdiff1d(ids, gone)
+        theirs = golden.get(f"p50.keep.{FIRST_EVICTION}.{entry['layer']}", ids)
+        j = len(np.intersect1d(ours, theirs)) / len(np.union1d(ours, theirs))
+        worst = min(worst, j)
+    print(f"kept set at frame {FIRST_EVICTION}: worst Jaccard {worst:.5f} over {len(evicts[FIRST_EVICTION]['layers'])} layers")
+    return worst >= JACCARD
+
+
+def main():
+    path, golden, run = sys.argv[1], safetensors(sys.argv[2]), sys.argv[3]
+    preds, evicts, n = [], [], 0
+    for kind, m in stream(path):
+        if kind == "head":
+            n = m["tokens_per_frame"]
+        elif kind == "pred":
+            n = n or 5 + (m["w"] // 14) * (m["h"] // 14)
+            preds.append(m)
+        elif kind == "evict":
+            evicts.append(m)
+    if len(preds) != 9:
+        print(f"expected 9 predictions, got {len(preds)}")
+        return 1
+    ok = outputs(preds, golden, run)
+    if run == "p50":
+        ok &= kept(evicts, golden, n)
+    print("within bounds" if ok else "OUT OF BOUNDS")
+    return 0 if ok else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
