@@ -4,9 +4,9 @@
  * its kind, the structure scan and the grammar (head first, end or abort last, indices in order); arrays are checked when a
  * message is decoded. Writing: e3_out_open, e3_out_put_*, then e3_out_close after `end` or e3_out_abort.
  *
- * Endpoints: "-" (standard input or output), a path, "zmq:push:ADDR", "zmq:pull:ADDR", "zmq:pub:ADDR", "zmq:sub:ADDR" with ADDR
- * "tcp://host:port", "tcp://\*:port" or "ipc://path". A '*' or '@' host binds, a host name connects; ipc: push and pub bind,
- * pull and sub connect, unless ADDR is prefixed by '@' (bind) or '>' (connect).
+ * Endpoints: "-" (standard input or output), a path, "zmq:pull:ADDR" to read, "zmq:push:ADDR" to write, with ADDR
+ * "tcp://host:port" or "ipc://path". pull binds, push connects; '@' before ADDR binds, '>' connects, a host "*" binds. One message
+ * is one ZeroMQ message. TCP beyond this machine is refused unless e3_stream_allow_insecure(true) was called (--insecure).
  * A path is written under a temporary name and renamed when the stream ended properly.
  */
 #ifndef E3_STREAM_H
@@ -24,8 +24,16 @@ typedef struct e3_msg {
 	size_t len; /* envelope included */
 } e3_msg;
 
+/* "head", "frame", ...; NULL for a number that is not a kind. */
+const char *e3_kind_name(int kind);
+/* The frame index `i` of a message, without decoding it; -1 for kinds that have none. */
+int64_t e3_msg_index(const e3_msg *msg);
+
 typedef struct e3_in e3_in;
 typedef struct e3_out e3_out;
+
+/* Lets endpoints reach beyond this machine, unencrypted and unauthenticated: what --insecure means. For the whole process. */
+void e3_stream_allow_insecure(bool allow);
 
 e3_in *e3_in_open(const char *endpoint, e3_err *err);
 /* A stream in memory (tests, fuzzing); the bytes are borrowed. */
@@ -52,6 +60,8 @@ int e3_out_close(e3_out *out, e3_err *err);
 /* Tells the stages downstream that `tool` failed, and closes; a file does not appear. Failures are ignored: the caller is
  * failing already. NULL is fine. When `text` came from an upstream abort, its tool is kept: the first failure is what is reported. */
 void e3_out_abort(e3_out *out, const char *tool, int code, const char *text);
+/* After a failed e3_out_*: true when it failed because nobody reads any more (only with SIGPIPE ignored; else the process ended). */
+bool e3_out_reader_gone(const e3_out *out);
 
 /* The upstream abort that made e3_in_next fail, or NULL; owned by `in`. */
 const e3_abort *e3_in_abort(const e3_in *in);

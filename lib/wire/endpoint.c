@@ -1,0 +1,92 @@
+/* wire: endpoint names. Owns which side binds and which addresses are allowed; refuses TCP beyond loopback without --insecure. */
+#include "endpoint.h"
+#include "e3/stream.h"
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static bool insecure;
+
+void e3_stream_allow_insecure(bool allow)
+{
+	insecure = allow;
+}
+
+static bool starts(const char **text, const char *with)
+{
+	size_t n = strlen(with);
+	if (strncmp(*text, with, n))
+		return false;
+	*text += n;
+	return true;
+}
+
+static bool is_loopback(const char *host)
+{
+	struct in_addr a;
+	return strcmp(host, "localhost") == 0 || strcmp(host, "[::1]") == 0 ||
+	       (inet_pton(AF_INET, host, &a) == 1 && ntohl(a.s_addr) >> 24 == 127);
+}
+
+/* rest = "host:port". A bound "localhost" becomes its number, because libzmq takes names of interfaces there. */
+static int parse_tcp(const char *rest, e3_endpoint *out, e3_err *err)
+{
+	char host[256];
+	const char *colon = strrchr(rest, ':');
+	size_t n = colon ? (size_t)(colon - rest) : 0;
+	if (n == 0 || n >= sizeof host || !colon[1] || strspn(colon + 1, "0123456789") != strlen(colon + 1))
+		return e3_fail(err, "endpoint %s: expected tcp://host:port", out->text);
+	memcpy(host, rest, n);
+	host[n] = 0;
+	if (strcmp(host, "*") == 0)
+		out->bind = true;
+	if (!is_loopback(host) && !insecure)
+		return e3_fail(err, "endpoint %s: %s reaches beyond this machine, and the stream is neither encrypted nor authenticated; use "
+		               "127.0.0.1, a tunnel (ssh -L), or --insecure on a network you trust", out->text, host);
+	out->ipv6 = host[0] == '[';
+	const char *name = out->bind && strcmp(host, "localhost") == 0 ? "127.0.0.1" : host;
+	snprintf(out->addr, sizeof out->addr, "tcp://%s%s", name, colon);
+	return 0;
+}
+
+/* libzmq removes whatever stands at a path it binds: only a socket may be there. */
+static int parse_ipc(const char *path, e3_endpoint *out, e3_err *err)
+{
+	struct stat st;
+	if (!*path || strlen(path) > 100)
+		return e3_fail(err, "endpoint %s: expected ipc://PATH with a path of 1 to 100 bytes", out->text);
+	if (out->bind && lstat(path, &st) == 0 && !S_ISSOCK(st.st_mode))
+		return e3_fail(err, "endpoint %s: %s exists and is not a socket", out->text, path);
+	snprintf(out->addr, sizeof out->addr, "ipc://%s", path);
+	return 0;
+}
+
+int e3_endpoint_parse(const char *text, bool reading, e3_endpoint *out, e3_err *err)
+{
+	*out = (e3_endpoint){.text = text};
+	const char *p = text;
+	if (strcmp(text, "-") == 0) {
+		out->type = E3_EP_STD;
+		return 0;
+	}
+	bool named = starts(&p, "zmq:");
+	if (!named && strncmp(p, "ipc://", 6) != 0 && strncmp(p, "tcp://", 6) != 0) {
+		out->type = E3_EP_PATH;
+		return *text ? 0 : e3_fail(err, "endpoint: empty name");
+	}
+	out->type = E3_EP_ZMQ;
+	out->bind = reading;
+	if (named && !starts(&p, reading ? "pull:" : "push:"))
+		return e3_fail(err, "endpoint %s: %s with zmq:%s:tcp://host:port or zmq:%s:ipc://path", text, reading ? "read" : "write",
+		               reading ? "pull" : "push", reading ? "pull" : "push");
+	if (starts(&p, "@"))
+		out->bind = true;
+	else if (starts(&p, ">"))
+		out->bind = false;
+	if (starts(&p, "tcp://"))
+		return parse_tcp(p, out, err);
+	if (starts(&p, "ipc://"))
+		return parse_ipc(p, out, err);
+	return e3_fail(err, "endpoint %s: expected tcp:// or ipc:// after the kind of socket", text);
+}

@@ -1,0 +1,211 @@
+/* wire: reading a stream. Owns the buffer of the current message; refuses over-long, damaged, misplaced and missing messages. */
+#include "e3/io.h"
+#include "e3/mem.h"
+#include "e3/tool.h"
+#include "endpoint.h"
+#include "fd.h"
+#include "order.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct e3_in {
+	char *name; /* for messages */
+	int fd;     /* -1: memory */
+	bool regular;
+	const uint8_t *memory;
+	size_t memory_left;
+	uint8_t *buf; /* the current message */
+	size_t cap;
+	e3_order order;
+	e3_abort abort;
+	bool aborted, finished, failed;
+};
+
+static e3_in *in_new(const char *name, e3_err *err)
+{
+	e3_in *in = calloc(1, sizeof *in);
+	if (in)
+		in->name = strdup(name);
+	if (!in || !in->name) {
+		e3_fail(err, "opening: %s: out of memory", name);
+		free(in);
+		return NULL;
+	}
+	in->fd = -1;
+	return in;
+}
+
+static int open_fd(e3_in *in, const e3_endpoint *ep, e3_err *err)
+{
+	struct stat st;
+	in->fd = ep->type == E3_EP_STD ? STDIN_FILENO : open(ep->text, O_RDONLY | O_CLOEXEC);
+	if (in->fd < 0)
+		return e3_fail_sys(err, "opening: %s", in->name);
+	if (isatty(in->fd))
+		return e3_fail(err, "reading: %s: is a terminal; name a file or pipe a stream in", in->name);
+	if (fstat(in->fd, &st) == 0 && S_ISREG(st.st_mode))
+		in->regular = true;
+	e3_fd_enlarge(in->fd);
+	return 0;
+}
+
+e3_in *e3_in_open(const char *endpoint, e3_err *err)
+{
+	e3_endpoint ep;
+	if (e3_endpoint_parse(endpoint, true, &ep, err))
+		return NULL;
+	e3_in *in = in_new(ep.type == E3_EP_STD ? "standard input" : endpoint, err);
+	if (in && open_fd(in, &ep, err)) {
+		e3_in_close(in);
+		return NULL;
+	}
+	return in;
+}
+
+e3_in *e3_in_memory(const void *bytes, size_t len, e3_err *err)
+{
+	e3_in *in = in_new("memory", err);
+	if (in)
+		in->memory = bytes ? bytes : (const uint8_t *)"", in->memory_left = len;
+	return in;
+}
+
+void e3_in_close(e3_in *in)
+{
+	if (!in)
+		return;
+	if (in->fd > STDIN_FILENO)
+		close(in->fd);
+	e3_abort_release(&in->abort);
+	free(in->buf);
+	free(in->name);
+	free(in);
+}
+
+const e3_abort *e3_in_abort(const e3_in *in)
+{
+	return in->aborted ? &in->abort : NULL;
+}
+
+/* Reads on until the message has n bytes, `have` of which are there; memory follows the bytes that arrive, not the length that
+ * is claimed. Returns how many there are: fewer than n at end of file; -1 on failure. */
+static ssize_t fill(e3_in *in, size_t have, size_t n, e3_err *err)
+{
+	enum { STEP = 1 << 20 };
+	while (have < n) {
+		if (have == in->cap) {
+			size_t room = have < STEP ? STEP : 2 * have;
+			if (room > n && n > STEP)
+				room = n;
+			if (e3_grow((void **)&in->buf, room, 1, "a message", err))
+				return -1;
+			in->cap = room;
+		}
+		size_t part = (n < in->cap ? n : in->cap) - have;
+		ssize_t r = e3_fd_read(in->fd, in->regular, in->buf + have, part);
+		if (r < 0 && errno == EINTR)
+			return e3_fail(err, "interrupted");
+		if (r < 0)
+			return e3_fail_sys(err, "failed");
+		have += (size_t)r;
+		if ((size_t)r < part)
+			break;
+	}
+	return (ssize_t)have;
+}
+
+/* The bytes of the next message up to n, at *at. */
+static ssize_t get(e3_in *in, size_t have, size_t n, const uint8_t **at, e3_err *err)
+{
+	if (in->memory) {
+		*at = in->memory;
+		return (ssize_t)(n < in->memory_left ? n : in->memory_left);
+	}
+	ssize_t got = fill(in, have, n, err);
+	*at = in->buf;
+	return got;
+}
+
+static int end_of_file(const e3_in *in, e3_err *err)
+{
+	if (in->order.messages == 0)
+		return e3_fail(err, "truncated: empty, expected a head (did the stage before fail?)");
+	return e3_fail(err, "truncated: the stream stops after message %" PRId64 ", before its end", in->order.messages);
+}
+
+static int next_bytes(e3_in *in, e3_msg *msg, e3_err *err)
+{
+	const uint8_t *at;
+	size_t body;
+	ssize_t got = get(in, 0, E3_ENVELOPE, &at, err);
+	int64_t number = in->order.messages + 1;
+	if (got < 0)
+		return -1;
+	if (got == 0)
+		return end_of_file(in, err);
+	if (at[0] != E3_MARK && number == 1)
+		return e3_fail(err, "not an e3 stream (its first byte is 0x%02x, not 0x%02x)", at[0], E3_MARK);
+	if (got < E3_ENVELOPE && at[0] == E3_MARK)
+		return e3_fail(err, "truncated: message %" PRId64 ": expected %d bytes of envelope, got %zd", number, E3_ENVELOPE, got);
+	if (e3_envelope_check(at, &body, err))
+		return e3_fail_in(err, "message %" PRId64, number);
+	msg->kind = at[5];
+	msg->len = E3_ENVELOPE + body;
+	got = get(in, E3_ENVELOPE, msg->len, &at, err);
+	if (got < 0)
+		return -1;
+	if ((size_t)got < msg->len)
+		return e3_fail(err, "truncated: message %" PRId64 " (%s): expected %zu bytes, got %zd", number, e3_kind_name(msg->kind), msg->len,
+		               got);
+	msg->bytes = (uint8_t *)(uintptr_t)at;
+	if (in->memory)
+		in->memory += msg->len, in->memory_left -= msg->len;
+	return e3_order_check(&in->order, msg, err) ? e3_fail_in(err, "message %" PRId64, number) : 0;
+}
+
+/* Nothing may follow the last message of a file or a pipe. */
+static int expect_nothing(e3_in *in, e3_err *err)
+{
+	const uint8_t *at;
+	ssize_t got = get(in, 0, 1, &at, err);
+	if (got > 0)
+		return e3_fail(err, "more bytes after the end of the stream (message %" PRId64 ")", in->order.messages);
+	return got < 0 ? -1 : 0;
+}
+
+static int upstream_failed(e3_in *in, const e3_msg *msg, e3_err *err)
+{
+	if (e3_abort_decode(msg, &in->abort, err))
+		return -1;
+	in->aborted = true;
+	return e3_fail(err, E3_ABORT_FORM, in->abort.tool, in->abort.code, in->abort.text);
+}
+
+int e3_in_next(e3_in *in, e3_msg *msg, e3_err *err)
+{
+	*msg = (e3_msg){0};
+	if (in->failed)
+		return e3_fail(err, "reading: %s: failed before", in->name);
+	if (e3_stop_signal())
+		return e3_fail(err, "reading: %s: interrupted", in->name);
+	int rc;
+	if (in->finished)
+		rc = expect_nothing(in, err);
+	else
+		rc = next_bytes(in, msg, err) ? -1 : 1;
+	if (rc < 0) {
+		in->failed = true;
+		return e3_fail_in(err, "reading: %s", in->name);
+	}
+	if (rc == 1 && msg->kind == E3_ABORT) {
+		in->failed = true;
+		return upstream_failed(in, msg, err);
+	}
+	in->finished = rc == 0 || msg->kind == E3_END;
+	return rc;
+}

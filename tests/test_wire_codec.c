@@ -1,0 +1,174 @@
+/* wire: every kind of message through a file and back, with equal values; the bytes equal those of Python's msgpack. */
+#include "check.h"
+#include "e3/io.h"
+#include "wire_samples.h"
+#include <unistd.h>
+
+static char path[64];
+
+static int setup(void **state)
+{
+	snprintf(path, sizeof path, "/tmp/e3-wire-codec-%ld.e3", (long)getpid());
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	unlink(path);
+	return 0;
+}
+
+static void next(e3_in *in, int kind, e3_msg *msg)
+{
+	e3_err err = {""};
+	int rc = e3_in_next(in, msg, &err);
+	if (rc != 1)
+		print_error("%s\n", err.text);
+	assert_int_equal(rc, 1);
+	assert_int_equal(msg->kind, kind);
+}
+
+static void same_source(const e3_source *a, const e3_source *b)
+{
+	assert_true(a->i == b->i && a->src_i == b->src_i && a->src_w == b->src_w && a->src_h == b->src_h && a->rot == b->rot);
+	assert_true(a->pts == b->pts && a->fit.sx == b->fit.sx && a->fit.sy == b->fit.sy && a->fit.tx == b->fit.tx && a->fit.ty == b->fit.ty);
+}
+
+static void same_frame(const e3_msg *msg)
+{
+	e3_err err;
+	e3_frame got = {0}, sent = sample_frame(0);
+	assert_int_equal(e3_frame_decode(msg, &got, &err), 0);
+	same_source(&got.s, &sent.s);
+	assert_true(got.w == SAMPLE_W && got.h == SAMPLE_H);
+	assert_memory_equal(got.rgb, sent.rgb, SAMPLE_N * 3);
+	e3_frame_release(&got), e3_frame_release(&sent);
+}
+
+/* NaN included: the bits are compared. */
+static void same_pred(const e3_msg *msg, int64_t i, bool half, e3_pred *got)
+{
+	e3_err err;
+	e3_pred sent = sample_pred(i, half);
+	void *before = got->depth;
+	assert_int_equal(e3_pred_decode(msg, got, &err), 0);
+	if (before)
+		assert_ptr_equal(before, got->depth); /* the buffers serve the next message of the same size */
+	same_source(&got->s, &sent.s);
+	assert_true(got->w == SAMPLE_W && got->h == SAMPLE_H && got->half == half && got->has_pose && got->ms == 12.5);
+	assert_memory_equal(got->pose, sent.pose, sizeof sent.pose);
+	assert_memory_equal(got->rgb, sent.rgb, SAMPLE_N * 3);
+	assert_memory_equal(got->depth, sent.depth, SAMPLE_N * 4);
+	assert_memory_equal(got->depth_conf, sent.depth_conf, SAMPLE_N * 4);
+	assert_memory_equal(got->points, sent.points, SAMPLE_N * 12);
+	assert_memory_equal(got->points_conf, sent.points_conf, SAMPLE_N * 4);
+	e3_pred_release(&sent);
+}
+
+static void same_evict(const e3_msg *msg)
+{
+	e3_err err;
+	e3_evict got = {0}, sent = sample_evict(0);
+	assert_int_equal(e3_evict_decode(msg, &got, &err), 0);
+	assert_true(got.i == 0 && got.n_layers == 2);
+	for (int l = 0; l < 2; l++) {
+		e3_evict_layer a = got.layer[l], b = sent.layer[l];
+		assert_int_equal(a.n_removed, b.n_removed);
+		assert_memory_equal(a.removed, b.removed, 4 * b.n_removed);
+		assert_memory_equal(a.score_q, b.score_q, sizeof b.score_q);
+		assert_memory_equal(&a.max_evicted, &b.max_evicted, 4);
+		assert_memory_equal(&a.min_kept, &b.min_kept, 4);
+		assert_true(a.layer == b.layer && a.k_before == b.k_before && a.k_after == b.k_after && a.budget == b.budget);
+		assert_true(a.alpha == b.alpha && a.variance == b.variance && a.saturated == b.saturated && a.prot == b.prot);
+	}
+	e3_evict_release(&got), e3_evict_release(&sent);
+}
+
+static void same_attn(const e3_msg *msg)
+{
+	e3_err err;
+	e3_attn got = {0}, sent = sample_attn(0);
+	assert_int_equal(e3_attn_decode(msg, &got, &err), 0);
+	assert_true(got.i == 0 && got.layer == 11 && got.n_keys == 3 && got.n_frames == 2 && got.map_rows == 2 && got.map_cols == 3);
+	assert_memory_equal(got.key, sent.key, 12);
+	assert_memory_equal(got.mass, sent.mass, 12);
+	assert_memory_equal(got.frame_mass, sent.frame_mass, 8);
+	assert_memory_equal(got.map, sent.map, 24);
+	e3_attn_release(&got), e3_attn_release(&sent);
+}
+
+static void same_truth(const e3_msg *msg)
+{
+	e3_err err;
+	e3_truth got = {0}, sent = sample_truth(0);
+	assert_int_equal(e3_truth_decode(msg, &got, &err), 0);
+	assert_true(got.i == 0 && got.w == SAMPLE_W && got.h == SAMPLE_H && got.has_pose && got.has_intrinsics);
+	assert_memory_equal(got.depth, sent.depth, SAMPLE_N * 4);
+	assert_memory_equal(got.pose, sent.pose, sizeof sent.pose);
+	assert_memory_equal(got.intrinsics, sent.intrinsics, sizeof sent.intrinsics);
+	assert_string_equal(got.unit, "m");
+	e3_truth_release(&got), e3_truth_release(&sent);
+}
+
+static void same_head(const e3_msg *msg)
+{
+	e3_err err;
+	e3_head got = {0};
+	assert_int_equal(e3_head_decode(msg, &got, &err), 0);
+	assert_string_equal(got.tool, "e3-infer");
+	assert_string_equal(got.version, "0.1.0");
+	assert_string_equal(got.source, "clip.mp4");
+	assert_string_equal(got.model, "tiny");
+	assert_string_equal(got.policy, "evict3r");
+	assert_string_equal(got.device, "cpu");
+	assert_true(got.frames == 2 && got.fps == 2.5 && got.layers == 24 && got.tokens_per_frame == 782);
+	assert_true(got.patch_grid[0] == 21 && got.patch_grid[1] == 37 && got.budget == 70000 && got.kv_token_bytes == 8192);
+	e3_head_release(&got);
+}
+
+static void same_end(const e3_msg *msg)
+{
+	e3_err err;
+	e3_end got, sent = sample_end(2);
+	assert_int_equal(e3_end_decode(msg, &got, &err), 0);
+	assert_true(got.frames == sent.frames && got.seconds == sent.seconds && got.peak_rss == sent.peak_rss);
+	assert_true(got.cache_now == 1000 && got.cache_peak == 2000 && got.cache_full == UINT64_MAX);
+}
+
+static void check_sample(e3_in *in)
+{
+	e3_err err;
+	e3_msg msg;
+	e3_pred pred = {0};
+	next(in, E3_HEAD, &msg), same_head(&msg);
+	next(in, E3_FRAME, &msg), same_frame(&msg);
+	next(in, E3_TRUTH, &msg), same_truth(&msg);
+	next(in, E3_PRED, &msg), same_pred(&msg, 0, false, &pred);
+	next(in, E3_EVICT, &msg), same_evict(&msg);
+	next(in, E3_ATTN, &msg), same_attn(&msg);
+	next(in, E3_PRED, &msg), same_pred(&msg, 1, true, &pred);
+	next(in, E3_END, &msg), same_end(&msg);
+	assert_int_equal(e3_in_next(in, &msg, &err), 0);
+	assert_int_equal(e3_in_next(in, &msg, &err), 0);
+	e3_pred_release(&pred);
+	e3_in_close(in);
+}
+
+static void test_every_kind_returns_equal(void **state)
+{
+	e3_err err = {""};
+	e3_map map;
+	assert_int_equal(sample_write(path, &err), 0);
+	check_sample(e3_in_open(path, &err));
+	assert_int_equal(e3_map_open(&map, path, &err), 0);
+	check_sample(e3_in_memory(map.data, map.size, &err));
+	e3_map_close(&map);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_every_kind_returns_equal),
+	};
+	return cmocka_run_group_tests_name("wire_codec", tests, setup, teardown);
+}
