@@ -29,6 +29,27 @@ int e3_image_load(const char *path, e3_image *out, int *orientation, e3_err *err
 /* Applies EXIF orientation 1..8; *im is replaced. */
 int e3_image_orient(e3_image *im, int orientation, e3_err *err);
 
+typedef enum e3_image_kind { E3_IMAGE_NONE, E3_IMAGE_PNG, E3_IMAGE_JPEG, E3_IMAGE_PNM } e3_image_kind;
+
+/* By the first bytes; 8 are enough. */
+e3_image_kind e3_image_sniff(const uint8_t *bytes, size_t n);
+
+/* --- stream.c: pictures one after another --- */
+
+/* Where the first picture in `bytes` ends: 1 and *at = its length; 0 when bytes are missing (or, for plain PNM, always: such a
+ * picture ends with the stream), -1 when it is none. *at starts at 0 and carries progress from call to call as bytes are added. */
+int e3_image_extent(const uint8_t *bytes, size_t n, size_t *at, e3_err *err);
+
+typedef struct e3_image_stream e3_image_stream;
+
+/* Pictures from a descriptor (borrowed), of which the `n` bytes at `head` were read already. `stop`, if not NULL, is asked while
+ * waiting: not 0 ends the wait with an error. */
+e3_image_stream *e3_image_stream_open(int fd, const void *head, size_t n, int (*stop)(void), e3_err *err);
+/* The bytes of the next picture, as soon as the last of them is there: 1; 0 at the end; -1. They are the stream's, until the
+ * next call. Messages say at which byte, not in which file. */
+int e3_image_stream_next(e3_image_stream *s, const uint8_t **bytes, size_t *n, e3_err *err);
+void e3_image_stream_close(e3_image_stream *s);
+
 /* --- png.c --- */
 
 /* 8-bit PNG, channels 1, 3 or 4, to an open stream (checked by the caller's close), or to a file that appears whole. */

@@ -1,0 +1,41 @@
+/* image: reading a picture from bytes or a file; which format it is, its first bytes tell. */
+#include "read.h"
+#include "e3/io.h"
+#include <string.h>
+
+e3_image_kind e3_image_sniff(const uint8_t *bytes, size_t n)
+{
+	if (n >= 8 && memcmp(bytes, "\x89PNG\r\n\x1a\n", 8) == 0)
+		return E3_IMAGE_PNG;
+	if (n >= 3 && memcmp(bytes, "\xff\xd8\xff", 3) == 0)
+		return E3_IMAGE_JPEG;
+	if (n >= 3 && bytes[0] == 'P' && bytes[1] >= '1' && bytes[1] <= '6' && (strchr(" \t\n\v\f\r#", bytes[2]) && bytes[2]))
+		return E3_IMAGE_PNM;
+	return E3_IMAGE_NONE;
+}
+
+int e3_image_decode(const uint8_t *bytes, size_t n, const char *name, e3_image *out, int *orientation, e3_err *err)
+{
+	int rc, ignored;
+	*out = (e3_image){0};
+	orientation = orientation ? orientation : &ignored;
+	*orientation = 1;
+	switch (e3_image_sniff(bytes, n)) {
+	case E3_IMAGE_PNG: rc = png_decode(bytes, n, out, orientation, err); break;
+	case E3_IMAGE_JPEG: rc = jpeg_decode(bytes, n, out, orientation, err); break;
+	case E3_IMAGE_PNM: rc = pnm_decode(bytes, n, out, err); break;
+	default: rc = e3_fail(err, n ? "not a PNG, JPEG or PNM picture" : "empty");
+	}
+	return rc ? e3_fail_in(err, "reading: %s", name) : 0;
+}
+
+int e3_image_load(const char *path, e3_image *out, int *orientation, e3_err *err)
+{
+	e3_map map;
+	*out = (e3_image){0};
+	if (e3_map_open(&map, path, err))
+		return -1;
+	int rc = e3_image_decode(map.data, map.size, path, out, orientation, err);
+	e3_map_close(&map);
+	return rc;
+}

@@ -1,0 +1,28 @@
+/* image: private to the readers: one decoder per format, each filling an RGB picture from bytes in memory. */
+#ifndef E3_IMAGE_READ_H
+#define E3_IMAGE_READ_H
+
+#include "e3/image.h"
+
+/* Messages carry the reason only: e3_image_decode puts "reading: NAME" before it. Nothing is left in *out on failure. */
+int jpeg_decode(const uint8_t *bytes, size_t n, e3_image *out, int *orientation, e3_err *err);
+int png_decode(const uint8_t *bytes, size_t n, e3_image *out, int *orientation, e3_err *err);
+int pnm_decode(const uint8_t *bytes, size_t n, e3_image *out, e3_err *err);
+
+/* The header of a PNM picture: 1; 0 when the bytes end inside it; -1 when it is not one. */
+typedef struct pnm_header {
+	int kind; /* 1 to 6 */
+	int w, h, maxval, channels;
+	size_t data; /* where the samples begin */
+	size_t row;  /* bytes of a row in the raw kinds 4 to 6 */
+} pnm_header;
+
+int pnm_header_read(const uint8_t *bytes, size_t n, pnm_header *out, e3_err *err);
+
+/* The next JPEG marker at or after `at` that is neither stuffing, padding nor a restart: its position, or n. */
+size_t jpeg_marker(const uint8_t *bytes, size_t n, size_t at);
+
+/* Orientation 1 to 8 from a TIFF structure (what follows "Exif\0\0"); 1 when absent or damaged. */
+int exif_orientation(const uint8_t *tiff, size_t n);
+
+#endif
