@@ -147,7 +147,7 @@ static int parse(e3_ckpt *c, const uint8_t *bytes, size_t size, e3_err *err)
 {
 	if (size >= 4 && (memcmp(bytes, "PK\3\4", 4) == 0 || memcmp(bytes, "PK\5\6", 4) == 0))
 		return e3_pth_parse(c, bytes, size, err);
-	static const char legacy[] = "unsupported legacy container (%s, written by PyTorch before 1.6); convert it once with "
+	static const char legacy[] = "unsupported legacy format (%s, written by PyTorch before 1.6); convert it once with "
 				     "python3 -c \"import torch; torch.save(torch.load('IN.pth', 'cpu'), 'OUT.pth')\"";
 	if (size >= 2 && bytes[0] == 0x80 && bytes[1] <= 5 && (size < 9 || bytes[8] != '{'))
 		return e3_fail(err, legacy, "plain pickle");
