@@ -1,0 +1,84 @@
+/* model: StreamVGGT on a device, frame by frame, with a KV cache inside a budget. Mathematics: spec/model.md 3-9; budget: DESIGN 4.
+ *
+ * An e3_net is loaded weights: immutable, may serve several sessions. An e3_session is one stream: caches, scores, frame counter.
+ * Everything a session needs is allocated when it is opened, but with no eviction, where the cache grows with the stream.
+ */
+#ifndef E3_INFER_H
+#define E3_INFER_H
+
+#include "e3/checkpoint.h"
+#include "e3/config.h"
+#include "e3/data.h"
+#include "e3/dev.h"
+
+typedef struct e3_net e3_net;
+typedef struct e3_session e3_session;
+
+/* Checks the checkpoint (e3_config_read) and loads its weights onto the device; the checkpoint may be closed afterwards. */
+e3_net *e3_net_open(const e3_ckpt *ckpt, e3_dev *dev, e3_err *err);
+void e3_net_close(e3_net *net);
+const e3_config *e3_net_config(const e3_net *net);
+
+typedef enum e3_policy { E3_POLICY_EVICT3R, E3_POLICY_WINDOW, E3_POLICY_RANDOM, E3_POLICY_NONE } e3_policy;
+extern const char *const e3_policy_names[]; /* in this order */
+
+typedef enum e3_budget_kind { E3_BUDGET_FRACTION, E3_BUDGET_FRAMES, E3_BUDGET_TOKENS, E3_BUDGET_BYTES } e3_budget_kind;
+
+/* The released code's defects (DESIGN 4), each by itself; all of them is `--compat evict3r`. */
+enum {
+	E3_COMPAT_F16_SUMS = 1,   /* score sums in half precision: an average token overflows to "protected" after some 60 frames */
+	E3_COMPAT_STARVE = 2,     /* a layer's share may be below what is protected, and protected tokens leave */
+	E3_COMPAT_CAMERA = 4,     /* one camera cache for all refinement iterations */
+	E3_COMPAT_ALL = 7
+};
+
+enum { E3_OUT_POSE = 1, E3_OUT_DEPTH = 2, E3_OUT_POINTS = 4, E3_OUT_ALL = 7 };
+
+typedef struct e3_infer_options {
+	e3_policy policy;
+	e3_budget_kind budget_kind;
+	double budget;      /* fraction of the stream's tokens; frames per layer; tokens over all layers; bytes of cache */
+	double temperature; /* of the layer shares */
+	int64_t frames;     /* length of the stream, -1 unknown; a fraction needs it */
+	int compat;         /* E3_COMPAT_* */
+	int outputs;        /* E3_OUT_* */
+	int camera_frames;  /* frames the camera head remembers (frame 0 and the newest) */
+	const bool *attn;   /* [layers] whose attention to report, or NULL */
+	bool attn_map;      /* with the head-averaged map */
+} e3_infer_options;
+
+/* The options of a plain run: evict3r, P 0.5, temperature 0.5, all outputs. */
+e3_infer_options e3_infer_defaults(void);
+
+/* What a budget means for frames of this size: all counts over all layers. */
+typedef struct e3_plan {
+	int tokens_per_frame, special, layers;
+	int patch_grid[2];
+	double budget;            /* tokens kept after a step; INFINITY with no eviction */
+	double smallest;          /* the smallest budget that works, in tokens */
+	int64_t protected_frames; /* newest frames whose special tokens cannot leave (frame 0 never leaves) */
+	int page_keys;
+	int64_t pages;            /* of the cache, allocated at once; 0 with no eviction */
+	uint64_t token_bytes;     /* one token in one layer */
+	uint64_t cache_bytes;     /* pages, in bytes */
+} e3_plan;
+
+/* -1 when the options do not work for this network and frame size: names the smallest budget that does. */
+int e3_plan_make(const e3_config *c, const e3_infer_options *o, int h, int w, e3_plan *plan, e3_err *err);
+
+/* For frames of h × w pixels (multiples of the patch size). */
+e3_session *e3_session_open(const e3_net *net, e3_dev *dev, const e3_infer_options *o, const int size[2], e3_err *err);
+void e3_session_close(e3_session *s);
+const e3_plan *e3_session_plan(const e3_session *s);
+
+/* One frame: rgb [h][w][3]. Fills the outputs and size of *pred (its source fields and rgb are the caller's) and *evict. */
+int e3_session_step(e3_session *s, const uint8_t *rgb, e3_pred *pred, e3_evict *evict, e3_err *err);
+/* After a step: the attention of the k-th reported layer, k = 0, 1, ...; 1 when there is one, 0 past the last. */
+int e3_session_attn(e3_session *s, int k, e3_attn *attn, e3_err *err);
+
+typedef struct e3_cache_use {
+	uint64_t now, peak, full; /* bytes in tokens: kept, the highest during a step, had nothing been evicted */
+} e3_cache_use;
+e3_cache_use e3_session_cache(const e3_session *s);
+
+#endif

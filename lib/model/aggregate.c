@@ -1,0 +1,140 @@
+/* model: frame and global blocks in turn over the tokens of one frame; global blocks see the cache (spec/model.md 5). Owns the
+ * order: append to the cache, attend, take the mass when it is wanted, keep the outputs the heads need. */
+#include "e3/mem.h"
+#include "e3/num.h"
+#include "session.h"
+#include <math.h>
+#include <stdlib.h>
+
+/* Angles of the 2D rotation of every token: cosines, then sines; y half first (5.3). */
+static int rope_table(e3_session *s, e3_err *err)
+{
+	int d = s->net->c.head_dim, quarter = d / 4, gw = s->plan.patch_grid[1];
+	float *table = e3_alloc((size_t)s->plan.tokens_per_frame * (size_t)d, sizeof *table, "rotation table", err);
+	if (!table)
+		return -1;
+	for (int n = 0; n < s->plan.tokens_per_frame; n++) {
+		int patch = n - s->plan.special;
+		int at[2] = {patch < 0 ? 0 : patch / gw + 1, patch < 0 ? 0 : patch % gw + 1};
+		float *row = table + (size_t)n * (size_t)d;
+		for (int k = 0; k < 2 * quarter; k++) {
+			float f = (float)pow(100.0, -(double)(k % quarter) / quarter), angle = (float)at[k / quarter] * f;
+			if (s->net->c.rope_bf16)
+				angle = e3_bf16_to_f32(e3_f32_to_bf16((float)at[k / quarter] * e3_bf16_to_f32(e3_f32_to_bf16(f))));
+			row[k] = (float)cos((double)angle);
+			row[2 * quarter + k] = (float)sin((double)angle);
+		}
+	}
+	int rc = e3_session_upload(s, table, (size_t)s->plan.tokens_per_frame * (size_t)d, &s->rope, err);
+	free(table);
+	return rc;
+}
+
+int e3_aggregate_open(e3_session *s, e3_err *err)
+{
+	const e3_config *c = &s->net->c;
+	size_t n = (size_t)s->plan.tokens_per_frame, most = n > (size_t)s->vit_tokens ? n : (size_t)s->vit_tokens, dim = (size_t)c->embed;
+	size_t patches = n - (size_t)s->plan.special;
+	int shape[4] = {c->layers, c->heads, c->head_dim, s->plan.page_keys};
+	if (e3_session_alloc(s, n * dim, &s->x, err) || e3_session_alloc(s, most * dim, &s->q, err) ||
+	    e3_session_alloc(s, most * dim, &s->attended, err) ||
+	    e3_session_alloc(s, most * (size_t)(c->hidden > c->vit_hidden ? c->hidden : c->vit_hidden), &s->hidden, err) ||
+	    e3_session_alloc(s, n * (size_t)c->heads, &s->lse, err) || e3_session_alloc(s, 2 * dim, &s->last, err) || rope_table(s, err) ||
+	    e3_self_open(s, &s->self, (int)n, c->heads, c->head_dim, err) || e3_cache_open(&s->cache, s->dev, shape, s->plan.pages, err))
+		return -1;
+	if (s->o.outputs & (E3_OUT_DEPTH | E3_OUT_POINTS))
+		for (int k = 0; k < E3_DPT_LEVELS; k++)
+			if (e3_session_alloc(s, patches * 2 * dim, &s->cat[k], err))
+				return -1;
+	s->slot = e3_alloc(n, sizeof *s->slot, "slots", err);
+	s->mass = e3_alloc((size_t)c->layers, sizeof *s->mass, "mass", err);
+	s->mass_cap = e3_alloc((size_t)c->layers, sizeof *s->mass_cap, "mass", err);
+	return s->slot && s->mass && s->mass_cap ? 0 : -1;
+}
+
+/* Copies the tokens as they are now into one half of what the heads will read. */
+static int keep(e3_session *s, int layer, int half, e3_err *err)
+{
+	const e3_config *c = &s->net->c;
+	int dim = c->embed, special = s->plan.special, patches = s->plan.tokens_per_frame - special;
+	for (int k = 0; k < E3_DPT_LEVELS; k++)
+		if (c->dpt_layers[k] == layer && s->cat[k] &&
+		    s->dev->ops->copy_rows(s->dev, s->x + (size_t)special * (size_t)dim, dim, patches, dim, s->cat[k] + (size_t)half * (size_t)dim, 2 * dim, err))
+			return -1;
+	if (layer == c->layers - 1)
+		return s->dev->ops->copy(s->dev, s->last + (size_t)half * (size_t)dim, s->x, (size_t)dim, err);
+	return 0;
+}
+
+static int room_for_mass(e3_session *s, int layer, uint32_t n, e3_err *err)
+{
+	if (s->mass_cap[layer] < n) {
+		uint32_t cap = n + n / 2 + 64;
+		if (e3_grow((void **)&s->mass[layer], cap, sizeof **s->mass, "mass", err))
+			return -1;
+		s->mass_cap[layer] = cap;
+	}
+	if (s->dev_mass_cap < n) {
+		uint32_t cap = n + n / 2 + 64;
+		if (s->dev_mass)
+			s->dev->ops->free(s->dev, s->dev_mass);
+		s->dev_mass = NULL, s->dev_mass_cap = 0;
+		if (s->dev->ops->alloc(s->dev, cap, &s->dev_mass, err))
+			return -1;
+		s->dev_mass_cap = cap;
+	}
+	return 0;
+}
+
+/* The mass of every key of this layer to the host, and the layer's report if it is one of those asked for. */
+static int take_mass(e3_session *s, int layer, const e3_kv *kv, e3_err *err)
+{
+	const e3_dev_ops *ops = s->dev->ops;
+	bool report = s->o.attn && s->o.attn[layer];
+	uint32_t n = (uint32_t)kv->n_keys;
+	size_t rows = (size_t)s->plan.tokens_per_frame;
+	float *map = NULL, *host = NULL;
+	if (room_for_mass(s, layer, n, err))
+		return -1;
+	int rc = 0;
+	if (report && s->o.attn_map) {
+		host = e3_alloc(rows * n, sizeof *host, "attention map", err);
+		rc = host ? ops->alloc(s->dev, rows * n, &map, err) : -1;
+	}
+	e3_mass mass = {s->q, (int)rows, kv, s->lse, s->dev_mass, map};
+	rc = rc || ops->mass(s->dev, &mass, err) || ops->download(s->dev, s->mass[layer], s->dev_mass, n, err) ||
+	     (map && ops->download(s->dev, host, map, rows * n, err));
+	if (!rc && report)
+		rc = e3_attn_report(s, layer, host, err);
+	if (map)
+		ops->free(s->dev, map);
+	free(host);
+	return rc ? -1 : 0;
+}
+
+static int global_step(e3_session *s, int layer, e3_err *err)
+{
+	uint32_t n = (uint32_t)s->plan.tokens_per_frame;
+	if (e3_cache_append(&s->cache, layer, (uint32_t)s->t * n, (int)n, s->slot, err))
+		return -1;
+	e3_kv kv = e3_cache_view(&s->cache, layer);
+	bool wanted = e3_evictor_needs_mass(&s->evictor, s->t) || (s->o.attn && s->o.attn[layer]);
+	e3_block_run run = {.block = &s->net->global[layer], .x = s->x, .rows = (int)n, .rope = s->rope, .kv = &kv, .slot = s->slot,
+	                    .q = s->q, .attended = s->attended, .hidden = s->hidden, .lse = wanted ? s->lse : NULL};
+	return e3_block_step(s->dev, &run, err) || (wanted && take_mass(s, layer, &kv, err)) ? -1 : 0;
+}
+
+int e3_aggregate_step(e3_session *s, e3_err *err)
+{
+	const e3_config *c = &s->net->c;
+	size_t special = (size_t)s->plan.special * (size_t)c->embed;
+	if (s->dev->ops->copy(s->dev, s->x, s->net->special + (s->t ? special : 0), special, err))
+		return -1;
+	for (int layer = 0; layer < c->layers; layer++) {
+		e3_block_run run = {.block = &s->net->frame[layer], .x = s->x, .rows = s->plan.tokens_per_frame, .rope = s->rope,
+		                    .kv = &s->self.kv, .slot = s->self.slot, .q = s->q, .attended = s->attended, .hidden = s->hidden};
+		if (e3_block_step(s->dev, &run, err) || keep(s, layer, 0, err) || global_step(s, layer, err) || keep(s, layer, 1, err))
+			return e3_fail_in(err, "layer %d", layer);
+	}
+	return 0;
+}

@@ -1,0 +1,150 @@
+/* model: pages and slots. Refuses to pass the number of pages it was opened with. */
+#include "cache.h"
+#include "e3/mem.h"
+#include <stdlib.h>
+#include <string.h>
+
+enum { SLAB_PAGES = 16 }; /* pages added at a time when the cache grows */
+
+static int add_slab(e3_cache *c, int64_t pages, e3_err *err)
+{
+	float *p;
+	if (e3_grow((void **)&c->slab, (size_t)c->n_slabs + 1, sizeof *c->slab, "cache", err) ||
+	    e3_grow((void **)&c->spare, (size_t)(c->n_pages + pages), sizeof *c->spare, "cache", err) ||
+	    c->dev->ops->alloc(c->dev, (size_t)pages * c->page_floats, &p, err))
+		return e3_fail_in(err, "growing the cache");
+	c->slab[c->n_slabs++] = p;
+	for (int64_t k = pages - 1; k >= 0; k--)
+		c->spare[c->n_spare++] = p + (size_t)k * c->page_floats;
+	c->n_pages += pages;
+	return 0;
+}
+
+int e3_cache_open(e3_cache *c, e3_dev *dev, const int shape[4], int64_t pages, e3_err *err)
+{
+	*c = (e3_cache){.dev = dev, .layers = shape[0], .heads = shape[1], .head_dim = shape[2], .page_keys = shape[3], .grows = pages == 0};
+	c->page_floats = 2 * (size_t)c->heads * (size_t)c->head_dim * (size_t)c->page_keys;
+	c->layer = e3_alloc((size_t)c->layers, sizeof *c->layer, "cache", err);
+	if (!c->layer || (pages && add_slab(c, pages, err))) {
+		e3_cache_release(c);
+		return -1;
+	}
+	return 0;
+}
+
+void e3_cache_release(e3_cache *c)
+{
+	for (int k = 0; k < c->n_slabs; k++)
+		c->dev->ops->free(c->dev, c->slab[k]);
+	for (int l = 0; c->layer && l < c->layers; l++)
+		free(c->layer[l].id), free(c->layer[l].sum), free(c->layer[l].seen), free(c->layer[l].page);
+	free(c->slab), free(c->spare), free(c->layer), free(c->scratch);
+	*c = (e3_cache){0};
+}
+
+static int take_page(e3_cache *c, e3_layer_cache *l, e3_err *err)
+{
+	if (!c->n_spare && !c->grows)
+		return e3_fail(err, "cache: %lld pages: all in use", (long long)c->n_pages);
+	if (!c->n_spare && add_slab(c, SLAB_PAGES, err))
+		return -1;
+	if (l->n_pages == l->cap_pages) {
+		if (e3_grow((void **)&l->page, (size_t)l->cap_pages + 16, sizeof *l->page, "cache", err))
+			return -1;
+		l->cap_pages += 16;
+	}
+	l->page[l->n_pages++] = c->spare[--c->n_spare];
+	return 0;
+}
+
+static int grow_slots(e3_layer_cache *l, uint32_t need, e3_err *err)
+{
+	if (need <= l->cap)
+		return 0;
+	uint32_t cap = need + need / 4 + 64;
+	if (e3_grow((void **)&l->id, cap, sizeof *l->id, "cache slots", err) ||
+	    e3_grow((void **)&l->sum, cap, sizeof *l->sum, "cache slots", err) ||
+	    e3_grow((void **)&l->seen, cap, sizeof *l->seen, "cache slots", err))
+		return -1;
+	l->cap = cap;
+	return 0;
+}
+
+int e3_cache_append(e3_cache *c, int layer, uint32_t first_id, int n, uint32_t *slot, e3_err *err)
+{
+	e3_layer_cache *l = &c->layer[layer];
+	uint32_t fresh = (uint32_t)n > l->holes ? (uint32_t)n - l->holes : 0;
+	if (grow_slots(l, l->n + fresh, err))
+		return -1;
+	while ((uint64_t)l->n_pages * (uint64_t)c->page_keys < (uint64_t)l->n + fresh)
+		if (take_page(c, l, err))
+			return -1;
+	int k = 0;
+	for (uint32_t s = 0; s < l->n && k < n && l->holes; s++)
+		if (l->id[s] == E3_HOLE)
+			slot[k++] = s, l->holes--;
+	while (k < n)
+		slot[k++] = l->n++;
+	for (k = 0; k < n; k++) {
+		l->id[slot[k]] = first_id + (uint32_t)k;
+		l->sum[slot[k]] = 0;
+		l->seen[slot[k]] = 0;
+	}
+	return 0;
+}
+
+/* Cuts trailing holes off and gives whole pages back. */
+static void trim(e3_cache *c, e3_layer_cache *l)
+{
+	while (l->n && l->id[l->n - 1] == E3_HOLE)
+		l->n--, l->holes--;
+	while (l->n_pages && (uint64_t)(l->n_pages - 1) * (uint64_t)c->page_keys >= l->n)
+		c->spare[c->n_spare++] = l->page[--l->n_pages];
+}
+
+/* Moves the last tokens into the lowest gaps until no more than `reserve` gaps are left. */
+static int close_gaps(e3_cache *c, int layer, uint32_t reserve, e3_err *err)
+{
+	e3_layer_cache *l = &c->layer[layer];
+	size_t n = 0;
+	uint32_t low = 0;
+	if (c->scratch_n < l->holes) {
+		if (e3_grow((void **)&c->scratch, 2 * (size_t)l->holes, sizeof *c->scratch, "cache moves", err))
+			return -1;
+		c->scratch_n = l->holes;
+	}
+	uint32_t *from = c->scratch, *to = c->scratch + c->scratch_n;
+	e3_kv view = e3_cache_view(c, layer);
+	trim(c, l);
+	while (l->holes > reserve) {
+		while (l->id[low] != E3_HOLE)
+			low++;
+		uint32_t last = l->n - 1;
+		from[n] = last, to[n++] = low;
+		l->id[low] = l->id[last], l->sum[low] = l->sum[last], l->seen[low] = l->seen[last];
+		l->id[last] = E3_HOLE;
+		trim(c, l);
+	}
+	/* The pages of `view` that were given back still hold their bytes: nobody has taken them yet. */
+	return c->dev->ops->move(c->dev, &view, from, to, (int)n, err);
+}
+
+int e3_cache_remove(e3_cache *c, int layer, const uint32_t *slot, int n, int reserve, e3_err *err)
+{
+	e3_layer_cache *l = &c->layer[layer];
+	for (int k = 0; k < n; k++)
+		l->id[slot[k]] = E3_HOLE;
+	l->holes += (uint32_t)n;
+	return close_gaps(c, layer, (uint32_t)reserve, err);
+}
+
+e3_kv e3_cache_view(const e3_cache *c, int layer)
+{
+	const e3_layer_cache *l = &c->layer[layer];
+	return (e3_kv){l->page, c->page_keys, (int)l->n, c->heads, c->head_dim};
+}
+
+uint32_t e3_cache_count(const e3_cache *c, int layer)
+{
+	return c->layer[layer].n - c->layer[layer].holes;
+}

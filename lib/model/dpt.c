@@ -1,0 +1,124 @@
+/* model: a dense head: four kept layers to one map of depth or points (spec/model.md 7).
+ *
+ * The 1×1 convolution after each fusion is done before the enlargement, which it commutes with, for a quarter of the work.
+ */
+#include "e3/mem.h"
+#include "session.h"
+#include <math.h>
+#include <stdlib.h>
+
+/* `n` values from -span (n-1)/n to the same above 0, spaced and rounded as the reference does in f32 (7.1). */
+static float spaced(int k, int n, float span)
+{
+	float end = span * (float)(n - 1) / (float)n, start = -end;
+	if (n == 1)
+		return start;
+	float step = (end - start) / (float)(n - 1);
+	return k < n / 2 ? start + step * (float)k : end - step * (float)(n - 1 - k);
+}
+
+/* 0.1 × [sin, cos] of the positions along one axis: [n][c/2]. */
+static int uv_axis(e3_session *s, int n, int c, float span, float **out, e3_err *err)
+{
+	int quarter = c / 4;
+	float *host = e3_alloc((size_t)n * (size_t)(c / 2), sizeof *host, "position table", err);
+	if (!host)
+		return -1;
+	for (int i = 0; i < n; i++)
+		for (int k = 0; k < quarter; k++) {
+			double angle = spaced(i, n, span) * pow(100.0, -(double)k / quarter);
+			host[(size_t)i * (size_t)(c / 2) + (size_t)k] = 0.1f * (float)sin(angle);
+			host[(size_t)i * (size_t)(c / 2) + (size_t)(quarter + k)] = 0.1f * (float)cos(angle);
+		}
+	int rc = e3_session_upload(s, host, (size_t)n * (size_t)(c / 2), out, err);
+	free(host);
+	return rc;
+}
+
+static int uv_tables(e3_session *s, int h, int w, int c, e3_uv *out, e3_err *err)
+{
+	double aspect = (double)s->w / s->h, diagonal = sqrt(aspect * aspect + 1);
+	return uv_axis(s, w, c, (float)(aspect / diagonal), &out->x, err) || uv_axis(s, h, c, (float)(1 / diagonal), &out->y, err) ? -1 : 0;
+}
+
+int e3_dpt_open(e3_session *s, const e3_dpt_config *c, e3_dpt_state *d, e3_err *err)
+{
+	int gh = s->plan.patch_grid[0], gw = s->plan.patch_grid[1];
+	int size[E3_DPT_LEVELS][2] = {{c->up[0] * gh, c->up[0] * gw}, {c->up[1] * gh, c->up[1] * gw}, {gh, gw}, {(gh - 1) / 2 + 1, (gw - 1) / 2 + 1}};
+	size_t projected = 0, resized = 0, f = (size_t)c->features, most = 0;
+	for (int k = 0; k < E3_DPT_LEVELS; k++) {
+		size_t area = (size_t)size[k][0] * (size_t)size[k][1], oc = (size_t)c->oc[k], grid = (size_t)gh * (size_t)gw;
+		d->size[k][0] = size[k][0], d->size[k][1] = size[k][1];
+		projected = grid * oc > projected ? grid * oc : projected;
+		resized = area * oc > resized ? area * oc : resized;
+		most = area > most ? area : most;
+		if (e3_session_alloc(s, area * f, &d->level[k], err) || uv_tables(s, gh, gw, c->oc[k], &d->uv[k], err))
+			return -1;
+	}
+	return e3_session_alloc(s, projected, &d->projected, err) || e3_session_alloc(s, resized, &d->resized, err) ||
+	               e3_session_alloc(s, most * f, &d->t, err) || e3_session_alloc(s, most * f, &d->s, err) ||
+	               e3_session_alloc(s, most * f, &d->u, err) ||
+	               e3_session_alloc(s, 4 * (size_t)size[0][0] * (size_t)size[0][1] * f, &d->y, err) ||
+	               e3_session_alloc(s, 4 * (size_t)size[0][0] * (size_t)size[0][1] * (f / 2), &d->z, err) ||
+	               uv_tables(s, s->h, s->w, c->features / 2, &d->uv_full, err)
+	           ? -1
+	           : 0;
+}
+
+/* Level k: norm, projection, position, resize, and the convolution to `features` channels. */
+static int make_level(e3_session *s, const e3_dpt *net, e3_dpt_state *d, int k, e3_err *err)
+{
+	const e3_dev_ops *ops = s->dev->ops;
+	int gh = s->plan.patch_grid[0], gw = s->plan.patch_grid[1], oc = net->project[k].out, up = k < 2 ? d->size[k][0] / gh : 1;
+	e3_linear project = {.x = s->cat[k], .rows = gh * gw, .ldx = 2 * s->net->c.embed, .norm = &net->norm, .mat = &net->project[k],
+	                     .out = d->projected, .ldo = oc};
+	if (ops->linear(s->dev, &project, err) || ops->add_uv(s->dev, d->projected, gh, gw, oc, d->uv[k].x, d->uv[k].y, err))
+		return -1;
+	const float *map = d->projected;
+	int rc = 0;
+	if (k < 2) {
+		rc = ops->deconv(s->dev, d->projected, gh, gw, &net->up[k], up, d->resized, err);
+		map = d->resized;
+	} else if (k == 3) {
+		rc = ops->conv(s->dev, &(e3_conv){.x = d->projected, .h = gh, .w = gw, .mat = &net->down, .stride = 2, .out = d->resized}, err);
+		map = d->resized;
+	}
+	e3_conv rn = {.x = map, .h = d->size[k][0], .w = d->size[k][1], .mat = &net->rn[k], .stride = 1, .out = d->level[k]};
+	return rc || ops->conv(s->dev, &rn, err) ? -1 : 0;
+}
+
+/* out = relu(x) + conv2(relu(conv1(relu(x)))) + plus. The first ReLU is in place in the reference: the skip carries it too. */
+static int rcu(e3_dev *dev, const e3_rcu *net, const float *x, const int size[2], const float *plus, float *work, float *out, e3_err *err)
+{
+	e3_conv one = {.x = x, .h = size[0], .w = size[1], .mat = &net->conv[0], .stride = 1, .relu_in = true, .act = E3_ACT_RELU, .out = work};
+	e3_conv two = {.x = work, .h = size[0], .w = size[1], .mat = &net->conv[1], .stride = 1, .resid = x, .relu_resid = true, .plus = plus,
+	               .out = out};
+	return dev->ops->conv(dev, &one, err) || dev->ops->conv(dev, &two, err) ? -1 : 0;
+}
+
+int e3_dpt_step(e3_session *s, const e3_dpt *net, const e3_dpt_config *c, e3_dpt_state *d, float *value, float *conf, e3_err *err)
+{
+	const e3_dev_ops *ops = s->dev->ops;
+	for (int k = 0; k < E3_DPT_LEVELS; k++)
+		if (make_level(s, net, d, k, err))
+			return e3_fail_in(err, "level %d", k);
+	const float *fused = d->level[3];
+	int twice[2] = {2 * d->size[0][0], 2 * d->size[0][1]};
+	for (int k = E3_DPT_LEVELS - 1; k >= 0; k--) {
+		const int *size = d->size[k], *to = k ? d->size[k - 1] : twice;
+		if (k < E3_DPT_LEVELS - 1) { /* y + RCU(level) */
+			if (rcu(s->dev, &net->skip[k], d->level[k], size, d->y, d->t, d->s, err))
+				return -1;
+			fused = d->s;
+		}
+		int area = size[0] * size[1];
+		e3_linear out = {.x = d->u, .rows = area, .ldx = c->features, .mat = &net->out[k], .out = d->t, .ldo = c->features};
+		if (rcu(s->dev, &net->fuse[k], fused, size, NULL, d->t, d->u, err) || ops->linear(s->dev, &out, err) ||
+		    ops->upsample(s->dev, d->t, size, c->features, d->y, to, err))
+			return e3_fail_in(err, "fusion %d", k);
+	}
+	e3_conv conv1 = {.x = d->y, .h = twice[0], .w = twice[1], .mat = &net->conv1, .stride = 1, .out = d->z};
+	e3_dense dense = {.z = d->z, .h = twice[0], .w = twice[1], .c = net->conv1.out, .uv_x = d->uv_full.x, .uv_y = d->uv_full.y,
+	                  .conv = &net->conv2, .out = &net->last, .H = s->h, .W = s->w, .value = value, .conf = conf};
+	return ops->conv(s->dev, &conv1, err) || ops->dense(s->dev, &dense, err) ? -1 : 0;
+}

@@ -1,0 +1,99 @@
+/* model: from pixels to patch tokens: patch convolution, position embedding, ViT (spec/model.md 3, 4). */
+#include "e3/mem.h"
+#include "session.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Pillow's and PyTorch's antialiased bicubic kernel, a = -0.5. */
+static double cubic(double t)
+{
+	const double a = -0.5;
+	t = fabs(t);
+	if (t < 1)
+		return ((a + 2) * t - (a + 3)) * t * t + 1;
+	return t < 2 ? a * (((t - 5) * t + 8) * t - 4) : 0;
+}
+
+/* One axis of the resize of [nin][inner] vectors, for `outer` of them side by side: out [outer][nout][inner] (4.1). */
+static void resize_axis(const float *in, float *out, const size_t outer_inner[2], int nin, int nout)
+{
+	double scale = (double)nin / nout, fs = fmax(scale, 1);
+	size_t inner = outer_inner[1];
+	for (int o = 0; o < nout; o++) {
+		double centre = (o + 0.5) * scale, sum = 0;
+		int lo = (int)fmax(0, trunc(centre - 2 * fs + 0.5)), hi = (int)fmin(nin, trunc(centre + 2 * fs + 0.5));
+		for (int j = lo; j < hi; j++)
+			sum += cubic((j - centre + 0.5) / fs);
+		for (size_t k = 0; k < outer_inner[0]; k++) {
+			float *to = out + (k * (size_t)nout + (size_t)o) * inner;
+			memset(to, 0, inner * sizeof *to);
+			for (int j = lo; j < hi; j++) {
+				float weight = (float)(cubic((j - centre + 0.5) / fs) / sum);
+				const float *from = in + (k * (size_t)nin + (size_t)j) * inner;
+				for (size_t c = 0; c < inner; c++)
+					to[c] += weight * from[c];
+			}
+		}
+	}
+}
+
+/* Position embedding of the patches for this grid into to [gh * gw][embed]. */
+static int position_embedding(const e3_session *s, float *to, e3_err *err)
+{
+	int m = s->net->c.pos_grid, gh = s->plan.patch_grid[0], gw = s->plan.patch_grid[1];
+	size_t dim = (size_t)s->net->c.embed;
+	const float *patches = s->net->pos + dim;
+	if (gh == m && gw == m) {
+		memcpy(to, patches, (size_t)m * (size_t)m * dim * sizeof *to);
+		return 0;
+	}
+	float *wide = e3_alloc((size_t)m * (size_t)gw * dim, sizeof *wide, "position embedding", err);
+	if (!wide)
+		return -1;
+	resize_axis(patches, wide, (size_t[]){(size_t)m, dim}, m, gw);
+	resize_axis(wide, to, (size_t[]){1, (size_t)gw * dim}, m, gh);
+	free(wide);
+	return 0;
+}
+
+int e3_embed_open(e3_session *s, e3_err *err)
+{
+	const e3_config *c = &s->net->c;
+	size_t dim = (size_t)c->embed, patches = (size_t)(s->plan.patch_grid[0] * s->plan.patch_grid[1]), lead = 1 + (size_t)c->vit_registers;
+	s->vit_tokens = (int)(patches + lead);
+	float *t = e3_alloc((size_t)s->vit_tokens * dim, sizeof *t, "ViT template", err);
+	if (!t)
+		return -1;
+	/* cls with its position, the registers without one, then where the patches are added to their positions. */
+	for (size_t k = 0; k < dim; k++)
+		t[k] = s->net->cls[k] + s->net->pos[k];
+	if (c->vit_registers)
+		memcpy(t + dim, s->net->vit_registers, (lead - 1) * dim * sizeof *t);
+	int rc = position_embedding(s, t + lead * dim, err) || e3_session_upload(s, t, (size_t)s->vit_tokens * dim, &s->vit_template, err) ||
+	         e3_session_alloc(s, (size_t)s->vit_tokens * dim, &s->xv, err) ||
+	         e3_session_alloc(s, patches * 3 * (size_t)(c->patch * c->patch), &s->patches, err) ||
+	         e3_self_open(s, &s->vit_self, s->vit_tokens, c->vit_heads, c->embed / c->vit_heads, err);
+	free(t);
+	return rc ? -1 : 0;
+}
+
+int e3_embed_step(e3_session *s, const uint8_t *rgb, e3_err *err)
+{
+	const e3_config *c = &s->net->c;
+	const e3_dev_ops *ops = s->dev->ops;
+	int patches = s->plan.patch_grid[0] * s->plan.patch_grid[1], lead = s->vit_tokens - patches, width = 3 * c->patch * c->patch;
+	float *at = s->xv + (size_t)lead * (size_t)c->embed;
+	e3_linear conv = {.x = s->patches, .rows = patches, .ldx = width, .mat = &s->net->patch, .add = true, .out = at, .ldo = c->embed};
+	if (ops->patchify(s->dev, rgb, s->h, s->w, c->patch, s->patches, err) ||
+	    ops->copy(s->dev, s->xv, s->vit_template, (size_t)s->vit_tokens * (size_t)c->embed, err) || ops->linear(s->dev, &conv, err))
+		return -1;
+	for (int k = 0; k < c->vit_depth; k++) {
+		e3_block_run run = {.block = &s->net->vit[k], .x = s->xv, .rows = s->vit_tokens, .kv = &s->vit_self.kv, .slot = s->vit_self.slot,
+		                    .q = s->q, .attended = s->attended, .hidden = s->hidden};
+		if (e3_block_step(s->dev, &run, err))
+			return e3_fail_in(err, "ViT block %d", k);
+	}
+	float *x = s->x + (size_t)s->plan.special * (size_t)c->embed;
+	return ops->norm(s->dev, at, c->embed, patches, &s->net->vit_norm, x, c->embed, err);
+}

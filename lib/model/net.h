@@ -1,0 +1,73 @@
+/* model: the weights of a network as the device holds them. Shapes: e3_config; names: spec/model.md 1. */
+#ifndef E3_MODEL_NET_H
+#define E3_MODEL_NET_H
+
+#include "e3/infer.h"
+
+enum { E3_CAMERA_ITERATIONS = 4, E3_POSE = 9 };
+
+typedef struct e3_block {
+	e3_norm norm1, norm2, q_norm, k_norm;
+	e3_mat qkv, proj, fc1, fc2;
+	float *scale1, *scale2; /* LayerScale, or NULL */
+	bool qk_norm;
+	int heads;
+} e3_block;
+
+typedef struct e3_rcu {
+	e3_mat conv[2];
+} e3_rcu;
+
+typedef struct e3_dpt {
+	e3_norm norm;
+	e3_mat project[E3_DPT_LEVELS];
+	e3_mat up[2];  /* transposed convolutions of levels 0 and 1 */
+	e3_mat down;   /* stride-2 convolution of level 3 */
+	e3_mat rn[E3_DPT_LEVELS];
+	e3_rcu skip[E3_DPT_LEVELS - 1]; /* refinenet1..3.resConfUnit1 */
+	e3_rcu fuse[E3_DPT_LEVELS];     /* refinenet1..4.resConfUnit2 */
+	e3_mat out[E3_DPT_LEVELS];      /* refinenet1..4.out_conv */
+	e3_mat conv1, conv2, last;
+} e3_dpt;
+
+struct e3_net {
+	e3_config c;
+	e3_dev *dev;
+	float **owned; /* everything uploaded, to be freed */
+	size_t n_owned, cap_owned;
+
+	e3_mat patch;
+	float *cls, *pos, *vit_registers; /* host memory: they go into a template once per frame size */
+	e3_block *vit;
+	e3_norm vit_norm;
+
+	float *special; /* device [2][1 + registers][embed]: first frame, later frames */
+	e3_block *frame, *global;
+
+	e3_norm token_norm, trunk_norm;
+	e3_mat embed_pose, modulation, pose1, pose2;
+	float *empty_pose; /* device [9] */
+	e3_block *trunk;
+
+	e3_dpt depth, point;
+};
+
+/* net_load.c: reading tensors into the net. */
+typedef struct e3_loader {
+	e3_net *net;
+	const e3_ckpt *ckpt;
+	char prefix[160]; /* put before every name */
+} e3_loader;
+
+int e3_load_host(e3_loader *l, const char *name, float **out, e3_err *err);   /* caller frees */
+int e3_load_vector(e3_loader *l, const char *name, float **out, e3_err *err); /* on the device, owned by the net */
+int e3_load_norm(e3_loader *l, const char *name, float eps, e3_norm *out, e3_err *err);
+int e3_load_linear(e3_loader *l, const char *name, e3_mat *out, e3_err *err);
+int e3_load_conv(e3_loader *l, const char *name, e3_mat *out, e3_err *err);   /* [out][kh][kw][in] */
+int e3_load_deconv(e3_loader *l, const char *name, e3_mat *out, e3_err *err); /* [kh][kw][out] rows of [in] */
+bool e3_load_has(const e3_loader *l, const char *name);
+int e3_load_block(e3_loader *l, float eps, int heads, e3_block *out, e3_err *err);
+int e3_load_dpt(e3_loader *l, e3_dpt *out, e3_err *err);
+int e3_load_upload(e3_net *net, const float *from, size_t n, float **out, e3_err *err);
+
+#endif

@@ -1,0 +1,201 @@
+/* model: from named tensors to weights on the device. The configuration was checked before: here shapes are trusted. */
+#include "e3/mem.h"
+#include "net.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const e3_tensor_info *find(const e3_loader *l, const char *name, e3_err *err)
+{
+	char full[256];
+	snprintf(full, sizeof full, "%s%s", l->prefix, name);
+	const e3_tensor_info *t = e3_ckpt_find(l->ckpt, full);
+	if (!t)
+		e3_fail(err, "loading: %s: tensor %s: not found", e3_ckpt_path(l->ckpt), full);
+	return t;
+}
+
+bool e3_load_has(const e3_loader *l, const char *name)
+{
+	return find(l, name, NULL) != NULL;
+}
+
+int e3_load_upload(e3_net *net, const float *from, size_t n, float **out, e3_err *err)
+{
+	if (net->n_owned == net->cap_owned) {
+		size_t cap = net->cap_owned ? 2 * net->cap_owned : 256;
+		if (e3_grow((void **)&net->owned, cap, sizeof *net->owned, "list of weights", err))
+			return -1;
+		net->cap_owned = cap;
+	}
+	if (net->dev->ops->alloc(net->dev, n, out, err))
+		return -1;
+	net->owned[net->n_owned++] = *out;
+	return net->dev->ops->upload(net->dev, *out, from, n, err);
+}
+
+static int read_host(e3_loader *l, const e3_tensor_info *t, float **out, e3_err *err)
+{
+	*out = t ? e3_alloc(t->count, sizeof(float), t->name, err) : NULL;
+	if (!*out)
+		return -1;
+	if (e3_ckpt_read_f32(l->ckpt, t, 0, t->count, *out, err)) {
+		free(*out);
+		*out = NULL;
+		return -1;
+	}
+	return 0;
+}
+
+int e3_load_host(e3_loader *l, const char *name, float **out, e3_err *err)
+{
+	return read_host(l, find(l, name, err), out, err);
+}
+
+int e3_load_vector(e3_loader *l, const char *name, float **out, e3_err *err)
+{
+	const e3_tensor_info *t = find(l, name, err);
+	float *host;
+	if (read_host(l, t, &host, err))
+		return -1;
+	int rc = e3_load_upload(l->net, host, t->count, out, err);
+	free(host);
+	return rc;
+}
+
+int e3_load_norm(e3_loader *l, const char *name, float eps, e3_norm *out, e3_err *err)
+{
+	char w[160], b[160];
+	snprintf(w, sizeof w, "%s.weight", name);
+	snprintf(b, sizeof b, "%s.bias", name);
+	const e3_tensor_info *t = find(l, w, err);
+	*out = (e3_norm){.dim = t ? (int)t->count : 0, .eps = eps};
+	return !t || e3_load_vector(l, w, &out->w, err) || e3_load_vector(l, b, &out->b, err) ? -1 : 0;
+}
+
+/* Reads NAME.weight, reorders it into rows × cols with `order`, uploads; NAME.bias if there is one. */
+static int load_mat(e3_loader *l, const char *name, void (*order)(const e3_tensor_info *, const float *, float *), e3_mat *out, e3_err *err)
+{
+	char w[160], b[160];
+	snprintf(w, sizeof w, "%s.weight", name);
+	snprintf(b, sizeof b, "%s.bias", name);
+	const e3_tensor_info *t = find(l, w, err);
+	float *host = NULL, *mixed = NULL;
+	int rc = read_host(l, t, &host, err);
+	if (!rc && order) {
+		mixed = e3_alloc(t->count, sizeof(float), t->name, err);
+		if (mixed)
+			order(t, host, mixed);
+		else
+			rc = -1;
+	}
+	if (!rc)
+		rc = e3_load_upload(l->net, mixed ? mixed : host, t->count, &out->w, err);
+	if (!rc && e3_load_has(l, b))
+		rc = e3_load_vector(l, b, &out->b, err);
+	free(host), free(mixed);
+	return rc;
+}
+
+int e3_load_linear(e3_loader *l, const char *name, e3_mat *out, e3_err *err)
+{
+	*out = (e3_mat){0};
+	if (load_mat(l, name, NULL, out, err))
+		return -1;
+	char w[160];
+	snprintf(w, sizeof w, "%s.weight", name);
+	const e3_tensor_info *t = find(l, w, err);
+	out->out = (int)t->shape[0]; /* 1×1 convolutions and the patch convolution are linear layers over their last axes */
+	out->in = (int)(t->count / (size_t)t->shape[0]);
+	return 0;
+}
+
+static void conv_order(const e3_tensor_info *t, const float *from, float *to)
+{
+	size_t in = (size_t)t->shape[1], taps = (size_t)(t->shape[2] * t->shape[3]);
+	for (size_t o = 0; o < (size_t)t->shape[0]; o++)
+		for (size_t c = 0; c < in; c++)
+			for (size_t k = 0; k < taps; k++)
+				to[(o * taps + k) * in + c] = *from++;
+}
+
+int e3_load_conv(e3_loader *l, const char *name, e3_mat *out, e3_err *err)
+{
+	char w[160];
+	*out = (e3_mat){0};
+	if (load_mat(l, name, conv_order, out, err))
+		return -1;
+	snprintf(w, sizeof w, "%s.weight", name);
+	const e3_tensor_info *t = find(l, w, err);
+	out->out = (int)t->shape[0], out->in = (int)(t->shape[1] * t->shape[2] * t->shape[3]);
+	return 0;
+}
+
+static void deconv_order(const e3_tensor_info *t, const float *from, float *to)
+{
+	size_t in = (size_t)t->shape[0], out = (size_t)t->shape[1], taps = (size_t)(t->shape[2] * t->shape[3]);
+	for (size_t c = 0; c < in; c++)
+		for (size_t o = 0; o < out; o++)
+			for (size_t k = 0; k < taps; k++)
+				to[(k * out + o) * in + c] = *from++;
+}
+
+int e3_load_deconv(e3_loader *l, const char *name, e3_mat *out, e3_err *err)
+{
+	char w[160];
+	*out = (e3_mat){0};
+	if (load_mat(l, name, deconv_order, out, err))
+		return -1;
+	snprintf(w, sizeof w, "%s.weight", name);
+	const e3_tensor_info *t = find(l, w, err);
+	out->out = (int)(t->shape[1] * t->shape[2] * t->shape[3]), out->in = (int)t->shape[0];
+	return 0;
+}
+
+int e3_load_block(e3_loader *l, float eps, int heads, e3_block *b, e3_err *err)
+{
+	*b = (e3_block){.heads = heads, .qk_norm = e3_load_has(l, "attn.q_norm.weight")};
+	int rc = e3_load_norm(l, "norm1", eps, &b->norm1, err) || e3_load_norm(l, "norm2", eps, &b->norm2, err) ||
+	         e3_load_linear(l, "attn.qkv", &b->qkv, err) || e3_load_linear(l, "attn.proj", &b->proj, err) ||
+	         e3_load_linear(l, "mlp.fc1", &b->fc1, err) || e3_load_linear(l, "mlp.fc2", &b->fc2, err);
+	if (!rc && b->qk_norm)
+		rc = e3_load_norm(l, "attn.q_norm", eps, &b->q_norm, err) || e3_load_norm(l, "attn.k_norm", eps, &b->k_norm, err);
+	if (!rc && e3_load_has(l, "ls1.gamma"))
+		rc = e3_load_vector(l, "ls1.gamma", &b->scale1, err) || e3_load_vector(l, "ls2.gamma", &b->scale2, err);
+	return rc ? -1 : 0;
+}
+
+static int load_rcu(e3_loader *l, const char *name, e3_rcu *out, e3_err *err)
+{
+	char part[96];
+	for (int k = 0; k < 2; k++) {
+		snprintf(part, sizeof part, "scratch.%s.conv%d", name, k + 1);
+		if (e3_load_conv(l, part, &out->conv[k], err))
+			return -1;
+	}
+	return 0;
+}
+
+int e3_load_dpt(e3_loader *l, e3_dpt *d, e3_err *err)
+{
+	char name[64];
+	*d = (e3_dpt){0};
+	int rc = e3_load_norm(l, "norm", 1e-5f, &d->norm, err) || e3_load_deconv(l, "resize_layers.0", &d->up[0], err) ||
+	         e3_load_deconv(l, "resize_layers.1", &d->up[1], err) || e3_load_conv(l, "resize_layers.3", &d->down, err) ||
+	         e3_load_conv(l, "scratch.output_conv1", &d->conv1, err) || e3_load_conv(l, "scratch.output_conv2.0", &d->conv2, err) ||
+	         e3_load_linear(l, "scratch.output_conv2.2", &d->last, err);
+	for (int k = 0; !rc && k < E3_DPT_LEVELS; k++) {
+		snprintf(name, sizeof name, "projects.%d", k);
+		rc = e3_load_linear(l, name, &d->project[k], err);
+		snprintf(name, sizeof name, "scratch.layer%d_rn", k + 1);
+		rc = rc || e3_load_conv(l, name, &d->rn[k], err);
+		snprintf(name, sizeof name, "refinenet%d.resConfUnit2", k + 1);
+		rc = rc || load_rcu(l, name, &d->fuse[k], err);
+		snprintf(name, sizeof name, "scratch.refinenet%d.out_conv", k + 1);
+		rc = rc || e3_load_linear(l, name, &d->out[k], err);
+		snprintf(name, sizeof name, "refinenet%d.resConfUnit1", k + 1);
+		if (!rc && k < E3_DPT_LEVELS - 1)
+			rc = load_rcu(l, name, &d->skip[k], err);
+	}
+	return rc ? -1 : 0;
+}

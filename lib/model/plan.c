@@ -1,0 +1,81 @@
+/* model: what a budget means: from an option to tokens, pages and bytes, before anything is allocated. Refuses budgets that cannot
+ * hold what is protected, naming the smallest that can. */
+#include "e3/infer.h"
+#include <math.h>
+
+e3_infer_options e3_infer_defaults(void)
+{
+	return (e3_infer_options){.policy = E3_POLICY_EVICT3R, .budget_kind = E3_BUDGET_FRACTION, .budget = 0.5, .temperature = 0.5,
+	                          .frames = -1, .outputs = E3_OUT_ALL, .camera_frames = 1024};
+}
+
+/* Pages that hold `kept` tokens after every step, the tokens of one frame more, and the unused ends of pages. */
+static int64_t pages_for(const e3_plan *p, double kept)
+{
+	double tokens = ceil(kept) + p->layers + (double)p->layers * p->tokens_per_frame;
+	return (int64_t)ceil(tokens / p->page_keys) + p->layers;
+}
+
+static double tokens_in_bytes(const e3_plan *p, double bytes)
+{
+	double page_bytes = (double)p->page_keys * (double)p->token_bytes;
+	double pages = floor(bytes / page_bytes) - p->layers;
+	return pages * p->page_keys - p->layers - (double)p->layers * p->tokens_per_frame;
+}
+
+static int refuse(const e3_infer_options *o, const e3_plan *p, e3_err *err)
+{
+	double frames = p->smallest / ((double)p->layers * p->tokens_per_frame);
+	if (o->budget_kind == E3_BUDGET_FRACTION)
+		return e3_fail(err, "planning: --P %g of %lld frames: too small: frame 0 and one frame's special tokens must fit; the smallest that works is --P %.4f",
+		               o->budget, (long long)o->frames, ceil(frames / (double)o->frames * 1e4) / 1e4);
+	double mib = (double)pages_for(p, p->smallest) * p->page_keys * (double)p->token_bytes / 1048576;
+	return e3_fail(err, "planning: --budget: too small: frame 0 and one frame's special tokens must fit; the smallest that works is --budget %.4ff, %.0f or %.1fM",
+	               ceil(frames * 1e4) / 1e4, ceil(p->smallest), ceil(mib * 10) / 10);
+}
+
+int e3_plan_make(const e3_config *c, const e3_infer_options *o, int h, int w, e3_plan *p, e3_err *err)
+{
+	if (h < c->patch || w < c->patch || h % c->patch || w % c->patch)
+		return e3_fail(err, "planning: frames of %d × %d: not a multiple of the patch size %d", w, h, c->patch);
+	*p = (e3_plan){.special = 1 + c->registers, .layers = c->layers, .patch_grid = {h / c->patch, w / c->patch}};
+	int64_t n = p->special + (int64_t)p->patch_grid[0] * p->patch_grid[1];
+	if (n > 1 << 20)
+		return e3_fail(err, "planning: frames of %d × %d: too large", w, h);
+	p->tokens_per_frame = (int)n;
+	p->token_bytes = 2u * sizeof(float) * (uint64_t)c->embed;
+	p->page_keys = 64;
+	while (p->page_keys < 256 && p->page_keys < p->tokens_per_frame)
+		p->page_keys *= 2;
+	p->budget = INFINITY;
+	if (o->policy == E3_POLICY_NONE)
+		return 0;
+	double frame = (double)p->layers * p->tokens_per_frame, floor_tokens = frame + (double)p->layers * p->special;
+	bool starve = o->compat & E3_COMPAT_STARVE;
+	p->smallest = starve ? 0 : floor_tokens;
+	switch (o->budget_kind) {
+	case E3_BUDGET_FRACTION:
+		if (o->frames < 0)
+			return e3_fail(err, "planning: --P: the length of the stream is unknown: give --frames N, or an absolute --budget");
+		p->budget = o->budget * (double)o->frames * frame;
+		break;
+	case E3_BUDGET_FRAMES:
+		p->budget = o->budget * frame;
+		break;
+	case E3_BUDGET_TOKENS:
+		p->budget = o->budget;
+		break;
+	case E3_BUDGET_BYTES:
+		p->budget = tokens_in_bytes(p, o->budget);
+		break;
+	}
+	/* A stream shorter than the budget never evicts, whatever is protected. */
+	double whole = o->frames >= 0 ? (double)o->frames * frame : INFINITY;
+	if (p->budget < fmin(p->smallest, whole) || p->budget < 0)
+		return refuse(o, p, err);
+	double per_layer = p->budget / p->layers - p->tokens_per_frame;
+	p->protected_frames = (int64_t)fmax(1, floor((o->budget_kind == E3_BUDGET_FRACTION ? 1.0 : 0.5) * per_layer / p->special));
+	p->pages = pages_for(p, fmin(p->budget, whole));
+	p->cache_bytes = (uint64_t)p->pages * (uint64_t)p->page_keys * p->token_bytes;
+	return 0;
+}

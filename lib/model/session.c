@@ -1,0 +1,167 @@
+/* model: one stream through the network. Owns the session's memory and the order of the stages of a frame. */
+#include "session.h"
+#include "e3/mem.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+int e3_session_alloc(e3_session *s, size_t floats, float **out, e3_err *err)
+{
+	if (s->n_owned == s->cap_owned) {
+		size_t cap = s->cap_owned ? 2 * s->cap_owned : 64;
+		if (e3_grow((void **)&s->owned, cap, sizeof *s->owned, "session", err))
+			return -1;
+		s->cap_owned = cap;
+	}
+	if (s->dev->ops->alloc(s->dev, floats, out, err))
+		return -1;
+	s->owned[s->n_owned++] = *out;
+	return 0;
+}
+
+int e3_session_upload(e3_session *s, const float *from, size_t n, float **out, e3_err *err)
+{
+	return e3_session_alloc(s, n, out, err) || s->dev->ops->upload(s->dev, *out, from, n, err) ? -1 : 0;
+}
+
+int e3_self_open(e3_session *s, e3_self *self, int tokens, int heads, int head_dim, e3_err *err)
+{
+	size_t floats = 2 * (size_t)tokens * (size_t)heads * (size_t)head_dim;
+	self->slot = e3_alloc((size_t)tokens, sizeof *self->slot, "session", err);
+	if (!self->slot || e3_session_alloc(s, floats, &self->page, err))
+		return -1;
+	for (int k = 0; k < tokens; k++)
+		self->slot[k] = (uint32_t)k;
+	self->kv = (e3_kv){&self->page, tokens, tokens, heads, head_dim};
+	return 0;
+}
+
+static int check_outputs(const e3_session *s, e3_err *err)
+{
+	if (s->o.outputs & E3_OUT_DEPTH && !s->net->c.depth.present)
+		return e3_fail(err, "opening: outputs: depth: the model has no depth head");
+	if (s->o.outputs & E3_OUT_POINTS && !s->net->c.point.present)
+		return e3_fail(err, "opening: outputs: points: the model has no point head");
+	return 0;
+}
+
+static int open_parts(e3_session *s, e3_err *err)
+{
+	if (check_outputs(s, err) || e3_plan_make(&s->net->c, &s->o, s->h, s->w, &s->plan, err) || e3_embed_open(s, err) ||
+	    e3_aggregate_open(s, err))
+		return -1;
+	if (s->o.outputs & E3_OUT_POSE && e3_camera_open(s, err))
+		return -1;
+	if (s->o.outputs & E3_OUT_DEPTH && e3_dpt_open(s, &s->net->c.depth, &s->depth, err))
+		return -1;
+	if (s->o.outputs & E3_OUT_POINTS && e3_dpt_open(s, &s->net->c.point, &s->point, err))
+		return -1;
+	bool fraction = s->o.budget_kind == E3_BUDGET_FRACTION;
+	s->evictor = (e3_evictor){.policy = s->o.policy, .temperature = s->o.temperature, .compat = s->o.compat, .fill = !fraction,
+	                          .frames = fraction ? s->o.frames : -1};
+	return 0;
+}
+
+e3_session *e3_session_open(const e3_net *net, e3_dev *dev, const e3_infer_options *o, const int size[2], e3_err *err)
+{
+	e3_session *s = e3_alloc(1, sizeof *s, "session", err);
+	if (!s)
+		return NULL;
+	s->net = net, s->dev = dev, s->o = *o, s->h = size[0], s->w = size[1];
+	if (open_parts(s, err)) {
+		e3_session_close(s);
+		return NULL;
+	}
+	return s;
+}
+
+void e3_session_close(e3_session *s)
+{
+	if (!s)
+		return;
+	e3_cache_release(&s->cache);
+	e3_evictor_release(&s->evictor);
+	if (s->dev_mass)
+		s->dev->ops->free(s->dev, s->dev_mass);
+	for (size_t k = 0; k < s->n_owned; k++)
+		s->dev->ops->free(s->dev, s->owned[k]);
+	for (int l = 0; s->mass && l < s->net->c.layers; l++)
+		free(s->mass[l]);
+	for (int k = 0; k < s->cap_attn; k++)
+		e3_attn_release(&s->attn[k]);
+	free(s->owned), free(s->mass), free(s->mass_cap), free(s->slot), free(s->attn);
+	free(s->vit_self.slot), free(s->self.slot), free(s->camera.page);
+	free(s);
+}
+
+const e3_plan *e3_session_plan(const e3_session *s)
+{
+	return &s->plan;
+}
+
+static uint64_t tokens_held(const e3_session *s)
+{
+	uint64_t n = 0;
+	for (int l = 0; l < s->cache.layers; l++)
+		n += e3_cache_count(&s->cache, l);
+	return n;
+}
+
+/* Room for the dense outputs in *pred; kept from frame to frame. */
+static int prepare(const e3_session *s, e3_pred *pred, e3_err *err)
+{
+	size_t area = (size_t)s->h * (size_t)s->w;
+	float **want[4] = {&pred->depth, &pred->depth_conf, &pred->points, &pred->points_conf};
+	for (int k = 0; k < 4; k++) {
+		bool on = s->o.outputs & (k < 2 ? E3_OUT_DEPTH : E3_OUT_POINTS);
+		if (!on || pred->w != s->w || pred->h != s->h) {
+			free(*want[k]);
+			*want[k] = NULL;
+		}
+		if (on && !*want[k] && !(*want[k] = e3_alloc(area * (k == 2 ? 3 : 1), sizeof(float), "prediction", err)))
+			return -1;
+	}
+	pred->w = s->w, pred->h = s->h;
+	pred->has_pose = s->o.outputs & E3_OUT_POSE;
+	return 0;
+}
+
+int e3_session_step(e3_session *s, const uint8_t *rgb, e3_pred *pred, e3_evict *evict, e3_err *err)
+{
+	s->n_attn = 0;
+	if ((uint64_t)(s->t + 1) * (uint64_t)s->plan.tokens_per_frame >= E3_HOLE)
+		return e3_fail(err, "inferring: frame %lld: token ids would pass 32 bits", (long long)s->t);
+	if (prepare(s, pred, err) || e3_embed_step(s, rgb, err) || e3_aggregate_step(s, err))
+		return e3_fail_in(err, "inferring: frame %lld", (long long)s->t);
+	uint64_t held = tokens_held(s);
+	s->peak_tokens = held > s->peak_tokens ? held : s->peak_tokens;
+	if (e3_evictor_step(&s->evictor, &s->plan, &s->cache, s->t, s->mass, evict, err))
+		return -1;
+	if (pred->has_pose && e3_camera_step(s, pred->pose, err))
+		return e3_fail_in(err, "inferring: frame %lld: camera head", (long long)s->t);
+	if (pred->depth && e3_dpt_step(s, &s->net->depth, &s->net->c.depth, &s->depth, pred->depth, pred->depth_conf, err))
+		return e3_fail_in(err, "inferring: frame %lld: depth head", (long long)s->t);
+	if (pred->points && e3_dpt_step(s, &s->net->point, &s->net->c.point, &s->point, pred->points, pred->points_conf, err))
+		return e3_fail_in(err, "inferring: frame %lld: point head", (long long)s->t);
+	for (int k = 0; pred->has_pose && k < E3_POSE; k++)
+		if (!isfinite(pred->pose[k]))
+			return e3_fail(err, "inferring: frame %lld: the pose is not finite: the weights do not fit the network", (long long)s->t);
+	s->t++;
+	return 0;
+}
+
+int e3_session_attn(e3_session *s, int k, e3_attn *attn, e3_err *err)
+{
+	if (k >= s->n_attn)
+		return 0;
+	e3_attn_release(attn);
+	*attn = s->attn[k];
+	s->attn[k] = (e3_attn){0};
+	return 1;
+}
+
+e3_cache_use e3_session_cache(const e3_session *s)
+{
+	uint64_t full = (uint64_t)s->t * (uint64_t)s->plan.tokens_per_frame * (uint64_t)s->plan.layers;
+	return (e3_cache_use){tokens_held(s) * s->plan.token_bytes, s->peak_tokens * s->plan.token_bytes, full * s->plan.token_bytes};
+}
