@@ -1,0 +1,13 @@
+/* e3-export: its parts: e3-export.c (the loop), e3-export-options.c (the command line), e3-export-tell.c (what was made). */
+#ifndef E3_CMD_EXPORT_H
+#define E3_CMD_EXPORT_H
+
+#include "e3/export.h"
+
+/* Fills *opt and returns the endpoint to read; exits 2 on a usage error. */
+const char *e3_export_parse(int argc, char **argv, e3_export_options *opt);
+
+/* One line per output on standard error, and warnings. */
+void e3_export_tell(const e3_export_options *opt, const e3_export_facts *f);
+
+#endif

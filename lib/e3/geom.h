@@ -1,0 +1,106 @@
+/* geom: poses, cameras, point clouds: pure arithmetic in double precision, no files.
+ *
+ * A pose is camera from world, x_cam = R x_world + t, OpenCV axes (x right, y down, z forward); its nine numbers are described
+ * in e3/data.h and decoded as spec/model.md 6. Matrices are row-major unless said otherwise; quaternions are x y z w.
+ * Pixel coordinates follow the network: integer pixel indices, principal point at W/2, H/2 (spec/io.md 4.1).
+ */
+#ifndef E3_GEOM_H
+#define E3_GEOM_H
+
+#include "e3/data.h"
+#include "e3/err.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* --- pose.c --- */
+
+typedef struct e3_pose {
+	double r[9]; /* rotation, camera from world */
+	double t[3];
+	double q[4]; /* the same rotation, unit length, sign as given */
+} e3_pose;
+
+/* -1 when the quaternion has no length (or anything is not finite). */
+int e3_pose_decode(const float enc[9], e3_pose *out, e3_err *err);
+/* C = -Rᵀ t */
+void e3_pose_center(const e3_pose *p, double c[3]);
+/* World from camera: [Rᵀ | C], row-major 3×4. */
+void e3_pose_to_world(const e3_pose *p, double m[12]);
+/* World from camera as a unit quaternion: the conjugate of q. */
+void e3_pose_quat_to_world(const e3_pose *p, double q[4]);
+
+/* Hamilton product: rotate by b, then by a. out may be a or b. */
+void e3_quat_mul(const double a[4], const double b[4], double out[4]);
+/* Rotation matrix of a quaternion of any length; -1 when it has none. */
+int e3_quat_to_mat(const double q[4], double r[9]);
+/* Unit quaternion of a rotation matrix, w >= 0. */
+void e3_quat_from_mat(const double r[9], double q[4]);
+/* 3×4 times 3×4, both with an implied last row 0 0 0 1. out may be a or b. */
+void e3_rigid_mul(const double a[12], const double b[12], double out[12]);
+
+/* --- camera.c --- */
+
+typedef struct e3_intrinsics {
+	double fx, fy, cx, cy; /* pixels of a w × h picture; no skew */
+	int w, h;
+} e3_intrinsics;
+
+/* From the fields of view (enc[7] vertical, enc[8] horizontal) for a w × h network image. A field of view of 0 gives infinity. */
+e3_intrinsics e3_intrinsics_decode(const float enc[9], int w, int h);
+/* false when a field of view is not between 0 and pi: such a camera has no usable frustum and its depth cannot be unprojected. */
+bool e3_intrinsics_usable(const float enc[9]);
+/* The same camera in pixels of the source picture (spec/io.md 4.1). -1 when the fit or the source size is not positive. */
+int e3_intrinsics_to_source(const e3_intrinsics *k, const e3_source *s, e3_intrinsics *out, e3_err *err);
+
+/* World points of a depth map: X_cam = ((u-cx) d/fx, (v-cy) d/fy, d), X_world = Rᵀ (X_cam - t). points is [h][w][3]. Every pixel
+ * is computed; those with depth <= E3_DEPTH_MIN or not finite are not valid points. */
+#define E3_DEPTH_MIN 1e-8f
+void e3_unproject(const e3_pose *p, const e3_intrinsics *k, const float *depth, float *points);
+
+typedef enum e3_align { E3_ALIGN_GL, E3_ALIGN_UPSTREAM, E3_ALIGN_NONE } e3_align;
+
+/* Scene from world, 4×4 column-major as glTF wants it (spec/io.md 1.6): gl = first camera at the origin, looking down -z, y up;
+ * upstream = what the reference does; none = identity. first may be NULL: the world is the first camera's frame then. */
+void e3_align_matrix(e3_align mode, const e3_pose *first, double m[16]);
+
+/* --- percentile.c: exact percentiles of a stream of floats in two passes and constant memory (spec/io.md 1.3) --- */
+
+enum { E3_PCT_MAX = 2 }; /* percentiles asked of one stream */
+
+typedef struct e3_pct {
+	double q[E3_PCT_MAX]; /* 0..100 */
+	int n_q;
+	uint64_t n;           /* values of the first pass */
+	uint64_t *high;       /* [65536] how many values have these top 16 bits */
+	uint64_t *low[2 * E3_PCT_MAX]; /* [65536] low 16 bits of the values in bin[] */
+	uint32_t bin[2 * E3_PCT_MAX];
+	int n_bins;
+} e3_pct;
+
+/* Pass 1: e3_pct_add every value; e3_pct_turn; pass 2: e3_pct_refine every value again (any order); e3_pct_value.
+ * Values are finite floats of either sign. About 2.5 MiB at most. */
+int e3_pct_init(e3_pct *p, const double *q, int n_q, e3_err *err);
+void e3_pct_add(e3_pct *p, float v);
+int e3_pct_turn(e3_pct *p, e3_err *err);
+void e3_pct_refine(e3_pct *p, float v);
+/* The k-th percentile, equal to numpy's linear interpolation on float32 to the last bit. 0 when there were no values. */
+double e3_pct_value(const e3_pct *p, int k);
+void e3_pct_release(e3_pct *p);
+
+/* --- voxel.c: the most confident point of every cell of a grid (spec/io.md 4.8) --- */
+
+typedef struct e3_voxels e3_voxels;
+
+/* Cells of edge `size`. With max_cells > 0 the edge doubles whenever more cells would be occupied, as if the search had begun
+ * with the larger edge; with 0 memory grows with the occupied cells (48 bytes each at most). */
+e3_voxels *e3_voxels_open(double size, uint64_t max_cells, e3_err *err);
+/* index: of this point in the run; on equal confidence the lowest stays. */
+int e3_voxels_add(e3_voxels *v, const float xyz[3], float conf, uint64_t index, e3_err *err);
+/* true when the point `index` at xyz is the one its cell keeps. */
+bool e3_voxels_kept(const e3_voxels *v, const float xyz[3], uint64_t index);
+uint64_t e3_voxels_count(const e3_voxels *v);
+double e3_voxels_size(const e3_voxels *v);
+void e3_voxels_close(e3_voxels *v);
+
+#endif

@@ -1,0 +1,374 @@
+/* export: the point cloud of a run: candidates on disk, 20 bytes each, and the rules that choose among them (spec/io.md 1.3, 4.8).
+ * Owns one temporary file and the voxel grid. Points and confidences that are not finite never enter. */
+#include "export/sink.h"
+#include "e3/num.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { BATCH = 8192, GLB_DEFAULT = 2000000 };
+
+/* In front of the candidates of each frame. */
+typedef struct segment {
+	int64_t frame;
+	uint64_t n;
+} segment;
+
+struct e3_cloud {
+	e3_cloud_options opt;
+	e3_points source; /* decided at the first frame */
+	e3_masks *masks;
+	FILE *f;
+	uint64_t bytes, segments, kept, survivors;
+	e3_pct conf;
+	float threshold;
+	e3_voxels *voxels;
+	/* scratch of e3_cloud_add */
+	float *world;
+	uint8_t *mask;
+	size_t world_cap, mask_cap;
+	/* the cursor */
+	uint64_t segment_at, left, kept_at, survivor_at, given;
+	int64_t frame;
+	e3_point *batch; /* [BATCH] */
+};
+
+e3_cloud *e3_cloud_open(const e3_cloud_options *opt, e3_err *err)
+{
+	e3_cloud *c = e3_alloc(1, sizeof *c, "the point cloud", err);
+	if (!c)
+		return NULL;
+	c->opt = *opt;
+	c->batch = e3_alloc(BATCH, sizeof *c->batch, "points", err);
+	c->f = c->batch ? e3_spool(err) : NULL;
+	if (!c->f || e3_pct_init(&c->conf, &opt->conf_pct, 1, err) ||
+		(opt->mask_dir && !(c->masks = e3_masks_open(opt->mask_dir, err)))) {
+		e3_cloud_close(c);
+		return NULL;
+	}
+	return c;
+}
+
+static int put(e3_cloud *c, const void *from, size_t n, e3_err *err)
+{
+	if (fwrite(from, 1, n, c->f) != n)
+		return e3_fail_sys(err, "spooling points to a temporary file (TMPDIR chooses where)");
+	c->bytes += n;
+	return 0;
+}
+
+static int choose_source(e3_cloud *c, const e3_pred *p, e3_err *err)
+{
+	bool depth = p->depth && p->has_pose;
+	if (c->source == E3_POINTS_AUTO) {
+		c->source = c->opt.source != E3_POINTS_AUTO ? c->opt.source : p->points ? E3_POINTS_MAP : E3_POINTS_DEPTH;
+		if (c->opt.upstream && !p->points)
+			c->source = E3_POINTS_DEPTH;
+	}
+	bool copies = c->source == E3_POINTS_DEPTH && c->opt.upstream && p->points;
+	if (c->source == E3_POINTS_MAP && !p->points)
+		return e3_fail(err, "frame %lld: points: the stream has no point map; --points depth uses depth and pose", (long long)p->s.i);
+	if (c->source == E3_POINTS_DEPTH && !depth && !copies)
+		return e3_fail(err, "frame %lld: points: the stream has no %s; points need a point map, or depth and pose",
+			(long long)p->s.i, p->depth ? "pose" : "depth");
+	return 0;
+}
+
+/* The points of a frame, from whichever source; *points NULL when the frame cannot give any. */
+static int locate(e3_cloud *c, const e3_view *v, const float **points, const float **conf, e3_err *err)
+{
+	const e3_pred *p = v->pred;
+	bool from_depth = c->source == E3_POINTS_DEPTH;
+	*conf = from_depth ? p->depth_conf : p->points_conf;
+	*points = p->points;
+	if (!from_depth || (c->opt.upstream && p->points))
+		return 0;
+	*points = NULL;
+	if (!v->usable_k)
+		return 0;
+	size_t n = (size_t)p->w * (size_t)p->h * 3;
+	if (n > c->world_cap) {
+		if (e3_grow((void **)&c->world, n, sizeof *c->world, "points", err))
+			return -1;
+		c->world_cap = n;
+	}
+	e3_unproject(&v->pose, &v->k, p->depth, c->world);
+	*points = c->world;
+	return 0;
+}
+
+static int load_mask(e3_cloud *c, const e3_pred *p, e3_err *err)
+{
+	size_t n = (size_t)p->w * (size_t)p->h;
+	if (!c->masks)
+		return 0;
+	if (n > c->mask_cap) {
+		if (e3_grow((void **)&c->mask, n, 1, "a mask", err))
+			return -1;
+		c->mask_cap = n;
+	}
+	return e3_masks_get(c->masks, p, (int64_t)c->segments, c->mask, err);
+}
+
+/* One pixel as a candidate: false when it is none. */
+static bool candidate(const e3_cloud *c, const e3_pred *p, const float *points, const float *conf, size_t at, e3_point *to)
+{
+	const float *xyz = points + 3 * at;
+	float sure = conf ? conf[at] : 1;
+	if (!isfinite(xyz[0]) || !isfinite(xyz[1]) || !isfinite(xyz[2]) || !isfinite(sure))
+		return false;
+	*to = (e3_point){.xyz = {xyz[0], xyz[1], xyz[2]}, .conf = c->masks && !c->mask[at] ? 0 : sure, .rgb = {255, 255, 255}};
+	if (p->rgb)
+		memcpy(to->rgb, p->rgb + 3 * at, 3);
+	return true;
+}
+
+/* Fills the batch with the candidates of a row; the row fits, BATCH columns at a time. */
+static size_t take_row(e3_cloud *c, const e3_view *v, const float *points, const float *conf, size_t first, size_t last,
+	e3_export_facts *facts)
+{
+	const e3_pred *p = v->pred;
+	bool unprojected = points == c->world;
+	size_t n = 0;
+	for (size_t at = first; at < last; at += (size_t)c->opt.stride) {
+		if (unprojected && isfinite(p->depth[at]) && p->depth[at] <= E3_DEPTH_MIN)
+			continue;
+		if (candidate(c, p, points, conf, at, &c->batch[n]))
+			e3_pct_add(&c->conf, c->batch[n++].conf);
+		else
+			facts->non_finite++;
+	}
+	return n;
+}
+
+int e3_cloud_add(e3_cloud *c, const e3_view *v, e3_export_facts *facts, e3_err *err)
+{
+	const e3_pred *p = v->pred;
+	const float *points, *conf;
+	if (choose_source(c, p, err) || locate(c, v, &points, &conf, err) || load_mask(c, p, err))
+		return -1;
+	facts->from_depth = c->source == E3_POINTS_DEPTH;
+	facts->skipped_frames += !points;
+	segment s = {.frame = p->s.i};
+	off_t start = ftello(c->f);
+	if (put(c, &s, sizeof s, err))
+		return -1;
+	size_t stride = (size_t)c->opt.stride, w = (size_t)p->w, h = points ? (size_t)p->h : 0;
+	size_t span = BATCH * stride;
+	for (size_t row = 0; row < h; row += stride)
+		for (size_t col = 0; col < w; col += span) {
+			size_t last = row * w + (w - col > span ? col + span : w);
+			size_t n = take_row(c, v, points, conf, row * w + col, last, facts);
+			if (put(c, c->batch, n * sizeof *c->batch, err))
+				return -1;
+			s.n += n;
+		}
+	if (start < 0 || fseeko(c->f, start, SEEK_SET) || fwrite(&s, sizeof s, 1, c->f) != 1 || fseeko(c->f, 0, SEEK_END))
+		return e3_fail_sys(err, "spooling points to a temporary file (TMPDIR chooses where)");
+	facts->points += s.n;
+	c->segments++;
+	return 0;
+}
+
+void e3_cloud_rewind(e3_cloud *c)
+{
+	rewind(c->f);
+	c->segment_at = c->left = c->kept_at = c->survivor_at = c->given = 0;
+}
+
+/* The next candidates, unfiltered: 1, 0 at the end, -1. */
+static int next_candidates(e3_cloud *c, e3_batch *b, e3_err *err)
+{
+	if (!c->left) {
+		segment s;
+		if (c->segment_at == c->segments)
+			return 0;
+		if (fread(&s, sizeof s, 1, c->f) != 1)
+			return e3_fail_sys(err, "reading points back from a temporary file");
+		c->segment_at++;
+		c->frame = s.frame;
+		c->left = s.n;
+	}
+	size_t n = c->left < BATCH ? (size_t)c->left : BATCH;
+	if (fread(c->batch, sizeof *c->batch, n, c->f) != n)
+		return e3_fail_sys(err, "reading points back from a temporary file");
+	c->left -= n;
+	*b = (e3_batch){c->batch, n, c->frame, c->segment_at - 1};
+	return 1;
+}
+
+static bool is_kept(const e3_cloud *c, const e3_point *p)
+{
+	if (!(p->conf >= c->threshold) || !(p->conf > 1e-5f) || !(p->conf >= (float)c->opt.conf_min))
+		return false;
+	if (c->opt.mask_black && p->rgb[0] + p->rgb[1] + p->rgb[2] < 16)
+		return false;
+	return !(c->opt.mask_white && p->rgb[0] > 240 && p->rgb[1] > 240 && p->rgb[2] > 240);
+}
+
+static int next_kept(e3_cloud *c, e3_batch *b, e3_err *err)
+{
+	int rc = next_candidates(c, b, err);
+	size_t n = 0;
+	for (size_t k = 0; rc == 1 && k < b->n; k++)
+		if (is_kept(c, &c->batch[k]))
+			c->batch[n++] = c->batch[k];
+	b->n = n;
+	return rc;
+}
+
+/* spec/io.md 4.8. The constant is odd and the finaliser a bijection: the hashes of 0 .. 2^32-1 are all different. */
+static uint32_t hash_of(uint64_t index)
+{
+	return e3_fmix32((uint32_t)index * 2654435761u);
+}
+
+int e3_cloud_next(e3_cloud *c, const e3_pick *pick, e3_batch *b, e3_err *err)
+{
+	int rc = next_kept(c, b, err);
+	size_t n = 0;
+	for (size_t k = 0; rc == 1 && k < b->n; k++) {
+		const e3_point *p = &c->batch[k];
+		if (c->voxels && !e3_voxels_kept(c->voxels, p->xyz, c->kept_at + k))
+			continue;
+		uint64_t survivor = c->survivor_at++;
+		if (pick->all || (hash_of(survivor) <= pick->limit && c->given < pick->n)) {
+			c->batch[n++] = *p;
+			c->given++;
+		}
+	}
+	if (rc == 1)
+		c->kept_at += b->n;
+	b->n = n;
+	return rc;
+}
+
+/* Pass 2 over the confidences. */
+static int find_threshold(e3_cloud *c, e3_export_facts *facts, e3_err *err)
+{
+	e3_batch b;
+	int rc;
+	if (c->opt.conf_pct <= 0)
+		return 0;
+	if (e3_pct_turn(&c->conf, err))
+		return -1;
+	e3_cloud_rewind(c);
+	while ((rc = next_candidates(c, &b, err)) == 1)
+		for (size_t k = 0; k < b.n; k++)
+			e3_pct_refine(&c->conf, b.p[k].conf);
+	facts->threshold = e3_pct_value(&c->conf, 0);
+	c->threshold = (float)facts->threshold;
+	return rc;
+}
+
+/* Distance between the 5th and 95th percentiles of the kept points, axis by axis; counts them. */
+static int measure(e3_cloud *c, e3_export_facts *facts, e3_err *err)
+{
+	e3_pct axis[3] = {{.n = 0}};
+	e3_batch b;
+	int rc = 0;
+	double sum = 0;
+	for (int k = 0; k < 3 && !rc; k++)
+		rc = e3_pct_init(&axis[k], (double[]){5, 95}, 2, err);
+	for (int pass = 0; pass < 2 && !rc; pass++) {
+		e3_cloud_rewind(c);
+		while ((rc = next_kept(c, &b, err)) == 1)
+			for (size_t k = 0; k < b.n; k++)
+				for (int j = 0; j < 3; j++)
+					(pass ? e3_pct_refine : e3_pct_add)(&axis[j], b.p[k].xyz[j]);
+		for (int j = 0; j < 3 && !rc && !pass; j++)
+			rc = e3_pct_turn(&axis[j], err);
+	}
+	c->kept = facts->kept = axis[0].n;
+	for (int k = 0; k < 3; k++) {
+		double d = rc ? 0 : e3_pct_value(&axis[k], 1) - e3_pct_value(&axis[k], 0);
+		sum += d * d;
+		e3_pct_release(&axis[k]);
+	}
+	facts->scene_scale = sqrt(sum);
+	return rc;
+}
+
+static int fill_voxels(e3_cloud *c, e3_export_facts *facts, e3_err *err)
+{
+	uint64_t most = c->opt.max_points > 0 ? (uint64_t)c->opt.max_points : GLB_DEFAULT;
+	double size = c->opt.voxel_auto ? facts->scene_scale / 2048 : c->opt.voxel;
+	uint64_t index = 0;
+	e3_batch b;
+	int rc;
+	if (!(size > 0))
+		return 0;
+	c->voxels = e3_voxels_open(size, c->opt.voxel_auto ? most : 0, err);
+	if (!c->voxels)
+		return -1;
+	e3_cloud_rewind(c);
+	while ((rc = next_kept(c, &b, err)) == 1)
+		for (size_t k = 0; k < b.n; k++)
+			if (e3_voxels_add(c->voxels, b.p[k].xyz, b.p[k].conf, index++, err))
+				return -1;
+	facts->voxel = e3_voxels_size(c->voxels);
+	return rc;
+}
+
+int e3_cloud_settle(e3_cloud *c, e3_export_facts *facts, e3_err *err)
+{
+	if (find_threshold(c, facts, err) || measure(c, facts, err) || fill_voxels(c, facts, err))
+		return -1;
+	c->survivors = c->voxels ? e3_voxels_count(c->voxels) : c->kept;
+	if (c->kept || c->opt.allow_empty)
+		return 0;
+	return e3_fail(err, "selecting points: none is left of %llu (%llu more were not finite; confidence at least %g); see --conf-pct, "
+		"--conf-min, the masks, or --allow-empty",
+		(unsigned long long)facts->points, (unsigned long long)facts->non_finite, fmax(facts->threshold, c->opt.conf_min));
+}
+
+/* The n-th smallest of the survivors' hashes (n from 1): a histogram of the upper halves, then of the lower ones in that bin. */
+static int nth_hash(const e3_cloud *c, uint64_t n, uint32_t *limit, e3_err *err)
+{
+	uint64_t *hist = e3_alloc(65536, sizeof *hist, "a histogram", err);
+	uint32_t bin = 0, low = 0;
+	if (!hist)
+		return -1;
+	for (uint64_t k = 0; k < c->survivors; k++)
+		hist[hash_of(k) >> 16]++;
+	while (hist[bin] < n)
+		n -= hist[bin++];
+	memset(hist, 0, 65536 * sizeof *hist);
+	for (uint64_t k = 0; k < c->survivors; k++)
+		if (hash_of(k) >> 16 == bin)
+			hist[hash_of(k) & 0xffff]++;
+	while (hist[low] < n)
+		n -= hist[low++];
+	free(hist);
+	*limit = bin << 16 | low;
+	return 0;
+}
+
+int e3_cloud_pick(e3_cloud *c, uint64_t max, e3_pick *pick, e3_err *err)
+{
+	*pick = (e3_pick){.n = c->survivors, .all = true};
+	if (!max || c->survivors <= max)
+		return 0;
+	*pick = (e3_pick){.n = max, .all = false};
+	return nth_hash(c, max, &pick->limit, err);
+}
+
+uint64_t e3_cloud_bytes(const e3_cloud *c)
+{
+	return c->bytes;
+}
+
+void e3_cloud_close(e3_cloud *c)
+{
+	if (!c)
+		return;
+	if (c->f)
+		fclose(c->f);
+	e3_masks_close(c->masks);
+	e3_voxels_close(c->voxels);
+	e3_pct_release(&c->conf);
+	free(c->batch);
+	free(c->world);
+	free(c->mask);
+	free(c);
+}

@@ -1,0 +1,138 @@
+/* export: predictions on disk, replayed as often as a format needs. Owns one nameless temporary file; memory is one frame. */
+#include "export/sink.h"
+#include <stdlib.h>
+#include <string.h>
+
+/* In front of each frame's arrays, which follow in the order of `part`. Read back only by the process that wrote it. */
+typedef struct record {
+	e3_source s;
+	int w, h;
+	float pose[9];
+	bool has_pose, has[5];
+	double ms;
+} record;
+
+struct e3_frames {
+	FILE *f;
+	uint64_t bytes, n, at; /* written; frames; next to read */
+	e3_pred p;             /* what the last call handed out */
+	void *room[5];         /* its arrays, reused */
+	size_t cap[5];
+};
+
+/* The arrays of a prediction: bytes per pixel, and to which part they belong. */
+static const struct {
+	size_t pixel;
+	unsigned part;
+} arrays[5] = {
+	{3, E3_PART_RGB}, {4, E3_PART_DEPTH}, {4, E3_PART_CONF}, {12, E3_PART_POINTS}, {4, E3_PART_CONF},
+};
+
+static const void *array_of(const e3_pred *p, int k)
+{
+	const void *all[5] = {p->rgb, p->depth, p->depth_conf, p->points, p->points_conf};
+	return all[k];
+}
+
+e3_frames *e3_frames_open(e3_err *err)
+{
+	e3_frames *f = e3_alloc(1, sizeof *f, "the frame spool", err);
+	if (!f)
+		return NULL;
+	f->f = e3_spool(err);
+	if (!f->f) {
+		free(f);
+		return NULL;
+	}
+	return f;
+}
+
+static int put(e3_frames *f, const void *from, size_t n, e3_err *err)
+{
+	if (fwrite(from, 1, n, f->f) != n)
+		return e3_fail_sys(err, "spooling frames to a temporary file (TMPDIR chooses where)");
+	f->bytes += n;
+	return 0;
+}
+
+int e3_frames_add(e3_frames *f, const e3_pred *p, unsigned parts, e3_err *err)
+{
+	record r;
+	memset(&r, 0, sizeof r);
+	r.s = p->s, r.w = p->w, r.h = p->h, r.has_pose = p->has_pose, r.ms = p->ms;
+	memcpy(r.pose, p->pose, sizeof r.pose);
+	for (int k = 0; k < 5; k++)
+		r.has[k] = (arrays[k].part & parts) && array_of(p, k);
+	if (put(f, &r, sizeof r, err))
+		return -1;
+	for (int k = 0; k < 5; k++)
+		if (r.has[k] && put(f, array_of(p, k), (size_t)p->w * (size_t)p->h * arrays[k].pixel, err))
+			return -1;
+	f->n++;
+	return 0;
+}
+
+void e3_frames_rewind(e3_frames *f)
+{
+	rewind(f->f);
+	f->at = 0;
+}
+
+static int get(e3_frames *f, void *to, size_t n, e3_err *err)
+{
+	if (fread(to, 1, n, f->f) == n)
+		return 0;
+	return ferror(f->f) ? e3_fail_sys(err, "reading frames back from a temporary file")
+			    : e3_fail(err, "reading frames back from a temporary file: it ends early");
+}
+
+int e3_frames_next(e3_frames *f, unsigned parts, const e3_pred **p, e3_err *err)
+{
+	record r;
+	if (f->at == f->n)
+		return 0;
+	if (get(f, &r, sizeof r, err))
+		return -1;
+	void *got[5] = {0};
+	for (int k = 0; k < 5; k++) {
+		size_t n = (size_t)r.w * (size_t)r.h * arrays[k].pixel;
+		if (!r.has[k])
+			continue;
+		if (!(arrays[k].part & parts)) {
+			if (fseeko(f->f, (off_t)n, SEEK_CUR))
+				return e3_fail_sys(err, "reading frames back from a temporary file");
+			continue;
+		}
+		if (n > f->cap[k]) {
+			if (e3_grow(&f->room[k], n, 1, "a frame", err))
+				return -1;
+			f->cap[k] = n;
+		}
+		if (get(f, f->room[k], n, err))
+			return -1;
+		got[k] = f->room[k];
+	}
+	f->p = (e3_pred){
+		.s = r.s, .w = r.w, .h = r.h, .has_pose = r.has_pose, .ms = r.ms, .rgb = got[0],
+		.depth = got[1], .depth_conf = got[2], .points = got[3], .points_conf = got[4],
+	};
+	memcpy(f->p.pose, r.pose, sizeof r.pose);
+	f->at++;
+	*p = &f->p;
+	return 1;
+}
+
+uint64_t e3_frames_bytes(const e3_frames *f)
+{
+	return f->bytes;
+}
+
+void e3_frames_close(e3_frames *f)
+{
+	if (!f)
+		return;
+	fclose(f->f);
+	for (int k = 0; k < 5; k++)
+		free(f->room[k]);
+	free(f);
+}

@@ -1,0 +1,224 @@
+/* export: binary glTF (spec/io.md 3). Every size is known before the first byte is written, so a pipe is as good as a file and
+ * points are never in memory. Refuses more than 4 GiB. Memory: the camera nodes, about half a kilobyte per frame. */
+#include "e3/num.h"
+#include "export/glb.h"
+#include <stdlib.h>
+#include <string.h>
+
+enum { DEFAULT_POINTS = 2000000, CHUNK = 4096 };
+
+typedef struct glb {
+	e3_sink sink;
+	e3_file file;
+	e3_glb_camera *cameras;
+	size_t n, cap;
+} glb;
+
+static int glb_add(e3_sink *sink, e3_run *run, const e3_view *v, e3_err *err)
+{
+	glb *s = (glb *)sink;
+	const e3_pred *p = v->pred;
+	if (!run->opt->cameras || !p->has_pose)
+		return 0;
+	if (s->n == s->cap) {
+		size_t cap = s->cap ? 2 * s->cap : 64;
+		if (e3_grow((void **)&s->cameras, cap, sizeof *s->cameras, "cameras", err))
+			return -1;
+		s->cap = cap;
+	}
+	s->cameras[s->n++] = (e3_glb_camera){
+		.frame = p->s.i, .src_i = p->s.src_i, .pts = p->s.pts, .pose = v->pose, .fov_h = p->pose[7], .fov_w = p->pose[8],
+		.usable = v->usable_k,
+	};
+	run->facts.cameras_skipped += !v->usable_k;
+	return 0;
+}
+
+/* Bounds of positions and colours: glTF wants them exactly, in front of the data. */
+static int measure(e3_run *run, const e3_pick *pick, e3_glb_scene *scene, e3_err *err)
+{
+	e3_batch b;
+	int rc;
+	bool any = false;
+	e3_cloud_rewind(run->cloud);
+	while ((rc = e3_cloud_next(run->cloud, pick, &b, err)) == 1)
+		for (size_t k = 0; k < b.n; k++, any = true)
+			for (int j = 0; j < 3; j++) {
+				float x = b.p[k].xyz[j];
+				uint8_t c = b.p[k].rgb[j];
+				if (!any || x < scene->min[j])
+					scene->min[j] = x;
+				if (!any || x > scene->max[j])
+					scene->max[j] = x;
+				if (!any || c < scene->rgb_min[j])
+					scene->rgb_min[j] = c;
+				if (!any || c > scene->rgb_max[j])
+					scene->rgb_max[j] = c;
+			}
+	return rc;
+}
+
+typedef enum attribute { POSITIONS, COLOURS, CONFIDENCES } attribute;
+
+/* One attribute of one point; returns its size. */
+static size_t encode(attribute a, bool srgb, const uint16_t *linear, const e3_point *p, uint8_t *to)
+{
+	uint32_t bits[3];
+	switch (a) {
+	case POSITIONS:
+		memcpy(bits, p->xyz, sizeof bits);
+		for (int j = 0; j < 3; j++)
+			e3_put_le32(to + 4 * j, bits[j]);
+		return 12;
+	case CONFIDENCES:
+		memcpy(bits, &p->conf, 4);
+		e3_put_le32(to, bits[0]);
+		return 4;
+	default:
+		if (srgb) {
+			memcpy(to, p->rgb, 3);
+			to[3] = 255;
+			return 4;
+		}
+		for (int j = 0; j < 3; j++)
+			e3_put_le16(to + 2 * j, linear[p->rgb[j]]);
+		e3_put_le16(to + 6, 65535);
+		return 8;
+	}
+}
+
+static int write_batch(glb *s, e3_run *run, attribute a, const e3_batch *b, e3_err *err)
+{
+	static uint16_t linear[256];
+	uint8_t room[CHUNK * 12];
+	size_t used = 0;
+	if (!linear[255])
+		for (int k = 0; k < 256; k++)
+			linear[k] = e3_linear16((uint8_t)k);
+	for (size_t k = 0; k < b->n; k++) {
+		used += encode(a, run->opt->glb_srgb, linear, &b->p[k], room + used);
+		if (used + 12 > sizeof room || k + 1 == b->n) {
+			if (e3_file_write(&s->file, room, used, err))
+				return -1;
+			used = 0;
+		}
+	}
+	return 0;
+}
+
+/* What the reference shows when nothing is left. */
+static const e3_point upstream_nothing = {.xyz = {1, 0, 0}, .conf = 1, .rgb = {255, 255, 255}};
+
+static int write_points(glb *s, e3_run *run, const e3_pick *pick, bool nothing, e3_err *err)
+{
+	for (attribute a = POSITIONS; a <= (run->opt->glb_conf ? CONFIDENCES : COLOURS); a++) {
+		e3_batch b = {.p = &upstream_nothing, .n = 1};
+		int rc = 0;
+		if (nothing && write_batch(s, run, a, &b, err))
+			return -1;
+		e3_cloud_rewind(run->cloud);
+		while (!nothing && (rc = e3_cloud_next(run->cloud, pick, &b, err)) == 1)
+			if (write_batch(s, run, a, &b, err))
+				return -1;
+		if (rc)
+			return -1;
+	}
+	return 0;
+}
+
+static int write_chunk_head(glb *s, uint64_t n, const char *type, e3_err *err)
+{
+	uint8_t head[8];
+	e3_put_le32(head, (uint32_t)n);
+	memcpy(head + 4, type, 4);
+	return e3_file_write(&s->file, head, sizeof head, err);
+}
+
+static int write_container(glb *s, e3_run *run, const e3_pick *pick, e3_gltf *g, e3_err *err)
+{
+	e3_buf json = {0};
+	uint64_t bin = g->points_bytes + g->tail.len;
+	uint32_t total;
+	uint8_t head[12] = "glTF\2";
+	bool nothing = g->plain && !pick->n;
+	int rc = e3_gltf_json(g, &json);
+	if (!rc)
+		rc = e3_glb_size(s->file.path, pick->n, json.len, bin, &total, err);
+	if (!rc) {
+		e3_put_le32(head + 8, total);
+		rc = e3_file_write(&s->file, head, sizeof head, err);
+	}
+	if (!rc)
+		rc = write_chunk_head(s, json.len, "JSON", err);
+	if (!rc)
+		rc = e3_file_write(&s->file, json.data, json.len, err);
+	if (!rc && bin)
+		rc = write_chunk_head(s, bin, "BIN", err); /* with the NUL */
+	if (!rc && g->points_bytes)
+		rc = write_points(s, run, pick, nothing, err);
+	if (!rc && g->tail.len)
+		rc = e3_file_write(&s->file, g->tail.data, g->tail.len, err);
+	e3_buf_release(&json);
+	return rc ? -1 : e3_sink_flush(&s->file, err);
+}
+
+static int glb_write(e3_sink *sink, e3_run *run, e3_err *err)
+{
+	glb *s = (glb *)sink;
+	const e3_export_options *o = run->opt;
+	int64_t max = o->cloud.max_points;
+	e3_pick pick;
+	if (e3_cloud_pick(run->cloud, max > 0 ? (uint64_t)max : max < 0 && !o->upstream ? DEFAULT_POINTS : 0, &pick, err))
+		return -1;
+	e3_glb_scene scene = {
+		.opt = o, .cameras = s->cameras, .n_cameras = s->n, .first = run->has_first ? &run->first : NULL, .n_points = pick.n,
+		.scale = run->facts.scene_scale > 0 || (o->upstream && pick.n) ? run->facts.scene_scale : 1,
+	};
+	if (measure(run, &pick, &scene, err))
+		return -1;
+	run->facts.glb_points = pick.n;
+	if (o->upstream && !pick.n) {
+		scene.n_points = 1;
+		memcpy(scene.min, upstream_nothing.xyz, sizeof scene.min);
+		memcpy(scene.max, upstream_nothing.xyz, sizeof scene.max);
+		memset(scene.rgb_min, 255, 3);
+		memset(scene.rgb_max, 255, 3);
+	}
+	e3_gltf g = {.err = err, .points_bytes = scene.n_points * (uint64_t)(12 + (o->glb_srgb ? 4 : 8) + (o->glb_conf ? 4 : 0))};
+	if (o->upstream)
+		e3_glb_scene_upstream(&scene, &g);
+	else
+		e3_glb_scene_ours(&scene, &g);
+	int rc = g.rc ? -1 : write_container(s, run, &pick, &g, err);
+	e3_gltf_release(&g);
+	return rc;
+}
+
+static int glb_commit(e3_sink *sink, e3_err *err)
+{
+	return e3_file_commit(&((glb *)sink)->file, err);
+}
+
+static void glb_free(e3_sink *sink)
+{
+	glb *s = (glb *)sink;
+	e3_file_discard(&s->file);
+	free(s->cameras);
+	free(s);
+}
+
+static const e3_sink_ops ops = {glb_add, glb_write, glb_commit, glb_free};
+
+e3_sink *e3_glb_open(e3_run *run, e3_err *err)
+{
+	glb *s = e3_alloc(1, sizeof *s, "a GLB file", err);
+	if (!s)
+		return NULL;
+	s->sink.ops = &ops;
+	if (e3_file_open(&s->file, run->opt->glb, err)) {
+		free(s);
+		return NULL;
+	}
+	run->wants_cloud = true;
+	return &s->sink;
+}

@@ -1,0 +1,309 @@
+/* export: predictions.npz with the nine keys of the reference (spec/io.md 0, 4.7): a stored zip of npy members. The checksum of
+ * a member grows as frames arrive and is joined with its header's at the end, so nothing is patched and a pipe is good enough.
+ * Refuses frames of different sizes. Keys the stream cannot fill are left out and counted. */
+#include "e3/num.h"
+#include "export/sink.h"
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <zlib.h>
+
+/* Fills the floats of one frame. */
+typedef void fill_fn(const e3_view *v, float *to);
+
+typedef enum what { NONE = 0, POSE = 1, DEPTH = 2, DEPTH_CONF = 4, POINTS = 8, POINTS_CONF = 16 } what;
+
+typedef struct member {
+	const char *key;
+	int tail[3]; /* the shape after the frame count; -1 = h, -2 = w, 0 = no more */
+	unsigned needs, parts;
+	fill_fn *fill;
+} member;
+
+static size_t pixels(const e3_view *v)
+{
+	return (size_t)v->pred->w * (size_t)v->pred->h;
+}
+
+static void fill_points(const e3_view *v, float *to) { memcpy(to, v->pred->points, 12 * pixels(v)); }
+static void fill_points_conf(const e3_view *v, float *to) { memcpy(to, v->pred->points_conf, 4 * pixels(v)); }
+static void fill_depth(const e3_view *v, float *to) { memcpy(to, v->pred->depth, 4 * pixels(v)); }
+static void fill_depth_conf(const e3_view *v, float *to) { memcpy(to, v->pred->depth_conf, 4 * pixels(v)); }
+static void fill_pose(const e3_view *v, float *to) { memcpy(to, v->pred->pose, 9 * sizeof *to); }
+static void fill_unprojected(const e3_view *v, float *to) { e3_unproject(&v->pose, &v->k, v->pred->depth, to); }
+
+static void fill_images(const e3_view *v, float *to)
+{
+	size_t n = pixels(v);
+	for (size_t c = 0; c < 3; c++)
+		for (size_t k = 0; k < n; k++)
+			*to++ = v->pred->rgb ? (float)v->pred->rgb[3 * k + c] / 255.0f : 0;
+}
+
+static void fill_extrinsic(const e3_view *v, float *to)
+{
+	for (int row = 0; row < 3; row++, to += 4) {
+		for (int col = 0; col < 3; col++)
+			to[col] = (float)v->pose.r[3 * row + col];
+		to[3] = (float)v->pose.t[row];
+	}
+}
+
+static void fill_intrinsic(const e3_view *v, float *to)
+{
+	const float k[9] = {(float)v->k.fx, 0, (float)v->k.cx, 0, (float)v->k.fy, (float)v->k.cy, 0, 0, 1};
+	memcpy(to, k, sizeof k);
+}
+
+enum { MEMBERS = 9, UNPROJECTED = 8, H = -1, W = -2 };
+
+static const member members[MEMBERS] = {
+	{"world_points", {H, W, 3}, POINTS, E3_PART_POINTS, fill_points},
+	{"world_points_conf", {H, W}, POINTS_CONF, E3_PART_CONF, fill_points_conf},
+	{"depth", {H, W, 1}, DEPTH, E3_PART_DEPTH, fill_depth},
+	{"depth_conf", {H, W}, DEPTH_CONF, E3_PART_CONF, fill_depth_conf},
+	{"pose_enc", {9}, POSE, 0, fill_pose},
+	{"images", {3, H, W}, NONE, E3_PART_RGB, fill_images},
+	{"extrinsic", {3, 4}, POSE, 0, fill_extrinsic},
+	{"intrinsic", {3, 3}, POSE, 0, fill_intrinsic},
+	{"world_points_from_depth", {H, W, 3}, DEPTH | POSE, E3_PART_DEPTH, fill_unprojected},
+};
+/* The reference's last member is a copy of the first (spec/io.md 1.8). */
+static const member copied = {"world_points_from_depth", {H, W, 3}, POINTS, E3_PART_POINTS, fill_points};
+
+typedef struct npz {
+	e3_sink sink;
+	e3_file file;
+	int w, h;
+	unsigned has;             /* what the stream has; fixed by the first frame */
+	member m[MEMBERS];
+	uint32_t crc[MEMBERS];    /* of the data so far, then of the whole member */
+	uint64_t size[MEMBERS], offset[MEMBERS]; /* in the zip */
+	float *room;              /* one frame of the largest member */
+	uint64_t at;              /* bytes written */
+} npz;
+
+static unsigned contents(const e3_pred *p)
+{
+	return (p->has_pose ? POSE : 0) | (p->depth ? DEPTH : 0) | (p->depth_conf ? DEPTH_CONF : 0) | (p->points ? POINTS : 0) |
+	       (p->points_conf ? POINTS_CONF : 0);
+}
+
+static int dimension(const npz *s, int d)
+{
+	return d == H ? s->h : d == W ? s->w : d;
+}
+
+static size_t frame_floats(const npz *s, const member *m)
+{
+	size_t n = 1;
+	for (int k = 0; k < 3 && m->tail[k]; k++)
+		n *= (size_t)dimension(s, m->tail[k]);
+	return n;
+}
+
+static bool present(const npz *s, const member *m)
+{
+	return (s->has & m->needs) == m->needs;
+}
+
+/* zlib takes lengths of 32 bits. */
+static uint32_t crc_more(uint32_t crc, const void *bytes, size_t n)
+{
+	const uint8_t *p = bytes;
+	for (size_t step; n; p += step, n -= step) {
+		step = n < 1 << 30 ? n : 1 << 30;
+		crc = (uint32_t)crc32(crc, p, (uInt)step);
+	}
+	return crc;
+}
+
+static int npz_add(e3_sink *sink, e3_run *run, const e3_view *v, e3_err *err)
+{
+	npz *s = (npz *)sink;
+	const e3_pred *p = v->pred;
+	if (!run->facts.frames) {
+		s->w = p->w, s->h = p->h, s->has = contents(p);
+		size_t floats = (size_t)p->w * (size_t)p->h * 3;
+		s->room = e3_alloc(floats > 12 ? floats : 12, sizeof *s->room, "a frame", err);
+		if (!s->room)
+			return -1;
+	}
+	if (p->w != s->w || p->h != s->h || contents(p) != s->has)
+		return e3_fail(err, "writing: %s: frame %lld is %d × %d or has other arrays; an npz holds one shape, the first was %d × %d",
+			s->file.path, (long long)p->s.i, p->w, p->h, s->w, s->h);
+	for (int k = 0; k < MEMBERS; k++) {
+		const member *m = &s->m[k];
+		if (!present(s, m))
+			continue;
+		m->fill(v, s->room);
+		s->crc[k] = crc_more(s->crc[k], s->room, frame_floats(s, m) * sizeof *s->room);
+	}
+	return 0;
+}
+
+/* npy 1.0 header: its length, a multiple of 64. */
+static size_t npy_header(const npz *s, const member *m, int64_t frames, char to[192])
+{
+	char text[160];
+	int n = snprintf(text, sizeof text, "{'descr': '<f4', 'fortran_order': False, 'shape': (%" PRId64 ", ", frames);
+	for (int k = 0; k < 3 && m->tail[k]; k++)
+		n += snprintf(text + n, sizeof text - (size_t)n, "%d, ", dimension(s, m->tail[k]));
+	n += snprintf(text + n - 2, sizeof text - (size_t)n + 2, "), }") - 2;
+	size_t total = ((size_t)n + 11 + 63) / 64 * 64;
+	memset(to, ' ', total);
+	memcpy(to, "\x93NUMPY\1", 8); /* with the NUL: minor version */
+	e3_put_le16((uint8_t *)to + 8, (uint16_t)(total - 10));
+	memcpy(to + 10, text, (size_t)n);
+	to[total - 1] = '\n';
+	return total;
+}
+
+static int put(npz *s, const void *from, size_t n, e3_err *err)
+{
+	s->at += n;
+	return e3_file_write(&s->file, from, n, err);
+}
+
+#define BIG 0xffffffffu
+
+/* The local header, and the central one with the fields it has in addition. Sizes and offsets that need more than 32 bits go to
+ * the zip64 extra field. */
+static int put_entry(npz *s, int k, bool central, e3_err *err)
+{
+	uint8_t e[46 + 64 + 28] = {0}, *p = e;
+	char name[64];
+	int name_len = snprintf(name, sizeof name, "%s.npy", s->m[k].key);
+	bool big_size = s->size[k] >= BIG, big_offset = central && s->offset[k] >= BIG;
+	unsigned extra = (big_size ? 16u : 0) + (big_offset ? 8u : 0);
+	e3_put_le32(p, central ? 0x02014b50 : 0x04034b50), p += 4;
+	unsigned version = extra ? 45 : 20;
+	if (central)
+		e3_put_le16(p, (uint16_t)version), p += 2;
+	e3_put_le16(p, (uint16_t)version), p += 2;
+	p += 6;                           /* flags, method: stored, time: midnight */
+	e3_put_le16(p, 0x0021), p += 2;   /* 1980-01-01 */
+	e3_put_le32(p, s->crc[k]), p += 4;
+	for (int j = 0; j < 2; j++)
+		e3_put_le32(p, big_size ? BIG : (uint32_t)s->size[k]), p += 4;
+	e3_put_le16(p, (uint16_t)name_len), p += 2;
+	e3_put_le16(p, (uint16_t)(extra ? extra + 4 : 0)), p += 2;
+	if (central) {
+		p += 10; /* comment, disk, attributes */
+		e3_put_le32(p, big_offset ? BIG : (uint32_t)s->offset[k]), p += 4;
+	}
+	memcpy(p, name, (size_t)name_len), p += name_len;
+	if (extra) {
+		e3_put_le16(p, 1), p += 2;
+		e3_put_le16(p, (uint16_t)extra), p += 2;
+		for (int j = 0; big_size && j < 2; j++)
+			e3_put_le64(p, s->size[k]), p += 8;
+		if (big_offset)
+			e3_put_le64(p, s->offset[k]), p += 8;
+	}
+	return put(s, e, (size_t)(p - e), err);
+}
+
+static int put_end(npz *s, uint64_t entries, uint64_t start, e3_err *err)
+{
+	uint8_t e[22] = {0}, big[76] = {0};
+	uint64_t size = s->at - start, at = s->at;
+	if (start >= BIG) {
+		e3_put_le32(big, 0x06064b50);
+		e3_put_le64(big + 4, 44);
+		e3_put_le16(big + 12, 45);
+		e3_put_le16(big + 14, 45);
+		e3_put_le64(big + 24, entries);
+		e3_put_le64(big + 32, entries);
+		e3_put_le64(big + 40, size);
+		e3_put_le64(big + 48, start);
+		e3_put_le32(big + 56, 0x07064b50);
+		e3_put_le64(big + 64, at);
+		e3_put_le32(big + 72, 1);
+		if (put(s, big, sizeof big, err))
+			return -1;
+	}
+	e3_put_le32(e, 0x06054b50);
+	e3_put_le16(e + 8, (uint16_t)entries);
+	e3_put_le16(e + 10, (uint16_t)entries);
+	e3_put_le32(e + 12, (uint32_t)size);
+	e3_put_le32(e + 16, start >= BIG ? BIG : (uint32_t)start);
+	return put(s, e, sizeof e, err);
+}
+
+static int write_member(npz *s, e3_run *run, int k, e3_err *err)
+{
+	const member *m = &s->m[k];
+	char header[192];
+	size_t head = npy_header(s, m, run->facts.frames, header), floats = frame_floats(s, m);
+	uint64_t data = (uint64_t)run->facts.frames * floats * sizeof *s->room;
+	s->size[k] = head + data;
+	s->offset[k] = s->at;
+	s->crc[k] = (uint32_t)crc32_combine(crc_more(0, header, head), s->crc[k], (z_off_t)data);
+	if (put_entry(s, k, false, err) || put(s, header, head, err))
+		return -1;
+	const e3_pred *p;
+	int rc;
+	e3_frames_rewind(run->frames);
+	while ((rc = e3_frames_next(run->frames, m->parts, &p, err)) == 1) {
+		e3_view v;
+		if (e3_view_make(p, &v, err))
+			return -1;
+		m->fill(&v, s->room);
+		if (put(s, s->room, floats * sizeof *s->room, err))
+			return -1;
+	}
+	return rc;
+}
+
+static int npz_write(e3_sink *sink, e3_run *run, e3_err *err)
+{
+	npz *s = (npz *)sink;
+	uint64_t entries = 0;
+	for (int k = 0; k < MEMBERS; k++) {
+		if (!present(s, &s->m[k])) {
+			run->facts.npz_missing++;
+			continue;
+		}
+		if (write_member(s, run, k, err))
+			return -1;
+		entries++;
+	}
+	uint64_t start = s->at;
+	for (int k = 0; k < MEMBERS; k++)
+		if (present(s, &s->m[k]) && put_entry(s, k, true, err))
+			return -1;
+	return put_end(s, entries, start, err) ? -1 : e3_sink_flush(&s->file, err);
+}
+
+static int npz_commit(e3_sink *sink, e3_err *err)
+{
+	return e3_file_commit(&((npz *)sink)->file, err);
+}
+
+static void npz_free(e3_sink *sink)
+{
+	npz *s = (npz *)sink;
+	e3_file_discard(&s->file);
+	free(s->room);
+	free(s);
+}
+
+static const e3_sink_ops ops = {npz_add, npz_write, npz_commit, npz_free};
+
+e3_sink *e3_npz_open(e3_run *run, e3_err *err)
+{
+	npz *s = e3_alloc(1, sizeof *s, "an npz file", err);
+	if (!s)
+		return NULL;
+	s->sink.ops = &ops;
+	memcpy(s->m, members, sizeof members);
+	if (run->opt->upstream)
+		s->m[UNPROJECTED] = copied;
+	if (e3_file_open(&s->file, run->opt->npz, err)) {
+		free(s);
+		return NULL;
+	}
+	run->parts |= E3_PART_RGB | E3_PART_DEPTH | E3_PART_POINTS | E3_PART_CONF;
+	return &s->sink;
+}

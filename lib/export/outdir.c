@@ -1,0 +1,77 @@
+/* export: a folder of outputs that appear together: they are written into a hidden folder inside it and moved at the end. */
+#include "export/sink.h"
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+int e3_outdir_open(e3_outdir *d, const char *path, e3_err *err)
+{
+	struct stat st;
+	*d = (e3_outdir){.made = stat(path, &st) != 0};
+	if (e3_mkdirs(path, err))
+		return -1;
+	if (asprintf(&d->path, "%s", path) < 0)
+		d->path = NULL;
+	if (asprintf(&d->temp, "%s/.tmp.%ld", path, (long)getpid()) < 0)
+		d->temp = NULL;
+	int rc = d->path && d->temp ? 0 : e3_fail(err, "creating a directory: %s: out of memory", path);
+	if (!rc && mkdir(d->temp, 0777) && errno != EEXIST)
+		rc = e3_fail_sys(err, "creating a directory: %s", d->temp);
+	if (rc)
+		e3_outdir_discard(d);
+	return rc;
+}
+
+int e3_outdir_name(const e3_outdir *d, const char *name, char *to, size_t size, e3_err *err)
+{
+	if (snprintf(to, size, "%s/%s", d->temp, name) >= (int)size)
+		return e3_fail(err, "writing: %s/%s: name too long", d->path, name);
+	return 0;
+}
+
+/* Calls for every file in the hidden folder: moves it up (move) or removes it. */
+static int empty(const e3_outdir *d, bool move, e3_err *err)
+{
+	char from[4096], to[4096];
+	DIR *dir = opendir(d->temp);
+	int rc = 0;
+	if (!dir)
+		return e3_fail_sys(err, "reading a directory: %s", d->temp);
+	for (struct dirent *e; !rc && (e = readdir(dir));) {
+		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
+			continue;
+		if (e3_outdir_name(d, e->d_name, from, sizeof from, err) ||
+			snprintf(to, sizeof to, "%s/%s", d->path, e->d_name) >= (int)sizeof to)
+			rc = -1;
+		else if (move ? rename(from, to) : unlink(from))
+			rc = e3_fail_sys(err, "%s: %s", move ? "renaming to" : "removing", move ? to : from);
+	}
+	closedir(dir);
+	return rc;
+}
+
+int e3_outdir_commit(e3_outdir *d, e3_err *err)
+{
+	if (empty(d, true, err))
+		return -1;
+	d->made = false;
+	e3_outdir_discard(d);
+	return 0;
+}
+
+void e3_outdir_discard(e3_outdir *d)
+{
+	if (d->path && d->temp) {
+		(void)empty(d, false, NULL);
+		rmdir(d->temp);
+		if (d->made)
+			rmdir(d->path);
+	}
+	free(d->path);
+	free(d->temp);
+	*d = (e3_outdir){0};
+}

@@ -1,0 +1,168 @@
+/* export: binary little-endian PLY (spec/io.md 4.2): one file, or one per frame in a folder. Colours stay sRGB bytes, positions stay
+ * in the world of the stream. */
+#include "e3/num.h"
+#include "e3/tool.h"
+#include "export/sink.h"
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct ply {
+	e3_sink sink;
+	e3_file file;
+	e3_outdir dir;
+	bool conf, frame, per_frame;
+} ply;
+
+enum { CHUNK = 1024, MAX_RECORD = 23 };
+
+static int write_header(const ply *s, e3_file *to, uint64_t n, e3_err *err)
+{
+	int rc = fprintf(to->f,
+		"ply\n"
+		"format binary_little_endian 1.0\n"
+		"comment e3-export " E3_VERSION "; world = first camera, OpenCV axes (x right, y down, z forward), scale arbitrary\n"
+		"element vertex %" PRIu64 "\n"
+		"property float x\nproperty float y\nproperty float z\n"
+		"property uchar red\nproperty uchar green\nproperty uchar blue\n"
+		"%s%send_header\n",
+		n, s->conf ? "property float confidence\n" : "", s->frame ? "property int frame\n" : "");
+	return rc < 0 ? e3_fail_sys(err, "writing: %s", to->path) : 0;
+}
+
+static void put_f32(uint8_t *to, float v)
+{
+	uint32_t u;
+	memcpy(&u, &v, 4);
+	e3_put_le32(to, u);
+}
+
+static int write_points(const ply *s, e3_file *to, const e3_batch *b, e3_err *err)
+{
+	uint8_t room[CHUNK * MAX_RECORD];
+	size_t used = 0;
+	for (size_t k = 0; k < b->n; k++) {
+		const e3_point *p = &b->p[k];
+		for (int j = 0; j < 3; j++)
+			put_f32(room + used + 4 * j, p->xyz[j]);
+		memcpy(room + used + 12, p->rgb, 3);
+		used += 15;
+		if (s->conf)
+			put_f32(room + used, p->conf), used += 4;
+		if (s->frame)
+			e3_put_le32(room + used, (uint32_t)b->frame), used += 4;
+		if (used + MAX_RECORD > sizeof room || k + 1 == b->n) {
+			if (e3_file_write(to, room, used, err))
+				return -1;
+			used = 0;
+		}
+	}
+	return 0;
+}
+
+static int write_one(ply *s, e3_run *run, const e3_pick *pick, e3_err *err)
+{
+	e3_batch b;
+	int rc;
+	if (write_header(s, &s->file, pick->n, err))
+		return -1;
+	e3_cloud_rewind(run->cloud);
+	while ((rc = e3_cloud_next(run->cloud, pick, &b, err)) == 1)
+		if (write_points(s, &s->file, &b, err))
+			return -1;
+	return rc ? -1 : e3_sink_flush(&s->file, err);
+}
+
+/* How many points each frame has, because a header comes before its points. The folder holds one file per frame anyway. */
+static uint64_t *count_frames(e3_run *run, const e3_pick *pick, e3_err *err)
+{
+	uint64_t *count = e3_alloc((size_t)run->facts.frames, sizeof *count, "the points of each frame", err);
+	e3_batch b;
+	int rc = count ? 0 : -1;
+	e3_cloud_rewind(run->cloud);
+	while (!rc && (rc = e3_cloud_next(run->cloud, pick, &b, err)) == 1) {
+		count[b.segment] += b.n;
+		rc = 0;
+	}
+	if (rc) {
+		free(count);
+		return NULL;
+	}
+	return count;
+}
+
+static int write_frames(ply *s, e3_run *run, const e3_pick *pick, const uint64_t *count, e3_err *err)
+{
+	e3_batch b;
+	e3_file file = {0};
+	uint64_t next = 0;
+	int rc;
+	e3_cloud_rewind(run->cloud);
+	while ((rc = e3_cloud_next(run->cloud, pick, &b, err)) == 1) {
+		if (b.segment == next) {
+			char name[64], path[4096];
+			snprintf(name, sizeof name, "frame_%04" PRId64 ".ply", b.frame);
+			if ((file.f && e3_file_commit(&file, err)) || e3_outdir_name(&s->dir, name, path, sizeof path, err) ||
+				e3_file_open(&file, path, err) || write_header(s, &file, count[next], err)) {
+				rc = -1;
+				break;
+			}
+			next++;
+		}
+		if (write_points(s, &file, &b, err)) {
+			rc = -1;
+			break;
+		}
+	}
+	if (!rc)
+		return e3_file_commit(&file, err);
+	e3_file_discard(&file);
+	return -1;
+}
+
+static int ply_write(e3_sink *sink, e3_run *run, e3_err *err)
+{
+	ply *s = (ply *)sink;
+	int64_t max = run->opt->cloud.max_points;
+	e3_pick pick;
+	if (e3_cloud_pick(run->cloud, max > 0 ? (uint64_t)max : 0, &pick, err))
+		return -1;
+	run->facts.ply_points = pick.n;
+	if (!s->per_frame)
+		return write_one(s, run, &pick, err);
+	uint64_t *count = count_frames(run, &pick, err);
+	int rc = count ? write_frames(s, run, &pick, count, err) : -1;
+	free(count);
+	return rc;
+}
+
+static int ply_commit(e3_sink *sink, e3_err *err)
+{
+	ply *s = (ply *)sink;
+	return s->per_frame ? e3_outdir_commit(&s->dir, err) : e3_file_commit(&s->file, err);
+}
+
+static void ply_free(e3_sink *sink)
+{
+	ply *s = (ply *)sink;
+	e3_file_discard(&s->file);
+	e3_outdir_discard(&s->dir);
+	free(s);
+}
+
+static const e3_sink_ops ops = {NULL, ply_write, ply_commit, ply_free};
+
+e3_sink *e3_ply_open(e3_run *run, e3_err *err)
+{
+	const e3_export_options *o = run->opt;
+	ply *s = e3_alloc(1, sizeof *s, "a PLY file", err);
+	if (!s)
+		return NULL;
+	*s = (ply){.sink = {&ops}, .conf = o->ply_conf, .frame = o->ply_frame, .per_frame = o->ply_per_frame};
+	if (s->per_frame ? e3_outdir_open(&s->dir, o->ply, err) : e3_file_open(&s->file, o->ply, err)) {
+		free(s);
+		return NULL;
+	}
+	run->wants_cloud = true;
+	return &s->sink;
+}

@@ -1,0 +1,113 @@
+/* geom: rotations and poses. Refuses quaternions without length. */
+#include "e3/geom.h"
+#include <math.h>
+#include <string.h>
+
+int e3_quat_to_mat(const double q[4], double r[9])
+{
+	double x = q[0], y = q[1], z = q[2], w = q[3];
+	double len2 = x * x + y * y + z * z + w * w;
+	if (!(len2 > 0) || !isfinite(len2))
+		return -1;
+	double s = 2 / len2;
+	double m[9] = {
+		1 - s * (y * y + z * z), s * (x * y - z * w), s * (x * z + y * w),
+		s * (x * y + z * w), 1 - s * (x * x + z * z), s * (y * z - x * w),
+		s * (x * z - y * w), s * (y * z + x * w), 1 - s * (x * x + y * y),
+	};
+	memcpy(r, m, sizeof m);
+	return 0;
+}
+
+/* The largest of the four components is computed first, so that the division is safe. */
+void e3_quat_from_mat(const double r[9], double q[4])
+{
+	double squared[4] = {
+		1 + r[0] - r[4] - r[8],
+		1 - r[0] + r[4] - r[8],
+		1 - r[0] - r[4] + r[8],
+		1 + r[0] + r[4] + r[8],
+	};
+	int k = 0;
+	for (int j = 1; j < 4; j++)
+		if (squared[j] > squared[k])
+			k = j;
+	double xy = r[1] + r[3], xz = r[2] + r[6], yz = r[5] + r[7];
+	double wx = r[7] - r[5], wy = r[2] - r[6], wz = r[3] - r[1];
+	double rows[4][4] = {
+		{squared[0], xy, xz, wx},
+		{xy, squared[1], yz, wy},
+		{xz, yz, squared[2], wz},
+		{wx, wy, wz, squared[3]},
+	};
+	double len = 0;
+	for (int j = 0; j < 4; j++)
+		len += rows[k][j] * rows[k][j];
+	len = copysign(sqrt(len), rows[k][3] < 0 ? -1 : 1);
+	for (int j = 0; j < 4; j++)
+		q[j] = rows[k][j] / len;
+}
+
+void e3_quat_mul(const double a[4], const double b[4], double out[4])
+{
+	double p[4] = {
+		a[3] * b[0] + a[0] * b[3] + a[1] * b[2] - a[2] * b[1],
+		a[3] * b[1] - a[0] * b[2] + a[1] * b[3] + a[2] * b[0],
+		a[3] * b[2] + a[0] * b[1] - a[1] * b[0] + a[2] * b[3],
+		a[3] * b[3] - a[0] * b[0] - a[1] * b[1] - a[2] * b[2],
+	};
+	memcpy(out, p, sizeof p);
+}
+
+int e3_pose_decode(const float enc[9], e3_pose *out, e3_err *err)
+{
+	double q[4] = {enc[3], enc[4], enc[5], enc[6]};
+	for (int k = 0; k < 9; k++)
+		if (!isfinite(enc[k]))
+			return e3_fail(err, "pose: value %d is not finite", k);
+	if (e3_quat_to_mat(q, out->r))
+		return e3_fail(err, "pose: its quaternion has no length");
+	double len = sqrt(q[0] * q[0] + q[1] * q[1] + q[2] * q[2] + q[3] * q[3]);
+	for (int k = 0; k < 4; k++)
+		out->q[k] = q[k] / len;
+	for (int k = 0; k < 3; k++)
+		out->t[k] = enc[k];
+	return 0;
+}
+
+void e3_pose_center(const e3_pose *p, double c[3])
+{
+	for (int k = 0; k < 3; k++)
+		c[k] = -(p->r[k] * p->t[0] + p->r[3 + k] * p->t[1] + p->r[6 + k] * p->t[2]);
+}
+
+void e3_pose_to_world(const e3_pose *p, double m[12])
+{
+	double c[3];
+	e3_pose_center(p, c);
+	for (int row = 0; row < 3; row++) {
+		for (int col = 0; col < 3; col++)
+			m[4 * row + col] = p->r[3 * col + row];
+		m[4 * row + 3] = c[row];
+	}
+}
+
+void e3_pose_quat_to_world(const e3_pose *p, double q[4])
+{
+	for (int k = 0; k < 3; k++)
+		q[k] = -p->q[k];
+	q[3] = p->q[3];
+}
+
+void e3_rigid_mul(const double a[12], const double b[12], double out[12])
+{
+	double m[12];
+	for (int row = 0; row < 3; row++)
+		for (int col = 0; col < 4; col++) {
+			double sum = col == 3 ? a[4 * row + 3] : 0;
+			for (int k = 0; k < 3; k++)
+				sum += a[4 * row + k] * b[4 * k + col];
+			m[4 * row + col] = sum;
+		}
+	memcpy(out, m, sizeof m);
+}
