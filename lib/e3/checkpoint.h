@@ -7,6 +7,7 @@
 #define E3_CHECKPOINT_H
 
 #include "e3/err.h"
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -50,9 +51,28 @@ const char *e3_ckpt_path(const e3_ckpt *ckpt);
 /* Elements [first, first+n) in row-major order as f32 (F32, F16, BF16, F64; integers are refused). Strides are honoured.
  * `t` comes from this checkpoint. Only reads: any number of threads may call it at once. */
 int e3_ckpt_read_f32(const e3_ckpt *ckpt, const e3_tensor_info *t, size_t first, size_t n, float *to, e3_err *err);
-/* The bytes of a row-major F32/F16/BF16 tensor inside the map, aligned to its element; NULL when they are not there as such. */
+/* The bytes of a row-major tensor inside the map, aligned to its element; NULL when they are not there as such. */
 const void *e3_ckpt_direct(const e3_ckpt *ckpt, const e3_tensor_info *t);
 /* The little-endian bytes of a row-major tensor of any type, at any alignment; NULL when strided or seeded. */
 const void *e3_ckpt_bytes(const e3_ckpt *ckpt, const e3_tensor_info *t);
+/* Elements [first, first+n) in row-major order as they are, little-endian, of any type. Strides are honoured. */
+int e3_ckpt_read_raw(const e3_ckpt *ckpt, const e3_tensor_info *t, size_t first, size_t n, void *to, e3_err *err);
+/* Lets the system drop the pages of a tensor that will not be read again soon. */
+void e3_ckpt_forget(const e3_ckpt *ckpt, const e3_tensor_info *t);
+
+/* Writes a checkpoint as safetensors, in bounded memory; the file appears whole or not at all ("-" is standard output). */
+typedef struct e3_ckpt_saving {
+	int dtype;       /* E3_F32, E3_F16 or E3_BF16 for every floating-point tensor; -1 leaves each as it is */
+	bool drop_track; /* leave out track_head.* */
+	const char *const (*meta)[2]; /* all of __metadata__: key, value */
+	size_t n_meta;
+	/* Called now and then with bytes written and to write; non-zero stops, leaving nothing. May be NULL. */
+	int (*tick)(void *ctx, uint64_t done, uint64_t total);
+	void *ctx;
+} e3_ckpt_saving;
+
+/* Rounds to nearest even; refuses a finite value that the type cannot hold. Tensors are ordered by element size, widest first,
+ * so that each is aligned, and otherwise as they come. */
+int e3_ckpt_save(const e3_ckpt *ckpt, const char *path, const e3_ckpt_saving *how, e3_err *err);
 
 #endif

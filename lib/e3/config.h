@@ -53,4 +53,7 @@ int e3_config_builtin(const char *name, e3_config *out, e3_err *err);
 /* Calls fn for every tensor a configuration needs (without the track head), in file order; stops at the first non-zero. */
 int e3_config_each(const e3_config *c, int (*fn)(void *ctx, const char *name, int rank, const int64_t *shape), void *ctx);
 
+/* Calls fn for every metadata entry that describes a configuration ("e3.arch" and so on); stops at the first non-zero. */
+int e3_config_each_meta(const e3_config *c, int (*fn)(void *ctx, const char *key, const char *value), void *ctx);
+
 #endif

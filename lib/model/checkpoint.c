@@ -6,6 +6,8 @@
 #include "e3/num.h"
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "tensor bytes are used as they lie in the file");
 
@@ -272,15 +274,12 @@ const char *e3_ckpt_path(const e3_ckpt *c)
 	return c->path;
 }
 
-/* n consecutive elements at `from`, which may lie at any alignment. */
+/* n consecutive F16, BF16 or F64 elements at `from`, which may lie at any alignment. */
 static void convert(e3_dtype dtype, const uint8_t *from, size_t n, float *to)
 {
 	uint16_t half[CHUNK];
 	double wide[CHUNK / 4];
 	switch (dtype) {
-	case E3_F32:
-		memcpy(to, from, 4 * n);
-		break;
 	case E3_F16:
 		for (size_t m; n; n -= m, to += m, from += 2 * m) {
 			m = n < CHUNK ? n : CHUNK;
@@ -296,7 +295,7 @@ static void convert(e3_dtype dtype, const uint8_t *from, size_t n, float *to)
 				to[k] = e3_bf16_to_f32(half[k]);
 		}
 		break;
-	default: /* E3_F64: the caller has refused the rest */
+	default: /* E3_F64: the caller handles the rest */
 		for (size_t m; n; n -= m, to += m, from += 8 * m) {
 			m = n < CHUNK / 4 ? n : CHUNK / 4;
 			memcpy(wide, from, 8 * m);
@@ -306,8 +305,8 @@ static void convert(e3_dtype dtype, const uint8_t *from, size_t n, float *to)
 	}
 }
 
-/* A view: walks the index like an odometer, a run of the last dimension at a time. */
-static void convert_view(const e3_ckpt_tensor *t, size_t first, size_t n, float *to)
+/* Elements of a view: walks the index like an odometer, a run of the last dimension at a time. */
+static void gather(const e3_ckpt_tensor *t, size_t first, size_t n, uint8_t *to)
 {
 	const e3_tensor_info *i = &t->info;
 	int last = i->rank - 1;
@@ -317,39 +316,64 @@ static void convert_view(const e3_ckpt_tensor *t, size_t first, size_t n, float 
 		first /= (size_t)i->shape[d];
 	}
 	while (n) {
-		size_t at = 0, run = (size_t)i->shape[last] - index[last];
+		size_t at = 0, run = (size_t)i->shape[last] - index[last], step = (size_t)i->stride[last] * size;
 		run = run < n ? run : n;
 		for (int d = 0; d <= last; d++)
 			at += index[d] * (size_t)i->stride[d];
 		const uint8_t *from = t->data + at * size;
-		if (i->stride[last] == 1)
-			convert(i->dtype, from, run, to);
+		if (step == size)
+			memcpy(to, from, run * size);
 		else
 			for (size_t k = 0; k < run; k++)
-				convert(i->dtype, from + k * (size_t)i->stride[last] * size, 1, to + k);
-		to += run, n -= run, index[last] += run;
+				memcpy(to + k * size, from + k * step, size);
+		to += run * size, n -= run, index[last] += run;
 		for (int d = last; d > 0 && index[d] == (size_t)i->shape[d]; d--)
 			index[d] = 0, index[d - 1]++;
 	}
 }
 
+static int check_range(const e3_ckpt *c, const e3_tensor_info *t, size_t first, size_t n, e3_err *err)
+{
+	if (first <= t->count && n <= t->count - first)
+		return 0;
+	return e3_fail(err, "reading model: %s: tensor '%s' has %zu elements, asked for %zu from %zu", c->path, t->name, t->count, n,
+		       first);
+}
+
+int e3_ckpt_read_raw(const e3_ckpt *c, const e3_tensor_info *info, size_t first, size_t n, void *to, e3_err *err)
+{
+	const e3_ckpt_tensor *t = (const e3_ckpt_tensor *)(const void *)info;
+	size_t size = e3_dtype_size(info->dtype);
+	if (check_range(c, info, first, n, err))
+		return -1;
+	if (n && !t->data)
+		e3_seed_values(t, first, n, to);
+	else if (n && t->row_major)
+		memcpy(to, t->data + first * size, n * size);
+	else if (n)
+		gather(t, first, n, to);
+	return 0;
+}
+
 int e3_ckpt_read_f32(const e3_ckpt *c, const e3_tensor_info *info, size_t first, size_t n, float *to, e3_err *err)
 {
 	const e3_ckpt_tensor *t = (const e3_ckpt_tensor *)(const void *)info;
+	uint8_t some[4 * CHUNK];
+	size_t size = e3_dtype_size(info->dtype);
 	if (info->dtype > E3_F64)
 		return e3_fail(err, "reading model: %s: tensor '%s' is %s, expected F32, F16, BF16 or F64", c->path, info->name,
 			       e3_dtype_name(info->dtype));
-	if (first > info->count || n > info->count - first)
-		return e3_fail(err, "reading model: %s: tensor '%s' has %zu elements, asked for %zu from %zu", c->path, info->name,
-			       info->count, n, first);
-	if (n == 0)
-		return 0;
-	if (!t->data)
-		e3_seed_values(t, first, n, to);
-	else if (t->row_major)
-		convert(info->dtype, t->data + first * e3_dtype_size(info->dtype), n, to);
-	else
-		convert_view(t, first, n, to);
+	if (info->dtype == E3_F32)
+		return e3_ckpt_read_raw(c, info, first, n, to, err);
+	if (check_range(c, info, first, n, err))
+		return -1;
+	if (t->row_major && n)
+		convert(info->dtype, t->data + first * size, n, to);
+	for (size_t m; n && !t->row_major; first += m, n -= m, to += m) {
+		m = n < sizeof some / size ? n : sizeof some / size;
+		gather(t, first, m, some);
+		convert(info->dtype, some, m, to);
+	}
 	return 0;
 }
 
@@ -361,6 +385,19 @@ const void *e3_ckpt_bytes(const e3_ckpt *c, const e3_tensor_info *info)
 
 const void *e3_ckpt_direct(const e3_ckpt *c, const e3_tensor_info *info)
 {
-	const void *bytes = info->dtype <= E3_BF16 ? e3_ckpt_bytes(c, info) : NULL;
+	const void *bytes = e3_ckpt_bytes(c, info);
 	return (uintptr_t)bytes % e3_dtype_size(info->dtype) == 0 ? bytes : NULL;
+}
+
+void e3_ckpt_forget(const e3_ckpt *c, const e3_tensor_info *info)
+{
+	const e3_ckpt_tensor *t = (const e3_ckpt_tensor *)(const void *)info;
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	if (!c->map.data || !t->row_major)
+		return;
+	/* whole pages inside the tensor: its neighbours keep theirs */
+	uintptr_t from = ((uintptr_t)t->data + page - 1) / page * page;
+	uintptr_t to = ((uintptr_t)t->data + info->count * e3_dtype_size(info->dtype)) / page * page;
+	if (to > from)
+		madvise((void *)from, to - from, MADV_DONTNEED);
 }

@@ -174,6 +174,25 @@ int e3_config_each(const e3_config *c, int (*fn)(void *ctx, const char *name, in
 	return w.rc;
 }
 
+int e3_config_each_meta(const e3_config *c, int (*fn)(void *ctx, const char *key, const char *value), void *ctx)
+{
+	char vit[16], camera[16], layers[64], size[16];
+	snprintf(vit, sizeof vit, "%d", c->vit_heads);
+	snprintf(camera, sizeof camera, "%d", c->camera_heads);
+	snprintf(size, sizeof size, "%d", c->image_size);
+	snprintf(layers, sizeof layers, "%d,%d,%d,%d", c->dpt_layers[0], c->dpt_layers[1], c->dpt_layers[2], c->dpt_layers[3]);
+	const char *const pairs[][2] = {
+		{"e3.arch", "streamvggt"}, {"e3.vit_heads", vit}, {"e3.camera_heads", camera}, {"e3.dpt_layers", layers},
+		{"e3.image_size", size}, {"e3.rope_angles", c->rope_bf16 ? "bf16" : "f32"}, {"e3.name", c->name},
+		{"e3.license", c->license},
+	};
+	int rc = 0;
+	for (size_t k = 0; k < sizeof pairs / sizeof *pairs && !rc; k++)
+		if (pairs[k][1][0])
+			rc = fn(ctx, pairs[k][0], pairs[k][1]);
+	return rc;
+}
+
 static int add_count(void *ctx, const char *name, int rank, const int64_t *shape)
 {
 	int64_t n = 1;

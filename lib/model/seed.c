@@ -4,7 +4,6 @@
 #include "e3/config.h"
 #include "e3/num.h"
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
 
 /* The product and the sum below round separately: a fused multiply-add would give other bits. */
@@ -73,23 +72,10 @@ static int add(void *ctx, const char *name, int rank, const int64_t *shape)
 	return e3_ckpt_add(a->c, name, len, t, a->err);
 }
 
-static int add_metadata(e3_ckpt *c, const e3_config *config, e3_err *err)
+static int add_meta(void *ctx, const char *key, const char *value)
 {
-	char vit[16], camera[16], layers[64], size[16];
-	snprintf(vit, sizeof vit, "%d", config->vit_heads);
-	snprintf(camera, sizeof camera, "%d", config->camera_heads);
-	snprintf(size, sizeof size, "%d", config->image_size);
-	snprintf(layers, sizeof layers, "%d,%d,%d,%d", config->dpt_layers[0], config->dpt_layers[1], config->dpt_layers[2],
-		 config->dpt_layers[3]);
-	const char *const pairs[][2] = {
-		{"e3.arch", "streamvggt"}, {"e3.vit_heads", vit}, {"e3.camera_heads", camera}, {"e3.dpt_layers", layers},
-		{"e3.image_size", size}, {"e3.rope_angles", config->rope_bf16 ? "bf16" : "f32"}, {"e3.name", c->path},
-		{"e3.license", config->license},
-	};
-	for (size_t k = 0; k < sizeof pairs / sizeof *pairs; k++)
-		if (e3_ckpt_add_meta(c, pairs[k][0], pairs[k][1], err))
-			return -1;
-	return 0;
+	adding *a = ctx;
+	return e3_ckpt_add_meta(a->c, key, strcmp(key, "e3.name") == 0 ? a->c->path : value, a->err);
 }
 
 int e3_seed_parse(e3_ckpt *c, const char *spec, e3_err *err)
@@ -107,5 +93,5 @@ int e3_seed_parse(e3_ckpt *c, const char *spec, e3_err *err)
 	if (e3_config_builtin(name, &config, err) || e3_parse_i64(colon + 1, 0, INT64_MAX, &seed, err))
 		return e3_fail_in(err, "expected seed:tiny:N or seed:full:N");
 	adding a = {c, (uint64_t)seed, err};
-	return e3_config_each(&config, add, &a) ? -1 : add_metadata(c, &config, err);
+	return e3_config_each(&config, add, &a) || e3_config_each_meta(&config, add_meta, &a) ? -1 : 0;
 }
