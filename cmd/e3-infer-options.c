@@ -1,0 +1,145 @@
+/* e3-infer: its command line. Owns what may not be combined; what a budget means is lib/model/plan.c's. */
+#include "e3-infer.h"
+#include "e3/num.h"
+#include "e3/opt.h"
+#include "e3/stream.h"
+#include "e3/tool.h"
+#include <math.h>
+#include <string.h>
+
+static bool no_evict, insecure, fraction_given, budget_given;
+static int policy;
+
+static int parse_fraction(void *to, const char *arg, e3_err *err)
+{
+	infer_request *r = to;
+	if (e3_parse_f64(arg, 0, 1, &r->o.budget, err))
+		return -1;
+	if (r->o.budget <= 0)
+		return e3_fail(err, "expected a fraction above 0, got '%s'", arg);
+	fraction_given = true;
+	r->o.budget_kind = E3_BUDGET_FRACTION;
+	return 0;
+}
+
+/* "10f" frames, "200k" or "200000" tokens, "512M" or "1.5G" bytes. */
+static int parse_budget(void *to, const char *arg, e3_err *err)
+{
+	infer_request *r = to;
+	char number[64];
+	size_t n = strlen(arg);
+	char unit = n ? arg[n - 1] : 0;
+	double scale = unit == 'k' ? 1e3 : unit == 'M' ? 1048576.0 : unit == 'G' ? 1073741824.0 : 1;
+	bool has_unit = unit && strchr("fkMG", unit);
+	if (n - has_unit >= sizeof number)
+		return e3_fail(err, "expected FRAMESf, TOKENS, TOKENSk, BYTESM or BYTESG, got '%.60s'", arg);
+	memcpy(number, arg, n - has_unit);
+	number[n - has_unit] = 0;
+	if (e3_parse_f64(number, 0, 1e15, &r->o.budget, err) || r->o.budget <= 0)
+		return e3_fail(err, "expected FRAMESf, TOKENS, TOKENSk, BYTESM or BYTESG, as in 10f, 200k or 1.5G; got '%s'", arg);
+	r->o.budget *= scale;
+	r->o.budget_kind = unit == 'f' ? E3_BUDGET_FRAMES : unit == 'M' || unit == 'G' ? E3_BUDGET_BYTES : E3_BUDGET_TOKENS;
+	budget_given = true;
+	return 0;
+}
+
+typedef struct word {
+	const char *name;
+	int bits;
+} word;
+
+/* A comma-separated list of words to the union of their bits. */
+static int parse_words(const char *arg, const word *words, int *out, e3_err *err)
+{
+	*out = 0;
+	for (const char *p = arg;; p++) {
+		size_t n = strcspn(p, ",");
+		const word *w = words;
+		while (w->name && (strlen(w->name) != n || strncmp(w->name, p, n) != 0))
+			w++;
+		if (!w->name)
+			return e3_fail(err, "unknown word '%.*s' in '%s'", (int)n, p, arg);
+		*out |= w->bits;
+		p += n;
+		if (!*p)
+			return 0;
+	}
+}
+
+static int parse_outputs(void *to, const char *arg, e3_err *err)
+{
+	static const word words[] = {{"pose", E3_OUT_POSE}, {"depth", E3_OUT_DEPTH}, {"points", E3_OUT_POINTS}, {"all", E3_OUT_ALL}, {NULL, 0}};
+	return parse_words(arg, words, &((infer_request *)to)->o.outputs, err);
+}
+
+static int parse_compat(void *to, const char *arg, e3_err *err)
+{
+	static const word words[] = {{"evict3r", E3_COMPAT_ALL}, {"f16-sums", E3_COMPAT_F16_SUMS}, {"starve", E3_COMPAT_STARVE},
+	                             {"camera", E3_COMPAT_CAMERA}, {NULL, 0}};
+	return parse_words(arg, words, &((infer_request *)to)->o.compat, err);
+}
+
+static int parse_layers(void *to, const char *arg, e3_err *err)
+{
+	infer_request *r = to;
+	int list[E3_MAX_LAYERS], n = e3_parse_ints(arg, 0, E3_MAX_LAYERS - 1, list, E3_MAX_LAYERS, err);
+	for (int k = 0; k < n; k++) {
+		r->attn[list[k]] = true;
+		r->last_attn = list[k] > r->last_attn ? list[k] : r->last_attn;
+	}
+	r->n_attn = n;
+	return n < 0 ? -1 : 0;
+}
+
+static void check(const infer_request *r)
+{
+	if (fraction_given && budget_given)
+		e3_usage_error("--P and --budget: one of them");
+	if (no_evict && (fraction_given || budget_given))
+		e3_usage_error("--no-evict keeps everything: it takes no --P and no --budget");
+	if (r->o.attn_map && !r->n_attn)
+		e3_usage_error("--attn-map: needs --attn-layers");
+}
+
+void infer_parse(int argc, char **argv, infer_request *r)
+{
+	static int64_t frames = -1, camera_frames = 1024;
+	*r = (infer_request){.input = "-", .output = "-", .o = e3_infer_defaults(), .last_attn = -1};
+	const e3_opt table[] = {
+		{E3_OPT_TITLE, .help = "Model and device"},
+		{E3_OPT_TEXT, "model", 'm', &r->model, "FILE", "weights: .safetensors, .pth, seed:tiny:N, seed:full:N (default: $E3_MODEL,\n~/.cache/e3, the bundled demo model)", 0, 0, NULL, NULL},
+		{E3_OPT_CHOICE, "device", 0, &r->device, "WHICH", "auto, cpu or cuda (default auto)", 0, 0, "auto|cpu|cuda", NULL},
+		{E3_OPT_INT, "threads", 0, &r->threads, "N", "threads of the CPU backend (default: one per processor)", 1, 1024, NULL, NULL},
+		{E3_OPT_CHOICE, "fit-mode", 0, &r->fit_mode, "MODE", "crop or pad frames to the network's size (default crop)", 0, 0, "crop|pad", NULL},
+		{E3_OPT_TITLE, .help = "What the cache keeps"},
+		{E3_OPT_CALL, "P", 'P', r, "P", "the fraction P of the stream's tokens (default 0.5); needs its length", 0, 0, NULL, parse_fraction},
+		{E3_OPT_INT, "frames", 0, &frames, "N", "length of the stream, when its head does not say", 1, 1e12, NULL, NULL},
+		{E3_OPT_CALL, "budget", 'b', r, "SIZE", "an absolute budget, for streams of any length: 10f (frames per layer),\n200k (tokens over all layers), 1.5G (bytes of cache)", 0, 0, NULL, parse_budget},
+		{E3_OPT_FLAG, "no-evict", 0, &no_evict, NULL, "everything: memory grows with the stream", 0, 0, NULL, NULL},
+		{E3_OPT_CHOICE, "policy", 0, &policy, "NAME", "evict3r, window, random or none (default evict3r)", 0, 0, "evict3r|window|random|none", NULL},
+		{E3_OPT_REAL, "temp", 0, &r->o.temperature, "T", "temperature of the layers' shares (default 0.5)", 1e-6, 1e6, NULL, NULL},
+		{E3_OPT_INT, "camera-frames", 0, &camera_frames, "N", "frames the camera head remembers (default 1024)", 2, 1e6, NULL, NULL},
+		{E3_OPT_CALL, "compat", 0, r, "LIST", "the released code's defects: evict3r (all of them), or some of\nf16-sums, starve, camera", 0, 0, NULL, parse_compat},
+		{E3_OPT_TITLE, .help = "What is written"},
+		{E3_OPT_TEXT, "output", 'o', &r->output, "ENDPOINT", "where the predictions go (default standard output)", 0, 0, NULL, NULL},
+		{E3_OPT_CALL, "outputs", 0, r, "LIST", "pose, depth, points (default all)", 0, 0, NULL, parse_outputs},
+		{E3_OPT_FLAG, "half", 0, &r->half, NULL, "send dense maps in half precision", 0, 0, NULL, NULL},
+		{E3_OPT_CALL, "attn-layers", 0, r, "LIST", "report the attention of these global layers, as in 0,5,11", 0, 0, NULL, parse_layers},
+		{E3_OPT_FLAG, "attn-map", 0, &r->o.attn_map, NULL, "with the head-averaged map of each", 0, 0, NULL, NULL},
+		{E3_OPT_INT, "log-every", 0, &r->log_every, "N", "a line on standard error every N frames: time, cache, resident memory", 1, 1e9, NULL, NULL},
+		{E3_OPT_FLAG, "insecure", 0, &insecure, NULL, "allow unencrypted TCP beyond this machine", 0, 0, NULL, NULL},
+		{E3_OPT_END, NULL, 0, NULL, NULL, NULL, 0, 0, NULL, NULL},
+	};
+	const e3_opts opts = {"e3-infer", "[options] [INPUT]", "Infer cameras, depth and points from a stream of frames, frame by frame, on bounded memory.", table,
+	                      "  e3-decode clip.mp4 | e3-infer --P 0.5 | e3-export --glb out.glb\n"};
+	int first = e3_opts_parse(&opts, argc, argv);
+	if (argc - first > 1)
+		e3_usage_error("one input at most, got '%s' too", argv[first + 1]);
+	if (argc > first)
+		r->input = argv[first];
+	r->o.policy = no_evict ? E3_POLICY_NONE : (e3_policy)policy;
+	r->o.frames = frames;
+	r->o.camera_frames = (int)camera_frames;
+	check(r);
+	e3_stream_allow_insecure(insecure);
+}

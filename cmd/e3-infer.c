@@ -1,0 +1,265 @@
+/* e3-infer: frames in, predictions out, one frame at a time: parse, open, loop, close.
+ *
+ * Refuses frames that change size in mid-stream, streams that carry predictions already, and budgets that cannot work.
+ */
+#include "e3-infer.h"
+#include "e3/mem.h"
+#include "e3/num.h"
+#include "e3/stream.h"
+#include "e3/tool.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct infer {
+	infer_request r;
+	e3_dev *dev;
+	e3_net *net;
+	e3_session *session; /* opened by the first frame: its size is not known before */
+	e3_in *in;
+	e3_out *out;
+	e3_head head; /* of the input, completed for the output */
+	bool head_sent;
+	e3_frame frame;
+	e3_image fitted;
+	e3_pred pred;
+	e3_evict evict;
+	e3_attn attn;
+	int64_t frames;
+	double start, first_done;
+} infer;
+
+static int open_device(infer *f, e3_err *err)
+{
+	/* The CUDA backend is a plug-in; this build has none to load. */
+	if (f->r.device == DEVICE_CUDA)
+		return e3_fail(err, "opening the device: cuda: no CUDA device: the plug-in libe3-cuda.so is not installed");
+	if (f->r.device == DEVICE_AUTO)
+		e3_detail("device: no CUDA plug-in, using the CPU");
+	f->dev = e3_dev_cpu((int)f->r.threads, err);
+	return f->dev ? 0 : -1;
+}
+
+static int open_net(infer *f, e3_err *err)
+{
+	char *path;
+	if (infer_find_model(f->r.model, &path, err))
+		return -1;
+	double t = e3_now();
+	e3_ckpt *ckpt = e3_ckpt_open(path, err);
+	if (ckpt)
+		f->net = e3_net_open(ckpt, f->dev, err);
+	e3_ckpt_close(ckpt);
+	free(path);
+	if (!f->net)
+		return -1;
+	const e3_config *c = e3_net_config(f->net);
+	e3_detail("model: %s: %.1f M parameters, loaded in %.1f s", c->name, 1e-6 * (double)c->parameters, e3_now() - t);
+	if (f->r.last_attn >= c->layers)
+		return e3_fail(err, "opening: --attn-layers: layer %d: the model has layers 0 to %d", f->r.last_attn, c->layers - 1);
+	return 0;
+}
+
+static int open_session(infer *f, e3_err *err)
+{
+	if (f->head.frames >= 0) {
+		if (f->r.o.frames >= 0 && f->r.o.frames != f->head.frames)
+			e3_warn("--frames %lld: the stream says %lld: using that", (long long)f->r.o.frames, (long long)f->head.frames);
+		f->r.o.frames = f->head.frames;
+	}
+	if (f->r.o.policy != E3_POLICY_NONE && f->r.o.budget_kind == E3_BUDGET_FRACTION && f->r.o.frames < 0)
+		return e3_fail(err, "planning: --P: the stream does not say how many frames it has: give --frames N, or an absolute budget with --budget");
+	f->r.o.attn = f->r.n_attn ? f->r.attn : NULL;
+	int size[2] = {f->fitted.h, f->fitted.w};
+	f->session = e3_session_open(f->net, f->dev, &f->r.o, size, err);
+	if (!f->session)
+		return -1;
+	const e3_plan *p = e3_session_plan(f->session);
+	e3_detail("frames: %d × %d, %d tokens each; cache: %.1f MiB in pages of %d keys", size[1], size[0], p->tokens_per_frame,
+	          (double)p->cache_bytes / 1048576, p->page_keys);
+	return 0;
+}
+
+static int set_text(char **to, const char *text, e3_err *err)
+{
+	free(*to);
+	*to = strdup(text);
+	return *to ? 0 : e3_fail(err, "writing the head: out of memory");
+}
+
+/* The head leaves with the first frame, when the session knows its numbers; or with the end of an empty stream. */
+static int send_head(infer *f, e3_err *err)
+{
+	const e3_config *c = e3_net_config(f->net);
+	e3_head *h = &f->head;
+	if (set_text(&h->tool, "e3-infer", err) || set_text(&h->version, E3_VERSION, err) ||
+	    set_text(&h->model, c->name[0] ? c->name : "unnamed", err) || set_text(&h->policy, e3_policy_names[f->r.o.policy], err) ||
+	    set_text(&h->device, f->dev->ops->name(f->dev), err))
+		return -1;
+	h->layers = c->layers;
+	h->budget = -1;
+	if (f->session) {
+		const e3_plan *p = e3_session_plan(f->session);
+		h->tokens_per_frame = p->tokens_per_frame;
+		h->patch_grid[0] = p->patch_grid[0], h->patch_grid[1] = p->patch_grid[1];
+		h->kv_token_bytes = (int64_t)p->token_bytes;
+		if (isfinite(p->budget))
+			h->budget = (int64_t)floor(p->budget);
+	}
+	f->head_sent = true;
+	return e3_out_head(f->out, h, err);
+}
+
+/* Pixel of the network image from a pixel of the source: first the frame's own map, then the resize done here. */
+static e3_fit compose(const e3_fit *a, const e3_frame *frame, const e3_fit_plan *p)
+{
+	double sx = (double)p->scaled_w / frame->w, sy = (double)p->scaled_h / frame->h;
+	return (e3_fit){a->sx * sx, a->sy * sy, a->tx * sx + p->pad_x, a->ty * sy + p->pad_y - p->crop_y};
+}
+
+/* The network's picture of a frame into f->fitted; position and source into f->pred. */
+static int fit_frame(infer *f, e3_err *err)
+{
+	const e3_config *c = e3_net_config(f->net);
+	e3_fit_plan plan;
+	e3_image in = {f->frame.w, f->frame.h, 3, f->frame.rgb};
+	e3_image_release(&f->fitted);
+	if (e3_fit_plan_make(in.w, in.h, c->image_size, c->patch, (e3_fit_mode)f->r.fit_mode, &plan, err) || e3_fit_apply(&in, &plan, &f->fitted, err))
+		return -1;
+	f->pred.s = f->frame.s;
+	f->pred.s.fit = compose(&f->frame.s.fit, &f->frame, &plan);
+	return 0;
+}
+
+static int send_results(infer *f, e3_err *err)
+{
+	f->pred.rgb = f->fitted.px; /* lent for the writing */
+	f->pred.half = f->r.half;
+	int rc = e3_out_pred(f->out, &f->pred, err);
+	f->pred.rgb = NULL;
+	f->evict.i = f->pred.s.i;
+	rc = rc || e3_out_evict(f->out, &f->evict, err);
+	for (int k = 0; !rc; k++) {
+		int more = e3_session_attn(f->session, k, &f->attn, err);
+		if (more <= 0)
+			return more;
+		f->attn.i = f->pred.s.i;
+		rc = e3_out_attn(f->out, &f->attn, err);
+	}
+	return rc ? -1 : 0;
+}
+
+static void report(infer *f)
+{
+	double seconds = e3_now() - f->start;
+	e3_cache_use use = e3_session_cache(f->session);
+	const e3_plan *p = e3_session_plan(f->session);
+	double rate = f->frames > 1 ? (double)(f->frames - 1) / (e3_now() - f->first_done) : 1 / seconds, mib = 1.0 / 1048576;
+	if (f->r.log_every && f->frames % f->r.log_every == 0)
+		e3_note("frame %lld: %.1f ms, %.2f frames/s, cache %.1f MiB, resident %.1f MiB", (long long)f->frames - 1, f->pred.ms, rate,
+		        mib * (double)use.now, mib * (double)e3_rss_now());
+	if (!e3_progress_due())
+		return;
+	char left[64] = "", budget[64] = "";
+	if (f->head.frames > f->frames)
+		snprintf(left, sizeof left, ", %.0f s left", (double)(f->head.frames - f->frames) / rate);
+	if (isfinite(p->budget))
+		snprintf(budget, sizeof budget, " of %.1f", mib * p->budget * (double)p->token_bytes);
+	e3_progress("frame %lld: %.2f frames/s, cache %.1f%s MiB%s", (long long)f->frames, rate, mib * (double)use.now, budget, left);
+}
+
+static int do_frame(infer *f, const e3_msg *msg, e3_err *err)
+{
+	if (e3_frame_decode(msg, &f->frame, err) || fit_frame(f, err))
+		return e3_fail_in(err, "reading frame %lld", (long long)f->frames);
+	if (!f->session && (open_session(f, err) || send_head(f, err)))
+		return -1;
+	if (f->pred.w && (f->pred.w != f->fitted.w || f->pred.h != f->fitted.h))
+		return e3_fail(err, "reading frame %lld: %d × %d for the network, %d × %d before: all frames of a stream must have one shape",
+		               (long long)f->frames, f->fitted.w, f->fitted.h, f->pred.w, f->pred.h);
+	double t = e3_now();
+	if (e3_session_step(f->session, f->fitted.px, &f->pred, &f->evict, err))
+		return -1;
+	f->pred.ms = 1e3 * (e3_now() - t);
+	if (send_results(f, err))
+		return -1;
+	if (!f->frames++)
+		f->first_done = e3_now();
+	report(f);
+	return 0;
+}
+
+static int send_end(infer *f, e3_err *err)
+{
+	if (!f->head_sent && send_head(f, err))
+		return -1;
+	e3_cache_use use = f->session ? e3_session_cache(f->session) : (e3_cache_use){0};
+	e3_end end = {f->frames, e3_now() - f->start, e3_rss_peak(), use.now, use.peak, use.full};
+	e3_detail("%lld frames in %.2f s; resident memory at most %.1f MiB; cache %.1f MiB, at most %.1f, without eviction %.1f",
+	          (long long)f->frames, end.seconds, (double)end.peak_rss / 1048576, (double)use.now / 1048576, (double)use.peak / 1048576,
+	          (double)use.full / 1048576);
+	return e3_out_end(f->out, &end, err);
+}
+
+static int loop(infer *f, e3_err *err)
+{
+	e3_msg msg;
+	int more;
+	while ((more = e3_in_next(f->in, &msg, err)) > 0) {
+		int rc = 0;
+		if (msg.kind == E3_HEAD)
+			rc = e3_head_decode(&msg, &f->head, err);
+		else if (msg.kind == E3_FRAME)
+			rc = do_frame(f, &msg, err);
+		else if (msg.kind == E3_TRUTH)
+			rc = f->head_sent ? e3_out_msg(f->out, &msg, err) : e3_fail(err, "reading: truth before the first frame");
+		else if (msg.kind != E3_END)
+			rc = e3_fail(err, "reading: the stream carries predictions already: expected frames from e3-decode");
+		if (rc)
+			return -1;
+	}
+	if (more < 0 && !e3_stop_signal())
+		return -1;
+	return send_end(f, err);
+}
+
+static int run(infer *f, e3_err *err)
+{
+	f->start = e3_now();
+	f->out = e3_out_open(f->r.output, err);
+	if (!f->out)
+		return -1;
+	int rc = open_device(f, err) || open_net(f, err) || !(f->in = e3_in_open(f->r.input, err)) ? -1 : 0;
+	f->start = e3_now();
+	rc = rc || loop(f, err) ? -1 : 0;
+	if (rc)
+		e3_out_abort(f->out, e3_tool_name(), 1, err->text);
+	else
+		rc = e3_out_close(f->out, err);
+	return rc;
+}
+
+static void close_all(infer *f)
+{
+	e3_in_close(f->in);
+	e3_session_close(f->session);
+	e3_net_close(f->net);
+	e3_dev_close(f->dev);
+	e3_head_release(&f->head);
+	e3_frame_release(&f->frame);
+	e3_image_release(&f->fitted);
+	e3_pred_release(&f->pred);
+	e3_evict_release(&f->evict);
+	e3_attn_release(&f->attn);
+}
+
+int main(int argc, char **argv)
+{
+	static infer f;
+	e3_err err = {""};
+	e3_tool_init("e3-infer");
+	infer_parse(argc, argv, &f.r);
+	int rc = run(&f, &err);
+	close_all(&f);
+	return e3_tool_exit(rc, &err);
+}
