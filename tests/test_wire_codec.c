@@ -165,10 +165,28 @@ static void test_every_kind_returns_equal(void **state)
 	e3_map_close(&map);
 }
 
+/* tests/data/stream/golden.py wrote this file with another msgpack. */
+static void test_bytes_equal_those_of_python(void **state)
+{
+	e3_err err = {""};
+	e3_map ours, theirs;
+	assert_int_equal(sample_write(path, &err), 0);
+	assert_int_equal(e3_map_open(&ours, path, &err), 0);
+	if (e3_map_open(&theirs, "tests/data/stream/golden.e3", &err))
+		fail_msg("%s (run from the top of the tree)", err.text);
+	assert_int_equal(ours.size, theirs.size);
+	for (size_t k = 0; k < ours.size; k++)
+		if (ours.data[k] != theirs.data[k])
+			fail_msg("byte %zu is %02x, expected %02x", k, ours.data[k], theirs.data[k]);
+	e3_map_close(&ours), e3_map_close(&theirs);
+	check_sample(e3_in_open("tests/data/stream/golden.e3", &err));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_kind_returns_equal),
+		cmocka_unit_test(test_bytes_equal_those_of_python),
 	};
 	return cmocka_run_group_tests_name("wire_codec", tests, setup, teardown);
 }

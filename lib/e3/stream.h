@@ -48,6 +48,8 @@ void e3_in_close(e3_in *in);
 e3_out *e3_out_open(const char *endpoint, e3_err *err);
 /* Forwards a message unread. */
 int e3_out_msg(e3_out *out, const e3_msg *msg, e3_err *err);
+/* Forwards a head or an end with its `frames` replaced (negative: unknown), everything else as it is. */
+int e3_out_msg_frames(e3_out *out, const e3_msg *msg, int64_t frames, e3_err *err);
 int e3_out_head(e3_out *out, const e3_head *x, e3_err *err);
 int e3_out_frame(e3_out *out, const e3_frame *x, e3_err *err);
 int e3_out_pred(e3_out *out, const e3_pred *x, e3_err *err);
@@ -60,7 +62,7 @@ int e3_out_close(e3_out *out, e3_err *err);
 /* Tells the stages downstream that `tool` failed, and closes; a file does not appear. Failures are ignored: the caller is
  * failing already. NULL is fine. When `text` came from an upstream abort, its tool is kept: the first failure is what is reported. */
 void e3_out_abort(e3_out *out, const char *tool, int code, const char *text);
-/* After a failed e3_out_*: true when it failed because nobody reads any more (only with SIGPIPE ignored; else the process ended). */
+/* After a failed e3_out_*: true when a pipe's reader went away (seen only with SIGPIPE ignored; else the process ended). */
 bool e3_out_reader_gone(const e3_out *out);
 
 /* The upstream abort that made e3_in_next fail, or NULL; owned by `in`. */

@@ -41,22 +41,22 @@ const char *e3_vtype_name(e3_vtype type);              /* "nil", "text", ... for
 
 /* A message body must be exactly one map, sound throughout. After this nothing in it can surprise a reader. */
 int e3_body_check(const uint8_t *body, size_t n, e3_err *err);
-/* The value of the first pair with this key in a checked body: true when found; *at stands after the value's head. */
+/* The value of the first pair with this key in a checked body: true when found; *at (may be NULL) stands before it. */
 bool e3_body_find(const uint8_t *body, size_t n, const char *key, e3_value *v, e3_cursor *at);
 
-typedef enum e3_dtype { E3_U8, E3_U32, E3_F16, E3_F32 } e3_dtype;
+typedef enum e3_array_type { E3_ARRAY_U8, E3_ARRAY_U32, E3_ARRAY_F16, E3_ARRAY_F32 } e3_array_type;
 
 /* A numeric array: the map {dtype, shape, data}. Little-endian, row-major, not aligned. */
 typedef struct e3_array {
-	e3_dtype dtype;
+	e3_array_type dtype;
 	int rank; /* 1 to E3_ARRAY_RANK */
 	uint32_t shape[E3_ARRAY_RANK];
 	size_t count; /* product of the shape */
 	const uint8_t *data;
 } e3_array;
 
-size_t e3_dtype_size(e3_dtype t);
-const char *e3_dtype_name(e3_dtype t);
+size_t e3_array_type_size(e3_array_type t);
+const char *e3_array_type_name(e3_array_type t);
 /* Reads an array: the cursor stands before its map. Refuses unknown types, ranks, products that are not the length of the data. */
 int e3_array_read(e3_cursor *c, e3_array *a, e3_err *err);
 /* Element k as a number. */

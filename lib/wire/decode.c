@@ -67,7 +67,7 @@ static int frame_fill(const e3_msg *msg, e3_frame *x, e3_err *err)
 	s.fit = (e3_fit){fit[0], fit[1], fit[2], fit[3]};
 	if (e3_size_check(w, h, err) || e3_source_check(&s, err))
 		return -1;
-	if (e3_decode_want(&rgb, "rgb", E3_U8, 3, (size_t[]){(size_t)h, (size_t)w, 3}, err) ||
+	if (e3_decode_want(&rgb, "rgb", E3_ARRAY_U8, 3, (size_t[]){(size_t)h, (size_t)w, 3}, err) ||
 	    e3_decode_take(&x->rgb, (size_t)x->w * (size_t)x->h * 3, &rgb, "rgb", err))
 		return -1;
 	x->s = s, x->w = w, x->h = h;
@@ -146,9 +146,9 @@ static int pred_fill(const e3_msg *msg, e3_pred *x, e3_err *err)
 		return -1;
 	s.fit = (e3_fit){fit[0], fit[1], fit[2], fit[3]};
 	if (e3_size_check(w, h, err) || e3_source_check(&s, err) ||
-	    e3_decode_want(&rgb, "rgb", E3_U8, 3, (size_t[]){(size_t)h, (size_t)w, 3}, err) || dense_check(d, w, h, err))
+	    e3_decode_want(&rgb, "rgb", E3_ARRAY_U8, 3, (size_t[]){(size_t)h, (size_t)w, 3}, err) || dense_check(d, w, h, err))
 		return -1;
-	if (has_pose && e3_decode_want(&pose, "pose", E3_F32, 1, (size_t[]){9}, err))
+	if (has_pose && e3_decode_want(&pose, "pose", E3_ARRAY_F32, 1, (size_t[]){9}, err))
 		return -1;
 	memset(x->pose, 0, sizeof x->pose);
 	if (has_pose)
@@ -159,7 +159,7 @@ static int pred_fill(const e3_msg *msg, e3_pred *x, e3_err *err)
 	x->s = s, x->w = w, x->h = h, x->ms = ms, x->has_pose = has_pose;
 	x->half = false;
 	for (int k = 0; k < 4; k++)
-		x->half |= d[k].has && d[k].a.dtype == E3_F16;
+		x->half |= d[k].has && d[k].a.dtype == E3_ARRAY_F16;
 	return 0;
 }
 
@@ -232,9 +232,9 @@ static int truth_fill(const e3_msg *msg, e3_truth *x, e3_err *err)
 		return e3_fail(err, "w and h: missing");
 	if (has_w && e3_size_check(w, h, err))
 		return -1;
-	if (has_depth && e3_decode_want(&depth, "depth", E3_F32, 2, (size_t[]){(size_t)h, (size_t)w}, err))
+	if (has_depth && e3_decode_want(&depth, "depth", E3_ARRAY_F32, 2, (size_t[]){(size_t)h, (size_t)w}, err))
 		return -1;
-	if (x->has_pose && e3_decode_want(&pose, "pose", E3_F32, 1, (size_t[]){9}, err))
+	if (x->has_pose && e3_decode_want(&pose, "pose", E3_ARRAY_F32, 1, (size_t[]){9}, err))
 		return -1;
 	if (x->has_pose)
 		memcpy(x->pose, pose.data, sizeof x->pose);

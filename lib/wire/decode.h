@@ -10,7 +10,7 @@ int e3_decode_body(const e3_msg *msg, e3_kind kind, e3_field *table, e3_err *err
 /* Puts "decoding pred 12: " before the error already there; -1. */
 int e3_decode_failed(const e3_msg *msg, e3_err *err);
 /* The array must have this type and exactly this shape; rank 0: one dimension of any length. */
-int e3_decode_want(const e3_array *a, const char *name, e3_dtype t, int rank, const size_t *shape, e3_err *err);
+int e3_decode_want(const e3_array *a, const char *name, e3_array_type t, int rank, const size_t *shape, e3_err *err);
 /* As above, for arrays that come as f32 or f16. */
 int e3_decode_want_dense(const e3_array *a, const char *name, int rank, const size_t *shape, e3_err *err);
 /* Copies an array into *slot (a pointer to a pointer), used again when it held as many elements; f16 becomes f32. */

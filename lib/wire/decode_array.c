@@ -33,10 +33,10 @@ int e3_decode_failed(const e3_msg *msg, e3_err *err)
 }
 
 /* rank 0: any rank 1 array of any length. */
-int e3_decode_want(const e3_array *a, const char *name, e3_dtype t, int rank, const size_t *shape, e3_err *err)
+int e3_decode_want(const e3_array *a, const char *name, e3_array_type t, int rank, const size_t *shape, e3_err *err)
 {
 	if (a->dtype != t)
-		return e3_fail(err, "%s: is %s, expected %s", name, e3_dtype_name(a->dtype), e3_dtype_name(t));
+		return e3_fail(err, "%s: is %s, expected %s", name, e3_array_type_name(a->dtype), e3_array_type_name(t));
 	if (a->rank != (rank ? rank : 1))
 		return e3_fail(err, "%s: has %d dimensions, expected %d", name, a->rank, rank ? rank : 1);
 	for (int k = 0; k < rank; k++)
@@ -48,7 +48,7 @@ int e3_decode_want(const e3_array *a, const char *name, e3_dtype t, int rank, co
 /* As want, for the arrays that may come as f16 or f32. */
 int e3_decode_want_dense(const e3_array *a, const char *name, int rank, const size_t *shape, e3_err *err)
 {
-	return e3_decode_want(a, name, a->dtype == E3_F16 ? E3_F16 : E3_F32, rank, shape, err);
+	return e3_decode_want(a, name, a->dtype == E3_ARRAY_F16 ? E3_ARRAY_F16 : E3_ARRAY_F32, rank, shape, err);
 }
 
 /* n elements from possibly unaligned half precision. */
@@ -67,14 +67,14 @@ static void widen(float *to, const uint8_t *from, size_t n)
 int e3_decode_take(void *slot, size_t held, const e3_array *a, const char *name, e3_err *err)
 {
 	void **to = slot;
-	size_t size = a->dtype == E3_F16 ? 4 : e3_dtype_size(a->dtype);
+	size_t size = a->dtype == E3_ARRAY_F16 ? 4 : e3_array_type_size(a->dtype);
 	if (!*to || held != a->count) {
 		free(*to);
 		*to = e3_alloc(a->count, size, name, err);
 		if (!*to)
 			return -1;
 	}
-	if (a->dtype == E3_F16)
+	if (a->dtype == E3_ARRAY_F16)
 		widen(*to, a->data, a->count);
 	else if (a->count)
 		memcpy(*to, a->data, a->count * size);

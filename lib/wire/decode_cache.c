@@ -35,8 +35,8 @@ static int layer_fill(e3_cursor *c, e3_evict_layer *x, e3_err *err)
 		E3_NEED(ARRAY, "removed", &removed),
 		{.type = E3_F_END},
 	};
-	if (e3_fields_read(c, table, err) || e3_decode_want(&q, "score_q", E3_F32, 1, (size_t[]){9}, err) ||
-	    e3_decode_want(&removed, "removed", E3_U32, 0, NULL, err) || ascending("removed", &removed, err))
+	if (e3_fields_read(c, table, err) || e3_decode_want(&q, "score_q", E3_ARRAY_F32, 1, (size_t[]){9}, err) ||
+	    e3_decode_want(&removed, "removed", E3_ARRAY_U32, 0, NULL, err) || ascending("removed", &removed, err))
 		return -1;
 	if (x->k_after > x->k_before || x->k_before - x->k_after != removed.count)
 		return e3_fail(err, "%" PRIu32 " tokens before, %" PRIu32 " after, but %zu removed", x->k_before, x->k_after, removed.count);
@@ -107,11 +107,11 @@ static int attn_fill(const e3_msg *msg, e3_attn *x, e3_err *err)
 	};
 	if (e3_decode_body(msg, E3_ATTN, table, err))
 		return -1;
-	if (e3_decode_want(&key, "key", E3_U32, 0, NULL, err) || ascending("key", &key, err) ||
-	    e3_decode_want(&mass, "mass", E3_F32, 1, &key.count, err) ||
-	    e3_decode_want(&frame_mass, "frame_mass", E3_F32, 0, NULL, err))
+	if (e3_decode_want(&key, "key", E3_ARRAY_U32, 0, NULL, err) || ascending("key", &key, err) ||
+	    e3_decode_want(&mass, "mass", E3_ARRAY_F32, 1, &key.count, err) ||
+	    e3_decode_want(&frame_mass, "frame_mass", E3_ARRAY_F32, 0, NULL, err))
 		return -1;
-	if (has_map && e3_decode_want(&map, "map", E3_F32, 2, (size_t[]){map.shape[0], key.count}, err))
+	if (has_map && e3_decode_want(&map, "map", E3_ARRAY_F32, 2, (size_t[]){map.shape[0], key.count}, err))
 		return -1;
 	size_t held = (size_t)x->map_rows * x->map_cols;
 	if (!has_map) {

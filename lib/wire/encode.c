@@ -50,7 +50,7 @@ int e3_frame_encode(e3_pack *p, const e3_frame *x, e3_err *err)
 	e3_pack_begin(p, E3_FRAME);
 	if (pack_source(p, &x->s, x->w, x->h, err))
 		return e3_fail_in(err, "frame %" PRId64, x->s.i);
-	e3_pack_array(p, "rgb", E3_U8, x->rgb, 3, (size_t[]){(size_t)x->h, (size_t)x->w, 3});
+	e3_pack_array(p, "rgb", E3_ARRAY_U8, x->rgb, 3, (size_t[]){(size_t)x->h, (size_t)x->w, 3});
 	return e3_pack_finish(p, err);
 }
 
@@ -60,11 +60,11 @@ static void pack_dense(e3_pack *p, const char *name, const float *v, size_t shap
 	size_t n = shape[0] * shape[1] * shape[2];
 	int rank = shape[2] == 1 ? 2 : 3;
 	if (!*room) {
-		e3_pack_array(p, name, E3_F32, v, rank, shape);
+		e3_pack_array(p, name, E3_ARRAY_F32, v, rank, shape);
 		return;
 	}
 	e3_f32_to_f16_n(v, *room, n);
-	e3_pack_array(p, name, E3_F16, *room, rank, shape);
+	e3_pack_array(p, name, E3_ARRAY_F16, *room, rank, shape);
 	*room += n;
 }
 
@@ -85,9 +85,9 @@ int e3_pred_encode(e3_pack *p, const e3_pred *x, e3_halves *room, e3_err *err)
 		}
 		half = room->data;
 	}
-	e3_pack_array(p, "rgb", E3_U8, x->rgb, 3, (size_t[]){h, w, 3});
+	e3_pack_array(p, "rgb", E3_ARRAY_U8, x->rgb, 3, (size_t[]){h, w, 3});
 	if (x->has_pose)
-		e3_pack_array(p, "pose", E3_F32, x->pose, 1, (size_t[]){9});
+		e3_pack_array(p, "pose", E3_ARRAY_F32, x->pose, 1, (size_t[]){9});
 	if (x->depth) {
 		pack_dense(p, "depth", x->depth, (size_t[]){h, w, 1}, &half);
 		pack_dense(p, "depth_conf", x->depth_conf, (size_t[]){h, w, 1}, &half);
@@ -116,10 +116,10 @@ static int pack_layer(e3_pack *p, const e3_evict_layer *x, e3_err *err)
 	e3_pack_real(p, "variance", x->variance);
 	e3_pack_int(p, "saturated", x->saturated);
 	e3_pack_int(p, "protected", x->prot);
-	e3_pack_array(p, "score_q", E3_F32, x->score_q, 1, (size_t[]){9});
+	e3_pack_array(p, "score_q", E3_ARRAY_F32, x->score_q, 1, (size_t[]){9});
 	e3_pack_single(p, "max_evicted", x->max_evicted);
 	e3_pack_single(p, "min_kept", x->min_kept);
-	e3_pack_array(p, "removed", E3_U32, x->removed, 1, &x->n_removed);
+	e3_pack_array(p, "removed", E3_ARRAY_U32, x->removed, 1, &x->n_removed);
 	return 0;
 }
 
@@ -143,11 +143,11 @@ int e3_attn_encode(e3_pack *p, const e3_attn *x, e3_err *err)
 	e3_pack_begin(p, E3_ATTN);
 	e3_pack_int(p, "i", x->i);
 	e3_pack_int(p, "layer", x->layer);
-	e3_pack_array(p, "key", E3_U32, x->key, 1, (size_t[]){x->n_keys});
-	e3_pack_array(p, "mass", E3_F32, x->mass, 1, (size_t[]){x->n_keys});
-	e3_pack_array(p, "frame_mass", E3_F32, x->frame_mass, 1, (size_t[]){x->n_frames});
+	e3_pack_array(p, "key", E3_ARRAY_U32, x->key, 1, (size_t[]){x->n_keys});
+	e3_pack_array(p, "mass", E3_ARRAY_F32, x->mass, 1, (size_t[]){x->n_keys});
+	e3_pack_array(p, "frame_mass", E3_ARRAY_F32, x->frame_mass, 1, (size_t[]){x->n_frames});
 	if (x->map)
-		e3_pack_array(p, "map", E3_F32, x->map, 2, (size_t[]){x->map_rows, x->map_cols});
+		e3_pack_array(p, "map", E3_ARRAY_F32, x->map, 2, (size_t[]){x->map_rows, x->map_cols});
 	return e3_pack_finish(p, err);
 }
 
@@ -164,9 +164,9 @@ int e3_truth_encode(e3_pack *p, const e3_truth *x, e3_err *err)
 		e3_pack_int(p, "h", x->h);
 	}
 	if (x->depth)
-		e3_pack_array(p, "depth", E3_F32, x->depth, 2, (size_t[]){(size_t)x->h, (size_t)x->w});
+		e3_pack_array(p, "depth", E3_ARRAY_F32, x->depth, 2, (size_t[]){(size_t)x->h, (size_t)x->w});
 	if (x->has_pose)
-		e3_pack_array(p, "pose", E3_F32, x->pose, 1, (size_t[]){9});
+		e3_pack_array(p, "pose", E3_ARRAY_F32, x->pose, 1, (size_t[]){9});
 	if (x->has_intrinsics)
 		e3_pack_reals(p, "intrinsics", x->intrinsics, 4);
 	if (x->unit)

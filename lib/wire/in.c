@@ -5,6 +5,7 @@
 #include "endpoint.h"
 #include "fd.h"
 #include "order.h"
+#include "zmq.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -15,10 +16,11 @@
 
 struct e3_in {
 	char *name; /* for messages */
-	int fd;     /* -1: memory */
+	int fd;     /* -1: memory or ZeroMQ */
 	bool regular;
 	const uint8_t *memory;
 	size_t memory_left;
+	e3_zmq *zmq;
 	uint8_t *buf; /* the current message */
 	size_t cap;
 	e3_order order;
@@ -40,9 +42,13 @@ static e3_in *in_new(const char *name, e3_err *err)
 	return in;
 }
 
-static int open_fd(e3_in *in, const e3_endpoint *ep, e3_err *err)
+static int open_source(e3_in *in, const e3_endpoint *ep, e3_err *err)
 {
 	struct stat st;
+	if (ep->type == E3_EP_ZMQ) {
+		in->zmq = e3_zmq_open(ep, true, err);
+		return in->zmq ? 0 : e3_fail_in(err, "opening: %s", in->name);
+	}
 	in->fd = ep->type == E3_EP_STD ? STDIN_FILENO : open(ep->text, O_RDONLY | O_CLOEXEC);
 	if (in->fd < 0)
 		return e3_fail_sys(err, "opening: %s", in->name);
@@ -60,7 +66,7 @@ e3_in *e3_in_open(const char *endpoint, e3_err *err)
 	if (e3_endpoint_parse(endpoint, true, &ep, err))
 		return NULL;
 	e3_in *in = in_new(ep.type == E3_EP_STD ? "standard input" : endpoint, err);
-	if (in && open_fd(in, &ep, err)) {
+	if (in && open_source(in, &ep, err)) {
 		e3_in_close(in);
 		return NULL;
 	}
@@ -81,6 +87,7 @@ void e3_in_close(e3_in *in)
 		return;
 	if (in->fd > STDIN_FILENO)
 		close(in->fd);
+	e3_zmq_close(in->zmq, 0);
 	e3_abort_release(&in->abort);
 	free(in->buf);
 	free(in->name);
@@ -138,41 +145,67 @@ static int end_of_file(const e3_in *in, e3_err *err)
 	return e3_fail(err, "truncated: the stream stops after message %" PRId64 ", before its end", in->order.messages);
 }
 
-static int next_bytes(e3_in *in, e3_msg *msg, e3_err *err)
+/* The bytes of the next message of a file, a pipe or memory, its envelope checked. */
+static int next_bytes(e3_in *in, const uint8_t **at, size_t *len, e3_err *err)
 {
-	const uint8_t *at;
 	size_t body;
-	ssize_t got = get(in, 0, E3_ENVELOPE, &at, err);
 	int64_t number = in->order.messages + 1;
+	ssize_t got = get(in, 0, E3_ENVELOPE, at, err);
 	if (got < 0)
 		return -1;
 	if (got == 0)
 		return end_of_file(in, err);
-	if (at[0] != E3_MARK && number == 1)
-		return e3_fail(err, "not an e3 stream (its first byte is 0x%02x, not 0x%02x)", at[0], E3_MARK);
-	if (got < E3_ENVELOPE && at[0] == E3_MARK)
+	if (**at != E3_MARK && number == 1)
+		return e3_fail(err, "not an e3 stream: byte 0x%02x where a message should begin with 0x%02x", **at, E3_MARK);
+	if (got < E3_ENVELOPE && **at == E3_MARK)
 		return e3_fail(err, "truncated: message %" PRId64 ": expected %d bytes of envelope, got %zd", number, E3_ENVELOPE, got);
-	if (e3_envelope_check(at, &body, err))
+	if (e3_envelope_check(*at, &body, err))
 		return e3_fail_in(err, "message %" PRId64, number);
-	msg->kind = at[5];
-	msg->len = E3_ENVELOPE + body;
-	got = get(in, E3_ENVELOPE, msg->len, &at, err);
+	int kind = (*at)[5];
+	*len = E3_ENVELOPE + body;
+	got = get(in, E3_ENVELOPE, *len, at, err);
 	if (got < 0)
 		return -1;
-	if ((size_t)got < msg->len)
-		return e3_fail(err, "truncated: message %" PRId64 " (%s): expected %zu bytes, got %zd", number, e3_kind_name(msg->kind), msg->len,
-		               got);
-	msg->bytes = (uint8_t *)(uintptr_t)at;
+	if ((size_t)got < *len)
+		return e3_fail(err, "truncated: message %" PRId64 " (%s): expected %zu bytes, got %zd", number, e3_kind_name(kind), *len, got);
 	if (in->memory)
-		in->memory += msg->len, in->memory_left -= msg->len;
-	return e3_order_check(&in->order, msg, err) ? e3_fail_in(err, "message %" PRId64, number) : 0;
+		in->memory += *len, in->memory_left -= *len;
+	return 0;
+}
+
+static int next_zmq(e3_in *in, const uint8_t **at, size_t *len, e3_err *err)
+{
+	size_t body;
+	if (e3_zmq_recv(in->zmq, at, len, err))
+		return -1;
+	if (*len < E3_ENVELOPE)
+		return e3_fail(err, "message %" PRId64 ": %zu bytes, less than an envelope", in->order.messages + 1, *len);
+	if (e3_envelope_check(*at, &body, err))
+		return e3_fail_in(err, "message %" PRId64, in->order.messages + 1);
+	if (*len != E3_ENVELOPE + body)
+		return e3_fail(err, "message %" PRId64 ": %zu bytes, its envelope says %zu", in->order.messages + 1, *len, E3_ENVELOPE + body);
+	return 0;
+}
+
+static int next_message(e3_in *in, e3_msg *msg, e3_err *err)
+{
+	const uint8_t *at;
+	size_t len;
+	if (in->zmq ? next_zmq(in, &at, &len, err) : next_bytes(in, &at, &len, err))
+		return -1;
+	*msg = (e3_msg){.kind = at[5], .bytes = (uint8_t *)(uintptr_t)at, .len = len};
+	if (e3_order_check(&in->order, msg, err))
+		return e3_fail_in(err, "message %" PRId64, in->order.messages + 1);
+	if (in->zmq && in->order.closed)
+		e3_zmq_done(in->zmq);
+	return 0;
 }
 
 /* Nothing may follow the last message of a file or a pipe. */
 static int expect_nothing(e3_in *in, e3_err *err)
 {
 	const uint8_t *at;
-	ssize_t got = get(in, 0, 1, &at, err);
+	ssize_t got = in->zmq ? 0 : get(in, 0, 1, &at, err);
 	if (got > 0)
 		return e3_fail(err, "more bytes after the end of the stream (message %" PRId64 ")", in->order.messages);
 	return got < 0 ? -1 : 0;
@@ -197,7 +230,7 @@ int e3_in_next(e3_in *in, e3_msg *msg, e3_err *err)
 	if (in->finished)
 		rc = expect_nothing(in, err);
 	else
-		rc = next_bytes(in, msg, err) ? -1 : 1;
+		rc = next_message(in, msg, err) ? -1 : 1;
 	if (rc < 0) {
 		in->failed = true;
 		return e3_fail_in(err, "reading: %s", in->name);

@@ -31,10 +31,10 @@ size_t e3_kind_limit(int kind)
 
 int e3_envelope_check(const uint8_t *envelope, size_t *body, e3_err *err)
 {
+	if (envelope[0] != E3_MARK) /* looked at first: a stream that ends here may have no more bytes */
+		return e3_fail(err, "byte 0x%02x where a message should begin with 0x%02x", envelope[0], E3_MARK);
 	uint32_t n = e3_be32(envelope + 1);
 	int kind = envelope[5];
-	if (envelope[0] != E3_MARK)
-		return e3_fail(err, "byte 0x%02x where a message should begin with 0x%02x", envelope[0], E3_MARK);
 	if (!e3_kind_name(kind))
 		return e3_fail(err, "unknown kind %d; this version knows 1 to %d", kind, E3_KINDS - 1);
 	if (n > e3_kind_limit(kind))

@@ -1,10 +1,12 @@
 /* wire: writing a stream. Owns the packing buffers and the output; refuses terminals and messages out of order. */
 #include "e3/io.h"
+#include "e3/num.h"
 #include "e3/stream.h"
 #include "encode.h"
 #include "endpoint.h"
 #include "fd.h"
 #include "order.h"
+#include "zmq.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
@@ -19,6 +21,7 @@ struct e3_out {
 	char *name; /* for messages */
 	int fd;
 	e3_file file; /* paths; closed for standard output */
+	e3_zmq *zmq;  /* or this */
 	e3_pack pack;
 	e3_halves halves;
 	e3_order order;
@@ -26,8 +29,12 @@ struct e3_out {
 	bool reader_gone;
 };
 
-static int open_fd(e3_out *out, const e3_endpoint *ep, e3_err *err)
+static int open_sink(e3_out *out, const e3_endpoint *ep, e3_err *err)
 {
+	if (ep->type == E3_EP_ZMQ) {
+		out->zmq = e3_zmq_open(ep, false, err);
+		return out->zmq ? 0 : e3_fail_in(err, "opening: %s", out->name);
+	}
 	out->fd = STDOUT_FILENO;
 	if (ep->type == E3_EP_PATH) {
 		if (e3_file_open(&out->file, ep->text, err))
@@ -42,6 +49,7 @@ static int open_fd(e3_out *out, const e3_endpoint *ep, e3_err *err)
 
 static void out_free(e3_out *out)
 {
+	e3_zmq_close(out->zmq, 0);
 	e3_file_discard(&out->file);
 	e3_pack_release(&out->pack);
 	free(out->halves.data);
@@ -62,15 +70,25 @@ e3_out *e3_out_open(const char *endpoint, e3_err *err)
 		free(out);
 		return NULL;
 	}
-	if (open_fd(out, &ep, err)) {
+	if (open_sink(out, &ep, err)) {
 		out_free(out);
 		return NULL;
 	}
 	return out;
 }
 
+static int send_zmq(e3_out *out, const struct iovec *part, int n, int wait_ms, e3_err *err)
+{
+	if (e3_zmq_send(out->zmq, part, n, wait_ms, err) == 0)
+		return 0;
+	out->broken = true;
+	return e3_fail_in(err, "writing: %s", out->name);
+}
+
 static int send_parts(e3_out *out, struct iovec *part, int n, e3_err *err)
 {
+	if (out->zmq)
+		return send_zmq(out, part, n, -1, err);
 	if (e3_fd_write(out->fd, part, n) == 0)
 		return 0;
 	out->broken = true;
@@ -137,6 +155,28 @@ int e3_out_msg(e3_out *out, const e3_msg *msg, e3_err *err)
 	return send_parts(out, &(struct iovec){msg->bytes, msg->len}, 1, err);
 }
 
+int e3_out_msg_frames(e3_out *out, const e3_msg *msg, int64_t frames, e3_err *err)
+{
+	const uint8_t *body = msg->bytes + E3_ENVELOPE, *end = msg->bytes + msg->len;
+	e3_cursor at;
+	e3_value v;
+	if (!e3_body_find(body, msg->len - E3_ENVELOPE, "frames", &v, &at))
+		return e3_fail(err, "writing: %s: %s: frames: missing", out->name, e3_kind_name(msg->kind));
+	e3_cursor after = at;
+	e3_msg changed = {.kind = msg->kind};
+	if (e3_value_skip(&after) || !(changed.bytes = malloc(msg->len + 9)))
+		return e3_fail(err, "writing: %s: out of memory", out->name);
+	size_t before = (size_t)(at.at - msg->bytes), rest = (size_t)(end - after.at), n;
+	memcpy(changed.bytes, msg->bytes, before);
+	n = before + e3_pack_count(changed.bytes + before, frames);
+	memcpy(changed.bytes + n, after.at, rest);
+	changed.len = n + rest;
+	e3_put_be32(changed.bytes + 1, (uint32_t)(changed.len - E3_ENVELOPE));
+	int rc = e3_out_msg(out, &changed, err);
+	free(changed.bytes);
+	return rc;
+}
+
 bool e3_out_reader_gone(const e3_out *out)
 {
 	return out->reader_gone;
@@ -145,6 +185,8 @@ bool e3_out_reader_gone(const e3_out *out)
 /* Standard output is not ours to close, but closing a copy of it reports what writing left unsaid. */
 static int close_checked(e3_out *out, e3_err *err)
 {
+	if (out->zmq)
+		return e3_zmq_finish(out->zmq, err) ? e3_fail_in(err, "closing: %s", out->name) : 0;
 	if (out->file.f)
 		return e3_file_commit(&out->file, err);
 	int copy = dup(out->fd);
@@ -183,7 +225,16 @@ static e3_abort first_failure(const char *tool, int code, char *copy)
 /* The caller has an error of its own to tell: a reader that is gone must not end it here. */
 static void send_quietly(e3_out *out)
 {
+	enum { ABORT_MS = 1000 };
 	sigset_t pipe_set, before;
+	if (out->zmq) {
+		if (send_zmq(out, out->pack.part, out->pack.n_parts, ABORT_MS, NULL) == 0)
+			e3_zmq_close(out->zmq, ABORT_MS);
+		else
+			e3_zmq_close(out->zmq, 0);
+		out->zmq = NULL;
+		return;
+	}
 	sigemptyset(&pipe_set);
 	sigaddset(&pipe_set, SIGPIPE);
 	pthread_sigmask(SIG_BLOCK, &pipe_set, &before);

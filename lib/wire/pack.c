@@ -126,13 +126,13 @@ void e3_pack_ints(e3_pack *p, const char *name, const int *v, int n)
 		msgpack_pack_int(&p->pk, v[k]);
 }
 
-void e3_pack_array(e3_pack *p, const char *name, e3_dtype t, const void *data, int rank, const size_t *shape)
+void e3_pack_array(e3_pack *p, const char *name, e3_array_type t, const void *data, int rank, const size_t *shape)
 {
-	size_t bytes = e3_dtype_size(t);
+	size_t bytes = e3_array_type_size(t);
 	key(p, name);
 	msgpack_pack_map(&p->pk, 3);
 	text(p, "dtype");
-	text(p, e3_dtype_name(t));
+	text(p, e3_array_type_name(t));
 	text(p, "shape");
 	msgpack_pack_array(&p->pk, (size_t)rank);
 	for (int k = 0; k < rank; k++) {
@@ -159,4 +159,24 @@ void e3_pack_list(e3_pack *p, const char *name, size_t n)
 void e3_pack_map(e3_pack *p, size_t n)
 {
 	msgpack_pack_map(&p->pk, n);
+}
+
+static int put_bytes(void *data, const char *bytes, size_t n)
+{
+	uint8_t **to = data;
+	memcpy(*to, bytes, n);
+	*to += n;
+	return 0;
+}
+
+size_t e3_pack_count(uint8_t to[9], int64_t v)
+{
+	uint8_t *at = to;
+	msgpack_packer pk;
+	msgpack_packer_init(&pk, &at, put_bytes);
+	if (v < 0)
+		msgpack_pack_nil(&pk);
+	else
+		msgpack_pack_int64(&pk, v);
+	return (size_t)(at - to);
 }

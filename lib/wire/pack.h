@@ -40,9 +40,12 @@ void e3_pack_text(e3_pack *p, const char *key, const char *text); /* NULL: "" */
 void e3_pack_reals(e3_pack *p, const char *key, const double *v, int n);
 void e3_pack_ints(e3_pack *p, const char *key, const int *v, int n);
 /* Data of 16 KiB and more is borrowed until the message was sent. */
-void e3_pack_array(e3_pack *p, const char *key, e3_dtype t, const void *data, int rank, const size_t *shape);
+void e3_pack_array(e3_pack *p, const char *key, e3_array_type t, const void *data, int rank, const size_t *shape);
 /* A list of n maps follows, each opened with e3_pack_map; its fields do not count for the outer map. */
 void e3_pack_list(e3_pack *p, const char *key, size_t n);
 void e3_pack_map(e3_pack *p, size_t n);
+
+/* One number alone (nil when negative), into at most 9 bytes: how many. */
+size_t e3_pack_count(uint8_t to[9], int64_t v);
 
 #endif

@@ -179,11 +179,9 @@ bool e3_body_find(const uint8_t *body, size_t n, const char *key, e3_value *v, e
 		if (e3_value_next(&c, &name))
 			return false;
 		if (e3_value_is(&name, key)) {
-			if (e3_value_next(&c, v))
-				return false;
 			if (at)
 				*at = c;
-			return true;
+			return e3_value_next(&c, v) == 0;
 		}
 		if (name.type == E3_V_LIST || name.type == E3_V_MAP) /* not a key of ours: the decoders refuse it */
 			return false;
@@ -195,22 +193,22 @@ bool e3_body_find(const uint8_t *body, size_t n, const char *key, e3_value *v, e
 
 static const char *const dtype_names[] = {"u8", "u32", "f16", "f32"};
 
-size_t e3_dtype_size(e3_dtype t)
+size_t e3_array_type_size(e3_array_type t)
 {
 	static const size_t sizes[] = {1, 4, 2, 4};
 	return sizes[t];
 }
 
-const char *e3_dtype_name(e3_dtype t)
+const char *e3_array_type_name(e3_array_type t)
 {
 	return dtype_names[t];
 }
 
 static int read_dtype(const e3_value *v, e3_array *a, e3_err *err)
 {
-	for (int t = E3_U8; t <= E3_F32; t++)
+	for (int t = E3_ARRAY_U8; t <= E3_ARRAY_F32; t++)
 		if (e3_value_is(v, dtype_names[t])) {
-			a->dtype = (e3_dtype)t;
+			a->dtype = (e3_array_type)t;
 			return 0;
 		}
 	if (v->type != E3_V_TEXT)
@@ -234,7 +232,7 @@ static int read_shape(e3_cursor *c, const e3_value *v, e3_array *a, e3_err *err)
 
 static int check_length(e3_array *a, size_t bytes, e3_err *err)
 {
-	size_t want = e3_dtype_size(a->dtype);
+	size_t want = e3_array_type_size(a->dtype);
 	bool over = false;
 	a->count = 1;
 	for (int k = 0; k < a->rank; k++) {
@@ -286,15 +284,15 @@ int e3_array_read(e3_cursor *c, e3_array *a, e3_err *err)
 
 double e3_array_at(const e3_array *a, size_t k)
 {
-	const uint8_t *p = a->data + k * e3_dtype_size(a->dtype);
+	const uint8_t *p = a->data + k * e3_array_type_size(a->dtype);
 	uint32_t u;
 	float f;
 	switch (a->dtype) {
-	case E3_U8:
+	case E3_ARRAY_U8:
 		return *p;
-	case E3_U32:
+	case E3_ARRAY_U32:
 		return e3_le32(p);
-	case E3_F16:
+	case E3_ARRAY_F16:
 		return e3_f16_to_f32(e3_le16(p));
 	default:
 		u = e3_le32(p);

@@ -1,0 +1,84 @@
+#!/usr/bin/python3
+"""Writes the stream of tests/wire_samples.h with Python's msgpack: golden.py >golden.e3. An independent witness of the format."""
+import struct
+import sys
+
+import msgpack
+import numpy as np
+
+KIND = {"head": 1, "frame": 2, "pred": 3, "evict": 4, "attn": 5, "end": 6, "abort": 7, "truth": 8}
+W, H = 6, 4
+NAN = float("nan")
+
+
+class Single(float):
+    """A real number that travels as 32 bits."""
+
+
+def array(values, dtype, shape):
+    name = {"u1": "u8", "<u4": "u32", "<f2": "f16", "<f4": "f32"}[dtype]
+    return {"dtype": name, "shape": list(shape), "data": np.asarray(values).astype(dtype).tobytes()}
+
+
+def pack(value):
+    """msgpack.packb, except that Single becomes a 32-bit float."""
+    if isinstance(value, Single):
+        return msgpack.packb(float(value), use_single_float=True)
+    if isinstance(value, dict):
+        return msgpack.Packer().pack_map_header(len(value)) + b"".join(msgpack.packb(k) + pack(v) for k, v in value.items())
+    if isinstance(value, list):
+        return msgpack.Packer().pack_array_header(len(value)) + b"".join(map(pack, value))
+    return msgpack.packb(value)
+
+
+def message(kind, **fields):
+    body = pack(fields)
+    return struct.pack(">BIB", 0xC9, len(body), KIND[kind]) + body
+
+
+def source(i):
+    return {"i": i, "pts": 0.5 * i, "src_i": 15 * i, "src_w": 1920, "src_h": 1080, "rot": 90, "fit": [0.25, 0.5, -1.5, 2.0],
+            "w": W, "h": H}
+
+
+def rgb(i):
+    return array((np.arange(W * H * 3) * 7 + 31 * i) % 256, "u1", (H, W, 3))
+
+
+def dense(shape, dtype="<f4"):
+    v = np.arange(np.prod(shape), dtype=np.float32) / 8 - 3
+    v[1] = np.nan
+    if v.size > 2:
+        v[2] = np.inf
+    return array(v, dtype, shape)
+
+
+def pred(i, dtype):
+    return message("pred", **source(i), rgb=rgb(i), pose=array([1, 2, 3, 0, 0, 0.5, -1, 0.75, 1.25], "<f4", (9,)),
+                   depth=dense((H, W), dtype), depth_conf=dense((H, W), dtype), points=dense((H, W, 3), dtype),
+                   points_conf=dense((H, W), dtype), ms=12.5)
+
+
+def layer(k):
+    return {"layer": k, "k_before": 1564, "k_after": 1564 if k else 1561, "budget": 1560.25, "alpha": 0.5, "variance": 0.125,
+            "saturated": 7, "protected": 787, "score_q": array([NAN] * 9 if k else np.arange(9), "<f4", (9,)),
+            "max_evicted": Single(NAN if k else 0.5), "min_kept": Single(NAN if k else 0.625),
+            "removed": array([] if k else [790, 1000, 70001], "<u4", (0 if k else 3,))}
+
+
+def stream():
+    yield message("head", v=1, tool="e3-infer", version="0.1.0", source="clip.mp4", frames=2, fps=2.5, model="tiny", layers=24,
+                  tokens_per_frame=782, patch_grid=[21, 37], policy="evict3r", budget=70000, device="cpu", kv_token_bytes=8192)
+    yield message("frame", **source(0), rgb=rgb(0))
+    yield message("truth", i=0, w=W, h=H, depth=dense((H, W)), pose=array([0, 0, 0, 0, 0, 0, 1, 1, 1.5], "<f4", (9,)),
+                  intrinsics=[500.5, 501.0, 3.0, 2.0], unit="m")
+    yield pred(0, "<f4")
+    yield message("evict", i=0, layers=[layer(0), layer(1)])
+    yield message("attn", i=0, layer=11, key=array([0, 5, 783], "<u4", (3,)), mass=dense((3,)), frame_mass=dense((2,)),
+                  map=dense((2, 3)))
+    yield pred(1, "<f2")
+    yield message("end", frames=2, seconds=1.75, peak_rss=1 << 33, cache_now=1000, cache_peak=2000, cache_full=(1 << 64) - 1)
+
+
+if __name__ == "__main__":
+    sys.stdout.buffer.write(b"".join(stream()))
