@@ -204,7 +204,7 @@ void e3_glb_scene_ours(const e3_glb_scene *s, e3_gltf *g)
 		add_camera(s, g, k, &x);
 	if (s->n_cameras >= 2)
 		add_path(s, g);
-	add_world(g, matrix);
+	add_world(g, s->opt->align == E3_ALIGN_NONE ? NULL : matrix);
 }
 
 /* One of the reference's cameras: its cone in world coordinates, one colour for all vertices. */

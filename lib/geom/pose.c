@@ -78,7 +78,7 @@ int e3_pose_decode(const float enc[9], e3_pose *out, e3_err *err)
 void e3_pose_center(const e3_pose *p, double c[3])
 {
 	for (int k = 0; k < 3; k++)
-		c[k] = -(p->r[k] * p->t[0] + p->r[3 + k] * p->t[1] + p->r[6 + k] * p->t[2]);
+		c[k] = 0 - (p->r[k] * p->t[0] + p->r[3 + k] * p->t[1] + p->r[6 + k] * p->t[2]); /* never -0 */
 }
 
 void e3_pose_to_world(const e3_pose *p, double m[12])
@@ -95,7 +95,7 @@ void e3_pose_to_world(const e3_pose *p, double m[12])
 void e3_pose_quat_to_world(const e3_pose *p, double q[4])
 {
 	for (int k = 0; k < 3; k++)
-		q[k] = -p->q[k];
+		q[k] = 0 - p->q[k];
 	q[3] = p->q[3];
 }
 
