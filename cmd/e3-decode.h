@@ -1,0 +1,70 @@
+/* e3-decode: private to cmd/e3-decode*.c. */
+#ifndef E3_DECODE_H
+#define E3_DECODE_H
+
+#include "e3/data.h"
+#include "e3/image.h"
+#include "e3/io.h"
+#include "e3/stream.h"
+#include "e3/video.h"
+
+typedef struct decode_options {
+	double every;  /* seconds; < 0: not given */
+	int64_t step;  /* 0: not given */
+	bool all, first;
+	int sampling;  /* 0 count, 1 time */
+	double start, end;
+	int64_t max_frames;
+	double fps;    /* 0: as the source says */
+	int fps_source, matrix, fit_mode;
+	int64_t stream, threads, fit, patch, spool_max;
+	bool natural, autorotate, spool;
+	int compat;    /* 1: upstream */
+	const char *out, *png;
+} decode_options;
+
+enum { DEFAULT_PATCH = 14 };
+#define DEFAULT_EVERY 0.5
+
+/* --- where frames go: the stream, pictures in a folder --- */
+
+typedef struct sink {
+	const decode_options *o;
+	const char *source;
+	e3_out *out;    /* NULL: no stream */
+	e3_file table;  /* DIR/frames.tsv */
+	bool begun;     /* the head is out */
+	int64_t total, sent;
+	double started, first_pts, last_pts;
+	e3_image fitted;
+} sink;
+
+int sink_open(sink *s, const decode_options *o, const char *source, e3_err *err);
+/* total: frames that will come, -1 when unknown; fps: of the stream, 0 when unknown. */
+int sink_head(sink *s, int64_t total, double fps, e3_err *err);
+/* The picture upright, with pts, src_i and rot of the source filled. */
+int sink_frame(sink *s, const e3_image *im, e3_source at, bool key, e3_err *err);
+int sink_end(sink *s, e3_err *err);
+void sink_abort(sink *s, const char *text);
+
+/* --- what is read --- */
+
+typedef struct input_list {
+	char **path; /* pictures, in order; none: one video */
+	size_t n;
+} input_list;
+
+/* Operands to pictures: files, folders of files. -1 also for a mixture with videos. */
+int inputs_expand(char **operand, int n, bool natural, input_list *out, e3_err *err);
+void inputs_release(input_list *list);
+
+/* The first bytes of standard input: up to n, fewer only at its end. */
+int decode_pictures(const input_list *list, sink *s, e3_err *err);
+int decode_picture_stream(const uint8_t *head, size_t n_head, sink *s, e3_err *err);
+int decode_video(const char *input, int fd, const uint8_t *head, size_t n_head, sink *s, e3_err *err);
+int decode_stdin(sink *s, e3_err *err);
+
+/* The sampling asked for, on a source of this frame rate (0 = unknown); *fps_out: of the frames kept. */
+int sampling_make(const decode_options *o, bool pictures, double fps, e3_sampling *rule, double *fps_out, e3_err *err);
+
+#endif

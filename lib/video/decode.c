@@ -1,0 +1,139 @@
+/* video: packets in, frames out: numbering, times, tolerance, seeking. */
+#include "internal.h"
+#include <stdlib.h>
+#include <string.h>
+
+int64_t e3_video_errors(const e3_video *v) { return v->errors; }
+
+/* Number and time of the frame just decoded. */
+static void stamp(e3_video *v)
+{
+	AVFrame *f = v->frame;
+	int64_t tick = f->pts != AV_NOPTS_VALUE ? f->pts : f->best_effort_timestamp;
+	if (v->origin == AV_NOPTS_VALUE && v->next_index == 0)
+		v->origin = tick;
+	double fps = v->info.fps[E3_FPS_GUESS], step = fps > 0 ? 1 / fps : 0;
+	double pts = tick != AV_NOPTS_VALUE && v->origin != AV_NOPTS_VALUE ? (double)(tick - v->origin) * av_q2d(v->stream->time_base)
+									    : v->next_index == 0 ? 0 : v->last_pts + step;
+	if (v->seeked && tick != AV_NOPTS_VALUE) {
+		v->next_index = video_lookup(v, tick);
+		v->seeked = false;
+	}
+	v->last_pts = pts;
+	v->current = (e3_video_frame){v->next_index++, pts, f->key_frame != 0};
+	v->errors += f->decode_error_flags != 0 || (f->flags & AV_FRAME_FLAG_CORRUPT);
+}
+
+/* The container's index promised more packets than came. */
+static bool ended_early(const e3_video *v, int64_t *expected)
+{
+	*expected = avformat_index_get_entries_count(v->stream);
+	return video_is_mov(v->format) && v->packets >= 0 && v->packets < *expected;
+}
+
+static void remember_failure(e3_video *v, int code)
+{
+	e3_err err;
+	int64_t expected;
+	if (code != AVERROR_EOF || v->input.error)
+		video_fail(v, code, &err);
+	else if (ended_early(v, &expected))
+		e3_fail(&err, "reading: %s: truncated: %lld frames of %lld are there", v->options.input, (long long)v->packets,
+			(long long)expected);
+	else
+		return;
+	v->failure = strdup(err.text);
+}
+
+/* Gives the decoder one packet more, or tells it that there are none. A packet it refuses is counted and dropped. */
+static int feed(e3_video *v)
+{
+	for (;;) {
+		int rc = av_read_frame(v->format, v->packet);
+		if (rc < 0) {
+			remember_failure(v, rc);
+			v->draining = true;
+			return avcodec_send_packet(v->codec, NULL);
+		}
+		if (v->packet->stream_index != v->stream->index) {
+			av_packet_unref(v->packet);
+			continue;
+		}
+		v->packets += v->packets >= 0;
+		rc = avcodec_send_packet(v->codec, v->packet);
+		av_packet_unref(v->packet);
+		if (rc == AVERROR(ENOMEM))
+			return rc;
+		v->errors += rc < 0 && rc != AVERROR(EAGAIN);
+		return 0;
+	}
+}
+
+static int at_end(e3_video *v, e3_err *err)
+{
+	if (v->failure)
+		return e3_fail(err, "%s", v->failure);
+	if (v->next_index == 0)
+		return e3_fail(err, "reading: %s: no frame could be decoded", v->options.input);
+	return 0;
+}
+
+static int decode_one(e3_video *v, e3_err *err)
+{
+	enum { MAX_DRAIN_ERRORS = 1000 }; /* a decoder that never says it is empty */
+	for (int refused = 0; refused < MAX_DRAIN_ERRORS;) {
+		if (v->options.stop && v->options.stop())
+			return video_fail(v, AVERROR_EXIT, err);
+		int rc = avcodec_receive_frame(v->codec, v->frame);
+		if (rc == 0) {
+			stamp(v);
+			return 1;
+		}
+		if (rc == AVERROR_EOF)
+			return at_end(v, err);
+		if (rc == AVERROR(EAGAIN) && !v->draining)
+			rc = feed(v);
+		else if (rc != AVERROR(ENOMEM))
+			v->errors++, refused += v->draining, rc = 0;
+		if (rc < 0)
+			return video_fail(v, rc, err);
+	}
+	return at_end(v, err);
+}
+
+int e3_video_next(e3_video *v, e3_video_frame *out, e3_err *err)
+{
+	int rc = v->held ? 1 : decode_one(v, err);
+	v->held = false;
+	if (rc > 0)
+		*out = v->current;
+	return rc;
+}
+
+/* Goes to a key frame at or before the tick and decodes the first frame from there. */
+static int seek_to(e3_video *v, int64_t tick, e3_err *err)
+{
+	int rc = av_seek_frame(v->format, v->stream->index, tick, AVSEEK_FLAG_BACKWARD);
+	if (rc < 0)
+		return video_fail(v, rc, err);
+	avcodec_flush_buffers(v->codec);
+	v->packets = -1; /* no longer comparable with the index */
+	v->seeked = true, v->draining = false;
+	rc = decode_one(v, err);
+	v->held = rc > 0;
+	return rc < 0 ? -1 : 0;
+}
+
+int e3_video_seek(e3_video *v, double pts, e3_err *err)
+{
+	/* Containers seek by decoding time, which runs ahead of presentation by a few frames. */
+	const double margin = 1;
+	if (!v->ticks || pts <= 2 * margin)
+		return 0;
+	double ticks = (pts - margin) / av_q2d(v->stream->time_base);
+	if (seek_to(v, v->origin + (int64_t)ticks, err))
+		return -1;
+	if (v->held && v->current.pts <= pts)
+		return 0;
+	return seek_to(v, v->origin, err); /* landed behind: from the start, then */
+}

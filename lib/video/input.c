@@ -1,0 +1,204 @@
+/* video: bytes from a descriptor for FFmpeg.
+ *
+ * A regular file is read at any place from where it stood. A pipe is read forward only, unless it must be copied to a nameless
+ * temporary file first: when asked to, or when it carries an mp4 whose index comes after its data. The copy has a size limit.
+ */
+#include "internal.h"
+#include "e3/io.h"
+#include "e3/mem.h"
+#include "e3/num.h"
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { CHUNK = 1 << 16 };
+
+/* Some bytes of a pipe: > 0; 0 at its end; -1 with errno, EINTR when asked to stop. */
+static ssize_t read_pipe(int fd, int (*stop)(void), void *to, size_t n)
+{
+	for (;;) {
+		struct pollfd p = {.fd = fd, .events = POLLIN};
+		int ready = poll(&p, 1, 200);
+		if (stop && stop()) {
+			errno = EINTR;
+			return -1;
+		}
+		if (ready <= 0)
+			continue;
+		ssize_t r = read(fd, to, n);
+		if (r >= 0 || (errno != EINTR && errno != EAGAIN))
+			return r;
+	}
+}
+
+static int on_read(void *opaque, uint8_t *to, int n)
+{
+	video_reader *r = opaque;
+	video_input *in = r->input;
+	ssize_t got;
+	if (in->seekable) {
+		do
+			got = pread(in->fd, to, (size_t)n, in->base + r->at);
+		while (got < 0 && errno == EINTR && !(in->stop && in->stop()));
+	} else if ((uint64_t)r->at < in->n_head) {
+		size_t left = in->n_head - (size_t)r->at;
+		got = (ssize_t)(left < (size_t)n ? left : (size_t)n);
+		memcpy(to, in->head + r->at, (size_t)got);
+	} else {
+		got = read_pipe(in->fd, in->stop, to, (size_t)n);
+	}
+	if (got < 0) {
+		in->error = errno;
+		return AVERROR(errno);
+	}
+	r->at += got;
+	return got == 0 ? AVERROR_EOF : (int)got;
+}
+
+static int64_t on_seek(void *opaque, int64_t offset, int whence)
+{
+	video_reader *r = opaque;
+	if (whence & AVSEEK_SIZE)
+		return r->input->size;
+	int64_t to = offset + ((whence & 3) == SEEK_CUR ? r->at : (whence & 3) == SEEK_END ? r->input->size : 0);
+	if (to < 0)
+		return AVERROR(EINVAL);
+	return r->at = to;
+}
+
+AVIOContext *video_reader_open(video_reader *r, video_input *in, e3_err *err)
+{
+	*r = (video_reader){.input = in};
+	uint8_t *buffer = av_malloc(CHUNK);
+	AVIOContext *io = buffer ? avio_alloc_context(buffer, CHUNK, 0, r, on_read, NULL, in->seekable ? on_seek : NULL) : NULL;
+	if (!io) {
+		av_free(buffer);
+		e3_fail(err, "opening a video: out of memory");
+		return NULL;
+	}
+	io->seekable = in->seekable ? AVIO_SEEKABLE_NORMAL : 0;
+	return io;
+}
+
+void video_reader_close(AVIOContext **io)
+{
+	if (*io)
+		av_freep(&(*io)->buffer);
+	avio_context_free(io);
+}
+
+/* Reads on into `have` (grown) until it holds n bytes or the pipe ends. */
+static int fill(video_input *in, e3_buf *have, size_t n, e3_err *err)
+{
+	uint8_t part[4096];
+	while (have->len < n) {
+		size_t want = n - have->len < sizeof part ? n - have->len : sizeof part;
+		ssize_t r = read_pipe(in->fd, in->stop, part, want);
+		if (r < 0)
+			return errno == EINTR ? e3_fail(err, "interrupted") : e3_fail_sys(err, "reading");
+		if (r == 0)
+			return 0;
+		if (e3_buf_add(have, part, (size_t)r, err))
+			return -1;
+	}
+	return 0;
+}
+
+/* Whether this is an mp4 (or mov) whose data come before its index: walks the top-level boxes up to either. What is read for it is
+ * kept in `have`. */
+static int index_is_last(video_input *in, e3_buf *have, bool *yes, e3_err *err)
+{
+	enum { SEARCH = 1 << 20 };
+	size_t at = 0;
+	*yes = false;
+	if (fill(in, have, 12, err))
+		return -1;
+	static const char *const begins[] = {"ftyp", "free", "skip", "wide", "mdat", "moov", "pnot"};
+	bool mp4 = false;
+	for (size_t k = 0; k < sizeof begins / sizeof *begins; k++)
+		mp4 = mp4 || (have->len >= 8 && memcmp(have->data + 4, begins[k], 4) == 0);
+	while (mp4 && at < SEARCH) {
+		if (fill(in, have, at + 8, err))
+			return -1;
+		if (have->len < at + 8)
+			return 0;
+		const uint8_t *box = (const uint8_t *)have->data + at;
+		*yes = memcmp(box + 4, "mdat", 4) == 0;
+		uint32_t size = e3_be32(box);
+		if (*yes || memcmp(box + 4, "moov", 4) == 0 || memcmp(box + 4, "moof", 4) == 0 || size < 8)
+			return 0;
+		at += size;
+	}
+	return 0;
+}
+
+static int copy_to_spool(video_input *in, const e3_buf *have, uint64_t max, e3_err *err)
+{
+	uint64_t size = have->len;
+	uint8_t *part = e3_alloc(CHUNK, 1, "a buffer", err);
+	in->spool = part ? e3_spool(err) : NULL;
+	int to = in->spool ? fileno(in->spool) : -1, rc = to < 0 ? -1 : 0;
+	if (!rc && have->len && e3_write_full(to, have->data, have->len))
+		rc = e3_fail_sys(err, "writing a temporary file");
+	while (!rc) {
+		ssize_t r = read_pipe(in->fd, in->stop, part, CHUNK);
+		if (r == 0)
+			break;
+		size += r > 0 ? (uint64_t)r : 0;
+		if (r < 0)
+			rc = errno == EINTR ? e3_fail(err, "interrupted") : e3_fail_sys(err, "reading");
+		else if (size > max)
+			rc = e3_fail(err, "more than %llu bytes to copy before the first frame: raise --spool-max, or give a file",
+				(unsigned long long)max);
+		else if (e3_write_full(to, part, (size_t)r))
+			rc = e3_fail_sys(err, "writing a temporary file");
+	}
+	free(part);
+	in->fd = to, in->seekable = true, in->base = 0, in->size = (int64_t)size;
+	return rc;
+}
+
+static int open_pipe(video_input *in, const e3_video_options *o, e3_err *err)
+{
+	e3_buf have = {0};
+	bool last = false;
+	int rc = e3_buf_add(&have, o->head ? o->head : "", o->n_head, err);
+	if (!rc)
+		rc = index_is_last(in, &have, &last, err);
+	if (!rc && (last || o->spool))
+		rc = copy_to_spool(in, &have, o->spool_max, err);
+	if (!rc && !in->seekable) {
+		in->head = (uint8_t *)have.data, in->n_head = have.len; /* ours now; freed by video_input_close */
+		return 0;
+	}
+	e3_buf_release(&have);
+	return rc;
+}
+
+int video_input_open(video_input *in, const e3_video_options *o, e3_err *err)
+{
+	struct stat st;
+	*in = (video_input){.fd = o->fd, .size = -1, .stop = o->stop};
+	if (o->fd < 0)
+		return 0;
+	int64_t base = lseek(o->fd, 0, SEEK_CUR) - (int64_t)o->n_head;
+	int rc = 0;
+	if (fstat(o->fd, &st) == 0 && S_ISREG(st.st_mode) && base >= 0) {
+		in->seekable = true;
+		in->base = base, in->size = st.st_size - base;
+	} else {
+		rc = open_pipe(in, o, err);
+	}
+	return rc ? e3_fail_in(err, "reading: %s", o->input) : 0;
+}
+
+void video_input_close(video_input *in)
+{
+	if (in->spool)
+		fclose(in->spool);
+	free((void *)(uintptr_t)in->head);
+	*in = (video_input){.fd = -1, .size = -1};
+}

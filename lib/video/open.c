@@ -1,0 +1,188 @@
+/* video: opening and closing: container, stream, decoder; FFmpeg's messages. */
+#include "internal.h"
+#include "e3/mem.h"
+#include <libavutil/pixdesc.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static void (*log_to)(const char *line);
+
+static void on_log(void *context, int level, const char *fmt, va_list args)
+{
+	void (*say)(const char *) = log_to;
+	if (!say || level > AV_LOG_WARNING)
+		return;
+	char line[1024];
+	int prefix = 1;
+	av_log_format_line2(context, level, fmt, args, line, sizeof line, &prefix);
+	line[strcspn(line, "\n")] = 0;
+	if (*line)
+		say(line);
+}
+
+void e3_video_log(void (*say)(const char *line))
+{
+	log_to = say;
+	av_log_set_callback(on_log);
+}
+
+static int on_interrupt(void *opaque)
+{
+	int (*stop)(void) = ((e3_video *)opaque)->options.stop;
+	return stop && stop();
+}
+
+int video_fail(e3_video *v, int code, e3_err *err)
+{
+	char text[AV_ERROR_MAX_STRING_SIZE] = "";
+	if (v->options.stop && v->options.stop())
+		return e3_fail(err, "reading: %s: interrupted", v->options.input);
+	if (v->input.error)
+		return e3_fail(err, "reading: %s: %s", v->options.input, strerror(v->input.error));
+	if (code == AVERROR_INVALIDDATA)
+		return e3_fail(err, "reading: %s: not a video or picture FFmpeg understands, or damaged", v->options.input);
+	av_strerror(code, text, sizeof text);
+	return e3_fail(err, "reading: %s: %s", v->options.input, text);
+}
+
+int video_format_open(e3_video *v, video_reader *reader, AVFormatContext **out, e3_err *err)
+{
+	*out = avformat_alloc_context();
+	if (!*out)
+		return e3_fail(err, "opening: %s: out of memory", v->options.input);
+	(*out)->interrupt_callback = (AVIOInterruptCB){on_interrupt, v};
+	if (v->options.fd >= 0) {
+		(*out)->pb = video_reader_open(reader, &v->input, err);
+		if (!(*out)->pb) {
+			avformat_free_context(*out);
+			*out = NULL;
+			return -1;
+		}
+	}
+	AVIOContext *ours = (*out)->pb;
+	int rc = avformat_open_input(out, v->options.fd >= 0 ? NULL : v->url, NULL, NULL); /* frees *out when it fails */
+	if (rc < 0) {
+		video_reader_close(&ours);
+		return video_fail(v, rc, err);
+	}
+	rc = avformat_find_stream_info(*out, NULL);
+	if (rc < 0) {
+		video_format_close(out);
+		return video_fail(v, rc, err);
+	}
+	return 0;
+}
+
+void video_format_close(AVFormatContext **format)
+{
+	AVIOContext *ours = *format && ((*format)->flags & AVFMT_FLAG_CUSTOM_IO) ? (*format)->pb : NULL;
+	avformat_close_input(format);
+	video_reader_close(&ours);
+}
+
+bool video_is_mov(const AVFormatContext *format)
+{
+	return strstr(format->iformat->name, "mp4") != NULL;
+}
+
+/* All other streams are dropped as they are read. */
+static int choose_stream(e3_video *v, e3_err *err)
+{
+	int want = v->options.stream;
+	if (want >= (int)v->format->nb_streams)
+		return e3_fail(err, "reading: %s: stream %d: there are %u", v->options.input, want, v->format->nb_streams);
+	int k = av_find_best_stream(v->format, AVMEDIA_TYPE_VIDEO, want, -1, NULL, 0);
+	if (k < 0 || (want < 0 && (v->format->streams[k]->disposition & AV_DISPOSITION_ATTACHED_PIC)))
+		return want >= 0 ? e3_fail(err, "reading: %s: stream %d: not a video stream", v->options.input, want)
+				 : e3_fail(err, "reading: %s: no video stream", v->options.input);
+	v->stream = v->format->streams[k];
+	for (unsigned s = 0; s < v->format->nb_streams; s++)
+		v->format->streams[s]->discard = (int)s == k ? AVDISCARD_DEFAULT : AVDISCARD_ALL;
+	return 0;
+}
+
+static int open_decoder(e3_video *v, e3_err *err)
+{
+	const AVCodecParameters *par = v->stream->codecpar;
+	const AVCodec *decoder = avcodec_find_decoder(par->codec_id);
+	if (!decoder)
+		return e3_fail(err, "reading: %s: no decoder for %s", v->options.input, avcodec_get_name(par->codec_id));
+	v->codec = avcodec_alloc_context3(decoder);
+	v->packet = av_packet_alloc();
+	v->frame = av_frame_alloc();
+	if (!v->codec || !v->packet || !v->frame)
+		return e3_fail(err, "reading: %s: out of memory", v->options.input);
+	int rc = avcodec_parameters_to_context(v->codec, par);
+	v->codec->thread_count = v->options.threads;
+	v->codec->pkt_timebase = v->stream->time_base;
+	if (rc >= 0)
+		rc = avcodec_open2(v->codec, decoder, NULL);
+	return rc < 0 ? video_fail(v, rc, err) : 0;
+}
+
+static void describe(e3_video *v)
+{
+	const AVCodecParameters *par = v->stream->codecpar;
+	const char *format = av_get_pix_fmt_name((enum AVPixelFormat)par->format);
+	AVRational rates[3] = {av_guess_frame_rate(v->format, v->stream, NULL), v->stream->avg_frame_rate, v->stream->r_frame_rate};
+	v->info = (e3_video_info){.codec = avcodec_get_name(par->codec_id), .format = format ? format : "unknown", .w = par->width,
+		.h = par->height, .hdr = par->color_trc == AVCOL_TRC_SMPTE2084 || par->color_trc == AVCOL_TRC_ARIB_STD_B67};
+	for (int k = 0; k < 3; k++)
+		v->info.fps[k] = rates[k].num > 0 && rates[k].den > 0 ? av_q2d(rates[k]) : 0;
+	if (v->stream->duration != AV_NOPTS_VALUE)
+		v->info.seconds = (double)v->stream->duration * av_q2d(v->stream->time_base);
+	else if (v->format->duration != AV_NOPTS_VALUE)
+		v->info.seconds = (double)v->format->duration / AV_TIME_BASE;
+}
+
+e3_video *e3_video_open(const e3_video_options *options, e3_err *err)
+{
+	e3_video *v = e3_alloc(1, sizeof *v, "a video", err);
+	if (!v)
+		return NULL;
+	v->options = *options;
+	v->frames = -1, v->origin = AV_NOPTS_VALUE, v->input.fd = -1;
+	/* A name that exists is a file, even if it looks like a URL. */
+	bool file = options->fd < 0 && access(options->input, F_OK) == 0;
+	size_t n = strlen(options->input) + 6;
+	v->url = malloc(n);
+	int rc = v->url ? 0 : e3_fail(err, "opening: %s: out of memory", options->input);
+	if (!rc) {
+		snprintf(v->url, n, "%s%s", file ? "file:" : "", options->input);
+		rc = video_input_open(&v->input, options, err);
+	}
+	if (!rc)
+		rc = video_format_open(v, &v->reader, &v->format, err);
+	if (!rc)
+		rc = choose_stream(v, err);
+	if (!rc)
+		rc = video_truncation_check(v, err);
+	if (!rc)
+		rc = open_decoder(v, err);
+	if (rc) {
+		e3_video_close(v);
+		return NULL;
+	}
+	describe(v);
+	return v;
+}
+
+void e3_video_close(e3_video *v)
+{
+	if (!v)
+		return;
+	sws_freeContext(v->sws);
+	av_frame_free(&v->frame);
+	av_packet_free(&v->packet);
+	avcodec_free_context(&v->codec);
+	video_format_close(&v->format);
+	video_input_close(&v->input);
+	free(v->url), free(v->ticks), free(v->scratch), free(v->failure);
+	free(v);
+}
+
+const e3_video_info *e3_video_describe(const e3_video *v)
+{
+	return &v->info;
+}
