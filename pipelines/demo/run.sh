@@ -1,0 +1,23 @@
+#!/bin/bash
+# The pipeline on the bundled clip with the bundled model: run.sh [OUTPUT FOLDER], default out. Prints what it made.
+set -eu -o pipefail
+demo=$(cd "$(dirname "$0")" && pwd)
+PATH=${B:-$demo/../../build}/bin:$PATH
+out=${1:-out}
+mkdir -p "$out"
+
+start=$EPOCHREALTIME
+e3-decode --all "$demo/clip.mp4" |
+	e3-infer --P 0.2 --model "$demo/model.safetensors" |
+	e3-evict-stats --pass --sheet "$out/demo.png" -o "$out/demo.txt" |
+	e3-export --glb "$out/demo.glb"
+seconds=$(awk -v a="$start" -v b="$EPOCHREALTIME" 'BEGIN { print b - a }')
+
+size() { awk -v b="$(stat -c %s "$1")" 'BEGIN { printf "%.1f MB", b / 1e6 }'; }
+frames=$(sed -n 's/^run .*, \([0-9]*\) frames\?,.*/\1/p' "$out/demo.txt")
+echo "$out/demo.glb  the points and the cameras ($(size "$out/demo.glb")): open it in Blender or any glTF viewer"
+echo "$out/demo.png  frames, depth, and what the cache kept of them"
+echo "$out/demo.txt  what the cache did, in words and figures"
+awk -v n="$frames" -v s="$seconds" 'BEGIN { printf "%d frames in %.1f s: %.1f frames/s, from video to GLB\n", n, s, n / s }'
+sed -n 's/^memory  *\(.*\)/cache: \1/p' "$out/demo.txt"
+echo "The model knows only rendered rooms: for photographs see README.md, \"The released checkpoint\"."
