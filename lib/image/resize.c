@@ -1,7 +1,7 @@
 /* image: Pillow's bicubic resampling of 8-bit pictures, bit for bit (spec/model.md 3.2), and nearest neighbour.
  *
  * Two passes over 8-bit data, horizontal first, weights in fixed point with 22 bits. The sums are integers, so the order of
- * addition does not matter: one body is compiled for the processor's base instructions and again for AVX2.
+ * addition does not matter: resize_avx2.c gives the same bits.
  */
 #include "resize.h"
 #include "e3/mem.h"
@@ -9,13 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BITS = 22, HALF = 1 << (BITS - 1), MAX_SIDE = 65535 };
-
-typedef struct axis {
-	int out, taps; /* taps: row length of q */
-	int *lo, *n;   /* [out] first source index, number of taps */
-	int32_t *q;    /* [out][taps] */
-} axis;
+enum { MAX_SIDE = 65535 };
 
 static double cubic(double t)
 {
@@ -28,14 +22,14 @@ static double cubic(double t)
 	return 0;
 }
 
-static void axis_release(axis *a)
+static void axis_release(resize_axis *a)
 {
 	free(a->lo), free(a->n), free(a->q);
-	*a = (axis){0};
+	*a = (resize_axis){0};
 }
 
 /* Weights of output o into row (doubles, scratch) and a->q. */
-static void axis_weights(axis *a, int in, int o, double *row)
+static void axis_weights(resize_axis *a, int in, int o, double *row)
 {
 	double scale = (double)in / a->out, fs = scale < 1 ? 1 : scale, support = 2 * fs, inverse = 1 / fs;
 	double centre = (o + 0.5) * scale, sum = 0;
@@ -46,16 +40,16 @@ static void axis_weights(axis *a, int in, int o, double *row)
 	a->lo[o] = lo, a->n[o] = hi - lo;
 	int32_t *q = a->q + (size_t)o * (size_t)a->taps;
 	for (int j = 0; j < hi - lo; j++) {
-		double w = (sum != 0 ? row[j] / sum : row[j]) * (1 << BITS);
+		double w = (sum != 0 ? row[j] / sum : row[j]) * (1 << RESIZE_BITS);
 		q[j] = (int32_t)(w < 0 ? w - 0.5 : w + 0.5);
 	}
 }
 
 /* Weights for outputs [first, first + n) of an axis of `in` samples scaled to `out`; the others stay empty. */
-static int axis_init(axis *a, int in, int out, int first, int n, e3_err *err)
+static int axis_init(resize_axis *a, int in, int out, int first, int n, e3_err *err)
 {
 	double scale = (double)in / out;
-	*a = (axis){.out = out, .taps = (int)ceil(2 * (scale < 1 ? 1 : scale)) * 2 + 1};
+	*a = (resize_axis){.out = out, .taps = (int)ceil(2 * (scale < 1 ? 1 : scale)) * 2 + 1};
 	double *row = e3_alloc((size_t)a->taps, sizeof *row, "resize weights", err);
 	a->lo = e3_alloc((size_t)out, sizeof *a->lo, "resize weights", err);
 	a->n = e3_alloc((size_t)out, sizeof *a->n, "resize weights", err);
@@ -69,124 +63,87 @@ static int axis_init(axis *a, int in, int out, int first, int n, e3_err *err)
 	return ok ? 0 : -1;
 }
 
-typedef int32_t v4 __attribute__((vector_size(16)));
-typedef int32_t v8 __attribute__((vector_size(32)));
-typedef uint8_t b8 __attribute__((vector_size(8)));
-
 static inline uint8_t clip8(int32_t v)
 {
-	v >>= BITS;
+	v >>= RESIZE_BITS;
 	return (uint8_t)(v < 0 ? 0 : v > 255 ? 255 : v);
 }
 
-/* One row: `wide` is scratch for in_w pixels, each spread over four integers so that all channels go in one multiplication. */
-static inline __attribute__((always_inline)) void across_row(const axis *a, const uint8_t *in, int in_w, int c, v4 *wide, uint8_t *out)
+static inline __attribute__((always_inline)) void across_row(const resize_axis *a, const uint8_t *in, int c, uint8_t *out)
 {
-	for (int x = 0; x < in_w; x++, in += c)
-		wide[x] = c == 3 ? (v4){in[0], in[1], in[2], 0} : c == 4 ? (v4){in[0], in[1], in[2], in[3]} : (v4){in[0], 0, 0, 0};
-	for (int o = 0; o < a->out; o++) {
+	for (int o = 0; o < a->out; o++, out += c) {
 		const int32_t *q = a->q + (size_t)o * (size_t)a->taps;
-		const v4 *p = wide + a->lo[o];
-		v4 sum = {HALF, HALF, HALF, HALF};
-		for (int j = 0; j < a->n[o]; j++)
-			sum += p[j] * q[j];
+		const uint8_t *p = in + (size_t)a->lo[o] * (size_t)c;
+		int32_t sum[4] = {RESIZE_HALF, RESIZE_HALF, RESIZE_HALF, RESIZE_HALF};
+		for (int j = 0; j < a->n[o]; j++, p += c)
+			for (int k = 0; k < c; k++)
+				sum[k] += q[j] * p[k];
 		for (int k = 0; k < c; k++)
-			*out++ = clip8(sum[k]);
+			out[k] = clip8(sum[k]);
 	}
 }
 
-/* One output row from n input rows, `stride` bytes apart and as long. */
-static inline __attribute__((always_inline)) void down_row(const int32_t *q, int n, const uint8_t *in, size_t stride, uint8_t *out)
+static void across_plain(const resize_axis *a, const resize_pair *rows, int in_w, int c, void *scratch)
 {
-	size_t x = 0;
-	for (; x + 8 <= stride; x += 8) {
-		v8 sum = {HALF, HALF, HALF, HALF, HALF, HALF, HALF, HALF};
-		for (int j = 0; j < n; j++) {
-			b8 p;
-			memcpy(&p, in + (size_t)j * stride + x, sizeof p);
-			sum += __builtin_convertvector(p, v8) * q[j];
-		}
-		sum >>= BITS;
-		sum &= sum > 0;
-		v8 over = sum > 255;
-		sum = (sum & ~over) | (over & 255);
-		b8 clipped = __builtin_convertvector(sum, b8);
-		memcpy(out + x, &clipped, sizeof clipped);
-	}
-	for (; x < stride; x++) {
-		int32_t sum = HALF;
+	(void)in_w, (void)scratch;
+	for (int r = 0; r < 2; r++)
+		if (c == 3)
+			across_row(a, rows->in[r], 3, rows->out[r]);
+		else
+			across_row(a, rows->in[r], c, rows->out[r]);
+}
+
+void resize_down_plain(const int32_t *q, int n, const uint8_t *in, size_t stride, size_t from, uint8_t *out)
+{
+	for (size_t x = from; x < stride; x++) {
+		int32_t sum = RESIZE_HALF;
 		for (int j = 0; j < n; j++)
 			sum += q[j] * in[(size_t)j * stride + x];
 		out[x] = clip8(sum);
 	}
 }
 
-typedef void across_fn(const axis *a, const uint8_t *in, int in_w, int c, v4 *wide, uint8_t *out);
-typedef void down_fn(const int32_t *q, int n, const uint8_t *in, size_t stride, uint8_t *out);
+bool resize_plain_only;
 
-static void across_base(const axis *a, const uint8_t *in, int in_w, int c, v4 *wide, uint8_t *out)
+static void pick(resize_across_fn **across, resize_down_fn **down)
 {
-	if (c == 3)
-		across_row(a, in, in_w, 3, wide, out);
-	else
-		across_row(a, in, in_w, c, wide, out);
-}
-
-static void down_base(const int32_t *q, int n, const uint8_t *in, size_t stride, uint8_t *out)
-{
-	down_row(q, n, in, stride, out);
-}
-
+	*across = across_plain, *down = resize_down_plain;
 #ifdef __x86_64__
-__attribute__((target("avx2"))) static void across_avx2(const axis *a, const uint8_t *in, int in_w, int c, v4 *wide, uint8_t *out)
-{
-	if (c == 3)
-		across_row(a, in, in_w, 3, wide, out);
-	else
-		across_row(a, in, in_w, c, wide, out);
-}
-
-__attribute__((target("avx2"))) static void down_avx2(const int32_t *q, int n, const uint8_t *in, size_t stride, uint8_t *out)
-{
-	down_row(q, n, in, stride, out);
-}
-#endif
-
-static void pick(across_fn **across, down_fn **down)
-{
-	*across = across_base, *down = down_base;
-#ifdef __x86_64__
-	if (__builtin_cpu_supports("avx2"))
-		*across = across_avx2, *down = down_avx2;
+	if (__builtin_cpu_supports("avx2") && !resize_plain_only)
+		*across = resize_across_avx2, *down = resize_down_avx2;
 #endif
 }
 
 /* Rows [row, row + rows) of `in`, scaled to the width of the axis. */
-static int pass_across(const e3_image *in, const axis *a, int row, int rows, e3_image *out, e3_err *err)
+static int pass_across(const e3_image *in, const resize_axis *a, int row, int rows, e3_image *out, e3_err *err)
 {
-	across_fn *across;
-	down_fn *down;
+	resize_across_fn *across;
+	resize_down_fn *down;
 	pick(&across, &down);
-	v4 *wide = e3_alloc((size_t)in->w, sizeof *wide, "a row", err);
-	int rc = wide ? e3_image_init(out, a->out, rows, in->channels, err) : -1;
+	void *scratch = e3_alloc((size_t)in->w, RESIZE_SCRATCH, "a row", err);
+	int rc = scratch ? e3_image_init(out, a->out, rows, in->channels, err) : -1;
 	size_t from = (size_t)in->w * (size_t)in->channels, to = (size_t)a->out * (size_t)in->channels;
-	for (int y = 0; !rc && y < rows; y++)
-		across(a, in->px + (size_t)(row + y) * from, in->w, in->channels, wide, out->px + (size_t)y * to);
-	free(wide);
+	for (int y = 0; !rc && y < rows; y += 2) {
+		size_t second = y + 1 < rows ? 1 : 0;
+		const uint8_t *src = in->px + (size_t)(row + y) * from;
+		uint8_t *dst = out->px + (size_t)y * to;
+		across(a, &(resize_pair){{src, src + second * from}, {dst, dst + second * to}}, in->w, in->channels, scratch);
+	}
+	free(scratch);
 	return rc;
 }
 
 /* Outputs [first, first + n) of the axis from rows that begin at source row `top`. */
-static int pass_down(const e3_image *in, const axis *a, int top, int first, int n, e3_image *out, e3_err *err)
+static int pass_down(const e3_image *in, const resize_axis *a, int top, int first, int n, e3_image *out, e3_err *err)
 {
-	across_fn *across;
-	down_fn *down;
+	resize_across_fn *across;
+	resize_down_fn *down;
 	pick(&across, &down);
 	if (e3_image_init(out, in->w, n, in->channels, err))
 		return -1;
 	size_t stride = (size_t)in->w * (size_t)in->channels;
 	for (int o = first; o < first + n; o++)
-		down(a->q + (size_t)o * (size_t)a->taps, a->n[o], in->px + (size_t)(a->lo[o] - top) * stride, stride,
+		down(a->q + (size_t)o * (size_t)a->taps, a->n[o], in->px + (size_t)(a->lo[o] - top) * stride, stride, 0,
 			out->px + (size_t)(o - first) * stride);
 	return 0;
 }
@@ -204,7 +161,7 @@ static int copy_rows(const e3_image *in, int row, int rows, e3_image *out, e3_er
 int resize_rows(const e3_image *in, const resize_window *window, e3_image *out, e3_err *err)
 {
 	*out = (e3_image){0};
-	axis horizontal = {0}, vertical = {0};
+	resize_axis horizontal = {0}, vertical = {0};
 	e3_image between = {0};
 	int row = window->row, rows = window->rows, top = row, high = rows, rc = 0;
 	bool scale_w = window->w != in->w, scale_h = window->h != in->h;
