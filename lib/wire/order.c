@@ -62,6 +62,8 @@ static int step_index(e3_order *o, int kind, int64_t i, e3_err *err)
 static int step_end(const e3_order *o, int64_t frames, e3_err *err)
 {
 	int64_t seen = o->frames > o->preds ? o->frames : o->preds;
+	if (frames < 0)
+		return e3_fail(err, "end: frames: missing, or not a whole number from 0");
 	if (frames != seen)
 		return e3_fail(err, "end counts %" PRId64 " frames, the stream had %" PRId64, frames, seen);
 	return 0;
