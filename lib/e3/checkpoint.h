@@ -53,8 +53,6 @@ const char *e3_ckpt_path(const e3_ckpt *ckpt);
 int e3_ckpt_read_f32(const e3_ckpt *ckpt, const e3_tensor_info *t, size_t first, size_t n, float *to, e3_err *err);
 /* The bytes of a row-major tensor inside the map, aligned to its element; NULL when they are not there as such. */
 const void *e3_ckpt_direct(const e3_ckpt *ckpt, const e3_tensor_info *t);
-/* The little-endian bytes of a row-major tensor of any type, at any alignment; NULL when strided or seeded. */
-const void *e3_ckpt_bytes(const e3_ckpt *ckpt, const e3_tensor_info *t);
 /* Elements [first, first+n) in row-major order as they are, little-endian, of any type. Strides are honoured. */
 int e3_ckpt_read_raw(const e3_ckpt *ckpt, const e3_tensor_info *t, size_t first, size_t n, void *to, e3_err *err);
 /* Lets the system drop the pages of a tensor that will not be read again soon. */

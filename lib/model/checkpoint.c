@@ -377,16 +377,10 @@ int e3_ckpt_read_f32(const e3_ckpt *c, const e3_tensor_info *info, size_t first,
 	return 0;
 }
 
-const void *e3_ckpt_bytes(const e3_ckpt *c, const e3_tensor_info *info)
-{
-	const e3_ckpt_tensor *t = (const e3_ckpt_tensor *)(const void *)info;
-	return t->row_major ? t->data : NULL;
-}
-
 const void *e3_ckpt_direct(const e3_ckpt *c, const e3_tensor_info *info)
 {
-	const void *bytes = e3_ckpt_bytes(c, info);
-	return (uintptr_t)bytes % e3_dtype_size(info->dtype) == 0 ? bytes : NULL;
+	const e3_ckpt_tensor *t = (const e3_ckpt_tensor *)(const void *)info;
+	return t->row_major && (uintptr_t)t->data % e3_dtype_size(info->dtype) == 0 ? t->data : NULL;
 }
 
 void e3_ckpt_forget(const e3_ckpt *c, const e3_tensor_info *info)

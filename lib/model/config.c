@@ -159,14 +159,15 @@ static void read_blocks(reading *r)
 		problem(r, "configuration: %d frame blocks and %d global blocks, expected as many", frame, global);
 	c->layers = frame > global ? frame : global;
 	c->hidden = axis(r, "aggregator.frame_blocks.0.mlp.fc1.weight", 2, 0, 1);
-	for (size_t k = 0; k < e3_ckpt_count(r->ckpt) && !c->qk_norm; k++) {
+	for (size_t k = 0; k < e3_ckpt_count(r->ckpt) && !c->head_dim; k++) { /* any of them tells: one may be missing */
 		const char *name = e3_ckpt_at(r->ckpt, k)->name;
-		c->qk_norm = (starts(name, "aggregator.frame_blocks.") || starts(name, "aggregator.global_blocks.")) &&
-			     (strstr(name, ".attn.q_norm.") || strstr(name, ".attn.k_norm."));
+		if ((!starts(name, "aggregator.frame_blocks.") && !starts(name, "aggregator.global_blocks.")) ||
+		    (!strstr(name, ".attn.q_norm.") && !strstr(name, ".attn.k_norm.")))
+			continue;
+		c->qk_norm = true;
+		c->head_dim = axis(r, name, 1, 0, 1);
 	}
-	if (c->qk_norm)
-		c->head_dim = axis(r, "aggregator.frame_blocks.0.attn.q_norm.weight", 1, 0, 1);
-	else
+	if (!c->qk_norm)
 		c->head_dim = meta_int(r, "e3.head_dim", 64); /* no tensor says it */
 	c->heads = c->head_dim ? c->embed / c->head_dim : 0;
 }

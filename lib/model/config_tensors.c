@@ -58,12 +58,12 @@ static void emit_conv(walk *w, const char *name, int first, int second, int kern
 	emit(w, full, 1, first);
 }
 
-/* head_dim: of q_norm and k_norm, 0 when the block has none. */
-static void emit_block(walk *w, int width, int hidden, int head_dim)
+/* head_dim: of q_norm and k_norm, where the block has them. */
+static void emit_block(walk *w, int width, int hidden, bool qk_norm, int head_dim)
 {
 	emit_norm(w, "norm1", width);
 	emit_linear(w, "attn.qkv", 3 * width, width);
-	if (head_dim) {
+	if (qk_norm) {
 		emit_norm(w, "attn.q_norm", head_dim);
 		emit_norm(w, "attn.k_norm", head_dim);
 	}
@@ -98,14 +98,14 @@ static void emit_aggregator(walk *w, const e3_config *c)
 	emit_conv(w, "patch_embed.proj", c->embed, 3, c->patch);
 	for (int k = 0; k < c->vit_depth; k++) {
 		set_prefix(w, "aggregator.patch_embed.blocks.%d", k);
-		emit_block(w, c->embed, c->vit_hidden, 0);
+		emit_block(w, c->embed, c->vit_hidden, false, 0);
 	}
 	set_prefix(w, "aggregator.patch_embed");
 	emit_norm(w, "norm", c->embed);
 	for (int f = 0; f < 2; f++)
 		for (int k = 0; k < c->layers; k++) {
 			set_prefix(w, "aggregator.%s_blocks.%d", families[f], k);
-			emit_block(w, c->embed, c->hidden, c->qk_norm ? c->head_dim : 0);
+			emit_block(w, c->embed, c->hidden, c->qk_norm, c->head_dim);
 		}
 }
 
@@ -116,7 +116,7 @@ static void emit_camera(walk *w, const e3_config *c)
 	emit(w, "empty_pose_tokens", 3, 1, 1, 9);
 	for (int k = 0; k < c->camera_depth; k++) {
 		set_prefix(w, "camera_head.trunk.%d", k);
-		emit_block(w, e, c->camera_hidden, 0);
+		emit_block(w, e, c->camera_hidden, false, 0);
 	}
 	set_prefix(w, "camera_head");
 	emit_norm(w, "token_norm", e);
