@@ -5,12 +5,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { SIDE = 720, BORDERS = 64 };
+enum { SIDE = 720, BORDERS = 24 };
 
-/* A matrix ready to draw: NaN = evicted, 0 above the diagonal (no query sees the future). */
+/* A matrix ready to draw: means of what is there, 0 above the diagonal (no query sees the future). */
 typedef struct table {
 	int rows, cols;
-	double *v;
+	double *v;        /* NaN: nothing there any more */
+	double *gone;     /* share of the cell's (query, key) pairs whose key had been evicted */
 	uint32_t *layers; /* how many layers gave a cell a value; only for means */
 } table;
 
@@ -42,20 +43,46 @@ static int find_range(const es_attn_look *look, double top, const table *m, doub
 	return 0;
 }
 
+/* (row, column) units of a bin that attention may join: the key's frame is not later than the query's. */
+static int64_t causal_pairs(const es_bins *b, int r, int c, int64_t queries, int64_t tokens)
+{
+	int64_t row_end = (r + 1) * b->row_bin, first = c * b->col_bin, end = first + b->col_bin, pairs = 0;
+	row_end = row_end < b->rows ? row_end : b->rows;
+	end = end < b->cols ? end : b->cols;
+	for (int64_t row = r * b->row_bin; row < row_end; row++) {
+		int64_t seen = (row / queries + 1) * tokens, last = seen < end ? seen : end;
+		pairs += last > first ? last - first : 0;
+	}
+	return pairs;
+}
+
 static int make_table(const es_bins *b, int64_t tokens, bool full, table *m, e3_err *err)
 {
 	*m = (table){.rows = es_bins_rows(b), .cols = es_bins_cols(b)};
 	m->v = e3_alloc((size_t)m->rows * (size_t)m->cols, sizeof *m->v, "a picture of attention", err);
-	if (!m->v)
+	m->gone = e3_alloc((size_t)m->rows * (size_t)m->cols, sizeof *m->gone, "a picture of attention", err);
+	if (!m->v || !m->gone)
 		return -1;
+	int64_t queries = full ? tokens : 1; /* rows a frame */
 	for (int r = 0; r < m->rows; r++)
 		for (int c = 0; c < m->cols; c++) {
-			size_t at = (size_t)r * (size_t)b->side + (size_t)c;
-			int64_t last_row = (r + 1) * b->row_bin - 1, frame = full ? last_row / tokens : last_row;
-			bool past = c * b->col_bin < (frame + 1) * tokens;
-			m->v[(size_t)r * (size_t)m->cols + (size_t)c] = b->count[at] ? (double)b->sum[at] / b->count[at] : past ? NAN : 0;
+			size_t at = (size_t)r * (size_t)b->side + (size_t)c, to = (size_t)r * (size_t)m->cols + (size_t)c;
+			double pairs = (double)causal_pairs(b, r, c, queries, tokens);
+			m->v[to] = b->count[at] ? (double)b->sum[at] / b->count[at] : pairs > 0 ? NAN : 0;
+			m->gone[to] = pairs > 0 ? 1 - b->count[at] / pairs : 0;
 		}
 	return 0;
+}
+
+/* The share of evicted keys as a veil of neutral grey. */
+static void draw_gone(e3_plot *p, const table *m)
+{
+	static const uint8_t grey[3] = {0x80, 0x80, 0x80};
+	for (int y = 0; y < p->h; y++)
+		for (int x = 0; x < p->w; x++) {
+			int r = (int)((int64_t)y * m->rows / p->h), c = (int)((int64_t)x * m->cols / p->w);
+			e3_draw_blend(&p->im, p->x + x, p->y + y, grey, m->gone[(size_t)r * (size_t)m->cols + (size_t)c]);
+		}
 }
 
 /* Frames as dashed white lines, while they are far enough apart to be seen. */
@@ -73,7 +100,7 @@ typedef struct sheet {
 	const char *dir, *name, *title, *note, *scale;
 	int64_t frames;
 	double top; /* percentile of the range unless --range says otherwise */
-	bool borders;
+	bool maps;  /* tokens, not frames: with evicted keys and the borders of frames */
 } sheet;
 
 static int draw_table(const es_attn *a, const table *m, const sheet *s, e3_err *err)
@@ -89,8 +116,8 @@ static int draw_table(const es_attn *a, const table *m, const sheet *s, e3_err *
 	if (e3_plot_init(&p, &axes, err))
 		return -1;
 	e3_plot_heat(&p, m->v, m->rows, m->cols, a->look.map, range);
-	if (s->borders)
-		draw_borders(&p, s->frames);
+	if (s->maps)
+		draw_gone(&p, m), draw_borders(&p, s->frames);
 	e3_plot_scale(&p, a->look.map, range, s->scale);
 	snprintf(path, sizeof path, "%s/%s", s->dir, s->name);
 	int rc = e3_png_save(path, &p.im, err);
@@ -101,7 +128,7 @@ static int draw_table(const es_attn *a, const table *m, const sheet *s, e3_err *
 static void add_to_mean(table *mean, const table *m)
 {
 	for (size_t k = 0; k < (size_t)m->rows * (size_t)m->cols; k++)
-		if (isfinite(m->v[k]))
+		if (mean->gone[k] += m->gone[k], isfinite(m->v[k]))
 			mean->v[k] += m->v[k], mean->layers[k]++;
 }
 
@@ -110,13 +137,15 @@ static int start_mean(table *mean, const table *m, e3_err *err)
 	size_t n = (size_t)m->rows * (size_t)m->cols;
 	*mean = (table){.rows = m->rows, .cols = m->cols};
 	mean->v = e3_alloc(n, sizeof *mean->v, "mean of attention", err);
+	mean->gone = e3_alloc(n, sizeof *mean->gone, "mean of attention", err);
 	mean->layers = e3_alloc(n, sizeof *mean->layers, "mean of attention", err);
-	return mean->v && mean->layers ? 0 : -1;
+	return mean->v && mean->gone && mean->layers ? 0 : -1;
 }
 
 static void table_release(table *m)
 {
 	free(m->v);
+	free(m->gone);
 	free(m->layers);
 	*m = (table){0};
 }
@@ -127,15 +156,15 @@ static int draw_kind(es_attn *a, const char *dir, bool maps, int64_t frames, e3_
 	table mean = {0};
 	int rc = 0;
 	bool full = a->layer[0].full;
-	const char *note = !maps ? "query frame; a row sums to 1" : full ? "queries of frame; head-averaged maps" :
-		"query frame; from mass per key: a row is the mean over the frame's queries";
+	const char *note = !maps ? "query frame; a row sums to 1" : full ? "query of frame; grey: evicted keys" :
+		"query frame; grey: evicted keys", *from = !maps ? "" : full ? ", head-averaged maps" : ", mean over a frame's queries";
 	char title[128], name[64];
-	sheet s = {dir, name, title, note, maps ? "prob." : "mass", frames, maps ? 99 : 100, maps};
+	sheet s = {dir, name, title, note, maps ? "prob." : "mass", frames, maps ? 99 : 95, maps};
 	for (int k = 0; !rc && k < a->n; k++) {
 		const es_attn_layer *x = &a->layer[k];
 		table m;
-		snprintf(title, sizeof title, maps ? "Attention, layer %d%s" : "Attention between frames, layer %d", x->layer,
-			a->look.scale_rows ? ", rows x (frame + 1)" : "");
+		snprintf(title, sizeof title, "Attention%s, layer %d%s%s", maps ? "" : " between frames", x->layer, from,
+			maps && a->look.scale_rows ? ", rows x (frame + 1)" : "");
 		snprintf(name, sizeof name, maps ? "layer_%02d.png" : "frame_mass_layer_%02d.png", x->layer);
 		rc = make_table(maps ? &x->map : &x->mass, maps ? a->shape.n : 1, maps && x->full, &m, err) || draw_table(a, &m, &s, err) ||
 		     (!mean.v && start_mean(&mean, &m, err)) ? -1 : 0;
@@ -144,7 +173,7 @@ static int draw_kind(es_attn *a, const char *dir, bool maps, int64_t frames, e3_
 		table_release(&m);
 	}
 	for (int k = 0; !rc && k < mean.rows * mean.cols; k++)
-		mean.v[k] = mean.layers[k] ? mean.v[k] / mean.layers[k] : NAN;
+		mean.v[k] = mean.layers[k] ? mean.v[k] / mean.layers[k] : NAN, mean.gone[k] /= a->n;
 	snprintf(title, sizeof title, "Attention%s, mean of %d layer%s", maps ? "" : " between frames", a->n, a->n == 1 ? "" : "s");
 	snprintf(name, sizeof name, maps ? "mean.png" : "frame_mass_mean.png");
 	if (!rc)

@@ -2,7 +2,8 @@
  *
  * Default eviction never removes a protected token and gives a layer at least what is protected; `--compat evict3r` removes
  * protected tokens where a share is smaller. The stream does not say which mode made it: both counts are accepted, and a protected
- * token may only leave where no finite candidate stays. Refused: records of another network, a stream without its beginning.
+ * token may only leave where no finite candidate stays. A record without eviction (the first, the last of a stream of known
+ * length) has its own count as budget. Refused: records of another network, a stream without its beginning.
  */
 #include "e3-evict-stats.h"
 #include <inttypes.h>
@@ -14,7 +15,6 @@
 void es_check_init(es_check *c, const e3_head *head)
 {
 	*c = (es_check){0};
-	c->evict3r = head->policy && strcmp(head->policy, "evict3r") == 0;
 	c->budgeted = head->budget >= 0 && !(head->policy && strcmp(head->policy, "none") == 0);
 }
 
@@ -55,7 +55,7 @@ static const char *number(char to[80], const char *fmt, uint64_t v)
 }
 
 /* Every id once, and alive. Returns how many protected tokens leave. */
-static uint32_t check_ids(const place *at, const es_replay *r, const e3_evict_layer *x)
+static uint32_t check_ids(const place *at, const es_replay *r, const e3_evict_layer *x, int64_t protected_frames)
 {
 	uint32_t n = (uint32_t)r->shape.n, protected = 0;
 	bool said_unique = false, said_alive = false;
@@ -77,7 +77,7 @@ static uint32_t check_ids(const place *at, const es_replay *r, const e3_evict_la
 					f + es_life(r, x->layer, f, (int)index));
 			said_alive = true;
 		} else {
-			protected += f == 0 || index < (uint32_t)r->shape.special;
+			protected += f == 0 || (index < (uint32_t)r->shape.special && f + protected_frames > r->steps);
 		}
 	}
 	return protected;
@@ -85,8 +85,9 @@ static uint32_t check_ids(const place *at, const es_replay *r, const e3_evict_la
 
 /* K_after = min(K_before, max(ceil(budget), protected)); without the floor where protected tokens were evicted. The engine
  * computes the cut in f32, so a budget within its rounding of a whole number may go either way. */
-static void check_budget(const place *at, const es_replay *r, const e3_evict_layer *x, uint32_t protected)
+static void check_budget(const place *at, const es_replay *r, const e3_evict_layer *x)
 {
+	uint32_t protected = x->prot;
 	if (!isfinite(x->budget) || x->budget < 0)
 		return;
 	double slack = 0x1p-22 * (x->budget + (double)r->shape.n * (double)(r->steps + 1));
@@ -104,21 +105,24 @@ static void check_budget(const place *at, const es_replay *r, const e3_evict_lay
 
 static void check_layer(const place *at, const es_replay *r, const e3_evict_layer *x)
 {
-	const es_check *c = at->c;
 	uint32_t n = (uint32_t)r->shape.n, alive = r->alive[x->layer] + n;
-	uint32_t prot = r->prot[x->layer] + (uint32_t)(r->steps ? r->shape.special : r->shape.n);
 	char text[80];
 	if (x->k_before != alive)
 		violated(at, ES_COUNT, number(text, "%" PRIu64 " tokens before", alive), "%" PRIu32, x->k_before);
 	if (x->k_after != x->k_before - x->n_removed)
 		violated(at, ES_COUNT, number(text, "%" PRIu64 " tokens after", x->k_before - x->n_removed), "%" PRIu32, x->k_after);
-	uint32_t gone = check_ids(at, r, x), others = alive - prot, others_gone = (uint32_t)x->n_removed - gone;
-	bool finite_stays = isfinite(x->min_kept) || (x->saturated == 0 && others > others_gone);
+	int64_t frames = es_protected_frames(r, x->layer, x->prot);
+	if (frames < 0 && x->n_removed)
+		violated(at, ES_PROTECTED, number(text, "frame 0 and whole sets of specials protected, at most %" PRIu64,
+			r->first[x->layer] + r->specials[x->layer] + (uint64_t)r->shape.special), "%" PRIu32, x->prot);
+	uint32_t gone = check_ids(at, r, x, frames < 0 ? r->steps + 1 : frames);
+	int64_t others_left = (int64_t)alive - x->prot - ((int64_t)x->n_removed - gone);
+	bool finite_stays = isfinite(x->min_kept) || (x->saturated == 0 && others_left > 0);
 	if (gone && finite_stays)
 		violated(at, ES_PROTECTED, "specials and frame 0 kept while others could go", "%" PRIu32 " of them removed", gone);
-	if (c->budgeted && r->steps > 0)
-		check_budget(at, r, x, prot);
-	if (c->evict3r && x->saturated == 0 && x->max_evicted > x->min_kept) /* false when either is NaN */
+	if (at->c->budgeted && r->steps > 0)
+		check_budget(at, r, x);
+	if (x->saturated == 0 && x->max_evicted > x->min_kept) /* false when either is NaN */
 		violated(at, ES_ORDER, "no evicted score above a kept one", "%.6g evicted, %.6g kept", x->max_evicted, x->min_kept);
 }
 
@@ -139,28 +143,16 @@ int es_check_step(es_check *c, const es_replay *before, const e3_evict *rec, e3_
 {
 	if (belongs(before, rec, err))
 		return -1;
-	uint64_t earlier = c->total;
-	c->held = 0; /* a step follows: what was held back stands */
 	double alpha = 0;
 	size_t removed = 0;
 	for (int l = 0; l < rec->n_layers; l++) {
 		check_layer(&(place){c, rec->i, l}, before, &rec->layer[l]);
 		alpha += rec->layer[l].alpha, removed += rec->layer[l].n_removed;
 	}
-	if (c->evict3r && removed && !(fabs(alpha - 1) <= 1e-5))
+	if (removed && !(fabs(alpha - 1) <= 1e-5))
 		violated(&(place){c, rec->i, -1}, ES_ALPHA, "shares that sum to 1", "%.7g", alpha);
-	for (int k = c->n; removed == 0 && k > 0 && c->held < (int)(c->total - earlier) && c->list[k - 1].rule == ES_BUDGET; k--)
-		c->held++;
 	c->steps++;
 	return 0;
-}
-
-/* The last frame of a stream of known length is not followed by an eviction: its cache is dropped. */
-void es_check_end(es_check *c)
-{
-	c->n -= c->held;
-	c->total -= (uint64_t)c->held;
-	c->held = 0;
 }
 
 const es_violation *es_check_broken(const es_check *c)

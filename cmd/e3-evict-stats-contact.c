@@ -22,7 +22,7 @@ static void draw_depth(e3_image *sheet, const int at[2], const es_shot *s, const
 		}
 }
 
-/* Patches lose colour and light with every layer that has dropped them. */
+/* Light and colour grow with the layers that hold a patch, fast for the first ones; without any, only a trace is left. */
 static void draw_kept(e3_image *sheet, const int at[2], const es_shot *s, const es_replay *r, int cell)
 {
 	const es_shape *sh = &r->shape;
@@ -30,11 +30,12 @@ static void draw_kept(e3_image *sheet, const int at[2], const es_shot *s, const 
 		for (int x = 0; x < s->rgb.w; x++) {
 			int index = sh->special + y / cell * sh->cols + x / cell;
 			const uint8_t *px = s->rgb.px + 3 * ((size_t)y * (size_t)s->rgb.w + (size_t)x);
-			double share = (double)es_holding(r, s->t, index, r->steps - 1) / sh->layers;
-			double grey = 0.299 * px[0] + 0.587 * px[1] + 0.114 * px[2], light = 0.16 + 0.84 * share;
+			int holding = es_holding(r, s->t, index, r->steps - 1);
+			double share = sqrt((double)holding / sh->layers), colour = holding ? 0.5 + 0.5 * share : 0;
+			double grey = 0.299 * px[0] + 0.587 * px[1] + 0.114 * px[2], light = 0.14 + 0.86 * share;
 			uint8_t rgb[3];
 			for (int c = 0; c < 3; c++)
-				rgb[c] = (uint8_t)lrint(light * (grey + (px[c] - grey) * share));
+				rgb[c] = (uint8_t)lrint(light * (grey + (px[c] - grey) * colour));
 			e3_draw_fill(sheet, at[0] + x, at[1] + y, 1, 1, rgb);
 		}
 }
@@ -82,7 +83,8 @@ int es_contact(const es_report *x, const es_frames *fr, int columns, const char 
 	bool depth = false;
 	for (int k = 0; k < n; k++)
 		depth |= shots[k]->inverse != NULL;
-	const char *label[ROWS] = {NULL, "predicted depth, near red, far blue", "what the cache holds at the end: brighter where more layers kept the patch"};
+	const char *label[ROWS] = {NULL, "predicted depth: near red, far blue",
+		"what the cache holds at the end: the more layers keep a patch, the brighter it is"};
 	int tile_w = fr->shape.cols * fr->cell, step = fr->shape.rows * fr->cell + GAP + LINE + 6, rows = depth ? 3 : 2;
 	int top = 2 * MARGIN + LINE, w = 2 * MARGIN + n * (tile_w + GAP) - GAP, least = 2 * MARGIN + e3_text_width(TEXT, label[2]);
 	e3_image sheet;

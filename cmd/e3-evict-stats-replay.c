@@ -11,8 +11,8 @@
 int es_replay_init(es_replay *r, const es_shape *shape, e3_err *err)
 {
 	*r = (es_replay){.shape = *shape};
-	uint32_t **counts[] = {&r->alive, &r->patches, &r->prot, &r->common};
-	for (int k = 0; k < 4; k++)
+	uint32_t **counts[] = {&r->alive, &r->patches, &r->first, &r->specials, &r->common};
+	for (int k = 0; k < 5; k++)
 		if (!(*counts[k] = e3_alloc((size_t)shape->layers, sizeof(uint32_t), "counts of the layers", err)))
 			return -1;
 	return 0;
@@ -22,7 +22,7 @@ void es_replay_release(es_replay *r)
 {
 	for (int64_t k = 0; r->life && k < r->steps * r->shape.layers; k++)
 		free(r->life[k]);
-	void *parts[] = {r->step, r->cell, r->life, r->by_frame, r->alive, r->patches, r->prot, r->common};
+	void *parts[] = {r->step, r->cell, r->life, r->by_frame, r->alive, r->patches, r->first, r->specials, r->common};
 	for (size_t k = 0; k < sizeof parts / sizeof *parts; k++)
 		free(parts[k]);
 	*r = (es_replay){0};
@@ -73,9 +73,20 @@ int es_holding(const es_replay *r, int64_t f, int index, int64_t t)
 	return n;
 }
 
-/* One token leaves. Kept counts follow it, so that no statistic of a step needs a pass over the cache. */
-static int remove_token(es_replay *r, int layer, uint32_t id, es_cell *c, e3_err *err)
+int64_t es_protected_frames(const es_replay *r, int layer, uint32_t prot)
 {
+	int64_t t = r->steps, special = r->shape.special;
+	int64_t first = t ? (int64_t)r->first[layer] : r->shape.n, specials = t ? r->specials[layer] + special : 0;
+	if (prot == first + specials)
+		return t + 1;
+	bool fits = special > 0 && prot >= first && (prot - first) % special == 0 && (prot - first) / special <= t;
+	return fits ? (prot - first) / special : -1;
+}
+
+/* One token leaves. Kept counts follow it, so that no statistic of a step needs a pass over the cache. */
+static int remove_token(es_replay *r, int layer, uint32_t id, int64_t protected_frames, e3_err *err)
+{
+	es_cell *c = r->cell + r->steps * r->shape.layers + layer;
 	const es_shape *sh = &r->shape;
 	int64_t t = r->steps, f = id / (uint32_t)sh->n;
 	int index = (int)(id % (uint32_t)sh->n);
@@ -86,8 +97,9 @@ static int remove_token(es_replay *r, int layer, uint32_t id, es_cell *c, e3_err
 		return -1;
 	(*row)[index] = (uint16_t)((t - f < ES_LIFE_MAX ? t - f : ES_LIFE_MAX - 1) + 1);
 	r->alive[layer]--;
-	if (f == 0 || index < sh->special)
-		r->prot[layer]--, c->protected_evicted++;
+	c->protected_evicted += f == 0 || (index < sh->special && f + protected_frames > t);
+	r->first[layer] -= f == 0;
+	r->specials[layer] -= f > 0 && index < sh->special;
 	if (index < sh->special)
 		return 0;
 	r->patches[layer]--, r->by_frame[f]--;
@@ -99,7 +111,7 @@ static int remove_token(es_replay *r, int layer, uint32_t id, es_cell *c, e3_err
 	return 0;
 }
 
-static int replay_layer(es_replay *r, const e3_evict_layer *from, int layer, e3_err *err)
+static int replay_layer(es_replay *r, const e3_evict_layer *from, int layer, int64_t protected_frames, e3_err *err)
 {
 	es_cell *c = r->cell + r->steps * r->shape.layers + layer;
 	*c = (es_cell){.before = from->k_before, .after = from->k_after, .removed = (uint32_t)from->n_removed,
@@ -107,7 +119,7 @@ static int replay_layer(es_replay *r, const e3_evict_layer *from, int layer, e3_
 		.variance = from->variance, .max_evicted = from->max_evicted, .min_kept = from->min_kept, .jaccard_next = NAN};
 	memcpy(c->q, from->score_q, sizeof c->q);
 	for (size_t k = 0; k < from->n_removed; k++)
-		if (remove_token(r, layer, from->removed[k], c, err))
+		if (remove_token(r, layer, from->removed[k], protected_frames, err))
 			return -1;
 	return 0;
 }
@@ -123,7 +135,7 @@ static void add_frame(es_replay *r)
 		r->alive[l] += (uint32_t)sh->n;
 		r->patches[l] += patches;
 		r->common[l] += l + 1 < sh->layers ? patches : 0;
-		r->prot[l] += (uint32_t)(r->steps == 0 ? sh->n : sh->special);
+		*(r->steps ? &r->specials[l] : &r->first[l]) += (uint32_t)(r->steps ? sh->special : sh->n);
 	}
 }
 
@@ -151,10 +163,15 @@ int es_replay_add(es_replay *r, const e3_evict *rec, e3_err *err)
 		return -1;
 	es_step *s = &r->step[r->steps];
 	*s = (es_step){.i = rec->i};
-	add_frame(r);
 	int rc = 0;
+	int64_t protected_frames[ES_MAX_LAYERS];
+	for (int l = 0; l < r->shape.layers; l++) {
+		int64_t frames = es_protected_frames(r, l, rec->layer[l].prot);
+		protected_frames[l] = frames < 0 ? r->steps + 1 : frames;
+	}
+	add_frame(r);
 	for (int l = 0; !rc && l < r->shape.layers; l++)
-		rc = replay_layer(r, &rec->layer[l], l, err);
+		rc = replay_layer(r, &rec->layer[l], l, protected_frames[l], err);
 	for (int l = 0; !rc && l < r->shape.layers; l++) {
 		es_cell *c = r->cell + r->steps * r->shape.layers + l;
 		s->before += c->before, s->after += c->after, s->removed += c->removed, s->stillborn += c->stillborn;

@@ -112,7 +112,10 @@ static int draw_tile(const scene *s, const es_shot *shot, int cell, e3_image *sh
 	int64_t of = (int64_t)sh->rows * sh->cols;
 	snprintf(text, sizeof text, "%" PRId64, shot->i);
 	int width = e3_draw_text(sheet, at[0], at[1] + im.h + 4, TEXT, ink, text);
-	snprintf(text, sizeof text, s->view == ES_LAYERS ? "%.1f layers" : "%.0f kept", s->view == ES_LAYERS ? (double)kept / (double)of : (double)kept);
+	if (s->view == ES_LAYERS)
+		snprintf(text, sizeof text, "%.1f layers", (double)kept / (double)of);
+	else
+		snprintf(text, sizeof text, "%" PRId64 " kept", kept);
 	if (width + e3_text_width(TEXT, text) + 12 < im.w)
 		e3_draw_text(sheet, at[0] + im.w - e3_text_width(TEXT, text), at[1] + im.h + 4, TEXT, soft, text);
 	e3_image_release(&im);

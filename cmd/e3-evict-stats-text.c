@@ -97,8 +97,8 @@ static int budget_lines(const es_report *x, e3_buf *to, e3_err *err)
 		return -1;
 	if (!isfinite(x->s->entropy) || !isfinite(hi->budget))
 		return 0;
-	return line(to, err, "shares", "most layer %d (%.1f %%, %" PRIu32 " tokens), least layer %d (%.1f %%, %" PRIu32 "); evenness %.3f", most,
-		100 * hi->alpha, hi->after, least, 100 * lo->alpha, lo->after, x->s->entropy);
+	return line(to, err, "shares", "most layer %d (%.1f %%, %" PRIu32 " tokens), least layer %d (%.1f %%, %" PRIu32 "); evenness %.3f",
+		most, 100 * hi->alpha, hi->after, least, 100 * lo->alpha, lo->after, x->s->entropy);
 }
 
 static int life_lines(const es_report *x, e3_buf *to, e3_err *err)
@@ -129,9 +129,10 @@ static int frame_lines(const es_report *x, e3_buf *to, e3_err *err)
 	const es_replay *r = x->r;
 	int64_t top[TOP], oldest = -1;
 	int n = 0;
-	for (int64_t f = 1; f < r->steps; f++) {
-		if (oldest < 0 && x->s->importance[f] > 0)
-			oldest = f;
+	for (int64_t f = 1; f <= x->s->last_eviction; f++) { /* later frames have not been through an eviction */
+		if (!(x->s->importance[f] > 0))
+			continue;
+		oldest = oldest < 0 ? f : oldest;
 		int k = n < TOP ? n++ : TOP;
 		for (; k > 0 && x->s->importance[f] > x->s->importance[top[k - 1]]; k--)
 			if (k < TOP)

@@ -11,13 +11,13 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { MAX_LAYERS = 256, MAX_TOKENS = 1 << 16, SHOTS = 64 };
+enum { MAX_TOKENS = 1 << 20, SHOTS = 64 };
 
 typedef struct options {
 	const char *output, *tsv, *png, *sheet, *attn;
 	bool json, check, pass;
 	int64_t tiles, columns, attn_size;
-	int layers[MAX_LAYERS];
+	int layers[ES_MAX_LAYERS];
 	int style, view, row_scale;
 	es_look look;
 	es_attn_look attn_look;
@@ -43,7 +43,7 @@ typedef struct run {
 static int parse_layers(void *to, const char *arg, e3_err *err)
 {
 	options *o = to;
-	int n = e3_parse_ints(arg, 0, MAX_LAYERS - 1, o->layers, MAX_LAYERS, err);
+	int n = e3_parse_ints(arg, 0, ES_MAX_LAYERS - 1, o->layers, ES_MAX_LAYERS, err);
 	if (n < 0)
 		return -1;
 	o->look.layers = o->attn_look.layers = o->layers;
@@ -82,10 +82,10 @@ static int read_shape(run *x, e3_err *err)
 	if (!h->model)
 		return e3_fail(err, "reading: %s: a stream of frames without predictions (from %s): e3-infer goes before", h->source ? h->source : "-",
 			h->tool ? h->tool : "?");
-	if (h->layers < 1 || h->layers > MAX_LAYERS || h->tokens_per_frame < 1 || h->tokens_per_frame > MAX_TOKENS ||
+	if (h->layers < 1 || h->layers > ES_MAX_LAYERS || h->tokens_per_frame < 1 || h->tokens_per_frame > MAX_TOKENS ||
 	    h->patch_grid[0] < 1 || h->patch_grid[1] < 1 || patches > h->tokens_per_frame)
 		return e3_fail(err, "reading the head: %d layers, %d tokens a frame, %d x %d patches: expected 1 to %d layers, 1 to %d tokens, no more "
-			"patches than tokens", h->layers, h->tokens_per_frame, h->patch_grid[0], h->patch_grid[1], MAX_LAYERS, MAX_TOKENS);
+			"patches than tokens", h->layers, h->tokens_per_frame, h->patch_grid[0], h->patch_grid[1], ES_MAX_LAYERS, MAX_TOKENS);
 	for (int k = 0; k < x->o->look.n_layers; k++)
 		if (x->o->layers[k] >= h->layers)
 			return e3_fail(err, "option --layers: layer %d: the network has layers 0 to %d", x->o->layers[k], h->layers - 1);
@@ -148,7 +148,6 @@ static int read_stream(run *x, e3_err *err)
 	x->interrupted = rc < 0 && e3_stop_signal();
 	if (rc < 0 && !x->interrupted)
 		return -1;
-	es_check_end(&x->check);
 	if (x->replay.steps > 0)
 		return 0;
 	if (x->interrupted)
@@ -290,7 +289,7 @@ static const e3_opt table[] = {
 		.choices = "none|frames"},
 	{E3_OPT_CALL, "cmap", .to = &o.attn_look.map, .arg = "NAME", .help = "viridis, plasma, magma, turbo, grey, gist_rainbow (viridis)",
 		.call = parse_cmap},
-	{E3_OPT_CALL, "range", .to = &o.attn_look, .arg = "RANGE", .help = "MIN:MAX, or pPCT: up to that percentile (maps p99, mass p100)",
+	{E3_OPT_CALL, "range", .to = &o.attn_look, .arg = "RANGE", .help = "MIN:MAX, or pPCT: up to that percentile (maps p99, mass p95)",
 		.call = parse_range},
 	{E3_OPT_INT, "attn-size", .to = &o.attn_size, .arg = "N", .help = "most rows and columns of a map (1024)", .min = 16, .max = 2048},
 	{E3_OPT_END},

@@ -2,7 +2,8 @@
  *
  * One direction: replay (the cache as the records tell it) <- check (invariants), stats (figures) <- text, JSON, TSV, pictures.
  * Steps are counted 0, 1, 2, ... in the order in which e3-infer saw the frames; a token's id is step × N + index (spec/io.md 7.2).
- * "Patches" are the tokens with index >= special; frame 0 and the special tokens are protected by rule.
+ * "Patches" are the tokens with index >= special. Protected by rule: frame 0, and the special tokens of the newest frames, as many
+ * frames as the record's `protected` counts (all, unless the budget is too small for that).
  */
 #ifndef E3_EVICT_STATS_H
 #define E3_EVICT_STATS_H
@@ -22,14 +23,14 @@ typedef struct es_shape {
 	int special;    /* n - rows × cols */
 } es_shape;
 
-enum { ES_QUANTILES = 9, ES_AGES = 5, ES_LIFE_MAX = 65534 };
+enum { ES_QUANTILES = 9, ES_AGES = 5, ES_LIFE_MAX = 65534, ES_MAX_LAYERS = 256 };
 
 /* What one layer did at one step. */
 typedef struct es_cell {
 	uint32_t before, after, removed;
 	uint32_t stillborn;         /* of this step's patches, removed at this step */
 	uint32_t saturated, prot;   /* as recorded */
-	uint32_t protected_evicted; /* specials and tokens of frame 0 among the removed */
+	uint32_t protected_evicted; /* protected tokens among the removed */
 	double budget, alpha, variance;
 	float q[ES_QUANTILES], max_evicted, min_kept;
 	float jaccard_next; /* patches alive here and in the next layer, of those alive in either; NaN in the last layer */
@@ -53,7 +54,8 @@ typedef struct es_replay {
 	uint32_t *by_frame;  /* [steps] patches alive now, over all layers */
 	uint32_t *alive;     /* [layers] tokens alive now */
 	uint32_t *patches;   /* [layers] patches alive now */
-	uint32_t *prot;      /* [layers] specials and tokens of frame 0 alive now */
+	uint32_t *first;     /* [layers] tokens of frame 0 alive now */
+	uint32_t *specials;  /* [layers] special tokens of later frames alive now */
 	uint32_t *common;    /* [layers] patches alive in this layer and the next */
 	int64_t room;        /* steps allocated */
 } es_replay;
@@ -64,6 +66,9 @@ void es_replay_release(es_replay *r);
 int es_replay_add(es_replay *r, const e3_evict *rec, e3_err *err);
 /* Steps for which token `index` of frame f was kept in `layer` (0 = left at once); -1 = alive now. */
 int32_t es_life(const es_replay *r, int layer, int64_t f, int index);
+/* How many of the newest frames have protected specials at the step that comes next, when its record counts `prot` protected
+ * tokens; -1 when that count fits no such rule. */
+int64_t es_protected_frames(const es_replay *r, int layer, uint32_t prot);
 /* Whether it was in the cache after step t. */
 bool es_alive_at(const es_replay *r, int layer, int64_t f, int index, int64_t t);
 /* Layers that hold the token after step t. */
@@ -87,12 +92,11 @@ typedef struct es_violation {
 enum { ES_VIOLATIONS_KEPT = 100 };
 
 typedef struct es_check {
-	bool budgeted, evict3r; /* which rules the policy is bound by */
-	int64_t steps;          /* checked */
-	uint64_t total;         /* violations, those not kept in list included */
+	bool budgeted;  /* there is a budget to keep to */
+	int64_t steps;  /* checked */
+	uint64_t total; /* violations, those not kept in list included */
 	es_violation list[ES_VIOLATIONS_KEPT];
 	int n;
-	int held; /* the last ones: budgets exceeded at a step without eviction, which is allowed at the last one */
 	bool is_broken;
 	es_violation broken; /* the first of the rules alive, unique, count */
 } es_check;
@@ -101,8 +105,6 @@ void es_check_init(es_check *c, const e3_head *head);
 /* Checks a record against the cache before it. -1 when it does not belong here at all: other layers than the head says, or a
  * stream whose beginning is missing. */
 int es_check_step(es_check *c, const es_replay *before, const e3_evict *rec, e3_err *err);
-/* No step follows. */
-void es_check_end(es_check *c);
 const char *es_rule_name(es_rule rule);
 /* Rules without which the statistics would be about another cache: alive, unique, count. NULL when they hold. */
 const es_violation *es_check_broken(const es_check *c);

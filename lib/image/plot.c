@@ -88,7 +88,7 @@ int e3_plot_init(e3_plot *p, const e3_plot_axes *a, e3_err *err)
 	*p = (e3_plot){.x0 = a->x0, .x1 = a->x1 != a->x0 ? a->x1 : a->x0 + 1, .y0 = a->y0, .y1 = a->y1 != a->y0 ? a->y1 : a->y0 + 1};
 	p->w = a->w, p->h = a->h;
 	p->x = GAP + LEFT_CHARS * CHAR;
-	p->y = GAP + LINE + 8 + (a->y_label ? LINE + 6 : 0);
+	p->y = GAP + LINE + 8 + (a->y_label ? LINE + 14 : 0);
 	int width = p->x + p->w + (a->key_chars ? 2 * GAP + a->key_chars * CHAR : 0) + 3 * GAP;
 	int title = 2 * GAP + e3_text_width(TEXT, a->title);
 	int height = p->y + p->h + 8 + LINE + GAP + (a->x_label ? LINE + 8 : 0);
@@ -224,5 +224,5 @@ void e3_plot_scale(e3_plot *p, e3_cmap map, const double range[2], const char *l
 		e3_draw_text(&p->im, x + SCALE_W + 8, y - LINE / 2 + 1, TEXT, ink, text);
 	}
 	if (label)
-		e3_draw_text(&p->im, x, p->y - LINE - 8, TEXT, soft, label);
+		e3_draw_text(&p->im, x, p->y - LINE - 14, TEXT, soft, label);
 }
