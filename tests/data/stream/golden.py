@@ -1,5 +1,9 @@
 #!/usr/bin/python3
-"""Writes the stream of tests/wire_samples.h with Python's msgpack: golden.py >golden.e3. An independent witness of the format."""
+"""Writes the stream of tests/wire_samples.h with Python's msgpack: golden.py >golden.e3. An independent witness of the format.
+
+golden.py FOLDER writes the seeds of the fuzz target instead: each kind of message after a head, and small hostile bodies.
+"""
+import os
 import struct
 import sys
 
@@ -80,5 +84,28 @@ def stream():
     yield message("end", frames=2, seconds=1.75, peak_rss=1 << 33, cache_now=1000, cache_peak=2000, cache_full=(1 << 64) - 1)
 
 
+def seeds():
+    """Name and bytes of the corpus in tests/fuzz/corpus/stream."""
+    messages = list(stream())
+    head, end = messages[0], message("end", frames=0, seconds=0.5)
+    for part in messages[1:-1]:
+        kind = part[5]
+        name = next(k for k, v in KIND.items() if v == kind)
+        i = messages.index(part)
+        yield f"{name}-{i}", head + part + message("end", frames=int(kind in (2, 3)), seconds=0.5)
+    yield "abort", message("abort", tool="e3-decode", code=1, text="opening: x: No such file or directory")
+    yield "small-head", message("head", v=1, tool="", version="", source="-", frames=None, fps=0.0) + end
+    yield "unknown-keys", head + message("truth", i=0, new={"deep": [1, [None, True], msgpack.ExtType(5, b"x")]}) + end
+    for name, body in {"huge-array": b"\xdd\x0f\xff\xff\xff", "huge-map": b"\xdf\xff\xff\xff\xff", "deep": b"\x81\xa1x" + b"\x91" * 20,
+                       "huge-bin": b"\x81\xa1x\xc6\xff\xff\xff\xff", "reserved": b"\x81\xa1x\xc1", "empty": b""}.items():
+        yield name, head + struct.pack(">BIB", 0xC9, len(body), KIND["frame"]) + body
+    yield "claims-512M", head + struct.pack(">BIB", 0xC9, 512 << 20, KIND["pred"]) + b"\x80"
+
+
 if __name__ == "__main__":
-    sys.stdout.buffer.write(b"".join(stream()))
+    if len(sys.argv) > 1:
+        for name, data in seeds():
+            with open(os.path.join(sys.argv[1], name), "wb") as f:
+                f.write(data)
+    else:
+        sys.stdout.buffer.write(b"".join(stream()))
