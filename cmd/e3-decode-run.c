@@ -163,28 +163,38 @@ static void describe(const e3_video *v, const sink *s, const e3_sampling *rule, 
 {
 	const e3_video_info *i = e3_video_describe(v);
 	double avg = i->fps[E3_FPS_AVG], r = i->fps[E3_FPS_R];
-	e3_detail("%s: %s, %s, %d x %d, %.3f frames/s (guess %.3f, avg %.3f, r %.3f), %.3f s, %" PRId64 " frames", s->source, i->codec, i->format,
+	e3_detail("%s: %s, %s, %d x %d, %.3f frames/s (guess %.3f, avg %.3f, r %.3f), %.3f s, %" PRId64 " frames", s->name, i->codec, i->format,
 		i->w, i->h, fps, i->fps[E3_FPS_GUESS], avg, r, i->seconds, e3_video_frames(v));
 	if (rule->step > 0)
 		e3_detail("interval: %" PRId64 " frames", rule->step);
 	else
 		e3_detail("interval: %g s", rule->every);
 	if (avg > 0 && r > 0 && fabs(avg - r) > 0.1 * r && rule->step > 1 && s->o->step == 0 && s->o->fps <= 0)
-		e3_note("%s: the frame rate varies (on average %.3f, at base %.3f): --sampling time keeps even intervals", s->source, avg, r);
+		e3_note("%s: the frame rate varies (on average %.3f, at base %.3f): --sampling time keeps even intervals", s->name, avg, r);
 	if (i->hdr)
-		e3_note("%s: HDR (PQ or HLG): sent without tone mapping", s->source);
+		e3_note("%s: HDR (PQ or HLG): sent without tone mapping", s->name);
+}
+
+/* Some containers end without saying that they were cut; the duration in their head still knows. Sound may be a little longer. */
+static void check_end(const e3_video *v, const sink *s, double last_pts)
+{
+	double stated = e3_video_describe(v)->seconds, missing = stated - last_pts;
+	if (stated > 0 && missing > 0.25 && (missing > 2 || missing > 0.05 * stated))
+		e3_warn("reading: %s: ends at %.2f s, its head states %.2f s: cut off?", s->name, last_pts, stated);
 }
 
 static int video_frames(e3_video *v, sink *s, const e3_sampling *rule, e3_err *err)
 {
 	e3_sampler sampler;
-	e3_video_frame f;
+	e3_video_frame f = {0};
 	e3_image im = {0};
 	int rc = 0;
 	e3_sampler_init(&sampler, rule);
 	while (!rc && !e3_stop_signal() && !e3_sampler_full(&sampler)) {
 		int got = e3_video_next(v, &f, err);
 		rc = got < 0 ? -1 : 0;
+		if (got == 0)
+			check_end(v, s, f.pts);
 		if (got <= 0)
 			break;
 		e3_sample what = e3_sampler_feed(&sampler, f.pts);
@@ -207,7 +217,7 @@ static int run_video(e3_video *v, sink *s, e3_err *err)
 	double fps = o->fps > 0 ? o->fps : e3_video_describe(v)->fps[o->fps_source], kept_fps;
 	e3_sampling rule;
 	if (sampling_make(o, false, fps, &rule, &kept_fps, err))
-		return e3_fail_in(err, "reading: %s", s->source);
+		return e3_fail_in(err, "reading: %s", s->name);
 	if (e3_video_index(v, rule.step == 0 || rule.start > 0 || isfinite(rule.end), err))
 		return -1;
 	describe(v, s, &rule, fps);
@@ -215,7 +225,7 @@ static int run_video(e3_video *v, sink *s, e3_err *err)
 		return -1;
 	int rc = video_frames(v, s, &rule, err);
 	if (e3_video_errors(v) > 0)
-		e3_warn("reading: %s: %" PRId64 " damaged packets or frames", s->source, e3_video_errors(v));
+		e3_warn("reading: %s: %" PRId64 " damaged packets or frames", s->name, e3_video_errors(v));
 	return rc;
 }
 
@@ -251,5 +261,5 @@ int decode_stdin(sink *s, e3_err *err)
 		return e3_fail(err, "reading: standard input: empty");
 	if (e3_image_sniff(head, n) != E3_IMAGE_NONE)
 		return decode_picture_stream(head, n, s, err);
-	return decode_video("standard input", STDIN_FILENO, head, n, s, err);
+	return decode_video(s->name, STDIN_FILENO, head, n, s, err);
 }

@@ -5,6 +5,7 @@
 #include "e3/tool.h"
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 static int open_folder(sink *s, const char *dir, e3_err *err)
 {
@@ -22,7 +23,7 @@ static int open_folder(sink *s, const char *dir, e3_err *err)
 
 int sink_open(sink *s, const decode_options *o, const char *source, e3_err *err)
 {
-	*s = (sink){.o = o, .source = source, .total = -1, .started = e3_now()};
+	*s = (sink){.o = o, .source = source, .name = strcmp(source, "-") ? source : "standard input", .total = -1, .started = e3_now()};
 	if (o->out || !o->png) {
 		s->out = e3_out_open(o->out ? o->out : "-", err);
 		if (!s->out)
@@ -113,10 +114,10 @@ static void report(const sink *s)
 	if (e3_stop_signal())
 		return;
 	if (s->total >= 0 && s->total != s->sent)
-		e3_warn("reading: %s: %" PRId64 " frames were announced, %" PRId64 " came: the source is damaged, or its index wrong", s->source,
+		e3_warn("reading: %s: %" PRId64 " frames were announced, %" PRId64 " came: the source is damaged, or its index wrong", s->name,
 			s->total, s->sent);
 	else if (s->sent == 0)
-		e3_warn("reading: %s: no frame was kept: the source is shorter than one interval, or --start to --end holds nothing", s->source);
+		e3_warn("reading: %s: no frame was kept: the source is shorter than one interval, or --start to --end holds nothing", s->name);
 }
 
 int sink_end(sink *s, e3_err *err)

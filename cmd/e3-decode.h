@@ -30,7 +30,7 @@ enum { DEFAULT_PATCH = 14 };
 
 typedef struct sink {
 	const decode_options *o;
-	const char *source;
+	const char *source, *name; /* as the head has it; as messages have it */
 	e3_out *out;    /* NULL: no stream */
 	e3_file table;  /* DIR/frames.tsv */
 	bool begun;     /* the head is out */

@@ -35,11 +35,12 @@ static void remember_failure(e3_video *v, int code)
 {
 	e3_err err;
 	int64_t expected;
-	if (code != AVERROR_EOF || v->input.error)
-		video_fail(v, code, &err);
-	else if (ended_early(v, &expected))
+	bool early = ended_early(v, &expected) && !v->input.error && (code == AVERROR_EOF || code == AVERROR_INVALIDDATA);
+	if (early)
 		e3_fail(&err, "reading: %s: truncated: %lld frames of %lld are there", v->options.input, (long long)v->packets,
 			(long long)expected);
+	else if (code != AVERROR_EOF || v->input.error)
+		video_fail(v, code, &err);
 	else
 		return;
 	v->failure = strdup(err.text);
@@ -53,18 +54,16 @@ static int feed(e3_video *v)
 		if (rc < 0) {
 			remember_failure(v, rc);
 			v->draining = true;
-			return avcodec_send_packet(v->codec, NULL);
-		}
-		if (v->packet->stream_index != v->stream->index) {
+		} else if (v->packet->stream_index != v->stream->index) {
 			av_packet_unref(v->packet);
 			continue;
 		}
-		v->packets += v->packets >= 0;
-		rc = avcodec_send_packet(v->codec, v->packet);
+		v->packets += v->packets >= 0 && !v->draining;
+		rc = avcodec_send_packet(v->codec, v->draining ? NULL : v->packet);
 		av_packet_unref(v->packet);
 		if (rc == AVERROR(ENOMEM))
 			return rc;
-		v->errors += rc < 0 && rc != AVERROR(EAGAIN);
+		v->errors += rc < 0 && rc != AVERROR(EAGAIN); /* of this packet, or of one before it in another thread */
 		return 0;
 	}
 }
@@ -110,7 +109,7 @@ int e3_video_next(e3_video *v, e3_video_frame *out, e3_err *err)
 	return rc;
 }
 
-/* Goes to a key frame at or before the tick and decodes the first frame from there. */
+/* Goes to where the container says a decoder can start for this tick, and decodes the first frame that comes out. */
 static int seek_to(e3_video *v, int64_t tick, e3_err *err)
 {
 	int rc = av_seek_frame(v->format, v->stream->index, tick, AVSEEK_FLAG_BACKWARD);
@@ -121,6 +120,7 @@ static int seek_to(e3_video *v, int64_t tick, e3_err *err)
 	v->seeked = true, v->draining = false;
 	rc = decode_one(v, err);
 	v->held = rc > 0;
+	v->errors = 0; /* a decoder that starts in the middle complains */
 	return rc < 0 ? -1 : 0;
 }
 
@@ -131,9 +131,7 @@ int e3_video_seek(e3_video *v, double pts, e3_err *err)
 	if (!v->ticks || pts <= 2 * margin)
 		return 0;
 	double ticks = (pts - margin) / av_q2d(v->stream->time_base);
-	if (seek_to(v, v->origin + (int64_t)ticks, err))
-		return -1;
-	if (v->held && v->current.pts <= pts)
+	if (seek_to(v, v->origin + (int64_t)ticks, err) == 0 && v->held && v->current.pts <= pts)
 		return 0;
-	return seek_to(v, v->origin, err); /* landed behind: from the start, then */
+	return video_restart(v, err); /* too late, or in the middle of nothing: from the start, then */
 }

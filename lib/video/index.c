@@ -53,10 +53,14 @@ typedef struct tally {
 	int64_t *ticks;
 	size_t n, cap;
 	bool timed, began; /* every packet had a time; the first key frame has come */
+	int64_t key;       /* its time */
 } tally;
 
 static int tally_add(tally *t, int64_t pts, e3_err *err)
 {
+	/* Shown before the first key frame, decoded after it: refers to what was cut off, and no decoder shows it. */
+	if (pts != AV_NOPTS_VALUE && t->key != AV_NOPTS_VALUE && pts < t->key)
+		return 0;
 	if (t->n == t->cap) {
 		size_t cap = t->cap ? 2 * t->cap : 1024;
 		if (e3_grow((void **)&t->ticks, cap, sizeof *t->ticks, "frame times", err))
@@ -77,7 +81,8 @@ static int tally_packets(e3_video *v, AVFormatContext *format, AVPacket *packet,
 		format->streams[s]->discard = format->streams[s] == stream ? AVDISCARD_DEFAULT : AVDISCARD_ALL;
 	while (!rc && av_read_frame(format, packet) >= 0) {
 		if (packet->stream_index == stream->index) {
-			t->began = t->began || (packet->flags & AV_PKT_FLAG_KEY);
+			if (!t->began && (packet->flags & AV_PKT_FLAG_KEY))
+				t->began = true, t->key = packet->pts;
 			if (t->began && shown(stream->codecpar, packet))
 				rc = tally_add(t, packet->pts, err);
 		}
@@ -92,7 +97,7 @@ static int count_by_reading(e3_video *v, e3_err *err)
 {
 	AVFormatContext *format = NULL;
 	video_reader reader;
-	tally t = {.timed = true};
+	tally t = {.timed = true, .key = AV_NOPTS_VALUE};
 	AVPacket *packet = av_packet_alloc();
 	int rc = packet ? video_format_open(v, &reader, &format, err) : e3_fail(err, "reading: %s: out of memory", v->options.input);
 	if (!rc && v->stream->index < (int)format->nb_streams)
@@ -100,7 +105,9 @@ static int count_by_reading(e3_video *v, e3_err *err)
 	av_packet_free(&packet);
 	video_format_close(&format);
 	if (rc || t.n == 0 || !t.timed) {
-		v->frames = !rc && t.n ? (int64_t)t.n : -1;
+		/* Without times nobody can tell whether MPEG-2 begins with frames that refer to what was cut off. */
+		bool open = v->stream->codecpar->codec_id == AV_CODEC_ID_MPEG2VIDEO || v->stream->codecpar->codec_id == AV_CODEC_ID_MPEG1VIDEO;
+		v->frames = !rc && t.n && !open ? (int64_t)t.n : -1;
 		free(t.ticks);
 		return rc;
 	}

@@ -65,6 +65,8 @@ void video_reader_close(AVIOContext **io);
 /* open.c */
 int video_format_open(e3_video *v, video_reader *reader, AVFormatContext **out, e3_err *err);
 void video_format_close(AVFormatContext **format);
+/* Back to the first packet of a source that can be read twice, with a new decoder. */
+int video_restart(e3_video *v, e3_err *err);
 bool video_is_mov(const AVFormatContext *format);
 /* "reading: NAME: reason" with FFmpeg's text for a code, or what the input remembers of a failed read. */
 int video_fail(e3_video *v, int code, e3_err *err);

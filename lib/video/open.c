@@ -41,7 +41,8 @@ int video_fail(e3_video *v, int code, e3_err *err)
 	if (v->input.error)
 		return e3_fail(err, "reading: %s: %s", v->options.input, strerror(v->input.error));
 	if (code == AVERROR_INVALIDDATA)
-		return e3_fail(err, "reading: %s: not a video or picture FFmpeg understands, or damaged", v->options.input);
+		return e3_fail(err, "reading: %s: %s", v->options.input,
+			v->next_index ? "damaged" : "not a video or picture FFmpeg understands, or damaged");
 	av_strerror(code, text, sizeof text);
 	return e3_fail(err, "reading: %s: %s", v->options.input, text);
 }
@@ -132,8 +133,28 @@ static void describe(e3_video *v)
 		v->info.fps[k] = rates[k].num > 0 && rates[k].den > 0 ? av_q2d(rates[k]) : 0;
 	if (v->stream->duration != AV_NOPTS_VALUE)
 		v->info.seconds = (double)v->stream->duration * av_q2d(v->stream->time_base);
-	else if (v->format->duration != AV_NOPTS_VALUE)
+	else if (v->format->duration != AV_NOPTS_VALUE && v->format->duration_estimation_method != AVFMT_DURATION_FROM_BITRATE)
 		v->info.seconds = (double)v->format->duration / AV_TIME_BASE;
+}
+
+static int open_all(e3_video *v, e3_err *err)
+{
+	if (video_format_open(v, &v->reader, &v->format, err) || choose_stream(v, err) || video_truncation_check(v, err))
+		return -1;
+	return open_decoder(v, err);
+}
+
+int video_restart(e3_video *v, e3_err *err)
+{
+	av_frame_free(&v->frame);
+	av_packet_free(&v->packet);
+	avcodec_free_context(&v->codec);
+	video_format_close(&v->format);
+	free(v->failure);
+	v->failure = NULL;
+	v->packets = v->next_index = v->errors = 0;
+	v->held = v->seeked = v->draining = false;
+	return open_all(v, err);
 }
 
 e3_video *e3_video_open(const e3_video_options *options, e3_err *err)
@@ -153,13 +174,7 @@ e3_video *e3_video_open(const e3_video_options *options, e3_err *err)
 		rc = video_input_open(&v->input, options, err);
 	}
 	if (!rc)
-		rc = video_format_open(v, &v->reader, &v->format, err);
-	if (!rc)
-		rc = choose_stream(v, err);
-	if (!rc)
-		rc = video_truncation_check(v, err);
-	if (!rc)
-		rc = open_decoder(v, err);
+		rc = open_all(v, err);
 	if (rc) {
 		e3_video_close(v);
 		return NULL;
