@@ -25,6 +25,7 @@ PKGS_wire := libzmq $(PKG)
 PKGS_image := libpng libturbojpeg
 PKGS_video := libavformat libavcodec libavutil libswscale libavdevice
 PKGS_dev := openblas
+EXTRA_base := -fPIC
 EXTRA_dev := -O3 -fopenmp-simd -ffp-contract=fast
 PKGS_model := jansson
 PKGS_export := zlib
@@ -86,13 +87,16 @@ TEST_dev := dev base
 TEST_model := model dev data base
 TEST_geom := geom data base
 TEST_export := export geom image data base
+TEST_stats := image wire data base
+# What a tool has of its own is tested as test_WHAT_*.c, linked with all of the tool's files but main.
+OBJS_stats := $(patsubst cmd/%.c,$(B)/cmd/%.o,$(filter-out cmd/e3-evict-stats.c,$(SRCS_e3-evict-stats)))
 UNIT_SRCS := $(sort $(wildcard tests/test_*.c))
 UNITS := $(UNIT_SRCS:tests/%.c=$(B)/tests/%)
 unit_layer = $(word 2,$(subst _, ,$(notdir $(1))))
 define unit_rules
-$$(B)/tests/$(1): tests/$(1).c $$(foreach l,$$(TEST_$$(call unit_layer,$(1))),$$(LIB_$$(l)))
+$$(B)/tests/$(1): tests/$(1).c $$(OBJS_$$(call unit_layer,$(1))) $$(foreach l,$$(TEST_$$(call unit_layer,$(1))),$$(LIB_$$(l)))
 	@mkdir -p $$(@D)
-	$$(CC) $$(ALL_CFLAGS) $$(ALL_LDFLAGS) -Itests -o $$@ $$< $$(call libs,$$(TEST_$$(call unit_layer,$(1)))) -lcmocka
+	$$(CC) $$(ALL_CFLAGS) $$(ALL_LDFLAGS) -Itests -o $$@ $$< $$(OBJS_$$(call unit_layer,$(1))) $$(call libs,$$(TEST_$$(call unit_layer,$(1)))) -lcmocka
 endef
 $(foreach u,$(UNIT_SRCS:tests/%.c=%),$(eval $(call unit_rules,$(u))))
 units: $(UNITS)
@@ -145,8 +149,9 @@ lint:
 	@tests/lint.sh
 
 install: all
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man5 $(DESTDIR)$(PREFIX)/share/man/man7
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/e3 $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man5 $(DESTDIR)$(PREFIX)/share/man/man7
 	install $(TOOLS:%=$(B)/bin/%) $(DESTDIR)$(PREFIX)/bin
+	install -m 644 pipelines/demo/model.safetensors $(DESTDIR)$(PREFIX)/share/e3/demo.safetensors
 	install -m 644 $(wildcard man/*.1) $(DESTDIR)$(PREFIX)/share/man/man1
 	install -m 644 $(wildcard man/*.5) $(DESTDIR)$(PREFIX)/share/man/man5
 	install -m 644 $(wildcard man/*.7) $(DESTDIR)$(PREFIX)/share/man/man7

@@ -8,7 +8,7 @@
 #include <string.h>
 
 static bool no_evict, insecure, fraction_given, budget_given;
-static int policy;
+static int policy, precision;
 
 static int parse_fraction(void *to, const char *arg, e3_err *err)
 {
@@ -109,6 +109,7 @@ void infer_parse(int argc, char **argv, infer_request *r)
 		{E3_OPT_TITLE, .help = "Model and device"},
 		{E3_OPT_TEXT, "model", 'm', &r->model, "FILE", "weights: .safetensors, .pth, seed:tiny:N, seed:full:N (default: $E3_MODEL,\n~/.cache/e3, the bundled demo model)", 0, 0, NULL, NULL},
 		{E3_OPT_CHOICE, "device", 0, &r->device, "WHICH", "auto, cpu or cuda (default auto)", 0, 0, "auto|cpu|cuda", NULL},
+		{E3_OPT_CHOICE, "precision", 0, &precision, "TYPE", "bf16 products, or f32 throughout, on CUDA (default bf16; the CPU is f32)", 0, 0, "bf16|f32", NULL},
 		{E3_OPT_INT, "threads", 0, &r->threads, "N", "threads of the CPU backend (default: one per processor)", 1, 1024, NULL, NULL},
 		{E3_OPT_CHOICE, "fit-mode", 0, &r->fit_mode, "MODE", "crop or pad frames to the network's size (default crop)", 0, 0, "crop|pad", NULL},
 		{E3_OPT_TITLE, .help = "What the cache keeps"},
@@ -138,6 +139,7 @@ void infer_parse(int argc, char **argv, infer_request *r)
 	if (argc > first)
 		r->input = argv[first];
 	r->o.policy = no_evict ? E3_POLICY_NONE : (e3_policy)policy;
+	r->strict = precision == 1;
 	r->o.frames = frames;
 	r->o.camera_frames = (int)camera_frames;
 	check(r);

@@ -22,7 +22,7 @@ typedef struct infer {
 	bool head_sent;
 	e3_frame frame;
 	e3_image fitted;
-	e3_pred pred;
+	e3_pred pred; /* owns nothing: picture and maps are lent */
 	e3_evict evict;
 	e3_attn attn;
 	int64_t frames;
@@ -31,11 +31,13 @@ typedef struct infer {
 
 static int open_device(infer *f, e3_err *err)
 {
-	/* The CUDA backend is a plug-in; this build has none to load. */
-	if (f->r.device == DEVICE_CUDA)
-		return e3_fail(err, "opening the device: cuda: no CUDA device: the plug-in libe3-cuda.so is not installed");
+	e3_err why = {""};
+	if (f->r.device != DEVICE_CPU)
+		f->dev = e3_dev_cuda(f->r.strict, f->r.device == DEVICE_CUDA ? err : &why);
+	if (f->dev || f->r.device == DEVICE_CUDA)
+		return f->dev ? 0 : -1;
 	if (f->r.device == DEVICE_AUTO)
-		e3_detail("device: no CUDA plug-in, using the CPU");
+		e3_note("device: the CPU (%s)", why.text);
 	f->dev = e3_dev_cpu((int)f->r.threads, err);
 	return f->dev ? 0 : -1;
 }
@@ -133,10 +135,9 @@ static int fit_frame(infer *f, e3_err *err)
 
 static int send_results(infer *f, e3_err *err)
 {
-	f->pred.rgb = f->fitted.px; /* lent for the writing */
+	f->pred.rgb = f->fitted.px;
 	f->pred.half = f->r.half;
 	int rc = e3_out_pred(f->out, &f->pred, err);
-	f->pred.rgb = NULL;
 	f->evict.i = f->pred.s.i;
 	rc = rc || e3_out_evict(f->out, &f->evict, err);
 	for (int k = 0; !rc; k++) {
@@ -178,9 +179,14 @@ static int do_frame(infer *f, const e3_msg *msg, e3_err *err)
 		return e3_fail(err, "reading frame %lld: %d × %d for the network, %d × %d before: all frames of a stream must have one shape",
 		               (long long)f->frames, f->fitted.w, f->fitted.h, f->pred.w, f->pred.h);
 	double t = e3_now();
-	if (e3_session_step(f->session, f->fitted.px, &f->pred, &f->evict, err))
+	e3_result r;
+	if (e3_session_step(f->session, f->fitted.px, &r, &f->evict, err))
 		return -1;
 	f->pred.ms = 1e3 * (e3_now() - t);
+	f->pred.w = r.w, f->pred.h = r.h, f->pred.has_pose = r.has_pose;
+	memcpy(f->pred.pose, r.pose, sizeof r.pose);
+	f->pred.depth = r.depth, f->pred.depth_conf = r.depth_conf; /* lent, as the picture is */
+	f->pred.points = r.points, f->pred.points_conf = r.points_conf;
 	if (send_results(f, err))
 		return -1;
 	if (!f->frames++)
@@ -248,7 +254,6 @@ static void close_all(infer *f)
 	e3_head_release(&f->head);
 	e3_frame_release(&f->frame);
 	e3_image_release(&f->fitted);
-	e3_pred_release(&f->pred);
 	e3_evict_release(&f->evict);
 	e3_attn_release(&f->attn);
 }

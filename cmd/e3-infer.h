@@ -11,6 +11,7 @@ typedef struct infer_request {
 	bool attn[E3_MAX_LAYERS];
 	int n_attn, last_attn; /* layers asked for, the highest */
 	int device;            /* index into "auto|cpu|cuda" */
+	bool strict;  /* --precision f32 */
 	int64_t threads;
 	int fit_mode; /* e3_fit_mode */
 	bool half;

@@ -155,7 +155,7 @@ static void one_run(const run *r, int compat)
 	e3_infer_options o = e3_infer_defaults();
 	o.policy = r->policy, o.budget = r->p, o.temperature = r->temperature, o.frames = FRAMES, o.compat = compat, o.attn = attn, o.attn_map = true;
 	e3_session *s = NULL;
-	e3_pred pred = {0};
+	e3_result pred;
 	e3_evict ev = {0};
 	static shadow shadows[4];
 	memset(shadows, 0, sizeof shadows);
@@ -176,7 +176,6 @@ static void one_run(const run *r, int compat)
 		free(rgb);
 	}
 	e3_session_close(s);
-	e3_pred_release(&pred);
 	e3_evict_release(&ev);
 }
 

@@ -40,6 +40,28 @@ static int cpu_copy(e3_dev *dev, float *to, const float *from, size_t n, e3_err 
 	return 0;
 }
 
+static int cpu_alloc_host(e3_dev *dev, size_t bytes, void **out, e3_err *err)
+{
+	*out = e3_alloc(bytes, 1, "results", err);
+	return *out ? 0 : -1;
+}
+
+static void cpu_free_host(e3_dev *dev, void *p)
+{
+	free(p);
+}
+
+/* Everything is done when an operation returns: there is nothing to mark or to wait for. */
+static int cpu_nothing(e3_dev *dev, e3_err *err)
+{
+	return 0;
+}
+
+static int cpu_branch(e3_dev *dev, int which, e3_err *err)
+{
+	return 0;
+}
+
 int e3_cpu_scratch(e3_cpu *cpu, int which, size_t floats, float **out, e3_err *err)
 {
 	if (cpu->scratch[which].floats < floats) {
@@ -70,6 +92,13 @@ static const e3_dev_ops cpu_ops = {
 	.free = cpu_free,
 	.upload = cpu_copy,
 	.download = cpu_copy,
+	.alloc_host = cpu_alloc_host,
+	.free_host = cpu_free_host,
+	.fetch = cpu_copy,
+	.mark = cpu_nothing,
+	.wait = cpu_nothing,
+	.branch = cpu_branch,
+	.finish = cpu_nothing,
 	.copy = cpu_copy,
 	.patchify = e3_cpu_patchify,
 	.linear = e3_cpu_linear,

@@ -5,9 +5,15 @@
  * table). Mathematics: spec/model.md; the section is named beside each operation.
  *
  * Memory: pointers from `alloc` belong to the device and only the device's operations may read or write through them (on the CPU
- * they happen to be plain memory). Activations and weights are handed over as f32; a backend may keep them in another type.
+ * they happen to be plain memory). Everything is f32, but for what is called "short": the backend's type for activations that
+ * only matter for products (f32 on the CPU, bf16 on CUDA unless strict). Short are queries, keys, values and attention's output
+ * unless the e3_kv is exact, and what e3_linear says. Weights are handed over as f32; a backend may keep copies in other types.
  * Matrices are row-major [rows][columns]; maps are [row][column][channel]. An operation with no work is valid.
- * Operations return 0, or -1 with a text that names the operation. They run in order; `download` sees all that came before.
+ *
+ * Order: operations return 0, or -1 with a text that names the operation; they may still be running when they return. They take
+ * effect in the order they were given, within a branch. Results in host memory (`fetch`, `dense`) are there after `finish`, or
+ * after `wait` if they were asked for before `mark`. Host memory handed to an operation may be reused when it returns, unless the
+ * operation writes to it.
  */
 #ifndef E3_DEV_H
 #define E3_DEV_H
@@ -40,6 +46,7 @@ typedef struct e3_kv {
 	float *const *page;
 	int page_keys, n_keys;
 	int heads, head_dim;
+	bool exact; /* f32 throughout: the camera head */
 } e3_kv;
 
 /* act(norm(x) W^T + b) -> out; with `gamma` or `add`: out += gamma * that. (spec/model.md 4, 5.2) */
@@ -53,6 +60,7 @@ typedef struct e3_linear {
 	const float *gamma;  /* [mat->out] LayerScale, or NULL */
 	float *out;
 	int ldo;
+	bool x_short, out_short; /* the type of x and of out; out is never short with `add` */
 } e3_linear;
 
 /* LayerNorm, qkv projection, norm of q and k per head, 2D RoPE, keys and values into their slots. (5.2, 5.3, 5.4) */
@@ -103,15 +111,16 @@ typedef struct e3_conv {
 } e3_conv;
 
 /* The end of a dense head (7, "Tail"): z [h][w][c] resized (bilinear, align corners) to H × W, plus 0.1 UV, conv 3×3 to `hidden`,
- * ReLU, 1×1 to n+1 channels, then exp (n = 1) or sign·expm1 (n = 3), and 1 + exp for the confidence. Results in host memory. */
+ * ReLU, 1×1 to n+1 channels, then exp (n = 1) or sign·expm1 (n = 3), and 1 + exp for the confidence. Results in host
+ * memory. */
 typedef struct e3_dense {
 	const float *z;
 	int h, w, c;
 	const float *uv_x, *uv_y; /* [W][c/2], [H][c/2], scaled by 0.1 already; channels 0..c/2-1 take uv_x, the rest uv_y */
 	const e3_mat *conv, *out;
 	int H, W;
-	float *value; /* [H][W][n] */
-	float *conf;  /* [H][W] */
+	float *value; /* [H][W][n], from alloc_host */
+	float *conf;  /* [H][W], from alloc_host */
 } e3_dense;
 
 typedef struct e3_dev_ops {
@@ -119,9 +128,20 @@ typedef struct e3_dev_ops {
 	void (*close)(e3_dev *);
 
 	int (*alloc)(e3_dev *, size_t floats, float **out, e3_err *); /* zeroed, aligned to 64 bytes */
-	void (*free)(e3_dev *, float *);
+	void (*free)(e3_dev *, float *); /* NULL is fine, as it is for free_host */
 	int (*upload)(e3_dev *, float *to, const float *from, size_t n, e3_err *);
-	int (*download)(e3_dev *, float *to, const float *from, size_t n, e3_err *);
+	int (*download)(e3_dev *, float *to, const float *from, size_t n, e3_err *); /* complete when it returns */
+	/* Host memory that results can be written to while the caller goes on; zeroed. */
+	int (*alloc_host)(e3_dev *, size_t bytes, void **out, e3_err *);
+	void (*free_host)(e3_dev *, void *);
+	int (*fetch)(e3_dev *, float *to, const float *from, size_t n, e3_err *); /* download into alloc_host memory, in order */
+	/* mark remembers this point of the branch; wait returns when everything before the last mark is done. */
+	int (*mark)(e3_dev *, e3_err *);
+	int (*wait)(e3_dev *, e3_err *);
+	/* Operations given after branch(1) may run beside those given after branch(0), but after all given before it; finish waits for
+	 * both and goes back to branch 0. Buffers written in one may not be used in the other. */
+	int (*branch)(e3_dev *, int which, e3_err *);
+	int (*finish)(e3_dev *, e3_err *);
 	int (*copy)(e3_dev *, float *to, const float *from, size_t n, e3_err *);
 
 	/* u8 RGB [h][w][3] in host memory -> normalised patches [h/p * w/p][3 * p * p], channel slowest (3.1, 4). */
@@ -153,6 +173,16 @@ typedef struct e3_dev_ops {
 struct e3_dev {
 	const e3_dev_ops *ops;
 };
+
+/* What a plug-in exports under the name e3_dev_plugin_cuda. The number changes with anything in this file. */
+#define E3_DEV_ABI 1
+typedef struct e3_dev_plugin {
+	int abi;
+	e3_dev *(*open)(bool strict, e3_err *err);
+} e3_dev_plugin;
+
+/* The CUDA backend, from its plug-in. strict: f32 throughout instead of bf16 products. NULL with "no CUDA device: why". */
+e3_dev *e3_dev_cuda(bool strict, e3_err *err);
 
 /* threads 0: one for each processor this process may use. */
 e3_dev *e3_dev_cpu(int threads, e3_err *err);

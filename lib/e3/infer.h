@@ -71,8 +71,17 @@ e3_session *e3_session_open(const e3_net *net, e3_dev *dev, const e3_infer_optio
 void e3_session_close(e3_session *s);
 const e3_plan *e3_session_plan(const e3_session *s);
 
-/* One frame: rgb [h][w][3]. Fills the outputs and size of *pred (its source fields and rgb are the caller's) and *evict. */
-int e3_session_step(e3_session *s, const uint8_t *rgb, e3_pred *pred, e3_evict *evict, e3_err *err);
+/* What one frame gave, as in e3_pred; maps that were not asked for are NULL. Lent by the session: good until the step after the
+ * next one, so that one frame can be written while the next is computed. */
+typedef struct e3_result {
+	int w, h;
+	bool has_pose;
+	float pose[9];
+	float *depth, *depth_conf, *points, *points_conf;
+} e3_result;
+
+/* One frame: rgb [h][w][3]. Fills *result and *evict (owned by the caller, its `i` counts frames of this session). */
+int e3_session_step(e3_session *s, const uint8_t *rgb, e3_result *result, e3_evict *evict, e3_err *err);
 /* After a step: the attention of the k-th reported layer, k = 0, 1, ...; 1 when there is one, 0 past the last. */
 int e3_session_attn(e3_session *s, int k, e3_attn *attn, e3_err *err);
 

@@ -48,8 +48,19 @@ int e3_aggregate_open(e3_session *s, e3_err *err)
 				return -1;
 	s->slot = e3_alloc(n, sizeof *s->slot, "slots", err);
 	s->mass = e3_alloc((size_t)c->layers, sizeof *s->mass, "mass", err);
-	s->mass_cap = e3_alloc((size_t)c->layers, sizeof *s->mass_cap, "mass", err);
-	return s->slot && s->mass && s->mass_cap ? 0 : -1;
+	s->layer_mass = e3_alloc((size_t)c->layers, sizeof *s->layer_mass, "mass", err);
+	return s->slot && s->mass && s->layer_mass ? 0 : -1;
+}
+
+void e3_aggregate_close(e3_session *s)
+{
+	const e3_dev_ops *ops = s->dev->ops;
+	for (int l = 0; s->layer_mass && l < s->net->c.layers; l++) {
+		e3_layer_mass *m = &s->layer_mass[l];
+		ops->free(s->dev, m->device), ops->free(s->dev, m->device_map);
+		ops->free_host(s->dev, m->host), ops->free_host(s->dev, m->host_map);
+	}
+	free(s->layer_mass), free(s->mass);
 }
 
 /* Copies the tokens as they are now into one half of what the heads will read. */
@@ -66,50 +77,41 @@ static int keep(e3_session *s, int layer, int half, e3_err *err)
 	return 0;
 }
 
-static int room_for_mass(e3_session *s, int layer, uint32_t n, e3_err *err)
+/* Makes *device and *host hold n floats; both are replaced, with room to spare. */
+static int room(e3_session *s, float **device, float **host, size_t n, e3_err *err)
 {
-	if (s->mass_cap[layer] < n) {
-		uint32_t cap = n + n / 2 + 64;
-		if (e3_grow((void **)&s->mass[layer], cap, sizeof **s->mass, "mass", err))
-			return -1;
-		s->mass_cap[layer] = cap;
-	}
-	if (s->dev_mass_cap < n) {
-		uint32_t cap = n + n / 2 + 64;
-		if (s->dev_mass)
-			s->dev->ops->free(s->dev, s->dev_mass);
-		s->dev_mass = NULL, s->dev_mass_cap = 0;
-		if (s->dev->ops->alloc(s->dev, cap, &s->dev_mass, err))
-			return -1;
-		s->dev_mass_cap = cap;
-	}
-	return 0;
+	const e3_dev_ops *ops = s->dev->ops;
+	ops->free(s->dev, *device);
+	ops->free_host(s->dev, *host);
+	*device = *host = NULL;
+	return ops->alloc(s->dev, n, device, err) || ops->alloc_host(s->dev, n * sizeof **host, (void **)host, err) ? -1 : 0;
 }
 
-/* The mass of every key of this layer to the host, and the layer's report if it is one of those asked for. */
+/* Asks for the mass of every key of this layer, and for its map if a report wants it. */
 static int take_mass(e3_session *s, int layer, const e3_kv *kv, e3_err *err)
 {
 	const e3_dev_ops *ops = s->dev->ops;
-	bool report = s->o.attn && s->o.attn[layer];
-	uint32_t n = (uint32_t)kv->n_keys;
-	size_t rows = (size_t)s->plan.tokens_per_frame;
-	float *map = NULL, *host = NULL;
-	if (room_for_mass(s, layer, n, err))
-		return -1;
-	int rc = 0;
-	if (report && s->o.attn_map) {
-		host = e3_alloc(rows * n, sizeof *host, "attention map", err);
-		rc = host ? ops->alloc(s->dev, rows * n, &map, err) : -1;
+	e3_layer_mass *m = &s->layer_mass[layer];
+	bool map = s->o.attn && s->o.attn[layer] && s->o.attn_map;
+	size_t n = (size_t)kv->n_keys, rows = (size_t)s->plan.tokens_per_frame;
+	if (m->cap < n) {
+		m->cap = 0;
+		if (room(s, &m->device, &m->host, n + n / 2 + 64, err))
+			return -1;
+		m->cap = (uint32_t)(n + n / 2 + 64);
+		s->mass[layer] = m->host;
 	}
-	e3_mass mass = {s->q, (int)rows, kv, s->lse, s->dev_mass, map};
-	rc = rc || ops->mass(s->dev, &mass, err) || ops->download(s->dev, s->mass[layer], s->dev_mass, n, err) ||
-	     (map && ops->download(s->dev, host, map, rows * n, err));
-	if (!rc && report)
-		rc = e3_attn_report(s, layer, host, err);
-	if (map)
-		ops->free(s->dev, map);
-	free(host);
-	return rc ? -1 : 0;
+	if (map && m->map_cap < rows * n) {
+		m->map_cap = 0;
+		if (room(s, &m->device_map, &m->host_map, rows * n, err))
+			return -1;
+		m->map_cap = rows * n;
+	}
+	e3_mass mass = {s->q, (int)rows, kv, s->lse, m->device, map ? m->device_map : NULL};
+	return ops->mass(s->dev, &mass, err) || ops->fetch(s->dev, m->host, m->device, n, err) ||
+	               (map && ops->fetch(s->dev, m->host_map, m->device_map, rows * n, err))
+	           ? -1
+	           : 0;
 }
 
 static int global_step(e3_session *s, int layer, e3_err *err)

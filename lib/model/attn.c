@@ -37,7 +37,7 @@ static int fill(e3_attn *a, const key_at *order, const e3_session *s, const floa
 	return 0;
 }
 
-int e3_attn_report(e3_session *s, int layer, const float *map, e3_err *err)
+static int report(e3_session *s, int layer, e3_err *err)
 {
 	const e3_layer_cache *l = &s->cache.layer[layer];
 	if (s->n_attn == s->cap_attn) {
@@ -56,7 +56,16 @@ int e3_attn_report(e3_session *s, int layer, const float *map, e3_err *err)
 	for (uint32_t k = 0; k < l->n; k++)
 		order[k] = (key_at){l->id[k], k};
 	qsort(order, l->n, sizeof *order, by_id);
-	int rc = fill(a, order, s, s->mass[layer], map, err);
+	int rc = fill(a, order, s, s->mass[layer], s->o.attn_map ? s->layer_mass[layer].host_map : NULL, err);
 	free(order);
 	return rc;
+}
+
+int e3_attn_collect(e3_session *s, e3_err *err)
+{
+	s->n_attn = 0;
+	for (int l = 0; s->o.attn && l < s->cache.layers; l++)
+		if (s->o.attn[l] && report(s, l, err))
+			return -1;
+	return 0;
 }

@@ -141,7 +141,7 @@ int e3_cache_remove(e3_cache *c, int layer, const uint32_t *slot, int n, int res
 e3_kv e3_cache_view(const e3_cache *c, int layer)
 {
 	const e3_layer_cache *l = &c->layer[layer];
-	return (e3_kv){l->page, c->page_keys, (int)l->n, c->heads, c->head_dim};
+	return (e3_kv){l->page, c->page_keys, (int)l->n, c->heads, c->head_dim, false};
 }
 
 uint32_t e3_cache_count(const e3_cache *c, int layer)

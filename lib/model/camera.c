@@ -5,7 +5,6 @@
  */
 #include "e3/mem.h"
 #include "session.h"
-#include <math.h>
 #include <stdlib.h>
 
 int e3_camera_open(e3_session *s, e3_err *err)
@@ -49,7 +48,7 @@ static int trunk_step(e3_session *s, int iteration, e3_err *err)
 	int keys = (int)(!shared ? held : s->t < k->frames ? s->t * E3_CAMERA_ITERATIONS + iteration + 1 : held * E3_CAMERA_ITERATIONS);
 	for (int b = 0; b < c->camera_depth; b++) {
 		int cache = shared ? b : b * E3_CAMERA_ITERATIONS + iteration;
-		e3_kv kv = {k->page + (size_t)cache * (size_t)k->pages_each, k->page_keys, keys, c->camera_heads, c->camera_dim / c->camera_heads};
+		e3_kv kv = {k->page + (size_t)cache * (size_t)k->pages_each, k->page_keys, keys, c->camera_heads, c->camera_dim / c->camera_heads, true};
 		e3_block_run run = {.block = &s->net->trunk[b], .x = k->x, .rows = 1, .kv = &kv, .slot = &slot, .q = k->q, .attended = k->attended,
 		                    .hidden = k->hidden};
 		if (e3_block_step(s->dev, &run, err))
@@ -58,7 +57,7 @@ static int trunk_step(e3_session *s, int iteration, e3_err *err)
 	return 0;
 }
 
-int e3_camera_step(e3_session *s, float pose[E3_POSE], e3_err *err)
+int e3_camera_step(e3_session *s, e3_err *err)
 {
 	const e3_config *c = &s->net->c;
 	const e3_net *net = s->net;
@@ -80,8 +79,5 @@ int e3_camera_step(e3_session *s, float pose[E3_POSE], e3_err *err)
 		    ops->linear(s->dev, &fc2, err))
 			return -1;
 	}
-	if (ops->download(s->dev, pose, k->pose, E3_POSE, err))
-		return -1;
-	pose[7] = fmaxf(pose[7], 0), pose[8] = fmaxf(pose[8], 0);
-	return 0;
+	return ops->fetch(s->dev, s->pose, k->pose, E3_POSE, err);
 }

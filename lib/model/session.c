@@ -32,7 +32,7 @@ int e3_self_open(e3_session *s, e3_self *self, int tokens, int heads, int head_d
 		return -1;
 	for (int k = 0; k < tokens; k++)
 		self->slot[k] = (uint32_t)k;
-	self->kv = (e3_kv){&self->page, tokens, tokens, heads, head_dim};
+	self->kv = (e3_kv){&self->page, tokens, tokens, heads, head_dim, false};
 	return 0;
 }
 
@@ -45,10 +45,27 @@ static int check_outputs(const e3_session *s, e3_err *err)
 	return 0;
 }
 
+/* Two sets of results, one to be written while the other is computed. */
+static int open_results(e3_session *s, e3_err *err)
+{
+	size_t bytes = (size_t)s->h * (size_t)s->w * sizeof(float);
+	for (int k = 0; k < 2; k++) {
+		e3_result *r = &s->result[k];
+		*r = (e3_result){.w = s->w, .h = s->h, .has_pose = s->o.outputs & E3_OUT_POSE};
+		if (s->o.outputs & E3_OUT_DEPTH && (s->dev->ops->alloc_host(s->dev, bytes, (void **)&r->depth, err) ||
+		                                    s->dev->ops->alloc_host(s->dev, bytes, (void **)&r->depth_conf, err)))
+			return -1;
+		if (s->o.outputs & E3_OUT_POINTS && (s->dev->ops->alloc_host(s->dev, 3 * bytes, (void **)&r->points, err) ||
+		                                     s->dev->ops->alloc_host(s->dev, bytes, (void **)&r->points_conf, err)))
+			return -1;
+	}
+	return s->dev->ops->alloc_host(s->dev, E3_POSE * sizeof(float), (void **)&s->pose, err);
+}
+
 static int open_parts(e3_session *s, e3_err *err)
 {
 	if (check_outputs(s, err) || e3_plan_make(&s->net->c, &s->o, s->h, s->w, &s->plan, err) || e3_embed_open(s, err) ||
-	    e3_aggregate_open(s, err))
+	    e3_aggregate_open(s, err) || open_results(s, err))
 		return -1;
 	if (s->o.outputs & E3_OUT_POSE && e3_camera_open(s, err))
 		return -1;
@@ -81,15 +98,18 @@ void e3_session_close(e3_session *s)
 		return;
 	e3_cache_release(&s->cache);
 	e3_evictor_release(&s->evictor);
-	if (s->dev_mass)
-		s->dev->ops->free(s->dev, s->dev_mass);
 	for (size_t k = 0; k < s->n_owned; k++)
 		s->dev->ops->free(s->dev, s->owned[k]);
-	for (int l = 0; s->mass && l < s->net->c.layers; l++)
-		free(s->mass[l]);
+	e3_aggregate_close(s);
+	for (int k = 0; k < 2; k++) {
+		float *maps[] = {s->result[k].depth, s->result[k].depth_conf, s->result[k].points, s->result[k].points_conf};
+		for (int m = 0; m < 4; m++)
+			s->dev->ops->free_host(s->dev, maps[m]);
+	}
+	s->dev->ops->free_host(s->dev, s->pose);
 	for (int k = 0; k < s->cap_attn; k++)
 		e3_attn_release(&s->attn[k]);
-	free(s->owned), free(s->mass), free(s->mass_cap), free(s->slot), free(s->attn);
+	free(s->owned), free(s->slot), free(s->attn);
 	free(s->vit_self.slot), free(s->self.slot), free(s->camera.page);
 	free(s);
 }
@@ -107,46 +127,46 @@ static uint64_t tokens_held(const e3_session *s)
 	return n;
 }
 
-/* Room for the dense outputs in *pred; kept from frame to frame. */
-static int prepare(const e3_session *s, e3_pred *pred, e3_err *err)
+static int dense_step(e3_session *s, e3_result *r, e3_err *err)
 {
-	size_t area = (size_t)s->h * (size_t)s->w;
-	float **want[4] = {&pred->depth, &pred->depth_conf, &pred->points, &pred->points_conf};
-	for (int k = 0; k < 4; k++) {
-		bool on = s->o.outputs & (k < 2 ? E3_OUT_DEPTH : E3_OUT_POINTS);
-		if (!on || pred->w != s->w || pred->h != s->h) {
-			free(*want[k]);
-			*want[k] = NULL;
-		}
-		if (on && !*want[k] && !(*want[k] = e3_alloc(area * (k == 2 ? 3 : 1), sizeof(float), "prediction", err)))
-			return -1;
-	}
-	pred->w = s->w, pred->h = s->h;
-	pred->has_pose = s->o.outputs & E3_OUT_POSE;
+	if (r->depth && e3_dpt_step(s, &s->net->depth, &s->net->c.depth, &s->depth, r->depth, r->depth_conf, err))
+		return e3_fail_in(err, "depth head");
+	if (r->points && e3_dpt_step(s, &s->net->point, &s->net->c.point, &s->point, r->points, r->points_conf, err))
+		return e3_fail_in(err, "point head");
 	return 0;
 }
 
-int e3_session_step(e3_session *s, const uint8_t *rgb, e3_pred *pred, e3_evict *evict, e3_err *err)
+/* The heads are given to the device before eviction is decided: the decision is made here while the device works on them. */
+static int step(e3_session *s, const uint8_t *rgb, e3_result *r, e3_evict *evict, e3_err *err)
 {
-	s->n_attn = 0;
-	if ((uint64_t)(s->t + 1) * (uint64_t)s->plan.tokens_per_frame >= E3_HOLE)
-		return e3_fail(err, "inferring: frame %lld: token ids would pass 32 bits", (long long)s->t);
-	if (prepare(s, pred, err) || e3_embed_step(s, rgb, err) || e3_aggregate_step(s, err))
-		return e3_fail_in(err, "inferring: frame %lld", (long long)s->t);
+	const e3_dev_ops *ops = s->dev->ops;
+	if (e3_embed_step(s, rgb, err) || e3_aggregate_step(s, err) || ops->mark(s->dev, err))
+		return -1;
+	if (r->has_pose && (ops->branch(s->dev, 1, err) || e3_camera_step(s, err)))
+		return e3_fail_in(err, "camera head");
+	if (ops->branch(s->dev, 0, err) || dense_step(s, r, err) || ops->wait(s->dev, err))
+		return -1;
 	uint64_t held = tokens_held(s);
 	s->peak_tokens = held > s->peak_tokens ? held : s->peak_tokens;
-	if (e3_evictor_step(&s->evictor, &s->plan, &s->cache, s->t, s->mass, evict, err))
+	if (e3_attn_collect(s, err) || e3_evictor_step(&s->evictor, &s->plan, &s->cache, s->t, s->mass, evict, err))
 		return -1;
-	if (pred->has_pose && e3_camera_step(s, pred->pose, err))
-		return e3_fail_in(err, "inferring: frame %lld: camera head", (long long)s->t);
-	if (pred->depth && e3_dpt_step(s, &s->net->depth, &s->net->c.depth, &s->depth, pred->depth, pred->depth_conf, err))
-		return e3_fail_in(err, "inferring: frame %lld: depth head", (long long)s->t);
-	if (pred->points && e3_dpt_step(s, &s->net->point, &s->net->c.point, &s->point, pred->points, pred->points_conf, err))
-		return e3_fail_in(err, "inferring: frame %lld: point head", (long long)s->t);
-	for (int k = 0; pred->has_pose && k < E3_POSE; k++)
-		if (!isfinite(pred->pose[k]))
+	return ops->finish(s->dev, err);
+}
+
+int e3_session_step(e3_session *s, const uint8_t *rgb, e3_result *result, e3_evict *evict, e3_err *err)
+{
+	e3_result *r = &s->result[s->t % 2];
+	if ((uint64_t)(s->t + 1) * (uint64_t)s->plan.tokens_per_frame >= E3_HOLE)
+		return e3_fail(err, "inferring: frame %lld: token ids would pass 32 bits", (long long)s->t);
+	if (step(s, rgb, r, evict, err))
+		return e3_fail_in(err, "inferring: frame %lld", (long long)s->t);
+	for (int k = 0; r->has_pose && k < E3_POSE; k++) {
+		r->pose[k] = k < 7 ? s->pose[k] : fmaxf(s->pose[k], 0);
+		if (!isfinite(s->pose[k]))
 			return e3_fail(err, "inferring: frame %lld: the pose is not finite: the weights do not fit the network", (long long)s->t);
+	}
 	s->t++;
+	*result = *r;
 	return 0;
 }
 

@@ -38,6 +38,14 @@ typedef struct e3_dpt_state {
 	e3_uv uv[E3_DPT_LEVELS], uv_full;  /* position tables, of the head in work */
 } e3_dpt_state;
 
+/* The mass of one layer's keys, grown as the layer grows; and the layer's map while a report wants one. */
+typedef struct e3_layer_mass {
+	float *device, *host;
+	uint32_t cap;
+	float *device_map, *host_map;
+	size_t map_cap;
+} e3_layer_mass;
+
 struct e3_session {
 	const e3_net *net;
 	e3_dev *dev;
@@ -58,11 +66,12 @@ struct e3_session {
 	e3_cache cache;
 	e3_evictor evictor;
 	uint32_t *slot;        /* [tokens] of this frame in the layer at work */
-	float **mass;          /* [layers] host, slot order, of this frame */
-	uint32_t *mass_cap;
-	float *dev_mass;       /* device, as large as the largest layer so far */
-	uint32_t dev_mass_cap;
+	e3_layer_mass *layer_mass; /* [layers] */
+	float **mass;              /* [layers] host: slot order, of this frame; there after wait */
 	uint64_t peak_tokens;
+
+	e3_result result[2]; /* lent in turn; maps from alloc_host */
+	float *pose;         /* from alloc_host */
 
 	e3_attn *attn; /* reported layers of this frame */
 	int n_attn, cap_attn;
@@ -92,12 +101,13 @@ int e3_embed_open(e3_session *s, e3_err *err);
 int e3_embed_step(e3_session *s, const uint8_t *rgb, e3_err *err);
 int e3_aggregate_open(e3_session *s, e3_err *err);
 int e3_aggregate_step(e3_session *s, e3_err *err);
+void e3_aggregate_close(e3_session *s);
 int e3_camera_open(e3_session *s, e3_err *err);
-int e3_camera_step(e3_session *s, float pose[E3_POSE], e3_err *err);
+int e3_camera_step(e3_session *s, e3_err *err); /* into s->pose, there after finish */
 int e3_dpt_open(e3_session *s, const e3_dpt_config *c, e3_dpt_state *d, e3_err *err);
 int e3_dpt_step(e3_session *s, const e3_dpt *net, const e3_dpt_config *c, e3_dpt_state *d, float *value, float *conf, e3_err *err);
 
-/* attn.c: turns a layer's mass (and map) into a report, key ids ascending. */
-int e3_attn_report(e3_session *s, int layer, const float *map, e3_err *err);
+/* attn.c: turns the masses (and maps) of the layers asked for into reports, key ids ascending. After wait. */
+int e3_attn_collect(e3_session *s, e3_err *err);
 
 #endif
