@@ -1,0 +1,283 @@
+#!/usr/bin/env bats
+# How every tool behaves towards its user and its neighbours (DESIGN 8, e3(7)): exit status, messages, terminals, full disks,
+# readers that go away, stages that die, signals.
+load common
+
+TOOLS=$(sed -n 's/^TOOLS := //p' "$BATS_TEST_DIRNAME/../Makefile")
+
+# A short frame stream and prediction stream of the bundled clip through the seeded tiny network.
+setup_file() {
+	export PATH="$B/bin:$PATH"
+	e3-decode --all --max-frames 4 "$BATS_TEST_DIRNAME/../pipelines/demo/clip.mp4" >"$BATS_FILE_TMPDIR/frames.e3"
+	e3-infer --model seed:tiny:7 --budget 2f <"$BATS_FILE_TMPDIR/frames.e3" >"$BATS_FILE_TMPDIR/preds.e3"
+}
+
+prepare() {
+	frames=$BATS_FILE_TMPDIR/frames.e3
+	preds=$BATS_FILE_TMPDIR/preds.e3
+	export TMPDIR=$T/spool
+	mkdir "$TMPDIR" "$T/out"
+}
+
+# reading TOOL FILE: cmd becomes the command line that makes it read that file and write to standard output.
+reading() {
+	case $1 in
+	e3-decode) cmd=(e3-decode --all "$2") ;;
+	e3-infer) cmd=(e3-infer --model seed:tiny:7 --no-evict "$2") ;;
+	e3-evict-stats) cmd=(e3-evict-stats "$2") ;;
+	e3-export) cmd=(e3-export --ply - "$2") ;;
+	e3-cat) cmd=(e3-cat "$2") ;;
+	e3-dump) cmd=(e3-dump "$2") ;;
+	e3-model) cmd=(e3-model list "$2") ;;
+	esac
+}
+input_of() {
+	case $1 in
+	e3-decode) echo "$DEMO/clip.mp4" ;;
+	e3-infer) echo "$frames" ;;
+	e3-model) echo "$DEMO/model.safetensors" ;;
+	*) echo "$preds" ;;
+	esac
+}
+
+nothing_left() { # no temporary file in the working folder, the output folder or the spool
+	local left
+	left=$(find "$T/out" "$TMPDIR" -type f; find "$T" -name '*.tmp.*')
+	[ -z "$left" ] || { echo "left behind: $left"; return 1; }
+}
+
+wait_for() { # wait_for STATUS PID: the process ends by itself within 20 s, with this status
+	local rc=0 k
+	for ((k = 0; k < 200; k++)); do
+		kill -0 "$2" 2>/dev/null || break
+		sleep 0.1
+	done
+	! kill -9 "$2" 2>/dev/null || { echo "still running after 20 s"; return 1; }
+	wait "$2" || rc=$?
+	[ "$rc" -eq "$1" ] || { echo "exit $rc, expected $1"; return 1; }
+}
+
+said() { # said FILE TEXT
+	grep -qF -- "$2" "$1" || { echo "'$2' is not in:"; cat "$1"; return 1; }
+}
+
+@test "--help and --version print to standard output only and exit 0" {
+	for t in $TOOLS; do
+		"$t" --help >"$T/o" 2>"$T/e"
+		[ ! -s "$T/e" ]
+		head -1 "$T/o" | grep -q "^Usage: $t "
+		"$t" --version >"$T/o" 2>"$T/e"
+		[ ! -s "$T/e" ]
+		grep -qE "^$t [0-9]+\.[0-9]+\.[0-9]+\$" "$T/o"
+	done
+	[ "$(for t in $TOOLS; do "$t" --version; done | awk '{ print $2 }' | sort -u | wc -l)" -eq 1 ]
+}
+
+@test "--help into a full disk is a failure" {
+	for t in $TOOLS; do
+		rc=0
+		"$t" --help >/dev/full 2>/dev/null || rc=$?
+		[ "$rc" -eq 1 ] || { echo "$t: exit $rc"; return 1; }
+	done
+}
+
+@test "an unknown option and a missing argument are usage errors: exit 2 and a hint" {
+	for t in $TOOLS; do
+		fails 2 "$t: unknown" -- "$t" --no-such-option
+		fails 2 "Try '$t --help'." -- "$t" --no-such-option
+		[ ! -s "$T/stdout" ]
+	done
+	fails 2 "e3-decode: option --max-frames needs an argument" -- e3-decode --max-frames
+	fails 2 "e3-decode: option --max-frames: expected" -- e3-decode --max-frames 1x clip.mp4
+}
+
+@test "a missing file is named: exit 1, nothing on standard output" {
+	for t in $TOOLS; do
+		reading "$t" "$T/absent"
+		fails 1 "$t: " -- "${cmd[@]}"
+		said "$T/stderr" "$T/absent"
+		said "$T/stderr" "No such file or directory"
+		[ "$(wc -l <"$T/stderr")" -eq 1 ] || { cat "$T/stderr"; return 1; }
+	done
+}
+
+@test "a directory, an empty file and a file of another kind are refused" {
+	: >"$T/empty"
+	head -c 5000 "$frames" | tail -c 4000 >"$T/noise"
+	for t in $TOOLS; do
+		for f in "$T/empty" "$T/noise"; do
+			reading "$t" "$f"
+			fails 1 "$t: " -- "${cmd[@]}"
+		done
+		reading "$t" "$T/out" # an empty folder
+		fails 1 "$t: " -- "${cmd[@]}"
+	done
+}
+
+@test "binary output to a terminal is refused" {
+	for t in e3-decode e3-infer e3-cat; do
+		rc=0
+		reading "$t" "$(input_of "$t")"
+		script -qec "${cmd[*]}" /dev/null </dev/null >"$T/o" 2>&1 || rc=$?
+		[ "$rc" -ne 0 ] || { echo "$t wrote to a terminal"; return 1; }
+		said "$T/o" "terminal"
+		[ "$(wc -c <"$T/o")" -lt 500 ]
+	done
+}
+
+@test "text to a terminal is fine" {
+	script -qec "e3-dump $frames" /dev/null </dev/null | grep -q head
+}
+
+@test "a full disk is a failure, whatever is being written" {
+	for t in $TOOLS; do
+		rc=0
+		reading "$t" "$(input_of "$t")"
+		"${cmd[@]}" >/dev/full 2>"$T/e" </dev/null || rc=$?
+		[ "$rc" -eq 1 ] || { echo "$t: exit $rc"; cat "$T/e"; return 1; }
+		said "$T/e" "No space left on device"
+	done
+	nothing_left
+}
+
+@test "a reader that goes away ends every stage quietly, also when SIGPIPE was ignored by the parent" {
+	for t in e3-decode e3-infer e3-cat e3-dump; do
+		reading "$t" "$(input_of "$t")"
+		for ignored in no yes; do
+			(
+				[ $ignored = no ] || trap '' PIPE
+				set +o pipefail
+				# The reader closes at once; the writer cannot finish before it has.
+				{ sleep 0.3; rc=0; "${cmd[@]}" 2>"$T/e" || rc=$?; echo "$rc" >"$T/rc"; } | :
+			)
+			[ "$(cat "$T/rc")" -eq 141 ] || { echo "$t: exit $(cat "$T/rc") (SIGPIPE ignored: $ignored)"; cat "$T/e"; return 1; }
+			[ ! -s "$T/e" ] || { echo "$t was not quiet:"; cat "$T/e"; return 1; }
+		done
+	done
+}
+
+@test "a stage that fails says so downstream, and the first failure is what is reported" {
+	# The folder's second picture is damaged.
+	mkdir "$T/pictures"
+	ffmpeg -v error -i "$DEMO/clip.mp4" -frames:v 2 "$T/pictures/%d.png"
+	head -c 3000 "$T/pictures/2.png" >"$T/x" && mv "$T/x" "$T/pictures/2.png"
+	set +e
+	e3-decode "$T/pictures" 2>"$T/e1" | e3-infer --model seed:tiny:7 --no-evict 2>"$T/e2" | e3-cat 2>"$T/e3" |
+		e3-export --glb "$T/out/x.glb" 2>"$T/e4"
+	rc="${PIPESTATUS[*]}"
+	set -e
+	[ "$rc" = "1 1 1 1" ] || { echo "exit $rc"; cat "$T"/e?; return 1; }
+	said "$T/e1" "e3-decode: "
+	said "$T/e1" "2.png"
+	for k in 2 3 4; do
+		said "$T/e$k" "e3-decode"
+		said "$T/e$k" "2.png"
+	done
+	nothing_left
+}
+
+@test "a stage that is killed: the next one reports a truncated stream, those after it name that one" {
+	mkfifo "$T/pictures"
+	set +e
+	{ e3-decode - <"$T/pictures" 2>"$T/e1" & echo $! >"$T/pid"; wait $!; echo $? >"$T/rc"; } |
+		e3-infer --model seed:tiny:7 --no-evict 2>"$T/e2" | e3-export --glb "$T/out/x.glb" 2>"$T/e3" &
+	set -e
+	whole=$!
+	exec 7>"$T/pictures"
+	# Two pictures arrive, the third never does.
+	ffmpeg -v error -i "$DEMO/clip.mp4" -frames:v 2 -f image2pipe -c:v ppm - >&7
+	sleep 1
+	kill -9 "$(cat "$T/pid")"
+	exec 7>&-
+	wait_for 1 "$whole"
+	[ "$(cat "$T/rc")" -eq 137 ]
+	said "$T/e2" "e3-infer: "
+	said "$T/e2" "truncated"
+	said "$T/e3" "e3-export: "
+	said "$T/e3" "e3-infer"
+	nothing_left
+}
+
+# Starts e3-export on a fifo, sends it all of $preds but the end, sends SIGNAL.
+interrupt_export() {
+	mkfifo "$T/in"
+	e3-export --glb "$T/out/x.glb" --ply "$T/out/x.ply" <"$T/in" 2>"$T/e" &
+	pid=$!
+	exec 7>"$T/in"
+	/usr/bin/python3 -B "$ROOT/tests/edit_stream.py" "$preds" - 'del m[-1]' >&7
+	sleep 0.5
+	kill -"$1" "$pid"
+	sleep 0.2
+}
+
+@test "SIGINT in the middle: the files made so far are complete, exit 130" {
+	interrupt_export INT
+	wait_for 130 "$pid"
+	exec 7>&-
+	/usr/bin/python3 -B "$ROOT/tests/glb_facts.py" "$T/out/x.glb" >"$T/facts"
+	said "$T/facts" "POINTS"
+	head -2 "$T/out/x.ply" | grep -q 'format binary_little_endian'
+	[ -z "$(find "$T/out" "$TMPDIR" -type f ! -name x.glb ! -name x.ply)" ]
+}
+
+@test "SIGTERM the same, exit 143" {
+	interrupt_export TERM
+	wait_for 143 "$pid"
+	exec 7>&-
+	/usr/bin/python3 -B "$ROOT/tests/glb_facts.py" "$T/out/x.glb" >/dev/null
+}
+
+@test "SIGINT to e3-infer and to e3-decode: exit 130, and what comes after gets a stream that says so" {
+	mkfifo "$T/in"
+	e3-infer --model seed:tiny:7 --no-evict -o "$T/out/x.e3" <"$T/in" 2>"$T/e" &
+	pid=$!
+	exec 7>"$T/in"
+	/usr/bin/python3 -B "$ROOT/tests/edit_stream.py" "$frames" - 'del m[-1]' >&7
+	sleep 1
+	kill -INT "$pid"
+	wait_for 130 "$pid"
+	exec 7>&-
+	# Finished with the frames so far: a whole stream.
+	[ "$(e3-dump "$T/out/x.e3" | grep -c '^pred')" -eq 4 ]
+	mkfifo "$T/pictures"
+	e3-decode - <"$T/pictures" >"$T/x.e3" 2>"$T/e" &
+	pid=$!
+	exec 7>"$T/pictures"
+	ffmpeg -v error -i "$DEMO/clip.mp4" -frames:v 3 -f image2pipe -c:v ppm - >&7
+	sleep 0.5
+	kill -INT "$pid"
+	wait_for 130 "$pid"
+	exec 7>&-
+	e3-dump "$T/x.e3" >"$T/o"
+	said "$T/o" "end"
+}
+
+@test "output files appear whole or not at all" {
+	head -c 300000 "$frames" >"$T/cut.e3"
+	fails 1 "truncated" -- e3-cat -o "$T/out/x.e3" "$T/cut.e3"
+	fails 1 "truncated" -- e3-infer --model seed:tiny:7 --no-evict -o "$T/out/x.e3" "$T/cut.e3"
+	nothing_left
+	fails 1 "truncated" -- bash -c "head -c 300000 '$preds' | e3-export --glb '$T/out/x.glb' --ply '$T/out/x.ply' --npz '$T/out/x.npz'"
+	nothing_left
+	# A file that was there stays as it was.
+	echo old >"$T/out/x.glb"
+	fails 1 "truncated" -- bash -c "head -c 300000 '$preds' | e3-export --glb '$T/out/x.glb'"
+	[ "$(cat "$T/out/x.glb")" = old ]
+}
+
+@test "a folder that does not exist is named" {
+	fails 1 "$T/absent" -- e3-cat "$frames" -o "$T/absent/x.e3"
+	fails 1 "$T/absent" -- e3-export --glb "$T/absent/x.glb" "$preds"
+	said "$T/stderr" "No such file or directory"
+}
+
+@test "no escape sequence from a file reaches the terminal" {
+	name=$T/$(printf 'a\033[31mb\rc')
+	for t in $TOOLS; do
+		reading "$t" "$name"
+		rc=0
+		"${cmd[@]}" 2>"$T/e" </dev/null || rc=$?
+		[ "$rc" -eq 1 ]
+		! grep -q $'\033' "$T/e" || { echo "$t printed an escape sequence"; return 1; }
+	done
+}

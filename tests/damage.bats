@@ -1,0 +1,202 @@
+#!/usr/bin/env bats
+# Whole tools fed damaged streams: every row changes one thing, and the tool must say what it was, exit 1 and leave nothing.
+# The codec's own tables are in tests/test_wire_*.c; this is about what reaches the user.
+load common
+
+setup_file() {
+	export PATH="$B/bin:$PATH"
+	e3-decode --all --max-frames 4 "$BATS_TEST_DIRNAME/../pipelines/demo/clip.mp4" >"$BATS_FILE_TMPDIR/frames.e3"
+	e3-infer -q --model seed:tiny:7 --budget 2f <"$BATS_FILE_TMPDIR/frames.e3" >"$BATS_FILE_TMPDIR/preds.e3"
+}
+
+prepare() {
+	frames=$BATS_FILE_TMPDIR/frames.e3
+	preds=$BATS_FILE_TMPDIR/preds.e3
+	export TMPDIR=$T/spool
+	mkdir "$TMPDIR" "$T/out"
+	edit=$ROOT/tests/edit_stream.py
+}
+
+infer() { e3-infer -q --model seed:tiny:7 --no-evict -o "$T/out/x.e3" "$1"; }
+export_all() { e3-export -q --glb "$T/out/x.glb" --ply "$T/out/x.ply" --npz "$T/out/x.npz" --tum "$T/out/x.tum" "$1"; }
+stats() { e3-evict-stats --png "$T/out/png" --tsv "$T/out/tsv" "$1"; }
+copy() { e3-cat -o "$T/out/x.e3" "$1"; }
+
+# refused TOOL EXPECTED: the tool (one of the functions above) given $T/bad.e3 exits 1, says EXPECTED, leaves no file, in 20 s.
+refused() {
+	local rc=0 left
+	SECONDS=0
+	"$1" "$T/bad.e3" >"$T/o" 2>"$T/e" </dev/null || rc=$?
+	[ "$rc" -eq 1 ] || { echo "$1: exit $rc, expected 1 ('$2')"; cat "$T/e"; return 1; }
+	grep -qF -- "$2" "$T/e" || { echo "$1 does not say '$2':"; cat "$T/e"; return 1; }
+	[ "$(wc -l <"$T/e")" -eq 1 ] || { echo "$1: more than one line:"; cat "$T/e"; return 1; }
+	left=$(find "$T/out" "$TMPDIR" -type f)
+	[ -z "$left" ] || { echo "$1 left $left ('$2')"; return 1; }
+	[ "$SECONDS" -lt 20 ]
+}
+
+# table STREAM TOOL... : rows on standard input, "EXPECTED | CODE" (see tests/edit_stream.py).
+table() {
+	local stream=$1 expected code tool rows=0
+	shift
+	while IFS='|' read -r expected code; do
+		expected=$(sed 's/^[ \t]*//; s/[ \t]*$//' <<<"$expected")
+		[ -n "$expected" ] || continue
+		/usr/bin/python3 -B "$edit" "$stream" "$T/bad.e3" "${code# }" || return 1
+		for tool; do
+			refused "$tool" "$expected" || { echo "after: $code"; return 1; }
+		done
+		rows=$((rows + 1))
+	done
+	echo "# $rows rows, each for: $*"
+	[ "$rows" -gt 0 ]
+}
+
+@test "undamaged, all of them pass" {
+	infer "$frames"
+	copy "$preds"
+	export_all "$preds"
+	stats "$preds" >/dev/null
+}
+
+@test "envelope and order: every tool refuses" {
+	table "$frames" infer copy <<-'ROWS'
+		stream version 2; this program reads version 1 | m[0][1]["v"] = 2
+		unknown kind 9 | raw[at[1] + 5] = 9
+		unknown kind 0 | raw[at[1] + 5] = 0
+		frame before the head | del m[0]
+		a second head | m.insert(2, m[0])
+		indices must increase | m[2][1]["i"] = 0
+		indices must increase | m[1], m[2] = m[2], m[1]
+		end counts 7 frames | m[-1][1]["frames"] = 7
+		end counts 4 frames, the stream had 3 | del m[2]
+		truncated | del m[-1]
+		truncated | raw = raw[:at[1]]
+		truncated | raw = raw[:at[2] + 3]
+		truncated | raw = raw[:at[3] + 1000]
+		truncated | raw = raw[:-1]
+		at most | raw[at[1] + 1:at[1] + 5] = b"\xff\xff\xff\xff"
+		damaged | raw[at[1] + 1:at[1] + 5] = struct.pack(">I", 100)
+		byte 0x00 | raw[at[1]] = 0
+		byte 0x52 | raw = b"RIFF" + raw
+	ROWS
+}
+
+@test "frames: sizes, arrays and numbers that cannot be" {
+	table "$frames" infer <<-'ROWS'
+		frame 1: rgb: missing | del m[2][1]["rgb"]
+		frame 0: w: missing | del m[1][1]["w"]
+		frame 1: rgb | m[2][1]["w"] = 100
+		frame 1: rgb | m[2][1]["rgb"]["dtype"] = "f32"
+		frame 1: rgb | m[2][1]["rgb"]["data"] = m[2][1]["rgb"]["data"][:-1]
+		frame 1: rgb | m[2][1]["rgb"] = b"abc"
+		frame 0: rgb | m[1][1]["w"] = m[1][1]["h"] = 65535; m[1][1]["rgb"]["shape"] = [65535, 65535, 3]
+		frame 0: rgb | m[1][1]["rgb"]["shape"] = [4294967295, 4294967295, 3]
+		frame 0: | m[1][1]["w"] = 0; m[1][1]["rgb"].update(shape=[168, 0, 3], data=b"")
+		frame 0: | m[1][1]["w"] = -224
+		frame 0: | m[1][1]["w"] = 2**40
+		frame 0: | m[1][1]["src_w"] = 0
+		frame 0: | m[1][1]["rot"] = 45
+		frame 2: pts: is not a number | m[3][1]["pts"] = nan
+		frame 2: pts: is infinite | m[3][1]["pts"] = inf
+		frame 2: fit | m[3][1]["fit"][0] = nan
+		frame 2: fit | m[3][1]["fit"][0] = 0
+		head: fps | m[0][1]["fps"] = -1
+		head: fps | m[0][1]["fps"] = inf
+		head: frames | m[0][1]["frames"] = "many"
+	ROWS
+}
+
+@test "frames that are whole but that no network can take" {
+	table "$frames" infer <<-'ROWS'
+		65535 | m[1][1].update(w=65535, h=1); m[1][1]["rgb"].update(shape=[1, 65535, 3], data=bytes(3 * 65535))
+		65535 | m[1][1].update(w=1, h=65535); m[1][1]["rgb"].update(shape=[65535, 1, 3], data=bytes(3 * 65535))
+		frame 2 | m[3][1].update(w=168, h=224); m[3][1]["rgb"].update(shape=[224, 168, 3])
+	ROWS
+}
+
+@test "predictions: arrays and numbers that cannot be" {
+	table "$preds" export_all stats <<-'ROWS'
+		pose[0]: is not a number | a = bytearray(m[1][1]["pose"]["data"]); a[:4] = struct.pack("<f", nan); m[1][1]["pose"]["data"] = bytes(a)
+		pred 0: pose | m[1][1]["pose"]["shape"] = [8]
+		depth without depth_conf | del m[1][1]["depth_conf"]
+		pred 0: depth | m[1][1]["depth"]["shape"].reverse()
+		pred 0: points | m[1][1]["points"]["dtype"] = "u8"
+		pred 0: rgb | m[1][1]["h"] += 1
+		truncated | del m[-1]
+		truncated | raw = raw[:at[4] + 77]
+		lens?[31m cap | m[-1] = [7, {"tool": "e3-x", "code": 1, "text": "lens\x1b[31m cap"}]
+		e3-x | m[-1] = [7, {"tool": "e3-x", "code": 1, "text": "lens"}]
+	ROWS
+}
+
+@test "a stream without predictions is refused by what needs them, one with them by e3-infer" {
+	cp "$frames" "$T/bad.e3"
+	refused export_all "predictions"
+	refused stats "predictions"
+	cp "$preds" "$T/bad.e3"
+	refused infer "predictions"
+}
+
+@test "eviction records that contradict themselves are found by --check" {
+	# The violations are the report, on standard output: as one line on standard error for this table.
+	check() {
+		e3-evict-stats --check "$1" 2>/dev/null | awk '/^violation/ { all = all "; " $0 } END { print all }' >&2
+		return "${PIPESTATUS[0]}"
+	}
+	e3-evict-stats --check "$preds" >/dev/null
+	# The first record in which a layer lets something go.
+	local first='l = next(l for k, f in m if k == 4 for l in f["layers"] if l["removed"]["data"])'
+	table "$preds" check <<-ROWS
+		specials and frame 0 kept | $first; l["removed"]["data"] = struct.pack("<I", 0) + l["removed"]["data"][4:]
+		alpha | $first; l["alpha"] += 0.25
+		ids below | $first; l["removed"]["data"] = l["removed"]["data"][:-4] + struct.pack("<I", 100000)
+	ROWS
+	table "$preds" stats <<-ROWS
+		tokens before | $first; l["k_after"] += 1
+		tokens before | $first; l["k_before"] -= 1
+		ids must ascend | $first; l["removed"]["data"] = l["removed"]["data"][:4] * (len(l["removed"]["data"]) // 4)
+	ROWS
+}
+
+@test "values that are not numbers inside dense arrays do not reach the files" {
+	/usr/bin/python3 -B "$edit" "$preds" "$T/x.e3" '
+for k, f in m:
+	if k == 3:
+		for name in ("depth", "points", "depth_conf", "points_conf"):
+			a = bytearray(f[name]["data"])
+			a[:8] = struct.pack("<2f", nan, inf)
+			a[400:404] = struct.pack("<f", -inf)
+			f[name]["data"] = bytes(a)'
+	e3-export -q --conf-pct 0 --glb "$T/out/x.glb" "$T/x.e3"
+	# glb_facts compares the bounds with the data; nan compares false.
+	/usr/bin/python3 -B "$ROOT/tests/glb_facts.py" "$T/out/x.glb" >"$T/facts"
+	[ "$(grep -cE 'nan|inf' "$T/facts")" -eq 0 ]
+	grep -q POINTS "$T/facts"
+	e3-dump "$T/x.e3" >"$T/o"
+}
+
+@test "flipped bytes anywhere: exit 0 or 1, never a signal, never a hang" {
+	/usr/bin/python3 -B - "$frames" "$T/f" "$preds" "$T/p" <<-'PY'
+		import random, sys
+		for source, to in zip(sys.argv[1::2], sys.argv[2::2]):
+		    data = open(source, "rb").read()
+		    for seed in range(24):
+		        r, b = random.Random(seed), bytearray(data)
+		        for _ in range(1 + seed % 5):
+		            # Half of the flips near a message boundary, where the structure is.
+		            at = r.randrange(len(b)) if r.random() < 0.5 else min(len(b) - 1, r.choice([k for k in range(0, len(b)) if b[k] == 0xC9]) + r.randrange(300))
+		            b[at] ^= 1 << r.randrange(8)
+		        open(f"{to}{seed}", "wb").write(b)
+	PY
+	for k in {0..23}; do
+		for run in "infer $T/f$k" "export_all $T/p$k" "stats $T/p$k" "copy $T/p$k" "e3-dump --json $T/p$k"; do
+			rc=0
+			SECONDS=0
+			$run >"$T/o" 2>"$T/e" </dev/null || rc=$?
+			{ [ "$rc" -le 1 ] && [ "$SECONDS" -lt 20 ]; } || { echo "$run: exit $rc after $SECONDS s"; cat "$T/e"; return 1; }
+			[ "$rc" -eq 0 ] || [ -s "$T/e" ] || { echo "$run: exit $rc without a word"; return 1; }
+			rm -rf "$T/out" && mkdir "$T/out"
+		done
+	done
+}

@@ -1,0 +1,41 @@
+#!/usr/bin/env bats
+# A short run of every fuzz target (make fuzz runs each a million times): builds them with clang, then the corpus and 20,000
+# variations of it each. A crash leaves its input in $B/fuzz.
+load common
+
+setup_file() {
+	command -v clang >/dev/null || skip "needs clang"
+	# Not the jobs and variables of a make that may have started this.
+	env -u MAKEFLAGS -u MAKELEVEL make -s -j2 -C "$BATS_TEST_DIRNAME/.." B="$B/fuzz" CC=clang SAN=fuzzer-no-link,address,undefined fuzz-bins
+}
+
+short_run() {
+	local corpus
+	corpus=$(find "$ROOT/tests/fuzz/corpus/$1" -type f | wc -l)
+	[ "$corpus" -gt 0 ] || { echo "no corpus for $1"; return 1; }
+	make -s -C "$ROOT" B="$B" FUZZERS="$1" RUNS=20000 fuzz >"$T/o" 2>&1 || { tail -40 "$T/o"; return 1; }
+	echo "# $1: $corpus files in the corpus, $(tail -1 "$T/o")"
+}
+
+@test "fuzz: stream" {
+	short_run stream
+}
+
+@test "fuzz: safetensors" {
+	short_run safetensors
+}
+
+@test "fuzz: pth" {
+	short_run pth
+}
+
+@test "fuzz: PNM" {
+	short_run pnm
+}
+
+@test "every fuzz target is run above" {
+	for f in "$ROOT"/tests/fuzz/fuzz_*.c; do
+		name=${f##*/fuzz_}
+		grep -q "short_run ${name%.c}\$" "$BATS_TEST_FILENAME" || { echo "$f is not run"; return 1; }
+	done
+}

@@ -1,0 +1,131 @@
+#!/usr/bin/env bats
+# The pipeline as a whole, on the bundled clip with the bundled model: errors against the ground truth, what eviction changes
+# and does not change, results as they come, the demo itself.
+load common
+
+# One run of each policy, used by several tests.
+setup_file() {
+	export PATH="$B/bin:$PATH"
+	local demo=$BATS_TEST_DIRNAME/../pipelines/demo f=$BATS_FILE_TMPDIR
+	e3-decode --all "$demo/clip.mp4" >"$f/frames.e3"
+	e3-infer -q --model "$demo/model.safetensors" --no-evict "$f/frames.e3" >"$f/none.e3"
+	e3-infer -q --model "$demo/model.safetensors" --P 0.2 "$f/frames.e3" >"$f/P0.2.e3"
+	e3-infer -q --model "$demo/model.safetensors" --P 0.1 "$f/frames.e3" >"$f/P0.1.e3"
+}
+
+prepare() {
+	f=$BATS_FILE_TMPDIR
+}
+
+py() {
+	local script=$1
+	shift
+	/usr/bin/python3 -B "$ROOT/tests/$script" "$@"
+}
+
+@test "demo without eviction: errors within 2 % of the independent implementation" {
+	py demo_truth.py "$f/none.e3" "$DEMO/truth.safetensors" none
+}
+
+@test "demo with --P 0.2: errors within 2 % of the independent implementation" {
+	py demo_truth.py "$f/P0.2.e3" "$DEMO/truth.safetensors" P0.2
+}
+
+@test "demo with --P 0.1: errors within 2 % of the independent implementation" {
+	py demo_truth.py "$f/P0.1.e3" "$DEMO/truth.safetensors" P0.1
+}
+
+@test "the checker of those figures notices one frame with a wrong scale, and two swapped cameras" {
+	for damage in 'f = m[91][1]["depth"]; f["data"] = (1.5 * np.frombuffer(f["data"], "<f4")).astype("<f4").tobytes()' \
+		'm[11][1]["pose"], m[91][1]["pose"] = m[91][1]["pose"], m[11][1]["pose"]'; do
+		py edit_stream.py "$f/P0.2.e3" "$T/x.e3" "import numpy as np; $damage"
+		run py demo_truth.py "$T/x.e3" "$DEMO/truth.safetensors" P0.2
+		[ "$status" -eq 1 ] || { echo "unnoticed: $damage"; return 1; }
+	done
+}
+
+@test "a budget larger than the clip changes nothing: predictions equal --no-evict bit for bit" {
+	e3-infer -q --model "$DEMO/model.safetensors" --budget 60f "$f/frames.e3" >"$T/x.e3"
+	py stream_equal.py "$T/x.e3" "$f/none.e3" pred
+	# And the comparison is able to tell.
+	run py stream_equal.py "$f/P0.2.e3" "$f/none.e3" pred
+	[ "$status" -eq 1 ]
+}
+
+@test "the same run twice gives the same stream" {
+	e3-cat --take 8 "$f/frames.e3" >"$T/few.e3"
+	for k in 1 2; do
+		e3-infer -q --model "$DEMO/model.safetensors" --budget 3f "$T/few.e3" >"$T/$k.e3"
+	done
+	py stream_equal.py "$T/1.e3" "$T/2.e3"
+}
+
+@test "the cache keeps what --P asked for, and says so" {
+	/usr/bin/python3 -B - "$ROOT/tests" "$f" <<-'PY'
+		import sys
+		sys.path.insert(0, sys.argv[1])
+		from e3read import messages
+		for run, share in (("none", 1), ("P0.2", 0.2), ("P0.1", 0.1)):
+		    path = f"{sys.argv[2]}/{run}.e3"
+		    head, end = messages(path, "head")[0], messages(path, "end")[0]
+		    n, layers = head["tokens_per_frame"], head["layers"]
+		    assert (n, layers) == (197, 8), (n, layers)
+		    # The last frame does not evict: look at the one before.
+		    kept = [sum(l["k_after"] for l in e["layers"]) / layers for e in messages(path, "evict")]
+		    print(f"{run}: kept per layer {kept[-2]:.0f} of {47 * n}, highest {max(kept[:-1]):.0f}; cache {end['cache_peak'] / 2**20:.1f} MiB, without eviction {end['cache_full'] / 2**20:.1f}")
+		    assert end["cache_full"] == 48 * n * layers * head["kv_token_bytes"], end
+		    if share == 1:
+		        assert kept[-1] == 48 * n and end["cache_peak"] == end["cache_full"]
+		    else:
+		        # A layer that has not yet what its share allows leaves budget unused; rounding up adds at most one a layer.
+		        assert 0.9 * share * 48 * n <= kept[-2] <= share * 48 * n + 1, kept[-2]
+		        assert end["cache_peak"] <= (share * 48 + 1.05) * n * layers * head["kv_token_bytes"], end
+	PY
+}
+
+@test "e3-infer takes at most 400 MiB for the demo" {
+	! ldd "$B/bin/e3-infer" | grep -q asan || skip "not under a sanitizer"
+	peak=$(e3-dump --json "$f/P0.2.e3" | tail -1 | /usr/bin/python3 -c 'import json, sys; print(json.loads(sys.stdin.read())["peak_rss"])')
+	echo "# peak $((peak >> 20)) MiB on $(nproc) cores"
+	[ "$peak" -le $((400 << 20)) ]
+}
+
+@test "a frame's prediction leaves before the next frame is read" {
+	mkfifo "$T/pictures"
+	e3-decode -q - <"$T/pictures" | e3-infer -q --model seed:tiny:7 --budget 3f | e3-dump >"$T/o" &
+	exec 7>"$T/pictures"
+	ffmpeg -v error -i "$DEMO/clip.mp4" -frames:v 3 -f image2 -c:v ppm "$T/%d.ppm"
+	for k in 1 2 3; do
+		cat "$T/$k.ppm" >&7
+		# The pipe is still open, and nothing more will come until this prediction has been seen.
+		for _ in {1..100}; do
+			[ "$(grep -c '^pred' "$T/o" || true)" -lt "$k" ] || break
+			sleep 0.1
+		done
+		[ "$(grep -c '^pred' "$T/o")" -eq "$k" ] || { echo "no prediction of picture $k"; cat "$T/o"; return 1; }
+	done
+	exec 7>&-
+	wait
+	[ "$(grep -c '^end' "$T/o")" -eq 1 ]
+}
+
+@test "pipe, file and ZeroMQ carry the same stream" {
+	e3-infer -q --model seed:tiny:7 --budget 3f "$f/frames.e3" >"$T/direct.e3"
+	e3-cat "$f/frames.e3" | e3-cat | e3-infer -q --model seed:tiny:7 --budget 3f -o "$T/file.e3" -
+	e3-infer -q --model seed:tiny:7 --budget 3f "zmq:pull:ipc://$T/s" >"$T/zmq.e3" &
+	timeout 60 e3-cat -o "zmq:push:ipc://$T/s" "$f/frames.e3"
+	wait $!
+	py stream_equal.py "$T/direct.e3" "$T/file.e3"
+	py stream_equal.py "$T/direct.e3" "$T/zmq.e3"
+}
+
+@test "make demo's script: a GLB that opens, a contact sheet, and figures" {
+	"$DEMO/run.sh" "$T/out" >"$T/o" 2>"$T/e" || { cat "$T/o" "$T/e"; return 1; }
+	py glb_facts.py "$T/out/demo.glb" | tee "$T/facts"
+	grep -q '^POINTS [0-9]\{5,\}' "$T/facts"
+	grep -q '^LINES \|^TRIANGLES ' "$T/facts"
+	# PNG signature, and at least as large as eight frames side by side.
+	[ "$(head -c 8 "$T/out/demo.png" | od -An -tx1 | tr -d ' \n')" = 89504e470d0a1a0a ]
+	grep -q 'frames/s' "$T/o"
+	grep -q 'without eviction' "$T/o"
+}
