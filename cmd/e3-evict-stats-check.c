@@ -96,10 +96,11 @@ static void check_budget(const place *at, const es_replay *r, const e3_evict_lay
 	if ((after >= lo && after <= hi) || (after >= floor_lo && after <= floor_hi))
 		return;
 	char text[80];
-	if (protected > hi)
-		snprintf(text, sizeof text, "%.0f kept (or %.0f, the budget of %.2f)", floor_hi, hi, x->budget);
+	double share = fmin(before, ceil(x->budget));
+	if (protected > share)
+		snprintf(text, sizeof text, "%.0f kept (or %.0f, the budget of %.2f)", fmin(before, protected), share, x->budget);
 	else
-		snprintf(text, sizeof text, "%.0f kept (budget %.2f of %.0f)", hi, x->budget, before);
+		snprintf(text, sizeof text, "%.0f kept (budget %.2f of %.0f)", share, x->budget, before);
 	violated(at, ES_BUDGET, text, "%" PRIu32, x->k_after);
 }
 
