@@ -57,12 +57,12 @@ int pnm_header_read(const uint8_t *bytes, size_t n, pnm_header *out, e3_err *err
 	const char *names[] = {"width", "height", "maximum"};
 	for (int k = 0; k < (out->kind % 3 == 1 ? 2 : 3); k++) {
 		int rc = number(&s, fields[k]);
-		if (rc < 0 || (rc > 0 && *fields[k] < 1))
-			return e3_fail(err, "PNM header: %s: expected 1 to 65535", names[k]);
 		if (s.at > MAX_HEADER)
 			return e3_fail(err, "PNM header: longer than %d bytes", MAX_HEADER);
-		if (rc == 0 || s.at == n) /* the number may go on */
+		if (rc >= 0 && s.at == n) /* the number may go on */
 			return 0;
+		if (rc < 0 || *fields[k] < 1)
+			return e3_fail(err, "PNM header: %s: expected 1 to 65535", names[k]);
 	}
 	if (!is_space(bytes[s.at]))
 		return e3_fail(err, "PNM header: expected one blank before the samples");
