@@ -32,8 +32,8 @@ static const e3_opt table[] = {
 	{E3_OPT_TITLE, NULL, 0, NULL, NULL, "convert and seed", 0, 0, NULL, NULL},
 	{E3_OPT_CHOICE, "dtype", 0, &o.dtype, "TYPE", "f32, f16 or bf16 for every floating-point tensor,\nrounded to nearest even", 0, 0,
 	 "f32|f16|bf16", NULL},
-	{E3_OPT_CALL, "meta", 0, &o, "KEY=VALUE", "set a metadata entry, for example e3.vit_heads=6;\nrepeatable; an empty value removes it",
-	 0, 0, NULL, add_meta},
+	{E3_OPT_CALL, "meta", 0, &o, "KEY=VALUE", "set a metadata entry, for example e3.vit_heads=6;\nrepeatable; an empty value "
+	 "removes it", 0, 0, NULL, add_meta},
 	{E3_OPT_TITLE, NULL, 0, NULL, NULL, "convert", 0, 0, NULL, NULL},
 	{E3_OPT_FLAG, "drop-track", 0, &o.drop_track, NULL, "leave out the track head, which e3-infer does not use", 0, 0, NULL, NULL},
 	{E3_OPT_TITLE, NULL, 0, NULL, NULL, "seed", 0, 0, NULL, NULL},
