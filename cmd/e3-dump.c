@@ -6,10 +6,10 @@
 #include "e3/stream.h"
 #include "e3/tool.h"
 #include "e3/value.h"
-#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum {
@@ -46,13 +46,22 @@ static range measure(const e3_array *a)
 	return r;
 }
 
-/* JSON has no NaN and no infinity: they become text. Nine digits tell floats apart, 17 doubles. */
-static int show_real(dump *d, double v, int digits, e3_err *err)
+/* The shortest digits that read back as the same number: floats need at most 9, doubles 17. JSON has no NaN and no infinity:
+ * they become text. */
+static int show_real(dump *d, double v, bool single, e3_err *err)
 {
-	if (isfinite(v))
-		return e3_buf_printf(&d->line, err, "%.*g", digits, v);
-	const char *name = isnan(v) ? "nan" : v > 0 ? "inf" : "-inf";
-	return e3_buf_printf(&d->line, err, d->json ? "\"%s\"" : "%s", name);
+	char text[32];
+	int most = single ? 9 : 17;
+	if (!isfinite(v)) {
+		const char *name = isnan(v) ? "nan" : v > 0 ? "inf" : "-inf";
+		return e3_buf_printf(&d->line, err, d->json ? "\"%s\"" : "%s", name);
+	}
+	for (int digits = 6; digits <= most; digits++) {
+		snprintf(text, sizeof text, "%.*g", digits, v);
+		if (single ? strtof(text, NULL) == (float)v : strtod(text, NULL) == v)
+			break;
+	}
+	return e3_buf_printf(&d->line, err, "%s", text);
 }
 
 static int show_elements(dump *d, const e3_array *a, e3_err *err)
@@ -61,7 +70,7 @@ static int show_elements(dump *d, const e3_array *a, e3_err *err)
 	for (size_t k = 0; !rc && k < a->count; k++) {
 		rc = k && e3_buf_add(&d->line, ",", 1, err) ? -1 : 0;
 		if (!rc)
-			rc = show_real(d, e3_array_at(a, k), a->dtype == E3_ARRAY_U32 ? 10 : 9, err);
+			rc = show_real(d, e3_array_at(a, k), a->dtype != E3_ARRAY_U32, err);
 	}
 	return rc ? rc : e3_buf_add(&d->line, "]", 1, err);
 }
@@ -190,7 +199,7 @@ static int show_value(dump *d, e3_cursor *c, e3_err *err)
 	case E3_V_BIG:
 		return e3_buf_printf(&d->line, err, "%" PRIu64, v.u);
 	case E3_V_REAL:
-		return show_real(d, v.x, v.single ? 9 : d->json ? 17 : 6, err);
+		return show_real(d, v.x, v.single, err);
 	case E3_V_TEXT:
 		return show_text(d, &v, err);
 	case E3_V_BYTES:
