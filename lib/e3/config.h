@@ -39,7 +39,7 @@ typedef struct e3_config {
 	int image_size;   /* target of the resize: 518 */
 	bool rope_bf16;   /* angles rounded to bf16, as the released weights were trained */
 	bool has_track;   /* a track head is in the file; it is not used */
-	int64_t parameters, parameters_track;
+	int64_t parameters, parameters_track; /* of the tensors used (without mask_token); of the track head */
 } e3_config;
 
 /* Reads configuration and checks that every tensor of that configuration is there with the right type (F32, F16, BF16) and each
