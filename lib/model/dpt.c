@@ -41,49 +41,78 @@ static int uv_tables(e3_session *s, int h, int w, int c, e3_uv *out, e3_err *err
 	return uv_axis(s, w, c, (float)(aspect / diagonal), &out->x, err) || uv_axis(s, h, c, (float)(1 / diagonal), &out->y, err) ? -1 : 0;
 }
 
-int e3_dpt_open(e3_session *s, const e3_dpt_config *c, e3_dpt_state *d, e3_err *err)
+/* What one head needs of the maps both share, in floats. */
+typedef struct need {
+	size_t projected, resized, level[E3_DPT_LEVELS], work, fused, last;
+} need;
+
+static void most(size_t *a, size_t b)
+{
+	*a = *a > b ? *a : b;
+}
+
+static int open_head(e3_session *s, const e3_dpt_config *c, e3_dpt_state *d, need *n, e3_err *err)
 {
 	int gh = s->plan.patch_grid[0], gw = s->plan.patch_grid[1];
 	int size[E3_DPT_LEVELS][2] = {{c->up[0] * gh, c->up[0] * gw}, {c->up[1] * gh, c->up[1] * gw}, {gh, gw}, {(gh - 1) / 2 + 1, (gw - 1) / 2 + 1}};
-	size_t projected = 0, resized = 0, f = (size_t)c->features, most = 0;
+	size_t f = (size_t)c->features, top = 4 * (size_t)size[0][0] * (size_t)size[0][1];
 	for (int k = 0; k < E3_DPT_LEVELS; k++) {
-		size_t area = (size_t)size[k][0] * (size_t)size[k][1], oc = (size_t)c->oc[k], grid = (size_t)gh * (size_t)gw;
+		size_t area = (size_t)size[k][0] * (size_t)size[k][1], oc = (size_t)c->oc[k];
 		d->size[k][0] = size[k][0], d->size[k][1] = size[k][1];
-		projected = grid * oc > projected ? grid * oc : projected;
-		resized = area * oc > resized ? area * oc : resized;
-		most = area > most ? area : most;
-		if (e3_session_alloc(s, area * f, &d->level[k], err) || uv_tables(s, gh, gw, c->oc[k], &d->uv[k], err))
+		most(&n->projected, (size_t)gh * (size_t)gw * oc);
+		most(&n->resized, area * oc);
+		most(&n->level[k], area * f);
+		most(&n->work, area * f);
+		most(&n->fused, area * f); /* a level may be larger than twice the first */
+		if (uv_tables(s, gh, gw, c->oc[k], &d->uv[k], err))
 			return -1;
 	}
-	return e3_session_alloc(s, projected, &d->projected, err) || e3_session_alloc(s, resized, &d->resized, err) ||
-	               e3_session_alloc(s, most * f, &d->t, err) || e3_session_alloc(s, most * f, &d->s, err) ||
-	               e3_session_alloc(s, most * f, &d->u, err) ||
-	               e3_session_alloc(s, 4 * (size_t)size[0][0] * (size_t)size[0][1] * f, &d->y, err) ||
-	               e3_session_alloc(s, 4 * (size_t)size[0][0] * (size_t)size[0][1] * (f / 2), &d->z, err) ||
-	               uv_tables(s, s->h, s->w, c->features / 2, &d->uv_full, err)
+	most(&n->fused, top * f);
+	most(&n->last, top * (f / 2));
+	return uv_tables(s, s->h, s->w, c->features / 2, &d->uv_full, err);
+}
+
+int e3_dpt_open(e3_session *s, e3_err *err)
+{
+	need n = {0};
+	e3_dpt_work *w = &s->dpt;
+	if (s->o.outputs & E3_OUT_DEPTH && open_head(s, &s->net->c.depth, &s->depth, &n, err))
+		return -1;
+	if (s->o.outputs & E3_OUT_POINTS && open_head(s, &s->net->c.point, &s->point, &n, err))
+		return -1;
+	if (!n.work)
+		return 0;
+	for (int k = 0; k < E3_DPT_LEVELS; k++)
+		if (e3_session_alloc(s, n.level[k], &w->level[k], err))
+			return -1;
+	return e3_session_alloc(s, n.projected, &w->projected, err) || e3_session_alloc(s, n.resized, &w->resized, err) ||
+	               e3_session_alloc(s, n.work, &w->t, err) || e3_session_alloc(s, n.work, &w->s, err) ||
+	               e3_session_alloc(s, n.work, &w->u, err) || e3_session_alloc(s, n.fused, &w->y, err) ||
+	               e3_session_alloc(s, n.last, &w->z, err)
 	           ? -1
 	           : 0;
 }
 
 /* Level k: norm, projection, position, resize, and the convolution to `features` channels. */
-static int make_level(e3_session *s, const e3_dpt *net, e3_dpt_state *d, int k, e3_err *err)
+static int make_level(e3_session *s, const e3_dpt *net, const e3_dpt_state *d, int k, e3_err *err)
 {
+	e3_dpt_work *w = &s->dpt;
 	const e3_dev_ops *ops = s->dev->ops;
 	int gh = s->plan.patch_grid[0], gw = s->plan.patch_grid[1], oc = net->project[k].out, up = k < 2 ? d->size[k][0] / gh : 1;
 	e3_linear project = {.x = s->cat[k], .rows = gh * gw, .ldx = 2 * s->net->c.embed, .norm = &net->norm, .mat = &net->project[k],
-	                     .out = d->projected, .ldo = oc};
-	if (ops->linear(s->dev, &project, err) || ops->add_uv(s->dev, d->projected, gh, gw, oc, d->uv[k].x, d->uv[k].y, err))
+	                     .out = w->projected, .ldo = oc};
+	if (ops->linear(s->dev, &project, err) || ops->add_uv(s->dev, w->projected, gh, gw, oc, d->uv[k].x, d->uv[k].y, err))
 		return -1;
-	const float *map = d->projected;
+	const float *map = w->projected;
 	int rc = 0;
 	if (k < 2) {
-		rc = ops->deconv(s->dev, d->projected, gh, gw, &net->up[k], up, d->resized, err);
-		map = d->resized;
+		rc = ops->deconv(s->dev, w->projected, gh, gw, &net->up[k], up, w->resized, err);
+		map = w->resized;
 	} else if (k == 3) {
-		rc = ops->conv(s->dev, &(e3_conv){.x = d->projected, .h = gh, .w = gw, .mat = &net->down, .stride = 2, .out = d->resized}, err);
-		map = d->resized;
+		rc = ops->conv(s->dev, &(e3_conv){.x = w->projected, .h = gh, .w = gw, .mat = &net->down, .stride = 2, .out = w->resized}, err);
+		map = w->resized;
 	}
-	e3_conv rn = {.x = map, .h = d->size[k][0], .w = d->size[k][1], .mat = &net->rn[k], .stride = 1, .out = d->level[k]};
+	e3_conv rn = {.x = map, .h = d->size[k][0], .w = d->size[k][1], .mat = &net->rn[k], .stride = 1, .out = w->level[k]};
 	return rc || ops->conv(s->dev, &rn, err) ? -1 : 0;
 }
 
@@ -96,29 +125,31 @@ static int rcu(e3_dev *dev, const e3_rcu *net, const float *x, const int size[2]
 	return dev->ops->conv(dev, &one, err) || dev->ops->conv(dev, &two, err) ? -1 : 0;
 }
 
-int e3_dpt_step(e3_session *s, const e3_dpt *net, const e3_dpt_config *c, e3_dpt_state *d, float *value, float *conf, e3_err *err)
+int e3_dpt_step(e3_session *s, const e3_dpt *net, const e3_dpt_state *d, float *value, float *conf, e3_err *err)
 {
+	e3_dpt_work *w = &s->dpt;
+	int features = net->rn[0].out;
 	const e3_dev_ops *ops = s->dev->ops;
 	for (int k = 0; k < E3_DPT_LEVELS; k++)
 		if (make_level(s, net, d, k, err))
 			return e3_fail_in(err, "level %d", k);
-	const float *fused = d->level[3];
+	const float *fused = w->level[3];
 	int twice[2] = {2 * d->size[0][0], 2 * d->size[0][1]};
 	for (int k = E3_DPT_LEVELS - 1; k >= 0; k--) {
 		const int *size = d->size[k], *to = k ? d->size[k - 1] : twice;
 		if (k < E3_DPT_LEVELS - 1) { /* y + RCU(level) */
-			if (rcu(s->dev, &net->skip[k], d->level[k], size, d->y, d->t, d->s, err))
+			if (rcu(s->dev, &net->skip[k], w->level[k], size, w->y, w->t, w->s, err))
 				return -1;
-			fused = d->s;
+			fused = w->s;
 		}
 		int area = size[0] * size[1];
-		e3_linear out = {.x = d->u, .rows = area, .ldx = c->features, .mat = &net->out[k], .out = d->t, .ldo = c->features};
-		if (rcu(s->dev, &net->fuse[k], fused, size, NULL, d->t, d->u, err) || ops->linear(s->dev, &out, err) ||
-		    ops->upsample(s->dev, d->t, size, c->features, d->y, to, err))
+		e3_linear out = {.x = w->u, .rows = area, .ldx = features, .mat = &net->out[k], .out = w->t, .ldo = features};
+		if (rcu(s->dev, &net->fuse[k], fused, size, NULL, w->t, w->u, err) || ops->linear(s->dev, &out, err) ||
+		    ops->upsample(s->dev, w->t, size, features, w->y, to, err))
 			return e3_fail_in(err, "fusion %d", k);
 	}
-	e3_conv conv1 = {.x = d->y, .h = twice[0], .w = twice[1], .mat = &net->conv1, .stride = 1, .out = d->z};
-	e3_dense dense = {.z = d->z, .h = twice[0], .w = twice[1], .c = net->conv1.out, .uv_x = d->uv_full.x, .uv_y = d->uv_full.y,
+	e3_conv conv1 = {.x = w->y, .h = twice[0], .w = twice[1], .mat = &net->conv1, .stride = 1, .out = w->z};
+	e3_dense dense = {.z = w->z, .h = twice[0], .w = twice[1], .c = net->conv1.out, .uv_x = d->uv_full.x, .uv_y = d->uv_full.y,
 	                  .conv = &net->conv2, .out = &net->last, .H = s->h, .W = s->w, .value = value, .conf = conf};
 	return ops->conv(s->dev, &conv1, err) || ops->dense(s->dev, &dense, err) ? -1 : 0;
 }

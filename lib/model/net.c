@@ -88,6 +88,7 @@ e3_net *e3_net_open(const e3_ckpt *ckpt, e3_dev *dev, e3_err *err)
 		set_prefix(&l, "point_head.");
 		rc = e3_load_dpt(&l, &net->point, err);
 	}
+	e3_loader_release(&l);
 	if (rc) {
 		e3_net_close(net);
 		return NULL;

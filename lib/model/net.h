@@ -57,8 +57,11 @@ typedef struct e3_loader {
 	e3_net *net;
 	const e3_ckpt *ckpt;
 	char prefix[160]; /* put before every name */
+	float *host[2];   /* a tensor as read, and reordered: kept from tensor to tensor, or the heap is left in holes */
+	size_t cap[2];
 } e3_loader;
 
+void e3_loader_release(e3_loader *l);
 int e3_load_host(e3_loader *l, const char *name, float **out, e3_err *err);   /* caller frees */
 int e3_load_vector(e3_loader *l, const char *name, float **out, e3_err *err); /* on the device, owned by the net */
 int e3_load_norm(e3_loader *l, const char *name, float eps, e3_norm *out, e3_err *err);

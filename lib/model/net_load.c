@@ -34,33 +34,53 @@ int e3_load_upload(e3_net *net, const float *from, size_t n, float **out, e3_err
 	return net->dev->ops->upload(net->dev, *out, from, n, err);
 }
 
-static int read_host(e3_loader *l, const e3_tensor_info *t, float **out, e3_err *err)
+/* Room for n floats in the loader's buffer `which`. */
+static float *room(e3_loader *l, int which, size_t n, e3_err *err)
 {
-	*out = t ? e3_alloc(t->count, sizeof(float), t->name, err) : NULL;
-	if (!*out)
-		return -1;
-	if (e3_ckpt_read_f32(l->ckpt, t, 0, t->count, *out, err)) {
-		free(*out);
-		*out = NULL;
-		return -1;
+	if (l->cap[which] < n) {
+		free(l->host[which]);
+		l->cap[which] = 0;
+		l->host[which] = e3_alloc(n, sizeof(float), "a tensor", err);
+		if (!l->host[which])
+			return NULL;
+		l->cap[which] = n;
 	}
-	return 0;
+	return l->host[which];
+}
+
+void e3_loader_release(e3_loader *l)
+{
+	free(l->host[0]), free(l->host[1]);
+	*l = (e3_loader){0};
 }
 
 int e3_load_host(e3_loader *l, const char *name, float **out, e3_err *err)
 {
-	return read_host(l, find(l, name, err), out, err);
+	const e3_tensor_info *t = find(l, name, err);
+	*out = t ? e3_alloc(t->count, sizeof(float), t->name, err) : NULL;
+	if (!*out)
+		return -1;
+	if (e3_ckpt_read_f32(l->ckpt, t, 0, t->count, *out, err) == 0)
+		return 0;
+	free(*out);
+	*out = NULL;
+	return -1;
+}
+
+/* Reads a tensor, reorders it if asked, uploads it. */
+static int load(e3_loader *l, const e3_tensor_info *t, void (*order)(const e3_tensor_info *, const float *, float *), float **out, e3_err *err)
+{
+	float *host = t ? room(l, 0, t->count, err) : NULL, *mixed = host && order ? room(l, 1, t->count, err) : host;
+	if (!mixed || e3_ckpt_read_f32(l->ckpt, t, 0, t->count, host, err))
+		return -1;
+	if (order)
+		order(t, host, mixed);
+	return e3_load_upload(l->net, mixed, t->count, out, err);
 }
 
 int e3_load_vector(e3_loader *l, const char *name, float **out, e3_err *err)
 {
-	const e3_tensor_info *t = find(l, name, err);
-	float *host;
-	if (read_host(l, t, &host, err))
-		return -1;
-	int rc = e3_load_upload(l->net, host, t->count, out, err);
-	free(host);
-	return rc;
+	return load(l, find(l, name, err), NULL, out, err);
 }
 
 int e3_load_norm(e3_loader *l, const char *name, float eps, e3_norm *out, e3_err *err)
@@ -73,41 +93,25 @@ int e3_load_norm(e3_loader *l, const char *name, float eps, e3_norm *out, e3_err
 	return !t || e3_load_vector(l, w, &out->w, err) || e3_load_vector(l, b, &out->b, err) ? -1 : 0;
 }
 
-/* Reads NAME.weight, reorders it into rows × cols with `order`, uploads; NAME.bias if there is one. */
+/* NAME.weight, reordered into rows × cols, and NAME.bias if there is one. */
 static int load_mat(e3_loader *l, const char *name, void (*order)(const e3_tensor_info *, const float *, float *), e3_mat *out, e3_err *err)
 {
 	char w[160], b[160];
 	snprintf(w, sizeof w, "%s.weight", name);
 	snprintf(b, sizeof b, "%s.bias", name);
 	const e3_tensor_info *t = find(l, w, err);
-	float *host = NULL, *mixed = NULL;
-	int rc = read_host(l, t, &host, err);
-	if (!rc && order) {
-		mixed = e3_alloc(t->count, sizeof(float), t->name, err);
-		if (mixed)
-			order(t, host, mixed);
-		else
-			rc = -1;
-	}
-	if (!rc)
-		rc = e3_load_upload(l->net, mixed ? mixed : host, t->count, &out->w, err);
-	if (!rc && e3_load_has(l, b))
-		rc = e3_load_vector(l, b, &out->b, err);
-	free(host), free(mixed);
-	return rc;
-}
-
-int e3_load_linear(e3_loader *l, const char *name, e3_mat *out, e3_err *err)
-{
 	*out = (e3_mat){0};
-	if (load_mat(l, name, NULL, out, err))
+	if (load(l, t, order, &out->w, err) || (e3_load_has(l, b) && e3_load_vector(l, b, &out->b, err)))
 		return -1;
-	char w[160];
-	snprintf(w, sizeof w, "%s.weight", name);
-	const e3_tensor_info *t = find(l, w, err);
-	out->out = (int)t->shape[0]; /* 1×1 convolutions and the patch convolution are linear layers over their last axes */
+	out->out = (int)t->shape[0];
 	out->in = (int)(t->count / (size_t)t->shape[0]);
 	return 0;
+}
+
+/* 1×1 convolutions and the patch convolution are linear layers over their last axes. */
+int e3_load_linear(e3_loader *l, const char *name, e3_mat *out, e3_err *err)
+{
+	return load_mat(l, name, NULL, out, err);
 }
 
 static void conv_order(const e3_tensor_info *t, const float *from, float *to)
@@ -121,14 +125,7 @@ static void conv_order(const e3_tensor_info *t, const float *from, float *to)
 
 int e3_load_conv(e3_loader *l, const char *name, e3_mat *out, e3_err *err)
 {
-	char w[160];
-	*out = (e3_mat){0};
-	if (load_mat(l, name, conv_order, out, err))
-		return -1;
-	snprintf(w, sizeof w, "%s.weight", name);
-	const e3_tensor_info *t = find(l, w, err);
-	out->out = (int)t->shape[0], out->in = (int)(t->shape[1] * t->shape[2] * t->shape[3]);
-	return 0;
+	return load_mat(l, name, conv_order, out, err);
 }
 
 static void deconv_order(const e3_tensor_info *t, const float *from, float *to)
@@ -142,13 +139,10 @@ static void deconv_order(const e3_tensor_info *t, const float *from, float *to)
 
 int e3_load_deconv(e3_loader *l, const char *name, e3_mat *out, e3_err *err)
 {
-	char w[160];
-	*out = (e3_mat){0};
 	if (load_mat(l, name, deconv_order, out, err))
 		return -1;
-	snprintf(w, sizeof w, "%s.weight", name);
-	const e3_tensor_info *t = find(l, w, err);
-	out->out = (int)(t->shape[1] * t->shape[2] * t->shape[3]), out->in = (int)t->shape[0];
+	int in = out->out; /* stored [in][out][kh][kw] */
+	out->out = out->in, out->in = in;
 	return 0;
 }
 

@@ -69,9 +69,7 @@ static int open_parts(e3_session *s, e3_err *err)
 		return -1;
 	if (s->o.outputs & E3_OUT_POSE && e3_camera_open(s, err))
 		return -1;
-	if (s->o.outputs & E3_OUT_DEPTH && e3_dpt_open(s, &s->net->c.depth, &s->depth, err))
-		return -1;
-	if (s->o.outputs & E3_OUT_POINTS && e3_dpt_open(s, &s->net->c.point, &s->point, err))
+	if (e3_dpt_open(s, err))
 		return -1;
 	bool fraction = s->o.budget_kind == E3_BUDGET_FRACTION;
 	s->evictor = (e3_evictor){.policy = s->o.policy, .temperature = s->o.temperature, .compat = s->o.compat, .fill = !fraction,
@@ -129,9 +127,9 @@ static uint64_t tokens_held(const e3_session *s)
 
 static int dense_step(e3_session *s, e3_result *r, e3_err *err)
 {
-	if (r->depth && e3_dpt_step(s, &s->net->depth, &s->net->c.depth, &s->depth, r->depth, r->depth_conf, err))
+	if (r->depth && e3_dpt_step(s, &s->net->depth, &s->depth, r->depth, r->depth_conf, err))
 		return e3_fail_in(err, "depth head");
-	if (r->points && e3_dpt_step(s, &s->net->point, &s->net->c.point, &s->point, r->points, r->points_conf, err))
+	if (r->points && e3_dpt_step(s, &s->net->point, &s->point, r->points, r->points_conf, err))
 		return e3_fail_in(err, "point head");
 	return 0;
 }

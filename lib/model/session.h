@@ -29,13 +29,17 @@ typedef struct e3_uv {
 	float *x, *y;
 } e3_uv;
 
-typedef struct e3_dpt_state {
+/* Maps a dense head works in. The heads run one after the other and share them. */
+typedef struct e3_dpt_work {
 	float *projected, *resized;
-	float *level[E3_DPT_LEVELS];       /* after rn */
-	int size[E3_DPT_LEVELS][2];        /* rows, columns of each */
-	float *t, *s, *u;                  /* work maps of the largest level */
-	float *y, *z;                      /* 2× the largest level: fused, and after output_conv1 */
-	e3_uv uv[E3_DPT_LEVELS], uv_full;  /* position tables, of the head in work */
+	float *level[E3_DPT_LEVELS]; /* after rn */
+	float *t, *s, *u;            /* of the largest level */
+	float *y, *z;                /* 2× the largest level: fused, and after output_conv1 */
+} e3_dpt_work;
+
+typedef struct e3_dpt_state {
+	int size[E3_DPT_LEVELS][2];       /* rows, columns of each level */
+	e3_uv uv[E3_DPT_LEVELS], uv_full; /* position tables */
 } e3_dpt_state;
 
 /* The mass of one layer's keys, grown as the layer grows; and the layer's map while a report wants one. */
@@ -78,6 +82,7 @@ struct e3_session {
 
 	e3_camera_state camera;
 	e3_dpt_state depth, point;
+	e3_dpt_work dpt;
 };
 
 /* Device memory that lives as long as the session. */
@@ -104,8 +109,8 @@ int e3_aggregate_step(e3_session *s, e3_err *err);
 void e3_aggregate_close(e3_session *s);
 int e3_camera_open(e3_session *s, e3_err *err);
 int e3_camera_step(e3_session *s, e3_err *err); /* into s->pose, there after finish */
-int e3_dpt_open(e3_session *s, const e3_dpt_config *c, e3_dpt_state *d, e3_err *err);
-int e3_dpt_step(e3_session *s, const e3_dpt *net, const e3_dpt_config *c, e3_dpt_state *d, float *value, float *conf, e3_err *err);
+int e3_dpt_open(e3_session *s, e3_err *err); /* both heads, as far as they are wanted */
+int e3_dpt_step(e3_session *s, const e3_dpt *net, const e3_dpt_state *d, float *value, float *conf, e3_err *err);
 
 /* attn.c: turns the masses (and maps) of the layers asked for into reports, key ids ascending. After wait. */
 int e3_attn_collect(e3_session *s, e3_err *err);
