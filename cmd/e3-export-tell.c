@@ -5,8 +5,8 @@
 
 static void tell_points(const char *path, uint64_t n, const e3_export_facts *f)
 {
-	e3_note("%s: %" PRIu64 " points of %" PRIu64 " (%" PRIu64 " passed confidence %.4g and masks), %" PRId64 " frames", path, n, f->points,
-		f->kept, f->threshold, f->frames);
+	e3_note("%s: %" PRIu64 " points of %" PRIu64 " (%" PRIu64 " passed confidence %.4g and masks), %" PRId64 " frames", path, n,
+		f->points, f->kept, f->threshold, f->frames);
 }
 
 static void warn_about(const e3_export_options *opt, const e3_export_facts *f)
@@ -19,12 +19,13 @@ static void warn_about(const e3_export_options *opt, const e3_export_facts *f)
 	if (f->skipped_frames)
 		e3_warn("%" PRId64 " frames have no usable field of view: their depth gives no points", f->skipped_frames);
 	if (opt->glb && opt->cameras && f->cameras_skipped)
-		e3_warn("%s: %" PRId64 " cameras have no usable field of view and are drawn without it", opt->glb, f->cameras_skipped);
+		e3_warn("%s: %" PRId64 " cameras have no usable field of view and are drawn without it", opt->glb,
+			f->cameras_skipped);
 	if (cloud && !f->kept)
 		e3_warn("no point is left");
 	if (f->depth_clipped)
-		e3_warn("%s: %" PRIu64 " depths are too large for --depth-scale %g: written as 0, unknown", opt->depth, f->depth_clipped,
-			f->depth_scale);
+		e3_warn("%s: %" PRIu64 " depths are too large for --depth-scale %g: written as 0, unknown", opt->depth,
+			f->depth_clipped, f->depth_scale);
 	if (f->npz_missing)
 		e3_warn("%s: %d of the nine arrays are left out: the stream lacks depth, points or pose", opt->npz, f->npz_missing);
 }

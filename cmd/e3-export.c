@@ -30,7 +30,8 @@ static void show_progress(const stream *s)
 	if (!e3_progress_due())
 		return;
 	if (s->head.frames > 0)
-		e3_progress("frame %lld of %lld, %.1f MB spooled", (long long)f->frames, (long long)s->head.frames, (double)f->spooled / 1e6);
+		e3_progress("frame %lld of %lld, %.1f MB spooled", (long long)f->frames, (long long)s->head.frames,
+			(double)f->spooled / 1e6);
 	else
 		e3_progress("frame %lld, %.1f MB spooled", (long long)f->frames, (double)f->spooled / 1e6);
 }

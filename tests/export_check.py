@@ -327,14 +327,15 @@ def depth_color(stream, folder):
     """Turbo of 1/depth between run-wide percentiles, by the knots of spec/io.md 2.5 at places where they are exact."""
     knots = {0: (0x30, 0x12, 0x3b), 255: (0x7a, 0x04, 0x03), 8: (0x39, 0x2a, 0x73), 117: (0x80, 0xff, 0x53), 202: (0xf2, 0x60, 0x14)}
     preds = e3read.messages(stream, "pred")
-    inverse = np.stack([np.float32(1) / p["depth"].reshape(p["h"], p["w"]) for p in preds])
-    low, high = np.percentile(inverse[np.isfinite(inverse) & (inverse > 0)], [2, 98])
+    d = np.stack([p["depth"].reshape(p["h"], p["w"]) for p in preds])
+    known = np.isfinite(d) & (d > 1e-8)
+    inverse = np.float32(1) / np.where(known, d, 1)
+    low, high = np.percentile(inverse[known], [2, 98])
     seen = 0
-    for p, v in zip(preds, inverse.astype(float)):
+    for p, v, good in zip(preds, inverse.astype(float), known):
         image, _ = png(f"{folder}/{p['i']:06d}.png")
-        good = np.isfinite(v)
         need((image[~good] == 128).all(), "unknown depth is not grey")
-        x = 256 * (np.where(good, v, low) - low) / (high - low)
+        x = 256 * (v - low) / (high - low)
         for index, rgb in knots.items():
             # not on an edge between two entries, where the last bit of 1/depth decides
             inside = good & (np.clip(x, 0, 255.5).astype(int) == index) & ((abs(x - np.rint(x)) > 1e-4) | (x < 0) | (x > 256))
@@ -342,6 +343,29 @@ def depth_color(stream, folder):
             seen += int(inside.sum())
     need(seen > 20, f"only {seen} pixels at known entries")
     print(f"{seen} pixels at known entries as expected")
+
+
+@check
+def run_json(path, stream):
+    preds, run = e3read.messages(stream, "pred"), json.load(open(path))
+    need(run["complete"] and run["frames_total"] == len(preds) == len(run["frames"]) and run["source"] == "made up", "run")
+    for p, f in zip(preds, run["frames"]):
+        need([f["index"], f["source_frame"], f["pts"], f["src_w"], f["src_h"], f["fit"]] ==
+             [p[k] for k in ("i", "src_i", "pts", "src_w", "src_h", "fit")], f"frame {f}")
+    xyz = expected(stream, 20)[0]
+    want = [np.percentile(xyz[:, k], 95) - np.percentile(xyz[:, k], 5) for k in range(3)]
+    need(run["points"]["kept"] == len(xyz) and abs(run["scene_scale"] / np.linalg.norm(want) - 1) < 1e-8, "points or scale")
+    need(run["points"]["threshold"] == float("%.9g" % np.percentile(candidates(stream)[1], 20)), "threshold")
+    print(f"{len(preds)} frames, scale {run['scene_scale']:g}")
+
+
+@check
+def peak_memory(*command):
+    """Runs a command; prints the most memory it held, in KiB."""
+    import resource
+    import subprocess
+    subprocess.run(command, check=True)
+    print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
 
 
 @check

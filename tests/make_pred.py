@@ -3,7 +3,8 @@
 
 A camera moves along x past a wavy wall; depth, point map, poses and confidences agree with each other. Keys: frames w h seed;
 src_w src_h fit (sx,sy,tx,ty); without (comma list of pose depth points); nan (points spoiled per frame); conf (all confidences);
-colour (all pixels, r,g,b); end=0 leaves the end out; abort=TEXT ends with an abort instead.
+colour (all pixels, r,g,b); end=0 leaves the end out; abort=TEXT ends with an abort instead; repeat=N goes through the frames N
+times, with new numbers.
 """
 import struct
 import sys
@@ -69,11 +70,13 @@ def head(frames):
 
 
 def write(to, preds, options):
-    to.write(message(1, head(options.get("frames", 3))))
+    to.write(message(1, head(options.get("frames", 3) * options.get("repeat", 1))))
+    packed = [{k: array(v) if isinstance(v, np.ndarray) else v for k, v in p.items()} for p in preds]
     n = 0
-    for p in preds:
-        to.write(message(3, {k: array(v) if isinstance(v, np.ndarray) else v for k, v in p.items()}))
-        n += 1
+    for _ in range(options.get("repeat", 1)):
+        for p in packed:
+            to.write(message(3, {**p, "i": p["i"] + n, "src_i": p["src_i"] + 15 * n, "pts": p["pts"] + 0.5 * n}))
+        n += len(packed)
     if "abort" in options:
         to.write(message(7, {"tool": "e3-infer", "code": 1, "text": options["abort"]}))
     elif options.get("end", 1):

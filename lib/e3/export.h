@@ -1,4 +1,5 @@
-/* export: predictions to files other programs open: one file of lib/export per format behind one small interface (lib/export/sink.h).
+/* export: predictions to files other programs open: one file of lib/export per format behind one small interface
+ * (lib/export/sink.h).
  *
  * Usage: e3_export_open, e3_export_add for every prediction, e3_export_finish, e3_export_close. Nothing appears under its final
  * name before e3_export_finish has written everything; closing without finishing leaves nothing behind. What must wait for the

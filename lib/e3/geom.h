@@ -34,8 +34,6 @@ void e3_pose_quat_to_world(const e3_pose *p, double q[4]);
 void e3_quat_mul(const double a[4], const double b[4], double out[4]);
 /* Rotation matrix of a quaternion of any length; -1 when it has none. */
 int e3_quat_to_mat(const double q[4], double r[9]);
-/* Unit quaternion of a rotation matrix, w >= 0. */
-void e3_quat_from_mat(const double r[9], double q[4]);
 /* 3×4 times 3×4, both with an implied last row 0 0 0 1. out may be a or b. */
 void e3_rigid_mul(const double a[12], const double b[12], double out[12]);
 

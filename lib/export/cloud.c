@@ -67,7 +67,8 @@ static int choose_source(e3_cloud *c, const e3_pred *p, e3_err *err)
 	}
 	bool copies = c->source == E3_POINTS_DEPTH && c->opt.upstream && p->points;
 	if (c->source == E3_POINTS_MAP && !p->points)
-		return e3_fail(err, "frame %lld: points: the stream has no point map; --points depth uses depth and pose", (long long)p->s.i);
+		return e3_fail(err, "frame %lld: points: the stream has no point map; --points depth uses depth and pose",
+			(long long)p->s.i);
 	if (c->source == E3_POINTS_DEPTH && !depth && !copies)
 		return e3_fail(err, "frame %lld: points: the stream has no %s; points need a point map, or depth and pose",
 			(long long)p->s.i, p->depth ? "pose" : "depth");
@@ -317,8 +318,9 @@ int e3_cloud_settle(e3_cloud *c, e3_export_facts *facts, e3_err *err)
 	c->survivors = c->voxels ? e3_voxels_count(c->voxels) : c->kept;
 	if (c->kept || c->opt.allow_empty)
 		return 0;
-	return e3_fail(err, "selecting points: none is left of %llu (%llu more were not finite; confidence at least %g); see --conf-pct, "
-		"--conf-min, the masks, or --allow-empty",
+	return e3_fail(err,
+		"selecting points: none is left of %llu (%llu more were not finite; confidence at least %g); "
+		"see --conf-pct, --conf-min, the masks, or --allow-empty",
 		(unsigned long long)facts->points, (unsigned long long)facts->non_finite, fmax(facts->threshold, c->opt.conf_min));
 }
 

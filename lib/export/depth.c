@@ -1,5 +1,5 @@
-/* export: depth as 16-bit PNG with one factor for the run, and as pictures in one colour range for the run (spec/io.md 4.9), which is
- * why both wait for the end of the stream. Depth that is not finite or not above 1e-8 is unknown: 0, and neutral grey. */
+/* export: depth as 16-bit PNG with one factor for the run, and as pictures in one colour range for the run (spec/io.md 4.9),
+ * which is why both wait for the end of the stream. Depth that is not finite or not above 1e-8 is unknown: 0, and neutral grey. */
 #include "export/sink.h"
 #include <inttypes.h>
 #include <math.h>
@@ -26,7 +26,8 @@ static int depth_add(e3_sink *sink, e3_run *run, const e3_view *v, e3_err *err)
 	depth *s = (depth *)sink;
 	const e3_pred *p = v->pred;
 	if (!p->depth)
-		return e3_fail(err, "writing depth: the stream has none for frame %lld (see e3-infer --outputs)", (long long)p->s.i);
+		return e3_fail(err, "writing depth: the stream has none for frame %lld (see e3-infer --outputs)",
+			(long long)p->s.i);
 	for (size_t k = 0; k < (size_t)p->w * (size_t)p->h; k++) {
 		if (!known(p->depth[k]))
 			continue;
@@ -53,7 +54,9 @@ static int write_grey(depth *s, e3_run *run, const e3_pred *p, const char *name,
 {
 	size_t n = (size_t)p->w * (size_t)p->h;
 	char path[4096], factor[32];
-	const char *const text[] = {"depth_scale", factor, "Comment", "depth = value / depth_scale, up to the model's scale; 0 = unknown", NULL};
+	const char *const text[] = {
+		"depth_scale", factor, "Comment", "depth = value / depth_scale, up to the model's scale; 0 = unknown", NULL,
+	};
 	if (n > s->cap) {
 		if (e3_grow((void **)&s->values, n, sizeof *s->values, "a depth image", err))
 			return -1;

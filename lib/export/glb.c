@@ -171,7 +171,8 @@ static int glb_write(e3_sink *sink, e3_run *run, e3_err *err)
 	if (e3_cloud_pick(run->cloud, max > 0 ? (uint64_t)max : max < 0 && !o->upstream ? DEFAULT_POINTS : 0, &pick, err))
 		return -1;
 	e3_glb_scene scene = {
-		.opt = o, .cameras = s->cameras, .n_cameras = s->n, .first = run->has_first ? &run->first : NULL, .n_points = pick.n,
+		.opt = o, .cameras = s->cameras, .n_cameras = s->n, .n_points = pick.n,
+		.first = run->has_first ? &run->first : NULL,
 		.scale = run->facts.scene_scale > 0 || (o->upstream && pick.n) ? run->facts.scene_scale : 1,
 	};
 	if (measure(run, &pick, &scene, err))

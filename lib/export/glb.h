@@ -1,5 +1,5 @@
-/* export: the parts of the GLB writer: the document (glb_doc.c), camera shapes (glb_camera.c), the scene as we write it and as the
- * reference does (glb_scene.c), the container (glb.c). Byte level: spec/io.md 3. */
+/* export: the parts of the GLB writer: the document (glb_doc.c), camera shapes (glb_camera.c), the scene as we write it and as
+ * the reference does (glb_scene.c), the container (glb.c). Byte level: spec/io.md 3. */
 #ifndef E3_EXPORT_GLB_H
 #define E3_EXPORT_GLB_H
 
@@ -21,12 +21,19 @@ typedef struct e3_gltf {
 enum { E3_GLTF_U8 = 5121, E3_GLTF_U16 = 5123, E3_GLTF_U32 = 5125, E3_GLTF_F32 = 5126 };
 enum { E3_GLTF_VERTICES = 34962, E3_GLTF_INDICES = 34963 };
 
-/* A stretch of the binary chunk; stride 0 = not stated. Returns its number. */
-int e3_gltf_view(e3_gltf *g, uint64_t offset, uint64_t length, int target, int stride);
+/* A stretch of the binary chunk; target 0 = not stated. Returns its number. */
+int e3_gltf_view(e3_gltf *g, uint64_t offset, uint64_t length, int target);
 /* Appends to the tail, padded to 4 bytes; returns the offset in the binary chunk. */
 uint64_t e3_gltf_tail(e3_gltf *g, const void *bytes, size_t n);
-/* `width` 1, 3 or 4; min and max [width] or NULL. Bytes and shorts of width 4 are normalized colours. */
-int e3_gltf_accessor(e3_gltf *g, int view, uint64_t offset, int component, uint64_t count, int width, const float *min, const float *max);
+/* What an accessor reads: from a view, `count` elements of `width` 1, 3 or 4; min and max [width] or NULL. Bytes and shorts of
+ * width 4 are normalized colours. */
+typedef struct e3_gltf_array {
+	int view, component, width;
+	uint64_t count;
+	const float *min, *max;
+} e3_gltf_array;
+
+int e3_gltf_accessor(e3_gltf *g, const e3_gltf_array *a);
 /* One member of an array: meshes, nodes... ; returns its number, *n before the call. */
 int e3_gltf_member(e3_gltf *g, e3_buf *array, int *n, const char *fmt, ...) E3_PRINTF(4, 5);
 /* The JSON chunk, padded to 4 with spaces (at least one when plain). */

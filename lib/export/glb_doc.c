@@ -34,16 +34,13 @@ int e3_gltf_member(e3_gltf *g, e3_buf *array, int *n, const char *fmt, ...)
 	return (*n)++;
 }
 
-int e3_gltf_view(e3_gltf *g, uint64_t offset, uint64_t length, int target, int stride)
+int e3_gltf_view(e3_gltf *g, uint64_t offset, uint64_t length, int target)
 {
-	char more[64] = "";
-	int used = 0;
-	if (stride)
-		used = snprintf(more, sizeof more, ",\"byteStride\":%d", stride);
+	char more[32] = "";
 	if (target && !g->plain)
-		snprintf(more + used, sizeof more - (size_t)used, ",\"target\":%d", target);
-	return e3_gltf_member(g, &g->views, &g->n_views, "{\"buffer\":0,\"byteOffset\":%" PRIu64 ",\"byteLength\":%" PRIu64 "%s}", offset,
-		length, more);
+		snprintf(more, sizeof more, ",\"target\":%d", target);
+	return e3_gltf_member(g, &g->views, &g->n_views,
+		"{\"buffer\":0,\"byteOffset\":%" PRIu64 ",\"byteLength\":%" PRIu64 "%s}", offset, length, more);
 }
 
 uint64_t e3_gltf_tail(e3_gltf *g, const void *bytes, size_t n)
@@ -56,18 +53,20 @@ uint64_t e3_gltf_tail(e3_gltf *g, const void *bytes, size_t n)
 	return at;
 }
 
-int e3_gltf_accessor(e3_gltf *g, int view, uint64_t offset, int component, uint64_t count, int width, const float *min, const float *max)
+int e3_gltf_accessor(e3_gltf *g, const e3_gltf_array *a)
 {
+	const char *type = a->width == 1 ? "SCALAR" : a->width == 3 ? "VEC3" : "VEC4";
+	bool colour = a->width == 4 && a->component != E3_GLTF_F32;
 	char bounds[256] = "";
 	int used = 0;
-	for (int side = 0; side < 2; side++)
-		for (int k = 0; (min && max) && k < width; k++)
-			used += snprintf(bounds + used, sizeof bounds - (size_t)used, "%s%.9g%s", k ? "," : side ? ",\"max\":[" : ",\"min\":[",
-				side ? max[k] : min[k], k + 1 == width ? "]" : "");
-	bool colour = width == 4 && component != E3_GLTF_F32;
+	for (int side = 0; a->min && a->max && side < 2; side++)
+		for (int k = 0; k < a->width; k++)
+			used += snprintf(bounds + used, sizeof bounds - (size_t)used, "%s%.9g%s",
+				k ? "," : side ? ",\"max\":[" : ",\"min\":[", side ? a->max[k] : a->min[k],
+				k + 1 == a->width ? "]" : "");
 	return e3_gltf_member(g, &g->accessors, &g->n_accessors,
-		"{\"bufferView\":%d,\"byteOffset\":%" PRIu64 ",\"componentType\":%d,\"count\":%" PRIu64 ",\"type\":\"%s\"%s%s}", view, offset,
-		component, count, width == 1 ? "SCALAR" : width == 3 ? "VEC3" : "VEC4", colour ? ",\"normalized\":true" : "", bounds);
+		"{\"bufferView\":%d,\"byteOffset\":0,\"componentType\":%d,\"count\":%" PRIu64 ",\"type\":\"%s\"%s%s}", a->view,
+		a->component, a->count, type, colour ? ",\"normalized\":true" : "", bounds);
 }
 
 static void join(e3_gltf *g, e3_buf *out, const char *key, const e3_buf *members)
@@ -84,7 +83,9 @@ int e3_gltf_json(e3_gltf *g, e3_buf *out)
 {
 	uint64_t bin = g->points_bytes + g->tail.len;
 	bool unlit = !g->plain && g->n_materials;
-	add(g, out, "{\"asset\":{\"version\":\"2.0\",\"generator\":\"e3-export %s\"}%s,\"scene\":0,\"scenes\":[{\"nodes\":[0]}]", E3_VERSION,
+	add(g, out,
+		"{\"asset\":{\"version\":\"2.0\",\"generator\":\"e3-export " E3_VERSION "\"}%s,"
+		"\"scene\":0,\"scenes\":[{\"nodes\":[0]}]",
 		unlit ? ",\"extensionsUsed\":[\"KHR_materials_unlit\"]" : "");
 	join(g, out, "nodes", &g->nodes);
 	join(g, out, "cameras", &g->cameras);
@@ -111,8 +112,9 @@ int e3_glb_size(const char *path, uint64_t points, uint64_t json, uint64_t bin, 
 {
 	uint64_t n = 12 + 8 + json + (bin ? 8 + bin : 0);
 	if (n > UINT32_MAX)
-		return e3_fail(err, "writing: %s: %" PRIu64 " points make %.1f GiB, and a GLB cannot pass 4 GiB; lower --max-points, use --voxel, or "
-			"write --ply", path, points, (double)n / (1 << 30));
+		return e3_fail(err,
+			"writing: %s: %" PRIu64 " points make %.1f GiB, and a GLB cannot pass 4 GiB; "
+			"lower --max-points, use --voxel, or write --ply", path, points, (double)n / (1 << 30));
 	*total = (uint32_t)n;
 	return 0;
 }

@@ -21,18 +21,21 @@ static void add_points(const e3_glb_scene *s, e3_gltf *g, char *to, size_t size)
 {
 	const e3_export_options *o = s->opt;
 	uint64_t n = s->n_points, at = 0;
-	int view = e3_gltf_view(g, at, 12 * n, E3_GLTF_VERTICES, 0);
-	int position = e3_gltf_accessor(g, view, 0, E3_GLTF_F32, n, 3, s->min, s->max);
+	e3_gltf_array position = {e3_gltf_view(g, at, 12 * n, E3_GLTF_VERTICES), E3_GLTF_F32, 3, n, s->min, s->max};
+	int positions = e3_gltf_accessor(g, &position);
 	at += 12 * n;
 	uint64_t colour_bytes = (o->glb_srgb ? 4 : 8) * n;
-	view = e3_gltf_view(g, at, colour_bytes, E3_GLTF_VERTICES, 0);
-	float low[4] = {s->rgb_min[0], s->rgb_min[1], s->rgb_min[2], 255}, high[4] = {s->rgb_max[0], s->rgb_max[1], s->rgb_max[2], 255};
-	int colour = e3_gltf_accessor(g, view, 0, o->glb_srgb ? E3_GLTF_U8 : E3_GLTF_U16, n, 4, g->plain ? low : NULL, high);
+	float low[4] = {s->rgb_min[0], s->rgb_min[1], s->rgb_min[2], 255};
+	float high[4] = {s->rgb_max[0], s->rgb_max[1], s->rgb_max[2], 255};
+	e3_gltf_array colour = {
+		.view = e3_gltf_view(g, at, colour_bytes, E3_GLTF_VERTICES), .component = o->glb_srgb ? E3_GLTF_U8 : E3_GLTF_U16,
+		.width = 4, .count = n, .min = g->plain ? low : NULL, .max = high,
+	};
 	at += colour_bytes;
-	int used = snprintf(to, size, "\"POSITION\":%d,\"COLOR_0\":%d", position, colour);
+	int used = snprintf(to, size, "\"POSITION\":%d,\"COLOR_0\":%d", positions, e3_gltf_accessor(g, &colour));
 	if (o->glb_conf) {
-		view = e3_gltf_view(g, at, 4 * n, E3_GLTF_VERTICES, 0);
-		snprintf(to + used, size - (size_t)used, ",\"_CONFIDENCE\":%d", e3_gltf_accessor(g, view, 0, E3_GLTF_F32, n, 1, NULL, NULL));
+		e3_gltf_array conf = {e3_gltf_view(g, at, 4 * n, E3_GLTF_VERTICES), E3_GLTF_F32, 1, n, NULL, NULL};
+		snprintf(to + used, size - (size_t)used, ",\"_CONFIDENCE\":%d", e3_gltf_accessor(g, &conf));
 	}
 }
 
@@ -42,48 +45,56 @@ static int add_unlit(e3_gltf *g, const char *name, const uint8_t srgb[3])
 	for (int k = 0; k < 3; k++)
 		linear[k] = e3_linear16(srgb[k]) / 65535.0;
 	return e3_gltf_member(g, &g->materials, &g->n_materials,
-		"{\"name\":\"%s\",\"pbrMetallicRoughness\":{\"baseColorFactor\":[%.6g,%.6g,%.6g,1],\"metallicFactor\":0,\"roughnessFactor\":1},"
+		"{\"name\":\"%s\",\"pbrMetallicRoughness\":"
+		"{\"baseColorFactor\":[%.6g,%.6g,%.6g,1],\"metallicFactor\":0,\"roughnessFactor\":1},"
 		"\"extensions\":{\"KHR_materials_unlit\":{}}}",
 		name, linear[0], linear[1], linear[2]);
 }
 
+/* Vertices at the end of the binary chunk; returns their accessor. */
+static int add_vertices(e3_gltf *g, const float *v, size_t n)
+{
+	float min[3] = {0}, max[3] = {0};
+	size_t bytes = n * 3 * sizeof *v;
+	e3_bounds(v, n, min, max);
+	e3_gltf_array a = {e3_gltf_view(g, e3_gltf_tail(g, v, bytes), bytes, E3_GLTF_VERTICES), E3_GLTF_F32, 3, n, min, max};
+	return e3_gltf_accessor(g, &a);
+}
+
+static int add_indices(e3_gltf *g, const uint16_t *v, size_t n)
+{
+	size_t bytes = n * sizeof *v;
+	e3_gltf_array a = {e3_gltf_view(g, e3_gltf_tail(g, v, bytes), bytes, E3_GLTF_INDICES), E3_GLTF_U16, 1, n, NULL, NULL};
+	return e3_gltf_accessor(g, &a);
+}
+
 /* What consecutive cameras share: buffers are added once, a mesh again only when shape or colour changes. */
 typedef struct shared {
-	int indices, view, shape, colour, material, mesh, camera;
+	int indices, shape, colour, material, mesh, camera;
 	float fov_h, fov_w;
-	uint64_t shapes_at;
 } shared;
 
 static int add_cone(e3_gltf *g, double size, int *indices)
 {
 	double v[E3_CONE_VERTICES][3];
-	float at[E3_CONE_VERTICES][3], min[3], max[3];
+	float at[E3_CONE_VERTICES][3];
 	uint16_t tri[E3_CONE_TRIANGLES][3];
 	int n = e3_cone_triangles(tri, false);
 	e3_cone_vertices(v);
 	for (int k = 0; k < E3_CONE_VERTICES; k++)
 		for (int j = 0; j < 3; j++)
 			at[k][j] = (float)(v[k][j] * size / 0.1 * (j ? -1 : 1));
-	e3_bounds(at[0], E3_CONE_VERTICES, min, max);
-	size_t bytes = (size_t)n * sizeof *tri;
-	int view = e3_gltf_view(g, e3_gltf_tail(g, tri, bytes), bytes, E3_GLTF_INDICES, 0);
-	*indices = e3_gltf_accessor(g, view, 0, E3_GLTF_U16, (uint64_t)n * 3, 1, NULL, NULL);
-	view = e3_gltf_view(g, e3_gltf_tail(g, at, sizeof at), sizeof at, E3_GLTF_VERTICES, 0);
-	return e3_gltf_accessor(g, view, 0, E3_GLTF_F32, E3_CONE_VERTICES, 3, min, max);
+	*indices = add_indices(g, tri[0], (size_t)n * 3);
+	return add_vertices(g, at[0], E3_CONE_VERTICES);
 }
 
 static int add_lines(e3_gltf *g, const e3_glb_camera *c, double size, shared *x)
 {
-	float v[E3_LINES_VERTICES][3], min[3], max[3];
-	if (x->indices < 0) {
-		int view = e3_gltf_view(g, e3_gltf_tail(g, e3_lines_indices, sizeof e3_lines_indices), sizeof e3_lines_indices,
-			E3_GLTF_INDICES, 0);
-		x->indices = e3_gltf_accessor(g, view, 0, E3_GLTF_U16, E3_LINES_INDICES, 1, NULL, NULL);
-	}
+	float v[E3_LINES_VERTICES][3];
+	if (x->indices < 0)
+		x->indices = add_indices(g, e3_lines_indices, E3_LINES_INDICES);
 	e3_lines_vertices(c->fov_h, c->fov_w, size, v);
-	e3_bounds(v[0], E3_LINES_VERTICES, min, max);
-	int view = e3_gltf_view(g, e3_gltf_tail(g, v, sizeof v), sizeof v, E3_GLTF_VERTICES, 0);
-	return e3_gltf_accessor(g, view, 0, E3_GLTF_F32, E3_LINES_VERTICES, 3, min, max);
+	return add_vertices(g, v[0], E3_LINES_VERTICES);
 }
 
 /* The perspective of a camera, shared with the one before when the fields of view are equal. */
@@ -119,7 +130,8 @@ static void add_camera(const e3_glb_scene *s, e3_gltf *g, size_t k, shared *x)
 	}
 	if (changed && x->shape >= 0)
 		x->mesh = e3_gltf_member(g, &g->meshes, &g->n_meshes,
-			"{\"name\":\"frustum_%06" PRId64 "\",\"primitives\":[{\"mode\":%d,\"attributes\":{\"POSITION\":%d},\"indices\":%d,\"material\":%d}]}",
+			"{\"name\":\"frustum_%06" PRId64 "\",\"primitives\":"
+			"[{\"mode\":%d,\"attributes\":{\"POSITION\":%d},\"indices\":%d,\"material\":%d}]}",
 			c->frame, mesh ? 4 : 1, x->shape, x->indices, x->material);
 	double at[3], q[4];
 	e3_pose_center(&c->pose, at);
@@ -139,7 +151,7 @@ static void add_camera(const e3_glb_scene *s, e3_gltf *g, size_t k, shared *x)
 static void add_path(const e3_glb_scene *s, e3_gltf *g)
 {
 	static const uint8_t grey[3] = {128, 128, 128};
-	float *v = e3_alloc(s->n_cameras, 3 * sizeof *v, "the trajectory", g->err), min[3], max[3];
+	float *v = e3_alloc(s->n_cameras, 3 * sizeof *v, "the trajectory", g->err);
 	if (!v) {
 		g->rc = -1;
 		return;
@@ -150,13 +162,11 @@ static void add_path(const e3_glb_scene *s, e3_gltf *g)
 		for (size_t j = 0; j < 3; j++)
 			v[3 * k + j] = (float)c[j];
 	}
-	e3_bounds(v, s->n_cameras, min, max);
-	size_t bytes = s->n_cameras * 3 * sizeof *v;
-	int view = e3_gltf_view(g, e3_gltf_tail(g, v, bytes), bytes, E3_GLTF_VERTICES, 0);
-	int position = e3_gltf_accessor(g, view, 0, E3_GLTF_F32, s->n_cameras, 3, min, max);
+	int position = add_vertices(g, v, s->n_cameras);
 	int material = add_unlit(g, "trajectory", grey);
 	int mesh = e3_gltf_member(g, &g->meshes, &g->n_meshes,
-		"{\"name\":\"trajectory\",\"primitives\":[{\"mode\":3,\"attributes\":{\"POSITION\":%d},\"material\":%d}]}", position, material);
+		"{\"name\":\"trajectory\",\"primitives\":[{\"mode\":3,\"attributes\":{\"POSITION\":%d},\"material\":%d}]}",
+		position, material);
 	e3_gltf_member(g, &g->nodes, &g->n_nodes, "{\"name\":\"trajectory\",\"mesh\":%d}", mesh);
 	free(v);
 }
@@ -175,8 +185,8 @@ static void add_world(e3_gltf *g, const char *matrix)
 	e3_buf world = {0};
 	int n = g->n_nodes - 1; /* counted from 1: see below */
 	if (!g->rc)
-		g->rc = e3_buf_printf(&world, g->err, "{\"name\":\"world\"%s%s%s", matrix ? ",\"matrix\":[" : "", matrix ? matrix : "",
-			matrix ? "]" : "");
+		g->rc = e3_buf_printf(&world, g->err, "{\"name\":\"world\"%s%s%s", matrix ? ",\"matrix\":[" : "",
+			matrix ? matrix : "", matrix ? "]" : "");
 	add_children(g, &world, n);
 	if (!g->rc)
 		g->rc = e3_buf_add(&world, "}", 1, g->err);
@@ -196,7 +206,8 @@ void e3_glb_scene_ours(const e3_glb_scene *s, e3_gltf *g)
 		add_points(s, g, attributes, sizeof attributes);
 		int material = add_unlit(g, "points", white);
 		int mesh = e3_gltf_member(g, &g->meshes, &g->n_meshes,
-			"{\"name\":\"points\",\"primitives\":[{\"mode\":0,\"attributes\":{%s},\"material\":%d}]}", attributes, material);
+			"{\"name\":\"points\",\"primitives\":[{\"mode\":0,\"attributes\":{%s},\"material\":%d}]}",
+			attributes, material);
 		e3_gltf_member(g, &g->nodes, &g->n_nodes, "{\"name\":\"points\",\"mesh\":%d}", mesh);
 	}
 	shared x = {.indices = -1, .shape = -1, .colour = -1, .mesh = -1, .camera = -1};
@@ -211,7 +222,7 @@ void e3_glb_scene_ours(const e3_glb_scene *s, e3_gltf *g)
 static void add_upstream_camera(const e3_glb_scene *s, e3_gltf *g, size_t k, int indices)
 {
 	double cone[E3_CONE_VERTICES][3], m[12];
-	float at[E3_CONE_VERTICES][3], min[3], max[3], colour[4] = {0, 0, 0, 255};
+	float at[E3_CONE_VERTICES][3], colour[4] = {0, 0, 0, 255};
 	uint8_t rgb[3], rgba[E3_CONE_VERTICES][4];
 	e3_cone_vertices(cone);
 	e3_pose_to_world(&s->cameras[k].pose, m);
@@ -225,15 +236,15 @@ static void add_upstream_camera(const e3_glb_scene *s, e3_gltf *g, size_t k, int
 		for (int j = 0; j < 4; j++)
 			rgba[v][j] = j < 3 ? rgb[j] : 255;
 	}
-	e3_bounds(at[0], E3_CONE_VERTICES, min, max);
-	int view = e3_gltf_view(g, e3_gltf_tail(g, at, sizeof at), sizeof at, 0, 0);
-	int position = e3_gltf_accessor(g, view, 0, E3_GLTF_F32, E3_CONE_VERTICES, 3, min, max);
-	view = e3_gltf_view(g, e3_gltf_tail(g, rgba, sizeof rgba), sizeof rgba, 0, 0);
-	int colours = e3_gltf_accessor(g, view, 0, E3_GLTF_U8, E3_CONE_VERTICES, 4, colour, colour);
+	int position = add_vertices(g, at[0], E3_CONE_VERTICES);
+	e3_gltf_array colours = {
+		.view = e3_gltf_view(g, e3_gltf_tail(g, rgba, sizeof rgba), sizeof rgba, E3_GLTF_VERTICES), .component = E3_GLTF_U8,
+		.width = 4, .count = E3_CONE_VERTICES, .min = colour, .max = colour,
+	};
 	e3_gltf_member(g, &g->meshes, &g->n_meshes,
-		"{\"name\":\"geometry_%zu\",\"extras\":{\"processed\":true},\"primitives\":[{\"attributes\":{\"POSITION\":%d,\"COLOR_0\":%d},"
-		"\"indices\":%d,\"mode\":4}]}",
-		k + 1, position, colours, indices);
+		"{\"name\":\"geometry_%zu\",\"extras\":{\"processed\":true},\"primitives\":"
+		"[{\"attributes\":{\"POSITION\":%d,\"COLOR_0\":%d},\"indices\":%d,\"mode\":4}]}",
+		k + 1, position, e3_gltf_accessor(g, &colours), indices);
 }
 
 static int add_upstream_indices(e3_gltf *g)
@@ -244,8 +255,9 @@ static int add_upstream_indices(e3_gltf *g)
 	const float low = 0, high = E3_CONE_VERTICES - 1;
 	for (int k = 0; k < 3 * n; k++)
 		e3_put_le32(bytes + 4 * k, tri[k / 3][k % 3]);
-	int view = e3_gltf_view(g, e3_gltf_tail(g, bytes, sizeof bytes), sizeof bytes, 0, 0);
-	return e3_gltf_accessor(g, view, 0, E3_GLTF_U32, (uint64_t)n * 3, 1, &low, &high);
+	int view = e3_gltf_view(g, e3_gltf_tail(g, bytes, sizeof bytes), sizeof bytes, E3_GLTF_INDICES);
+	e3_gltf_array a = {view, E3_GLTF_U32, 1, (uint64_t)n * 3, &low, &high};
+	return e3_gltf_accessor(g, &a);
 }
 
 void e3_glb_scene_upstream(const e3_glb_scene *s, e3_gltf *g)

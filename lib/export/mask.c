@@ -134,8 +134,9 @@ int e3_masks_get(e3_masks *m, const e3_pred *p, int64_t ordinal, uint8_t *keep, 
 	map_axis(p->h, direct ? 1 : f->sy, direct ? 0 : f->ty, direct ? p->h : p->s.src_h, im.h, y);
 	for (int v = 0; v < p->h; v++)
 		for (int u = 0; u < p->w; u++) {
-			const uint8_t *px = im.px + ((size_t)(y[v] < 0 ? 0 : y[v]) * (size_t)im.w + (size_t)(x[u] < 0 ? 0 : x[u])) * 3;
-			*keep++ = x[u] >= 0 && y[v] >= 0 && (px[0] | px[1] | px[2]);
+			bool inside = x[u] >= 0 && y[v] >= 0;
+			const uint8_t *px = im.px + (inside ? (size_t)y[v] * (size_t)im.w + (size_t)x[u] : 0) * 3;
+			*keep++ = inside && (px[0] | px[1] | px[2]);
 		}
 	free(x);
 	e3_image_release(&im);

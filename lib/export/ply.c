@@ -1,5 +1,5 @@
-/* export: binary little-endian PLY (spec/io.md 4.2): one file, or one per frame in a folder. Colours stay sRGB bytes, positions stay
- * in the world of the stream. */
+/* export: binary little-endian PLY (spec/io.md 4.2): one file, or one per frame in a folder. Colours stay sRGB bytes, positions
+ * stay in the world of the stream. */
 #include "e3/num.h"
 #include "e3/tool.h"
 #include "export/sink.h"
@@ -21,7 +21,8 @@ static int write_header(const ply *s, e3_file *to, uint64_t n, e3_err *err)
 	int rc = fprintf(to->f,
 		"ply\n"
 		"format binary_little_endian 1.0\n"
-		"comment e3-export " E3_VERSION "; world = first camera, OpenCV axes (x right, y down, z forward), scale arbitrary\n"
+		"comment e3-export " E3_VERSION "; world = first camera, "
+		"OpenCV axes (x right, y down, z forward), scale arbitrary\n"
 		"element vertex %" PRIu64 "\n"
 		"property float x\nproperty float y\nproperty float z\n"
 		"property uchar red\nproperty uchar green\nproperty uchar blue\n"

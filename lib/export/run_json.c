@@ -21,8 +21,8 @@ static int json_add(e3_sink *sink, e3_run *run, const e3_view *v, e3_err *err)
 	int rc = fprintf(s->lines,
 		"%s\n  {\"index\":%" PRId64 ",\"source_frame\":%" PRId64 ",\"pts\":%.9g,\"src_w\":%d,\"src_h\":%d,\"rotation\":%d,"
 		"\"w\":%d,\"h\":%d,\"fit\":[%.17g,%.17g,%.17g,%.17g],\"ms\":%.6g}",
-		run->facts.frames ? "," : "", p->s.i, p->s.src_i, p->s.pts, p->s.src_w, p->s.src_h, p->s.rot, p->w, p->h, p->s.fit.sx,
-		p->s.fit.sy, p->s.fit.tx, p->s.fit.ty, p->ms);
+		run->facts.frames ? "," : "", p->s.i, p->s.src_i, p->s.pts, p->s.src_w, p->s.src_h, p->s.rot, p->w, p->h,
+		p->s.fit.sx, p->s.fit.sy, p->s.fit.tx, p->s.fit.ty, p->ms);
 	return rc < 0 ? e3_fail_sys(err, "spooling frames to a temporary file (TMPDIR chooses where)") : 0;
 }
 
@@ -37,14 +37,16 @@ static int add_facts(e3_buf *b, const e3_run *run, const run_json *s, e3_err *er
 {
 	const e3_export_facts *f = &run->facts;
 	const e3_end *end = run->end;
-	int rc = e3_buf_printf(b, err, "\n \"complete\":%s,\n \"frames_total\":%" PRId64 ",\n \"w\":%d,\n \"h\":%d,\n \"budget_tokens\":",
+	int rc = e3_buf_printf(b, err,
+		"\n \"complete\":%s,\n \"frames_total\":%" PRId64 ",\n \"w\":%d,\n \"h\":%d,\n \"budget_tokens\":",
 		end ? "true" : "false", f->frames, s->w, s->h);
 	if (!rc)
 		rc = run->budget < 0 ? e3_buf_printf(b, err, "null,") : e3_buf_printf(b, err, "%" PRId64 ",", run->budget);
 	if (!rc && run->cloud)
 		rc = e3_buf_printf(b, err,
-			"\n \"points\":{\"from\":\"%s\",\"candidates\":%" PRIu64 ",\"not_finite\":%" PRIu64 ",\"kept\":%" PRIu64 ",\"glb\":%" PRIu64
-			",\"ply\":%" PRIu64 ",\"conf_pct\":%.9g,\"conf_min\":%.9g,\"threshold\":%.9g,\"voxel\":%.9g},\n \"scene_scale\":%.9g,",
+			"\n \"points\":{\"from\":\"%s\",\"candidates\":%" PRIu64 ",\"not_finite\":%" PRIu64 ",\"kept\":%" PRIu64
+			",\"glb\":%" PRIu64 ",\"ply\":%" PRIu64 ",\"conf_pct\":%.9g,\"conf_min\":%.9g,\"threshold\":%.9g,"
+			"\"voxel\":%.9g},\n \"scene_scale\":%.9g,",
 			f->from_depth ? "depth" : "map", f->points, f->non_finite, f->kept, f->glb_points, f->ply_points,
 			run->opt->cloud.conf_pct, run->opt->cloud.conf_min, f->threshold, f->voxel, f->scene_scale);
 	if (!rc && f->depth_scale > 0)
@@ -76,9 +78,11 @@ static int json_write(e3_sink *sink, e3_run *run, e3_err *err)
 	int rc = e3_buf_printf(&b, err, "{\n \"tool\":\"e3-export %s\",", E3_VERSION);
 	if (!rc)
 		rc = add_text(&b, "source", run->source, err) || add_text(&b, "model", run->model, err) ||
-		     add_text(&b, "policy", run->policy, err) || add_text(&b, "device", run->device, err) || add_facts(&b, run, s, err);
+		     add_text(&b, "policy", run->policy, err) || add_text(&b, "device", run->device, err) ||
+		     add_facts(&b, run, s, err);
 	if (!rc)
-		rc = e3_file_write(&s->file, b.data, b.len, err) || copy_lines(s, err) || e3_file_write(&s->file, end, sizeof end - 1, err);
+		rc = e3_file_write(&s->file, b.data, b.len, err) || copy_lines(s, err) ||
+		     e3_file_write(&s->file, end, sizeof end - 1, err);
 	e3_buf_release(&b);
 	return rc ? -1 : e3_sink_flush(&s->file, err);
 }

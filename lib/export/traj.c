@@ -3,14 +3,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef struct text {
+typedef struct text text;
+typedef int line_fn(text *t, e3_run *run, const e3_view *v, e3_err *err); /* negative on failure */
+
+struct text {
 	e3_sink sink;
 	e3_file file;
-	int (*line)(struct text *t, e3_run *run, const e3_view *v, e3_err *err);
+	line_fn *line;
 	bool begun;
 	double last_q[4];     /* TUM: the quaternion before, for sign continuity */
 	double from_first[12]; /* KITTI: camera from world of the first frame */
-} text;
+};
 
 static int line_tum(text *t, e3_run *run, const e3_view *v, e3_err *err)
 {
@@ -21,7 +24,8 @@ static int line_tum(text *t, e3_run *run, const e3_view *v, e3_err *err)
 		dot += q[k] * (t->begun ? t->last_q[k] : k == 3);
 	for (int k = 0; k < 4; k++)
 		t->last_q[k] = q[k] = dot < 0 ? -q[k] : q[k];
-	return fprintf(t->file.f, "%.6f %.9g %.9g %.9g %.9g %.9g %.9g %.9g\n", v->pred->s.pts, c[0], c[1], c[2], q[0], q[1], q[2], q[3]);
+	return fprintf(t->file.f, "%.6f %.9g %.9g %.9g %.9g %.9g %.9g %.9g\n", v->pred->s.pts, c[0], c[1], c[2], q[0], q[1], q[2],
+		q[3]);
 }
 
 static int line_kitti(text *t, e3_run *run, const e3_view *v, e3_err *err)
@@ -37,8 +41,8 @@ static int line_kitti(text *t, e3_run *run, const e3_view *v, e3_err *err)
 			}
 		e3_rigid_mul(t->from_first, m, m);
 	}
-	return fprintf(t->file.f, "%.9e %.9e %.9e %.9e %.9e %.9e %.9e %.9e %.9e %.9e %.9e %.9e\n", m[0], m[1], m[2], m[3], m[4], m[5],
-		m[6], m[7], m[8], m[9], m[10], m[11]);
+	return fprintf(t->file.f, "%.9e %.9e %.9e %.9e %.9e %.9e %.9e %.9e %.9e %.9e %.9e %.9e\n", m[0], m[1], m[2], m[3], m[4],
+		m[5], m[6], m[7], m[8], m[9], m[10], m[11]);
 }
 
 static int line_intrinsics(text *t, e3_run *run, const e3_view *v, e3_err *err)
@@ -82,7 +86,7 @@ static void text_free(e3_sink *sink)
 
 static const e3_sink_ops ops = {text_add, text_write, text_commit, text_free};
 
-static e3_sink *text_open(const char *path, int (*line)(text *, e3_run *, const e3_view *, e3_err *), const char *header, e3_err *err)
+static e3_sink *text_open(const char *path, line_fn *line, const char *header, e3_err *err)
 {
 	text *t = e3_alloc(1, sizeof *t, "a text file", err);
 	if (!t)

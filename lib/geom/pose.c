@@ -19,35 +19,6 @@ int e3_quat_to_mat(const double q[4], double r[9])
 	return 0;
 }
 
-/* The largest of the four components is computed first, so that the division is safe. */
-void e3_quat_from_mat(const double r[9], double q[4])
-{
-	double squared[4] = {
-		1 + r[0] - r[4] - r[8],
-		1 - r[0] + r[4] - r[8],
-		1 - r[0] - r[4] + r[8],
-		1 + r[0] + r[4] + r[8],
-	};
-	int k = 0;
-	for (int j = 1; j < 4; j++)
-		if (squared[j] > squared[k])
-			k = j;
-	double xy = r[1] + r[3], xz = r[2] + r[6], yz = r[5] + r[7];
-	double wx = r[7] - r[5], wy = r[2] - r[6], wz = r[3] - r[1];
-	double rows[4][4] = {
-		{squared[0], xy, xz, wx},
-		{xy, squared[1], yz, wy},
-		{xz, yz, squared[2], wz},
-		{wx, wy, wz, squared[3]},
-	};
-	double len = 0;
-	for (int j = 0; j < 4; j++)
-		len += rows[k][j] * rows[k][j];
-	len = copysign(sqrt(len), rows[k][3] < 0 ? -1 : 1);
-	for (int j = 0; j < 4; j++)
-		q[j] = rows[k][j] / len;
-}
-
 void e3_quat_mul(const double a[4], const double b[4], double out[4])
 {
 	double p[4] = {

@@ -1,0 +1,296 @@
+load common
+# e3-export's files, read back by programs that share no code with it: tests/export_check.py (numpy, zlib), the Khronos validator.
+
+prepare() {
+	mkdir "$T/out" "$T/tmp"
+	export TMPDIR=$T/tmp
+}
+stream() { /usr/bin/python3 -B "$ROOT/tests/make_pred.py" "$@"; }
+check() { /usr/bin/python3 -B "$ROOT/tests/export_check.py" "$@"; }
+# wait_lines N FILE: until it has that many, at most 10 s
+wait_lines() {
+	for _ in $(seq 200); do
+		[ "$(wc -l <"$2")" -ge "$1" ] && return
+		sleep 0.05
+	done
+	return 1
+}
+nothing_left() {
+	local found
+	found=$(find "$T/out" "$T/tmp" -mindepth 1)
+	[ -z "$found" ] || {
+		echo "left behind: $found"
+		return 1
+	}
+}
+
+@test "points, colours, confidences and cameras of a GLB are those of the stream" {
+	stream "$T/x.e3" nan=7 src_w=640 src_h=480
+	e3-export --glb "$T/x.glb" --glb-conf "$T/x.e3" 2>"$T/stderr"
+	grep -q "21 points were not finite" "$T/stderr"
+	check points "$T/x.glb" "$T/x.e3"
+	check cameras "$T/x.glb" "$T/x.e3"
+	e3-export -q --glb "$T/x.glb" --conf-pct 71.5 --glb-color upstream "$T/x.e3"
+	check points "$T/x.glb" "$T/x.e3" 71.5
+	e3-export -q --glb "$T/x.glb" --conf-pct 0 --no-cameras "$T/x.e3"
+	check points "$T/x.glb" "$T/x.e3" 0
+	e3-export -q --glb "$T/x.glb" --points depth "$T/x.e3"
+	check points "$T/x.glb" "$T/x.e3" 20 depth
+}
+
+@test "a GLB on a pipe is the GLB in a file" {
+	stream "$T/x.e3"
+	e3-export -q --glb "$T/x.glb" "$T/x.e3"
+	e3-export -q --glb - <"$T/x.e3" | cmp - "$T/x.glb"
+}
+
+@test "fewer points: exactly --max-points of them, or one for each voxel" {
+	stream "$T/x.e3" frames=4 w=60 h=40
+	e3-export -q --glb "$T/x.glb" --max-points 1000 "$T/x.e3"
+	check points "$T/x.glb" "$T/x.e3" 20 points 1000
+	e3-export -q --ply "$T/a.ply" --glb "$T/again.glb" --max-points 1000 "$T/x.e3"
+	cmp "$T/x.glb" "$T/again.glb"
+	[ "$(head -4 "$T/a.ply" | tail -1)" = "element vertex 1000" ]
+	e3-export -q --glb "$T/x.glb" --conf-pct 0 --voxel 0.25 "$T/x.e3"
+	check voxels "$T/x.glb" "$T/x.e3" 0.25
+	e3-export -v --glb "$T/x.glb" --conf-pct 0 --voxel auto --max-points 500 "$T/x.e3" 2>"$T/stderr"
+	check voxels "$T/x.glb" "$T/x.e3" "$(sed -n 's/.*voxel \([0-9.]*\),.*/\1/p' "$T/stderr")"
+	e3-export -q --glb "$T/x.glb" --conf-pct 0 --stride 3 "$T/x.e3"
+	check count "$T/x.glb" $((4 * 20 * 14))
+}
+
+@test "colour masks, mask folders and thresholds leave out what they say" {
+	stream "$T/white.e3" colour=241,255,250
+	stream "$T/grey.e3" colour=240,255,250
+	stream "$T/black.e3" colour=5,5,5
+	fails 1 "none is left of 1152" -- e3-export --glb "$T/out/x.glb" --mask-white "$T/white.e3"
+	fails 1 "none is left of 1152" -- e3-export --glb "$T/out/x.glb" --mask-black "$T/black.e3"
+	fails 1 "none is left of 1152" -- e3-export --glb "$T/out/x.glb" --conf-min 1000 "$T/grey.e3"
+	nothing_left
+	e3-export -q --glb "$T/x.glb" --conf-pct 0 --mask-white --mask-black "$T/grey.e3"
+	check count "$T/x.glb" 1152
+	mkdir "$T/masks"
+	for i in 0 1 2; do printf 'P2\n2 1\n255\n0 %d\n' $((i == 1 ? 0 : 7)) >"$T/masks/$i.pgm"; done
+	e3-export -q --glb "$T/x.glb" --conf-pct 0 --mask-dir "$T/masks" "$T/grey.e3"
+	check count "$T/x.glb" 384
+	rm "$T/masks/2.pgm"
+	fails 1 "none for frame 2" -- e3-export --glb "$T/out/x.glb" --mask-dir "$T/masks" "$T/grey.e3"
+	nothing_left
+}
+
+@test "--compat upstream equals the reference's own file" {
+	need_shared golden/io/upstream_2x4x6_input.npz
+	check upstream-input "$E3_SHARED/golden/io/upstream_2x4x6_input.npz" "$T/x.e3"
+	e3-export -q --compat upstream --conf-pct 50 --glb "$T/x.glb" "$T/x.e3"
+	check upstream-golden "$T/x.glb" "$E3_SHARED/golden/io/upstream_2x4x6_pct50_cam.glb"
+}
+
+@test "--compat upstream repeats what the reference does to depth and to nothing" {
+	stream "$T/x.e3"
+	e3-export -q --compat upstream --points depth --conf-pct 0 --glb "$T/x.glb" --npz "$T/x.npz" "$T/x.e3"
+	check points "$T/x.glb" "$T/x.e3" 0 points
+	check npz "$T/x.npz" "$T/x.e3" 1
+	e3-export -q --compat upstream --conf-min 1000 --glb "$T/x.glb" "$T/x.e3"
+	check count "$T/x.glb" 1
+}
+
+@test "Khronos glTF validator: no error and no warning on any variant" {
+	[ -e "$ROOT/tests/node_modules/gltf-validator/package.json" ] || skip "needs npm ci in tests/"
+	stream "$T/x.e3" frames=4 w=60 h=40
+	stream "$T/one.e3" frames=1 w=1 h=1
+	stream "$T/nopose.e3" without=pose,depth
+	stream "$T/nopoints.e3" without=points
+	stream "$T/long.e3" frames=3 w=2 h=2 repeat=100
+	stream "$T/big.e3" frames=2 w=800 h=640
+	local n=0
+	make() { e3-export -q --glb "$T/v$((n += 1)).glb" "$@"; }
+	make "$T/x.e3"
+	make --no-cameras "$T/x.e3"
+	make "$T/one.e3"
+	make --no-cameras --conf-pct 100 "$T/one.e3"
+	make --conf-pct 0 "$T/big.e3"
+	make --glb-conf "$T/x.e3"
+	make --glb-conf --glb-color upstream "$T/x.e3"
+	make --frustum mesh "$T/x.e3"
+	make --frustum mesh "$T/long.e3"
+	make "$T/long.e3"
+	make --voxel 0.2 "$T/x.e3"
+	make --max-points 7 "$T/x.e3"
+	make --conf-min 1000 --allow-empty "$T/x.e3"
+	make --conf-min 1000 --allow-empty --no-cameras "$T/x.e3"
+	make --compat upstream "$T/x.e3"
+	make --compat upstream --conf-min 1000 "$T/x.e3"
+	make --compat upstream --no-cameras "$T/x.e3"
+	make --align upstream "$T/x.e3"
+	make --align none "$T/x.e3"
+	make "$T/nopose.e3"
+	make "$T/nopoints.e3"
+	/usr/bin/python3 -B "$ROOT/tests/edit_stream.py" "$T/x.e3" "$T/nofov.e3" \
+		"m[2][1]['pose']['data'] = m[2][1]['pose']['data'][:28] + bytes(8)"
+	e3-export --glb "$T/nofov.glb" "$T/nofov.e3" 2>"$T/stderr"
+	grep -q "1 cameras have no usable field of view" "$T/stderr"
+	[ "$n" -eq 21 ]
+	node "$ROOT/tests/validate_gltf.js" "$T"/v*.glb "$T/nofov.glb"
+}
+
+@test "PLY: size, positions, colours, confidences; one file or one per frame" {
+	stream "$T/x.e3" nan=3
+	e3-export -q --ply "$T/x.ply" "$T/x.e3"
+	check ply "$T/x.ply" "$T/x.e3"
+	e3-export -q --no-ply-conf --conf-pct 0 --ply - <"$T/x.e3" >"$T/x.ply"
+	check ply "$T/x.ply" "$T/x.e3" 0
+	[ "$(stat -c %s "$T/x.ply")" -eq $(($(sed '/^end_header/q' "$T/x.ply" | wc -c) + 15 * (3 * 24 * 16 - 9))) ]
+	e3-export -q --ply-frame --per-frame --ply "$T/out/p" "$T/x.e3"
+	for i in 0 1 2; do check ply "$T/out/p/frame_000$i.ply" "$T/x.e3" 20 $i; done
+	[ "$(find "$T/out/p" -mindepth 1 | wc -l)" -eq 3 ]
+}
+
+@test "TUM, KITTI and intrinsics give the poses back, in source and in model pixels" {
+	stream "$T/x.e3" frames=6 src_w=1080 src_h=1920 fit=0.0222222,0.0234375,0,-14.5
+	e3-export -q --tum "$T/t" --kitti "$T/k" --intrinsics-txt "$T/i" "$T/x.e3"
+	check trajectory "$T/x.e3" "$T/t" "$T/k" "$T/i" source
+	e3-export -q --tum "$T/t" --kitti "$T/k" --intrinsics-txt "$T/i" --intrinsics model "$T/x.e3"
+	check trajectory "$T/x.e3" "$T/t" "$T/k" "$T/i" model
+	e3-export -q --kitti - --first-identity "$T/x.e3" | head -1 | awk '{
+		for (k = 1; k <= 12; k++) if (($k - (k % 5 == 1)) ^ 2 > 1e-18) exit 1 }'
+}
+
+@test "a trajectory on a pipe leaves frame by frame" {
+	stream "$T/x.e3" end=0
+	mkfifo "$T/in"
+	e3-export -q --tum - <"$T/in" >"$T/t" &
+	exec 7>"$T/in"
+	cat "$T/x.e3" >&7
+	wait_lines 4 "$T/t"
+	exec 7>&-
+	rc=0
+	wait $! || rc=$?
+	[ "$rc" -eq 1 ] # truncated
+}
+
+@test "npz: numpy reads nine arrays with the stream's values, from a file and from a pipe" {
+	stream "$T/x.e3" nan=2
+	e3-export -q --npz "$T/x.npz" "$T/x.e3"
+	check npz "$T/x.npz" "$T/x.e3"
+	e3-export -q --npz - "$T/x.e3" | cmp - "$T/x.npz"
+	stream "$T/x.e3" without=points
+	e3-export --npz "$T/x.npz" "$T/x.e3" 2>"$T/stderr"
+	grep -q "2 of the nine arrays are left out" "$T/stderr"
+	check npz "$T/x.npz" "$T/x.e3"
+}
+
+@test "16-bit depth by one factor for the run, colours by one range" {
+	stream "$T/x.e3" frames=5
+	e3-export -q --depth "$T/d" --depth-color "$T/c" "$T/x.e3"
+	check depth "$T/x.e3" "$T/d"
+	check depth-color "$T/x.e3" "$T/c"
+	/usr/bin/python3 -B "$ROOT/tests/edit_stream.py" "$T/x.e3" "$T/y.e3" \
+		"d = m[3][1]['depth']; d['data'] = struct.pack('<4f', nan, inf, 0, -1) + d['data'][16:]"
+	for factor in 0 100 20000; do
+		rm -r "$T/d"
+		e3-export --depth "$T/d" --depth-scale "${factor/#0/auto}" "$T/y.e3" 2>"$T/stderr"
+		check depth "$T/y.e3" "$T/d" "$factor"
+	done
+	grep -q "depths are too large for --depth-scale 20000" "$T/stderr"
+	e3-export -q --depth-color "$T/c" "$T/y.e3"
+	check depth-color "$T/y.e3" "$T/c"
+	e3-export -q --depth-color "$T/c" --depth-range 100:200 --depth-cmap grey "$T/x.e3"
+	/usr/bin/python3 -B -c "
+import sys; sys.path.insert(0, '$ROOT/tests')
+import export_check
+assert (export_check.png('$T/c/000000.png')[0] == 255).all()"
+}
+
+@test "run.json tells what was read and chosen" {
+	stream "$T/x.e3" src_w=640 src_h=480 fit=0.0375,0.0333,0,0.5
+	e3-export -q --run-json "$T/run.json" --glb "$T/x.glb" "$T/x.e3"
+	check run-json "$T/run.json" "$T/x.e3"
+}
+
+@test "what is missing in the stream is named" {
+	stream "$T/nopose.e3" without=pose
+	stream "$T/poses.e3" without=depth,points
+	fails 1 "no pose for frame 0" -- e3-export --tum "$T/out/t" "$T/nopose.e3"
+	fails 1 "the stream has no pose" -- e3-export --points depth --glb "$T/out/g" "$T/nopose.e3"
+	fails 1 "the stream has no point map" -- e3-export --points map --glb "$T/out/g" "$T/poses.e3"
+	fails 1 "the stream has none for frame 0" -- e3-export --depth "$T/out/d" "$T/poses.e3"
+	/usr/bin/python3 -B "$ROOT/tests/edit_stream.py" "$T/poses.e3" "$T/frames.e3" \
+		"for k in list(m[0][1]): k in ('v', 'tool', 'version', 'source', 'frames', 'fps') or m[0][1].pop(k)"
+	fails 1 "holds no predictions; e3-infer makes them" -- e3-export --glb "$T/out/g" "$T/frames.e3"
+	/usr/bin/python3 -B "$ROOT/tests/edit_stream.py" "$T/poses.e3" "$T/empty.e3" "del m[1:4]; m[1][1]['frames'] = 0"
+	fails 1 "the stream has no predictions" -- e3-export --glb "$T/out/g" "$T/empty.e3"
+	nothing_left
+}
+
+@test "a stream that is cut or aborted leaves nothing; the failing stage is named" {
+	all=(--glb "$T/out/x.glb" --ply "$T/out/p" --per-frame --npz "$T/out/x.npz" --tum "$T/out/t" --depth "$T/out/d" --run-json "$T/out/j")
+	stream "$T/x.e3" end=0
+	fails 1 "truncated" -- e3-export "${all[@]}" "$T/x.e3"
+	stream "$T/x.e3" abort="the GPU went away"
+	fails 1 "e3-infer" -- e3-export "${all[@]}" "$T/x.e3"
+	grep -q "the GPU went away" "$T/stderr"
+	nothing_left
+}
+
+@test "a full disk is an error, and no other output appears" {
+	stream "$T/x.e3"
+	for o in --glb --ply --tum --kitti --intrinsics-txt --npz --run-json; do
+		fails 1 "/dev/full" -- e3-export $o /dev/full --depth "$T/out/d" "$T/x.e3"
+	done
+	nothing_left
+	fails 1 "writing" -- bash -c "e3-export --glb - '$T/x.e3' >/dev/full"
+}
+
+@test "SIGINT: every output is finished with the frames so far" {
+	stream "$T/x.e3"
+	mkfifo "$T/in"
+	e3-export -q --glb "$T/x.glb" --ply "$T/p" --per-frame --npz "$T/x.npz" --tum - --depth "$T/d" --run-json "$T/j" <"$T/in" >"$T/t" &
+	pid=$!
+	exec 7>"$T/in"
+	/usr/bin/python3 -B "$ROOT/tests/edit_stream.py" "$T/x.e3" - "del m[-1]" >&7
+	wait_lines 4 "$T/t"
+	kill -INT $pid
+	rc=0
+	wait $pid || rc=$?
+	exec 7>&-
+	[ "$rc" -eq 130 ]
+	check points "$T/x.glb" "$T/x.e3"
+	check npz "$T/x.npz" "$T/x.e3"
+	check depth "$T/x.e3" "$T/d"
+	check ply "$T/p/frame_0002.ply" "$T/x.e3" 20 2
+	[ "$(wc -l <"$T/t")" -eq 4 ]
+	grep -q '"complete":false' "$T/j"
+	[ -z "$(find "$T/tmp" -mindepth 1)" ]
+}
+
+@test "memory does not grow with the number of frames" {
+	all=(--glb "$T/x.glb" --ply "$T/x.ply" --npz "$T/x.npz" --tum "$T/t" --depth "$T/d" --depth-color "$T/c" --run-json "$T/j")
+	peak() {
+		stream "$T/x.e3" frames=10 w=80 h=60 repeat="$1"
+		# freed memory that a sanitizer keeps back is not ours
+		ASAN_OPTIONS=quarantine_size_mb=0:thread_local_quarantine_size_kb=0 check peak-memory e3-export -q "${all[@]}" "$T/x.e3"
+	}
+	few=$(peak 3)
+	many=$(peak 20)
+	echo "# 30 frames: $few KiB, 200 frames: $many KiB"
+	# 22 MB of stream more; cameras in the GLB may take half a kilobyte a frame
+	[ "$many" -le $((few + 512)) ]
+}
+
+@test "wrong usage exits 2 and says what is wrong" {
+	fails 2 "nothing to write: give at least one of --glb" -- e3-export
+	fails 2 "same name" -- e3-export --glb "$T/x" --ply "$T/x"
+	fails 2 "only one output can be standard output" -- e3-export --tum - --kitti -
+	fails 2 "--show-cam and --no-cameras" -- e3-export --glb "$T/x" --show-cam --no-cameras
+	fails 2 "different folders" -- e3-export --depth "$T/d" --depth-color "$T/d"
+	fails 2 "--per-frame needs --ply" -- e3-export --glb "$T/x" --per-frame
+	fails 2 "a folder cannot be standard output" -- e3-export --depth -
+	fails 2 "from 0 to 100" -- e3-export --glb "$T/x" --conf-pct 101
+	fails 2 "expected NEAR below FAR" -- e3-export --depth-color "$T/d" --depth-range 3:2
+	fails 2 "expected NEAR:FAR" -- e3-export --depth-color "$T/d" --depth-range 3
+	fails 2 "auto|map|depth" -- e3-export --glb "$T/x" --points cloud
+	fails 2 "one stream at a time" -- e3-export --glb "$T/x" a b
+	fails 1 "$T/absent" -- e3-export --glb "$T/out/x" "$T/absent"
+	fails 1 "$T/absent/x.glb" -- e3-export --glb "$T/absent/x.glb" /dev/null
+	nothing_left
+}
