@@ -1,0 +1,408 @@
+/* Whole streams through the network: other dimensions than the built-in ones against an independent float64 implementation
+ * (tests/oracle/streamvggt.py), eviction off against a budget that is never reached, memory that stays where it is. */
+#include "check.h"
+#include "model_custom.h"
+#include "e3/infer.h"
+#include "model/session.h"
+
+enum { FRAMES = 6, MAX_LAYERS = 8 };
+
+static e3_dev *dev;
+static e3_ckpt *golden;
+
+static int set_up(void **state)
+{
+	e3_err err = {""};
+	dev = e3_dev_cpu(2, &err);
+	golden = e3_ckpt_open("tests/data/model/custom.safetensors", &err);
+	if (!dev || !golden)
+		print_error("%s\n", err.text);
+	return dev && golden ? 0 : -1;
+}
+
+static int tear_down(void **state)
+{
+	e3_ckpt_close(golden);
+	e3_dev_close(dev);
+	return 0;
+}
+
+/* One stream: a network, its session, and the last frame's results. */
+typedef struct stream {
+	sample file;
+	e3_ckpt *ckpt;
+	e3_net *net;
+	e3_session *s;
+	int size[2];
+	e3_result pred;
+	e3_evict evict;
+} stream;
+
+static void open_stream(stream *t, const custom *c, const e3_infer_options *o)
+{
+	e3_err err = {""};
+	*t = (stream){.size = {c->size[0], c->size[1]}};
+	t->ckpt = custom_open(&c->c, c->seed, &t->file, &err);
+	t->net = t->ckpt ? e3_net_open(t->ckpt, dev, &err) : NULL;
+	t->s = t->net ? e3_session_open(t->net, dev, o, t->size, &err) : NULL;
+	if (!t->s)
+		fail_msg("%s", err.text);
+}
+
+static void step(stream *t, int picture)
+{
+	e3_err err = {""};
+	uint8_t *rgb = custom_picture(picture, t->size[0], t->size[1]);
+	if (e3_session_step(t->s, rgb, &t->pred, &t->evict, &err))
+		fail_msg("%s", err.text);
+	free(rgb);
+}
+
+static void close_stream(stream *t)
+{
+	e3_session_close(t->s);
+	e3_net_close(t->net);
+	e3_ckpt_close(t->ckpt);
+	sample_release(&t->file);
+	e3_evict_release(&t->evict);
+}
+
+/* ---- against the oracle ---- */
+
+/* A golden array; NULL when there is none. Free with free(). */
+static float *read_golden(const custom *c, const char *mode, int i, const char *what, size_t *n)
+{
+	char key[64];
+	e3_err err;
+	snprintf(key, sizeof key, "%s.%s.%d.%s", c->name, mode, i, what);
+	const e3_tensor_info *t = e3_ckpt_find(golden, key);
+	if (!t)
+		return NULL;
+	float *v = malloc(t->count * sizeof *v);
+	*n = t->count;
+	if (t->dtype == E3_I32)
+		assert_int_equal(e3_ckpt_read_raw(golden, t, 0, t->count, v, &err), 0);
+	else
+		assert_int_equal(e3_ckpt_read_f32(golden, t, 0, t->count, v, &err), 0);
+	return v;
+}
+
+/* The dense channels of a pixel: 2 without the point head, 6 with it. */
+static int pixel(const e3_result *p, size_t at, float to[6])
+{
+	to[0] = p->depth[at], to[1] = p->depth_conf[at];
+	if (!p->points)
+		return 2;
+	memcpy(to + 2, p->points + 3 * at, 3 * sizeof *to);
+	to[5] = p->points_conf[at];
+	return 6;
+}
+
+static void compare_dense(const custom *c, const char *mode, int i, const e3_result *p)
+{
+	size_t n, area = (size_t)p->h * (size_t)p->w, channels = 0, stride = area / 17 | 1;
+	char label[64];
+	double square[6] = {0};
+	float at[6], rms[6], got[6 * 64];
+	for (size_t k = 0; k < area; k++) {
+		channels = (size_t)pixel(p, k, at);
+		for (size_t ch = 0; ch < channels; ch++)
+			square[ch] += (double)at[ch] * at[ch];
+	}
+	for (size_t ch = 0; ch < channels; ch++)
+		rms[ch] = (float)sqrt(square[ch] / (double)area);
+	float *want = read_golden(c, mode, i, "rms", &n);
+	assert_non_null(want);
+	assert_int_equal(n, channels);
+	snprintf(label, sizeof label, "%s %s %d rms", c->name, mode, i);
+	assert_true(check_distance(label, rms, want, n) < 1e-5);
+	free(want);
+	if (!(want = read_golden(c, mode, i, "dense", &n)))
+		return;
+	assert_true(n / channels <= 64 && n == channels * ((area + stride - 1) / stride));
+	for (size_t k = 0; k < n / channels; k++)
+		pixel(p, k * stride, got + channels * k);
+	snprintf(label, sizeof label, "%s %s %d dense", c->name, mode, i);
+	assert_true(check_distance(label, got, want, n) < 1e-5);
+	free(want);
+}
+
+static void compare_evictions(const custom *c, const char *mode, int i, const e3_evict *ev)
+{
+	size_t n = 0, at = 0, shares_n;
+	int32_t *want = (int32_t *)(void *)read_golden(c, mode, i, "removed", &n);
+	for (int l = 0; l < ev->n_layers; l++) {
+		const e3_evict_layer *r = &ev->layer[l];
+		assert_int_equal(r->n_removed, want ? want[at++] : 0);
+		for (size_t k = 0; k < r->n_removed; k++)
+			assert_int_equal(r->removed[k], want[at++]);
+		assert_int_equal(r->k_after, r->k_before - r->n_removed);
+	}
+	assert_int_equal(at, n);
+	free(want);
+	float *shares = read_golden(c, mode, i, "shares", &shares_n), got[3 * MAX_LAYERS];
+	if (!shares)
+		return;
+	assert_int_equal(shares_n, 3 * ev->n_layers);
+	for (int l = 0; l < ev->n_layers; l++) {
+		got[l] = (float)ev->layer[l].variance;
+		got[ev->n_layers + l] = (float)ev->layer[l].alpha;
+		got[2 * ev->n_layers + l] = (float)ev->layer[l].budget;
+	}
+	char label[64];
+	for (int k = 0; k < 3; k++) {
+		snprintf(label, sizeof label, "%s %s %d %s", c->name, mode, i, (const char *[]){"variance", "alpha", "budget"}[k]);
+		assert_true(check_distance(label, got + k * ev->n_layers, shares + k * ev->n_layers, (size_t)ev->n_layers) < 2e-4);
+	}
+	free(shares);
+}
+
+/* pose: row of the golden pair: 0 one camera cache, 1 one for each refinement. */
+static void against_oracle(const custom *c, const char *mode, int compat)
+{
+	e3_infer_options o = e3_infer_defaults();
+	o.frames = FRAMES, o.budget = c->p, o.temperature = c->temperature, o.compat = compat;
+	o.policy = strcmp(mode, "off") == 0 ? E3_POLICY_NONE : E3_POLICY_EVICT3R;
+	o.outputs = c->c.point.present ? E3_OUT_ALL : E3_OUT_POSE | E3_OUT_DEPTH;
+	stream t;
+	int compared = 0;
+	open_stream(&t, c, &o);
+	for (int i = 0; i < FRAMES; i++) {
+		size_t n;
+		step(&t, i);
+		float *pose = read_golden(c, mode, i, "pose", &n);
+		if (!pose)
+			continue;
+		assert_int_equal(n, 18);
+		char label[64];
+		snprintf(label, sizeof label, "%s %s %d pose", c->name, mode, i);
+		assert_true(check_distance(label, t.pred.pose, pose + (compat & E3_COMPAT_CAMERA ? 0 : 9), 9) < 1e-5);
+		free(pose);
+		compare_dense(c, mode, i, &t.pred);
+		compare_evictions(c, mode, i, &t.evict);
+		compared++;
+	}
+	assert_true(compared >= 3);
+	close_stream(&t);
+}
+
+static void wide_keeps_everything(void **state) { against_oracle(&custom_wide, "off", 0); }
+static void wide_evicts(void **state) { against_oracle(&custom_wide, "default", 0); }
+static void wide_evicts_as_released(void **state) { against_oracle(&custom_wide, "starve", E3_COMPAT_STARVE | E3_COMPAT_CAMERA); }
+static void tall_keeps_everything(void **state) { against_oracle(&custom_tall, "off", E3_COMPAT_CAMERA); }
+static void tall_evicts(void **state) { against_oracle(&custom_tall, "default", E3_COMPAT_CAMERA); }
+static void tall_evicts_as_released(void **state) { against_oracle(&custom_tall, "starve", E3_COMPAT_STARVE); }
+
+static void bare_keeps_everything(void **state) { against_oracle(&custom_bare, "off", 0); }
+static void bare_evicts(void **state) { against_oracle(&custom_bare, "default", 0); }
+static void bare_evicts_as_released(void **state) { against_oracle(&custom_bare, "starve", E3_COMPAT_STARVE | E3_COMPAT_CAMERA); }
+
+/* ---- what does not change results ---- */
+
+static void same_maps(const e3_result *a, const e3_result *b)
+{
+	size_t area = (size_t)a->h * (size_t)a->w * sizeof(float);
+	assert_true(a->h == b->h && a->w == b->w);
+	assert_memory_equal(a->depth, b->depth, area);
+	assert_memory_equal(a->depth_conf, b->depth_conf, area);
+	assert_memory_equal(a->points, b->points, 3 * area);
+	assert_memory_equal(a->points_conf, b->points_conf, area);
+	assert_memory_equal(a->pose, b->pose, sizeof a->pose);
+}
+
+/* Two streams of the same pictures, step by step; `differ`: the first step where they must not be equal any more, or -1. */
+static void run_beside(const e3_infer_options *a, const e3_infer_options *b, int steps, int differ)
+{
+	stream x, y;
+	open_stream(&x, &custom_tall, a);
+	open_stream(&y, &custom_tall, b);
+	for (int i = 0; i < steps && i != differ; i++) {
+		step(&x, i), step(&y, i);
+		same_maps(&x.pred, &y.pred);
+	}
+	if (differ >= 0) {
+		step(&x, differ), step(&y, differ);
+		assert_memory_not_equal(x.pred.pose, y.pred.pose, sizeof x.pred.pose);
+	}
+	close_stream(&x), close_stream(&y);
+}
+
+static void a_budget_larger_than_the_stream_changes_nothing(void **state)
+{
+	e3_infer_options off = e3_infer_defaults(), frames = off, fraction = off, window = off;
+	off.policy = E3_POLICY_NONE;
+	frames.budget_kind = E3_BUDGET_FRAMES, frames.budget = 8, frames.frames = -1;
+	fraction.budget = 1, fraction.temperature = 1e6, fraction.frames = 8; /* at this temperature shares are even */
+	window.policy = E3_POLICY_WINDOW, window.budget_kind = E3_BUDGET_TOKENS, window.budget = 8 * 6 * 25;
+	run_beside(&off, &frames, 8, -1);
+	run_beside(&off, &fraction, 8, -1);
+	run_beside(&off, &window, 8, -1);
+}
+
+static void a_budget_of_three_frames_shows_at_the_fifth(void **state)
+{
+	/* The third frame fits; the fourth attends to all of it, and its eviction is what the fifth sees. */
+	e3_infer_options off = e3_infer_defaults(), three = off;
+	off.policy = E3_POLICY_NONE;
+	three.budget_kind = E3_BUDGET_FRAMES, three.budget = 3;
+	run_beside(&off, &three, 5, 4);
+}
+
+static void asking_for_masses_changes_nothing(void **state)
+{
+	static const bool all[MAX_LAYERS] = {true, true, true, true, true, true, true, true};
+	e3_infer_options plain = e3_infer_defaults(), told = plain;
+	plain.frames = told.frames = 5;
+	told.attn = all, told.attn_map = true;
+	run_beside(&plain, &told, 5, -1);
+}
+
+static void an_output_is_the_same_without_the_others(void **state)
+{
+	e3_infer_options all = e3_infer_defaults(), one = all;
+	all.policy = one.policy = E3_POLICY_NONE;
+	for (one.outputs = 1; one.outputs < E3_OUT_ALL; one.outputs++) {
+		stream x, y;
+		open_stream(&x, &custom_tall, &all);
+		open_stream(&y, &custom_tall, &one);
+		size_t area = (size_t)x.size[0] * (size_t)x.size[1] * sizeof(float);
+		for (int i = 0; i < 2; i++) {
+			step(&x, i), step(&y, i);
+			assert_int_equal(y.pred.has_pose, !!(one.outputs & E3_OUT_POSE));
+			assert_int_equal(y.pred.depth != NULL, !!(one.outputs & E3_OUT_DEPTH));
+			assert_int_equal(y.pred.points != NULL, !!(one.outputs & E3_OUT_POINTS));
+			if (y.pred.has_pose)
+				assert_memory_equal(x.pred.pose, y.pred.pose, sizeof x.pred.pose);
+			if (y.pred.depth)
+				assert_memory_equal(x.pred.depth, y.pred.depth, area);
+			if (y.pred.points)
+				assert_memory_equal(x.pred.points, y.pred.points, 3 * area);
+		}
+		close_stream(&x), close_stream(&y);
+	}
+}
+
+static void outputs_the_model_has_no_head_for_are_refused(void **state)
+{
+	e3_err err = {""};
+	e3_infer_options o = e3_infer_defaults();
+	sample file = {0};
+	o.policy = E3_POLICY_NONE;
+	e3_ckpt *ckpt = custom_open(&custom_bare.c, 1, &file, &err);
+	e3_net *net = e3_net_open(ckpt, dev, &err);
+	assert_non_null(net);
+	assert_null(e3_session_open(net, dev, &o, custom_bare.size, &err));
+	assert_string_equal(err.text, "opening: outputs: points: the model has no point head");
+	o.outputs = E3_OUT_POSE;
+	assert_null(e3_session_open(net, dev, &o, (int[]){4, 42}, &err));
+	assert_string_equal(err.text, "planning: frames of 42 × 4: not a multiple of the patch size 4");
+	e3_net_close(net);
+	e3_ckpt_close(ckpt);
+	sample_release(&file);
+}
+
+/* ---- memory ---- */
+
+/* The CPU, counting what it is asked for. */
+static struct {
+	e3_dev_ops ops;
+	const e3_dev_ops *real;
+	size_t calls, floats;
+} counting;
+
+static int counted_alloc(e3_dev *d, size_t floats, float **out, e3_err *err)
+{
+	counting.calls++, counting.floats += floats;
+	return counting.real->alloc(d, floats, out, err);
+}
+
+static void memory_stays_where_it_is(void **state)
+{
+	e3_infer_options o = e3_infer_defaults();
+	o.budget_kind = E3_BUDGET_FRAMES, o.budget = 4, o.outputs = E3_OUT_POSE | E3_OUT_DEPTH, o.camera_frames = 20, o.temperature = 0.01;
+	counting.real = dev->ops, counting.ops = *dev->ops, counting.ops.alloc = counted_alloc;
+	dev->ops = &counting.ops;
+	stream t;
+	open_stream(&t, &custom_bare, &o);
+	const e3_plan *p = e3_session_plan(t.s);
+	const e3_cache *cache = &t.s->cache;
+	size_t at_start = counting.floats, growth = 0;
+	assert_int_equal(cache->n_pages, p->pages);
+	for (int i = 0; i < 400; i++) {
+		step(&t, i % 50);
+		uint64_t held = 0;
+		double budget = 0;
+		for (int l = 0; l < p->layers; l++) {
+			const e3_evict_layer *r = &t.evict.layer[l];
+			if (i)
+				assert_true(r->k_after <= ceil(r->budget));
+			held += r->k_after, budget += r->budget;
+		}
+		assert_true(held < p->budget + p->layers);
+		if (i > 4) { /* full: nothing of the budget is left unused */
+			assert_true(fabs(budget - p->budget) < 1e-6 * p->budget);
+			assert_true(held >= p->budget);
+		}
+		assert_int_equal(e3_session_cache(t.s).now, held * p->token_bytes);
+		assert_true(e3_session_cache(t.s).peak <= p->cache_bytes);
+		assert_int_equal(e3_session_cache(t.s).full, (uint64_t)(i + 1) * 12 * 4 * p->token_bytes);
+		if (i == 20)
+			growth = counting.floats;
+	}
+	printf("# %zu floats at the start, %zu more by frame 20, %zu more by frame 400\n", at_start, growth - at_start, counting.floats - growth);
+	assert_int_equal(cache->n_pages, p->pages);
+	assert_int_equal(cache->n_slabs, 1);
+	assert_int_equal(counting.floats, growth);
+	close_stream(&t);
+	dev->ops = counting.real;
+}
+
+static void the_cache_grows_without_a_budget(void **state)
+{
+	e3_infer_options o = e3_infer_defaults();
+	o.policy = E3_POLICY_NONE, o.outputs = E3_OUT_POSE;
+	stream t;
+	open_stream(&t, &custom_bare, &o);
+	for (int i = 0; i < 60; i++)
+		step(&t, i);
+	e3_cache_use use = e3_session_cache(t.s);
+	assert_int_equal(use.now, 60 * 12 * 4 * e3_session_plan(t.s)->token_bytes);
+	assert_true(use.now == use.peak && use.now == use.full);
+	assert_int_equal(t.evict.layer[3].k_after, 720);
+	assert_true(t.s->cache.n_pages >= 4 * 12 && t.s->cache.n_slabs > 1);
+	close_stream(&t);
+}
+
+/* Frame 0 and the newest: more frames than the camera head remembers change poses only once one is forgotten. */
+static void the_camera_head_remembers_as_many_frames_as_it_was_told(void **state)
+{
+	for (int compat = 0; compat <= E3_COMPAT_CAMERA; compat += E3_COMPAT_CAMERA) {
+		e3_infer_options many = e3_infer_defaults(), few = many;
+		many.policy = few.policy = E3_POLICY_NONE, many.compat = few.compat = compat, few.camera_frames = 4;
+		run_beside(&many, &few, 5, 4);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(wide_keeps_everything),
+		cmocka_unit_test(wide_evicts),
+		cmocka_unit_test(wide_evicts_as_released),
+		cmocka_unit_test(tall_keeps_everything),
+		cmocka_unit_test(tall_evicts),
+		cmocka_unit_test(tall_evicts_as_released),
+		cmocka_unit_test(bare_keeps_everything),
+		cmocka_unit_test(bare_evicts),
+		cmocka_unit_test(bare_evicts_as_released),
+		cmocka_unit_test(a_budget_larger_than_the_stream_changes_nothing),
+		cmocka_unit_test(a_budget_of_three_frames_shows_at_the_fifth),
+		cmocka_unit_test(asking_for_masses_changes_nothing),
+		cmocka_unit_test(an_output_is_the_same_without_the_others),
+		cmocka_unit_test(outputs_the_model_has_no_head_for_are_refused),
+		cmocka_unit_test(memory_stays_where_it_is),
+		cmocka_unit_test(the_cache_grows_without_a_budget),
+		cmocka_unit_test(the_camera_head_remembers_as_many_frames_as_it_was_told),
+	};
+	return cmocka_run_group_tests_name("model: streams", tests, set_up, tear_down);
+}
