@@ -178,9 +178,9 @@ static int loop(cat *c, e3_err *err)
 	c->started = e3_now();
 	while ((rc = e3_in_next(c->in, &msg, err)) > 0)
 		if ((rc = step(c, &msg, err)) <= 0)
-			break;
+			return rc;
 	if (rc < 0 && e3_stop_signal() && c->headed && !c->ended)
-		rc = make_end(c, err);
+		return make_end(c, err);
 	return rc;
 }
 

@@ -87,7 +87,7 @@ void e3_in_close(e3_in *in)
 		return;
 	if (in->fd > STDIN_FILENO)
 		close(in->fd);
-	e3_zmq_close(in->zmq, 0);
+	e3_zmq_close(in->zmq);
 	e3_abort_release(&in->abort);
 	free(in->buf);
 	free(in->name);

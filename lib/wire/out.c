@@ -49,7 +49,7 @@ static int open_sink(e3_out *out, const e3_endpoint *ep, e3_err *err)
 
 static void out_free(e3_out *out)
 {
-	e3_zmq_close(out->zmq, 0);
+	e3_zmq_close(out->zmq);
 	e3_file_discard(&out->file);
 	e3_pack_release(&out->pack);
 	free(out->halves.data);
@@ -186,7 +186,7 @@ bool e3_out_reader_gone(const e3_out *out)
 static int close_checked(e3_out *out, e3_err *err)
 {
 	if (out->zmq)
-		return e3_zmq_finish(out->zmq, err) ? e3_fail_in(err, "closing: %s", out->name) : 0;
+		return e3_zmq_finish(out->zmq, -1, err) ? e3_fail_in(err, "closing: %s", out->name) : 0;
 	if (out->file.f)
 		return e3_file_commit(&out->file, err);
 	int copy = dup(out->fd);
@@ -222,17 +222,14 @@ static e3_abort first_failure(const char *tool, int code, char *copy)
 	return a;
 }
 
-/* The caller has an error of its own to tell: a reader that is gone must not end it here. */
+/* The caller has an error of its own to tell: a reader that is gone must not end it here, nor hold it up for long. */
 static void send_quietly(e3_out *out)
 {
-	enum { ABORT_MS = 1000 };
+	enum { SEND_MS = 1000, TAKE_MS = 5000 };
 	sigset_t pipe_set, before;
 	if (out->zmq) {
-		if (send_zmq(out, out->pack.part, out->pack.n_parts, ABORT_MS, NULL) == 0)
-			e3_zmq_close(out->zmq, ABORT_MS);
-		else
-			e3_zmq_close(out->zmq, 0);
-		out->zmq = NULL;
+		if (send_zmq(out, out->pack.part, out->pack.n_parts, SEND_MS, NULL) == 0)
+			e3_zmq_finish(out->zmq, TAKE_MS, NULL);
 		return;
 	}
 	sigemptyset(&pipe_set);

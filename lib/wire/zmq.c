@@ -14,12 +14,10 @@
 #include <zmq.h>
 
 enum {
-	SEND_QUEUE = 1,      /* one: "there is room" then means that the I/O thread took the message before */
-	RECEIVE_QUEUE = 4,
+	QUEUE = 4,       /* messages, on either side */
 	MAX_PEERS = 16,
-	GONE_MS = 1000,      /* a sender that left: this long for what may still be on its way */
-	STOP_MS = 5000,      /* after a stop signal, for the end of the stream */
-	LINGER_MS = 60000    /* for the last bytes, while the peer takes them out of the kernel's buffer */
+	GONE_MS = 1000,  /* a sender that left: this long for what may still be on its way */
+	STOP_MS = 5000   /* after a stop signal, for the end of the stream */
 };
 
 struct e3_zmq {
@@ -40,7 +38,7 @@ static int set_int(void *sock, int option, int v)
 static int set_options(void *sock, const e3_endpoint *ep)
 {
 	int64_t most = (int64_t)E3_ENVELOPE + (int64_t)e3_kind_limit(E3_PRED);
-	if (set_int(sock, ZMQ_LINGER, 0) || set_int(sock, ZMQ_SNDHWM, SEND_QUEUE) || set_int(sock, ZMQ_RCVHWM, RECEIVE_QUEUE) ||
+	if (set_int(sock, ZMQ_LINGER, 0) || set_int(sock, ZMQ_SNDHWM, QUEUE) || set_int(sock, ZMQ_RCVHWM, QUEUE) ||
 	    set_int(sock, ZMQ_IMMEDIATE, 1) || set_int(sock, ZMQ_IPV6, ep->ipv6))
 		return -1;
 	return zmq_setsockopt(sock, ZMQ_MAXMSGSIZE, &most, sizeof most);
@@ -70,7 +68,7 @@ e3_zmq *e3_zmq_open(const e3_endpoint *ep, bool reading, e3_err *err)
 	if (!z->sock || set_options(z->sock, ep) || watch(z) ||
 	    (ep->bind ? zmq_bind(z->sock, ep->addr) : zmq_connect(z->sock, ep->addr))) {
 		e3_fail(err, "%s", zmq_strerror(zmq_errno()));
-		e3_zmq_close(z, 0);
+		e3_zmq_close(z);
 		return NULL;
 	}
 	if (ep->bind && strncmp(ep->addr, "ipc://", 6) == 0)
@@ -163,12 +161,11 @@ int e3_zmq_recv(e3_zmq *z, const uint8_t **bytes, size_t *len, e3_err *err)
 	}
 }
 
-/* The monitor goes first: closing the socket would block on it. */
-static void close_sockets(e3_zmq *z, int linger_ms)
+/* Nothing lingers: what has to arrive has arrived (e3_zmq_finish). The monitor goes first: closing the socket would wait for it. */
+static void close_sockets(e3_zmq *z)
 {
 	if (z->sock) {
 		zmq_socket_monitor(z->sock, NULL, 0);
-		set_int(z->sock, ZMQ_LINGER, linger_ms);
 		zmq_close(z->sock);
 	}
 	if (z->monitor)
@@ -182,7 +179,7 @@ static void close_sockets(e3_zmq *z, int linger_ms)
 
 void e3_zmq_done(e3_zmq *z)
 {
-	close_sockets(z, 0);
+	close_sockets(z);
 }
 
 static int join(zmq_msg_t *msg, const struct iovec *part, int n)
@@ -245,29 +242,30 @@ int e3_zmq_send(e3_zmq *z, const struct iovec *part, int n, int wait_ms, e3_err 
 	return -1;
 }
 
-int e3_zmq_finish(e3_zmq *z, e3_err *err)
+/* Closing is not left to ZMQ_LINGER: a reader whose queue is full when the writer hangs up loses what is still in the kernel's
+ * buffer (libzmq 4.3 drops an ipc connection at once). The reader hangs up first, when it has the last message. */
+int e3_zmq_finish(e3_zmq *z, int wait_ms, e3_err *err)
 {
-	/* The reader leaves as soon as it has the end: gone is done. */
-	int rc = wait_room(z, 0, err);
-	if (rc && z->gone)
-		rc = 0;
-	close_sockets(z, rc ? 0 : e3_stop_signal() ? STOP_MS : LINGER_MS);
-	while (!rc && zmq_ctx_term(z->ctx))
-		if (zmq_errno() != EINTR || e3_stop_signal())
-			rc = e3_fail(err, "interrupted before the reader had everything");
-	if (!rc)
-		z->ctx = NULL;
-	return rc;
+	double until = wait_ms < 0 ? 0 : e3_now() + wait_ms / 1e3;
+	for (read_monitor(z); !z->gone;) {
+		if (until == 0 && e3_stop_signal())
+			until = e3_now() + STOP_MS / 1e3;
+		if (until > 0 && e3_now() >= until)
+			return e3_fail(err, "the reader did not take the end of the stream");
+		zmq_pollitem_t item = {z->monitor, 0, ZMQ_POLLIN, 0};
+		(void)zmq_poll(&item, 1, E3_WAIT_MS);
+		read_monitor(z);
+	}
+	return 0;
 }
 
-void e3_zmq_close(e3_zmq *z, int linger_ms)
+void e3_zmq_close(e3_zmq *z)
 {
 	if (!z)
 		return;
 	zmq_msg_close(&z->msg);
-	close_sockets(z, linger_ms);
+	close_sockets(z);
 	while (z->ctx && zmq_ctx_term(z->ctx) && zmq_errno() == EINTR)
-		if (e3_stop_signal())
-			break; /* the process ends: whatever lingers ends with it */
+		; /* nothing lingers: it does not wait */
 	free(z);
 }

@@ -17,9 +17,10 @@ int e3_zmq_recv(e3_zmq *z, const uint8_t **bytes, size_t *len, e3_err *err);
 void e3_zmq_done(e3_zmq *z);
 /* Sends one message made of n parts; waits as above, at most `wait_ms` when that is not negative. */
 int e3_zmq_send(e3_zmq *z, const struct iovec *part, int n, int wait_ms, e3_err *err);
-/* After `end`: returns when everything is on its way to the peer. A stop signal or a peer that leaves earlier is an error. */
-int e3_zmq_finish(e3_zmq *z, e3_err *err);
-/* Closes; what was not finished gets `linger_ms`. NULL is fine. */
-void e3_zmq_close(e3_zmq *z, int linger_ms);
+/* After the last message: returns when the reader has taken it and hung up; waits at most `wait_ms` when that is not negative, and
+ * no more than 5 s after a stop signal. */
+int e3_zmq_finish(e3_zmq *z, int wait_ms, e3_err *err);
+/* Closes; what has not arrived is dropped. NULL is fine. */
+void e3_zmq_close(e3_zmq *z);
 
 #endif

@@ -1,0 +1,302 @@
+#!/usr/bin/env bats
+# e3-cat: the same bytes between pipes, files and ZeroMQ; parts of a stream; copies; what happens when an end fails.
+load common
+
+prepare() {
+	golden=$BATS_TEST_DIRNAME/data/stream/golden.e3
+	mkdir "$T/out"
+	cd "$T" || return 1
+}
+
+many() { # many N [W H]: a stream of N predictions
+	/usr/bin/python3 -B "$ROOT/tests/data/stream/many.py" "$@"
+}
+
+# kinds FILE: "kind:index ..." and the counts in head and end.
+kinds() {
+	e3-dump --json "$1" | /usr/bin/python3 -c '
+import json, sys
+print(*("%s:%s" % (m["kind"], m.get("i", m.get("frames"))) for m in map(json.loads, sys.stdin)))'
+}
+
+ends() { # ends STATUS PID: the process ends by itself within 15 s with this status
+	local rc=0 k
+	for ((k = 0; k < 150; k++)); do
+		kill -0 "$2" 2>/dev/null || break
+		sleep 0.1
+	done
+	if kill -9 "$2" 2>/dev/null; then
+		echo "process $2 did not end"
+		return 1
+	fi
+	wait "$2" || rc=$?
+	[ "$rc" -eq "$1" ] || { echo "exit $rc, expected $1"; return 1; }
+}
+
+nothing_left() {
+	local left
+	left=$(find "$T" -name '*.tmp.*')
+	[ -z "$left" ] || { echo "left behind: $left"; return 1; }
+}
+
+@test "pipe, file, operands and -o: the same bytes" {
+	e3-cat <"$golden" | cmp - "$golden"
+	e3-cat "$golden" | e3-cat - | e3-cat - - | cmp - "$golden"
+	e3-cat "$golden" a.e3
+	cmp a.e3 "$golden"
+	e3-cat -o b.e3 "$golden"
+	cmp b.e3 "$golden"
+	# A file onto itself: written beside it and renamed.
+	e3-cat a.e3 a.e3
+	cmp a.e3 "$golden"
+	nothing_left
+}
+
+@test "--skip and --take: frames, what belongs to them, and the counts" {
+	many 6 >six.e3
+	e3-cat --skip 2 --take 2 six.e3 x.e3
+	[ "$(kinds x.e3)" = "head:2 truth:2 pred:2 evict:2 truth:3 pred:3 evict:3 end:2" ]
+	e3-cat --skip 5 six.e3 x.e3
+	[ "$(kinds x.e3)" = "head:1 truth:5 pred:5 evict:5 end:1" ]
+	e3-cat --take 1 six.e3 x.e3
+	[ "$(kinds x.e3)" = "head:1 truth:0 pred:0 evict:0 end:1" ]
+	e3-cat --take 0 six.e3 x.e3
+	[ "$(kinds x.e3)" = "head:0 end:0" ]
+	e3-cat --skip 6 six.e3 x.e3
+	[ "$(kinds x.e3)" = "head:0 end:0" ]
+	e3-cat --skip 100 six.e3 x.e3
+	[ "$(kinds x.e3)" = "head:0 end:0" ]
+	e3-cat --skip 4 --take 100 six.e3 x.e3
+	[ "$(kinds x.e3)" = "head:2 truth:4 pred:4 evict:4 truth:5 pred:5 evict:5 end:2" ]
+	e3-cat --take 6 six.e3 x.e3
+	cmp x.e3 six.e3
+}
+
+@test "an unknown length stays unknown, an unknown field of the end stays" {
+	many 3 >three.e3
+	/usr/bin/python3 -B "$ROOT/tests/edit_stream.py" three.e3 open.e3 'm[0][1]["frames"] = None'
+	e3-cat --skip 1 open.e3 x.e3
+	[ "$(kinds x.e3)" = "head:None truth:1 pred:1 evict:1 truth:2 pred:2 evict:2 end:2" ]
+	e3-dump x.e3 | tail -1 | grep -q 'added_later=kept'
+}
+
+@test "--take ends while the input goes on" {
+	mkfifo in
+	many 4 >four.e3
+	e3-cat --take 2 in x.e3 &
+	pid=$!
+	exec 7>in
+	/usr/bin/python3 -B "$ROOT/tests/edit_stream.py" four.e3 - 'del m[-1]' >&7
+	ends 0 "$pid"
+	exec 7>&-
+	[ "$(kinds x.e3)" = "head:2 truth:0 pred:0 evict:0 truth:1 pred:1 evict:1 end:2" ]
+}
+
+@test "each message leaves before the next comes" {
+	mkfifo in
+	many 3 >three.e3
+	e3-cat <in >x.e3 &
+	pid=$!
+	exec 7>in
+	# Everything up to the second prediction, and one byte of what follows.
+	n=$(e3-dump --json three.e3 | head -6 | sed 's/.*"bytes":\([0-9]*\).*/\1/' | awk '{ n += $1 } END { print n }')
+	head -c "$((n + 1))" three.e3 >&7
+	for _ in {1..50}; do
+		[ "$(stat -c %s x.e3)" -lt "$n" ] || break
+		sleep 0.1
+	done
+	[ "$(stat -c %s x.e3)" -eq "$n" ]
+	tail -c "+$((n + 2))" three.e3 >&7
+	exec 7>&-
+	ends 0 "$pid"
+	cmp x.e3 three.e3
+}
+
+@test "--tee: copies to files, a pipe and ZeroMQ" {
+	many 5 320 240 >five.e3
+	mkfifo pipe
+	e3-cat "zmq:pull:ipc://$T/s" z.e3 &
+	a=$!
+	cat pipe >p.e3 &
+	b=$!
+	e3-cat --tee t.e3 -t pipe --tee "zmq:push:ipc://$T/s" five.e3 >o.e3
+	ends 0 $a
+	ends 0 $b
+	for f in t.e3 p.e3 z.e3 o.e3; do cmp $f five.e3; done
+	nothing_left
+}
+
+@test "--tee into a full disk: fails naming it, and the other readers learn why" {
+	rc=0
+	e3-cat --tee /dev/full --tee t.e3 "$golden" >o.e3 2>err || rc=$?
+	[ "$rc" -eq 1 ]
+	[ "$(cat err)" = "e3-cat: writing: /dev/full: No space left on device" ]
+	[ ! -e t.e3 ]
+	fails 1 "e3-cat failed (exit 1): writing: /dev/full: No space left on device" -- e3-dump o.e3
+	nothing_left
+}
+
+@test "ZeroMQ over ipc and loopback TCP, either side first, messages of several megabytes" {
+	many 6 1024 768 >six.e3
+	for address in "ipc://$T/s" tcp://127.0.0.1:48123 tcp://localhost:48124 'tcp://[::1]:48125'; do
+		e3-cat "zmq:pull:$address" x.e3 &
+		pid=$!
+		sleep 0.2
+		e3-cat six.e3 "zmq:push:$address"
+		ends 0 $pid
+		cmp x.e3 six.e3
+		e3-cat six.e3 "zmq:push:$address" &
+		pid=$!
+		sleep 0.2
+		e3-cat "zmq:pull:$address" x.e3
+		ends 0 $pid
+		cmp x.e3 six.e3
+	done
+	# The other way round: the writer listens.
+	e3-cat six.e3 "zmq:push:@ipc://$T/r" &
+	pid=$!
+	e3-cat "zmq:pull:>ipc://$T/r" x.e3
+	ends 0 $pid
+	cmp x.e3 six.e3
+	[ ! -e s ] && [ ! -e r ] # the sockets are gone from the file system
+}
+
+@test "ZeroMQ: a slow reader holds the writer back and loses nothing" {
+	many 40 640 480 >forty.e3
+	mkfifo pipe
+	e3-cat "zmq:pull:ipc://$T/s" pipe &
+	reader=$!
+	e3-cat forty.e3 "zmq:push:ipc://$T/s" &
+	writer=$!
+	exec 8<pipe
+	sleep 1
+	kill -0 $writer # 150 MB do not fit anywhere on the way
+	peak=$(awk '/VmHWM/ { print $2 }' "/proc/$writer/status")
+	echo "# writer's peak memory: $((peak / 1024)) MiB for a stream of $(($(stat -c %s forty.e3) >> 20)) MiB"
+	cmp - forty.e3 <&8
+	exec 8<&-
+	ends 0 $writer
+	ends 0 $reader
+}
+
+@test "ZeroMQ: a sender that is killed is a truncated stream, a reader that is killed an error" {
+	mkfifo in
+	e3-cat in "zmq:push:ipc://$T/s" &
+	sender=$!
+	e3-cat "zmq:pull:ipc://$T/s" x.e3 2>err &
+	reader=$!
+	exec 7>in
+	head -c 1500 "$golden" >&7
+	sleep 0.5
+	kill -9 $sender
+	ends 1 $reader
+	grep -q "truncated: the sender went away before the end of the stream" err
+	[ ! -e x.e3 ]
+	exec 7>&-
+	e3-cat in "zmq:push:ipc://$T/s" 2>err &
+	sender=$!
+	e3-cat "zmq:pull:ipc://$T/s" x.e3 &
+	reader=$!
+	exec 7>in
+	head -c 1500 "$golden" >&7
+	sleep 0.5
+	kill -9 $reader
+	sleep 0.2
+	tail -c +1501 "$golden" >&7 || true
+	exec 7>&-
+	ends 1 $sender
+	grep -q "the reader went away before the end of the stream" err
+}
+
+@test "ZeroMQ: waiting for a peer that never comes ends on a signal, with nothing written" {
+	e3-cat "$golden" "zmq:push:ipc://$T/s" 2>/dev/null &
+	a=$!
+	e3-cat "zmq:pull:ipc://$T/r" x.e3 2>/dev/null &
+	b=$!
+	sleep 0.5
+	kill -INT $a
+	kill -TERM $b
+	ends 130 $a
+	ends 143 $b
+	[ ! -e x.e3 ]
+	nothing_left
+}
+
+@test "endpoints that reach beyond this machine need --insecure" {
+	fails 1 "--insecure" -- e3-cat "zmq:pull:tcp://*:48126"
+	fails 1 "127.0.0.1" -- e3-cat "$golden" zmq:push:tcp://192.0.2.1:5
+	e3-cat --insecure "zmq:pull:tcp://*:48126" x.e3 &
+	pid=$!
+	e3-cat "$golden" zmq:push:tcp://127.0.0.1:48126
+	ends 0 $pid
+	cmp x.e3 "$golden"
+}
+
+@test "an abort keeps the stage that failed first, over pipes and ZeroMQ; no file appears" {
+	head -c 2500 "$golden" >cut.e3
+	e3-cat "zmq:pull:ipc://$T/s" z.e3 2>err3 &
+	pid=$!
+	set +e
+	e3-cat cut.e3 2>err1 | e3-cat 2>err2 | e3-cat --tee t.e3 - "zmq:push:ipc://$T/s" 2>err4
+	rc="${PIPESTATUS[*]}"
+	set -e
+	[ "$rc" = "1 1 1" ]
+	ends 1 $pid
+	text="reading: cut.e3: truncated: message 7 (pred): expected 717 bytes, got 130"
+	[ "$(cat err1)" = "e3-cat: $text" ]
+	for k in 2 3 4; do
+		[ "$(cat err$k)" = "e3-cat: e3-cat failed (exit 1): $text" ]
+	done
+	[ ! -e z.e3 ] && [ ! -e t.e3 ]
+	nothing_left
+}
+
+@test "SIGINT in the middle: a whole stream of the frames so far, exit 130" {
+	mkfifo in
+	many 4 >four.e3
+	e3-cat in x.e3 --tee t.e3 &
+	pid=$!
+	exec 7>in
+	/usr/bin/python3 -B "$ROOT/tests/edit_stream.py" four.e3 - 'del m[-4:]' >&7
+	sleep 0.5
+	kill -INT "$pid"
+	ends 130 "$pid"
+	exec 7>&-
+	for f in x.e3 t.e3; do
+		[ "$(kinds $f)" = "head:4 truth:0 pred:0 evict:0 truth:1 pred:1 evict:1 truth:2 pred:2 evict:2 end:3" ]
+	done
+	nothing_left
+}
+
+@test "SIGINT when the reader takes nothing: the process still ends" {
+	many 10 640 480 >ten.e3
+	mkfifo pipe
+	exec 8<>pipe # open, never read
+	e3-cat ten.e3 pipe 2>err &
+	pid=$!
+	sleep 0.5
+	kill -INT "$pid"
+	ends 130 "$pid"
+	exec 8>&-
+	grep -q "interrupted, and nothing reads it" err
+}
+
+@test "the reader of standard output goes away: SIGPIPE, quietly, and the copy is not left half" {
+	many 10 640 480 >ten.e3
+	set +e +o pipefail
+	{ e3-cat --tee t.e3 ten.e3 2>err; echo $? >rc; } | head -c 1000 >head
+	set -e
+	[ "$(cat rc)" -eq 141 ]
+	[ ! -s err ]
+	[ ! -e t.e3 ]
+	nothing_left
+}
+
+@test "usage" {
+	fails 2 "two outputs" -- e3-cat -o a in out
+	fails 2 "too many operands: c" -- e3-cat a b c
+	fails 2 "option --take: expected a whole number from 0" -- e3-cat --take -1
+	fails 2 "option --skip: expected a whole number from 0" -- e3-cat --skip x
+	fails 1 "opening: absent: No such file or directory" -- e3-cat absent
+	fails 1 "truncated: empty, expected a head" -- e3-cat
+}
