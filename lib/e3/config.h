@@ -47,7 +47,8 @@ typedef struct e3_config {
  * `report`, if not NULL, receives one line for each, and err names the number and the first few. */
 int e3_config_read(const e3_ckpt *ckpt, e3_config *out, e3_buf *report, e3_err *err);
 
-/* The two built-in configurations of DESIGN 6: "tiny" and "full". */
+/* The two built-in configurations of DESIGN 6: "tiny", with exact rotation angles, and "full", the released one, with its bf16
+ * angles (tiny.golden and full.golden were made so). */
 int e3_config_builtin(const char *name, e3_config *out, e3_err *err);
 
 /* Calls fn for every tensor a configuration needs (without the track head), in file order; stops at the first non-zero. */

@@ -220,6 +220,7 @@ int e3_config_builtin(const char *name, e3_config *out, e3_err *err)
 			.camera_hidden = 8192, .camera_mlp = 1024, .dpt_layers = {4, 11, 17, 23},
 			.depth = {true, 256, {256, 512, 1024, 1024}, 32, 2, {4, 2}},
 			.point = {true, 256, {256, 512, 1024, 1024}, 32, 4, {4, 2}}, .image_size = 518,
+			.rope_bf16 = true, /* as the released model: what full.golden was made with */
 		},
 	};
 	for (size_t k = 0; k < sizeof configs / sizeof *configs; k++)
