@@ -1,4 +1,4 @@
-/* e3-evict-stats: charts of a run: cache by layer, memory, shares of the budget, survival, who is remembered, where, agreement. */
+/* e3-evict-stats: charts: cache by layer, memory, shares of the budget, survival, who is remembered, where, agreement. */
 #include "e3-evict-stats.h"
 #include <inttypes.h>
 #include <math.h>
@@ -101,7 +101,8 @@ static int draw_memory(const es_report *x, const char *dir, e3_err *err)
 	}
 	e3_plot p;
 	e3_plot_axes axes = {.w = W, .h = H, .title = "Cache of all layers", .x_label = "frame", .y_label = label,
-		.x1 = (double)(r->steps > 1 ? r->steps - 1 : 1), .y1 = 1.05 * full * (double)r->steps, .whole_x = true, .key_chars = LEGEND_CHARS};
+		.x1 = (double)(r->steps > 1 ? r->steps - 1 : 1), .y1 = 1.05 * full * (double)r->steps, .whole_x = true,
+		.key_chars = LEGEND_CHARS};
 	if (e3_plot_init(&p, &axes, err)) {
 		free(step);
 		return -1;
@@ -238,8 +239,8 @@ static int draw_remembered(const es_report *x, const char *dir, e3_err *err)
 	double *m = es_remembered(x->r, MATRIX, &size, &bin, err);
 	if (!m)
 		return -1;
-	int rc = draw_heat(&(heat){"remembered.png", "Who is remembered: patches of a frame still in the cache, mean over layers", "of frame",
-		"after frame", "share", m, size, size, MATRIX, MATRIX, bin, {0, 1}, E3_VIRIDIS}, dir, err);
+	int rc = draw_heat(&(heat){"remembered.png", "Who is remembered: patches of a frame still in the cache, mean over layers",
+		"of frame", "after frame", "share", m, size, size, MATRIX, MATRIX, bin, {0, 1}, E3_VIRIDIS}, dir, err);
 	free(m);
 	return rc;
 }
@@ -247,24 +248,25 @@ static int draw_remembered(const es_report *x, const char *dir, e3_err *err)
 static int draw_agreement(const es_report *x, const char *dir, e3_err *err)
 {
 	int layers = x->r->shape.layers, side = layers * 40 > 640 ? 640 : layers * 40 < 240 ? 240 : layers * 40;
-	return draw_heat(&(heat){"agreement.png", "Same patches at the end (Jaccard)", "layer", "layer", "Jaccard", x->s->agreement, layers,
-		layers, side, side, 1, {0, 1}, E3_VIRIDIS}, dir, err);
+	return draw_heat(&(heat){"agreement.png", "Same patches at the end (Jaccard)", "layer", "layer", "Jaccard", x->s->agreement,
+		layers, layers, side, side, 1, {0, 1}, E3_VIRIDIS}, dir, err);
 }
 
 /* Small maps, one a layer, and their mean first. */
 static int draw_spatial(const es_report *x, const char *dir, e3_err *err)
 {
 	const es_shape *sh = &x->r->shape;
-	int n = sh->layers + 1, size = sh->rows * sh->cols, cell = 230 / (sh->cols > sh->rows ? sh->cols : sh->rows), columns_n = n < 5 ? n : 5;
+	int n = sh->layers + 1, size = sh->rows * sh->cols, cell = 230 / (sh->cols > sh->rows ? sh->cols : sh->rows);
+	int across = n < 5 ? n : 5, rows = (n + across - 1) / across;
 	cell = cell > 1 ? cell : 1;
-	int w = sh->cols * cell, h = sh->rows * cell, step_x = (w > 130 ? w : 130) + 14, step_y = h + 34, rows = (n + columns_n - 1) / columns_n;
+	int w = sh->cols * cell, h = sh->rows * cell, step_x = (w > 130 ? w : 130) + 14, step_y = h + 34;
 	double *mean = e3_alloc((size_t)size, sizeof *mean, "mean map", err), top = 0;
 	if (!mean)
 		return -1;
 	for (int k = 0; k < sh->layers * size; k++)
 		mean[k % size] += x->s->spatial[k] / sh->layers, top = fmax(top, x->s->spatial[k]);
 	e3_plot p;
-	e3_plot_axes axes = {.w = columns_n * step_x, .h = rows * step_y, .title = "Where memory lasts: share of its time a patch is kept",
+	e3_plot_axes axes = {.w = across * step_x, .h = rows * step_y, .title = "Where memory lasts: share of its time a patch is kept",
 		.y_label = "by place in the picture, mean over frames", .no_x_ticks = true, .no_y_ticks = true, .key_chars = 9};
 	if (e3_plot_init(&p, &axes, err)) {
 		free(mean);
@@ -272,7 +274,7 @@ static int draw_spatial(const es_report *x, const char *dir, e3_err *err)
 	}
 	double range[2] = {0, top > 0 ? top : 1};
 	for (int k = 0; k < n; k++) {
-		int left = p.x + 8 + k % columns_n * step_x, y = p.y + 28 + k / columns_n * step_y;
+		int left = p.x + 8 + k % across * step_x, y = p.y + 28 + k / across * step_y;
 		const double *v = k ? x->s->spatial + (k - 1) * size : mean;
 		e3_plot small = {.im = p.im, .x = left, .y = y, .w = w, .h = h};
 		char text[24] = "all layers";

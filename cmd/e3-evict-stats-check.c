@@ -1,9 +1,9 @@
 /* e3-evict-stats: the invariants of spec/io.md 7.4, checked on every record against the cache before it.
  *
  * Default eviction never removes a protected token and gives a layer at least what is protected; `--compat evict3r` removes
- * protected tokens where a share is smaller. The stream does not say which mode made it: both counts are accepted, and a protected
- * token may only leave where no finite candidate stays. A record without eviction (the first, the last of a stream of known
- * length) has its own count as budget. Refused: records of another network, a stream without its beginning.
+ * protected tokens where a share is smaller. The stream does not say which mode made it: both counts are accepted, and a
+ * protected token may only leave where no finite candidate stays. A record without eviction (the first, the last of a stream of
+ * known length) has its own count as budget. Refused: records of another network, a stream without its beginning.
  */
 #include "e3-evict-stats.h"
 #include <inttypes.h>
@@ -130,7 +130,8 @@ static void check_layer(const place *at, const es_replay *r, const e3_evict_laye
 static int belongs(const es_replay *r, const e3_evict *rec, e3_err *err)
 {
 	if (rec->n_layers != r->shape.layers)
-		return e3_fail(err, "frame %" PRId64 ": eviction record of %d layers, the head says %d", rec->i, rec->n_layers, r->shape.layers);
+		return e3_fail(err, "frame %" PRId64 ": eviction record of %d layers, the head says %d", rec->i, rec->n_layers,
+			r->shape.layers);
 	for (int l = 0; l < rec->n_layers; l++)
 		if (rec->layer[l].layer != l)
 			return e3_fail(err, "frame %" PRId64 ": layer %d where layer %d was expected", rec->i, rec->layer[l].layer, l);
@@ -166,5 +167,6 @@ void es_violation_text(const es_violation *v, char *to, size_t size)
 	char layer[24] = "all layers";
 	if (v->layer >= 0)
 		snprintf(layer, sizeof layer, "layer %d", v->layer);
-	snprintf(to, size, "frame %" PRId64 ", %s: %s: expected %s, found %s", v->frame, layer, es_rule_name(v->rule), v->expected, v->found);
+	snprintf(to, size, "frame %" PRId64 ", %s: %s: expected %s, found %s", v->frame, layer, es_rule_name(v->rule), v->expected,
+		v->found);
 }

@@ -93,8 +93,9 @@ static int lives(const es_report *x, e3_buf *to, e3_err *err)
 	}
 	return closing(to, "},", err) || whole(to, "median_life", v->median, v->median >= 0, err) ||
 	       real(to, "stillborn", x->s->born ? (double)x->s->stillborn / (double)x->s->born : NAN, err) ||
-	       e3_buf_printf(to, err, "\"age\":{\"5\":%" PRIu32 ",\"25\":%" PRIu32 ",\"50\":%" PRIu32 ",\"75\":%" PRIu32 ",\"95\":%" PRIu32
-			",\"max\":%" PRIu32 "},", last->age[0], last->age[1], last->age[2], last->age[3], last->age[4], last->age_max) ||
+	       e3_buf_printf(to, err, "\"age\":{\"5\":%" PRIu32 ",\"25\":%" PRIu32 ",\"50\":%" PRIu32 ",\"75\":%" PRIu32
+			",\"95\":%" PRIu32 ",\"max\":%" PRIu32 "},", last->age[0], last->age[1], last->age[2], last->age[3], last->age[4],
+			last->age_max) ||
 	       real(to, "first_frame_kept", x->s->first_kept, err) || real(to, "special_kept", x->s->special_kept, err) ||
 	       whole(to, "saturated_max", (int64_t)x->s->saturated, true, err) ||
 	       whole(to, "protected_evicted", (int64_t)x->s->protected_evicted, true, err);

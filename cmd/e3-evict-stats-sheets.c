@@ -116,6 +116,8 @@ static int draw_tile(const scene *s, const es_shot *shot, int cell, e3_image *sh
 		snprintf(text, sizeof text, "%.1f layers", (double)kept / (double)of);
 	else
 		snprintf(text, sizeof text, "%" PRId64 " kept", kept);
+	if (width + e3_text_width(TEXT, text) + 12 >= im.w)
+		text[strcspn(text, " ")] = 0; /* the number alone */
 	if (width + e3_text_width(TEXT, text) + 12 < im.w)
 		e3_draw_text(sheet, at[0] + im.w - e3_text_width(TEXT, text), at[1] + im.h + 4, TEXT, soft, text);
 	e3_image_release(&im);
@@ -214,13 +216,13 @@ static int draw_now(const scene *s, const char *title, const char *dir, const ch
 
 static int draw_layer(const scene *s, const char *dir, e3_err *err)
 {
-	static const char *const what[] = {[ES_SELF] = "patches still in the cache at the end", [ES_NOW] = "patches in the cache, step by step",
-		[ES_AGE] = "how long patches stayed"};
+	static const char *const what[] = {[ES_SELF] = "patches still in the cache at the end",
+		[ES_NOW] = "patches in the cache, step by step", [ES_AGE] = "how long patches stayed"};
 	const es_replay *r = s->x->r;
 	char title[160], name[32], kept[32], all[32];
 	es_count_text(es_cell_at(r, r->steps - 1, s->layer)->after, kept);
 	es_count_text((uint64_t)r->steps * (uint64_t)r->shape.n, all);
-	snprintf(title, sizeof title, "layer %d: %s (%s of %s tokens)", s->layer, what[s->view], kept, all);
+	snprintf(title, sizeof title, "layer %d: %s (%s of %s tokens kept)", s->layer, what[s->view], kept, all);
 	snprintf(name, sizeof name, "L%02d.png", s->layer);
 	return s->view == ES_NOW ? draw_now(s, title, dir, name, err) : draw_sheet(s, title, dir, name, err);
 }

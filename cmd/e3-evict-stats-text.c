@@ -48,8 +48,8 @@ static int shape_lines(const es_report *x, e3_buf *to, e3_err *err)
 	es_count_text((uint64_t)(h->budget > 0 ? h->budget : 0), budget);
 	if (line(to, err, "run", "%s, %" PRId64 " frame%s%s, model %s on %s", h->source ? h->source : "?", x->r->steps,
 			x->r->steps == 1 ? "" : "s", x->interrupted ? " (interrupted)" : "", h->model, h->device ? h->device : "?") ||
-	    line(to, err, "network", "%d layers, %d tokens a frame: %d special, %d x %d patches", sh->layers, sh->n, sh->special, sh->rows,
-			sh->cols))
+	    line(to, err, "network", "%d layers, %d tokens a frame: %d special, %d x %d patches", sh->layers, sh->n, sh->special,
+			sh->rows, sh->cols))
 		return -1;
 	if (h->budget < 0)
 		return line(to, err, "policy", "%s, no budget", h->policy ? h->policy : "?");
@@ -70,7 +70,8 @@ static int memory_lines(const es_report *x, e3_buf *to, e3_err *err)
 	if (kv <= 0)
 		return line(to, err, "memory", "unknown: the stream does not give the bytes of a token");
 	es_bytes_text(kv * (double)now, a), es_bytes_text(kv * (double)peak, b), es_bytes_text(kv * (double)full, c);
-	return line(to, err, "memory", "%s now, %s peak, %s without eviction: %.1f %% kept", a, b, c, 100.0 * (double)now / (double)full);
+	return line(to, err, "memory", "%s now, %s peak, %s without eviction: %.1f %% kept", a, b, c,
+		100.0 * (double)now / (double)full);
 }
 
 /* Layers with the most and the least of the budget at the last eviction, and those that could not fill theirs. */
@@ -85,9 +86,9 @@ static int budget_lines(const es_report *x, e3_buf *to, e3_err *err)
 	if (line(to, err, "eviction", "%s tokens removed, last at frame %" PRId64, removed, x->r->step[t].i))
 		return -1;
 	for (int l = 0; l < layers; l++) {
-		double b = es_cell_at(x->r, t, l)->budget, use = es_budget_use(es_cell_at(x->r, t, l));
-		most = b > es_cell_at(x->r, t, most)->budget ? l : most;
-		least = b < es_cell_at(x->r, t, least)->budget ? l : least;
+		double share = es_cell_at(x->r, t, l)->alpha, use = es_budget_use(es_cell_at(x->r, t, l));
+		most = share > es_cell_at(x->r, t, most)->alpha ? l : most;
+		least = share < es_cell_at(x->r, t, least)->alpha ? l : least;
 		under += use < 1, over += use > 1;
 	}
 	const es_cell *hi = es_cell_at(x->r, t, most), *lo = es_cell_at(x->r, t, least);
@@ -95,10 +96,10 @@ static int budget_lines(const es_report *x, e3_buf *to, e3_err *err)
 	    line(to, err, "budget use", "%.1f %% of the whole at that frame; %d layer%s under, %d over their share",
 			100.0 * (double)x->r->step[t].after / (double)x->head->budget, under, under == 1 ? "" : "s", over))
 		return -1;
-	if (!isfinite(x->s->entropy) || !isfinite(hi->budget))
+	if (!isfinite(x->s->entropy) || hi->alpha <= lo->alpha)
 		return 0;
-	return line(to, err, "shares", "most layer %d (%.1f %%, %" PRIu32 " tokens), least layer %d (%.1f %%, %" PRIu32 "); evenness %.3f",
-		most, 100 * hi->alpha, hi->after, least, 100 * lo->alpha, lo->after, x->s->entropy);
+	return line(to, err, "shares", "most layer %d (%.1f %%, %" PRIu32 " tokens), least layer %d (%.1f %%, %" PRIu32
+		"); evenness %.3f", most, 100 * hi->alpha, hi->after, least, 100 * lo->alpha, lo->after, x->s->entropy);
 }
 
 static int life_lines(const es_report *x, e3_buf *to, e3_err *err)
@@ -117,8 +118,8 @@ static int life_lines(const es_report *x, e3_buf *to, e3_err *err)
 			x->s->born ? 100.0 * (double)x->s->stillborn / (double)x->s->born : 0.0))
 		return -1;
 	const es_step *last = &x->r->step[x->r->steps - 1];
-	if (line(to, err, "age", "of the kept patches: median %" PRIu32 ", 95 %% %" PRIu32 ", oldest %" PRIu32 " frames", last->age[2], last->age[4],
-			last->age_max))
+	if (line(to, err, "age", "of the kept patches: median %" PRIu32 ", 95 %% %" PRIu32 ", oldest %" PRIu32 " frames", last->age[2],
+			last->age[4], last->age_max))
 		return -1;
 	return isfinite(x->s->special_kept) ? line(to, err, "protected", "frame 0: %.1f %% kept, special tokens: %.1f %% kept",
 		100 * x->s->first_kept, 100 * x->s->special_kept) : 0;
@@ -161,13 +162,15 @@ static int agreement_line(const es_report *x, e3_buf *to, e3_err *err)
 		if (isfinite(j))
 			sum += j, n++, lo = fmin(lo, j), hi = fmax(hi, j);
 	}
-	return n ? line(to, err, "agreement", "neighbouring layers keep the same patches: Jaccard %.3f (%.3f to %.3f)", sum / n, lo, hi) : 0;
+	return n ? line(to, err, "agreement", "neighbouring layers keep the same patches: Jaccard %.3f (%.3f to %.3f)", sum / n, lo,
+		hi) : 0;
 }
 
 static int warning_lines(const es_report *x, e3_buf *to, e3_err *err)
 {
 	const es_check *c = x->check;
-	if (x->s->saturated && line(to, err, "warning", "up to %" PRIu64 " scores overflowed: those tokens can never leave", x->s->saturated))
+	if (x->s->saturated && line(to, err, "warning", "up to %" PRIu64 " scores overflowed: those tokens can never leave",
+			x->s->saturated))
 		return -1;
 	if (x->s->protected_evicted && line(to, err, "warning", "%" PRIu64 " protected tokens were removed (the released code's rule)",
 			x->s->protected_evicted))

@@ -18,8 +18,8 @@ static void per_step(const es_report *x, FILE *f)
 	const es_replay *r = x->r;
 	double per_frame = (double)r->shape.layers * r->shape.n, kv = (double)x->head->kv_token_bytes;
 	double patches = (double)r->shape.layers * (r->shape.n - r->shape.special);
-	fputs("step\tframe\ttokens_before\ttokens_after\tremoved\tturnover\tkept_fraction\tbudget_use\tstillborn\tage_5\tage_25\tage_50\t"
-		"age_75\tage_95\tage_max\tbytes\tbytes_without_eviction\n", f);
+	fputs("step\tframe\ttokens_before\ttokens_after\tremoved\tturnover\tkept_fraction\tbudget_use\tstillborn\tage_5\tage_25\t"
+		"age_50\tage_75\tage_95\tage_max\tbytes\tbytes_without_eviction\n", f);
 	for (int64_t t = 0; t < r->steps; t++) {
 		const es_step *s = &r->step[t];
 		fprintf(f, "%" PRId64 "\t%" PRId64 "\t%" PRIu64 "\t%" PRIu64 "\t%" PRIu32, t, s->i, s->before, s->after, s->removed);
@@ -41,11 +41,13 @@ static void per_layer(const es_report *x, FILE *f)
 	const es_replay *r = x->r;
 	double patches = r->shape.n - r->shape.special;
 	fputs("step\tframe\tlayer\tk_before\tk_after\tremoved\tturnover\tkept_fraction\tbudget\tbudget_use\talpha\tvariance\tstillborn\t"
-		"protected\tprotected_evicted\tsaturated\tq0\tq1\tq5\tq25\tq50\tq75\tq95\tq99\tq100\tmax_evicted\tmin_kept\tgap\tjaccard_next\n", f);
+		"protected\tprotected_evicted\tsaturated\tq0\tq1\tq5\tq25\tq50\tq75\tq95\tq99\tq100\tmax_evicted\tmin_kept\tgap\t"
+		"jaccard_next\n", f);
 	for (int64_t t = 0; t < r->steps; t++)
 		for (int l = 0; l < r->shape.layers; l++) {
 			const es_cell *c = es_cell_at(r, t, l);
-			fprintf(f, "%" PRId64 "\t%" PRId64 "\t%d\t%" PRIu32 "\t%" PRIu32 "\t%" PRIu32, t, r->step[t].i, l, c->before, c->after, c->removed);
+			fprintf(f, "%" PRId64 "\t%" PRId64 "\t%d\t%" PRIu32 "\t%" PRIu32 "\t%" PRIu32, t, r->step[t].i, l, c->before, c->after,
+				c->removed);
 			real(f, (double)c->removed / c->before);
 			real(f, c->after / ((double)r->shape.n * (double)(t + 1)));
 			real(f, c->budget), real(f, es_budget_use(c)), real(f, c->alpha), real(f, c->variance), real(f, c->stillborn / patches);
@@ -102,35 +104,34 @@ static void agreement(const es_report *x, FILE *f)
 		}
 }
 
-/* The tables go through stdio, whose errors the commit notices; `text` is written instead of a table when it is not NULL. */
-static int write_file(const char *dir, const char *name, const es_report *x, void (*table)(const es_report *, FILE *), const e3_buf *text,
-	e3_err *err)
+/* Tables go through stdio, whose errors the commit notices. */
+typedef struct output {
+	const char *name;
+	void (*table)(const es_report *x, FILE *f); /* NULL: the JSON text */
+} output;
+
+static int write_output(const output *o, const char *dir, const es_report *x, const e3_buf *json, e3_err *err)
 {
 	char path[4096];
 	e3_file file;
-	snprintf(path, sizeof path, "%s/%s", dir, name);
+	snprintf(path, sizeof path, "%s/%s", dir, o->name);
 	if (e3_file_open(&file, path, err))
 		return -1;
-	if (text)
-		fwrite(text->data, 1, text->len, file.f);
+	if (o->table)
+		o->table(x, file.f);
 	else
-		table(x, file.f);
+		fwrite(json->data, 1, json->len, file.f);
 	return e3_file_commit(&file, err);
 }
 
 int es_tsv(const es_report *x, const char *dir, e3_err *err)
 {
-	static const struct {
-		const char *name;
-		void (*write)(const es_report *x, FILE *f);
-	} tables[] = {{"per_step.tsv", per_step}, {"per_layer.tsv", per_layer}, {"survival.tsv", survival}, {"frames.tsv", frames},
-		{"agreement.tsv", agreement}};
-	int rc = e3_mkdirs(dir, err);
-	for (size_t k = 0; !rc && k < sizeof tables / sizeof *tables; k++)
-		rc = write_file(dir, tables[k].name, x, tables[k].write, NULL, err);
+	static const output outputs[] = {{"per_step.tsv", per_step}, {"per_layer.tsv", per_layer}, {"survival.tsv", survival},
+		{"frames.tsv", frames}, {"agreement.tsv", agreement}, {"summary.json", NULL}};
 	e3_buf json = {0};
-	if (!rc)
-		rc = es_json(x, &json, err) || write_file(dir, "summary.json", x, NULL, &json, err) ? -1 : 0;
+	int rc = es_json(x, &json, err) || e3_mkdirs(dir, err) ? -1 : 0;
+	for (size_t k = 0; !rc && k < sizeof outputs / sizeof *outputs; k++)
+		rc = write_output(&outputs[k], dir, x, &json, err);
 	e3_buf_release(&json);
 	return rc;
 }

@@ -1,4 +1,4 @@
-/* e3-evict-stats: main: options, one pass over the stream, then the reports asked for. Nothing is written before the stream ended. */
+/* e3-evict-stats: main: options, one pass over the stream, then the reports asked for; nothing is written before the end. */
 #include "e3-evict-stats.h"
 #include "e3/num.h"
 #include "e3/opt.h"
@@ -80,12 +80,12 @@ static int read_shape(run *x, e3_err *err)
 	const e3_head *h = &x->head;
 	int64_t patches = (int64_t)h->patch_grid[0] * h->patch_grid[1];
 	if (!h->model)
-		return e3_fail(err, "reading: %s: a stream of frames without predictions (from %s): e3-infer goes before", h->source ? h->source : "-",
-			h->tool ? h->tool : "?");
+		return e3_fail(err, "reading: %s: a stream of frames without predictions (from %s): e3-infer goes before",
+			h->source ? h->source : "-", h->tool ? h->tool : "?");
 	if (h->layers < 1 || h->layers > ES_MAX_LAYERS || h->tokens_per_frame < 1 || h->tokens_per_frame > MAX_TOKENS ||
 	    h->patch_grid[0] < 1 || h->patch_grid[1] < 1 || patches > h->tokens_per_frame)
-		return e3_fail(err, "reading the head: %d layers, %d tokens a frame, %d x %d patches: expected 1 to %d layers, 1 to %d tokens, no more "
-			"patches than tokens", h->layers, h->tokens_per_frame, h->patch_grid[0], h->patch_grid[1], ES_MAX_LAYERS, MAX_TOKENS);
+		return e3_fail(err, "reading the head: %d layers, %d tokens a frame, %d x %d patches: expected 1 to %d layers, 1 to %d tokens, "
+			"no more patches than tokens", h->layers, h->tokens_per_frame, h->patch_grid[0], h->patch_grid[1], ES_MAX_LAYERS, MAX_TOKENS);
 	for (int k = 0; k < x->o->look.n_layers; k++)
 		if (x->o->layers[k] >= h->layers)
 			return e3_fail(err, "option --layers: layer %d: the network has layers 0 to %d", x->o->layers[k], h->layers - 1);
@@ -268,10 +268,11 @@ static const e3_opt table[] = {
 	{E3_OPT_TITLE, .help = "Report"},
 	{E3_OPT_FLAG, "json", .to = &o.json, .help = "report as one JSON object"},
 	{E3_OPT_TEXT, "output", .letter = 'o', .to = &o.output, .arg = "FILE", .help = "report to FILE instead of standard output"},
-	{E3_OPT_TEXT, "tsv", .to = &o.tsv, .arg = "DIR", .help = "write tables to DIR: per_step, per_layer, survival, frames,\nagreement (.tsv) "
-		"and summary.json"},
+	{E3_OPT_TEXT, "tsv", .to = &o.tsv, .arg = "DIR", .help = "write tables to DIR: per_step, per_layer, survival, frames,\n"
+		"agreement (.tsv) and summary.json"},
 	{E3_OPT_FLAG, "check", .to = &o.check, .help = "check every record; exit 1 when a rule is violated"},
-	{E3_OPT_FLAG, "pass", .to = &o.pass, .help = "forward the stream to standard output;\nthe report goes to standard error or -o FILE"},
+	{E3_OPT_FLAG, "pass", .to = &o.pass, .help = "forward the stream to standard output;\n"
+		"the report goes to standard error or -o FILE"},
 	{E3_OPT_TITLE, .help = "Pictures"},
 	{E3_OPT_TEXT, "sheet", .to = &o.sheet, .arg = "FILE", .help = "contact sheet (PNG): frames, depth, patches still kept"},
 	{E3_OPT_INT, "columns", .to = &o.columns, .arg = "N", .help = "frames on the contact sheet (8)", .min = 1, .max = SHOTS},
@@ -282,17 +283,19 @@ static const e3_opt table[] = {
 		.choices = "dim|mark|hide"},
 	{E3_OPT_FLAG, "grid", .to = &o.look.grid, .help = "draw the edges of patches"},
 	{E3_OPT_INT, "tiles", .to = &o.tiles, .arg = "N", .help = "frames on a layer's sheet (24)", .min = 1, .max = SHOTS},
-	{E3_OPT_CALL, "layers", .to = &o, .arg = "LIST", .help = "only these layers, as in 0,5,11 (--png and --attn)", .call = parse_layers},
+	{E3_OPT_CALL, "layers", .to = &o, .arg = "LIST", .help = "only these layers, as in 0,5,11 (--png and --attn)",
+		.call = parse_layers},
 	{E3_OPT_TITLE, .help = "Attention (of a stream made with e3-infer --attn-layers)"},
 	{E3_OPT_TEXT, "attn", .to = &o.attn, .arg = "DIR", .help = "write maps and frame-to-frame mass to DIR/attn"},
 	{E3_OPT_CHOICE, "row-scale", .to = &o.row_scale, .arg = "HOW", .help = "none, or frames: multiply rows of frame f by f+1 (none)",
 		.choices = "none|frames"},
-	{E3_OPT_CALL, "cmap", .to = &o.attn_look.map, .arg = "NAME", .help = "viridis, plasma, magma, turbo, grey, gist_rainbow (viridis)",
-		.call = parse_cmap},
-	{E3_OPT_CALL, "range", .to = &o.attn_look, .arg = "RANGE", .help = "MIN:MAX, or pPCT: up to that percentile (maps p99, mass p95)",
-		.call = parse_range},
-	{E3_OPT_INT, "attn-size", .to = &o.attn_size, .arg = "N", .help = "most rows and columns of a map (1024)", .min = 16, .max = 2048},
-	{E3_OPT_END},
+	{E3_OPT_CALL, "cmap", .to = &o.attn_look.map, .arg = "NAME", .call = parse_cmap,
+		.help = "viridis, plasma, magma, turbo, grey, gist_rainbow (viridis)"},
+	{E3_OPT_CALL, "range", .to = &o.attn_look, .arg = "RANGE", .call = parse_range,
+		.help = "MIN:MAX, or pPCT: up to that percentile (maps p99, mass p95)"},
+	{E3_OPT_INT, "attn-size", .to = &o.attn_size, .arg = "N", .min = 16, .max = 2048,
+		.help = "most rows and columns of a map (1024)"},
+	{E3_OPT_END, .name = NULL},
 };
 
 int main(int argc, char **argv)

@@ -1,9 +1,9 @@
 /* e3-evict-stats: what the files of the tool share. Private to cmd/e3-evict-stats*.c and its tests.
  *
  * One direction: replay (the cache as the records tell it) <- check (invariants), stats (figures) <- text, JSON, TSV, pictures.
- * Steps are counted 0, 1, 2, ... in the order in which e3-infer saw the frames; a token's id is step × N + index (spec/io.md 7.2).
- * "Patches" are the tokens with index >= special. Protected by rule: frame 0, and the special tokens of the newest frames, as many
- * frames as the record's `protected` counts (all, unless the budget is too small for that).
+ * Steps are counted 0, 1, 2, ... in the order in which e3-infer saw the frames; a token's id is step × N + index (spec/io.md
+ * 7.2). "Patches" are the tokens with index >= special. Protected by rule: frame 0, and the special tokens of the newest frames, as
+ * many frames as the record's `protected` counts (all, unless the budget is too small for that).
  */
 #ifndef E3_EVICT_STATS_H
 #define E3_EVICT_STATS_H
@@ -50,7 +50,7 @@ typedef struct es_replay {
 	int64_t steps;
 	es_step *step;       /* [steps] */
 	es_cell *cell;       /* [steps][layers] */
-	uint16_t **life;     /* [steps][layers]: NULL (nothing left) or [n]: 0 = alive, else 1 + steps it was kept, at most ES_LIFE_MAX */
+	uint16_t **life;     /* [steps][layers]: NULL (nothing left) or [n]: 0 = alive, else 1 + steps kept, at most ES_LIFE_MAX */
 	uint32_t *by_frame;  /* [steps] patches alive now, over all layers */
 	uint32_t *alive;     /* [layers] tokens alive now */
 	uint32_t *patches;   /* [layers] patches alive now */

@@ -175,7 +175,7 @@ static void more_before(story *s) { s->layer[2][1].k_before++, s->layer[2][1].k_
 static void more_after(story *s) { s->layer[2][1].k_after++, s->layer[2][1].budget++; }
 static void special(story *s) { s->id[2][0][0] = 5; }
 static void first_frame(story *s) { s->id[2][0][0] = 1; }
-static void at_frame_0(story *s) { s->layer[0][0].n_removed = 1, s->id[0][0][0] = 3, s->layer[0][0].k_after = 4, s->layer[1][0].k_before = 9; }
+static void at_frame_0(story *s) { s->layer[0][0].n_removed = 1, s->id[0][0][0] = 3, s->layer[0][0].k_after = 4; }
 static void over_budget(story *s) { s->layer[3][1].budget -= 1; }
 static void under_budget(story *s) { s->layer[3][1].budget += 1; }
 static void below_protected(story *s) { s->layer[3][1].budget = 2; }
@@ -208,7 +208,8 @@ static void each_violation(void **state)
 		{"floor", below_protected, ES_BUDGET, 13, 1, "frame 13, layer 1: budget: expected 8 kept (or 2, the budget of 2.00), found 17"},
 		{"shares", shares, ES_ALPHA, 12, -1, "frame 12, all layers: alpha: expected shares that sum to 1, found 0.95"},
 		{"share nan", share_nan, ES_ALPHA, 12, -1, NULL},
-		{"order", order, ES_ORDER, 12, 0, "frame 12, layer 0: order: expected no evicted score above a kept one, found 2.5 evicted, 2 kept"},
+		{"order", order, ES_ORDER, 12, 0,
+			"frame 12, layer 0: order: expected no evicted score above a kept one, found 2.5 evicted, 2 kept"},
 		{"count", protected_count, ES_PROTECTED, 12, 0, NULL},
 	};
 	for (size_t k = 0; k < sizeof table / sizeof *table; k++) {

@@ -167,7 +167,9 @@ void e3_plot_curve(e3_plot *p, const double *x, const double *y, size_t n, const
 		double b[2] = {to_x(p, x[k]), to_y(p, y[k])}, a[2] = {b[0], b[1]};
 		if (joins)
 			a[0] = to_x(p, x[k - 1]), a[1] = to_y(p, y[k - 1]);
-		segment(p, a, b, &(e3_pen){{pen->rgb[0], pen->rgb[1], pen->rgb[2]}, lone ? pen->width + 2 : pen->width, pen->dashed && !lone}, &run);
+		e3_pen dot = *pen;
+		dot.width += 2, dot.dashed = false;
+		segment(p, a, b, lone ? &dot : pen, &run);
 	}
 }
 
