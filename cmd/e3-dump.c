@@ -244,7 +244,7 @@ static void parse(dump *d, int argc, char **argv)
 		{E3_OPT_FLAG, "arrays", 'a', &d->arrays, NULL, "the values of arrays of up to 64 elements", 0, 0, NULL, NULL},
 		{E3_OPT_FLAG, "full", 0, &d->full, NULL, "the values of all arrays, and long texts whole", 0, 0, NULL, NULL},
 		{E3_OPT_TITLE, NULL, 0, NULL, NULL, "Network", 0, 0, NULL, NULL},
-		{E3_OPT_FLAG, "insecure", 0, &d->insecure, NULL, "allow TCP beyond this machine: not encrypted, anyone may connect", 0, 0, NULL, NULL},
+		{E3_OPT_FLAG, "insecure", 0, &d->insecure, NULL, "allow TCP beyond this machine: unencrypted, open to anyone", 0, 0, NULL, NULL},
 		{E3_OPT_END, NULL, 0, NULL, NULL, NULL, 0, 0, NULL, NULL},
 	};
 	const e3_opts opts = {

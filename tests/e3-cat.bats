@@ -137,14 +137,15 @@ nothing_left() {
 }
 
 @test "ZeroMQ over ipc and loopback TCP, either side first, messages of several megabytes" {
-	many 6 1024 768 >six.e3
+	many 6 800 600 >six.e3
 	for address in "ipc://$T/s" tcp://127.0.0.1:48123 tcp://localhost:48124 'tcp://[::1]:48125'; do
 		e3-cat "zmq:pull:$address" x.e3 &
 		pid=$!
-		sleep 0.2
 		e3-cat six.e3 "zmq:push:$address"
 		ends 0 $pid
 		cmp x.e3 six.e3
+	done
+	for address in "ipc://$T/s" tcp://127.0.0.1:48123; do
 		e3-cat six.e3 "zmq:push:$address" &
 		pid=$!
 		sleep 0.2
