@@ -167,7 +167,7 @@ static int draw_kind(es_attn *a, const char *dir, bool maps, int64_t frames, e3_
 			maps && a->look.scale_rows ? ", rows x (frame + 1)" : "");
 		snprintf(name, sizeof name, maps ? "layer_%02d.png" : "frame_mass_layer_%02d.png", x->layer);
 		rc = make_table(maps ? &x->map : &x->mass, maps ? a->shape.n : 1, maps && x->full, &m, err) || draw_table(a, &m, &s, err) ||
-		     (!mean.v && start_mean(&mean, &m, err)) ? -1 : 0;
+				(!mean.v && start_mean(&mean, &m, err)) ? -1 : 0;
 		if (!rc)
 			add_to_mean(&mean, &m);
 		table_release(&m);

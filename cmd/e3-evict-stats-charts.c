@@ -291,6 +291,6 @@ static int draw_spatial(const es_report *x, const char *dir, e3_err *err)
 int es_charts(const es_report *x, const char *dir, e3_err *err)
 {
 	return e3_mkdirs(dir, err) || draw_tokens(x, dir, err) || draw_memory(x, dir, err) || draw_budget(x, dir, err) ||
-	       draw_alpha(x, dir, err) || draw_survival(x, dir, err) || draw_remembered(x, dir, err) || draw_agreement(x, dir, err) ||
-	       draw_spatial(x, dir, err) ? -1 : 0;
+			draw_alpha(x, dir, err) || draw_survival(x, dir, err) || draw_remembered(x, dir, err) || draw_agreement(x, dir, err) ||
+			draw_spatial(x, dir, err) ? -1 : 0;
 }

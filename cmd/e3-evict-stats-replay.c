@@ -34,9 +34,9 @@ static int make_room(es_replay *r, e3_err *err)
 		return 0;
 	size_t room = r->room ? 2 * (size_t)r->room : 64, per_step = room * (size_t)r->shape.layers;
 	if (e3_grow((void **)&r->step, room, sizeof *r->step, "steps", err) ||
-	    e3_grow((void **)&r->by_frame, room, sizeof *r->by_frame, "steps", err) ||
-	    e3_grow((void **)&r->cell, per_step, sizeof *r->cell, "steps of the layers", err) ||
-	    e3_grow((void **)&r->life, per_step, sizeof *r->life, "lives", err))
+			e3_grow((void **)&r->by_frame, room, sizeof *r->by_frame, "steps", err) ||
+			e3_grow((void **)&r->cell, per_step, sizeof *r->cell, "steps of the layers", err) ||
+			e3_grow((void **)&r->life, per_step, sizeof *r->life, "lives", err))
 		return -1;
 	r->room = (int64_t)room;
 	return 0;

@@ -48,7 +48,7 @@ static int shape_lines(const es_report *x, e3_buf *to, e3_err *err)
 	es_count_text((uint64_t)(h->budget > 0 ? h->budget : 0), budget);
 	if (line(to, err, "run", "%s, %" PRId64 " frame%s%s, model %s on %s", h->source ? h->source : "?", x->r->steps,
 			x->r->steps == 1 ? "" : "s", x->interrupted ? " (interrupted)" : "", h->model, h->device ? h->device : "?") ||
-	    line(to, err, "network", "%d layers, %d tokens a frame: %d special, %d x %d patches", sh->layers, sh->n, sh->special,
+			line(to, err, "network", "%d layers, %d tokens a frame: %d special, %d x %d patches", sh->layers, sh->n, sh->special,
 			sh->rows, sh->cols))
 		return -1;
 	if (h->budget < 0)
@@ -93,7 +93,7 @@ static int budget_lines(const es_report *x, e3_buf *to, e3_err *err)
 	}
 	const es_cell *hi = es_cell_at(x->r, t, most), *lo = es_cell_at(x->r, t, least);
 	if (x->head->budget > 0 &&
-	    line(to, err, "budget use", "%.1f %% of the whole at that frame; %d layer%s under, %d over their share",
+			line(to, err, "budget use", "%.1f %% of the whole at that frame; %d layer%s under, %d over their share",
 			100.0 * (double)x->r->step[t].after / (double)x->head->budget, under, under == 1 ? "" : "s", over))
 		return -1;
 	if (!isfinite(x->s->entropy) || hi->alpha <= lo->alpha)
@@ -114,7 +114,7 @@ static int life_lines(const es_report *x, e3_buf *to, e3_err *err)
 	if (v->median >= 0)
 		snprintf(median, sizeof median, "%" PRId64 " frame%s", v->median, v->median == 1 ? "" : "s");
 	if ((at && line(to, err, "survival", "patches still kept after frames %s", text)) ||
-	    line(to, err, "", "median life %s; stillborn %.1f %%", median,
+			line(to, err, "", "median life %s; stillborn %.1f %%", median,
 			x->s->born ? 100.0 * (double)x->s->stillborn / (double)x->s->born : 0.0))
 		return -1;
 	const es_step *last = &x->r->step[x->r->steps - 1];
@@ -193,5 +193,5 @@ static int warning_lines(const es_report *x, e3_buf *to, e3_err *err)
 int es_text(const es_report *x, e3_buf *to, e3_err *err)
 {
 	return shape_lines(x, to, err) || memory_lines(x, to, err) || budget_lines(x, to, err) || life_lines(x, to, err) ||
-	       frame_lines(x, to, err) || agreement_line(x, to, err) || warning_lines(x, to, err) ? -1 : 0;
+			frame_lines(x, to, err) || agreement_line(x, to, err) || warning_lines(x, to, err) ? -1 : 0;
 }

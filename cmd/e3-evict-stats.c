@@ -83,7 +83,7 @@ static int read_shape(run *x, e3_err *err)
 		return e3_fail(err, "reading: %s: a stream of frames without predictions (from %s): e3-infer goes before",
 			h->source ? h->source : "-", h->tool ? h->tool : "?");
 	if (h->layers < 1 || h->layers > ES_MAX_LAYERS || h->tokens_per_frame < 1 || h->tokens_per_frame > MAX_TOKENS ||
-	    h->patch_grid[0] < 1 || h->patch_grid[1] < 1 || patches > h->tokens_per_frame)
+			h->patch_grid[0] < 1 || h->patch_grid[1] < 1 || patches > h->tokens_per_frame)
 		return e3_fail(err, "reading the head: %d layers, %d tokens a frame, %d x %d patches: expected 1 to %d layers, 1 to %d tokens, "
 			"no more patches than tokens", h->layers, h->tokens_per_frame, h->patch_grid[0], h->patch_grid[1], ES_MAX_LAYERS, MAX_TOKENS);
 	for (int k = 0; k < x->o->look.n_layers; k++)
