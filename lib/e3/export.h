@@ -59,7 +59,7 @@ typedef struct e3_export_options {
 typedef struct e3_export_facts {
 	int64_t frames;
 	uint64_t points;      /* candidates: finite, after stride */
-	uint64_t non_finite;  /* points dropped for NaN or infinity in position or confidence, or for want of a usable camera */
+	uint64_t non_finite;  /* points dropped for NaN or infinity in position or confidence */
 	uint64_t kept;        /* after threshold and masks */
 	uint64_t glb_points, ply_points; /* written */
 	double threshold;     /* confidence the percentile came to */

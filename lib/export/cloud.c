@@ -75,16 +75,20 @@ static int choose_source(e3_cloud *c, const e3_pred *p, e3_err *err)
 	return 0;
 }
 
-/* The points of a frame, from whichever source; *points NULL when the frame cannot give any. */
-static int locate(e3_cloud *c, const e3_view *v, const float **points, const float **conf, e3_err *err)
+/* The points of a frame, from whichever source. */
+typedef struct located {
+	const float *points, *conf; /* points NULL when the frame cannot give any; conf NULL counts as 1 */
+	const float *depth;         /* where the points come from depth: tells which are known */
+} located;
+
+static int locate(e3_cloud *c, const e3_view *v, located *at, e3_err *err)
 {
 	const e3_pred *p = v->pred;
 	bool from_depth = c->source == E3_POINTS_DEPTH;
-	*conf = from_depth ? p->depth_conf : p->points_conf;
-	*points = p->points;
+	*at = (located){.points = p->points, .conf = from_depth ? p->depth_conf : p->points_conf};
 	if (!from_depth || (c->opt.upstream && p->points))
 		return 0;
-	*points = NULL;
+	at->points = NULL;
 	if (!v->usable_k)
 		return 0;
 	size_t n = (size_t)p->w * (size_t)p->h * 3;
@@ -94,7 +98,8 @@ static int locate(e3_cloud *c, const e3_view *v, const float **points, const flo
 		c->world_cap = n;
 	}
 	e3_unproject(&v->pose, &v->k, p->depth, c->world);
-	*points = c->world;
+	at->points = c->world;
+	at->depth = p->depth;
 	return 0;
 }
 
@@ -111,62 +116,60 @@ static int load_mask(e3_cloud *c, const e3_pred *p, e3_err *err)
 	return e3_masks_get(c->masks, p, (int64_t)c->segments, c->mask, err);
 }
 
-/* One pixel as a candidate: false when it is none. */
-static bool candidate(const e3_cloud *c, const e3_pred *p, const float *points, const float *conf, size_t at, e3_point *to)
+/* Pixel k as a candidate: false when it is none. */
+static bool candidate(const e3_cloud *c, const e3_pred *p, const located *at, size_t k, e3_point *to)
 {
-	const float *xyz = points + 3 * at;
-	float sure = conf ? conf[at] : 1;
+	const float *xyz = at->points + 3 * k;
+	float sure = at->conf ? at->conf[k] : 1;
 	if (!isfinite(xyz[0]) || !isfinite(xyz[1]) || !isfinite(xyz[2]) || !isfinite(sure))
 		return false;
-	*to = (e3_point){.xyz = {xyz[0], xyz[1], xyz[2]}, .conf = c->masks && !c->mask[at] ? 0 : sure, .rgb = {255, 255, 255}};
+	*to = (e3_point){.xyz = {xyz[0], xyz[1], xyz[2]}, .conf = c->masks && !c->mask[k] ? 0 : sure, .rgb = {255, 255, 255}};
 	if (p->rgb)
-		memcpy(to->rgb, p->rgb + 3 * at, 3);
+		memcpy(to->rgb, p->rgb + 3 * k, 3);
 	return true;
 }
 
-/* Fills the batch with the candidates of a row; the row fits, BATCH columns at a time. */
-static size_t take_row(e3_cloud *c, const e3_view *v, const float *points, const float *conf, size_t first, size_t last,
-	e3_export_facts *facts)
+/* Spools the candidates of one row and counts them, BATCH at a time. */
+static int add_row(e3_cloud *c, const e3_pred *p, const located *at, int row, e3_export_facts *facts, e3_err *err)
 {
-	const e3_pred *p = v->pred;
-	bool unprojected = points == c->world;
-	size_t n = 0;
-	for (size_t at = first; at < last; at += (size_t)c->opt.stride) {
-		if (unprojected && isfinite(p->depth[at]) && p->depth[at] <= E3_DEPTH_MIN)
+	size_t first = (size_t)row * (size_t)p->w, last = first + (size_t)p->w, n = 0;
+	for (size_t k = first; k < last; k += (size_t)c->opt.stride) {
+		if (at->depth && isfinite(at->depth[k]) && at->depth[k] <= E3_DEPTH_MIN)
 			continue;
-		if (candidate(c, p, points, conf, at, &c->batch[n]))
-			e3_pct_add(&c->conf, c->batch[n++].conf);
-		else
+		if (!candidate(c, p, at, k, &c->batch[n])) {
 			facts->non_finite++;
+			continue;
+		}
+		e3_pct_add(&c->conf, c->batch[n++].conf);
+		facts->points++;
+		if (n == BATCH) {
+			if (put(c, c->batch, n * sizeof *c->batch, err))
+				return -1;
+			n = 0;
+		}
 	}
-	return n;
+	return put(c, c->batch, n * sizeof *c->batch, err);
 }
 
 int e3_cloud_add(e3_cloud *c, const e3_view *v, e3_export_facts *facts, e3_err *err)
 {
 	const e3_pred *p = v->pred;
-	const float *points, *conf;
-	if (choose_source(c, p, err) || locate(c, v, &points, &conf, err) || load_mask(c, p, err))
+	located at;
+	if (choose_source(c, p, err) || locate(c, v, &at, err) || load_mask(c, p, err))
 		return -1;
 	facts->from_depth = c->source == E3_POINTS_DEPTH;
-	facts->skipped_frames += !points;
+	facts->skipped_frames += !at.points;
 	segment s = {.frame = p->s.i};
+	uint64_t before = facts->points;
 	off_t start = ftello(c->f);
 	if (put(c, &s, sizeof s, err))
 		return -1;
-	size_t stride = (size_t)c->opt.stride, w = (size_t)p->w, h = points ? (size_t)p->h : 0;
-	size_t span = BATCH * stride;
-	for (size_t row = 0; row < h; row += stride)
-		for (size_t col = 0; col < w; col += span) {
-			size_t last = row * w + (w - col > span ? col + span : w);
-			size_t n = take_row(c, v, points, conf, row * w + col, last, facts);
-			if (put(c, c->batch, n * sizeof *c->batch, err))
-				return -1;
-			s.n += n;
-		}
+	for (int row = 0; at.points && row < p->h; row += c->opt.stride)
+		if (add_row(c, p, &at, row, facts, err))
+			return -1;
+	s.n = facts->points - before;
 	if (start < 0 || fseeko(c->f, start, SEEK_SET) || fwrite(&s, sizeof s, 1, c->f) != 1 || fseeko(c->f, 0, SEEK_END))
 		return e3_fail_sys(err, "spooling points to a temporary file (TMPDIR chooses where)");
-	facts->points += s.n;
 	c->segments++;
 	return 0;
 }
