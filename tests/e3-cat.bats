@@ -285,7 +285,7 @@ nothing_left() {
 @test "the reader of standard output goes away: SIGPIPE, quietly, and the copy is not left half" {
 	many 10 640 480 >ten.e3
 	set +e +o pipefail
-	{ e3-cat --tee t.e3 ten.e3 2>err; echo $? >rc; } | head -c 1000 >head
+	{ e3-cat --tee t.e3 ten.e3 2>err; echo $? >rc; } | head -c 1000 >first
 	set -e
 	[ "$(cat rc)" -eq 141 ]
 	[ ! -s err ]

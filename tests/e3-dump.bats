@@ -20,7 +20,7 @@ prepare() {
 
 @test "JSON with --full equals what Python's msgpack and numpy read" {
 	e3-dump --json --full "$golden" >o
-	/usr/bin/python3 -B - "$ROOT/tests" "$golden" <o <<-'PY' 3<o
+	/usr/bin/python3 -B - "$ROOT/tests" "$golden" <<-'PY'
 		import json, sys
 		sys.path.insert(0, sys.argv[1])
 		import numpy as np
@@ -55,7 +55,7 @@ prepare() {
 		    else:
 		        assert got == want, (where, got, want)
 
-		lines = [json.loads(line) for line in open(3)]
+		lines = [json.loads(line) for line in open("o")]
 		messages = list(stream(sys.argv[2]))
 		assert len(lines) == len(messages) == 8
 		for line, (kind, fields) in zip(lines, messages):
@@ -77,7 +77,7 @@ prepare() {
 		assert m[4]["layers"][1]["score_q"]["values"] == ["nan"] * 9
 	PY
 	e3-dump --json "$golden" | grep '"kind":"evict"' >o
-	! grep -q values o
+	[ "$(grep -c values o || true)" -eq 0 ]
 	e3-dump --arrays "$golden" | grep -qF 'pose=f32[9][1,2,3,0,0,0.5,-1,0.75,1.25]'
 }
 

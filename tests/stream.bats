@@ -48,8 +48,8 @@ example() {
 	PY
 	[ "$(wc -l <cuts)" -eq 32 ]
 	while IFS='|' read -r bytes text; do
-		head -c "$bytes" "$golden" >cut
-		fails 1 "e3-cat: reading: cut: " -- e3-cat cut out.e3
+		head -c "$bytes" "$golden" >part
+		fails 1 "e3-cat: reading: part: " -- e3-cat part out.e3
 		grep -qF "$text" stderr || { echo "cut at $bytes: $(cat stderr), expected $text"; return 1; }
 		rc=0
 		head -c "$bytes" "$golden" | e3-dump 2>err >/dev/null || rc=$?
