@@ -1,4 +1,4 @@
-/* One message of every kind with values that are easy to state: shared by the stream's unit tests and by tests/data/stream_golden.py,
+/* One message of every kind with values that are easy to state: shared by the stream's unit tests and by tests/data/stream/golden.py,
  * which writes the same stream with Python's msgpack. */
 #ifndef WIRE_SAMPLES_H
 #define WIRE_SAMPLES_H
