@@ -58,7 +58,6 @@ typedef struct input_list {
 int inputs_expand(char **operand, int n, bool natural, input_list *out, e3_err *err);
 void inputs_release(input_list *list);
 
-/* The first bytes of standard input: up to n, fewer only at its end. */
 int decode_pictures(const input_list *list, sink *s, e3_err *err);
 int decode_picture_stream(const uint8_t *head, size_t n_head, sink *s, e3_err *err);
 int decode_video(const char *input, int fd, const uint8_t *head, size_t n_head, sink *s, e3_err *err);

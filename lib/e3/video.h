@@ -39,7 +39,7 @@ typedef struct e3_video_info {
 	const char *codec, *format; /* names of codec and pixel format; static */
 	int w, h;       /* as stored, before rotation */
 	double fps[3];  /* by e3_fps_source; 0 = unknown */
-	double seconds; /* duration as the container states it; 0 = unknown */
+	double seconds; /* duration as the container states it, not a guess; 0 = unknown */
 	bool hdr;       /* PQ or HLG: shown without tone mapping */
 } e3_video_info;
 
