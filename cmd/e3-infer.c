@@ -21,10 +21,9 @@ typedef struct infer {
 	e3_head head; /* of the input, completed for the output */
 	bool head_sent;
 	e3_frame frame;
-	e3_image fitted;
-	e3_pred pred; /* owns nothing: picture and maps are lent */
-	e3_evict evict;
-	e3_attn attn;
+	infer_writer *writer;
+	int size[2]; /* rows, columns of the network's picture; 0 before the first frame */
+	double ms;   /* of the last frame */
 	int64_t frames;
 	double start, first_done;
 } infer;
@@ -72,12 +71,11 @@ static int open_session(infer *f, e3_err *err)
 	if (f->r.o.policy != E3_POLICY_NONE && f->r.o.budget_kind == E3_BUDGET_FRACTION && f->r.o.frames < 0)
 		return e3_fail(err, "planning: --P: the stream does not say how many frames it has: give --frames N, or an absolute budget with --budget");
 	f->r.o.attn = f->r.n_attn ? f->r.attn : NULL;
-	int size[2] = {f->fitted.h, f->fitted.w};
-	f->session = e3_session_open(f->net, f->dev, &f->r.o, size, err);
+	f->session = e3_session_open(f->net, f->dev, &f->r.o, f->size, err);
 	if (!f->session)
 		return -1;
 	const e3_plan *p = e3_session_plan(f->session);
-	e3_detail("frames: %d × %d, %d tokens each; cache: %.1f MiB in pages of %d keys", size[1], size[0], p->tokens_per_frame,
+	e3_detail("frames: %d × %d, %d tokens each; cache: %.1f MiB in pages of %d keys", f->size[1], f->size[0], p->tokens_per_frame,
 	          (double)p->cache_bytes / 1048576, p->page_keys);
 	return 0;
 }
@@ -119,35 +117,42 @@ static e3_fit compose(const e3_fit *a, const e3_frame *frame, const e3_fit_plan 
 	return (e3_fit){a->sx * sx, a->sy * sy, a->tx * sx + p->pad_x, a->ty * sy + p->pad_y - p->crop_y};
 }
 
-/* The network's picture of a frame into f->fitted; position and source into f->pred. */
-static int fit_frame(infer *f, e3_err *err)
+/* The network's picture of a frame, and where it came from. */
+static int fit_frame(infer *f, infer_parcel *to, e3_err *err)
 {
 	const e3_config *c = e3_net_config(f->net);
 	e3_fit_plan plan;
 	e3_image in = {f->frame.w, f->frame.h, 3, f->frame.rgb};
-	e3_image_release(&f->fitted);
-	if (e3_fit_plan_make(in.w, in.h, c->image_size, c->patch, (e3_fit_mode)f->r.fit_mode, &plan, err) || e3_fit_apply(&in, &plan, &f->fitted, err))
+	e3_image_release(&to->fitted);
+	if (e3_fit_plan_make(in.w, in.h, c->image_size, c->patch, (e3_fit_mode)f->r.fit_mode, &plan, err) ||
+	    e3_fit_apply(&in, &plan, &to->fitted, err))
 		return -1;
-	f->pred.s = f->frame.s;
-	f->pred.s.fit = compose(&f->frame.s.fit, &f->frame, &plan);
+	to->pred = (e3_pred){.s = f->frame.s, .w = plan.w, .h = plan.h, .rgb = to->fitted.px, .half = f->r.half};
+	to->pred.s.fit = compose(&f->frame.s.fit, &f->frame, &plan);
 	return 0;
 }
 
-static int send_results(infer *f, e3_err *err)
+/* Moves what the step gave into the parcel. */
+static int pack(infer *f, const e3_result *r, infer_parcel *to, e3_err *err)
 {
-	f->pred.rgb = f->fitted.px;
-	f->pred.half = f->r.half;
-	int rc = e3_out_pred(f->out, &f->pred, err);
-	f->evict.i = f->pred.s.i;
-	rc = rc || e3_out_evict(f->out, &f->evict, err);
-	for (int k = 0; !rc; k++) {
-		int more = e3_session_attn(f->session, k, &f->attn, err);
+	to->pred.ms = f->ms;
+	to->pred.has_pose = r->has_pose;
+	memcpy(to->pred.pose, r->pose, sizeof r->pose);
+	to->pred.depth = r->depth, to->pred.depth_conf = r->depth_conf;
+	to->pred.points = r->points, to->pred.points_conf = r->points_conf;
+	to->evict.i = to->pred.s.i;
+	for (to->n_attn = 0;; to->n_attn++) {
+		if (to->n_attn == to->cap_attn) {
+			if (e3_grow((void **)&to->attn, (size_t)to->cap_attn + 8, sizeof *to->attn, "attention records", err))
+				return -1;
+			memset(to->attn + to->cap_attn, 0, 8 * sizeof *to->attn);
+			to->cap_attn += 8;
+		}
+		int more = e3_session_attn(f->session, to->n_attn, &to->attn[to->n_attn], err);
 		if (more <= 0)
 			return more;
-		f->attn.i = f->pred.s.i;
-		rc = e3_out_attn(f->out, &f->attn, err);
+		to->attn[to->n_attn].i = to->pred.s.i;
 	}
-	return rc ? -1 : 0;
 }
 
 static void report(infer *f)
@@ -157,7 +162,7 @@ static void report(infer *f)
 	const e3_plan *p = e3_session_plan(f->session);
 	double rate = f->frames > 1 ? (double)(f->frames - 1) / (e3_now() - f->first_done) : 1 / seconds, mib = 1.0 / 1048576;
 	if (f->r.log_every && f->frames % f->r.log_every == 0)
-		e3_note("frame %lld: %.1f ms, %.2f frames/s, cache %.1f MiB, resident %.1f MiB", (long long)f->frames - 1, f->pred.ms, rate,
+		e3_note("frame %lld: %.1f ms, %.2f frames/s, cache %.1f MiB, resident %.1f MiB", (long long)f->frames - 1, f->ms, rate,
 		        mib * (double)use.now, mib * (double)e3_rss_now());
 	if (!e3_progress_due())
 		return;
@@ -171,23 +176,23 @@ static void report(infer *f)
 
 static int do_frame(infer *f, const e3_msg *msg, e3_err *err)
 {
-	if (e3_frame_decode(msg, &f->frame, err) || fit_frame(f, err))
+	infer_parcel *to = infer_writer_parcel(f->writer);
+	if (e3_frame_decode(msg, &f->frame, err) || fit_frame(f, to, err))
 		return e3_fail_in(err, "reading frame %lld", (long long)f->frames);
-	if (!f->session && (open_session(f, err) || send_head(f, err)))
-		return -1;
-	if (f->pred.w && (f->pred.w != f->fitted.w || f->pred.h != f->fitted.h))
+	if (!f->session) {
+		f->size[0] = to->pred.h, f->size[1] = to->pred.w;
+		if (open_session(f, err) || send_head(f, err))
+			return -1;
+	}
+	if (f->size[1] != to->pred.w || f->size[0] != to->pred.h)
 		return e3_fail(err, "reading frame %lld: %d × %d for the network, %d × %d before: all frames of a stream must have one shape",
-		               (long long)f->frames, f->fitted.w, f->fitted.h, f->pred.w, f->pred.h);
+		               (long long)f->frames, to->pred.w, to->pred.h, f->size[1], f->size[0]);
 	double t = e3_now();
 	e3_result r;
-	if (e3_session_step(f->session, f->fitted.px, &r, &f->evict, err))
+	if (e3_session_step(f->session, to->fitted.px, &r, &to->evict, err))
 		return -1;
-	f->pred.ms = 1e3 * (e3_now() - t);
-	f->pred.w = r.w, f->pred.h = r.h, f->pred.has_pose = r.has_pose;
-	memcpy(f->pred.pose, r.pose, sizeof r.pose);
-	f->pred.depth = r.depth, f->pred.depth_conf = r.depth_conf; /* lent, as the picture is */
-	f->pred.points = r.points, f->pred.points_conf = r.points_conf;
-	if (send_results(f, err))
+	f->ms = 1e3 * (e3_now() - t);
+	if (pack(f, &r, to, err) || infer_writer_send(f->writer, err))
 		return -1;
 	if (!f->frames++)
 		f->first_done = e3_now();
@@ -195,9 +200,17 @@ static int do_frame(infer *f, const e3_msg *msg, e3_err *err)
 	return 0;
 }
 
+/* Ground truth goes through as it came, in its place. */
+static int pass_truth(infer *f, const e3_msg *msg, e3_err *err)
+{
+	if (!f->head_sent)
+		return e3_fail(err, "reading: truth before the first frame");
+	return infer_writer_wait(f->writer, err) || e3_out_msg(f->out, msg, err) ? -1 : 0;
+}
+
 static int send_end(infer *f, e3_err *err)
 {
-	if (!f->head_sent && send_head(f, err))
+	if (infer_writer_wait(f->writer, err) || (!f->head_sent && send_head(f, err)))
 		return -1;
 	e3_cache_use use = f->session ? e3_session_cache(f->session) : (e3_cache_use){0};
 	e3_end end = {f->frames, e3_now() - f->start, e3_rss_peak(), use.now, use.peak, use.full};
@@ -218,7 +231,7 @@ static int loop(infer *f, e3_err *err)
 		else if (msg.kind == E3_FRAME)
 			rc = do_frame(f, &msg, err);
 		else if (msg.kind == E3_TRUTH)
-			rc = f->head_sent ? e3_out_msg(f->out, &msg, err) : e3_fail(err, "reading: truth before the first frame");
+			rc = pass_truth(f, &msg, err);
 		else if (msg.kind != E3_END)
 			rc = e3_fail(err, "reading: the stream carries predictions already: expected frames from e3-decode");
 		if (rc)
@@ -235,9 +248,12 @@ static int run(infer *f, e3_err *err)
 	f->out = e3_out_open(f->r.output, err);
 	if (!f->out)
 		return -1;
-	int rc = open_device(f, err) || open_net(f, err) || !(f->in = e3_in_open(f->r.input, err)) ? -1 : 0;
+	f->writer = infer_writer_open(f->out, err);
+	int rc = !f->writer || open_device(f, err) || open_net(f, err) || !(f->in = e3_in_open(f->r.input, err)) ? -1 : 0;
 	f->start = e3_now();
 	rc = rc || loop(f, err) ? -1 : 0;
+	if (f->writer)
+		infer_writer_wait(f->writer, NULL);
 	if (rc)
 		e3_out_abort(f->out, e3_tool_name(), 1, err->text);
 	else
@@ -248,14 +264,12 @@ static int run(infer *f, e3_err *err)
 static void close_all(infer *f)
 {
 	e3_in_close(f->in);
+	infer_writer_close(f->writer);
 	e3_session_close(f->session);
 	e3_net_close(f->net);
 	e3_dev_close(f->dev);
 	e3_head_release(&f->head);
 	e3_frame_release(&f->frame);
-	e3_image_release(&f->fitted);
-	e3_evict_release(&f->evict);
-	e3_attn_release(&f->attn);
 }
 
 int main(int argc, char **argv)

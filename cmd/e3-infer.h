@@ -1,9 +1,10 @@
-/* e3-infer's own parts: what was asked for, and where the model is. */
+/* e3-infer's own parts: what was asked for, where the model is, how results leave. */
 #ifndef E3_CMD_INFER_H
 #define E3_CMD_INFER_H
 
 #include "e3/image.h"
 #include "e3/infer.h"
+#include "e3/stream.h"
 
 typedef struct infer_request {
 	const char *input, *output, *model;
@@ -26,5 +27,25 @@ void infer_parse(int argc, char **argv, infer_request *r);
 /* --model, else $E3_MODEL, else a file in ~/.cache/e3, else the bundled demo model, saying on standard error which was found.
  * *path is to be freed. */
 int infer_find_model(const char *asked, char **path, e3_err *err);
+
+/* All that leaves for one frame. */
+typedef struct infer_parcel {
+	e3_pred pred; /* owns nothing: the picture is `fitted`, the maps are lent by the session */
+	e3_image fitted;
+	e3_evict evict;
+	e3_attn *attn;
+	int n_attn, cap_attn;
+} infer_parcel;
+
+typedef struct infer_writer infer_writer;
+
+infer_writer *infer_writer_open(e3_out *out, e3_err *err);
+/* The parcel to fill next; the one sent before it may still be on its way. */
+infer_parcel *infer_writer_parcel(infer_writer *w);
+/* Sends it, after the one before has left. -1 when that one failed. */
+int infer_writer_send(infer_writer *w, e3_err *err);
+/* Until everything sent has left; then the caller may write to `out` itself. */
+int infer_writer_wait(infer_writer *w, e3_err *err);
+void infer_writer_close(infer_writer *w);
 
 #endif

@@ -42,6 +42,8 @@ static inline void e3_gemm_nt(int m, int n, int k, float alpha, const float *a, 
 	cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, m, n, k, alpha, a, lda, b, ldb, 0, c, ldc);
 }
 
+/* Into how many tasks a product of rows × cols is cut. */
+void e3_cpu_cut(int rows, int cols, int *row_parts, int *col_parts);
 /* One row of LayerNorm. */
 void e3_cpu_norm_row(const float *x, const e3_norm *n, float *out);
 /* Applies an activation to n floats in place. */

@@ -95,8 +95,8 @@ int e3_cpu_qkv(e3_dev *dev, const e3_qkv *op, e3_err *err)
 		return e3_fail_in(err, "qkv");
 	e3_cpu_norm(dev, op->x, dim, op->rows, op->norm, normed, dim, err);
 	job.normed = normed;
-	job.row_parts = op->rows >= 48 * threads ? threads : 1;
-	job.col_parts = e3_max(1, e3_min(job.groups, op->mat->out / 192));
+	e3_cpu_cut(op->rows, op->mat->out, &job.row_parts, &job.col_parts);
+	job.col_parts = e3_min(job.groups, job.col_parts);
 	size_t rows = (size_t)e3_ceil_div(op->rows, job.row_parts), groups = (size_t)e3_ceil_div(job.groups, job.col_parts);
 	if (e3_cpu_scratch_all(cpu, rows * groups * (size_t)op->kv->head_dim, "qkv", err))
 		return -1;
@@ -172,10 +172,10 @@ static void attend_task(void *ctx, int task, int thread)
 	}
 }
 
-/* Rows per query block: at most 256, small enough that every thread gets a few blocks. */
-static int tile_rows(int rows, int heads, int threads)
+/* Rows per query block: at most 256, and at least some eight blocks in all. By the shape alone, as e3_cpu_cut. */
+static int tile_rows(int rows, int heads)
 {
-	int tiles = e3_max(e3_ceil_div(rows, 256), e3_min(e3_ceil_div(4 * threads, heads), e3_ceil_div(rows, 48)));
+	int tiles = e3_max(e3_ceil_div(rows, 256), e3_min(e3_ceil_div(8, heads), e3_ceil_div(rows, 48)));
 	return e3_ceil_div(rows, tiles);
 }
 
@@ -184,7 +184,7 @@ int e3_cpu_attend(e3_dev *dev, const e3_attend *op, e3_err *err)
 	e3_cpu *cpu = e3_cpu_of(dev);
 	const e3_kv *kv = op->kv;
 	attend_job job = {.cpu = cpu, .op = op, .scale = 1.0f / sqrtf((float)kv->head_dim)};
-	job.tile = tile_rows(op->rows, kv->heads, e3_pool_threads(cpu->pool));
+	job.tile = tile_rows(op->rows, kv->heads);
 	job.tiles = e3_ceil_div(op->rows, job.tile);
 	size_t need = e3_area(job.tile, kv->page_keys + kv->head_dim + 2);
 	if (e3_cpu_scratch_all(cpu, need, "attend", err))

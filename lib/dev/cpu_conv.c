@@ -98,18 +98,18 @@ static void conv_task(void *ctx, int task, int thread)
 		conv_finish(op->out + k * (size_t)cout, op, k * (size_t)cout, cout);
 }
 
-/* Output rows per task: gathered rows of about 1 MiB, and at least two tasks per thread. */
-static int strip_rows(int out_h, int out_w, int gathered, int threads)
+/* Output rows per task: gathered rows of about 1 MiB, and at least four tasks. By the shape alone, as e3_cpu_cut. */
+static int strip_rows(int out_h, int out_w, int gathered)
 {
 	int by_cache = e3_max(1, (int)((1 << 18) / (e3_area(out_w, gathered) + 1)));
-	return e3_max(1, e3_min(by_cache, e3_ceil_div(out_h, 2 * threads)));
+	return e3_max(1, e3_min(by_cache, e3_ceil_div(out_h, 4)));
 }
 
 int e3_cpu_conv(e3_dev *dev, const e3_conv *op, e3_err *err)
 {
 	e3_cpu *cpu = e3_cpu_of(dev);
 	conv_job job = {.cpu = cpu, .op = op, .out_h = (op->h - 1) / op->stride + 1, .out_w = (op->w - 1) / op->stride + 1};
-	job.strip = strip_rows(job.out_h, job.out_w, op->mat->in, e3_pool_threads(cpu->pool));
+	job.strip = strip_rows(job.out_h, job.out_w, op->mat->in);
 	if (e3_cpu_scratch_all(cpu, e3_area(job.strip, job.out_w) * (size_t)op->mat->in, "conv", err))
 		return -1;
 	e3_pool_run(cpu->pool, e3_ceil_div(job.out_h, job.strip), conv_task, &job);
@@ -280,7 +280,7 @@ static void dense_task(void *ctx, int task, int thread)
 int e3_cpu_dense(e3_dev *dev, const e3_dense *op, e3_err *err)
 {
 	e3_cpu *cpu = e3_cpu_of(dev);
-	dense_job job = {cpu, op, e3_max(1, e3_min(8, e3_ceil_div(op->H, 4 * e3_pool_threads(cpu->pool))))};
+	dense_job job = {cpu, op, e3_max(1, e3_min(8, e3_ceil_div(op->H, 8)))};
 	size_t need = e3_area(op->W, op->c) * (size_t)(job.strip + 2) + e3_area(op->W, 9 * op->c + op->conv->out);
 	if (e3_cpu_scratch_all(cpu, need, "dense", err))
 		return -1;

@@ -149,22 +149,18 @@ static void norm_task(void *ctx, int task, int thread)
 int e3_cpu_norm(e3_dev *dev, const float *x, int ldx, int rows, const e3_norm *norm, float *out, int ldo, e3_err *err)
 {
 	e3_cpu *cpu = e3_cpu_of(dev);
-	int parts = rows >= 32 ? e3_pool_threads(cpu->pool) : 1;
+	int parts = rows >= 32 ? 2 * e3_pool_threads(cpu->pool) : 1; /* a row is a row on any thread */
 	e3_pool_run(cpu->pool, parts, norm_task, &(norm_job){x, ldx, rows, parts, norm, out, ldo});
 	return 0;
 }
 
-/* How to cut rows × cols for the threads: row parts share nothing but repeat the packing of the weights, so rows are cut only as
- * often as there are threads, columns into blocks that keep a task's result in the second-level cache and leave a few tasks per
- * thread for balance. */
-static void cut(int rows, int cols, int threads, int *row_parts, int *col_parts)
+/* How a product is cut into tasks. It depends on the shape alone, never on the number of threads: OpenBLAS rounds a row differently
+ * in another block, and the same stream must come out whatever the machine. Row parts share nothing but repeat the packing of the
+ * weights, so there are few; columns are cut into blocks whose result stays in the second-level cache. */
+void e3_cpu_cut(int rows, int cols, int *row_parts, int *col_parts)
 {
-	*row_parts = rows >= 48 * threads ? threads : 1;
-	int by_cache = e3_ceil_div((int)(e3_area(rows, cols) / (size_t)*row_parts >> 10), 128); /* 128 Ki floats = 512 KiB */
-	int by_balance = *row_parts == 1 ? 2 * threads : cols >= 384 ? 2 : 1;
-	*col_parts = e3_max(1, e3_min(e3_max(by_cache, by_balance), cols / 48));
-	if (rows == 1)
-		*row_parts = 1, *col_parts = e3_max(1, e3_min(4 * threads, cols / 64));
+	*row_parts = rows < 96 ? 1 : e3_max(2, e3_ceil_div(rows, 700));
+	*col_parts = e3_max(1, rows == 1 ? cols / 64 : rows >= 512 ? cols / 512 : cols / 192);
 }
 
 int e3_cpu_linear(e3_dev *dev, const e3_linear *op, e3_err *err)
@@ -179,7 +175,7 @@ int e3_cpu_linear(e3_dev *dev, const e3_linear *op, e3_err *err)
 		e3_cpu_norm(dev, op->x, op->ldx, op->rows, op->norm, normed, op->mat->in, err);
 		job.x = normed, job.ldx = op->mat->in;
 	}
-	cut(op->rows, op->mat->out, threads, &job.row_parts, &job.col_parts);
+	e3_cpu_cut(op->rows, op->mat->out, &job.row_parts, &job.col_parts);
 	size_t rows = (size_t)e3_ceil_div(op->rows, job.row_parts), cols = (size_t)e3_ceil_div(op->mat->out, job.col_parts);
 	if (op->add && e3_cpu_scratch_all(cpu, rows * cols, "linear", err))
 		return -1;
