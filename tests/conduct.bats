@@ -23,7 +23,7 @@ prepare() {
 reading() {
 	case $1 in
 	e3-decode) cmd=(e3-decode --all "$2") ;;
-	e3-infer) cmd=(e3-infer --model seed:tiny:7 --no-evict "$2") ;;
+	e3-infer) cmd=(e3-infer -q --model seed:tiny:7 --no-evict "$2") ;;
 	e3-evict-stats) cmd=(e3-evict-stats "$2") ;;
 	e3-export) cmd=(e3-export --ply - "$2") ;;
 	e3-cat) cmd=(e3-cat "$2") ;;

