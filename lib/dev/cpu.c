@@ -40,6 +40,12 @@ static int cpu_copy(e3_dev *dev, float *to, const float *from, size_t n, e3_err 
 	return 0;
 }
 
+static int cpu_weight(e3_dev *dev, const float *from, e3_mat *mat, e3_err *err)
+{
+	size_t n = e3_area(mat->out, mat->in);
+	return cpu_alloc(dev, n, &mat->w, err) || cpu_copy(dev, mat->w, from, n, err) ? -1 : 0;
+}
+
 static int cpu_alloc_host(e3_dev *dev, size_t bytes, void **out, e3_err *err)
 {
 	*out = e3_alloc(bytes, 1, "results", err);
@@ -91,6 +97,7 @@ static const e3_dev_ops cpu_ops = {
 	.alloc = cpu_alloc,
 	.free = cpu_free,
 	.upload = cpu_copy,
+	.weight = cpu_weight,
 	.download = cpu_copy,
 	.alloc_host = cpu_alloc_host,
 	.free_host = cpu_free_host,

@@ -5,9 +5,10 @@
  * table). Mathematics: spec/model.md; the section is named beside each operation.
  *
  * Memory: pointers from `alloc` belong to the device and only the device's operations may read or write through them (on the CPU
- * they happen to be plain memory). Everything is f32, but for what is called "short": the backend's type for activations that
- * only matter for products (f32 on the CPU, bf16 on CUDA unless strict). Short are queries, keys, values and attention's output
- * unless the e3_kv is exact, and what e3_linear says. Weights are handed over as f32; a backend may keep copies in other types.
+ * they happen to be plain memory). Everything is f32, but for activations that only matter for products, which have a type of the
+ * backend (e3_dev.short_type, map_type; f32 on the CPU and in strict mode): "short" are queries, keys, values and attention's
+ * output unless the e3_kv is exact, and what e3_linear says; maps are what conv, deconv, upsample, add_uv and dense work on, and
+ * what e3_linear says. Weights are handed over as f32; `weight` keeps them in the type that suits their use.
  * Matrices are row-major [rows][columns]; maps are [row][column][channel]. An operation with no work is valid.
  *
  * Order: operations return 0, or -1 with a text that names the operation; they may still be running when they return. They take
@@ -34,10 +35,20 @@ typedef struct e3_norm {
 	float *w, *b;
 } e3_norm;
 
-/* Linear layer: y = x W^T + b, W [out][in]; b may be NULL. */
+/* The type of an activation. Pointers are float * all the same; e3_real_floats says how many floats hold n values. */
+typedef enum e3_real { E3_REAL_F32, E3_REAL_BF16, E3_REAL_F16 } e3_real;
+static inline size_t e3_real_size(e3_real t) { return t == E3_REAL_F32 ? 4 : 2; }
+static inline size_t e3_real_floats(e3_real t, size_t n) { return t == E3_REAL_F32 ? n : (n + 1) / 2; }
+
+/* What a matrix is for, which decides the type a backend keeps it in: f32; products with the tokens of a frame; with one row at a
+ * time, where reading the weights is the cost (the camera head); convolutions and what else works on maps. */
+typedef enum e3_use { E3_USE_ANY, E3_USE_TOKENS, E3_USE_ROW, E3_USE_MAPS } e3_use;
+
+/* Linear layer: y = x W^T + b, W [out][in]; b may be NULL. w comes from `weight`, or with E3_USE_ANY from alloc and upload. */
 typedef struct e3_mat {
 	int out, in;
 	float *w, *b;
+	e3_use use;
 } e3_mat;
 
 /* Keys and values of one attention layer: a list of pages. A page holds K [heads][page_keys][head_dim], then V the same. Keys
@@ -60,7 +71,8 @@ typedef struct e3_linear {
 	const float *gamma;  /* [mat->out] LayerScale, or NULL */
 	float *out;
 	int ldo;
-	bool x_short, out_short; /* the type of x and of out; out is never short with `add` */
+	bool x_short, out_short; /* the type of x and of out, ... */
+	bool x_map, out_map;     /* ... at most one of each; out is f32 with `add` */
 } e3_linear;
 
 /* LayerNorm, qkv projection, norm of q and k per head, 2D RoPE, keys and values into their slots. (5.2, 5.3, 5.4) */
@@ -130,6 +142,8 @@ typedef struct e3_dev_ops {
 	int (*alloc)(e3_dev *, size_t floats, float **out, e3_err *); /* zeroed, aligned to 64 bytes */
 	void (*free)(e3_dev *, float *); /* NULL is fine, as it is for free_host */
 	int (*upload)(e3_dev *, float *to, const float *from, size_t n, e3_err *);
+	/* Allocates mat->w and fills it from f32 [mat->out][mat->in] in host memory, for mat->use; `free` lets it go. */
+	int (*weight)(e3_dev *, const float *from, e3_mat *mat, e3_err *);
 	int (*download)(e3_dev *, float *to, const float *from, size_t n, e3_err *); /* complete when it returns */
 	/* Host memory that results can be written to while the caller goes on; zeroed. */
 	int (*alloc_host)(e3_dev *, size_t bytes, void **out, e3_err *);
@@ -172,10 +186,11 @@ typedef struct e3_dev_ops {
 /* Every backend's private state begins with this. */
 struct e3_dev {
 	const e3_dev_ops *ops;
+	e3_real short_type, map_type;
 };
 
 /* What a plug-in exports under the name e3_dev_plugin_cuda. The number changes with anything in this file. */
-#define E3_DEV_ABI 1
+#define E3_DEV_ABI 2
 typedef struct e3_dev_plugin {
 	int abi;
 	e3_dev *(*open)(bool strict, e3_err *err);

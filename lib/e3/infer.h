@@ -45,6 +45,7 @@ typedef struct e3_infer_options {
 	int camera_frames;  /* frames the camera head remembers (frame 0 and the newest) */
 	const bool *attn;   /* [layers] whose attention to report, or NULL */
 	bool attn_map;      /* with the head-averaged map */
+	e3_real cached;     /* type of keys and values: set by e3_session_open to what the device has */
 } e3_infer_options;
 
 /* The options of a plain run: evict3r, P 0.5, temperature 0.5, all outputs. */

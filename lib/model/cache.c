@@ -23,7 +23,7 @@ static int add_slab(e3_cache *c, int64_t pages, e3_err *err)
 int e3_cache_open(e3_cache *c, e3_dev *dev, const int shape[4], int64_t pages, e3_err *err)
 {
 	*c = (e3_cache){.dev = dev, .layers = shape[0], .heads = shape[1], .head_dim = shape[2], .page_keys = shape[3], .grows = pages == 0};
-	c->page_floats = 2 * (size_t)c->heads * (size_t)c->head_dim * (size_t)c->page_keys;
+	c->page_floats = e3_real_floats(dev->short_type, 2 * (size_t)c->heads * (size_t)c->head_dim * (size_t)c->page_keys);
 	c->layer = e3_alloc((size_t)c->layers, sizeof *c->layer, "cache", err);
 	if (!c->layer || (pages && add_slab(c, pages, err))) {
 		e3_cache_release(c);

@@ -82,13 +82,14 @@ int e3_dpt_open(e3_session *s, e3_err *err)
 		return -1;
 	if (!n.work)
 		return 0;
+	e3_real type = s->dev->map_type;
 	for (int k = 0; k < E3_DPT_LEVELS; k++)
-		if (e3_session_alloc(s, n.level[k], &w->level[k], err))
+		if (e3_session_alloc_as(s, type, n.level[k], &w->level[k], err))
 			return -1;
-	return e3_session_alloc(s, n.projected, &w->projected, err) || e3_session_alloc(s, n.resized, &w->resized, err) ||
-	               e3_session_alloc(s, n.work, &w->t, err) || e3_session_alloc(s, n.work, &w->s, err) ||
-	               e3_session_alloc(s, n.work, &w->u, err) || e3_session_alloc(s, n.fused, &w->y, err) ||
-	               e3_session_alloc(s, n.last, &w->z, err)
+	return e3_session_alloc_as(s, type, n.projected, &w->projected, err) || e3_session_alloc_as(s, type, n.resized, &w->resized, err) ||
+	               e3_session_alloc_as(s, type, n.work, &w->t, err) || e3_session_alloc_as(s, type, n.work, &w->s, err) ||
+	               e3_session_alloc_as(s, type, n.work, &w->u, err) || e3_session_alloc_as(s, type, n.fused, &w->y, err) ||
+	               e3_session_alloc_as(s, type, n.last, &w->z, err)
 	           ? -1
 	           : 0;
 }
@@ -100,7 +101,7 @@ static int make_level(e3_session *s, const e3_dpt *net, const e3_dpt_state *d, i
 	const e3_dev_ops *ops = s->dev->ops;
 	int gh = s->plan.patch_grid[0], gw = s->plan.patch_grid[1], oc = net->project[k].out, up = k < 2 ? d->size[k][0] / gh : 1;
 	e3_linear project = {.x = s->cat[k], .rows = gh * gw, .ldx = 2 * s->net->c.embed, .norm = &net->norm, .mat = &net->project[k],
-	                     .out = w->projected, .ldo = oc};
+	                     .out = w->projected, .ldo = oc, .out_map = true};
 	if (ops->linear(s->dev, &project, err) || ops->add_uv(s->dev, w->projected, gh, gw, oc, d->uv[k].x, d->uv[k].y, err))
 		return -1;
 	const float *map = w->projected;
@@ -143,7 +144,8 @@ int e3_dpt_step(e3_session *s, const e3_dpt *net, const e3_dpt_state *d, float *
 			fused = w->s;
 		}
 		int area = size[0] * size[1];
-		e3_linear out = {.x = w->u, .rows = area, .ldx = features, .mat = &net->out[k], .out = w->t, .ldo = features};
+		e3_linear out = {.x = w->u, .rows = area, .ldx = features, .mat = &net->out[k], .out = w->t, .ldo = features, .x_map = true,
+		                 .out_map = true};
 		if (rcu(s->dev, &net->fuse[k], fused, size, NULL, w->t, w->u, err) || ops->linear(s->dev, &out, err) ||
 		    ops->upsample(s->dev, w->t, size, features, w->y, to, err))
 			return e3_fail_in(err, "fusion %d", k);

@@ -44,6 +44,7 @@ static int load_aggregator(e3_loader *l, e3_err *err)
 {
 	e3_net *net = l->net;
 	const e3_config *c = &net->c;
+	l->use = E3_USE_TOKENS;
 	set_prefix(l, "aggregator.");
 	if (load_special(l, err))
 		return -1;
@@ -64,10 +65,13 @@ static int load_camera(e3_loader *l, e3_err *err)
 {
 	e3_net *net = l->net;
 	set_prefix(l, "camera_head.");
+	l->use = E3_USE_ANY; /* small, and next to the pose itself */
 	if (e3_load_norm(l, "token_norm", 1e-5f, &net->token_norm, err) || e3_load_norm(l, "trunk_norm", 1e-5f, &net->trunk_norm, err) ||
-	    e3_load_linear(l, "embed_pose", &net->embed_pose, err) || e3_load_linear(l, "poseLN_modulation.1", &net->modulation, err) ||
-	    e3_load_linear(l, "pose_branch.fc1", &net->pose1, err) || e3_load_linear(l, "pose_branch.fc2", &net->pose2, err) ||
+	    e3_load_linear(l, "embed_pose", &net->embed_pose, err) || e3_load_linear(l, "pose_branch.fc2", &net->pose2, err) ||
 	    e3_load_vector(l, "empty_pose_tokens", &net->empty_pose, err))
+		return -1;
+	l->use = E3_USE_ROW;
+	if (e3_load_linear(l, "poseLN_modulation.1", &net->modulation, err) || e3_load_linear(l, "pose_branch.fc1", &net->pose1, err))
 		return -1;
 	return load_blocks(l, "camera_head.trunk", net->c.camera_depth, 1e-5f, net->c.camera_heads, &net->trunk, err);
 }

@@ -57,6 +57,7 @@ typedef struct e3_loader {
 	e3_net *net;
 	const e3_ckpt *ckpt;
 	char prefix[160]; /* put before every name */
+	e3_use use;       /* of the matrices that come next */
 	float *host[2];   /* a tensor as read, and reordered: kept from tensor to tensor, or the heap is left in holes */
 	size_t cap[2];
 } e3_loader;

@@ -20,15 +20,21 @@ bool e3_load_has(const e3_loader *l, const char *name)
 	return find(l, name, NULL) != NULL;
 }
 
+/* Room in the list of what the net owns, before there is something to own. */
+static int list_room(e3_net *net, e3_err *err)
+{
+	if (net->n_owned < net->cap_owned)
+		return 0;
+	size_t cap = net->cap_owned ? 2 * net->cap_owned : 256;
+	if (e3_grow((void **)&net->owned, cap, sizeof *net->owned, "list of weights", err))
+		return -1;
+	net->cap_owned = cap;
+	return 0;
+}
+
 int e3_load_upload(e3_net *net, const float *from, size_t n, float **out, e3_err *err)
 {
-	if (net->n_owned == net->cap_owned) {
-		size_t cap = net->cap_owned ? 2 * net->cap_owned : 256;
-		if (e3_grow((void **)&net->owned, cap, sizeof *net->owned, "list of weights", err))
-			return -1;
-		net->cap_owned = cap;
-	}
-	if (net->dev->ops->alloc(net->dev, n, out, err))
+	if (list_room(net, err) || net->dev->ops->alloc(net->dev, n, out, err))
 		return -1;
 	net->owned[net->n_owned++] = *out;
 	return net->dev->ops->upload(net->dev, *out, from, n, err);
@@ -67,20 +73,24 @@ int e3_load_host(e3_loader *l, const char *name, float **out, e3_err *err)
 	return -1;
 }
 
-/* Reads a tensor, reorders it if asked, uploads it. */
-static int load(e3_loader *l, const e3_tensor_info *t, void (*order)(const e3_tensor_info *, const float *, float *), float **out, e3_err *err)
+typedef void reorder(const e3_tensor_info *t, const float *from, float *to);
+
+/* Reads a tensor, reordered if asked, into the loader's memory. */
+static float *read_tensor(e3_loader *l, const e3_tensor_info *t, reorder *order, e3_err *err)
 {
 	float *host = t ? room(l, 0, t->count, err) : NULL, *mixed = host && order ? room(l, 1, t->count, err) : host;
 	if (!mixed || e3_ckpt_read_f32(l->ckpt, t, 0, t->count, host, err))
-		return -1;
+		return NULL;
 	if (order)
 		order(t, host, mixed);
-	return e3_load_upload(l->net, mixed, t->count, out, err);
+	return mixed;
 }
 
 int e3_load_vector(e3_loader *l, const char *name, float **out, e3_err *err)
 {
-	return load(l, find(l, name, err), NULL, out, err);
+	const e3_tensor_info *t = find(l, name, err);
+	const float *host = read_tensor(l, t, NULL, err);
+	return host ? e3_load_upload(l->net, host, t->count, out, err) : -1;
 }
 
 int e3_load_norm(e3_loader *l, const char *name, float eps, e3_norm *out, e3_err *err)
@@ -93,25 +103,29 @@ int e3_load_norm(e3_loader *l, const char *name, float eps, e3_norm *out, e3_err
 	return !t || e3_load_vector(l, w, &out->w, err) || e3_load_vector(l, b, &out->b, err) ? -1 : 0;
 }
 
-/* NAME.weight, reordered into rows × cols, and NAME.bias if there is one. */
-static int load_mat(e3_loader *l, const char *name, void (*order)(const e3_tensor_info *, const float *, float *), e3_mat *out, e3_err *err)
+/* NAME.weight, reordered into rows × cols, and NAME.bias if there is one. A transposed convolution is stored [in][out][kh][kw]. */
+static int load_mat(e3_loader *l, const char *name, reorder *order, bool transposed, e3_mat *out, e3_err *err)
 {
 	char w[160], b[160];
 	snprintf(w, sizeof w, "%s.weight", name);
 	snprintf(b, sizeof b, "%s.bias", name);
 	const e3_tensor_info *t = find(l, w, err);
-	*out = (e3_mat){0};
-	if (load(l, t, order, &out->w, err) || (e3_load_has(l, b) && e3_load_vector(l, b, &out->b, err)))
+	const float *host = read_tensor(l, t, order, err);
+	*out = (e3_mat){.use = l->use};
+	if (!host || list_room(l->net, err))
 		return -1;
-	out->out = (int)t->shape[0];
-	out->in = (int)(t->count / (size_t)t->shape[0]);
-	return 0;
+	int first = (int)t->shape[0], others = (int)(t->count / (size_t)first);
+	out->out = transposed ? others : first, out->in = transposed ? first : others;
+	if (l->net->dev->ops->weight(l->net->dev, host, out, err))
+		return -1;
+	l->net->owned[l->net->n_owned++] = out->w;
+	return e3_load_has(l, b) ? e3_load_vector(l, b, &out->b, err) : 0;
 }
 
 /* 1×1 convolutions and the patch convolution are linear layers over their last axes. */
 int e3_load_linear(e3_loader *l, const char *name, e3_mat *out, e3_err *err)
 {
-	return load_mat(l, name, NULL, out, err);
+	return load_mat(l, name, NULL, false, out, err);
 }
 
 static void conv_order(const e3_tensor_info *t, const float *from, float *to)
@@ -125,7 +139,7 @@ static void conv_order(const e3_tensor_info *t, const float *from, float *to)
 
 int e3_load_conv(e3_loader *l, const char *name, e3_mat *out, e3_err *err)
 {
-	return load_mat(l, name, conv_order, out, err);
+	return load_mat(l, name, conv_order, false, out, err);
 }
 
 static void deconv_order(const e3_tensor_info *t, const float *from, float *to)
@@ -139,11 +153,7 @@ static void deconv_order(const e3_tensor_info *t, const float *from, float *to)
 
 int e3_load_deconv(e3_loader *l, const char *name, e3_mat *out, e3_err *err)
 {
-	if (load_mat(l, name, deconv_order, out, err))
-		return -1;
-	int in = out->out; /* stored [in][out][kh][kw] */
-	out->out = out->in, out->in = in;
-	return 0;
+	return load_mat(l, name, deconv_order, true, out, err);
 }
 
 int e3_load_block(e3_loader *l, float eps, int heads, e3_block *b, e3_err *err)
@@ -174,10 +184,10 @@ int e3_load_dpt(e3_loader *l, e3_dpt *d, e3_err *err)
 {
 	char name[64];
 	*d = (e3_dpt){0};
+	l->use = E3_USE_MAPS;
 	int rc = e3_load_norm(l, "norm", 1e-5f, &d->norm, err) || e3_load_deconv(l, "resize_layers.0", &d->up[0], err) ||
 	         e3_load_deconv(l, "resize_layers.1", &d->up[1], err) || e3_load_conv(l, "resize_layers.3", &d->down, err) ||
-	         e3_load_conv(l, "scratch.output_conv1", &d->conv1, err) || e3_load_conv(l, "scratch.output_conv2.0", &d->conv2, err) ||
-	         e3_load_linear(l, "scratch.output_conv2.2", &d->last, err);
+	         e3_load_conv(l, "scratch.output_conv1", &d->conv1, err) || e3_load_conv(l, "scratch.output_conv2.0", &d->conv2, err);
 	for (int k = 0; !rc && k < E3_DPT_LEVELS; k++) {
 		snprintf(name, sizeof name, "projects.%d", k);
 		rc = e3_load_linear(l, name, &d->project[k], err);
@@ -191,5 +201,6 @@ int e3_load_dpt(e3_loader *l, e3_dpt *d, e3_err *err)
 		if (!rc && k < E3_DPT_LEVELS - 1)
 			rc = load_rcu(l, name, &d->skip[k], err);
 	}
-	return rc ? -1 : 0;
+	l->use = E3_USE_ANY;
+	return rc || e3_load_linear(l, "scratch.output_conv2.2", &d->last, err) ? -1 : 0;
 }

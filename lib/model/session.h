@@ -29,7 +29,7 @@ typedef struct e3_uv {
 	float *x, *y;
 } e3_uv;
 
-/* Maps a dense head works in. The heads run one after the other and share them. */
+/* Maps a dense head works in, of the device's map type. The heads run one after the other and share them. */
 typedef struct e3_dpt_work {
 	float *projected, *resized;
 	float *level[E3_DPT_LEVELS]; /* after rn */
@@ -87,6 +87,7 @@ struct e3_session {
 
 /* Device memory that lives as long as the session. */
 int e3_session_alloc(e3_session *s, size_t floats, float **out, e3_err *err);
+int e3_session_alloc_as(e3_session *s, e3_real type, size_t n, float **out, e3_err *err);
 int e3_session_upload(e3_session *s, const float *from, size_t n, float **out, e3_err *err);
 int e3_self_open(e3_session *s, e3_self *self, int tokens, int heads, int head_dim, e3_err *err);
 
