@@ -1,0 +1,461 @@
+/* The cases of the table (dev_table.h), operation by operation: odd and tiny shapes, every combination of flags. */
+#ifndef DEV_CASES_H
+#define DEV_CASES_H
+
+#include "dev_table.h"
+
+#define COUNT(a) (int)(sizeof(a) / sizeof *(a))
+
+static inline void case_patchify(table *t)
+{
+	static const int shape[][3] = {{14, 14, 14}, {8, 16, 4}, {56, 70, 14}, {5, 35, 5}, {2, 2, 1}};
+	e3_err err = {""};
+	for (int k = 0; k < COUNT(shape); k++) {
+		int h = shape[k][0], w = shape[k][1];
+		size_t n = (size_t)(3 * h * w);
+		uint8_t *rgb = malloc(n);
+		for (size_t j = 0; j < n; j++)
+			rgb[j] = (uint8_t)(127.5f + 127.5f * any(t));
+		double *want = expected(NULL, n);
+		float *out = on_device(t, NULL, n);
+		ref_patchify(rgb, h, w, shape[k][2], want);
+		must(t, t->dev->ops->patchify(t->dev, rgb, h, w, shape[k][2], out, &err), &err);
+		result(t, T_PATCHIFY, out, want, n);
+		end_case(t);
+		free(rgb);
+	}
+}
+
+/* mode: 0 write, 1 add, 2 add with gamma. norms: 0 none, 1 affine, 2 not. */
+static inline void one_linear(table *t, int rows, const int dims[2], const int how[4])
+{
+	int in = dims[0], out = dims[1], mode = how[1], ldx = in + how[3], ldo = out + how[3];
+	e3_err err = {""};
+	size_t nx = (size_t)((rows - 1) * ldx + in), no = (size_t)((rows - 1) * ldo + out);
+	mat_pair m = mat_make(t, out, in, how[3] % 2 ? 0 : out);
+	norm_pair norm = norm_make(t, in, 1e-5f, how[2] == 1);
+	float *x = values(t, nx, 1), *before = values(t, no, 1), *gamma = values(t, (size_t)out, 1);
+	for (size_t k = 0; k < no; k++)
+		if (mode == 0 || k % (size_t)ldo >= (size_t)out)
+			before[k] = sentinel();
+	e3_linear host = {.x = x, .rows = rows, .ldx = ldx, .norm = how[2] ? &norm.host : NULL, .mat = &m.host, .act = (e3_act)how[0],
+	                  .add = mode > 0, .gamma = mode == 2 ? gamma : NULL, .ldo = ldo}, dev = host;
+	dev.x = on_device(t, x, nx), dev.norm = how[2] ? &norm.dev : NULL, dev.mat = &m.dev;
+	dev.gamma = mode == 2 ? on_device(t, gamma, (size_t)out) : NULL;
+	dev.out = on_device(t, before, no);
+	double *want = expected(before, no);
+	ref_linear(&host, want);
+	must(t, t->dev->ops->linear(t->dev, &dev, &err), &err);
+	result(t, T_LINEAR, dev.out, want, no);
+	guards_intact(t, T_LINEAR);
+	end_case(t);
+	mat_free(&m), norm_free(&norm), free(x), free(before), free(gamma);
+}
+
+static inline void case_linear(table *t)
+{
+	static const int rows[] = {1, 3, 25, 197}, dims[][2] = {{12, 36}, {36, 100}, {100, 12}, {9, 1}, {1, 7}, {128, 384}, {588, 64}};
+	for (int r = 0; r < COUNT(rows); r++)
+		for (int d = 0; d < COUNT(dims); d++)
+			for (int act = 0; act < 4; act++)
+				for (int mode = 0; mode < 3; mode++)
+					for (int norm = 0; norm < 3; norm++)
+						if (rows[r] * dims[d][0] * dims[d][1] < 100000 || (act + mode * 2 + norm * 3) % 9 == r)
+							one_linear(t, rows[r], dims[d], (const int[]){act, mode, norm, (act + mode + norm) % 4});
+}
+
+static inline void case_norm(table *t)
+{
+	static const int dims[] = {1, 12, 36, 100, 1024}, rows[] = {1, 3, 25, 197};
+	e3_err err = {""};
+	for (int k = 0; k < 3 * COUNT(dims) * COUNT(rows); k++) {
+		int dim = dims[k % COUNT(dims)], many = rows[k / COUNT(dims) % COUNT(rows)], gap = k % 3, ldx = dim + gap, ldo = dim + 2 * gap;
+		size_t nx = (size_t)((many - 1) * ldx + dim), no = (size_t)((many - 1) * ldo + dim);
+		norm_pair norm = norm_make(t, dim, k % 2 ? 1e-5f : 1e-6f, k % 4 < 3);
+		float *x = values(t, nx, k % 5 ? 3 : 0.01f);
+		for (size_t j = 0; j < nx; j++)
+			x[j] += k % 7 == 0 ? 50 : 0; /* variance by squares would lose three digits */
+		if (k % 6 == 0)
+			for (int j = 0; j < dim; j++)
+				x[j] = 0.75f; /* no variance at all */
+		double *want = expected(NULL, no), *row = malloc((size_t)dim * sizeof *row);
+		for (int r = 0; r < many; r++) {
+			for (int j = 0; j < dim; j++)
+				row[j] = x[r * ldx + j];
+			ref_norm_row(row, &norm.host, want + r * ldo);
+		}
+		const float *from = on_device(t, x, nx);
+		float *out = on_device(t, NULL, no);
+		must(t, t->dev->ops->norm(t->dev, from, ldx, many, &norm.dev, out, ldo, &err), &err);
+		result(t, T_NORM, out, want, no);
+		end_case(t);
+		norm_free(&norm), free(x), free(row);
+	}
+}
+
+static inline void case_copy(table *t)
+{
+	e3_err err = {""};
+	float *x = values(t, 25 * 40, 1);
+	for (int gap = 0; gap < 3; gap++) {
+		int dim = 37, rows = 25, ldo = 2 * dim + gap;
+		size_t n = (size_t)((rows - 1) * ldo + dim);
+		double *want = expected(NULL, n);
+		for (int r = 0; r < rows; r++)
+			for (int k = 0; k < dim; k++)
+				want[r * ldo + k] = x[r * (dim + gap) + k];
+		const float *from = on_device(t, x, 25 * 40);
+		float *out = on_device(t, NULL, n), *flat = on_device(t, NULL, 25 * 40);
+		must(t, t->dev->ops->copy_rows(t->dev, from, dim + gap, rows, dim, out, ldo, &err), &err);
+		result(t, T_COPY, out, want, n);
+		must(t, t->dev->ops->copy(t->dev, flat, from, 999, &err), &err);
+		want = expected(x, 25 * 40);
+		want[999] = NAN; /* copy took one less */
+		result(t, T_COPY, flat, want, 25 * 40);
+		end_case(t);
+	}
+	free(x);
+}
+
+/* ---- attention ---- */
+
+static const int attention_heads[][2] = {{3, 12}, {1, 32}, {2, 64}, {1, 128}, {4, 4}};
+
+static inline void one_qkv(table *t, int rows, const int *heads, int page_keys, int how)
+{
+	e3_err err = {""};
+	int d = heads[1], dim = heads[0] * d, slots = rows + page_keys + 5; /* more slots than rows: a partial last page */
+	size_t nq = (size_t)(rows * dim);
+	kv_pair kv;
+	kv_make(t, &kv, (const int[]){heads[0], d, page_keys, slots}, 0);
+	mat_pair m = mat_make(t, 3 * dim, dim, 3 * dim);
+	norm_pair norm = norm_make(t, dim, 1e-5f, true), qn = norm_make(t, d, 1e-5f, true), kn = norm_make(t, d, 1e-5f, true);
+	float *x = values(t, nq, 1), *rope = values(t, (size_t)(rows * d), 1);
+	uint32_t *slot = malloc((size_t)rows * sizeof *slot);
+	int step = 3;
+	while (slots % step == 0)
+		step += 2;
+	for (int r = 0; r < rows; r++)
+		slot[r] = (uint32_t)((r * step + 1) % slots); /* scattered, all different */
+	e3_qkv host = {x, rows, &norm.host, &m.host, how & 1 ? &qn.host : NULL, how & 1 ? &kn.host : NULL, how & 2 ? rope : NULL, NULL,
+	               &kv.host, slot};
+	e3_qkv dev = {on_device(t, x, nq), rows, &norm.dev, &m.dev, how & 1 ? &qn.dev : NULL, how & 1 ? &kn.dev : NULL,
+	              how & 2 ? on_device(t, rope, (size_t)(rows * d)) : NULL, on_device(t, NULL, nq), &kv.dev, slot};
+	double *q = expected(NULL, nq), *page[16];
+	size_t floats = 2 * (size_t)(dim * page_keys);
+	for (int k = 0; k < kv.pages; k++)
+		page[k] = expected(NULL, floats);
+	ref_qkv(&host, q, page);
+	must(t, t->dev->ops->qkv(t->dev, &dev, &err), &err);
+	result(t, T_QKV, dev.q, q, nq);
+	for (int k = 0; k < kv.pages; k++)
+		result(t, T_QKV, kv.dev_page[k], page[k], floats);
+	end_case(t);
+	kv_free(&kv), mat_free(&m), norm_free(&norm), norm_free(&qn), norm_free(&kn), free(x), free(rope), free(slot);
+}
+
+static inline void case_qkv(table *t)
+{
+	static const int rows[] = {1, 3, 25, 197};
+	for (int h = 0; h < COUNT(attention_heads); h++)
+		for (int r = 0; r < COUNT(rows); r++)
+			for (int how = 0; how < 4; how++)
+				if (rows[r] < 100 || how == 3)
+					one_qkv(t, rows[r], attention_heads[h], r % 2 ? 64 : 21, how);
+}
+
+static inline void one_attention(table *t, int rows, const int *heads, const int keys[2], float scale)
+{
+	e3_err err = {""};
+	int d = heads[1];
+	bool sharp = scale > 100; /* scores of some hundreds: one key takes all, and f32 has a few digits left behind the point */
+	size_t n = (size_t)keys[1], nq = (size_t)(rows * heads[0] * d), nl = (size_t)(rows * heads[0]), nm = (size_t)rows * n;
+	kv_pair kv;
+	kv_make(t, &kv, (const int[]){heads[0], d, keys[0], keys[1]}, 1);
+	float *q = values(t, nq, scale), *lse32 = malloc(nl * sizeof *lse32);
+	double *want[4] = {expected(NULL, nq), expected(NULL, nl), expected(NULL, n), expected(NULL, nm)};
+	ref_attention(q, rows, &kv.host, want);
+	for (size_t k = 0; k < nl; k++)
+		lse32[k] = (float)want[1][k];
+	e3_attend attend = {on_device(t, q, nq), rows, &kv.dev, on_device(t, NULL, nq), on_device(t, NULL, nl)}, bare = attend;
+	bare.out = on_device(t, NULL, nq), bare.lse = NULL;
+	must(t, t->dev->ops->attend(t->dev, &attend, &err), &err);
+	must(t, t->dev->ops->attend(t->dev, &bare, &err), &err);
+	double *again = malloc(nq * sizeof *again);
+	memcpy(again, want[0], nq * sizeof *again);
+	result(t, sharp ? T_SHARP : T_ATTEND, attend.out, want[0], nq);
+	result(t, sharp ? T_SHARP : T_ATTEND, bare.out, again, nq);
+	result(t, T_LSE, attend.lse, want[1], nl);
+	e3_mass mass = {attend.q, rows, &kv.dev, on_device(t, lse32, nl), on_device(t, NULL, n), NULL}, map = mass;
+	map.mass = on_device(t, NULL, n), map.map = on_device(t, NULL, nm);
+	must(t, t->dev->ops->mass(t->dev, &mass, &err), &err);
+	must(t, t->dev->ops->mass(t->dev, &map, &err), &err);
+	again = malloc(n * sizeof *again);
+	memcpy(again, want[2], n * sizeof *again);
+	result(t, sharp ? T_SHARP : T_MASS, mass.mass, want[2], n);
+	result(t, sharp ? T_SHARP : T_MASS, map.mass, again, n);
+	result(t, sharp ? T_SHARP : T_MAP, map.map, want[3], nm);
+	guards_intact(t, T_MASS);
+	end_case(t);
+	kv_free(&kv), free(q), free(lse32);
+}
+
+static inline void case_attention(table *t)
+{
+	/* Keys of a page, keys: one, a full page, one more, several pages with a partial last one, a page that is not a power of two. */
+	static const int keys[][2] = {{64, 1}, {64, 64}, {64, 65}, {64, 300}, {256, 300}, {256, 7}, {21, 50}}, rows[] = {1, 3, 25, 197};
+	for (int h = 0; h < COUNT(attention_heads); h++)
+		for (int k = 0; k < COUNT(keys); k++)
+			for (int r = 0; r < COUNT(rows); r++)
+				if (rows[r] < 100 || (h + k) % 3 == 0)
+					one_attention(t, rows[r], attention_heads[h], keys[k], (h + k + r) % 3 ? 2 : 400);
+}
+
+static inline void case_move(table *t)
+{
+	e3_err err = {""};
+	static const uint32_t from[] = {149, 64, 63, 148, 70}, to[] = {0, 1, 65, 62, 127};
+	for (int h = 0; h < COUNT(attention_heads); h++)
+		for (int n = 0; n <= COUNT(from); n += COUNT(from)) {
+			const int *heads = attention_heads[h];
+			size_t floats = 2 * 64 * (size_t)(heads[0] * heads[1]);
+			kv_pair kv;
+			kv_make(t, &kv, (const int[]){heads[0], heads[1], 64, 150}, 1);
+			double *page[3] = {expected(kv.host_page[0], floats), expected(kv.host_page[1], floats), expected(kv.host_page[2], floats)};
+			for (int k = 0; k < n; k++)
+				for (int row = 0; row < 2 * heads[0]; row++)
+					for (int c = 0; c < heads[1]; c++)
+						page[to[k] / 64][ref_place(&kv.host, 0, row, (int)to[k]) + (size_t)c] =
+							kv.host_page[from[k] / 64][ref_place(&kv.host, 0, row, (int)from[k]) + (size_t)c];
+			must(t, t->dev->ops->move(t->dev, &kv.dev, from, to, n, &err), &err);
+			for (int k = 0; k < 3; k++)
+				result(t, T_MOVE, kv.dev_page[k], page[k], floats);
+			end_case(t);
+			kv_free(&kv);
+		}
+}
+
+static inline void case_modulate(table *t)
+{
+	static const int dims[] = {1, 12, 72, 100, 512};
+	e3_err err = {""};
+	for (int k = 0; k < COUNT(dims); k++) {
+		size_t n = (size_t)dims[k];
+		float *p = values(t, n, 2), *mod = values(t, 3 * n, 1), *out = on_device(t, NULL, n);
+		double *want = expected(NULL, n);
+		ref_modulate(p, mod, dims[k], want);
+		must(t, t->dev->ops->modulate(t->dev, on_device(t, p, n), on_device(t, mod, 3 * n), dims[k], out, &err), &err);
+		result(t, T_MODULATE, out, want, n);
+		end_case(t);
+		free(p), free(mod);
+	}
+}
+
+/* ---- maps ---- */
+
+static const int maps[][2] = {{1, 1}, {1, 9}, {8, 1}, {2, 2}, {5, 7}, {14, 19}};
+
+/* how: relu_in, relu of resid, resid, plus, no bias (bits); act; stride. */
+static inline void one_conv(table *t, const int *size, const int channels[2], const int how[3])
+{
+	e3_err err = {""};
+	int cin = channels[0], cout = channels[1], bits = how[0], stride = how[2];
+	size_t nx = (size_t)(size[0] * size[1] * cin), no = (size_t)(((size[0] - 1) / stride + 1) * ((size[1] - 1) / stride + 1) * cout);
+	mat_pair m = mat_make(t, cout, 9 * cin, bits & 16 ? 0 : cout);
+	float *x = values(t, nx, 1), *resid = values(t, no, 1), *plus = values(t, no, 1);
+	e3_conv host = {.x = x, .h = size[0], .w = size[1], .mat = &m.host, .stride = stride, .relu_in = bits & 1, .act = (e3_act)how[1],
+	                .resid = bits & 4 ? resid : NULL, .relu_resid = bits & 2, .plus = bits & 8 ? plus : NULL}, dev = host;
+	dev.x = on_device(t, x, nx), dev.mat = &m.dev, dev.out = on_device(t, NULL, no);
+	dev.resid = host.resid ? on_device(t, resid, no) : NULL, dev.plus = host.plus ? on_device(t, plus, no) : NULL;
+	double *want = expected(NULL, no);
+	ref_conv(&host, want);
+	must(t, t->dev->ops->conv(t->dev, &dev, &err), &err);
+	result(t, T_CONV, dev.out, want, no);
+	guards_intact(t, T_CONV);
+	end_case(t);
+	mat_free(&m), free(x), free(resid), free(plus);
+}
+
+static inline void case_conv(table *t)
+{
+	static const int channels[][2] = {{1, 1}, {3, 5}, {12, 36}, {20, 8}, {64, 40}};
+	for (int s = 0; s < COUNT(maps); s++)
+		for (int c = 0; c < COUNT(channels); c++)
+			for (int how = 0; how < 32 * 3 * 2; how++) /* activations: none, GELU, ReLU */
+				if (how % (1 + c * s) == c)
+					one_conv(t, maps[s], channels[c], (const int[]){how % 32, how / 32 % 3, how / 96 + 1});
+}
+
+static inline void case_deconv(table *t)
+{
+	static const int shape[][3] = {{1, 1, 1}, {3, 5, 2}, {12, 8, 3}, {32, 16, 4}, {7, 1, 5}};
+	e3_err err = {""};
+	for (int s = 0; s < COUNT(maps); s++)
+		for (int c = 0; c < COUNT(shape); c++) {
+			int h = maps[s][0], w = maps[s][1], cin = shape[c][0], cout = shape[c][1], k = shape[c][2];
+			size_t nx = (size_t)(h * w * cin), no = (size_t)(h * w * k * k * cout);
+			mat_pair m = mat_make(t, k * k * cout, cin, cout);
+			float *x = values(t, nx, 1), *out = on_device(t, NULL, no);
+			double *want = expected(NULL, no);
+			ref_deconv(x, h, w, &m.host, k, want);
+			must(t, t->dev->ops->deconv(t->dev, on_device(t, x, nx), h, w, &m.dev, k, out, &err), &err);
+			result(t, T_DECONV, out, want, no);
+			end_case(t);
+			mat_free(&m), free(x);
+		}
+}
+
+static inline void case_upsample(table *t)
+{
+	static const int to[][2] = {{1, 1}, {3, 4}, {10, 14}, {5, 7}, {1, 20}, {40, 3}};
+	e3_err err = {""};
+	for (int s = 0; s < COUNT(maps); s++)
+		for (int k = 0; k < COUNT(to); k++) {
+			int c = (int[]){1, 8, 36}[k % 3];
+			size_t nx = (size_t)(maps[s][0] * maps[s][1] * c), no = (size_t)(to[k][0] * to[k][1] * c);
+			float *x = values(t, nx, 1), *out = on_device(t, NULL, no);
+			double *want = expected(NULL, no);
+			ref_upsample(x, maps[s], c, want, to[k]);
+			must(t, t->dev->ops->upsample(t->dev, on_device(t, x, nx), maps[s], c, out, to[k], &err), &err);
+			result(t, T_UPSAMPLE, out, want, no);
+			end_case(t);
+			free(x);
+		}
+}
+
+static inline void case_uv(table *t)
+{
+	e3_err err = {""};
+	for (int s = 0; s < COUNT(maps); s++)
+		for (int c = 2; c <= 36; c += 17) {
+			int h = maps[s][0], w = maps[s][1], half = c / 2, even = 2 * half;
+			size_t n = (size_t)(h * w * even);
+			float *x = values(t, n, 1), *ux = values(t, (size_t)(w * half), 1), *uy = values(t, (size_t)(h * half), 1);
+			float *at = on_device(t, x, n), *dx = on_device(t, ux, (size_t)(w * half)), *dy = on_device(t, uy, (size_t)(h * half));
+			double *want = expected(x, n);
+			ref_add_uv(want, h, w, even, ux, uy);
+			must(t, t->dev->ops->add_uv(t->dev, at, h, w, even, dx, dy, &err), &err);
+			result(t, T_UV, at, want, n);
+			end_case(t);
+			free(x), free(ux), free(uy);
+		}
+}
+
+/* Host memory from alloc_host with guards, as the dense heads write to it. */
+static inline float *host_room(table *t, size_t n, void **whole)
+{
+	e3_err err = {""};
+	must(t, t->dev->ops->alloc_host(t->dev, (n + 2 * GUARD) * sizeof(float), whole, &err), &err);
+	float *p = *whole;
+	for (size_t k = 0; k < n + 2 * GUARD; k++)
+		assert_true(p[k] == 0);
+	for (size_t k = 0; k < n + 2 * GUARD; k++)
+		p[k] = sentinel();
+	return p + GUARD;
+}
+
+static inline void one_dense(table *t, const int *size, const int to[2], const int channels[3])
+{
+	e3_err err = {""};
+	int c = channels[0], hid = channels[1], n = channels[2];
+	size_t nz = (size_t)(size[0] * size[1] * c), area = (size_t)(to[0] * to[1]), many = area * (size_t)n;
+	mat_pair conv = mat_make(t, hid, 9 * c, hid), out = mat_make(t, n + 1, hid, n + 1);
+	float *z = values(t, nz, 1), *ux = values(t, (size_t)(to[1] * c / 2), 0.1f), *uy = values(t, (size_t)(to[0] * c / 2), 0.1f);
+	e3_dense host = {z, size[0], size[1], c, ux, uy, &conv.host, &out.host, to[0], to[1], NULL, NULL}, dev = host;
+	void *values_at, *conf_at;
+	dev.z = on_device(t, z, nz), dev.uv_x = on_device(t, ux, (size_t)(to[1] * c / 2)), dev.uv_y = on_device(t, uy, (size_t)(to[0] * c / 2));
+	dev.conv = &conv.dev, dev.out = &out.dev, dev.value = host_room(t, many, &values_at), dev.conf = host_room(t, area, &conf_at);
+	double *value = expected(NULL, many), *conf = expected(NULL, area);
+	ref_dense(&host, value, conf);
+	must(t, t->dev->ops->dense(t->dev, &dev, &err), &err);
+	must(t, t->dev->ops->finish(t->dev, &err), &err);
+	compare(t, T_DENSE, values_at, value, many);
+	compare(t, T_DENSE, conf_at, conf, area);
+	end_case(t);
+	t->dev->ops->free_host(t->dev, values_at), t->dev->ops->free_host(t->dev, conf_at);
+	mat_free(&conv), mat_free(&out), free(z), free(ux), free(uy), free(value), free(conf);
+}
+
+static inline void case_dense(table *t)
+{
+	static const int to[][2] = {{14, 14}, {1, 12}, {9, 1}, {7, 10}, {42, 56}};
+	static const int channels[][3] = {{2, 1, 1}, {4, 7, 3}, {16, 32, 1}, {16, 32, 3}};
+	for (int s = 0; s < COUNT(maps); s++)
+		for (int k = 0; k < COUNT(to); k++)
+			for (int c = 0; c < COUNT(channels); c++)
+				if (k < 4 || c % 2 == s % 2)
+					one_dense(t, maps[s], to[k], channels[c]);
+}
+
+/* ---- a block, with what it passes on in the device's short type ---- */
+
+static inline void case_block(table *t)
+{
+	e3_err err = {""};
+	for (int h = 0; h < COUNT(attention_heads); h++) {
+		int d = attention_heads[h][1], dim = attention_heads[h][0] * d, rows = 25, hidden = 2 * dim;
+		size_t n = (size_t)(rows * dim), floats = 2 * (size_t)(dim * 64);
+		mat_pair qkv = mat_make(t, 3 * dim, dim, 3 * dim), proj = mat_make(t, dim, dim, dim);
+		mat_pair fc1 = mat_make(t, hidden, dim, hidden), fc2 = mat_make(t, dim, hidden, dim);
+		norm_pair norm = norm_make(t, dim, 1e-5f, true);
+		kv_pair kv;
+		kv_make(t, &kv, (const int[]){attention_heads[h][0], d, 64, rows}, 0);
+		kv.host.exact = kv.dev.exact = false;
+		float *x = values(t, n, 1), *start = on_device(t, x, n), *q = on_device(t, NULL, n), *y = on_device(t, NULL, n);
+		float *lse = on_device(t, NULL, n), *wide = on_device(t, NULL, (size_t)(rows * hidden)), *mass = on_device(t, NULL, (size_t)rows);
+		uint32_t slot[25];
+		for (int k = 0; k < rows; k++)
+			slot[k] = (uint32_t)(rows - 1 - k);
+		e3_qkv one = {start, rows, &norm.dev, &qkv.dev, NULL, NULL, NULL, q, &kv.dev, slot};
+		e3_linear three = {.x = y, .rows = rows, .ldx = dim, .mat = &proj.dev, .add = true, .out = start, .ldo = dim, .x_short = true};
+		e3_linear four = {.x = start, .rows = rows, .ldx = dim, .norm = &norm.dev, .mat = &fc1.dev, .act = E3_ACT_GELU, .out = wide,
+		                  .ldo = hidden, .out_short = true};
+		e3_linear five = {.x = wide, .rows = rows, .ldx = hidden, .mat = &fc2.dev, .add = true, .out = start, .ldo = dim, .x_short = true};
+		must(t, t->dev->ops->qkv(t->dev, &one, &err) || t->dev->ops->attend(t->dev, &(e3_attend){q, rows, &kv.dev, y, lse}, &err) ||
+		        t->dev->ops->mass(t->dev, &(e3_mass){q, rows, &kv.dev, lse, mass, NULL}, &err) || t->dev->ops->linear(t->dev, &three, &err) ||
+		        t->dev->ops->linear(t->dev, &four, &err) || t->dev->ops->linear(t->dev, &five, &err), &err);
+		/* The same on the host, rounded to f32 between operations. */
+		double *dq = expected(NULL, n), *page = expected(NULL, floats), *dy = expected(NULL, n), *dm = expected(NULL, (size_t)rows),
+		       *dx = expected(x, n), *dh = expected(NULL, (size_t)(rows * hidden));
+		float *hq = malloc(n * sizeof *hq), *hh = malloc((size_t)(rows * hidden) * sizeof *hh);
+		one.x = x, one.norm = &norm.host, one.mat = &qkv.host, one.kv = &kv.host;
+		ref_qkv(&one, dq, &page);
+		for (size_t k = 0; k < n; k++)
+			hq[k] = (float)dq[k];
+		for (size_t k = 0; k < floats; k++)
+			kv.host_page[0][k] = (float)page[k];
+		ref_attention(hq, rows, &kv.host, (double *const[]){dy, NULL, dm, NULL});
+		for (size_t k = 0; k < n; k++)
+			hq[k] = (float)dy[k];
+		three.x = hq, three.mat = &proj.host;
+		ref_linear(&three, dx);
+		for (size_t k = 0; k < n; k++)
+			hq[k] = (float)dx[k];
+		four.x = hq, four.mat = &fc1.host, four.norm = &norm.host;
+		ref_linear(&four, dh);
+		for (int k = 0; k < rows * hidden; k++)
+			hh[k] = (float)dh[k];
+		five.x = hh, five.mat = &fc2.host;
+		ref_linear(&five, dx);
+		result(t, T_BLOCK, start, dx, n);
+		result(t, T_BLOCK, mass, dm, (size_t)rows);
+		guards_intact(t, T_BLOCK);
+		end_case(t);
+		mat_free(&qkv), mat_free(&proj), mat_free(&fc1), mat_free(&fc2), norm_free(&norm), kv_free(&kv);
+		free(x), free(dq), free(page), free(dy), free(dh), free(hq), free(hh);
+	}
+}
+
+/* The whole table on one device. Prints the worst of each operation; fails where a bound is passed. The hash of all results. */
+static inline uint64_t check_device(e3_dev *dev, const double bound[T_KINDS])
+{
+	table t = {.dev = dev, .bound = bound, .seed = 20u, .hash = 0xcbf29ce484222325u};
+	case_patchify(&t), case_linear(&t), case_norm(&t), case_copy(&t), case_qkv(&t), case_attention(&t), case_move(&t), case_modulate(&t);
+	case_conv(&t), case_deconv(&t), case_upsample(&t), case_uv(&t), case_dense(&t), case_block(&t);
+	for (int k = 0; k < T_KINDS; k++)
+		printf("# %s: %-16s %4d results, worst relative L2 %.1e, bound %.0e\n", dev->ops->name(dev), table_names[k], t.cases[k],
+		       t.worst[k], bound[k]);
+	return t.hash;
+}
+
+#endif
