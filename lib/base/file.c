@@ -2,16 +2,30 @@
 #include "e3/io.h"
 #include "e3/tool.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-static int open_stdout(e3_file *file, e3_err *err)
+static ssize_t write_all(void *cookie, const char *from, size_t n)
 {
-	int fd = dup(STDOUT_FILENO);
-	file->f = fd < 0 ? NULL : fdopen(fd, "w");
-	return file->f ? 0 : e3_fail_sys(err, "opening: standard output");
+	return e3_write_full((int)(intptr_t)cookie, from, n) ? 0 : (ssize_t)n;
+}
+
+static int close_descriptor(void *cookie)
+{
+	return close((int)(intptr_t)cookie);
+}
+
+/* A FILE for a descriptor that may block: stdio alone would report a write that a signal interrupts as failed. */
+static FILE *open_blocking(int fd)
+{
+	cookie_io_functions_t io = {.write = write_all, .close = close_descriptor};
+	FILE *f = fd < 0 ? NULL : fopencookie((void *)(intptr_t)fd, "w", io);
+	if (!f && fd >= 0)
+		close(fd);
+	return f;
 }
 
 /* Devices and pipes cannot be replaced by a rename: they are written in place. */
@@ -29,9 +43,10 @@ int e3_file_open(e3_file *file, const char *path, e3_err *err)
 		return e3_fail(err, "opening: %s: out of memory", path);
 	int rc = 0;
 	if (strcmp(path, "-") == 0) {
-		rc = open_stdout(file, err);
+		file->f = open_blocking(dup(STDOUT_FILENO));
+		rc = file->f ? 0 : e3_fail_sys(err, "opening: standard output");
 	} else if (in_place(path)) {
-		file->f = fopen(path, "we");
+		file->f = open_blocking(open(path, O_WRONLY | O_CLOEXEC));
 		rc = file->f ? 0 : e3_fail_sys(err, "opening: %s", path);
 	} else {
 		size_t n = strlen(path) + 32;

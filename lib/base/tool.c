@@ -20,23 +20,35 @@ static bool progress_shown;
 enum { MAX_CLEANUP = 64 };
 static char *volatile cleanup[MAX_CLEANUP];
 
+static void remove_files(void)
+{
+	for (int k = 0; k < MAX_CLEANUP; k++)
+		if (cleanup[k])
+			unlink(cleanup[k]);
+}
+
 static void on_signal(int sig)
 {
 	if (stop_signal) {
-		for (int k = 0; k < MAX_CLEANUP; k++)
-			if (cleanup[k])
-				unlink(cleanup[k]);
+		remove_files();
 		_exit(128 + sig);
 	}
 	stop_signal = sig;
+}
+
+/* The reader went away: end as quietly as without a handler (which SA_RESETHAND has taken away by now), but leave no half files. */
+static void on_broken_pipe(int sig)
+{
+	remove_files();
+	raise(sig);
 }
 
 void e3_tool_init(const char *name)
 {
 	tool = name;
 	setlocale(LC_ALL, "C");
-	struct sigaction quiet_end = {.sa_handler = SIG_DFL};
-	sigaction(SIGPIPE, &quiet_end, NULL);
+	struct sigaction broken = {.sa_handler = on_broken_pipe, .sa_flags = (int)SA_RESETHAND};
+	sigaction(SIGPIPE, &broken, NULL);
 	struct sigaction stop = {.sa_handler = on_signal}; /* no SA_RESTART: blocking reads return */
 	sigaction(SIGINT, &stop, NULL);
 	sigaction(SIGTERM, &stop, NULL);

@@ -11,7 +11,7 @@
 
 #define E3_VERSION "0.1.0"
 
-/* First line of every main: the name for messages, C locale, SIGPIPE to its default (a reader that goes away ends us quietly),
+/* First line of every main: the name for messages, C locale, SIGPIPE ends us quietly, temporary files removed,
  * SIGINT and SIGTERM to a flag. A second SIGINT or SIGTERM ends the process at once, temporary files removed. */
 void e3_tool_init(const char *name);
 const char *e3_tool_name(void);
