@@ -10,9 +10,10 @@ complain() {
 	rc=1
 }
 
-make -s B="$B/lint-gcc" WERROR=1 OPT=-O2 all units || complain "gcc -Werror"
+make -s -j2 B="$B/lint-gcc" WERROR=1 OPT=-O2 all units || complain "gcc -Werror"
 if command -v clang >/dev/null; then
-	make -s B="$B/lint-clang" CC=clang WERROR=1 OPT=-O2 all units || complain "clang -Werror"
+	# That a loop was not vectorized as its pragma asks is no error: gcc does it.
+	make -s -j2 B="$B/lint-clang" CC=clang WERROR=1 OPT=-O1 CFLAGS=-Wno-pass-failed all units || complain "clang -Werror"
 fi
 
 mandoc -Tlint -W warning man/*.[1-9] || complain "mandoc"
