@@ -16,7 +16,6 @@ typedef struct cat {
 	const char *tee[MAX_OUTPUTS - 1];
 	int n_tee;
 	int64_t skip, take; /* take -1: all */
-	bool insecure;
 
 	e3_in *in;
 	e3_out *out[MAX_OUTPUTS]; /* the first is the main one */
@@ -47,7 +46,7 @@ static void parse(cat *c, int argc, char **argv)
 		{E3_OPT_INT, "skip", 0, &c->skip, "N", "leave out the first N frames, and all that belongs to them", 0, 0x1p53, NULL, NULL},
 		{E3_OPT_INT, "take", 0, &c->take, "N", "end after N frames", 0, 0x1p53, NULL, NULL},
 		{E3_OPT_TITLE, NULL, 0, NULL, NULL, "Network", 0, 0, NULL, NULL},
-		{E3_OPT_FLAG, "insecure", 0, &c->insecure, NULL, "allow TCP beyond this machine: unencrypted, open to anyone", 0, 0, NULL, NULL},
+		{E3_OPT_CALL, "insecure", 0, NULL, NULL, E3_INSECURE_HELP, 0, 0, NULL, e3_stream_insecure_option},
 		{E3_OPT_END, NULL, 0, NULL, NULL, NULL, 0, 0, NULL, NULL},
 	};
 	const e3_opts opts = {
@@ -68,7 +67,6 @@ static void parse(cat *c, int argc, char **argv)
 
 static int open_all(cat *c, e3_err *err)
 {
-	e3_stream_allow_insecure(c->insecure);
 	c->in = e3_in_open(c->input, err);
 	if (!c->in)
 		return -1;

@@ -19,7 +19,7 @@ enum {
 
 typedef struct dump {
 	const char *input;
-	bool json, arrays, full, insecure;
+	bool json, arrays, full;
 	e3_buf line;
 	int64_t messages;
 } dump;
@@ -244,7 +244,7 @@ static void parse(dump *d, int argc, char **argv)
 		{E3_OPT_FLAG, "arrays", 'a', &d->arrays, NULL, "the values of arrays of up to 64 elements", 0, 0, NULL, NULL},
 		{E3_OPT_FLAG, "full", 0, &d->full, NULL, "the values of all arrays, and long texts whole", 0, 0, NULL, NULL},
 		{E3_OPT_TITLE, NULL, 0, NULL, NULL, "Network", 0, 0, NULL, NULL},
-		{E3_OPT_FLAG, "insecure", 0, &d->insecure, NULL, "allow TCP beyond this machine: unencrypted, open to anyone", 0, 0, NULL, NULL},
+		{E3_OPT_CALL, "insecure", 0, NULL, NULL, E3_INSECURE_HELP, 0, 0, NULL, e3_stream_insecure_option},
 		{E3_OPT_END, NULL, 0, NULL, NULL, NULL, 0, 0, NULL, NULL},
 	};
 	const e3_opts opts = {
@@ -279,7 +279,6 @@ int main(int argc, char **argv)
 	e3_err err = {""};
 	e3_tool_init("e3-dump");
 	parse(&d, argc, argv);
-	e3_stream_allow_insecure(d.insecure);
 	e3_in *in = e3_in_open(d.input, &err);
 	int rc = in ? loop(&d, in, &err) : -1;
 	e3_in_close(in);

@@ -3,6 +3,7 @@
 #include "e3/io.h"
 #include "e3/num.h"
 #include "e3/opt.h"
+#include "e3/stream.h"
 #include "e3/tool.h"
 #include <float.h>
 #include <math.h>
@@ -122,6 +123,8 @@ static const e3_opt table[] = {
 	CALL("depth-cmap", &o.opt.depth_cmap, "NAME", "turbo (default), viridis, plasma, magma, grey", parse_cmap),
 	CALL("depth-range", &o.opt, "NEAR:FAR",
 		"depths at the ends of the colours; default: 2nd and\n98th percentile of 1/depth over the run", parse_range),
+	{E3_OPT_TITLE, .help = "Input"},
+	{E3_OPT_CALL, "insecure", .help = E3_INSECURE_HELP, .call = e3_stream_insecure_option},
 	{E3_OPT_END, NULL, 0, NULL, NULL, NULL, 0, 0, NULL, NULL},
 };
 

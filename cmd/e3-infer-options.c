@@ -7,7 +7,7 @@
 #include <math.h>
 #include <string.h>
 
-static bool no_evict, insecure, fraction_given, budget_given;
+static bool no_evict, fraction_given, budget_given;
 static int policy, precision;
 
 static int parse_fraction(void *to, const char *arg, e3_err *err)
@@ -128,7 +128,7 @@ void infer_parse(int argc, char **argv, infer_request *r)
 		{E3_OPT_CALL, "attn-layers", 0, r, "LIST", "report the attention of these global layers, as in 0,5,11", 0, 0, NULL, parse_layers},
 		{E3_OPT_FLAG, "attn-map", 0, &r->o.attn_map, NULL, "with the head-averaged map of each", 0, 0, NULL, NULL},
 		{E3_OPT_INT, "log-every", 0, &r->log_every, "N", "a line on standard error every N frames: time, cache, resident memory", 1, 1e9, NULL, NULL},
-		{E3_OPT_FLAG, "insecure", 0, &insecure, NULL, "allow unencrypted TCP beyond this machine", 0, 0, NULL, NULL},
+		{E3_OPT_CALL, "insecure", 0, NULL, NULL, E3_INSECURE_HELP, 0, 0, NULL, e3_stream_insecure_option},
 		{E3_OPT_END, NULL, 0, NULL, NULL, NULL, 0, 0, NULL, NULL},
 	};
 	const e3_opts opts = {"e3-infer", "[options] [INPUT]", "Infer cameras, depth and points from a stream of frames, frame by frame, on bounded memory.", table,
@@ -143,5 +143,4 @@ void infer_parse(int argc, char **argv, infer_request *r)
 	r->o.frames = frames;
 	r->o.camera_frames = (int)camera_frames;
 	check(r);
-	e3_stream_allow_insecure(insecure);
 }

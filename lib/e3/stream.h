@@ -34,6 +34,9 @@ typedef struct e3_out e3_out;
 
 /* Lets endpoints reach beyond this machine, unencrypted and unauthenticated: what --insecure means. For the whole process. */
 void e3_stream_allow_insecure(bool allow);
+/* The same as the function of an option table (E3_OPT_CALL without an argument). */
+int e3_stream_insecure_option(void *unused, const char *no_argument, e3_err *err);
+#define E3_INSECURE_HELP "allow TCP beyond this machine: unencrypted, open to anyone"
 
 e3_in *e3_in_open(const char *endpoint, e3_err *err);
 /* A stream in memory (tests, fuzzing); the bytes are borrowed. */

@@ -13,6 +13,12 @@ void e3_stream_allow_insecure(bool allow)
 	insecure = allow;
 }
 
+int e3_stream_insecure_option(void *unused, const char *no_argument, e3_err *err)
+{
+	e3_stream_allow_insecure(true);
+	return 0;
+}
+
 static bool starts(const char **text, const char *with)
 {
 	size_t n = strlen(with);
