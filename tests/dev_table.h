@@ -152,8 +152,10 @@ typedef struct mat_pair {
 static inline mat_pair mat_make(table *t, int out, int in, int biases)
 {
 	size_t n = (size_t)out * (size_t)in;
-	mat_pair m = {{out, in, values(t, n, sqrtf(3.0f / (float)in)), biases ? values(t, (size_t)biases, 0.5f) : NULL}, {0}};
-	m.dev = (e3_mat){out, in, on_device(t, m.host.w, n), biases ? on_device(t, m.host.b, (size_t)biases) : NULL};
+	mat_pair m = {.host = {.out = out, .in = in, .w = values(t, n, sqrtf(3.0f / (float)in))}, .dev = {.out = out, .in = in}};
+	m.host.b = biases ? values(t, (size_t)biases, 0.5f) : NULL;
+	m.dev.w = on_device(t, m.host.w, n);
+	m.dev.b = biases ? on_device(t, m.host.b, (size_t)biases) : NULL;
 	return m;
 }
 

@@ -35,7 +35,7 @@ static void activations_are_right_value_by_value(void **state)
 	double worst[4] = {0};
 	e3_err err = {""};
 	e3_dev *dev = e3_dev_cpu(1, &err);
-	e3_mat m = {1, 1, &one, NULL};
+	e3_mat m = {.out = 1, .in = 1, .w = &one};
 	for (int k = 0; k < N; k++)
 		x[k] = (float)(k - 1000) * 0.01f;
 	for (int act = 0; act < 4; act++) {
