@@ -341,7 +341,7 @@ static void memory_stays_where_it_is(void **state)
 		assert_true(held < p->budget + p->layers);
 		if (i > 4) { /* full: nothing of the budget is left unused */
 			assert_true(fabs(budget - p->budget) < 1e-6 * p->budget);
-			assert_true(held >= p->budget);
+			assert_true(held >= p->budget - 1e-3);
 		}
 		assert_int_equal(e3_session_cache(t.s).now, held * p->token_bytes);
 		assert_true(e3_session_cache(t.s).peak <= p->cache_bytes);

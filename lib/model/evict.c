@@ -108,7 +108,7 @@ static int by_id(const void *a, const void *b)
 static int64_t surplus(const step *s, double budget, uint32_t held)
 {
 	if (!(s->e->compat & E3_COMPAT_STARVE))
-		return (int64_t)held - (int64_t)ceil(budget);
+		return (int64_t)held - (int64_t)ceil(budget - 1e-6); /* a millionth of a token is what the sharing out was rounded by */
 	float stream = (float)s->plan->tokens_per_frame * (float)(s->t + 1);
 	return (int64_t)truncf(stream - (float)budget) - ((int64_t)stream - (int64_t)held);
 }
