@@ -70,8 +70,10 @@ int e3_plan_make(const e3_config *c, const e3_infer_options *o, int h, int w, e3
 		break;
 	}
 	/* A stream shorter than the budget never evicts, whatever is protected. */
-	double whole = o->frames >= 0 ? (double)o->frames * frame : INFINITY;
-	if (p->budget < fmin(p->smallest, whole) || p->budget < 0)
+	double whole = o->frames >= 0 ? (double)o->frames * frame : INFINITY, least = fmin(p->smallest, whole);
+	if (p->budget < least && p->budget >= least * (1 - 1e-9))
+		p->budget = least; /* the smallest, as it comes back from its decimal form */
+	if (p->budget < least || p->budget < 0)
 		return refuse(o, p, err);
 	double per_layer = p->budget / p->layers - p->tokens_per_frame;
 	p->protected_frames = (int64_t)fmax(1, floor((o->budget_kind == E3_BUDGET_FRACTION ? 1.0 : 0.5) * per_layer / p->special));
