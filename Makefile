@@ -155,6 +155,7 @@ install: all
 	install -m 644 $(wildcard man/*.1) $(DESTDIR)$(PREFIX)/share/man/man1
 	install -m 644 $(wildcard man/*.5) $(DESTDIR)$(PREFIX)/share/man/man5
 	install -m 644 $(wildcard man/*.7) $(DESTDIR)$(PREFIX)/share/man/man7
+	install -m 644 pipelines/demo/model.safetensors $(DESTDIR)$(PREFIX)/share/e3/demo.safetensors
 
 clean:
 	rm -rf $(B)
