@@ -1,0 +1,387 @@
+#!/usr/bin/env bats
+# e3-infer as a tool: its options, what it refuses and in which words, what its stream says. Numbers of the network are elsewhere
+# (tests/test_model_*.c, tests/pipeline.bats), conduct common to all tools in tests/conduct.bats.
+load common
+bats_require_minimum_version 1.5.0
+
+setup_file() {
+	export PATH="$B/bin:$PATH"
+	local f=$BATS_FILE_TMPDIR
+	e3-decode --all --max-frames 8 "$BATS_TEST_DIRNAME/../pipelines/demo/clip.mp4" >"$f/frames.e3"
+	/usr/bin/python3 -B "$BATS_TEST_DIRNAME/edit_stream.py" "$f/frames.e3" "$f/endless.e3" 'm[0][1]["frames"] = None'
+	e3-infer -q --model seed:tiny:7 --no-evict "$f/frames.e3" >"$f/all.e3"
+	e3-infer -q --model seed:tiny:7 --budget 3f "$f/frames.e3" >"$f/three.e3"
+}
+
+prepare() {
+	f=$BATS_FILE_TMPDIR
+	frames=$f/frames.e3
+	export HOME=$T/home PYTHONPATH=$ROOT/tests PYTHONDONTWRITEBYTECODE=1
+	mkdir "$HOME"
+}
+
+# infer ARG...: the small seeded network on the eight frames, to $T/o.e3, messages to $T/e.
+infer() {
+	e3-infer --device cpu --model seed:tiny:7 "$@" "$frames" >"$T/o.e3" 2>"$T/e" || { echo "exit $?: $*"; cat "$T/e"; return 1; }
+}
+same() { # same A B [KIND...]: equal streams
+	/usr/bin/python3 -B "$ROOT/tests/stream_equal.py" "$@"
+}
+differ() { ! same "$@" >/dev/null; }
+edit() { /usr/bin/python3 -B "$ROOT/tests/edit_stream.py" "$@"; }
+
+# check STREAM: runs Python from standard input with h (head), p (predictions), e (evict records), a (attention), n (end).
+check() {
+	{ cat <<-'PY'; cat; } >"$T/check.py"
+		import sys
+		import numpy as np
+		from e3read import stream, relative
+		m = list(stream(sys.argv[1]))
+		h, n = m[0][1], m[-1][1]
+		p, e, a = ([x for k, x in m if k == kind] for kind in ("pred", "evict", "attn"))
+	PY
+	/usr/bin/python3 "$T/check.py" "$1"
+}
+
+@test "without --model the bundled demo model is used, and named" {
+	e3-cat --take 4 "$frames" >"$T/four.e3"
+	e3-infer --P 0.5 "$T/four.e3" >"$T/o.e3" 2>"$T/e"
+	grep -q 'model: the bundled demo model' "$T/e"
+	check "$T/o.e3" <<-'PY'
+		assert h["tool"] == "e3-infer" and h["policy"] == "evict3r" and h["device"] == "cpu" and h["frames"] == 4, h
+		assert h["layers"] == 8 and h["tokens_per_frame"] == 197 and h["patch_grid"] == [12, 16] and h["kv_token_bytes"] == 2 * 4 * 192
+		assert h["budget"] == 0.5 * 4 * 8 * 197 and h["source"].endswith("clip.mp4")
+		for i, x in enumerate(p):
+		    assert x["i"] == i and x["w"] == 224 and x["h"] == 168 and x["rgb"].shape == (168, 224, 3) and x["ms"] > 0
+		    assert x["depth"].shape == x["depth_conf"].shape == x["points_conf"].shape == (168, 224) and x["points"].shape == (168, 224, 3)
+		    assert x["depth"].min() > 0 and x["depth_conf"].min() >= 1 and x["points_conf"].min() >= 1
+		    assert 0.9 < np.linalg.norm(x["pose"][3:7]) < 1.1 and 0.5 < x["pose"][7] < 1.5  # a camera, not noise
+	PY
+}
+
+@test "the model: --model before E3_MODEL, that before ~/.cache/e3, its first file by name" {
+	mkdir -p "$HOME/.cache/e3"
+	touch "$HOME/.cache/e3/.hidden.safetensors" "$HOME/.cache/e3/notes.txt"
+	e3-infer --budget 2f "$frames" 2>"$T/e" | e3-dump >/dev/null
+	grep -q 'the bundled demo model' "$T/e"
+	for k in b a c; do echo "not a model" >"$HOME/.cache/e3/$k.safetensors"; done
+	fails 1 "$HOME/.cache/e3/a.safetensors" -- e3-infer "$frames"
+	head -1 "$T/stderr" | grep -q 'device: the CPU'
+	sed -n 2p "$T/stderr" | grep -qF "e3-infer: model: $HOME/.cache/e3/a.safetensors"
+	E3_MODEL=$T/absent.pth fails 1 "$T/absent.pth: No such file" -- e3-infer "$frames"
+	E3_MODEL=$T/absent.pth e3-infer -q --model seed:tiny:7 --no-evict "$frames" >"$T/x.e3"
+	same "$T/x.e3" "$f/all.e3"
+	E3_MODEL=seed:tiny:7 e3-infer --device cpu --no-evict "$frames" >"$T/x.e3" 2>"$T/e"
+	same "$T/x.e3" "$f/all.e3"
+	[ ! -s "$T/e" ]
+	fails 1 "expected seed:tiny:N or seed:full:N" -- e3-infer --model seed:small:1 "$frames"
+}
+
+@test "options that do not go together, and arguments out of range: exit 2" {
+	fails 2 "--P and --budget: one of them" -- e3-infer --P 0.5 --budget 3f "$frames"
+	fails 2 "--no-evict keeps everything" -- e3-infer --no-evict --P 0.5 "$frames"
+	fails 2 "--no-evict keeps everything" -- e3-infer --no-evict -b 3f "$frames"
+	fails 2 "--attn-map: needs --attn-layers" -- e3-infer --attn-map "$frames"
+	fails 2 "one input at most" -- e3-infer "$frames" "$frames"
+	while read -r -a words; do
+		fails 2 "option ${words[0]}" -- e3-infer "${words[@]}" "$frames"
+	done <<-'ROWS'
+		--P 0
+		--P 1.5
+		--P x
+		--budget 0
+		--budget 3x
+		--budget f
+		--budget -3f
+		--budget nanG
+		--policy newest
+		--compat all
+		--compat evict3r,
+		--outputs depth,colour
+		--attn-layers 1,,2
+		--attn-layers -1
+		--attn-layers 256
+		--temp 0
+		--frames 0
+		--threads 0
+		--camera-frames 1
+		--fit-mode stretch
+		--device gpu
+		--precision f64
+		--log-every 0
+	ROWS
+}
+
+@test "--device cuda without one is refused; auto falls back, saying so once" {
+	[ ! -e /dev/nvidiactl ] || skip "there is an NVIDIA driver here"
+	fails 1 "e3-infer: opening the device: cuda: " -- e3-infer --device cuda --model seed:tiny:7 --no-evict "$frames"
+	e3-infer --model seed:tiny:7 --no-evict "$frames" >"$T/o.e3" 2>"$T/e"
+	[ "$(wc -l <"$T/e")" -eq 1 ]
+	grep -q '^e3-infer: device: the CPU (' "$T/e"
+	same "$T/o.e3" "$f/all.e3"
+	infer --device cpu --no-evict
+	[ ! -s "$T/e" ]
+}
+
+@test "a budget too small names the smallest, and that one works" {
+	# N = 25, four layers: frame 0 and five special tokens are 120 tokens, 1.2 frames a layer.
+	for b in 1f 119 0.1M; do
+		fails 1 "the smallest that works is --budget 1.2000f, 120 or " -- e3-infer -q --model seed:tiny:7 --budget $b "$frames"
+	done
+	fails 1 "the smallest that works is --P 0.1500" -- e3-infer -q --model seed:tiny:7 --P 0.1 "$frames"
+	for b in 1.2f 120 "$(grep -oE '[0-9.]+M' <<<"$(e3-infer -q --model seed:tiny:7 --budget 1f "$frames" 2>&1 >/dev/null)")"; do
+		infer --budget "$b"
+		[ "$(e3-dump "$T/o.e3" | grep -c '^pred')" -eq 8 ]
+	done
+	infer --P 0.15
+	infer --P 0.01 --compat starve # the released code takes anything
+}
+
+@test "units of --budget: frames, tokens, thousands, MiB" {
+	for b in 3f:300 300:300 0.3k:300 2M:1688; do
+		infer --budget "${b%:*}"
+		check "$T/o.e3" <<<"assert h['budget'] == ${b#*:}, h['budget']"
+	done
+	infer -b 3f
+	same "$T/o.e3" "$f/three.e3"
+}
+
+@test "--P needs the length of the stream: from the head, else from --frames" {
+	fails 1 "--P: the stream does not say how many frames it has: give --frames N, or an absolute budget" -- \
+		e3-infer -q --model seed:tiny:7 --P 0.4 "$f/endless.e3"
+	fails 1 "--P: the stream does not say" -- e3-infer -q --model seed:tiny:7 "$f/endless.e3" # --P 0.5 is the default
+	infer --P 0.4
+	e3-infer -q --model seed:tiny:7 --P 0.4 --frames 8 "$f/endless.e3" >"$T/x.e3"
+	same "$T/o.e3" "$T/x.e3" pred evict
+	infer --P 0.4 --frames 100
+	grep -q -- '--frames 100: the stream says 8: using that' "$T/e"
+	same "$T/o.e3" "$T/x.e3" pred evict
+	# An absolute budget, or none, needs no length.
+	e3-infer -q --model seed:tiny:7 --budget 3f "$f/endless.e3" >"$T/x.e3"
+	same "$T/x.e3" "$f/three.e3" pred evict
+	e3-infer -q --model seed:tiny:7 --no-evict "$f/endless.e3" >"$T/x.e3"
+	same "$T/x.e3" "$f/all.e3" pred
+}
+
+@test "eviction records tell what the cache holds, the end record what it took" {
+	for how in "--budget 3f" "--P 0.4" "--P 0.4 --compat evict3r" "--policy window --budget 2.5f" "--policy random --budget 2.5f"; do
+		read -r -a words <<<"$how"
+		infer "${words[@]}"
+		check "$T/o.e3" <<-'PY'
+			held, peak = [set() for _ in range(4)], 0
+			N = h["tokens_per_frame"]
+			assert N == 25 and len(p) == len(e) == 8
+			for i, record in enumerate(e):
+			    assert record["i"] == i and len(record["layers"]) == 4
+			    for l, r in enumerate(record["layers"]):
+			        held[l] |= set(range(i * N, (i + 1) * N))
+			        removed = list(r["removed"])
+			        assert r["layer"] == l and r["k_before"] == len(held[l]) and removed == sorted(set(removed)) and set(removed) <= held[l]
+			        held[l] -= set(removed)
+			        assert r["k_after"] == len(held[l])
+			    peak = max(peak, sum(r["k_before"] for r in record["layers"]))
+			    if 0 < i < 7 or (i == 7 and any(len(r["removed"]) for r in record["layers"])):
+			        assert abs(sum(r["alpha"] for r in record["layers"]) - 1) < 1e-6
+			        assert sum(r["k_after"] for r in record["layers"]) < h["budget"] + 4
+			assert sum(len(r["removed"]) for record in e for r in record["layers"]) > 100
+			assert n["frames"] == 8 and n["cache_full"] == 8 * N * 4 * h["kv_token_bytes"] and n["cache_peak"] == peak * h["kv_token_bytes"]
+			assert n["cache_now"] == sum(map(len, held)) * h["kv_token_bytes"] and n["peak_rss"] > 1e7 and n["seconds"] > 0
+		PY
+	done
+}
+
+@test "--policy window keeps the newest, none keeps all, random and evict3r differ from it" {
+	infer --policy window --budget 3f
+	check "$T/o.e3" <<-'PY'
+		assert h["policy"] == "window"
+		patches = set()  # but for frame 0; specials are protected
+		for i, record in enumerate(e):
+		    patches |= {t for t in range(25 * i, 25 * i + 25) if i and t % 25 >= 5}
+		    gone = {t for t in record["layers"][2]["removed"] if t % 25 >= 5}
+		    patches -= gone
+		    assert gone or i < 3
+		    assert not gone or 25 <= min(gone) and max(gone) < min(patches), i
+	PY
+	mv "$T/o.e3" "$T/window.e3"
+	infer --policy random --budget 3f
+	differ "$T/o.e3" "$T/window.e3" pred
+	differ "$T/o.e3" "$f/three.e3" pred
+	infer --policy none
+	same "$T/o.e3" "$f/all.e3"
+}
+
+@test "--temp: a high temperature shares evenly, a low one does not" {
+	for t in 100 0.01; do
+		infer --P 0.5 --temp $t
+		check "$T/o.e3" <<-PY
+			alpha = [r["alpha"] for r in e[3]["layers"]]
+			assert (max(alpha) - min(alpha) < 0.001) == ($t > 1), alpha
+		PY
+	done
+}
+
+@test "--compat: each word changes what it says, all three are evict3r" {
+	infer --no-evict --compat camera
+	check "$T/o.e3" >"$T/1" <<<"print([x['depth'].tobytes()[:64] for x in p], [list(x['pose']) for x in p])"
+	check "$f/all.e3" >"$T/2" <<<"print([x['depth'].tobytes()[:64] for x in p], [list(x['pose']) for x in p])"
+	run ! cmp -s "$T/1" "$T/2"
+	[ "$(cut -d']' -f1 "$T/1")" = "$(cut -d']' -f1 "$T/2")" ] # depth is the same
+	# Starved layers lose frame 0.
+	infer --P 0.3 --temp 0.01 --compat starve
+	check "$T/o.e3" <<<"assert any(t < 25 for x in e for r in x['layers'] for t in r['removed'])"
+	infer --P 0.3 --temp 0.01
+	check "$T/o.e3" <<<"assert not any(t < 25 for x in e for r in x['layers'] for t in r['removed'])"
+	infer --P 0.3 --compat evict3r
+	mv "$T/o.e3" "$T/x.e3"
+	infer --P 0.3 --compat camera,f16-sums,starve
+	same "$T/o.e3" "$T/x.e3"
+	infer --P 0.3 --compat starve,camera # scores in half precision are other scores
+	differ "$T/o.e3" "$T/x.e3" evict
+}
+
+@test "--outputs: only what was asked for, and the same" {
+	for list in pose depth points pose,depth; do
+		infer --no-evict --outputs $list
+		check "$T/o.e3" <<-PY
+			whole = [x for k, x in stream("$f/all.e3") if k == "pred"]
+			want = "$list".split(",")
+			fields = dict(pose=["pose"], depth=["depth", "depth_conf"], points=["points", "points_conf"])
+			for x, y in zip(p, whole):
+			    for name, keys in fields.items():
+			        for k in keys:
+			            assert (k in x) == (name in want), (k, want)
+			            assert k not in x or np.array_equal(x[k], y[k]), k
+		PY
+	done
+}
+
+@test "--half sends dense maps in half precision, poses as they are" {
+	infer --no-evict --half
+	check "$T/o.e3" <<-PY
+		for x, y in zip(p, [x for k, x in stream("$f/all.e3") if k == "pred"]):
+		    assert np.array_equal(x["pose"], y["pose"])
+		    for k in "depth", "depth_conf", "points", "points_conf":
+		        assert x[k].dtype == np.float16 and np.array_equal(x[k], y[k].astype(np.float16)), k
+	PY
+}
+
+@test "--attn-layers and --attn-map: records of those layers, and nothing else changes" {
+	infer --budget 3f --attn-layers 0,3 --attn-map
+	same "$T/o.e3" "$f/three.e3" pred evict
+	check "$T/o.e3" <<-'PY'
+		assert [(x["i"], x["layer"]) for x in a] == [(i, l) for i in range(8) for l in (0, 3)]
+		held = {0: set(), 3: set()}
+		for x in a:
+		    i, l = x["i"], x["layer"]
+		    held[l] |= set(range(25 * i, 25 * i + 25))
+		    key = list(x["key"])
+		    assert key == sorted(held[l])  # the keys this frame saw: before its own eviction
+		    assert abs(x["mass"].sum() - 25) < 1e-3 and abs(x["frame_mass"].sum() - 1) < 1e-5 and len(x["frame_mass"]) == i + 1
+		    assert x["map"].shape == (25, len(key)) and np.abs(x["map"].sum(1) - 1).max() < 1e-5
+		    assert relative(x["map"].sum(0), x["mass"]) < 1e-5
+		    by_frame = [x["mass"][np.array(key) // 25 == k].sum() / 25 for k in range(i + 1)]
+		    assert relative(x["frame_mass"], by_frame) < 1e-5
+		    held[l] -= set(e[i]["layers"][l]["removed"])
+	PY
+	infer --no-evict --attn-layers 2
+	check "$T/o.e3" <<<'assert len(a) == 8 and all("map" not in x for x in a)'
+	fails 1 "--attn-layers: layer 4: the model has layers 0 to 3" -- e3-infer -q --model seed:tiny:7 --no-evict --attn-layers 0,4 "$frames"
+}
+
+@test "--threads: the same bits with one, two and three" {
+	for k in 1 2 3; do
+		infer --budget 3f --threads $k
+		same "$T/o.e3" "$f/three.e3"
+	done
+}
+
+@test "--fit-mode: crop fills the width, pad the square" {
+	infer --no-evict --fit-mode pad
+	check "$T/o.e3" <<-'PY'
+		assert h["patch_grid"] == [5, 5] and p[0]["w"] == p[0]["h"] == 70
+		assert (p[0]["rgb"][:7] == 255).all() and (p[0]["rgb"][-7:] == 255).all() and not (p[0]["rgb"][7:63] == 255).all()
+		assert p[0]["fit"][3] == 7, p[0]["fit"]
+	PY
+	check "$f/all.e3" <<<'assert h["patch_grid"] == [4, 5] and p[0]["rgb"].shape == (56, 70, 3)'
+}
+
+@test "--camera-frames: poses change once a frame is forgotten, maps never" {
+	infer --no-evict --camera-frames 4
+	check "$T/o.e3" <<-PY
+		for x, y in zip(p, [x for k, x in stream("$f/all.e3") if k == "pred"]):
+		    assert np.array_equal(x["pose"], y["pose"]) == (x["i"] < 4), x["i"]
+		    assert np.array_equal(x["depth"], y["depth"])
+	PY
+}
+
+@test "--log-every, -v and -q" {
+	infer --budget 3f --log-every 3
+	grep -cE '^e3-infer: frame [25]: [0-9.]+ ms, [0-9.]+ frames/s, cache 0\.[0-9] MiB, resident [0-9.]+ MiB$' "$T/e" | grep -qx 2
+	[ "$(wc -l <"$T/e")" -eq 2 ]
+	infer --budget 3f -v
+	grep -q 'e3-infer: model: seed:tiny:7: ' "$T/e"
+	grep -q 'e3-infer: frames: 70 × 56, 25 tokens each; cache: ' "$T/e"
+	grep -q 'e3-infer: 8 frames in ' "$T/e"
+	infer --budget 3f -q --log-every 1
+	[ ! -s "$T/e" ]
+}
+
+@test "frames that change shape in mid-stream are refused" {
+	edit "$frames" "$T/x.e3" 'f = m[3][1]; f["h"] //= 2; f["rgb"]["shape"] = [f["h"], f["w"], 3]; f["rgb"]["data"] = f["rgb"]["data"][:f["h"] * f["w"] * 3]'
+	fails 1 "reading frame 2: 70 × 28 for the network, 70 × 56 before: all frames of a stream must have one shape" -- \
+		e3-infer -q --model seed:tiny:7 --no-evict -o "$T/out.e3" "$T/x.e3"
+	[ ! -e "$T/out.e3" ]
+}
+
+@test "a stream that carries predictions already is refused" {
+	fails 1 "the stream carries predictions already: expected frames from e3-decode" -- e3-infer -q --model seed:tiny:7 --no-evict "$f/all.e3"
+}
+
+@test "an empty stream gives an empty stream" {
+	edit "$frames" "$T/x.e3" 'm[0][1]["frames"] = 0; m[-1][1]["frames"] = 0; del m[1:-1]'
+	e3-infer -q --model seed:tiny:7 --budget 3f "$T/x.e3" >"$T/o.e3"
+	check "$T/o.e3" <<<'assert not p and not e and n["frames"] == 0 and h["layers"] == 4 and h["model"]'
+}
+
+@test "truth passes through, after the prediction of its frame" {
+	edit "$frames" "$T/x.e3" 'for k in range(8, 0, -1): m.insert(k + 1, [8, {"i": k - 1, "unit": "m", "pose": {"dtype": "f32", "shape": [9], "data": struct.pack("<9f", *range(9))}}])'
+	e3-infer -q --model seed:tiny:7 --budget 3f "$T/x.e3" >"$T/o.e3"
+	same "$T/o.e3" "$f/three.e3" pred evict
+	check "$T/o.e3" <<-'PY'
+		kinds = [k for k, _ in m]
+		assert kinds == ["head"] + ["pred", "evict", "truth"] * 8 + ["end"], kinds
+		assert all(list(x["pose"]) == list(range(9)) and x["unit"] == "m" for k, x in m if k == "truth")
+	PY
+}
+
+@test "an abort from upstream passes on, naming the stage that failed first" {
+	edit "$frames" "$T/x.e3" 'm[5:] = [[7, {"tool": "e3-decode", "code": 1, "text": "decoding: clip.mp4: damaged"}]]'
+	rc=0
+	e3-infer -q --model seed:tiny:7 --budget 3f "$T/x.e3" >"$T/o.e3" 2>"$T/e" || rc=$?
+	[ "$rc" -eq 1 ]
+	grep -q 'e3-decode.*decoding: clip.mp4: damaged' "$T/e"
+	rc=0
+	e3-dump "$T/o.e3" >"$T/o" 2>"$T/e" || rc=$?
+	[ "$rc" -eq 1 ]
+	[ "$(grep -c '^pred' "$T/o")" -eq 4 ] # what was done stays done
+	grep -q 'e3-decode.*decoding: clip.mp4: damaged' "$T/e"
+}
+
+@test "SIGINT in mid-stream: the frames so far and an end that counts them, exit 130" {
+	mkfifo "$T/in"
+	e3-infer -q --model seed:tiny:7 --budget 3f <"$T/in" >"$T/o.e3" 2>"$T/e" &
+	pid=$!
+	exec 7>"$T/in"
+	edit "$frames" - 'del m[6:]' >&7
+	for _ in {1..100}; do
+		[ "$(stat -c %s "$T/o.e3")" -lt 400000 ] || break
+		sleep 0.05
+	done
+	sleep 0.3
+	kill -INT "$pid"
+	rc=0
+	wait "$pid" || rc=$?
+	exec 7>&-
+	[ "$rc" -eq 130 ] || { echo "exit $rc"; cat "$T/e"; return 1; }
+	check "$T/o.e3" <<<'assert len(p) == len(e) == n["frames"] == 5, (len(p), n)'
+}
