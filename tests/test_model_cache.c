@@ -100,6 +100,21 @@ static void pages_add_up(const e3_cache *c)
 	assert_int_equal(used + c->n_spare, c->n_pages);
 }
 
+typedef struct beside {
+	double *sum;
+	uint32_t *id, *seen;
+} beside;
+
+/* What eviction knows of a slot: it lies in the page, after the keys and values. */
+static beside scores_of(const e3_cache *c, int layer, uint32_t slot)
+{
+	e3_kv v = e3_cache_view(c, layer);
+	uint32_t keys = (uint32_t)v.page_keys, at = slot % keys;
+	double *sum = (double *)(void *)(v.page[slot / keys] + e3_page_floats(E3_REAL_F32, &v));
+	uint32_t *id = (uint32_t *)(void *)(sum + keys);
+	return (beside){sum + at, id + at, id + keys + at};
+}
+
 static void append(e3_cache *c, int layer, uint32_t first, int n, ids *model)
 {
 	e3_err err = {""};
@@ -111,9 +126,10 @@ static void append(e3_cache *c, int layer, uint32_t first, int n, ids *model)
 		fail_msg("%s", err.text);
 	for (uint32_t k = 0; k < (uint32_t)n; k++) { /* lowest holes first, then the end */
 		assert_int_equal(slot[k], k < n_holes ? holes[k] : end + k - n_holes);
-		assert_true(c->layer[layer].sum[slot[k]] == 0 && c->layer[layer].seen[slot[k]] == 0);
-		c->layer[layer].sum[slot[k]] = (double)(first + k) * 0.5;
-		c->layer[layer].seen[slot[k]] = first + k;
+		beside b = scores_of(c, layer, slot[k]);
+		assert_true(first ? *b.sum == 0 && *b.seen == 0 : isinf(*b.sum) && *b.seen == 1);
+		*b.sum = (double)(first + k) * 0.5;
+		*b.seen = first + k;
 		model->id[model->n++] = first + k;
 	}
 	write_keys(c, layer, slot, first, n);
@@ -135,8 +151,10 @@ static void cut_down(e3_cache *c, int layer, uint32_t stay, int reserve, ids *mo
 	assert_int_equal(e3_cache_remove(c, layer, slot, (int)n, reserve, &err), 0);
 	assert_true(l->holes <= (uint32_t)reserve);
 	for (uint32_t s = 0; s < l->n; s++) /* what is kept beside a key moves with it */
-		if (l->id[s] != E3_HOLE)
-			assert_true(l->sum[s] == l->id[s] * 0.5 && l->seen[s] == l->id[s]);
+		if (l->id[s] != E3_HOLE) {
+			beside b = scores_of(c, layer, s);
+			assert_true(*b.id == l->id[s] && *b.sum == l->id[s] * 0.5 && *b.seen == l->id[s]);
+		}
 }
 
 static void random_steps(int page_keys, int64_t pages, int layers, int steps)

@@ -1,6 +1,7 @@
 /* What leaves the cache: the arithmetic of shares and budgets, the worked example of spec/model.md 9.5 through e3_evictor_step, the
  * released code's ways, and what the default protects. Masses are given by hand; the cache holds no keys worth anything. */
 #include "check.h"
+#include "dev/rank.h"
 #include "model/evict.h"
 #include "e3/mem.h"
 #include "e3/num.h"
@@ -14,10 +15,10 @@ static void variance_is_of_the_population_and_exact_for_large_means(void **state
 	static const float a0[] = {.80f, .60f, .40f, .50f, .30f, .40f, .90f, .55f, .50f, .40f, .35f, .30f};
 	static const float a1[] = {2.90f, .20f, .10f, .20f, .10f, .10f, 1.60f, .20f, .15f, .25f, .05f, .15f};
 	float large[4] = {1e6f, 1e6f + 1, 1e6f + 2, 1e6f + 3};
-	assert_true(fabs(e3_mass_variance(a0, 12) - 0.0329167) < 1e-6); /* 9.5 */
-	assert_true(fabs(e3_mass_variance(a1, 12) - 0.6858333) < 1e-6);
-	assert_true(e3_mass_variance(large, 4) == 1.25);
-	assert_true(e3_mass_variance(a0, 1) == 0 && e3_mass_variance(a0, 0) == 0);
+	assert_true(fabs(e3_rank_variance(a0, 12) - 0.0329167) < 1e-6); /* 9.5 */
+	assert_true(fabs(e3_rank_variance(a1, 12) - 0.6858333) < 1e-6);
+	assert_true(e3_rank_variance(large, 4) == 1.25);
+	assert_true(e3_rank_variance(a0, 1) == 0 && e3_rank_variance(a0, 0) == 0);
 }
 
 static void shares_are_a_softmax_that_survives_any_variance(void **state)
@@ -103,7 +104,7 @@ static void order_is_by_score_then_by_age(void **state)
 {
 	e3_candidate c[] = {{3, 7, 0}, {INFINITY, 1, 1}, {1, 9, 2}, {3, 2, 3}, {1, 4, 4}, {INFINITY, 0, 5}, {0, 4000000000u, 6}, {-0.0f, 5, 7}};
 	static const uint32_t ids[] = {5, 4000000000u, 4, 9, 2, 7, 0, 1};
-	e3_policy_sort(c, 8);
+	e3_rank_sort(c, 8);
 	for (int k = 0; k < 8; k++)
 		assert_int_equal(c[k].id, ids[k]);
 }
@@ -116,13 +117,13 @@ static void quantiles_are_numpys(void **state)
 	float q[9];
 	for (int k = 0; k < 7; k++)
 		c[k] = (e3_candidate){score[k], 0, 0};
-	e3_policy_quantiles(c, 7, q);
+	e3_rank_quantiles(c, 7, q);
 	for (int k = 0; k < 9; k++)
 		assert_true(fabsf(q[k] - want[k]) < 1e-5f);
-	e3_policy_quantiles(c, 1, q);
+	e3_rank_quantiles(c, 1, q);
 	for (int k = 0; k < 9; k++)
 		assert_true(q[k] == 0.5f);
-	e3_policy_quantiles(c, 0, q);
+	e3_rank_quantiles(c, 0, q);
 	for (int k = 0; k < 9; k++)
 		assert_true(isnan(q[k]));
 }
@@ -131,11 +132,11 @@ static void random_scores_spread_and_stay(void **state)
 {
 	size_t below = 0;
 	for (uint32_t id = 0; id < 10000; id++) {
-		assert_true(e3_policy_random_score(id) == e3_policy_random_score(id) && isfinite(e3_policy_random_score(id)));
-		below += e3_policy_random_score(id) < 0x1p31f;
+		assert_true(e3_rank_lot_score(id) == e3_rank_lot_score(id) && isfinite(e3_rank_lot_score(id)));
+		below += e3_rank_lot_score(id) < 0x1p31f;
 	}
 	assert_true(below > 4800 && below < 5200);
-	assert_true(e3_policy_window_score(8) > e3_policy_window_score(7));
+	assert_true(e3_rank_frame_score(8) > e3_rank_frame_score(7));
 }
 
 /* ---- a cache that is driven by hand ---- */
@@ -331,8 +332,12 @@ static void half_sums_lose_what_is_below_half_a_step(void **state)
 		for (int t = 0; t < 12; t++)
 			next_frame(&h, fixed_share);
 		/* f16 has steps of 32 there (9.4.7): 40000 + 15.9 = 40000. */
-		assert_true(fabs(h.cache.layer[0].sum[14] - (compat ? 40000 : 40000 + 10 * 15.9)) < 0.05);
-		assert_int_equal(h.cache.layer[0].seen[14], 11);
+		e3_kv kv = e3_cache_view(&h.cache, 0);
+		const double *sum = (const double *)(const void *)(kv.page[0] + e3_page_floats(E3_REAL_F32, &kv));
+		const uint32_t *id = (const uint32_t *)(const void *)(sum + kv.page_keys), *seen = id + kv.page_keys;
+		assert_true(fabs(sum[14] - (compat ? 40000 : 40000 + 10 * 15.9)) < 0.05);
+		assert_int_equal(seen[14], 11);
+		assert_true(id[14] == 14);
 		assert_true(h.cache.layer[0].id[14] == 14);
 		close_hand(&h);
 	}

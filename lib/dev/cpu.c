@@ -121,6 +121,9 @@ static const e3_dev_ops cpu_ops = {
 	.upsample = e3_cpu_upsample,
 	.add_uv = e3_cpu_add_uv,
 	.dense = e3_cpu_dense,
+	.enter = e3_cpu_enter,
+	.score = e3_cpu_score,
+	.choose = e3_cpu_choose,
 };
 
 static int available_processors(void)

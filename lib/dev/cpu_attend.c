@@ -248,17 +248,3 @@ int e3_cpu_mass(e3_dev *dev, const e3_mass *op, e3_err *err)
 	e3_pool_run(cpu->pool, e3_ceil_div(op->kv->n_keys, op->kv->page_keys), mass_task, &job);
 	return 0;
 }
-
-int e3_cpu_move(e3_dev *dev, const e3_kv *kv, const uint32_t *from, const uint32_t *to, int n, e3_err *err)
-{
-	uint32_t keys = (uint32_t)kv->page_keys;
-	size_t d = (size_t)kv->head_dim;
-	for (int k = 0; k < n; k++)
-		for (int half = 0; half < 2; half++)
-			for (int head = 0; head < kv->heads; head++) {
-				float *source = page_k(kv, (int)(from[k] / keys), half * kv->heads + head) + from[k] % keys * d;
-				float *target = page_k(kv, (int)(to[k] / keys), half * kv->heads + head) + to[k] % keys * d;
-				memcpy(target, source, d * sizeof *target);
-			}
-	return 0;
-}

@@ -52,13 +52,21 @@ typedef struct e3_mat {
 } e3_mat;
 
 /* Keys and values of one attention layer: a list of pages. A page holds K [heads][page_keys][head_dim], then V the same. Keys
- * 0..n_keys-1 lie one after the other through the pages: slot k is row k % page_keys of page k / page_keys. */
+ * 0..n_keys-1 lie one after the other through the pages: slot k is row k % page_keys of page k / page_keys. A scored page goes on
+ * with what eviction knows of each slot: the sum of its scores (f64 [page_keys]), its token id, and the frames that saw it (u32). */
 typedef struct e3_kv {
 	float *const *page;
 	int page_keys, n_keys;
 	int heads, head_dim;
-	bool exact; /* f32 throughout: the camera head */
+	bool exact;  /* f32 throughout: the camera head */
+	bool scored; /* page_keys is even */
 } e3_kv;
+
+/* Floats of K and V in one page of a type; the scores, if there are any, begin there and take 4 floats for each key. */
+static inline size_t e3_page_floats(e3_real type, const e3_kv *kv)
+{
+	return e3_real_floats(type, 2 * (size_t)kv->heads * (size_t)kv->head_dim * (size_t)kv->page_keys);
+}
 
 /* act(norm(x) W^T + b) -> out; with `gamma` or `add`: out += gamma * that. (spec/model.md 4, 5.2) */
 typedef struct e3_linear {
@@ -107,6 +115,47 @@ typedef struct e3_mass {
 	float *mass; /* [n_keys] */
 	float *map;  /* [rows][n_keys], or NULL */
 } e3_mass;
+
+/* ---- eviction (spec/model.md 9.2, DESIGN 4): scores are kept and compared on the device, what is decided about a whole layer is
+ * decided by the caller ---- */
+
+typedef enum e3_score { E3_SCORE_MASS, E3_SCORE_FRAME, E3_SCORE_LOT } e3_score; /* mean relative share; age; a fixed lot */
+
+/* How tokens are scored and which are protected: those of frame 0, and the first `special` of each of the newest
+ * `protected_frames` frames. A token's id is frame * tokens + index. */
+typedef struct e3_rule {
+	e3_score score;
+	bool f16_sums; /* sums in half precision; a frame's specials enter with an infinite one: the released code */
+	bool starve;   /* the specials of all frames are protected, but protected tokens leave too, after all others: likewise */
+	uint32_t tokens, special;
+	int64_t t; /* the frame that was just computed */
+	int64_t protected_frames;
+} e3_rule;
+
+typedef struct e3_layer_stat {
+	double variance;              /* population variance of the mass; 0 without one */
+	uint32_t prot, saturated;     /* protected; not protected but with an infinite sum */
+} e3_layer_stat;
+
+/* One layer to be scored: adds this frame's share to every slot. */
+typedef struct e3_scored {
+	const e3_kv *kv;
+	const float *mass;   /* [n_keys]; NULL unless the rule scores by mass */
+	e3_layer_stat *stat; /* in alloc_host memory */
+} e3_scored;
+
+/* One layer to choose from: the `remove` slots with the lowest (score, id) of those that may leave. */
+typedef struct e3_chosen {
+	const e3_kv *kv;
+	int remove;
+	/* Results, in alloc_host memory. */
+	uint32_t *slot, *id; /* [remove] in that order */
+	struct e3_choice {
+		uint32_t removed;            /* `remove`, or all that may leave if they are fewer */
+		float score_q[9];            /* quantiles 0 1 5 25 50 75 95 99 100 % of the finite scores; NaN when there are none */
+		float max_evicted, min_kept; /* finite scores; NaN when there are none */
+	} *choice;
+} e3_chosen;
 
 /* Convolution 3×3, padding 1 (7): out = act(conv(x or relu(x)) + b) + resid or relu(resid) + plus. */
 typedef struct e3_conv {
@@ -168,7 +217,7 @@ typedef struct e3_dev_ops {
 	int (*qkv)(e3_dev *, const e3_qkv *, e3_err *);
 	int (*attend)(e3_dev *, const e3_attend *, e3_err *);
 	int (*mass)(e3_dev *, const e3_mass *, e3_err *);
-	/* Moves the key and value of slot from[k] to slot to[k], k = 0..n-1 (host memory). */
+	/* Moves the key and value (and scores) of slot from[k] to slot to[k], k = 0..n-1 (host memory). */
 	int (*move)(e3_dev *, const e3_kv *, const uint32_t *from, const uint32_t *to, int n, e3_err *);
 	/* out = p + g * (LN(p; no affine, 1e-6) * (1 + b) + a), mod = [a | b | g] (6). */
 	int (*modulate)(e3_dev *, const float *p, const float *mod, int dim, float *out, e3_err *);
@@ -181,6 +230,12 @@ typedef struct e3_dev_ops {
 	/* x [h][w][c] += uv (see e3_dense). */
 	int (*add_uv)(e3_dev *, float *x, int h, int w, int c, const float *uv_x, const float *uv_y, e3_err *);
 	int (*dense)(e3_dev *, const e3_dense *, e3_err *);
+
+	/* The tokens first_id .. first_id + n - 1 have come into `slot` (host memory): no score yet; those of frame 0 (first_id 0) an
+	 * infinite one. */
+	int (*enter)(e3_dev *, const e3_kv *, const uint32_t *slot, int n, uint32_t first_id, e3_err *);
+	int (*score)(e3_dev *, const e3_rule *, const e3_scored *, int layers, e3_err *);
+	int (*choose)(e3_dev *, const e3_rule *, const e3_chosen *, int layers, e3_err *);
 } e3_dev_ops;
 
 /* Every backend's private state begins with this. */
@@ -190,7 +245,7 @@ struct e3_dev {
 };
 
 /* What a plug-in exports under the name e3_dev_plugin_cuda. The number changes with anything in this file. */
-#define E3_DEV_ABI 2
+#define E3_DEV_ABI 3
 typedef struct e3_dev_plugin {
 	int abi;
 	e3_dev *(*open)(bool strict, e3_err *err);

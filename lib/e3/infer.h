@@ -60,7 +60,8 @@ typedef struct e3_plan {
 	int64_t protected_frames; /* newest frames whose special tokens cannot leave (frame 0 never leaves) */
 	int page_keys;
 	int64_t pages;            /* of the cache, allocated at once; 0 with no eviction */
-	uint64_t token_bytes;     /* one token in one layer */
+	uint64_t token_bytes;     /* keys and values of one token in one layer */
+	uint64_t page_bytes;      /* with what eviction knows of each token */
 	uint64_t cache_bytes;     /* pages, in bytes */
 } e3_plan;
 

@@ -30,6 +30,55 @@ static int rope_table(e3_session *s, e3_err *err)
 	return rc;
 }
 
+/* Lets *device and *host go and makes them hold n floats; `host` NULL: only on the device. */
+static int replace(e3_session *s, float **device, float **host, size_t n, e3_err *err)
+{
+	const e3_dev_ops *ops = s->dev->ops;
+	ops->free(s->dev, *device);
+	*device = NULL;
+	if (host)
+		ops->free_host(s->dev, *host), *host = NULL;
+	return ops->alloc(s->dev, n, device, err) || (host && ops->alloc_host(s->dev, n * sizeof **host, (void **)host, err)) ? -1 : 0;
+}
+
+/* Room for the masses of a frame that sees n keys over all layers. */
+static int room_for_masses(e3_session *s, size_t n, e3_err *err)
+{
+	e3_masses *m = &s->mass;
+	m->used = 0;
+	if (n <= m->cap)
+		return 0;
+	m->cap = 0;
+	if (replace(s, &m->device, s->o.attn ? &m->host : NULL, n, err))
+		return -1;
+	m->cap = n;
+	return 0;
+}
+
+/* With a budget the room is what the budget allows, once and for all. */
+static int open_masses(e3_session *s, e3_err *err)
+{
+	size_t layers = (size_t)s->net->c.layers;
+	e3_masses *m = &s->mass;
+	m->layer = e3_alloc(layers, sizeof *m->layer, "masses", err);
+	m->host_layer = e3_alloc(layers, sizeof *m->host_layer, "masses", err);
+	m->map = e3_alloc(layers, sizeof *m->map, "masses", err);
+	if (!m->layer || !m->host_layer || !m->map)
+		return -1;
+	return s->plan.pages ? room_for_masses(s, (size_t)s->plan.pages * (size_t)s->plan.page_keys, err) : 0;
+}
+
+/* Without one it grows with the cache, by half each time, and only if somebody asked for reports. */
+static int prepare_masses(e3_session *s, e3_err *err)
+{
+	size_t n = 0;
+	if (!s->plan.pages && !s->o.attn)
+		return 0;
+	for (int l = 0; l < s->cache.layers; l++)
+		n += e3_cache_count(&s->cache, l) + (size_t)s->plan.tokens_per_frame;
+	return room_for_masses(s, n <= s->mass.cap ? n : n + n / 2, err);
+}
+
 int e3_aggregate_open(e3_session *s, e3_err *err)
 {
 	const e3_config *c = &s->net->c;
@@ -48,20 +97,17 @@ int e3_aggregate_open(e3_session *s, e3_err *err)
 			if (e3_session_alloc(s, patches * 2 * dim, &s->cat[k], err))
 				return -1;
 	s->slot = e3_alloc(n, sizeof *s->slot, "slots", err);
-	s->mass = e3_alloc((size_t)c->layers, sizeof *s->mass, "mass", err);
-	s->layer_mass = e3_alloc((size_t)c->layers, sizeof *s->layer_mass, "mass", err);
-	return s->slot && s->mass && s->layer_mass ? 0 : -1;
+	return s->slot ? open_masses(s, err) : -1;
 }
 
 void e3_aggregate_close(e3_session *s)
 {
 	const e3_dev_ops *ops = s->dev->ops;
-	for (int l = 0; s->layer_mass && l < s->net->c.layers; l++) {
-		e3_layer_mass *m = &s->layer_mass[l];
-		ops->free(s->dev, m->device), ops->free(s->dev, m->device_map);
-		ops->free_host(s->dev, m->host), ops->free_host(s->dev, m->host_map);
-	}
-	free(s->layer_mass), free(s->mass);
+	e3_masses *m = &s->mass;
+	for (int l = 0; m->map && l < s->net->c.layers; l++)
+		ops->free(s->dev, m->map[l].device), ops->free_host(s->dev, m->map[l].host);
+	ops->free(s->dev, m->device), ops->free_host(s->dev, m->host);
+	free(m->layer), free(m->host_layer), free(m->map);
 }
 
 /* Copies the tokens as they are now into one half of what the heads will read. */
@@ -78,39 +124,27 @@ static int keep(e3_session *s, int layer, int half, e3_err *err)
 	return 0;
 }
 
-/* Makes *device and *host hold n floats; both are replaced, with room to spare. */
-static int room(e3_session *s, float **device, float **host, size_t n, e3_err *err)
-{
-	const e3_dev_ops *ops = s->dev->ops;
-	ops->free(s->dev, *device);
-	ops->free_host(s->dev, *host);
-	*device = *host = NULL;
-	return ops->alloc(s->dev, n, device, err) || ops->alloc_host(s->dev, n * sizeof **host, (void **)host, err) ? -1 : 0;
-}
-
-/* Asks for the mass of every key of this layer, and for its map if a report wants it. */
+/* Asks for the mass of every key of this layer; for a report also on the host, and its map. */
 static int take_mass(e3_session *s, int layer, const e3_kv *kv, e3_err *err)
 {
 	const e3_dev_ops *ops = s->dev->ops;
-	e3_layer_mass *m = &s->layer_mass[layer];
-	bool map = s->o.attn && s->o.attn[layer] && s->o.attn_map;
+	e3_masses *m = &s->mass;
+	struct e3_map *map = &m->map[layer];
+	bool report = s->o.attn && s->o.attn[layer], with_map = report && s->o.attn_map;
 	size_t n = (size_t)kv->n_keys, rows = (size_t)s->plan.tokens_per_frame;
-	if (m->cap < n) {
-		m->cap = 0;
-		if (room(s, &m->device, &m->host, n + n / 2 + 64, err))
+	m->layer[layer] = m->device + m->used;
+	if (report)
+		m->host_layer[layer] = m->host + m->used;
+	m->used += n;
+	if (with_map && map->cap < rows * n) {
+		map->cap = 0;
+		if (replace(s, &map->device, &map->host, rows * n, err))
 			return -1;
-		m->cap = (uint32_t)(n + n / 2 + 64);
-		s->mass[layer] = m->host;
+		map->cap = rows * n;
 	}
-	if (map && m->map_cap < rows * n) {
-		m->map_cap = 0;
-		if (room(s, &m->device_map, &m->host_map, rows * n, err))
-			return -1;
-		m->map_cap = rows * n;
-	}
-	e3_mass mass = {s->q, (int)rows, kv, s->lse, m->device, map ? m->device_map : NULL};
-	return ops->mass(s->dev, &mass, err) || ops->fetch(s->dev, m->host, m->device, n, err) ||
-	               (map && ops->fetch(s->dev, m->host_map, m->device_map, rows * n, err))
+	e3_mass mass = {s->q, (int)rows, kv, s->lse, m->layer[layer], with_map ? map->device : NULL};
+	return ops->mass(s->dev, &mass, err) || (report && ops->fetch(s->dev, m->host_layer[layer], m->layer[layer], n, err)) ||
+	               (with_map && ops->fetch(s->dev, map->host, map->device, rows * n, err))
 	           ? -1
 	           : 0;
 }
@@ -131,7 +165,7 @@ int e3_aggregate_step(e3_session *s, e3_err *err)
 {
 	const e3_config *c = &s->net->c;
 	size_t special = (size_t)s->plan.special * (size_t)c->embed;
-	if (s->dev->ops->copy(s->dev, s->x, s->net->special + (s->t ? special : 0), special, err))
+	if (prepare_masses(s, err) || s->dev->ops->copy(s->dev, s->x, s->net->special + (s->t ? special : 0), special, err))
 		return -1;
 	for (int layer = 0; layer < c->layers; layer++) {
 		e3_block_run run = {.block = &s->net->frame[layer], .x = s->x, .rows = s->plan.tokens_per_frame, .rope = s->rope,

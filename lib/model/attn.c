@@ -56,7 +56,7 @@ static int report(e3_session *s, int layer, e3_err *err)
 	for (uint32_t k = 0; k < l->n; k++)
 		order[k] = (key_at){l->id[k], k};
 	qsort(order, l->n, sizeof *order, by_id);
-	int rc = fill(a, order, s, s->mass[layer], s->o.attn_map ? s->layer_mass[layer].host_map : NULL, err);
+	int rc = fill(a, order, s, s->mass.host_layer[layer], s->o.attn_map ? s->mass.map[layer].host : NULL, err);
 	free(order);
 	return rc;
 }

@@ -23,7 +23,8 @@ static int add_slab(e3_cache *c, int64_t pages, e3_err *err)
 int e3_cache_open(e3_cache *c, e3_dev *dev, const int shape[4], int64_t pages, e3_err *err)
 {
 	*c = (e3_cache){.dev = dev, .layers = shape[0], .heads = shape[1], .head_dim = shape[2], .page_keys = shape[3], .grows = pages == 0};
-	c->page_floats = e3_real_floats(dev->short_type, 2 * (size_t)c->heads * (size_t)c->head_dim * (size_t)c->page_keys);
+	e3_kv shape_of_page = {NULL, c->page_keys, 0, c->heads, c->head_dim, false, true};
+	c->page_floats = e3_page_floats(dev->short_type, &shape_of_page) + 4 * (size_t)c->page_keys;
 	c->layer = e3_alloc((size_t)c->layers, sizeof *c->layer, "cache", err);
 	if (!c->layer || (pages && add_slab(c, pages, err))) {
 		e3_cache_release(c);
@@ -37,7 +38,7 @@ void e3_cache_release(e3_cache *c)
 	for (int k = 0; k < c->n_slabs; k++)
 		c->dev->ops->free(c->dev, c->slab[k]);
 	for (int l = 0; c->layer && l < c->layers; l++)
-		free(c->layer[l].id), free(c->layer[l].sum), free(c->layer[l].seen), free(c->layer[l].page);
+		free(c->layer[l].id), free(c->layer[l].page);
 	free(c->slab), free(c->spare), free(c->layer), free(c->scratch);
 	*c = (e3_cache){0};
 }
@@ -62,9 +63,7 @@ static int grow_slots(e3_layer_cache *l, uint32_t need, e3_err *err)
 	if (need <= l->cap)
 		return 0;
 	uint32_t cap = need + need / 4 + 64;
-	if (e3_grow((void **)&l->id, cap, sizeof *l->id, "cache slots", err) ||
-	    e3_grow((void **)&l->sum, cap, sizeof *l->sum, "cache slots", err) ||
-	    e3_grow((void **)&l->seen, cap, sizeof *l->seen, "cache slots", err))
+	if (e3_grow((void **)&l->id, cap, sizeof *l->id, "cache slots", err))
 		return -1;
 	l->cap = cap;
 	return 0;
@@ -85,12 +84,10 @@ int e3_cache_append(e3_cache *c, int layer, uint32_t first_id, int n, uint32_t *
 			slot[k++] = s, l->holes--;
 	while (k < n)
 		slot[k++] = l->n++;
-	for (k = 0; k < n; k++) {
+	for (k = 0; k < n; k++)
 		l->id[slot[k]] = first_id + (uint32_t)k;
-		l->sum[slot[k]] = 0;
-		l->seen[slot[k]] = 0;
-	}
-	return 0;
+	e3_kv view = e3_cache_view(c, layer);
+	return c->dev->ops->enter(c->dev, &view, slot, n, first_id, err);
 }
 
 /* Cuts trailing holes off and gives whole pages back. */
@@ -121,7 +118,7 @@ static int close_gaps(e3_cache *c, int layer, uint32_t reserve, e3_err *err)
 			low++;
 		uint32_t last = l->n - 1;
 		from[n] = last, to[n++] = low;
-		l->id[low] = l->id[last], l->sum[low] = l->sum[last], l->seen[low] = l->seen[last];
+		l->id[low] = l->id[last];
 		l->id[last] = E3_HOLE;
 		trim(c, l);
 	}
@@ -141,7 +138,7 @@ int e3_cache_remove(e3_cache *c, int layer, const uint32_t *slot, int n, int res
 e3_kv e3_cache_view(const e3_cache *c, int layer)
 {
 	const e3_layer_cache *l = &c->layer[layer];
-	return (e3_kv){l->page, c->page_keys, (int)l->n, c->heads, c->head_dim, false};
+	return (e3_kv){l->page, c->page_keys, (int)l->n, c->heads, c->head_dim, false, true};
 }
 
 uint32_t e3_cache_count(const e3_cache *c, int layer)

@@ -14,10 +14,8 @@
 typedef struct e3_layer_cache {
 	uint32_t n;      /* slots 0..n-1 are in use or holes */
 	uint32_t holes;  /* how many of them are holes */
-	uint32_t cap;    /* size of the arrays below */
-	uint32_t *id;    /* token id of each slot, or E3_HOLE; id = frame * tokens_per_frame + index */
-	double *sum;     /* running score sum of each slot */
-	uint32_t *seen;  /* frames that saw it */
+	uint32_t cap;    /* size of the array below */
+	uint32_t *id;    /* token id of each slot, or E3_HOLE; id = frame * tokens_per_frame + index. The pages have it too */
 	float **page;
 	int n_pages, cap_pages;
 } e3_layer_cache;

@@ -48,7 +48,7 @@ static int trunk_step(e3_session *s, int iteration, e3_err *err)
 	int keys = (int)(!shared ? held : s->t < k->frames ? s->t * E3_CAMERA_ITERATIONS + iteration + 1 : held * E3_CAMERA_ITERATIONS);
 	for (int b = 0; b < c->camera_depth; b++) {
 		int cache = shared ? b : b * E3_CAMERA_ITERATIONS + iteration;
-		e3_kv kv = {k->page + (size_t)cache * (size_t)k->pages_each, k->page_keys, keys, c->camera_heads, c->camera_dim / c->camera_heads, true};
+		e3_kv kv = {k->page + (size_t)cache * (size_t)k->pages_each, k->page_keys, keys, c->camera_heads, c->camera_dim / c->camera_heads, true, false};
 		e3_block_run run = {.block = &s->net->trunk[b], .x = k->x, .rows = 1, .kv = &kv, .slot = &slot, .q = k->q, .attended = k->attended,
 		                    .hidden = k->hidden};
 		if (e3_block_step(s->dev, &run, err))

@@ -1,9 +1,9 @@
-/* model: scores kept per slot, budgets per layer, and who goes. The arithmetic is policy.c's, the memory cache.c's. */
+/* model: budgets per layer, and freeing what the device chose. Owns when a frame evicts; scores are the device's. */
 #include "evict.h"
 #include "e3/mem.h"
-#include "e3/num.h"
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 bool e3_evictor_decides(const e3_evictor *e, int64_t t)
 {
@@ -17,159 +17,83 @@ bool e3_evictor_needs_mass(const e3_evictor *e, int64_t t)
 
 void e3_evictor_release(e3_evictor *e)
 {
-	free(e->candidate), free(e->slot);
-	e->candidate = NULL, e->slot = NULL, e->cap = 0;
-}
-
-typedef struct step {
-	e3_evictor *e;
-	const e3_plan *plan;
-	int64_t t;
-} step;
-
-static bool is_special(const step *s, uint32_t id)
-{
-	return id % (uint32_t)s->plan->tokens_per_frame < (uint32_t)s->plan->special;
-}
-
-static int64_t frame_of(const step *s, uint32_t id)
-{
-	return id / (uint32_t)s->plan->tokens_per_frame;
-}
-
-/* Protected by rule: frame 0, and the special tokens of the newest frames, as many as the budget has room for. */
-static bool is_protected(const step *s, uint32_t id)
-{
-	int64_t frame = frame_of(s, id);
-	if (frame == 0)
-		return true;
-	return is_special(s, id) && (s->e->compat & E3_COMPAT_STARVE || frame + s->plan->protected_frames > s->t);
-}
-
-static double half(double v)
-{
-	return e3_f16_to_f32(e3_f32_to_f16((float)v));
-}
-
-/* 9.2 step 2: adds this frame's relative share to every token's sum. */
-static void add_scores(const step *s, e3_layer_cache *l, const float *mass)
-{
-	bool f16 = s->e->compat & E3_COMPAT_F16_SUMS;
-	for (uint32_t k = 0; k < l->n; k++) {
-		bool fresh = frame_of(s, l->id[k]) == s->t;
-		l->seen[k] = fresh ? 1 : l->seen[k] + 1;
-		double share = mass ? (double)mass[k] * l->n : 0;
-		if (f16) {
-			share = half((float)mass[k] * (float)l->n);
-			l->sum[k] = fresh ? share : half((float)share + (float)l->sum[k]);
-			if (fresh && is_special(s, l->id[k]))
-				l->sum[k] = INFINITY;
-		} else {
-			l->sum[k] = fresh ? share : l->sum[k] + share;
-		}
+	for (int l = 0; e->room && l < e->layers; l++)
+		e->dev->ops->free_host(e->dev, e->room[l]);
+	if (e->dev) {
+		e->dev->ops->free_host(e->dev, e->stat);
+		e->dev->ops->free_host(e->dev, e->choice);
 	}
+	free(e->view), free(e->chosen), free(e->room), free(e->room_cap);
+	*e = (e3_evictor){.policy = e->policy};
 }
 
-static float score_of(const step *s, const e3_layer_cache *l, uint32_t k)
+/* What the layers need, once. */
+static int make_room(e3_evictor *e, const e3_cache *cache, e3_err *err)
 {
-	switch (s->e->policy) {
-	case E3_POLICY_WINDOW:
-		return e3_policy_window_score((uint32_t)frame_of(s, l->id[k]));
-	case E3_POLICY_RANDOM:
-		return e3_policy_random_score(l->id[k]);
-	default:
-		return (float)l->sum[k] / ((float)l->seen[k] + 1e-6f);
+	size_t n = (size_t)cache->layers;
+	if (e->layers)
+		return 0;
+	e->dev = cache->dev, e->layers = cache->layers;
+	e->view = e3_alloc(n, sizeof *e->view, "eviction", err);
+	e->chosen = e3_alloc(n, sizeof *e->chosen, "eviction", err);
+	e->room = e3_alloc(n, sizeof *e->room, "eviction", err);
+	e->room_cap = e3_alloc(n, sizeof *e->room_cap, "eviction", err);
+	if (!e->view || !e->chosen || !e->room || !e->room_cap)
+		return -1;
+	return e->dev->ops->alloc_host(e->dev, n * sizeof *e->stat, (void **)&e->stat, err) ||
+	               e->dev->ops->alloc_host(e->dev, n * sizeof *e->choice, (void **)&e->choice, err)
+	           ? -1
+	           : 0;
+}
+
+static e3_rule rule_of(const e3_evictor *e, const e3_plan *plan, int64_t t)
+{
+	static const e3_score score[] = {E3_SCORE_MASS, E3_SCORE_FRAME, E3_SCORE_LOT, E3_SCORE_MASS};
+	return (e3_rule){.score = score[e->policy], .f16_sums = e->compat & E3_COMPAT_F16_SUMS, .starve = e->compat & E3_COMPAT_STARVE,
+	                 .tokens = (uint32_t)plan->tokens_per_frame, .special = (uint32_t)plan->special, .t = t,
+	                 .protected_frames = plan->protected_frames};
+}
+
+int e3_evictor_begin(e3_evictor *e, const e3_plan *plan, const e3_cache *cache, int64_t t, float *const *mass, e3_err *err)
+{
+	if (!e3_evictor_decides(e, t))
+		return 0;
+	if (make_room(e, cache, err))
+		return -1;
+	e3_rule rule = rule_of(e, plan, t);
+	e3_scored scored[E3_MAX_LAYERS];
+	bool by_mass = e->policy == E3_POLICY_EVICT3R;
+	for (int l = 0; l < e->layers; l++) {
+		e->view[l] = e3_cache_view(cache, l);
+		scored[l] = (e3_scored){&e->view[l], by_mass ? mass[l] : NULL, &e->stat[l]};
 	}
+	return e->dev->ops->score(e->dev, &rule, scored, e->layers, err);
 }
 
-/* Fills e->candidate with the tokens that may leave; the count. In the released code protected tokens may too, last. */
-static size_t gather_candidates(const step *s, const e3_layer_cache *l, e3_evict_layer *r)
+/* How many of a layer's tokens must go. The released form counts from the whole stream in f32 (9.2 step 3). */
+static int64_t surplus(const e3_evictor *e, const e3_plan *plan, int64_t t, double budget, uint32_t held)
 {
-	size_t n = 0;
-	bool starve = s->e->compat & E3_COMPAT_STARVE;
-	for (uint32_t k = 0; k < l->n; k++) {
-		bool prot = is_protected(s, l->id[k]);
-		float score = score_of(s, l, k);
-		r->prot += prot;
-		r->saturated += !prot && isinf(score);
-		if (!prot || starve)
-			s->e->candidate[n++] = (e3_candidate){prot ? INFINITY : score, l->id[k], k};
-	}
-	return n;
-}
-
-static int by_id(const void *a, const void *b)
-{
-	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-	return x < y ? -1 : x > y;
-}
-
-/* How many of a layer's K tokens must go. The released form counts from the whole stream in f32 (9.2 step 3). */
-static int64_t surplus(const step *s, double budget, uint32_t held)
-{
-	if (!(s->e->compat & E3_COMPAT_STARVE))
+	if (!(e->compat & E3_COMPAT_STARVE))
 		return (int64_t)held - (int64_t)ceil(budget - 1e-6); /* a millionth of a token is what the sharing out was rounded by */
-	float stream = (float)s->plan->tokens_per_frame * (float)(s->t + 1);
+	float stream = (float)plan->tokens_per_frame * (float)(t + 1);
 	return (int64_t)truncf(stream - (float)budget) - ((int64_t)stream - (int64_t)held);
 }
 
-static int evict_layer(const step *s, e3_cache *cache, int layer, e3_evict_layer *r, e3_err *err)
-{
-	e3_layer_cache *l = &cache->layer[layer];
-	e3_evictor *e = s->e;
-	if (e->cap < l->n) {
-		size_t cap = l->n + l->n / 4;
-		if (e3_grow((void **)&e->candidate, cap, sizeof *e->candidate, "eviction", err) ||
-		    e3_grow((void **)&e->slot, cap, sizeof *e->slot, "eviction", err))
-			return -1;
-		e->cap = cap;
-	}
-	size_t n = gather_candidates(s, l, r), finite = 0;
-	e3_policy_sort(e->candidate, n);
-	while (finite < n && isfinite(e->candidate[finite].score))
-		finite++;
-	e3_policy_quantiles(e->candidate, finite, r->score_q);
-	int64_t over = surplus(s, r->budget, l->n);
-	size_t out = over > 0 ? (size_t)over < n ? (size_t)over : n : 0;
-	if (out && finite)
-		r->max_evicted = e->candidate[out < finite ? out - 1 : finite - 1].score;
-	if (out < finite)
-		r->min_kept = e->candidate[out].score;
-	if (out) {
-		r->removed = e3_alloc(out, sizeof *r->removed, "evict record", err);
-		if (!r->removed)
-			return -1;
-	}
-	for (size_t k = 0; k < out; k++)
-		r->removed[k] = e->candidate[k].id, e->slot[k] = e->candidate[k].slot;
-	if (out)
-		qsort(r->removed, out, sizeof *r->removed, by_id);
-	r->n_removed = out;
-	r->k_after = r->k_before - (uint32_t)out;
-	return out ? e3_cache_remove(cache, layer, e->slot, (int)out, s->plan->tokens_per_frame, err) : 0;
-}
-
 /* Shares and budgets of all layers into the record. */
-static void share_out(const step *s, e3_cache *cache, float *const *mass, e3_evict *record)
+static void share_out(const e3_evictor *e, const e3_plan *plan, const e3_cache *cache, e3_evict *record)
 {
-	int layers = cache->layers;
-	double variance[E3_MAX_LAYERS] = {0}, alpha[E3_MAX_LAYERS], budget[E3_MAX_LAYERS], floors[E3_MAX_LAYERS], ceilings[E3_MAX_LAYERS];
-	bool starve = s->e->compat & E3_COMPAT_STARVE;
-	for (int l = 0; l < layers; l++) {
-		e3_layer_cache *c = &cache->layer[l];
-		if (s->e->policy == E3_POLICY_EVICT3R)
-			variance[l] = e3_mass_variance(mass[l], c->n);
-		floors[l] = 0;
-		for (uint32_t k = 0; !starve && k < c->n; k++)
-			floors[l] += is_protected(s, c->id[k]);
-		ceilings[l] = s->e->fill ? c->n : INFINITY;
+	double variance[E3_MAX_LAYERS], alpha[E3_MAX_LAYERS], budget[E3_MAX_LAYERS], floors[E3_MAX_LAYERS], ceilings[E3_MAX_LAYERS];
+	for (int l = 0; l < e->layers; l++) {
+		variance[l] = e->stat[l].variance;
+		floors[l] = e->compat & E3_COMPAT_STARVE ? 0 : e->stat[l].prot;
+		ceilings[l] = e->fill ? cache->layer[l].n : INFINITY;
 	}
-	e3_policy_shares(variance, layers, s->e->temperature, alpha);
-	e3_policy_budgets(alpha, layers, s->plan->budget, floors, ceilings, budget);
-	for (int l = 0; l < layers; l++) {
-		record->layer[l].variance = variance[l];
-		record->layer[l].alpha = alpha[l];
-		record->layer[l].budget = budget[l];
+	e3_policy_shares(variance, e->layers, e->temperature, alpha);
+	e3_policy_budgets(alpha, e->layers, plan->budget, floors, ceilings, budget);
+	for (int l = 0; l < e->layers; l++) {
+		e3_evict_layer *r = &record->layer[l];
+		r->variance = variance[l], r->alpha = alpha[l], r->budget = budget[l];
+		r->prot = e->stat[l].prot, r->saturated = e->stat[l].saturated;
 	}
 }
 
@@ -190,29 +114,89 @@ static int start_record(e3_evict *record, const e3_cache *cache, int64_t t, e3_e
 	return 0;
 }
 
-int e3_evictor_step(e3_evictor *e, const e3_plan *plan, e3_cache *cache, int64_t t, float *const *mass, e3_evict *record, e3_err *err)
+/* Room for `n` slots and ids that leave layer l. */
+static int room_for(e3_evictor *e, int l, uint32_t n, e3_err *err)
 {
-	step s = {e, plan, t};
+	if (n <= e->room_cap[l])
+		return 0;
+	uint32_t cap = n + n / 2;
+	e->dev->ops->free_host(e->dev, e->room[l]);
+	e->room[l] = NULL, e->room_cap[l] = 0;
+	if (e->dev->ops->alloc_host(e->dev, 2 * (size_t)cap * sizeof **e->room, (void **)&e->room[l], err))
+		return -1;
+	e->room_cap[l] = cap;
+	return 0;
+}
+
+int e3_evictor_decide(e3_evictor *e, const e3_plan *plan, const e3_cache *cache, int64_t t, e3_evict *record, e3_err *err)
+{
 	if (start_record(record, cache, t, err))
 		return -1;
-	if (e->policy == E3_POLICY_NONE)
-		return 0;
-	if (t == 0) { /* frame 0 is protected; in the released code by its score */
-		for (int l = 0; l < cache->layers; l++)
-			for (uint32_t k = 0; k < cache->layer[l].n; k++)
-				cache->layer[l].sum[k] = INFINITY, cache->layer[l].seen[k] = 1;
-		for (int l = 0; l < cache->layers; l++)
+	if (!e3_evictor_decides(e, t)) {
+		for (int l = 0; t == 0 && e->policy != E3_POLICY_NONE && l < cache->layers; l++)
 			record->layer[l].prot = cache->layer[l].n;
 		return 0;
 	}
-	if (!e3_evictor_decides(e, t))
+	e3_rule rule = rule_of(e, plan, t);
+	share_out(e, plan, cache, record);
+	for (int l = 0; l < e->layers; l++) {
+		uint32_t held = cache->layer[l].n;
+		int64_t over = surplus(e, plan, t, record->layer[l].budget, held);
+		uint32_t remove = over <= 0 ? 0 : over < held ? (uint32_t)over : held;
+		if (room_for(e, l, remove, err))
+			return -1;
+		e->chosen[l] = (e3_chosen){&e->view[l], (int)remove, e->room[l], e->room[l] ? e->room[l] + e->room_cap[l] : NULL, &e->choice[l]};
+	}
+	return e->dev->ops->choose(e->dev, &rule, e->chosen, e->layers, err);
+}
+
+/* ids ascending, as the record has them: counted by digits, since there is a frame's worth of them in every layer. */
+static void sort_ids(uint32_t *id, uint32_t *work, size_t n)
+{
+	for (int shift = 0; shift < 32; shift += 8) {
+		size_t at[257] = {0};
+		for (size_t k = 0; k < n; k++)
+			at[(id[k] >> shift & 255) + 1]++;
+		for (int b = 0; b < 256; b++)
+			at[b + 1] += at[b];
+		for (size_t k = 0; k < n; k++)
+			work[at[id[k] >> shift & 255]++] = id[k];
+		memcpy(id, work, n * sizeof *id);
+	}
+}
+
+static int apply_layer(e3_evictor *e, const e3_plan *plan, e3_cache *cache, int l, e3_evict_layer *r, e3_err *err)
+{
+	const e3_chosen *c = &e->chosen[l];
+	size_t n = c->choice->removed;
+	memcpy(r->score_q, c->choice->score_q, sizeof r->score_q);
+	r->max_evicted = c->choice->max_evicted, r->min_kept = c->choice->min_kept;
+	r->n_removed = n;
+	r->k_after = r->k_before - (uint32_t)n;
+	if (!n)
 		return 0;
-	for (int l = 0; l < cache->layers; l++)
-		if (e->policy == E3_POLICY_EVICT3R)
-			add_scores(&s, &cache->layer[l], mass[l]);
-	share_out(&s, cache, mass, record);
-	for (int l = 0; l < cache->layers; l++)
-		if (evict_layer(&s, cache, l, &record->layer[l], err))
+	r->removed = e3_alloc(2 * n, sizeof *r->removed, "evict record", err);
+	if (!r->removed)
+		return -1;
+	memcpy(r->removed, c->id, n * sizeof *r->removed);
+	sort_ids(r->removed, r->removed + n, n);
+	return e3_cache_remove(cache, l, c->slot, (int)n, plan->tokens_per_frame, err);
+}
+
+int e3_evictor_apply(e3_evictor *e, const e3_plan *plan, e3_cache *cache, int64_t t, e3_evict *record, e3_err *err)
+{
+	for (int l = 0; e3_evictor_decides(e, t) && l < e->layers; l++)
+		if (apply_layer(e, plan, cache, l, &record->layer[l], err))
 			return e3_fail_in(err, "evicting: frame %lld, layer %d", (long long)t, l);
 	return 0;
+}
+
+int e3_evictor_step(e3_evictor *e, const e3_plan *plan, e3_cache *cache, int64_t t, float *const *mass, e3_evict *record, e3_err *err)
+{
+	const e3_dev_ops *ops = cache->dev->ops;
+	return e3_evictor_begin(e, plan, cache, t, mass, err) || ops->finish(cache->dev, err) ||
+	               e3_evictor_decide(e, plan, cache, t, record, err) || ops->finish(cache->dev, err) ||
+	               e3_evictor_apply(e, plan, cache, t, record, err)
+	           ? -1
+	           : 0;
 }

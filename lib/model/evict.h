@@ -1,4 +1,9 @@
-/* model: one step of eviction: from the masses of a frame to slots that are free (spec/model.md 9.2, DESIGN 4). */
+/* model: one step of eviction: from the masses of a frame to slots that are free (spec/model.md 9.2, DESIGN 4).
+ *
+ * Three parts, so that a device can work on something else between them: `begin` has the frame's scores added, `decide` shares the
+ * budget out and has the leaving tokens chosen, `apply` frees their slots. Between begin and decide the device must be waited for
+ * (mark and wait, or finish), and again between decide and apply (finish).
+ */
 #ifndef E3_MODEL_EVICT_H
 #define E3_MODEL_EVICT_H
 
@@ -12,16 +17,28 @@ typedef struct e3_evictor {
 	int compat;
 	bool fill;       /* absolute budget: what one layer cannot use goes to the others */
 	int64_t frames;  /* of the stream when the budget is a fraction of it, else -1: the last frame does not evict */
-	e3_candidate *candidate;
-	uint32_t *slot;
-	size_t cap;
+
+	/* One for each layer, made by the first step. */
+	e3_dev *dev;
+	int layers;
+	e3_kv *view;
+	e3_layer_stat *stat;       /* alloc_host */
+	struct e3_choice *choice;  /* alloc_host */
+	e3_chosen *chosen;
+	uint32_t **room;           /* alloc_host: slots, then ids, of those that leave */
+	uint32_t *room_cap;
 } e3_evictor;
 
 /* Whether frame t (counted from 0) ends in a decision, and whether that decision needs the masses. */
 bool e3_evictor_decides(const e3_evictor *e, int64_t t);
 bool e3_evictor_needs_mass(const e3_evictor *e, int64_t t);
 
-/* After the aggregator of frame t: mass[l] in slot order (NULL when not needed). Fills *record in every case. */
+/* After the aggregator of frame t: mass[l] on the device, in slot order (not looked at when not needed). */
+int e3_evictor_begin(e3_evictor *e, const e3_plan *plan, const e3_cache *cache, int64_t t, float *const *mass, e3_err *err);
+/* Fills *record with all but who leaves. */
+int e3_evictor_decide(e3_evictor *e, const e3_plan *plan, const e3_cache *cache, int64_t t, e3_evict *record, e3_err *err);
+int e3_evictor_apply(e3_evictor *e, const e3_plan *plan, e3_cache *cache, int64_t t, e3_evict *record, e3_err *err);
+/* The three in a row. */
 int e3_evictor_step(e3_evictor *e, const e3_plan *plan, e3_cache *cache, int64_t t, float *const *mass, e3_evict *record, e3_err *err);
 void e3_evictor_release(e3_evictor *e);
 

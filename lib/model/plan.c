@@ -9,16 +9,16 @@ e3_infer_options e3_infer_defaults(void)
 	                          .frames = -1, .outputs = E3_OUT_ALL, .camera_frames = 1024};
 }
 
-/* Pages that hold `kept` tokens after every step, the tokens of one frame more, and the unused ends of pages. */
-static int64_t pages_for(const e3_plan *p, double kept)
+/* Pages that hold `kept` tokens after every step, the tokens of `frames` more, and the unused ends of pages. */
+static int64_t pages_for(const e3_plan *p, double kept, int frames)
 {
-	double tokens = ceil(kept) + p->layers + (double)p->layers * p->tokens_per_frame;
+	double tokens = ceil(kept) + p->layers + (double)frames * p->layers * p->tokens_per_frame;
 	return (int64_t)ceil(tokens / p->page_keys) + p->layers;
 }
 
 static double tokens_in_bytes(const e3_plan *p, double bytes)
 {
-	double page_bytes = (double)p->page_keys * (double)p->token_bytes;
+	double page_bytes = (double)p->page_bytes;
 	double pages = floor(bytes / page_bytes) - p->layers;
 	return pages * p->page_keys - p->layers - (double)p->layers * p->tokens_per_frame;
 }
@@ -29,7 +29,7 @@ static int refuse(const e3_infer_options *o, const e3_plan *p, e3_err *err)
 	if (o->budget_kind == E3_BUDGET_FRACTION)
 		return e3_fail(err, "planning: --P %g of %lld frames: too small: frame 0 and one frame's special tokens must fit; the smallest that works is --P %.4f",
 		               o->budget, (long long)o->frames, ceil(frames / (double)o->frames * 1e4) / 1e4);
-	double mib = (double)pages_for(p, p->smallest) * p->page_keys * (double)p->token_bytes / 1048576;
+	double mib = (double)pages_for(p, p->smallest, 1) * (double)p->page_bytes / 1048576;
 	return e3_fail(err, "planning: --budget: too small: frame 0 and one frame's special tokens must fit; the smallest that works is --budget %.4ff, %.0f or %.1fM",
 	               ceil(frames * 1e4) / 1e4, ceil(p->smallest), ceil(mib * 10) / 10);
 }
@@ -47,6 +47,7 @@ int e3_plan_make(const e3_config *c, const e3_infer_options *o, int h, int w, e3
 	p->page_keys = 64;
 	while (p->page_keys < 256 && p->page_keys < p->tokens_per_frame)
 		p->page_keys *= 2;
+	p->page_bytes = (uint64_t)p->page_keys * (p->token_bytes + 16); /* 16: what eviction knows of a token */
 	p->budget = INFINITY;
 	if (o->policy == E3_POLICY_NONE)
 		return 0;
@@ -77,7 +78,8 @@ int e3_plan_make(const e3_config *c, const e3_infer_options *o, int h, int w, e3
 		return refuse(o, p, err);
 	double per_layer = p->budget / p->layers - p->tokens_per_frame;
 	p->protected_frames = (int64_t)fmax(1, floor((o->budget_kind == E3_BUDGET_FRACTION ? 1.0 : 0.5) * per_layer / p->special));
-	p->pages = pages_for(p, fmin(p->budget, whole));
-	p->cache_bytes = (uint64_t)p->pages * (uint64_t)p->page_keys * p->token_bytes;
+	/* The last frame of a known length does not evict; should there be another after all, it finds room too. */
+	p->pages = pages_for(p, fmin(p->budget, whole), o->budget_kind == E3_BUDGET_FRACTION ? 2 : 1);
+	p->cache_bytes = (uint64_t)p->pages * p->page_bytes;
 	return 0;
 }

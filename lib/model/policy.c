@@ -7,17 +7,6 @@
 
 const char *const e3_policy_names[] = {"evict3r", "window", "random", "none"};
 
-double e3_mass_variance(const float *mass, size_t n)
-{
-	double sum = 0, var = 0;
-	for (size_t k = 0; k < n; k++)
-		sum += mass[k];
-	double mean = n ? sum / (double)n : 0;
-	for (size_t k = 0; k < n; k++)
-		var += (mass[k] - mean) * (mass[k] - mean);
-	return n ? var / (double)n : 0;
-}
-
 void e3_policy_shares(const double *variance, int layers, double temperature, double *alpha)
 {
 	double least = INFINITY, sum = 0;
@@ -58,41 +47,4 @@ void e3_policy_budgets(const double *alpha, int layers, double total, const doub
 			low = middle;
 	}
 	fill(alpha, layers, low, floors, ceilings, budget);
-}
-
-static int by_score(const void *a, const void *b)
-{
-	const e3_candidate *x = a, *y = b;
-	if (x->score != y->score)
-		return x->score < y->score ? -1 : 1;
-	return x->id < y->id ? -1 : x->id > y->id;
-}
-
-void e3_policy_sort(e3_candidate *c, size_t n)
-{
-	qsort(c, n, sizeof *c, by_score);
-}
-
-void e3_policy_quantiles(const e3_candidate *sorted, size_t n, float q[9])
-{
-	static const double at[9] = {0, .01, .05, .25, .5, .75, .95, .99, 1};
-	for (int k = 0; k < 9; k++) {
-		if (!n) {
-			q[k] = NAN;
-			continue;
-		}
-		double h = at[k] * (double)(n - 1);
-		size_t i = (size_t)h, j = i + 1 < n ? i + 1 : i;
-		q[k] = (float)(sorted[i].score + (h - (double)i) * ((double)sorted[j].score - sorted[i].score));
-	}
-}
-
-float e3_policy_window_score(uint32_t frame)
-{
-	return (float)frame;
-}
-
-float e3_policy_random_score(uint32_t id)
-{
-	return (float)e3_fmix32(id * 2654435761u + 1u);
 }

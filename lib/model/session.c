@@ -37,7 +37,7 @@ int e3_self_open(e3_session *s, e3_self *self, int tokens, int heads, int head_d
 		return -1;
 	for (int k = 0; k < tokens; k++)
 		self->slot[k] = (uint32_t)k;
-	self->kv = (e3_kv){&self->page, tokens, tokens, heads, head_dim, false};
+	self->kv = (e3_kv){&self->page, tokens, tokens, heads, head_dim, false, false};
 	return 0;
 }
 
@@ -140,21 +140,23 @@ static int dense_step(e3_session *s, e3_result *r, e3_err *err)
 	return 0;
 }
 
-/* The heads are given to the device before eviction is decided: the decision is made here while the device works on them. */
+/* The heads are given to the device before the budget is shared out, and the leaving tokens are chosen beside them: eviction costs
+ * no time of its own where the device has room. */
 static int step(e3_session *s, const uint8_t *rgb, e3_result *r, e3_evict *evict, e3_err *err)
 {
 	const e3_dev_ops *ops = s->dev->ops;
-	if (e3_embed_step(s, rgb, err) || e3_aggregate_step(s, err) || ops->mark(s->dev, err))
+	if (e3_embed_step(s, rgb, err) || e3_aggregate_step(s, err) ||
+	    e3_evictor_begin(&s->evictor, &s->plan, &s->cache, s->t, s->mass.layer, err) || ops->mark(s->dev, err))
 		return -1;
-	if (r->has_pose && (ops->branch(s->dev, 1, err) || e3_camera_step(s, err)))
+	if (ops->branch(s->dev, 1, err) || (r->has_pose && e3_camera_step(s, err)))
 		return e3_fail_in(err, "camera head");
-	if (ops->branch(s->dev, 0, err) || dense_step(s, r, err) || ops->wait(s->dev, err))
+	if (ops->branch(s->dev, 0, err) || dense_step(s, r, err) || ops->wait(s->dev, err) || e3_attn_collect(s, err))
 		return -1;
 	uint64_t held = tokens_held(s);
 	s->peak_tokens = held > s->peak_tokens ? held : s->peak_tokens;
-	if (e3_attn_collect(s, err) || e3_evictor_step(&s->evictor, &s->plan, &s->cache, s->t, s->mass, evict, err))
+	if (ops->branch(s->dev, 1, err) || e3_evictor_decide(&s->evictor, &s->plan, &s->cache, s->t, evict, err) || ops->finish(s->dev, err))
 		return -1;
-	return ops->finish(s->dev, err);
+	return e3_evictor_apply(&s->evictor, &s->plan, &s->cache, s->t, evict, err);
 }
 
 int e3_session_step(e3_session *s, const uint8_t *rgb, e3_result *result, e3_evict *evict, e3_err *err)

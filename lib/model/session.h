@@ -42,13 +42,17 @@ typedef struct e3_dpt_state {
 	e3_uv uv[E3_DPT_LEVELS], uv_full; /* position tables */
 } e3_dpt_state;
 
-/* The mass of one layer's keys, grown as the layer grows; and the layer's map while a report wants one. */
-typedef struct e3_layer_mass {
+/* The masses of a frame's keys, layer after layer in one piece; on the host only when somebody wants reports. And their maps. */
+typedef struct e3_masses {
 	float *device, *host;
-	uint32_t cap;
-	float *device_map, *host_map;
-	size_t map_cap;
-} e3_layer_mass;
+	size_t cap, used;
+	float **layer;      /* [layers] where each layer's begin on the device */
+	float **host_layer; /* [layers] the same on the host; there after wait */
+	struct e3_map {
+		float *device, *host;
+		size_t cap;
+	} *map; /* [layers] */
+} e3_masses;
 
 struct e3_session {
 	const e3_net *net;
@@ -70,8 +74,7 @@ struct e3_session {
 	e3_cache cache;
 	e3_evictor evictor;
 	uint32_t *slot;        /* [tokens] of this frame in the layer at work */
-	e3_layer_mass *layer_mass; /* [layers] */
-	float **mass;              /* [layers] host: slot order, of this frame; there after wait */
+	e3_masses mass;
 	uint64_t peak_tokens;
 
 	e3_result result[2]; /* lent in turn; maps from alloc_host */

@@ -1,0 +1,148 @@
+/* dev: the CPU's scores: entering tokens, adding a frame's share, choosing who leaves. The arithmetic of order is rank.c's. */
+#include "cpu.h"
+#include "dev/rank.h"
+#include "e3/mem.h"
+#include "e3/num.h"
+#include <math.h>
+#include <stdlib.h>
+
+/* Where the scores of a slot lie. */
+typedef struct cell {
+	double *sum;
+	uint32_t *id, *seen;
+} cell;
+
+static cell cell_of(e3_dev *dev, const e3_kv *kv, uint32_t slot)
+{
+	size_t keys = (size_t)kv->page_keys, at = slot % keys;
+	double *sum = (double *)(void *)(kv->page[slot / keys] + e3_page_floats(dev->short_type, kv));
+	uint32_t *id = (uint32_t *)(void *)(sum + keys);
+	return (cell){sum + at, id + at, id + keys + at};
+}
+
+int e3_cpu_move(e3_dev *dev, const e3_kv *kv, const uint32_t *from, const uint32_t *to, int n, e3_err *err)
+{
+	uint32_t keys = (uint32_t)kv->page_keys;
+	size_t d = (size_t)kv->head_dim;
+	for (int k = 0; k < n; k++) {
+		const float *source = kv->page[from[k] / keys] + from[k] % keys * d;
+		float *target = kv->page[to[k] / keys] + to[k] % keys * d;
+		for (int part = 0; part < 2 * kv->heads; part++, source += keys * d, target += keys * d)
+			memcpy(target, source, d * sizeof *target);
+		if (kv->scored) {
+			cell a = cell_of(dev, kv, from[k]), b = cell_of(dev, kv, to[k]);
+			*b.sum = *a.sum, *b.id = *a.id, *b.seen = *a.seen;
+		}
+	}
+	return 0;
+}
+
+int e3_cpu_enter(e3_dev *dev, const e3_kv *kv, const uint32_t *slot, int n, uint32_t first_id, e3_err *err)
+{
+	for (int k = 0; k < n; k++) {
+		cell c = cell_of(dev, kv, slot[k]);
+		*c.id = first_id + (uint32_t)k;
+		*c.sum = first_id ? 0 : INFINITY;
+		*c.seen = first_id ? 0 : 1;
+	}
+	return 0;
+}
+
+static bool is_special(const e3_rule *r, uint32_t id)
+{
+	return id % r->tokens < r->special;
+}
+
+static bool is_protected(const e3_rule *r, uint32_t id)
+{
+	int64_t frame = id / r->tokens;
+	return frame == 0 || (is_special(r, id) && (r->starve || frame + r->protected_frames > r->t));
+}
+
+static double half(float v)
+{
+	return e3_f16_to_f32(e3_f32_to_f16(v));
+}
+
+/* 9.2 step 2: this frame's relative share of one token into its sum. */
+static void add_share(const e3_rule *r, cell c, float mass, int n)
+{
+	bool fresh = *c.id / r->tokens == r->t;
+	*c.seen = fresh ? 1 : *c.seen + 1;
+	if (r->f16_sums) {
+		double share = half(mass * (float)n);
+		*c.sum = fresh && is_special(r, *c.id) ? INFINITY : fresh ? share : half((float)share + (float)*c.sum);
+	} else {
+		*c.sum = (fresh ? 0 : *c.sum) + (double)mass * n;
+	}
+}
+
+static float score_of(const e3_rule *r, cell c)
+{
+	switch (r->score) {
+	case E3_SCORE_FRAME:
+		return e3_rank_frame_score(*c.id / r->tokens);
+	case E3_SCORE_LOT:
+		return e3_rank_lot_score(*c.id);
+	default:
+		return (float)*c.sum / ((float)*c.seen + 1e-6f);
+	}
+}
+
+int e3_cpu_score(e3_dev *dev, const e3_rule *r, const e3_scored *layer, int layers, e3_err *err)
+{
+	for (int l = 0; l < layers; l++) {
+		const e3_scored *s = &layer[l];
+		*s->stat = (e3_layer_stat){0};
+		if (s->mass)
+			s->stat->variance = e3_rank_variance(s->mass, (size_t)s->kv->n_keys);
+		for (int k = 0; k < s->kv->n_keys; k++) {
+			cell c = cell_of(dev, s->kv, (uint32_t)k);
+			if (s->mass)
+				add_share(r, c, s->mass[k], s->kv->n_keys);
+			bool prot = is_protected(r, *c.id);
+			s->stat->prot += prot;
+			s->stat->saturated += !prot && isinf(score_of(r, c));
+		}
+	}
+	return 0;
+}
+
+static void choose_from(const e3_chosen *c, const e3_candidate *sorted, size_t n)
+{
+	size_t finite = 0, out = (size_t)c->remove < n ? (size_t)c->remove : n;
+	while (finite < n && isfinite(sorted[finite].score))
+		finite++;
+	*c->choice = (struct e3_choice){.removed = (uint32_t)out, .max_evicted = NAN, .min_kept = NAN};
+	e3_rank_quantiles(sorted, finite, c->choice->score_q);
+	if (out && finite)
+		c->choice->max_evicted = sorted[out < finite ? out - 1 : finite - 1].score;
+	if (out < finite)
+		c->choice->min_kept = sorted[out].score;
+	for (size_t k = 0; k < out; k++)
+		c->slot[k] = sorted[k].slot, c->id[k] = sorted[k].id;
+}
+
+int e3_cpu_choose(e3_dev *dev, const e3_rule *r, const e3_chosen *layer, int layers, e3_err *err)
+{
+	int most = 0;
+	for (int l = 0; l < layers; l++)
+		most = e3_max(most, layer[l].kv->n_keys);
+	float *scratch;
+	e3_cpu *cpu = e3_cpu_of(dev);
+	if (e3_cpu_scratch(cpu, e3_pool_threads(cpu->pool), (size_t)most * sizeof(e3_candidate) / sizeof(float), &scratch, err))
+		return e3_fail_in(err, "choose");
+	e3_candidate *candidate = (e3_candidate *)(void *)scratch;
+	for (int l = 0; l < layers; l++) {
+		size_t n = 0;
+		for (int k = 0; k < layer[l].kv->n_keys; k++) {
+			cell c = cell_of(dev, layer[l].kv, (uint32_t)k);
+			bool prot = is_protected(r, *c.id);
+			if (!prot || r->starve)
+				candidate[n++] = (e3_candidate){prot ? INFINITY : score_of(r, c), *c.id, (uint32_t)k};
+		}
+		e3_rank_sort(candidate, n);
+		choose_from(&layer[l], candidate, n);
+	}
+	return 0;
+}

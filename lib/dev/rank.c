@@ -1,0 +1,53 @@
+/* dev: the order of eviction as pure functions of numbers: no cache, no device. */
+#include "dev/rank.h"
+#include "e3/num.h"
+#include <math.h>
+#include <stdlib.h>
+
+double e3_rank_variance(const float *mass, size_t n)
+{
+	double sum = 0, var = 0;
+	for (size_t k = 0; k < n; k++)
+		sum += mass[k];
+	double mean = n ? sum / (double)n : 0;
+	for (size_t k = 0; k < n; k++)
+		var += (mass[k] - mean) * (mass[k] - mean);
+	return n ? var / (double)n : 0;
+}
+
+static int by_score(const void *a, const void *b)
+{
+	const e3_candidate *x = a, *y = b;
+	if (x->score != y->score)
+		return x->score < y->score ? -1 : 1;
+	return x->id < y->id ? -1 : x->id > y->id;
+}
+
+void e3_rank_sort(e3_candidate *c, size_t n)
+{
+	qsort(c, n, sizeof *c, by_score);
+}
+
+void e3_rank_quantiles(const e3_candidate *sorted, size_t n, float q[9])
+{
+	static const double at[9] = {0, .01, .05, .25, .5, .75, .95, .99, 1};
+	for (int k = 0; k < 9; k++) {
+		if (!n) {
+			q[k] = NAN;
+			continue;
+		}
+		double h = at[k] * (double)(n - 1);
+		size_t i = (size_t)h, j = i + 1 < n ? i + 1 : i;
+		q[k] = (float)(sorted[i].score + (h - (double)i) * ((double)sorted[j].score - sorted[i].score));
+	}
+}
+
+float e3_rank_frame_score(uint32_t frame)
+{
+	return (float)frame;
+}
+
+float e3_rank_lot_score(uint32_t id)
+{
+	return (float)e3_fmix32(id * 2654435761u + 1u);
+}
