@@ -46,6 +46,7 @@ typedef struct e3_attend_job {
 typedef struct e3_attend_dev {
 	int sms;
 	int capability; /* 10 * major + minor */
+	int wgmma;      /* the Hopper kernels can run; 0 makes everything portable */
 } e3_attend_dev;
 
 /* Call once for each device: fills *dev and raises the shared-memory limits of the kernels. */
