@@ -144,17 +144,18 @@ typedef struct e3_scored {
 	e3_layer_stat *stat; /* in alloc_host memory */
 } e3_scored;
 
-/* One layer to choose from: the `remove` slots with the lowest (score, id) of those that may leave. */
+typedef struct e3_choice {
+	uint32_t removed;            /* as many as asked for, or all that may leave if they are fewer */
+	float score_q[9];            /* quantiles 0 1 5 25 50 75 95 99 100 % of the finite scores; NaN when there are none */
+	float max_evicted, min_kept; /* finite scores; NaN when there are none */
+} e3_choice;
+
+/* One layer to choose from: the `remove` slots with the lowest (score, id) of those that may leave. Results in alloc_host memory. */
 typedef struct e3_chosen {
 	const e3_kv *kv;
 	int remove;
-	/* Results, in alloc_host memory. */
 	uint32_t *slot, *id; /* [remove] in that order */
-	struct e3_choice {
-		uint32_t removed;            /* `remove`, or all that may leave if they are fewer */
-		float score_q[9];            /* quantiles 0 1 5 25 50 75 95 99 100 % of the finite scores; NaN when there are none */
-		float max_evicted, min_kept; /* finite scores; NaN when there are none */
-	} *choice;
+	e3_choice *choice;
 } e3_chosen;
 
 /* Convolution 3×3, padding 1 (7): out = act(conv(x or relu(x)) + b) + resid or relu(resid) + plus. */

@@ -23,7 +23,7 @@ typedef struct e3_evictor {
 	int layers;
 	e3_kv *view;
 	e3_layer_stat *stat;       /* alloc_host */
-	struct e3_choice *choice;  /* alloc_host */
+	e3_choice *choice;  /* alloc_host */
 	e3_chosen *chosen;
 	uint32_t **room;           /* alloc_host: slots, then ids, of those that leave */
 	uint32_t *room_cap;
