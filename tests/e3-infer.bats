@@ -138,7 +138,7 @@ check() {
 }
 
 @test "units of --budget: frames, tokens, thousands, MiB" {
-	for b in 3f:300 300:300 0.3k:300 2M:1688; do
+	for b in 3f:300 300:300 0.3k:300 2M:1624; do
 		infer --budget "${b%:*}"
 		check "$T/o.e3" <<<"assert h['budget'] == ${b#*:}, h['budget']"
 	done
