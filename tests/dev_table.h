@@ -12,11 +12,11 @@
 
 enum {
 	T_PATCHIFY, T_LINEAR, T_NORM, T_COPY, T_QKV, T_ATTEND, T_LSE, T_MASS, T_MAP, T_SHARP, T_MOVE, T_MODULATE, T_CONV, T_DECONV,
-	T_UPSAMPLE, T_UV, T_DENSE, T_BLOCK, T_KINDS
+	T_UPSAMPLE, T_UV, T_DENSE, T_BLOCK, T_EVICT, T_KINDS
 };
 static const char *const table_names[T_KINDS] = {
 	"patchify", "linear", "norm", "copy", "qkv", "attend", "log-sum-exp", "mass", "map", "sharp attention", "move", "modulate", "conv",
-	"deconv", "upsample", "add_uv", "dense", "block (short)",
+	"deconv", "upsample", "add_uv", "dense", "block (short)", "evict",
 };
 
 enum { GUARD = 64, MAX_HELD = 64 }; /* sentinels on each side: 256 bytes, so that alignment stays */
