@@ -60,7 +60,7 @@ SRCS_e3-cat := cmd/e3-cat.c
 SRCS_e3-dump := cmd/e3-dump.c
 SRCS_e3-model := $(wildcard cmd/e3-model*.c)
 
-.PHONY: all units fuzz-bins clean demo test lint fuzz parity bench install deps deps-test
+.PHONY: all cuda units fuzz-bins clean demo test lint fuzz parity bench install deps deps-test
 .DELETE_ON_ERROR:
 all: $(TOOLS:%=$(B)/bin/%)
 
@@ -120,6 +120,26 @@ fuzz:
 		$(B)/fuzz/fuzz_$$f -runs=$(RUNS) -rss_limit_mb=2048 -timeout=10 -verbosity=0 -artifact_prefix=$(B)/fuzz/crash-$$f- \
 		$(B)/fuzz/found/$$f tests/fuzz/corpus/$$f; done
 
+# The CUDA backend: a plug-in that e3-infer opens when it is there (DESIGN 5). `make cuda CUDA_ARCHS=90a` builds for one kind only.
+# An architecture of digits also gives code for newer ones through the oldest PTX.
+CUDA ?= /usr/local/cuda
+NVCC ?= $(CUDA)/bin/nvcc
+CUDA_ARCHS ?= 90a $(filter $(patsubst compute_%,%,$(shell $(NVCC) --list-gpu-arch 2>/dev/null)),80 86 89 100 120)
+CUDA_PTX = $(word 1,$(sort $(filter 8%,$(CUDA_ARCHS)) $(filter-out %a 8%,$(CUDA_ARCHS))))
+GENCODE = $(foreach a,$(CUDA_ARCHS),-gencode arch=compute_$(a),code=sm_$(a)) $(foreach a,$(CUDA_PTX),-gencode arch=compute_$(a),code=compute_$(a))
+NVCC_FLAGS = -std=c++20 -O3 -lineinfo $(GENCODE) -Ilib -MMD -MP -Xcompiler -fno-exceptions,-fno-rtti,-fno-threadsafe-statics,-fPIC,-fvisibility=hidden,-Wall $(if $(WERROR),-Werror all-warnings)
+OBJ_kernels := $(patsubst kernels/%.cu,$(B)/kernels/%.o,$(sort $(wildcard kernels/*.cu)))
+$(B)/kernels/%.o: kernels/%.cu
+	@mkdir -p $(@D)
+	$(NVCC) $(NVCC_FLAGS) -c -o $@ $<
+# Only the table is exported: the runtime and everything else stay inside.
+$(B)/lib/e3/libe3-cuda.so: $(OBJ_kernels) $(LIB_base)
+	@mkdir -p $(@D)
+	$(NVCC) $(GENCODE) -shared -cudart static -o $@ $^ -L$(CUDA)/lib64 -L$(CUDA)/lib64/stubs -lcublasLt -Xlinker --exclude-libs,ALL,--as-needed,-z,defs
+cuda:
+	@test -x "$(NVCC)" || { echo "make cuda: $(NVCC) is not there: install the CUDA toolkit, or say where it is with CUDA=DIR" >&2; exit 1; }
+	@$(MAKE) --no-print-directory $(B)/lib/e3/libe3-cuda.so
+
 deps:
 	@tests/deps.sh build
 deps-test:
@@ -133,6 +153,19 @@ test: deps-test
 demo: deps
 	@$(MAKE) --no-print-directory all
 	@B=$(abspath $(B)) pipelines/demo/run.sh
+
+# On a machine with a GPU: operations against the CPU; the golden files; how fast.
+$(B)/tests/gpu/%: tests/gpu/%.c $(foreach l,model dev data base,$(LIB_$(l)))
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -Itests -o $@ $< $(call libs,model dev data base) $(if $(findstring test_,$*),-lcmocka)
+gpu-bins: cuda $(B)/tests/gpu/test_gpu_ops $(B)/tests/gpu/bench $(B)/bin/e3-infer
+.PHONY: gpu-bins test-gpu parity-gpu bench-gpu
+test-gpu: gpu-bins
+	@CMOCKA_MESSAGE_OUTPUT=TAP LD_LIBRARY_PATH=$(B)/lib/e3:$$LD_LIBRARY_PATH $(B)/tests/gpu/test_gpu_ops
+parity-gpu: gpu-bins $(B)/bin/e3-decode
+	@B=$(abspath $(B)) tests/gpu/parity.sh
+bench-gpu: gpu-bins
+	@B=$(abspath $(B)) tests/gpu/bench.sh
 
 # The yardstick of bench and parity: what OpenBLAS alone reaches.
 $(B)/bench/sgemm: tests/bench/sgemm.c
@@ -160,4 +193,4 @@ install: all
 clean:
 	rm -rf $(B)
 
--include $(wildcard $(B)/lib/*/*.d $(B)/cmd/*.d $(B)/tests/*.d)
+-include $(wildcard $(B)/lib/*/*.d $(B)/cmd/*.d $(B)/tests/*.d $(B)/kernels/*.d)

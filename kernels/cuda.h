@@ -1,0 +1,169 @@
+/* kernels: what the files of the CUDA backend share: its state, errors, scratch memory, staging, types.
+ *
+ * Every operation only enqueues work on the stream of the branch at hand. Scratch memory grows when a shape is first seen and stays;
+ * small arrays from the host (slots, page tables, pictures) go through a pinned ring that `finish` rewinds.
+ */
+#ifndef E3_KERNELS_CUDA_H
+#define E3_KERNELS_CUDA_H
+
+extern "C" {
+#include "e3/dev.h"
+}
+#include "attend.h"
+#include <cublasLt.h>
+#include <cuda_bf16.h>
+#include <cuda_fp16.h>
+#include <cuda_runtime.h>
+
+typedef __nv_bfloat16 bf16;
+typedef __half f16;
+
+/* Scratch memory of a branch, by what it holds while an operation runs. */
+enum { SCRATCH_INPUT, SCRATCH_PRODUCT, SCRATCH_ATTEND, SCRATCH_LT, SCRATCH_MAP, SCRATCH_SPLIT, SCRATCH_RESULT, SCRATCH_CHOOSE, SCRATCH_KINDS };
+enum { BRANCHES = 2, E3_LAYERS_MOST = 256 };
+
+typedef struct e3_cuda_scratch {
+	void *p;
+	size_t size;
+} e3_cuda_scratch;
+
+/* An array that lies in the ring already. */
+typedef struct e3_staged {
+	uint64_t hash;
+	size_t at, size;
+	int branch;
+} e3_staged;
+
+typedef struct e3_ring {
+	char *host, *device;
+	size_t size, used;
+	e3_staged seen[64];
+	int n_seen;
+} e3_ring;
+
+struct e3_gemm_plan;
+
+typedef struct e3_cuda {
+	e3_dev dev; /* first: the public part */
+	e3_attend_dev attend;
+	bool strict;
+	size_t shared_most; /* bytes of shared memory a block may have */
+	char label[280];
+	cublasLtHandle_t lt;
+	struct e3_gemm_plan *plan;
+	int n_plans, cap_plans;
+	cudaStream_t stream[BRANCHES];
+	cudaEvent_t fork, marked;
+	int branch;
+	e3_cuda_scratch scratch[BRANCHES][SCRATCH_KINDS];
+	e3_ring ring;
+} e3_cuda;
+
+static inline e3_cuda *e3_cuda_of(e3_dev *dev) { return (e3_cuda *)(void *)dev; }
+static inline cudaStream_t e3_cuda_stream(const e3_cuda *c) { return c->stream[c->branch]; }
+
+/* plugin.cu. Each returns 0 or -1 with a text. */
+int e3_cuda_fail(e3_err *err, const char *what, cudaError_t code);
+int e3_cuda_scratch_get(e3_cuda *c, int kind, size_t bytes, void **out, e3_err *err); /* zeroed when it is allocated */
+/* Copies an array in host memory to where kernels of this branch can read it, good until finish. */
+int e3_cuda_stage(e3_cuda *c, const void *from, size_t bytes, const void **out, e3_err *err);
+int e3_cuda_stage_kv(e3_cuda *c, const e3_kv *kv, e3_attend_kv *out, e3_err *err);
+
+#define E3_TRY(call, what)                                        \
+	do {                                                          \
+		cudaError_t code_ = (call);                               \
+		if (code_ != cudaSuccess)                                 \
+			return e3_cuda_fail(err, what, code_);                \
+	} while (0)
+/* After a launch. */
+#define E3_LAUNCHED(what) E3_TRY(cudaGetLastError(), what)
+
+/* weight.cu: the type a matrix is kept in, and values from one row to the next. */
+static inline e3_real e3_cuda_weight_type(const e3_cuda *c, const e3_mat *m)
+{
+	if (c->strict || m->use == E3_USE_ANY)
+		return E3_REAL_F32;
+	return m->use == E3_USE_MAPS ? E3_REAL_F16 : E3_REAL_BF16;
+}
+static inline int e3_cuda_padded(int n) { return (n + 7) & ~7; }
+static inline int e3_cuda_weight_ld(const e3_cuda *c, const e3_mat *m)
+{
+	return e3_cuda_weight_type(c, m) == E3_REAL_F32 ? m->in : e3_cuda_padded(m->in);
+}
+
+/* norm.cu: rows of x, normalised if `norm` is not NULL, to rows of another type; columns from dim up to `width` become zero. */
+typedef struct e3_rows {
+	const void *x;
+	e3_real x_type;
+	int ldx, rows, dim;
+	const e3_norm *norm;
+	void *out;
+	e3_real out_type;
+	int ldo, width;
+} e3_rows;
+int e3_cuda_rows(e3_cuda *c, const e3_rows *r, e3_err *err);
+
+/* gemm.cu: d [rows][out] = x [rows][in] w^T (+ bias), or d += that; x and w of one type, d f32 or of that type. Row starts of x and
+ * w must be aligned to 16 bytes unless f32. */
+typedef struct e3_gemm {
+	const void *x, *w;
+	e3_real type;
+	int rows, in, out, ldx, ldw;
+	const float *bias; /* only with f32 d */
+	bool add;          /* only with f32 d */
+	void *d;
+	e3_real d_type;
+	int ldd;
+} e3_gemm;
+int e3_cuda_gemm(e3_cuda *c, const e3_gemm *g, e3_err *err);
+void e3_cuda_gemm_close(e3_cuda *c);
+
+/* linear.cu: x as the matrix wants it (type, padding, norm): straight from where it is when it can be. */
+int e3_cuda_product_input(e3_cuda *c, const e3_rows *from, const e3_mat *mat, const void **x, int *ldx, e3_err *err);
+
+/* gemv.cu: one row times a matrix, f32 arithmetic. With `q` the result is split into q and the places of k and v. */
+typedef struct e3_gemv {
+	const float *x;
+	const e3_norm *norm;
+	const e3_mat *mat;
+	e3_act act;
+	bool add;
+	const float *gamma;
+	float *out;
+	float *q, *k, *v; /* k, v: head 0 of the slot; heads follow at head_stride */
+	int dim, head_dim, head_stride;
+} e3_gemv;
+int e3_cuda_gemv(e3_cuda *c, const e3_gemv *g, e3_err *err);
+
+/* conv_mma.cu, conv_plain.cu: 3×3 convolution of maps; the first needs channels in multiples of 32 and 8 and f16 maps. */
+bool e3_cuda_conv_mma_can(const e3_cuda *c, const e3_conv *op);
+int e3_cuda_conv_mma(e3_cuda *c, const e3_conv *op, e3_err *err);
+int e3_cuda_conv_plain(e3_cuda *c, const e3_conv *op, e3_err *err);
+
+/* Table of operations, by file. */
+int e3_cuda_weight(e3_dev *, const float *, e3_mat *, e3_err *);
+int e3_cuda_patchify(e3_dev *, const uint8_t *, int, int, int, float *, e3_err *);
+int e3_cuda_linear(e3_dev *, const e3_linear *, e3_err *);
+int e3_cuda_norm(e3_dev *, const float *, int, int, const e3_norm *, float *, int, e3_err *);
+int e3_cuda_copy_rows(e3_dev *, const float *, int, int, int, float *, int, e3_err *);
+int e3_cuda_modulate(e3_dev *, const float *, const float *, int, float *, e3_err *);
+int e3_cuda_qkv(e3_dev *, const e3_qkv *, e3_err *);
+int e3_cuda_attend(e3_dev *, const e3_attend *, e3_err *);
+int e3_cuda_mass(e3_dev *, const e3_mass *, e3_err *);
+int e3_cuda_move(e3_dev *, const e3_kv *, const uint32_t *, const uint32_t *, int, e3_err *);
+int e3_cuda_conv(e3_dev *, const e3_conv *, e3_err *);
+int e3_cuda_deconv(e3_dev *, const float *, int, int, const e3_mat *, int, float *, e3_err *);
+int e3_cuda_upsample(e3_dev *, const float *, const int[2], int, float *, const int[2], e3_err *);
+int e3_cuda_add_uv(e3_dev *, float *, int, int, int, const float *, const float *, e3_err *);
+int e3_cuda_dense(e3_dev *, const e3_dense *, e3_err *);
+int e3_cuda_enter(e3_dev *, const e3_kv *, const uint32_t *, int, uint32_t, e3_err *);
+int e3_cuda_score(e3_dev *, const e3_rule *, const e3_scored *, int, e3_err *);
+int e3_cuda_choose(e3_dev *, const e3_rule *, const e3_chosen *, int, e3_err *);
+
+/* evict.cu: from and to are on the device. */
+int e3_cuda_move_scores(e3_cuda *c, const e3_kv *kv, const uint32_t *from, const uint32_t *to, int n, e3_err *err);
+
+static inline int e3_ceil_div(int a, int b) { return (a + b - 1) / b; }
+static inline bool e3_aligned(const void *p, size_t to) { return (uintptr_t)p % to == 0; }
+
+#endif

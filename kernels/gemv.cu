@@ -1,0 +1,111 @@
+/* kernels: one row times a matrix: the camera head. Memory is the cost: weights are read once, in 16-byte pieces, several in flight;
+ * the row (normalised if asked) lies in shared memory; arithmetic is f32. */
+#include "values.cuh"
+
+enum { THREADS = 256, WARPS = THREADS / 32, ROWS = 2 };
+
+typedef struct gemv_args {
+	const float *x;
+	int in, width; /* width: in, rounded up to whole pieces of the weights */
+	bool norm;
+	float eps;
+	const float *norm_w, *norm_b;
+	int ldw, out;
+	const float *b, *gamma;
+	e3_act act;
+	bool add;
+	float *y, *q, *k, *v;
+	int dim, head_dim, head_stride;
+} gemv_args;
+
+/* x into shared memory, zeros up to width. */
+static __device__ void load_row(const gemv_args &a, float *x, float *room)
+{
+	float sum = 0, var = 0;
+	for (int c = threadIdx.x; c < a.width; c += THREADS) {
+		x[c] = c < a.in ? a.x[c] : 0;
+		sum += x[c];
+	}
+	if (a.norm) {
+		float mean = block_sum(sum, room) / a.in;
+		for (int c = threadIdx.x; c < a.in; c += THREADS)
+			var += (x[c] - mean) * (x[c] - mean);
+		float inv = 1.0f / sqrtf(block_sum(var, room) / a.in + a.eps);
+		for (int c = threadIdx.x; c < a.in; c += THREADS)
+			x[c] = (x[c] - mean) * inv * (a.norm_w ? a.norm_w[c] : 1.0f) + (a.norm_w ? a.norm_b[c] : 0.0f);
+	}
+	__syncthreads();
+}
+
+static __device__ void put(const gemv_args &a, int o, float v)
+{
+	v = activate(v + (a.b ? a.b[o] : 0.0f), a.act);
+	if (a.q) {
+		int kind = o / a.dim, at = o % a.dim;
+		size_t place = (size_t)(at / a.head_dim) * a.head_stride + at % a.head_dim;
+		if (kind == 0)
+			a.q[at] = v;
+		else
+			(kind == 1 ? a.k : a.v)[place] = v;
+		return;
+	}
+	if (a.gamma)
+		v *= a.gamma[o];
+	a.y[o] = a.add ? a.y[o] + v : v;
+}
+
+template <typename T, int V> static __global__ void __launch_bounds__(THREADS) gemv(const T *w, gemv_args a)
+{
+	extern __shared__ float x[];
+	__shared__ float room[32];
+	load_row(a, x, room);
+	int warp = threadIdx.x / 32, lane = threadIdx.x % 32, first = (blockIdx.x * WARPS + warp) * ROWS;
+	if (first >= a.out)
+		return;
+	float sum[ROWS] = {0};
+	const T *row[ROWS];
+	for (int r = 0; r < ROWS; r++)
+		row[r] = w + (size_t)min(first + r, a.out - 1) * a.ldw;
+#pragma unroll 4
+	for (int c = lane * V; c < a.width; c += 32 * V)
+#pragma unroll
+		for (int r = 0; r < ROWS; r++) {
+			float t[V];
+			load_pack<T, V>(row[r] + c, t);
+#pragma unroll
+			for (int e = 0; e < V; e++)
+				sum[r] += t[e] * x[c + e];
+		}
+	for (int r = 0; r < ROWS; r++) {
+		float v = warp_sum(sum[r]);
+		if (lane == 0 && first + r < a.out)
+			put(a, first + r, v);
+	}
+}
+
+template <typename T, int V> static cudaError_t launch(const e3_cuda *c, const e3_gemv *g, gemv_args *a)
+{
+	size_t shared = (size_t)a->width * sizeof(float);
+	cudaError_t code = shared > 48 << 10 ? cudaFuncSetAttribute(gemv<T, V>, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)shared) : cudaSuccess;
+	if (code == cudaSuccess) {
+		gemv<T, V><<<e3_ceil_div(a->out, WARPS * ROWS), THREADS, shared, e3_cuda_stream(c)>>>((const T *)(const void *)g->mat->w, *a);
+		code = cudaGetLastError();
+	}
+	return code;
+}
+
+int e3_cuda_gemv(e3_cuda *c, const e3_gemv *g, e3_err *err)
+{
+	const e3_mat *m = g->mat;
+	e3_real type = e3_cuda_weight_type(c, m);
+	gemv_args a = {g->x, m->in, e3_cuda_weight_ld(c, m), g->norm != NULL, g->norm ? g->norm->eps : 0, g->norm ? g->norm->w : NULL,
+	               g->norm ? g->norm->b : NULL, e3_cuda_weight_ld(c, m), m->out, m->b, g->gamma, g->act, g->add, g->out, g->q, g->k, g->v,
+	               g->dim, g->head_dim, g->head_stride};
+	if ((size_t)a.width * sizeof(float) > c->shared_most)
+		return e3_fail(err, "linear: a row of %d values is too long", m->in);
+	cudaError_t code = type == E3_REAL_BF16                               ? launch<bf16, 8>(c, g, &a)
+	                   : m->in % 4 == 0 && e3_aligned(m->w, 16)           ? launch<float, 4>(c, g, &a)
+	                                                                      : launch<float, 1>(c, g, &a);
+	E3_TRY(code, "linear");
+	return 0;
+}

@@ -1,0 +1,113 @@
+/* kernels: linear layers: input brought to the type of the matrix (with its norm), product, and what follows it. */
+#include "values.cuh"
+
+static e3_real type_of(const e3_cuda *c, bool is_short, bool is_map)
+{
+	return is_short ? c->dev.short_type : is_map ? c->dev.map_type : E3_REAL_F32;
+}
+
+int e3_cuda_product_input(e3_cuda *c, const e3_rows *from, const e3_mat *mat, const void **x, int *ldx, e3_err *err)
+{
+	e3_real type = e3_cuda_weight_type(c, mat);
+	bool fits = type == E3_REAL_F32 || (from->ldx % 8 == 0 && mat->in % 8 == 0 && e3_aligned(from->x, 16));
+	if (from->x_type == type && !from->norm && fits) {
+		*x = from->x, *ldx = from->ldx;
+		return 0;
+	}
+	int ld = type == E3_REAL_F32 ? mat->in : e3_cuda_padded(mat->in);
+	void *to;
+	if (e3_cuda_scratch_get(c, SCRATCH_INPUT, (size_t)from->rows * ld * e3_real_size(type), &to, err))
+		return -1;
+	e3_rows rows = *from;
+	rows.out = to, rows.out_type = type, rows.ldo = rows.width = ld;
+	*x = to, *ldx = ld;
+	return e3_cuda_rows(c, &rows, err);
+}
+
+typedef struct finish_args {
+	const float *y, *b, *gamma;
+	int rows, cols, ldo;
+	e3_act act;
+	bool add;
+} finish_args;
+
+/* act(y + b), times gamma, added or stored: V columns at a time. */
+template <typename T, int V> static __global__ void __launch_bounds__(256) finish(finish_args a, T *out)
+{
+	int per_row = a.cols / V;
+	size_t n = (size_t)a.rows * per_row;
+	for (size_t k = (size_t)blockIdx.x * blockDim.x + threadIdx.x; k < n; k += (size_t)gridDim.x * blockDim.x) {
+		int row = (int)(k / per_row), col = (int)(k % per_row) * V;
+		float v[V], b[V], t[V];
+		load_pack<float, V>(a.y + (size_t)row * a.cols + col, v);
+		T *to = out + (size_t)row * a.ldo + col;
+		if (a.b) {
+			load_pack<float, V>(a.b + col, b);
+#pragma unroll
+			for (int e = 0; e < V; e++)
+				v[e] += b[e];
+		}
+#pragma unroll
+		for (int e = 0; e < V; e++)
+			v[e] = activate(v[e], a.act);
+		if (a.gamma) {
+			load_pack<float, V>(a.gamma + col, t);
+#pragma unroll
+			for (int e = 0; e < V; e++)
+				v[e] *= t[e];
+		}
+		if (a.add) {
+			load_pack<T, V>(to, t);
+#pragma unroll
+			for (int e = 0; e < V; e++)
+				v[e] += t[e];
+		}
+		store_pack<T, V>(to, v);
+	}
+}
+
+template <typename T> static void launch_finish(const finish_args *a, T *out, cudaStream_t stream)
+{
+	bool fours = a->cols % 4 == 0 && a->ldo % 4 == 0 && e3_aligned(out, 4 * sizeof(T)) && e3_aligned(a->y, 16) && e3_aligned(a->b, 16) &&
+	             e3_aligned(a->gamma, 16);
+	size_t n = (size_t)a->rows * a->cols / (fours ? 4 : 1);
+	int blocks = (int)((n + 255) / 256 < 8192 ? (n + 255) / 256 : 8192);
+	if (fours)
+		finish<T, 4><<<blocks, 256, 0, stream>>>(*a, out);
+	else
+		finish<T, 1><<<blocks, 256, 0, stream>>>(*a, out);
+}
+
+static int run_finish(e3_cuda *c, const finish_args *a, void *out, e3_real type, e3_err *err)
+{
+	E3_WITH_TYPE(type, T, launch_finish<T>(a, (T *)out, e3_cuda_stream(c)));
+	E3_LAUNCHED("linear");
+	return 0;
+}
+
+int e3_cuda_linear(e3_dev *dev, const e3_linear *op, e3_err *err)
+{
+	e3_cuda *c = e3_cuda_of(dev);
+	const e3_mat *m = op->mat;
+	if (op->rows <= 0 || m->out <= 0)
+		return 0;
+	e3_real x_type = type_of(c, op->x_short, op->x_map), out_type = type_of(c, op->out_short, op->out_map);
+	if (op->rows == 1 && x_type == E3_REAL_F32 && out_type == E3_REAL_F32 && m->use != E3_USE_MAPS) {
+		e3_gemv v = {op->x, op->norm, m, op->act, op->add, op->gamma, op->out};
+		return e3_cuda_gemv(c, &v, err);
+	}
+	e3_rows from = {op->x, x_type, op->ldx, op->rows, m->in, op->norm};
+	e3_gemm g = {NULL, m->w, e3_cuda_weight_type(c, m), op->rows, m->in, m->out, 0, e3_cuda_weight_ld(c, m)};
+	if (e3_cuda_product_input(c, &from, m, &g.x, &g.ldx, err))
+		return e3_fail_in(err, "linear");
+	bool whole = op->act == E3_ACT_NONE && !op->gamma && out_type == E3_REAL_F32; /* the product can do all of it */
+	if (whole) {
+		g.bias = m->b, g.add = op->add, g.d = op->out, g.d_type = E3_REAL_F32, g.ldd = op->ldo;
+		return e3_cuda_gemm(c, &g, err) ? e3_fail_in(err, "linear") : 0;
+	}
+	if (e3_cuda_scratch_get(c, SCRATCH_PRODUCT, (size_t)op->rows * m->out * sizeof(float), &g.d, err))
+		return e3_fail_in(err, "linear");
+	g.d_type = E3_REAL_F32, g.ldd = m->out;
+	finish_args a = {(const float *)g.d, m->b, op->gamma, op->rows, m->out, op->ldo, op->act, op->add};
+	return e3_cuda_gemm(c, &g, err) || run_finish(c, &a, op->out, out_type, err) ? e3_fail_in(err, "linear") : 0;
+}

@@ -1,0 +1,44 @@
+/* kernels: bilinear resizing with aligned corners, shared by what resizes (spec/model.md 7). */
+#ifndef E3_KERNELS_MAPS_CUH
+#define E3_KERNELS_MAPS_CUH
+
+#include "values.cuh"
+
+typedef struct resize_args {
+	int h, w, c, to_h, to_w;
+	float step_y, step_x;
+	const float *uv_x, *uv_y; /* added to the result, as in e3_dense; or NULL */
+} resize_args;
+
+static inline resize_args resize_of(const int from[2], const int to[2], int c)
+{
+	resize_args a = {from[0], from[1], c, to[0], to[1]};
+	a.step_y = to[0] > 1 ? (float)(from[0] - 1) / (float)(to[0] - 1) : 0;
+	a.step_x = to[1] > 1 ? (float)(from[1] - 1) / (float)(to[1] - 1) : 0;
+	return a;
+}
+
+/* V channels from `at` of pixel (row, col) of the result. Position and weights are rounded as the reference rounds them. */
+template <typename T, int V>
+static __device__ __forceinline__ void resize_pixel(const resize_args &a, const T *x, int row, int col, int at, float *v)
+{
+	float fy = __fmul_rn(a.step_y, (float)row), fx = __fmul_rn(a.step_x, (float)col);
+	int y0 = min((int)fy, a.h - 1), x0 = min((int)fx, a.w - 1), y1 = min(y0 + 1, a.h - 1), x1 = min(x0 + 1, a.w - 1);
+	float wy = fy - y0, wx = fx - x0, p[4][V];
+	load_pack<T, V>(x + ((size_t)y0 * a.w + x0) * a.c + at, p[0]);
+	load_pack<T, V>(x + ((size_t)y0 * a.w + x1) * a.c + at, p[1]);
+	load_pack<T, V>(x + ((size_t)y1 * a.w + x0) * a.c + at, p[2]);
+	load_pack<T, V>(x + ((size_t)y1 * a.w + x1) * a.c + at, p[3]);
+	float w00 = (1 - wy) * (1 - wx), w01 = (1 - wy) * wx, w10 = wy * (1 - wx), w11 = wy * wx;
+	int half = a.c / 2;
+#pragma unroll
+	for (int e = 0; e < V; e++) {
+		v[e] = w00 * p[0][e] + w01 * p[1][e] + (w10 * p[2][e] + w11 * p[3][e]);
+		if (a.uv_x)
+			v[e] += at + e < half ? a.uv_x[(size_t)col * half + at + e] : a.uv_y[(size_t)row * half + at + e - half];
+	}
+}
+
+int e3_cuda_resize(e3_cuda *c, const resize_args *a, const void *x, void *out, e3_err *err);
+
+#endif

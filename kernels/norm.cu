@@ -1,0 +1,137 @@
+/* kernels: LayerNorm and changes of type, a block per row; the camera head's modulation (spec/model.md 4, 5.2, 6). */
+#include "values.cuh"
+
+enum { THREADS = 128, PER = 4 }; /* a thread holds PER values at a time */
+
+typedef struct row_args {
+	int ldx, dim, ldo, width;
+	bool norm;
+	float eps;
+	const float *w, *b;
+} row_args;
+
+/* Rows of at most THREADS * PER * N values, which stay in registers; everything in fours. */
+template <typename TI, typename TO, int N> static __global__ void __launch_bounds__(THREADS) rows_held(const TI *x, TO *out, row_args a)
+{
+	__shared__ float room[32];
+	x += (size_t)blockIdx.x * a.ldx;
+	out += (size_t)blockIdx.x * a.ldo;
+	float v[N][PER], sum = 0, var = 0;
+#pragma unroll
+	for (int k = 0; k < N; k++) {
+		int c = (k * THREADS + threadIdx.x) * PER;
+		if (c < a.dim)
+			load_pack<TI, PER>(x + c, v[k]);
+		for (int e = 0; e < PER; e++)
+			sum += c < a.dim ? v[k][e] : 0;
+	}
+	if (a.norm) {
+		float mean = block_sum(sum, room) / a.dim;
+#pragma unroll
+		for (int k = 0; k < N; k++)
+			for (int e = 0; e < PER; e++) {
+				v[k][e] -= mean;
+				var += (k * THREADS + threadIdx.x) * PER < a.dim ? v[k][e] * v[k][e] : 0;
+			}
+		float inv = 1.0f / sqrtf(block_sum(var, room) / a.dim + a.eps);
+#pragma unroll
+		for (int k = 0; k < N; k++) {
+			int c = (k * THREADS + threadIdx.x) * PER;
+			float w[PER] = {1, 1, 1, 1}, b[PER] = {0, 0, 0, 0};
+			if (c < a.dim && a.w)
+				load_pack<float, PER>(a.w + c, w), load_pack<float, PER>(a.b + c, b);
+			for (int e = 0; e < PER; e++)
+				v[k][e] = v[k][e] * inv * w[e] + b[e];
+		}
+	}
+#pragma unroll
+	for (int k = 0; k < N; k++) {
+		int c = (k * THREADS + threadIdx.x) * PER;
+		if (c < a.dim)
+			store_pack<TO, PER>(out + c, v[k]);
+	}
+	for (int c = a.dim + threadIdx.x; c < a.width; c += THREADS)
+		out[c] = as<TO>(0);
+}
+
+/* Any length and alignment. */
+template <typename TI, typename TO> static __global__ void __launch_bounds__(THREADS) rows_any(const TI *x, TO *out, row_args a)
+{
+	__shared__ float room[32];
+	x += (size_t)blockIdx.x * a.ldx;
+	out += (size_t)blockIdx.x * a.ldo;
+	float mean = 0, inv = 1, sum = 0, var = 0;
+	if (a.norm) {
+		for (int c = threadIdx.x; c < a.dim; c += THREADS)
+			sum += as_f32(x[c]);
+		mean = block_sum(sum, room) / a.dim;
+		for (int c = threadIdx.x; c < a.dim; c += THREADS)
+			var += (as_f32(x[c]) - mean) * (as_f32(x[c]) - mean);
+		inv = 1.0f / sqrtf(block_sum(var, room) / a.dim + a.eps);
+	}
+	for (int c = threadIdx.x; c < a.width; c += THREADS) {
+		float v = c < a.dim ? as_f32(x[c]) : 0;
+		if (a.norm && c < a.dim)
+			v = (v - mean) * inv * (a.w ? a.w[c] : 1.0f) + (a.w ? a.b[c] : 0.0f);
+		out[c] = as<TO>(v);
+	}
+}
+
+template <typename TI, typename TO> static void launch(const e3_rows *r, const row_args *a, cudaStream_t stream)
+{
+	const TI *x = (const TI *)r->x;
+	TO *out = (TO *)r->out;
+	bool fours = r->dim % PER == 0 && r->ldx % PER == 0 && r->ldo % PER == 0 && e3_aligned(x, sizeof(TI) * PER) &&
+	             e3_aligned(out, sizeof(TO) * PER) && (!a->w || (e3_aligned(a->w, 16) && e3_aligned(a->b, 16)));
+	if (fours && r->dim <= THREADS * PER * 2)
+		rows_held<TI, TO, 2><<<r->rows, THREADS, 0, stream>>>(x, out, *a);
+	else if (fours && r->dim <= THREADS * PER * 4)
+		rows_held<TI, TO, 4><<<r->rows, THREADS, 0, stream>>>(x, out, *a);
+	else
+		rows_any<TI, TO><<<r->rows, THREADS, 0, stream>>>(x, out, *a);
+}
+
+int e3_cuda_rows(e3_cuda *c, const e3_rows *r, e3_err *err)
+{
+	if (r->rows <= 0)
+		return 0;
+	row_args a = {r->ldx, r->dim, r->ldo, r->width, r->norm != NULL, r->norm ? r->norm->eps : 0, r->norm ? r->norm->w : NULL,
+	              r->norm ? r->norm->b : NULL};
+	cudaStream_t stream = e3_cuda_stream(c);
+	if (r->x_type == E3_REAL_F32) {
+		E3_WITH_TYPE(r->out_type, TO, launch<float, TO>(r, &a, stream));
+	} else if (r->x_type == E3_REAL_BF16) {
+		E3_WITH_TYPE(r->out_type, TO, launch<bf16, TO>(r, &a, stream));
+	} else {
+		E3_WITH_TYPE(r->out_type, TO, launch<f16, TO>(r, &a, stream));
+	}
+	E3_LAUNCHED("norm");
+	return 0;
+}
+
+int e3_cuda_norm(e3_dev *dev, const float *x, int ldx, int rows, const e3_norm *norm, float *out, int ldo, e3_err *err)
+{
+	e3_rows r = {x, E3_REAL_F32, ldx, rows, norm->dim, norm, out, E3_REAL_F32, ldo, norm->dim};
+	return e3_cuda_rows(e3_cuda_of(dev), &r, err);
+}
+
+static __global__ void __launch_bounds__(1024) modulate(const float *p, const float *mod, int dim, float *out)
+{
+	__shared__ float room[32];
+	float sum = 0, var = 0;
+	for (int k = threadIdx.x; k < dim; k += blockDim.x)
+		sum += p[k];
+	float mean = block_sum(sum, room) / dim;
+	for (int k = threadIdx.x; k < dim; k += blockDim.x)
+		var += (p[k] - mean) * (p[k] - mean);
+	float inv = 1.0f / sqrtf(block_sum(var, room) / dim + 1e-6f);
+	for (int k = threadIdx.x; k < dim; k += blockDim.x)
+		out[k] = p[k] + mod[2 * dim + k] * ((p[k] - mean) * inv * (1.0f + mod[dim + k]) + mod[k]);
+}
+
+int e3_cuda_modulate(e3_dev *dev, const float *p, const float *mod, int dim, float *out, e3_err *err)
+{
+	modulate<<<1, 1024, 0, e3_cuda_stream(e3_cuda_of(dev))>>>(p, mod, dim, out);
+	E3_LAUNCHED("modulate");
+	return 0;
+}

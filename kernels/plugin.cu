@@ -1,0 +1,317 @@
+/* kernels: the CUDA backend's table: opening the device, memory, order of work. Refuses devices older than compute capability 8.0
+ * and says what is missing when there is none. */
+#include "cuda.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { RING = 4 << 20, OLDEST = 80 };
+
+int e3_cuda_fail(e3_err *err, const char *what, cudaError_t code)
+{
+	size_t left = 0, total = 0;
+	if (code == cudaErrorMemoryAllocation && cudaMemGetInfo(&left, &total) == cudaSuccess)
+		return e3_fail(err, "%s: out of device memory: %.0f of %.0f MiB are left", what, (double)left / 1048576, (double)total / 1048576);
+	return e3_fail(err, "%s: %s", what, cudaGetErrorString(code));
+}
+
+static const char *cuda_name(e3_dev *dev)
+{
+	return e3_cuda_of(dev)->label;
+}
+
+static void cuda_close(e3_dev *dev)
+{
+	e3_cuda *c = e3_cuda_of(dev);
+	cudaDeviceSynchronize();
+	e3_cuda_gemm_close(c);
+	for (int b = 0; b < BRANCHES; b++) {
+		for (int k = 0; k < SCRATCH_KINDS; k++)
+			cudaFree(c->scratch[b][k].p);
+		if (c->stream[b])
+			cudaStreamDestroy(c->stream[b]);
+	}
+	cudaFreeHost(c->ring.host);
+	cudaFree(c->ring.device);
+	if (c->fork)
+		cudaEventDestroy(c->fork);
+	if (c->marked)
+		cudaEventDestroy(c->marked);
+	free(c);
+}
+
+static int cuda_alloc(e3_dev *dev, size_t floats, float **out, e3_err *err)
+{
+	size_t bytes = (floats ? floats : 1) * sizeof(float);
+	*out = NULL;
+	if (floats > SIZE_MAX / sizeof(float))
+		return e3_fail(err, "device memory: too much was asked for");
+	cudaError_t code = cudaMalloc((void **)out, bytes);
+	if (code != cudaSuccess) {
+		*out = NULL;
+		cudaGetLastError(); /* taken note of: it does not stick */
+		char what[80];
+		snprintf(what, sizeof what, "device memory: %.1f MiB", (double)bytes / 1048576);
+		return e3_cuda_fail(err, what, code);
+	}
+	E3_TRY(cudaMemsetAsync(*out, 0, bytes, e3_cuda_stream(e3_cuda_of(dev))), "device memory");
+	return 0;
+}
+
+static void cuda_free(e3_dev *dev, float *p)
+{
+	cudaFree(p);
+}
+
+static int cuda_upload(e3_dev *dev, float *to, const float *from, size_t n, e3_err *err)
+{
+	cudaStream_t stream = e3_cuda_stream(e3_cuda_of(dev));
+	E3_TRY(cudaMemcpyAsync(to, from, n * sizeof *to, cudaMemcpyHostToDevice, stream), "upload");
+	E3_TRY(cudaStreamSynchronize(stream), "upload");
+	return 0;
+}
+
+static int cuda_download(e3_dev *dev, float *to, const float *from, size_t n, e3_err *err)
+{
+	cudaStream_t stream = e3_cuda_stream(e3_cuda_of(dev));
+	E3_TRY(cudaMemcpyAsync(to, from, n * sizeof *to, cudaMemcpyDeviceToHost, stream), "download");
+	E3_TRY(cudaStreamSynchronize(stream), "download");
+	return 0;
+}
+
+static int cuda_alloc_host(e3_dev *dev, size_t bytes, void **out, e3_err *err)
+{
+	*out = NULL;
+	E3_TRY(cudaMallocHost(out, bytes ? bytes : 1), "results");
+	memset(*out, 0, bytes);
+	return 0;
+}
+
+static void cuda_free_host(e3_dev *dev, void *p)
+{
+	cudaFreeHost(p);
+}
+
+static int cuda_fetch(e3_dev *dev, float *to, const float *from, size_t n, e3_err *err)
+{
+	E3_TRY(cudaMemcpyAsync(to, from, n * sizeof *to, cudaMemcpyDeviceToHost, e3_cuda_stream(e3_cuda_of(dev))), "fetch");
+	return 0;
+}
+
+static int cuda_copy(e3_dev *dev, float *to, const float *from, size_t n, e3_err *err)
+{
+	E3_TRY(cudaMemcpyAsync(to, from, n * sizeof *to, cudaMemcpyDeviceToDevice, e3_cuda_stream(e3_cuda_of(dev))), "copy");
+	return 0;
+}
+
+static int cuda_mark(e3_dev *dev, e3_err *err)
+{
+	e3_cuda *c = e3_cuda_of(dev);
+	E3_TRY(cudaEventRecord(c->marked, e3_cuda_stream(c)), "mark");
+	return 0;
+}
+
+static int cuda_wait(e3_dev *dev, e3_err *err)
+{
+	E3_TRY(cudaEventSynchronize(e3_cuda_of(dev)->marked), "waiting for the device");
+	return 0;
+}
+
+static int cuda_branch(e3_dev *dev, int which, e3_err *err)
+{
+	e3_cuda *c = e3_cuda_of(dev);
+	if (which == 1) {
+		E3_TRY(cudaEventRecord(c->fork, c->stream[0]), "branch");
+		E3_TRY(cudaStreamWaitEvent(c->stream[1], c->fork, 0), "branch");
+	}
+	c->branch = which;
+	return 0;
+}
+
+static int cuda_finish(e3_dev *dev, e3_err *err)
+{
+	e3_cuda *c = e3_cuda_of(dev);
+	c->branch = 0;
+	for (int b = 0; b < BRANCHES; b++)
+		E3_TRY(cudaStreamSynchronize(c->stream[b]), "waiting for the device");
+	c->ring.used = 0;
+	c->ring.n_seen = 0;
+	return 0;
+}
+
+int e3_cuda_scratch_get(e3_cuda *c, int kind, size_t bytes, void **out, e3_err *err)
+{
+	e3_cuda_scratch *s = &c->scratch[c->branch][kind];
+	if (s->size < bytes) {
+		E3_TRY(cudaStreamSynchronize(e3_cuda_stream(c)), "scratch memory");
+		cudaFree(s->p);
+		*s = (e3_cuda_scratch){NULL, 0};
+		cudaError_t code = cudaMalloc(&s->p, bytes);
+		if (code != cudaSuccess) {
+			s->p = NULL;
+			cudaGetLastError();
+			return e3_cuda_fail(err, "scratch memory", code);
+		}
+		s->size = bytes;
+		E3_TRY(cudaMemsetAsync(s->p, 0, bytes, e3_cuda_stream(c)), "scratch memory");
+	}
+	*out = s->p;
+	return 0;
+}
+
+static uint64_t hash_of(const void *from, size_t bytes)
+{
+	uint64_t h = 0xcbf29ce484222325u, word;
+	size_t k = 0;
+	for (; k + 8 <= bytes; k += 8) {
+		memcpy(&word, (const char *)from + k, 8);
+		h = (h ^ word) * 0x100000001b3u;
+		h ^= h >> 29;
+	}
+	for (word = 0; k < bytes; k++)
+		word = word << 8 | ((const unsigned char *)from)[k];
+	return (h ^ word ^ bytes) * 0x9e3779b97f4a7c15u;
+}
+
+static int ring_open(e3_ring *r, size_t size, e3_err *err)
+{
+	cudaFreeHost(r->host);
+	cudaFree(r->device);
+	memset(r, 0, sizeof *r);
+	E3_TRY(cudaMallocHost((void **)&r->host, size), "staging memory");
+	E3_TRY(cudaMalloc((void **)&r->device, size), "staging memory");
+	r->size = size;
+	return 0;
+}
+
+int e3_cuda_stage(e3_cuda *c, const void *from, size_t bytes, const void **out, e3_err *err)
+{
+	e3_ring *r = &c->ring;
+	uint64_t hash = hash_of(from, bytes);
+	for (int k = 0; k < r->n_seen; k++) {
+		const e3_staged *s = &r->seen[k];
+		if (s->hash == hash && s->size == bytes && s->branch == c->branch && !memcmp(r->host + s->at, from, bytes)) {
+			*out = r->device + s->at;
+			return 0;
+		}
+	}
+	size_t room = (bytes + 255) & ~(size_t)255;
+	if (r->used + room > r->size) { /* what lies in it may still be needed: wait */
+		int branch = c->branch;
+		if (cuda_finish(&c->dev, err) || (room > r->size && ring_open(r, 2 * room, err)))
+			return -1;
+		c->branch = branch;
+	}
+	memcpy(r->host + r->used, from, bytes);
+	E3_TRY(cudaMemcpyAsync(r->device + r->used, r->host + r->used, bytes, cudaMemcpyHostToDevice, e3_cuda_stream(c)), "staging");
+	*out = r->device + r->used;
+	if (r->n_seen < (int)(sizeof r->seen / sizeof *r->seen))
+		r->seen[r->n_seen++] = (e3_staged){hash, r->used, bytes, c->branch};
+	r->used += room;
+	return 0;
+}
+
+int e3_cuda_stage_kv(e3_cuda *c, const e3_kv *kv, e3_attend_kv *out, e3_err *err)
+{
+	const void *page;
+	int pages = e3_ceil_div(kv->n_keys, kv->page_keys);
+	if (e3_cuda_stage(c, kv->page, (size_t)pages * sizeof *kv->page, &page, err))
+		return -1;
+	*out = (e3_attend_kv){(void *const *)page, kv->page_keys, kv->n_keys, kv->heads, kv->head_dim};
+	return 0;
+}
+
+static const e3_dev_ops cuda_ops = {
+	.name = cuda_name,
+	.close = cuda_close,
+	.alloc = cuda_alloc,
+	.free = cuda_free,
+	.upload = cuda_upload,
+	.weight = e3_cuda_weight,
+	.download = cuda_download,
+	.alloc_host = cuda_alloc_host,
+	.free_host = cuda_free_host,
+	.fetch = cuda_fetch,
+	.mark = cuda_mark,
+	.wait = cuda_wait,
+	.branch = cuda_branch,
+	.finish = cuda_finish,
+	.copy = cuda_copy,
+	.patchify = e3_cuda_patchify,
+	.linear = e3_cuda_linear,
+	.norm = e3_cuda_norm,
+	.copy_rows = e3_cuda_copy_rows,
+	.qkv = e3_cuda_qkv,
+	.attend = e3_cuda_attend,
+	.mass = e3_cuda_mass,
+	.move = e3_cuda_move,
+	.modulate = e3_cuda_modulate,
+	.conv = e3_cuda_conv,
+	.deconv = e3_cuda_deconv,
+	.upsample = e3_cuda_upsample,
+	.add_uv = e3_cuda_add_uv,
+	.dense = e3_cuda_dense,
+	.enter = e3_cuda_enter,
+	.score = e3_cuda_score,
+	.choose = e3_cuda_choose,
+};
+
+/* "no CUDA device: why", or the device made current. */
+static int find_device(cudaDeviceProp *prop, e3_err *err)
+{
+	static const char where[] = "opening the device: cuda: no CUDA device";
+	int n = 0;
+	cudaError_t code = cudaGetDeviceCount(&n);
+	if (code == cudaErrorInsufficientDriver)
+		return e3_fail(err, "%s: no NVIDIA driver, or one too old for this build (CUDA %d.%d)", where, CUDART_VERSION / 1000, CUDART_VERSION % 1000 / 10);
+	if (code == cudaErrorNoDevice || (code == cudaSuccess && n == 0))
+		return e3_fail(err, "%s: the driver finds none", where);
+	if (code != cudaSuccess)
+		return e3_cuda_fail(err, where, code);
+	if ((code = cudaSetDevice(0)) != cudaSuccess || (code = cudaGetDeviceProperties(prop, 0)) != cudaSuccess)
+		return e3_cuda_fail(err, where, code);
+	if (10 * prop->major + prop->minor < OLDEST)
+		return e3_fail(err, "%s: %s has compute capability %d.%d, needed is %d.%d", where, prop->name, prop->major, prop->minor, OLDEST / 10, OLDEST % 10);
+	return 0;
+}
+
+static int open_parts(e3_cuda *c, e3_err *err)
+{
+	static const char where[] = "opening the device: cuda";
+	for (int b = 0; b < BRANCHES; b++)
+		E3_TRY(cudaStreamCreateWithFlags(&c->stream[b], cudaStreamNonBlocking), where);
+	E3_TRY(cudaEventCreateWithFlags(&c->fork, cudaEventDisableTiming), where);
+	E3_TRY(cudaEventCreateWithFlags(&c->marked, cudaEventDisableTiming), where);
+	E3_TRY(e3_attend_open(&c->attend), where);
+	if (ring_open(&c->ring, RING, err))
+		return e3_fail_in(err, "%s", where);
+	if (cublasLtCreate(&c->lt) != CUBLAS_STATUS_SUCCESS)
+		return e3_fail(err, "%s: cuBLASLt does not start", where);
+	return 0;
+}
+
+static e3_dev *cuda_open(bool strict, e3_err *err)
+{
+	cudaDeviceProp prop;
+	if (find_device(&prop, err))
+		return NULL;
+	e3_cuda *c = (e3_cuda *)calloc(1, sizeof *c);
+	if (!c) {
+		e3_fail(err, "opening the device: cuda: out of memory");
+		return NULL;
+	}
+	c->dev.ops = &cuda_ops;
+	c->dev.short_type = strict ? E3_REAL_F32 : E3_REAL_BF16;
+	c->dev.map_type = strict ? E3_REAL_F32 : E3_REAL_F16;
+	c->strict = strict;
+	c->shared_most = prop.sharedMemPerBlockOptin;
+	snprintf(c->label, sizeof c->label, "%s", prop.name);
+	if (open_parts(c, err)) {
+		cuda_close(&c->dev);
+		return NULL;
+	}
+	return &c->dev;
+}
+
+extern "C" __attribute__((visibility("default"))) const e3_dev_plugin e3_dev_plugin_cuda;
+extern "C" const e3_dev_plugin e3_dev_plugin_cuda = {E3_DEV_ABI, cuda_open};

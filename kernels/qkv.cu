@@ -1,0 +1,197 @@
+/* kernels: projection to queries, keys and values and their way into the cache; attention and mass through attend.h; moves
+ * (spec/model.md 5.2-5.4). */
+#include "values.cuh"
+
+typedef struct place_args {
+	const float *y, *bias; /* [rows][3 dim] */
+	int rows, heads, d, page_keys;
+	bool q_norm, k_norm;
+	float q_eps, k_eps;
+	const float *q_w, *q_b, *k_w, *k_b, *rope;
+	void *const *page;
+	const uint32_t *slot;
+	float scale;
+} place_args;
+
+/* Where one head of one row goes. */
+template <typename T> static __device__ __forceinline__ T *target(const place_args &a, T *q, int kind, int head, int row)
+{
+	if (kind == 0)
+		return q + ((size_t)head * a.rows + row) * a.d;
+	uint32_t slot = a.slot[row], page = slot / (uint32_t)a.page_keys, at = slot % (uint32_t)a.page_keys;
+	return (T *)a.page[page] + ((size_t)((kind - 1) * a.heads + head) * a.page_keys + at) * a.d;
+}
+
+/* A warp for each head of each row; heads of q, then of k, then of v. d at most 128 (spec/model.md 5.2). */
+template <typename T> static __global__ void __launch_bounds__(256) place(place_args a, T *q)
+{
+	int groups = 3 * a.heads, job = blockIdx.x * 8 + threadIdx.x / 32, lane = threadIdx.x % 32;
+	if (job >= a.rows * groups)
+		return;
+	int row = job / groups, group = job % groups, kind = group / a.heads, head = group % a.heads;
+	const float *y = a.y + (size_t)job * a.d, *bias = a.bias ? a.bias + group * a.d : NULL;
+	float v[4], sum = 0, var = 0;
+#pragma unroll
+	for (int k = 0; k < 4; k++) {
+		int e = lane + 32 * k;
+		v[k] = e < a.d ? y[e] + (bias ? bias[e] : 0.0f) : 0;
+		sum += v[k];
+	}
+	if (kind == 0 ? a.q_norm : kind == 1 && a.k_norm) {
+		const float *w = kind == 0 ? a.q_w : a.k_w, *b = kind == 0 ? a.q_b : a.k_b;
+		float mean = warp_sum(sum) / a.d;
+#pragma unroll
+		for (int k = 0; k < 4; k++)
+			var += lane + 32 * k < a.d ? (v[k] - mean) * (v[k] - mean) : 0;
+		float inv = 1.0f / sqrtf(warp_sum(var) / a.d + (kind == 0 ? a.q_eps : a.k_eps));
+#pragma unroll
+		for (int k = 0; k < 4; k++) {
+			int e = lane + 32 * k;
+			if (e < a.d)
+				v[k] = (v[k] - mean) * inv * (w ? w[e] : 1.0f) + (w ? b[e] : 0.0f);
+		}
+	}
+	T *to = target(a, q, kind, head, row);
+	if (kind == 2 || !a.rope) {
+#pragma unroll
+		for (int k = 0; k < 4; k++)
+			if (lane + 32 * k < a.d)
+				to[lane + 32 * k] = as<T>(v[k]);
+		return;
+	}
+	/* Channel e of a half pairs with e ± quarter; sines follow the cosines of both halves (5.3). */
+	__shared__ float room[8][128];
+	float *u = room[threadIdx.x / 32];
+	int quarter = a.d / 4, half = a.d / 2;
+	const float *rope = a.rope + (size_t)row * a.d;
+#pragma unroll
+	for (int k = 0; k < 4; k++)
+		if (lane + 32 * k < a.d)
+			u[lane + 32 * k] = v[k];
+	__syncwarp();
+#pragma unroll
+	for (int k = 0; k < 4; k++) {
+		int e = lane + 32 * k;
+		if (e >= a.d)
+			continue;
+		int part = e / half, in = e % half, at = part * quarter + in % quarter;
+		bool first = in < quarter;
+		float other = u[first ? e + quarter : e - quarter];
+		to[e] = as<T>(v[k] * rope[at] + (first ? -other : other) * rope[half + at]);
+	}
+}
+
+template <typename T> static cudaError_t launch_place(e3_cuda *c, const place_args *a, void *q)
+{
+	place<T><<<e3_ceil_div(a->rows * 3 * a->heads, 8), 256, 0, e3_cuda_stream(c)>>>(*a, (T *)q);
+	return cudaGetLastError();
+}
+
+/* The camera head's: one row, nothing between product and cache. */
+static int qkv_row(e3_cuda *c, const e3_qkv *op, e3_err *err)
+{
+	const e3_kv *kv = op->kv;
+	int page = (int)(op->slot[0] / (uint32_t)kv->page_keys), at = (int)(op->slot[0] % (uint32_t)kv->page_keys), stride = kv->page_keys * kv->head_dim;
+	float *k = kv->page[page] + (size_t)at * kv->head_dim;
+	e3_gemv g = {op->x, op->norm, op->mat, E3_ACT_NONE, false, NULL, NULL, op->q, k, k + (size_t)kv->heads * stride, kv->heads * kv->head_dim,
+	             kv->head_dim, stride};
+	return e3_cuda_gemv(c, &g, err) ? e3_fail_in(err, "qkv") : 0;
+}
+
+int e3_cuda_qkv(e3_dev *dev, const e3_qkv *op, e3_err *err)
+{
+	e3_cuda *c = e3_cuda_of(dev);
+	const e3_kv *kv = op->kv;
+	const e3_mat *m = op->mat;
+	if (op->rows <= 0)
+		return 0;
+	if (kv->head_dim > 128)
+		return e3_fail(err, "qkv: heads of %d values, at most 128 are possible", kv->head_dim);
+	e3_real type = kv->exact ? E3_REAL_F32 : c->dev.short_type;
+	if (op->rows == 1 && type == E3_REAL_F32 && !op->q_norm && !op->k_norm && !op->rope)
+		return qkv_row(c, op, err);
+	e3_rows from = {op->x, E3_REAL_F32, m->in, op->rows, m->in, op->norm};
+	e3_gemm g = {NULL, m->w, e3_cuda_weight_type(c, m), op->rows, m->in, m->out, 0, e3_cuda_weight_ld(c, m), NULL, false, NULL, E3_REAL_F32, m->out};
+	e3_attend_kv pages;
+	e3_kv all = *kv; /* a slot may lie in any page: all that hold keys */
+	const void *slot;
+	if (e3_cuda_product_input(c, &from, m, &g.x, &g.ldx, err) ||
+	    e3_cuda_scratch_get(c, SCRATCH_PRODUCT, (size_t)op->rows * m->out * sizeof(float), &g.d, err) || e3_cuda_gemm(c, &g, err) ||
+	    e3_cuda_stage_kv(c, &all, &pages, err) || e3_cuda_stage(c, op->slot, (size_t)op->rows * sizeof *op->slot, &slot, err))
+		return e3_fail_in(err, "qkv");
+	const e3_norm none = {}, *qn = op->q_norm ? op->q_norm : &none, *kn = op->k_norm ? op->k_norm : &none;
+	place_args a = {(const float *)g.d, m->b, op->rows, kv->heads, kv->head_dim, kv->page_keys, op->q_norm != NULL, op->k_norm != NULL, qn->eps,
+	                kn->eps, qn->w, qn->b, kn->w, kn->b, op->rope, pages.page, (const uint32_t *)slot};
+	E3_TRY(type == E3_REAL_F32 ? launch_place<float>(c, &a, op->q) : launch_place<bf16>(c, &a, op->q), "qkv");
+	return 0;
+}
+
+/* What both passes of attention take. */
+static int attend_job(e3_cuda *c, const float *q, int rows, const e3_kv *kv, float *lse, e3_attend_job *job, e3_err *err)
+{
+	*job = (e3_attend_job){.q = q, .rows = rows, .lse = lse};
+	if (e3_cuda_stage_kv(c, kv, &job->kv, err))
+		return -1;
+	job->size = e3_attend_workspace(&c->attend, rows, kv->n_keys, kv->heads, kv->head_dim);
+	const e3_cuda_scratch *have = &c->scratch[c->branch][SCRATCH_ATTEND];
+	if (job->size > have->size) /* with room for the keys of frames to come */
+		job->size = e3_attend_workspace(&c->attend, rows, 2 * kv->n_keys, kv->heads, kv->head_dim);
+	if (e3_cuda_scratch_get(c, SCRATCH_ATTEND, job->size, &job->work, err))
+		return -1;
+	job->size = have->size;
+	return 0;
+}
+
+int e3_cuda_attend(e3_dev *dev, const e3_attend *op, e3_err *err)
+{
+	e3_cuda *c = e3_cuda_of(dev);
+	e3_attend_job job;
+	if (op->rows <= 0)
+		return 0;
+	if (attend_job(c, op->q, op->rows, op->kv, op->lse, &job, err))
+		return e3_fail_in(err, "attend");
+	bool exact = op->kv->exact || c->strict;
+	E3_TRY((exact ? e3_attend_f32 : e3_attend_bf16)(&c->attend, &job, op->out, e3_cuda_stream(c)), "attend");
+	return 0;
+}
+
+int e3_cuda_mass(e3_dev *dev, const e3_mass *op, e3_err *err)
+{
+	e3_cuda *c = e3_cuda_of(dev);
+	e3_attend_job job;
+	if (attend_job(c, op->q, op->rows, op->kv, const_cast<float *>(op->lse), &job, err))
+		return e3_fail_in(err, "mass");
+	bool exact = op->kv->exact || c->strict;
+	E3_TRY((exact ? e3_mass_f32 : e3_mass_bf16)(&c->attend, &job, op->mass, op->map, e3_cuda_stream(c)), "mass");
+	return 0;
+}
+
+template <typename T>
+static __global__ void move_keys(void *const *page, int page_keys, int heads, int d, const uint32_t *from, const uint32_t *to)
+{
+	uint32_t f = from[blockIdx.x], t = to[blockIdx.x], keys = (uint32_t)page_keys;
+	const T *source = (const T *)page[f / keys] + (size_t)(f % keys) * d;
+	T *target = (T *)page[t / keys] + (size_t)(t % keys) * d;
+	for (int k = threadIdx.x; k < 2 * heads * d; k += blockDim.x) {
+		size_t at = (size_t)(k / d) * page_keys * d + k % d;
+		target[at] = source[at];
+	}
+}
+
+int e3_cuda_move(e3_dev *dev, const e3_kv *kv, const uint32_t *from, const uint32_t *to, int n, e3_err *err)
+{
+	e3_cuda *c = e3_cuda_of(dev);
+	e3_attend_kv pages;
+	const void *f, *t;
+	if (n <= 0)
+		return 0;
+	if (e3_cuda_stage_kv(c, kv, &pages, err) || e3_cuda_stage(c, from, (size_t)n * sizeof *from, &f, err) ||
+	    e3_cuda_stage(c, to, (size_t)n * sizeof *to, &t, err))
+		return e3_fail_in(err, "move");
+	if (kv->exact || c->strict)
+		move_keys<float><<<n, 256, 0, e3_cuda_stream(c)>>>(pages.page, kv->page_keys, kv->heads, kv->head_dim, (const uint32_t *)f, (const uint32_t *)t);
+	else
+		move_keys<bf16><<<n, 256, 0, e3_cuda_stream(c)>>>(pages.page, kv->page_keys, kv->heads, kv->head_dim, (const uint32_t *)f, (const uint32_t *)t);
+	E3_LAUNCHED("move");
+	return kv->scored ? e3_cuda_move_scores(c, kv, (const uint32_t *)f, (const uint32_t *)t, n, err) : 0;
+}

@@ -1,0 +1,330 @@
+/* make bench-gpu: the full seeded network on a device, frame by frame, then operation by operation: bench DEVICE FRAMES BUDGET [W H].
+ *
+ * The time of an operation is taken by giving it several times in a row: what a further one costs when the device never waits.
+ * Works through the seam alone, so it times any backend; pictures are noise. Prints, asserts nothing.
+ */
+#include "../../lib/model/session.h"
+#include "e3/mem.h"
+#include "e3/num.h"
+#include "e3/tool.h"
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { REPEAT = 6, MAX_ROWS = 128, WARM = 14 };
+
+typedef struct row {
+	char label[64];
+	double seconds, flop;
+	int calls;
+} row;
+
+/* Stands before a device: passes everything on, and times what it is told to. */
+typedef struct probe {
+	e3_dev dev;
+	e3_dev *inner;
+	row rows[MAX_ROWS];
+	int n;
+} probe;
+
+static probe *probe_of(e3_dev *dev) { return (probe *)(void *)dev; }
+
+static void charge(probe *p, const char *label, double seconds, double flop)
+{
+	int k = 0;
+	while (k < p->n && strcmp(p->rows[k].label, label))
+		k++;
+	if (k == MAX_ROWS)
+		return;
+	if (k == p->n)
+		snprintf(p->rows[p->n++].label, sizeof p->rows[k].label, "%s", label);
+	p->rows[k].seconds += seconds, p->rows[k].flop += flop, p->rows[k].calls++;
+}
+
+typedef int operation(e3_dev *, const void *, e3_err *);
+
+static int timed(e3_dev *dev, operation *op, const void *args, const char *label, double flop, e3_err *err)
+{
+	probe *p = probe_of(dev);
+	e3_dev *d = p->inner;
+	double best[2] = {1e9, 1e9};
+	for (int round = 0; round < 2; round++)
+		for (int many = 0; many < 2; many++) {
+			if (d->ops->finish(d, err))
+				return -1;
+			double t = e3_now();
+			for (int k = 0; k < (many ? 1 + REPEAT : 1); k++)
+				if (op(d, args, err))
+					return -1;
+			if (d->ops->finish(d, err))
+				return -1;
+			best[many] = fmin(best[many], e3_now() - t);
+		}
+	charge(p, label, (best[1] - best[0]) / REPEAT, flop);
+	return 0;
+}
+
+static int on_linear(e3_dev *d, const void *a, e3_err *err) { return d->ops->linear(d, a, err); }
+static int on_qkv(e3_dev *d, const void *a, e3_err *err) { return d->ops->qkv(d, a, err); }
+static int on_attend(e3_dev *d, const void *a, e3_err *err) { return d->ops->attend(d, a, err); }
+static int on_mass(e3_dev *d, const void *a, e3_err *err) { return d->ops->mass(d, a, err); }
+static int on_conv(e3_dev *d, const void *a, e3_err *err) { return d->ops->conv(d, a, err); }
+static int on_dense(e3_dev *d, const void *a, e3_err *err) { return d->ops->dense(d, a, err); }
+
+static int p_linear(e3_dev *dev, const e3_linear *op, e3_err *err)
+{
+	char label[64];
+	const char *kind = op->rows == 1 ? "row" : op->mat->use == E3_USE_MAPS ? "map 1x1" : "linear";
+	snprintf(label, sizeof label, op->rows == 1 ? "%s x %d x %d" : "%s %d x %d x %d", kind, op->mat->in, op->mat->out, op->rows);
+	return timed(dev, on_linear, op, label, 2.0 * op->rows * op->mat->in * op->mat->out, err);
+}
+
+static int p_qkv(e3_dev *dev, const e3_qkv *op, e3_err *err)
+{
+	return timed(dev, on_qkv, op, op->rows == 1 ? "row qkv" : "qkv", 2.0 * op->rows * op->mat->in * op->mat->out, err);
+}
+
+static int p_attend(e3_dev *dev, const e3_attend *op, e3_err *err)
+{
+	const char *label = op->rows == 1 ? "row attend" : op->lse || op->kv->n_keys > 2 * op->rows ? "attend, global" : "attend, one frame";
+	return timed(dev, on_attend, op, label, 4.0 * op->rows * op->kv->n_keys * op->kv->heads * op->kv->head_dim, err);
+}
+
+static int p_mass(e3_dev *dev, const e3_mass *op, e3_err *err)
+{
+	return timed(dev, on_mass, op, "mass", 2.0 * op->rows * op->kv->n_keys * op->kv->heads * op->kv->head_dim, err);
+}
+
+static int p_conv(e3_dev *dev, const e3_conv *op, e3_err *err)
+{
+	char label[64];
+	int oh = (op->h - 1) / op->stride + 1, ow = (op->w - 1) / op->stride + 1;
+	snprintf(label, sizeof label, "conv %d x %d, %d to %d", oh, ow, op->mat->in / 9, op->mat->out);
+	return timed(dev, on_conv, op, label, 2.0 * oh * ow * op->mat->in * op->mat->out, err);
+}
+
+static int p_dense(e3_dev *dev, const e3_dense *op, e3_err *err)
+{
+	return timed(dev, on_dense, op, "dense", 2.0 * op->H * op->W * op->conv->in * op->conv->out, err);
+}
+
+/* The rest is timed by the same means, spelled out once for each shape of arguments. */
+typedef struct rest {
+	int what, n[6];
+	const float *a, *b, *c;
+	float *out;
+	const e3_mat *mat;
+	const e3_norm *norm;
+	const uint8_t *rgb;
+} rest;
+enum { R_NORM, R_COPY_ROWS, R_COPY, R_DECONV, R_UPSAMPLE, R_UV, R_MODULATE, R_PATCHIFY };
+
+static int on_rest(e3_dev *d, const void *args, e3_err *err)
+{
+	const rest *r = args;
+	const e3_dev_ops *o = d->ops;
+	switch (r->what) {
+	case R_NORM:
+		return o->norm(d, r->a, r->n[0], r->n[1], r->norm, r->out, r->n[2], err);
+	case R_COPY_ROWS:
+		return o->copy_rows(d, r->a, r->n[0], r->n[1], r->n[2], r->out, r->n[3], err);
+	case R_COPY:
+		return o->copy(d, r->out, r->a, (size_t)r->n[0], err);
+	case R_DECONV:
+		return o->deconv(d, r->a, r->n[0], r->n[1], r->mat, r->n[2], r->out, err);
+	case R_UPSAMPLE:
+		return o->upsample(d, r->a, r->n, r->n[2], r->out, r->n + 3, err);
+	case R_UV:
+		return o->add_uv(d, r->out, r->n[0], r->n[1], r->n[2], r->a, r->b, err);
+	case R_MODULATE:
+		return o->modulate(d, r->a, r->b, r->n[0], r->out, err);
+	default:
+		return o->patchify(d, r->rgb, r->n[0], r->n[1], r->n[2], r->out, err);
+	}
+}
+
+static int p_norm(e3_dev *d, const float *x, int ldx, int rows, const e3_norm *norm, float *out, int ldo, e3_err *err)
+{
+	return timed(d, on_rest, &(rest){.what = R_NORM, .n = {ldx, rows, ldo}, .a = x, .out = out, .norm = norm}, "norm", 0, err);
+}
+
+static int p_copy_rows(e3_dev *d, const float *x, int ldx, int rows, int dim, float *out, int ldo, e3_err *err)
+{
+	return timed(d, on_rest, &(rest){.what = R_COPY_ROWS, .n = {ldx, rows, dim, ldo}, .a = x, .out = out}, "copies", 0, err);
+}
+
+static int p_copy(e3_dev *d, float *to, const float *from, size_t n, e3_err *err)
+{
+	return timed(d, on_rest, &(rest){.what = R_COPY, .n = {(int)n}, .a = from, .out = to}, "copies", 0, err);
+}
+
+static int p_deconv(e3_dev *d, const float *x, int h, int w, const e3_mat *mat, int k, float *out, e3_err *err)
+{
+	return timed(d, on_rest, &(rest){.what = R_DECONV, .n = {h, w, k}, .a = x, .out = out, .mat = mat}, "deconv",
+	             2.0 * h * w * mat->in * mat->out, err);
+}
+
+static int p_upsample(e3_dev *d, const float *x, const int from[2], int c, float *out, const int to[2], e3_err *err)
+{
+	return timed(d, on_rest, &(rest){.what = R_UPSAMPLE, .n = {from[0], from[1], c, to[0], to[1]}, .a = x, .out = out}, "upsample", 0, err);
+}
+
+static int p_uv(e3_dev *d, float *x, int h, int w, int c, const float *uv_x, const float *uv_y, e3_err *err)
+{
+	return timed(d, on_rest, &(rest){.what = R_UV, .n = {h, w, c}, .a = uv_x, .b = uv_y, .out = x}, "add_uv", 0, err);
+}
+
+static int p_modulate(e3_dev *d, const float *p, const float *mod, int dim, float *out, e3_err *err)
+{
+	return timed(d, on_rest, &(rest){.what = R_MODULATE, .n = {dim}, .a = p, .b = mod, .out = out}, "row modulate", 0, err);
+}
+
+static int p_patchify(e3_dev *d, const uint8_t *rgb, int h, int w, int patch, float *out, e3_err *err)
+{
+	return timed(d, on_rest, &(rest){.what = R_PATCHIFY, .n = {h, w, patch}, .rgb = rgb, .out = out}, "patchify", 0, err);
+}
+
+/* Passed on as they are. */
+static const char *p_name(e3_dev *d) { return probe_of(d)->inner->ops->name(probe_of(d)->inner); }
+static int p_alloc(e3_dev *d, size_t n, float **out, e3_err *e) { return probe_of(d)->inner->ops->alloc(probe_of(d)->inner, n, out, e); }
+static void p_free(e3_dev *d, float *p) { probe_of(d)->inner->ops->free(probe_of(d)->inner, p); }
+static int p_alloc_host(e3_dev *d, size_t n, void **out, e3_err *e) { return probe_of(d)->inner->ops->alloc_host(probe_of(d)->inner, n, out, e); }
+static void p_free_host(e3_dev *d, void *p) { probe_of(d)->inner->ops->free_host(probe_of(d)->inner, p); }
+static int p_upload(e3_dev *d, float *to, const float *from, size_t n, e3_err *e) { return probe_of(d)->inner->ops->upload(probe_of(d)->inner, to, from, n, e); }
+static int p_weight(e3_dev *d, const float *from, e3_mat *m, e3_err *e) { return probe_of(d)->inner->ops->weight(probe_of(d)->inner, from, m, e); }
+static int p_download(e3_dev *d, float *to, const float *from, size_t n, e3_err *e) { return probe_of(d)->inner->ops->download(probe_of(d)->inner, to, from, n, e); }
+static int p_fetch(e3_dev *d, float *to, const float *from, size_t n, e3_err *e) { return probe_of(d)->inner->ops->fetch(probe_of(d)->inner, to, from, n, e); }
+static int p_mark(e3_dev *d, e3_err *e) { return probe_of(d)->inner->ops->mark(probe_of(d)->inner, e); }
+static int p_wait(e3_dev *d, e3_err *e) { return probe_of(d)->inner->ops->wait(probe_of(d)->inner, e); }
+static int p_branch(e3_dev *d, int which, e3_err *e) { return probe_of(d)->inner->ops->branch(probe_of(d)->inner, which, e); }
+static int p_finish(e3_dev *d, e3_err *e) { return probe_of(d)->inner->ops->finish(probe_of(d)->inner, e); }
+static int p_enter(e3_dev *d, const e3_kv *kv, const uint32_t *slot, int n, uint32_t first_id, e3_err *e)
+{
+	return probe_of(d)->inner->ops->enter(probe_of(d)->inner, kv, slot, n, first_id, e);
+}
+static int p_score(e3_dev *d, const e3_rule *rule, const e3_scored *layer, int layers, e3_err *e)
+{
+	return probe_of(d)->inner->ops->score(probe_of(d)->inner, rule, layer, layers, e);
+}
+static int p_choose(e3_dev *d, const e3_rule *rule, const e3_chosen *layer, int layers, e3_err *e)
+{
+	double t = e3_now();
+	probe *p = probe_of(d);
+	int rc = p->inner->ops->finish(p->inner, e) || p->inner->ops->choose(p->inner, rule, layer, layers, e) || p->inner->ops->finish(p->inner, e);
+	charge(p, "choose (waiting included)", e3_now() - t, 0);
+	return rc;
+}
+static int p_move(e3_dev *d, const e3_kv *kv, const uint32_t *from, const uint32_t *to, int n, e3_err *e)
+{
+	return probe_of(d)->inner->ops->move(probe_of(d)->inner, kv, from, to, n, e);
+}
+
+static const e3_dev_ops timing = {
+	.name = p_name, .alloc = p_alloc, .free = p_free, .upload = p_upload, .weight = p_weight, .download = p_download,
+	.alloc_host = p_alloc_host, .free_host = p_free_host, .fetch = p_fetch, .mark = p_mark, .wait = p_wait, .branch = p_branch,
+	.finish = p_finish, .copy = p_copy, .patchify = p_patchify, .linear = p_linear, .norm = p_norm, .copy_rows = p_copy_rows, .qkv = p_qkv,
+	.attend = p_attend, .mass = p_mass, .move = p_move, .modulate = p_modulate, .conv = p_conv, .deconv = p_deconv, .upsample = p_upsample,
+	.add_uv = p_uv, .dense = p_dense, .enter = p_enter, .score = p_score, .choose = p_choose,
+};
+
+/* What a session's operations go to from now on. */
+static void use(e3_session *s, e3_dev *dev)
+{
+	s->dev = s->cache.dev = dev;
+}
+
+static int by_time(const void *a, const void *b)
+{
+	const row *x = a, *y = b;
+	return x->seconds < y->seconds ? 1 : -1;
+}
+
+static int by_value(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+	return x < y ? -1 : x > y;
+}
+
+static void noise(uint8_t *rgb, size_t n, uint32_t seed)
+{
+	for (size_t k = 0; k < n; k++)
+		rgb[k] = (uint8_t)e3_fmix32(seed + (uint32_t)k);
+}
+
+static int frames(e3_session *s, int n, const int size[2], double *ms, e3_err *err)
+{
+	size_t bytes = 3 * (size_t)size[0] * (size_t)size[1];
+	uint8_t *rgb = malloc(bytes);
+	e3_evict evict = {0};
+	e3_result r;
+	int rc = rgb ? 0 : -1;
+	for (int k = 0; k < n && !rc; k++) {
+		noise(rgb, bytes, (uint32_t)k * 2654435761u);
+		double t = e3_now();
+		rc = e3_session_step(s, rgb, &r, &evict, err);
+		ms[k] = 1e3 * (e3_now() - t);
+	}
+	e3_evict_release(&evict);
+	free(rgb);
+	return rc;
+}
+
+static int run(e3_dev *dev, int n, double budget, const int size[2], e3_err *err)
+{
+	static probe p;
+	double t = e3_now(), *ms = calloc((size_t)n + WARM + 4, sizeof *ms);
+	p = (probe){.inner = dev, .dev = {&timing, dev->short_type, dev->map_type}};
+	e3_ckpt *ckpt = e3_ckpt_open("seed:full:1", err);
+	e3_net *net = ckpt ? e3_net_open(ckpt, dev, err) : NULL;
+	if (!net)
+		return -1;
+	printf("%s: weights in %.1f s, resident %.0f MiB\n", dev->ops->name(dev), e3_now() - t, (double)e3_rss_now() / 1048576);
+	e3_infer_options o = e3_infer_defaults();
+	o.policy = budget > 0 ? E3_POLICY_EVICT3R : E3_POLICY_NONE, o.budget_kind = E3_BUDGET_FRAMES, o.budget = budget;
+	e3_session *s = e3_session_open(net, dev, &o, size, err);
+	if (!s || frames(s, n + WARM, size, ms, err))
+		return -1;
+	printf("first frame %.1f ms, second %.1f\n", ms[0], ms[1]);
+	qsort(ms + WARM, (size_t)n, sizeof *ms, by_value);
+	printf("frames %d to %d: median %.2f ms (%.1f frames/s), p99 %.2f, fastest %.2f\n", WARM, WARM + n - 1, ms[WARM + n / 2],
+	       1e3 / ms[WARM + n / 2], ms[WARM + n * 99 / 100], ms[WARM]);
+	e3_session_close(s);
+
+	/* A device that times: the same weights, a session of its own. */
+	s = e3_session_open(net, dev, &o, size, err);
+	if (!s || frames(s, WARM, size, ms, err))
+		return -1;
+	use(s, &p.dev);
+	if (frames(s, 1, size, ms, err))
+		return -1;
+	qsort(p.rows, (size_t)p.n, sizeof *p.rows, by_time);
+	double sum = 0;
+	printf("%-36s %6s %9s %9s\n", "operation, one frame", "calls", "ms", "TFLOP/s");
+	for (int k = 0; k < p.n; k++) {
+		sum += p.rows[k].seconds;
+		printf("%-36s %6d %9.3f %9.1f\n", p.rows[k].label, p.rows[k].calls, 1e3 * p.rows[k].seconds, 1e-12 * p.rows[k].flop / p.rows[k].seconds);
+	}
+	printf("%-36s %6s %9.3f\n", "sum", "", 1e3 * sum);
+	use(s, dev);
+	e3_session_close(s);
+	e3_net_close(net);
+	free(ms);
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	e3_err err = {""};
+	if (argc < 4) {
+		fprintf(stderr, "bench cpu|cuda|cuda-f32 FRAMES BUDGET-IN-FRAMES|0 [W H]\n");
+		return 2;
+	}
+	int size[2] = {argc > 5 ? atoi(argv[5]) : 392, argc > 4 ? atoi(argv[4]) : 518};
+	e3_dev *dev = !strcmp(argv[1], "cpu") ? e3_dev_cpu(0, &err) : e3_dev_cuda(!strcmp(argv[1], "cuda-f32"), &err);
+	int rc = dev ? run(dev, atoi(argv[2]), atof(argv[3]), size, &err) : -1;
+	if (rc)
+		fprintf(stderr, "bench: %s\n", err.text);
+	e3_dev_close(dev);
+	return rc ? 1 : 0;
+}

@@ -1,0 +1,343 @@
+/* Every operation on CUDA. Strict (f32): the table of the CPU backend, against double precision. With bf16 and f16: the shapes of the
+ * released network and awkward ones, against the CPU backend on the same rounded inputs, with sentinels around what is written. */
+#include "../dev_cases.h"
+
+static const double strict_bounds[T_KINDS] = {
+	[T_PATCHIFY] = 2e-7, [T_LINEAR] = 4e-6, [T_NORM] = 3e-5, [T_COPY] = 0, [T_QKV] = 1e-6, [T_ATTEND] = 2e-6, [T_LSE] = 1e-6,
+	[T_MASS] = 4e-6, [T_MAP] = 4e-6, [T_SHARP] = 2e-4, [T_MOVE] = 0, [T_MODULATE] = 1e-6, [T_CONV] = 2e-6, [T_DECONV] = 1e-6,
+	[T_UPSAMPLE] = 2e-6, [T_UV] = 2e-7, [T_DENSE] = 3e-6, [T_BLOCK] = 1e-6,
+};
+
+static e3_dev *open_or_skip(bool strict)
+{
+	e3_err err = {""};
+	e3_dev *dev = e3_dev_cuda(strict, &err);
+	if (!dev) {
+		printf("# %s\n", err.text);
+		skip();
+	}
+	return dev;
+}
+
+static void every_operation_in_f32(void **state)
+{
+	e3_dev *dev = open_or_skip(true);
+	uint64_t one = check_device(dev, strict_bounds), two = check_device(dev, strict_bounds);
+	assert_true(one == two); /* the same bits every time */
+	e3_dev_close(dev);
+}
+
+/* ---- mixed types ---- */
+
+typedef struct mixed {
+	table t; /* of the device under test: sentinels, values */
+	e3_dev *gpu, *cpu;
+	int n;
+} mixed;
+
+static float rounded(e3_real type, float v)
+{
+	return type == E3_REAL_BF16 ? e3_bf16_to_f32(e3_f32_to_bf16(v)) : type == E3_REAL_F16 ? e3_f16_to_f32(e3_f32_to_f16(v)) : v;
+}
+
+/* n values that the type can hold. */
+static float *values_as(mixed *m, e3_real type, size_t n, float scale)
+{
+	float *v = values(&m->t, n, scale);
+	for (size_t k = 0; k < n; k++)
+		v[k] = rounded(type, v[k]);
+	return v;
+}
+
+/* n values of a type on the device, as on_device does it; n even unless f32. from NULL: sentinels. */
+static float *put_as(mixed *m, e3_real type, const float *from, size_t n)
+{
+	if (type == E3_REAL_F32 || !from)
+		return on_device(&m->t, from, e3_real_floats(type, n));
+	uint16_t *half = calloc(n + 1, sizeof *half);
+	for (size_t k = 0; k < n; k++)
+		half[k] = type == E3_REAL_BF16 ? e3_f32_to_bf16(from[k]) : e3_f32_to_f16(from[k]);
+	float *p = on_device(&m->t, (const float *)(const void *)half, e3_real_floats(type, n));
+	free(half);
+	return p;
+}
+
+static void compare_as(mixed *m, const char *what, e3_real type, const float *dev, const float *want, size_t n, double bound)
+{
+	e3_err err = {""};
+	size_t floats = e3_real_floats(type, n);
+	float *got = malloc((floats + 2 * GUARD) * sizeof *got), none = sentinel();
+	const uint16_t *half = (const uint16_t *)(const void *)(got + GUARD);
+	double num = 0, den = 0;
+	must(&m->t, m->gpu->ops->finish(m->gpu, &err) || m->gpu->ops->download(m->gpu, got, dev - GUARD, floats + 2 * GUARD, &err), &err);
+	for (size_t k = 0; k < GUARD; k++)
+		if (memcmp(&got[k], &none, 4) || memcmp(&got[GUARD + floats + k], &none, 4))
+			fail_msg("%s: wrote beside the result", what);
+	for (size_t k = 0; k < n; k++) {
+		float v = type == E3_REAL_F32 ? got[GUARD + k] : type == E3_REAL_BF16 ? e3_bf16_to_f32(half[k]) : e3_f16_to_f32(half[k]);
+		if (!isfinite(v))
+			fail_msg("%s: %g at %zu of %zu", what, v, k, n);
+		num += (v - want[k]) * (double)(v - want[k]), den += want[k] * (double)want[k];
+	}
+	double rel = sqrt(num / (den > 0 ? den : 1));
+	m->n++;
+	printf("# %-52s relative L2 %.1e, bound %.0e\n", what, rel, bound);
+	if (!(rel <= bound))
+		fail_msg("%s: relative L2 %.2e, bound %.2e", what, rel, bound);
+	free(got);
+}
+
+/* The same matrix on both; the CPU's holds what the type of the other leaves of it. */
+static mat_pair weights(mixed *m, int out, int in, e3_use use, int biases)
+{
+	e3_err err = {""};
+	e3_real type = use == E3_USE_ANY ? E3_REAL_F32 : use == E3_USE_MAPS ? m->gpu->map_type : m->gpu->short_type;
+	mat_pair p = {{.out = out, .in = in, .use = use}, {.out = out, .in = in, .use = use}};
+	p.host.w = values_as(m, type, (size_t)out * (size_t)in, sqrtf(3.0f / (float)in));
+	must(&m->t, m->gpu->ops->weight(m->gpu, p.host.w, &p.dev, &err), &err);
+	if (biases) {
+		p.host.b = values(&m->t, (size_t)biases, 0.5f);
+		p.dev.b = on_device(&m->t, p.host.b, (size_t)biases);
+	}
+	return p;
+}
+
+static void weights_free(mixed *m, mat_pair *p)
+{
+	m->gpu->ops->free(m->gpu, p->dev.w);
+	mat_free(p);
+}
+
+typedef struct linear_case {
+	const char *what;
+	int rows, in, out;
+	e3_use use;
+	e3_act act;
+	int mode, norm; /* as in one_linear */
+	char x, y;      /* f: f32, s: short, m: map */
+	double bound;
+} linear_case;
+
+static e3_real type_named(const mixed *m, char c)
+{
+	return c == 's' ? m->gpu->short_type : c == 'm' ? m->gpu->map_type : E3_REAL_F32;
+}
+
+static void linear_as(mixed *m, const linear_case *c)
+{
+	e3_err err = {""};
+	e3_real xt = type_named(m, c->x), yt = type_named(m, c->y);
+	size_t nx = (size_t)c->rows * (size_t)c->in, ny = (size_t)c->rows * (size_t)c->out;
+	mat_pair w = weights(m, c->out, c->in, c->use, c->out);
+	norm_pair norm = norm_make(&m->t, c->in, 1e-5f, c->norm == 1);
+	float *x = values_as(m, xt, nx, 1), *before = values(&m->t, ny, 1), *gamma = values(&m->t, (size_t)c->out, 1);
+	e3_linear host = {.x = x, .rows = c->rows, .ldx = c->in, .norm = c->norm ? &norm.host : NULL, .mat = &w.host, .act = c->act,
+	                  .add = c->mode > 0, .gamma = c->mode == 2 ? gamma : NULL, .ldo = c->out}, dev = host;
+	dev.x = put_as(m, xt, x, nx), dev.norm = c->norm ? &norm.dev : NULL, dev.mat = &w.dev;
+	dev.gamma = c->mode == 2 ? on_device(&m->t, gamma, (size_t)c->out) : NULL;
+	dev.out = put_as(m, yt, c->mode ? before : NULL, ny);
+	dev.x_short = c->x == 's', dev.out_short = c->y == 's', dev.x_map = c->x == 'm', dev.out_map = c->y == 'm';
+	host.out = before;
+	must(&m->t, m->cpu->ops->linear(m->cpu, &host, &err) || m->gpu->ops->linear(m->gpu, &dev, &err), &err);
+	compare_as(m, c->what, yt, dev.out, before, ny, c->bound);
+	end_case(&m->t);
+	weights_free(m, &w), norm_free(&norm), free(x), free(before), free(gamma);
+}
+
+static void linears(mixed *m)
+{
+	static const linear_case cases[] = {
+		{"linear bf16: patches, added", 1036, 588, 1024, E3_USE_TOKENS, E3_ACT_NONE, 1, 0, 'f', 'f', 3e-3},
+		{"linear bf16: projection with LayerScale", 1041, 1024, 1024, E3_USE_TOKENS, E3_ACT_NONE, 2, 0, 's', 'f', 1e-5},
+		{"linear bf16: norm, GELU", 333, 1024, 4096, E3_USE_TOKENS, E3_ACT_GELU, 0, 1, 'f', 's', 5e-3},
+		{"linear bf16: back, LayerScale", 333, 4096, 1024, E3_USE_TOKENS, E3_ACT_NONE, 2, 0, 's', 'f', 1e-5},
+		{"linear bf16: 36 to 100, three rows", 3, 36, 100, E3_USE_TOKENS, E3_ACT_SILU, 0, 2, 'f', 's', 5e-3},
+		{"row bf16: norm, GELU", 1, 2048, 8192, E3_USE_ROW, E3_ACT_GELU, 0, 1, 'f', 'f', 2e-6},
+		{"row bf16: back, LayerScale", 1, 8192, 2048, E3_USE_ROW, E3_ACT_NONE, 2, 0, 'f', 'f', 2e-6},
+		{"row bf16: 36 to 101", 1, 36, 101, E3_USE_ROW, E3_ACT_SILU, 1, 2, 'f', 'f', 2e-6},
+		{"row f32: pose", 1, 9, 2048, E3_USE_ANY, E3_ACT_SILU, 0, 0, 'f', 'f', 2e-6},
+		{"linear f16: norm, level", 1036, 2048, 256, E3_USE_MAPS, E3_ACT_NONE, 0, 1, 'f', 'm', 1e-3},
+		{"linear f16: map to map", 4144, 256, 256, E3_USE_MAPS, E3_ACT_NONE, 0, 0, 'm', 'm', 1e-3},
+		{"linear f16: 20 to 12, map to map", 35, 20, 12, E3_USE_MAPS, E3_ACT_NONE, 0, 0, 'm', 'm', 1e-3},
+	};
+	for (int k = 0; k < COUNT(cases); k++)
+		linear_as(m, &cases[k]);
+}
+
+typedef struct conv_case {
+	const char *what;
+	int h, w, cin, cout, stride, bits; /* as in one_conv */
+	e3_act act;
+} conv_case;
+
+static void conv_as(mixed *m, const conv_case *c)
+{
+	e3_err err = {""};
+	e3_real type = m->gpu->map_type;
+	size_t nx = (size_t)(c->h * c->w * c->cin), no = (size_t)(((c->h - 1) / c->stride + 1) * ((c->w - 1) / c->stride + 1) * c->cout);
+	mat_pair w = weights(m, c->cout, 9 * c->cin, E3_USE_MAPS, c->bits & 16 ? 0 : c->cout);
+	float *x = values_as(m, type, nx, 1), *resid = values_as(m, type, no, 1), *plus = values_as(m, type, no, 1), *want = malloc(no * sizeof *want);
+	e3_conv host = {.x = x, .h = c->h, .w = c->w, .mat = &w.host, .stride = c->stride, .relu_in = c->bits & 1, .act = c->act,
+	                .resid = c->bits & 4 ? resid : NULL, .relu_resid = c->bits & 2, .plus = c->bits & 8 ? plus : NULL, .out = want}, dev = host;
+	dev.x = put_as(m, type, x, nx), dev.mat = &w.dev, dev.out = put_as(m, type, NULL, no);
+	dev.resid = host.resid ? put_as(m, type, resid, no) : NULL, dev.plus = host.plus ? put_as(m, type, plus, no) : NULL;
+	must(&m->t, m->cpu->ops->conv(m->cpu, &host, &err) || m->gpu->ops->conv(m->gpu, &dev, &err), &err);
+	compare_as(m, c->what, type, dev.out, want, no, 6e-4);
+	end_case(&m->t);
+	weights_free(m, &w), free(x), free(resid), free(plus), free(want);
+}
+
+static void convs(mixed *m)
+{
+	static const conv_case cases[] = {
+		{"conv 56x74, 256 to 256: unit, first", 56, 74, 256, 256, 1, 1, E3_ACT_RELU},
+		{"conv 56x74, 256 to 256: unit, second", 56, 74, 256, 256, 1, 2 | 4 | 8, E3_ACT_NONE},
+		{"conv 112x148, 64 to 128: many tiles", 112, 148, 64, 128, 1, 1, E3_ACT_RELU},
+		{"conv 150x151, 32 to 136: no piece fits", 150, 151, 32, 136, 1, 0, E3_ACT_GELU},
+		{"conv 28x37, 1024 to 64, stride 2: cut depth", 28, 37, 1024, 64, 2, 0, E3_ACT_NONE},
+		{"conv 14x19, 512 to 256: cut depth, no bias", 14, 19, 512, 256, 1, 16 | 4 | 8, E3_ACT_NONE},
+		{"conv 130x97, 128 to 32: narrow", 130, 97, 128, 32, 1, 0, E3_ACT_RELU},
+		{"conv 1x1, 32 to 8", 1, 1, 32, 8, 1, 4, E3_ACT_NONE},
+		{"conv 9x1, 96 to 24", 9, 1, 96, 24, 1, 1 | 2 | 4, E3_ACT_NONE},
+		{"conv 5x7, 12 to 36: by FMA", 5, 7, 12, 36, 2, 1 | 2 | 4 | 8, E3_ACT_RELU},
+	};
+	for (int k = 0; k < COUNT(cases); k++)
+		conv_as(m, &cases[k]);
+}
+
+static void other_maps(mixed *m)
+{
+	e3_err err = {""};
+	e3_real type = m->gpu->map_type;
+	static const int shape[][4] = {{28, 37, 64, 4}, {5, 7, 12, 2}, {1, 9, 8, 3}};
+	for (int k = 0; k < COUNT(shape); k++) {
+		int h = shape[k][0], w = shape[k][1], c = shape[k][2], up = shape[k][3], to[2] = {h * up, w * up};
+		size_t nx = (size_t)(h * w * c), no = nx * (size_t)(up * up);
+		mat_pair mat = weights(m, up * up * c, c, E3_USE_MAPS, c);
+		float *x = values_as(m, type, nx, 1), *want = malloc(no * sizeof *want), *dev = put_as(m, type, x, nx), *out = put_as(m, type, NULL, no);
+		must(&m->t, m->cpu->ops->deconv(m->cpu, x, h, w, &mat.host, up, want, &err) || m->gpu->ops->deconv(m->gpu, dev, h, w, &mat.dev, up, out, &err), &err);
+		compare_as(m, "deconv", type, out, want, no, 6e-4);
+		must(&m->t, m->cpu->ops->upsample(m->cpu, x, shape[k], c, want, to, &err) || m->gpu->ops->upsample(m->gpu, dev, shape[k], c, out, to, &err), &err);
+		compare_as(m, "upsample", type, out, want, no, 6e-4);
+		float *ux = values(&m->t, (size_t)(w * c / 2), 1), *uy = values(&m->t, (size_t)(h * c / 2), 1);
+		float *dx = on_device(&m->t, ux, (size_t)(w * c / 2)), *dy = on_device(&m->t, uy, (size_t)(h * c / 2));
+		must(&m->t, m->cpu->ops->add_uv(m->cpu, x, h, w, c, ux, uy, &err) || m->gpu->ops->add_uv(m->gpu, dev, h, w, c, dx, dy, &err), &err);
+		compare_as(m, "add_uv", type, dev, x, nx, 6e-4);
+		end_case(&m->t);
+		weights_free(m, &mat), free(x), free(want), free(ux), free(uy);
+	}
+}
+
+static void dense_as(mixed *m, const int from[2], const int to[2], const int channels[3])
+{
+	e3_err err = {""};
+	e3_real type = m->gpu->map_type;
+	int c = channels[0], hid = channels[1], n = channels[2];
+	size_t nz = (size_t)(from[0] * from[1] * c), area = (size_t)(to[0] * to[1]), many = area * (size_t)n;
+	mat_pair conv = weights(m, hid, 9 * c, E3_USE_MAPS, hid), out = weights(m, n + 1, hid, E3_USE_ANY, n + 1);
+	float *z = values_as(m, type, nz, 1), *ux = values(&m->t, (size_t)(to[1] * c / 2), 0.1f), *uy = values(&m->t, (size_t)(to[0] * c / 2), 0.1f);
+	e3_dense host = {z, from[0], from[1], c, ux, uy, &conv.host, &out.host, to[0], to[1], malloc(many * sizeof(float)), malloc(area * sizeof(float))}, dev = host;
+	void *value, *conf;
+	dev.z = put_as(m, type, z, nz), dev.uv_x = on_device(&m->t, ux, (size_t)(to[1] * c / 2)), dev.uv_y = on_device(&m->t, uy, (size_t)(to[0] * c / 2));
+	dev.conv = &conv.dev, dev.out = &out.dev, dev.value = host_room(&m->t, many, &value), dev.conf = host_room(&m->t, area, &conf);
+	must(&m->t, m->cpu->ops->dense(m->cpu, &host, &err) || m->gpu->ops->dense(m->gpu, &dev, &err) || m->gpu->ops->finish(m->gpu, &err), &err);
+	for (int part = 0; part < 2; part++) {
+		const float *got = part ? dev.conf : dev.value, *want = part ? host.conf : host.value, none = sentinel();
+		size_t len = part ? area : many;
+		double num = 0, den = 0;
+		for (size_t k = 0; k < len; k++)
+			num += (got[k] - want[k]) * (double)(got[k] - want[k]), den += want[k] * (double)want[k];
+		for (size_t k = 0; k < GUARD; k++)
+			assert_true(!memcmp(got - GUARD + k, &none, 4) && !memcmp(got + len + k, &none, 4));
+		printf("# dense %dx%d, %d to %d to %d%-25s relative L2 %.1e, bound 1e-03\n", to[0], to[1], c, hid, n, part ? ", confidence" : "", sqrt(num / den));
+		assert_true(sqrt(num / den) <= 1e-3);
+	}
+	m->n++;
+	end_case(&m->t);
+	m->gpu->ops->free_host(m->gpu, value), m->gpu->ops->free_host(m->gpu, conf);
+	weights_free(m, &conv), weights_free(m, &out), free(z), free(ux), free(uy), free(host.value), free(host.conf);
+}
+
+/* Queries, keys and values in bf16: projection with norms and rotation into scattered slots, then attention and mass, each against
+ * the CPU on what the device itself wrote before. */
+static void attention_as(mixed *m, int rows, const int *heads, int page_keys, int n_keys)
+{
+	e3_err err = {""};
+	e3_real type = m->gpu->short_type;
+	int d = heads[1], dim = heads[0] * d;
+	size_t nq = (size_t)(rows * dim), page = 2 * (size_t)(dim * page_keys), nl = (size_t)(rows * heads[0]);
+	mat_pair mat = weights(m, 3 * dim, dim, E3_USE_TOKENS, 3 * dim);
+	norm_pair norm = norm_make(&m->t, dim, 1e-5f, true), qn = norm_make(&m->t, d, 1e-5f, true), kn = norm_make(&m->t, d, 1e-5f, true);
+	float *x = values(&m->t, nq, 1), *rope = values(&m->t, (size_t)(rows * d), 1), *q = malloc(nq * sizeof *q), *y = malloc(nq * sizeof *y);
+	float *host_page[16], *dev_page[16], *lse = malloc(nl * sizeof *lse), *mass = malloc((size_t)n_keys * sizeof *mass);
+	int pages = (n_keys + page_keys - 1) / page_keys;
+	for (int k = 0; k < pages; k++) {
+		host_page[k] = values_as(m, type, page, 1);
+		dev_page[k] = put_as(m, type, host_page[k], page);
+	}
+	uint32_t *slot = malloc((size_t)rows * sizeof *slot);
+	for (int r = 0; r < rows; r++)
+		slot[r] = (uint32_t)(n_keys - 1 - r);
+	e3_kv host_kv = {host_page, page_keys, n_keys, heads[0], d, false, false}, dev_kv = host_kv;
+	dev_kv.page = dev_page;
+	e3_qkv host = {x, rows, &norm.host, &mat.host, &qn.host, &kn.host, rope, q, &host_kv, slot};
+	e3_qkv dev = {on_device(&m->t, x, nq), rows, &norm.dev, &mat.dev, &qn.dev, &kn.dev, on_device(&m->t, rope, (size_t)(rows * d)),
+	              put_as(m, type, NULL, nq), &dev_kv, slot};
+	must(&m->t, m->cpu->ops->qkv(m->cpu, &host, &err) || m->gpu->ops->qkv(m->gpu, &dev, &err), &err);
+	compare_as(m, "qkv bf16: queries", type, dev.q, q, nq, 6e-3);
+	for (int k = 0; k < pages; k++)
+		compare_as(m, "qkv bf16: a page", type, dev_page[k], host_page[k], page, 6e-3);
+	for (int k = 0; k < pages; k++)
+		for (size_t j = 0; j < page; j++)
+			host_page[k][j] = rounded(type, host_page[k][j]);
+	for (size_t k = 0; k < nq; k++)
+		q[k] = rounded(type, q[k]);
+	/* The device reads what the CPU wrote, rounded: only attention is compared. */
+	for (int k = 0; k < pages; k++)
+		dev_page[k] = put_as(m, type, host_page[k], page);
+	e3_attend host_at = {q, rows, &host_kv, y, lse}, dev_at = {put_as(m, type, q, nq), rows, &dev_kv, put_as(m, type, NULL, nq), put_as(m, E3_REAL_F32, NULL, nl)};
+	e3_mass host_mass = {q, rows, &host_kv, lse, mass, NULL}, dev_mass = {dev_at.q, rows, &dev_kv, dev_at.lse, put_as(m, E3_REAL_F32, NULL, (size_t)n_keys), NULL};
+	must(&m->t, m->cpu->ops->attend(m->cpu, &host_at, &err) || m->gpu->ops->attend(m->gpu, &dev_at, &err) ||
+	            m->cpu->ops->mass(m->cpu, &host_mass, &err) || m->gpu->ops->mass(m->gpu, &dev_mass, &err), &err);
+	char what[80];
+	snprintf(what, sizeof what, "attend bf16: %d rows, %d heads of %d, %d keys", rows, heads[0], d, n_keys);
+	compare_as(m, what, type, dev_at.out, y, nq, 6e-3);
+	compare_as(m, "  log-sum-exp", E3_REAL_F32, dev_at.lse, lse, nl, 1e-5);
+	compare_as(m, "  mass", E3_REAL_F32, dev_mass.mass, mass, (size_t)n_keys, 1e-4);
+	end_case(&m->t);
+	for (int k = 0; k < pages; k++)
+		free(host_page[k]);
+	weights_free(m, &mat), norm_free(&norm), norm_free(&qn), norm_free(&kn);
+	free(x), free(rope), free(q), free(y), free(lse), free(mass), free(slot);
+}
+
+static void every_operation_in_bf16_and_f16(void **state)
+{
+	e3_err err = {""};
+	mixed m = {.gpu = open_or_skip(false), .cpu = e3_dev_cpu(0, &err)};
+	assert_non_null(m.cpu);
+	m.t = (table){.dev = m.gpu, .seed = 77};
+	linears(&m);
+	convs(&m);
+	other_maps(&m);
+	dense_as(&m, (const int[]){24, 30}, (const int[]){42, 52}, (const int[]){128, 32, 1});
+	dense_as(&m, (const int[]){24, 30}, (const int[]){42, 52}, (const int[]){128, 32, 3});
+	dense_as(&m, (const int[]){8, 10}, (const int[]){14, 17}, (const int[]){16, 32, 3});
+	dense_as(&m, (const int[]){3, 2}, (const int[]){5, 1}, (const int[]){12, 7, 1});
+	attention_as(&m, 1041, (const int[]){2, 64}, 256, 1041);
+	attention_as(&m, 200, (const int[]){4, 64}, 64, 777);
+	attention_as(&m, 25, (const int[]){2, 64}, 64, 25);
+	attention_as(&m, 37, (const int[]){3, 32}, 64, 130);
+	attention_as(&m, 9, (const int[]){3, 12}, 64, 70);
+	e3_dev_close(m.cpu);
+	e3_dev_close(m.gpu);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(every_operation_in_f32),
+		cmocka_unit_test(every_operation_in_bf16_and_f16),
+	};
+	return cmocka_run_group_tests_name("dev: operations of CUDA", tests, NULL, NULL);
+}
