@@ -132,13 +132,13 @@ py() {
 
 @test "make install: tools, manual pages and the demo model, which e3-infer finds from there" {
 	# What is built already, without the make that may have started this.
-	env -u MAKEFLAGS -u MAKELEVEL make -s -C "$ROOT" B="$B" DESTDIR="$T/root" PREFIX=/usr install
-	[ "$(find "$T/root/usr/bin" -name 'e3-*' -perm -111 | wc -l)" -eq 7 ]
-	[ -f "$T/root/usr/share/man/man7/e3.7" ]
-	[ -f "$T/root/usr/share/man/man5/e3-stream.5" ]
-	[ -f "$T/root/usr/share/man/man1/e3-infer.1" ]
+	env -u MAKEFLAGS -u MAKELEVEL make -s -C "$ROOT" B="$B" DESTDIR="$T/installed" PREFIX=/usr install
+	[ "$(find "$T/installed/usr/bin" -name 'e3-*' -perm -111 | wc -l)" -eq 7 ]
+	[ -f "$T/installed/usr/share/man/man7/e3.7" ]
+	[ -f "$T/installed/usr/share/man/man5/e3-stream.5" ]
+	[ -f "$T/installed/usr/share/man/man1/e3-infer.1" ]
 	e3-cat --take 2 "$f/frames.e3" >"$T/two.e3"
-	HOME=$T "$T/root/usr/bin/e3-infer" --no-evict "$T/two.e3" >"$T/x.e3" 2>"$T/e"
+	HOME=$T "$T/installed/usr/bin/e3-infer" --no-evict "$T/two.e3" >"$T/x.e3" 2>"$T/e"
 	grep -qF 'share/e3/demo.safetensors' "$T/e"
 	grep -q 'only knows rendered rooms' "$T/e"
 	e3-infer -q --model "$DEMO/model.safetensors" --no-evict "$T/two.e3" >"$T/y.e3"

@@ -130,7 +130,7 @@ static int npz_add(e3_sink *sink, e3_run *run, const e3_view *v, e3_err *err)
 			return -1;
 	}
 	if (p->w != s->w || p->h != s->h || contents(p) != s->has)
-		return e3_fail(err, 
+		return e3_fail(err,
 			"writing: %s: frame %lld is %d × %d or has other arrays; an npz holds one shape, the first was %d × %d",
 			s->file.path, (long long)p->s.i, p->w, p->h, s->w, s->h);
 	for (int k = 0; k < MEMBERS; k++) {
