@@ -274,7 +274,8 @@ static void the_planned_pages_are_enough_for_any_shares(void **state)
 				left -= model[l].n < left ? model[l].n : left;
 			}
 		}
-		printf("# %d layers, %.1f frames: %lld pages planned, at least %lld left over\n", p.layers, o.budget, (long long)p.pages, (long long)least);
+		printf("# %d layers, %.1f frames: %lld pages planned, at least %lld left over\n", p.layers, o.budget, (long long)p.pages,
+		       (long long)least);
 		assert_in_range(least, 0, 2 * p.layers); /* and the plan is not generous either */
 		e3_cache_release(&c);
 	}

@@ -121,9 +121,6 @@ static void the_smallest_named_works_for_any_shape(void **state)
 {
 	uint32_t seed = 5;
 	for (int k = 0; k < 500; k++) {
-		int r[5];
-		for (int j = 0; j < 5; j++)
-			r[j] = (int)(e3_fmix32(seed++) >> 1);
 		uint32_t lot[5];
 		for (int j = 0; j < 5; j++)
 			lot[j] = e3_fmix32(seed++);

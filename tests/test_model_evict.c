@@ -1,0 +1,387 @@
+/* Eviction step by step: the worked example of spec/model.md 9.5 through e3_evictor_step, the released code's ways, what the default
+ * protects, policies that do not look. Masses are given by hand; the cache holds no keys worth anything. */
+#include "check.h"
+#include "model/evict.h"
+#include "e3/mem.h"
+#include "e3/num.h"
+
+enum { MAX_LAYERS = 4, MAX_KEYS = 4096 };
+
+/* ---- a cache that is driven by hand ---- */
+
+typedef struct hand {
+	e3_dev *dev;
+	e3_cache cache;
+	e3_plan plan;
+	e3_evictor e;
+	e3_evict record;
+	float *mass[MAX_LAYERS];
+	int64_t t;
+} hand;
+
+static void open_hand(hand *h, int layers, int tokens, int special)
+{
+	e3_err err = {""};
+	*h = (hand){.plan = {.tokens_per_frame = tokens, .special = special, .layers = layers, .protected_frames = 1, .budget = INFINITY},
+	            .e = {.policy = E3_POLICY_EVICT3R, .temperature = 0.5, .frames = -1}};
+	h->dev = e3_dev_cpu(1, &err);
+	assert_non_null(h->dev);
+	assert_int_equal(e3_cache_open(&h->cache, h->dev, (const int[]){layers, 1, 4, 64}, 0, &err), 0);
+	for (int l = 0; l < layers; l++)
+		h->mass[l] = malloc(MAX_KEYS * sizeof *h->mass[l]);
+}
+
+static void close_hand(hand *h)
+{
+	e3_cache_release(&h->cache);
+	e3_evictor_release(&h->e);
+	e3_evict_release(&h->record);
+	e3_dev_close(h->dev);
+	for (int l = 0; l < MAX_LAYERS; l++)
+		free(h->mass[l]);
+}
+
+/* The next frame: appended, its masses from fn(layer, id, frame) or all alike, eviction decided. */
+static void next_frame(hand *h, float (*fn)(const hand *h, int layer, uint32_t id))
+{
+	e3_err err = {""};
+	uint32_t slot[MAX_KEYS], n = (uint32_t)h->plan.tokens_per_frame;
+	for (int l = 0; l < h->plan.layers; l++) {
+		assert_int_equal(e3_cache_append(&h->cache, l, (uint32_t)h->t * n, (int)n, slot, &err), 0);
+		const e3_layer_cache *c = &h->cache.layer[l];
+		assert_true(c->n <= MAX_KEYS);
+		for (uint32_t k = 0; k < c->n; k++)
+			h->mass[l][k] = fn ? fn(h, l, c->id[k]) : (float)n / (float)c->n;
+	}
+	if (e3_evictor_step(&h->e, &h->plan, &h->cache, h->t, h->mass, &h->record, &err))
+		fail_msg("%s", err.text);
+	assert_int_equal(h->record.i, h->t);
+	assert_int_equal(h->record.n_layers, h->plan.layers);
+	h->t++;
+}
+
+static bool held(const hand *h, int layer, uint32_t id)
+{
+	for (uint32_t k = 0; k < h->cache.layer[layer].n; k++)
+		if (h->cache.layer[layer].id[k] == id)
+			return true;
+	return false;
+}
+
+static void left(const hand *h, int layer, const char *ids)
+{
+	char got[256] = "";
+	const e3_evict_layer *r = &h->record.layer[layer];
+	for (size_t k = 0; k < r->n_removed; k++) {
+		snprintf(got + strlen(got), sizeof got - strlen(got), "%s%u", k ? " " : "", r->removed[k]);
+		assert_false(held(h, layer, r->removed[k]));
+	}
+	assert_string_equal(got, ids);
+	assert_int_equal(r->k_after, r->k_before - r->n_removed);
+	assert_int_equal(r->k_after, e3_cache_count(&h->cache, layer));
+}
+
+/* ---- 9.5 ---- */
+
+static float example_mass(const hand *h, int layer, uint32_t id)
+{
+	static const float a[2][12] = {{.80f, .60f, .40f, .50f, .30f, .40f, .90f, .55f, .50f, .40f, .35f, .30f},
+	                               {2.90f, .20f, .10f, .20f, .10f, .10f, 1.60f, .20f, .15f, .25f, .05f, .15f}};
+	return id < 12 ? a[layer][id] : 6.0f / (float)h->cache.layer[layer].n;
+}
+
+/* Three frames of six tokens, two of them special, two layers. */
+static void example(hand *h, double p, double temperature, int compat)
+{
+	open_hand(h, 2, 6, 2);
+	h->plan.budget = p * 3 * 2 * 6;
+	h->e.temperature = temperature, h->e.compat = compat, h->e.frames = 3;
+	next_frame(h, NULL);
+	left(h, 0, ""), left(h, 1, "");
+	assert_int_equal(h->record.layer[0].prot, 6);
+	next_frame(h, example_mass);
+}
+
+static void third_frame_does_not_evict(hand *h)
+{
+	uint32_t n = e3_cache_count(&h->cache, 1);
+	next_frame(h, example_mass);
+	left(h, 0, ""), left(h, 1, "");
+	assert_int_equal(e3_cache_count(&h->cache, 1), n + 6);
+	close_hand(h);
+}
+
+static void worked_example_at_temperature_5(void **state)
+{
+	for (int compat = 0; compat <= E3_COMPAT_ALL; compat++) { /* nothing is starved here: all ways agree */
+		hand h;
+		example(&h, 0.5, 5, compat);
+		assert_true(fabs(h.record.layer[0].alpha - 0.53260) < 1e-5 && fabs(h.record.layer[1].alpha - 0.46740) < 1e-5);
+		assert_true(fabs(h.record.layer[0].budget - 9.58679) < 1e-4 && fabs(h.record.layer[1].budget - 8.41321) < 1e-4);
+		assert_true(fabs(h.record.layer[1].variance - 0.685833) < 1e-5);
+		left(&h, 0, "10 11");
+		left(&h, 1, "8 10 11");
+		assert_true(fabsf(h.record.layer[0].max_evicted - 4.2f) < 0.001f && fabsf(h.record.layer[0].min_kept - 4.8f) < 0.001f);
+		assert_true(fabsf(h.record.layer[1].max_evicted - 1.8f) < 0.001f && fabsf(h.record.layer[1].min_kept - 3.0f) < 0.001f);
+		assert_int_equal(h.record.layer[0].prot, 8);
+		third_frame_does_not_evict(&h);
+	}
+}
+
+static void worked_example_at_the_default_temperature_as_released(void **state)
+{
+	hand h;
+	example(&h, 0.5, 0.5, E3_COMPAT_STARVE | E3_COMPAT_F16_SUMS);
+	assert_true(fabs(h.record.layer[0].budget - 14.163) < 1e-3 && fabs(h.record.layer[1].budget - 3.837) < 1e-3);
+	left(&h, 0, "");
+	left(&h, 1, "0 1 2 3 8 9 10 11"); /* four of frame 0, by age, for want of finite scores */
+	assert_int_equal(h.record.layer[1].k_after, 4);
+	third_frame_does_not_evict(&h);
+	example(&h, 0.25, 0.1, E3_COMPAT_STARVE);
+	assert_true(fabs(h.record.layer[1].budget - 0.013) < 1e-3);
+	left(&h, 0, "9 10 11"); /* keeps 9 = ceil 8.987 */
+	left(&h, 1, "0 1 2 3 4 5 6 8 9 10 11");
+	assert_int_equal(h.record.layer[1].k_after, 1);
+	third_frame_does_not_evict(&h);
+}
+
+static void worked_example_protected(void **state)
+{
+	hand h;
+	/* The same without starvation: layer 1 keeps the eight that are protected, layer 0 what is left of 18. */
+	example(&h, 0.5, 0.5, 0);
+	assert_true(fabs(h.record.layer[1].budget - 8) < 1e-9 && fabs(h.record.layer[0].budget - 10) < 1e-9);
+	left(&h, 0, "10 11");
+	left(&h, 1, "8 9 10 11");
+	third_frame_does_not_evict(&h);
+}
+
+/* ---- sums in half precision ---- */
+
+static void half_sums_saturate_after_some_sixty_frames(void **state)
+{
+	/* N = 1041 of the 518 × 392 image: an average token overflows at its 63rd exposure (9.4.6). */
+	for (int compat = 0; compat <= E3_COMPAT_F16_SUMS; compat += E3_COMPAT_F16_SUMS) {
+		hand h;
+		open_hand(&h, 1, 8, 2);
+		h.e.compat = compat | E3_COMPAT_STARVE, h.plan.budget = 1e9; /* all specials count as protected; nothing leaves */
+		int first = -1;
+		for (int t = 0; t < 80; t++) {
+			e3_err err;
+			uint32_t slot[8];
+			assert_int_equal(e3_cache_append(&h.cache, 0, (uint32_t)t * 8, 8, slot, &err), 0);
+			for (uint32_t k = 0; k < h.cache.layer[0].n; k++)
+				h.mass[0][k] = 1041.0f / (float)h.cache.layer[0].n;
+			assert_int_equal(e3_evictor_step(&h.e, &h.plan, &h.cache, t, h.mass, &h.record, &err), 0);
+			if (first < 0 && h.record.layer[0].saturated)
+				first = t;
+		}
+		/* Patches of frame 1 are the first with finite sums. They saturate on their 63rd exposure: frame 63. */
+		assert_int_equal(first, compat ? 63 : -1);
+		if (compat) /* frames 1 to 17 by now, six patches each */
+			assert_int_equal(h.record.layer[0].saturated, 17 * 6);
+		close_hand(&h);
+	}
+}
+
+static float fixed_share(const hand *h, int layer, uint32_t id)
+{
+	/* Token 14 gets a share of 40000, then too little to count beside that. */
+	float share = id == 14 ? (h->t == 1 ? 40000.0f : 15.9f) : 20;
+	return share / (float)h->cache.layer[layer].n;
+}
+
+static void half_sums_lose_what_is_below_half_a_step(void **state)
+{
+	for (int compat = 0; compat <= E3_COMPAT_F16_SUMS; compat += E3_COMPAT_F16_SUMS) {
+		hand h;
+		open_hand(&h, 1, 8, 2);
+		h.e.compat = compat, h.plan.budget = 1e9;
+		for (int t = 0; t < 12; t++)
+			next_frame(&h, fixed_share);
+		/* f16 has steps of 32 there (9.4.7): 40000 + 15.9 = 40000. */
+		e3_kv kv = e3_cache_view(&h.cache, 0);
+		const double *sum = (const double *)(const void *)(kv.page[0] + e3_page_floats(E3_REAL_F32, &kv));
+		const uint32_t *id = (const uint32_t *)(const void *)(sum + kv.page_keys), *seen = id + kv.page_keys;
+		assert_true(fabs(sum[14] - (compat ? 40000 : 40000 + 10 * 15.9)) < 0.05);
+		assert_int_equal(seen[14], 11);
+		assert_true(id[14] == 14);
+		assert_true(h.cache.layer[0].id[14] == 14);
+		close_hand(&h);
+	}
+}
+
+/* ---- the default's protection ---- */
+
+/* Specials and frame 0 get nothing: only the rule keeps them. */
+static float starved_specials(const hand *h, int layer, uint32_t id)
+{
+	uint32_t n = (uint32_t)h->plan.tokens_per_frame;
+	return id < n || id % n < (uint32_t)h->plan.special ? 0 : 1 + 0.001f * (float)(id % 97);
+}
+
+static void protection_holds_for(hand *h, int frames, float (*fn)(const hand *, int, uint32_t))
+{
+	uint32_t n = (uint32_t)h->plan.tokens_per_frame, s = (uint32_t)h->plan.special;
+	for (int t = 0; t < frames; t++) {
+		next_frame(h, fn);
+		for (int l = 0; l < h->plan.layers; l++) {
+			const e3_evict_layer *r = &h->record.layer[l];
+			for (uint32_t id = 0; id < n; id++)
+				assert_true(held(h, l, id));
+			for (int64_t f = t; f > 0 && f > t - h->plan.protected_frames; f--)
+				for (uint32_t k = 0; k < s; k++)
+					assert_true(held(h, l, (uint32_t)f * n + k));
+			if (t)
+				assert_int_equal(r->k_after, fmin(r->k_before, ceil(r->budget - 1e-6)));
+		}
+	}
+}
+
+static void frame_0_and_the_newest_specials_never_leave(void **state)
+{
+	hand h;
+	open_hand(&h, 2, 10, 3);
+	h.plan.budget = 2 * 30, h.plan.protected_frames = 4, h.e.fill = true;
+	protection_holds_for(&h, 60, starved_specials);
+	/* Two layers alike: 30 each; 10 of frame 0, 12 specials of 4 frames, 8 others. */
+	assert_int_equal(h.record.layer[0].k_after, 30);
+	assert_int_equal(h.record.layer[0].prot, 22);
+	/* Specials outgrew their room: those of the fifth newest frame, which nobody looked at, are gone. */
+	for (uint32_t k = 0; k < 3; k++)
+		assert_false(held(&h, 0, 55 * 10 + k));
+	close_hand(&h);
+}
+
+static void specials_that_lost_protection_stay_as_long_as_they_are_looked_at(void **state)
+{
+	hand h;
+	open_hand(&h, 1, 10, 3);
+	h.plan.budget = 30, h.plan.protected_frames = 1, h.e.fill = true;
+	for (int t = 0; t < 20; t++)
+		next_frame(&h, fixed_share);
+	uint32_t old = 0;
+	for (uint32_t k = 0; k < h.cache.layer[0].n; k++)
+		old += h.cache.layer[0].id[k] == 14;
+	assert_int_equal(old, 1); /* token 14, a patch of frame 1, has by far the highest mean */
+	close_hand(&h);
+}
+
+/* Layer 0 has one sink, so its share is next to nothing. */
+static float one_sink(const hand *h, int layer, uint32_t id)
+{
+	uint32_t n = h->cache.layer[layer].n;
+	return layer == 0 ? (id == 0 ? 10 : 0) : 10.0f / (float)n;
+}
+
+static void a_layer_with_a_small_share_keeps_what_is_protected(void **state)
+{
+	hand h;
+	open_hand(&h, 2, 10, 3);
+	h.plan.budget = 2 * 30, h.plan.protected_frames = 2, h.e.fill = true, h.e.temperature = 0.01;
+	protection_holds_for(&h, 30, one_sink);
+	assert_int_equal(h.record.layer[0].k_after, 16); /* frame 0 and the specials of two frames */
+	assert_int_equal(h.record.layer[1].k_after, 44); /* all the rest */
+	close_hand(&h);
+}
+
+static void what_a_young_layer_cannot_use_goes_to_the_others_only_with_an_absolute_budget(void **state)
+{
+	for (int fill = 0; fill < 2; fill++) {
+		hand h;
+		open_hand(&h, 2, 10, 3);
+		h.plan.budget = 45, h.e.fill = fill, h.e.temperature = 0.01;
+		next_frame(&h, NULL);
+		next_frame(&h, one_sink);
+		/* Layer 1's share is 45 less the floor of layer 0, 13 (frame 0, three specials); it holds 20. */
+		assert_int_equal(h.record.layer[1].k_after, 20);
+		assert_true(fabs(h.record.layer[1].budget - (fill ? 20 : 32)) < 1e-9);
+		assert_int_equal(h.record.layer[0].k_after, fill ? 20 : 13);
+		close_hand(&h);
+	}
+}
+
+/* ---- policies that do not look ---- */
+
+static void a_window_keeps_the_newest(void **state)
+{
+	hand h;
+	open_hand(&h, 2, 10, 2);
+	h.e.policy = E3_POLICY_WINDOW, h.e.fill = true, h.plan.budget = 2 * 30, h.plan.protected_frames = 2;
+	assert_false(e3_evictor_needs_mass(&h.e, 5));
+	for (int t = 0; t < 12; t++)
+		next_frame(&h, NULL);
+	for (int l = 0; l < 2; l++)
+		for (uint32_t id = 0; id < 120; id++)
+			assert_true(held(&h, l, id) == (id < 10 || id >= 100));
+	close_hand(&h);
+}
+
+static void random_keeps_a_fixed_lot_of_every_age(void **state)
+{
+	hand h, again;
+	for (int k = 0; k < 2; k++) {
+		hand *x = k ? &again : &h;
+		open_hand(x, 1, 100, 2);
+		x->e.policy = E3_POLICY_RANDOM, x->e.fill = true, x->plan.budget = 500, x->plan.protected_frames = 1;
+		for (int t = 0; t < 40; t++)
+			next_frame(x, NULL);
+		assert_int_equal(e3_cache_count(&x->cache, 0), 500);
+	}
+	int ages[4] = {0};
+	for (uint32_t k = 0; k < h.cache.layer[0].n; k++) {
+		uint32_t id = h.cache.layer[0].id[k];
+		assert_int_equal(id, again.cache.layer[0].id[k]);
+		if (id >= 100 && id != E3_HOLE)
+			ages[id / 1000]++;
+	}
+	for (int k = 0; k < 4; k++) /* 100 of each thousand, give or take four deviations */
+		assert_in_range(ages[k], 60, 140);
+	close_hand(&h), close_hand(&again);
+}
+
+static void without_a_policy_nothing_leaves(void **state)
+{
+	hand h;
+	open_hand(&h, 1, 10, 2);
+	h.e.policy = E3_POLICY_NONE;
+	for (int t = 0; t < 10; t++) {
+		assert_false(e3_evictor_decides(&h.e, t));
+		next_frame(&h, NULL);
+		left(&h, 0, "");
+		assert_true(h.record.layer[0].budget == h.record.layer[0].k_before);
+	}
+	assert_int_equal(e3_cache_count(&h.cache, 0), 100);
+	close_hand(&h);
+}
+
+static void the_last_frame_of_a_known_stream_decides_nothing(void **state)
+{
+	e3_evictor e = {.policy = E3_POLICY_EVICT3R, .frames = 5}, endless = {.policy = E3_POLICY_EVICT3R, .frames = -1};
+	static const bool decides[] = {false, true, true, true, false};
+	for (int t = 0; t < 5; t++) {
+		assert_int_equal(e3_evictor_decides(&e, t), decides[t]);
+		assert_int_equal(e3_evictor_needs_mass(&e, t), decides[t]);
+		assert_int_equal(e3_evictor_decides(&endless, t), t > 0);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(worked_example_at_temperature_5),
+		cmocka_unit_test(worked_example_at_the_default_temperature_as_released),
+		cmocka_unit_test(worked_example_protected),
+		cmocka_unit_test(half_sums_saturate_after_some_sixty_frames),
+		cmocka_unit_test(half_sums_lose_what_is_below_half_a_step),
+		cmocka_unit_test(frame_0_and_the_newest_specials_never_leave),
+		cmocka_unit_test(specials_that_lost_protection_stay_as_long_as_they_are_looked_at),
+		cmocka_unit_test(a_layer_with_a_small_share_keeps_what_is_protected),
+		cmocka_unit_test(what_a_young_layer_cannot_use_goes_to_the_others_only_with_an_absolute_budget),
+		cmocka_unit_test(a_window_keeps_the_newest),
+		cmocka_unit_test(random_keeps_a_fixed_lot_of_every_age),
+		cmocka_unit_test(without_a_policy_nothing_leaves),
+		cmocka_unit_test(the_last_frame_of_a_known_stream_decides_nothing),
+	};
+	return cmocka_run_group_tests_name("model: eviction", tests, NULL, NULL);
+}
