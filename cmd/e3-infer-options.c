@@ -5,9 +5,10 @@
 #include "e3/stream.h"
 #include "e3/tool.h"
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
-static bool no_evict, fraction_given, budget_given;
+static bool no_evict, fraction_given, budget_given, size_given;
 static int policy, precision;
 
 static int parse_fraction(void *to, const char *arg, e3_err *err)
@@ -40,6 +41,28 @@ static int parse_budget(void *to, const char *arg, e3_err *err)
 	r->o.budget *= scale;
 	r->o.budget_kind = unit == 'f' ? E3_BUDGET_FRAMES : unit == 'M' || unit == 'G' ? E3_BUDGET_BYTES : E3_BUDGET_TOKENS;
 	budget_given = true;
+	return 0;
+}
+
+/* "6G", "6000M". */
+static int parse_vram(void *to, const char *arg, e3_err *err)
+{
+	infer_request r = {0};
+	bool before = budget_given;
+	int rc = parse_budget(&r, arg, err);
+	budget_given = before;
+	if (rc || r.o.budget_kind != E3_BUDGET_BYTES)
+		return e3_fail(err, "expected a size such as 6G or 6000M, got '%.60s'", arg);
+	((infer_request *)to)->vram = r.o.budget;
+	return 0;
+}
+
+static int parse_size(void *to, const char *arg, e3_err *err)
+{
+	int *size = to, end = 0;
+	if (sscanf(arg, "%5dx%5d%n", &size[0], &size[1], &end) != 2 || arg[end] || size[0] < 1 || size[1] < 1)
+		return e3_fail(err, "expected WIDTHxHEIGHT, got '%.60s'", arg);
+	size_given = true;
 	return 0;
 }
 
@@ -97,6 +120,10 @@ static void check(const infer_request *r)
 		e3_usage_error("--P and --budget: one of them");
 	if (no_evict && (fraction_given || budget_given))
 		e3_usage_error("--no-evict keeps everything: it takes no --P and no --budget");
+	if (r->vram > 0 && (no_evict || fraction_given || budget_given))
+		e3_usage_error("--vram states a budget: it takes no --P, --budget or --no-evict");
+	if (size_given && !r->plan)
+		e3_usage_error("--size: only with --plan; frames have their own size");
 	if (r->o.attn_map && !r->n_attn)
 		e3_usage_error("--attn-map: needs --attn-layers");
 }
@@ -104,7 +131,7 @@ static void check(const infer_request *r)
 void infer_parse(int argc, char **argv, infer_request *r)
 {
 	static int64_t frames = -1, camera_frames = 1024;
-	*r = (infer_request){.input = "-", .output = "-", .o = e3_infer_defaults(), .last_attn = -1};
+	*r = (infer_request){.input = "-", .output = "-", .o = e3_infer_defaults(), .last_attn = -1, .plan_size = {640, 480}};
 	const e3_opt table[] = {
 		{E3_OPT_TITLE, .help = "Model and device"},
 		{E3_OPT_TEXT, "model", 'm', &r->model, "FILE", "weights: .safetensors, .pth, seed:tiny:N, seed:full:N (default: $E3_MODEL,\n~/.cache/e3, the bundled demo model)", 0, 0, NULL, NULL},
@@ -116,6 +143,7 @@ void infer_parse(int argc, char **argv, infer_request *r)
 		{E3_OPT_CALL, "P", 'P', r, "P", "the fraction P of the stream's tokens (default 0.5); needs its length", 0, 0, NULL, parse_fraction},
 		{E3_OPT_INT, "frames", 0, &frames, "N", "length of the stream, when its head does not say", 1, 1e12, NULL, NULL},
 		{E3_OPT_CALL, "budget", 'b', r, "SIZE", "an absolute budget, for streams of any length: 10f (frames per layer),\n200k (tokens over all layers), 1.5G (bytes of cache)", 0, 0, NULL, parse_budget},
+		{E3_OPT_CALL, "vram", 0, r, "SIZE", "device memory in all, as in 6G: weights, scratch and what is left for the\ncache (CUDA only)", 0, 0, NULL, parse_vram},
 		{E3_OPT_FLAG, "no-evict", 0, &no_evict, NULL, "everything: memory grows with the stream", 0, 0, NULL, NULL},
 		{E3_OPT_CHOICE, "policy", 0, &policy, "NAME", "evict3r, window, random or none (default evict3r)", 0, 0, "evict3r|window|random|none", NULL},
 		{E3_OPT_REAL, "temp", 0, &r->o.temperature, "T", "temperature of the layers' shares (default 0.5)", 1e-6, 1e6, NULL, NULL},
@@ -128,6 +156,8 @@ void infer_parse(int argc, char **argv, infer_request *r)
 		{E3_OPT_CALL, "attn-layers", 0, r, "LIST", "report the attention of these global layers, as in 0,5,11", 0, 0, NULL, parse_layers},
 		{E3_OPT_FLAG, "attn-map", 0, &r->o.attn_map, NULL, "with the head-averaged map of each", 0, 0, NULL, NULL},
 		{E3_OPT_INT, "log-every", 0, &r->log_every, "N", "a line on standard error every N frames: time, cache, resident memory", 1, 1e9, NULL, NULL},
+		{E3_OPT_FLAG, "plan", 0, &r->plan, NULL, "print what memory a run would take, and exit; reads no stream", 0, 0, NULL, NULL},
+		{E3_OPT_CALL, "size", 0, r->plan_size, "WxH", "of the pictures to plan for (default 640x480)", 0, 0, NULL, parse_size},
 		{E3_OPT_CALL, "insecure", 0, NULL, NULL, E3_INSECURE_HELP, 0, 0, NULL, e3_stream_insecure_option},
 		{E3_OPT_END, NULL, 0, NULL, NULL, NULL, 0, 0, NULL, NULL},
 	};

@@ -23,6 +23,7 @@ typedef struct infer {
 	e3_frame frame;
 	infer_writer *writer;
 	int size[2]; /* rows, columns of the network's picture; 0 before the first frame */
+	uint64_t before; /* device memory in use before the network is loaded */
 	double ms;   /* of the last frame */
 	int64_t frames;
 	double start, first_done;
@@ -37,6 +38,8 @@ static int open_device(infer *f, e3_err *err)
 		return f->dev ? 0 : -1;
 	if (f->r.device == DEVICE_AUTO)
 		e3_note("device: the CPU (%s)", why.text);
+	if (f->r.vram > 0)
+		return e3_fail(err, "opening the device: --vram: the CPU has no device memory: give --budget");
 	f->dev = e3_dev_cpu((int)f->r.threads, err);
 	return f->dev ? 0 : -1;
 }
@@ -47,6 +50,7 @@ static int open_net(infer *f, e3_err *err)
 	if (infer_find_model(f->r.model, &path, err))
 		return -1;
 	double t = e3_now();
+	f->before = f->dev->ops->memory(f->dev).used;
 	e3_ckpt *ckpt = e3_ckpt_open(path, err);
 	if (ckpt)
 		f->net = e3_net_open(ckpt, f->dev, err);
@@ -71,6 +75,9 @@ static int open_session(infer *f, e3_err *err)
 	if (f->r.o.policy != E3_POLICY_NONE && f->r.o.budget_kind == E3_BUDGET_FRACTION && f->r.o.frames < 0)
 		return e3_fail(err, "planning: --P: the stream does not say how many frames it has: give --frames N, or an absolute budget with --budget");
 	f->r.o.attn = f->r.n_attn ? f->r.attn : NULL;
+	infer_memory memory = {f->net, f->dev, {f->size[0], f->size[1]}, f->before};
+	if (f->r.vram > 0 && infer_solve(&memory, f->r.vram, &f->r.o, err))
+		return -1;
 	f->session = e3_session_open(f->net, f->dev, &f->r.o, f->size, err);
 	if (!f->session)
 		return -1;
@@ -242,6 +249,21 @@ static int loop(infer *f, e3_err *err)
 	return send_end(f, err);
 }
 
+/* --plan: nothing is read, nothing but the table is written. */
+static int plan(infer *f, e3_err *err)
+{
+	e3_fit_plan fit;
+	if (open_device(f, err) || open_net(f, err))
+		return -1;
+	const e3_config *c = e3_net_config(f->net);
+	if (e3_fit_plan_make(f->r.plan_size[0], f->r.plan_size[1], c->image_size, c->patch, (e3_fit_mode)f->r.fit_mode, &fit, err))
+		return -1;
+	infer_memory memory = {f->net, f->dev, {fit.h, fit.w}, f->before};
+	if (f->r.vram > 0 && infer_solve(&memory, f->r.vram, &f->r.o, err))
+		return -1;
+	return infer_plan(&memory, &f->r.o, err);
+}
+
 static int run(infer *f, e3_err *err)
 {
 	f->start = e3_now();
@@ -278,7 +300,7 @@ int main(int argc, char **argv)
 	e3_err err = {""};
 	e3_tool_init("e3-infer");
 	infer_parse(argc, argv, &f.r);
-	int rc = run(&f, &err);
+	int rc = f.r.plan ? plan(&f, &err) : run(&f, &err);
 	close_all(&f);
 	return e3_tool_exit(rc, &err);
 }

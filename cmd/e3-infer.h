@@ -17,6 +17,9 @@ typedef struct infer_request {
 	int fit_mode; /* e3_fit_mode */
 	bool half;
 	int64_t log_every; /* frames between lines on standard error, 0 = none */
+	double vram;       /* bytes of device memory in all, 0 = not said */
+	bool plan;
+	int plan_size[2];  /* --size: columns, rows of the source picture */
 } infer_request;
 
 enum { DEVICE_AUTO, DEVICE_CPU, DEVICE_CUDA };
@@ -36,6 +39,19 @@ typedef struct infer_parcel {
 	e3_attn *attn;
 	int n_attn, cap_attn;
 } infer_parcel;
+
+/* Where memory is measured. */
+typedef struct infer_memory {
+	const e3_net *net;
+	e3_dev *dev;
+	int size[2];     /* rows, columns of the network's picture */
+	uint64_t before; /* in use before the network was loaded */
+} infer_memory;
+
+/* Prints what a run with these options takes: weights, scratch, cache, total. */
+int infer_plan(const infer_memory *m, const e3_infer_options *o, e3_err *err);
+/* Turns `total` bytes of device memory into the budget they leave for the cache. */
+int infer_solve(const infer_memory *m, double total, e3_infer_options *o, e3_err *err);
 
 typedef struct infer_writer infer_writer;
 

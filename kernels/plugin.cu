@@ -40,6 +40,13 @@ static void cuda_close(e3_dev *dev)
 	free(c);
 }
 
+static e3_memory cuda_memory(e3_dev *dev)
+{
+	size_t left = 0, total = 0;
+	cudaMemGetInfo(&left, &total);
+	return {total - left, total};
+}
+
 static int cuda_alloc(e3_dev *dev, size_t floats, float **out, e3_err *err)
 {
 	size_t bytes = (floats ? floats : 1) * sizeof(float);
@@ -224,6 +231,7 @@ int e3_cuda_stage_kv(e3_cuda *c, const e3_kv *kv, e3_attend_kv *out, e3_err *err
 static const e3_dev_ops cuda_ops = {
 	.name = cuda_name,
 	.close = cuda_close,
+	.memory = cuda_memory,
 	.alloc = cuda_alloc,
 	.free = cuda_free,
 	.upload = cuda_upload,

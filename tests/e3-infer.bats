@@ -385,3 +385,15 @@ check() {
 	[ "$rc" -eq 130 ] || { echo "exit $rc"; cat "$T/e"; return 1; }
 	check "$T/o.e3" <<<'assert len(p) == len(e) == n["frames"] == 5, (len(p), n)'
 }
+
+@test "--plan prints what a run takes and reads nothing; --vram is for devices that have memory of their own" {
+	e3-infer -q --model seed:tiny:1 --plan --budget 10f --size 70x56 </dev/null >"$T/plan"
+	grep -q "^frames  *70 × 56, 25 tokens each$" "$T/plan"
+	grep -q "keeps 1000 tokens: 10.00 frames in each of 4 layers$" "$T/plan"
+	awk '/^(device|weights|scratch|cache)/ { sum += $2 } /^total/ { total = $2 } END { exit !(total > 0 && sum > total - 1 && sum < total + 1) }' "$T/plan"
+	fails 1 "planning: --budget: too small" -- e3-infer -q --model seed:tiny:1 --plan --budget 1f --size 70x56
+	fails 2 "--size: only with --plan" -- e3-infer --size 70x56
+	fails 2 "--vram states a budget" -- e3-infer --vram 6G --budget 10f
+	fails 2 "expected a size such as 6G or 6000M" -- e3-infer --vram 6f
+	fails 1 "--vram: the CPU has no device memory" -- e3-infer --device cpu --model seed:tiny:1 --plan --vram 6G
+}

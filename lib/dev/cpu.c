@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const char *cpu_name(e3_dev *dev)
 {
@@ -21,6 +22,11 @@ static void cpu_close(e3_dev *dev)
 	free(cpu->scratch);
 	e3_pool_close(cpu->pool);
 	free(cpu);
+}
+
+static e3_memory cpu_memory(e3_dev *dev)
+{
+	return (e3_memory){e3_rss_now(), (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE)};
 }
 
 static int cpu_alloc(e3_dev *dev, size_t floats, float **out, e3_err *err)
@@ -94,6 +100,7 @@ int e3_cpu_scratch_all(e3_cpu *cpu, size_t floats, const char *op, e3_err *err)
 static const e3_dev_ops cpu_ops = {
 	.name = cpu_name,
 	.close = cpu_close,
+	.memory = cpu_memory,
 	.alloc = cpu_alloc,
 	.free = cpu_free,
 	.upload = cpu_copy,

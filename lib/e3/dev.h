@@ -185,9 +185,15 @@ typedef struct e3_dense {
 	float *conf;  /* [H][W], from alloc_host */
 } e3_dense;
 
+/* Bytes of the memory the device works in: in use (by everybody, as the device tells it; of this process on the CPU), and in all. */
+typedef struct e3_memory {
+	uint64_t used, total;
+} e3_memory;
+
 typedef struct e3_dev_ops {
 	const char *(*name)(e3_dev *);
 	void (*close)(e3_dev *);
+	e3_memory (*memory)(e3_dev *);
 
 	int (*alloc)(e3_dev *, size_t floats, float **out, e3_err *); /* zeroed, aligned to 64 bytes */
 	void (*free)(e3_dev *, float *); /* NULL is fine, as it is for free_host */
@@ -246,7 +252,7 @@ struct e3_dev {
 };
 
 /* What a plug-in exports under the name e3_dev_plugin_cuda. The number changes with anything in this file. */
-#define E3_DEV_ABI 3
+#define E3_DEV_ABI 4
 typedef struct e3_dev_plugin {
 	int abi;
 	e3_dev *(*open)(bool strict, e3_err *err);
