@@ -39,7 +39,7 @@ man_options() {
 			if "$t" --help | grep -qE -- "^ +(-[A-Za-z0-9], )?--$name [A-Z0-9]"; then
 				{ [ "$rc" -eq 2 ] && grep -q 'needs an argument' "$T/out"; } || { echo "$t --$name: exit $rc"; cat "$T/out"; return 1; }
 			else
-				! grep -q 'unknown' "$T/out" || { echo "$t --$name:"; cat "$T/out"; return 1; }
+				! grep -qE 'unknown(,| option)' "$T/out" || { echo "$t --$name:"; cat "$T/out"; return 1; }
 			fi
 		done < <(help_options "$t" | grep -vE ' (help|version)$')
 	done
