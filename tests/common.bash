@@ -25,8 +25,7 @@ fails() {
 	}
 }
 
-# shared FILE: its path under ../shared, or skips the test saying so.
-shared() {
+# need_shared FILE: skips the test, saying so, when ../shared/FILE is not there; then use "$E3_SHARED/FILE".
+need_shared() {
 	[ -n "${E3_SHARED:-}" ] && [ -e "$E3_SHARED/$1" ] || skip "needs ../shared/$1"
-	echo "$E3_SHARED/$1"
 }
