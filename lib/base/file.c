@@ -43,10 +43,10 @@ int e3_file_open(e3_file *file, const char *path, e3_err *err)
 		return e3_fail(err, "opening: %s: out of memory", path);
 	int rc = 0;
 	if (strcmp(path, "-") == 0) {
-		file->f = open_blocking(dup(STDOUT_FILENO));
+		file->f = open_blocking(file->fd = dup(STDOUT_FILENO));
 		rc = file->f ? 0 : e3_fail_sys(err, "opening: standard output");
 	} else if (in_place(path)) {
-		file->f = open_blocking(open(path, O_WRONLY | O_CLOEXEC));
+		file->f = open_blocking(file->fd = open(path, O_WRONLY | O_CLOEXEC));
 		rc = file->f ? 0 : e3_fail_sys(err, "opening: %s", path);
 	} else {
 		size_t n = strlen(path) + 32;
@@ -56,10 +56,12 @@ int e3_file_open(e3_file *file, const char *path, e3_err *err)
 		else {
 			snprintf(file->temp, n, "%s.tmp.%ld", path, (long)getpid());
 			file->f = fopen(file->temp, "w+e");
-			if (file->f)
+			if (file->f) {
+				file->fd = fileno(file->f);
 				e3_cleanup_add(file->temp);
-			else
+			} else {
 				rc = e3_fail_sys(err, "opening: %s", file->temp);
+			}
 		}
 	}
 	if (rc)

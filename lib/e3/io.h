@@ -20,6 +20,7 @@ int e3_write_full(int fd, const void *from, size_t n);
 /* An output file that is not there until it is complete. Owner: the caller; zero-initialised is closed. */
 typedef struct e3_file {
 	FILE *f;    /* write here; seeking allowed. NULL when closed */
+	int fd;     /* the descriptor under f, for those who write without stdio */
 	char *path; /* final name; "-" is standard output (nothing is renamed, no seeking promised) */
 	char *temp; /* name while writing; NULL for standard output */
 } e3_file;

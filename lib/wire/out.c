@@ -39,7 +39,7 @@ static int open_sink(e3_out *out, const e3_endpoint *ep, e3_err *err)
 	if (ep->type == E3_EP_PATH) {
 		if (e3_file_open(&out->file, ep->text, err))
 			return -1;
-		out->fd = fileno(out->file.f);
+		out->fd = out->file.fd;
 	}
 	if (e3_refuse_terminal(out->fd, err))
 		return -1;
