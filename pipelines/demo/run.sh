@@ -10,7 +10,7 @@ start=$EPOCHREALTIME
 e3-decode --all "$demo/clip.mp4" |
 	e3-infer --P 0.2 --model "$demo/model.safetensors" |
 	e3-evict-stats --pass --sheet "$out/demo.png" -o "$out/demo.txt" |
-	e3-export --glb "$out/demo.glb"
+	e3-export --points depth --conf-pct 10 --glb "$out/demo.glb"
 seconds=$(awk -v a="$start" -v b="$EPOCHREALTIME" 'BEGIN { print b - a }')
 
 size() { awk -v b="$(stat -c %s "$1")" 'BEGIN { printf "%.1f MB", b / 1e6 }'; }
