@@ -45,6 +45,7 @@ need_test() {
 	cmd python3 python3
 	python numpy python3-numpy
 	python msgpack python3-msgpack
+	python PIL python3-pil
 	cmd node nodejs
 	cmd npm npm
 }

@@ -18,14 +18,14 @@ parity() { # parity RUN OPTION...
 	shift
 	before=$("$B/bench/sgemm" 3)
 	echo "== $run: e3-infer --model seed:full:1 --compat evict3r $*"
-	/usr/bin/time -f "%e %M" -o "$out/time" e3-infer -q --model seed:full:1 --compat evict3r "$@" "$out/frames.e3" >"$out/$run.e3" || return 1
+	e3-infer -q --model seed:full:1 --compat evict3r "$@" "$out/frames.e3" >"$out/$run.e3" || return 1
 	/usr/bin/python3 -B tests/golden_full.py "$out/$run.e3" "$golden" "$run" || rc=1
-	/usr/bin/python3 -B - "$out/$run.e3" "$before" "$("$B/bench/sgemm" 3)" "$out/time" <<'PY' || rc=1
+	/usr/bin/python3 -B - "$out/$run.e3" "$before" "$("$B/bench/sgemm" 3)" <<'PY' || rc=1
 import sys
 sys.path.insert(0, "tests")
 from e3read import messages
 preds, rate = messages(sys.argv[1], "pred"), (float(sys.argv[2]) + float(sys.argv[3])) / 2
-wall, kib = open(sys.argv[4]).read().split()
+end = messages(sys.argv[1], "end")[0]
 # spec/model.md 10: 2.66 TFLOP, and 0.1065 more for each cached frame.
 work = [2660 + 106.5 * i for i in range(len(preds))]
 seconds = [p["ms"] / 1e3 for p in preds]
@@ -33,8 +33,8 @@ print(f"sgemm before and after {sys.argv[2]} and {sys.argv[3]} GFLOP/s")
 print("seconds by frame: " + " ".join(f"{s:.1f}" for s in seconds))
 if sys.argv[1].endswith("/off.e3"):
     print(f"share of the sgemm rate: first frame {100 * work[0] / seconds[0] / rate:.0f} %, all {100 * sum(work) / sum(seconds) / rate:.0f} %")
-print(f"wall {wall} s, peak memory {int(kib) / 2**20:.2f} GiB")
-sys.exit(int(kib) > 7 * 2**20)
+print(f"{end['seconds']:.0f} s, peak memory {end['peak_rss'] / 2**30:.2f} GiB")
+sys.exit(end["peak_rss"] > 7 * 2**30)
 PY
 }
 parity off --no-evict || rc=1

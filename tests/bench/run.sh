@@ -38,8 +38,9 @@ for policy in "--P 0.2" "--no-evict"; do
 	# shellcheck disable=SC2086 # words
 	s=$(seconds infer $policy)
 	# shellcheck disable=SC2086
-	memory=$(/usr/bin/time -f %M e3-infer -q --model "$demo/model.safetensors" $policy "$out/frames.e3" 2>&1 >/dev/null | tail -1)
-	row "e3-infer $policy" "$(rate $frames "$s")" frames/s "peak memory $((memory / 1024)) MiB"
+	memory=$(e3-infer -v --model "$demo/model.safetensors" $policy "$out/frames.e3" 2>&1 >/dev/null |
+		sed -n 's/.*resident memory at most \([0-9]*\).*/\1/p')
+	row "e3-infer $policy" "$(rate $frames "$s")" frames/s "peak memory $memory MiB"
 done
 
 # The others.
