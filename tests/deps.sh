@@ -34,6 +34,7 @@ need_test() {
 	lib cmocka libcmocka-dev
 	cmd prove perl
 	cmd bats bats
+	cmd git git
 	cmd script 'bsdutils'
 	cmd mandoc mandoc
 	cmd shellcheck shellcheck
