@@ -118,9 +118,9 @@ static void check(const infer_request *r)
 {
 	if (fraction_given && budget_given)
 		e3_usage_error("--P and --budget: one of them");
-	if (no_evict && (fraction_given || budget_given))
-		e3_usage_error("--no-evict keeps everything: it takes no --P and no --budget");
-	if (r->vram > 0 && (no_evict || fraction_given || budget_given))
+	if (r->o.policy == E3_POLICY_NONE && (fraction_given || budget_given))
+		e3_usage_error("--no-evict and --policy none keep everything: they take no --P and no --budget");
+	if (r->vram > 0 && (r->o.policy == E3_POLICY_NONE || fraction_given || budget_given))
 		e3_usage_error("--vram states a budget: it takes no --P, --budget or --no-evict");
 	if (size_given && !r->plan)
 		e3_usage_error("--size: only with --plan; frames have their own size");

@@ -79,8 +79,8 @@ check() {
 
 @test "options that do not go together, and arguments out of range: exit 2" {
 	fails 2 "--P and --budget: one of them" -- e3-infer --P 0.5 --budget 3f "$frames"
-	fails 2 "--no-evict keeps everything" -- e3-infer --no-evict --P 0.5 "$frames"
-	fails 2 "--no-evict keeps everything" -- e3-infer --no-evict -b 3f "$frames"
+	fails 2 "--no-evict and --policy none keep everything" -- e3-infer --no-evict --P 0.5 "$frames"
+	fails 2 "--no-evict and --policy none keep everything" -- e3-infer --policy none -b 3f "$frames"
 	fails 2 "--attn-map: needs --attn-layers" -- e3-infer --attn-map "$frames"
 	fails 2 "one input at most" -- e3-infer "$frames" "$frames"
 	while read -r -a words; do

@@ -79,6 +79,7 @@ static void any_size_of_network_is_read(void **state)
 		shapes[k] = small;
 	shapes[1].depth = (e3_dpt_config){0};
 	shapes[2].point = (e3_dpt_config){0};
+	shapes[3].unscaled = E3_UNSCALED_VIT | E3_UNSCALED_CAMERA, shapes[2].unscaled = E3_UNSCALED_AGGREGATOR;
 	shapes[3].qk_norm = false, shapes[3].head_dim = 32, shapes[3].heads = 3;
 	shapes[4].registers = 0, shapes[4].vit_registers = 0;
 	shapes[5].registers = 7, shapes[5].vit_registers = 1, shapes[5].layers = 256, shapes[5].depth.up[0] = 2, shapes[5].depth.up[1] = 3;

@@ -12,6 +12,8 @@
 
 enum { E3_DPT_LEVELS = 4, E3_MAX_LAYERS = 256 };
 
+enum { E3_UNSCALED_VIT = 1, E3_UNSCALED_AGGREGATOR = 2, E3_UNSCALED_CAMERA = 4 };
+
 typedef struct e3_dpt_config {
 	bool present;
 	int features;              /* F */
@@ -32,6 +34,7 @@ typedef struct e3_config {
 	int layers;       /* L: frame blocks = global blocks */
 	int heads, head_dim, hidden;
 	bool qk_norm;
+	int unscaled;     /* families of blocks without LayerScale: E3_UNSCALED_* */
 	int camera_dim;   /* E = 2C */
 	int camera_depth, camera_heads, camera_hidden, camera_mlp; /* camera_mlp: width of pose_branch */
 	int dpt_layers[E3_DPT_LEVELS];

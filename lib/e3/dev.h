@@ -68,7 +68,7 @@ static inline size_t e3_page_floats(e3_real type, const e3_kv *kv)
 	return e3_real_floats(type, 2 * (size_t)kv->heads * (size_t)kv->head_dim * (size_t)kv->page_keys);
 }
 
-/* act(norm(x) W^T + b) -> out; with `gamma` or `add`: out += gamma * that. (spec/model.md 4, 5.2) */
+/* act(norm(x) W^T + b) -> out; with `add`: out += gamma * that. (spec/model.md 4, 5.2) */
 typedef struct e3_linear {
 	const float *x;
 	int rows, ldx;       /* ldx: floats from one row of x to the next */
@@ -76,7 +76,7 @@ typedef struct e3_linear {
 	const e3_mat *mat;
 	e3_act act;
 	bool add;            /* accumulate into out */
-	const float *gamma;  /* [mat->out] LayerScale, or NULL */
+	const float *gamma;  /* [mat->out] LayerScale, with `add`; or NULL: 1 */
 	float *out;
 	int ldo;
 	bool x_short, out_short; /* the type of x and of out, ... */

@@ -118,6 +118,17 @@ static int count_blocks(const reading *r, const char *prefix)
 	return n;
 }
 
+/* Whether a family of blocks has LayerScale: any of its gammas tells, since one may be missing. */
+static bool scaled(const reading *r, const char *prefix)
+{
+	for (size_t k = 0; k < e3_ckpt_count(r->ckpt); k++) {
+		const char *name = e3_ckpt_at(r->ckpt, k)->name, *dot = strrchr(name, '.');
+		if (starts(name, prefix) && dot && strcmp(dot, ".gamma") == 0)
+			return true;
+	}
+	return false;
+}
+
 static int meta_int(reading *r, const char *key, int fallback)
 {
 	const char *text = e3_ckpt_meta(r->ckpt, key);
@@ -141,6 +152,7 @@ static void read_vit(reading *r)
 	c->vit_registers = axis(r, registers, 3, 1, 0);
 	c->vit_depth = count_blocks(r, "aggregator.patch_embed.blocks.");
 	c->vit_hidden = axis(r, "aggregator.patch_embed.blocks.0.mlp.fc1.weight", 2, 0, 1);
+	c->unscaled |= scaled(r, "aggregator.patch_embed.blocks.") ? 0 : E3_UNSCALED_VIT;
 	c->pos_grid = tokens ? (int)lround(sqrt(tokens - 1)) : 0;
 	if (tokens && c->pos_grid * c->pos_grid != tokens - 1) {
 		problem(r, "configuration: pos_embed has %d positions beside the class token, expected a square number", tokens - 1);
@@ -167,6 +179,8 @@ static void read_blocks(reading *r)
 		c->qk_norm = true;
 		c->head_dim = axis(r, name, 1, 0, 1);
 	}
+	if (!scaled(r, "aggregator.frame_blocks.") && !scaled(r, "aggregator.global_blocks."))
+		c->unscaled |= E3_UNSCALED_AGGREGATOR;
 	if (!c->qk_norm)
 		c->head_dim = meta_int(r, "e3.head_dim", 64); /* no tensor says it */
 	c->heads = c->head_dim ? c->embed / c->head_dim : 0;
@@ -179,6 +193,7 @@ static void read_camera(reading *r)
 	c->camera_depth = count_blocks(r, "camera_head.trunk.");
 	c->camera_hidden = axis(r, "camera_head.trunk.0.mlp.fc1.weight", 2, 0, 1);
 	c->camera_mlp = axis(r, "camera_head.pose_branch.fc1.weight", 2, 0, 1);
+	c->unscaled |= scaled(r, "camera_head.trunk.") ? 0 : E3_UNSCALED_CAMERA;
 	c->camera_heads = meta_int(r, "e3.camera_heads", 16);
 	if (!c->camera_dim)
 		c->camera_dim = 2 * c->embed;

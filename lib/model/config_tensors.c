@@ -58,21 +58,23 @@ static void emit_conv(walk *w, const char *name, int first, int second, int kern
 	emit(w, full, 1, first);
 }
 
-/* head_dim: of q_norm and k_norm, where the block has them. */
-static void emit_block(walk *w, int width, int hidden, bool qk_norm, int head_dim)
+/* head_dim: of q_norm and k_norm, 0 where the block has none. */
+static void emit_block(walk *w, int width, int hidden, int head_dim, bool scaled)
 {
 	emit_norm(w, "norm1", width);
 	emit_linear(w, "attn.qkv", 3 * width, width);
-	if (qk_norm) {
+	if (head_dim) {
 		emit_norm(w, "attn.q_norm", head_dim);
 		emit_norm(w, "attn.k_norm", head_dim);
 	}
 	emit_linear(w, "attn.proj", width, width);
-	emit(w, "ls1.gamma", 1, width);
+	if (scaled)
+		emit(w, "ls1.gamma", 1, width);
 	emit_norm(w, "norm2", width);
 	emit_linear(w, "mlp.fc1", hidden, width);
 	emit_linear(w, "mlp.fc2", width, hidden);
-	emit(w, "ls2.gamma", 1, width);
+	if (scaled)
+		emit(w, "ls2.gamma", 1, width);
 }
 
 static void set_prefix(walk *w, const char *fmt, ...) E3_PRINTF(2, 3);
@@ -98,14 +100,14 @@ static void emit_aggregator(walk *w, const e3_config *c)
 	emit_conv(w, "patch_embed.proj", c->embed, 3, c->patch);
 	for (int k = 0; k < c->vit_depth; k++) {
 		set_prefix(w, "aggregator.patch_embed.blocks.%d", k);
-		emit_block(w, c->embed, c->vit_hidden, false, 0);
+		emit_block(w, c->embed, c->vit_hidden, 0, !(c->unscaled & E3_UNSCALED_VIT));
 	}
 	set_prefix(w, "aggregator.patch_embed");
 	emit_norm(w, "norm", c->embed);
 	for (int f = 0; f < 2; f++)
 		for (int k = 0; k < c->layers; k++) {
 			set_prefix(w, "aggregator.%s_blocks.%d", families[f], k);
-			emit_block(w, c->embed, c->hidden, c->qk_norm, c->head_dim);
+			emit_block(w, c->embed, c->hidden, c->qk_norm ? c->head_dim : 0, !(c->unscaled & E3_UNSCALED_AGGREGATOR));
 		}
 }
 
@@ -116,7 +118,7 @@ static void emit_camera(walk *w, const e3_config *c)
 	emit(w, "empty_pose_tokens", 3, 1, 1, 9);
 	for (int k = 0; k < c->camera_depth; k++) {
 		set_prefix(w, "camera_head.trunk.%d", k);
-		emit_block(w, e, c->camera_hidden, false, 0);
+		emit_block(w, e, c->camera_hidden, 0, !(c->unscaled & E3_UNSCALED_CAMERA));
 	}
 	set_prefix(w, "camera_head");
 	emit_norm(w, "token_norm", e);
