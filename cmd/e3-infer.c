@@ -20,7 +20,7 @@ typedef struct infer {
 	e3_out *out;
 	e3_head head; /* of the input, completed for the output */
 	bool head_sent;
-	e3_frame frame;
+	infer_reader *reader;
 	infer_writer *writer;
 	int size[2]; /* rows, columns of the network's picture; 0 before the first frame */
 	uint64_t before; /* device memory in use before the network is loaded */
@@ -117,28 +117,6 @@ static int send_head(infer *f, e3_err *err)
 	return e3_out_head(f->out, h, err);
 }
 
-/* Pixel of the network image from a pixel of the source: first the frame's own map, then the resize done here. */
-static e3_fit compose(const e3_fit *a, const e3_frame *frame, const e3_fit_plan *p)
-{
-	double sx = (double)p->scaled_w / frame->w, sy = (double)p->scaled_h / frame->h;
-	return (e3_fit){a->sx * sx, a->sy * sy, a->tx * sx + p->pad_x, a->ty * sy + p->pad_y - p->crop_y};
-}
-
-/* The network's picture of a frame, and where it came from. */
-static int fit_frame(infer *f, infer_parcel *to, e3_err *err)
-{
-	const e3_config *c = e3_net_config(f->net);
-	e3_fit_plan plan;
-	e3_image in = {f->frame.w, f->frame.h, 3, f->frame.rgb};
-	e3_image_release(&to->fitted);
-	if (e3_fit_plan_make(in.w, in.h, c->image_size, c->patch, (e3_fit_mode)f->r.fit_mode, &plan, err) ||
-	    e3_fit_apply(&in, &plan, &to->fitted, err))
-		return -1;
-	to->pred = (e3_pred){.s = f->frame.s, .w = plan.w, .h = plan.h, .rgb = to->fitted.px, .half = f->r.half};
-	to->pred.s.fit = compose(&f->frame.s.fit, &f->frame, &plan);
-	return 0;
-}
-
 /* Moves what the step gave into the parcel. */
 static int pack(infer *f, const e3_result *r, infer_parcel *to, e3_err *err)
 {
@@ -181,11 +159,12 @@ static void report(infer *f)
 	e3_progress("frame %lld: %.2f frames/s, cache %.1f%s MiB%s", (long long)f->frames, rate, mib * (double)use.now, budget, left);
 }
 
-static int do_frame(infer *f, const e3_msg *msg, e3_err *err)
+static int do_frame(infer *f, infer_item *item, e3_err *err)
 {
 	infer_parcel *to = infer_writer_parcel(f->writer);
-	if (e3_frame_decode(msg, &f->frame, err) || fit_frame(f, to, err))
-		return e3_fail_in(err, "reading frame %lld", (long long)f->frames);
+	e3_image spare = to->fitted; /* the picture stays with the parcel until it has left; the reader gets the old one */
+	to->fitted = item->picture, item->picture = spare;
+	to->pred = (e3_pred){.s = item->source, .w = to->fitted.w, .h = to->fitted.h, .rgb = to->fitted.px, .half = f->r.half};
 	if (!f->session) {
 		f->size[0] = to->pred.h, f->size[1] = to->pred.w;
 		if (open_session(f, err) || send_head(f, err))
@@ -229,17 +208,17 @@ static int send_end(infer *f, e3_err *err)
 
 static int loop(infer *f, e3_err *err)
 {
-	e3_msg msg;
+	infer_item *item;
 	int more;
-	while ((more = e3_in_next(f->in, &msg, err)) > 0) {
+	while ((more = infer_reader_next(f->reader, &item, err)) > 0) {
 		int rc = 0;
-		if (msg.kind == E3_HEAD)
-			rc = e3_head_decode(&msg, &f->head, err);
-		else if (msg.kind == E3_FRAME)
-			rc = do_frame(f, &msg, err);
-		else if (msg.kind == E3_TRUTH)
-			rc = pass_truth(f, &msg, err);
-		else if (msg.kind != E3_END)
+		if (item->kind == E3_HEAD)
+			rc = e3_head_decode(&item->msg, &f->head, err);
+		else if (item->kind == E3_FRAME)
+			rc = do_frame(f, item, err);
+		else if (item->kind == E3_TRUTH)
+			rc = pass_truth(f, &item->msg, err);
+		else if (item->kind != E3_END)
 			rc = e3_fail(err, "reading: the stream carries predictions already: expected frames from e3-decode");
 		if (rc)
 			return -1;
@@ -271,7 +250,10 @@ static int run(infer *f, e3_err *err)
 	if (!f->out)
 		return -1;
 	f->writer = infer_writer_open(f->out, err);
-	int rc = !f->writer || open_device(f, err) || open_net(f, err) || !(f->in = e3_in_open(f->r.input, err)) ? -1 : 0;
+	int rc = !f->writer || open_device(f, err) || open_net(f, err) || !(f->in = e3_in_open(f->r.input, err)) ||
+	                 !(f->reader = infer_reader_open(f->in, e3_net_config(f->net), (e3_fit_mode)f->r.fit_mode, err))
+	             ? -1
+	             : 0;
 	f->start = e3_now();
 	rc = rc || loop(f, err) ? -1 : 0;
 	if (f->writer)
@@ -285,13 +267,13 @@ static int run(infer *f, e3_err *err)
 
 static void close_all(infer *f)
 {
-	e3_in_close(f->in);
+	if (infer_reader_close(f->reader))
+		e3_in_close(f->in);
 	infer_writer_close(f->writer);
 	e3_session_close(f->session);
 	e3_net_close(f->net);
 	e3_dev_close(f->dev);
 	e3_head_release(&f->head);
-	e3_frame_release(&f->frame);
 }
 
 int main(int argc, char **argv)

@@ -1,4 +1,4 @@
-/* e3-infer's own parts: what was asked for, where the model is, how results leave. */
+/* e3-infer's own parts: what was asked for, where the model is, how frames come and results leave. */
 #ifndef E3_CMD_INFER_H
 #define E3_CMD_INFER_H
 
@@ -30,6 +30,22 @@ void infer_parse(int argc, char **argv, infer_request *r);
 /* --model, else $E3_MODEL, else a file in ~/.cache/e3, else the bundled demo model, saying on standard error which was found.
  * *path is to be freed. */
 int infer_find_model(const char *asked, char **path, e3_err *err);
+
+/* One message of the input; a frame as the network will see it. */
+typedef struct infer_item {
+	int kind;         /* e3_kind */
+	e3_source source; /* of a frame; fit: source pixel to network pixel */
+	e3_image picture;
+	e3_msg msg;       /* of anything else */
+} infer_item;
+
+typedef struct infer_reader infer_reader;
+
+infer_reader *infer_reader_open(e3_in *in, const e3_config *c, e3_fit_mode mode, e3_err *err);
+/* As e3_in_next. The item is the caller's until the next call. */
+int infer_reader_next(infer_reader *r, infer_item **item, e3_err *err);
+/* false: it is still waiting for input, which nothing but the end of the process ends; then `in` may not be closed. */
+bool infer_reader_close(infer_reader *r);
 
 /* All that leaves for one frame. */
 typedef struct infer_parcel {
