@@ -22,8 +22,8 @@ extern "C" {
 
 /* Pages as in e3/dev.h: K [heads][page_keys][head_dim], then V the same, bf16 or f32 by the function called, aligned to 16 bytes.
  * Slot k is row k % page_keys of page k / page_keys; rows from n_keys on are never used, whatever they hold. `page` is an array in
- * device memory that must stay as it is until the work is done. The tensor-core kernels need page_keys to be a multiple of 64, or
- * all keys in one page; anything else falls to the plain kernel. */
+ * device memory that must stay as it is until the work is done. The tensor-core kernels need all keys in one page, or page_keys to be
+ * a power of two from 64 (wgmma) or a multiple of 64 (mma.sync); anything else falls to the plain kernel. */
 typedef struct e3_attend_kv {
 	void *const *page;
 	int page_keys, n_keys;

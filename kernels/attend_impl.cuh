@@ -10,8 +10,8 @@
  * use so that no shape disturbs another; partial results follow. */
 enum {
 	E3_COUNT_ATTEND = 0, /* wgmma attention: query tile, warpgroup; also the few-rows kernel: row, head */
-	E3_COUNT_MASS = 16384, /* wgmma mass: key tile */
-	E3_COUNTERS = 32768
+	E3_COUNT_MASS = 16384, /* wgmma mass: key tile, warp */
+	E3_COUNTERS = 81920
 };
 static const size_t e3_counter_bytes = E3_COUNTERS * sizeof(int);
 
@@ -77,6 +77,19 @@ static __device__ __forceinline__ void e3_cp_commit(void) { asm volatile("cp.asy
 template <int N> static __device__ __forceinline__ void e3_cp_wait(void) { asm volatile("cp.async.wait_group %0;" ::"n"(N) : "memory"); }
 
 static __device__ __forceinline__ void e3_bar(int id, int threads) { asm volatile("bar.sync %0, %1;" ::"r"(id), "r"(threads) : "memory"); }
+
+/* One thread, after a barrier behind everybody's writes: true for the last of `total` to arrive, which may then read what all wrote
+ * (past the first-level cache) once the others have passed another barrier; the counter is back at zero. */
+static __device__ __forceinline__ bool e3_arrive(int *count, int total)
+{
+	int before;
+	asm volatile("atom.add.release.gpu.global.s32 %0, [%1], 1;" : "=r"(before) : "l"(count) : "memory");
+	if (before != total - 1)
+		return false;
+	__threadfence();
+	*count = 0;
+	return true;
+}
 
 /* Row `key` of K (half 0) or V (half 1) of a head. */
 static __device__ __forceinline__ size_t e3_row_at(const e3_attend_kv &kv, int half, int head, int row)

@@ -318,17 +318,12 @@ template <typename T> static __global__ void __launch_bounds__(THREADS) few_kern
 			mine[lane + 32 * i] = o[i];
 		mine[128] = m;
 		mine[129] = l;
-		__threadfence();
 		__syncwarp();
-		if (lane == 0) {
-			last = atomicAdd(p.count + query, 1) == gridDim.x - 1;
-			if (last)
-				p.count[query] = 0;
-		}
+		if (lane == 0)
+			last = e3_arrive(p.count + query, gridDim.x);
 		__syncwarp();
 		if (!last)
 			return;
-		__threadfence();
 		m = -INFINITY, l = 0;
 		for (int i = 0; i < 4; i++)
 			o[i] = 0;

@@ -6,129 +6,28 @@
  * busy as the tensor cores.
  *
  * Work is the line of all (head, query tile, key tile) steps, cut into equal parts, one for each multiprocessor, whatever the
- * number of queries. A query tile cut between blocks leaves partial results in the workspace, and the last of its blocks to arrive
- * adds them up, always in the order of the keys: same input, same bits. Nobody waits for another block.
+ * number of queries (or at the query tiles, where the keys are few). A query tile cut between blocks leaves partial results in the
+ * workspace, and the last of its blocks to arrive adds them up, always in the order of the keys: same input, same bits. Nobody waits
+ * for another block.
  */
-#include "attend_wgmma.cuh"
+#include "attend_wgmma_fetch.cuh"
 
-enum { D = 64, GROUPS = 3, ROWS = 64 * GROUPS, KEYS = 128, STAGES = 4, THREADS = 128 * (GROUPS + 1), LAG = 2 };
-enum { TILE = KEYS * D * 2, PARTIAL = (32 + 4) * 128 }; /* bytes of a tile of K or V; floats of a warpgroup's partial result */
-enum { Q_AT = 0, K_AT = Q_AT + ROWS * D * 2, V_AT = K_AT + STAGES * TILE, BAR_AT = V_AT + STAGES * TILE,
-       SHARED = BAR_AT + 32 * STAGES + 16 + 1024 };
-enum { BAR_GROUP = 1, BAR_TURN = 4 }; /* named barriers: one for each warpgroup, then whose turn it is */
-
-typedef struct plan {
-	const __nv_bfloat16 *q;
-	__nv_bfloat16 *out;
-	float *lse, *partial;
-	int *count;
-	e3_attend_kv kv;
-	int rows, tiles, steps;   /* query tiles of a head, key tiles */
-	int cost, cost_last;      /* of a step of a query tile, of the last one of a head */
-	int64_t cost_head, total; /* of all steps of a head, of everything */
-	float scale;
-} plan;
-
-/* A point on the line of work: query tile (of all heads, one after the other) and key tile. */
-typedef struct place {
-	int tile, step;
-} place;
+#define HIGH 0x1p40f /* see state */
 
 #ifdef E3_WGMMA
 
-static __device__ place begin_of(const plan &p, int block)
-{
-	int64_t at = p.total * block / gridDim.x, head = at / p.cost_head, rest = at - head * p.cost_head, full = (int64_t)p.cost * p.steps;
-	int tile = min((int)(rest / full), p.tiles - 1);
-	int step = (int)(rest - tile * full) / (tile == p.tiles - 1 ? p.cost_last : p.cost);
-	return {(int)head * p.tiles + tile, step};
-}
-
-/* The part of a query tile that lies between two places. */
-static __device__ int2 part_of(const plan &p, int tile, place from, place to)
-{
-	int a = tile == from.tile ? from.step : 0, b = tile == to.tile ? to.step : p.steps;
-	return make_int2(a, tile < from.tile || tile > to.tile ? a : b);
-}
-
-/* ---- fetching ---- */
-
-typedef struct ring {
-	uint32_t full, empty; /* barriers: full[half][stage], empty[half][stage] */
-} ring;
-
-static __device__ __forceinline__ uint32_t bar_of(uint32_t base, int half, int stage) { return base + 8 * (half * STAGES + stage); }
-
-/* 128 keys (K: half 0, V: half 1) of a head into a tile; rows past the last key become zeros. */
-static __device__ __forceinline__ void fetch(const plan &p, int half, int head, int first, const char *const base[2], uint32_t tile)
-{
-	int row = threadIdx.x >> 3 & 15, chunk = threadIdx.x & 7;
-	uint32_t to = tile + e3_swizzle(row, chunk);
-	size_t at = ((size_t)(half * p.kv.heads + head) * p.kv.page_keys + row) * (D * 2) + chunk * 16;
-	if (first + KEYS <= p.kv.n_keys) {
-#pragma unroll
-		for (int i = 0; i < 8; i++)
-			e3_cp16_all(to + i * 2048, base[i >> 2] + at + (i & 3) * 2048);
-	} else {
-#pragma unroll
-		for (int i = 0; i < 8; i++) {
-			bool take = first + i * 16 + row < p.kv.n_keys;
-			e3_cp16(to + i * 2048, take ? base[i >> 2] + at + (i & 3) * 2048 : (const char *)p.q, take);
-		}
-	}
-}
-
-/* Tells the consumers that half-tile n has arrived: all its parts by every fetching thread. */
-static __device__ __forceinline__ void announce(uint32_t full, int n)
-{
-	e3_fence_async();
-	__syncwarp();
-	if ((threadIdx.x & 31) == 0)
-		e3_mbar_arrive(bar_of(full, n & 1, (n >> 1) % STAGES));
-}
-
-static __device__ __forceinline__ void produce(const plan &p, ring bars, uint32_t smem)
-{
-	place from = begin_of(p, blockIdx.x), to = begin_of(p, blockIdx.x + 1);
-	int n = 0; /* half-tiles: K of a step, V of it, K of the next */
-	for (int tile = from.tile; tile <= to.tile; tile++) {
-		int2 part = part_of(p, tile, from, to);
-		int head = tile / p.tiles;
-		for (int step = part.x; step < part.y; step++) {
-			const char *base[2];
-#pragma unroll
-			for (int g = 0; g < 2; g++) {
-				int key = min(step * KEYS + g * 64, p.kv.n_keys - 1), page = key / p.kv.page_keys;
-				base[g] = (const char *)p.kv.page[page] + (size_t)(key - page * p.kv.page_keys) * (D * 2);
-			}
-#pragma unroll
-			for (int half = 0; half < 2; half++, n++) {
-				int stage = (n >> 1) % STAGES;
-				e3_mbar_wait(bar_of(bars.empty, half, stage), ((n >> 1) / STAGES & 1) ^ 1);
-				fetch(p, half, head, step * KEYS, base, smem + (half ? V_AT : K_AT) + stage * TILE);
-				e3_cp_commit();
-				if (n >= LAG) {
-					e3_cp_wait<LAG>();
-					announce(bars.full, n - LAG);
-				}
-			}
-		}
-	}
-	e3_cp_wait<0>();
-	for (int k = max(0, n - LAG); k < n; k++)
-		announce(bars.full, k);
-}
-
 /* ---- computing ---- */
 
-/* The running state of a thread: rows lane / 4 and 8 further on of its warp's 16, of which it has columns 2 (lane % 4) + {0, 1}
- * of every 8; the four threads of a row agree on m and each has its share of l. */
+/* The running state of a thread. Its reference m for the exponentials is the largest score of the first tile, and stays while the
+ * sums of a tile are below HIGH: no other maximum is looked for. f32 and bf16 have room for that, above and below. When a sum is not
+ * below it, the scores may be beyond recovery; they are computed anew and m follows.
+ *
+ * A thread has rows lane / 4 and 8 further on of its warp's 16, of these columns 2 (lane % 4) + {0, 1} of every 8; the four threads
+ * of a row agree on m and each has its share of l. */
 typedef struct state {
 	float o[32];      /* output */
 	float m[2], l[2]; /* reference for the exponentials (raw scores), sum */
 } state;
-
-template <int POLY> static __device__ __forceinline__ bool on_fma(int i) { return (i % 16) * POLY / 16 != (i % 16 + 1) * POLY / 16; }
 
 static __device__ __forceinline__ void mask(float (&s)[64], int valid)
 {
@@ -139,44 +38,35 @@ static __device__ __forceinline__ void mask(float (&s)[64], int valid)
 			s[i] = -INFINITY;
 }
 
-/* Scores to exp2(c (s - m)); sums. The reference m only follows the maximum when that grows by more than 2^8: a sum in f32 has
- * room for it, and what it saves is scaling the output. Returns whether it moved, for any row of the warp; then `shrink`
- * is what the output so far has to be multiplied by. */
-template <int POLY>
-static __device__ __forceinline__ bool softmax(float (&s)[64], float (&m)[2], float (&l)[2], float (&shrink)[2], float c)
+/* The largest score of each row, for all four threads that share it. */
+static __device__ __forceinline__ void row_max(const float (&s)[64], float (&top)[2])
 {
-	float top[2] = {fmaxf(s[0], s[1]), fmaxf(s[2], s[3])};
-#pragma unroll
-	for (int i = 4; i < 64; i += 4) {
-		top[0] = fmaxf(top[0], fmaxf(s[i], s[i + 1]));
-		top[1] = fmaxf(top[1], fmaxf(s[i + 2], s[i + 3]));
-	}
-	bool moved = false;
 #pragma unroll
 	for (int r = 0; r < 2; r++) {
-		top[r] = fmaxf(top[r], __shfl_xor_sync(~0u, top[r], 1));
-		top[r] = fmaxf(top[r], __shfl_xor_sync(~0u, top[r], 2));
-		moved |= (top[r] - m[r]) * c > 8.0f;
-	}
-	moved = __any_sync(~0u, moved);
-	if (moved)
+		float a = s[2 * r], b = s[2 * r + 1];
 #pragma unroll
-		for (int r = 0; r < 2; r++) {
-			float next = fmaxf(m[r], top[r]);
-			shrink[r] = e3_exp2((m[r] - next) * c);
-			m[r] = next;
-			l[r] *= shrink[r];
+		for (int i = 4; i < 64; i += 4) {
+			a = fmaxf(a, s[i + 2 * r]);
+			b = fmaxf(b, s[i + 2 * r + 1]);
 		}
-	float mc[2] = {m[0] * c, m[1] * c}, sum[4] = {0, 0, 0, 0};
+		a = fmaxf(a, b);
+		a = fmaxf(a, __shfl_xor_sync(~0u, a, 1));
+		top[r] = fmaxf(a, __shfl_xor_sync(~0u, a, 2));
+	}
+}
+
+/* Scores to exp2(c (s - m)); their sums over the thread's columns. */
+static __device__ __forceinline__ void exponentiate(float (&s)[64], const float (&m)[2], float (&sum)[2], float c)
+{
+	float mc[2] = {m[0] * c, m[1] * c}, part[4] = {0, 0, 0, 0};
 #pragma unroll
 	for (int i = 0; i < 64; i++) {
 		float x = fmaf(s[i], c, -mc[i >> 1 & 1]);
-		s[i] = on_fma<POLY>(i) ? e3_exp2_fma(x) : e3_exp2(x);
-		sum[i & 3] += s[i];
+		s[i] = e3_exp2(x);
+		part[i & 3] += s[i];
 	}
-	l[0] += sum[0] + sum[1];
-	l[1] += sum[2] + sum[3];
-	return moved;
+	sum[0] = part[0] + part[1];
+	sum[1] = part[2] + part[3];
 }
 
 static __device__ __forceinline__ void pack(const float (&s)[64], uint32_t (&pr)[32])
@@ -198,6 +88,20 @@ static __device__ __forceinline__ void weigh(float (&o)[32], const uint32_t (&pr
 #pragma unroll
 	for (int i = 0; i < 8; i++)
 		e3_wgmma_n64_rs(o, pr + 4 * i, v + i * (2048 >> 4), true);
+}
+
+/* One score once more, from the tiles in shared memory. */
+static __device__ __noinline__ float score_again(uint32_t q, uint32_t k, int row, int key)
+{
+	float sum = 0;
+	for (int i = 0; i < D / 2; i++) {
+		uint32_t a, b;
+		asm volatile("ld.shared.b32 %0, [%1];" : "=r"(a) : "r"(q + e3_swizzle(row, i / 4) + i % 4 * 4));
+		asm volatile("ld.shared.b32 %0, [%1];" : "=r"(b) : "r"(k + e3_swizzle(key, i / 4) + i % 4 * 4));
+		sum = fmaf(__uint_as_float(a << 16), __uint_as_float(b << 16), sum);
+		sum = fmaf(__uint_as_float(a & 0xffff0000), __uint_as_float(b & 0xffff0000), sum);
+	}
+	return sum;
 }
 
 static __device__ __forceinline__ void release(uint32_t empty, int half, int stage)
@@ -232,23 +136,11 @@ typedef struct cursor { /* one of the ring's readers */
 	int group;
 } cursor;
 
-template <bool TURNS> static __device__ __forceinline__ void turn_wait(int group)
-{
-	if (TURNS)
-		e3_bar(BAR_TURN + group, 256);
-}
-
-template <bool TURNS> static __device__ __forceinline__ void turn_pass(int group)
-{
-	if (TURNS)
-		asm volatile("bar.arrive %0, 256;" ::"r"(BAR_TURN + (group + 1) % GROUPS) : "memory");
-}
-
 /* The steps of one part, for the 64 rows of one warpgroup. */
-template <int POLY, bool TURNS> static __device__ __forceinline__ void attend_part(const plan &p, cursor &at, int2 part, state &st)
+static __device__ __forceinline__ void attend_part(const plan &p, cursor &at, int2 part, state &st)
 {
 	const float c = p.scale * E3_LOG2E;
-	float s[64], shrink[2];
+	float s[64], sum[2], shrink[2];
 	uint32_t pr[32];
 	uint64_t q = e3_desc(at.q), k0 = e3_desc(at.smem + K_AT), v0 = e3_desc(at.smem + V_AT);
 #pragma unroll
@@ -259,17 +151,16 @@ template <int POLY, bool TURNS> static __device__ __forceinline__ void attend_pa
 
 	int stage = at.n % STAGES;
 	e3_mbar_wait(bar_of(at.bars.full, 0, stage), at.n / STAGES & 1);
-	turn_wait<TURNS>(at.group);
 	e3_wgmma_fence();
 	scores(s, q, k0 + stage * (TILE >> 4));
 	e3_wgmma_commit();
-	turn_pass<TURNS>(at.group);
 	e3_wgmma_wait<0>();
 	e3_hold(s);
 	release(at.bars.empty, 0, stage);
 	if ((part.x + 1) * KEYS > p.kv.n_keys)
 		mask(s, p.kv.n_keys - part.x * KEYS);
-	softmax<POLY>(s, st.m, st.l, shrink, c);
+	row_max(s, st.m);
+	exponentiate(s, st.m, st.l, c);
 	pack(s, pr);
 	for (int step = part.x + 1; step < part.y; step++) {
 		int last = stage;
@@ -278,20 +169,40 @@ template <int POLY, bool TURNS> static __device__ __forceinline__ void attend_pa
 		stage = at.n % STAGES;
 		e3_mbar_wait(bar_of(at.bars.full, 0, stage), at.n / STAGES & 1);
 		e3_mbar_wait(bar_of(at.bars.full, 1, last), phase);
-		turn_wait<TURNS>(at.group);
 		e3_hold(st.o);
 		e3_wgmma_fence();
 		scores(s, q, k0 + stage * (TILE >> 4));
 		e3_wgmma_commit();
 		weigh(st.o, pr, v0 + last * (TILE >> 4));
 		e3_wgmma_commit();
-		turn_pass<TURNS>(at.group);
 		e3_wgmma_wait<1>();
 		e3_hold(s);
+		int valid = p.kv.n_keys - step * KEYS;
+		if (valid < KEYS)
+			mask(s, valid);
+		exponentiate(s, st.m, sum, c);
+		bool moved = __any_sync(~0u, !(fmaxf(sum[0], sum[1]) < HIGH));
+		if (moved) {
+			e3_wgmma_wait<0>();
+			e3_hold(st.o);
+			int row = (threadIdx.x >> 5 & 3) * 16 + (threadIdx.x & 31) / 4;
+#pragma unroll
+			for (int i = 0; i < 64; i++)
+				s[i] = score_again(at.q, at.smem + K_AT + stage * TILE, row + (i & 2) * 4, i / 4 * 8 + 2 * (threadIdx.x & 3) + (i & 1));
+			mask(s, valid);
+			row_max(s, shrink);
+#pragma unroll
+			for (int r = 0; r < 2; r++) {
+				float next = fmaxf(st.m[r], shrink[r]);
+				shrink[r] = e3_exp2((st.m[r] - next) * c);
+				st.m[r] = next;
+				st.l[r] *= shrink[r];
+			}
+			exponentiate(s, st.m, sum, c);
+		}
 		release(at.bars.empty, 0, stage);
-		if ((step + 1) * KEYS > p.kv.n_keys)
-			mask(s, p.kv.n_keys - step * KEYS);
-		bool moved = softmax<POLY>(s, st.m, st.l, shrink, c);
+		st.l[0] += sum[0];
+		st.l[1] += sum[1];
 		e3_wgmma_wait<0>();
 		e3_hold(st.o);
 		release(at.bars.empty, 1, last);
@@ -318,12 +229,10 @@ template <int POLY, bool TURNS> static __device__ __forceinline__ void attend_pa
 }
 
 /* A warpgroup without rows keeps pace with the others. */
-template <bool TURNS> static __device__ void skip_part(cursor &at, int2 part)
+static __device__ void skip_part(cursor &at, int2 part)
 {
 	for (int step = part.x; step < part.y; step++, at.n++) {
 		int stage = at.n % STAGES;
-		turn_wait<TURNS>(at.group);
-		turn_pass<TURNS>(at.group);
 		for (int half = 0; half < 2; half++) {
 			e3_mbar_wait(bar_of(at.bars.full, half, stage), at.n / STAGES & 1);
 			release(at.bars.empty, half, stage);
@@ -335,7 +244,7 @@ template <bool TURNS> static __device__ void skip_part(cursor &at, int2 part)
 
 static __device__ float *partial_of(const plan &p, int block, int tile, int group)
 {
-	int second = begin_of(p, block).tile != tile;
+	int second = p.begin[block] < tile * p.steps; /* a block has at most two cut tiles: its first and its last */
 	return p.partial + (size_t)((block * 2 + second) * GROUPS + group) * PARTIAL + (threadIdx.x & 127) * 4;
 }
 
@@ -350,63 +259,51 @@ static __device__ void put_partial(float *to, const state &st)
 /* Adds up the parts of a query tile, in order. */
 static __device__ void merge(const plan &p, int tile, int group, int first, int end, state &st)
 {
+	const float c = p.scale * E3_LOG2E;
 	st.m[0] = st.m[1] = -INFINITY;
-	for (int pass = 0; pass < 2; pass++) {
-		for (int b = first; b < end; b++) {
-			int2 part = part_of(p, tile, begin_of(p, b), begin_of(p, b + 1));
-			if (part.x >= part.y)
-				continue;
-			const float *from = partial_of(p, b, tile, group);
-			float4 ml = __ldcg((const float4 *)(from + 8 * 512));
-			if (!pass) {
-				st.m[0] = fmaxf(st.m[0], ml.x);
-				st.m[1] = fmaxf(st.m[1], ml.y);
-				continue;
-			}
-			const float c = p.scale * E3_LOG2E;
-			float w[2] = {e3_exp2((ml.x - st.m[0]) * c), e3_exp2((ml.y - st.m[1]) * c)};
-			st.l[0] += w[0] * ml.z;
-			st.l[1] += w[1] * ml.w;
+	st.l[0] = st.l[1] = 0;
+	for (int b = first; b < end; b++) {
+		const float *from = partial_of(p, b, tile, group);
+		float4 x[8], ml = __ldcg((const float4 *)(from + 8 * 512));
 #pragma unroll
-			for (int i = 0; i < 8; i++) {
-				float4 x = __ldcg((const float4 *)(from + i * 512));
-				st.o[4 * i] += w[0] * x.x;
-				st.o[4 * i + 1] += w[0] * x.y;
-				st.o[4 * i + 2] += w[1] * x.z;
-				st.o[4 * i + 3] += w[1] * x.w;
-			}
-		}
-		if (!pass) {
-			st.l[0] = st.l[1] = 0;
+		for (int i = 0; i < 8; i++)
+			x[i] = __ldcg((const float4 *)(from + i * 512));
+		float top[2] = {fmaxf(st.m[0], ml.x), fmaxf(st.m[1], ml.y)};
+		float old[2] = {e3_exp2((st.m[0] - top[0]) * c), e3_exp2((st.m[1] - top[1]) * c)};
+		float add[2] = {e3_exp2((ml.x - top[0]) * c), e3_exp2((ml.y - top[1]) * c)};
+		if (b == first)
 #pragma unroll
 			for (int i = 0; i < 32; i++)
 				st.o[i] = 0;
+#pragma unroll
+		for (int i = 0; i < 8; i++) {
+			st.o[4 * i] = st.o[4 * i] * old[0] + add[0] * x[i].x;
+			st.o[4 * i + 1] = st.o[4 * i + 1] * old[0] + add[0] * x[i].y;
+			st.o[4 * i + 2] = st.o[4 * i + 2] * old[1] + add[1] * x[i].z;
+			st.o[4 * i + 3] = st.o[4 * i + 3] * old[1] + add[1] * x[i].w;
 		}
+		st.l[0] = st.l[0] * old[0] + add[0] * ml.z;
+		st.l[1] = st.l[1] * old[1] + add[1] * ml.w;
+		st.m[0] = top[0];
+		st.m[1] = top[1];
 	}
 }
 
 /* Leaves this block's part of a cut query tile; true for the last block to do so, which then has the whole in st. */
 static __device__ bool settle(const plan &p, int tile, int group, state &st, int *flag)
 {
-	int64_t start = tile / p.tiles * p.cost_head + (int64_t)(tile % p.tiles) * p.cost * p.steps;
-	int first = max(0, (int)(start * gridDim.x / p.total) - 1), end, parts = 0;
-	for (end = first; end < gridDim.x && begin_of(p, end).tile <= tile; end++) {
-		int2 part = part_of(p, tile, begin_of(p, end), begin_of(p, end + 1));
-		parts += part.x < part.y;
-	}
+	int first = blockIdx.x, end = blockIdx.x + 1;
+	while (p.begin[first] > tile * p.steps)
+		first--;
+	while (p.begin[end] < (tile + 1) * p.steps)
+		end++;
 	put_partial(partial_of(p, blockIdx.x, tile, group), st);
-	__threadfence();
 	e3_bar(BAR_GROUP + group, 128);
-	if ((threadIdx.x & 127) == 0) {
-		int *count = p.count + tile * GROUPS + group;
-		*flag = atomicAdd(count, 1) == parts - 1;
-		if (*flag)
-			*count = 0;
-	}
+	if ((threadIdx.x & 127) == 0)
+		*flag = e3_arrive(p.count + tile * GROUPS + group, end - first);
 	e3_bar(BAR_GROUP + group, 128);
 	if (!*(volatile int *)flag)
 		return false;
-	__threadfence();
 	merge(p, tile, group, first, end, st);
 	return true;
 }
@@ -429,30 +326,25 @@ static __device__ void finish(const plan &p, int head, int first, const state &s
 	}
 }
 
-template <int POLY, bool TURNS> static __device__ __forceinline__ void consume(const plan &p, cursor at, int *flag)
+static __device__ __forceinline__ void consume(const plan &p, cursor at, int *flag)
 {
-	place from = begin_of(p, blockIdx.x), to = begin_of(p, blockIdx.x + 1);
-	if (at.group == GROUPS - 1)
-		turn_pass<TURNS>(at.group);
 	state st;
-	for (int tile = from.tile; tile <= to.tile; tile++) {
-		int2 part = part_of(p, tile, from, to);
+	for (int tile = p.begin[blockIdx.x] / p.steps; tile * p.steps < p.begin[blockIdx.x + 1]; tile++) {
+		int2 part = part_of(p, tile, blockIdx.x);
 		int head = tile / p.tiles, row = tile % p.tiles * ROWS + at.group * 64;
-		if (part.x >= part.y)
-			continue;
 		if (row >= p.rows) {
-			skip_part<TURNS>(at, part);
+			skip_part(at, part);
 			continue;
 		}
 		load_q(p, head, row, at.q, at.group);
-		attend_part<POLY, TURNS>(p, at, part, st);
+		attend_part(p, at, part, st);
 		if (part.y - part.x == p.steps || settle(p, tile, at.group, st, flag + at.group))
 			finish(p, head, row, st);
 	}
 }
 #endif
 
-template <int POLY, bool TURNS> static __global__ void __launch_bounds__(THREADS, 1) attend_kernel(const __grid_constant__ plan p)
+static __global__ void __launch_bounds__(THREADS, 1) attend_kernel(const __grid_constant__ plan p)
 {
 #ifdef E3_WGMMA
 	extern __shared__ char shared[];
@@ -469,11 +361,11 @@ template <int POLY, bool TURNS> static __global__ void __launch_bounds__(THREADS
 	}
 	__syncthreads();
 	if (group == GROUPS) {
-		e3_regs_less<24>();
+		e3_regs_less<32>();
 		produce(p, bars, smem);
 	} else {
 		e3_regs_more<160>();
-		consume<POLY, TURNS>(p, {0, smem, smem + Q_AT + group * 64 * D * 2, bars, group}, flag);
+		consume(p, {0, smem, smem + Q_AT + group * 64 * D * 2, bars, group}, flag);
 	}
 #else
 	__trap();
@@ -482,11 +374,30 @@ template <int POLY, bool TURNS> static __global__ void __launch_bounds__(THREADS
 
 /* ---- host ---- */
 
-#ifndef E3_ATTEND_POLY
-#define E3_ATTEND_POLY 0 /* of 16 exponentials, how many the FMA units do */
-#define E3_ATTEND_TURNS false
-#endif
-#define E3_ATTEND_VARIANT attend_kernel<E3_ATTEND_POLY, E3_ATTEND_TURNS>
+/* Cuts the line of steps into parts of the same cost, none of them empty. */
+static int cut(plan *p, int sms)
+{
+	static const int by_groups[GROUPS + 1] = {0, 5, 8, 11}; /* of a step, by the number of warpgroups that have rows */
+	const int all = p->tiles * p->kv.heads, steps = all * p->steps, merge = 4; /* what adding up parts costs, in steps */
+	int blocks = sms < MAX_BLOCKS ? sms : MAX_BLOCKS;
+	if (all <= blocks && p->steps <= (steps + blocks - 1) / blocks + merge) { /* short rows: better left whole */
+		for (int b = 0; b <= all; b++)
+			p->begin[b] = b * p->steps;
+		return all;
+	}
+	blocks = blocks < steps ? blocks : steps;
+	int full = by_groups[GROUPS], last = by_groups[(p->rows - (p->tiles - 1) * ROWS + 63) / 64];
+	int64_t tile = (int64_t)full * p->steps, head = tile * (p->tiles - 1) + (int64_t)last * p->steps, total = head * p->kv.heads;
+	for (int b = 0; b <= blocks; b++) {
+		int64_t at = total * b / blocks, rest = at % head, which = rest / tile < p->tiles - 1 ? rest / tile : p->tiles - 1;
+		int begin = (int)((at / head * p->tiles + which) * p->steps + (rest - which * tile) / (which == p->tiles - 1 ? last : full));
+		p->begin[b] = !b ? 0 : begin > p->begin[b - 1] ? begin : p->begin[b - 1] + 1;
+	}
+	for (int b = blocks, most = steps; b && p->begin[b] > most; b--, most--)
+		p->begin[b] = most;
+	p->begin[blocks] = steps;
+	return blocks;
+}
 
 static plan make_plan(const e3_attend_job *job, void *out)
 {
@@ -501,11 +412,7 @@ static plan make_plan(const e3_attend_job *job, void *out)
 	p.rows = job->rows;
 	p.tiles = (job->rows + ROWS - 1) / ROWS;
 	p.steps = (kv->n_keys + KEYS - 1) / KEYS;
-	static const int cost[GROUPS + 1] = {0, 5, 8, 11}; /* by the number of warpgroups that have rows */
-	p.cost = cost[GROUPS];
-	p.cost_last = cost[(job->rows - (p.tiles - 1) * ROWS + 63) / 64];
-	p.cost_head = (int64_t)p.steps * (p.cost * (p.tiles - 1) + p.cost_last);
-	p.total = p.cost_head * kv->heads;
+	p.page_shift = e3_page_shift(kv);
 	p.scale = 1.0f / sqrtf((float)D);
 	return p;
 }
@@ -514,9 +421,9 @@ bool e3_wgmma_fits(const e3_attend_dev *dev, const e3_attend_job *job)
 {
 	const e3_attend_kv *kv = &job->kv;
 	int tiles = (job->rows + ROWS - 1) / ROWS;
-	return dev->wgmma && kv->head_dim == D && (kv->page_keys % 64 == 0 || kv->n_keys <= kv->page_keys) &&
-	       (int64_t)tiles * kv->heads * GROUPS <= E3_COUNT_MASS - E3_COUNT_ATTEND &&
-	       kv->n_keys / KEYS < E3_COUNTERS - E3_COUNT_MASS;
+	return dev->wgmma && kv->head_dim == D && e3_page_shift(kv) &&
+	       (int64_t)tiles * kv->heads * GROUPS <= E3_COUNT_MASS - E3_COUNT_ATTEND && (int64_t)tiles * kv->heads * (kv->n_keys / KEYS + 1) < 1 << 30 &&
+	       kv->n_keys / KEYS * 4 < E3_COUNTERS - E3_COUNT_MASS - 4;
 }
 
 size_t e3_wgmma_attend_bytes(const e3_attend_dev *dev) { return (size_t)dev->sms * 2 * GROUPS * PARTIAL * sizeof(float); }
@@ -524,19 +431,18 @@ size_t e3_wgmma_attend_bytes(const e3_attend_dev *dev) { return (size_t)dev->sms
 cudaError_t e3_wgmma_open(e3_attend_dev *dev)
 {
 	cudaFuncAttributes got;
-	cudaError_t e = cudaFuncGetAttributes(&got, E3_ATTEND_VARIANT);
+	cudaError_t e = cudaFuncGetAttributes(&got, attend_kernel);
 	dev->wgmma = e == cudaSuccess && dev->capability == 90 && got.binaryVersion == 90;
 	if (e || !dev->wgmma)
 		return e;
-	e = cudaFuncSetAttribute(E3_ATTEND_VARIANT, cudaFuncAttributeMaxDynamicSharedMemorySize, SHARED);
+	e = cudaFuncSetAttribute(attend_kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, SHARED);
 	return e ? e : e3_wgmma_mass_open();
 }
 
 cudaError_t e3_wgmma_attend(const e3_attend_dev *dev, const e3_attend_job *job, void *out, cudaStream_t stream)
 {
 	plan p = make_plan(job, out);
-	int64_t steps = (int64_t)p.steps * p.tiles * job->kv.heads;
-	int blocks = steps < dev->sms ? (int)steps : dev->sms;
-	E3_ATTEND_VARIANT<<<blocks, THREADS, SHARED, stream>>>(p);
+	int blocks = cut(&p, dev->sms);
+	attend_kernel<<<blocks, THREADS, SHARED, stream>>>(p);
 	return cudaGetLastError();
 }

@@ -109,6 +109,17 @@ static __device__ __forceinline__ void e3_wgmma_n64_rs(float (&d)[32], const uin
 
 #endif
 
+/* Shift that makes a key's index that of its page: for pages of a power of two; 30 for a single page of any size; 0: neither. */
+static inline int e3_page_shift(const e3_attend_kv *kv)
+{
+	if (kv->n_keys <= kv->page_keys)
+		return 30;
+	for (int shift = 6; shift < 30; shift++)
+		if (kv->page_keys == 1 << shift)
+			return shift;
+	return 0;
+}
+
 /* exp2 on the FMA units, to spare the special-function unit: relative error below 3.1e-06; x below -126 counts as -126. */
 static __device__ __forceinline__ float e3_exp2_fma(float x)
 {
