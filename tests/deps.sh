@@ -55,7 +55,7 @@ need_test() {
 install_validator() {
 	[ -f tests/package.json ] && [ ! -e tests/node_modules/gltf-validator/package.json ] || return 0
 	echo "deps: the glTF validator is missing: npm ci in tests/"
-	npm ci --prefix tests --no-audit --no-fund --loglevel=error >/dev/null ||
+	npm ci --prefix tests --no-audit --no-fund --fetch-retries=0 --loglevel=error >/dev/null ||
 		echo "deps: npm could not fetch it; the tests that use it skip, saying so" >&2
 }
 

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Runs one test file for prove: a .bats file through bats, a .sh file through bash, anything else as a program printing TAP.
+# Runs one test file for prove: a .bats file through bats, anything else as a program printing TAP.
 # The TAP is kept in $B/tap, where tests/run.sh looks for what was skipped.
 out=$B/tap/$(basename "$1").tap
 case $1 in
@@ -7,8 +7,9 @@ case $1 in
 *) run= ;;
 esac
 {
+	# A file that hangs fails, with everything it started.
 	# shellcheck disable=SC2086 # one word or none
-	$run "$1"
+	timeout -k 10 600 $run "$1"
 	echo $? >"$out.rc"
 } | tee "$out"
 exit "$(cat "$out.rc")"

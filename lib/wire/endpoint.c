@@ -35,7 +35,8 @@ static bool is_loopback(const char *host)
 	       (inet_pton(AF_INET, host, &a) == 1 && ntohl(a.s_addr) >> 24 == 127);
 }
 
-/* rest = "host:port". A bound "localhost" becomes its number, because libzmq takes names of interfaces there. */
+/* rest = "host:port". "localhost" becomes its number: libzmq takes names of interfaces where it binds, and a name may be
+ * resolved to another machine, or not at all. */
 static int parse_tcp(const char *rest, e3_endpoint *out, e3_err *err)
 {
 	char host[256];
@@ -51,7 +52,7 @@ static int parse_tcp(const char *rest, e3_endpoint *out, e3_err *err)
 		return e3_fail(err, "endpoint %s: %s reaches beyond this machine, and the stream is neither encrypted nor authenticated; use "
 		               "127.0.0.1, a tunnel (ssh -L), or --insecure on a network you trust", out->text, host);
 	out->ipv6 = host[0] == '[';
-	const char *name = out->bind && strcmp(host, "localhost") == 0 ? "127.0.0.1" : host;
+	const char *name = strcmp(host, "localhost") == 0 ? "127.0.0.1" : host;
 	snprintf(out->addr, sizeof out->addr, "tcp://%s%s", name, colon);
 	return 0;
 }
