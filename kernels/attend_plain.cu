@@ -27,26 +27,48 @@ template <typename T> static __device__ __forceinline__ const T *row_of(const pl
 	return (const T *)p.kv.page[page] + e3_row_at(p.kv, half, head, key - page * p.kv.page_keys);
 }
 
-/* ---- tiles: 64 queries by 64 keys, a thread has 4 by 4 of them: rows 4 y + i, columns x + 16 j ---- */
+/* ---- tiles: 64 queries by 64 keys, a thread has 4 by 4 of them: rows 4 y + i, columns x + 16 j;
+ * of the output columns 4 x + 64 j + {0..3} ---- */
 
 template <int D> constexpr int stride_of = D + 4; /* floats; rows of a float4 read lie in different banks */
 
-/* 64 rows of queries, zeros past the last; channels past head_dim are zeros. */
+/* Four channels of a row from d; channels past head_dim are zeros. */
+static __device__ __forceinline__ float4 load4(const float *row, int d, int head_dim)
+{
+	if (d + 4 <= head_dim && head_dim % 4 == 0)
+		return *(const float4 *)(row + d);
+	return make_float4(d < head_dim ? row[d] : 0, d + 1 < head_dim ? row[d + 1] : 0, d + 2 < head_dim ? row[d + 2] : 0,
+	                   d + 3 < head_dim ? row[d + 3] : 0);
+}
+
+static __device__ __forceinline__ float4 load4(const __nv_bfloat16 *row, int d, int head_dim)
+{
+	return make_float4(d < head_dim ? load(row + d) : 0, d + 1 < head_dim ? load(row + d + 1) : 0, d + 2 < head_dim ? load(row + d + 2) : 0,
+	                   d + 3 < head_dim ? load(row + d + 3) : 0);
+}
+
+/* 64 rows of queries, zeros past the last. */
 template <typename T, int D> static __device__ void load_queries(const plan &p, int head, int first, float *to)
 {
-	for (int i = threadIdx.x; i < TILE * D; i += THREADS) {
-		int row = i / D, d = i % D;
-		const T *from = (const T *)p.q + ((size_t)head * p.rows + first + row) * p.kv.head_dim + d;
-		to[row * stride_of<D> + d] = first + row < p.rows && d < p.kv.head_dim ? load(from) : 0.0f;
+#pragma unroll 4
+	for (int i = threadIdx.x; i < TILE * D / 4; i += THREADS) {
+		int row = i / (D / 4), d = i % (D / 4) * 4;
+		float4 x = make_float4(0, 0, 0, 0);
+		if (first + row < p.rows)
+			x = load4((const T *)p.q + ((size_t)head * p.rows + first + row) * p.kv.head_dim, d, p.kv.head_dim);
+		*(float4 *)(to + row * stride_of<D> + d) = x;
 	}
 }
 
 template <typename T, int D> static __device__ void load_keys(const plan &p, int half, int head, int first, float *to)
 {
-	for (int i = threadIdx.x; i < TILE * D; i += THREADS) {
-		int row = i / D, d = i % D;
-		bool take = first + row < p.kv.n_keys && d < p.kv.head_dim;
-		to[row * stride_of<D> + d] = take ? load(row_of<T>(p, half, head, first + row) + d) : 0.0f;
+#pragma unroll 4
+	for (int i = threadIdx.x; i < TILE * D / 4; i += THREADS) {
+		int row = i / (D / 4), d = i % (D / 4) * 4;
+		float4 x = make_float4(0, 0, 0, 0);
+		if (first + row < p.kv.n_keys)
+			x = load4(row_of<T>(p, half, head, first + row), d, p.kv.head_dim);
+		*(float4 *)(to + row * stride_of<D> + d) = x;
 	}
 }
 
@@ -67,7 +89,7 @@ template <int D> static __device__ __forceinline__ void scores(float (&s)[4][4],
 #pragma unroll
 		for (int i = 0; i < 16; i++) {
 			float4 u = a[i / 4], v = b[i % 4];
-			s[i / 4][i % 4] += (u.x * v.x + u.y * v.y) + (u.z * v.z + u.w * v.w);
+			s[i / 4][i % 4] = fmaf(u.w, v.w, fmaf(u.z, v.z, fmaf(u.y, v.y, fmaf(u.x, v.x, s[i / 4][i % 4]))));
 		}
 	}
 }
@@ -139,15 +161,19 @@ template <typename T, int D> static __global__ void __launch_bounds__(THREADS) a
 			for (int i = 0; i < 4; i++)
 				a[i] = *(const float4 *)(prob + (4 * y + i) * stride_of<TILE> + k);
 #pragma unroll
-			for (int j = 0; j < D / 16; j++) {
-				float v[4];
+			for (int e = 0; e < 4; e++)
 #pragma unroll
-				for (int e = 0; e < 4; e++)
-					v[e] = kv[(k + e) * stride_of<D> + x + 16 * j];
+				for (int j = 0; j < D / 64; j++) {
+					float4 v = *(const float4 *)(kv + (k + e) * stride_of<D> + 64 * j + 4 * x);
 #pragma unroll
-				for (int i = 0; i < 4; i++)
-					o[i][j] += (a[i].x * v[0] + a[i].y * v[1]) + (a[i].z * v[2] + a[i].w * v[3]);
-			}
+					for (int i = 0; i < 4; i++) {
+						float w = e == 0 ? a[i].x : e == 1 ? a[i].y : e == 2 ? a[i].z : a[i].w;
+						o[i][4 * j] = fmaf(w, v.x, o[i][4 * j]);
+						o[i][4 * j + 1] = fmaf(w, v.y, o[i][4 * j + 1]);
+						o[i][4 * j + 2] = fmaf(w, v.z, o[i][4 * j + 2]);
+						o[i][4 * j + 3] = fmaf(w, v.w, o[i][4 * j + 3]);
+					}
+				}
 		}
 	}
 #pragma unroll
@@ -158,8 +184,8 @@ template <typename T, int D> static __global__ void __launch_bounds__(THREADS) a
 		T *to = (T *)p.out + ((size_t)row * p.kv.heads + head) * p.kv.head_dim;
 #pragma unroll
 		for (int j = 0; j < D / 16; j++)
-			if (x + 16 * j < p.kv.head_dim)
-				store(to + x + 16 * j, o[i][j] / l[i]);
+			if (j / 4 * 64 + 4 * x + j % 4 < p.kv.head_dim)
+				store(to + j / 4 * 64 + 4 * x + j % 4, o[i][j] / l[i]);
 		if (p.lse && x == 0)
 			p.lse[(size_t)head * p.rows + row] = m[i] + logf(l[i]);
 	}

@@ -315,7 +315,7 @@ enum { SETS = 3, RUNS = 30 };
 
 static int by_time(const void *a, const void *b) { return (*(const float *)a > *(const float *)b) - (*(const float *)a < *(const float *)b); }
 
-/* Median of the times of single launches, each on another copy of the data. */
+/* Milliseconds of a launch: median over groups of four, each on another copy of the data. */
 static float time_of(problem *p, void (*run)(const problem *))
 {
 	cudaEvent_t from, to;
