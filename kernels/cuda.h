@@ -41,6 +41,13 @@ typedef struct e3_ring {
 	int n_seen;
 } e3_ring;
 
+/* Two halves of a buffer through which weights go to the device; let go when a session opens. */
+typedef struct e3_cuda_upload {
+	float *host[2], *device[2];
+	cudaEvent_t done[2];
+	int next;
+} e3_cuda_upload;
+
 struct e3_gemm_plan;
 
 typedef struct e3_cuda {
@@ -48,6 +55,7 @@ typedef struct e3_cuda {
 	e3_attend_dev attend;
 	bool strict;
 	size_t shared_most; /* bytes of shared memory a block may have */
+	void *encode_tiled; /* the driver's maker of tensor maps, or NULL */
 	char label[280];
 	cublasLtHandle_t lt;
 	struct e3_gemm_plan *plan;
@@ -57,6 +65,7 @@ typedef struct e3_cuda {
 	int branch;
 	e3_cuda_scratch scratch[BRANCHES][SCRATCH_KINDS];
 	e3_ring ring;
+	e3_cuda_upload upload;
 } e3_cuda;
 
 static inline e3_cuda *e3_cuda_of(e3_dev *dev) { return (e3_cuda *)(void *)dev; }
@@ -78,12 +87,13 @@ int e3_cuda_stage_kv(e3_cuda *c, const e3_kv *kv, e3_attend_kv *out, e3_err *err
 /* After a launch. */
 #define E3_LAUNCHED(what) E3_TRY(cudaGetLastError(), what)
 
+void e3_cuda_upload_close(e3_cuda *c);
 /* weight.cu: the type a matrix is kept in, and values from one row to the next. */
 static inline e3_real e3_cuda_weight_type(const e3_cuda *c, const e3_mat *m)
 {
 	if (c->strict || m->use == E3_USE_ANY)
 		return E3_REAL_F32;
-	return m->use == E3_USE_MAPS ? E3_REAL_F16 : E3_REAL_BF16;
+	return m->use == E3_USE_SHORT ? E3_REAL_BF16 : E3_REAL_F16;
 }
 static inline int e3_cuda_padded(int n) { return (n + 7) & ~7; }
 static inline int e3_cuda_weight_ld(const e3_cuda *c, const e3_mat *m)
@@ -118,6 +128,22 @@ typedef struct e3_gemm {
 int e3_cuda_gemm(e3_cuda *c, const e3_gemm *g, e3_err *err);
 void e3_cuda_gemm_close(e3_cuda *c);
 
+/* gemm_wgmma.cu: the same for two-byte types on Hopper, with what follows: act(x w^T + bias) -> d;
+ * with `place` to queries and cache (heads of 64). x and w aligned to 16 bytes, as are their rows. */
+struct place_args;
+typedef struct e3_tiles {
+	const void *x, *w;
+	e3_real type; /* of x, w, and of d unless it is f32: bf16 or f16 */
+	int rows, in, out, ldx, ldw;
+	const float *bias;
+	e3_act act;
+	void *d;
+	int ldo;
+	const struct place_args *place;
+} e3_tiles;
+bool e3_cuda_tiles_can(const e3_cuda *c, const e3_mat *m, int rows);
+int e3_cuda_tiles(e3_cuda *c, const e3_tiles *g, e3_err *err);
+
 /* linear.cu: x as the matrix wants it (type, padding, norm): straight from where it is when it can be. */
 int e3_cuda_product_input(e3_cuda *c, const e3_rows *from, const e3_mat *mat, const void **x, int *ldx, e3_err *err);
 
@@ -128,7 +154,6 @@ typedef struct e3_gemv {
 	const e3_mat *mat;
 	e3_act act;
 	bool add;
-	const float *gamma;
 	float *out;
 	float *q, *k, *v; /* k, v: head 0 of the slot; heads follow at head_stride */
 	int dim, head_dim, head_stride;

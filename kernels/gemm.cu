@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LT_WORKSPACE = 32 << 20 };
+enum { LT_WORKSPACE = 16 << 20 };
 
 typedef struct gemm_key {
 	int rows, in, out, ldx, ldw, ldd;

@@ -25,13 +25,13 @@ int e3_cuda_product_input(e3_cuda *c, const e3_rows *from, const e3_mat *mat, co
 }
 
 typedef struct finish_args {
-	const float *y, *b, *gamma;
+	const float *y, *b;
 	int rows, cols, ldo;
 	e3_act act;
 	bool add;
 } finish_args;
 
-/* act(y + b), times gamma, added or stored: V columns at a time. */
+/* act(y + b), added or stored: V columns at a time. */
 template <typename T, int V> static __global__ void __launch_bounds__(256) finish(finish_args a, T *out)
 {
 	int per_row = a.cols / V;
@@ -50,12 +50,6 @@ template <typename T, int V> static __global__ void __launch_bounds__(256) finis
 #pragma unroll
 		for (int e = 0; e < V; e++)
 			v[e] = activate(v[e], a.act);
-		if (a.gamma) {
-			load_pack<float, V>(a.gamma + col, t);
-#pragma unroll
-			for (int e = 0; e < V; e++)
-				v[e] *= t[e];
-		}
 		if (a.add) {
 			load_pack<T, V>(to, t);
 #pragma unroll
@@ -68,8 +62,7 @@ template <typename T, int V> static __global__ void __launch_bounds__(256) finis
 
 template <typename T> static void launch_finish(const finish_args *a, T *out, cudaStream_t stream)
 {
-	bool fours = a->cols % 4 == 0 && a->ldo % 4 == 0 && e3_aligned(out, 4 * sizeof(T)) && e3_aligned(a->y, 16) && e3_aligned(a->b, 16) &&
-	             e3_aligned(a->gamma, 16);
+	bool fours = a->cols % 4 == 0 && a->ldo % 4 == 0 && e3_aligned(out, 4 * sizeof(T)) && e3_aligned(a->y, 16) && e3_aligned(a->b, 16);
 	size_t n = (size_t)a->rows * a->cols / (fours ? 4 : 1);
 	int blocks = (int)((n + 255) / 256 < 8192 ? (n + 255) / 256 : 8192);
 	if (fours)
@@ -92,15 +85,19 @@ int e3_cuda_linear(e3_dev *dev, const e3_linear *op, e3_err *err)
 	if (op->rows <= 0 || m->out <= 0)
 		return 0;
 	e3_real x_type = type_of(c, op->x_short, op->x_map), out_type = type_of(c, op->out_short, op->out_map);
-	if (op->rows == 1 && x_type == E3_REAL_F32 && out_type == E3_REAL_F32 && m->use != E3_USE_MAPS) {
-		e3_gemv v = {op->x, op->norm, m, op->act, op->add, op->gamma, op->out};
+	if (op->rows == 1 && x_type == E3_REAL_F32 && out_type == E3_REAL_F32) {
+		e3_gemv v = {op->x, op->norm, m, op->act, op->add, op->out};
 		return e3_cuda_gemv(c, &v, err);
 	}
 	e3_rows from = {op->x, x_type, op->ldx, op->rows, m->in, op->norm};
 	e3_gemm g = {NULL, m->w, e3_cuda_weight_type(c, m), op->rows, m->in, m->out, 0, e3_cuda_weight_ld(c, m)};
 	if (e3_cuda_product_input(c, &from, m, &g.x, &g.ldx, err))
 		return e3_fail_in(err, "linear");
-	bool whole = op->act == E3_ACT_NONE && !op->gamma && out_type == E3_REAL_F32; /* the product can do all of it */
+	if (!op->add && out_type == g.type && op->ldo % 4 == 0 && e3_aligned(op->out, 16) && e3_cuda_tiles_can(c, m, op->rows)) {
+		e3_tiles t = {g.x, m->w, g.type, op->rows, m->in, m->out, g.ldx, g.ldw, m->b, op->act, op->out, op->ldo};
+		return e3_cuda_tiles(c, &t, err) ? e3_fail_in(err, "linear") : 0;
+	}
+	bool whole = op->act == E3_ACT_NONE && out_type == E3_REAL_F32; /* the product can do all of it */
 	if (whole) {
 		g.bias = m->b, g.add = op->add, g.d = op->out, g.d_type = E3_REAL_F32, g.ldd = op->ldo;
 		return e3_cuda_gemm(c, &g, err) ? e3_fail_in(err, "linear") : 0;
@@ -108,6 +105,6 @@ int e3_cuda_linear(e3_dev *dev, const e3_linear *op, e3_err *err)
 	if (e3_cuda_scratch_get(c, SCRATCH_PRODUCT, (size_t)op->rows * m->out * sizeof(float), &g.d, err))
 		return e3_fail_in(err, "linear");
 	g.d_type = E3_REAL_F32, g.ldd = m->out;
-	finish_args a = {(const float *)g.d, m->b, op->gamma, op->rows, m->out, op->ldo, op->act, op->add};
+	finish_args a = {(const float *)g.d, m->b, op->rows, m->out, op->ldo, op->act, op->add};
 	return e3_cuda_gemm(c, &g, err) || run_finish(c, &a, op->out, out_type, err) ? e3_fail_in(err, "linear") : 0;
 }

@@ -94,13 +94,13 @@ int e3_cuda_upsample(e3_dev *dev, const float *x, const int from[2], int c, floa
 }
 
 /* y [h * w][k * k * c] -> out [h * k][w * k][c], bias added. */
-template <typename T> static __global__ void spread(const float *y, const float *bias, int h, int w, int k, int c, T *out)
+template <typename T> static __global__ void spread(const T *y, const float *bias, int h, int w, int k, int c, T *out)
 {
 	size_t n = (size_t)h * w * k * k * c;
 	for (size_t at = (size_t)blockIdx.x * blockDim.x + threadIdx.x; at < n; at += (size_t)gridDim.x * blockDim.x) {
 		int ch = (int)(at % c), col = (int)(at / c % (w * k)), row = (int)(at / c / (w * k));
 		size_t from = (((size_t)(row / k) * w + col / k) * k * k + (row % k) * k + col % k) * c + ch;
-		out[at] = as<T>(y[from] + bias[ch]);
+		out[at] = as<T>(as_f32(y[from]) + bias[ch]);
 	}
 }
 
@@ -108,13 +108,15 @@ int e3_cuda_deconv(e3_dev *dev, const float *x, int h, int w, const e3_mat *m, i
 {
 	e3_cuda *c = e3_cuda_of(dev);
 	e3_rows from = {x, dev->map_type, m->in, h * w, m->in};
-	e3_gemm g = {NULL, m->w, e3_cuda_weight_type(c, m), h * w, m->in, m->out, 0, e3_cuda_weight_ld(c, m), NULL, false, NULL, E3_REAL_F32, m->out};
+	e3_gemm g = {NULL, m->w, e3_cuda_weight_type(c, m), h * w, m->in, m->out, 0, e3_cuda_weight_ld(c, m), NULL, false, NULL, dev->map_type, m->out};
+	if (e3_cuda_weight_type(c, m) != dev->map_type)
+		return e3_fail(err, "deconv: the matrix was not meant for maps");
 	if (e3_cuda_product_input(c, &from, m, &g.x, &g.ldx, err) ||
-	    e3_cuda_scratch_get(c, SCRATCH_PRODUCT, (size_t)h * w * m->out * sizeof(float), &g.d, err) || e3_cuda_gemm(c, &g, err))
+	    e3_cuda_scratch_get(c, SCRATCH_PRODUCT, (size_t)h * w * m->out * e3_real_size(dev->map_type), &g.d, err) || e3_cuda_gemm(c, &g, err))
 		return e3_fail_in(err, "deconv");
 	int blocks = blocks_for((size_t)h * w * m->out);
 	E3_WITH_TYPE(dev->map_type, T,
-	             (spread<T><<<blocks, 256, 0, e3_cuda_stream(c)>>>((const float *)g.d, m->b, h, w, k, m->out / (k * k), (T *)(void *)out)));
+	             (spread<T><<<blocks, 256, 0, e3_cuda_stream(c)>>>((const T *)g.d, m->b, h, w, k, m->out / (k * k), (T *)(void *)out)));
 	E3_LAUNCHED("deconv");
 	return 0;
 }

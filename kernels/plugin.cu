@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { RING = 4 << 20, OLDEST = 80 };
+enum { RING = 4 << 20, SMALL = 64 << 10, OLDEST = 80 }; /* only small arrays come again */
 
 int e3_cuda_fail(e3_err *err, const char *what, cudaError_t code)
 {
@@ -25,6 +25,7 @@ static void cuda_close(e3_dev *dev)
 	e3_cuda *c = e3_cuda_of(dev);
 	cudaDeviceSynchronize();
 	e3_cuda_gemm_close(c);
+	e3_cuda_upload_close(c);
 	for (int b = 0; b < BRANCHES; b++) {
 		for (int k = 0; k < SCRATCH_KINDS; k++)
 			cudaFree(c->scratch[b][k].p);
@@ -89,6 +90,7 @@ static int cuda_download(e3_dev *dev, float *to, const float *from, size_t n, e3
 static int cuda_alloc_host(e3_dev *dev, size_t bytes, void **out, e3_err *err)
 {
 	*out = NULL;
+	e3_cuda_upload_close(e3_cuda_of(dev)); /* results are next: the weights are all given */
 	E3_TRY(cudaMallocHost(out, bytes ? bytes : 1), "results");
 	memset(*out, 0, bytes);
 	return 0;
@@ -194,8 +196,9 @@ static int ring_open(e3_ring *r, size_t size, e3_err *err)
 int e3_cuda_stage(e3_cuda *c, const void *from, size_t bytes, const void **out, e3_err *err)
 {
 	e3_ring *r = &c->ring;
-	uint64_t hash = hash_of(from, bytes);
-	for (int k = 0; k < r->n_seen; k++) {
+	bool small = bytes <= SMALL;
+	uint64_t hash = small ? hash_of(from, bytes) : 0;
+	for (int k = 0; small && k < r->n_seen; k++) {
 		const e3_staged *s = &r->seen[k];
 		if (s->hash == hash && s->size == bytes && s->branch == c->branch && !memcmp(r->host + s->at, from, bytes)) {
 			*out = r->device + s->at;
@@ -212,7 +215,7 @@ int e3_cuda_stage(e3_cuda *c, const void *from, size_t bytes, const void **out, 
 	memcpy(r->host + r->used, from, bytes);
 	E3_TRY(cudaMemcpyAsync(r->device + r->used, r->host + r->used, bytes, cudaMemcpyHostToDevice, e3_cuda_stream(c)), "staging");
 	*out = r->device + r->used;
-	if (r->n_seen < (int)(sizeof r->seen / sizeof *r->seen))
+	if (small && r->n_seen < (int)(sizeof r->seen / sizeof *r->seen))
 		r->seen[r->n_seen++] = (e3_staged){hash, r->used, bytes, c->branch};
 	r->used += room;
 	return 0;
@@ -291,6 +294,10 @@ static int open_parts(e3_cuda *c, e3_err *err)
 	E3_TRY(cudaEventCreateWithFlags(&c->fork, cudaEventDisableTiming), where);
 	E3_TRY(cudaEventCreateWithFlags(&c->marked, cudaEventDisableTiming), where);
 	E3_TRY(e3_attend_open(&c->attend), where);
+	cudaDriverEntryPointQueryResult found;
+	if (cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &c->encode_tiled, 12000, cudaEnableDefault, &found) != cudaSuccess ||
+	    found != cudaDriverEntryPointSuccess)
+		c->encode_tiled = NULL; /* an older driver: the portable way */
 	if (ring_open(&c->ring, RING, err))
 		return e3_fail_in(err, "%s", where);
 	if (cublasLtCreate(&c->lt) != CUBLAS_STATUS_SUCCESS)

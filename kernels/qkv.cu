@@ -1,35 +1,16 @@
 /* kernels: projection to queries, keys and values and their way into the cache; attention and mass through attend.h; moves
  * (spec/model.md 5.2-5.4). */
+#include "place.cuh"
 #include "values.cuh"
 
-typedef struct place_args {
-	const float *y, *bias; /* [rows][3 dim] */
-	int rows, heads, d, page_keys;
-	bool q_norm, k_norm;
-	float q_eps, k_eps;
-	const float *q_w, *q_b, *k_w, *k_b, *rope;
-	void *const *page;
-	const uint32_t *slot;
-	float scale;
-} place_args;
-
-/* Where one head of one row goes. */
-template <typename T> static __device__ __forceinline__ T *target(const place_args &a, T *q, int kind, int head, int row)
-{
-	if (kind == 0)
-		return q + ((size_t)head * a.rows + row) * a.d;
-	uint32_t slot = a.slot[row], page = slot / (uint32_t)a.page_keys, at = slot % (uint32_t)a.page_keys;
-	return (T *)a.page[page] + ((size_t)((kind - 1) * a.heads + head) * a.page_keys + at) * a.d;
-}
-
 /* A warp for each head of each row; heads of q, then of k, then of v. d at most 128 (spec/model.md 5.2). */
-template <typename T> static __global__ void __launch_bounds__(256) place(place_args a, T *q)
+template <typename T> static __global__ void __launch_bounds__(256) place(place_args a, const float *product)
 {
 	int groups = 3 * a.heads, job = blockIdx.x * 8 + threadIdx.x / 32, lane = threadIdx.x % 32;
 	if (job >= a.rows * groups)
 		return;
 	int row = job / groups, group = job % groups, kind = group / a.heads, head = group % a.heads;
-	const float *y = a.y + (size_t)job * a.d, *bias = a.bias ? a.bias + group * a.d : NULL;
+	const float *y = product + (size_t)job * a.d, *bias = a.bias ? a.bias + group * a.d : NULL;
 	float v[4], sum = 0, var = 0;
 #pragma unroll
 	for (int k = 0; k < 4; k++) {
@@ -37,13 +18,14 @@ template <typename T> static __global__ void __launch_bounds__(256) place(place_
 		v[k] = e < a.d ? y[e] + (bias ? bias[e] : 0.0f) : 0;
 		sum += v[k];
 	}
-	if (kind == 0 ? a.q_norm : kind == 1 && a.k_norm) {
-		const float *w = kind == 0 ? a.q_w : a.k_w, *b = kind == 0 ? a.q_b : a.k_b;
+	const place_norm norm = a.norm[kind == 1];
+	if (kind < 2 && norm.on) {
+		const float *w = norm.w, *b = norm.b;
 		float mean = warp_sum(sum) / a.d;
 #pragma unroll
 		for (int k = 0; k < 4; k++)
 			var += lane + 32 * k < a.d ? (v[k] - mean) * (v[k] - mean) : 0;
-		float inv = 1.0f / sqrtf(warp_sum(var) / a.d + (kind == 0 ? a.q_eps : a.k_eps));
+		float inv = 1.0f / sqrtf(warp_sum(var) / a.d + norm.eps);
 #pragma unroll
 		for (int k = 0; k < 4; k++) {
 			int e = lane + 32 * k;
@@ -51,7 +33,7 @@ template <typename T> static __global__ void __launch_bounds__(256) place(place_
 				v[k] = (v[k] - mean) * inv * (w ? w[e] : 1.0f) + (w ? b[e] : 0.0f);
 		}
 	}
-	T *to = target(a, q, kind, head, row);
+	T *to = place_of<T>(a, kind, head, row);
 	if (kind == 2 || !a.rope) {
 #pragma unroll
 		for (int k = 0; k < 4; k++)
@@ -81,9 +63,9 @@ template <typename T> static __global__ void __launch_bounds__(256) place(place_
 	}
 }
 
-template <typename T> static cudaError_t launch_place(e3_cuda *c, const place_args *a, void *q)
+template <typename T> static cudaError_t launch_place(e3_cuda *c, const place_args *a, const void *product)
 {
-	place<T><<<e3_ceil_div(a->rows * 3 * a->heads, 8), 256, 0, e3_cuda_stream(c)>>>(*a, (T *)q);
+	place<T><<<e3_ceil_div(a->rows * 3 * a->heads, 8), 256, 0, e3_cuda_stream(c)>>>(*a, (const float *)product);
 	return cudaGetLastError();
 }
 
@@ -93,9 +75,14 @@ static int qkv_row(e3_cuda *c, const e3_qkv *op, e3_err *err)
 	const e3_kv *kv = op->kv;
 	int page = (int)(op->slot[0] / (uint32_t)kv->page_keys), at = (int)(op->slot[0] % (uint32_t)kv->page_keys), stride = kv->page_keys * kv->head_dim;
 	float *k = kv->page[page] + (size_t)at * kv->head_dim;
-	e3_gemv g = {op->x, op->norm, op->mat, E3_ACT_NONE, false, NULL, NULL, op->q, k, k + (size_t)kv->heads * stride, kv->heads * kv->head_dim,
+	e3_gemv g = {op->x, op->norm, op->mat, E3_ACT_NONE, false, NULL, op->q, k, k + (size_t)kv->heads * stride, kv->heads * kv->head_dim,
 	             kv->head_dim, stride};
 	return e3_cuda_gemv(c, &g, err) ? e3_fail_in(err, "qkv") : 0;
+}
+
+static place_norm place_norm_of(const e3_norm *n)
+{
+	return n ? place_norm{true, n->eps, n->w, n->b} : place_norm{};
 }
 
 int e3_cuda_qkv(e3_dev *dev, const e3_qkv *op, e3_err *err)
@@ -111,18 +98,24 @@ int e3_cuda_qkv(e3_dev *dev, const e3_qkv *op, e3_err *err)
 	if (op->rows == 1 && type == E3_REAL_F32 && !op->q_norm && !op->k_norm && !op->rope)
 		return qkv_row(c, op, err);
 	e3_rows from = {op->x, E3_REAL_F32, m->in, op->rows, m->in, op->norm};
-	e3_gemm g = {NULL, m->w, e3_cuda_weight_type(c, m), op->rows, m->in, m->out, 0, e3_cuda_weight_ld(c, m), NULL, false, NULL, E3_REAL_F32, m->out};
 	e3_attend_kv pages;
-	e3_kv all = *kv; /* a slot may lie in any page: all that hold keys */
-	const void *slot;
-	if (e3_cuda_product_input(c, &from, m, &g.x, &g.ldx, err) ||
-	    e3_cuda_scratch_get(c, SCRATCH_PRODUCT, (size_t)op->rows * m->out * sizeof(float), &g.d, err) || e3_cuda_gemm(c, &g, err) ||
-	    e3_cuda_stage_kv(c, &all, &pages, err) || e3_cuda_stage(c, op->slot, (size_t)op->rows * sizeof *op->slot, &slot, err))
+	const void *slot, *x;
+	int ldx;
+	/* The norm last: the product may be set up while it runs. */
+	if (e3_cuda_stage_kv(c, kv, &pages, err) || e3_cuda_stage(c, op->slot, (size_t)op->rows * sizeof *op->slot, &slot, err) ||
+	    e3_cuda_product_input(c, &from, m, &x, &ldx, err))
 		return e3_fail_in(err, "qkv");
-	const e3_norm none = {}, *qn = op->q_norm ? op->q_norm : &none, *kn = op->k_norm ? op->k_norm : &none;
-	place_args a = {(const float *)g.d, m->b, op->rows, kv->heads, kv->head_dim, kv->page_keys, op->q_norm != NULL, op->k_norm != NULL, qn->eps,
-	                kn->eps, qn->w, qn->b, kn->w, kn->b, op->rope, pages.page, (const uint32_t *)slot};
-	E3_TRY(type == E3_REAL_F32 ? launch_place<float>(c, &a, op->q) : launch_place<bf16>(c, &a, op->q), "qkv");
+	place_args a = {m->b, op->rows, kv->heads, kv->head_dim, kv->page_keys, {place_norm_of(op->q_norm), place_norm_of(op->k_norm)}, op->rope,
+	                pages.page, (const uint32_t *)slot, op->q};
+	bool affine = (!op->q_norm || op->q_norm->w) && (!op->k_norm || op->k_norm->w);
+	if (type == E3_REAL_BF16 && kv->head_dim == 64 && affine && e3_cuda_tiles_can(c, m, op->rows)) {
+		e3_tiles t = {x, m->w, e3_cuda_weight_type(c, m), op->rows, m->in, m->out, ldx, e3_cuda_weight_ld(c, m), m->b, E3_ACT_NONE, NULL, 0, &a};
+		return e3_cuda_tiles(c, &t, err) ? e3_fail_in(err, "qkv") : 0;
+	}
+	e3_gemm g = {x, m->w, e3_cuda_weight_type(c, m), op->rows, m->in, m->out, ldx, e3_cuda_weight_ld(c, m), NULL, false, NULL, E3_REAL_F32, m->out};
+	if (e3_cuda_scratch_get(c, SCRATCH_PRODUCT, (size_t)op->rows * m->out * sizeof(float), &g.d, err) || e3_cuda_gemm(c, &g, err))
+		return e3_fail_in(err, "qkv");
+	E3_TRY(type == E3_REAL_F32 ? launch_place<float>(c, &a, g.d) : launch_place<bf16>(c, &a, g.d), "qkv");
 	return 0;
 }
 
@@ -135,7 +128,7 @@ static int attend_job(e3_cuda *c, const float *q, int rows, const e3_kv *kv, flo
 	job->size = e3_attend_workspace(&c->attend, rows, kv->n_keys, kv->heads, kv->head_dim);
 	const e3_cuda_scratch *have = &c->scratch[c->branch][SCRATCH_ATTEND];
 	if (job->size > have->size) /* with room for the keys of frames to come */
-		job->size = e3_attend_workspace(&c->attend, rows, 2 * kv->n_keys, kv->heads, kv->head_dim);
+		job->size = e3_attend_workspace(&c->attend, rows, kv->n_keys + kv->n_keys / 4, kv->heads, kv->head_dim);
 	if (e3_cuda_scratch_get(c, SCRATCH_ATTEND, job->size, &job->work, err))
 		return -1;
 	job->size = have->size;

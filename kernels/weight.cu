@@ -1,8 +1,9 @@
 /* kernels: weights, brought to the type of their use on the way to the device: f32 in, a staging buffer at a time, so that a network
  * takes no more device memory than what is kept of it. */
 #include "values.cuh"
+#include <string.h>
 
-enum { STAGE_FLOATS = 8 << 20 };
+enum { STAGE_FLOATS = 1 << 20 };
 
 template <typename T> static __global__ void convert(const float *from, int rows, int in, int ld, T *to)
 {
@@ -13,25 +14,48 @@ template <typename T> static __global__ void convert(const float *from, int rows
 	}
 }
 
-/* Rows [0, rows) of `from` into `to`, as many at a time as the staging buffer holds. */
-static int convert_rows(e3_cuda *c, const float *from, const e3_mat *m, e3_real type, int ld, e3_err *err)
+/* f32 from the host through the pinned halves of c->weights, each used again when the device is done with it: what comes next
+ * may be read or made while this is on its way. */
+static int send(e3_cuda *c, const float *from, const e3_mat *m, e3_real type, int ld, e3_err *err)
 {
 	cudaStream_t stream = e3_cuda_stream(c);
-	int at_once = STAGE_FLOATS / m->in > 0 ? STAGE_FLOATS / m->in : 1;
-	void *stage;
-	if (e3_cuda_scratch_get(c, SCRATCH_INPUT, (size_t)(at_once < m->out ? at_once : m->out) * m->in * sizeof(float), &stage, err))
-		return -1;
-	for (int r = 0; r < m->out; r += at_once) {
-		int rows = m->out - r < at_once ? m->out - r : at_once;
-		E3_TRY(cudaMemcpyAsync(stage, from + (size_t)r * m->in, (size_t)rows * m->in * sizeof(float), cudaMemcpyHostToDevice, stream), "weight");
-		if (type == E3_REAL_BF16)
-			convert<bf16><<<1024, 256, 0, stream>>>((const float *)stage, rows, m->in, ld, (bf16 *)m->w + (size_t)r * ld);
-		else
-			convert<f16><<<1024, 256, 0, stream>>>((const float *)stage, rows, m->in, ld, (f16 *)m->w + (size_t)r * ld);
-		E3_LAUNCHED("weight");
+	e3_cuda_upload *u = &c->upload;
+	int at_once = STAGE_FLOATS / m->in;
+	if (at_once == 0)
+		return e3_fail(err, "weight: rows of %d values are too long", m->in);
+	for (int k = 0; k < 2 && !u->host[1]; k++) {
+		E3_TRY(cudaMallocHost((void **)&u->host[k], STAGE_FLOATS * sizeof(float)), "weight");
+		E3_TRY(cudaMalloc((void **)&u->device[k], STAGE_FLOATS * sizeof(float)), "weight");
+		E3_TRY(cudaEventCreateWithFlags(&u->done[k], cudaEventDisableTiming), "weight");
 	}
-	E3_TRY(cudaStreamSynchronize(stream), "weight");
+	for (int r = 0; r < m->out; r += at_once, u->next ^= 1) {
+		int rows = m->out - r < at_once ? m->out - r : at_once, k = u->next;
+		size_t bytes = (size_t)rows * m->in * sizeof(float);
+		E3_TRY(cudaEventSynchronize(u->done[k]), "weight");
+		memcpy(u->host[k], from + (size_t)r * m->in, bytes);
+		void *to = type == E3_REAL_F32 ? (void *)(m->w + (size_t)r * m->in) : u->device[k];
+		E3_TRY(cudaMemcpyAsync(to, u->host[k], bytes, cudaMemcpyHostToDevice, stream), "weight");
+		if (type == E3_REAL_BF16)
+			convert<bf16><<<1024, 256, 0, stream>>>(u->device[k], rows, m->in, ld, (bf16 *)(void *)m->w + (size_t)r * ld);
+		else if (type == E3_REAL_F16)
+			convert<f16><<<1024, 256, 0, stream>>>(u->device[k], rows, m->in, ld, (f16 *)(void *)m->w + (size_t)r * ld);
+		E3_LAUNCHED("weight");
+		E3_TRY(cudaEventRecord(u->done[k], stream), "weight");
+	}
 	return 0;
+}
+
+void e3_cuda_upload_close(e3_cuda *c)
+{
+	for (int k = 0; k < 2; k++) {
+		if (c->upload.done[k])
+			cudaEventSynchronize(c->upload.done[k]);
+		cudaFreeHost(c->upload.host[k]);
+		cudaFree(c->upload.device[k]);
+		if (c->upload.done[k])
+			cudaEventDestroy(c->upload.done[k]);
+	}
+	c->upload = (e3_cuda_upload){};
 }
 
 int e3_cuda_weight(e3_dev *dev, const float *from, e3_mat *mat, e3_err *err)
@@ -41,11 +65,9 @@ int e3_cuda_weight(e3_dev *dev, const float *from, e3_mat *mat, e3_err *err)
 	int ld = e3_cuda_weight_ld(c, mat);
 	if (dev->ops->alloc(dev, e3_real_floats(type, (size_t)mat->out * ld), &mat->w, err))
 		return -1;
-	int rc = type == E3_REAL_F32 ? dev->ops->upload(dev, mat->w, from, (size_t)mat->out * mat->in, err)
-	                             : convert_rows(c, from, mat, type, ld, err);
-	if (rc) {
-		dev->ops->free(dev, mat->w);
-		mat->w = NULL;
-	}
-	return rc;
+	if (send(c, from, mat, type, ld, err) == 0)
+		return 0;
+	dev->ops->free(dev, mat->w);
+	mat->w = NULL;
+	return -1;
 }

@@ -59,7 +59,7 @@ static inline void ref_linear(const e3_linear *op, double *out)
 		double *to = out + (size_t)r * (size_t)op->ldo;
 		for (int o = 0; o < op->mat->out; o++) {
 			double v = ref_act(y[o], op->act);
-			to[o] = op->add ? to[o] + (op->gamma ? op->gamma[o] : 1) * v : v;
+			to[o] = op->add ? to[o] + v : v;
 		}
 	}
 	free(y);

@@ -4,7 +4,7 @@
 /* What f32 leaves after sums of up to a few hundred terms. Norms are of values 50 ± 3 in part, sharp attention has scores of
  * several hundred; both lose digits to that. */
 static const double bounds[T_KINDS] = {
-	[T_PATCHIFY] = 2e-7, [T_LINEAR] = 4e-6, [T_NORM] = 3e-5, [T_COPY] = 0, [T_QKV] = 1e-6, [T_ATTEND] = 1e-6, [T_LSE] = 1e-6,
+	[T_PATCHIFY] = 2e-7, [T_LINEAR] = 6e-6, [T_NORM] = 3e-5, [T_COPY] = 0, [T_QKV] = 1e-6, [T_ATTEND] = 1e-6, [T_LSE] = 1e-6,
 	[T_MASS] = 2e-6, [T_MAP] = 2e-6, [T_SHARP] = 2e-4, [T_MOVE] = 0, [T_MODULATE] = 1e-6, [T_CONV] = 2e-6, [T_DECONV] = 1e-6,
 	[T_UPSAMPLE] = 2e-6, [T_UV] = 2e-7, [T_DENSE] = 3e-6, [T_BLOCK] = 1e-6,
 };

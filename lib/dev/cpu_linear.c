@@ -70,13 +70,6 @@ E3_CLONES static void add_row(float *y, const float *b, int n)
 		y[k] += b[k];
 }
 
-E3_CLONES static void scale_add_row(float *out, const float *y, const float *gamma, int n)
-{
-#pragma omp simd
-	for (int k = 0; k < n; k++)
-		out[k] += y[k] * gamma[k];
-}
-
 E3_CLONES static float dot(const float *a, const float *b, int n)
 {
 	float s = 0;
@@ -123,10 +116,7 @@ static void linear_task(void *ctx, int task, int thread)
 		if (!add)
 			continue;
 		float *out = op->out + (size_t)(r0 + r) * (size_t)op->ldo + c0;
-		if (op->gamma)
-			scale_add_row(out, row, op->gamma + c0, n);
-		else
-			add_row(out, row, n);
+		add_row(out, row, n);
 	}
 }
 

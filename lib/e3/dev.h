@@ -7,8 +7,8 @@
  * Memory: pointers from `alloc` belong to the device and only the device's operations may read or write through them (on the CPU
  * they happen to be plain memory). Everything is f32, but for activations that only matter for products, which have a type of the
  * backend (e3_dev.short_type, map_type; f32 on the CPU and in strict mode): "short" are queries, keys, values and attention's
- * output unless the e3_kv is exact, and what e3_linear says; maps are what conv, deconv, upsample, add_uv and dense work on, and
- * what e3_linear says. Weights are handed over as f32; `weight` keeps them in the type that suits their use.
+ * output unless the e3_kv is exact, and what e3_linear says; maps are what conv, deconv, upsample, add_uv and dense work on, what
+ * lies between the two products of an MLP, and what e3_linear says. Weights are handed over as f32; `weight` keeps them in the type that suits their use.
  * Matrices are row-major [rows][columns]; maps are [row][column][channel]. An operation with no work is valid.
  *
  * Order: operations return 0, or -1 with a text that names the operation; they may still be running when they return. They take
@@ -40,9 +40,9 @@ typedef enum e3_real { E3_REAL_F32, E3_REAL_BF16, E3_REAL_F16 } e3_real;
 static inline size_t e3_real_size(e3_real t) { return t == E3_REAL_F32 ? 4 : 2; }
 static inline size_t e3_real_floats(e3_real t, size_t n) { return t == E3_REAL_F32 ? n : (n + 1) / 2; }
 
-/* What a matrix is for, which decides the type a backend keeps it in: f32; products with the tokens of a frame; with one row at a
- * time, where reading the weights is the cost (the camera head); convolutions and what else works on maps. */
-typedef enum e3_use { E3_USE_ANY, E3_USE_TOKENS, E3_USE_ROW, E3_USE_MAPS } e3_use;
+/* What a matrix is for, which decides the type a backend keeps it in: f32; products with short activations; with one row at a time,
+ * where reading the weights is the cost (the camera head); with maps, or f32 that will be rounded as maps are. */
+typedef enum e3_use { E3_USE_ANY, E3_USE_SHORT, E3_USE_ROW, E3_USE_MAPS } e3_use;
 
 /* Linear layer: y = x W^T + b, W [out][in]; b may be NULL. w comes from `weight`, or with E3_USE_ANY from alloc and upload. */
 typedef struct e3_mat {
@@ -68,7 +68,7 @@ static inline size_t e3_page_floats(e3_real type, const e3_kv *kv)
 	return e3_real_floats(type, 2 * (size_t)kv->heads * (size_t)kv->head_dim * (size_t)kv->page_keys);
 }
 
-/* act(norm(x) W^T + b) -> out; with `add`: out += gamma * that. (spec/model.md 4, 5.2) */
+/* act(norm(x) W^T + b) -> out; with `add`: out += that. (spec/model.md 4, 5.2; LayerScale is in the matrix) */
 typedef struct e3_linear {
 	const float *x;
 	int rows, ldx;       /* ldx: floats from one row of x to the next */
@@ -76,7 +76,6 @@ typedef struct e3_linear {
 	const e3_mat *mat;
 	e3_act act;
 	bool add;            /* accumulate into out */
-	const float *gamma;  /* [mat->out] LayerScale, with `add`; or NULL: 1 */
 	float *out;
 	int ldo;
 	bool x_short, out_short; /* the type of x and of out, ... */
@@ -252,7 +251,7 @@ struct e3_dev {
 };
 
 /* What a plug-in exports under the name e3_dev_plugin_cuda. The number changes with anything in this file. */
-#define E3_DEV_ABI 4
+#define E3_DEV_ABI 5
 typedef struct e3_dev_plugin {
 	int abi;
 	e3_dev *(*open)(bool strict, e3_err *err);

@@ -44,7 +44,7 @@ static int load_aggregator(e3_loader *l, e3_err *err)
 {
 	e3_net *net = l->net;
 	const e3_config *c = &net->c;
-	l->use = E3_USE_TOKENS;
+	l->use = E3_USE_MAPS;
 	set_prefix(l, "aggregator.");
 	if (load_special(l, err))
 		return -1;

@@ -8,8 +8,7 @@ enum { E3_CAMERA_ITERATIONS = 4, E3_POSE = 9 };
 
 typedef struct e3_block {
 	e3_norm norm1, norm2, q_norm, k_norm;
-	e3_mat qkv, proj, fc1, fc2;
-	float *scale1, *scale2; /* LayerScale, or NULL */
+	e3_mat qkv, proj, fc1, fc2; /* LayerScale is in the rows of proj and fc2 */
 	bool qk_norm;
 	int heads;
 } e3_block;
@@ -58,6 +57,7 @@ typedef struct e3_loader {
 	const e3_ckpt *ckpt;
 	char prefix[160]; /* put before every name */
 	e3_use use;       /* of the matrices that come next */
+	const float *scale; /* of their rows and biases, or NULL */
 	float *host[2];   /* a tensor as read, and reordered: kept from tensor to tensor, or the heap is left in holes */
 	size_t cap[2];
 } e3_loader;

@@ -103,6 +103,13 @@ int e3_load_norm(e3_loader *l, const char *name, float eps, e3_norm *out, e3_err
 	return !t || e3_load_vector(l, w, &out->w, err) || e3_load_vector(l, b, &out->b, err) ? -1 : 0;
 }
 
+static void scale_rows(const float *scale, float *host, int rows, int cols)
+{
+	for (int r = 0; scale && r < rows; r++)
+		for (int c = 0; c < cols; c++)
+			*host++ *= scale[r];
+}
+
 /* NAME.weight, reordered into rows × cols, and NAME.bias if there is one. A transposed convolution is stored [in][out][kh][kw]. */
 static int load_mat(e3_loader *l, const char *name, reorder *order, bool transposed, e3_mat *out, e3_err *err)
 {
@@ -110,16 +117,23 @@ static int load_mat(e3_loader *l, const char *name, reorder *order, bool transpo
 	snprintf(w, sizeof w, "%s.weight", name);
 	snprintf(b, sizeof b, "%s.bias", name);
 	const e3_tensor_info *t = find(l, w, err);
-	const float *host = read_tensor(l, t, order, err);
+	float *host = read_tensor(l, t, order, err);
 	*out = (e3_mat){.use = l->use};
 	if (!host || list_room(l->net, err))
 		return -1;
 	int first = (int)t->shape[0], others = (int)(t->count / (size_t)first);
 	out->out = transposed ? others : first, out->in = transposed ? first : others;
+	scale_rows(l->scale, host, out->out, out->in);
 	if (l->net->dev->ops->weight(l->net->dev, host, out, err))
 		return -1;
 	l->net->owned[l->net->n_owned++] = out->w;
-	return e3_load_has(l, b) ? e3_load_vector(l, b, &out->b, err) : 0;
+	if (!e3_load_has(l, b))
+		return 0;
+	host = read_tensor(l, find(l, b, err), NULL, err);
+	if (!host)
+		return -1;
+	scale_rows(l->scale, host, out->out, 1);
+	return e3_load_upload(l->net, host, (size_t)out->out, &out->b, err);
 }
 
 /* 1×1 convolutions and the patch convolution are linear layers over their last axes. */
@@ -156,16 +170,31 @@ int e3_load_deconv(e3_loader *l, const char *name, e3_mat *out, e3_err *err)
 	return load_mat(l, name, deconv_order, true, out, err);
 }
 
+/* A linear layer with the LayerScale that follows it, if there is one: gamma (W x + b) = (gamma W) x + gamma b. */
+static int load_scaled(e3_loader *l, const char *name, const char *gamma, e3_mat *out, e3_err *err)
+{
+	float *scale = NULL;
+	if (e3_load_has(l, gamma) && e3_load_host(l, gamma, &scale, err))
+		return -1;
+	l->scale = scale;
+	int rc = e3_load_linear(l, name, out, err);
+	l->scale = NULL;
+	free(scale);
+	return rc;
+}
+
 int e3_load_block(e3_loader *l, float eps, int heads, e3_block *b, e3_err *err)
 {
+	e3_use use = l->use;
 	*b = (e3_block){.heads = heads, .qk_norm = e3_load_has(l, "attn.q_norm.weight")};
 	int rc = e3_load_norm(l, "norm1", eps, &b->norm1, err) || e3_load_norm(l, "norm2", eps, &b->norm2, err) ||
-	         e3_load_linear(l, "attn.qkv", &b->qkv, err) || e3_load_linear(l, "attn.proj", &b->proj, err) ||
-	         e3_load_linear(l, "mlp.fc1", &b->fc1, err) || e3_load_linear(l, "mlp.fc2", &b->fc2, err);
+	         e3_load_linear(l, "attn.qkv", &b->qkv, err) || e3_load_linear(l, "mlp.fc1", &b->fc1, err) ||
+	         load_scaled(l, "mlp.fc2", "ls2.gamma", &b->fc2, err);
+	l->use = use == E3_USE_MAPS ? E3_USE_SHORT : use; /* it takes what attention made */
+	rc = rc || load_scaled(l, "attn.proj", "ls1.gamma", &b->proj, err);
+	l->use = use;
 	if (!rc && b->qk_norm)
 		rc = e3_load_norm(l, "attn.q_norm", eps, &b->q_norm, err) || e3_load_norm(l, "attn.k_norm", eps, &b->k_norm, err);
-	if (!rc && e3_load_has(l, "ls1.gamma"))
-		rc = e3_load_vector(l, "ls1.gamma", &b->scale1, err) || e3_load_vector(l, "ls2.gamma", &b->scale2, err);
 	return rc ? -1 : 0;
 }
 

@@ -140,8 +140,8 @@ static int dense_step(e3_session *s, e3_result *r, e3_err *err)
 	return 0;
 }
 
-/* The budget is shared out while the camera head runs, the leaving tokens are chosen and reports made while the dense heads
- * run: eviction costs next to no time of its own where the device has room. */
+/* The heads are given to the device before it is waited for: the budget is shared out while they run, the leaving tokens are chosen
+ * after the camera head and taken out of the cache beside the dense heads. */
 static int step(e3_session *s, const uint8_t *rgb, e3_result *r, e3_evict *evict, e3_err *err)
 {
 	const e3_dev_ops *ops = s->dev->ops;
@@ -150,13 +150,14 @@ static int step(e3_session *s, const uint8_t *rgb, e3_result *r, e3_evict *evict
 		return -1;
 	if (ops->branch(s->dev, 1, err) || (r->has_pose && e3_camera_step(s, err)))
 		return e3_fail_in(err, "camera head");
+	if (ops->branch(s->dev, 0, err) || dense_step(s, r, err) || ops->wait(s->dev, err))
+		return -1;
 	uint64_t held = tokens_held(s);
 	s->peak_tokens = held > s->peak_tokens ? held : s->peak_tokens;
-	if (ops->wait(s->dev, err) || e3_evictor_decide(&s->evictor, &s->plan, &s->cache, s->t, evict, err))
+	if (ops->branch(s->dev, 1, err) || e3_evictor_decide(&s->evictor, &s->plan, &s->cache, s->t, evict, err) || e3_attn_collect(s, err) ||
+	    ops->mark(s->dev, err) || ops->wait(s->dev, err) || e3_evictor_apply(&s->evictor, &s->plan, &s->cache, s->t, evict, err))
 		return -1;
-	if (ops->branch(s->dev, 0, err) || dense_step(s, r, err) || e3_attn_collect(s, err) || ops->finish(s->dev, err))
-		return -1;
-	return e3_evictor_apply(&s->evictor, &s->plan, &s->cache, s->t, evict, err);
+	return ops->finish(s->dev, err);
 }
 
 int e3_session_step(e3_session *s, const uint8_t *rgb, e3_result *result, e3_evict *evict, e3_err *err)

@@ -270,6 +270,39 @@ static int frames(e3_session *s, int n, const int size[2], double *ms, e3_err *e
 	return rc;
 }
 
+/* One frame stage by stage, the device waited for between them. */
+static int stages(const e3_net *net, e3_dev *dev, const e3_infer_options *o, const int size[2], e3_err *err)
+{
+	const e3_dev_ops *ops = dev->ops;
+	double ms[WARM + 4], t[6];
+	e3_session *s = e3_session_open(net, dev, o, size, err);
+	uint8_t *rgb = calloc(3 * (size_t)size[0], (size_t)size[1]);
+	if (!s || !rgb || frames(s, WARM, size, ms, err))
+		return -1;
+	noise(rgb, 3 * (size_t)size[0] * (size_t)size[1], 5);
+	t[0] = e3_now();
+	if (e3_embed_step(s, rgb, err) || ops->finish(dev, err))
+		return -1;
+	t[1] = e3_now();
+	int rc = e3_aggregate_step(s, err);
+	double given = e3_now();
+	if (rc || ops->finish(dev, err))
+		return -1;
+	t[2] = e3_now();
+	if (e3_camera_step(s, err) || ops->finish(dev, err))
+		return -1;
+	t[3] = e3_now();
+	if (e3_dpt_step(s, &net->depth, &s->depth, s->result[0].depth, s->result[0].depth_conf, err) || ops->finish(dev, err) ||
+	    e3_dpt_step(s, &net->point, &s->point, s->result[0].points, s->result[0].points_conf, err) || ops->finish(dev, err))
+		return -1;
+	t[4] = e3_now();
+	printf("stages, one after the other: ViT %.2f ms, aggregator %.2f (given in %.2f), camera head %.2f, dense heads %.2f\n", 1e3 * (t[1] - t[0]),
+	       1e3 * (t[2] - t[1]), 1e3 * (given - t[1]), 1e3 * (t[3] - t[2]), 1e3 * (t[4] - t[3]));
+	e3_session_close(s);
+	free(rgb);
+	return 0;
+}
+
 static int run(e3_dev *dev, int n, double budget, const int size[2], e3_err *err)
 {
 	static probe p;
@@ -291,6 +324,8 @@ static int run(e3_dev *dev, int n, double budget, const int size[2], e3_err *err
 	       1e3 / ms[WARM + n / 2], ms[WARM + n * 99 / 100], ms[WARM]);
 	e3_session_close(s);
 
+	if (stages(net, dev, &o, size, err))
+		return -1;
 	/* A device that times: the same weights, a session of its own. */
 	s = e3_session_open(net, dev, &o, size, err);
 	if (!s || frames(s, WARM, size, ms, err))

@@ -32,12 +32,13 @@ class Memory(threading.Thread):
 
     def __init__(self):
         super().__init__(daemon=True)
-        self.most, self.on = 0, True
+        self.most, self.last, self.on = 0, 0, True
 
     def run(self):
         while self.on:
             text = subprocess.run(["nvidia-smi", "--query-gpu=memory.used", "--format=csv,noheader,nounits"], capture_output=True, text=True).stdout
-            self.most = max([self.most] + [int(x) for x in text.split()[:1] if x.isdigit()])
+            now = [int(x) for x in text.split()[:1] if x.isdigit()]
+            self.most, self.last = max([self.most] + now), (now or [self.last])[0]
             time.sleep(0.3)
 
 

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""e3-infer on CUDA against the golden files: parity.py GOLDEN-FOLDER FRAMES [DEVICE]. FRAMES: a stream of the nine photographs.
+"""e3-infer on CUDA against the golden files: parity.py GOLDEN-FOLDER FRAMES [PRECISION...]. FRAMES: a stream of the nine photographs.
 
 tiny.golden and full.golden, in bf16 within the reference's own error under autocast (golden/README.md) and in f32 (--precision f32)
 within 1e-4 of the CPU's distance. Prints every figure, also those that pass; exit 1 when one does not.
@@ -79,14 +79,14 @@ def jaccard(evicts, golden, tokens, layers, bound):
 
 def main():
     folder, frames = sys.argv[1:3]
-    device = sys.argv[3] if len(sys.argv) > 3 else "cuda"
     tiny, full = safetensors(f"{folder}/tiny.golden.safetensors"), safetensors(f"{folder}/full.golden.safetensors")
     ok = True
     with tempfile.TemporaryDirectory() as tmp:
         small, out = f"{tmp}/frames.e3", f"{tmp}/out.e3"
         write_frames(small, [tiny[f"image.{i}"].transpose(1, 2, 0) for i in range(8)])
-        for precision, bounds in ("f32", STRICT), ("bf16", REFERENCE):
-            base = ["--device", device, "--precision", precision, "--compat", "evict3r"]
+        for precision in sys.argv[3:] or ["f32", "bf16"]:
+            bounds = {"f32": STRICT, "bf16": REFERENCE}[precision]
+            base = ["--device", "cuda", "--precision", precision, "--compat", "evict3r"]
             for run, how in ("off", ["--no-evict"]), ("p30", ["--P", "0.3", "--temp", "0.5", "--compat", "starve,camera"]), \
                             ("p50", ["--P", "0.5", "--temp", "0.1", "--compat", "starve,camera"]):
                 preds, _, _ = infer(small, out, *base, "--model", "seed:tiny:7", *how)
