@@ -214,7 +214,7 @@ template <int GROUPS, int BN> struct tile_shape {
 };
 
 template <int GROUPS, int BN, int AFTER, typename T>
-static __global__ void __cluster_dims__(1, PAIR, 1) __launch_bounds__(128 * (GROUPS + 1), 1)
+static __global__ void __launch_bounds__(128 * (GROUPS + 1), 1)
 	tile(const __grid_constant__ CUtensorMap map_x, const __grid_constant__ CUtensorMap map_w, const __grid_constant__ tile_args a)
 {
 #ifdef E3_WGMMA
@@ -306,10 +306,11 @@ template <int GROUPS, int BN, int AFTER, typename T> static int launch(const e3_
 	E3_TRY(cudaFuncSetAttribute(tile<GROUPS, BN, AFTER, T>, cudaFuncAttributeMaxDynamicSharedMemorySize, S::SHARED), "product");
 	int cols = e3_ceil_div(g->out, BN);
 	dim3 grid((unsigned)e3_ceil_div(g->rows, S::BM), (unsigned)(e3_ceil_div(cols, PAIR) * PAIR));
-	cudaLaunchAttribute early = {.id = cudaLaunchAttributeProgrammaticStreamSerialization}; /* set up while x is being made */
-	early.val.programmaticStreamSerializationAllowed = 1;
+	cudaLaunchAttribute with[2] = {{.id = cudaLaunchAttributeClusterDimension}, {.id = cudaLaunchAttributeProgrammaticStreamSerialization}};
+	with[0].val.clusterDim.x = 1, with[0].val.clusterDim.y = PAIR, with[0].val.clusterDim.z = 1;
+	with[1].val.programmaticStreamSerializationAllowed = 1; /* set up while x is being made */
 	cudaLaunchConfig_t how = {.gridDim = grid, .blockDim = dim3(S::THREADS), .dynamicSmemBytes = S::SHARED, .stream = e3_cuda_stream(c),
-	                          .attrs = &early, .numAttrs = 1};
+	                          .attrs = with, .numAttrs = 2};
 	E3_TRY(cudaLaunchKernelEx(&how, tile<GROUPS, BN, AFTER, T>, x, w, *a), "product");
 	return 0;
 }

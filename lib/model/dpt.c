@@ -86,12 +86,16 @@ int e3_dpt_open(e3_session *s, e3_err *err)
 	for (int k = 0; k < E3_DPT_LEVELS; k++)
 		if (e3_session_alloc_as(s, type, n.level[k], &w->level[k], err))
 			return -1;
-	return e3_session_alloc_as(s, type, n.projected, &w->projected, err) || e3_session_alloc_as(s, type, n.resized, &w->resized, err) ||
-	               e3_session_alloc_as(s, type, n.work, &w->t, err) || e3_session_alloc_as(s, type, n.work, &w->s, err) ||
-	               e3_session_alloc_as(s, type, n.work, &w->u, err) || e3_session_alloc_as(s, type, n.fused, &w->y, err) ||
-	               e3_session_alloc_as(s, type, n.last, &w->z, err)
-	           ? -1
-	           : 0;
+	/* What is not needed at the same time lies in the same place: z where t and s were, a level's making in s and u. */
+	size_t t = (n.work + 127) & ~(size_t)127, second = n.work, third = n.work;
+	most(&second, n.projected), most(&third, n.resized);
+	size_t both = t + second;
+	most(&both, n.last);
+	if (e3_session_alloc_as(s, type, both, &w->t, err) || e3_session_alloc_as(s, type, third, &w->u, err) ||
+	    e3_session_alloc_as(s, type, n.fused, &w->y, err))
+		return -1;
+	w->z = w->t, w->s = w->projected = w->t + e3_real_floats(type, t), w->resized = w->u;
+	return 0;
 }
 
 /* Level k: norm, projection, position, resize, and the convolution to `features` channels. */
