@@ -213,8 +213,15 @@ template <int GROUPS, int BN> struct tile_shape {
 	static constexpr int STAGES = FIT > 8 ? 8 : FIT, SHARED = STAGES * STAGE + BARRIERS + 1024, THREADS = 128 * (GROUPS + 1);
 };
 
+/* Clusters are asked for where there is something to run in them: other architectures compile the kernel empty. */
+#ifdef E3_WGMMA
+#define IN_PAIRS __cluster_dims__(1, PAIR, 1)
+#else
+#define IN_PAIRS
+#endif
+
 template <int GROUPS, int BN, int AFTER, typename T>
-static __global__ void __launch_bounds__(128 * (GROUPS + 1), 1)
+static __global__ void IN_PAIRS __launch_bounds__(128 * (GROUPS + 1), 1)
 	tile(const __grid_constant__ CUtensorMap map_x, const __grid_constant__ CUtensorMap map_w, const __grid_constant__ tile_args a)
 {
 #ifdef E3_WGMMA
@@ -306,11 +313,10 @@ template <int GROUPS, int BN, int AFTER, typename T> static int launch(const e3_
 	E3_TRY(cudaFuncSetAttribute(tile<GROUPS, BN, AFTER, T>, cudaFuncAttributeMaxDynamicSharedMemorySize, S::SHARED), "product");
 	int cols = e3_ceil_div(g->out, BN);
 	dim3 grid((unsigned)e3_ceil_div(g->rows, S::BM), (unsigned)(e3_ceil_div(cols, PAIR) * PAIR));
-	cudaLaunchAttribute with[2] = {{.id = cudaLaunchAttributeClusterDimension}, {.id = cudaLaunchAttributeProgrammaticStreamSerialization}};
-	with[0].val.clusterDim.x = 1, with[0].val.clusterDim.y = PAIR, with[0].val.clusterDim.z = 1;
-	with[1].val.programmaticStreamSerializationAllowed = 1; /* set up while x is being made */
+	cudaLaunchAttribute early = {.id = cudaLaunchAttributeProgrammaticStreamSerialization}; /* set up while x is being made */
+	early.val.programmaticStreamSerializationAllowed = 1;
 	cudaLaunchConfig_t how = {.gridDim = grid, .blockDim = dim3(S::THREADS), .dynamicSmemBytes = S::SHARED, .stream = e3_cuda_stream(c),
-	                          .attrs = with, .numAttrs = 2};
+	                          .attrs = &early, .numAttrs = 1};
 	E3_TRY(cudaLaunchKernelEx(&how, tile<GROUPS, BN, AFTER, T>, x, w, *a), "product");
 	return 0;
 }
