@@ -6,7 +6,7 @@
 
 enum { D = 64, GROUPS = 3, ROWS = 64 * GROUPS, KEYS = 128, STAGES = 4, THREADS = 128 * (GROUPS + 1), LAG = 2 };
 enum { TILE = KEYS * D * 2, MAX_BLOCKS = 255, PARTIAL = (32 + 4) * 128 }; /* bytes of a tile of K or V; floats of a warpgroup's partial result */
-enum { Q_AT = 0, K_AT = Q_AT + ROWS * D * 2, V_AT = K_AT + STAGES * TILE, BAR_AT = V_AT + STAGES * TILE,
+enum { Q_AT = 0, K_AT = Q_AT + ROWS * D * 2, V_AT = (int)K_AT + (int)STAGES * (int)TILE, BAR_AT = (int)V_AT + (int)STAGES * (int)TILE,
        SHARED = BAR_AT + 32 * STAGES + 16 + 1024 };
 enum { BAR_GROUP = 1 }; /* named barriers: one for each warpgroup from here */
 
