@@ -27,10 +27,12 @@ static int refuse(const e3_infer_options *o, const e3_plan *p, e3_err *err)
 {
 	double least = fmax(p->smallest, 1), frames = least / ((double)p->layers * p->tokens_per_frame);
 	if (o->budget_kind == E3_BUDGET_FRACTION)
-		return e3_fail(err, "planning: --P %g of %lld frames: too small: frame 0 and one frame's special tokens must fit; the smallest that works is --P %.4f",
+		return e3_fail(err, "planning: --P %g of %lld frames: too small: frame 0 and one frame's special tokens must fit; "
+		               "the smallest that works is --P %.4f",
 		               o->budget, (long long)o->frames, ceil(frames / (double)o->frames * 1e4) / 1e4);
 	double mib = (double)pages_for(p, p->smallest, 1) * (double)p->page_bytes / 1048576;
-	return e3_fail(err, "planning: --budget: too small: frame 0 and one frame's special tokens must fit; the smallest that works is --budget %.4ff, %.0f or %.1fM",
+	return e3_fail(err, "planning: --budget: too small: frame 0 and one frame's special tokens must fit; "
+	               "the smallest that works is --budget %.4ff, %.0f or %.1fM",
 	               ceil(frames * 1e4) / 1e4, ceil(least), ceil(mib * 10) / 10);
 }
 
