@@ -139,7 +139,7 @@ void infer_parse(int argc, char **argv, infer_request *r)
 		 "~/.cache/e3, the bundled demo model)", 0, 0, NULL, NULL},
 		{E3_OPT_CHOICE, "device", 0, &r->device, "WHICH", "auto, cpu or cuda (default auto)", 0, 0, "auto|cpu|cuda", NULL},
 		{E3_OPT_CHOICE, "precision", 0, &precision, "TYPE",
-		 "bf16 products, or f32 throughout, on CUDA (default bf16; the CPU is f32)", 0, 0, "bf16|f32", NULL},
+		 "on CUDA: products of 16-bit numbers, or f32 throughout (default bf16;\nthe CPU is f32)", 0, 0, "bf16|f32", NULL},
 		{E3_OPT_INT, "threads", 0, &r->threads, "N", "threads of the CPU backend (default: one per processor)", 1, 1024, NULL, NULL},
 		{E3_OPT_CHOICE, "fit-mode", 0, &r->fit_mode, "MODE", "crop or pad frames to the network's size (default crop)", 0, 0, "crop|pad", NULL},
 		{E3_OPT_TITLE, .help = "What the cache keeps"},
