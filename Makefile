@@ -188,7 +188,7 @@ install: all
 	install -m 644 $(wildcard man/*.1) $(DESTDIR)$(PREFIX)/share/man/man1
 	install -m 644 $(wildcard man/*.5) $(DESTDIR)$(PREFIX)/share/man/man5
 	install -m 644 $(wildcard man/*.7) $(DESTDIR)$(PREFIX)/share/man/man7
-	install -m 644 pipelines/demo/model.safetensors $(DESTDIR)$(PREFIX)/share/e3/demo.safetensors
+	@if [ -e $(B)/lib/e3/libe3-cuda.so ]; then set -x; install -D $(B)/lib/e3/libe3-cuda.so $(DESTDIR)$(PREFIX)/lib/e3/libe3-cuda.so; fi
 
 clean:
 	rm -rf $(B)
