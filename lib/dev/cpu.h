@@ -42,6 +42,12 @@ static inline void e3_gemm_nt(int m, int n, int k, float alpha, const float *a, 
 	cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, m, n, k, alpha, a, lda, b, ldb, 0, c, ldc);
 }
 
+/* c += the same. */
+static inline void e3_gemm_nt_add(int m, int n, int k, const float *a, int lda, const float *b, int ldb, float *c, int ldc)
+{
+	cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, m, n, k, 1, a, lda, b, ldb, 1, c, ldc);
+}
+
 /* Into how many tasks a product of rows × cols is cut. */
 void e3_cpu_cut(int rows, int cols, int *row_parts, int *col_parts);
 /* One row of LayerNorm. */

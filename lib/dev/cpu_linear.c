@@ -99,10 +99,16 @@ static void linear_task(void *ctx, int task, int thread)
 	int n = c1 - c0, rows = r1 - r0;
 	if (n <= 0 || rows <= 0)
 		return;
-	bool add = op->add;
-	float *y = add ? j->cpu->scratch[thread].p : op->out + (size_t)r0 * (size_t)op->ldo + c0;
-	int ldy = add ? n : op->ldo;
 	const float *x = j->x + (size_t)r0 * (size_t)j->ldx, *w = m->w + (size_t)c0 * (size_t)m->in;
+	float *out = op->out + (size_t)r0 * (size_t)op->ldo + c0;
+	if (op->add && op->act == E3_ACT_NONE && op->rows > 1) { /* the product itself can add */
+		e3_gemm_nt_add(rows, n, m->in, x, j->ldx, w, m->in, out, op->ldo);
+		for (int r = 0; m->b && r < rows; r++)
+			add_row(out + (size_t)r * (size_t)op->ldo, m->b + c0, n);
+		return;
+	}
+	float *y = op->add ? j->cpu->scratch[thread].p : out;
+	int ldy = op->add ? n : op->ldo;
 	if (op->rows == 1)
 		for (int c = 0; c < n; c++)
 			y[c] = dot(x, w + (size_t)c * (size_t)m->in, m->in);
@@ -113,10 +119,8 @@ static void linear_task(void *ctx, int task, int thread)
 		if (m->b)
 			add_row(row, m->b + c0, n);
 		e3_cpu_act(row, n, op->act);
-		if (!add)
-			continue;
-		float *out = op->out + (size_t)(r0 + r) * (size_t)op->ldo + c0;
-		add_row(out, row, n);
+		if (op->add)
+			add_row(out + (size_t)r * (size_t)op->ldo, row, n);
 	}
 }
 
