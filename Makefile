@@ -17,7 +17,7 @@ WARN := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototyp
 ALL_CFLAGS = -std=c11 -D_GNU_SOURCE $(OPT) -g $(WARN) $(if $(WERROR),-Werror) -Ilib -MMD -MP -pthread $(CFLAGS) $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer)
 ALL_LDFLAGS = -pthread $(LDFLAGS) $(if $(SAN),-fsanitize=$(SAN))
 
-LAYERS := base data wire image video dev model geom export
+LAYERS := base data wire image video dev model geom export sets scene eval
 TOOLS := e3-decode e3-infer e3-evict-stats e3-export e3-cat e3-dump e3-model
 
 # What each layer needs from outside, found by pkg-config when something that uses it is linked or compiled.
@@ -52,6 +52,8 @@ USES_e3-export := export geom image wire data base
 USES_e3-cat := wire data base
 USES_e3-dump := wire data base
 USES_e3-model := model base
+USES_e3-scene := scene sets image wire data base
+USES_e3-eval := eval sets geom image wire data base
 SRCS_e3-decode := $(wildcard cmd/e3-decode*.c)
 SRCS_e3-infer := $(wildcard cmd/e3-infer*.c)
 SRCS_e3-evict-stats := $(wildcard cmd/e3-evict-stats*.c)
@@ -59,6 +61,8 @@ SRCS_e3-export := $(wildcard cmd/e3-export*.c)
 SRCS_e3-cat := cmd/e3-cat.c
 SRCS_e3-dump := cmd/e3-dump.c
 SRCS_e3-model := $(wildcard cmd/e3-model*.c)
+SRCS_e3-scene := $(wildcard cmd/e3-scene*.c)
+SRCS_e3-eval := $(wildcard cmd/e3-eval*.c)
 
 .PHONY: all cuda units fuzz-bins clean demo test lint fuzz parity bench install deps deps-test
 .DELETE_ON_ERROR:
@@ -87,6 +91,9 @@ TEST_dev := dev base
 TEST_model := model dev data base
 TEST_geom := geom data base
 TEST_export := export geom image data base
+TEST_sets := sets image data base
+TEST_scene := scene data base
+TEST_eval := eval geom data base
 TEST_stats := image wire data base
 # What a tool has of its own is tested as test_WHAT_*.c, linked with all of the tool's files but main.
 OBJS_stats := $(patsubst cmd/%.c,$(B)/cmd/%.o,$(filter-out cmd/e3-evict-stats.c,$(SRCS_e3-evict-stats)))
@@ -107,6 +114,7 @@ FUZZ_stream := wire data base
 FUZZ_safetensors := model base
 FUZZ_pth := model base
 FUZZ_pnm := image base
+FUZZ_sets := sets image data base
 FUZZERS := $(patsubst tests/fuzz/fuzz_%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 define fuzz_rules
 $$(B)/fuzz_$(1): tests/fuzz/fuzz_$(1).c $$(foreach l,$$(FUZZ_$(1)),$$(LIB_$$(l)))

@@ -46,7 +46,7 @@ static void parse(cat *c, int argc, char **argv)
 		{E3_OPT_INT, "skip", 0, &c->skip, "N", "leave out the first N frames, and all that belongs to them", 0, 0x1p53, NULL, NULL},
 		{E3_OPT_INT, "take", 0, &c->take, "N", "end after N frames", 0, 0x1p53, NULL, NULL},
 		{E3_OPT_TITLE, NULL, 0, NULL, NULL, "Network", 0, 0, NULL, NULL},
-		{E3_OPT_CALL, "insecure", 0, NULL, NULL, E3_INSECURE_HELP, 0, 0, NULL, e3_stream_insecure_option},
+		E3_STREAM_OPTIONS,
 		{E3_OPT_END, NULL, 0, NULL, NULL, NULL, 0, 0, NULL, NULL},
 	};
 	const e3_opts opts = {

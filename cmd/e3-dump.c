@@ -244,7 +244,7 @@ static void parse(dump *d, int argc, char **argv)
 		{E3_OPT_FLAG, "arrays", 'a', &d->arrays, NULL, "the values of arrays of up to 64 elements", 0, 0, NULL, NULL},
 		{E3_OPT_FLAG, "full", 0, &d->full, NULL, "the values of all arrays, and long texts whole", 0, 0, NULL, NULL},
 		{E3_OPT_TITLE, NULL, 0, NULL, NULL, "Network", 0, 0, NULL, NULL},
-		{E3_OPT_CALL, "insecure", 0, NULL, NULL, E3_INSECURE_HELP, 0, 0, NULL, e3_stream_insecure_option},
+		E3_STREAM_OPTIONS,
 		{E3_OPT_END, NULL, 0, NULL, NULL, NULL, 0, 0, NULL, NULL},
 	};
 	const e3_opts opts = {

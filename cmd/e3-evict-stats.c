@@ -268,7 +268,7 @@ static const e3_opt table[] = {
 	{E3_OPT_TITLE, .help = "Report"},
 	{E3_OPT_FLAG, "json", .to = &o.json, .help = "report as one JSON object"},
 	{E3_OPT_TEXT, "output", .letter = 'o', .to = &o.output, .arg = "FILE", .help = "report to FILE instead of standard output"},
-	{E3_OPT_CALL, "insecure", .help = E3_INSECURE_HELP, .call = e3_stream_insecure_option},
+	E3_STREAM_OPTIONS,
 	{E3_OPT_TEXT, "tsv", .to = &o.tsv, .arg = "DIR", .help = "write tables to DIR: per_step, per_layer, survival, frames,\n"
 		"agreement (.tsv) and summary.json"},
 	{E3_OPT_FLAG, "check", .to = &o.check, .help = "check every record; exit 1 when a rule is violated"},

@@ -124,7 +124,7 @@ static const e3_opt table[] = {
 	CALL("depth-range", &o.opt, "NEAR:FAR",
 		"depths at the ends of the colours; default: 2nd and\n98th percentile of 1/depth over the run", parse_range),
 	{E3_OPT_TITLE, .help = "Input"},
-	{E3_OPT_CALL, "insecure", .help = E3_INSECURE_HELP, .call = e3_stream_insecure_option},
+	E3_STREAM_OPTIONS,
 	{E3_OPT_END, NULL, 0, NULL, NULL, NULL, 0, 0, NULL, NULL},
 };
 

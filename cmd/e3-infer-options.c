@@ -167,7 +167,7 @@ void infer_parse(int argc, char **argv, infer_request *r)
 		 "a line on standard error every N frames: time, cache, resident memory", 1, 1e9, NULL, NULL},
 		{E3_OPT_FLAG, "plan", 0, &r->plan, NULL, "print what memory a run would take, and exit; reads no stream", 0, 0, NULL, NULL},
 		{E3_OPT_CALL, "size", 0, r->plan_size, "WxH", "of the pictures to plan for (default 640x480)", 0, 0, NULL, parse_size},
-		{E3_OPT_CALL, "insecure", 0, NULL, NULL, E3_INSECURE_HELP, 0, 0, NULL, e3_stream_insecure_option},
+		E3_STREAM_OPTIONS,
 		{E3_OPT_END, NULL, 0, NULL, NULL, NULL, 0, 0, NULL, NULL},
 	};
 	const e3_opts opts = {"e3-infer", "[options] [INPUT]", "Infer cameras, depth and points from a stream of frames, frame by frame, on bounded memory.", table,

@@ -36,7 +36,9 @@ typedef struct e3_out e3_out;
 void e3_stream_allow_insecure(bool allow);
 /* The same as the function of an option table (E3_OPT_CALL without an argument). */
 int e3_stream_insecure_option(void *unused, const char *no_argument, e3_err *err);
-#define E3_INSECURE_HELP "allow TCP beyond this machine: unencrypted, open to anyone"
+/* The rows of every tool's option table (e3/opt.h) that concern endpoints. */
+#define E3_STREAM_OPTIONS \
+	{.type = E3_OPT_CALL, .name = "insecure", .help = "allow TCP beyond this machine: unencrypted, open to anyone", .call = e3_stream_insecure_option}
 
 e3_in *e3_in_open(const char *endpoint, e3_err *err);
 /* A stream in memory (tests, fuzzing); the bytes are borrowed. */
