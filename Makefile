@@ -6,6 +6,7 @@
 #   make install    PREFIX=/usr/local DESTDIR=
 # Knobs: B=build  OPT=-O2  SAN=address,undefined  WERROR=1
 
+.DEFAULT_GOAL := all
 B ?= build
 OPT ?= -O2
 CC ?= cc
