@@ -210,6 +210,72 @@ static void sixteen_bits_and_text_are_written(void **state)
 	unlink(path);
 }
 
+static int read16(const e3_buf *png, size_t n, uint16_t **v, int size[2], e3_err *err)
+{
+	uint8_t *own = malloc(n ? n : 1); /* its own block: reading past it is seen */
+	memcpy(own, png->data, n);
+	int rc = e3_png16_decode(own, n, "d.png", v, size, err);
+	free(own);
+	return rc;
+}
+
+/* Depth maps: 16-bit grey comes back value by value, interlaced or not; any other type is refused by name; so is a cut one. */
+static void sixteen_bit_grey_reads_as_it_is(void **state)
+{
+	for (int k = 0; k < KINDS; k++) {
+		e3_buf png = encode(&kinds[k]);
+		e3_err err = {""};
+		uint16_t *v;
+		int size[2];
+		int rc = read16(&png, png.len, &v, size, &err);
+		if (kinds[k].type != PNG_COLOR_TYPE_GRAY || kinds[k].depth != 16) {
+			assert_int_equal(rc, -1);
+			assert_null(v);
+			assert_non_null(strstr(err.text, "reading: d.png: "));
+			assert_non_null(strstr(err.text, ": expected 16 bits of grey"));
+			e3_buf_release(&png);
+			continue;
+		}
+		assert_int_equal(rc, 0);
+		assert_int_equal(size[0], W);
+		assert_int_equal(size[1], H);
+		for (size_t y = 0; y < H; y++)
+			for (size_t x = 0; x < W; x++) {
+				size_t at[2] = {2 * x, 2 * x + 1};
+				unsigned byte[2];
+				for (int b = 0; b < 2; b++)
+					byte[b] = at[b] % 4 == 0 ? 0 : (uint8_t)(at[b] * 37 + (at[b] * y >> 2) + y * y * 5);
+				assert_int_equal(v[y * W + x], byte[0] << 8 | byte[1]);
+			}
+		free(v);
+		for (size_t n = 0; n < png.len; n++) {
+			assert_int_equal(read16(&png, n, &v, size, &err), -1);
+			assert_null(v);
+		}
+		e3_buf_release(&png);
+	}
+}
+
+/* RGB and alpha without being laid over white: the colours as they are stored. */
+static void alpha_can_be_ignored(void **state)
+{
+	for (int k = 0; k < KINDS; k++) {
+		if (kinds[k].type != PNG_COLOR_TYPE_RGB_ALPHA || kinds[k].depth != 8)
+			continue;
+		e3_buf png = encode(&kinds[k]);
+		e3_image im;
+		assert_int_equal(e3_image_decode_opaque((uint8_t *)png.data, png.len, "a.png", &im, NULL, NULL), 0);
+		for (size_t y = 0; y < H; y++)
+			for (size_t x = 0; x < 4 * W; x++)
+				if (x % 4 < 3)
+					assert_int_equal(im.px[y * 3 * W + x / 4 * 3 + x % 4], (uint8_t)(x * 37 + (x * y >> 2) + y * y * 5));
+		e3_image_release(&im);
+		e3_buf_release(&png);
+		return;
+	}
+	fail_msg("no RGBA among the kinds");
+}
+
 static void a_full_disk_is_an_error(void **state)
 {
 	e3_image im;
@@ -230,6 +296,7 @@ int main(void)
 		cmocka_unit_test(every_type_reads_as_pillow_converts_it), cmocka_unit_test(damage_is_refused),
 		cmocka_unit_test(promises_without_bytes_are_refused), cmocka_unit_test(what_is_written_reads_back),
 		cmocka_unit_test(sixteen_bits_and_text_are_written), cmocka_unit_test(a_full_disk_is_an_error),
+		cmocka_unit_test(sixteen_bit_grey_reads_as_it_is), cmocka_unit_test(alpha_can_be_ignored),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

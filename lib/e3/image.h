@@ -26,6 +26,10 @@ void e3_image_release(e3_image *im);
  * messages. *orientation receives the EXIF orientation 1..8 (1 when absent); it is not applied. */
 int e3_image_decode(const uint8_t *bytes, size_t n, const char *name, e3_image *out, int *orientation, e3_err *err);
 int e3_image_load(const char *path, e3_image *out, int *orientation, e3_err *err);
+/* The same with alpha ignored instead of laid over white, as Pillow's convert('RGB') and OpenCV's imread do it. */
+int e3_image_decode_opaque(const uint8_t *bytes, size_t n, const char *name, e3_image *out, int *orientation, e3_err *err);
+/* 16-bit grey PNG, and nothing else: *v is e3_alloc'd, [h][w] in host byte order. */
+int e3_png16_decode(const uint8_t *bytes, size_t n, const char *name, uint16_t **v, int size[2], e3_err *err);
 /* Applies EXIF orientation 1..8; *im is replaced. */
 int e3_image_orient(e3_image *im, int orientation, e3_err *err);
 
@@ -62,6 +66,8 @@ int e3_png16_save(const char *path, const uint16_t *v, int w, int h, const char 
 
 /* Pillow's bicubic on 8-bit data, bit for bit (spec/model.md 3.2); any channel count; equal size copies. out is initialised here. */
 int e3_resize_bicubic(const e3_image *in, int w, int h, e3_image *out, e3_err *err);
+/* The same with Pillow's Lanczos filter of three lobes (spec/eval.md 1.4). */
+int e3_resize_lanczos(const e3_image *in, int w, int h, e3_image *out, e3_err *err);
 
 typedef enum e3_fit_mode { E3_FIT_CROP, E3_FIT_PAD } e3_fit_mode;
 

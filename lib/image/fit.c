@@ -49,7 +49,7 @@ int e3_fit_apply(const e3_image *in, const e3_fit_plan *plan, e3_image *out, e3_
 		return e3_fail(err, "fitting a picture: %d channels: expected 3", in->channels);
 	bool padded = plan->w != plan->scaled_w || plan->h > plan->scaled_h;
 	e3_image scaled;
-	resize_window window = {plan->scaled_w, plan->scaled_h, plan->crop_y, padded ? plan->scaled_h : plan->h};
+	resize_window window = {plan->scaled_w, plan->scaled_h, plan->crop_y, padded ? plan->scaled_h : plan->h, RESIZE_BICUBIC};
 	if (resize_rows(in, &window, &scaled, err))
 		return -1;
 	if (!padded) {

@@ -1,11 +1,14 @@
 /* image: reading PNG to RGB as Pillow's convert('RGB') gives it: palettes and grey expanded, 16 bits cut to their upper byte,
  * except that 16-bit grey saturates at 255, gamma and transparent colours ignored, RGBA (and 16-bit grey with alpha) composited
- * over white. Everything libpng calls an error is one; setjmp stays inside this file. */
+ * over white or, when asked, taken without its alpha. 16-bit grey can also be had as it is. Everything libpng calls an error is one;
+ * setjmp stays inside this file. */
 #include "read.h"
 #include "e3/mem.h"
 #include <png.h>
 #include <stdlib.h>
 #include <string.h>
+
+enum { MAX_PIXELS = 1 << 28 };
 
 /* All that lives across the longjmp. */
 typedef struct reader {
@@ -14,6 +17,9 @@ typedef struct reader {
 	e3_err *err;
 	uint8_t *rows; /* one row, or all of them when interlaced */
 	e3_image out;
+	uint16_t *grey; /* when the samples themselves are wanted, not `out` */
+	int w, h;
+	bool want_grey, opaque;
 	int orientation, type, depth;
 	png_colorp palette;
 	int n_palette;
@@ -66,10 +72,18 @@ static void expand_grey(const reader *r, const uint8_t *from, uint8_t *to)
 			memset(to, from[x * (alpha ? 2 : 1)] * unit, 3);
 }
 
+static void drop_alpha(const reader *r, const uint8_t *from, uint8_t *to)
+{
+	for (int x = 0; x < r->out.w; x++, from += 4, to += 3)
+		memcpy(to, from, 3);
+}
+
 static void expand_row(const reader *r, const uint8_t *from, uint8_t *to)
 {
 	if (r->type == PNG_COLOR_TYPE_RGB)
 		memcpy(to, from, 3 * (size_t)r->out.w);
+	else if (r->type == PNG_COLOR_TYPE_RGB_ALPHA && r->opaque)
+		drop_alpha(r, from, to);
 	else if (r->type == PNG_COLOR_TYPE_RGB_ALPHA)
 		for (int x = 0; x < r->out.w; x++, from += 4, to += 3)
 			for (int c = 0; c < 3; c++)
@@ -78,6 +92,17 @@ static void expand_row(const reader *r, const uint8_t *from, uint8_t *to)
 		expand_palette(r, from, to);
 	else
 		expand_grey(r, from, to);
+}
+
+static int prepare_grey(reader *r, png_structp png)
+{
+	if (r->type != PNG_COLOR_TYPE_GRAY || r->depth != 16)
+		return e3_fail(r->err, "%d bits %s: expected 16 bits of grey", r->depth,
+			r->type == PNG_COLOR_TYPE_GRAY ? "of grey" : r->type == PNG_COLOR_TYPE_PALETTE ? "of palette" : "of colour or alpha");
+	if (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__)
+		png_set_swap(png);
+	r->grey = e3_alloc((size_t)r->w * (size_t)r->h, sizeof *r->grey, "a depth map", r->err);
+	return r->grey ? 0 : -1;
 }
 
 /* Header and transformations; sizes are believed only when the bytes present could hold them. */
@@ -90,14 +115,18 @@ static int prepare(reader *r, png_structp png, png_infop info)
 	uint64_t raw = ((uint64_t)w * png_get_channels(png, info) * (unsigned)r->depth + 7) / 8 * h;
 	if (raw / DEFLATE_LIMIT > r->n)
 		return e3_fail(r->err, "truncated: %zu bytes for %u × %u pixels", r->n, (unsigned)w, (unsigned)h);
+	if (w > 65535 || h > 65535 || (uint64_t)w * h > MAX_PIXELS)
+		return e3_fail(r->err, "%u × %u pixels: too large", (unsigned)w, (unsigned)h);
+	r->w = (int)w, r->h = (int)h;
+	if (r->want_grey)
+		return prepare_grey(r, png);
 	if (r->type == PNG_COLOR_TYPE_PALETTE)
 		png_get_PLTE(png, info, &r->palette, &r->n_palette);
 	if (r->depth < 8)
 		png_set_packing(png);
 	if (r->depth == 16 && r->type != PNG_COLOR_TYPE_GRAY)
 		png_set_strip_16(png);
-	return w > 65535 || h > 65535 ? e3_fail(r->err, "%u × %u pixels: too large", (unsigned)w, (unsigned)h)
-				      : e3_image_init(&r->out, (int)w, (int)h, 3, r->err);
+	return e3_image_init(&r->out, r->w, r->h, 3, r->err);
 }
 
 static void find_orientation(reader *r, png_structp png, png_infop info)
@@ -117,32 +146,55 @@ static int read_all(reader *r, png_structp png, png_infop info)
 	int passes = png_set_interlace_handling(png);
 	png_read_update_info(png, info);
 	size_t stride = png_get_rowbytes(png, info), keep = passes > 1 ? stride : 0;
-	r->rows = e3_alloc(passes > 1 ? (size_t)r->out.h : 1, stride, "a picture", r->err);
+	r->rows = e3_alloc(passes > 1 ? (size_t)r->h : 1, stride, "a picture", r->err);
 	if (!r->rows)
 		return -1;
 	for (int pass = 0; pass < passes; pass++)
-		for (int y = 0; y < r->out.h; y++) {
+		for (int y = 0; y < r->h; y++) {
 			uint8_t *row = r->rows + (size_t)y * keep;
 			png_read_row(png, row, NULL);
-			if (pass == passes - 1)
-				expand_row(r, row, r->out.px + 3 * (size_t)y * (size_t)r->out.w);
+			if (pass == passes - 1 && r->want_grey)
+				memcpy(r->grey + (size_t)y * (size_t)r->w, row, 2 * (size_t)r->w);
+			else if (pass == passes - 1)
+				expand_row(r, row, r->out.px + 3 * (size_t)y * (size_t)r->w);
 		}
 	png_read_end(png, info);
 	find_orientation(r, png, info);
 	return 0;
 }
 
-int png_decode(const uint8_t *bytes, size_t n, e3_image *out, int *orientation, e3_err *err)
+static int run(reader *r)
 {
-	reader r = {.bytes = bytes, .n = n, .err = err};
-	png_structp png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &r, on_error, on_warning);
+	png_structp png = png_create_read_struct(PNG_LIBPNG_VER_STRING, r, on_error, on_warning);
 	png_infop info = png ? png_create_info_struct(png) : NULL;
-	int rc = info ? read_all(&r, png, info) : e3_fail(err, "out of memory");
+	int rc = info ? read_all(r, png, info) : e3_fail(r->err, "out of memory");
 	png_destroy_read_struct(&png, &info, NULL);
-	free(r.rows);
+	free(r->rows);
+	return rc;
+}
+
+int png_decode(const picture_bytes *from, e3_image *out, int *orientation, e3_err *err)
+{
+	reader r = {.bytes = from->bytes, .n = from->n, .opaque = from->opaque, .err = err};
+	int rc = run(&r);
 	if (rc)
 		e3_image_release(&r.out);
 	*out = r.out;
 	*orientation = r.orientation;
 	return rc;
+}
+
+int e3_png16_decode(const uint8_t *bytes, size_t n, const char *name, uint16_t **v, int size[2], e3_err *err)
+{
+	reader r = {.bytes = bytes, .n = n, .want_grey = true, .err = err};
+	bool png = e3_image_sniff(bytes, n) == E3_IMAGE_PNG;
+	*v = NULL;
+	if (png && run(&r) == 0) {
+		*v = r.grey, size[0] = r.w, size[1] = r.h;
+		return 0;
+	}
+	free(r.grey);
+	if (!png)
+		e3_fail(err, n ? "not a PNG picture" : "empty");
+	return e3_fail_in(err, "reading: %s", name);
 }

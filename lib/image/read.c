@@ -14,19 +14,31 @@ e3_image_kind e3_image_sniff(const uint8_t *bytes, size_t n)
 	return E3_IMAGE_NONE;
 }
 
-int e3_image_decode(const uint8_t *bytes, size_t n, const char *name, e3_image *out, int *orientation, e3_err *err)
+static int decode(const picture_bytes *from, const char *name, e3_image *out, int *orientation, e3_err *err)
 {
+	const uint8_t *bytes = from->bytes;
+	size_t n = from->n;
 	int rc, ignored;
 	*out = (e3_image){0};
 	orientation = orientation ? orientation : &ignored;
 	*orientation = 1;
 	switch (e3_image_sniff(bytes, n)) {
-	case E3_IMAGE_PNG: rc = png_decode(bytes, n, out, orientation, err); break;
+	case E3_IMAGE_PNG: rc = png_decode(from, out, orientation, err); break;
 	case E3_IMAGE_JPEG: rc = jpeg_decode(bytes, n, out, orientation, err); break;
 	case E3_IMAGE_PNM: rc = pnm_decode(bytes, n, out, err); break;
 	default: rc = e3_fail(err, n ? "not a PNG, JPEG or PNM picture" : "empty");
 	}
 	return rc ? e3_fail_in(err, "reading: %s", name) : 0;
+}
+
+int e3_image_decode(const uint8_t *bytes, size_t n, const char *name, e3_image *out, int *orientation, e3_err *err)
+{
+	return decode(&(picture_bytes){bytes, n, false}, name, out, orientation, err);
+}
+
+int e3_image_decode_opaque(const uint8_t *bytes, size_t n, const char *name, e3_image *out, int *orientation, e3_err *err)
+{
+	return decode(&(picture_bytes){bytes, n, true}, name, out, orientation, err);
 }
 
 int e3_image_load(const char *path, e3_image *out, int *orientation, e3_err *err)

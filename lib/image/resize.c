@@ -1,4 +1,5 @@
-/* image: Pillow's bicubic resampling of 8-bit pictures, bit for bit (spec/model.md 3.2), and nearest neighbour.
+/* image: Pillow's bicubic and Lanczos resampling of 8-bit pictures, bit for bit (spec/model.md 3.2, spec/eval.md 1.4), and nearest
+ * neighbour.
  *
  * Two passes over 8-bit data, horizontal first, weights in fixed point with 22 bits. The sums are integers, so the order of
  * addition does not matter: resize_avx2.c gives the same bits.
@@ -22,6 +23,24 @@ static double cubic(double t)
 	return 0;
 }
 
+static double sinc(double t)
+{
+	double x = t * M_PI;
+	return t == 0 ? 1 : sin(x) / x;
+}
+
+static double lanczos(double t)
+{
+	return t >= -3 && t < 3 ? sinc(t) * sinc(t / 3) : 0;
+}
+
+typedef struct filter {
+	double support;
+	double (*at)(double t);
+} filter;
+
+static const filter filters[] = {[RESIZE_BICUBIC] = {2, cubic}, [RESIZE_LANCZOS] = {3, lanczos}};
+
 static void axis_release(resize_axis *a)
 {
 	free(a->lo), free(a->n), free(a->q);
@@ -29,14 +48,14 @@ static void axis_release(resize_axis *a)
 }
 
 /* Weights of output o into row (doubles, scratch) and a->q. */
-static void axis_weights(resize_axis *a, int in, int o, double *row)
+static void axis_weights(resize_axis *a, const filter *f, int in, int o, double *row)
 {
-	double scale = (double)in / a->out, fs = scale < 1 ? 1 : scale, support = 2 * fs, inverse = 1 / fs;
+	double scale = (double)in / a->out, fs = scale < 1 ? 1 : scale, support = f->support * fs, inverse = 1 / fs;
 	double centre = (o + 0.5) * scale, sum = 0;
 	int lo = (int)(centre - support + 0.5), hi = (int)(centre + support + 0.5);
 	lo = lo < 0 ? 0 : lo, hi = hi > in ? in : hi;
 	for (int j = 0; j < hi - lo; j++)
-		sum += row[j] = cubic((j + lo - centre + 0.5) * inverse);
+		sum += row[j] = f->at((j + lo - centre + 0.5) * inverse);
 	a->lo[o] = lo, a->n[o] = hi - lo;
 	int32_t *q = a->q + (size_t)o * (size_t)a->taps;
 	for (int j = 0; j < hi - lo; j++) {
@@ -45,18 +64,19 @@ static void axis_weights(resize_axis *a, int in, int o, double *row)
 	}
 }
 
-/* Weights for outputs [first, first + n) of an axis of `in` samples scaled to `out`; the others stay empty. */
-static int axis_init(resize_axis *a, int in, int out, int first, int n, e3_err *err)
+/* Weights for outputs [first, first + n) of an axis of `in` samples scaled to a->out; the others stay empty. */
+static int axis_init(resize_axis *a, const filter *f, int in, int first, int n, e3_err *err)
 {
+	int out = a->out;
 	double scale = (double)in / out;
-	*a = (resize_axis){.out = out, .taps = (int)ceil(2 * (scale < 1 ? 1 : scale)) * 2 + 1};
+	*a = (resize_axis){.out = out, .taps = (int)ceil(f->support * (scale < 1 ? 1 : scale)) * 2 + 1};
 	double *row = e3_alloc((size_t)a->taps, sizeof *row, "resize weights", err);
 	a->lo = e3_alloc((size_t)out, sizeof *a->lo, "resize weights", err);
 	a->n = e3_alloc((size_t)out, sizeof *a->n, "resize weights", err);
 	a->q = e3_alloc((size_t)out, (size_t)a->taps * sizeof *a->q, "resize weights", err);
 	bool ok = row && a->lo && a->n && a->q;
 	for (int o = first; ok && o < first + n; o++)
-		axis_weights(a, in, o, row);
+		axis_weights(a, f, in, o, row);
 	free(row);
 	if (!ok)
 		axis_release(a);
@@ -161,19 +181,20 @@ static int copy_rows(const e3_image *in, int row, int rows, e3_image *out, e3_er
 int resize_rows(const e3_image *in, const resize_window *window, e3_image *out, e3_err *err)
 {
 	*out = (e3_image){0};
-	resize_axis horizontal = {0}, vertical = {0};
+	resize_axis horizontal = {.out = window->w}, vertical = {.out = window->h};
+	const filter *f = &filters[window->filter];
 	e3_image between = {0};
 	int row = window->row, rows = window->rows, top = row, high = rows, rc = 0;
 	bool scale_w = window->w != in->w, scale_h = window->h != in->h;
 	if (scale_h) {
-		rc = axis_init(&vertical, in->h, window->h, row, rows, err);
+		rc = axis_init(&vertical, f, in->h, row, rows, err);
 		if (!rc) {
 			int last = row + rows - 1;
 			top = vertical.lo[row], high = vertical.lo[last] + vertical.n[last] - top;
 		}
 	}
 	if (!rc && scale_w) {
-		rc = axis_init(&horizontal, in->w, window->w, 0, window->w, err);
+		rc = axis_init(&horizontal, f, in->w, 0, window->w, err);
 		if (!rc)
 			rc = pass_across(in, &horizontal, top, high, scale_h ? &between : out, err);
 	}
@@ -189,12 +210,22 @@ int resize_rows(const e3_image *in, const resize_window *window, e3_image *out, 
 	return rc;
 }
 
-int e3_resize_bicubic(const e3_image *in, int w, int h, e3_image *out, e3_err *err)
+static int resize_whole(const e3_image *in, const resize_window *whole, e3_image *out, e3_err *err)
 {
 	*out = (e3_image){0};
-	if (w < 1 || h < 1 || w > MAX_SIDE || h > MAX_SIDE)
-		return e3_fail(err, "resizing a picture: %d × %d: sizes go from 1 to %d", w, h, MAX_SIDE);
-	return resize_rows(in, &(resize_window){w, h, 0, h}, out, err);
+	if (whole->w < 1 || whole->h < 1 || whole->w > MAX_SIDE || whole->h > MAX_SIDE)
+		return e3_fail(err, "resizing a picture: %d × %d: sizes go from 1 to %d", whole->w, whole->h, MAX_SIDE);
+	return resize_rows(in, whole, out, err);
+}
+
+int e3_resize_bicubic(const e3_image *in, int w, int h, e3_image *out, e3_err *err)
+{
+	return resize_whole(in, &(resize_window){w, h, 0, h, RESIZE_BICUBIC}, out, err);
+}
+
+int e3_resize_lanczos(const e3_image *in, int w, int h, e3_image *out, e3_err *err)
+{
+	return resize_whole(in, &(resize_window){w, h, 0, h, RESIZE_LANCZOS}, out, err);
 }
 
 int e3_resize_nearest(const e3_image *in, int w, int h, e3_image *out, e3_err *err)

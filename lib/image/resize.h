@@ -4,12 +4,15 @@
 
 #include "e3/image.h"
 
+typedef enum resize_filter { RESIZE_BICUBIC, RESIZE_LANCZOS } resize_filter;
+
 /* Rows [row, row + rows) of the picture scaled to w × h. */
 typedef struct resize_window {
 	int w, h, row, rows;
+	resize_filter filter;
 } resize_window;
 
-/* Pillow's bicubic, computing no more than the rows asked for; out is initialised here. */
+/* Pillow's resize, computing no more than the rows asked for; out is initialised here. */
 int resize_rows(const e3_image *in, const resize_window *window, e3_image *out, e3_err *err);
 
 /* --- the two passes, in portable C and for AVX2 --- */
