@@ -1,5 +1,6 @@
 /* e3-export: prediction stream in, files for other programs out: options, the loop over the stream, what was made. */
 #include "e3-export.h"
+#include "e3/num.h"
 #include "e3/opt.h"
 #include "e3/stream.h"
 #include "e3/tool.h"
@@ -11,6 +12,7 @@ typedef struct stream {
 	e3_head head;
 	e3_pred pred;
 	e3_end end;
+	e3_latency latency; /* of a live source: until the frame is in the files, or spooled */
 	bool ended;
 } stream;
 
@@ -29,11 +31,13 @@ static void show_progress(const stream *s)
 	const e3_export_facts *f = e3_export_facts_of(s->x);
 	if (!e3_progress_due())
 		return;
+	char behind[64];
+	e3_latency_print(&s->latency, behind, sizeof behind);
 	if (s->head.frames > 0)
-		e3_progress("frame %lld of %lld, %.1f MB spooled", (long long)f->frames, (long long)s->head.frames,
-			(double)f->spooled / 1e6);
+		e3_progress("frame %lld of %lld, %.1f MB spooled%s", (long long)f->frames, (long long)s->head.frames,
+			(double)f->spooled / 1e6, behind);
 	else
-		e3_progress("frame %lld, %.1f MB spooled", (long long)f->frames, (double)f->spooled / 1e6);
+		e3_progress("frame %lld, %.1f MB spooled%s", (long long)f->frames, (double)f->spooled / 1e6, behind);
 }
 
 static int take(stream *s, const e3_msg *msg, e3_err *err)
@@ -44,6 +48,7 @@ static int take(stream *s, const e3_msg *msg, e3_err *err)
 	case E3_PRED:
 		if (e3_pred_decode(msg, &s->pred, err) || e3_export_add(s->x, &s->pred, err))
 			return -1;
+		e3_latency_add(&s->latency, s->pred.s.t_capture, e3_now_utc());
 		show_progress(s);
 		return 0;
 	case E3_END:
@@ -80,6 +85,8 @@ static int run(const e3_export_options *opt, const char *from, e3_err *err)
 	}
 	if (!rc)
 		e3_export_tell(opt, e3_export_facts_of(s.x));
+	if (!rc && s.latency.n)
+		e3_detail("from capture to export: %.3f s on average, %.3f s at most", e3_latency_mean(&s.latency), s.latency.max);
 	if (s.in)
 		e3_in_close(s.in);
 	e3_export_close(s.x);

@@ -26,6 +26,7 @@ typedef struct infer {
 	uint64_t before; /* device memory in use before the network is loaded */
 	double ms;   /* of the last frame */
 	int64_t frames;
+	e3_latency latency; /* of a live source */
 	double start, first_done;
 } infer;
 
@@ -151,12 +152,13 @@ static void report(infer *f)
 		        mib * (double)use.now, mib * (double)e3_rss_now());
 	if (!e3_progress_due())
 		return;
-	char left[64] = "", budget[64] = "";
+	char left[64] = "", budget[64] = "", behind[64];
+	e3_latency_print(&f->latency, behind, sizeof behind);
 	if (f->head.frames > f->frames)
 		snprintf(left, sizeof left, ", %.0f s left", (double)(f->head.frames - f->frames) / rate);
 	if (isfinite(p->budget))
 		snprintf(budget, sizeof budget, " of %.1f", mib * p->budget * (double)p->token_bytes);
-	e3_progress("frame %lld: %.2f frames/s, cache %.1f%s MiB%s", (long long)f->frames, rate, mib * (double)use.now, budget, left);
+	e3_progress("frame %lld: %.2f frames/s, cache %.1f%s MiB%s%s", (long long)f->frames, rate, mib * (double)use.now, budget, behind, left);
 }
 
 static int do_frame(infer *f, infer_item *item, e3_err *err)
@@ -178,6 +180,7 @@ static int do_frame(infer *f, infer_item *item, e3_err *err)
 	if (e3_session_step(f->session, to->fitted.px, &r, &to->evict, err))
 		return -1;
 	f->ms = 1e3 * (e3_now() - t);
+	e3_latency_add(&f->latency, to->pred.s.t_capture, e3_now_utc());
 	if (pack(f, &r, to, err) || infer_writer_send(f->writer, err))
 		return -1;
 	if (!f->frames++)
@@ -199,10 +202,12 @@ static int send_end(infer *f, e3_err *err)
 	if (infer_writer_wait(f->writer, err) || (!f->head_sent && send_head(f, err)))
 		return -1;
 	e3_cache_use use = f->session ? e3_session_cache(f->session) : (e3_cache_use){0};
-	e3_end end = {f->frames, e3_now() - f->start, e3_rss_peak(), use.now, use.peak, use.full};
+	e3_end end = {f->frames, e3_now() - f->start, e3_rss_peak(), use.now, use.peak, use.full, e3_latency_mean(&f->latency), f->latency.max};
 	e3_detail("%lld frames in %.2f s; resident memory at most %.1f MiB; cache %.1f MiB, at most %.1f, without eviction %.1f",
 	          (long long)f->frames, end.seconds, (double)end.peak_rss / 1048576, (double)use.now / 1048576, (double)use.peak / 1048576,
 	          (double)use.full / 1048576);
+	if (f->latency.n)
+		e3_detail("from capture to prediction: %.3f s on average, %.3f s at most", e3_latency_mean(&f->latency), f->latency.max);
 	return e3_out_end(f->out, &end, err);
 }
 

@@ -32,6 +32,7 @@ typedef struct e3_source {
 	int src_w, src_h; /* size of the source picture, upright (after rotation) */
 	int rot;          /* degrees clockwise the decoder turned it: 0, 90, 180, 270 */
 	e3_fit fit;
+	double t_capture; /* when a live source took it, in seconds since 1970 UTC; 0 = not live, or not known */
 } e3_source;
 
 typedef struct e3_head {
@@ -107,6 +108,7 @@ typedef struct e3_end {
 	double seconds;         /* wall time of the stage that wrote it */
 	uint64_t peak_rss;      /* bytes, of that stage */
 	uint64_t cache_now, cache_peak, cache_full; /* bytes of KV cache: at the end, highest, had nothing been evicted */
+	double latency_mean, latency_max; /* seconds from capture to this stage's result, of a live source; both 0 = not live */
 } e3_end;
 
 typedef struct e3_abort {
@@ -126,6 +128,19 @@ typedef struct e3_truth {
 	double intrinsics[4]; /* fx fy cx cy, pixels of the w × h depth map */
 	char *unit;           /* "m", or what one unit is */
 } e3_truth;
+
+/* How far a stage is behind a live source: seconds from a frame's capture until its result is there. Zero-initialised is empty.
+ * Right as far as the clocks of the machine that captures and of this one agree; a difference may come out negative. */
+typedef struct e3_latency {
+	int64_t n;
+	double last, sum, max;
+} e3_latency;
+
+/* The result of the frame taken at `t_capture` is there at `now` (both as e3_source has it); nothing when that is 0. */
+void e3_latency_add(e3_latency *l, double t_capture, double now);
+double e3_latency_mean(const e3_latency *l); /* 0 when empty */
+/* For a progress line: ", 0.31 s behind (mean 0.28)", or nothing when empty; always terminated. */
+void e3_latency_print(const e3_latency *l, char *to, size_t n);
 
 void e3_head_release(e3_head *x);
 void e3_frame_release(e3_frame *x);

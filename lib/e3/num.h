@@ -62,5 +62,7 @@ uint32_t e3_fmix32(uint32_t h);
 
 /* Seconds on a clock that only goes forward. */
 double e3_now(void);
+/* Seconds since 1970 UTC, as the system's clock has it; it may be set back. */
+double e3_now_utc(void);
 
 #endif

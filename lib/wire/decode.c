@@ -45,9 +45,10 @@ int e3_head_decode(const e3_msg *msg, e3_head *x, e3_err *err)
 }
 
 /* The fields frame and pred share, at the front of their tables. */
-#define SOURCE_FIELDS(s, fit)                                                                                                     \
+#define SOURCE_FIELDS(s, fit, live)                                                                                               \
 	E3_NEED(I64, "i", &(s).i), E3_NEED(REAL, "pts", &(s).pts), E3_NEED(I64, "src_i", &(s).src_i), E3_NEED(INT, "src_w", &(s).src_w),       \
-	E3_NEED(INT, "src_h", &(s).src_h), E3_NEED(INT, "rot", &(s).rot), {E3_F_REALS, "fit", fit, .n = 4}
+	E3_NEED(INT, "src_h", &(s).src_h), E3_NEED(INT, "rot", &(s).rot), {E3_F_REALS, "fit", fit, .n = 4},                                  \
+	E3_MAY(REAL, "t_capture", &(s).t_capture, &live)
 
 static int frame_fill(const e3_msg *msg, e3_frame *x, e3_err *err)
 {
@@ -55,8 +56,9 @@ static int frame_fill(const e3_msg *msg, e3_frame *x, e3_err *err)
 	e3_array rgb;
 	double fit[4];
 	int w, h;
+	bool live;
 	e3_field table[] = {
-		SOURCE_FIELDS(s, fit),
+		SOURCE_FIELDS(s, fit, live),
 		E3_NEED(INT, "w", &w),
 		E3_NEED(INT, "h", &h),
 		E3_NEED(ARRAY, "rgb", &rgb),
@@ -122,7 +124,7 @@ static int pred_fill(const e3_msg *msg, e3_pred *x, e3_err *err)
 	e3_array rgb, pose;
 	double fit[4], ms;
 	int w, h;
-	bool has_pose;
+	bool has_pose, live;
 	dense d[4] = {
 		{.name = "depth", .channels = 1, .to = &x->depth},
 		{.name = "depth_conf", .channels = 1, .to = &x->depth_conf},
@@ -130,7 +132,7 @@ static int pred_fill(const e3_msg *msg, e3_pred *x, e3_err *err)
 		{.name = "points_conf", .channels = 1, .to = &x->points_conf},
 	};
 	e3_field table[] = {
-		SOURCE_FIELDS(s, fit),
+		SOURCE_FIELDS(s, fit, live),
 		E3_NEED(INT, "w", &w),
 		E3_NEED(INT, "h", &h),
 		E3_NEED(ARRAY, "rgb", &rgb),
@@ -181,6 +183,8 @@ int e3_end_decode(const e3_msg *msg, e3_end *x, e3_err *err)
 		E3_MAY(U64, "cache_now", &x->cache_now, &has),
 		E3_MAY(U64, "cache_peak", &x->cache_peak, &has),
 		E3_MAY(U64, "cache_full", &x->cache_full, &has),
+		E3_MAY(REAL, "latency_mean", &x->latency_mean, &has),
+		E3_MAY(REAL, "latency_max", &x->latency_max, &has),
 		{.type = E3_F_END},
 	};
 	*x = (e3_end){0};

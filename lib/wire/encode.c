@@ -40,6 +40,8 @@ static int pack_source(e3_pack *p, const e3_source *s, int w, int h, e3_err *err
 	e3_pack_int(p, "src_h", s->src_h);
 	e3_pack_int(p, "rot", s->rot);
 	e3_pack_reals(p, "fit", fit, 4);
+	if (s->t_capture != 0)
+		e3_pack_real(p, "t_capture", s->t_capture);
 	e3_pack_int(p, "w", w);
 	e3_pack_int(p, "h", h);
 	return 0;
@@ -176,7 +178,8 @@ int e3_truth_encode(e3_pack *p, const e3_truth *x, e3_err *err)
 
 int e3_end_encode(e3_pack *p, const e3_end *x, e3_err *err)
 {
-	if (e3_reals_check("seconds", &x->seconds, 1, err))
+	if (e3_reals_check("seconds", &x->seconds, 1, err) || e3_reals_check("latency_mean", &x->latency_mean, 1, err) ||
+	    e3_reals_check("latency_max", &x->latency_max, 1, err))
 		return e3_fail_in(err, "end");
 	e3_pack_begin(p, E3_END);
 	e3_pack_int(p, "frames", x->frames);
@@ -185,6 +188,10 @@ int e3_end_encode(e3_pack *p, const e3_end *x, e3_err *err)
 	e3_pack_u64(p, "cache_now", x->cache_now);
 	e3_pack_u64(p, "cache_peak", x->cache_peak);
 	e3_pack_u64(p, "cache_full", x->cache_full);
+	if (x->latency_mean != 0 || x->latency_max != 0) {
+		e3_pack_real(p, "latency_mean", x->latency_mean);
+		e3_pack_real(p, "latency_max", x->latency_max);
+	}
 	return e3_pack_finish(p, err);
 }
 

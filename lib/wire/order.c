@@ -141,7 +141,8 @@ int e3_source_check(const e3_source *s, e3_err *err)
 	const double fit[4] = {s->fit.sx, s->fit.sy, s->fit.tx, s->fit.ty};
 	if (s->i < 0 || s->i >= (int64_t)1 << 53)
 		return e3_fail(err, "i: is %" PRId64 ", expected 0 to 2^53 - 1", s->i);
-	if (e3_reals_check("pts", &s->pts, 1, err) || e3_reals_check("fit", fit, 4, err))
+	if (e3_reals_check("pts", &s->pts, 1, err) || e3_reals_check("t_capture", &s->t_capture, 1, err) ||
+	    e3_reals_check("fit", fit, 4, err))
 		return -1;
 	if (!(fit[0] > 0 && fit[1] > 0))
 		return e3_fail(err, "fit: scale %g, %g; both must be above 0", fit[0], fit[1]);
