@@ -34,6 +34,12 @@ void e3_pose_quat_to_world(const e3_pose *p, double q[4]);
 void e3_quat_mul(const double a[4], const double b[4], double out[4]);
 /* Rotation matrix of a quaternion of any length; -1 when it has none. */
 int e3_quat_to_mat(const double q[4], double r[9]);
+/* The inverse of a rigid motion, 3×4 with an implied last row 0 0 0 1. out may be m. */
+void e3_rigid_invert(const double m[12], double out[12]);
+/* Unit quaternion of a rotation matrix, w >= 0; a matrix that is only nearly a rotation gives one near it. -1 when it is none. */
+int e3_mat_to_quat(const double r[9], double q[4]);
+/* Angle of a rotation in radians, 0 to pi, from its unit quaternion; exact for small angles. */
+double e3_quat_angle(const double q[4]);
 /* 3×4 times 3×4, both with an implied last row 0 0 0 1. out may be a or b. */
 void e3_rigid_mul(const double a[12], const double b[12], double out[12]);
 
@@ -62,6 +68,22 @@ typedef enum e3_align { E3_ALIGN_GL, E3_ALIGN_UPSTREAM, E3_ALIGN_NONE } e3_align
  * upstream = what the reference does; none = identity. first may be NULL: the world is the first camera's frame then. */
 void e3_align_matrix(e3_align mode, const e3_pose *first, double m[16]);
 
+/* --- similarity.c --- */
+
+/* a = u diag(d) vᵀ, row-major, d descending and not negative; u and v orthogonal, of either determinant. */
+void e3_svd3(const double a[9], double u[9], double d[3], double v[9]);
+
+/* y = s r x + t */
+typedef struct e3_similarity {
+	double s, r[9], t[3];
+} e3_similarity;
+
+/* Least squares over n pairs of points (Umeyama 1991; spec/eval.md 5.2), a rotation in any case, no reflection; s = 1 unless `scale`.
+ * -1 when fewer than two singular values exceed 2.2e-16: the points are in one place or on a line. */
+int e3_similarity_fit(const double (*from)[3], const double (*to)[3], size_t n, bool scale, e3_similarity *out, e3_err *err);
+/* out may be x. */
+void e3_similarity_apply(const e3_similarity *a, const double x[3], double out[3]);
+
 /* --- percentile.c: exact percentiles of a stream of floats in two passes and constant memory (spec/io.md 1.3) --- */
 
 enum { E3_PCT_MAX = 2 }; /* percentiles asked of one stream */
@@ -84,6 +106,8 @@ int e3_pct_turn(e3_pct *p, e3_err *err);
 void e3_pct_refine(e3_pct *p, float v);
 /* The k-th percentile, equal to numpy's linear interpolation on float32 to the last bit. 0 when there were no values. */
 double e3_pct_value(const e3_pct *p, int k);
+/* The largest value at or below it that occurs: for 50 the lower median, sorted[(n - 1) / 2]. 0 when there were no values. */
+double e3_pct_lower(const e3_pct *p, int k);
 void e3_pct_release(e3_pct *p);
 
 /* --- voxel.c: the most confident point of every cell of a grid (spec/io.md 4.8) --- */

@@ -109,6 +109,12 @@ double e3_pct_value(const e3_pct *p, int k)
 	return f < 0.5 ? a + (double)step * f : b - (double)step * (1 - f);
 }
 
+double e3_pct_lower(const e3_pct *p, int k)
+{
+	double fraction;
+	return p->n ? value_at(p, rank_of(p, k, &fraction)) : 0;
+}
+
 void e3_pct_release(e3_pct *p)
 {
 	free(p->high);

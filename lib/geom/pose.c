@@ -19,6 +19,33 @@ int e3_quat_to_mat(const double q[4], double r[9])
 	return 0;
 }
 
+/* Shepperd's choice: the largest of the four squares is never small. */
+int e3_mat_to_quat(const double r[9], double q[4])
+{
+	double trace = r[0] + r[4] + r[8], square[4] = {1 + 2 * r[0] - trace, 1 + 2 * r[4] - trace, 1 + 2 * r[8] - trace, 1 + trace};
+	int most = 0;
+	for (int k = 1; k < 4; k++)
+		most = square[k] > square[most] ? k : most;
+	const double m[4][4] = {
+		{square[0], r[1] + r[3], r[2] + r[6], r[7] - r[5]},
+		{r[1] + r[3], square[1], r[5] + r[7], r[2] - r[6]},
+		{r[2] + r[6], r[5] + r[7], square[2], r[3] - r[1]},
+		{r[7] - r[5], r[2] - r[6], r[3] - r[1], square[3]},
+	};
+	const double *p = m[most];
+	double length = sqrt(p[0] * p[0] + p[1] * p[1] + p[2] * p[2] + p[3] * p[3]);
+	if (!(length > 0) || !isfinite(length))
+		return -1;
+	for (int k = 0; k < 4; k++)
+		q[k] = (p[3] < 0 ? -p[k] : p[k]) / length;
+	return 0;
+}
+
+double e3_quat_angle(const double q[4])
+{
+	return 2 * atan2(sqrt(q[0] * q[0] + q[1] * q[1] + q[2] * q[2]), fabs(q[3]));
+}
+
 void e3_quat_mul(const double a[4], const double b[4], double out[4])
 {
 	double p[4] = {
@@ -68,6 +95,17 @@ void e3_pose_quat_to_world(const e3_pose *p, double q[4])
 	for (int k = 0; k < 3; k++)
 		q[k] = 0 - p->q[k];
 	q[3] = p->q[3];
+}
+
+void e3_rigid_invert(const double m[12], double out[12])
+{
+	double r[12];
+	for (int row = 0; row < 3; row++) {
+		for (int col = 0; col < 3; col++)
+			r[4 * row + col] = m[4 * col + row];
+		r[4 * row + 3] = 0 - (m[row] * m[3] + m[4 + row] * m[7] + m[8 + row] * m[11]); /* never -0 */
+	}
+	memcpy(out, r, sizeof r);
 }
 
 void e3_rigid_mul(const double a[12], const double b[12], double out[12])
