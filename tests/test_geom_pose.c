@@ -55,6 +55,39 @@ static void products_of_quaternions_are_products_of_matrices(void **state)
 				ra[3 * row] * rb[col] + ra[3 * row + 1] * rb[3 + col] + ra[3 * row + 2] * rb[6 + col], 1e-15);
 }
 
+/* There and back, also where w is small and another component must be divided by. */
+static void matrices_give_their_quaternions(void **state)
+{
+	static const double some[][4] = {{0.1, 0.2, -0.3, 0.9}, {1, 0, 0, 0.01}, {0.02, -1, 0.3, 0.001}, {0.1, 0.2, 0.97, 0.05}, {0, 0, 0, 1},
+		{-0.5, 0.5, 0.5, 0.5}, {0.6, -0.64, 0.48, 0}};
+	for (size_t k = 0; k < sizeof some / sizeof *some; k++) {
+		double r[9], q[4], again[9], len = 0;
+		assert_int_equal(e3_quat_to_mat(some[k], r), 0);
+		assert_int_equal(e3_mat_to_quat(r, q), 0);
+		assert_int_equal(e3_quat_to_mat(q, again), 0);
+		for (int j = 0; j < 4; j++)
+			len += q[j] * q[j];
+		near(len, 1, 1e-15);
+		assert_true(q[3] >= 0);
+		for (int j = 0; j < 9; j++)
+			near(again[j], r[j], 1e-14);
+	}
+}
+
+static void a_motion_and_its_inverse_are_none(void **state)
+{
+	e3_pose p;
+	double m[12], back[12], one[12];
+	assert_int_equal(e3_pose_decode(example, &p, NULL), 0);
+	e3_pose_to_world(&p, m);
+	e3_rigid_invert(m, back);
+	e3_rigid_mul(m, back, one);
+	for (int k = 0; k < 12; k++) {
+		near(back[k], k % 4 == 3 ? p.t[k / 4] : p.r[k / 4 * 3 + k % 4], 1e-15);
+		near(one[k], k % 5 == 0, 1e-15);
+	}
+}
+
 static void the_centre_is_where_the_camera_sees_itself(void **state)
 {
 	e3_pose p;
@@ -164,6 +197,8 @@ int main(void)
 		cmocka_unit_test(the_example_of_the_specification),
 		cmocka_unit_test(a_rotation_is_orthonormal_whatever_the_length_of_its_quaternion),
 		cmocka_unit_test(products_of_quaternions_are_products_of_matrices),
+		cmocka_unit_test(matrices_give_their_quaternions),
+		cmocka_unit_test(a_motion_and_its_inverse_are_none),
 		cmocka_unit_test(the_centre_is_where_the_camera_sees_itself),
 		cmocka_unit_test(unprojected_points_project_back),
 		cmocka_unit_test(intrinsics_of_the_source_undo_resize_and_crop),
