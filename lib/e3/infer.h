@@ -17,6 +17,9 @@ typedef struct e3_session e3_session;
 /* Checks the checkpoint (e3_config_read) and loads its weights onto the device; the checkpoint may be closed afterwards. */
 e3_net *e3_net_open(const e3_ckpt *ckpt, e3_dev *dev, e3_err *err);
 void e3_net_close(e3_net *net);
+/* Tells networks apart: a hash of the configuration, of every tensor's name and shape, and of a sample of its values (all of a
+ * small tensor), as f32. The same weights have the same in every container. */
+uint64_t e3_net_fingerprint(const e3_net *net);
 const e3_config *e3_net_config(const e3_net *net);
 
 typedef enum e3_policy { E3_POLICY_EVICT3R, E3_POLICY_WINDOW, E3_POLICY_RANDOM, E3_POLICY_NONE } e3_policy;
@@ -45,6 +48,7 @@ typedef struct e3_infer_options {
 	int camera_frames;  /* frames the camera head remembers (frame 0 and the newest) */
 	const bool *attn;   /* [layers] whose attention to report, or NULL */
 	bool attn_map;      /* with the head-averaged map */
+	bool frozen;        /* frames see the cache of a session that was resumed (e3/saved.h) and themselves, and leave it as it was */
 	e3_real cached;     /* type of keys and values: set by e3_session_open to what the device has */
 } e3_infer_options;
 
@@ -82,7 +86,8 @@ typedef struct e3_result {
 	float *depth, *depth_conf, *points, *points_conf;
 } e3_result;
 
-/* One frame: rgb [h][w][3]. Fills *result and *evict (owned by the caller, its `i` counts frames of this session). */
+/* One frame: rgb [h][w][3]. Fills *result and *evict (owned by the caller, its `i` counts frames of this session; of a frozen
+ * session it is the number of frames its cache had seen, every time, and nothing comes or leaves). */
 int e3_session_step(e3_session *s, const uint8_t *rgb, e3_result *result, e3_evict *evict, e3_err *err);
 /* After a step: the attention of the k-th reported layer, k = 0, 1, ...; 1 when there is one, 0 past the last. */
 int e3_session_attn(e3_session *s, int k, e3_attn *attn, e3_err *err);

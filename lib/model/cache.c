@@ -135,6 +135,31 @@ int e3_cache_remove(e3_cache *c, int layer, const uint32_t *slot, int n, int res
 	return close_gaps(c, layer, (uint32_t)reserve, err);
 }
 
+void e3_cache_forget(e3_cache *c, int layer, uint32_t first_id)
+{
+	e3_layer_cache *l = &c->layer[layer];
+	for (uint32_t s = 0; s < l->n; s++)
+		if (l->id[s] >= first_id && l->id[s] != E3_HOLE)
+			l->id[s] = E3_HOLE, l->holes++;
+	trim(c, l);
+}
+
+int e3_cache_restore(e3_cache *c, int layer, const uint32_t *id, uint32_t n, e3_err *err)
+{
+	e3_layer_cache *l = &c->layer[layer];
+	if (grow_slots(l, n, err))
+		return -1;
+	while ((uint64_t)l->n_pages * (uint64_t)c->page_keys < n)
+		if (take_page(c, l, err))
+			return -1;
+	for (uint32_t s = 0; s < n; s++)
+		l->holes += id[s] == E3_HOLE;
+	if (n)
+		memcpy(l->id, id, n * sizeof *id);
+	l->n = n;
+	return 0;
+}
+
 e3_kv e3_cache_view(const e3_cache *c, int layer)
 {
 	const e3_layer_cache *l = &c->layer[layer];

@@ -41,6 +41,11 @@ void e3_cache_release(e3_cache *c);
 int e3_cache_append(e3_cache *c, int layer, uint32_t first_id, int n, uint32_t *slot, e3_err *err);
 /* Frees n slots (distinct, in use); `reserve` tokens will come next and fill gaps, gaps beyond that are closed. */
 int e3_cache_remove(e3_cache *c, int layer, const uint32_t *slot, int n, int reserve, e3_err *err);
+/* Lets the tokens with ids from first_id on go as if they had never come: slots, holes and pages are as before. Nothing moves. */
+void e3_cache_forget(e3_cache *c, int layer, uint32_t first_id);
+/* An empty layer takes n slots with these ids (E3_HOLE: in nobody's use), the last not a hole; keys, values and what eviction
+ * knows of them are the caller's to write into the pages. */
+int e3_cache_restore(e3_cache *c, int layer, const uint32_t *id, uint32_t n, e3_err *err);
 /* The view attention takes. Valid until the next change. No holes may be left (append fills them: a frame is never smaller). */
 e3_kv e3_cache_view(const e3_cache *c, int layer);
 /* Tokens in use. */

@@ -7,6 +7,25 @@
 #include "session.h"
 #include <stdlib.h>
 
+/* Keys that a frame has in a cache. */
+static int keys_each(const e3_session *s)
+{
+	return s->o.compat & E3_COMPAT_CAMERA ? E3_CAMERA_ITERATIONS : 1;
+}
+
+static e3_kv view(const e3_session *s, int cache, int keys)
+{
+	const e3_config *c = &s->net->c;
+	const e3_camera_state *k = &s->camera;
+	return (e3_kv){k->page + (size_t)cache * (size_t)k->pages_each, k->page_keys, keys, c->camera_heads, c->camera_dim / c->camera_heads, true, false};
+}
+
+e3_kv e3_camera_view(const e3_session *s, int cache)
+{
+	int64_t held = s->t < s->camera.frames ? s->t : s->camera.frames;
+	return view(s, cache, (int)held * keys_each(s));
+}
+
 int e3_camera_open(e3_session *s, e3_err *err)
 {
 	const e3_config *c = &s->net->c;
@@ -19,7 +38,7 @@ int e3_camera_open(e3_session *s, e3_err *err)
 		frames = 2;
 	k->frames = (int)frames;
 	k->caches = c->camera_depth * (shared ? 1 : E3_CAMERA_ITERATIONS);
-	int keys = k->frames * (shared ? E3_CAMERA_ITERATIONS : 1);
+	int keys = (k->frames + s->o.frozen) * keys_each(s); /* a frozen session forgets nobody to have room for the frame at hand */
 	k->page_keys = keys < 256 ? keys : 256;
 	k->pages_each = (keys + k->page_keys - 1) / k->page_keys;
 	size_t dim = (size_t)c->camera_dim, page = 2 * dim * (size_t)k->page_keys, n = (size_t)k->caches * (size_t)k->pages_each;
@@ -42,13 +61,14 @@ static int trunk_step(e3_session *s, int iteration, e3_err *err)
 	const e3_config *c = &s->net->c;
 	e3_camera_state *k = &s->camera;
 	bool shared = s->o.compat & E3_COMPAT_CAMERA;
-	int64_t frame = s->t < k->frames ? s->t : 1 + (s->t - 1) % (k->frames - 1);
-	int64_t held = s->t < k->frames ? s->t + 1 : k->frames;
+	bool room = s->o.frozen || s->t < k->frames; /* else this frame takes the place of the oldest but frame 0 */
+	int64_t before = s->t < k->frames ? s->t : k->frames;
+	int64_t frame = room ? before : 1 + (s->t - 1) % (k->frames - 1), held = room ? before + 1 : before;
 	uint32_t slot = (uint32_t)(shared ? frame * E3_CAMERA_ITERATIONS + iteration : frame);
-	int keys = (int)(!shared ? held : s->t < k->frames ? s->t * E3_CAMERA_ITERATIONS + iteration + 1 : held * E3_CAMERA_ITERATIONS);
+	int keys = (int)(!shared ? held : room ? frame * E3_CAMERA_ITERATIONS + iteration + 1 : held * E3_CAMERA_ITERATIONS);
 	for (int b = 0; b < c->camera_depth; b++) {
 		int cache = shared ? b : b * E3_CAMERA_ITERATIONS + iteration;
-		e3_kv kv = {k->page + (size_t)cache * (size_t)k->pages_each, k->page_keys, keys, c->camera_heads, c->camera_dim / c->camera_heads, true, false};
+		e3_kv kv = view(s, cache, keys);
 		e3_block_run run = {.block = &s->net->trunk[b], .x = k->x, .rows = 1, .kv = &kv, .slot = &slot, .q = k->q, .attended = k->attended,
 		                    .hidden = k->hidden};
 		if (e3_block_step(s->dev, &run, err))

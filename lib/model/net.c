@@ -83,7 +83,7 @@ e3_net *e3_net_open(const e3_ckpt *ckpt, e3_dev *dev, e3_err *err)
 		return NULL;
 	net->dev = dev;
 	e3_loader l = {.net = net, .ckpt = ckpt};
-	int rc = e3_config_read(ckpt, &net->c, NULL, err) || load_aggregator(&l, err) || load_camera(&l, err);
+	int rc = e3_config_read(ckpt, &net->c, NULL, err) || e3_fingerprint(ckpt, &net->c, &net->fingerprint, err) || load_aggregator(&l, err) || load_camera(&l, err);
 	if (!rc && net->c.depth.present) {
 		set_prefix(&l, "depth_head.");
 		rc = e3_load_dpt(&l, &net->depth, err);
@@ -115,4 +115,9 @@ void e3_net_close(e3_net *net)
 const e3_config *e3_net_config(const e3_net *net)
 {
 	return &net->c;
+}
+
+uint64_t e3_net_fingerprint(const e3_net *net)
+{
+	return net->fingerprint;
 }

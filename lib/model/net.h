@@ -31,6 +31,7 @@ typedef struct e3_dpt {
 
 struct e3_net {
 	e3_config c;
+	uint64_t fingerprint;
 	e3_dev *dev;
 	float **owned; /* everything uploaded, to be freed */
 	size_t n_owned, cap_owned;
@@ -50,6 +51,9 @@ struct e3_net {
 
 	e3_dpt depth, point;
 };
+
+/* fingerprint.c */
+int e3_fingerprint(const e3_ckpt *ckpt, const e3_config *c, uint64_t *out, e3_err *err);
 
 /* net_load.c: reading tensors into the net. */
 typedef struct e3_loader {

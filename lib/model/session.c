@@ -67,29 +67,43 @@ static int open_results(e3_session *s, e3_err *err)
 	return s->dev->ops->alloc_host(s->dev, E3_POSE * sizeof(float), (void **)&s->pose, err);
 }
 
-static int open_parts(e3_session *s, e3_err *err)
+static int make_plan(e3_session *s, int64_t pages, e3_err *err)
 {
-	if (check_outputs(s, err) || e3_plan_make(&s->net->c, &s->o, s->h, s->w, &s->plan, err) || e3_embed_open(s, err) ||
-	    e3_aggregate_open(s, err) || open_results(s, err))
+	e3_plan *p = &s->plan;
+	if (e3_plan_make(&s->net->c, &s->o, s->h, s->w, p, err))
+		return -1;
+	if (p->pages && p->pages < pages)
+		p->pages = pages, p->cache_bytes = (uint64_t)pages * p->page_bytes;
+	return 0;
+}
+
+static int open_parts(e3_session *s, int64_t pages, e3_err *err)
+{
+	if (check_outputs(s, err) || make_plan(s, pages, err) || e3_embed_open(s, err) || e3_aggregate_open(s, err) || open_results(s, err))
 		return -1;
 	if (s->o.outputs & E3_OUT_POSE && e3_camera_open(s, err))
 		return -1;
 	if (e3_dpt_open(s, err))
 		return -1;
 	bool fraction = s->o.budget_kind == E3_BUDGET_FRACTION;
-	s->evictor = (e3_evictor){.policy = s->o.policy, .temperature = s->o.temperature, .compat = s->o.compat, .fill = !fraction,
+	s->evictor = (e3_evictor){.policy = s->o.frozen ? E3_POLICY_NONE : s->o.policy, .temperature = s->o.temperature, .compat = s->o.compat, .fill = !fraction,
 	                          .frames = fraction ? s->o.frames : -1};
 	return 0;
 }
 
 e3_session *e3_session_open(const e3_net *net, e3_dev *dev, const e3_infer_options *o, const int size[2], e3_err *err)
 {
+	return e3_session_open_with(net, dev, o, size, 0, err);
+}
+
+e3_session *e3_session_open_with(const e3_net *net, e3_dev *dev, const e3_infer_options *o, const int size[2], int64_t pages, e3_err *err)
+{
 	e3_session *s = e3_alloc(1, sizeof *s, "session", err);
 	if (!s)
 		return NULL;
 	s->net = net, s->dev = dev, s->o = *o, s->h = size[0], s->w = size[1];
 	s->o.cached = dev->short_type;
-	if (open_parts(s, err)) {
+	if (open_parts(s, pages, err)) {
 		e3_session_close(s);
 		return NULL;
 	}
@@ -160,9 +174,20 @@ static int step(e3_session *s, const uint8_t *rgb, e3_result *r, e3_evict *evict
 	return ops->finish(s->dev, err);
 }
 
+/* The frame's own tokens go again; its record says that nothing came. */
+static void forget_frame(e3_session *s, e3_evict *evict)
+{
+	for (int l = 0; l < s->cache.layers; l++) {
+		e3_evict_layer *r = &evict->layer[l];
+		e3_cache_forget(&s->cache, l, (uint32_t)(s->t * s->plan.tokens_per_frame));
+		r->k_before = r->k_after = e3_cache_count(&s->cache, l);
+		r->budget = r->k_after;
+	}
+}
+
 int e3_session_step(e3_session *s, const uint8_t *rgb, e3_result *result, e3_evict *evict, e3_err *err)
 {
-	e3_result *r = &s->result[s->t % 2];
+	e3_result *r = &s->result[s->turn];
 	if ((uint64_t)(s->t + 1) * (uint64_t)s->plan.tokens_per_frame >= E3_HOLE)
 		return e3_fail(err, "inferring: frame %lld: token ids would pass 32 bits", (long long)s->t);
 	if (step(s, rgb, r, evict, err))
@@ -172,7 +197,11 @@ int e3_session_step(e3_session *s, const uint8_t *rgb, e3_result *result, e3_evi
 		if (!isfinite(s->pose[k]))
 			return e3_fail(err, "inferring: frame %lld: the pose is not finite: the weights do not fit the network", (long long)s->t);
 	}
-	s->t++;
+	s->turn = 1 - s->turn;
+	if (s->o.frozen)
+		forget_frame(s, evict);
+	else
+		s->t++;
 	*result = *r;
 	return 0;
 }

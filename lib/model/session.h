@@ -60,7 +60,8 @@ struct e3_session {
 	e3_infer_options o;
 	e3_plan plan;
 	int h, w;
-	int64_t t; /* frames done */
+	int64_t t; /* frames done; those of a frozen session do not count */
+	int turn;  /* which result is lent next */
 
 	float **owned; /* device memory, to be freed */
 	size_t n_owned, cap_owned;
@@ -88,6 +89,8 @@ struct e3_session {
 	e3_dpt_work dpt;
 };
 
+/* Opens with at least so many pages of cache, if there is a budget: what was saved may take more than the budget does. */
+e3_session *e3_session_open_with(const e3_net *net, e3_dev *dev, const e3_infer_options *o, const int size[2], int64_t pages, e3_err *err);
 /* Device memory that lives as long as the session. */
 int e3_session_alloc(e3_session *s, size_t floats, float **out, e3_err *err);
 int e3_session_alloc_as(e3_session *s, e3_real type, size_t n, float **out, e3_err *err);
@@ -113,6 +116,8 @@ int e3_aggregate_step(e3_session *s, e3_err *err);
 void e3_aggregate_close(e3_session *s);
 int e3_camera_open(e3_session *s, e3_err *err);
 int e3_camera_step(e3_session *s, e3_err *err); /* into s->pose, there after finish */
+/* What one of the caches remembers between frames. */
+e3_kv e3_camera_view(const e3_session *s, int cache);
 int e3_dpt_open(e3_session *s, e3_err *err); /* both heads, as far as they are wanted */
 int e3_dpt_step(e3_session *s, const e3_dpt *net, const e3_dpt_state *d, float *value, float *conf, e3_err *err);
 
