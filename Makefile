@@ -30,6 +30,7 @@ EXTRA_base := -fPIC
 EXTRA_dev := -O3 -fopenmp-simd -ffp-contract=fast
 PKGS_model := jansson
 PKGS_export := zlib
+PKGS_sets := jansson zlib
 pkg = $(if $(1),$(shell pkg-config $(2) $(1)))
 define layer_rules
 LIB_$(1) := $$(B)/lib$(1).a
@@ -53,7 +54,7 @@ USES_e3-export := export geom image wire data base
 USES_e3-cat := wire data base
 USES_e3-dump := wire data base
 USES_e3-model := model base
-USES_e3-scene := scene sets image wire data base
+USES_e3-scene := scene sets geom image wire data base
 USES_e3-eval := eval sets geom image wire data base
 SRCS_e3-decode := $(wildcard cmd/e3-decode*.c)
 SRCS_e3-infer := $(wildcard cmd/e3-infer*.c)
@@ -92,7 +93,7 @@ TEST_dev := dev base
 TEST_model := model dev data base
 TEST_geom := geom data base
 TEST_export := export geom image data base
-TEST_sets := sets image data base
+TEST_sets := sets geom image data base
 TEST_scene := scene data base
 TEST_eval := eval geom data base
 TEST_stats := image wire data base
@@ -115,7 +116,7 @@ FUZZ_stream := wire data base
 FUZZ_safetensors := model base
 FUZZ_pth := model base
 FUZZ_pnm := image base
-FUZZ_sets := sets image data base
+FUZZ_sets := sets geom image data base
 FUZZERS := $(patsubst tests/fuzz/fuzz_%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 define fuzz_rules
 $$(B)/fuzz_$(1): tests/fuzz/fuzz_$(1).c $$(foreach l,$$(FUZZ_$(1)),$$(LIB_$$(l)))
