@@ -55,3 +55,23 @@ int e3_fail_in(e3_err *err, const char *fmt, ...)
 	snprintf(err->text + n, sizeof err->text - n, ": %.*s", (int)sizeof inner.text - 1, inner.text);
 	return -1;
 }
+
+static void (*listener)(e3_tell_level, const char *);
+
+void e3_tell_to(void (*to)(e3_tell_level level, const char *text))
+{
+	listener = to;
+}
+
+void e3_tell(e3_tell_level level, const char *fmt, ...)
+{
+	char text[1024];
+	if (!listener)
+		return;
+	va_list args;
+	va_start(args, fmt);
+	vsnprintf(text, sizeof text, fmt, args);
+	va_end(args);
+	e3_text_clean(text);
+	listener(level, text);
+}

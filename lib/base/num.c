@@ -116,6 +116,25 @@ int e3_parse_f64(const char *text, double min, double max, double *out, e3_err *
 	return 0;
 }
 
+int e3_parse_size(const char *text, int64_t *out, e3_err *err)
+{
+	static const char units[] = "kMGT";
+	char number[32];
+	int64_t v;
+	size_t n = strlen(text);
+	const char *unit = n ? strchr(units, text[n - 1]) : NULL;
+	if (n == 0 || n >= sizeof number)
+		return e3_fail(err, "expected a size such as 512M or 4G, got '%.40s'", text);
+	memcpy(number, text, n + 1);
+	number[n - (unit != NULL)] = 0;
+	if (!unit)
+		return e3_parse_i64(text, 1, (int64_t)1 << 50, out, err);
+	if (e3_parse_i64(number, 1, 1 << 20, &v, err))
+		return -1;
+	*out = v << 10 * (unit - units + 1);
+	return 0;
+}
+
 int e3_parse_ints(const char *text, int64_t min, int64_t max, int *out, int max_n, e3_err *err)
 {
 	int n = 0;

@@ -4,6 +4,7 @@
 #include <locale.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +15,7 @@ bool e3_quiet, e3_verbose;
 static const char *tool = "e3";
 static volatile sig_atomic_t stop_signal;
 static double last_progress;
-static bool progress_shown;
+static atomic_bool progress_shown; /* messages come from several threads */
 
 /* Paths to unlink when a second signal ends us. Slots are set and cleared by the main thread; the handler only reads. */
 enum { MAX_CLEANUP = 64 };
@@ -43,9 +44,20 @@ static void on_broken_pipe(int sig)
 	raise(sig);
 }
 
+static void on_tell(e3_tell_level level, const char *text)
+{
+	if (level == E3_TELL_WARN)
+		e3_warn("%s", text);
+	else if (level == E3_TELL_NOTE)
+		e3_note("%s", text);
+	else
+		e3_detail("%s", text);
+}
+
 void e3_tool_init(const char *name)
 {
 	tool = name;
+	e3_tell_to(on_tell);
 	setlocale(LC_ALL, "C");
 	struct sigaction broken = {.sa_handler = on_broken_pipe, .sa_flags = (int)SA_RESETHAND};
 	sigaction(SIGPIPE, &broken, NULL);
@@ -124,9 +136,8 @@ void e3_progress(const char *fmt, ...)
 
 void e3_progress_end(void)
 {
-	if (progress_shown)
+	if (atomic_exchange(&progress_shown, false))
 		(void)!write(STDERR_FILENO, "\r\033[K", 4);
-	progress_shown = false;
 }
 
 void e3_cleanup_add(const char *path)

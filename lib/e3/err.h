@@ -26,6 +26,12 @@ int e3_fail_sys(e3_err *err, const char *fmt, ...) E3_PRINTF(2, 3);
 /* Puts "context: " before the text already there; returns -1. */
 int e3_fail_in(e3_err *err, const char *fmt, ...) E3_PRINTF(2, 3);
 
+/* What the library has to tell while work goes on (a peer went away, a client was refused): one line, from any thread. It goes
+ * to whoever listens; nobody does until e3_tell_to is called, which e3_tool_init does for the tools. */
+typedef enum e3_tell_level { E3_TELL_DETAIL, E3_TELL_NOTE, E3_TELL_WARN } e3_tell_level;
+void e3_tell(e3_tell_level level, const char *fmt, ...) E3_PRINTF(2, 3);
+void e3_tell_to(void (*listener)(e3_tell_level level, const char *text)); /* NULL: nobody */
+
 /* Replaces control bytes by '?', in place: text that came from a file or a peer is never printed raw. */
 void e3_text_clean(char *text);
 
