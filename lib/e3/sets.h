@@ -14,6 +14,66 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* --- maps.c, npy.c: depth maps in files; `name` is for messages, which read "reading: NAME: ..." --- */
+
+typedef struct e3_depth {
+	int w, h;
+	float *z; /* [h][w], 0 = unknown */
+} e3_depth;
+
+void e3_depth_release(e3_depth *d);
+/* Zeroed; sizes as e3_image_init. */
+int e3_depth_init(e3_depth *d, int w, int h, e3_err *err);
+
+/* Sintel's .dpt: float32. Refuses another tag, sizes that do not fit the bytes or exceed 1e8 pixels, NaN. Zero and below is unknown. */
+int e3_dpt_decode(const uint8_t *bytes, size_t n, const char *name, e3_depth *out, e3_err *err);
+int e3_dpt_save(const char *path, const e3_depth *d, e3_err *err);
+
+/* numpy's .npy with a matrix of '<f4' or '<f8' in C order. Refuses values that are not finite. Zero and below is unknown. */
+int e3_npy_decode(const uint8_t *bytes, size_t n, const char *name, e3_depth *out, e3_err *err);
+int e3_npy_save(const char *path, const e3_depth *d, e3_err *err);
+
+/* What the values of a 16-bit PNG mean. */
+typedef enum e3_depth16 {
+	E3_DEPTH16_KITTI,   /* 1/256 m */
+	E3_DEPTH16_BONN,    /* 1/5000 m; TUM's too */
+	E3_DEPTH16_SCENES7, /* mm; beyond 10 m, 65535 too: unknown */
+	E3_DEPTH16_NRGBD    /* mm; beyond 10 m: unknown */
+} e3_depth16;
+
+/* As the reference reads them (spec/eval.md 2). KITTI and Bonn: a map whose highest value is at most 255 was 8-bit once: refused. */
+int e3_depth16_decode(const uint8_t *bytes, size_t n, const char *name, e3_depth16 kind, e3_depth *out, e3_err *err);
+/* Metres rounded to the format's step; what the format cannot hold becomes unknown. */
+int e3_depth16_save(const char *path, e3_depth16 kind, const e3_depth *d, e3_err *err);
+
+/* Sintel's .cam. */
+typedef struct e3_cam {
+	double k[9];    /* intrinsics, row-major 3×3 */
+	double w2c[12]; /* camera from world */
+} e3_cam;
+
+/* Refuses another tag or size, numbers that are not finite, focal lengths of 0, what is no rotation. */
+int e3_cam_decode(const uint8_t *bytes, size_t n, const char *name, e3_cam *out, e3_err *err);
+int e3_cam_save(const char *path, const e3_cam *cam, e3_err *err);
+
+/* --- register.c: 7-Scenes' raw depth seen from its colour camera (spec/eval.md 2.5) --- */
+
+/* raw, out: [h][w] mm. With reject_invalid the code 65535 is dropped; without, it is projected and wraps, as in the reference. */
+int e3_scenes7_register(const uint16_t *raw, int w, int h, bool reject_invalid, uint16_t *out, e3_err *err);
+
+/* --- rng.c: the draws of CO3D's evaluation (spec/eval.md 6), value for value --- */
+
+typedef struct e3_mt {
+	uint32_t state[624];
+	int at;
+} e3_mt;
+
+void e3_mt_seed_numpy(e3_mt *g, uint32_t seed);  /* numpy.random.seed */
+void e3_mt_seed_python(e3_mt *g, uint32_t seed); /* random.seed */
+/* numpy.random.choice(n, k, replace=False) and random.sample(range(n), k): out[k]. 0 < k <= n. */
+int e3_mt_choice(e3_mt *g, uint32_t n, uint32_t k, uint32_t *out, e3_err *err);
+int e3_mt_sample(e3_mt *g, uint32_t n, uint32_t k, uint32_t *out, e3_err *err);
+
 /* --- traj.c, traj_write.c: trajectories --- */
 
 typedef enum e3_traj_format {

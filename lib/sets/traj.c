@@ -1,8 +1,9 @@
-/* sets: trajectories from text: TUM, KITTI, 4×4 matrices, NRGBD's; and pairing two lists of time stamps. Refuses what is no number,
+/* sets: trajectories from text: TUM, KITTI, 4×4 matrices, NRGBD's. Refuses what is no number,
  * not finite or no rotation, naming the line. */
 #include "e3/io.h"
 #include "e3/mem.h"
 #include "e3/sets.h"
+#include "internal.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -71,7 +72,7 @@ static int number(scan *s, double *out, e3_err *err)
 	return 0;
 }
 
-/* `n` numbers: one line of them, or, with lines = n/per_line, that many lines of n / lines. */
+/* The n numbers of a line. */
 static int row_of(scan *s, double *to, int n, e3_err *err)
 {
 	for (int k = 0; k < n; k++) {
@@ -87,24 +88,24 @@ static int row_of(scan *s, double *to, int n, e3_err *err)
 
 /* --- what they mean --- */
 
-static int check_finite(const double *v, int n, int64_t line, e3_err *err)
-{
-	for (int k = 0; k < n; k++)
-		if (!isfinite(v[k]))
-			return e3_fail(err, "line %lld: number %d is not finite: the pose is missing", (long long)line, k + 1);
-	return 0;
-}
-
-static int check_rotation(const double m[12], int64_t line, e3_err *err)
+int sets_check_rotation(const double m[12], e3_err *err)
 {
 	double det = m[0] * (m[5] * m[10] - m[6] * m[9]) - m[1] * (m[4] * m[10] - m[6] * m[8]) + m[2] * (m[4] * m[9] - m[5] * m[8]);
 	for (int a = 0; a < 3; a++)
 		for (int b = 0; b <= a; b++) {
 			double dot = m[4 * a] * m[4 * b] + m[4 * a + 1] * m[4 * b + 1] + m[4 * a + 2] * m[4 * b + 2];
 			if (!(fabs(dot - (a == b)) <= 0.01))
-				return e3_fail(err, "line %lld: the matrix is no rotation", (long long)line);
+				return e3_fail(err, "the matrix is no rotation");
 		}
-	return det > 0 ? 0 : e3_fail(err, "line %lld: the matrix mirrors: expected a rotation", (long long)line);
+	return det > 0 ? 0 : e3_fail(err, "the matrix mirrors: expected a rotation");
+}
+
+static int check_finite(const double *v, int n, int64_t line, e3_err *err)
+{
+	for (int k = 0; k < n; k++)
+		if (!isfinite(v[k]))
+			return e3_fail(err, "line %lld: number %d is not finite: the pose is missing", (long long)line, k + 1);
+	return 0;
 }
 
 static int from_quaternion(const double v[8], bool scalar_first, int64_t line, double pose[12], e3_err *err)
@@ -128,7 +129,7 @@ static int from_matrix(const double v[16], int n, int64_t line, double pose[12],
 		if (fabs(v[k] - last[k - 12]) > 1e-6)
 			return e3_fail(err, "line %lld: the last row of the matrix is not 0 0 0 1", (long long)line);
 	memcpy(pose, v, 12 * sizeof *v);
-	return check_rotation(pose, line, err);
+	return sets_check_rotation(pose, err) ? e3_fail_in(err, "line %lld", (long long)line) : 0;
 }
 
 /* spec/eval.md 2.6: the reference uses the identity where there is no pose; OpenGL's y and z axes point the other way. */
