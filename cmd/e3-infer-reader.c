@@ -31,6 +31,18 @@ static e3_fit compose(const e3_frame *frame, const e3_fit_plan *p)
 	return (e3_fit){a->sx * sx, a->sy * sy, a->tx * sx + p->pad_x, a->ty * sy + p->pad_y - p->crop_y};
 }
 
+/* The picture a data set's loader made is the network's, whatever size the model was trained for: it changes hands. */
+static int take_prepared(infer_reader *r, infer_item *to, e3_err *err)
+{
+	e3_frame *f = &r->frame;
+	if (f->w % r->patch || f->h % r->patch)
+		return e3_fail(err, "%d × %d, prepared: expected multiples of the patch size %d", f->w, f->h, r->patch);
+	to->picture = (e3_image){f->w, f->h, 3, f->rgb};
+	to->source = f->s;
+	*f = (e3_frame){0};
+	return 0;
+}
+
 static int read_frame(infer_reader *r, const e3_msg *msg, infer_item *to, e3_err *err)
 {
 	e3_fit_plan plan;
@@ -38,6 +50,8 @@ static int read_frame(infer_reader *r, const e3_msg *msg, infer_item *to, e3_err
 		return -1;
 	e3_image in = {r->frame.w, r->frame.h, 3, r->frame.rgb};
 	e3_image_release(&to->picture);
+	if (r->frame.prepared)
+		return take_prepared(r, to, err);
 	if (e3_fit_plan_make(in.w, in.h, r->image_size, r->patch, r->mode, &plan, err) || e3_fit_apply(&in, &plan, &to->picture, err))
 		return -1;
 	to->source = r->frame.s;

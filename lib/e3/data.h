@@ -55,6 +55,7 @@ typedef struct e3_frame {
 	e3_source s;
 	int w, h;
 	uint8_t *rgb; /* [h][w][3] */
+	bool prepared; /* a data set's loader made this picture: the network takes it as it is, without a resize */
 } e3_frame;
 
 typedef struct e3_pred {

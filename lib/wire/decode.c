@@ -55,12 +55,13 @@ static int frame_fill(const e3_msg *msg, e3_frame *x, e3_err *err)
 	e3_source s = {0};
 	e3_array rgb;
 	double fit[4];
-	int w, h;
-	bool live;
+	int w, h, prepared = 0;
+	bool live, said;
 	e3_field table[] = {
 		SOURCE_FIELDS(s, fit, live),
 		E3_NEED(INT, "w", &w),
 		E3_NEED(INT, "h", &h),
+		{.type = E3_F_INT, .name = "prepared", .to = &prepared, .has = &said, .max = 1},
 		E3_NEED(ARRAY, "rgb", &rgb),
 		{.type = E3_F_END},
 	};
@@ -72,7 +73,7 @@ static int frame_fill(const e3_msg *msg, e3_frame *x, e3_err *err)
 	if (e3_decode_want(&rgb, "rgb", E3_ARRAY_U8, 3, (size_t[]){(size_t)h, (size_t)w, 3}, err) ||
 	    e3_decode_take(&x->rgb, (size_t)x->w * (size_t)x->h * 3, &rgb, "rgb", err))
 		return -1;
-	x->s = s, x->w = w, x->h = h;
+	x->s = s, x->w = w, x->h = h, x->prepared = prepared;
 	return 0;
 }
 

@@ -52,6 +52,8 @@ int e3_frame_encode(e3_pack *p, const e3_frame *x, e3_err *err)
 	e3_pack_begin(p, E3_FRAME);
 	if (pack_source(p, &x->s, x->w, x->h, err))
 		return e3_fail_in(err, "frame %" PRId64, x->s.i);
+	if (x->prepared)
+		e3_pack_int(p, "prepared", 1);
 	e3_pack_array(p, "rgb", E3_ARRAY_U8, x->rgb, 3, (size_t[]){(size_t)x->h, (size_t)x->w, 3});
 	return e3_pack_finish(p, err);
 }
