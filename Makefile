@@ -19,7 +19,7 @@ ALL_CFLAGS = -std=c11 -D_GNU_SOURCE $(OPT) -g $(WARN) $(if $(WERROR),-Werror) -I
 ALL_LDFLAGS = -pthread $(LDFLAGS) $(if $(SAN),-fsanitize=$(SAN))
 
 LAYERS := base data wire image video dev model geom export sets scene eval
-TOOLS := e3-decode e3-infer e3-evict-stats e3-export e3-cat e3-dump e3-model
+TOOLS := e3-decode e3-infer e3-evict-stats e3-export e3-cat e3-dump e3-model e3-scene
 
 # What each layer needs from outside, found by pkg-config when something that uses it is linked or compiled.
 PKGS_wire := libzmq $(PKG)
@@ -28,7 +28,9 @@ PKGS_video := libavformat libavcodec libavutil libswscale libavdevice
 PKGS_dev := openblas
 EXTRA_base := -fPIC
 EXTRA_dev := -O3 -fopenmp-simd -ffp-contract=fast
-PKGS_model := jansson
+# the same bits on every machine: nothing contracted; the other two only say that nobody reads errno and floating-point flags
+EXTRA_scene := -O3 -fopenmp-simd -ffp-contract=off -fno-math-errno -fno-trapping-math
+PKGS_model := jansson zlib
 PKGS_export := zlib
 PKGS_sets := jansson zlib
 pkg = $(if $(1),$(shell pkg-config $(2) $(1)))
@@ -116,6 +118,7 @@ FUZZ_stream := wire data base
 FUZZ_safetensors := model base
 FUZZ_pth := model base
 FUZZ_pnm := image base
+FUZZ_cache := model dev data base
 FUZZ_sets := sets geom image data base
 FUZZERS := $(patsubst tests/fuzz/fuzz_%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 define fuzz_rules

@@ -4,6 +4,8 @@
 load common
 
 TOOLS=$(sed -n 's/^TOOLS := //p' "$BATS_TEST_DIRNAME/../Makefile")
+# Those that read something.
+READERS=${TOOLS/ e3-scene/}
 
 # A short frame stream and prediction stream of the bundled clip through the seeded tiny network.
 setup_file() {
@@ -29,6 +31,7 @@ reading() {
 	e3-cat) cmd=(e3-cat "$2") ;;
 	e3-dump) cmd=(e3-dump "$2") ;;
 	e3-model) cmd=(e3-model list "$2") ;;
+	e3-scene) cmd=(e3-scene --frames 12) ;;
 	esac
 }
 input_of() {
@@ -92,7 +95,7 @@ said() { # said FILE TEXT
 }
 
 @test "a missing file is named: exit 1, nothing on standard output" {
-	for t in $TOOLS; do
+	for t in $READERS; do
 		reading "$t" "$T/absent"
 		fails 1 "$t: " -- "${cmd[@]}"
 		said "$T/stderr" "$T/absent"
@@ -104,7 +107,7 @@ said() { # said FILE TEXT
 @test "a directory, an empty file and a file of another kind are refused" {
 	: >"$T/empty"
 	head -c 5000 "$frames" | tail -c 4000 >"$T/noise"
-	for t in $TOOLS; do
+	for t in $READERS; do
 		for f in "$T/empty" "$T/noise"; do
 			reading "$t" "$f"
 			fails 1 "$t: " -- "${cmd[@]}"
@@ -115,7 +118,7 @@ said() { # said FILE TEXT
 }
 
 @test "binary output to a terminal is refused" {
-	for t in e3-decode e3-infer e3-cat; do
+	for t in e3-decode e3-infer e3-cat e3-scene; do
 		rc=0
 		reading "$t" "$(input_of "$t")"
 		script -qec "${cmd[*]}" /dev/null </dev/null >"$T/o" 2>&1 || rc=$?
@@ -141,7 +144,7 @@ said() { # said FILE TEXT
 }
 
 @test "a reader that goes away ends every stage quietly, also when SIGPIPE was ignored by the parent" {
-	for t in e3-decode e3-infer e3-cat e3-dump; do
+	for t in e3-decode e3-infer e3-cat e3-dump e3-scene; do
 		reading "$t" "$(input_of "$t")"
 		for ignored in no yes; do
 			(
@@ -273,7 +276,7 @@ interrupt_export() {
 
 @test "no escape sequence from a file reaches the terminal" {
 	name=$T/$(printf 'a\033[31mb\rc')
-	for t in $TOOLS; do
+	for t in $READERS; do
 		reading "$t" "$name"
 		rc=0
 		"${cmd[@]}" 2>"$T/e" </dev/null || rc=$?

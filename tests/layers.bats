@@ -81,11 +81,11 @@ included_layers() {
 		needs=$(readelf -d "$t" | sed -n 's/.*NEEDED.*\[\(.*\)\]/\1/p')
 		case ${t##*/} in
 		e3-decode) allowed='libav|libsw|libzmq|libmsgpack|libpng|libturbojpeg' ;;
-		e3-infer) allowed='libopenblas|libblas|libzmq|libmsgpack|libpng|libturbojpeg|libjansson' ;;
+		e3-infer) allowed='libopenblas|libblas|libzmq|libmsgpack|libpng|libturbojpeg|libjansson|libz\.' ;;
 		e3-evict-stats) allowed='libzmq|libmsgpack|libpng|libturbojpeg' ;;
 		e3-export) allowed='libzmq|libmsgpack|libpng|libturbojpeg|libz\.' ;;
-		e3-cat | e3-dump) allowed='libzmq|libmsgpack' ;;
-		e3-model) allowed='libjansson' ;;
+		e3-cat | e3-dump | e3-scene) allowed='libzmq|libmsgpack' ;;
+		e3-model) allowed='libjansson|libz\.' ;;
 		*) echo "a tool this test does not know: $t"; return 1 ;;
 		esac
 		always='lib(c|m|dl|pthread|gcc_s|asan|ubsan)\.so|ld-linux'
