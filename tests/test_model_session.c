@@ -1,8 +1,7 @@
 /* Whole streams through the network: other dimensions than the built-in ones against an independent float64 implementation
  * (tests/oracle/streamvggt.py), eviction off against a budget that is never reached, memory that stays where it is. */
 #include "check.h"
-#include "model_custom.h"
-#include "e3/infer.h"
+#include "model_stream.h"
 #include "model/session.h"
 
 enum { FRAMES = 6, MAX_LAYERS = 8 };
@@ -25,46 +24,6 @@ static int tear_down(void **state)
 	e3_ckpt_close(golden);
 	e3_dev_close(dev);
 	return 0;
-}
-
-/* One stream: a network, its session, and the last frame's results. */
-typedef struct stream {
-	sample file;
-	e3_ckpt *ckpt;
-	e3_net *net;
-	e3_session *s;
-	int size[2];
-	e3_result pred;
-	e3_evict evict;
-} stream;
-
-static void open_stream(stream *t, const custom *c, const e3_infer_options *o)
-{
-	e3_err err = {""};
-	*t = (stream){.size = {c->size[0], c->size[1]}};
-	t->ckpt = custom_open(&c->c, c->seed, &t->file, &err);
-	t->net = t->ckpt ? e3_net_open(t->ckpt, dev, &err) : NULL;
-	t->s = t->net ? e3_session_open(t->net, dev, o, t->size, &err) : NULL;
-	if (!t->s)
-		fail_msg("%s", err.text);
-}
-
-static void step(stream *t, int picture)
-{
-	e3_err err = {""};
-	uint8_t *rgb = custom_picture(picture, t->size[0], t->size[1]);
-	if (e3_session_step(t->s, rgb, &t->pred, &t->evict, &err))
-		fail_msg("%s", err.text);
-	free(rgb);
-}
-
-static void close_stream(stream *t)
-{
-	e3_session_close(t->s);
-	e3_net_close(t->net);
-	e3_ckpt_close(t->ckpt);
-	sample_release(&t->file);
-	e3_evict_release(&t->evict);
 }
 
 /* ---- against the oracle ---- */
@@ -166,10 +125,10 @@ static void against_oracle(const custom *c, const char *mode, int compat)
 	o.outputs = c->c.point.present ? E3_OUT_ALL : E3_OUT_POSE | E3_OUT_DEPTH;
 	stream t;
 	int compared = 0;
-	open_stream(&t, c, &o);
+	stream_open(dev, &t, c, &o);
 	for (int i = 0; i < FRAMES; i++) {
 		size_t n;
-		step(&t, i);
+		stream_step(&t, i);
 		float *pose = read_golden(c, mode, i, "pose", &n);
 		if (!pose)
 			continue;
@@ -183,7 +142,7 @@ static void against_oracle(const custom *c, const char *mode, int compat)
 		compared++;
 	}
 	assert_true(compared >= 3);
-	close_stream(&t);
+	stream_close(&t);
 }
 
 static void wide_keeps_everything(void **state) { against_oracle(&custom_wide, "off", 0); }
@@ -199,32 +158,21 @@ static void bare_evicts_as_released(void **state) { against_oracle(&custom_bare,
 
 /* ---- what does not change results ---- */
 
-static void same_maps(const e3_result *a, const e3_result *b)
-{
-	size_t area = (size_t)a->h * (size_t)a->w * sizeof(float);
-	assert_true(a->h == b->h && a->w == b->w);
-	assert_memory_equal(a->depth, b->depth, area);
-	assert_memory_equal(a->depth_conf, b->depth_conf, area);
-	assert_memory_equal(a->points, b->points, 3 * area);
-	assert_memory_equal(a->points_conf, b->points_conf, area);
-	assert_memory_equal(a->pose, b->pose, sizeof a->pose);
-}
-
 /* Two streams of the same pictures, step by step; `differ`: the first step where they must not be equal any more, or -1. */
 static void run_beside(const e3_infer_options *a, const e3_infer_options *b, int steps, int differ)
 {
 	stream x, y;
-	open_stream(&x, &custom_tall, a);
-	open_stream(&y, &custom_tall, b);
+	stream_open(dev, &x, &custom_tall, a);
+	stream_open(dev, &y, &custom_tall, b);
 	for (int i = 0; i < steps && i != differ; i++) {
-		step(&x, i), step(&y, i);
-		same_maps(&x.pred, &y.pred);
+		stream_step(&x, i), stream_step(&y, i);
+		stream_same_maps(&x.pred, &y.pred);
 	}
 	if (differ >= 0) {
-		step(&x, differ), step(&y, differ);
+		stream_step(&x, differ), stream_step(&y, differ);
 		assert_memory_not_equal(x.pred.pose, y.pred.pose, sizeof x.pred.pose);
 	}
-	close_stream(&x), close_stream(&y);
+	stream_close(&x), stream_close(&y);
 }
 
 static void a_budget_larger_than_the_stream_changes_nothing(void **state)
@@ -263,11 +211,11 @@ static void an_output_is_the_same_without_the_others(void **state)
 	all.policy = one.policy = E3_POLICY_NONE;
 	for (one.outputs = 1; one.outputs < E3_OUT_ALL; one.outputs++) {
 		stream x, y;
-		open_stream(&x, &custom_tall, &all);
-		open_stream(&y, &custom_tall, &one);
+		stream_open(dev, &x, &custom_tall, &all);
+		stream_open(dev, &y, &custom_tall, &one);
 		size_t area = (size_t)x.size[0] * (size_t)x.size[1] * sizeof(float);
 		for (int i = 0; i < 2; i++) {
-			step(&x, i), step(&y, i);
+			stream_step(&x, i), stream_step(&y, i);
 			assert_int_equal(y.pred.has_pose, !!(one.outputs & E3_OUT_POSE));
 			assert_int_equal(y.pred.depth != NULL, !!(one.outputs & E3_OUT_DEPTH));
 			assert_int_equal(y.pred.points != NULL, !!(one.outputs & E3_OUT_POINTS));
@@ -278,7 +226,7 @@ static void an_output_is_the_same_without_the_others(void **state)
 			if (y.pred.points)
 				assert_memory_equal(x.pred.points, y.pred.points, 3 * area);
 		}
-		close_stream(&x), close_stream(&y);
+		stream_close(&x), stream_close(&y);
 	}
 }
 
@@ -323,13 +271,13 @@ static void memory_stays_where_it_is(void **state)
 	counting.real = dev->ops, counting.ops = *dev->ops, counting.ops.alloc = counted_alloc;
 	dev->ops = &counting.ops;
 	stream t;
-	open_stream(&t, &custom_bare, &o);
+	stream_open(dev, &t, &custom_bare, &o);
 	const e3_plan *p = e3_session_plan(t.s);
 	const e3_cache *cache = &t.s->cache;
 	size_t at_start = counting.floats, growth = 0;
 	assert_int_equal(cache->n_pages, p->pages);
 	for (int i = 0; i < 400; i++) {
-		step(&t, i % 50);
+		stream_step(&t, i % 50);
 		uint64_t held = 0;
 		double budget = 0;
 		for (int l = 0; l < p->layers; l++) {
@@ -353,7 +301,7 @@ static void memory_stays_where_it_is(void **state)
 	assert_int_equal(cache->n_pages, p->pages);
 	assert_int_equal(cache->n_slabs, 1);
 	assert_int_equal(counting.floats, growth);
-	close_stream(&t);
+	stream_close(&t);
 	dev->ops = counting.real;
 }
 
@@ -362,15 +310,15 @@ static void the_cache_grows_without_a_budget(void **state)
 	e3_infer_options o = e3_infer_defaults();
 	o.policy = E3_POLICY_NONE, o.outputs = E3_OUT_POSE;
 	stream t;
-	open_stream(&t, &custom_bare, &o);
+	stream_open(dev, &t, &custom_bare, &o);
 	for (int i = 0; i < 60; i++)
-		step(&t, i);
+		stream_step(&t, i);
 	e3_cache_use use = e3_session_cache(t.s);
 	assert_int_equal(use.now, 60 * 12 * 4 * e3_session_plan(t.s)->token_bytes);
 	assert_true(use.now == use.peak && use.now == use.full);
 	assert_int_equal(t.evict.layer[3].k_after, 720);
 	assert_true(t.s->cache.n_pages >= 4 * 12 && t.s->cache.n_slabs > 1);
-	close_stream(&t);
+	stream_close(&t);
 }
 
 /* Frame 0 and the newest: more frames than the camera head remembers change poses only once one is forgotten. */

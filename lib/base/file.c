@@ -76,6 +76,36 @@ int e3_file_write(e3_file *file, const void *from, size_t n, e3_err *err)
 	return 0;
 }
 
+/* The folder a path is in, so that its new name is on disk too; not every file system can do that, and then it is no failure. */
+static void sync_folder(const char *path)
+{
+	char *copy = strdup(path), *slash = copy ? strrchr(copy, '/') : NULL;
+	if (slash)
+		slash[slash == copy] = 0;
+	int fd = !copy ? -1 : open(slash ? copy : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd >= 0) {
+		(void)fsync(fd);
+		close(fd);
+	}
+	free(copy);
+}
+
+int e3_file_commit_durable(e3_file *file, e3_err *err)
+{
+	char *path = strdup(file->path);
+	int rc = path ? 0 : e3_fail(err, "writing: %s: out of memory", file->path);
+	if (!rc && (fflush(file->f) || (file->temp && fsync(file->fd))))
+		rc = e3_fail_sys(err, "writing: %s", file->path);
+	if (rc)
+		e3_file_discard(file);
+	else
+		rc = e3_file_commit(file, err);
+	if (!rc)
+		sync_folder(path);
+	free(path);
+	return rc;
+}
+
 int e3_file_commit(e3_file *file, e3_err *err)
 {
 	int rc = 0;

@@ -29,6 +29,9 @@ typedef struct e3_file {
 int e3_file_open(e3_file *file, const char *path, e3_err *err);
 /* Flushes, closes (both checked: a full disk is an error) and renames. On failure nothing is left behind. */
 int e3_file_commit(e3_file *file, e3_err *err);
+/* The same, and both the bytes and the name are on disk when it returns: what was there before stays until the new one is whole,
+ * whatever fails. */
+int e3_file_commit_durable(e3_file *file, e3_err *err);
 /* Closes and removes; safe on a closed file. */
 void e3_file_discard(e3_file *file);
 /* fwrite of n bytes, checked, naming the path. */

@@ -129,7 +129,7 @@ static int take_mass(e3_session *s, int layer, const e3_kv *kv, e3_err *err)
 {
 	const e3_dev_ops *ops = s->dev->ops;
 	e3_masses *m = &s->mass;
-	struct e3_map *map = &m->map[layer];
+	struct e3_mass_map *map = &m->map[layer];
 	bool report = s->o.attn && s->o.attn[layer], with_map = report && s->o.attn_map;
 	size_t n = (size_t)kv->n_keys, rows = (size_t)s->plan.tokens_per_frame;
 	m->layer[layer] = m->device + m->used;

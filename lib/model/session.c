@@ -72,9 +72,16 @@ static int make_plan(e3_session *s, int64_t pages, e3_err *err)
 	e3_plan *p = &s->plan;
 	if (e3_plan_make(&s->net->c, &s->o, s->h, s->w, p, err))
 		return -1;
-	if (p->pages && p->pages < pages)
+	if (p->pages && (p->pages < pages || s->o.frozen)) /* a frozen cache does not grow into its budget */
 		p->pages = pages, p->cache_bytes = (uint64_t)pages * p->page_bytes;
 	return 0;
+}
+
+/* Choosing is done in branch 1. */
+static int open_evictor(e3_session *s, e3_err *err)
+{
+	const e3_dev_ops *ops = s->dev->ops;
+	return ops->branch(s->dev, 1, err) || e3_evictor_open(&s->evictor, &s->cache, err) || ops->finish(s->dev, err) ? -1 : 0;
 }
 
 static int open_parts(e3_session *s, int64_t pages, e3_err *err)
@@ -88,7 +95,7 @@ static int open_parts(e3_session *s, int64_t pages, e3_err *err)
 	bool fraction = s->o.budget_kind == E3_BUDGET_FRACTION;
 	s->evictor = (e3_evictor){.policy = s->o.frozen ? E3_POLICY_NONE : s->o.policy, .temperature = s->o.temperature, .compat = s->o.compat, .fill = !fraction,
 	                          .frames = fraction ? s->o.frames : -1};
-	return 0;
+	return s->evictor.policy == E3_POLICY_NONE ? 0 : open_evictor(s, err);
 }
 
 e3_session *e3_session_open(const e3_net *net, e3_dev *dev, const e3_infer_options *o, const int size[2], e3_err *err)
@@ -145,13 +152,34 @@ static uint64_t tokens_held(const e3_session *s)
 	return n;
 }
 
-static int dense_step(e3_session *s, e3_result *r, e3_err *err)
+/* Pieces of a frame that the device may start as one. The ViT is not among them: it keeps the device busy while the next is gathered. */
+enum { PIECE_AGGREGATOR, PIECE_CAMERA, PIECE_DENSE };
+
+static int aggregate(e3_session *s, e3_err *err)
 {
+	const e3_dev_ops *ops = s->dev->ops;
+	return ops->gather(s->dev, PIECE_AGGREGATOR, err) || e3_aggregate_step(s, err) ||
+	               e3_evictor_begin(&s->evictor, &s->plan, &s->cache, s->t, s->mass.layer, err) || ops->launch(s->dev, err)
+	           ? -1
+	           : 0;
+}
+
+static int camera(e3_session *s, e3_err *err)
+{
+	const e3_dev_ops *ops = s->dev->ops;
+	return ops->gather(s->dev, PIECE_CAMERA, err) || e3_camera_step(s, err) || ops->launch(s->dev, err) ? -1 : 0;
+}
+
+static int dense(e3_session *s, e3_result *r, e3_err *err)
+{
+	const e3_dev_ops *ops = s->dev->ops;
+	if (ops->gather(s->dev, PIECE_DENSE, err))
+		return -1;
 	if (r->depth && e3_dpt_step(s, &s->net->depth, &s->depth, r->depth, r->depth_conf, err))
 		return e3_fail_in(err, "depth head");
 	if (r->points && e3_dpt_step(s, &s->net->point, &s->point, r->points, r->points_conf, err))
 		return e3_fail_in(err, "point head");
-	return 0;
+	return ops->launch(s->dev, err);
 }
 
 /* The heads are given to the device before it is waited for: the budget is shared out while they run, the leaving tokens are chosen
@@ -159,12 +187,11 @@ static int dense_step(e3_session *s, e3_result *r, e3_err *err)
 static int step(e3_session *s, const uint8_t *rgb, e3_result *r, e3_evict *evict, e3_err *err)
 {
 	const e3_dev_ops *ops = s->dev->ops;
-	if (e3_embed_step(s, rgb, err) || e3_aggregate_step(s, err) ||
-	    e3_evictor_begin(&s->evictor, &s->plan, &s->cache, s->t, s->mass.layer, err) || ops->mark(s->dev, err))
+	if (e3_embed_step(s, rgb, err) || aggregate(s, err) || ops->mark(s->dev, err))
 		return -1;
-	if (ops->branch(s->dev, 1, err) || (r->has_pose && e3_camera_step(s, err)))
+	if (ops->branch(s->dev, 1, err) || (r->has_pose && camera(s, err)))
 		return e3_fail_in(err, "camera head");
-	if (ops->branch(s->dev, 0, err) || dense_step(s, r, err) || ops->wait(s->dev, err))
+	if (ops->branch(s->dev, 0, err) || dense(s, r, err) || ops->wait(s->dev, err))
 		return -1;
 	uint64_t held = tokens_held(s);
 	s->peak_tokens = held > s->peak_tokens ? held : s->peak_tokens;

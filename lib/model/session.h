@@ -48,7 +48,7 @@ typedef struct e3_masses {
 	size_t cap, used;
 	float **layer;      /* [layers] where each layer's begin on the device */
 	float **host_layer; /* [layers] the same on the host; there after wait */
-	struct e3_map {
+	struct e3_mass_map {
 		float *device, *host;
 		size_t cap;
 	} *map; /* [layers] */

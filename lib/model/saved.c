@@ -1,0 +1,150 @@
+/* model: writing a session into a file, chunk by chunk (e3-cache(5)). Owns the layout of what follows the header. Refuses sessions
+ * that have seen nothing. */
+#include "saved.h"
+#include "e3/io.h"
+#include "e3/num.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <zlib.h>
+
+uint32_t e3_picture_crc(const uint8_t *rgb, int w, int h)
+{
+	return (uint32_t)crc32_z(0, rgb, 3 * (size_t)w * (size_t)h);
+}
+
+/* The same stretch of every page that is in use: `each` floats for a slot, `first` floats into the page. */
+static int stretch(const e3_kv *kv, size_t first, size_t each, e3_piece fn, void *ctx, e3_err *err)
+{
+	for (int p = 0; p * kv->page_keys < kv->n_keys; p++) {
+		int left = kv->n_keys - p * kv->page_keys, n = left < kv->page_keys ? left : kv->page_keys;
+		if (fn(ctx, kv->page[p] + first, (size_t)n * each, err))
+			return -1;
+	}
+	return 0;
+}
+
+int e3_saved_pieces(e3_real type, const e3_kv *kv, e3_piece fn, void *ctx, e3_err *err)
+{
+	e3_real t = kv->exact ? E3_REAL_F32 : type;
+	size_t keys = (size_t)kv->page_keys, scores = e3_page_floats(t, kv);
+	if (kv->scored && (stretch(kv, scores + 3 * keys, 1, fn, ctx, err) || stretch(kv, scores, 2, fn, ctx, err)))
+		return -1;
+	for (int row = 0; row < 2 * kv->heads; row++)
+		if (stretch(kv, e3_real_floats(t, (size_t)row * keys * (size_t)kv->head_dim), e3_real_floats(t, (size_t)kv->head_dim), fn, ctx, err))
+			return -1;
+	return 0;
+}
+
+typedef struct writer {
+	e3_dev *dev;
+	e3_file file;
+	float *chunk; /* alloc_host: E3_SAVED_CHUNK bytes; what is in it may still be on its way from the device */
+	size_t used;  /* floats */
+	uint32_t crc; /* of everything so far */
+} writer;
+
+static int put(writer *w, const void *bytes, size_t n, e3_err *err)
+{
+	w->crc = (uint32_t)crc32_z(w->crc, bytes, n);
+	return e3_file_write(&w->file, bytes, n, err);
+}
+
+static int flush(writer *w, e3_err *err)
+{
+	if (!w->used)
+		return 0;
+	if (w->dev->ops->finish(w->dev, err) || put(w, w->chunk, w->used * sizeof *w->chunk, err))
+		return -1;
+	w->used = 0;
+	return 0;
+}
+
+static int put_piece(void *ctx, float *at, size_t floats, e3_err *err)
+{
+	writer *w = ctx;
+	while (floats) {
+		size_t room = E3_SAVED_CHUNK / sizeof *w->chunk - w->used, n = floats < room ? floats : room;
+		if (w->dev->ops->fetch(w->dev, w->chunk + w->used, at, n, err))
+			return -1;
+		w->used += n, at += n, floats -= n;
+		if (n == room && flush(w, err))
+			return -1;
+	}
+	return 0;
+}
+
+/* Closes a section: the checksum of everything before it. */
+static int put_sum(writer *w, e3_err *err)
+{
+	uint8_t sum[4];
+	if (flush(w, err))
+		return -1;
+	e3_put_le32(sum, w->crc);
+	return put(w, sum, sizeof sum, err);
+}
+
+static void describe(const e3_session *s, const e3_place *place, e3_saved *x)
+{
+	const e3_config *c = &s->net->c;
+	*x = (e3_saved){.fingerprint = s->net->fingerprint, .o = s->o, .size = {s->h, s->w}, .t = s->t, .peak_tokens = s->peak_tokens,
+	                .layers = c->layers, .heads = c->heads, .head_dim = c->head_dim, .tokens_per_frame = s->plan.tokens_per_frame, .place = *place};
+	snprintf(x->model, sizeof x->model, "%s", c->name);
+	snprintf(x->device, sizeof x->device, "%s", s->dev->ops->name(s->dev));
+	for (int l = 0; l < c->layers; l++)
+		x->slots[l] = s->cache.layer[l].n, x->holes[l] = s->cache.layer[l].holes;
+	if (s->o.outputs & E3_OUT_POSE) {
+		e3_kv kv = e3_camera_view(s, 0);
+		x->camera_caches = s->camera.caches, x->camera_frames = s->camera.frames;
+		x->camera_heads = kv.heads, x->camera_head_dim = kv.head_dim, x->camera_keys = kv.n_keys;
+	}
+}
+
+static int put_head(writer *w, const e3_saved *x, e3_err *err)
+{
+	uint8_t prefix[E3_SAVED_PREFIX];
+	e3_buf json = {0};
+	if (e3_saved_head_write(x, &json, err))
+		return -1;
+	memcpy(prefix, E3_SAVED_MAGIC, 8);
+	e3_put_le32(prefix + 8, E3_SAVED_VERSION), e3_put_le32(prefix + 12, (uint32_t)json.len);
+	int rc = put(w, prefix, sizeof prefix, err) || put(w, json.data, json.len, err) || put_sum(w, err);
+	e3_buf_release(&json);
+	return rc ? -1 : 0;
+}
+
+static int put_session(writer *w, e3_session *s, const e3_saved *x, e3_err *err)
+{
+	e3_real type = s->dev->short_type;
+	if (put_head(w, x, err))
+		return -1;
+	for (int l = 0; l < x->layers; l++) {
+		e3_kv kv = e3_cache_view(&s->cache, l);
+		if (put(w, s->cache.layer[l].id, x->slots[l] * sizeof(uint32_t), err) || e3_saved_pieces(type, &kv, put_piece, w, err) || put_sum(w, err))
+			return -1;
+	}
+	for (int k = 0; k < x->camera_caches; k++) {
+		e3_kv kv = e3_camera_view(s, k);
+		if (e3_saved_pieces(type, &kv, put_piece, w, err) || put_sum(w, err))
+			return -1;
+	}
+	return 0;
+}
+
+int e3_session_save(e3_session *s, const e3_place *place, const char *path, e3_err *err)
+{
+	writer w = {.dev = s->dev};
+	e3_saved x;
+	if (!s->t)
+		return e3_fail(err, "saving the cache: %s: no frame was seen yet", path);
+	describe(s, place, &x);
+	if (s->dev->ops->alloc_host(s->dev, E3_SAVED_CHUNK, (void **)&w.chunk, err) || e3_file_open(&w.file, path, err)) {
+		s->dev->ops->free_host(s->dev, w.chunk);
+		return e3_fail_in(err, "saving the cache");
+	}
+	int rc = put_session(&w, s, &x, err) || e3_file_commit_durable(&w.file, err) ? -1 : 0;
+	if (rc)
+		e3_file_discard(&w.file);
+	s->dev->ops->free_host(s->dev, w.chunk);
+	return rc ? e3_fail_in(err, "saving the cache") : 0;
+}

@@ -1,0 +1,26 @@
+/* model: what writing and reading a saved session share: the layout of e3-cache(5). Private to this layer. */
+#ifndef E3_MODEL_SAVED_H
+#define E3_MODEL_SAVED_H
+
+#include "e3/mem.h"
+#include "e3/saved.h"
+#include "session.h"
+
+#define E3_SAVED_MAGIC "e3cache\n"
+enum { E3_SAVED_PREFIX = 16, E3_SAVED_HEAD_MOST = 64 << 10, E3_SAVED_CHUNK = 4 << 20 };
+
+extern const char *const e3_saved_types[]; /* in the order of e3_real */
+
+/* saved_head.c: the header as JSON, and back; every value in its range, and all of them in agreement. */
+int e3_saved_head_write(const e3_saved *x, e3_buf *json, e3_err *err);
+int e3_saved_head_read(const char *json, size_t n, e3_saved *x, e3_err *err);
+/* Bytes of everything after the header's checksum; 0 when no file can be so large. */
+uint64_t e3_saved_body(const e3_saved *x);
+
+/* saved.c: calls fn for every stretch of device memory behind the keys of kv, in the order of the file: what eviction knows, if it
+ * is scored (frames that saw a slot, sums), then for each head its keys, then its values, slot by slot. Stops at the first
+ * non-zero. `type` is the device's short one. */
+typedef int (*e3_piece)(void *ctx, float *at, size_t floats, e3_err *err);
+int e3_saved_pieces(e3_real type, const e3_kv *kv, e3_piece fn, void *ctx, e3_err *err);
+
+#endif

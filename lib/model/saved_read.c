@@ -1,0 +1,268 @@
+/* model: a session out of a file, chunk by chunk (e3-cache(5)). Owns the file while it is read; refuses damage, other versions, other
+ * networks, another type of keys and values. A session is handed out only when all of the file has been read and agrees with itself. */
+#include "saved.h"
+#include "e3/num.h"
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <zlib.h>
+
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "what is in memory is written as it lies there");
+
+struct e3_saved_file {
+	FILE *f;
+	char *path; /* for messages */
+	uint64_t size;
+	uint32_t crc; /* of everything read so far */
+	e3_saved head;
+	/* While a session is read: */
+	e3_dev *dev;
+	float *chunk; /* alloc_host */
+};
+
+static int get(e3_saved_file *file, void *to, size_t n, e3_err *err)
+{
+	errno = 0;
+	if (n && fread(to, 1, n, file->f) != n)
+		return ferror(file->f) ? e3_fail_sys(err, "failed") : e3_fail(err, "truncated");
+	file->crc = (uint32_t)crc32_z(file->crc, to, n);
+	return 0;
+}
+
+static int get_sum(e3_saved_file *file, e3_err *err)
+{
+	uint8_t sum[4];
+	uint32_t want = file->crc;
+	if (get(file, sum, sizeof sum, err))
+		return -1;
+	if (e3_le32(sum) != want)
+		return e3_fail(err, "damaged: the checksum is %08" PRIx32 ", of what stands there it would be %08" PRIx32, e3_le32(sum), want);
+	return 0;
+}
+
+static int get_head(e3_saved_file *file, e3_err *err)
+{
+	uint8_t prefix[E3_SAVED_PREFIX];
+	if (get(file, prefix, sizeof prefix, err))
+		return -1;
+	if (memcmp(prefix, E3_SAVED_MAGIC, 8) != 0)
+		return e3_fail(err, "is not a cache that e3-infer saved");
+	uint32_t version = e3_le32(prefix + 8), n = e3_le32(prefix + 12);
+	if (version != E3_SAVED_VERSION)
+		return e3_fail(err, "version %" PRIu32 "; this program reads version %d", version, E3_SAVED_VERSION);
+	if (n > E3_SAVED_HEAD_MOST || n + (uint64_t)E3_SAVED_PREFIX + 4 > file->size)
+		return e3_fail(err, "damaged: a header of %" PRIu32 " bytes in a file of %" PRIu64, n, file->size);
+	char *json = e3_alloc(n, 1, "header", err);
+	int rc = !json || get(file, json, n, err) || get_sum(file, err) || e3_saved_head_read(json, n, &file->head, err) ? -1 : 0;
+	free(json);
+	if (rc)
+		return -1;
+	uint64_t want = E3_SAVED_PREFIX + n + 4 + e3_saved_body(&file->head);
+	if (file->size != want)
+		return e3_fail(err, "%s: %" PRIu64 " bytes, expected %" PRIu64, file->size < want ? "truncated" : "too long", file->size, want);
+	return 0;
+}
+
+static e3_saved_file *start(FILE *f, uint64_t size, const char *path, e3_err *err)
+{
+	e3_saved_file *file = e3_alloc(1, sizeof *file, "saved cache", err);
+	if (!file || !f || !(file->path = strdup(path))) {
+		if (file)
+			e3_fail_sys(err, "opening the saved cache: %s", path);
+		if (f)
+			fclose(f);
+		free(file);
+		return NULL;
+	}
+	file->f = f, file->size = size;
+	if (get_head(file, err)) {
+		e3_fail_in(err, "reading the saved cache: %s", path);
+		e3_saved_close(file);
+		return NULL;
+	}
+	return file;
+}
+
+e3_saved_file *e3_saved_open(const char *path, e3_err *err)
+{
+	struct stat st;
+	FILE *f = fopen(path, "re");
+	if (f && (fstat(fileno(f), &st) || !S_ISREG(st.st_mode))) {
+		fclose(f);
+		e3_fail(err, "opening the saved cache: %s: not a regular file", path);
+		return NULL;
+	}
+	return start(f, f ? (uint64_t)st.st_size : 0, path, err);
+}
+
+e3_saved_file *e3_saved_memory(const void *bytes, size_t n, e3_err *err)
+{
+	return start(fmemopen((void *)(uintptr_t)bytes, n, "r"), n, "memory", err);
+}
+
+void e3_saved_close(e3_saved_file *file)
+{
+	if (!file)
+		return;
+	fclose(file->f);
+	free(file->path);
+	free(file);
+}
+
+const e3_saved *e3_saved_head(const e3_saved_file *file)
+{
+	return &file->head;
+}
+
+int e3_saved_fits(const e3_saved_file *file, const e3_net *net, const e3_dev *dev, e3_err *err)
+{
+	const e3_saved *x = &file->head;
+	const e3_config *c = &net->c;
+	if (x->fingerprint != net->fingerprint)
+		return e3_fail(err, "opening the saved cache: %s: is of the network %s (%016" PRIx64 "), this is %s (%016" PRIx64 ")", file->path,
+		               x->model[0] ? x->model : "unnamed", x->fingerprint, c->name[0] ? c->name : "unnamed", net->fingerprint);
+	if (x->o.cached != dev->short_type)
+		return e3_fail(err, "opening the saved cache: %s: has keys and values in %s, saved on %s; this run has them in %s (see --device, --precision)",
+		               file->path, e3_saved_types[x->o.cached], x->device, e3_saved_types[dev->short_type]);
+	if (x->layers != c->layers || x->heads != c->heads || x->head_dim != c->head_dim)
+		return e3_fail(err, "opening the saved cache: %s: has %d layers of %d heads of %d values, the network %d of %d of %d", file->path, x->layers,
+		               x->heads, x->head_dim, c->layers, c->heads, c->head_dim);
+	return 0;
+}
+
+static int get_piece(void *ctx, float *at, size_t floats, e3_err *err)
+{
+	e3_saved_file *file = ctx;
+	while (floats) {
+		size_t most = E3_SAVED_CHUNK / sizeof *file->chunk, n = floats < most ? floats : most;
+		if (get(file, file->chunk, n * sizeof *file->chunk, err) || file->dev->ops->upload(file->dev, at, file->chunk, n, err))
+			return -1;
+		at += n, floats -= n;
+	}
+	return 0;
+}
+
+static int check_ids(const e3_saved *x, int layer, const uint32_t *id, e3_err *err)
+{
+	uint32_t holes = 0, n = x->slots[layer], most = (uint32_t)(x->t * x->tokens_per_frame);
+	for (uint32_t k = 0; k < n; k++) {
+		holes += id[k] == E3_HOLE;
+		if (id[k] >= most && id[k] != E3_HOLE)
+			return e3_fail(err, "slot %" PRIu32 ": token %" PRIu32 " of %" PRIu32, k, id[k], most);
+	}
+	if (holes != x->holes[layer] || (n && id[n - 1] == E3_HOLE))
+		return e3_fail(err, "%" PRIu32 " holes in %" PRIu32 " slots, expected %" PRIu32 ", and none at the end", holes, n, x->holes[layer]);
+	return 0;
+}
+
+/* The device knows each slot's token too; a hole's does not matter. */
+static int upload_ids(e3_dev *dev, const e3_kv *kv, const uint32_t *id, e3_err *err)
+{
+	for (int p = 0; p * kv->page_keys < kv->n_keys; p++) {
+		int left = kv->n_keys - p * kv->page_keys, n = left < kv->page_keys ? left : kv->page_keys;
+		float *at = kv->page[p] + e3_page_floats(dev->short_type, kv) + 2 * (size_t)kv->page_keys;
+		if (dev->ops->upload(dev, at, (const float *)(const void *)(id + (size_t)p * (size_t)kv->page_keys), (size_t)n, err))
+			return -1;
+	}
+	return 0;
+}
+
+static int get_layer(e3_saved_file *file, e3_session *s, int layer, e3_err *err)
+{
+	const e3_saved *x = &file->head;
+	uint32_t n = x->slots[layer], *id = e3_alloc(n, sizeof *id, "cache slots", err);
+	int rc = !id || get(file, id, n * sizeof *id, err) || check_ids(x, layer, id, err) || e3_cache_restore(&s->cache, layer, id, n, err) ? -1 : 0;
+	e3_kv kv = e3_cache_view(&s->cache, layer);
+	if (!rc)
+		rc = upload_ids(s->dev, &kv, id, err) || e3_saved_pieces(s->dev->short_type, &kv, get_piece, file, err) || get_sum(file, err) ? -1 : 0;
+	free(id);
+	return rc;
+}
+
+/* Read to its end also when poses are not wanted any more: all of the file is checked. */
+static int get_camera(e3_saved_file *file, e3_session *s, int cache, e3_err *err)
+{
+	const e3_saved *x = &file->head;
+	if (s->o.outputs & E3_OUT_POSE) {
+		e3_kv kv = e3_camera_view(s, cache);
+		if (kv.n_keys != x->camera_keys || kv.heads != x->camera_heads || kv.head_dim != x->camera_head_dim || s->camera.caches != x->camera_caches)
+			return e3_fail(err, "%d of %d keys of %d heads of %d values, expected %d of %d of %d of %d", x->camera_caches, x->camera_keys,
+			               x->camera_heads, x->camera_head_dim, s->camera.caches, kv.n_keys, kv.heads, kv.head_dim);
+		return e3_saved_pieces(s->dev->short_type, &kv, get_piece, file, err) || get_sum(file, err) ? -1 : 0;
+	}
+	uint64_t left = 8 * (uint64_t)x->camera_keys * (uint64_t)x->camera_heads * (uint64_t)x->camera_head_dim;
+	for (size_t n; left; left -= n) {
+		n = left < E3_SAVED_CHUNK ? (size_t)left : E3_SAVED_CHUNK;
+		if (get(file, file->chunk, n, err))
+			return -1;
+	}
+	return get_sum(file, err);
+}
+
+static int get_session(e3_saved_file *file, e3_session *s, e3_err *err)
+{
+	const e3_saved *x = &file->head;
+	for (int l = 0; l < x->layers; l++)
+		if (get_layer(file, s, l, err))
+			return e3_fail_in(err, "layer %d", l);
+	for (int k = 0; k < x->camera_caches; k++)
+		if (get_camera(file, s, k, err))
+			return e3_fail_in(err, "camera memory %d", k);
+	return s->dev->ops->finish(s->dev, err);
+}
+
+/* Pages that hold what was saved and the next frame. */
+static int pages_of(const e3_saved *x, const e3_config *c, const e3_infer_options *o, int64_t *pages, e3_err *err)
+{
+	e3_plan p;
+	if (e3_plan_make(c, o, x->size[0], x->size[1], &p, err))
+		return -1;
+	if (p.tokens_per_frame != x->tokens_per_frame)
+		return e3_fail(err, "%d tokens a frame, expected %d", x->tokens_per_frame, p.tokens_per_frame);
+	*pages = 0;
+	for (int l = 0; l < x->layers; l++) {
+		int64_t fresh = p.tokens_per_frame - (int64_t)x->holes[l], need = x->slots[l] + (fresh > 0 ? fresh : 0);
+		*pages += (need + p.page_keys - 1) / p.page_keys;
+	}
+	return 0;
+}
+
+static int resume(e3_saved_file *file, const e3_net *net, e3_dev *dev, const e3_infer_options *asked, e3_session **out, e3_err *err)
+{
+	const e3_saved *x = &file->head;
+	e3_infer_options o = *asked;
+	int64_t pages = 0;
+	o.cached = dev->short_type;
+	if (o.outputs & E3_OUT_POSE && !x->camera_caches)
+		return e3_fail(err, "has no camera memory, since it was saved without poses: ask for others with --outputs");
+	if (pages_of(x, &net->c, &o, &pages, err))
+		return -1;
+	e3_session *s = *out = e3_session_open_with(net, dev, &o, x->size, pages, err);
+	if (!s || dev->ops->alloc_host(dev, E3_SAVED_CHUNK, (void **)&file->chunk, err))
+		return -1;
+	s->t = x->t, s->peak_tokens = x->peak_tokens;
+	file->dev = dev;
+	return get_session(file, s, err);
+}
+
+e3_session *e3_session_resume(const e3_net *net, e3_dev *dev, const e3_infer_options *o, e3_saved_file *file, e3_err *err)
+{
+	e3_session *s = NULL;
+	int rc = e3_saved_fits(file, net, dev, err);
+	if (!rc && resume(file, net, dev, o, &s, err))
+		rc = e3_fail_in(err, "reading the saved cache: %s", file->path);
+	dev->ops->free_host(dev, file->chunk);
+	file->chunk = NULL;
+	if (!rc)
+		return s;
+	e3_session_close(s);
+	return NULL;
+}
+
+int64_t e3_session_frames(const e3_session *s)
+{
+	return s->t;
+}

@@ -1,0 +1,436 @@
+/* Saved sessions: resumed they give the bits an uninterrupted one gives, frozen they give the same answers in any order and keep what
+ * they had; every damaged byte, every other network and every file that is too short is refused. */
+#include "check.h"
+#include "e3/saved.h"
+#include "model/session.h"
+#include "model_stream.h"
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <zlib.h>
+
+enum { STEPS = 9 };
+
+static e3_dev *dev;
+static char folder[64] = "/tmp/e3-saved-XXXXXX";
+
+static int set_up(void **state)
+{
+	dev = e3_dev_cpu(2, NULL);
+	return dev && mkdtemp(folder) ? 0 : -1;
+}
+
+static int tear_down(void **state)
+{
+	e3_dev_close(dev);
+	return rmdir(folder); /* every test removes its files, and saving leaves no others */
+}
+
+static const char *path_of(const char *name)
+{
+	static char path[4][128];
+	static int k;
+	k = (k + 1) % 4;
+	snprintf(path[k], sizeof path[k], "%s/%s", folder, name);
+	return path[k];
+}
+
+static const e3_place place = {.first_i = 3, .last_i = 40, .last_pts = 1.25, .first_crc = 7, .last_crc = 0xfffffff0u, .truths = 2, .fit = 1,
+                               .source = "a \"clip\".mp4"};
+
+static void save(stream *t, const char *path)
+{
+	e3_err err = {""};
+	if (e3_session_save(t->s, &place, path, &err))
+		fail_msg("%s", err.text);
+}
+
+static e3_session *resume_with(const stream *t, const char *path, const e3_infer_options *o, e3_err *err)
+{
+	e3_saved_file *file = e3_saved_open(path, err);
+	e3_infer_options as_saved = {0};
+	if (!file)
+		return NULL;
+	as_saved = e3_saved_head(file)->o;
+	as_saved.outputs = E3_OUT_ALL;
+	e3_session *s = e3_session_resume(t->net, dev, o ? o : &as_saved, file, err);
+	e3_saved_close(file);
+	return s;
+}
+
+/* Closes the session of a stream and goes on from a file. */
+static void resume(stream *t, const char *path, const e3_infer_options *o)
+{
+	e3_err err = {""};
+	e3_session_close(t->s);
+	t->s = resume_with(t, path, o, &err);
+	if (!t->s)
+		fail_msg("%s", err.text);
+}
+
+static uint8_t *contents(const char *path, size_t *n)
+{
+	FILE *f = fopen(path, "rb");
+	assert_non_null(f);
+	struct stat st;
+	assert_int_equal(fstat(fileno(f), &st), 0);
+	uint8_t *bytes = malloc((size_t)st.st_size);
+	*n = (size_t)st.st_size;
+	assert_int_equal(fread(bytes, 1, *n, f), *n);
+	fclose(f);
+	return bytes;
+}
+
+static void same_files(const char *a, const char *b)
+{
+	size_t n, m;
+	uint8_t *x = contents(a, &n), *y = contents(b, &m);
+	assert_int_equal(n, m);
+	assert_memory_equal(x, y, n);
+	free(x), free(y);
+}
+
+static void same_records(const e3_evict *a, const e3_evict *b)
+{
+	assert_true(a->i == b->i && a->n_layers == b->n_layers);
+	for (int l = 0; l < a->n_layers; l++) {
+		const e3_evict_layer *x = &a->layer[l], *y = &b->layer[l];
+		assert_true(x->k_before == y->k_before && x->k_after == y->k_after && x->budget == y->budget && x->alpha == y->alpha);
+		assert_true(x->variance == y->variance && x->saturated == y->saturated && x->prot == y->prot);
+		assert_memory_equal(x->score_q, y->score_q, sizeof x->score_q);
+		assert_memory_equal(&x->max_evicted, &y->max_evicted, sizeof x->max_evicted);
+		assert_memory_equal(&x->min_kept, &y->min_kept, sizeof x->min_kept);
+		assert_int_equal(x->n_removed, y->n_removed);
+		if (x->n_removed)
+			assert_memory_equal(x->removed, y->removed, x->n_removed * sizeof *x->removed);
+	}
+}
+
+static void same_use(e3_session *a, e3_session *b)
+{
+	e3_cache_use x = e3_session_cache(a), y = e3_session_cache(b);
+	assert_true(x.now == y.now && x.peak == y.peak && x.full == y.full);
+	assert_int_equal(e3_session_frames(a), e3_session_frames(b));
+}
+
+/* ---- going on ---- */
+
+static const struct how {
+	const char *name;
+	e3_policy policy;
+	e3_budget_kind kind;
+	double budget, temperature;
+	int compat, camera_frames;
+} hows[] = {
+	{"evict3r, frames", E3_POLICY_EVICT3R, E3_BUDGET_FRAMES, 2.5, 0.5, 0, 1024},
+	{"evict3r, uneven shares", E3_POLICY_EVICT3R, E3_BUDGET_FRAMES, 3, 0.005, 0, 1024},
+	{"evict3r, fraction", E3_POLICY_EVICT3R, E3_BUDGET_FRACTION, 0.4, 0.02, 0, 1024},
+	{"evict3r, bytes", E3_POLICY_EVICT3R, E3_BUDGET_BYTES, 1.5e6, 0.5, 0, 1024},
+	{"as released", E3_POLICY_EVICT3R, E3_BUDGET_FRACTION, 0.3, 0.02, E3_COMPAT_ALL, 1024},
+	{"as released, camera memory wrapped", E3_POLICY_EVICT3R, E3_BUDGET_FRACTION, 0.3, 0.02, E3_COMPAT_ALL, 3},
+	{"window", E3_POLICY_WINDOW, E3_BUDGET_TOKENS, 500, 0.5, 0, 1024},
+	{"random", E3_POLICY_RANDOM, E3_BUDGET_TOKENS, 433, 0.5, 0, 1024},
+	{"everything", E3_POLICY_NONE, E3_BUDGET_FRACTION, 0.5, 0.5, 0, 1024},
+	{"everything, camera memory wrapped", E3_POLICY_NONE, E3_BUDGET_FRACTION, 0.5, 0.5, 0, 4},
+};
+
+static e3_infer_options options_of(const struct how *h)
+{
+	e3_infer_options o = e3_infer_defaults();
+	o.policy = h->policy, o.budget_kind = h->kind, o.budget = h->budget, o.temperature = h->temperature, o.compat = h->compat;
+	o.camera_frames = h->camera_frames, o.frames = h->kind == E3_BUDGET_FRACTION && h->policy != E3_POLICY_NONE ? STEPS : -1;
+	return o;
+}
+
+/* At every frame the session is saved, thrown away and resumed; beside it one goes through. */
+static void a_resumed_session_gives_the_same_bits(void **state)
+{
+	size_t removed = 0;
+	for (size_t h = 0; h < sizeof hows / sizeof *hows; h++) {
+		e3_infer_options o = options_of(&hows[h]);
+		stream through, stopped;
+		stream_open(dev, &through, &custom_tall, &o);
+		stream_open(dev, &stopped, &custom_tall, &o);
+		for (int i = 0; i < STEPS; i++) {
+			stream_step(&through, i), stream_step(&stopped, i);
+			stream_same_maps(&through.pred, &stopped.pred);
+			same_records(&through.evict, &stopped.evict);
+			same_use(through.s, stopped.s);
+			removed += through.evict.layer[2].n_removed;
+			save(&through, path_of("a")), save(&stopped, path_of("b"));
+			same_files(path_of("a"), path_of("b"));
+			resume(&stopped, path_of("b"), NULL);
+		}
+		stream_close(&through), stream_close(&stopped);
+		print_message("# %s\n", hows[h].name);
+	}
+	assert_true(removed > 500);
+	unlink(path_of("a")), unlink(path_of("b"));
+}
+
+static void a_file_says_what_it_is(void **state)
+{
+	e3_err err = {""};
+	e3_infer_options o = options_of(&hows[2]);
+	stream t;
+	stream_open(dev, &t, &custom_tall, &o);
+	assert_int_equal(e3_session_save(t.s, &place, path_of("a"), &err), -1);
+	assert_non_null(strstr(err.text, "saving the cache: "));
+	assert_non_null(strstr(err.text, "no frame was seen yet"));
+	stream_step(&t, 0), stream_step(&t, 1);
+	save(&t, path_of("a"));
+	e3_saved_file *file = e3_saved_open(path_of("a"), &err);
+	assert_non_null(file);
+	const e3_saved *x = e3_saved_head(file);
+	assert_true(x->t == 2 && x->size[0] == t.size[0] && x->size[1] == t.size[1] && x->tokens_per_frame == 25 && x->layers == 6);
+	assert_true(x->fingerprint == e3_net_fingerprint(t.net) && strcmp(x->device, "cpu") == 0);
+	assert_true(x->o.policy == E3_POLICY_EVICT3R && x->o.budget_kind == E3_BUDGET_FRACTION && x->o.budget == 0.4 && x->o.temperature == 0.02);
+	assert_true(x->o.frames == STEPS && x->o.camera_frames == 1024 && x->o.compat == 0 && !x->o.attn && !x->o.frozen);
+	assert_true(x->camera_caches == 4 && x->camera_keys == 2 && x->slots[5] >= 25);
+	assert_true(x->place.first_i == 3 && x->place.last_i == 40 && x->place.last_pts == 1.25 && x->place.first_crc == 7);
+	assert_true(x->place.last_crc == 0xfffffff0u && x->place.truths == 2 && x->place.fit == 1);
+	assert_string_equal(x->place.source, "a \"clip\".mp4");
+	e3_saved_close(file);
+	stream_close(&t);
+	unlink(path_of("a"));
+}
+
+/* A second, smaller budget: the surplus leaves after the next frame. */
+static void another_budget_may_be_given(void **state)
+{
+	e3_infer_options o = options_of(&hows[0]);
+	stream t;
+	o.budget = 8;
+	stream_open(dev, &t, &custom_tall, &o);
+	for (int i = 0; i < 6; i++)
+		stream_step(&t, i);
+	save(&t, path_of("a"));
+	o.budget = 2;
+	resume(&t, path_of("a"), &o);
+	for (int i = 6; i < 12; i++) {
+		double held = 0;
+		stream_step(&t, i);
+		for (int l = 0; l < 6; l++)
+			held += t.evict.layer[l].k_after;
+		assert_int_equal(t.evict.layer[0].k_before, i == 6 ? 175 : t.s->cache.layer[0].n + t.evict.layer[0].n_removed - t.s->cache.layer[0].holes);
+		assert_true(held >= 300 && held < 306);
+	}
+	stream_close(&t);
+	unlink(path_of("a"));
+}
+
+/* ---- frozen ---- */
+
+static void a_frozen_cache_answers_alike_in_any_order(void **state)
+{
+	static const int order[2][4] = {{9, 4, 20, 9}, {20, 9, 9, 4}};
+	for (size_t h = 0; h < sizeof hows / sizeof *hows; h++) {
+		e3_infer_options o = options_of(&hows[h]), frozen = o;
+		bool wrapped = hows[h].camera_frames < 6;
+		stream scan, next, query;
+		float depth[25][4], pose[25][9];
+		stream_open(dev, &scan, &custom_tall, &o), stream_open(dev, &next, &custom_tall, &o), stream_open(dev, &query, &custom_tall, &o);
+		for (int i = 0; i < 6; i++)
+			stream_step(&scan, i);
+		save(&scan, path_of("a"));
+		frozen.frozen = true;
+		resume(&query, path_of("a"), &frozen);
+		e3_cache_use before = e3_session_cache(query.s);
+		for (int pass = 0; pass < 2; pass++)
+			for (int k = 0; k < 4; k++) {
+				int i = order[pass][k];
+				stream_step(&query, i);
+				if (pass == 0)
+					memcpy(depth[i], query.pred.depth + 100, sizeof depth[i]), memcpy(pose[i], query.pred.pose, sizeof pose[i]);
+				assert_memory_equal(depth[i], query.pred.depth + 100, sizeof depth[i]);
+				assert_memory_equal(pose[i], query.pred.pose, sizeof pose[i]);
+				resume(&next, path_of("a"), &o); /* what it would have been as the next frame of the scan */
+				stream_step(&next, i);
+				size_t area = (size_t)next.pred.h * (size_t)next.pred.w * sizeof(float);
+				assert_memory_equal(next.pred.depth, query.pred.depth, area);
+				assert_memory_equal(next.pred.points, query.pred.points, 3 * area);
+				/* Only the camera head, once it would have had to forget a frame, sees one more. */
+				assert_int_equal(memcmp(next.pred.pose, query.pred.pose, sizeof next.pred.pose) != 0, wrapped);
+				assert_int_equal(query.evict.i, 6);
+				for (int l = 0; l < 6; l++) {
+					const e3_evict_layer *r = &query.evict.layer[l];
+					assert_true(!r->n_removed && r->k_before == r->k_after && r->k_after == scan.evict.layer[l].k_after);
+					assert_int_equal(query.s->cache.layer[l].n, scan.s->cache.layer[l].n);
+					assert_int_equal(query.s->cache.layer[l].n_pages, scan.s->cache.layer[l].n_pages);
+					assert_memory_equal(query.s->cache.layer[l].id, scan.s->cache.layer[l].id, scan.s->cache.layer[l].n * sizeof(uint32_t));
+				}
+			}
+		e3_cache_use after = e3_session_cache(query.s);
+		assert_true(before.now == after.now && before.full == after.full && e3_session_frames(query.s) == 6);
+		stream_close(&scan), stream_close(&next), stream_close(&query);
+	}
+	unlink(path_of("a"));
+}
+
+/* ---- refused ---- */
+
+static void refused(const stream *t, const e3_infer_options *o, const char *text)
+{
+	e3_err err = {""};
+	assert_null(resume_with(t, path_of("a"), o, &err));
+	if (!strstr(err.text, text))
+		fail_msg("'%s' lacks '%s'", err.text, text);
+}
+
+static void what_does_not_fit_is_refused(void **state)
+{
+	e3_infer_options o = options_of(&hows[0]), blind = o;
+	custom other = custom_tall;
+	stream t, u;
+	other.seed++;
+	blind.outputs = E3_OUT_DEPTH | E3_OUT_POINTS;
+	stream_open(dev, &t, &custom_tall, &o), stream_open(dev, &u, &other, &o);
+	stream_step(&t, 0);
+	save(&t, path_of("a"));
+	refused(&u, NULL, "is of the network unnamed (");
+	assert_int_not_equal(e3_net_fingerprint(t.net), e3_net_fingerprint(u.net));
+	dev->short_type = E3_REAL_BF16;
+	refused(&t, NULL, "has keys and values in f32, saved on cpu; this run has them in bf16 (see --device, --precision)");
+	dev->short_type = E3_REAL_F32;
+	resume(&t, path_of("a"), &blind); /* poses may be left out ... */
+	stream_step(&t, 1);
+	save(&t, path_of("a"));
+	refused(&t, NULL, "has no camera memory, since it was saved without poses"); /* ... but do not come back */
+	resume(&t, path_of("a"), &blind);
+	unlink(path_of("a"));
+	refused(&t, NULL, "No such file or directory");
+	stream_close(&t), stream_close(&u);
+	e3_err err = {""};
+	assert_null(e3_saved_open(folder, &err));
+	assert_non_null(strstr(err.text, "not a regular file"));
+}
+
+/* Opens and resumes from memory. */
+static bool loads(const stream *t, const uint8_t *bytes, size_t n, e3_err *err)
+{
+	e3_infer_options o;
+	e3_saved_file *file = e3_saved_memory(bytes, n, err);
+	if (!file)
+		return false;
+	o = e3_saved_head(file)->o;
+	e3_session *s = e3_session_resume(t->net, dev, &o, file, err);
+	e3_saved_close(file);
+	e3_session_close(s);
+	return s;
+}
+
+static void every_damaged_byte_is_noticed(void **state)
+{
+	e3_infer_options o = e3_infer_defaults();
+	custom small = custom_bare;
+	stream t;
+	size_t n;
+	e3_err err = {""};
+	o.policy = E3_POLICY_WINDOW, o.budget_kind = E3_BUDGET_FRAMES, o.budget = 2, o.outputs = E3_OUT_POSE, o.camera_frames = 4;
+	small.size[0] = small.size[1] = 4;
+	stream_open(dev, &t, &small, &o);
+	stream_step(&t, 0);
+	save(&t, path_of("a"));
+	uint8_t *bytes = contents(path_of("a"), &n);
+	unlink(path_of("a"));
+	assert_true(loads(&t, bytes, n, &err));
+	for (size_t k = 0; k < n; k++) {
+		bytes[k] ^= (uint8_t)(1u << k % 8);
+		err.text[0] = 0;
+		if (loads(&t, bytes, n, &err) || !strstr(err.text, "memory: "))
+			fail_msg("byte %zu of %zu: '%s'", k, n, err.text);
+		bytes[k] ^= (uint8_t)(1u << k % 8);
+	}
+	for (size_t k = 0; k < n; k += k < 1000 ? 1 : 97) {
+		assert_false(loads(&t, bytes, k, &err));
+		if (k > 1000)
+			assert_non_null(strstr(err.text, "truncated: "));
+	}
+	bytes = realloc(bytes, n + 1);
+	bytes[n] = 0;
+	assert_false(loads(&t, bytes, n + 1, &err));
+	assert_non_null(strstr(err.text, "too long: "));
+	print_message("# %zu bytes\n", n);
+	free(bytes);
+	stream_close(&t);
+}
+
+/* Bytes that were changed on purpose, checksums and all. */
+static void change(uint8_t *bytes, const char *from, const char *to)
+{
+	uint32_t head = e3_le32(bytes + 12);
+	assert_int_equal(strlen(from), strlen(to));
+	char *at = memmem(bytes + 16, head, from, strlen(from));
+	assert_non_null(at);
+	memcpy(at, to, strlen(to));
+	e3_put_le32(bytes + 16 + head, (uint32_t)crc32(0, bytes, 16 + head));
+}
+
+static void what_does_not_agree_with_itself_is_refused(void **state)
+{
+	static const char *const rows[][3] = {
+		{"\"policy\":\"window\"", "\"policy\":\"widow!\"", "header: policy: 'widow!' is not known to this program"},
+		{"\"layers\":4", "\"layers\":3", "header: slots: expected a list of 3 numbers"},
+		{"\"layers\":4", "\"layers\":0", "header: layers: expected a whole number from 1 to 256"},
+		{"\"t\":2", "\"t\":0", "header: t: expected a whole number from 1 to"},
+		{"\"t\":2", "\"t\":9", "header: camera memory: "},
+		{"\"last_i\":40", "\"last_i\":03", "header: is no JSON object: "},
+		{"\"last_i\":40", "\"last_i\":3 ", "header: frames 3 to 3 are fewer than 2"},
+		{"\"holes\":[0,", "\"holes\":[9,", "layer 0: 0 holes in 24 slots, expected 9"},
+		{"\"slots\":[24,", "\"slots\":[25,", "truncated: "},
+		{"\"slots\":[24,", "\"slots\":[23,", "too long: "},
+		{"\"tokens_per_frame\":12", "\"tokens_per_frame\":13", "13 tokens a frame, expected 12"},
+		{"\"heads\":3", "\"heads\":\"", "header: is no JSON object: "},
+		{"\"heads\":3,\"head_dim\":12", "\"heads\":6,\"head_dim\":06", "header: is no JSON object: "},
+		{"\"heads\":3,\"head_dim\":12", "\"heads\":9,\"head_dim\": 4", "has 4 layers of 9 heads of 4 values, the network 4 of 3 of 12"},
+		{"\"budget\":2.0", "\"budget\":-2.", "header: is no JSON object: "},
+		{"\"camera_heads\":2", "\"camera_heads\":0", "header: camera memory: "},
+		{"\"camera_room\":4", "\"camera_room\":1", "header: camera memory: "},
+	};
+	e3_infer_options o = e3_infer_defaults();
+	stream t;
+	size_t n;
+	o.policy = E3_POLICY_WINDOW, o.budget_kind = E3_BUDGET_FRAMES, o.budget = 2, o.outputs = E3_OUT_POSE, o.camera_frames = 4;
+	stream_open(dev, &t, &custom_bare, &o);
+	stream_step(&t, 0), stream_step(&t, 1);
+	save(&t, path_of("a"));
+	for (size_t k = 0; k < sizeof rows / sizeof *rows; k++) {
+		e3_err err = {""};
+		uint8_t *bytes = contents(path_of("a"), &n);
+		change(bytes, rows[k][0], rows[k][1]);
+		if (loads(&t, bytes, n, &err) || !strstr(err.text, rows[k][2]))
+			fail_msg("%s: '%s' lacks '%s'", rows[k][1], err.text, rows[k][2]);
+		free(bytes);
+	}
+	unlink(path_of("a"));
+	stream_close(&t);
+}
+
+static void a_full_disk_leaves_the_old_file(void **state)
+{
+	e3_infer_options o = options_of(&hows[0]);
+	e3_err err = {""};
+	stream t;
+	stream_open(dev, &t, &custom_tall, &o);
+	stream_step(&t, 0);
+	assert_int_equal(e3_session_save(t.s, &place, "/dev/full", &err), -1);
+	assert_non_null(strstr(err.text, "saving the cache: writing: /dev/full: No space left on device"));
+	assert_int_equal(e3_session_save(t.s, &place, path_of("none/a"), &err), -1);
+	assert_non_null(strstr(err.text, "No such file or directory"));
+	stream_close(&t);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_resumed_session_gives_the_same_bits),
+		cmocka_unit_test(a_file_says_what_it_is),
+		cmocka_unit_test(another_budget_may_be_given),
+		cmocka_unit_test(a_frozen_cache_answers_alike_in_any_order),
+		cmocka_unit_test(what_does_not_fit_is_refused),
+		cmocka_unit_test(every_damaged_byte_is_noticed),
+		cmocka_unit_test(what_does_not_agree_with_itself_is_refused),
+		cmocka_unit_test(a_full_disk_leaves_the_old_file),
+	};
+	return cmocka_run_group_tests_name("model: saved sessions", tests, set_up, tear_down);
+}
