@@ -182,11 +182,31 @@ static void test_bytes_equal_those_of_python(void **state)
 	check_sample(e3_in_open("tests/data/stream/golden.e3", &err));
 }
 
+/* A stream that goes on after another one says so in its head. */
+static void heads_of_resumed_streams_come_back(void **state)
+{
+	e3_err err;
+	for (int k = 0; k < 3; k++) {
+		e3_head sent = sample_head(), got = {.seen = 77, .after = 78, .frozen = true};
+		e3_msg msg;
+		e3_out *out = e3_out_open(path, &err);
+		sent.seen = k ? 18 : 0, sent.after = k ? 40 : 0, sent.frozen = k == 2, sent.frames = 0;
+		assert_int_equal(e3_out_head(out, &sent, &err) || e3_out_end(out, &(e3_end){.frames = 0}, &err) || e3_out_close(out, &err), 0);
+		e3_in *in = e3_in_open(path, &err);
+		next(in, E3_HEAD, &msg);
+		assert_int_equal(e3_head_decode(&msg, &got, &err), 0);
+		assert_true(got.seen == sent.seen && got.after == sent.after && got.frozen == sent.frozen && got.kv_token_bytes == 8192);
+		e3_in_close(in);
+		e3_head_release(&got), e3_head_release(&sent);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_kind_returns_equal),
 		cmocka_unit_test(test_bytes_equal_those_of_python),
+		cmocka_unit_test(heads_of_resumed_streams_come_back),
 	};
 	return cmocka_run_group_tests_name("wire_codec", tests, setup, teardown);
 }

@@ -49,6 +49,8 @@ typedef struct e3_head {
 	int64_t budget;         /* tokens over all layers; -1 = none */
 	char *device;           /* "cpu", or the name of the GPU */
 	int64_t kv_token_bytes; /* bytes of cache one token takes in one layer */
+	int64_t seen, after;    /* frames the cache had seen when the stream began, 0 = none: it goes on after frame `after` of another */
+	bool frozen;            /* the cache stays as it was then: every frame is seen beside the same scan, and forgotten */
 } e3_head;
 
 typedef struct e3_frame {

@@ -1,13 +1,14 @@
 /* wire: head, frame, pred, truth, end and abort into structs; refuses what e3-stream(5) does not allow. */
 #include "decode.h"
 #include "order.h"
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 static int head_fill(const e3_msg *msg, e3_head *x, e3_err *err)
 {
-	bool model, layers, tokens, grid, policy, budget, device, bytes;
-	int v;
+	bool model, layers, tokens, grid, policy, budget, device, bytes, seen, after, said;
+	int v, frozen = 0;
 	e3_field table[] = {
 		{E3_F_INT, "v", &v, .min = INT32_MIN, .max = INT32_MAX},
 		E3_NEED(TEXT, "tool", &x->tool),
@@ -23,6 +24,9 @@ static int head_fill(const e3_msg *msg, e3_head *x, e3_err *err)
 		{E3_F_I64, "budget", &x->budget, .has = &budget, .nil = true},
 		{E3_F_TEXT, "device", &x->device, .has = &device, .nil = true},
 		E3_MAY(I64, "kv_token_bytes", &x->kv_token_bytes, &bytes),
+		E3_MAY(I64, "seen", &x->seen, &seen),
+		E3_MAY(I64, "after", &x->after, &after),
+		{.type = E3_F_INT, .name = "frozen", .to = &frozen, .has = &said, .max = 1},
 		{.type = E3_F_END},
 	};
 	e3_head_release(x);
@@ -33,6 +37,9 @@ static int head_fill(const e3_msg *msg, e3_head *x, e3_err *err)
 		return e3_fail(err, "stream version %d; this program reads version %d", v, E3_STREAM_VERSION);
 	if (x->fps < 0)
 		return e3_fail(err, "fps: is %g, expected 0 (unknown) or more", x->fps);
+	if (seen && x->seen > 0 && !after)
+		return e3_fail(err, "seen: is %" PRId64 ", but there is no after", x->seen);
+	x->seen = seen ? x->seen : 0, x->after = after ? x->after : 0, x->frozen = frozen;
 	return 0;
 }
 

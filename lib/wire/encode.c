@@ -24,6 +24,12 @@ int e3_head_encode(e3_pack *p, const e3_head *x, e3_err *err)
 		e3_pack_int_or_nil(p, "budget", x->budget);
 		e3_pack_text(p, "device", x->device);
 		e3_pack_int(p, "kv_token_bytes", x->kv_token_bytes);
+		if (x->seen > 0) {
+			e3_pack_int(p, "seen", x->seen);
+			e3_pack_int(p, "after", x->after);
+		}
+		if (x->frozen)
+			e3_pack_int(p, "frozen", 1);
 	}
 	return e3_pack_finish(p, err);
 }
