@@ -1,7 +1,9 @@
 /* kernels: what the files of the CUDA backend share: its state, errors, scratch memory, staging, types.
  *
  * Every operation only enqueues work on the stream of the branch at hand. Scratch memory grows when a shape is first seen and stays;
- * small arrays from the host (slots, page tables, pictures) go through a pinned ring that `finish` rewinds.
+ * small arrays from the host (slots, page tables, pictures) go through a pinned ring that `finish` rewinds. What lies between gather
+ * and launch is captured into a graph once the memory has stopped growing; the graph of the frame before is brought up to date and
+ * started.
  */
 #ifndef E3_KERNELS_CUDA_H
 #define E3_KERNELS_CUDA_H
@@ -20,7 +22,7 @@ typedef __half f16;
 
 /* Scratch memory of a branch, by what it holds while an operation runs. */
 enum { SCRATCH_INPUT, SCRATCH_PRODUCT, SCRATCH_ATTEND, SCRATCH_LT, SCRATCH_MAP, SCRATCH_SPLIT, SCRATCH_RESULT, SCRATCH_CHOOSE, SCRATCH_KINDS };
-enum { BRANCHES = 2, E3_LAYERS_MOST = 256 };
+enum { BRANCHES = 2, E3_LAYERS_MOST = 256, RETIRED_MOST = 64 };
 
 typedef struct e3_cuda_scratch {
 	void *p;
@@ -63,6 +65,12 @@ typedef struct e3_cuda {
 	cudaStream_t stream[BRANCHES];
 	cudaEvent_t fork, marked;
 	int branch;
+	bool forked;    /* branch 1 has begun since the last finish */
+	int gathering;  /* 1 + the piece that is being gathered, or 0 */
+	int steady;     /* frames since memory of the backend's own last grew */
+	cudaGraphExec_t piece[E3_PIECES];
+	void *retired[RETIRED_MOST]; /* device memory that gathered work may still use: freed by finish */
+	int n_retired;
 	e3_cuda_scratch scratch[BRANCHES][SCRATCH_KINDS];
 	e3_ring ring;
 	e3_cuda_upload upload;
@@ -183,9 +191,12 @@ int e3_cuda_add_uv(e3_dev *, float *, int, int, int, const float *, const float 
 int e3_cuda_dense(e3_dev *, const e3_dense *, e3_err *);
 int e3_cuda_enter(e3_dev *, const e3_kv *, const uint32_t *, int, uint32_t, e3_err *);
 int e3_cuda_score(e3_dev *, const e3_rule *, const e3_scored *, int, e3_err *);
+int e3_cuda_reserve(e3_dev *, size_t, e3_err *);
 int e3_cuda_choose(e3_dev *, const e3_rule *, const e3_chosen *, int, e3_err *);
 
-/* evict.cu: from and to are on the device. */
+/* evict.cu: has the kernels loaded that the first frames do not need, lest they take memory later. */
+cudaError_t e3_cuda_evict_open(void);
+/* from and to are on the device. */
 int e3_cuda_move_scores(e3_cuda *c, const e3_kv *kv, const uint32_t *from, const uint32_t *to, int n, e3_err *err);
 
 static inline int e3_ceil_div(int a, int b) { return (a + b - 1) / b; }

@@ -22,13 +22,18 @@ typedef struct score_args {
 	e3_layer_stat *stat;
 } score_args;
 
+/* What is sorted, on its way between two such lists. */
+typedef struct slot_list {
+	uint64_t *key; /* [n] score bits, then id */
+	uint32_t *at;  /* [n] slots */
+} slot_list;
+
 typedef struct choose_args {
 	layer_view v;
 	int remove;
 	uint32_t *slot, *id; /* host memory */
 	e3_choice *choice;
-	uint64_t *key[2]; /* [n] score bits, then id */
-	uint32_t *at[2];  /* [n] slots */
+	slot_list one, two;
 } choose_args;
 
 struct cell {
@@ -221,20 +226,20 @@ static __device__ void scan_counts(uint32_t *count, uint32_t *part)
 }
 
 /* One pass of a stable radix sort: every thread owns a run of neighbours. */
-static __device__ void sort_pass(const choose_args &a, int from, int shift, uint32_t *count, uint32_t *part)
+static __device__ void sort_pass(int n, slot_list from, slot_list to, int shift, uint32_t *count, uint32_t *part)
 {
-	int each = (a.v.n + BLOCK - 1) / BLOCK, first = min((int)threadIdx.x * each, a.v.n), last = min(first + each, a.v.n);
+	int each = (n + BLOCK - 1) / BLOCK, first = min((int)threadIdx.x * each, n), last = min(first + each, n);
 	for (int d = 0; d < DIGITS; d++)
 		count[d * BLOCK + threadIdx.x] = 0;
 	for (int k = first; k < last; k++)
-		count[(a.key[from][k] >> shift & (DIGITS - 1)) * BLOCK + threadIdx.x]++;
+		count[(from.key[k] >> shift & (DIGITS - 1)) * BLOCK + threadIdx.x]++;
 	__syncthreads();
 	scan_counts(count, part);
 	for (int k = first; k < last; k++) {
-		uint64_t key = a.key[from][k];
-		uint32_t to = count[(key >> shift & (DIGITS - 1)) * BLOCK + threadIdx.x]++;
-		a.key[1 - from][to] = key;
-		a.at[1 - from][to] = a.at[from][k];
+		uint64_t key = from.key[k];
+		uint32_t at = count[(key >> shift & (DIGITS - 1)) * BLOCK + threadIdx.x]++;
+		to.key[at] = key;
+		to.at[at] = from.at[k];
 	}
 	__syncthreads();
 }
@@ -251,6 +256,8 @@ static __device__ float quantile(const uint64_t *sorted, uint32_t n, double q)
 	return (float)__dadd_rn(low, __dmul_rn(__dadd_rn(h, -(double)i), __dadd_rn((double)key_score(sorted[j]), -(double)low)));
 }
 
+static __constant__ double asked[9] = {0, .01, .05, .25, .5, .75, .95, .99, 1};
+
 /* Candidates first by (score, id); those that may not leave have all bits set and come last. */
 static __global__ void __launch_bounds__(BLOCK) choose(const choose_args *layers, e3_rule r, int id_bits)
 {
@@ -266,25 +273,24 @@ static __global__ void __launch_bounds__(BLOCK) choose(const choose_args *layers
 		cell c = cell_of(a.v, (uint32_t)k);
 		bool prot = is_protected(r, *c.id), leaves = !prot || r.starve;
 		float s = prot ? CUDART_INF_F : score_of(r, c);
-		a.key[0][k] = leaves ? (uint64_t)__float_as_uint(s) << 32 | *c.id : ~(uint64_t)0;
-		a.at[0][k] = (uint32_t)k;
+		a.one.key[k] = leaves ? (uint64_t)__float_as_uint(s) << 32 | *c.id : ~(uint64_t)0;
+		a.one.at[k] = (uint32_t)k;
 		may += leaves, ends += leaves && isfinite(s);
 	}
 	atomicAdd(&candidates, may), atomicAdd(&finite, ends);
 	__syncthreads();
-	int from = 0;
+	slot_list sorted = a.one, other = a.two;
 	for (int shift = 0; shift < 64; shift = shift + DIGIT < id_bits || shift >= 32 ? shift + DIGIT : 32) {
-		sort_pass(a, from, shift, count, part);
-		from = 1 - from;
+		sort_pass(a.v.n, sorted, other, shift, count, part);
+		slot_list t = sorted;
+		sorted = other, other = t;
 	}
-	const uint64_t *key = a.key[from];
+	const uint64_t *key = sorted.key;
 	uint32_t out = min((uint32_t)a.remove, candidates);
 	for (uint32_t k = threadIdx.x; k < out; k += BLOCK)
-		a.slot[k] = a.at[from][k], a.id[k] = (uint32_t)key[k];
-	if (threadIdx.x < 9) {
-		const double q[9] = {0, .01, .05, .25, .5, .75, .95, .99, 1};
-		a.choice->score_q[threadIdx.x] = quantile(key, finite, q[threadIdx.x]);
-	}
+		a.slot[k] = sorted.at[k], a.id[k] = (uint32_t)key[k];
+	if (threadIdx.x < 9)
+		a.choice->score_q[threadIdx.x] = quantile(key, finite, asked[threadIdx.x]);
 	if (threadIdx.x == 0) {
 		a.choice->removed = out;
 		a.choice->max_evicted = out && finite ? key_score(key[min(out, finite) - 1]) : CUDART_NAN_F;
@@ -302,6 +308,18 @@ static int id_bits_of(const e3_rule *r)
 	return bits;
 }
 
+/* Two lists of all keys. */
+static int room_for(e3_cuda *c, size_t keys, void **out, e3_err *err)
+{
+	return e3_cuda_scratch_get(c, SCRATCH_CHOOSE, keys * 2 * (sizeof(uint64_t) + sizeof(uint32_t)), out, err);
+}
+
+int e3_cuda_reserve(e3_dev *dev, size_t keys, e3_err *err)
+{
+	void *room;
+	return room_for(e3_cuda_of(dev), keys, &room, err) ? e3_fail_in(err, "reserve") : 0;
+}
+
 int e3_cuda_choose(e3_dev *dev, const e3_rule *rule, const e3_chosen *layer, int layers, e3_err *err)
 {
 	e3_cuda *c = e3_cuda_of(dev);
@@ -311,13 +329,13 @@ int e3_cuda_choose(e3_dev *dev, const e3_rule *rule, const e3_chosen *layer, int
 	size_t keys = 0, shared = DIGITS * BLOCK * sizeof(uint32_t);
 	for (int l = 0; l < layers; l++)
 		keys += (size_t)layer[l].kv->n_keys;
-	if (e3_cuda_scratch_get(c, SCRATCH_CHOOSE, keys * 2 * (sizeof(uint64_t) + sizeof(uint32_t)), &work, err))
+	if (room_for(c, keys, &work, err))
 		return e3_fail_in(err, "choose");
 	uint64_t *key = (uint64_t *)work;
 	uint32_t *at = (uint32_t *)(key + 2 * keys);
 	for (int l = 0; l < layers; l++) {
 		size_t n = (size_t)layer[l].kv->n_keys;
-		args[l] = (choose_args){{}, layer[l].remove, layer[l].slot, layer[l].id, layer[l].choice, {key, key + n}, {at, at + n}};
+		args[l] = (choose_args){{}, layer[l].remove, layer[l].slot, layer[l].id, layer[l].choice, {key, at}, {key + n, at + n}};
 		key += 2 * n, at += 2 * n;
 		if (view_of(c, layer[l].kv, &args[l].v, err))
 			return e3_fail_in(err, "choose");
@@ -328,4 +346,12 @@ int e3_cuda_choose(e3_dev *dev, const e3_rule *rule, const e3_chosen *layer, int
 	choose<<<layers, BLOCK, shared, e3_cuda_stream(c)>>>((const choose_args *)staged, *rule, id_bits_of(rule));
 	E3_LAUNCHED("choose");
 	return 0;
+}
+
+cudaError_t e3_cuda_evict_open(void)
+{
+	cudaFuncAttributes got;
+	cudaError_t code = cudaFuncGetAttributes(&got, move_scores);
+	code = code ? code : cudaFuncGetAttributes(&got, score);
+	return code ? code : cudaFuncGetAttributes(&got, choose);
 }

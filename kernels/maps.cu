@@ -4,13 +4,13 @@
 
 static __global__ void patchify(const uint8_t *rgb, int h, int w, int patch, float *out)
 {
-	const float mean[3] = {0.485f, 0.456f, 0.406f}, dev[3] = {0.229f, 0.224f, 0.225f};
 	int width = 3 * patch * patch, gw = w / patch;
 	size_t n = (size_t)(h / patch) * gw * width;
 	for (size_t k = (size_t)blockIdx.x * blockDim.x + threadIdx.x; k < n; k += (size_t)gridDim.x * blockDim.x) {
 		int at = (int)(k % width), p = (int)(k / width), c = at / (patch * patch), y = at / patch % patch, x = at % patch;
 		int row = p / gw * patch + y, col = p % gw * patch + x;
-		out[k] = __fdiv_rn(__fdiv_rn((float)rgb[3 * ((size_t)row * w + col) + c], 255.0f) - mean[c], dev[c]);
+		float mean = c == 0 ? 0.485f : c == 1 ? 0.456f : 0.406f, dev = c == 0 ? 0.229f : c == 1 ? 0.224f : 0.225f;
+		out[k] = __fdiv_rn(__fdiv_rn((float)rgb[3 * ((size_t)row * w + col) + c], 255.0f) - mean, dev);
 	}
 }
 

@@ -20,10 +20,33 @@ static const char *cuda_name(e3_dev *dev)
 	return e3_cuda_of(dev)->label;
 }
 
+static void free_retired(e3_cuda *c)
+{
+	while (c->n_retired)
+		cudaFree(c->retired[--c->n_retired]);
+}
+
+/* After a failure in the midst of gathering. */
+static void drop_gathered(e3_cuda *c)
+{
+	cudaGraph_t graph = NULL;
+	if (!c->gathering)
+		return;
+	c->gathering = 0;
+	if (cudaStreamEndCapture(e3_cuda_stream(c), &graph) == cudaSuccess)
+		cudaGraphDestroy(graph);
+	cudaGetLastError();
+}
+
 static void cuda_close(e3_dev *dev)
 {
 	e3_cuda *c = e3_cuda_of(dev);
+	drop_gathered(c);
 	cudaDeviceSynchronize();
+	free_retired(c);
+	for (cudaGraphExec_t piece : c->piece)
+		if (piece)
+			cudaGraphExecDestroy(piece);
 	e3_cuda_gemm_close(c);
 	e3_cuda_upload_close(c);
 	for (int b = 0; b < BRANCHES; b++) {
@@ -129,9 +152,10 @@ static int cuda_wait(e3_dev *dev, e3_err *err)
 static int cuda_branch(e3_dev *dev, int which, e3_err *err)
 {
 	e3_cuda *c = e3_cuda_of(dev);
-	if (which == 1) {
+	if (which == 1 && !c->forked) {
 		E3_TRY(cudaEventRecord(c->fork, c->stream[0]), "branch");
 		E3_TRY(cudaStreamWaitEvent(c->stream[1], c->fork, 0), "branch");
+		c->forked = true;
 	}
 	c->branch = which;
 	return 0;
@@ -140,11 +164,70 @@ static int cuda_branch(e3_dev *dev, int which, e3_err *err)
 static int cuda_finish(e3_dev *dev, e3_err *err)
 {
 	e3_cuda *c = e3_cuda_of(dev);
+	drop_gathered(c);
 	c->branch = 0;
+	c->forked = false;
 	for (int b = 0; b < BRANCHES; b++)
 		E3_TRY(cudaStreamSynchronize(c->stream[b]), "waiting for the device");
+	free_retired(c);
 	c->ring.used = 0;
 	c->ring.n_seen = 0;
+	c->steady++;
+	return 0;
+}
+
+static int cuda_gather(e3_dev *dev, int which, e3_err *err)
+{
+	e3_cuda *c = e3_cuda_of(dev);
+	if (!c->steady)
+		return 0;
+	E3_TRY(cudaStreamBeginCapture(e3_cuda_stream(c), cudaStreamCaptureModeRelaxed), "gather");
+	c->gathering = 1 + which;
+	return 0;
+}
+
+/* The piece of the frame before, with this frame's arguments; or a new one when they differ in more. */
+static int update(cudaGraphExec_t *piece, cudaGraph_t graph, e3_err *err)
+{
+	cudaGraphExecUpdateResultInfo info;
+	if (*piece && cudaGraphExecUpdate(*piece, graph, &info) == cudaSuccess)
+		return 0;
+	cudaGetLastError(); /* that they differ is no error */
+	if (*piece)
+		cudaGraphExecDestroy(*piece);
+	*piece = NULL;
+	E3_TRY(cudaGraphInstantiate(piece, graph, 0), "launch");
+	return 0;
+}
+
+static int cuda_launch(e3_dev *dev, e3_err *err)
+{
+	e3_cuda *c = e3_cuda_of(dev);
+	if (!c->gathering)
+		return 0;
+	cudaGraphExec_t *piece = &c->piece[c->gathering - 1];
+	cudaGraph_t graph;
+	c->gathering = 0;
+	E3_TRY(cudaStreamEndCapture(e3_cuda_stream(c), &graph), "launch");
+	int rc = update(piece, graph, err);
+	cudaGraphDestroy(graph);
+	if (!rc)
+		E3_TRY(cudaGraphLaunch(*piece, e3_cuda_stream(c)), "launch");
+	return rc;
+}
+
+/* Lets go of memory that work of this branch may still use. */
+static int let_go(e3_cuda *c, void *p, e3_err *err)
+{
+	c->steady = 0;
+	if (!p)
+		return 0;
+	if (c->gathering && c->n_retired < RETIRED_MOST) {
+		c->retired[c->n_retired++] = p;
+		return 0;
+	}
+	E3_TRY(cudaStreamSynchronize(e3_cuda_stream(c)), "scratch memory");
+	cudaFree(p);
 	return 0;
 }
 
@@ -152,8 +235,8 @@ int e3_cuda_scratch_get(e3_cuda *c, int kind, size_t bytes, void **out, e3_err *
 {
 	e3_cuda_scratch *s = &c->scratch[c->branch][kind];
 	if (s->size < bytes) {
-		E3_TRY(cudaStreamSynchronize(e3_cuda_stream(c)), "scratch memory");
-		cudaFree(s->p);
+		if (let_go(c, s->p, err))
+			return -1;
 		*s = (e3_cuda_scratch){NULL, 0};
 		cudaError_t code = cudaMalloc(&s->p, bytes);
 		if (code != cudaSuccess) {
@@ -182,14 +265,26 @@ static uint64_t hash_of(const void *from, size_t bytes)
 	return (h ^ word ^ bytes) * 0x9e3779b97f4a7c15u;
 }
 
-static int ring_open(e3_ring *r, size_t size, e3_err *err)
+static int ring_open(e3_cuda *c, size_t size, e3_err *err)
 {
+	e3_ring *r = &c->ring;
 	cudaFreeHost(r->host);
 	cudaFree(r->device);
 	memset(r, 0, sizeof *r);
 	E3_TRY(cudaMallocHost((void **)&r->host, size), "staging memory");
 	E3_TRY(cudaMalloc((void **)&r->device, size), "staging memory");
 	r->size = size;
+	c->steady = 0;
+	return 0;
+}
+
+/* Room for so many bytes: what lies in the ring may still be needed, so everything is waited for. */
+static int ring_empty(e3_cuda *c, size_t room, e3_err *err)
+{
+	int branch = c->branch;
+	if (cuda_launch(&c->dev, err) || cuda_finish(&c->dev, err) || (room > c->ring.size && ring_open(c, 2 * room, err)))
+		return -1;
+	c->branch = branch;
 	return 0;
 }
 
@@ -206,12 +301,8 @@ int e3_cuda_stage(e3_cuda *c, const void *from, size_t bytes, const void **out, 
 		}
 	}
 	size_t room = (bytes + 255) & ~(size_t)255;
-	if (r->used + room > r->size) { /* what lies in it may still be needed: wait */
-		int branch = c->branch;
-		if (cuda_finish(&c->dev, err) || (room > r->size && ring_open(r, 2 * room, err)))
-			return -1;
-		c->branch = branch;
-	}
+	if (r->used + room > r->size && ring_empty(c, room, err))
+		return -1;
 	memcpy(r->host + r->used, from, bytes);
 	E3_TRY(cudaMemcpyAsync(r->device + r->used, r->host + r->used, bytes, cudaMemcpyHostToDevice, e3_cuda_stream(c)), "staging");
 	*out = r->device + r->used;
@@ -247,6 +338,8 @@ static const e3_dev_ops cuda_ops = {
 	.wait = cuda_wait,
 	.branch = cuda_branch,
 	.finish = cuda_finish,
+	.gather = cuda_gather,
+	.launch = cuda_launch,
 	.copy = cuda_copy,
 	.patchify = e3_cuda_patchify,
 	.linear = e3_cuda_linear,
@@ -263,6 +356,7 @@ static const e3_dev_ops cuda_ops = {
 	.add_uv = e3_cuda_add_uv,
 	.dense = e3_cuda_dense,
 	.enter = e3_cuda_enter,
+	.reserve = e3_cuda_reserve,
 	.score = e3_cuda_score,
 	.choose = e3_cuda_choose,
 };
@@ -289,16 +383,22 @@ static int find_device(cudaDeviceProp *prop, e3_err *err)
 static int open_parts(e3_cuda *c, e3_err *err)
 {
 	static const char where[] = "opening the device: cuda";
-	for (int b = 0; b < BRANCHES; b++)
-		E3_TRY(cudaStreamCreateWithFlags(&c->stream[b], cudaStreamNonBlocking), where);
+	int least, first;
+	/* Local memory is set aside for every thread that can run at a time: 264 MiB with the 1 KiB of stack there is otherwise. No kernel
+	 * calls what the compiler does not see; what one needs for itself comes with its first launch. */
+	E3_TRY(cudaDeviceSetLimit(cudaLimitStackSize, 0), where);
+	E3_TRY(cudaDeviceGetStreamPriorityRange(&least, &first), where);
+	for (int b = 0; b < BRANCHES; b++) /* branch 1 has many small steps, each waiting for the one before: it goes first */
+		E3_TRY(cudaStreamCreateWithPriority(&c->stream[b], cudaStreamNonBlocking, b ? first : least), where);
 	E3_TRY(cudaEventCreateWithFlags(&c->fork, cudaEventDisableTiming), where);
 	E3_TRY(cudaEventCreateWithFlags(&c->marked, cudaEventDisableTiming), where);
 	E3_TRY(e3_attend_open(&c->attend), where);
+	E3_TRY(e3_cuda_evict_open(), where);
 	cudaDriverEntryPointQueryResult found;
 	if (cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &c->encode_tiled, 12000, cudaEnableDefault, &found) != cudaSuccess ||
 	    found != cudaDriverEntryPointSuccess)
 		c->encode_tiled = NULL; /* an older driver: the portable way */
-	if (ring_open(&c->ring, RING, err))
+	if (ring_open(c, RING, err))
 		return e3_fail_in(err, "%s", where);
 	if (cublasLtCreate(&c->lt) != CUBLAS_STATUS_SUCCESS)
 		return e3_fail(err, "%s: cuBLASLt does not start", where);

@@ -69,7 +69,7 @@ static int cpu_nothing(e3_dev *dev, e3_err *err)
 	return 0;
 }
 
-static int cpu_branch(e3_dev *dev, int which, e3_err *err)
+static int cpu_no_choice(e3_dev *dev, int which, e3_err *err)
 {
 	return 0;
 }
@@ -111,8 +111,10 @@ static const e3_dev_ops cpu_ops = {
 	.fetch = cpu_copy,
 	.mark = cpu_nothing,
 	.wait = cpu_nothing,
-	.branch = cpu_branch,
+	.branch = cpu_no_choice,
 	.finish = cpu_nothing,
+	.gather = cpu_no_choice,
+	.launch = cpu_nothing,
 	.copy = cpu_copy,
 	.patchify = e3_cpu_patchify,
 	.linear = e3_cpu_linear,
@@ -129,6 +131,7 @@ static const e3_dev_ops cpu_ops = {
 	.add_uv = e3_cpu_add_uv,
 	.dense = e3_cpu_dense,
 	.enter = e3_cpu_enter,
+	.reserve = e3_cpu_reserve,
 	.score = e3_cpu_score,
 	.choose = e3_cpu_choose,
 };

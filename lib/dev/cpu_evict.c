@@ -108,6 +108,17 @@ int e3_cpu_score(e3_dev *dev, const e3_rule *r, const e3_scored *layer, int laye
 	return 0;
 }
 
+/* Where the candidates of a layer lie, which may have all keys there are. */
+static int room_for(e3_cpu *cpu, size_t keys, float **out, e3_err *err)
+{
+	return e3_cpu_scratch(cpu, e3_pool_threads(cpu->pool), keys * sizeof(e3_candidate) / sizeof(float), out, err);
+}
+
+int e3_cpu_reserve(e3_dev *dev, size_t keys, e3_err *err)
+{
+	return room_for(e3_cpu_of(dev), keys, NULL, err) ? e3_fail_in(err, "reserve") : 0;
+}
+
 static void choose_from(const e3_chosen *c, const e3_candidate *sorted, size_t n)
 {
 	size_t finite = 0, out = (size_t)c->remove < n ? (size_t)c->remove : n;
@@ -129,8 +140,7 @@ int e3_cpu_choose(e3_dev *dev, const e3_rule *r, const e3_chosen *layer, int lay
 	for (int l = 0; l < layers; l++)
 		most = e3_max(most, layer[l].kv->n_keys);
 	float *scratch;
-	e3_cpu *cpu = e3_cpu_of(dev);
-	if (e3_cpu_scratch(cpu, e3_pool_threads(cpu->pool), (size_t)most * sizeof(e3_candidate) / sizeof(float), &scratch, err))
+	if (room_for(e3_cpu_of(dev), (size_t)most, &scratch, err))
 		return e3_fail_in(err, "choose");
 	e3_candidate *candidate = (e3_candidate *)(void *)scratch;
 	for (int l = 0; l < layers; l++) {

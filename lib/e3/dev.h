@@ -184,6 +184,8 @@ typedef struct e3_dense {
 	float *conf;  /* [H][W], from alloc_host */
 } e3_dense;
 
+enum { E3_PIECES = 4 };
+
 /* Bytes of the memory the device works in: in use (by everybody, as the device tells it; of this process on the CPU), and in all. */
 typedef struct e3_memory {
 	uint64_t used, total;
@@ -207,10 +209,15 @@ typedef struct e3_dev_ops {
 	/* mark remembers this point of the branch; wait returns when everything before the last mark is done. */
 	int (*mark)(e3_dev *, e3_err *);
 	int (*wait)(e3_dev *, e3_err *);
-	/* Operations given after branch(1) may run beside those given after branch(0), but after all given before it; finish waits for
-	 * both and goes back to branch 0. Buffers written in one may not be used in the other. */
+	/* Operations given after branch(1) may run beside those given after branch(0), but after all given before the first branch(1)
+	 * since `finish`; finish waits for both and goes back to branch 0. What one branch writes the other may use after a `wait` for
+	 * it, or after finish. */
 	int (*branch)(e3_dev *, int which, e3_err *);
 	int (*finish)(e3_dev *, e3_err *);
+	/* What is given from gather to launch, to one branch and without waiting, may be held back until launch and started as one
+	 * piece, which takes the device less time; `which`, below E3_PIECES, names pieces that are alike from frame to frame. */
+	int (*gather)(e3_dev *, int which, e3_err *);
+	int (*launch)(e3_dev *, e3_err *);
 	int (*copy)(e3_dev *, float *to, const float *from, size_t n, e3_err *);
 
 	/* u8 RGB [h][w][3] in host memory -> normalised patches [h/p * w/p][3 * p * p], channel slowest (3.1, 4). */
@@ -240,6 +247,8 @@ typedef struct e3_dev_ops {
 	/* The tokens first_id .. first_id + n - 1 have come into `slot` (host memory): no score yet; those of frame 0 (first_id 0) an
 	 * infinite one. */
 	int (*enter)(e3_dev *, const e3_kv *, const uint32_t *slot, int n, uint32_t first_id, e3_err *);
+	/* score and choose will be given no more than `keys` keys over all layers: memory they need for that is made now. */
+	int (*reserve)(e3_dev *, size_t keys, e3_err *);
 	int (*score)(e3_dev *, const e3_rule *, const e3_scored *, int layers, e3_err *);
 	int (*choose)(e3_dev *, const e3_rule *, const e3_chosen *, int layers, e3_err *);
 } e3_dev_ops;
@@ -251,7 +260,7 @@ struct e3_dev {
 };
 
 /* What a plug-in exports under the name e3_dev_plugin_cuda. The number changes with anything in this file. */
-#define E3_DEV_ABI 5
+#define E3_DEV_ABI 6
 typedef struct e3_dev_plugin {
 	int abi;
 	e3_dev *(*open)(bool strict, e3_err *err);

@@ -17,33 +17,42 @@ bool e3_evictor_needs_mass(const e3_evictor *e, int64_t t)
 
 void e3_evictor_release(e3_evictor *e)
 {
-	for (int l = 0; e->room && l < e->layers; l++)
-		e->dev->ops->free_host(e->dev, e->room[l]);
 	if (e->dev) {
+		e->dev->ops->free_host(e->dev, e->room);
 		e->dev->ops->free_host(e->dev, e->stat);
 		e->dev->ops->free_host(e->dev, e->choice);
 	}
-	free(e->view), free(e->chosen), free(e->room), free(e->room_cap);
+	free(e->view), free(e->chosen);
 	*e = (e3_evictor){.policy = e->policy};
 }
 
-/* What the layers need, once. */
-static int make_room(e3_evictor *e, const e3_cache *cache, e3_err *err)
+static int open_layers(e3_evictor *e, const e3_cache *cache, e3_err *err)
 {
 	size_t n = (size_t)cache->layers;
-	if (e->layers)
-		return 0;
 	e->dev = cache->dev, e->layers = cache->layers;
 	e->view = e3_alloc(n, sizeof *e->view, "eviction", err);
 	e->chosen = e3_alloc(n, sizeof *e->chosen, "eviction", err);
-	e->room = e3_alloc(n, sizeof *e->room, "eviction", err);
-	e->room_cap = e3_alloc(n, sizeof *e->room_cap, "eviction", err);
-	if (!e->view || !e->chosen || !e->room || !e->room_cap)
+	if (!e->view || !e->chosen)
 		return -1;
 	return e->dev->ops->alloc_host(e->dev, n * sizeof *e->stat, (void **)&e->stat, err) ||
 	               e->dev->ops->alloc_host(e->dev, n * sizeof *e->choice, (void **)&e->choice, err)
 	           ? -1
 	           : 0;
+}
+
+int e3_evictor_open(e3_evictor *e, const e3_cache *cache, e3_err *err)
+{
+	size_t keys = (size_t)cache->n_pages * (size_t)cache->page_keys;
+	if (!e->layers && open_layers(e, cache, err))
+		return -1;
+	if (keys <= e->room_keys)
+		return 0;
+	e->dev->ops->free_host(e->dev, e->room);
+	e->room = NULL, e->room_keys = 0;
+	if (e->dev->ops->alloc_host(e->dev, 2 * keys * sizeof *e->room, (void **)&e->room, err) || e->dev->ops->reserve(e->dev, keys, err))
+		return -1;
+	e->room_keys = keys;
+	return 0;
 }
 
 static e3_rule rule_of(const e3_evictor *e, const e3_plan *plan, int64_t t)
@@ -58,7 +67,7 @@ int e3_evictor_begin(e3_evictor *e, const e3_plan *plan, const e3_cache *cache, 
 {
 	if (!e3_evictor_decides(e, t))
 		return 0;
-	if (make_room(e, cache, err))
+	if (e3_evictor_open(e, cache, err))
 		return -1;
 	e3_rule rule = rule_of(e, plan, t);
 	e3_scored scored[E3_MAX_LAYERS];
@@ -114,20 +123,6 @@ static int start_record(e3_evict *record, const e3_cache *cache, int64_t t, e3_e
 	return 0;
 }
 
-/* Room for `n` slots and ids that leave layer l. */
-static int room_for(e3_evictor *e, int l, uint32_t n, e3_err *err)
-{
-	if (n <= e->room_cap[l])
-		return 0;
-	uint32_t cap = n + n / 2;
-	e->dev->ops->free_host(e->dev, e->room[l]);
-	e->room[l] = NULL, e->room_cap[l] = 0;
-	if (e->dev->ops->alloc_host(e->dev, 2 * (size_t)cap * sizeof **e->room, (void **)&e->room[l], err))
-		return -1;
-	e->room_cap[l] = cap;
-	return 0;
-}
-
 int e3_evictor_decide(e3_evictor *e, const e3_plan *plan, const e3_cache *cache, int64_t t, e3_evict *record, e3_err *err)
 {
 	if (start_record(record, cache, t, err))
@@ -138,14 +133,14 @@ int e3_evictor_decide(e3_evictor *e, const e3_plan *plan, const e3_cache *cache,
 		return 0;
 	}
 	e3_rule rule = rule_of(e, plan, t);
+	uint32_t *room = e->room;
 	share_out(e, plan, cache, record);
 	for (int l = 0; l < e->layers; l++) {
 		uint32_t held = cache->layer[l].n;
 		int64_t over = surplus(e, plan, t, record->layer[l].budget, held);
 		uint32_t remove = over <= 0 ? 0 : over < held ? (uint32_t)over : held;
-		if (room_for(e, l, remove, err))
-			return -1;
-		e->chosen[l] = (e3_chosen){&e->view[l], (int)remove, e->room[l], e->room[l] ? e->room[l] + e->room_cap[l] : NULL, &e->choice[l]};
+		e->chosen[l] = (e3_chosen){&e->view[l], (int)remove, room, room + e->room_keys, &e->choice[l]};
+		room += remove;
 	}
 	return e->dev->ops->choose(e->dev, &rule, e->chosen, e->layers, err);
 }

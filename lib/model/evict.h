@@ -18,16 +18,20 @@ typedef struct e3_evictor {
 	bool fill;       /* absolute budget: what one layer cannot use goes to the others */
 	int64_t frames;  /* of the stream when the budget is a fraction of it, else -1: the last frame does not evict */
 
-	/* One for each layer, made by the first step. */
+	/* One for each layer. */
 	e3_dev *dev;
 	int layers;
 	e3_kv *view;
-	e3_layer_stat *stat;       /* alloc_host */
-	e3_choice *choice;  /* alloc_host */
+	e3_layer_stat *stat; /* alloc_host */
+	e3_choice *choice;   /* alloc_host */
 	e3_chosen *chosen;
-	uint32_t **room;           /* alloc_host: slots, then ids, of those that leave */
-	uint32_t *room_cap;
+	uint32_t *room;      /* alloc_host: slots, then ids, of those that leave: room_keys each, as many as the cache can hold */
+	size_t room_keys;
 } e3_evictor;
+
+/* Memory for all steps, in the branch of the device where choosing will be done; the policy and the rest stay as they were set. If
+ * the cache has grown since, begin calls it again. */
+int e3_evictor_open(e3_evictor *e, const e3_cache *cache, e3_err *err);
 
 /* Whether frame t (counted from 0) ends in a decision, and whether that decision needs the masses. */
 bool e3_evictor_decides(const e3_evictor *e, int64_t t);

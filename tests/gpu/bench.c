@@ -199,6 +199,10 @@ static int p_mark(e3_dev *d, e3_err *e) { return probe_of(d)->inner->ops->mark(p
 static int p_wait(e3_dev *d, e3_err *e) { return probe_of(d)->inner->ops->wait(probe_of(d)->inner, e); }
 static int p_branch(e3_dev *d, int which, e3_err *e) { return probe_of(d)->inner->ops->branch(probe_of(d)->inner, which, e); }
 static int p_finish(e3_dev *d, e3_err *e) { return probe_of(d)->inner->ops->finish(probe_of(d)->inner, e); }
+/* Operations are timed one by one: nothing is gathered. */
+static int p_gather(e3_dev *d, int which, e3_err *e) { return 0; }
+static int p_launch(e3_dev *d, e3_err *e) { return 0; }
+static int p_reserve(e3_dev *d, size_t keys, e3_err *e) { return probe_of(d)->inner->ops->reserve(probe_of(d)->inner, keys, e); }
 static int p_enter(e3_dev *d, const e3_kv *kv, const uint32_t *slot, int n, uint32_t first_id, e3_err *e)
 {
 	return probe_of(d)->inner->ops->enter(probe_of(d)->inner, kv, slot, n, first_id, e);
@@ -223,7 +227,7 @@ static int p_move(e3_dev *d, const e3_kv *kv, const uint32_t *from, const uint32
 static const e3_dev_ops timing = {
 	.name = p_name, .alloc = p_alloc, .free = p_free, .upload = p_upload, .weight = p_weight, .download = p_download,
 	.alloc_host = p_alloc_host, .free_host = p_free_host, .fetch = p_fetch, .mark = p_mark, .wait = p_wait, .branch = p_branch,
-	.finish = p_finish, .copy = p_copy, .patchify = p_patchify, .linear = p_linear, .norm = p_norm, .copy_rows = p_copy_rows, .qkv = p_qkv,
+	.finish = p_finish, .gather = p_gather, .launch = p_launch, .reserve = p_reserve, .copy = p_copy, .patchify = p_patchify, .linear = p_linear, .norm = p_norm, .copy_rows = p_copy_rows, .qkv = p_qkv,
 	.attend = p_attend, .mass = p_mass, .move = p_move, .modulate = p_modulate, .conv = p_conv, .deconv = p_deconv, .upsample = p_upsample,
 	.add_uv = p_uv, .dense = p_dense, .enter = p_enter, .score = p_score, .choose = p_choose,
 };
