@@ -9,7 +9,7 @@
 #include <string.h>
 
 static bool no_evict, fraction_given, budget_given, size_given;
-static int policy, precision;
+static int policy = -1, precision;
 
 static int parse_fraction(void *to, const char *arg, e3_err *err)
 {
@@ -97,6 +97,7 @@ static int parse_outputs(void *to, const char *arg, e3_err *err)
 
 static int parse_compat(void *to, const char *arg, e3_err *err)
 {
+	((infer_request *)to)->given.compat = true;
 	static const word words[] = {{"evict3r", E3_COMPAT_ALL}, {"f16-sums", E3_COMPAT_F16_SUMS}, {"starve", E3_COMPAT_STARVE},
 	                             {"camera", E3_COMPAT_CAMERA}, {NULL, 0}};
 	return parse_words(arg, words, &((infer_request *)to)->o.compat, err);
@@ -124,14 +125,27 @@ static void check(const infer_request *r)
 		e3_usage_error("--vram states a budget: it takes no --P, --budget or --no-evict");
 	if (size_given && !r->plan)
 		e3_usage_error("--size: only with --plan; frames have their own size");
+	if (r->save_every && !r->save)
+		e3_usage_error("--save-every: needs --save-cache");
+	if (r->save && strcmp(r->save, "-") == 0)
+		e3_usage_error("--save-cache: needs a file: standard output carries the predictions");
+	if ((r->go_on || r->freeze) && !r->load)
+		e3_usage_error("--%s: needs --load-cache", r->go_on ? "continue" : "freeze");
+	if (r->freeze && (r->go_on || r->save))
+		e3_usage_error("--freeze leaves the cache as it is: it takes no --continue and no --save-cache");
+	if (r->load && (r->plan || r->vram > 0))
+		e3_usage_error("--load-cache: says what the budget is: it takes no --plan and no --vram");
+	if (r->go_on && fraction_given)
+		e3_usage_error("--continue: how many frames there will be in all is not known: give --budget, not --P");
 	if (r->o.attn_map && !r->n_attn)
 		e3_usage_error("--attn-map: needs --attn-layers");
 }
 
 void infer_parse(int argc, char **argv, infer_request *r)
 {
-	static int64_t frames = -1, camera_frames = 1024;
-	*r = (infer_request){.input = "-", .output = "-", .o = e3_infer_defaults(), .last_attn = -1, .plan_size = {640, 480}};
+	static int64_t frames = -1, camera_frames = -1;
+	static double temperature = -1;
+	*r = (infer_request){.input = "-", .output = "-", .o = e3_infer_defaults(), .last_attn = -1, .plan_size = {640, 480}, .fit_mode = -1};
 	const e3_opt table[] = {
 		{E3_OPT_TITLE, .help = "Model and device"},
 		{E3_OPT_TEXT, "model", 'm', &r->model, "FILE",
@@ -153,10 +167,17 @@ void infer_parse(int argc, char **argv, infer_request *r)
 		{E3_OPT_FLAG, "no-evict", 0, &no_evict, NULL, "everything: memory grows with the stream", 0, 0, NULL, NULL},
 		{E3_OPT_CHOICE, "policy", 0, &policy, "NAME",
 		 "evict3r, window, random or none (default evict3r)", 0, 0, "evict3r|window|random|none", NULL},
-		{E3_OPT_REAL, "temp", 0, &r->o.temperature, "T", "temperature of the layers' shares (default 0.5)", 1e-6, 1e6, NULL, NULL},
+		{E3_OPT_REAL, "temp", 0, &temperature, "T", "temperature of the layers' shares (default 0.5)", 1e-6, 1e6, NULL, NULL},
 		{E3_OPT_INT, "camera-frames", 0, &camera_frames, "N", "frames the camera head remembers (default 1024)", 2, 1e6, NULL, NULL},
 		{E3_OPT_CALL, "compat", 0, r, "LIST",
 		 "the released code's defects: evict3r (all of them), or some of\nf16-sums, starve, camera", 0, 0, NULL, parse_compat},
+		{E3_OPT_TITLE, .help = "Stopping and going on"},
+		{E3_OPT_TEXT, "save-cache", 0, &r->save, "FILE", "save the cache when the stream ends, also by SIGTERM or SIGINT", 0, 0, NULL, NULL},
+		{E3_OPT_INT, "save-every", 0, &r->save_every, "N", "and after every N frames, when the next one comes", 1, 1e12, NULL, NULL},
+		{E3_OPT_TEXT, "load-cache", 0, &r->load, "FILE",
+		 "go on where the saved run stood: frames it saw are skipped, what the\ncache keeps is as it was", 0, 0, NULL, NULL},
+		{E3_OPT_FLAG, "continue", 0, &r->go_on, NULL, "with it: the stream is new pictures of the same scene, numbered on", 0, 0, NULL, NULL},
+		{E3_OPT_FLAG, "freeze", 0, &r->freeze, NULL, "with it: each picture is seen beside the saved cache, which stays as it is", 0, 0, NULL, NULL},
 		{E3_OPT_TITLE, .help = "What is written"},
 		{E3_OPT_TEXT, "output", 'o', &r->output, "ENDPOINT", "where the predictions go (default standard output)", 0, 0, NULL, NULL},
 		{E3_OPT_CALL, "outputs", 0, r, "LIST", "pose, depth, points (default all)", 0, 0, NULL, parse_outputs},
@@ -177,9 +198,16 @@ void infer_parse(int argc, char **argv, infer_request *r)
 		e3_usage_error("one input at most, got '%s' too", argv[first + 1]);
 	if (argc > first)
 		r->input = argv[first];
-	r->o.policy = no_evict ? E3_POLICY_NONE : (e3_policy)policy;
+	r->given.policy = no_evict || policy >= 0, r->given.budget = fraction_given || budget_given;
+	r->given.temperature = temperature > 0, r->given.camera_frames = camera_frames > 0, r->given.fit_mode = r->fit_mode >= 0;
+	r->o.policy = no_evict ? E3_POLICY_NONE : policy < 0 ? E3_POLICY_EVICT3R : (e3_policy)policy;
+	if (temperature > 0)
+		r->o.temperature = temperature;
+	if (r->fit_mode < 0)
+		r->fit_mode = E3_FIT_CROP;
 	r->strict = precision == 1;
 	r->o.frames = frames;
-	r->o.camera_frames = (int)camera_frames;
+	if (camera_frames > 0)
+		r->o.camera_frames = (int)camera_frames;
 	check(r);
 }

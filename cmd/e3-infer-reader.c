@@ -13,6 +13,8 @@ struct infer_reader {
 	e3_fit_mode mode;
 	e3_frame frame; /* as it came */
 	int64_t frames;
+	infer_span seen;
+	int64_t skipped;
 	pthread_t thread;
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
@@ -69,10 +71,24 @@ static int keep_message(const e3_msg *msg, infer_item *to, e3_err *err)
 	return 0;
 }
 
+/* What a saved cache saw is passed over, but for the two frames that tell whether it is the same stream. */
+static int next_wanted(infer_reader *r, infer_item *to, e3_msg *msg, e3_err *err)
+{
+	int more;
+	for (to->skipped = r->skipped; (more = e3_in_next(r->in, msg, err)) > 0;) {
+		int64_t i = msg->kind == E3_FRAME || msg->kind == E3_TRUTH ? e3_msg_index(msg) : INT64_MAX;
+		to->seen = msg->kind == E3_FRAME && i <= r->seen.last;
+		to->skipped = r->skipped += to->seen;
+		if (i >= r->seen.last || (to->seen && i == r->seen.first))
+			break;
+	}
+	return more;
+}
+
 static int read_item(infer_reader *r, infer_item *to, e3_err *err)
 {
 	e3_msg msg;
-	int more = e3_in_next(r->in, &msg, err);
+	int more = next_wanted(r, to, &msg, err);
 	if (more <= 0)
 		return more;
 	to->kind = msg.kind;
@@ -108,12 +124,12 @@ static void *run(void *arg)
 	return NULL;
 }
 
-infer_reader *infer_reader_open(e3_in *in, const e3_config *c, e3_fit_mode mode, e3_err *err)
+infer_reader *infer_reader_open(e3_in *in, const e3_config *c, e3_fit_mode mode, infer_span seen, e3_err *err)
 {
 	infer_reader *r = e3_alloc(1, sizeof *r, "reader", err);
 	if (!r)
 		return NULL;
-	r->in = in, r->image_size = c->image_size, r->patch = c->patch, r->mode = mode;
+	r->in = in, r->image_size = c->image_size, r->patch = c->patch, r->mode = mode, r->seen = seen;
 	pthread_mutex_init(&r->lock, NULL);
 	pthread_cond_init(&r->changed, NULL);
 	sigset_t all, before; /* signals are for the main thread; reading ends soon after one */

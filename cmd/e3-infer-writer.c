@@ -73,6 +73,11 @@ infer_parcel *infer_writer_parcel(infer_writer *w)
 	return &w->parcel[w->filling];
 }
 
+const infer_parcel *infer_writer_last(const infer_writer *w)
+{
+	return &w->parcel[1 - w->filling];
+}
+
 int infer_writer_wait(infer_writer *w, e3_err *err)
 {
 	pthread_mutex_lock(&w->lock);

@@ -16,10 +16,11 @@ typedef struct infer {
 	e3_dev *dev;
 	e3_net *net;
 	e3_session *session; /* opened by the first frame: its size is not known before */
+	infer_scan scan;     /* where in its stream it stands */
 	e3_in *in;
 	e3_out *out;
 	e3_head head; /* of the input, completed for the output */
-	bool head_sent;
+	bool head_sent, input_failed;
 	infer_reader *reader;
 	infer_writer *writer;
 	int size[2]; /* rows, columns of the network's picture; 0 before the first frame */
@@ -66,7 +67,7 @@ static int open_net(infer *f, e3_err *err)
 	return 0;
 }
 
-static int open_session(infer *f, e3_err *err)
+static int new_session(infer *f, e3_err *err)
 {
 	if (f->head.frames >= 0) {
 		if (f->r.o.frames >= 0 && f->r.o.frames != f->head.frames)
@@ -80,7 +81,14 @@ static int open_session(infer *f, e3_err *err)
 	if (f->r.vram > 0 && infer_solve(&memory, f->r.vram, &f->r.o, err))
 		return -1;
 	f->session = e3_session_open(f->net, f->dev, &f->r.o, f->size, err);
-	if (!f->session)
+	return f->session ? 0 : -1;
+}
+
+static int open_session(infer *f, e3_err *err)
+{
+	if (f->scan.from)
+		f->session = infer_scan_resume(&f->scan, &f->r, f->net, f->dev, f->head.frames, err);
+	if (!f->session && (f->scan.from || new_session(f, err)))
 		return -1;
 	const e3_plan *p = e3_session_plan(f->session);
 	e3_detail("frames: %d × %d, %d tokens each; cache: %.1f MiB in pages of %d keys", f->size[1], f->size[0], p->tokens_per_frame,
@@ -113,6 +121,12 @@ static int send_head(infer *f, e3_err *err)
 		h->kv_token_bytes = (int64_t)p->token_bytes;
 		if (isfinite(p->budget))
 			h->budget = (int64_t)floor(p->budget);
+	}
+	if (f->scan.from) {
+		h->seen = f->scan.from->t, h->after = f->scan.from->place.last_i, h->frozen = f->r.freeze;
+		h->frames = h->frames < 0 ? -1 : h->frames > f->scan.skipped ? h->frames - f->scan.skipped : 0;
+		if (f->scan.skipped)
+			e3_note("%s saw %lld frames of this stream: they are skipped", f->r.load, (long long)f->scan.skipped);
 	}
 	f->head_sent = true;
 	return e3_out_head(f->out, h, err);
@@ -147,8 +161,9 @@ static void report(infer *f)
 	e3_cache_use use = e3_session_cache(f->session);
 	const e3_plan *p = e3_session_plan(f->session);
 	double rate = f->frames > 1 ? (double)(f->frames - 1) / (e3_now() - f->first_done) : 1 / seconds, mib = 1.0 / 1048576;
-	if (f->r.log_every && f->frames % f->r.log_every == 0)
-		e3_note("frame %lld: %.1f ms, %.2f frames/s, cache %.1f MiB, resident %.1f MiB", (long long)f->frames - 1, f->ms, rate,
+	int64_t done = f->r.freeze ? f->frames : e3_session_frames(f->session);
+	if (f->r.log_every && done % f->r.log_every == 0)
+		e3_note("frame %lld: %.1f ms, %.2f frames/s, cache %.1f MiB, resident %.1f MiB", (long long)done - 1, f->ms, rate,
 		        mib * (double)use.now, mib * (double)e3_rss_now());
 	if (!e3_progress_due())
 		return;
@@ -158,29 +173,57 @@ static void report(infer *f)
 		snprintf(left, sizeof left, ", %.0f s left", (double)(f->head.frames - f->frames) / rate);
 	if (isfinite(p->budget))
 		snprintf(budget, sizeof budget, " of %.1f", mib * p->budget * (double)p->token_bytes);
-	e3_progress("frame %lld: %.2f frames/s, cache %.1f%s MiB%s%s", (long long)f->frames, rate, mib * (double)use.now, budget, behind, left);
+	e3_progress("frame %lld: %.2f frames/s, cache %.1f%s MiB%s%s", (long long)done, rate, mib * (double)use.now, budget, behind, left);
+}
+
+/* Session and head, when the first frame is there or will not come. */
+static int begin(infer *f, e3_err *err)
+{
+	return (!f->session && open_session(f, err)) || (!f->head_sent && send_head(f, err)) ? -1 : 0;
+}
+
+/* Every so many frames, when the next one is there: then all that belongs to the last one has left too. A disk that is full now may
+ * have room later: the run goes on. */
+static int save_now_and_then(infer *f, e3_err *err)
+{
+	e3_err why = {""};
+	if (!f->r.save_every || !f->scan.took || e3_session_frames(f->session) % f->r.save_every)
+		return 0;
+	if (infer_writer_wait(f->writer, err))
+		return -1;
+	if (infer_scan_save(&f->scan, &f->r, f->session, infer_writer_last(f->writer), &why))
+		e3_warn("%s; the run goes on", why.text);
+	return 0;
 }
 
 static int do_frame(infer *f, infer_item *item, e3_err *err)
 {
+	f->scan.skipped = item->skipped;
+	if (item->seen)
+		return infer_scan_check(&f->scan, item, err);
+	if (save_now_and_then(f, err))
+		return -1;
+	if (!f->scan.moved)
+		infer_scan_move(&f->scan, &f->r, &f->head, &item->source);
+	infer_scan_place(&f->scan, &f->r, &item->source);
 	infer_parcel *to = infer_writer_parcel(f->writer);
 	e3_image spare = to->fitted; /* the picture stays with the parcel until it has left; the reader gets the old one */
 	to->fitted = item->picture, item->picture = spare;
 	to->pred = (e3_pred){.s = item->source, .w = to->fitted.w, .h = to->fitted.h, .rgb = to->fitted.px, .half = f->r.half};
-	if (!f->session) {
+	if (!f->size[0])
 		f->size[0] = to->pred.h, f->size[1] = to->pred.w;
-		if (open_session(f, err) || send_head(f, err))
-			return -1;
-	}
 	if (f->size[1] != to->pred.w || f->size[0] != to->pred.h)
-		return e3_fail(err, "reading frame %lld: %d × %d for the network, %d × %d before: all frames of a stream must have one shape",
-		               (long long)f->frames, to->pred.w, to->pred.h, f->size[1], f->size[0]);
+		return e3_fail(err, "reading frame %lld: %d × %d for the network, %d × %d %s: all frames of a stream must have one shape",
+		               (long long)f->frames, to->pred.w, to->pred.h, f->size[1], f->size[0], f->frames ? "before" : "in the saved cache");
+	if (begin(f, err))
+		return -1;
 	double t = e3_now();
 	e3_result r;
 	if (e3_session_step(f->session, to->fitted.px, &r, &to->evict, err))
 		return -1;
 	f->ms = 1e3 * (e3_now() - t);
 	e3_latency_add(&f->latency, to->pred.s.t_capture, e3_now_utc());
+	infer_scan_took(&f->scan, &f->r, to);
 	if (pack(f, &r, to, err) || infer_writer_send(f->writer, err))
 		return -1;
 	if (!f->frames++)
@@ -189,17 +232,32 @@ static int do_frame(infer *f, infer_item *item, e3_err *err)
 	return 0;
 }
 
-/* Ground truth goes through as it came, in its place. */
+static int pass_truth_as(infer *f, const e3_msg *msg, int64_t i, e3_err *err)
+{
+	e3_truth truth = {0};
+	int rc = e3_truth_decode(msg, &truth, err);
+	truth.i = i;
+	rc = rc || e3_out_truth(f->out, &truth, err) ? -1 : 0;
+	e3_truth_release(&truth);
+	return rc;
+}
+
+/* Ground truth goes through as it came, in its place; --continue numbers it as its frame. */
 static int pass_truth(infer *f, const e3_msg *msg, e3_err *err)
 {
-	if (!f->head_sent)
+	int64_t i = e3_msg_index(msg) + (f->r.freeze ? 0 : f->scan.place.shift_i);
+	if (!f->head_sent && !f->scan.from)
 		return e3_fail(err, "reading: truth before the first frame");
-	return infer_writer_wait(f->writer, err) || e3_out_msg(f->out, msg, err) ? -1 : 0;
+	if (infer_scan_passed(&f->scan, &f->r, i))
+		return 0;
+	if (infer_writer_wait(f->writer, err) || begin(f, err))
+		return -1;
+	return i == e3_msg_index(msg) ? e3_out_msg(f->out, msg, err) : pass_truth_as(f, msg, i, err);
 }
 
 static int send_end(infer *f, e3_err *err)
 {
-	if (infer_writer_wait(f->writer, err) || (!f->head_sent && send_head(f, err)))
+	if (infer_writer_wait(f->writer, err) || (f->scan.from ? begin(f, err) : !f->head_sent && send_head(f, err)))
 		return -1;
 	e3_cache_use use = f->session ? e3_session_cache(f->session) : (e3_cache_use){0};
 	e3_end end = {f->frames, e3_now() - f->start, e3_rss_peak(), use.now, use.peak, use.full, e3_latency_mean(&f->latency), f->latency.max};
@@ -228,9 +286,9 @@ static int loop(infer *f, e3_err *err)
 		if (rc)
 			return -1;
 	}
-	if (more < 0 && !e3_stop_signal())
-		return -1;
-	return send_end(f, err);
+	f->scan.skipped = item->skipped;
+	f->input_failed = more < 0 && !e3_stop_signal();
+	return f->input_failed ? -1 : send_end(f, err);
 }
 
 /* --plan: nothing is read, nothing but the table is written. */
@@ -248,6 +306,26 @@ static int plan(infer *f, e3_err *err)
 	return infer_plan(&memory, &f->r.o, err);
 }
 
+/* The results have left: a cache that is saved has seen no frame that nobody got. What was computed before the input failed is as
+ * good as ever. */
+static int save_last(infer *f, int rc, e3_err *err)
+{
+	e3_err why = {""};
+	if (!f->r.save || (rc && !f->input_failed))
+		return rc;
+	if (!f->session) {
+		e3_note("%s: not saved: there was no frame", f->r.save);
+		return rc;
+	}
+	if (infer_scan_save(&f->scan, &f->r, f->session, infer_writer_last(f->writer), &why) == 0)
+		return rc;
+	if (rc)
+		e3_warn("%s", why.text);
+	else
+		*err = why;
+	return -1;
+}
+
 static int run(infer *f, e3_err *err)
 {
 	f->start = e3_now();
@@ -255,10 +333,13 @@ static int run(infer *f, e3_err *err)
 	if (!f->out)
 		return -1;
 	f->writer = infer_writer_open(f->out, err);
-	int rc = !f->writer || open_device(f, err) || open_net(f, err) || !(f->in = e3_in_open(f->r.input, err)) ||
-	                 !(f->reader = infer_reader_open(f->in, e3_net_config(f->net), (e3_fit_mode)f->r.fit_mode, err))
-	             ? -1
-	             : 0;
+	int rc = !f->writer || open_device(f, err) || open_net(f, err) || infer_scan_open(&f->scan, &f->r, f->net, f->dev, err) ? -1 : 0;
+	if (!rc && f->scan.from)
+		f->size[0] = f->scan.from->size[0], f->size[1] = f->scan.from->size[1];
+	rc = rc || !(f->in = e3_in_open(f->r.input, err)) ||
+	             !(f->reader = infer_reader_open(f->in, e3_net_config(f->net), (e3_fit_mode)f->r.fit_mode, infer_scan_seen(&f->scan, &f->r), err))
+	         ? -1
+	         : 0;
 	f->start = e3_now();
 	rc = rc || loop(f, err) ? -1 : 0;
 	if (f->writer)
@@ -267,7 +348,7 @@ static int run(infer *f, e3_err *err)
 		e3_out_abort(f->out, e3_tool_name(), 1, err->text);
 	else
 		rc = e3_out_close(f->out, err);
-	return rc;
+	return save_last(f, rc, err);
 }
 
 static void close_all(infer *f)
@@ -276,6 +357,7 @@ static void close_all(infer *f)
 		e3_in_close(f->in);
 	infer_writer_close(f->writer);
 	e3_session_close(f->session);
+	infer_scan_close(&f->scan);
 	e3_net_close(f->net);
 	e3_dev_close(f->dev);
 	e3_head_release(&f->head);

@@ -4,7 +4,13 @@
 
 #include "e3/image.h"
 #include "e3/infer.h"
+#include "e3/saved.h"
 #include "e3/stream.h"
+
+/* What was said on the command line, rather than left to its default. */
+typedef struct infer_given {
+	bool policy, budget, temperature, camera_frames, compat, fit_mode;
+} infer_given;
 
 typedef struct infer_request {
 	const char *input, *output, *model;
@@ -20,6 +26,10 @@ typedef struct infer_request {
 	double vram;       /* bytes of device memory in all, 0 = not said */
 	bool plan;
 	int plan_size[2];  /* --size: columns, rows of the source picture */
+	const char *save, *load; /* --save-cache, --load-cache */
+	int64_t save_every;
+	bool go_on, freeze;      /* --continue, --freeze */
+	infer_given given;
 } infer_request;
 
 enum { DEVICE_AUTO, DEVICE_CPU, DEVICE_CUDA };
@@ -34,6 +44,8 @@ int infer_find_model(const char *asked, char **path, e3_err *err);
 /* One message of the input; a frame as the network will see it. */
 typedef struct infer_item {
 	int kind;         /* e3_kind */
+	bool seen;        /* a frame that the saved cache saw: only to be compared with that */
+	int64_t skipped;  /* frames of the stream so far that it saw, this one included */
 	e3_source source; /* of a frame; fit: source pixel to network pixel */
 	e3_image picture;
 	e3_msg msg;       /* of anything else */
@@ -41,7 +53,13 @@ typedef struct infer_item {
 
 typedef struct infer_reader infer_reader;
 
-infer_reader *infer_reader_open(e3_in *in, const e3_config *c, e3_fit_mode mode, e3_err *err);
+/* Frames of a stream that a saved cache saw, by its own indices; {-1, -1}: none. Those between the first and the last are not even
+ * decoded, nor is ground truth before the last. */
+typedef struct infer_span {
+	int64_t first, last;
+} infer_span;
+
+infer_reader *infer_reader_open(e3_in *in, const e3_config *c, e3_fit_mode mode, infer_span seen, e3_err *err);
 /* As e3_in_next. The item is the caller's until the next call. */
 int infer_reader_next(infer_reader *r, infer_item **item, e3_err *err);
 /* false: it is still waiting for input, which nothing but the end of the process ends; then `in` may not be closed. */
@@ -55,6 +73,35 @@ typedef struct infer_parcel {
 	e3_attn *attn;
 	int n_attn, cap_attn;
 } infer_parcel;
+
+/* A scan and its file. */
+typedef struct infer_scan {
+	e3_saved_file *file;  /* --load-cache; closed with the scan */
+	const e3_saved *from; /* what it says; NULL without one */
+	e3_place place;       /* of the last frame that was computed */
+	int64_t skipped;      /* frames of this stream that the cache saw before */
+	int64_t pending;      /* messages of ground truth that were passed on before */
+	int64_t saved;        /* frames in the file as it is now */
+	bool moved, took;     /* the shift is known; a frame of this stream was computed */
+} infer_scan;
+
+/* Reads what the file says, checks that it goes with network, device and request, and completes the request from it. */
+int infer_scan_open(infer_scan *s, infer_request *r, const e3_net *net, const e3_dev *dev, e3_err *err);
+void infer_scan_close(infer_scan *s);
+/* What of a stream need not be computed again. */
+infer_span infer_scan_seen(const infer_scan *s, const infer_request *r);
+/* A frame that the cache saw, from the stream at hand: is it the same picture? */
+int infer_scan_check(const infer_scan *s, const infer_item *item, e3_err *err);
+/* Before the first frame that is computed: --continue numbers it on from the last of the scan, and so the frames after it. */
+void infer_scan_move(infer_scan *s, const infer_request *r, const e3_head *head, const e3_source *first);
+void infer_scan_place(infer_scan *s, const infer_request *r, e3_source *source);
+/* `frames`: how many the stream says it has, -1 unknown. */
+e3_session *infer_scan_resume(infer_scan *s, const infer_request *r, const e3_net *net, e3_dev *dev, int64_t frames, e3_err *err);
+void infer_scan_took(infer_scan *s, const infer_request *r, const infer_parcel *parcel);
+/* Ground truth of frame i is at hand: true when it was passed on before the cache was saved. */
+bool infer_scan_passed(infer_scan *s, const infer_request *r, int64_t i);
+/* `last`: the last frame that was computed. */
+int infer_scan_save(infer_scan *s, const infer_request *r, e3_session *session, const infer_parcel *last, e3_err *err);
 
 /* Where memory is measured. */
 typedef struct infer_memory {
@@ -74,6 +121,8 @@ typedef struct infer_writer infer_writer;
 infer_writer *infer_writer_open(e3_out *out, e3_err *err);
 /* The parcel to fill next; the one sent before it may still be on its way. */
 infer_parcel *infer_writer_parcel(infer_writer *w);
+/* The one sent last, as long as it is not filled again. */
+const infer_parcel *infer_writer_last(const infer_writer *w);
 /* Sends it, after the one before has left. -1 when that one failed. */
 int infer_writer_send(infer_writer *w, e3_err *err);
 /* Until everything sent has left; then the caller may write to `out` itself. */

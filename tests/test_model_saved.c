@@ -35,7 +35,7 @@ static const char *path_of(const char *name)
 	return path[k];
 }
 
-static const e3_place place = {.first_i = 3, .last_i = 40, .last_pts = 1.25, .first_crc = 7, .last_crc = 0xfffffff0u, .truths = 2, .fit = 1,
+static const e3_place place = {.first_i = 3, .last_i = 40, .last_pts = 1.25, .shift_i = -4, .shift_pts = 0.1, .first_crc = 7, .last_crc = 0xfffffff0u, .truths = 2, .fit = 1,
                                .source = "a \"clip\".mp4"};
 
 static void save(stream *t, const char *path)
@@ -187,7 +187,7 @@ static void a_file_says_what_it_is(void **state)
 	assert_true(x->o.policy == E3_POLICY_EVICT3R && x->o.budget_kind == E3_BUDGET_FRACTION && x->o.budget == 0.4 && x->o.temperature == 0.02);
 	assert_true(x->o.frames == STEPS && x->o.camera_frames == 1024 && x->o.compat == 0 && !x->o.attn && !x->o.frozen);
 	assert_true(x->camera_caches == 4 && x->camera_keys == 2 && x->slots[5] >= 25);
-	assert_true(x->place.first_i == 3 && x->place.last_i == 40 && x->place.last_pts == 1.25 && x->place.first_crc == 7);
+	assert_true(x->place.first_i == 3 && x->place.last_i == 40 && x->place.last_pts == 1.25 && x->place.shift_i == -4 && x->place.shift_pts == 0.1 && x->place.first_crc == 7);
 	assert_true(x->place.last_crc == 0xfffffff0u && x->place.truths == 2 && x->place.fit == 1);
 	assert_string_equal(x->place.source, "a \"clip\".mp4");
 	e3_saved_close(file);
@@ -375,7 +375,7 @@ static void what_does_not_agree_with_itself_is_refused(void **state)
 		{"\"t\":2", "\"t\":0", "header: t: expected a whole number from 1 to"},
 		{"\"t\":2", "\"t\":9", "header: camera memory: "},
 		{"\"last_i\":40", "\"last_i\":03", "header: is no JSON object: "},
-		{"\"last_i\":40", "\"last_i\":3 ", "header: frames 3 to 3 are fewer than 2"},
+		{"\"last_i\":40", "\"last_i\":2 ", "header: frame 2 is the last of 2, and 3 the first"},
 		{"\"holes\":[0,", "\"holes\":[9,", "layer 0: 0 holes in 24 slots, expected 9"},
 		{"\"slots\":[24,", "\"slots\":[25,", "truncated: "},
 		{"\"slots\":[24,", "\"slots\":[23,", "too long: "},

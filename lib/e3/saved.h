@@ -14,8 +14,10 @@
 
 /* Where in its stream a session stands. The session does not know: its owner keeps this, and gets it back. */
 typedef struct e3_place {
-	int64_t first_i, last_i;        /* indices of the first frame it saw and of the last */
+	int64_t first_i, last_i;        /* indices of the first frame of the source it saw and of the last, as they were sent on ... */
 	double last_pts;
+	int64_t shift_i;                /* ... which is so much more than the source says: it was not the first one */
+	double shift_pts;
 	uint32_t first_crc, last_crc;   /* e3_picture_crc of what the network saw of them */
 	int64_t truths;                 /* messages of ground truth of last_i that were passed on */
 	int fit;                        /* how pictures were brought to the network's size: the owner's numbering, 0 to 255 */

@@ -24,7 +24,7 @@ typedef struct field {
 /* The numbers of a header in types of one width; the other parts are where they belong. */
 typedef struct flat {
 	int64_t width, height, layers, heads, head_dim, tokens, t, peak, policy, kind, type, compat, frames, camera_frames;
-	int64_t caches, cam_heads, cam_head_dim, cam_keys, cam_frames, first_i, last_i, first_crc, last_crc, truths, fit, poses;
+	int64_t caches, cam_heads, cam_head_dim, cam_keys, cam_frames, first_i, last_i, shift_i, first_crc, last_crc, truths, fit, poses;
 	char fingerprint[17];
 } flat;
 
@@ -53,7 +53,8 @@ static void table_of(flat *f, e3_saved *x, field out[FIELDS])
 		WHOLE_OF("camera_room", &f->cam_frames, 0, 1 << 20),
 		WHOLE_OF("first_i", &f->first_i, 0, index), WHOLE_OF("last_i", &f->last_i, 0, index),
 		WHOLE_OF("first_crc", &f->first_crc, 0, UINT32_MAX), WHOLE_OF("last_crc", &f->last_crc, 0, UINT32_MAX),
-		{REAL, "last_pts", &x->place.last_pts, -1e300, 1e300, NULL, 0}, WHOLE_OF("truths", &f->truths, 0, index),
+		{REAL, "last_pts", &x->place.last_pts, -1e300, 1e300, NULL, 0}, WHOLE_OF("shift_i", &f->shift_i, -index, index),
+		{REAL, "shift_pts", &x->place.shift_pts, -1e300, 1e300, NULL, 0}, WHOLE_OF("truths", &f->truths, 0, index),
 		WHOLE_OF("fit", &f->fit, 0, 255), TEXT_OF("source", x->place.source),
 	};
 	memcpy(out, table, sizeof table);
@@ -89,7 +90,7 @@ int e3_saved_head_write(const e3_saved *x, e3_buf *json, e3_err *err)
 	          .tokens = x->tokens_per_frame, .t = x->t, .peak = (int64_t)x->peak_tokens, .policy = o->policy, .kind = o->budget_kind,
 	          .type = o->cached, .compat = o->compat, .frames = o->frames, .camera_frames = o->camera_frames, .caches = x->camera_caches,
 	          .cam_heads = x->camera_heads, .cam_head_dim = x->camera_head_dim, .cam_keys = x->camera_keys, .cam_frames = x->camera_frames,
-	          .first_i = p->first_i, .last_i = p->last_i, .first_crc = p->first_crc, .last_crc = p->last_crc, .truths = p->truths,
+	          .first_i = p->first_i, .last_i = p->last_i, .shift_i = p->shift_i, .first_crc = p->first_crc, .last_crc = p->last_crc, .truths = p->truths,
 	          .fit = p->fit, .poses = !!(o->outputs & E3_OUT_POSE)};
 	snprintf(f.fingerprint, sizeof f.fingerprint, "%016" PRIx64, x->fingerprint);
 	field table[FIELDS];
@@ -172,7 +173,7 @@ static void unflatten(const flat *f, e3_saved *x)
 	x->o.outputs = f->poses ? E3_OUT_POSE : 0;
 	x->camera_caches = (int)f->caches, x->camera_heads = (int)f->cam_heads, x->camera_head_dim = (int)f->cam_head_dim;
 	x->camera_keys = (int)f->cam_keys, x->camera_frames = (int)f->cam_frames;
-	x->place.first_i = f->first_i, x->place.last_i = f->last_i, x->place.truths = f->truths, x->place.fit = (int)f->fit;
+	x->place.first_i = f->first_i, x->place.last_i = f->last_i, x->place.shift_i = f->shift_i, x->place.truths = f->truths, x->place.fit = (int)f->fit;
 	x->place.first_crc = (uint32_t)f->first_crc, x->place.last_crc = (uint32_t)f->last_crc;
 	x->fingerprint = strtoull(f->fingerprint, NULL, 16);
 }
@@ -187,8 +188,8 @@ static int agree(const e3_saved *x, e3_err *err)
 			return e3_fail(err, "header: layer %d: %u holes in %u slots, with %d tokens a frame", l, x->holes[l], x->slots[l], x->tokens_per_frame);
 	if ((uint64_t)x->t * (uint64_t)x->tokens_per_frame >= E3_HOLE)
 		return e3_fail(err, "header: %" PRId64 " frames of %d tokens: token ids would pass 32 bits", x->t, x->tokens_per_frame);
-	if (x->place.last_i - x->place.first_i < x->t - 1)
-		return e3_fail(err, "header: frames %" PRId64 " to %" PRId64 " are fewer than %" PRId64, x->place.first_i, x->place.last_i, x->t);
+	if (x->place.last_i < x->place.first_i || x->place.last_i < x->t - 1)
+		return e3_fail(err, "header: frame %" PRId64 " is the last of %" PRId64 ", and %" PRId64 " the first", x->place.last_i, x->t, x->place.first_i);
 	if (o->policy != E3_POLICY_NONE && o->budget_kind == E3_BUDGET_FRACTION && (o->frames < 1 || o->budget > 1))
 		return e3_fail(err, "header: a budget of %g of %" PRId64 " frames", o->budget, o->frames);
 	if (!x->camera_caches != !(o->outputs & E3_OUT_POSE) ||
