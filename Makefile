@@ -96,7 +96,7 @@ TEST_model := model dev data base
 TEST_geom := geom data base
 TEST_export := export geom image data base
 TEST_sets := sets geom image data base
-TEST_scene := scene data base
+TEST_scene := scene geom data base
 TEST_eval := eval geom data base
 TEST_stats := image wire data base
 # What a tool has of its own is tested as test_WHAT_*.c, linked with all of the tool's files but main.

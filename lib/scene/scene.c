@@ -51,7 +51,7 @@ static int check(const e3_scene_options *o, e3_err *err)
 /* Quantiles of the normal distribution at (k + 1/2) / SCENE_NORMAL: x' = sqrt(2 pi) exp(x^2 / 2), from the middle outwards. */
 static void fill_normal(float *normal, double deviation)
 {
-	enum { HALF = SCENE_NORMAL / 2, SUBSTEPS = 32 };
+	enum { HALF = SCENE_NORMAL / 2, SUBSTEPS = 8 };
 	const double root = sqrt(2 * SCENE_PI);
 	double x = 0;
 	for (int k = 0; k < HALF; k++) {
