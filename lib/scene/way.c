@@ -228,7 +228,9 @@ void scene_way_draw(scene_way *w, const e3_scene_options *o, const double half[3
 		draw_walk(w, half);
 	else
 		draw_clip(w, half, o->length);
-	if (o->revisit) {
+	if (o->length == 0) /* it stands still */
+		w->pitch_sweep = w->roll_sweep = 0;
+	else if (o->revisit) {
 		for (int axis = 0; axis < 3; axis++)
 			w->back[axis] = draw(w, DRAW_BACK, axis, -0.2, 0.2) * (axis == 1 ? 0.4 : 1);
 		w->back_yaw = draw(w, DRAW_BACK, 3, -0.2, 0.2);
