@@ -45,6 +45,7 @@ done
 
 # The others.
 infer --P 0.2
+row "e3-scene" "$(rate 480 "$(seconds bash -c "e3-scene --frames 480 >/dev/null")")" frames/s "224 x 168 with truth, start included"
 mb=$(awk -v b="$(size "$out/preds.e3")" 'BEGIN { print b / 1e6 }')
 row "e3-decode" "$(rate $frames "$(seconds bash -c "e3-decode --all $demo/clip.mp4 >$out/x.e3")")" frames/s "224 x 168 H.264, start included"
 row "e3-cat" "$(rate "$mb" "$(seconds bash -c "e3-cat <$out/preds.e3 >/dev/null")")" MB/s "predictions, file to /dev/null"
