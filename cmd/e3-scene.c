@@ -44,7 +44,9 @@ typedef struct scene_tool {
 	double started;
 } scene_tool;
 
-static scene_tool t = {.path = -1, .frames = -1, .length = -1, .fps = 12, .noise = 0.008, .objects = 14, .size = {224, 168}, .output = "-"};
+static scene_tool t = {
+	.path = -1, .frames = -1, .length = -1, .fps = 12, .noise = 0.008, .objects = 14, .size = {224, 168}, .output = "-",
+};
 
 static int parse_size(void *to, const char *arg, e3_err *err)
 {
@@ -65,10 +67,12 @@ static int parse_size(void *to, const char *arg, e3_err *err)
 
 static const e3_opt table[] = {
 	{.type = E3_OPT_TITLE, .help = "The scene"},
-	{.type = E3_OPT_INT, .name = "seed", .to = &t.seed, .arg = "N", .min = 0, .max = 0x1p53, .help = "which room, furniture, light and path (default 0)"},
+	{.type = E3_OPT_INT, .name = "seed", .to = &t.seed, .arg = "N", .min = 0, .max = 0x1p53,
+		.help = "which room, furniture, light and path (default 0)"},
 	{.type = E3_OPT_CHOICE, .name = "kind", .to = &t.kind, .arg = "KIND", .choices = "short|long|revisit",
 		.help = "frames, length and path: short (48 past furniture, the\ndefault), long (144 round the room), revisit (144, there\nand back)"},
-	{.type = E3_OPT_INT, .name = "frames", .to = &t.frames, .arg = "N", .min = 1, .max = E3_SCENE_FRAMES_MAX, .help = "frames on the path"},
+	{.type = E3_OPT_INT, .name = "frames", .to = &t.frames, .arg = "N", .min = 1, .max = E3_SCENE_FRAMES_MAX,
+		.help = "frames on the path"},
 	{.type = E3_OPT_REAL, .name = "length", .to = &t.length, .arg = "X", .min = 0, .max = 1000,
 		.help = "length of the path; 1 is 0.2 to 1.5 m"},
 	{.type = E3_OPT_CHOICE, .name = "path", .to = &t.path, .arg = "PATH", .choices = "clip|walk",
@@ -78,15 +82,20 @@ static const e3_opt table[] = {
 	{.type = E3_OPT_INT, .name = "objects", .to = &t.objects, .arg = "N", .min = 0, .max = E3_SCENE_OBJECTS_MAX,
 		.help = "boxes and ellipsoids in the room (default 14)"},
 	{.type = E3_OPT_TITLE, .help = "The camera"},
-	{.type = E3_OPT_CALL, .name = "size", .to = t.size, .arg = "WxH", .call = parse_size, .help = "of the pictures (default 224x168)"},
-	{.type = E3_OPT_REAL, .name = "fov", .to = &t.fov, .arg = "DEG", .min = 1, .max = 170, .help = "horizontal field of view (default: 57 to 63, by the\nseed)"},
-	{.type = E3_OPT_REAL, .name = "fps", .to = &t.fps, .arg = "X", .min = 1e-3, .max = 1e6, .help = "frames per second, for the times (default 12)"},
+	{.type = E3_OPT_CALL, .name = "size", .to = t.size, .arg = "WxH", .call = parse_size,
+		.help = "of the pictures (default 224x168)"},
+	{.type = E3_OPT_REAL, .name = "fov", .to = &t.fov, .arg = "DEG", .min = 1, .max = 170,
+		.help = "horizontal field of view (default: 57 to 63, by the\nseed)"},
+	{.type = E3_OPT_REAL, .name = "fps", .to = &t.fps, .arg = "X", .min = 1e-3, .max = 1e6,
+		.help = "frames per second, for the times (default 12)"},
 	{.type = E3_OPT_REAL, .name = "noise", .to = &t.noise, .arg = "X", .min = 0, .max = 1,
 		.help = "standard deviation of the image noise (default 0.008,\nwhite is 1)"},
 	{.type = E3_OPT_TITLE, .help = "Output"},
-	{.type = E3_OPT_TEXT, .name = "output", .letter = 'o', .to = &t.output, .arg = "ENDPOINT", .help = "where the stream goes (default -)"},
+	{.type = E3_OPT_TEXT, .name = "output", .letter = 'o', .to = &t.output, .arg = "ENDPOINT",
+		.help = "where the stream goes (default -)"},
 	E3_STREAM_OPTIONS,
-	{.type = E3_OPT_INT, .name = "start", .to = &t.start, .arg = "I", .min = 0, .max = 0x1p53, .help = "begin with frame I: what comes is the same without"},
+	{.type = E3_OPT_INT, .name = "start", .to = &t.start, .arg = "I", .min = 0, .max = 0x1p53,
+		.help = "begin with frame I: what comes is the same without"},
 	{.type = E3_OPT_FLAG, .name = "metres", .to = &t.metres, .help = "truth in metres, not in mean distances of the first\nframe's points"},
 	{.type = E3_OPT_INT, .name = "threads", .to = &t.threads, .arg = "N", .min = 1, .max = E3_SCENE_THREADS_MAX,
 		.help = "how many render (default: one per processor)"},
@@ -115,7 +124,8 @@ static void parse(int argc, char **argv)
 		e3_usage_error("%s: a scene is made from a seed: there is nothing to read", argv[first]);
 	bool revisit = t.revisit || k->revisit;
 	if (t.endless && revisit)
-		e3_usage_error("--endless and %s exclude each other: an endless walk passes everywhere again", t.revisit ? "--revisit" : "--kind revisit");
+		e3_usage_error("--endless and %s exclude each other: an endless walk passes everywhere again",
+		               t.revisit ? "--revisit" : "--kind revisit");
 	if (t.endless && t.path == E3_SCENE_CLIP)
 		e3_usage_error("--endless needs --path walk: a clip is over at its end");
 	int64_t frames = t.frames > 0 ? t.frames : k->frames;
@@ -156,8 +166,10 @@ static int send_frame(int64_t i, e3_err *err)
 {
 	const e3_scene_facts *facts = e3_scene_tell(t.scene);
 	const int w = t.o.w, h = t.o.h;
-	e3_truth truth = {.i = i, .w = w, .h = h, .depth = t.depth, .has_pose = true, .has_intrinsics = true, .unit = (char *)(uintptr_t)facts->unit};
-	e3_frame frame = {.s = {.i = i, .pts = (double)i / t.fps, .src_i = i, .src_w = w, .src_h = h, .fit = {1, 1, 0, 0}}, .w = w, .h = h, .rgb = t.rgb};
+	const e3_source at = {.i = i, .pts = (double)i / t.fps, .src_i = i, .src_w = w, .src_h = h, .fit = {1, 1, 0, 0}};
+	e3_frame frame = {.s = at, .w = w, .h = h, .rgb = t.rgb};
+	e3_truth truth = {.i = i, .w = w, .h = h, .depth = t.depth, .has_pose = true, .has_intrinsics = true,
+		.unit = (char *)(uintptr_t)facts->unit};
 	memcpy(truth.intrinsics, facts->intrinsics, sizeof truth.intrinsics);
 	e3_scene_render(t.scene, i, t.rgb, t.depth, truth.pose);
 	if (e3_out_frame(t.out, &frame, err) || e3_out_truth(t.out, &truth, err))

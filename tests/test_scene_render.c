@@ -76,7 +76,8 @@ static void a_seed_keeps_its_bytes(void **state)
 		e3_scene_options o = small(kept[k].seed);
 		o.path = kept[k].path;
 		view(&o, kept[k].frame, &got);
-		uint64_t rgb = e3_fnv1a64(got.rgb, sizeof got.rgb), depth = e3_fnv1a64(got.depth, sizeof got.depth), pose = e3_fnv1a64(got.pose, sizeof got.pose);
+		uint64_t rgb = e3_fnv1a64(got.rgb, sizeof got.rgb), depth = e3_fnv1a64(got.depth, sizeof got.depth);
+		uint64_t pose = e3_fnv1a64(got.pose, sizeof got.pose);
 		printf("# seed %llu: 0x%016llxu, 0x%016llxu, 0x%016llxu\n", (unsigned long long)kept[k].seed, (unsigned long long)rgb,
 		       (unsigned long long)depth, (unsigned long long)pose);
 		off += rgb != kept[k].rgb || depth != kept[k].depth || pose != kept[k].pose;

@@ -109,7 +109,8 @@ SCENE_CLONES static void cast_walls(const scene_shot *shot, int y, double *restr
 		double px = (x + 0.5 - middle) / focal;
 		double d0 = b0 + r0 * px, d1 = b1 + r1 * px, d2 = b2 + r2 * px;
 		double i0 = 1 / away_from_zero(d0, 1e-9), i1 = 1 / away_from_zero(d1, 1e-9), i2 = 1 / away_from_zero(d2, 1e-9);
-		double p0 = (h0 - e0) * i0, q0 = (-h0 - e0) * i0, p1 = (h1 - e1) * i1, q1 = (-h1 - e1) * i1, p2 = (h2 - e2) * i2, q2 = (-h2 - e2) * i2;
+		double p0 = (h0 - e0) * i0, q0 = (-h0 - e0) * i0, p1 = (h1 - e1) * i1, q1 = (-h1 - e1) * i1;
+		double p2 = (h2 - e2) * i2, q2 = (-h2 - e2) * i2;
 		double t0 = p0 > q0 ? p0 : q0, t1 = p1 > q1 ? p1 : q1, t2 = p2 > q2 ? p2 : q2;
 		int64_t f0 = d0 > 0 ? 1 : 0, f1 = d1 > 0 ? 3 : 2, f2 = d2 > 0 ? 5 : 4;
 		double t = t0;
@@ -155,7 +156,8 @@ SCENE_CLONES static void cast_box(const scene_seen *s, const scene_camera *c, do
 #pragma omp simd
 	for (int x = left; x < right; x++) {
 		double px = (x + 0.5 - middle) / focal;
-		double i0 = 1 / away_from_zero(b0 + m0 * px, 1e-9), i1 = 1 / away_from_zero(b1 + m1 * px, 1e-9), i2 = 1 / away_from_zero(b2 + m2 * px, 1e-9);
+		double d0 = b0 + m0 * px, d1 = b1 + m1 * px, d2 = b2 + m2 * px;
+		double i0 = 1 / away_from_zero(d0, 1e-9), i1 = 1 / away_from_zero(d1, 1e-9), i2 = 1 / away_from_zero(d2, 1e-9);
 		double p0 = (-1 - o0) * i0, q0 = (1 - o0) * i0, p1 = (-1 - o1) * i1, q1 = (1 - o1) * i1, p2 = (-1 - o2) * i2, q2 = (1 - o2) * i2;
 		double n0 = p0 < q0 ? p0 : q0, n1 = p1 < q1 ? p1 : q1, n2 = p2 < q2 ? p2 : q2;
 		double f0 = p0 < q0 ? q0 : p0, f1 = p1 < q1 ? q1 : p1, f2 = p2 < q2 ? q2 : p2;

@@ -179,7 +179,8 @@ INLINE uint32_t scatter(uint32_t h) /* Murmur3's finaliser */
 INLINE void develop(const stretch *s, const scene_paint *paint, int channel, uint8_t *restrict rgb)
 {
 	const scene_light *l = &s->shot->room->light;
-	const float *restrict mix = s->row->mix, *restrict light = s->row->light, *restrict gamma = s->shot->gamma, *restrict normal = s->shot->normal;
+	const float *restrict mix = s->row->mix, *restrict light = s->row->light;
+	const float *restrict gamma = s->shot->gamma, *restrict normal = s->shot->normal;
 	float *restrict out = s->row->fade;
 	const float a = paint->a[channel], b = paint->b[channel], gain = (float)(l->gain * l->tint[channel]);
 	const uint32_t noise = s->shot->noise, first = (uint32_t)((s->y * s->shot->camera.w + s->x) * 3 + channel);

@@ -89,7 +89,8 @@ static void draw_walk(scene_way *w, const double half[3])
 
 static void draw_clip(scene_way *w, const double half[3], double stretch)
 {
-	double height = draw(w, DRAW_HEIGHT, 0, 1.3, 1.7), angle = draw(w, DRAW_PLACE, 0, 0, 2 * SCENE_PI), radius = draw(w, DRAW_PLACE, 1, 0.3, 0.75);
+	double height = draw(w, DRAW_HEIGHT, 0, 1.3, 1.7);
+	double angle = draw(w, DRAW_PLACE, 0, 0, 2 * SCENE_PI), radius = draw(w, DRAW_PLACE, 1, 0.3, 0.75);
 	w->start[0] = radius * scene_cos(angle) * half[0];
 	w->start[1] = height - half[1];
 	w->start[2] = radius * scene_sin(angle) * half[2];
@@ -156,14 +157,13 @@ static void ahead_of(const double eye[3], double yaw, double pitch, double targe
 	target[2] = eye[2] + scene_sin(yaw) * scene_cos(pitch);
 }
 
-static double clip_eye(const scene_way *w, double along, double eye[3])
+static void clip_eye(const scene_way *w, double along, double eye[3])
 {
 	double s, c, sideways = w->bend * scene_sin(SCENE_PI * along * w->length);
 	scene_sincos(w->heading, &s, &c);
 	eye[0] = w->start[0] + w->metres * (c * along - s * sideways);
 	eye[1] = w->start[1] + w->metres * w->climb * along;
 	eye[2] = w->start[2] + w->metres * (s * along + c * sideways);
-	return along;
 }
 
 static double clamp(double v, double limit)
