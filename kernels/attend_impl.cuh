@@ -6,13 +6,9 @@
 #include <cuda_bf16.h>
 #include <stdint.h>
 
-/* The workspace begins with counters that are zero between launches (the last to arrive sets them back), apart for each kind of
- * use so that no shape disturbs another; partial results follow. */
-enum {
-	E3_COUNT_ATTEND = 0, /* wgmma attention: query tile, warpgroup; also the few-rows kernel: row, head */
-	E3_COUNT_MASS = 16384, /* wgmma mass: key tile, warp */
-	E3_COUNTERS = 81920
-};
+/* The workspace begins with counters that are zero between launches (the last to arrive sets them back); partial results follow.
+ * wgmma attention: query tile, warpgroup; the few-rows kernel: row, head. */
+enum { E3_COUNTERS = 16384 };
 static const size_t e3_counter_bytes = E3_COUNTERS * sizeof(int);
 
 /* One family of kernels: whether it can do a job, how many bytes of partial results it wants, the two launches. */
@@ -77,6 +73,8 @@ static __device__ __forceinline__ void e3_cp_commit(void) { asm volatile("cp.asy
 template <int N> static __device__ __forceinline__ void e3_cp_wait(void) { asm volatile("cp.async.wait_group %0;" ::"n"(N) : "memory"); }
 
 static __device__ __forceinline__ void e3_bar(int id, int threads) { asm volatile("bar.sync %0, %1;" ::"r"(id), "r"(threads) : "memory"); }
+
+static __device__ __forceinline__ void e3_bar_arrive(int id, int threads) { asm volatile("bar.arrive %0, %1;" ::"r"(id), "r"(threads) : "memory"); }
 
 /* One thread, after a barrier behind everybody's writes: true for the last of `total` to arrive, which may then read what all wrote
  * (past the first-level cache) once the others have passed another barrier; the counter is back at zero. */

@@ -431,10 +431,10 @@ cudaError_t e3_plain_attend(const e3_attend_dev *dev, const e3_attend_job *job, 
 	plan p = make_plan(job);
 	const entry *e = entry_for(job, f32);
 	p.out = out;
-	if (job->rows <= FEW && job->rows * job->kv.heads <= E3_COUNT_MASS - E3_COUNT_ATTEND) {
+	if (job->rows <= FEW && job->rows * job->kv.heads <= E3_COUNTERS) {
 		p.split = split_of(dev, job);
 		p.partial = e3_partials(job);
-		p.count = e3_counters(job) + E3_COUNT_ATTEND;
+		p.count = e3_counters(job);
 		e->few<<<dim3((job->kv.n_keys + p.split - 1) / p.split, job->kv.heads, job->rows), THREADS, 0, stream>>>(p);
 	} else {
 		e->attend<<<dim3(tiles_of(job->rows), job->kv.heads), THREADS, e->bytes, stream>>>(p);

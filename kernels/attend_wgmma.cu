@@ -80,14 +80,14 @@ static __device__ __forceinline__ void scores(float (&s)[64], uint64_t q, uint64
 {
 #pragma unroll
 	for (int i = 0; i < 4; i++)
-		e3_wgmma_n128_ss(s, q + i * 2, k + i * 2, i != 0);
+		wgmma<128, __nv_bfloat16>::ss(s, q + i * 2, k + i * 2, i != 0);
 }
 
 static __device__ __forceinline__ void weigh(float (&o)[32], const uint32_t (&pr)[32], uint64_t v)
 {
 #pragma unroll
 	for (int i = 0; i < 8; i++)
-		e3_wgmma_n64_rs(o, pr + 4 * i, v + i * (2048 >> 4), true);
+		wgmma<64, __nv_bfloat16>::rs_turned(o, pr + 4 * i, v + i * (2048 >> 4), true);
 }
 
 /* One score once more, from the tiles in shared memory. */
@@ -352,6 +352,7 @@ static __global__ void __launch_bounds__(THREADS, 1) attend_kernel(const __grid_
 	uint32_t smem = (e3_smem(shared) + 1023) & ~1023u;
 	ring bars = {smem + BAR_AT, smem + BAR_AT + 16 * STAGES};
 	int group = __shfl_sync(~0u, (int)threadIdx.x >> 7, 0);
+	e3_early_start();
 	if (threadIdx.x == 0) {
 		for (int k = 0; k < 2 * STAGES; k++) {
 			e3_mbar_init(bars.full + 8 * k, 4);
@@ -407,7 +408,7 @@ static plan make_plan(const e3_attend_job *job, void *out)
 	p.out = (__nv_bfloat16 *)out;
 	p.lse = job->lse;
 	p.partial = e3_partials(job);
-	p.count = e3_counters(job) + E3_COUNT_ATTEND;
+	p.count = e3_counters(job);
 	p.kv = *kv;
 	p.rows = job->rows;
 	p.tiles = (job->rows + ROWS - 1) / ROWS;
@@ -422,8 +423,7 @@ bool e3_wgmma_fits(const e3_attend_dev *dev, const e3_attend_job *job)
 	const e3_attend_kv *kv = &job->kv;
 	int tiles = (job->rows + ROWS - 1) / ROWS;
 	return dev->wgmma && kv->head_dim == D && e3_page_shift(kv) &&
-	       (int64_t)tiles * kv->heads * GROUPS <= E3_COUNT_MASS - E3_COUNT_ATTEND && (int64_t)tiles * kv->heads * (kv->n_keys / KEYS + 1) < 1 << 30 &&
-	       kv->n_keys / KEYS * 4 < E3_COUNTERS - E3_COUNT_MASS - 4;
+	       (int64_t)tiles * kv->heads * GROUPS <= E3_COUNTERS && (int64_t)tiles * kv->heads * (kv->n_keys / KEYS + 1) < 1 << 30;
 }
 
 size_t e3_wgmma_attend_bytes(const e3_attend_dev *dev) { return (size_t)dev->sms * 2 * GROUPS * PARTIAL * sizeof(float); }

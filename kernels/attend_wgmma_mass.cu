@@ -1,16 +1,20 @@
 /* kernels: the mass of each key on Hopper, bf16, head_dim 64.
  *
- * A block keeps the queries of one head in shared memory (a chunk of at most 1152 rows), and its four warpgroups walk on their own
- * along the line of (tile of 128 keys, tile of 64 queries) steps, cut into equal parts. The columns of the scores, made
- * probabilities by the log-sum-exp, are summed in registers while the keys stay the same; then the sum goes to the
- * workspace, and the last to arrive for a tile of keys adds up what all heads left, in order.
+ * Scores are computed turned round: rows are keys, columns queries, so that a thread adds up the probabilities of its two keys in
+ * registers. A block keeps the queries of one head in shared memory (a chunk of at most MAX_TILES tiles), and its four warpgroups
+ * walk on their own along the line of (tile of 64 keys, tile of 176 queries) steps, cut into equal parts: a product, then its
+ * exponentials, while the other three do theirs. Sums go to the workspace, one piece for each worker and tile of keys, and a second
+ * kernel adds the pieces up in order.
  *
- * There are twice as many exponentials to a product as in attention, so ON_FMA of 16 go to the FMA units.
+ * There are twice as many exponentials to a product as in attention: of BLOCKS columns of eight, ON_FMA go to the FMA units, which
+ * balances these with the special-function units.
  */
 #include "attend_wgmma.cuh"
 
-enum { D = 64, GROUPS = 4, THREADS = 128 * GROUPS, KEYS = 128, ROWS = 64, MAX_TILES = 18, UNROLL = 4, ON_FMA = 3 };
-enum { Q_TILE = ROWS * D * 2, K_TILE = KEYS * D * 2 };
+enum { D = 64, GROUPS = 4, THREADS = 128 * GROUPS, KEYS = 64, QUERIES = 176, BLOCKS = QUERIES / 8, MAX_TILES = 8, ON_FMA = 4, ADDERS = 16 };
+enum { BAR_GROUP = 1, BAR_TURN = BAR_GROUP + GROUPS }; /* named barriers, one for each warpgroup from here */
+enum { Q_TILE = QUERIES * D * 2, K_TILE = KEYS * D * 2, BARRIERS = 8 * MAX_TILES };
+#define LEAST 126.0f /* exponentials on the FMA units are of -LEAST at least */
 
 /* How the steps of a chunk are dealt out to its workers. */
 typedef struct share {
@@ -21,7 +25,6 @@ typedef struct plan {
 	const __nv_bfloat16 *q;
 	const float *lse;
 	float *partial, *mass;
-	int *count;
 	e3_attend_kv kv;
 	int rows, chunks, tiles, key_tiles; /* query tiles of a chunk, the last of which may have fewer */
 	int workers;                        /* warpgroups for a head and chunk, no more than there are steps */
@@ -30,184 +33,177 @@ typedef struct plan {
 	float scale;
 } plan;
 
-static size_t shared_bytes(int tiles) { return (size_t)tiles * (Q_TILE + ROWS * 4) + GROUPS * (K_TILE + KEYS * 16) + 1024; }
-
-#ifdef E3_WGMMA
+static size_t shared_bytes(int tiles) { return (size_t)tiles * (Q_TILE + QUERIES * 4) + (int)GROUPS * (int)K_TILE + BARRIERS + 1024; }
 
 /* First step of worker g: the first ones have one step more than the others. */
 static __device__ __forceinline__ int begin_of(share s, int g) { return g * s.each + min(g, s.more); }
 
-/* Query tiles of this chunk, zeros past the last row, and their log-sum-exp in powers of 2 (infinite past the last row: no
- * probability). */
-static __device__ void load_queries(const plan &p, int head, int first, int tiles, uint32_t q, float *lse)
+/* Where the sums of a worker for a tile of keys are: along the line of work, worker + tile grows with every piece. */
+static __device__ __forceinline__ float *piece_of(const plan &p, int part, int worker, int tile)
 {
-	for (int i = threadIdx.x; i < tiles * ROWS * 8; i += THREADS) {
-		int row = i >> 3, chunk = i & 7;
-		bool take = first + row < p.rows;
-		e3_cp16(q + e3_swizzle(row, chunk), p.q + ((size_t)head * p.rows + (take ? first + row : 0)) * D + chunk * 8, take);
-	}
-	e3_cp_commit();
-	for (int row = threadIdx.x; row < tiles * ROWS; row += THREADS)
-		lse[row] = first + row < p.rows ? p.lse[(size_t)head * p.rows + first + row] * E3_LOG2E : INFINITY;
-	e3_cp_wait<0>();
-	e3_fence_async();
-	__syncthreads();
+	return p.partial + ((size_t)part * (p.workers + p.key_tiles) + worker + tile) * KEYS;
 }
 
-/* Sets out 128 keys of a head for the warpgroup's tile. The products with the last ones must be done. */
+#ifdef E3_WGMMA
+
+static __device__ __forceinline__ constexpr bool on_fma(int block) { return block * ON_FMA / BLOCKS != (block + 1) * ON_FMA / BLOCKS; }
+
+/* What a block has in shared memory. */
+typedef struct room {
+	uint32_t q, k, bars; /* query tiles; this warpgroup's tile of keys; a barrier for each query tile */
+	float *lse;          /* what is added to the scores, see load_lse */
+} room;
+
+/* Asks for the query tiles of this chunk, rows past the last one as zeros; each has a barrier that it has arrived. */
+static __device__ __forceinline__ void ask_queries(const plan &p, int head, int first, int tiles, const room &r)
+{
+	for (int tile = 0; tile < tiles; tile++) {
+#pragma unroll
+		for (int i = 0; i < (QUERIES * 8 + THREADS - 1) / THREADS; i++) {
+			int at = i * THREADS + threadIdx.x, row = at >> 3, chunk = at & 7, from = first + tile * QUERIES + row;
+			if (row < QUERIES)
+				e3_cp16(r.q + tile * Q_TILE + e3_swizzle(row, chunk), p.q + ((size_t)head * p.rows + min(from, p.rows - 1)) * D + chunk * 8, from < p.rows);
+		}
+		asm volatile("cp.async.mbarrier.arrive.noinc.shared::cta.b64 [%0];" ::"r"(r.bars + 8 * tile) : "memory");
+	}
+}
+
+/* Minus the log-sum-exp of each query in powers of 2 (infinite past the last one: no probability), as by_unit and by_fma want it, in
+ * the order in which a thread takes columns 16 j + {0, 1, 8, 9} + 2 (lane % 4) at once. */
+static __device__ __forceinline__ void load_lse(const plan &p, int head, int first, int tiles, float *lse)
+{
+	for (int k = threadIdx.x; k < tiles * QUERIES; k += THREADS) {
+		float v = first + k < p.rows ? p.lse[(size_t)head * p.rows + first + k] * E3_LOG2E : INFINITY;
+		int in = k % QUERIES, at = (in & 6) * 2 + (in >> 3 & 1) * 2 + (in & 1);
+		lse[k - (in & 15) + at] = on_fma(in / 8) ? 1.0f - v * (1 / LEAST) : -v;
+	}
+}
+
+/* Asks for 64 keys of a head; past the last one there is the last one again. */
 static __device__ __forceinline__ void ask_keys(const plan &p, int head, int first, uint32_t tile)
 {
-	int t = threadIdx.x & 127, chunk = t & 7;
+	int t = threadIdx.x & 127, chunk = t & 7, page = first >> p.page_shift;
+	const __nv_bfloat16 *from = (const __nv_bfloat16 *)p.kv.page[page] + e3_row_at(p.kv, 0, head, first - (page << p.page_shift)) + chunk * 8;
 #pragma unroll
-	for (int g = 0; g < 2; g++) {
-		int key = min(first + g * 64, p.kv.n_keys - 1), page = key >> p.page_shift;
-		const __nv_bfloat16 *from = (const __nv_bfloat16 *)p.kv.page[page] + e3_row_at(p.kv, 0, head, key - (page << p.page_shift));
-#pragma unroll
-		for (int i = 0; i < 4; i++) {
-			int row = i * 16 + (t >> 3);
-			bool take = first + g * 64 + row < p.kv.n_keys;
-			e3_cp16(tile + e3_swizzle(g * 64 + row, chunk), from + (take ? row * D + chunk * 8 : 0), take);
-		}
+	for (int i = 0; i < KEYS / 16; i++) {
+		int row = i * 16 + (t >> 3);
+		e3_cp16_all(tile + e3_swizzle(row, chunk), from + min(row, p.kv.n_keys - 1 - first) * D);
 	}
 	e3_cp_commit();
 }
 
-static __device__ __forceinline__ void await_keys(int group)
-{
-	e3_cp_wait<0>();
-	e3_fence_async();
-	e3_bar(1 + group, 128);
-}
-
-/* Half a tile of scores: 64 queries, 64 keys. */
-static __device__ __forceinline__ void scores(float (&s)[32], uint64_t q, uint64_t k)
+static __device__ __forceinline__ void scores(float (&s)[QUERIES / 2], uint64_t k, uint64_t q)
 {
 	e3_hold(s);
 	e3_wgmma_fence();
 #pragma unroll
 	for (int i = 0; i < 4; i++)
-		e3_wgmma_n64_ss(s, q + i * 2, k + i * 2, i != 0);
+		wgmma<QUERIES, __nv_bfloat16>::ss(s, k + i * 2, q + i * 2, i != 0);
 	e3_wgmma_commit();
 }
 
-/* sum[2 j + e] += probabilities of columns 8 j + 2 (lane % 4) + e in the thread's two rows. */
-static __device__ __forceinline__ void add_up(const float (&s)[32], float *sum, float lse0, float lse1, float c)
+static __device__ __forceinline__ float by_unit(float s, float c, float lse) { return e3_exp2(fmaf(s, c, lse)); }
+
+/* The same from c / LEAST and 1 + lse / LEAST: saturation keeps the exponent in [-LEAST, 0]. Relative error below 6e-6. */
+static __device__ __forceinline__ float by_fma(float s, float c, float lse)
+{
+	const float low = 12582912.0f - LEAST; /* 1.5 * 2^23: an integer lands in the low bits */
+	float y;
+	asm("fma.rn.sat.f32 %0, %1, %2, %3;" : "=f"(y) : "f"(s), "f"(c), "f"(lse));
+	float t = fmaf(y, LEAST, low), f = fmaf(y, LEAST, low - t);
+	float p = fmaf(f, 0.00958285324f, 0.0559064259f);
+	p = fmaf(f, p, 0.240240986f);
+	p = fmaf(f, p, 0.693124193f);
+	p = fmaf(f, p, 1.0f);
+	return __int_as_float(__float_as_int(p) + (__float_as_int(t) << 23));
+}
+
+/* sum[2 h + e] += the probabilities of columns 8 j + 2 (lane % 4) + e in row lane / 4 + 8 h. */
+static __device__ __forceinline__ void add_up(const float (&s)[QUERIES / 2], float (&sum)[4], const float *lse, float c)
 {
 #pragma unroll
-	for (int i = 0; i < 32; i++) {
-		float x = fmaf(s[i], c, -(i & 2 ? lse1 : lse0));
-		bool fma = (i % 16) * ON_FMA / 16 != (i % 16 + 1) * ON_FMA / 16;
-		sum[i / 4 * 2 + (i & 1)] += fma ? e3_exp2_fma(x) : e3_exp2(x);
+	for (int j = 0; j < QUERIES / 16; j++) {
+		float4 l4 = *(const float4 *)(lse + 16 * j);
+		float l[4] = {l4.x, l4.y, l4.z, l4.w};
+#pragma unroll
+		for (int i = 0; i < 8; i++) {
+			float at = s[8 * j + i], of = l[i / 4 * 2 + (i & 1)];
+			sum[i & 3] += on_fma(2 * j + i / 4) ? by_fma(at, c * (1 / LEAST), of) : by_unit(at, c, of);
+		}
 	}
 }
 
-/* Query tiles part.x to part.y - 1 against the keys in place. While the scores of half a tile are exponentiated, the next half's
- * product runs; the assembler only follows this within one round of the loop, so a round is UNROLL tiles. */
-static __device__ __forceinline__ void sum_tiles(float (&sum)[32], uint64_t q, uint64_t k, const float *lse, int2 part, float c)
+/* Sums of the warp's 16 keys into its piece. */
+static __device__ __forceinline__ void put_piece(const float (&sum)[4], float *piece)
 {
-	float a[32], b[32];
-	lse += (threadIdx.x >> 5 & 3) * 16 + (threadIdx.x & 31) / 4;
-	int tile = part.x;
-	for (; tile + UNROLL <= part.y; tile += UNROLL) {
-		scores(a, q + tile * (Q_TILE >> 4), k);
-		scores(b, q + tile * (Q_TILE >> 4), k + (K_TILE >> 5));
+	int lane = threadIdx.x & 31, row = (threadIdx.x >> 5 & 3) * 16 + lane / 4;
 #pragma unroll
-		for (int i = 0; i < UNROLL; i++) {
-			float lse0 = lse[(tile + i) * ROWS], lse1 = lse[(tile + i) * ROWS + 8];
-			uint64_t next = q + (tile + i + 1) * (Q_TILE >> 4);
-			e3_wgmma_wait<1>();
-			e3_hold(a);
-			add_up(a, sum, lse0, lse1, c);
-			if (i + 1 < UNROLL) {
-				scores(a, next, k);
-				e3_wgmma_wait<1>();
-			} else {
-				e3_wgmma_wait<0>();
-			}
-			e3_hold(b);
-			add_up(b, sum + 16, lse0, lse1, c);
-			if (i + 1 < UNROLL)
-				scores(b, next, k + (K_TILE >> 5));
-		}
+	for (int h = 0; h < 2; h++) {
+		float v = sum[2 * h] + sum[2 * h + 1];
+		v += __shfl_xor_sync(~0u, v, 1);
+		v += __shfl_xor_sync(~0u, v, 2);
+		if (lane % 4 == 0)
+			piece[row + 8 * h] = v;
 	}
-	for (; tile < part.y; tile++) {
-		float lse0 = lse[tile * ROWS], lse1 = lse[tile * ROWS + 8];
-		scores(a, q + tile * (Q_TILE >> 4), k);
-		scores(b, q + tile * (Q_TILE >> 4), k + (K_TILE >> 5));
-		e3_wgmma_wait<1>();
-		e3_hold(a);
-		add_up(a, sum, lse0, lse1, c);
+}
+
+/* The warpgroups take turns with the tensor cores, one product each, in every round of a block: left alone they would all wait for
+ * theirs at the same time, and all exponentiate at the same time. */
+static __device__ __forceinline__ void await_turn(int group, bool first)
+{
+	if (!first || group > 0)
+		e3_bar(BAR_TURN + group, 256);
+}
+static __device__ __forceinline__ void pass_turn(int group, bool last)
+{
+	if (!last || group < GROUPS - 1)
+		e3_bar_arrive(BAR_TURN + (group + 1) % GROUPS, 256);
+}
+
+/* The steps of one worker; one that has fewer than the others, or none, passes its turn on. */
+static __device__ __forceinline__ void work(const plan &p, const room &r, int head, int worker, share mine)
+{
+	int at = begin_of(mine, worker), steps = worker < p.workers ? begin_of(mine, worker + 1) - at : 0, rounds = mine.each + (mine.more > 0);
+	int tile = at / mine.tiles, query = at % mine.tiles, group = threadIdx.x >> 7;
+	const float c = p.scale * E3_LOG2E, *lse = r.lse + (threadIdx.x & 3) * 4;
+	uint64_t q = e3_desc(r.q), k = e3_desc(r.k);
+	float s[QUERIES / 2], sum[4] = {0, 0, 0, 0};
+	bool fresh = true; /* these keys were asked for and not waited for */
+#pragma unroll 1
+	for (int round = 0; round < rounds; round++) {
+		bool last = query + 1 == mine.tiles; /* of the queries: new keys after it */
+		if (round >= steps) {
+			await_turn(group, round == 0);
+			pass_turn(group, round + 1 == rounds);
+			continue;
+		}
+		if (fresh) {
+			e3_cp_wait<0>();
+			e3_fence_async();
+			e3_bar(BAR_GROUP + group, 128);
+		}
+		if (round < mine.tiles) { /* these queries are met for the first time */
+			e3_mbar_wait(r.bars + 8 * query, 0);
+			e3_fence_async();
+		}
+		await_turn(group, round == 0);
+		scores(s, k, q + query * (Q_TILE >> 4));
 		e3_wgmma_wait<0>();
-		e3_hold(b);
-		add_up(b, sum + 16, lse0, lse1, c);
-	}
-}
-
-/* Sums of the warpgroup's 64 rows: thread t gets key t. */
-static __device__ __forceinline__ float gather(float (&sum)[32], float *room, int group)
-{
-	int t = threadIdx.x & 127, lane = t & 31;
-#pragma unroll
-	for (int i = 0; i < 32; i++) {
-#pragma unroll
-		for (int by = 4; by < 32; by *= 2)
-			sum[i] += __shfl_xor_sync(~0u, sum[i], by);
-	}
-#pragma unroll
-	for (int i = 0; i < 32; i++)
-		if (lane / 4 == i % 8)
-			room[(t >> 5) * KEYS + i / 2 * 8 + lane % 4 * 2 + (i & 1)] = sum[i];
-	e3_bar(1 + group, 128);
-	return (room[t] + room[KEYS + t]) + (room[2 * KEYS + t] + room[3 * KEYS + t]);
-}
-
-/* Where the sums of a worker for a tile of keys go: along the line of work, worker + tile grows with every piece. */
-static __device__ __forceinline__ float *piece_of(const plan &p, int part, int worker, int tile)
-{
-	return p.partial + ((size_t)part * (p.workers + p.key_tiles) + worker + tile) * KEYS + (threadIdx.x & 127);
-}
-
-/* First worker that has steps of a tile of keys, and the one after the last. */
-static __device__ int2 workers_of(share s, int workers, int tile)
-{
-	int a = tile * s.tiles / (s.each + 1), b;
-	while (begin_of(s, a + 1) <= tile * s.tiles)
-		a++;
-	for (b = a + 1; b < workers && begin_of(s, b) < (tile + 1) * s.tiles; b++)
-		;
-	return make_int2(a, b);
-}
-
-/* Leaves the sums of a worker; the last one for a tile adds up what all left, each warp its 32 keys on its own. */
-static __device__ void settle(const plan &p, int tile, float mine, int worker)
-{
-	enum { AHEAD = 8 }; /* loads under way */
-	int parts = p.kv.heads * p.chunks, key = tile * KEYS + (threadIdx.x & 127);
-	int2 rest = workers_of(p.last, p.workers, tile), most = p.chunks == 1 ? rest : workers_of(p.most, p.workers, tile);
-	int total = p.kv.heads * ((p.chunks - 1) * (most.y - most.x) + rest.y - rest.x);
-	*piece_of(p, blockIdx.y, worker, tile) = mine;
-	__syncwarp();
-	int done = 0;
-	if ((threadIdx.x & 31) == 0)
-		done = e3_arrive(p.count + tile * 4 + (threadIdx.x >> 5 & 3), total);
-	__syncwarp();
-	if (!__shfl_sync(~0u, done, 0))
-		return;
-	float sum = 0;
-	for (int k = 0; k < max(most.y - most.x, rest.y - rest.x); k++)
-		for (int part = 0; part < parts; part += AHEAD) {
-			float x[AHEAD];
-#pragma unroll
-			for (int i = 0; i < AHEAD; i++) {
-				int2 who = (part + i) % p.chunks == p.chunks - 1 ? rest : most;
-				x[i] = part + i < parts && who.x + k < who.y ? __ldcg(piece_of(p, part + i, who.x + k, tile)) : 0;
-			}
-#pragma unroll
-			for (int i = 0; i < AHEAD; i++)
-				sum += x[i];
+		pass_turn(group, round + 1 == rounds);
+		e3_hold(s);
+		fresh = last;
+		if (last && round + 1 < steps) {
+			e3_bar(BAR_GROUP + group, 128); /* nobody's product needs these keys any more */
+			ask_keys(p, head, (tile + 1) * KEYS, r.k);
 		}
-	if (key < p.kv.n_keys)
-		p.mass[key] = sum / (float)p.kv.heads;
+		add_up(s, sum, lse + query * QUERIES, c);
+		query++;
+		if (last || round + 1 == steps) {
+			put_piece(sum, piece_of(p, blockIdx.y, worker, tile));
+			sum[0] = sum[1] = sum[2] = sum[3] = 0;
+			tile++, query = 0;
+		}
+	}
 }
 #endif
 
@@ -218,30 +214,50 @@ static __global__ void __launch_bounds__(THREADS, 1) mass_kernel(const __grid_co
 	extern __shared__ char shared[];
 	int group = __shfl_sync(~0u, (int)threadIdx.x >> 7, 0), head = blockIdx.y / p.chunks, chunk = blockIdx.y % p.chunks;
 	share mine = chunk == p.chunks - 1 ? p.last : p.most;
-	int first = chunk * p.tiles * ROWS, tiles = mine.tiles;
+	int first = chunk * p.tiles * QUERIES, worker = blockIdx.x * GROUPS + group;
 	char *base = shared + ((0u - e3_smem(shared)) & 1023);
-	uint32_t q = e3_smem(base), k = q + p.tiles * Q_TILE + group * K_TILE;
-	float *lse = (float *)(base + p.tiles * Q_TILE + GROUPS * K_TILE), *room = lse + p.tiles * ROWS + group * 4 * KEYS;
-	load_queries(p, head, first, tiles, q, lse);
-	int worker = blockIdx.x * GROUPS + group;
-	if (worker >= p.workers)
-		return;
-	int at = begin_of(mine, worker), end = begin_of(mine, worker + 1), tile = at / tiles;
-	ask_keys(p, head, tile * KEYS, k);
-	for (; at < end; tile++) {
-		int from = at - tile * tiles, to = min(tiles, end - tile * tiles);
-		float sum[32];
-#pragma unroll
-		for (int i = 0; i < 32; i++)
-			sum[i] = 0;
-		await_keys(group);
-		sum_tiles(sum, e3_desc(q), e3_desc(k), lse, make_int2(from, to), p.scale * E3_LOG2E);
-		float total = gather(sum, room, group);
-		at = tile * tiles + to;
-		if (at < end)
-			ask_keys(p, head, (tile + 1) * KEYS, k);
-		settle(p, tile, total, worker);
+	uint32_t at = e3_smem(base);
+	room r = {at, at + p.tiles * Q_TILE + group * K_TILE, 0, (float *)(base + p.tiles * Q_TILE + (int)GROUPS * (int)K_TILE)};
+	r.bars = at + p.tiles * (Q_TILE + QUERIES * 4) + (int)GROUPS * (int)K_TILE;
+	e3_early_start();
+	if (threadIdx.x < mine.tiles)
+		e3_mbar_init(r.bars + 8 * threadIdx.x, THREADS);
+	if (worker < p.workers)
+		ask_keys(p, head, begin_of(mine, worker) / mine.tiles * KEYS, r.k);
+	__syncthreads();
+	ask_queries(p, head, first, mine.tiles, r);
+	e3_early_wait(); /* for the log-sum-exp, and until the workspace is free */
+	load_lse(p, head, first, mine.tiles, r.lse);
+	__syncthreads();
+	work(p, r, head, min(worker, p.workers), mine);
+#else
+	__trap();
+#endif
+}
+
+/* Adds up the pieces of 32 keys in order: each warp those of some heads and chunks, then the first warp what all have. */
+static __global__ void __launch_bounds__(32 * ADDERS) add_pieces(const __grid_constant__ plan p)
+{
+#ifdef E3_WGMMA
+	__shared__ float sums[ADDERS][32];
+	int lane = threadIdx.x & 31, warp = threadIdx.x >> 5, key = blockIdx.x * 32 + lane, tile = key / KEYS, parts = p.kv.heads * p.chunks;
+	float sum = 0;
+	e3_early_wait();
+	for (int part = warp; part < parts; part += ADDERS) {
+		share s = part % p.chunks == p.chunks - 1 ? p.last : p.most;
+		int worker = tile * s.tiles / (s.each + 1);
+		while (begin_of(s, worker + 1) <= tile * s.tiles)
+			worker++;
+		for (; worker < p.workers && begin_of(s, worker) < (tile + 1) * s.tiles; worker++)
+			sum += piece_of(p, part, worker, tile)[key % KEYS];
 	}
+	sums[warp][lane] = sum;
+	__syncthreads();
+	if (warp > 0 || key >= p.kv.n_keys)
+		return;
+	for (int k = 1; k < ADDERS; k++)
+		sum += sums[k][lane];
+	p.mass[key] = sum / (float)p.kv.heads;
 #else
 	__trap();
 #endif
@@ -251,7 +267,7 @@ static __global__ void __launch_bounds__(THREADS, 1) mass_kernel(const __grid_co
 
 static int chunks_of(int rows)
 {
-	int tiles = (rows + ROWS - 1) / ROWS;
+	int tiles = (rows + QUERIES - 1) / QUERIES;
 	return (tiles + MAX_TILES - 1) / MAX_TILES;
 }
 
@@ -276,21 +292,20 @@ cudaError_t e3_wgmma_mass(const e3_attend_dev *dev, const e3_attend_job *job, fl
 	p.lse = job->lse;
 	p.partial = e3_partials(job);
 	p.mass = mass;
-	p.count = e3_counters(job) + E3_COUNT_MASS;
 	p.kv = job->kv;
 	p.rows = job->rows;
 	p.chunks = chunks_of(job->rows);
-	p.tiles = ((job->rows + ROWS - 1) / ROWS + p.chunks - 1) / p.chunks;
-	p.chunks = ((job->rows + ROWS - 1) / ROWS + p.tiles - 1) / p.tiles;
+	p.tiles = ((job->rows + QUERIES - 1) / QUERIES + p.chunks - 1) / p.chunks;
+	p.chunks = ((job->rows + QUERIES - 1) / QUERIES + p.tiles - 1) / p.tiles;
 	p.key_tiles = (job->kv.n_keys + KEYS - 1) / KEYS;
 	p.page_shift = e3_page_shift(&job->kv);
 	p.scale = 1.0f / sqrtf((float)D);
-	int parts = job->kv.heads * p.chunks, last = (job->rows + ROWS - 1) / ROWS - (p.chunks - 1) * p.tiles;
+	int parts = job->kv.heads * p.chunks, last = (job->rows + QUERIES - 1) / QUERIES - (p.chunks - 1) * p.tiles;
 	int most = blocks_of(dev, parts) * GROUPS;
 	p.workers = last * p.key_tiles < most ? last * p.key_tiles : most;
 	p.most = {p.tiles, p.tiles * p.key_tiles / p.workers, p.tiles * p.key_tiles % p.workers};
 	p.last = {last, last * p.key_tiles / p.workers, last * p.key_tiles % p.workers};
-	dim3 grid((p.workers + GROUPS - 1) / GROUPS, parts);
-	mass_kernel<<<grid, THREADS, shared_bytes(p.tiles), stream>>>(p);
-	return cudaGetLastError();
+	const int size[2] = {THREADS, (int)shared_bytes(p.tiles)}, small[2] = {32 * ADDERS, 0};
+	cudaError_t e = e3_launch_early(mass_kernel, p, dim3((p.workers + GROUPS - 1) / GROUPS, parts), size, stream);
+	return e ? e : e3_launch_early(add_pieces, p, dim3((job->kv.n_keys + 31) / 32), small, stream);
 }

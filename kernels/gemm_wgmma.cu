@@ -5,7 +5,7 @@
  * ring in shared memory through tensor maps. Two neighbouring blocks share the tile of x: each fetches half of it for both. The
  * shape of the tile is chosen so that the tiles fill the multiprocessors in as few rounds as possible.
  */
-#include "gemm_wgmma.cuh"
+#include "attend_wgmma.cuh"
 #include "place.cuh"
 #include "values.cuh"
 #include <cuda.h>
@@ -267,7 +267,7 @@ static __global__ void IN_PAIRS __launch_bounds__(128 * (GROUPS + 1), 1)
 			e3_wgmma_fence();
 #pragma unroll
 			for (int c = 0; c < DEPTH / 16; c++)
-				tile_product<BN, T>::add(d, x + 2 * c, w + 2 * c, true);
+				wgmma<BN, T>::ss(d, x + 2 * c, w + 2 * c, true);
 			e3_wgmma_commit();
 			e3_wgmma_wait<1>();
 			if (k > 0 && lane < PAIR) /* the step before is done with its tiles, also with the half that the other block fetched */

@@ -225,8 +225,8 @@ static bool repeats(const problem *p)
 		ok &= clean(at[i], n[i]);
 		free(was[i]);
 	}
-	int *count = (int *)to_host(p->job.work, 81920 * 4);
-	for (int i = 0; i < 81920; i++)
+	int *count = (int *)to_host(p->job.work, 16384 * 4);
+	for (int i = 0; i < 16384; i++)
 		ok &= !count[i];
 	free(count);
 	return ok && clean(p->job.work, p->job.size) && (!p->map || clean(p->map, (size_t)s->rows * s->keys * 4));

@@ -1,0 +1,72 @@
+/* kernels: the warpgroup matrix product of Hopper, written once for every width and type used here.
+ *
+ * d [64][N] (+)= A B^T, 16 channels, sums in f32; T is bf16 or f16. ss: A [64] and B [N] rows in shared memory, laid out as
+ * attend_wgmma.cuh says. rs: A in registers, the fragment of mma.m16n8k16 (16 rows to a warp). rs_turned: that, and B [16][N].
+ * Of row lane / 4 + 8 h of its warp's 16 a thread has d[4 j + 2 h + e] at column 8 j + 2 (lane % 4) + e. Without `keep` what d
+ * held is forgotten.
+ */
+#ifndef E3_KERNELS_WGMMA_CUH
+#define E3_KERNELS_WGMMA_CUH
+
+#include <cuda_bf16.h>
+#include <cuda_fp16.h>
+#include <stdint.h>
+
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+#define E3_WGMMA 1
+#endif
+
+#ifdef E3_WGMMA
+template <int N, typename T> struct wgmma;
+
+/* Names of operands whose numbers begin with the digits t: the first few, or all ten. */
+#define E3_NAMES_2(t) "%" #t "0, %" #t "1"
+#define E3_NAMES_4(t) E3_NAMES_2(t) ", %" #t "2, %" #t "3"
+#define E3_NAMES_6(t) E3_NAMES_4(t) ", %" #t "4, %" #t "5"
+#define E3_NAMES_8(t) E3_NAMES_6(t) ", %" #t "6, %" #t "7"
+#define E3_NAMES_10(t) E3_NAMES_8(t) ", %" #t "8, %" #t "9, "
+#define E3_NAMES_30 E3_NAMES_10() E3_NAMES_10(1) E3_NAMES_10(2)
+#define E3_NAMES_60 E3_NAMES_30 E3_NAMES_10(3) E3_NAMES_10(4) E3_NAMES_10(5)
+#define E3_NAMES_90 E3_NAMES_60 E3_NAMES_10(6) E3_NAMES_10(7) E3_NAMES_10(8)
+/* The sums that they name; a list in parentheses comes open where it is used. */
+#define E3_SUMS_8(i) "+f"(d[i]), "+f"(d[i + 1]), "+f"(d[i + 2]), "+f"(d[i + 3]), "+f"(d[i + 4]), "+f"(d[i + 5]), "+f"(d[i + 6]), "+f"(d[i + 7])
+#define E3_SUMS_32(i) E3_SUMS_8(i), E3_SUMS_8(i + 8), E3_SUMS_8(i + 16), E3_SUMS_8(i + 24)
+#define E3_OPEN(...) __VA_ARGS__
+
+/* The instruction: names of A, numbers of B and of `keep`, which of A and B are turned; what the names stand for. */
+#define E3_WGMMA_ASM(N, TYPE, NAMES, A, B, KEEP, TURNED, SUMS, ...) \
+	asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, %" #KEEP ", 0;\n" \
+	             "wgmma.mma_async.sync.aligned.m64n" #N "k16.f32." TYPE "." TYPE " {" NAMES "}, " A ", %" #B ", p, 1, 1, " TURNED ";\n}\n" \
+	             : E3_OPEN SUMS \
+	             : __VA_ARGS__, "l"(b), "r"((int)keep))
+
+/* R sums; n0 to n5 are the numbers that follow R - 1. */
+#define E3_WGMMA_TYPE(N, R, T, TYPE, NAMES, SUMS, n0, n1, n2, n3, n4, n5) \
+	template <> struct wgmma<N, T> { \
+		static __device__ __forceinline__ void ss(float (&d)[R], uint64_t a, uint64_t b, bool keep) \
+		{ \
+			E3_WGMMA_ASM(N, TYPE, NAMES, "%" #n0, n1, n2, "0, 0", SUMS, "l"(a)); \
+		} \
+		static __device__ __forceinline__ void rs(float (&d)[R], const uint32_t *a, uint64_t b, bool keep) \
+		{ \
+			E3_WGMMA_ASM(N, TYPE, NAMES, "{%" #n0 ", %" #n1 ", %" #n2 ", %" #n3 "}", n4, n5, "0", SUMS, "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3])); \
+		} \
+		static __device__ __forceinline__ void rs_turned(float (&d)[R], const uint32_t *a, uint64_t b, bool keep) \
+		{ \
+			E3_WGMMA_ASM(N, TYPE, NAMES, "{%" #n0 ", %" #n1 ", %" #n2 ", %" #n3 "}", n4, n5, "1", SUMS, "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3])); \
+		} \
+	};
+#define E3_WGMMA_WIDTH(N, R, ...) \
+	E3_WGMMA_TYPE(N, R, __nv_bfloat16, "bf16", __VA_ARGS__) \
+	E3_WGMMA_TYPE(N, R, __half, "f16", __VA_ARGS__)
+
+E3_WGMMA_WIDTH(64, 32, E3_NAMES_30 E3_NAMES_2(3), (E3_SUMS_32(0)), 32, 33, 34, 35, 36, 37)
+E3_WGMMA_WIDTH(128, 64, E3_NAMES_60 E3_NAMES_4(6), (E3_SUMS_32(0), E3_SUMS_32(32)), 64, 65, 66, 67, 68, 69)
+E3_WGMMA_WIDTH(176, 88, E3_NAMES_60 E3_NAMES_10(6) E3_NAMES_10(7) E3_NAMES_8(8),
+               (E3_SUMS_32(0), E3_SUMS_32(32), E3_SUMS_8(64), E3_SUMS_8(72), E3_SUMS_8(80)), 88, 89, 90, 91, 92, 93)
+E3_WGMMA_WIDTH(192, 96, E3_NAMES_90 E3_NAMES_6(9), (E3_SUMS_32(0), E3_SUMS_32(32), E3_SUMS_32(64)), 96, 97, 98, 99, 100, 101)
+E3_WGMMA_WIDTH(256, 128, E3_NAMES_90 E3_NAMES_10(9) E3_NAMES_10(10) E3_NAMES_10(11) E3_NAMES_8(12),
+               (E3_SUMS_32(0), E3_SUMS_32(32), E3_SUMS_32(64), E3_SUMS_32(96)), 128, 129, 130, 131, 132, 133)
+#endif
+
+#endif
