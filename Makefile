@@ -19,7 +19,7 @@ ALL_CFLAGS = -std=c11 -D_GNU_SOURCE $(OPT) -g $(WARN) $(if $(WERROR),-Werror) -I
 ALL_LDFLAGS = -pthread $(LDFLAGS) $(if $(SAN),-fsanitize=$(SAN))
 
 LAYERS := base data wire image video dev model geom export sets scene eval
-TOOLS := e3-decode e3-infer e3-evict-stats e3-export e3-cat e3-dump e3-model e3-scene
+TOOLS := e3-decode e3-infer e3-evict-stats e3-export e3-cat e3-dump e3-model e3-scene e3-eval
 
 # What each layer needs from outside, found by pkg-config when something that uses it is linked or compiled.
 PKGS_wire := libzmq $(PKG)
@@ -30,6 +30,7 @@ EXTRA_base := -fPIC
 EXTRA_dev := -O3 -fopenmp-simd -ffp-contract=fast
 # the same bits on every machine: nothing contracted; the other two only say that nobody reads errno and floating-point flags
 EXTRA_scene := -O3 -fopenmp-simd -ffp-contract=off -fno-math-errno -fno-trapping-math
+EXTRA_eval := -O3
 PKGS_model := jansson zlib
 PKGS_export := zlib
 PKGS_sets := jansson zlib
@@ -57,7 +58,7 @@ USES_e3-cat := wire data base
 USES_e3-dump := wire data base
 USES_e3-model := model base
 USES_e3-scene := scene sets geom image wire data base
-USES_e3-eval := eval sets geom image wire data base
+USES_e3-eval := eval sets model geom image wire data base
 SRCS_e3-decode := $(wildcard cmd/e3-decode*.c)
 SRCS_e3-infer := $(wildcard cmd/e3-infer*.c)
 SRCS_e3-evict-stats := $(wildcard cmd/e3-evict-stats*.c)
@@ -97,7 +98,8 @@ TEST_geom := geom data base
 TEST_export := export geom image data base
 TEST_sets := sets geom image data base
 TEST_scene := scene geom data base
-TEST_eval := eval geom data base
+# (model: jansson, for the vectors)
+TEST_eval := eval geom model data base
 TEST_stats := image wire data base
 # What a tool has of its own is tested as test_WHAT_*.c, linked with all of the tool's files but main.
 OBJS_stats := $(patsubst cmd/%.c,$(B)/cmd/%.o,$(filter-out cmd/e3-evict-stats.c,$(SRCS_e3-evict-stats)))

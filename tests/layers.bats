@@ -86,6 +86,7 @@ included_layers() {
 		e3-export) allowed='libzmq|libmsgpack|libpng|libturbojpeg|libz\.' ;;
 		e3-cat | e3-dump | e3-scene) allowed='libzmq|libmsgpack' ;;
 		e3-model) allowed='libjansson|libz\.' ;;
+		e3-eval) allowed='libzmq|libmsgpack|libpng|libturbojpeg|libjansson|libz\.' ;;
 		*) echo "a tool this test does not know: $t"; return 1 ;;
 		esac
 		always='lib(c|m|dl|pthread|gcc_s|asan|ubsan)\.so|ld-linux'

@@ -1,0 +1,260 @@
+/* eval: depth: alignment of a prediction to the truth, and its errors (spec/eval.md 3). Owns the formulas; sums are taken block by
+ * block in double precision, always in the same order. */
+#include "e3/eval.h"
+#include "e3/mem.h"
+#include <math.h>
+#include <stdlib.h>
+
+enum { BLOCK = 512, SCALE_STEPS = 10, ADAM_STEPS = 1000 };
+
+typedef struct block {
+	double p[BLOCK], g[BLOCK]; /* prediction; what it is aligned to or measured against */
+	size_t n;
+} block;
+
+/* Pairs from `at` on; false at the end. */
+static bool next(const e3_pixels *x, size_t at, bool inverse, block *b)
+{
+	b->n = at < x->n ? (x->n - at < BLOCK ? x->n - at : BLOCK) : 0;
+	if (x->f)
+		for (size_t k = 0; k < b->n; k++)
+			b->p[k] = x->f[2 * (at + k)], b->g[k] = x->f[2 * (at + k) + 1];
+	else
+		for (size_t k = 0; k < b->n; k++)
+			b->p[k] = x->d[2 * (at + k)], b->g[k] = x->d[2 * (at + k) + 1];
+	for (size_t k = 0; inverse && k < b->n; k++)
+		b->g[k] = 1 / (b->g[k] + 1e-8);
+	return b->n > 0;
+}
+
+static int by_value(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+	return (x > y) - (x < y);
+}
+
+/* Lower median of one side of the pairs when they are double: there are few of them. */
+static int median_wide(const e3_pixels *x, int side, bool inverse, double *to, e3_err *err)
+{
+	double *v = e3_alloc(x->n, sizeof *v, "values for a median", err);
+	if (!v)
+		return -1;
+	for (size_t k = 0; k < x->n; k++)
+		v[k] = inverse ? 1 / (x->d[2 * k + 1] + 1e-8) : x->d[2 * k + (size_t)side];
+	qsort(v, x->n, sizeof *v, by_value);
+	*to = v[(x->n - 1) / 2];
+	free(v);
+	return 0;
+}
+
+/* The same in bounded memory. The inverse of a median of an even number is not the median of the inverses, so those are ranked. */
+static int median_f32(const e3_pixels *x, int side, bool inverse, double *to, e3_err *err)
+{
+	e3_pct pct;
+	int rc = e3_pct_init(&pct, (double[]){50}, 1, err);
+	for (int pass = 0; !rc && pass < 2; pass++) {
+		for (size_t k = 0; k < x->n; k++) {
+			float v = x->f[2 * k + (size_t)side];
+			(pass ? e3_pct_refine : e3_pct_add)(&pct, inverse ? (float)(1 / (v + 1e-8)) : v);
+		}
+		if (!pass)
+			rc = e3_pct_turn(&pct, err);
+	}
+	*to = rc ? NAN : e3_pct_lower(&pct, 0);
+	e3_pct_release(&pct);
+	return rc;
+}
+
+/* NaN when one of the values is. */
+static int lower_median(const e3_pixels *x, int side, bool inverse, double *to, e3_err *err)
+{
+	block b;
+	for (size_t at = 0; next(x, at, false, &b); at += b.n)
+		for (size_t k = 0; k < b.n; k++)
+			if (isnan(side ? b.g[k] : b.p[k])) {
+				*to = NAN;
+				return 0;
+			}
+	return (x->f ? median_f32 : median_wide)(x, side, inverse && side, to, err);
+}
+
+static int fit_median(const e3_pixels *x, bool inverse, e3_depth_fit *fit, e3_err *err)
+{
+	double p, g;
+	if (lower_median(x, 0, inverse, &p, err) || lower_median(x, 1, inverse, &g, err))
+		return -1;
+	fit->s = g / p;
+	return 0;
+}
+
+static void means(const e3_pixels *x, bool inverse, double *p, double *g)
+{
+	block b;
+	double sum_p = 0, sum_g = 0;
+	for (size_t at = 0; next(x, at, inverse, &b); at += b.n) {
+		double sp = 0, sg = 0;
+		for (size_t k = 0; k < b.n; k++)
+			sp += b.p[k], sg += b.g[k];
+		sum_p += sp, sum_g += sg;
+	}
+	*p = sum_p / (double)x->n, *g = sum_g / (double)x->n;
+}
+
+static void fit_scale(const e3_pixels *x, bool inverse, e3_depth_fit *fit)
+{
+	double p, g, s;
+	block b;
+	means(x, inverse, &p, &g);
+	s = g / p;
+	for (fit->steps = 0; fit->steps < SCALE_STEPS; fit->steps++) {
+		double num = 0, den = 0;
+		for (size_t at = 0; next(x, at, inverse, &b); at += b.n) {
+			double pg[2] = {0}, pp[2] = {0};
+			for (size_t k = 0; k < b.n; k++) {
+				double w = b.p[k] / (fabs(s * b.p[k] - b.g[k]) + 1e-8);
+				pg[k & 1] += w * b.g[k], pp[k & 1] += w * b.p[k];
+			}
+			num += pg[0] + pg[1], den += pp[0] + pp[1];
+		}
+		s = num / den;
+	}
+	fit->s = s < 1e-3 ? 1e-3 : s;
+}
+
+/* Sum of |r| and of sign(r) (p, 1), r = s p + t - g. */
+static void residuals(const e3_pixels *x, bool inverse, const e3_depth_fit *fit, double *loss, double grad[2])
+{
+	block b;
+	*loss = grad[0] = grad[1] = 0;
+	for (size_t at = 0; next(x, at, inverse, &b); at += b.n) {
+		double sum[3][2] = {{0}};
+		for (size_t k = 0; k < b.n; k++) {
+			double r = fit->s * b.p[k] + fit->t - b.g[k], sign = (double)(r > 0) - (double)(r < 0);
+			sum[0][k & 1] += fabs(r), sum[1][k & 1] += sign * b.p[k], sum[2][k & 1] += sign;
+		}
+		*loss += sum[0][0] + sum[0][1], grad[0] += sum[1][0] + sum[1][1], grad[1] += sum[2][0] + sum[2][1];
+	}
+}
+
+static int fit_adam(const e3_pixels *x, bool inverse, e3_depth_fit *fit, e3_err *err)
+{
+	const double rate = 1e-4, b1 = 0.9, b2 = 0.999, eps = 1e-8;
+	double m[2] = {0}, v[2] = {0}, before = 0, b1k = 1, b2k = 1;
+	if (fit_median(x, inverse, fit, err))
+		return -1;
+	while (fit->steps < ADAM_STEPS) {
+		double loss, grad[2], step[2];
+		residuals(x, inverse, fit, &loss, grad);
+		b1k *= b1, b2k *= b2;
+		for (int k = 0; k < 2; k++) {
+			m[k] = b1 * m[k] + (1 - b1) * grad[k];
+			v[k] = b2 * v[k] + (1 - b2) * grad[k] * grad[k];
+			step[k] = rate / (1 - b1k) * m[k] / (sqrt(v[k]) / sqrt(1 - b2k) + eps);
+		}
+		fit->s -= step[0], fit->t -= step[1];
+		if (++fit->steps > 1 && fabs(before - loss) < 1e-6)
+			break;
+		before = loss;
+	}
+	return 0;
+}
+
+static void fit_least_squares(const e3_pixels *x, bool inverse, e3_depth_fit *fit)
+{
+	double p, g, pg = 0, pp = 0;
+	block b;
+	means(x, inverse, &p, &g);
+	for (size_t at = 0; next(x, at, inverse, &b); at += b.n)
+		for (size_t k = 0; k < b.n; k++)
+			pg += (b.p[k] - p) * (b.g[k] - g), pp += (b.p[k] - p) * (b.p[k] - p);
+	if (pp == 0) { /* one value everywhere: the shortest of the solutions */
+		fit->s = g * p / (p * p + 1), fit->t = g / (p * p + 1);
+		return;
+	}
+	fit->s = pg / pp, fit->t = g - fit->s * p;
+}
+
+int e3_depth_align_fit(const e3_pixels *x, const e3_depth_rule *rule, e3_depth_fit *fit, e3_err *err)
+{
+	*fit = (e3_depth_fit){.s = 1};
+	if (x->n == 0)
+		return 0;
+	switch (rule->align) {
+	case E3_DEPTH_MEDIAN:
+		return fit_median(x, rule->disparity, fit, err);
+	case E3_DEPTH_SCALE:
+		fit_scale(x, rule->disparity, fit);
+		return 0;
+	case E3_DEPTH_SCALE_SHIFT:
+		return fit_adam(x, rule->disparity, fit, err);
+	case E3_DEPTH_LSTSQ:
+		fit_least_squares(x, rule->disparity, fit);
+		return 0;
+	default:
+		return 0;
+	}
+}
+
+/* Sums of one block. */
+static void add_block(const block *b, const e3_depth_rule *rule, const e3_depth_fit *fit, e3_depth_score *sum)
+{
+	static const double limit[E3_DELTAS] = {1, 1.25, 1.25 * 1.25, 1.25 * 1.25 * 1.25};
+	for (size_t k = 0; k < b->n; k++) {
+		double g = b->g[k], q = fit->s * b->p[k] + fit->t;
+		if (rule->disparity)
+			q = isnan(q) ? q : q > 0 ? 1 / q : 0;
+		if (rule->clip > 0 && q > rule->clip)
+			q = rule->clip;
+		double e = fabs(q - g);
+		sum->abs_rel += e / g, sum->sq_rel += e * e / g, sum->rmse += e * e;
+		q = q < 1e-5 ? 1e-5 : q;
+		double ratio = q > g ? q / g : g / q, l = log(ratio);
+		sum->log_rmse += l * l;
+		for (int d = 0; d < E3_DELTAS; d++)
+			sum->delta[d] += ratio < limit[d];
+		sum->close += ratio < 1.03;
+	}
+}
+
+void e3_depth_evaluate(const e3_pixels *x, const e3_depth_rule *rule, const e3_depth_fit *fit, e3_depth_score *score)
+{
+	block b;
+	*score = (e3_depth_score){.n = (double)x->n};
+	if (x->n == 0)
+		return;
+	for (size_t at = 0; next(x, at, false, &b); at += b.n) {
+		e3_depth_score one = {0};
+		add_block(&b, rule, fit, &one);
+		score->abs_rel += one.abs_rel, score->sq_rel += one.sq_rel, score->rmse += one.rmse, score->log_rmse += one.log_rmse;
+		for (int d = 0; d < E3_DELTAS; d++)
+			score->delta[d] += one.delta[d];
+		score->close += one.close;
+	}
+	score->abs_rel /= score->n, score->sq_rel /= score->n, score->close /= score->n;
+	score->rmse = sqrt(score->rmse / score->n), score->log_rmse = sqrt(score->log_rmse / score->n);
+	for (int d = 0; d < E3_DELTAS; d++)
+		score->delta[d] /= score->n;
+}
+
+static void add_weighted(e3_depth_score *sum, const e3_depth_score *one, double w)
+{
+	sum->abs_rel += w * one->abs_rel, sum->sq_rel += w * one->sq_rel, sum->rmse += w * one->rmse, sum->log_rmse += w * one->log_rmse;
+	for (int d = 0; d < E3_DELTAS; d++)
+		sum->delta[d] += w * one->delta[d];
+	sum->close += w * one->close;
+}
+
+void e3_depth_average_add(e3_depth_score *sum, const e3_depth_score *one)
+{
+	if (one->n > 0)
+		add_weighted(sum, one, one->n);
+	sum->n += one->n;
+}
+
+void e3_depth_average_finish(e3_depth_score *sum)
+{
+	e3_depth_score all = *sum;
+	*sum = (e3_depth_score){.n = all.n};
+	if (all.n > 0)
+		add_weighted(sum, &all, 1 / all.n);
+}
