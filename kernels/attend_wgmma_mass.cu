@@ -35,6 +35,8 @@ typedef struct plan {
 
 static size_t shared_bytes(int tiles) { return (size_t)tiles * (Q_TILE + QUERIES * 4) + (int)GROUPS * (int)K_TILE + BARRIERS + 1024; }
 
+#ifdef E3_WGMMA
+
 /* First step of worker g: the first ones have one step more than the others. */
 static __device__ __forceinline__ int begin_of(share s, int g) { return g * s.each + min(g, s.more); }
 
@@ -43,8 +45,6 @@ static __device__ __forceinline__ float *piece_of(const plan &p, int part, int w
 {
 	return p.partial + ((size_t)part * (p.workers + p.key_tiles) + worker + tile) * KEYS;
 }
-
-#ifdef E3_WGMMA
 
 static __device__ __forceinline__ constexpr bool on_fma(int block) { return block * ON_FMA / BLOCKS != (block + 1) * ON_FMA / BLOCKS; }
 
