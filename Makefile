@@ -50,7 +50,7 @@ endef
 $(foreach l,$(LAYERS),$(eval $(call layer_rules,$(l))))
 
 # Each tool names the layers it is made of, left to right as they may include each other.
-USES_e3-decode := video image wire data base
+USES_e3-decode := video sets geom image wire data base
 USES_e3-infer := model dev image wire data base
 USES_e3-evict-stats := image wire data base
 USES_e3-export := export geom image wire data base
@@ -63,7 +63,7 @@ SRCS_e3-decode := $(wildcard cmd/e3-decode*.c)
 SRCS_e3-infer := $(wildcard cmd/e3-infer*.c)
 SRCS_e3-evict-stats := $(wildcard cmd/e3-evict-stats*.c)
 SRCS_e3-export := $(wildcard cmd/e3-export*.c)
-SRCS_e3-cat := cmd/e3-cat.c
+SRCS_e3-cat := $(wildcard cmd/e3-cat*.c)
 SRCS_e3-dump := cmd/e3-dump.c
 SRCS_e3-model := $(wildcard cmd/e3-model*.c)
 SRCS_e3-scene := $(wildcard cmd/e3-scene*.c)

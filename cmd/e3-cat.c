@@ -1,6 +1,7 @@
 /* e3-cat: a stream from one endpoint to one or several others: pipe, file, ZeroMQ; part of it with --skip and --take.
  *
  * Messages are forwarded as the bytes they came in; only the number of frames in head and end is rewritten, when it changes. */
+#include "e3-cat.h"
 #include "e3/mem.h"
 #include "e3/num.h"
 #include "e3/opt.h"
@@ -12,12 +13,14 @@
 enum { MAX_OUTPUTS = 16 };
 
 typedef struct cat {
-	const char *input, *output;
+	const char *output;
 	const char *tee[MAX_OUTPUTS - 1];
 	int n_tee;
 	int64_t skip, take; /* take -1: all */
 
-	e3_in *in;
+	const char *part[CAT_PARTS]; /* the input, then what --then names */
+	int n_parts;
+	cat_join *in;
 	e3_out *out[MAX_OUTPUTS]; /* the first is the main one */
 	int n_out;
 	bool headed, ended;
@@ -36,6 +39,15 @@ static int add_tee(void *to, const char *arg, e3_err *err)
 	return 0;
 }
 
+static int add_part(void *to, const char *arg, e3_err *err)
+{
+	cat *c = to;
+	if (c->n_parts == CAT_PARTS)
+		return e3_fail(err, "at most %d", CAT_PARTS - 1);
+	c->part[c->n_parts++] = arg;
+	return 0;
+}
+
 static void parse(cat *c, int argc, char **argv)
 {
 	const e3_opt table[] = {
@@ -45,6 +57,7 @@ static void parse(cat *c, int argc, char **argv)
 		{E3_OPT_TITLE, NULL, 0, NULL, NULL, "Part of the stream", 0, 0, NULL, NULL},
 		{E3_OPT_INT, "skip", 0, &c->skip, "N", "leave out the first N frames, and all that belongs to them", 0, 0x1p53, NULL, NULL},
 		{E3_OPT_INT, "take", 0, &c->take, "N", "end after N frames", 0, 0x1p53, NULL, NULL},
+		{E3_OPT_CALL, "then", 0, c, "INPUT", "the run that went on where this one stopped, joined to it; may be repeated", 0, 0, NULL, add_part},
 		{E3_OPT_TITLE, NULL, 0, NULL, NULL, "Network", 0, 0, NULL, NULL},
 		E3_STREAM_OPTIONS,
 		{E3_OPT_END, NULL, 0, NULL, NULL, NULL, 0, 0, NULL, NULL},
@@ -54,7 +67,7 @@ static void parse(cat *c, int argc, char **argv)
 		"Endpoints: -, a path, zmq:pull:ADDR to read, zmq:push:ADDR to write; ADDR is tcp://host:port or ipc://path.\n",
 	};
 	int at = e3_opts_parse(&opts, argc, argv);
-	c->input = at < argc ? argv[at++] : "-";
+	c->part[0] = at < argc ? argv[at++] : "-";
 	if (at < argc && c->output)
 		e3_usage_error("two outputs: --output %s and %s; copies are made with --tee", c->output, argv[at]);
 	if (at < argc)
@@ -67,7 +80,7 @@ static void parse(cat *c, int argc, char **argv)
 
 static int open_all(cat *c, e3_err *err)
 {
-	c->in = e3_in_open(c->input, err);
+	c->in = cat_join_open(c->part, c->n_parts, err);
 	if (!c->in)
 		return -1;
 	for (int k = 0; k <= c->n_tee; k++) {
@@ -174,7 +187,7 @@ static int loop(cat *c, e3_err *err)
 	e3_msg msg;
 	int rc;
 	c->started = e3_now();
-	while ((rc = e3_in_next(c->in, &msg, err)) > 0)
+	while ((rc = cat_join_next(c->in, &msg, err)) > 0)
 		if ((rc = step(c, &msg, err)) <= 0)
 			return rc;
 	if (rc < 0 && e3_stop_signal() && c->headed && !c->ended)
@@ -192,13 +205,13 @@ static int close_all(cat *c, int rc, bool *gone, e3_err *err)
 		else
 			rc = e3_out_close(c->out[k], err);
 	}
-	e3_in_close(c->in);
+	cat_join_close(c->in);
 	return rc;
 }
 
 int main(int argc, char **argv)
 {
-	cat c = {.take = -1, .last = -1, .first_kept = -1};
+	cat c = {.n_parts = 1, .take = -1, .last = -1, .first_kept = -1};
 	e3_err err = {""};
 	bool gone;
 	e3_tool_init("e3-cat");

@@ -1,0 +1,19 @@
+/* e3-cat's own parts: several inputs that are one stream. */
+#ifndef E3_CMD_CAT_H
+#define E3_CMD_CAT_H
+
+#include "e3/stream.h"
+
+enum { CAT_PARTS = 64 };
+
+/* A stream in parts: the first, and such as go on after a frame of the ones before (head: seen, after), as e3-infer --load-cache
+ * writes them. Read as one stream: each part up to where the next goes on, whatever it still has after that and however it ends. */
+typedef struct cat_join cat_join;
+
+/* Opens all parts. Refuses later parts that do not go on after another stream, or are of another network. */
+cat_join *cat_join_open(const char *const *part, int n, e3_err *err);
+/* As e3_in_next. The head is that of the first part, `end` that of the last: its counts of frames are of its part. */
+int cat_join_next(cat_join *j, e3_msg *msg, e3_err *err);
+void cat_join_close(cat_join *j);
+
+#endif
