@@ -1,5 +1,6 @@
 /* e3-decode: video, pictures or a pipe of either to a stream of frames. Parse, open, decode, close. */
 #include "e3-decode.h"
+#include "e3-decode-set.h"
 #include "e3/num.h"
 #include "e3/opt.h"
 #include "e3/stream.h"
@@ -9,6 +10,8 @@
 
 static decode_options o = {.every = -1, .end = INFINITY, .stream = -1, .threads = 2, .patch = DEFAULT_PATCH, .autorotate = true,
 	.spool_max = (int64_t)4 << 30, .out = NULL};
+
+static set_request set = SET_REQUEST_NONE;
 
 static int parse_size(void *to, const char *arg, e3_err *err)
 {
@@ -45,6 +48,7 @@ static const e3_opt table[] = {
 		.help = "which of the container's frame rates: guess (default),\navg or r"},
 	{.type = E3_OPT_INT, .name = "stream", .to = &o.stream, .arg = "N", .min = 0, .max = 1e6, .help = "stream N of the file (default: the best video)"},
 	{.type = E3_OPT_FLAG, .name = "natural", .to = &o.natural, .help = "sort folders as people count (2 before 10)"},
+	SET_OPTIONS(set),
 	{.type = E3_OPT_TITLE, .help = "How they look"},
 	{.type = E3_OPT_INT, .name = "fit", .to = &o.fit, .arg = "N", .min = 1, .max = 8192,
 		.help = "resize to the network's size here (518 for the\nreleased model) instead of sending source pixels"},
@@ -76,7 +80,8 @@ static const e3_opts opts = {
 
 static void check(int n)
 {
-	if (n < 1)
+	set_check(&set, &o, n);
+	if (n < 1 && set.set < 0)
 		e3_usage_error("no input: give a video, pictures, a folder, or - for standard input");
 	if ((o.every > 0) + (o.step > 0) + o.all > 1)
 		e3_usage_error("--every, --step and --all exclude each other");
@@ -112,6 +117,8 @@ int main(int argc, char **argv)
 	e3_tool_init("e3-decode");
 	int first = e3_opts_parse(&opts, argc, argv), n = argc - first;
 	check(n);
+	if (set.set >= 0)
+		return e3_tool_exit(set_run(&set, &o, &err), &err);
 	e3_video_log(to_detail);
 	int rc = sink_open(&s, &o, argv[first], &err);
 	if (!rc) {

@@ -80,7 +80,7 @@ included_layers() {
 	for t in "$B"/bin/e3-*; do
 		needs=$(readelf -d "$t" | sed -n 's/.*NEEDED.*\[\(.*\)\]/\1/p')
 		case ${t##*/} in
-		e3-decode) allowed='libav|libsw|libzmq|libmsgpack|libpng|libturbojpeg' ;;
+		e3-decode) allowed='libav|libsw|libzmq|libmsgpack|libpng|libturbojpeg|libjansson|libz\.' ;;
 		e3-infer) allowed='libopenblas|libblas|libzmq|libmsgpack|libpng|libturbojpeg|libjansson|libz\.' ;;
 		e3-evict-stats) allowed='libzmq|libmsgpack|libpng|libturbojpeg' ;;
 		e3-export) allowed='libzmq|libmsgpack|libpng|libturbojpeg|libz\.' ;;

@@ -103,4 +103,85 @@ void e3_traj_release(e3_traj *t);
  * 2.7). pair is malloc'd: [n][2] indices into a and b. */
 int e3_traj_associate(const double *a, size_t n_a, const double *b, size_t n_b, double within, size_t (**pair)[2], size_t *n, e3_err *err);
 
+/* --- loader.c: pictures as the reference's loaders give them to the network, byte for byte (spec/eval.md 1) --- */
+
+/* A: long side to `size`, then the sides squeezed (or, with `crop`, cut) to multiples of 14. *fit leads from pixels of `in` to pixels of
+ * *out. Refuses squares. RGB only; out is initialised here. */
+int e3_loader_a(const e3_image *in, int size, bool crop, e3_image *out, e3_fit *fit, e3_err *err);
+
+typedef struct e3_loaded {
+	e3_image rgb;
+	e3_depth depth;  /* empty when there was none */
+	e3_intrinsics k; /* of rgb */
+	e3_fit fit;
+} e3_loaded;
+
+/* B: cut around the principal point, scaled to cover target[0] × target[1], cut to that; depth by nearest neighbour. `depth` may be
+ * NULL; else it has the size of `rgb`. Refuses upright pictures and principal points in the outer fifth. */
+int e3_loader_b(const e3_image *rgb, const e3_depth *depth, const e3_intrinsics *k, const int target[2], e3_loaded *out, e3_err *err);
+void e3_loaded_release(e3_loaded *x);
+
+/* C: 224: squeezed to 224 × 224; 518: width 518, the height rounded to a multiple of 14, at most 518. */
+int e3_loader_c(const e3_image *in, int size, e3_image *out, e3_fit *fit, e3_err *err);
+
+/* --- set.c, seq.c, read.c: a data set as sequences of frames with truth --- */
+
+typedef enum e3_set_id {
+	E3_SET_SINTEL, E3_SET_KITTI, E3_SET_BONN, E3_SET_NYU, E3_SET_SCENES7, E3_SET_NRGBD, E3_SET_TUM, E3_SET_SCANNET, E3_SET_CO3D, E3_SET_IDS
+} e3_set_id;
+#define E3_SET_NAMES "sintel|kitti|bonn|nyu|7scenes|nrgbd|tum|scannet|co3d"
+const char *e3_set_name(e3_set_id id);
+
+typedef enum e3_task { E3_TASK_DEPTH, E3_TASK_VIDEO_DEPTH, E3_TASK_RECON, E3_TASK_POSE, E3_TASK_PAIRS, E3_TASKS } e3_task;
+#define E3_TASK_NAMES "depth|video-depth|recon|pose|pairs"
+const char *e3_task_name(e3_task task);
+
+typedef struct e3_set_options {
+	e3_set_id set;
+	const char *root;        /* the data set's folder, or the one that holds it under its usual name */
+	const char *annotations; /* CO3D: where CATEGORY_test.jgz lie; NULL: the root */
+	int task;                /* e3_task; -1: the one the data set is for */
+	int64_t stride;          /* every so many frames; 0: as the papers do */
+	int64_t max_frames;      /* of those at most; 0: all */
+	int size;                /* of loaders A and B; 0: 518 */
+	int co3d_size;           /* of loader C, 224 or 518; 0: 224 */
+	int64_t draw, seed, min_frames; /* CO3D: frames drawn of a sequence (0: 10), the generators' seed, sequences shorter are left out (0: 50) */
+	bool ten;                /* CO3D: ten sequences of each category, drawn: the reference's fast_eval */
+	bool reject_invalid;     /* 7-Scenes: registered here, without the invalid code */
+} e3_set_options;
+
+typedef struct e3_set e3_set;
+
+/* Looks what is there. -1 names what was expected where, and what was found, when nothing is; also for a task the set has no truth
+ * for. The options' texts are borrowed. */
+e3_set *e3_set_open(const e3_set_options *o, e3_err *err);
+void e3_set_close(e3_set *s);
+e3_task e3_set_task(const e3_set *s);
+
+typedef struct e3_set_entry {
+	const char *name; /* as --sequence takes it */
+	bool published;   /* one of those the papers' tables are made of */
+	bool found;       /* something of it is there */
+} e3_set_entry;
+
+size_t e3_set_count(const e3_set *s);
+e3_set_entry e3_set_entry_at(const e3_set *s, size_t k);
+
+typedef struct e3_seq e3_seq;
+
+typedef struct e3_seq_counts {
+	int64_t images, depths, poses; /* what lies there: before strides and limits */
+	int64_t frames;                /* what e3_seq_read gives */
+} e3_seq_counts;
+
+/* Lists and pairs the files of sequence k. NULL names what is missing: the file, what was expected, what was found. */
+e3_seq *e3_seq_open(const e3_set *s, size_t k, e3_err *err);
+void e3_seq_close(e3_seq *q);
+e3_seq_counts e3_seq_count(const e3_seq *q);
+/* Frame k (0 .. frames-1) as the loader of the task gives it, and its truth (both released first, then filled): for depth and
+ * video-depth the depth map in its own size, with the intrinsics of that where the set states them; for recon the depth as loader B cuts it,
+ * with its intrinsics; for pose and pairs no depth. Poses are camera from world, the world being the first frame's camera; their fields
+ * of view are 0 where the set states no intrinsics. */
+int e3_seq_read(e3_seq *q, int64_t k, e3_frame *frame, e3_truth *truth, e3_err *err);
+
 #endif

@@ -1,7 +1,8 @@
-/* sets: private to lib/sets/. */
+/* sets: private to lib/sets/: what a data set and a sequence are made of, and what the layouts share. */
 #ifndef E3_SETS_INTERNAL_H
 #define E3_SETS_INTERNAL_H
 
+#include "e3/io.h"
 #include "e3/sets.h"
 
 /* A file of n bytes that appears whole. */
@@ -12,5 +13,120 @@ void sets_put_floats(uint8_t *to, const float *v, size_t n);
 int sets_check_rotation(const double m[12], e3_err *err);
 /* raw [h][w] to metres, in a map of that size. */
 int sets_depth16(const uint16_t *raw, e3_depth16 kind, e3_depth *out, e3_err *err);
+
+/* --- folder.c: names and folders --- */
+
+typedef struct sets_names {
+	char **v;
+	size_t n;
+} sets_names;
+
+void sets_names_release(sets_names *x);
+int sets_names_add(sets_names *x, const char *name, e3_err *err);
+bool sets_names_have(const sets_names *sorted, const char *name);
+/* What a folder holds whose names begin and end so, sorted by bytes; hidden ones left out. With `folders` only folders, else only what
+ * is none. -1 when it cannot be read. */
+typedef struct sets_pattern {
+	const char *prefix, *suffix;
+	bool folders;
+} sets_pattern;
+int sets_folder(const char *path, sets_pattern want, sets_names *out, e3_err *err);
+bool sets_is_folder(const char *path);
+bool sets_is_file(const char *path);
+/* An allocated path; NULL without memory. */
+char *sets_path(e3_err *err, const char *fmt, ...) E3_PRINTF(2, 3);
+/* "reading: PATH: WHAT: ..." when the file is not there. */
+int sets_need(const char *path, const char *what, e3_err *err);
+
+/* --- a sequence --- */
+
+typedef enum sets_map { SETS_NO_DEPTH, SETS_DPT, SETS_NPY, SETS_PNG16, SETS_SCENES7 } sets_map;
+
+typedef struct sets_frame {
+	char *image, *depth; /* paths; depth NULL: none */
+	size_t at, size;     /* of the picture inside the sequence's pack; size 0: the whole file `image` */
+	double stamp;        /* seconds, or the index */
+	int64_t index;       /* the data set's own number */
+	bool has_pose;
+	double pose[12];     /* world from camera */
+	e3_intrinsics k;     /* of a picture of k.w × k.h, 0: of its own size; fx 0: unknown */
+} sets_frame;
+
+struct e3_seq {
+	const e3_set *set;
+	char *name;
+	sets_frame *frame;
+	size_t n, cap;
+	e3_seq_counts counts; /* without frames: that is n */
+	bool strided;         /* the layout has taken its stride already */
+	e3_map pack;          /* the file that frames with a size lie in */
+};
+
+/* Adds a frame, numbered `index`; `image` is taken over, NULL fails. The pointer is good until the next. */
+sets_frame *sets_add(e3_seq *q, char *image, int64_t index, e3_err *err);
+
+/* The file beside picture `image` of the sequence: DIR/STEM SUFFIX, the stem being the picture's name without its own suffix. -1 names it
+ * when it is not among `there` (sorted), with how many there are of each. */
+typedef struct sets_beside {
+	const char *dir, *suffix; /* of the other file */
+	const char *image_suffix;
+	const sets_names *there;
+	size_t images;
+} sets_beside;
+char *sets_find_beside(const sets_beside *b, const char *image, e3_err *err);
+/* The first number in a name; -1 when it has none. */
+int64_t sets_number(const char *name);
+/* What lies in a folder, all of it needed: -1 also when nothing does, saying `what` was expected. */
+int sets_listing(const char *path, sets_pattern want, const char *what, sets_names *out, e3_err *err);
+
+/* --- a data set --- */
+
+typedef struct sets_entry {
+	char *name;
+	bool published, found;
+} sets_entry;
+
+typedef struct sets_row {
+	const char *name;
+	const char *homes[4];       /* names of the folder under --root; "": the root itself */
+	sets_pattern folder;        /* what a home holds: such a folder ... */
+	const char *inside;         /* ... with this in it; NULL: nothing in particular */
+	const char *expected;       /* the same in words */
+	unsigned tasks;             /* 1 << e3_task */
+	e3_task usual;
+	int64_t stride;             /* of the papers */
+	sets_map map;
+	e3_depth16 kind;            /* of SETS_PNG16 */
+	const char *unit;
+	int (*list)(e3_set *s, e3_err *err);
+	int (*open)(const e3_set *s, const char *name, e3_seq *q, e3_err *err);
+} sets_row;
+
+struct e3_set {
+	e3_set_options o;
+	const sets_row *row;
+	e3_task task;
+	char *base; /* the data set's folder, with its slash */
+	sets_entry *entry;
+	size_t n, cap;
+	void *co3d; /* what its annotations said; see set_co3d.c */
+};
+
+/* The entry of that name, made when it is new; marks are added. */
+int sets_entry_add(e3_set *s, const char *name, bool published, bool found, e3_err *err);
+/* `published` (ends with NULL) and the folders of `path` that look so, their prefix and suffix taken off. */
+int sets_list_folders(e3_set *s, const char *path, sets_pattern want, const char *const *published, e3_err *err);
+
+/* The layouts, one file each. */
+int sets_sintel_list(e3_set *s, e3_err *err), sets_sintel_open(const e3_set *s, const char *name, e3_seq *q, e3_err *err);
+int sets_kitti_list(e3_set *s, e3_err *err), sets_kitti_open(const e3_set *s, const char *name, e3_seq *q, e3_err *err);
+int sets_bonn_list(e3_set *s, e3_err *err), sets_bonn_open(const e3_set *s, const char *name, e3_seq *q, e3_err *err);
+int sets_nyu_list(e3_set *s, e3_err *err), sets_nyu_open(const e3_set *s, const char *name, e3_seq *q, e3_err *err);
+int sets_scenes7_list(e3_set *s, e3_err *err), sets_scenes7_open(const e3_set *s, const char *name, e3_seq *q, e3_err *err);
+int sets_nrgbd_list(e3_set *s, e3_err *err), sets_nrgbd_open(const e3_set *s, const char *name, e3_seq *q, e3_err *err);
+int sets_tum_list(e3_set *s, e3_err *err), sets_tum_open(const e3_set *s, const char *name, e3_seq *q, e3_err *err);
+int sets_scannet_list(e3_set *s, e3_err *err), sets_scannet_open(const e3_set *s, const char *name, e3_seq *q, e3_err *err);
+int sets_co3d_list(e3_set *s, e3_err *err), sets_co3d_open(const e3_set *s, const char *name, e3_seq *q, e3_err *err);
+void sets_co3d_release(e3_set *s);
 
 #endif

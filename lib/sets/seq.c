@@ -1,0 +1,113 @@
+/* sets: a sequence: its frames, strides and limits; pairing by name. Refuses pictures whose companion is not there, naming it. */
+#include "e3/mem.h"
+#include "internal.h"
+#include <stdlib.h>
+#include <string.h>
+
+sets_frame *sets_add(e3_seq *q, char *image, int64_t index, e3_err *err)
+{
+	if (!image)
+		return NULL;
+	if (q->n == q->cap) {
+		size_t cap = q->cap ? 2 * q->cap : 64;
+		if (e3_grow((void **)&q->frame, cap, sizeof *q->frame, "a sequence", err)) {
+			free(image);
+			return NULL;
+		}
+		q->cap = cap;
+	}
+	q->frame[q->n] = (sets_frame){.image = image, .index = index, .stamp = (double)index};
+	return &q->frame[q->n++];
+}
+
+static void frame_release(sets_frame *f)
+{
+	free(f->image), free(f->depth);
+	*f = (sets_frame){0};
+}
+
+int64_t sets_number(const char *name)
+{
+	const char *p = strpbrk(name, "0123456789");
+	int64_t v = 0;
+	if (!p)
+		return -1;
+	for (; *p >= '0' && *p <= '9' && v < (int64_t)1 << 50; p++)
+		v = 10 * v + (*p - '0');
+	return v;
+}
+
+int sets_listing(const char *path, sets_pattern want, const char *what, sets_names *out, e3_err *err)
+{
+	if (sets_folder(path, want, out, err))
+		return e3_fail_in(err, "%s", what);
+	if (out->n == 0)
+		return e3_fail(err, "reading: %s: no %s: expected %s*%s here", path, what, want.prefix ? want.prefix : "", want.suffix ? want.suffix : "");
+	return 0;
+}
+
+char *sets_find_beside(const sets_beside *b, const char *image, e3_err *err)
+{
+	size_t stem = strlen(image) - strlen(b->image_suffix);
+	char *name = sets_path(err, "%.*s%s", (int)stem, image, b->suffix), *path = NULL;
+	if (!name)
+		return NULL;
+	if (sets_names_have(b->there, name))
+		path = sets_path(err, "%s/%s", b->dir, name);
+	else
+		e3_fail(err, "reading: %s/%s: missing: there are %zu pictures and %zu of these", b->dir, name, b->images, b->there->n);
+	free(name);
+	return path;
+}
+
+/* Every stride-th frame, and not more than asked for. */
+static void thin(e3_seq *q)
+{
+	const e3_set_options *o = &q->set->o;
+	size_t step = q->strided ? 1 : (size_t)o->stride, n = 0;
+	for (size_t k = 0; k < q->n; k++)
+		if (k % step == 0 && (o->max_frames == 0 || n < (size_t)o->max_frames))
+			q->frame[n++] = q->frame[k];
+		else
+			frame_release(&q->frame[k]);
+	q->n = n;
+}
+
+e3_seq *e3_seq_open(const e3_set *s, size_t k, e3_err *err)
+{
+	e3_seq *q = e3_alloc(1, sizeof *q, "a sequence", err);
+	if (!q)
+		return NULL;
+	q->set = s;
+	q->name = strdup(s->entry[k].name);
+	int rc = q->name ? 0 : e3_fail(err, "out of memory");
+	if (!rc && !s->entry[k].found)
+		rc = e3_fail(err, "reading: %s: not found", s->base);
+	if (!rc)
+		rc = s->row->open(s, q->name, q, err);
+	if (rc) {
+		e3_fail_in(err, "%s: %s", s->row->name, s->entry[k].name);
+		e3_seq_close(q);
+		return NULL;
+	}
+	thin(q);
+	return q;
+}
+
+void e3_seq_close(e3_seq *q)
+{
+	if (!q)
+		return;
+	for (size_t k = 0; k < q->n; k++)
+		frame_release(&q->frame[k]);
+	e3_map_close(&q->pack);
+	free(q->frame), free(q->name);
+	free(q);
+}
+
+e3_seq_counts e3_seq_count(const e3_seq *q)
+{
+	e3_seq_counts c = q->counts;
+	c.frames = (int64_t)q->n;
+	return c;
+}

@@ -1,0 +1,63 @@
+/* sets: Bonn RGB-D dynamic: pictures and depth maps paired by index, 110 of them, prepared (rgb_110) or chosen here from the original
+ * folders. Its pose rows are not associated with the pictures: they are not read (spec/eval.md 2.2). */
+#include "internal.h"
+#include <stdlib.h>
+
+static const char *const published[] = {"balloon2", "crowd2", "crowd3", "person_tracking2", "synchronous", NULL};
+
+int sets_bonn_list(e3_set *s, e3_err *err)
+{
+	return sets_list_folders(s, s->base, (sets_pattern){"rgbd_bonn_", NULL, true}, published, err);
+}
+
+enum { FIRST = 30, FRAMES = 110 };
+
+typedef struct pair {
+	char *path[2];
+	sets_names names[2];
+	size_t first, n;
+} pair;
+
+static int list_pair(const char *home, bool prepared, pair *p, e3_err *err)
+{
+	static const char *const folder[2][2] = {{"rgb", "depth"}, {"rgb_110", "depth_110"}}, *const what[2] = {"pictures", "depth maps"};
+	for (int k = 0; k < 2; k++) {
+		p->path[k] = sets_path(err, "%s/%s", home, folder[prepared][k]);
+		if (!p->path[k] || sets_listing(p->path[k], (sets_pattern){NULL, ".png", false}, what[k], &p->names[k], err))
+			return -1;
+	}
+	size_t have[2] = {p->names[0].n, p->names[1].n};
+	p->first = prepared ? 0 : FIRST;
+	p->n = have[0] < have[1] ? have[0] : have[1];
+	if (prepared && have[0] != have[1])
+		return e3_fail(err, "reading: %s: %zu pictures, but %zu depth maps in %s", p->path[0], have[0], have[1], p->path[1]);
+	if (p->n <= p->first)
+		return e3_fail(err, "reading: %s: %zu pictures and %zu depth maps: numbers %d to %d are wanted", home, have[0], have[1], FIRST,
+			FIRST + FRAMES - 1);
+	p->n -= p->first;
+	p->n = !prepared && p->n > FRAMES ? FRAMES : p->n;
+	return 0;
+}
+
+int sets_bonn_open(const e3_set *s, const char *name, e3_seq *q, e3_err *err)
+{
+	pair p = {.path = {NULL}};
+	char *home = sets_path(err, "%srgbd_bonn_%s", s->base, name), *ready = home ? sets_path(err, "%s/rgb_110", home) : NULL;
+	int rc = ready ? list_pair(home, sets_is_folder(ready), &p, err) : -1;
+	for (size_t k = 0; !rc && k < p.n; k++) {
+		const char *image = p.names[0].v[p.first + k];
+		sets_frame *f = sets_add(q, sets_path(err, "%s/%s", p.path[0], image), (int64_t)k, err);
+		if (f) {
+			f->stamp = strtod(image, NULL);
+			f->depth = sets_path(err, "%s/%s", p.path[1], p.names[1].v[p.first + k]);
+		}
+		rc = f && f->depth ? 0 : -1;
+	}
+	q->counts = (e3_seq_counts){.images = (int64_t)p.names[0].n, .depths = (int64_t)p.names[1].n};
+	for (int k = 0; k < 2; k++) {
+		free(p.path[k]);
+		sets_names_release(&p.names[k]);
+	}
+	free(home), free(ready);
+	return rc;
+}
