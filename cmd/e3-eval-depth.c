@@ -73,13 +73,19 @@ static int image_finish(void *state, ev_seq *seq, e3_err *err)
 
 static void average_of(const ev_seq *s, int n, const ev_depth *(*part)(const ev_seq *, int), int which, ev_depth *to)
 {
+	int scored = 0;
 	*to = (ev_depth){0};
 	for (int k = 0; k < n; k++) {
 		const ev_depth *d = part(&s[k], which);
+		if (d->score.n == 0)
+			continue;
 		e3_depth_average_add(&to->score, &d->score);
-		to->images += d->images;
+		to->images += d->images, to->fit.s += d->fit.s, to->fit.t += d->fit.t;
+		scored++;
 	}
 	e3_depth_average_finish(&to->score);
+	if (scored)
+		to->fit.s /= scored, to->fit.t /= scored;
 }
 
 static const ev_depth *image_part(const ev_seq *s, int which) { return &s->depth; }

@@ -76,8 +76,8 @@ static int sequence(const ev_report *r, const ev_seq *s, e3_buf *to, e3_err *err
 
 int ev_json(const ev_report *r, e3_buf *to, e3_err *err)
 {
-	if (e3_buf_printf(to, err, "{\"tool\":\"e3-eval\",\"version\":\"%s\",\"inputs\":%d,\"scored\":%d,\"sequences\":[", E3_VERSION, r->n,
-			r->scored))
+	if (e3_buf_printf(to, err, "{\"tool\":\"e3-eval\",\"version\":\"%s\",\"inputs\":%d,\"scored\":%d,\"sequences\":[", E3_VERSION,
+			r->inputs, r->scored))
 		return -1;
 	for (int k = 0; k < r->n; k++)
 		if (sequence(r, &r->seq[k], to, err))

@@ -202,14 +202,6 @@ static void pairs_free(void *state)
 	free(s);
 }
 
-static void pairs_average(const ev_options *o, const ev_seq *s, int n, ev_seq *to)
-{
-	for (int k = 0; k < n; k++) {
-		e3_pair_counts_merge(&to->pairs, &s[k].pairs);
-		to->pair_frames += s[k].pair_frames;
-	}
-}
-
 static int pairs_rows(const ev_seq *s)
 {
 	return s->pairs.n > 0;
@@ -222,7 +214,27 @@ static const char *pairs_row(const ev_seq *s, int row, double *v)
 		v[E3_AUCS + k] = e3_pair_rra(&s->pairs, k), v[2 * E3_AUCS + k] = e3_pair_rta(&s->pairs, k);
 	}
 	v[3 * E3_AUCS] = (double)s->pairs.n;
+	if (s->by_folder)
+		memcpy(v, s->pair_mean, sizeof s->pair_mean);
 	return "all pairs";
+}
+
+/* All pairs pooled; by folder, where each `s` is a folder's pool, the mean of their figures. */
+static void pairs_average(const ev_options *o, const ev_seq *s, int n, ev_seq *to)
+{
+	double v[PAIRS_FIGURES];
+	for (int k = 0; k < n; k++) {
+		e3_pair_counts_merge(&to->pairs, &s[k].pairs);
+		to->pair_frames += s[k].pair_frames;
+		if (s[k].pairs.n == 0)
+			continue;
+		pairs_row(&s[k], 0, v);
+		for (int j = 0; j < 3 * E3_AUCS; j++)
+			to->pair_mean[j] += v[j];
+		to->pair_groups++;
+	}
+	for (int j = 0; to->pair_groups && j < 3 * E3_AUCS; j++)
+		to->pair_mean[j] /= to->pair_groups;
 }
 
 static const char *pairs_why(const ev_seq *s)

@@ -64,6 +64,8 @@ static int match_depth(run *r, const e3_pred *p, const e3_truth *t, ev_pair *pai
 		r->room = n;
 	}
 	uint64_t bad = r->s->pixels.not_finite;
+	if (r->o->npy && ev_save_npy(r->o, r->s->name, r->s->with_depth, p, err))
+		return -1;
 	e3_onto_apply(&r->onto, p->depth, r->depth);
 	pair->n_pixels = e3_pixels_collect(&r->onto, r->depth, t->depth, &r->o->pixels, r->pixels, &r->s->pixels);
 	pair->onto = &r->onto, pair->depth = r->depth, pair->pixels = r->pixels;
@@ -152,6 +154,15 @@ static int take_truth(run *r, const e3_msg *msg, e3_err *err)
 	return match(r, err);
 }
 
+/* What comes through a pipe is called as its source. */
+static int name_pipe(ev_seq *s, e3_err *err)
+{
+	if (strcmp(s->input, "-") || !s->head.source || !s->head.source[0])
+		return 0;
+	free(s->name);
+	return (s->name = ev_stem(s->head.source)) ? 0 : e3_fail(err, "naming %s: out of memory", s->input);
+}
+
 static int take(run *r, const e3_msg *msg, e3_err *err)
 {
 	ev_seq *s = r->s;
@@ -159,7 +170,7 @@ static int take(run *r, const e3_msg *msg, e3_err *err)
 	case E3_HEAD:
 		if (e3_head_decode(msg, &s->head, err))
 			return -1;
-		return s->head.model ? 0 : e3_fail(err, "a stream from %s without predictions: e3-infer makes them",
+		return s->head.model ? name_pipe(s, err) : e3_fail(err, "a stream from %s without predictions: e3-infer makes them",
 			s->head.tool ? s->head.tool : "an unknown tool");
 	case E3_PRED:
 		return take_pred(r, msg, err);
@@ -256,5 +267,6 @@ int ev_read(const ev_options *o, const char *input, const char *truth, ev_seq *s
 	if (!rc)
 		rc = finish(&r, err);
 	release(&r);
-	return rc ? e3_fail_in(err, "evaluating: %s", input) : 0;
+	/* what the readers of files say names the file already */
+	return rc ? (strcmp(input, "-") && strstr(err->text, input) ? -1 : e3_fail_in(err, "evaluating: %s", input)) : 0;
 }

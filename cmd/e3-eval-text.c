@@ -51,11 +51,11 @@ static int row(e3_buf *to, const ev_task *t, const ev_seq *s, int k, e3_err *err
 static int run_lines(const ev_report *r, e3_buf *to, e3_err *err)
 {
 	const ev_seq *s = r->seq;
-	if (r->n > 1) {
+	if (r->average) {
 		int64_t frames = 0;
 		for (int k = 0; k < r->n; k++)
-			frames += s[k].frames;
-		return e3_buf_printf(to, err, "%d of %d sequences scored, %" PRId64 " frames\n", r->scored, r->n, frames);
+			frames += s[k].failed ? 0 : s[k].frames;
+		return e3_buf_printf(to, err, "%d of %d sequences scored, %" PRId64 " frames\n", r->scored, r->inputs, frames);
 	}
 	if (e3_buf_printf(to, err, "%s: %" PRId64 " frame%s%s", s->name, s->frames, s->frames == 1 ? "" : "s",
 			s->interrupted ? " (interrupted)" : "") ||
@@ -92,7 +92,7 @@ static int warning_lines(const ev_report *r, e3_buf *to, e3_err *err)
 /* Lines that blocks need beside their rows of sequences. */
 static int fixed_lines(const ev_report *r, int *blocks)
 {
-	int lines = r->n > 1 ? 1 : 2;
+	int lines = r->average ? 1 : 2;
 	lines += 2; /* warnings */
 	*blocks = 0;
 	for (int k = 0; k < EV_TASKS; k++)

@@ -13,6 +13,9 @@ const ev_task *const ev_tasks[EV_TASKS] = {&ev_task_depth, &ev_task_video, &ev_t
 
 enum { MAX_TRUTHS = 4096 };
 
+#define DATASETS "e3|sintel|bonn|kitti|nyu|tum|scannet|co3d"
+
+
 typedef struct cli {
 	ev_options o;
 	const char *truth[MAX_TRUTHS];
@@ -57,13 +60,15 @@ void ev_seq_release(ev_seq *s)
 	*s = (ev_seq){0};
 }
 
-/* The part of a path between its last slash and its last point. */
-static char *stem(const char *path)
+char *ev_stem(const char *path)
 {
 	const char *base = strrchr(path, '/');
 	base = base ? base + 1 : path;
 	const char *dot = strrchr(base, '.');
-	return strndup(base, dot && dot > base ? (size_t)(dot - base) : strlen(base));
+	char *name = strndup(base, dot && dot > base ? (size_t)(dot - base) : strlen(base));
+	if (name)
+		e3_text_clean(name);
+	return name;
 }
 
 static char *folder(const char *path)
@@ -74,31 +79,38 @@ static char *folder(const char *path)
 
 static int name_of(ev_seq *s, const char *input, e3_err *err)
 {
-	s->input = strdup(input), s->group = folder(input), s->name = stem(input);
+	s->input = strdup(input), s->group = folder(input), s->name = ev_stem(input);
 	return s->input && s->group && s->name ? 0 : e3_fail(err, "naming %s: out of memory", input);
 }
 
-/* What came through a pipe is called as its source. */
-static int rename_pipe(ev_seq *s, e3_err *err)
+/* Files are called after sequences, so no two may have one name. */
+static int check_names(const cli *c, const ev_seq *seq, int n, e3_err *err)
 {
-	if (strcmp(s->input, "-") || !s->head.source || !s->head.source[0])
-		return 0;
-	free(s->name);
-	return (s->name = stem(s->head.source)) ? 0 : e3_fail(err, "naming %s: out of memory", s->input);
+	for (int k = 1; (c->o.results || c->o.png) && k < n; k++)
+		for (int j = 0; j < k; j++)
+			if (!strcmp(seq[j].name, seq[k].name))
+				return e3_fail(err, "naming files: %s and %s would both be %s", seq[j].input, seq[k].input, seq[k].name);
+	return 0;
 }
 
 static int read_inputs(const cli *c, char **input, ev_report *r, ev_seq *seq, e3_err *err)
 {
-	for (int k = 0; k < r->n && !e3_stop_signal(); k++) {
-		ev_seq *s = &seq[k];
-		const char *truth = c->o.n_truth == 0 ? NULL : c->o.truth[c->o.n_truth == 1 ? 0 : k];
-		s->first_not_finite = -1;
-		if (name_of(s, input[k], err))
+	for (int k = 0; k < r->n; k++) {
+		seq[k].first_not_finite = -1;
+		if (name_of(&seq[k], input[k], err))
 			return -1;
+	}
+	if (check_names(c, seq, r->n, err))
+		return -1;
+	for (int k = 0; k < r->n; k++) {
+		ev_seq *s = &seq[k];
+		if (e3_stop_signal()) { /* what is left is not read */
+			r->n = k;
+			break;
+		}
+		const char *truth = c->o.n_truth == 0 ? NULL : c->o.truth[c->o.n_truth == 1 ? 0 : k];
 		int rc = ev_read(&c->o, input[k], truth, s, err);
 		if (rc && (!c->o.compat || e3_stop_signal()))
-			return -1;
-		if (rename_pipe(s, err))
 			return -1;
 		s->failed = rc != 0;
 		if (rc) {
@@ -149,25 +161,81 @@ static int write_report(const cli *c, const ev_report *r, e3_err *err)
 	return rc;
 }
 
+static void add_counts(ev_seq *to, const ev_seq *s)
+{
+	to->frames += s->frames, to->with_truth += s->with_truth, to->with_depth += s->with_depth, to->with_pose += s->with_pose;
+	to->pixels.used += s->pixels.used, to->pixels.not_finite += s->pixels.not_finite, to->pixels.unseen += s->pixels.unseen;
+	if (to->first_not_finite < 0)
+		to->first_not_finite = s->first_not_finite;
+}
+
+/* Sequences of one folder become one. `to` has room for as many as there are sequences; returns how many folders there are. */
+static int pool_folders(const ev_report *r, ev_seq *to, e3_err *err)
+{
+	ev_seq *member = e3_alloc((size_t)r->n, sizeof *member, "folders", err);
+	int groups = 0;
+	for (int k = 0; member && k < r->n; k++) {
+		int count = 0;
+		bool first = true;
+		for (int j = 0; j < k; j++)
+			first &= strcmp(r->seq[j].group, r->seq[k].group) != 0;
+		if (!first)
+			continue;
+		ev_seq *s = &to[groups];
+		*s = (ev_seq){.name = strdup(r->seq[k].group), .input = strdup(r->seq[k].group), .first_not_finite = -1};
+		if (!s->name || !s->input) {
+			e3_fail(err, "folders: out of memory");
+			break;
+		}
+		groups++;
+		for (int j = k; j < r->n; j++)
+			if (!strcmp(r->seq[j].group, r->seq[k].group) && !r->seq[j].failed)
+				member[count++] = r->seq[j]; /* borrowed: averages only read */
+		for (int j = 0; j < count; j++)
+			add_counts(s, &member[j]);
+		for (int j = 0; j < EV_TASKS; j++)
+			ev_tasks[j]->average(r->o, member, count, s);
+	}
+	free(member);
+	return groups;
+}
+
+static int average_of(ev_report *r, ev_seq *average, e3_err *err)
+{
+	if (!(average->name = strdup("average")))
+		return e3_fail(err, "the average: out of memory");
+	average->by_folder = r->o->by_folder;
+	for (int k = 0; k < EV_TASKS; k++)
+		ev_tasks[k]->average(r->o, r->seq, r->n, average);
+	r->average = average;
+	return 0;
+}
+
 static int process(const cli *c, int n, char **input, e3_err *err)
 {
 	char dash[] = "-", *standard[] = {dash};
 	if (n == 0)
 		n = 1, input = standard;
-	ev_seq *seq = e3_alloc((size_t)n + 1, sizeof *seq, "sequences", err), *average = seq ? &seq[n] : NULL;
-	ev_report r = {.o = &c->o, .seq = seq, .n = n, .average = n > 1 ? average : NULL};
-	int rc = seq ? read_inputs(c, input, &r, seq, err) : -1;
-	if (!rc && n > 1) {
-		rc = (average->name = strdup("average")) ? 0 : e3_fail(err, "the average: out of memory");
-		for (int k = 0; !rc && k < EV_TASKS; k++)
-			ev_tasks[k]->average(&c->o, seq, n, average);
-	}
+	ev_seq *seq = e3_alloc(2 * (size_t)n + 1, sizeof *seq, "sequences", err);
+	ev_report all = {.o = &c->o, .seq = seq, .n = n, .inputs = n}, r;
+	int rc = seq ? read_inputs(c, input, &all, seq, err) : -1;
 	e3_progress_end();
+	r = all;
 	if (!rc)
 		rc = check_scored(&r, err);
+	if (!rc && c->o.by_folder) {
+		r.seq = seq + n, r.n = pool_folders(&all, seq + n, err);
+		rc = r.n ? 0 : -1;
+	}
+	if (!rc && (r.n > 1 || c->o.by_folder))
+		rc = average_of(&r, seq + 2 * n, err);
+	if (!rc && c->o.results) {
+		all.average = r.average;
+		rc = ev_results(&all, c->o.results, err);
+	}
 	if (!rc)
 		rc = write_report(c, &r, err);
-	for (int k = 0; seq && k <= n; k++)
+	for (int k = 0; seq && k <= 2 * n; k++)
 		ev_seq_release(&seq[k]);
 	free(seq);
 	return rc;
@@ -187,8 +255,8 @@ static const e3_opt table[] = {
 	{E3_OPT_TITLE, .help = "Depth"},
 	{E3_OPT_CALL, "align", .to = &c.o, .arg = "HOW", .call = parse_align,
 		.help = "median, scale, scale&shift, metric, lstsq; several with\ncommas (depth: median; video-depth: scale)"},
-	{E3_OPT_CHOICE, "dataset", .to = &c.dataset, .arg = "NAME", .choices = "none|sintel|bonn|kitti|nyu",
-		.help = "limits of sintel, bonn, kitti or nyu"},
+	{E3_OPT_CHOICE, "dataset", .to = &c.dataset, .arg = "NAME", .choices = DATASETS,
+		.help = "limits of sintel, bonn, kitti or nyu; its name, of these or\ntum, scannet, co3d, for result files"},
 	{E3_OPT_REAL, "max-depth", .to = &c.o.pixels.cap, .arg = "D", .min = 0, .max = 1e30, .help = "only where the truth is below D"},
 	{E3_OPT_REAL, "clip", .to = &c.o.clip, .arg = "D", .min = 0, .max = 1e30, .help = "aligned predictions are at most D"},
 	{E3_OPT_FLAG, "disparity", .to = &c.o.disparity, .help = "predictions are inverse depth"},
@@ -196,6 +264,10 @@ static const e3_opt table[] = {
 	{E3_OPT_TITLE, .help = "Report"},
 	{E3_OPT_FLAG, "json", .to = &c.json, .help = "report as one JSON object"},
 	{E3_OPT_TEXT, "output", .letter = 'o', .to = &c.output, .arg = "FILE", .help = "report to FILE instead of standard output"},
+	{E3_OPT_FLAG, "by-folder", .to = &c.o.by_folder, .help = "inputs of one folder are one category: its pairs pooled, then\n"
+		"the mean over folders"},
+	{E3_OPT_TEXT, "results", .to = &c.o.results, .arg = "DIR", .help = "write the reference's result files into DIR"},
+	{E3_OPT_FLAG, "npy", .to = &c.o.npy, .help = "and every predicted depth map (with --results)"},
 	{E3_OPT_FLAG, "compat", .to = &c.o.compat, .help = "what the reference's scripts do besides: see the manual"},
 	{E3_OPT_END, .name = NULL},
 };
@@ -204,6 +276,8 @@ static const e3_opt table[] = {
 static void apply_dataset(cli *x)
 {
 	enum { NONE, SINTEL, BONN };
+	static const char *const name[] = {"e3", "sintel", "bonn", "kitti", "nyu", "tum", "scannet", "co3d"};
+	x->o.dataset = name[x->dataset];
 	if (x->dataset == SINTEL && x->o.clip == 0)
 		x->o.clip = 70;
 	if ((x->dataset == SINTEL || x->dataset == BONN) && x->o.pixels.cap == 0)
@@ -242,6 +316,8 @@ int main(int argc, char **argv)
 		aligns += c.o.align[k];
 	if (!c.o.all && c.o.tasks == 1 && aligns > 1)
 		e3_usage_error("the task depth takes one --align");
+	if (c.o.npy && !c.o.results)
+		e3_usage_error("--npy needs --results DIR");
 	apply_dataset(&c);
 	e3_err err;
 	int rc = process(&c, argc - first, argv + first, &err);

@@ -28,6 +28,7 @@ typedef struct ev_options {
 	double max_diff;        /* seconds by which stamps may differ; negative: index to index */
 	const char *results, *png;
 	bool npy;
+	const char *dataset;    /* its name, or "e3" */
 } ev_options;
 
 /* --- paths.c: trajectory files --- */
@@ -111,12 +112,17 @@ typedef struct ev_seq {
 	ev_path path;
 	e3_pair_counts pairs;
 	int64_t pair_frames;
+	bool by_folder;         /* an average over folders: the mean of their figures counts, not all pairs pooled */
+	int pair_groups;        /* how many are behind pair_mean */
+	double pair_mean[3 * E3_AUCS]; /* as the figures of the task pairs begin */
 	char pairs_why[EV_WHY];
 	e3_place *place, *true_place; /* [with_pose], for --results and --png */
 	double *ate;                  /* [with_pose] */
 } ev_seq;
 
 void ev_seq_release(ev_seq *s);
+/* The part of a path between its last slash and its last point; malloc'd, control characters replaced. NULL: out of memory. */
+char *ev_stem(const char *path);
 
 /* --- read.c --- */
 
@@ -151,7 +157,7 @@ typedef struct ev_task {
 	const char *(*why)(const ev_seq *s);
 } ev_task;
 
-enum { EV_TASKS = 4 };
+enum { EV_TASK_DEPTH, EV_TASK_VIDEO, EV_TASK_POSE, EV_TASK_PAIRS, EV_TASKS };
 extern const ev_task *const ev_tasks[EV_TASKS];
 extern const ev_task ev_task_depth, ev_task_video, ev_task_pose, ev_task_pairs;
 extern const char *const ev_align_name[EV_ALIGNS];
@@ -161,11 +167,18 @@ extern const char *const ev_align_name[EV_ALIGNS];
 typedef struct ev_report {
 	const ev_options *o;
 	const ev_seq *seq; /* [n] */
-	int n, scored;
+	int n;
+	int inputs, scored;    /* of the inputs, which are more than n when folders are pooled */
 	const ev_seq *average; /* NULL with one sequence */
 } ev_report;
 
 int ev_text(const ev_report *r, e3_buf *to, e3_err *err);
 int ev_json(const ev_report *r, e3_buf *to, e3_err *err);
+
+/* --- results.c --- */
+
+int ev_results(const ev_report *r, const char *dir, e3_err *err);
+/* The k-th predicted depth map of a sequence, beside them. */
+int ev_save_npy(const ev_options *o, const char *name, int64_t k, const e3_pred *p, e3_err *err);
 
 #endif

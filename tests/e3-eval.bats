@@ -1,0 +1,338 @@
+#!/usr/bin/env bats
+# e3-eval: perfect predictions, known perturbations, the same figures by numpy, truth from elsewhere, files, bad input.
+load common
+
+make_stream() { /usr/bin/python3 -B "$BATS_TEST_DIRNAME/eval_stream.py" write "$@"; }
+judge() { /usr/bin/python3 -B "$BATS_TEST_DIRNAME/eval_stream.py" judge "$@"; }
+edit() { /usr/bin/python3 -B "$BATS_TEST_DIRNAME/edit_stream.py" "$@"; }
+
+# holds JSON-FILE EXPRESSION...: each Python expression over the report j, its first sequence s and the average a is true.
+holds() {
+	/usr/bin/python3 - "$@" <<-'PY'
+		import json, math, sys
+		j = json.load(open(sys.argv[1]))
+		s, a = j["sequences"][0], j["average"]
+		near = lambda x, y, e=1e-6: abs(x - y) <= e * max(1, abs(y))
+		for text in sys.argv[2:]:
+		    if not eval(text):
+		        print("not so:", text)
+		        print(json.dumps(j, indent=1)[:3000])
+		        sys.exit(1)
+	PY
+}
+
+@test "a perfect prediction has no error, wherever the truth stands" {
+	for order in before after; do
+		make_stream "$T/x.e3" order=$order
+		e3-eval --json --align median,scale,scale\&shift,metric,lstsq "$T/x.e3" >"$T/j"
+		holds "$T/j" 's["frames"] == s["frames_with_depth"] == s["frames_with_pose"] == 6' 's["depth"]["per image"]["abs_rel"] < 1e-7' \
+			's["depth"]["per image"]["d103"] == 1' 'sorted(s["video_depth"]) == ["lstsq", "median", "metric", "scale", "scale&shift"]' \
+			'all(v["abs_rel"] < 1e-6 and v["rmse"] < 1e-6 and v["d103"] == 1 for v in s["video_depth"].values())' \
+			's["pose"]["Sim(3)"]["ate"] < 1e-6 and s["pose"]["Sim(3)"]["rpe_r"] < 1e-4 and s["pose"]["Sim(3)"]["rotation"] < 1e-4' \
+			'near(s["pose"]["Sim(3)"]["scale"], 1)' 's["pairs"]["all pairs"] == {**s["pairs"]["all pairs"], "auc30": 1, "auc3": 1, "rra3": 1,
+			"rta3": 1, "pairs": 15}'
+	done
+}
+
+@test "known perturbations have the errors of the closed form" {
+	make_stream "$T/x.e3" depth=2,0,0 path=3 turn=12
+	e3-eval --json --align median,metric "$T/x.e3" >"$T/j"
+	holds "$T/j" 's["depth"]["per image"]["abs_rel"] < 1e-6' 'near(s["video_depth"]["median"]["s"], 0.5)' \
+		'near(s["video_depth"]["metric"]["abs_rel"], 1)' 'near(s["video_depth"]["metric"]["log_rmse"], math.log(2))' \
+		's["video_depth"]["metric"]["d2"] == 0 and s["video_depth"]["metric"]["d3"] == 0' 's["pose"]["Sim(3)"]["ate"] < 1e-6' \
+		'near(s["pose"]["Sim(3)"]["scale"], 1 / 3)' 'near(s["pose"]["Sim(3)"]["rotation"], 12, 1e-5)' \
+		'near(s["pose"]["Sim(3)"]["rotation_max"], 12, 1e-5)'
+	# a tenth above and below, pixel by pixel: nothing to align by least squares but the mean
+	make_stream "$T/x.e3" depth_at=checker
+	e3-eval --json --align metric "$T/x.e3" >"$T/j"
+	holds "$T/j" 'near(s["video_depth"]["metric"]["abs_rel"], 0.1)' 's["video_depth"]["metric"]["d103"] == 0' \
+		's["video_depth"]["metric"]["d1"] == 1'
+	# a shift: least squares takes it away, a scale does not; a truth of 4 times 1.1 is beyond a median of one image
+	make_stream "$T/x.e3" depth=0.5,1,0
+	e3-eval --json --align lstsq,scale "$T/x.e3" >"$T/j"
+	holds "$T/j" 's["video_depth"]["lstsq"]["abs_rel"] < 1e-6' 'near(s["video_depth"]["lstsq"]["s"], 2)' \
+		'near(s["video_depth"]["lstsq"]["t"], -2)' 's["video_depth"]["scale"]["abs_rel"] > 0.05'
+	# inverse depth is aligned in its own domain: 0.02 + 1 / d would not be
+	make_stream "$T/x.e3" depth_at=ramp depth=1,0,0 frames=2
+	edit "$T/x.e3" "$T/inverse.e3" 'import numpy as np
+for k, f in m:
+    if k == 3: f["depth"]["data"] = (3 / np.frombuffer(f["depth"]["data"], "<f4")).astype("<f4").tobytes()'
+	edit "$T/inverse.e3" "$T/y.e3" 'for k, f in m:
+    if k == 8: f["depth"]["data"] = (lambda np: (3 / np.frombuffer([g for q, g in m if q == 3 and g["i"] == f["i"]][0]["depth"]["data"], "<f4")).astype("<f4").tobytes())(__import__("numpy"))'
+	e3-eval video-depth --disparity --json --align median,scale "$T/y.e3" >"$T/j"
+	holds "$T/j" 's["video_depth"]["median"]["abs_rel"] < 1e-5' 'near(s["video_depth"]["median"]["s"], 1 / 3, 1e-5)' \
+		's["video_depth"]["scale"]["abs_rel"] < 1e-5'
+}
+
+@test "every figure equals numpy's" {
+	local k=0
+	for options in "depth=0.8,0.3,0.05 jitter=0.1 turn=3 holes=40" "depth=1.3,0,0.2 jitter=0.4 path=0.2 seed=5 frames=11 order=before" \
+		"depth=0.4,0,0.1 jitter=1 turn=-20 seed=9 frames=2" "depth=1,0,0.3 frames=9 truth=odd jitter=0.2 seed=2"; do
+		# shellcheck disable=SC2086
+		make_stream "$T/x.e3" $options
+		if [ $((k++)) -eq 2 ]; then # two positions lie on a line
+			fails 1 "evaluating pose: nothing could be scored" -- e3-eval pose "$T/x.e3"
+			grep -q 'pose: x: not scored: .*on a line' "$T/stderr"
+			continue
+		fi
+		e3-eval --json --align median,scale,metric,lstsq "$T/x.e3" >"$T/j"
+		judge "$T/x.e3" "$T/j"
+	done
+	make_stream "$T/x.e3" depth=0.8,0.3,0.05 jitter=0.1
+	e3-eval --json --max-depth 3 --align median,scale,metric,lstsq "$T/x.e3" >"$T/j"
+	judge "$T/x.e3" "$T/j" 3
+}
+
+@test "prediction and truth of different sizes" {
+	# the whole source at another size; a truth beside the network's picture; a crop; white borders
+	make_stream "$T/x.e3" depth=2,0,0 tw=60 th=40 src_w=48 src_h=32 fit=0.5,0.5,0,0
+	e3-eval --json "$T/x.e3" >"$T/j"
+	holds "$T/j" 's["depth"]["per image"]["pixels"] == 6 * 60 * 40' 's["depth"]["per image"]["abs_rel"] < 1e-6' 's["pixels_cropped"] == 0'
+	make_stream "$T/x.e3" tw=48 th=64 src_w=24 src_h=32 fit=1,1,0,-8
+	e3-eval --json "$T/x.e3" >"$T/j"
+	holds "$T/j" 's["depth"]["per image"]["pixels"] == 6 * 48 * 32' 's["pixels_cropped"] == 6 * 48 * 32'
+	e3-eval "$T/x.e3" | grep -qx 'note: 50.0 % of the pixels with truth were cropped before the network: not scored'
+	# 10 columns of border on either side of a 4 x 16 picture: the border's depth is nobody's
+	make_stream "$T/x.e3" tw=8 th=32 src_w=4 src_h=16 fit=1,1,10,0
+	edit "$T/x.e3" "$T/y.e3" 'import numpy as np
+for k, f in m:
+    if k == 3:
+        d = np.frombuffer(f["depth"]["data"], "<f4").reshape(16, 24).copy()
+        d[:, :10] = d[:, 14:] = 99
+        f["depth"]["data"] = d.tobytes()'
+	e3-eval video-depth --align metric --json "$T/y.e3" >"$T/j"
+	holds "$T/j" 's["video_depth"]["metric"]["pixels"] == 6 * 8 * 32' 's["video_depth"]["metric"]["rmse"] < 1e-6'
+	make_stream "$T/x.e3" tw=40 th=40
+	fails 1 "truth of 40 × 40 pixels: it has neither the size of the network's picture (24 × 16) nor the shape of the source" -- e3-eval "$T/x.e3"
+}
+
+@test "the demo clip's figures are those of its README, from its safetensors truth" {
+	need_shared data/demo/truth.safetensors
+	for run in none P0.2; do
+		option=--no-evict
+		[ $run = none ] || option="--P 0.2"
+		# shellcheck disable=SC2086
+		e3-decode --all "$DEMO/clip.mp4" | e3-infer -q --model "$DEMO/model.safetensors" $option -o "$T/$run.e3"
+		e3-eval --json --truth "$E3_SHARED/data/demo/truth.safetensors" "$T/$run.e3" >"$T/j"
+		/usr/bin/python3 - "$BATS_TEST_DIRNAME" "$T/j" $run <<-'PY'
+			import json, sys
+			sys.path.insert(0, sys.argv[1])
+			from demo_truth import EXPECTED, NAMES, ROUNDING
+			s = json.load(open(sys.argv[2]))["sequences"][0]
+			v, p = s["video_depth"]["median"], s["pose"]["Sim(3)"]
+			got = (v["abs_rel"], v["d1"], v["d103"], p["ate"], p["rotation"])
+			for name, x, want, slack in zip(NAMES, got, EXPECTED[sys.argv[3]], ROUNDING):
+			    print(name, x, want)
+			    assert abs(x - want) <= 0.02 * want + slack, name
+		PY
+	done
+}
+
+@test "truth from another stream, from trajectory files, one for several inputs" {
+	make_stream "$T/truth.e3" jitter=0
+	make_stream "$T/bare.e3" truth=none depth=1.2,0,0.1 jitter=0.1
+	make_stream "$T/told.e3" depth=1.2,0,0.1 jitter=0.1
+	e3-eval --json "$T/told.e3" | sed 's/told/bare/g' >"$T/want"
+	e3-eval --json --truth "$T/truth.e3" "$T/bare.e3" | cmp - "$T/want"
+	e3-eval --json --truth "$T/truth.e3" "$T/bare.e3" "$T/bare.e3" >"$T/j"
+	holds "$T/j" 'j["inputs"] == j["scored"] == 2' 'j["sequences"][0]["depth"] == j["sequences"][1]["depth"]' \
+		'near(a["depth"]["per image"]["abs_rel"], s["depth"]["per image"]["abs_rel"], 1e-12)'
+	fails 2 "--truth was given 2 times for 3 inputs" -- e3-eval --truth a --truth b x y z
+	# trajectories: what e3-export writes is what the stream says, but for its digits
+	e3-export --tum "$T/est.tum" --kitti "$T/est.kitti" "$T/bare.e3"
+	e3-eval pose --json "$T/told.e3" >"$T/want"
+	edit "$T/truth.e3" "$T/poses.e3" 'm[:] = [x for x in m if x[0] != 8]'
+	e3-export -q --tum "$T/ref.tum" --kitti "$T/ref.kitti" "$T/poses.e3"
+	for f in tum kitti; do
+		e3-eval pose --json --truth "$T/ref.$f" "$T/est.$f" >"$T/j"
+		/usr/bin/python3 - "$T/j" "$T/want" <<-'PY'
+			import json, sys
+			a, b = (json.load(open(f))["sequences"][0]["pose"]["Sim(3)"] for f in sys.argv[1:])
+			for k in b:
+			    assert abs(a[k] - b[k]) <= 1e-5 * max(1, abs(b[k])), (k, a[k], b[k])
+		PY
+		e3-eval pose --json --truth "$T/ref.$f" "$T/bare.e3" >"$T/j"
+		holds "$T/j" 's["pose"]["Sim(3)"]["frames"] == 6' 's["pose"]["Sim(3)"]["ate"] > 0.01'
+	done
+	# scalar first, by option and by name
+	awk '/^#/ { print; next } { print $1, $2, $3, $4, $8, $5, $6, $7 }' "$T/est.tum" >"$T/pred_traj.txt"
+	cp "$T/pred_traj.txt" "$T/first.txt"
+	e3-eval pose --json --truth "$T/ref.kitti" "$T/pred_traj.txt" 2>"$T/e" | sed 's/pred_traj.txt/est.tum/; s/pred_traj/est/' >"$T/a"
+	grep -q 'read as scalar-first' "$T/e"
+	e3-eval pose --json --truth "$T/ref.kitti" "$T/est.tum" >"$T/b"
+	cmp "$T/a" "$T/b"
+	# the option holds for both files
+	e3-eval pose --json --traj-format wxyz --truth "$T/first.txt" "$T/first.txt" >"$T/j"
+	holds "$T/j" 's["pose"]["Sim(3)"]["ate"] < 1e-9'
+	# by number, or by time
+	sed -n '1,4p' "$T/ref.tum" >"$T/short.tum"
+	fails 1 "6 predicted, 3 true ones in $T/short.tum: --max-diff SEC pairs them by time" -- e3-eval pose --truth "$T/short.tum" "$T/est.tum"
+	e3-eval pose --json --max-diff 0.01 --truth "$T/short.tum" "$T/est.tum" >"$T/j"
+	holds "$T/j" 's["frames"] == 6 and s["pose"]["Sim(3)"]["frames"] == 3'
+}
+
+@test "the report in words: at most 25 lines of at most 150 characters, for one sequence and for thirty" {
+	make_stream "$T/s1.e3" depth=1.2,0,0.1 jitter=0.1 name=clip
+	e3-eval "$T/s1.e3" >"$T/o"
+	[ "$(wc -l <"$T/o")" -eq 11 ]
+	[ "$(awk '{ if (length > n) n = length } END { print n }' "$T/o")" -le 150 ]
+	grep -qx 's1: 6 frames, model none on cpu, policy none, cache 2.0 of 3.0 MiB' "$T/o"
+	for k in $(seq 2 30); do make_stream "$T/s$k.e3" seed="$k" depth=1.2,0,0.1 jitter=0.1 frames=3 w=6 h=4; done
+	e3-eval "$T"/s?.e3 "$T"/s??.e3 >"$T/o"
+	[ "$(wc -l <"$T/o")" -le 25 ]
+	grep -qx '30 of 30 sequences scored, 93 frames' "$T/o"
+	[ "$(grep -c '^  average' "$T/o")" -eq 5 ]
+	e3-eval pose "$T"/s?.e3 "$T"/s??.e3 >"$T/o"
+	[ "$(wc -l <"$T/o")" -le 25 ] && [ "$(wc -l <"$T/o")" -ge 20 ]
+	# the worst are shown
+	e3-eval --json pose "$T"/s?.e3 "$T"/s??.e3 >"$T/j"
+	worst=$(/usr/bin/python3 -c 'import json, sys; print(max(json.load(open(sys.argv[1]))["sequences"], key=lambda s: s["pose"]["Sim(3)"]["ate"])["name"])' "$T/j")
+	[ "$(sed -n 3p "$T/o" | awk '{ print $1 }')" = "$worst" ]
+}
+
+@test "averages: weighted by pixels, plain, pooled; by folder" {
+	mkdir -p "$T/apple" "$T/pear"
+	make_stream "$T/apple/a.e3" depth=1.2,0,0.1 jitter=0.2 frames=5
+	make_stream "$T/apple/b.e3" depth=0.7,0,0.3 jitter=0.6 turn=4 frames=4 holes=200 seed=4
+	make_stream "$T/pear/c.e3" depth=0.7,0,0.2 jitter=0.4 frames=7 seed=3
+	e3-eval --json "$T"/*/*.e3 >"$T/j"
+	holds "$T/j" 'j["scored"] == 3' 'sum(q["depth"]["per image"]["pixels"] for q in j["sequences"]) == a["depth"]["per image"]["pixels"]' \
+		'all(near(sum(q[t][r][f] * q[t][r]["pixels"] for q in j["sequences"]) / a[t][r]["pixels"], a[t][r][f], 1e-10)
+		for t, r in (("depth", "per image"), ("video_depth", "scale")) for f in ("abs_rel", "rmse", "log_rmse", "d1"))' \
+		'all(near(sum(q["pose"]["Sim(3)"][f] for q in j["sequences"]) / 3, a["pose"]["Sim(3)"][f], 1e-10) for f in ("ate", "rpe_t", "rpe_r"))' \
+		'all(near(sum(q["pairs"]["all pairs"][f] * q["pairs"]["all pairs"]["pairs"] for q in j["sequences"]) / (10 + 6 + 21),
+		a["pairs"]["all pairs"][f], 1e-10) for f in ("auc30", "rta5"))'
+	e3-eval pairs --json --by-folder "$T"/*/*.e3 >"$T/f"
+	e3-eval pairs --json "$T"/apple/*.e3 >"$T/apple.json"
+	e3-eval pairs --json "$T"/pear/c.e3 >"$T/pear.json"
+	/usr/bin/python3 - "$T/f" "$T/apple.json" "$T/pear.json" <<-'PY'
+		import json, sys
+		f, apple, pear = (json.load(open(x)) for x in sys.argv[1:])
+		part = lambda x: x["pairs"]["all pairs"]
+		assert [s["name"].split("/")[-1] for s in f["sequences"]] == ["apple", "pear"] and f["inputs"] == 3
+		assert part(f["sequences"][0]) == part(apple["average"])
+		for k in ("auc30", "auc5", "rra5", "rta15"):
+		    assert abs(part(f["average"])[k] - (part(apple["average"])[k] + part(pear["sequences"][0])[k]) / 2) < 1e-12, k
+	PY
+}
+
+@test "the reference's result files" {
+	make_stream "$T/alley_2.e3" depth=1.2,0.1,0.1 jitter=0.2
+	make_stream "$T/cave_2.e3" depth=0.9,0.1,0.1 jitter=0.1 seed=2
+	e3-eval --json --dataset sintel --align scale,scale\&shift --results "$T/r" --npy "$T/alley_2.e3" "$T/cave_2.e3" >"$T/j"
+	[ "$(cd "$T/r" && find . -type f | grep -vc npy)" -eq 8 ]
+	/usr/bin/python3 - "$T/r" "$T/j" "$T/alley_2.e3" "$BATS_TEST_DIRNAME" <<-'PY'
+		import json, re, sys
+		import numpy as np
+		sys.path.insert(0, sys.argv[4])
+		from e3read import messages
+		r, j = sys.argv[1], json.load(open(sys.argv[2]))
+		names = ("abs_rel", "sq_rel", "rmse", "log_rmse", None, "d1", "d2", "d3")
+		for f, want in (("metric.json", j["average"]["depth"]["per image"]), ("result_scale.json", j["average"]["video_depth"]["scale"]),
+		                ("result_scale&shift.json", j["average"]["video_depth"]["scale&shift"])):
+		    text = open(f"{r}/{f}").read()
+		    got = json.loads(text)
+		    assert text == json.dumps(got), text # Python's own form: the fewest digits, escapes, no newline
+		    assert list(got) == ["Abs Rel", "Sq Rel", "RMSE", "Log RMSE", "δ < 1.", "δ < 1.25", "δ < 1.25^2", "δ < 1.25^3"]
+		    for x, key in zip(got.values(), names):
+		        assert abs(x - (want[key] if key else 0)) < 1e-11
+		preds = messages(sys.argv[3], "pred")
+		for i, p in enumerate(preds):
+		    assert (np.load(f"{r}/alley_2/frame_{i:04d}.npy") == p["depth"]).all()
+		traj = np.loadtxt(f"{r}/alley_2/pred_traj.txt")
+		x, y, z, w = preds[3]["pose"][3:7].astype(float) / np.linalg.norm(preds[3]["pose"][3:7].astype(float))
+		q = np.array([w, -x, -y, -z])
+		assert traj.shape == (6, 8) and traj[3][0] == 3 and min(abs(traj[3][4:] - q).max(), abs(traj[3][4:] + q).max()) < 1e-9
+		pose = [s["pose"]["Sim(3)"] for s in j["sequences"]]
+		log = open(f"{r}/_error_log.txt").read()
+		want = "".join("sintel-%-16s | ATE: %.5f, RPE trans: %.5f, RPE rot: %.5f\n%.5f\n%.5f\n%.5f\n" % ((s["name"],) + 2 * tuple(
+		    s["pose"]["Sim(3)"][k] for k in ("ate", "rpe_t", "rpe_r"))) for s in j["sequences"])
+		mean = [sum(float("%.6f" % p[k]) for p in pose) / 2 for k in ("ate", "rpe_t", "rpe_r")]
+		assert log == want + "Average ATE: %.5f, Average RPE trans: %.5f, Average RPE rot: %.5f\n" % tuple(mean), log
+		text = open(f"{r}/alley_2_eval_metric.txt").read()
+		assert re.findall("rmse\t([0-9.]+)", text) == ["%.6f" % pose[0][k] for k in ("ate", "rpe_r", "rpe_t")], text
+	PY
+	fails 1 "would both be alley_2" -- e3-eval --results "$T/r2" "$T/alley_2.e3" "$T/alley_2.e3"
+	[ ! -e "$T/r2" ]
+	fails 2 "--npy needs --results" -- e3-eval --npy "$T/alley_2.e3"
+}
+
+@test "result files and layouts are those of the vectors" {
+	need_shared spec/eval_vectors.json
+	/usr/bin/python3 - "$E3_SHARED/spec/eval_vectors.json" "$T" <<-'PY'
+		import json, sys
+		v = json.load(open(sys.argv[1]))["vectors"]["pose/sim3_ate_rpe"]["inputs"]
+		for name, rows in (("ref.txt", v["ref_xyz_qwxyz"]), ("demo.txt", v["est_xyz_qwxyz"])):
+		    with open(f"{sys.argv[2]}/{name}", "w") as f:
+		        for i, row in enumerate(rows):
+		            print(i, *row, file=f)
+	PY
+	e3-eval pose --traj-format wxyz --truth "$T/ref.txt" --results "$T/r" "$T/demo.txt" >"$T/o"
+	/usr/bin/python3 - "$E3_SHARED/spec/eval_vectors.json" "$T/r" <<-'PY'
+		import json, sys
+		v = json.load(open(sys.argv[1]))["vectors"]
+		assert open(sys.argv[2] + "/demo_eval_metric.txt").read() == v["pose/eval_metric_txt"]["expected"]
+		# the layout of the line, with this sequence's numbers
+		want = v["pose/error_log_lines"]["expected"].splitlines()[0]
+		got = open(sys.argv[2] + "/_error_log.txt").read().splitlines()
+		assert len(got) == 5 and got[0].index(" | ATE: ") - len("e3-") == want.index(" | ATE: ") - len("sintel-"), got
+		assert got[0].split(" | ")[1] == "ATE: 0.02892, RPE trans: 0.04389, RPE rot: 2.82657" and got[1:4] == ["0.02892", "0.04389", "2.82657"]
+		assert v["depth/json_line"]["expected"].startswith('{"Abs Rel": 0.25, "Sq Rel": 1.5') # its form: tested with Python's above
+	PY
+}
+
+@test "what is predicted not finite is counted and named, and left out on request" {
+	make_stream "$T/x.e3" nan=5 depth=1.1,0,0.1
+	e3-eval --json "$T/x.e3" >"$T/j"
+	holds "$T/j" 's["pixels_not_finite"] == 5 and s["first_not_finite"] == 1' 's["depth"]["per image"]["abs_rel"] is None'
+	e3-eval "$T/x.e3" | grep -qx 'warning: 5 pixels predicted not finite, first in x frame 1 (--finite leaves them out)'
+	e3-eval --json --finite "$T/x.e3" >"$T/j"
+	holds "$T/j" 's["depth"]["per image"]["pixels"] == 6 * 24 * 16 - 5' '0 < s["depth"]["per image"]["abs_rel"] < 0.2' \
+		's["pixels_not_finite"] == 5'
+}
+
+@test "what cannot be scored is said, and bad input ends the program" {
+	make_stream "$T/x.e3"
+	make_stream "$T/bare.e3" truth=none
+	fails 1 "evaluating: $T/bare.e3: no truth beside its 6 predictions" -- e3-eval "$T/bare.e3"
+	make_stream "$T/poses.e3" truth=pose
+	fails 1 "evaluating depth: nothing could be scored" -- e3-eval depth "$T/poses.e3"
+	grep -q 'no frame has both a predicted and a true depth' "$T/stderr"
+	e3-eval "$T/poses.e3" >"$T/o"
+	grep -qx 'depth: not scored: no frame has both a predicted and a true depth' "$T/o"
+	grep -q '^pose ' "$T/o"
+	make_stream "$T/still.e3" still=1
+	fails 1 "evaluating pose: nothing could be scored" -- e3-eval pose "$T/still.e3"
+	grep -q 'degenerate: they are all in one place' "$T/stderr"
+	e3-eval pose --json "$T/still.e3" "$T/x.e3" >"$T/j" 2>"$T/e"
+	grep -q 'pose: still: not scored: .*degenerate' "$T/e"
+	holds "$T/j" 's["pose"] == {}' 'a["pose"]["Sim(3)"]["frames"] == 6'
+	head -c 20000 "$T/x.e3" >"$T/cut.e3"
+	fails 1 "truncated" -- e3-eval --results "$T/none" "$T/x.e3" "$T/cut.e3"
+	[ ! -s "$T/stdout" ] && [ ! -e "$T/none" ]
+	e3-eval --compat "$T/x.e3" "$T/cut.e3" >"$T/o" 2>"$T/e"
+	grep -qx '1 of 2 sequences scored, 6 frames' "$T/o"
+	grep -q 'cut.e3: .*truncated.*: left out' "$T/e"
+	edit "$T/x.e3" "$T/abort.e3" 'm[-1] = [7, {"tool": "e3-infer", "code": 1, "text": "no more film"}]'
+	fails 1 "no more film" -- e3-eval "$T/abort.e3"
+	printf 'hello\n' >"$T/text"
+	fails 1 "reading: $T/text: line 1" -- e3-eval pose --truth "$T/text" "$T/x.e3"
+	head -c 100 /dev/zero >"$T/zeros"
+	fails 1 "neither a stream nor a safetensors file nor a trajectory" -- e3-eval "$T/zeros"
+	fails 1 "a safetensors file, expected a prediction stream" -- e3-eval "$DEMO/model.safetensors"
+	fails 1 "neither a tensor 'depth' nor a tensor 'pose'" -- e3-eval --truth "$DEMO/model.safetensors" "$T/x.e3"
+	printf '0 0 0 0 0 0 0 1\n' >"$T/one.txt"
+	fails 1 "evaluating: $T/one.txt: a trajectory has no truth with it: --truth FILE attaches it" -- e3-eval pose "$T/one.txt"
+	fails 2 "expected median|scale|scale&shift|metric|lstsq" -- e3-eval --align best "$T/x.e3"
+	fails 2 "the task depth takes one --align" -- e3-eval depth --align median,scale "$T/x.e3"
+	fails 1 "$T/absent.e3: No such file" -- e3-eval "$T/absent.e3"
+	[ -e /dev/full ] || return 0
+	e3-eval "$T/x.e3" >/dev/full 2>"$T/e" && return 1
+	grep -q 'No space left' "$T/e"
+}
+
+@test "a rendered room through the pipeline: one command" {
+	e3-scene --seed 7 --frames 6 | e3-infer -q --model "$DEMO/model.safetensors" --P 0.5 | e3-eval --json >"$T/j"
+	holds "$T/j" 's["frames"] == s["frames_with_depth"] == s["frames_with_pose"] == 6' 's["depth"]["per image"]["abs_rel"] < 0.2' \
+		's["pose"]["Sim(3)"]["rotation"] < 5' 's["policy"] == "evict3r"' 's["cache_peak"] > 0'
+}
