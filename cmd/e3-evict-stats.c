@@ -82,6 +82,11 @@ static int read_shape(run *x, e3_err *err)
 	if (!h->model)
 		return e3_fail(err, "reading: %s: a stream of frames without predictions (from %s): e3-infer goes before",
 			h->source ? h->source : "-", h->tool ? h->tool : "?");
+	if (h->frozen)
+		return e3_fail(err, "reading: %s: answers of e3-infer --freeze: their cache does not change", h->source ? h->source : "-");
+	if (h->seen)
+		return e3_fail(err, "reading: %s: goes on after frame %" PRId64 " of another stream, whose records are needed too: join them with e3-cat --then",
+			h->source ? h->source : "-", h->after);
 	if (h->layers < 1 || h->layers > ES_MAX_LAYERS || h->tokens_per_frame < 1 || h->tokens_per_frame > MAX_TOKENS ||
 			h->patch_grid[0] < 1 || h->patch_grid[1] < 1 || patches > h->tokens_per_frame)
 		return e3_fail(err, "reading the head: %d layers, %d tokens a frame, %d x %d patches: expected 1 to %d layers, 1 to %d tokens, "

@@ -1,0 +1,254 @@
+#!/usr/bin/env bats
+# e3-infer --save-cache, --load-cache, --continue, --freeze and e3-cat --then: a run that was stopped goes on as if it had not been.
+# That sessions give the same bits in every mode, and that every damaged byte is noticed, is tested in tests/test_model_saved.c.
+load common
+bats_require_minimum_version 1.5.0
+
+setup_file() {
+	export PATH="$B/bin:$PATH"
+	local f=$BATS_FILE_TMPDIR
+	e3-decode --all --max-frames 14 --fit 70 "$BATS_TEST_DIRNAME/../pipelines/demo/clip.mp4" >"$f/frames.e3"
+	e3-infer -q --device cpu --model seed:tiny:7 --budget 3f "$f/frames.e3" >"$f/through.e3"
+	e3-cat --take 6 "$f/frames.e3" >"$f/six.e3"
+	e3-infer -q --device cpu --model seed:tiny:7 --budget 3f --save-cache "$f/six.e3cache" "$f/six.e3" >"$f/first.e3"
+}
+
+prepare() {
+	f=$BATS_FILE_TMPDIR
+	frames=$f/frames.e3
+	cache=$f/six.e3cache
+	export PYTHONPATH=$ROOT/tests PYTHONDONTWRITEBYTECODE=1
+}
+
+infer() {
+	e3-infer -q --device cpu --model seed:tiny:7 "$@"
+}
+same() { /usr/bin/python3 -B "$ROOT/tests/stream_equal.py" "$@"; }
+edit() { /usr/bin/python3 -B "$ROOT/tests/edit_stream.py" "$@"; }
+python() { /usr/bin/python3 -B - "$@"; }
+
+@test "killed at 20 random frames, by SIGTERM and by SIGKILL, resumed, joined: the stream of a run that nobody stopped" {
+	mkdir "$T/k"
+	timeout 240 /usr/bin/python3 -B "$ROOT/tests/resume_kill.py" "$frames" "$T/k" 20 "${RESUME_SEED:-20261123}"
+}
+
+@test "a resumed run needs nothing said again; its head says after which frame it goes on, its end counts on" {
+	infer --load-cache "$cache" "$frames" >"$T/second.e3"
+	python "$T/second.e3" "$f/through.e3" <<-'PY'
+		import sys
+		from e3read import stream
+		a, b = (list(stream(p)) for p in sys.argv[1:])
+		h, n, m = a[0][1], a[-1][1], b[-1][1]
+		assert h["seen"] == 6 and h["after"] == 5 and h["frames"] == 8 and "frozen" not in h, h
+		assert [x["i"] for k, x in a if k == "pred"] == [x["i"] for k, x in a if k == "evict"] == list(range(6, 14))
+		assert n["frames"] == 8 and all(n[k] == m[k] for k in ("cache_now", "cache_peak", "cache_full")), (n, m)
+	PY
+	e3-infer --device cpu --model seed:tiny:7 --load-cache "$cache" "$frames" 2>"$T/e" | e3-dump >/dev/null
+	grep -q 'saw 6 frames of this stream: they are skipped' "$T/e"
+	# The same with the options said again, and with an input that begins where the cache ends.
+	infer --load-cache "$cache" --budget 3f --policy evict3r --temp 0.5 --fit-mode crop "$frames" >"$T/x.e3"
+	same "$T/x.e3" "$T/second.e3"
+	e3-cat --skip 6 "$frames" | infer --load-cache "$cache" >"$T/x.e3"
+	same "$T/x.e3" "$T/second.e3"
+	e3-cat -q "$f/first.e3" --then "$T/second.e3" >"$T/x.e3"
+	same "$T/x.e3" "$f/through.e3" pred evict end
+	# Nothing new: an empty stream, and the cache is what it was.
+	infer --load-cache "$cache" --save-cache "$T/again" "$f/six.e3" >"$T/x.e3"
+	cmp "$T/again" "$cache"
+	[ "$(e3-dump "$T/x.e3" | wc -l)" -eq 2 ]
+}
+
+@test "ground truth is passed on once, wherever the stop was" {
+	edit "$frames" "$T/truth.e3" 'for k in range(14, 0, -1): m.insert(k + 1, [8, {"i": k - 1, "unit": "m", "pose": {"dtype": "f32", "shape": [9], "data": struct.pack("<9f", *range(k, k + 9))}}])'
+	infer --budget 3f "$T/truth.e3" >"$T/through.e3"
+	# Cut before the truth of frame 4, after it, and saved when frame 5 came and gone at once.
+	for cut in 10 11; do
+		rm -f "$T/c"
+		mkfifo "$T/in"
+		infer --budget 3f --save-cache "$T/c" <"$T/in" >"$T/1.e3" &
+		pid=$!
+		exec 7>"$T/in"
+		edit "$T/truth.e3" - "del m[$cut:]" >&7
+		for _ in {1..400}; do
+			[ "$(stat -c %s "$T/1.e3")" -lt $((cut == 10 ? 536000 : 536120)) ] || break
+			sleep 0.05
+		done
+		sleep 0.3
+		kill -TERM "$pid"
+		rc=0
+		wait "$pid" || rc=$?
+		exec 7>&-
+		rm "$T/in"
+		[ "$rc" -eq 143 ]
+		[ "$(e3-dump "$T/1.e3" | grep -c '^truth')" -eq $((cut - 6)) ]
+		infer --load-cache "$T/c" "$T/truth.e3" >"$T/2.e3"
+		e3-cat -q "$T/1.e3" --then "$T/2.e3" >"$T/x.e3"
+		same "$T/x.e3" "$T/through.e3"
+	done
+	infer --budget 3f --save-cache "$T/c" --save-every 5 "$T/truth.e3" >"$T/1.e3"
+	e3-cat --take 7 "$T/truth.e3" | infer --budget 3f --save-cache "$T/c" >"$T/1.e3"
+	infer --load-cache "$T/c" --continue "$T/truth.e3" >"$T/2.e3"
+	python "$T/2.e3" <<-'PY'
+		import sys
+		from e3read import stream
+		m = list(stream(sys.argv[1]))
+		assert [x["i"] for k, x in m if k == "truth"] == [x["i"] for k, x in m if k == "pred"] == list(range(7, 21))
+		assert [x["pose"][0] for k, x in m if k == "truth"] == list(range(1, 15))
+	PY
+}
+
+@test "--continue takes another clip as new pictures, numbered on; a run of it that was stopped goes on too" {
+	# The second half of the clip as a clip of its own, numbered from 0.
+	edit "$frames" "$T/half.e3" 'del m[1:7]; m[0][1]["frames"] = 8; m[-1][1]["frames"] = 8
+for k, x in m[1:-1]: x["i"] -= 6; x["pts"] -= 0.5'
+	infer --load-cache "$cache" --continue "$T/half.e3" >"$T/second.e3"
+	e3-cat -q "$f/first.e3" --then "$T/second.e3" >"$T/x.e3"
+	python "$T/x.e3" "$f/through.e3" <<-'PY'
+		import sys
+		from e3read import stream
+		from stream_equal import packed
+		a, b = ([x for k, x in stream(p) if k in ("pred", "evict")] for p in sys.argv[1:])
+		assert len(a) == len(b) == 28
+		for x, y in zip(a, b):
+		    assert all(packed(x[k]) == packed(y[k]) for k in x.keys() - {"ms", "pts"}), x["i"]
+		    assert abs(x.get("pts", 0) - y.get("pts", 0)) < 1e-9, (x["pts"], y["pts"])
+	PY
+	# Stopped after three frames of the second clip, resumed with that clip: no --continue any more.
+	e3-cat --take 3 "$T/half.e3" | infer --load-cache "$cache" --continue --save-cache "$T/c" >"$T/2.e3"
+	infer --load-cache "$T/c" "$T/half.e3" >"$T/3.e3"
+	e3-cat -q "$f/first.e3" --then "$T/2.e3" --then "$T/3.e3" >"$T/y.e3"
+	same "$T/y.e3" "$T/x.e3" pred evict
+	# A fraction stays the tokens it was, or becomes another budget.
+	infer --P 0.5 --save-cache "$T/p" "$f/six.e3" >"$T/1.e3"
+	infer --load-cache "$T/p" --continue "$T/half.e3" >"$T/2.e3"
+	[ "$(e3-dump --json "$T/2.e3" | head -1 | grep -o '"budget":[0-9]*')" = '"budget":300' ]
+	infer --load-cache "$T/p" --continue --budget 2f "$T/half.e3" >"$T/2.e3"
+	[ "$(e3-dump --json "$T/2.e3" | head -1 | grep -o '"budget":[0-9]*')" = '"budget":200' ]
+	fails 1 "was of 6 frames; with this stream there are 14" -- infer --load-cache "$T/p" "$frames"
+}
+
+@test "--freeze answers in any order, changes nothing, and says so" {
+	sum=$(sha256sum <"$cache")
+	edit "$frames" "$T/back.e3" 'n = len(m) - 2
+m[1:-1] = [[k, dict(x, i=n - 1 - x["i"])] for k, x in m[-2:0:-1]]'
+	infer --load-cache "$cache" --freeze --attn-layers 1 "$frames" >"$T/ahead"
+	infer --load-cache "$cache" --freeze --attn-layers 1 "$T/back.e3" >"$T/back"
+	e3-cat --skip 6 "$frames" | infer --load-cache "$cache" >"$T/next"
+	python "$T/ahead" "$T/back" "$T/next" <<-'PY'
+		import sys
+		from e3read import stream
+		from stream_equal import packed
+		a, b, c = (list(stream(p)) for p in sys.argv[1:])
+		h = a[0][1]
+		assert h["frozen"] == 1 and h["seen"] == 6 and h["frames"] == 14, h
+		pick = lambda m, kind: [x for k, x in m if k == kind]
+		assert len(pick(a, "pred")) == len(pick(b, "pred")) == 14
+		for kind in "pred", "evict", "attn":
+		    for x, y in zip(pick(a, kind), reversed(pick(b, kind))):
+		        assert all(packed(x[k]) == packed(y[k]) for k in x.keys() - {"ms", "i"}), (kind, x["i"])
+		for x in pick(a, "evict"):
+		    assert all(r["k_before"] == r["k_after"] and not len(r["removed"]) for r in x["layers"])
+		for x in pick(a, "attn"):  # each is the seventh frame to itself
+		    assert x["key"][-1] == 7 * 25 - 1 and len(x["frame_mass"]) == 7 and abs(x["frame_mass"].sum() - 1) < 1e-5
+		# The picture that would have come next is answered as it would have been.
+		x, y = pick(a, "pred")[6], pick(c, "pred")[0]
+		assert x["i"] == y["i"] == 6 and all(packed(x[k]) == packed(y[k]) for k in x.keys() - {"ms"})
+		assert a[-1][1]["cache_now"] == pick(c, "head")[0]["kv_token_bytes"] * sum(r["k_after"] for r in pick(a, "evict")[0]["layers"])
+	PY
+	[ "$(sha256sum <"$cache")" = "$sum" ]
+	fails 1 "answers of e3-infer --freeze: their cache does not change" -- e3-evict-stats "$T/ahead"
+}
+
+@test "options that do not go together: exit 2; such as contradict the file, with both: exit 1" {
+	fails 2 "--save-every: needs --save-cache" -- infer --save-every 3 "$frames"
+	fails 2 "--continue: needs --load-cache" -- infer --continue "$frames"
+	fails 2 "--freeze: needs --load-cache" -- infer --freeze "$frames"
+	fails 2 "--freeze leaves the cache as it is" -- infer --load-cache "$cache" --freeze --save-cache "$T/c" "$frames"
+	fails 2 "--freeze leaves the cache as it is" -- infer --load-cache "$cache" --freeze --continue "$frames"
+	fails 2 "--load-cache: says what the budget is" -- infer --load-cache "$cache" --vram 6G "$frames"
+	fails 2 "--continue: how many frames there will be in all is not known" -- infer --load-cache "$cache" --continue --P 0.5 "$frames"
+	fails 2 "--save-cache: needs a file" -- infer --save-cache - "$frames"
+	while IFS='|' read -r options saved asked; do
+		read -r -a words <<<"$options"
+		fails 1 "$cache: was saved with $saved, this run asks for $asked" -- infer --load-cache "$cache" "${words[@]}" "$frames"
+	done <<-'ROWS'
+		--budget 4f|--budget 3f|--budget 4f
+		--budget 300|--budget 3f|--budget 300
+		--P 0.5|--budget 3f|--P 0.5
+		--no-evict|--policy evict3r|--policy none
+		--policy random|--policy evict3r|--policy random
+		--temp 0.4|--temp 0.5|--temp 0.4
+		--camera-frames 9|--camera-frames 1024|--camera-frames 9
+		--compat starve|--compat (none)|--compat starve
+		--fit-mode pad|--fit-mode crop|--fit-mode pad
+	ROWS
+}
+
+@test "another network, other pictures, another size, a damaged file: refused, and no output" {
+	fails 1 "is of the network seed:tiny:7 (" -- e3-infer -q --model seed:tiny:8 --load-cache "$cache" -o "$T/o.e3" "$frames"
+	edit "$frames" "$T/x.e3" 'd = bytearray(m[6][1]["rgb"]["data"]); d[77] ^= 1; m[6][1]["rgb"]["data"] = bytes(d)'
+	fails 1 "reading frame 5: is not the picture that the saved cache saw as frame 5 of " -- infer --load-cache "$cache" -o "$T/o.e3" "$T/x.e3"
+	edit "$frames" "$T/x.e3" 'd = bytearray(m[1][1]["rgb"]["data"]); d[0] ^= 1; m[1][1]["rgb"]["data"] = bytes(d)'
+	fails 1 "give --continue" -- infer --load-cache "$cache" -o "$T/o.e3" "$T/x.e3"
+	e3-decode -q --all --max-frames 9 "$DEMO/clip.mp4" >"$T/crop.e3"
+	edit "$T/crop.e3" "$T/x.e3" 'for k, x in m[1:-1]: x["h"] //= 2; x["rgb"]["shape"] = [x["h"], x["w"], 3]; x["rgb"]["data"] = x["rgb"]["data"][:x["h"] * x["w"] * 3]'
+	fails 1 "reading frame 0: 70 × 28 for the network, 70 × 56 in the saved cache" -- infer --load-cache "$cache" -o "$T/o.e3" "$T/x.e3"
+	fails 1 "reading frame 0: 70 × 28 for the network, 70 × 56 in the saved cache" -- infer --load-cache "$cache" --continue -o "$T/o.e3" "$T/x.e3"
+	n=$(stat -c %s "$cache")
+	head -c $((n - 1)) "$cache" >"$T/c"
+	fails 1 "$T/c: truncated: $((n - 1)) bytes, expected $n" -- infer --load-cache "$T/c" -o "$T/o.e3" "$frames"
+	{ head -c 90000 "$cache"; printf 'x'; tail -c +90002 "$cache"; } >"$T/c"
+	fails 1 "$T/c: layer 0: damaged: the checksum is " -- infer --load-cache "$T/c" -o "$T/o.e3" "$frames"
+	fails 1 "is not a cache that e3-infer saved" -- infer --load-cache "$frames" -o "$T/o.e3" "$frames"
+	fails 1 "No such file or directory" -- infer --load-cache "$T/none" -o "$T/o.e3" "$frames"
+	infer --budget 3f --outputs depth --save-cache "$T/c" "$f/six.e3" | e3-dump >/dev/null
+	fails 1 "has no camera memory, since it was saved without poses" -- infer --load-cache "$T/c" -o "$T/o.e3" "$frames"
+	[ ! -e "$T/o.e3" ]
+}
+
+@test "no room for the cache: said, the old file stays, the predictions are whole" {
+	infer --budget 3f --save-cache "$T/c" "$f/six.e3" | e3-dump >/dev/null
+	sum=$(sha256sum <"$T/c")
+	set -o pipefail
+	# A file may not grow beyond 200 KiB; standard output is a pipe.
+	rc=0
+	(trap '' XFSZ; ulimit -f 200; infer --budget 3f --save-cache "$T/c" --save-every 4 "$frames" 2>"$T/e") | e3-cat - "$T/o.e3" || rc=$?
+	[ "$rc" -eq 1 ] || { echo "exit $rc"; cat "$T/e"; return 1; }
+	[ "$(grep -c 'saving the cache: writing: .*: File too large; the run goes on$' "$T/e")" -eq 3 ]
+	[ "$(tail -1 "$T/e")" = "e3-infer: saving the cache: writing: $T/c: File too large" ]
+	same "$T/o.e3" "$f/through.e3"
+	[ "$(sha256sum <"$T/c")" = "$sum" ]
+	[ "$(find "$T" -name '*.tmp.*')" = "" ]
+	fails 1 "saving the cache: writing: /dev/full: No space left on device" -- infer --budget 3f --save-cache /dev/full -o "$T/p.e3" "$frames"
+	same "$T/p.e3" "$f/through.e3"
+}
+
+@test "an input that fails is not the cache's fault: it is saved, the failure passes on" {
+	head -c 90000 "$frames" >"$T/cut.e3"
+	fails 1 "truncated" -- infer --budget 3f --save-cache "$T/c" "$T/cut.e3"
+	infer --load-cache "$T/c" "$frames" >"$T/2.e3"
+	seen=$(e3-dump --json "$T/2.e3" | head -1 | grep -oE '"seen":[0-9]+')
+	[ "$seen" = '"seen":7' ]
+	e3-cat -q "$T/stdout" --then "$T/2.e3" >"$T/x.e3"
+	same "$T/x.e3" "$f/through.e3"
+}
+
+@test "e3-cat --then: gaps, strangers and answers are refused; a part without an end is cut where the next begins" {
+	infer --load-cache "$cache" "$frames" >"$T/2.e3"
+	e3-cat --take 4 "$f/first.e3" >"$T/short.e3"
+	fails 1 "joining: $T/short.e3: has nothing after frame 3, $T/2.e3 goes on after frame 5" -- e3-cat "$T/short.e3" --then "$T/2.e3" "$T/o.e3"
+	fails 1 "does not go on after another stream" -- e3-cat "$T/2.e3" --then "$f/first.e3" "$T/o.e3"
+	infer --load-cache "$cache" --freeze "$frames" >"$T/3.e3"
+	fails 1 "does not go on after another stream" -- e3-cat "$f/first.e3" --then "$T/3.e3" "$T/o.e3"
+	head -c 300000 "$f/first.e3" >"$T/cut.e3"
+	fails 1 "truncated" -- e3-cat "$T/cut.e3" --then "$T/2.e3" "$T/o.e3"
+	[ ! -e "$T/o.e3" ]
+	head -c -50 "$f/through.e3" >"$T/cut.e3" # all frames, no end: those after frame 5 come from the other
+	e3-cat "$T/cut.e3" --then "$T/2.e3" "$T/o.e3"
+	same "$T/o.e3" "$f/through.e3"
+	e3-cat --skip 4 --take 4 "$f/through.e3" >"$T/x.e3"
+	e3-cat "$f/first.e3" --then "$T/2.e3" --skip 4 --take 4 >"$T/y.e3"
+	same "$T/x.e3" "$T/y.e3" pred evict
+	fails 1 "goes on after frame 5 of another stream, whose records are needed too: join them with e3-cat --then" -- e3-evict-stats "$T/2.e3"
+	e3-evict-stats --check "$T/o.e3" | grep -q .
+}
