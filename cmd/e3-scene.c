@@ -1,4 +1,5 @@
 /* e3-scene: rendered rooms as a stream of frames with ground truth. Parse, open, render, close. */
+#include "e3-scene-as.h"
 #include "e3/scene.h"
 #include "e3/mem.h"
 #include "e3/num.h"
@@ -32,7 +33,8 @@ typedef struct scene_tool {
 	double fps, length, fov, noise;
 	int size[2];
 	bool revisit, endless, metres;
-	const char *output;
+	const char *output; /* NULL: standard output */
+	scene_as as;
 
 	e3_scene_options o;
 	e3_scene *scene;
@@ -45,7 +47,7 @@ typedef struct scene_tool {
 } scene_tool;
 
 static scene_tool t = {
-	.path = -1, .frames = -1, .length = -1, .fps = 12, .noise = 0.008, .objects = 14, .size = {224, 168}, .output = "-",
+	.path = -1, .frames = -1, .length = -1, .fps = 12, .noise = 0.008, .objects = 14, .as = {.set = -1},
 };
 
 static int parse_size(void *to, const char *arg, e3_err *err)
@@ -94,6 +96,9 @@ static const e3_opt table[] = {
 	{.type = E3_OPT_TEXT, .name = "output", .letter = 'o', .to = &t.output, .arg = "ENDPOINT",
 		.help = "where the stream goes (default -)"},
 	E3_STREAM_OPTIONS,
+	{.type = E3_OPT_CHOICE, .name = "as", .to = &t.as.set, .arg = "NAME", .choices = E3_SET_NAMES,
+		.help = "write a data set into DIR instead: sintel, kitti, bonn,\nnyu, 7scenes, nrgbd, tum, scannet or co3d, in its size\nunless --size is given, in metres"},
+	{.type = E3_OPT_TEXT, .name = "sequence", .to = &t.as.sequence, .arg = "NAME", .help = "what the sequence is called there"},
 	{.type = E3_OPT_INT, .name = "start", .to = &t.start, .arg = "I", .min = 0, .max = 0x1p53,
 		.help = "begin with frame I: what comes is the same without"},
 	{.type = E3_OPT_FLAG, .name = "metres", .to = &t.metres, .help = "truth in metres, not in mean distances of the first\nframe's points"},
@@ -104,7 +109,7 @@ static const e3_opt table[] = {
 
 static const e3_opts opts = {
 	.tool = "e3-scene",
-	.usage = "[options]",
+	.usage = "[options]\n       e3-scene --as NAME [options] DIR",
 	.summary = "Renders a room with furniture, seen by a moving camera: frames with their exact depth and pose.",
 	.table = table,
 	.tail = "Example:\n  e3-scene --seed 7 | e3-infer --P 0.2 | e3-export --glb room.glb\n",
@@ -116,12 +121,26 @@ static int processors(void)
 	return n < 1 ? 1 : n > E3_SCENE_THREADS_MAX ? E3_SCENE_THREADS_MAX : (int)n;
 }
 
+static void check_operands(int n, char **operand)
+{
+	if (t.as.set < 0 && n > 0)
+		e3_usage_error("%s: a scene is made from a seed: there is nothing to read", operand[0]);
+	if (t.as.set < 0 && t.as.sequence)
+		e3_usage_error("--sequence goes with --as");
+	if (t.as.set < 0)
+		return;
+	if (n != 1)
+		e3_usage_error("--as needs one folder to write to");
+	if (t.endless || t.output)
+		e3_usage_error("--as does not go with %s", t.endless ? "--endless" : "--output: it writes files, no stream");
+	t.as.dir = operand[0];
+}
+
 static void parse(int argc, char **argv)
 {
 	int first = e3_opts_parse(&opts, argc, argv);
 	const struct kind *k = &kinds[t.kind];
-	if (first < argc)
-		e3_usage_error("%s: a scene is made from a seed: there is nothing to read", argv[first]);
+	check_operands(argc - first, argv + first);
 	bool revisit = t.revisit || k->revisit;
 	if (t.endless && revisit)
 		e3_usage_error("--endless and %s exclude each other: an endless walk passes everywhere again",
@@ -137,6 +156,11 @@ static void parse(int argc, char **argv)
 		.metres = t.metres, .objects = (int)t.objects, .fov = t.fov * 3.14159265358979323846 / 180, .noise = t.noise,
 		.threads = t.threads ? (int)t.threads : processors(),
 	};
+	t.as.start = t.start, t.as.fps = t.fps;
+	if (t.as.set >= 0)
+		scene_as_complete(&t.as, &t.o);
+	else if (!t.o.w)
+		t.o.w = 224, t.o.h = 168;
 }
 
 static int send_head(e3_err *err)
@@ -182,7 +206,7 @@ static int send_frame(int64_t i, e3_err *err)
 static int open_all(e3_err *err)
 {
 	size_t pixels = (size_t)t.o.w * (size_t)t.o.h;
-	t.out = e3_out_open(t.output, err);
+	t.out = e3_out_open(t.output ? t.output : "-", err);
 	if (!t.out)
 		return -1;
 	t.scene = e3_scene_open(&t.o, err);
@@ -214,6 +238,8 @@ int main(int argc, char **argv)
 	e3_err err = {""};
 	e3_tool_init("e3-scene");
 	parse(argc, argv);
+	if (t.as.set >= 0)
+		return e3_tool_exit(scene_as_run(&t.as, &t.o, &err), &err);
 	int rc = run(&err);
 	if (rc)
 		e3_out_abort(t.out, e3_tool_name(), 1, err.text);

@@ -84,7 +84,8 @@ included_layers() {
 		e3-infer) allowed='libopenblas|libblas|libzmq|libmsgpack|libpng|libturbojpeg|libjansson|libz\.' ;;
 		e3-evict-stats) allowed='libzmq|libmsgpack|libpng|libturbojpeg' ;;
 		e3-export) allowed='libzmq|libmsgpack|libpng|libturbojpeg|libz\.' ;;
-		e3-cat | e3-dump | e3-scene) allowed='libzmq|libmsgpack' ;;
+		e3-cat | e3-dump) allowed='libzmq|libmsgpack' ;;
+		e3-scene) allowed='libzmq|libmsgpack|libpng|libturbojpeg|libjansson|libz\.' ;;
 		e3-model) allowed='libjansson|libz\.' ;;
 		e3-eval) allowed='libzmq|libmsgpack|libpng|libturbojpeg|libjansson|libz\.' ;;
 		*) echo "a tool this test does not know: $t"; return 1 ;;

@@ -62,6 +62,9 @@ int e3_png_save(const char *path, const e3_image *im, e3_err *err);
 /* 16-bit grey PNG of w × h values; text chunks key/value pairs end with NULL; may be NULL. */
 int e3_png16_save(const char *path, const uint16_t *v, int w, int h, const char *const *text, e3_err *err);
 
+/* JPEG of an RGB picture, every channel in full resolution; quality 1 to 100. Appears whole. */
+int e3_jpeg_save(const char *path, const e3_image *im, int quality, e3_err *err);
+
 /* --- resize.c --- */
 
 /* Pillow's bicubic on 8-bit data, bit for bit (spec/model.md 3.2); any channel count; equal size copies. out is initialised here. */

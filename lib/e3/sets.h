@@ -184,4 +184,34 @@ e3_seq_counts e3_seq_count(const e3_seq *q);
  * of view are 0 where the set states no intrinsics. */
 int e3_seq_read(e3_seq *q, int64_t k, e3_frame *frame, e3_truth *truth, e3_err *err);
 
+/* --- write.c: a scene in a data set's own layout and files, for e3_set_open and the originals' readers --- */
+
+typedef struct e3_set_format {
+	int w, h;     /* of the data set's pictures */
+	double focal; /* in pixels at that width, where the readers know only this one; 0: any */
+	bool central; /* the readers take w/2, h/2 as the principal point, counted from the centre of the first pixel */
+	const char *sequence; /* the first of the published ones */
+} e3_set_format;
+
+e3_set_format e3_set_format_of(e3_set_id set);
+
+typedef struct e3_set_writer e3_set_writer;
+
+/* Under `dir`, which --root then names; sequence NULL: that of the format. Refuses names that are not of the set's form, and sequences
+ * that are there already. */
+e3_set_writer *e3_set_writer_open(e3_set_id set, const char *dir, const char *sequence, e3_err *err);
+/* The next frame: depth in metres (Sintel: units) of the size of rgb, pose world from camera, seconds from the first frame. What a
+ * format cannot hold is rounded to its step, or becomes unknown. */
+typedef struct e3_set_shot {
+	const e3_image *rgb;
+	const e3_depth *depth;
+	e3_intrinsics k;
+	double pose[12], seconds;
+} e3_set_shot;
+int e3_set_writer_add(e3_set_writer *w, const e3_set_shot *shot, e3_err *err);
+/* Writes what belongs to the whole sequence, and frees w. On failure nothing of the sequence stays. */
+int e3_set_writer_close(e3_set_writer *w, e3_err *err);
+/* Frees w and removes what it wrote. NULL is fine. */
+void e3_set_writer_discard(e3_set_writer *w);
+
 #endif

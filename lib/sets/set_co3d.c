@@ -2,20 +2,18 @@
  * listed, sequences sorted, one generator for all (spec/eval.md 2.9, 6). What is drawn is kept; the annotations are not. Refuses
  * annotations that are not gzip, not JSON, or lack a field, naming category, sequence and frame. */
 #include "e3/mem.h"
-#include "internal.h"
+#include "json_gz.h"
 #include <inttypes.h>
-#include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <zlib.h>
 
 static const char *const categories[] = {"apple", "backpack", "banana", "baseballbat", "baseballglove", "bench", "bicycle", "bottle", "bowl",
 	"broccoli", "cake", "car", "carrot", "cellphone", "chair", "cup", "donut", "hairdryer", "handbag", "hydrant", "keyboard", "laptop",
 	"microwave", "motorcycle", "mouse", "orange", "parkingmeter", "pizza", "plant", "stopsign", "teddybear", "toaster", "toilet", "toybus",
 	"toyplane", "toytrain", "toytruck", "tv", "umbrella", "vase", "wineglass", NULL};
 
-enum { FAST = 10, MAX_JSON = 1 << 30 };
+enum { FAST = 10 };
 static const double far_away = 1e5; /* a sequence with such a camera is left out */
 
 typedef struct drawn {
@@ -140,53 +138,6 @@ static int add_sequence(e3_set *s, co3d *all, const char *category, const char *
 
 /* --- one category --- */
 
-static int gunzip(const e3_map *map, e3_buf *out, e3_err *err)
-{
-	enum { STEP = 1 << 16 };
-	z_stream z = {0};
-	uint8_t room[STEP];
-	if (map->size > UINT32_MAX || inflateInit2(&z, 15 + 16) != Z_OK)
-		return e3_fail(err, "cannot be unpacked");
-	z.next_in = (Bytef *)(uintptr_t)map->data, z.avail_in = (uInt)map->size;
-	int rc = 0, state = Z_OK;
-	while (!rc && state == Z_OK) {
-		z.next_out = room, z.avail_out = STEP;
-		state = inflate(&z, Z_NO_FLUSH);
-		rc = e3_buf_add(out, room, STEP - z.avail_out, err);
-		if (!rc && out->len > MAX_JSON)
-			rc = e3_fail(err, "more than %d MiB when unpacked", MAX_JSON >> 20);
-	}
-	if (!rc && state != Z_STREAM_END)
-		rc = e3_fail(err, state == Z_DATA_ERROR ? "not a gzip file, or damaged: %s" : "truncated: %s", z.msg ? z.msg : "the gzip data end early");
-	inflateEnd(&z);
-	return rc;
-}
-
-static json_t *load_json(const char *path, e3_err *err)
-{
-	e3_map map;
-	e3_buf text = {0};
-	json_error_t why;
-	json_t *json = NULL;
-	if (e3_map_open(&map, path, err))
-		return NULL;
-	if (gunzip(&map, &text, err) == 0) {
-		json = json_loadb(text.data ? text.data : "", text.len, JSON_REJECT_DUPLICATES, &why);
-		if (!json)
-			e3_fail(err, "not JSON: %s (line %d)", why.text, why.line);
-		else if (!json_is_object(json)) {
-			e3_fail(err, "expected an object of sequences");
-			json_decref(json);
-			json = NULL;
-		}
-	}
-	if (!json)
-		e3_fail_in(err, "reading: %s", path);
-	e3_buf_release(&text);
-	e3_map_close(&map);
-	return json;
-}
-
 static int by_bytes(const void *a, const void *b)
 {
 	return strcmp(*(const char *const *)a, *(const char *const *)b);
@@ -220,7 +171,7 @@ static const char **names_of(const e3_set *s, co3d *all, json_t *json, size_t *n
 
 static int list_category(e3_set *s, co3d *all, const char *category, const char *path, e3_err *err)
 {
-	json_t *json = load_json(path, err);
+	json_t *json = sets_json_load(path, err);
 	size_t n = 0;
 	const char **names = json ? names_of(s, all, json, &n, err) : NULL;
 	int rc = names ? 0 : -1;

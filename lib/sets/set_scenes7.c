@@ -101,11 +101,14 @@ int sets_scenes7_open(const e3_set *s, const char *name, e3_seq *q, e3_err *err)
 	sets_names all = {0};
 	char *home = sets_path(err, "%s%s", s->base, name);
 	int rc = home ? sets_folder(home, (sets_pattern){NULL, NULL, false}, &all, err) : -1;
+	int64_t registered = 0;
 	for (size_t k = 0; k < all.n; k++) {
 		q->counts.images += strstr(all.v[k], "color") != NULL;
-		q->counts.depths += strstr(all.v[k], ".depth.") != NULL && !strstr(all.v[k], ".proj.");
+		q->counts.depths += strstr(all.v[k], ".depth.png") != NULL;
+		registered += strstr(all.v[k], ".depth.proj.png") != NULL;
 		q->counts.poses += strstr(all.v[k], ".pose.txt") != NULL;
 	}
+	q->counts.depths = registered > q->counts.depths ? registered : q->counts.depths;
 	if (!rc && q->counts.images == 0)
 		rc = e3_fail(err, "reading: %s: no pictures: expected frame-000000.color.png here", home);
 	int64_t most = s->o.max_frames ? s->o.max_frames : INT64_MAX;
