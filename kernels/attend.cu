@@ -21,26 +21,26 @@ cudaError_t e3_attend_open(e3_attend_dev *dev)
 	return e ? e : e3_plain_open();
 }
 
-size_t e3_attend_workspace(const e3_attend_dev *dev, int rows, int max_keys, int heads, int head_dim)
+size_t e3_attend_workspace(const e3_attend_dev *dev, int rows, int mass_keys, int heads, int head_dim)
 {
-	size_t bytes = most((size_t)heads * max_keys * sizeof(float), e3_plain_bytes(rows, heads));
-	if (dev->wgmma)
-		bytes = most(bytes, most(e3_wgmma_attend_bytes(dev), e3_wgmma_mass_bytes(dev, rows, max_keys, heads)));
+	size_t bytes = most((size_t)heads * mass_keys * sizeof(float), e3_plain_bytes(rows, heads));
+	if (dev->wgmma && head_dim == 64)
+		bytes = most(bytes, most(e3_wgmma_attend_bytes(dev), e3_wgmma_mass_bytes(dev, rows, mass_keys, heads)));
 	return e3_counter_bytes + bytes;
 }
 
 /* What every function refuses. */
-static bool sound(const e3_attend_dev *dev, const e3_attend_job *job)
+static bool sound(const e3_attend_dev *dev, const e3_attend_job *job, int mass_keys)
 {
 	const e3_attend_kv *kv = &job->kv;
 	return job->rows > 0 && kv->heads > 0 && kv->head_dim > 0 && kv->head_dim <= 128 && kv->n_keys > 0 && kv->page_keys > 0 &&
 	       job->q && kv->page && job->work &&
-	       job->size >= e3_attend_workspace(dev, job->rows, kv->n_keys, kv->heads, kv->head_dim);
+	       job->size >= e3_attend_workspace(dev, job->rows, mass_keys, kv->heads, kv->head_dim);
 }
 
 cudaError_t e3_attend_bf16(const e3_attend_dev *dev, const e3_attend_job *job, void *out, cudaStream_t stream)
 {
-	if (!sound(dev, job))
+	if (!sound(dev, job, 0))
 		return cudaErrorInvalidValue;
 	if (e3_wgmma_fits(dev, job))
 		return e3_wgmma_attend(dev, job, out, stream);
@@ -51,7 +51,7 @@ cudaError_t e3_attend_bf16(const e3_attend_dev *dev, const e3_attend_job *job, v
 
 cudaError_t e3_attend_f32(const e3_attend_dev *dev, const e3_attend_job *job, void *out, cudaStream_t stream)
 {
-	return sound(dev, job) ? e3_plain_attend(dev, job, true, out, stream) : cudaErrorInvalidValue;
+	return sound(dev, job, 0) ? e3_plain_attend(dev, job, true, out, stream) : cudaErrorInvalidValue;
 }
 
 static cudaError_t mass_of(const e3_attend_dev *dev, const e3_attend_job *job, bool f32, float *mass, cudaStream_t stream)
@@ -65,7 +65,7 @@ static cudaError_t mass_of(const e3_attend_dev *dev, const e3_attend_job *job, b
 
 static cudaError_t mass_and_map(const e3_attend_dev *dev, const e3_attend_job *job, bool f32, float *const result[2], cudaStream_t stream)
 {
-	if (!sound(dev, job) || !job->lse)
+	if (!sound(dev, job, job->kv.n_keys) || !job->lse)
 		return cudaErrorInvalidValue;
 	cudaError_t e = mass_of(dev, job, f32, result[0], stream);
 	return e || !result[1] ? e : e3_plain_map(job, f32, result[1], stream);

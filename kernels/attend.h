@@ -52,8 +52,9 @@ typedef struct e3_attend_dev {
 /* Call once for each device: fills *dev and raises the shared-memory limits of the kernels. */
 cudaError_t e3_attend_open(e3_attend_dev *dev);
 
-/* Bytes of workspace that suffice for every function here, up to these rows and keys; f32 or bf16 alike. */
-size_t e3_attend_workspace(const e3_attend_dev *dev, int rows, int max_keys, int heads, int head_dim);
+/* Bytes of workspace that suffice for every function here, up to these rows, and as far as mass goes up to these keys (attention
+ * takes the same for any number: 0 when no mass is asked for); f32 or bf16 alike. */
+size_t e3_attend_workspace(const e3_attend_dev *dev, int rows, int mass_keys, int heads, int head_dim);
 
 /* softmax(q K^T / sqrt(head_dim)) V -> out [rows][heads * head_dim], type of q, aligned to 16 bytes. Probabilities and sums are
  * f32; bf16 rounds the probabilities before the product with V. */

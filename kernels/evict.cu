@@ -352,6 +352,7 @@ cudaError_t e3_cuda_evict_open(void)
 {
 	cudaFuncAttributes got;
 	cudaError_t code = cudaFuncGetAttributes(&got, move_scores);
+	code = code ? code : e3_cuda_move_open();
 	code = code ? code : cudaFuncGetAttributes(&got, score);
 	return code ? code : cudaFuncGetAttributes(&got, choose);
 }

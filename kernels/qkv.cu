@@ -18,7 +18,7 @@ template <typename T> static __global__ void __launch_bounds__(256) place(place_
 		v[k] = e < a.d ? y[e] + (bias ? bias[e] : 0.0f) : 0;
 		sum += v[k];
 	}
-	const place_norm norm = a.norm[kind == 1];
+	const place_norm norm = kind == 1 ? a.norm[1] : a.norm[0]; /* by index it would be copied to the stack */
 	if (kind < 2 && norm.on) {
 		const float *w = norm.w, *b = norm.b;
 		float mean = warp_sum(sum) / a.d;
@@ -119,20 +119,18 @@ int e3_cuda_qkv(e3_dev *dev, const e3_qkv *op, e3_err *err)
 	return 0;
 }
 
-/* What both passes of attention take. */
-static int attend_job(e3_cuda *c, const float *q, int rows, const e3_kv *kv, float *lse, e3_attend_job *job, e3_err *err)
+/* Workspace of the network's attention: the same from the first frame on. */
+enum { ATTEND_WORK = 16 << 20 };
+
+/* What both passes of attention take; mass_keys: how many mass is asked of at a time. */
+static int attend_job(e3_cuda *c, const e3_attend *op, int mass_keys, e3_attend_job *job, e3_err *err)
 {
-	*job = (e3_attend_job){.q = q, .rows = rows, .lse = lse};
-	if (e3_cuda_stage_kv(c, kv, &job->kv, err))
-		return -1;
-	job->size = e3_attend_workspace(&c->attend, rows, kv->n_keys, kv->heads, kv->head_dim);
-	const e3_cuda_scratch *have = &c->scratch[c->branch][SCRATCH_ATTEND];
-	if (job->size > have->size) /* with room for the keys of frames to come */
-		job->size = e3_attend_workspace(&c->attend, rows, kv->n_keys + kv->n_keys / 4, kv->heads, kv->head_dim);
-	if (e3_cuda_scratch_get(c, SCRATCH_ATTEND, job->size, &job->work, err))
-		return -1;
-	job->size = have->size;
-	return 0;
+	const e3_kv *kv = op->kv;
+	*job = (e3_attend_job){.q = op->q, .rows = op->rows, .lse = op->lse};
+	job->size = e3_attend_workspace(&c->attend, op->rows, mass_keys, kv->heads, kv->head_dim);
+	if (op->rows > 1 && job->size < ATTEND_WORK)
+		job->size = ATTEND_WORK;
+	return e3_cuda_stage_kv(c, kv, &job->kv, err) || e3_cuda_scratch_get(c, SCRATCH_ATTEND, job->size, &job->work, err) ? -1 : 0;
 }
 
 int e3_cuda_attend(e3_dev *dev, const e3_attend *op, e3_err *err)
@@ -141,21 +139,36 @@ int e3_cuda_attend(e3_dev *dev, const e3_attend *op, e3_err *err)
 	e3_attend_job job;
 	if (op->rows <= 0)
 		return 0;
-	if (attend_job(c, op->q, op->rows, op->kv, op->lse, &job, err))
+	if (attend_job(c, op, 0, &job, err))
 		return e3_fail_in(err, "attend");
 	bool exact = op->kv->exact || c->strict;
 	E3_TRY((exact ? e3_attend_f32 : e3_attend_bf16)(&c->attend, &job, op->out, e3_cuda_stream(c)), "attend");
 	return 0;
 }
 
+/* Keys whose mass is taken at a time: whole pages, as many as the workspace has room for; a map is made in one piece. */
+static int mass_at_once(const e3_cuda *c, const e3_mass *op)
+{
+	const e3_kv *kv = op->kv;
+	int keys = kv->n_keys;
+	while (!op->map && keys > kv->page_keys && e3_attend_workspace(&c->attend, op->rows, keys, kv->heads, kv->head_dim) > ATTEND_WORK)
+		keys = e3_ceil_div(keys / 2, kv->page_keys) * kv->page_keys;
+	return keys;
+}
+
 int e3_cuda_mass(e3_dev *dev, const e3_mass *op, e3_err *err)
 {
 	e3_cuda *c = e3_cuda_of(dev);
-	e3_attend_job job;
-	if (attend_job(c, op->q, op->rows, op->kv, const_cast<float *>(op->lse), &job, err))
-		return e3_fail_in(err, "mass");
+	const e3_attend as = {.q = op->q, .rows = op->rows, .kv = op->kv, .lse = const_cast<float *>(op->lse)};
+	int keys = mass_at_once(c, op), all = op->kv->n_keys;
 	bool exact = op->kv->exact || c->strict;
-	E3_TRY((exact ? e3_mass_f32 : e3_mass_bf16)(&c->attend, &job, op->mass, op->map, e3_cuda_stream(c)), "mass");
+	e3_attend_job job;
+	if (attend_job(c, &as, keys, &job, err))
+		return e3_fail_in(err, "mass");
+	for (int at = 0; at < all; at += keys, job.kv.page += keys / job.kv.page_keys) {
+		job.kv.n_keys = all - at < keys ? all - at : keys;
+		E3_TRY((exact ? e3_mass_f32 : e3_mass_bf16)(&c->attend, &job, op->mass + at, op->map, e3_cuda_stream(c)), "mass");
+	}
 	return 0;
 }
 
@@ -187,4 +200,11 @@ int e3_cuda_move(e3_dev *dev, const e3_kv *kv, const uint32_t *from, const uint3
 		move_keys<bf16><<<n, 256, 0, e3_cuda_stream(c)>>>(pages.page, kv->page_keys, kv->heads, kv->head_dim, (const uint32_t *)f, (const uint32_t *)t);
 	E3_LAUNCHED("move");
 	return kv->scored ? e3_cuda_move_scores(c, kv, (const uint32_t *)f, (const uint32_t *)t, n, err) : 0;
+}
+
+cudaError_t e3_cuda_move_open(void)
+{
+	cudaFuncAttributes got;
+	cudaError_t code = cudaFuncGetAttributes(&got, move_keys<float>);
+	return code ? code : cudaFuncGetAttributes(&got, move_keys<bf16>);
 }
