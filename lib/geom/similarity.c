@@ -50,10 +50,14 @@ static void any_normal(const double a[3], double to[3])
 void e3_svd3(const double a[9], double u[9], double d[3], double v[9])
 {
 	double g[3][3], w[3][3] = {{1, 0, 0}, {0, 1, 0}, {0, 0, 1}}, left[3][3];
-	int order[3] = {0, 1, 2};
+	int order[3] = {0, 1, 2}, power = 0;
+	double most = 0;
+	for (int k = 0; k < 9; k++)
+		most = fmax(most, fabs(a[k]));
+	frexp(most, &power); /* squares neither vanish nor overflow */
 	for (int row = 0; row < 3; row++)
 		for (int col = 0; col < 3; col++)
-			g[col][row] = a[3 * row + col];
+			g[col][row] = ldexp(a[3 * row + col], -power);
 	for (int sweep = 0, more = 1; more && sweep < SWEEPS; sweep++)
 		more = turn(g, w, 0, 1) | turn(g, w, 0, 2) | turn(g, w, 1, 2);
 	double length[3];
@@ -78,9 +82,11 @@ void e3_svd3(const double a[9], double u[9], double d[3], double v[9])
 			cross(left[0], left[1], left[2]);
 		}
 	}
-	for (int row = 0; row < 3; row++)
-		for (int k = 0; k < 3; k++)
+	for (int k = 0; k < 3; k++) {
+		d[k] = ldexp(d[k], power);
+		for (int row = 0; row < 3; row++)
 			u[3 * row + k] = left[k][row], v[3 * row + k] = w[order[k]][row];
+	}
 }
 
 static double det3(const double m[9])
