@@ -12,6 +12,7 @@ setup_file() {
 	export PATH="$B/bin:$PATH"
 	e3-decode --all --max-frames 4 "$BATS_TEST_DIRNAME/../pipelines/demo/clip.mp4" >"$BATS_FILE_TMPDIR/frames.e3"
 	e3-infer --model seed:tiny:7 --budget 2f <"$BATS_FILE_TMPDIR/frames.e3" >"$BATS_FILE_TMPDIR/preds.e3"
+	e3-scene --frames 4 | e3-infer --model seed:tiny:7 --budget 2f >"$BATS_FILE_TMPDIR/told.e3"
 }
 
 prepare() {
@@ -32,6 +33,7 @@ reading() {
 	e3-dump) cmd=(e3-dump "$2") ;;
 	e3-model) cmd=(e3-model list "$2") ;;
 	e3-scene) cmd=(e3-scene --frames 12) ;;
+	e3-eval) cmd=(e3-eval "$2") ;;
 	esac
 }
 input_of() {
@@ -39,6 +41,7 @@ input_of() {
 	e3-decode) echo "$DEMO/clip.mp4" ;;
 	e3-infer) echo "$frames" ;;
 	e3-model) echo "$DEMO/model.safetensors" ;;
+	e3-eval) echo "$BATS_FILE_TMPDIR/told.e3" ;;
 	*) echo "$preds" ;;
 	esac
 }
