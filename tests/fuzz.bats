@@ -33,6 +33,10 @@ short_run() {
 	short_run pnm
 }
 
+@test "fuzz: saved caches" {
+	short_run cache
+}
+
 @test "every fuzz target is run above" {
 	for f in "$ROOT"/tests/fuzz/fuzz_*.c; do
 		name=${f##*/fuzz_}

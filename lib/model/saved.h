@@ -7,7 +7,7 @@
 #include "session.h"
 
 #define E3_SAVED_MAGIC "e3cache\n"
-enum { E3_SAVED_PREFIX = 16, E3_SAVED_HEAD_MOST = 64 << 10, E3_SAVED_CHUNK = 4 << 20 };
+enum { E3_SAVED_PREFIX = 16, E3_SAVED_HEAD_MOST = 64 << 10, E3_SAVED_CHUNK = 1 << 20 };
 
 extern const char *const e3_saved_types[]; /* in the order of e3_real */
 

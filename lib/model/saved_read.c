@@ -20,7 +20,7 @@ struct e3_saved_file {
 	e3_saved head;
 	/* While a session is read: */
 	e3_dev *dev;
-	float *chunk; /* alloc_host */
+	float *chunk; /* alloc_host: E3_SAVED_CHUNK bytes, or as many as there are in all */
 };
 
 static int get(e3_saved_file *file, void *to, size_t n, e3_err *err)
@@ -241,7 +241,8 @@ static int resume(e3_saved_file *file, const e3_net *net, e3_dev *dev, const e3_
 	if (pages_of(x, &net->c, &o, &pages, err))
 		return -1;
 	e3_session *s = *out = e3_session_open_with(net, dev, &o, x->size, pages, err);
-	if (!s || dev->ops->alloc_host(dev, E3_SAVED_CHUNK, (void **)&file->chunk, err))
+	uint64_t body = e3_saved_body(x);
+	if (!s || dev->ops->alloc_host(dev, body < E3_SAVED_CHUNK ? body : E3_SAVED_CHUNK, (void **)&file->chunk, err))
 		return -1;
 	s->t = x->t, s->peak_tokens = x->peak_tokens;
 	file->dev = dev;

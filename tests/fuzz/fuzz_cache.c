@@ -1,0 +1,83 @@
+/* Any bytes as a cache that e3-infer saved, for a small network: its header read, a session resumed and run for a frame, or a message.
+ * Checksums are set right first, or nothing behind them would ever be reached. */
+#include "../model_custom.h"
+#include "e3/saved.h"
+#include <zlib.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
+
+static e3_dev *dev;
+static e3_net *net;
+
+static void open_network(void)
+{
+	static sample file;
+	e3_err err = {""};
+	dev = e3_dev_cpu(1, &err);
+	e3_ckpt *ckpt = custom_open(&custom_bare.c, custom_bare.seed, &file, &err);
+	net = ckpt ? e3_net_open(ckpt, dev, &err) : NULL;
+	if (!net)
+		abort();
+	e3_ckpt_close(ckpt);
+}
+
+static size_t set_sum(uint8_t *bytes, size_t at, size_t size)
+{
+	if (at + 4 <= size)
+		e3_put_le32(bytes + at, (uint32_t)crc32_z(0, bytes, at));
+	return at + 4;
+}
+
+/* The checksum of every section that lies inside the file. */
+static void set_sums(uint8_t *bytes, size_t size, const e3_saved *x)
+{
+	size_t at = 16 + (size_t)e3_le32(bytes + 12) + 4;
+	for (int l = 0; l < x->layers && at < size; l++)
+		at = set_sum(bytes, at + x->slots[l] * (16 + 8 * (size_t)x->heads * (size_t)x->head_dim), size);
+	for (int k = 0; k < x->camera_caches && at < size; k++)
+		at = set_sum(bytes, at + 8 * (size_t)x->camera_heads * (size_t)x->camera_head_dim * (size_t)x->camera_keys, size);
+}
+
+/* What a run of that size would take is its user's wish, not the reader's; here it would only be slow. */
+static bool small(const e3_saved *x)
+{
+	return x->size[0] <= 64 && x->size[1] <= 64 && x->o.camera_frames <= 64 && x->o.policy != E3_POLICY_NONE &&
+	       x->o.budget_kind == E3_BUDGET_FRAMES && x->o.budget <= 16;
+}
+
+/* Every fourth is run for a frame, which takes the longest. */
+static void resume(e3_saved_file *file, const e3_infer_options *o, bool step)
+{
+	static const uint8_t picture[3 * 64 * 64];
+	e3_err err = {""};
+	e3_result r;
+	e3_evict evict = {0};
+	e3_session *s = e3_session_resume(net, dev, o, file, &err);
+	if (s && step)
+		(void)e3_session_step(s, picture, &r, &evict, &err);
+	e3_evict_release(&evict);
+	e3_session_close(s);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *from, size_t size)
+{
+	e3_err err = {""};
+	if (!net)
+		open_network();
+	uint8_t *bytes = malloc(size + !size);
+	memcpy(bytes, from, size);
+	size_t head = size >= 20 ? e3_le32(bytes + 12) : size;
+	if (head < size - 20 + !size)
+		set_sum(bytes, 16 + head, size);
+	e3_saved_file *file = e3_saved_memory(bytes, size, &err);
+	if (file && small(e3_saved_head(file))) {
+		e3_infer_options o = e3_saved_head(file)->o;
+		set_sums(bytes, size, e3_saved_head(file));
+		resume(file, &o, e3_fnv1a64(bytes, size) % 4 == 0);
+	}
+	if (!file && !err.text[0])
+		abort(); /* refused without a word */
+	e3_saved_close(file);
+	free(bytes);
+	return 0;
+}
