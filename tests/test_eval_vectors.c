@@ -1,67 +1,7 @@
 /* eval: the vectors of spec/eval_vectors.json that concern depth, resizing, paths and pairs; read at run time from ../shared. What the
  * file names but does not compute (informative entries) is listed at the end. Smaller ones without ../shared: test_eval_*.c. */
-#include "check.h"
 #include "e3/eval.h"
-#include <jansson.h>
-
-static json_t *root, *vectors;
-
-static int load(void **state)
-{
-	char path[4096];
-	if (!check_shared())
-		return 0;
-	snprintf(path, sizeof path, "%s/spec/eval_vectors.json", check_shared());
-	root = json_load_file(path, 0, NULL);
-	vectors = json_object_get(root, "vectors");
-	return 0;
-}
-
-static int unload(void **state)
-{
-	json_decref(root);
-	return 0;
-}
-
-static json_t *vector(const char *name)
-{
-	if (!vectors) {
-		print_message("# skip: needs ../shared/spec/eval_vectors.json\n");
-		skip();
-	}
-	json_t *v = json_object_get(vectors, name);
-	if (!v)
-		fail_msg("no vector %s", name);
-	return v;
-}
-
-static double number(json_t *from, const char *key)
-{
-	json_t *v = json_object_get(from, key);
-	if (!json_is_number(v))
-		fail_msg("no number %s", key);
-	return json_number_value(v);
-}
-
-/* Numbers of nested arrays, row by row: how many. */
-static size_t flatten(json_t *v, double *to)
-{
-	if (!json_is_array(v)) {
-		*to = json_number_value(v);
-		return 1;
-	}
-	size_t n = 0;
-	for (size_t k = 0; k < json_array_size(v); k++)
-		n += flatten(json_array_get(v, k), to + n);
-	return n;
-}
-
-static void near(const char *what, double got, double want, double tolerance)
-{
-	double off = fabs(got - want);
-	if (!(off <= tolerance * fmax(1, fabs(want))))
-		fail_msg("%s: %.17g, expected %.17g: off by %.2e", what, got, want, off);
-}
+#include "vectors.h"
 
 /* --- depth --- */
 
@@ -397,12 +337,12 @@ static void test_identity(void **state)
 int main(void)
 {
 	/* Not here: depth/json_line, pose/eval_metric_txt and pose/error_log_lines are files that e3-eval writes (e3-eval.bats);
-	 * depth/lad_bfgs_option is informative (SciPy's BFGS with numeric gradients); resize/nearest_* (test_image_resize.c);
+	 * depth/lad_bfgs_option is informative (SciPy's BFGS with numeric gradients); resize/nearest_* (test_image_nearest.c);
 	 * pose/tum_associate, co3d/rng_*, co3d/pytorch3d_to_opencv (test_sets_*.c). */
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_depth), cmocka_unit_test(test_depth_nothing), cmocka_unit_test(test_depth_average),
 		cmocka_unit_test(test_lower_median), cmocka_unit_test(test_cubic), cmocka_unit_test(test_umeyama), cmocka_unit_test(test_path),
 		cmocka_unit_test(test_encoding), cmocka_unit_test(test_pairs), cmocka_unit_test(test_auc), cmocka_unit_test(test_identity),
 	};
-	return cmocka_run_group_tests(tests, load, unload);
+	return cmocka_run_group_tests(tests, vectors_load, vectors_unload);
 }
