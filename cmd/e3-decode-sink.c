@@ -56,6 +56,8 @@ static void show_progress(const sink *s)
 	if (s->total > 0)
 		e3_progress("%" PRId64 "/%" PRId64 " frames  %.1f frames/s  at %.2f s  %.0f s left", s->sent, s->total, rate, s->last_pts,
 			(double)(s->total - s->sent) / rate);
+	else if (s->skipped > 0)
+		e3_progress("%" PRId64 " frames  %.1f frames/s  at %.2f s  %" PRId64 " skipped", s->sent, rate, s->last_pts, s->skipped);
 	else
 		e3_progress("%" PRId64 " frames  %.1f frames/s  at %.2f s", s->sent, rate, s->last_pts);
 }

@@ -6,9 +6,10 @@
 #include "e3/stream.h"
 #include "e3/tool.h"
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
-static decode_options o = {.every = -1, .end = INFINITY, .stream = -1, .threads = 2, .patch = DEFAULT_PATCH, .autorotate = true,
+static decode_options o = {.every = -1, .reconnect = -1, .end = INFINITY, .stream = -1, .threads = 2, .patch = DEFAULT_PATCH, .autorotate = true,
 	.spool_max = (int64_t)4 << 30, .out = NULL};
 
 static set_request set = SET_REQUEST_NONE;
@@ -30,6 +31,25 @@ static int parse_size(void *to, const char *arg, e3_err *err)
 	return 0;
 }
 
+static int parse_wxh(void *unused, const char *arg, e3_err *err)
+{
+	int n = 0;
+	if (sscanf(arg, "%5dx%5d%n", &o.w, &o.h, &n) != 2 || arg[n] || o.w < 1 || o.h < 1)
+		return e3_fail(err, "expected WIDTHxHEIGHT such as 1280x720, got '%s'", arg);
+	return 0;
+}
+
+static int add_setting(void *unused, const char *arg, e3_err *err)
+{
+	const char *is = strchr(arg, '=');
+	if (!is || is == arg)
+		return e3_fail(err, "expected KEY=VALUE, got '%s'", arg);
+	if (o.n_set == MAX_SETTINGS)
+		return e3_fail(err, "at most %d", MAX_SETTINGS);
+	o.set[o.n_set++] = arg;
+	return 0;
+}
+
 static const e3_opt table[] = {
 	{.type = E3_OPT_TITLE, .help = "Which frames"},
 	{.type = E3_OPT_REAL, .name = "every", .to = &o.every, .arg = "SEC", .min = 1e-6, .max = 1e9,
@@ -48,6 +68,16 @@ static const e3_opt table[] = {
 		.help = "which of the container's frame rates: guess (default),\navg or r"},
 	{.type = E3_OPT_INT, .name = "stream", .to = &o.stream, .arg = "N", .min = 0, .max = 1e6, .help = "stream N of the file (default: the best video)"},
 	{.type = E3_OPT_FLAG, .name = "natural", .to = &o.natural, .help = "sort folders as people count (2 before 10)"},
+	{.type = E3_OPT_TITLE, .help = "Live sources"},
+	{.type = E3_OPT_CHOICE, .name = "live", .to = &o.live, .arg = "HOW", .choices = "auto|latest|all|off",
+		.help = "latest: when the reader is ready it gets the newest\nframe, the others are skipped (auto does that with\n"
+			"cameras and network streams); all: every frame, the\nsource waits; off: read like a file"},
+	{.type = E3_OPT_CALL, .name = "size", .arg = "WxH", .call = parse_wxh, .help = "size of a camera's pictures"},
+	{.type = E3_OPT_REAL, .name = "rate", .to = &o.rate, .arg = "X", .min = 1e-3, .max = 1e5, .help = "frames per second of a camera"},
+	{.type = E3_OPT_TEXT, .name = "pixfmt", .to = &o.pixfmt, .arg = "NAME", .help = "what a camera sends: mjpeg, yuyv422, ..."},
+	{.type = E3_OPT_REAL, .name = "reconnect", .to = &o.reconnect, .arg = "SEC", .min = 0, .max = 1e9,
+		.help = "how long to try to get a lost source back (network\nstreams: 60; others: 0); if given, also at the start"},
+	{.type = E3_OPT_CALL, .name = "input-option", .arg = "KEY=VALUE", .call = add_setting, .help = "an option of FFmpeg's input; may be repeated"},
 	SET_OPTIONS(set),
 	{.type = E3_OPT_TITLE, .help = "How they look"},
 	{.type = E3_OPT_INT, .name = "fit", .to = &o.fit, .arg = "N", .min = 1, .max = 8192,
@@ -73,7 +103,7 @@ static const e3_opt table[] = {
 static const e3_opts opts = {
 	.tool = "e3-decode",
 	.usage = "[options] INPUT...",
-	.summary = "Turns a video, pictures, folders of pictures or standard input (-) into a stream of frames.",
+	.summary = "Turns a video, a camera, a network stream, pictures, folders of them or standard input (-) into a stream of frames.",
 	.table = table,
 	.tail = "Example:\n  e3-decode --every 0.5 clip.mp4 | e3-infer --P 0.5 | e3-export --glb out.glb\n",
 };
@@ -82,7 +112,7 @@ static void check(int n)
 {
 	set_check(&set, &o, n);
 	if (n < 1 && set.set < 0)
-		e3_usage_error("no input: give a video, pictures, a folder, or - for standard input");
+		e3_usage_error("no input: give a video, a camera, pictures, a folder, or - for standard input");
 	if ((o.every > 0) + (o.step > 0) + o.all > 1)
 		e3_usage_error("--every, --step and --all exclude each other");
 	if (o.sampling == 1 && (o.step > 0 || o.all))
@@ -100,6 +130,8 @@ static void to_detail(const char *line)
 
 static int run(sink *s, char **operand, int n, e3_err *err)
 {
+	if (n == 1 && decode_is_live(operand[0], &o))
+		return decode_live(operand[0], s, err);
 	if (n == 1 && strcmp(operand[0], "-") == 0)
 		return decode_stdin(s, err);
 	input_list list;
@@ -125,9 +157,11 @@ int main(int argc, char **argv)
 		rc = run(&s, argv + first, n, &err);
 		if (rc && e3_stop_signal())
 			rc = 0; /* what failed was the wait for more: the frames so far are whole */
-		if (!rc)
-			rc = sink_end(&s, &err);
-		if (rc)
+		e3_err ending = {""};
+		int closed = rc && !s.lost ? 0 : sink_end(&s, &ending);
+		if (closed)
+			rc = -1, err = ending;
+		if (rc && (closed || !s.lost))
 			sink_abort(&s, err.text);
 	}
 	return e3_tool_exit(rc, &err);

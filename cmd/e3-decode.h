@@ -5,8 +5,11 @@
 #include "e3/data.h"
 #include "e3/image.h"
 #include "e3/io.h"
+#include "e3/live.h"
 #include "e3/stream.h"
 #include "e3/video.h"
+
+enum { LIVE_AUTO, LIVE_LATEST, LIVE_ALL, LIVE_OFF, MAX_SETTINGS = 32 };
 
 typedef struct decode_options {
 	double every;  /* seconds; < 0: not given */
@@ -17,6 +20,13 @@ typedef struct decode_options {
 	int64_t max_frames;
 	double fps;    /* 0: as the source says */
 	int fps_source, matrix, fit_mode;
+	int live;      /* LIVE_AUTO ... */
+	int w, h;      /* --size; 0: the camera's choice */
+	double rate;   /* --rate; 0: the same */
+	const char *pixfmt;
+	const char *set[MAX_SETTINGS]; /* --input-option */
+	int n_set;
+	double reconnect; /* seconds; < 0: not given */
 	int64_t stream, threads, fit, patch, spool_max;
 	bool natural, autorotate, spool;
 	int compat;    /* 1: upstream */
@@ -34,7 +44,9 @@ typedef struct sink {
 	e3_out *out;    /* NULL: no stream */
 	e3_file table;  /* DIR/frames.tsv */
 	bool begun;     /* the head is out */
+	bool lost;      /* a live source went away: the stream ends properly, the tool fails */
 	int64_t total, sent;
+	int64_t skipped; /* of a live source: a newer one was there before they could leave */
 	double started, first_pts, last_pts;
 	e3_image fitted;
 } sink;
@@ -62,6 +74,10 @@ int decode_pictures(const input_list *list, sink *s, e3_err *err);
 int decode_picture_stream(const uint8_t *head, size_t n_head, sink *s, e3_err *err);
 int decode_video(const char *input, int fd, const uint8_t *head, size_t n_head, sink *s, e3_err *err);
 int decode_stdin(sink *s, e3_err *err);
+/* Whether this input is read as a live source. */
+bool decode_is_live(const char *input, const decode_options *o);
+/* -1 also when the source was lost after its first frames: then s->lost is set, and what was sent is whole. */
+int decode_live(const char *input, sink *s, e3_err *err);
 
 /* The sampling asked for, on a source of this frame rate (0 = unknown); *fps_out: of the frames kept. */
 int sampling_make(const decode_options *o, bool pictures, double fps, e3_sampling *rule, double *fps_out, e3_err *err);

@@ -9,6 +9,7 @@
 
 #include "e3/err.h"
 #include "e3/image.h"
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -22,17 +23,24 @@ typedef enum e3_fps_source { E3_FPS_GUESS, E3_FPS_AVG, E3_FPS_R } e3_fps_source;
 
 typedef struct e3_video_options {
 	const char *input;   /* file or URL; with a descriptor, its name for messages */
+	const char *url;     /* what FFmpeg opens, when that is not `input` */
 	int fd;              /* -1, or what to read: a regular file is read from where it stands, a pipe to its end. Borrowed */
 	const void *head;    /* bytes of a pipe that were read already; borrowed until the video is closed */
 	size_t n_head;
 	bool spool;          /* copy a pipe to a temporary file first, whatever it carries: its frames can be counted then. An mp4
 	                        with its index at the end is copied in any case */
 	uint64_t spool_max;  /* bytes such a copy may have */
+	const char *format;  /* FFmpeg's name of the input ("v4l2", "lavfi"), for what does not tell by itself; NULL = it does */
+	const char *const *set; /* "key=value" for FFmpeg's demuxer and protocol; one that nobody knows is refused */
+	int n_set;
+	double timeout;      /* seconds without anything from the source after which reading fails; 0 = it may take for ever */
+	bool low_delay;      /* give up on decoder threads that are frames apart: each adds a frame of delay */
 	int stream;          /* index in the file, -1 = the best video stream */
 	int threads;         /* of the decoder */
 	bool autorotate;
 	e3_matrix matrix;
 	int (*stop)(void);   /* not 0 ends blocking calls with an error; may be NULL */
+	const atomic_bool *quit; /* true does the same; may be NULL. Borrowed */
 } e3_video_options;
 
 typedef struct e3_video_info {

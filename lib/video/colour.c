@@ -39,7 +39,7 @@ static const int32_t *stream_matrix(const AVStream *stream)
 }
 
 /* The stream's matrix, else the first frame's; settled once. */
-static int settle_orientation(e3_video *v)
+int video_settle_orientation(e3_video *v)
 {
 	if (v->orientation == 0) {
 		const int32_t *matrix = stream_matrix(v->stream);
@@ -84,67 +84,74 @@ static enum AVPixelFormat plain_format(enum AVPixelFormat format)
 	}
 }
 
-static int prepare_sws(e3_video *v, e3_err *err)
+static int prepare_sws(video_colour *c, const AVFrame *f, e3_err *err)
 {
-	const AVFrame *f = v->frame;
-	bool opencv = v->options.matrix == E3_MATRIX_OPENCV;
+	bool opencv = c->matrix == E3_MATRIX_OPENCV;
 	/* OpenCV hands the format on as it is and says nothing of matrix or range. */
 	enum AVPixelFormat format = opencv ? (enum AVPixelFormat)f->format : plain_format((enum AVPixelFormat)f->format);
-	int space = opencv ? -1 : space_of(v->options.matrix, f);
+	int space = opencv ? -1 : space_of(c->matrix, f);
 	int range = f->color_range == AVCOL_RANGE_JPEG || (int)format != f->format;
-	if (v->sws && v->sws_w == f->width && v->sws_h == f->height && v->sws_format == f->format && v->sws_space == space &&
-	    v->sws_range == range)
+	if (c->sws && c->w == f->width && c->h == f->height && c->format == f->format && c->space == space && c->range == range)
 		return 0;
-	sws_freeContext(v->sws);
-	v->sws = sws_getContext(f->width, f->height, format, f->width, f->height, AV_PIX_FMT_RGB24, SWS_BICUBIC, NULL, NULL, NULL);
-	if (!v->sws)
-		return e3_fail(err, "converting to RGB: %s: pixel format %s, %d × %d: not supported", v->options.input,
+	sws_freeContext(c->sws);
+	c->sws = sws_getContext(f->width, f->height, format, f->width, f->height, AV_PIX_FMT_RGB24, SWS_BICUBIC, NULL, NULL, NULL);
+	if (!c->sws)
+		return e3_fail(err, "converting to RGB: %s: pixel format %s, %d × %d: not supported", c->input,
 			av_get_pix_fmt_name(format) ? av_get_pix_fmt_name(format) : "unknown", f->width, f->height);
 	if (!opencv) {
 		const int *k = sws_getCoefficients(space);
-		sws_setColorspaceDetails(v->sws, k, range, k, 1, 0, 1 << 16, 1 << 16); /* refused for RGB input, rightly */
+		sws_setColorspaceDetails(c->sws, k, range, k, 1, 0, 1 << 16, 1 << 16); /* refused for RGB input, rightly */
 	}
-	v->sws_w = f->width, v->sws_h = f->height, v->sws_format = f->format, v->sws_space = space, v->sws_range = range;
+	c->w = f->width, c->h = f->height, c->format = f->format, c->space = space, c->range = range;
 	return 0;
 }
 
 /* swscale writes whole vectors: rows that do not end on one go through padded ones. */
-static int convert(e3_video *v, e3_image *out, e3_err *err)
+static int convert(video_colour *c, const AVFrame *f, e3_image *out, e3_err *err)
 {
-	const AVFrame *f = v->frame;
 	size_t row = 3 * (size_t)f->width, stride = (row + 63) / 64 * 64 + 64;
 	bool direct = row % 192 == 0;
-	if (!direct && stride * (size_t)f->height > v->n_scratch) {
-		free(v->scratch);
-		v->n_scratch = 0;
-		v->scratch = e3_alloc((size_t)f->height, stride, "a picture", err);
-		if (!v->scratch)
+	if (!direct && stride * (size_t)f->height > c->n_scratch) {
+		free(c->scratch);
+		c->n_scratch = 0;
+		c->scratch = e3_alloc((size_t)f->height, stride, "a picture", err);
+		if (!c->scratch)
 			return -1;
-		v->n_scratch = stride * (size_t)f->height;
+		c->n_scratch = stride * (size_t)f->height;
 	}
-	uint8_t *to[4] = {direct ? out->px : v->scratch};
+	uint8_t *to[4] = {direct ? out->px : c->scratch};
 	int strides[4] = {(int)(direct ? row : stride)};
-	if (sws_scale(v->sws, (const uint8_t *const *)f->data, f->linesize, 0, f->height, to, strides) != f->height)
-		return e3_fail(err, "converting to RGB: %s: failed", v->options.input);
+	if (sws_scale(c->sws, (const uint8_t *const *)f->data, f->linesize, 0, f->height, to, strides) != f->height)
+		return e3_fail(err, "converting to RGB: %s: failed", c->input);
 	for (int y = 0; !direct && y < f->height; y++)
-		memcpy(out->px + (size_t)y * row, v->scratch + (size_t)y * stride, row);
+		memcpy(out->px + (size_t)y * row, c->scratch + (size_t)y * stride, row);
 	return 0;
 }
 
-int e3_video_image(e3_video *v, e3_image *out, int *rot, e3_err *err)
+int video_colour_image(video_colour *c, const AVFrame *f, int orientation, e3_image *out, int *rot, e3_err *err)
 {
 	static const int degrees[9] = {0, 0, 0, 180, 180, 90, 90, 270, 270};
-	const AVFrame *f = v->frame;
-	if (prepare_sws(v, err))
+	if (prepare_sws(c, f, err))
 		return -1;
 	if (out->w != f->width || out->h != f->height || out->channels != 3) {
 		e3_image_release(out);
 		if (e3_image_init(out, f->width, f->height, 3, err))
 			return -1;
 	}
-	if (convert(v, out, err))
+	if (convert(c, f, out, err))
 		return -1;
-	int orientation = settle_orientation(v);
 	*rot = degrees[orientation];
 	return e3_image_orient(out, orientation, err);
+}
+
+void video_colour_release(video_colour *c)
+{
+	sws_freeContext(c->sws);
+	free(c->scratch);
+	*c = (video_colour){0};
+}
+
+int e3_video_image(e3_video *v, e3_image *out, int *rot, e3_err *err)
+{
+	return video_colour_image(&v->colour, v->frame, video_settle_orientation(v), out, rot, err);
 }

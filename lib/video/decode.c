@@ -1,5 +1,6 @@
 /* video: packets in, frames out: numbering, times, tolerance, seeking. */
 #include "internal.h"
+#include <libavutil/time.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -50,7 +51,12 @@ static void remember_failure(e3_video *v, int code)
 static int feed(e3_video *v)
 {
 	for (;;) {
+		video_expect(v);
 		int rc = av_read_frame(v->format, v->packet);
+		if (rc == AVERROR(EAGAIN) && !video_stopped(&v->options)) {
+			av_usleep(5000); /* a device that has nothing yet and does not wait */
+			continue;
+		}
 		if (rc < 0) {
 			remember_failure(v, rc);
 			v->draining = true;
@@ -81,7 +87,7 @@ static int decode_one(e3_video *v, e3_err *err)
 {
 	enum { MAX_DRAIN_ERRORS = 1000 }; /* a decoder that never says it is empty */
 	for (int refused = 0; refused < MAX_DRAIN_ERRORS;) {
-		if (v->options.stop && v->options.stop())
+		if (video_stopped(&v->options))
 			return video_fail(v, AVERROR_EXIT, err);
 		int rc = avcodec_receive_frame(v->codec, v->frame);
 		if (rc == 0) {

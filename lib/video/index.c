@@ -87,7 +87,7 @@ static int tally_packets(e3_video *v, AVFormatContext *format, AVPacket *packet,
 				rc = tally_add(t, packet->pts, err);
 		}
 		av_packet_unref(packet);
-		if (v->options.stop && v->options.stop())
+		if (video_stopped(&v->options))
 			rc = e3_fail(err, "reading: %s: interrupted", v->options.input);
 	}
 	return rc;

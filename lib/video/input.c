@@ -8,6 +8,7 @@
 #include "e3/mem.h"
 #include "e3/num.h"
 #include <errno.h>
+#include <math.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,19 +17,29 @@
 
 enum { CHUNK = 1 << 16 };
 
-/* Some bytes of a pipe: > 0; 0 at its end; -1 with errno, EINTR when asked to stop. */
-static ssize_t read_pipe(int fd, int (*stop)(void), void *to, size_t n)
+bool video_stopped(const e3_video_options *o)
 {
+	return (o->stop && o->stop()) || (o->quit && atomic_load(o->quit));
+}
+
+/* Some bytes of a pipe: > 0; 0 at its end; -1 with errno: EINTR when asked to stop, ETIMEDOUT when nothing came for too long. */
+static ssize_t read_pipe(const video_input *in, void *to, size_t n)
+{
+	double deadline = in->o->timeout > 0 ? e3_now() + in->o->timeout : INFINITY;
 	for (;;) {
-		struct pollfd p = {.fd = fd, .events = POLLIN};
+		struct pollfd p = {.fd = in->fd, .events = POLLIN};
 		int ready = poll(&p, 1, 200);
-		if (stop && stop()) {
+		if (video_stopped(in->o)) {
 			errno = EINTR;
+			return -1;
+		}
+		if (ready <= 0 && e3_now() > deadline) {
+			errno = ETIMEDOUT;
 			return -1;
 		}
 		if (ready <= 0)
 			continue;
-		ssize_t r = read(fd, to, n);
+		ssize_t r = read(in->fd, to, n);
 		if (r >= 0 || (errno != EINTR && errno != EAGAIN))
 			return r;
 	}
@@ -42,13 +53,13 @@ static int on_read(void *opaque, uint8_t *to, int n)
 	if (in->seekable) {
 		do
 			got = pread(in->fd, to, (size_t)n, in->base + r->at);
-		while (got < 0 && errno == EINTR && !(in->stop && in->stop()));
+		while (got < 0 && errno == EINTR && !video_stopped(in->o));
 	} else if ((uint64_t)r->at < in->n_head) {
 		size_t left = in->n_head - (size_t)r->at;
 		got = (ssize_t)(left < (size_t)n ? left : (size_t)n);
 		memcpy(to, in->head + r->at, (size_t)got);
 	} else {
-		got = read_pipe(in->fd, in->stop, to, (size_t)n);
+		got = read_pipe(in, to, (size_t)n);
 	}
 	if (got < 0) {
 		in->error = errno;
@@ -96,7 +107,7 @@ static int fill(video_input *in, e3_buf *have, size_t n, e3_err *err)
 	uint8_t part[4096];
 	while (have->len < n) {
 		size_t want = n - have->len < sizeof part ? n - have->len : sizeof part;
-		ssize_t r = read_pipe(in->fd, in->stop, part, want);
+		ssize_t r = read_pipe(in, part, want);
 		if (r < 0)
 			return errno == EINTR ? e3_fail(err, "interrupted") : e3_fail_sys(err, "reading");
 		if (r == 0)
@@ -144,7 +155,7 @@ static int copy_to_spool(video_input *in, const e3_buf *have, uint64_t max, e3_e
 	if (!rc && have->len && e3_write_full(to, have->data, have->len))
 		rc = e3_fail_sys(err, "writing a temporary file");
 	while (!rc) {
-		ssize_t r = read_pipe(in->fd, in->stop, part, CHUNK);
+		ssize_t r = read_pipe(in, part, CHUNK);
 		if (r == 0)
 			break;
 		size += r > 0 ? (uint64_t)r : 0;
@@ -181,7 +192,7 @@ static int open_pipe(video_input *in, const e3_video_options *o, e3_err *err)
 int video_input_open(video_input *in, const e3_video_options *o, e3_err *err)
 {
 	struct stat st;
-	*in = (video_input){.fd = o->fd, .size = -1, .stop = o->stop};
+	*in = (video_input){.fd = o->fd, .size = -1, .o = o};
 	if (o->fd < 0)
 		return 0;
 	int64_t base = lseek(o->fd, 0, SEEK_CUR) - (int64_t)o->n_head;

@@ -16,7 +16,7 @@ typedef struct video_input {
 	int64_t size;   /* of a seekable one, from base; -1 otherwise */
 	const uint8_t *head; /* bytes of a pipe that were read before */
 	size_t n_head;
-	int (*stop)(void);
+	const e3_video_options *o; /* for stop, quit and timeout */
 	int error;      /* errno of a failed read, 0 = none */
 } video_input;
 
@@ -25,6 +25,16 @@ typedef struct video_reader {
 	video_input *input;
 	int64_t at;
 } video_reader;
+
+/* Turns decoded frames into upright RGB. A live source has one on the side that takes frames, a video its own. */
+typedef struct video_colour {
+	const char *input; /* its name, for messages */
+	e3_matrix matrix;
+	struct SwsContext *sws;
+	int w, h, format, space, range; /* what sws was made for */
+	uint8_t *scratch;
+	size_t n_scratch;
+} video_colour;
 
 struct e3_video {
 	e3_video_options options;
@@ -37,10 +47,7 @@ struct e3_video {
 	AVCodecContext *codec;
 	AVPacket *packet;
 	AVFrame *frame;
-	struct SwsContext *sws;
-	int sws_w, sws_h, sws_format, sws_space, sws_range; /* what sws was made for */
-	uint8_t *scratch;
-	size_t n_scratch;
+	video_colour colour;
 	int orientation;  /* 1 to 8; 0 until the first frame settled it */
 	/* counting */
 	int64_t frames;   /* -1 = unknown */
@@ -53,9 +60,13 @@ struct e3_video {
 	bool held;        /* current was decoded by a seek and not yet handed out */
 	bool seeked, draining;
 	char *failure;    /* why reading stopped, told when the frames before it are out */
+	double deadline;  /* on e3_now's clock: when waiting for the source has lasted too long; 0: never */
+	bool stalled;     /* it has: this connection is over */
 };
 
 /* input.c */
+bool video_stopped(const e3_video_options *o);
+/* The options are borrowed until it is closed. */
 int video_input_open(video_input *in, const e3_video_options *o, e3_err *err);
 void video_input_close(video_input *in);
 /* An AVIOContext reading it; NULL on failure. The input must outlive it. */
@@ -67,6 +78,8 @@ int video_format_open(e3_video *v, video_reader *reader, AVFormatContext **out, 
 void video_format_close(AVFormatContext **format);
 /* Back to the first packet of a source that can be read twice, with a new decoder. */
 int video_restart(e3_video *v, e3_err *err);
+/* What is waited for from now on must come within options.timeout. */
+void video_expect(e3_video *v);
 bool video_is_mov(const AVFormatContext *format);
 /* "reading: NAME: reason" with FFmpeg's text for a code, or what the input remembers of a failed read. */
 int video_fail(e3_video *v, int code, e3_err *err);
@@ -77,5 +90,9 @@ int64_t video_lookup(const e3_video *v, int64_t tick);
 
 /* colour.c, orientation */
 int video_orientation(const int32_t *matrix);
+/* 1 to 8 of the frame just decoded; settled by the first. */
+int video_settle_orientation(e3_video *v);
+int video_colour_image(video_colour *c, const AVFrame *f, int orientation, e3_image *out, int *rot, e3_err *err);
+void video_colour_release(video_colour *c);
 
 #endif

@@ -1,7 +1,10 @@
 /* video: opening and closing: container, stream, decoder; FFmpeg's messages. */
 #include "internal.h"
 #include "e3/mem.h"
+#include "e3/num.h"
+#include <libavdevice/avdevice.h>
 #include <libavutil/pixdesc.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -29,26 +32,88 @@ void e3_video_log(void (*say)(const char *line))
 
 static int on_interrupt(void *opaque)
 {
-	int (*stop)(void) = ((e3_video *)opaque)->options.stop;
-	return stop && stop();
+	e3_video *v = opaque;
+	if (v->deadline > 0 && e3_now() > v->deadline)
+		v->stalled = true;
+	return v->stalled || video_stopped(&v->options);
+}
+
+void video_expect(e3_video *v)
+{
+	v->deadline = v->options.timeout > 0 ? e3_now() + v->options.timeout : 0;
 }
 
 int video_fail(e3_video *v, int code, e3_err *err)
 {
 	char text[AV_ERROR_MAX_STRING_SIZE] = "";
-	if (v->options.stop && v->options.stop())
+	if (video_stopped(&v->options))
 		return e3_fail(err, "reading: %s: interrupted", v->options.input);
+	if (v->stalled || v->input.error == ETIMEDOUT)
+		return e3_fail(err, "reading: %s: nothing came for %.3g s", v->options.input, v->options.timeout);
 	if (v->input.error)
 		return e3_fail(err, "reading: %s: %s", v->options.input, strerror(v->input.error));
 	if (code == AVERROR_INVALIDDATA)
 		return e3_fail(err, "reading: %s: %s", v->options.input,
 			v->next_index ? "damaged" : "not a video or picture FFmpeg understands, or damaged");
+	if (code == AVERROR(ENOTTY))
+		return e3_fail(err, "reading: %s: not a camera", v->options.input);
 	av_strerror(code, text, sizeof text);
 	return e3_fail(err, "reading: %s: %s", v->options.input, text);
 }
 
+/* The input format asked for by name; NULL also when none was. */
+static int find_format(const e3_video *v, const AVInputFormat **out, e3_err *err)
+{
+	*out = NULL;
+	if (!v->options.format)
+		return 0;
+	avdevice_register_all();
+	*out = av_find_input_format(v->options.format);
+	return *out ? 0 : e3_fail(err, "opening: %s: this FFmpeg has no %s input", v->options.input, v->options.format);
+}
+
+/* "key=value" texts for FFmpeg. */
+static int make_settings(const e3_video *v, AVDictionary **out, e3_err *err)
+{
+	for (int k = 0; k < v->options.n_set; k++) {
+		const char *text = v->options.set[k], *is = strchr(text, '=');
+		char key[64];
+		if (!is || is == text || (size_t)(is - text) >= sizeof key)
+			return e3_fail(err, "opening: %s: input option '%s': expected KEY=VALUE", v->options.input, text);
+		snprintf(key, sizeof key, "%.*s", (int)(is - text), text);
+		if (av_dict_set(out, key, is + 1, 0) < 0)
+			return e3_fail(err, "opening: %s: out of memory", v->options.input);
+	}
+	return 0;
+}
+
+static int open_input(e3_video *v, AVFormatContext **out, e3_err *err)
+{
+	const AVInputFormat *format;
+	AVDictionary *set = NULL;
+	int rc = 0;
+	bool refused = find_format(v, &format, err) || make_settings(v, &set, err);
+	if (refused) {
+		avformat_free_context(*out);
+		*out = NULL;
+	} else {
+		rc = avformat_open_input(out, v->options.fd >= 0 ? NULL : v->url, format, &set); /* frees *out when it fails */
+	}
+	const AVDictionaryEntry *left = av_dict_get(set, "", NULL, AV_DICT_IGNORE_SUFFIX);
+	if (rc < 0)
+		refused = video_fail(v, rc, err);
+	else if (!refused && left && v->options.n_set > 0)
+		refused = e3_fail(err, "opening: %s: input option '%s': not one that FFmpeg's %s input has", v->options.input, left->key,
+			(*out)->iformat->name);
+	av_dict_free(&set);
+	return refused ? -1 : 0;
+}
+
 int video_format_open(e3_video *v, video_reader *reader, AVFormatContext **out, e3_err *err)
 {
+	enum { FEW = 3 };
+	video_expect(v);
+	v->stalled = false;
 	*out = avformat_alloc_context();
 	if (!*out)
 		return e3_fail(err, "opening: %s: out of memory", v->options.input);
@@ -62,12 +127,16 @@ int video_format_open(e3_video *v, video_reader *reader, AVFormatContext **out, 
 		}
 	}
 	AVIOContext *ours = (*out)->pb;
-	int rc = avformat_open_input(out, v->options.fd >= 0 ? NULL : v->url, NULL, NULL); /* frees *out when it fails */
-	if (rc < 0) {
-		video_reader_close(&ours);
-		return video_fail(v, rc, err);
+	if (open_input(v, out, err)) {
+		if (*out)
+			video_format_close(out);
+		else
+			video_reader_close(&ours);
+		return -1;
 	}
-	rc = avformat_find_stream_info(*out, NULL);
+	if (v->options.low_delay)
+		(*out)->fps_probe_size = FEW; /* else a second goes by until the frame rate is sure */
+	int rc = avformat_find_stream_info(*out, NULL);
 	if (rc < 0) {
 		video_format_close(out);
 		return video_fail(v, rc, err);
@@ -116,6 +185,10 @@ static int open_decoder(e3_video *v, e3_err *err)
 		return e3_fail(err, "reading: %s: out of memory", v->options.input);
 	int rc = avcodec_parameters_to_context(v->codec, par);
 	v->codec->thread_count = v->options.threads;
+	if (v->options.low_delay) { /* threads that share a frame, not threads that are frames apart */
+		v->codec->thread_type = FF_THREAD_SLICE;
+		v->codec->flags |= AV_CODEC_FLAG_LOW_DELAY;
+	}
 	v->codec->pkt_timebase = v->stream->time_base;
 	if (rc >= 0)
 		rc = avcodec_open2(v->codec, decoder, NULL);
@@ -163,15 +236,17 @@ e3_video *e3_video_open(const e3_video_options *options, e3_err *err)
 	if (!v)
 		return NULL;
 	v->options = *options;
+	v->colour = (video_colour){.input = options->input, .matrix = options->matrix};
 	v->frames = -1, v->origin = AV_NOPTS_VALUE, v->input.fd = -1;
-	/* A name that exists is a file, even if it looks like a URL. */
-	bool file = options->fd < 0 && access(options->input, F_OK) == 0;
-	size_t n = strlen(options->input) + 6;
+	/* A name that exists is a file, even if it looks like a URL; devices open by their plain name. */
+	const char *what = options->url ? options->url : options->input;
+	bool file = options->fd < 0 && !options->format && access(what, F_OK) == 0;
+	size_t n = strlen(what) + 6;
 	v->url = malloc(n);
 	int rc = v->url ? 0 : e3_fail(err, "opening: %s: out of memory", options->input);
 	if (!rc) {
-		snprintf(v->url, n, "%s%s", file ? "file:" : "", options->input);
-		rc = video_input_open(&v->input, options, err);
+		snprintf(v->url, n, "%s%s", file ? "file:" : "", what);
+		rc = video_input_open(&v->input, &v->options, err);
 	}
 	if (!rc)
 		rc = open_all(v, err);
@@ -187,13 +262,13 @@ void e3_video_close(e3_video *v)
 {
 	if (!v)
 		return;
-	sws_freeContext(v->sws);
+	video_colour_release(&v->colour);
 	av_frame_free(&v->frame);
 	av_packet_free(&v->packet);
 	avcodec_free_context(&v->codec);
 	video_format_close(&v->format);
 	video_input_close(&v->input);
-	free(v->url), free(v->ticks), free(v->scratch), free(v->failure);
+	free(v->url), free(v->ticks), free(v->failure);
 	free(v);
 }
 
