@@ -22,7 +22,7 @@ typedef __half f16;
 
 /* Scratch memory of a branch, by what it holds while an operation runs. */
 enum { SCRATCH_INPUT, SCRATCH_PRODUCT, SCRATCH_ATTEND, SCRATCH_LT, SCRATCH_MAP, SCRATCH_SPLIT, SCRATCH_RESULT, SCRATCH_CHOOSE, SCRATCH_KINDS };
-enum { BRANCHES = 2, E3_LAYERS_MOST = 256, RETIRED_MOST = 64 };
+enum { E3_LAYERS_MOST = 256, RETIRED_MOST = 64 };
 
 typedef struct e3_cuda_scratch {
 	void *p;
@@ -38,8 +38,8 @@ typedef struct e3_staged {
 
 typedef struct e3_ring {
 	char *host, *device;
-	size_t size, used;
-	e3_staged seen[64];
+	size_t size, used, sent; /* what lies from `sent` to `used` is not on the device yet */
+	e3_staged seen[256];
 	int n_seen;
 } e3_ring;
 
@@ -62,16 +62,16 @@ typedef struct e3_cuda {
 	cublasLtHandle_t lt;
 	struct e3_gemm_plan *plan;
 	int n_plans, cap_plans;
-	cudaStream_t stream[BRANCHES];
-	cudaEvent_t fork, marked;
+	cudaStream_t stream[E3_BRANCHES];
+	cudaEvent_t marked;
 	int branch;
-	bool forked;    /* branch 1 has begun since the last finish */
+	bool is_marked, begun[E3_BRANCHES]; /* since the last finish */
 	int gathering;  /* 1 + the piece that is being gathered, or 0 */
 	int steady;     /* frames since memory of the backend's own last grew */
 	cudaGraphExec_t piece[E3_PIECES];
 	void *retired[RETIRED_MOST]; /* device memory that gathered work may still use: freed by finish */
 	int n_retired;
-	e3_cuda_scratch scratch[BRANCHES][SCRATCH_KINDS];
+	e3_cuda_scratch scratch[E3_BRANCHES][SCRATCH_KINDS];
 	e3_ring ring;
 	e3_cuda_upload upload;
 } e3_cuda;
@@ -85,6 +85,10 @@ int e3_cuda_scratch_get(e3_cuda *c, int kind, size_t bytes, void **out, e3_err *
 /* Copies an array in host memory to where kernels of this branch can read it, good until finish. */
 int e3_cuda_stage(e3_cuda *c, const void *from, size_t bytes, const void **out, e3_err *err);
 int e3_cuda_stage_kv(e3_cuda *c, const e3_kv *kv, e3_attend_kv *out, e3_err *err);
+/* Several arrays in one copy: put each, then send. */
+int e3_cuda_put(e3_cuda *c, const void *from, size_t bytes, const void **out, e3_err *err);
+int e3_cuda_put_kv(e3_cuda *c, const e3_kv *kv, e3_attend_kv *out, e3_err *err);
+int e3_cuda_send(e3_cuda *c, e3_err *err);
 
 #define E3_TRY(call, what)                                        \
 	do {                                                          \
@@ -189,7 +193,7 @@ int e3_cuda_deconv(e3_dev *, const float *, int, int, const e3_mat *, int, float
 int e3_cuda_upsample(e3_dev *, const float *, const int[2], int, float *, const int[2], e3_err *);
 int e3_cuda_add_uv(e3_dev *, float *, int, int, int, const float *, const float *, e3_err *);
 int e3_cuda_dense(e3_dev *, const e3_dense *, e3_err *);
-int e3_cuda_enter(e3_dev *, const e3_kv *, const uint32_t *, int, uint32_t, e3_err *);
+int e3_cuda_enter(e3_dev *, const e3_entered *, int, e3_err *);
 int e3_cuda_score(e3_dev *, const e3_rule *, const e3_scored *, int, e3_err *);
 int e3_cuda_reserve(e3_dev *, size_t, e3_err *);
 int e3_cuda_choose(e3_dev *, const e3_rule *, const e3_chosen *, int, e3_err *);

@@ -59,15 +59,24 @@ static __device__ bool is_protected(const e3_rule &r, uint32_t id)
 
 /* ---- entering and moving ---- */
 
-static __global__ void enter(layer_view v, const uint32_t *slot, int n, uint32_t first_id)
+typedef struct enter_args {
+	layer_view v;
+	const uint32_t *slot;
+	int n;
+	uint32_t first_id;
+} enter_args;
+
+/* Grid: stretches of tokens, layers. */
+static __global__ void enter(const enter_args *layers)
 {
+	enter_args a = layers[blockIdx.y];
 	int k = blockIdx.x * blockDim.x + threadIdx.x;
-	if (k >= n)
+	if (k >= a.n)
 		return;
-	cell c = cell_of(v, slot[k]);
-	*c.id = first_id + (uint32_t)k;
-	*c.sum = first_id ? 0 : CUDART_INF;
-	*c.seen = first_id ? 0 : 1;
+	cell c = cell_of(a.v, a.slot[k]);
+	*c.id = a.first_id + (uint32_t)k;
+	*c.sum = a.first_id ? 0 : CUDART_INF;
+	*c.seen = a.first_id ? 0 : 1;
 }
 
 static __global__ void move_scores(layer_view v, const uint32_t *from, const uint32_t *to, int n)
@@ -79,23 +88,33 @@ static __global__ void move_scores(layer_view v, const uint32_t *from, const uin
 	*b.sum = *a.sum, *b.id = *a.id, *b.seen = *a.seen;
 }
 
+/* Put, not sent. */
 static int view_of(e3_cuda *c, const e3_kv *kv, layer_view *v, e3_err *err)
 {
 	e3_attend_kv pages;
-	if (e3_cuda_stage_kv(c, kv, &pages, err))
+	if (e3_cuda_put_kv(c, kv, &pages, err))
 		return -1;
 	*v = (layer_view){pages.page, kv->page_keys, kv->n_keys, e3_page_floats(c->dev.short_type, kv) * sizeof(float)};
 	return 0;
 }
 
-int e3_cuda_enter(e3_dev *dev, const e3_kv *kv, const uint32_t *slot, int n, uint32_t first_id, e3_err *err)
+int e3_cuda_enter(e3_dev *dev, const e3_entered *layer, int layers, e3_err *err)
 {
 	e3_cuda *c = e3_cuda_of(dev);
-	layer_view v;
-	const void *slots;
-	if (view_of(c, kv, &v, err) || e3_cuda_stage(c, slot, (size_t)n * sizeof *slot, &slots, err))
+	enter_args args[E3_LAYERS_MOST];
+	const void *staged, *slot;
+	int most = 0;
+	for (int l = 0; l < layers; l++) {
+		if (view_of(c, layer[l].kv, &args[l].v, err) || e3_cuda_put(c, layer[l].slot, (size_t)layer[l].n * sizeof *layer[l].slot, &slot, err))
+			return e3_fail_in(err, "enter");
+		args[l].slot = (const uint32_t *)slot, args[l].n = layer[l].n, args[l].first_id = layer[l].first_id;
+		most = most > layer[l].n ? most : layer[l].n;
+	}
+	if (!most)
+		return 0;
+	if (e3_cuda_stage(c, args, (size_t)layers * sizeof *args, &staged, err))
 		return e3_fail_in(err, "enter");
-	enter<<<e3_ceil_div(n, 256), 256, 0, e3_cuda_stream(c)>>>(v, (const uint32_t *)slots, n, first_id);
+	enter<<<dim3((unsigned)e3_ceil_div(most, 256), (unsigned)layers), 256, 0, e3_cuda_stream(c)>>>((const enter_args *)staged);
 	E3_LAUNCHED("enter");
 	return 0;
 }
@@ -103,7 +122,7 @@ int e3_cuda_enter(e3_dev *dev, const e3_kv *kv, const uint32_t *slot, int n, uin
 int e3_cuda_move_scores(e3_cuda *c, const e3_kv *kv, const uint32_t *from, const uint32_t *to, int n, e3_err *err)
 {
 	layer_view v;
-	if (view_of(c, kv, &v, err))
+	if (view_of(c, kv, &v, err) || e3_cuda_send(c, err))
 		return -1;
 	move_scores<<<e3_ceil_div(n, 256), 256, 0, e3_cuda_stream(c)>>>(v, from, to, n);
 	E3_LAUNCHED("move");

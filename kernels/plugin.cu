@@ -49,7 +49,7 @@ static void cuda_close(e3_dev *dev)
 			cudaGraphExecDestroy(piece);
 	e3_cuda_gemm_close(c);
 	e3_cuda_upload_close(c);
-	for (int b = 0; b < BRANCHES; b++) {
+	for (int b = 0; b < E3_BRANCHES; b++) {
 		for (int k = 0; k < SCRATCH_KINDS; k++)
 			cudaFree(c->scratch[b][k].p);
 		if (c->stream[b])
@@ -57,8 +57,6 @@ static void cuda_close(e3_dev *dev)
 	}
 	cudaFreeHost(c->ring.host);
 	cudaFree(c->ring.device);
-	if (c->fork)
-		cudaEventDestroy(c->fork);
 	if (c->marked)
 		cudaEventDestroy(c->marked);
 	free(c);
@@ -140,6 +138,7 @@ static int cuda_mark(e3_dev *dev, e3_err *err)
 {
 	e3_cuda *c = e3_cuda_of(dev);
 	E3_TRY(cudaEventRecord(c->marked, e3_cuda_stream(c)), "mark");
+	c->is_marked = true;
 	return 0;
 }
 
@@ -152,11 +151,9 @@ static int cuda_wait(e3_dev *dev, e3_err *err)
 static int cuda_branch(e3_dev *dev, int which, e3_err *err)
 {
 	e3_cuda *c = e3_cuda_of(dev);
-	if (which == 1 && !c->forked) {
-		E3_TRY(cudaEventRecord(c->fork, c->stream[0]), "branch");
-		E3_TRY(cudaStreamWaitEvent(c->stream[1], c->fork, 0), "branch");
-		c->forked = true;
-	}
+	if (which && c->is_marked && !c->begun[which])
+		E3_TRY(cudaStreamWaitEvent(c->stream[which], c->marked, 0), "branch");
+	c->begun[which] = true;
 	c->branch = which;
 	return 0;
 }
@@ -166,11 +163,13 @@ static int cuda_finish(e3_dev *dev, e3_err *err)
 	e3_cuda *c = e3_cuda_of(dev);
 	drop_gathered(c);
 	c->branch = 0;
-	c->forked = false;
-	for (int b = 0; b < BRANCHES; b++)
+	c->is_marked = false;
+	for (int b = 0; b < E3_BRANCHES; b++) {
+		c->begun[b] = false;
 		E3_TRY(cudaStreamSynchronize(c->stream[b]), "waiting for the device");
+	}
 	free_retired(c);
-	c->ring.used = 0;
+	c->ring.used = c->ring.sent = 0;
 	c->ring.n_seen = 0;
 	c->steady++;
 	return 0;
@@ -282,13 +281,13 @@ static int ring_open(e3_cuda *c, size_t size, e3_err *err)
 static int ring_empty(e3_cuda *c, size_t room, e3_err *err)
 {
 	int branch = c->branch;
-	if (cuda_launch(&c->dev, err) || cuda_finish(&c->dev, err) || (room > c->ring.size && ring_open(c, 2 * room, err)))
+	if (e3_cuda_send(c, err) || cuda_launch(&c->dev, err) || cuda_finish(&c->dev, err) || (room > c->ring.size && ring_open(c, 2 * room, err)))
 		return -1;
 	c->branch = branch;
 	return 0;
 }
 
-int e3_cuda_stage(e3_cuda *c, const void *from, size_t bytes, const void **out, e3_err *err)
+int e3_cuda_put(e3_cuda *c, const void *from, size_t bytes, const void **out, e3_err *err)
 {
 	e3_ring *r = &c->ring;
 	bool small = bytes <= SMALL;
@@ -304,7 +303,6 @@ int e3_cuda_stage(e3_cuda *c, const void *from, size_t bytes, const void **out, 
 	if (r->used + room > r->size && ring_empty(c, room, err))
 		return -1;
 	memcpy(r->host + r->used, from, bytes);
-	E3_TRY(cudaMemcpyAsync(r->device + r->used, r->host + r->used, bytes, cudaMemcpyHostToDevice, e3_cuda_stream(c)), "staging");
 	*out = r->device + r->used;
 	if (small && r->n_seen < (int)(sizeof r->seen / sizeof *r->seen))
 		r->seen[r->n_seen++] = (e3_staged){hash, r->used, bytes, c->branch};
@@ -312,14 +310,33 @@ int e3_cuda_stage(e3_cuda *c, const void *from, size_t bytes, const void **out, 
 	return 0;
 }
 
-int e3_cuda_stage_kv(e3_cuda *c, const e3_kv *kv, e3_attend_kv *out, e3_err *err)
+int e3_cuda_send(e3_cuda *c, e3_err *err)
+{
+	e3_ring *r = &c->ring;
+	if (r->sent < r->used)
+		E3_TRY(cudaMemcpyAsync(r->device + r->sent, r->host + r->sent, r->used - r->sent, cudaMemcpyHostToDevice, e3_cuda_stream(c)), "staging");
+	r->sent = r->used;
+	return 0;
+}
+
+int e3_cuda_stage(e3_cuda *c, const void *from, size_t bytes, const void **out, e3_err *err)
+{
+	return e3_cuda_put(c, from, bytes, out, err) || e3_cuda_send(c, err) ? -1 : 0;
+}
+
+int e3_cuda_put_kv(e3_cuda *c, const e3_kv *kv, e3_attend_kv *out, e3_err *err)
 {
 	const void *page;
 	int pages = e3_ceil_div(kv->n_keys, kv->page_keys);
-	if (e3_cuda_stage(c, kv->page, (size_t)pages * sizeof *kv->page, &page, err))
+	if (e3_cuda_put(c, kv->page, (size_t)pages * sizeof *kv->page, &page, err))
 		return -1;
 	*out = (e3_attend_kv){(void *const *)page, kv->page_keys, kv->n_keys, kv->heads, kv->head_dim};
 	return 0;
+}
+
+int e3_cuda_stage_kv(e3_cuda *c, const e3_kv *kv, e3_attend_kv *out, e3_err *err)
+{
+	return e3_cuda_put_kv(c, kv, out, err) || e3_cuda_send(c, err) ? -1 : 0;
 }
 
 static const e3_dev_ops cuda_ops = {
@@ -388,12 +405,14 @@ static int open_parts(e3_cuda *c, e3_err *err)
 	 * calls what the compiler does not see; what one needs for itself comes with its first launch. */
 	E3_TRY(cudaDeviceSetLimit(cudaLimitStackSize, 0), where);
 	E3_TRY(cudaDeviceGetStreamPriorityRange(&least, &first), where);
-	for (int b = 0; b < BRANCHES; b++) /* branch 1 has many small steps, each waiting for the one before: it goes first */
+	for (int b = 0; b < E3_BRANCHES; b++) /* the others have small steps, each waiting for the one before: they go first */
 		E3_TRY(cudaStreamCreateWithPriority(&c->stream[b], cudaStreamNonBlocking, b ? first : least), where);
-	E3_TRY(cudaEventCreateWithFlags(&c->fork, cudaEventDisableTiming), where);
 	E3_TRY(cudaEventCreateWithFlags(&c->marked, cudaEventDisableTiming), where);
 	E3_TRY(e3_attend_open(&c->attend), where);
 	E3_TRY(e3_cuda_evict_open(), where);
+	const char *portable = getenv("E3_CUDA_PORTABLE"); /* to try on Hopper what other GPUs get */
+	if (portable && *portable)
+		c->attend.wgmma = 0;
 	cudaDriverEntryPointQueryResult found;
 	if (cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &c->encode_tiled, 12000, cudaEnableDefault, &found) != cudaSuccess ||
 	    found != cudaDriverEntryPointSuccess)

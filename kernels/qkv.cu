@@ -102,7 +102,7 @@ int e3_cuda_qkv(e3_dev *dev, const e3_qkv *op, e3_err *err)
 	const void *slot, *x;
 	int ldx;
 	/* The norm last: the product may be set up while it runs. */
-	if (e3_cuda_stage_kv(c, kv, &pages, err) || e3_cuda_stage(c, op->slot, (size_t)op->rows * sizeof *op->slot, &slot, err) ||
+	if (e3_cuda_put_kv(c, kv, &pages, err) || e3_cuda_stage(c, op->slot, (size_t)op->rows * sizeof *op->slot, &slot, err) ||
 	    e3_cuda_product_input(c, &from, m, &x, &ldx, err))
 		return e3_fail_in(err, "qkv");
 	place_args a = {m->b, op->rows, kv->heads, kv->head_dim, kv->page_keys, {place_norm_of(op->q_norm), place_norm_of(op->k_norm)}, op->rope,
@@ -191,7 +191,7 @@ int e3_cuda_move(e3_dev *dev, const e3_kv *kv, const uint32_t *from, const uint3
 	const void *f, *t;
 	if (n <= 0)
 		return 0;
-	if (e3_cuda_stage_kv(c, kv, &pages, err) || e3_cuda_stage(c, from, (size_t)n * sizeof *from, &f, err) ||
+	if (e3_cuda_put_kv(c, kv, &pages, err) || e3_cuda_put(c, from, (size_t)n * sizeof *from, &f, err) ||
 	    e3_cuda_stage(c, to, (size_t)n * sizeof *to, &t, err))
 		return e3_fail_in(err, "move");
 	if (kv->exact || c->strict)

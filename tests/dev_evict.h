@@ -164,7 +164,7 @@ static inline void ev_run(table *t, e3_rule r)
 				slot[k] = first + (k * 3 + 1) % EV_TOKENS;
 				x->id[slot[k]] = first + k, x->sum[slot[k]] = first ? 0 : INFINITY, x->seen[slot[k]] = first ? 0 : 1;
 			}
-			must(t, ops->enter(t->dev, &x->kv, slot, EV_TOKENS, first, &err), &err);
+			must(t, ops->enter(t->dev, &(e3_entered){&x->kv, slot, EV_TOKENS, first}, 1, &err), &err);
 			/* Eighths, so that there are ties; now and then much. */
 			for (int s = 0; s < x->kv.n_keys; s++)
 				x->mass[s] = floorf(4 + 4 * any(t)) / 8 + (s % 31 == 7 ? 40.0f : 0);

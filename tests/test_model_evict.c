@@ -41,13 +41,22 @@ static void close_hand(hand *h)
 		free(h->mass[l]);
 }
 
+static void append(hand *h, int layer, uint32_t first, int n)
+{
+	e3_err err = {""};
+	uint32_t slot[MAX_KEYS];
+	assert_int_equal(e3_cache_append(&h->cache, layer, first, n, slot, &err), 0);
+	e3_kv view = e3_cache_view(&h->cache, layer);
+	assert_int_equal(h->dev->ops->enter(h->dev, &(e3_entered){&view, slot, n, first}, 1, &err), 0);
+}
+
 /* The next frame: appended, its masses from fn(layer, id, frame) or all alike, eviction decided. */
 static void next_frame(hand *h, float (*fn)(const hand *h, int layer, uint32_t id))
 {
 	e3_err err = {""};
-	uint32_t slot[MAX_KEYS], n = (uint32_t)h->plan.tokens_per_frame;
+	uint32_t n = (uint32_t)h->plan.tokens_per_frame;
 	for (int l = 0; l < h->plan.layers; l++) {
-		assert_int_equal(e3_cache_append(&h->cache, l, (uint32_t)h->t * n, (int)n, slot, &err), 0);
+		append(h, l, (uint32_t)h->t * n, (int)n);
 		const e3_layer_cache *c = &h->cache.layer[l];
 		assert_true(c->n <= MAX_KEYS);
 		for (uint32_t k = 0; k < c->n; k++)
@@ -168,8 +177,7 @@ static void half_sums_saturate_after_some_sixty_frames(void **state)
 		int first = -1;
 		for (int t = 0; t < 80; t++) {
 			e3_err err;
-			uint32_t slot[8];
-			assert_int_equal(e3_cache_append(&h.cache, 0, (uint32_t)t * 8, 8, slot, &err), 0);
+			append(&h, 0, (uint32_t)t * 8, 8);
 			for (uint32_t k = 0; k < h.cache.layer[0].n; k++)
 				h.mass[0][k] = 1041.0f / (float)h.cache.layer[0].n;
 			assert_int_equal(e3_evictor_step(&h.e, &h.plan, &h.cache, t, h.mass, &h.record, &err), 0);

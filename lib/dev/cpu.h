@@ -93,7 +93,7 @@ int e3_cpu_qkv(e3_dev *, const e3_qkv *, e3_err *);
 int e3_cpu_attend(e3_dev *, const e3_attend *, e3_err *);
 int e3_cpu_mass(e3_dev *, const e3_mass *, e3_err *);
 int e3_cpu_move(e3_dev *, const e3_kv *, const uint32_t *, const uint32_t *, int, e3_err *);
-int e3_cpu_enter(e3_dev *, const e3_kv *, const uint32_t *, int, uint32_t, e3_err *);
+int e3_cpu_enter(e3_dev *, const e3_entered *, int, e3_err *);
 int e3_cpu_score(e3_dev *, const e3_rule *, const e3_scored *, int, e3_err *);
 int e3_cpu_reserve(e3_dev *, size_t, e3_err *);
 int e3_cpu_choose(e3_dev *, const e3_rule *, const e3_chosen *, int, e3_err *);

@@ -37,14 +37,15 @@ int e3_cpu_move(e3_dev *dev, const e3_kv *kv, const uint32_t *from, const uint32
 	return 0;
 }
 
-int e3_cpu_enter(e3_dev *dev, const e3_kv *kv, const uint32_t *slot, int n, uint32_t first_id, e3_err *err)
+int e3_cpu_enter(e3_dev *dev, const e3_entered *layer, int layers, e3_err *err)
 {
-	for (int k = 0; k < n; k++) {
-		cell c = cell_of(dev, kv, slot[k]);
-		*c.id = first_id + (uint32_t)k;
-		*c.sum = first_id ? 0 : INFINITY;
-		*c.seen = first_id ? 0 : 1;
-	}
+	for (int l = 0; l < layers; l++)
+		for (int k = 0; k < layer[l].n; k++) {
+			cell c = cell_of(dev, layer[l].kv, layer[l].slot[k]);
+			*c.id = layer[l].first_id + (uint32_t)k;
+			*c.sum = layer[l].first_id ? 0 : INFINITY;
+			*c.seen = layer[l].first_id ? 0 : 1;
+		}
 	return 0;
 }
 

@@ -136,6 +136,14 @@ typedef struct e3_layer_stat {
 	uint32_t prot, saturated;     /* protected; not protected but with an infinite sum */
 } e3_layer_stat;
 
+/* Tokens that have come into one layer, with ids from first_id on: no score yet; those of frame 0 (first_id 0) an infinite one. */
+typedef struct e3_entered {
+	const e3_kv *kv;
+	const uint32_t *slot; /* [n], host memory */
+	int n;
+	uint32_t first_id;
+} e3_entered;
+
 /* One layer to be scored: adds this frame's share to every slot. */
 typedef struct e3_scored {
 	const e3_kv *kv;
@@ -184,7 +192,7 @@ typedef struct e3_dense {
 	float *conf;  /* [H][W], from alloc_host */
 } e3_dense;
 
-enum { E3_PIECES = 4 };
+enum { E3_BRANCHES = 3, E3_PIECES = 4 };
 
 /* Bytes of the memory the device works in: in use (by everybody, as the device tells it; of this process on the CPU), and in all. */
 typedef struct e3_memory {
@@ -206,12 +214,12 @@ typedef struct e3_dev_ops {
 	int (*alloc_host)(e3_dev *, size_t bytes, void **out, e3_err *);
 	void (*free_host)(e3_dev *, void *);
 	int (*fetch)(e3_dev *, float *to, const float *from, size_t n, e3_err *); /* download into alloc_host memory, in order */
-	/* mark remembers this point of the branch; wait returns when everything before the last mark is done. */
+	/* mark remembers this point of the branch at hand; wait returns when everything before the last mark is done. */
 	int (*mark)(e3_dev *, e3_err *);
 	int (*wait)(e3_dev *, e3_err *);
-	/* Operations given after branch(1) may run beside those given after branch(0), but after all given before the first branch(1)
-	 * since `finish`; finish waits for both and goes back to branch 0. What one branch writes the other may use after a `wait` for
-	 * it, or after finish. */
+	/* What is given after branch(1) or branch(2) may run beside the other branches, but after all that was given before the last
+	 * mark when the branch is first gone to since `finish`. finish waits for all branches and goes back to branch 0. What one
+	 * branch writes another may use after a wait for it, or after finish. */
 	int (*branch)(e3_dev *, int which, e3_err *);
 	int (*finish)(e3_dev *, e3_err *);
 	/* What is given from gather to launch, to one branch and without waiting, may be held back until launch and started as one
@@ -244,9 +252,7 @@ typedef struct e3_dev_ops {
 	int (*add_uv)(e3_dev *, float *x, int h, int w, int c, const float *uv_x, const float *uv_y, e3_err *);
 	int (*dense)(e3_dev *, const e3_dense *, e3_err *);
 
-	/* The tokens first_id .. first_id + n - 1 have come into `slot` (host memory): no score yet; those of frame 0 (first_id 0) an
-	 * infinite one. */
-	int (*enter)(e3_dev *, const e3_kv *, const uint32_t *slot, int n, uint32_t first_id, e3_err *);
+	int (*enter)(e3_dev *, const e3_entered *, int layers, e3_err *);
 	/* score and choose will be given no more than `keys` keys over all layers: memory they need for that is made now. */
 	int (*reserve)(e3_dev *, size_t keys, e3_err *);
 	int (*score)(e3_dev *, const e3_rule *, const e3_scored *, int layers, e3_err *);
@@ -260,7 +266,7 @@ struct e3_dev {
 };
 
 /* What a plug-in exports under the name e3_dev_plugin_cuda. The number changes with anything in this file. */
-#define E3_DEV_ABI 6
+#define E3_DEV_ABI 7
 typedef struct e3_dev_plugin {
 	int abi;
 	e3_dev *(*open)(bool strict, e3_err *err);

@@ -96,7 +96,7 @@ int e3_aggregate_open(e3_session *s, e3_err *err)
 		for (int k = 0; k < E3_DPT_LEVELS; k++)
 			if (e3_session_alloc(s, patches * 2 * dim, &s->cat[k], err))
 				return -1;
-	s->slot = e3_alloc(n, sizeof *s->slot, "slots", err);
+	s->slot = e3_alloc(n * (size_t)c->layers, sizeof *s->slot, "slots", err);
 	return s->slot ? open_masses(s, err) : -1;
 }
 
@@ -149,14 +149,28 @@ static int take_mass(e3_session *s, int layer, const e3_kv *kv, e3_err *err)
 	           : 0;
 }
 
+/* Slots for the frame's tokens in all layers, before the first of them: what the device has to know for that goes to it in one. */
+static int enter(e3_session *s, e3_err *err)
+{
+	int n = s->plan.tokens_per_frame;
+	e3_entered entered[E3_MAX_LAYERS];
+	e3_kv view[E3_MAX_LAYERS];
+	for (int l = 0; l < s->cache.layers; l++) {
+		uint32_t first = (uint32_t)(s->t * n), *slot = s->slot + (size_t)l * (size_t)n;
+		if (e3_cache_append(&s->cache, l, first, n, slot, err))
+			return e3_fail_in(err, "layer %d", l);
+		view[l] = e3_cache_view(&s->cache, l);
+		entered[l] = (e3_entered){&view[l], slot, n, first};
+	}
+	return s->dev->ops->enter(s->dev, entered, s->cache.layers, err);
+}
+
 static int global_step(e3_session *s, int layer, e3_err *err)
 {
 	uint32_t n = (uint32_t)s->plan.tokens_per_frame;
-	if (e3_cache_append(&s->cache, layer, (uint32_t)s->t * n, (int)n, s->slot, err))
-		return -1;
 	e3_kv kv = e3_cache_view(&s->cache, layer);
 	bool wanted = e3_evictor_needs_mass(&s->evictor, s->t) || (s->o.attn && s->o.attn[layer]);
-	e3_block_run run = {.block = &s->net->global[layer], .x = s->x, .rows = (int)n, .rope = s->rope, .kv = &kv, .slot = s->slot,
+	e3_block_run run = {.block = &s->net->global[layer], .x = s->x, .rows = (int)n, .rope = s->rope, .kv = &kv, .slot = s->slot + (size_t)layer * n,
 	                    .q = s->q, .attended = s->attended, .hidden = s->hidden, .lse = wanted ? s->lse : NULL};
 	return e3_block_step(s->dev, &run, err) || (wanted && take_mass(s, layer, &kv, err)) ? -1 : 0;
 }
@@ -165,7 +179,7 @@ int e3_aggregate_step(e3_session *s, e3_err *err)
 {
 	const e3_config *c = &s->net->c;
 	size_t special = (size_t)s->plan.special * (size_t)c->embed;
-	if (prepare_masses(s, err) || s->dev->ops->copy(s->dev, s->x, s->net->special + (s->t ? special : 0), special, err))
+	if (prepare_masses(s, err) || enter(s, err) || s->dev->ops->copy(s->dev, s->x, s->net->special + (s->t ? special : 0), special, err))
 		return -1;
 	for (int layer = 0; layer < c->layers; layer++) {
 		e3_block_run run = {.block = &s->net->frame[layer], .x = s->x, .rows = s->plan.tokens_per_frame, .rope = s->rope,

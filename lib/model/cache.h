@@ -37,7 +37,8 @@ typedef struct e3_cache {
 /* pages = 0: no budget, grows. shape = {layers, heads, head_dim, page_keys}. */
 int e3_cache_open(e3_cache *c, e3_dev *dev, const int shape[4], int64_t pages, e3_err *err);
 void e3_cache_release(e3_cache *c);
-/* Slots for the n tokens of a frame (ids first_id ... first_id + n - 1): slot[k], ascending holes first. */
+/* Slots for the n tokens of a frame (ids first_id ... first_id + n - 1): slot[k], ascending holes first. The device is told by the
+ * caller (its operation `enter`), of all layers at once. */
 int e3_cache_append(e3_cache *c, int layer, uint32_t first_id, int n, uint32_t *slot, e3_err *err);
 /* Frees n slots (distinct, in use); `reserve` tokens will come next and fill gaps, gaps beyond that are closed. */
 int e3_cache_remove(e3_cache *c, int layer, const uint32_t *slot, int n, int reserve, e3_err *err);

@@ -77,11 +77,11 @@ static int make_plan(e3_session *s, int64_t pages, e3_err *err)
 	return 0;
 }
 
-/* Choosing is done in branch 1. */
+/* Choosing is done in branch 2. */
 static int open_evictor(e3_session *s, e3_err *err)
 {
 	const e3_dev_ops *ops = s->dev->ops;
-	return ops->branch(s->dev, 1, err) || e3_evictor_open(&s->evictor, &s->cache, err) || ops->finish(s->dev, err) ? -1 : 0;
+	return ops->branch(s->dev, 2, err) || e3_evictor_open(&s->evictor, &s->cache, err) || ops->finish(s->dev, err) ? -1 : 0;
 }
 
 static int open_parts(e3_session *s, int64_t pages, e3_err *err)
@@ -182,8 +182,8 @@ static int dense(e3_session *s, e3_result *r, e3_err *err)
 	return ops->launch(s->dev, err);
 }
 
-/* The heads are given to the device before it is waited for: the budget is shared out while they run, the leaving tokens are chosen
- * after the camera head and taken out of the cache beside the dense heads. */
+/* The heads are given to the device before it is waited for: while they run the budget is shared out, the leaving tokens are chosen
+ * and taken out of the cache. */
 static int step(e3_session *s, const uint8_t *rgb, e3_result *r, e3_evict *evict, e3_err *err)
 {
 	const e3_dev_ops *ops = s->dev->ops;
@@ -195,7 +195,7 @@ static int step(e3_session *s, const uint8_t *rgb, e3_result *r, e3_evict *evict
 		return -1;
 	uint64_t held = tokens_held(s);
 	s->peak_tokens = held > s->peak_tokens ? held : s->peak_tokens;
-	if (ops->branch(s->dev, 1, err) || e3_evictor_decide(&s->evictor, &s->plan, &s->cache, s->t, evict, err) || e3_attn_collect(s, err) ||
+	if (ops->branch(s->dev, 2, err) || e3_evictor_decide(&s->evictor, &s->plan, &s->cache, s->t, evict, err) || e3_attn_collect(s, err) ||
 	    ops->mark(s->dev, err) || ops->wait(s->dev, err) || e3_evictor_apply(&s->evictor, &s->plan, &s->cache, s->t, evict, err))
 		return -1;
 	return ops->finish(s->dev, err);

@@ -74,7 +74,7 @@ struct e3_session {
 
 	e3_cache cache;
 	e3_evictor evictor;
-	uint32_t *slot;        /* [tokens] of this frame in the layer at work */
+	uint32_t *slot;        /* [layers][tokens] of this frame */
 	e3_masses mass;
 	uint64_t peak_tokens;
 

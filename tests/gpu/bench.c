@@ -203,9 +203,9 @@ static int p_finish(e3_dev *d, e3_err *e) { return probe_of(d)->inner->ops->fini
 static int p_gather(e3_dev *d, int which, e3_err *e) { return 0; }
 static int p_launch(e3_dev *d, e3_err *e) { return 0; }
 static int p_reserve(e3_dev *d, size_t keys, e3_err *e) { return probe_of(d)->inner->ops->reserve(probe_of(d)->inner, keys, e); }
-static int p_enter(e3_dev *d, const e3_kv *kv, const uint32_t *slot, int n, uint32_t first_id, e3_err *e)
+static int p_enter(e3_dev *d, const e3_entered *layer, int layers, e3_err *e)
 {
-	return probe_of(d)->inner->ops->enter(probe_of(d)->inner, kv, slot, n, first_id, e);
+	return probe_of(d)->inner->ops->enter(probe_of(d)->inner, layer, layers, e);
 }
 static int p_score(e3_dev *d, const e3_rule *rule, const e3_scored *layer, int layers, e3_err *e)
 {
