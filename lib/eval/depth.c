@@ -5,10 +5,11 @@
 #include <math.h>
 #include <stdlib.h>
 
-enum { BLOCK = 512, SCALE_STEPS = 10, ADAM_STEPS = 1000 };
+/* Sums are kept in four lanes, which is what lets the compiler use vectors; the order of addition is fixed by it. */
+enum { BLOCK = 512, LANES = 4, SCALE_STEPS = 10, ADAM_STEPS = 1000 };
 
 typedef struct block {
-	double p[BLOCK], g[BLOCK]; /* prediction; what it is aligned to or measured against */
+	double p[BLOCK], g[BLOCK]; /* prediction; what it is aligned to or measured against; 0 up to a whole number of lanes */
 	size_t n;
 } block;
 
@@ -24,7 +25,14 @@ static bool next(const e3_pixels *x, size_t at, bool inverse, block *b)
 			b->p[k] = x->d[2 * (at + k)], b->g[k] = x->d[2 * (at + k) + 1];
 	for (size_t k = 0; inverse && k < b->n; k++)
 		b->g[k] = 1 / (b->g[k] + 1e-8);
+	for (size_t k = b->n; k % LANES; k++)
+		b->p[k] = b->g[k] = 0;
 	return b->n > 0;
+}
+
+static double total(const double lane[LANES])
+{
+	return (lane[0] + lane[1]) + (lane[2] + lane[3]);
 }
 
 static int by_value(const void *a, const void *b)
@@ -92,10 +100,11 @@ static void means(const e3_pixels *x, bool inverse, double *p, double *g)
 	block b;
 	double sum_p = 0, sum_g = 0;
 	for (size_t at = 0; next(x, at, inverse, &b); at += b.n) {
-		double sp = 0, sg = 0;
-		for (size_t k = 0; k < b.n; k++)
-			sp += b.p[k], sg += b.g[k];
-		sum_p += sp, sum_g += sg;
+		double sp[LANES] = {0}, sg[LANES] = {0};
+		for (size_t k = 0; k < b.n; k += LANES)
+			for (size_t l = 0; l < LANES; l++)
+				sp[l] += b.p[k + l], sg[l] += b.g[k + l];
+		sum_p += total(sp), sum_g += total(sg);
 	}
 	*p = sum_p / (double)x->n, *g = sum_g / (double)x->n;
 }
@@ -109,12 +118,13 @@ static void fit_scale(const e3_pixels *x, bool inverse, e3_depth_fit *fit)
 	for (fit->steps = 0; fit->steps < SCALE_STEPS; fit->steps++) {
 		double num = 0, den = 0;
 		for (size_t at = 0; next(x, at, inverse, &b); at += b.n) {
-			double pg[2] = {0}, pp[2] = {0};
-			for (size_t k = 0; k < b.n; k++) {
-				double w = b.p[k] / (fabs(s * b.p[k] - b.g[k]) + 1e-8);
-				pg[k & 1] += w * b.g[k], pp[k & 1] += w * b.p[k];
-			}
-			num += pg[0] + pg[1], den += pp[0] + pp[1];
+			double pg[LANES] = {0}, pp[LANES] = {0};
+			for (size_t k = 0; k < b.n; k += LANES)
+				for (size_t l = 0; l < LANES; l++) {
+					double w = b.p[k + l] / (fabs(s * b.p[k + l] - b.g[k + l]) + 1e-8);
+					pg[l] += w * b.g[k + l], pp[l] += w * b.p[k + l];
+				}
+			num += total(pg), den += total(pp);
 		}
 		s = num / den;
 	}
@@ -124,15 +134,19 @@ static void fit_scale(const e3_pixels *x, bool inverse, e3_depth_fit *fit)
 /* Sum of |r| and of sign(r) (p, 1), r = s p + t - g. */
 static void residuals(const e3_pixels *x, bool inverse, const e3_depth_fit *fit, double *loss, double grad[2])
 {
+	const double s = fit->s, t = fit->t;
 	block b;
 	*loss = grad[0] = grad[1] = 0;
 	for (size_t at = 0; next(x, at, inverse, &b); at += b.n) {
-		double sum[3][2] = {{0}};
-		for (size_t k = 0; k < b.n; k++) {
-			double r = fit->s * b.p[k] + fit->t - b.g[k], sign = (double)(r > 0) - (double)(r < 0);
-			sum[0][k & 1] += fabs(r), sum[1][k & 1] += sign * b.p[k], sum[2][k & 1] += sign;
-		}
-		*loss += sum[0][0] + sum[0][1], grad[0] += sum[1][0] + sum[1][1], grad[1] += sum[2][0] + sum[2][1];
+		double size[LANES] = {0}, along[LANES] = {0}, sign[LANES] = {0};
+		for (size_t k = b.n; k % LANES; k++)
+			b.g[k] = t; /* no residual */
+		for (size_t k = 0; k < b.n; k += LANES)
+			for (size_t l = 0; l < LANES; l++) {
+				double r = s * b.p[k + l] + t - b.g[k + l], one = (r > 0 ? 1.0 : 0.0) - (r < 0 ? 1.0 : 0.0);
+				size[l] += fabs(r), along[l] += one * b.p[k + l], sign[l] += one;
+			}
+		*loss += total(size), grad[0] += total(along), grad[1] += total(sign);
 	}
 }
 
