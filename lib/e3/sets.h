@@ -188,7 +188,7 @@ int e3_seq_read(e3_seq *q, int64_t k, e3_frame *frame, e3_truth *truth, e3_err *
 
 typedef struct e3_set_format {
 	int w, h;     /* of the data set's pictures */
-	double focal; /* in pixels at that width, where the readers know only this one; 0: any */
+	double focal; /* in pixels at that width, where the readers know only this one, and these proportions; 0: any */
 	bool central; /* the readers take w/2, h/2 as the principal point, counted from the centre of the first pixel */
 	const char *sequence; /* the first of the published ones */
 } e3_set_format;

@@ -111,6 +111,9 @@ int e3_set_writer_add(e3_set_writer *w, const e3_set_shot *shot, e3_err *err)
 	if (shot->rgb->w != w->size[0] || shot->rgb->h != w->size[1] || shot->depth->w != w->size[0] || shot->depth->h != w->size[1])
 		return e3_fail(err, "writing: %s: frame %lld: %d × %d, the first was %d × %d", e3_set_name(w->set), (long long)w->n, shot->rgb->w,
 			shot->rgb->h, w->size[0], w->size[1]);
+	if (f->focal > 0 && w->size[0] * f->h != w->size[1] * f->w)
+		return e3_fail(err, "writing: %s: %d × %d: its readers expect the proportions of %d × %d", e3_set_name(w->set), w->size[0], w->size[1], f->w,
+			f->h);
 	double focal = f->focal * w->size[0] / f->w;
 	if (f->focal > 0 && !(shot->k.fx > focal - 1e-3 && shot->k.fx < focal + 1e-3))
 		return e3_fail(err, "writing: %s: a focal length of %.3f pixels: its readers take it to be %.3f at this width", e3_set_name(w->set),

@@ -1,0 +1,416 @@
+#!/usr/bin/env bats
+# Every data set, from a tree that e3-scene --as writes to the frames and truth that e3-decode --dataset makes of it; what a layout lacks,
+# what is damaged, what is prepared on the way.
+load common
+
+scene() { # NAME [options]: a small tree of it in $T/NAME
+	local name=$1
+	shift
+	e3-scene --as "$name" --seed 3 --frames 4 --size 250x180 --noise 0 "$@" "$T/$name"
+}
+
+decode() { # NAME [options]: its only sequence
+	local name=$1
+	shift
+	e3-decode --dataset "$name" --root "$T/$name" "$@"
+}
+
+# NAME: tree, stream, and the scene's own stream with the same camera, compared.
+round_trip() {
+	local name=$1 wh=250x180 options=(--fit 224) camera=(--size 250x180)
+	shift
+	case $name in
+	7scenes) wh=240x180 camera=(--size 241x181 --fov 62.938557517047656) options+=(--stride 1) ;;
+	nrgbd) wh=240x180 camera=(--size 241x181 --fov 60.20653297339998) options+=(--stride 1) ;;
+	co3d) options=(--draw 4 --min-frames 4) ;;
+	esac
+	scene "$name" --size $wh
+	decode "$name" "${options[@]}" "$@" -o "$T/decoded.e3"
+	e3-scene --seed 3 --frames 4 --noise 0 --metres "${camera[@]}" -o "$T/scene.e3"
+	/usr/bin/python3 "$ROOT/tests/sets_check.py" "$name" "$T/$name" "$T/decoded.e3" "$T/scene.e3"
+	[ "$(e3-dump "$T/decoded.e3" | sed -n 's/^head.* source=\([^/]*\).*/\1/p')" = "$name" ]
+}
+
+@test "sintel: written, read, compared" { round_trip sintel; }
+@test "kitti: written, read, compared" { round_trip kitti; }
+@test "bonn: written, read, compared" { round_trip bonn; }
+@test "nyu: written, read, compared" { round_trip nyu; }
+@test "7scenes: written, read, compared" { round_trip 7scenes; }
+@test "nrgbd: written, read, compared" { round_trip nrgbd; }
+@test "tum: written, read, compared" { round_trip tum; }
+@test "scannet: written, read, compared" { round_trip scannet; }
+@test "co3d: written, read, compared" { round_trip co3d; }
+
+@test "sintel: the task of poses cuts instead of squeezing, and needs no depth" {
+	scene sintel
+	rm -r "$T/sintel/training/depth"
+	decode sintel --task pose --fit 224 -o "$T/p.e3"
+	e3-dump "$T/p.e3" | sed -n 's/^frame.* fit=\([^ ]*\) w=\([0-9]*\) h=\([0-9]*\).*/\1 \2 \3/p' | head -1 >"$T/fit"
+	# 250 x 180 to 224 x 161, the middle 154 rows of it
+	grep -qx '\[0.896,0.8944444444444445,0,-3\] 224 154' "$T/fit" || { cat "$T/fit"; return 1; }
+	[ "$(e3-dump "$T/p.e3" | grep -c '^truth.*depth=')" -eq 0 ]
+	[ "$(e3-dump "$T/p.e3" | grep -c '^truth.*pose=')" -eq 4 ]
+	fails 1 "training/depth/alley_2: No such file or directory" -- e3-decode --dataset sintel --root "$T/sintel" -o "$T/q.e3"
+}
+
+@test "the root may be the folder above, and a stream goes through the network at its own size" {
+	mkdir "$T/data"
+	e3-scene --as bonn --seed 3 --frames 2 --size 250x180 "$T/data/bonn"
+	e3-decode --dataset bonn --root "$T/data" --fit 140 | e3-infer --budget 4f --model "$DEMO/model.safetensors" -q -o "$T/p.e3"
+	# long side 140, then multiples of 14: the model was made for 224, and nothing resizes
+	[ "$(e3-dump "$T/p.e3" | sed -n 's/^pred.* w=\([0-9]*\) h=\([0-9]*\) .*/\1 \2/p' | sort -u)" = "140 98" ]
+	[ "$(e3-dump "$T/p.e3" | grep -c '^truth.*depth=f32\[180x250\]')" -eq 2 ]
+}
+
+@test "--list says what is there, what is published and what is missing" {
+	scene sintel
+	e3-scene --as sintel --sequence mine --seed 1 --frames 3 --size 64x48 "$T/sintel"
+	rm "$T/sintel/training/depth/mine/frame_0002.dpt"
+	decode sintel --list >"$T/list"
+	grep -qP '^alley_2\t4\t4\t4\t4\tyes\t-$' "$T/list"
+	grep -qP '^cave_2\t0\t0\t0\t0\tyes\tnot found$' "$T/list"
+	grep -qP '^mine\t0\t0\t0\t0\tno\tsintel: mine: reading: .*/training/depth/mine/frame_0002.dpt: missing: there are 3 pictures and 2 of these$' "$T/list"
+	[ "$(grep -c 'yes' "$T/list")" -eq 23 ]
+	decode sintel --list --json | /usr/bin/python3 -c '
+import json, sys
+rows = {r["sequence"]: r for r in json.load(sys.stdin)}
+assert len(rows) == 24
+assert rows["alley_2"] == {"sequence": "alley_2", "frames": 4, "images": 4, "depths": 4, "poses": 4, "published": True, "missing": None}
+assert rows["cave_2"]["missing"] == "not found" and not rows["mine"]["published"]'
+	[ "$(decode sintel --task pose --list | grep -c yes)" -eq 14 ]
+	[ "$(decode sintel --list --sequence 'a*_2' | cut -f1 | tr '\n' ' ')" = "# sequence alley_2 ambush_2 " ]
+}
+
+@test "several sequences: a stream each, named by %s; without it they are counted and refused" {
+	scene sintel
+	e3-scene --as sintel --sequence cave_2 --seed 1 --frames 3 --size 64x48 "$T/sintel"
+	fails 1 "2 sequences, from alley_2 to cave_2: choose one with --sequence, or give -o a name with %s in it" -- \
+		e3-decode --dataset sintel --root "$T/sintel" -o "$T/one.e3"
+	[ ! -e "$T/one.e3" ]
+	decode sintel --fit 56 --max-frames 2 -o "$T/s-%s.e3"
+	[ "$(e3-dump "$T/s-alley_2.e3" | grep -c ^frame)" -eq 2 ]
+	[ "$(e3-dump "$T/s-cave_2.e3" | grep -c ^frame)" -eq 2 ]
+	fails 1 "no sequence matches temple* here" -- e3-decode --dataset sintel --root "$T/sintel" --sequence 'temple*'
+	fails 1 "sintel: temple_2: reading: $T/sintel/: not found" -- e3-decode --dataset sintel --root "$T/sintel" --sequence temple_2 -o "$T/x.e3"
+}
+
+@test "what a root lacks is named, with what is there" {
+	mkdir -p "$T/r/some" && touch "$T/r/file"
+	fails 1 "opening: kitti: $T/r: expected depth_selection/val_selection_cropped/groundtruth_depth_gathered/DRIVE_02/*.png, here or in kitti/; found some/, file" -- \
+		e3-decode --dataset kitti --root "$T/r"
+	fails 1 "no such folder" -- e3-decode --dataset tum --root "$T/none"
+	fails 1 "expected annotations: apple_test.jgz" -- e3-decode --dataset co3d --root "$T/r"
+	fails 1 "no truth for the task recon: it has that for depth, video-depth" -- e3-decode --dataset bonn --root "$T/r" --task recon
+	# and downstream learns of it
+	rc=0
+	e3-decode --dataset kitti --root "$T/r" 2>/dev/null | e3-dump - >/dev/null 2>"$T/told" || rc=$?
+	[ $rc -eq 1 ]
+	grep -q "e3-decode failed (exit 1): opening: kitti: .*: expected depth_selection" "$T/told" || { cat "$T/told"; return 1; }
+}
+
+@test "options that do not go together are refused" {
+	fails 2 "--dataset needs --root" -- e3-decode --dataset kitti
+	fails 2 "takes no INPUT" -- e3-decode --dataset kitti --root . clip.mp4
+	fails 2 "need --dataset" -- e3-decode --stride 2 clip.mp4
+	fails 2 "only --stride and --max-frames" -- e3-decode --dataset kitti --root . --every 1
+	fails 2 "are co3d's" -- e3-decode --dataset kitti --root . --draw 4
+	fails 2 "is 7scenes'" -- e3-decode --dataset kitti --root . --reject-invalid
+	fails 2 "not a multiple of 14" -- e3-decode --dataset nrgbd --root . --fit 200
+	fails 2 "--json goes with --list" -- e3-decode --dataset kitti --root . --json
+	fails 2 "--as needs one folder" -- e3-scene --as kitti
+	fails 2 "--as does not go with --output" -- e3-scene --as kitti -o x "$T/k"
+	fails 2 "its readers know one camera" -- e3-scene --as 7scenes --fov 60 "$T/k"
+	fails 1 "its readers expect the proportions of 640 × 480" -- e3-scene --as 7scenes --size 250x180 "$T/k"
+	fails 1 "expected a name such as chess/seq-03 (SCENE/seq-NN)" -- e3-scene --as 7scenes --sequence ../seq-1 --size 64x48 "$T/k"
+	scene tum --frames 1
+	fails 1 "is there already" -- e3-scene --as tum --size 64x48 --frames 1 "$T/tum"
+}
+
+@test "a writer that fails takes back what it wrote" {
+	mkdir "$T/full"
+	touch "$T/full/apple_test.jgz"
+	fails 1 "apple_test.jgz: truncated" -- e3-scene --as co3d --frames 2 --size 64x48 "$T/full"
+	[ "$(find "$T/full" | wc -l)" -eq 2 ]
+	mkdir -p "$T/f2/training"
+	touch "$T/f2/training/depth"
+	fails 1 "training/depth" -- e3-scene --as sintel --frames 2 --size 64x48 "$T/f2"
+	[ "$(find "$T/f2" -type f | wc -l)" -eq 1 ]
+}
+
+# damage NAME FILE TEXT COMMAND: the file damaged by the command ($f), the stream refused with these words, nothing written.
+damage() {
+	local name=$1 text=$3 f
+	f=$(find "$T/$name" -path "$2" | sort | sed -n 2p)
+	[ -n "$f" ] || { echo "no $2"; return 1; }
+	cp "$f" "$T/keep"
+	f=$f bash -c "$4"
+	fails 1 "$text" -- e3-decode --dataset "$name" --root "$T/$name" --fit 56 -o "$T/out.e3" --stride 1
+	grep -qF "$f" "$T/stderr" || { echo "does not name $f:"; cat "$T/stderr"; return 1; }
+	[ ! -e "$T/out.e3" ]
+	cp "$T/keep" "$f"
+}
+
+poke() { # shell text: bytes $2 at offset $1 of $f
+	echo "printf '$2' | dd of=\"\$f\" bs=1 seek=$1 conv=notrunc status=none"
+}
+
+@test "damage: .dpt and .cam" {
+	scene sintel --size 64x48
+	damage sintel '*.dpt' "truncated" 'truncate -s -1 "$f"'
+	damage sintel '*.dpt' "expected the tag 50 49 45 48" "$(poke 0 X)"
+	damage sintel '*.dpt' "pixels take" "$(poke 4 '\x41')"
+	damage sintel '*.dpt' "pixel 0, 0: not a number" "$(poke 12 '\377\377\377\377')"
+	damage sintel '*.dpt' "missing: there are 4 pictures and 3 of these" 'rm "$f"'
+	damage sintel '*.cam' "truncated: 171 bytes: a camera has 172" 'truncate -s -1 "$f"'
+	damage sintel '*.cam' "the pose is missing" "$(poke 76 '\377\377\377\377\377\377\377\377')"
+	damage sintel '*/final/*.png' "truncated" 'truncate -s 300 "$f"'
+}
+
+@test "damage: 16-bit PNG" {
+	scene kitti --size 64x48
+	damage kitti '*groundtruth*.png' "8 bits of colour or alpha: expected 16 bits of grey" 'cp "${f/groundtruth_depth/image}" "$f"'
+	damage kitti '*groundtruth*.png' "truncated" 'truncate -s 200 "$f"'
+	damage kitti '*groundtruth*.png' "not a PNG picture" "$(poke 0 X)"
+	damage kitti '*groundtruth*.png' "its highest value is 200: expected 16 bits in use" \
+		'/usr/bin/python3 -c "import os, numpy as np; from PIL import Image; Image.fromarray(np.full((48, 64), 200, np.uint16)).save(os.environ[\"f\"])"'
+}
+
+@test "damage: .npy" {
+	scene nyu --size 64x48
+	damage nyu '*.npy' "truncated: 48 × 64 numbers" 'truncate -s -1 "$f"'
+	damage nyu '*.npy' "not a .npy file" "$(poke 1 X)"
+	damage nyu '*.npy' "row 0, column 1: not a finite number" "$(poke 132 '\377\377\377\377')"
+	damage nyu '*.npy' "expected '<f4' or '<f8'" "$(poke 22 i)"
+}
+
+@test "damage: poses" {
+	scene 7scenes --size 64x48
+	damage 7scenes '*.pose.txt' "the text ends after 12 of the 16 numbers" 'sed -i 4d "$f"'
+	damage 7scenes '*.pose.txt' "is not finite: the pose is missing" 'sed -i "1s/^[^ ]*/nan/" "$f"'
+	damage 7scenes '*.depth.proj.png' "expected 16 bits of grey" 'cp "${f/depth.proj/color}" "$f"'
+	scene tum --size 64x48
+	tum="$T/tum/rgbd_dataset_freiburg3_sitting_static"
+	sed -i 2d "$tum/groundtruth_90.txt"
+	fails 1 "groundtruth_90.txt: 3 poses, but 4 pictures" -- e3-decode --dataset tum --root "$T/tum" -o "$T/o.e3"
+	scene nrgbd --size 64x48
+	sed -i '13,$d' "$T/nrgbd/breakfast_room/poses.txt"
+	fails 1 "3 poses: expected one for each of the 4 pictures" -- e3-decode --dataset nrgbd --root "$T/nrgbd" -o "$T/o.e3"
+	scene scannet --size 64x48
+	sed -i 's/^[^ ]* /-inf /' "$T/scannet/scene0707_00/pose_90.txt"
+	fails 1 "pose_90.txt: line 1: number 1 is not finite: the pose is missing" -- e3-decode --dataset scannet --root "$T/scannet" -o "$T/o.e3"
+}
+
+@test "damage: CO3D's annotations" {
+	scene co3d --size 64x48
+	jgz=$T/co3d/apple_test.jgz
+	cp "$jgz" "$T/keep.gz"
+	bad() { # TEXT COMMAND on the JSON in $j
+		zcat "$T/keep.gz" >"$T/j"
+		j=$T/j bash -c "$2"
+		gzip -c "$T/j" >"$jgz"
+		fails 1 "$1" -- e3-decode --dataset co3d --root "$T/co3d" --draw 2 --min-frames 4 -o "$T/o.e3"
+	}
+	bad "110_13051_23361: frame 0: T is not 3 numbers: the pose is missing" 'sed -i "s/\"T\":\[[^,]*,/\"T\":[/" "$j"'
+	bad "R is not 3 × 3 numbers" 'sed -i "s/\"R\"/\"Q\"/" "$j"'
+	bad "filepath is missing" 'sed -i "s/\"filepath\"/\"file\"/g" "$j"'
+	bad "leaves the data set" 'sed -i "s/\"apple\/110/\"..\/110/g" "$j"'
+	bad "not a list of frames" 'echo "{\"a\": 3}" >"$j"'
+	bad "not JSON" 'echo "{" >"$j"'
+	bad "expected an object" 'echo "[]" >"$j"'
+	echo nothing >"$jgz"
+	fails 1 "not a gzip file" -- e3-decode --dataset co3d --root "$T/co3d" -o "$T/o.e3"
+	head -c 100 "$T/keep.gz" >"$jgz"
+	fails 1 "truncated: the gzip data end early" -- e3-decode --dataset co3d --root "$T/co3d" -o "$T/o.e3"
+	# far away, or short: left out, as the reference does
+	zcat "$T/keep.gz" | sed 's/"T":\[[^,]*,/"T":[100002,/' | gzip -c >"$jgz"
+	fails 1 "no sequence is here" -- e3-decode --dataset co3d --root "$T/co3d" --draw 2 --min-frames 4 -o "$T/o.e3"
+	cp "$T/keep.gz" "$jgz"
+	fails 1 "no sequence is here" -- e3-decode --dataset co3d --root "$T/co3d" -o "$T/o.e3"
+}
+
+@test "co3d: frames are NumPy's draws, one generator for all sequences" {
+	for s in b/2 a/1; do
+		e3-scene --as co3d --sequence "$(tr ab 'ba' <<<"${s%/*}" | sed 's/a/apple/; s/b/banana/')/s${s#*/}" --seed 3 --frames 12 --size 28x20 "$T/co3d"
+	done
+	decode co3d --draw 5 --min-frames 10 -o "$T/%s.e3"
+	for f in apple_s2 banana_s1; do e3-dump "$T/$f.e3" | sed -n 's/^frame.* src_i=\([0-9]*\).*/\1/p' | tr '\n' ' '; done >"$T/got"
+	/usr/bin/python3 -c '
+import numpy as np
+np.random.seed(0)
+print(*[k for _ in range(2) for k in np.random.choice(12, 5, replace=False)], end=" ")' >"$T/want"
+	diff "$T/got" "$T/want"
+	decode co3d --draw 5 --min-frames 10 --seed 7 --sequence 'apple/*' | e3-dump - | sed -n 's/^frame.* src_i=\([0-9]*\).*/\1/p' | tr '\n' ' ' >"$T/got"
+	/usr/bin/python3 -c 'import numpy as np; np.random.seed(7); print(*np.random.choice(12, 5, replace=False), end=" ")' | diff "$T/got" -
+	[ "$(decode co3d --co3d-size 518 --draw 5 --min-frames 10 --sequence 'apple/*' | e3-dump - | sed -n 's/^frame.* w=\([0-9]*\) h=\([0-9]*\).*/\1 \2/p' | sort -u)" = "518 364" ]
+}
+
+# frames_of NAME STRIDE: the numbers that are sent.
+frames_of() {
+	decode "$1" --fit 56 ${2:+--stride "$2"} | e3-dump - | sed -n 's/^frame.* src_i=\([0-9]*\).*/\1/p' | tr '\n' ' '
+}
+
+@test "7scenes and nrgbd: strides count as the reference's" {
+	scene 7scenes --frames 1 --size 64x48
+	d=$T/7scenes/chess/seq-03
+	for k in $(seq 1 999); do printf '%s/frame-%06d.color.png ' "$d" "$k"; done | xargs touch
+	for k in $(seq 25 25 975); do
+		for end in color.png depth.proj.png pose.txt; do ln -sf frame-000000.$end "$d/$(printf frame-%06d "$k").$end"; done
+	done
+	[ "$(frames_of 7scenes '')" = "0 200 400 600 800 " ]
+	[ "$(frames_of 7scenes 25 | wc -w)" -eq 40 ]
+	[ "$(decode 7scenes --list --stride 25 | cut -f2 | tail -n +2 | sort -n | tail -1)" = 40 ]
+	rm "$d"/frame-0005*.color.png "$d"/frame-000[6-9]*.color.png
+	[ "$(frames_of 7scenes '')" = "0 200 400 " ]
+	printf 'sequence3\nsequence12\nseq-04\nsequence01\n' >"$T/7scenes/chess/TestSplit.txt"
+	[ "$(decode 7scenes --list | grep -o '^chess/seq-[0-9]*' | sort | tr '\n' ' ')" = "chess/seq-01 chess/seq-03 chess/seq-04 chess/seq-05 chess/seq-12 " ]
+	scene nrgbd --frames 1 --size 64x48
+	d=$T/nrgbd/breakfast_room
+	for k in $(seq 1 1166); do printf '%s/images/img%d.png ' "$d" "$k"; done | xargs touch
+	for k in 197 394 500 1000; do
+		ln -sf img0.png "$d/images/img$k.png"
+		ln -sf depth0.png "$d/depth/depth$k.png"
+	done
+	for k in $(seq 1 1166); do head -4 "$d/poses.txt"; done >"$T/more"
+	cat "$T/more" >>"$d/poses.txt"
+	[ "$(frames_of nrgbd '')" = "0 500 1000 " ]
+	for k in $(seq 1000 1166); do printf '%s/images/img%d.png ' "$d" "$k"; done | xargs rm
+	[ "$(frames_of nrgbd '')" = "0 500 " ]
+	for k in $(seq 395 999); do printf '%s/images/img%d.png ' "$d" "$k"; done | xargs rm
+	[ "$(frames_of nrgbd '')" = "0 197 394 " ]
+}
+
+@test "nrgbd: a pose that is missing counts as the identity" {
+	scene nrgbd --size 64x48
+	sed -i '5s/[^ ]* /nan /' "$T/nrgbd/breakfast_room/poses.txt"
+	decode nrgbd --stride 1 --fit 56 -o "$T/n.e3"
+	[ "$(e3-dump "$T/n.e3" | grep -c '^truth.*pose=')" -eq 4 ]
+	# the world is frame 0's camera: in it the identity, turned to OpenCV's axes, is that camera's own place
+	/usr/bin/python3 - "$ROOT/tests" "$T/n.e3" "$T/nrgbd/breakfast_room/poses.txt" <<-'PY'
+	import sys
+	sys.path.insert(0, sys.argv[1])
+	import e3read, numpy as np
+	first = np.array([l.split() for l in open(sys.argv[3]).readlines()[:4]], float) @ np.diag([1, -1, -1, 1])
+	want = np.diag([1.0, -1, -1, 1]) @ first
+	got = e3read.messages(sys.argv[2], "truth")[1]["pose"]
+	off = np.abs(got[:3] - want[:3, 3]).max()
+	assert off < 1e-6, (got, want)
+	PY
+}
+
+@test "7scenes: raw depth is registered on the way; --reject-invalid leaves the invalid code out" {
+	scene 7scenes --size 640x480 --frames 1
+	d=$T/7scenes/chess/seq-03
+	/usr/bin/python3 - "$d" <<-'PY'
+	import sys, numpy as np
+	from PIL import Image
+	raw = np.full((480, 640), 2000, np.uint16)
+	raw[300:, 400:] = 65535
+	Image.fromarray(raw).save(sys.argv[1] + "/frame-000000.depth.png")
+	PY
+	decode 7scenes --reject-invalid -o "$T/clean.e3"
+	rm "$d/frame-000000.depth.proj.png"
+	decode 7scenes -o "$T/raw.e3"
+	/usr/bin/python3 - "$ROOT/tests" "$T/raw.e3" "$T/clean.e3" <<-'PY'
+	import sys
+	sys.path.insert(0, sys.argv[1])
+	import e3read, numpy as np
+	raw, clean = (e3read.messages(p, "truth")[0]["depth"] for p in sys.argv[2:])
+	plane = clean > 0
+	assert abs(np.median(clean[plane]) - 2.0) < 0.05 and plane.mean() > 0.5, (np.median(clean[plane]), plane.mean())
+	assert np.array_equal(raw[plane], clean[plane])
+	wrapped = raw[~plane]
+	assert (wrapped > 0).any() and wrapped.max() < 1, wrapped.max()  # 65.5 m, modulo 65536 mm
+	PY
+	fails 1 "expected the depth map, raw, or registered as .depth.proj.png" -- bash -c "rm '$d/frame-000000.depth.png'; e3-decode --dataset 7scenes --root '$T/7scenes'"
+}
+
+@test "bonn: prepared here when it was not: items 30 to 139 by index" {
+	scene bonn --size 28x20 --frames 145 --fps 30
+	d=$T/bonn/rgbd_bonn_dataset/rgbd_bonn_balloon2
+	decode bonn --fit 28 -o "$T/a.e3"
+	mv "$d/rgb_110" "$d/rgb"
+	mv "$d/depth_110" "$d/depth"
+	decode bonn --fit 28 -o "$T/b.e3"
+	[ "$(e3-dump "$T/b.e3" | grep -c ^frame)" -eq 110 ]
+	e3-dump "$T/a.e3" | sed -n 's/^frame.* pts=\([^ ]*\) .*/\1/p' | sed -n '31,140p' >"$T/want"
+	e3-dump "$T/b.e3" | sed -n 's/^frame.* pts=\([^ ]*\) .*/\1/p' | diff - "$T/want"
+	ls "$d"/depth/* | head -1 | xargs rm
+	fails 1 "depth_110: No such file" -- bash -c "mkdir '$d/rgb_110'; cp '$d'/rgb/*7.png '$d/rgb_110'; e3-decode --dataset bonn --root '$T/bonn'"
+}
+
+@test "tum: prepared here when it was not: paired by time, every third" {
+	scene tum --size 28x20 --frames 30 --fps 30
+	d=$T/tum/rgbd_dataset_freiburg3_sitting_static
+	decode tum --fit 28 -o "$T/a.e3"
+	mv "$d/rgb_90" "$d/rgb"
+	# stamps 4 ms off, twice as many poses as pictures, the list in another order, commas
+	awk '{ printf "%.6f %s\n%.6f 9 9 9 0 0 0 1\n", $1 + 0.004, substr($0, index($0, " ") + 1), $1 + 0.017 }' "$d/groundtruth_90.txt" >"$d/groundtruth.txt"
+	rm "$d/groundtruth_90.txt"
+	{ echo "# stamp file"; ls -r "$d/rgb" | sed 's|\(.*\)\.png|\1,rgb/\1.png|'; } >"$d/rgb.txt"
+	decode tum --fit 28 -o "$T/b.e3"
+	e3-dump --json "$T/a.e3" >"$T/a" 2>/dev/null
+	/usr/bin/python3 - "$ROOT/tests" "$T/a.e3" "$T/b.e3" <<-'PY'
+	import sys
+	sys.path.insert(0, sys.argv[1])
+	import e3read, numpy as np
+	a, b = (e3read.messages(p, "truth") for p in sys.argv[2:])
+	fa, fb = (e3read.messages(p, "frame") for p in sys.argv[2:])
+	assert len(b) == 10, len(b)
+	for k in range(10):
+	    assert np.array_equal(fa[3 * k]["rgb"], fb[k]["rgb"])
+	    assert np.allclose(a[3 * k]["pose"], b[k]["pose"], atol=1e-6)
+	    assert abs(fb[k]["pts"] - fa[3 * k]["pts"] - 0.004) < 1e-5
+	PY
+	rm "$d/rgb.txt"
+	fails 1 "rgb.txt: neither this nor rgb_90 is there" -- e3-decode --dataset tum --root "$T/tum" -o "$T/o.e3"
+}
+
+@test "scannet: the .sens file itself, every third of its first 270 frames" {
+	scene scannet --size 64x48 --frames 7
+	d=$T/scannet/scene0707_00
+	decode scannet --fit 56 -o "$T/a.e3"
+	/usr/bin/python3 - "$d" <<-'PY'
+	import glob, struct, sys, numpy as np
+	home = sys.argv[1]
+	poses = np.loadtxt(home + "/pose_90.txt").reshape(-1, 16).astype("<f4")
+	name = b"StructureSensor"
+	out = struct.pack("<IQ", 4, len(name)) + name + np.tile(np.eye(4, dtype="<f4").ravel(), 4).tobytes()
+	out += struct.pack("<iiIIIIfQ", 2, 1, 64, 48, 64, 48, 1000.0, len(poses))
+	for k, f in enumerate(sorted(glob.glob(home + "/color_90/*.jpg"))):
+	    colour = open(f, "rb").read()
+	    pose = poses[k] if k % 3 == 0 else np.full(16, -np.inf, "<f4")  # what is not used may be missing
+	    out += pose.tobytes() + struct.pack("<QQQQ", k, k, len(colour), 5) + colour + b"depth"
+	open(home + "/scene0707_00.sens", "wb").write(out)
+	PY
+	rm -r "$d/color_90" "$d/pose_90.txt"
+	decode scannet --fit 56 -o "$T/b.e3"
+	/usr/bin/python3 - "$ROOT/tests" "$T/a.e3" "$T/b.e3" <<-'PY'
+	import sys
+	sys.path.insert(0, sys.argv[1])
+	import e3read, numpy as np
+	(fa, ta), (fb, tb) = ((e3read.messages(p, "frame"), e3read.messages(p, "truth")) for p in sys.argv[2:])
+	assert [f["src_i"] for f in fb] == [0, 3, 6]
+	for k in range(3):
+	    assert np.array_equal(fa[3 * k]["rgb"], fb[k]["rgb"]) and np.allclose(ta[3 * k]["pose"], tb[k]["pose"], atol=1e-5)
+	PY
+	truncate -s -300 "$d/scene0707_00.sens"
+	fails 1 "scene0707_00.sens: frame 6: truncated" -- e3-decode --dataset scannet --root "$T/scannet" -o "$T/o.e3"
+	printf '\5' | dd of="$d/scene0707_00.sens" bs=1 conv=notrunc status=none
+	fails 1 ".sens version 5: expected 4" -- e3-decode --dataset scannet --root "$T/scannet" -o "$T/o.e3"
+	rm "$d/scene0707_00.sens"
+	fails 1 "neither this nor color_90 is there" -- e3-decode --dataset scannet --root "$T/scannet" -o "$T/o.e3"
+}
+
+@test "a stop in the middle leaves a whole tree" {
+	e3-scene --as tum --frames 100000 --size 64x48 "$T/stop" &
+	pid=$!
+	for _ in $(seq 200); do [ ! -d "$T/stop/rgbd_dataset_freiburg3_sitting_static/rgb_90" ] || break; sleep 0.05; done
+	sleep 0.3
+	kill -INT $pid
+	rc=0
+	wait $pid || rc=$?
+	[ $rc -eq 130 ]
+	n=$(ls "$T"/stop/*/rgb_90 | wc -l)
+	[ "$n" -gt 1 ]
+	[ "$(wc -l <"$T"/stop/*/groundtruth_90.txt)" -eq "$n" ]
+}
