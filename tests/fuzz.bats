@@ -37,6 +37,10 @@ short_run() {
 	short_run cache
 }
 
+@test "fuzz: data sets" {
+	short_run sets
+}
+
 @test "every fuzz target is run above" {
 	for f in "$ROOT"/tests/fuzz/fuzz_*.c; do
 		name=${f##*/fuzz_}
