@@ -68,6 +68,8 @@ static int image_finish(void *state, ev_seq *seq, e3_err *err)
 	image_state *s = state;
 	seq->depth = (ev_depth){.score = s->sum, .images = s->images};
 	e3_depth_average_finish(&seq->depth.score);
+	if (s->images)
+		seq->curve_score = seq->depth.score.abs_rel;
 	return 0;
 }
 
@@ -146,6 +148,22 @@ static bool wanted(const ev_options *o, int align)
 	return align == E3_DEPTH_SCALE || (o->all && align == E3_DEPTH_MEDIAN);
 }
 
+/* The errors of its frames under the sequence's alignment: their pixels lie one after the other. */
+static void fill_moments(const e3_pixels *all, const e3_depth_rule *rule, const ev_depth *d, ev_seq *seq)
+{
+	size_t at = 0;
+	for (size_t k = 0; k < seq->n_moments; k++) {
+		ev_moment *m = &seq->moment[k];
+		e3_pixels x = {.f = all->f + 2 * at, .n = m->pixels};
+		e3_depth_score one;
+		at += m->pixels;
+		if (m->pixels == 0)
+			continue;
+		e3_depth_evaluate(&x, rule, &d->fit, &one);
+		m->sequence = (float)one.abs_rel;
+	}
+}
+
 static int video_finish(void *state, ev_seq *seq, e3_err *err)
 {
 	video_state *s = state;
@@ -161,6 +179,10 @@ static int video_finish(void *state, ev_seq *seq, e3_err *err)
 		if (e3_depth_align_fit(&x, &rule, &d->fit, err))
 			return -1;
 		e3_depth_evaluate(&x, &rule, &d->fit, &d->score);
+		if (d->score.n > 0) { /* the last of them, which without a choice is `scale` */
+			fill_moments(&x, &rule, d, seq);
+			seq->curve_align = ev_align_name[k], seq->curve_score = d->score.abs_rel;
+		}
 	}
 	return 0;
 }

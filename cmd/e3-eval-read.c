@@ -76,6 +76,27 @@ static int match_depth(run *r, const e3_pred *p, const e3_truth *t, ev_pair *pai
 	return 0;
 }
 
+/* What the pictures need of a frame. */
+static int remember(run *r, const ev_pair *p, e3_err *err)
+{
+	ev_seq *s = r->s;
+	e3_pixels x = {.f = p->pixels, .n = p->n_pixels};
+	e3_depth_rule rule = {E3_DEPTH_MEDIAN, r->o->disparity, r->o->clip};
+	e3_depth_fit fit;
+	e3_depth_score one;
+	if (s->n_moments == s->moments_room) {
+		size_t more = s->n_moments ? 2 * s->n_moments : 64;
+		if (e3_grow((void **)&s->moment, more, sizeof *s->moment, "errors of frames", err))
+			return -1;
+		s->moments_room = more;
+	}
+	if (e3_depth_align_fit(&x, &rule, &fit, err))
+		return -1;
+	e3_depth_evaluate(&x, &rule, &fit, &one);
+	s->moment[s->n_moments++] = (ev_moment){p->pred->s.i, one.n > 0 ? (float)one.abs_rel : NAN, NAN, p->n_pixels};
+	return ev_shots_add(&s->shots, p, r->o, err);
+}
+
 /* A prediction beside its truth. */
 static int score(run *r, const e3_pred *p, const ev_true *t, e3_err *err)
 {
@@ -85,6 +106,8 @@ static int score(run *r, const e3_pred *p, const ev_true *t, e3_err *err)
 	if (t->unit && !s->unit[0])
 		snprintf(s->unit, sizeof s->unit, "%s", t->unit);
 	if (p->depth && t->map && match_depth(r, p, t->map, &pair, err))
+		return -1;
+	if (pair.onto && r->o->png && remember(r, &pair, err))
 		return -1;
 	if (p->has_pose && t->has_pose) {
 		if (e3_pose_decode(p->pose, &pair.pose, err))

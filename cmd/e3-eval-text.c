@@ -20,9 +20,9 @@ static int cell(e3_buf *to, const ev_figure *f, double v, e3_err *err)
 	return e3_buf_printf(to, err, "%*.*f", width, size >= 1e8 ? 0 : digits, v);
 }
 
-static int heading(e3_buf *to, const ev_task *t, e3_err *err)
+static int heading(e3_buf *to, const ev_task *t, const char *name, e3_err *err)
 {
-	if (e3_buf_printf(to, err, "%-*s", NAME + LABEL, t->name))
+	if (e3_buf_printf(to, err, "%-*s", NAME + LABEL, name))
 		return -1;
 	for (int k = 0; k < t->figures; k++) {
 		int width = t->figure[k].name ? (int)strlen(t->figure[k].name) + 2 : 0;
@@ -92,8 +92,10 @@ static int warning_lines(const ev_report *r, e3_buf *to, e3_err *err)
 /* Lines that blocks need beside their rows of sequences. */
 static int fixed_lines(const ev_report *r, int *blocks)
 {
-	int lines = r->average ? 1 : 2;
-	lines += 2; /* warnings */
+	uint64_t bad = 0, unseen = 0;
+	for (int k = 0; k < r->n; k++)
+		bad += r->seq[k].pixels.not_finite, unseen += r->seq[k].pixels.unseen;
+	int lines = (r->average ? 1 : 2) + (bad > 0) + (unseen > 0);
 	*blocks = 0;
 	for (int k = 0; k < EV_TASKS; k++)
 		if (r->o->tasks >> k & 1) {
@@ -128,6 +130,10 @@ static int rows_of_task(const ev_report *r, const ev_task *t, int room, e3_buf *
 			order[n++] = (ranked){k, isnan(v[0]) ? INFINITY : t->high_is_good ? -v[0] : v[0]};
 		}
 	bool all = n <= room;
+	char name[64];
+	snprintf(name, sizeof name, all ? "%s" : room ? "%s, worst %d of %d" : "%s", t->name, room, n);
+	if (!rc)
+		rc = heading(to, t, name, err);
 	if (!rc && !all)
 		qsort(order, (size_t)n, sizeof *order, by_badness);
 	for (int k = 0; !rc && k < (all ? n : room); k++)
@@ -155,7 +161,7 @@ int ev_text(const ev_report *r, e3_buf *to, e3_err *err)
 				return -1;
 			continue;
 		}
-		if (heading(to, t, err) || rows_of_task(r, t, room > 0 ? room : 0, to, err))
+		if (rows_of_task(r, t, room > 0 ? room : 0, to, err))
 			return -1;
 	}
 	return warning_lines(r, to, err);

@@ -5,6 +5,7 @@
 #include "e3/opt.h"
 #include "e3/stream.h"
 #include "e3/tool.h"
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -55,7 +56,8 @@ static int parse_align(void *to, const char *arg, e3_err *err)
 void ev_seq_release(ev_seq *s)
 {
 	free(s->input), free(s->name), free(s->group);
-	free(s->place), free(s->true_place), free(s->ate);
+	free(s->place), free(s->true_place), free(s->ate), free(s->moment);
+	ev_shots_free(s->shots);
 	e3_head_release(&s->head);
 	*s = (ev_seq){0};
 }
@@ -96,7 +98,7 @@ static int check_names(const cli *c, const ev_seq *seq, int n, e3_err *err)
 static int read_inputs(const cli *c, char **input, ev_report *r, ev_seq *seq, e3_err *err)
 {
 	for (int k = 0; k < r->n; k++) {
-		seq[k].first_not_finite = -1;
+		seq[k].first_not_finite = -1, seq[k].curve_score = NAN;
 		if (name_of(&seq[k], input[k], err))
 			return -1;
 	}
@@ -229,10 +231,11 @@ static int process(const cli *c, int n, char **input, e3_err *err)
 	}
 	if (!rc && (r.n > 1 || c->o.by_folder))
 		rc = average_of(&r, seq + 2 * n, err);
-	if (!rc && c->o.results) {
-		all.average = r.average;
+	all.average = r.average;
+	if (!rc && c->o.results)
 		rc = ev_results(&all, c->o.results, err);
-	}
+	if (!rc && c->o.png)
+		rc = ev_png(&all, c->o.png, err);
 	if (!rc)
 		rc = write_report(c, &r, err);
 	for (int k = 0; seq && k <= 2 * n; k++)
@@ -266,6 +269,7 @@ static const e3_opt table[] = {
 	{E3_OPT_TEXT, "output", .letter = 'o', .to = &c.output, .arg = "FILE", .help = "report to FILE instead of standard output"},
 	{E3_OPT_FLAG, "by-folder", .to = &c.o.by_folder, .help = "inputs of one folder are one category: its pairs pooled, then\n"
 		"the mean over folders"},
+	{E3_OPT_TEXT, "png", .to = &c.o.png, .arg = "DIR", .help = "draw errors, paths, and accuracy against memory into DIR"},
 	{E3_OPT_TEXT, "results", .to = &c.o.results, .arg = "DIR", .help = "write the reference's result files into DIR"},
 	{E3_OPT_FLAG, "npy", .to = &c.o.npy, .help = "and every predicted depth map (with --results)"},
 	{E3_OPT_FLAG, "compat", .to = &c.o.compat, .help = "what the reference's scripts do besides: see the manual"},

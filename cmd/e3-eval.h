@@ -92,6 +92,15 @@ typedef struct ev_path {
 	char why[EV_WHY];       /* it was not */
 } ev_path;
 
+/* Error of depth in one frame, for the pictures. */
+typedef struct ev_moment {
+	int64_t i;
+	float image, sequence; /* AbsRel after the image's median, and after the alignment of the sequence */
+	size_t pixels;
+} ev_moment;
+
+typedef struct ev_shots ev_shots;
+
 /* An input, or the average over inputs (then only what averages have). */
 typedef struct ev_seq {
 	char *input;            /* the operand */
@@ -118,6 +127,11 @@ typedef struct ev_seq {
 	char pairs_why[EV_WHY];
 	e3_place *place, *true_place; /* [with_pose], for --results and --png */
 	double *ate;                  /* [with_pose] */
+	ev_moment *moment;            /* [with_depth], for --png */
+	size_t n_moments, moments_room;
+	const char *curve_align;      /* what `sequence` of the moments is aligned by */
+	double curve_score;           /* AbsRel of the sequence by that, or of its images; NaN */
+	ev_shots *shots;
 } ev_seq;
 
 void ev_seq_release(ev_seq *s);
@@ -180,5 +194,15 @@ int ev_json(const ev_report *r, e3_buf *to, e3_err *err);
 int ev_results(const ev_report *r, const char *dir, e3_err *err);
 /* The k-th predicted depth map of a sequence, beside them. */
 int ev_save_npy(const ev_options *o, const char *name, int64_t k, const e3_pred *p, e3_err *err);
+
+/* --- shots.c, png.c --- */
+
+#define EV_ERROR_TOP 0.25 /* relative error that has the lightest colour */
+
+/* Maybe keeps the frame, which has depth. *to: NULL at first. */
+int ev_shots_add(ev_shots **to, const ev_pair *p, const ev_options *o, e3_err *err);
+int ev_shots_draw(const ev_shots *x, const char *title, const char *path, e3_err *err);
+void ev_shots_free(ev_shots *x);
+int ev_png(const ev_report *r, const char *dir, e3_err *err);
 
 #endif

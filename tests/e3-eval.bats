@@ -106,28 +106,6 @@ for k, f in m:
 	fails 1 "truth of 40 × 40 pixels: it has neither the size of the network's picture (24 × 16) nor the shape of the source" -- e3-eval "$T/x.e3"
 }
 
-@test "the demo clip's figures are those of its README, from its safetensors truth" {
-	need_shared data/demo/truth.safetensors
-	for run in none P0.2; do
-		option=--no-evict
-		[ $run = none ] || option="--P 0.2"
-		# shellcheck disable=SC2086
-		e3-decode --all "$DEMO/clip.mp4" | e3-infer -q --model "$DEMO/model.safetensors" $option -o "$T/$run.e3"
-		e3-eval --json --truth "$E3_SHARED/data/demo/truth.safetensors" "$T/$run.e3" >"$T/j"
-		/usr/bin/python3 - "$BATS_TEST_DIRNAME" "$T/j" $run <<-'PY'
-			import json, sys
-			sys.path.insert(0, sys.argv[1])
-			from demo_truth import EXPECTED, NAMES, ROUNDING
-			s = json.load(open(sys.argv[2]))["sequences"][0]
-			v, p = s["video_depth"]["median"], s["pose"]["Sim(3)"]
-			got = (v["abs_rel"], v["d1"], v["d103"], p["ate"], p["rotation"])
-			for name, x, want, slack in zip(NAMES, got, EXPECTED[sys.argv[3]], ROUNDING):
-			    print(name, x, want)
-			    assert abs(x - want) <= 0.02 * want + slack, name
-		PY
-	done
-}
-
 @test "truth from another stream, from trajectory files, one for several inputs" {
 	make_stream "$T/truth.e3" jitter=0
 	make_stream "$T/bare.e3" truth=none depth=1.2,0,0.1 jitter=0.1
@@ -184,7 +162,8 @@ for k, f in m:
 	[ "$(grep -c '^  average' "$T/o")" -eq 5 ]
 	e3-eval pose "$T"/s?.e3 "$T"/s??.e3 >"$T/o"
 	[ "$(wc -l <"$T/o")" -le 25 ] && [ "$(wc -l <"$T/o")" -ge 20 ]
-	# the worst are shown
+	# the worst are shown, and that they are
+	sed -n 2p "$T/o" | grep -q '^pose, worst 22 of 30 '
 	e3-eval --json pose "$T"/s?.e3 "$T"/s??.e3 >"$T/j"
 	worst=$(/usr/bin/python3 -c 'import json, sys; print(max(json.load(open(sys.argv[1]))["sequences"], key=lambda s: s["pose"]["Sim(3)"]["ate"])["name"])' "$T/j")
 	[ "$(sed -n 3p "$T/o" | awk '{ print $1 }')" = "$worst" ]
@@ -329,6 +308,82 @@ for k, f in m:
 	[ -e /dev/full ] || return 0
 	e3-eval "$T/x.e3" >/dev/full 2>"$T/e" && return 1
 	grep -q 'No space left' "$T/e"
+}
+
+# e3-scene --as NAME, e3-decode --dataset NAME, its truth fed back: no error but rounding; then with known errors, which are found.
+data_set() {
+	local name=$1 wh=120x90 options=(--fit 112)
+	case $name in
+	7scenes | nrgbd) wh=160x120 options+=(--stride 1) ;;
+	co3d) options=(--draw 4 --min-frames 4) ;;
+	esac
+	e3-scene --as "$name" --seed 3 --frames 4 --size $wh "$T/$name"
+	e3-decode --dataset "$name" --root "$T/$name" "${options[@]}" -o "$T/frames.e3"
+	/usr/bin/python3 -B "$BATS_TEST_DIRNAME/eval_stream.py" predict "$T/frames.e3" "$T/perfect.e3" "$T/off.e3"
+	e3-eval --align metric --json "$T/perfect.e3" >"$T/p.json"
+	e3-eval --align metric,median --json "$T/off.e3" >"$T/o.json"
+	case $name in
+	tum | scannet | co3d) ;;
+	*)
+		holds "$T/p.json" 's["frames_with_depth"] == 4' 's["depth"]["per image"]["rmse"] == 0' 's["video_depth"]["metric"]["d103"] == 1'
+		holds "$T/o.json" 'near(s["video_depth"]["metric"]["abs_rel"], 0.1)' 'near(s["video_depth"]["median"]["s"], 1 / 1.1)' \
+			's["depth"]["per image"]["abs_rel"] < 1e-6'
+		;;
+	esac
+	case $name in
+	bonn | kitti | nyu) ;;
+	*)
+		holds "$T/p.json" 's["frames_with_pose"] == 4' 's["pose"]["Sim(3)"]["ate"] < 2e-6 and s["pose"]["Sim(3)"]["rpe_r"] < 1e-4' \
+			's["pairs"]["all pairs"]["auc3"] == 1'
+		holds "$T/o.json" 's["pose"]["Sim(3)"]["ate"] < 2e-6' 'near(s["pose"]["Sim(3)"]["scale"], 0.5, 1e-5)' \
+			'near(s["pose"]["Sim(3)"]["rotation"], 5, 1e-4)'
+		;;
+	esac
+}
+
+@test "data sets for depth, from their own files to the metric" { for n in sintel kitti bonn nyu; do data_set $n; done; }
+@test "data sets for reconstruction, likewise" { for n in 7scenes nrgbd; do data_set $n; done; }
+@test "data sets for poses, likewise" { for n in tum scannet co3d; do data_set $n; done; }
+
+@test "pictures: errors where they are, paths, accuracy against memory" {
+	make_stream "$T/a.e3" tw=48 th=32 w=48 h=32 src_w=48 src_h=32 frames=20
+	edit "$T/a.e3" "$T/b.e3" 'import numpy as np
+for k, f in m:
+    if k == 3:
+        d = np.frombuffer(f["depth"]["data"], "<f4").reshape(32, 48).copy()
+        d[8:16, 4:10] *= 2
+        f["depth"]["data"] = d.tobytes()
+    if k == 6: f["cache_peak"] = 1 << 20'
+	e3-eval --png "$T/png" "$T/a.e3" "$T/b.e3" >"$T/o"
+	[ "$(cd "$T/png" && find . -type f | sort | tr '\n' ' ')" = "./a/depth.png ./a/errors.png ./a/path.png ./a/position.png \
+./a/rotation.png ./b/depth.png ./b/errors.png ./b/path.png ./b/position.png ./b/rotation.png ./memory_depth.png ./memory_pose.png " ] ||
+		find "$T/png" >&2
+	/usr/bin/python3 - "$T/png" <<-'PY'
+		import sys
+		import numpy as np
+		from PIL import Image
+		load = lambda f: np.asarray(Image.open(f"{sys.argv[1]}/{f}"), int)
+		none, all_ = [0, 0, 4], [252, 253, 191] # magma's ends
+		found = []
+		for s in "ab":
+		    im = load(f"{s}/errors.png")
+		    # eight tiles of 48 x 32, the last of four rows: at the bottom, 16 from the edge
+		    tiles = [im[-48:-16, 16 + 56 * k:64 + 56 * k] for k in range(8)]
+		    for t in tiles:
+		        spoiled = np.zeros((32, 48), bool)
+		        spoiled[8:16, 4:10] = s == "b"
+		        assert (t[spoiled] == all_).all() and (t[~spoiled] == none).all()
+		    found.append(im)
+		assert found[0].shape == found[1].shape
+		im = load("memory_depth.png").reshape(-1, 3)
+		colours = {tuple(c) for c in im if c.max() - c.min() > 40}
+		assert len(colours) >= 2 # two inputs, two colours
+		red = lambda im: ((im[..., 0] > 150) & (im[..., 1] < 110) & (im[..., 2] < 110)).sum()
+		assert red(load("a/path.png")) > 100 and red(load("a/rotation.png")) == 0
+	PY
+	e3-eval pose --png "$T/p2" "$T/a.e3" >"$T/o"
+	[ ! -e "$T/p2/memory_pose.png" ]
+	fails 1 "$T/a.e3/x" -- e3-eval --png "$T/a.e3/x" "$T/a.e3"
 }
 
 @test "a rendered room through the pipeline: one command" {

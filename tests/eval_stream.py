@@ -2,6 +2,8 @@
 """Streams with truth for the tests of e3-eval, and the same figures by numpy.
 
 eval_stream.py write OUT [KEY=VALUE]...   a prediction stream with truth
+eval_stream.py predict IN OUT OFF         the truth of a frame stream as predictions of the truth's size, and with known errors: depth x 1.1,
+                                          positions x 2, cameras turned by 5 degrees about their own z
 eval_stream.py judge STREAM JSON [CAP]    the report of e3-eval --json on it (--align median,scale,metric,lstsq) against numpy
 
 Keys of write: frames w h (of the prediction), tw th (of the truth; its depth is constant then), src_w src_h fit, seed;
@@ -91,6 +93,38 @@ def write(path, o):
                 to.write(message(8, t))
         to.write(message(6, {"frames": o["frames"], "seconds": 1.0, "peak_rss": 1, "cache_now": 1, "cache_peak": 2 << 20,
                              "cache_full": 3 << 20}))
+
+
+def predict(source, perfect, off):
+    """Reads frames with truth."""
+    frame, preds = {}, []
+    for kind, m in stream(source):
+        if kind == "frame":
+            frame[m["i"]] = m
+        elif kind == "truth":
+            f = frame[m["i"]]
+            h, w = m["depth"].shape if "depth" in m else (f["h"], f["w"])
+            p = {k: f[k] for k in ("i", "pts", "src_i", "src_w", "src_h", "rot")}
+            p.update(fit=[1.0, 1.0, 0.0, 0.0], w=w, h=h, rgb=array(np.zeros((h, w, 3), np.uint8)), ms=1.0)
+            preds.append((p, m))
+    for path, factor, move, turn in ((perfect, 1.0, 1.0, 0.0), (off, 1.1, 2.0, 5.0)):
+        with open(path, "wb") as to:
+            to.write(message(1, head(len(preds))))
+            for p, m in preds:
+                told = {k: array(v) if isinstance(v, np.ndarray) else v for k, v in m.items()}
+                p = dict(p)
+                if "depth" in m:
+                    p["depth"] = array((m["depth"] * np.float32(factor)).astype(np.float32))
+                    p["depth_conf"] = array(np.ones_like(m["depth"]))
+                if "pose" in m:
+                    t, q = m["pose"][:3].astype(float), m["pose"][3:7].astype(float)
+                    q = q / np.linalg.norm(q)
+                    back = product(quaternion([0, 0, 1], np.radians(-turn)), q) # camera from world, turned afterwards
+                    c = -rotation(q).T @ t
+                    p["pose"] = array(np.array([*(-rotation(back) @ (move * c)), *back, *m["pose"][7:]], np.float32))
+                to.write(message(3, p))
+                to.write(message(8, told))
+            to.write(message(6, {"frames": len(preds), "seconds": 1.0}))
 
 
 # --- the figures, by numpy ---
@@ -214,6 +248,9 @@ DEFAULTS = {"frames": 6, "w": 24, "h": 16, "tw": 0, "th": 0, "src_w": 0, "src_h"
 def main(args):
     if args[0] == "judge":
         judge(args[1], args[2], float(args[3]) if args[3:] else np.inf)
+        return
+    if args[0] == "predict":
+        predict(*args[1:])
         return
     o = dict(DEFAULTS)
     for word in args[2:]:

@@ -35,6 +35,20 @@ py() {
 	py demo_truth.py "$f/P0.1.e3" "$DEMO/truth.safetensors" P0.1
 }
 
+@test "e3-eval gives the figures of the three runs, one truth for all" {
+	e3-eval --json --truth "$DEMO/truth.safetensors" "$f/none.e3" "$f/P0.2.e3" "$f/P0.1.e3" >"$T/j"
+	/usr/bin/python3 -B - "$ROOT/tests" "$T/j" <<-'PY'
+		import json, sys
+		sys.path.insert(0, sys.argv[1])
+		from demo_truth import EXPECTED, NAMES, ROUNDING
+		for s in json.load(open(sys.argv[2]))["sequences"]:
+		    v, p = s["video_depth"]["median"], s["pose"]["Sim(3)"]
+		    for name, x, want, slack in zip(NAMES, (v["abs_rel"], v["d1"], v["d103"], p["ate"], p["rotation"]), EXPECTED[s["name"]], ROUNDING):
+		        print(s["name"], name, x, want)
+		        assert abs(x - want) <= 0.02 * want + slack, (s["name"], name)
+	PY
+}
+
 @test "the checker of those figures notices one frame with a wrong scale, and two swapped cameras" {
 	for damage in 'f = m[91][1]["depth"]; f["data"] = (1.5 * np.frombuffer(f["data"], "<f4")).astype("<f4").tobytes()' \
 		'm[11][1]["pose"], m[91][1]["pose"] = m[91][1]["pose"], m[11][1]["pose"]'; do
