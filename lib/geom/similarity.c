@@ -18,19 +18,19 @@ static void cross(const double a[3], const double b[3], double to[3])
 	memcpy(to, c, sizeof c);
 }
 
-/* Turns rows p and q of g, and with them those of v, so that the rows of g are orthogonal: false when they were. */
-static bool turn(double g[3][3], double v[3][3], int p, int q)
+/* Turns rows p and q of g, and with them those of v, so that the rows of g are orthogonal: 0 when they were. */
+static int turn(double g[3][3], double v[3][3], int p, int q)
 {
 	double a = dot(g[p], g[p]), b = dot(g[q], g[q]), c = dot(g[p], g[q]);
 	if (fabs(c) <= DBL_EPSILON * sqrt(a) * sqrt(b) || c == 0)
-		return false;
+		return 0;
 	double zeta = (b - a) / (2 * c), t = copysign(1, zeta) / (fabs(zeta) + hypot(1, zeta)), cosine = 1 / hypot(1, t), sine = cosine * t;
 	for (int k = 0; k < 3; k++) {
 		double x = g[p][k], y = v[p][k];
 		g[p][k] = cosine * x - sine * g[q][k], g[q][k] = sine * x + cosine * g[q][k];
 		v[p][k] = cosine * y - sine * v[q][k], v[q][k] = sine * y + cosine * v[q][k];
 	}
-	return true;
+	return 1;
 }
 
 /* A unit vector orthogonal to a. */
