@@ -117,6 +117,8 @@ static int parse_layers(void *to, const char *arg, e3_err *err)
 
 static void check(const infer_request *r)
 {
+	if (r->each && (r->load || r->save || r->vram > 0 || fraction_given || budget_given))
+		e3_usage_error("--each remembers nothing from frame to frame: it takes no budget, no --load-cache and no --save-cache");
 	if (fraction_given && budget_given)
 		e3_usage_error("--P and --budget: one of them");
 	if (r->o.policy == E3_POLICY_NONE && (fraction_given || budget_given))
@@ -164,6 +166,7 @@ void infer_parse(int argc, char **argv, infer_request *r)
 		 "200k (tokens over all layers), 1.5G (bytes of cache)", 0, 0, NULL, parse_budget},
 		{E3_OPT_CALL, "vram", 0, r, "SIZE",
 		 "device memory in all, as in 6G: weights, scratch and what is left for the\ncache (CUDA only)", 0, 0, NULL, parse_vram},
+		{E3_OPT_FLAG, "each", 0, &r->each, NULL, "nothing from frame to frame: every picture by itself", 0, 0, NULL, NULL},
 		{E3_OPT_FLAG, "no-evict", 0, &no_evict, NULL, "everything: memory grows with the stream", 0, 0, NULL, NULL},
 		{E3_OPT_CHOICE, "policy", 0, &policy, "NAME",
 		 "evict3r, window, random or none (default evict3r)", 0, 0, "evict3r|window|random|none", NULL},
@@ -200,7 +203,7 @@ void infer_parse(int argc, char **argv, infer_request *r)
 		r->input = argv[first];
 	r->given.policy = no_evict || policy >= 0, r->given.budget = fraction_given || budget_given;
 	r->given.temperature = temperature > 0, r->given.camera_frames = camera_frames > 0, r->given.fit_mode = r->fit_mode >= 0;
-	r->o.policy = no_evict ? E3_POLICY_NONE : policy < 0 ? E3_POLICY_EVICT3R : (e3_policy)policy;
+	r->o.policy = no_evict || r->each ? E3_POLICY_NONE : policy < 0 ? E3_POLICY_EVICT3R : (e3_policy)policy;
 	if (temperature > 0)
 		r->o.temperature = temperature;
 	if (r->fit_mode < 0)

@@ -19,7 +19,7 @@ struct infer_writer {
 
 static int write_parcel(e3_out *out, const infer_parcel *p, e3_err *err)
 {
-	int rc = e3_out_pred(out, &p->pred, err) || e3_out_evict(out, &p->evict, err);
+	int rc = e3_out_pred(out, &p->pred, err) || (p->evict.n_layers && e3_out_evict(out, &p->evict, err));
 	for (int k = 0; !rc && k < p->n_attn; k++)
 		rc = e3_out_attn(out, &p->attn[k], err);
 	return rc ? -1 : 0;

@@ -177,6 +177,16 @@ static void report(infer *f)
 }
 
 /* Session and head, when the first frame is there or will not come. */
+/* --each: what the last frame left is forgotten, once its results are out. */
+static int forget(infer *f, e3_err *err)
+{
+	if (infer_writer_wait(f->writer, err))
+		return -1;
+	e3_session_close(f->session);
+	f->session = NULL;
+	return 0;
+}
+
 static int begin(infer *f, e3_err *err)
 {
 	return (!f->session && open_session(f, err)) || (!f->head_sent && send_head(f, err)) ? -1 : 0;
@@ -215,7 +225,7 @@ static int do_frame(infer *f, infer_item *item, e3_err *err)
 	if (f->size[1] != to->pred.w || f->size[0] != to->pred.h)
 		return e3_fail(err, "reading frame %lld: %d × %d for the network, %d × %d %s: all frames of a stream must have one shape",
 		               (long long)f->frames, to->pred.w, to->pred.h, f->size[1], f->size[0], f->frames ? "before" : "in the saved cache");
-	if (begin(f, err))
+	if ((f->r.each && forget(f, err)) || begin(f, err))
 		return -1;
 	double t = e3_now();
 	e3_result r;
@@ -224,6 +234,8 @@ static int do_frame(infer *f, infer_item *item, e3_err *err)
 	f->ms = 1e3 * (e3_now() - t);
 	e3_latency_add(&f->latency, to->pred.s.t_capture, e3_now_utc());
 	infer_scan_took(&f->scan, &f->r, to);
+	if (f->r.each)
+		e3_evict_release(&to->evict); /* there is no cache to tell of */
 	if (pack(f, &r, to, err) || infer_writer_send(f->writer, err))
 		return -1;
 	if (!f->frames++)

@@ -29,6 +29,7 @@ typedef struct infer_request {
 	const char *save, *load; /* --save-cache, --load-cache */
 	int64_t save_every;
 	bool go_on, freeze;      /* --continue, --freeze */
+	bool each;               /* --each: every frame in a session of its own */
 	infer_given given;
 } infer_request;
 

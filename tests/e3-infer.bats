@@ -397,3 +397,23 @@ check() {
 	fails 2 "expected a size such as 6G or 6000M" -- e3-infer --vram 6f
 	fails 1 "--vram: the CPU has no device memory" -- e3-infer --device cpu --model seed:tiny:1 --plan --vram 6G
 }
+
+@test "--each: every picture by itself, as the first of a stream; nothing is remembered" {
+	e3-infer -q --model seed:tiny:7 --each -o "$T/each.e3" "$frames"
+	for k in 0 1 3; do
+		e3-cat --skip $k --take 1 "$frames" | e3-infer -q --model seed:tiny:7 --no-evict -o "$T/one.e3" -
+		/usr/bin/python3 - "$ROOT/tests" "$T/each.e3" "$T/one.e3" $k <<-'PY'
+		import sys
+		sys.path.insert(0, sys.argv[1])
+		import e3read, numpy as np
+		each, one = (e3read.messages(p, "pred") for p in sys.argv[2:4])
+		a, b = each[int(sys.argv[4])], one[0]
+		for key in ("i", "pose", "depth", "depth_conf", "points", "points_conf", "rgb"):
+		    assert np.array_equal(a[key], b[key]), key
+		assert not e3read.messages(sys.argv[2], "evict")
+		PY
+	done
+	fails 2 "--each remembers nothing" -- e3-infer --each --P 0.5 "$frames"
+	fails 2 "--each remembers nothing" -- e3-infer --each --budget 4f "$frames"
+	fails 2 "--each remembers nothing" -- e3-infer --each --save-cache "$T/c" "$frames"
+}
