@@ -154,7 +154,7 @@ static void fill_moments(const e3_pixels *all, const e3_depth_rule *rule, const 
 	size_t at = 0;
 	for (size_t k = 0; k < seq->n_moments; k++) {
 		ev_moment *m = &seq->moment[k];
-		e3_pixels x = {.f = all->f + 2 * at, .n = m->pixels};
+		e3_pixels x = {.f = all->f + 2 * at, .n = m->pixels, .mapped = all->mapped};
 		e3_depth_score one;
 		at += m->pixels;
 		if (m->pixels == 0)

@@ -260,6 +260,35 @@ for k, f in m:
 	PY
 }
 
+@test "memory does not grow with the pixels of a sequence" {
+	make_stream "$T/short.e3" frames=10 w=160 h=120
+	make_stream "$T/long.e3" frames=250 w=160 h=120
+	/usr/bin/python3 - "$T/short.e3" "$T/long.e3" <<-'PY'
+		import os, subprocess, sys
+		peak = []
+		for f in sys.argv[1:]:
+		    p = subprocess.Popen(["e3-eval", f], stdout=subprocess.DEVNULL)
+		    _, status, use = os.wait4(p.pid, 0)
+		    assert status == 0
+		    peak.append(use.ru_maxrss / 1024)
+		print(peak)
+		assert peak[1] - peak[0] < 8, peak # its pixels alone are 35 MiB more
+	PY
+}
+
+@test "interrupted, it reports the frames so far" {
+	make_stream "$T/x.e3" frames=40
+	mkfifo "$T/pipe"
+	e3-eval --json "$T/pipe" >"$T/j" 2>"$T/e" 3>&- &
+	local pid=$! rc=0 size
+	size=$(wc -c <"$T/x.e3")
+	{ head -c $((size / 2)) "$T/x.e3" && sleep 2 && kill -INT $pid && sleep 20; } >"$T/pipe" 3>&- &
+	wait $pid || rc=$?
+	kill $! 2>/dev/null || true
+	[ "$rc" -eq 130 ] || { cat "$T/e"; return 1; }
+	holds "$T/j" 's["interrupted"] and 15 < s["frames"] < 25' 's["depth"]["per image"]["abs_rel"] < 1e-6'
+}
+
 @test "what is predicted not finite is counted and named, and left out on request" {
 	make_stream "$T/x.e3" nan=5 depth=1.1,0,0.1
 	e3-eval --json "$T/x.e3" >"$T/j"

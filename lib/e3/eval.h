@@ -50,7 +50,11 @@ typedef struct e3_pixels {
 	const float *f;  /* [n][2] */
 	const double *d; /* [n][2] */
 	size_t n;
+	bool mapped;     /* f is part of a file: what was read through is given back to the system, so that it does not add up in memory */
 } e3_pixels;
+
+/* Says that the pairs before `at` have been read, for this pass. */
+void e3_pixels_passed(const e3_pixels *x, size_t at);
 
 typedef struct e3_pixel_rule {
 	double cap;      /* truth must be below it; 0 = none */

@@ -17,6 +17,7 @@ typedef struct block {
 static bool next(const e3_pixels *x, size_t at, bool inverse, block *b)
 {
 	b->n = at < x->n ? (x->n - at < BLOCK ? x->n - at : BLOCK) : 0;
+	e3_pixels_passed(x, at);
 	if (x->f)
 		for (size_t k = 0; k < b->n; k++)
 			b->p[k] = x->f[2 * (at + k)], b->g[k] = x->f[2 * (at + k) + 1];
@@ -60,11 +61,13 @@ static int median_f32(const e3_pixels *x, int side, bool inverse, double *to, e3
 {
 	e3_pct pct;
 	int rc = e3_pct_init(&pct, (double[]){50}, 1, err);
+	block b;
 	for (int pass = 0; !rc && pass < 2; pass++) {
-		for (size_t k = 0; k < x->n; k++) {
-			float v = x->f[2 * k + (size_t)side];
-			(pass ? e3_pct_refine : e3_pct_add)(&pct, inverse ? (float)(1 / (v + 1e-8)) : v);
-		}
+		for (size_t at = 0; next(x, at, false, &b); at += b.n)
+			for (size_t k = 0; k < b.n; k++) {
+				double v = side ? b.g[k] : b.p[k];
+				(pass ? e3_pct_refine : e3_pct_add)(&pct, (float)(inverse ? 1 / (v + 1e-8) : v));
+			}
 		if (!pass)
 			rc = e3_pct_turn(&pct, err);
 	}

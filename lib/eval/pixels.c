@@ -4,8 +4,9 @@
 #include <math.h>
 #include <stdio.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
-enum { PAIR = 2 * sizeof(float) };
+enum { PAIR = 2 * sizeof(float), STEP = 1 << 18 /* pairs given back at a time */ };
 
 static bool has_truth(float g, const e3_pixel_rule *rule)
 {
@@ -68,8 +69,19 @@ int e3_pixel_store_read(e3_pixel_store *s, e3_pixels *out, e3_err *err)
 			return e3_fail_sys(err, "reading the pixels of the sequence back: %zu bytes", s->n * PAIR);
 		s->map = p, s->mapped = s->n * PAIR;
 	}
-	out->f = s->map;
+	out->f = s->map, out->mapped = true;
 	return 0;
+}
+
+/* Whole pages inside the last STEP pairs, or at the end of a pass inside what is left of them. They stay in the system's file cache. */
+void e3_pixels_passed(const e3_pixels *x, size_t at)
+{
+	if (!x->mapped || at == 0 || (at < x->n && at % STEP))
+		return;
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), first = (uintptr_t)(x->f + 2 * ((at - 1) / STEP * STEP)), end = (uintptr_t)(x->f + 2 * at);
+	first = (first + page - 1) / page * page, end = end / page * page;
+	if (end > first)
+		madvise((void *)first, end - first, MADV_DONTNEED);
 }
 
 void e3_pixel_store_release(e3_pixel_store *s)
