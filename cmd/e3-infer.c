@@ -29,6 +29,7 @@ typedef struct infer {
 	int64_t frames;
 	e3_latency latency; /* of a live source */
 	double start, first_done;
+	bool gpu; /* the device has memory of its own */
 } infer;
 
 static int open_device(infer *f, e3_err *err)
@@ -36,6 +37,7 @@ static int open_device(infer *f, e3_err *err)
 	e3_err why = {""};
 	if (f->r.device != DEVICE_CPU)
 		f->dev = e3_dev_cuda(f->r.strict, f->r.device == DEVICE_CUDA ? err : &why);
+	f->gpu = f->dev != NULL;
 	if (f->dev || f->r.device == DEVICE_CUDA)
 		return f->dev ? 0 : -1;
 	if (f->r.device == DEVICE_AUTO)
@@ -74,7 +76,7 @@ static int new_session(infer *f, e3_err *err)
 			e3_warn("--frames %lld: the stream says %lld: using that", (long long)f->r.o.frames, (long long)f->head.frames);
 		f->r.o.frames = f->head.frames;
 	}
-	if (f->r.o.policy != E3_POLICY_NONE && f->r.o.budget_kind == E3_BUDGET_FRACTION && f->r.o.frames < 0)
+	if (f->r.vram <= 0 && f->r.o.policy != E3_POLICY_NONE && f->r.o.budget_kind == E3_BUDGET_FRACTION && f->r.o.frames < 0)
 		return e3_fail(err, "planning: --P: the stream does not say how many frames it has: give --frames N, or an absolute budget with --budget");
 	f->r.o.attn = f->r.n_attn ? f->r.attn : NULL;
 	infer_memory memory = {f->net, f->dev, {f->size[0], f->size[1]}, f->before};
@@ -155,6 +157,16 @@ static int pack(infer *f, const e3_result *r, infer_parcel *to, e3_err *err)
 	}
 }
 
+static void log_frame(infer *f, int64_t frame, double rate, uint64_t cache)
+{
+	const double mib = 1.0 / 1048576;
+	char device[48] = "";
+	if (f->gpu)
+		snprintf(device, sizeof device, ", device %.1f MiB", mib * (double)f->dev->ops->memory(f->dev).used);
+	e3_note("frame %lld: %.1f ms, %.2f frames/s, cache %.1f MiB, resident %.1f MiB%s", (long long)frame, f->ms, rate, mib * (double)cache,
+	        mib * (double)e3_rss_now(), device);
+}
+
 static void report(infer *f)
 {
 	double seconds = e3_now() - f->start;
@@ -163,8 +175,7 @@ static void report(infer *f)
 	double rate = f->frames > 1 ? (double)(f->frames - 1) / (e3_now() - f->first_done) : 1 / seconds, mib = 1.0 / 1048576;
 	int64_t done = f->r.freeze ? f->frames : e3_session_frames(f->session);
 	if (f->r.log_every && done % f->r.log_every == 0)
-		e3_note("frame %lld: %.1f ms, %.2f frames/s, cache %.1f MiB, resident %.1f MiB", (long long)done - 1, f->ms, rate,
-		        mib * (double)use.now, mib * (double)e3_rss_now());
+		log_frame(f, done - 1, rate, use.now);
 	if (!e3_progress_due())
 		return;
 	char left[64] = "", budget[64] = "", behind[64];

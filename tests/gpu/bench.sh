@@ -10,4 +10,4 @@ out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
 
 "$B/tests/gpu/bench" cuda 100 10 || exit 1
-/usr/bin/env python3 -B tests/gpu/end_to_end.py "$n" "$out"
+"${PYTHON:-/usr/bin/python3}" -B tests/gpu/end_to_end.py "$n" "$out"

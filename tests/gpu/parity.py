@@ -22,13 +22,13 @@ STRICT = dict.fromkeys(REFERENCE, 1e-4)
 FIRST_EVICTION = 4
 
 
-def write_frames(path, images):
-    """A frame stream of pictures u8 [h,w,3]."""
+def write_frames(path, images, tell=True):
+    """A frame stream of pictures u8 [h,w,3]; its head says how many they are if `tell`."""
     def message(f, kind, body):
         data = msgpack.packb(body)
         f.write(struct.pack(">BIB", 0xC9, len(data), kind) + data)
     with open(path, "wb") as f:
-        message(f, 1, {"v": 1, "tool": "parity", "version": "0", "source": "golden", "frames": len(images), "fps": 2.0})
+        message(f, 1, {"v": 1, "tool": "parity", "version": "0", "source": "golden", "frames": len(images) if tell else None, "fps": 2.0})
         for i, px in enumerate(images):
             h, w = px.shape[:2]
             message(f, 2, {"i": i, "pts": i / 2, "src_i": i, "src_w": w, "src_h": h, "rot": 0, "fit": [1.0, 1.0, 0.0, 0.0], "w": w, "h": h,

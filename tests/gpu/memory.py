@@ -1,0 +1,83 @@
+#!/usr/bin/python3
+"""Device memory as e3-infer promises it, on a GPU: memory.py FOLDER. The full seeded network, noise of 518 × 392. Prints every figure;
+exit 1 when one promise is broken:
+
+- it is the same from the second frame to the last, whether the length of the stream is known or not;
+- --plan says beforehand what a run takes;
+- --vram stays below what it was given and uses nearly all of it; too little is refused, naming the smallest that works; that works;
+- --device auto finds the GPU.
+"""
+import os
+import re
+import subprocess
+import sys
+
+import numpy as np
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from e3read import stream  # noqa: E402
+from parity import write_frames  # noqa: E402
+
+MODEL = os.environ.get("BENCH_MODEL", "seed:full:1")
+SLACK = 48  # MiB that --vram may leave: ends of pages, and blocks of 2 MiB
+
+
+def infer(*options, code=0):
+    done = subprocess.run(["e3-infer", "--model", MODEL, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
+    if done.returncode != code:
+        raise SystemExit(f"e3-infer {' '.join(options)}: exit {done.returncode}\n{done.stderr[-2000:]}")
+    return done
+
+
+def memory(*options):
+    """MiB in use after each frame."""
+    text = infer("--device", "cuda", "--log-every", "1", "-o", "/dev/null", *options).stderr
+    return [float(x) for x in re.findall(r"frame \d+: .*, device ([0-9.]+) MiB", text)]
+
+
+def check(ok, text):
+    print(("ok - " if ok else "not ok - ") + text, flush=True)
+    return ok
+
+
+def same(what, used):
+    return check(len(set(used[1:])) == 1, f"{what}: {used[0]:.1f} MiB after the first frame, then {used[1]:.1f} to {used[-1]:.1f} after {len(used)}")
+
+
+def main():
+    folder, ok = sys.argv[1], True
+    pictures = list(np.random.default_rng(1).integers(0, 256, (60, 392, 518, 3), np.uint8))
+    known, unknown = f"{folder}/known.e3", f"{folder}/unknown.e3"
+    write_frames(known, pictures)
+    write_frames(unknown, pictures, tell=False)
+    endless = memory("--budget", "10f", unknown)
+    ok &= same("--budget 10f, length unknown", endless)
+    ok &= same("--budget 10f, 60 frames", memory("--budget", "10f", known))
+    ok &= same("--P 0.2, 60 frames", memory("--P", "0.2", known))
+
+    plan = infer("--device", "cuda", "--plan", "--budget", "10f", "--size", "518x392").stdout
+    print(re.sub("(?m)^", "# ", plan.rstrip()))
+    total = float(re.search(r"^total +([0-9.]+) MiB", plan, re.M).group(1))
+    ok &= check(abs(total - endless[-1]) <= 2, f"--plan says {total:.1f} MiB, the run takes {endless[-1]:.1f}")
+
+    used = memory("--vram", "6G", unknown)
+    ok &= same("--vram 6G", used)
+    ok &= check(6144 - SLACK <= used[-1] <= 6144, f"--vram 6G: {used[-1]:.1f} of 6144 MiB")
+    refused = infer("--device", "cuda", "--vram", "2G", "-o", "/dev/null", unknown, code=1).stderr.strip()
+    least = re.search(r"--vram: 2048 MiB is too small: .*; the smallest that works is (\d+)M", refused)
+    ok &= check(least is not None, refused)
+    if least:
+        used = memory("--vram", least.group(1) + "M", unknown)
+        ok &= check(max(used) <= float(least.group(1)), f"--vram {least.group(1)}M, the smallest: {max(used):.1f} MiB")
+
+    write_frames(known, pictures[:2])
+    out = f"{folder}/out.e3"
+    infer("--budget", "4f", "-o", out, known)
+    device = next(m["device"] for kind, m in stream(out) if kind == "head")
+    name = subprocess.run(["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"], capture_output=True, text=True, check=False).stdout.split("\n")[0]
+    ok &= check(device == name, f"--device auto: {device}")
+    return 0 if ok else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
