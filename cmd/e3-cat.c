@@ -1,4 +1,4 @@
-/* e3-cat: a stream from one endpoint to one or several others: pipe, file, ZeroMQ; part of it with --skip and --take.
+/* e3-cat: a stream from one endpoint to one or several others: pipe, file, ZeroMQ; part of it with --skip and --take. Also makes keys.
  *
  * Messages are forwarded as the bytes they came in; only the number of frames in head and end is rewritten, when it changes. */
 #include "e3-cat.h"
@@ -9,19 +9,26 @@
 #include "e3/tool.h"
 #include <inttypes.h>
 #include <signal.h>
+#include <stdio.h>
 
 enum { MAX_OUTPUTS = 16 };
 
+/* A copy of the stream. */
+typedef struct tee {
+	const char *endpoint;
+	bool block; /* its reader may hold up the others */
+} tee;
+
 typedef struct cat {
-	const char *output;
-	const char *tee[MAX_OUTPUTS - 1];
-	int n_tee;
+	const char *output, *keygen;
+	tee tee[MAX_OUTPUTS - 1];
+	int n_tee, failed_copies;
 	int64_t skip, take; /* take -1: all */
 
 	const char *part[CAT_PARTS]; /* the input, then what --then names */
 	int n_parts;
 	cat_join *in;
-	e3_out *out[MAX_OUTPUTS]; /* the first is the main one */
+	e3_out *out[MAX_OUTPUTS]; /* the first is the main one; a copy that failed is NULL */
 	int n_out;
 	bool headed, ended;
 	int64_t seen, last;        /* distinct indices so far, and the highest */
@@ -30,13 +37,22 @@ typedef struct cat {
 	double started;
 } cat;
 
-static int add_tee(void *to, const char *arg, e3_err *err)
+static int add_copy(cat *c, const char *endpoint, bool block, e3_err *err)
 {
-	cat *c = to;
 	if (c->n_tee == MAX_OUTPUTS - 1)
 		return e3_fail(err, "at most %d", MAX_OUTPUTS - 1);
-	c->tee[c->n_tee++] = arg;
+	c->tee[c->n_tee++] = (tee){endpoint, block};
 	return 0;
+}
+
+static int add_tee(void *to, const char *arg, e3_err *err)
+{
+	return add_copy(to, arg, false, err);
+}
+
+static int add_tee_block(void *to, const char *arg, e3_err *err)
+{
+	return add_copy(to, arg, true, err);
 }
 
 static int add_part(void *to, const char *arg, e3_err *err)
@@ -53,20 +69,26 @@ static void parse(cat *c, int argc, char **argv)
 	const e3_opt table[] = {
 		{E3_OPT_TITLE, NULL, 0, NULL, NULL, "Output", 0, 0, NULL, NULL},
 		{E3_OPT_TEXT, "output", 'o', &c->output, "ENDPOINT", "where to (default: -, standard output)", 0, 0, NULL, NULL},
-		{E3_OPT_CALL, "tee", 't', c, "ENDPOINT", "a copy to here as well; may be repeated", 0, 0, NULL, add_tee},
+		{E3_OPT_CALL, "tee", 't', c, "ENDPOINT", "a copy to here as well; a slow reader of it loses frames\nand holds up nobody; may be repeated", 0, 0, NULL, add_tee},
+		{E3_OPT_CALL, "tee-block", 0, c, "ENDPOINT", "a copy that loses nothing: its reader may hold up all", 0, 0, NULL, add_tee_block},
+		E3_QUEUE_OPTIONS,
 		{E3_OPT_TITLE, NULL, 0, NULL, NULL, "Part of the stream", 0, 0, NULL, NULL},
 		{E3_OPT_INT, "skip", 0, &c->skip, "N", "leave out the first N frames, and all that belongs to them", 0, 0x1p53, NULL, NULL},
 		{E3_OPT_INT, "take", 0, &c->take, "N", "end after N frames", 0, 0x1p53, NULL, NULL},
 		{E3_OPT_CALL, "then", 0, c, "INPUT", "the run that went on where this one stopped, joined to it; may be repeated", 0, 0, NULL, add_part},
 		{E3_OPT_TITLE, NULL, 0, NULL, NULL, "Network", 0, 0, NULL, NULL},
 		E3_STREAM_OPTIONS,
+		{E3_OPT_TEXT, "keygen", 0, &c->keygen, "FILE", "make a key pair: secret in FILE, public in FILE.pub; and exit", 0, 0, NULL, NULL},
 		{E3_OPT_END, NULL, 0, NULL, NULL, NULL, 0, 0, NULL, NULL},
 	};
 	const e3_opts opts = {
 		"e3-cat", "[options] [INPUT [OUTPUT]]", "Carry an e3 stream between pipes, files and ZeroMQ.", table,
-		"Endpoints: -, a path, zmq:pull:ADDR to read, zmq:push:ADDR to write; ADDR is tcp://host:port or ipc://path.\n",
+		"Endpoints: -, a path, zmq:pull:ADDR or zmq:sub:ADDR to read, zmq:push:ADDR or zmq:pub:ADDR to write;\n"
+		"ADDR is tcp://host:port or ipc://path.\n",
 	};
 	int at = e3_opts_parse(&opts, argc, argv);
+	if (c->keygen && (at < argc || c->output || c->n_tee))
+		e3_usage_error("--keygen makes keys and moves no stream");
 	c->part[0] = at < argc ? argv[at++] : "-";
 	if (at < argc && c->output)
 		e3_usage_error("two outputs: --output %s and %s; copies are made with --tee", c->output, argv[at]);
@@ -83,11 +105,38 @@ static int open_all(cat *c, e3_err *err)
 	c->in = cat_join_open(c->part, c->n_parts, err);
 	if (!c->in)
 		return -1;
+	e3_drop drop = e3_stream_set.drop ? (e3_drop)e3_stream_set.drop : E3_DROP_OLDEST;
 	for (int k = 0; k <= c->n_tee; k++) {
-		c->out[k] = e3_out_open(k == 0 ? c->output : c->tee[k - 1], err);
+		const tee *t = k ? &c->tee[k - 1] : NULL;
+		c->out[k] = t ? e3_out_open_copy(t->endpoint, t->block ? E3_DROP_NONE : drop, err) : e3_out_open(c->output, err);
 		if (!c->out[k])
 			return -1;
 		c->n_out++;
+	}
+	return 0;
+}
+
+/* A copy cannot be written any more: said, and the others go on. */
+static void lose_copy(cat *c, int k, const e3_err *why)
+{
+	e3_warn("%s; the other outputs go on", why->text);
+	e3_out_abort(c->out[k], e3_tool_name(), 1, why->text);
+	c->out[k] = NULL;
+	c->failed_copies++;
+}
+
+/* The message to all outputs; `frames` replaces its count when `counted`. */
+static int send_all(cat *c, const e3_msg *msg, bool counted, int64_t frames, e3_err *err)
+{
+	for (int k = 0; k < c->n_out; k++) {
+		e3_err why = {""};
+		if (!c->out[k] || (counted ? e3_out_msg_frames(c->out[k], msg, frames, &why) : e3_out_msg(c->out[k], msg, &why)) == 0)
+			continue;
+		if (k == 0) {
+			*err = why;
+			return -1;
+		}
+		lose_copy(c, k, &why);
 	}
 	return 0;
 }
@@ -123,9 +172,8 @@ static int send_head(cat *c, const e3_msg *msg, e3_err *err)
 	int64_t frames = count_kept(c, head.frames);
 	bool changed = frames != head.frames;
 	e3_head_release(&head);
-	for (int k = 0; k < c->n_out; k++)
-		if (changed ? e3_out_msg_frames(c->out[k], msg, frames, err) : e3_out_msg(c->out[k], msg, err))
-			return -1;
+	if (send_all(c, msg, changed, frames, err))
+		return -1;
 	c->headed = true;
 	return 0;
 }
@@ -137,9 +185,8 @@ static int64_t sent(const cat *c)
 
 static int send_end(cat *c, const e3_msg *msg, e3_err *err)
 {
-	for (int k = 0; k < c->n_out; k++)
-		if (e3_out_msg_frames(c->out[k], msg, sent(c), err))
-			return -1;
+	if (send_all(c, msg, true, sent(c), err))
+		return -1;
 	c->ended = true;
 	return 0;
 }
@@ -148,21 +195,38 @@ static int send_end(cat *c, const e3_msg *msg, e3_err *err)
 static int make_end(cat *c, e3_err *err)
 {
 	const e3_end end = {.frames = sent(c), .seconds = e3_now() - c->started, .peak_rss = e3_rss_peak()};
-	for (int k = 0; k < c->n_out; k++)
-		if (e3_out_end(c->out[k], &end, err))
+	for (int k = 0; k < c->n_out; k++) {
+		e3_err why = {""};
+		if (!c->out[k] || e3_out_end(c->out[k], &end, &why) == 0)
+			continue;
+		if (k == 0) {
+			*err = why;
 			return -1;
+		}
+		lose_copy(c, k, &why);
+	}
 	c->ended = true;
 	return 0;
 }
 
 static int forward(cat *c, const e3_msg *msg, e3_err *err)
 {
-	for (int k = 0; k < c->n_out; k++)
-		if (e3_out_msg(c->out[k], msg, err))
-			return -1;
+	if (send_all(c, msg, false, 0, err))
+		return -1;
 	c->frames += msg->kind == E3_FRAME;
 	c->preds += msg->kind == E3_PRED;
 	return 0;
+}
+
+static void show_progress(const cat *c)
+{
+	int64_t dropped = 0;
+	char text[64] = "";
+	for (int k = 0; k < c->n_out; k++)
+		dropped += c->out[k] ? e3_out_dropped(c->out[k]) : 0;
+	if (dropped)
+		snprintf(text, sizeof text, "  %" PRId64 " dropped", dropped);
+	e3_progress("%" PRId64 " frames  %.1f frames/s%s", sent(c), (double)sent(c) / (e3_now() - c->started + 1e-9), text);
 }
 
 /* One message: 1 to go on, 0 when the wanted part is complete, -1 on failure. */
@@ -178,7 +242,7 @@ static int step(cat *c, const e3_msg *msg, e3_err *err)
 	if (p == WITHIN && forward(c, msg, err))
 		return -1;
 	if (e3_progress_due())
-		e3_progress("%" PRId64 " frames  %.1f frames/s", sent(c), (double)sent(c) / (e3_now() - c->started + 1e-9));
+		show_progress(c);
 	return 1;
 }
 
@@ -195,17 +259,26 @@ static int loop(cat *c, e3_err *err)
 	return rc;
 }
 
-/* Finishes every output, or tells every reader why there is no more. *gone: the main output's reader left. */
+/* Finishes every output, or tells every reader why there is no more. A copy that fails spoils the exit status, and nothing else.
+ * *gone: the main output's reader left. */
 static int close_all(cat *c, int rc, bool *gone, e3_err *err)
 {
+	bool failed = rc != 0;
 	*gone = c->n_out > 0 && e3_out_reader_gone(c->out[0]);
 	for (int k = 0; k < c->n_out; k++) {
-		if (rc)
+		e3_err why = {""};
+		if (!c->out[k])
+			continue;
+		if (failed)
 			e3_out_abort(c->out[k], e3_tool_name(), 1, err->text);
-		else
-			rc = e3_out_close(c->out[k], err);
+		else if (e3_out_close(c->out[k], &why) && k == 0)
+			rc = -1, *err = why;
+		else if (*why.text)
+			e3_warn("%s", why.text), c->failed_copies++;
 	}
 	cat_join_close(c->in);
+	if (!rc && c->failed_copies)
+		rc = e3_fail(err, "copying: %d of %d copies failed", c->failed_copies, c->n_tee);
 	return rc;
 }
 
@@ -216,6 +289,8 @@ int main(int argc, char **argv)
 	bool gone;
 	e3_tool_init("e3-cat");
 	parse(&c, argc, argv);
+	if (c.keygen)
+		return e3_tool_exit(e3_curve_keygen(c.keygen, &err), &err);
 	signal(SIGPIPE, SIG_IGN); /* so that the other outputs are closed properly before we go */
 	int rc = open_all(&c, &err);
 	if (!rc)

@@ -93,6 +93,7 @@ static const e3_opt table[] = {
 	{.type = E3_OPT_TITLE, .help = "Input and output"},
 	{.type = E3_OPT_TEXT, .name = "output", .letter = 'o', .to = &o.out, .arg = "ENDPOINT", .help = "where the stream goes (default -)"},
 	E3_STREAM_OPTIONS,
+	E3_QUEUE_OPTIONS,
 	{.type = E3_OPT_TEXT, .name = "png", .to = &o.png, .arg = "DIR", .help = "DIR/%06d.png and DIR/frames.tsv; no stream unless -o"},
 	{.type = E3_OPT_FLAG, .name = "spool", .to = &o.spool, .help = "copy a piped video to a temporary file first, so that\nits frames can be counted"},
 	{.type = E3_OPT_CALL, .name = "spool-max", .to = &o.spool_max, .arg = "SIZE", .call = parse_size, .help = "limit of such copies (default 4G)"},

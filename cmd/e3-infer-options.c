@@ -192,6 +192,7 @@ void infer_parse(int argc, char **argv, infer_request *r)
 		{E3_OPT_FLAG, "plan", 0, &r->plan, NULL, "print what memory a run would take, and exit; reads no stream", 0, 0, NULL, NULL},
 		{E3_OPT_CALL, "size", 0, r->plan_size, "WxH", "of the pictures to plan for (default 640x480)", 0, 0, NULL, parse_size},
 		E3_STREAM_OPTIONS,
+		E3_QUEUE_OPTIONS,
 		{E3_OPT_END, NULL, 0, NULL, NULL, NULL, 0, 0, NULL, NULL},
 	};
 	const e3_opts opts = {"e3-infer", "[options] [INPUT]", "Infer cameras, depth and points from a stream of frames, frame by frame, on bounded memory.", table,

@@ -96,6 +96,7 @@ static const e3_opt table[] = {
 	{.type = E3_OPT_TEXT, .name = "output", .letter = 'o', .to = &t.output, .arg = "ENDPOINT",
 		.help = "where the stream goes (default -)"},
 	E3_STREAM_OPTIONS,
+	E3_QUEUE_OPTIONS,
 	{.type = E3_OPT_CHOICE, .name = "as", .to = &t.as.set, .arg = "NAME", .choices = E3_SET_NAMES,
 		.help = "write a data set into DIR instead: sintel, kitti, bonn,\nnyu, 7scenes, nrgbd, tum, scannet or co3d, in its size\nunless --size is given, in metres"},
 	{.type = E3_OPT_TEXT, .name = "sequence", .to = &t.as.sequence, .arg = "NAME", .help = "what the sequence is called there"},

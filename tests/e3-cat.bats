@@ -112,28 +112,76 @@ nothing_left() {
 	cmp x.e3 three.e3
 }
 
-@test "--tee: copies to files, a pipe and ZeroMQ" {
+@test "--tee and --tee-block: copies to files, a pipe and ZeroMQ" {
 	many 5 320 240 >five.e3
 	mkfifo pipe
 	e3-cat "zmq:pull:ipc://$T/s" z.e3 &
 	a=$!
 	cat pipe >p.e3 &
 	b=$!
-	e3-cat --tee t.e3 -t pipe --tee "zmq:push:ipc://$T/s" five.e3 >o.e3
+	e3-cat --tee t.e3 --tee-block pipe --tee-block "zmq:push:ipc://$T/s" five.e3 >o.e3
 	ends 0 $a
 	ends 0 $b
 	for f in t.e3 p.e3 z.e3 o.e3; do cmp $f five.e3; done
 	nothing_left
 }
 
-@test "--tee into a full disk: fails naming it, and the other readers learn why" {
+@test "--tee: a reader that takes nothing holds up nobody; its oldest frames are dropped, counted, and its end is true" {
+	many 300 64 48 >many.e3
+	mkfifo slow
+	e3-cat --queue 10 --tee slow --tee t.e3 many.e3 o.e3 2>err &
+	pid=$!
+	for _ in {1..100}; do
+		[ ! -e t.e3 ] || break # the other copy ends long before the slow one is read
+		sleep 0.1
+	done
+	cmp o.e3 many.e3
+	exec 8<slow
+	e3-cat - s.e3 <&8
+	exec 8<&-
+	ends 0 $pid
+	cmp t.e3 many.e3
+	# The head, what the pipe had taken, and the last frames.
+	sent=$(kinds s.e3 | tr ' ' '\n' | grep -c '^pred:')
+	dropped=$(sed -n 's/.*slow: \([0-9]*\) of 300 frames were dropped.*/\1/p' err)
+	[ "$sent" -gt 0 ] && [ "$sent" -lt 300 ] && [ $((sent + dropped)) -eq 300 ]
+	[[ "$(kinds s.e3)" == "head:None "* && "$(kinds s.e3)" == *" pred:299 evict:299 end:$sent" ]]
+	for kind in truth evict; do # a frame went with all that belongs to it
+		[ "$(kinds s.e3 | tr ' ' '\n' | grep "^$kind" | cut -d: -f2)" = "$(kinds s.e3 | tr ' ' '\n' | grep '^pred' | cut -d: -f2)" ]
+	done
+}
+
+@test "--tee into a full disk, to a reader that dies: the other outputs are whole, exit 1" {
 	rc=0
 	e3-cat --tee /dev/full --tee t.e3 "$golden" >o.e3 2>err || rc=$?
 	[ "$rc" -eq 1 ]
-	[ "$(cat err)" = "e3-cat: writing: /dev/full: No space left on device" ]
-	[ ! -e t.e3 ]
-	fails 1 "e3-cat failed (exit 1): writing: /dev/full: No space left on device" -- e3-dump o.e3
+	grep -qx "e3-cat: writing: /dev/full: No space left on device; the other outputs go on" err
+	grep -qx "e3-cat: copying: 1 of 2 copies failed" err
+	cmp t.e3 "$golden"
+	cmp o.e3 "$golden"
+	many 40 640 480 >forty.e3
+	mkfifo pipe
+	head -c 100000 pipe >/dev/null &
+	rc=0
+	e3-cat --tee-block pipe forty.e3 o.e3 2>err || rc=$?
+	[ "$rc" -eq 1 ]
+	grep -qx "e3-cat: writing: pipe: Broken pipe; the other outputs go on" err
+	cmp o.e3 forty.e3
 	nothing_left
+}
+
+@test "--keygen: a secret for the owner alone, and nothing is overwritten" {
+	(umask 0; e3-cat --keygen k)
+	[ "$(stat -c %a k)" = 600 ]
+	grep -qE '^curve-secret .{40}$' k
+	grep -qE '^curve-public .{40} k@' k.pub
+	before=$(cat k k.pub)
+	fails 1 "e3-cat: writing the key: k: File exists" -- e3-cat --keygen k
+	rm k
+	fails 1 "e3-cat: writing the key: k.pub: File exists" -- e3-cat --keygen k
+	[ ! -e k ] # no secret without its public key
+	fails 1 "No such file or directory" -- e3-cat --keygen absent/k
+	fails 2 "--keygen makes keys and moves no stream" -- e3-cat --keygen k in
 }
 
 @test "ZeroMQ over ipc and loopback TCP, either side first, messages of several megabytes" {

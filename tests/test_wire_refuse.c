@@ -71,15 +71,15 @@ static void test_endpoints_that_are_refused(void **state)
 		const char *endpoint, *text;
 	} rows[] = {
 		{true, "", "endpoint: empty name"},
-		{true, "zmq:push:ipc:///tmp/x", "read with zmq:pull:tcp://host:port"},
-		{false, "zmq:pull:ipc:///tmp/x", "write with zmq:push:tcp://host:port"},
+		{true, "zmq:push:ipc:///tmp/x", "read with zmq:pull:ADDRESS or zmq:sub:ADDRESS"},
+		{false, "zmq:pull:ipc:///tmp/x", "write with zmq:push:ADDRESS or zmq:pub:ADDRESS"},
 		{true, "zmq:pull:udp://127.0.0.1:5", "expected tcp:// or ipc://"},
 		{true, "zmq:pull:tcp://127.0.0.1", "expected tcp://host:port"},
 		{true, "zmq:pull:tcp://127.0.0.1:x", "expected tcp://host:port"},
 		{true, "zmq:pull:tcp://:5", "expected tcp://host:port"},
 		{true, "zmq:pull:tcp://*:5", "--insecure"},
 		{true, "zmq:pull:>tcp://127.0.0.1.example.com:5", "reaches beyond this machine"},
-		{false, "zmq:push:tcp://192.168.0.1:5", "use 127.0.0.1, a tunnel (ssh -L), or --insecure"},
+		{false, "zmq:push:tcp://192.168.0.1:5", "use --curve-key (keys: e3-cat --keygen), 127.0.0.1, a tunnel (ssh -L), or --insecure"},
 		{false, "zmq:push:tcp://[2001:db8::1]:5", "reaches beyond this machine"},
 		{true, "zmq:pull:ipc://", "a path of 1 to 100 bytes"},
 		{true, "zmq:pull:ipc:///dev/null", "/dev/null exists and is not a socket"},

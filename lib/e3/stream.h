@@ -4,10 +4,12 @@
  * its kind, the structure scan and the grammar (head first, end or abort last, indices in order); arrays are checked when a
  * message is decoded. Writing: e3_out_open, e3_out_put_*, then e3_out_close after `end` or e3_out_abort.
  *
- * Endpoints: "-" (standard input or output), a path, "zmq:pull:ADDR" to read, "zmq:push:ADDR" to write, with ADDR
- * "tcp://host:port" or "ipc://path". pull binds, push connects; '@' before ADDR binds, '>' connects, a host "*" binds. One message
- * is one ZeroMQ message. TCP beyond this machine is refused unless e3_stream_allow_insecure(true) was called (--insecure).
- * A path is written under a temporary name and renamed when the stream ended properly.
+ * Endpoints: "-" (standard input or output), a path, and ZeroMQ: "zmq:pull:ADDR" or "zmq:sub:ADDR" to read, "zmq:push:ADDR" or
+ * "zmq:pub:ADDR" to write, with ADDR "tcp://host:port" or "ipc://path". pull and pub bind, push and sub connect; '@' before ADDR
+ * binds, '>' connects, a host "*" binds. One message is one ZeroMQ message. push and pull carry one stream from one writer to one
+ * reader and lose nothing; pub sends to any number of readers, drops what they cannot take, and a reader may come late.
+ * TCP is encrypted and authenticated when there are keys for it (CURVE); beyond this machine it is refused without, unless
+ * insecure is set. A path is written under a temporary name and renamed when the stream ended properly.
  */
 #ifndef E3_STREAM_H
 #define E3_STREAM_H
@@ -32,13 +34,54 @@ int64_t e3_msg_index(const e3_msg *msg);
 typedef struct e3_in e3_in;
 typedef struct e3_out e3_out;
 
-/* Lets endpoints reach beyond this machine, unencrypted and unauthenticated: what --insecure means. For the whole process. */
+/* What a writer does with frames that its reader cannot take: nothing is dropped, its reader sets the pace; the oldest that waits
+ * makes room for the newest; or what does not fit is dropped. A frame is dropped with all that belongs to it (frame, pred, truth,
+ * evict, attn); head, end and abort never. */
+typedef enum e3_drop { E3_DROP_NONE, E3_DROP_OLDEST, E3_DROP_NEWEST } e3_drop;
+
+/* What may wait for a reader: at most so many messages, and so many bytes or one message. */
+typedef struct e3_queue_limit {
+	int64_t messages, bytes;
+} e3_queue_limit;
+
+/* How the endpoints of this process behave: set by the options below before any is opened. */
+typedef struct e3_stream_settings {
+	bool insecure;            /* TCP beyond this machine without keys */
+	const char *curve_key;    /* file with the own secret key; NULL: none */
+	const char *curve_server; /* file with the public key of the side that listens, where we connect */
+	const char *curve_allow;  /* public keys of the clients that may come in, where we listen: a file, or a folder of *.pub */
+	double timeout;           /* seconds; 0 for ever; negative: 60 s without a peer, for ever without a message */
+	int drop;                 /* e3_drop, of outputs */
+	e3_queue_limit queue;
+} e3_stream_settings;
+extern e3_stream_settings e3_stream_set;
+
+/* The same as setting `insecure`. */
 void e3_stream_allow_insecure(bool allow);
-/* The same as the function of an option table (E3_OPT_CALL without an argument). */
-int e3_stream_insecure_option(void *unused, const char *no_argument, e3_err *err);
-/* The rows of every tool's option table (e3/opt.h) that concern endpoints. */
+/* Parses "N" or "N,SIZE" into an e3_queue_limit (E3_OPT_CALL). */
+int e3_stream_queue_option(void *to, const char *arg, e3_err *err);
+
+/* The rows of every tool's option table (e3/opt.h) that concern endpoints; documented in e3-stream(5), ENDPOINTS. */
 #define E3_STREAM_OPTIONS \
-	{.type = E3_OPT_CALL, .name = "insecure", .help = "allow TCP beyond this machine: unencrypted, open to anyone", .call = e3_stream_insecure_option}
+	{.type = E3_OPT_TEXT, .name = "curve-key", .to = &e3_stream_set.curve_key, .arg = "FILE", \
+	 .help = "encrypt TCP with this secret key (e3-cat --keygen)"}, \
+	{.type = E3_OPT_TEXT, .name = "curve-server", .to = &e3_stream_set.curve_server, .arg = "FILE", \
+	 .help = "public key of the side that listens, to connect to it"}, \
+	{.type = E3_OPT_TEXT, .name = "curve-allow", .to = &e3_stream_set.curve_allow, .arg = "PATH", \
+	 .help = "public keys that may connect: a file, or a folder of *.pub"}, \
+	{.type = E3_OPT_FLAG, .name = "insecure", .to = &e3_stream_set.insecure, \
+	 .help = "allow TCP beyond this machine: unencrypted, open to anyone"}, \
+	{.type = E3_OPT_REAL, .name = "timeout", .to = &e3_stream_set.timeout, .arg = "SEC", .min = 0, .max = 1e9, \
+	 .help = "fail after SEC seconds without a peer or a message;\n0: never (default: 60 without a peer)"}
+/* And those of tools that write a stream. */
+#define E3_QUEUE_OPTIONS \
+	{.type = E3_OPT_CHOICE, .name = "drop", .to = &e3_stream_set.drop, .arg = "WHICH", .choices = "none|oldest|newest", \
+	 .help = "frames that a slow reader makes wait: none (default),\noldest or newest"}, \
+	{.type = E3_OPT_CALL, .name = "queue", .to = &e3_stream_set.queue, .arg = "N", .call = e3_stream_queue_option, \
+	 .help = "at most N messages wait for a slow reader; N,SIZE: and\nSIZE bytes (default 64,64M)"}
+
+/* Makes a key pair for CURVE: the secret in `path`, for the owner only, the public key in `path`.pub. Refuses to overwrite. */
+int e3_curve_keygen(const char *path, e3_err *err);
 
 e3_in *e3_in_open(const char *endpoint, e3_err *err);
 /* A stream in memory (tests, fuzzing); the bytes are borrowed. */
@@ -51,6 +94,15 @@ void e3_in_close(e3_in *in);
 
 /* Refuses a terminal. The stream must be closed with e3_out_close after `end`, or with e3_out_abort. */
 e3_out *e3_out_open(const char *endpoint, e3_err *err);
+/* The same for a copy of the stream whose reader must not hold up this process: with `drop` not E3_DROP_NONE it never does. The
+ * copy is written by a thread of its own, and a reader that goes away is seen by e3_out_lost only for outputs that are no copies. */
+e3_out *e3_out_open_copy(const char *endpoint, e3_drop drop, e3_err *err);
+/* Frames dropped so far because the reader was slower. */
+int64_t e3_out_dropped(e3_out *out);
+/* Has the reader of an open output (that is no copy) gone away? 0, or -1 with the error that writing to it would give. e3_in_next
+ * asks while it waits, so that the end of a pipeline reaches its beginning also when nothing flows; so must others who wait. A
+ * reader of standard output that left ends the process by SIGPIPE here, as writing would. From any thread. */
+int e3_out_lost(e3_err *err);
 /* Forwards a message unread. */
 int e3_out_msg(e3_out *out, const e3_msg *msg, e3_err *err);
 /* Forwards a head or an end with its `frames` replaced (negative: unknown), everything else as it is. */

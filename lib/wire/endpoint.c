@@ -1,23 +1,11 @@
-/* wire: endpoint names. Owns which side binds and which addresses are allowed; refuses TCP beyond loopback without --insecure. */
+/* wire: endpoint names. Owns which side binds, which addresses are allowed and which are encrypted; refuses TCP beyond loopback
+ * without keys and without --insecure. */
 #include "endpoint.h"
 #include "e3/stream.h"
 #include <arpa/inet.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-
-static bool insecure;
-
-void e3_stream_allow_insecure(bool allow)
-{
-	insecure = allow;
-}
-
-int e3_stream_insecure_option(void *unused, const char *no_argument, e3_err *err)
-{
-	e3_stream_allow_insecure(true);
-	return 0;
-}
 
 static bool starts(const char **text, const char *with)
 {
@@ -35,6 +23,19 @@ static bool is_loopback(const char *host)
 	       (inet_pton(AF_INET, host, &a) == 1 && ntohl(a.s_addr) >> 24 == 127);
 }
 
+/* Keys that are given have to be enough, where the stream leaves this machine. */
+static int check_reach(const char *host, const e3_endpoint *ep, e3_err *err)
+{
+	if (ep->curve || is_loopback(host) || e3_stream_set.insecure)
+		return 0;
+	if (e3_stream_set.curve_key)
+		return e3_fail(err, "endpoint %s: --curve-key alone is not enough: where this side %s", ep->text,
+		               ep->bind ? "listens, --curve-allow says whose keys may connect" : "connects, --curve-server says whom to expect");
+	return e3_fail(err, "endpoint %s: %s reaches beyond this machine, and the stream is neither encrypted nor authenticated; use "
+	               "--curve-key (keys: e3-cat --keygen), 127.0.0.1, a tunnel (ssh -L), or --insecure on a network you trust",
+	               ep->text, host);
+}
+
 /* rest = "host:port". "localhost" becomes its number: libzmq takes names of interfaces where it binds, and a name may be
  * resolved to another machine, or not at all. */
 static int parse_tcp(const char *rest, e3_endpoint *out, e3_err *err)
@@ -48,9 +49,9 @@ static int parse_tcp(const char *rest, e3_endpoint *out, e3_err *err)
 	host[n] = 0;
 	if (strcmp(host, "*") == 0)
 		out->bind = true;
-	if (!is_loopback(host) && !insecure)
-		return e3_fail(err, "endpoint %s: %s reaches beyond this machine, and the stream is neither encrypted nor authenticated; use "
-		               "127.0.0.1, a tunnel (ssh -L), or --insecure on a network you trust", out->text, host);
+	out->curve = e3_stream_set.curve_key && (out->bind ? e3_stream_set.curve_allow : e3_stream_set.curve_server);
+	if (check_reach(host, out, err))
+		return -1;
 	out->ipv6 = host[0] == '[';
 	const char *name = strcmp(host, "localhost") == 0 ? "127.0.0.1" : host;
 	snprintf(out->addr, sizeof out->addr, "tcp://%s%s", name, colon);
@@ -83,10 +84,13 @@ int e3_endpoint_parse(const char *text, bool reading, e3_endpoint *out, e3_err *
 		return *text ? 0 : e3_fail(err, "endpoint: empty name");
 	}
 	out->type = E3_EP_ZMQ;
-	out->bind = reading;
-	if (named && !starts(&p, reading ? "pull:" : "push:"))
-		return e3_fail(err, "endpoint %s: %s with zmq:%s:tcp://host:port or zmq:%s:ipc://path", text, reading ? "read" : "write",
-		               reading ? "pull" : "push", reading ? "pull" : "push");
+	out->kind = reading ? E3_ZMQ_PULL : E3_ZMQ_PUSH;
+	if (named && starts(&p, reading ? "sub:" : "pub:"))
+		out->kind = reading ? E3_ZMQ_SUB : E3_ZMQ_PUB;
+	else if (named && !starts(&p, reading ? "pull:" : "push:"))
+		return e3_fail(err, "endpoint %s: %s with zmq:%s:ADDRESS or zmq:%s:ADDRESS, an address being tcp://host:port or ipc://path",
+		               text, reading ? "read" : "write", reading ? "pull" : "push", reading ? "sub" : "pub");
+	out->bind = out->kind == E3_ZMQ_PULL || out->kind == E3_ZMQ_PUB;
 	if (starts(&p, "@"))
 		out->bind = true;
 	else if (starts(&p, ">"))

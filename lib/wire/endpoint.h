@@ -6,16 +6,19 @@
 #include <stdbool.h>
 
 typedef enum e3_endpoint_type { E3_EP_STD, E3_EP_PATH, E3_EP_ZMQ } e3_endpoint_type;
+typedef enum e3_zmq_kind { E3_ZMQ_PULL, E3_ZMQ_PUSH, E3_ZMQ_SUB, E3_ZMQ_PUB } e3_zmq_kind;
 
 typedef struct e3_endpoint {
 	e3_endpoint_type type;
 	const char *text; /* as given; borrowed */
-	bool bind;        /* ZMQ: else connect */
+	e3_zmq_kind kind; /* ZMQ: */
+	bool bind;        /* else connect */
 	bool ipv6;
-	char addr[512];   /* ZMQ: what libzmq is given */
+	bool curve;       /* encrypted: the keys for this side's part are given */
+	char addr[512];   /* what libzmq is given */
 } e3_endpoint;
 
-/* Refuses addresses beyond this machine unless e3_stream_allow_insecure was called. */
+/* Refuses TCP beyond this machine without keys, unless e3_stream_set.insecure. */
 int e3_endpoint_parse(const char *text, bool reading, e3_endpoint *out, e3_err *err);
 
 #endif

@@ -2,6 +2,7 @@
 #include "fd.h"
 #include "e3/num.h"
 #include "e3/tool.h"
+#include "settings.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -17,20 +18,40 @@ void e3_fd_enlarge(int fd)
 #endif
 }
 
+bool e3_fd_hung_up(int fd)
+{
+	struct pollfd p = {.fd = fd};
+	return poll(&p, 1, 0) > 0 && (p.revents & (POLLERR | POLLHUP));
+}
+
+/* Until there is something to read: 0, or -1 with errno. */
+static int wait_bytes(int fd)
+{
+	double patience = e3_patience_message();
+	for (double start = e3_now();;) {
+		struct pollfd p = {.fd = fd, .events = POLLIN};
+		int ready = poll(&p, 1, E3_WAIT_MS), why = 0;
+		if (e3_stop_signal())
+			why = EINTR;
+		else if (ready > 0)
+			return 0;
+		else if (patience > 0 && e3_now() - start > patience)
+			why = ETIMEDOUT;
+		else if (e3_out_lost(NULL))
+			why = EPIPE;
+		if (why) {
+			errno = why;
+			return -1;
+		}
+	}
+}
+
 ssize_t e3_fd_read(int fd, bool regular, void *to, size_t n)
 {
 	size_t got = 0;
 	while (got < n) {
-		if (!regular) {
-			struct pollfd p = {.fd = fd, .events = POLLIN};
-			int ready = poll(&p, 1, E3_WAIT_MS);
-			if (e3_stop_signal()) {
-				errno = EINTR;
-				return -1;
-			}
-			if (ready <= 0)
-				continue;
-		}
+		if (!regular && wait_bytes(fd))
+			return -1;
 		ssize_t r = read(fd, (char *)to + got, n - got);
 		if (r > 0)
 			got += (size_t)r;
@@ -42,28 +63,44 @@ ssize_t e3_fd_read(int fd, bool regular, void *to, size_t n)
 	return (ssize_t)got;
 }
 
-/* After a stop signal: at most what fits without blocking, when the reader takes something in time. */
-static ssize_t write_little(int fd, const struct iovec *part)
+/* Until the reader takes something: 0, or -1 with errno. */
+static int wait_taken(int fd, const atomic_bool *give_up)
 {
 	struct pollfd p = {.fd = fd, .events = POLLOUT};
-	double until = e3_now() + STUCK_SECONDS;
-	while (poll(&p, 1, E3_WAIT_MS) <= 0)
-		if (e3_now() > until) {
-			errno = EINTR;
+	double start = e3_now(), patience = e3_patience_message(), stop = 0;
+	while (poll(&p, 1, E3_WAIT_MS) <= 0) {
+		double now = e3_now();
+		int why = 0;
+		if (e3_stop_signal() && stop == 0)
+			stop = now;
+		if (stop > 0 && now - stop > STUCK_SECONDS)
+			why = EINTR;
+		else if ((patience > 0 && now - start > patience) || (give_up && atomic_load(give_up)))
+			why = ETIMEDOUT;
+		if (why) {
+			errno = why;
 			return -1;
 		}
-	return write(fd, part->iov_base, part->iov_len < PIPE_BUF ? part->iov_len : PIPE_BUF);
+	}
+	return 0;
 }
 
-int e3_fd_write(int fd, struct iovec *part, int n)
+/* At most what fits without blocking. */
+static ssize_t write_little(int fd, const struct iovec *part, const atomic_bool *give_up)
+{
+	return wait_taken(fd, give_up) ? -1 : write(fd, part->iov_base, part->iov_len < PIPE_BUF ? part->iov_len : PIPE_BUF);
+}
+
+int e3_fd_write(int fd, struct iovec *part, int n, const atomic_bool *give_up)
 {
 	while (n > 0) {
 		if (part->iov_len == 0) {
 			part++, n--;
 			continue;
 		}
-		bool stopping = e3_stop_signal() != 0;
-		ssize_t r = stopping ? write_little(fd, part) : writev(fd, part, n);
+		/* Whoever may have to give up must not block in write. */
+		bool stopping = e3_stop_signal() != 0, careful = stopping || give_up || e3_patience_message() > 0;
+		ssize_t r = careful ? write_little(fd, part, give_up) : writev(fd, part, n);
 		if (r < 0) {
 			if (errno == EAGAIN) {
 				struct pollfd p = {.fd = fd, .events = POLLOUT};

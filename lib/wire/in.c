@@ -2,9 +2,12 @@
 #include "e3/io.h"
 #include "e3/mem.h"
 #include "e3/tool.h"
+#include "e3/value.h"
 #include "endpoint.h"
 #include "fd.h"
+#include "gaps.h"
 #include "order.h"
+#include "settings.h"
 #include "zmq.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -21,6 +24,9 @@ struct e3_in {
 	const uint8_t *memory;
 	size_t memory_left;
 	e3_zmq *zmq;
+	bool sub;      /* from a publisher, who loses messages, and sends the head to everyone who comes */
+	bool greeted;  /* it sent the head again */
+	e3_gaps gaps;
 	uint8_t *buf; /* the current message */
 	size_t cap;
 	e3_order order;
@@ -47,6 +53,7 @@ static int open_source(e3_in *in, const e3_endpoint *ep, e3_err *err)
 	struct stat st;
 	if (ep->type == E3_EP_ZMQ) {
 		in->zmq = e3_zmq_open(ep, true, err);
+		in->sub = ep->kind == E3_ZMQ_SUB;
 		return in->zmq ? 0 : e3_fail_in(err, "opening: %s", in->name);
 	}
 	in->fd = ep->type == E3_EP_STD ? STDIN_FILENO : open(ep->text, O_RDONLY | O_CLOEXEC);
@@ -88,6 +95,7 @@ void e3_in_close(e3_in *in)
 	if (in->fd > STDIN_FILENO)
 		close(in->fd);
 	e3_zmq_close(in->zmq);
+	e3_gaps_release(&in->gaps);
 	e3_abort_release(&in->abort);
 	free(in->buf);
 	free(in->name);
@@ -117,6 +125,10 @@ static ssize_t fill(e3_in *in, size_t have, size_t n, e3_err *err)
 		ssize_t r = e3_fd_read(in->fd, in->regular, in->buf + have, part);
 		if (r < 0 && errno == EINTR)
 			return e3_fail(err, "interrupted");
+		if (r < 0 && errno == ETIMEDOUT)
+			return e3_fail(err, "nothing came for %g s (--timeout)", e3_patience_message());
+		if (r < 0 && errno == EPIPE)
+			return e3_out_lost(err);
 		if (r < 0)
 			return e3_fail_sys(err, "failed");
 		have += (size_t)r;
@@ -187,15 +199,30 @@ static int next_zmq(e3_in *in, const uint8_t **at, size_t *len, e3_err *err)
 	return 0;
 }
 
+/* A subscriber comes in anywhere: what lies before its head is not for it, and neither is the head of others. */
+static bool is_for_others(e3_in *in, const e3_msg *msg)
+{
+	if (in->order.headed && msg->kind == E3_HEAD)
+		return in->greeted = true;
+	return !in->order.headed && msg->kind != E3_HEAD && msg->kind != E3_ABORT;
+}
+
 static int next_message(e3_in *in, e3_msg *msg, e3_err *err)
 {
 	const uint8_t *at;
 	size_t len;
-	if (in->zmq ? next_zmq(in, &at, &len, err) : next_bytes(in, &at, &len, err))
+	do {
+		if (in->zmq ? next_zmq(in, &at, &len, err) : next_bytes(in, &at, &len, err))
+			return -1;
+		*msg = (e3_msg){.kind = at[5], .bytes = (uint8_t *)(uintptr_t)at, .len = len};
+	} while (in->sub && is_for_others(in, msg));
+	if (in->sub && msg->kind == E3_END && (e3_body_check(at + E3_ENVELOPE, len - E3_ENVELOPE, err) ||
+	                                       e3_gaps_step(&in->gaps, in->name, &in->order, msg, err)))
 		return -1;
-	*msg = (e3_msg){.kind = at[5], .bytes = (uint8_t *)(uintptr_t)at, .len = len};
 	if (e3_order_check(&in->order, msg, err))
-		return e3_fail_in(err, "message %" PRId64, in->order.messages + 1);
+		return e3_fail_in(err, "message %" PRId64 "%s", in->order.messages + 1, in->greeted ? " (the publisher may have begun again)" : "");
+	if (in->sub && msg->kind != E3_END && e3_gaps_step(&in->gaps, in->name, &in->order, msg, err))
+		return -1;
 	if (in->zmq && in->order.closed)
 		e3_zmq_done(in->zmq);
 	return 0;
@@ -232,7 +259,13 @@ int e3_in_next(e3_in *in, e3_msg *msg, e3_err *err)
 	else
 		rc = next_message(in, msg, err) ? -1 : 1;
 	if (rc < 0) {
+		e3_err lost;
 		in->failed = true;
+		if (e3_out_lost(&lost)) { /* what made waiting pointless is what is told */
+			if (err)
+				*err = lost;
+			return -1;
+		}
 		return e3_fail_in(err, "reading: %s", in->name);
 	}
 	if (rc == 1 && msg->kind == E3_ABORT) {

@@ -1,111 +1,158 @@
-/* wire: writing a stream. Owns the packing buffers and the output; refuses terminals and messages out of order. */
-#include "e3/io.h"
+/* wire: writing a stream. Owns the packing buffers, the order, and the list of open outputs; refuses messages out of order. */
+#include "e3/mem.h"
 #include "e3/num.h"
 #include "e3/stream.h"
 #include "encode.h"
 #include "endpoint.h"
-#include "fd.h"
 #include "order.h"
-#include "zmq.h"
-#include <errno.h>
+#include "queue.h"
+#include "rewrite.h"
+#include "sink.h"
 #include <inttypes.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 struct e3_out {
-	char *name; /* for messages */
-	int fd;
-	e3_file file; /* paths; closed for standard output */
-	e3_zmq *zmq;  /* or this */
+	e3_sink sink;
+	e3_queue *queue; /* between this and the sink; or NULL */
+	bool copy;
+	int64_t dropped; /* by a queue that is gone */
+	e3_buf whole;    /* a message in one piece, for the queue */
 	e3_pack pack;
 	e3_halves halves;
 	e3_order order;
-	bool broken; /* a message was cut short: nothing more can be said on this output */
-	bool reader_gone;
+	e3_out *next;    /* in the list of outputs whose reader is watched */
 };
 
-static int open_sink(e3_out *out, const e3_endpoint *ep, e3_err *err)
+static e3_out *watched;
+static pthread_mutex_t watch_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static void watch(e3_out *out)
 {
-	if (ep->type == E3_EP_ZMQ) {
-		out->zmq = e3_zmq_open(ep, false, err);
-		return out->zmq ? 0 : e3_fail_in(err, "opening: %s", out->name);
+	pthread_mutex_lock(&watch_lock);
+	out->next = watched, watched = out;
+	pthread_mutex_unlock(&watch_lock);
+}
+
+static void unwatch(e3_out *out)
+{
+	pthread_mutex_lock(&watch_lock);
+	for (e3_out **at = &watched; *at; at = &(*at)->next)
+		if (*at == out) {
+			*at = out->next;
+			break;
+		}
+	pthread_mutex_unlock(&watch_lock);
+}
+
+/* As a write would: quietly, unless the process wants to know. */
+static void end_by_pipe(const e3_out *out)
+{
+	struct sigaction now;
+	if (out->sink.reader_gone && !out->copy && !sigaction(SIGPIPE, NULL, &now) && now.sa_handler != SIG_IGN)
+		kill(getpid(), SIGPIPE);
+}
+
+int e3_out_lost(e3_err *err)
+{
+	int rc = 0;
+	pthread_mutex_lock(&watch_lock);
+	for (e3_out *out = watched; out && !rc; out = out->next) {
+		rc = e3_sink_lost(&out->sink, err);
+		if (rc)
+			end_by_pipe(out);
 	}
-	out->fd = STDOUT_FILENO;
-	if (ep->type == E3_EP_PATH) {
-		if (e3_file_open(&out->file, ep->text, err))
-			return -1;
-		out->fd = out->file.fd;
-	}
-	if (e3_refuse_terminal(out->fd, err))
-		return -1;
-	e3_fd_enlarge(out->fd);
-	return 0;
+	pthread_mutex_unlock(&watch_lock);
+	return rc;
 }
 
 static void out_free(e3_out *out)
 {
-	e3_zmq_close(out->zmq);
-	e3_file_discard(&out->file);
+	unwatch(out);
+	e3_sink_release(&out->sink);
 	e3_pack_release(&out->pack);
+	e3_buf_release(&out->whole);
 	free(out->halves.data);
-	free(out->name);
 	free(out);
 }
 
-e3_out *e3_out_open(const char *endpoint, e3_err *err)
+static e3_out *open_out(const char *endpoint, bool copy, e3_drop drop, e3_err *err)
 {
 	e3_endpoint ep;
 	if (e3_endpoint_parse(endpoint, false, &ep, err))
 		return NULL;
 	e3_out *out = calloc(1, sizeof *out);
-	if (out)
-		out->name = strdup(ep.type == E3_EP_STD ? "standard output" : endpoint);
-	if (!out || !out->name) {
+	if (!out) {
 		e3_fail(err, "opening: %s: out of memory", endpoint);
-		free(out);
 		return NULL;
 	}
-	if (open_sink(out, &ep, err)) {
+	out->copy = copy;
+	/* Files take what comes, and a publisher drops by itself; a queue is for those who may be slow. */
+	int rc = e3_sink_open(&out->sink, &ep, copy, err);
+	bool queue = !rc && !out->sink.file.temp && ep.kind != E3_ZMQ_PUB && (drop != E3_DROP_NONE || (copy && out->sink.fifo));
+	if (queue && !(out->queue = e3_queue_open(&out->sink, drop, e3_stream_set.queue, err)))
+		rc = -1;
+	if (rc) {
 		out_free(out);
 		return NULL;
 	}
+	if (!copy)
+		watch(out);
 	return out;
 }
 
-static int send_zmq(e3_out *out, const struct iovec *part, int n, int wait_ms, e3_err *err)
+e3_out *e3_out_open(const char *endpoint, e3_err *err)
 {
-	if (e3_zmq_send(out->zmq, part, n, wait_ms, err) == 0)
-		return 0;
-	out->broken = true;
-	return e3_fail_in(err, "writing: %s", out->name);
+	return open_out(endpoint, false, (e3_drop)e3_stream_set.drop, err);
 }
 
-static int send_parts(e3_out *out, struct iovec *part, int n, e3_err *err)
+e3_out *e3_out_open_copy(const char *endpoint, e3_drop drop, e3_err *err)
 {
-	if (out->zmq)
-		return send_zmq(out, part, n, -1, err);
-	if (e3_fd_write(out->fd, part, n) == 0)
+	return open_out(endpoint, true, drop, err);
+}
+
+int64_t e3_out_dropped(e3_out *out)
+{
+	return out->queue ? e3_queue_dropped(out->queue) : out->dropped;
+}
+
+static int send_queue(e3_out *out, const e3_msg *msg, e3_err *err)
+{
+	if (e3_queue_put(out->queue, msg, err) == 0)
 		return 0;
-	out->broken = true;
-	out->reader_gone = errno == EPIPE;
-	if (errno == EINTR)
-		return e3_fail(err, "writing: %s: interrupted, and nothing reads it", out->name);
-	return e3_fail_sys(err, "writing: %s", out->name);
+	end_by_pipe(out);
+	return -1;
+}
+
+static int send_parts(e3_out *out, e3_err *err)
+{
+	e3_pack *p = &out->pack;
+	if (!out->queue)
+		return e3_sink_send(&out->sink, p->part, p->n_parts, err);
+	out->whole.len = 0;
+	for (int k = 0; k < p->n_parts; k++)
+		if (p->part[k].iov_len && e3_buf_add(&out->whole, p->part[k].iov_base, p->part[k].iov_len, err))
+			return -1;
+	return send_queue(out, &(e3_msg){p->kind, (uint8_t *)out->whole.data, out->whole.len}, err);
+}
+
+static int failed_before(const e3_out *out, e3_err *err)
+{
+	return out->sink.broken && !out->queue ? e3_fail(err, "writing: %s: failed before", out->sink.name) : 0;
 }
 
 /* Sends what was packed, after the encoder's verdict `rc`; `value` as in e3_order_step. */
 static int put(e3_out *out, int rc, int64_t value, e3_err *err)
 {
-	if (out->broken)
-		return e3_fail(err, "writing: %s: failed before", out->name);
+	if (failed_before(out, err))
+		return -1;
 	if (rc || e3_order_step(&out->order, out->pack.kind, value, err))
-		return e3_fail_in(err, "writing: %s", out->name);
-	return send_parts(out, out->pack.part, out->pack.n_parts, err);
+		return e3_fail_in(err, "writing: %s", out->sink.name);
+	return send_parts(out, err);
 }
 
 int e3_out_head(e3_out *out, const e3_head *x, e3_err *err)
@@ -145,33 +192,21 @@ int e3_out_end(e3_out *out, const e3_end *x, e3_err *err)
 
 int e3_out_msg(e3_out *out, const e3_msg *msg, e3_err *err)
 {
-	if (out->broken)
-		return e3_fail(err, "writing: %s: failed before", out->name);
+	if (failed_before(out, err))
+		return -1;
 	e3_order before = out->order;
 	if (e3_order_check(&out->order, msg, err)) {
 		out->order = before;
-		return e3_fail_in(err, "writing: %s", out->name);
+		return e3_fail_in(err, "writing: %s", out->sink.name);
 	}
-	return send_parts(out, &(struct iovec){msg->bytes, msg->len}, 1, err);
+	return out->queue ? send_queue(out, msg, err) : e3_sink_send(&out->sink, &(struct iovec){msg->bytes, msg->len}, 1, err);
 }
 
 int e3_out_msg_frames(e3_out *out, const e3_msg *msg, int64_t frames, e3_err *err)
 {
-	const uint8_t *body = msg->bytes + E3_ENVELOPE, *end = msg->bytes + msg->len;
-	e3_cursor at;
-	e3_value v;
-	if (!e3_body_find(body, msg->len - E3_ENVELOPE, "frames", &v, &at))
-		return e3_fail(err, "writing: %s: %s: frames: missing", out->name, e3_kind_name(msg->kind));
-	e3_cursor after = at;
-	e3_msg changed = {.kind = msg->kind};
-	if (e3_value_skip(&after) || !(changed.bytes = malloc(msg->len + 9)))
-		return e3_fail(err, "writing: %s: out of memory", out->name);
-	size_t before = (size_t)(at.at - msg->bytes), rest = (size_t)(end - after.at), n;
-	memcpy(changed.bytes, msg->bytes, before);
-	n = before + e3_pack_count(changed.bytes + before, frames);
-	memcpy(changed.bytes + n, after.at, rest);
-	changed.len = n + rest;
-	e3_put_be32(changed.bytes + 1, (uint32_t)(changed.len - E3_ENVELOPE));
+	e3_msg changed;
+	if (e3_msg_with_frames(msg, frames, &changed, err))
+		return e3_fail_in(err, "writing: %s", out->sink.name);
 	int rc = e3_out_msg(out, &changed, err);
 	free(changed.bytes);
 	return rc;
@@ -179,31 +214,32 @@ int e3_out_msg_frames(e3_out *out, const e3_msg *msg, int64_t frames, e3_err *er
 
 bool e3_out_reader_gone(const e3_out *out)
 {
-	return out->reader_gone;
+	return out->sink.reader_gone;
 }
 
-/* Standard output is not ours to close, but closing a copy of it reports what writing left unsaid. */
-static int close_checked(e3_out *out, e3_err *err)
+static int finish_queue(e3_out *out, bool hurry, e3_err *err)
 {
-	if (out->zmq)
-		return e3_zmq_finish(out->zmq, -1, err) ? e3_fail_in(err, "closing: %s", out->name) : 0;
-	if (out->file.f)
-		return e3_file_commit(&out->file, err);
-	int copy = dup(out->fd);
-	if (copy < 0 || close(copy))
-		return e3_fail_sys(err, "closing: %s", out->name);
-	return 0;
+	if (!out->queue)
+		return 0;
+	out->dropped = e3_queue_dropped(out->queue);
+	int rc = e3_queue_finish(out->queue, hurry, err);
+	out->queue = NULL;
+	if (out->dropped)
+		e3_tell(E3_TELL_NOTE, "writing: %s: %" PRId64 " of %" PRId64 " frames were dropped: its reader was slower than the stream",
+		        out->sink.name, out->dropped, out->order.frames > out->order.preds ? out->order.frames : out->order.preds);
+	return rc;
 }
 
 int e3_out_close(e3_out *out, e3_err *err)
 {
-	int rc;
-	if (out->broken)
-		rc = e3_fail(err, "writing: %s: failed before", out->name);
-	else if (!out->order.closed)
-		rc = e3_fail(err, "closing: %s: the stream has no end yet", out->name);
-	else
-		rc = close_checked(out, err);
+	unwatch(out); /* a reader that has the end may go */
+	int rc = finish_queue(out, false, err);
+	if (!rc && failed_before(out, err))
+		rc = -1;
+	else if (!rc && !out->order.closed)
+		rc = e3_fail(err, "closing: %s: the stream has no end yet", out->sink.name);
+	else if (!rc)
+		rc = e3_sink_finish(&out->sink, err);
 	out_free(out);
 	return rc;
 }
@@ -222,34 +258,17 @@ static e3_abort first_failure(const char *tool, int code, char *copy)
 	return a;
 }
 
-/* The caller has an error of its own to tell: a reader that is gone must not end it here, nor hold it up for long. */
-static void send_quietly(e3_out *out)
-{
-	enum { SEND_MS = 1000, TAKE_MS = 5000 };
-	sigset_t pipe_set, before;
-	if (out->zmq) {
-		if (send_zmq(out, out->pack.part, out->pack.n_parts, SEND_MS, NULL) == 0)
-			e3_zmq_finish(out->zmq, TAKE_MS, NULL);
-		return;
-	}
-	sigemptyset(&pipe_set);
-	sigaddset(&pipe_set, SIGPIPE);
-	pthread_sigmask(SIG_BLOCK, &pipe_set, &before);
-	send_parts(out, out->pack.part, out->pack.n_parts, NULL);
-	if (out->reader_gone && !sigismember(&before, SIGPIPE))
-		(void)sigtimedwait(&pipe_set, NULL, &(struct timespec){0});
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-}
-
 void e3_out_abort(e3_out *out, const char *tool, int code, const char *text)
 {
 	if (!out)
 		return;
+	unwatch(out);
+	finish_queue(out, true, NULL);
 	char *copy = strdup(text ? text : "");
-	if (copy && !out->file.temp && !out->broken && !out->order.closed) {
+	if (copy && !out->order.closed) {
 		e3_abort a = first_failure(tool, code, copy);
 		if (e3_abort_encode(&out->pack, &a, NULL) == 0 && e3_order_step(&out->order, E3_ABORT, 0, NULL) == 0)
-			send_quietly(out);
+			e3_sink_send_quietly(&out->sink, out->pack.part, out->pack.n_parts);
 	}
 	free(copy);
 	out_free(out);

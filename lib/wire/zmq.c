@@ -1,33 +1,56 @@
-/* wire: ZeroMQ. Owns socket, context and the watch on the peer; refuses to wait for ever for a peer that was there and left.
+/* wire: ZeroMQ. Owns socket and context; refuses to wait for ever for a peer that was there and left.
  *
  * libzmq alone would queue a thousand messages, hang at exit when the peer never comes, and wait for a dead sender without end
- * (spec/deps.md 1): the options below and the monitor are against that. */
+ * (spec/deps.md 1): the options below and the watch on the peers are against that. */
 #include "zmq.h"
+#include "curve.h"
 #include "e3/num.h"
 #include "e3/tool.h"
 #include "fd.h"
+#include "flight.h"
 #include "order.h"
+#include "peers.h"
+#include "pub.h"
+#include "settings.h"
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include <zmq.h>
 
 enum {
-	QUEUE = 4,       /* messages, on either side */
-	MAX_PEERS = 16,
-	GONE_MS = 1000,  /* a sender that left: this long for what may still be on its way */
-	STOP_MS = 5000   /* after a stop signal, for the end of the stream */
+	READ_AHEAD = 2,   /* messages a reader holds beside the one it works on */
+	PING_MS = 1000,   /* so that there is always something for the peer to acknowledge */
+	RECONNECT_MS = 100,
+	RECONNECT_MAX_MS = 5000,
+	GONE_MS = 1000,   /* a sender that left: this long for what may still be on its way */
+	HUNG_UP_MS = 50,  /* a reader that left: the watch on the peers may be late by that */
+	STOP_MS = 5000    /* after a stop signal, for the end of the stream */
+};
+
+static const struct {
+	int type;
+	const char *peer;
+} kinds[] = {
+	[E3_ZMQ_PULL] = {ZMQ_PULL, "writer"},
+	[E3_ZMQ_PUSH] = {ZMQ_PUSH, "reader"},
+	[E3_ZMQ_SUB] = {ZMQ_SUB, "publisher"},
+	[E3_ZMQ_PUB] = {ZMQ_XPUB, "subscriber"},
 };
 
 struct e3_zmq {
-	void *ctx, *sock, *monitor;
-	zmq_msg_t msg; /* the one handed out */
-	bool started;  /* a message went through */
-	int peer[MAX_PEERS]; /* descriptors of the connections, as the monitor reports them */
-	int n_peers;
-	bool gone;
-	char *path; /* of a bound ipc socket: libzmq leaves the file behind */
+	e3_zmq_kind kind;
+	char *label;         /* the endpoint's text, for messages */
+	void *ctx, *sock;
+	e3_peers *peers;
+	e3_flight *flight;
+	e3_pub pub;
+	zmq_msg_t msg;       /* the one handed out */
+	atomic_bool started; /* a message went through */
+	bool told;           /* that the publisher left */
+	const atomic_bool *give_up;
+	char *path;          /* of a bound ipc socket: libzmq leaves the file behind */
 };
 
 static int set_int(void *sock, int option, int v)
@@ -35,92 +58,135 @@ static int set_int(void *sock, int option, int v)
 	return zmq_setsockopt(sock, option, &v, sizeof v);
 }
 
-static int set_options(void *sock, const e3_endpoint *ep)
+static int set_options(e3_zmq *z, const e3_endpoint *ep)
 {
 	int64_t most = (int64_t)E3_ENVELOPE + (int64_t)e3_kind_limit(E3_PRED);
-	if (set_int(sock, ZMQ_LINGER, 0) || set_int(sock, ZMQ_SNDHWM, QUEUE) || set_int(sock, ZMQ_RCVHWM, QUEUE) ||
-	    set_int(sock, ZMQ_IMMEDIATE, 1) || set_int(sock, ZMQ_IPV6, ep->ipv6))
+	/* Who drops frames wants the newest to arrive soon: little may stand between. */
+	int queue = e3_stream_set.drop ? 1 : (int)e3_stream_set.queue.messages;
+	if (set_int(z->sock, ZMQ_LINGER, 0) || set_int(z->sock, ZMQ_SNDHWM, queue) || set_int(z->sock, ZMQ_RCVHWM, READ_AHEAD) ||
+	    set_int(z->sock, ZMQ_IPV6, ep->ipv6) || set_int(z->sock, ZMQ_HEARTBEAT_IVL, PING_MS) ||
+	    set_int(z->sock, ZMQ_HEARTBEAT_TIMEOUT, 0) || set_int(z->sock, ZMQ_RECONNECT_IVL, RECONNECT_MS) ||
+	    set_int(z->sock, ZMQ_RECONNECT_IVL_MAX, RECONNECT_MAX_MS) || set_int(z->sock, ZMQ_CONNECT_TIMEOUT, RECONNECT_MAX_MS))
 		return -1;
-	return zmq_setsockopt(sock, ZMQ_MAXMSGSIZE, &most, sizeof most);
+	if (ep->kind == E3_ZMQ_PUSH && set_int(z->sock, ZMQ_IMMEDIATE, 1))
+		return -1;
+	if (ep->kind == E3_ZMQ_SUB && zmq_setsockopt(z->sock, ZMQ_SUBSCRIBE, "", 0))
+		return -1;
+	if (ep->kind == E3_ZMQ_PUB && set_int(z->sock, ZMQ_XPUB_VERBOSE, 1))
+		return -1;
+	return zmq_setsockopt(z->sock, ZMQ_MAXMSGSIZE, &most, sizeof most);
 }
 
-static int watch(e3_zmq *z)
+static int set_key(void *sock, int option, const char *key)
 {
-	const char *at = "inproc://monitor";
-	if (zmq_socket_monitor(z->sock, at, ZMQ_EVENT_CONNECTED | ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_DISCONNECTED))
+	return zmq_setsockopt(sock, option, key, E3_CURVE_TEXT);
+}
+
+static int set_curve(e3_zmq *z, const e3_endpoint *ep, e3_err *err)
+{
+	e3_curve_pair own = {"", ""};
+	char server[E3_CURVE_TEXT] = "", name[E3_CURVE_NAME];
+	if (!ep->curve)
+		return 0;
+	int rc = e3_curve_secret(e3_stream_set.curve_key, &own, err);
+	if (!rc && ep->bind)
+		rc = e3_curve_allowed(e3_stream_set.curve_allow, "", name, err) < 0 ? -1 : 0;
+	else if (!rc)
+		rc = e3_curve_public(e3_stream_set.curve_server, server, err);
+	if (!rc && (set_key(z->sock, ZMQ_CURVE_SECRETKEY, own.secret) ||
+	            (ep->bind ? set_int(z->sock, ZMQ_CURVE_SERVER, 1)
+	                      : set_key(z->sock, ZMQ_CURVE_PUBLICKEY, own.public_key) || set_key(z->sock, ZMQ_CURVE_SERVERKEY, server))))
+		rc = e3_fail(err, "setting the keys: %s", zmq_strerror(zmq_errno()));
+	explicit_bzero(&own, sizeof own);
+	return rc;
+}
+
+static int open_sockets(e3_zmq *z, const e3_endpoint *ep, e3_err *err)
+{
+	const e3_peers_rule rule = {z->label, kinds[ep->kind].peer, ep->bind, ep->kind == E3_ZMQ_PULL || ep->kind == E3_ZMQ_PUSH, ep->curve,
+	                            e3_stream_set.curve_allow};
+	z->ctx = zmq_ctx_new();
+	z->sock = z->ctx ? zmq_socket(z->ctx, kinds[ep->kind].type) : NULL;
+	if (!z->sock || set_options(z, ep))
+		return e3_fail(err, "%s", zmq_strerror(zmq_errno()));
+	if (!(z->flight = e3_flight_new(err)) || set_curve(z, ep, err) || !(z->peers = e3_peers_open(z->ctx, z->sock, &rule, err)))
 		return -1;
-	z->monitor = zmq_socket(z->ctx, ZMQ_PAIR);
-	if (!z->monitor || set_int(z->monitor, ZMQ_LINGER, 0))
-		return -1;
-	return zmq_connect(z->monitor, at);
+	if (ep->bind ? zmq_bind(z->sock, ep->addr) : zmq_connect(z->sock, ep->addr))
+		return e3_fail(err, "%s", zmq_strerror(zmq_errno()));
+	if (ep->bind && strncmp(ep->addr, "ipc://", 6) == 0)
+		z->path = strdup(ep->addr + 6);
+	return 0;
 }
 
 e3_zmq *e3_zmq_open(const e3_endpoint *ep, bool reading, e3_err *err)
 {
 	e3_zmq *z = calloc(1, sizeof *z);
-	if (!z) {
+	if (z) {
+		zmq_msg_init(&z->msg);
+		z->kind = ep->kind;
+		z->label = strdup(ep->text);
+	}
+	if (!z || !z->label) {
 		e3_fail(err, "out of memory");
+		free(z);
 		return NULL;
 	}
-	zmq_msg_init(&z->msg);
-	z->ctx = zmq_ctx_new();
-	z->sock = z->ctx ? zmq_socket(z->ctx, reading ? ZMQ_PULL : ZMQ_PUSH) : NULL;
-	if (!z->sock || set_options(z->sock, ep) || watch(z) ||
-	    (ep->bind ? zmq_bind(z->sock, ep->addr) : zmq_connect(z->sock, ep->addr))) {
-		e3_fail(err, "%s", zmq_strerror(zmq_errno()));
+	if (open_sockets(z, ep, err)) {
 		e3_zmq_close(z);
 		return NULL;
 	}
-	if (ep->bind && strncmp(ep->addr, "ipc://", 6) == 0)
-		z->path = strdup(ep->addr + 6);
 	return z;
 }
 
-static void peer_add(e3_zmq *z, int fd)
+void e3_zmq_give_up_on(e3_zmq *z, const atomic_bool *flag)
 {
-	if (z->n_peers < MAX_PEERS)
-		z->peer[z->n_peers++] = fd;
+	z->give_up = flag;
 }
 
-static void peer_drop(e3_zmq *z, int fd)
+static bool given_up(const e3_zmq *z)
 {
-	for (int k = 0; k < z->n_peers; k++)
-		if (z->peer[k] == fd) {
-			z->peer[k] = z->peer[--z->n_peers];
-			return;
-		}
+	return z->give_up && atomic_load(z->give_up);
 }
 
-/* Takes in what the monitor has: an event is a frame of u16 event, u32 descriptor, and a frame with the address. */
-static void read_monitor(e3_zmq *z)
+static bool is_pair(const e3_zmq *z)
 {
-	uint8_t frame[8], address[512];
-	for (int n; (n = zmq_recv(z->monitor, frame, sizeof frame, ZMQ_DONTWAIT)) >= 0;) {
-		uint16_t event;
-		int32_t fd;
-		(void)zmq_recv(z->monitor, address, sizeof address, ZMQ_DONTWAIT);
-		if (n < 6)
-			continue;
-		memcpy(&event, frame, 2);
-		memcpy(&fd, frame + 2, 4);
-		if (event == ZMQ_EVENT_DISCONNECTED)
-			peer_drop(z, fd);
-		else
-			peer_add(z, fd);
-	}
-	z->gone = z->started && z->n_peers == 0;
+	return z->kind == E3_ZMQ_PULL || z->kind == E3_ZMQ_PUSH;
 }
 
-/* Waits a slice for the socket: 1 ready, 0 not yet, -1 a failure. The peers are up to date afterwards. */
-static int wait_slice(e3_zmq *z, short events, e3_err *err)
+/* Was there, took part, and left more than `ms` ago? */
+static bool has_left(const e3_zmq *z, const e3_peers_state *s, int ms)
 {
-	zmq_pollitem_t item[2] = {{z->sock, 0, events, 0}, {z->monitor, 0, ZMQ_POLLIN, 0}};
-	int n = zmq_poll(item, 2, E3_WAIT_MS);
-	if (n < 0 && zmq_errno() != EINTR)
-		return e3_fail(err, "%s", zmq_strerror(zmq_errno()));
-	if (n > 0 && item[1].revents)
-		read_monitor(z);
-	return n > 0 && (item[0].revents & events) != 0;
+	return z->started && s->ever > 0 && s->now == 0 && e3_now() - s->since > ms / 1e3;
+}
+
+static void tell_publisher(e3_zmq *z, bool there)
+{
+	if (z->kind != E3_ZMQ_SUB || !z->started || z->told == !there)
+		return;
+	z->told = !there;
+	e3_tell(E3_TELL_WARN, "%s: the publisher %s", z->label, there ? "is back" : "went away; waiting for it to come back");
+}
+
+/* While waiting, since `start`: is there still somebody to wait for? 0 or -1. */
+static int check_patience(e3_zmq *z, double start, e3_err *err)
+{
+	const char *peer = kinds[z->kind].peer;
+	double now = e3_now(), peer_s = e3_patience_peer(), message_s = e3_patience_message();
+	e3_peers_state s = e3_peers_look(z->peers);
+	if (e3_peers_refused(z->peers, err))
+		return -1;
+	if (given_up(z))
+		return e3_fail(err, "the %s took nothing for %g s (--timeout)", peer, peer_s);
+	tell_publisher(z, s.now > 0);
+	double since = s.since > start ? s.since : start;
+	if (s.now == 0 && peer_s > 0 && now - since > peer_s)
+		return e3_fail(err, "no %s came%s within %g s (--timeout)%s", peer, z->started ? " back" : "", peer_s, e3_peers_hint(z->peers));
+	if (s.now > 0 && peer_s > 0 && s.silent > peer_s)
+		return e3_fail(err, "no sign of life from the %s for %.0f s (--timeout)", peer, s.silent);
+	if (s.now > 0 && message_s > 0 && now - start > message_s)
+		return z->kind == E3_ZMQ_PUSH ? e3_fail(err, "the reader took nothing for %g s (--timeout)", message_s)
+		                              : e3_fail(err, "no message for %g s (--timeout)", message_s);
+	return 0;
 }
 
 static int recv_now(e3_zmq *z, const uint8_t **bytes, size_t *len, e3_err *err)
@@ -139,42 +205,38 @@ static int recv_now(e3_zmq *z, const uint8_t **bytes, size_t *len, e3_err *err)
 
 int e3_zmq_recv(e3_zmq *z, const uint8_t **bytes, size_t *len, e3_err *err)
 {
-	double left = 0;
-	for (;;) {
-		int ready = wait_slice(z, ZMQ_POLLIN, err);
-		if (ready < 0)
-			return -1;
+	for (double start = e3_now();;) {
+		/* Looked at before the socket: what a peer sent before it left is in the socket by the time it is seen to be gone. */
+		e3_peers_state s = e3_peers_look(z->peers);
+		int rc = recv_now(z, bytes, len, err);
+		if (rc)
+			return rc < 0 ? -1 : 0;
 		if (e3_stop_signal())
 			return e3_fail(err, "interrupted");
-		if (ready) {
-			int rc = recv_now(z, bytes, len, err);
-			if (rc)
-				return rc < 0 ? -1 : 0;
-			continue;
-		}
-		if (!z->gone)
-			left = 0;
-		else if (left == 0)
-			left = e3_now();
-		else if (e3_now() - left > GONE_MS / 1e3)
+		if (is_pair(z) && has_left(z, &s, GONE_MS) && e3_now() - start > GONE_MS / 1e3)
 			return e3_fail(err, "truncated: the sender went away before the end of the stream");
+		if (check_patience(z, start, err) || e3_out_lost(err))
+			return -1;
+		zmq_pollitem_t item = {z->sock, 0, ZMQ_POLLIN, 0};
+		if (zmq_poll(&item, 1, E3_WAIT_MS) < 0 && zmq_errno() != EINTR)
+			return e3_fail(err, "%s", zmq_strerror(zmq_errno()));
 	}
 }
 
-/* Nothing lingers: what has to arrive has arrived (e3_zmq_finish). The monitor goes first: closing the socket would wait for it. */
+/* Nothing lingers: what has to arrive has arrived (e3_zmq_finish). The monitor ends first: closing the socket would wait for it. */
 static void close_sockets(e3_zmq *z)
 {
 	if (z->sock) {
 		zmq_socket_monitor(z->sock, NULL, 0);
 		zmq_close(z->sock);
 	}
-	if (z->monitor)
-		zmq_close(z->monitor);
 	if (z->path)
 		unlink(z->path); /* at once: later the name may be another's */
 	free(z->path);
 	z->path = NULL;
-	z->sock = z->monitor = NULL;
+	z->sock = NULL;
+	e3_peers_close(z->peers);
+	z->peers = NULL;
 }
 
 void e3_zmq_done(e3_zmq *z)
@@ -182,35 +244,46 @@ void e3_zmq_done(e3_zmq *z)
 	close_sockets(z);
 }
 
-static int join(zmq_msg_t *msg, const struct iovec *part, int n)
+int e3_zmq_lost(e3_zmq *z, e3_err *err)
 {
-	size_t len = 0;
-	for (int k = 0; k < n; k++)
-		len += part[k].iov_len;
-	if (zmq_msg_init_size(msg, len))
-		return -1;
-	char *to = zmq_msg_data(msg);
-	for (int k = 0; k < n; k++) {
-		if (part[k].iov_len)
-			memcpy(to, part[k].iov_base, part[k].iov_len);
-		to += part[k].iov_len;
-	}
+	if (z->kind != E3_ZMQ_PUSH || !z->started)
+		return 0;
+	e3_peers_state s = e3_peers_look(z->peers);
+	if (has_left(z, &s, HUNG_UP_MS))
+		return e3_fail(err, "the reader went away before the end of the stream");
+	double patience = e3_patience_peer();
+	if (patience > 0 && s.silent > patience)
+		return e3_fail(err, "no sign of life from the reader for %.0f s (--timeout)", s.silent);
 	return 0;
 }
 
-/* Until the socket takes a message; `until` 0 is no limit. A stop signal leaves a connected reader some time for the end of the
- * stream. */
-static int wait_room(e3_zmq *z, double until, e3_err *err)
+/* One wait for room: for a place in the socket's queue, or for bytes to leave. */
+static int wait_slice(e3_zmq *z, bool heavy, e3_err *err)
 {
-	for (double stop = 0;;) {
-		read_monitor(z);
-		if (z->gone)
-			return e3_fail(err, "the reader went away before the end of the stream");
-		int ready = wait_slice(z, ZMQ_POLLOUT, err);
-		if (ready < 0)
+	zmq_pollitem_t item = heavy ? (zmq_pollitem_t){NULL, e3_flight_event(z->flight), ZMQ_POLLIN, 0}
+	                            : (zmq_pollitem_t){z->sock, 0, ZMQ_POLLOUT, 0};
+	int n = zmq_poll(&item, 1, E3_WAIT_MS);
+	if (n < 0 && zmq_errno() != EINTR)
+		return e3_fail(err, "%s", zmq_strerror(zmq_errno()));
+	return n > 0 && item.revents && !heavy;
+}
+
+/* Until the socket may take `len` bytes more; `until` 0 is no limit. A stop signal leaves a connected reader some time for the end
+ * of the stream. */
+static int wait_room(e3_zmq *z, size_t len, double until, e3_err *err)
+{
+	double stop = 0;
+	for (double start = e3_now();;) {
+		e3_flight_rearm(z->flight);
+		size_t waiting = e3_flight_bytes(z->flight);
+		bool heavy = waiting > 0 && waiting + len > (size_t)e3_stream_set.queue.bytes;
+		if (e3_zmq_lost(z, err))
 			return -1;
-		if (ready && !z->gone)
-			return 0;
+		int ready = wait_slice(z, heavy, err);
+		if (ready)
+			return ready < 0 ? -1 : 0;
+		if (check_patience(z, start, err))
+			return -1;
 		if (stop == 0 && e3_stop_signal())
 			stop = e3_now() + (z->started ? STOP_MS / 1e3 : 0);
 		if (stop > 0 && e3_now() >= stop)
@@ -220,43 +293,86 @@ static int wait_room(e3_zmq *z, double until, e3_err *err)
 	}
 }
 
+/* A publisher sends without waiting. The last message waits for all queues. */
+static int publish(e3_zmq *z, zmq_msg_t *msg, bool last, e3_err *err)
+{
+	if (last)
+		set_int(z->sock, ZMQ_XPUB_NODROP, 1);
+	for (double start = e3_now();;) {
+		if (zmq_msg_send(msg, z->sock, ZMQ_DONTWAIT) >= 0)
+			return 0;
+		if (zmq_errno() != EAGAIN && zmq_errno() != EINTR)
+			return e3_fail(err, "%s", zmq_strerror(zmq_errno()));
+		if (e3_now() - start > STOP_MS / 1e3) {
+			e3_tell(E3_TELL_WARN, "%s: not every subscriber takes the end of the stream", z->label);
+			set_int(z->sock, ZMQ_XPUB_NODROP, 0);
+		}
+		zmq_pollitem_t item = {z->sock, 0, ZMQ_POLLOUT, 0};
+		(void)zmq_poll(&item, 1, E3_WAIT_MS);
+	}
+}
+
+static bool is_last(const struct iovec *part)
+{
+	int kind = ((const uint8_t *)part->iov_base)[E3_ENVELOPE - 1];
+	return kind == E3_END || kind == E3_ABORT;
+}
+
+static int push(e3_zmq *z, zmq_msg_t *msg, double until, e3_err *err)
+{
+	while (zmq_msg_send(msg, z->sock, ZMQ_DONTWAIT) < 0) {
+		if (zmq_errno() != EAGAIN && zmq_errno() != EINTR)
+			return e3_fail(err, "%s", zmq_strerror(zmq_errno()));
+		if (wait_room(z, 0, until, err))
+			return -1;
+	}
+	return 0;
+}
+
 int e3_zmq_send(e3_zmq *z, const struct iovec *part, int n, int wait_ms, e3_err *err)
 {
 	zmq_msg_t msg;
+	size_t len = 0;
 	double until = wait_ms < 0 ? 0 : e3_now() + wait_ms / 1e3;
-	if (join(&msg, part, n))
-		return e3_fail(err, "out of memory");
-	for (;;) {
-		if (wait_room(z, until, err))
-			break;
-		if (zmq_msg_send(&msg, z->sock, ZMQ_DONTWAIT) >= 0) {
-			z->started = true;
-			return 0;
-		}
-		if (zmq_errno() != EAGAIN && zmq_errno() != EINTR) {
-			e3_fail(err, "%s", zmq_strerror(zmq_errno()));
-			break;
-		}
-	}
-	zmq_msg_close(&msg);
-	return -1;
+	for (int k = 0; k < n; k++)
+		len += part[k].iov_len;
+	if (z->kind == E3_ZMQ_PUB && (e3_pub_greet(&z->pub, z->sock, z->flight, err) || e3_pub_note(&z->pub, part, n, err)))
+		return -1;
+	if (z->kind == E3_ZMQ_PUSH && wait_room(z, len, until, err))
+		return -1;
+	if (e3_flight_pack(z->flight, &msg, part, n, err))
+		return -1;
+	int rc = z->kind == E3_ZMQ_PUB ? publish(z, &msg, is_last(part), err) : push(z, &msg, until, err);
+	if (rc)
+		zmq_msg_close(&msg);
+	else
+		z->started = true;
+	return rc;
 }
 
 /* Closing is not left to ZMQ_LINGER: a reader whose queue is full when the writer hangs up loses what is still in the kernel's
  * buffer (libzmq 4.3 drops an ipc connection at once). The reader hangs up first, when it has the last message. */
 int e3_zmq_finish(e3_zmq *z, int wait_ms, e3_err *err)
 {
-	double until = wait_ms < 0 ? 0 : e3_now() + wait_ms / 1e3;
-	for (read_monitor(z); !z->gone;) {
+	double now = e3_now(), until = wait_ms < 0 ? 0 : now + wait_ms / 1e3, patience = e3_patience_peer();
+	double most = z->kind == E3_ZMQ_PUB ? patience : e3_patience_message();
+	double limit = most > 0 ? now + most : 0;
+	for (;; now = e3_now()) {
+		e3_peers_state s = e3_peers_look(z->peers);
+		bool empty = s.now == 0 && now - s.since > HUNG_UP_MS / 1e3;
+		if (empty && (s.ever > 0 || z->kind == E3_ZMQ_PUB))
+			return 0;
 		if (until == 0 && e3_stop_signal())
-			until = e3_now() + STOP_MS / 1e3;
-		if (until > 0 && e3_now() >= until)
+			until = now + STOP_MS / 1e3;
+		bool late = (until > 0 && now >= until) || (limit > 0 && now >= limit) || given_up(z) || (patience > 0 && s.silent > patience);
+		if (late && z->kind == E3_ZMQ_PUB) {
+			e3_tell(E3_TELL_WARN, "%s: %d subscriber%s did not hang up after the end of the stream", z->label, s.now, s.now == 1 ? "" : "s");
+			return 0;
+		}
+		if (late)
 			return e3_fail(err, "the reader did not take the end of the stream");
-		zmq_pollitem_t item = {z->monitor, 0, ZMQ_POLLIN, 0};
-		(void)zmq_poll(&item, 1, E3_WAIT_MS);
-		read_monitor(z);
+		(void)poll(NULL, 0, s.now > 0 ? 5 : HUNG_UP_MS);
 	}
-	return 0;
 }
 
 void e3_zmq_close(e3_zmq *z)
@@ -267,5 +383,8 @@ void e3_zmq_close(e3_zmq *z)
 	close_sockets(z);
 	while (z->ctx && zmq_ctx_term(z->ctx) && zmq_errno() == EINTR)
 		; /* nothing lingers: it does not wait */
+	e3_flight_free(z->flight);
+	e3_pub_release(&z->pub);
+	free(z->label);
 	free(z);
 }

@@ -1,0 +1,52 @@
+/* wire: what a subscriber did not get. Owns the count, and the end that is true for this reader. */
+#include "gaps.h"
+#include "e3/num.h"
+#include "rewrite.h"
+#include <inttypes.h>
+#include <stdlib.h>
+
+enum { TELL_SECONDS = 5 };
+
+static void note_index(e3_gaps *g, const char *name, const e3_msg *msg)
+{
+	int64_t i = e3_msg_index(msg), *next = &g->next[msg->kind];
+	if (*next == 0 && i > 0)
+		e3_tell(E3_TELL_NOTE, "%s: joined at %s %" PRId64, name, e3_kind_name(msg->kind), i);
+	if (*next > 0 && i > *next)
+		g->missing += i - *next;
+	*next = i + 1;
+	if (g->missing == g->told || (g->told && e3_now() - g->when < TELL_SECONDS))
+		return;
+	e3_tell(E3_TELL_WARN, "%s: %" PRId64 " messages are missing before %s %" PRId64 ": dropped on the way", name, g->missing - g->told,
+	        e3_kind_name(msg->kind), i);
+	g->told = g->missing, g->when = e3_now();
+}
+
+static int end_here(e3_gaps *g, const char *name, const e3_order *o, e3_msg *msg, e3_err *err)
+{
+	int64_t seen = o->frames > o->preds ? o->frames : o->preds;
+	e3_end end;
+	if (e3_end_decode(msg, &end, err))
+		return -1;
+	if (end.frames == seen)
+		return 0;
+	e3_tell(E3_TELL_WARN, "%s: %" PRId64 " of %" PRId64 " frames arrived", name, seen, end.frames);
+	e3_gaps_release(g);
+	if (e3_msg_with_frames(msg, seen, &g->end, err))
+		return -1;
+	*msg = g->end;
+	return 0;
+}
+
+int e3_gaps_step(e3_gaps *g, const char *name, const e3_order *seen, e3_msg *msg, e3_err *err)
+{
+	if (msg->kind == E3_FRAME || msg->kind == E3_PRED || msg->kind == E3_EVICT)
+		note_index(g, name, msg);
+	return msg->kind == E3_END ? end_here(g, name, seen, msg, err) : 0;
+}
+
+void e3_gaps_release(e3_gaps *g)
+{
+	free(g->end.bytes);
+	g->end = (e3_msg){0};
+}

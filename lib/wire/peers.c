@@ -1,0 +1,301 @@
+/* wire: who is at the other end. Owns the thread that watches a ZeroMQ socket, and what it has seen. */
+#include "peers.h"
+#include "e3/num.h"
+#include "zap.h"
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+#include <zmq.h>
+
+enum {
+	MAX_CONNECTIONS = 256,
+	LOOK_MS = 500,    /* between looks at the connections */
+	SILENT_MS = 4000, /* without a sign of life: noticed, with LOOK_MS, within 5 s */
+	EVENTS = ZMQ_EVENT_CONNECTED | ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_HANDSHAKE_SUCCEEDED |
+	         ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH
+};
+
+typedef struct connection {
+	int fd;
+	char address[64];
+} connection;
+
+struct e3_peers {
+	e3_peers_rule rule;
+	e3_zap zap;
+	void *monitor, *rep;
+	int quit; /* eventfd */
+	bool started;
+	pthread_t thread;
+	/* the thread's own */
+	connection at[MAX_CONNECTIONS];
+	int n;
+	int failing; /* handshakes that failed, their connection not yet closed */
+	int granted; /* let in by us, handshake not yet through */
+	uint32_t last_failure;
+	bool told_silent;
+	double silent_from;
+	/* what everybody sees, under the lock */
+	pthread_mutex_t lock;
+	e3_peers_state state;
+	int refused;  /* 400, 500, or a ZMQ_PROTOCOL_ERROR_*: the side we connect to will not have us; 0 */
+	long dropped; /* handshakes that the other side broke off without a word */
+};
+
+static void count_peers(e3_peers *p, int change)
+{
+	pthread_mutex_lock(&p->lock);
+	p->state.now += change;
+	p->state.ever += change > 0;
+	p->state.since = e3_now();
+	pthread_mutex_unlock(&p->lock);
+}
+
+static void add_connection(e3_peers *p, int fd)
+{
+	struct sockaddr_storage a;
+	socklen_t len = sizeof a;
+	if (p->n == MAX_CONNECTIONS)
+		return;
+	connection *c = &p->at[p->n++];
+	*c = (connection){.fd = fd, .address = "this machine"};
+	if (getpeername(fd, (struct sockaddr *)&a, &len))
+		return;
+	if (a.ss_family == AF_INET)
+		inet_ntop(AF_INET, &((struct sockaddr_in *)&a)->sin_addr, c->address, sizeof c->address);
+	else if (a.ss_family == AF_INET6)
+		inet_ntop(AF_INET6, &((struct sockaddr_in6 *)&a)->sin6_addr, c->address, sizeof c->address);
+}
+
+static void end_connection(e3_peers *p, int fd)
+{
+	const char *address = "";
+	for (int k = 0; k < p->n; k++)
+		if (p->at[k].fd == fd) {
+			connection c = p->at[k];
+			p->at[k] = p->at[--p->n], p->at[p->n] = c;
+			address = p->at[p->n].address;
+			break;
+		}
+	if (p->failing > 0) {
+		p->failing--;
+		if (p->rule.listening && p->last_failure == ZMQ_PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH)
+			e3_tell(E3_TELL_WARN, "%s: refused a client from %s that %s", p->rule.label, address,
+			        p->rule.curve ? "does not encrypt" : "encrypts; this side has no --curve-key and --curve-allow");
+		else if (p->rule.listening && p->last_failure == ZMQ_PROTOCOL_ERROR_ZMTP_CRYPTOGRAPHIC)
+			e3_tell(E3_TELL_WARN, "%s: refused a client from %s that has another public key for this side", p->rule.label, address);
+		else if (p->rule.listening && p->last_failure)
+			e3_tell(E3_TELL_WARN, "%s: refused a client from %s that does not speak ZeroMQ as it should", p->rule.label, address);
+		p->last_failure = 0;
+		return;
+	}
+	pthread_mutex_lock(&p->lock);
+	bool known = p->state.now > 0;
+	pthread_mutex_unlock(&p->lock);
+	if (known) {
+		count_peers(p, -1);
+		e3_tell(E3_TELL_DETAIL, "%s: a %s left", p->rule.label, p->rule.role);
+	}
+}
+
+static void handshake_failed(e3_peers *p, int event, uint32_t value)
+{
+	p->failing++;
+	p->granted -= p->granted > 0;
+	if (event == ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL)
+		p->last_failure = value;
+	pthread_mutex_lock(&p->lock);
+	if (event == ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL)
+		p->dropped++;
+	else if (!p->rule.listening)
+		p->refused = (int)value; /* libzmq does not try again after these */
+	pthread_mutex_unlock(&p->lock);
+}
+
+/* An event is a frame of u16 event and u32 value, and a frame with the address. */
+static void read_events(e3_peers *p)
+{
+	uint8_t frame[8], address[512];
+	for (int n; (n = zmq_recv(p->monitor, frame, sizeof frame, ZMQ_DONTWAIT)) >= 0;) {
+		uint16_t event;
+		uint32_t value;
+		(void)zmq_recv(p->monitor, address, sizeof address, ZMQ_DONTWAIT);
+		if (n < 6)
+			continue;
+		memcpy(&event, frame, 2);
+		memcpy(&value, frame + 2, 4);
+		if (event == ZMQ_EVENT_ACCEPTED || event == ZMQ_EVENT_CONNECTED) {
+			add_connection(p, (int)value);
+		} else if (event == ZMQ_EVENT_DISCONNECTED) {
+			end_connection(p, (int)value);
+		} else if (event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED) {
+			p->granted -= p->granted > 0;
+			count_peers(p, 1);
+			e3_tell(E3_TELL_DETAIL, "%s: a %s is there", p->rule.label, p->rule.role);
+		} else {
+			handshake_failed(p, event, value);
+		}
+	}
+}
+
+/* Milliseconds since the peer's kernel was heard, when something of ours waits for its answer; 0 otherwise. A full window is no
+ * silence: then nothing is waiting but probes, which are answered. */
+static unsigned silence(int fd)
+{
+	struct tcp_info t = {0};
+	socklen_t len = sizeof t;
+	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &t, &len))
+		return 0; /* ipc, or closed meanwhile */
+	if (t.tcpi_unacked == 0 && t.tcpi_probes == 0)
+		return 0;
+	return t.tcpi_last_ack_recv < t.tcpi_last_data_recv ? t.tcpi_last_ack_recv : t.tcpi_last_data_recv;
+}
+
+static void look_for_life(e3_peers *p)
+{
+	unsigned least = p->n ? UINT32_MAX : 0;
+	for (int k = 0; k < p->n; k++) {
+		unsigned ms = silence(p->at[k].fd);
+		least = ms < least ? ms : least;
+	}
+	bool silent = least >= SILENT_MS;
+	pthread_mutex_lock(&p->lock);
+	p->state.silent = silent ? least / 1e3 : 0;
+	pthread_mutex_unlock(&p->lock);
+	if (silent && !p->told_silent) {
+		e3_tell(E3_TELL_WARN, "%s: no sign of life from the %s for %.0f s", p->rule.label, p->rule.role, least / 1e3);
+		p->silent_from = e3_now() - least / 1e3;
+	}
+	if (!silent && p->told_silent && p->n)
+		e3_tell(E3_TELL_WARN, "%s: the %s is back after %.0f s", p->rule.label, p->rule.role, e3_now() - p->silent_from);
+	p->told_silent = silent;
+}
+
+static void *run(void *arg)
+{
+	e3_peers *p = arg;
+	zmq_pollitem_t item[3] = {{NULL, p->quit, ZMQ_POLLIN, 0}, {p->monitor, 0, ZMQ_POLLIN, 0}, {p->rep, 0, ZMQ_POLLIN, 0}};
+	for (double looked = 0;;) {
+		if (zmq_poll(item, p->rep ? 3 : 2, LOOK_MS) < 0 && zmq_errno() != EINTR)
+			break;
+		if (item[0].revents)
+			break;
+		read_events(p);
+		if (p->rep && item[2].revents) {
+			bool room = !p->rule.one || e3_peers_look(p).now + p->granted == 0;
+			p->granted += e3_zap_answer(&p->zap, p->rep, room);
+		}
+		if (e3_now() - looked >= LOOK_MS / 1e3) {
+			look_for_life(p);
+			looked = e3_now();
+		}
+	}
+	return NULL;
+}
+
+static int set_linger(void *sock)
+{
+	int none = 0;
+	return zmq_setsockopt(sock, ZMQ_LINGER, &none, sizeof none);
+}
+
+static int open_sockets(e3_peers *p, void *ctx, void *sock)
+{
+	const char *at = "inproc://monitor";
+	if (zmq_socket_monitor(sock, at, EVENTS) || !(p->monitor = zmq_socket(ctx, ZMQ_PAIR)) || set_linger(p->monitor) ||
+	    zmq_connect(p->monitor, at))
+		return -1;
+	if (!p->rule.listening)
+		return 0;
+	/* The name that libzmq asks; with a domain it asks about clients without keys too. */
+	return !(p->rep = zmq_socket(ctx, ZMQ_REP)) || set_linger(p->rep) || zmq_bind(p->rep, "inproc://zeromq.zap.01") ||
+	       zmq_setsockopt(sock, ZMQ_ZAP_DOMAIN, "e3", 2);
+}
+
+e3_peers *e3_peers_open(void *ctx, void *sock, const e3_peers_rule *rule, e3_err *err)
+{
+	e3_peers *p = calloc(1, sizeof *p);
+	if (!p) {
+		e3_fail(err, "out of memory");
+		return NULL;
+	}
+	p->rule = *rule;
+	p->zap = (e3_zap){.label = rule->label, .role = rule->role, .allow = rule->curve ? rule->allow : NULL};
+	p->state.since = e3_now();
+	pthread_mutex_init(&p->lock, NULL);
+	p->quit = eventfd(0, EFD_CLOEXEC);
+	sigset_t all, before; /* signals are for the main thread */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	if (p->quit >= 0 && open_sockets(p, ctx, sock) == 0)
+		p->started = pthread_create(&p->thread, NULL, run, p) == 0;
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (p->started)
+		return p;
+	e3_fail(err, "%s", zmq_strerror(zmq_errno()));
+	zmq_socket_monitor(sock, NULL, 0);
+	e3_peers_close(p);
+	return NULL;
+}
+
+e3_peers_state e3_peers_look(e3_peers *p)
+{
+	pthread_mutex_lock(&p->lock);
+	e3_peers_state s = p->state;
+	pthread_mutex_unlock(&p->lock);
+	return s;
+}
+
+int e3_peers_refused(e3_peers *p, e3_err *err)
+{
+	pthread_mutex_lock(&p->lock);
+	int refused = p->refused;
+	pthread_mutex_unlock(&p->lock);
+	if (refused == 0)
+		return 0;
+	if (refused == 400)
+		return e3_fail(err, "refused by the other side: the public key of this side is not in its --curve-allow");
+	if (refused == 500)
+		return e3_fail(err, "refused by the other side: it has a peer already, and a socket carries one stream");
+	if (refused == ZMQ_PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH)
+		return e3_fail(err, p->rule.curve ? "refused: the other side does not encrypt; it needs --curve-key and --curve-allow"
+		                                  : "refused: the other side encrypts; this one needs --curve-key and --curve-server");
+	return e3_fail(err, "refused: the other side does not speak ZeroMQ as it should (error 0x%x)", (unsigned)refused);
+}
+
+const char *e3_peers_hint(e3_peers *p)
+{
+	pthread_mutex_lock(&p->lock);
+	long dropped = p->dropped;
+	pthread_mutex_unlock(&p->lock);
+	if (dropped == 0 || !p->rule.curve)
+		return "";
+	return p->rule.listening ? "; somebody came without the right keys"
+	                         : "; the other side breaks off: is --curve-server its public key?";
+}
+
+void e3_peers_close(e3_peers *p)
+{
+	if (!p)
+		return;
+	if (p->started) {
+		uint64_t one = 1;
+		(void)!write(p->quit, &one, sizeof one);
+		pthread_join(p->thread, NULL);
+	}
+	if (p->monitor)
+		zmq_close(p->monitor);
+	if (p->rep)
+		zmq_close(p->rep);
+	if (p->quit >= 0)
+		close(p->quit);
+	pthread_mutex_destroy(&p->lock);
+	free(p);
+}

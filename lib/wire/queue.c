@@ -1,0 +1,268 @@
+/* wire: messages that wait for a slow reader. Owns their copies, their thread, and what is dropped. */
+#include "queue.h"
+#include "e3/num.h"
+#include "fd.h"
+#include "rewrite.h"
+#include "settings.h"
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+typedef struct item {
+	struct item *next;
+	int kind;
+	int64_t i;
+	size_t len;
+	uint8_t bytes[];
+} item;
+
+struct e3_queue {
+	e3_sink *sink;
+	e3_drop drop;
+	e3_queue_limit limit;
+	pthread_t thread;
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	item *first, **last;
+	int64_t messages;
+	size_t bytes;
+	int64_t frames, preds; /* that went out or wait */
+	int64_t going;         /* index of the frame of which a part has gone out; -1 */
+	int64_t gone;          /* of the one dropped last; -1 */
+	int64_t dropped;
+	double moved;          /* when something was sent last */
+	bool busy, quit, failed;
+	atomic_bool give_up;
+	e3_err err;
+};
+
+static bool droppable(int kind)
+{
+	return kind != E3_HEAD && kind != E3_END && kind != E3_ABORT;
+}
+
+static item *pop(e3_queue *q)
+{
+	item *x = q->first;
+	q->first = x->next;
+	if (!q->first)
+		q->last = &q->first;
+	q->messages--, q->bytes -= x->len;
+	if (droppable(x->kind))
+		q->going = x->i;
+	return x;
+}
+
+static void clear(e3_queue *q)
+{
+	while (q->first)
+		free(pop(q));
+}
+
+static void *run(void *arg)
+{
+	e3_queue *q = arg;
+	pthread_mutex_lock(&q->lock);
+	for (;;) {
+		while (!q->first && !q->quit)
+			pthread_cond_wait(&q->changed, &q->lock);
+		if (!q->first)
+			break;
+		item *x = pop(q);
+		q->busy = true;
+		pthread_cond_broadcast(&q->changed);
+		pthread_mutex_unlock(&q->lock);
+		e3_err err = {""};
+		int rc = e3_sink_send(q->sink, &(struct iovec){x->bytes, x->len}, 1, &err);
+		free(x);
+		pthread_mutex_lock(&q->lock);
+		q->busy = false;
+		q->moved = e3_now();
+		if (rc) {
+			q->failed = true, q->err = err;
+			clear(q);
+		}
+		pthread_cond_broadcast(&q->changed);
+		if (rc)
+			break;
+	}
+	pthread_mutex_unlock(&q->lock);
+	return NULL;
+}
+
+e3_queue *e3_queue_open(e3_sink *sink, e3_drop drop, e3_queue_limit limit, e3_err *err)
+{
+	e3_queue *q = calloc(1, sizeof *q);
+	if (!q) {
+		e3_fail(err, "opening: %s: out of memory", sink->name);
+		return NULL;
+	}
+	*q = (e3_queue){.sink = sink, .drop = drop, .limit = limit, .last = &q->first, .going = -1, .gone = -1, .moved = e3_now()};
+	pthread_condattr_t clock;
+	pthread_condattr_init(&clock);
+	pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
+	pthread_mutex_init(&q->lock, NULL);
+	pthread_cond_init(&q->changed, &clock);
+	pthread_condattr_destroy(&clock);
+	e3_sink_give_up_on(sink, &q->give_up);
+	sigset_t all, before; /* signals are for the main thread; also SIGPIPE: the sink's error says it */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	int rc = pthread_create(&q->thread, NULL, run, q);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (rc == 0)
+		return q;
+	free(q);
+	e3_fail(err, "opening: %s: no thread to be had", sink->name);
+	return NULL;
+}
+
+/* Takes all that waits of frame i out of the queue. */
+static void remove_frame(e3_queue *q, int64_t i)
+{
+	q->last = &q->first;
+	while (*q->last) {
+		item *x = *q->last;
+		if (!droppable(x->kind) || x->i != i) {
+			q->last = &x->next;
+			continue;
+		}
+		*q->last = x->next;
+		q->messages--, q->bytes -= x->len;
+		q->frames -= x->kind == E3_FRAME, q->preds -= x->kind == E3_PRED;
+		free(x);
+	}
+}
+
+/* What is still to come of a dropped frame does not go out either. */
+static void drop_frame(e3_queue *q, int64_t i)
+{
+	remove_frame(q, i);
+	if (q->dropped++ == 0)
+		e3_tell(E3_TELL_NOTE, "writing: %s: its reader is slower than the stream: the %s frames are dropped", q->sink->name,
+		        q->drop == E3_DROP_OLDEST ? "oldest" : "newest");
+	q->gone = i;
+}
+
+/* The oldest frame of which nothing has gone out yet; -1: none waits. */
+static int64_t oldest(const e3_queue *q)
+{
+	for (const item *x = q->first; x; x = x->next)
+		if (droppable(x->kind) && x->i != q->going)
+			return x->i;
+	return -1;
+}
+
+static bool has_room(const e3_queue *q, size_t len)
+{
+	return q->messages == 0 || (q->messages < q->limit.messages && q->bytes + len <= (size_t)q->limit.bytes);
+}
+
+/* Makes room for a message: 1 it may go in, 0 it is dropped itself, -1 the sink has failed. With dropping nothing ever waits: the
+ * rest of a frame that is on its way, and head and end, go in beyond the limit. */
+static int make_room(e3_queue *q, const e3_msg *msg, int64_t i)
+{
+	bool own = droppable(msg->kind);
+	while (!q->failed && !has_room(q, msg->len)) {
+		if (q->drop == E3_DROP_NONE) {
+			pthread_cond_wait(&q->changed, &q->lock);
+			continue;
+		}
+		if (own && i == q->gone)
+			return 0;
+		int64_t victim = q->drop == E3_DROP_OLDEST ? oldest(q) : own && i != q->going ? i : -1;
+		if (victim < 0)
+			return 1;
+		drop_frame(q, victim);
+	}
+	return q->failed ? -1 : !(own && i == q->gone);
+}
+
+/* Head and end as they are true for this reader: *out is msg or a new message, the caller's to free then. */
+static int adapt(const e3_queue *q, const e3_msg *msg, e3_msg *out, e3_err *err)
+{
+	*out = *msg;
+	if (q->drop == E3_DROP_NONE || (msg->kind != E3_HEAD && msg->kind != E3_END))
+		return 0;
+	int64_t frames = msg->kind == E3_HEAD ? -1 : q->frames > q->preds ? q->frames : q->preds;
+	return e3_msg_with_frames(msg, frames, out, err);
+}
+
+static int append(e3_queue *q, const e3_msg *msg, int64_t i, e3_err *err)
+{
+	e3_msg m;
+	if (adapt(q, msg, &m, err))
+		return -1;
+	item *x = malloc(sizeof *x + m.len);
+	if (x) {
+		*x = (item){.kind = m.kind, .i = i, .len = m.len};
+		memcpy(x->bytes, m.bytes, m.len);
+		*q->last = x, q->last = &x->next;
+		q->messages++, q->bytes += m.len;
+		q->frames += m.kind == E3_FRAME, q->preds += m.kind == E3_PRED;
+		pthread_cond_broadcast(&q->changed);
+	}
+	if (m.bytes != msg->bytes)
+		free(m.bytes);
+	return x ? 0 : e3_fail(err, "out of memory");
+}
+
+int e3_queue_put(e3_queue *q, const e3_msg *msg, e3_err *err)
+{
+	int64_t i = droppable(msg->kind) ? e3_msg_index(msg) : -1;
+	pthread_mutex_lock(&q->lock);
+	int rc = make_room(q, msg, i);
+	if (rc > 0)
+		rc = append(q, msg, i, err) ? e3_fail_in(err, "writing: %s", q->sink->name) : 0;
+	else if (rc < 0 && err)
+		*err = q->err;
+	pthread_mutex_unlock(&q->lock);
+	return rc;
+}
+
+int64_t e3_queue_dropped(e3_queue *q)
+{
+	pthread_mutex_lock(&q->lock);
+	int64_t n = q->dropped;
+	pthread_mutex_unlock(&q->lock);
+	return n;
+}
+
+/* Until the thread has nothing left to do, or its reader has taken nothing for too long. */
+static void drain(e3_queue *q)
+{
+	double patience = e3_patience_peer();
+	q->moved = e3_now();
+	while ((q->first || q->busy) && !q->failed) {
+		struct timespec until;
+		clock_gettime(CLOCK_MONOTONIC, &until);
+		until.tv_nsec += E3_WAIT_MS * 1000000L;
+		until.tv_sec += until.tv_nsec / 1000000000L, until.tv_nsec %= 1000000000L;
+		pthread_cond_timedwait(&q->changed, &q->lock, &until);
+		if (patience > 0 && e3_now() - q->moved > patience)
+			atomic_store(&q->give_up, true);
+	}
+}
+
+int e3_queue_finish(e3_queue *q, bool hurry, e3_err *err)
+{
+	pthread_mutex_lock(&q->lock);
+	for (int64_t i; hurry && (i = oldest(q)) >= 0;)
+		remove_frame(q, i);
+	drain(q);
+	q->quit = true;
+	pthread_cond_broadcast(&q->changed);
+	pthread_mutex_unlock(&q->lock);
+	pthread_join(q->thread, NULL);
+	int rc = q->failed ? -1 : 0;
+	if (rc && err)
+		*err = q->err;
+	clear(q);
+	e3_sink_give_up_on(q->sink, NULL);
+	pthread_cond_destroy(&q->changed);
+	pthread_mutex_destroy(&q->lock);
+	free(q);
+	return rc;
+}

@@ -1,0 +1,12 @@
+/* wire: what the endpoint options of the whole process say (e3/stream.h, e3_stream_set), in the form the endpoints need. */
+#ifndef E3_WIRE_SETTINGS_H
+#define E3_WIRE_SETTINGS_H
+
+#include "e3/stream.h"
+
+/* Seconds a peer may stay away: --timeout, or the default. 0: for ever. */
+double e3_patience_peer(void);
+/* Seconds a peer that is there may take without a message: --timeout, else for ever (0). */
+double e3_patience_message(void);
+
+#endif
