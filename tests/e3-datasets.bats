@@ -99,7 +99,10 @@ assert rows["cave_2"]["missing"] == "not found" and not rows["mine"]["published"
 	fails 1 "opening: kitti: $T/r: expected depth_selection/val_selection_cropped/groundtruth_depth_gathered/DRIVE_02/*.png, here or in kitti/; found some/, file" -- \
 		e3-decode --dataset kitti --root "$T/r"
 	fails 1 "no such folder" -- e3-decode --dataset tum --root "$T/none"
-	fails 1 "expected annotations: apple_test.jgz" -- e3-decode --dataset co3d --root "$T/r"
+	fails 1 "co3d: $T/r: expected CATEGORY_test.jgz (or, with annotations elsewhere, CATEGORY/), here or in co3d/; found some/, file" -- \
+		e3-decode --dataset co3d --root "$T/r"
+	mkdir "$T/r/apple"
+	fails 1 "co3d: $T/r/some: expected annotations: apple_test.jgz and so on" -- e3-decode --dataset co3d --root "$T/r" --annotations "$T/r/some"
 	fails 1 "no truth for the task recon: it has that for depth, video-depth" -- e3-decode --dataset bonn --root "$T/r" --task recon
 	# and downstream learns of it
 	rc=0

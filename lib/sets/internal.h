@@ -127,6 +127,7 @@ int sets_nrgbd_list(e3_set *s, e3_err *err), sets_nrgbd_open(const e3_set *s, co
 int sets_tum_list(e3_set *s, e3_err *err), sets_tum_open(const e3_set *s, const char *name, e3_seq *q, e3_err *err);
 int sets_scannet_list(e3_set *s, e3_err *err), sets_scannet_open(const e3_set *s, const char *name, e3_seq *q, e3_err *err);
 int sets_co3d_list(e3_set *s, e3_err *err), sets_co3d_open(const e3_set *s, const char *name, e3_seq *q, e3_err *err);
+bool sets_co3d_is_home(const e3_set *s);
 void sets_co3d_release(e3_set *s);
 
 #endif

@@ -27,7 +27,7 @@ static const sets_row rows[E3_SET_IDS] = {
 		SETS_NO_DEPTH, 0, "m", sets_tum_list, sets_tum_open},
 	[E3_SET_SCANNET] = {"scannet", {"", "scannetv2/", "scannet/"}, {"scene", "", true}, NULL, "sceneNNNN_NN/", MAY(POSE), E3_TASK_POSE, 1,
 		SETS_NO_DEPTH, 0, "m", sets_scannet_list, sets_scannet_open},
-	[E3_SET_CO3D] = {"co3d", {"", "co3d/"}, {"", "", true}, NULL, "CATEGORY_test.jgz", MAY(PAIRS), E3_TASK_PAIRS, 1, SETS_NO_DEPTH, 0,
+	[E3_SET_CO3D] = {"co3d", {"", "co3d/"}, {"", "", true}, NULL, "CATEGORY_test.jgz (or, with annotations elsewhere, CATEGORY/)", MAY(PAIRS), E3_TASK_PAIRS, 1, SETS_NO_DEPTH, 0,
 		"CO3D unit", sets_co3d_list, sets_co3d_open},
 };
 
@@ -125,7 +125,7 @@ static int find_base(e3_set *s, e3_err *err)
 		return e3_fail(err, "opening: %s: %s: no such folder", row->name, root);
 	for (int k = 0; k < 4 && row->homes[k]; k++) {
 		s->base = sets_path(err, "%s%s%s", root, slash, row->homes[k]);
-		if (!s->base || s->o.set == E3_SET_CO3D || is_home(s->base, row))
+		if (!s->base || (s->o.set == E3_SET_CO3D ? sets_co3d_is_home(s) : is_home(s->base, row)))
 			return s->base ? 0 : -1;
 		free(s->base);
 		s->base = NULL;

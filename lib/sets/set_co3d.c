@@ -183,6 +183,18 @@ static int list_category(e3_set *s, co3d *all, const char *category, const char 
 	return rc;
 }
 
+/* Annotations, or the categories' folders when those lie elsewhere. */
+bool sets_co3d_is_home(const e3_set *s)
+{
+	bool yes = false;
+	for (size_t k = 0; !yes && categories[k]; k++) {
+		char *path = sets_path(NULL, "%s%s%s", s->base, categories[k], s->o.annotations ? "" : "_test.jgz");
+		yes = path && (s->o.annotations ? sets_is_folder(path) : sets_is_file(path));
+		free(path);
+	}
+	return yes;
+}
+
 int sets_co3d_list(e3_set *s, e3_err *err)
 {
 	const char *folder = s->o.annotations ? s->o.annotations : s->base;
