@@ -55,9 +55,11 @@ static int put_text(e3_buf *to, const line *l, e3_err *err)
 
 static int put_json(e3_buf *to, const line *l, e3_err *err)
 {
-	if (e3_buf_printf(to, err, to->len > 1 ? ",\n " : "") || e3_buf_add(to, "{\"sequence\": ", 13, err) || e3_buf_json(to, l->entry.name, err) ||
-	    e3_buf_printf(to, err, ", \"frames\": %" PRId64 ", \"images\": %" PRId64 ", \"depths\": %" PRId64 ", \"poses\": %" PRId64 ", \"published\": %s, \"missing\": ",
-		    l->counts.frames, l->counts.images, l->counts.depths, l->counts.poses, l->entry.published ? "true" : "false"))
+	const e3_seq_counts *c = &l->counts;
+	if (e3_buf_printf(to, err, "%s{\"sequence\": ", to->len > 1 ? ",\n " : "") || e3_buf_json(to, l->entry.name, err) ||
+	    e3_buf_printf(to, err, ", \"frames\": %" PRId64 ", \"images\": %" PRId64 ", \"depths\": %" PRId64 ", \"poses\": %" PRId64, c->frames,
+		    c->images, c->depths, c->poses) ||
+	    e3_buf_printf(to, err, ", \"published\": %s, \"missing\": ", l->entry.published ? "true" : "false"))
 		return -1;
 	if (l->missing ? e3_buf_json(to, l->missing, err) : e3_buf_add(to, "null", 4, err))
 		return -1;

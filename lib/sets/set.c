@@ -27,7 +27,8 @@ static const sets_row rows[E3_SET_IDS] = {
 		SETS_NO_DEPTH, 0, "m", sets_tum_list, sets_tum_open},
 	[E3_SET_SCANNET] = {"scannet", {"", "scannetv2/", "scannet/"}, {"scene", "", true}, NULL, "sceneNNNN_NN/", MAY(POSE), E3_TASK_POSE, 1,
 		SETS_NO_DEPTH, 0, "m", sets_scannet_list, sets_scannet_open},
-	[E3_SET_CO3D] = {"co3d", {"", "co3d/"}, {"", "", true}, NULL, "CATEGORY_test.jgz (or, with annotations elsewhere, CATEGORY/)", MAY(PAIRS), E3_TASK_PAIRS, 1, SETS_NO_DEPTH, 0,
+	[E3_SET_CO3D] = {"co3d", {"", "co3d/"}, {"", "", true}, NULL,
+		"CATEGORY_test.jgz (or, with annotations elsewhere, CATEGORY/)", MAY(PAIRS), E3_TASK_PAIRS, 1, SETS_NO_DEPTH, 0,
 		"CO3D unit", sets_co3d_list, sets_co3d_open},
 };
 

@@ -86,8 +86,8 @@ static int add_frame(const e3_set *s, const char *home, int64_t number, e3_seq *
 		memcpy(f->pose, t.pose[0], sizeof f->pose);
 		f->has_pose = true, f->k = camera;
 		bool use_raw = s->o.reject_invalid || !sets_is_file(ready);
-		if (use_raw && sets_need(raw, s->o.reject_invalid ? "expected the raw depth map" : "expected the depth map, raw, or registered as .depth.proj.png", err))
-			rc = -1;
+		const char *what = s->o.reject_invalid ? "expected the raw depth map" : "expected the depth map, raw, or registered as .depth.proj.png";
+		rc = use_raw ? sets_need(raw, what, err) : 0;
 		f->depth = use_raw ? raw : ready;
 		*(use_raw ? &raw : &ready) = NULL;
 	}
