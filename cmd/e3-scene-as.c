@@ -64,7 +64,7 @@ static int write_frame(room *r, e3_set_writer *w, int64_t i, double seconds, e3_
 
 int scene_as_run(const scene_as *as, const e3_scene_options *o, e3_err *err)
 {
-	room r = {NULL};
+	room r = {.scene = NULL};
 	e3_set_writer *w = e3_set_writer_open((e3_set_id)as->set, as->dir, as->sequence, err);
 	int rc = w ? open_room(&r, o, e3_set_format_of((e3_set_id)as->set).central, err) : -1;
 	int64_t i = as->start;
