@@ -9,7 +9,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#define DEFAULT_TIMEOUT 10.0   /* s without anything from a camera or the network */
+#define DEFAULT_STALL 10.0     /* s without anything from a camera or the network */
 #define DEFAULT_RECONNECT 60.0 /* s to get a network stream back */
 
 bool decode_is_live(const char *input, const decode_options *o)
@@ -27,6 +27,12 @@ static void say(const char *line)
 static bool is_remote(e3_input_kind kind)
 {
 	return kind == E3_INPUT_NETWORK || kind == E3_INPUT_URL;
+}
+
+double decode_patience(const char *input, const decode_options *o)
+{
+	e3_input_kind kind = e3_input_kind_of(input);
+	return o->stall >= 0 ? o->stall : kind == E3_INPUT_CAMERA || is_remote(kind) ? DEFAULT_STALL : 0;
 }
 
 /* Options that say nothing about this kind of source are not passed over in silence. */
@@ -116,12 +122,11 @@ int decode_live(const char *input, sink *s, e3_err *err)
 {
 	const decode_options *o = s->o;
 	e3_input_kind kind = e3_input_kind_of(input);
-	bool waits = kind == E3_INPUT_CAMERA || is_remote(kind);
 	e3_live_options options = {.kind = kind, .w = o->w, .h = o->h, .rate = o->rate, .pixfmt = o->pixfmt, .every = o->live == LIVE_ALL,
 		.sampling = choose(o), .reconnect = o->reconnect >= 0 ? o->reconnect : is_remote(kind) ? DEFAULT_RECONNECT : 0,
 		.retry = o->reconnect > 0, .say = say};
 	options.video = (e3_video_options){.input = s->name, .fd = -1, .spool_max = (uint64_t)o->spool_max, .set = o->set, .n_set = o->n_set,
-		.timeout = waits ? DEFAULT_TIMEOUT : 0, .stream = (int)o->stream, .threads = (int)o->threads, .autorotate = o->autorotate,
+		.timeout = decode_patience(input, o), .stream = (int)o->stream, .threads = (int)o->threads, .autorotate = o->autorotate,
 		.matrix = (e3_matrix)o->matrix, .stop = e3_stop_signal};
 	if (check(input, &options, o, err))
 		return -1;

@@ -233,8 +233,9 @@ int decode_video(const char *input, int fd, const uint8_t *head, size_t n_head, 
 {
 	const decode_options *o = s->o;
 	e3_video_options options = {.input = input, .fd = fd, .head = head, .n_head = n_head, .spool = o->spool,
-		.spool_max = (uint64_t)o->spool_max, .set = o->set, .n_set = o->n_set, .stream = (int)o->stream, .threads = (int)o->threads, .autorotate = o->autorotate,
-		.matrix = (e3_matrix)o->matrix, .stop = e3_stop_signal};
+		.spool_max = (uint64_t)o->spool_max, .set = o->set, .n_set = o->n_set, .timeout = decode_patience(input, o),
+		.stream = (int)o->stream, .threads = (int)o->threads, .autorotate = o->autorotate, .matrix = (e3_matrix)o->matrix,
+		.stop = e3_stop_signal};
 	e3_video *v = e3_video_open(&options, err);
 	if (!v)
 		return -1;

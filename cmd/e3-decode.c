@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static decode_options o = {.every = -1, .reconnect = -1, .end = INFINITY, .stream = -1, .threads = 2, .patch = DEFAULT_PATCH, .autorotate = true,
+static decode_options o = {.every = -1, .reconnect = -1, .stall = -1, .end = INFINITY, .stream = -1, .threads = 2, .patch = DEFAULT_PATCH, .autorotate = true,
 	.spool_max = (int64_t)4 << 30, .out = NULL};
 
 static set_request set = SET_REQUEST_NONE;
@@ -77,6 +77,8 @@ static const e3_opt table[] = {
 	{.type = E3_OPT_TEXT, .name = "pixfmt", .to = &o.pixfmt, .arg = "NAME", .help = "what a camera sends: mjpeg, yuyv422, ..."},
 	{.type = E3_OPT_REAL, .name = "reconnect", .to = &o.reconnect, .arg = "SEC", .min = 0, .max = 1e9,
 		.help = "how long to try to get a lost source back (network\nstreams: 60; others: 0); if given, also at the start"},
+	{.type = E3_OPT_REAL, .name = "stall", .to = &o.stall, .arg = "SEC", .min = 0, .max = 1e9,
+		.help = "a source that gives nothing for so long is lost\n(cameras and network: 10; pipes: 0, never)"},
 	{.type = E3_OPT_CALL, .name = "input-option", .arg = "KEY=VALUE", .call = add_setting, .help = "an option of FFmpeg's input; may be repeated"},
 	SET_OPTIONS(set),
 	{.type = E3_OPT_TITLE, .help = "How they look"},

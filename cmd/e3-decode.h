@@ -26,7 +26,7 @@ typedef struct decode_options {
 	const char *pixfmt;
 	const char *set[MAX_SETTINGS]; /* --input-option */
 	int n_set;
-	double reconnect; /* seconds; < 0: not given */
+	double reconnect, stall; /* seconds; < 0: not given */
 	int64_t stream, threads, fit, patch, spool_max;
 	bool natural, autorotate, spool;
 	int compat;    /* 1: upstream */
@@ -76,6 +76,8 @@ int decode_video(const char *input, int fd, const uint8_t *head, size_t n_head, 
 int decode_stdin(sink *s, e3_err *err);
 /* Whether this input is read as a live source. */
 bool decode_is_live(const char *input, const decode_options *o);
+/* Seconds without anything after which the input is lost; 0: never. */
+double decode_patience(const char *input, const decode_options *o);
 /* -1 also when the source was lost after its first frames: then s->lost is set, and what was sent is whole. */
 int decode_live(const char *input, sink *s, e3_err *err);
 

@@ -16,7 +16,7 @@
 #include <string.h>
 #include <time.h>
 
-typedef enum live_state { LIVE_RUNS, LIVE_ENDED, LIVE_LOST } live_state;
+typedef enum live_state { LIVE_CONNECTS, LIVE_RUNS, LIVE_ENDED, LIVE_LOST } live_state;
 
 /* A decoded frame and what is known of it. */
 typedef struct live_shot {
@@ -35,6 +35,8 @@ struct e3_live {
 
 	/* the thread's */
 	e3_video *v;
+	AVFrame *own; /* a frame between the decoder and the reader */
+	int64_t lost_frames; /* for want of memory */
 	video_clock clock;
 	e3_sampler sampler;
 	double first_stamp, first_at; /* pacing: the first frame's time stamp, and when it came */
@@ -135,16 +137,37 @@ static void see_whether_caught_up(e3_live *l, double stamp, double now)
 	l->last_stamp = stamp, l->last_at = now;
 }
 
+/* A device's raw pictures lie in its driver's buffers, which are few and end with it: they are copied out. */
+static int take_out(e3_live *l)
+{
+	AVFrame *f = l->v->frame, *own = l->own;
+	if (l->o.kind != E3_INPUT_CAMERA) {
+		av_frame_move_ref(own, f);
+		return 0;
+	}
+	own->format = f->format, own->width = f->width, own->height = f->height;
+	if (av_frame_get_buffer(own, 0) < 0 || av_frame_copy(own, f) < 0 || av_frame_copy_props(own, f) < 0) {
+		av_frame_unref(own);
+		return -1;
+	}
+	av_frame_unref(f);
+	return 0;
+}
+
 /* Puts the frame where the reader finds it. */
 static void publish(e3_live *l, const e3_live_frame *at)
 {
 	int orientation = video_settle_orientation(l->v);
+	if (take_out(l)) {
+		l->lost_frames++;
+		return;
+	}
 	pthread_mutex_lock(&l->lock);
 	while (l->o.every && l->full && !stopped(l))
 		wait_a_little(l, 0.1);
 	l->counts.skipped += l->full;
 	av_frame_unref(l->waiting.frame);
-	av_frame_move_ref(l->waiting.frame, l->v->frame);
+	av_frame_move_ref(l->waiting.frame, l->own);
 	l->waiting.at = *at, l->waiting.orientation = orientation;
 	l->full = !l->catching_up;
 	pthread_cond_broadcast(&l->changed);
@@ -184,12 +207,12 @@ static e3_sample take_in(e3_live *l, bool key)
 static int capture(e3_live *l, e3_err *err)
 {
 	e3_video_frame f;
-	int64_t before = l->counts.errors;
+	int64_t before = l->counts.errors - l->lost_frames;
 	l->catching_up = true, l->last_stamp = NAN;
 	while (!stopped(l)) {
 		int got = e3_video_next(l->v, &f, err);
 		pthread_mutex_lock(&l->lock);
-		l->counts.errors = before + e3_video_errors(l->v);
+		l->counts.errors = before + l->lost_frames + e3_video_errors(l->v);
 		pthread_mutex_unlock(&l->lock);
 		if (got <= 0)
 			return stopped(l) ? 1 : got;
@@ -219,11 +242,18 @@ static e3_video *connect_until(e3_live *l, double until, e3_err *err)
 		double left = until - e3_now();
 		if (left > 0 && o.timeout > left)
 			o.timeout = left;
+		pthread_mutex_lock(&l->lock);
+		l->last_came = e3_now();
+		l->away = false;
+		pthread_mutex_unlock(&l->lock);
 		e3_video *v = e3_video_open(&o, err);
 		if (v)
 			v->options.timeout = l->o.video.timeout;
 		if (v || stopped(l) || e3_now() >= until)
 			return v;
+		pthread_mutex_lock(&l->lock);
+		l->away = true;
+		pthread_mutex_unlock(&l->lock);
 		back_off(l, until);
 	}
 }
@@ -256,12 +286,26 @@ static int come_back(e3_live *l, int rc, e3_err *err)
 	return e3_fail(err, "%s: not back within %g s", why.text, l->o.reconnect);
 }
 
+/* The first connection; whoever opened the source waits for it. */
+static int connect_first(e3_live *l, e3_err *err)
+{
+	l->v = connect_until(l, l->o.retry ? e3_now() + l->o.reconnect : 0, err);
+	pthread_mutex_lock(&l->lock);
+	if (l->v) {
+		l->info = *e3_video_describe(l->v);
+		l->state = LIVE_RUNS;
+	}
+	pthread_cond_broadcast(&l->changed);
+	pthread_mutex_unlock(&l->lock);
+	return l->v ? 0 : -1;
+}
+
 static void *run(void *arg)
 {
 	e3_live *l = arg;
-	e3_err err;
-	int rc;
-	for (;;) {
+	e3_err err = {""};
+	int rc = connect_first(l, &err);
+	while (!rc) {
 		err = (e3_err){""};
 		rc = capture(l, &err);
 		if (rc > 0 || l->o.reconnect <= 0)
@@ -304,45 +348,11 @@ static int prepare(e3_live *l, e3_err *err)
 	l->colour = (video_colour){.input = v->input, .matrix = v->matrix};
 	l->waiting.frame = av_frame_alloc();
 	l->taken.frame = av_frame_alloc();
-	if (!l->waiting.frame || !l->taken.frame)
+	l->own = av_frame_alloc();
+	if (!l->waiting.frame || !l->taken.frame || !l->own)
 		return e3_fail(err, "opening: %s: out of memory", v->input);
 	e3_sampler_init(&l->sampler, &l->o.sampling);
 	return 0;
-}
-
-e3_live *e3_live_open(const e3_live_options *options, e3_err *err)
-{
-	pthread_condattr_t attr;
-	e3_live *l = e3_alloc(1, sizeof *l, "a live source", err);
-	if (!l)
-		return NULL;
-	l->o = *options;
-	atomic_init(&l->quit, false);
-	pthread_mutex_init(&l->lock, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&l->changed, &attr);
-	pthread_condattr_destroy(&attr);
-	int rc = prepare(l, err);
-	if (!rc) {
-		l->v = connect_until(l, l->o.retry ? e3_now() + l->o.reconnect : 0, err);
-		rc = l->v ? 0 : -1;
-	}
-	if (!rc) {
-		l->info = *e3_video_describe(l->v);
-		l->last_came = e3_now();
-		rc = start(l, err);
-	}
-	if (rc) {
-		e3_live_close(l);
-		return NULL;
-	}
-	return l;
-}
-
-const e3_video_info *e3_live_describe(const e3_live *l)
-{
-	return &l->info;
 }
 
 /* With the lock held. */
@@ -366,6 +376,62 @@ static bool device_hangs(const e3_live *l)
 	return l->o.kind == E3_INPUT_CAMERA && most > 0 && !l->away && e3_now() - fmax(l->last_came, l->asked) > most;
 }
 
+static int hangs(const e3_live *l, e3_err *err)
+{
+	return e3_fail(err, "reading: %s: nothing came for %.3g s", l->o.video.input, l->o.video.timeout);
+}
+
+static int await_connection(e3_live *l, e3_err *err)
+{
+	int rc = 0;
+	pthread_mutex_lock(&l->lock);
+	l->last_came = l->asked = e3_now();
+	while (!rc && l->state == LIVE_CONNECTS) {
+		wait_a_little(l, 0.1);
+		say_news(l);
+		if (l->o.video.stop && l->o.video.stop())
+			rc = e3_fail(err, "reading: %s: interrupted", l->o.video.input);
+		else if (device_hangs(l))
+			rc = hangs(l, err);
+	}
+	if (!rc && l->state == LIVE_LOST) {
+		*err = l->err;
+		rc = -1;
+	}
+	pthread_mutex_unlock(&l->lock);
+	return rc;
+}
+
+e3_live *e3_live_open(const e3_live_options *options, e3_err *err)
+{
+	pthread_condattr_t attr;
+	e3_live *l = e3_alloc(1, sizeof *l, "a live source", err);
+	if (!l)
+		return NULL;
+	l->o = *options;
+	atomic_init(&l->quit, false);
+	pthread_mutex_init(&l->lock, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&l->changed, &attr);
+	pthread_condattr_destroy(&attr);
+	int rc = prepare(l, err);
+	if (!rc)
+		rc = start(l, err);
+	if (!rc)
+		rc = await_connection(l, err);
+	if (rc) {
+		e3_live_close(l);
+		return NULL;
+	}
+	return l;
+}
+
+const e3_video_info *e3_live_describe(const e3_live *l)
+{
+	return &l->info;
+}
+
 /* With the lock held: 1 when a frame waits, 0 at the end, -1. */
 static int await(e3_live *l, e3_err *err)
 {
@@ -381,7 +447,7 @@ static int await(e3_live *l, e3_err *err)
 		if (l->state != LIVE_RUNS)
 			return l->state == LIVE_LOST ? -1 : 0;
 		if (device_hangs(l))
-			return e3_fail(err, "reading: %s: nothing came for %.3g s", l->o.video.input, l->o.video.timeout);
+			return hangs(l, err);
 		wait_a_little(l, 0.1);
 	}
 }
@@ -429,6 +495,7 @@ void e3_live_close(e3_live *l)
 	e3_video_close(l->v);
 	av_frame_free(&l->waiting.frame);
 	av_frame_free(&l->taken.frame);
+	av_frame_free(&l->own);
 	video_colour_release(&l->colour);
 	pthread_cond_destroy(&l->changed);
 	pthread_mutex_destroy(&l->lock);

@@ -134,8 +134,11 @@ int video_format_open(e3_video *v, video_reader *reader, AVFormatContext **out, 
 			video_reader_close(&ours);
 		return -1;
 	}
-	if (v->options.low_delay)
-		(*out)->fps_probe_size = FEW; /* else a second goes by until the frame rate is sure */
+	if (v->options.low_delay) { /* else seconds go by until the frame rate is sure, unless the user wants that */
+		(*out)->fps_probe_size = FEW;
+		if ((*out)->max_analyze_duration == 0)
+			(*out)->max_analyze_duration = AV_TIME_BASE / 2;
+	}
 	int rc = avformat_find_stream_info(*out, NULL);
 	if (rc < 0) {
 		video_format_close(out);

@@ -1,0 +1,273 @@
+#!/usr/bin/env bats
+# Live sources: the newest frame whenever the reader is ready, dated by its capture, on constant memory; sources that go away, come
+# back, hang or were never there. No camera and no network is needed: FFmpeg draws, a server and a driver are played by the tests.
+load common
+
+setup_file() {
+	cc -std=c11 -D_GNU_SOURCE -O1 -shared -fPIC -o "$BATS_FILE_TMPDIR/fake_camera.so" "$BATS_TEST_DIRNAME/fake_camera.c" -ldl
+	ffmpeg -v error -f lavfi -i testsrc2=s=64x48:r=25:d=1.2 -pix_fmt yuv420p -c:v libx264 -g 5 "$BATS_FILE_TMPDIR/clip.mp4"
+}
+
+prepare() {
+	port=$((20000 + ($$ * 7 + BATS_TEST_NUMBER * 131) % 20000))
+	background=()
+}
+
+teardown() {
+	local pid
+	for pid in "${background[@]}"; do
+		kill -9 "$pid" 2>/dev/null || true
+		wait "$pid" 2>/dev/null || true
+	done
+}
+
+live() { /usr/bin/python3 -B "$ROOT/tests/live_read.py" "$@"; } # what a reader of a live stream finds; see there
+
+# Starts a command in the background, killed when the test ends; $! is its process.
+start() {
+	"$@" 7>&- &
+	background+=($!)
+}
+
+# until_true SECONDS COMMAND...: it succeeds within that time
+until_true() {
+	local k n=$(($1 * 20))
+	shift
+	for ((k = 0; k < n; k++)); do
+		! "$@" 2>/dev/null || return 0
+		sleep 0.05
+	done
+	echo "not within $((n / 20)) s: $*"
+	return 1
+}
+
+ends() { # ends STATUS PID: within 20 s
+	local rc=0
+	until_true 20 eval "! kill -0 $2" || { kill -9 "$2"; return 1; }
+	wait "$2" || rc=$?
+	[ "$rc" -eq "$1" ] || { echo "exit $rc, expected $1"; cat "$T"/err*; return 1; }
+}
+
+camera() { # e3-decode on a camera that is not there; $T/plug is its plug
+	FAKE_CAMERA=$T/plug LD_PRELOAD=$BATS_FILE_TMPDIR/fake_camera.so ASAN_OPTIONS=verify_asan_link_order=0 e3-decode "$@" v4l2:/dev/video42
+}
+
+@test "a slow reader gets the newest frame, not the next one" {
+	e3-decode -v lavfi:testsrc2=s=320x240:r=50 2>"$T/err" | live --wait 0.3 --take 6 >"$T/seen" || [ "${PIPESTATUS[1]}" -eq 0 ]
+	cat "$T/seen"
+	# After the first two (the pipe was empty), 15 source frames go by for each one taken, and none is older than the reader's own
+	# 0.3 s and what a loaded machine adds.
+	awk 'NR > 3 { if ($1 - last < 8 || $3 > 0.75) bad = 1 } { last = $1; n++ } END { exit bad || n != 6 }' "$T/seen"
+}
+
+@test "a fast reader gets every frame, evenly dated" {
+	e3-decode --max-frames 40 lavfi:testsrc2=s=64x48:r=50 2>"$T/err" | live >"$T/seen"
+	[ "$(wc -l <"$T/seen")" -eq 40 ]
+	# Times of capture are pts plus a constant; frames that were skipped count in pts too.
+	awk 'NR == 1 { i = $1; p = $2 } { d = ($2 - p) - ($1 - i) / 50; if (d < -0.02 || d > 0.2) bad = 1 } END { exit bad }' "$T/seen" || { cat "$T/seen"; return 1; }
+	live --constant <(e3-decode --max-frames 10 lavfi:testsrc2=s=64x48:r=50)
+}
+
+@test "--live all: every frame of the source, however slow the reader" {
+	e3-decode --live all --max-frames 12 lavfi:testsrc2=s=320x240:r=100 | live --wait 0.05 >"$T/seen"
+	[ "$(cut -d' ' -f1 "$T/seen" | paste -sd' ')" = "0 1 2 3 4 5 6 7 8 9 10 11" ] || { cat "$T/seen"; return 1; }
+}
+
+@test "frames are chosen by time, by number, from and to" {
+	e3-decode --live all --every 0.2 --end 1 lavfi:testsrc2=s=64x48:r=25 | live >"$T/seen"
+	[ "$(cut -d' ' -f1 "$T/seen" | paste -sd' ')" = "0 5 10 15 20" ] || { cat "$T/seen"; return 1; }
+	e3-decode --live all --step 7 --start 0.2 --end 1 lavfi:testsrc2=s=64x48:r=25 | live >"$T/seen"
+	[ "$(cut -d' ' -f1 "$T/seen" | paste -sd' ')" = "11 18" ] || { cat "$T/seen"; return 1; }
+}
+
+@test "a file is played in real time when asked to, and not live otherwise" {
+	local start=$EPOCHREALTIME
+	e3-decode --live all "$BATS_FILE_TMPDIR/clip.mp4" | live >"$T/seen"
+	[ "$(wc -l <"$T/seen")" -eq 30 ]
+	awk -v a="$start" -v b="$EPOCHREALTIME" 'BEGIN { exit !(b - a > 1.15) }'
+	e3-decode --all "$BATS_FILE_TMPDIR/clip.mp4" | e3-dump | { ! grep -q t_capture; }
+}
+
+@test "how far behind every stage is: e3-infer's end says it, and the progress line" {
+	e3-decode --max-frames 6 lavfi:testsrc2=s=64x48:r=20 | e3-infer -q --model seed:tiny:1 --budget 3f -o "$T/p.e3"
+	e3-dump --json "$T/p.e3" >"$T/dump"
+	[ "$(grep -c '"kind":"pred".*"t_capture":1[0-9]\{9\}' "$T/dump")" -eq 6 ] || { cut -c1-200 "$T/dump"; return 1; }
+	/usr/bin/python3 - "$T/dump" <<-'PY'
+		import json, sys
+		end = [json.loads(l) for l in open(sys.argv[1])][-1]
+		assert 0 < end["latency_mean"] <= end["latency_max"] < 20, end
+	PY
+	script -qec "e3-decode --max-frames 12 lavfi:testsrc2=s=64x48:r=20 | e3-infer --model seed:tiny:1 --budget 3f -o $T/q.e3" /dev/null </dev/null >"$T/tty" 2>&1
+	grep -aqE 'frame [0-9]+: .* [0-9.]+ s behind \(mean [0-9.]+\)' "$T/tty" || { cat -v "$T/tty"; return 1; }
+	# What was recorded is not behind anything.
+	e3-decode --all --max-frames 2 "$BATS_FILE_TMPDIR/clip.mp4" | e3-infer -q --model seed:tiny:1 --budget 3f | e3-dump | tail -1 >"$T/o"
+	! grep -q latency "$T/o"
+}
+
+@test "memory is the same however long nobody reads" {
+	mkfifo "$T/out"
+	exec 8<>"$T/out" # a reader that does not read
+	start e3-decode lavfi:testsrc2=s=320x240:r=100 >&8 2>"$T/err"
+	local pid=$! early late
+	sleep 0.7
+	early=$(awk '/VmRSS/ { print $2 }' "/proc/$pid/status")
+	sleep 1.5
+	late=$(awk '/VmRSS/ { print $2 }' "/proc/$pid/status")
+	echo "# resident: $early kB after 0.7 s, $late kB after 2.2 s, 150 frames of 225 kB later"
+	[ "$late" -lt $((early + 2048)) ]
+	exec 8<&-
+}
+
+@test "SIGINT and SIGTERM: the stream is closed, exit 130 and 143, also with a reader that waits" {
+	for how in "INT 130" "TERM 143"; do
+		# shellcheck disable=SC2086
+		set -- $how
+		start e3-decode lavfi:testsrc2=s=64x48:r=25 -o "$T/$1.e3" 2>"$T/err"
+		local pid=$!
+		until_true 10 eval "[ -s $T/$1.e3.tmp.$pid ]"
+		sleep 0.3
+		kill -"$1" "$pid"
+		ends "$2" "$pid"
+		live <"$T/$1.e3" >"$T/seen"
+		[ "$(wc -l <"$T/seen")" -ge 2 ]
+		[ ! -s "$T/err" ] || { cat "$T/err"; return 1; }
+	done
+}
+
+@test "a pipe that is fed in real time: fresh frames, dated on arrival where the format has no time" {
+	mkfifo "$T/cam"
+	start ffmpeg -v error -re -f lavfi -i testsrc2=s=320x240:r=20 -t 4 -pix_fmt yuv420p -c:v libx264 -qp 5 -g 10 -tune zerolatency -y -f h264 "$T/cam"
+	e3-decode --live latest "$T/cam" 2>"$T/err" | live --wait 0.2 --take 6 >"$T/seen" || [ "${PIPESTATUS[1]}" -eq 0 ]
+	cat "$T/seen"
+	awk 'NR > 3 && $3 > 0.75 { bad = 1 } { n++ } END { exit bad || n != 6 }' "$T/seen"
+	# By its counted 25 frames a second the last would be dated at 4/5 of the time.
+	awk 'NR == 3 { i = $1; p = $2 } { r = ($1 - i) / ($2 - p + 1e-9) } END { exit !(r > 16 && r < 24) }' "$T/seen"
+}
+
+@test "RTSP: frames as they come, and back after the camera was away" {
+	mkfifo "$T/life"
+	plug_in() { start bash -c 'exec /usr/bin/python3 -B "$0" "$1" <"$2" >"$3"' "$ROOT/tests/rtsp_server.py" "$port" "$T/life" "$T/server"; }
+	plug_in
+	exec 7>"$T/life"
+	until_true 20 grep -q ready "$T/server"
+	start e3-decode --reconnect 30 "rtsp://127.0.0.1:$port/cam" -o "$T/s.e3" 2>"$T/err"
+	local pid=$!
+	until_true 20 eval "[ -e $T/s.e3.tmp.$pid ] && [ \$(stat -c %s $T/s.e3.tmp.$pid) -gt 500000 ]"
+	exec 7>&- # the camera loses power
+	until_true 20 grep -q 'connecting again, for 30 s at most' "$T/err"
+	plug_in
+	exec 7>"$T/life"
+	until_true 30 grep -q "rtsp://127.0.0.1:$port/cam: back after" "$T/err"
+	sleep 1
+	kill -INT "$pid"
+	ends 130 "$pid"
+	exec 7>&-
+	grep -q 'the connection was lost 1 time' "$T/err" || { cat "$T/err"; return 1; }
+	live --constant "$T/s.e3"
+	live <"$T/s.e3" >"$T/seen"
+	# One gap of a second and more where the camera was away; 50 ms between frames otherwise (a loaded machine skips some).
+	awk 'NR > 1 { d = $2 - last; if (d > 1) gaps++; else { n++; sum += d } } { last = $2 } END { print gaps, n, sum / n; exit !(gaps == 1 && n > 20 && sum / n > 0.045 && sum / n < 0.15) }' "$T/seen"
+}
+
+@test "a network source that does not come back: the frames so far are a whole stream, exit 1" {
+	start e3-decode --reconnect 1 "tcp://127.0.0.1:$port?listen" -o "$T/s.e3" 2>"$T/err"
+	local pid=$!
+	until_true 10 eval "ffmpeg -v quiet -re -f lavfi -i testsrc2=s=64x48:r=20 -t 1 -pix_fmt yuv420p -c:v libx264 -g 5 -tune zerolatency -f mpegts tcp://127.0.0.1:$port"
+	ends 1 "$pid"
+	grep -q "tcp://127.0.0.1:$port?listen: .*: not back within 1 s" "$T/err" || { cat "$T/err"; return 1; }
+	live <"$T/s.e3" >"$T/seen"
+	[ "$(wc -l <"$T/seen")" -ge 5 ]
+}
+
+@test "a network source that stalls is noticed; one that is not there is a failure at once, unless --reconnect was asked for" {
+	start /usr/bin/python3 -c "import socket, time; s = socket.create_server(('127.0.0.1', $port)); c = s.accept(); print('in', flush=True); time.sleep(60)"
+	until_true 10 eval "ss -ltn 2>/dev/null | grep -q :$port || grep -qi $(printf '%04X' "$port") /proc/net/tcp"
+	fails 1 "e3-decode: reading: tcp://127.0.0.1:$port: nothing came for 1 s" -- e3-decode --stall 1 --reconnect 0 "tcp://127.0.0.1:$port"
+	fails 1 "reading: rtsp://127.0.0.1:1/x: Connection refused" -- timeout 10 e3-decode rtsp://127.0.0.1:1/x
+	local start=$SECONDS
+	fails 1 "reading: rtsp://127.0.0.1:1/x: Connection refused" -- timeout 20 e3-decode --reconnect 2 rtsp://127.0.0.1:1/x
+	[ $((SECONDS - start)) -ge 1 ]
+}
+
+@test "a camera: its size, its pictures, dated by the driver" {
+	touch "$T/plug"
+	camera -v --size 96x64 --rate 20 --max-frames 12 -o "$T/s.e3" 2>"$T/err"
+	grep -q 'live: rawvideo, yuyv422, 96 x 64, 20.000 frames/s' "$T/err" || { cat "$T/err"; return 1; }
+	live <"$T/s.e3" >"$T/seen"
+	[ "$(wc -l <"$T/seen")" -eq 12 ]
+	# Picture k is grey of 16 + 2k, that is 2k in 219; the driver dates it 30 ms before it hands it out.
+	awk '{ g = int(2 * $1 * 255 / 219 + 0.5); if ($4 < g - 2 || $4 > g + 2) bad = 1 } NR > 1 { d = $2 - p - ($1 - i) / 20; if (d < -0.04 || d > 0.04) bad = 1 } { p = $2; i = $1 } END { exit bad }' "$T/seen" || { cat "$T/seen"; return 1; }
+	camera --max-frames 8 | live >"$T/seen"
+	awk '$3 < 0.03 { bad = 1 } END { exit bad }' "$T/seen" || { cat "$T/seen"; return 1; }
+}
+
+@test "a camera that is unplugged: the frames so far, exit 1; with --reconnect it may come back" {
+	touch "$T/plug"
+	camera -o "$T/s.e3" 2>"$T/err" &
+	background+=($!)
+	local pid=$!
+	sleep 1
+	rm "$T/plug"
+	ends 1 "$pid"
+	grep -q 'reading: v4l2:/dev/video42: No such device' "$T/err" || { cat "$T/err"; return 1; }
+	live <"$T/s.e3" >"$T/seen"
+	[ "$(wc -l <"$T/seen")" -ge 5 ]
+	touch "$T/plug"
+	camera --reconnect 20 -o "$T/t.e3" 2>"$T/err2" &
+	background+=($!)
+	pid=$!
+	sleep 1
+	rm "$T/plug"
+	until_true 10 grep -q 'No such device: connecting again' "$T/err2"
+	touch "$T/plug"
+	until_true 20 grep -q 'v4l2:/dev/video42: back after' "$T/err2"
+	sleep 0.5
+	kill -INT "$(pgrep -P "$pid" || echo "$pid")"
+	ends 130 "$pid"
+	live <"$T/t.e3" >"$T/seen"
+	# The pictures began again at black.
+	awk 'NR > 1 && $4 < last { again = 1 } { last = $4 } END { exit !again }' "$T/seen"
+}
+
+@test "a camera that hangs, one that somebody else has, one that is none, one that is not there" {
+	echo hang >"$T/plug"
+	local rc=0
+	camera --stall 1 >"$T/o" 2>"$T/err" || rc=$?
+	[ "$rc" -eq 1 ]
+	grep -q 'reading: v4l2:/dev/video42: nothing came for 1 s' "$T/err" || { cat "$T/err"; return 1; }
+	echo busy >"$T/plug"
+	rc=0
+	camera >"$T/o" 2>"$T/err" || rc=$?
+	[ "$rc" -eq 1 ]
+	grep -q 'reading: v4l2:/dev/video42: Device or resource busy' "$T/err" || { cat "$T/err"; return 1; }
+	fails 1 "reading: v4l2:/dev/null: not a camera" -- e3-decode v4l2:/dev/null
+	fails 1 "reading: /dev/video77: No such file or directory" -- e3-decode /dev/video77
+	fails 1 "reading: v4l2:$T/plug: not a camera" -- e3-decode "v4l2:$T/plug"
+}
+
+@test "a device is a camera by its number; without a right to it that is what is said" {
+	mknod "$T/video0" c 81 63 2>/dev/null || skip "needs the right to make a device node"
+	chmod 600 "$T/video0"
+	local rc=0
+	e3-decode "$T/video0" >"$T/o" 2>"$T/err" || rc=$?
+	[ "$rc" -eq 1 ]
+	grep -qE "reading: $T/video0: (No such device( or address)?|Operation not permitted)\$" "$T/err" || { cat "$T/err"; return 1; }
+	chmod a+rx "$T" "$BATS_FILE_TMPDIR" "$BATS_RUN_TMPDIR" 2>/dev/null
+	chmod 000 "$T/video0"
+	command -v setpriv >/dev/null || skip "needs setpriv"
+	rc=0
+	setpriv --reuid 65534 --clear-groups "$(command -v e3-decode)" "$T/video0" >"$T/o" 2>"$T/err" || rc=$?
+	grep -q "e3-decode: " "$T/err" || skip "another user cannot start the tool from here"
+	[ "$rc" -eq 1 ]
+	grep -qE "reading: $T/video0: (Permission denied|Operation not permitted)\$" "$T/err" || { cat "$T/err"; return 1; }
+}
+
+@test "options that do not concern the source are refused, and so are FFmpeg's that it does not have" {
+	fails 1 "reading: lavfi:testsrc2: --size is for cameras" -- e3-decode --size 64x48 lavfi:testsrc2
+	fails 1 "--reconnect is for cameras and network streams" -- e3-decode --reconnect 5 lavfi:testsrc2
+	fails 1 "input option 'foo': not one that FFmpeg's lavfi input has" -- e3-decode --input-option foo=bar lavfi:testsrc2
+	fails 1 "input option 'foo': not one that FFmpeg's" -- e3-decode --input-option foo=bar "$BATS_FILE_TMPDIR/clip.mp4"
+	fails 2 "expected WIDTHxHEIGHT such as 1280x720, got '64'" -- e3-decode --size 64 x
+	fails 2 "expected KEY=VALUE, got 'foo'" -- e3-decode --input-option foo x
+	fails 1 "No such filter: 'nosuchthing'" -- e3-decode -v lavfi:nosuchthing
+}
