@@ -68,11 +68,11 @@ int infer_solve(const infer_memory *m, double total, e3_infer_options *o, e3_err
 	least.budget_kind = E3_BUDGET_FRAMES, least.budget = 2;
 	if (try_session(m, &least, &all, &p, err))
 		return e3_fail_in(err, "planning --vram");
-	double per_token = (double)p.page_bytes / p.page_keys, fixed = (double)(all - p.cache_bytes);
-	double cache = (total - fixed) * per_token / (per_token + BESIDE_TOKEN);
+	double per_token = (double)p.page_bytes / p.page_keys, fixed = (double)(all - p.cache_bytes), beside = BESIDE_TOKEN / per_token;
+	double cache = (total - fixed) / (1 + beside), smallest = fixed + (double)p.cache_bytes * (1 + beside);
 	if (cache < (double)p.cache_bytes)
 		return e3_fail(err, "planning: --vram: %.0f MiB is too small: all but the cache takes %.0f; the smallest that works is %.0fM", total / 1048576,
-		               fixed / 1048576, ceil((double)all / 1048576));
+		               fixed / 1048576, ceil(smallest / 1048576));
 	o->budget_kind = E3_BUDGET_BYTES;
 	o->budget = cache;
 	return 0;

@@ -178,6 +178,7 @@ static int cuda_finish(e3_dev *dev, e3_err *err)
 static int cuda_gather(e3_dev *dev, int which, e3_err *err)
 {
 	e3_cuda *c = e3_cuda_of(dev);
+	drop_gathered(c);
 	if (!c->steady)
 		return 0;
 	E3_TRY(cudaStreamBeginCapture(e3_cuda_stream(c), cudaStreamCaptureModeRelaxed), "gather");

@@ -75,6 +75,7 @@ static void memory_is_zeroed_aligned_and_moved_whole(void **state)
 		}
 		assert_int_equal(ops->upload(dev, a, host, n, &err) || ops->copy(dev, b, a, n, &err) || ops->fetch(dev, back, b, n, &err), 0);
 		assert_int_equal(ops->mark(dev, &err) || ops->branch(dev, 1, &err) || ops->branch(dev, 0, &err), 0);
+		assert_int_equal(ops->gather(dev, 0, &err) || ops->launch(dev, &err) || ops->reserve(dev, 1000, &err), 0);
 		assert_int_equal(ops->wait(dev, &err) || ops->finish(dev, &err), 0);
 		assert_memory_equal(back, host, n * sizeof *host);
 		ops->free(dev, a), ops->free(dev, b), ops->free_host(dev, room);

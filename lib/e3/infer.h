@@ -1,7 +1,8 @@
 /* model: StreamVGGT on a device, frame by frame, with a KV cache inside a budget. Mathematics: spec/model.md 3-9; budget: DESIGN 4.
  *
  * An e3_net is loaded weights: immutable, may serve several sessions. An e3_session is one stream: caches, scores, frame counter.
- * Everything a session needs is allocated when it is opened, but with no eviction, where the cache grows with the stream.
+ * Everything a session needs is allocated when it is opened, and what a device needs for its work while it computes the first frame;
+ * but with no eviction, where the cache grows with the stream.
  */
 #ifndef E3_INFER_H
 #define E3_INFER_H
