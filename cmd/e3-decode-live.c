@@ -6,7 +6,6 @@
 #include <inttypes.h>
 #include <poll.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #define DEFAULT_STALL 10.0     /* s without anything from a camera or the network */
@@ -17,6 +16,19 @@ bool decode_is_live(const char *input, const decode_options *o)
 	e3_input_kind kind = e3_input_kind_of(input);
 	bool is = kind == E3_INPUT_CAMERA || kind == E3_INPUT_NETWORK || kind == E3_INPUT_DRAWN;
 	return o->live == LIVE_LATEST || o->live == LIVE_ALL || (o->live == LIVE_AUTO && is);
+}
+
+void decode_live_prepare(const char *input, const decode_options *o)
+{
+	static const int64_t not_asked_for = 64; /* --queue's default */
+	if (decode_is_live(input, o) && o->live != LIVE_ALL && e3_stream_set.queue.messages == not_asked_for)
+		e3_stream_set.queue.messages = 1;
+}
+
+/* Nobody may be reading any more while the source gives nothing. */
+static int stop(void)
+{
+	return e3_stop_signal() || e3_out_lost(NULL);
 }
 
 static void say(const char *line)
@@ -86,12 +98,8 @@ static void report(e3_live *l, const sink *s)
 static void wait_for_reader(const sink *s)
 {
 	enum { MS = 2 };
-	bool piped = s->out && (!s->o->out || strcmp(s->o->out, "-") == 0);
-	struct pollfd p = {.fd = STDOUT_FILENO};
-	int unread = 0;
-	while (piped && !e3_stop_signal() && ioctl(STDOUT_FILENO, FIONREAD, &unread) == 0 && unread > 0)
-		if (poll(&p, 1, MS) > 0)
-			return; /* it is gone: writing will tell */
+	while (s->out && e3_out_unread(s->out) && !stop())
+		(void)poll(NULL, 0, MS);
 }
 
 static int next_frame(e3_live *l, sink *s, e3_image *im, e3_live_frame *f, e3_err *err)
@@ -114,6 +122,8 @@ static int pass_frames(e3_live *l, sink *s, e3_err *err)
 		rc = sink_frame(s, &im, at, f.key, err);
 	}
 	e3_image_release(&im);
+	if (!rc && !e3_stop_signal() && e3_out_lost(err))
+		return -1;
 	s->lost = !rc && got < 0 && s->sent > 0;
 	return rc || got < 0 ? -1 : 0;
 }
@@ -127,7 +137,7 @@ int decode_live(const char *input, sink *s, e3_err *err)
 		.retry = o->reconnect > 0, .say = say};
 	options.video = (e3_video_options){.input = s->name, .fd = -1, .spool_max = (uint64_t)o->spool_max, .set = o->set, .n_set = o->n_set,
 		.timeout = decode_patience(input, o), .stream = (int)o->stream, .threads = (int)o->threads, .autorotate = o->autorotate,
-		.matrix = (e3_matrix)o->matrix, .stop = e3_stop_signal};
+		.matrix = (e3_matrix)o->matrix, .stop = stop};
 	if (check(input, &options, o, err))
 		return -1;
 	if (kind == E3_INPUT_PIPE && (options.video.fd = open_fifo(input, err)) < 0)

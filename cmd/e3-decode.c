@@ -155,6 +155,8 @@ int main(int argc, char **argv)
 	if (set.set >= 0)
 		return e3_tool_exit(set_run(&set, &o, &err), &err);
 	e3_video_log(to_detail);
+	if (n == 1)
+		decode_live_prepare(argv[first], &o);
 	int rc = sink_open(&s, &o, argv[first], &err);
 	if (!rc) {
 		rc = run(&s, argv + first, n, &err);

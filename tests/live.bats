@@ -60,6 +60,23 @@ camera() { # e3-decode on a camera that is not there; $T/plug is its plug
 	awk 'NR > 3 { if ($1 - last < 8 || $3 > 0.75) bad = 1 } { last = $1; n++ } END { exit bad || n != 6 }' "$T/seen"
 }
 
+@test "fresh over a network too: e3-cat --drop oldest --queue 1 takes what comes and hands on the newest" {
+	start e3-decode lavfi:testsrc2=s=320x240:r=50 -o "zmq:push:tcp://127.0.0.1:$port" 2>"$T/err"
+	e3-cat --drop oldest --queue 1 "zmq:pull:tcp://127.0.0.1:$port" 2>"$T/err2" | live --wait 0.3 --take 6 >"$T/seen" || [ "${PIPESTATUS[1]}" -eq 0 ]
+	cat "$T/seen"
+	awk 'NR > 3 { if ($1 - last < 8 || $3 > 0.75) bad = 1 } { last = $1; n++ } END { exit bad || n != 6 }' "$T/seen"
+	grep -qE 'standard output: [0-9]+ of [0-9]+ frames were dropped' "$T/err2"
+}
+
+@test "a reader that goes away ends a source that gives nothing" {
+	mkfifo "$T/cam"
+	exec 7<>"$T/cam" # a source that is there and silent
+	start bash -c "e3-decode --live latest '$T/cam' 7>&-; echo \$? >'$T/rc'" 2>"$T/err" > >(sleep 0.3)
+	until_true 10 test -s "$T/rc"
+	exec 7>&-
+	[ "$(cat "$T/rc")" -eq 141 ] || { cat "$T/rc" "$T/err"; return 1; }
+}
+
 @test "a fast reader gets every frame, evenly dated" {
 	e3-decode --max-frames 40 lavfi:testsrc2=s=64x48:r=50 2>"$T/err" | live >"$T/seen"
 	[ "$(wc -l <"$T/seen")" -eq 40 ]

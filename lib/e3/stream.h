@@ -99,6 +99,8 @@ e3_out *e3_out_open(const char *endpoint, e3_err *err);
 e3_out *e3_out_open_copy(const char *endpoint, e3_drop drop, e3_err *err);
 /* Frames dropped so far because the reader was slower. */
 int64_t e3_out_dropped(e3_out *out);
+/* A pipe whose reader has not yet taken all of it, without a queue of its own: what comes now would wait behind that and age. */
+bool e3_out_unread(const e3_out *out);
 /* Has the reader of an open output (that is no copy) gone away? 0, or -1 with the error that writing to it would give. e3_in_next
  * asks while it waits, so that the end of a pipeline reaches its beginning also when nothing flows; so must others who wait. A
  * reader of standard output that left ends the process by SIGPIPE here, as writing would. From any thread. */

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 enum { PIPE_BYTES = 1 << 20, STUCK_SECONDS = 5 };
@@ -22,6 +23,12 @@ bool e3_fd_hung_up(int fd)
 {
 	struct pollfd p = {.fd = fd};
 	return poll(&p, 1, 0) > 0 && (p.revents & (POLLERR | POLLHUP));
+}
+
+bool e3_fd_unread(int fd)
+{
+	int unread = 0;
+	return ioctl(fd, FIONREAD, &unread) == 0 && unread > 0 && !e3_fd_hung_up(fd);
 }
 
 /* Until there is something to read: 0, or -1 with errno. */

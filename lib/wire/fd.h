@@ -20,5 +20,7 @@ ssize_t e3_fd_read(int fd, bool regular, void *to, size_t n);
 int e3_fd_write(int fd, struct iovec *part, int n, const atomic_bool *give_up);
 /* Has the reader of a pipe or socket gone? */
 bool e3_fd_hung_up(int fd);
+/* A pipe's reader is there and has not taken all that was written; false for what is no pipe. */
+bool e3_fd_unread(int fd);
 
 #endif

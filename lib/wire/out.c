@@ -120,6 +120,11 @@ int64_t e3_out_dropped(e3_out *out)
 	return out->queue ? e3_queue_dropped(out->queue) : out->dropped;
 }
 
+bool e3_out_unread(const e3_out *out)
+{
+	return !out->queue && e3_sink_unread(&out->sink);
+}
+
 static int send_queue(e3_out *out, const e3_msg *msg, e3_err *err)
 {
 	if (e3_queue_put(out->queue, msg, err) == 0)

@@ -4,6 +4,7 @@
 #include "fd.h"
 #include "rewrite.h"
 #include "settings.h"
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -61,6 +62,17 @@ static void clear(e3_queue *q)
 		free(pop(q));
 }
 
+/* With the lock held, when frames are dropped: what a pipe holds is older than what waits here and can still be replaced. */
+static void await_reader(e3_queue *q)
+{
+	enum { MS = 2 };
+	while (q->drop && !q->quit && q->first && droppable(q->first->kind) && e3_sink_unread(q->sink)) {
+		pthread_mutex_unlock(&q->lock);
+		(void)poll(NULL, 0, MS);
+		pthread_mutex_lock(&q->lock);
+	}
+}
+
 static void *run(void *arg)
 {
 	e3_queue *q = arg;
@@ -68,6 +80,7 @@ static void *run(void *arg)
 	for (;;) {
 		while (!q->first && !q->quit)
 			pthread_cond_wait(&q->changed, &q->lock);
+		await_reader(q);
 		if (!q->first)
 			break;
 		item *x = pop(q);

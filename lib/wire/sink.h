@@ -30,6 +30,8 @@ void e3_sink_send_quietly(e3_sink *s, struct iovec *part, int n);
 int e3_sink_finish(e3_sink *s, e3_err *err);
 /* Has its reader gone? 0 or -1; a pipe's is also remembered in reader_gone. From any thread. */
 int e3_sink_lost(e3_sink *s, e3_err *err);
+/* A pipe whose reader still has something to take: what is written now waits behind that. */
+bool e3_sink_unread(const e3_sink *s);
 /* Closes; a file that is not finished does not appear. */
 void e3_sink_release(e3_sink *s);
 
