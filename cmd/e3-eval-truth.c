@@ -1,4 +1,5 @@
-/* e3-eval: truth from elsewhere (--truth): another stream, a safetensors file, a trajectory file; frame by frame, in order. */
+/* e3-eval: truth from elsewhere (--truth): another stream, a safetensors file, a trajectory file; or the predictions of another run in
+ * its place (--against); frame by frame, in order. */
 #include "e3-eval.h"
 #include "e3/checkpoint.h"
 #include "e3/stream.h"
@@ -15,6 +16,7 @@ struct ev_truth {
 	/* stream */
 	e3_in *in;
 	bool ended, ahead; /* `ahead`: `now` has not been asked for yet */
+	e3_pred other;     /* --against: `now` borrows its depth */
 	/* safetensors */
 	e3_ckpt *ckpt;
 	const e3_tensor_info *depth, *pose;
@@ -59,7 +61,9 @@ ev_truth *ev_truth_open(const char *path, const ev_options *o, e3_err *err)
 		return NULL;
 	*t = (ev_truth){.path = path, .o = o};
 	int rc = ev_kind_of(path, &t->kind, err);
-	if (!rc && t->kind == EV_STREAM)
+	if (!rc && o->against && t->kind != EV_STREAM)
+		rc = e3_fail(err, "--against: %s: it is not a stream of predictions", path);
+	else if (!rc && t->kind == EV_STREAM)
 		rc = (t->in = e3_in_open(path, err)) ? 0 : -1;
 	else if (!rc && t->kind == EV_SAFETENSORS)
 		rc = open_tensors(t, err);
@@ -72,6 +76,19 @@ ev_truth *ev_truth_open(const char *path, const ev_options *o, e3_err *err)
 	return t;
 }
 
+/* A message of the wanted kind into `now`. */
+static int decode_now(ev_truth *t, const e3_msg *msg, e3_err *err)
+{
+	if (!t->o->against)
+		return e3_truth_decode(msg, &t->now, err);
+	if (e3_pred_decode(msg, &t->other, err))
+		return -1;
+	const e3_pred *p = &t->other;
+	t->now = (e3_truth){.i = p->s.i, .w = p->w, .h = p->h, .depth = p->depth, .has_pose = p->has_pose};
+	memcpy(t->now.pose, p->pose, sizeof t->now.pose);
+	return 0;
+}
+
 /* Reads on until the truth of frame i or a later one is in `now`. */
 static int stream_at(ev_truth *t, int64_t i, ev_true *to, e3_err *err)
 {
@@ -81,9 +98,9 @@ static int stream_at(ev_truth *t, int64_t i, ev_true *to, e3_err *err)
 		if ((rc = e3_in_next(t->in, &msg, err)) < 0)
 			return e3_fail_in(err, "the truth");
 		t->ended = rc == 0;
-		if (rc == 0 || msg.kind != E3_TRUTH || e3_msg_index(&msg) < i)
+		if (rc == 0 || msg.kind != (t->o->against ? E3_PRED : E3_TRUTH) || e3_msg_index(&msg) < i)
 			continue;
-		if (e3_truth_decode(&msg, &t->now, err))
+		if (decode_now(t, &msg, err))
 			return e3_fail_in(err, "the truth: %s", t->path);
 		t->ahead = true;
 	}
@@ -158,7 +175,9 @@ void ev_truth_close(ev_truth *t)
 {
 	if (!t)
 		return;
-	e3_truth_release(&t->now);
+	if (t->o->against)
+		t->now.depth = NULL;
+	e3_pred_release(&t->other), e3_truth_release(&t->now);
 	e3_in_close(t->in);
 	if (t->ckpt)
 		e3_ckpt_close(t->ckpt);

@@ -250,6 +250,7 @@ static const e3_opt table[] = {
 	{E3_OPT_TITLE, .help = "Truth"},
 	{E3_OPT_CALL, "truth", .to = &c, .arg = "FILE", .call = parse_truth, .help = "truth from a stream, a safetensors or a trajectory\n"
 		"file instead of the input: one for all inputs, or one each"},
+	{E3_OPT_TEXT, "against", .to = &c.o.against, .arg = "FILE", .help = "how far from the predictions in FILE, instead of the truth"},
 	{E3_OPT_CHOICE, "traj-format", .to = &c.o.form, .arg = "FORM", .choices = "auto|tum|wxyz|kitti|4x4|nrgbd",
 		.help = "of trajectory files: auto, tum, wxyz, kitti, 4x4, nrgbd"},
 	{E3_OPT_REAL, "max-diff", .to = &c.o.max_diff, .arg = "SEC", .min = 0, .max = 1e9,
@@ -314,6 +315,10 @@ int main(int argc, char **argv)
 	int first = e3_opts_parse(&opts, argc, argv), aligns = 0;
 	first += choose_task(&c.o, first < argc ? argv[first] : NULL);
 	c.o.truth = c.truth;
+	if (c.o.against && c.o.n_truth)
+		e3_usage_error("--against takes the place of --truth: give one of them");
+	if (c.o.against)
+		c.truth[0] = c.o.against, c.o.n_truth = 1;
 	if (c.o.n_truth > 1 && c.o.n_truth != argc - first)
 		e3_usage_error("--truth was given %d times for %d inputs: once, or once for each", c.o.n_truth, argc - first);
 	for (int k = 0; k < EV_ALIGNS; k++)

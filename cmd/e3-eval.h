@@ -24,6 +24,7 @@ typedef struct ev_options {
 	bool disparity, compat, by_folder;
 	const char *const *truth; /* --truth, n_truth times */
 	int n_truth;
+	const char *against;    /* --against: a stream whose predictions stand as truth; then it is truth[0] */
 	int form;               /* of trajectory files: 0 = by content, else 1 + e3_traj_format */
 	double max_diff;        /* seconds by which stamps may differ; negative: index to index */
 	const char *results, *png;

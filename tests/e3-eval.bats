@@ -106,6 +106,22 @@ for k, f in m:
 	fails 1 "truth of 40 × 40 pixels: it has neither the size of the network's picture (24 × 16) nor the shape of the source" -- e3-eval "$T/x.e3"
 }
 
+@test "--against: how far from other predictions, whatever the truth says" {
+	make_stream "$T/a.e3" depth=1,0,0 truth=none
+	make_stream "$T/b.e3" depth=1.25,0,0 jitter=0.1
+	e3-eval --json --align metric --against "$T/a.e3" "$T/b.e3" "$T/a.e3" >"$T/j"
+	holds "$T/j" 'near(s["video_depth"]["metric"]["abs_rel"], 0.25)' 's["pose"]["Sim(3)"]["ate"] > 0.01' 's["frames_with_depth"] == 6' \
+		'j["sequences"][1]["video_depth"]["metric"]["abs_rel"] == 0' 'j["sequences"][1]["pose"]["Sim(3)"]["ate"] < 1e-9'
+	# the other way round it is the other share, and no truth of b.e3's counts
+	e3-eval depth --json --align metric --against "$T/b.e3" "$T/a.e3" >"$T/j"
+	holds "$T/j" 'near(s["depth"]["per image"]["abs_rel"], 0.2)'
+	fails 2 "--against takes the place of --truth" -- e3-eval --against "$T/a.e3" --truth "$T/a.e3" "$T/b.e3"
+	e3-export -q --tum "$T/a.tum" "$T/a.e3"
+	fails 1 "--against: $T/a.tum: it is not a stream of predictions" -- e3-eval pose --against "$T/a.tum" "$T/b.e3"
+	head -c 3000 "$T/a.e3" >"$T/cut.e3"
+	fails 1 "$T/cut.e3" -- e3-eval --against "$T/cut.e3" "$T/b.e3"
+}
+
 @test "truth from another stream, from trajectory files, one for several inputs" {
 	make_stream "$T/truth.e3" jitter=0
 	make_stream "$T/bare.e3" truth=none depth=1.2,0,0.1 jitter=0.1
