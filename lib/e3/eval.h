@@ -1,5 +1,5 @@
-/* eval: the metrics of the papers (spec/eval.md): depth, camera paths, pairs of cameras. Arithmetic in double precision; no files
- * but nameless temporary ones.
+/* eval: the metrics of the papers (spec/eval.md): depth, camera paths, pairs of cameras, clouds of points. Arithmetic in
+ * double precision; no files but nameless temporary ones.
  *
  * Predictions and truth are those of e3/data.h. What the reference defines by what it does (ten iterations and no more, the lower
  * median, a thousand small steps) is done likewise, because the published figures stand on it. Nothing here drops a value: a
@@ -176,5 +176,111 @@ void e3_pair_counts_merge(e3_pair_counts *to, const e3_pair_counts *from);
 double e3_pair_rra(const e3_pair_counts *c, int k);
 double e3_pair_rta(const e3_pair_counts *c, int k);
 double e3_pair_auc(const e3_pair_counts *c, int k);
+
+/* --- kdtree.c: exact nearest neighbours --- */
+
+typedef struct e3_kdtree {
+	double (*x)[3];         /* [n] the points, in the order of the tree; borrowed */
+	uint32_t *was;          /* [n] the row each had before */
+	size_t n;
+	struct e3_kdnode *node; /* [2^levels - 1] */
+	int levels;
+} e3_kdtree;
+
+/* Over n >= 1 points, which it puts into another order and which must stay as they are then. 4 to 10 bytes a point beside them. The
+ * same for any number of threads. -1 also when a coordinate is not finite. */
+int e3_kdtree_init(e3_kdtree *t, double (*x)[3], size_t n, int threads, e3_err *err);
+/* The k >= 1 nearest to q (itself included, if it is one of them) whose squared distance is below `limit`: rows of t->x and squared
+ * distances, nearest first. Returns how many there are. */
+size_t e3_kdtree_near(const e3_kdtree *t, const double q[3], size_t k, double limit, size_t *row, double *d2);
+void e3_kdtree_release(e3_kdtree *t);
+
+/* --- normals.c: spec/eval.md 4.6 --- */
+
+enum { E3_NORMAL_NEIGHBOURS = 30, E3_NORMAL_MOST = 64 };
+
+/* Of every point of the tree, from its k <= E3_NORMAL_MOST nearest with itself; unit length, either sign; 0 0 1 where there is none. */
+void e3_normals_make(const e3_kdtree *t, int k, int threads, double (*normal)[3]);
+
+/* --- icp.c: spec/eval.md 4.5 --- */
+
+typedef struct e3_icp {
+	double m[12];         /* 3×4: what x was moved by */
+	double fitness, rmse; /* share of points with a partner within the radius; of their distances. At the end */
+	int steps;            /* at most 30 */
+} e3_icp;
+
+/* Moves the n >= 1 points x onto those of the tree, rotation and translation only. */
+int e3_icp_run(double (*x)[3], size_t n, const e3_kdtree *to, double radius, int threads, e3_icp *out, e3_err *err);
+
+/* --- recon.c: spec/eval.md 4 --- */
+
+/* The point of a pixel u, v of depth z, in the world; K in pixels of the map. */
+void e3_point_of_depth(const e3_pose *pose, const e3_intrinsics *k, const int at[2], double depth, double x[3]);
+/* The middle crop × crop of a picture as x0 y0 x1 y1, or what there is of it; crop 0: all. */
+void e3_recon_crop(int w, int h, int crop, int box[4]);
+
+/* Points beside points. */
+typedef struct e3_matched {
+	double (*pred)[3], (*truth)[3];
+	size_t n, room;
+} e3_matched;
+
+/* A scene: all its pixels with truth. Zero-initialised is empty. */
+typedef struct e3_recon {
+	e3_matched inside, outside; /* of the crop: `outside` only counts for shift and scale */
+	e3_pose first;              /* of the truth: its points are kept in this camera's frame */
+	int64_t views;
+} e3_recon;
+
+typedef struct e3_recon_view {
+	const e3_onto *onto;
+	const float *points; /* [from_h][from_w][3], predicted */
+	const float *depth;  /* [h][w], true; a pixel counts where it is above 0 and finite, the nearest one beside each predicted point */
+	const e3_pose *pose; /* true */
+	const e3_intrinsics *intrinsics; /* of the true depth */
+} e3_recon_view;
+
+int e3_recon_add(e3_recon *r, const e3_recon_view *view, int crop, e3_err *err);
+/* One pair of points; the truth in the first camera's frame. */
+int e3_recon_push(e3_recon *r, const double pred[3], const double truth[3], bool inside, e3_err *err);
+void e3_recon_release(e3_recon *r);
+
+/* [0] of the truth, [1] of the prediction. */
+typedef struct e3_recon_fit {
+	double shift[2];     /* lower median of z, taken off */
+	double size[2];      /* lower median of distances from the centre; predictions were multiplied by size[0] / size[1] */
+	double centre[2][3]; /* lower median of each coordinate, after the shift */
+} e3_recon_fit;
+
+/* Shift and scale over all views (spec/eval.md 4.3), in place. */
+int e3_recon_normalise(e3_recon *r, e3_recon_fit *fit, e3_err *err);
+
+typedef struct e3_recon_rule {
+	double radius;   /* of ICP */
+	bool similarity; /* before it, over all pairs: for points from predicted depth and cameras */
+	int threads;     /* figures do not depend on it */
+} e3_recon_rule;
+
+typedef struct e3_recon_score {
+	double acc, acc_med, comp, comp_med; /* distances, in units of the truth */
+	double nc1, nc1_med, nc2, nc2_med;   /* |cos| between normals of neighbours: of predicted points, of true points */
+	double nc, nc_med;                   /* mean of both */
+	e3_recon_fit fit;
+	e3_icp icp;
+	size_t points;     /* in each cloud; 0: nothing was scored */
+	size_t not_finite; /* left out */
+} e3_recon_score;
+
+/* A cloud and the normals of its points, in the order of the tree. */
+typedef struct e3_cloud {
+	e3_kdtree tree;
+	double (*normal)[3];
+} e3_cloud;
+
+/* Fills the ten figures of the score. */
+int e3_clouds_compare(const e3_cloud *pred, const e3_cloud *truth, int threads, e3_recon_score *to, e3_err *err);
+/* From the pairs collected to the score; their points are used up. 140 bytes a point at most, the points included. */
+int e3_recon_evaluate(e3_recon *r, const e3_recon_rule *rule, e3_recon_score *to, e3_err *err);
 
 #endif
