@@ -162,12 +162,19 @@ deps-test:
 
 # The tests need no GPU and no network; golden comparisons that need ../shared skip, saying so, when it is not there.
 test: deps-test
-	@$(MAKE) --no-print-directory all units
+	@$(MAKE) --no-print-directory all units study
 	@B=$(abspath $(B)) tests/run.sh
 
 demo: deps
 	@$(MAKE) --no-print-directory all
 	@B=$(abspath $(B)) pipelines/demo/run.sh
+
+# Table and plots of pipelines/study.
+$(B)/study/table: pipelines/study/table.c $(foreach l,image base,$(LIB_$(l)))
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) $(call pkg,jansson,--cflags) -o $@ $< $(call libs,image base) $(call pkg,jansson,--libs)
+.PHONY: study
+study: all $(B)/study/table
 
 # On a machine with a GPU: operations against the CPU; the golden files; how fast.
 $(B)/tests/gpu/%: tests/gpu/%.c $(foreach l,model dev data base,$(LIB_$(l)))
