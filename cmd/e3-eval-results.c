@@ -1,5 +1,5 @@
 /* e3-eval: the reference's own result files (spec/eval.md 7), byte for byte where their layout is known: metric.json, result_ALIGN.json,
- * SEQ/pred_traj.txt, SEQ_eval_metric.txt, _error_log.txt. */
+ * SEQ/pred_traj.txt, SEQ_eval_metric.txt, _error_log.txt, logs_0.txt, logs_all.txt. */
 #include "e3-eval.h"
 #include "e3/io.h"
 #include <inttypes.h>
@@ -156,9 +156,41 @@ static int error_log(const ev_report *r, const char *dir, e3_err *err)
 	return rc;
 }
 
+/* A line for each scene, labels as they are there; the reference adds to the file, this writes it anew. */
+static int recon_lines(const ev_report *r, e3_buf *text, e3_err *err)
+{
+	for (int k = 0; k < r->n; k++) {
+		const e3_recon_score *s = &r->seq[k].recon.score;
+		const double v[8] = {s->acc, s->comp, s->nc1, s->nc2, s->acc_med, s->comp_med, s->nc1_med, s->nc2_med};
+		char t[8][40];
+		if (!r->seq[k].recon.scored)
+			continue;
+		for (int j = 0; j < 8; j++)
+			python_repr(v[j], t[j]);
+		if (e3_buf_printf(text, err, "Idx: %s, Acc: %s, Comp: %s, NC1: %s, NC2: %s - Acc_med: %s, Compc_med: %s, NC1c_med: %s, NC2c_med: %s\n",
+				r->seq[k].name, t[0], t[1], t[2], t[3], t[4], t[5], t[6], t[7]))
+			return -1;
+	}
+	return 0;
+}
+
+static int recon_logs(const ev_report *r, const char *dir, e3_err *err)
+{
+	const e3_recon_score *s = r->average ? &r->average->recon.score : &r->seq->recon.score;
+	e3_buf text = {0};
+	int rc = recon_lines(r, &text, err) || save(dir, "logs_0.txt", &text, err) ||
+			e3_buf_printf(&text, err, "%-20s: acc: %.3f | comp: %.3f | nc1: %.3f | nc2: %.3f | acc_med: %.3f | comp_med: %.3f | "
+			"nc1_med: %.3f | nc2_med: %.3f | nc: %.3f | nc_med: %.3f | \n", "mean", s->acc, s->comp, s->nc1, s->nc2, s->acc_med,
+			s->comp_med, s->nc1_med, s->nc2_med, s->nc, s->nc_med) || save(dir, "logs_all.txt", &text, err) ? -1 : 0;
+	e3_buf_release(&text);
+	return rc;
+}
+
 int ev_results(const ev_report *r, const char *dir, e3_err *err)
 {
 	if (e3_mkdirs(dir, err) || depth_files(r, dir, err))
+		return -1;
+	if (r->o->tasks >> EV_TASK_RECON & 1 && recon_logs(r, dir, err))
 		return -1;
 	if (!(r->o->tasks >> EV_TASK_POSE & 1))
 		return 0;

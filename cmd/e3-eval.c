@@ -10,11 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-const ev_task *const ev_tasks[EV_TASKS] = {&ev_task_depth, &ev_task_video, &ev_task_pose, &ev_task_pairs};
+const ev_task *const ev_tasks[EV_TASKS] = {&ev_task_depth, &ev_task_video, &ev_task_pose, &ev_task_pairs, &ev_task_recon};
 
 enum { MAX_TRUTHS = 4096 };
 
-#define DATASETS "e3|sintel|bonn|kitti|nyu|tum|scannet|co3d"
+#define DATASETS "e3|sintel|bonn|kitti|nyu|tum|scannet|co3d|7scenes|nrgbd"
 
 
 typedef struct cli {
@@ -244,7 +244,7 @@ static int process(const cli *c, int n, char **input, e3_err *err)
 	return rc;
 }
 
-static cli c = {.o = {.max_diff = -1}};
+static cli c = {.o = {.max_diff = -1, .icp = 0.1, .crop = 224}};
 
 static const e3_opt table[] = {
 	{E3_OPT_TITLE, .help = "Truth"},
@@ -260,11 +260,18 @@ static const e3_opt table[] = {
 	{E3_OPT_CALL, "align", .to = &c.o, .arg = "HOW", .call = parse_align,
 		.help = "median, scale, scale&shift, metric, lstsq; several with\ncommas (depth: median; video-depth: scale)"},
 	{E3_OPT_CHOICE, "dataset", .to = &c.dataset, .arg = "NAME", .choices = DATASETS,
-		.help = "limits of sintel, bonn, kitti or nyu; its name, of these or\ntum, scannet, co3d, for result files"},
+		.help = "limits of sintel, bonn, kitti or nyu; its name, of these or\ntum, scannet, co3d, 7scenes, nrgbd, for result files"},
 	{E3_OPT_REAL, "max-depth", .to = &c.o.pixels.cap, .arg = "D", .min = 0, .max = 1e30, .help = "only where the truth is below D"},
 	{E3_OPT_REAL, "clip", .to = &c.o.clip, .arg = "D", .min = 0, .max = 1e30, .help = "aligned predictions are at most D"},
 	{E3_OPT_FLAG, "disparity", .to = &c.o.disparity, .help = "predictions are inverse depth"},
 	{E3_OPT_FLAG, "finite", .to = &c.o.pixels.finite, .help = "leave out pixels predicted not finite"},
+	{E3_OPT_TITLE, .help = "Reconstruction"},
+	{E3_OPT_FLAG, "use-proj", .to = &c.o.use_proj, .help = "points of predicted depth and camera, not predicted points"},
+	{E3_OPT_REAL, "icp", .to = &c.o.icp, .arg = "R", .min = 0, .max = 1e9,
+		.help = "points farther apart than R are no partners (default 0.1)"},
+	{E3_OPT_INT, "crop", .to = &c.o.crop, .arg = "N", .min = 0, .max = 65535,
+		.help = "compare the middle N x N of each picture (default 224;\n0: all of it)"},
+	{E3_OPT_INT, "threads", .to = &c.o.threads, .arg = "N", .min = 1, .max = 64, .help = "threads (default: one a processor)"},
 	{E3_OPT_TITLE, .help = "Report"},
 	{E3_OPT_FLAG, "json", .to = &c.json, .help = "report as one JSON object"},
 	{E3_OPT_TEXT, "output", .letter = 'o', .to = &c.output, .arg = "FILE", .help = "report to FILE instead of standard output"},
@@ -281,7 +288,7 @@ static const e3_opt table[] = {
 static void apply_dataset(cli *x)
 {
 	enum { NONE, SINTEL, BONN };
-	static const char *const name[] = {"e3", "sintel", "bonn", "kitti", "nyu", "tum", "scannet", "co3d"};
+	static const char *const name[] = {"e3", "sintel", "bonn", "kitti", "nyu", "tum", "scannet", "co3d", "7scenes", "NRGBD"};
 	x->o.dataset = name[x->dataset];
 	if (x->dataset == SINTEL && x->o.clip == 0)
 		x->o.clip = 70;
@@ -297,7 +304,7 @@ static int choose_task(ev_options *o, const char *word)
 			o->tasks = 1u << k;
 			return 1;
 		}
-	o->tasks = (1u << EV_TASKS) - 1, o->all = true;
+	o->tasks = ((1u << EV_TASKS) - 1) & ~(1u << EV_TASK_RECON), o->all = true; /* which takes memory and minutes */
 	return 0;
 }
 
@@ -306,10 +313,10 @@ int main(int argc, char **argv)
 	e3_tool_init("e3-eval");
 	static const e3_opts opts = {
 		.tool = "e3-eval",
-		.usage = "[depth | video-depth | pose | pairs] [options] [INPUT...]",
+		.usage = "[depth | video-depth | pose | pairs | recon] [options] [INPUT...]",
 		.summary = "Compares predictions with the truth: the papers' metrics.",
 		.table = table,
-		.tail = "Without a task: whatever the truth allows. INPUT is a file, '-' (standard input, the default), a zmq: endpoint,\n"
+		.tail = "Without a task: whatever the truth allows but recon. INPUT is a file, '-' (standard input, the default), a zmq: endpoint,\n"
 			"or for poses a trajectory file; several are several sequences.\n",
 	};
 	int first = e3_opts_parse(&opts, argc, argv), aligns = 0;

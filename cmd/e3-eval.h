@@ -30,6 +30,9 @@ typedef struct ev_options {
 	const char *results, *png;
 	bool npy;
 	const char *dataset;    /* its name, or "e3" */
+	bool use_proj;          /* recon: points of predicted depth and camera */
+	double icp;             /* recon: radius */
+	int64_t crop, threads;  /* recon; threads 0: one a processor */
 } ev_options;
 
 /* --- paths.c: trajectory files --- */
@@ -93,6 +96,13 @@ typedef struct ev_path {
 	char why[EV_WHY];       /* it was not */
 } ev_path;
 
+typedef struct ev_recon {
+	e3_recon_score score;
+	int64_t views;
+	bool scored;
+	char why[EV_WHY];       /* it was not */
+} ev_recon;
+
 /* Error of depth in one frame, for the pictures. */
 typedef struct ev_moment {
 	int64_t i;
@@ -120,6 +130,7 @@ typedef struct ev_seq {
 	ev_depth depth;
 	ev_depth video[EV_ALIGNS];
 	ev_path path;
+	ev_recon recon;
 	e3_pair_counts pairs;
 	int64_t pair_frames;
 	bool by_folder;         /* an average over folders: the mean of their figures counts, not all pairs pooled */
@@ -172,9 +183,9 @@ typedef struct ev_task {
 	const char *(*why)(const ev_seq *s);
 } ev_task;
 
-enum { EV_TASK_DEPTH, EV_TASK_VIDEO, EV_TASK_POSE, EV_TASK_PAIRS, EV_TASKS };
+enum { EV_TASK_DEPTH, EV_TASK_VIDEO, EV_TASK_POSE, EV_TASK_PAIRS, EV_TASK_RECON, EV_TASKS };
 extern const ev_task *const ev_tasks[EV_TASKS];
-extern const ev_task ev_task_depth, ev_task_video, ev_task_pose, ev_task_pairs;
+extern const ev_task ev_task_depth, ev_task_video, ev_task_pose, ev_task_pairs, ev_task_recon;
 extern const char *const ev_align_name[EV_ALIGNS];
 
 /* --- text.c, json.c --- */
