@@ -35,8 +35,8 @@ static const float *points_of(recon_state *s, const ev_pair *p, int *rc, e3_err 
 	const e3_pred *q = p->pred;
 	size_t n = (size_t)q->w * (size_t)q->h;
 	bool camera = p->has_pose && e3_intrinsics_usable(q->pose);
-	s->no_points += s->o->use_proj ? !camera : !q->points;
-	if (!s->o->use_proj || !camera)
+	s->no_points += s->o->use_proj ? !camera || !q->depth : !q->points;
+	if (!s->o->use_proj || !camera || !q->depth)
 		return s->o->use_proj ? NULL : q->points;
 	if (n > s->room) {
 		if ((*rc = e3_grow((void **)&s->points, n, 3 * sizeof *s->points, "points of a depth map", err)))
@@ -60,20 +60,33 @@ static bool true_camera(const e3_truth *t, e3_intrinsics *k)
 	return k->fx > 0 && k->fy > 0;
 }
 
-static int add(void *state, const ev_pair *p, e3_err *err)
+static int add_view(recon_state *s, const ev_pair *p, const e3_onto *onto, e3_err *err)
 {
-	recon_state *s = state;
 	e3_intrinsics k;
 	int rc = 0;
-	if (!p->onto)
-		return 0;
 	if (!p->truth->has_pose || !true_camera(p->truth->map, &k)) {
 		s->no_camera++;
 		return 0;
 	}
 	const float *points = points_of(s, p, &rc, err);
-	e3_recon_view view = {p->onto, points, p->truth->map->depth, &p->truth->pose, &k};
+	e3_recon_view view = {onto, points, p->truth->map->depth, &p->truth->pose, &k};
 	return points ? e3_recon_add(&s->scene, &view, (int)s->o->crop, err) : rc;
+}
+
+static int add(void *state, const ev_pair *p, e3_err *err)
+{
+	const e3_truth *t = p->truth->map;
+	e3_onto own;
+	if (p->onto)
+		return add_view(state, p, p->onto, err);
+	if (!t || !p->pred || !p->pred->points)
+		return 0;
+	/* points without depth: nobody has laid the picture over the truth yet */
+	if (e3_onto_init(&own, &p->pred->s, p->pred->w, p->pred->h, t->w, t->h, err))
+		return -1;
+	int rc = add_view(state, p, &own, err);
+	e3_onto_release(&own);
+	return rc;
 }
 
 static int finish(void *state, ev_seq *seq, e3_err *err)
@@ -84,9 +97,9 @@ static int finish(void *state, ev_seq *seq, e3_err *err)
 	e3_recon_rule rule = {.radius = s->o->icp, .similarity = s->o->use_proj, .threads = (int)(s->o->threads ? s->o->threads : cpus)};
 	seq->recon = (ev_recon){.views = s->scene.views};
 	if (s->scene.views == 0)
-		snprintf(seq->recon.why, EV_WHY, "%s", s->no_points && s->o->use_proj ? "no frame has a usable predicted camera" :
+		snprintf(seq->recon.why, EV_WHY, "%s", s->no_points && s->o->use_proj ? "no frame has a predicted depth and a usable camera" :
 			s->no_points ? "no frame has predicted points; --use-proj makes them of depth and camera" :
-			s->no_camera ? "no frame has a true camera" : "no frame has both a predicted and a true depth");
+			s->no_camera ? "no frame has a true camera" : "no frame has predicted points and a true depth");
 	else if (e3_recon_evaluate(&s->scene, &rule, &seq->recon.score, &why)) {
 		snprintf(seq->recon.why, EV_WHY, "%.*s", EV_WHY - 1, why.text);
 		seq->recon.score.points = 0;
