@@ -377,6 +377,28 @@ static void test_vector_chain(void **state)
 	e3_kdtree_release(&p.tree), e3_kdtree_release(&t.tree);
 }
 
+/* --use-proj: points of predicted depth and camera, as e3_unproject makes them in single precision. */
+static void test_vector_use_proj(void **state)
+{
+	double enc[2][9], depth[2][24], want[2][24][3];
+	flatten(json_object_get(inputs("pose/pose_encoding"), "pose_enc_tx_ty_tz_qx_qy_qz_qw_fovh_fovw"), enc[0]);
+	assert_int_equal(flatten(json_object_get(inputs("mv/use_proj_unprojection"), "depth"), depth[0]), 48);
+	assert_int_equal(flatten(expected("mv/use_proj_unprojection"), want[0][0]), 144);
+	for (int k = 0; k < 2; k++) {
+		float e[9], d[24], x[24 * 3];
+		e3_pose pose;
+		for (int i = 0; i < 9; i++)
+			e[i] = (float)enc[k][i];
+		for (int i = 0; i < 24; i++)
+			d[i] = (float)depth[k][i];
+		assert_int_equal(e3_pose_decode(e, &pose, NULL), 0);
+		e3_intrinsics lens = e3_intrinsics_decode(e, 6, 4);
+		e3_unproject(&pose, &lens, d, x);
+		for (int i = 0; i < 72; i++)
+			near("point", x[i], want[k][i / 3][i % 3], 1e-6);
+	}
+}
+
 static void test_vector_crop(void **state)
 {
 	json_t *out = expected("mv/centre_crop");
@@ -392,7 +414,7 @@ int main(void)
 		cmocka_unit_test(test_tree), cmocka_unit_test(test_tree_refuses), cmocka_unit_test(test_normals), cmocka_unit_test(test_perfect),
 		cmocka_unit_test(test_known_motion), cmocka_unit_test(test_icp), cmocka_unit_test(test_not_finite),
 		 cmocka_unit_test(test_threads), cmocka_unit_test(test_view), cmocka_unit_test(test_vector_unproject), cmocka_unit_test(test_vector_shift_scale), cmocka_unit_test(test_vector_compare),
-		cmocka_unit_test(test_vector_chain), cmocka_unit_test(test_vector_crop),
+		cmocka_unit_test(test_vector_chain), cmocka_unit_test(test_vector_use_proj), cmocka_unit_test(test_vector_crop),
 	};
 	return cmocka_run_group_tests_name("eval: recon", tests, vectors_load, vectors_unload);
 }
