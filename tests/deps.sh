@@ -43,10 +43,12 @@ need_test() {
 	cmd clang clang
 	ls "$(clang -print-resource-dir 2>/dev/null)"/lib/*/libclang_rt.fuzzer*.a >/dev/null 2>&1 ||
 		missing="$missing libclang-rt-dev|libclang-common-14-dev"
+	cmd ip iproute2
 	cmd python3 python3
 	python numpy python3-numpy
 	python msgpack python3-msgpack
 	python PIL python3-pil
+	python zmq python3-zmq
 	cmd node nodejs
 	cmd npm npm
 }

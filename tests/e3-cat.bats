@@ -1,42 +1,12 @@
 #!/usr/bin/env bats
 # e3-cat: the same bytes between pipes, files and ZeroMQ; parts of a stream; copies; what happens when an end fails.
 load common
+load network
 
 prepare() {
 	golden=$BATS_TEST_DIRNAME/data/stream/golden.e3
 	mkdir "$T/out"
 	cd "$T" || return 1
-}
-
-many() { # many N [W H]: a stream of N predictions
-	/usr/bin/python3 -B "$ROOT/tests/data/stream/many.py" "$@"
-}
-
-# kinds FILE: "kind:index ..." and the counts in head and end.
-kinds() {
-	e3-dump --json "$1" | /usr/bin/python3 -c '
-import json, sys
-print(*("%s:%s" % (m["kind"], m.get("i", m.get("frames"))) for m in map(json.loads, sys.stdin)))'
-}
-
-ends() { # ends STATUS PID: the process ends by itself within 15 s with this status
-	local rc=0 k
-	for ((k = 0; k < 150; k++)); do
-		kill -0 "$2" 2>/dev/null || break
-		sleep 0.1
-	done
-	if kill -9 "$2" 2>/dev/null; then
-		echo "process $2 did not end"
-		return 1
-	fi
-	wait "$2" || rc=$?
-	[ "$rc" -eq "$1" ] || { echo "exit $rc, expected $1"; return 1; }
-}
-
-nothing_left() {
-	local left
-	left=$(find "$T" -name '*.tmp.*')
-	[ -z "$left" ] || { echo "left behind: $left"; return 1; }
 }
 
 @test "pipe, file, operands and -o: the same bytes" {

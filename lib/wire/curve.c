@@ -176,7 +176,7 @@ int e3_curve_allowed(const char *path, const char *key, char name[E3_CURVE_NAME]
 		free(list);
 	}
 	if (keys == 0)
-		return e3_fail(err, "reading the allowed keys: %s: has no public key%s", path, list ? " (a file *.pub)" : "");
+		return e3_fail(err, "reading the allowed keys: %s: has no public key%s", path, S_ISDIR(st.st_mode) ? " (a file *.pub)" : "");
 	return keys < 0 ? -1 : s.found;
 }
 

@@ -17,6 +17,7 @@
 enum {
 	MAX_CONNECTIONS = 256,
 	LOOK_MS = 500,    /* between looks at the connections */
+	BROKE_OFF = 1,    /* a handshake that failed without a word; else ZMQ_PROTOCOL_ERROR_* */
 	SILENT_MS = 4000, /* without a sign of life: noticed, with LOOK_MS, within 5 s */
 	EVENTS = ZMQ_EVENT_CONNECTED | ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_HANDSHAKE_SUCCEEDED |
 	         ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH
@@ -74,6 +75,21 @@ static void add_connection(e3_peers *p, int fd)
 		inet_ntop(AF_INET6, &((struct sockaddr_in6 *)&a)->sin6_addr, c->address, sizeof c->address);
 }
 
+/* What was wrong with the handshake that failed last. */
+static const char *failure(const e3_peers *p)
+{
+	switch (p->last_failure) {
+	case ZMQ_PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH:
+		return p->rule.curve ? "it does not encrypt" : "it encrypts, and this side has no --curve-key and --curve-allow";
+	case ZMQ_PROTOCOL_ERROR_ZMTP_CRYPTOGRAPHIC:
+		return "it expects another key here: its --curve-server is not this side's public key";
+	case BROKE_OFF:
+		return p->rule.curve ? "it broke off: it has no keys, perhaps" : "it broke off: it wants keys, perhaps";
+	default:
+		return "it does not speak ZeroMQ as it should";
+	}
+}
+
 static void end_connection(e3_peers *p, int fd)
 {
 	const char *address = "";
@@ -86,13 +102,8 @@ static void end_connection(e3_peers *p, int fd)
 		}
 	if (p->failing > 0) {
 		p->failing--;
-		if (p->rule.listening && p->last_failure == ZMQ_PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH)
-			e3_tell(E3_TELL_WARN, "%s: refused a client from %s that %s", p->rule.label, address,
-			        p->rule.curve ? "does not encrypt" : "encrypts; this side has no --curve-key and --curve-allow");
-		else if (p->rule.listening && p->last_failure == ZMQ_PROTOCOL_ERROR_ZMTP_CRYPTOGRAPHIC)
-			e3_tell(E3_TELL_WARN, "%s: refused a client from %s that has another public key for this side", p->rule.label, address);
-		else if (p->rule.listening && p->last_failure)
-			e3_tell(E3_TELL_WARN, "%s: refused a client from %s that does not speak ZeroMQ as it should", p->rule.label, address);
+		if (p->rule.listening && p->last_failure)
+			e3_zap_log(&p->zap, "", address, failure(p));
 		p->last_failure = 0;
 		return;
 	}
@@ -109,8 +120,8 @@ static void handshake_failed(e3_peers *p, int event, uint32_t value)
 {
 	p->failing++;
 	p->granted -= p->granted > 0;
-	if (event == ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL)
-		p->last_failure = value;
+	if (event != ZMQ_EVENT_HANDSHAKE_FAILED_AUTH) /* that one was told when it was decided */
+		p->last_failure = event == ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL ? value : BROKE_OFF;
 	pthread_mutex_lock(&p->lock);
 	if (event == ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL)
 		p->dropped++;

@@ -1,39 +1,48 @@
-/* wire: publishing. Owns the head for those who come late. */
+/* wire: publishing. Owns the head, for those who come late, and the last message, until everybody has it. */
 #include "pub.h"
 #include "e3/mem.h"
+#include "e3/num.h"
 #include "order.h"
 #include "rewrite.h"
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-static int keep_head(e3_pub *p, const struct iovec *part, int n, e3_err *err)
+#define REPEAT_SECONDS 0.1
+
+static int keep(e3_msg *msg, int kind, const struct iovec *part, int n, e3_err *err)
 {
 	size_t len = 0;
 	for (int k = 0; k < n; k++)
 		len += part[k].iov_len;
-	if (e3_grow((void **)&p->head.bytes, len, 1, "the head", err))
+	if (e3_grow((void **)&msg->bytes, len, 1, e3_kind_name(kind), err))
 		return -1;
-	p->head.kind = E3_HEAD, p->head.len = 0;
+	msg->kind = kind, msg->len = 0;
 	for (int k = 0; k < n; k++) {
-		memcpy(p->head.bytes + p->head.len, part[k].iov_base, part[k].iov_len);
-		p->head.len += part[k].iov_len;
+		memcpy(msg->bytes + msg->len, part[k].iov_base, part[k].iov_len);
+		msg->len += part[k].iov_len;
 	}
 	return 0;
 }
 
-int e3_pub_note(e3_pub *p, const struct iovec *part, int n, e3_err *err)
+/* libzmq leaves out who has no room. */
+static int publish(void *sock, e3_flight *flight, const struct iovec *part, int n, e3_err *err)
 {
-	int kind = ((const uint8_t *)part[0].iov_base)[E3_ENVELOPE - 1];
-	p->frames += kind == E3_FRAME;
-	p->preds += kind == E3_PRED;
-	return kind == E3_HEAD ? keep_head(p, part, n, err) : 0;
+	zmq_msg_t msg;
+	if (e3_flight_pack(flight, &msg, part, n, err))
+		return -1;
+	while (zmq_msg_send(&msg, sock, ZMQ_DONTWAIT) < 0)
+		if (zmq_errno() != EINTR) {
+			zmq_msg_close(&msg);
+			return e3_fail(err, "%s", zmq_strerror(zmq_errno()));
+		}
+	return 0;
 }
 
 static int send_head(e3_pub *p, void *sock, e3_flight *flight, e3_err *err)
 {
 	e3_head head = {0};
 	e3_msg late;
-	zmq_msg_t msg;
 	if (e3_head_decode(&p->head, &head, err))
 		return -1;
 	int64_t passed = p->frames > p->preds ? p->frames : p->preds;
@@ -41,16 +50,12 @@ static int send_head(e3_pub *p, void *sock, e3_flight *flight, e3_err *err)
 	e3_head_release(&head);
 	if (e3_msg_with_frames(&p->head, left, &late, err))
 		return -1;
-	int rc = e3_flight_pack(flight, &msg, &(struct iovec){late.bytes, late.len}, 1, err);
+	int rc = publish(sock, flight, &(struct iovec){late.bytes, late.len}, 1, err);
 	free(late.bytes);
-	if (rc)
-		return -1;
-	if (zmq_msg_send(&msg, sock, ZMQ_DONTWAIT) < 0)
-		zmq_msg_close(&msg); /* nobody takes it: whoever comes is greeted again */
-	return 0;
+	return rc;
 }
 
-int e3_pub_greet(e3_pub *p, void *sock, e3_flight *flight, e3_err *err)
+static int greet(e3_pub *p, void *sock, e3_flight *flight, e3_err *err)
 {
 	bool somebody = false;
 	uint8_t word[64];
@@ -59,8 +64,29 @@ int e3_pub_greet(e3_pub *p, void *sock, e3_flight *flight, e3_err *err)
 	return somebody && p->head.len ? send_head(p, sock, flight, err) : 0;
 }
 
+int e3_pub_send(e3_pub *p, void *sock, e3_flight *flight, const struct iovec *part, int n, e3_err *err)
+{
+	int kind = ((const uint8_t *)part[0].iov_base)[E3_ENVELOPE - 1];
+	e3_msg *kept = kind == E3_HEAD ? &p->head : kind == E3_END || kind == E3_ABORT ? &p->last : NULL;
+	if (greet(p, sock, flight, err) || (kept && keep(kept, kind, part, n, err)))
+		return -1;
+	p->frames += kind == E3_FRAME;
+	p->preds += kind == E3_PRED;
+	p->repeated = e3_now();
+	return publish(sock, flight, part, n, err);
+}
+
+int e3_pub_repeat(e3_pub *p, void *sock, e3_flight *flight, e3_err *err)
+{
+	if (!p->last.len || e3_now() - p->repeated < REPEAT_SECONDS)
+		return 0;
+	p->repeated = e3_now();
+	return greet(p, sock, flight, err) || publish(sock, flight, &(struct iovec){p->last.bytes, p->last.len}, 1, err) ? -1 : 0;
+}
+
 void e3_pub_release(e3_pub *p)
 {
 	free(p->head.bytes);
+	free(p->last.bytes);
 	*p = (e3_pub){0};
 }

@@ -44,29 +44,28 @@ static void send_answer(void *rep, const question *q, const char *status, const 
 	zmq_send(rep, "", 0, 0);
 }
 
-/* One line for each refusal, but not for each attempt of a client that keeps trying. */
-static void log_refusal(e3_zap *z, const char *who, const char *address, const char *why)
+void e3_zap_log(e3_zap *z, const char *who, const char *address, const char *why)
 {
-	char when[32], more[48] = "";
+	char when[32], more[48] = "", text[sizeof z->last];
 	time_t t = time(NULL);
 	struct tm tm;
-	if (strcmp(z->last, who) == 0 && e3_now() - z->told < AGAIN_SECONDS) {
+	snprintf(text, sizeof text, "%s from %s: %s", who, address, why);
+	if (strcmp(z->last, text) == 0 && e3_now() - z->told < AGAIN_SECONDS) {
 		z->more++;
 		return;
 	}
 	if (z->more)
 		snprintf(more, sizeof more, " (%ld more refusals before)", z->more);
 	strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&t, &tm));
-	e3_tell(E3_TELL_WARN, "%s: %s: refused a client with %s%s from %s: %s%s", z->label, when, strlen(who) == 40 ? "key " : "", who,
-	        address, why, more);
-	snprintf(z->last, sizeof z->last, "%s", who);
+	e3_tell(E3_TELL_WARN, "%s: %s: refused a client%s%s", z->label, when, text, more);
+	memcpy(z->last, text, sizeof text);
 	z->told = e3_now(), z->more = 0;
 }
 
 bool e3_zap_answer(e3_zap *z, void *rep, bool room)
 {
 	question q;
-	char key[E3_CURVE_TEXT] = "no key", name[E3_CURVE_NAME] = "", why[128];
+	char key[E3_CURVE_TEXT] = "", who[E3_CURVE_TEXT + 16] = "", name[E3_CURVE_NAME] = "", why[128];
 	e3_err err = {""};
 	if (!receive(rep, &q))
 		return false;
@@ -85,7 +84,9 @@ bool e3_zap_answer(e3_zap *z, void *rep, bool room)
 		snprintf(why, sizeof why, "there is a %s already", z->role);
 	else if (allowed == 0)
 		snprintf(why, sizeof why, "not in %.100s", z->allow);
-	log_refusal(z, key, address, allowed < 0 ? err.text : why);
+	if (*key)
+		snprintf(who, sizeof who, " with key %s", key);
+	e3_zap_log(z, who, address, allowed < 0 ? err.text : why);
 	send_answer(rep, &q, allowed > 0 ? "500" : "400", "refused");
 	return false;
 }

@@ -293,31 +293,6 @@ static int wait_room(e3_zmq *z, size_t len, double until, e3_err *err)
 	}
 }
 
-/* A publisher sends without waiting. The last message waits for all queues. */
-static int publish(e3_zmq *z, zmq_msg_t *msg, bool last, e3_err *err)
-{
-	if (last)
-		set_int(z->sock, ZMQ_XPUB_NODROP, 1);
-	for (double start = e3_now();;) {
-		if (zmq_msg_send(msg, z->sock, ZMQ_DONTWAIT) >= 0)
-			return 0;
-		if (zmq_errno() != EAGAIN && zmq_errno() != EINTR)
-			return e3_fail(err, "%s", zmq_strerror(zmq_errno()));
-		if (e3_now() - start > STOP_MS / 1e3) {
-			e3_tell(E3_TELL_WARN, "%s: not every subscriber takes the end of the stream", z->label);
-			set_int(z->sock, ZMQ_XPUB_NODROP, 0);
-		}
-		zmq_pollitem_t item = {z->sock, 0, ZMQ_POLLOUT, 0};
-		(void)zmq_poll(&item, 1, E3_WAIT_MS);
-	}
-}
-
-static bool is_last(const struct iovec *part)
-{
-	int kind = ((const uint8_t *)part->iov_base)[E3_ENVELOPE - 1];
-	return kind == E3_END || kind == E3_ABORT;
-}
-
 static int push(e3_zmq *z, zmq_msg_t *msg, double until, e3_err *err)
 {
 	while (zmq_msg_send(msg, z->sock, ZMQ_DONTWAIT) < 0) {
@@ -336,13 +311,11 @@ int e3_zmq_send(e3_zmq *z, const struct iovec *part, int n, int wait_ms, e3_err 
 	double until = wait_ms < 0 ? 0 : e3_now() + wait_ms / 1e3;
 	for (int k = 0; k < n; k++)
 		len += part[k].iov_len;
-	if (z->kind == E3_ZMQ_PUB && (e3_pub_greet(&z->pub, z->sock, z->flight, err) || e3_pub_note(&z->pub, part, n, err)))
+	if (z->kind == E3_ZMQ_PUB)
+		return e3_pub_send(&z->pub, z->sock, z->flight, part, n, err);
+	if (wait_room(z, len, until, err) || e3_flight_pack(z->flight, &msg, part, n, err))
 		return -1;
-	if (z->kind == E3_ZMQ_PUSH && wait_room(z, len, until, err))
-		return -1;
-	if (e3_flight_pack(z->flight, &msg, part, n, err))
-		return -1;
-	int rc = z->kind == E3_ZMQ_PUB ? publish(z, &msg, is_last(part), err) : push(z, &msg, until, err);
+	int rc = push(z, &msg, until, err);
 	if (rc)
 		zmq_msg_close(&msg);
 	else
@@ -371,6 +344,8 @@ int e3_zmq_finish(e3_zmq *z, int wait_ms, e3_err *err)
 		}
 		if (late)
 			return e3_fail(err, "the reader did not take the end of the stream");
+		if (z->kind == E3_ZMQ_PUB && e3_pub_repeat(&z->pub, z->sock, z->flight, err))
+			return -1;
 		(void)poll(NULL, 0, s.now > 0 ? 5 : HUNG_UP_MS);
 	}
 }

@@ -21,12 +21,12 @@ int e3_zmq_recv(e3_zmq *z, const uint8_t **bytes, size_t *len, e3_err *err);
 /* The last message was received: lets the peer know by disconnecting. The message stays valid. */
 void e3_zmq_done(e3_zmq *z);
 /* Sends one message of the stream, made of n parts, the first of which holds its envelope; waits as above, at most `wait_ms` when
- * that is not negative. A publisher waits only to make sure of the last message. */
+ * that is not negative. A publisher does not wait. */
 int e3_zmq_send(e3_zmq *z, const struct iovec *part, int n, int wait_ms, e3_err *err);
 /* Has the reader gone? 0 or -1. From any thread. */
 int e3_zmq_lost(e3_zmq *z, e3_err *err);
-/* After the last message: returns when the reader has taken it and hung up; waits at most `wait_ms` when that is not negative, and
- * no more than 5 s after a stop signal. */
+/* After the last message: returns when the reader, or every subscriber, has taken it and hung up; waits at most `wait_ms` when that
+ * is not negative, and no more than 5 s after a stop signal. */
 int e3_zmq_finish(e3_zmq *z, int wait_ms, e3_err *err);
 /* Closes; what has not arrived is dropped. NULL is fine. */
 void e3_zmq_close(e3_zmq *z);

@@ -1,0 +1,387 @@
+#!/usr/bin/env bats
+# What goes wrong between stages over TCP, each with a bounded time: stages that are killed, peers that never come, leave, come
+# back, or send what is no stream; full disks; slow readers. Nothing hangs, nothing half is left, and every survivor says which
+# stage failed.
+load common
+load network
+
+prepare() {
+	cd "$T" || return 1
+	golden=$BATS_TEST_DIRNAME/data/stream/golden.e3
+	a=tcp://127.0.0.1:$(port)
+	b=tcp://127.0.0.1:$(port)
+}
+
+# Three stages: frames from the FIFO "in" through e3-cat, e3-infer and e3-export. Two frames have gone through all of it.
+three_stages() {
+	e3-decode --all --max-frames 3 "$DEMO/clip.mp4" >three.e3
+	n=$(e3-dump --json three.e3 | head -3 | sed 's/.*"bytes":\([0-9]*\).*/\1/' | awk '{ n += $1 } END { print n }')
+	mkfifo in
+	e3-export -q "zmq:pull:$b" --tum out.txt --glb out.glb 2>err3 &
+	pid3=$!
+	e3-infer -q --model seed:tiny:7 --no-evict --log-every 1 "zmq:pull:$a" -o "zmq:push:$b" 2>err2 &
+	pid2=$!
+	e3-cat in "zmq:push:$a" 2>err1 &
+	pid1=$!
+	exec 7>in
+	head -c "$n" three.e3 >&7
+	sleep 1.5
+	kill -0 $pid1 && kill -0 $pid2 && kill -0 $pid3
+}
+no_output() { # killing e3-export leaves its temporary files, and never a half result
+	exec 7>&-
+	[ ! -e out.txt ] && [ ! -e out.glb ]
+	[ "${1:-}" = killed ] || nothing_left
+}
+
+@test "the first of three stages is killed: the second says so, the third names the second" {
+	three_stages
+	kill -9 $pid1
+	ends 1 $pid2 5
+	ends 1 $pid3 5
+	said err2 "reading: zmq:pull:$a: truncated: the sender went away before the end of the stream"
+	said err3 "e3-infer failed (exit 1): reading: zmq:pull:$a: truncated: the sender went away before the end of the stream"
+	no_output
+}
+
+@test "the second is killed: both neighbours say so, also the one that has nothing to write at the moment" {
+	three_stages
+	kill -9 $pid2
+	ends 1 $pid1 5
+	ends 1 $pid3 5
+	said err1 "e3-cat: writing: zmq:push:$a: the reader went away before the end of the stream"
+	said err3 "e3-export: reading: zmq:pull:$b: truncated: the sender went away before the end of the stream"
+	no_output
+}
+
+@test "the third is killed: the second says so, and through it the first ends too" {
+	three_stages
+	kill -9 $pid3
+	ends 1 $pid2 5
+	ends 1 $pid1 5
+	said err2 "e3-infer: writing: zmq:push:$b: the reader went away before the end of the stream"
+	said err1 "e3-cat: writing: zmq:push:$a: the reader went away before the end of the stream"
+	no_output killed
+}
+
+@test "the reader of a pipe goes away while nothing flows: the stages before it end as quietly as if they had written" {
+	mkfifo in out
+	e3-cat in 2>err >out &
+	pid=$!
+	exec 8<out
+	exec 7>in
+	cat "$golden" | head -c 1500 >&7
+	sleep 0.5
+	exec 8<&-
+	ends 141 $pid 5
+	exec 7>&-
+	[ ! -s err ]
+}
+
+@test "a peer that never comes: exit 1 after --timeout, whatever the kind of socket" {
+	fails 1 "writing: zmq:push:$a: no reader came within 1 s (--timeout)" -- e3-cat --timeout 1 "$golden" "zmq:push:$a"
+	fails 1 "reading: zmq:pull:$a: no writer came within 1 s (--timeout)" -- e3-cat --timeout 1 "zmq:pull:$a" x.e3
+	fails 1 "reading: zmq:sub:$a: no publisher came within 1 s (--timeout)" -- e3-cat --timeout 1 "zmq:sub:$a" x.e3
+	fails 1 "reading: zmq:pull:ipc://$T/s: no writer came within 1 s (--timeout)" -- e3-cat --timeout 1 "zmq:pull:ipc://$T/s" x.e3
+	fails 1 "reading: zmq:pull:$a: no writer came within 1 s (--timeout)" -- e3-infer -q --timeout 1 --model seed:tiny:7 --no-evict "zmq:pull:$a"
+	mkfifo in
+	exec 7<>in
+	fails 1 "reading: in: nothing came for 1 s (--timeout)" -- e3-cat --timeout 1 in x.e3
+	many 20 640 480 >twenty.e3
+	fails 1 "writing: in: its reader takes nothing (--timeout)" -- e3-cat --timeout 1 twenty.e3 in
+	exec 7>&-
+	[ ! -e x.e3 ]
+	nothing_left
+}
+
+@test "a peer that is there and says nothing: fine without --timeout, a failure with it" {
+	mkfifo in
+	e3-cat in "zmq:push:$a" 2>err1 &
+	writer=$!
+	exec 7>in
+	head -c 1500 "$golden" >&7
+	rc=0
+	e3-cat --timeout 1 "zmq:pull:$a" x.e3 2>err2 || rc=$?
+	[ "$rc" -eq 1 ]
+	said err2 "reading: zmq:pull:$a: no message for 1 s (--timeout)"
+	ends 1 $writer 5
+	exec 7>&-
+	said err1 "the reader went away before the end of the stream"
+	[ ! -e x.e3 ]
+}
+
+@test "a reader that leaves before the stream began, and another comes: nothing is lost" {
+	mkfifo in
+	e3-cat in "zmq:push:$a" &
+	writer=$!
+	exec 7>in
+	e3-cat "zmq:pull:$a" x.e3 7>&- &
+	reader=$!
+	sleep 0.5
+	kill -9 $reader
+	sleep 0.3
+	e3-cat "zmq:pull:$a" y.e3 7>&- &
+	reader=$!
+	sleep 0.5
+	cat "$golden" >&7
+	exec 7>&-
+	ends 0 $writer
+	ends 0 $reader
+	cmp y.e3 "$golden"
+}
+
+@test "a writer that leaves before the stream began, and another comes" {
+	mkfifo in
+	e3-cat "zmq:pull:$a" y.e3 &
+	reader=$!
+	e3-cat in "zmq:push:$a" &
+	writer=$!
+	exec 7>in
+	sleep 0.5
+	kill -9 $writer
+	exec 7>&-
+	sleep 0.3
+	e3-cat "$golden" "zmq:push:$a"
+	ends 0 $reader
+	cmp y.e3 "$golden"
+}
+
+@test "a publisher that dies and comes back: the subscriber waits, goes on, and says what is missing" {
+	many 9 >nine.e3
+	mkfifo in1 in2
+	e3-cat in1 "zmq:pub:$a" 2>/dev/null &
+	first=$!
+	exec 7>in1
+	e3-cat "zmq:sub:$a" x.e3 2>err 7>&- &
+	subscriber=$!
+	sleep 0.7
+	/usr/bin/python3 -B "$ROOT/tests/edit_stream.py" nine.e3 - 'm[:] = m[:7]' >&7 # frames 0 and 1
+	sleep 0.5
+	kill -9 $first
+	exec 7>&-
+	said err "the publisher went away; waiting for it to come back"
+	e3-cat in2 "zmq:pub:$a" &
+	second=$!
+	exec 7>in2
+	said err "the publisher is back"
+	sleep 0.3
+	/usr/bin/python3 -B "$ROOT/tests/edit_stream.py" nine.e3 - $'del m[1:16]\nm[-1][1]["frames"] = 4' >&7 # frames 5 to 8, and the end
+	exec 7>&-
+	ends 0 $second
+	ends 0 $subscriber
+	said err "3 messages are missing before pred 5"
+	[ "$(kinds x.e3 | tr ' ' '\n' | grep ^pred | tr '\n' ' ')" = "pred:0 pred:1 pred:5 pred:6 pred:7 pred:8 " ]
+	[ "$(kinds x.e3 | sed 's/.* //')" = end:6 ]
+}
+
+@test "a publisher that does not come back, or comes back with another stream" {
+	mkfifo in
+	for again in no yes; do
+		e3-cat in "zmq:pub:$a" 2>/dev/null &
+		publisher=$!
+		exec 7>in
+		e3-cat --timeout 3 "zmq:sub:$a" x.e3 2>err 7>&- &
+		subscriber=$!
+		sleep 0.7
+		head -c 2000 "$golden" >&7
+		sleep 0.3
+		kill -9 $publisher
+		exec 7>&-
+		if [ $again = yes ]; then
+			said err "waiting for it to come back"
+			e3-cat in "zmq:pub:$a" 2>/dev/null &
+			publisher=$!
+			exec 7>in
+			said err "is back"
+			sleep 0.3
+			cat "$golden" >&7
+			exec 7>&-
+			said err "(the publisher may have begun again)"
+			ends 0 $publisher
+		else
+			said err "no publisher came back within 3 s (--timeout)"
+		fi
+		ends 1 $subscriber
+		[ ! -e x.e3 ]
+	done
+	nothing_left
+}
+
+@test "late subscribers get the head first, and know where they came in" {
+	many 9 >nine
+	/usr/bin/python3 -B "$ROOT/tests/edit_stream.py" nine nine.e3 'm = m' # the bytes that the same tool writes below
+	mkfifo in
+	e3-cat in "zmq:pub:$a" &
+	publisher=$!
+	exec 7>in
+	e3-cat "zmq:sub:$a" early.e3 2>err1 7>&- &
+	early=$!
+	sleep 0.7
+	/usr/bin/python3 -B "$ROOT/tests/edit_stream.py" nine.e3 - 'm[:] = m[:13]' >&7 # frames 0 to 3
+	sleep 0.3
+	e3-cat "zmq:sub:$a" late.e3 2>err2 7>&- &
+	late=$!
+	sleep 0.7
+	/usr/bin/python3 -B "$ROOT/tests/edit_stream.py" nine.e3 - 'del m[:13]' >&7
+	exec 7>&-
+	ends 0 $publisher
+	ends 0 $early
+	ends 0 $late
+	cmp early.e3 nine.e3
+	[ ! -s err1 ]
+	[[ "$(kinds late.e3)" == "head:5 truth:4 pred:4 evict:4 truth:5 "*" evict:8 end:5" ]]
+	said err2 "joined at pred 4"
+	said err2 "5 of 9 frames arrived"
+}
+
+@test "a subscriber that is slow loses messages and is told; the publisher and the others do not wait for it" {
+	many 200 160 120 >many.e3
+	mkfifo in slow
+	e3-cat --queue 4 in "zmq:pub:$a" &
+	publisher=$!
+	exec 7>in
+	e3-cat "zmq:sub:$a" slow 2>err 7>&- &
+	reader=$!
+	exec 8<slow
+	sleep 0.7
+	cat many.e3 >&7
+	exec 7>&-
+	sleep 1
+	e3-cat - x.e3 <&8
+	exec 8<&-
+	ends 0 $publisher
+	ends 0 $reader
+	got=$(kinds x.e3 | tr ' ' '\n' | grep -c ^pred)
+	[ "$got" -gt 0 ] && [ "$got" -lt 200 ]
+	said err "messages are missing before"
+	said err "$got of 200 frames arrived"
+}
+
+@test "what is no message, from a peer of another kind: refused by name, nothing written, and the reader ends" {
+	while IFS='|' read -r what text; do
+		e3-cat "zmq:pull:$a" x.e3 2>err &
+		pid=$!
+		peer "$what" "$a"
+		ends 1 $pid
+		said err "$text"
+		[ ! -e x.e3 ]
+	done <<-'END'
+		parts|a ZeroMQ message of several parts; expected one part a message
+		short|message 2: 3 bytes, less than an envelope
+		noise|message 2: byte 0x47 where a message should begin with 0xc9
+		kind|message 2: unknown kind 99; this version knows 1 to
+		head|bytes; at most 65536 are allowed
+		length|message 2: 7 bytes, its envelope says 1006
+	END
+	nothing_left
+}
+
+@test "a message of a tebibyte is refused before it takes memory" {
+	! ldd "$B/bin/e3-cat" | grep -q asan || skip "not under a sanitizer"
+	(
+		ulimit -v 400000
+		exec e3-cat --timeout 2 "zmq:pull:$a" x.e3 2>err
+	) &
+	pid=$!
+	sleep 0.3
+	peer huge 127.0.0.1 "${a##*:}"
+	ends 1 $pid
+	said err "truncated: the sender went away before the end of the stream"
+	[ ! -e x.e3 ]
+	nothing_left
+}
+
+@test "plain ZeroMQ peers read and write streams" {
+	e3-cat "zmq:pull:$a" x.e3 &
+	pid=$!
+	peer push "$a" "$golden"
+	ends 0 $pid
+	cmp x.e3 "$golden"
+	peer pull "$a" >n &
+	pid=$!
+	e3-cat --timeout 5 "$golden" "zmq:push:@$a"
+	ends 0 $pid
+	[ "$(cat n)" = 8 ]
+}
+
+@test "a full disk at the end of the line: the reader says so, the writer learns that it went, nothing is left" {
+	e3-cat "zmq:pull:$a" /dev/full 2>err2 &
+	reader=$!
+	many 40 320 240 >forty.e3
+	fails 1 "writing: zmq:push:$a: the reader went away before the end of the stream" -- e3-cat forty.e3 "zmq:push:$a"
+	ends 1 $reader
+	said err2 "writing: /dev/full: No space left on device"
+	mkdir small
+	mount -t tmpfs -o size=1m none small 2>/dev/null || skip "a small file system cannot be mounted here; /dev/full was tried"
+	e3-cat "zmq:pull:$a" small/x.e3 2>err2 &
+	reader=$!
+	rc=0
+	e3-cat forty.e3 "zmq:push:$a" 2>err1 || rc=$?
+	left=$(ls -A small)
+	umount small
+	[ "$rc" -eq 1 ]
+	ends 1 $reader
+	said err1 "the reader went away before the end of the stream"
+	said err2 "No space left on device"
+	[ -z "$left" ]
+}
+
+@test "--drop: a writer does not wait for a slow reader, keeps the newest frames or the first ones, and says how many went" {
+	many 300 64 48 >many.e3
+	mkfifo slow
+	for which in oldest newest; do
+		e3-cat --drop $which --queue 6 many.e3 slow 2>err &
+		pid=$!
+		exec 8<slow
+		said err "its reader is slower than the stream: the $which frames are dropped"
+		sleep 0.5
+		e3-cat - x.e3 <&8
+		exec 8<&-
+		ends 0 $pid
+		got=$(kinds x.e3 | tr ' ' '\n' | grep -c ^pred)
+		said err "$((300 - got)) of 300 frames were dropped: its reader was slower than the stream"
+		[[ "$(kinds x.e3)" == "head:None truth:"*" end:$got" ]]
+		case $which in
+		oldest) [[ "$(kinds x.e3)" == *" pred:299 evict:299 end:$got" ]] ;;
+		newest) [[ "$(kinds x.e3)" == "head:None truth:0 pred:0 "* && "$(kinds x.e3)" != *" pred:299 "* ]] ;;
+		esac
+	done
+	fails 2 "option --drop: expected one of none|oldest|newest" -- e3-cat --drop all
+	fails 2 "option --queue: expected a whole number from 1" -- e3-cat --queue 0
+	fails 2 "option --queue" -- e3-cat --queue 4,x
+}
+
+@test "SIGINT to a writer and a reader that wait for each other's end, and to a publisher" {
+	many 5 >five.e3
+	mkfifo in
+	e3-cat "zmq:pull:$a" x.e3 &
+	reader=$!
+	e3-cat in "zmq:push:$a" &
+	writer=$!
+	exec 7>in
+	/usr/bin/python3 -B "$ROOT/tests/edit_stream.py" five.e3 - 'del m[-1]' >&7
+	sleep 0.7
+	kill -INT $writer
+	ends 130 $writer
+	ends 0 $reader
+	exec 7>&-
+	[ "$(kinds x.e3 | sed 's/.* //')" = end:5 ]
+	e3-cat in "zmq:pub:$a" &
+	publisher=$!
+	exec 7>in
+	e3-cat "zmq:sub:$a" y.e3 7>&- &
+	reader=$!
+	sleep 0.7
+	/usr/bin/python3 -B "$ROOT/tests/edit_stream.py" five.e3 - 'del m[-1]' >&7
+	sleep 0.3
+	kill -TERM $publisher
+	ends 143 $publisher
+	ends 0 $reader
+	exec 7>&-
+	cmp x.e3 y.e3 || [ "$(kinds y.e3)" = "$(kinds x.e3)" ]
+}
+
+@test "100,000 messages through three stages over TCP: all there, and memory stays flat" {
+	! ldd "$B/bin/e3-cat" | grep -q asan || skip "not under a sanitizer"
+	/usr/bin/python3 -B "$ROOT/tests/flat_stages.py" 100000 "$a" "$b"
+}

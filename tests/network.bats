@@ -1,0 +1,262 @@
+#!/usr/bin/env bats
+# Stages on different machines: two network namespaces stand for them. Keys, who is refused, what can be read on the wire, and a
+# network that pauses or stays away. What needs no second machine is shown on the loopback address.
+load common
+load network
+
+prepare() {
+	cd "$T" || return 1
+	golden=$BATS_TEST_DIRNAME/data/stream/golden.e3
+	for name in server client stranger; do e3-cat --keygen $name; done
+	mkdir allow
+	cp client.pub allow/
+}
+
+teardown() {
+	if [ -n "${here:-}" ]; then
+		for ns in "$here" "$there"; do
+			ip netns pids "$ns" 2>/dev/null | xargs -r kill -9 2>/dev/null || true
+			ip netns del "$ns" 2>/dev/null || true
+		done
+	fi
+}
+
+# Two machines with a cable between them: here (10.77.0.1) and there (10.77.0.2).
+two_machines() {
+	here=e3a$$ there=e3b$$
+	ip netns add "$here" 2>/dev/null && ip netns add "$there" 2>/dev/null &&
+		ip link add cable netns "$here" type veth peer name cable netns "$there" 2>/dev/null || skip "network namespaces are not permitted here"
+	local ns k=0
+	for ns in "$here" "$there"; do
+		k=$((k + 1))
+		ip -n "$ns" addr add 10.77.0.$k/24 dev cable
+		ip -n "$ns" link set cable up
+		ip -n "$ns" link set lo up
+	done
+}
+here() { ip netns exec "$here" "$@"; }
+there() { ip netns exec "$there" "$@"; }
+
+# as WHO: the options of a side, in $keys
+as_server() { keys=(--curve-key server --curve-allow allow); }
+as_client() { keys=(--curve-key client --curve-server server.pub); }
+
+listen() { # listen: hears the cable, in the background; stop_listening ends it
+	here /usr/bin/python3 -B "$ROOT/tests/wiretap.py" listen cable heard >tap 2>&1 &
+	tap=$!
+	said tap listening
+}
+stop_listening() {
+	sleep 0.3
+	kill "$tap"
+	wait "$tap" || true
+}
+
+@test "decode here, infer there, export here, encrypted: the same result as one pipeline, and no pixel on the wire" {
+	two_machines
+	mkdir known
+	cp client.pub server.pub known/
+	decode=(e3-decode --all --max-frames 5 "$DEMO/clip.mp4")
+	infer=(e3-infer -q --model seed:tiny:7 --no-evict)
+	"${decode[@]}" >frames.e3
+	"${infer[@]}" frames.e3 | e3-export -q --tum expected.txt --glb expected.glb
+	listen
+	keys=(--curve-key server --curve-allow known --curve-server client.pub)
+	there "${infer[@]}" "${keys[@]}" zmq:pull:tcp://*:5555 -o zmq:push:tcp://10.77.0.1:5556 2>err2 &
+	infer_pid=$!
+	keys=(--curve-key client --curve-allow known)
+	here e3-export -q "${keys[@]}" zmq:pull:tcp://*:5556 --tum out.txt --glb out.glb 2>err3 &
+	export_pid=$!
+	as_client
+	here "${decode[@]}" "${keys[@]}" -o zmq:push:tcp://10.77.0.2:5555 2>err1
+	ends 0 $infer_pid
+	ends 0 $export_pid
+	stop_listening
+	cmp out.txt expected.txt
+	cmp out.glb expected.glb
+	[ "$(stat -c %s heard)" -gt "$(stat -c %s frames.e3)" ] # it all went by
+	found=$(/usr/bin/python3 -B "$ROOT/tests/wiretap.py" find heard frames.e3)
+	echo "# pieces of pictures found on the wire, with keys: $found"
+	[[ "$found" == "0 of "[1-9]* ]]
+	# The same ears do find them when nothing is encrypted.
+	there e3-cat --insecure zmq:pull:tcp://*:5557 x.e3 &
+	pid=$!
+	listen
+	here e3-cat --insecure frames.e3 zmq:push:tcp://10.77.0.2:5557
+	ends 0 $pid
+	stop_listening
+	cmp x.e3 frames.e3
+	found=$(/usr/bin/python3 -B "$ROOT/tests/wiretap.py" find heard frames.e3)
+	echo "# the same without keys: $found"
+	[ "${found% of*}" -gt $((${found#* of } / 2)) ]
+}
+
+@test "a client with an unknown key, and one without keys, get nothing; the log says who; a known one is served" {
+	p=$(port)
+	as_server
+	mkfifo in
+	many 3 >three.e3
+	held three.e3 in &
+	e3-cat "${keys[@]}" -v in "zmq:pub:tcp://127.0.0.1:$p" 2>log &
+	server=$!
+	# Readers: with a stranger's key, without keys, and one that is no part of e3.
+	fails 1 "refused by the other side: the public key of this side is not in its --curve-allow" -- \
+		e3-cat --curve-key stranger --curve-server server.pub "zmq:sub:tcp://127.0.0.1:$p" got.e3
+	said log "refused a client with key $(sed -n 's/^curve-public \([^ ]*\) .*/\1/p' stranger.pub) from 127.0.0.1: not in allow"
+	grep -qE "zmq:pub:tcp://127.0.0.1:$p: 20[0-9-]+T[0-9:]+Z: refused" log
+	fails 1 "refused: the other side encrypts; this one needs --curve-key and --curve-server" -- \
+		e3-cat "zmq:sub:tcp://127.0.0.1:$p" got.e3
+	said log "refused a client from 127.0.0.1: it " # does not encrypt, or broke off, whichever side saw it first
+	[ "$(peer sub "tcp://127.0.0.1:$p")" = 0 ]
+	# One that expects another server.
+	fails 1 "is --curve-server its public key?" -- \
+		e3-cat --timeout 1 --curve-key client --curve-server stranger.pub "zmq:sub:tcp://127.0.0.1:$p" got.e3
+	said log "refused a client from 127.0.0.1: it expects another key here"
+	[ ! -e got.e3 ]
+	# Keys come and go while it runs.
+	cp stranger.pub allow/
+	e3-cat --curve-key stranger --curve-server server.pub "zmq:sub:tcp://127.0.0.1:$p" ok1.e3 2>log1 &
+	a=$!
+	as_client
+	e3-cat "${keys[@]}" "zmq:sub:tcp://127.0.0.1:$p" ok2.e3 2>log2 &
+	b=$!
+	said log "let in a subscriber: stranger@"
+	said log "let in a subscriber: client@"
+	sleep 0.3
+	touch go
+	ends 0 $server
+	ends 0 $a
+	ends 0 $b
+	[ "$(kinds ok1.e3)" = "head:0 end:0" ] # the frames had passed
+	nothing_left
+}
+
+@test "writers without the right key reach nobody, and the reader serves the one that has it" {
+	p=$(port)
+	as_server
+	e3-cat "${keys[@]}" "zmq:pull:tcp://127.0.0.1:$p" got.e3 2>log &
+	reader=$!
+	fails 1 "not in its --curve-allow" -- e3-cat --curve-key stranger --curve-server server.pub "$golden" "zmq:push:tcp://127.0.0.1:$p"
+	fails 1 "the other side encrypts" -- e3-cat "$golden" "zmq:push:tcp://127.0.0.1:$p"
+	peer push "tcp://127.0.0.1:$p" "$golden"
+	kill -0 $reader
+	as_client
+	e3-cat "${keys[@]}" "$golden" "zmq:push:tcp://127.0.0.1:$p"
+	ends 0 $reader
+	cmp got.e3 "$golden"
+	[ "$(grep -c "refused a client" log)" -ge 2 ]
+}
+
+@test "an encrypting client and a server without keys; a second writer; a second reader" {
+	p=$(port)
+	e3-cat "zmq:pull:tcp://127.0.0.1:$p" got.e3 2>log &
+	reader=$!
+	as_client
+	fails 1 "refused: the other side does not encrypt; it needs --curve-key and --curve-allow" -- \
+		e3-cat "${keys[@]}" "$golden" "zmq:push:tcp://127.0.0.1:$p"
+	mkfifo in
+	many 3 >three.e3
+	held three.e3 in &
+	e3-cat in "zmq:push:tcp://127.0.0.1:$p" &
+	writer=$!
+	sleep 0.5
+	fails 1 "refused by the other side: it has a peer already, and a socket carries one stream" -- e3-cat "$golden" "zmq:push:tcp://127.0.0.1:$p"
+	said log "refused a client"
+	said log "there is a writer already"
+	touch go
+	ends 0 $writer
+	ends 0 $reader
+	cmp got.e3 three.e3
+}
+
+@test "keys that are damaged, of the wrong kind, or open to others are refused by name" {
+	p=$(port)
+	try() { fails 1 "$1" -- e3-cat --curve-key "$2" --curve-allow "$3" "zmq:pull:tcp://127.0.0.1:$p" x.e3; }
+	cp server open
+	chmod 640 open
+	try "reading the key: open: mode 0640 lets others read a secret key; chmod 600 it" open allow
+	try "reading the key: absent: cannot be opened: No such file or directory" absent allow
+	try "reading the key: server.pub: mode 0644 lets others read" server.pub allow
+	try "reading the key: server: line 2: holds a secret key where a public key is needed" server server
+	install -m 600 server.pub public
+	try "reading the key: public: line 2: holds a public key where a secret key is needed" public allow
+	sed '2s/.$//' server >short && chmod 600 short
+	try "reading the key: short: line 2: damaged key: expected 40 characters of Z85 after 'curve-secret'" short allow
+	sed '2s/.$/"/' server >quote && chmod 600 quote
+	try "reading the key: quote: line 2: damaged key" quote allow
+	echo "hello" >text && chmod 600 text
+	try "reading the key: text: line 1: expected a line 'curve-secret KEY'" text allow
+	install -m 600 /dev/null empty
+	try "reading the key: empty: has no key" empty allow
+	try "reading the key: .: is not a key file" . allow
+	mkdir none
+	try "reading the allowed keys: none: has no public key (a file *.pub)" server none
+	try "reading the allowed keys: absent: No such file or directory" server absent
+	cp short allow/bad.pub
+	try "reading the key: allow/bad.pub: line 2: holds a secret key" server allow
+	rm allow/bad.pub
+	cat client.pub stranger.pub >two
+	fails 1 "reading the key: two: line 4: a second key; expected one" -- \
+		e3-cat --curve-key client --curve-server two "$golden" "zmq:push:tcp://127.0.0.1:$p"
+	fails 1 "--curve-key alone is not enough: where this side listens, --curve-allow" -- e3-cat --curve-key server "zmq:pull:tcp://*:$p"
+	fails 1 "where this side connects, --curve-server says whom to expect" -- e3-cat --curve-key server "$golden" zmq:push:tcp://192.0.2.1:5
+	[ ! -e x.e3 ]
+}
+
+@test "the network pauses for 10 s: both sides say so within 5 s, and nothing is lost" {
+	two_machines
+	many 60 160 120 >sixty.e3
+	mkfifo in
+	as_server
+	there e3-cat "${keys[@]}" zmq:pull:tcp://*:5555 x.e3 2>log2 &
+	reader=$!
+	as_client
+	here e3-cat "${keys[@]}" in zmq:push:tcp://10.77.0.2:5555 2>log1 &
+	writer=$!
+	exec 7>in
+	head -c 5000000 sixty.e3 >&7
+	sleep 0.5
+	ip -n "$there" link set cable down
+	down=$SECONDS
+	head -c 10000000 sixty.e3 | tail -c +5000001 >&7 & # while the cable is unplugged
+	said log1 "no sign of life from the reader for 4 s"
+	said log2 "no sign of life from the writer for 4 s"
+	echo "# said after $((SECONDS - down)) s"
+	[ $((SECONDS - down)) -le 7 ] # of a paused clock, so to speak: 5 s and what a loaded machine adds
+	kill -0 $reader
+	kill -0 $writer
+	sleep $((10 - SECONDS + down))
+	ip -n "$there" link set cable up
+	said log1 "the reader is back after 1"
+	said log2 "the writer is back after 1"
+	tail -c +10000001 sixty.e3 >&7
+	exec 7>&-
+	ends 0 $writer
+	ends 0 $reader
+	cmp x.e3 sixty.e3
+}
+
+@test "the network stays away: both sides fail after --timeout, and no half file is left" {
+	two_machines
+	many 60 160 120 >sixty.e3
+	mkfifo in
+	there e3-cat --insecure --timeout 5 zmq:pull:tcp://*:5555 x.e3 2>log2 &
+	reader=$!
+	here e3-cat --insecure --timeout 5 --queue 2 in zmq:push:tcp://10.77.0.2:5555 2>log1 &
+	writer=$!
+	exec 7>in
+	head -c 5000000 sixty.e3 >&7
+	sleep 0.5
+	ip -n "$there" link set cable down
+	down=$SECONDS
+	tail -c +5000001 sixty.e3 >&7 &
+	ends 1 $writer
+	ends 1 $reader
+	exec 7>&-
+	echo "# failed after $((SECONDS - down)) s"
+	[ $((SECONDS - down)) -le 10 ]
+	grep -qE "writing: zmq:push:tcp://10.77.0.2:5555: (no sign of life from the reader for|the reader took nothing for) 5 s \(--timeout\)" log1
+	grep -qE "reading: zmq:pull:tcp://\*:5555: (no sign of life from the writer|no message) for 5 s \(--timeout\)" log2
+	[ ! -e x.e3 ]
+	nothing_left
+}
