@@ -19,6 +19,7 @@ ALL_CFLAGS = -std=c11 -D_GNU_SOURCE $(OPT) -g $(WARN) $(if $(WERROR),-Werror) -I
 ALL_LDFLAGS = -pthread $(LDFLAGS) $(if $(SAN),-fsanitize=$(SAN))
 
 LAYERS := base data wire image video dev model geom export sets scene eval
+SCRIPTS := e3-clips
 TOOLS := e3-decode e3-infer e3-evict-stats e3-export e3-cat e3-dump e3-model e3-scene e3-eval
 
 # What each layer needs from outside, found by pkg-config when something that uses it is linked or compiled.
@@ -71,11 +72,15 @@ SRCS_e3-eval := $(wildcard cmd/e3-eval*.c)
 
 .PHONY: all cuda units fuzz-bins clean demo test lint fuzz parity bench install deps deps-test
 .DELETE_ON_ERROR:
-all: $(TOOLS:%=$(B)/bin/%)
+all: $(TOOLS:%=$(B)/bin/%) $(SCRIPTS:%=$(B)/bin/%)
 
 $(B)/cmd/%.o: cmd/%.c
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -c -o $@ $<
+
+$(B)/bin/e3-clips: pipelines/clips/e3-clips.sh
+	@mkdir -p $(@D)
+	install $< $@
 
 # $(call libs,layers): archives and external libraries of these layers
 libs = $(foreach l,$(1),$(LIB_$(l))) $(foreach l,$(1),$(LIBS_$(l))) -lm -ldl
@@ -209,7 +214,7 @@ lint:
 
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/e3 $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man5 $(DESTDIR)$(PREFIX)/share/man/man7
-	install $(TOOLS:%=$(B)/bin/%) $(DESTDIR)$(PREFIX)/bin
+	install $(TOOLS:%=$(B)/bin/%) $(SCRIPTS:%=$(B)/bin/%) $(DESTDIR)$(PREFIX)/bin
 	install -m 644 pipelines/demo/model.safetensors $(DESTDIR)$(PREFIX)/share/e3/demo.safetensors
 	install -m 644 $(wildcard man/*.1) $(DESTDIR)$(PREFIX)/share/man/man1
 	install -m 644 $(wildcard man/*.5) $(DESTDIR)$(PREFIX)/share/man/man5

@@ -35,6 +35,11 @@ need_test() {
 	cmd prove perl
 	cmd bats bats
 	cmd git git
+	cmd parallel parallel
+	cmd sbatch slurm-client
+	cmd slurmctld slurmctld
+	cmd slurmd slurmd
+	cmd munged munge
 	cmd script 'bsdutils'
 	cmd mandoc mandoc
 	cmd shellcheck shellcheck

@@ -3,7 +3,7 @@
 load common
 
 prepare() {
-	tools=$(sed -n 's/^TOOLS := //p' "$ROOT/Makefile")
+	tools=$(sed -nE 's/^(TOOLS|SCRIPTS) := //p' "$ROOT/Makefile" | paste -sd' ')
 }
 
 # Options as "letter name" or "- name" lines, sorted.
@@ -62,7 +62,8 @@ man_options() {
 			while read -r t rest; do
 				[ "$t" != e3-tool: ] || continue # stands for any of them
 				[ -x "$B/bin/$t" ] || { echo "${page##*/}: $t is no tool"; continue; }
-				for word in $(sed 's/\\-/-/g' <<<"$rest"); do
+				# What is quoted is for another program.
+				for word in $(sed "s/'[^']*'//g; s/\\\\-/-/g" <<<"$rest"); do
 					case $word in
 					--[a-zA-Z]*)
 						word=${word%%=*}

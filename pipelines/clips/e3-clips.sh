@@ -1,0 +1,382 @@
+#!/bin/bash
+# e3-clips: many clips through the pipeline, each on a GPU or some cores of its own: with GNU parallel on this machine, as a Slurm array
+# on a cluster. A line of JSON for each clip; what is done is not done again. See e3-clips(1).
+#
+# OUT/NAME holds what came of a clip, with clip.json (its record), the stages' logs, .lock (held while it is worked on) and .done
+# (what it was made from, and what was made: a clip without it, or with another, is still to do). OUT/.clips holds the submissions.
+set -u -o pipefail
+export LC_ALL=C.UTF-8
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+self=$here/${0##*/}
+[ ! -x "$here/e3-decode" ] || PATH=$here:$PATH
+
+usage() {
+	cat <<-'EOF'
+		Usage: e3-clips run|submit [options] OUT [CLIP...]
+		       e3-clips status OUT
+		Many clips through the pipeline, each on a GPU or some cores of its own; OUT/NAME gets what comes of each.
+
+		Commands
+		  run                       here, with GNU parallel; prints a line of JSON for each clip
+		  submit                    on a cluster, as a Slurm array
+		  status                    print a line of JSON for each clip; exit 1 unless all are done
+
+		Which clips
+		      --list FILE           the paths in FILE too, one on each line
+		      --tree                name folders after the whole path of a clip, not its last part
+		      --again               also the clips that are done
+
+		What is done with them ({} is the clip's folder)
+		      --decode OPTIONS      of e3-decode
+		      --infer OPTIONS       of e3-infer (default: --budget 10f)
+		      --export OPTIONS      of e3-export (default: --glb {}/model.glb --tum {}/trajectory.txt)
+
+		How many at a time
+		      --gpus N              N clips, each with a GPU of its own
+		      --jobs N              N clips (default: as --gpus and --cores say, else 1)
+		      --cores N             N cores for each clip (default: all, divided by --jobs)
+
+		Slurm
+		      --sbatch OPTIONS      for sbatch, as in '--gres=gpu:1 --time=2:00:00'
+		      --limit N             at most N clips of the array at a time
+		      --wait                wait for the array, then print status
+
+		Everywhere
+		  -q, --quiet               errors only
+		  -h, --help                print this and exit
+		      --version             print the version and exit
+	EOF
+}
+say() { [ -n "${quiet:-}" ] || echo "e3-clips: $*" >&2; }
+die() { # STATUS MESSAGE
+	echo "e3-clips: $2" >&2
+	[ "$1" -ne 2 ] || echo "Try 'e3-clips --help'." >&2
+	exit "$1"
+}
+
+# --- records ---
+
+json_text() { # TEXT: as a JSON string
+	local s
+	s=$(printf %s "$1" | iconv -c -f UTF-8 -t UTF-8 | tr '\000-\037\177' ' ')
+	s=${s//\\/\\\\}
+	printf '"%s"' "${s//\"/\\\"}"
+}
+
+record() { # NAME SOURCE STATUS FRAMES SECONDS ERROR [OUTPUT...]: one line
+	local outputs='' o error=null
+	for o in "${@:7}"; do outputs+=${outputs:+,}$(json_text "$o"); done
+	[ -z "$6" ] || error=$(json_text "$6")
+	printf '{"clip":%s,"source":%s,"status":"%s","frames":%s,"seconds":%s,"outputs":[%s],"error":%s}\n' \
+		"$(json_text "$1")" "$(json_text "$2")" "$3" "$4" "$5" "$outputs" "$error"
+}
+
+save() { # FILE: standard input, whole or not at all
+	if ! { cat >"$1.tmp.$$" && mv "$1.tmp.$$" "$1"; }; then
+		rm -f "$1.tmp.$$"
+		return 1
+	fi
+}
+
+# What a clip's results are made from; when that changes it is done again.
+key_of() { # SOURCE
+	printf '%s|%s|%s|%s|%s' "$1" "$(stat -Lc '%s %Y' -- "$1" 2>/dev/null)" "$decode" "$infer" "$export"
+}
+
+is_done() { # NAME SOURCE
+	local done_file=$out/$1/.done key o
+	[ -f "$done_file" ] && [ -f "$out/$1/clip.json" ] || return 1
+	{
+		IFS= read -r key && [ "$key" = "$(key_of "$2")" ] || return 1
+		while IFS= read -r o; do [ -e "$out/$o" ] || return 1; done
+	} <"$done_file"
+}
+
+show() { # NAME SOURCE: the record; of a clip that nobody works on any more, that it was interrupted
+	local file=$out/$1/clip.json line
+	if ! [ -f "$file" ]; then
+		record "$1" "$2" missing 0 0 ""
+		return
+	fi
+	IFS= read -r line <"$file"
+	if [[ $line == *'"status":"running"'* ]] && { exec 8>>"$out/$1/.lock"; flock -n 8; }; then
+		record "$1" "$2" interrupted 0 0 "it was killed"
+	else
+		printf '%s\n' "$line"
+	fi
+	exec 8>&-
+}
+
+# --- one clip ---
+
+words() { # TEXT: its words in the array `list`, {} being the clip's folder
+	read -r -a list <<<"$1"
+	list=("${list[@]//\{\}/$dir}")
+}
+
+# The three stages; each keeps its own log. Their exit statuses go to .statuses.
+pipeline() {
+	local list more=() a b c
+	[ -z "${E3_CLIPS_THREADS:-}" ] || more=(--threads "$E3_CLIPS_THREADS")
+	words "$decode" && a=("${list[@]}")
+	words "$infer" && b=("${list[@]}")
+	words "$export" && c=("${list[@]}")
+	e3-decode -q "${a[@]}" -- "$source" 2>"$dir/decode.log" </dev/null |
+		e3-infer -q "${more[@]}" "${b[@]}" 2>"$dir/infer.log" |
+		e3-export -q --run-json "$dir/run.json" "${c[@]}" 2>"$dir/export.log"
+	echo "${PIPESTATUS[*]}" >"$dir/.statuses"
+}
+
+why() { # what the stage said that failed first
+	local stages=(decode infer export) statuses k line
+	read -r -a statuses <"$dir/.statuses" 2>/dev/null || { echo "the pipeline was killed"; return; }
+	for k in 0 1 2; do
+		case ${statuses[k]} in 0 | 141) continue ;; esac
+		line=$(grep '^e3-' "$dir/${stages[k]}.log" | tail -n 1)
+		echo "${line:-e3-${stages[k]}: exit status ${statuses[k]}}"
+		return
+	done
+	[ "${statuses[*]}" = "0 0 0" ] || echo "e3-export ended early"
+}
+
+remove_old() { # what an earlier run of this clip made
+	local o first=1
+	[ -f "$dir/.done" ] || return 0
+	while IFS= read -r o; do
+		[ -n "$first" ] || case $o in "$name"/*) rm -rf -- "${out:?}/$o" ;; esac
+		first=
+	done <"$dir/.done"
+	rm -f "$dir/.done"
+}
+
+one() { # JOB NUMBER: clip NUMBER of a submission; prints its record; 1 unless it is done
+	local job=$out/.clips/$1 name source dir start seconds pid stopped='' error frames status=failed
+	local -a outputs=()
+	# shellcheck source=/dev/null
+	. "$job.conf" || die 1 "reading: $job.conf: not there"
+	IFS=$'\t' read -r name source < <(sed -n "$2p" "$job.list")
+	[ -n "${source:-}" ] || die 1 "reading: $job.list: there is no clip $2"
+	dir=$out/$name
+	mkdir -p "$dir" || exit 1
+	exec 9>>"$dir/.lock"
+	flock -n 9 || { say "$name: somebody else works on it"; show "$name" "$source"; return 0; }
+	if [ -z "${again:-}" ] && is_done "$name" "$source"; then
+		show "$name" "$source"
+		return 0
+	fi
+	remove_old
+	rm -f "$dir/.statuses"
+	record "$name" "$source" running 0 0 "" | save "$dir/clip.json" || die 1 "writing: $dir/clip.json: failed"
+	# A GPU of its own, of those this process may use.
+	if [ -n "${gpus:-}" ] && [ -n "${PARALLEL_JOBSLOT:-}" ]; then
+		local -a all
+		IFS=, read -r -a all <<<"${CUDA_VISIBLE_DEVICES:-$(seq -s, 0 $((gpus - 1)))}"
+		export CUDA_VISIBLE_DEVICES=${all[(PARALLEL_JOBSLOT - 1) % ${#all[@]}]}
+	fi
+	E3_CLIPS_THREADS=${SLURM_CPUS_PER_TASK:-${threads:-}}
+	start=$EPOCHREALTIME
+	trap 'stopped=1; kill -TERM -- "-$pid" 2>/dev/null' TERM INT HUP
+	set -m
+	pipeline 9>&- &
+	pid=$!
+	set +m
+	while kill -0 "$pid" 2>/dev/null; do wait "$pid"; done
+	seconds=$(awk -v a="$start" -v b="$EPOCHREALTIME" 'BEGIN { printf "%.2f", b - a }')
+	error=$(why)
+	frames=$(sed -n 's/^ "frames_total":\([0-9]*\),.*/\1/p' "$dir/run.json" 2>/dev/null)
+	if [ -n "$stopped" ]; then
+		status=interrupted error="stopped by a signal"
+	elif [ -z "$error" ]; then
+		status="done"
+		mapfile -d '' outputs < <(cd "$out" && find "$name" -mindepth 1 -maxdepth 1 ! -name '.*' ! -name '*.log' ! -name 'clip.json*' -print0 | sort -z)
+		{ key_of "$source"; echo; printf '%s\n' "${outputs[@]}"; } | save "$dir/.done" || { status=failed error="writing $dir/.done failed"; }
+	fi
+	find "$dir" -maxdepth 1 -name '*.log' -empty -delete
+	rm -f "$dir/.statuses"
+	record "$name" "$source" "$status" "${frames:-0}" "$seconds" "$error" "${outputs[@]}" | save "$dir/clip.json"
+	cat "$dir/clip.json"
+	if [ -n "$error" ]; then
+		say "$name: $status after $seconds s: $error"
+	else
+		say "$name: done: ${frames:-0} frames in $seconds s"
+	fi
+	[ "$status" = "done" ]
+}
+
+# --- many ---
+
+name_of() { # CLIP
+	local n=${1%/}
+	if [ -z "$tree" ]; then
+		n=${n##*/}
+		[ "${n%.*}" = "" ] || n=${n%.*}
+	else
+		n=${n#"${n%%[!/]*}"}
+		while [[ $n == ./* ]]; do n=${n#./}; done
+	fi
+	printf %s "$n"
+}
+
+# Names and absolute paths of all clips asked for, in `names` and `sources`.
+collect() {
+	local clip n k
+	local -A taken=()
+	names=() sources=()
+	for clip in "${clips[@]}"; do
+		[[ $clip != *[$'\t\n']* ]] || die 2 "a clip's path holds a tab or a line break: $(json_text "$clip")"
+		n=$(name_of "$clip")
+		[[ -n $n && /$n/ != */../* && $n != .* ]] || die 2 "$clip: no folder can be named after it"
+		[ -z "${taken[$n]:-}" ] || die 2 "${taken[$n]} and $clip would both go to $out/$n: give --tree, or rename one"
+		taken[$n]=$clip
+		names+=("$n")
+		sources+=("$(realpath -m -- "$clip")")
+	done
+	[ ${#names[@]} -gt 0 ] || die 2 "no clips"
+}
+
+# What is still to do becomes a submission: its name in `job`, its size in `todo`; empty when there is nothing.
+prepare() {
+	local k v
+	mkdir -p "$out/.clips" || exit 1
+	job=$(date +%Y%m%dT%H%M%S)-$$ todo=0
+	for k in "${!names[@]}"; do
+		printf '%s\t%s\n' "${names[k]}" "${sources[k]}"
+	done | save "$out/.clips/$job.all" || die 1 "writing: $out/.clips: failed"
+	for k in "${!names[@]}"; do
+		if [ -z "$again" ] && is_done "${names[k]}" "${sources[k]}"; then
+			[ "$command" != run ] || show "${names[k]}" "${sources[k]}"
+		else
+			printf '%s\t%s\n' "${names[k]}" "${sources[k]}" >>"$out/.clips/$job.list"
+			todo=$((todo + 1))
+		fi
+	done
+	for v in decode infer export again gpus threads quiet; do
+		printf '%s=%q\n' "$v" "${!v}"
+	done | save "$out/.clips/$job.conf" || die 1 "writing: $out/.clips: failed"
+	say "${#names[@]} clips, $todo to do"
+}
+
+summary() { # of the clips of this submission; 1 unless all are done
+	local n s line total=0 good=0
+	while IFS=$'\t' read -r n s; do
+		line=$(show "$n" "$s")
+		total=$((total + 1))
+		[[ $line != *'"status":"done"'* ]] || good=$((good + 1))
+	done <"$out/.clips/$job.all"
+	say "$good of $total done; records: $out/*/clip.json"
+	[ "$good" -eq "$total" ]
+}
+
+run() {
+	local pid stopped=''
+	parallel --version 2>/dev/null | grep -q '^GNU parallel' || die 1 "GNU parallel is not there: install it (Debian: apt-get install parallel)"
+	collect
+	[ -n "$jobs" ] || jobs=${gpus:-$([ -z "$cores" ] && echo 1 || echo $(($(nproc) / cores > 0 ? $(nproc) / cores : 1)))}
+	threads=$cores
+	[ -n "$threads" ] || [ "$jobs" -eq 1 ] || threads=$(($(nproc) / jobs > 0 ? $(nproc) / jobs : 1))
+	prepare
+	if [ "$todo" -gt 0 ]; then
+		# In the background, so that a signal is seen here at once; a second one makes it end those that run.
+		trap 'stopped=1; kill -TERM "$pid" 2>/dev/null; sleep 0.2; kill -TERM "$pid" 2>/dev/null' TERM INT HUP
+		seq "$todo" | parallel --will-cite --jobs "$jobs" --line-buffer --termseq TERM,15000,KILL,25 \
+			"$(printf '%q one %q %q' "$self" "$out" "$job")" '{}' &
+		pid=$!
+		while kill -0 "$pid" 2>/dev/null; do wait "$pid"; done
+	fi
+	[ -z "$stopped" ] || { summary; exit 130; }
+	summary
+}
+
+submit() {
+	local size at n id options=() waits=() array
+	command -v sbatch >/dev/null || die 1 "sbatch is not there: this machine does not belong to a Slurm cluster"
+	collect
+	threads=
+	prepare
+	read -r -a options <<<"$sbatch"
+	size=$(scontrol show config 2>/dev/null | sed -n 's/^MaxArraySize *= *\([0-9]*\).*/\1/p')
+	size=$((${size:-1001} - 1))
+	for ((at = 0; at < todo; at += size)); do
+		n=$((todo - at < size ? todo - at : size))
+		array=1-$n${limit:+%$limit}
+		# B: the script itself gets the signal, half a minute before its time is over, and can say so.
+		id=$(sbatch --parsable --job-name=e3-clips --array="$array" --output="$out/.clips/$job-%A-%a.log" --signal=B:TERM@30 "${options[@]}" <<-END
+			#!/bin/bash
+			exec $(printf '%q one %q %q' "$self" "$out" "$job") \$((SLURM_ARRAY_TASK_ID + $at))
+		END
+		) || die 1 "sbatch refused"
+		say "submitted as job $id, clips $((at + 1)) to $((at + n)) of $todo"
+		waits+=("${id%%;*}")
+	done
+	[ -n "$wait" ] || return 0
+	for id in "${waits[@]}"; do
+		while squeue -h -j "$id" 2>/dev/null | grep -q .; do sleep 1; done
+	done
+	status
+}
+
+status() { # every clip of every submission, once
+	local n s rc=0 line
+	[ -d "$out/.clips" ] || die 1 "reading: $out: nothing was ever run or submitted there"
+	while IFS=$'\t' read -r n s; do
+		line=$(show "$n" "$s")
+		printf '%s\n' "$line"
+		[[ $line == *'"status":"done"'* ]] || rc=1
+	done < <(cat "$out"/.clips/*.all | awk -F'\t' '!seen[$1]++')
+	return "$rc"
+}
+
+# --- the command line ---
+
+clips=() quiet='' again='' tree='' wait='' gpus='' jobs='' cores='' limit='' sbatch='' threads=''
+decode='' infer='--budget 10f' export='--glb {}/model.glb --tum {}/trajectory.txt'
+operands=()
+
+count() { # OPTION VALUE: a whole number from 1 on
+	[[ $2 =~ ^[1-9][0-9]{0,5}$ ]] || die 2 "option $1: expected a whole number from 1 on, got '$2'"
+}
+read_list() { # FILE
+	local line
+	[ "$1" = - ] || [ -r "$1" ] || die 1 "reading: $1: cannot be read"
+	while IFS= read -r line || [ -n "$line" ]; do
+		[ -z "$line" ] || clips+=("$line")
+	done < <(cat -- "$1")
+}
+
+lists=()
+while [ $# -gt 0 ]; do
+	case $1 in
+	--list | --decode | --infer | --export | --gpus | --jobs | --cores | --sbatch | --limit)
+		[ $# -gt 1 ] || die 2 "option $1 needs an argument"
+		case $1 in --gpus | --jobs | --cores | --limit) count "$1" "$2" ;; esac
+		case $1 in --list) lists+=("$2") ;; *) printf -v "${1#--}" %s "${2//$'\n'/ }" ;; esac
+		shift
+		;;
+	--tree | --again | --wait) printf -v "${1#--}" 1 ;;
+	-q | --quiet) quiet=1 ;;
+	-h | --help) usage; exit ;;
+	--version) e3-decode --version | sed 's/^e3-decode/e3-clips/'; exit ;;
+	--) shift; operands+=("$@"); break ;;
+	-?*) die 2 "unknown option $1" ;;
+	*) operands+=("$1") ;;
+	esac
+	shift
+done
+
+command=${operands[0]:-}
+case $command in
+run | submit | status | one) ;;
+'') die 2 "no command: run, submit or status" ;;
+*) die 2 "unknown command '$command': run, submit or status" ;;
+esac
+[ -n "${operands[1]:-}" ] || die 2 "no folder for the results"
+case ${operands[1]} in *[$'\t\n']*) die 2 "the folder's path holds a tab or a line break" ;; esac
+out=$(realpath -m -- "${operands[1]}")
+if [ "$command" = one ]; then
+	one "${operands[2]:?}" "${operands[3]:?}"
+	exit
+fi
+clips=("${operands[@]:2}")
+for file in "${lists[@]}"; do read_list "$file"; done
+[ "$command" != status ] || [ ${#clips[@]} -eq 0 ] || die 2 "status takes no clips"
+"$command"

@@ -1,0 +1,146 @@
+#!/usr/bin/env bats
+# e3-clips with GNU parallel: a record for each clip, one that fails stops no other, what is done is not done again.
+load common
+
+prepare() {
+	parallel --version 2>/dev/null | grep -q '^GNU parallel' || skip "needs GNU parallel"
+	cd "$T" || return 1
+	mkdir clips
+	for k in 1 2 3; do
+		ffmpeg -v error -f lavfi -i "testsrc2=s=64x48:r=10:d=0.$((k + 2))" -pix_fmt yuv420p -c:v libx264 "clips/c$k.mp4"
+	done
+	head -c 900 clips/c3.mp4 >clips/bad.mp4
+	with=(--decode --all --infer "--model seed:tiny:1 --budget 2f")
+}
+
+field() { # FILE NAME: of each record, sorted by clip
+	/usr/bin/python3 -c 'import json, sys; print(*[r[sys.argv[2]] for r in sorted(map(json.loads, open(sys.argv[1])), key=lambda r: r["clip"])])' "$1" "$2"
+}
+is() { [ "$(field "$1" "$2")" = "$3" ] || { echo "$2: $(field "$1" "$2"), expected $3"; cat "$1"; return 1; }; }
+
+@test "one clip fails, the others are done; the second run does that one; the third nothing" {
+	rc=0
+	e3-clips run --jobs 2 "${with[@]}" out clips/*.mp4 >first 2>err || rc=$?
+	[ "$rc" -eq 1 ]
+	is first clip "bad c1 c2 c3"
+	is first status "failed done done done"
+	is first frames "0 3 4 5"
+	is first source "$T/clips/bad.mp4 $T/clips/c1.mp4 $T/clips/c2.mp4 $T/clips/c3.mp4"
+	is first error "e3-decode: reading: $T/clips/bad.mp4: not a video or picture FFmpeg understands, or damaged None None None"
+	is first outputs "[] ['c1/model.glb', 'c1/run.json', 'c1/trajectory.txt'] ['c2/model.glb', 'c2/run.json', 'c2/trajectory.txt'] ['c3/model.glb', 'c3/run.json', 'c3/trajectory.txt']"
+	/usr/bin/python3 -c 'import json; assert all(0 < json.loads(l)["seconds"] < 60 for l in open("first"))'
+	/usr/bin/python3 -B "$ROOT/tests/glb_facts.py" out/c3/model.glb | grep -q POINTS
+	[ ! -e out/bad/model.glb ]
+	grep -q '^e3-clips: 3 of 4 done' err
+	stat -c '%n %Y %Z' out/c*/model.glb >before
+	cp clips/c1.mp4 clips/bad.mp4
+	e3-clips run --jobs 2 "${with[@]}" out clips/*.mp4 >second 2>err
+	grep -q '^e3-clips: 4 clips, 1 to do$' err
+	is second status "done done done done"
+	is second frames "3 3 4 5"
+	stat -c '%n %Y %Z' out/c*/model.glb | cmp - before
+	e3-clips run "${with[@]}" out clips/*.mp4 >third 2>err
+	grep -q '^e3-clips: 4 clips, 0 to do$' err
+	cmp <(sort second) <(sort third)
+	e3-clips status out >status
+	cmp <(sort second) <(sort status)
+}
+
+@test "a clip is done again when it, an option or an output is another, and with --again" {
+	run() { e3-clips run "${with[@]}" "$@" out clips/c1.mp4 clips/c2.mp4 >o 2>err || { cat o err; return 1; }; }
+	to_do() { grep -qx "e3-clips: 2 clips, $1 to do" err || { cat err; return 1; }; }
+	run && to_do 2
+	run && to_do 0
+	rm out/c1/model.glb
+	run && to_do 1
+	touch -d '1 hour ago' clips/c2.mp4
+	run && to_do 1
+	run --export '--ply {}/points.ply' && to_do 2
+	is o outputs "['c1/points.ply', 'c1/run.json'] ['c2/points.ply', 'c2/run.json']"
+	[ ! -e out/c1/model.glb ] # what the other options made is gone
+	run --export '--ply {}/points.ply' --again && to_do 2
+}
+
+@test "killed in the middle: nothing half-written counts as done, and the next run goes on" {
+	mkfifo clips/slow.mp4
+	e3-clips run "${with[@]}" --decode '--live all' out clips/c1.mp4 clips/slow.mp4 >o 2>err &
+	pid=$!
+	exec 7<>clips/slow.mp4 # a video that does not come
+	for _ in $(seq 200); do
+		! grep -qs running out/slow/clip.json || break
+		sleep 0.1
+	done
+	rc=0
+	e3-clips status out >s || rc=$?
+	[ "$rc" -eq 1 ]
+	is s status "done running"
+	# Another run leaves it to the first.
+	e3-clips run "${with[@]}" --decode '--live all' out clips/slow.mp4 >o2 2>err2 7>&- || true
+	grep -q 'slow: somebody else works on it' err2
+	kill -TERM "$pid"
+	rc=0
+	wait "$pid" || rc=$?
+	exec 7>&-
+	[ "$rc" -eq 130 ] || { echo "exit $rc"; cat err; return 1; }
+	e3-clips status out >s || true
+	is s status "done interrupted"
+	rm clips/slow.mp4
+	cp clips/c2.mp4 clips/slow.mp4
+	e3-clips run "${with[@]}" --decode '--live all' out clips/c1.mp4 clips/slow.mp4 >o 2>err
+	grep -qx 'e3-clips: 2 clips, 1 to do' err
+	is o status "done done"
+}
+
+@test "a worker that is killed leaves a clip that is interrupted, not one that runs for ever" {
+	mkdir -p out/x out/.clips
+	printf 'x\t%s\n' "$T/clips/c1.mp4" >out/.clips/1.all
+	echo '{"clip":"x","source":"c1.mp4","status":"running","frames":0,"seconds":0,"outputs":[],"error":null}' >out/x/clip.json
+	e3-clips status out >s || true
+	is s status interrupted
+	is s error "it was killed"
+}
+
+@test "each clip at a time gets a GPU of its own, of those there are" {
+	mkdir bin
+	printf '#!/bin/sh\necho "e3-infer: GPU $CUDA_VISIBLE_DEVICES" >&2; sleep 0.5; exit 1\n' >bin/e3-infer
+	chmod +x bin/e3-infer
+	for t in e3-decode e3-export; do ln -s "$B/bin/$t" "bin/$t"; done
+	cp "$B/bin/e3-clips" bin/
+	CUDA_VISIBLE_DEVICES=4,7 bin/e3-clips run --gpus 2 out clips/c1.mp4 clips/c2.mp4 >o 2>err || true
+	is o status "failed failed"
+	[ "$(field o error | grep -o 'GPU [0-9]' | sort | paste -sd' ')" = "GPU 4 GPU 7" ] || { cat o; return 1; }
+	bin/e3-clips run --gpus 2 out clips/c1.mp4 clips/c2.mp4 >o 2>err || true
+	[ "$(field o error | grep -o 'GPU [0-9]' | sort | paste -sd' ')" = "GPU 0 GPU 1" ] || { cat o; return 1; }
+}
+
+@test "names: of the last part, of the whole path with --tree; from a list; odd ones" {
+	mkdir -p a b
+	cp clips/c1.mp4 a/video.mp4
+	cp clips/c2.mp4 b/video.mp4
+	fails 2 "a/video.mp4 and b/video.mp4 would both go to $T/out/video: give --tree, or rename one" -- e3-clips run out a/video.mp4 b/video.mp4
+	printf 'a/video.mp4\nb/video.mp4\n' >list
+	e3-clips run "${with[@]}" --tree --list list out >o 2>err
+	is o clip "a/video.mp4 b/video.mp4"
+	is o frames "3 4"
+	[ -s out/b/video.mp4/model.glb ]
+	odd=$'clips/an "odd" \\ näme \xff.mp4'
+	cp clips/c1.mp4 "$odd"
+	e3-clips run "${with[@]}" out "$odd" >o 2>err || { cat o err; return 1; }
+	is o status "done"
+	is o clip 'an "odd" \ näme '
+	fails 2 "no folder can be named after it" -- e3-clips run --tree out ../x.mp4
+	fails 2 "holds a tab or a line break" -- e3-clips run out $'a\nb.mp4'
+}
+
+@test "what is wrong with a command line" {
+	fails 2 "no command" -- e3-clips
+	fails 2 "unknown command 'walk'" -- e3-clips walk out x
+	fails 2 "unknown option --frobnicate" -- e3-clips run --frobnicate out x
+	fails 2 "option --jobs needs an argument" -- e3-clips run out x --jobs
+	fails 2 "option --jobs: expected a whole number from 1 on, got '0'" -- e3-clips run out x --jobs 0
+	fails 2 "no clips" -- e3-clips run out
+	fails 2 "no folder for the results" -- e3-clips run
+	fails 1 "reading: nolist: cannot be read" -- e3-clips run --list nolist out
+	fails 1 "nothing was ever run or submitted there" -- e3-clips status out
+	e3-clips --version | grep -qE '^e3-clips [0-9]+\.[0-9]+\.[0-9]+$'
+}
