@@ -9,7 +9,7 @@ missing=
 # Each line is: what to look for, and the package, or alternatives joined by '|' of which the first that exists is taken (names
 # differ between releases).
 lib() { pkg-config --exists "$1" 2>/dev/null || missing="$missing $2"; }
-cmd() { command -v "$1" >/dev/null 2>&1 || missing="$missing $2"; }
+cmd() { PATH=$PATH:/usr/sbin:/sbin command -v "$1" >/dev/null 2>&1 || missing="$missing $2"; }
 python() { /usr/bin/python3 -c "import $1" >/dev/null 2>&1 || missing="$missing $2"; }
 
 need_build() {
