@@ -52,7 +52,7 @@ typedef struct e3_stream_settings {
 	const char *curve_allow;  /* public keys of the clients that may come in, where we listen: a file, or a folder of *.pub */
 	double timeout;           /* seconds; 0 for ever; negative: 60 s without a peer, for ever without a message */
 	int drop;                 /* e3_drop, of outputs */
-	e3_queue_limit queue;
+	e3_queue_limit queue;     /* zero: the defaults, 64 messages and 16 MiB; 64 MiB where frames are dropped, and for copies */
 } e3_stream_settings;
 extern e3_stream_settings e3_stream_set;
 
@@ -78,7 +78,7 @@ int e3_stream_queue_option(void *to, const char *arg, e3_err *err);
 	{.type = E3_OPT_CHOICE, .name = "drop", .to = &e3_stream_set.drop, .arg = "WHICH", .choices = "none|oldest|newest", \
 	 .help = "frames that a slow reader makes wait: none (default),\noldest or newest"}, \
 	{.type = E3_OPT_CALL, .name = "queue", .to = &e3_stream_set.queue, .arg = "N", .call = e3_stream_queue_option, \
-	 .help = "at most N messages wait for a slow reader; N,SIZE: and\nSIZE bytes (default 64,64M)"}
+	 .help = "at most N messages wait for a slow reader; N,SIZE: and\nSIZE bytes (default 64,16M; to drop from 64,64M)"}
 
 /* Makes a key pair for CURVE: the secret in `path`, for the owner only, the public key in `path`.pub. Refuses to overwrite. */
 int e3_curve_keygen(const char *path, e3_err *err);

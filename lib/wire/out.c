@@ -7,6 +7,7 @@
 #include "order.h"
 #include "queue.h"
 #include "rewrite.h"
+#include "settings.h"
 #include "sink.h"
 #include <inttypes.h>
 #include <pthread.h>
@@ -94,7 +95,7 @@ static e3_out *open_out(const char *endpoint, bool copy, e3_drop drop, e3_err *e
 	/* Files take what comes, and a publisher drops by itself; a queue is for those who may be slow. */
 	int rc = e3_sink_open(&out->sink, &ep, copy, err);
 	bool queue = !rc && !out->sink.file.temp && ep.kind != E3_ZMQ_PUB && (drop != E3_DROP_NONE || (copy && out->sink.fifo));
-	if (queue && !(out->queue = e3_queue_open(&out->sink, drop, e3_stream_set.queue, err)))
+	if (queue && !(out->queue = e3_queue_open(&out->sink, drop, e3_queue_of(true), err)))
 		rc = -1;
 	if (rc) {
 		out_free(out);
@@ -147,7 +148,7 @@ static int send_parts(e3_out *out, e3_err *err)
 
 static int failed_before(const e3_out *out, e3_err *err)
 {
-	return out->sink.broken && !out->queue ? e3_fail(err, "writing: %s: failed before", out->sink.name) : 0;
+	return !out->queue && out->sink.broken ? e3_fail(err, "writing: %s: failed before", out->sink.name) : 0;
 }
 
 /* Sends what was packed, after the encoder's verdict `rc`; `value` as in e3_order_step. */

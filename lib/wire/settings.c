@@ -3,9 +3,9 @@
 #include "e3/num.h"
 #include <string.h>
 
-enum { PEER_SECONDS = 60 };
+enum { PEER_SECONDS = 60, QUEUE_MESSAGES = 64, SOCKET_BYTES = 16 << 20, COPY_BYTES = 64 << 20 };
 
-e3_stream_settings e3_stream_set = {.timeout = -1, .queue = {64, (int64_t)64 << 20}};
+e3_stream_settings e3_stream_set = {.timeout = -1};
 
 void e3_stream_allow_insecure(bool allow)
 {
@@ -25,6 +25,16 @@ int e3_stream_queue_option(void *to, const char *arg, e3_err *err)
 	if (e3_parse_i64(number, 1, 1 << 20, &q->messages, err))
 		return -1;
 	return comma ? e3_parse_size(comma + 1, &q->bytes, err) : 0;
+}
+
+e3_queue_limit e3_queue_of(bool copy)
+{
+	e3_queue_limit q = e3_stream_set.queue;
+	if (q.messages == 0)
+		q.messages = QUEUE_MESSAGES;
+	if (q.bytes == 0)
+		q.bytes = copy ? COPY_BYTES : SOCKET_BYTES;
+	return q;
 }
 
 double e3_patience_peer(void)

@@ -25,7 +25,6 @@ enum {
 	RECONNECT_MS = 100,
 	RECONNECT_MAX_MS = 5000,
 	GONE_MS = 1000,   /* a sender that left: this long for what may still be on its way */
-	HUNG_UP_MS = 50,  /* a reader that left: the watch on the peers may be late by that */
 	STOP_MS = 5000    /* after a stop signal, for the end of the stream */
 };
 
@@ -47,7 +46,7 @@ struct e3_zmq {
 	e3_flight *flight;
 	e3_pub pub;
 	zmq_msg_t msg;       /* the one handed out */
-	atomic_bool started; /* a message went through */
+	atomic_int partner;  /* a message went through, to or from the peer with this number, in the order they came; 0: not yet */
 	bool told;           /* that the publisher left */
 	const atomic_bool *give_up;
 	char *path;          /* of a bound ipc socket: libzmq leaves the file behind */
@@ -62,7 +61,7 @@ static int set_options(e3_zmq *z, const e3_endpoint *ep)
 {
 	int64_t most = (int64_t)E3_ENVELOPE + (int64_t)e3_kind_limit(E3_PRED);
 	/* Who drops frames wants the newest to arrive soon: little may stand between. */
-	int queue = e3_stream_set.drop ? 1 : (int)e3_stream_set.queue.messages;
+	int queue = e3_stream_set.drop ? 1 : (int)e3_queue_of(false).messages;
 	if (set_int(z->sock, ZMQ_LINGER, 0) || set_int(z->sock, ZMQ_SNDHWM, queue) || set_int(z->sock, ZMQ_RCVHWM, READ_AHEAD) ||
 	    set_int(z->sock, ZMQ_IPV6, ep->ipv6) || set_int(z->sock, ZMQ_HEARTBEAT_IVL, PING_MS) ||
 	    set_int(z->sock, ZMQ_HEARTBEAT_TIMEOUT, 0) || set_int(z->sock, ZMQ_RECONNECT_IVL, RECONNECT_MS) ||
@@ -153,15 +152,24 @@ static bool is_pair(const e3_zmq *z)
 	return z->kind == E3_ZMQ_PULL || z->kind == E3_ZMQ_PUSH;
 }
 
+/* The first message went through. The watch on the peers may not yet know the one it went to. */
+static void note_partner(e3_zmq *z)
+{
+	if (z->partner)
+		return;
+	e3_peers_state s = e3_peers_look(z->peers);
+	z->partner = s.now > 0 ? s.ever : s.ever + 1;
+}
+
 /* Was there, took part, and left more than `ms` ago? */
 static bool has_left(const e3_zmq *z, const e3_peers_state *s, int ms)
 {
-	return z->started && s->ever > 0 && s->now == 0 && e3_now() - s->since > ms / 1e3;
+	return z->partner && s->ever >= z->partner && s->now == 0 && (ms == 0 || e3_now() - s->since > ms / 1e3);
 }
 
 static void tell_publisher(e3_zmq *z, bool there)
 {
-	if (z->kind != E3_ZMQ_SUB || !z->started || z->told == !there)
+	if (z->kind != E3_ZMQ_SUB || !z->partner || z->told == !there)
 		return;
 	z->told = !there;
 	e3_tell(E3_TELL_WARN, "%s: the publisher %s", z->label, there ? "is back" : "went away; waiting for it to come back");
@@ -180,7 +188,7 @@ static int check_patience(e3_zmq *z, double start, e3_err *err)
 	tell_publisher(z, s.now > 0);
 	double since = s.since > start ? s.since : start;
 	if (s.now == 0 && peer_s > 0 && now - since > peer_s)
-		return e3_fail(err, "no %s came%s within %g s (--timeout)%s", peer, z->started ? " back" : "", peer_s, e3_peers_hint(z->peers));
+		return e3_fail(err, "no %s came%s within %g s (--timeout)%s", peer, z->partner ? " back" : "", peer_s, e3_peers_hint(z->peers));
 	if (s.now > 0 && peer_s > 0 && s.silent > peer_s)
 		return e3_fail(err, "no sign of life from the %s for %.0f s (--timeout)", peer, s.silent);
 	if (s.now > 0 && message_s > 0 && now - start > message_s)
@@ -199,7 +207,7 @@ static int recv_now(e3_zmq *z, const uint8_t **bytes, size_t *len, e3_err *err)
 		return e3_fail(err, "a ZeroMQ message of several parts; expected one part a message");
 	*bytes = zmq_msg_data(&z->msg);
 	*len = zmq_msg_size(&z->msg);
-	z->started = true;
+	note_partner(z);
 	return 1;
 }
 
@@ -246,10 +254,10 @@ void e3_zmq_done(e3_zmq *z)
 
 int e3_zmq_lost(e3_zmq *z, e3_err *err)
 {
-	if (z->kind != E3_ZMQ_PUSH || !z->started)
+	if (z->kind != E3_ZMQ_PUSH || !z->partner)
 		return 0;
 	e3_peers_state s = e3_peers_look(z->peers);
-	if (has_left(z, &s, HUNG_UP_MS))
+	if (has_left(z, &s, 0))
 		return e3_fail(err, "the reader went away before the end of the stream");
 	double patience = e3_patience_peer();
 	if (patience > 0 && s.silent > patience)
@@ -276,7 +284,7 @@ static int wait_room(e3_zmq *z, size_t len, double until, e3_err *err)
 	for (double start = e3_now();;) {
 		e3_flight_rearm(z->flight);
 		size_t waiting = e3_flight_bytes(z->flight);
-		bool heavy = waiting > 0 && waiting + len > (size_t)e3_stream_set.queue.bytes;
+		bool heavy = waiting > 0 && waiting + len > (size_t)e3_queue_of(false).bytes;
 		if (e3_zmq_lost(z, err))
 			return -1;
 		int ready = wait_slice(z, heavy, err);
@@ -285,9 +293,9 @@ static int wait_room(e3_zmq *z, size_t len, double until, e3_err *err)
 		if (check_patience(z, start, err))
 			return -1;
 		if (stop == 0 && e3_stop_signal())
-			stop = e3_now() + (z->started ? STOP_MS / 1e3 : 0);
+			stop = e3_now() + (z->partner ? STOP_MS / 1e3 : 0);
 		if (stop > 0 && e3_now() >= stop)
-			return e3_fail(err, z->started ? "interrupted, and the reader takes nothing" : "interrupted");
+			return e3_fail(err, z->partner ? "interrupted, and the reader takes nothing" : "interrupted");
 		if (until > 0 && e3_now() > until)
 			return e3_fail(err, "no reader");
 	}
@@ -319,7 +327,7 @@ int e3_zmq_send(e3_zmq *z, const struct iovec *part, int n, int wait_ms, e3_err 
 	if (rc)
 		zmq_msg_close(&msg);
 	else
-		z->started = true;
+		note_partner(z);
 	return rc;
 }
 
@@ -332,8 +340,7 @@ int e3_zmq_finish(e3_zmq *z, int wait_ms, e3_err *err)
 	double limit = most > 0 ? now + most : 0;
 	for (;; now = e3_now()) {
 		e3_peers_state s = e3_peers_look(z->peers);
-		bool empty = s.now == 0 && now - s.since > HUNG_UP_MS / 1e3;
-		if (empty && (s.ever > 0 || z->kind == E3_ZMQ_PUB))
+		if (z->kind == E3_ZMQ_PUB ? s.now == 0 : has_left(z, &s, 0))
 			return 0;
 		if (until == 0 && e3_stop_signal())
 			until = now + STOP_MS / 1e3;
@@ -346,7 +353,7 @@ int e3_zmq_finish(e3_zmq *z, int wait_ms, e3_err *err)
 			return e3_fail(err, "the reader did not take the end of the stream");
 		if (z->kind == E3_ZMQ_PUB && e3_pub_repeat(&z->pub, z->sock, z->flight, err))
 			return -1;
-		(void)poll(NULL, 0, s.now > 0 ? 5 : HUNG_UP_MS);
+		(void)poll(NULL, 0, 5);
 	}
 }
 
