@@ -137,6 +137,24 @@ check() {
 	infer --P 0.01 --compat starve # the released code takes anything
 }
 
+@test "one picture, or two: nothing leaves them, so any --P works, the default too" {
+	for n in 1 2; do
+		e3-decode --all --max-frames $n "$DEMO/clip.mp4" >"$T/few.e3"
+		for how in '' '--P 0.01'; do
+			# shellcheck disable=SC2086 # words
+			e3-infer -q --model seed:tiny:7 $how "$T/few.e3" | e3-dump --json | grep '"pose"' >"$T/o"
+			e3-infer -q --model seed:tiny:7 --no-evict "$T/few.e3" | e3-dump --json | grep '"pose"' >"$T/all"
+			[ "$(wc -l <"$T/o")" -eq $n ]
+			diff <(sed 's/"ms": *[0-9.]*//' "$T/o") <(sed 's/"ms": *[0-9.]*//' "$T/all")
+		done
+	done
+	# The length was a lie: room for the frames that come after all.
+	e3-decode --all --max-frames 5 "$DEMO/clip.mp4" |
+		/usr/bin/python3 -B "$ROOT/tests/edit_stream.py" /dev/stdin "$T/more.e3" 'm[0][1]["frames"] = None'
+	e3-infer -q --model seed:tiny:7 --P 0.01 --frames 2 "$T/more.e3" >"$T/o.e3"
+	[ "$(e3-dump "$T/o.e3" | grep -c '^pred')" -eq 5 ]
+}
+
 @test "units of --budget: frames, tokens, thousands, MiB" {
 	for b in 3f:300 300:300 0.3k:300 2M:1624; do
 		infer --budget "${b%:*}"

@@ -53,6 +53,19 @@ static void frames_tokens_bytes_and_fractions_are_tokens(void **state)
 	refused(o, "planning: --P: the length of the stream is unknown: give --frames N, or an absolute --budget");
 }
 
+/* The first frame and the last do not evict, so any fraction of one or two frames keeps them; of three it may be too small. */
+static void any_fraction_of_two_frames_works(void **state)
+{
+	e3_infer_options o = with(E3_BUDGET_FRACTION, 0.01);
+	for (o.frames = 1; o.frames <= 2; o.frames++) {
+		e3_plan p = made(o);
+		assert_true(p.budget == 3 * (23 + 3) && p.protected_frames == 1);
+		assert_true(p.pages * p.page_keys >= o.frames * LAYERS * N + LAYERS * (N + p.page_keys - 1)); /* and one frame more */
+	}
+	refused(o, "planning: --P 0.01 of 3 frames: too small: frame 0 and one frame's special tokens must fit; the smallest that works "
+	        "is --P 0.3769");
+}
+
 static void bytes_are_never_passed(void **state)
 {
 	for (double bytes = 300000; bytes < 3e7; bytes *= 1.37) {
@@ -180,6 +193,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(frames_tokens_bytes_and_fractions_are_tokens),
+		cmocka_unit_test(any_fraction_of_two_frames_works),
 		cmocka_unit_test(bytes_are_never_passed),
 		cmocka_unit_test(pages_grow_with_the_frame),
 		cmocka_unit_test(without_eviction_there_is_no_budget),
