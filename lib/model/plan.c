@@ -61,7 +61,7 @@ int e3_plan_make(const e3_config *c, const e3_infer_options *o, int h, int w, e3
 		if (o->frames < 0)
 			return e3_fail(err, "planning: --P: the length of the stream is unknown: give --frames N, or an absolute --budget");
 		/* Neither the first frame nor the last evicts: of two, whatever P is, nothing leaves. */
-		p->budget = fmax(o->budget * (double)o->frames * frame, o->frames <= 2 ? p->smallest : 0);
+		p->budget = fmax(o->budget * (double)o->frames * frame, o->frames <= 2 ? fmin(p->smallest, (double)o->frames * frame) : 0);
 		break;
 	case E3_BUDGET_FRAMES:
 		p->budget = o->budget * frame;
