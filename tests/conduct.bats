@@ -82,9 +82,30 @@ said() { # said FILE TEXT
 @test "--help into a full disk is a failure" {
 	for t in $TOOLS; do
 		rc=0
-		"$t" --help >/dev/full 2>/dev/null || rc=$?
+		"$t" --help >/dev/full 2>"$T/e" || rc=$?
 		[ "$rc" -eq 1 ] || { echo "$t: exit $rc"; return 1; }
+		said "$T/e" "$t: writing: standard output: No space left on device"
 	done
+}
+
+@test "started without standard input, output or error: what needs them fails, and no file takes their place" {
+	for t in $TOOLS; do
+		reading "$t" "$(input_of "$t")"
+		rc=0
+		"${cmd[@]}" >&- 2>"$T/e" || rc=$?
+		[ "$rc" -eq 1 ] || { echo "$t without standard output: exit $rc"; cat "$T/e"; return 1; }
+		said "$T/e" "Bad file descriptor"
+	done
+	fails 1 "e3-cat: reading: standard input: failed: Bad file descriptor" -- bash -c 'e3-cat <&-'
+	# The files opened next would get the free numbers: messages, and what goes to standard output, must not land in them.
+	e3-infer --model seed:tiny:7 --budget 2f -v -o "$T/out/x.e3" "$frames" <&- >&- 2>&-
+	e3-dump "$T/out/x.e3" | sed 's/ ms=[^ ]*//' >"$T/a"
+	e3-dump "$preds" | sed 's/ ms=[^ ]*//' >"$T/b"
+	[ "$(grep -c '^pred' "$T/a")" -eq 4 ]
+	diff <(grep '^pred' "$T/a") <(grep '^pred' "$T/b")
+	e3-export --glb "$T/out/x.glb" "$preds" 2>&-
+	e3-export --glb "$T/out/y.glb" "$preds"
+	cmp "$T/out/x.glb" "$T/out/y.glb"
 }
 
 @test "an unknown option and a missing argument are usage errors: exit 2 and a hint" {
@@ -272,7 +293,7 @@ interrupt_export() {
 }
 
 @test "a folder that does not exist is named" {
-	fails 1 "$T/absent" -- e3-cat "$frames" -o "$T/absent/x.e3"
+	fails 1 "e3-cat: opening: $T/absent/x.e3: No such file or directory" -- e3-cat "$frames" -o "$T/absent/x.e3"
 	fails 1 "$T/absent" -- e3-export --glb "$T/absent/x.glb" "$preds"
 	said "$T/stderr" "No such file or directory"
 }

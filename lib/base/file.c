@@ -60,7 +60,7 @@ int e3_file_open(e3_file *file, const char *path, e3_err *err)
 				file->fd = fileno(file->f);
 				e3_cleanup_add(file->temp);
 			} else {
-				rc = e3_fail_sys(err, "opening: %s", file->temp);
+				rc = e3_fail_sys(err, "opening: %s", path);
 			}
 		}
 	}

@@ -151,7 +151,9 @@ int e3_opts_parse(const e3_opts *opts, int argc, char **argv)
 			print_help(opts);
 		else
 			printf("%s %s\n", opts->tool, E3_VERSION);
-		exit(fflush(stdout) || ferror(stdout) ? 1 : 0);
+		int rc = fflush(stdout) || ferror(stdout) ? -1 : 0;
+		e3_err err = {""};
+		exit(e3_tool_exit(rc ? e3_fail_sys(&err, "writing: standard output") : 0, &err));
 	}
 	return optind;
 }

@@ -1,6 +1,7 @@
 /* base: conduct of the tools: messages, the progress line, signals, cleaning up. */
 #include "e3/tool.h"
 #include "e3/num.h"
+#include <fcntl.h>
 #include <locale.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -54,9 +55,20 @@ static void on_tell(e3_tell_level level, const char *text)
 		e3_detail("%s", text);
 }
 
+/* A parent may start us without standard input, output or error. The next file opened would take their number, and messages or data
+ * would land in it: occupy them, so that what they are asked to do fails. */
+static void occupy_standard(void)
+{
+	static const int useless[] = {O_WRONLY, O_RDONLY, O_WRONLY};
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0)
+			(void)!open("/dev/null", useless[fd]);
+}
+
 void e3_tool_init(const char *name)
 {
 	tool = name;
+	occupy_standard();
 	e3_tell_to(on_tell);
 	setlocale(LC_ALL, "C");
 	struct sigaction broken = {.sa_handler = on_broken_pipe, .sa_flags = (int)SA_RESETHAND};
