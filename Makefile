@@ -203,7 +203,11 @@ $(B)/bench/sgemm: tests/bench/sgemm.c
 	@mkdir -p $(@D)
 	$(CC) -std=c11 -D_GNU_SOURCE -O2 $(WARN) $(call pkg,openblas,--cflags) -o $@ $< $(call pkg,openblas,--libs)
 
-bench: all $(B)/bench/sgemm
+$(B)/bench/clouds: tests/bench/clouds.c $(foreach l,eval geom data base,$(LIB_$(l)))
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $< $(call libs,eval geom data base)
+
+bench: all $(B)/bench/sgemm $(B)/bench/clouds
 	@B=$(abspath $(B)) tests/bench/run.sh
 # Needs ../shared, 7 GiB and several minutes.
 parity: all $(B)/bench/sgemm

@@ -193,7 +193,24 @@ int e3_kdtree_init(e3_kdtree *t, double (*x)[3], size_t n, int threads, e3_err *
 /* The k >= 1 nearest to q (itself included, if it is one of them) whose squared distance is below `limit`: rows of t->x and squared
  * distances, nearest first. Returns how many there are. */
 size_t e3_kdtree_near(const e3_kdtree *t, const double q[3], size_t k, double limit, size_t *row, double *d2);
+
+#define E3_NOWHERE UINT32_MAX
+
+typedef struct e3_nearest {
+	uint32_t row; /* or E3_NOWHERE */
+	double d2;    /* its squared distance; without one, `limit` */
+	double rest;  /* all other points are at least this far (squared) */
+} e3_nearest;
+
+/* The nearest whose squared distance is below `limit`. guess: a row that is near, or E3_NOWHERE. slack >= 0 makes `rest` tell more: at least
+ * (distance + slack)^2, or the distance of the second nearest if that is less. */
+void e3_kdtree_nearest(const e3_kdtree *t, const double q[3], uint32_t guess, double limit, double slack, e3_nearest *to);
+/* Rows in ascending order, all those nearer to a box than `radius` among them, and others. Returns how many there are; no more than `room`
+ * are written. */
+size_t e3_kdtree_around(const e3_kdtree *t, const double low[3], const double high[3], double radius, uint32_t *row, size_t room);
 void e3_kdtree_release(e3_kdtree *t);
+/* Puts the points back in the order they had, and releases. */
+void e3_kdtree_undo(e3_kdtree *t);
 
 /* --- normals.c: spec/eval.md 4.6 --- */
 

@@ -81,6 +81,13 @@ typedef struct e3_similarity {
 /* Least squares over n pairs of points (Umeyama 1991; spec/eval.md 5.2), a rotation in any case, no reflection; s = 1 unless `scale`.
  * -1 when fewer than two singular values exceed 2.2e-16: the points are in one place or on a line. */
 int e3_similarity_fit(const double (*from)[3], const double (*to)[3], size_t n, bool scale, e3_similarity *out, e3_err *err);
+/* What the fit needs of the pairs: their means, the mean of (to - its mean)(from - its mean)ᵀ, row-major, and of |from - its mean|², which
+ * only a scale needs. */
+typedef struct e3_moments {
+	double from[3], to[3], cov[9], var;
+} e3_moments;
+
+int e3_similarity_solve(const e3_moments *m, bool scale, e3_similarity *out, e3_err *err);
 /* out may be x. */
 void e3_similarity_apply(const e3_similarity *a, const double x[3], double out[3]);
 

@@ -1,4 +1,9 @@
-/* eval: a cloud moved onto another, point to point, as Open3D's registration_icp does it (spec/eval.md 4.5). */
+/* eval: a cloud moved onto another, point to point, as Open3D's registration_icp does it (spec/eval.md 4.5).
+ *
+ * A step goes over the points once: each is moved, matched, and added to the sums the next motion is made of. Partners are exact, yet most
+ * need no search: when a point was searched for, the tree said how far all others are at least, and what it has moved since takes that
+ * much off.
+ */
 #include "e3/eval.h"
 #include "e3/mem.h"
 #include "eval/each.h"
@@ -6,123 +11,154 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { STEPS = 30 };
-#define STILL 1e-6 /* change of fitness and rmse that ends it */
+enum { STEPS = 30, AHEAD = 8 /* steps of the present length that a search shall last */ };
+#define STILL 1e-6       /* change of fitness and rmse that ends it */
+#define SAFE (1 - 1e-6)  /* for what is kept in single precision */
 
-#define NOWHERE UINT32_MAX
+/* Of the matched points of a block, taken from `origin`. */
+typedef struct sums {
+	size_t n;
+	double d2, from[3], to[3], cov[9];
+} sums;
 
 typedef struct icp {
 	double (*x)[3]; /* [n] moved on the way */
 	size_t n;
 	const e3_kdtree *to;
-	double limit;     /* square of the radius */
-	uint32_t *match;  /* [n] row of `to`, or NOWHERE */
-	double *sum;      /* [blocks] squared distances */
-	size_t *matched;  /* [blocks] */
+	double radius, origin[3];
+	const double *m;  /* the motion at hand, or NULL */
+	uint32_t *match;  /* [n] nearest row of `to`, or E3_NOWHERE */
+	float *gap;       /* [n] no other row is nearer than that */
+	sums *sum;        /* [blocks] */
 	int threads;
 } icp;
 
-/* A point that was matched is likely to be matched alike: the search begins with that distance. */
+/* Returns how far it went. */
+static double move(double x[3], const double m[12])
+{
+	const double p[3] = {x[0], x[1], x[2]};
+	for (int row = 0; row < 3; row++)
+		x[row] = m[4 * row] * p[0] + m[4 * row + 1] * p[1] + m[4 * row + 2] * p[2] + m[4 * row + 3];
+	return sqrt((x[0] - p[0]) * (x[0] - p[0]) + (x[1] - p[1]) * (x[1] - p[1]) + (x[2] - p[2]) * (x[2] - p[2]));
+}
+
+static void add(const icp *s, size_t i, double d2, sums *to)
+{
+	const double *x = s->x[i], *y = s->to->x[s->match[i]];
+	double a[3], b[3];
+	for (int k = 0; k < 3; k++) {
+		a[k] = x[k] - s->origin[k], b[k] = y[k] - s->origin[k];
+		to->from[k] += a[k], to->to[k] += b[k];
+	}
+	for (int row = 0; row < 3; row++)
+		for (int col = 0; col < 3; col++)
+			to->cov[3 * row + col] += b[row] * a[col];
+	to->n++, to->d2 += d2;
+}
+
+/* The squared distance to the partner; negative when there is none within the radius. `moved`: since the last step. */
+static double match(icp *s, size_t i, double moved, uint32_t near)
+{
+	double limit = s->radius * s->radius, d2 = 0, gap = s->gap[i] - moved;
+	s->gap[i] = (float)(gap * SAFE);
+	if (s->match[i] != E3_NOWHERE) {
+		const double *a = s->x[i], *b = s->to->x[s->match[i]], d[3] = {b[0] - a[0], b[1] - a[1], b[2] - a[2]};
+		d2 = d[0] * d[0] + d[1] * d[1] + d[2] * d[2];
+		if (gap > 0 && d2 < gap * gap * SAFE)
+			return d2 < limit ? d2 : -1;
+		near = s->match[i];
+	} else if (gap > s->radius)
+		return -1;
+	double slack = AHEAD * moved, reach = s->radius + slack;
+	e3_nearest found;
+	e3_kdtree_nearest(s->to, s->x[i], near, reach * reach, slack, &found);
+	s->match[i] = found.row, s->gap[i] = (float)(sqrt(found.rest) * SAFE);
+	return found.row != E3_NOWHERE && found.d2 < limit ? found.d2 : -1;
+}
+
 static void match_some(void *ctx, size_t from, size_t to)
 {
 	icp *s = ctx;
-	double sum = 0;
-	size_t matched = 0;
+	sums sum = {.n = 0};
 	for (size_t i = from; i < to; i++) {
-		double limit = s->limit, d2;
-		size_t row;
-		if (s->match[i] != NOWHERE) {
-			const double *a = s->x[i], *b = s->to->x[s->match[i]], d[3] = {b[0] - a[0], b[1] - a[1], b[2] - a[2]};
-			d2 = d[0] * d[0] + d[1] * d[1] + d[2] * d[2];
-			if (d2 < limit)
-				limit = d2;
-			else
-				s->match[i] = NOWHERE;
-		}
-		if (e3_kdtree_near(s->to, s->x[i], 1, limit, &row, &d2))
-			s->match[i] = (uint32_t)row, limit = d2;
-		if (s->match[i] != NOWHERE)
-			sum += limit, matched++;
+		double moved = s->m ? move(s->x[i], s->m) : 0, d2 = match(s, i, moved, i > from ? s->match[i - 1] : E3_NOWHERE);
+		if (d2 >= 0)
+			add(s, i, d2, &sum);
 	}
-	s->sum[from / E3_EACH_BLOCK] = sum, s->matched[from / E3_EACH_BLOCK] = matched;
+	s->sum[from / E3_EACH_BLOCK] = sum;
 }
 
-static size_t match(icp *s, e3_icp *out)
+static void step(icp *s, const double *m, sums *all, e3_icp *out)
 {
-	double sum = 0;
-	size_t matched = 0;
+	*all = (sums){.n = 0};
+	s->m = m;
 	e3_each(s->threads, s->n, match_some, s);
-	for (size_t k = 0; k < (s->n + E3_EACH_BLOCK - 1) / E3_EACH_BLOCK; k++)
-		sum += s->sum[k], matched += s->matched[k];
-	out->fitness = (double)matched / (double)s->n, out->rmse = matched ? sqrt(sum / (double)matched) : 0;
-	return matched;
+	for (size_t k = 0; k < (s->n + E3_EACH_BLOCK - 1) / E3_EACH_BLOCK; k++) {
+		const sums *b = &s->sum[k];
+		all->n += b->n, all->d2 += b->d2;
+		for (int a = 0; a < 3; a++)
+			all->from[a] += b->from[a], all->to[a] += b->to[a];
+		for (int a = 0; a < 9; a++)
+			all->cov[a] += b->cov[a];
+	}
+	out->fitness = (double)all->n / (double)s->n, out->rmse = all->n ? sqrt(all->d2 / (double)all->n) : 0;
 }
 
 /* The motion that brings matched points onto their partners; none when they do not fix one. */
-static int motion(const icp *s, size_t matched, double m[12], e3_err *err)
+static void motion(const icp *s, const sums *all, double m[12])
 {
 	static const double still[12] = {1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0};
-	double (*from)[3] = e3_alloc(matched, 2 * sizeof *from, "matched points", err), (*to)[3];
+	double n = (double)all->n;
+	e3_moments of = {.var = 0};
 	e3_similarity fit;
-	size_t n = 0;
-	if (!from)
-		return -1;
-	to = from + matched;
-	for (size_t i = 0; i < s->n; i++)
-		if (s->match[i] != NOWHERE) {
-			memcpy(from[n], s->x[i], sizeof *from);
-			memcpy(to[n++], s->to->x[s->match[i]], sizeof *to);
-		}
 	memcpy(m, still, sizeof still);
-	if (n > 0 && !e3_similarity_fit((const double (*)[3])from, (const double (*)[3])to, n, false, &fit, NULL))
-		for (int row = 0; row < 3; row++) {
-			memcpy(m + 4 * row, fit.r + 3 * row, 3 * sizeof *m);
-			m[4 * row + 3] = fit.t[row];
-		}
-	free(from);
-	return 0;
-}
-
-static void move(double (*x)[3], size_t n, const double m[12])
-{
-	for (size_t i = 0; i < n; i++) {
-		const double p[3] = {x[i][0], x[i][1], x[i][2]};
-		for (int row = 0; row < 3; row++)
-			x[i][row] = m[4 * row] * p[0] + m[4 * row + 1] * p[1] + m[4 * row + 2] * p[2] + m[4 * row + 3];
+	if (all->n == 0)
+		return;
+	for (int row = 0; row < 3; row++) {
+		of.from[row] = s->origin[row] + all->from[row] / n, of.to[row] = s->origin[row] + all->to[row] / n;
+		for (int col = 0; col < 3; col++)
+			of.cov[3 * row + col] = (all->cov[3 * row + col] - all->to[row] * (all->from[col] / n)) / n;
+	}
+	if (e3_similarity_solve(&of, false, &fit, NULL))
+		return;
+	for (int row = 0; row < 3; row++) {
+		memcpy(m + 4 * row, fit.r + 3 * row, 3 * sizeof *m);
+		m[4 * row + 3] = fit.t[row];
 	}
 }
 
-static int iterate(icp *s, e3_icp *out, e3_err *err)
+static void iterate(icp *s, e3_icp *out)
 {
-	size_t matched = match(s, out);
+	sums all;
+	for (size_t i = 0; i < s->n; i++)
+		for (int a = 0; a < 3; a++)
+			s->origin[a] += s->x[i][a] / (double)s->n;
+	step(s, NULL, &all, out);
 	for (bool done = false; !done && out->steps < STEPS; out->steps++) {
 		double m[12];
 		e3_icp before = *out;
-		if (motion(s, matched, m, err))
-			return -1;
-		move(s->x, s->n, m);
+		motion(s, &all, m);
 		e3_rigid_mul(m, out->m, out->m);
-		matched = match(s, out);
+		step(s, m, &all, out);
 		done = fabs(out->fitness - before.fitness) < STILL && fabs(out->rmse - before.rmse) < STILL;
 	}
-	return 0;
 }
 
 int e3_icp_run(double (*x)[3], size_t n, const e3_kdtree *to, double radius, int threads, e3_icp *out, e3_err *err)
 {
 	size_t blocks = (n + E3_EACH_BLOCK - 1) / E3_EACH_BLOCK;
-	icp s = {.x = x, .n = n, .to = to, .limit = radius * radius, .threads = threads};
+	icp s = {.x = x, .n = n, .to = to, .radius = radius, .threads = threads};
 	*out = (e3_icp){.m = {1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0}};
 	if (n == 0)
 		return e3_fail(err, "moving a cloud onto another: it has no points");
 	s.match = e3_alloc(n, sizeof *s.match, "matches of points", err);
-	s.sum = e3_alloc(blocks, sizeof *s.sum, "distances of points", err);
-	s.matched = e3_alloc(blocks, sizeof *s.matched, "matches of points", err);
-	int rc = s.match && s.sum && s.matched ? 0 : -1;
+	s.gap = e3_alloc(n, sizeof *s.gap, "distances of points", err);
+	s.sum = e3_alloc(blocks, sizeof *s.sum, "sums of points", err);
+	int rc = s.match && s.gap && s.sum ? 0 : -1;
 	if (!rc) {
 		memset(s.match, 0xff, n * sizeof *s.match);
-		rc = iterate(&s, out, err);
+		iterate(&s, out);
 	}
-	free(s.match), free(s.sum), free(s.matched);
+	free(s.match), free(s.gap), free(s.sum);
 	return rc;
 }

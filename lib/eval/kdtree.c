@@ -151,10 +151,37 @@ void e3_kdtree_release(e3_kdtree *t)
 	*t = (e3_kdtree){0};
 }
 
+/* The other way round: every point moves to its row, one by one. */
+void e3_kdtree_undo(e3_kdtree *t)
+{
+	for (size_t k = 0; k < t->n; k++)
+		while (t->was[k] != k)
+			swap(t, k, t->was[k]);
+	e3_kdtree_release(t);
+}
+
 /* --- search --- */
+
+static double square(const double d[3])
+{
+	return d[0] * d[0] + d[1] * d[1] + d[2] * d[2];
+}
+
+static double apart(const double a[3], const double b[3])
+{
+	const double d[3] = {a[0] - b[0], a[1] - b[1], a[2] - b[2]};
+	return square(d);
+}
+
+/* The three searches go down the tree alike: `node` stands for the rows lo .. hi - 1; behind `inner` nodes come the leaves. */
+static size_t inner(const e3_kdtree *t)
+{
+	return ((size_t)1 << t->levels) - 1;
+}
 
 typedef struct search {
 	const e3_kdtree *t;
+	size_t inner;
 	const double *q;
 	double off[3]; /* from q to the box at hand, axis by axis */
 	size_t *row;   /* [found], nearest first */
@@ -173,35 +200,134 @@ static void offer(search *s, size_t row, double d2)
 		s->limit = s->d2[s->k - 1];
 }
 
-static double square(const double d[3])
+static void descend(search *s, size_t node, size_t lo, size_t hi)
 {
-	return d[0] * d[0] + d[1] * d[1] + d[2] * d[2];
-}
-
-static void descend(search *s, span at)
-{
-	if (at.level == s->t->levels) {
-		for (size_t k = at.lo; k < at.hi; k++) {
-			const double *x = s->t->x[k], d[3] = {x[0] - s->q[0], x[1] - s->q[1], x[2] - s->q[2]};
-			double d2 = square(d);
+	if (node >= s->inner) {
+		const double (*x)[3] = (const double (*)[3])s->t->x;
+		for (size_t k = lo; k < hi; k++) {
+			double d2 = apart(x[k], s->q);
 			if (d2 < s->limit)
 				offer(s, k, d2);
 		}
 		return;
 	}
-	const struct e3_kdnode *node = &s->t->node[at.node];
-	double past = s->q[node->axis] - node->below, ahead = node->above - s->q[node->axis], *off = &s->off[node->axis], kept = *off;
-	bool upper = past > ahead;
-	descend(s, part(&at, upper));
-	*off = fmax(kept, upper ? past : ahead);
-	if (square(s->off) < s->limit)
-		descend(s, part(&at, !upper));
+	const struct e3_kdnode *at = &s->t->node[node];
+	size_t mid = lo + (hi - lo) / 2;
+	double past = s->q[at->axis] - at->below, ahead = at->above - s->q[at->axis], *off = &s->off[at->axis], kept = *off;
+	if (past > ahead) {
+		descend(s, 2 * node + 2, mid, hi);
+		*off = kept > past ? kept : past;
+		if (square(s->off) < s->limit)
+			descend(s, 2 * node + 1, lo, mid);
+	} else {
+		descend(s, 2 * node + 1, lo, mid);
+		*off = kept > ahead ? kept : ahead;
+		if (square(s->off) < s->limit)
+			descend(s, 2 * node + 2, mid, hi);
+	}
 	*off = kept;
 }
 
 size_t e3_kdtree_near(const e3_kdtree *t, const double q[3], size_t k, double limit, size_t *row, double *d2)
 {
-	search s = {.t = t, .q = q, .row = row, .d2 = d2, .k = k, .limit = limit};
-	descend(&s, (span){.hi = t->n});
+	search s = {.t = t, .inner = inner(t), .q = q, .row = row, .d2 = d2, .k = k, .limit = limit};
+	descend(&s, 0, 0, t->n);
 	return s.found;
+}
+
+typedef struct nearest {
+	const e3_kdtree *t;
+	size_t inner;
+	const double *q;
+	double off[3], slack;
+	e3_nearest *to;
+} nearest;
+
+static void take(nearest *s, size_t row, double d2)
+{
+	e3_nearest *to = s->to;
+	if (row == to->row)
+		return;
+	if (d2 < to->d2) {
+		double beyond = sqrt(d2) + s->slack, second = to->row == E3_NOWHERE ? to->rest : to->d2;
+		to->rest = s->slack > 0 ? fmax(fmin(second, beyond * beyond), d2) : d2;
+		to->d2 = d2, to->row = (uint32_t)row;
+	} else
+		to->rest = d2;
+}
+
+static void descend_nearest(nearest *s, size_t node, size_t lo, size_t hi)
+{
+	if (node >= s->inner) {
+		const double (*x)[3] = (const double (*)[3])s->t->x;
+		for (size_t k = lo; k < hi; k++) {
+			double d2 = apart(x[k], s->q);
+			if (d2 < s->to->rest)
+				take(s, k, d2);
+		}
+		return;
+	}
+	const struct e3_kdnode *at = &s->t->node[node];
+	size_t mid = lo + (hi - lo) / 2;
+	double past = s->q[at->axis] - at->below, ahead = at->above - s->q[at->axis], *off = &s->off[at->axis], kept = *off;
+	if (past > ahead) {
+		descend_nearest(s, 2 * node + 2, mid, hi);
+		*off = kept > past ? kept : past;
+		if (square(s->off) < s->to->rest)
+			descend_nearest(s, 2 * node + 1, lo, mid);
+	} else {
+		descend_nearest(s, 2 * node + 1, lo, mid);
+		*off = kept > ahead ? kept : ahead;
+		if (square(s->off) < s->to->rest)
+			descend_nearest(s, 2 * node + 2, mid, hi);
+	}
+	*off = kept;
+}
+
+void e3_kdtree_nearest(const e3_kdtree *t, const double q[3], uint32_t guess, double limit, double slack, e3_nearest *to)
+{
+	*to = (e3_nearest){.row = E3_NOWHERE, .d2 = limit, .rest = limit};
+	nearest s = {.t = t, .inner = inner(t), .q = q, .slack = slack, .to = to};
+	double d2 = guess == E3_NOWHERE ? limit : apart(t->x[guess], q);
+	if (d2 < limit)
+		take(&s, guess, d2);
+	descend_nearest(&s, 0, 0, t->n);
+}
+
+/* --- all points near a box --- */
+
+typedef struct around {
+	const e3_kdtree *t;
+	size_t inner;
+	const double *low, *high;
+	double off[3], limit;
+	uint32_t *row;
+	size_t n, room;
+} around;
+
+static void descend_around(around *s, size_t node, size_t lo, size_t hi)
+{
+	if (node >= s->inner) {
+		for (size_t k = lo; k < hi; k++, s->n++)
+			if (s->n < s->room)
+				s->row[s->n] = (uint32_t)k;
+		return;
+	}
+	const struct e3_kdnode *at = &s->t->node[node];
+	size_t mid = lo + (hi - lo) / 2;
+	double past = s->low[at->axis] - at->below, ahead = at->above - s->high[at->axis], *off = &s->off[at->axis], kept = *off;
+	*off = kept > past ? kept : past;
+	if (square(s->off) < s->limit)
+		descend_around(s, 2 * node + 1, lo, mid);
+	*off = kept > ahead ? kept : ahead;
+	if (square(s->off) < s->limit)
+		descend_around(s, 2 * node + 2, mid, hi);
+	*off = kept;
+}
+
+size_t e3_kdtree_around(const e3_kdtree *t, const double low[3], const double high[3], double radius, uint32_t *row, size_t room)
+{
+	around s = {.t = t, .inner = inner(t), .low = low, .high = high, .limit = radius * radius, .row = row, .room = room};
+	descend_around(&s, 0, 0, t->n);
+	return s.n;
 }

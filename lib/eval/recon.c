@@ -3,6 +3,7 @@
 #include "e3/eval.h"
 #include "e3/mem.h"
 #include "eval/each.h"
+#include "eval/select.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -89,32 +90,6 @@ int e3_recon_add(e3_recon *r, const e3_recon_view *view, int crop, e3_err *err)
 
 /* --- shift and scale --- */
 
-/* The k-th smallest of v, which is reordered: nothing before it is larger, nothing behind it smaller. */
-static double select_at(double *v, size_t n, size_t k)
-{
-	for (size_t lo = 0, hi = n; hi - lo > 1;) {
-		double a = v[lo], b = v[lo + (hi - lo) / 2], c = v[hi - 1], pivot = fmax(fmin(a, b), fmin(fmax(a, b), c));
-		size_t i = lo, j = hi - 1;
-		for (;;) {
-			while (v[i] < pivot)
-				i++;
-			while (v[j] > pivot)
-				j--;
-			if (i >= j)
-				break;
-			double t = v[i];
-			v[i++] = v[j], v[j--] = t;
-		}
-		if (i == j && k == i)
-			break;
-		if (k >= i)
-			lo = i + (i == j);
-		else
-			hi = i;
-	}
-	return v[k];
-}
-
 /* Lower median of what is not NaN; NaN without any. */
 static double lower_median(double *v, size_t n)
 {
@@ -122,7 +97,7 @@ static double lower_median(double *v, size_t n)
 	for (size_t k = 0; k < n; k++)
 		if (!isnan(v[k]))
 			v[kept++] = v[k];
-	return kept ? select_at(v, kept, (kept - 1) / 2) : NAN;
+	return kept ? e3_select(v, kept, (kept - 1) / 2) : NAN;
 }
 
 typedef double (*e3_of_point)(const double x[3], const void *ctx);
@@ -183,12 +158,11 @@ typedef struct side {
 static void compare_some(void *ctx, size_t from, size_t to)
 {
 	const side *s = ctx;
+	e3_nearest to_it = {.row = E3_NOWHERE};
 	for (size_t k = from; k < to; k++) {
-		size_t row = 0;
-		double d2 = 0;
-		e3_kdtree_near(&s->to->tree, s->from->tree.x[k], 1, INFINITY, &row, &d2);
-		const double *a = s->from->normal[k], *b = s->to->normal[row];
-		s->distance[k] = sqrt(d2), s->likeness[k] = fabs(a[0] * b[0] + a[1] * b[1] + a[2] * b[2]);
+		e3_kdtree_nearest(&s->to->tree, s->from->tree.x[k], to_it.row, INFINITY, 0, &to_it);
+		const double *a = s->from->normal[k], *b = s->to->normal[to_it.row];
+		s->distance[k] = sqrt(to_it.d2), s->likeness[k] = fabs(a[0] * b[0] + a[1] * b[1] + a[2] * b[2]);
 	}
 }
 
@@ -198,7 +172,7 @@ static void mean_median(double *v, size_t n, double *mean, double *median)
 	for (size_t k = 0; k < n; k++)
 		sum += v[k];
 	*mean = sum / (double)n;
-	*median = (select_at(v, n, (n - 1) / 2) + select_at(v, n, n / 2)) / 2;
+	*median = (e3_select(v, n, (n - 1) / 2) + e3_select(v, n, n / 2)) / 2;
 }
 
 int e3_clouds_compare(const e3_cloud *pred, const e3_cloud *truth, int threads, e3_recon_score *to, e3_err *err)

@@ -104,26 +104,13 @@ static void mean_of(const double (*x)[3], size_t n, double mean[3])
 		mean[k] /= (double)n;
 }
 
-int e3_similarity_fit(const double (*from)[3], const double (*to)[3], size_t n, bool scale, e3_similarity *out, e3_err *err)
+int e3_similarity_solve(const e3_moments *m, bool scale, e3_similarity *out, e3_err *err)
 {
-	double mx[3], my[3], cov[9] = {0}, var = 0, u[9], d[3], v[9];
-	if (n == 0)
-		return e3_fail(err, "aligning points: there are none");
-	mean_of(from, n, mx), mean_of(to, n, my);
-	for (size_t i = 0; i < n; i++) {
-		double x[3] = {from[i][0] - mx[0], from[i][1] - mx[1], from[i][2] - mx[2]};
-		var += dot(x, x);
-		for (int row = 0; row < 3; row++)
-			for (int col = 0; col < 3; col++)
-				cov[3 * row + col] += (to[i][row] - my[row]) * x[col];
-	}
-	var /= (double)n;
-	for (int k = 0; k < 9; k++) {
-		cov[k] /= (double)n;
-		if (!isfinite(cov[k]))
+	double u[9], d[3], v[9];
+	for (int k = 0; k < 9; k++)
+		if (!isfinite(m->cov[k]))
 			return e3_fail(err, "aligning points: some are not finite");
-	}
-	e3_svd3(cov, u, d, v);
+	e3_svd3(m->cov, u, d, v);
 	if (!(d[1] > DBL_EPSILON))
 		return e3_fail(err, "aligning points: degenerate: %s", d[0] > DBL_EPSILON ? "they lie on a line, which leaves the rotation about it open"
 			: "they are all in one place");
@@ -131,10 +118,29 @@ int e3_similarity_fit(const double (*from)[3], const double (*to)[3], size_t n, 
 	for (int row = 0; row < 3; row++)
 		for (int col = 0; col < 3; col++)
 			out->r[3 * row + col] = u[3 * row] * v[3 * col] + u[3 * row + 1] * v[3 * col + 1] + sign * u[3 * row + 2] * v[3 * col + 2];
-	out->s = scale ? (d[0] + d[1] + sign * d[2]) / var : 1;
+	out->s = scale ? (d[0] + d[1] + sign * d[2]) / m->var : 1;
 	for (int k = 0; k < 3; k++)
-		out->t[k] = my[k] - out->s * dot(out->r + 3 * k, mx);
+		out->t[k] = m->to[k] - out->s * dot(out->r + 3 * k, m->from);
 	return 0;
+}
+
+int e3_similarity_fit(const double (*from)[3], const double (*to)[3], size_t n, bool scale, e3_similarity *out, e3_err *err)
+{
+	e3_moments m = {.var = 0};
+	if (n == 0)
+		return e3_fail(err, "aligning points: there are none");
+	mean_of(from, n, m.from), mean_of(to, n, m.to);
+	for (size_t i = 0; i < n; i++) {
+		double x[3] = {from[i][0] - m.from[0], from[i][1] - m.from[1], from[i][2] - m.from[2]};
+		m.var += dot(x, x);
+		for (int row = 0; row < 3; row++)
+			for (int col = 0; col < 3; col++)
+				m.cov[3 * row + col] += (to[i][row] - m.to[row]) * x[col];
+	}
+	m.var /= (double)n;
+	for (int k = 0; k < 9; k++)
+		m.cov[k] /= (double)n;
+	return e3_similarity_solve(&m, scale, out, err);
 }
 
 void e3_similarity_apply(const e3_similarity *a, const double x[3], double out[3])

@@ -1,8 +1,8 @@
-/* Two clouds of N points each, as e3-eval recon compares them: seconds, and memory at its highest. The clouds are a room's walls and a
- * wavy floor; the prediction is noisy, of another scale, shifted and a little turned. Also the tree alone, on a million points.
+/* Two clouds of N points each, compared as e3-eval recon does it, stage by stage: seconds, processor seconds of all threads, and memory at
+ * its highest. The clouds are a room's walls and a wavy floor; the prediction is noisy, of another scale, shifted and turned so far that
+ * ICP takes all its steps.
  *
- *   make build/bin/e3-eval && cc -std=c11 -D_GNU_SOURCE -O2 -Ilib tests/bench/clouds.c build/lib{eval,geom,data,base}.a -lm -pthread -o clouds
- *   ./clouds [N [THREADS]]
+ *   make bench CLOUD_POINTS=8000000, or build/bench/clouds [N [THREADS]]
  */
 #include "e3/eval.h"
 #include "e3/mem.h"
@@ -10,6 +10,8 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 
 static uint32_t seed = 1;
@@ -20,58 +22,105 @@ static double uniform(void)
 	return seed / 4294967296.0;
 }
 
-static double now(void)
+typedef struct moment {
+	double wall, cpu;
+} moment;
+
+static moment now(void)
 {
 	struct timespec t;
+	struct rusage u;
 	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+	getrusage(RUSAGE_SELF, &u);
+	return (moment){(double)t.tv_sec + 1e-9 * (double)t.tv_nsec,
+		(double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) + 1e-6 * (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec)};
 }
 
+static void tell(const char *what, moment *since)
+{
+	moment t = now();
+	printf("  %-12s %8.1f s %8.1f s of processors\n", what, t.wall - since->wall, t.cpu - since->cpu);
+	*since = t;
+}
+
+/* Three walls, one after the other, row by row, as pixels come. */
 static void surface(size_t k, size_t n, double x[3])
 {
-	double side = ceil(sqrt((double)n / 3)), u = fmod((double)(k / 3), side) / side, v = floor((double)(k / 3) / side) / side;
+	size_t wall = 3 * k / n, at = k - (n * wall + 2) / 3;
+	double side = ceil(sqrt((double)n / 3)), u = fmod((double)at, side) / side, v = floor((double)at / side) / side;
 	double a = 5 * u + 0.001 * uniform(), b = 5 * v + 0.001 * uniform(), c = 0.1 * sin(4 * a) * cos(3 * b);
-	const double at[3][3] = {{a, c, b + 2}, {c, a, b + 2}, {a, b, c + 2}};
-	for (int j = 0; j < 3; j++)
-		x[j] = at[k % 3][j];
+	const double on[3][3] = {{a, c, b + 2}, {c, a, b + 2}, {a, b, c + 2}};
+	memcpy(x, on[wall], sizeof on[0]);
 }
 
-int main(int argc, char **argv)
+static int fill(e3_recon *r, size_t n, e3_err *err)
 {
-	size_t n = argc > 1 ? strtoul(argv[1], NULL, 10) : 8000000, million = 1000000, found = 0;
-	int threads = argc > 2 ? atoi(argv[2]) : 2;
-	double (*x)[3] = e3_alloc(million, sizeof *x, "points", NULL), began, d2;
-	e3_kdtree t;
-	for (size_t k = 0; k < million; k++)
-		for (int a = 0; a < 3; a++)
-			x[k][a] = uniform();
-	began = now();
-	if (e3_kdtree_init(&t, x, million, 1, NULL))
-		return 1;
-	printf("a tree of 1000000 random points, one thread: %.2f s\n", now() - began);
-	began = now();
-	for (size_t k = 0, row; k < 100000; k++)
-		found += e3_kdtree_near(&t, (double[]){uniform(), uniform(), uniform()}, 1, INFINITY, &row, &d2);
-	printf("%zu nearest points, one thread: %.2f s\n", found, now() - began);
-	e3_kdtree_release(&t), free(x);
-
-	e3_recon r = {.views = 0};
-	e3_recon_score s;
-	e3_err err;
+	const double turn = 0.04;
 	for (size_t k = 0; k < n; k++) {
-		double g[3], p[3], turn = 0.01;
+		double g[3], p[3];
 		surface(k, n, g);
 		for (int a = 0; a < 3; a++)
 			p[a] = g[a] + 0.02 * (uniform() - 0.5);
 		const double pred[3] = {1.7 * (p[0] * cos(turn) - p[1] * sin(turn)), 1.7 * (p[0] * sin(turn) + p[1] * cos(turn)), 1.7 * p[2] - 0.4};
-		if (e3_recon_push(&r, pred, g, true, &err))
-			return fprintf(stderr, "%s\n", err.text), 1;
+		if (e3_recon_push(r, pred, g, true, err))
+			return -1;
 	}
-	began = now();
-	if (e3_recon_evaluate(&r, &(e3_recon_rule){.radius = 0.1, .threads = threads}, &s, &err))
+	return 0;
+}
+
+static int normals_of(e3_cloud *c, int threads, e3_err *err)
+{
+	if (!(c->normal = e3_alloc(c->tree.n, sizeof *c->normal, "normals", err)))
+		return -1;
+	e3_normals_make(&c->tree, E3_NORMAL_NEIGHBOURS, threads, c->normal);
+	return 0;
+}
+
+/* The stages of e3_recon_evaluate. */
+static int stages(e3_recon *r, int threads, e3_recon_score *s, e3_err *err)
+{
+	e3_matched *m = &r->inside;
+	e3_cloud pred = {.normal = NULL}, truth = {.normal = NULL};
+	moment t = now();
+	if (e3_recon_normalise(r, &s->fit, err))
+		return -1;
+	tell("shift, scale", &t);
+	if (e3_kdtree_init(&truth.tree, m->truth, m->n, threads, err))
+		return -1;
+	tell("a tree", &t);
+	if (e3_icp_run(m->pred, m->n, &truth.tree, 0.1, threads, &s->icp, err))
+		return -1;
+	tell("ICP", &t);
+	if (e3_kdtree_init(&pred.tree, m->pred, m->n, threads, err))
+		return -1;
+	tell("a tree", &t);
+	if (normals_of(&pred, threads, err) || normals_of(&truth, threads, err))
+		return -1;
+	tell("normals", &t);
+	if (e3_clouds_compare(&pred, &truth, threads, s, err))
+		return -1;
+	tell("neighbours", &t);
+	free(pred.normal), free(truth.normal);
+	e3_kdtree_release(&pred.tree), e3_kdtree_release(&truth.tree);
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	size_t n = argc > 1 ? strtoul(argv[1], NULL, 10) : 8000000;
+	int threads = argc > 2 ? atoi(argv[2]) : 2;
+	e3_recon r = {.views = 0};
+	e3_recon_score s = {.points = n};
+	e3_err err;
+	moment began;
+	if (fill(&r, n, &err))
 		return fprintf(stderr, "%s\n", err.text), 1;
-	printf("2 x %zu points, %d threads: %.1f s, peak %.0f MiB; ICP %d steps, acc %.6f comp %.6f nc %.6f\n", n, threads, now() - began,
-		(double)e3_rss_peak() / 1048576, s.icp.steps, s.acc, s.comp, s.nc);
+	began = now();
+	if (stages(&r, threads, &s, &err))
+		return fprintf(stderr, "%s\n", err.text), 1;
+	printf("2 x %zu points, %d threads, %d steps of ICP: %.1f s, %.1f s of processors, peak %.0f MiB; acc %.12g comp %.12g nc %.12g rmse "
+		"%.12g fitness %.12g\n", n, threads, s.icp.steps, now().wall - began.wall, now().cpu - began.cpu, (double)e3_rss_peak() / 1048576,
+		s.acc, s.comp, s.nc, s.icp.rmse, s.icp.fitness);
 	e3_recon_release(&r);
 	return 0;
 }
