@@ -20,8 +20,7 @@ bool decode_is_live(const char *input, const decode_options *o)
 
 void decode_live_prepare(const char *input, const decode_options *o)
 {
-	static const int64_t not_asked_for = 64; /* --queue's default */
-	if (decode_is_live(input, o) && o->live != LIVE_ALL && e3_stream_set.queue.messages == not_asked_for)
+	if (decode_is_live(input, o) && o->live != LIVE_ALL && e3_stream_set.queue.messages == 0) /* not asked for */
 		e3_stream_set.queue.messages = 1;
 }
 

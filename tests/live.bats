@@ -68,6 +68,23 @@ camera() { # e3-decode on a camera that is not there; $T/plug is its plug
 	grep -qE 'standard output: [0-9]+ of [0-9]+ frames were dropped' "$T/err2"
 }
 
+@test "fresh over a network also when the reader waits itself: one frame waits in front of the socket, unless --queue says more" {
+	local more oldest
+	for more in "" "--queue 20"; do
+		# shellcheck disable=SC2086
+		start e3-decode $more lavfi:testsrc2=s=640x480:r=50 -o "zmq:push:ipc://$T/s" 2>"$T/err"
+		e3-cat "zmq:pull:ipc://$T/s" 2>"$T/err2" | live --wait 0.12 --take 22 >"$T/seen" || [ "${PIPESTATUS[1]}" -eq 0 ]
+		cat "$T/seen"
+		oldest=$(awk '$3 > m { m = $3 } END { print int(1000 * m) }' "$T/seen")
+		echo "# ${more:-no --queue}: oldest frame $oldest ms"
+		if [ -z "$more" ]; then
+			[ "$oldest" -lt 1500 ] # some eight frames: one here, two there, three on the way, two in the pipe and with its reader
+		else
+			[ "$oldest" -gt 1800 ] # every one of the 20 waits its turn
+		fi
+	done
+}
+
 @test "a reader that goes away ends a source that gives nothing" {
 	mkfifo "$T/cam"
 	exec 7<>"$T/cam" # a source that is there and silent

@@ -24,7 +24,7 @@ enum {
 	PING_MS = 1000,   /* so that there is always something for the peer to acknowledge */
 	RECONNECT_MS = 100,
 	RECONNECT_MAX_MS = 5000,
-	GONE_MS = 1000,   /* a sender that left: this long for what may still be on its way */
+	GONE_MS = 1000,   /* a peer that left: this long for what may still be on its way, or for the watch to hear of it */
 	STOP_MS = 5000    /* after a stop signal, for the end of the stream */
 };
 
@@ -46,7 +46,8 @@ struct e3_zmq {
 	e3_flight *flight;
 	e3_pub pub;
 	zmq_msg_t msg;       /* the one handed out */
-	atomic_int partner;  /* a message went through, to or from the peer with this number, in the order they came; 0: not yet */
+	double first;        /* when the first message went through, */
+	atomic_int partner;  /* to or from the peer with this number, in the order they came; 0: not yet */
 	bool told;           /* that the publisher left */
 	const atomic_bool *give_up;
 	char *path;          /* of a bound ipc socket: libzmq leaves the file behind */
@@ -152,19 +153,24 @@ static bool is_pair(const e3_zmq *z)
 	return z->kind == E3_ZMQ_PULL || z->kind == E3_ZMQ_PUSH;
 }
 
-/* The first message went through. The watch on the peers may not yet know the one it went to. */
+/* A message went through. When nobody is there, the watch on the peers does not yet know the one who took part, or knows already
+ * that it left. */
 static void note_partner(e3_zmq *z)
 {
 	if (z->partner)
 		return;
 	e3_peers_state s = e3_peers_look(z->peers);
+	z->first = e3_now();
 	z->partner = s.now > 0 ? s.ever : s.ever + 1;
 }
 
-/* Was there, took part, and left more than `ms` ago? */
+/* Took part, and left more than `ms` ago? */
 static bool has_left(const e3_zmq *z, const e3_peers_state *s, int ms)
 {
-	return z->partner && s->ever >= z->partner && s->now == 0 && (ms == 0 || e3_now() - s->since > ms / 1e3);
+	if (!z->partner || s->now > 0)
+		return false;
+	double now = e3_now();
+	return s->ever >= z->partner ? now - s->since >= ms / 1e3 : now - z->first > GONE_MS / 1e3;
 }
 
 static void tell_publisher(e3_zmq *z, bool there)

@@ -54,17 +54,29 @@ row "e3-evict-stats" "$(rate $frames "$(seconds bash -c "e3-evict-stats <$out/pr
 # Over the network: predictions of the released network's size (5.5 MB each) from one e3-cat to another.
 /usr/bin/python3 -B tests/make_pred.py "$out/large.e3" frames=4 w=518 h=392 repeat=25
 (umask 077; e3-cat --keygen "$out/a"; e3-cat --keygen "$out/b")
-over() { # over ADDRESS: $reader and $writer are the options of the sides
-	e3-cat "${reader[@]}" "zmq:pull:$1" /dev/null &
-	e3-cat "${writer[@]}" "$out/large.e3" "zmq:push:$1" && wait $!
+listens() { # ADDRESS: is there a reader?
+	case $1 in
+	ipc://*) [ -S "${1#ipc://}" ] ;;
+	*) grep -qi "0100007F:$(printf '%04X' "${1##*:}") 00000000:0000 0A" /proc/net/tcp ;;
+	esac
 }
-gb=$(awk -v b="$(size "$out/large.e3")" 'BEGIN { print b / 1e9 }')
-fast() { awk -v n="$gb" -v s="$1" 'BEGIN { printf "%.2f", n / s }'; }
+over() { # over ADDRESS: GB/s, the fastest of five; $reader and $writer are the options of the sides
+	local best='' t
+	for _ in 1 2 3 4 5; do
+		e3-cat "${reader[@]}" "zmq:pull:$1" /dev/null &
+		until listens "$1"; do sleep 0.01; done
+		t=$EPOCHREALTIME
+		e3-cat "${writer[@]}" "$out/large.e3" "zmq:push:$1" && wait $! || return 1
+		best=$(awk -v n="$(size "$out/large.e3")" -v a="$t" -v b="$EPOCHREALTIME" -v best="$best" \
+			'BEGIN { r = n / 1e9 / (b - a); printf "%.2f", (best == "" || r > best) ? r : best }')
+	done
+	echo "$best"
+}
 reader=() writer=()
-row "e3-cat to e3-cat, ipc" "$(fast "$(seconds over "ipc://$out/s")")" GB/s "100 predictions of 518 x 392, start and end included"
-row "e3-cat to e3-cat, tcp loopback" "$(fast "$(seconds over tcp://127.0.0.1:47900)")" GB/s "the same"
+row "e3-cat to e3-cat, ipc" "$(over "ipc://$out/s")" GB/s "100 predictions of 518 x 392, the writer's start and end included"
+row "e3-cat to e3-cat, tcp loopback" "$(over tcp://127.0.0.1:47900)" GB/s "the same"
 reader=(--curve-key "$out/a" --curve-allow "$out/b.pub") writer=(--curve-key "$out/b" --curve-server "$out/a.pub")
-row "  the same with CURVE keys" "$(fast "$(seconds over tcp://127.0.0.1:47901)")" GB/s "encrypted and authenticated"
+row "  the same with CURVE keys" "$(over tcp://127.0.0.1:47901)" GB/s "encrypted and authenticated"
 rm -f "$out/large.e3"
 points=$((48 * 224 * 168))
 row "e3-export --glb" "$(rate "$(awk -v p=$points 'BEGIN { print p / 1e6 }')" "$(seconds e3-export -q --glb "$out/x.glb" "$out/preds.e3")")" \
