@@ -13,9 +13,9 @@
 void set_check(const set_request *r, const decode_options *o, int n)
 {
 	if (r->set < 0) {
-		if (r->root || r->sequence || r->list || r->json || r->task >= 0 || r->stride || r->reject_invalid || r->annotations || r->co3d_size ||
+		if (r->root || r->sequence || r->list || r->json || r->task >= 0 || r->stride || r->repeat || r->reject_invalid || r->annotations || r->co3d_size ||
 		    r->draw || r->min_frames || r->seed || r->fast_eval)
-			e3_usage_error("--root, --sequence, --list, --task, --stride and the like need --dataset");
+			e3_usage_error("--root, --sequence, --list, --task, --stride, --repeat and the like need --dataset");
 		return;
 	}
 	bool co3d = r->set == E3_SET_CO3D;
@@ -27,6 +27,8 @@ void set_check(const set_request *r, const decode_options *o, int n)
 		e3_usage_error("--dataset chooses frames itself: only --stride and --max-frames go with it");
 	if (o->png || o->fit_mode || o->compat)
 		e3_usage_error("--png, --fit-mode and --compat do not go with --dataset: its loader prepares the frames");
+	if (r->repeat && r->list)
+		e3_usage_error("--repeat does not go with --list");
 	if (r->json && !r->list)
 		e3_usage_error("--json goes with --list");
 	if (!co3d && (r->annotations || r->co3d_size || r->draw || r->min_frames || r->seed || r->fast_eval))
@@ -136,15 +138,25 @@ typedef struct sending {
 	e3_out *out;
 	e3_frame frame;
 	e3_truth truth;
-	int64_t sent, total;
+	int64_t sent, total, once; /* once: frames of the sequence, sent over and over */
 	double started;
 } sending;
+
+/* The frame and, with the last time over, its truth. */
+static int send_frame(sending *t, e3_seq *q, e3_err *err)
+{
+	if (e3_seq_read(q, t->sent % t->once, &t->frame, &t->truth, err))
+		return -1;
+	t->frame.s.i = t->truth.i = t->sent;
+	if (e3_out_frame(t->out, &t->frame, err))
+		return -1;
+	return t->sent < t->total - t->once ? 0 : e3_out_truth(t->out, &t->truth, err);
+}
 
 static int send_frames(sending *t, e3_seq *q, const char *name, e3_err *err)
 {
 	for (; t->sent < t->total && !e3_stop_signal(); t->sent++) {
-		if (e3_seq_read(q, t->sent, &t->frame, &t->truth, err) || e3_out_frame(t->out, &t->frame, err) ||
-		    e3_out_truth(t->out, &t->truth, err))
+		if (send_frame(t, q, err))
 			return -1;
 		if (e3_progress_due())
 			e3_progress("%s  %" PRId64 "/%" PRId64 " frames  %.1f frames/s", name, t->sent + 1, t->total,
@@ -178,7 +190,8 @@ static int send_sequence(const set_request *r, const e3_set *s, size_t k, const 
 	if (!t.out)
 		return -1;
 	e3_seq *q = e3_seq_open(s, k, err);
-	t.total = q ? e3_seq_count(q).frames : 0;
+	t.once = q ? e3_seq_count(q).frames : 0;
+	t.total = t.once * (r->repeat ? r->repeat : 1);
 	int rc = q ? send_stream(&t, q, set, name, err) : -1;
 	e3_seq_close(q);
 	e3_frame_release(&t.frame);

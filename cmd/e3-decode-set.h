@@ -9,7 +9,7 @@ typedef struct set_request {
 	int set;              /* e3_set_id; -1: no data set */
 	const char *root, *sequence, *annotations;
 	int task, co3d_size;  /* e3_task, -1: the usual one; 1: 518 */
-	int64_t stride, draw, seed, min_frames;
+	int64_t stride, repeat, draw, seed, min_frames;
 	bool list, json, reject_invalid, fast_eval;
 } set_request;
 
@@ -29,6 +29,8 @@ typedef struct set_request {
 		.help = "what the frames are for: depth, video-depth, recon, pose\nor pairs (default: what the data set is used for)"}, \
 	{.type = E3_OPT_INT, .name = "stride", .to = &(r).stride, .arg = "N", .min = 1, .max = 1e9, \
 		.help = "every Nth frame (default 1; 7scenes 200, nrgbd 500)"}, \
+	{.type = E3_OPT_INT, .name = "repeat", .to = &(r).repeat, .arg = "N", .min = 1, .max = 1000, \
+		.help = "send the sequence N times over in one stream, with truth\nthe last time only: what is scored has been seen before"}, \
 	{.type = E3_OPT_FLAG, .name = "reject-invalid", .to = &(r).reject_invalid, \
 		.help = "7scenes: depth registered here, without the invalid code\nthe reference takes for 65.5 m"}, \
 	{.type = E3_OPT_TEXT, .name = "annotations", .to = &(r).annotations, .arg = "DIR", .help = "co3d: where the .jgz files lie (default: the root)"}, \

@@ -54,6 +54,7 @@ need_test() {
 	python msgpack python3-msgpack
 	python PIL python3-pil
 	python zmq python3-zmq
+	python h5py python3-h5py
 	cmd node nodejs
 	cmd npm npm
 }

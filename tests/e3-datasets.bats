@@ -96,7 +96,7 @@ assert rows["cave_2"]["missing"] == "not found" and not rows["mine"]["published"
 
 @test "what a root lacks is named, with what is there" {
 	mkdir -p "$T/r/some" && touch "$T/r/file"
-	fails 1 "opening: kitti: $T/r: expected depth_selection/val_selection_cropped/groundtruth_depth_gathered/DRIVE_02/*.png, here or in kitti/; found some/, file" -- \
+	fails 1 "opening: kitti: $T/r: expected depth_selection/val_selection_cropped/groundtruth_depth_gathered/DRIVE_02/*.png, or val/DRIVE/proj_depth/groundtruth/image_02/*.png, here or in kitti/; found some/, file" -- \
 		e3-decode --dataset kitti --root "$T/r"
 	fails 1 "no such folder" -- e3-decode --dataset tum --root "$T/none"
 	fails 1 "co3d: $T/r: expected CATEGORY_test.jgz (or, with annotations elsewhere, CATEGORY/), here or in co3d/; found some/, file" -- \

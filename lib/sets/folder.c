@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -35,11 +36,24 @@ bool sets_names_have(const sets_names *sorted, const char *name)
 	return sorted->n && bsearch(&name, sorted->v, sorted->n, sizeof *sorted->v, by_bytes);
 }
 
+const char *sets_suffix_of(const char *name, const char *suffixes)
+{
+	size_t n = strlen(name);
+	for (const char *p = suffixes; *p;) {
+		size_t length = strcspn(p, "|");
+		if (n >= length && strncasecmp(name + n - length, p, length) == 0)
+			return name + n - length;
+		p += length + (p[length] == '|');
+	}
+	return NULL;
+}
+
 static bool fits(const char *name, const sets_pattern *want)
 {
-	size_t n = strlen(name), prefix = want->prefix ? strlen(want->prefix) : 0, suffix = want->suffix ? strlen(want->suffix) : 0;
-	return name[0] != '.' && n >= prefix + suffix && (!prefix || strncmp(name, want->prefix, prefix) == 0) &&
-	       (!suffix || strcmp(name + n - suffix, want->suffix) == 0);
+	size_t prefix = want->prefix ? strlen(want->prefix) : 0;
+	if (name[0] == '.' || strlen(name) < prefix || (prefix && strncmp(name, want->prefix, prefix)))
+		return false;
+	return !want->suffix || !*want->suffix || sets_suffix_of(name + prefix, want->suffix);
 }
 
 int sets_folder(const char *path, sets_pattern want, sets_names *out, e3_err *err)
@@ -51,8 +65,14 @@ int sets_folder(const char *path, sets_pattern want, sets_names *out, e3_err *er
 	int rc = 0;
 	for (struct dirent *e; !rc && (e = readdir(d));) {
 		struct stat st;
-		if (!fits(e->d_name, &want) || fstatat(dirfd(d), e->d_name, &st, 0))
+		if (!fits(e->d_name, &want))
 			continue;
+		if (fstatat(dirfd(d), e->d_name, &st, 0)) {
+			/* a link to nowhere: were it left out, what is paired by order would shift */
+			if (want.suffix && *want.suffix && !want.folders)
+				rc = e3_fail_sys(err, "reading: %s/%s", path, e->d_name);
+			continue;
+		}
 		if ((S_ISDIR(st.st_mode) != 0) == want.folders)
 			rc = sets_names_add(out, e->d_name, err);
 	}

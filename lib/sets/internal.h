@@ -24,8 +24,8 @@ typedef struct sets_names {
 void sets_names_release(sets_names *x);
 int sets_names_add(sets_names *x, const char *name, e3_err *err);
 bool sets_names_have(const sets_names *sorted, const char *name);
-/* What a folder holds whose names begin and end so, sorted by bytes; hidden ones left out. With `folders` only folders, else only what
- * is none. -1 when it cannot be read. */
+/* What a folder holds whose names begin and end so, sorted by bytes; hidden ones left out. A suffix may be several, as in ".png|.jpg", and
+ * its case does not matter. With `folders` only folders, else only what is none. -1 when it cannot be read. */
 typedef struct sets_pattern {
 	const char *prefix, *suffix;
 	bool folders;
@@ -37,6 +37,8 @@ bool sets_is_file(const char *path);
 char *sets_path(e3_err *err, const char *fmt, ...) E3_PRINTF(2, 3);
 /* "reading: PATH: WHAT: ..." when the file is not there. */
 int sets_need(const char *path, const char *what, e3_err *err);
+/* Where the suffix of `name` begins that fits one of `suffixes`; NULL: none does. */
+const char *sets_suffix_of(const char *name, const char *suffixes);
 
 /* --- a sequence --- */
 
@@ -65,15 +67,20 @@ struct e3_seq {
 /* Adds a frame, numbered `index`; `image` is taken over, NULL fails. The pointer is good until the next. */
 sets_frame *sets_add(e3_seq *q, char *image, int64_t index, e3_err *err);
 
-/* The file beside picture `image` of the sequence: DIR/STEM SUFFIX, the stem being the picture's name without its own suffix. -1 names it
- * when it is not among `there` (sorted), with how many there are of each. */
+/* What a loader takes for a picture, as a suffix below. */
+#define SETS_PICTURES ".png|.jpg|.jpeg"
+
+/* The file that belongs to file `name` (a picture's, say): DIR/STEM SUFFIX, the stem being `name` without its ending; the case of the
+ * ending does not matter. -1 names it when it is not among `there` (sorted), with how many there are of each. */
 typedef struct sets_beside {
-	const char *dir, *suffix; /* of the other file */
-	const char *image_suffix;
+	const char *dir, *suffix; /* of the file looked for; the suffix may have alternatives, as in a pattern */
 	const sets_names *there;
-	size_t images;
+	const sets_names *from;   /* what `name` is one of ... */
+	const char *what;         /* ... and what those are: "pictures" */
 } sets_beside;
-char *sets_find_beside(const sets_beside *b, const char *image, e3_err *err);
+char *sets_find_beside(const sets_beside *b, const char *name, e3_err *err);
+/* -1 names the first of b->there to which none of b->from belongs. */
+int sets_need_all(const sets_beside *b, e3_err *err);
 /* The first number in a name; -1 when it has none. */
 int64_t sets_number(const char *name);
 /* What lies in a folder, all of it needed: -1 also when nothing does, saying `what` was expected. */
@@ -86,9 +93,11 @@ typedef struct sets_entry {
 	bool published, found;
 } sets_entry;
 
+enum { SETS_HOMES = 6 };
+
 typedef struct sets_row {
 	const char *name;
-	const char *homes[4];       /* names of the folder under --root; "": the root itself */
+	const char *homes[SETS_HOMES];     /* names of the folder under --root; "": the root itself; their case does not matter */
 	sets_pattern folder;        /* what a home holds: such a folder ... */
 	const char *inside;         /* ... with this in it; NULL: nothing in particular */
 	const char *expected;       /* the same in words */
@@ -112,6 +121,11 @@ struct e3_set {
 	void *co3d; /* what its annotations said; see set_co3d.c */
 };
 
+/* --- home.c --- */
+
+/* Finds s->base from the root. -1 says what was expected, what is there, and, where it lies near by, which folder to give. */
+int sets_find_home(e3_set *s, e3_err *err);
+
 /* The entry of that name, made when it is new; marks are added. */
 int sets_entry_add(e3_set *s, const char *name, bool published, bool found, e3_err *err);
 /* `published` (ends with NULL) and the folders of `path` that look so, their prefix and suffix taken off. */
@@ -127,7 +141,7 @@ int sets_nrgbd_list(e3_set *s, e3_err *err), sets_nrgbd_open(const e3_set *s, co
 int sets_tum_list(e3_set *s, e3_err *err), sets_tum_open(const e3_set *s, const char *name, e3_seq *q, e3_err *err);
 int sets_scannet_list(e3_set *s, e3_err *err), sets_scannet_open(const e3_set *s, const char *name, e3_seq *q, e3_err *err);
 int sets_co3d_list(e3_set *s, e3_err *err), sets_co3d_open(const e3_set *s, const char *name, e3_seq *q, e3_err *err);
-bool sets_co3d_is_home(const e3_set *s);
+bool sets_co3d_is_home(const e3_set *s), sets_kitti_is_home(const e3_set *s); /* whether it lies in s->base */
 void sets_co3d_release(e3_set *s);
 
 #endif

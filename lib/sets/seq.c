@@ -46,18 +46,44 @@ int sets_listing(const char *path, sets_pattern want, const char *what, sets_nam
 	return 0;
 }
 
-char *sets_find_beside(const sets_beside *b, const char *image, e3_err *err)
+static size_t stem_of(const char *name)
 {
-	size_t stem = strlen(image) - strlen(b->image_suffix);
-	char *name = sets_path(err, "%.*s%s", (int)stem, image, b->suffix), *path = NULL;
-	if (!name)
+	const char *dot = strrchr(name, '.');
+	return dot ? (size_t)(dot - name) : strlen(name);
+}
+
+/* Of the names one with the stem of `name`, and with one of the suffixes (NULL: any); NULL: there is none. */
+static const char *with_stem(const sets_names *names, const char *name, const char *suffixes)
+{
+	size_t n = stem_of(name);
+	for (size_t k = 0; k < names->n; k++)
+		if (stem_of(names->v[k]) == n && strncmp(names->v[k], name, n) == 0 && (!suffixes || sets_suffix_of(names->v[k], suffixes)))
+			return names->v[k];
+	return NULL;
+}
+
+char *sets_find_beside(const sets_beside *b, const char *name, e3_err *err)
+{
+	int first = (int)strcspn(b->suffix, "|");
+	char *usual = sets_path(err, "%.*s%.*s", (int)stem_of(name), name, first, b->suffix), *path = NULL;
+	if (!usual)
 		return NULL;
-	if (sets_names_have(b->there, name))
-		path = sets_path(err, "%s/%s", b->dir, name);
+	const char *found = sets_names_have(b->there, usual) ? usual : with_stem(b->there, name, b->suffix);
+	if (found)
+		path = sets_path(err, "%s/%s", b->dir, found);
 	else
-		e3_fail(err, "reading: %s/%s: missing: there are %zu pictures and %zu of these", b->dir, name, b->images, b->there->n);
-	free(name);
+		e3_fail(err, "reading: %s/%s: missing: there are %zu %s and %zu of these", b->dir, usual, b->from->n, b->what, b->there->n);
+	free(usual);
 	return path;
+}
+
+int sets_need_all(const sets_beside *b, e3_err *err)
+{
+	for (size_t k = 0; b->there->n > b->from->n && k < b->there->n; k++)
+		if (!with_stem(b->from, b->there->v[k], NULL))
+			return e3_fail(err, "reading: %s/%s: nothing of that name among the %zu %s: there are %zu of these", b->dir, b->there->v[k],
+				b->from->n, b->what, b->there->n);
+	return 0;
 }
 
 /* Every stride-th frame, and not more than asked for. */

@@ -1,5 +1,4 @@
-/* sets: which data sets there are, where one lies, which sequences it has. Refuses roots in which nothing of it is found, naming what was
- * expected and what is there, and tasks it has no truth for. */
+/* sets: which data sets there are and which sequences one has. Refuses tasks it has no truth for. */
 #include "e3/mem.h"
 #include "internal.h"
 #include <stdio.h>
@@ -12,22 +11,22 @@ static const sets_row rows[E3_SET_IDS] = {
 	[E3_SET_SINTEL] = {"sintel", {"", "sintel/"}, {"training", "", true}, "final", "training/final/SEQUENCE/frame_0001.png",
 		MAY(DEPTH) | MAY(VIDEO_DEPTH) | MAY(POSE), E3_TASK_VIDEO_DEPTH, 1, SETS_DPT, 0, "Sintel unit", sets_sintel_list, sets_sintel_open},
 	[E3_SET_KITTI] = {"kitti", {"", "kitti/"}, {"depth_selection", "", true}, "val_selection_cropped",
-		"depth_selection/val_selection_cropped/groundtruth_depth_gathered/DRIVE_02/*.png", MAY(DEPTH) | MAY(VIDEO_DEPTH), E3_TASK_VIDEO_DEPTH,
-		1, SETS_PNG16, E3_DEPTH16_KITTI, "m", sets_kitti_list, sets_kitti_open},
+		"depth_selection/val_selection_cropped/groundtruth_depth_gathered/DRIVE_02/*.png, or val/DRIVE/proj_depth/groundtruth/image_02/*.png",
+		MAY(DEPTH) | MAY(VIDEO_DEPTH), E3_TASK_VIDEO_DEPTH, 1, SETS_PNG16, E3_DEPTH16_KITTI, "m", sets_kitti_list, sets_kitti_open},
 	[E3_SET_BONN] = {"bonn", {"rgbd_bonn_dataset/", "bonn/rgbd_bonn_dataset/", "bonn/", ""}, {"rgbd_bonn_", "", true}, NULL,
 		"rgbd_bonn_dataset/rgbd_bonn_SEQUENCE/", MAY(DEPTH) | MAY(VIDEO_DEPTH), E3_TASK_VIDEO_DEPTH, 1, SETS_PNG16, E3_DEPTH16_BONN, "m",
 		sets_bonn_list, sets_bonn_open},
-	[E3_SET_NYU] = {"nyu", {"", "nyu_v2/", "nyu-v2/"}, {"val", "", true}, "nyu_images", "val/nyu_images/*.png and val/nyu_depths/*.npy",
+	[E3_SET_NYU] = {"nyu", {"", "nyu_v2/", "nyu-v2/", "nyuv2/"}, {"val", "", true}, "nyu_images", "val/nyu_images/*.png and val/nyu_depths/*.npy",
 		MAY(DEPTH), E3_TASK_DEPTH, 1, SETS_NPY, 0, "m", sets_nyu_list, sets_nyu_open},
-	[E3_SET_SCENES7] = {"7scenes", {"", "7scenes/"}, {"", "", true}, "TestSplit.txt", "SCENE/TestSplit.txt", MAY(RECON), E3_TASK_RECON, 200,
+	[E3_SET_SCENES7] = {"7scenes", {"", "7scenes/", "7-scenes/"}, {"", "", true}, "TestSplit.txt", "SCENE/TestSplit.txt", MAY(RECON), E3_TASK_RECON, 200,
 		SETS_SCENES7, E3_DEPTH16_SCENES7, "m", sets_scenes7_list, sets_scenes7_open},
-	[E3_SET_NRGBD] = {"nrgbd", {"", "neural_rgbd/", "nrgbd/"}, {"", "", true}, "poses.txt", "SCENE/poses.txt", MAY(RECON), E3_TASK_RECON, 500,
+	[E3_SET_NRGBD] = {"nrgbd", {"", "neural_rgbd/", "nrgbd/", "neural_rgbd_data/"}, {"", "", true}, "poses.txt", "SCENE/poses.txt", MAY(RECON), E3_TASK_RECON, 500,
 		SETS_PNG16, E3_DEPTH16_NRGBD, "m", sets_nrgbd_list, sets_nrgbd_open},
 	[E3_SET_TUM] = {"tum", {"", "tum/"}, {"rgbd_dataset_", "", true}, NULL, "rgbd_dataset_freiburg3_*/", MAY(POSE), E3_TASK_POSE, 1,
 		SETS_NO_DEPTH, 0, "m", sets_tum_list, sets_tum_open},
-	[E3_SET_SCANNET] = {"scannet", {"", "scannetv2/", "scannet/"}, {"scene", "", true}, NULL, "sceneNNNN_NN/", MAY(POSE), E3_TASK_POSE, 1,
+	[E3_SET_SCANNET] = {"scannet", {"", "scannetv2/", "scannet/", "scannet-v2/"}, {"scene", "", true}, NULL, "sceneNNNN_NN/", MAY(POSE), E3_TASK_POSE, 1,
 		SETS_NO_DEPTH, 0, "m", sets_scannet_list, sets_scannet_open},
-	[E3_SET_CO3D] = {"co3d", {"", "co3d/"}, {"", "", true}, NULL,
+	[E3_SET_CO3D] = {"co3d", {"", "co3d/", "co3dv2/"}, {"", "", true}, NULL,
 		"CATEGORY_test.jgz (or, with annotations elsewhere, CATEGORY/)", MAY(PAIRS), E3_TASK_PAIRS, 1, SETS_NO_DEPTH, 0,
 		"CO3D unit", sets_co3d_list, sets_co3d_open},
 };
@@ -78,66 +77,7 @@ int sets_list_folders(e3_set *s, const char *path, sets_pattern want, const char
 	return rc;
 }
 
-/* --- where it lies --- */
-
-static bool is_home(const char *path, const sets_row *row)
-{
-	sets_names found;
-	bool yes = false;
-	if (sets_folder(path, row->folder, &found, NULL))
-		return false;
-	for (size_t k = 0; k < found.n && !yes; k++) {
-		char *inside = sets_path(NULL, "%s%s/%s", path, found.v[k], row->inside ? row->inside : "");
-		yes = inside && (sets_is_folder(inside) || sets_is_file(inside));
-		free(inside);
-	}
-	sets_names_release(&found);
-	return yes;
-}
-
-/* What lies at the root, for the message; a few names. */
-static int describe(const char *root, e3_buf *to)
-{
-	enum { SHOWN = 6 };
-	sets_names all[2] = {{0}};
-	int rc = 0;
-	size_t n = 0;
-	for (int folders = 1; folders >= 0; folders--) {
-		if (sets_folder(root, (sets_pattern){"", "", folders}, &all[folders], NULL))
-			return e3_buf_printf(to, NULL, "nothing that can be read");
-		for (size_t k = 0; !rc && k < all[folders].n; k++)
-			if (n++ < SHOWN)
-				rc = e3_buf_printf(to, NULL, "%s%s%s", n > 1 ? ", " : "", all[folders].v[k], folders ? "/" : "");
-	}
-	if (!rc && n > SHOWN)
-		rc = e3_buf_printf(to, NULL, " and %zu more", n - SHOWN);
-	if (!rc && n == 0)
-		rc = e3_buf_printf(to, NULL, "nothing");
-	sets_names_release(&all[0]);
-	sets_names_release(&all[1]);
-	return rc;
-}
-
-static int find_base(e3_set *s, e3_err *err)
-{
-	const sets_row *row = s->row;
-	const char *root = s->o.root, *slash = root[0] && root[strlen(root) - 1] == '/' ? "" : "/";
-	if (!sets_is_folder(root))
-		return e3_fail(err, "opening: %s: %s: no such folder", row->name, root);
-	for (int k = 0; k < 4 && row->homes[k]; k++) {
-		s->base = sets_path(err, "%s%s%s", root, slash, row->homes[k]);
-		if (!s->base || (s->o.set == E3_SET_CO3D ? sets_co3d_is_home(s) : is_home(s->base, row)))
-			return s->base ? 0 : -1;
-		free(s->base);
-		s->base = NULL;
-	}
-	e3_buf found = {0};
-	describe(root, &found);
-	e3_fail(err, "opening: %s: %s: expected %s, here or in %s; found %s", row->name, root, row->expected, row->homes[1],
-		found.data ? found.data : "");
-	e3_buf_release(&found);
-	return -1;
-}
+/* --- opening --- */
 
 static int choose_task(e3_set *s, e3_err *err)
 {
@@ -169,7 +109,7 @@ e3_set *e3_set_open(const e3_set_options *o, e3_err *err)
 		return NULL;
 	s->o = *o, s->row = &rows[o->set];
 	use_defaults(&s->o, s->row);
-	if (choose_task(s, err) || find_base(s, err) || s->row->list(s, err)) {
+	if (choose_task(s, err) || sets_find_home(s, err) || s->row->list(s, err)) {
 		e3_set_close(s);
 		return NULL;
 	}

@@ -20,10 +20,11 @@ typedef struct pair {
 
 static int list_pair(const char *home, bool prepared, pair *p, e3_err *err)
 {
-	static const char *const folder[2][2] = {{"rgb", "depth"}, {"rgb_110", "depth_110"}}, *const what[2] = {"pictures", "depth maps"};
+	static const char *const folder[2][2] = {{"rgb", "depth"}, {"rgb_110", "depth_110"}}, *const what[2] = {"pictures", "depth maps"},
+		*const suffix[2] = {SETS_PICTURES, ".png"};
 	for (int k = 0; k < 2; k++) {
 		p->path[k] = sets_path(err, "%s/%s", home, folder[prepared][k]);
-		if (!p->path[k] || sets_listing(p->path[k], (sets_pattern){NULL, ".png", false}, what[k], &p->names[k], err))
+		if (!p->path[k] || sets_listing(p->path[k], (sets_pattern){NULL, suffix[k], false}, what[k], &p->names[k], err))
 			return -1;
 	}
 	size_t have[2] = {p->names[0].n, p->names[1].n};

@@ -41,8 +41,7 @@ typedef struct folders {
 static int add_frame(const e3_set *s, const folders *in, size_t k, e3_seq *q, e3_err *err)
 {
 	const char *image = in->names[0].v[k];
-	sets_beside depth = {in->path[1], ".dpt", ".png", &in->names[1], in->names[0].n};
-	sets_beside camera = {in->path[2], ".cam", ".png", &in->names[2], in->names[0].n};
+	sets_beside depth = {in->path[1], ".dpt", &in->names[1], in->names, "pictures"}, camera = {in->path[2], ".cam", &in->names[2], in->names, "pictures"};
 	sets_frame *f = sets_add(q, sets_path(err, "%s/%s", in->path[0], image), sets_number(image), err);
 	if (!f)
 		return -1;
@@ -58,7 +57,7 @@ static int add_frame(const e3_set *s, const folders *in, size_t k, e3_seq *q, e3
 
 int sets_sintel_open(const e3_set *s, const char *name, e3_seq *q, e3_err *err)
 {
-	static const char *const part[3] = {"final", "depth", "camdata_left"}, *const suffix[3] = {".png", ".dpt", ".cam"},
+	static const char *const part[3] = {"final", "depth", "camdata_left"}, *const suffix[3] = {SETS_PICTURES, ".dpt", ".cam"},
 		*const what[3] = {"pictures", "depth maps", "cameras"};
 	folders in = {.path = {NULL}};
 	int rc = 0;
@@ -73,6 +72,8 @@ int sets_sintel_open(const e3_set *s, const char *name, e3_seq *q, e3_err *err)
 	q->counts = (e3_seq_counts){.images = (int64_t)in.names[0].n, .depths = (int64_t)in.names[1].n, .poses = (int64_t)in.names[2].n};
 	for (size_t k = 0; !rc && k < in.names[0].n; k++)
 		rc = add_frame(s, &in, k, q, err);
+	for (int p = 1; !rc && p < 3; p++)
+		rc = sets_need_all(&(sets_beside){in.path[p], suffix[p], &in.names[p], in.names, "pictures"}, err);
 	for (int p = 0; p < 3; p++) {
 		free(in.path[p]);
 		sets_names_release(&in.names[p]);

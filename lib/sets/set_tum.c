@@ -46,7 +46,7 @@ static int open_prepared(const char *home, e3_seq *q, e3_err *err)
 	e3_traj t = {0};
 	sets_names names = {0};
 	char *folder = sets_path(err, "%s/rgb_90", home), *truth = sets_path(err, "%s/groundtruth_90.txt", home);
-	int rc = folder && truth && sets_listing(folder, (sets_pattern){NULL, ".png", false}, "pictures", &names, err) == 0 ? 0 : -1;
+	int rc = folder && truth && sets_listing(folder, (sets_pattern){NULL, SETS_PICTURES, false}, "pictures", &names, err) == 0 ? 0 : -1;
 	if (!rc)
 		rc = e3_traj_load(truth, E3_TRAJ_TUM, &t, err);
 	if (!rc && t.n != names.n)

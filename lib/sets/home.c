@@ -1,0 +1,161 @@
+/* sets: where a data set lies. Refuses roots in which nothing of it is found, naming what was expected, what is there and, where it lies a
+ * few folders above or one below, which folder to give instead. */
+#include "e3/mem.h"
+#include "internal.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+static bool has_folder(const char *path, const sets_row *row)
+{
+	sets_names found;
+	bool yes = false;
+	if (sets_folder(path, row->folder, &found, NULL))
+		return false;
+	for (size_t k = 0; k < found.n && !yes; k++) {
+		char *inside = sets_path(NULL, "%s%s/%s", path, found.v[k], row->inside ? row->inside : "");
+		yes = inside && (sets_is_folder(inside) || sets_is_file(inside));
+		free(inside);
+	}
+	sets_names_release(&found);
+	return yes;
+}
+
+static bool is_home(const e3_set *s)
+{
+	switch (s->o.set) {
+	case E3_SET_CO3D: return sets_co3d_is_home(s);
+	case E3_SET_KITTI: return sets_kitti_is_home(s);
+	default: return has_folder(s->base, s->row);
+	}
+}
+
+/* Takes `path` (with its slash) for s->base when the data set lies there; else frees it. */
+static bool take(e3_set *s, char *path)
+{
+	s->base = path;
+	if (path && is_home(s))
+		return true;
+	free(path);
+	s->base = NULL;
+	return false;
+}
+
+/* Below `dir` (with its slash) in a folder called as `home`, in other capitals. */
+static bool is_called(e3_set *s, const char *dir, const sets_names *here, const char *home)
+{
+	size_t n = strcspn(home, "/");
+	for (size_t k = 0; n && k < here->n; k++)
+		if (strlen(here->v[k]) == n && strncasecmp(here->v[k], home, n) == 0 && take(s, sets_path(NULL, "%s%s%s", dir, here->v[k], home + n)))
+			return true;
+	return false;
+}
+
+/* In `dir` (with its slash), or in a folder there that is called as the data set usually is. */
+static bool is_in(e3_set *s, const char *dir)
+{
+	const char *const *home = s->row->homes;
+	sets_names here = {0};
+	bool yes = false;
+	for (size_t k = 0; !yes && k < SETS_HOMES && home[k]; k++)
+		yes = take(s, sets_path(NULL, "%s%s", dir, home[k]));
+	if (yes || sets_folder(dir, (sets_pattern){NULL, NULL, true}, &here, NULL))
+		return yes;
+	for (size_t k = 0; !yes && k < SETS_HOMES && home[k]; k++)
+		yes = is_called(s, dir, &here, home[k]);
+	sets_names_release(&here);
+	return yes;
+}
+
+/* One below the root, or above it: the folder to give, allocated; NULL. */
+static char *near_by(e3_set *s, const char *root)
+{
+	enum { ABOVE = 3 };
+	sets_names below = {0};
+	char *dir = realpath(root, NULL), *slash;
+	bool found = false;
+	sets_folder(root, (sets_pattern){NULL, NULL, true}, &below, NULL);
+	for (size_t k = 0; !found && k < below.n; k++) {
+		char *path = sets_path(NULL, "%s/%s/", root, below.v[k]);
+		found = path && is_in(s, path);
+		free(path);
+	}
+	for (int k = 0; !found && dir && k < ABOVE && (slash = strrchr(dir, '/')) > dir; k++) {
+		slash[1] = 0;
+		found = is_in(s, dir);
+		slash[0] = 0;
+	}
+	sets_names_release(&below);
+	free(dir);
+	char *base = s->base;
+	s->base = NULL;
+	return base;
+}
+
+/* What lies at the root, for the message; a few names. */
+static int describe(const char *root, e3_buf *to)
+{
+	enum { SHOWN = 6 };
+	sets_names all[2] = {{0}};
+	int rc = 0;
+	size_t n = 0;
+	for (int folders = 1; folders >= 0; folders--) {
+		if (sets_folder(root, (sets_pattern){"", "", folders}, &all[folders], NULL))
+			return e3_buf_printf(to, NULL, "nothing that can be read");
+		for (size_t k = 0; !rc && k < all[folders].n; k++)
+			if (n++ < SHOWN)
+				rc = e3_buf_printf(to, NULL, "%s%s%s", n > 1 ? ", " : "", all[folders].v[k], folders ? "/" : "");
+	}
+	if (!rc && n > SHOWN)
+		rc = e3_buf_printf(to, NULL, " and %zu more", n - SHOWN);
+	if (!rc && n == 0)
+		rc = e3_buf_printf(to, NULL, "nothing");
+	sets_names_release(&all[0]);
+	sets_names_release(&all[1]);
+	return rc;
+}
+
+/* NYU is handed out in MATLAB's and HDF5 files. -1 when the root is or holds such a thing. */
+static int refuse_packed(const e3_set *s, e3_err *err)
+{
+	static const char packed[] = ".mat|.h5";
+	sets_names found = {0};
+	const char *name = NULL;
+	if (s->o.set != E3_SET_NYU)
+		return 0;
+	if (sets_is_file(s->o.root))
+		name = sets_suffix_of(s->o.root, packed) ? "" : NULL;
+	else if (sets_folder(s->o.root, (sets_pattern){NULL, packed, false}, &found, NULL) == 0 && found.n)
+		name = found.v[0];
+	if (name)
+		e3_fail(err, "opening: nyu: %s%s%s: expected val/nyu_images and val/nyu_depths, found a MATLAB or HDF5 file: pipelines/eval/nyu.py makes"
+			" them of it", s->o.root, *name ? "/" : "", name);
+	sets_names_release(&found);
+	return name ? -1 : 0;
+}
+
+int sets_find_home(e3_set *s, e3_err *err)
+{
+	const sets_row *row = s->row;
+	const char *root = s->o.root;
+	char *dir = sets_path(err, "%s%s", root, root[0] && root[strlen(root) - 1] == '/' ? "" : "/");
+	if (!dir)
+		return -1;
+	bool found = is_in(s, dir);
+	free(dir);
+	if (found)
+		return 0;
+	if (refuse_packed(s, err))
+		return -1;
+	if (!sets_is_folder(root))
+		return e3_fail(err, "opening: %s: %s: no such folder", row->name, root);
+	e3_buf what = {0};
+	char *other = near_by(s, root);
+	describe(root, &what);
+	e3_fail(err, "opening: %s: %s: expected %s, here or in %s; found %s%s%s", row->name, root, row->expected, row->homes[1],
+		what.data ? what.data : "", other ? "; it lies elsewhere: give " : "", other ? other : "");
+	free(other);
+	e3_buf_release(&what);
+	return -1;
+}
