@@ -71,7 +71,8 @@ static int sequence(const ev_report *r, const ev_seq *s, e3_buf *to, e3_err *err
 			whole(to, "first_not_finite", s->first_not_finite, s->first_not_finite >= 0, err) ||
 			whole(to, "pixels_cropped", (int64_t)s->pixels.unseen, true, err) || real(to, "seconds", end ? s->end.seconds : NAN, err) ||
 			whole(to, "peak_rss", (int64_t)s->end.peak_rss, end, err) || whole(to, "cache_peak", (int64_t)s->end.cache_peak, end, err) ||
-			whole(to, "cache_full", (int64_t)s->end.cache_full, end, err) || scores(r, s, to, err) || closing(to, "},", err);
+			whole(to, "cache_full", (int64_t)s->end.cache_full, end, err) ||
+			whole(to, "device_used", (int64_t)s->end.device_used, end && s->end.device_used, err) || scores(r, s, to, err) || closing(to, "},", err);
 }
 
 int ev_json(const ev_report *r, e3_buf *to, e3_err *err)

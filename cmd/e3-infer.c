@@ -278,12 +278,20 @@ static int pass_truth(infer *f, const e3_msg *msg, e3_err *err)
 	return i == e3_msg_index(msg) ? e3_out_msg(f->out, msg, err) : pass_truth_as(f, msg, i, err);
 }
 
+/* Nothing is given back on the way: at the end it is what it was at its highest. */
+static uint64_t device_used(const infer *f)
+{
+	uint64_t used = f->gpu && f->net ? f->dev->ops->memory(f->dev).used : 0;
+	return used > f->before ? used - f->before : 0;
+}
+
 static int send_end(infer *f, e3_err *err)
 {
 	if (infer_writer_wait(f->writer, err) || (f->scan.from ? begin(f, err) : !f->head_sent && send_head(f, err)))
 		return -1;
 	e3_cache_use use = f->session ? e3_session_cache(f->session) : (e3_cache_use){0};
-	e3_end end = {f->frames, e3_now() - f->start, e3_rss_peak(), use.now, use.peak, use.full, e3_latency_mean(&f->latency), f->latency.max};
+	e3_end end = {f->frames, e3_now() - f->start, e3_rss_peak(), use.now, use.peak, use.full, e3_latency_mean(&f->latency), f->latency.max,
+	              device_used(f)};
 	e3_detail("%lld frames in %.2f s; resident memory at most %.1f MiB; cache %.1f MiB, at most %.1f, without eviction %.1f",
 	          (long long)f->frames, end.seconds, (double)end.peak_rss / 1048576, (double)use.now / 1048576, (double)use.peak / 1048576,
 	          (double)use.full / 1048576);

@@ -132,6 +132,7 @@ static void same_end(const e3_msg *msg)
 	e3_end got, sent = sample_end(2);
 	assert_int_equal(e3_end_decode(msg, &got, &err), 0);
 	assert_true(got.frames == sent.frames && got.seconds == sent.seconds && got.peak_rss == sent.peak_rss);
+	assert_true(got.device_used == 0); /* not sent: no GPU */
 	assert_true(got.cache_now == 1000 && got.cache_peak == 2000 && got.cache_full == UINT64_MAX);
 }
 

@@ -53,7 +53,7 @@ static void test_capture_time_and_latency_arrive(void **state)
 	e3_frame frame = {0};
 	e3_pred pred = {0};
 	e3_end end = sample_end(2);
-	end.latency_mean = 0.25, end.latency_max = 1.5;
+	end.latency_mean = 0.25, end.latency_max = 1.5, end.device_used = (uint64_t)9 << 32;
 	write_stream(&end);
 	e3_in *in = e3_in_open(path, &err);
 	assert_non_null(in);
@@ -68,7 +68,7 @@ static void test_capture_time_and_latency_arrive(void **state)
 	}
 	next(in, E3_END, &msg);
 	assert_int_equal(e3_end_decode(&msg, &end, &err), 0);
-	assert_true(end.latency_mean == 0.25 && end.latency_max == 1.5);
+	assert_true(end.latency_mean == 0.25 && end.latency_max == 1.5 && end.device_used == (uint64_t)9 << 32);
 	e3_frame_release(&frame), e3_pred_release(&pred);
 	e3_in_close(in);
 }

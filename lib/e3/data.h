@@ -112,6 +112,7 @@ typedef struct e3_end {
 	uint64_t peak_rss;      /* bytes, of that stage */
 	uint64_t cache_now, cache_peak, cache_full; /* bytes of KV cache: at the end, highest, had nothing been evicted */
 	double latency_mean, latency_max; /* seconds from capture to this stage's result, of a live source; both 0 = not live */
+	uint64_t device_used;   /* bytes of a GPU's memory at the end, less what was in use before the weights; 0 = no GPU, or unknown */
 } e3_end;
 
 typedef struct e3_abort {

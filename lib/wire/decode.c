@@ -193,6 +193,7 @@ int e3_end_decode(const e3_msg *msg, e3_end *x, e3_err *err)
 		E3_MAY(U64, "cache_full", &x->cache_full, &has),
 		E3_MAY(REAL, "latency_mean", &x->latency_mean, &has),
 		E3_MAY(REAL, "latency_max", &x->latency_max, &has),
+		E3_MAY(U64, "device_used", &x->device_used, &has),
 		{.type = E3_F_END},
 	};
 	*x = (e3_end){0};

@@ -200,6 +200,8 @@ int e3_end_encode(e3_pack *p, const e3_end *x, e3_err *err)
 		e3_pack_real(p, "latency_mean", x->latency_mean);
 		e3_pack_real(p, "latency_max", x->latency_max);
 	}
+	if (x->device_used)
+		e3_pack_u64(p, "device_used", x->device_used);
 	return e3_pack_finish(p, err);
 }
 
