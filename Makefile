@@ -3,7 +3,7 @@
 #   make            the tools, into $(B)/bin
 #   make demo       installs what is missing (says so first), builds, runs the pipeline on the bundled clip
 #   make test       the same for the tests; make lint, make fuzz, make parity, make bench: see README.md
-#   make install    PREFIX=/usr/local DESTDIR=
+#   make install    PREFIX=/usr/local DESTDIR=; make uninstall takes it away again
 # Knobs: B=build  OPT=-O2  SAN=address,undefined  WERROR=1
 
 .DEFAULT_GOAL := all
@@ -70,7 +70,7 @@ SRCS_e3-model := $(wildcard cmd/e3-model*.c)
 SRCS_e3-scene := $(wildcard cmd/e3-scene*.c)
 SRCS_e3-eval := $(wildcard cmd/e3-eval*.c)
 
-.PHONY: all cuda units fuzz-bins clean demo test lint fuzz parity bench install deps deps-test
+.PHONY: all cuda units fuzz-bins clean demo test lint fuzz parity bench install uninstall deps deps-test
 .DELETE_ON_ERROR:
 all: $(TOOLS:%=$(B)/bin/%) $(SCRIPTS:%=$(B)/bin/%)
 
@@ -225,7 +225,12 @@ install: all
 	install -m 644 $(wildcard man/*.7) $(DESTDIR)$(PREFIX)/share/man/man7
 	@if [ -e $(B)/lib/e3/libe3-cuda.so ]; then set -x; install -D $(B)/lib/e3/libe3-cuda.so $(DESTDIR)$(PREFIX)/lib/e3/libe3-cuda.so; fi
 
+uninstall:
+	rm -f $(addprefix $(DESTDIR)$(PREFIX)/,$(TOOLS:%=bin/%) $(SCRIPTS:%=bin/%) share/e3/demo.safetensors lib/e3/libe3-cuda.so \
+		$(foreach n,1 5 7,$(patsubst man/%,share/man/man$(n)/%,$(wildcard man/*.$(n)))))
+	@rmdir $(DESTDIR)$(PREFIX)/share/e3 $(DESTDIR)$(PREFIX)/lib/e3 2>/dev/null || true
+
 clean:
 	rm -rf $(B)
 
--include $(wildcard $(B)/lib/*/*.d $(B)/cmd/*.d $(B)/tests/*.d $(B)/kernels/*.d)
+-include $(wildcard $(addprefix $(B)/,*.d lib/*/*.d cmd/*.d tests/*.d tests/gpu/*.d study/*.d kernels/*.d))

@@ -144,7 +144,7 @@ py() {
 	grep -q 'without eviction' "$T/o"
 }
 
-@test "make install: tools, manual pages and the demo model, which e3-infer finds from there" {
+@test "make install: tools, manual pages and the demo model, which e3-infer finds from there; make uninstall" {
 	# What is built already, without the make that may have started this.
 	env -u MAKEFLAGS -u MAKELEVEL make -s -C "$ROOT" B="$B" DESTDIR="$T/installed" PREFIX=/usr install
 	for t in $(sed -n 's/^TOOLS := //p' "$ROOT/Makefile"); do [ -x "$T/installed/usr/bin/$t" ]; done
@@ -157,4 +157,7 @@ py() {
 	grep -q 'only knows rendered rooms' "$T/e"
 	e3-infer -q --model "$DEMO/model.safetensors" --no-evict "$T/two.e3" >"$T/y.e3"
 	py stream_equal.py "$T/x.e3" "$T/y.e3" pred
+	echo other >"$T/installed/usr/bin/other"
+	env -u MAKEFLAGS -u MAKELEVEL make -s -C "$ROOT" B="$B" DESTDIR="$T/installed" PREFIX=/usr uninstall
+	[ "$(find "$T/installed" -type f)" = "$T/installed/usr/bin/other" ]
 }
