@@ -2,11 +2,23 @@
 #include "e3-export.h"
 #include "e3/tool.h"
 #include <inttypes.h>
+#include <math.h>
+#include <string.h>
 
-static void tell_points(const char *path, uint64_t n, const e3_export_facts *f)
+static const char *name_of(const char *path)
 {
-	e3_note("%s: %" PRIu64 " points of %" PRIu64 " (%" PRIu64 " passed confidence %.4g and masks), %" PRId64 " frames", path, n,
-		f->points, f->kept, f->threshold, f->frames);
+	return strcmp(path, "-") == 0 ? "standard output" : path;
+}
+
+static const char *frames_of(const e3_export_facts *f)
+{
+	return f->frames == 1 ? "frame" : "frames";
+}
+
+static void tell_points(const char *path, uint64_t n, const e3_export_options *opt, const e3_export_facts *f)
+{
+	e3_note("%s: %" PRIu64 " points of %" PRIu64 " (%" PRIu64 " passed confidence %.4g and masks), %" PRId64 " %s", name_of(path), n,
+		f->points, f->kept, fmax(f->threshold, opt->cloud.conf_min), f->frames, frames_of(f));
 }
 
 static void warn_about(const e3_export_options *opt, const e3_export_facts *f)
@@ -35,12 +47,12 @@ void e3_export_tell(const e3_export_options *opt, const e3_export_facts *f)
 	const char *others[] = {opt->tum, opt->kitti, opt->intrinsics, opt->npz, opt->depth, opt->depth_color, opt->run_json};
 	warn_about(opt, f);
 	if (opt->glb)
-		tell_points(opt->glb, f->glb_points, f);
+		tell_points(opt->glb, f->glb_points, opt, f);
 	if (opt->ply)
-		tell_points(opt->ply, f->ply_points, f);
+		tell_points(opt->ply, f->ply_points, opt, f);
 	for (size_t k = 0; k < sizeof others / sizeof *others; k++)
 		if (others[k])
-			e3_note("%s: %" PRId64 " frames", others[k], f->frames);
+			e3_note("%s: %" PRId64 " %s", name_of(others[k]), f->frames, frames_of(f));
 	if (opt->glb || opt->ply)
 		e3_detail("scene scale %.6g, voxel %.6g, %.1f MB spooled", f->scene_scale, f->voxel, (double)f->spooled / 1e6);
 	if (opt->depth)

@@ -59,6 +59,18 @@ nothing_left() {
 	check count "$T/x.glb" $((4 * 20 * 14))
 }
 
+@test "what it says of each output: points, the confidence that decided, frames" {
+	stream "$T/x.e3" conf=2.5 frames=1
+	e3-export --conf-min 2.25 --glb "$T/x.glb" --ply - --tum "$T/x.tum" "$T/x.e3" 2>"$T/stderr" >"$T/x.ply"
+	diff "$T/stderr" - <<-ROWS
+		e3-export: $T/x.glb: 384 points of 384 (384 passed confidence 2.25 and masks), 1 frame
+		e3-export: standard output: 384 points of 384 (384 passed confidence 2.25 and masks), 1 frame
+		e3-export: $T/x.tum: 1 frame
+	ROWS
+	e3-export --conf-pct 50 --conf-min 1 --glb "$T/x.glb" --max-points 7 "$T/x.e3" 2>"$T/stderr"
+	grep -qF "x.glb: 7 points of 384 (384 passed confidence 2.5 and masks), 1 frame" "$T/stderr"
+}
+
 @test "colour masks, mask folders and thresholds leave out what they say" {
 	stream "$T/white.e3" colour=241,255,250
 	stream "$T/grey.e3" colour=240,255,250
