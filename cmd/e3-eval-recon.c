@@ -1,5 +1,8 @@
 /* e3-eval: the task recon: the scene as clouds of points. */
 #include "e3-eval.h"
+#include "e3/export.h"
+#include "e3/io.h"
+#include "e3/tool.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,7 +28,7 @@ static void *begin(const ev_options *o, e3_err *err)
 {
 	recon_state *s = e3_alloc(1, sizeof *s, "the task recon", err);
 	if (s)
-		*s = (recon_state){.o = o};
+		*s = (recon_state){.o = o, .scene = {.colours = o->ply}};
 	return s;
 }
 
@@ -69,7 +72,7 @@ static int add_view(recon_state *s, const ev_pair *p, const e3_onto *onto, e3_er
 		return 0;
 	}
 	const float *points = points_of(s, p, &rc, err);
-	e3_recon_view view = {onto, points, p->truth->map->depth, &p->truth->pose, &k};
+	e3_recon_view view = {onto, points, p->pred->rgb, p->truth->map->depth, &p->truth->pose, &k};
 	return points ? e3_recon_add(&s->scene, &view, (int)s->o->crop, err) : rc;
 }
 
@@ -89,21 +92,51 @@ static int add(void *state, const ev_pair *p, e3_err *err)
 	return rc;
 }
 
+/* The reference's three clouds, under its names. */
+static int save_cloud(const recon_state *s, const ev_seq *seq, const char *end, const char *what, e3_err *err)
+{
+	const e3_matched *m = &s->scene.inside;
+	char path[4096], comment[256];
+	if (!s->o->ply)
+		return 0;
+	snprintf(comment, sizeof comment, "e3-eval " E3_VERSION "; %s; first true camera, OpenCV axes (x right, y down, z forward) less the "
+		"median of z, units of the truth", what);
+	if ((size_t)snprintf(path, sizeof path, "%s/%s%s", s->o->ply, seq->name, end) >= sizeof path)
+		return e3_fail(err, "writing clouds: %s: the path is too long", s->o->ply);
+	double (*xyz)[3] = strcmp(end, "-gt.ply") ? m->pred : m->truth;
+	return e3_ply_save(path, &(e3_ply_points){(const double (*)[3])xyz, (const uint8_t (*)[3])m->rgb, m->n, comment}, err);
+}
+
+/* What cannot be computed is said in `recon.why`; what cannot be written is a failure. */
+static int score(recon_state *s, ev_seq *seq, e3_err *err)
+{
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	e3_recon_rule rule = {.radius = s->o->icp, .similarity = s->o->use_proj, .threads = (int)(s->o->threads ? s->o->threads : cpus)};
+	e3_recon_score *to = &seq->recon.score;
+	e3_err why;
+	if (!e3_recon_align(&s->scene, &rule, to, &why)) {
+		if (to->points && s->o->ply && (e3_mkdirs(s->o->ply, err) || save_cloud(s, seq, "-gt.ply", "true points", err) ||
+				save_cloud(s, seq, "-mask.ply", "predicted points before ICP", err)))
+			return -1;
+		if (!e3_recon_compare(&s->scene, &rule, to, &why))
+			return to->points ? save_cloud(s, seq, "-mask_align.ply", "predicted points after ICP", err) : 0;
+	}
+	snprintf(seq->recon.why, EV_WHY, "%.*s", EV_WHY - 1, why.text);
+	to->points = 0;
+	return 0;
+}
+
 static int finish(void *state, ev_seq *seq, e3_err *err)
 {
 	recon_state *s = state;
-	e3_err why;
-	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-	e3_recon_rule rule = {.radius = s->o->icp, .similarity = s->o->use_proj, .threads = (int)(s->o->threads ? s->o->threads : cpus)};
 	seq->recon = (ev_recon){.views = s->scene.views};
 	if (s->scene.views == 0)
 		snprintf(seq->recon.why, EV_WHY, "%s", s->no_points && s->o->use_proj ? "no frame has a predicted depth and a usable camera" :
 			s->no_points ? "no frame has predicted points; --use-proj makes them of depth and camera" :
 			s->no_camera ? "no frame has a true camera" : "no frame has predicted points and a true depth");
-	else if (e3_recon_evaluate(&s->scene, &rule, &seq->recon.score, &why)) {
-		snprintf(seq->recon.why, EV_WHY, "%.*s", EV_WHY - 1, why.text);
-		seq->recon.score.points = 0;
-	} else if (seq->recon.score.points == 0)
+	else if (score(s, seq, err))
+		return -1;
+	else if (seq->recon.score.points == 0 && !seq->recon.why[0])
 		snprintf(seq->recon.why, EV_WHY, "no pixel inside the crop has a truth and a finite prediction");
 	seq->recon.scored = seq->recon.score.points > 0;
 	return 0;

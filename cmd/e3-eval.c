@@ -16,7 +16,6 @@ enum { MAX_TRUTHS = 4096 };
 
 #define DATASETS "e3|sintel|bonn|kitti|nyu|tum|scannet|co3d|7scenes|nrgbd"
 
-
 typedef struct cli {
 	ev_options o;
 	const char *truth[MAX_TRUTHS];
@@ -88,7 +87,7 @@ static int name_of(ev_seq *s, const char *input, e3_err *err)
 /* Files are called after sequences, so no two may have one name. */
 static int check_names(const cli *c, const ev_seq *seq, int n, e3_err *err)
 {
-	for (int k = 1; (c->o.results || c->o.png) && k < n; k++)
+	for (int k = 1; (c->o.results || c->o.png || c->o.ply) && k < n; k++)
 		for (int j = 0; j < k; j++)
 			if (!strcmp(seq[j].name, seq[k].name))
 				return e3_fail(err, "naming files: %s and %s would both be %s", seq[j].input, seq[k].input, seq[k].name);
@@ -271,6 +270,7 @@ static const e3_opt table[] = {
 		.help = "points farther apart than R are no partners (default 0.1)"},
 	{E3_OPT_INT, "crop", .to = &c.o.crop, .arg = "N", .min = 0, .max = 65535,
 		.help = "compare the middle N x N of each picture (default 224;\n0: all of it)"},
+	{E3_OPT_TEXT, "ply", .to = &c.o.ply, .arg = "DIR", .help = "write the clouds that are compared into DIR, as PLY"},
 	{E3_OPT_INT, "threads", .to = &c.o.threads, .arg = "N", .min = 1, .max = 64, .help = "threads (default: one a processor)"},
 	{E3_OPT_TITLE, .help = "Report"},
 	{E3_OPT_FLAG, "json", .to = &c.json, .help = "report as one JSON object"},
@@ -334,6 +334,8 @@ int main(int argc, char **argv)
 		e3_usage_error("the task depth takes one --align");
 	if (c.o.npy && !c.o.results)
 		e3_usage_error("--npy needs --results DIR");
+	if (c.o.ply && c.o.tasks != 1u << EV_TASK_RECON)
+		e3_usage_error("--ply needs the task recon");
 	apply_dataset(&c);
 	e3_err err;
 	int rc = process(&c, argc - first, argv + first, &err);

@@ -30,6 +30,7 @@ typedef struct ev_options {
 	const char *results, *png;
 	bool npy;
 	const char *dataset;    /* its name, or "e3" */
+	const char *ply;        /* recon: folder for clouds */
 	bool use_proj;          /* recon: points of predicted depth and camera */
 	double icp;             /* recon: radius */
 	int64_t crop, threads;  /* recon; threads 0: one a processor */

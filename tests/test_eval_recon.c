@@ -227,7 +227,7 @@ static void test_view(void **state)
 	depth[1][1] = 0; /* beside the first pixel */
 	assert_int_equal(e3_onto_init(&o, &src, W, H, 2 * W, 2 * H, NULL), 0);
 	e3_recon r = {.views = 0};
-	assert_int_equal(e3_recon_add(&r, &(e3_recon_view){&o, points, depth[0], &pose, &k}, 2, NULL), 0);
+	assert_int_equal(e3_recon_add(&r, &(e3_recon_view){&o, points, NULL, depth[0], &pose, &k}, 2, NULL), 0);
 	assert_int_equal(r.inside.n, 4);
 	assert_int_equal(r.outside.n, 3);
 	const double want[3] = {(3 - 4) * 12 / 2.0, (1 - 2) * 12 / 4.0, 12}; /* pixel (1, 0): the true one at (3, 1), in its own camera */

@@ -187,7 +187,7 @@ typedef struct e3_kdtree {
 	int levels;
 } e3_kdtree;
 
-/* Over n >= 1 points, which it puts into another order and which must stay as they are then. 4 to 10 bytes a point beside them. The
+/* Over n >= 1 points, which it puts into another order and which must stay as they are then. about 10 bytes a point beside them. The
  * same for any number of threads. -1 also when a coordinate is not finite. */
 int e3_kdtree_init(e3_kdtree *t, double (*x)[3], size_t n, int threads, e3_err *err);
 /* The k >= 1 nearest to q (itself included, if it is one of them) whose squared distance is below `limit`: rows of t->x and squared
@@ -209,7 +209,7 @@ void e3_kdtree_nearest(const e3_kdtree *t, const double q[3], uint32_t guess, do
  * are written. */
 size_t e3_kdtree_around(const e3_kdtree *t, const double low[3], const double high[3], double radius, uint32_t *row, size_t room);
 void e3_kdtree_release(e3_kdtree *t);
-/* Puts the points back in the order they had, and releases. */
+/* Puts the points back in the order they had, and releases; also of a tree that could not be made. */
 void e3_kdtree_undo(e3_kdtree *t);
 
 /* --- normals.c: spec/eval.md 4.6 --- */
@@ -240,6 +240,7 @@ void e3_recon_crop(int w, int h, int crop, int box[4]);
 /* Points beside points. */
 typedef struct e3_matched {
 	double (*pred)[3], (*truth)[3];
+	uint8_t (*rgb)[3]; /* of both; NULL unless colours are kept */
 	size_t n, room;
 } e3_matched;
 
@@ -248,11 +249,13 @@ typedef struct e3_recon {
 	e3_matched inside, outside; /* of the crop: `outside` only counts for shift and scale */
 	e3_pose first;              /* of the truth: its points are kept in this camera's frame */
 	int64_t views;
+	bool colours;               /* set it before the first view: the colours of the points inside are kept, 3 bytes each */
 } e3_recon;
 
 typedef struct e3_recon_view {
 	const e3_onto *onto;
 	const float *points; /* [from_h][from_w][3], predicted */
+	const uint8_t *rgb;  /* the network picture, for colours; NULL: grey */
 	const float *depth;  /* [h][w], true; a pixel counts where it is above 0 and finite, the nearest one beside each predicted point */
 	const e3_pose *pose; /* true */
 	const e3_intrinsics *intrinsics; /* of the true depth */
@@ -297,7 +300,12 @@ typedef struct e3_cloud {
 
 /* Fills the ten figures of the score. */
 int e3_clouds_compare(const e3_cloud *pred, const e3_cloud *truth, int threads, e3_recon_score *to, e3_err *err);
-/* From the pairs collected to the score; their points are used up. 140 bytes a point at most, the points included. */
+/* First: shift, scale, what is not finite left out, the similarity. r->inside then has the points as they are compared, but for ICP. */
+int e3_recon_align(e3_recon *r, const e3_recon_rule *rule, e3_recon_score *to, e3_err *err);
+/* Then: ICP and the figures. r->inside has the prediction moved; with colours in the same order, without in any. 140 bytes a point at
+ * most, the points included. */
+int e3_recon_compare(e3_recon *r, const e3_recon_rule *rule, e3_recon_score *to, e3_err *err);
+/* Both. */
 int e3_recon_evaluate(e3_recon *r, const e3_recon_rule *rule, e3_recon_score *to, e3_err *err);
 
 #endif

@@ -87,4 +87,15 @@ int e3_export_finish(e3_export *x, const e3_end *end, e3_err *err);
 const e3_export_facts *e3_export_facts_of(const e3_export *x);
 void e3_export_close(e3_export *x);
 
+/* --- ply.c: a cloud that is in memory, by itself --- */
+
+typedef struct e3_ply_points {
+	const double (*xyz)[3];  /* [n], written as they are: 64 bits a coordinate */
+	const uint8_t (*rgb)[3]; /* [n] */
+	size_t n;
+	const char *comment;     /* one line */
+} e3_ply_points;
+
+int e3_ply_save(const char *path, const e3_ply_points *p, e3_err *err);
+
 #endif

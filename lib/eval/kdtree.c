@@ -1,8 +1,9 @@
 /* eval: nearest neighbours in a cloud of points, exactly. A balanced tree over the points themselves, which it puts into its own
  * order: neighbours in space are neighbours in memory. Refuses coordinates that are not finite.
  *
- * Pruning is exact in floating point too: the bound of a box adds the same three squares in the same order as the distance of a
- * point, each no larger, and rounding keeps order.
+ * Every node has the box of its points: clouds are surfaces, and what cuts space along one axis at a time says little about how far away
+ * a piece of a surface is. Boxes are in single precision, rounded outwards. Pruning is exact in floating point too: the bound of a box
+ * adds the same three squares in the same order as the distance of a point, each no larger, and rounding keeps order.
  */
 #include "e3/eval.h"
 #include "e3/mem.h"
@@ -11,12 +12,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LEAF = 8, ALONE = 5 }; /* points in a leaf at most; levels built before the rest is shared by threads */
+enum { LEAF = 16, ALONE = 5 }; /* points in a leaf at most; levels built before the rest is shared by threads */
 
-/* Splits its points in two halves: below <= above along an axis, with nothing in between. */
 struct e3_kdnode {
-	double below, above;
-	int axis;
+	float low[3], high[3];
 };
 
 typedef struct span {
@@ -74,25 +73,29 @@ static size_t half(const span *s)
 	return s->lo + (s->hi - s->lo) / 2;
 }
 
-static void split(e3_kdtree *t, const span *s)
+static float round_to(double v, float towards)
+{
+	float f = (float)v;
+	return (towards < 0 ? (double)f > v : (double)f < v) ? nextafterf(f, towards) : f;
+}
+
+/* The box of its points. Returns the axis along which it is longest. */
+static int box(const e3_kdtree *t, const span *s)
 {
 	struct e3_kdnode *node = &t->node[s->node];
 	double low[3], high[3];
-	size_t mid = half(s);
+	int axis = 0;
 	memcpy(low, t->x[s->lo], sizeof low), memcpy(high, t->x[s->lo], sizeof high);
 	for (size_t k = s->lo + 1; k < s->hi; k++)
 		for (int a = 0; a < 3; a++) {
 			low[a] = t->x[k][a] < low[a] ? t->x[k][a] : low[a];
 			high[a] = t->x[k][a] > high[a] ? t->x[k][a] : high[a];
 		}
-	node->axis = 0;
-	for (int a = 1; a < 3; a++)
-		if (high[a] - low[a] > high[node->axis] - low[node->axis])
-			node->axis = a;
-	select_along(t, node->axis, s->lo, s->hi, mid);
-	node->above = t->x[mid][node->axis], node->below = t->x[s->lo][node->axis];
-	for (size_t k = s->lo + 1; k < mid; k++)
-		node->below = fmax(node->below, t->x[k][node->axis]);
+	for (int a = 0; a < 3; a++) {
+		node->low[a] = round_to(low[a], -INFINITY), node->high[a] = round_to(high[a], INFINITY);
+		axis = high[a] - low[a] > high[axis] - low[axis] ? a : axis;
+	}
+	return axis;
 }
 
 static span part(const span *s, bool upper)
@@ -105,7 +108,10 @@ static void build(e3_kdtree *t, span s, int to_level)
 {
 	if (s.level >= to_level)
 		return;
-	split(t, &s);
+	int axis = box(t, &s);
+	if (s.level == t->levels)
+		return;
+	select_along(t, axis, s.lo, s.hi, half(&s));
 	build(t, part(&s, false), to_level);
 	build(t, part(&s, true), to_level);
 }
@@ -118,7 +124,7 @@ static void build_below(void *ctx, size_t from, size_t to)
 	span s = {.hi = t->n};
 	for (int bit = ALONE - 1; bit >= 0; bit--)
 		s = part(&s, k >> bit & 1);
-	build(t, s, t->levels);
+	build(t, s, t->levels + 1);
 }
 
 int e3_kdtree_init(e3_kdtree *t, double (*x)[3], size_t n, int threads, e3_err *err)
@@ -132,15 +138,15 @@ int e3_kdtree_init(e3_kdtree *t, double (*x)[3], size_t n, int threads, e3_err *
 	while (n >> t->levels > LEAF)
 		t->levels++;
 	t->was = e3_alloc(n, sizeof *t->was, "a tree of points", err);
-	t->node = e3_alloc((size_t)1 << t->levels, sizeof *t->node, "a tree of points", err);
+	t->node = e3_alloc((size_t)2 << t->levels, sizeof *t->node, "a tree of points", err);
 	if (!t->was || !t->node) {
 		e3_kdtree_release(t);
 		return -1;
 	}
 	for (size_t k = 0; k < n; k++)
 		t->was[k] = (uint32_t)k;
-	build(t, (span){.hi = n}, t->levels < ALONE ? t->levels : ALONE);
-	if (t->levels > ALONE)
+	build(t, (span){.hi = n}, t->levels < ALONE ? t->levels + 1 : ALONE);
+	if (t->levels >= ALONE)
 		e3_each(threads, (size_t)E3_EACH_BLOCK << ALONE, build_below, t);
 	return 0;
 }
@@ -154,7 +160,7 @@ void e3_kdtree_release(e3_kdtree *t)
 /* The other way round: every point moves to its row, one by one. */
 void e3_kdtree_undo(e3_kdtree *t)
 {
-	for (size_t k = 0; k < t->n; k++)
+	for (size_t k = 0; t->was && k < t->n; k++)
 		while (t->was[k] != k)
 			swap(t, k, t->was[k]);
 	e3_kdtree_release(t);
@@ -173,6 +179,17 @@ static double apart(const double a[3], const double b[3])
 	return square(d);
 }
 
+/* Squared distance to a box; 0 inside. */
+static double to_box(const struct e3_kdnode *box, const double q[3])
+{
+	double d[3];
+	for (int a = 0; a < 3; a++) {
+		double below = box->low[a] - q[a], above = q[a] - box->high[a], out = below > above ? below : above;
+		d[a] = out > 0 ? out : 0;
+	}
+	return square(d);
+}
+
 /* The three searches go down the tree alike: `node` stands for the rows lo .. hi - 1; behind `inner` nodes come the leaves. */
 static size_t inner(const e3_kdtree *t)
 {
@@ -183,7 +200,6 @@ typedef struct search {
 	const e3_kdtree *t;
 	size_t inner;
 	const double *q;
-	double off[3]; /* from q to the box at hand, axis by axis */
 	size_t *row;   /* [found], nearest first */
 	double *d2;    /* [found] */
 	size_t found, k;
@@ -211,21 +227,14 @@ static void descend(search *s, size_t node, size_t lo, size_t hi)
 		}
 		return;
 	}
-	const struct e3_kdnode *at = &s->t->node[node];
-	size_t mid = lo + (hi - lo) / 2;
-	double past = s->q[at->axis] - at->below, ahead = at->above - s->q[at->axis], *off = &s->off[at->axis], kept = *off;
-	if (past > ahead) {
-		descend(s, 2 * node + 2, mid, hi);
-		*off = kept > past ? kept : past;
-		if (square(s->off) < s->limit)
-			descend(s, 2 * node + 1, lo, mid);
-	} else {
-		descend(s, 2 * node + 1, lo, mid);
-		*off = kept > ahead ? kept : ahead;
-		if (square(s->off) < s->limit)
-			descend(s, 2 * node + 2, mid, hi);
-	}
-	*off = kept;
+	size_t mid = lo + (hi - lo) / 2, child = 2 * node + 1;
+	double lower = to_box(&s->t->node[child], s->q), upper = to_box(&s->t->node[child + 1], s->q);
+	if (lower <= upper && lower < s->limit)
+		descend(s, child, lo, mid);
+	if (upper < s->limit)
+		descend(s, child + 1, mid, hi);
+	if (lower > upper && lower < s->limit)
+		descend(s, child, lo, mid);
 }
 
 size_t e3_kdtree_near(const e3_kdtree *t, const double q[3], size_t k, double limit, size_t *row, double *d2)
@@ -239,7 +248,7 @@ typedef struct nearest {
 	const e3_kdtree *t;
 	size_t inner;
 	const double *q;
-	double off[3], slack;
+	double slack;
 	e3_nearest *to;
 } nearest;
 
@@ -267,21 +276,14 @@ static void descend_nearest(nearest *s, size_t node, size_t lo, size_t hi)
 		}
 		return;
 	}
-	const struct e3_kdnode *at = &s->t->node[node];
-	size_t mid = lo + (hi - lo) / 2;
-	double past = s->q[at->axis] - at->below, ahead = at->above - s->q[at->axis], *off = &s->off[at->axis], kept = *off;
-	if (past > ahead) {
-		descend_nearest(s, 2 * node + 2, mid, hi);
-		*off = kept > past ? kept : past;
-		if (square(s->off) < s->to->rest)
-			descend_nearest(s, 2 * node + 1, lo, mid);
-	} else {
-		descend_nearest(s, 2 * node + 1, lo, mid);
-		*off = kept > ahead ? kept : ahead;
-		if (square(s->off) < s->to->rest)
-			descend_nearest(s, 2 * node + 2, mid, hi);
-	}
-	*off = kept;
+	size_t mid = lo + (hi - lo) / 2, child = 2 * node + 1;
+	double lower = to_box(&s->t->node[child], s->q), upper = to_box(&s->t->node[child + 1], s->q);
+	if (lower <= upper && lower < s->to->rest)
+		descend_nearest(s, child, lo, mid);
+	if (upper < s->to->rest)
+		descend_nearest(s, child + 1, mid, hi);
+	if (lower > upper && lower < s->to->rest)
+		descend_nearest(s, child, lo, mid);
 }
 
 void e3_kdtree_nearest(const e3_kdtree *t, const double q[3], uint32_t guess, double limit, double slack, e3_nearest *to)
@@ -300,10 +302,21 @@ typedef struct around {
 	const e3_kdtree *t;
 	size_t inner;
 	const double *low, *high;
-	double off[3], limit;
+	double limit;
 	uint32_t *row;
 	size_t n, room;
 } around;
+
+/* Squared distance of two boxes. */
+static double between(const struct e3_kdnode *box, const around *s)
+{
+	double d[3];
+	for (int a = 0; a < 3; a++) {
+		double below = box->low[a] - s->high[a], above = s->low[a] - box->high[a], out = below > above ? below : above;
+		d[a] = out > 0 ? out : 0;
+	}
+	return square(d);
+}
 
 static void descend_around(around *s, size_t node, size_t lo, size_t hi)
 {
@@ -313,16 +326,11 @@ static void descend_around(around *s, size_t node, size_t lo, size_t hi)
 				s->row[s->n] = (uint32_t)k;
 		return;
 	}
-	const struct e3_kdnode *at = &s->t->node[node];
-	size_t mid = lo + (hi - lo) / 2;
-	double past = s->low[at->axis] - at->below, ahead = at->above - s->high[at->axis], *off = &s->off[at->axis], kept = *off;
-	*off = kept > past ? kept : past;
-	if (square(s->off) < s->limit)
-		descend_around(s, 2 * node + 1, lo, mid);
-	*off = kept > ahead ? kept : ahead;
-	if (square(s->off) < s->limit)
-		descend_around(s, 2 * node + 2, mid, hi);
-	*off = kept;
+	size_t mid = lo + (hi - lo) / 2, child = 2 * node + 1;
+	if (between(&s->t->node[child], s) < s->limit)
+		descend_around(s, child, lo, mid);
+	if (between(&s->t->node[child + 1], s) < s->limit)
+		descend_around(s, child + 1, mid, hi);
 }
 
 size_t e3_kdtree_around(const e3_kdtree *t, const double low[3], const double high[3], double radius, uint32_t *row, size_t room)

@@ -8,15 +8,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int push(e3_matched *s, const double pred[3], const double truth[3], e3_err *err)
+/* rgb NULL: colours are not kept. */
+static int push(e3_matched *s, const double pred[3], const double truth[3], const uint8_t *rgb, e3_err *err)
 {
 	if (s->n == s->room) {
 		size_t more = s->room ? s->room + s->room / 2 : 65536;
 		if (e3_grow((void **)&s->pred, more, sizeof *s->pred, "predicted points", err) ||
-				e3_grow((void **)&s->truth, more, sizeof *s->truth, "true points", err))
+				e3_grow((void **)&s->truth, more, sizeof *s->truth, "true points", err) ||
+				(rgb && e3_grow((void **)&s->rgb, more, sizeof *s->rgb, "colours of points", err)))
 			return -1;
 		s->room = more;
 	}
+	if (rgb)
+		memcpy(s->rgb[s->n], rgb, sizeof *s->rgb);
 	memcpy(s->pred[s->n], pred, sizeof *s->pred);
 	memcpy(s->truth[s->n++], truth, sizeof *s->truth);
 	return 0;
@@ -24,12 +28,13 @@ static int push(e3_matched *s, const double pred[3], const double truth[3], e3_e
 
 int e3_recon_push(e3_recon *r, const double pred[3], const double truth[3], bool inside, e3_err *err)
 {
-	return push(inside ? &r->inside : &r->outside, pred, truth, err);
+	static const uint8_t grey[3] = {128, 128, 128};
+	return push(inside ? &r->inside : &r->outside, pred, truth, inside && r->colours ? grey : NULL, err);
 }
 
 static void release(e3_matched *s)
 {
-	free(s->pred), free(s->truth);
+	free(s->pred), free(s->truth), free(s->rgb);
 	*s = (e3_matched){0};
 }
 
@@ -82,8 +87,11 @@ int e3_recon_add(e3_recon *r, const e3_recon_view *view, int crop, e3_err *err)
 			e3_point_of_depth(view->pose, view->intrinsics, at, depth, world);
 			for (int a = 0; a < 3; a++)
 				x[a] = r->first.r[3 * a] * world[0] + r->first.r[3 * a + 1] * world[1] + r->first.r[3 * a + 2] * world[2] + r->first.t[a];
-			if (e3_recon_push(r, pred, x, u >= box[0] && v >= box[1] && u < box[2] && v < box[3], err))
+			bool inside = u >= box[0] && v >= box[1] && u < box[2] && v < box[3];
+			if (e3_recon_push(r, pred, x, inside, err))
 				return -1;
+			if (inside && r->colours && view->rgb)
+				memcpy(r->inside.rgb[r->inside.n - 1], view->rgb + 3 * ((size_t)v * (size_t)o->from_w + (size_t)u), 3);
 		}
 	return 0;
 }
@@ -202,6 +210,8 @@ static size_t drop_not_finite(e3_matched *s)
 		if (!isfinite(p[0]) || !isfinite(p[1]) || !isfinite(p[2]))
 			continue;
 		memmove(s->pred[kept], p, sizeof *s->pred);
+		if (s->rgb)
+			memmove(s->rgb[kept], s->rgb[k], sizeof *s->rgb);
 		memmove(s->truth[kept++], s->truth[k], sizeof *s->truth);
 	}
 	s->n = kept;
@@ -227,10 +237,9 @@ static int normals_of(e3_cloud *c, const e3_recon_rule *rule, e3_err *err)
 	return 0;
 }
 
-int e3_recon_evaluate(e3_recon *r, const e3_recon_rule *rule, e3_recon_score *to, e3_err *err)
+int e3_recon_align(e3_recon *r, const e3_recon_rule *rule, e3_recon_score *to, e3_err *err)
 {
 	e3_matched *s = &r->inside;
-	e3_cloud pred = {.normal = NULL}, truth = {.normal = NULL};
 	*to = (e3_recon_score){.points = s->n};
 	if (s->n == 0)
 		return 0;
@@ -239,14 +248,31 @@ int e3_recon_evaluate(e3_recon *r, const e3_recon_rule *rule, e3_recon_score *to
 	release(&r->outside);
 	to->not_finite = drop_not_finite(s);
 	to->points = s->n;
-	if (s->n == 0)
+	return s->n && rule->similarity ? move_onto(s, err) : 0;
+}
+
+/* With colours, which stay where they are, the points are put back beside them. */
+static void leave(const e3_matched *s, e3_cloud *c)
+{
+	free(c->normal);
+	(s->rgb ? e3_kdtree_undo : e3_kdtree_release)(&c->tree);
+}
+
+int e3_recon_compare(e3_recon *r, const e3_recon_rule *rule, e3_recon_score *to, e3_err *err)
+{
+	e3_matched *s = &r->inside;
+	e3_cloud pred = {.normal = NULL}, truth = {.normal = NULL};
+	if (to->points == 0)
 		return 0;
-	int rc = rule->similarity ? move_onto(s, err) : 0;
-	rc = rc || e3_kdtree_init(&truth.tree, s->truth, s->n, rule->threads, err) ||
+	int rc = e3_kdtree_init(&truth.tree, s->truth, s->n, rule->threads, err) ||
 			e3_icp_run(s->pred, s->n, &truth.tree, rule->radius, rule->threads, &to->icp, err) ||
 			e3_kdtree_init(&pred.tree, s->pred, s->n, rule->threads, err) || normals_of(&pred, rule, err) ||
 			normals_of(&truth, rule, err) || e3_clouds_compare(&pred, &truth, rule->threads, to, err) ? -1 : 0;
-	free(pred.normal), free(truth.normal);
-	e3_kdtree_release(&pred.tree), e3_kdtree_release(&truth.tree);
+	leave(s, &pred), leave(s, &truth);
 	return rc;
+}
+
+int e3_recon_evaluate(e3_recon *r, const e3_recon_rule *rule, e3_recon_score *to, e3_err *err)
+{
+	return e3_recon_align(r, rule, to, err) || e3_recon_compare(r, rule, to, err) ? -1 : 0;
 }

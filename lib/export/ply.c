@@ -14,21 +14,29 @@ typedef struct ply {
 	bool conf, frame, per_frame;
 } ply;
 
-enum { CHUNK = 1024, MAX_RECORD = 23 };
+enum { CHUNK = 1024, MAX_RECORD = 27 };
 
-static int write_header(const ply *s, e3_file *to, uint64_t n, e3_err *err)
+/* `more`: further properties. */
+static int write_header(e3_file *to, const char *comment, uint64_t n, const char *type, const char *more, e3_err *err)
 {
 	int rc = fprintf(to->f,
 		"ply\n"
 		"format binary_little_endian 1.0\n"
-		"comment e3-export " E3_VERSION "; world = first camera, "
-		"OpenCV axes (x right, y down, z forward), scale arbitrary\n"
+		"comment %s\n"
 		"element vertex %" PRIu64 "\n"
-		"property float x\nproperty float y\nproperty float z\n"
+		"property %s x\nproperty %s y\nproperty %s z\n"
 		"property uchar red\nproperty uchar green\nproperty uchar blue\n"
-		"%s%send_header\n",
-		n, s->conf ? "property float confidence\n" : "", s->frame ? "property int frame\n" : "");
+		"%send_header\n",
+		comment, n, type, type, type, more);
 	return rc < 0 ? e3_fail_sys(err, "writing: %s", to->path) : 0;
+}
+
+static int write_stream_header(const ply *s, e3_file *to, uint64_t n, e3_err *err)
+{
+	char more[64];
+	snprintf(more, sizeof more, "%s%s", s->conf ? "property float confidence\n" : "", s->frame ? "property int frame\n" : "");
+	return write_header(to, "e3-export " E3_VERSION "; world = first camera, OpenCV axes (x right, y down, z forward), scale arbitrary", n,
+		"float", more, err);
 }
 
 static void put_f32(uint8_t *to, float v)
@@ -61,11 +69,46 @@ static int write_points(const ply *s, e3_file *to, const e3_batch *b, e3_err *er
 	return 0;
 }
 
+static int write_plain(e3_file *to, const e3_ply_points *p, e3_err *err)
+{
+	uint8_t room[CHUNK * MAX_RECORD];
+	size_t used = 0;
+	if (write_header(to, p->comment, p->n, "double", "", err))
+		return -1;
+	for (size_t k = 0; k < p->n; k++) {
+		for (int j = 0; j < 3; j++, used += 8) {
+			uint64_t u;
+			memcpy(&u, &p->xyz[k][j], 8);
+			e3_put_le64(room + used, u);
+		}
+		memcpy(room + used, p->rgb[k], 3);
+		used += 3;
+		if (used == sizeof room || k + 1 == p->n) {
+			if (e3_file_write(to, room, used, err))
+				return -1;
+			used = 0;
+		}
+	}
+	return 0;
+}
+
+int e3_ply_save(const char *path, const e3_ply_points *p, e3_err *err)
+{
+	e3_file file;
+	if (e3_file_open(&file, path, err))
+		return -1;
+	if (write_plain(&file, p, err)) {
+		e3_file_discard(&file);
+		return -1;
+	}
+	return e3_file_commit(&file, err);
+}
+
 static int write_one(ply *s, e3_run *run, const e3_pick *pick, e3_err *err)
 {
 	e3_batch b;
 	int rc;
-	if (write_header(s, &s->file, pick->n, err))
+	if (write_stream_header(s, &s->file, pick->n, err))
 		return -1;
 	e3_cloud_rewind(run->cloud);
 	while ((rc = e3_cloud_next(run->cloud, pick, &b, err)) == 1)
@@ -104,7 +147,7 @@ static int write_frames(ply *s, e3_run *run, const e3_pick *pick, const uint64_t
 			char name[64], path[4096];
 			snprintf(name, sizeof name, "frame_%04" PRId64 ".ply", b.frame);
 			if ((file.f && e3_file_commit(&file, err)) || e3_outdir_name(&s->dir, name, path, sizeof path, err) ||
-				e3_file_open(&file, path, err) || write_header(s, &file, count[next], err)) {
+				e3_file_open(&file, path, err) || write_stream_header(s, &file, count[next], err)) {
 				rc = -1;
 				break;
 			}
