@@ -291,6 +291,46 @@ no_output() { # killing e3-export leaves its temporary files, and never a half r
 	nothing_left
 }
 
+@test "whoever tries a port that listens disturbs nobody: before the writer comes, and while it is there" {
+	mkfifo in
+	e3-cat "zmq:pull:$a" x.e3 2>err &
+	reader=$!
+	sleep 0.3
+	peer stray 127.0.0.1 "${a##*:}"
+	fails 1 "who answers breaks off: it wants keys, or is of another kind (push goes with pull, pub with sub)" -- e3-cat --timeout 1 "zmq:sub:$a" y.e3
+	said err "refused a client from 127.0.0.1: it broke off: it does not speak ZeroMQ, or is of another kind"
+	e3-cat in "zmq:push:$a" &
+	writer=$!
+	exec 7>in
+	head -c 1500 "$golden" >&7
+	sleep 0.3
+	peer stray 127.0.0.1 "${a##*:}"
+	fails 1 "it has a peer already" -- e3-cat --timeout 5 "zmq:sub:$a" y.e3
+	sleep 1.2 # longer than a reader gives a writer that left
+	kill -0 $reader
+	tail -c +1501 "$golden" >&7
+	exec 7>&-
+	ends 0 $writer
+	ends 0 $reader
+	cmp x.e3 "$golden"
+}
+
+@test "a server of another protocol takes nothing for granted: the writer fails, and does not say that all went well" {
+	peer ssh 127.0.0.1 "${a##*:}" >listening &
+	server=$!
+	said listening listening
+	fails 1 "e3-cat: closing: zmq:push:$a: who answers there is no reader, and does not speak ZeroMQ as it should" -- e3-cat "$golden" "zmq:push:$a"
+	kill $server
+}
+
+@test "who waits for nobody is told so before --timeout is over, with what is known" {
+	rc=0
+	e3-cat --timeout 5.5 "$golden" "zmq:push:$a" 2>err || rc=$?
+	[ "$rc" -eq 1 ]
+	[ "$(cat err)" = "e3-cat: zmq:push:$a: waiting for a reader, at most 5.5 s (--timeout)
+e3-cat: writing: zmq:push:$a: no reader came within 5.5 s (--timeout)" ]
+}
+
 @test "plain ZeroMQ peers read and write streams" {
 	e3-cat "zmq:pull:$a" x.e3 &
 	pid=$!

@@ -5,6 +5,8 @@ push FILE          sends the messages of a stream with a plain PUSH socket
 pull, sub          prints how many messages came within 3 s with a plain PULL or SUB socket (SUB: and the kind of the first)
 parts, short, noise, kind, head, length   sends a good head and then what a reader has to refuse
 huge PORT          (ADDRESS is a host) claims, in the ZeroMQ protocol itself, a message of a tebibyte
+stray PORT         (ADDRESS is a host) three clients that are no peers: one says nothing, one speaks HTTP, one the oldest ZeroMQ protocol
+ssh PORT           (ADDRESS is a host) is a server of another protocol for 5 s; prints "listening"
 """
 import socket
 import struct
@@ -70,14 +72,34 @@ def huge(host, port):
         time.sleep(0.5)
 
 
+def stray(host, port):
+    for hello in (b"", b"GET / HTTP/1.1\r\nHost: e3\r\n\r\n", b"\x01\x00" + bytes([len(HEAD) + 1]) + b"\x00" + HEAD):
+        with socket.create_connection((host, int(port)), 5) as s:
+            s.sendall(hello)
+            time.sleep(0.3)
+
+
+def ssh(host, port):
+    with socket.create_server((host, int(port))) as server:
+        print("listening", flush=True)
+        server.settimeout(5)
+        clients = []
+        try:
+            while True:
+                clients.append(server.accept()[0])
+                clients[-1].sendall(b"SSH-2.0-OpenSSH_9.2\r\n")
+        except TimeoutError:
+            pass
+
+
 def main():
     what, address, *rest = sys.argv[1:]
     if what == "push":
         send(address, messages(rest[0]))
     elif what in ("pull", "sub"):
         receive(zmq.PULL if what == "pull" else zmq.SUB, address)
-    elif what == "huge":
-        huge(address, rest[0])
+    elif what in ("huge", "stray", "ssh"):
+        {"huge": huge, "stray": stray, "ssh": ssh}[what](address, rest[0])
     else:
         bad = BAD[what]
         send(address, [HEAD, bad if len(bad) > 1 else bad[0]])

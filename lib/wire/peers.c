@@ -4,7 +4,7 @@
 #include "zap.h"
 #include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/tcp.h>
+#include <linux/tcp.h> /* more of tcp_info than netinet/tcp.h */
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -17,7 +17,9 @@
 enum {
 	MAX_CONNECTIONS = 256,
 	LOOK_MS = 500,    /* between looks at the connections */
-	BROKE_OFF = 1,    /* a handshake that failed without a word; else ZMQ_PROTOCOL_ERROR_* */
+	GREETING = 64,    /* bytes that every ZeroMQ peer sends first */
+	BROKE_OFF = 1,    /* a handshake that failed without a word; */
+	LEFT = 2,         /* a connection that ended before its handshake did; else ZMQ_PROTOCOL_ERROR_* */
 	SILENT_MS = 4000, /* without a sign of life: noticed, with LOOK_MS, within 5 s */
 	EVENTS = ZMQ_EVENT_CONNECTED | ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_HANDSHAKE_SUCCEEDED |
 	         ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH
@@ -25,6 +27,7 @@ enum {
 
 typedef struct connection {
 	int fd;
+	bool up; /* the handshake is through: a peer */
 	char address[64];
 } connection;
 
@@ -36,7 +39,7 @@ struct e3_peers {
 	bool started;
 	pthread_t thread;
 	/* the thread's own */
-	connection at[MAX_CONNECTIONS];
+	connection at[MAX_CONNECTIONS]; /* in the order they came */
 	int n;
 	int failing; /* handshakes that failed, their connection not yet closed */
 	int granted; /* let in by us, handshake not yet through */
@@ -47,7 +50,7 @@ struct e3_peers {
 	pthread_mutex_t lock;
 	e3_peers_state state;
 	int refused;  /* 400, 500, or a ZMQ_PROTOCOL_ERROR_*: the side we connect to will not have us; 0 */
-	long dropped; /* handshakes that the other side broke off without a word */
+	long dropped; /* connections that ended in their handshake, without a word */
 };
 
 static void count_peers(e3_peers *p, int change)
@@ -59,10 +62,20 @@ static void count_peers(e3_peers *p, int change)
 	pthread_mutex_unlock(&p->lock);
 }
 
+static connection take_away(e3_peers *p, int k)
+{
+	connection c = p->at[k];
+	memmove(p->at + k, p->at + k + 1, (size_t)(--p->n - k) * sizeof c);
+	return c;
+}
+
 static void add_connection(e3_peers *p, int fd)
 {
 	struct sockaddr_storage a;
 	socklen_t len = sizeof a;
+	for (int k = 0; k < p->n && p->n == MAX_CONNECTIONS; k++)
+		if (!p->at[k].up)
+			take_away(p, k);
 	if (p->n == MAX_CONNECTIONS)
 		return;
 	connection *c = &p->at[p->n++];
@@ -75,6 +88,23 @@ static void add_connection(e3_peers *p, int fd)
 		inet_ntop(AF_INET6, &((struct sockaddr_in6 *)&a)->sin6_addr, c->address, sizeof c->address);
 }
 
+/* A handshake is through, and libzmq does not say whose: the newest of those that have said something. Others may be connected too,
+ * who are no peers and never will be: whoever tries what listens here. */
+static void mark_up(e3_peers *p)
+{
+	int found = -1;
+	bool spoken = false;
+	for (int k = 0; k < p->n; k++) {
+		struct tcp_info t = {0};
+		socklen_t len = sizeof t;
+		bool has = !p->at[k].up && !getsockopt(p->at[k].fd, IPPROTO_TCP, TCP_INFO, &t, &len) && t.tcpi_bytes_received >= GREETING;
+		if (!p->at[k].up && has >= spoken)
+			found = k, spoken = has;
+	}
+	if (found >= 0)
+		p->at[found].up = true;
+}
+
 /* What was wrong with the handshake that failed last. */
 static const char *failure(const e3_peers *p)
 {
@@ -85,6 +115,8 @@ static const char *failure(const e3_peers *p)
 		return "it expects another key here: its --curve-server is not this side's public key";
 	case BROKE_OFF:
 		return p->rule.curve ? "it broke off: it has no keys, perhaps" : "it broke off: it wants keys, perhaps";
+	case LEFT:
+		return "it broke off: it does not speak ZeroMQ, or is of another kind (push goes with pull, pub with sub)";
 	default:
 		return "it does not speak ZeroMQ as it should";
 	}
@@ -92,28 +124,29 @@ static const char *failure(const e3_peers *p)
 
 static void end_connection(e3_peers *p, int fd)
 {
-	const char *address = "";
+	connection c = {.fd = -1, .address = "somewhere"};
 	for (int k = 0; k < p->n; k++)
 		if (p->at[k].fd == fd) {
-			connection c = p->at[k];
-			p->at[k] = p->at[--p->n], p->at[p->n] = c;
-			address = p->at[p->n].address;
+			c = take_away(p, k);
 			break;
 		}
-	if (p->failing > 0) {
-		p->failing--;
-		if (p->rule.listening && p->last_failure)
-			e3_zap_log(&p->zap, "", address, failure(p));
-		p->last_failure = 0;
-		return;
-	}
-	pthread_mutex_lock(&p->lock);
-	bool known = p->state.now > 0;
-	pthread_mutex_unlock(&p->lock);
-	if (known) {
+	if (c.up) {
 		count_peers(p, -1);
 		e3_tell(E3_TELL_DETAIL, "%s: a %s left", p->rule.label, p->rule.role);
+		return;
 	}
+	if (p->failing > 0) {
+		p->failing--;
+	} else {
+		p->granted -= p->granted > 0;
+		p->last_failure = LEFT;
+		pthread_mutex_lock(&p->lock);
+		p->dropped++;
+		pthread_mutex_unlock(&p->lock);
+	}
+	if (p->rule.listening && p->last_failure)
+		e3_zap_log(&p->zap, "", c.address, failure(p));
+	p->last_failure = 0;
 }
 
 static void handshake_failed(e3_peers *p, int event, uint32_t value)
@@ -148,6 +181,7 @@ static void read_events(e3_peers *p)
 			end_connection(p, (int)value);
 		} else if (event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED) {
 			p->granted -= p->granted > 0;
+			mark_up(p);
 			count_peers(p, 1);
 			e3_tell(E3_TELL_DETAIL, "%s: a %s is there", p->rule.label, p->rule.role);
 		} else {
@@ -171,12 +205,14 @@ static unsigned silence(int fd)
 
 static void look_for_life(e3_peers *p)
 {
-	unsigned least = p->n ? UINT32_MAX : 0;
+	unsigned least = UINT32_MAX;
+	int peers = 0;
 	for (int k = 0; k < p->n; k++) {
-		unsigned ms = silence(p->at[k].fd);
+		unsigned ms = p->at[k].up ? silence(p->at[k].fd) : UINT32_MAX;
 		least = ms < least ? ms : least;
+		peers += p->at[k].up;
 	}
-	bool silent = least >= SILENT_MS;
+	bool silent = peers > 0 && least >= SILENT_MS;
 	pthread_mutex_lock(&p->lock);
 	p->state.silent = silent ? least / 1e3 : 0;
 	pthread_mutex_unlock(&p->lock);
@@ -184,7 +220,7 @@ static void look_for_life(e3_peers *p)
 		e3_tell(E3_TELL_WARN, "%s: no sign of life from the %s for %.0f s", p->rule.label, p->rule.role, least / 1e3);
 		p->silent_from = e3_now() - least / 1e3;
 	}
-	if (!silent && p->told_silent && p->n)
+	if (!silent && p->told_silent && peers > 0)
 		e3_tell(E3_TELL_WARN, "%s: the %s is back after %.0f s", p->rule.label, p->rule.role, e3_now() - p->silent_from);
 	p->told_silent = silent;
 }
@@ -286,10 +322,11 @@ const char *e3_peers_hint(e3_peers *p)
 	pthread_mutex_lock(&p->lock);
 	long dropped = p->dropped;
 	pthread_mutex_unlock(&p->lock);
-	if (dropped == 0 || !p->rule.curve)
+	if (dropped == 0)
 		return "";
-	return p->rule.listening ? "; somebody came without the right keys"
-	                         : "; the other side breaks off: is --curve-server its public key?";
+	if (p->rule.curve)
+		return p->rule.listening ? "; somebody came without the right keys" : "; the other side breaks off: is --curve-server its public key?";
+	return p->rule.listening ? "; who came was none" : "; who answers breaks off: it wants keys, or is of another kind (push goes with pull, pub with sub)";
 }
 
 void e3_peers_close(e3_peers *p)

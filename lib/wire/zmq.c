@@ -14,6 +14,7 @@
 #include "settings.h"
 #include <errno.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -25,6 +26,7 @@ enum {
 	RECONNECT_MS = 100,
 	RECONNECT_MAX_MS = 5000,
 	GONE_MS = 1000,   /* a peer that left: this long for what may still be on its way, or for the watch to hear of it */
+	WAITING_MS = 5000, /* without anybody, before that is said */
 	STOP_MS = 5000    /* after a stop signal, for the end of the stream */
 };
 
@@ -49,6 +51,7 @@ struct e3_zmq {
 	double first;        /* when the first message went through, */
 	atomic_int partner;  /* to or from the peer with this number, in the order they came; 0: not yet */
 	bool told;           /* that the publisher left */
+	bool told_waiting;   /* that nobody is there */
 	const atomic_bool *give_up;
 	char *path;          /* of a bound ipc socket: libzmq leaves the file behind */
 };
@@ -167,10 +170,14 @@ static void note_partner(e3_zmq *z)
 /* Took part, and left more than `ms` ago? */
 static bool has_left(const e3_zmq *z, const e3_peers_state *s, int ms)
 {
-	if (!z->partner || s->now > 0)
-		return false;
-	double now = e3_now();
-	return s->ever >= z->partner ? now - s->since >= ms / 1e3 : now - z->first > GONE_MS / 1e3;
+	return z->partner && s->now == 0 && s->ever >= z->partner && e3_now() - s->since >= ms / 1e3;
+}
+
+/* Something went through, and the watch never heard of a peer? Servers of other protocols may look to libzmq like a peer of its oldest
+ * version, which has no handshake. */
+static bool is_stranger(const e3_zmq *z, const e3_peers_state *s)
+{
+	return z->partner && s->now == 0 && s->ever < z->partner && e3_now() - z->first > GONE_MS / 1e3;
 }
 
 static void tell_publisher(e3_zmq *z, bool there)
@@ -179,6 +186,18 @@ static void tell_publisher(e3_zmq *z, bool there)
 		return;
 	z->told = !there;
 	e3_tell(E3_TELL_WARN, "%s: the publisher %s", z->label, there ? "is back" : "went away; waiting for it to come back");
+}
+
+/* Who waits for nobody should know it before --timeout is over. */
+static void tell_waiting(e3_zmq *z, const e3_peers_state *s, double waited)
+{
+	char most[64] = "";
+	if (s->ever > 0 || z->told_waiting || waited < WAITING_MS / 1e3)
+		return;
+	z->told_waiting = true;
+	if (e3_patience_peer() > 0)
+		snprintf(most, sizeof most, ", at most %g s (--timeout)", e3_patience_peer());
+	e3_tell(E3_TELL_NOTE, "%s: waiting for a %s%s%s", z->label, kinds[z->kind].peer, most, e3_peers_hint(z->peers));
 }
 
 /* While waiting, since `start`: is there still somebody to wait for? 0 or -1. */
@@ -193,8 +212,9 @@ static int check_patience(e3_zmq *z, double start, e3_err *err)
 		return e3_fail(err, "the %s took nothing for %g s (--timeout)", peer, peer_s);
 	tell_publisher(z, s.now > 0);
 	double since = s.since > start ? s.since : start;
+	tell_waiting(z, &s, now - since);
 	if (s.now == 0 && peer_s > 0 && now - since > peer_s)
-		return e3_fail(err, "no %s came%s within %g s (--timeout)%s", peer, z->partner ? " back" : "", peer_s, e3_peers_hint(z->peers));
+		return e3_fail(err, "no %s came%s within %g s (--timeout)%s", peer, s.ever > 0 ? " back" : "", peer_s, e3_peers_hint(z->peers));
 	if (s.now > 0 && peer_s > 0 && s.silent > peer_s)
 		return e3_fail(err, "no sign of life from the %s for %.0f s (--timeout)", peer, s.silent);
 	if (s.now > 0 && message_s > 0 && now - start > message_s)
@@ -227,7 +247,7 @@ int e3_zmq_recv(e3_zmq *z, const uint8_t **bytes, size_t *len, e3_err *err)
 			return rc < 0 ? -1 : 0;
 		if (e3_stop_signal())
 			return e3_fail(err, "interrupted");
-		if (is_pair(z) && has_left(z, &s, GONE_MS) && e3_now() - start > GONE_MS / 1e3)
+		if (is_pair(z) && (has_left(z, &s, GONE_MS) || is_stranger(z, &s)) && e3_now() - start > GONE_MS / 1e3)
 			return e3_fail(err, "truncated: the sender went away before the end of the stream");
 		if (check_patience(z, start, err) || e3_out_lost(err))
 			return -1;
@@ -258,6 +278,11 @@ void e3_zmq_done(e3_zmq *z)
 	close_sockets(z);
 }
 
+static int no_reader(e3_err *err)
+{
+	return e3_fail(err, "who answers there is no reader, and does not speak ZeroMQ as it should");
+}
+
 int e3_zmq_lost(e3_zmq *z, e3_err *err)
 {
 	if (z->kind != E3_ZMQ_PUSH || !z->partner)
@@ -265,6 +290,8 @@ int e3_zmq_lost(e3_zmq *z, e3_err *err)
 	e3_peers_state s = e3_peers_look(z->peers);
 	if (has_left(z, &s, 0))
 		return e3_fail(err, "the reader went away before the end of the stream");
+	if (is_stranger(z, &s))
+		return no_reader(err);
 	double patience = e3_patience_peer();
 	if (patience > 0 && s.silent > patience)
 		return e3_fail(err, "no sign of life from the reader for %.0f s (--timeout)", s.silent);
@@ -348,6 +375,8 @@ int e3_zmq_finish(e3_zmq *z, int wait_ms, e3_err *err)
 		e3_peers_state s = e3_peers_look(z->peers);
 		if (z->kind == E3_ZMQ_PUB ? s.now == 0 : has_left(z, &s, 0))
 			return 0;
+		if (z->kind == E3_ZMQ_PUSH && is_stranger(z, &s))
+			return no_reader(err);
 		if (until == 0 && e3_stop_signal())
 			until = now + STOP_MS / 1e3;
 		bool late = (until > 0 && now >= until) || (limit > 0 && now >= limit) || given_up(z) || (patience > 0 && s.silent > patience);
