@@ -176,7 +176,7 @@ stop_listening() {
 	chmod 640 open
 	try "reading the key: open: mode 0640 lets others read a secret key; chmod 600 it" open allow
 	try "reading the key: absent: cannot be opened: No such file or directory" absent allow
-	try "reading the key: server.pub: mode 0644 lets others read" server.pub allow
+	try "reading the key: server.pub: line 2: holds a public key where a secret key is needed" server.pub allow
 	try "reading the key: server: line 2: holds a secret key where a public key is needed" server server
 	install -m 600 server.pub public
 	try "reading the key: public: line 2: holds a public key where a secret key is needed" public allow
@@ -201,6 +201,61 @@ stop_listening() {
 	fails 1 "--curve-key alone is not enough: where this side listens, --curve-allow" -- e3-cat --curve-key server "zmq:pull:tcp://*:$p"
 	fails 1 "where this side connects, --curve-server says whom to expect" -- e3-cat --curve-key server "$golden" zmq:push:tcp://192.0.2.1:5
 	[ ! -e x.e3 ]
+}
+
+@test "endpoints that cannot work are refused by name, before anybody waits" {
+	try() { fails 1 "endpoint $2: $1" -- e3-cat --insecure "${@:3}" "$golden" "$2"; }
+	try "expected tcp://host:port, an IPv6 address in brackets: tcp://[::1]:5555" zmq:push:tcp://::1:5555
+	try "expected tcp://host:port, an IPv6 address in brackets" zmq:push:tcp://127.0.0.1:80:90
+	try "expected tcp://host:port" zmq:push:tcp://127.0.0.1
+	try "a port is 1 to 65535, not 0" zmq:push:tcp://127.0.0.1:0
+	try "a port is 1 to 65535, not 65536" zmq:push:tcp://127.0.0.1:65536
+	try "a port is 1 to 65535, not 184467440737095516165555" zmq:push:tcp://127.0.0.1:184467440737095516165555
+	try "/nonexistent: No such file or directory" zmq:push:ipc:///nonexistent/s
+	try "expected ipc://PATH" "zmq:push:@ipc://*"
+	try "--curve-server is not enough: --curve-key names this side's own secret key" zmq:push:tcp://127.0.0.1:5555 --curve-server server.pub
+	try "--curve-allow is not enough: --curve-key names this side's own secret key" zmq:pub:tcp://127.0.0.1:5555 --curve-allow allow
+	try "--curve-key alone is not enough: where this side connects, --curve-server says whom to expect" zmq:push:tcp://127.0.0.1:5555 --curve-key client
+	fails 1 "this side listens, so its host is *, an address of this machine, or an interface" -- e3-cat --insecure "$golden" zmq:pub:tcp://192.0.2.1:5555
+	# A name server that does not answer may do so later; one that knows no such host will not.
+	rc=0
+	e3-cat --insecure --timeout 1 "$golden" zmq:push:tcp://no.such.host.invalid:5555 2>err || rc=$?
+	[ "$rc" -eq 1 ]
+	grep -qE "no.such.host.invalid: Name or service not known|no reader came within 1 s" err || { cat err; return 1; }
+}
+
+@test "an ipc address that somebody listens at is not taken away; one that is left over is" {
+	e3-cat "zmq:pull:ipc://$T/s" x.e3 &
+	reader=$!
+	for _ in {1..50}; do [ ! -S s ] || break; sleep 0.1; done
+	fails 1 "endpoint zmq:pull:ipc://$T/s: another process listens there" -- e3-cat "zmq:pull:ipc://$T/s" y.e3
+	e3-cat "$golden" "zmq:push:ipc://$T/s"
+	ends 0 $reader
+	cmp x.e3 "$golden"
+	e3-cat "zmq:pull:ipc://$T/s" x.e3 &
+	reader=$!
+	for _ in {1..50}; do [ ! -S s ] || break; sleep 0.1; done
+	kill -9 $reader
+	wait $reader || true
+	[ -S s ]
+	e3-cat "zmq:pull:ipc://$T/s" y.e3 &
+	reader=$!
+	e3-cat "$golden" "zmq:push:ipc://$T/s"
+	ends 0 $reader
+	cmp y.e3 "$golden"
+}
+
+@test "IPv6, and a name instead of an address" {
+	p=$(port)
+	[ -e /proc/net/if_inet6 ] && grep -q ' lo$' /proc/net/if_inet6 || skip "no IPv6 here"
+	for ends in "[::1] [::1]" "[::] [::1]" "[::] 127.0.0.1" "localhost localhost"; do
+		e3-cat --insecure "zmq:pull:tcp://${ends% *}:$p" x.e3 &
+		reader=$!
+		e3-cat "$golden" "zmq:push:tcp://${ends#* }:$p"
+		ends 0 $reader
+		cmp x.e3 "$golden"
+		rm x.e3
+	done
 }
 
 @test "the network pauses for 10 s: both sides say so within 5 s, and nothing is lost" {

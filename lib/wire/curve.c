@@ -75,8 +75,6 @@ static int load(const char *path, bool secret, char *text, e3_err *err)
 		rc = e3_fail_sys(err, "cannot be read");
 	else if (!S_ISREG(st.st_mode) || st.st_size > MAX_FILE)
 		rc = e3_fail(err, "is not a key file");
-	else if (secret && (st.st_mode & 077))
-		rc = e3_fail(err, "mode %04o lets others read a secret key; chmod 600 it", (unsigned)(st.st_mode & 07777));
 	ssize_t n = rc ? 0 : e3_read_full(fd, text, MAX_FILE);
 	if (n < 0)
 		rc = e3_fail_sys(err, "cannot be read");
@@ -84,6 +82,8 @@ static int load(const char *path, bool secret, char *text, e3_err *err)
 		text[n] = 0;
 	if (!rc && strlen(text) != (size_t)n)
 		rc = e3_fail(err, "is not a key file: it has a zero byte");
+	if (!rc && secret && (st.st_mode & 077) && strstr(text, SECRET)) /* without a secret that is what is told, elsewhere */
+		rc = e3_fail(err, "mode %04o lets others read a secret key; chmod 600 it", (unsigned)(st.st_mode & 07777));
 	close(fd);
 	return rc;
 }

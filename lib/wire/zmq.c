@@ -114,8 +114,11 @@ static int open_sockets(e3_zmq *z, const e3_endpoint *ep, e3_err *err)
 		return e3_fail(err, "%s", zmq_strerror(zmq_errno()));
 	if (!(z->flight = e3_flight_new(err)) || set_curve(z, ep, err) || !(z->peers = e3_peers_open(z->ctx, z->sock, &rule, err)))
 		return -1;
-	if (ep->bind ? zmq_bind(z->sock, ep->addr) : zmq_connect(z->sock, ep->addr))
-		return e3_fail(err, "%s", zmq_strerror(zmq_errno()));
+	if (ep->bind ? zmq_bind(z->sock, ep->addr) : zmq_connect(z->sock, ep->addr)) {
+		bool nowhere = ep->bind && (zmq_errno() == ENODEV || zmq_errno() == EADDRNOTAVAIL);
+		return e3_fail(err, "%s%s", zmq_strerror(zmq_errno()),
+		               nowhere ? ": this side listens, so its host is *, an address of this machine, or an interface such as eth0" : "");
+	}
 	if (ep->bind && strncmp(ep->addr, "ipc://", 6) == 0)
 		z->path = strdup(ep->addr + 6);
 	return 0;
