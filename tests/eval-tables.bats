@@ -49,7 +49,7 @@ sintel() { e3-scene --as sintel --sequence "$1" --seed "$2" --frames "$3" --size
 	diff table again
 	fails 1 "holds results of another kind" -- "$run" --data data "${weights[@]}" --sets sintel evict3r-1
 	fails 1 "holds results of another kind" -- "$run" --data data --model seed:tiny:1 "${small[@]}" --sets sintel evict3r-1
-	[ -z "$(find out -name '*.part.*')" ]
+	[ -z "$(find out -name '*.part')" ]
 }
 
 @test "every picture by itself; camera paths averaged plainly; pairs pooled over a category, then the mean over categories" {
@@ -99,4 +99,168 @@ print("AUC@30 %.1f / 82.4?   (2 of 41" % (50 * (mean(n("apple.json")) + mean(n("
 	fails 2 "Usage: run.sh" -- "$run"
 	fails 2 "no row of evict3r-1 matches" -- "$run" --data data "${weights[@]}" --rows nothing evict3r-1
 	"$run" --help | grep -q "Tables: evict3r-1 .* all$"
+}
+
+rooms() { # SET SEQUENCE SEED [options]: a small one under data/SET
+	e3-scene --as "$1" --sequence "$2" --seed "$3" --frames 4 --size 64x48 "${@:4}" "data/$1"
+}
+
+@test "reconstruction: means over scenes beside the published, medians, memory as the highest; as JSON too" {
+	rooms 7scenes chess/seq-03 1
+	rooms 7scenes fire/seq-04 2
+	rooms nrgbd kitchen 3
+	small=(--decode "--fit 56 --stride 2")
+	rc=0
+	"$run" --data data "${weights[@]}" "${small[@]}" --rows 'StreamVGGT*' evict3r-4 streamvggt-recon >table 2>log || rc=$?
+	[ "$rc" -eq 1 ]
+	[ "$(grep -c "pieces of work" log)" -eq 1 ]
+	for s in 7scenes:chess/seq-03 7scenes:fire/seq-04 nrgbd:kitchen; do
+		f=${s#*:}
+		e3-decode --dataset "${s%:*}" --root data --sequence "$f" --fit 56 --stride 2 |
+			e3-infer -q --model "$DEMO/model.safetensors" --no-evict --compat evict3r -o "${f//\//_}.e3"
+	done
+	e3-eval recon --json chess_seq-03.e3 fire_seq-04.e3 >7scenes.json
+	e3-eval recon --json kitchen.e3 >nrgbd.json
+	python3 - <<-'PY' >want
+	import glob, json
+	# the sequences' strides are the --decode option's here: both tables come to the same figures
+	text = "{:<20} {:<12} Acc {:.3f} / {}   Comp {:.3f} / {}   NC {:.3f} / {}   median Acc {:.3f} / {}   Comp {:.3f} / {}   NC {:.3f} / {}"
+	keys = "acc", "comp", "nc", "acc_med", "comp_med", "nc_med"
+	for set, of, every, published, rest in (
+	        ("7scenes", "2 of 18", (25, 200), ("0.044 0.031 0.688 - - -", "0.129 0.115 0.751 0.056? 0.041? 0.865?"), 18.63),
+	        ("nrgbd", "1 of 9", (50, 500), ("0.088 0.058 0.816 - - -", "0.084 0.074 0.861 0.044? 0.041? 0.986?"), 16.41)):
+	    a = json.load(open(set + ".json"))["average"]["recon"]["points"]
+	    ours = [a[k] for k in keys]
+	    for row, stride, theirs, gb in zip(("StreamVGGT*", "StreamVGGT"), every, published, (rest, None)):
+	        cells = [x for pair in zip(ours, theirs.split()) for x in pair]
+	        line = "  " + text.format(f"{set} every {stride}th", row, *cells)
+	        if gb:
+	            used = [json.load(open(p))["sequences"][0]["peak_rss"] for p in glob.glob(f"out/eval/runs/{set}-recon-every-{stride}/no-evict/*.json")]
+	            line += f"   GB {max(used) / 2**30:.2f} / {gb:.2f}"
+	        print(line + f"   ({of}; ")
+	PY
+	[ "$(wc -l <want)" -eq 4 ]
+	while IFS= read -r line; do grep -qF -- "$line" table || { cat table want; return 1; }; done <want
+	grep -q "^GB (2^30 bytes): highest resident memory of e3-infer on the CPU; published: PyTorch's peak allocated$" table
+	grep -q "^ran: e3-infer [0-9.]*.* on $(uname -n): $(nproc) x " table
+	"$run" --show --json --rows 'StreamVGGT*' evict3r-4 >j || true
+	python3 -c '
+import json
+j = json.load(open("j"))
+r = {x["set"]: x for x in j["rows"]}["7scenes"]
+want = json.load(open("7scenes.json"))["average"]["recon"]["points"]
+assert abs(r["figures"]["acc"]["ours"] - want["acc"]) < 1e-9 and r["figures"]["acc"]["published"] == 0.044, r
+assert r["figures"]["acc_med"]["published"] is None and r["sequences"] == 2 and not r["complete"] and r["infer"] == "--no-evict"
+assert j["weights"] == ["e3-demo-rooms on cpu"] and len(j["machines"]) == 1 and "sha256" in j["identity"][0]'
+}
+
+# The figures of a folder of results, without what changes from run to run.
+figures_of() {
+	python3 - "$1" <<-'PY'
+	import glob, json, sys
+	for p in sorted(glob.glob(sys.argv[1] + "/runs/**/*.json", recursive=True)):
+	    print(p[len(sys.argv[1]):], json.dumps(json.load(open(p))["average"], sort_keys=True))
+	PY
+}
+
+@test "killed in the middle: nothing half is left, only what is missing runs again, with the same figures" {
+	for s in alley_1 alley_2 ambush_2 ambush_4 bamboo_1 cave_2; do sintel $s ${#s} 3; done
+	options=(--data data "${weights[@]}" --decode "--fit 140" --sets sintel --rows "B=0.2" --jobs 2)
+	"$run" "${options[@]}" --out whole evict3r-1 >table 2>log || true
+	[ "$(find whole -name '*.json' | wc -l)" -eq 6 ]
+	"$run" "${options[@]}" --out cut evict3r-1 >/dev/null 2>log 3>&- &
+	pid=$!
+	for _ in $(seq 600); do [ -z "$(find cut -name '*.json' 2>/dev/null)" ] || break; sleep 0.05; done
+	group=$(pgrep -P $pid xargs)
+	kill -KILL $pid
+	kill -KILL -- "-$group"
+	wait $pid || true
+	n=$(find cut -name '*.json' | wc -l)
+	[ "$n" -ge 1 ] && [ "$n" -lt 6 ] || { echo "$n were done"; return 1; }
+	for _ in $(seq 200); do flock -n cut/lock true && break; sleep 0.05; done
+	find cut -name '*.json' -exec touch -d 2020-01-01 {} +
+	"$run" "${options[@]}" --out cut evict3r-1 >table2 2>log || true
+	grep -q "run.sh: $((6 - n)) pieces of work, 2 at a time" log
+	[ "$(find cut -name '*.json' ! -newermt 2021-01-01 | wc -l)" -eq "$n" ]
+	[ -z "$(find cut -name '*.part' -o -name '*.err')" ]
+	figures_of whole >a
+	figures_of cut >b
+	diff a b
+	diff table table2
+}
+
+# fake_infer SCRIPT: the tools, but e3-infer is this.
+fake_infer() {
+	mkdir -p "$T/fake/bin"
+	ln -sf "$B"/bin/* "$T/fake/bin/"
+	rm "$T/fake/bin/e3-infer"
+	printf '#!/bin/bash\n[ "$1" != --version ] || { echo e3-infer 0; exit; }\n%s\n' "$1" >"$T/fake/bin/e3-infer"
+	chmod +x "$T/fake/bin/e3-infer"
+}
+
+@test "SIGTERM ends it with all it started, exit 130; a second one in the same folder waits its turn; a killed stage is said" {
+	sintel alley_2 1 2
+	sintel cave_2 2 2
+	options=(--data data "${weights[@]}" --sets sintel --rows "B=0.2")
+	fake_infer 'touch "$E3_TEST_STARTED"; sleep 100; exit 1'
+	export E3_TEST_STARTED=$T/started
+	B=$T/fake "$run" "${options[@]}" evict3r-1 >/dev/null 2>log 3>&- &
+	pid=$!
+	for _ in $(seq 400); do [ ! -e started ] || break; sleep 0.05; done
+	group=$(pgrep -P $pid xargs)
+	fails 1 "another run.sh is at work in out/eval" -- "$run" "${options[@]}" evict3r-1
+	kill -TERM $pid
+	rc=0
+	wait $pid || rc=$?
+	[ "$rc" -eq 130 ] || { cat log; return 1; }
+	grep -q "run.sh: stopped: what was measured is kept in out/eval, the same command goes on" log
+	for _ in $(seq 200); do pgrep -g "$group" >/dev/null || break; sleep 0.05; done
+	! pgrep -g "$group" || return 1
+	[ -z "$(find out/eval/runs -type f ! -name list)" ] || { find out/eval/runs; return 1; }
+	# shellcheck disable=SC2016
+	fake_infer 'kill -KILL $$'
+	B=$T/fake "$run" "${options[@]}" evict3r-1 >table 2>log || true
+	grep -q "2 failed, first alley_2: run.sh: e3-infer was ended by signal 9: is there memory enough?" table || { cat table log; return 1; }
+}
+
+@test "--revisit scores the last time over; --jobs and paths are checked; blanks in paths are fine" {
+	for s in static xyz; do e3-scene --as tum --sequence rgbd_dataset_freiburg3_sitting_$s --seed ${#s} --frames 3 --size 96x72 "my data/tum"; done
+	options=(--data "my data" "${weights[@]}" --decode "--fit 56" --rows StreamVGGT --sets tum --out "my out" streamvggt-pose)
+	"$run" --revisit 2 "${options[@]}" >table 2>log || true
+	for s in static xyz; do
+		e3-decode --dataset tum --root "my data" --sequence "*_$s" --fit 56 --repeat 2 | e3-infer -q --model "$DEMO/model.safetensors" --no-evict --compat evict3r | e3-eval pose --json - >$s.json
+	done
+	python3 -c '
+import json
+a = [json.load(open(p))["average"]["pose"]["Sim(3)"] for p in ("static.json", "xyz.json")]
+assert all(x["frames"] == 3 for x in a), a
+print("ATE %.3f / 0.026   RPE rot %.3f / 0.316   (2 of 8" % tuple(sum(x[k] for x in a) / 2 for k in ("ate", "rpe_r")))' >want
+	grep tum table | grep -qFf want || { cat table want log; return 1; }
+	grep -q "^e3-decode: --fit 56, each sequence 2 times over, scored the last time$" table
+	fails 1 "holds results of another kind" -- "$run" "${options[@]}"
+	fails 2 "--jobs 0: expected a number from 1" -- "$run" --jobs 0 "${options[@]}"
+	fails 2 "--revisit x: expected a number from 1" -- "$run" --revisit x "${options[@]}"
+	fails 2 "paths with a |" -- "$run" --out 'a|b' streamvggt-pose
+}
+
+@test "every row of the tables names a data set, a task it has truth for, and figures e3-eval has" {
+	local -A seen=()
+	mkdir empty
+	while read -r table row set task stride infer figures; do
+		case $table in \#* | '') continue ;; esac
+		[ -n "${seen[$set-$task]:-}" ] || fails 1 "opening: $set: empty: expected" -- e3-decode --dataset "$set" --root empty --task "$task" --list
+		seen[$set-$task]=1
+		case $infer in --no-evict | --each | --P,0.[0-9],--temp,1.5) ;; *) echo "$table $row: $infer"; return 1 ;; esac
+		case $stride in - | [1-9]*) ;; *) return 1 ;; esac
+		case $task in
+		depth | video-depth) keys='abs_rel|d1|memory' ;;
+		recon) keys='acc|comp|nc|acc_med|comp_med|nc_med|memory' ;;
+		pose) keys='ate|rpe_t|rpe_r' ;;
+		pairs) keys='auc30' ;;
+		esac
+		for f in $figures; do [[ $f =~ ^($keys)=(-|[0-9.]+\??|out-of-memory)$ ]] || { echo "$table $row: $f"; return 1; }; done
+	done <"$ROOT/pipelines/eval/tables"
+	# no table has a row twice
+	awk '!/^#/ && NF { print $1, $2, $3, $4, $5 }' "$ROOT/pipelines/eval/tables" | sort | uniq -d >twice
+	[ ! -s twice ]
 }

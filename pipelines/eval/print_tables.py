@@ -1,33 +1,48 @@
-"""print_tables.py OUT ROWS: the tables of what run.sh measured, averaged as the papers' scripts average, beside the published figures.
-ROWS has a line TABLE|ROW|SET|TASK|STRIDE|KEEP|FOLDER|FIGURES for each row. Exit 1 when a row lacks sequences."""
+"""print_tables.py [--json] OUT ROWS: the tables of what run.sh measured, averaged as the papers' scripts average, beside the published
+figures. ROWS has a line TABLE|ROW|SET|TASK|STRIDE|KEEP|FOLDER|FIGURES for each row. Exit 1 when a row lacks sequences."""
 import glob
 import json
 import os
 import sys
 
-WHAT = {"abs_rel": ("Abs Rel", 1), "d1": ("δ<1.25 %", 100), "ate": ("ATE", 1), "rpe_t": ("RPE trans", 1), "rpe_r": ("RPE rot", 1),
-        "acc": ("Acc", 1), "comp": ("Comp", 1), "nc": ("NC", 1), "auc30": ("AUC@30", 100)}
+# title, factor, digits
+WHAT = {"abs_rel": ("Abs Rel", 1, 3), "d1": ("δ<1.25 %", 100, 1), "ate": ("ATE", 1, 3), "rpe_t": ("RPE trans", 1, 3),
+        "rpe_r": ("RPE rot", 1, 3), "acc": ("Acc", 1, 3), "comp": ("Comp", 1, 3), "nc": ("NC", 1, 3), "acc_med": ("median Acc", 1, 3),
+        "comp_med": ("Comp", 1, 3), "nc_med": ("NC", 1, 3), "auc30": ("AUC@30", 100, 1), "memory": ("GB", 1 / 2**30, 2)}
 KEY = {"depth": "depth", "video-depth": "video_depth", "recon": "recon", "pose": "pose", "pairs": "pairs"}
 WEIGHT = {"depth": "pixels", "video-depth": "pixels"}
 SOURCE = {"evict3r": "Evict3R, arXiv 2509.17650", "streamvggt": "StreamVGGT, arXiv 2507.11539"}
 
 
-weights = set()
+class Tables:
+    """What was read on the way: which weights, devices and versions the figures come from, how memory was counted."""
 
+    def __init__(self):
+        self.weights, self.versions, self.memory = set(), set(), set()
 
-def figures(path, task):
-    """Of one sequence (or category): the only alignment that was asked for."""
-    with open(path) as f:
-        report = json.load(f)
-    weights.update(f"{s['model']} on {s['device']}" for s in report["sequences"] if s.get("model"))
-    return next(iter(report["average"][KEY[task]].values()))
+    def figures(self, path, task):
+        """Of one sequence (or category): the only alignment that was asked for, and the memory it took."""
+        with open(path) as f:
+            report = json.load(f)
+        self.versions.add(report["version"])
+        runs = [s for s in report["sequences"] if s.get("model")]
+        self.weights.update(f"{s['model']} on {s['device']}" for s in runs)
+        used = [s.get("device_used") or s.get("peak_rss") or 0 for s in runs]
+        self.memory.update("GPU" if s.get("device_used") else "CPU" for s in runs)
+        return dict(next(iter(report["average"][KEY[task]].values())), memory=max(used, default=0))
 
 
 def average(task, rows, key):
+    """None: there is nothing to average."""
+    rows = [r for r in rows if r.get(key) is not None]
+    if not rows:
+        return None
+    if key == "memory":  # the papers print the highest
+        return max(r[key] for r in rows)
     if task == "pose":  # the papers average what was written with six decimals
         return sum(round(r[key], 6) for r in rows) / len(rows)
     weight = [r[WEIGHT[task]] if task in WEIGHT else 1 for r in rows]
-    return sum(w * r[key] for w, r in zip(weight, rows)) / sum(weight) if sum(weight) else float("nan")
+    return sum(w * r[key] for w, r in zip(weight, rows)) / sum(weight) if sum(weight) else None
 
 
 def wanted(folder, task):
@@ -51,57 +66,107 @@ def wanted(folder, task):
     return published, whole, why
 
 
-def measured(folder, task):
-    """The figures there are, and what to say of them."""
-    reason = os.path.join(folder, "none")
-    if os.path.exists(reason):
-        with open(reason) as f:
-            return [], f.read().strip()
+def reason(path):
+    """Why a sequence failed: a stage that was killed, or the last message."""
+    with open(path, errors="replace") as f:
+        said = f.read().strip().splitlines() or ["no message"]
+    return next((line for line in said if "was ended by signal" in line), said[-1])
+
+
+def measured(tables, folder, task):
+    """The figures there are, what to say of them, and whether that is all of them."""
+    none = os.path.join(folder, "none")
+    if os.path.exists(none):
+        with open(none) as f:
+            return [], f.read().strip(), False
     if not os.path.exists(os.path.join(folder, "list")):
-        return [], "not measured"
+        return [], "not measured", False
     published, whole, why = wanted(folder, task)
-    rows = [figures(p, task) for p in sorted(glob.glob(os.path.join(folder, "*.json")))]
-    failed = sorted(glob.glob(os.path.join(folder, "*.err")))
+    rows = [tables.figures(p, task) for p in sorted(glob.glob(os.path.join(glob.escape(folder), "*.json")))]
+    failed = sorted(glob.glob(os.path.join(glob.escape(folder), "*.err")))
     note = f"{len(rows)} of {published}"
     if failed:
-        with open(failed[0], errors="replace") as f:
-            last = f.read().strip().splitlines()
-        note += f"; {len(failed)} failed, first {os.path.basename(failed[0])[:-4]}: {last[-1] if last else 'no message'}"
+        note += f"; {len(failed)} failed, first {os.path.basename(failed[0])[:-4]}: {reason(failed[0])}"
+    elif len(rows) < whole:
+        note += f"; {whole - len(rows)} not yet measured"
     elif len(rows) < published and why:
         note += f"; {why}"
-    return rows, note
+    return rows, note, len(rows) == published
 
 
-def main(out, rows_path):
+def cells(task, have, published):
+    """[(key, ours, theirs, mark)]: theirs is a number, a word, or None; mark is "?" where it is doubtful."""
+    out = []
+    for item in published.split():
+        key, text = item.split("=")
+        mark, text = ("?", text[:-1]) if text.endswith("?") else ("", text)
+        try:
+            theirs = None if text == "-" else float(text) * (2**30 if key == "memory" else 1)
+        except ValueError:
+            theirs = text
+        out.append((key, average(task, have, key), theirs, mark))
+    return out
+
+
+def show(key, value):
+    _, factor, digits = WHAT[key]
+    return "-" if value is None else value if isinstance(value, str) else f"{factor * value:.{digits}f}"
+
+
+def lines_of(out, name):
+    path = os.path.join(out, name)
+    if not os.path.exists(path):
+        return []
+    with open(path) as f:
+        return f.read().splitlines()
+
+
+def print_text(out, tables, done):
+    for table in dict.fromkeys(r["table"] for r in done):
+        print(f"{table}: {SOURCE[table.split('-')[0]]}; ours / published")
+        for r in (r for r in done if r["table"] == table):
+            text = "   ".join(f"{WHAT[k][0]} {show(k, ours)} / {show(k, theirs)}{mark}" for k, ours, theirs, mark in r["cells"])
+            every = "" if r["stride"] == "-" else f" every {r['stride']}th"
+            print(f"  {r['set'] + every:<20} {r['row']:<12} {text}   ({r['note']})")
+        print()
+    if tables.weights:
+        print("weights: " + ", ".join(sorted(tables.weights)))
+    for line in lines_of(out, "identity"):
+        print(line)
+    for line in lines_of(out, "machines"):
+        print(f"ran: {line}")
+    if len(tables.versions) > 1:
+        print("versions differ: figures come from e3 " + ", ".join(sorted(tables.versions)))
+    shown = [c for r in done for c in r["cells"]]
+    if any(c[0] == "memory" for c in shown) and tables.memory:
+        what = {"GPU": "GPU memory e3-infer took", "CPU": "highest resident memory of e3-infer on the CPU"}
+        print("GB (2^30 bytes): " + ", ".join(what[m] for m in sorted(tables.memory)) + "; published: PyTorch's peak allocated")
+    if any(c[3] for c in shown):
+        print("?: a figure from one place only, or recalled")
+
+
+def print_json(out, tables, done):
+    rows = [dict(r, figures={k: {"ours": ours, "published": theirs, "doubtful": bool(mark)} for k, ours, theirs, mark in r["cells"]}) for r in done]
+    for r in rows:
+        del r["cells"]
+    json.dump({"rows": rows, "weights": sorted(tables.weights), "versions": sorted(tables.versions), "identity": lines_of(out, "identity"),
+               "machines": lines_of(out, "machines"), "memory": sorted(tables.memory)}, sys.stdout, ensure_ascii=False)
+    print()
+
+
+def main(args):
+    as_json = args[:1] == ["--json"]
+    out, rows_path = args[as_json:]
     with open(rows_path) as f:
         rows = [line.rstrip("\n").split("|") for line in f]
-    complete = True
-    for table in dict.fromkeys(r[0] for r in rows):
-        print(f"{table}: {SOURCE[table.split('-')[0]]}; ours / published")
-        for _, row, name, task, stride, _, folder, published in (r for r in rows if r[0] == table):
-            have, note = measured(folder, task)
-            cells = []
-            for item in published.split():
-                key, value = item.split("=")
-                title, scale = WHAT[key]
-                mark, value = ("?", value[:-1]) if value.endswith("?") else ("", value)
-                digits = 1 if scale == 100 else 3
-                ours = f"{scale * average(task, have, key):.{digits}f}" if have else "-"
-                cells.append(f"{title} {ours} / {scale * float(value):.{digits}f}{mark}")
-            every = "" if stride == "-" else f" every {stride}th"
-            print(f"  {name + every:<20} {row:<12} {'   '.join(cells)}   ({note})")
-            part = note.split(";")[0].split(" of ")
-            complete = complete and len(part) == 2 and part[0] == part[1]
-        print()
-    if weights:
-        print("weights: " + ", ".join(sorted(weights)))
-    identity = os.path.join(out, "identity")
-    if os.path.exists(identity):
-        with open(identity) as f:
-            print(f.read(), end="")
-    if any("?" in r[7] for r in rows):
-        print("?: a figure from one place only, or recalled")
-    return 0 if complete else 1
+    tables, done = Tables(), []
+    for table, row, name, task, stride, keep, folder, published in rows:
+        have, note, complete = measured(tables, folder, task)
+        done.append({"table": table, "source": SOURCE[table.split("-")[0]], "row": row, "set": name, "task": task, "stride": stride,
+                     "infer": keep.replace(",", " "), "sequences": len(have), "complete": complete, "note": note,
+                     "cells": cells(task, have, published)})
+    (print_json if as_json else print_text)(out, tables, done)
+    return 0 if all(r["complete"] for r in done) else 1
 
 
-sys.exit(main(*sys.argv[1:3]))
+sys.exit(main(sys.argv[1:]))

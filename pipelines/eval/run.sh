@@ -15,13 +15,16 @@ usage() {
 		  --annotations DIR where CO3D's .jgz files lie (default: with its pictures)
 		  --model FILE      weights, as e3-infer takes them (default: what it finds)
 		  --out DIR         where results are kept (default out/eval)
-		  --jobs N          sequences at a time (default 1)
+		  --jobs N          sequences at a time, the processors shared among them (default 1)
 		  --sets LIST       only these data sets, with commas
 		  --rows PATTERN    only these rows, as the shell matches them
 		  --own             as e3 does it by default; without it, --compat evict3r: as the papers' code does it
+		  --revisit N       every sequence N times over, scored the last time: the papers' --revisit
 		  --infer OPTIONS   more options for e3-infer, as in '--device cuda'
 		  --decode OPTIONS  more options for e3-decode, as in '--max-frames 3': figures are no longer comparable
 		  --show            print the tables of what is there, measure nothing
+		  --json            print them as one JSON object
+		Exit status: 0 every row has all its sequences; 1 some lack, and are named; 2 usage; 130 stopped: the same command goes on.
 	EOF
 }
 die() {
@@ -29,72 +32,89 @@ die() {
 	exit "${2:-1}"
 }
 
-# --- one piece of work: a sequence (CO3D: a category) through the network; its figures to $out/FOLDER/NAME.json ---
+# --- one piece of work: a sequence (CO3D: a category) through the network; its figures to $out/runs/FOLDER/NAME.json ---
+
+# stage COMMAND...: a stage that is killed says nothing itself.
+stage() {
+	local status=0
+	"$@" || status=$?
+	case $status in
+	0 | 1 | 2 | 130 | 141 | 143) ;;
+	*) echo "run.sh: $1 was ended by signal $((status - 128))$([ $status -ne 137 ] || echo ': is there memory enough?')" >&2 ;;
+	esac
+	return $status
+}
 
 # stream SET DIR TASK STRIDE NAME [-o ENDPOINT]
 stream() {
 	local more=()
 	[ "$4" = - ] || more+=(--stride "$4")
+	[ -z "${E3_EVAL_REVISIT:-}" ] || more+=(--repeat "$E3_EVAL_REVISIT")
 	[ "$1" != co3d ] || [ -z "${E3_EVAL_ANNOTATIONS:-}" ] || more+=(--annotations "$E3_EVAL_ANNOTATIONS")
 	# shellcheck disable=SC2086 # lists of options
-	e3-decode --dataset "$1" --root "$2" --task "$3" --sequence "$5" "${more[@]}" "${@:6}" ${E3_EVAL_DECODE:-}
+	stage e3-decode -q --dataset "$1" --root "$2" --task "$3" --sequence "$5" "${more[@]}" "${@:6}" ${E3_EVAL_DECODE:-}
 }
 
 infer() { # TASK INFER
-	local outputs=depth
+	local outputs=depth more=()
 	case $1 in
 	pose | pairs) outputs=pose ;;
 	recon) outputs=pose,points ;;
 	esac
+	[ -z "${E3_EVAL_THREADS:-}" ] || more=(--threads "$E3_EVAL_THREADS")
 	# shellcheck disable=SC2086
-	e3-infer -q --outputs $outputs ${E3_EVAL_MODEL:+--model "$E3_EVAL_MODEL"} ${2//,/ } ${E3_EVAL_COMPAT:-} ${E3_EVAL_INFER:-}
+	stage e3-infer -q --outputs $outputs --model "$E3_EVAL_MODEL" "${more[@]}" ${2//,/ } ${E3_EVAL_COMPAT:-} ${E3_EVAL_INFER:-}
 }
 
 measure() { # TASK SET FILE...
-	local dataset=(--dataset "$2")
-	[ "$1" != recon ] || dataset=()
-	e3-eval "$1" "${dataset[@]}" --json "${@:3}"
+	stage e3-eval "$1" --dataset "$2" --json "${@:3}"
 }
 
-category() { # SET DIR TASK STRIDE INFER NAME: pooled over its sequences
+category() { # SET DIR TASK STRIDE INFER NAME TEMP: pooled over its sequences
 	local f
-	temp=$(mktemp -d)
-	mkdir "$temp/$6" # e3-eval calls a category after its folder
-	stream "$1" "$2" "$3" "$4" "$6/*" -o "$temp/%s.e3" || return 1
-	for f in "$temp"/*.e3; do
-		infer "$3" "$5" <"$f" >"$temp/$6/${f##*/}" || return 1
+	mkdir -p "$7/$6" # e3-eval calls a category after its folder
+	stream "$1" "$2" "$3" "$4" "$6/*" -o "$7/%s.e3" || return 1
+	for f in "$7"/*.e3; do
+		infer "$3" "$5" <"$f" >"$7/$6/${f##*/}" || return 1
 		rm "$f"
 	done
-	measure "$3" "$1" --by-folder "$temp/$6"/*.e3
+	measure "$3" "$1" --by-folder "$7/$6"/*.e3
 }
+
+# Which of a failed piece's messages says why: a stage that was killed, or the last one.
+reason() { grep -m 1 'was ended by signal' "$1" || tail -n 1 "$1"; }
 
 if [ "${1:-}" = --piece ]; then
 	IFS='|' read -r folder set dir task stride infer name <<<"$2"
 	to=$folder/${name//\//_}
-	trap 'rm -f "$to.part.$$"; [ -z "${temp:-}" ] || rm -rf "$temp"' EXIT
+	trap 'rm -rf "$to.part" "$to.said.part" "$to.temp.part"' EXIT
+	trap 'exit 143' TERM
+	trap 'exit 130' INT
 	echo "run.sh: ${folder##*/runs/}: $name" >&2
 	if {
 		if [ "$set" = co3d ]; then
-			category "$set" "$dir" "$task" "$stride" "$infer" "$name"
+			category "$set" "$dir" "$task" "$stride" "$infer" "$name" "$to.temp.part"
 		else
 			stream "$set" "$dir" "$task" "$stride" "$name" | infer "$task" "$infer" | measure "$task" "$set" -
 		fi
-	} >"$to.part.$$" 2>"$to.err"; then
-		mv "$to.part.$$" "$to.json"
+	} >"$to.part" 2>"$to.said.part"; then
+		mv "$to.part" "$to.json"
 		rm -f "$to.err"
 	else
-		echo "run.sh: ${folder##*/runs/}: $name failed: $(tail -1 "$to.err")" >&2
+		mv "$to.said.part" "$to.err"
+		echo "run.sh: ${folder##*/runs/}: $name failed: $(reason "$to.err")" >&2
 	fi
 	exit 0
 fi
 
 # --- all of it ---
 
-data=${E3_DATA:-} annotations='' model='' out=out/eval jobs=1 sets='' rows='*' show='' compat='--compat evict3r' infer='' decode='' tables=()
+data=${E3_DATA:-} annotations='' model='' out=out/eval jobs=1 sets='' rows='*' show='' json='' compat='--compat evict3r' infer='' decode=''
+revisit='' tables=()
 declare -A root=()
 while [ $# -gt 0 ]; do
 	case $1 in
-	--data | --annotations | --model | --out | --jobs | --sets | --rows | --infer | --decode)
+	--data | --annotations | --model | --out | --jobs | --sets | --rows | --infer | --decode | --revisit)
 		[ $# -gt 1 ] || die "$1 needs an argument" 2
 		declare "${1#--}=$2"
 		shift
@@ -106,6 +126,7 @@ while [ $# -gt 0 ]; do
 		;;
 	--own) compat='' ;;
 	--show) show=1 ;;
+	--json) json=--json ;;
 	-h | --help) usage && exit 0 ;;
 	-*) die "unknown option $1; try --help" 2 ;;
 	all) mapfile -t tables < <(awk '!/^#/ && NF { if (!seen[$1]++) print $1 }' "$here/tables") ;;
@@ -117,20 +138,37 @@ while [ $# -gt 0 ]; do
 	shift
 done
 [ ${#tables[@]} -gt 0 ] || { usage >&2 && exit 2; }
+[[ $jobs =~ ^[1-9][0-9]{0,3}$ ]] || die "--jobs $jobs: expected a number from 1" 2
+[[ $revisit =~ ^([1-9][0-9]{0,2})?$ ]] || die "--revisit $revisit: expected a number from 1" 2
+[[ $out$data${root[*]} != *[\|$'\n']* ]] || die "paths with a | or a line break are not possible here" 2
 command -v python3 >/dev/null || die "printing the tables needs python3"
 for tool in e3-decode e3-infer e3-eval; do command -v $tool >/dev/null || die "$tool is not built: make"; done
-mkdir -p "$out"
 
-# The weights, and what else the figures depend on: one folder of results holds one kind.
+# The weights: those e3-infer would take (see its manual).
+find_model() {
+	local f LC_ALL=C
+	for f in "${HOME:-/nowhere}"/.cache/e3/* "$here/../demo/model.safetensors"; do
+		case $f in *.pth | *.safetensors) [ ! -f "$f" ] || echo "$f" ;; esac
+	done | head -n 1
+}
+if [ -z "$show" ]; then
+	[ -n "$model" ] || model=${E3_MODEL:-$(find_model)}
+	[ -n "$model" ] || die "no weights: give --model"
+	mkdir -p "$out"
+	exec 9>"$out/lock" # held by all that is started from here, so that nobody's pieces are removed
+	flock -n 9 || die "another run.sh is at work in $out"
+	find "$out" -name '*.part' -prune -exec rm -rf {} + # of a run that was killed
+fi
+
+# What the figures depend on: one folder of results holds one kind.
 identity() {
-	local what=${model:-${E3_MODEL:-}}
-	if [ -f "$what" ]; then
-		echo "model: ${what##*/}, $(stat -Lc %s "$what") bytes, sha256 $(sha256sum <"$what" | cut -c1-16)"
+	if [ -f "$model" ]; then
+		echo "model: ${model##*/}, $(stat -Lc %s "$model") bytes, sha256 $(sha256sum <"$model" | cut -c1-16)"
 	else
-		echo "model: ${what:-the default of e3-infer}"
+		echo "model: $model"
 	fi
 	echo "e3-infer: the row's options${compat:+ $compat}${infer:+ $infer}"
-	echo "e3-decode: ${decode:-as the papers}"
+	echo "e3-decode: ${decode:-as the papers}${revisit:+, each sequence $revisit times over, scored the last time}"
 }
 if [ -z "$show" ]; then
 	identity >"$out/identity.new"
@@ -141,6 +179,14 @@ if [ -z "$show" ]; then
 	mv "$out/identity.new" "$out/identity"
 fi
 
+# What they should not depend on, for the record: what ran where.
+machine() {
+	local build
+	build=$(git -C "$here" describe --always --dirty --exclude '*' 2>/dev/null || true)
+	echo "$(e3-infer --version)${build:+ ($build)} on $(uname -n): $(nproc) x$(sed -n 's/^model name[^:]*:/ /p' /proc/cpuinfo | head -1 | tr -s ' ')$(
+		nvidia-smi --query-gpu=name,driver_version --format=csv,noheader 2>/dev/null | sed 's/^/, /' | tr -d '\n' || true)"
+}
+
 place() { echo "${root[$1]:-$data}"; }
 folder_of() { # SET TASK STRIDE INFER
 	local stride='' kept=${4#--}
@@ -149,60 +195,77 @@ folder_of() { # SET TASK STRIDE INFER
 	echo "$out/runs/$1-$2$stride/${kept//,/}"
 }
 
-work=$out/work.$$
-trap 'rm -f "$work"' EXIT
-: >"$work"
-has_recon=$(e3-eval --help | grep -c '\brecon\b' || true)
 declare -A why=() # there is nothing to measure, by SET-TASK; empty: there is
 
 look() { # SET TASK DIR: what is there, into $out/SET-TASK.list
-	local err=$out/$1-$2.err
+	local err=$out/$1-$2.part more=()
 	why[$1-$2]=
 	if [ -z "$3" ]; then
 		why[$1-$2]="no folder given: --data, or --root $1=DIR"
-	elif [ "$2" = recon ] && [ "$has_recon" -eq 0 ]; then
-		why[$1-$2]="this e3-eval has no recon"
-	else
-		local more=()
-		[ "$1" != co3d ] || [ -z "$annotations" ] || more+=(--annotations "$annotations")
-		# shellcheck disable=SC2086 # a list of options
-		e3-decode --dataset "$1" --root "$3" --task "$2" --list "${more[@]}" $decode >"$out/$1-$2.list" 2>"$err" || why[$1-$2]=$(tail -1 "$err")
-		rm -f "$err"
+		return
 	fi
+	[ "$1" != co3d ] || [ -z "$annotations" ] || more+=(--annotations "$annotations")
+	# shellcheck disable=SC2086 # a list of options
+	e3-decode --dataset "$1" --root "$3" --task "$2" --list "${more[@]}" $decode >"$out/$1-$2.list" 2>"$err" || why[$1-$2]=$(tail -1 "$err")
+	rm -f "$err"
 }
 published() { awk -F'\t' '$6 == "yes" && $7 == "-" { print $1 }'; }
 categories() { published | sed 's|/.*||' | sort -u; }
 
-while read -r table row set task stride keep figures; do
-	[[ $table != \#* && -n $table && " ${tables[*]} " == *" $table "* ]] || continue
-	# shellcheck disable=SC2053 # a pattern
-	[[ $row == $rows && (-z $sets || ,$sets, == *,$set,*) ]] || continue
-	folder=$(folder_of "$set" "$task" "$stride" "$keep")
-	echo "$table|$row|$set|$task|$stride|$keep|$folder|$figures" >>"$work.rows"
-	[ -z "$show" ] || continue
-	mkdir -p "$folder"
-	dir=$(place "$set")
-	[ -n "${why[$set-$task]+known}" ] || look "$set" "$task" "$dir"
-	rm -f "$folder/none"
-	if [ -n "${why[$set-$task]}" ]; then
-		echo "${why[$set-$task]}" >"$folder/none"
-		continue
-	fi
-	cp "$out/$set-$task.list" "$folder/list"
-	whole=published
-	[ "$set" != co3d ] || whole=categories
-	"$whole" <"$folder/list" |
-		while read -r name; do
-			[ -e "$folder/${name//\//_}.json" ] || echo "$folder|$set|$dir|$task|$stride|$keep|$name"
-		done >>"$work"
-done <"$here/tables"
-trap 'rm -f "$work" "$work.rows"' EXIT
+# The rows that are asked for, into $chosen; what there is to do for them, into $todo.
+plan() {
+	local table row set task stride keep figures folder dir name whole
+	while read -r table row set task stride keep figures; do
+		[[ $table != \#* && -n $table && " ${tables[*]} " == *" $table "* ]] || continue
+		# shellcheck disable=SC2053 # a pattern
+		[[ $row == $rows && (-z $sets || ,$sets, == *,$set,*) ]] || continue
+		folder=$(folder_of "$set" "$task" "$stride" "$keep")
+		echo "$table|$row|$set|$task|$stride|$keep|$folder|$figures" >>"$chosen"
+		[ -z "$show" ] || continue
+		mkdir -p "$folder"
+		dir=$(place "$set")
+		[ -n "${why[$set-$task]+known}" ] || look "$set" "$task" "$dir"
+		rm -f "$folder/none"
+		if [ -n "${why[$set-$task]}" ]; then
+			echo "${why[$set-$task]}" >"$folder/none"
+			continue
+		fi
+		cp "$out/$set-$task.list" "$folder/list"
+		whole=published
+		[ "$set" != co3d ] || whole=categories
+		"$whole" <"$folder/list" |
+			while read -r name; do
+				[ -e "$folder/${name//\//_}.json" ] || echo "$folder|$set|$dir|$task|$stride|$keep|$name"
+			done >>"$todo"
+	done <"$here/tables"
+}
 
-if [ -s "$work" ]; then
-	sort -u "$work" -o "$work"
-	echo "run.sh: $(wc -l <"$work") pieces of work, $jobs at a time" >&2
+# In a process group of its own, so that a signal is seen here and handed to all of it.
+work() {
+	local pid
+	sort -u "$todo" | tr '\n' '\0' >"$todo.0"
+	echo "run.sh: $(tr -dc '\0' <"$todo.0" | wc -c) pieces of work, $jobs at a time" >&2
+	machine >"$out/machine.part"
+	grep -qxFf "$out/machine.part" "$out/machines" 2>/dev/null || cat "$out/machine.part" >>"$out/machines"
+	rm "$out/machine.part"
 	export E3_EVAL_ANNOTATIONS=$annotations E3_EVAL_MODEL=$model E3_EVAL_COMPAT=$compat E3_EVAL_INFER=$infer E3_EVAL_DECODE=$decode
-	tr '\n' '\0' <"$work" | xargs -0 -n 1 -P "$jobs" bash "$self" --piece
-fi
-[ -e "$work.rows" ] || die "no row of ${tables[*]} matches --sets and --rows" 2
-python3 "$here/print_tables.py" "$out" "$work.rows"
+	export E3_EVAL_REVISIT=$revisit E3_EVAL_THREADS=
+	[[ $jobs -eq 1 || " $infer " == *" --threads "* ]] || E3_EVAL_THREADS=$(($(nproc) / jobs > 0 ? $(nproc) / jobs : 1))
+	set -m
+	xargs -0 -n 1 -P "$jobs" -a "$todo.0" bash "$self" --piece </dev/null &
+	pid=$!
+	set +m
+	trap 'stopped=1; kill -TERM -- -$pid 2>/dev/null || true' INT TERM HUP
+	while kill -0 "$pid" 2>/dev/null; do wait "$pid" || true; done
+	trap - INT TERM HUP
+	[ -z "$stopped" ] || die "stopped: what was measured is kept in $out, the same command goes on" 130
+}
+
+stopped='' temp=$(mktemp -d)
+todo=$temp/todo chosen=$temp/chosen
+trap 'rm -rf "$temp"' EXIT
+: >"$todo"
+plan
+[ -e "$chosen" ] || die "no row of ${tables[*]} matches --sets and --rows" 2
+[ ! -s "$todo" ] || work
+python3 "$here/print_tables.py" $json "$out" "$chosen"
