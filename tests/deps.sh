@@ -49,6 +49,7 @@ need_test() {
 	ls "$(clang -print-resource-dir 2>/dev/null)"/lib/*/libclang_rt.fuzzer*.a >/dev/null 2>&1 ||
 		missing="$missing libclang-rt-dev|libclang-common-14-dev"
 	cmd ip iproute2
+	cmd pgrep procps
 	cmd python3 python3
 	python numpy python3-numpy
 	python msgpack python3-msgpack
