@@ -192,6 +192,8 @@ def cameras(path, stream):
         need(abs(lens["yfov"] - p["pose"][7]) < 1e-7 and abs(lens["aspectRatio"] - p["w"] / fx / (p["h"] / fy)) < 1e-6, "lens")
         v = get(doc["meshes"][node["mesh"]]["primitives"][0]["attributes"]["POSITION"])
         depth = -v[1, 2]
+        need(np.allclose(v[5], [0, 1.4 * depth * p["h"] / 2 / fy, -depth], rtol=1e-6), "the tick, which points up in the picture")
+        need(abs(lens["znear"] / depth - 0.01) < 1e-6, "near plane")
         need(np.allclose(np.abs(v[1:5]), depth * np.array([p["w"] / 2 / fx, p["h"] / 2 / fy, 1]), rtol=1e-6), "frustum corners")
     path_mesh = next(m for m in doc["meshes"] if m["name"] == "trajectory")
     line = get(path_mesh["primitives"][0]["attributes"]["POSITION"])

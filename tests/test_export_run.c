@@ -184,6 +184,87 @@ static void threshold_stride_and_empty_clouds(void **state)
 	e3_export_close(x);
 }
 
+/* How many of a frame's points are kept when all are of one colour. */
+static int64_t kept_of(int red, int green, int blue, bool black, bool white)
+{
+	e3_export_options o = options();
+	uint8_t rgb[3 * N];
+	o.ply = in_folder("x.ply");
+	o.cloud.allow_empty = true, o.cloud.mask_black = black, o.cloud.mask_white = white;
+	e3_export *x = begin(&o, 0);
+	e3_pred p = frame(0);
+	for (int k = 0; k < N; k++)
+		rgb[3 * k] = (uint8_t)red, rgb[3 * k + 1] = (uint8_t)green, rgb[3 * k + 2] = (uint8_t)blue;
+	p.rgb = rgb;
+	assert_int_equal(e3_export_add(x, &p, NULL) | e3_export_finish(x, NULL, NULL), 0);
+	int64_t kept = (int64_t)e3_export_facts_of(x)->kept;
+	e3_export_close(x);
+	return kept;
+}
+
+static void black_and_white_end_where_the_manual_says(void **state)
+{
+	assert_int_equal(kept_of(5, 5, 5, true, false), 0);
+	assert_int_equal(kept_of(15, 0, 0, true, false), 0);
+	assert_int_equal(kept_of(5, 5, 6, true, false), N);
+	assert_int_equal(kept_of(0, 16, 0, true, true), N);
+	assert_int_equal(kept_of(241, 241, 241, false, true), 0);
+	assert_int_equal(kept_of(240, 255, 255, false, true), N);
+	assert_int_equal(kept_of(255, 240, 255, false, true), N);
+	assert_int_equal(kept_of(255, 255, 240, true, true), N);
+	assert_int_equal(kept_of(5, 5, 5, false, true) + kept_of(255, 255, 255, true, false), 2 * N);
+}
+
+static void unknown_depth_gives_no_point(void **state)
+{
+	static const float unknown[] = {0, 1e-9f, -1, NAN, INFINITY};
+	e3_export_options o = options();
+	float depth[N];
+	o.ply = in_folder("x.ply"), o.cloud.voxel_auto = true;
+	e3_export *x = begin(&o, 0);
+	e3_pred p = frame(0);
+	memcpy(depth, p.depth, sizeof depth);
+	memcpy(depth + 3, unknown, sizeof unknown);
+	p.points = NULL, p.points_conf = NULL, p.depth = depth;
+	assert_int_equal(e3_export_add(x, &p, NULL) | e3_export_finish(x, NULL, NULL), 0);
+	const e3_export_facts *f = e3_export_facts_of(x);
+	assert_true(f->from_depth);
+	assert_int_equal(f->points, N - 5);
+	assert_int_equal(f->non_finite, 2); /* the other three say that they are unknown */
+	assert_int_equal(f->ply_points, N - 5);
+	assert_true(f->voxel == f->scene_scale / 2048 && f->voxel > 0); /* few points: auto stays where it starts */
+	e3_export_close(x);
+}
+
+static void quaternions_of_a_trajectory_do_not_change_sign(void **state)
+{
+	/* camera from world; the third is the second again; the last is more than half a turn, and goes on from there */
+	static const float q[4][4] = {{0, 0, 0, -1}, {0.6f, 0, 0, 0.8f}, {-0.6f, 0, 0, -0.8f}, {0.8f, 0, 0, -0.6f}};
+	static const double want[4][4] = {{0, 0, 0, 1}, {-0.6, 0, 0, 0.8}, {-0.6, 0, 0, 0.8}, {-0.8, 0, 0, -0.6}};
+	e3_export_options o = options();
+	char line[256];
+	o.tum = in_folder("x.tum");
+	e3_export *x = begin(&o, 0);
+	for (int i = 0; i < 4; i++) {
+		e3_pred p = frame(i);
+		memcpy(p.pose + 3, q[i], sizeof q[i]);
+		assert_int_equal(e3_export_add(x, &p, NULL), 0);
+	}
+	assert_int_equal(e3_export_finish(x, NULL, NULL), 0);
+	e3_export_close(x);
+	FILE *f = fopen(o.tum, "r");
+	assert_non_null(f);
+	assert_non_null(fgets(line, sizeof line, f)); /* the header */
+	for (int i = 0; i < 4; i++) {
+		double v[8];
+		assert_non_null(fgets(line, sizeof line, f));
+		assert_int_equal(sscanf(line, "%lf %lf %lf %lf %lf %lf %lf %lf", v, v + 1, v + 2, v + 3, v + 4, v + 5, v + 6, v + 7), 8);
+		for (int k = 0; k < 4; k++)
+			assert_true(fabs(v[4 + k] - want[i][k]) < 1e-7);
+	}
+	fclose(f);
+}
+
 static void no_frames_are_an_error(void **state)
 {
 	e3_export_options o = options();
@@ -283,6 +364,19 @@ static void masks_with_other_names_belong_to_frames_in_order(void **state)
 	e3_masks_close(m);
 }
 
+static void a_mask_keeps_where_any_channel_is_not_zero(void **state)
+{
+	e3_pred p = frame(0);
+	FILE *f = fopen(in_folder("0.ppm"), "w");
+	assert_non_null(f);
+	fputs("P3 6 1 255  0 0 0  1 0 0  0 1 0  0 0 1  255 255 255  0 0 0", f);
+	fclose(f);
+	e3_masks *m = e3_masks_open(folder, NULL);
+	assert_non_null(m);
+	check_mask(m, &p, 0, ".####." ".####." ".####." ".####.");
+	e3_masks_close(m);
+}
+
 int main(void)
 {
 #define EACH(test) cmocka_unit_test_setup_teardown(test, make_folder, remove_folder)
@@ -293,10 +387,14 @@ int main(void)
 		EACH(a_folder_that_was_there_keeps_what_was_in_it),
 		EACH(frames_of_another_size_do_not_fit_an_npz),
 		EACH(threshold_stride_and_empty_clouds),
+		EACH(black_and_white_end_where_the_manual_says),
+		EACH(unknown_depth_gives_no_point),
+		EACH(quaternions_of_a_trajectory_do_not_change_sign),
 		EACH(no_frames_are_an_error),
 		EACH(frames_come_back_as_often_as_wanted),
 		EACH(masks_pass_through_resize_crop_and_padding),
 		EACH(masks_with_other_names_belong_to_frames_in_order),
+		EACH(a_mask_keeps_where_any_channel_is_not_zero),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -57,6 +57,22 @@ static const struct {
 	{TIES, 4097, 100, 0x1.000000p+0},
 };
 
+static void zeros_are_one_value_whatever_their_sign(void **state)
+{
+	static const float zeros[] = {-0.0f, 0.0f, -0.0f};
+	e3_pct p;
+	double half = 50;
+	assert_int_equal(e3_pct_init(&p, &half, 1, NULL), 0);
+	for (int k = 0; k < 3; k++)
+		e3_pct_add(&p, zeros[k]);
+	assert_int_equal(e3_pct_turn(&p, NULL), 0);
+	for (int k = 0; k < 3; k++)
+		e3_pct_refine(&p, zeros[k]);
+	assert_int_equal(p.n_bins, 1);
+	assert_true(e3_pct_value(&p, 0) == 0 && !signbit(e3_pct_value(&p, 0)) && !signbit(e3_pct_lower(&p, 0)));
+	e3_pct_release(&p);
+}
+
 static void equals_numpy_to_the_last_bit(void **state)
 {
 	for (size_t k = 0; k < sizeof table / sizeof *table; k++) {
@@ -180,6 +196,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(equals_numpy_to_the_last_bit),
+		cmocka_unit_test(zeros_are_one_value_whatever_their_sign),
 		cmocka_unit_test(examples_of_the_specification),
 		cmocka_unit_test(two_percentiles_of_one_stream_and_none_of_an_empty_one),
 		cmocka_unit_test(a_cell_keeps_its_most_confident_point),

@@ -157,6 +157,7 @@ static void what_is_no_pose_is_refused(void **state)
 	assert_true(e3_intrinsics_usable(example));
 	assert_false(e3_intrinsics_usable((float[9]){0, 0, 0, 0, 0, 0, 1, 0, 1}));
 	assert_false(e3_intrinsics_usable((float[9]){0, 0, 0, 0, 0, 0, 1, 1, 3.2f}));
+	assert_false(e3_intrinsics_usable((float[9]){0, 0, 0, 0, 0, 0, 1, 3.2f, 1}));
 	assert_false(e3_intrinsics_usable((float[9]){0, 0, 0, 0, 0, 0, 1, NAN, 1}));
 }
 
