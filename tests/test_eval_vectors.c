@@ -1,5 +1,5 @@
-/* eval: the vectors of spec/eval_vectors.json that concern depth, resizing, paths and pairs; read at run time from ../shared. What the
- * file names but does not compute (informative entries) is listed at the end. Smaller ones without ../shared: test_eval_*.c. */
+/* eval: the vectors of spec/eval_vectors.json that concern depth, resizing, paths and pairs; read at run time from ../shared. Which test
+ * compares each of the others: eval-vectors.bats, which counts them all. Smaller ones without ../shared: test_eval_*.c. */
 #include "e3/eval.h"
 #include "vectors.h"
 
@@ -336,9 +336,6 @@ static void test_identity(void **state)
 
 int main(void)
 {
-	/* Not here: depth/json_line, pose/eval_metric_txt and pose/error_log_lines are files that e3-eval writes (e3-eval.bats);
-	 * depth/lad_bfgs_option is informative (SciPy's BFGS with numeric gradients); resize/nearest_* (test_image_nearest.c);
-	 * pose/tum_associate, co3d/rng_*, co3d/pytorch3d_to_opencv (test_sets_*.c). */
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_depth), cmocka_unit_test(test_depth_nothing), cmocka_unit_test(test_depth_average),
 		cmocka_unit_test(test_lower_median), cmocka_unit_test(test_cubic), cmocka_unit_test(test_umeyama), cmocka_unit_test(test_path),

@@ -160,6 +160,29 @@ static void resizes_are_pillows(void **state)
 	}
 }
 
+static void nearest_is_opencvs(void **state)
+{
+	static const struct {
+		const char *name;
+		int from, to;
+	} cases[] = {{"resize/nearest_640_to_522_first_and_last", 640, 522}, {"resize/nearest_480_to_392_first_and_last", 480, 392}};
+	for (int k = 0; k < 2; k++) {
+		int from = cases[k].from, to = cases[k].to;
+		e3_image im, out;
+		double column[640], sum = 0;
+		assert_int_equal(e3_image_init(&im, from, 1, 3, NULL), 0);
+		for (int x = 0; x < from; x++)
+			im.px[3 * x] = (uint8_t)(x & 255), im.px[3 * x + 1] = (uint8_t)(x >> 8);
+		assert_int_equal(e3_resize_nearest(&im, to, 1, &out, NULL), 0);
+		for (int x = 0; x < to; x++)
+			sum += column[x] = out.px[3 * x] | out.px[3 * x + 1] << 8;
+		compare("first", column, json_object_get(expected(cases[k].name), "first20"), 20, 0);
+		compare("last", column + to - 10, json_object_get(expected(cases[k].name), "last10"), 10, 0);
+		near("sum", sum, number(expected(cases[k].name), "sum"), 0);
+		e3_image_release(&im), e3_image_release(&out);
+	}
+}
+
 static void loader_a_makes_the_networks_sizes(void **state)
 {
 	const char *key;
@@ -272,7 +295,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(sintel_depth_and_camera), cmocka_unit_test(npy), cmocka_unit_test(depth_in_png),
-		cmocka_unit_test(scenes7_registration), cmocka_unit_test(resizes_are_pillows), cmocka_unit_test(loader_a_makes_the_networks_sizes),
+		cmocka_unit_test(scenes7_registration), cmocka_unit_test(resizes_are_pillows), cmocka_unit_test(nearest_is_opencvs),
+		cmocka_unit_test(loader_a_makes_the_networks_sizes),
 		cmocka_unit_test(loader_b_keeps_the_camera), cmocka_unit_test(stamps_are_paired), cmocka_unit_test(draws),
 		cmocka_unit_test(opengl_axes),
 	};

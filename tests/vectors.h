@@ -1,5 +1,6 @@
 /* The vectors of ../shared/spec/eval_vectors.json for unit tests: read once for the group (vectors_load, vectors_unload), asked for by
- * name. Without ../shared the test that asks skips, saying so. */
+ * name. Without ../shared the test that asks skips, saying so. E3_VECTORS_SEEN names a file that the names asked for are added to:
+ * eval-vectors.bats counts them. */
 #ifndef VECTORS_H
 #define VECTORS_H
 
@@ -33,6 +34,11 @@ static json_t *vector(const char *name)
 	json_t *v = json_object_get(json_object_get(vectors_root, "vectors"), name);
 	if (!v)
 		fail_msg("no vector %s", name);
+	FILE *seen = getenv("E3_VECTORS_SEEN") ? fopen(getenv("E3_VECTORS_SEEN"), "a") : NULL;
+	if (seen) {
+		fprintf(seen, "%s\n", name);
+		fclose(seen);
+	}
 	return v;
 }
 
