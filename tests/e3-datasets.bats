@@ -140,97 +140,6 @@ assert rows["cave_2"]["missing"] == "not found" and not rows["mine"]["published"
 	[ "$(find "$T/f2" -type f | wc -l)" -eq 1 ]
 }
 
-# damage NAME FILE TEXT COMMAND: the file damaged by the command ($f), the stream refused with these words, nothing written.
-damage() {
-	local name=$1 text=$3 f
-	f=$(find "$T/$name" -path "$2" | sort | sed -n 2p)
-	[ -n "$f" ] || { echo "no $2"; return 1; }
-	cp "$f" "$T/keep"
-	f=$f bash -c "$4"
-	fails 1 "$text" -- e3-decode --dataset "$name" --root "$T/$name" --fit 56 -o "$T/out.e3" --stride 1
-	grep -qF "$f" "$T/stderr" || { echo "does not name $f:"; cat "$T/stderr"; return 1; }
-	[ ! -e "$T/out.e3" ]
-	cp "$T/keep" "$f"
-}
-
-poke() { # shell text: bytes $2 at offset $1 of $f
-	echo "printf '$2' | dd of=\"\$f\" bs=1 seek=$1 conv=notrunc status=none"
-}
-
-@test "damage: .dpt and .cam" {
-	scene sintel --size 64x48
-	damage sintel '*.dpt' "truncated" 'truncate -s -1 "$f"'
-	damage sintel '*.dpt' "expected the tag 50 49 45 48" "$(poke 0 X)"
-	damage sintel '*.dpt' "pixels take" "$(poke 4 '\x41')"
-	damage sintel '*.dpt' "pixel 0, 0: not a number" "$(poke 12 '\377\377\377\377')"
-	damage sintel '*.dpt' "missing: there are 4 pictures and 3 of these" 'rm "$f"'
-	damage sintel '*.cam' "truncated: 171 bytes: a camera has 172" 'truncate -s -1 "$f"'
-	damage sintel '*.cam' "the pose is missing" "$(poke 76 '\377\377\377\377\377\377\377\377')"
-	damage sintel '*/final/*.png' "truncated" 'truncate -s 300 "$f"'
-}
-
-@test "damage: 16-bit PNG" {
-	scene kitti --size 64x48
-	damage kitti '*groundtruth*.png' "8 bits of colour or alpha: expected 16 bits of grey" 'cp "${f/groundtruth_depth/image}" "$f"'
-	damage kitti '*groundtruth*.png' "truncated" 'truncate -s 200 "$f"'
-	damage kitti '*groundtruth*.png' "not a PNG picture" "$(poke 0 X)"
-	damage kitti '*groundtruth*.png' "its highest value is 200: expected 16 bits in use" \
-		'/usr/bin/python3 -c "import os, numpy as np; from PIL import Image; Image.fromarray(np.full((48, 64), 200, np.uint16)).save(os.environ[\"f\"])"'
-}
-
-@test "damage: .npy" {
-	scene nyu --size 64x48
-	damage nyu '*.npy' "truncated: 48 × 64 numbers" 'truncate -s -1 "$f"'
-	damage nyu '*.npy' "not a .npy file" "$(poke 1 X)"
-	damage nyu '*.npy' "row 0, column 1: not a finite number" "$(poke 132 '\377\377\377\377')"
-	damage nyu '*.npy' "expected '<f4' or '<f8'" "$(poke 22 i)"
-}
-
-@test "damage: poses" {
-	scene 7scenes --size 64x48
-	damage 7scenes '*.pose.txt' "the text ends after 12 of the 16 numbers" 'sed -i 4d "$f"'
-	damage 7scenes '*.pose.txt' "is not finite: the pose is missing" 'sed -i "1s/^[^ ]*/nan/" "$f"'
-	damage 7scenes '*.depth.proj.png' "expected 16 bits of grey" 'cp "${f/depth.proj/color}" "$f"'
-	scene tum --size 64x48
-	tum="$T/tum/rgbd_dataset_freiburg3_sitting_static"
-	sed -i 2d "$tum/groundtruth_90.txt"
-	fails 1 "groundtruth_90.txt: 3 poses, but 4 pictures" -- e3-decode --dataset tum --root "$T/tum" -o "$T/o.e3"
-	scene nrgbd --size 64x48
-	sed -i '13,$d' "$T/nrgbd/breakfast_room/poses.txt"
-	fails 1 "3 poses: expected one for each of the 4 pictures" -- e3-decode --dataset nrgbd --root "$T/nrgbd" -o "$T/o.e3"
-	scene scannet --size 64x48
-	sed -i 's/^[^ ]* /-inf /' "$T/scannet/scene0707_00/pose_90.txt"
-	fails 1 "pose_90.txt: line 1: number 1 is not finite: the pose is missing" -- e3-decode --dataset scannet --root "$T/scannet" -o "$T/o.e3"
-}
-
-@test "damage: CO3D's annotations" {
-	scene co3d --size 64x48
-	jgz=$T/co3d/apple_test.jgz
-	cp "$jgz" "$T/keep.gz"
-	bad() { # TEXT COMMAND on the JSON in $j
-		zcat "$T/keep.gz" >"$T/j"
-		j=$T/j bash -c "$2"
-		gzip -c "$T/j" >"$jgz"
-		fails 1 "$1" -- e3-decode --dataset co3d --root "$T/co3d" --draw 2 --min-frames 4 -o "$T/o.e3"
-	}
-	bad "110_13051_23361: frame 0: T is not 3 numbers: the pose is missing" 'sed -i "s/\"T\":\[[^,]*,/\"T\":[/" "$j"'
-	bad "R is not 3 × 3 numbers" 'sed -i "s/\"R\"/\"Q\"/" "$j"'
-	bad "filepath is missing" 'sed -i "s/\"filepath\"/\"file\"/g" "$j"'
-	bad "leaves the data set" 'sed -i "s/\"apple\/110/\"..\/110/g" "$j"'
-	bad "not a list of frames" 'echo "{\"a\": 3}" >"$j"'
-	bad "not JSON" 'echo "{" >"$j"'
-	bad "expected an object" 'echo "[]" >"$j"'
-	echo nothing >"$jgz"
-	fails 1 "not a gzip file" -- e3-decode --dataset co3d --root "$T/co3d" -o "$T/o.e3"
-	head -c 100 "$T/keep.gz" >"$jgz"
-	fails 1 "truncated: the gzip data end early" -- e3-decode --dataset co3d --root "$T/co3d" -o "$T/o.e3"
-	# far away, or short: left out, as the reference does
-	zcat "$T/keep.gz" | sed 's/"T":\[[^,]*,/"T":[100002,/' | gzip -c >"$jgz"
-	fails 1 "no sequence is here" -- e3-decode --dataset co3d --root "$T/co3d" --draw 2 --min-frames 4 -o "$T/o.e3"
-	cp "$T/keep.gz" "$jgz"
-	fails 1 "no sequence is here" -- e3-decode --dataset co3d --root "$T/co3d" -o "$T/o.e3"
-}
-
 @test "co3d: frames are NumPy's draws, one generator for all sequences" {
 	for s in b/2 a/1; do
 		e3-scene --as co3d --sequence "$(tr ab 'ba' <<<"${s%/*}" | sed 's/a/apple/; s/b/banana/')/s${s#*/}" --seed 3 --frames 12 --size 28x20 "$T/co3d"
@@ -396,6 +305,16 @@ frames_of() {
 	for k in range(3):
 	    assert np.array_equal(fa[3 * k]["rgb"], fb[k]["rgb"]) and np.allclose(ta[3 * k]["pose"], tb[k]["pose"], atol=1e-5)
 	PY
+	cp "$d/scene0707_00.sens" "$T/keep"
+	bad() { # OFFSET BYTES TEXT
+		printf '%b' "$2" | dd of="$d/scene0707_00.sens" bs=1 seek="$1" conv=notrunc status=none
+		fails 1 "$d/scene0707_00.sens: $3" -- e3-decode --dataset scannet --root "$T/scannet" --fit 56 -o "$T/o.e3"
+		cp "$T/keep" "$d/scene0707_00.sens"
+	}
+	bad 283 '\001' "colour compression 1: expected 2 (JPEG)"
+	bad 319 '\0000\0000\0300\0177' "frame 0: the pose is missing"
+	bad 319 '\0000\0000\0000\0101' "frame 0: the matrix is no rotation"
+	bad 399 '\0000\0000\0000\0000\0001\0000\0000\0000' "frame 0: truncated: 4294967296 bytes wanted"
 	truncate -s -300 "$d/scene0707_00.sens"
 	fails 1 "scene0707_00.sens: frame 6: truncated" -- e3-decode --dataset scannet --root "$T/scannet" -o "$T/o.e3"
 	printf '\5' | dd of="$d/scene0707_00.sens" bs=1 conv=notrunc status=none

@@ -131,6 +131,11 @@ static int fill(e3_seq *q, int64_t i, e3_image *im, e3_frame *frame, e3_truth *t
 	e3_loaded loaded;
 	if (f->depth && load_depth(q, f, &depth, err))
 		return -1;
+	if (f->depth && (depth.w != im->w || depth.h != im->h)) {
+		e3_fail(err, "reading: %s: a depth map of %d × %d: its picture %s is %d × %d", f->depth, depth.w, depth.h, f->image, im->w, im->h);
+		e3_depth_release(&depth);
+		return -1;
+	}
 	e3_intrinsics k = scaled(&f->k, im->w, im->h);
 	int rc = prepare(q, im, f->depth ? &depth : NULL, &k, &loaded, err);
 	e3_depth_release(&depth);
