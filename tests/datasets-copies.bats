@@ -201,7 +201,7 @@ convert() { /usr/bin/python3 "$ROOT/pipelines/eval/nyu.py" "$@"; }
 	listed sintel alley_2 "-" --task pose
 	rm "$T"/kitti/depth_selection/val_selection_cropped/image_gathered/*/*
 	listed kitti 2011_09_26_drive_0002_sync_02 "no pictures: expected *.png|.jpg|.jpeg here"
-	find "$T/bonn" -path '*/depth_110/*' -print -quit | xargs rm
+	find "$T/bonn" -path '*/depth_110/*' -print -quit | tr '\n' '\0' | xargs -0 rm
 	listed bonn balloon2 "rgb_110: 3 pictures, but 2 depth maps in"
 	rm "$T/nyu/val/nyu_depths/scene_0001.npy"
 	listed nyu val "nyu_images: 3 pictures, but 2 depth maps in $T/nyu/val/nyu_depths"
