@@ -1,5 +1,6 @@
 /* e3-evict-stats: main: options, one pass over the stream, then the reports asked for; nothing is written before the end. */
 #include "e3-evict-stats.h"
+#include "e3/io.h"
 #include "e3/num.h"
 #include "e3/opt.h"
 #include "e3/stream.h"
@@ -38,6 +39,7 @@ typedef struct run {
 	e3_attn attn_record;
 	int64_t preds;
 	bool interrupted;
+	e3_file report;
 } run;
 
 static int parse_layers(void *to, const char *arg, e3_err *err)
@@ -180,20 +182,26 @@ static int close_pass(run *x, int rc, e3_err *err)
 	return rc;
 }
 
-static int write_report(const run *x, const es_report *report, e3_err *err)
+/* Files that cannot be written are found before the stream is read: it may not come a second time. */
+static int open_outputs(run *x, e3_err *err)
+{
+	e3_file sheet = {0};
+	if (x->o->sheet && e3_file_open(&sheet, x->o->sheet, err))
+		return -1;
+	e3_file_discard(&sheet);
+	if (x->o->pass && !x->o->output)
+		return 0;
+	return e3_file_open(&x->report, x->o->output ? x->o->output : "-", err);
+}
+
+static int write_report(run *x, const es_report *report, e3_err *err)
 {
 	e3_buf text = {0};
-	e3_file file;
 	int rc = x->o->json ? es_json(report, &text, err) : es_text(report, &text, err);
-	if (!rc && x->o->pass && !x->o->output)
+	if (!rc && !x->report.f)
 		rc = e3_write_full(STDERR_FILENO, text.data, text.len) ? e3_fail_sys(err, "writing the report: standard error") : 0;
-	else if (!rc && !(rc = e3_file_open(&file, x->o->output ? x->o->output : "-", err))) {
-		rc = e3_file_write(&file, text.data, text.len, err);
-		if (rc)
-			e3_file_discard(&file);
-		else
-			rc = e3_file_commit(&file, err);
-	}
+	else if (!rc)
+		rc = e3_file_write(&x->report, text.data, text.len, err) || e3_file_commit(&x->report, err) ? -1 : 0;
 	e3_buf_release(&text);
 	return rc;
 }
@@ -241,6 +249,7 @@ static int report_all(run *x, e3_err *err)
 static void release(run *x)
 {
 	e3_in_close(x->in);
+	e3_file_discard(&x->report);
 	e3_head_release(&x->head);
 	e3_pred_release(&x->pred);
 	e3_evict_release(&x->evict);
@@ -256,10 +265,8 @@ static int process(const options *o, const char *endpoint, e3_err *err)
 	int rc = 0;
 	if (o->pass && !(x.out = e3_out_open("-", err)))
 		return -1;
-	if (!(x.in = e3_in_open(endpoint, err)))
+	if (open_outputs(&x, err) || !(x.in = e3_in_open(endpoint, err)) || read_stream(&x, err))
 		rc = -1;
-	if (!rc)
-		rc = read_stream(&x, err);
 	rc = close_pass(&x, rc, err);
 	if (!rc)
 		rc = report_all(&x, err);

@@ -261,6 +261,11 @@ $2"
 	fails 2 "expected one INPUT" -- e3-evict-stats a b
 	fails 1 "layer 7: the network has layers 0 to 2" -- e3-evict-stats --layers 7 "$T/run.e3"
 	fails 1 "/dev/full" -- e3-evict-stats -o /dev/full "$T/run.e3"
+	# What cannot be written is said before the stream, which may not come a second time, is read: here it is empty.
+	fails 1 "e3-evict-stats: opening: $T/absent/report: No such file or directory" -- e3-evict-stats -o "$T/absent/report"
+	fails 1 "e3-evict-stats: opening: $T/absent/x.png: No such file or directory" -- e3-evict-stats --sheet "$T/absent/x.png"
+	fails 1 "truncated: empty" -- e3-evict-stats -o "$T/report" --sheet "$T/x.png"
+	[ ! -e "$T/report" ] && [ ! -e "$T/x.png" ] && [ -z "$(find "$T" -name '*.tmp.*')" ]
 	fails 1 "missing.e3" -- e3-evict-stats "$T/missing.e3"
 	e3-evict-stats "$T/run.e3" >/dev/full 2>"$T/e" && return 1
 	grep -q 'No space left' "$T/e"
