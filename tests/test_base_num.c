@@ -1,8 +1,10 @@
-/* Half and bfloat16 against their definitions, strict parsing, JSON text. */
+/* Half and bfloat16 against their definitions, strict parsing, JSON text, error texts. */
 #include "check.h"
 #include "e3/mem.h"
 #include "e3/num.h"
+#include <errno.h>
 #include <math.h>
+#include <stdbool.h>
 
 static void every_half_survives_the_round_trip(void **state)
 {
@@ -81,11 +83,78 @@ static void json_text_is_escaped(void **state)
 	e3_buf_release(&b);
 }
 
+/* What is UTF-8 stays; every byte that is not becomes U+FFFD: sequences too long, surrogates, beyond U+10FFFF, cut. */
+static void json_text_is_utf8(void **state)
+{
+	static const char *const good[] = {"\x7f", "\xc2\x80", "\xdf\xbf", "\xe0\xa0\x80", "\xed\x9f\xbf", "\xee\x80\x80", "\xef\xbf\xbf",
+		"\xf0\x90\x80\x80", "\xf4\x8f\xbf\xbf"};
+	static const char *const bad[] = {"\x80", "\xc1\xbf", "\xe0\x9f\xbf", "\xed\xa0\x80", "\xf0\x8f\xbf\xbf", "\xf4\x90\x80\x80", "\xf5\x80\x80\x80",
+		"\xc3", "\xe2\x82", "\xf0\x9f\x98"};
+	for (size_t k = 0; k < sizeof good / sizeof *good + sizeof bad / sizeof *bad; k++) {
+		bool kept = k < sizeof good / sizeof *good;
+		const char *text = kept ? good[k] : bad[k - sizeof good / sizeof *good];
+		char want[32];
+		int n = snprintf(want, sizeof want, "\"%s", kept ? text : "");
+		for (const char *p = text; !kept && *p; p++)
+			n += snprintf(want + n, sizeof want - (size_t)n, "\xef\xbf\xbd");
+		snprintf(want + n, sizeof want - (size_t)n, "\"");
+		e3_buf b = {0};
+		assert_int_equal(e3_buf_json(&b, text, NULL), 0);
+		assert_string_equal(b.data, want);
+		e3_buf_release(&b);
+	}
+	for (int c = 1; c < 0x20; c++) {
+		char text[2] = {(char)c}, want[16];
+		e3_buf b = {0};
+		snprintf(want, sizeof want, "\"\\u%04x\"", c);
+		assert_int_equal(e3_buf_json(&b, text, NULL), 0);
+		assert_string_equal(b.data, want);
+		e3_buf_release(&b);
+	}
+}
+
+static void sizes_have_units(void **state)
+{
+	static const struct {
+		const char *text;
+		int64_t want; /* 0: refused */
+	} table[] = {{"1", 1}, {"4096", 4096}, {"1k", 1024}, {"512M", 512 << 20}, {"4G", (int64_t)4 << 30}, {"2T", (int64_t)2 << 40}, {"1048576k", 1 << 30},
+		{"0", 0}, {"", 0}, {"M", 0}, {"-1M", 0}, {"1.5G", 0}, {"1048577k", 0}, {"1MB", 0}, {" 1M", 0}, {"1m", 0},
+		{"10000000000000000000000000000000000", 0}};
+	for (size_t k = 0; k < sizeof table / sizeof *table; k++) {
+		int64_t n = 0;
+		assert_int_equal(e3_parse_size(table[k].text, &n, NULL), table[k].want ? 0 : -1);
+		assert_int_equal(n, table[k].want);
+	}
+}
+
+/* One line without control characters, whatever comes from outside; too long a text is cut, not overrun. */
+static void messages_are_one_clean_line(void **state)
+{
+	e3_err err;
+	assert_int_equal(e3_fail(&err, "reading: %s: bad", "a\nb\x1b[31m\x7f\t\xc3\xa9"), -1);
+	assert_string_equal(err.text, "reading: a?b?[31m??\xc3\xa9: bad");
+	assert_int_equal(e3_fail_in(&err, "frame %d", 3), -1);
+	assert_string_equal(err.text, "frame 3: reading: a?b?[31m??\xc3\xa9: bad");
+	errno = ENOENT;
+	assert_int_equal(e3_fail_sys(&err, "opening: %s", "x\ry"), -1);
+	assert_string_equal(err.text, "opening: x?y: No such file or directory");
+	char long_text[4 * sizeof err.text];
+	memset(long_text, 'x', sizeof long_text);
+	long_text[sizeof long_text - 1] = 0;
+	assert_int_equal(e3_fail(&err, "%s", long_text), -1);
+	assert_int_equal(strlen(err.text), sizeof err.text - 1);
+	assert_int_equal(e3_fail_in(&err, "%s", long_text), -1);
+	assert_int_equal(strlen(err.text), sizeof err.text - 1);
+	assert_int_equal(e3_fail(NULL, "nobody asks"), -1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_half_survives_the_round_trip), cmocka_unit_test(halves_round_to_even_and_match_the_processor),
 		cmocka_unit_test(bfloat_rounds_to_even), cmocka_unit_test(numbers_are_parsed_strictly), cmocka_unit_test(json_text_is_escaped),
+		cmocka_unit_test(json_text_is_utf8), cmocka_unit_test(sizes_have_units), cmocka_unit_test(messages_are_one_clean_line),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
