@@ -185,6 +185,41 @@ convert() { /usr/bin/python3 "$ROOT/pipelines/eval/nyu.py" "$@"; }
 	fails 1 "picture 5: $T/labeled.mat has 1 to 4" -- /usr/bin/python3 "$ROOT/pipelines/eval/nyu.py" --split "$T/splits.mat" "$T/labeled.mat" "$T/mat"
 }
 
+@test "co3d.py makes the evaluation's annotations of the original ones" {
+	for s in 1 2; do e3-scene --as co3d --sequence apple/s$s --seed $s --frames 6 --size 28x20 "$T/co3d"; done
+	e3-decode --dataset co3d --root "$T/co3d" --draw 3 --min-frames 4 -o "$T/want-%s.e3"
+	/usr/bin/python3 - "$T/co3d" <<-'PY'
+	import gzip, json, os, sys
+	root = sys.argv[1]
+	ours = json.load(gzip.open(root + "/apple_test.jgz"))
+	frames, test, train = [], [], []
+	for name in ("s2", "s1"):  # the set list's order is kept; e3-decode sorts sequences
+	    for k, f in enumerate(ours[name]):
+	        frames.append({"sequence_name": name, "frame_number": k + 7, "image": {"path": f["filepath"]}, "viewpoint": {x: f[x] for x in f if x != "filepath"}})
+	        test.append([name, k + 7, f["filepath"]])
+	frames.append(dict(frames[0], sequence_name="blurred"))
+	test.append(["blurred", 7, "apple/blurred/images/frame000001.jpg"])
+	sequences = [{"sequence_name": n, "viewpoint_quality_score": q} for n, q in (("s1", 0.9), ("s2", 0.51), ("blurred", 0.5), ("none", None))]
+	os.makedirs(root + "/apple/set_lists")
+	for path, what in (("frame_annotations.jgz", frames), ("sequence_annotations.jgz", sequences)):
+	    gzip.open(f"{root}/apple/{path}", "wt").write(json.dumps(what))
+	json.dump({"train": train, "test": test}, open(root + "/apple/set_lists/set_lists_fewview_dev.json", "w"))
+	os.remove(root + "/apple_test.jgz")
+	PY
+	fails 1 "expected CATEGORY_test.jgz" -- e3-decode --dataset co3d --root "$T/co3d" --list
+	/usr/bin/python3 "$ROOT/pipelines/eval/co3d.py" "$T/co3d" "$T/annotations"
+	e3-decode --dataset co3d --root "$T/co3d" --annotations "$T/annotations" --draw 3 --min-frames 4 -o "$T/got-%s.e3"
+	[ "$(find "$T" -name 'got-*' | wc -l)" -eq 2 ]
+	for s in apple_s1 apple_s2; do same_frames "$T/want-$s.e3" "$T/got-$s.e3"; done
+	rm "$T/annotations/apple_test.jgz"
+	sed -i 's/"s1", 9/"s1", 99/' "$T/co3d/apple/set_lists/set_lists_fewview_dev.json"
+	fails 1 "frame_annotations.jgz: lacks frame 99 of s1" -- /usr/bin/python3 "$ROOT/pipelines/eval/co3d.py" "$T/co3d" "$T/annotations"
+	truncate -s 60 "$T/co3d/apple/frame_annotations.jgz"
+	fails 1 "co3d.py: $T/co3d/apple/frame_annotations.jgz: " -- /usr/bin/python3 "$ROOT/pipelines/eval/co3d.py" "$T/co3d" "$T/annotations"
+	fails 1 "expected CATEGORY/frame_annotations.jgz" -- /usr/bin/python3 "$ROOT/pipelines/eval/co3d.py" "$T" "$T/annotations"
+	[ -z "$(ls "$T/annotations")" ]
+}
+
 @test "--list of trees that lack something: every set names file, expected, found, and goes on" {
 	for name in sintel kitti bonn nyu 7scenes nrgbd tum scannet co3d; do
 		scene "$name" "$T/$name"
