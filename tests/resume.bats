@@ -223,6 +223,16 @@ m[1:-1] = [[k, dict(x, i=n - 1 - x["i"])] for k, x in m[-2:0:-1]]'
 	same "$T/p.e3" "$f/through.e3"
 }
 
+@test "what a killed save left goes with the next save, or the next load; what a killed run left of its predictions stays" {
+	echo half >"$T/c.tmp.4194305"
+	echo half >"$T/o.e3.tmp.4194305"
+	infer --budget 3f --save-cache "$T/c" -o "$T/o.e3" "$f/six.e3"
+	[ ! -e "$T/c.tmp.4194305" ] && [ -e "$T/o.e3.tmp.4194305" ]
+	echo half >"$T/c.tmp.4194305"
+	infer --load-cache "$T/c" --budget 3f -o "$T/p.e3" "$frames"
+	[ ! -e "$T/c.tmp.4194305" ]
+}
+
 @test "an input that fails is not the cache's fault: it is saved, the failure passes on" {
 	head -c 90000 "$frames" >"$T/cut.e3"
 	fails 1 "truncated" -- infer --budget 3f --save-cache "$T/c" "$T/cut.e3"

@@ -1,10 +1,14 @@
-/* base: output files that appear whole or not at all. Owns the temporary name, the rename and the removal. */
+/* base: output files that appear whole or not at all. Owns the temporary name, the rename and the removal, and the lock that tells a
+ * file that somebody is writing from one that a killed process left. */
 #include "e3/io.h"
 #include "e3/tool.h"
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -35,6 +39,54 @@ static int in_place(const char *path)
 	return stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode);
 }
 
+/* Locked for as long as it is open. A file system without locks is no failure: nothing is swept there. */
+static FILE *open_locked(const char *temp)
+{
+	for (;;) {
+		struct stat st;
+		FILE *f = fopen(temp, "w+e");
+		if (!f || flock(fileno(f), LOCK_EX) || fstat(fileno(f), &st) || st.st_nlink > 0)
+			return f;
+		fclose(f); /* swept before it was locked */
+	}
+}
+
+static bool is_temporary_of(const char *name, const char *base)
+{
+	static const char mark[] = ".tmp.";
+	size_t n = strlen(base);
+	if (strncmp(name, base, n) != 0 || strncmp(name + n, mark, strlen(mark)) != 0)
+		return false;
+	const char *pid = name + n + strlen(mark);
+	return *pid && strspn(pid, "0123456789") == strlen(pid);
+}
+
+void e3_file_sweep(const char *path)
+{
+	char *copy = strdup(path), *slash = copy ? strrchr(copy, '/') : NULL;
+	const char *base = slash ? path + (slash - copy) + 1 : path;
+	if (slash)
+		slash[slash == copy] = 0;
+	DIR *dir = copy ? opendir(slash ? copy : ".") : NULL;
+	for (struct dirent *e; dir && (e = readdir(dir));) {
+		int fd = is_temporary_of(e->d_name, base) ? openat(dirfd(dir), e->d_name, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK) : -1;
+		if (fd < 0)
+			continue;
+		if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+			(void)unlinkat(dirfd(dir), e->d_name, 0);
+		close(fd);
+	}
+	if (dir)
+		closedir(dir);
+	free(copy);
+}
+
+int e3_file_renew(e3_file *file, const char *path, e3_err *err)
+{
+	e3_file_sweep(path);
+	return e3_file_open(file, path, err);
+}
+
 int e3_file_open(e3_file *file, const char *path, e3_err *err)
 {
 	*file = (e3_file){0};
@@ -55,7 +107,7 @@ int e3_file_open(e3_file *file, const char *path, e3_err *err)
 			rc = e3_fail(err, "opening: %s: out of memory", path);
 		else {
 			snprintf(file->temp, n, "%s.tmp.%ld", path, (long)getpid());
-			file->f = fopen(file->temp, "w+e");
+			file->f = open_locked(file->temp);
 			if (file->f) {
 				file->fd = fileno(file->f);
 				e3_cleanup_add(file->temp);
@@ -108,7 +160,7 @@ int e3_file_commit_durable(e3_file *file, e3_err *err)
 
 int e3_file_commit(e3_file *file, e3_err *err)
 {
-	int rc = 0;
+	int rc = 0, locked = file->temp ? dup(file->fd) : -1; /* until it has its name */
 	if (fflush(file->f) || ferror(file->f))
 		rc = e3_fail_sys(err, "writing: %s", file->path);
 	if (fclose(file->f) && !rc)
@@ -121,6 +173,8 @@ int e3_file_commit(e3_file *file, e3_err *err)
 		free(file->temp);
 		file->temp = NULL;
 	}
+	if (locked >= 0)
+		close(locked);
 	e3_file_discard(file);
 	return rc;
 }

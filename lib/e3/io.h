@@ -27,6 +27,10 @@ typedef struct e3_file {
 
 /* Opens PATH.tmp.PID beside PATH (removed again by e3_file_discard and on SIGINT/SIGTERM exits through e3_tool_cleanup). */
 int e3_file_open(e3_file *file, const char *path, e3_err *err);
+/* The same for a file that is worth nothing half and is made anew again and again: sweeps first. */
+int e3_file_renew(e3_file *file, const char *path, e3_err *err);
+/* Removes PATH.tmp.PID files that nobody is writing: what killed processes left. One that is being written is locked, and stays. */
+void e3_file_sweep(const char *path);
 /* Flushes, closes (both checked: a full disk is an error) and renames. On failure nothing is left behind. */
 int e3_file_commit(e3_file *file, e3_err *err);
 /* The same, and both the bytes and the name are on disk when it returns: what was there before stays until the new one is whole,

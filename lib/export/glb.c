@@ -216,7 +216,7 @@ e3_sink *e3_glb_open(e3_run *run, e3_err *err)
 	if (!s)
 		return NULL;
 	s->sink.ops = &ops;
-	if (e3_file_open(&s->file, run->opt->glb, err)) {
+	if (e3_file_renew(&s->file, run->opt->glb, err)) {
 		free(s);
 		return NULL;
 	}

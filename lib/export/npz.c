@@ -301,7 +301,7 @@ e3_sink *e3_npz_open(e3_run *run, e3_err *err)
 	memcpy(s->m, members, sizeof members);
 	if (run->opt->upstream)
 		s->m[UNPROJECTED] = copied;
-	if (e3_file_open(&s->file, run->opt->npz, err)) {
+	if (e3_file_renew(&s->file, run->opt->npz, err)) {
 		free(s);
 		return NULL;
 	}

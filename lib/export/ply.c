@@ -203,7 +203,7 @@ e3_sink *e3_ply_open(e3_run *run, e3_err *err)
 	if (!s)
 		return NULL;
 	*s = (ply){.sink = {&ops}, .conf = o->ply_conf, .frame = o->ply_frame, .per_frame = o->ply_per_frame};
-	if (s->per_frame ? e3_outdir_open(&s->dir, o->ply, err) : e3_file_open(&s->file, o->ply, err)) {
+	if (s->per_frame ? e3_outdir_open(&s->dir, o->ply, err) : e3_file_renew(&s->file, o->ply, err)) {
 		free(s);
 		return NULL;
 	}

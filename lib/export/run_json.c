@@ -110,7 +110,7 @@ e3_sink *e3_run_json_open(e3_run *run, e3_err *err)
 		return NULL;
 	s->sink.ops = &ops;
 	s->lines = e3_spool(err);
-	if (!s->lines || e3_file_open(&s->file, run->opt->run_json, err)) {
+	if (!s->lines || e3_file_renew(&s->file, run->opt->run_json, err)) {
 		json_free(&s->sink);
 		return NULL;
 	}

@@ -92,7 +92,7 @@ static e3_sink *text_open(const char *path, line_fn *line, const char *header, e
 	if (!t)
 		return NULL;
 	*t = (text){.sink = {&ops}, .line = line};
-	if (e3_file_open(&t->file, path, err) || e3_file_write(&t->file, header, strlen(header), err)) {
+	if (e3_file_renew(&t->file, path, err) || e3_file_write(&t->file, header, strlen(header), err)) {
 		text_free(&t->sink);
 		return NULL;
 	}

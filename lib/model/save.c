@@ -148,7 +148,7 @@ int e3_ckpt_save(const e3_ckpt *c, const char *path, const e3_ckpt_saving *how, 
 	s.halves = s.values ? e3_alloc(CHUNK, sizeof *s.halves, "chunk of values", err) : NULL;
 	int rc = s.halves ? choose(&s) : -1;
 	if (!rc)
-		rc = e3_file_open(&s.file, path, err);
+		rc = e3_file_renew(&s.file, path, err);
 	if (!rc) {
 		rc = write_header(&s) || write_tensors(&s) ? -1 : e3_file_commit(&s.file, err);
 		if (rc)

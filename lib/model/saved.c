@@ -138,7 +138,7 @@ int e3_session_save(e3_session *s, const e3_place *place, const char *path, e3_e
 	if (!s->t)
 		return e3_fail(err, "saving the cache: %s: no frame was seen yet", path);
 	describe(s, place, &x);
-	if (s->dev->ops->alloc_host(s->dev, E3_SAVED_CHUNK, (void **)&w.chunk, err) || e3_file_open(&w.file, path, err)) {
+	if (s->dev->ops->alloc_host(s->dev, E3_SAVED_CHUNK, (void **)&w.chunk, err) || e3_file_renew(&w.file, path, err)) {
 		s->dev->ops->free_host(s->dev, w.chunk);
 		return e3_fail_in(err, "saving the cache");
 	}

@@ -1,6 +1,7 @@
 /* model: a session out of a file, chunk by chunk (e3-cache(5)). Owns the file while it is read; refuses damage, other versions, other
  * networks, another type of keys and values. A session is handed out only when all of the file has been read and agrees with itself. */
 #include "saved.h"
+#include "e3/io.h"
 #include "e3/num.h"
 #include <errno.h>
 #include <inttypes.h>
@@ -89,6 +90,7 @@ static e3_saved_file *start(FILE *f, uint64_t size, const char *path, e3_err *er
 e3_saved_file *e3_saved_open(const char *path, e3_err *err)
 {
 	struct stat st;
+	e3_file_sweep(path); /* a save that was killed */
 	FILE *f = fopen(path, "re");
 	if (f && (fstat(fileno(f), &st) || !S_ISREG(st.st_mode))) {
 		fclose(f);
