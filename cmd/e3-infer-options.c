@@ -123,6 +123,8 @@ static void check(const infer_request *r)
 		e3_usage_error("--P and --budget: one of them");
 	if (r->o.policy == E3_POLICY_NONE && (fraction_given || budget_given))
 		e3_usage_error("--no-evict and --policy none keep everything: they take no --P and no --budget");
+	if (r->o.policy == E3_POLICY_E3 && r->o.compat & (E3_COMPAT_F16_SUMS | E3_COMPAT_STARVE))
+		e3_usage_error("--policy e3 has none of the released code's defects: of --compat it takes camera only");
 	if (r->vram > 0 && (r->o.policy == E3_POLICY_NONE || fraction_given || budget_given))
 		e3_usage_error("--vram states a budget: it takes no --P, --budget or --no-evict");
 	if (size_given && !r->plan)
@@ -169,7 +171,7 @@ void infer_parse(int argc, char **argv, infer_request *r)
 		{E3_OPT_FLAG, "each", 0, &r->each, NULL, "nothing from frame to frame: every picture by itself", 0, 0, NULL, NULL},
 		{E3_OPT_FLAG, "no-evict", 0, &no_evict, NULL, "everything: memory grows with the stream", 0, 0, NULL, NULL},
 		{E3_OPT_CHOICE, "policy", 0, &policy, "NAME",
-		 "evict3r, window, random or none (default evict3r)", 0, 0, "evict3r|window|random|none", NULL},
+		 "evict3r, window, random, e3 or none (default evict3r)", 0, 0, "evict3r|window|random|e3|none", NULL},
 		{E3_OPT_REAL, "temp", 0, &temperature, "T", "temperature of the layers' shares (default 0.5)", 1e-6, 1e6, NULL, NULL},
 		{E3_OPT_INT, "camera-frames", 0, &camera_frames, "N", "frames the camera head remembers (default 1024)", 2, 1e6, NULL, NULL},
 		{E3_OPT_CALL, "compat", 0, r, "LIST",

@@ -169,13 +169,22 @@ static __device__ uint32_t mix32(uint32_t h)
 	return h ^ h >> 16;
 }
 
+static __device__ float even_lot(const e3_rule &r, uint32_t id)
+{
+	uint32_t frame = id / r.tokens, index = id % r.tokens, patch = index - r.special;
+	uint32_t column = index < r.special ? index : patch % r.columns, row = index < r.special ? 0 : patch / r.columns + 1;
+	uint32_t at = 0x80000000u - (column * 3242174889u + (row - 1) * 2447445414u + frame * 2654435769u);
+	return (float)(2 * (at >> 9) + 1) * 0x1p-24f;
+}
+
 static __device__ float score_of(const e3_rule &r, const cell &c)
 {
 	if (r.score == E3_SCORE_FRAME)
 		return (float)(*c.id / r.tokens);
 	if (r.score == E3_SCORE_LOT)
 		return (float)mix32(*c.id * 2654435761u + 1u);
-	return __fdiv_rn((float)*c.sum, __fadd_rn((float)*c.seen, 1e-6f));
+	float mean = __fdiv_rn((float)*c.sum, __fadd_rn((float)*c.seen, 1e-6f));
+	return r.score == E3_SCORE_PRIORITY ? __fdiv_rn(__fsqrt_rn(mean), even_lot(r, *c.id)) : mean;
 }
 
 static __global__ void __launch_bounds__(BLOCK) score(const score_args *layers, e3_rule r)

@@ -61,13 +61,23 @@ static inline bool ev_protected(const e3_rule *r, uint32_t id)
 	return frame == 0 || (id % r->tokens < r->special && (r->starve || r->t - frame < r->protected_frames));
 }
 
+/* In (0, 1), to 24 bits: half a turn less the constants of the R2 sequence and of the golden ratio, in 2^-32 turns. */
+static inline float ev_even_lot(const e3_rule *r, uint32_t id)
+{
+	int64_t index = id % r->tokens, patch = index - r->special;
+	int64_t column = patch < 0 ? index : patch % r->columns, row = patch < 0 ? -1 : patch / r->columns;
+	int64_t at = (1ll << 31) - column * 3242174889 - row * 2447445414 - id / r->tokens * 2654435769ll;
+	return (float)(ldexp((double)(at & 0xffffffff) - (double)(at & 511), -32) + ldexp(1, -24));
+}
+
 static inline float ev_score(const e3_rule *r, const ev_layer *l, int s)
 {
 	if (r->score == E3_SCORE_FRAME)
 		return (float)(l->id[s] / r->tokens);
 	if (r->score == E3_SCORE_LOT)
 		return (float)e3_fmix32(l->id[s] * 2654435761u + 1u);
-	return (float)l->sum[s] / ((float)l->seen[s] + 1e-6f);
+	float mean = (float)l->sum[s] / ((float)l->seen[s] + 1e-6f);
+	return r->score == E3_SCORE_PRIORITY ? sqrtf(mean) / ev_even_lot(r, l->id[s]) : mean;
 }
 
 static inline void ev_add(const e3_rule *r, ev_layer *l, int s)
@@ -96,7 +106,7 @@ static inline void ev_check_stat(table *t, const e3_rule *r, const ev_layer *l, 
 	}
 	for (int s = 0; s < l->kv.n_keys; s++)
 		var += (l->mass[s] - mean) * (l->mass[s] - mean) / l->kv.n_keys;
-	if (r->score != E3_SCORE_MASS)
+	if (!e3_score_by_mass(r->score))
 		var = 0;
 	if (stat->prot != prot || stat->saturated != saturated || !(fabs(stat->variance - var) <= 1e-6 * var))
 		fail_msg("score, case %d: protected %u, saturated %u, variance %g; expected %u, %u, %g", t->cases[T_EVICT], stat->prot, stat->saturated,
@@ -169,7 +179,7 @@ static inline void ev_run(table *t, e3_rule r)
 			for (int s = 0; s < x->kv.n_keys; s++)
 				x->mass[s] = floorf(4 + 4 * any(t)) / 8 + (s % 31 == 7 ? 40.0f : 0);
 			must(t, ops->upload(t->dev, x->dev_mass, x->mass, (size_t)x->kv.n_keys, &err), &err);
-			scored[l] = (e3_scored){&x->kv, r.score == E3_SCORE_MASS ? x->dev_mass : NULL, (e3_layer_stat *)stats + l};
+			scored[l] = (e3_scored){&x->kv, e3_score_by_mass(r.score) ? x->dev_mass : NULL, (e3_layer_stat *)stats + l};
 			uint32_t *at = (uint32_t *)room + 2 * l * EV_SLOTS;
 			chosen[l] = (e3_chosen){&x->kv, (int)(r.t * (l ? 11 : 4)), at, at + EV_SLOTS, (e3_choice *)choices + l};
 		}
@@ -177,7 +187,7 @@ static inline void ev_run(table *t, e3_rule r)
 			continue; /* frame 0 is not scored */
 		must(t, ops->score(t->dev, &r, scored, EV_LAYERS, &err) || ops->finish(t->dev, &err), &err);
 		for (int l = 0; l < EV_LAYERS; l++) {
-			for (int s = 0; r.score == E3_SCORE_MASS && s < layer[l].kv.n_keys; s++)
+			for (int s = 0; e3_score_by_mass(r.score) && s < layer[l].kv.n_keys; s++)
 				ev_add(&r, &layer[l], s);
 			ev_compare(t, &layer[l]);
 			ev_check_stat(t, &r, &layer[l], (e3_layer_stat *)stats + l);
@@ -201,11 +211,11 @@ static inline void ev_run(table *t, e3_rule r)
 static inline void case_evict(table *t)
 {
 	static const int64_t newest[] = {1, 4, 100};
-	for (int score = E3_SCORE_MASS; score <= E3_SCORE_LOT; score++)
-		for (int how = 0; how < (score == E3_SCORE_MASS ? 4 : 1); how++)
+	for (int score = E3_SCORE_MASS; score <= E3_SCORE_PRIORITY; score++)
+		for (int how = 0; how < (e3_score_by_mass((e3_score)score) ? 4 : 1); how++)
 			for (int k = 0; k < 3; k++)
 				ev_run(t, (e3_rule){.score = (e3_score)score, .f16_sums = how & 1, .starve = how & 2, .tokens = EV_TOKENS, .special = 3,
-				                    .protected_frames = newest[k]});
+				                    .columns = how & 1 ? 3 : 7, .protected_frames = newest[k]});
 }
 
 #endif

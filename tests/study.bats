@@ -7,6 +7,7 @@ prepare() {
 	table=$B/study/table
 	export B
 	cd "$T" || return 1
+	older=(--policies "evict3r window random")
 	small=(--seeds 1 --first-seed 1000 --scene "--frames 6 --size 112x84" --fractions 0.5 --temps 0.5)
 }
 
@@ -71,7 +72,7 @@ prepare() {
 }
 
 @test "scenes through the pipeline: the figures are e3-eval's; what was run is not run again; others are other studies" {
-	"$run" --out o --kinds short "${small[@]}" >table 2>log
+	"$run" --out o --kinds short "${small[@]}" "${older[@]}" >table 2>log
 	grep -q "run.sh: 1 scenes, 5 runs each" log
 	e3-scene --seed 1000 --frames 6 --size 112x84 -o s.e3
 	for k in "none --no-evict" "window --policy window --P 0.5" "whole --policy window --P 1" "lot --policy random --P 1"; do
@@ -94,12 +95,20 @@ prepare() {
 		/usr/bin/python3 -c 'import json, sys; assert [s["video_depth"]["median"]["abs_rel"] for s in json.load(sys.stdin)["sequences"]] == [0, 0]'
 	touch -d 2020-01-01 o/runs/short-1000/*
 	rm o/runs/short-1000/random-null-0.5
-	"$run" --out o --kinds short "${small[@]}" >again 2>log
+	"$run" --out o --kinds short "${small[@]}" "${older[@]}" >again 2>log
 	cmp table again
 	[ "$(find o/runs -type f -newermt 2021-01-01 -printf '%f ')" = "random-null-0.5 " ]
-	"$run" --out o --kinds short "${small[@]}" >again 2>log
+	"$run" --out o --kinds short "${small[@]}" "${older[@]}" >again 2>log
 	cmp table again
 	grep -q "run.sh: 0 scenes" log
+	# another policy joins what is there
+	touch -d 2020-01-01 o/runs/short-1000/*
+	"$run" --out o --kinds short "${small[@]}" --policies e3 >again 2>log
+	[ "$(find o/runs -type f -newermt 2021-01-01 -printf '%f ')" = "e3-null-0.5 " ]
+	grep -q '^e3 ' again
+	cmp table <(grep -v '^e3 ' again)
+	"$run" --out o --kinds short "${small[@]}" >again 2>log
+	grep -q "run.sh: 0 scenes, 6 runs each" log
 	for p in depth within position rotation depth_moved position_moved rotation_moved; do
 		[ "$(head -c 4 o/$p.png | tail -c 3)" = PNG ]
 	done
@@ -110,6 +119,7 @@ prepare() {
 	fails 2 "no kind 'tall'" -- "$run" --kinds tall
 	fails 2 "'x' is not a whole number" -- "$run" --seeds x
 	fails 2 "'0,5' is not a number" -- "$run" --fractions 0,5
+	fails 2 "no policy 'newest': evict3r, window, random, e3" -- "$run" --policies "window newest"
 	fails 2 "--out needs a value" -- "$run" --out
 	fails 1 "there is nothing in o" -- "$run" --out o --show
 	fails 1 "reading none: No such file" -- "$table" none

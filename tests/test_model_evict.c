@@ -348,6 +348,62 @@ static void random_keeps_a_fixed_lot_of_every_age(void **state)
 	close_hand(&h), close_hand(&again);
 }
 
+/* ---- e3 ---- */
+
+static void open_e3(hand *h, int special, int columns, int rows, double frames)
+{
+	open_hand(h, 1, special + columns * rows, special);
+	h->e.policy = E3_POLICY_E3, h->e.fill = true;
+	h->plan.patch_grid[0] = rows, h->plan.patch_grid[1] = columns, h->plan.budget = frames * h->plan.tokens_per_frame;
+}
+
+static float worked_mass(const hand *h, int layer, uint32_t id)
+{
+	/* Shares by token in the frame that brings it, times the number of keys; later none. */
+	static const float share[] = {0, 0, 0, 0, 0, 0, 0, 9, 1, 4, 1, 1, 0, 16, 1, 1, 9, 1};
+	return id / 6 == (uint64_t)h->t ? share[id] / (float)h->cache.layer[layer].n : 0;
+}
+
+static void e3_by_hand(void **state)
+{
+	/* Frames of 6: a special token, then patches in rows of three and two. Lots of frame 1: special 0.4518, patches 0.8820 0.1271
+	 * 0.3722 | 0.3121 0.5572. With shares 9 1 4 1 1 the patches, 7 to 11, have root over lot 3.401 7.869 5.373 3.204 1.795. */
+	hand h;
+	open_e3(&h, 1, 3, 2, 0);
+	h.plan.tokens_per_frame = 6, h.plan.budget = 10;
+	next_frame(&h, NULL);
+	next_frame(&h, worked_mass);
+	assert_int_equal(h.record.layer[0].prot, 7);
+	left(&h, 0, "10 11");
+	assert_true(fabsf(h.record.layer[0].max_evicted - 3.2038f) < 1e-4f && fabsf(h.record.layer[0].min_kept - 3.4015f) < 1e-4f);
+	/* Lots of frame 2: patches 0.2639 0.5091 0.7542 | 0.6941 0.9392, shares 16 1 1 9 1: 15.155 1.964 1.326 4.322 1.065, 13 to 17.
+	 * Frame 1's means are half of what they were: 7 to 9 have 2.405 5.564 3.799. Its special, 6, has lost protection, and 0. Six go. */
+	next_frame(&h, worked_mass);
+	assert_int_equal(h.record.layer[0].prot, 7);
+	left(&h, 0, "6 7 9 14 15 17");
+	assert_true(fabsf(h.record.layer[0].max_evicted - 3.7995f) < 1e-4f && fabsf(h.record.layer[0].min_kept - 4.3222f) < 1e-4f);
+	close_hand(&h);
+}
+
+static void e3_keeps_an_even_part_of_every_frame(void **state)
+{
+	hand h;
+	open_e3(&h, 5, 16, 12, 5); /* frame 0 whole, four frames for the others */
+	for (int t = 0; t < 20; t++)
+		next_frame(&h, NULL);
+	int kept[20] = {0}, specials = 0;
+	const e3_layer_cache *c = &h.cache.layer[0];
+	assert_int_equal(e3_cache_count(&h.cache, 0), 5 * 197);
+	for (uint32_t k = 0; k < c->n; k++)
+		if (c->id[k] != E3_HOLE)
+			kept[c->id[k] / 197]++, specials += c->id[k] % 197 < 5;
+	assert_int_equal(kept[0], 197);
+	for (int t = 1; t < 20; t++) /* 4 x 197 / 19 = 41.5; a fair draw strays by 6 */
+		assert_in_range(kept[t], 36, 47);
+	assert_in_range(specials, 10 + 11, 10 + 28); /* frame 0 and the newest whole, of the 90 others a fifth */
+	close_hand(&h);
+}
+
 static void without_a_policy_nothing_leaves(void **state)
 {
 	hand h;
@@ -388,6 +444,8 @@ int main(void)
 		cmocka_unit_test(what_a_young_layer_cannot_use_goes_to_the_others_only_with_an_absolute_budget),
 		cmocka_unit_test(a_window_keeps_the_newest),
 		cmocka_unit_test(random_keeps_a_fixed_lot_of_every_age),
+		cmocka_unit_test(e3_by_hand),
+		cmocka_unit_test(e3_keeps_an_even_part_of_every_frame),
 		cmocka_unit_test(without_a_policy_nothing_leaves),
 		cmocka_unit_test(the_last_frame_of_a_known_stream_decides_nothing),
 	};

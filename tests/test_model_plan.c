@@ -116,6 +116,14 @@ static void special_tokens_are_protected_as_there_is_room(void **state)
 	assert_int_equal(made(with(E3_BUDGET_TOKENS, 78)).protected_frames, 1);
 }
 
+static void under_e3_only_the_frame_at_hand_protects_its_special_tokens(void **state)
+{
+	e3_infer_options o = with(E3_BUDGET_FRACTION, 0.5), other = o;
+	o.frames = other.frames = 20, o.policy = E3_POLICY_E3;
+	assert_int_equal(made(o).protected_frames, 1);
+	assert_true(made(o).budget == made(other).budget && made(o).pages == made(other).pages && made(o).smallest == made(other).smallest);
+}
+
 static void too_small_is_refused_naming_what_works(void **state)
 {
 	static const char text[] = "planning: --budget: too small: frame 0 and one frame's special tokens must fit; the smallest that works is "
@@ -199,6 +207,7 @@ int main(void)
 		cmocka_unit_test(without_eviction_there_is_no_budget),
 		cmocka_unit_test(a_stream_shorter_than_its_budget_takes_no_more_than_itself),
 		cmocka_unit_test(special_tokens_are_protected_as_there_is_room),
+		cmocka_unit_test(under_e3_only_the_frame_at_hand_protects_its_special_tokens),
 		cmocka_unit_test(too_small_is_refused_naming_what_works),
 		cmocka_unit_test(the_smallest_named_works_for_any_shape),
 		cmocka_unit_test(the_released_way_takes_anything),

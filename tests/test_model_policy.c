@@ -135,6 +135,71 @@ static void random_scores_spread_and_stay(void **state)
 	assert_true(e3_rank_frame_score(8) > e3_rank_frame_score(7));
 }
 
+/* Frames of 3 special tokens and 12 x 16 patches. */
+enum { SPECIAL = 3, COLUMNS = 16, PATCHES = 192, TOKENS = SPECIAL + PATCHES };
+
+static float even_lot(uint32_t frame, uint32_t index)
+{
+	return e3_rank_even_lot(frame * TOKENS + index, TOKENS, SPECIAL, COLUMNS);
+}
+
+static void even_lots_are_those_worked_out_by_hand(void **state)
+{
+	/* 0.5 - 0.7548776662 column - 0.5698402910 row - 0.6180339887 frame, less its whole part; specials are row -1. */
+	static const struct {
+		uint32_t frame, index;
+		double want;
+	} c[] = {
+		{0, SPECIAL, 0.5}, {0, SPECIAL + 1, 0.7451223338}, {0, SPECIAL + COLUMNS, 0.9301597090}, {1, SPECIAL, 0.8819660113},
+		{0, SPECIAL + 5 * COLUMNS + 2, 0.1410432125}, {7, SPECIAL + 11 * COLUMNS + 15, 0.5823538841}, {0, 0, 0.0698402910},
+		{3, 2, 0.7059829922},
+	};
+	for (size_t k = 0; k < sizeof c / sizeof *c; k++) {
+		float lot = even_lot(c[k].frame, c[k].index);
+		if (!(fabs(lot - c[k].want) < 0x1p-23 + 1e-8)) /* 24 bits, and constants of ten digits */
+			fail_msg("frame %u, token %u: %.9f, expected %.9f", c[k].frame, c[k].index, (double)lot, c[k].want);
+	}
+	assert_true(even_lot(0, SPECIAL) == 0x800001p-24f);
+	for (uint32_t id = 0; id < 40000000u; id += 997) { /* never 0, never 1, and odd in the last place */
+		float lot = e3_rank_even_lot(id, TOKENS, SPECIAL, COLUMNS);
+		assert_true(lot > 0 && lot < 1 && (uint32_t)(lot * 0x1p24f) % 2 == 1);
+	}
+}
+
+static void even_lots_lie_evenly_over_picture_and_time(void **state)
+{
+	int seen[PATCHES] = {0};
+	for (uint32_t t = 0; t < 64; t++) {
+		int frame = 0, quarter[4] = {0};
+		for (uint32_t p = 0; p < PATCHES; p++) {
+			uint32_t row = p / COLUMNS, column = p % COLUMNS;
+			bool in = even_lot(t, SPECIAL + p) < 0.25f;
+			frame += in, seen[p] += in, quarter[row / 6 * 2 + column / 8] += in;
+			if (in && column + 1 < COLUMNS && row < 11) /* no corner of four has three of them */
+				assert_true(1 + (even_lot(t, SPECIAL + p + 1) < 0.25f) + (even_lot(t, SPECIAL + p + COLUMNS) < 0.25f) <= 2);
+		}
+		assert_in_range(frame, 46, 50); /* of 48; a fair draw strays by 6 */
+		for (int k = 0; k < 4; k++)
+			assert_in_range(quarter[k], 11, 13);
+		for (uint32_t p = 0; t % 8 == 7 && p < PATCHES; p++) /* a place comes by every fourth frame */
+			assert_in_range(seen[p] + 2, (t + 1) / 4, (t + 1) / 4 + 4);
+	}
+}
+
+static void priority_is_the_root_of_the_mean_over_the_lot(void **state)
+{
+	assert_true(e3_rank_priority(0.25f, 0.5f) == 1 && e3_rank_priority(9, 0.75f) == 4 && e3_rank_priority(0, 0.5f) == 0);
+	assert_true(isinf(e3_rank_priority(INFINITY, 0.999f)));
+	/* Of tokens with four times the mean, twice as many are among those above a bound. */
+	int kept[2] = {0};
+	for (uint32_t id = 0; id < 100000; id++) {
+		float lot = e3_rank_even_lot(id, TOKENS, SPECIAL, COLUMNS);
+		kept[0] += e3_rank_priority(1, lot) > 10, kept[1] += e3_rank_priority(4, lot) > 10;
+	}
+	assert_in_range(kept[0], 9900, 10100);
+	assert_in_range(kept[1], 19900, 20100);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -146,6 +211,9 @@ int main(void)
 		cmocka_unit_test(order_is_by_score_then_by_age),
 		cmocka_unit_test(quantiles_are_numpys),
 		cmocka_unit_test(random_scores_spread_and_stay),
+		cmocka_unit_test(even_lots_are_those_worked_out_by_hand),
+		cmocka_unit_test(even_lots_lie_evenly_over_picture_and_time),
+		cmocka_unit_test(priority_is_the_root_of_the_mean_over_the_lot),
 	};
 	return cmocka_run_group_tests_name("model: policy", tests, NULL, NULL);
 }

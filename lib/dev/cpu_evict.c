@@ -80,13 +80,16 @@ static void add_share(const e3_rule *r, cell c, float mass, int n)
 
 static float score_of(const e3_rule *r, cell c)
 {
+	float mean = (float)*c.sum / ((float)*c.seen + 1e-6f);
 	switch (r->score) {
 	case E3_SCORE_FRAME:
 		return e3_rank_frame_score(*c.id / r->tokens);
 	case E3_SCORE_LOT:
 		return e3_rank_lot_score(*c.id);
+	case E3_SCORE_PRIORITY:
+		return e3_rank_priority(mean, e3_rank_even_lot(*c.id, r->tokens, r->special, r->columns));
 	default:
-		return (float)*c.sum / ((float)*c.seen + 1e-6f);
+		return mean;
 	}
 }
 

@@ -51,3 +51,17 @@ float e3_rank_lot_score(uint32_t id)
 {
 	return (float)e3_fmix32(id * 2654435761u + 1u);
 }
+
+float e3_rank_even_lot(uint32_t id, uint32_t tokens, uint32_t special, uint32_t columns)
+{
+	uint32_t frame = id / tokens, index = id % tokens, patch = index - special;
+	uint32_t column = index < special ? index : patch % columns, row = index < special ? 0 : patch / columns + 1;
+	/* 2^32 over p and p^2, p^3 = p + 1, and over the golden ratio: fractions, since products are modulo 2^32. */
+	uint32_t at = 0x80000000u - (column * 3242174889u + (row - 1) * 2447445414u + frame * 2654435769u);
+	return (float)(2 * (at >> 9) + 1) * 0x1p-24f;
+}
+
+float e3_rank_priority(float mean, float lot)
+{
+	return sqrtf(mean) / lot;
+}

@@ -118,7 +118,13 @@ typedef struct e3_mass {
 /* ---- eviction (spec/model.md 9.2, DESIGN 4): scores are kept and compared on the device, what is decided about a whole layer is
  * decided by the caller ---- */
 
-typedef enum e3_score { E3_SCORE_MASS, E3_SCORE_FRAME, E3_SCORE_LOT } e3_score; /* mean relative share; age; a fixed lot */
+/* Mean relative share; age; a fixed lot; root of the mean relative share, over an even lot (lib/dev/rank.h). */
+typedef enum e3_score { E3_SCORE_MASS, E3_SCORE_FRAME, E3_SCORE_LOT, E3_SCORE_PRIORITY } e3_score;
+
+static inline bool e3_score_by_mass(e3_score s)
+{
+	return s == E3_SCORE_MASS || s == E3_SCORE_PRIORITY;
+}
 
 /* How tokens are scored and which are protected: those of frame 0, and the first `special` of each of the newest
  * `protected_frames` frames. A token's id is frame * tokens + index. */
@@ -127,6 +133,7 @@ typedef struct e3_rule {
 	bool f16_sums; /* sums in half precision; a frame's specials enter with an infinite one: the released code */
 	bool starve;   /* the specials of all frames are protected, but protected tokens leave too, after all others: likewise */
 	uint32_t tokens, special;
+	uint32_t columns; /* of the grid of patches, which follow the specials row by row */
 	int64_t t; /* the frame that was just computed */
 	int64_t protected_frames;
 } e3_rule;
@@ -266,7 +273,7 @@ struct e3_dev {
 };
 
 /* What a plug-in exports under the name e3_dev_plugin_cuda. The number changes with anything in this file. */
-#define E3_DEV_ABI 7
+#define E3_DEV_ABI 8
 typedef struct e3_dev_plugin {
 	int abi;
 	e3_dev *(*open)(bool strict, e3_err *err);

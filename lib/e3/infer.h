@@ -23,7 +23,7 @@ void e3_net_close(e3_net *net);
 uint64_t e3_net_fingerprint(const e3_net *net);
 const e3_config *e3_net_config(const e3_net *net);
 
-typedef enum e3_policy { E3_POLICY_EVICT3R, E3_POLICY_WINDOW, E3_POLICY_RANDOM, E3_POLICY_NONE } e3_policy;
+typedef enum e3_policy { E3_POLICY_EVICT3R, E3_POLICY_WINDOW, E3_POLICY_RANDOM, E3_POLICY_E3, E3_POLICY_NONE } e3_policy;
 extern const char *const e3_policy_names[]; /* in this order */
 
 typedef enum e3_budget_kind { E3_BUDGET_FRACTION, E3_BUDGET_FRAMES, E3_BUDGET_TOKENS, E3_BUDGET_BYTES } e3_budget_kind;
@@ -42,7 +42,7 @@ typedef struct e3_infer_options {
 	e3_policy policy;
 	e3_budget_kind budget_kind;
 	double budget;      /* fraction of the stream's tokens; frames per layer; tokens over all layers; bytes of cache */
-	double temperature; /* of the layer shares */
+	double temperature; /* of the layer shares: evict3r, e3 */
 	int64_t frames;     /* length of the stream, -1 unknown; a fraction needs it */
 	int compat;         /* E3_COMPAT_* */
 	int outputs;        /* E3_OUT_* */

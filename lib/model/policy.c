@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
-const char *const e3_policy_names[] = {"evict3r", "window", "random", "none"};
+const char *const e3_policy_names[] = {"evict3r", "window", "random", "e3", "none"};
 
 void e3_policy_shares(const double *variance, int layers, double temperature, double *alpha)
 {

@@ -13,6 +13,7 @@ seeds=14
 first_seed=2000
 fractions="0.5 0.25 0.15 0.1 0.05"
 temps="0.5 1.5"
+policies="evict3r window random e3"
 declare -A scene=(
 	[short]="--kind short --frames 24"
 	[long]="--kind long --frames 60 --length 2"
@@ -32,6 +33,7 @@ usage() {
 		  --first-seed N     their seeds are N, N+1, ... (default $first_seed: the report; others for development)
 		  --kinds LIST       default "$kinds"
 		  --fractions LIST   of the cache (default "$fractions"; evict3r also at 1, where the others keep everything)
+		  --policies LIST    beside no eviction (default "$policies")
 		  --temps LIST       of evict3r (default "$temps")
 		  --infer OPTIONS    more options for e3-infer, as in '--device cuda --precision f32'
 		  --scene OPTIONS    more options for e3-scene, as in '--frames 6': another study, give another --out
@@ -89,7 +91,7 @@ while [ $# -gt 0 ]; do
 	case $1 in
 	--help | -h) usage && exit ;;
 	--show) show=1 && shift && continue ;;
-	--out | --jobs | --seeds | --first-seed | --kinds | --fractions | --temps | --infer | --scene) [ $# -ge 2 ] || die "$1 needs a value" 2 ;;
+	--out | --jobs | --seeds | --first-seed | --kinds | --fractions | --policies | --temps | --infer | --scene) [ $# -ge 2 ] || die "$1 needs a value" 2 ;;
 	*) die "what is '$1'? --help lists the options" 2 ;;
 	esac
 	case $1 in
@@ -99,6 +101,7 @@ while [ $# -gt 0 ]; do
 	--first-seed) first_seed=$2 ;;
 	--kinds) kinds=$2 ;;
 	--fractions) fractions=$2 ;;
+	--policies) policies=$2 ;;
 	--temps) temps=$2 ;;
 	--infer) infer=$2 ;;
 	--scene) more_scene=$2 ;;
@@ -114,6 +117,9 @@ for x in $fractions $temps; do
 done
 for kind in $kinds; do
 	[ -n "${scene[$kind]+known}" ] || die "no kind '$kind': short, long, revisit" 2
+done
+for policy in $policies; do
+	[[ " evict3r window random e3 " == *" $policy "* ]] || die "no policy '$policy': evict3r, window, random, e3" 2
 done
 for tool in e3-scene e3-infer e3-eval; do
 	command -v $tool >/dev/null || die "$tool is not there: run make first, or say where it is with B=DIR"
@@ -136,11 +142,14 @@ fi
 
 if [ -z "$show" ]; then
 	{
-		for t in $temps; do
-			for p in 1 $fractions; do echo "evict3r $t $p"; done
-		done
-		for policy in window random; do
-			for p in $fractions; do echo "$policy null $p"; done
+		for policy in $policies; do
+			if [ "$policy" = evict3r ]; then
+				for t in $temps; do
+					for p in 1 $fractions; do echo "evict3r $t $p"; done
+				done
+			else
+				for p in $fractions; do echo "$policy null $p"; done
+			fi
 		done
 	} >"$out/plan"
 	work=()
