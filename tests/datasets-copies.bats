@@ -126,6 +126,7 @@ for p in glob.glob(sys.argv[1] + "/*.png"):
 	text="expected val/nyu_images and val/nyu_depths, found a MATLAB or HDF5 file: pipelines/eval/nyu.py makes them of it"
 	fails 1 "opening: nyu: $T/nyu/nyu_depth_v2_labeled.mat: $text" -- e3-decode --dataset nyu --root "$T/nyu"
 	fails 1 "opening: nyu: $T/nyu/nyu_depth_v2_labeled.mat: $text" -- e3-decode --dataset nyu --root "$T/nyu/nyu_depth_v2_labeled.mat"
+	rm -r "$T/nyu"
 	fails 1 "opening: nyu: $T/00001.h5: $text" -- e3-decode --dataset nyu --root "$T"
 }
 
@@ -252,6 +253,7 @@ convert() { /usr/bin/python3 "$ROOT/pipelines/eval/nyu.py" "$@"; }
 	listed tum rgbd_dataset_freiburg3_sitting_static "groundtruth_90.txt: No such file or directory"
 	rm -r "$T/scannet/scene0707_00/color_90"
 	listed scannet scene0707_00 "scene0707_00.sens: neither this nor color_90 is there"
+	[ "$(grep -c '^scene0[78].*not found$' "$T/list")" -eq 99 ]
 	rm "$T"/co3d/apple/110_13051_23361/images/*2.jpg
 	listed co3d apple/110_13051_23361 "named in the annotations: No such file" --min-frames 3 --draw 3
 	[ "$(grep -cP '\t0\t0\t0\t0\tyes\tnot found$' "$T/list")" -eq 40 ]

@@ -16,7 +16,7 @@ static const sets_row rows[E3_SET_IDS] = {
 	[E3_SET_BONN] = {"bonn", {"rgbd_bonn_dataset/", "bonn/rgbd_bonn_dataset/", "bonn/", ""}, {"rgbd_bonn_", "", true}, NULL,
 		"rgbd_bonn_dataset/rgbd_bonn_SEQUENCE/", MAY(DEPTH) | MAY(VIDEO_DEPTH), E3_TASK_VIDEO_DEPTH, 1, SETS_PNG16, E3_DEPTH16_BONN, "m",
 		sets_bonn_list, sets_bonn_open},
-	[E3_SET_NYU] = {"nyu", {"", "nyu_v2/", "nyu-v2/", "nyuv2/"}, {"val", "", true}, "nyu_images", "val/nyu_images/*.png and val/nyu_depths/*.npy",
+	[E3_SET_NYU] = {"nyu", {"", "nyu_v2/", "nyu-v2/", "nyuv2/", "nyu/"}, {"val", "", true}, "nyu_images", "val/nyu_images/*.png and val/nyu_depths/*.npy",
 		MAY(DEPTH), E3_TASK_DEPTH, 1, SETS_NPY, 0, "m", sets_nyu_list, sets_nyu_open},
 	[E3_SET_SCENES7] = {"7scenes", {"", "7scenes/", "7-scenes/"}, {"", "", true}, "TestSplit.txt", "SCENE/TestSplit.txt", MAY(RECON), E3_TASK_RECON, 200,
 		SETS_SCENES7, E3_DEPTH16_SCENES7, "m", sets_scenes7_list, sets_scenes7_open},

@@ -9,19 +9,22 @@
 
 enum { FRAMES = 270, EVERY = 3 };
 
-/* The papers' hundred are scene0707_00 to scene0806_00. */
-static bool is_published(const char *name)
-{
-	int64_t number = sets_number(name);
-	return number >= 707 && number <= 806 && strlen(name) > 3 && strcmp(name + strlen(name) - 3, "_00") == 0;
-}
+/* The papers' hundred. */
+enum { FIRST = 707, LAST = 806 };
 
 int sets_scannet_list(e3_set *s, e3_err *err)
 {
-	sets_names found;
-	int rc = sets_folder(s->base, (sets_pattern){"scene", NULL, true}, &found, err);
+	sets_names found = {0};
+	int rc = 0;
+	for (int k = FIRST; !rc && k <= LAST; k++) {
+		char *name = sets_path(err, "scene%04d_00", k);
+		rc = name ? sets_entry_add(s, name, true, false, err) : -1;
+		free(name);
+	}
+	if (!rc)
+		rc = sets_folder(s->base, (sets_pattern){"scene", NULL, true}, &found, err);
 	for (size_t k = 0; !rc && k < found.n; k++)
-		rc = sets_entry_add(s, found.v[k], is_published(found.v[k]), true, err);
+		rc = sets_entry_add(s, found.v[k], false, true, err);
 	sets_names_release(&found);
 	return rc;
 }
