@@ -116,9 +116,18 @@ static int violations(const es_report *x, e3_buf *to, e3_err *err)
 	return closing(to, "],", err);
 }
 
+static int latency(const es_report *x, e3_buf *to, e3_err *err)
+{
+	const es_latency *l = x->latency;
+	if (l->n == 0)
+		return e3_buf_printf(to, err, "\"latency\":null,");
+	return open_object(to, "latency", err) || whole(to, "frames", (int64_t)l->n, true, err) || real(to, "mean", l->mean, err) ||
+			real(to, "p50", l->p50, err) || real(to, "p99", l->p99, err) || real(to, "max", l->max, err) || closing(to, "},", err);
+}
+
 int es_json(const es_report *x, e3_buf *to, e3_err *err)
 {
-	if (e3_buf_add(to, "{", 1, err) || shape(x, to, err) || memory(x, to, err) || layers(x, to, err) || lives(x, to, err) ||
+	if (e3_buf_add(to, "{", 1, err) || shape(x, to, err) || memory(x, to, err) || layers(x, to, err) || lives(x, to, err) || latency(x, to, err) ||
 			e3_buf_printf(to, err, "\"importance\":["))
 		return -1;
 	for (int64_t f = 0; f < x->r->steps; f++)

@@ -153,6 +153,13 @@ static int frame_lines(const es_report *x, e3_buf *to, e3_err *err)
 	return 0;
 }
 
+static int latency_line(const es_report *x, e3_buf *to, e3_err *err)
+{
+	const es_latency *l = x->latency;
+	return l->n ? line(to, err, "latency", "from capture to prediction: median %.3f s, 99 %% within %.3f s, at most %.3f s", l->p50, l->p99,
+		l->max) : 0;
+}
+
 static int agreement_line(const es_report *x, e3_buf *to, e3_err *err)
 {
 	int layers = x->r->shape.layers, n = 0;
@@ -193,5 +200,5 @@ static int warning_lines(const es_report *x, e3_buf *to, e3_err *err)
 int es_text(const es_report *x, e3_buf *to, e3_err *err)
 {
 	return shape_lines(x, to, err) || memory_lines(x, to, err) || budget_lines(x, to, err) || life_lines(x, to, err) ||
-			frame_lines(x, to, err) || agreement_line(x, to, err) || warning_lines(x, to, err) ? -1 : 0;
+			frame_lines(x, to, err) || agreement_line(x, to, err) || latency_line(x, to, err) || warning_lines(x, to, err) ? -1 : 0;
 }

@@ -38,6 +38,7 @@ typedef struct run {
 	e3_evict evict;
 	e3_attn attn_record;
 	int64_t preds;
+	es_latency latency;
 	bool interrupted;
 	e3_file report;
 } run;
@@ -120,16 +121,25 @@ static int add_evict(run *x, const e3_msg *msg, e3_err *err)
 	return es_replay_add(&x->replay, &x->evict, err);
 }
 
+/* Decoded for its picture, and for its time where the source is live: that the first frame tells. */
+static int add_pred(run *x, const e3_msg *msg, e3_err *err)
+{
+	bool live = x->preds == 0 || x->latency.n > 0;
+	x->preds++;
+	if (!x->frames.shot && !live)
+		return 0;
+	if (e3_pred_decode(msg, &x->pred, err) || (x->pred.latency != 0 && es_latency_add(&x->latency, x->pred.latency, err)))
+		return -1;
+	return x->frames.shot ? es_frames_add(&x->frames, x->preds - 1, &x->pred, err) : 0;
+}
+
 static int add_message(run *x, const e3_msg *msg, e3_err *err)
 {
 	switch (msg->kind) {
 	case E3_HEAD:
 		return e3_head_decode(msg, &x->head, err) || read_shape(x, err) ? -1 : 0;
 	case E3_PRED:
-		x->preds++;
-		if (!x->frames.shot)
-			return 0;
-		return e3_pred_decode(msg, &x->pred, err) || es_frames_add(&x->frames, x->preds - 1, &x->pred, err) ? -1 : 0;
+		return add_pred(x, msg, err);
 	case E3_EVICT:
 		return add_evict(x, msg, err);
 	case E3_ATTN:
@@ -225,7 +235,8 @@ static int report_all(run *x, e3_err *err)
 	es_stats stats;
 	if (es_stats_init(&stats, &x->replay, err))
 		return -1;
-	es_report report = {&x->replay, &stats, &x->check, &x->head, o->check, x->interrupted};
+	es_latency_finish(&x->latency);
+	es_report report = {&x->replay, &stats, &x->check, &x->head, &x->latency, o->check, x->interrupted};
 	int rc = 0;
 	if ((o->png || o->sheet) && x->frames.n == 0)
 		rc = e3_fail(err, "drawing: %s: the stream has no pictures (no predictions)", x->head.source ? x->head.source : "-");
@@ -257,6 +268,7 @@ static void release(run *x)
 	es_replay_release(&x->replay);
 	es_frames_release(&x->frames);
 	es_attn_close(x->attn);
+	es_latency_release(&x->latency);
 }
 
 static int process(const options *o, const char *endpoint, e3_err *err)

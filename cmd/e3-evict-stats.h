@@ -146,11 +146,23 @@ double *es_remembered(const es_replay *r, int side, int *size, int *bin, e3_err 
 
 /* --- text.c, json.c, tsv.c --- */
 
+/* latency.c: seconds from capture to prediction, of a live source; zero-initialised is empty. The figures are there when finished. */
+typedef struct es_latency {
+	double *seconds;
+	size_t n, room;
+	double mean, p50, p99, max;
+} es_latency;
+
+int es_latency_add(es_latency *l, double seconds, e3_err *err);
+void es_latency_finish(es_latency *l);
+void es_latency_release(es_latency *l);
+
 typedef struct es_report {
 	const es_replay *r;
 	const es_stats *s;
 	const es_check *check;
 	const e3_head *head;
+	const es_latency *latency;
 	bool with_check;    /* asked for: say so when all is well */
 	bool interrupted;
 } es_report;

@@ -138,6 +138,7 @@ static int send_head(infer *f, e3_err *err)
 static int pack(infer *f, const e3_result *r, infer_parcel *to, e3_err *err)
 {
 	to->pred.ms = f->ms;
+	to->pred.latency = to->pred.s.t_capture != 0 ? f->latency.last : 0;
 	to->pred.has_pose = r->has_pose;
 	memcpy(to->pred.pose, r->pose, sizeof r->pose);
 	to->pred.depth = r->depth, to->pred.depth_conf = r->depth_conf;

@@ -122,7 +122,7 @@ camera() { # e3-decode on a camera that is not there; $T/plug is its plug
 	e3-decode --all "$BATS_FILE_TMPDIR/clip.mp4" | e3-dump | { ! grep -q t_capture; }
 }
 
-@test "how far behind every stage is: e3-infer's end says it, and the progress line" {
+@test "how far behind every stage is: every prediction, e3-infer's end, the progress lines and e3-evict-stats say it" {
 	e3-decode --max-frames 6 lavfi:testsrc2=s=64x48:r=20 | e3-infer -q --model seed:tiny:1 --budget 3f -o "$T/p.e3"
 	e3-dump --json "$T/p.e3" >"$T/dump"
 	[ "$(grep -c '"kind":"pred".*"t_capture":1[0-9]\{9\}' "$T/dump")" -eq 6 ] || { cut -c1-200 "$T/dump"; return 1; }
@@ -131,11 +131,28 @@ camera() { # e3-decode on a camera that is not there; $T/plug is its plug
 		end = [json.loads(l) for l in open(sys.argv[1])][-1]
 		assert 0 < end["latency_mean"] <= end["latency_max"] < 20, end
 	PY
+	e3-evict-stats --json "$T/p.e3" >"$T/stats"
+	/usr/bin/python3 - "$T/dump" "$T/stats" <<-'PY'
+		import json, sys
+		import numpy as np
+		lines = [json.loads(l) for l in open(sys.argv[1])]
+		each = [m["latency"] for m in lines if m["kind"] == "pred"]
+		said, end = json.load(open(sys.argv[2]))["latency"], lines[-1]
+		found = {"frames": len(each), "mean": np.mean(each), "p50": np.percentile(each, 50), "p99": np.percentile(each, 99), "max": max(each)}
+		assert len(each) == 6 and said.keys() == found.keys(), said
+		assert all(abs(said[k] - found[k]) < 1e-6 for k in found), (said, found)
+		assert abs(said["mean"] - end["latency_mean"]) < 1e-6 and abs(said["max"] - end["latency_max"]) < 1e-6, (said, end)
+	PY
+	e3-evict-stats "$T/p.e3" | grep -qE '^latency     from capture to prediction: median [0-9.]+ s, 99 % within [0-9.]+ s, at most [0-9.]+ s$'
 	script -qec "e3-decode --max-frames 12 lavfi:testsrc2=s=64x48:r=20 | e3-infer --model seed:tiny:1 --budget 3f -o $T/q.e3" /dev/null </dev/null >"$T/tty" 2>&1
 	grep -aqE 'frame [0-9]+: .* [0-9.]+ s behind \(mean [0-9.]+\)' "$T/tty" || { cat -v "$T/tty"; return 1; }
+	script -qec "e3-decode --max-frames 12 lavfi:testsrc2=s=64x48:r=20 | e3-infer -q --model seed:tiny:1 --budget 3f | e3-export --tum $T/q.txt" /dev/null </dev/null >"$T/tty" 2>&1
+	grep -aqE 'frame [0-9]+, .* spooled, [0-9.]+ s behind \(mean [0-9.]+\)' "$T/tty" || { cat -v "$T/tty"; return 1; }
 	# What was recorded is not behind anything.
-	e3-decode --all --max-frames 2 "$BATS_FILE_TMPDIR/clip.mp4" | e3-infer -q --model seed:tiny:1 --budget 3f | e3-dump | tail -1 >"$T/o"
+	e3-decode --all --max-frames 2 "$BATS_FILE_TMPDIR/clip.mp4" | e3-infer -q --model seed:tiny:1 --budget 3f >"$T/r.e3"
+	e3-dump "$T/r.e3" >"$T/o"
 	! grep -q latency "$T/o"
+	e3-evict-stats --json "$T/r.e3" | grep -q '"latency":null,'
 }
 
 @test "memory is the same however long nobody reads" {

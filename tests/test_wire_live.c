@@ -37,6 +37,7 @@ static void write_stream(const e3_end *end)
 		e3_frame frame = sample_frame(i);
 		e3_pred pred = sample_pred(i, false);
 		frame.s.t_capture = pred.s.t_capture = i == 0 ? 1795426122.4375 : 0;
+		pred.latency = i == 0 ? 0.3125 : 0;
 		assert_int_equal(e3_out_frame(out, &frame, &err), 0);
 		assert_int_equal(e3_out_pred(out, &pred, &err), 0);
 		e3_frame_release(&frame), e3_pred_release(&pred);
@@ -65,6 +66,7 @@ static void test_capture_time_and_latency_arrive(void **state)
 		next(in, E3_PRED, &msg);
 		assert_int_equal(e3_pred_decode(&msg, &pred, &err), 0);
 		assert_true(frame.s.t_capture == expected && pred.s.t_capture == expected);
+		assert_true(pred.latency == (i == 0 ? 0.3125 : 0));
 	}
 	next(in, E3_END, &msg);
 	assert_int_equal(e3_end_decode(&msg, &end, &err), 0);
@@ -100,8 +102,12 @@ static void test_a_time_that_is_none_is_refused(void **state)
 	frame.s.t_capture = INFINITY;
 	assert_int_equal(e3_out_frame(out, &frame, &err), -1);
 	assert_non_null(strstr(err.text, ": frame 0: t_capture: is infinite, expected a finite number"));
+	e3_pred pred = sample_pred(0, false);
+	pred.latency = NAN;
+	assert_int_equal(e3_out_pred(out, &pred, &err), -1);
+	assert_non_null(strstr(err.text, ": pred 0: latency: is not a number, expected a finite number"));
 	e3_out_abort(out, "test", 1, "done");
-	e3_head_release(&head), e3_frame_release(&frame);
+	e3_head_release(&head), e3_frame_release(&frame), e3_pred_release(&pred);
 }
 
 static void test_latency_is_counted_only_where_capture_is_known(void **state)

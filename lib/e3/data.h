@@ -69,6 +69,7 @@ typedef struct e3_pred {
 	float *depth, *depth_conf;   /* [h][w] each, or both NULL. Confidence > 1 */
 	float *points, *points_conf; /* [h][w][3] world, and [h][w]; or both NULL */
 	double ms;                   /* time of this frame in the network */
+	double latency;              /* seconds from s.t_capture to this result; 0 = not live */
 	bool half;                   /* send dense arrays as f16 (in memory they are always f32) */
 } e3_pred;
 

@@ -130,9 +130,9 @@ static int pred_fill(const e3_msg *msg, e3_pred *x, e3_err *err)
 {
 	e3_source s = {0};
 	e3_array rgb, pose;
-	double fit[4], ms;
+	double fit[4], ms, latency = 0;
 	int w, h;
-	bool has_pose, live;
+	bool has_pose, live, timed;
 	dense d[4] = {
 		{.name = "depth", .channels = 1, .to = &x->depth},
 		{.name = "depth_conf", .channels = 1, .to = &x->depth_conf},
@@ -150,6 +150,7 @@ static int pred_fill(const e3_msg *msg, e3_pred *x, e3_err *err)
 		E3_MAY(ARRAY, "points", &d[2].a, &d[2].has),
 		E3_MAY(ARRAY, "points_conf", &d[3].a, &d[3].has),
 		E3_NEED(REAL, "ms", &ms),
+		E3_MAY(REAL, "latency", &latency, &timed),
 		{.type = E3_F_END},
 	};
 	if (e3_decode_body(msg, E3_PRED, table, err))
@@ -166,7 +167,7 @@ static int pred_fill(const e3_msg *msg, e3_pred *x, e3_err *err)
 	size_t held = (size_t)x->w * (size_t)x->h;
 	if (e3_pose_check(x->pose, err) || e3_decode_take(&x->rgb, held * 3, &rgb, "rgb", err) || dense_take(d, held, err))
 		return -1;
-	x->s = s, x->w = w, x->h = h, x->ms = ms, x->has_pose = has_pose;
+	x->s = s, x->w = w, x->h = h, x->ms = ms, x->latency = latency, x->has_pose = has_pose;
 	x->half = false;
 	for (int k = 0; k < 4; k++)
 		x->half |= d[k].has && d[k].a.dtype == E3_ARRAY_F16;

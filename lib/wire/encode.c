@@ -83,7 +83,7 @@ int e3_pred_encode(e3_pack *p, const e3_pred *x, e3_halves *room, e3_err *err)
 	size_t h = (size_t)x->h, w = (size_t)x->w;
 	uint16_t *half = NULL;
 	e3_pack_begin(p, E3_PRED);
-	if (pack_source(p, &x->s, x->w, x->h, err) || e3_reals_check("ms", &x->ms, 1, err) ||
+	if (pack_source(p, &x->s, x->w, x->h, err) || e3_reals_check("ms", &x->ms, 1, err) || e3_reals_check("latency", &x->latency, 1, err) ||
 	    (x->has_pose && e3_pose_check(x->pose, err)))
 		return e3_fail_in(err, "pred %" PRId64, x->s.i);
 	if (x->half) {
@@ -107,6 +107,8 @@ int e3_pred_encode(e3_pack *p, const e3_pred *x, e3_halves *room, e3_err *err)
 		pack_dense(p, "points_conf", x->points_conf, (size_t[]){h, w, 1}, &half);
 	}
 	e3_pack_real(p, "ms", x->ms);
+	if (x->latency != 0)
+		e3_pack_real(p, "latency", x->latency);
 	return e3_pack_finish(p, err);
 }
 
