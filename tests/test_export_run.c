@@ -265,6 +265,89 @@ static void quaternions_of_a_trajectory_do_not_change_sign(void **state)
 	fclose(f);
 }
 
+/* The factor that is chosen for depth that reaches as far as this. */
+static double factor_for(float farthest, double given, uint64_t *clipped)
+{
+	e3_export_options o = options();
+	float depth[N];
+	o.depth = in_folder("d"), o.depth_scale = given;
+	e3_export *x = begin(&o, 0);
+	e3_pred p = frame(0);
+	for (int k = 0; k < N; k++)
+		depth[k] = k ? farthest / 2 : farthest;
+	p.depth = depth;
+	assert_int_equal(e3_export_add(x, &p, NULL) | e3_export_finish(x, NULL, NULL), 0);
+	double factor = e3_export_facts_of(x)->depth_scale;
+	*clipped = e3_export_facts_of(x)->depth_clipped;
+	e3_export_close(x);
+	return factor;
+}
+
+static void depth_takes_the_finest_usual_factor_that_fits(void **state)
+{
+	static const struct {
+		float farthest;
+		double given, want;
+		uint64_t clipped;
+	} table[] = {{13.1069f, 0, 5000, 0}, {13.108f, 0, 1000, 0}, {65.5f, 0, 1000, 0}, {65.6f, 0, 256, 0}, {255.99f, 0, 256, 0}, {256.5f, 0, 255, 0},
+		{1e6f, 0, 65535 / 1e6, 0}, {10, 6553.5, 6553.5, 0}, {10, 6554, 6554, 1}, {10, 20000, 20000, N}};
+	for (size_t k = 0; k < sizeof table / sizeof *table; k++) {
+		uint64_t clipped;
+		assert_true(factor_for(table[k].farthest, table[k].given, &clipped) == table[k].want);
+		assert_int_equal(clipped, table[k].clipped);
+	}
+}
+
+static void a_large_frame_goes_through_the_writers_buffer_whole(void **state)
+{
+	enum { SIDE = 100, POINTS = SIDE * SIDE, RECORD = 23 };
+	e3_export_options o = options();
+	o.ply = in_folder("x.ply"), o.ply_frame = true;
+	e3_export *x = begin(&o, 0);
+	e3_pred p = frame(5);
+	float *points = calloc(4 * POINTS, sizeof *points);
+	assert_non_null(points);
+	for (int k = 0; k < POINTS; k++)
+		points[3 * k] = (float)k, points[3 * POINTS + k] = 2;
+	p.w = p.h = SIDE, p.points = points, p.points_conf = points + 3 * POINTS, p.rgb = NULL, p.depth = p.depth_conf = NULL;
+	assert_int_equal(e3_export_add(x, &p, NULL) | e3_export_finish(x, NULL, NULL), 0);
+	e3_export_close(x);
+	free(points);
+	FILE *f = fopen(o.ply, "r");
+	char line[256] = "";
+	assert_non_null(f);
+	while (strcmp(line, "end_header\n"))
+		assert_non_null(fgets(line, sizeof line, f));
+	for (int k = 0; k < POINTS; k++) {
+		uint8_t r[RECORD];
+		float v;
+		assert_int_equal(fread(r, 1, sizeof r, f), sizeof r);
+		memcpy(&v, r, 4);
+		assert_true(v == (float)k && r[12] == 255 && r[19] == 5);
+	}
+	assert_int_equal(fgetc(f), EOF);
+	fclose(f);
+}
+
+static void run_json_says_whether_the_stream_ended(void **state)
+{
+	for (int ended = 0; ended < 2; ended++) {
+		e3_export_options o = options();
+		const e3_end end = {.frames = 1};
+		char text[4096] = "";
+		o.run_json = in_folder("run.json");
+		e3_export *x = begin(&o, 1);
+		assert_int_equal(e3_export_finish(x, ended ? &end : NULL, NULL), 0);
+		e3_export_close(x);
+		FILE *f = fopen(o.run_json, "r");
+		assert_non_null(f);
+		assert_true(fread(text, 1, sizeof text - 1, f) > 0);
+		fclose(f);
+		assert_non_null(strstr(text, ended ? "\"complete\":true" : "\"complete\":false"));
+		assert_int_equal(strstr(text, "\"inference\"") != NULL, ended);
+	}
+}
+
 static void no_frames_are_an_error(void **state)
 {
 	e3_export_options o = options();
@@ -390,6 +473,9 @@ int main(void)
 		EACH(black_and_white_end_where_the_manual_says),
 		EACH(unknown_depth_gives_no_point),
 		EACH(quaternions_of_a_trajectory_do_not_change_sign),
+		EACH(depth_takes_the_finest_usual_factor_that_fits),
+		EACH(a_large_frame_goes_through_the_writers_buffer_whole),
+		EACH(run_json_says_whether_the_stream_ended),
 		EACH(no_frames_are_an_error),
 		EACH(frames_come_back_as_often_as_wanted),
 		EACH(masks_pass_through_resize_crop_and_padding),
