@@ -22,7 +22,7 @@ static void values(const ev_depth *d, double *v)
 
 static e3_depth_rule rule_of(const ev_options *o, e3_depth_align align)
 {
-	return (e3_depth_rule){align, o->disparity, o->clip};
+	return (e3_depth_rule){align, o->disparity, o->clip, (int)o->threads};
 }
 
 /* --- depth --- */

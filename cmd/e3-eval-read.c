@@ -81,7 +81,7 @@ static int remember(run *r, const ev_pair *p, e3_err *err)
 {
 	ev_seq *s = r->s;
 	e3_pixels x = {.f = p->pixels, .n = p->n_pixels};
-	e3_depth_rule rule = {E3_DEPTH_MEDIAN, r->o->disparity, r->o->clip};
+	e3_depth_rule rule = {E3_DEPTH_MEDIAN, r->o->disparity, r->o->clip, 1};
 	e3_depth_fit fit;
 	e3_depth_score one;
 	if (s->n_moments == s->moments_room) {

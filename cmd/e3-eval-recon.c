@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { FIGURES = 16 };
 
@@ -110,8 +109,7 @@ static int save_cloud(const recon_state *s, const ev_seq *seq, const char *end, 
 /* What cannot be computed is said in `recon.why`; what cannot be written is a failure. */
 static int score(recon_state *s, ev_seq *seq, e3_err *err)
 {
-	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-	e3_recon_rule rule = {.radius = s->o->icp, .similarity = s->o->use_proj, .threads = (int)(s->o->threads ? s->o->threads : cpus)};
+	e3_recon_rule rule = {.radius = s->o->icp, .similarity = s->o->use_proj, .threads = (int)s->o->threads};
 	e3_recon_score *to = &seq->recon.score;
 	e3_err why;
 	if (!e3_recon_align(&s->scene, &rule, to, &why)) {

@@ -45,7 +45,7 @@ static int fill(shot *s, const ev_pair *p, const ev_options *o, e3_err *err)
 	const e3_onto *on = p->onto;
 	const e3_truth *t = p->truth->map;
 	e3_pixels px = {.f = p->pixels, .n = p->n_pixels};
-	e3_depth_rule rule = {E3_DEPTH_MEDIAN, o->disparity, o->clip};
+	e3_depth_rule rule = {E3_DEPTH_MEDIAN, o->disparity, o->clip, 1};
 	e3_depth_fit fit;
 	e3_depth_score score;
 	if (e3_depth_align_fit(&px, &rule, &fit, err))

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 const ev_task *const ev_tasks[EV_TASKS] = {&ev_task_depth, &ev_task_video, &ev_task_pose, &ev_task_pairs, &ev_task_recon};
 
@@ -271,8 +272,8 @@ static const e3_opt table[] = {
 	{E3_OPT_INT, "crop", .to = &c.o.crop, .arg = "N", .min = 0, .max = 65535,
 		.help = "compare the middle N x N of each picture (default 224;\n0: all of it)"},
 	{E3_OPT_TEXT, "ply", .to = &c.o.ply, .arg = "DIR", .help = "write the clouds that are compared into DIR, as PLY"},
-	{E3_OPT_INT, "threads", .to = &c.o.threads, .arg = "N", .min = 1, .max = 64, .help = "threads (default: one a processor)"},
 	{E3_OPT_TITLE, .help = "Report"},
+	{E3_OPT_INT, "threads", .to = &c.o.threads, .arg = "N", .min = 1, .max = 64, .help = "threads of recon and scale&shift (default: one a processor)"},
 	{E3_OPT_FLAG, "json", .to = &c.json, .help = "report as one JSON object"},
 	{E3_OPT_TEXT, "output", .letter = 'o', .to = &c.output, .arg = "FILE", .help = "report to FILE instead of standard output"},
 	{E3_OPT_FLAG, "by-folder", .to = &c.o.by_folder, .help = "inputs of one folder are one category: its pairs pooled, then\n"
@@ -336,6 +337,8 @@ int main(int argc, char **argv)
 		e3_usage_error("--npy needs --results DIR");
 	if (c.o.ply && c.o.tasks != 1u << EV_TASK_RECON)
 		e3_usage_error("--ply needs the task recon");
+	if (c.o.threads == 0)
+		c.o.threads = sysconf(_SC_NPROCESSORS_ONLN);
 	apply_dataset(&c);
 	e3_err err;
 	int rc = process(&c, argc - first, argv + first, &err);

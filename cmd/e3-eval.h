@@ -33,7 +33,8 @@ typedef struct ev_options {
 	const char *ply;        /* recon: folder for clouds */
 	bool use_proj;          /* recon: points of predicted depth and camera */
 	double icp;             /* recon: radius */
-	int64_t crop, threads;  /* recon; threads 0: one a processor */
+	int64_t crop;           /* recon */
+	int64_t threads;
 } ev_options;
 
 /* --- paths.c: trajectory files --- */

@@ -297,12 +297,53 @@ static void test_pairs(void **state)
 	near(e3_pair_auc(&n, 3), 0.256410, 5e-7);
 }
 
+/* Large enough to be shared by threads: the same figures, and those of the plain formulas. */
+static void test_adam_threads(void **state)
+{
+	enum { N = 300001 };
+	float *pair = calloc(N, 2 * sizeof *pair);
+	e3_depth_fit fit[2];
+	assert_non_null(pair);
+	for (uint32_t k = 0; k < N; k++) {
+		double g = 1 + (k * 2654435761u >> 8) / 16777216.0, noise = ((k * 40503u + 7) % 1000) / 1000.0 - 0.5;
+		pair[2 * k + 1] = (float)g, pair[2 * k] = (float)(0.7 * g * (1 + 0.2 * noise) + 0.02);
+	}
+	e3_pixels x = {.f = pair, .n = N};
+	for (int k = 0; k < 2; k++) {
+		e3_depth_rule rule = {.align = E3_DEPTH_SCALE_SHIFT, .threads = 1 + 2 * k};
+		assert_int_equal(e3_depth_align_fit(&x, &rule, &fit[k], NULL), 0);
+	}
+	assert_memory_equal(&fit[0], &fit[1], sizeof fit[0]);
+	/* as spec/eval.md 3.3 has it */
+	e3_depth_fit plain;
+	e3_depth_rule median = {.align = E3_DEPTH_MEDIAN};
+	assert_int_equal(e3_depth_align_fit(&x, &median, &plain, NULL), 0);
+	double m[2] = {0}, v[2] = {0}, before = 0, loss = 0;
+	int step = 0;
+	while (step < 1000 && (step < 2 || fabs(before - loss) >= 1e-6)) {
+		double grad[2] = {0};
+		before = loss, loss = 0, step++;
+		for (size_t k = 0; k < N; k++) {
+			double r = plain.s * pair[2 * k] + plain.t - pair[2 * k + 1], sign = r > 0 ? 1 : r < 0 ? -1 : 0;
+			loss += fabs(r), grad[0] += sign * pair[2 * k], grad[1] += sign;
+		}
+		for (int k = 0; k < 2; k++) {
+			m[k] = 0.9 * m[k] + 0.1 * grad[k], v[k] = 0.999 * v[k] + 0.001 * grad[k] * grad[k];
+			*(k ? &plain.t : &plain.s) -= 1e-4 / (1 - pow(0.9, step)) * m[k] / (sqrt(v[k]) / sqrt(1 - pow(0.999, step)) + 1e-8);
+		}
+	}
+	assert_int_equal(fit[0].steps, step);
+	assert_true(fabs(fit[0].s - plain.s) < 1e-9 && fabs(fit[0].t - plain.t) < 1e-9);
+	assert_true(fabs(plain.t) > 1e-3);
+	free(pair);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_alignments), cmocka_unit_test(test_types), cmocka_unit_test(test_not_finite), cmocka_unit_test(test_cubic),
 		cmocka_unit_test(test_onto), cmocka_unit_test(test_onto_refuses), cmocka_unit_test(test_collect), cmocka_unit_test(test_store),
-		cmocka_unit_test(test_path), cmocka_unit_test(test_path_degenerate), cmocka_unit_test(test_stats), cmocka_unit_test(test_pairs),
+		cmocka_unit_test(test_path), cmocka_unit_test(test_path_degenerate), cmocka_unit_test(test_stats), cmocka_unit_test(test_pairs), cmocka_unit_test(test_adam_threads),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

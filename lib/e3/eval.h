@@ -98,6 +98,7 @@ typedef struct e3_depth_rule {
 	e3_depth_align align;
 	bool disparity; /* align to 1 / (truth + 1e-8), then turn the prediction over (0 where it is not above 0) */
 	double clip;    /* predictions are at most this, after alignment; 0 = no limit */
+	int threads;    /* for E3_DEPTH_SCALE_SHIFT, a pass over all pixels a step; 0 = 1. Figures do not depend on it */
 } e3_depth_rule;
 
 typedef struct e3_depth_fit {

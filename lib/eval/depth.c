@@ -2,11 +2,14 @@
  * block in double precision, always in the same order. */
 #include "e3/eval.h"
 #include "e3/mem.h"
+#include "eval/each.h"
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* Sums are kept in four lanes, which is what lets the compiler use vectors; the order of addition is fixed by it. */
-enum { BLOCK = 512, LANES = 4, SCALE_STEPS = 10, ADAM_STEPS = 1000 };
+enum { BLOCK = 512, LANES = 4, SCALE_STEPS = 10, ADAM_STEPS = 1000,
+	ENOUGH = 1 << 17 /* pixels that are worth starting threads for */ };
 
 typedef struct block {
 	double p[BLOCK], g[BLOCK]; /* prediction; what it is aligned to or measured against; 0 up to a whole number of lanes */
@@ -14,7 +17,7 @@ typedef struct block {
 } block;
 
 /* Pairs from `at` on; false at the end. */
-static bool next(const e3_pixels *x, size_t at, bool inverse, block *b)
+static inline bool next(const e3_pixels *x, size_t at, bool inverse, block *b)
 {
 	b->n = at < x->n ? (x->n - at < BLOCK ? x->n - at : BLOCK) : 0;
 	e3_pixels_passed(x, at);
@@ -29,6 +32,11 @@ static bool next(const e3_pixels *x, size_t at, bool inverse, block *b)
 	for (size_t k = b->n; k % LANES; k++)
 		b->p[k] = b->g[k] = 0;
 	return b->n > 0;
+}
+
+static size_t blocks_of(const e3_pixels *x)
+{
+	return (x->n + E3_EACH_BLOCK - 1) / E3_EACH_BLOCK;
 }
 
 static double total(const double lane[LANES])
@@ -135,44 +143,98 @@ static void fit_scale(const e3_pixels *x, bool inverse, e3_depth_fit *fit)
 }
 
 /* Sum of |r| and of sign(r) (p, 1), r = s p + t - g. */
-static void residuals(const e3_pixels *x, bool inverse, const e3_depth_fit *fit, double *loss, double grad[2])
+typedef struct residual {
+	double loss, grad[2];
+} residual;
+
+typedef struct residuals {
+	const e3_pixels *x;
+	bool inverse;
+	double s, t;
+	residual *sum; /* one for each E3_EACH_BLOCK pairs */
+} residuals;
+
+typedef double lanes __attribute__((vector_size(LANES * sizeof(double))));
+typedef int64_t masks __attribute__((vector_size(LANES * sizeof(int64_t))));
+
+/* A thousand times over all pixels: vectors as gcc and clang have them, compiled twice, for processors with and without long ones. */
+static inline __attribute__((always_inline)) void add_residuals(void *ctx, size_t from, size_t to)
 {
-	const double s = fit->s, t = fit->t;
+	const residuals *j = ctx;
+	const double s = j->s, t = j->t;
+	const lanes zero = {0};
+	residual sum = {.loss = 0};
 	block b;
-	*loss = grad[0] = grad[1] = 0;
-	for (size_t at = 0; next(x, at, inverse, &b); at += b.n) {
-		double size[LANES] = {0}, along[LANES] = {0}, sign[LANES] = {0};
+	for (size_t at = from; at < to && next(j->x, at, j->inverse, &b); at += b.n) {
+		lanes size = {0}, along = {0}, sign = {0};
 		for (size_t k = b.n; k % LANES; k++)
 			b.g[k] = t; /* no residual */
-		for (size_t k = 0; k < b.n; k += LANES)
-			for (size_t l = 0; l < LANES; l++) {
-				double r = s * b.p[k + l] + t - b.g[k + l], one = (r > 0 ? 1.0 : 0.0) - (r < 0 ? 1.0 : 0.0);
-				size[l] += fabs(r), along[l] += one * b.p[k + l], sign[l] += one;
-			}
-		*loss += total(size), grad[0] += total(along), grad[1] += total(sign);
+		for (size_t k = 0; k < b.n; k += LANES) {
+			lanes p, g, one;
+			memcpy(&p, b.p + k, sizeof p), memcpy(&g, b.g + k, sizeof g);
+			lanes r = s * p + t - g;
+			masks above = r > 0, below = r < 0;
+			one = (lanes)((masks)(zero + 1) & above) - (lanes)((masks)(zero + 1) & below);
+			size += one * r, along += one * p, sign += one;
+		}
+		sum.loss += total((double *)&size), sum.grad[0] += total((double *)&along), sum.grad[1] += total((double *)&sign);
 	}
+	j->sum[from / E3_EACH_BLOCK] = sum;
 }
 
-static int fit_adam(const e3_pixels *x, bool inverse, e3_depth_fit *fit, e3_err *err)
+static void residuals_plain(void *ctx, size_t from, size_t to)
+{
+	add_residuals(ctx, from, to);
+}
+
+#ifdef __x86_64__
+__attribute__((target("avx2"))) static void residuals_avx2(void *ctx, size_t from, size_t to)
+{
+	add_residuals(ctx, from, to);
+}
+#endif
+
+/* The sums do not depend on the number of threads, nor on the processor. */
+static residual all_residuals(residuals *j, int threads)
+{
+	void (*fn)(void *, size_t, size_t) = residuals_plain;
+	residual sum = {.loss = 0};
+#ifdef __x86_64__
+	if (__builtin_cpu_supports("avx2"))
+		fn = residuals_avx2;
+#endif
+	e3_each(j->x->n < ENOUGH ? 1 : threads, j->x->n, fn, j);
+	for (size_t k = 0; k < blocks_of(j->x); k++) {
+		sum.loss += j->sum[k].loss;
+		for (int a = 0; a < 2; a++)
+			sum.grad[a] += j->sum[k].grad[a];
+	}
+	return sum;
+}
+
+static int fit_adam(const e3_pixels *x, const e3_depth_rule *rule, e3_depth_fit *fit, e3_err *err)
 {
 	const double rate = 1e-4, b1 = 0.9, b2 = 0.999, eps = 1e-8;
 	double m[2] = {0}, v[2] = {0}, before = 0, b1k = 1, b2k = 1;
-	if (fit_median(x, inverse, fit, err))
+	residuals j = {.x = x, .inverse = rule->disparity};
+	if (fit_median(x, rule->disparity, fit, err) || !(j.sum = e3_alloc(blocks_of(x), sizeof *j.sum, "sums of pixels", err)))
 		return -1;
 	while (fit->steps < ADAM_STEPS) {
-		double loss, grad[2], step[2];
-		residuals(x, inverse, fit, &loss, grad);
+		double step[2];
+		j.s = fit->s, j.t = fit->t;
+		residual r = all_residuals(&j, rule->threads);
 		b1k *= b1, b2k *= b2;
 		for (int k = 0; k < 2; k++) {
-			m[k] = b1 * m[k] + (1 - b1) * grad[k];
-			v[k] = b2 * v[k] + (1 - b2) * grad[k] * grad[k];
+			m[k] = b1 * m[k] + (1 - b1) * r.grad[k];
+			v[k] = b2 * v[k] + (1 - b2) * r.grad[k] * r.grad[k];
 			step[k] = rate / (1 - b1k) * m[k] / (sqrt(v[k]) / sqrt(1 - b2k) + eps);
 		}
 		fit->s -= step[0], fit->t -= step[1];
-		if (++fit->steps > 1 && fabs(before - loss) < 1e-6)
+		if (++fit->steps > 1 && fabs(before - r.loss) < 1e-6)
 			break;
-		before = loss;
+		before = r.loss;
 	}
+	free(j.sum);
 	return 0;
 }
 
@@ -203,7 +265,7 @@ int e3_depth_align_fit(const e3_pixels *x, const e3_depth_rule *rule, e3_depth_f
 		fit_scale(x, rule->disparity, fit);
 		return 0;
 	case E3_DEPTH_SCALE_SHIFT:
-		return fit_adam(x, rule->disparity, fit, err);
+		return fit_adam(x, rule, fit, err);
 	case E3_DEPTH_LSTSQ:
 		fit_least_squares(x, rule->disparity, fit);
 		return 0;
