@@ -8,6 +8,7 @@
 #include <float.h>
 #include <math.h>
 #include <string.h>
+#include <sys/stat.h>
 
 /* What the table cannot put into e3_export_options directly. */
 static struct {
@@ -141,7 +142,13 @@ static bool is_stdout(const char *path)
 	return path && strcmp(path, "-") == 0;
 }
 
-static void check_outputs(const e3_export_options *x)
+static bool same_file(const char *a, const char *b)
+{
+	struct stat x, y;
+	return a && stat(a, &x) == 0 && stat(b, &y) == 0 && S_ISREG(x.st_mode) && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
+static void check_outputs(const e3_export_options *x, const char *from)
 {
 	const char *files[] = {x->glb, x->npz, x->ply, x->tum, x->kitti, x->intrinsics, x->run_json};
 	enum { FILES = sizeof files / sizeof *files, BINARY = 3 };
@@ -150,6 +157,8 @@ static void check_outputs(const e3_export_options *x)
 	for (int k = 0; k < FILES; k++) {
 		any = any || files[k];
 		to_stdout += is_stdout(files[k]);
+		if (same_file(files[k], from))
+			e3_usage_error("%s is the stream that is read: give the output another name", files[k]);
 		for (int j = 0; files[k] && !is_stdout(files[k]) && strncmp(files[k], "/dev/", 5) != 0 && j < k; j++)
 			if (files[j] && strcmp(files[j], files[k]) == 0)
 				e3_usage_error("two outputs have the same name: %s", files[k]);
@@ -187,7 +196,8 @@ const char *e3_export_parse(int argc, char **argv, e3_export_options *opt)
 	x->model_intrinsics = o.intrinsics == 1;
 	if (o.show_cam && !x->cameras)
 		e3_usage_error("--show-cam and --no-cameras contradict each other");
-	check_outputs(x);
+	const char *from = at < argc ? argv[at] : "-";
+	check_outputs(x, from);
 	*opt = *x;
-	return at < argc ? argv[at] : "-";
+	return from;
 }

@@ -302,6 +302,12 @@ assert (export_check.png('$T/c/000000.png')[0] == 255).all()"
 	fails 2 "expected NEAR:FAR" -- e3-export --depth-color "$T/d" --depth-range 3
 	fails 2 "auto|map|depth" -- e3-export --glb "$T/x" --points cloud
 	fails 2 "one stream at a time" -- e3-export --glb "$T/x" a b
+	stream "$T/run.e3"
+	cp "$T/run.e3" "$T/copy.e3"
+	ln -s run.e3 "$T/link.e3"
+	fails 2 "$T/run.e3 is the stream that is read" -- e3-export --ply "$T/run.e3" "$T/run.e3"
+	fails 2 "$T/run.e3 is the stream that is read" -- e3-export --tum "$T/run.e3" "$T/link.e3"
+	cmp "$T/run.e3" "$T/copy.e3"
 	fails 1 "$T/absent" -- e3-export --glb "$T/out/x" "$T/absent"
 	fails 1 "$T/absent/x.glb" -- e3-export --glb "$T/absent/x.glb" /dev/null
 	nothing_left
