@@ -221,6 +221,39 @@ camera() { # e3-decode on a camera that is not there; $T/plug is its plug
 	awk 'NR > 1 { d = $2 - last; if (d > 1) gaps++; else { n++; sum += d } } { last = $2 } END { print gaps, n, sum / n; exit !(gaps == 1 && n > 20 && sum / n > 0.045 && sum / n < 0.15) }' "$T/seen"
 }
 
+@test "a camera that sends JPEG pictures over HTTP: fresh and evenly dated, back after its answer ended, given up in the end" {
+	mkfifo "$T/life"
+	start bash -c 'exec /usr/bin/python3 -B "$0" "$1" "$4" <"$2" >"$3"' "$ROOT/tests/http_camera.py" "$port" "$T/life" "$T/server" "$BATS_FILE_TMPDIR/clip.mp4"
+	exec 7>"$T/life"
+	until_true 20 grep -q ready "$T/server"
+	e3-decode --live latest "http://127.0.0.1:$port/cam" 2>"$T/err" 7>&- | live --wait 0.2 --take 8 >"$T/seen" || [ "${PIPESTATUS[1]}" -eq 0 ]
+	cat "$T/seen"
+	# By FFmpeg's counted 25 frames a second the last would be dated at 4/5 of the time; picture k has 4k mod 256 in its first channel.
+	awk 'NR > 3 && $3 > 0.75 { bad = 1 } NR == 3 { i = $1; p = $2 } { r = ($1 - i) / ($2 - p + 1e-9); n++ } END { exit !(r > 15 && r < 24.5 && n == 8 && !bad) }' "$T/seen"
+	start e3-decode --live latest --reconnect 20 "http://127.0.0.1:$port/short" -o "$T/s.e3" 2>"$T/err"
+	local pid=$!
+	until_true 30 grep -q "/short: back after" "$T/err"
+	sleep 0.3
+	exec 7>&- # the camera loses power
+	kill -INT "$pid"
+	ends 130 "$pid"
+	live --constant "$T/s.e3"
+}
+
+@test "over HTTP: a file with a length is over when it ends, an answer without one may come back, a part of a file is none" {
+	mkfifo "$T/life"
+	start bash -c 'exec /usr/bin/python3 -B "$0" "$1" "$4" <"$2" >"$3"' "$ROOT/tests/http_camera.py" "$port" "$T/life" "$T/server" "$BATS_FILE_TMPDIR/clip.mp4"
+	exec 7>"$T/life"
+	until_true 20 grep -q ready "$T/server"
+	timeout 20 e3-decode --live all "http://127.0.0.1:$port/file" 2>"$T/err" 7>&- | live >"$T/seen"
+	[ "$(wc -l <"$T/seen")" -eq 30 ]
+	[ ! -s "$T/err" ] || { cat "$T/err"; return 1; }
+	fails 1 "reading: http://127.0.0.1:$port/short: it ended: not back within 1 s" -- timeout 20 e3-decode --live latest --reconnect 1 "http://127.0.0.1:$port/short" -o "$T/s.e3"
+	[ "$(live <"$T/s.e3" | wc -l)" -ge 5 ]
+	fails 1 "reading: http://127.0.0.1:$port/part: " -- timeout 20 e3-decode --live all --reconnect 0 "http://127.0.0.1:$port/part" -o "$T/p.e3"
+	exec 7>&-
+}
+
 @test "a network source that does not come back: the frames so far are a whole stream, exit 1" {
 	start e3-decode --reconnect 1 "tcp://127.0.0.1:$port?listen" -o "$T/s.e3" 2>"$T/err"
 	local pid=$!

@@ -14,9 +14,16 @@ static bool stopped(const e3_live *l)
 	return video_stopped(&l->o.video);
 }
 
+/* A file on a server, which is over when it was read to its end, and no camera, which would be lost. */
+static bool has_length(const e3_live *l)
+{
+	AVIOContext *io = l->v->format->pb;
+	return l->o.kind == E3_INPUT_URL && io && avio_size(io) > 0;
+}
+
 static bool is_paced(const e3_live *l)
 {
-	return l->o.kind == E3_INPUT_FILE || l->o.kind == E3_INPUT_DRAWN;
+	return l->o.kind == E3_INPUT_FILE || l->o.kind == E3_INPUT_DRAWN || has_length(l);
 }
 
 static void tell(e3_live *l, const char *fmt, ...) E3_PRINTF(2, 3);
@@ -65,7 +72,7 @@ static void pace(e3_live *l, double stamp)
 static void see_whether_caught_up(e3_live *l, double stamp, double now)
 {
 	bool timed = isfinite(stamp) && (l->o.kind == E3_INPUT_NETWORK || l->o.kind == E3_INPUT_URL || l->o.kind == E3_INPUT_PIPE);
-	if (!timed || (isfinite(l->last_stamp) && now - l->last_at > 0.5 * (stamp - l->last_stamp)))
+	if (!timed || is_paced(l) || (isfinite(l->last_stamp) && now - l->last_at > 0.5 * (stamp - l->last_stamp)))
 		l->catching_up = false;
 	l->last_stamp = stamp, l->last_at = now;
 }
@@ -241,7 +248,7 @@ void *live_capture(void *arg)
 	while (!rc) {
 		err = (e3_err){""};
 		rc = capture(l, &err);
-		if (rc > 0 || l->o.reconnect <= 0)
+		if (rc > 0 || l->o.reconnect <= 0 || (rc == 0 && has_length(l)))
 			break;
 		if ((rc = come_back(l, rc, &err)) < 0 || stopped(l))
 			break;
