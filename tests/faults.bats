@@ -234,6 +234,32 @@ no_output() { # killing e3-export leaves its temporary files, and never a half r
 	said err2 "5 of 9 frames arrived"
 }
 
+@test "a subscriber that comes after the end of the stream, while another still takes it: head and end at once; the publisher waits for nobody else" {
+	many 200 160 120 >many.e3
+	mkfifo in slow
+	e3-cat --queue 4 in "zmq:pub:$a" &
+	publisher=$!
+	exec 7>in
+	e3-cat "zmq:sub:$a" slow 7>&- &
+	reader=$!
+	exec 8<slow # not read: the publisher has to wait for this one
+	sleep 0.7
+	cat many.e3 >&7
+	exec 7>&-
+	sleep 0.5
+	kill -0 $publisher
+	began=$EPOCHREALTIME
+	timeout 30 e3-cat "zmq:sub:$a" late.e3 2>err
+	awk -v a="$began" -v b="$EPOCHREALTIME" 'BEGIN { exit !(b - a < 5) }'
+	[ "$(kinds late.e3)" = "head:0 end:0" ]
+	said err "0 of 200 frames arrived"
+	kill -0 $publisher
+	cat <&8 >/dev/null
+	exec 8<&-
+	ends 0 $reader
+	ends 0 $publisher 5
+}
+
 @test "a subscriber that is slow loses messages and is told; the publisher and the others do not wait for it" {
 	many 200 160 120 >many.e3
 	mkfifo in slow
