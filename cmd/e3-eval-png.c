@@ -114,7 +114,7 @@ static int draw_path(const ev_seq *s, const char *dir, e3_err *err)
 			lo[j & 1] = fmin(lo[j & 1], v[(size_t)j * n + k]), hi[j & 1] = fmax(hi[j & 1], v[(size_t)j * n + k]);
 	}
 	double half = 0.54 * fmax(fmax(hi[0] - lo[0], hi[1] - lo[1]), 1e-9), x = (lo[0] + hi[0]) / 2, z = (lo[1] + hi[1]) / 2;
-	snprintf(title, sizeof title, "%.100s: the path from above", s->name);
+	snprintf(title, sizeof title, "%.100s: the path from above, in %s", s->name, s->unit[0] ? s->unit : "units of the truth");
 	e3_plot p;
 	e3_plot_axes axes = {.w = MAP, .h = MAP, .title = title, .x_label = "x (right)", .y_label = "z (forward)", .x0 = x - half, .x1 = x + half,
 		.y0 = z - half, .y1 = z + half, .key_chars = KEY_CHARS};
