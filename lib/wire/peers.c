@@ -326,7 +326,8 @@ const char *e3_peers_hint(e3_peers *p)
 		return "";
 	if (p->rule.curve)
 		return p->rule.listening ? "; somebody came without the right keys" : "; the other side breaks off: is --curve-server its public key?";
-	return p->rule.listening ? "; who came was none" : "; who answers breaks off: it wants keys, or is of another kind (push goes with pull, pub with sub)";
+	return p->rule.listening ? "; who came was none"
+	                         : "; who answers breaks off: it wants keys, or is of another kind (push goes with pull, pub with sub)";
 }
 
 void e3_peers_close(e3_peers *p)
