@@ -19,7 +19,8 @@ static const ev_figure pose_figures[POSE_FIGURES] = {
 typedef struct pose_state {
 	const ev_options *o;
 	e3_place *est, *ref;
-	size_t n, room_est, room_ref;
+	e3_intrinsics *camera; /* for --results */
+	size_t n, room_est, room_ref, room_camera;
 } pose_state;
 
 static void *pose_begin(const ev_options *o, e3_err *err)
@@ -42,12 +43,26 @@ static int push(e3_place **p, size_t *room, size_t n, const e3_pose *pose, e3_er
 	return 0;
 }
 
+static int push_camera(pose_state *s, const e3_pred *p, e3_err *err)
+{
+	if (s->n == s->room_camera) {
+		size_t more = s->n ? 2 * s->n : 64;
+		if (e3_grow((void **)&s->camera, more, sizeof *s->camera, "cameras", err))
+			return -1;
+		s->room_camera = more;
+	}
+	s->camera[s->n] = e3_intrinsics_decode(p->pose, p->w, p->h);
+	return 0;
+}
+
 static int pose_add(void *state, const ev_pair *p, e3_err *err)
 {
 	pose_state *s = state;
 	if (!p->has_pose)
 		return 0;
 	if (push(&s->est, &s->room_est, s->n, &p->pose, err) || push(&s->ref, &s->room_ref, s->n, &p->truth->pose, err))
+		return -1;
+	if (s->o->results && p->pred && push_camera(s, p->pred, err))
 		return -1;
 	s->n++;
 	return 0;
@@ -66,8 +81,8 @@ static int pose_finish(void *state, ev_seq *seq, e3_err *err)
 	seq->path.scored = !e3_path_evaluate(s->ref, s->est, s->n, &seq->path.score, ate, &why);
 	if (!seq->path.scored)
 		snprintf(seq->path.why, sizeof seq->path.why, "%.*s", EV_WHY - 1, why.text);
-	seq->place = s->est, seq->true_place = s->ref, seq->ate = ate;
-	s->est = s->ref = NULL;
+	seq->place = s->est, seq->true_place = s->ref, seq->ate = ate, seq->camera = s->camera;
+	s->est = s->ref = NULL, s->camera = NULL;
 	return 0;
 }
 
@@ -75,7 +90,7 @@ static void pose_free(void *state)
 {
 	pose_state *s = state;
 	if (s)
-		free(s->est), free(s->ref);
+		free(s->est), free(s->ref), free(s->camera);
 	free(s);
 }
 

@@ -1,5 +1,5 @@
 /* e3-eval: the reference's own result files (spec/eval.md 7), byte for byte where their layout is known: metric.json, result_ALIGN.json,
- * SEQ/pred_traj.txt, SEQ_eval_metric.txt, _error_log.txt, logs_0.txt, logs_all.txt. */
+ * SEQ/pred_traj.txt, pred_focal.txt, pred_intrinsics.txt, SEQ_eval_metric.txt, _error_log.txt, logs_0.txt, logs_all.txt. */
 #include "e3-eval.h"
 #include "e3/io.h"
 #include <inttypes.h>
@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 /* A number as Python prints it: the fewest digits that read back as the same double. */
 static void python_repr(double v, char to[40])
@@ -124,6 +125,26 @@ static int traj_text(const char *dir, const ev_seq *s, e3_err *err)
 	return rc;
 }
 
+/* Focal length and K of each frame, in pixels of the network's picture. The reference has square pixels and so one focal length: here it
+ * is the horizontal one, K's first number there too. */
+static int camera_text(const char *dir, const ev_seq *s, e3_err *err)
+{
+	e3_buf focal = {0}, k9 = {0};
+	char name[1024];
+	int rc = 0;
+	for (int64_t k = 0; !rc && k < s->path.frames; k++) {
+		const e3_intrinsics *c = &s->camera[k];
+		rc = e3_buf_printf(&focal, err, "%.6f\n", c->fx) || e3_buf_printf(&k9, err, "%.6f %.6f %.6f %.6f %.6f %.6f %.6f %.6f %.6f\n",
+			c->fx, 0.0, c->cx, 0.0, c->fy, c->cy, 0.0, 0.0, 1.0) ? -1 : 0;
+	}
+	snprintf(name, sizeof name, "%.900s/pred_focal.txt", s->name);
+	rc = rc || save(dir, name, &focal, err) ? -1 : 0;
+	snprintf(name, sizeof name, "%.900s/pred_intrinsics.txt", s->name);
+	rc = rc || save(dir, name, &k9, err) ? -1 : 0;
+	e3_buf_release(&focal), e3_buf_release(&k9);
+	return rc;
+}
+
 /* As read back from the text files, which have six digits after the point. */
 static double six(double v)
 {
@@ -156,19 +177,30 @@ static int error_log(const ev_report *r, const char *dir, e3_err *err)
 	return rc;
 }
 
+/* Where the data set's name is given and the stream comes from it, the scene's name in it, as in chess/seq-03; else the file's. */
+static void scene_id(const ev_report *r, const ev_seq *s, char to[256])
+{
+	size_t n = strlen(r->o->dataset);
+	const char *from = s->head.source;
+	bool of_set = from && strcmp(r->o->dataset, "e3") && !strncasecmp(from, r->o->dataset, n) && from[n] == '/' && from[n + 1];
+	snprintf(to, 256, "%s", of_set ? from + n + 1 : s->name);
+	e3_text_clean(to);
+}
+
 /* A line for each scene, labels as they are there; the reference adds to the file, this writes it anew. */
 static int recon_lines(const ev_report *r, e3_buf *text, e3_err *err)
 {
 	for (int k = 0; k < r->n; k++) {
 		const e3_recon_score *s = &r->seq[k].recon.score;
 		const double v[8] = {s->acc, s->comp, s->nc1, s->nc2, s->acc_med, s->comp_med, s->nc1_med, s->nc2_med};
-		char t[8][40];
+		char t[8][40], id[256];
 		if (!r->seq[k].recon.scored)
 			continue;
 		for (int j = 0; j < 8; j++)
 			python_repr(v[j], t[j]);
+		scene_id(r, &r->seq[k], id);
 		if (e3_buf_printf(text, err, "Idx: %s, Acc: %s, Comp: %s, NC1: %s, NC2: %s - Acc_med: %s, Compc_med: %s, NC1c_med: %s, NC2c_med: %s\n",
-				r->seq[k].name, t[0], t[1], t[2], t[3], t[4], t[5], t[6], t[7]))
+				id, t[0], t[1], t[2], t[3], t[4], t[5], t[6], t[7]))
 			return -1;
 	}
 	return 0;
@@ -196,7 +228,7 @@ int ev_results(const ev_report *r, const char *dir, e3_err *err)
 		return 0;
 	for (int k = 0; k < r->n; k++) {
 		const ev_seq *s = &r->seq[k];
-		if (s->path.frames && traj_text(dir, s, err))
+		if (s->path.frames && (traj_text(dir, s, err) || (s->camera && camera_text(dir, s, err))))
 			return -1;
 		if (s->path.scored && metric_text(dir, s, err))
 			return -1;

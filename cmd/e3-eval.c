@@ -56,7 +56,7 @@ static int parse_align(void *to, const char *arg, e3_err *err)
 void ev_seq_release(ev_seq *s)
 {
 	free(s->input), free(s->name), free(s->group);
-	free(s->place), free(s->true_place), free(s->ate), free(s->moment);
+	free(s->place), free(s->true_place), free(s->ate), free(s->camera), free(s->moment);
 	ev_shots_free(s->shots);
 	e3_head_release(&s->head);
 	*s = (ev_seq){0};

@@ -141,6 +141,7 @@ typedef struct ev_seq {
 	char pairs_why[EV_WHY];
 	e3_place *place, *true_place; /* [with_pose], for --results and --png */
 	double *ate;                  /* [with_pose] */
+	e3_intrinsics *camera;        /* [with_pose] as predicted, for --results; NULL: a trajectory file, which has none */
 	ev_moment *moment;            /* [with_depth], for --png */
 	size_t n_moments, moments_room;
 	const char *curve_align;      /* what `sequence` of the moments is aligned by */

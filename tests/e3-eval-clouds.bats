@@ -34,7 +34,8 @@ holds() {
 		frames_of $name "${options[@]}"
 		[ "$(e3-dump "$T/$name.frames" | grep -c ^truth)" -eq $views ]
 		scene $name
-		e3-eval recon --dataset $name --json "$T/$name.e3" >"$T/j"
+		e3-eval recon --dataset $name --results "$T/$name.r" --json "$T/$name.e3" >"$T/j"
+		grep -q "^Idx: $([ $name = nrgbd ] && echo breakfast_room || echo chess/seq-03), Acc: " "$T/$name.r/logs_0.txt"
 		holds "$T/j" "s['points'] == $views * 112 * 84 - s['not_finite'] and s['not_finite'] == 0" 's["acc"] < 1e-6 and s["comp"] < 1e-6' \
 			's["nc"] > 0.9999' 'abs(s["scale"] - 1) < 1e-6 and s["fitness"] == 1'
 		scene $name 'p *= 7; p[..., 2] -= 40'

@@ -215,7 +215,7 @@ for k, f in m:
 	make_stream "$T/alley_2.e3" depth=1.2,0.1,0.1 jitter=0.2
 	make_stream "$T/cave_2.e3" depth=0.9,0.1,0.1 jitter=0.1 seed=2
 	e3-eval --json --dataset sintel --align scale,scale\&shift --results "$T/r" --npy "$T/alley_2.e3" "$T/cave_2.e3" >"$T/j"
-	[ "$(cd "$T/r" && find . -type f | grep -vc npy)" -eq 8 ]
+	[ "$(cd "$T/r" && find . -type f | grep -vc npy)" -eq 12 ]
 	/usr/bin/python3 - "$T/r" "$T/j" "$T/alley_2.e3" "$BATS_TEST_DIRNAME" <<-'PY'
 		import json, re, sys
 		import numpy as np
@@ -238,6 +238,15 @@ for k, f in m:
 		x, y, z, w = preds[3]["pose"][3:7].astype(float) / np.linalg.norm(preds[3]["pose"][3:7].astype(float))
 		q = np.array([w, -x, -y, -z])
 		assert traj.shape == (6, 8) and traj[3][0] == 3 and min(abs(traj[3][4:] - q).max(), abs(traj[3][4:] + q).max()) < 1e-9
+		# the reference's save_focals and save_intrinsics
+		k = np.zeros((6, 3, 3))
+		for i, p in enumerate(preds):
+		    fov = p["pose"][7:9].astype(float)
+		    k[i] = [[p["w"] / 2 / np.tan(fov[1] / 2), 0, p["w"] / 2], [0, p["h"] / 2 / np.tan(fov[0] / 2), p["h"] / 2], [0, 0, 1]]
+		assert k[0, 0, 0] != k[0, 1, 1]
+		for f, want in (("pred_focal.txt", k[:, 0, 0]), ("pred_intrinsics.txt", k.reshape(-1, 9))):
+		    np.savetxt(f"{r}/want", want, fmt="%.6f")
+		    assert open(f"{r}/alley_2/{f}", "rb").read() == open(f"{r}/want", "rb").read(), f
 		pose = [s["pose"]["Sim(3)"] for s in j["sequences"]]
 		log = open(f"{r}/_error_log.txt").read()
 		want = "".join("sintel-%-16s | ATE: %.5f, RPE trans: %.5f, RPE rot: %.5f\n%.5f\n%.5f\n%.5f\n" % ((s["name"],) + 2 * tuple(
