@@ -111,7 +111,8 @@ static const char *image_row(const ev_seq *s, int row, double *v)
 
 static const char *depth_why(const ev_seq *s)
 {
-	return s->with_depth ? "no pixel has a true depth inside the limits" : "no frame has both a predicted and a true depth";
+	return s->pixels.not_finite ? "no pixel with a truth is predicted finite" :
+		s->with_depth ? "no pixel has a true depth inside the limits" : "no frame has both a predicted and a true depth";
 }
 
 const ev_task ev_task_depth = {

@@ -69,6 +69,8 @@ static int sequence(const ev_report *r, const ev_seq *s, e3_buf *to, e3_err *err
 			whole(to, "frames_with_pose", s->with_pose, true, err) || text(to, "unit", s->unit[0] ? s->unit : NULL, err) ||
 			whole(to, "pixels_not_finite", (int64_t)s->pixels.not_finite, true, err) ||
 			whole(to, "first_not_finite", s->first_not_finite, s->first_not_finite >= 0, err) ||
+			whole(to, "pixels_not_positive", (int64_t)s->pixels.not_positive, true, err) ||
+			whole(to, "first_not_positive", s->first_not_positive, s->first_not_positive >= 0, err) ||
 			whole(to, "pixels_cropped", (int64_t)s->pixels.unseen, true, err) || real(to, "seconds", end ? s->end.seconds : NAN, err) ||
 			whole(to, "peak_rss", (int64_t)s->end.peak_rss, end, err) || whole(to, "cache_peak", (int64_t)s->end.cache_peak, end, err) ||
 			whole(to, "cache_full", (int64_t)s->end.cache_full, end, err) ||

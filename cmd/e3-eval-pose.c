@@ -78,7 +78,9 @@ static int pose_finish(void *state, ev_seq *seq, e3_err *err)
 	double *ate = e3_alloc(s->n, sizeof *ate, "errors of a path", err);
 	if (!ate)
 		return -1;
-	seq->path.scored = !e3_path_evaluate(s->ref, s->est, s->n, &seq->path.score, ate, &why);
+	if (s->n == 1)
+		e3_fail(&why, "one frame with poses makes no path");
+	seq->path.scored = s->n > 1 && !e3_path_evaluate(s->ref, s->est, s->n, &seq->path.score, ate, &why);
 	if (!seq->path.scored)
 		snprintf(seq->path.why, sizeof seq->path.why, "%.*s", EV_WHY - 1, why.text);
 	seq->place = s->est, seq->true_place = s->ref, seq->ate = ate, seq->camera = s->camera;

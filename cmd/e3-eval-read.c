@@ -18,6 +18,7 @@ typedef struct run {
 	e3_pred pred[WAITING];
 	e3_truth told[WAITING];
 	int preds, tolds;
+	int64_t n_told;    /* truths of the stream so far */
 	e3_onto onto;
 	e3_source onto_of; /* the frame `onto` was made for */
 	float *depth, *pixels;
@@ -63,7 +64,7 @@ static int match_depth(run *r, const e3_pred *p, const e3_truth *t, ev_pair *pai
 			return -1;
 		r->room = n;
 	}
-	uint64_t bad = r->s->pixels.not_finite;
+	e3_pixel_count before = r->s->pixels;
 	if (r->o->npy && ev_save_npy(r->o, r->s->name, r->s->with_depth, p, err))
 		return -1;
 	e3_onto_apply(&r->onto, p->depth, r->depth);
@@ -71,8 +72,10 @@ static int match_depth(run *r, const e3_pred *p, const e3_truth *t, ev_pair *pai
 	pair->onto = &r->onto, pair->depth = r->depth, pair->pixels = r->pixels;
 	if (!r->s->with_depth++)
 		r->s->truth_w = t->w, r->s->truth_h = t->h, r->s->w = p->w, r->s->h = p->h;
-	if (r->s->pixels.not_finite > bad && r->s->first_not_finite < 0)
+	if (r->s->pixels.not_finite > before.not_finite && r->s->first_not_finite < 0)
 		r->s->first_not_finite = p->s.i;
+	if (r->s->pixels.not_positive > before.not_positive && r->s->first_not_positive < 0)
+		r->s->first_not_positive = p->s.i;
 	return 0;
 }
 
@@ -173,7 +176,7 @@ static int take_truth(run *r, const e3_msg *msg, e3_err *err)
 		drop_told(r);
 	if (e3_truth_decode(msg, &r->told[r->tolds], err))
 		return -1;
-	r->tolds++;
+	r->tolds++, r->n_told++;
 	return match(r, err);
 }
 
@@ -253,6 +256,8 @@ static int finish(run *r, e3_err *err)
 		return e3_fail(err, "it has no predictions");
 	if (r->truth && !s->interrupted && ev_truth_end(r->truth, s->frames, err))
 		return -1;
+	if (s->with_truth == 0 && r->n_told > 0)
+		return e3_fail(err, "its %" PRId64 " predictions and its %" PRId64 " truths have no frame in common", s->frames, r->n_told);
 	if (s->with_truth == 0)
 		return e3_fail(err, r->truth ? "none of its %" PRId64 " predictions has a truth" :
 			"no truth beside its %" PRId64 " predictions: e3-scene and e3-decode --dataset send it, --truth FILE attaches it", s->frames);

@@ -13,6 +13,8 @@ static int cell(e3_buf *to, const ev_figure *f, double v, e3_err *err)
 {
 	int width = (int)strlen(f->name) + 2;
 	width = width < 9 ? 9 : width;
+	if (isnan(v)) /* whose sign says nothing */
+		return e3_buf_printf(to, err, "%*s", width, "nan");
 	if (f->digits == 0 && isfinite(v))
 		return e3_buf_printf(to, err, " %*.0f", width > 11 ? width : 11, v);
 	double size = fabs(v);
@@ -65,7 +67,7 @@ static int run_lines(const ev_report *r, e3_buf *to, e3_err *err)
 	if (s->has_end && s->end.cache_full && e3_buf_printf(to, err, ", cache %.1f of %.1f MiB", (double)s->end.cache_peak / 1048576,
 			(double)s->end.cache_full / 1048576))
 		return -1;
-	if (e3_buf_printf(to, err, "\ntruth: %" PRId64 " frames with depth", s->with_depth) ||
+	if (e3_buf_printf(to, err, "\ntruth: %" PRId64 " frame%s with depth", s->with_depth, s->with_depth == 1 ? "" : "s") ||
 			(s->with_depth && e3_buf_printf(to, err, " (%d x %d, predicted at %d x %d)", s->truth_w, s->truth_h, s->w, s->h)) ||
 			e3_buf_printf(to, err, ", %" PRId64 " with pose%s%s\n", s->with_pose, s->unit[0] ? ", unit " : "", s->unit))
 		return -1;
@@ -75,15 +77,20 @@ static int run_lines(const ev_report *r, e3_buf *to, e3_err *err)
 /* What a reader of the figures has to know. */
 static int warning_lines(const ev_report *r, e3_buf *to, e3_err *err)
 {
-	uint64_t bad = 0, unseen = 0, used = 0;
-	const ev_seq *first = NULL;
+	uint64_t bad = 0, low = 0, unseen = 0, used = 0;
+	const ev_seq *first = NULL, *first_low = NULL;
 	for (int k = 0; k < r->n; k++) {
 		const ev_seq *s = &r->seq[k];
 		bad += s->pixels.not_finite, unseen += s->pixels.unseen, used += s->pixels.used;
+		low += s->pixels.not_positive;
 		first = first || !s->pixels.not_finite ? first : s;
+		first_low = first_low || !s->pixels.not_positive ? first_low : s;
 	}
 	if (bad && e3_buf_printf(to, err, "warning: %" PRIu64 " pixels predicted not finite, first in %s frame %" PRId64 "%s\n", bad,
 			first->name, first->first_not_finite, r->o->pixels.finite ? ": left out" : " (--finite leaves them out)"))
+		return -1;
+	if (low && e3_buf_printf(to, err, "warning: %" PRIu64 " pixels predicted 0 or less, first in %s frame %" PRId64
+			": where they are half of all, no alignment means anything\n", low, first_low->name, first_low->first_not_positive))
 		return -1;
 	return unseen ? e3_buf_printf(to, err, "note: %.1f %% of the pixels with truth were cropped before the network: not scored\n",
 		100.0 * (double)unseen / (double)(unseen + used)) : 0;
@@ -92,10 +99,10 @@ static int warning_lines(const ev_report *r, e3_buf *to, e3_err *err)
 /* Lines that blocks need beside their rows of sequences. */
 static int fixed_lines(const ev_report *r, int *blocks)
 {
-	uint64_t bad = 0, unseen = 0;
+	uint64_t bad = 0, low = 0, unseen = 0;
 	for (int k = 0; k < r->n; k++)
-		bad += r->seq[k].pixels.not_finite, unseen += r->seq[k].pixels.unseen;
-	int lines = (r->average ? 1 : 2) + (bad > 0) + (unseen > 0);
+		low += r->seq[k].pixels.not_positive, bad += r->seq[k].pixels.not_finite, unseen += r->seq[k].pixels.unseen;
+	int lines = (r->average ? 1 : 2) + (bad > 0) + (low > 0) + (unseen > 0);
 	*blocks = 0;
 	for (int k = 0; k < EV_TASKS; k++)
 		if (r->o->tasks >> k & 1) {

@@ -98,7 +98,7 @@ static int check_names(const cli *c, const ev_seq *seq, int n, e3_err *err)
 static int read_inputs(const cli *c, char **input, ev_report *r, ev_seq *seq, e3_err *err)
 {
 	for (int k = 0; k < r->n; k++) {
-		seq[k].first_not_finite = -1, seq[k].curve_score = NAN;
+		seq[k].first_not_finite = seq[k].first_not_positive = -1, seq[k].curve_score = NAN;
 		if (name_of(&seq[k], input[k], err))
 			return -1;
 	}
@@ -167,8 +167,11 @@ static void add_counts(ev_seq *to, const ev_seq *s)
 {
 	to->frames += s->frames, to->with_truth += s->with_truth, to->with_depth += s->with_depth, to->with_pose += s->with_pose;
 	to->pixels.used += s->pixels.used, to->pixels.not_finite += s->pixels.not_finite, to->pixels.unseen += s->pixels.unseen;
+	to->pixels.not_positive += s->pixels.not_positive;
 	if (to->first_not_finite < 0)
 		to->first_not_finite = s->first_not_finite;
+	if (to->first_not_positive < 0)
+		to->first_not_positive = s->first_not_positive;
 }
 
 /* Sequences of one folder become one. `to` has room for as many as there are sequences; returns how many folders there are. */
@@ -184,7 +187,8 @@ static int pool_folders(const ev_report *r, ev_seq *to, e3_err *err)
 		if (!first)
 			continue;
 		ev_seq *s = &to[groups];
-		*s = (ev_seq){.name = strdup(r->seq[k].group), .input = strdup(r->seq[k].group), .first_not_finite = -1};
+		*s = (ev_seq){.name = strdup(r->seq[k].group), .input = strdup(r->seq[k].group), .first_not_finite = -1,
+			.first_not_positive = -1};
 		if (!s->name || !s->input) {
 			e3_fail(err, "folders: out of memory");
 			break;

@@ -128,7 +128,7 @@ typedef struct ev_seq {
 	int truth_w, truth_h, w, h; /* of the first frame with depth: the truth, the network picture */
 	char unit[64];
 	e3_pixel_count pixels;
-	int64_t first_not_finite; /* frame; -1 = none */
+	int64_t first_not_finite, first_not_positive; /* frame; -1 = none */
 	ev_depth depth;
 	ev_depth video[EV_ALIGNS];
 	ev_path path;

@@ -324,6 +324,24 @@ for k, f in m:
 		's["pixels_not_finite"] == 5'
 }
 
+@test "predictions of 0 and below are counted and named, and NaN says why" {
+	make_stream "$T/x.e3" depth=1.1,0,0.1
+	edit "$T/x.e3" "$T/zero.e3" 'for k, f in m:
+    if k == 3 and f["i"] > 1: f["depth"]["data"] = bytes(len(f["depth"]["data"]))'
+	edit "$T/x.e3" "$T/none.e3" 'for k, f in m:
+    if k == 3: f["depth"]["data"] = struct.pack("<f", nan) * (24 * 16)'
+	e3-eval "$T/zero.e3" >"$T/o"
+	grep -qx 'warning: 1536 pixels predicted 0 or less, first in zero frame 2: where they are half of all, no alignment means anything' "$T/o"
+	grep -Eq '^  zero +per image +nan +nan +nan +nan ' "$T/o"
+	e3-eval --json "$T/zero.e3" "$T/x.e3" >"$T/j"
+	holds "$T/j" 's["pixels_not_positive"] == 4 * 24 * 16 and s["first_not_positive"] == 2' 's["pixels_not_finite"] == 0' \
+		's["depth"]["per image"]["abs_rel"] is None and a["depth"]["per image"]["abs_rel"] is None' \
+		'j["sequences"][1]["pixels_not_positive"] == 0 and j["sequences"][1]["first_not_positive"] is None'
+	/usr/bin/python3 -c 'import json, sys; json.load(open(sys.argv[1]), parse_constant=lambda x: sys.exit(x))' "$T/j"
+	fails 1 "evaluating depth: nothing could be scored" -- e3-eval depth --finite "$T/none.e3"
+	grep -q 'depth: none: not scored: no pixel with a truth is predicted finite' "$T/stderr"
+}
+
 @test "what cannot be scored is said, and bad input ends the program" {
 	make_stream "$T/x.e3"
 	make_stream "$T/bare.e3" truth=none
@@ -340,6 +358,16 @@ for k, f in m:
 	e3-eval pose --json "$T/still.e3" "$T/x.e3" >"$T/j" 2>"$T/e"
 	grep -q 'pose: still: not scored: .*degenerate' "$T/e"
 	holds "$T/j" 's["pose"] == {}' 'a["pose"]["Sim(3)"]["frames"] == 6'
+	make_stream "$T/single.e3" frames=1
+	e3-eval "$T/single.e3" >"$T/o"
+	grep -qx 'truth: 1 frame with depth (24 x 16, predicted at 24 x 16), 1 with pose' "$T/o"
+	grep -qx 'pose: not scored: one frame with poses makes no path' "$T/o"
+	grep -qx 'pairs: not scored: one frame with poses makes no pair' "$T/o"
+	edit "$T/x.e3" "$T/apart.e3" 'for k, f in m:
+    if k == 8: f["i"] += 100'
+	fails 1 "evaluating: $T/apart.e3: its 6 predictions and its 6 truths have no frame in common" -- e3-eval "$T/apart.e3"
+	cat "$T/x.e3" "$T/x.e3" >"$T/twice.e3"
+	fails 1 "reading: $T/twice.e3: more bytes after the end of the stream" -- e3-eval "$T/twice.e3"
 	head -c 20000 "$T/x.e3" >"$T/cut.e3"
 	fails 1 "truncated" -- e3-eval --results "$T/none" "$T/x.e3" "$T/cut.e3"
 	[ ! -s "$T/stdout" ] && [ ! -e "$T/none" ]

@@ -187,7 +187,10 @@ static void test_collect(void **state)
 	o.seen[0] = 1; /* the first column was cropped: pixels 0 and 3 */
 	c = (e3_pixel_count){0};
 	assert_int_equal(e3_pixels_collect(&o, pred, truth, &(e3_pixel_rule){0}, to, &c), 2);
-	assert_int_equal(c.unseen, 2);
+	assert_int_equal(c.unseen, 2), assert_int_equal(c.not_positive, 0);
+	const float low[6] = {9, 0, -1, 9, -INFINITY, 1e-9F}, all[6] = {9, 9, 9, 9, 9, 9};
+	assert_int_equal(e3_pixels_collect(&o, low, all, &(e3_pixel_rule){0}, to, &c), 4);
+	assert_int_equal(c.not_positive, 2), assert_int_equal(c.not_finite, 2);
 }
 
 static void test_store(void **state)

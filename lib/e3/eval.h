@@ -65,6 +65,7 @@ typedef struct e3_pixel_rule {
 typedef struct e3_pixel_count {
 	uint64_t used;       /* truth > 0 and below the cap */
 	uint64_t not_finite; /* of the pixels with truth, predicted NaN or infinite (used unless the rule says otherwise) */
+	uint64_t not_positive; /* of the pixels with truth, predicted 0 or less (used) */
 	uint64_t unseen;     /* with truth, where the network saw nothing */
 } e3_pixel_count;
 

@@ -36,7 +36,8 @@ size_t e3_pixels_collect(const e3_onto *o, const float *pred, const float *truth
 				count->not_finite++;
 				if (rule->finite)
 					continue;
-			}
+			} else
+				count->not_positive += pred[k] <= 0;
 			to[2 * n] = pred[k], to[2 * n + 1] = truth[k];
 			n++;
 		}
