@@ -63,7 +63,7 @@ nan4='\000\000\300\177' nan8='\000\000\000\000\000\000\370\177'
 	scene sintel
 	damage sintel '*/final/*.png' "truncated" 'truncate -s 300 "$f"'
 	damage sintel '*/final/*.png' "empty" ': >"$f"'
-	damage sintel '*/final/*.png' "frame_0002.png: " "$(poke 1 XXX)"
+	damage sintel '*/final/*.png' "frame_0002.png: " "$(poke 1 zzz)"
 	damage sintel '*/final/*.png' "is 32 × 20" "$(picture uint8 '(20, 32, 3)' 7)"
 	scene scannet
 	damage scannet '*.jpg' "frame_0001.jpg: " 'truncate -s 300 "$f"'
