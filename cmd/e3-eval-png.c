@@ -8,7 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { W = 900, H = 420, MAP = 640, KEY_CHARS = 20, KEYS = 20 };
+enum { W = 900, H = 420, MAP = 640, KEY_CHARS = 24, KEYS = 20 };
+
+static const char *unit_of(const ev_seq *s)
+{
+	return s->unit[0] ? s->unit : "units of the truth";
+}
 
 static const e3_pen black = {{40, 44, 52}, 2, false}, red = {{200, 60, 50}, 2, false}, blue = {{50, 100, 190}, 2, false};
 
@@ -64,8 +69,8 @@ static int draw_depth(const ev_seq *s, const char *dir, e3_err *err)
 		has |= isfinite(together[k]);
 	}
 	snprintf(title, sizeof title, "%.100s: error of depth", s->name);
-	snprintf(key, sizeof key, "by %s", s->curve_align ? s->curve_align : "");
-	const curve c[2] = {{"by each median", alone, &blue}, {key, together, &red}};
+	snprintf(key, sizeof key, "sequence: %s", s->curve_align ? s->curve_align : "");
+	const curve c[2] = {{"each image's median", alone, &blue}, {key, together, &red}};
 	int rc = n ? draw_curves(dir, "depth.png", title, "AbsRel", c, has ? 2 : 1, v, n, err) : 0;
 	free(v);
 	return rc;
@@ -89,7 +94,7 @@ static int draw_pose(const ev_seq *s, const char *dir, e3_err *err)
 	for (size_t k = 0; k < n; k++)
 		v[k] = (double)k, turn[k] = turn_of(&s->true_place[k], &s->place[k]);
 	snprintf(title, sizeof title, "%.100s: distance from the true position, path aligned", s->name);
-	int rc = draw_curves(dir, "position.png", title, s->unit[0] ? s->unit : "units of the truth", &(curve){"position", s->ate, &red}, 1, v, n,
+	int rc = draw_curves(dir, "position.png", title, unit_of(s), &(curve){"position", s->ate, &red}, 1, v, n,
 		err);
 	snprintf(title, sizeof title, "%.100s: rotation error, not aligned", s->name);
 	if (!rc)
@@ -114,7 +119,7 @@ static int draw_path(const ev_seq *s, const char *dir, e3_err *err)
 			lo[j & 1] = fmin(lo[j & 1], v[(size_t)j * n + k]), hi[j & 1] = fmax(hi[j & 1], v[(size_t)j * n + k]);
 	}
 	double half = 0.54 * fmax(fmax(hi[0] - lo[0], hi[1] - lo[1]), 1e-9), x = (lo[0] + hi[0]) / 2, z = (lo[1] + hi[1]) / 2;
-	snprintf(title, sizeof title, "%.100s: the path from above, in %s", s->name, s->unit[0] ? s->unit : "units of the truth");
+	snprintf(title, sizeof title, "%.100s: the path from above, in %s", s->name, unit_of(s));
 	e3_plot p;
 	e3_plot_axes axes = {.w = MAP, .h = MAP, .title = title, .x_label = "x (right)", .y_label = "z (forward)", .x0 = x - half, .x1 = x + half,
 		.y0 = z - half, .y1 = z + half, .key_chars = KEY_CHARS};
@@ -125,29 +130,58 @@ static int draw_path(const ev_seq *s, const char *dir, e3_err *err)
 	e3_plot_curve(&p, v, v + n, n, &black);
 	e3_plot_curve(&p, v + 2 * n, v + 3 * n, n, &red);
 	e3_plot_curve(&p, v, v + n, 1, &(e3_pen){{40, 44, 52}, 6, false});
-	e3_plot_key(&p, "truth", &black), e3_plot_key(&p, "predicted", &red), e3_plot_key(&p, "dot: first frame", &black);
+	e3_plot_key(&p, "truth, from the dot", &black), e3_plot_key(&p, "predicted", &red);
 	free(v);
 	return save(&p, dir, "path.png", err);
 }
 
-/* One point for each input: what its cache held at most, and how wrong it was. */
-static int draw_memory(const ev_report *r, const char *dir, bool pose, e3_err *err)
+/* What is drawn against memory: of an input, NaN where it was not scored. */
+static double depth_error(const ev_seq *s)
 {
+	return s->curve_score;
+}
+
+static double path_error(const ev_seq *s)
+{
+	return s->path.scored ? s->path.score.ate.rmse : NAN;
+}
+
+static double cloud_error(const ev_seq *s)
+{
+	return s->recon.scored ? (s->recon.score.acc + s->recon.score.comp) / 2 : NAN;
+}
+
+typedef struct memory_chart {
+	const char *file, *title, *y;
+	double (*error)(const ev_seq *s);
+	bool has_unit;
+} memory_chart;
+
+static const memory_chart memory_charts[] = {
+	{"memory_depth.png", "Error of depth against memory", "AbsRel", depth_error, false},
+	{"memory_pose.png", "Error of the path against memory", "ATE", path_error, true},
+	{"memory_recon.png", "Error of the points against memory", "mean of Acc and Comp", cloud_error, true},
+};
+
+/* One point for each input: what its cache held at most, and how wrong it was. */
+static int draw_memory(const ev_report *r, const char *dir, const memory_chart *c, e3_err *err)
+{
+	char y_label[160];
 	double *v = e3_alloc((size_t)r->n, 2 * sizeof *v, "points", err), top[2] = {0};
 	int n = 0, *of = e3_alloc((size_t)r->n, sizeof *of, "points", err), rc = v && of ? 0 : -1;
 	for (int k = 0; !rc && k < r->n; k++) {
 		const ev_seq *s = &r->seq[k];
-		double y = pose ? (s->path.scored ? s->path.score.ate.rmse : NAN) : s->curve_score;
+		double y = c->error(s);
 		if (s->failed || !s->has_end || !s->end.cache_full || !isfinite(y))
 			continue;
 		v[2 * n] = (double)s->end.cache_peak / 1048576, v[2 * n + 1] = y, of[n] = k;
 		top[0] = fmax(top[0], v[2 * n]), top[1] = fmax(top[1], y);
 		n++;
 	}
+	snprintf(y_label, sizeof y_label, "%s%s%s", c->y, c->has_unit ? ", " : "", c->has_unit ? unit_of(r->seq) : "");
 	e3_plot p = {0};
-	e3_plot_axes axes = {.w = W, .h = H, .title = pose ? "Error of the path against memory" : "Error of depth against memory",
-		.x_label = "cache at its largest, MiB", .y_label = pose ? "ATE" : "AbsRel", .x1 = 1.08 * top[0], .y1 = top[1] > 0 ? 1.15 * top[1] : 1,
-		.key_chars = KEY_CHARS + 8};
+	e3_plot_axes axes = {.w = W, .h = H, .title = c->title, .x_label = "cache at its largest, MiB", .y_label = y_label, .x1 = 1.08 * top[0], .y1 = top[1] > 0 ? 1.15 * top[1] : 1,
+		.key_chars = KEY_CHARS + 4};
 	if (!rc && n > 1)
 		rc = e3_plot_init(&p, &axes, err);
 	for (int k = 0; !rc && n > 1 && k < n; k++) {
@@ -161,7 +195,7 @@ static int draw_memory(const ev_report *r, const char *dir, bool pose, e3_err *e
 		}
 	}
 	if (!rc && n > 1)
-		rc = save(&p, dir, pose ? "memory_pose.png" : "memory_depth.png", err);
+		rc = save(&p, dir, c->file, err);
 	free(v), free(of);
 	return rc;
 }
@@ -173,7 +207,7 @@ static int draw_sequence(const ev_seq *s, const char *root, e3_err *err)
 		return -1;
 	if (s->shots) {
 		snprintf(title, sizeof title, "%.100s: %" PRId64 " frames, AbsRel of each image", s->name, s->frames);
-		if (path_in(path, sizeof path, dir, "errors.png", err) || ev_shots_draw(s->shots, title, path, err))
+		if (path_in(path, sizeof path, dir, "errors.png", err) || ev_shots_draw(s->shots, title, unit_of(s), path, err))
 			return -1;
 	}
 	if (draw_depth(s, dir, err))
@@ -188,5 +222,8 @@ int ev_png(const ev_report *r, const char *dir, e3_err *err)
 	for (int k = 0; k < r->n; k++)
 		if (!r->seq[k].failed && draw_sequence(&r->seq[k], dir, err))
 			return -1;
-	return draw_memory(r, dir, false, err) || draw_memory(r, dir, true, err) ? -1 : 0;
+	for (size_t k = 0; k < sizeof memory_charts / sizeof *memory_charts; k++)
+		if (draw_memory(r, dir, &memory_charts[k], err))
+			return -1;
+	return 0;
 }

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { KEPT = 16, SHOWN = 8, SIDE = 240, TEXT = 2, LINE = 8 * TEXT, GAP = 8, MARGIN = 16, ROWS = 4 };
+enum { KEPT = 16, SHOWN = 8, SIDE = 240, TEXT = 2, LINE = 8 * TEXT, GAP = 8, MARGIN = 16, ROWS = 4, BAR = 14, TICKS = 6 };
 
 static const uint8_t board[3] = {22, 24, 29}, ink[3] = {226, 230, 238}, soft[3] = {140, 147, 160};
 
@@ -150,21 +150,52 @@ static void draw_maps(e3_image *sheet, int at_x, int at_y, const shot *s, int st
 		}
 }
 
-int ev_shots_draw(const ev_shots *x, const char *title, const char *path, e3_err *err)
+static int bar_room(void)
 {
-	static const char *const label[ROWS] = {NULL, "true depth: near red, far blue", "predicted, aligned by the image's median",
-		"error: black none, light 25 % of the truth or more"};
+	return GAP + BAR + 8 + e3_text_width(TEXT, "1.23e+04");
+}
+
+/* The colours of a row with what they stand for, on its right: of inverse depth from range[0] to range[1], told as depth; or, without a
+ * range, of relative error. As many ticks as there is room for. */
+static void draw_bar(e3_image *sheet, const int at[2], int h, const double *range)
+{
+	int n = h >= TICKS * (LINE + 4) ? TICKS : 2;
+	for (int y = 0; y < h; y++) {
+		uint8_t rgb[3];
+		e3_cmap_rgb(range ? E3_TURBO : E3_MAGMA, h > 1 ? 1 - (double)y / (h - 1) : 1, rgb);
+		e3_draw_fill(sheet, at[0], at[1] + y, BAR, 1, rgb);
+	}
+	for (int k = 0; k < n; k++) {
+		double part = (double)k / (n - 1), y = at[1] + (1 - part) * (h - 1);
+		char text[32];
+		if (range)
+			snprintf(text, sizeof text, "%.3g", 1 / (range[0] + part * (range[1] - range[0])));
+		else
+			snprintf(text, sizeof text, "%g %%", 100 * part * EV_ERROR_TOP);
+		e3_draw_fill(sheet, at[0] + BAR, (int)lrint(y), 4, 1, soft);
+		e3_draw_text(sheet, at[0] + BAR + 8, (int)fmax(at[1], fmin(y - LINE / 2.0, at[1] + h - LINE)), TEXT, soft, text);
+	}
+}
+
+int ev_shots_draw(const ev_shots *x, const char *title, const char *unit, const char *path, e3_err *err)
+{
+	char truth[128];
+	const char *const label[ROWS] = {NULL, truth, "predicted, aligned by the image's median", "error, relative to the truth (25 % or more: lightest)"};
 	const shot *pick[SHOWN];
-	int n = x->n < SHOWN ? x->n : SHOWN, tile_w = 0, tile_h = 0;
+	int n = x->n < SHOWN ? x->n : SHOWN, tile_w = 0, tile_h = 0, least = e3_text_width(TEXT, title);
 	double range[2];
+	snprintf(truth, sizeof truth, "true depth, in %s", unit);
 	for (int k = 0; k < n; k++) {
 		pick[k] = &x->at[n > 1 ? (x->n - 1) * k / (n - 1) : 0];
 		tile_w = pick[k]->w > tile_w ? pick[k]->w : tile_w, tile_h = pick[k]->h > tile_h ? pick[k]->h : tile_h;
 	}
 	int step = tile_h + GAP + LINE + 6, top = 2 * MARGIN + LINE;
-	int w = 2 * MARGIN + n * (tile_w + GAP) - GAP, least = 2 * MARGIN + e3_text_width(TEXT, label[3]);
+	int bar = MARGIN + n * (tile_w + GAP), w = bar - GAP + bar_room();
+	for (int k = 1; k < ROWS; k++)
+		least = e3_text_width(TEXT, label[k]) > least ? e3_text_width(TEXT, label[k]) : least;
+	w = w > MARGIN + least ? w : MARGIN + least;
 	e3_image sheet;
-	if (range_of(x, range, err) || e3_image_init(&sheet, w > least ? w : least, top + ROWS * step - GAP + MARGIN, 3, err))
+	if (range_of(x, range, err) || e3_image_init(&sheet, w + MARGIN, top + ROWS * step - GAP + MARGIN, 3, err))
 		return -1;
 	e3_draw_fill(&sheet, 0, 0, sheet.w, sheet.h, board);
 	e3_draw_text(&sheet, MARGIN, MARGIN, TEXT, ink, title);
@@ -176,8 +207,11 @@ int ev_shots_draw(const ev_shots *x, const char *title, const char *path, e3_err
 			e3_draw_text(&sheet, at, top, TEXT, ink, text);
 		draw_maps(&sheet, at, top + LINE + 6, pick[k], step, range);
 	}
-	for (int k = 1; k < ROWS; k++)
+	for (int k = 1; k < ROWS; k++) {
 		e3_draw_text(&sheet, MARGIN, top + k * step, TEXT, soft, label[k]);
+		if (k == ROWS - 1 || (range[0] > 0 && range[1] > range[0]))
+			draw_bar(&sheet, (int[]){bar, top + k * step + LINE + 6}, tile_h, k == ROWS - 1 ? NULL : range);
+	}
 	int rc = e3_png_save(path, &sheet, err);
 	e3_image_release(&sheet);
 	return rc;

@@ -216,7 +216,8 @@ int ev_save_npy(const ev_options *o, const char *name, int64_t k, const e3_pred 
 
 /* Maybe keeps the frame, which has depth. *to: NULL at first. */
 int ev_shots_add(ev_shots **to, const ev_pair *p, const ev_options *o, e3_err *err);
-int ev_shots_draw(const ev_shots *x, const char *title, const char *path, e3_err *err);
+/* unit: of the truth. */
+int ev_shots_draw(const ev_shots *x, const char *title, const char *unit, const char *path, e3_err *err);
 void ev_shots_free(ev_shots *x);
 int ev_png(const ev_report *r, const char *dir, e3_err *err);
 

@@ -455,6 +455,8 @@ for k, f in m:
 		        spoiled = np.zeros((32, 48), bool)
 		        spoiled[8:16, 4:10] = s == "b"
 		        assert (t[spoiled] == all_).all() and (t[~spoiled] == none).all()
+		    # beside them the scale of their colours
+		    assert (im[-48, 464:478] == all_).all() and (im[-17, 464:478] == none).all()
 		    found.append(im)
 		assert found[0].shape == found[1].shape
 		im = load("memory_depth.png").reshape(-1, 3)
@@ -465,6 +467,18 @@ for k, f in m:
 	PY
 	e3-eval pose --png "$T/p2" "$T/a.e3" >"$T/o"
 	[ ! -e "$T/p2/memory_pose.png" ]
+	e3-eval recon --use-proj --png "$T/p3" "$T/a.e3" "$T/b.e3" >"$T/o"
+	[ "$(cd "$T/p3" && echo *.png)" = memory_recon.png ]
+	/usr/bin/python3 - "$T/p3/memory_recon.png" <<-'PY'
+		import sys
+		import numpy as np
+		from PIL import Image
+		im = np.asarray(Image.open(sys.argv[1]), int)[64:490, 94:990]
+		spots = [c for c in {tuple(c) for c in im.reshape(-1, 3)} if max(c) - min(c) > 40]
+		at = {c: np.argwhere((im == c).all(-1)).mean(0) for c in spots if (im == c).all(-1).sum() > 12}
+		(ya, xa), (yb, xb) = sorted(at.values(), key=lambda p: -p[1]) # a held twice the memory
+		assert len(at) == 2 and abs(xa - 2 * xb) < 3 and ya > yb, at # and is nearer to the truth
+	PY
 	fails 1 "$T/a.e3/x" -- e3-eval --png "$T/a.e3/x" "$T/a.e3"
 }
 
