@@ -29,6 +29,7 @@ prepare() {
 		    f.write("\n".join(lines) + "\n")
 	PY
 	"$table" runs >out
+	"$table" --less window runs >than-window
 	/usr/bin/python3 - <<-'PY'
 		import json, re
 		runs = [json.loads(x) for x in open("runs")]
@@ -54,20 +55,23 @@ prepare() {
 		    out = []
 		    for kind, n in (("long", 3), ("short", 4)):
 		        v = [(value(policy, temp, kind, s, get), value(*other, kind, s, get) if other else 0) for s in range(n)]
-		        out.append([a - b for a, b in v if a is not None])
+		        out.append([a - b for a, b in v if a is not None and b is not None])
 		    return interval(out)
-		sections = open("out").read().strip().split("\n\n")
-		assert len(sections) == 7, len(sections)
-		for number, get in ((0, lambda s: s["video_depth"]["median"]["abs_rel"]), (2, lambda s: s["pose"]["Sim(3)"]["ate"])):
-		    for policy, temp in (("none", None), ("evict3r", 0.5), ("evict3r", 1.5), ("window", None)):
-		        row, = [x for x in sections[number].split("\n")[2:] if x.split()[:2] == [policy, "-" if temp is None else str(temp)]]
-		        mean = want(policy, temp, None, get)
-		        assert row.split()[3:5] == ["0.30", str(mean[3])], row
-		        text = "%.4f [%.4f, %.4f]" % mean[:3]
-		        for other in (("none", None), ("evict3r", 0.5)):
-		            if policy != "none" and (policy, temp) != other:
-		                text += "  " + "%+.4f [%+.4f, %+.4f]" % want(policy, temp, other, get)[:3]
-		        assert re.sub(r"\s+", " ", text) in re.sub(r"\s+", " ", row), (text, row)
+		def check(file, rival):
+		    sections = open(file).read().strip().split("\n\n")
+		    assert len(sections) == 7, len(sections)
+		    for number, get in ((0, lambda s: s["video_depth"]["median"]["abs_rel"]), (2, lambda s: s["pose"]["Sim(3)"]["ate"])):
+		        for policy, temp in (("none", None), ("evict3r", 0.5), ("evict3r", 1.5), ("window", None)):
+		            row, = [x for x in sections[number].split("\n")[2:] if x.split()[:2] == [policy, "-" if temp is None else str(temp)]]
+		            mean = want(policy, temp, None, get)
+		            assert row.split()[3:5] == ["0.30", str(mean[3])], row
+		            text = "%.4f [%.4f, %.4f]" % mean[:3]
+		            for other in (("none", None), rival):
+		                if policy != "none" and (policy, temp) != other:
+		                    text += "  " + "%+.4f [%+.4f, %+.4f]" % want(policy, temp, other, get)[:3]
+		            assert re.sub(r"\s+", " ", text) in re.sub(r"\s+", " ", row), (text, row)
+		check("out", ("evict3r", 0.5))
+		check("than-window", ("window", None))
 	PY
 }
 
@@ -120,6 +124,7 @@ prepare() {
 	fails 2 "'x' is not a whole number" -- "$run" --seeds x
 	fails 2 "'0,5' is not a number" -- "$run" --fractions 0,5
 	fails 2 "no policy 'newest': evict3r, window, random, e3" -- "$run" --policies "window newest"
+	fails 2 "no policy 'oldest'" -- "$run" --less oldest
 	fails 2 "--out needs a value" -- "$run" --out
 	fails 1 "there is nothing in o" -- "$run" --out o --show
 	fails 1 "reading none: No such file" -- "$table" none

@@ -14,6 +14,7 @@ first_seed=2000
 fractions="0.5 0.25 0.15 0.1 0.05"
 temps="0.5 1.5"
 policies="evict3r window random e3"
+less=evict3r
 declare -A scene=(
 	[short]="--kind short --frames 24"
 	[long]="--kind long --frames 60 --length 2"
@@ -37,6 +38,7 @@ usage() {
 		  --temps LIST       of evict3r (default "$temps")
 		  --infer OPTIONS    more options for e3-infer, as in '--device cuda --precision f32'
 		  --scene OPTIONS    more options for e3-scene, as in '--frames 6': another study, give another --out
+		  --less POLICY      whom the table compares the others with (default $less)
 		  --show             table and plot of what is there, run nothing
 	EOF
 }
@@ -91,7 +93,7 @@ while [ $# -gt 0 ]; do
 	case $1 in
 	--help | -h) usage && exit ;;
 	--show) show=1 && shift && continue ;;
-	--out | --jobs | --seeds | --first-seed | --kinds | --fractions | --policies | --temps | --infer | --scene) [ $# -ge 2 ] || die "$1 needs a value" 2 ;;
+	--out | --jobs | --seeds | --first-seed | --kinds | --fractions | --policies | --less | --temps | --infer | --scene) [ $# -ge 2 ] || die "$1 needs a value" 2 ;;
 	*) die "what is '$1'? --help lists the options" 2 ;;
 	esac
 	case $1 in
@@ -102,6 +104,7 @@ while [ $# -gt 0 ]; do
 	--kinds) kinds=$2 ;;
 	--fractions) fractions=$2 ;;
 	--policies) policies=$2 ;;
+	--less) less=$2 ;;
 	--temps) temps=$2 ;;
 	--infer) infer=$2 ;;
 	--scene) more_scene=$2 ;;
@@ -118,7 +121,7 @@ done
 for kind in $kinds; do
 	[ -n "${scene[$kind]+known}" ] || die "no kind '$kind': short, long, revisit" 2
 done
-for policy in $policies; do
+for policy in $policies $less; do
 	[[ " evict3r window random e3 " == *" $policy "* ]] || die "no policy '$policy': evict3r, window, random, e3" 2
 done
 for tool in e3-scene e3-infer e3-eval; do
@@ -168,4 +171,4 @@ if [ -z "$show" ]; then
 	[ ${#work[@]} -eq 0 ] || printf '%s\0' "${work[@]}" | xargs -0 -n 1 -P "$jobs" bash "$self" --piece
 fi
 find "$out/runs" -type f ! -name '*.part.*' -print0 | LC_ALL=C sort -z | xargs -0 -r cat >"$out/study.jsonl"
-"$B/study/table" --png "$out" "$out/study.jsonl" | tee "$out/table.txt"
+"$B/study/table" --less "$less" --png "$out" "$out/study.jsonl" | tee "$out/table.txt"

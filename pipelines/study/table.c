@@ -245,16 +245,26 @@ static void print_interval(const interval *i, bool sign)
 	printf("  %-27s", text);
 }
 
+/* Whom the others are compared with: evict3r is at the temperature that e3-infer takes by itself. */
+static const char *rival_name = "evict3r";
+
+static setting rival_at(const study *s, double p)
+{
+	return setting_of(s, rival_name, strcmp(rival_name, "evict3r") ? NAN : 0.5, p);
+}
+
 static void print_measure(const study *s, int m)
 {
 	static const char *const kinds[] = {"short", "long", "revisit"};
+	char than_whom[48];
+	snprintf(than_whom, sizeof than_whom, "less %.20s%s", rival_name, strcmp(rival_name, "evict3r") ? "" : ", temp 0.5");
 	bool truth = !strcmp(measures[m].against, "truth");
 	setting none = setting_of(s, "none", NAN, 1);
 	printf("\n%s\n%-8s %4s %5s %5s %3s  %-27s  %-27s  %-27s  %7s  %7s  %7s\n", measures[m].name, "policy", "temp", "P", "cache", "n",
-		"mean [95 %]", truth ? "less no eviction" : "", "less evict3r, temp 0.5", kinds[0], kinds[1], kinds[2]);
+		"mean [95 %]", truth ? "less no eviction" : "", than_whom, kinds[0], kinds[1], kinds[2]);
 	for (size_t k = 0; k < s->n;) {
 		const run *r = &s->runs[k];
-		setting x = setting_at(s, k), rival = setting_of(s, "evict3r", 0.5, r->p);
+		setting x = setting_at(s, k), rival = rival_at(s, r->p);
 		k = x.end;
 		bool is_none = !strcmp(r->policy, "none"), is_rival = rival.first == x.first && rival.end > rival.first;
 		if (is_none && !truth)
@@ -346,6 +356,7 @@ static int plot_measure(const study *s, int m, const char *dir, e3_err *err)
 
 static const char *png;
 static const e3_opt table[] = {
+	{E3_OPT_TEXT, "less", .to = &rival_name, .arg = "POLICY", .help = "the policy that others are compared with (default evict3r)"},
 	{E3_OPT_TEXT, "png", .to = &png, .arg = "DIR", .help = "draw a plot of each measure into DIR"},
 	{E3_OPT_END, .name = NULL},
 };
@@ -353,7 +364,7 @@ static const e3_opt table[] = {
 int main(int argc, char **argv)
 {
 	e3_tool_init("study");
-	static const e3_opts opts = {.tool = "study", .usage = "[--png DIR] FILE", .summary = "Accuracy against memory, of the runs in FILE.", .table = table};
+	static const e3_opts opts = {.tool = "study", .usage = "[options] FILE", .summary = "Accuracy against memory, of the runs in FILE.", .table = table};
 	int first = e3_opts_parse(&opts, argc, argv);
 	if (argc - first != 1)
 		e3_usage_error("one file of runs is expected, %d were given", argc - first);
