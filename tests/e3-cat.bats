@@ -121,6 +121,14 @@ prepare() {
 	done
 }
 
+@test "--drop oldest --queue 1: the end takes nobody's place, the newest frame is always there" {
+	many 6 >six.e3
+	# Nobody reads until everything has come: the pipe holds the head, the queue one frame of them.
+	e3-cat --drop oldest --queue 1 six.e3 - 2>err | { sleep 1; cat; } >x.e3
+	[ "$(kinds x.e3)" = "head:None truth:5 pred:5 evict:5 end:1" ]
+	grep -q "5 of 6 frames were dropped" err
+}
+
 @test "--tee into a full disk, to a reader that dies: the other outputs are whole, exit 1" {
 	rc=0
 	e3-cat --tee /dev/full --tee t.e3 "$golden" >o.e3 2>err || rc=$?

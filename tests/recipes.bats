@@ -140,7 +140,7 @@ preds() { e3-dump "$1" | grep -c '^pred'; }
 	cook small "s#e3-decode#FAKE_CAMERA=$T/plug LD_PRELOAD=$BATS_FILE_TMPDIR/fake_camera.so ASAN_OPTIONS=verify_asan_link_order=0 e3-decode --max-frames 10#"
 	done_within 20 "${background[0]}"
 	local n
-	n=$(preds "$T/gpu/scan.e3")
+	n=$(preds "$T/gpu/scan.e3") || { cat "$T"/*.err; e3-dump "$T/gpu/scan.e3"; return 1; }
 	[ "$n" -ge 1 ] && [ "$n" -le 10 ]
 	e3-dump --json "$T/gpu/scan.e3" | tail -n 1 | grep -q '"latency_mean":'
 }

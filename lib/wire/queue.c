@@ -174,7 +174,7 @@ static bool has_room(const e3_queue *q, size_t len)
 }
 
 /* Makes room for a message: 1 it may go in, 0 it is dropped itself, -1 the sink has failed. With dropping nothing ever waits: the
- * rest of a frame that is on its way, and head and end, go in beyond the limit. */
+ * rest of a frame that is on its way or, the oldest being dropped, of the newest, and head and end, go in beyond the limit. */
 static int make_room(e3_queue *q, const e3_msg *msg, int64_t i)
 {
 	bool own = droppable(msg->kind);
@@ -183,11 +183,13 @@ static int make_room(e3_queue *q, const e3_msg *msg, int64_t i)
 			pthread_cond_wait(&q->changed, &q->lock);
 			continue;
 		}
-		if (own && i == q->gone)
+		if (!own)
+			return 1; /* an end that took the last frame's place would leave nothing */
+		if (i == q->gone)
 			return 0;
-		int64_t victim = q->drop == E3_DROP_OLDEST ? oldest(q) : own && i != q->going ? i : -1;
-		if (victim < 0)
-			return 1;
+		int64_t victim = q->drop == E3_DROP_OLDEST ? oldest(q) : i != q->going ? i : -1;
+		if (victim < 0 || (victim == i && q->drop == E3_DROP_OLDEST))
+			return 1; /* nothing older waits: the newest frame stays whole */
 		drop_frame(q, victim);
 	}
 	return q->failed ? -1 : !(own && i == q->gone);
