@@ -29,10 +29,13 @@ def resident(pid):
         return next(int(line.split()[1]) for line in f if line.startswith("VmRSS"))
 
 
-def feed(to, n, digest):
-    for m in messages(n):
+def feed(to, n, digest, measured):
+    for k, m in enumerate(messages(n)):
         to.write(m)
         digest.update(m)
+        if k == n * 9 // 10:  # the rest could lie in sockets while the first stages end
+            to.flush()
+            measured.wait(60)
     to.close()
 
 
@@ -42,7 +45,8 @@ def main():
     middle = subprocess.Popen(["e3-cat", "zmq:pull:" + first, "zmq:push:" + second])
     begin = subprocess.Popen(["e3-cat", "-", "zmq:push:" + first], stdin=subprocess.PIPE)
     stages, sent, came, memory = (begin, middle, last), hashlib.sha256(), hashlib.sha256(), {}
-    feeder = threading.Thread(target=feed, args=(begin.stdin, n, sent))
+    measured = threading.Event()
+    feeder = threading.Thread(target=feed, args=(begin.stdin, n, sent, measured))
     feeder.start()
     for k in range(n + 2):
         envelope = last.stdout.read(6)
@@ -51,6 +55,9 @@ def main():
         came.update(envelope + last.stdout.read(struct.unpack(">I", envelope[1:5])[0]))
         if k in (n // 10, n * 9 // 10):
             memory[k] = [resident(p.pid) for p in stages]
+            if len(memory) == 2:
+                measured.set()
+    measured.set()
     feeder.join()
     codes = [p.wait(30) for p in stages]
     print(f"# resident KiB of the stages: {memory}")
