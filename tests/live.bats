@@ -105,12 +105,19 @@ camera() { # e3-decode on a camera that is not there; $T/plug is its plug
 	[ "$(cut -d' ' -f1 "$T/seen" | paste -sd' ')" = "0 1 2 3 4 5 6 7 8 9 10 11" ] || { cat "$T/seen"; return 1; }
 }
 
+chosen() { # TIMES NUMBERS OPTION...
+	for ((k = 0; k < $1; k++)); do
+		e3-decode --live all "${@:3}" lavfi:testsrc2=s=64x48:r=25 | live >"$T/seen"
+		[ "$(cut -d' ' -f1 "$T/seen" | paste -sd' ')" != "$2" ] || return 0
+	done
+	cat "$T/seen"
+	return 1
+}
+
 @test "frames are chosen by time, by number, from and to" {
-	e3-decode --live all --every 0.2 --end 1 lavfi:testsrc2=s=64x48:r=25 | live >"$T/seen"
-	# by the time of capture, which a busy machine makes late for some frames: the first one at or after each fifth of a second
-	awk '{ late = $2 - 0.2 * (NR - 1); if (late < -0.001 || late > 0.15) bad = 1 } END { exit bad || NR < 4 || NR > 5 }' "$T/seen" || { cat "$T/seen"; return 1; }
-	e3-decode --live all --step 7 --start 0.2 --end 1 lavfi:testsrc2=s=64x48:r=25 | live >"$T/seen"
-	awk 'NR > 1 && $1 != last + 7 { bad = 1 } { last = $1; bad = bad || $2 < 0.2 } END { exit bad || !NR || NR > 3 }' "$T/seen" || { cat "$T/seen"; return 1; }
+	# By the time of capture, which a busy machine makes late for some frames: exactly these, once in five times at least.
+	chosen 5 "0 5 10 15 20" --every 0.2 --end 1
+	chosen 5 "11 18" --step 7 --start 0.2 --end 1
 }
 
 @test "a file is played in real time when asked to, and not live otherwise" {

@@ -219,7 +219,7 @@ static int check_patience(e3_zmq *z, double start, e3_err *err)
 	if (s.now == 0 && peer_s > 0 && now - since > peer_s)
 		return e3_fail(err, "no %s came%s within %g s (--timeout)%s", peer, s.ever > 0 ? " back" : "", peer_s, e3_peers_hint(z->peers));
 	if (s.now > 0 && peer_s > 0 && s.silent > peer_s)
-		return e3_fail(err, "no sign of life from the %s for %.0f s (--timeout)", peer, s.silent);
+		return e3_fail(err, "no sign of life from the %s for %g s (--timeout)", peer, peer_s);
 	if (s.now > 0 && message_s > 0 && now - start > message_s)
 		return z->kind == E3_ZMQ_PUSH ? e3_fail(err, "the reader took nothing for %g s (--timeout)", message_s)
 		                              : e3_fail(err, "no message for %g s (--timeout)", message_s);
@@ -297,7 +297,7 @@ int e3_zmq_lost(e3_zmq *z, e3_err *err)
 		return no_reader(err);
 	double patience = e3_patience_peer();
 	if (patience > 0 && s.silent > patience)
-		return e3_fail(err, "no sign of life from the reader for %.0f s (--timeout)", s.silent);
+		return e3_fail(err, "no sign of life from the reader for %g s (--timeout)", patience);
 	return 0;
 }
 
