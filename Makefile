@@ -60,15 +60,7 @@ USES_e3-dump := wire data base
 USES_e3-model := model base
 USES_e3-scene := scene sets geom image wire data base
 USES_e3-eval := eval export sets model geom image wire data base
-SRCS_e3-decode := $(wildcard cmd/e3-decode*.c)
-SRCS_e3-infer := $(wildcard cmd/e3-infer*.c)
-SRCS_e3-evict-stats := $(wildcard cmd/e3-evict-stats*.c)
-SRCS_e3-export := $(wildcard cmd/e3-export*.c)
-SRCS_e3-cat := $(wildcard cmd/e3-cat*.c)
-SRCS_e3-dump := cmd/e3-dump.c
-SRCS_e3-model := $(wildcard cmd/e3-model*.c)
-SRCS_e3-scene := $(wildcard cmd/e3-scene*.c)
-SRCS_e3-eval := $(wildcard cmd/e3-eval*.c)
+$(foreach t,$(TOOLS),$(eval SRCS_$(t) := $(wildcard cmd/$(t)/*.c)))
 
 .PHONY: all cuda units fuzz-bins clean demo test lint fuzz parity bench install uninstall deps deps-test
 .DELETE_ON_ERROR:
@@ -107,8 +99,8 @@ TEST_scene := scene geom data base
 TEST_eval := eval geom model data base
 TEST_stats := image wire data base
 # What a tool has of its own is tested as test_WHAT_*.c, linked with all of the tool's files but main.
-OBJS_stats := $(patsubst cmd/%.c,$(B)/cmd/%.o,$(filter-out cmd/e3-evict-stats.c,$(SRCS_e3-evict-stats)))
-OBJS_results := $(patsubst %,$(B)/cmd/e3-eval-%.o,results depth pose recon)
+OBJS_stats := $(patsubst cmd/%.c,$(B)/cmd/%.o,$(filter-out %/main.c,$(SRCS_e3-evict-stats)))
+OBJS_results := $(patsubst %,$(B)/cmd/e3-eval/%.o,results depth pose recon)
 TEST_results := eval export sets model geom image wire data base
 UNIT_SRCS := $(sort $(wildcard tests/test_*.c))
 UNITS := $(UNIT_SRCS:tests/%.c=$(B)/tests/%)
@@ -218,6 +210,11 @@ parity: all $(B)/bench/sgemm
 lint:
 	@tests/lint.sh
 
+# Lays out the C and CUDA sources as .clang-format says.
+format:
+	@clang-format -i $$(git ls-files '*.c' '*.h' '*.cu' '*.cuh')
+.PHONY: format
+
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/e3 $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man5 $(DESTDIR)$(PREFIX)/share/man/man7
 	install $(TOOLS:%=$(B)/bin/%) $(SCRIPTS:%=$(B)/bin/%) $(DESTDIR)$(PREFIX)/bin
@@ -235,4 +232,4 @@ uninstall:
 clean:
 	rm -rf $(B)
 
--include $(wildcard $(addprefix $(B)/,*.d lib/*/*.d cmd/*.d tests/*.d tests/gpu/*.d study/*.d kernels/*.d))
+-include $(wildcard $(addprefix $(B)/,*.d lib/*/*.d cmd/*/*.d tests/*.d tests/gpu/*.d study/*.d kernels/*.d))

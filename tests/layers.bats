@@ -35,7 +35,7 @@ included_layers() {
 }
 
 @test "every source file opens by saying what it owns" {
-	bad=$(for f in lib/*/*.[ch] cmd/*.c; do
+	bad=$(for f in lib/*/*.[ch] cmd/*/*.[ch]; do
 		[ -e "$f" ] && ! head -1 "$f" | grep -qE '^/\* [a-z0-9-]+: ' && echo "$f: $(head -1 "$f")"
 	done || true)
 	[ -z "$bad" ] || { echo "$bad"; return 1; }
@@ -60,12 +60,12 @@ included_layers() {
 	bad=
 	while read -r tool _ uses; do
 		tool=${tool#USES_}
-		ls cmd/"$tool"*.[ch] >/dev/null 2>&1 || continue
+		ls cmd/"$tool"/*.[ch] >/dev/null 2>&1 || continue
 		while read -r file other; do
 			[[ " $uses " == *" $other "* ]] || bad+="$file includes $other, which USES_$tool lacks"$'\n'
-		done < <(included_layers cmd/"$tool"*.[ch])
+		done < <(included_layers cmd/"$tool"/*.[ch])
 	done < <(grep '^USES_' Makefile)
-	private=$(grep -HnE '#[ \t]*include "(base|data|wire|image|video|dev|model|geom|export)/' cmd/*.[ch] || true)
+	private=$(grep -HnE '#[ \t]*include "(base|data|wire|image|video|dev|model|geom|export)/' cmd/*/*.[ch] || true)
 	[ -z "$bad$private" ] || { echo "$bad$private"; return 1; }
 }
 
@@ -98,14 +98,14 @@ included_layers() {
 }
 
 @test "no file is longer than 500 lines" {
-	bad=$(wc -l lib/*/*.[ch] cmd/*.[ch] tests/*.[ch] tests/*.bats tests/*.sh tests/*.py tests/fuzz/*.[ch] |
+	bad=$(wc -l lib/*/*.[ch] cmd/*/*.[ch] tests/*.[ch] tests/*.bats tests/*.sh tests/*.py tests/fuzz/*.[ch] |
 		awk '$1 > 500 && $2 != "total" { print $2 ": " $1 " lines" }')
 	[ -z "$bad" ] || { echo "$bad"; return 1; }
 }
 
 @test "no function is longer than 100 lines" {
 	ctags --version 2>/dev/null | grep -q Universal || skip "needs universal-ctags"
-	ctags -f - --languages=C --c-kinds=f --fields=+ne lib/*/*.c cmd/*.c tests/*.c 2>/dev/null | awk -F'\t' '{
+	ctags -f - --languages=C --c-kinds=f --fields=+ne lib/*/*.c cmd/*/*.c tests/*.c 2>/dev/null | awk -F'\t' '{
 		first = last = 0
 		for (i = 4; i <= NF; i++) {
 			if ($i ~ /^line:/) first = substr($i, 6)

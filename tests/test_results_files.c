@@ -1,5 +1,5 @@
 /* e3-eval: the result files of the reference, byte for byte, from reports with the figures of the vectors. */
-#include "../cmd/e3-eval.h"
+#include "../cmd/e3-eval/eval.h"
 #include "vectors.h"
 #include <errno.h>
 #include <sys/stat.h>

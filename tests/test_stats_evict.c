@@ -2,7 +2,7 @@
  *
  * Two layers, five tokens a frame: one special, 2 x 2 patches; four frames. Removed: step 1: layer 0 id 6. Step 2: layer 0 id 7,
  * layer 1 ids 6 and 13. Step 3: layer 0 id 11, layer 1 id 19. */
-#include "../cmd/e3-evict-stats.h"
+#include "../cmd/e3-evict-stats/evict-stats.h"
 #include "check.h"
 
 enum { L = 2, N = 5, T = 4 };

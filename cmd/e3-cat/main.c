@@ -1,0 +1,305 @@
+/* e3-cat: a stream from one endpoint to one or several others: pipe, file, ZeroMQ; part of it with --skip and --take. Also makes keys.
+ *
+ * Messages are forwarded as the bytes they came in; only the number of frames in head and end is rewritten, when it changes. */
+#include "cat.h"
+#include "e3/mem.h"
+#include "e3/num.h"
+#include "e3/opt.h"
+#include "e3/stream.h"
+#include "e3/tool.h"
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+
+enum { MAX_OUTPUTS = 16 };
+
+/* A copy of the stream. */
+typedef struct tee {
+	const char *endpoint;
+	bool block; /* its reader may hold up the others */
+} tee;
+
+typedef struct cat {
+	const char *output, *keygen;
+	tee tee[MAX_OUTPUTS - 1];
+	int n_tee, failed_copies;
+	int64_t skip, take; /* take -1: all */
+
+	const char *part[CAT_PARTS]; /* the input, then what --then names */
+	int n_parts;
+	cat_join *in;
+	e3_out *out[MAX_OUTPUTS]; /* the first is the main one; a copy that failed is NULL */
+	int n_out;
+	bool headed, ended;
+	int64_t seen, last;        /* distinct indices so far, and the highest */
+	int64_t first_kept;        /* index; -1: none yet */
+	int64_t frames, preds;     /* sent */
+	double started;
+} cat;
+
+static int add_copy(cat *c, const char *endpoint, bool block, e3_err *err)
+{
+	if (c->n_tee == MAX_OUTPUTS - 1)
+		return e3_fail(err, "at most %d", MAX_OUTPUTS - 1);
+	c->tee[c->n_tee++] = (tee){endpoint, block};
+	return 0;
+}
+
+static int add_tee(void *to, const char *arg, e3_err *err)
+{
+	return add_copy(to, arg, false, err);
+}
+
+static int add_tee_block(void *to, const char *arg, e3_err *err)
+{
+	return add_copy(to, arg, true, err);
+}
+
+static int add_part(void *to, const char *arg, e3_err *err)
+{
+	cat *c = to;
+	if (c->n_parts == CAT_PARTS)
+		return e3_fail(err, "at most %d", CAT_PARTS - 1);
+	c->part[c->n_parts++] = arg;
+	return 0;
+}
+
+static void parse(cat *c, int argc, char **argv)
+{
+	const e3_opt table[] = {
+		{E3_OPT_TITLE, NULL, 0, NULL, NULL, "Output", 0, 0, NULL, NULL},
+		{E3_OPT_TEXT, "output", 'o', &c->output, "ENDPOINT", "where to (default: -, standard output)", 0, 0, NULL, NULL},
+		{E3_OPT_CALL, "tee", 't', c, "ENDPOINT", "a copy to here as well; a slow reader of it loses frames\nand holds up nobody; may be repeated", 0, 0, NULL, add_tee},
+		{E3_OPT_CALL, "tee-block", 0, c, "ENDPOINT", "a copy that loses nothing: its reader may hold up all", 0, 0, NULL, add_tee_block},
+		E3_QUEUE_OPTIONS,
+		{E3_OPT_TITLE, NULL, 0, NULL, NULL, "Part of the stream", 0, 0, NULL, NULL},
+		{E3_OPT_INT, "skip", 0, &c->skip, "N", "leave out the first N frames, and all that belongs to them", 0, 0x1p53, NULL, NULL},
+		{E3_OPT_INT, "take", 0, &c->take, "N", "end after N frames", 0, 0x1p53, NULL, NULL},
+		{E3_OPT_CALL, "then", 0, c, "INPUT", "the run that went on where this one stopped, joined to it; may be repeated", 0, 0, NULL, add_part},
+		{E3_OPT_TITLE, NULL, 0, NULL, NULL, "Network", 0, 0, NULL, NULL},
+		E3_STREAM_OPTIONS,
+		{E3_OPT_TEXT, "keygen", 0, &c->keygen, "FILE", "make a key pair: secret in FILE, public in FILE.pub; and exit", 0, 0, NULL, NULL},
+		{E3_OPT_END, NULL, 0, NULL, NULL, NULL, 0, 0, NULL, NULL},
+	};
+	const e3_opts opts = {
+		"e3-cat", "[options] [INPUT [OUTPUT]]", "Carry an e3 stream between pipes, files and ZeroMQ.", table,
+		"Endpoints: -, a path, zmq:pull:ADDR or zmq:sub:ADDR to read, zmq:push:ADDR or zmq:pub:ADDR to write;\n"
+		"ADDR is tcp://host:port or ipc://path.\n",
+	};
+	int at = e3_opts_parse(&opts, argc, argv);
+	if (c->keygen && (at < argc || c->output || c->n_tee))
+		e3_usage_error("--keygen makes keys and moves no stream");
+	c->part[0] = at < argc ? argv[at++] : "-";
+	if (at < argc && c->output)
+		e3_usage_error("two outputs: --output %s and %s; copies are made with --tee", c->output, argv[at]);
+	if (at < argc)
+		c->output = argv[at++];
+	if (at < argc)
+		e3_usage_error("too many operands: %s; e3-cat reads one stream", argv[at]);
+	if (!c->output)
+		c->output = "-";
+}
+
+static int open_all(cat *c, e3_err *err)
+{
+	c->in = cat_join_open(c->part, c->n_parts, err);
+	if (!c->in)
+		return -1;
+	e3_drop drop = e3_stream_set.drop ? (e3_drop)e3_stream_set.drop : E3_DROP_OLDEST;
+	for (int k = 0; k <= c->n_tee; k++) {
+		const tee *t = k ? &c->tee[k - 1] : NULL;
+		c->out[k] = t ? e3_out_open_copy(t->endpoint, t->block ? E3_DROP_NONE : drop, err) : e3_out_open(c->output, err);
+		if (!c->out[k])
+			return -1;
+		c->n_out++;
+	}
+	return 0;
+}
+
+/* A copy cannot be written any more: said, and the others go on. */
+static void lose_copy(cat *c, int k, const e3_err *why)
+{
+	e3_warn("%s; the other outputs go on", why->text);
+	e3_out_abort(c->out[k], e3_tool_name(), 1, why->text);
+	c->out[k] = NULL;
+	c->failed_copies++;
+}
+
+/* The message to all outputs; `frames` replaces its count when `counted`. */
+static int send_all(cat *c, const e3_msg *msg, bool counted, int64_t frames, e3_err *err)
+{
+	for (int k = 0; k < c->n_out; k++) {
+		e3_err why = {""};
+		if (!c->out[k] || (counted ? e3_out_msg_frames(c->out[k], msg, frames, &why) : e3_out_msg(c->out[k], msg, &why)) == 0)
+			continue;
+		if (k == 0) {
+			*err = why;
+			return -1;
+		}
+		lose_copy(c, k, &why);
+	}
+	return 0;
+}
+
+/* Where a frame index stands: before what is wanted, in it, or beyond it. */
+typedef enum place { BEFORE, WITHIN, BEYOND } place;
+
+static place place_of(cat *c, int64_t i)
+{
+	if (i > c->last) {
+		c->last = i, c->seen++;
+		if (c->seen == c->skip + 1)
+			c->first_kept = i;
+	}
+	if (c->take >= 0 && c->seen > c->skip + c->take)
+		return BEYOND;
+	return c->first_kept >= 0 && i >= c->first_kept ? WITHIN : BEFORE;
+}
+
+static int64_t count_kept(const cat *c, int64_t total)
+{
+	if (total < 0)
+		return -1;
+	int64_t left = total > c->skip ? total - c->skip : 0;
+	return c->take >= 0 && c->take < left ? c->take : left;
+}
+
+static int send_head(cat *c, const e3_msg *msg, e3_err *err)
+{
+	e3_head head = {0};
+	if (e3_head_decode(msg, &head, err))
+		return -1;
+	int64_t frames = count_kept(c, head.frames);
+	bool changed = frames != head.frames;
+	e3_head_release(&head);
+	if (send_all(c, msg, changed, frames, err))
+		return -1;
+	c->headed = true;
+	return 0;
+}
+
+static int64_t sent(const cat *c)
+{
+	return c->frames > c->preds ? c->frames : c->preds;
+}
+
+static int send_end(cat *c, const e3_msg *msg, e3_err *err)
+{
+	if (send_all(c, msg, true, sent(c), err))
+		return -1;
+	c->ended = true;
+	return 0;
+}
+
+/* The stream ends here by our will: --take, or a signal. */
+static int make_end(cat *c, e3_err *err)
+{
+	const e3_end end = {.frames = sent(c), .seconds = e3_now() - c->started, .peak_rss = e3_rss_peak()};
+	for (int k = 0; k < c->n_out; k++) {
+		e3_err why = {""};
+		if (!c->out[k] || e3_out_end(c->out[k], &end, &why) == 0)
+			continue;
+		if (k == 0) {
+			*err = why;
+			return -1;
+		}
+		lose_copy(c, k, &why);
+	}
+	c->ended = true;
+	return 0;
+}
+
+static int forward(cat *c, const e3_msg *msg, e3_err *err)
+{
+	if (send_all(c, msg, false, 0, err))
+		return -1;
+	c->frames += msg->kind == E3_FRAME;
+	c->preds += msg->kind == E3_PRED;
+	return 0;
+}
+
+static void show_progress(const cat *c)
+{
+	int64_t dropped = 0;
+	char text[64] = "";
+	for (int k = 0; k < c->n_out; k++)
+		dropped += c->out[k] ? e3_out_dropped(c->out[k]) : 0;
+	if (dropped)
+		snprintf(text, sizeof text, "  %" PRId64 " dropped", dropped);
+	e3_progress("%" PRId64 " frames  %.1f frames/s%s", sent(c), (double)sent(c) / (e3_now() - c->started + 1e-9), text);
+}
+
+/* One message: 1 to go on, 0 when the wanted part is complete, -1 on failure. */
+static int step(cat *c, const e3_msg *msg, e3_err *err)
+{
+	if (msg->kind == E3_HEAD)
+		return send_head(c, msg, err) ? -1 : 1;
+	if (msg->kind == E3_END)
+		return send_end(c, msg, err) ? -1 : 1;
+	place p = place_of(c, e3_msg_index(msg));
+	if (p == BEYOND)
+		return make_end(c, err);
+	if (p == WITHIN && forward(c, msg, err))
+		return -1;
+	if (e3_progress_due())
+		show_progress(c);
+	return 1;
+}
+
+static int loop(cat *c, e3_err *err)
+{
+	e3_msg msg;
+	int rc;
+	c->started = e3_now();
+	while ((rc = cat_join_next(c->in, &msg, err)) > 0)
+		if ((rc = step(c, &msg, err)) <= 0)
+			return rc;
+	if (rc < 0 && e3_stop_signal() && c->headed && !c->ended)
+		return make_end(c, err);
+	return rc;
+}
+
+/* Finishes every output, or tells every reader why there is no more. A copy that fails spoils the exit status, and nothing else.
+ * *gone: the main output's reader left. */
+static int close_all(cat *c, int rc, bool *gone, e3_err *err)
+{
+	bool failed = rc != 0;
+	*gone = c->n_out > 0 && e3_out_reader_gone(c->out[0]);
+	for (int k = 0; k < c->n_out; k++) {
+		e3_err why = {""};
+		if (!c->out[k])
+			continue;
+		if (failed)
+			e3_out_abort(c->out[k], e3_tool_name(), 1, err->text);
+		else if (e3_out_close(c->out[k], &why) && k == 0)
+			rc = -1, *err = why;
+		else if (*why.text)
+			e3_warn("%s", why.text), c->failed_copies++;
+	}
+	cat_join_close(c->in);
+	if (!rc && c->failed_copies)
+		rc = e3_fail(err, "copying: %d of %d copies failed", c->failed_copies, c->n_tee);
+	return rc;
+}
+
+int main(int argc, char **argv)
+{
+	cat c = {.n_parts = 1, .take = -1, .last = -1, .first_kept = -1};
+	e3_err err = {""};
+	bool gone;
+	e3_tool_init("e3-cat");
+	parse(&c, argc, argv);
+	if (c.keygen)
+		return e3_tool_exit(e3_curve_keygen(c.keygen, &err), &err);
+	signal(SIGPIPE, SIG_IGN); /* so that the other outputs are closed properly before we go */
+	int rc = open_all(&c, &err);
+	if (!rc)
+		rc = loop(&c, &err);
+	rc = close_all(&c, rc, &gone, &err);
+	if (gone && !e3_stop_signal()) {
+		e3_progress_end();
+		signal(SIGPIPE, SIG_DFL);
+		raise(SIGPIPE);
+	}
+	return e3_tool_exit(rc, &err);
+}

@@ -1,0 +1,130 @@
+/* e3-decode: what the operands are: pictures, folders of pictures, or one video. Told by content, not by name, except in folders. */
+#include "decode.h"
+#include "e3/mem.h"
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const char suffixes[] = "png jpg jpeg jpe ppm pgm pbm pnm";
+
+static bool has_suffix(const char *name, const char *list)
+{
+	const char *dot = strrchr(name, '.');
+	for (const char *p = list; dot && *p;) {
+		size_t n = strcspn(p, " ");
+		if (strlen(dot + 1) == n && strncasecmp(dot + 1, p, n) == 0)
+			return true;
+		p += n + (p[n] == ' ');
+	}
+	return false;
+}
+
+static int add(input_list *list, const char *dir, const char *name, e3_err *err)
+{
+	e3_buf path = {0};
+	if (e3_grow((void **)&list->path, list->n + 1, sizeof *list->path, "a list of files", err))
+		return -1;
+	if (e3_buf_printf(&path, err, "%s%s%s", dir ? dir : "", dir && dir[strlen(dir) - 1] != '/' ? "/" : "", name))
+		return -1;
+	list->path[list->n++] = path.data;
+	return 0;
+}
+
+void inputs_release(input_list *list)
+{
+	for (size_t k = 0; k < list->n; k++)
+		free(list->path[k]);
+	free(list->path);
+	*list = (input_list){0};
+}
+
+static int by_bytes(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static bool is_digit(char c) { return c >= '0' && c <= '9'; }
+
+/* Runs of digits compare as numbers, all else by bytes; names that say the same keep their byte order. */
+static int naturally(const void *a, const void *b)
+{
+	const char *x = *(char *const *)a, *y = *(char *const *)b;
+	while (*x && *y) {
+		if (!is_digit(*x) || !is_digit(*y)) {
+			if (*x != *y)
+				break;
+			x++, y++;
+			continue;
+		}
+		x += strspn(x, "0"), y += strspn(y, "0");
+		size_t nx = strspn(x, "0123456789"), ny = strspn(y, "0123456789");
+		int order = nx != ny ? (nx > ny) - (nx < ny) : strncmp(x, y, nx);
+		if (order)
+			return order;
+		x += nx, y += ny;
+	}
+	int order = (unsigned char)*x - (unsigned char)*y;
+	return order ? order : by_bytes(a, b);
+}
+
+static int add_folder(input_list *list, const char *dir, bool natural, e3_err *err)
+{
+	size_t before = list->n;
+	int rc = 0;
+	DIR *d = opendir(dir);
+	if (!d)
+		return e3_fail_sys(err, "reading: %s", dir);
+	for (struct dirent *e; !rc && (e = readdir(d));) {
+		struct stat st;
+		if (e->d_name[0] != '.' && has_suffix(e->d_name, suffixes) && fstatat(dirfd(d), e->d_name, &st, 0) == 0 && S_ISREG(st.st_mode))
+			rc = add(list, dir, e->d_name, err);
+	}
+	closedir(d);
+	if (!rc && list->n == before)
+		rc = e3_fail(err, "reading: %s: no pictures in this folder (looked for %s)", dir, suffixes);
+	if (!rc)
+		qsort(list->path + before, list->n - before, sizeof *list->path, natural ? naturally : by_bytes);
+	return rc;
+}
+
+/* A file of motion JPEG begins like a picture, and its name says that it is more. */
+static bool is_picture(const char *path)
+{
+	uint8_t head[8];
+	struct stat st;
+	if (has_suffix(path, "mjpg mjpeg") || stat(path, &st) || !S_ISREG(st.st_mode))
+		return false;
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : e3_read_full(fd, head, sizeof head);
+	if (fd >= 0)
+		close(fd);
+	return n > 0 && e3_image_sniff(head, (size_t)n) != E3_IMAGE_NONE;
+}
+
+int inputs_expand(char **operand, int n, bool natural, input_list *out, e3_err *err)
+{
+	*out = (input_list){0};
+	for (int k = 0; k < n; k++) {
+		struct stat st;
+		int rc = 0;
+		if (strcmp(operand[k], "-") == 0)
+			return e3_fail(err, "reading: -: standard input cannot be one input of several");
+		if (stat(operand[k], &st) == 0 && S_ISDIR(st.st_mode))
+			rc = add_folder(out, operand[k], natural, err);
+		else if (n == 1 && !is_picture(operand[k]))
+			return 0; /* a video, or what FFmpeg has to say about it */
+		else if (access(operand[k], R_OK))
+			rc = e3_fail_sys(err, "reading: %s", operand[k]);
+		else if (!is_picture(operand[k]))
+			rc = e3_fail(err, "reading: %s: not a PNG, JPEG or PNM picture: give one video, or pictures and folders", operand[k]);
+		else
+			rc = add(out, NULL, operand[k], err);
+		if (rc)
+			return -1;
+	}
+	return 0;
+}

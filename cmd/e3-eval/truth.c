@@ -1,0 +1,186 @@
+/* e3-eval: truth from elsewhere (--truth): another stream, a safetensors file, a trajectory file; or the predictions of another run in
+ * its place (--against); frame by frame, in order. */
+#include "eval.h"
+#include "e3/checkpoint.h"
+#include "e3/stream.h"
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct ev_truth {
+	ev_kind kind;
+	const char *path;
+	const ev_options *o;
+	e3_truth now;      /* the last one handed out, or (stream) the next to be */
+	/* stream */
+	e3_in *in;
+	bool ended, ahead; /* `ahead`: `now` has not been asked for yet */
+	e3_pred other;     /* --against: `now` borrows its depth */
+	/* safetensors */
+	e3_ckpt *ckpt;
+	const e3_tensor_info *depth, *pose;
+	/* trajectory */
+	e3_traj traj;
+};
+
+int ev_true_of(const e3_truth *t, ev_true *to, e3_err *err)
+{
+	*to = (ev_true){.map = t->depth ? t : NULL, .has_pose = t->has_pose, .unit = t->unit};
+	if (t->has_pose && e3_pose_decode(t->pose, &to->pose, err))
+		return e3_fail_in(err, "truth of frame %" PRId64, t->i);
+	return 0;
+}
+
+static int open_tensors(ev_truth *t, e3_err *err)
+{
+	if (!(t->ckpt = e3_ckpt_open(t->path, err)))
+		return -1;
+	t->depth = e3_ckpt_find(t->ckpt, "depth"), t->pose = e3_ckpt_find(t->ckpt, "pose");
+	if (!t->depth && !t->pose)
+		return e3_fail(err, "reading the truth: %s: it has neither a tensor 'depth' nor a tensor 'pose'", t->path);
+	if (t->depth && (t->depth->rank != 3 || t->depth->shape[1] < 1 || t->depth->shape[1] > 65535 || t->depth->shape[2] < 1 ||
+			t->depth->shape[2] > 65535))
+		return e3_fail(err, "reading the truth: %s: depth: expected the shape [frames, height, width]", t->path);
+	if (t->pose && (t->pose->rank != 2 || t->pose->shape[1] != 9))
+		return e3_fail(err, "reading the truth: %s: pose: expected the shape [frames, 9]", t->path);
+	if (t->depth && t->pose && t->depth->shape[0] != t->pose->shape[0])
+		return e3_fail(err, "reading the truth: %s: depth of %" PRId64 " frames, poses of %" PRId64, t->path, t->depth->shape[0],
+			t->pose->shape[0]);
+	if (!t->depth)
+		return 0;
+	t->now.h = (int)t->depth->shape[1], t->now.w = (int)t->depth->shape[2];
+	t->now.depth = e3_alloc((size_t)t->now.w * (size_t)t->now.h, sizeof *t->now.depth, "a depth map", err);
+	return t->now.depth ? 0 : -1;
+}
+
+ev_truth *ev_truth_open(const char *path, const ev_options *o, e3_err *err)
+{
+	ev_truth *t = e3_alloc(1, sizeof *t, "the truth", err);
+	if (!t)
+		return NULL;
+	*t = (ev_truth){.path = path, .o = o};
+	int rc = ev_kind_of(path, &t->kind, err);
+	if (!rc && o->against && t->kind != EV_STREAM)
+		rc = e3_fail(err, "--against: %s: it is not a stream of predictions", path);
+	else if (!rc && t->kind == EV_STREAM)
+		rc = (t->in = e3_in_open(path, err)) ? 0 : -1;
+	else if (!rc && t->kind == EV_SAFETENSORS)
+		rc = open_tensors(t, err);
+	else if (!rc)
+		rc = ev_traj_load(path, o, &t->traj, err);
+	if (rc) {
+		ev_truth_close(t);
+		return NULL;
+	}
+	return t;
+}
+
+/* A message of the wanted kind into `now`. */
+static int decode_now(ev_truth *t, const e3_msg *msg, e3_err *err)
+{
+	if (!t->o->against)
+		return e3_truth_decode(msg, &t->now, err);
+	if (e3_pred_decode(msg, &t->other, err))
+		return -1;
+	const e3_pred *p = &t->other;
+	t->now = (e3_truth){.i = p->s.i, .w = p->w, .h = p->h, .depth = p->depth, .has_pose = p->has_pose};
+	memcpy(t->now.pose, p->pose, sizeof t->now.pose);
+	return 0;
+}
+
+/* Reads on until the truth of frame i or a later one is in `now`. */
+static int stream_at(ev_truth *t, int64_t i, ev_true *to, e3_err *err)
+{
+	e3_msg msg;
+	int rc = 1;
+	while (!t->ended && !(t->ahead && t->now.i >= i)) {
+		if ((rc = e3_in_next(t->in, &msg, err)) < 0)
+			return e3_fail_in(err, "the truth");
+		t->ended = rc == 0;
+		if (rc == 0 || msg.kind != (t->o->against ? E3_PRED : E3_TRUTH) || e3_msg_index(&msg) < i)
+			continue;
+		if (decode_now(t, &msg, err))
+			return e3_fail_in(err, "the truth: %s", t->path);
+		t->ahead = true;
+	}
+	if (!t->ahead || t->now.i != i)
+		return 0;
+	return ev_true_of(&t->now, to, err) ? -1 : 1;
+}
+
+/* Row k is the truth of the k-th picture of the source. */
+static int tensors_at(ev_truth *t, const e3_source *s, ev_true *to, e3_err *err)
+{
+	const e3_tensor_info *any = t->depth ? t->depth : t->pose;
+	size_t pixels = (size_t)t->now.w * (size_t)t->now.h;
+	t->now.i = s->i;
+	if (s->src_i >= any->shape[0])
+		return e3_fail(err, "frame %" PRId64 " shows picture %" PRId64 " of the source, counted from 0: %s has the truth of %" PRId64,
+			s->i, s->src_i, t->path, any->shape[0]);
+	if (t->depth && e3_ckpt_read_f32(t->ckpt, t->depth, (size_t)s->src_i * pixels, pixels, t->now.depth, err))
+		return -1;
+	if (t->pose && e3_ckpt_read_f32(t->ckpt, t->pose, (size_t)s->src_i * 9, 9, t->now.pose, err))
+		return -1;
+	t->now.has_pose = t->pose != NULL;
+	if (ev_true_of(&t->now, to, err))
+		return -1;
+	to->unit = e3_ckpt_meta(t->ckpt, "unit");
+	return 1;
+}
+
+/* The stamp nearest to `at`. Stamps need not be in order. */
+static size_t nearest(const e3_traj *t, double at)
+{
+	size_t best = 0;
+	for (size_t k = 1; k < t->n; k++)
+		if (fabs(t->stamp[k] - at) < fabs(t->stamp[best] - at))
+			best = k;
+	return best;
+}
+
+static int traj_at(ev_truth *t, int64_t k, const e3_source *s, ev_true *to, e3_err *err)
+{
+	size_t row = (size_t)k;
+	*to = (ev_true){.has_pose = true};
+	if (t->o->max_diff >= 0) {
+		row = nearest(&t->traj, s->pts);
+		if (!(fabs(t->traj.stamp[row] - s->pts) <= t->o->max_diff))
+			return 0;
+	} else if (row >= t->traj.n)
+		return 0; /* said at the end, with both numbers */
+	return ev_traj_pose(t->traj.pose[row], &to->pose, err) ? -1 : 1;
+}
+
+int ev_truth_at(ev_truth *t, int64_t k, const e3_source *s, ev_true *to, e3_err *err)
+{
+	switch (t->kind) {
+	case EV_STREAM:
+		return stream_at(t, s->i, to, err);
+	case EV_SAFETENSORS:
+		return tensors_at(t, s, to, err);
+	default:
+		return traj_at(t, k, s, to, err);
+	}
+}
+
+int ev_truth_end(const ev_truth *t, int64_t n, e3_err *err)
+{
+	if (t->kind != EV_TRAJ || t->o->max_diff >= 0 || t->traj.n == (size_t)n)
+		return 0;
+	return e3_fail(err, "pairing poses: %" PRId64 " predicted, %zu true ones in %s: --max-diff SEC pairs them by time", n, t->traj.n, t->path);
+}
+
+void ev_truth_close(ev_truth *t)
+{
+	if (!t)
+		return;
+	if (t->o->against)
+		t->now.depth = NULL;
+	e3_pred_release(&t->other), e3_truth_release(&t->now);
+	e3_in_close(t->in);
+	if (t->ckpt)
+		e3_ckpt_close(t->ckpt);
+	e3_traj_release(&t->traj);
+	free(t);
+}

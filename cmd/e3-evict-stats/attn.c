@@ -1,0 +1,135 @@
+/* e3-evict-stats: gathers attention records into bounded bins, and the exact frame-to-frame mass into a spool (spec/io.md 2.4).
+ *
+ * Keys are placed by token id, so records work with eviction on: a key that left has no value, which stays visible. Refused:
+ * records out of order, or of another shape.
+ */
+#include "attn.h"
+#include "e3/io.h"
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+es_attn *es_attn_open(const es_attn_look *look, const es_shape *shape, e3_err *err)
+{
+	es_attn *a = e3_alloc(1, sizeof *a, "attention", err);
+	if (!a)
+		return NULL;
+	a->look = *look;
+	a->look.side &= ~1; /* halving needs pairs */
+	a->shape = *shape;
+	a->layer = e3_alloc((size_t)shape->layers, sizeof *a->layer, "attention layers", err);
+	if (!a->layer) {
+		free(a);
+		return NULL;
+	}
+	return a;
+}
+
+static void layer_release(es_attn_layer *x)
+{
+	es_bins_release(&x->map);
+	es_bins_release(&x->mass);
+	if (x->rows)
+		fclose(x->rows);
+}
+
+void es_attn_close(es_attn *a)
+{
+	if (!a)
+		return;
+	for (int k = 0; k < a->n; k++)
+		layer_release(&a->layer[k]);
+	free(a->layer);
+	free(a);
+}
+
+static bool wanted(const es_attn_look *look, int layer)
+{
+	for (int k = 0; k < look->n_layers; k++)
+		if (look->layers[k] == layer)
+			return true;
+	return look->n_layers == 0;
+}
+
+/* The layer's place; made, in order, at its first record. */
+static es_attn_layer *find_layer(es_attn *a, const e3_attn *rec, e3_err *err)
+{
+	int at = 0;
+	while (at < a->n && a->layer[at].layer < rec->layer)
+		at++;
+	if (at < a->n && a->layer[at].layer == rec->layer)
+		return &a->layer[at];
+	es_attn_layer made = {.layer = rec->layer, .full = rec->map != NULL};
+	if (es_bins_init(&made.map, a->look.side, err) || es_bins_init(&made.mass, a->look.side, err) || !(made.rows = e3_spool(err))) {
+		layer_release(&made);
+		return NULL;
+	}
+	memmove(a->layer + at + 1, a->layer + at, (size_t)(a->n - at) * sizeof *a->layer);
+	a->layer[at] = made;
+	a->n++;
+	return &a->layer[at];
+}
+
+static int check_record(const es_attn *a, int64_t t, const e3_attn *rec, e3_err *err)
+{
+	int64_t frames = rec->n_frames, tokens = frames * a->shape.n;
+	if (rec->layer < 0 || rec->layer >= a->shape.layers)
+		return e3_fail(err, "layer %d: the network has layers 0 to %d", rec->layer, a->shape.layers - 1);
+	if (frames != t && frames != t + 1) /* beside the eviction record of its frame: before or after it */
+		return e3_fail(err, "mass on %" PRId64 " frames, the stream is at frame %" PRId64 " of the run", frames, t);
+	if (rec->n_keys && rec->key[rec->n_keys - 1] >= tokens)
+		return e3_fail(err, "key %" PRIu32 ": ids go to %" PRId64 " here", rec->key[rec->n_keys - 1], tokens - 1);
+	if (rec->map && rec->map_rows != (uint32_t)a->shape.n)
+		return e3_fail(err, "a map of %" PRIu32 " rows, a frame has %d queries", rec->map_rows, a->shape.n);
+	return 0;
+}
+
+static int keep_row(es_attn_layer *x, int64_t t, const e3_attn *rec, e3_err *err)
+{
+	float unknown = NAN;
+	for (; x->frames < t; x->frames++)
+		for (int64_t k = 0; k <= x->frames; k++)
+			if (fwrite(&unknown, sizeof unknown, 1, x->rows) != 1)
+				return e3_fail_sys(err, "writing a temporary file");
+	if (fwrite(rec->frame_mass, sizeof *rec->frame_mass, rec->n_frames, x->rows) != rec->n_frames)
+		return e3_fail_sys(err, "writing a temporary file");
+	x->frames++;
+	return 0;
+}
+
+static void gather(const es_attn *a, es_attn_layer *x, int64_t t, const e3_attn *rec)
+{
+	int64_t n = a->shape.n;
+	float scale = a->look.scale_rows ? (float)(t + 1) : 1;
+	es_bins_reach(&x->mass, t + 1, t + 1);
+	for (uint32_t f = 0; f < rec->n_frames; f++)
+		es_bins_add(&x->mass, t, f, rec->frame_mass[f]);
+	if (!x->full) {
+		es_bins_reach(&x->map, t + 1, (t + 1) * n);
+		for (uint32_t k = 0; k < rec->n_keys; k++)
+			es_bins_add(&x->map, t, rec->key[k], scale * rec->mass[k] / (float)n);
+		return;
+	}
+	es_bins_reach(&x->map, (t + 1) * n, (t + 1) * n);
+	for (int64_t q = 0; q < n; q++)
+		for (uint32_t k = 0; k < rec->n_keys; k++)
+			es_bins_add(&x->map, t * n + q, rec->key[k], scale * rec->map[q * rec->n_keys + k]);
+}
+
+int es_attn_add(es_attn *a, int64_t steps, const e3_attn *rec, e3_err *err)
+{
+	if (!wanted(&a->look, rec->layer))
+		return 0;
+	int64_t t = (int64_t)rec->n_frames - 1;
+	int rc = rec->n_frames ? check_record(a, steps, rec, err) : e3_fail(err, "mass on no frames");
+	es_attn_layer *x = rc ? NULL : find_layer(a, rec, err);
+	if (x && x->full != (rec->map != NULL))
+		rc = e3_fail(err, "layer %d: some records have a map and some have none", rec->layer);
+	else if (x && t < x->frames)
+		rc = e3_fail(err, "layer %d: two records", rec->layer);
+	if (rc || !x)
+		return e3_fail_in(err, "attention at frame %" PRId64, rec->i);
+	gather(a, x, t, rec);
+	return keep_row(x, t, rec, err);
+}

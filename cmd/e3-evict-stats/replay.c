@@ -1,0 +1,185 @@
+/* e3-evict-stats: the cache, replayed from eviction records: who is alive in which layer, and how long everybody lived.
+ *
+ * Eviction is monotone, so one number for each (layer, token) says everything: the steps it was kept (spec/io.md 7.2). A row of
+ * these exists from the first removal in it: a run without eviction costs nothing, others 2 bytes a token and layer.
+ */
+#include "evict-stats.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+int es_replay_init(es_replay *r, const es_shape *shape, e3_err *err)
+{
+	*r = (es_replay){.shape = *shape};
+	uint32_t **counts[] = {&r->alive, &r->patches, &r->first, &r->specials, &r->common};
+	for (int k = 0; k < 5; k++)
+		if (!(*counts[k] = e3_alloc((size_t)shape->layers, sizeof(uint32_t), "counts of the layers", err)))
+			return -1;
+	return 0;
+}
+
+void es_replay_release(es_replay *r)
+{
+	for (int64_t k = 0; r->life && k < r->steps * r->shape.layers; k++)
+		free(r->life[k]);
+	void *parts[] = {r->step, r->cell, r->life, r->by_frame, r->alive, r->patches, r->first, r->specials, r->common};
+	for (size_t k = 0; k < sizeof parts / sizeof *parts; k++)
+		free(parts[k]);
+	*r = (es_replay){0};
+}
+
+static int make_room(es_replay *r, e3_err *err)
+{
+	if (r->steps < r->room)
+		return 0;
+	size_t room = r->room ? 2 * (size_t)r->room : 64, per_step = room * (size_t)r->shape.layers;
+	if (e3_grow((void **)&r->step, room, sizeof *r->step, "steps", err) ||
+			e3_grow((void **)&r->by_frame, room, sizeof *r->by_frame, "steps", err) ||
+			e3_grow((void **)&r->cell, per_step, sizeof *r->cell, "steps of the layers", err) ||
+			e3_grow((void **)&r->life, per_step, sizeof *r->life, "lives", err))
+		return -1;
+	r->room = (int64_t)room;
+	return 0;
+}
+
+static uint16_t *life_row(const es_replay *r, int layer, int64_t f)
+{
+	return r->life[f * r->shape.layers + layer];
+}
+
+static bool alive_now(const es_replay *r, int layer, int64_t f, int index)
+{
+	const uint16_t *row = life_row(r, layer, f);
+	return !row || row[index] == 0;
+}
+
+int32_t es_life(const es_replay *r, int layer, int64_t f, int index)
+{
+	const uint16_t *row = life_row(r, layer, f);
+	return row ? (int32_t)row[index] - 1 : -1;
+}
+
+bool es_alive_at(const es_replay *r, int layer, int64_t f, int index, int64_t t)
+{
+	int32_t life = es_life(r, layer, f, index);
+	return f <= t && (life < 0 || t < f + life);
+}
+
+int es_holding(const es_replay *r, int64_t f, int index, int64_t t)
+{
+	int n = 0;
+	for (int l = 0; l < r->shape.layers; l++)
+		n += es_alive_at(r, l, f, index, t);
+	return n;
+}
+
+int64_t es_protected_frames(const es_replay *r, int layer, uint32_t prot)
+{
+	int64_t t = r->steps, special = r->shape.special;
+	int64_t first = t ? (int64_t)r->first[layer] : r->shape.n, specials = t ? r->specials[layer] + special : 0;
+	if (prot == first + specials)
+		return t + 1;
+	bool fits = special > 0 && prot >= first && (prot - first) % special == 0 && (prot - first) / special <= t;
+	return fits ? (prot - first) / special : -1;
+}
+
+/* One token leaves. Kept counts follow it, so that no statistic of a step needs a pass over the cache. */
+static int remove_token(es_replay *r, int layer, uint32_t id, int64_t protected_frames, e3_err *err)
+{
+	es_cell *c = r->cell + r->steps * r->shape.layers + layer;
+	const es_shape *sh = &r->shape;
+	int64_t t = r->steps, f = id / (uint32_t)sh->n;
+	int index = (int)(id % (uint32_t)sh->n);
+	if (f > t || !alive_now(r, layer, f, index))
+		return 0;
+	uint16_t **row = &r->life[f * sh->layers + layer];
+	if (!*row && !(*row = e3_alloc((size_t)sh->n, sizeof **row, "lives of a frame's tokens", err)))
+		return -1;
+	(*row)[index] = (uint16_t)((t - f < ES_LIFE_MAX ? t - f : ES_LIFE_MAX - 1) + 1);
+	r->alive[layer]--;
+	c->protected_evicted += f == 0 || (index < sh->special && f + protected_frames > t);
+	r->first[layer] -= f == 0;
+	r->specials[layer] -= f > 0 && index < sh->special;
+	if (index < sh->special)
+		return 0;
+	r->patches[layer]--, r->by_frame[f]--;
+	c->stillborn += f == t;
+	if (layer + 1 < sh->layers && alive_now(r, layer + 1, f, index))
+		r->common[layer]--;
+	if (layer > 0 && alive_now(r, layer - 1, f, index))
+		r->common[layer - 1]--;
+	return 0;
+}
+
+static int replay_layer(es_replay *r, const e3_evict_layer *from, int layer, int64_t protected_frames, e3_err *err)
+{
+	es_cell *c = r->cell + r->steps * r->shape.layers + layer;
+	*c = (es_cell){.before = from->k_before, .after = from->k_after, .removed = (uint32_t)from->n_removed,
+		.saturated = from->saturated, .prot = from->prot, .budget = from->budget, .alpha = from->alpha,
+		.variance = from->variance, .max_evicted = from->max_evicted, .min_kept = from->min_kept, .jaccard_next = NAN};
+	memcpy(c->q, from->score_q, sizeof c->q);
+	for (size_t k = 0; k < from->n_removed; k++)
+		if (remove_token(r, layer, from->removed[k], protected_frames, err))
+			return -1;
+	return 0;
+}
+
+/* The new frame's tokens are in every layer before anything leaves. */
+static void add_frame(es_replay *r)
+{
+	const es_shape *sh = &r->shape;
+	uint32_t patches = (uint32_t)(sh->n - sh->special);
+	memset(r->life + r->steps * sh->layers, 0, (size_t)sh->layers * sizeof *r->life);
+	r->by_frame[r->steps] = patches * (uint32_t)sh->layers;
+	for (int l = 0; l < sh->layers; l++) {
+		r->alive[l] += (uint32_t)sh->n;
+		r->patches[l] += patches;
+		r->common[l] += l + 1 < sh->layers ? patches : 0;
+		*(r->steps ? &r->specials[l] : &r->first[l]) += (uint32_t)(r->steps ? sh->special : sh->n);
+	}
+}
+
+/* Smallest age that at least that share of the kept patches does not exceed. */
+static void measure_ages(const es_replay *r, es_step *s)
+{
+	static const double share[ES_AGES] = {0.05, 0.25, 0.5, 0.75, 0.95};
+	uint64_t total = 0, seen = 0;
+	int64_t t = r->steps;
+	for (int64_t f = 0; f <= t; f++)
+		total += r->by_frame[f];
+	int k = 0;
+	for (int64_t age = 0; age <= t && total; age++) {
+		seen += r->by_frame[t - age];
+		while (k < ES_AGES && (double)seen >= share[k] * (double)total)
+			s->age[k++] = (uint32_t)age;
+		if (r->by_frame[t - age])
+			s->age_max = (uint32_t)age;
+	}
+}
+
+int es_replay_add(es_replay *r, const e3_evict *rec, e3_err *err)
+{
+	if (make_room(r, err))
+		return -1;
+	es_step *s = &r->step[r->steps];
+	*s = (es_step){.i = rec->i};
+	int rc = 0;
+	int64_t protected_frames[ES_MAX_LAYERS];
+	for (int l = 0; l < r->shape.layers; l++) {
+		int64_t frames = es_protected_frames(r, l, rec->layer[l].prot);
+		protected_frames[l] = frames < 0 ? r->steps + 1 : frames;
+	}
+	add_frame(r);
+	for (int l = 0; !rc && l < r->shape.layers; l++)
+		rc = replay_layer(r, &rec->layer[l], l, protected_frames[l], err);
+	for (int l = 0; !rc && l < r->shape.layers; l++) {
+		es_cell *c = r->cell + r->steps * r->shape.layers + l;
+		s->before += c->before, s->after += c->after, s->removed += c->removed, s->stillborn += c->stillborn;
+		if (l + 1 < r->shape.layers && r->patches[l] + r->patches[l + 1])
+			c->jaccard_next = (float)r->common[l] / (float)(r->patches[l] + r->patches[l + 1] - r->common[l]);
+	}
+	if (!rc)
+		measure_ages(r, s);
+	r->steps++; /* also after a failure: what add_frame made is released with the rest */
+	return rc;
+}

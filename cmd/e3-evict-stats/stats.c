@@ -1,0 +1,216 @@
+/* e3-evict-stats: figures of a finished replay. Definitions: spec/io.md 7.4. */
+#include "evict-stats.h"
+#include <math.h>
+#include <stdlib.h>
+
+static int survival_init(es_survival *v, int64_t n, e3_err *err)
+{
+	*v = (es_survival){.n = n, .median = -1};
+	size_t room = (size_t)n + 1;
+	v->at_risk = e3_alloc(room, sizeof *v->at_risk, "survival", err);
+	v->deaths = v->at_risk ? e3_alloc(room, sizeof *v->deaths, "survival", err) : NULL;
+	v->s = v->deaths ? e3_alloc(room, sizeof *v->s, "survival", err) : NULL;
+	return v->s ? 0 : -1;
+}
+
+static void survival_release(es_survival *v)
+{
+	free(v->at_risk);
+	free(v->deaths);
+	free(v->s);
+}
+
+/* On entry at_risk[a] counts the patches last seen at age a: those that died then and those alive at the end. */
+static void survival_finish(es_survival *v)
+{
+	double s = 1;
+	for (int64_t a = v->n - 2; a >= 0; a--)
+		v->at_risk[a] += v->at_risk[a + 1];
+	for (int64_t a = 0; a < v->n; a++) {
+		if (v->at_risk[a])
+			s *= 1 - (double)v->deaths[a] / (double)v->at_risk[a];
+		v->s[a] = s;
+		if (s <= 0.5 && v->median < 0)
+			v->median = a;
+	}
+}
+
+static void count_lives(es_stats *s, int layer, int64_t f)
+{
+	const es_replay *r = s->r;
+	es_survival *own = &s->layer[layer];
+	int64_t last = r->steps - 1 - f; /* the last age at which it could have left */
+	for (int k = r->shape.special; k < r->shape.n; k++) {
+		int32_t life = es_life(r, layer, f, k);
+		int64_t seen = life >= 0 && life < last ? life : last;
+		own->at_risk[seen]++, s->all.at_risk[seen]++;
+		if (life >= 0)
+			own->deaths[seen]++, s->all.deaths[seen]++;
+	}
+}
+
+static void measure_tokens(es_stats *s, int layer, int64_t f)
+{
+	const es_replay *r = s->r;
+	const es_shape *sh = &r->shape;
+	double span = (double)(r->steps - f);
+	uint32_t *kept = s->kept + f * sh->layers + layer;
+	for (int k = sh->special; k < sh->n; k++) {
+		int32_t life = es_life(r, layer, f, k);
+		*kept += life < 0;
+		s->spatial[(size_t)layer * (size_t)(sh->rows * sh->cols) + (size_t)(k - sh->special)] +=
+			life < 0 ? 1 : (double)life / span;
+	}
+	s->importance[f] += *kept;
+	if (f == 0)
+		s->first_kept += *kept;
+	for (int k = 0; k < sh->special; k++)
+		*(f ? &s->special_kept : &s->first_kept) += es_life(r, layer, f, k) < 0;
+}
+
+static void measure_agreement(es_stats *s)
+{
+	const es_replay *r = s->r;
+	int layers = r->shape.layers;
+	for (int a = 0; a < layers; a++)
+		for (int b = a; b < layers; b++) {
+			uint64_t both = 0;
+			for (int64_t f = 0; f < r->steps; f++)
+				for (int k = r->shape.special; k < r->shape.n; k++)
+					both += es_life(r, a, f, k) < 0 && es_life(r, b, f, k) < 0;
+			uint64_t either = (uint64_t)r->patches[a] + r->patches[b] - both;
+			s->agreement[a * layers + b] = s->agreement[b * layers + a] = either ? (double)both / (double)either : NAN;
+		}
+}
+
+static void sum_steps(es_stats *s)
+{
+	const es_replay *r = s->r;
+	s->last_eviction = -1;
+	for (int64_t t = 0; t < r->steps; t++) {
+		const es_step *x = &r->step[t];
+		uint64_t saturated = 0;
+		for (int l = 0; l < r->shape.layers; l++)
+			saturated += es_cell_at(r, t, l)->saturated, s->protected_evicted += es_cell_at(r, t, l)->protected_evicted;
+		s->saturated = saturated > s->saturated ? saturated : s->saturated;
+		s->peak_tokens = x->before > s->peak_tokens ? x->before : s->peak_tokens;
+		s->removed += x->removed;
+		if (x->removed)
+			s->last_eviction = t;
+		if (t)
+			s->stillborn += x->stillborn, s->born += (uint64_t)r->shape.layers * (uint64_t)(r->shape.n - r->shape.special);
+	}
+	s->entropy = NAN;
+	if (s->last_eviction < 0 || r->shape.layers < 2)
+		return;
+	double h = 0;
+	for (int l = 0; l < r->shape.layers; l++) {
+		double a = es_cell_at(r, s->last_eviction, l)->alpha;
+		h -= a > 0 ? a * log(a) : 0;
+	}
+	s->entropy = h / log(r->shape.layers);
+}
+
+static int allocate(es_stats *s, e3_err *err)
+{
+	const es_shape *sh = &s->r->shape;
+	size_t layers = (size_t)sh->layers, steps = (size_t)s->r->steps;
+	if (survival_init(&s->all, s->r->steps, err) || !(s->layer = e3_alloc(layers, sizeof *s->layer, "survival", err)))
+		return -1;
+	for (size_t l = 0; l < layers; l++)
+		if (survival_init(&s->layer[l], s->r->steps, err))
+			return -1;
+	s->agreement = e3_alloc(layers, layers * sizeof *s->agreement, "agreement", err);
+	s->spatial = e3_alloc(layers * (size_t)(sh->rows * sh->cols), sizeof *s->spatial, "spatial map", err);
+	s->kept = e3_alloc(steps * layers, sizeof *s->kept, "kept patches", err);
+	s->importance = e3_alloc(steps, sizeof *s->importance, "importance of frames", err);
+	return s->agreement && s->spatial && s->kept && s->importance ? 0 : -1;
+}
+
+int es_stats_init(es_stats *s, const es_replay *r, e3_err *err)
+{
+	*s = (es_stats){.r = r};
+	if (allocate(s, err)) {
+		es_stats_release(s);
+		return -1;
+	}
+	const es_shape *sh = &r->shape;
+	for (int l = 0; l < sh->layers; l++) {
+		for (int64_t f = 0; f < r->steps; f++) {
+			measure_tokens(s, l, f);
+			if (f)
+				count_lives(s, l, f);
+		}
+		survival_finish(&s->layer[l]);
+	}
+	survival_finish(&s->all);
+	for (int k = 0; k < sh->layers * sh->rows * sh->cols; k++)
+		s->spatial[k] /= (double)r->steps;
+	for (int64_t f = 0; f < r->steps; f++)
+		s->importance[f] /= (double)sh->layers * sh->n;
+	measure_agreement(s);
+	sum_steps(s);
+	double later = (double)(r->steps - 1) * sh->special * sh->layers;
+	s->special_kept = later > 0 ? s->special_kept / later : NAN;
+	s->first_kept = r->steps ? s->first_kept / ((double)sh->n * sh->layers) : NAN;
+	return 0;
+}
+
+void es_stats_release(es_stats *s)
+{
+	survival_release(&s->all);
+	for (int l = 0; s->layer && l < s->r->shape.layers; l++)
+		survival_release(&s->layer[l]);
+	free(s->layer);
+	free(s->agreement);
+	free(s->spatial);
+	free(s->kept);
+	free(s->importance);
+	*s = (es_stats){0};
+}
+
+double es_budget_use(const es_cell *c)
+{
+	return isfinite(c->budget) && c->budget > 0 ? c->after / ceil(c->budget) : NAN;
+}
+
+/* left[age] = patches of frame f that left after being kept `age` steps, over all layers. */
+static void ages_of_frame(const es_replay *r, int64_t f, uint32_t *left)
+{
+	for (int64_t a = 0; a < r->steps - f; a++)
+		left[a] = 0;
+	for (int l = 0; l < r->shape.layers; l++)
+		for (int k = r->shape.special; k < r->shape.n; k++) {
+			int32_t life = es_life(r, l, f, k);
+			if (life >= 0)
+				left[life]++;
+		}
+}
+
+double *es_remembered(const es_replay *r, int side, int *size, int *bin, e3_err *err)
+{
+	*bin = (int)((r->steps + side - 1) / side);
+	*bin = *bin > 0 ? *bin : 1;
+	*size = (int)((r->steps + *bin - 1) / *bin);
+	double *m = e3_alloc((size_t)*size * (size_t)*size, sizeof *m, "matrix of remembered frames", err);
+	uint32_t *count = e3_alloc((size_t)*size * (size_t)*size, sizeof *count, "matrix of remembered frames", err);
+	uint32_t *left = e3_alloc((size_t)r->steps, sizeof *left, "ages of a frame", err);
+	double patches = (double)r->shape.layers * (r->shape.n - r->shape.special);
+	for (int64_t f = 0; m && count && left && f < r->steps; f++) {
+		ages_of_frame(r, f, left);
+		double alive = patches;
+		for (int64_t t = f; t < r->steps; t++) {
+			int at = (int)(t / *bin) * *size + (int)(f / *bin);
+			alive -= left[t - f];
+			m[at] += alive / patches, count[at]++;
+		}
+	}
+	bool ok = m && count && left;
+	for (int k = 0; ok && k < *size * *size; k++)
+		m[k] = count[k] ? m[k] / count[k] : NAN;
+	free(count);
+	free(left);
+	if (!ok)
+		free(m);
+	return ok ? m : NULL;
+}

@@ -1,0 +1,407 @@
+/* e3-infer: frames in, predictions out, one frame at a time: parse, open, loop, close.
+ *
+ * Refuses frames that change size in mid-stream, streams that carry predictions already, and budgets that cannot work.
+ */
+#include "infer.h"
+#include "e3/mem.h"
+#include "e3/num.h"
+#include "e3/stream.h"
+#include "e3/tool.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct infer {
+	infer_request r;
+	e3_dev *dev;
+	e3_net *net;
+	e3_session *session; /* opened by the first frame: its size is not known before */
+	infer_scan scan;     /* where in its stream it stands */
+	e3_in *in;
+	e3_out *out;
+	e3_head head; /* of the input, completed for the output */
+	bool head_sent, input_failed;
+	infer_reader *reader;
+	infer_writer *writer;
+	int size[2]; /* rows, columns of the network's picture; 0 before the first frame */
+	uint64_t before; /* device memory in use before the network is loaded */
+	double ms;   /* of the last frame */
+	int64_t frames;
+	e3_latency latency; /* of a live source */
+	double start, first_done;
+	bool gpu; /* the device has memory of its own */
+} infer;
+
+static int open_device(infer *f, e3_err *err)
+{
+	e3_err why = {""};
+	if (f->r.device != DEVICE_CPU)
+		f->dev = e3_dev_cuda(f->r.strict, f->r.device == DEVICE_CUDA ? err : &why);
+	f->gpu = f->dev != NULL;
+	if (f->dev || f->r.device == DEVICE_CUDA)
+		return f->dev ? 0 : -1;
+	if (f->r.device == DEVICE_AUTO)
+		e3_note("device: the CPU (%s)", why.text);
+	if (f->r.vram > 0)
+		return e3_fail(err, "opening the device: --vram: the CPU has no device memory: give --budget");
+	f->dev = e3_dev_cpu((int)f->r.threads, err);
+	return f->dev ? 0 : -1;
+}
+
+static int open_net(infer *f, e3_err *err)
+{
+	char *path;
+	if (infer_find_model(f->r.model, &path, err))
+		return -1;
+	double t = e3_now();
+	f->before = f->dev->ops->memory(f->dev).used;
+	e3_ckpt *ckpt = e3_ckpt_open(path, err);
+	if (ckpt)
+		f->net = e3_net_open(ckpt, f->dev, err);
+	e3_ckpt_close(ckpt);
+	free(path);
+	if (!f->net)
+		return -1;
+	const e3_config *c = e3_net_config(f->net);
+	e3_detail("model: %s: %.1f M parameters, loaded in %.1f s", c->name, 1e-6 * (double)c->parameters, e3_now() - t);
+	if (f->r.last_attn >= c->layers)
+		return e3_fail(err, "opening: --attn-layers: layer %d: the model has layers 0 to %d", f->r.last_attn, c->layers - 1);
+	return 0;
+}
+
+static int new_session(infer *f, e3_err *err)
+{
+	if (f->head.frames >= 0) {
+		if (f->r.o.frames >= 0 && f->r.o.frames != f->head.frames)
+			e3_warn("--frames %lld: the stream says %lld: using that", (long long)f->r.o.frames, (long long)f->head.frames);
+		f->r.o.frames = f->head.frames;
+	}
+	if (f->r.vram <= 0 && f->r.o.policy != E3_POLICY_NONE && f->r.o.budget_kind == E3_BUDGET_FRACTION && f->r.o.frames < 0)
+		return e3_fail(err, "planning: --P: the stream does not say how many frames it has: give --frames N, or an absolute budget with --budget");
+	f->r.o.attn = f->r.n_attn ? f->r.attn : NULL;
+	infer_memory memory = {f->net, f->dev, {f->size[0], f->size[1]}, f->before};
+	if (f->r.vram > 0 && infer_solve(&memory, f->r.vram, &f->r.o, err))
+		return -1;
+	f->session = e3_session_open(f->net, f->dev, &f->r.o, f->size, err);
+	return f->session ? 0 : -1;
+}
+
+static int open_session(infer *f, e3_err *err)
+{
+	if (f->scan.from)
+		f->session = infer_scan_resume(&f->scan, &f->r, f->net, f->dev, f->head.frames, err);
+	if (!f->session && (f->scan.from || new_session(f, err)))
+		return -1;
+	const e3_plan *p = e3_session_plan(f->session);
+	e3_detail("frames: %d × %d, %d tokens each; cache: %.1f MiB in pages of %d keys", f->size[1], f->size[0], p->tokens_per_frame,
+	          (double)p->cache_bytes / 1048576, p->page_keys);
+	return 0;
+}
+
+static int set_text(char **to, const char *text, e3_err *err)
+{
+	free(*to);
+	*to = strdup(text);
+	return *to ? 0 : e3_fail(err, "writing the head: out of memory");
+}
+
+/* The head leaves with the first frame, when the session knows its numbers; or with the end of an empty stream. */
+static int send_head(infer *f, e3_err *err)
+{
+	const e3_config *c = e3_net_config(f->net);
+	e3_head *h = &f->head;
+	if (set_text(&h->tool, "e3-infer", err) || set_text(&h->version, E3_VERSION, err) ||
+	    set_text(&h->model, c->name[0] ? c->name : "unnamed", err) || set_text(&h->policy, e3_policy_names[f->r.o.policy], err) ||
+	    set_text(&h->device, f->dev->ops->name(f->dev), err))
+		return -1;
+	h->layers = c->layers;
+	h->budget = -1;
+	if (f->session) {
+		const e3_plan *p = e3_session_plan(f->session);
+		h->tokens_per_frame = p->tokens_per_frame;
+		h->patch_grid[0] = p->patch_grid[0], h->patch_grid[1] = p->patch_grid[1];
+		h->kv_token_bytes = (int64_t)p->token_bytes;
+		if (isfinite(p->budget))
+			h->budget = (int64_t)floor(p->budget);
+	}
+	if (f->scan.from) {
+		h->seen = f->scan.from->t, h->after = f->scan.from->place.last_i, h->frozen = f->r.freeze;
+		h->frames = h->frames < 0 ? -1 : h->frames > f->scan.skipped ? h->frames - f->scan.skipped : 0;
+		if (f->scan.skipped)
+			e3_note("%s saw %lld frames of this stream: they are skipped", f->r.load, (long long)f->scan.skipped);
+	}
+	f->head_sent = true;
+	return e3_out_head(f->out, h, err);
+}
+
+/* Moves what the step gave into the parcel. */
+static int pack(infer *f, const e3_result *r, infer_parcel *to, e3_err *err)
+{
+	to->pred.ms = f->ms;
+	to->pred.latency = to->pred.s.t_capture != 0 ? f->latency.last : 0;
+	to->pred.has_pose = r->has_pose;
+	memcpy(to->pred.pose, r->pose, sizeof r->pose);
+	to->pred.depth = r->depth, to->pred.depth_conf = r->depth_conf;
+	to->pred.points = r->points, to->pred.points_conf = r->points_conf;
+	to->evict.i = to->pred.s.i;
+	for (to->n_attn = 0;; to->n_attn++) {
+		if (to->n_attn == to->cap_attn) {
+			if (e3_grow((void **)&to->attn, (size_t)to->cap_attn + 8, sizeof *to->attn, "attention records", err))
+				return -1;
+			memset(to->attn + to->cap_attn, 0, 8 * sizeof *to->attn);
+			to->cap_attn += 8;
+		}
+		int more = e3_session_attn(f->session, to->n_attn, &to->attn[to->n_attn], err);
+		if (more <= 0)
+			return more;
+		to->attn[to->n_attn].i = to->pred.s.i;
+	}
+}
+
+static void log_frame(infer *f, int64_t frame, double rate, uint64_t cache)
+{
+	const double mib = 1.0 / 1048576;
+	char device[48] = "";
+	if (f->gpu)
+		snprintf(device, sizeof device, ", device %.1f MiB", mib * (double)f->dev->ops->memory(f->dev).used);
+	e3_note("frame %lld: %.1f ms, %.2f frames/s, cache %.1f MiB, resident %.1f MiB%s", (long long)frame, f->ms, rate, mib * (double)cache,
+	        mib * (double)e3_rss_now(), device);
+}
+
+static void report(infer *f)
+{
+	double seconds = e3_now() - f->start;
+	e3_cache_use use = e3_session_cache(f->session);
+	const e3_plan *p = e3_session_plan(f->session);
+	double rate = f->frames > 1 ? (double)(f->frames - 1) / (e3_now() - f->first_done) : 1 / seconds, mib = 1.0 / 1048576;
+	int64_t done = f->r.freeze ? f->frames : e3_session_frames(f->session);
+	if (f->r.log_every && done % f->r.log_every == 0)
+		log_frame(f, done - 1, rate, use.now);
+	if (!e3_progress_due())
+		return;
+	char left[64] = "", budget[64] = "", behind[64];
+	e3_latency_print(&f->latency, behind, sizeof behind);
+	if (f->head.frames > f->frames)
+		snprintf(left, sizeof left, ", %.0f s left", (double)(f->head.frames - f->frames) / rate);
+	if (isfinite(p->budget))
+		snprintf(budget, sizeof budget, " of %.1f", mib * p->budget * (double)p->token_bytes);
+	e3_progress("frame %lld: %.2f frames/s, cache %.1f%s MiB%s%s", (long long)done, rate, mib * (double)use.now, budget, behind, left);
+}
+
+/* Session and head, when the first frame is there or will not come. */
+/* --each: what the last frame left is forgotten, once its results are out. */
+static int forget(infer *f, e3_err *err)
+{
+	if (infer_writer_wait(f->writer, err))
+		return -1;
+	e3_session_close(f->session);
+	f->session = NULL;
+	return 0;
+}
+
+static int begin(infer *f, e3_err *err)
+{
+	return (!f->session && open_session(f, err)) || (!f->head_sent && send_head(f, err)) ? -1 : 0;
+}
+
+/* Every so many frames, when the next one is there: then all that belongs to the last one has left too. A disk that is full now may
+ * have room later: the run goes on. */
+static int save_now_and_then(infer *f, e3_err *err)
+{
+	e3_err why = {""};
+	if (!f->r.save_every || !f->scan.took || e3_session_frames(f->session) % f->r.save_every)
+		return 0;
+	if (infer_writer_wait(f->writer, err))
+		return -1;
+	if (infer_scan_save(&f->scan, &f->r, f->session, infer_writer_last(f->writer), &why))
+		e3_warn("%s; the run goes on", why.text);
+	return 0;
+}
+
+static int do_frame(infer *f, infer_item *item, e3_err *err)
+{
+	f->scan.skipped = item->skipped;
+	if (item->seen)
+		return infer_scan_check(&f->scan, item, err);
+	if (save_now_and_then(f, err))
+		return -1;
+	if (!f->scan.moved)
+		infer_scan_move(&f->scan, &f->r, &f->head, &item->source);
+	infer_scan_place(&f->scan, &f->r, &item->source);
+	infer_parcel *to = infer_writer_parcel(f->writer);
+	e3_image spare = to->fitted; /* the picture stays with the parcel until it has left; the reader gets the old one */
+	to->fitted = item->picture, item->picture = spare;
+	to->pred = (e3_pred){.s = item->source, .w = to->fitted.w, .h = to->fitted.h, .rgb = to->fitted.px, .half = f->r.half};
+	if (!f->size[0])
+		f->size[0] = to->pred.h, f->size[1] = to->pred.w;
+	if (f->size[1] != to->pred.w || f->size[0] != to->pred.h)
+		return e3_fail(err, "reading frame %lld: %d × %d for the network, %d × %d %s: all frames of a stream must have one shape",
+		               (long long)f->frames, to->pred.w, to->pred.h, f->size[1], f->size[0], f->frames ? "before" : "in the saved cache");
+	if ((f->r.each && forget(f, err)) || begin(f, err))
+		return -1;
+	double t = e3_now();
+	e3_result r;
+	if (e3_session_step(f->session, to->fitted.px, &r, &to->evict, err))
+		return -1;
+	f->ms = 1e3 * (e3_now() - t);
+	e3_latency_add(&f->latency, to->pred.s.t_capture, e3_now_utc());
+	infer_scan_took(&f->scan, &f->r, to);
+	if (f->r.each)
+		e3_evict_release(&to->evict); /* there is no cache to tell of */
+	if (pack(f, &r, to, err) || infer_writer_send(f->writer, err))
+		return -1;
+	if (!f->frames++)
+		f->first_done = e3_now();
+	report(f);
+	return 0;
+}
+
+static int pass_truth_as(infer *f, const e3_msg *msg, int64_t i, e3_err *err)
+{
+	e3_truth truth = {0};
+	int rc = e3_truth_decode(msg, &truth, err);
+	truth.i = i;
+	rc = rc || e3_out_truth(f->out, &truth, err) ? -1 : 0;
+	e3_truth_release(&truth);
+	return rc;
+}
+
+/* Ground truth goes through as it came, in its place; --continue numbers it as its frame. */
+static int pass_truth(infer *f, const e3_msg *msg, e3_err *err)
+{
+	int64_t i = e3_msg_index(msg) + (f->r.freeze ? 0 : f->scan.place.shift_i);
+	if (!f->head_sent && !f->scan.from)
+		return e3_fail(err, "reading: truth before the first frame");
+	if (infer_scan_passed(&f->scan, &f->r, i))
+		return 0;
+	if (infer_writer_wait(f->writer, err) || begin(f, err))
+		return -1;
+	return i == e3_msg_index(msg) ? e3_out_msg(f->out, msg, err) : pass_truth_as(f, msg, i, err);
+}
+
+/* Nothing is given back on the way: at the end it is what it was at its highest. */
+static uint64_t device_used(const infer *f)
+{
+	uint64_t used = f->gpu && f->net ? f->dev->ops->memory(f->dev).used : 0;
+	return used > f->before ? used - f->before : 0;
+}
+
+static int send_end(infer *f, e3_err *err)
+{
+	if (infer_writer_wait(f->writer, err) || (f->scan.from ? begin(f, err) : !f->head_sent && send_head(f, err)))
+		return -1;
+	e3_cache_use use = f->session ? e3_session_cache(f->session) : (e3_cache_use){0};
+	e3_end end = {f->frames, e3_now() - f->start, e3_rss_peak(), use.now, use.peak, use.full, e3_latency_mean(&f->latency), f->latency.max,
+	              device_used(f)};
+	e3_detail("%lld frames in %.2f s; resident memory at most %.1f MiB; cache %.1f MiB, at most %.1f, without eviction %.1f",
+	          (long long)f->frames, end.seconds, (double)end.peak_rss / 1048576, (double)use.now / 1048576, (double)use.peak / 1048576,
+	          (double)use.full / 1048576);
+	if (f->latency.n)
+		e3_detail("from capture to prediction: %.3f s on average, %.3f s at most", e3_latency_mean(&f->latency), f->latency.max);
+	return e3_out_end(f->out, &end, err);
+}
+
+static int loop(infer *f, e3_err *err)
+{
+	infer_item *item;
+	int more;
+	while ((more = infer_reader_next(f->reader, &item, err)) > 0) {
+		int rc = 0;
+		if (item->kind == E3_HEAD)
+			rc = e3_head_decode(&item->msg, &f->head, err);
+		else if (item->kind == E3_FRAME)
+			rc = do_frame(f, item, err);
+		else if (item->kind == E3_TRUTH)
+			rc = pass_truth(f, &item->msg, err);
+		else if (item->kind != E3_END)
+			rc = e3_fail(err, "reading: the stream carries predictions already: expected frames from e3-decode");
+		if (rc)
+			return -1;
+	}
+	f->scan.skipped = item->skipped;
+	f->input_failed = more < 0 && !e3_stop_signal();
+	return f->input_failed ? -1 : send_end(f, err);
+}
+
+/* --plan: nothing is read, nothing but the table is written. */
+static int plan(infer *f, e3_err *err)
+{
+	e3_fit_plan fit;
+	if (open_device(f, err) || open_net(f, err))
+		return -1;
+	const e3_config *c = e3_net_config(f->net);
+	if (e3_fit_plan_make(f->r.plan_size[0], f->r.plan_size[1], c->image_size, c->patch, (e3_fit_mode)f->r.fit_mode, &fit, err))
+		return -1;
+	infer_memory memory = {f->net, f->dev, {fit.h, fit.w}, f->before};
+	if (f->r.vram > 0 && infer_solve(&memory, f->r.vram, &f->r.o, err))
+		return -1;
+	return infer_plan(&memory, &f->r.o, err);
+}
+
+/* The results have left: a cache that is saved has seen no frame that nobody got. What was computed before the input failed is as
+ * good as ever. */
+static int save_last(infer *f, int rc, e3_err *err)
+{
+	e3_err why = {""};
+	if (!f->r.save || (rc && !f->input_failed))
+		return rc;
+	if (!f->session) {
+		e3_note("%s: not saved: there was no frame", f->r.save);
+		return rc;
+	}
+	if (infer_scan_save(&f->scan, &f->r, f->session, infer_writer_last(f->writer), &why) == 0)
+		return rc;
+	if (rc)
+		e3_warn("%s", why.text);
+	else
+		*err = why;
+	return -1;
+}
+
+static int run(infer *f, e3_err *err)
+{
+	f->start = e3_now();
+	f->out = e3_out_open(f->r.output, err);
+	if (!f->out)
+		return -1;
+	f->writer = infer_writer_open(f->out, err);
+	int rc = !f->writer || open_device(f, err) || open_net(f, err) || infer_scan_open(&f->scan, &f->r, f->net, f->dev, err) ? -1 : 0;
+	if (!rc && f->scan.from)
+		f->size[0] = f->scan.from->size[0], f->size[1] = f->scan.from->size[1];
+	rc = rc || !(f->in = e3_in_open(f->r.input, err)) ||
+	             !(f->reader = infer_reader_open(f->in, e3_net_config(f->net), (e3_fit_mode)f->r.fit_mode, infer_scan_seen(&f->scan, &f->r), err))
+	         ? -1
+	         : 0;
+	f->start = e3_now();
+	rc = rc || loop(f, err) ? -1 : 0;
+	if (f->writer)
+		infer_writer_wait(f->writer, NULL);
+	if (rc)
+		e3_out_abort(f->out, e3_tool_name(), 1, err->text);
+	else
+		rc = e3_out_close(f->out, err);
+	return save_last(f, rc, err);
+}
+
+static void close_all(infer *f)
+{
+	if (infer_reader_close(f->reader))
+		e3_in_close(f->in);
+	infer_writer_close(f->writer);
+	e3_session_close(f->session);
+	infer_scan_close(&f->scan);
+	e3_net_close(f->net);
+	e3_dev_close(f->dev);
+	e3_head_release(&f->head);
+}
+
+int main(int argc, char **argv)
+{
+	static infer f;
+	e3_err err = {""};
+	e3_tool_init("e3-infer");
+	infer_parse(argc, argv, &f.r);
+	int rc = f.r.plan ? plan(&f, &err) : run(&f, &err);
+	close_all(&f);
+	return e3_tool_exit(rc, &err);
+}

@@ -1,0 +1,70 @@
+/* e3-infer: finding the model when none is named, and saying which was found. */
+#include "infer.h"
+#include "e3/tool.h"
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static bool is_model(const char *name)
+{
+	size_t n = strlen(name);
+	return name[0] != '.' && ((n > 12 && strcmp(name + n - 12, ".safetensors") == 0) || (n > 4 && strcmp(name + n - 4, ".pth") == 0));
+}
+
+/* The first model file of a folder, by name. */
+static char *model_in(const char *dir)
+{
+	DIR *d = opendir(dir);
+	char best[256] = "", *path = NULL;
+	for (struct dirent *e; d && (e = readdir(d));)
+		if (is_model(e->d_name) && (!best[0] || strcmp(e->d_name, best) < 0))
+			snprintf(best, sizeof best, "%s", e->d_name);
+	if (d)
+		closedir(d);
+	if (best[0] && asprintf(&path, "%s/%s", dir, best) < 0)
+		path = NULL;
+	return path;
+}
+
+/* The demo model, as installed or in the source tree. */
+static char *bundled(void)
+{
+	static const char *const places[] = {"../share/e3/demo.safetensors", "../../pipelines/demo/model.safetensors"};
+	char self[4096];
+	ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+	if (n <= 0)
+		return NULL;
+	self[n] = 0;
+	*strrchr(self, '/') = 0;
+	for (size_t k = 0; k < sizeof places / sizeof *places; k++) {
+		char *path;
+		if (asprintf(&path, "%s/%s", self, places[k]) < 0)
+			return NULL;
+		if (access(path, R_OK) == 0)
+			return path;
+		free(path);
+	}
+	return NULL;
+}
+
+int infer_find_model(const char *asked, char **path, e3_err *err)
+{
+	const char *from_env = getenv("E3_MODEL"), *home = getenv("HOME");
+	char dir[4096];
+	*path = NULL;
+	if (asked || (from_env && *from_env)) {
+		*path = strdup(asked ? asked : from_env);
+		return *path ? 0 : e3_fail(err, "finding the model: out of memory");
+	}
+	if (home && snprintf(dir, sizeof dir, "%s/.cache/e3", home) < (int)sizeof dir && (*path = model_in(dir))) {
+		e3_note("model: %s", *path);
+		return 0;
+	}
+	if ((*path = bundled())) {
+		e3_note("model: the bundled demo model, which only knows rendered rooms; for photographs give --model (%s)", *path);
+		return 0;
+	}
+	return e3_fail(err, "finding the model: --model, $E3_MODEL, ~/.cache/e3: none given, none found");
+}

@@ -1,0 +1,219 @@
+/* e3-infer: its command line. Owns what may not be combined; what a budget means is lib/model/plan.c's. */
+#include "infer.h"
+#include "e3/num.h"
+#include "e3/opt.h"
+#include "e3/stream.h"
+#include "e3/tool.h"
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+static bool no_evict, fraction_given, budget_given, size_given;
+static int policy = -1, precision;
+
+static int parse_fraction(void *to, const char *arg, e3_err *err)
+{
+	infer_request *r = to;
+	if (e3_parse_f64(arg, 0, 1, &r->o.budget, err))
+		return -1;
+	if (r->o.budget <= 0)
+		return e3_fail(err, "expected a fraction above 0, got '%s'", arg);
+	fraction_given = true;
+	r->o.budget_kind = E3_BUDGET_FRACTION;
+	return 0;
+}
+
+/* "10f" frames, "200k" or "200000" tokens, "512M" or "1.5G" bytes. */
+static int parse_budget(void *to, const char *arg, e3_err *err)
+{
+	infer_request *r = to;
+	char number[64];
+	size_t n = strlen(arg);
+	char unit = n ? arg[n - 1] : 0;
+	double scale = unit == 'k' ? 1e3 : unit == 'M' ? 1048576.0 : unit == 'G' ? 1073741824.0 : 1;
+	bool has_unit = unit && strchr("fkMG", unit);
+	if (n - has_unit >= sizeof number)
+		return e3_fail(err, "expected FRAMESf, TOKENS, TOKENSk, BYTESM or BYTESG, got '%.60s'", arg);
+	memcpy(number, arg, n - has_unit);
+	number[n - has_unit] = 0;
+	if (e3_parse_f64(number, 0, 1e15, &r->o.budget, err) || r->o.budget <= 0)
+		return e3_fail(err, "expected FRAMESf, TOKENS, TOKENSk, BYTESM or BYTESG, as in 10f, 200k or 1.5G; got '%s'", arg);
+	r->o.budget *= scale;
+	r->o.budget_kind = unit == 'f' ? E3_BUDGET_FRAMES : unit == 'M' || unit == 'G' ? E3_BUDGET_BYTES : E3_BUDGET_TOKENS;
+	budget_given = true;
+	return 0;
+}
+
+/* "6G", "6000M". */
+static int parse_vram(void *to, const char *arg, e3_err *err)
+{
+	infer_request r = {0};
+	bool before = budget_given;
+	int rc = parse_budget(&r, arg, err);
+	budget_given = before;
+	if (rc || r.o.budget_kind != E3_BUDGET_BYTES)
+		return e3_fail(err, "expected a size such as 6G or 6000M, got '%.60s'", arg);
+	((infer_request *)to)->vram = r.o.budget;
+	return 0;
+}
+
+static int parse_size(void *to, const char *arg, e3_err *err)
+{
+	int *size = to, end = 0;
+	if (sscanf(arg, "%5dx%5d%n", &size[0], &size[1], &end) != 2 || arg[end] || size[0] < 1 || size[1] < 1)
+		return e3_fail(err, "expected WIDTHxHEIGHT, got '%.60s'", arg);
+	size_given = true;
+	return 0;
+}
+
+typedef struct word {
+	const char *name;
+	int bits;
+} word;
+
+/* A comma-separated list of words to the union of their bits. */
+static int parse_words(const char *arg, const word *words, int *out, e3_err *err)
+{
+	*out = 0;
+	for (const char *p = arg;; p++) {
+		size_t n = strcspn(p, ",");
+		const word *w = words;
+		while (w->name && (strlen(w->name) != n || strncmp(w->name, p, n) != 0))
+			w++;
+		if (!w->name)
+			return e3_fail(err, "unknown word '%.*s' in '%s'", (int)n, p, arg);
+		*out |= w->bits;
+		p += n;
+		if (!*p)
+			return 0;
+	}
+}
+
+static int parse_outputs(void *to, const char *arg, e3_err *err)
+{
+	static const word words[] = {{"pose", E3_OUT_POSE}, {"depth", E3_OUT_DEPTH}, {"points", E3_OUT_POINTS}, {"all", E3_OUT_ALL}, {NULL, 0}};
+	return parse_words(arg, words, &((infer_request *)to)->o.outputs, err);
+}
+
+static int parse_compat(void *to, const char *arg, e3_err *err)
+{
+	((infer_request *)to)->given.compat = true;
+	static const word words[] = {{"evict3r", E3_COMPAT_ALL}, {"f16-sums", E3_COMPAT_F16_SUMS}, {"starve", E3_COMPAT_STARVE},
+	                             {"camera", E3_COMPAT_CAMERA}, {NULL, 0}};
+	return parse_words(arg, words, &((infer_request *)to)->o.compat, err);
+}
+
+static int parse_layers(void *to, const char *arg, e3_err *err)
+{
+	infer_request *r = to;
+	int list[E3_MAX_LAYERS], n = e3_parse_ints(arg, 0, E3_MAX_LAYERS - 1, list, E3_MAX_LAYERS, err);
+	for (int k = 0; k < n; k++) {
+		r->attn[list[k]] = true;
+		r->last_attn = list[k] > r->last_attn ? list[k] : r->last_attn;
+	}
+	r->n_attn = n;
+	return n < 0 ? -1 : 0;
+}
+
+static void check(const infer_request *r)
+{
+	if (r->each && (r->load || r->save || r->vram > 0 || fraction_given || budget_given))
+		e3_usage_error("--each remembers nothing from frame to frame: it takes no budget, no --load-cache and no --save-cache");
+	if (fraction_given && budget_given)
+		e3_usage_error("--P and --budget: one of them");
+	if (r->o.policy == E3_POLICY_NONE && (fraction_given || budget_given))
+		e3_usage_error("--no-evict and --policy none keep everything: they take no --P and no --budget");
+	if (r->o.policy == E3_POLICY_E3 && r->o.compat & (E3_COMPAT_F16_SUMS | E3_COMPAT_STARVE))
+		e3_usage_error("--policy e3 has none of the released code's defects: of --compat it takes camera only");
+	if (r->vram > 0 && (r->o.policy == E3_POLICY_NONE || fraction_given || budget_given))
+		e3_usage_error("--vram states a budget: it takes no --P, --budget or --no-evict");
+	if (size_given && !r->plan)
+		e3_usage_error("--size: only with --plan; frames have their own size");
+	if (r->save_every && !r->save)
+		e3_usage_error("--save-every: needs --save-cache");
+	if (r->save && strcmp(r->save, "-") == 0)
+		e3_usage_error("--save-cache: needs a file: standard output carries the predictions");
+	if ((r->go_on || r->freeze) && !r->load)
+		e3_usage_error("--%s: needs --load-cache", r->go_on ? "continue" : "freeze");
+	if (r->freeze && (r->go_on || r->save))
+		e3_usage_error("--freeze leaves the cache as it is: it takes no --continue and no --save-cache");
+	if (r->load && (r->plan || r->vram > 0))
+		e3_usage_error("--load-cache: says what the budget is: it takes no --plan and no --vram");
+	if (r->go_on && fraction_given)
+		e3_usage_error("--continue: how many frames there will be in all is not known: give --budget, not --P");
+	if (r->o.attn_map && !r->n_attn)
+		e3_usage_error("--attn-map: needs --attn-layers");
+}
+
+void infer_parse(int argc, char **argv, infer_request *r)
+{
+	static int64_t frames = -1, camera_frames = -1;
+	static double temperature = -1;
+	*r = (infer_request){.input = "-", .output = "-", .o = e3_infer_defaults(), .last_attn = -1, .plan_size = {640, 480}, .fit_mode = -1};
+	const e3_opt table[] = {
+		{E3_OPT_TITLE, .help = "Model and device"},
+		{E3_OPT_TEXT, "model", 'm', &r->model, "FILE",
+		 "weights: .safetensors, .pth, seed:tiny:N, seed:full:N (default: $E3_MODEL,\n"
+		 "~/.cache/e3, the bundled demo model)", 0, 0, NULL, NULL},
+		{E3_OPT_CHOICE, "device", 0, &r->device, "WHICH", "auto, cpu or cuda (default auto)", 0, 0, "auto|cpu|cuda", NULL},
+		{E3_OPT_CHOICE, "precision", 0, &precision, "TYPE",
+		 "on CUDA: products of 16-bit numbers, or f32 throughout (default bf16;\nthe CPU is f32)", 0, 0, "bf16|f32", NULL},
+		{E3_OPT_INT, "threads", 0, &r->threads, "N", "threads of the CPU backend (default: one per processor)", 1, 1024, NULL, NULL},
+		{E3_OPT_CHOICE, "fit-mode", 0, &r->fit_mode, "MODE", "crop or pad frames to the network's size (default crop)", 0, 0, "crop|pad", NULL},
+		{E3_OPT_TITLE, .help = "What the cache keeps"},
+		{E3_OPT_CALL, "P", 'P', r, "P", "the fraction P of the stream's tokens (default 0.5); needs its length", 0, 0, NULL, parse_fraction},
+		{E3_OPT_INT, "frames", 0, &frames, "N", "length of the stream, when its head does not say", 1, 1e12, NULL, NULL},
+		{E3_OPT_CALL, "budget", 'b', r, "SIZE",
+		 "an absolute budget, for streams of any length: 10f (frames per layer),\n"
+		 "200k (tokens over all layers), 1.5G (bytes of cache)", 0, 0, NULL, parse_budget},
+		{E3_OPT_CALL, "vram", 0, r, "SIZE",
+		 "device memory in all, as in 6G: weights, scratch and what is left for the\ncache (CUDA only)", 0, 0, NULL, parse_vram},
+		{E3_OPT_FLAG, "each", 0, &r->each, NULL, "nothing from frame to frame: every picture by itself", 0, 0, NULL, NULL},
+		{E3_OPT_FLAG, "no-evict", 0, &no_evict, NULL, "everything: memory grows with the stream", 0, 0, NULL, NULL},
+		{E3_OPT_CHOICE, "policy", 0, &policy, "NAME",
+		 "evict3r, window, random, e3 or none (default evict3r)", 0, 0, "evict3r|window|random|e3|none", NULL},
+		{E3_OPT_REAL, "temp", 0, &temperature, "T", "temperature of the layers' shares (default 0.5)", 1e-6, 1e6, NULL, NULL},
+		{E3_OPT_INT, "camera-frames", 0, &camera_frames, "N", "frames the camera head remembers (default 1024)", 2, 1e6, NULL, NULL},
+		{E3_OPT_CALL, "compat", 0, r, "LIST",
+		 "the released code's defects: evict3r (all of them), or some of\nf16-sums, starve, camera", 0, 0, NULL, parse_compat},
+		{E3_OPT_TITLE, .help = "Stopping and going on"},
+		{E3_OPT_TEXT, "save-cache", 0, &r->save, "FILE", "save the cache when the stream ends, also by SIGTERM or SIGINT", 0, 0, NULL, NULL},
+		{E3_OPT_INT, "save-every", 0, &r->save_every, "N", "and after every N frames, when the next one comes", 1, 1e12, NULL, NULL},
+		{E3_OPT_TEXT, "load-cache", 0, &r->load, "FILE",
+		 "go on where the saved run stood: frames it saw are skipped, what the\ncache keeps is as it was", 0, 0, NULL, NULL},
+		{E3_OPT_FLAG, "continue", 0, &r->go_on, NULL, "with it: the stream is new pictures of the same scene, numbered on", 0, 0, NULL, NULL},
+		{E3_OPT_FLAG, "freeze", 0, &r->freeze, NULL, "with it: each picture is seen beside the saved cache, which stays as it is", 0, 0, NULL, NULL},
+		{E3_OPT_TITLE, .help = "What is written"},
+		{E3_OPT_TEXT, "output", 'o', &r->output, "ENDPOINT", "where the predictions go (default standard output)", 0, 0, NULL, NULL},
+		{E3_OPT_CALL, "outputs", 0, r, "LIST", "pose, depth, points (default all)", 0, 0, NULL, parse_outputs},
+		{E3_OPT_FLAG, "half", 0, &r->half, NULL, "send dense maps in half precision", 0, 0, NULL, NULL},
+		{E3_OPT_CALL, "attn-layers", 0, r, "LIST", "report the attention of these global layers, as in 0,5,11", 0, 0, NULL, parse_layers},
+		{E3_OPT_FLAG, "attn-map", 0, &r->o.attn_map, NULL, "with the head-averaged map of each", 0, 0, NULL, NULL},
+		{E3_OPT_INT, "log-every", 0, &r->log_every, "N",
+		 "a line on standard error every N frames: time, cache, resident memory", 1, 1e9, NULL, NULL},
+		{E3_OPT_FLAG, "plan", 0, &r->plan, NULL, "print what memory a run would take, and exit; reads no stream", 0, 0, NULL, NULL},
+		{E3_OPT_CALL, "size", 0, r->plan_size, "WxH", "of the pictures to plan for (default 640x480)", 0, 0, NULL, parse_size},
+		E3_STREAM_OPTIONS,
+		E3_QUEUE_OPTIONS,
+		{E3_OPT_END, NULL, 0, NULL, NULL, NULL, 0, 0, NULL, NULL},
+	};
+	const e3_opts opts = {"e3-infer", "[options] [INPUT]", "Infer cameras, depth and points from a stream of frames, frame by frame, on bounded memory.", table,
+	                      "  e3-decode clip.mp4 | e3-infer --P 0.5 | e3-export --glb out.glb\n"};
+	int first = e3_opts_parse(&opts, argc, argv);
+	if (argc - first > 1)
+		e3_usage_error("one input at most, got '%s' too", argv[first + 1]);
+	if (argc > first)
+		r->input = argv[first];
+	r->given.policy = no_evict || policy >= 0, r->given.budget = fraction_given || budget_given;
+	r->given.temperature = temperature > 0, r->given.camera_frames = camera_frames > 0, r->given.fit_mode = r->fit_mode >= 0;
+	r->o.policy = no_evict || r->each ? E3_POLICY_NONE : policy < 0 ? E3_POLICY_EVICT3R : (e3_policy)policy;
+	if (temperature > 0)
+		r->o.temperature = temperature;
+	if (r->fit_mode < 0)
+		r->fit_mode = E3_FIT_CROP;
+	r->strict = precision == 1;
+	r->o.frames = frames;
+	if (camera_frames > 0)
+		r->o.camera_frames = (int)camera_frames;
+	check(r);
+}

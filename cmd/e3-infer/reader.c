@@ -1,0 +1,185 @@
+/* e3-infer: the stream is read on a thread of its own, one message ahead: while a frame is computed the next is taken from the pipe,
+ * decoded and brought to the network's size. Owns two items that change places; nothing is read further ahead than that. */
+#include "infer.h"
+#include "e3/mem.h"
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct infer_reader {
+	e3_in *in;
+	int image_size, patch;
+	e3_fit_mode mode;
+	e3_frame frame; /* as it came */
+	int64_t frames;
+	infer_span seen;
+	int64_t skipped;
+	pthread_t thread;
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	infer_item item[2];
+	int more;    /* of the item that is ready: what e3_in_next said */
+	int filling; /* the item the thread fills; the other is the caller's */
+	bool ready, quit, started, finished;
+	e3_err err;
+};
+
+/* Pixel of the network image from a pixel of the source: first the frame's own map, then the resize done here. */
+static e3_fit compose(const e3_frame *frame, const e3_fit_plan *p)
+{
+	const e3_fit *a = &frame->s.fit;
+	double sx = (double)p->scaled_w / frame->w, sy = (double)p->scaled_h / frame->h;
+	return (e3_fit){a->sx * sx, a->sy * sy, a->tx * sx + p->pad_x, a->ty * sy + p->pad_y - p->crop_y};
+}
+
+/* The picture a data set's loader made is the network's, whatever size the model was trained for: it changes hands. */
+static int take_prepared(infer_reader *r, infer_item *to, e3_err *err)
+{
+	e3_frame *f = &r->frame;
+	if (f->w % r->patch || f->h % r->patch)
+		return e3_fail(err, "%d × %d, prepared: expected multiples of the patch size %d", f->w, f->h, r->patch);
+	to->picture = (e3_image){f->w, f->h, 3, f->rgb};
+	to->source = f->s;
+	*f = (e3_frame){0};
+	return 0;
+}
+
+static int read_frame(infer_reader *r, const e3_msg *msg, infer_item *to, e3_err *err)
+{
+	e3_fit_plan plan;
+	if (e3_frame_decode(msg, &r->frame, err))
+		return -1;
+	e3_image in = {r->frame.w, r->frame.h, 3, r->frame.rgb};
+	e3_image_release(&to->picture);
+	if (r->frame.prepared)
+		return take_prepared(r, to, err);
+	if (e3_fit_plan_make(in.w, in.h, r->image_size, r->patch, r->mode, &plan, err) || e3_fit_apply(&in, &plan, &to->picture, err))
+		return -1;
+	to->source = r->frame.s;
+	to->source.fit = compose(&r->frame, &plan);
+	return 0;
+}
+
+/* Anything but a frame is handed on as it came. */
+static int keep_message(const e3_msg *msg, infer_item *to, e3_err *err)
+{
+	if (e3_grow((void **)&to->msg.bytes, msg->len, 1, "a message", err))
+		return -1;
+	memcpy(to->msg.bytes, msg->bytes, msg->len);
+	to->msg.kind = msg->kind, to->msg.len = msg->len;
+	return 0;
+}
+
+/* What a saved cache saw is passed over, but for the two frames that tell whether it is the same stream. */
+static int next_wanted(infer_reader *r, infer_item *to, e3_msg *msg, e3_err *err)
+{
+	int more;
+	for (to->skipped = r->skipped; (more = e3_in_next(r->in, msg, err)) > 0;) {
+		int64_t i = msg->kind == E3_FRAME || msg->kind == E3_TRUTH ? e3_msg_index(msg) : INT64_MAX;
+		to->seen = msg->kind == E3_FRAME && i <= r->seen.last;
+		to->skipped = r->skipped += to->seen;
+		if (i >= r->seen.last || (to->seen && i == r->seen.first))
+			break;
+	}
+	return more;
+}
+
+static int read_item(infer_reader *r, infer_item *to, e3_err *err)
+{
+	e3_msg msg;
+	int more = next_wanted(r, to, &msg, err);
+	if (more <= 0)
+		return more;
+	to->kind = msg.kind;
+	if (msg.kind != E3_FRAME)
+		return keep_message(&msg, to, err) ? -1 : 1;
+	if (read_frame(r, &msg, to, err)) {
+		e3_fail_in(err, "reading frame %lld", (long long)r->frames);
+		return -1;
+	}
+	r->frames++;
+	return 1;
+}
+
+/* An item is filled once the one before it has been taken: by then the caller is done with this one. */
+static void *run(void *arg)
+{
+	infer_reader *r = arg;
+	for (int more = 1; more > 0;) {
+		e3_err err = {""};
+		pthread_mutex_lock(&r->lock);
+		while (r->ready && !r->quit)
+			pthread_cond_wait(&r->changed, &r->lock);
+		bool quit = r->quit;
+		pthread_mutex_unlock(&r->lock);
+		more = quit ? 0 : read_item(r, &r->item[r->filling], &err);
+		pthread_mutex_lock(&r->lock);
+		r->more = more, r->err = err, r->ready = true;
+		r->filling = 1 - r->filling;
+		r->finished = more <= 0;
+		pthread_cond_broadcast(&r->changed);
+		pthread_mutex_unlock(&r->lock);
+	}
+	return NULL;
+}
+
+infer_reader *infer_reader_open(e3_in *in, const e3_config *c, e3_fit_mode mode, infer_span seen, e3_err *err)
+{
+	infer_reader *r = e3_alloc(1, sizeof *r, "reader", err);
+	if (!r)
+		return NULL;
+	r->in = in, r->image_size = c->image_size, r->patch = c->patch, r->mode = mode, r->seen = seen;
+	pthread_mutex_init(&r->lock, NULL);
+	pthread_cond_init(&r->changed, NULL);
+	sigset_t all, before; /* signals are for the main thread; reading ends soon after one */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	r->started = pthread_create(&r->thread, NULL, run, r) == 0;
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (r->started)
+		return r;
+	e3_fail(err, "starting the reader: no thread to be had");
+	infer_reader_close(r);
+	return NULL;
+}
+
+int infer_reader_next(infer_reader *r, infer_item **item, e3_err *err)
+{
+	pthread_mutex_lock(&r->lock);
+	while (!r->ready)
+		pthread_cond_wait(&r->changed, &r->lock);
+	int more = r->more;
+	*item = &r->item[1 - r->filling];
+	if (more < 0)
+		*err = r->err;
+	if (more > 0)
+		r->ready = false;
+	pthread_cond_broadcast(&r->changed);
+	pthread_mutex_unlock(&r->lock);
+	return more;
+}
+
+bool infer_reader_close(infer_reader *r)
+{
+	if (!r)
+		return true;
+	pthread_mutex_lock(&r->lock);
+	r->quit = true;
+	bool finished = r->finished || !r->started;
+	pthread_cond_broadcast(&r->changed);
+	pthread_mutex_unlock(&r->lock);
+	if (!finished)
+		return false;
+	if (r->started)
+		pthread_join(r->thread, NULL);
+	for (int k = 0; k < 2; k++) {
+		e3_image_release(&r->item[k].picture);
+		free(r->item[k].msg.bytes);
+	}
+	e3_frame_release(&r->frame);
+	pthread_cond_destroy(&r->changed);
+	pthread_mutex_destroy(&r->lock);
+	free(r);
+	return true;
+}

@@ -1,0 +1,127 @@
+/* e3-infer: results leave on a thread of their own, so that a frame is computed while the one before is written. Owns two parcels
+ * that change places; at most one frame is ever waiting, so memory is bounded and a slow reader slows the network down. */
+#include "infer.h"
+#include "e3/mem.h"
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+
+struct infer_writer {
+	e3_out *out;
+	pthread_t thread;
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	infer_parcel parcel[2];
+	int filling;  /* the parcel main may touch; the other is the thread's while `busy` */
+	bool busy, quit, failed, started;
+	e3_err err;
+};
+
+static int write_parcel(e3_out *out, const infer_parcel *p, e3_err *err)
+{
+	int rc = e3_out_pred(out, &p->pred, err) || (p->evict.n_layers && e3_out_evict(out, &p->evict, err));
+	for (int k = 0; !rc && k < p->n_attn; k++)
+		rc = e3_out_attn(out, &p->attn[k], err);
+	return rc ? -1 : 0;
+}
+
+static void *run(void *arg)
+{
+	infer_writer *w = arg;
+	pthread_mutex_lock(&w->lock);
+	for (;;) {
+		while (!w->busy && !w->quit)
+			pthread_cond_wait(&w->changed, &w->lock);
+		if (!w->busy)
+			break;
+		infer_parcel *p = &w->parcel[1 - w->filling];
+		pthread_mutex_unlock(&w->lock);
+		e3_err err = {""};
+		int rc = write_parcel(w->out, p, &err);
+		pthread_mutex_lock(&w->lock);
+		if (rc && !w->failed)
+			w->failed = true, w->err = err;
+		w->busy = false;
+		pthread_cond_broadcast(&w->changed);
+	}
+	pthread_mutex_unlock(&w->lock);
+	return NULL;
+}
+
+infer_writer *infer_writer_open(e3_out *out, e3_err *err)
+{
+	infer_writer *w = e3_alloc(1, sizeof *w, "writer", err);
+	if (!w)
+		return NULL;
+	w->out = out;
+	pthread_mutex_init(&w->lock, NULL);
+	pthread_cond_init(&w->changed, NULL);
+	sigset_t all, before; /* signals are for the thread that reads */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	w->started = pthread_create(&w->thread, NULL, run, w) == 0;
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (w->started)
+		return w;
+	e3_fail(err, "starting the writer: no thread to be had");
+	infer_writer_close(w);
+	return NULL;
+}
+
+infer_parcel *infer_writer_parcel(infer_writer *w)
+{
+	return &w->parcel[w->filling];
+}
+
+const infer_parcel *infer_writer_last(const infer_writer *w)
+{
+	return &w->parcel[1 - w->filling];
+}
+
+int infer_writer_wait(infer_writer *w, e3_err *err)
+{
+	pthread_mutex_lock(&w->lock);
+	while (w->busy)
+		pthread_cond_wait(&w->changed, &w->lock);
+	bool failed = w->failed;
+	pthread_mutex_unlock(&w->lock);
+	if (failed && err)
+		*err = w->err;
+	return failed ? -1 : 0;
+}
+
+int infer_writer_send(infer_writer *w, e3_err *err)
+{
+	if (infer_writer_wait(w, err))
+		return -1;
+	pthread_mutex_lock(&w->lock);
+	w->filling = 1 - w->filling;
+	w->busy = true;
+	pthread_cond_broadcast(&w->changed);
+	pthread_mutex_unlock(&w->lock);
+	return 0;
+}
+
+void infer_writer_close(infer_writer *w)
+{
+	if (!w)
+		return;
+	if (w->started) {
+		pthread_mutex_lock(&w->lock);
+		w->quit = true;
+		pthread_cond_broadcast(&w->changed);
+		pthread_mutex_unlock(&w->lock);
+		pthread_join(w->thread, NULL);
+	}
+	for (int k = 0; k < 2; k++) {
+		infer_parcel *p = &w->parcel[k];
+		e3_image_release(&p->fitted);
+		e3_evict_release(&p->evict);
+		for (int a = 0; a < p->cap_attn; a++)
+			e3_attn_release(&p->attn[a]);
+		free(p->attn);
+	}
+	pthread_cond_destroy(&w->changed);
+	pthread_mutex_destroy(&w->lock);
+	free(w);
+}

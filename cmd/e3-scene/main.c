@@ -1,0 +1,253 @@
+/* e3-scene: rendered rooms as a stream of frames with ground truth. Parse, open, render, close. */
+#include "as.h"
+#include "e3/scene.h"
+#include "e3/mem.h"
+#include "e3/num.h"
+#include "e3/opt.h"
+#include "e3/stream.h"
+#include "e3/tool.h"
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { SHORT, LONG, REVISIT };
+
+/* What a kind stands for. */
+static const struct kind {
+	const char *name;
+	int64_t frames;
+	double length;
+	e3_scene_path path;
+	bool revisit;
+} kinds[] = {
+	[SHORT] = {"short", 48, 1, E3_SCENE_CLIP, false},
+	[LONG] = {"long", 144, 3.5, E3_SCENE_WALK, false},
+	[REVISIT] = {"revisit", 144, 2, E3_SCENE_WALK, true},
+};
+
+typedef struct scene_tool {
+	int kind, path;
+	int64_t seed, frames, start, objects, threads;
+	double fps, length, fov, noise;
+	int size[2];
+	bool revisit, endless, metres;
+	const char *output; /* NULL: standard output */
+	scene_as as;
+
+	e3_scene_options o;
+	e3_scene *scene;
+	e3_out *out;
+	e3_buf source;
+	uint8_t *rgb;
+	float *depth;
+	int64_t sent;
+	double started;
+} scene_tool;
+
+static scene_tool t = {
+	.path = -1, .frames = -1, .length = -1, .fps = 12, .noise = 0.008, .objects = 14, .as = {.set = -1},
+};
+
+static int parse_size(void *to, const char *arg, e3_err *err)
+{
+	int64_t side[2];
+	char number[32];
+	size_t n = strcspn(arg, "x");
+	if (n == 0 || n >= sizeof number || arg[n] != 'x')
+		return e3_fail(err, "expected WIDTHxHEIGHT, as 224x168, got '%s'", arg);
+	memcpy(number, arg, n);
+	number[n] = 0;
+	if (e3_parse_i64(number, 1, E3_SCENE_SIDE_MAX, &side[0], err) || e3_parse_i64(arg + n + 1, 1, E3_SCENE_SIDE_MAX, &side[1], err))
+		return -1;
+	if (side[0] * side[1] > E3_SCENE_PIXELS_MAX)
+		return e3_fail(err, "at most %d pixels fit into a truth message, got '%s'", E3_SCENE_PIXELS_MAX, arg);
+	((int *)to)[0] = (int)side[0], ((int *)to)[1] = (int)side[1];
+	return 0;
+}
+
+static const e3_opt table[] = {
+	{.type = E3_OPT_TITLE, .help = "The scene"},
+	{.type = E3_OPT_INT, .name = "seed", .to = &t.seed, .arg = "N", .min = 0, .max = 0x1p53,
+		.help = "which room, furniture, light and path (default 0)"},
+	{.type = E3_OPT_CHOICE, .name = "kind", .to = &t.kind, .arg = "KIND", .choices = "short|long|revisit",
+		.help = "frames, length and path: short (48 past furniture, the\ndefault), long (144 round the room), revisit (144, there\nand back)"},
+	{.type = E3_OPT_INT, .name = "frames", .to = &t.frames, .arg = "N", .min = 1, .max = E3_SCENE_FRAMES_MAX,
+		.help = "frames on the path"},
+	{.type = E3_OPT_REAL, .name = "length", .to = &t.length, .arg = "X", .min = 0, .max = 1000,
+		.help = "length of the path; 1 is 0.2 to 1.5 m"},
+	{.type = E3_OPT_CHOICE, .name = "path", .to = &t.path, .arg = "PATH", .choices = "clip|walk",
+		.help = "clip: one stroke past the furniture; walk: round the\nroom, as often as the length needs"},
+	{.type = E3_OPT_FLAG, .name = "revisit", .to = &t.revisit, .help = "the path returns: there and, nearby, back"},
+	{.type = E3_OPT_FLAG, .name = "endless", .to = &t.endless, .help = "a walk that never ends; the speed follows from length\nand frames"},
+	{.type = E3_OPT_INT, .name = "objects", .to = &t.objects, .arg = "N", .min = 0, .max = E3_SCENE_OBJECTS_MAX,
+		.help = "boxes and ellipsoids in the room (default 14)"},
+	{.type = E3_OPT_TITLE, .help = "The camera"},
+	{.type = E3_OPT_CALL, .name = "size", .to = t.size, .arg = "WxH", .call = parse_size,
+		.help = "of the pictures (default 224x168)"},
+	{.type = E3_OPT_REAL, .name = "fov", .to = &t.fov, .arg = "DEG", .min = 1, .max = 170,
+		.help = "horizontal field of view (default: 57 to 63, by the\nseed)"},
+	{.type = E3_OPT_REAL, .name = "fps", .to = &t.fps, .arg = "X", .min = 1e-3, .max = 1e6,
+		.help = "frames per second, for the times (default 12)"},
+	{.type = E3_OPT_REAL, .name = "noise", .to = &t.noise, .arg = "X", .min = 0, .max = 1,
+		.help = "standard deviation of the image noise (default 0.008,\nwhite is 1)"},
+	{.type = E3_OPT_TITLE, .help = "Output"},
+	{.type = E3_OPT_TEXT, .name = "output", .letter = 'o', .to = &t.output, .arg = "ENDPOINT",
+		.help = "where the stream goes (default -)"},
+	E3_STREAM_OPTIONS,
+	E3_QUEUE_OPTIONS,
+	{.type = E3_OPT_CHOICE, .name = "as", .to = &t.as.set, .arg = "NAME", .choices = E3_SET_NAMES,
+		.help = "write a data set into DIR instead: sintel, kitti, bonn,\nnyu, 7scenes, nrgbd, tum, scannet or co3d, in its size\nunless --size is given, in metres"},
+	{.type = E3_OPT_TEXT, .name = "sequence", .to = &t.as.sequence, .arg = "NAME", .help = "what the sequence is called there"},
+	{.type = E3_OPT_INT, .name = "start", .to = &t.start, .arg = "I", .min = 0, .max = 0x1p53,
+		.help = "begin with frame I: what comes is the same without"},
+	{.type = E3_OPT_FLAG, .name = "metres", .to = &t.metres, .help = "truth in metres, not in mean distances of the first\nframe's points"},
+	{.type = E3_OPT_INT, .name = "threads", .to = &t.threads, .arg = "N", .min = 1, .max = E3_SCENE_THREADS_MAX,
+		.help = "how many render (default: one per processor)"},
+	{.type = E3_OPT_END},
+};
+
+static const e3_opts opts = {
+	.tool = "e3-scene",
+	.usage = "[options]\n       e3-scene --as NAME [options] DIR",
+	.summary = "Renders a room with furniture, seen by a moving camera: frames with their exact depth and pose.",
+	.table = table,
+	.tail = "Example:\n  e3-scene --seed 7 | e3-infer --P 0.2 | e3-export --glb room.glb\n",
+};
+
+static int processors(void)
+{
+	long n = sysconf(_SC_NPROCESSORS_ONLN);
+	return n < 1 ? 1 : n > E3_SCENE_THREADS_MAX ? E3_SCENE_THREADS_MAX : (int)n;
+}
+
+static void check_operands(int n, char **operand)
+{
+	if (t.as.set < 0 && n > 0)
+		e3_usage_error("%s: a scene is made from a seed: there is nothing to read", operand[0]);
+	if (t.as.set < 0 && t.as.sequence)
+		e3_usage_error("--sequence goes with --as");
+	if (t.as.set < 0)
+		return;
+	if (n != 1)
+		e3_usage_error("--as needs one folder to write to");
+	if (t.endless || t.output)
+		e3_usage_error("--as does not go with %s", t.endless ? "--endless" : "--output: it writes files, no stream");
+	t.as.dir = operand[0];
+}
+
+static void parse(int argc, char **argv)
+{
+	int first = e3_opts_parse(&opts, argc, argv);
+	const struct kind *k = &kinds[t.kind];
+	check_operands(argc - first, argv + first);
+	bool revisit = t.revisit || k->revisit;
+	if (t.endless && revisit)
+		e3_usage_error("--endless and %s exclude each other: an endless walk passes everywhere again",
+		               t.revisit ? "--revisit" : "--kind revisit");
+	if (t.endless && t.path == E3_SCENE_CLIP)
+		e3_usage_error("--endless needs --path walk: a clip is over at its end");
+	int64_t frames = t.frames > 0 ? t.frames : k->frames;
+	if (!t.endless && t.start >= frames)
+		e3_usage_error("--start %" PRId64 ": the scene has %" PRId64 " frames", t.start, frames);
+	t.o = (e3_scene_options){
+		.seed = (uint64_t)t.seed, .w = t.size[0], .h = t.size[1], .frames = frames, .length = t.length >= 0 ? t.length : k->length,
+		.path = t.endless ? E3_SCENE_WALK : t.path >= 0 ? (e3_scene_path)t.path : k->path, .revisit = revisit, .endless = t.endless,
+		.metres = t.metres, .objects = (int)t.objects, .fov = t.fov * 3.14159265358979323846 / 180, .noise = t.noise,
+		.threads = t.threads ? (int)t.threads : processors(),
+	};
+	t.as.start = t.start, t.as.fps = t.fps;
+	if (t.as.set >= 0)
+		scene_as_complete(&t.as, &t.o);
+	else if (!t.o.w)
+		t.o.w = 224, t.o.h = 168;
+}
+
+static int send_head(e3_err *err)
+{
+	if (e3_buf_printf(&t.source, err, "scene %" PRId64 " %s", t.seed, kinds[t.kind].name))
+		return -1;
+	/* borrowed texts: the head is not released */
+	e3_head head = {.tool = (char *)(uintptr_t)e3_tool_name(), .version = (char *)(uintptr_t)E3_VERSION, .source = t.source.data,
+		.frames = t.endless ? -1 : t.o.frames - t.start, .fps = t.fps, .budget = -1};
+	return e3_out_head(t.out, &head, err);
+}
+
+static void report(void)
+{
+	if (!e3_progress_due())
+		return;
+	double rate = (double)t.sent / (e3_now() - t.started + 1e-9);
+	int64_t left = t.o.frames - t.start - t.sent;
+	if (t.endless)
+		e3_progress("%" PRId64 " frames  %.1f frames/s", t.sent, rate);
+	else
+		e3_progress("%" PRId64 "/%" PRId64 " frames  %.1f frames/s  %.0f s left", t.sent, t.o.frames - t.start, rate, (double)left / rate);
+}
+
+/* The frame, then its truth. */
+static int send_frame(int64_t i, e3_err *err)
+{
+	const e3_scene_facts *facts = e3_scene_tell(t.scene);
+	const int w = t.o.w, h = t.o.h;
+	const e3_source at = {.i = i, .pts = (double)i / t.fps, .src_i = i, .src_w = w, .src_h = h, .fit = {1, 1, 0, 0}};
+	e3_frame frame = {.s = at, .w = w, .h = h, .rgb = t.rgb};
+	e3_truth truth = {.i = i, .w = w, .h = h, .depth = t.depth, .has_pose = true, .has_intrinsics = true,
+		.unit = (char *)(uintptr_t)facts->unit};
+	memcpy(truth.intrinsics, facts->intrinsics, sizeof truth.intrinsics);
+	e3_scene_render(t.scene, i, t.rgb, t.depth, truth.pose);
+	if (e3_out_frame(t.out, &frame, err) || e3_out_truth(t.out, &truth, err))
+		return -1;
+	t.sent++;
+	report();
+	return 0;
+}
+
+static int open_all(e3_err *err)
+{
+	size_t pixels = (size_t)t.o.w * (size_t)t.o.h;
+	t.out = e3_out_open(t.output ? t.output : "-", err);
+	if (!t.out)
+		return -1;
+	t.scene = e3_scene_open(&t.o, err);
+	t.rgb = e3_alloc(pixels, 3, "a frame", err);
+	t.depth = t.rgb ? e3_alloc(pixels, sizeof *t.depth, "a depth map", err) : NULL;
+	if (!t.scene || !t.rgb || !t.depth)
+		return -1;
+	const e3_scene_facts *f = e3_scene_tell(t.scene);
+	e3_detail("room %.2f × %.2f m, %.2f m high, %d objects; path %.2f m; one unit is %.3f m", f->room[0], f->room[2], f->room[1],
+	          f->objects, f->length, f->metres);
+	return 0;
+}
+
+static int run(e3_err *err)
+{
+	t.started = e3_now();
+	if (open_all(err) || send_head(err))
+		return -1;
+	for (int64_t i = t.start; (t.endless || i < t.o.frames) && !e3_stop_signal(); i++)
+		if (send_frame(i, err))
+			return -1;
+	e3_end end = {.frames = t.sent, .seconds = e3_now() - t.started, .peak_rss = e3_rss_peak()};
+	e3_detail("%" PRId64 " frames in %.2f s", t.sent, end.seconds);
+	return e3_out_end(t.out, &end, err);
+}
+
+int main(int argc, char **argv)
+{
+	e3_err err = {""};
+	e3_tool_init("e3-scene");
+	parse(argc, argv);
+	if (t.as.set >= 0)
+		return e3_tool_exit(scene_as_run(&t.as, &t.o, &err), &err);
+	int rc = run(&err);
+	if (rc)
+		e3_out_abort(t.out, e3_tool_name(), 1, err.text);
+	else
+		rc = e3_out_close(t.out, &err);
+	e3_scene_close(t.scene);
+	free(t.rgb), free(t.depth);
+	e3_buf_release(&t.source);
+	return e3_tool_exit(rc, &err);
+}
