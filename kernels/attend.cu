@@ -33,9 +33,9 @@ size_t e3_attend_workspace(const e3_attend_dev *dev, int rows, int mass_keys, in
 static bool sound(const e3_attend_dev *dev, const e3_attend_job *job, int mass_keys)
 {
 	const e3_attend_kv *kv = &job->kv;
-	return job->rows > 0 && kv->heads > 0 && kv->head_dim > 0 && kv->head_dim <= 128 && kv->n_keys > 0 && kv->page_keys > 0 &&
-	       job->q && kv->page && job->work &&
-	       job->size >= e3_attend_workspace(dev, job->rows, mass_keys, kv->heads, kv->head_dim);
+	return job->rows > 0 && kv->heads > 0 && kv->head_dim > 0 && kv->head_dim <= 128 && kv->n_keys > 0 &&
+		kv->page_keys > 0 && job->q && kv->page && job->work &&
+		job->size >= e3_attend_workspace(dev, job->rows, mass_keys, kv->heads, kv->head_dim);
 }
 
 cudaError_t e3_attend_bf16(const e3_attend_dev *dev, const e3_attend_job *job, void *out, cudaStream_t stream)
@@ -54,16 +54,19 @@ cudaError_t e3_attend_f32(const e3_attend_dev *dev, const e3_attend_job *job, vo
 	return sound(dev, job, 0) ? e3_plain_attend(dev, job, true, out, stream) : cudaErrorInvalidValue;
 }
 
-static cudaError_t mass_of(const e3_attend_dev *dev, const e3_attend_job *job, bool f32, float *mass, cudaStream_t stream)
+static cudaError_t mass_of(const e3_attend_dev *dev, const e3_attend_job *job, bool f32, float *mass,
+	cudaStream_t stream)
 {
 	if (!f32 && e3_wgmma_fits(dev, job))
 		return e3_wgmma_mass(dev, job, mass, stream);
 	float *partial = e3_partials(job);
-	cudaError_t e = !f32 && e3_mma_fits(dev, job) ? e3_mma_mass(job, partial, stream) : e3_plain_mass(job, f32, partial, stream);
+	cudaError_t e =
+		!f32 && e3_mma_fits(dev, job) ? e3_mma_mass(job, partial, stream) : e3_plain_mass(job, f32, partial, stream);
 	return e ? e : e3_plain_reduce(partial, job->kv.heads, job->kv.n_keys, mass, stream);
 }
 
-static cudaError_t mass_and_map(const e3_attend_dev *dev, const e3_attend_job *job, bool f32, float *const result[2], cudaStream_t stream)
+static cudaError_t mass_and_map(const e3_attend_dev *dev, const e3_attend_job *job, bool f32, float *const result[2],
+	cudaStream_t stream)
 {
 	if (!sound(dev, job, job->kv.n_keys) || !job->lse)
 		return cudaErrorInvalidValue;
@@ -71,13 +74,15 @@ static cudaError_t mass_and_map(const e3_attend_dev *dev, const e3_attend_job *j
 	return e || !result[1] ? e : e3_plain_map(job, f32, result[1], stream);
 }
 
-cudaError_t e3_mass_bf16(const e3_attend_dev *dev, const e3_attend_job *job, float *mass, float *map, cudaStream_t stream)
+cudaError_t e3_mass_bf16(const e3_attend_dev *dev, const e3_attend_job *job, float *mass, float *map,
+	cudaStream_t stream)
 {
 	float *const result[2] = {mass, map};
 	return mass_and_map(dev, job, false, result, stream);
 }
 
-cudaError_t e3_mass_f32(const e3_attend_dev *dev, const e3_attend_job *job, float *mass, float *map, cudaStream_t stream)
+cudaError_t e3_mass_f32(const e3_attend_dev *dev, const e3_attend_job *job, float *mass, float *map,
+	cudaStream_t stream)
 {
 	float *const result[2] = {mass, map};
 	return mass_and_map(dev, job, true, result, stream);

@@ -6,8 +6,8 @@
 #include <cuda_bf16.h>
 #include <stdint.h>
 
-/* The workspace begins with counters that are zero between launches (the last to arrive sets them back); partial results follow.
- * wgmma attention: query tile, warpgroup; the few-rows kernel: row, head. */
+/* The workspace begins with counters that are zero between launches (the last to arrive sets them back); partial
+ * results follow. wgmma attention: query tile, warpgroup; the few-rows kernel: row, head. */
 enum { E3_COUNTERS = 16384 };
 static const size_t e3_counter_bytes = E3_COUNTERS * sizeof(int);
 
@@ -27,7 +27,8 @@ cudaError_t e3_mma_mass(const e3_attend_job *job, float *partial, cudaStream_t s
 
 cudaError_t e3_plain_open(void);
 size_t e3_plain_bytes(int rows, int heads);
-cudaError_t e3_plain_attend(const e3_attend_dev *dev, const e3_attend_job *job, bool f32, void *out, cudaStream_t stream);
+cudaError_t e3_plain_attend(const e3_attend_dev *dev, const e3_attend_job *job, bool f32, void *out,
+	cudaStream_t stream);
 cudaError_t e3_plain_mass(const e3_attend_job *job, bool f32, float *partial, cudaStream_t stream);
 cudaError_t e3_plain_map(const e3_attend_job *job, bool f32, float *map, cudaStream_t stream);
 /* mass[k] = sum over heads of partial[head][k] / heads */
@@ -70,14 +71,24 @@ static __device__ __forceinline__ void e3_cp16_all(uint32_t to, const void *from
 
 static __device__ __forceinline__ void e3_cp_commit(void) { asm volatile("cp.async.commit_group;" ::: "memory"); }
 
-template <int N> static __device__ __forceinline__ void e3_cp_wait(void) { asm volatile("cp.async.wait_group %0;" ::"n"(N) : "memory"); }
+template <int N> static __device__ __forceinline__ void e3_cp_wait(void)
+{
+	asm volatile("cp.async.wait_group %0;" ::"n"(N) : "memory");
+}
 
-static __device__ __forceinline__ void e3_bar(int id, int threads) { asm volatile("bar.sync %0, %1;" ::"r"(id), "r"(threads) : "memory"); }
+static __device__ __forceinline__ void e3_bar(int id, int threads)
+{
+	asm volatile("bar.sync %0, %1;" ::"r"(id), "r"(threads) : "memory");
+}
 
-static __device__ __forceinline__ void e3_bar_arrive(int id, int threads) { asm volatile("bar.arrive %0, %1;" ::"r"(id), "r"(threads) : "memory"); }
+static __device__ __forceinline__ void e3_bar_arrive(int id, int threads)
+{
+	asm volatile("bar.arrive %0, %1;" ::"r"(id), "r"(threads) : "memory");
+}
 
-/* One thread, after a barrier behind everybody's writes: true for the last of `total` to arrive, which may then read what all wrote
- * (past the first-level cache) once the others have passed another barrier; the counter is back at zero. */
+/* One thread, after a barrier behind everybody's writes: true for the last of `total` to arrive, which may then read
+ * what all wrote (past the first-level cache) once the others have passed another barrier; the counter is back at zero.
+ */
 static __device__ __forceinline__ bool e3_arrive(int *count, int total)
 {
 	int before;

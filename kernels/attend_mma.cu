@@ -1,12 +1,13 @@
-/* kernels: attention and mass for bf16 on every GPU since compute capability 8.0, by warp-wide matrix products (mma.sync);
- * head_dim a multiple of 16 up to 128. Simple and sound rather than the last word: one block for 128 queries (attention) or for 64
- * keys (mass) of a head, keys (or queries) double-buffered in shared memory.
+/* kernels: attention and mass for bf16 on every GPU since compute capability 8.0, by warp-wide matrix products
+ * (mma.sync); head_dim a multiple of 16 up to 128. Simple and sound rather than the last word: one block for 128
+ * queries (attention) or for 64 keys (mass) of a head, keys (or queries) double-buffered in shared memory.
  */
 #include "attend_impl.cuh"
 
 enum { THREADS = 256, ROWS = 128, KEYS = 64 };
 
-/* Row of a tile in shared memory: head_dim and 16 bytes more, so that the 8 rows of a fragment lie in different banks. */
+/* Row of a tile in shared memory: head_dim and 16 bytes more, so that the 8 rows of a fragment lie in different banks.
+ */
 template <int D> constexpr int stride_of = D * 2 + 16;
 
 typedef struct plan {
@@ -21,29 +22,31 @@ typedef struct plan {
 static __device__ __forceinline__ void ldmatrix(uint32_t (&r)[4], uint32_t at)
 {
 	asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
-	             : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
-	             : "r"(at)
-	             : "memory");
+				 : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
+				 : "r"(at)
+				 : "memory");
 }
 
 static __device__ __forceinline__ void ldmatrix_turned(uint32_t (&r)[4], uint32_t at)
 {
 	asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
-	             : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
-	             : "r"(at)
-	             : "memory");
+				 : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
+				 : "r"(at)
+				 : "memory");
 }
 
 /* c += a b: 16 rows, 16 channels, 8 columns */
 static __device__ __forceinline__ void mma(float *c, const uint32_t *a, uint32_t b0, uint32_t b1)
 {
-	asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
-	             : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
-	             : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+	asm volatile(
+		"mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+		: "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
+		: "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
 }
 
 /* `rows` rows from `from`, of which the first `valid` exist; the others become zeros. */
-template <int D> static __device__ __forceinline__ void load_rows(uint32_t to, const __nv_bfloat16 *from, int rows, int valid)
+template <int D>
+static __device__ __forceinline__ void load_rows(uint32_t to, const __nv_bfloat16 *from, int rows, int valid)
 {
 	for (int i = threadIdx.x; i < rows * (D / 8); i += THREADS) {
 		int row = i / (D / 8), chunk = i % (D / 8);
@@ -52,10 +55,12 @@ template <int D> static __device__ __forceinline__ void load_rows(uint32_t to, c
 }
 
 /* 64 keys from `first` (a multiple of 64) of K or V. */
-template <int D> static __device__ __forceinline__ void load_keys(const plan &p, int half, int head, int first, uint32_t to)
+template <int D>
+static __device__ __forceinline__ void load_keys(const plan &p, int half, int head, int first, uint32_t to)
 {
 	int page = first / p.kv.page_keys;
-	const __nv_bfloat16 *from = (const __nv_bfloat16 *)p.kv.page[page] + e3_row_at(p.kv, half, head, first - page * p.kv.page_keys);
+	const __nv_bfloat16 *from =
+		(const __nv_bfloat16 *)p.kv.page[page] + e3_row_at(p.kv, half, head, first - page * p.kv.page_keys);
 	load_rows<D>(to, from, KEYS, p.kv.n_keys - first);
 }
 
@@ -70,7 +75,8 @@ template <int D> static __device__ __forceinline__ void fragments(uint32_t (&a)[
 }
 
 /* s[4 j + ...] = scores of the warp's 16 rows against keys 8 j + ... of the tile */
-template <int D> static __device__ __forceinline__ void scores(float (&s)[32], const uint32_t (&a)[D / 16][4], uint32_t keys)
+template <int D>
+static __device__ __forceinline__ void scores(float (&s)[32], const uint32_t (&a)[D / 16][4], uint32_t keys)
 {
 	int lane = threadIdx.x & 31;
 	uint32_t at = keys + (lane % 8 + lane / 16 * 8) * stride_of<D> + (lane / 8 & 1) * 16;
@@ -110,7 +116,8 @@ template <int D> static __device__ __forceinline__ void weigh(float (&o)[D / 2],
 }
 
 /* Online softmax of 16 rows: scores to exp2(c (s - m)), sums; the output is scaled when the maximum grows. */
-template <int D> static __device__ __forceinline__ void softmax(float (&s)[32], float (&o)[D / 2], float (&m)[2], float (&l)[2], float c)
+template <int D>
+static __device__ __forceinline__ void softmax(float (&s)[32], float (&o)[D / 2], float (&m)[2], float (&l)[2], float c)
 {
 #pragma unroll
 	for (int r = 0; r < 2; r++) {
@@ -137,7 +144,8 @@ template <int D> static __device__ __forceinline__ void softmax(float (&s)[32], 
 	}
 }
 
-template <int D> static __device__ void finish(const plan &p, int head, const float (&o)[D / 2], const float (&m)[2], float (&l)[2])
+template <int D>
+static __device__ void finish(const plan &p, int head, const float (&o)[D / 2], const float (&m)[2], float (&l)[2])
 {
 	int lane = threadIdx.x & 31;
 #pragma unroll
@@ -216,7 +224,8 @@ template <int D> static __global__ void __launch_bounds__(THREADS) mass_kernel(c
 		e3_cp_wait<0>();
 		__syncthreads();
 		if (step + 1 < steps)
-			load_rows<D>(queries + (~step & 1) * tile, q + (size_t)(step + 1) * ROWS * D, ROWS, p.rows - (step + 1) * ROWS);
+			load_rows<D>(queries + (~step & 1) * tile, q + (size_t)(step + 1) * ROWS * D, ROWS,
+				p.rows - (step + 1) * ROWS);
 		e3_cp_commit();
 		uint32_t a[D / 16][4];
 		float s[32], lse[2];
@@ -260,14 +269,14 @@ template <int D> constexpr entry entry_of()
 	return {attend_kernel<D>, mass_kernel<D>, 4 * KEYS * stride_of<D>, (KEYS + 2 * ROWS) * stride_of<D>};
 }
 
-static const entry by_dim[] = {entry_of<16>(), entry_of<32>(), entry_of<48>(), entry_of<64>(),
-                               entry_of<80>(), entry_of<96>(), entry_of<112>(), entry_of<128>()};
+static const entry by_dim[] = {entry_of<16>(), entry_of<32>(), entry_of<48>(), entry_of<64>(), entry_of<80>(),
+	entry_of<96>(), entry_of<112>(), entry_of<128>()};
 
 bool e3_mma_fits(const e3_attend_dev *dev, const e3_attend_job *job)
 {
 	const e3_attend_kv *kv = &job->kv;
 	return dev->capability >= 80 && kv->head_dim % 16 == 0 && kv->head_dim >= 16 && kv->head_dim <= 128 &&
-	       (kv->page_keys % KEYS == 0 || kv->n_keys <= kv->page_keys);
+		(kv->page_keys % KEYS == 0 || kv->n_keys <= kv->page_keys);
 }
 
 cudaError_t e3_mma_open(void)

@@ -1,6 +1,6 @@
-/* kernels: attention, mass and attention map by f32 multiply-adds, for f32 (exact mode, the camera head) and for bf16 of shapes
- * that the tensor-core kernels refuse. Any head_dim up to 128, any page size. Few queries take a kernel of their own, which reads
- * the keys once at the speed of memory.
+/* kernels: attention, mass and attention map by f32 multiply-adds, for f32 (exact mode, the camera head) and for bf16
+ * of shapes that the tensor-core kernels refuse. Any head_dim up to 128, any page size. Few queries take a kernel of
+ * their own, which reads the keys once at the speed of memory.
  */
 #include "attend_impl.cuh"
 
@@ -38,13 +38,13 @@ static __device__ __forceinline__ float4 load4(const float *row, int d, int head
 	if (d + 4 <= head_dim && head_dim % 4 == 0)
 		return *(const float4 *)(row + d);
 	return make_float4(d < head_dim ? row[d] : 0, d + 1 < head_dim ? row[d + 1] : 0, d + 2 < head_dim ? row[d + 2] : 0,
-	                   d + 3 < head_dim ? row[d + 3] : 0);
+		d + 3 < head_dim ? row[d + 3] : 0);
 }
 
 static __device__ __forceinline__ float4 load4(const __nv_bfloat16 *row, int d, int head_dim)
 {
-	return make_float4(d < head_dim ? load(row + d) : 0, d + 1 < head_dim ? load(row + d + 1) : 0, d + 2 < head_dim ? load(row + d + 2) : 0,
-	                   d + 3 < head_dim ? load(row + d + 3) : 0);
+	return make_float4(d < head_dim ? load(row + d) : 0, d + 1 < head_dim ? load(row + d + 1) : 0,
+		d + 2 < head_dim ? load(row + d + 2) : 0, d + 3 < head_dim ? load(row + d + 3) : 0);
 }
 
 /* 64 rows of queries, zeros past the last. */
@@ -110,7 +110,8 @@ static __device__ __forceinline__ float row_sum(float x)
 }
 
 /* Grid: query tiles, heads. */
-template <typename T, int D> static __global__ void __launch_bounds__(THREADS) attend_kernel(const __grid_constant__ plan p)
+template <typename T, int D>
+static __global__ void __launch_bounds__(THREADS) attend_kernel(const __grid_constant__ plan p)
 {
 	extern __shared__ float shared[];
 	float *q = shared, *kv = q + TILE * stride_of<D>, *prob = kv + TILE * stride_of<D>;
@@ -205,7 +206,8 @@ static __device__ __forceinline__ void probabilities(const plan &p, float (&s)[4
 }
 
 /* Grid: key tiles, heads. partial [heads][n_keys]: sums over rows. */
-template <typename T, int D> static __global__ void __launch_bounds__(THREADS) mass_kernel(const __grid_constant__ plan p)
+template <typename T, int D>
+static __global__ void __launch_bounds__(THREADS) mass_kernel(const __grid_constant__ plan p)
 {
 	extern __shared__ float shared[];
 	float *q = shared, *k = q + TILE * stride_of<D>, *room = k + TILE * stride_of<D>;
@@ -236,7 +238,8 @@ template <typename T, int D> static __global__ void __launch_bounds__(THREADS) m
 }
 
 /* Grid: key tiles, query tiles. map [rows][n_keys]. */
-template <typename T, int D> static __global__ void __launch_bounds__(THREADS) map_kernel(const __grid_constant__ plan p)
+template <typename T, int D>
+static __global__ void __launch_bounds__(THREADS) map_kernel(const __grid_constant__ plan p)
 {
 	extern __shared__ float shared[];
 	float *q = shared, *k = q + TILE * stride_of<D>, s[4][4], sum[4][4] = {};
@@ -285,7 +288,9 @@ static __device__ __forceinline__ void join(float &m, float &l, float (&o)[4], f
 }
 
 /* A warp takes every eighth key, 4 at a time; lane t has channels t + 32 i. */
-template <typename T> static __device__ void few_keys(const plan &p, int head, const float (&q)[4], int from, int to, float (&o)[4], float &m, float &l)
+template <typename T>
+static __device__ void few_keys(const plan &p, int head, const float (&q)[4], int from, int to, float (&o)[4], float &m,
+	float &l)
 {
 	int lane = threadIdx.x & 31;
 	for (int key = from + threadIdx.x / 32 * 4; key < to; key += THREADS / 32 * 4) {
@@ -377,11 +382,11 @@ typedef struct entry {
 template <typename T, int D> constexpr entry entry_of()
 {
 	return {attend_kernel<T, D>, mass_kernel<T, D>, map_kernel<T, D>, few_kernel<T>,
-	        (2 * TILE * (D + 4) + TILE * (TILE + 4)) * (int)sizeof(float)};
+		(2 * TILE * (D + 4) + TILE * (TILE + 4)) * (int)sizeof(float)};
 }
 
 static const entry entries[2][2] = {{entry_of<__nv_bfloat16, 64>(), entry_of<__nv_bfloat16, 128>()},
-                                    {entry_of<float, 64>(), entry_of<float, 128>()}};
+	{entry_of<float, 64>(), entry_of<float, 128>()}};
 
 static const entry *entry_for(const e3_attend_job *job, bool f32) { return &entries[f32][job->kv.head_dim > 64]; }
 
@@ -426,7 +431,8 @@ static int split_of(const e3_attend_dev *dev, const e3_attend_job *job)
 	return (job->kv.n_keys + n - 1) / n;
 }
 
-cudaError_t e3_plain_attend(const e3_attend_dev *dev, const e3_attend_job *job, bool f32, void *out, cudaStream_t stream)
+cudaError_t e3_plain_attend(const e3_attend_dev *dev, const e3_attend_job *job, bool f32, void *out,
+	cudaStream_t stream)
 {
 	plan p = make_plan(job);
 	const entry *e = entry_for(job, f32);

@@ -1,14 +1,14 @@
 /* kernels: flash attention on Hopper, bf16, head_dim 64.
  *
- * A block has three warpgroups that compute, 64 queries each, and one that fetches: keys and values come through their pages in
- * tiles of 128 into rings in shared memory. A computing warpgroup has the scores of the next tile and the product of the last one
- * with V under way while it exponentiates; the three also cover each other, since at head_dim 64 the special-function unit is as
- * busy as the tensor cores.
+ * A block has three warpgroups that compute, 64 queries each, and one that fetches: keys and values come through their
+ * pages in tiles of 128 into rings in shared memory. A computing warpgroup has the scores of the next tile and the
+ * product of the last one with V under way while it exponentiates; the three also cover each other, since at head_dim
+ * 64 the special-function unit is as busy as the tensor cores.
  *
- * Work is the line of all (head, query tile, key tile) steps, cut into equal parts, one for each multiprocessor, whatever the
- * number of queries (or at the query tiles, where the keys are few). A query tile cut between blocks leaves partial results in the
- * workspace, and the last of its blocks to arrive adds them up, always in the order of the keys: same input, same bits. Nobody waits
- * for another block.
+ * Work is the line of all (head, query tile, key tile) steps, cut into equal parts, one for each multiprocessor,
+ * whatever the number of queries (or at the query tiles, where the keys are few). A query tile cut between blocks
+ * leaves partial results in the workspace, and the last of its blocks to arrive adds them up, always in the order of
+ * the keys: same input, same bits. Nobody waits for another block.
  */
 #include "attend_wgmma_fetch.cuh"
 
@@ -18,12 +18,12 @@
 
 /* ---- computing ---- */
 
-/* The running state of a thread. Its reference m for the exponentials is the largest score of the first tile, and stays while the
- * sums of a tile are below HIGH: no other maximum is looked for. f32 and bf16 have room for that, above and below. When a sum is not
- * below it, the scores may be beyond recovery; they are computed anew and m follows.
+/* The running state of a thread. Its reference m for the exponentials is the largest score of the first tile, and stays
+ * while the sums of a tile are below HIGH: no other maximum is looked for. f32 and bf16 have room for that, above and
+ * below. When a sum is not below it, the scores may be beyond recovery; they are computed anew and m follows.
  *
- * A thread has rows lane / 4 and 8 further on of its warp's 16, of these columns 2 (lane % 4) + {0, 1} of every 8; the four threads
- * of a row agree on m and each has its share of l. */
+ * A thread has rows lane / 4 and 8 further on of its warp's 16, of these columns 2 (lane % 4) + {0, 1} of every 8; the
+ * four threads of a row agree on m and each has its share of l. */
 typedef struct state {
 	float o[32];      /* output */
 	float m[2], l[2]; /* reference for the exponentials (raw scores), sum */
@@ -121,16 +121,16 @@ static __device__ __forceinline__ void load_q(const plan &p, int head, int first
 		uint4 x = make_uint4(0, 0, 0, 0);
 		if (first + row < p.rows)
 			x = *(const uint4 *)(p.q + ((size_t)head * p.rows + first + row) * D + chunk * 8);
-		asm volatile("st.shared.v4.b32 [%0], {%1, %2, %3, %4};" ::"r"(tile + e3_swizzle(row, chunk)), "r"(x.x), "r"(x.y), "r"(x.z),
-		             "r"(x.w)
-		             : "memory");
+		asm volatile("st.shared.v4.b32 [%0], {%1, %2, %3, %4};" ::"r"(tile + e3_swizzle(row, chunk)), "r"(x.x),
+					 "r"(x.y), "r"(x.z), "r"(x.w)
+					 : "memory");
 	}
 	e3_fence_async();
 	e3_bar(BAR_GROUP + group, 128);
 }
 
 typedef struct cursor { /* one of the ring's readers */
-	int n;          /* tiles read so far */
+	int n;              /* tiles read so far */
 	uint32_t smem, q;
 	ring bars;
 	int group;
@@ -188,7 +188,8 @@ static __device__ __forceinline__ void attend_part(const plan &p, cursor &at, in
 			int row = (threadIdx.x >> 5 & 3) * 16 + (threadIdx.x & 31) / 4;
 #pragma unroll
 			for (int i = 0; i < 64; i++)
-				s[i] = score_again(at.q, at.smem + K_AT + stage * TILE, row + (i & 2) * 4, i / 4 * 8 + 2 * (threadIdx.x & 3) + (i & 1));
+				s[i] = score_again(at.q, at.smem + K_AT + stage * TILE, row + (i & 2) * 4,
+					i / 4 * 8 + 2 * (threadIdx.x & 3) + (i & 1));
 			mask(s, valid);
 			row_max(s, shrink);
 #pragma unroll
@@ -379,7 +380,8 @@ static __global__ void __launch_bounds__(THREADS, 1) attend_kernel(const __grid_
 static int cut(plan *p, int sms)
 {
 	static const int by_groups[GROUPS + 1] = {0, 5, 8, 11}; /* of a step, by the number of warpgroups that have rows */
-	const int all = p->tiles * p->kv.heads, steps = all * p->steps, merge = 4; /* what adding up parts costs, in steps */
+	const int all = p->tiles * p->kv.heads, steps = all * p->steps,
+			  merge = 4; /* what adding up parts costs, in steps */
 	int blocks = sms < MAX_BLOCKS ? sms : MAX_BLOCKS;
 	if (all <= blocks && p->steps <= (steps + blocks - 1) / blocks + merge) { /* short rows: better left whole */
 		for (int b = 0; b <= all; b++)
@@ -388,10 +390,13 @@ static int cut(plan *p, int sms)
 	}
 	blocks = blocks < steps ? blocks : steps;
 	int full = by_groups[GROUPS], last = by_groups[(p->rows - (p->tiles - 1) * ROWS + 63) / 64];
-	int64_t tile = (int64_t)full * p->steps, head = tile * (p->tiles - 1) + (int64_t)last * p->steps, total = head * p->kv.heads;
+	int64_t tile = (int64_t)full * p->steps, head = tile * (p->tiles - 1) + (int64_t)last * p->steps,
+			total = head * p->kv.heads;
 	for (int b = 0; b <= blocks; b++) {
-		int64_t at = total * b / blocks, rest = at % head, which = rest / tile < p->tiles - 1 ? rest / tile : p->tiles - 1;
-		int begin = (int)((at / head * p->tiles + which) * p->steps + (rest - which * tile) / (which == p->tiles - 1 ? last : full));
+		int64_t at = total * b / blocks, rest = at % head,
+				which = rest / tile < p->tiles - 1 ? rest / tile : p->tiles - 1;
+		int begin = (int)((at / head * p->tiles + which) * p->steps +
+			(rest - which * tile) / (which == p->tiles - 1 ? last : full));
 		p->begin[b] = !b ? 0 : begin > p->begin[b - 1] ? begin : p->begin[b - 1] + 1;
 	}
 	for (int b = blocks, most = steps; b && p->begin[b] > most; b--, most--)
@@ -422,11 +427,14 @@ bool e3_wgmma_fits(const e3_attend_dev *dev, const e3_attend_job *job)
 {
 	const e3_attend_kv *kv = &job->kv;
 	int tiles = (job->rows + ROWS - 1) / ROWS;
-	return dev->wgmma && kv->head_dim == D && e3_page_shift(kv) &&
-	       (int64_t)tiles * kv->heads * GROUPS <= E3_COUNTERS && (int64_t)tiles * kv->heads * (kv->n_keys / KEYS + 1) < 1 << 30;
+	return dev->wgmma && kv->head_dim == D && e3_page_shift(kv) && (int64_t)tiles * kv->heads * GROUPS <= E3_COUNTERS &&
+		(int64_t)tiles * kv->heads * (kv->n_keys / KEYS + 1) < 1 << 30;
 }
 
-size_t e3_wgmma_attend_bytes(const e3_attend_dev *dev) { return (size_t)dev->sms * 2 * GROUPS * PARTIAL * sizeof(float); }
+size_t e3_wgmma_attend_bytes(const e3_attend_dev *dev)
+{
+	return (size_t)dev->sms * 2 * GROUPS * PARTIAL * sizeof(float);
+}
 
 cudaError_t e3_wgmma_open(e3_attend_dev *dev)
 {

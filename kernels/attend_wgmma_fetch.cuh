@@ -5,9 +5,18 @@
 #include "attend_wgmma.cuh"
 
 enum { D = 64, GROUPS = 3, ROWS = 64 * GROUPS, KEYS = 128, STAGES = 4, THREADS = 128 * (GROUPS + 1), LAG = 2 };
-enum { TILE = KEYS * D * 2, MAX_BLOCKS = 255, PARTIAL = (32 + 4) * 128 }; /* bytes of a tile of K or V; floats of a warpgroup's partial result */
-enum { Q_AT = 0, K_AT = Q_AT + ROWS * D * 2, V_AT = (int)K_AT + (int)STAGES * (int)TILE, BAR_AT = (int)V_AT + (int)STAGES * (int)TILE,
-       SHARED = BAR_AT + 32 * STAGES + 16 + 1024 };
+enum {
+	TILE = KEYS * D * 2,
+	MAX_BLOCKS = 255,
+	PARTIAL = (32 + 4) * 128
+}; /* bytes of a tile of K or V; floats of a warpgroup's partial result */
+enum {
+	Q_AT = 0,
+	K_AT = Q_AT + ROWS * D * 2,
+	V_AT = (int)K_AT + (int)STAGES * (int)TILE,
+	BAR_AT = (int)V_AT + (int)STAGES * (int)TILE,
+	SHARED = BAR_AT + 32 * STAGES + 16 + 1024
+};
 enum { BAR_GROUP = 1 }; /* named barriers: one for each warpgroup from here */
 
 typedef struct plan {
@@ -19,7 +28,8 @@ typedef struct plan {
 	int rows, tiles, steps; /* query tiles of a head, key tiles */
 	int page_shift;         /* of a key's index; more than enough when there is one page */
 	float scale;
-	int begin[MAX_BLOCKS + 1]; /* where each block begins on the line of steps: query tile (of all heads) * steps + key tile */
+	int begin[MAX_BLOCKS +
+		1]; /* where each block begins on the line of steps: query tile (of all heads) * steps + key tile */
 } plan;
 
 #ifdef E3_WGMMA
@@ -37,7 +47,10 @@ typedef struct ring {
 	uint32_t full, empty; /* barriers: full[half][stage], empty[half][stage] */
 } ring;
 
-static __device__ __forceinline__ uint32_t bar_of(uint32_t base, int half, int stage) { return base + 8 * (half * STAGES + stage); }
+static __device__ __forceinline__ uint32_t bar_of(uint32_t base, int half, int stage)
+{
+	return base + 8 * (half * STAGES + stage);
+}
 
 /* Where this thread's part of 64 keys from `key` lies: row thread / 8 of a head, 16 bytes. */
 static __device__ __forceinline__ const char *source(const plan &p, int key, size_t at)

@@ -1,17 +1,27 @@
 /* kernels: the mass of each key on Hopper, bf16, head_dim 64.
  *
- * Scores are computed turned round: rows are keys, columns queries, so that a thread adds up the probabilities of its two keys in
- * registers. A block keeps the queries of one head in shared memory (a chunk of at most MAX_TILES tiles), and its four warpgroups
- * walk on their own along the line of (tile of 64 keys, tile of 176 queries) steps, cut into equal parts: a product, then its
- * exponentials, while the other three do theirs. Sums go to the workspace, one piece for each worker and tile of keys, and a second
- * kernel adds the pieces up in order.
+ * Scores are computed turned round: rows are keys, columns queries, so that a thread adds up the probabilities of its
+ * two keys in registers. A block keeps the queries of one head in shared memory (a chunk of at most MAX_TILES tiles),
+ * and its four warpgroups walk on their own along the line of (tile of 64 keys, tile of 176 queries) steps, cut into
+ * equal parts: a product, then its exponentials, while the other three do theirs. Sums go to the workspace, one piece
+ * for each worker and tile of keys, and a second kernel adds the pieces up in order.
  *
- * There are twice as many exponentials to a product as in attention: of BLOCKS columns of eight, ON_FMA go to the FMA units, which
- * balances these with the special-function units.
+ * There are twice as many exponentials to a product as in attention: of BLOCKS columns of eight, ON_FMA go to the FMA
+ * units, which balances these with the special-function units.
  */
 #include "attend_wgmma.cuh"
 
-enum { D = 64, GROUPS = 4, THREADS = 128 * GROUPS, KEYS = 64, QUERIES = 176, BLOCKS = QUERIES / 8, MAX_TILES = 8, ON_FMA = 4, ADDERS = 16 };
+enum {
+	D = 64,
+	GROUPS = 4,
+	THREADS = 128 * GROUPS,
+	KEYS = 64,
+	QUERIES = 176,
+	BLOCKS = QUERIES / 8,
+	MAX_TILES = 8,
+	ON_FMA = 4,
+	ADDERS = 16
+};
 enum { BAR_GROUP = 1, BAR_TURN = BAR_GROUP + GROUPS }; /* named barriers, one for each warpgroup from here */
 enum { Q_TILE = QUERIES * D * 2, K_TILE = KEYS * D * 2, BARRIERS = 8 * MAX_TILES };
 #define LEAST 126.0f /* exponentials on the FMA units are of -LEAST at least */
@@ -28,12 +38,15 @@ typedef struct plan {
 	e3_attend_kv kv;
 	int rows, chunks, tiles, key_tiles; /* query tiles of a chunk, the last of which may have fewer */
 	int workers;                        /* warpgroups for a head and chunk, no more than there are steps */
-	share most, last; /* of the chunks, of the last one */
+	share most, last;                   /* of the chunks, of the last one */
 	int page_shift;
 	float scale;
 } plan;
 
-static size_t shared_bytes(int tiles) { return (size_t)tiles * (Q_TILE + QUERIES * 4) + (int)GROUPS * (int)K_TILE + BARRIERS + 1024; }
+static size_t shared_bytes(int tiles)
+{
+	return (size_t)tiles * (Q_TILE + QUERIES * 4) + (int)GROUPS * (int)K_TILE + BARRIERS + 1024;
+}
 
 #ifdef E3_WGMMA
 
@@ -46,7 +59,10 @@ static __device__ __forceinline__ float *piece_of(const plan &p, int part, int w
 	return p.partial + ((size_t)part * (p.workers + p.key_tiles) + worker + tile) * KEYS;
 }
 
-static __device__ __forceinline__ constexpr bool on_fma(int block) { return block * ON_FMA / BLOCKS != (block + 1) * ON_FMA / BLOCKS; }
+static __device__ __forceinline__ constexpr bool on_fma(int block)
+{
+	return block * ON_FMA / BLOCKS != (block + 1) * ON_FMA / BLOCKS;
+}
 
 /* What a block has in shared memory. */
 typedef struct room {
@@ -62,14 +78,15 @@ static __device__ __forceinline__ void ask_queries(const plan &p, int head, int 
 		for (int i = 0; i < (QUERIES * 8 + THREADS - 1) / THREADS; i++) {
 			int at = i * THREADS + threadIdx.x, row = at >> 3, chunk = at & 7, from = first + tile * QUERIES + row;
 			if (row < QUERIES)
-				e3_cp16(r.q + tile * Q_TILE + e3_swizzle(row, chunk), p.q + ((size_t)head * p.rows + min(from, p.rows - 1)) * D + chunk * 8, from < p.rows);
+				e3_cp16(r.q + tile * Q_TILE + e3_swizzle(row, chunk),
+					p.q + ((size_t)head * p.rows + min(from, p.rows - 1)) * D + chunk * 8, from < p.rows);
 		}
 		asm volatile("cp.async.mbarrier.arrive.noinc.shared::cta.b64 [%0];" ::"r"(r.bars + 8 * tile) : "memory");
 	}
 }
 
-/* Minus the log-sum-exp of each query in powers of 2 (infinite past the last one: no probability), as by_unit and by_fma want it, in
- * the order in which a thread takes columns 16 j + {0, 1, 8, 9} + 2 (lane % 4) at once. */
+/* Minus the log-sum-exp of each query in powers of 2 (infinite past the last one: no probability), as by_unit and
+ * by_fma want it, in the order in which a thread takes columns 16 j + {0, 1, 8, 9} + 2 (lane % 4) at once. */
 static __device__ __forceinline__ void load_lse(const plan &p, int head, int first, int tiles, float *lse)
 {
 	for (int k = threadIdx.x; k < tiles * QUERIES; k += THREADS) {
@@ -83,7 +100,8 @@ static __device__ __forceinline__ void load_lse(const plan &p, int head, int fir
 static __device__ __forceinline__ void ask_keys(const plan &p, int head, int first, uint32_t tile)
 {
 	int t = threadIdx.x & 127, chunk = t & 7, page = first >> p.page_shift;
-	const __nv_bfloat16 *from = (const __nv_bfloat16 *)p.kv.page[page] + e3_row_at(p.kv, 0, head, first - (page << p.page_shift)) + chunk * 8;
+	const __nv_bfloat16 *from =
+		(const __nv_bfloat16 *)p.kv.page[page] + e3_row_at(p.kv, 0, head, first - (page << p.page_shift)) + chunk * 8;
 #pragma unroll
 	for (int i = 0; i < KEYS / 16; i++) {
 		int row = i * 16 + (t >> 3);
@@ -104,7 +122,8 @@ static __device__ __forceinline__ void scores(float (&s)[QUERIES / 2], uint64_t 
 
 static __device__ __forceinline__ float by_unit(float s, float c, float lse) { return e3_exp2(fmaf(s, c, lse)); }
 
-/* The same from c / LEAST and 1 + lse / LEAST: saturation keeps the exponent in [-LEAST, 0]. Relative error below 6e-6. */
+/* The same from c / LEAST and 1 + lse / LEAST: saturation keeps the exponent in [-LEAST, 0]. Relative error below 6e-6.
+ */
 static __device__ __forceinline__ float by_fma(float s, float c, float lse)
 {
 	const float low = 12582912.0f - LEAST; /* 1.5 * 2^23: an integer lands in the low bits */
@@ -147,8 +166,8 @@ static __device__ __forceinline__ void put_piece(const float (&sum)[4], float *p
 	}
 }
 
-/* The warpgroups take turns with the tensor cores, one product each, in every round of a block: left alone they would all wait for
- * theirs at the same time, and all exponentiate at the same time. */
+/* The warpgroups take turns with the tensor cores, one product each, in every round of a block: left alone they would
+ * all wait for theirs at the same time, and all exponentiate at the same time. */
 static __device__ __forceinline__ void await_turn(int group, bool first)
 {
 	if (!first || group > 0)
@@ -163,7 +182,8 @@ static __device__ __forceinline__ void pass_turn(int group, bool last)
 /* The steps of one worker; one that has fewer than the others, or none, passes its turn on. */
 static __device__ __forceinline__ void work(const plan &p, const room &r, int head, int worker, share mine)
 {
-	int at = begin_of(mine, worker), steps = worker < p.workers ? begin_of(mine, worker + 1) - at : 0, rounds = mine.each + (mine.more > 0);
+	int at = begin_of(mine, worker), steps = worker < p.workers ? begin_of(mine, worker + 1) - at : 0,
+		rounds = mine.each + (mine.more > 0);
 	int tile = at / mine.tiles, query = at % mine.tiles, group = threadIdx.x >> 7;
 	const float c = p.scale * E3_LOG2E, *lse = r.lse + (threadIdx.x & 3) * 4;
 	uint64_t q = e3_desc(r.q), k = e3_desc(r.k);
@@ -217,7 +237,8 @@ static __global__ void __launch_bounds__(THREADS, 1) mass_kernel(const __grid_co
 	int first = chunk * p.tiles * QUERIES, worker = blockIdx.x * GROUPS + group;
 	char *base = shared + ((0u - e3_smem(shared)) & 1023);
 	uint32_t at = e3_smem(base);
-	room r = {at, at + p.tiles * Q_TILE + group * K_TILE, 0, (float *)(base + p.tiles * Q_TILE + (int)GROUPS * (int)K_TILE)};
+	room r = {at, at + p.tiles * Q_TILE + group * K_TILE, 0,
+		(float *)(base + p.tiles * Q_TILE + (int)GROUPS * (int)K_TILE)};
 	r.bars = at + p.tiles * (Q_TILE + QUERIES * 4) + (int)GROUPS * (int)K_TILE;
 	e3_early_start();
 	if (threadIdx.x < mine.tiles)
@@ -235,12 +256,14 @@ static __global__ void __launch_bounds__(THREADS, 1) mass_kernel(const __grid_co
 #endif
 }
 
-/* Adds up the pieces of 32 keys in order: each warp those of some heads and chunks, then the first warp what all have. */
+/* Adds up the pieces of 32 keys in order: each warp those of some heads and chunks, then the first warp what all have.
+ */
 static __global__ void __launch_bounds__(32 * ADDERS) add_pieces(const __grid_constant__ plan p)
 {
 #ifdef E3_WGMMA
 	__shared__ float sums[ADDERS][32];
-	int lane = threadIdx.x & 31, warp = threadIdx.x >> 5, key = blockIdx.x * 32 + lane, tile = key / KEYS, parts = p.kv.heads * p.chunks;
+	int lane = threadIdx.x & 31, warp = threadIdx.x >> 5, key = blockIdx.x * 32 + lane, tile = key / KEYS,
+		parts = p.kv.heads * p.chunks;
 	float sum = 0;
 	e3_early_wait();
 	for (int part = warp; part < parts; part += ADDERS) {

@@ -1,8 +1,9 @@
-/* kernels: 3×3 convolutions as implicit matrix products on tensor cores: pixels × output channels, over nine taps of input channels.
+/* kernels: 3×3 convolutions as implicit matrix products on tensor cores: pixels × output channels, over nine taps of
+ * input channels.
  *
- * f16 maps and weights, f32 sums. Operands go through a ring of tiles in shared memory, filled by asynchronous copies; nothing is
- * gathered in device memory. Small maps do not fill the device with tiles: then the depth is cut too and the parts are added in a
- * fixed order by a second kernel.
+ * f16 maps and weights, f32 sums. Operands go through a ring of tiles in shared memory, filled by asynchronous copies;
+ * nothing is gathered in device memory. Small maps do not fill the device with tiles: then the depth is cut too and the
+ * parts are added in a fixed order by a second kernel.
  */
 #include "mma.cuh"
 
@@ -46,14 +47,17 @@ static __device__ __forceinline__ void put(const conv_args &a, int pixel, int o,
 /* Byte offset of a 16-byte piece of a row of BK values: pieces are permuted so that eight rows meet in no bank. */
 template <int BK> static __device__ __forceinline__ uint32_t piece_at(int row, int piece)
 {
-	return BK == 64 ? (uint32_t)(row * 128 + ((piece ^ (row & 7)) << 4)) : (uint32_t)(row * 64 + ((piece ^ (row >> 1 & 3)) << 4));
+	return BK == 64 ? (uint32_t)(row * 128 + ((piece ^ (row & 7)) << 4))
+					: (uint32_t)(row * 64 + ((piece ^ (row >> 1 & 3)) << 4));
 }
 
 /* BM pixels × BN channels in a block of eight warps, WR of them along the pixels. */
 template <int BM, int BN, int BK, int WR> static __global__ void __launch_bounds__(THREADS, 2) conv_mma(conv_args a)
 {
-	constexpr int WC = 8 / WR, TM = BM / WR, TN = BN / WC, MI = TM / 16, NI = TN / 8, PIECES = BK / 8, LINES = THREADS / PIECES;
-	constexpr int ROWS_X = BM / LINES, ROWS_W = (BN + LINES - 1) / LINES, SIZE_X = BM * BK * 2, SIZE = SIZE_X + BN * BK * 2;
+	constexpr int WC = 8 / WR, TM = BM / WR, TN = BN / WC, MI = TM / 16, NI = TN / 8, PIECES = BK / 8,
+				  LINES = THREADS / PIECES;
+	constexpr int ROWS_X = BM / LINES, ROWS_W = (BN + LINES - 1) / LINES, SIZE_X = BM * BK * 2,
+				  SIZE = SIZE_X + BN * BK * 2;
 	extern __shared__ __align__(128) char shared[];
 	uint32_t base = shared_address(shared);
 	int warp = threadIdx.x / 32, lane = threadIdx.x % 32, piece = threadIdx.x % PIECES, line = threadIdx.x / PIECES;
@@ -86,7 +90,8 @@ template <int BM, int BN, int BK, int WR> static __global__ void __launch_bounds
 			int n = line + i * LINES;
 			bool valid = o0 + n < a.cout;
 			if (BN % LINES == 0 || n < BN)
-				copy_16(to + SIZE_X + piece_at<BK>(n, piece), a.weight + (valid ? (size_t)(o0 + n) * depth + next * BK + piece * 8 : 0), valid);
+				copy_16(to + SIZE_X + piece_at<BK>(n, piece),
+					a.weight + (valid ? (size_t)(o0 + n) * depth + next * BK + piece * 8 : 0), valid);
 		}
 		next++, channel += BK;
 		if (channel == a.cin)
@@ -119,7 +124,8 @@ template <int BM, int BN, int BK, int WR> static __global__ void __launch_bounds
 			}
 #pragma unroll
 			for (int j = 0; j < NI / 2; j++)
-				load_matrix_4(w[j], tile + SIZE_X + piece_at<BK>(col0 + j * 16 + lane % 8 + lane / 16 * 8, kk * 2 + lane / 8 % 2));
+				load_matrix_4(w[j],
+					tile + SIZE_X + piece_at<BK>(col0 + j * 16 + lane % 8 + lane / 16 * 8, kk * 2 + lane / 8 % 2));
 #pragma unroll
 			for (int i = 0; i < MI; i++)
 #pragma unroll
@@ -132,7 +138,8 @@ template <int BM, int BN, int BK, int WR> static __global__ void __launch_bounds
 #pragma unroll
 		for (int j = 0; j < NI; j++)
 			for (int half = 0; half < 2; half++)
-				put(a, p0 + row0 + i * 16 + lane / 4 + half * 8, o0 + col0 + j * 8 + lane % 4 * 2, sum[i][j] + 2 * half);
+				put(a, p0 + row0 + i * 16 + lane / 4 + half * 8, o0 + col0 + j * 8 + lane % 4 * 2,
+					sum[i][j] + 2 * half);
 }
 
 /* Adds the parts of a cut depth, in order. */
@@ -154,7 +161,8 @@ static __global__ void __launch_bounds__(256) add_parts(conv_args a)
 template <int BM, int BN, int BK, int WR> static cudaError_t launch(e3_cuda *c, const conv_args *a)
 {
 	const int shared = STAGES * (BM + BN) * BK * 2;
-	cudaError_t code = cudaFuncSetAttribute(conv_mma<BM, BN, BK, WR>, cudaFuncAttributeMaxDynamicSharedMemorySize, shared);
+	cudaError_t code =
+		cudaFuncSetAttribute(conv_mma<BM, BN, BK, WR>, cudaFuncAttributeMaxDynamicSharedMemorySize, shared);
 	if (code != cudaSuccess)
 		return code;
 	dim3 grid((unsigned)e3_ceil_div(a->pixels, BM), (unsigned)e3_ceil_div(a->cout, BN), (unsigned)a->splits);
@@ -164,17 +172,21 @@ template <int BM, int BN, int BK, int WR> static cudaError_t launch(e3_cuda *c, 
 
 bool e3_cuda_conv_mma_can(const e3_cuda *c, const e3_conv *op)
 {
-	return e3_cuda_weight_type(c, op->mat) == E3_REAL_F16 && op->mat->in % (9 * 32) == 0 && op->mat->out % 8 == 0 && e3_aligned(op->x, 16);
+	return e3_cuda_weight_type(c, op->mat) == E3_REAL_F16 && op->mat->in % (9 * 32) == 0 && op->mat->out % 8 == 0 &&
+		e3_aligned(op->x, 16);
 }
 
 int e3_cuda_conv_mma(e3_cuda *c, const e3_conv *op, e3_err *err)
 {
-	int cin = op->mat->in / 9, cout = op->mat->out, out_h = (op->h - 1) / op->stride + 1, out_w = (op->w - 1) / op->stride + 1;
+	int cin = op->mat->in / 9, cout = op->mat->out, out_h = (op->h - 1) / op->stride + 1,
+		out_w = (op->w - 1) / op->stride + 1;
 	bool deep = cin % 64 == 0;
-	conv_args a = {(const f16 *)(const void *)op->x, (const f16 *)(const void *)op->mat->w, (const f16 *)(const void *)op->resid,
-	               (const f16 *)(const void *)op->plus, (f16 *)(void *)op->out, op->mat->b, NULL, op->h, op->w, cin, out_w, out_h * out_w, cout,
-	               op->stride, 9 * cin / (deep ? 64 : 32), 1, op->relu_in, op->relu_resid, op->act};
-	int sms = c->attend.sms, large = e3_ceil_div(a.pixels, 128) * e3_ceil_div(cout, 128), small = e3_ceil_div(a.pixels, 64) * e3_ceil_div(cout, 64);
+	conv_args a = {(const f16 *)(const void *)op->x, (const f16 *)(const void *)op->mat->w,
+		(const f16 *)(const void *)op->resid, (const f16 *)(const void *)op->plus, (f16 *)(void *)op->out, op->mat->b,
+		NULL, op->h, op->w, cin, out_w, out_h * out_w, cout, op->stride, 9 * cin / (deep ? 64 : 32), 1, op->relu_in,
+		op->relu_resid, op->act};
+	int sms = c->attend.sms, large = e3_ceil_div(a.pixels, 128) * e3_ceil_div(cout, 128),
+		small = e3_ceil_div(a.pixels, 64) * e3_ceil_div(cout, 64);
 	bool narrow = cout <= 32, use_large = !narrow && large >= sms;
 	if (!narrow && !use_large && small < 2 * sms) {
 		a.splits = 3 * sms / small;

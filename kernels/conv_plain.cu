@@ -1,4 +1,5 @@
-/* kernels: 3×3 convolutions of any channels and type by FMA: strict mode, and small networks. Which kernel a convolution takes. */
+/* kernels: 3×3 convolutions of any channels and type by FMA: strict mode, and small networks. Which kernel a
+ * convolution takes. */
 #include "values.cuh"
 
 enum { TILE = 64, DEPTH = 16 };
@@ -12,7 +13,8 @@ typedef struct plain_args {
 
 /* 64 pixels by 64 channels a block, four by four a thread; DEPTH values of the gathered row at a time. */
 template <typename T, typename TW>
-static __global__ void __launch_bounds__(256) conv_plain(plain_args a, const T *x, const TW *weight, int ldw, const T *resid, const T *plus, T *out)
+static __global__ void __launch_bounds__(256)
+	conv_plain(plain_args a, const T *x, const TW *weight, int ldw, const T *resid, const T *plus, T *out)
 {
 	__shared__ float px[DEPTH][TILE + 1], wt[DEPTH][TILE + 1];
 	int pixels = a.out_h * a.out_w, depth = 9 * a.cin, p0 = blockIdx.x * TILE, o0 = blockIdx.y * TILE;
@@ -23,7 +25,8 @@ static __global__ void __launch_bounds__(256) conv_plain(plain_args a, const T *
 			int k = k0 + n % DEPTH, p = p0 + n / DEPTH, o = o0 + n / DEPTH;
 			float v = 0;
 			if (k < depth && p < pixels) {
-				int tap = k / a.cin, y = p / a.out_w * a.stride + tap / 3 - 1, at = p % a.out_w * a.stride + tap % 3 - 1;
+				int tap = k / a.cin, y = p / a.out_w * a.stride + tap / 3 - 1,
+					at = p % a.out_w * a.stride + tap % 3 - 1;
 				if (y >= 0 && y < a.h && at >= 0 && at < a.w)
 					v = as_f32(x[((size_t)y * a.w + at) * a.cin + k % a.cin]);
 			}
@@ -60,16 +63,16 @@ static __global__ void __launch_bounds__(256) conv_plain(plain_args a, const T *
 template <typename T, typename TW> static cudaError_t launch(const e3_cuda *c, const e3_conv *op, const plain_args *a)
 {
 	dim3 grid((unsigned)e3_ceil_div(a->out_h * a->out_w, TILE), (unsigned)e3_ceil_div(a->cout, TILE));
-	conv_plain<T, TW><<<grid, 256, 0, e3_cuda_stream(c)>>>(*a, (const T *)(const void *)op->x, (const TW *)(const void *)op->mat->w,
-	                                                        e3_cuda_weight_ld(c, op->mat), (const T *)(const void *)op->resid,
-	                                                        (const T *)(const void *)op->plus, (T *)(void *)op->out);
+	conv_plain<T, TW><<<grid, 256, 0, e3_cuda_stream(c)>>>(*a, (const T *)(const void *)op->x,
+		(const TW *)(const void *)op->mat->w, e3_cuda_weight_ld(c, op->mat), (const T *)(const void *)op->resid,
+		(const T *)(const void *)op->plus, (T *)(void *)op->out);
 	return cudaGetLastError();
 }
 
 int e3_cuda_conv_plain(e3_cuda *c, const e3_conv *op, e3_err *err)
 {
-	plain_args a = {op->h, op->w, op->mat->in / 9, (op->h - 1) / op->stride + 1, (op->w - 1) / op->stride + 1, op->mat->out, op->stride,
-	                op->relu_in, op->relu_resid, op->act, op->mat->b};
+	plain_args a = {op->h, op->w, op->mat->in / 9, (op->h - 1) / op->stride + 1, (op->w - 1) / op->stride + 1,
+		op->mat->out, op->stride, op->relu_in, op->relu_resid, op->act, op->mat->b};
 	e3_real weights = e3_cuda_weight_type(c, op->mat);
 	if (c->strict)
 		E3_TRY((launch<float, float>(c, op, &a)), "conv");

@@ -1,9 +1,9 @@
 /* kernels: what the files of the CUDA backend share: its state, errors, scratch memory, staging, types.
  *
- * Every operation only enqueues work on the stream of the branch at hand. Scratch memory grows when a shape is first seen and stays;
- * small arrays from the host (slots, page tables, pictures) go through a pinned ring that `finish` rewinds. What lies between gather
- * and launch is captured into a graph once the memory has stopped growing; the graph of the frame before is brought up to date and
- * started.
+ * Every operation only enqueues work on the stream of the branch at hand. Scratch memory grows when a shape is first
+ * seen and stays; small arrays from the host (slots, page tables, pictures) go through a pinned ring that `finish`
+ * rewinds. What lies between gather and launch is captured into a graph once the memory has stopped growing; the graph
+ * of the frame before is brought up to date and started.
  */
 #ifndef E3_KERNELS_CUDA_H
 #define E3_KERNELS_CUDA_H
@@ -21,7 +21,17 @@ typedef __nv_bfloat16 bf16;
 typedef __half f16;
 
 /* Scratch memory of a branch, by what it holds while an operation runs. */
-enum { SCRATCH_INPUT, SCRATCH_PRODUCT, SCRATCH_ATTEND, SCRATCH_LT, SCRATCH_MAP, SCRATCH_SPLIT, SCRATCH_RESULT, SCRATCH_CHOOSE, SCRATCH_KINDS };
+enum {
+	SCRATCH_INPUT,
+	SCRATCH_PRODUCT,
+	SCRATCH_ATTEND,
+	SCRATCH_LT,
+	SCRATCH_MAP,
+	SCRATCH_SPLIT,
+	SCRATCH_RESULT,
+	SCRATCH_CHOOSE,
+	SCRATCH_KINDS
+};
 enum { E3_LAYERS_MOST = 256, RETIRED_MOST = 64 };
 
 typedef struct e3_cuda_scratch {
@@ -66,8 +76,8 @@ typedef struct e3_cuda {
 	cudaEvent_t marked;
 	int branch;
 	bool is_marked, begun[E3_BRANCHES]; /* since the last finish */
-	int gathering;  /* 1 + the piece that is being gathered, or 0 */
-	int steady;     /* frames since memory of the backend's own last grew */
+	int gathering;                      /* 1 + the piece that is being gathered, or 0 */
+	int steady;                         /* frames since memory of the backend's own last grew */
 	cudaGraphExec_t piece[E3_PIECES];
 	void *retired[RETIRED_MOST]; /* device memory that gathered work may still use: freed by finish */
 	int n_retired;
@@ -90,11 +100,11 @@ int e3_cuda_put(e3_cuda *c, const void *from, size_t bytes, const void **out, e3
 int e3_cuda_put_kv(e3_cuda *c, const e3_kv *kv, e3_attend_kv *out, e3_err *err);
 int e3_cuda_send(e3_cuda *c, e3_err *err);
 
-#define E3_TRY(call, what)                                        \
-	do {                                                          \
-		cudaError_t code_ = (call);                               \
-		if (code_ != cudaSuccess)                                 \
-			return e3_cuda_fail(err, what, code_);                \
+#define E3_TRY(call, what) \
+	do { \
+		cudaError_t code_ = (call); \
+		if (code_ != cudaSuccess) \
+			return e3_cuda_fail(err, what, code_); \
 	} while (0)
 /* After a launch. */
 #define E3_LAUNCHED(what) E3_TRY(cudaGetLastError(), what)
@@ -113,7 +123,8 @@ static inline int e3_cuda_weight_ld(const e3_cuda *c, const e3_mat *m)
 	return e3_cuda_weight_type(c, m) == E3_REAL_F32 ? m->in : e3_cuda_padded(m->in);
 }
 
-/* norm.cu: rows of x, normalised if `norm` is not NULL, to rows of another type; columns from dim up to `width` become zero. */
+/* norm.cu: rows of x, normalised if `norm` is not NULL, to rows of another type; columns from dim up to `width` become
+ * zero. */
 typedef struct e3_rows {
 	const void *x;
 	e3_real x_type;
@@ -125,8 +136,8 @@ typedef struct e3_rows {
 } e3_rows;
 int e3_cuda_rows(e3_cuda *c, const e3_rows *r, e3_err *err);
 
-/* gemm.cu: d [rows][out] = x [rows][in] w^T (+ bias), or d += that; x and w of one type, d f32 or of that type. Row starts of x and
- * w must be aligned to 16 bytes unless f32. */
+/* gemm.cu: d [rows][out] = x [rows][in] w^T (+ bias), or d += that; x and w of one type, d f32 or of that type. Row
+ * starts of x and w must be aligned to 16 bytes unless f32. */
 typedef struct e3_gemm {
 	const void *x, *w;
 	e3_real type;
@@ -172,7 +183,8 @@ typedef struct e3_gemv {
 } e3_gemv;
 int e3_cuda_gemv(e3_cuda *c, const e3_gemv *g, e3_err *err);
 
-/* conv_mma.cu, conv_plain.cu: 3×3 convolution of maps; the first needs channels in multiples of 32 and 8 and f16 maps. */
+/* conv_mma.cu, conv_plain.cu: 3×3 convolution of maps; the first needs channels in multiples of 32 and 8 and f16 maps.
+ */
 bool e3_cuda_conv_mma_can(const e3_cuda *c, const e3_conv *op);
 int e3_cuda_conv_mma(e3_cuda *c, const e3_conv *op, e3_err *err);
 int e3_cuda_conv_plain(e3_cuda *c, const e3_conv *op, e3_err *err);

@@ -1,4 +1,5 @@
-/* kernels: the end of a dense head: resize with positions, 3×3 convolution, 1×1, exponentials (spec/model.md 7, "Tail"). */
+/* kernels: the end of a dense head: resize with positions, 3×3 convolution, 1×1, exponentials (spec/model.md 7,
+ * "Tail"). */
 #include "dense.cuh"
 #include "maps.cuh"
 
@@ -31,10 +32,16 @@ static int by_steps(e3_cuda *c, const e3_dense *op, const pixel_args *px, e3_err
 	a.uv_x = op->uv_x, a.uv_y = op->uv_y;
 	void *wide, *hidden;
 	if (e3_cuda_scratch_get(c, SCRATCH_MAP, map + px->pixels * px->hid * e3_real_size(c->dev.map_type), &wide, err) ||
-	    e3_cuda_resize(c, &a, op->z, wide, err))
+		e3_cuda_resize(c, &a, op->z, wide, err))
 		return -1;
 	hidden = (char *)wide + map;
-	e3_conv conv = {.x = (const float *)wide, .h = op->H, .w = op->W, .mat = op->conv, .stride = 1, .act = E3_ACT_RELU, .out = (float *)hidden};
+	e3_conv conv = {.x = (const float *)wide,
+		.h = op->H,
+		.w = op->W,
+		.mat = op->conv,
+		.stride = 1,
+		.act = E3_ACT_RELU,
+		.out = (float *)hidden};
 	if (e3_cuda_conv(&c->dev, &conv, err))
 		return -1;
 	int blocks = (int)((px->pixels + 255) / 256);

@@ -1,4 +1,5 @@
-/* kernels: the last step of a dense head, from a pixel's numbers to its value and confidence, and the two ways there. */
+/* kernels: the last step of a dense head, from a pixel's numbers to its value and confidence, and the two ways there.
+ */
 #ifndef E3_KERNELS_DENSE_CUH
 #define E3_KERNELS_DENSE_CUH
 

@@ -1,6 +1,7 @@
-/* kernels: the end of a dense head in one pass (spec/model.md 7, "Tail"): a block resizes what 16 × 16 pixels need into shared memory,
- * positions added, convolves it there on tensor cores and finishes each pixel from the sums. Nothing of full size but the result is
- * ever in device memory. f16 maps of 16 to 128 channels (a power of two), at most 32 hidden channels.
+/* kernels: the end of a dense head in one pass (spec/model.md 7, "Tail"): a block resizes what 16 × 16 pixels need into
+ * shared memory, positions added, convolves it there on tensor cores and finishes each pixel from the sums. Nothing of
+ * full size but the result is ever in device memory. f16 maps of 16 to 128 channels (a power of two), at most 32 hidden
+ * channels.
  */
 #include "dense.cuh"
 #include "maps.cuh"
@@ -95,32 +96,35 @@ static __global__ void __launch_bounds__(THREADS) tail(tail_args a)
 			}
 			int o = lane % 4, y = top + warp, x = left + lane / 4 + 8 * half;
 			if (y < a.map.to_h && x < a.map.to_w && o <= a.px.n)
-				put_value(a.px, (size_t)y * a.map.to_w + x, o, (o == 0 ? v[0] : o == 1 ? v[1] : o == 2 ? v[2] : v[3]) + a.px.b[o]);
+				put_value(a.px, (size_t)y * a.map.to_w + x, o,
+					(o == 0          ? v[0]
+							: o == 1 ? v[1]
+							: o == 2 ? v[2]
+									 : v[3]) +
+						a.px.b[o]);
 		}
 		__syncthreads();
 	}
 }
 
-static size_t shared_size(int c)
-{
-	return (size_t)HID * (9 * c * 2 + 16) + (size_t)HALO * HALO * (c * 2 + 16);
-}
+static size_t shared_size(int c) { return (size_t)HID * (9 * c * 2 + 16) + (size_t)HALO * HALO * (c * 2 + 16); }
 
 bool e3_cuda_tail_can(const e3_cuda *c, const e3_dense *op)
 {
 	int ch = op->c;
-	return e3_cuda_weight_type(c, op->conv) == E3_REAL_F16 && ch >= 16 && ch <= 128 && (ch & (ch - 1)) == 0 && op->conv->out <= HID &&
-	       e3_aligned(op->z, 16) && shared_size(ch) + 1024 <= c->shared_most;
+	return e3_cuda_weight_type(c, op->conv) == E3_REAL_F16 && ch >= 16 && ch <= 128 && (ch & (ch - 1)) == 0 &&
+		op->conv->out <= HID && e3_aligned(op->z, 16) && shared_size(ch) + 1024 <= c->shared_most;
 }
 
 int e3_cuda_tail(e3_cuda *c, const e3_dense *op, const pixel_args *px, e3_err *err)
 {
 	int from[2] = {op->h, op->w}, to[2] = {op->H, op->W}, tiles = e3_ceil_div(op->H, SIDE) * e3_ceil_div(op->W, SIDE);
-	tail_args a = {resize_of(from, to, op->c), (const f16 *)(const void *)op->z, (const f16 *)(const void *)op->conv->w, op->conv->b, op->conv->out, *px};
+	tail_args a = {resize_of(from, to, op->c), (const f16 *)(const void *)op->z, (const f16 *)(const void *)op->conv->w,
+		op->conv->b, op->conv->out, *px};
 	a.map.uv_x = op->uv_x, a.map.uv_y = op->uv_y;
 	size_t shared = shared_size(op->c);
 	E3_TRY(cudaFuncSetAttribute(tail, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)shared), "dense");
-	tail<<<tiles < c->attend.sms ? tiles : c->attend.sms, THREADS, shared, e3_cuda_stream(c)>>>(a);
+	tail < <<tiles<c->attend.sms ? tiles : c->attend.sms, THREADS, shared, e3_cuda_stream(c)>>>(a);
 	E3_LAUNCHED("dense");
 	return 0;
 }

@@ -1,9 +1,9 @@
-/* kernels: scores of cached tokens: entering, adding a frame's share, choosing who leaves (spec/model.md 9.2; lib/dev/cpu_evict.c is
- * the oracle: the same decisions on the same numbers).
+/* kernels: scores of cached tokens: entering, adding a frame's share, choosing who leaves (spec/model.md 9.2;
+ * lib/dev/cpu_evict.c is the oracle: the same decisions on the same numbers).
  *
- * One block works on one layer, the layers side by side. Sums are made in a fixed order and multiplications are kept apart from
- * additions where the CPU keeps them apart, so the order of the tokens is the CPU's to the last bit. Results go straight to host
- * memory: a few numbers for each layer, and the slots and ids of those that leave.
+ * One block works on one layer, the layers side by side. Sums are made in a fixed order and multiplications are kept
+ * apart from additions where the CPU keeps them apart, so the order of the tokens is the CPU's to the last bit. Results
+ * go straight to host memory: a few numbers for each layer, and the slots and ids of those that leave.
  */
 #include "values.cuh"
 #include <math_constants.h>
@@ -105,7 +105,8 @@ int e3_cuda_enter(e3_dev *dev, const e3_entered *layer, int layers, e3_err *err)
 	const void *staged, *slot;
 	int most = 0;
 	for (int l = 0; l < layers; l++) {
-		if (view_of(c, layer[l].kv, &args[l].v, err) || e3_cuda_put(c, layer[l].slot, (size_t)layer[l].n * sizeof *layer[l].slot, &slot, err))
+		if (view_of(c, layer[l].kv, &args[l].v, err) ||
+			e3_cuda_put(c, layer[l].slot, (size_t)layer[l].n * sizeof *layer[l].slot, &slot, err))
 			return e3_fail_in(err, "enter");
 		args[l].slot = (const uint32_t *)slot, args[l].n = layer[l].n, args[l].first_id = layer[l].first_id;
 		most = most > layer[l].n ? most : layer[l].n;
@@ -114,7 +115,8 @@ int e3_cuda_enter(e3_dev *dev, const e3_entered *layer, int layers, e3_err *err)
 		return 0;
 	if (e3_cuda_stage(c, args, (size_t)layers * sizeof *args, &staged, err))
 		return e3_fail_in(err, "enter");
-	enter<<<dim3((unsigned)e3_ceil_div(most, 256), (unsigned)layers), 256, 0, e3_cuda_stream(c)>>>((const enter_args *)staged);
+	enter<<<dim3((unsigned)e3_ceil_div(most, 256), (unsigned)layers), 256, 0, e3_cuda_stream(c)>>>(
+		(const enter_args *)staged);
 	E3_LAUNCHED("enter");
 	return 0;
 }
@@ -172,7 +174,8 @@ static __device__ uint32_t mix32(uint32_t h)
 static __device__ float even_lot(const e3_rule &r, uint32_t id)
 {
 	uint32_t frame = id / r.tokens, index = id % r.tokens, patch = index - r.special;
-	uint32_t column = index < r.special ? index : patch % r.columns, row = index < r.special ? 0 : patch / r.columns + 1;
+	uint32_t column = index < r.special ? index : patch % r.columns,
+			 row = index < r.special ? 0 : patch / r.columns + 1;
 	uint32_t at = 0x80000000u - (column * 3242174889u + (row - 1) * 2447445414u + frame * 2654435769u);
 	return (float)(2 * (at >> 9) + 1) * 0x1p-24f;
 }
@@ -281,7 +284,8 @@ static __device__ float quantile(const uint64_t *sorted, uint32_t n, double q)
 	double h = __dmul_rn(q, (double)(n - 1));
 	uint32_t i = (uint32_t)h, j = i + 1 < n ? i + 1 : i;
 	float low = key_score(sorted[i]);
-	return (float)__dadd_rn(low, __dmul_rn(__dadd_rn(h, -(double)i), __dadd_rn((double)key_score(sorted[j]), -(double)low)));
+	return (float)__dadd_rn(low,
+		__dmul_rn(__dadd_rn(h, -(double)i), __dadd_rn((double)key_score(sorted[j]), -(double)low)));
 }
 
 static __constant__ double asked[9] = {0, .01, .05, .25, .5, .75, .95, .99, 1};
@@ -363,7 +367,8 @@ int e3_cuda_choose(e3_dev *dev, const e3_rule *rule, const e3_chosen *layer, int
 	uint32_t *at = (uint32_t *)(key + 2 * keys);
 	for (int l = 0; l < layers; l++) {
 		size_t n = (size_t)layer[l].kv->n_keys;
-		args[l] = (choose_args){{}, layer[l].remove, layer[l].slot, layer[l].id, layer[l].choice, {key, at}, {key + n, at + n}};
+		args[l] = (choose_args){{}, layer[l].remove, layer[l].slot, layer[l].id, layer[l].choice, {key, at},
+			{key + n, at + n}};
 		key += 2 * n, at += 2 * n;
 		if (view_of(c, layer[l].kv, &args[l].v, err))
 			return e3_fail_in(err, "choose");

@@ -1,5 +1,5 @@
-/* kernels: matrix products through cuBLASLt. Owns the plans: each shape is described and its algorithm chosen once. Refuses what
- * cuBLASLt has no algorithm for. */
+/* kernels: matrix products through cuBLASLt. Owns the plans: each shape is described and its algorithm chosen once.
+ * Refuses what cuBLASLt has no algorithm for. */
 #include "cuda.h"
 #include <stdlib.h>
 #include <string.h>
@@ -49,15 +49,17 @@ static bool choose(e3_cuda *c, e3_gemm_plan *p, cublasStatus_t *status)
 	cublasLtMatmulHeuristicResult_t best;
 	size_t workspace = LT_WORKSPACE;
 	/* Sums of parts are added in one order: the same bits every time. */
-	uint32_t schemes = CUBLASLT_REDUCTION_SCHEME_NONE | CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE, alignment = p->key.aligned ? 256 : 4;
+	uint32_t schemes = CUBLASLT_REDUCTION_SCHEME_NONE | CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE,
+			 alignment = p->key.aligned ? 256 : 4;
 	int n = 0;
 	*status = cublasLtMatmulPreferenceCreate(&pref);
 	if (*status != CUBLAS_STATUS_SUCCESS)
 		return false;
 	cublasLtMatmulPreferenceSetAttribute(pref, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &workspace, sizeof workspace);
 	cublasLtMatmulPreferenceSetAttribute(pref, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, &schemes, sizeof schemes);
-	const cublasLtMatmulPreferenceAttributes_t min[] = {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
-	                                                    CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES};
+	const cublasLtMatmulPreferenceAttributes_t min[] = {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES,
+		CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES,
+		CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES};
 	for (int k = 0; k < 4; k++)
 		cublasLtMatmulPreferenceSetAttribute(pref, min[k], &alignment, sizeof alignment);
 	*status = cublasLtMatmulAlgoGetHeuristic(c->lt, p->op, p->w, p->x, p->d, p->d, pref, 1, &best, &n);
@@ -74,11 +76,17 @@ static bool describe(e3_gemm_plan *p)
 	cublasOperation_t transpose = CUBLAS_OP_T;
 	cublasLtEpilogue_t epilogue = CUBLASLT_EPILOGUE_BIAS;
 	return cublasLtMatmulDescCreate(&p->op, CUBLAS_COMPUTE_32F, CUDA_R_32F) == CUBLAS_STATUS_SUCCESS &&
-	       cublasLtMatmulDescSetAttribute(p->op, CUBLASLT_MATMUL_DESC_TRANSA, &transpose, sizeof transpose) == CUBLAS_STATUS_SUCCESS &&
-	       (!k->bias || cublasLtMatmulDescSetAttribute(p->op, CUBLASLT_MATMUL_DESC_EPILOGUE, &epilogue, sizeof epilogue) == CUBLAS_STATUS_SUCCESS) &&
-	       cublasLtMatrixLayoutCreate(&p->w, cuda_type(k->type), (uint64_t)k->in, (uint64_t)k->out, k->ldw) == CUBLAS_STATUS_SUCCESS &&
-	       cublasLtMatrixLayoutCreate(&p->x, cuda_type(k->type), (uint64_t)k->in, (uint64_t)k->rows, k->ldx) == CUBLAS_STATUS_SUCCESS &&
-	       cublasLtMatrixLayoutCreate(&p->d, cuda_type(k->d_type), (uint64_t)k->out, (uint64_t)k->rows, k->ldd) == CUBLAS_STATUS_SUCCESS;
+		cublasLtMatmulDescSetAttribute(p->op, CUBLASLT_MATMUL_DESC_TRANSA, &transpose, sizeof transpose) ==
+		CUBLAS_STATUS_SUCCESS &&
+		(!k->bias ||
+			cublasLtMatmulDescSetAttribute(p->op, CUBLASLT_MATMUL_DESC_EPILOGUE, &epilogue, sizeof epilogue) ==
+				CUBLAS_STATUS_SUCCESS) &&
+		cublasLtMatrixLayoutCreate(&p->w, cuda_type(k->type), (uint64_t)k->in, (uint64_t)k->out, k->ldw) ==
+		CUBLAS_STATUS_SUCCESS &&
+		cublasLtMatrixLayoutCreate(&p->x, cuda_type(k->type), (uint64_t)k->in, (uint64_t)k->rows, k->ldx) ==
+		CUBLAS_STATUS_SUCCESS &&
+		cublasLtMatrixLayoutCreate(&p->d, cuda_type(k->d_type), (uint64_t)k->out, (uint64_t)k->rows, k->ldd) ==
+		CUBLAS_STATUS_SUCCESS;
 }
 
 static e3_gemm_plan *find_plan(e3_cuda *c, const gemm_key *key, e3_err *err)
@@ -101,7 +109,8 @@ static e3_gemm_plan *find_plan(e3_cuda *c, const gemm_key *key, e3_err *err)
 	cublasStatus_t status = CUBLAS_STATUS_SUCCESS;
 	if (!describe(p) || !choose(c, p, &status)) {
 		release(p);
-		e3_fail(err, "product: %d x %d x %d: no algorithm (%s)", key->rows, key->out, key->in, cublasLtGetStatusString(status));
+		e3_fail(err, "product: %d x %d x %d: no algorithm (%s)", key->rows, key->out, key->in,
+			cublasLtGetStatusString(status));
 		return NULL;
 	}
 	c->n_plans++;
@@ -114,7 +123,8 @@ int e3_cuda_gemm(e3_cuda *c, const e3_gemm *g, e3_err *err)
 	memset(&key, 0, sizeof key); /* the gaps too: keys are compared as bytes */
 	key.rows = g->rows, key.in = g->in, key.out = g->out, key.ldx = g->ldx, key.ldw = g->ldw, key.ldd = g->ldd;
 	key.type = g->type, key.d_type = g->d_type, key.add = g->add, key.bias = g->bias != NULL;
-	key.aligned = e3_aligned(g->x, 256) && e3_aligned(g->w, 256) && e3_aligned(g->d, 256) && (!g->bias || e3_aligned(g->bias, 256));
+	key.aligned = e3_aligned(g->x, 256) && e3_aligned(g->w, 256) && e3_aligned(g->d, 256) &&
+		(!g->bias || e3_aligned(g->bias, 256));
 	e3_gemm_plan *p = find_plan(c, &key, err);
 	void *work;
 	if (!p || e3_cuda_scratch_get(c, SCRATCH_LT, LT_WORKSPACE, &work, err))
@@ -122,8 +132,8 @@ int e3_cuda_gemm(e3_cuda *c, const e3_gemm *g, e3_err *err)
 	float one = 1, beta = g->add ? 1.0f : 0.0f;
 	if (g->bias)
 		cublasLtMatmulDescSetAttribute(p->op, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &g->bias, sizeof g->bias);
-	cublasStatus_t status = cublasLtMatmul(c->lt, p->op, &one, g->w, p->w, g->x, p->x, &beta, g->d, p->d, g->d, p->d, &p->algo, work,
-	                                       LT_WORKSPACE, e3_cuda_stream(c));
+	cublasStatus_t status = cublasLtMatmul(c->lt, p->op, &one, g->w, p->w, g->x, p->x, &beta, g->d, p->d, g->d, p->d,
+		&p->algo, work, LT_WORKSPACE, e3_cuda_stream(c));
 	if (status != CUBLAS_STATUS_SUCCESS)
 		return e3_fail(err, "product: %d x %d x %d: %s", g->rows, g->out, g->in, cublasLtGetStatusString(status));
 	return 0;

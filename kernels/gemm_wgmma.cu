@@ -1,9 +1,10 @@
-/* kernels: products with the tokens of a frame on Hopper, and what follows while the result is still in registers: bias and
- * activation into the type of the input; norm, rotation and the way into the cache.
+/* kernels: products with the tokens of a frame on Hopper, and what follows while the result is still in registers: bias
+ * and activation into the type of the input; norm, rotation and the way into the cache.
  *
- * One tile of the result for each block: two or three warpgroups compute 64 rows each, one warp fetches tiles of 64 channels into a
- * ring in shared memory through tensor maps. Two neighbouring blocks share the tile of x: each fetches half of it for both. The
- * shape of the tile is chosen so that the tiles fill the multiprocessors in as few rounds as possible.
+ * One tile of the result for each block: two or three warpgroups compute 64 rows each, one warp fetches tiles of 64
+ * channels into a ring in shared memory through tensor maps. Two neighbouring blocks share the tile of x: each fetches
+ * half of it for both. The shape of the tile is chosen so that the tiles fill the multiprocessors in as few rounds as
+ * possible.
  */
 #include "attend_wgmma.cuh"
 #include "place.cuh"
@@ -36,25 +37,32 @@ static __device__ __forceinline__ void pair_sync()
 }
 static __device__ __forceinline__ void arrive_at(uint32_t bar, uint32_t rank)
 {
-	asm volatile("{\n.reg .b32 there;\nmapa.shared::cluster.u32 there, %0, %1;\nmbarrier.arrive.shared::cluster.b64 _, [there];\n}\n" ::"r"(bar),
-	             "r"(rank)
-	             : "memory");
+	asm volatile(
+		"{\n.reg .b32 there;\nmapa.shared::cluster.u32 there, %0, %1;\nmbarrier.arrive.shared::cluster.b64 _, [there];\n}\n" ::
+			"r"(bar),
+		"r"(rank)
+		: "memory");
 }
 static __device__ __forceinline__ void expect(uint32_t bar, uint32_t bytes)
 {
 	asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(bar), "r"(bytes) : "memory");
 }
 /* The box at (channel, row) of a map into `to`; with `both` into the same place of both blocks of the pair. */
-static __device__ __forceinline__ void fetch_box(const CUtensorMap *map, uint32_t to, uint32_t bar, int channel, int row, bool both)
+static __device__ __forceinline__ void fetch_box(const CUtensorMap *map, uint32_t to, uint32_t bar, int channel,
+	int row, bool both)
 {
 	if (both)
-		asm volatile("cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes.multicast::cluster [%0], [%1, {%3, %4}], [%2], %5;" ::"r"(to),
-		             "l"(map), "r"(bar), "r"(channel), "r"(row), "h"((uint16_t)3)
-		             : "memory");
+		asm volatile(
+			"cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes.multicast::cluster [%0], [%1, {%3, %4}], [%2], %5;" ::
+				"r"(to),
+			"l"(map), "r"(bar), "r"(channel), "r"(row), "h"((uint16_t)3)
+			: "memory");
 	else
-		asm volatile("cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1, {%3, %4}], [%2];" ::"r"(to), "l"(map), "r"(bar),
-		             "r"(channel), "r"(row)
-		             : "memory");
+		asm volatile(
+			"cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1, {%3, %4}], [%2];" ::
+				"r"(to),
+			"l"(map), "r"(bar), "r"(channel), "r"(row)
+			: "memory");
 }
 
 static __device__ __forceinline__ float2 pair_at(const float *p, int at) { return *(const float2 *)(p + at); }
@@ -67,7 +75,8 @@ template <typename T> static __device__ __forceinline__ uint32_t pack_as(float l
 	return *(uint32_t *)&h;
 }
 
-/* Two blocks of eight columns of a row, two columns of each in every thread of a quad: stored as four neighbours by each thread. */
+/* Two blocks of eight columns of a row, two columns of each in every thread of a quad: stored as four neighbours by
+ * each thread. */
 static __device__ __forceinline__ void store_blocks(void *to, bool valid, uint32_t first, uint32_t second)
 {
 	bool odd = threadIdx.x & 1;
@@ -90,7 +99,9 @@ static __device__ __forceinline__ float quick_gelu(float x)
 }
 
 /* Row r, columns from o0 on, of which this thread has d[4 * block + half * 2 + {0, 1}]. */
-template <int BN, typename T> static __device__ __forceinline__ void after_short(const tile_args &a, const float (&d)[BN / 2], int r, int half, int o0, const float *bias)
+template <int BN, typename T>
+static __device__ __forceinline__ void after_short(const tile_args &a, const float (&d)[BN / 2], int r, int half,
+	int o0, const float *bias)
 {
 	int col = 2 * (threadIdx.x & 3);
 	T *row = (T *)a.d + (size_t)r * a.ldo + o0;
@@ -102,7 +113,7 @@ template <int BN, typename T> static __device__ __forceinline__ void after_short
 			float2 b = pair_at(bias, 8 * (j + k) + col);
 			const float *u = d + 4 * (j + k) + 2 * half;
 			v[k] = a.act == E3_ACT_GELU ? pack_as<T>(quick_gelu(u[0] + b.x), quick_gelu(u[1] + b.y))
-			                            : pack_as<T>(activate(u[0] + b.x, a.act), activate(u[1] + b.y, a.act));
+										: pack_as<T>(activate(u[0] + b.x, a.act), activate(u[1] + b.y, a.act));
 		}
 		store_blocks(row + 8 * j, r < a.rows && o0 + 8 * j < a.out, v[0], v[1]);
 	}
@@ -136,8 +147,10 @@ static __device__ __forceinline__ row_place row_of(const place_args &a, int r)
 	return p;
 }
 
-/* One head of one row: 64 columns, 16 of them in this thread (5.2, 5.3). norm: weights and biases of queries, then of keys. */
-static __device__ __forceinline__ void place_head(const place_args &a, float (&v)[16], int group, const row_place &p, const float *norm)
+/* One head of one row: 64 columns, 16 of them in this thread (5.2, 5.3). norm: weights and biases of queries, then of
+ * keys. */
+static __device__ __forceinline__ void place_head(const place_args &a, float (&v)[16], int group, const row_place &p,
+	const float *norm)
 {
 	int col = 2 * (threadIdx.x & 3), kind = group / a.heads, head = group % a.heads;
 	const place_norm &n = a.norm[kind == 1];
@@ -176,7 +189,8 @@ static __device__ __forceinline__ void place_head(const place_args &a, float (&v
 }
 
 template <int BN>
-static __device__ __forceinline__ void after_place(const tile_args &a, const float (&d)[BN / 2], int r, int half, int o0, const float *bias)
+static __device__ __forceinline__ void after_place(const tile_args &a, const float (&d)[BN / 2], int r, int half,
+	int o0, const float *bias)
 {
 	row_place p = row_of(a.place, r);
 #pragma unroll
@@ -210,7 +224,8 @@ template <int BN, int AFTER> static __device__ void fill_near(const tile_args &a
 
 template <int GROUPS, int BN> struct tile_shape {
 	static constexpr int BM = 64 * GROUPS, STAGE = (BM + BN) * DEPTH * 2, FIT = (MOST_SHARED - BARRIERS - 1024) / STAGE;
-	static constexpr int STAGES = FIT > 8 ? 8 : FIT, SHARED = STAGES * STAGE + BARRIERS + 1024, THREADS = 128 * (GROUPS + 1);
+	static constexpr int STAGES = FIT > 8 ? 8 : FIT, SHARED = STAGES * STAGE + BARRIERS + 1024,
+						 THREADS = 128 * (GROUPS + 1);
 };
 
 /* Clusters are asked for where there is something to run in them: other architectures compile the kernel empty. */
@@ -221,8 +236,8 @@ template <int GROUPS, int BN> struct tile_shape {
 #endif
 
 template <int GROUPS, int BN, int AFTER, typename T>
-static __global__ void IN_PAIRS __launch_bounds__(128 * (GROUPS + 1), 1)
-	tile(const __grid_constant__ CUtensorMap map_x, const __grid_constant__ CUtensorMap map_w, const __grid_constant__ tile_args a)
+static __global__ void IN_PAIRS __launch_bounds__(128 * (GROUPS + 1), 1) tile(const __grid_constant__ CUtensorMap map_x,
+	const __grid_constant__ CUtensorMap map_w, const __grid_constant__ tile_args a)
 {
 #ifdef E3_WGMMA
 	typedef tile_shape<GROUPS, BN> S;
@@ -263,14 +278,17 @@ static __global__ void IN_PAIRS __launch_bounds__(128 * (GROUPS + 1), 1)
 		for (int k = 0; k < a.steps; k++) {
 			int s = k % S::STAGES;
 			e3_mbar_wait(full(s), k / S::STAGES & 1);
-			uint64_t x = e3_desc(smem + s * S::STAGE + group * 64 * DEPTH * 2), w = e3_desc(smem + s * S::STAGE + S::BM * DEPTH * 2);
+			uint64_t x = e3_desc(smem + s * S::STAGE + group * 64 * DEPTH * 2),
+					 w = e3_desc(smem + s * S::STAGE + S::BM * DEPTH * 2);
 			e3_wgmma_fence();
 #pragma unroll
 			for (int c = 0; c < DEPTH / 16; c++)
 				wgmma<BN, T>::ss(d, x + 2 * c, w + 2 * c, true);
 			e3_wgmma_commit();
 			e3_wgmma_wait<1>();
-			if (k > 0 && lane < PAIR) /* the step before is done with its tiles, also with the half that the other block fetched */
+			if (k > 0 &&
+				lane <
+					PAIR) /* the step before is done with its tiles, also with the half that the other block fetched */
 				arrive_at(empty((k - 1) % S::STAGES), lane);
 		}
 		e3_wgmma_wait<0>();
@@ -288,35 +306,47 @@ static __global__ void IN_PAIRS __launch_bounds__(128 * (GROUPS + 1), 1)
 #endif
 }
 
-typedef CUresult encode_tiled(CUtensorMap *, CUtensorMapDataType, cuuint32_t, void *, const cuuint64_t *, const cuuint64_t *, const cuuint32_t *,
-                              const cuuint32_t *, CUtensorMapInterleave, CUtensorMapSwizzle, CUtensorMapL2promotion, CUtensorMapFloatOOBfill);
+typedef CUresult encode_tiled(CUtensorMap *, CUtensorMapDataType, cuuint32_t, void *, const cuuint64_t *,
+	const cuuint64_t *, const cuuint32_t *, const cuuint32_t *, CUtensorMapInterleave, CUtensorMapSwizzle,
+	CUtensorMapL2promotion, CUtensorMapFloatOOBfill);
 
 /* Boxes of 64 channels × `box` rows of a matrix [rows][ld]. */
-static int describe(const e3_cuda *c, CUtensorMap *map, CUtensorMapDataType type, const void *p, const int size[3], int box, e3_err *err)
+static int describe(const e3_cuda *c, CUtensorMap *map, CUtensorMapDataType type, const void *p, const int size[3],
+	int box, e3_err *err)
 {
 	cuuint64_t dims[2] = {(cuuint64_t)size[1], (cuuint64_t)size[0]}, strides[1] = {(cuuint64_t)size[2] * 2};
 	cuuint32_t boxes[2] = {DEPTH, (cuuint32_t)box}, steps[2] = {1, 1};
 	CUresult rc = ((encode_tiled *)c->encode_tiled)(map, type, 2, const_cast<void *>(p), dims, strides, boxes, steps,
-	                                                CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B, CU_TENSOR_MAP_L2_PROMOTION_L2_256B,
-	                                                CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
-	return rc == CUDA_SUCCESS ? 0 : e3_fail(err, "product: a tensor map of %d x %d was refused (%d)", size[0], size[1], (int)rc);
+		CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B, CU_TENSOR_MAP_L2_PROMOTION_L2_256B,
+		CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
+	return rc == CUDA_SUCCESS
+		? 0
+		: e3_fail(err, "product: a tensor map of %d x %d was refused (%d)", size[0], size[1], (int)rc);
 }
 
-template <int GROUPS, int BN, int AFTER, typename T> static int launch(const e3_cuda *c, const e3_tiles *g, const tile_args *a, e3_err *err)
+template <int GROUPS, int BN, int AFTER, typename T>
+static int launch(const e3_cuda *c, const e3_tiles *g, const tile_args *a, e3_err *err)
 {
 	typedef tile_shape<GROUPS, BN> S;
 	CUtensorMap x, w;
 	const int size_x[3] = {g->rows, g->in, g->ldx}, size_w[3] = {g->out, g->in, g->ldw};
-	CUtensorMapDataType type = std::is_same<T, bf16>::value ? CU_TENSOR_MAP_DATA_TYPE_BFLOAT16 : CU_TENSOR_MAP_DATA_TYPE_FLOAT16;
+	CUtensorMapDataType type =
+		std::is_same<T, bf16>::value ? CU_TENSOR_MAP_DATA_TYPE_BFLOAT16 : CU_TENSOR_MAP_DATA_TYPE_FLOAT16;
 	if (describe(c, &x, type, g->x, size_x, S::BM / PAIR, err) || describe(c, &w, type, g->w, size_w, BN, err))
 		return -1;
-	E3_TRY(cudaFuncSetAttribute(tile<GROUPS, BN, AFTER, T>, cudaFuncAttributeMaxDynamicSharedMemorySize, S::SHARED), "product");
+	E3_TRY(cudaFuncSetAttribute(tile<GROUPS, BN, AFTER, T>, cudaFuncAttributeMaxDynamicSharedMemorySize, S::SHARED),
+		"product");
 	int cols = e3_ceil_div(g->out, BN);
 	dim3 grid((unsigned)e3_ceil_div(g->rows, S::BM), (unsigned)(e3_ceil_div(cols, PAIR) * PAIR));
-	cudaLaunchAttribute early = {.id = cudaLaunchAttributeProgrammaticStreamSerialization}; /* set up while x is being made */
+	cudaLaunchAttribute early = {
+		.id = cudaLaunchAttributeProgrammaticStreamSerialization}; /* set up while x is being made */
 	early.val.programmaticStreamSerializationAllowed = 1;
-	cudaLaunchConfig_t how = {.gridDim = grid, .blockDim = dim3(S::THREADS), .dynamicSmemBytes = S::SHARED, .stream = e3_cuda_stream(c),
-	                          .attrs = &early, .numAttrs = 1};
+	cudaLaunchConfig_t how = {.gridDim = grid,
+		.blockDim = dim3(S::THREADS),
+		.dynamicSmemBytes = S::SHARED,
+		.stream = e3_cuda_stream(c),
+		.attrs = &early,
+		.numAttrs = 1};
 	E3_TRY(cudaLaunchKernelEx(&how, tile<GROUPS, BN, AFTER, T>, x, w, *a), "product");
 	return 0;
 }
@@ -338,7 +368,8 @@ template <int AFTER, typename T> static int choose(const e3_cuda *c, const e3_ti
 
 bool e3_cuda_tiles_can(const e3_cuda *c, const e3_mat *m, int rows)
 {
-	return c->attend.wgmma && c->encode_tiled && e3_cuda_weight_type(c, m) != E3_REAL_F32 && rows >= 64 && m->out % 16 == 0;
+	return c->attend.wgmma && c->encode_tiled && e3_cuda_weight_type(c, m) != E3_REAL_F32 && rows >= 64 &&
+		m->out % 16 == 0;
 }
 
 int e3_cuda_tiles(e3_cuda *c, const e3_tiles *g, e3_err *err)

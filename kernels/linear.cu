@@ -62,7 +62,8 @@ template <typename T, int V> static __global__ void __launch_bounds__(256) finis
 
 template <typename T> static void launch_finish(const finish_args *a, T *out, cudaStream_t stream)
 {
-	bool fours = a->cols % 4 == 0 && a->ldo % 4 == 0 && e3_aligned(out, 4 * sizeof(T)) && e3_aligned(a->y, 16) && e3_aligned(a->b, 16);
+	bool fours = a->cols % 4 == 0 && a->ldo % 4 == 0 && e3_aligned(out, 4 * sizeof(T)) && e3_aligned(a->y, 16) &&
+		e3_aligned(a->b, 16);
 	size_t n = (size_t)a->rows * a->cols / (fours ? 4 : 1);
 	int blocks = (int)((n + 255) / 256 < 8192 ? (n + 255) / 256 : 8192);
 	if (fours)
@@ -93,7 +94,8 @@ int e3_cuda_linear(e3_dev *dev, const e3_linear *op, e3_err *err)
 	e3_gemm g = {NULL, m->w, e3_cuda_weight_type(c, m), op->rows, m->in, m->out, 0, e3_cuda_weight_ld(c, m)};
 	if (e3_cuda_product_input(c, &from, m, &g.x, &g.ldx, err))
 		return e3_fail_in(err, "linear");
-	if (!op->add && out_type == g.type && op->ldo % 4 == 0 && e3_aligned(op->out, 16) && e3_cuda_tiles_can(c, m, op->rows)) {
+	if (!op->add && out_type == g.type && op->ldo % 4 == 0 && e3_aligned(op->out, 16) &&
+		e3_cuda_tiles_can(c, m, op->rows)) {
 		e3_tiles t = {g.x, m->w, g.type, op->rows, m->in, m->out, g.ldx, g.ldw, m->b, op->act, op->out, op->ldo};
 		return e3_cuda_tiles(c, &t, err) ? e3_fail_in(err, "linear") : 0;
 	}

@@ -1,4 +1,5 @@
-/* kernels: maps: pictures to patches, positions, bilinear resizing, transposed convolution, copies (spec/model.md 3.1, 4, 7). */
+/* kernels: maps: pictures to patches, positions, bilinear resizing, transposed convolution, copies (spec/model.md 3.1,
+ * 4, 7). */
 #include "maps.cuh"
 #include <string.h>
 
@@ -7,7 +8,8 @@ static __global__ void patchify(const uint8_t *rgb, int h, int w, int patch, flo
 	int width = 3 * patch * patch, gw = w / patch;
 	size_t n = (size_t)(h / patch) * gw * width;
 	for (size_t k = (size_t)blockIdx.x * blockDim.x + threadIdx.x; k < n; k += (size_t)gridDim.x * blockDim.x) {
-		int at = (int)(k % width), p = (int)(k / width), c = at / (patch * patch), y = at / patch % patch, x = at % patch;
+		int at = (int)(k % width), p = (int)(k / width), c = at / (patch * patch), y = at / patch % patch,
+			x = at % patch;
 		int row = p / gw * patch + y, col = p % gw * patch + x;
 		float mean = c == 0 ? 0.485f : c == 1 ? 0.456f : 0.406f, dev = c == 0 ? 0.229f : c == 1 ? 0.224f : 0.225f;
 		out[k] = __fdiv_rn(__fdiv_rn((float)rgb[3 * ((size_t)row * w + col) + c], 255.0f) - mean, dev);
@@ -34,8 +36,9 @@ int e3_cuda_patchify(e3_dev *dev, const uint8_t *rgb, int h, int w, int patch, f
 int e3_cuda_copy_rows(e3_dev *dev, const float *x, int ldx, int rows, int dim, float *out, int ldo, e3_err *err)
 {
 	if (rows > 0 && dim > 0)
-		E3_TRY(cudaMemcpy2DAsync(out, (size_t)ldo * sizeof *out, x, (size_t)ldx * sizeof *x, (size_t)dim * sizeof *x, (size_t)rows,
-		                         cudaMemcpyDeviceToDevice, e3_cuda_stream(e3_cuda_of(dev))), "copy_rows");
+		E3_TRY(cudaMemcpy2DAsync(out, (size_t)ldo * sizeof *out, x, (size_t)ldx * sizeof *x, (size_t)dim * sizeof *x,
+				   (size_t)rows, cudaMemcpyDeviceToDevice, e3_cuda_stream(e3_cuda_of(dev))),
+			"copy_rows");
 	return 0;
 }
 
@@ -53,7 +56,8 @@ int e3_cuda_add_uv(e3_dev *dev, float *x, int h, int w, int c, const float *uv_x
 {
 	e3_cuda *cu = e3_cuda_of(dev);
 	int blocks = blocks_for((size_t)h * w * c);
-	E3_WITH_TYPE(dev->map_type, T, (add_uv<T><<<blocks, 256, 0, e3_cuda_stream(cu)>>>((T *)(void *)x, h, w, c, uv_x, uv_y)));
+	E3_WITH_TYPE(dev->map_type, T,
+		(add_uv<T><<<blocks, 256, 0, e3_cuda_stream(cu)>>>((T *)(void *)x, h, w, c, uv_x, uv_y)));
 	E3_LAUNCHED("add_uv");
 	return 0;
 }
@@ -71,11 +75,13 @@ template <typename T, int V> static __global__ void resize(resize_args a, const 
 	}
 }
 
-template <typename T> static cudaError_t launch_resize(const resize_args *a, const void *x, void *out, cudaStream_t stream)
+template <typename T>
+static cudaError_t launch_resize(const resize_args *a, const void *x, void *out, cudaStream_t stream)
 {
 	const int wide = 16 / sizeof(T);
 	if (a->c % (2 * wide) == 0 && e3_aligned(x, 16) && e3_aligned(out, 16))
-		resize<T, wide><<<blocks_for((size_t)a->to_h * a->to_w * (a->c / wide)), 256, 0, stream>>>(*a, (const T *)x, (T *)out);
+		resize<T, wide>
+			<<<blocks_for((size_t)a->to_h * a->to_w * (a->c / wide)), 256, 0, stream>>>(*a, (const T *)x, (T *)out);
 	else
 		resize<T, 1><<<blocks_for((size_t)a->to_h * a->to_w * a->c), 256, 0, stream>>>(*a, (const T *)x, (T *)out);
 	return cudaGetLastError();
@@ -108,15 +114,18 @@ int e3_cuda_deconv(e3_dev *dev, const float *x, int h, int w, const e3_mat *m, i
 {
 	e3_cuda *c = e3_cuda_of(dev);
 	e3_rows from = {x, dev->map_type, m->in, h * w, m->in};
-	e3_gemm g = {NULL, m->w, e3_cuda_weight_type(c, m), h * w, m->in, m->out, 0, e3_cuda_weight_ld(c, m), NULL, false, NULL, dev->map_type, m->out};
+	e3_gemm g = {NULL, m->w, e3_cuda_weight_type(c, m), h * w, m->in, m->out, 0, e3_cuda_weight_ld(c, m), NULL, false,
+		NULL, dev->map_type, m->out};
 	if (e3_cuda_weight_type(c, m) != dev->map_type)
 		return e3_fail(err, "deconv: the matrix was not meant for maps");
 	if (e3_cuda_product_input(c, &from, m, &g.x, &g.ldx, err) ||
-	    e3_cuda_scratch_get(c, SCRATCH_PRODUCT, (size_t)h * w * m->out * e3_real_size(dev->map_type), &g.d, err) || e3_cuda_gemm(c, &g, err))
+		e3_cuda_scratch_get(c, SCRATCH_PRODUCT, (size_t)h * w * m->out * e3_real_size(dev->map_type), &g.d, err) ||
+		e3_cuda_gemm(c, &g, err))
 		return e3_fail_in(err, "deconv");
 	int blocks = blocks_for((size_t)h * w * m->out);
 	E3_WITH_TYPE(dev->map_type, T,
-	             (spread<T><<<blocks, 256, 0, e3_cuda_stream(c)>>>((const T *)g.d, m->b, h, w, k, m->out / (k * k), (T *)(void *)out)));
+		(spread<T><<<blocks, 256, 0, e3_cuda_stream(c)>>>((const T *)g.d, m->b, h, w, k, m->out / (k * k),
+			(T *)(void *)out)));
 	E3_LAUNCHED("deconv");
 	return 0;
 }

@@ -18,9 +18,11 @@ static inline resize_args resize_of(const int from[2], const int to[2], int c)
 	return a;
 }
 
-/* V channels from `at` of pixel (row, col) of the result. Position and weights are rounded as the reference rounds them. */
+/* V channels from `at` of pixel (row, col) of the result. Position and weights are rounded as the reference rounds
+ * them. */
 template <typename T, int V>
-static __device__ __forceinline__ void resize_pixel(const resize_args &a, const T *x, int row, int col, int at, float *v)
+static __device__ __forceinline__ void resize_pixel(const resize_args &a, const T *x, int row, int col, int at,
+	float *v)
 {
 	float fy = __fmul_rn(a.step_y, (float)row), fx = __fmul_rn(a.step_x, (float)col);
 	int y0 = min((int)fy, a.h - 1), x0 = min((int)fx, a.w - 1), y1 = min(y0 + 1, a.h - 1), x1 = min(x0 + 1, a.w - 1);

@@ -11,7 +11,8 @@ typedef struct row_args {
 } row_args;
 
 /* Rows of at most THREADS * PER * N values, which stay in registers; everything in fours. */
-template <typename TI, typename TO, int N> static __global__ void __launch_bounds__(THREADS) rows_held(const TI *x, TO *out, row_args a)
+template <typename TI, typename TO, int N>
+static __global__ void __launch_bounds__(THREADS) rows_held(const TI *x, TO *out, row_args a)
 {
 	__shared__ float room[32];
 #if __CUDA_ARCH__ >= 900
@@ -58,7 +59,8 @@ template <typename TI, typename TO, int N> static __global__ void __launch_bound
 }
 
 /* Any length and alignment. */
-template <typename TI, typename TO> static __global__ void __launch_bounds__(THREADS) rows_any(const TI *x, TO *out, row_args a)
+template <typename TI, typename TO>
+static __global__ void __launch_bounds__(THREADS) rows_any(const TI *x, TO *out, row_args a)
 {
 	__shared__ float room[32];
 	x += (size_t)blockIdx.x * a.ldx;
@@ -85,7 +87,7 @@ template <typename TI, typename TO> static void launch(const e3_rows *r, const r
 	const TI *x = (const TI *)r->x;
 	TO *out = (TO *)r->out;
 	bool fours = r->dim % PER == 0 && r->ldx % PER == 0 && r->ldo % PER == 0 && e3_aligned(x, sizeof(TI) * PER) &&
-	             e3_aligned(out, sizeof(TO) * PER) && (!a->w || (e3_aligned(a->w, 16) && e3_aligned(a->b, 16)));
+		e3_aligned(out, sizeof(TO) * PER) && (!a->w || (e3_aligned(a->w, 16) && e3_aligned(a->b, 16)));
 	if (fours && r->dim <= THREADS * PER * 2)
 		rows_held<TI, TO, 2><<<r->rows, THREADS, 0, stream>>>(x, out, *a);
 	else if (fours && r->dim <= THREADS * PER * 4)
@@ -98,8 +100,8 @@ int e3_cuda_rows(e3_cuda *c, const e3_rows *r, e3_err *err)
 {
 	if (r->rows <= 0)
 		return 0;
-	row_args a = {r->ldx, r->dim, r->ldo, r->width, r->norm != NULL, r->norm ? r->norm->eps : 0, r->norm ? r->norm->w : NULL,
-	              r->norm ? r->norm->b : NULL};
+	row_args a = {r->ldx, r->dim, r->ldo, r->width, r->norm != NULL, r->norm ? r->norm->eps : 0,
+		r->norm ? r->norm->w : NULL, r->norm ? r->norm->b : NULL};
 	cudaStream_t stream = e3_cuda_stream(c);
 	if (r->x_type == E3_REAL_F32) {
 		E3_WITH_TYPE(r->out_type, TO, launch<float, TO>(r, &a, stream));

@@ -1,5 +1,5 @@
-/* kernels: the CUDA backend's table: opening the device, memory, order of work. Refuses devices older than compute capability 8.0
- * and says what is missing when there is none. */
+/* kernels: the CUDA backend's table: opening the device, memory, order of work. Refuses devices older than compute
+ * capability 8.0 and says what is missing when there is none. */
 #include "cuda.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,14 +11,12 @@ int e3_cuda_fail(e3_err *err, const char *what, cudaError_t code)
 {
 	size_t left = 0, total = 0;
 	if (code == cudaErrorMemoryAllocation && cudaMemGetInfo(&left, &total) == cudaSuccess)
-		return e3_fail(err, "%s: out of device memory: %.0f of %.0f MiB are left", what, (double)left / 1048576, (double)total / 1048576);
+		return e3_fail(err, "%s: out of device memory: %.0f of %.0f MiB are left", what, (double)left / 1048576,
+			(double)total / 1048576);
 	return e3_fail(err, "%s: %s", what, cudaGetErrorString(code));
 }
 
-static const char *cuda_name(e3_dev *dev)
-{
-	return e3_cuda_of(dev)->label;
-}
+static const char *cuda_name(e3_dev *dev) { return e3_cuda_of(dev)->label; }
 
 static void free_retired(e3_cuda *c)
 {
@@ -87,10 +85,7 @@ static int cuda_alloc(e3_dev *dev, size_t floats, float **out, e3_err *err)
 	return 0;
 }
 
-static void cuda_free(e3_dev *dev, float *p)
-{
-	cudaFree(p);
-}
+static void cuda_free(e3_dev *dev, float *p) { cudaFree(p); }
 
 static int cuda_upload(e3_dev *dev, float *to, const float *from, size_t n, e3_err *err)
 {
@@ -117,10 +112,7 @@ static int cuda_alloc_host(e3_dev *dev, size_t bytes, void **out, e3_err *err)
 	return 0;
 }
 
-static void cuda_free_host(e3_dev *dev, void *p)
-{
-	cudaFreeHost(p);
-}
+static void cuda_free_host(e3_dev *dev, void *p) { cudaFreeHost(p); }
 
 static int cuda_fetch(e3_dev *dev, float *to, const float *from, size_t n, e3_err *err)
 {
@@ -130,7 +122,8 @@ static int cuda_fetch(e3_dev *dev, float *to, const float *from, size_t n, e3_er
 
 static int cuda_copy(e3_dev *dev, float *to, const float *from, size_t n, e3_err *err)
 {
-	E3_TRY(cudaMemcpyAsync(to, from, n * sizeof *to, cudaMemcpyDeviceToDevice, e3_cuda_stream(e3_cuda_of(dev))), "copy");
+	E3_TRY(cudaMemcpyAsync(to, from, n * sizeof *to, cudaMemcpyDeviceToDevice, e3_cuda_stream(e3_cuda_of(dev))),
+		"copy");
 	return 0;
 }
 
@@ -282,7 +275,8 @@ static int ring_open(e3_cuda *c, size_t size, e3_err *err)
 static int ring_empty(e3_cuda *c, size_t room, e3_err *err)
 {
 	int branch = c->branch;
-	if (e3_cuda_send(c, err) || cuda_launch(&c->dev, err) || cuda_finish(&c->dev, err) || (room > c->ring.size && ring_open(c, 2 * room, err)))
+	if (e3_cuda_send(c, err) || cuda_launch(&c->dev, err) || cuda_finish(&c->dev, err) ||
+		(room > c->ring.size && ring_open(c, 2 * room, err)))
 		return -1;
 	c->branch = branch;
 	return 0;
@@ -315,7 +309,9 @@ int e3_cuda_send(e3_cuda *c, e3_err *err)
 {
 	e3_ring *r = &c->ring;
 	if (r->sent < r->used)
-		E3_TRY(cudaMemcpyAsync(r->device + r->sent, r->host + r->sent, r->used - r->sent, cudaMemcpyHostToDevice, e3_cuda_stream(c)), "staging");
+		E3_TRY(cudaMemcpyAsync(r->device + r->sent, r->host + r->sent, r->used - r->sent, cudaMemcpyHostToDevice,
+				   e3_cuda_stream(c)),
+			"staging");
 	r->sent = r->used;
 	return 0;
 }
@@ -386,7 +382,8 @@ static int find_device(cudaDeviceProp *prop, e3_err *err)
 	int n = 0;
 	cudaError_t code = cudaGetDeviceCount(&n);
 	if (code == cudaErrorInsufficientDriver)
-		return e3_fail(err, "%s: no NVIDIA driver, or one too old for this build (CUDA %d.%d)", where, CUDART_VERSION / 1000, CUDART_VERSION % 1000 / 10);
+		return e3_fail(err, "%s: no NVIDIA driver, or one too old for this build (CUDA %d.%d)", where,
+			CUDART_VERSION / 1000, CUDART_VERSION % 1000 / 10);
 	if (code == cudaErrorNoDevice || (code == cudaSuccess && n == 0))
 		return e3_fail(err, "%s: the driver finds none", where);
 	if (code != cudaSuccess)
@@ -394,7 +391,8 @@ static int find_device(cudaDeviceProp *prop, e3_err *err)
 	if ((code = cudaSetDevice(0)) != cudaSuccess || (code = cudaGetDeviceProperties(prop, 0)) != cudaSuccess)
 		return e3_cuda_fail(err, where, code);
 	if (10 * prop->major + prop->minor < OLDEST)
-		return e3_fail(err, "%s: %s has compute capability %d.%d, needed is %d.%d", where, prop->name, prop->major, prop->minor, OLDEST / 10, OLDEST % 10);
+		return e3_fail(err, "%s: %s has compute capability %d.%d, needed is %d.%d", where, prop->name, prop->major,
+			prop->minor, OLDEST / 10, OLDEST % 10);
 	return 0;
 }
 
@@ -402,11 +400,13 @@ static int open_parts(e3_cuda *c, e3_err *err)
 {
 	static const char where[] = "opening the device: cuda";
 	int least, first;
-	/* Local memory is set aside for every thread that can run at a time: 264 MiB with the 1 KiB of stack there is otherwise. No kernel
-	 * calls what the compiler does not see; what one needs for itself comes with its first launch. */
+	/* Local memory is set aside for every thread that can run at a time: 264 MiB with the 1 KiB of stack there is
+	 * otherwise. No kernel calls what the compiler does not see; what one needs for itself comes with its first launch.
+	 */
 	E3_TRY(cudaDeviceSetLimit(cudaLimitStackSize, 0), where);
 	E3_TRY(cudaDeviceGetStreamPriorityRange(&least, &first), where);
-	for (int b = 0; b < E3_BRANCHES; b++) /* the others have small steps, each waiting for the one before: they go first */
+	for (int b = 0; b < E3_BRANCHES;
+		 b++) /* the others have small steps, each waiting for the one before: they go first */
 		E3_TRY(cudaStreamCreateWithPriority(&c->stream[b], cudaStreamNonBlocking, b ? first : least), where);
 	E3_TRY(cudaEventCreateWithFlags(&c->marked, cudaEventDisableTiming), where);
 	E3_TRY(e3_attend_open(&c->attend), where);
@@ -415,8 +415,9 @@ static int open_parts(e3_cuda *c, e3_err *err)
 	if (portable && *portable)
 		c->attend.wgmma = 0;
 	cudaDriverEntryPointQueryResult found;
-	if (cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &c->encode_tiled, 12000, cudaEnableDefault, &found) != cudaSuccess ||
-	    found != cudaDriverEntryPointSuccess)
+	if (cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &c->encode_tiled, 12000, cudaEnableDefault,
+			&found) != cudaSuccess ||
+		found != cudaDriverEntryPointSuccess)
 		c->encode_tiled = NULL; /* an older driver: the portable way */
 	if (ring_open(c, RING, err))
 		return e3_fail_in(err, "%s", where);

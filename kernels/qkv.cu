@@ -1,5 +1,5 @@
-/* kernels: projection to queries, keys and values and their way into the cache; attention and mass through attend.h; moves
- * (spec/model.md 5.2-5.4). */
+/* kernels: projection to queries, keys and values and their way into the cache; attention and mass through attend.h;
+ * moves (spec/model.md 5.2-5.4). */
 #include "place.cuh"
 #include "values.cuh"
 
@@ -73,17 +73,15 @@ template <typename T> static cudaError_t launch_place(e3_cuda *c, const place_ar
 static int qkv_row(e3_cuda *c, const e3_qkv *op, e3_err *err)
 {
 	const e3_kv *kv = op->kv;
-	int page = (int)(op->slot[0] / (uint32_t)kv->page_keys), at = (int)(op->slot[0] % (uint32_t)kv->page_keys), stride = kv->page_keys * kv->head_dim;
+	int page = (int)(op->slot[0] / (uint32_t)kv->page_keys), at = (int)(op->slot[0] % (uint32_t)kv->page_keys),
+		stride = kv->page_keys * kv->head_dim;
 	float *k = kv->page[page] + (size_t)at * kv->head_dim;
-	e3_gemv g = {op->x, op->norm, op->mat, E3_ACT_NONE, false, NULL, op->q, k, k + (size_t)kv->heads * stride, kv->heads * kv->head_dim,
-	             kv->head_dim, stride};
+	e3_gemv g = {op->x, op->norm, op->mat, E3_ACT_NONE, false, NULL, op->q, k, k + (size_t)kv->heads * stride,
+		kv->heads * kv->head_dim, kv->head_dim, stride};
 	return e3_cuda_gemv(c, &g, err) ? e3_fail_in(err, "qkv") : 0;
 }
 
-static place_norm place_norm_of(const e3_norm *n)
-{
-	return n ? place_norm{true, n->eps, n->w, n->b} : place_norm{};
-}
+static place_norm place_norm_of(const e3_norm *n) { return n ? place_norm{true, n->eps, n->w, n->b} : place_norm{}; }
 
 int e3_cuda_qkv(e3_dev *dev, const e3_qkv *op, e3_err *err)
 {
@@ -102,18 +100,22 @@ int e3_cuda_qkv(e3_dev *dev, const e3_qkv *op, e3_err *err)
 	const void *slot, *x;
 	int ldx;
 	/* The norm last: the product may be set up while it runs. */
-	if (e3_cuda_put_kv(c, kv, &pages, err) || e3_cuda_stage(c, op->slot, (size_t)op->rows * sizeof *op->slot, &slot, err) ||
-	    e3_cuda_product_input(c, &from, m, &x, &ldx, err))
+	if (e3_cuda_put_kv(c, kv, &pages, err) ||
+		e3_cuda_stage(c, op->slot, (size_t)op->rows * sizeof *op->slot, &slot, err) ||
+		e3_cuda_product_input(c, &from, m, &x, &ldx, err))
 		return e3_fail_in(err, "qkv");
-	place_args a = {m->b, op->rows, kv->heads, kv->head_dim, kv->page_keys, {place_norm_of(op->q_norm), place_norm_of(op->k_norm)}, op->rope,
-	                pages.page, (const uint32_t *)slot, op->q};
+	place_args a = {m->b, op->rows, kv->heads, kv->head_dim, kv->page_keys,
+		{place_norm_of(op->q_norm), place_norm_of(op->k_norm)}, op->rope, pages.page, (const uint32_t *)slot, op->q};
 	bool affine = (!op->q_norm || op->q_norm->w) && (!op->k_norm || op->k_norm->w);
 	if (type == E3_REAL_BF16 && kv->head_dim == 64 && affine && e3_cuda_tiles_can(c, m, op->rows)) {
-		e3_tiles t = {x, m->w, e3_cuda_weight_type(c, m), op->rows, m->in, m->out, ldx, e3_cuda_weight_ld(c, m), m->b, E3_ACT_NONE, NULL, 0, &a};
+		e3_tiles t = {x, m->w, e3_cuda_weight_type(c, m), op->rows, m->in, m->out, ldx, e3_cuda_weight_ld(c, m), m->b,
+			E3_ACT_NONE, NULL, 0, &a};
 		return e3_cuda_tiles(c, &t, err) ? e3_fail_in(err, "qkv") : 0;
 	}
-	e3_gemm g = {x, m->w, e3_cuda_weight_type(c, m), op->rows, m->in, m->out, ldx, e3_cuda_weight_ld(c, m), NULL, false, NULL, E3_REAL_F32, m->out};
-	if (e3_cuda_scratch_get(c, SCRATCH_PRODUCT, (size_t)op->rows * m->out * sizeof(float), &g.d, err) || e3_cuda_gemm(c, &g, err))
+	e3_gemm g = {x, m->w, e3_cuda_weight_type(c, m), op->rows, m->in, m->out, ldx, e3_cuda_weight_ld(c, m), NULL, false,
+		NULL, E3_REAL_F32, m->out};
+	if (e3_cuda_scratch_get(c, SCRATCH_PRODUCT, (size_t)op->rows * m->out * sizeof(float), &g.d, err) ||
+		e3_cuda_gemm(c, &g, err))
 		return e3_fail_in(err, "qkv");
 	E3_TRY(type == E3_REAL_F32 ? launch_place<float>(c, &a, g.d) : launch_place<bf16>(c, &a, g.d), "qkv");
 	return 0;
@@ -130,7 +132,9 @@ static int attend_job(e3_cuda *c, const e3_attend *op, int mass_keys, e3_attend_
 	job->size = e3_attend_workspace(&c->attend, op->rows, mass_keys, kv->heads, kv->head_dim);
 	if (op->rows > 1 && job->size < ATTEND_WORK)
 		job->size = ATTEND_WORK;
-	return e3_cuda_stage_kv(c, kv, &job->kv, err) || e3_cuda_scratch_get(c, SCRATCH_ATTEND, job->size, &job->work, err) ? -1 : 0;
+	return e3_cuda_stage_kv(c, kv, &job->kv, err) || e3_cuda_scratch_get(c, SCRATCH_ATTEND, job->size, &job->work, err)
+		? -1
+		: 0;
 }
 
 int e3_cuda_attend(e3_dev *dev, const e3_attend *op, e3_err *err)
@@ -146,12 +150,14 @@ int e3_cuda_attend(e3_dev *dev, const e3_attend *op, e3_err *err)
 	return 0;
 }
 
-/* Keys whose mass is taken at a time: whole pages, as many as the workspace has room for; a map is made in one piece. */
+/* Keys whose mass is taken at a time: whole pages, as many as the workspace has room for; a map is made in one piece.
+ */
 static int mass_at_once(const e3_cuda *c, const e3_mass *op)
 {
 	const e3_kv *kv = op->kv;
 	int keys = kv->n_keys;
-	while (!op->map && keys > kv->page_keys && e3_attend_workspace(&c->attend, op->rows, keys, kv->heads, kv->head_dim) > ATTEND_WORK)
+	while (!op->map && keys > kv->page_keys &&
+		e3_attend_workspace(&c->attend, op->rows, keys, kv->heads, kv->head_dim) > ATTEND_WORK)
 		keys = e3_ceil_div(keys / 2, kv->page_keys) * kv->page_keys;
 	return keys;
 }
@@ -167,13 +173,15 @@ int e3_cuda_mass(e3_dev *dev, const e3_mass *op, e3_err *err)
 		return e3_fail_in(err, "mass");
 	for (int at = 0; at < all; at += keys, job.kv.page += keys / job.kv.page_keys) {
 		job.kv.n_keys = all - at < keys ? all - at : keys;
-		E3_TRY((exact ? e3_mass_f32 : e3_mass_bf16)(&c->attend, &job, op->mass + at, op->map, e3_cuda_stream(c)), "mass");
+		E3_TRY((exact ? e3_mass_f32 : e3_mass_bf16)(&c->attend, &job, op->mass + at, op->map, e3_cuda_stream(c)),
+			"mass");
 	}
 	return 0;
 }
 
 template <typename T>
-static __global__ void move_keys(void *const *page, int page_keys, int heads, int d, const uint32_t *from, const uint32_t *to)
+static __global__ void move_keys(void *const *page, int page_keys, int heads, int d, const uint32_t *from,
+	const uint32_t *to)
 {
 	uint32_t f = from[blockIdx.x], t = to[blockIdx.x], keys = (uint32_t)page_keys;
 	const T *source = (const T *)page[f / keys] + (size_t)(f % keys) * d;
@@ -192,12 +200,14 @@ int e3_cuda_move(e3_dev *dev, const e3_kv *kv, const uint32_t *from, const uint3
 	if (n <= 0)
 		return 0;
 	if (e3_cuda_put_kv(c, kv, &pages, err) || e3_cuda_put(c, from, (size_t)n * sizeof *from, &f, err) ||
-	    e3_cuda_stage(c, to, (size_t)n * sizeof *to, &t, err))
+		e3_cuda_stage(c, to, (size_t)n * sizeof *to, &t, err))
 		return e3_fail_in(err, "move");
 	if (kv->exact || c->strict)
-		move_keys<float><<<n, 256, 0, e3_cuda_stream(c)>>>(pages.page, kv->page_keys, kv->heads, kv->head_dim, (const uint32_t *)f, (const uint32_t *)t);
+		move_keys<float><<<n, 256, 0, e3_cuda_stream(c)>>>(pages.page, kv->page_keys, kv->heads, kv->head_dim,
+			(const uint32_t *)f, (const uint32_t *)t);
 	else
-		move_keys<bf16><<<n, 256, 0, e3_cuda_stream(c)>>>(pages.page, kv->page_keys, kv->heads, kv->head_dim, (const uint32_t *)f, (const uint32_t *)t);
+		move_keys<bf16><<<n, 256, 0, e3_cuda_stream(c)>>>(pages.page, kv->page_keys, kv->heads, kv->head_dim,
+			(const uint32_t *)f, (const uint32_t *)t);
 	E3_LAUNCHED("move");
 	return kv->scored ? e3_cuda_move_scores(c, kv, (const uint32_t *)f, (const uint32_t *)t, n, err) : 0;
 }

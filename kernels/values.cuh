@@ -60,7 +60,8 @@ static __device__ __forceinline__ float warp_sum(float v)
 	return v;
 }
 
-/* Over all threads of a block of at most 1024, the same for each. `room`: 32 floats of shared memory, free again on return. */
+/* Over all threads of a block of at most 1024, the same for each. `room`: 32 floats of shared memory, free again on
+ * return. */
 static __device__ __forceinline__ float block_sum(float v, float *room)
 {
 	int warp = threadIdx.x / 32, warps = blockDim.x / 32;
@@ -76,22 +77,22 @@ static __device__ __forceinline__ float block_sum(float v, float *room)
 }
 
 /* Calls body(type tag pointer) for one of the three types: DISPATCH(type, T, { ... T ... }). */
-#define E3_WITH_TYPE(real, T, ...)     \
-	switch (real) {                    \
-	case E3_REAL_F32: {                \
-		typedef float T;               \
-		__VA_ARGS__;                   \
-		break;                         \
-	}                                  \
-	case E3_REAL_BF16: {               \
-		typedef bf16 T;                \
-		__VA_ARGS__;                   \
-		break;                         \
-	}                                  \
-	default: {                         \
-		typedef f16 T;                 \
-		__VA_ARGS__;                   \
-	}                                  \
+#define E3_WITH_TYPE(real, T, ...) \
+	switch (real) { \
+	case E3_REAL_F32: { \
+		typedef float T; \
+		__VA_ARGS__; \
+		break; \
+	} \
+	case E3_REAL_BF16: { \
+		typedef bf16 T; \
+		__VA_ARGS__; \
+		break; \
+	} \
+	default: { \
+		typedef f16 T; \
+		__VA_ARGS__; \
+	} \
 	}
 
 #endif

@@ -1,5 +1,5 @@
-/* kernels: weights, brought to the type of their use on the way to the device: f32 in, a staging buffer at a time, so that a network
- * takes no more device memory than what is kept of it. */
+/* kernels: weights, brought to the type of their use on the way to the device: f32 in, a staging buffer at a time, so
+ * that a network takes no more device memory than what is kept of it. */
 #include "values.cuh"
 #include <string.h>
 
@@ -14,8 +14,8 @@ template <typename T> static __global__ void convert(const float *from, int rows
 	}
 }
 
-/* f32 from the host through the pinned halves of c->weights, each used again when the device is done with it: what comes next
- * may be read or made while this is on its way. */
+/* f32 from the host through the pinned halves of c->weights, each used again when the device is done with it: what
+ * comes next may be read or made while this is on its way. */
 static int send(e3_cuda *c, const float *from, const e3_mat *m, e3_real type, int ld, e3_err *err)
 {
 	cudaStream_t stream = e3_cuda_stream(c);
@@ -36,7 +36,8 @@ static int send(e3_cuda *c, const float *from, const e3_mat *m, e3_real type, in
 		void *to = type == E3_REAL_F32 ? (void *)(m->w + (size_t)r * m->in) : u->device[k];
 		E3_TRY(cudaMemcpyAsync(to, u->host[k], bytes, cudaMemcpyHostToDevice, stream), "weight");
 		if (type == E3_REAL_BF16)
-			convert<bf16><<<1024, 256, 0, stream>>>(u->device[k], rows, m->in, ld, (bf16 *)(void *)m->w + (size_t)r * ld);
+			convert<bf16>
+				<<<1024, 256, 0, stream>>>(u->device[k], rows, m->in, ld, (bf16 *)(void *)m->w + (size_t)r * ld);
 		else if (type == E3_REAL_F16)
 			convert<f16><<<1024, 256, 0, stream>>>(u->device[k], rows, m->in, ld, (f16 *)(void *)m->w + (size_t)r * ld);
 		E3_LAUNCHED("weight");

@@ -1,9 +1,9 @@
 /* kernels: the warpgroup matrix product of Hopper, written once for every width and type used here.
  *
- * d [64][N] (+)= A B^T, 16 channels, sums in f32; T is bf16 or f16. ss: A [64] and B [N] rows in shared memory, laid out as
- * attend_wgmma.cuh says. rs: A in registers, the fragment of mma.m16n8k16 (16 rows to a warp). rs_turned: that, and B [16][N].
- * Of row lane / 4 + 8 h of its warp's 16 a thread has d[4 j + 2 h + e] at column 8 j + 2 (lane % 4) + e. Without `keep` what d
- * held is forgotten.
+ * d [64][N] (+)= A B^T, 16 channels, sums in f32; T is bf16 or f16. ss: A [64] and B [N] rows in shared memory, laid
+ * out as attend_wgmma.cuh says. rs: A in registers, the fragment of mma.m16n8k16 (16 rows to a warp). rs_turned: that,
+ * and B [16][N]. Of row lane / 4 + 8 h of its warp's 16 a thread has d[4 j + 2 h + e] at column 8 j + 2 (lane % 4) + e.
+ * Without `keep` what d held is forgotten.
  */
 #ifndef E3_KERNELS_WGMMA_CUH
 #define E3_KERNELS_WGMMA_CUH
@@ -29,16 +29,19 @@ template <int N, typename T> struct wgmma;
 #define E3_NAMES_60 E3_NAMES_30 E3_NAMES_10(3) E3_NAMES_10(4) E3_NAMES_10(5)
 #define E3_NAMES_90 E3_NAMES_60 E3_NAMES_10(6) E3_NAMES_10(7) E3_NAMES_10(8)
 /* The sums that they name; a list in parentheses comes open where it is used. */
-#define E3_SUMS_8(i) "+f"(d[i]), "+f"(d[i + 1]), "+f"(d[i + 2]), "+f"(d[i + 3]), "+f"(d[i + 4]), "+f"(d[i + 5]), "+f"(d[i + 6]), "+f"(d[i + 7])
+#define E3_SUMS_8(i) \
+	"+f"(d[i]), "+f"(d[i + 1]), "+f"(d[i + 2]), "+f"(d[i + 3]), "+f"(d[i + 4]), "+f"(d[i + 5]), "+f"(d[i + 6]), \
+		"+f"(d[i + 7])
 #define E3_SUMS_32(i) E3_SUMS_8(i), E3_SUMS_8(i + 8), E3_SUMS_8(i + 16), E3_SUMS_8(i + 24)
 #define E3_OPEN(...) __VA_ARGS__
 
 /* The instruction: names of A, numbers of B and of `keep`, which of A and B are turned; what the names stand for. */
 #define E3_WGMMA_ASM(N, TYPE, NAMES, A, B, KEEP, TURNED, SUMS, ...) \
 	asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, %" #KEEP ", 0;\n" \
-	             "wgmma.mma_async.sync.aligned.m64n" #N "k16.f32." TYPE "." TYPE " {" NAMES "}, " A ", %" #B ", p, 1, 1, " TURNED ";\n}\n" \
-	             : E3_OPEN SUMS \
-	             : __VA_ARGS__, "l"(b), "r"((int)keep))
+				 "wgmma.mma_async.sync.aligned.m64n" #N "k16.f32." TYPE "." TYPE " {" NAMES "}, " A ", %" #B \
+				 ", p, 1, 1, " TURNED ";\n}\n" \
+				 : E3_OPEN SUMS \
+				 : __VA_ARGS__, "l"(b), "r"((int)keep))
 
 /* R sums; n0 to n5 are the numbers that follow R - 1. */
 #define E3_WGMMA_TYPE(N, R, T, TYPE, NAMES, SUMS, n0, n1, n2, n3, n4, n5) \
@@ -49,11 +52,13 @@ template <int N, typename T> struct wgmma;
 		} \
 		static __device__ __forceinline__ void rs(float (&d)[R], const uint32_t *a, uint64_t b, bool keep) \
 		{ \
-			E3_WGMMA_ASM(N, TYPE, NAMES, "{%" #n0 ", %" #n1 ", %" #n2 ", %" #n3 "}", n4, n5, "0", SUMS, "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3])); \
+			E3_WGMMA_ASM(N, TYPE, NAMES, "{%" #n0 ", %" #n1 ", %" #n2 ", %" #n3 "}", n4, n5, "0", SUMS, "r"(a[0]), \
+				"r"(a[1]), "r"(a[2]), "r"(a[3])); \
 		} \
 		static __device__ __forceinline__ void rs_turned(float (&d)[R], const uint32_t *a, uint64_t b, bool keep) \
 		{ \
-			E3_WGMMA_ASM(N, TYPE, NAMES, "{%" #n0 ", %" #n1 ", %" #n2 ", %" #n3 "}", n4, n5, "1", SUMS, "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3])); \
+			E3_WGMMA_ASM(N, TYPE, NAMES, "{%" #n0 ", %" #n1 ", %" #n2 ", %" #n3 "}", n4, n5, "1", SUMS, "r"(a[0]), \
+				"r"(a[1]), "r"(a[2]), "r"(a[3])); \
 		} \
 	};
 #define E3_WGMMA_WIDTH(N, R, ...) \
@@ -63,10 +68,11 @@ template <int N, typename T> struct wgmma;
 E3_WGMMA_WIDTH(64, 32, E3_NAMES_30 E3_NAMES_2(3), (E3_SUMS_32(0)), 32, 33, 34, 35, 36, 37)
 E3_WGMMA_WIDTH(128, 64, E3_NAMES_60 E3_NAMES_4(6), (E3_SUMS_32(0), E3_SUMS_32(32)), 64, 65, 66, 67, 68, 69)
 E3_WGMMA_WIDTH(176, 88, E3_NAMES_60 E3_NAMES_10(6) E3_NAMES_10(7) E3_NAMES_8(8),
-               (E3_SUMS_32(0), E3_SUMS_32(32), E3_SUMS_8(64), E3_SUMS_8(72), E3_SUMS_8(80)), 88, 89, 90, 91, 92, 93)
-E3_WGMMA_WIDTH(192, 96, E3_NAMES_90 E3_NAMES_6(9), (E3_SUMS_32(0), E3_SUMS_32(32), E3_SUMS_32(64)), 96, 97, 98, 99, 100, 101)
+	(E3_SUMS_32(0), E3_SUMS_32(32), E3_SUMS_8(64), E3_SUMS_8(72), E3_SUMS_8(80)), 88, 89, 90, 91, 92, 93)
+E3_WGMMA_WIDTH(192, 96, E3_NAMES_90 E3_NAMES_6(9), (E3_SUMS_32(0), E3_SUMS_32(32), E3_SUMS_32(64)), 96, 97, 98, 99, 100,
+	101)
 E3_WGMMA_WIDTH(256, 128, E3_NAMES_90 E3_NAMES_10(9) E3_NAMES_10(10) E3_NAMES_10(11) E3_NAMES_8(12),
-               (E3_SUMS_32(0), E3_SUMS_32(32), E3_SUMS_32(64), E3_SUMS_32(96)), 128, 129, 130, 131, 132, 133)
+	(E3_SUMS_32(0), E3_SUMS_32(32), E3_SUMS_32(64), E3_SUMS_32(96)), 128, 129, 130, 131, 132, 133)
 #endif
 
 #endif

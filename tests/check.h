@@ -1,4 +1,5 @@
-/* What every unit test includes: cmocka with its prerequisites, and comparisons that print their figures even when they pass. */
+/* What every unit test includes: cmocka with its prerequisites, and comparisons that print their figures even when they
+ * pass. */
 #ifndef CHECK_H
 #define CHECK_H
 

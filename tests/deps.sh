@@ -43,6 +43,7 @@ need_test() {
 	cmd script 'bsdutils'
 	cmd mandoc mandoc
 	cmd shellcheck shellcheck
+	cmd clang-format 'clang-format-14|clang-format'
 	cmd ctags universal-ctags
 	cmd ffmpeg ffmpeg
 	cmd clang clang

@@ -39,8 +39,15 @@ static inline void one_linear(table *t, int rows, const int dims[2], const int h
 	for (size_t k = 0; k < no; k++)
 		if (mode == 0 || k % (size_t)ldo >= (size_t)out)
 			before[k] = sentinel();
-	e3_linear host = {.x = x, .rows = rows, .ldx = ldx, .norm = how[2] ? &norm.host : NULL, .mat = &m.host, .act = (e3_act)how[0],
-	                  .add = mode > 0, .ldo = ldo}, dev = host;
+	e3_linear host = {.x = x,
+				  .rows = rows,
+				  .ldx = ldx,
+				  .norm = how[2] ? &norm.host : NULL,
+				  .mat = &m.host,
+				  .act = (e3_act)how[0],
+				  .add = mode > 0,
+				  .ldo = ldo},
+			  dev = host;
 	dev.x = on_device(t, x, nx), dev.norm = how[2] ? &norm.dev : NULL, dev.mat = &m.dev;
 	dev.out = on_device(t, before, no);
 	double *want = expected(before, no);
@@ -54,7 +61,8 @@ static inline void one_linear(table *t, int rows, const int dims[2], const int h
 
 static inline void case_linear(table *t)
 {
-	static const int rows[] = {1, 3, 25, 197}, dims[][2] = {{12, 36}, {36, 100}, {100, 12}, {9, 1}, {1, 7}, {128, 384}, {588, 64}};
+	static const int rows[] = {1, 3, 25, 197},
+					 dims[][2] = {{12, 36}, {36, 100}, {100, 12}, {9, 1}, {1, 7}, {128, 384}, {588, 64}};
 	for (int r = 0; r < COUNT(rows); r++)
 		for (int d = 0; d < COUNT(dims); d++)
 			for (int act = 0; act < 4; act++)
@@ -69,7 +77,8 @@ static inline void case_norm(table *t)
 	static const int dims[] = {1, 12, 36, 100, 1024}, rows[] = {1, 3, 25, 197};
 	e3_err err = {""};
 	for (int k = 0; k < 3 * COUNT(dims) * COUNT(rows); k++) {
-		int dim = dims[k % COUNT(dims)], many = rows[k / COUNT(dims) % COUNT(rows)], gap = k % 3, ldx = dim + gap, ldo = dim + 2 * gap;
+		int dim = dims[k % COUNT(dims)], many = rows[k / COUNT(dims) % COUNT(rows)], gap = k % 3, ldx = dim + gap,
+			ldo = dim + 2 * gap;
 		size_t nx = (size_t)((many - 1) * ldx + dim), no = (size_t)((many - 1) * ldo + dim);
 		norm_pair norm = norm_make(t, dim, k % 2 ? 1e-5f : 1e-6f, k % 4 < 3);
 		float *x = values(t, nx, k % 5 ? 3 : 0.01f);
@@ -129,7 +138,8 @@ static inline void one_qkv(table *t, int rows, const int *heads, int page_keys, 
 	kv_pair kv;
 	kv_make(t, &kv, (const int[]){heads[0], d, page_keys, slots}, 0);
 	mat_pair m = mat_make(t, 3 * dim, dim, 3 * dim);
-	norm_pair norm = norm_make(t, dim, 1e-5f, true), qn = norm_make(t, d, 1e-5f, true), kn = norm_make(t, d, 1e-5f, true);
+	norm_pair norm = norm_make(t, dim, 1e-5f, true), qn = norm_make(t, d, 1e-5f, true),
+			  kn = norm_make(t, d, 1e-5f, true);
 	float *x = values(t, nq, 1), *rope = values(t, (size_t)(rows * d), 1);
 	uint32_t *slot = malloc((size_t)rows * sizeof *slot);
 	int step = 3;
@@ -137,10 +147,10 @@ static inline void one_qkv(table *t, int rows, const int *heads, int page_keys, 
 		step += 2;
 	for (int r = 0; r < rows; r++)
 		slot[r] = (uint32_t)((r * step + 1) % slots); /* scattered, all different */
-	e3_qkv host = {x, rows, &norm.host, &m.host, how & 1 ? &qn.host : NULL, how & 1 ? &kn.host : NULL, how & 2 ? rope : NULL, NULL,
-	               &kv.host, slot};
+	e3_qkv host = {x, rows, &norm.host, &m.host, how & 1 ? &qn.host : NULL, how & 1 ? &kn.host : NULL,
+		how & 2 ? rope : NULL, NULL, &kv.host, slot};
 	e3_qkv dev = {on_device(t, x, nq), rows, &norm.dev, &m.dev, how & 1 ? &qn.dev : NULL, how & 1 ? &kn.dev : NULL,
-	              how & 2 ? on_device(t, rope, (size_t)(rows * d)) : NULL, on_device(t, NULL, nq), &kv.dev, slot};
+		how & 2 ? on_device(t, rope, (size_t)(rows * d)) : NULL, on_device(t, NULL, nq), &kv.dev, slot};
 	double *q = expected(NULL, nq), *page[16];
 	size_t floats = 2 * (size_t)(dim * page_keys);
 	for (int k = 0; k < kv.pages; k++)
@@ -168,8 +178,10 @@ static inline void one_attention(table *t, int rows, const int *heads, const int
 {
 	e3_err err = {""};
 	int d = heads[1];
-	bool sharp = scale > 100; /* scores of some hundreds: one key takes all, and f32 has a few digits left behind the point */
-	size_t n = (size_t)keys[1], nq = (size_t)(rows * heads[0] * d), nl = (size_t)(rows * heads[0]), nm = (size_t)rows * n;
+	bool sharp =
+		scale > 100; /* scores of some hundreds: one key takes all, and f32 has a few digits left behind the point */
+	size_t n = (size_t)keys[1], nq = (size_t)(rows * heads[0] * d), nl = (size_t)(rows * heads[0]),
+		   nm = (size_t)rows * n;
 	kv_pair kv;
 	kv_make(t, &kv, (const int[]){heads[0], d, keys[0], keys[1]}, 1);
 	float *q = values(t, nq, scale), *lse32 = malloc(nl * sizeof *lse32);
@@ -177,7 +189,8 @@ static inline void one_attention(table *t, int rows, const int *heads, const int
 	ref_attention(q, rows, &kv.host, want);
 	for (size_t k = 0; k < nl; k++)
 		lse32[k] = (float)want[1][k];
-	e3_attend attend = {on_device(t, q, nq), rows, &kv.dev, on_device(t, NULL, nq), on_device(t, NULL, nl)}, bare = attend;
+	e3_attend attend = {on_device(t, q, nq), rows, &kv.dev, on_device(t, NULL, nq), on_device(t, NULL, nl)},
+			  bare = attend;
 	bare.out = on_device(t, NULL, nq), bare.lse = NULL;
 	must(t, t->dev->ops->attend(t->dev, &attend, &err), &err);
 	must(t, t->dev->ops->attend(t->dev, &bare, &err), &err);
@@ -202,8 +215,10 @@ static inline void one_attention(table *t, int rows, const int *heads, const int
 
 static inline void case_attention(table *t)
 {
-	/* Keys of a page, keys: one, a full page, one more, several pages with a partial last one, a page that is not a power of two. */
-	static const int keys[][2] = {{64, 1}, {64, 64}, {64, 65}, {64, 300}, {256, 300}, {256, 7}, {21, 50}}, rows[] = {1, 3, 25, 197};
+	/* Keys of a page, keys: one, a full page, one more, several pages with a partial last one, a page that is not a
+	 * power of two. */
+	static const int keys[][2] = {{64, 1}, {64, 64}, {64, 65}, {64, 300}, {256, 300}, {256, 7}, {21, 50}},
+					 rows[] = {1, 3, 25, 197};
 	for (int h = 0; h < COUNT(attention_heads); h++)
 		for (int k = 0; k < COUNT(keys); k++)
 			for (int r = 0; r < COUNT(rows); r++)
@@ -221,7 +236,8 @@ static inline void case_move(table *t)
 			size_t floats = 2 * 64 * (size_t)(heads[0] * heads[1]);
 			kv_pair kv;
 			kv_make(t, &kv, (const int[]){heads[0], heads[1], 64, 150}, 1);
-			double *page[3] = {expected(kv.host_page[0], floats), expected(kv.host_page[1], floats), expected(kv.host_page[2], floats)};
+			double *page[3] = {expected(kv.host_page[0], floats), expected(kv.host_page[1], floats),
+				expected(kv.host_page[2], floats)};
 			for (int k = 0; k < n; k++)
 				for (int row = 0; row < 2 * heads[0]; row++)
 					for (int c = 0; c < heads[1]; c++)
@@ -260,11 +276,21 @@ static inline void one_conv(table *t, const int *size, const int channels[2], co
 {
 	e3_err err = {""};
 	int cin = channels[0], cout = channels[1], bits = how[0], stride = how[2];
-	size_t nx = (size_t)(size[0] * size[1] * cin), no = (size_t)(((size[0] - 1) / stride + 1) * ((size[1] - 1) / stride + 1) * cout);
+	size_t nx = (size_t)(size[0] * size[1] * cin),
+		   no = (size_t)(((size[0] - 1) / stride + 1) * ((size[1] - 1) / stride + 1) * cout);
 	mat_pair m = mat_make(t, cout, 9 * cin, bits & 16 ? 0 : cout);
 	float *x = values(t, nx, 1), *resid = values(t, no, 1), *plus = values(t, no, 1);
-	e3_conv host = {.x = x, .h = size[0], .w = size[1], .mat = &m.host, .stride = stride, .relu_in = bits & 1, .act = (e3_act)how[1],
-	                .resid = bits & 4 ? resid : NULL, .relu_resid = bits & 2, .plus = bits & 8 ? plus : NULL}, dev = host;
+	e3_conv host = {.x = x,
+				.h = size[0],
+				.w = size[1],
+				.mat = &m.host,
+				.stride = stride,
+				.relu_in = bits & 1,
+				.act = (e3_act)how[1],
+				.resid = bits & 4 ? resid : NULL,
+				.relu_resid = bits & 2,
+				.plus = bits & 8 ? plus : NULL},
+			dev = host;
 	dev.x = on_device(t, x, nx), dev.mat = &m.dev, dev.out = on_device(t, NULL, no);
 	dev.resid = host.resid ? on_device(t, resid, no) : NULL, dev.plus = host.plus ? on_device(t, plus, no) : NULL;
 	double *want = expected(NULL, no);
@@ -331,7 +357,8 @@ static inline void case_uv(table *t)
 			int h = maps[s][0], w = maps[s][1], half = c / 2, even = 2 * half;
 			size_t n = (size_t)(h * w * even);
 			float *x = values(t, n, 1), *ux = values(t, (size_t)(w * half), 1), *uy = values(t, (size_t)(h * half), 1);
-			float *at = on_device(t, x, n), *dx = on_device(t, ux, (size_t)(w * half)), *dy = on_device(t, uy, (size_t)(h * half));
+			float *at = on_device(t, x, n), *dx = on_device(t, ux, (size_t)(w * half)),
+				  *dy = on_device(t, uy, (size_t)(h * half));
 			double *want = expected(x, n);
 			ref_add_uv(want, h, w, even, ux, uy);
 			must(t, t->dev->ops->add_uv(t->dev, at, h, w, even, dx, dy, &err), &err);
@@ -360,11 +387,14 @@ static inline void one_dense(table *t, const int *size, const int to[2], const i
 	int c = channels[0], hid = channels[1], n = channels[2];
 	size_t nz = (size_t)(size[0] * size[1] * c), area = (size_t)(to[0] * to[1]), many = area * (size_t)n;
 	mat_pair conv = mat_make(t, hid, 9 * c, hid), out = mat_make(t, n + 1, hid, n + 1);
-	float *z = values(t, nz, 1), *ux = values(t, (size_t)(to[1] * c / 2), 0.1f), *uy = values(t, (size_t)(to[0] * c / 2), 0.1f);
+	float *z = values(t, nz, 1), *ux = values(t, (size_t)(to[1] * c / 2), 0.1f),
+		  *uy = values(t, (size_t)(to[0] * c / 2), 0.1f);
 	e3_dense host = {z, size[0], size[1], c, ux, uy, &conv.host, &out.host, to[0], to[1], NULL, NULL}, dev = host;
 	void *values_at, *conf_at;
-	dev.z = on_device(t, z, nz), dev.uv_x = on_device(t, ux, (size_t)(to[1] * c / 2)), dev.uv_y = on_device(t, uy, (size_t)(to[0] * c / 2));
-	dev.conv = &conv.dev, dev.out = &out.dev, dev.value = host_room(t, many, &values_at), dev.conf = host_room(t, area, &conf_at);
+	dev.z = on_device(t, z, nz), dev.uv_x = on_device(t, ux, (size_t)(to[1] * c / 2)),
+	dev.uv_y = on_device(t, uy, (size_t)(to[0] * c / 2));
+	dev.conv = &conv.dev, dev.out = &out.dev, dev.value = host_room(t, many, &values_at),
+	dev.conf = host_room(t, area, &conf_at);
 	double *value = expected(NULL, many), *conf = expected(NULL, area);
 	ref_dense(&host, value, conf);
 	must(t, t->dev->ops->dense(t->dev, &dev, &err), &err);
@@ -402,21 +432,47 @@ static inline void case_block(table *t)
 		kv_make(t, &kv, (const int[]){attention_heads[h][0], d, 64, rows}, 0);
 		kv.host.exact = kv.dev.exact = false;
 		float *x = values(t, n, 1), *start = on_device(t, x, n), *q = on_device(t, NULL, n), *y = on_device(t, NULL, n);
-		float *lse = on_device(t, NULL, n), *wide = on_device(t, NULL, (size_t)(rows * hidden)), *mass = on_device(t, NULL, (size_t)rows);
+		float *lse = on_device(t, NULL, n), *wide = on_device(t, NULL, (size_t)(rows * hidden)),
+			  *mass = on_device(t, NULL, (size_t)rows);
 		uint32_t slot[25];
 		for (int k = 0; k < rows; k++)
 			slot[k] = (uint32_t)(rows - 1 - k);
 		e3_qkv one = {start, rows, &norm.dev, &qkv.dev, NULL, NULL, NULL, q, &kv.dev, slot};
-		e3_linear three = {.x = y, .rows = rows, .ldx = dim, .mat = &proj.dev, .add = true, .out = start, .ldo = dim, .x_short = true};
-		e3_linear four = {.x = start, .rows = rows, .ldx = dim, .norm = &norm.dev, .mat = &fc1.dev, .act = E3_ACT_GELU, .out = wide,
-		                  .ldo = hidden, .out_short = true};
-		e3_linear five = {.x = wide, .rows = rows, .ldx = hidden, .mat = &fc2.dev, .add = true, .out = start, .ldo = dim, .x_short = true};
-		must(t, t->dev->ops->qkv(t->dev, &one, &err) || t->dev->ops->attend(t->dev, &(e3_attend){q, rows, &kv.dev, y, lse}, &err) ||
-		        t->dev->ops->mass(t->dev, &(e3_mass){q, rows, &kv.dev, lse, mass, NULL}, &err) || t->dev->ops->linear(t->dev, &three, &err) ||
-		        t->dev->ops->linear(t->dev, &four, &err) || t->dev->ops->linear(t->dev, &five, &err), &err);
+		e3_linear three = {.x = y,
+			.rows = rows,
+			.ldx = dim,
+			.mat = &proj.dev,
+			.add = true,
+			.out = start,
+			.ldo = dim,
+			.x_short = true};
+		e3_linear four = {.x = start,
+			.rows = rows,
+			.ldx = dim,
+			.norm = &norm.dev,
+			.mat = &fc1.dev,
+			.act = E3_ACT_GELU,
+			.out = wide,
+			.ldo = hidden,
+			.out_short = true};
+		e3_linear five = {.x = wide,
+			.rows = rows,
+			.ldx = hidden,
+			.mat = &fc2.dev,
+			.add = true,
+			.out = start,
+			.ldo = dim,
+			.x_short = true};
+		must(t,
+			t->dev->ops->qkv(t->dev, &one, &err) ||
+				t->dev->ops->attend(t->dev, &(e3_attend){q, rows, &kv.dev, y, lse}, &err) ||
+				t->dev->ops->mass(t->dev, &(e3_mass){q, rows, &kv.dev, lse, mass, NULL}, &err) ||
+				t->dev->ops->linear(t->dev, &three, &err) || t->dev->ops->linear(t->dev, &four, &err) ||
+				t->dev->ops->linear(t->dev, &five, &err),
+			&err);
 		/* The same on the host, rounded to f32 between operations. */
-		double *dq = expected(NULL, n), *page = expected(NULL, floats), *dy = expected(NULL, n), *dm = expected(NULL, (size_t)rows),
-		       *dx = expected(x, n), *dh = expected(NULL, (size_t)(rows * hidden));
+		double *dq = expected(NULL, n), *page = expected(NULL, floats), *dy = expected(NULL, n),
+			   *dm = expected(NULL, (size_t)rows), *dx = expected(x, n), *dh = expected(NULL, (size_t)(rows * hidden));
 		float *hq = malloc(n * sizeof *hq), *hh = malloc((size_t)(rows * hidden) * sizeof *hh);
 		one.x = x, one.norm = &norm.host, one.mat = &qkv.host, one.kv = &kv.host;
 		ref_qkv(&one, dq, &page);
@@ -446,15 +502,17 @@ static inline void case_block(table *t)
 	}
 }
 
-/* The whole table on one device. Prints the worst of each operation; fails where a bound is passed. The hash of all results. */
+/* The whole table on one device. Prints the worst of each operation; fails where a bound is passed. The hash of all
+ * results. */
 static inline uint64_t check_device(e3_dev *dev, const double bound[T_KINDS])
 {
 	table t = {.dev = dev, .bound = bound, .seed = 20u, .hash = 0xcbf29ce484222325u};
-	case_patchify(&t), case_linear(&t), case_norm(&t), case_copy(&t), case_qkv(&t), case_attention(&t), case_move(&t), case_modulate(&t);
+	case_patchify(&t), case_linear(&t), case_norm(&t), case_copy(&t), case_qkv(&t), case_attention(&t), case_move(&t),
+		case_modulate(&t);
 	case_conv(&t), case_deconv(&t), case_upsample(&t), case_uv(&t), case_dense(&t), case_block(&t), case_evict(&t);
 	for (int k = 0; k < T_KINDS; k++)
-		printf("# %s: %-16s %4d results, worst relative L2 %.1e, bound %.0e\n", dev->ops->name(dev), table_names[k], t.cases[k],
-		       t.worst[k], bound[k]);
+		printf("# %s: %-16s %4d results, worst relative L2 %.1e, bound %.0e\n", dev->ops->name(dev), table_names[k],
+			t.cases[k], t.worst[k], bound[k]);
 	return t.hash;
 }
 

@@ -1,5 +1,5 @@
-/* The table's cases of eviction: enter, score, choose, and moves of scored pages, under every rule. Sums, order and choices must be
- * exact; the variance is compared in single precision. Part of dev_cases.h. */
+/* The table's cases of eviction: enter, score, choose, and moves of scored pages, under every rule. Sums, order and
+ * choices must be exact; the variance is compared in single precision. Part of dev_cases.h. */
 #ifndef DEV_EVICT_H
 #define DEV_EVICT_H
 
@@ -48,8 +48,8 @@ static inline void ev_compare(table *t, const ev_layer *l)
 			memcpy(&id, cells + 2 * EV_KEYS + k, 4);
 			memcpy(&seen, cells + 3 * EV_KEYS + k, 4);
 			if (sum != l->sum[s] || id != l->id[s] || seen != l->seen[s])
-				fail_msg("evict, case %d, slot %d: token %u, seen %u, sum %.17g; expected %u, %u, %.17g", t->cases[T_EVICT], s, id, seen, sum,
-				         l->id[s], l->seen[s], l->sum[s]);
+				fail_msg("evict, case %d, slot %d: token %u, seen %u, sum %.17g; expected %u, %u, %.17g",
+					t->cases[T_EVICT], s, id, seen, sum, l->id[s], l->seen[s], l->sum[s]);
 		}
 	}
 	free(got);
@@ -109,8 +109,8 @@ static inline void ev_check_stat(table *t, const e3_rule *r, const ev_layer *l, 
 	if (!e3_score_by_mass(r->score))
 		var = 0;
 	if (stat->prot != prot || stat->saturated != saturated || !(fabs(stat->variance - var) <= 1e-6 * var))
-		fail_msg("score, case %d: protected %u, saturated %u, variance %g; expected %u, %u, %g", t->cases[T_EVICT], stat->prot, stat->saturated,
-		         stat->variance, prot, saturated, var);
+		fail_msg("score, case %d: protected %u, saturated %u, variance %g; expected %u, %u, %g", t->cases[T_EVICT],
+			stat->prot, stat->saturated, stat->variance, prot, saturated, var);
 }
 
 static inline void ev_check_choice(table *t, const e3_rule *r, const ev_layer *l, const e3_chosen *c)
@@ -124,7 +124,9 @@ static inline void ev_check_choice(table *t, const e3_rule *r, const ev_layer *l
 		if (p && !r->starve)
 			continue;
 		int k = n++; /* insertion: by score, then by id */
-		for (; k > 0 && (score[order[k - 1]] > score[s] || (score[order[k - 1]] == score[s] && l->id[order[k - 1]] > l->id[s])); k--)
+		for (; k > 0 &&
+			 (score[order[k - 1]] > score[s] || (score[order[k - 1]] == score[s] && l->id[order[k - 1]] > l->id[s]));
+			 k--)
 			order[k] = order[k - 1];
 		order[k] = s;
 		finite += isfinite(score[s]);
@@ -134,8 +136,8 @@ static inline void ev_check_choice(table *t, const e3_rule *r, const ev_layer *l
 		fail_msg("choose, case %d: %u of %d, expected %u", t->cases[T_EVICT], c->choice->removed, c->remove, out);
 	for (uint32_t k = 0; k < out; k++) {
 		if (c->slot[k] != (uint32_t)order[k] || c->id[k] != l->id[order[k]])
-			fail_msg("choose, case %d, place %u: slot %u, token %u; expected %d, %u", t->cases[T_EVICT], k, c->slot[k], c->id[k], order[k],
-			         l->id[order[k]]);
+			fail_msg("choose, case %d, place %u: slot %u, token %u; expected %d, %u", t->cases[T_EVICT], k, c->slot[k],
+				c->id[k], order[k], l->id[order[k]]);
 		t->hash = (t->hash ^ c->id[k]) * 0x100000001b3u;
 	}
 	for (int k = 0; k < 9; k++) {
@@ -143,7 +145,8 @@ static inline void ev_check_choice(table *t, const e3_rule *r, const ev_layer *l
 		int i = (int)h, j = i + 1 < finite ? i + 1 : i;
 		double want = finite ? score[order[i]] + (h - i) * ((double)score[order[j]] - score[order[i]]) : NAN;
 		if (finite ? !(fabs(c->choice->score_q[k] - want) <= 1e-6 * fabs(want)) : !isnan(c->choice->score_q[k]))
-			fail_msg("choose, case %d, quantile %d: %g, expected %g", t->cases[T_EVICT], k, c->choice->score_q[k], want);
+			fail_msg("choose, case %d, quantile %d: %g, expected %g", t->cases[T_EVICT], k, c->choice->score_q[k],
+				want);
 	}
 	float last = out && finite ? score[order[(int)out < finite ? (int)out - 1 : finite - 1]] : NAN;
 	float next = (int)out < finite ? score[order[out]] : NAN;
@@ -151,7 +154,8 @@ static inline void ev_check_choice(table *t, const e3_rule *r, const ev_layer *l
 	assert_true(isnan(next) ? isnan(c->choice->min_kept) : c->choice->min_kept == next);
 }
 
-/* Fifteen frames under one rule: each enters in scattered slots, is scored, and choices of several sizes are made (nothing leaves). */
+/* Fifteen frames under one rule: each enters in scattered slots, is scored, and choices of several sizes are made
+ * (nothing leaves). */
 static inline void ev_run(table *t, e3_rule r)
 {
 	e3_err err = {""};
@@ -214,8 +218,14 @@ static inline void case_evict(table *t)
 	for (int score = E3_SCORE_MASS; score <= E3_SCORE_PRIORITY; score++)
 		for (int how = 0; how < (e3_score_by_mass((e3_score)score) ? 4 : 1); how++)
 			for (int k = 0; k < 3; k++)
-				ev_run(t, (e3_rule){.score = (e3_score)score, .f16_sums = how & 1, .starve = how & 2, .tokens = EV_TOKENS, .special = 3,
-				                    .columns = how & 1 ? 3 : 7, .protected_frames = newest[k]});
+				ev_run(t,
+					(e3_rule){.score = (e3_score)score,
+						.f16_sums = how & 1,
+						.starve = how & 2,
+						.tokens = EV_TOKENS,
+						.special = 3,
+						.columns = how & 1 ? 3 : 7,
+						.protected_frames = newest[k]});
 }
 
 #endif

@@ -1,5 +1,6 @@
-/* Every operation of e3_dev_ops as a plain loop in double precision, from the contract in e3/dev.h and spec/model.md alone. Inputs
- * are what the device is given; outputs are doubles, untouched where the contract does not say that something is written. */
+/* Every operation of e3_dev_ops as a plain loop in double precision, from the contract in e3/dev.h and spec/model.md
+ * alone. Inputs are what the device is given; outputs are doubles, untouched where the contract does not say that
+ * something is written. */
 #ifndef DEV_REFERENCE_H
 #define DEV_REFERENCE_H
 
@@ -72,14 +73,16 @@ static inline void ref_patchify(const uint8_t *rgb, int h, int w, int p, double 
 		for (int x = 0; x < w; x++)
 			for (int c = 0; c < 3; c++) {
 				int patch = y / p * (w / p) + x / p, at = (c * p + y % p) * p + x % p;
-				out[(size_t)patch * (size_t)(3 * p * p) + (size_t)at] = (rgb[3 * (y * w + x) + c] / 255.0 - mean[c]) / std[c];
+				out[(size_t)patch * (size_t)(3 * p * p) + (size_t)at] =
+					(rgb[3 * (y * w + x) + c] / 255.0 - mean[c]) / std[c];
 			}
 }
 
 /* Where the key (half 0) or value (half 1) of a slot begins, counted from the start of its page. */
 static inline size_t ref_place(const e3_kv *kv, int half, int head, int slot)
 {
-	return ((size_t)(half * kv->heads + head) * (size_t)kv->page_keys + (size_t)(slot % kv->page_keys)) * (size_t)kv->head_dim;
+	return ((size_t)(half * kv->heads + head) * (size_t)kv->page_keys + (size_t)(slot % kv->page_keys)) *
+		(size_t)kv->head_dim;
 }
 
 /* q [heads][rows][d]; pages: one array of doubles for each page. */
@@ -98,13 +101,14 @@ static inline void ref_qkv(const e3_qkv *op, double *q, double *const *page)
 				for (int part = 0; kind < 2 && op->rope && part < 2; part++)
 					for (int k = 0; k < quarter; k++) {
 						const float *angle = op->rope + (size_t)r * (size_t)d + part * quarter + k;
-						double a = u[part * d / 2 + k], b = u[part * d / 2 + quarter + k], c = angle[0], s = angle[d / 2];
+						double a = u[part * d / 2 + k], b = u[part * d / 2 + quarter + k], c = angle[0],
+							   s = angle[d / 2];
 						u[part * d / 2 + k] = a * c - b * s;
 						u[part * d / 2 + quarter + k] = b * c + a * s;
 					}
 				int slot = (int)op->slot[r];
 				double *to = kind == 0 ? q + ((size_t)head * (size_t)op->rows + (size_t)r) * (size_t)d
-				                       : page[slot / op->kv->page_keys] + ref_place(op->kv, kind - 1, head, slot);
+									   : page[slot / op->kv->page_keys] + ref_place(op->kv, kind - 1, head, slot);
 				memcpy(to, u, (size_t)d * sizeof *to);
 			}
 	}
@@ -183,7 +187,8 @@ static inline double ref_taps(const double *x, const int size[2], const e3_mat *
 
 static inline void ref_conv(const e3_conv *op, double *out)
 {
-	int oh = (op->h - 1) / op->stride + 1, ow = (op->w - 1) / op->stride + 1, cout = op->mat->out, n = op->h * op->w * (op->mat->in / 9);
+	int oh = (op->h - 1) / op->stride + 1, ow = (op->w - 1) / op->stride + 1, cout = op->mat->out,
+		n = op->h * op->w * (op->mat->in / 9);
 	double *x = malloc((size_t)n * sizeof *x);
 	for (int k = 0; k < n; k++)
 		x[k] = op->relu_in ? ref_act(op->x[k], E3_ACT_RELU) : op->x[k];
@@ -191,7 +196,8 @@ static inline void ref_conv(const e3_conv *op, double *out)
 		for (int at = 0; at < ow; at++)
 			for (int o = 0; o < cout; o++) {
 				int k = (y * ow + at) * cout + o;
-				double v = ref_act(ref_taps(x, (int[]){op->h, op->w}, op->mat, y * op->stride, at * op->stride, o), op->act);
+				double v =
+					ref_act(ref_taps(x, (int[]){op->h, op->w}, op->mat, y * op->stride, at * op->stride, o), op->act);
 				if (op->resid)
 					v += op->relu_resid ? ref_act(op->resid[k], E3_ACT_RELU) : op->resid[k];
 				out[k] = v + (op->plus ? op->plus[k] : 0);
@@ -217,11 +223,14 @@ static inline void ref_upsample(const float *x, const int from[2], int c, double
 {
 	for (int y = 0; y < to[0]; y++)
 		for (int at = 0; at < to[1]; at++) {
-			double v = to[0] > 1 ? (double)y * (from[0] - 1) / (to[0] - 1) : 0, u = to[1] > 1 ? (double)at * (from[1] - 1) / (to[1] - 1) : 0;
+			double v = to[0] > 1 ? (double)y * (from[0] - 1) / (to[0] - 1) : 0,
+				   u = to[1] > 1 ? (double)at * (from[1] - 1) / (to[1] - 1) : 0;
 			int y0 = (int)v, x0 = (int)u, y1 = y0 + 1 < from[0] ? y0 + 1 : y0, x1 = x0 + 1 < from[1] ? x0 + 1 : x0;
 			for (int k = 0; k < c; k++) {
-				double top = x[(y0 * from[1] + x0) * c + k] * (1 - (u - x0)) + x[(y0 * from[1] + x1) * c + k] * (u - x0);
-				double low = x[(y1 * from[1] + x0) * c + k] * (1 - (u - x0)) + x[(y1 * from[1] + x1) * c + k] * (u - x0);
+				double top =
+					x[(y0 * from[1] + x0) * c + k] * (1 - (u - x0)) + x[(y0 * from[1] + x1) * c + k] * (u - x0);
+				double low =
+					x[(y1 * from[1] + x0) * c + k] * (1 - (u - x0)) + x[(y1 * from[1] + x1) * c + k] * (u - x0);
 				out[(y * to[1] + at) * c + k] = top * (1 - (v - y0)) + low * (v - y0);
 			}
 		}

@@ -1,7 +1,7 @@
-/* One table of cases through every operation of a device, each result compared with tests/dev_reference.h. All device memory goes
- * through the device's own operations, so any backend can be passed: check_device(dev, bounds). Around and between what an
- * operation should write lie sentinels that must survive. The bytes of all results are hashed, in order: two runs are equal when
- * their hashes are. */
+/* One table of cases through every operation of a device, each result compared with tests/dev_reference.h. All device
+ * memory goes through the device's own operations, so any backend can be passed: check_device(dev, bounds). Around and
+ * between what an operation should write lie sentinels that must survive. The bytes of all results are hashed, in
+ * order: two runs are equal when their hashes are. */
 #ifndef DEV_TABLE_H
 #define DEV_TABLE_H
 
@@ -11,12 +11,47 @@
 #include "e3/num.h"
 
 enum {
-	T_PATCHIFY, T_LINEAR, T_NORM, T_COPY, T_QKV, T_ATTEND, T_LSE, T_MASS, T_MAP, T_SHARP, T_MOVE, T_MODULATE, T_CONV, T_DECONV,
-	T_UPSAMPLE, T_UV, T_DENSE, T_BLOCK, T_EVICT, T_KINDS
+	T_PATCHIFY,
+	T_LINEAR,
+	T_NORM,
+	T_COPY,
+	T_QKV,
+	T_ATTEND,
+	T_LSE,
+	T_MASS,
+	T_MAP,
+	T_SHARP,
+	T_MOVE,
+	T_MODULATE,
+	T_CONV,
+	T_DECONV,
+	T_UPSAMPLE,
+	T_UV,
+	T_DENSE,
+	T_BLOCK,
+	T_EVICT,
+	T_KINDS
 };
 static const char *const table_names[T_KINDS] = {
-	"patchify", "linear", "norm", "copy", "qkv", "attend", "log-sum-exp", "mass", "map", "sharp attention", "move", "modulate", "conv",
-	"deconv", "upsample", "add_uv", "dense", "block (short)", "evict",
+	"patchify",
+	"linear",
+	"norm",
+	"copy",
+	"qkv",
+	"attend",
+	"log-sum-exp",
+	"mass",
+	"map",
+	"sharp attention",
+	"move",
+	"modulate",
+	"conv",
+	"deconv",
+	"upsample",
+	"add_uv",
+	"dense",
+	"block (short)",
+	"evict",
 };
 
 enum { GUARD = 64, MAX_HELD = 64 }; /* sentinels on each side: 256 bytes, so that alignment stays */
@@ -92,7 +127,8 @@ static inline void compare(table *t, int kind, const float *got, const double *w
 	for (size_t k = 0; k < n + 2 * GUARD; k++) {
 		bool inside = k >= GUARD && k < n + GUARD && !isnan(want[k - GUARD]);
 		if (!inside && memcmp(&got[k], &none, 4) != 0)
-			fail_msg("%s, case %d: wrote %g at %ld of %zu", table_names[kind], t->cases[kind], got[k], (long)k - GUARD, n);
+			fail_msg("%s, case %d: wrote %g at %ld of %zu", table_names[kind], t->cases[kind], got[k], (long)k - GUARD,
+				n);
 		if (!inside)
 			continue;
 		if (!isfinite(got[k]))
@@ -137,7 +173,8 @@ static inline void guards_intact(table *t, int kind)
 	float edge[GUARD];
 	for (int k = 0; k < t->n_held; k++)
 		for (int side = 0; side < 2; side++) {
-			must(t, t->dev->ops->download(t->dev, edge, t->held[k] + (side ? GUARD + t->size[k] : 0), GUARD, &err), &err);
+			must(t, t->dev->ops->download(t->dev, edge, t->held[k] + (side ? GUARD + t->size[k] : 0), GUARD, &err),
+				&err);
 			for (int j = 0; j < GUARD; j++)
 				if (memcmp(&edge[j], &none, 4) != 0)
 					fail_msg("%s, case %d: wrote beside a buffer", table_names[kind], t->cases[kind]);
@@ -152,17 +189,15 @@ typedef struct mat_pair {
 static inline mat_pair mat_make(table *t, int out, int in, int biases)
 {
 	size_t n = (size_t)out * (size_t)in;
-	mat_pair m = {.host = {.out = out, .in = in, .w = values(t, n, sqrtf(3.0f / (float)in))}, .dev = {.out = out, .in = in}};
+	mat_pair m = {.host = {.out = out, .in = in, .w = values(t, n, sqrtf(3.0f / (float)in))},
+		.dev = {.out = out, .in = in}};
 	m.host.b = biases ? values(t, (size_t)biases, 0.5f) : NULL;
 	m.dev.w = on_device(t, m.host.w, n);
 	m.dev.b = biases ? on_device(t, m.host.b, (size_t)biases) : NULL;
 	return m;
 }
 
-static inline void mat_free(mat_pair *m)
-{
-	free(m->host.w), free(m->host.b);
-}
+static inline void mat_free(mat_pair *m) { free(m->host.w), free(m->host.b); }
 
 typedef struct norm_pair {
 	e3_norm host, dev;
@@ -178,10 +213,7 @@ static inline norm_pair norm_make(table *t, int dim, float eps, bool affine)
 	return n;
 }
 
-static inline void norm_free(norm_pair *n)
-{
-	free(n->host.w), free(n->host.b);
-}
+static inline void norm_free(norm_pair *n) { free(n->host.w), free(n->host.b); }
 
 /* Pages of an e3_kv on both sides; unused rows hold large numbers, which a mask must keep out. */
 typedef struct kv_pair {

@@ -1,9 +1,11 @@
-/* fake_camera: a V4L2 camera where there is none: preloaded into e3-decode, it answers for the device named in FAKE_CAMERA.
+/* fake_camera: a V4L2 camera where there is none: preloaded into e3-decode, it answers for the device named in
+ * FAKE_CAMERA.
  *
- * It gives YUYV pictures of the size asked for, FAKE_RATE a second (25), all of whose pixels are 16 + 2k for picture k since it was
- * plugged in (modulo 200), dated 30 ms before they are handed out. The file of that name is the plug: without it there is no device,
- * and a device in use is gone. With a line "hang" in it the driver stops giving pictures, with "busy" somebody else has it.
- * Only what FFmpeg asks a driver is here; anything else is refused as a driver would.
+ * It gives YUYV pictures of the size asked for, FAKE_RATE a second (25), all of whose pixels are 16 + 2k for picture k
+ * since it was plugged in (modulo 200), dated 30 ms before they are handed out. The file of that name is the plug:
+ * without it there is no device, and a device in use is gone. With a line "hang" in it the driver stops giving
+ * pictures, with "busy" somebody else has it. Only what FFmpeg asks a driver is here; anything else is refused as a
+ * driver would.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -92,7 +94,8 @@ int open64(const char *path, int flags, ...)
 
 void *mmap64(void *at, size_t n, int protection, int flags, int fd, __off64_t offset)
 {
-	void *(*real)(void *, size_t, int, int, int, __off64_t) = (void *(*)(void *, size_t, int, int, int, __off64_t))dlsym(RTLD_NEXT, "mmap");
+	void *(*real)(void *, size_t, int, int, int, __off64_t) =
+		(void *(*)(void *, size_t, int, int, int, __off64_t))dlsym(RTLD_NEXT, "mmap");
 	return real(at, n, protection, flags, fd >= 0 && fd == cam.fd ? cam.memory : fd, offset);
 }
 
@@ -134,7 +137,8 @@ static int set_format(struct v4l2_format *f, int set)
 	struct v4l2_pix_format *p = &f->fmt.pix;
 	if (set && p->width > 0 && p->height > 0)
 		cam.w = p->width < WIDEST ? (int)p->width : WIDEST, cam.h = p->height < HIGHEST ? (int)p->height : HIGHEST;
-	p->width = (unsigned)cam.w, p->height = (unsigned)cam.h, p->pixelformat = V4L2_PIX_FMT_YUYV, p->field = V4L2_FIELD_NONE;
+	p->width = (unsigned)cam.w, p->height = (unsigned)cam.h, p->pixelformat = V4L2_PIX_FMT_YUYV,
+	p->field = V4L2_FIELD_NONE;
 	p->bytesperline = 2 * p->width, p->sizeimage = p->bytesperline * p->height;
 	return 0;
 }

@@ -33,9 +33,15 @@ grep -n "$(printf '\r')" "${text[@]}" && complain "a carriage return"
 for f in "${text[@]}"; do
 	[ -z "$(tail -c1 "$f")" ] || complain "$f: no newline at its end"
 done
-# C is indented by tabs; spaces only align what continues a line, or a block comment.
-mapfile -t c < <(git ls-files '*.c' '*.h')
-grep -nE '^ {4,}[a-z#{}]' "${c[@]}" && complain "spaces where a tab should be"
+mapfile -t c < <(git ls-files '*.c' '*.h' '*.cu' '*.cuh')
+# Other versions of clang-format lay out some lines in another way: only version 14 decides.
+format=$(command -v clang-format-14 || command -v clang-format)
+if [ -n "$format" ] && "$format" --version | grep -q 'version 14\.'; then
+	"$format" --dry-run -Werror "${c[@]}" 2>&1 | grep -F 'error:' | head -20
+	[ "${PIPESTATUS[0]}" -eq 0 ] || complain "layout of C sources: run make format"
+else
+	echo "lint: skipped the layout of C sources: there is no clang-format 14"
+fi
 
 # Absolute paths of somebody's home or work folders have no place in the tree (this file spells them so that it does not match).
 git grep -nIE '/(w[o]rk|h[o]me/[a-z]|r[o]ot|Us[e]rs)/' -- . ':!tests/fuzz/corpus' && complain "a path of one machine"

@@ -1,5 +1,5 @@
-/* Networks of other dimensions than the built-in ones, with seeded weights (DESIGN 6), as checkpoints in memory: those of
- * tests/oracle/streamvggt.py, and the pictures they are shown there. */
+/* Networks of other dimensions than the built-in ones, with seeded weights (DESIGN 6), as checkpoints in memory: those
+ * of tests/oracle/streamvggt.py, and the pictures they are shown there. */
 #ifndef MODEL_CUSTOM_H
 #define MODEL_CUSTOM_H
 
@@ -16,26 +16,87 @@ typedef struct custom {
 
 static const custom custom_wide = {
 	"wide",
-	{.embed = 96, .patch = 14, .registers = 2, .vit_registers = 3, .vit_depth = 1, .vit_heads = 4, .vit_hidden = 200, .pos_grid = 4,
-	 .layers = 5, .heads = 3, .head_dim = 32, .hidden = 300, .qk_norm = true, .camera_dim = 192, .camera_depth = 3, .camera_heads = 6,
-	 .camera_hidden = 440, .camera_mlp = 50, .dpt_layers = {0, 1, 3, 4}, .depth = {true, 24, {16, 24, 36, 20}, 12, 2, {4, 2}},
-	 .point = {true, 16, {12, 32, 20, 28}, 7, 4, {4, 2}}, .image_size = 84, .rope_bf16 = true},
-	11, {42, 84}, 0.4, 0.015,
+	{.embed = 96,
+		.patch = 14,
+		.registers = 2,
+		.vit_registers = 3,
+		.vit_depth = 1,
+		.vit_heads = 4,
+		.vit_hidden = 200,
+		.pos_grid = 4,
+		.layers = 5,
+		.heads = 3,
+		.head_dim = 32,
+		.hidden = 300,
+		.qk_norm = true,
+		.camera_dim = 192,
+		.camera_depth = 3,
+		.camera_heads = 6,
+		.camera_hidden = 440,
+		.camera_mlp = 50,
+		.dpt_layers = {0, 1, 3, 4},
+		.depth = {true, 24, {16, 24, 36, 20}, 12, 2, {4, 2}},
+		.point = {true, 16, {12, 32, 20, 28}, 7, 4, {4, 2}},
+		.image_size = 84,
+		.rope_bf16 = true},
+	11,
+	{42, 84},
+	0.4,
+	0.015,
 };
 static const custom custom_tall = {
 	"tall",
-	{.embed = 144, .patch = 8, .registers = 3, .vit_registers = 1, .vit_depth = 2, .vit_heads = 2, .vit_hidden = 576, .pos_grid = 6,
-	 .layers = 6, .heads = 3, .head_dim = 48, .hidden = 432, .qk_norm = true, .camera_dim = 288, .camera_depth = 1, .camera_heads = 3,
-	 .camera_hidden = 300, .camera_mlp = 144, .dpt_layers = {1, 2, 4, 5}, .depth = {true, 32, {24, 20, 16, 40}, 32, 2, {3, 2}},
-	 .point = {true, 40, {8, 16, 24, 32}, 20, 4, {2, 5}}, .image_size = 56},
-	12, {56, 24}, 0.4, 0.02,
+	{.embed = 144,
+		.patch = 8,
+		.registers = 3,
+		.vit_registers = 1,
+		.vit_depth = 2,
+		.vit_heads = 2,
+		.vit_hidden = 576,
+		.pos_grid = 6,
+		.layers = 6,
+		.heads = 3,
+		.head_dim = 48,
+		.hidden = 432,
+		.qk_norm = true,
+		.camera_dim = 288,
+		.camera_depth = 1,
+		.camera_heads = 3,
+		.camera_hidden = 300,
+		.camera_mlp = 144,
+		.dpt_layers = {1, 2, 4, 5},
+		.depth = {true, 32, {24, 20, 16, 40}, 32, 2, {3, 2}},
+		.point = {true, 40, {8, 16, 24, 32}, 20, 4, {2, 5}},
+		.image_size = 56},
+	12,
+	{56, 24},
+	0.4,
+	0.02,
 };
 static const custom custom_bare = {
 	"bare",
-	{.embed = 36, .patch = 4, .vit_depth = 1, .vit_heads = 3, .vit_hidden = 36, .pos_grid = 2, .layers = 4, .heads = 3, .head_dim = 12,
-	 .hidden = 72, .camera_dim = 72, .camera_depth = 1, .camera_heads = 2, .camera_hidden = 36, .camera_mlp = 9,
-	 .dpt_layers = {0, 1, 2, 3}, .depth = {true, 8, {4, 8, 4, 8}, 3, 2, {1, 3}}, .image_size = 44},
-	13, {4, 44}, 0.4, 0.05,
+	{.embed = 36,
+		.patch = 4,
+		.vit_depth = 1,
+		.vit_heads = 3,
+		.vit_hidden = 36,
+		.pos_grid = 2,
+		.layers = 4,
+		.heads = 3,
+		.head_dim = 12,
+		.hidden = 72,
+		.camera_dim = 72,
+		.camera_depth = 1,
+		.camera_heads = 2,
+		.camera_hidden = 36,
+		.camera_mlp = 9,
+		.dpt_layers = {0, 1, 2, 3},
+		.depth = {true, 8, {4, 8, 4, 8}, 3, 2, {1, 3}},
+		.image_size = 44},
+	13,
+	{4, 44},
+	0.4,
+	0.05,
 };
 
 static inline bool custom_ends(const char *name, const char *tail)
@@ -59,7 +120,8 @@ static inline void custom_fill(const e3_tensor_info *t, uint64_t seed, float *to
 	} else if (custom_ends(t->name, ".bias")) {
 		scale = 0.05;
 	} else if (custom_ends(t->name, ".weight")) {
-		bool transposed = custom_ends(t->name, "resize_layers.0.weight") || custom_ends(t->name, "resize_layers.1.weight");
+		bool transposed =
+			custom_ends(t->name, "resize_layers.0.weight") || custom_ends(t->name, "resize_layers.1.weight");
 		scale = sqrt(3 / (transposed ? (double)t->shape[0] : (double)(t->count / (size_t)t->shape[0])));
 	}
 	for (size_t k = 0; k < t->count; k++) {
@@ -78,7 +140,6 @@ static inline int custom_tensor(void *ctx, const char *name, int rank, const int
 	return 0;
 }
 
-
 static inline int custom_meta(void *ctx, const char *key, const char *value)
 {
 	e3_buf *text = ctx;
@@ -89,7 +150,8 @@ static inline int custom_meta(void *ctx, const char *key, const char *value)
 static inline e3_ckpt *custom_open(const e3_config *c, uint64_t seed, sample *s, e3_err *err)
 {
 	e3_buf meta = {0};
-	if (e3_config_each_meta(c, custom_meta, &meta) || (!c->qk_norm && e3_buf_printf(&meta, NULL, ",\"e3.head_dim\":\"%d\"", c->head_dim)))
+	if (e3_config_each_meta(c, custom_meta, &meta) ||
+		(!c->qk_norm && e3_buf_printf(&meta, NULL, ",\"e3.head_dim\":\"%d\"", c->head_dim)))
 		return NULL;
 	sample_meta(s, meta.data);
 	e3_buf_release(&meta);

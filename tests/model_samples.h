@@ -20,7 +20,8 @@ typedef struct sample {
 static inline void sample_entry(sample *s, const char *name, e3_dtype dtype, int rank, const int64_t *shape)
 {
 	uint64_t bytes = e3_dtype_size(dtype);
-	e3_buf_printf(&s->header, NULL, "%c\"%s\":{\"dtype\":\"%s\",\"shape\":[", s->header.len ? ',' : '{', name, e3_dtype_name(dtype));
+	e3_buf_printf(&s->header, NULL, "%c\"%s\":{\"dtype\":\"%s\",\"shape\":[", s->header.len ? ',' : '{', name,
+		e3_dtype_name(dtype));
 	for (int k = 0; k < rank; k++) {
 		e3_buf_printf(&s->header, NULL, "%s%" PRId64, k ? "," : "", shape[k]);
 		bytes *= (uint64_t)shape[k];

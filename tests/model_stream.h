@@ -1,4 +1,5 @@
-/* Streams through small networks, for tests: a network of other dimensions than the built-in ones, its session, its pictures. */
+/* Streams through small networks, for tests: a network of other dimensions than the built-in ones, its session, its
+ * pictures. */
 #ifndef MODEL_STREAM_H
 #define MODEL_STREAM_H
 

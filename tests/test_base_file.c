@@ -31,17 +31,14 @@ static void put(const char *name)
 	fclose(f);
 }
 
-static bool is_there(const char *name)
-{
-	return access(name, F_OK) == 0;
-}
+static bool is_there(const char *name) { return access(name, F_OK) == 0; }
 
 static void write_whole(const char *path, bool renew)
 {
 	e3_err err = {""};
 	e3_file file;
-	if ((renew ? e3_file_renew(&file, path, &err) : e3_file_open(&file, path, &err)) || e3_file_write(&file, "whole", 5, &err) ||
-	    e3_file_commit(&file, &err))
+	if ((renew ? e3_file_renew(&file, path, &err) : e3_file_open(&file, path, &err)) ||
+		e3_file_write(&file, "whole", 5, &err) || e3_file_commit(&file, &err))
 		fail_msg("%s", err.text);
 }
 
@@ -74,7 +71,8 @@ static pid_t writer(const char *path)
 	if (pid == 0) {
 		e3_file file;
 		alarm(20);
-		if (e3_file_open(&file, path, NULL) == 0 && e3_file_write(&file, "part", 4, NULL) == 0 && write(ready[1], "x", 1) == 1)
+		if (e3_file_open(&file, path, NULL) == 0 && e3_file_write(&file, "part", 4, NULL) == 0 &&
+			write(ready[1], "x", 1) == 1)
 			pause();
 		_exit(1);
 	}

@@ -47,7 +47,7 @@ static void halves_round_to_even_and_match_the_processor(void **state)
 static void bfloat_rounds_to_even(void **state)
 {
 	assert_int_equal(e3_f32_to_bf16(1.0f), 0x3f80);
-	assert_true(e3_bf16_to_f32(e3_f32_to_bf16(19.6875f)) == 19.75f);   /* a tie: 35 × 0.5625, spec/model.md 5.3 */
+	assert_true(e3_bf16_to_f32(e3_f32_to_bf16(19.6875f)) == 19.75f); /* a tie: 35 × 0.5625, spec/model.md 5.3 */
 	assert_true(e3_bf16_to_f32(e3_f32_to_bf16(27.746086f)) == 27.75f);
 	assert_true(e3_bf16_to_f32(e3_f32_to_bf16(4.934029f)) == 4.9375f);
 	assert_true(isnan(e3_bf16_to_f32(e3_f32_to_bf16(NAN))));
@@ -86,10 +86,10 @@ static void json_text_is_escaped(void **state)
 /* What is UTF-8 stays; every byte that is not becomes U+FFFD: sequences too long, surrogates, beyond U+10FFFF, cut. */
 static void json_text_is_utf8(void **state)
 {
-	static const char *const good[] = {"\x7f", "\xc2\x80", "\xdf\xbf", "\xe0\xa0\x80", "\xed\x9f\xbf", "\xee\x80\x80", "\xef\xbf\xbf",
-		"\xf0\x90\x80\x80", "\xf4\x8f\xbf\xbf"};
-	static const char *const bad[] = {"\x80", "\xc1\xbf", "\xe0\x9f\xbf", "\xed\xa0\x80", "\xf0\x8f\xbf\xbf", "\xf4\x90\x80\x80", "\xf5\x80\x80\x80",
-		"\xc3", "\xe2\x82", "\xf0\x9f\x98"};
+	static const char *const good[] = {"\x7f", "\xc2\x80", "\xdf\xbf", "\xe0\xa0\x80", "\xed\x9f\xbf", "\xee\x80\x80",
+		"\xef\xbf\xbf", "\xf0\x90\x80\x80", "\xf4\x8f\xbf\xbf"};
+	static const char *const bad[] = {"\x80", "\xc1\xbf", "\xe0\x9f\xbf", "\xed\xa0\x80", "\xf0\x8f\xbf\xbf",
+		"\xf4\x90\x80\x80", "\xf5\x80\x80\x80", "\xc3", "\xe2\x82", "\xf0\x9f\x98"};
 	for (size_t k = 0; k < sizeof good / sizeof *good + sizeof bad / sizeof *bad; k++) {
 		bool kept = k < sizeof good / sizeof *good;
 		const char *text = kept ? good[k] : bad[k - sizeof good / sizeof *good];
@@ -118,9 +118,9 @@ static void sizes_have_units(void **state)
 	static const struct {
 		const char *text;
 		int64_t want; /* 0: refused */
-	} table[] = {{"1", 1}, {"4096", 4096}, {"1k", 1024}, {"512M", 512 << 20}, {"4G", (int64_t)4 << 30}, {"2T", (int64_t)2 << 40}, {"1048576k", 1 << 30},
-		{"0", 0}, {"", 0}, {"M", 0}, {"-1M", 0}, {"1.5G", 0}, {"1048577k", 0}, {"1MB", 0}, {" 1M", 0}, {"1m", 0},
-		{"10000000000000000000000000000000000", 0}};
+	} table[] = {{"1", 1}, {"4096", 4096}, {"1k", 1024}, {"512M", 512 << 20}, {"4G", (int64_t)4 << 30},
+		{"2T", (int64_t)2 << 40}, {"1048576k", 1 << 30}, {"0", 0}, {"", 0}, {"M", 0}, {"-1M", 0}, {"1.5G", 0},
+		{"1048577k", 0}, {"1MB", 0}, {" 1M", 0}, {"1m", 0}, {"10000000000000000000000000000000000", 0}};
 	for (size_t k = 0; k < sizeof table / sizeof *table; k++) {
 		int64_t n = 0;
 		assert_int_equal(e3_parse_size(table[k].text, &n, NULL), table[k].want ? 0 : -1);
@@ -152,9 +152,14 @@ static void messages_are_one_clean_line(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(every_half_survives_the_round_trip), cmocka_unit_test(halves_round_to_even_and_match_the_processor),
-		cmocka_unit_test(bfloat_rounds_to_even), cmocka_unit_test(numbers_are_parsed_strictly), cmocka_unit_test(json_text_is_escaped),
-		cmocka_unit_test(json_text_is_utf8), cmocka_unit_test(sizes_have_units), cmocka_unit_test(messages_are_one_clean_line),
+		cmocka_unit_test(every_half_survives_the_round_trip),
+		cmocka_unit_test(halves_round_to_even_and_match_the_processor),
+		cmocka_unit_test(bfloat_rounds_to_even),
+		cmocka_unit_test(numbers_are_parsed_strictly),
+		cmocka_unit_test(json_text_is_escaped),
+		cmocka_unit_test(json_text_is_utf8),
+		cmocka_unit_test(sizes_have_units),
+		cmocka_unit_test(messages_are_one_clean_line),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,12 +1,28 @@
-/* The CPU backend: every operation against double precision, the same bits with any number of threads, memory as promised. */
+/* The CPU backend: every operation against double precision, the same bits with any number of threads, memory as
+ * promised. */
 #include "dev_cases.h"
 
-/* What f32 leaves after sums of up to a few hundred terms. Norms are of values 50 ± 3 in part, sharp attention has scores of
- * several hundred; both lose digits to that. */
+/* What f32 leaves after sums of up to a few hundred terms. Norms are of values 50 ± 3 in part, sharp attention has
+ * scores of several hundred; both lose digits to that. */
 static const double bounds[T_KINDS] = {
-	[T_PATCHIFY] = 2e-7, [T_LINEAR] = 6e-6, [T_NORM] = 3e-5, [T_COPY] = 0, [T_QKV] = 1e-6, [T_ATTEND] = 1e-6, [T_LSE] = 1e-6,
-	[T_MASS] = 2e-6, [T_MAP] = 2e-6, [T_SHARP] = 2e-4, [T_MOVE] = 0, [T_MODULATE] = 1e-6, [T_CONV] = 2e-6, [T_DECONV] = 1e-6,
-	[T_UPSAMPLE] = 2e-6, [T_UV] = 2e-7, [T_DENSE] = 3e-6, [T_BLOCK] = 1e-6,
+	[T_PATCHIFY] = 2e-7,
+	[T_LINEAR] = 6e-6,
+	[T_NORM] = 3e-5,
+	[T_COPY] = 0,
+	[T_QKV] = 1e-6,
+	[T_ATTEND] = 1e-6,
+	[T_LSE] = 1e-6,
+	[T_MASS] = 2e-6,
+	[T_MAP] = 2e-6,
+	[T_SHARP] = 2e-4,
+	[T_MOVE] = 0,
+	[T_MODULATE] = 1e-6,
+	[T_CONV] = 2e-6,
+	[T_DECONV] = 1e-6,
+	[T_UPSAMPLE] = 2e-6,
+	[T_UV] = 2e-7,
+	[T_DENSE] = 3e-6,
+	[T_BLOCK] = 1e-6,
 };
 
 static uint64_t with_threads(int threads)
@@ -73,7 +89,9 @@ static void memory_is_zeroed_aligned_and_moved_whole(void **state)
 			assert_true(a[j] == 0 && back[j] == 0);
 			host[j] = (float)j + 0.5f;
 		}
-		assert_int_equal(ops->upload(dev, a, host, n, &err) || ops->copy(dev, b, a, n, &err) || ops->fetch(dev, back, b, n, &err), 0);
+		assert_int_equal(ops->upload(dev, a, host, n, &err) || ops->copy(dev, b, a, n, &err) ||
+				ops->fetch(dev, back, b, n, &err),
+			0);
 		assert_int_equal(ops->mark(dev, &err) || ops->branch(dev, 1, &err) || ops->branch(dev, 0, &err), 0);
 		assert_int_equal(ops->gather(dev, 0, &err) || ops->launch(dev, &err) || ops->reserve(dev, 1000, &err), 0);
 		assert_int_equal(ops->wait(dev, &err) || ops->finish(dev, &err), 0);

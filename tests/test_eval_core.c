@@ -1,4 +1,5 @@
-/* eval: small cases with their figures in place, for machines without ../shared; edges; and how maps of different sizes meet. */
+/* eval: small cases with their figures in place, for machines without ../shared; edges; and how maps of different sizes
+ * meet. */
 #include "check.h"
 #include "e3/eval.h"
 
@@ -10,9 +11,26 @@ static void near(double got, double want, double tolerance)
 
 /* spec/eval.md 8: depth/_data with the truth from 0 to 70. */
 static const double data[20][2] = {
-	{3.2736, 9.799}, {2.4728, 6.384}, {3.8262, 9.235}, {40.0, 69.5}, {2.7994, 7.385}, {2.4215, 7.011}, {1.0711, 2.721}, {2.6645, 6.999},
-	{3.2073, 8.792}, {4.2679, 10.037}, {2.439, 5.809}, {-0.02, 2.659}, {1.9335, 4.881}, {3.9056, 11.096}, {1.5811, 4.134},
-	{4.5393, 11.312}, {0.8589, 2.249}, {3.0213, 8.005}, {1.6215, 4.303}, {3.2619, 7.485},
+	{3.2736, 9.799},
+	{2.4728, 6.384},
+	{3.8262, 9.235},
+	{40.0, 69.5},
+	{2.7994, 7.385},
+	{2.4215, 7.011},
+	{1.0711, 2.721},
+	{2.6645, 6.999},
+	{3.2073, 8.792},
+	{4.2679, 10.037},
+	{2.439, 5.809},
+	{-0.02, 2.659},
+	{1.9335, 4.881},
+	{3.9056, 11.096},
+	{1.5811, 4.134},
+	{4.5393, 11.312},
+	{0.8589, 2.249},
+	{3.0213, 8.005},
+	{1.6215, 4.303},
+	{3.2619, 7.485},
 };
 
 static e3_depth_score score_of(e3_depth_rule rule, e3_depth_fit *fit)
@@ -28,12 +46,15 @@ static void test_alignments(void **state)
 {
 	e3_depth_fit fit;
 	e3_depth_score s = score_of((e3_depth_rule){.align = E3_DEPTH_MEDIAN, .clip = 70}, &fit);
-	near(fit.s, 2.631263, 5e-7), near(s.abs_rel, 0.099883, 5e-7), near(s.rmse, 0.847859, 5e-7), near(s.delta[1], 0.95, 1e-15);
+	near(fit.s, 2.631263, 5e-7), near(s.abs_rel, 0.099883, 5e-7), near(s.rmse, 0.847859, 5e-7),
+		near(s.delta[1], 0.95, 1e-15);
 	s = score_of((e3_depth_rule){.align = E3_DEPTH_SCALE, .clip = 70}, &fit);
-	near(fit.s, 2.320806, 5e-7), near(s.abs_rel, 0.146099, 5e-7), near(s.sq_rel, 0.238531, 5e-7), near(s.rmse, 1.111625, 5e-7);
+	near(fit.s, 2.320806, 5e-7), near(s.abs_rel, 0.146099, 5e-7), near(s.sq_rel, 0.238531, 5e-7),
+		near(s.rmse, 1.111625, 5e-7);
 	near(s.log_rmse, 2.795841, 5e-7), near(s.delta[1], 0.9, 1e-15), near(s.delta[0], 0, 0), near(s.n, 20, 0);
 	s = score_of((e3_depth_rule){.align = E3_DEPTH_SCALE_SHIFT, .clip = 70}, &fit);
-	near(fit.s, 2.536648, 5e-7), near(fit.t, 0.076156, 5e-7), near(s.abs_rel, 0.098156, 5e-7), near(s.rmse, 0.826251, 5e-7);
+	near(fit.s, 2.536648, 5e-7), near(fit.t, 0.076156, 5e-7), near(s.abs_rel, 0.098156, 5e-7),
+		near(s.rmse, 0.826251, 5e-7);
 	assert_int_equal(fit.steps, 1000);
 	s = score_of((e3_depth_rule){.align = E3_DEPTH_LSTSQ}, &fit);
 	near(fit.s, 1.6855482, 5e-8), near(fit.t, 2.4767722, 5e-8), near(s.abs_rel, 0.1535267, 5e-8);
@@ -111,22 +132,26 @@ static void resized(int w, int h, double want_sum, const sample *want)
 /* cv2.resize(..., INTER_CUBIC) of OpenCV 4.6. */
 static void test_cubic(void **state)
 {
-	resized(64, 48, 15330.8727, (sample[]){{0, 0, -0.908422291f}, {63, 1, 0.765215158f}, {21, 24, 0.242521241f}, {63, 47, 1.42341959f},
-		{5, 46, 8.51613998f}});
-	resized(20, 11, 1098.13333, (sample[]){{0, 0, 3.89811707f}, {19, 1, 1.19187582f}, {6, 5, 0.0178872943f}, {19, 10, 1.76024163f},
-		{5, 9, 2.77620196f}});
-	resized(37, 50, 9224.43937, (sample[]){{0, 0, -0.003237369f}, {36, 1, 0.844326377f}, {12, 25, 0.618334532f}, {36, 49, 1.50323725f},
-		{5, 48, 6.60567379f}});
+	resized(64, 48, 15330.8727,
+		(sample[]){{0, 0, -0.908422291f}, {63, 1, 0.765215158f}, {21, 24, 0.242521241f}, {63, 47, 1.42341959f},
+			{5, 46, 8.51613998f}});
+	resized(20, 11, 1098.13333,
+		(sample[]){{0, 0, 3.89811707f}, {19, 1, 1.19187582f}, {6, 5, 0.0178872943f}, {19, 10, 1.76024163f},
+			{5, 9, 2.77620196f}});
+	resized(37, 50, 9224.43937,
+		(sample[]){{0, 0, -0.003237369f}, {36, 1, 0.844326377f}, {12, 25, 0.618334532f}, {36, 49, 1.50323725f},
+			{5, 48, 6.60567379f}});
 }
 
-/* A ramp along one axis goes through cropping and scaling as a ramp, but for what OpenCV's kernel makes of it (0.05 pixels at most): what
- * was seen is where the fit says. */
+/* A ramp along one axis goes through cropping and scaling as a ramp, but for what OpenCV's kernel makes of it (0.05
+ * pixels at most): what was seen is where the fit says. */
 static void ramp(e3_source s, int from_w, int from_h, int w, int h, const int seen[4])
 {
 	for (int axis = 0; axis < 2; axis++) {
 		e3_onto o;
 		e3_err err;
-		float *from = calloc((size_t)from_w * (size_t)from_h, sizeof *from), *to = calloc((size_t)w * (size_t)h, sizeof *to);
+		float *from = calloc((size_t)from_w * (size_t)from_h, sizeof *from),
+			  *to = calloc((size_t)w * (size_t)h, sizeof *to);
 		size_t inside = 0;
 		for (int y = 0; y < from_h; y++)
 			for (int x = 0; x < from_w; x++)
@@ -137,7 +162,8 @@ static void ramp(e3_source s, int from_w, int from_h, int w, int h, const int se
 		e3_onto_apply(&o, from, to);
 		for (int y = o.seen[1]; y < o.seen[3]; y++)
 			for (int x = o.seen[0]; x < o.seen[2]; x++) {
-				double at = axis ? (y + 0.5) * s.src_h / h * s.fit.sy + s.fit.ty : (x + 0.5) * s.src_w / w * s.fit.sx + s.fit.tx;
+				double at = axis ? (y + 0.5) * s.src_h / h * s.fit.sy + s.fit.ty
+								 : (x + 0.5) * s.src_w / w * s.fit.sx + s.fit.tx;
 				/* where all four taps are: next to an edge the edge is repeated */
 				if (at > o.part[axis] + 2 && at < o.part[2 + axis] - 2) {
 					near(to[y * w + x], at, 0.05);
@@ -155,7 +181,8 @@ static void test_onto(void **state)
 	ramp((e3_source){.src_w = 80, .src_h = 60, .fit = {0.5, 0.5, 0, 0}}, 40, 30, 80, 60, (int[]){0, 0, 80, 60});
 	ramp((e3_source){.src_w = 80, .src_h = 60, .fit = {0.5, 0.5, 0, 0}}, 40, 30, 160, 120, (int[]){0, 0, 160, 120});
 	/* squeezed: 1024 × 436 to 518 × 210 */
-	ramp((e3_source){.src_w = 1024, .src_h = 436, .fit = {518 / 1024.0, 210 / 436.0, 0, 0}}, 518, 210, 1024, 436, (int[]){0, 0, 1024, 436});
+	ramp((e3_source){.src_w = 1024, .src_h = 436, .fit = {518 / 1024.0, 210 / 436.0, 0, 0}}, 518, 210, 1024, 436,
+		(int[]){0, 0, 1024, 436});
 	/* five rows cut on top and at the bottom of the network's picture: ten of the source */
 	ramp((e3_source){.src_w = 80, .src_h = 80, .fit = {0.5, 0.5, 0, -5}}, 40, 30, 80, 80, (int[]){0, 10, 80, 70});
 	/* white borders of 8 columns on either side */
@@ -240,7 +267,8 @@ static void test_path(void **state)
 
 static void test_path_degenerate(void **state)
 {
-	e3_place ref[3] = {{{0}, {0, 0, 0, 1}}, {{1, 0, 0}, {0, 0, 0, 1}}, {{2, 0.5, 0}, {0, 0, 0, 1}}}, est[3] = {ref[0], ref[0], ref[0]};
+	e3_place ref[3] = {{{0}, {0, 0, 0, 1}}, {{1, 0, 0}, {0, 0, 0, 1}}, {{2, 0.5, 0}, {0, 0, 0, 1}}},
+			 est[3] = {ref[0], ref[0], ref[0]};
 	e3_path_score s;
 	e3_err err;
 	assert_int_equal(e3_path_evaluate(ref, est, 3, &s, NULL, &err), -1);
@@ -260,7 +288,8 @@ static void test_stats(void **state)
 	double v[4] = {4, 1, 3, 2};
 	e3_stats s;
 	e3_stats_make(v, 4, &s);
-	near(s.min, 1, 0), near(s.max, 4, 0), near(s.mean, 2.5, 0), near(s.median, 2.5, 0), near(s.sse, 30, 0), near(s.rmse, sqrt(7.5), 1e-15);
+	near(s.min, 1, 0), near(s.max, 4, 0), near(s.mean, 2.5, 0), near(s.median, 2.5, 0), near(s.sse, 30, 0),
+		near(s.rmse, sqrt(7.5), 1e-15);
 	near(s.std, sqrt(1.25), 1e-15);
 	e3_stats_make(v, 0, &s);
 	near(s.rmse + s.max + s.std, 0, 0);
@@ -268,9 +297,11 @@ static void test_stats(void **state)
 
 static void test_pairs(void **state)
 {
-	/* cameras that look along z from the origin and from (1, 0, 0); the estimate turned by 10 degrees about y, moved at 20 degrees */
+	/* cameras that look along z from the origin and from (1, 0, 0); the estimate turned by 10 degrees about y, moved at
+	 * 20 degrees */
 	double a = acos(-1) / 36, rotation, translation;
-	e3_pose ref[2] = {{{1, 0, 0, 0, 1, 0, 0, 0, 1}, {0}, {0, 0, 0, 1}}, {{1, 0, 0, 0, 1, 0, 0, 0, 1}, {-1, 0, 0}, {0, 0, 0, 1}}};
+	e3_pose ref[2] = {{{1, 0, 0, 0, 1, 0, 0, 0, 1}, {0}, {0, 0, 0, 1}},
+		{{1, 0, 0, 0, 1, 0, 0, 0, 1}, {-1, 0, 0}, {0, 0, 0, 1}}};
 	e3_pose est[2] = {ref[0], ref[1]};
 	double q[4] = {0, sin(a), 0, cos(a)};
 	memcpy(est[1].q, q, sizeof q);
@@ -296,7 +327,8 @@ static void test_pairs(void **state)
 	n = (e3_pair_counts){0};
 	for (int k = 0; k < 13; k++)
 		e3_pair_counts_add(&n, k & 1 ? most[k] : 0, k & 1 ? 0 : most[k]);
-	near(e3_pair_auc(&n, 0), 0.584615, 5e-7), near(e3_pair_auc(&n, 1), 0.471795, 5e-7), near(e3_pair_auc(&n, 2), 0.323077, 5e-7);
+	near(e3_pair_auc(&n, 0), 0.584615, 5e-7), near(e3_pair_auc(&n, 1), 0.471795, 5e-7),
+		near(e3_pair_auc(&n, 2), 0.323077, 5e-7);
 	near(e3_pair_auc(&n, 3), 0.256410, 5e-7);
 }
 
@@ -332,7 +364,8 @@ static void test_adam_threads(void **state)
 		}
 		for (int k = 0; k < 2; k++) {
 			m[k] = 0.9 * m[k] + 0.1 * grad[k], v[k] = 0.999 * v[k] + 0.001 * grad[k] * grad[k];
-			*(k ? &plain.t : &plain.s) -= 1e-4 / (1 - pow(0.9, step)) * m[k] / (sqrt(v[k]) / sqrt(1 - pow(0.999, step)) + 1e-8);
+			*(k ? &plain.t : &plain.s) -=
+				1e-4 / (1 - pow(0.9, step)) * m[k] / (sqrt(v[k]) / sqrt(1 - pow(0.999, step)) + 1e-8);
 		}
 	}
 	assert_int_equal(fit[0].steps, step);
@@ -344,9 +377,19 @@ static void test_adam_threads(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_alignments), cmocka_unit_test(test_types), cmocka_unit_test(test_not_finite), cmocka_unit_test(test_cubic),
-		cmocka_unit_test(test_onto), cmocka_unit_test(test_onto_refuses), cmocka_unit_test(test_collect), cmocka_unit_test(test_store),
-		cmocka_unit_test(test_path), cmocka_unit_test(test_path_degenerate), cmocka_unit_test(test_stats), cmocka_unit_test(test_pairs), cmocka_unit_test(test_adam_threads),
+		cmocka_unit_test(test_alignments),
+		cmocka_unit_test(test_types),
+		cmocka_unit_test(test_not_finite),
+		cmocka_unit_test(test_cubic),
+		cmocka_unit_test(test_onto),
+		cmocka_unit_test(test_onto_refuses),
+		cmocka_unit_test(test_collect),
+		cmocka_unit_test(test_store),
+		cmocka_unit_test(test_path),
+		cmocka_unit_test(test_path_degenerate),
+		cmocka_unit_test(test_stats),
+		cmocka_unit_test(test_pairs),
+		cmocka_unit_test(test_adam_threads),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

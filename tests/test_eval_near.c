@@ -1,5 +1,5 @@
-/* eval: what makes large clouds fast, against the plain way to do it: the nearest point and how far all others are, points around a box,
- * normals of points that search together, partners in ICP that were not searched for. */
+/* eval: what makes large clouds fast, against the plain way to do it: the nearest point and how far all others are,
+ * points around a box, normals of points that search together, partners in ICP that were not searched for. */
 #include "e3/eval.h"
 #include "e3/mem.h"
 #include "e3/num.h"
@@ -38,7 +38,8 @@ static double apart(const double a[3], const double b[3])
 
 static void nearest_case(const e3_kdtree *t, int j)
 {
-	double q[3], limit = j % 3 ? INFINITY : 0.3 * uniform() * uniform(), slack = j % 2 ? 0 : 0.2 * uniform(), best = INFINITY, second = INFINITY;
+	double q[3], limit = j % 3 ? INFINITY : 0.3 * uniform() * uniform(), slack = j % 2 ? 0 : 0.2 * uniform(),
+				 best = INFINITY, second = INFINITY;
 	uint32_t guess = j % 5 < 2 ? E3_NOWHERE : (uint32_t)(uniform() * (double)t->n);
 	for (int a = 0; a < 3; a++)
 		q[a] = 1.4 * uniform() - 0.2;
@@ -60,7 +61,7 @@ static void nearest_case(const e3_kdtree *t, int j)
 	}
 	assert_true(got.d2 == best && apart(t->x[got.row], q) == best);
 	double sure = (sqrt(best) + slack) * (sqrt(best) + slack) * (1 - 1e-12);
-	assert_true(got.rest <= second); /* no other is nearer */
+	assert_true(got.rest <= second);                                             /* no other is nearer */
 	assert_true(got.rest >= fmin(fmin(second, limit), slack > 0 ? sure : best)); /* and it tells as much as was asked */
 }
 
@@ -141,7 +142,8 @@ static void test_normals(void **state)
 				assert_true(fabs(cosine - 1) < 1e-9);
 				compared++;
 			}
-			assert_true(compared >= (kind == 2 && n == MANY ? 0 : (int)n / 2)); /* of a grid every one has neighbours as far away */
+			assert_true(compared >=
+				(kind == 2 && n == MANY ? 0 : (int)n / 2)); /* of a grid every one has neighbours as far away */
 			e3_kdtree_release(&t);
 		}
 }
@@ -149,7 +151,8 @@ static void test_normals(void **state)
 /* The same by searching for every point in every step. */
 static int plain_icp(double (*x)[3], size_t n, const e3_kdtree *to, double radius, double *rmse)
 {
-	double (*from)[3] = e3_alloc(n, sizeof *from, "points", NULL), (*onto)[3] = e3_alloc(n, sizeof *onto, "points", NULL), before[2] = {0};
+	double(*from)[3] = e3_alloc(n, sizeof *from, "points", NULL),
+	(*onto)[3] = e3_alloc(n, sizeof *onto, "points", NULL), before[2] = {0};
 	int steps = 0;
 	assert_true(from && onto);
 	for (bool done = false;; steps++) {
@@ -170,7 +173,9 @@ static int plain_icp(double (*x)[3], size_t n, const e3_kdtree *to, double radiu
 			break;
 		before[0] = fitness, before[1] = *rmse;
 		e3_similarity fit;
-		assert_int_equal(e3_similarity_fit((const double (*)[3])from, (const double (*)[3])onto, matched, false, &fit, NULL), 0);
+		assert_int_equal(e3_similarity_fit((const double(*)[3])from, (const double(*)[3])onto, matched, false, &fit,
+							 NULL),
+			0);
 		for (size_t i = 0; i < n; i++)
 			e3_similarity_apply(&fit, x[i], x[i]);
 	}
@@ -206,7 +211,10 @@ static void test_icp(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_nearest), cmocka_unit_test(test_around), cmocka_unit_test(test_normals), cmocka_unit_test(test_icp),
+		cmocka_unit_test(test_nearest),
+		cmocka_unit_test(test_around),
+		cmocka_unit_test(test_normals),
+		cmocka_unit_test(test_icp),
 	};
 	return cmocka_run_group_tests_name("eval: neighbours", tests, NULL, NULL);
 }

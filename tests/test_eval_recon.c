@@ -1,4 +1,5 @@
-/* eval: clouds of points: the tree against brute force, normals, ICP, shift and scale, the whole comparison; the vectors mv/. */
+/* eval: clouds of points: the tree against brute force, normals, ICP, shift and scale, the whole comparison; the
+ * vectors mv/. */
 #include "e3/eval.h"
 #include "e3/num.h"
 #include "vectors.h"
@@ -18,7 +19,10 @@ static void fill(int kind, double (*x)[3], size_t n)
 {
 	for (size_t k = 0; k < n; k++)
 		for (int a = 0; a < 3; a++)
-			x[k][a] = kind == 0 ? uniform() : kind == 1 ? floor(6 * uniform()) : kind == 2 ? (double)(k % 97) * (a + 1) : 7;
+			x[k][a] = kind == 0 ? uniform()
+				: kind == 1     ? floor(6 * uniform())
+				: kind == 2     ? (double)(k % 97) * (a + 1)
+								: 7;
 }
 
 static double apart(const double a[3], const double b[3])
@@ -47,7 +51,8 @@ static void against_brute_force(int kind, size_t n)
 		assert_memory_equal(x[k], was[t.was[k]], sizeof *x);
 	}
 	for (int j = 0; j < 60; j++) {
-		double q[3] = {uniform() * 8 - 1, uniform() * 8 - 1, uniform() * 8 - 1}, limit = j % 3 ? INFINITY : 2 * uniform();
+		double q[3] = {uniform() * 8 - 1, uniform() * 8 - 1, uniform() * 8 - 1},
+			   limit = j % 3 ? INFINITY : 2 * uniform();
 		if (j % 4 == 0)
 			memcpy(q, x[(size_t)j % n], sizeof q);
 		size_t below = 0, k = 1 + (size_t)j % 40;
@@ -115,7 +120,8 @@ static void scene(e3_recon *r, size_t n, double k, double shift, double turn)
 	state32 = 5;
 	for (size_t i = 0; i < n; i++) {
 		double u = 4 * uniform() - 2, v = 3 * uniform() - 1.5, z = 3 + 0.4 * sin(3 * u) * cos(2 * v);
-		double truth[3] = {u, v, z}, pred[3] = {k * (u * cos(turn) - v * sin(turn)), k * (u * sin(turn) + v * cos(turn)), k * z + shift};
+		double truth[3] = {u, v, z},
+			   pred[3] = {k * (u * cos(turn) - v * sin(turn)), k * (u * sin(turn) + v * cos(turn)), k * z + shift};
 		assert_int_equal(e3_recon_push(r, pred, truth, i % 4 != 0, NULL), 0);
 	}
 }
@@ -147,7 +153,8 @@ static void test_known_motion(void **state)
 	near("acc", s.acc, 0, 1e-12), near("comp_med", s.comp_med, 0, 1e-12), near("nc", s.nc, 1, 1e-9);
 	e3_recon_release(&r);
 	scene(&r, 4000, 1, 0, 2); /* too far for ICP: the similarity of cameras does it */
-	assert_int_equal(e3_recon_evaluate(&r, &(e3_recon_rule){.radius = 0.1, .threads = 1, .similarity = true}, &s, NULL), 0);
+	assert_int_equal(e3_recon_evaluate(&r, &(e3_recon_rule){.radius = 0.1, .threads = 1, .similarity = true}, &s, NULL),
+		0);
 	near("acc after the similarity", s.acc, 0, 1e-9);
 	e3_recon_release(&r);
 }
@@ -160,7 +167,8 @@ static void test_icp(void **state)
 	scene(&r, 4000, 1, 0, 0.02);
 	assert_int_equal(e3_kdtree_init(&t, r.inside.truth, 3000, 1, NULL), 0);
 	assert_int_equal(e3_icp_run(r.inside.pred, 3000, &t, 0.1, 2, &icp, NULL), 0);
-	near("turned back", icp.m[1], sin(0.02), 1e-12), near("rmse", icp.rmse, 0, 1e-12), near("fitness", icp.fitness, 1, 0);
+	near("turned back", icp.m[1], sin(0.02), 1e-12), near("rmse", icp.rmse, 0, 1e-12),
+		near("fitness", icp.fitness, 1, 0);
 	assert_true(icp.steps > 1 && icp.steps < 30);
 	double far[1][3] = {{9, 9, 9}}; /* nothing within the radius: it stays where it is */
 	assert_int_equal(e3_icp_run(far, 1, &t, 0.1, 1, &icp, NULL), 0);
@@ -230,7 +238,8 @@ static void test_view(void **state)
 	assert_int_equal(e3_recon_add(&r, &(e3_recon_view){&o, points, NULL, depth[0], &pose, &k}, 2, NULL), 0);
 	assert_int_equal(r.inside.n, 4);
 	assert_int_equal(r.outside.n, 3);
-	const double want[3] = {(3 - 4) * 12 / 2.0, (1 - 2) * 12 / 4.0, 12}; /* pixel (1, 0): the true one at (3, 1), in its own camera */
+	const double want[3] = {(3 - 4) * 12 / 2.0, (1 - 2) * 12 / 4.0,
+		12}; /* pixel (1, 0): the true one at (3, 1), in its own camera */
 	for (int a = 0; a < 3; a++) {
 		assert_true(r.inside.pred[0][a] == 3 + a);
 		near("true point", r.inside.truth[0][a], want[a], 1e-12);
@@ -250,8 +259,10 @@ static size_t read_points(json_t *from, const char *key, double (*to)[3])
 
 static void scores_are(const e3_recon_score *s, json_t *want, double tolerance)
 {
-	const char *const key[] = {"acc", "acc_med", "comp", "comp_med", "nc1", "nc1_med", "nc2", "nc2_med", "nc", "nc_med"};
-	const double got[] = {s->acc, s->acc_med, s->comp, s->comp_med, s->nc1, s->nc1_med, s->nc2, s->nc2_med, s->nc, s->nc_med};
+	const char *const key[] = {"acc", "acc_med", "comp", "comp_med", "nc1", "nc1_med", "nc2", "nc2_med", "nc",
+		"nc_med"};
+	const double got[] = {s->acc, s->acc_med, s->comp, s->comp_med, s->nc1, s->nc1_med, s->nc2, s->nc2_med, s->nc,
+		s->nc_med};
 	for (int k = 0; k < 10; k++)
 		near(key[k], got[k], number(want, key[k]), tolerance);
 }
@@ -272,7 +283,8 @@ static void test_vector_unproject(void **state)
 	json_t *in = inputs("mv/unproject");
 	double depth[6], k[9], m[16], want[6][3], x[3];
 	e3_pose pose;
-	flatten(json_object_get(in, "depth"), depth), flatten(json_object_get(in, "K"), k), flatten(json_object_get(in, "pose_c2w"), m);
+	flatten(json_object_get(in, "depth"), depth), flatten(json_object_get(in, "K"), k),
+		flatten(json_object_get(in, "pose_c2w"), m);
 	assert_int_equal(read_points(expected("mv/unproject"), "points", want), 6);
 	world_from_camera(m, &pose);
 	for (int i = 0; i < 6; i++) {
@@ -284,7 +296,8 @@ static void test_vector_unproject(void **state)
 
 static void test_vector_shift_scale(void **state)
 {
-	json_t *in = inputs("mv/regr3d_scale_shift"), *out = expected("mv/regr3d_scale_shift"), *mask = json_object_get(in, "mask");
+	json_t *in = inputs("mv/regr3d_scale_shift"), *out = expected("mv/regr3d_scale_shift"),
+		   *mask = json_object_get(in, "mask");
 	double m[16], gt[24][3], pred[24][3], want[2][24][3], centre[2][3];
 	e3_pose first;
 	e3_recon r = {.views = 0};
@@ -298,8 +311,10 @@ static void test_vector_shift_scale(void **state)
 	for (int i = 0; i < 24; i++) {
 		double x[3];
 		for (int a = 0; a < 3; a++)
-			x[a] = first.r[3 * a] * gt[i][0] + first.r[3 * a + 1] * gt[i][1] + first.r[3 * a + 2] * gt[i][2] + first.t[a];
-		if (!json_is_true(json_array_get(json_array_get(json_array_get(mask, (size_t)i / 12), (size_t)i / 4 % 3), (size_t)i % 4)))
+			x[a] =
+				first.r[3 * a] * gt[i][0] + first.r[3 * a + 1] * gt[i][1] + first.r[3 * a + 2] * gt[i][2] + first.t[a];
+		if (!json_is_true(
+				json_array_get(json_array_get(json_array_get(mask, (size_t)i / 12), (size_t)i / 4 % 3), (size_t)i % 4)))
 			continue;
 		assert_int_equal(e3_recon_push(&r, pred[i], x, true, NULL), 0);
 		row[n++] = i;
@@ -360,7 +375,8 @@ static void test_vector_chain(void **state)
 	assert_int_equal(e3_kdtree_init(&p.tree, pred, 100, 1, NULL), 0);
 	e3_normals_make(&p.tree, (int)number(in, "knn"), 1, p.normal);
 	e3_normals_make(&t.tree, (int)number(in, "knn"), 1, t.normal);
-	read_points(out, "first_pred_normals_z_positive", want[0]), read_points(out, "first_gt_normals_z_positive", want[1]);
+	read_points(out, "first_pred_normals_z_positive", want[0]),
+		read_points(out, "first_gt_normals_z_positive", want[1]);
 	int compared = 0;
 	for (int k = 0; k < 2; k++)
 		for (size_t i = 0; i < (k ? t.tree.n : p.tree.n); i++) {
@@ -404,17 +420,29 @@ static void test_vector_crop(void **state)
 	json_t *out = expected("mv/centre_crop");
 	int box[4];
 	e3_recon_crop(518, 392, 224, box);
-	const int want[4] = {(int)number(out, "left"), (int)number(out, "top"), (int)number(out, "right"), (int)number(out, "bottom")};
+	const int want[4] = {(int)number(out, "left"), (int)number(out, "top"), (int)number(out, "right"),
+		(int)number(out, "bottom")};
 	assert_memory_equal(box, want, sizeof box);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_tree), cmocka_unit_test(test_tree_refuses), cmocka_unit_test(test_normals), cmocka_unit_test(test_perfect),
-		cmocka_unit_test(test_known_motion), cmocka_unit_test(test_icp), cmocka_unit_test(test_not_finite),
-		 cmocka_unit_test(test_threads), cmocka_unit_test(test_view), cmocka_unit_test(test_vector_unproject), cmocka_unit_test(test_vector_shift_scale), cmocka_unit_test(test_vector_compare),
-		cmocka_unit_test(test_vector_chain), cmocka_unit_test(test_vector_use_proj), cmocka_unit_test(test_vector_crop),
+		cmocka_unit_test(test_tree),
+		cmocka_unit_test(test_tree_refuses),
+		cmocka_unit_test(test_normals),
+		cmocka_unit_test(test_perfect),
+		cmocka_unit_test(test_known_motion),
+		cmocka_unit_test(test_icp),
+		cmocka_unit_test(test_not_finite),
+		cmocka_unit_test(test_threads),
+		cmocka_unit_test(test_view),
+		cmocka_unit_test(test_vector_unproject),
+		cmocka_unit_test(test_vector_shift_scale),
+		cmocka_unit_test(test_vector_compare),
+		cmocka_unit_test(test_vector_chain),
+		cmocka_unit_test(test_vector_use_proj),
+		cmocka_unit_test(test_vector_crop),
 	};
 	return cmocka_run_group_tests_name("eval: recon", tests, vectors_load, vectors_unload);
 }

@@ -1,5 +1,6 @@
-/* eval: the vectors of spec/eval_vectors.json that concern depth, resizing, paths and pairs; read at run time from ../shared. Which test
- * compares each of the others: eval-vectors.bats, which counts them all. Smaller ones without ../shared: test_eval_*.c. */
+/* eval: the vectors of spec/eval_vectors.json that concern depth, resizing, paths and pairs; read at run time from
+ * ../shared. Which test compares each of the others: eval-vectors.bats, which counts them all. Smaller ones without
+ * ../shared: test_eval_*.c. */
 #include "e3/eval.h"
 #include "vectors.h"
 
@@ -33,8 +34,8 @@ static e3_depth_rule rule_of(json_t *inputs)
 	static const struct {
 		const char *mode;
 		e3_depth_align align;
-	} modes[] = {{"median", E3_DEPTH_MEDIAN}, {"scale", E3_DEPTH_SCALE}, {"lad2", E3_DEPTH_SCALE_SHIFT}, {"metric", E3_DEPTH_METRIC},
-		{"lstsq", E3_DEPTH_LSTSQ}};
+	} modes[] = {{"median", E3_DEPTH_MEDIAN}, {"scale", E3_DEPTH_SCALE}, {"lad2", E3_DEPTH_SCALE_SHIFT},
+		{"metric", E3_DEPTH_METRIC}, {"lstsq", E3_DEPTH_LSTSQ}};
 	e3_depth_rule rule = {.disparity = json_is_true(json_object_get(inputs, "disp")),
 		.clip = json_number_value(json_object_get(inputs, "clip_max"))};
 	for (size_t k = 0; k < sizeof modes / sizeof *modes; k++)
@@ -73,10 +74,10 @@ static void depth_case(const char *name)
 
 static void test_depth(void **state)
 {
-	static const char *const names[] = {"depth/median_nocap", "depth/median_cap70_clip70", "depth/scale_cap70_clip70", "depth/scale_cap70",
-		"depth/scale_nocap", "depth/metric_cap70_clip70", "depth/scaleshift_lad2_cap70_clip70", "depth/scaleshift_lad2_nocap",
-		"depth/lstsq_cap70", "depth/scale_disparity_cap70", "depth/sequence_of_2_scale", "depth/sequence_of_2_lad2",
-		"depth/custom_mask"};
+	static const char *const names[] = {"depth/median_nocap", "depth/median_cap70_clip70", "depth/scale_cap70_clip70",
+		"depth/scale_cap70", "depth/scale_nocap", "depth/metric_cap70_clip70", "depth/scaleshift_lad2_cap70_clip70",
+		"depth/scaleshift_lad2_nocap", "depth/lstsq_cap70", "depth/scale_disparity_cap70", "depth/sequence_of_2_scale",
+		"depth/sequence_of_2_lad2", "depth/custom_mask"};
 	for (size_t k = 0; k < sizeof names / sizeof *names; k++)
 		depth_case(names[k]);
 }
@@ -91,9 +92,10 @@ static void test_depth_nothing(void **state)
 		e3_depth_score s;
 		assert_int_equal(e3_depth_align_fit(&none, &rule, &fit, NULL), 0);
 		e3_depth_evaluate(&none, &rule, &fit, &s);
-		const double got[] = {s.abs_rel, s.sq_rel, s.rmse, s.log_rmse, s.delta[0], s.delta[1], s.delta[2], s.delta[3], s.n};
-		const char *const key[] = {"Abs Rel", "Sq Rel", "RMSE", "Log RMSE", "δ < 1.", "δ < 1.25", "δ < 1.25^2", "δ < 1.25^3",
-			"valid_pixels"};
+		const double got[] = {s.abs_rel, s.sq_rel, s.rmse, s.log_rmse, s.delta[0], s.delta[1], s.delta[2], s.delta[3],
+			s.n};
+		const char *const key[] = {"Abs Rel", "Sq Rel", "RMSE", "Log RMSE", "δ < 1.", "δ < 1.25", "δ < 1.25^2",
+			"δ < 1.25^3", "valid_pixels"};
 		for (int k = 0; k < 9; k++)
 			near(key[k], got[k], number(expected, key[k]), 0);
 	}
@@ -114,7 +116,8 @@ static void test_depth_average(void **state)
 
 static void test_lower_median(void **state)
 {
-	json_t *v = vector("depth/lower_median"), *inputs = json_object_get(v, "inputs"), *expected = json_object_get(v, "expected");
+	json_t *v = vector("depth/lower_median"), *inputs = json_object_get(v, "inputs"),
+		   *expected = json_object_get(v, "expected");
 	for (int odd = 0; odd < 2; odd++) {
 		double value[8], wide[8][2];
 		float narrow[8][2];
@@ -168,7 +171,7 @@ static void fit_case(const char *name, e3_similarity *sim, double (*src)[3], dou
 	double r[9], t[3];
 	*n = flatten(json_object_get(inputs, "src"), src[0]) / 3;
 	assert_int_equal(flatten(json_object_get(inputs, "dst"), dst[0]), 3 * *n);
-	assert_int_equal(e3_similarity_fit((const double (*)[3])src, (const double (*)[3])dst, *n, true, sim, NULL), 0);
+	assert_int_equal(e3_similarity_fit((const double(*)[3])src, (const double(*)[3])dst, *n, true, sim, NULL), 0);
 	near("scale", sim->s, number(expected, "scale"), 1e-12);
 	flatten(json_object_get(expected, "R"), r), flatten(json_object_get(expected, "t"), t);
 	for (int k = 0; k < 9; k++)
@@ -192,7 +195,8 @@ static void test_umeyama(void **state)
 	near("rmse", sqrt(sum / (double)n), number(json_object_get(vector("mv/umeyama_sim3"), "expected"), "rmse"), 1e-9);
 	fit_case("mv/umeyama_mirror", &sim, src, dst, &n);
 	const double *r = sim.r;
-	near("det", r[0] * (r[4] * r[8] - r[5] * r[7]) - r[1] * (r[3] * r[8] - r[5] * r[6]) + r[2] * (r[3] * r[7] - r[4] * r[6]),
+	near("det",
+		r[0] * (r[4] * r[8] - r[5] * r[7]) - r[1] * (r[3] * r[8] - r[5] * r[6]) + r[2] * (r[3] * r[7] - r[4] * r[6]),
 		number(json_object_get(vector("mv/umeyama_mirror"), "expected"), "det"), 1e-12);
 }
 
@@ -208,7 +212,8 @@ static void places(json_t *rows, e3_place *to, size_t n)
 
 static void test_path(void **state)
 {
-	json_t *v = vector("pose/sim3_ate_rpe"), *inputs = json_object_get(v, "inputs"), *expected = json_object_get(v, "expected");
+	json_t *v = vector("pose/sim3_ate_rpe"), *inputs = json_object_get(v, "inputs"),
+		   *expected = json_object_get(v, "expected");
 	json_t *rows = json_object_get(inputs, "ref_xyz_qwxyz");
 	size_t n = json_array_size(rows);
 	e3_place ref[16], est[16];
@@ -241,7 +246,8 @@ static void test_path(void **state)
 
 static void test_encoding(void **state)
 {
-	json_t *v = vector("pose/pose_encoding"), *inputs = json_object_get(v, "inputs"), *expected = json_object_get(v, "expected");
+	json_t *v = vector("pose/pose_encoding"), *inputs = json_object_get(v, "inputs"),
+		   *expected = json_object_get(v, "expected");
 	json_t *rows = json_object_get(inputs, "pose_enc_tx_ty_tz_qx_qy_qz_qw_fovh_fovw");
 	int w = (int)number(inputs, "width"), h = (int)number(inputs, "height");
 	for (size_t i = 0; i < json_array_size(rows); i++) {
@@ -262,7 +268,8 @@ static void test_encoding(void **state)
 				near("c2w", m[4 * row + col], c2w[4 * row + col], 2e-7);
 			}
 		e3_intrinsics in = e3_intrinsics_decode(f, w, h);
-		near("fx", in.fx, k[0], 2e-7), near("fy", in.fy, k[4], 2e-7), near("cx", in.cx, k[2], 0), near("cy", in.cy, k[5], 0);
+		near("fx", in.fx, k[0], 2e-7), near("fy", in.fy, k[4], 2e-7), near("cx", in.cx, k[2], 0),
+			near("cy", in.cy, k[5], 0);
 	}
 }
 
@@ -286,7 +293,8 @@ static void check_auc(const e3_pair_counts *c, json_t *expected)
 
 static void test_pairs(void **state)
 {
-	json_t *v = vector("co3d/relative_pose_errors"), *inputs = json_object_get(v, "inputs"), *expected = json_object_get(v, "expected");
+	json_t *v = vector("co3d/relative_pose_errors"), *inputs = json_object_get(v, "inputs"),
+		   *expected = json_object_get(v, "expected");
 	json_t *gt = json_object_get(inputs, "gt_w2c"), *pred = json_object_get(inputs, "pred_w2c");
 	double r[16], t[16];
 	size_t n = json_array_size(gt), at = 0;
@@ -305,7 +313,8 @@ static void test_pairs(void **state)
 		}
 	assert_int_equal(c.n, 10);
 	check_auc(&c, expected);
-	near("r_acc_5", e3_pair_rra(&c, 2), number(expected, "r_acc_5"), 0), near("t_acc_5", e3_pair_rta(&c, 2), number(expected, "t_acc_5"), 0);
+	near("r_acc_5", e3_pair_rra(&c, 2), number(expected, "r_acc_5"), 0),
+		near("t_acc_5", e3_pair_rta(&c, 2), number(expected, "t_acc_5"), 0);
 }
 
 static void test_auc(void **state)
@@ -327,19 +336,29 @@ static void test_auc(void **state)
 static void test_identity(void **state)
 {
 	json_t *expected = json_object_get(vector("co3d/degenerate_identity"), "expected");
-	const e3_pose same[2] = {{{1, 0, 0, 0, 1, 0, 0, 0, 1}, {0}, {0, 0, 0, 1}}, {{1, 0, 0, 0, 1, 0, 0, 0, 1}, {0}, {0, 0, 0, 1}}};
+	const e3_pose same[2] = {{{1, 0, 0, 0, 1, 0, 0, 0, 1}, {0}, {0, 0, 0, 1}},
+		{{1, 0, 0, 0, 1, 0, 0, 0, 1}, {0}, {0, 0, 0, 1}}};
 	double rotation, translation, want[2];
 	e3_pair_errors(same, same, &rotation, &translation);
-	flatten(json_object_get(expected, "r_err_deg"), &want[0]), flatten(json_object_get(expected, "t_err_deg"), &want[1]);
+	flatten(json_object_get(expected, "r_err_deg"), &want[0]),
+		flatten(json_object_get(expected, "t_err_deg"), &want[1]);
 	near("rotation", rotation, want[0], 1e-14), near("translation", translation, want[1], 1e-12);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_depth), cmocka_unit_test(test_depth_nothing), cmocka_unit_test(test_depth_average),
-		cmocka_unit_test(test_lower_median), cmocka_unit_test(test_cubic), cmocka_unit_test(test_umeyama), cmocka_unit_test(test_path),
-		cmocka_unit_test(test_encoding), cmocka_unit_test(test_pairs), cmocka_unit_test(test_auc), cmocka_unit_test(test_identity),
+		cmocka_unit_test(test_depth),
+		cmocka_unit_test(test_depth_nothing),
+		cmocka_unit_test(test_depth_average),
+		cmocka_unit_test(test_lower_median),
+		cmocka_unit_test(test_cubic),
+		cmocka_unit_test(test_umeyama),
+		cmocka_unit_test(test_path),
+		cmocka_unit_test(test_encoding),
+		cmocka_unit_test(test_pairs),
+		cmocka_unit_test(test_auc),
+		cmocka_unit_test(test_identity),
 	};
 	return cmocka_run_group_tests(tests, vectors_load, vectors_unload);
 }

@@ -1,4 +1,5 @@
-/* A run through the library: outputs appear together or not at all, masks pass through the frame's fit, spools replay. */
+/* A run through the library: outputs appear together or not at all, masks pass through the frame's fit, spools replay.
+ */
 #include "check.h"
 #include "export/sink.h"
 #include <dirent.h>
@@ -69,14 +70,25 @@ static e3_pred frame(int64_t i)
 		points[3 * k] = (float)(k % W), points[3 * k + 1] = (float)(k / W), points[3 * k + 2] = (float)i;
 	}
 	return (e3_pred){
-		.s = {.i = i, .pts = 0.5 * (double)i, .src_w = W, .src_h = H, .fit = {1, 1, 0, 0}}, .w = W, .h = H, .rgb = rgb,
-		.has_pose = true, .pose = {0, 0, 0, 0, 0, 0, 1, 1, 1}, .depth = depth, .depth_conf = conf, .points = points, .points_conf = conf,
+		.s = {.i = i, .pts = 0.5 * (double)i, .src_w = W, .src_h = H, .fit = {1, 1, 0, 0}},
+		.w = W,
+		.h = H,
+		.rgb = rgb,
+		.has_pose = true,
+		.pose = {0, 0, 0, 0, 0, 0, 1, 1, 1},
+		.depth = depth,
+		.depth_conf = conf,
+		.points = points,
+		.points_conf = conf,
 	};
 }
 
 static e3_export_options options(void)
 {
-	return (e3_export_options){.cloud = {.stride = 1, .max_points = -1}, .cameras = true, .frustum_size = 0.1, .ply_conf = true};
+	return (e3_export_options){.cloud = {.stride = 1, .max_points = -1},
+		.cameras = true,
+		.frustum_size = 0.1,
+		.ply_conf = true};
 }
 
 static e3_export *begin(const e3_export_options *o, int frames)
@@ -111,7 +123,8 @@ static void outputs_appear_at_the_end_and_not_before(void **state)
 static void a_run_that_is_not_finished_leaves_nothing(void **state)
 {
 	e3_export_options o = options();
-	o.glb = in_folder("x.glb"), o.ply = in_folder("p"), o.npz = in_folder("x.npz"), o.depth = in_folder("d"), o.depth_color = in_folder("c");
+	o.glb = in_folder("x.glb"), o.ply = in_folder("p"), o.npz = in_folder("x.npz"), o.depth = in_folder("d"),
+	o.depth_color = in_folder("c");
 	o.kitti = in_folder("k");
 	o.ply_per_frame = true;
 	e3_export_close(begin(&o, 2));
@@ -258,7 +271,9 @@ static void quaternions_of_a_trajectory_do_not_change_sign(void **state)
 	for (int i = 0; i < 4; i++) {
 		double v[8];
 		assert_non_null(fgets(line, sizeof line, f));
-		assert_int_equal(sscanf(line, "%lf %lf %lf %lf %lf %lf %lf %lf", v, v + 1, v + 2, v + 3, v + 4, v + 5, v + 6, v + 7), 8);
+		assert_int_equal(sscanf(line, "%lf %lf %lf %lf %lf %lf %lf %lf", v, v + 1, v + 2, v + 3, v + 4, v + 5, v + 6,
+							 v + 7),
+			8);
 		for (int k = 0; k < 4; k++)
 			assert_true(fabs(v[4 + k] - want[i][k]) < 1e-7);
 	}
@@ -289,8 +304,9 @@ static void depth_takes_the_finest_usual_factor_that_fits(void **state)
 		float farthest;
 		double given, want;
 		uint64_t clipped;
-	} table[] = {{13.1069f, 0, 5000, 0}, {13.108f, 0, 1000, 0}, {65.5f, 0, 1000, 0}, {65.6f, 0, 256, 0}, {255.99f, 0, 256, 0}, {256.5f, 0, 255, 0},
-		{1e6f, 0, 65535 / 1e6, 0}, {10, 6553.5, 6553.5, 0}, {10, 6554, 6554, 1}, {10, 20000, 20000, N}};
+	} table[] = {{13.1069f, 0, 5000, 0}, {13.108f, 0, 1000, 0}, {65.5f, 0, 1000, 0}, {65.6f, 0, 256, 0},
+		{255.99f, 0, 256, 0}, {256.5f, 0, 255, 0}, {1e6f, 0, 65535 / 1e6, 0}, {10, 6553.5, 6553.5, 0},
+		{10, 6554, 6554, 1}, {10, 20000, 20000, N}};
 	for (size_t k = 0; k < sizeof table / sizeof *table; k++) {
 		uint64_t clipped;
 		assert_true(factor_for(table[k].farthest, table[k].given, &clipped) == table[k].want);
@@ -309,7 +325,8 @@ static void a_large_frame_goes_through_the_writers_buffer_whole(void **state)
 	assert_non_null(points);
 	for (int k = 0; k < POINTS; k++)
 		points[3 * k] = (float)k, points[3 * POINTS + k] = 2;
-	p.w = p.h = SIDE, p.points = points, p.points_conf = points + 3 * POINTS, p.rgb = NULL, p.depth = p.depth_conf = NULL;
+	p.w = p.h = SIDE, p.points = points, p.points_conf = points + 3 * POINTS, p.rgb = NULL,
+	p.depth = p.depth_conf = NULL;
 	assert_int_equal(e3_export_add(x, &p, NULL) | e3_export_finish(x, NULL, NULL), 0);
 	e3_export_close(x);
 	free(points);
@@ -415,19 +432,41 @@ static void masks_pass_through_resize_crop_and_padding(void **state)
 {
 	e3_pred p = frame(7);
 	e3_err err;
-	write_mask("000007.pgm", 6, 4, "#....." ".#...." "..#..." "...#..");
-	write_mask("000009.pgm", 3, 6, "#.." "#.." ".#." ".#." "..#" "..#");
+	write_mask("000007.pgm", 6, 4,
+		"#....."
+		".#...."
+		"..#..."
+		"...#..");
+	write_mask("000009.pgm", 3, 6,
+		"#.."
+		"#.."
+		".#."
+		".#."
+		"..#"
+		"..#");
 	e3_masks *m = e3_masks_open(folder, NULL);
 	assert_non_null(m);
-	check_mask(m, &p, 0, "#....." ".#...." "..#..." "...#.."); /* the network's size: as it is */
+	check_mask(m, &p, 0,
+		"#....."
+		".#...."
+		"..#..."
+		"...#.."); /* the network's size: as it is */
 	/* source 3 × 6, doubled, the middle four rows of twelve: rows 4..7 of the result are source rows 2 and 3 */
 	p.s.i = 9;
 	p.s.src_w = 3, p.s.src_h = 6;
 	p.s.fit = (e3_fit){2, 2, 0, -4};
-	check_mask(m, &p, 1, "..##.." "..##.." "..##.." "..##..");
+	check_mask(m, &p, 1,
+		"..##.."
+		"..##.."
+		"..##.."
+		"..##..");
 	/* the same source, four columns of four rows in the middle: rows 0, 2, 3, 5 and columns 0, 1, 1, 2 are nearest */
 	p.s.fit = (e3_fit){4 / 3.0, 4 / 6.0, 1, 0};
-	check_mask(m, &p, 1, ".#...." "..##.." "..##.." "....#.");
+	check_mask(m, &p, 1,
+		".#...."
+		"..##.."
+		"..##.."
+		"....#.");
 	p.s.i = 8;
 	uint8_t keep[N];
 	assert_int_equal(e3_masks_get(m, &p, 2, keep, &err), -1);
@@ -456,7 +495,11 @@ static void a_mask_keeps_where_any_channel_is_not_zero(void **state)
 	fclose(f);
 	e3_masks *m = e3_masks_open(folder, NULL);
 	assert_non_null(m);
-	check_mask(m, &p, 0, ".####." ".####." ".####." ".####.");
+	check_mask(m, &p, 0,
+		".####."
+		".####."
+		".####."
+		".####.");
 	e3_masks_close(m);
 }
 

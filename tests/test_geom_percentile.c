@@ -35,25 +35,63 @@ static const struct {
 	int law, n;
 	double q, want;
 } table[] = {
-	{CONFIDENCES, 1, 50, 0x1.ece774p+1}, {CONFIDENCES, 2, 0, 0x1.ece774p+1}, {CONFIDENCES, 2, 33.3, 0x1.0cba04d916872p+4},
-	{CONFIDENCES, 2, 50, 0x1.74982ep+4}, {CONFIDENCES, 2, 95, 0x1.463d261999999p+5}, {CONFIDENCES, 2, 100, 0x1.55c9b6p+5},
-	{CONFIDENCES, 10, 0, 0x1.1f2988p+0}, {CONFIDENCES, 10, 33.3, 0x1.ebe6763439580p+1}, {CONFIDENCES, 10, 50, 0x1.b45d70p+3},
-	{CONFIDENCES, 10, 95, 0x1.77a97c4ccccccp+5}, {CONFIDENCES, 10, 100, 0x1.8b40b6p+5}, {CONFIDENCES, 1000, 0, 0x1.000064p+0},
-	{CONFIDENCES, 1000, 3, 0x1.091d35a8f5c29p+0}, {CONFIDENCES, 1000, 20, 0x1.5e3565999999ap+1}, {CONFIDENCES, 1000, 33.3, 0x1.7a9e760f5c28fp+2},
-	{CONFIDENCES, 1000, 50, 0x1.933252p+3}, {CONFIDENCES, 1000, 95, 0x1.72b1bf1999999p+5}, {CONFIDENCES, 1000, 99.9, 0x1.972e0cce56042p+5},
-	{CONFIDENCES, 1000, 100, 0x1.97506ap+5}, {CONFIDENCES, 4097, 0, 0x1.000064p+0}, {CONFIDENCES, 4097, 3, 0x1.0b59447ae147bp+0},
-	{CONFIDENCES, 4097, 20, 0x1.85be4c6666667p+1}, {CONFIDENCES, 4097, 33.3, 0x1.9ae39ccccccccp+2}, {CONFIDENCES, 4097, 50, 0x1.aa49fep+3},
-	{CONFIDENCES, 4097, 95, 0x1.6f91633333332p+5}, {CONFIDENCES, 4097, 99.9, 0x1.978908f1a9fbfp+5}, {CONFIDENCES, 4097, 100, 0x1.97e8d6p+5},
-	{SIGNED, 2, 0, -0x1.0b7d0cp+1}, {SIGNED, 2, 33.3, -0x1.2b55ddd2f1aa4p-2}, {SIGNED, 2, 50, 0x1.37db70p-1},
-	{SIGNED, 2, 95, 0x1.84df2ccccccccp+1}, {SIGNED, 2, 100, 0x1.a76ac4p+1}, {SIGNED, 10, 0, -0x1.cd7984p+1},
-	{SIGNED, 10, 33.3, -0x1.0c02bce041894p+1}, {SIGNED, 10, 50, -0x1.b28ec0p-4}, {SIGNED, 10, 95, 0x1.d54e6cfffffffp+1},
-	{SIGNED, 10, 100, 0x1.ef8d2cp+1}, {SIGNED, 4097, 0, -0x1.ffa554p+1}, {SIGNED, 4097, 3, -0x1.e182733333333p+1},
-	{SIGNED, 4097, 20, -0x1.30ea599999999p+1}, {SIGNED, 4097, 33.3, -0x1.5db4573b645a2p+0}, {SIGNED, 4097, 50, -0x1.d58600p-6},
-	{SIGNED, 4097, 95, 0x1.cade57fffffffp+1}, {SIGNED, 4097, 99.9, 0x1.ff67ad47ae149p+1}, {SIGNED, 4097, 100, 0x1.ffe258p+1},
-	{TIES, 10, 0, 0x0.0p+0}, {TIES, 10, 33.3, 0x1.fe76c8b439580p-3}, {TIES, 10, 50, 0x1.000000p-1},
-	{TIES, 10, 95, 0x1.000000p+0}, {TIES, 10, 100, 0x1.000000p+0}, {TIES, 4097, 0, 0x0.0p+0},
-	{TIES, 4097, 3, 0x0.0p+0}, {TIES, 4097, 20, 0x1.000000p-2}, {TIES, 4097, 33.3, 0x1.000000p-2},
-	{TIES, 4097, 50, 0x1.000000p-1}, {TIES, 4097, 95, 0x1.000000p+0}, {TIES, 4097, 99.9, 0x1.000000p+0},
+	{CONFIDENCES, 1, 50, 0x1.ece774p+1},
+	{CONFIDENCES, 2, 0, 0x1.ece774p+1},
+	{CONFIDENCES, 2, 33.3, 0x1.0cba04d916872p+4},
+	{CONFIDENCES, 2, 50, 0x1.74982ep+4},
+	{CONFIDENCES, 2, 95, 0x1.463d261999999p+5},
+	{CONFIDENCES, 2, 100, 0x1.55c9b6p+5},
+	{CONFIDENCES, 10, 0, 0x1.1f2988p+0},
+	{CONFIDENCES, 10, 33.3, 0x1.ebe6763439580p+1},
+	{CONFIDENCES, 10, 50, 0x1.b45d70p+3},
+	{CONFIDENCES, 10, 95, 0x1.77a97c4ccccccp+5},
+	{CONFIDENCES, 10, 100, 0x1.8b40b6p+5},
+	{CONFIDENCES, 1000, 0, 0x1.000064p+0},
+	{CONFIDENCES, 1000, 3, 0x1.091d35a8f5c29p+0},
+	{CONFIDENCES, 1000, 20, 0x1.5e3565999999ap+1},
+	{CONFIDENCES, 1000, 33.3, 0x1.7a9e760f5c28fp+2},
+	{CONFIDENCES, 1000, 50, 0x1.933252p+3},
+	{CONFIDENCES, 1000, 95, 0x1.72b1bf1999999p+5},
+	{CONFIDENCES, 1000, 99.9, 0x1.972e0cce56042p+5},
+	{CONFIDENCES, 1000, 100, 0x1.97506ap+5},
+	{CONFIDENCES, 4097, 0, 0x1.000064p+0},
+	{CONFIDENCES, 4097, 3, 0x1.0b59447ae147bp+0},
+	{CONFIDENCES, 4097, 20, 0x1.85be4c6666667p+1},
+	{CONFIDENCES, 4097, 33.3, 0x1.9ae39ccccccccp+2},
+	{CONFIDENCES, 4097, 50, 0x1.aa49fep+3},
+	{CONFIDENCES, 4097, 95, 0x1.6f91633333332p+5},
+	{CONFIDENCES, 4097, 99.9, 0x1.978908f1a9fbfp+5},
+	{CONFIDENCES, 4097, 100, 0x1.97e8d6p+5},
+	{SIGNED, 2, 0, -0x1.0b7d0cp+1},
+	{SIGNED, 2, 33.3, -0x1.2b55ddd2f1aa4p-2},
+	{SIGNED, 2, 50, 0x1.37db70p-1},
+	{SIGNED, 2, 95, 0x1.84df2ccccccccp+1},
+	{SIGNED, 2, 100, 0x1.a76ac4p+1},
+	{SIGNED, 10, 0, -0x1.cd7984p+1},
+	{SIGNED, 10, 33.3, -0x1.0c02bce041894p+1},
+	{SIGNED, 10, 50, -0x1.b28ec0p-4},
+	{SIGNED, 10, 95, 0x1.d54e6cfffffffp+1},
+	{SIGNED, 10, 100, 0x1.ef8d2cp+1},
+	{SIGNED, 4097, 0, -0x1.ffa554p+1},
+	{SIGNED, 4097, 3, -0x1.e182733333333p+1},
+	{SIGNED, 4097, 20, -0x1.30ea599999999p+1},
+	{SIGNED, 4097, 33.3, -0x1.5db4573b645a2p+0},
+	{SIGNED, 4097, 50, -0x1.d58600p-6},
+	{SIGNED, 4097, 95, 0x1.cade57fffffffp+1},
+	{SIGNED, 4097, 99.9, 0x1.ff67ad47ae149p+1},
+	{SIGNED, 4097, 100, 0x1.ffe258p+1},
+	{TIES, 10, 0, 0x0.0p+0},
+	{TIES, 10, 33.3, 0x1.fe76c8b439580p-3},
+	{TIES, 10, 50, 0x1.000000p-1},
+	{TIES, 10, 95, 0x1.000000p+0},
+	{TIES, 10, 100, 0x1.000000p+0},
+	{TIES, 4097, 0, 0x0.0p+0},
+	{TIES, 4097, 3, 0x0.0p+0},
+	{TIES, 4097, 20, 0x1.000000p-2},
+	{TIES, 4097, 33.3, 0x1.000000p-2},
+	{TIES, 4097, 50, 0x1.000000p-1},
+	{TIES, 4097, 95, 0x1.000000p+0},
+	{TIES, 4097, 99.9, 0x1.000000p+0},
 	{TIES, 4097, 100, 0x1.000000p+0},
 };
 
@@ -78,7 +116,8 @@ static void equals_numpy_to_the_last_bit(void **state)
 	for (size_t k = 0; k < sizeof table / sizeof *table; k++) {
 		double got = percentile(table[k].law, table[k].n, table[k].q);
 		if (got != table[k].want)
-			fail_msg("law %d, %d values, %g %%: %a, expected %a", table[k].law, table[k].n, table[k].q, got, table[k].want);
+			fail_msg("law %d, %d values, %g %%: %a, expected %a", table[k].law, table[k].n, table[k].q, got,
+				table[k].want);
 	}
 }
 
@@ -175,7 +214,8 @@ static void a_cell_keeps_its_most_confident_point(void **state)
 	check_grid(0.1, 0, 0.1);
 }
 
-/* 8 units wide: cells of 0.5 are 4096 at most and fewer than 3000 are hit; the search must end where a fresh one would. */
+/* 8 units wide: cells of 0.5 are 4096 at most and fewer than 3000 are hit; the search must end where a fresh one would.
+ */
 static void doubling_equals_starting_with_the_larger_cell(void **state)
 {
 	check_grid(0.25 / 16, 3000, 0.5);
@@ -187,7 +227,9 @@ static void cells_around_the_origin_do_not_loop(void **state)
 {
 	e3_voxels *v = e3_voxels_open(1, 1, NULL);
 	for (int k = 0; k < 8; k++)
-		assert_int_equal(e3_voxels_add(v, (float[3]){k & 1 ? 1 : -1, k & 2 ? 1 : -1, k & 4 ? 1 : -1}, 1, (uint64_t)k, NULL), 0);
+		assert_int_equal(e3_voxels_add(v, (float[3]){k & 1 ? 1 : -1, k & 2 ? 1 : -1, k & 4 ? 1 : -1}, 1, (uint64_t)k,
+							 NULL),
+			0);
 	assert_int_equal(e3_voxels_count(v), 8);
 	e3_voxels_close(v);
 }

@@ -39,7 +39,8 @@ static void a_rotation_is_orthonormal_whatever_the_length_of_its_quaternion(void
 			near(dot, a == b, 1e-15);
 			near(again[3 * a + b], r[3 * a + b], 1e-15);
 		}
-	near(r[0] * (r[4] * r[8] - r[5] * r[7]) - r[1] * (r[3] * r[8] - r[5] * r[6]) + r[2] * (r[3] * r[7] - r[4] * r[6]), 1, 1e-15);
+	near(r[0] * (r[4] * r[8] - r[5] * r[7]) - r[1] * (r[3] * r[8] - r[5] * r[6]) + r[2] * (r[3] * r[7] - r[4] * r[6]),
+		1, 1e-15);
 }
 
 static void products_of_quaternions_are_products_of_matrices(void **state)
@@ -58,8 +59,8 @@ static void products_of_quaternions_are_products_of_matrices(void **state)
 /* There and back, also where w is small and another component must be divided by. */
 static void matrices_give_their_quaternions(void **state)
 {
-	static const double some[][4] = {{0.1, 0.2, -0.3, 0.9}, {1, 0, 0, 0.01}, {0.02, -1, 0.3, 0.001}, {0.1, 0.2, 0.97, 0.05}, {0, 0, 0, 1},
-		{-0.5, 0.5, 0.5, 0.5}, {0.6, -0.64, 0.48, 0}};
+	static const double some[][4] = {{0.1, 0.2, -0.3, 0.9}, {1, 0, 0, 0.01}, {0.02, -1, 0.3, 0.001},
+		{0.1, 0.2, 0.97, 0.05}, {0, 0, 0, 1}, {-0.5, 0.5, 0.5, 0.5}, {0.6, -0.64, 0.48, 0}};
 	for (size_t k = 0; k < sizeof some / sizeof *some; k++) {
 		double r[9], q[4], again[9], len = 0;
 		assert_int_equal(e3_quat_to_mat(some[k], r), 0);
@@ -119,8 +120,8 @@ static void unprojected_points_project_back(void **state)
 	for (int i = 0; i < W * H; i++) {
 		double cam[3];
 		for (int row = 0; row < 3; row++)
-			cam[row] = p.r[3 * row] * points[3 * i] + p.r[3 * row + 1] * points[3 * i + 1] + p.r[3 * row + 2] * points[3 * i + 2] +
-				   p.t[row];
+			cam[row] = p.r[3 * row] * points[3 * i] + p.r[3 * row + 1] * points[3 * i + 1] +
+				p.r[3 * row + 2] * points[3 * i + 2] + p.t[row];
 		near(cam[2], depth[i], 1e-6);
 		near(cam[0] / cam[2] * k.fx + k.cx, i % W, 1e-5); /* integer pixel, no half */
 		near(cam[1] / cam[2] * k.fy + k.cy, i / W, 1e-5);

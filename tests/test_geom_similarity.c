@@ -63,7 +63,8 @@ static void test_svd(void **state)
 static void test_similarity(void **state)
 {
 	for (int n = 0; n < 200; n++) {
-		double q[4] = {uniform(), uniform(), uniform(), uniform()}, r[9], t[3] = {uniform(), uniform(), uniform()}, s = n & 1 ? 1 : 2.5;
+		double q[4] = {uniform(), uniform(), uniform(), uniform()}, r[9], t[3] = {uniform(), uniform(), uniform()},
+			   s = n & 1 ? 1 : 2.5;
 		double from[8][3], to[8][3];
 		e3_similarity a;
 		assert_int_equal(e3_quat_to_mat(q, r), 0);
@@ -73,7 +74,7 @@ static void test_similarity(void **state)
 			for (int k = 0; k < 3; k++)
 				to[i][k] = s * (r[3 * k] * from[i][0] + r[3 * k + 1] * from[i][1] + r[3 * k + 2] * from[i][2]) + t[k];
 		}
-		assert_int_equal(e3_similarity_fit((const double (*)[3])from, (const double (*)[3])to, 8, !(n & 1), &a, NULL), 0);
+		assert_int_equal(e3_similarity_fit((const double(*)[3])from, (const double(*)[3])to, 8, !(n & 1), &a, NULL), 0);
 		assert_true(fabs(a.s - s) < 1e-12);
 		for (int k = 0; k < 9; k++)
 			assert_true(fabs(a.r[k] - r[k]) < 1e-10);
@@ -95,7 +96,8 @@ static void test_lower_percentile(void **state)
 		assert_int_equal(e3_pct_init(&p, (double[]){50}, 1, NULL), 0);
 		for (int pass = 0; pass < 2; pass++) {
 			for (int k = 0; k < n; k++)
-				(pass ? e3_pct_refine : e3_pct_add)(&p, (float)((k * 5 % n) - 3) * 0.25f); /* 0 .. n-1 in some order when 5 does not divide n */
+				(pass ? e3_pct_refine : e3_pct_add)(&p,
+					(float)((k * 5 % n) - 3) * 0.25f); /* 0 .. n-1 in some order when 5 does not divide n */
 			if (!pass)
 				assert_int_equal(e3_pct_turn(&p, NULL), 0);
 		}
@@ -108,7 +110,9 @@ static void test_lower_percentile(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_svd), cmocka_unit_test(test_similarity), cmocka_unit_test(test_lower_percentile),
+		cmocka_unit_test(test_svd),
+		cmocka_unit_test(test_similarity),
+		cmocka_unit_test(test_lower_percentile),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

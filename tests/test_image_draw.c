@@ -1,18 +1,13 @@
-/* Drawing: exact pixels of boxes, pictures, lines and letters, clipping on every side, coverage of antialiased strokes. */
+/* Drawing: exact pixels of boxes, pictures, lines and letters, clipping on every side, coverage of antialiased strokes.
+ */
 #include "check.h"
 #include "e3/image.h"
 
 static const uint8_t ink[3] = {10, 200, 30};
 
-static e3_image picture(int w, int h)
-{
-	return (e3_image){w, h, 3, calloc((size_t)w * (size_t)h, 3)};
-}
+static e3_image picture(int w, int h) { return (e3_image){w, h, 3, calloc((size_t)w * (size_t)h, 3)}; }
 
-static int set(const e3_image *im, int x, int y)
-{
-	return memcmp(im->px + 3 * (y * im->w + x), ink, 3) == 0;
-}
+static int set(const e3_image *im, int x, int y) { return memcmp(im->px + 3 * (y * im->w + x), ink, 3) == 0; }
 
 static int count(const e3_image *im)
 {
@@ -41,8 +36,9 @@ static void fill_clips(void **state)
 	(void)state;
 	static const struct {
 		int x, y, w, h, pixels;
-	} boxes[] = {{1, 1, 2, 3, 6}, {-2, -2, 4, 4, 4}, {6, 3, 100, 100, 4}, {0, 0, 8, 5, 40}, {8, 0, 3, 3, 0}, {2, 2, 0, 3, 0},
-		{2, 2, -5, 3, 0}, {-10, 0, 5, 5, 0}, {INT32_MIN, 0, INT32_MAX, 5, 0}, {3, 2, INT32_MAX, INT32_MAX, 15}};
+	} boxes[] = {{1, 1, 2, 3, 6}, {-2, -2, 4, 4, 4}, {6, 3, 100, 100, 4}, {0, 0, 8, 5, 40}, {8, 0, 3, 3, 0},
+		{2, 2, 0, 3, 0}, {2, 2, -5, 3, 0}, {-10, 0, 5, 5, 0}, {INT32_MIN, 0, INT32_MAX, 5, 0},
+		{3, 2, INT32_MAX, INT32_MAX, 15}};
 	for (size_t k = 0; k < sizeof boxes / sizeof *boxes; k++) {
 		e3_image im = picture(8, 5);
 		e3_draw_fill(&im, boxes[k].x, boxes[k].y, boxes[k].w, boxes[k].h, ink);
@@ -91,7 +87,8 @@ static void letters(void **state)
 	(void)state;
 	e3_image im = picture(12, 8);
 	assert_int_equal(e3_draw_text(&im, 0, 0, 1, ink, "Ag"), 12);
-	assert_picture(&im, ".###........\n#...#.......\n#...#..####.\n#####.#...#.\n#...#.#...#.\n#...#..####.\n#...#.....#.\n.......###..\n");
+	assert_picture(&im,
+		".###........\n#...#.......\n#...#..####.\n#####.#...#.\n#...#.#...#.\n#...#..####.\n#...#.....#.\n.......###..\n");
 	free(im.px);
 	assert_int_equal(e3_text_width(3, "Ag"), 36);
 	e3_image big = picture(40, 30), small = picture(40, 30), odd = picture(40, 30);
@@ -157,8 +154,12 @@ static void stroke_coverage(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(fill_clips), cmocka_unit_test(blit_clips), cmocka_unit_test(lines),
-		cmocka_unit_test(letters), cmocka_unit_test(glyphs_differ), cmocka_unit_test(stroke_coverage),
+		cmocka_unit_test(fill_clips),
+		cmocka_unit_test(blit_clips),
+		cmocka_unit_test(lines),
+		cmocka_unit_test(letters),
+		cmocka_unit_test(glyphs_differ),
+		cmocka_unit_test(stroke_coverage),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

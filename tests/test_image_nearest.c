@@ -1,4 +1,5 @@
-/* image: nearest neighbour takes OpenCV's pixels: the vectors resize/nearest_640_to_522 and resize/nearest_480_to_392. */
+/* image: nearest neighbour takes OpenCV's pixels: the vectors resize/nearest_640_to_522 and resize/nearest_480_to_392.
+ */
 #include "check.h"
 #include "e3/image.h"
 

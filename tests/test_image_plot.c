@@ -1,25 +1,28 @@
-/* The plotter: where ticks fall, where data lands in the frame, what is clipped, colours of heat cells, room for titles. */
+/* The plotter: where ticks fall, where data lands in the frame, what is clipped, colours of heat cells, room for
+ * titles. */
 #include "check.h"
 #include "e3/plot.h"
 
 static const uint8_t blue[3] = {20, 40, 220};
 
-static const uint8_t *at(const e3_plot *p, int x, int y)
-{
-	return p->im.px + 3 * (y * p->im.w + x);
-}
+static const uint8_t *at(const e3_plot *p, int x, int y) { return p->im.px + 3 * (y * p->im.w + x); }
 
-static int is(const e3_plot *p, int x, int y, const uint8_t rgb[3])
-{
-	return memcmp(at(p, x, y), rgb, 3) == 0;
-}
+static int is(const e3_plot *p, int x, int y, const uint8_t rgb[3]) { return memcmp(at(p, x, y), rgb, 3) == 0; }
 
 /* A frame of 100 x 50 pixels for x in [0,10], y in [0,5]: ten pixels a unit. */
 static e3_plot small(void)
 {
 	e3_plot p;
-	assert_int_equal(e3_plot_init(&p, &(e3_plot_axes){.w = 100, .h = 50, .title = "t", .x1 = 10, .y1 = 5, .no_x_ticks = true,
-		.no_y_ticks = true}, NULL), 0);
+	assert_int_equal(e3_plot_init(&p,
+						 &(e3_plot_axes){.w = 100,
+							 .h = 50,
+							 .title = "t",
+							 .x1 = 10,
+							 .y1 = 5,
+							 .no_x_ticks = true,
+							 .no_y_ticks = true},
+						 NULL),
+		0);
 	return p;
 }
 
@@ -105,8 +108,15 @@ static void room(void **state)
 {
 	(void)state;
 	e3_plot p;
-	assert_int_equal(e3_plot_init(&p, &(e3_plot_axes){.w = 60, .h = 40, .title = "a title much longer than the frame is wide",
-		.x_label = "x", .y_label = "y", .key_chars = 8}, NULL), 0);
+	assert_int_equal(e3_plot_init(&p,
+						 &(e3_plot_axes){.w = 60,
+							 .h = 40,
+							 .title = "a title much longer than the frame is wide",
+							 .x_label = "x",
+							 .y_label = "y",
+							 .key_chars = 8},
+						 NULL),
+		0);
 	assert_true(p.im.w >= 20 + e3_text_width(2, "a title much longer than the frame is wide"));
 	e3_plot_key(&p, "12345678", &(e3_pen){{20, 40, 220}, 3, false});
 	assert_true(is(&p, p.x + p.w + 30, p.y + 8, blue)); /* the sample of the key */
@@ -121,7 +131,11 @@ static void room(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(ticks), cmocka_unit_test(curves), cmocka_unit_test(bars), cmocka_unit_test(heat), cmocka_unit_test(room),
+		cmocka_unit_test(ticks),
+		cmocka_unit_test(curves),
+		cmocka_unit_test(bars),
+		cmocka_unit_test(heat),
+		cmocka_unit_test(room),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -41,7 +41,8 @@ static e3_buf encode(const kind *k)
 	png_color_16 key = {.red = 3, .green = 4, .blue = 5, .gray = 1};
 	if (k->transparent)
 		png_set_tRNS(png, info, alpha, k->type == PNG_COLOR_TYPE_PALETTE ? 2 : 0, &key);
-	png_byte exif[] = {'M', 'M', 0, 42, 0, 0, 0, 8, 0, 1, 1, 0x12, 0, 3, 0, 0, 0, 1, 0, (png_byte)k->exif, 0, 0, 0, 0, 0, 0};
+	png_byte exif[] = {'M', 'M', 0, 42, 0, 0, 0, 8, 0, 1, 1, 0x12, 0, 3, 0, 0, 0, 1, 0, (png_byte)k->exif, 0, 0, 0, 0,
+		0, 0};
 	if (k->exif)
 		png_set_eXIf_1(png, info, sizeof exif, exif);
 	png_write_info(png, info);
@@ -52,9 +53,12 @@ static e3_buf encode(const kind *k)
 		at[y] = rows + y * stride;
 		for (size_t x = 0; x < stride; x++) {
 			uint8_t v = (uint8_t)(x * 37 + (x * y >> 2) + y * y * 5);
-			at[y][x] = k->type == PNG_COLOR_TYPE_PALETTE && k->depth == 8 ? v % (COLORS + 5) : /* some past the palette */
-				   k->type == PNG_COLOR_TYPE_PALETTE && k->depth == 4 ? (uint8_t)((v >> 4) % COLORS << 4 | (v & 15) % COLORS) :
-				   k->depth == 16 && k->type == PNG_COLOR_TYPE_GRAY && x % 4 == 0 ? 0 : v;
+			at[y][x] = k->type == PNG_COLOR_TYPE_PALETTE && k->depth == 8 ? v % (COLORS + 5)
+																		  : /* some past the palette */
+				k->type == PNG_COLOR_TYPE_PALETTE && k->depth == 4
+				? (uint8_t)((v >> 4) % COLORS << 4 | (v & 15) % COLORS)
+				: k->depth == 16 && k->type == PNG_COLOR_TYPE_GRAY && x % 4 == 0 ? 0
+																				 : v;
 		}
 	}
 	png_write_image(png, at);
@@ -107,7 +111,8 @@ static void every_type_reads_as_pillow_converts_it(void **state)
 	}
 }
 
-/* Cut anywhere, a PNG is refused; with any one byte changed it is refused or read, never worse (run under the sanitizers). */
+/* Cut anywhere, a PNG is refused; with any one byte changed it is refused or read, never worse (run under the
+ * sanitizers). */
 static void damage_is_refused(void **state)
 {
 	for (int k = 0; k < KINDS; k += 4) {
@@ -219,7 +224,8 @@ static int read16(const e3_buf *png, size_t n, uint16_t **v, int size[2], e3_err
 	return rc;
 }
 
-/* Depth maps: 16-bit grey comes back value by value, interlaced or not; any other type is refused by name; so is a cut one. */
+/* Depth maps: 16-bit grey comes back value by value, interlaced or not; any other type is refused by name; so is a cut
+ * one. */
 static void sixteen_bit_grey_reads_as_it_is(void **state)
 {
 	for (int k = 0; k < KINDS; k++) {
@@ -268,7 +274,8 @@ static void alpha_can_be_ignored(void **state)
 		for (size_t y = 0; y < H; y++)
 			for (size_t x = 0; x < 4 * W; x++)
 				if (x % 4 < 3)
-					assert_int_equal(im.px[y * 3 * W + x / 4 * 3 + x % 4], (uint8_t)(x * 37 + (x * y >> 2) + y * y * 5));
+					assert_int_equal(im.px[y * 3 * W + x / 4 * 3 + x % 4],
+						(uint8_t)(x * 37 + (x * y >> 2) + y * y * 5));
 		e3_image_release(&im);
 		e3_buf_release(&png);
 		return;
@@ -293,10 +300,14 @@ static void a_full_disk_is_an_error(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(every_type_reads_as_pillow_converts_it), cmocka_unit_test(damage_is_refused),
-		cmocka_unit_test(promises_without_bytes_are_refused), cmocka_unit_test(what_is_written_reads_back),
-		cmocka_unit_test(sixteen_bits_and_text_are_written), cmocka_unit_test(a_full_disk_is_an_error),
-		cmocka_unit_test(sixteen_bit_grey_reads_as_it_is), cmocka_unit_test(alpha_can_be_ignored),
+		cmocka_unit_test(every_type_reads_as_pillow_converts_it),
+		cmocka_unit_test(damage_is_refused),
+		cmocka_unit_test(promises_without_bytes_are_refused),
+		cmocka_unit_test(what_is_written_reads_back),
+		cmocka_unit_test(sixteen_bits_and_text_are_written),
+		cmocka_unit_test(a_full_disk_is_an_error),
+		cmocka_unit_test(sixteen_bit_grey_reads_as_it_is),
+		cmocka_unit_test(alpha_can_be_ignored),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,5 @@
-/* JPEG against Pillow bit for bit, EXIF, the eight orientations, PNM of every kind, pictures one after another, damage. */
+/* JPEG against Pillow bit for bit, EXIF, the eight orientations, PNM of every kind, pictures one after another, damage.
+ */
 #include "check.h"
 #include "e3/image.h"
 #include "e3/io.h"
@@ -26,8 +27,8 @@ static void jpegs_equal_pillow(void **state)
 	static const struct {
 		const char *name;
 		uint64_t pillow;
-	} files[] = {{"420.jpg", 0x64087e1e933159e6u}, {"422-progressive.jpg", 0x1d72a1c120f9fef4u}, {"444.jpg", 0xb84c870db5206f2au},
-		{"cmyk.jpg", 0xb1e7843ba7323904u}, {"grey.jpg", 0x2cfaa3fe50aa66b0u}};
+	} files[] = {{"420.jpg", 0x64087e1e933159e6u}, {"422-progressive.jpg", 0x1d72a1c120f9fef4u},
+		{"444.jpg", 0xb84c870db5206f2au}, {"cmyk.jpg", 0xb1e7843ba7323904u}, {"grey.jpg", 0x2cfaa3fe50aa66b0u}};
 	for (size_t k = 0; k < sizeof files / sizeof *files; k++) {
 		e3_map map = fixture(files[k].name);
 		e3_image im;
@@ -43,8 +44,9 @@ static void jpegs_equal_pillow(void **state)
 
 static void photographs_equal_pillow(void **state)
 {
-	static const uint64_t pillow[9] = {0xf7fc328b8456e5ecu, 0xe5e2fe76a47477a8u, 0xd30f17feec7e4a86u, 0x35e71f184bb39803u,
-		0x277fb72cb1dce8f6u, 0x9b66ed0a3c4b90b5u, 0x01be29397377af8fu, 0x1ca2bfd36229bb5au, 0x3271a277e25ab39fu};
+	static const uint64_t pillow[9] = {0xf7fc328b8456e5ecu, 0xe5e2fe76a47477a8u, 0xd30f17feec7e4a86u,
+		0x35e71f184bb39803u, 0x277fb72cb1dce8f6u, 0x9b66ed0a3c4b90b5u, 0x01be29397377af8fu, 0x1ca2bfd36229bb5au,
+		0x3271a277e25ab39fu};
 	const char *shared = check_shared();
 	if (!shared) {
 		print_message("needs ../shared/data/building: E3_SHARED is not set\n");
@@ -63,10 +65,10 @@ static void photographs_equal_pillow(void **state)
 /* 420.jpg with an EXIF segment behind its first marker. */
 static e3_buf with_exif(bool big, int orientation)
 {
-	static const uint8_t mm[] = {0xff, 0xe1, 0, 46, 'E', 'x', 'i', 'f', 0, 0, 'M', 'M', 0, 42, 0, 0, 0, 8, 0, 2, 1, 0x0f, 0, 2, 0, 0, 0, 3,
-		'e', '3', 0, 0, 1, 0x12, 0, 3, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0};
-	static const uint8_t ii[] = {0xff, 0xe1, 0, 46, 'E', 'x', 'i', 'f', 0, 0, 'I', 'I', 42, 0, 8, 0, 0, 0, 2, 0, 0x0f, 1, 2, 0, 3, 0, 0, 0,
-		'e', '3', 0, 0, 0x12, 1, 3, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
+	static const uint8_t mm[] = {0xff, 0xe1, 0, 46, 'E', 'x', 'i', 'f', 0, 0, 'M', 'M', 0, 42, 0, 0, 0, 8, 0, 2, 1,
+		0x0f, 0, 2, 0, 0, 0, 3, 'e', '3', 0, 0, 1, 0x12, 0, 3, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0};
+	static const uint8_t ii[] = {0xff, 0xe1, 0, 46, 'E', 'x', 'i', 'f', 0, 0, 'I', 'I', 42, 0, 8, 0, 0, 0, 2, 0, 0x0f,
+		1, 2, 0, 3, 0, 0, 0, 'e', '3', 0, 0, 0x12, 1, 3, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
 	uint8_t segment[sizeof mm];
 	memcpy(segment, big ? mm : ii, sizeof segment);
 	segment[big ? 41 : 40] = (uint8_t)orientation;
@@ -111,8 +113,8 @@ static void damaged_exif_reads_as_upright_or_something_valid(void **state)
 /* Each orientation as Pillow's exif_transpose names it: the stored pixel that upright (x, y) shows. */
 static void stored(int orientation, int w, int h, int x, int y, int *sx, int *sy)
 {
-	const int map[9][2] = {{0, 0}, {x, y}, {w - 1 - x, y}, {w - 1 - x, h - 1 - y}, {x, h - 1 - y}, {y, x}, {y, h - 1 - x},
-		{w - 1 - y, h - 1 - x}, {w - 1 - y, x}};
+	const int map[9][2] = {{0, 0}, {x, y}, {w - 1 - x, y}, {w - 1 - x, h - 1 - y}, {x, h - 1 - y}, {y, x},
+		{y, h - 1 - x}, {w - 1 - y, h - 1 - x}, {w - 1 - y, x}};
 	*sx = map[orientation][0], *sy = map[orientation][1];
 }
 
@@ -152,11 +154,13 @@ static const struct {
 #define PNM(s) s, sizeof s - 1
 	{PNM("P1\n# a comment\n3 2\n1 0 1\n010\n"), {0, 255, 0, 255, 0, 255}, true},
 	{PNM("P2 3 2 15\n0 1 2 3 #x\n14 15"), {0, 17, 34, 51, 238, 255}, true},
-	{PNM("P3\n3\n2\n255\n1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18\n"), {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18}, false},
+	{PNM("P3\n3\n2\n255\n1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18\n"),
+		{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18}, false},
 	{PNM("P4 3 2\n\xa0\x40"), {0, 255, 0, 255, 0, 255}, true},
 	{PNM("P5 3 2 255\n\0\1\2\xfd\xfe\xff"), {0, 1, 2, 253, 254, 255}, true},
 	{PNM("P5\n#c\n3 2\n65535\n\0\0\0\x80\x00\x81\x7f\xff\x80\x00\xff\xff"), {0, 0, 1, 127, 128, 255}, true},
-	{PNM("P6 3 2 255\n\1\2\3\4\5\6\7\10\11\12\13\14\15\16\17\20\21\22"), {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18}, false},
+	{PNM("P6 3 2 255\n\1\2\3\4\5\6\7\10\11\12\13\14\15\16\17\20\21\22"),
+		{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18}, false},
 	{PNM("P6 3 2 1000\n\0\0\3\xe8\1\xf4\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\2"),
 		{0, 255, 128, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}, false},
 };
@@ -278,7 +282,8 @@ static void pictures_stream_one_after_another(void **state)
 	assert_int_equal(e3_write_full(fds[1], pnms[6].bytes + 4, pnms[6].n - 4), 0);
 	const uint8_t *bytes;
 	size_t n;
-	assert_int_equal(e3_image_stream_next(s, &bytes, &n, &err), 1); /* the pipe is still open: it must not wait for more */
+	assert_int_equal(e3_image_stream_next(s, &bytes, &n, &err),
+		1); /* the pipe is still open: it must not wait for more */
 	assert_int_equal(n, pnms[6].n);
 	assert_memory_equal(bytes, pnms[6].bytes, n);
 	for (int k = 0; k < 3; k++) {
@@ -345,13 +350,19 @@ static void broken_streams_are_refused(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(jpegs_equal_pillow), cmocka_unit_test(photographs_equal_pillow),
+		cmocka_unit_test(jpegs_equal_pillow),
+		cmocka_unit_test(photographs_equal_pillow),
 		cmocka_unit_test(orientation_is_found_in_both_byte_orders),
-		cmocka_unit_test(damaged_exif_reads_as_upright_or_something_valid), cmocka_unit_test(pictures_are_turned_upright),
-		cmocka_unit_test(every_pnm_is_read), cmocka_unit_test(cut_pnms_are_refused), cmocka_unit_test(bad_pictures_say_what_is_wrong),
+		cmocka_unit_test(damaged_exif_reads_as_upright_or_something_valid),
+		cmocka_unit_test(pictures_are_turned_upright),
+		cmocka_unit_test(every_pnm_is_read),
+		cmocka_unit_test(cut_pnms_are_refused),
+		cmocka_unit_test(bad_pictures_say_what_is_wrong),
 		cmocka_unit_test(cut_jpegs_are_refused_and_changed_ones_survived),
-		cmocka_unit_test(a_jpeg_that_claims_too_much_gets_no_memory), cmocka_unit_test(pictures_stream_one_after_another),
-		cmocka_unit_test(extents_do_not_depend_on_how_bytes_arrive), cmocka_unit_test(broken_streams_are_refused),
+		cmocka_unit_test(a_jpeg_that_claims_too_much_gets_no_memory),
+		cmocka_unit_test(pictures_stream_one_after_another),
+		cmocka_unit_test(extents_do_not_depend_on_how_bytes_arrive),
+		cmocka_unit_test(broken_streams_are_refused),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,5 @@
-/* The resize against Pillow, bit for bit, its weights against their published values, and where fitting puts a picture. */
+/* The resize against Pillow, bit for bit, its weights against their published values, and where fitting puts a picture.
+ */
 #include "check.h"
 #include "e3/image.h"
 #include "e3/num.h"
@@ -22,7 +23,8 @@ static uint64_t hash(const e3_image *im)
 	return e3_fnv1a64(im->px, (size_t)im->w * (size_t)im->h * (size_t)im->channels);
 }
 
-/* FNV-1a of Pillow 9.4's resize of picture(w, h, channels) with BICUBIC, or LANCZOS (of four channels, each by itself). */
+/* FNV-1a of Pillow 9.4's resize of picture(w, h, channels) with BICUBIC, or LANCZOS (of four channels, each by itself).
+ */
 static const struct {
 	int w, h, channels, to_w, to_h;
 	uint64_t pillow;
@@ -52,7 +54,8 @@ static void resizing_equals_pillow(void **state)
 		size_t k = r / 2;
 		resize_plain_only = r % 2;
 		e3_image in = picture(cases[k].w, cases[k].h, cases[k].channels), out;
-		int (*resize)(const e3_image *, int, int, e3_image *, e3_err *) = cases[k].lanczos ? e3_resize_lanczos : e3_resize_bicubic;
+		int (*resize)(const e3_image *, int, int, e3_image *, e3_err *) =
+			cases[k].lanczos ? e3_resize_lanczos : e3_resize_bicubic;
 		assert_int_equal(resize(&in, cases[k].to_w, cases[k].to_h, &out, NULL), 0);
 		assert_int_equal(out.w, cases[k].to_w);
 		assert_int_equal(out.h, cases[k].to_h);
@@ -184,9 +187,12 @@ static void sizes_out_of_range_are_refused(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(resizing_equals_pillow), cmocka_unit_test(weights_are_the_published_ones),
-		cmocka_unit_test(pictures_land_where_the_reference_puts_them), cmocka_unit_test(impossible_plans_are_refused),
-		cmocka_unit_test(fitting_is_the_resize_cropped_or_padded), cmocka_unit_test(nearest_takes_the_pixel_below),
+		cmocka_unit_test(resizing_equals_pillow),
+		cmocka_unit_test(weights_are_the_published_ones),
+		cmocka_unit_test(pictures_land_where_the_reference_puts_them),
+		cmocka_unit_test(impossible_plans_are_refused),
+		cmocka_unit_test(fitting_is_the_resize_cropped_or_padded),
+		cmocka_unit_test(nearest_takes_the_pixel_below),
 		cmocka_unit_test(sizes_out_of_range_are_refused),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

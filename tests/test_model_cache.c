@@ -1,5 +1,5 @@
-/* The slot cache against a simple model of it: thousands of random steps, every key's bytes those that were written for its id, pages
- * never more than planned. */
+/* The slot cache against a simple model of it: thousands of random steps, every key's bytes those that were written for
+ * its id, pages never more than planned. */
 #include "check.h"
 #include "e3/num.h"
 #include "model/cache.h"
@@ -10,10 +10,7 @@ enum { HEADS = 2, DIM = 4, MAX_IDS = 4096, MAX_LAYERS = 8 };
 static e3_dev *dev;
 static uint32_t seed = 3;
 
-static uint32_t pick(uint32_t below)
-{
-	return e3_fmix32(seed++) % below;
-}
+static uint32_t pick(uint32_t below) { return e3_fmix32(seed++) % below; }
 
 static int set_up(void **state)
 {
@@ -35,7 +32,8 @@ static float mark_of(int layer, uint32_t id, int row, int c)
 
 static float *at(const e3_kv *v, uint32_t slot, int row)
 {
-	return v->page[slot / (uint32_t)v->page_keys] + ((size_t)row * (size_t)v->page_keys + slot % (uint32_t)v->page_keys) * DIM;
+	return v->page[slot / (uint32_t)v->page_keys] +
+		((size_t)row * (size_t)v->page_keys + slot % (uint32_t)v->page_keys) * DIM;
 }
 
 static void write_keys(const e3_cache *c, int layer, const uint32_t *slot, uint32_t first, int n)
@@ -276,8 +274,8 @@ static void the_planned_pages_are_enough_for_any_shares(void **state)
 				left -= model[l].n < left ? model[l].n : left;
 			}
 		}
-		printf("# %d layers, %.1f frames: %lld pages planned, at least %lld left over\n", p.layers, o.budget, (long long)p.pages,
-		       (long long)least);
+		printf("# %d layers, %.1f frames: %lld pages planned, at least %lld left over\n", p.layers, o.budget,
+			(long long)p.pages, (long long)least);
 		assert_in_range(least, 0, 2 * p.layers); /* and the plan is not generous either */
 		e3_cache_release(&c);
 	}

@@ -4,22 +4,62 @@
 #include <unistd.h>
 
 static const e3_config small = {
-	.name = "small", .embed = 96, .patch = 8, .registers = 3, .vit_registers = 2, .vit_depth = 3, .vit_heads = 4, .vit_hidden = 200,
-	.pos_grid = 3, .layers = 5, .heads = 4, .head_dim = 24, .hidden = 288, .qk_norm = true, .camera_dim = 192, .camera_depth = 1,
-	.camera_heads = 12, .camera_hidden = 100, .camera_mlp = 40, .dpt_layers = {0, 2, 3, 4},
-	.depth = {true, 16, {4, 8, 12, 20}, 6, 2, {4, 2}}, .point = {true, 24, {8, 4, 16, 4}, 10, 4, {4, 2}}, .image_size = 64,
+	.name = "small",
+	.embed = 96,
+	.patch = 8,
+	.registers = 3,
+	.vit_registers = 2,
+	.vit_depth = 3,
+	.vit_heads = 4,
+	.vit_hidden = 200,
+	.pos_grid = 3,
+	.layers = 5,
+	.heads = 4,
+	.head_dim = 24,
+	.hidden = 288,
+	.qk_norm = true,
+	.camera_dim = 192,
+	.camera_depth = 1,
+	.camera_heads = 12,
+	.camera_hidden = 100,
+	.camera_mlp = 40,
+	.dpt_layers = {0, 2, 3, 4},
+	.depth = {true, 16, {4, 8, 12, 20}, 6, 2, {4, 2}},
+	.point = {true, 24, {8, 4, 16, 4}, 10, 4, {4, 2}},
+	.image_size = 64,
 };
-static const char small_meta[] = "\"e3.name\":\"small\",\"e3.vit_heads\":\"4\",\"e3.camera_heads\":\"12\",\"e3.dpt_layers\":\"0,2,3,4\","
-				 "\"e3.image_size\":\"64\",\"e3.rope_angles\":\"f32\"";
+static const char small_meta[] =
+	"\"e3.name\":\"small\",\"e3.vit_heads\":\"4\",\"e3.camera_heads\":\"12\",\"e3.dpt_layers\":\"0,2,3,4\","
+	"\"e3.image_size\":\"64\",\"e3.rope_angles\":\"f32\"";
 
 /* The least of everything, for tests that make a file for each tensor. */
 static const e3_config least = {
-	.name = "least", .embed = 16, .patch = 2, .registers = 2, .vit_registers = 3, .vit_depth = 1, .vit_heads = 4, .vit_hidden = 24,
-	.pos_grid = 2, .layers = 4, .heads = 2, .head_dim = 8, .hidden = 20, .qk_norm = true, .camera_dim = 32, .camera_depth = 1,
-	.camera_heads = 2, .camera_hidden = 12, .camera_mlp = 6, .dpt_layers = {0, 1, 2, 3}, .depth = {true, 8, {4, 4, 8, 4}, 2, 2, {4, 2}},
-	.point = {true, 8, {8, 4, 4, 4}, 3, 4, {2, 2}}, .image_size = 8,
+	.name = "least",
+	.embed = 16,
+	.patch = 2,
+	.registers = 2,
+	.vit_registers = 3,
+	.vit_depth = 1,
+	.vit_heads = 4,
+	.vit_hidden = 24,
+	.pos_grid = 2,
+	.layers = 4,
+	.heads = 2,
+	.head_dim = 8,
+	.hidden = 20,
+	.qk_norm = true,
+	.camera_dim = 32,
+	.camera_depth = 1,
+	.camera_heads = 2,
+	.camera_hidden = 12,
+	.camera_mlp = 6,
+	.dpt_layers = {0, 1, 2, 3},
+	.depth = {true, 8, {4, 4, 8, 4}, 2, 2, {4, 2}},
+	.point = {true, 8, {8, 4, 4, 4}, 3, 4, {2, 2}},
+	.image_size = 8,
 };
-static const char least_meta[] = "\"e3.vit_heads\":\"4\",\"e3.camera_heads\":\"2\",\"e3.dpt_layers\":\"0,1,2,3\",\"e3.image_size\":\"8\"";
+static const char least_meta[] =
+	"\"e3.vit_heads\":\"4\",\"e3.camera_heads\":\"2\",\"e3.dpt_layers\":\"0,1,2,3\",\"e3.image_size\":\"8\"";
 
 /* A sample is built from a configuration with at most one tensor changed. */
 typedef struct edit {
@@ -82,7 +122,8 @@ static void any_size_of_network_is_read(void **state)
 	shapes[3].unscaled = E3_UNSCALED_VIT | E3_UNSCALED_CAMERA, shapes[2].unscaled = E3_UNSCALED_AGGREGATOR;
 	shapes[3].qk_norm = false, shapes[3].head_dim = 32, shapes[3].heads = 3;
 	shapes[4].registers = 0, shapes[4].vit_registers = 0;
-	shapes[5].registers = 7, shapes[5].vit_registers = 1, shapes[5].layers = 256, shapes[5].depth.up[0] = 2, shapes[5].depth.up[1] = 3;
+	shapes[5].registers = 7, shapes[5].vit_registers = 1, shapes[5].layers = 256, shapes[5].depth.up[0] = 2,
+	shapes[5].depth.up[1] = 3;
 	for (int k = 0; k < 6; k++) {
 		char meta[512];
 		e3_err err = {""};
@@ -145,7 +186,7 @@ static int break_each(void *ctx, const char *name, int rank, const int64_t *shap
 		if (read_edited(ctx, least_meta, e, &got, &report, &err) == 0) {
 			/* These alone decide: another size is another network. */
 			bool free_size = (strcmp(name, "aggregator.patch_embed.register_tokens") == 0 && k == 1) ||
-					 (strcmp(name, "aggregator.register_token") == 0 && k == 2);
+				(strcmp(name, "aggregator.register_token") == 0 && k == 2);
 			if (!free_size)
 				fail_msg("%s: dimension %d changed, and accepted", name, k);
 		} else if (k == rank) {
@@ -171,8 +212,9 @@ static void all_misses_are_reported_at_once(void **state)
 	e3_buf report = {0};
 	edit e = no_edit;
 	e.s = &s, e.name = "aggregator.frame_blocks.3.mlp.fc1.weight", e.axis = 1, e.by = -1;
-	sample_meta(&s, "\"e3.arch\":\"vggt\",\"e3.vit_heads\":\"5\",\"e3.camera_heads\":\"x\",\"e3.dpt_layers\":\"0,2,2,9\","
-			"\"e3.image_size\":\"65\",\"e3.rope_angles\":\"f64\"");
+	sample_meta(&s,
+		"\"e3.arch\":\"vggt\",\"e3.vit_heads\":\"5\",\"e3.camera_heads\":\"x\",\"e3.dpt_layers\":\"0,2,2,9\","
+		"\"e3.image_size\":\"65\",\"e3.rope_angles\":\"f64\"");
 	e3_config_each(&small, add, &e);
 	sample_entry(&s, "surprise", E3_F32, 2, (int64_t[]){2, 3});
 	sample_entry(&s, "aggregator.global_blocks.999999999999.norm1.weight", E3_F32, 1, (int64_t[]){2});
@@ -212,12 +254,15 @@ static void shapes_are_checked_against_each_other(void **state)
 	} table[] = {
 		{offsetof(e3_config, head_dim), 26, "configuration: head width 26, expected a multiple of 4"},
 		{offsetof(e3_config, head_dim), 28, "configuration: embedding of 96 is not a multiple of the head width 28"},
-		{offsetof(e3_config, camera_dim), 96, "configuration: camera head of width 96, expected 192, twice the embedding"},
-		{offsetof(e3_config, depth.oc[2]), 10, "configuration: depth_head.projects.2.weight: 10 channels, expected a multiple of 4"},
+		{offsetof(e3_config, camera_dim), 96,
+			"configuration: camera head of width 96, expected 192, twice the embedding"},
+		{offsetof(e3_config, depth.oc[2]), 10,
+			"configuration: depth_head.projects.2.weight: 10 channels, expected a multiple of 4"},
 		{offsetof(e3_config, point.features), 20, "configuration: point_head. 20 features, expected a multiple of 8"},
 		{offsetof(e3_config, depth.out), 3, "configuration: depth_head. 3 outputs, expected 2"},
 		{offsetof(e3_config, point.out), 2, "configuration: point_head. 2 outputs, expected 4"},
-		{offsetof(e3_config, camera_depth), 0, "configuration: 3 ViT blocks, 5 layers, 0 camera blocks: expected at least one of each"},
+		{offsetof(e3_config, camera_depth), 0,
+			"configuration: 3 ViT blocks, 5 layers, 0 camera blocks: expected at least one of each"},
 	};
 	for (size_t k = 0; k < sizeof table / sizeof *table; k++) {
 		e3_config shape = small, got;
@@ -235,7 +280,8 @@ static void shapes_are_checked_against_each_other(void **state)
 	edit e = no_edit;
 	e.name = "aggregator.patch_embed.pos_embed", e.axis = 1, e.by = 1;
 	assert_int_equal(read_edited(&small, small_meta, e, &got, &report, &err), -1);
-	assert_non_null(strstr(report.data, "pos_embed has 10 positions beside the class token, expected a square number\n"));
+	assert_non_null(
+		strstr(report.data, "pos_embed has 10 positions beside the class token, expected a square number\n"));
 	e3_buf_release(&report);
 }
 
@@ -257,7 +303,8 @@ static int64_t formula(const e3_config *c)
 	int64_t C = c->embed, E = 2 * C, R = c->registers, M = c->pos_grid, mask = C;
 	int64_t vit = 588 * C + C + C + R * C + (1 + M * M) * C + C + 2 * C + c->vit_depth * block(C, 0);
 	int64_t rest = 2 * C + 2 * R * C + 2 * c->layers * block(C, c->head_dim);
-	int64_t camera = c->camera_depth * block(E, 0) + 4 * E + 9 + 10 * E + (3 * E * E + 3 * E) + (E * E / 2 + E / 2) + (9 * E / 2 + 9);
+	int64_t camera = c->camera_depth * block(E, 0) + 4 * E + 9 + 10 * E + (3 * E * E + 3 * E) + (E * E / 2 + E / 2) +
+		(9 * E / 2 + 9);
 	return vit - mask + rest + camera + dpt_count(&c->point, E) + dpt_count(&c->depth, E);
 }
 
@@ -281,8 +328,9 @@ static e3_ckpt *open_sparse(sample *s, char *path, e3_err *err)
 	int fd = mkstemp(path);
 	e3_buf_add(&s->header, "}", 1, err);
 	e3_put_le64(length, s->header.len);
-	bool ok = fd >= 0 && write(fd, length, 8) == 8 && write(fd, s->header.data, s->header.len) == (ssize_t)s->header.len &&
-		  ftruncate(fd, (off_t)(8 + s->header.len + s->size)) == 0;
+	bool ok = fd >= 0 && write(fd, length, 8) == 8 &&
+		write(fd, s->header.data, s->header.len) == (ssize_t)s->header.len &&
+		ftruncate(fd, (off_t)(8 + s->header.len + s->size)) == 0;
 	assert_true(ok);
 	close(fd);
 	return e3_ckpt_open(path, err);
@@ -356,11 +404,30 @@ static void the_demo_model_is_read(void **state)
 	if (!c || e3_config_read(c, &got, NULL, &err))
 		fail_msg("%s", err.text);
 	static const e3_config want = {
-		.name = "e3-demo-rooms", .license = "MIT", .embed = 192, .patch = 14, .registers = 4, .vit_registers = 4, .vit_depth = 6,
-		.vit_heads = 3, .vit_hidden = 768, .pos_grid = 16, .layers = 8, .heads = 3, .head_dim = 64, .hidden = 768, .qk_norm = true,
-		.camera_dim = 384, .camera_depth = 2, .camera_heads = 6, .camera_hidden = 1536, .camera_mlp = 192,
-		.dpt_layers = {1, 3, 5, 7}, .depth = {true, 64, {48, 96, 192, 192}, 32, 2, {4, 2}},
-		.point = {true, 64, {48, 96, 192, 192}, 32, 4, {4, 2}}, .image_size = 224,
+		.name = "e3-demo-rooms",
+		.license = "MIT",
+		.embed = 192,
+		.patch = 14,
+		.registers = 4,
+		.vit_registers = 4,
+		.vit_depth = 6,
+		.vit_heads = 3,
+		.vit_hidden = 768,
+		.pos_grid = 16,
+		.layers = 8,
+		.heads = 3,
+		.head_dim = 64,
+		.hidden = 768,
+		.qk_norm = true,
+		.camera_dim = 384,
+		.camera_depth = 2,
+		.camera_heads = 6,
+		.camera_hidden = 1536,
+		.camera_mlp = 192,
+		.dpt_layers = {1, 3, 5, 7},
+		.depth = {true, 64, {48, 96, 192, 192}, 32, 2, {4, 2}},
+		.point = {true, 64, {48, 96, 192, 192}, 32, 4, {4, 2}},
+		.image_size = 224,
 	};
 	assert_int_equal(got.parameters, formula(&got));
 	got.parameters = 0;

@@ -1,5 +1,6 @@
-/* Eviction step by step: the worked example of spec/model.md 9.5 through e3_evictor_step, the released code's ways, what the default
- * protects, policies that do not look. Masses are given by hand; the cache holds no keys worth anything. */
+/* Eviction step by step: the worked example of spec/model.md 9.5 through e3_evictor_step, the released code's ways,
+ * what the default protects, policies that do not look. Masses are given by hand; the cache holds no keys worth
+ * anything. */
 #include "check.h"
 #include "model/evict.h"
 #include "e3/mem.h"
@@ -22,8 +23,12 @@ typedef struct hand {
 static void open_hand(hand *h, int layers, int tokens, int special)
 {
 	e3_err err = {""};
-	*h = (hand){.plan = {.tokens_per_frame = tokens, .special = special, .layers = layers, .protected_frames = 1, .budget = INFINITY},
-	            .e = {.policy = E3_POLICY_EVICT3R, .temperature = 0.5, .frames = -1}};
+	*h = (hand){.plan = {.tokens_per_frame = tokens,
+					.special = special,
+					.layers = layers,
+					.protected_frames = 1,
+					.budget = INFINITY},
+		.e = {.policy = E3_POLICY_EVICT3R, .temperature = 0.5, .frames = -1}};
 	h->dev = e3_dev_cpu(1, &err);
 	assert_non_null(h->dev);
 	assert_int_equal(e3_cache_open(&h->cache, h->dev, (const int[]){layers, 1, 4, 64}, 0, &err), 0);
@@ -95,7 +100,7 @@ static void left(const hand *h, int layer, const char *ids)
 static float example_mass(const hand *h, int layer, uint32_t id)
 {
 	static const float a[2][12] = {{.80f, .60f, .40f, .50f, .30f, .40f, .90f, .55f, .50f, .40f, .35f, .30f},
-	                               {2.90f, .20f, .10f, .20f, .10f, .10f, 1.60f, .20f, .15f, .25f, .05f, .15f}};
+		{2.90f, .20f, .10f, .20f, .10f, .10f, 1.60f, .20f, .15f, .25f, .05f, .15f}};
 	return id < 12 ? a[layer][id] : 6.0f / (float)h->cache.layer[layer].n;
 }
 
@@ -130,8 +135,10 @@ static void worked_example_at_temperature_5(void **state)
 		assert_true(fabs(h.record.layer[1].variance - 0.685833) < 1e-5);
 		left(&h, 0, "10 11");
 		left(&h, 1, "8 10 11");
-		assert_true(fabsf(h.record.layer[0].max_evicted - 4.2f) < 0.001f && fabsf(h.record.layer[0].min_kept - 4.8f) < 0.001f);
-		assert_true(fabsf(h.record.layer[1].max_evicted - 1.8f) < 0.001f && fabsf(h.record.layer[1].min_kept - 3.0f) < 0.001f);
+		assert_true(
+			fabsf(h.record.layer[0].max_evicted - 4.2f) < 0.001f && fabsf(h.record.layer[0].min_kept - 4.8f) < 0.001f);
+		assert_true(
+			fabsf(h.record.layer[1].max_evicted - 1.8f) < 0.001f && fabsf(h.record.layer[1].min_kept - 3.0f) < 0.001f);
 		assert_int_equal(h.record.layer[0].prot, 8);
 		third_frame_does_not_evict(&h);
 	}
@@ -173,7 +180,8 @@ static void half_sums_saturate_after_some_sixty_frames(void **state)
 	for (int compat = 0; compat <= E3_COMPAT_F16_SUMS; compat += E3_COMPAT_F16_SUMS) {
 		hand h;
 		open_hand(&h, 1, 8, 2);
-		h.e.compat = compat | E3_COMPAT_STARVE, h.plan.budget = 1e9; /* all specials count as protected; nothing leaves */
+		h.e.compat = compat | E3_COMPAT_STARVE,
+		h.plan.budget = 1e9; /* all specials count as protected; nothing leaves */
 		int first = -1;
 		for (int t = 0; t < 80; t++) {
 			e3_err err;
@@ -366,8 +374,9 @@ static float worked_mass(const hand *h, int layer, uint32_t id)
 
 static void e3_by_hand(void **state)
 {
-	/* Frames of 6: a special token, then patches in rows of three and two. Lots of frame 1: special 0.4518, patches 0.8820 0.1271
-	 * 0.3722 | 0.3121 0.5572. With shares 9 1 4 1 1 the patches, 7 to 11, have root over lot 3.401 7.869 5.373 3.204 1.795. */
+	/* Frames of 6: a special token, then patches in rows of three and two. Lots of frame 1: special 0.4518, patches
+	 * 0.8820 0.1271 0.3722 | 0.3121 0.5572. With shares 9 1 4 1 1 the patches, 7 to 11, have root over
+	 * lot 3.401 7.869 5.373 3.204 1.795. */
 	hand h;
 	open_e3(&h, 1, 3, 2, 0);
 	h.plan.tokens_per_frame = 6, h.plan.budget = 10;
@@ -375,13 +384,16 @@ static void e3_by_hand(void **state)
 	next_frame(&h, worked_mass);
 	assert_int_equal(h.record.layer[0].prot, 7);
 	left(&h, 0, "10 11");
-	assert_true(fabsf(h.record.layer[0].max_evicted - 3.2038f) < 1e-4f && fabsf(h.record.layer[0].min_kept - 3.4015f) < 1e-4f);
-	/* Lots of frame 2: patches 0.2639 0.5091 0.7542 | 0.6941 0.9392, shares 16 1 1 9 1: 15.155 1.964 1.326 4.322 1.065, 13 to 17.
-	 * Frame 1's means are half of what they were: 7 to 9 have 2.405 5.564 3.799. Its special, 6, has lost protection, and 0. Six go. */
+	assert_true(
+		fabsf(h.record.layer[0].max_evicted - 3.2038f) < 1e-4f && fabsf(h.record.layer[0].min_kept - 3.4015f) < 1e-4f);
+	/* Lots of frame 2: patches 0.2639 0.5091 0.7542 | 0.6941 0.9392, shares 16 1 1 9 1: 15.155 1.964 1.326 4.322 1.065,
+	 * 13 to 17. Frame 1's means are half of what they were: 7 to 9 have 2.405 5.564 3.799. Its special, 6, has lost
+	 * protection, and 0. Six go. */
 	next_frame(&h, worked_mass);
 	assert_int_equal(h.record.layer[0].prot, 7);
 	left(&h, 0, "6 7 9 14 15 17");
-	assert_true(fabsf(h.record.layer[0].max_evicted - 3.7995f) < 1e-4f && fabsf(h.record.layer[0].min_kept - 4.3222f) < 1e-4f);
+	assert_true(
+		fabsf(h.record.layer[0].max_evicted - 3.7995f) < 1e-4f && fabsf(h.record.layer[0].min_kept - 4.3222f) < 1e-4f);
 	close_hand(&h);
 }
 

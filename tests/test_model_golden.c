@@ -1,5 +1,5 @@
-/* The network on the CPU against the reference: tiny.golden (seeded weights, 8 frames, float64). Dense outputs, poses in both
- * camera-cache forms, masses within 1e-5; exactly the same tokens kept. */
+/* The network on the CPU against the reference: tiny.golden (seeded weights, 8 frames, float64). Dense outputs, poses
+ * in both camera-cache forms, masses within 1e-5; exactly the same tokens kept. */
 #include "check.h"
 #include "e3/infer.h"
 #include "e3/mem.h"
@@ -153,7 +153,8 @@ static void one_run(const run *r, int compat)
 		skip();
 	bool attn[4] = {true, true, true, true};
 	e3_infer_options o = e3_infer_defaults();
-	o.policy = r->policy, o.budget = r->p, o.temperature = r->temperature, o.frames = FRAMES, o.compat = compat, o.attn = attn, o.attn_map = true;
+	o.policy = r->policy, o.budget = r->p, o.temperature = r->temperature, o.frames = FRAMES, o.compat = compat,
+	o.attn = attn, o.attn_map = true;
 	e3_session *s = NULL;
 	e3_result pred;
 	e3_evict ev = {0};
@@ -179,7 +180,8 @@ static void one_run(const run *r, int compat)
 	e3_evict_release(&ev);
 }
 
-static const run off = {"off", E3_POLICY_NONE, 0.5, 0.5}, p30 = {"p30", E3_POLICY_EVICT3R, 0.3, 0.5}, p50 = {"p50", E3_POLICY_EVICT3R, 0.5, 0.1};
+static const run off = {"off", E3_POLICY_NONE, 0.5, 0.5}, p30 = {"p30", E3_POLICY_EVICT3R, 0.3, 0.5},
+				 p50 = {"p50", E3_POLICY_EVICT3R, 0.5, 0.1};
 
 static void without_eviction(void **state) { one_run(&off, 0); }
 static void without_eviction_one_camera_cache(void **state) { one_run(&off, E3_COMPAT_CAMERA); }
@@ -200,9 +202,13 @@ int main(void)
 	if (!check_shared())
 		printf("# skip: needs ../shared/golden/tiny.golden.safetensors\n");
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(without_eviction), cmocka_unit_test(without_eviction_one_camera_cache),
-		cmocka_unit_test(keeps_three_tenths), cmocka_unit_test(keeps_three_tenths_one_camera_cache),
-		cmocka_unit_test(keeps_half), cmocka_unit_test(keeps_half_one_camera_cache), cmocka_unit_test(prints_the_worst),
+		cmocka_unit_test(without_eviction),
+		cmocka_unit_test(without_eviction_one_camera_cache),
+		cmocka_unit_test(keeps_three_tenths),
+		cmocka_unit_test(keeps_three_tenths_one_camera_cache),
+		cmocka_unit_test(keeps_half),
+		cmocka_unit_test(keeps_half_one_camera_cache),
+		cmocka_unit_test(prints_the_worst),
 	};
 	return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -1,9 +1,11 @@
-/* What a budget means, before anything is allocated: every unit against figures by hand, and refusals that name what works. */
+/* What a budget means, before anything is allocated: every unit against figures by hand, and refusals that name what
+ * works. */
 #include "check.h"
 #include "e3/infer.h"
 #include "e3/num.h"
 
-/* 3 layers of 20 values; frames of 4 × 5 patches and 3 special tokens: N = 23. A token in a layer takes 2 × 4 × 20 = 160 bytes. */
+/* 3 layers of 20 values; frames of 4 × 5 patches and 3 special tokens: N = 23. A token in a layer takes 2 × 4 × 20 =
+ * 160 bytes. */
 static const e3_config config = {.embed = 20, .patch = 7, .registers = 2, .layers = 3};
 enum { H = 28, W = 35, N = 23, LAYERS = 3, SPECIAL = 3, TOKEN = 160 };
 
@@ -47,23 +49,27 @@ static void frames_tokens_bytes_and_fractions_are_tokens(void **state)
 	e3_infer_options o = with(E3_BUDGET_FRACTION, 0.5);
 	o.frames = 20;
 	assert_true(made(o).budget == 0.5 * 20 * 3 * 23);
-	/* The same budget; a length that was promised does not evict at its end, and has room for a frame that was not promised. */
+	/* The same budget; a length that was promised does not evict at its end, and has room for a frame that was not
+	 * promised. */
 	assert_int_equal(made(o).pages, 16);
 	o = with(E3_BUDGET_FRACTION, 0.5);
 	refused(o, "planning: --P: the length of the stream is unknown: give --frames N, or an absolute --budget");
 }
 
-/* The first frame and the last do not evict, so any fraction of one or two frames keeps them; of three it may be too small. */
+/* The first frame and the last do not evict, so any fraction of one or two frames keeps them; of three it may be too
+ * small. */
 static void any_fraction_of_two_frames_works(void **state)
 {
 	e3_infer_options o = with(E3_BUDGET_FRACTION, 0.01);
 	for (o.frames = 1; o.frames <= 2; o.frames++) {
 		e3_plan p = made(o);
 		assert_true(p.budget == (o.frames == 1 ? 3 * 23 : 3 * (23 + 3)) && p.protected_frames == 1);
-		assert_true(p.pages * p.page_keys >= o.frames * LAYERS * N + LAYERS * (N + p.page_keys - 1)); /* and one frame more */
+		assert_true(
+			p.pages * p.page_keys >= o.frames * LAYERS * N + LAYERS * (N + p.page_keys - 1)); /* and one frame more */
 	}
-	refused(o, "planning: --P 0.01 of 3 frames: too small: frame 0 and one frame's special tokens must fit; the smallest that works "
-	        "is --P 0.3769");
+	refused(o,
+		"planning: --P 0.01 of 3 frames: too small: frame 0 and one frame's special tokens must fit; the smallest that works "
+		"is --P 0.3769");
 }
 
 static void bytes_are_never_passed(void **state)
@@ -108,7 +114,8 @@ static void a_stream_shorter_than_its_budget_takes_no_more_than_itself(void **st
 
 static void special_tokens_are_protected_as_there_is_room(void **state)
 {
-	/* Beside frame 0 a layer has 9 frames of 23: 69 frames of three special tokens. An absolute budget gives half of that. */
+	/* Beside frame 0 a layer has 9 frames of 23: 69 frames of three special tokens. An absolute budget gives half of
+	 * that. */
 	e3_infer_options o = with(E3_BUDGET_FRACTION, 0.5);
 	o.frames = 20;
 	assert_int_equal(made(o).protected_frames, 69);
@@ -121,20 +128,23 @@ static void under_e3_only_the_frame_at_hand_protects_its_special_tokens(void **s
 	e3_infer_options o = with(E3_BUDGET_FRACTION, 0.5), other = o;
 	o.frames = other.frames = 20, o.policy = E3_POLICY_E3;
 	assert_int_equal(made(o).protected_frames, 1);
-	assert_true(made(o).budget == made(other).budget && made(o).pages == made(other).pages && made(o).smallest == made(other).smallest);
+	assert_true(made(o).budget == made(other).budget && made(o).pages == made(other).pages &&
+		made(o).smallest == made(other).smallest);
 }
 
 static void too_small_is_refused_naming_what_works(void **state)
 {
-	static const char text[] = "planning: --budget: too small: frame 0 and one frame's special tokens must fit; the smallest that works is "
-	                           "--budget 1.1305f, 78 or 0.1M";
+	static const char text[] =
+		"planning: --budget: too small: frame 0 and one frame's special tokens must fit; the smallest that works is "
+		"--budget 1.1305f, 78 or 0.1M";
 	refused(with(E3_BUDGET_FRAMES, 1), text);
 	refused(with(E3_BUDGET_TOKENS, 77), text);
 	refused(with(E3_BUDGET_BYTES, 1000), text);
 	e3_infer_options o = with(E3_BUDGET_FRACTION, 0.05);
 	o.frames = 20;
-	refused(o, "planning: --P 0.05 of 20 frames: too small: frame 0 and one frame's special tokens must fit; the smallest that works "
-	           "is --P 0.0566");
+	refused(o,
+		"planning: --P 0.05 of 20 frames: too small: frame 0 and one frame's special tokens must fit; the smallest that works "
+		"is --P 0.0566");
 }
 
 /* The three numbers of a refusal, fed back, work; a step below them does not. */
@@ -145,7 +155,10 @@ static void the_smallest_named_works_for_any_shape(void **state)
 		uint32_t lot[5];
 		for (int j = 0; j < 5; j++)
 			lot[j] = e3_fmix32(seed++);
-		e3_config c = {.embed = 4 * (1 + (int)(lot[0] % 300)), .patch = 14, .registers = (int)(lot[1] % 6), .layers = 1 + (int)(lot[2] % 30)};
+		e3_config c = {.embed = 4 * (1 + (int)(lot[0] % 300)),
+			.patch = 14,
+			.registers = (int)(lot[1] % 6),
+			.layers = 1 + (int)(lot[2] % 30)};
 		int h = 14 * (1 + (int)(lot[3] % 40)), w = 14 * (1 + (int)(lot[4] % 40));
 		e3_infer_options o = with(E3_BUDGET_TOKENS, 1);
 		e3_plan p;
@@ -155,7 +168,8 @@ static void the_smallest_named_works_for_any_shape(void **state)
 		const char *named = strstr(err.text, "works is --budget ");
 		assert_non_null(named);
 		assert_int_equal(sscanf(named, "works is --budget %lff, %lf or %lfM", &frames, &tokens, &mib), 3);
-		e3_infer_options works[] = {with(E3_BUDGET_FRAMES, frames), with(E3_BUDGET_TOKENS, tokens), with(E3_BUDGET_BYTES, mib * 1048576)};
+		e3_infer_options works[] = {with(E3_BUDGET_FRAMES, frames), with(E3_BUDGET_TOKENS, tokens),
+			with(E3_BUDGET_BYTES, mib * 1048576)};
 		for (int j = 0; j < 3; j++)
 			if (e3_plan_make(&c, &works[j], h, w, &p, &err))
 				fail_msg("%d x %d, embed %d, %d layers: %s", w, h, c.embed, c.layers, err.text);

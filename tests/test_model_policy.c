@@ -74,7 +74,8 @@ static void budgets_hold_for_random_bounds(void **state)
 {
 	uint32_t seed = 1;
 	for (int k = 0; k < 2000; k++) {
-		double alpha[MAX_LAYERS], floors[MAX_LAYERS], ceilings[MAX_LAYERS], b[MAX_LAYERS], variance[MAX_LAYERS], low = 0, high = 0, sum = 0;
+		double alpha[MAX_LAYERS], floors[MAX_LAYERS], ceilings[MAX_LAYERS], b[MAX_LAYERS], variance[MAX_LAYERS],
+			low = 0, high = 0, sum = 0;
 		for (int l = 0; l < MAX_LAYERS; l++) {
 			variance[l] = e3_fmix32(seed++) % 1000 * 0.01;
 			floors[l] = e3_fmix32(seed++) % 100;
@@ -98,7 +99,8 @@ static void budgets_hold_for_random_bounds(void **state)
 
 static void order_is_by_score_then_by_age(void **state)
 {
-	e3_candidate c[] = {{3, 7, 0}, {INFINITY, 1, 1}, {1, 9, 2}, {3, 2, 3}, {1, 4, 4}, {INFINITY, 0, 5}, {0, 4000000000u, 6}, {-0.0f, 5, 7}};
+	e3_candidate c[] = {{3, 7, 0}, {INFINITY, 1, 1}, {1, 9, 2}, {3, 2, 3}, {1, 4, 4}, {INFINITY, 0, 5},
+		{0, 4000000000u, 6}, {-0.0f, 5, 7}};
 	static const uint32_t ids[] = {5, 4000000000u, 4, 9, 2, 7, 0, 1};
 	e3_rank_sort(c, 8);
 	for (int k = 0; k < 8; k++)
@@ -108,7 +110,8 @@ static void order_is_by_score_then_by_age(void **state)
 static void quantiles_are_numpys(void **state)
 {
 	/* np.percentile([0.5, 1, 4, 9, 9, 16, 25], [0, 1, 5, 25, 50, 75, 95, 99, 100]) */
-	static const float score[] = {0.5f, 1, 4, 9, 9, 16, 25}, want[] = {0.5f, 0.53f, 0.65f, 2.5f, 9, 12.5f, 22.3f, 24.46f, 25};
+	static const float score[] = {0.5f, 1, 4, 9, 9, 16, 25},
+					   want[] = {0.5f, 0.53f, 0.65f, 2.5f, 9, 12.5f, 22.3f, 24.46f, 25};
 	e3_candidate c[7];
 	float q[9];
 	for (int k = 0; k < 7; k++)
@@ -150,8 +153,13 @@ static void even_lots_are_those_worked_out_by_hand(void **state)
 		uint32_t frame, index;
 		double want;
 	} c[] = {
-		{0, SPECIAL, 0.5}, {0, SPECIAL + 1, 0.7451223338}, {0, SPECIAL + COLUMNS, 0.9301597090}, {1, SPECIAL, 0.8819660113},
-		{0, SPECIAL + 5 * COLUMNS + 2, 0.1410432125}, {7, SPECIAL + 11 * COLUMNS + 15, 0.5823538841}, {0, 0, 0.0698402910},
+		{0, SPECIAL, 0.5},
+		{0, SPECIAL + 1, 0.7451223338},
+		{0, SPECIAL + COLUMNS, 0.9301597090},
+		{1, SPECIAL, 0.8819660113},
+		{0, SPECIAL + 5 * COLUMNS + 2, 0.1410432125},
+		{7, SPECIAL + 11 * COLUMNS + 15, 0.5823538841},
+		{0, 0, 0.0698402910},
 		{3, 2, 0.7059829922},
 	};
 	for (size_t k = 0; k < sizeof c / sizeof *c; k++) {
@@ -176,7 +184,8 @@ static void even_lots_lie_evenly_over_picture_and_time(void **state)
 			bool in = even_lot(t, SPECIAL + p) < 0.25f;
 			frame += in, seen[p] += in, quarter[row / 6 * 2 + column / 8] += in;
 			if (in && column + 1 < COLUMNS && row < 11) /* no corner of four has three of them */
-				assert_true(1 + (even_lot(t, SPECIAL + p + 1) < 0.25f) + (even_lot(t, SPECIAL + p + COLUMNS) < 0.25f) <= 2);
+				assert_true(
+					1 + (even_lot(t, SPECIAL + p + 1) < 0.25f) + (even_lot(t, SPECIAL + p + COLUMNS) < 0.25f) <= 2);
 		}
 		assert_in_range(frame, 46, 50); /* of 48; a fair draw strays by 6 */
 		for (int k = 0; k < 4; k++)
@@ -188,7 +197,8 @@ static void even_lots_lie_evenly_over_picture_and_time(void **state)
 
 static void priority_is_the_root_of_the_mean_over_the_lot(void **state)
 {
-	assert_true(e3_rank_priority(0.25f, 0.5f) == 1 && e3_rank_priority(9, 0.75f) == 4 && e3_rank_priority(0, 0.5f) == 0);
+	assert_true(
+		e3_rank_priority(0.25f, 0.5f) == 1 && e3_rank_priority(9, 0.75f) == 4 && e3_rank_priority(0, 0.5f) == 0);
 	assert_true(isinf(e3_rank_priority(INFINITY, 0.999f)));
 	/* Of tokens with four times the mean, twice as many are among those above a bound. */
 	int kept[2] = {0};

@@ -140,7 +140,7 @@ static void views_honour_offset_and_strides(void **state)
 	for (int k = 0; k < 48; k++)
 		base[k] = 0.25f * (float)(k + 1);
 	const e3_tensor_info *view = e3_ckpt_find(c, "view"), *turned = e3_ckpt_find(c, "transposed"),
-			     *strided = e3_ckpt_find(c, "strided"), *same = e3_ckpt_find(c, "same");
+						 *strided = e3_ckpt_find(c, "strided"), *same = e3_ckpt_find(c, "same");
 	assert_int_equal(e3_ckpt_read_f32(c, view, 0, view->count, v, &err), 0);
 	assert_memory_equal(v, base + 8, 4 * 24);
 	assert_int_equal(e3_ckpt_read_f32(c, same, 0, 48, v, &err), 0);
@@ -172,7 +172,8 @@ static void bad_files_are_refused_saying_why(void **state)
 		{"evil_os_system", "it names posix.system"},
 		{"truncated_half", "truncated: 713 bytes without the archive's end record, expected it in the last 22 bytes"},
 		{"truncated_directory", "truncated: the archive's end record has 12 bytes, expected 22"},
-		{"short_storage", "tensor 'a_weight': short storage: member 'plain/data/0' has 24 bytes, expected 12 × 4 (F32)"},
+		{"short_storage",
+			"tensor 'a_weight': short storage: member 'plain/data/0' has 24 bytes, expected 12 × 4 (F32)"},
 		{"big_endian", "big-endian storages"},
 		{"list", "no named tensors"},
 		{"README", "opening: "},
@@ -200,7 +201,8 @@ static void damage_is_named(void **state)
 		size_t n;
 		const char *message;
 	} table[] = {
-		{"plain", "PK\6\7", 4, 8, "\377\377\377\377\377\377\377\177", 8, "no 64-bit end record at byte 9223372036854775807"},
+		{"plain", "PK\6\7", 4, 8, "\377\377\377\377\377\377\377\177", 8,
+			"no 64-bit end record at byte 9223372036854775807"},
 		{"plain", "PK\6\6", 4, 32, "\377\377\377\377\377\0\0\0", 8, "members need a directory of"},
 		{"plain", "PK\6\6", 4, 48, "\0\0\1\0", 4, "the directory of 351 bytes at byte 65536 ends past byte"},
 		{"plain", "PK\6\6", 4, 40, "\0\0\1\0", 4, "the directory of 65536 bytes"},

@@ -15,10 +15,7 @@ static e3_ckpt *open_text(const char *header, size_t n, char **bytes, e3_err *er
 	return e3_ckpt_memory(*bytes, 8 + len + n, "text", err);
 }
 
-static void put(sample *s, const char *name, e3_dtype dtype, int64_t n)
-{
-	sample_entry(s, name, dtype, 1, &n);
-}
+static void put(sample *s, const char *name, e3_dtype dtype, int64_t n) { sample_entry(s, name, dtype, 1, &n); }
 
 /* With and without a byte in front that makes everything after it unaligned. */
 static void every_type_reads_at_any_alignment(void **state)
@@ -67,9 +64,11 @@ static void order_metadata_and_gaps_are_kept(void **state)
 	char *bytes;
 	e3_err err;
 	const char *value;
-	e3_ckpt *c = open_text("{\"z\":{\"dtype\":\"U8\",\"shape\":[2,2],\"data_offsets\":[6,10]},"
-			       "\"__metadata__\":{\"b\":\"1\",\"a\":\"two\"},\"empty\":{\"dtype\":\"F32\",\"shape\":[3,0],\"data_offsets\":[2,2]},"
-			       "\"a\":{\"dtype\":\"I8\",\"shape\":[],\"data_offsets\":[0,1]}}   ", 12, &bytes, &err);
+	e3_ckpt *c = open_text(
+		"{\"z\":{\"dtype\":\"U8\",\"shape\":[2,2],\"data_offsets\":[6,10]},"
+		"\"__metadata__\":{\"b\":\"1\",\"a\":\"two\"},\"empty\":{\"dtype\":\"F32\",\"shape\":[3,0],\"data_offsets\":[2,2]},"
+		"\"a\":{\"dtype\":\"I8\",\"shape\":[],\"data_offsets\":[0,1]}}   ",
+		12, &bytes, &err);
 	assert_non_null(c);
 	assert_string_equal(e3_ckpt_format(c), "safetensors");
 	assert_int_equal(e3_ckpt_count(c), 3);
@@ -120,9 +119,9 @@ static void damaged_headers_are_named(void **state)
 		{"{\"a\\tb\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]}}", "control character in the name"},
 		{"{\"\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]}}", "a tensor's name has 0 bytes"},
 		{"{\"a\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4]},\"b\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[3,7]}}",
-		 "tensor 'b' begins at byte 3, inside 'a' that ends at 4"},
+			"tensor 'b' begins at byte 3, inside 'a' that ends at 4"},
 		{"{\"a\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4]},\"a\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[4,8]}}",
-		 "header: byte"},
+			"header: byte"},
 		{"{\"a\":{\"dtype\":\"U8\",\"dtype\":\"I8\",\"shape\":[4],\"data_offsets\":[0,4]}}", "header: byte"},
 		{"{\"a\":", "header: byte"},
 		{"{} x", "header: byte"},
@@ -227,7 +226,8 @@ static void what_is_saved_reads_back(void **state)
 	static const char *const meta[][2] = {{"e3.name", "a \"b\"\n\\"}, {"x", ""}};
 	e3_err err;
 	sample s = {0};
-	put(&s, "small", E3_U8, 3), put(&s, "track_head.x", E3_F32, 4), put(&s, "half", E3_F16, 5), put(&s, "wide", E3_F64, 300000);
+	put(&s, "small", E3_U8, 3), put(&s, "track_head.x", E3_F32, 4), put(&s, "half", E3_F16, 5),
+		put(&s, "wide", E3_F64, 300000);
 	put(&s, "f", E3_F32, 300000), put(&s, "long", E3_I64, 2);
 	e3_ckpt *c = sample_open(&s, &err), *again;
 	char *data = s.file + 8 + s.header.len;
@@ -267,10 +267,7 @@ static void what_is_saved_reads_back(void **state)
 	sample_release(&s);
 }
 
-static int stop_late(void *ctx, uint64_t done, uint64_t total)
-{
-	return done == total;
-}
+static int stop_late(void *ctx, uint64_t done, uint64_t total) { return done == total; }
 
 static void saving_leaves_nothing_when_it_fails(void **state)
 {

@@ -1,5 +1,5 @@
-/* Saved sessions: resumed they give the bits an uninterrupted one gives, frozen they give the same answers in any order and keep what
- * they had; every damaged byte, every other network and every file that is too short is refused. */
+/* Saved sessions: resumed they give the bits an uninterrupted one gives, frozen they give the same answers in any order
+ * and keep what they had; every damaged byte, every other network and every file that is too short is refused. */
 #include "check.h"
 #include "e3/saved.h"
 #include "model/session.h"
@@ -35,8 +35,16 @@ static const char *path_of(const char *name)
 	return path[k];
 }
 
-static const e3_place place = {.first_i = 3, .last_i = 40, .last_pts = 1.25, .shift_i = -4, .shift_pts = 0.1, .first_crc = 7, .last_crc = 0xfffffff0u, .truths = 2, .fit = 1,
-                               .source = "a \"clip\".mp4"};
+static const e3_place place = {.first_i = 3,
+	.last_i = 40,
+	.last_pts = 1.25,
+	.shift_i = -4,
+	.shift_pts = 0.1,
+	.first_crc = 7,
+	.last_crc = 0xfffffff0u,
+	.truths = 2,
+	.fit = 1,
+	.source = "a \"clip\".mp4"};
 
 static void save(stream *t, const char *path)
 {
@@ -95,7 +103,8 @@ static void same_records(const e3_evict *a, const e3_evict *b)
 	assert_true(a->i == b->i && a->n_layers == b->n_layers);
 	for (int l = 0; l < a->n_layers; l++) {
 		const e3_evict_layer *x = &a->layer[l], *y = &b->layer[l];
-		assert_true(x->k_before == y->k_before && x->k_after == y->k_after && x->budget == y->budget && x->alpha == y->alpha);
+		assert_true(
+			x->k_before == y->k_before && x->k_after == y->k_after && x->budget == y->budget && x->alpha == y->alpha);
 		assert_true(x->variance == y->variance && x->saturated == y->saturated && x->prot == y->prot);
 		assert_memory_equal(x->score_q, y->score_q, sizeof x->score_q);
 		assert_memory_equal(&x->max_evicted, &y->max_evicted, sizeof x->max_evicted);
@@ -139,8 +148,10 @@ static const struct how {
 static e3_infer_options options_of(const struct how *h)
 {
 	e3_infer_options o = e3_infer_defaults();
-	o.policy = h->policy, o.budget_kind = h->kind, o.budget = h->budget, o.temperature = h->temperature, o.compat = h->compat;
-	o.camera_frames = h->camera_frames, o.frames = h->kind == E3_BUDGET_FRACTION && h->policy != E3_POLICY_NONE ? STEPS : -1;
+	o.policy = h->policy, o.budget_kind = h->kind, o.budget = h->budget, o.temperature = h->temperature,
+	o.compat = h->compat;
+	o.camera_frames = h->camera_frames,
+	o.frames = h->kind == E3_BUDGET_FRACTION && h->policy != E3_POLICY_NONE ? STEPS : -1;
 	return o;
 }
 
@@ -184,12 +195,15 @@ static void a_file_says_what_it_is(void **state)
 	e3_saved_file *file = e3_saved_open(path_of("a"), &err);
 	assert_non_null(file);
 	const e3_saved *x = e3_saved_head(file);
-	assert_true(x->t == 2 && x->size[0] == t.size[0] && x->size[1] == t.size[1] && x->tokens_per_frame == 25 && x->layers == 6);
+	assert_true(
+		x->t == 2 && x->size[0] == t.size[0] && x->size[1] == t.size[1] && x->tokens_per_frame == 25 && x->layers == 6);
 	assert_true(x->fingerprint == e3_net_fingerprint(t.net) && strcmp(x->device, "cpu") == 0);
-	assert_true(x->o.policy == E3_POLICY_EVICT3R && x->o.budget_kind == E3_BUDGET_FRACTION && x->o.budget == 0.4 && x->o.temperature == 0.02);
+	assert_true(x->o.policy == E3_POLICY_EVICT3R && x->o.budget_kind == E3_BUDGET_FRACTION && x->o.budget == 0.4 &&
+		x->o.temperature == 0.02);
 	assert_true(x->o.frames == STEPS && x->o.camera_frames == 1024 && x->o.compat == 0 && !x->o.attn && !x->o.frozen);
 	assert_true(x->camera_caches == 4 && x->camera_keys == 2 && x->slots[5] >= 25);
-	assert_true(x->place.first_i == 3 && x->place.last_i == 40 && x->place.last_pts == 1.25 && x->place.shift_i == -4 && x->place.shift_pts == 0.1 && x->place.first_crc == 7);
+	assert_true(x->place.first_i == 3 && x->place.last_i == 40 && x->place.last_pts == 1.25 && x->place.shift_i == -4 &&
+		x->place.shift_pts == 0.1 && x->place.first_crc == 7);
 	assert_true(x->place.last_crc == 0xfffffff0u && x->place.truths == 2 && x->place.fit == 1);
 	assert_string_equal(x->place.source, "a \"clip\".mp4");
 	e3_saved_close(file);
@@ -214,7 +228,8 @@ static void another_budget_may_be_given(void **state)
 		stream_step(&t, i);
 		for (int l = 0; l < 6; l++)
 			held += t.evict.layer[l].k_after;
-		assert_int_equal(t.evict.layer[0].k_before, i == 6 ? 175 : t.s->cache.layer[0].n + t.evict.layer[0].n_removed - t.s->cache.layer[0].holes);
+		assert_int_equal(t.evict.layer[0].k_before,
+			i == 6 ? 175 : t.s->cache.layer[0].n + t.evict.layer[0].n_removed - t.s->cache.layer[0].holes);
 		assert_true(held >= 300 && held < 306);
 	}
 	stream_close(&t);
@@ -231,7 +246,8 @@ static void a_frozen_cache_answers_alike_in_any_order(void **state)
 		bool wrapped = hows[h].camera_frames < 6;
 		stream scan, next, query;
 		float depth[25][4], pose[25][9];
-		stream_open(dev, &scan, &custom_tall, &o), stream_open(dev, &next, &custom_tall, &o), stream_open(dev, &query, &custom_tall, &o);
+		stream_open(dev, &scan, &custom_tall, &o), stream_open(dev, &next, &custom_tall, &o),
+			stream_open(dev, &query, &custom_tall, &o);
 		for (int i = 0; i < 6; i++)
 			stream_step(&scan, i);
 		save(&scan, path_of("a"));
@@ -243,7 +259,8 @@ static void a_frozen_cache_answers_alike_in_any_order(void **state)
 				int i = order[pass][k];
 				stream_step(&query, i);
 				if (pass == 0)
-					memcpy(depth[i], query.pred.depth + 100, sizeof depth[i]), memcpy(pose[i], query.pred.pose, sizeof pose[i]);
+					memcpy(depth[i], query.pred.depth + 100, sizeof depth[i]),
+						memcpy(pose[i], query.pred.pose, sizeof pose[i]);
 				assert_memory_equal(depth[i], query.pred.depth + 100, sizeof depth[i]);
 				assert_memory_equal(pose[i], query.pred.pose, sizeof pose[i]);
 				resume(&next, path_of("a"), &o); /* what it would have been as the next frame of the scan */
@@ -256,10 +273,12 @@ static void a_frozen_cache_answers_alike_in_any_order(void **state)
 				assert_int_equal(query.evict.i, 6);
 				for (int l = 0; l < 6; l++) {
 					const e3_evict_layer *r = &query.evict.layer[l];
-					assert_true(!r->n_removed && r->k_before == r->k_after && r->k_after == scan.evict.layer[l].k_after);
+					assert_true(
+						!r->n_removed && r->k_before == r->k_after && r->k_after == scan.evict.layer[l].k_after);
 					assert_int_equal(query.s->cache.layer[l].n, scan.s->cache.layer[l].n);
 					assert_int_equal(query.s->cache.layer[l].n_pages, scan.s->cache.layer[l].n_pages);
-					assert_memory_equal(query.s->cache.layer[l].id, scan.s->cache.layer[l].id, scan.s->cache.layer[l].n * sizeof(uint32_t));
+					assert_memory_equal(query.s->cache.layer[l].id, scan.s->cache.layer[l].id,
+						scan.s->cache.layer[l].n * sizeof(uint32_t));
 				}
 			}
 		e3_cache_use after = e3_session_cache(query.s);
@@ -292,7 +311,8 @@ static void what_does_not_fit_is_refused(void **state)
 	refused(&u, NULL, "is of the network unnamed (");
 	assert_int_not_equal(e3_net_fingerprint(t.net), e3_net_fingerprint(u.net));
 	dev->short_type = E3_REAL_BF16;
-	refused(&t, NULL, "has keys and values in f32, saved on cpu; this run has them in bf16 (see --device, --precision)");
+	refused(&t, NULL,
+		"has keys and values in f32, saved on cpu; this run has them in bf16 (see --device, --precision)");
 	dev->short_type = E3_REAL_F32;
 	resume(&t, path_of("a"), &blind); /* poses may be left out ... */
 	stream_step(&t, 1);
@@ -328,7 +348,8 @@ static void every_damaged_byte_is_noticed(void **state)
 	stream t;
 	size_t n;
 	e3_err err = {""};
-	o.policy = E3_POLICY_WINDOW, o.budget_kind = E3_BUDGET_FRAMES, o.budget = 2, o.outputs = E3_OUT_POSE, o.camera_frames = 4;
+	o.policy = E3_POLICY_WINDOW, o.budget_kind = E3_BUDGET_FRAMES, o.budget = 2, o.outputs = E3_OUT_POSE,
+	o.camera_frames = 4;
 	small.size[0] = small.size[1] = 4;
 	stream_open(dev, &t, &small, &o);
 	stream_step(&t, 0);
@@ -384,7 +405,8 @@ static void what_does_not_agree_with_itself_is_refused(void **state)
 		{"\"tokens_per_frame\":12", "\"tokens_per_frame\":13", "13 tokens a frame, expected 12"},
 		{"\"heads\":3", "\"heads\":\"", "header: is no JSON object: "},
 		{"\"heads\":3,\"head_dim\":12", "\"heads\":6,\"head_dim\":06", "header: is no JSON object: "},
-		{"\"heads\":3,\"head_dim\":12", "\"heads\":9,\"head_dim\": 4", "has 4 layers of 9 heads of 4 values, the network 4 of 3 of 12"},
+		{"\"heads\":3,\"head_dim\":12", "\"heads\":9,\"head_dim\": 4",
+			"has 4 layers of 9 heads of 4 values, the network 4 of 3 of 12"},
 		{"\"budget\":2.0", "\"budget\":-2.", "header: is no JSON object: "},
 		{"\"camera_heads\":2", "\"camera_heads\":0", "header: camera memory: "},
 		{"\"camera_room\":4", "\"camera_room\":1", "header: camera memory: "},
@@ -392,7 +414,8 @@ static void what_does_not_agree_with_itself_is_refused(void **state)
 	e3_infer_options o = e3_infer_defaults();
 	stream t;
 	size_t n;
-	o.policy = E3_POLICY_WINDOW, o.budget_kind = E3_BUDGET_FRAMES, o.budget = 2, o.outputs = E3_OUT_POSE, o.camera_frames = 4;
+	o.policy = E3_POLICY_WINDOW, o.budget_kind = E3_BUDGET_FRAMES, o.budget = 2, o.outputs = E3_OUT_POSE,
+	o.camera_frames = 4;
 	stream_open(dev, &t, &custom_bare, &o);
 	stream_step(&t, 0), stream_step(&t, 1);
 	save(&t, path_of("a"));

@@ -1,4 +1,5 @@
-/* Seeded weights against an independent implementation (Python: exact integers, IEEE doubles, zlib's crc32 of the f32 bytes). */
+/* Seeded weights against an independent implementation (Python: exact integers, IEEE doubles, zlib's crc32 of the f32
+ * bytes). */
 #include "check.h"
 #include "model_samples.h"
 #include <pthread.h>
@@ -10,18 +11,28 @@ static const struct expected {
 	uint32_t crc;
 } expected[] = {
 	{"seed:tiny:7", "aggregator.camera_token", 256, {0x1.2dfb88p-2f, -0x1.f2ae4p-3f, 0x1.afe268p-3f}, 0x28e2c66f},
-	{"seed:tiny:7", "aggregator.patch_embed.patch_embed.proj.weight", 75264, {0x1.36f84ap-7f, -0x1.137962p-4f, -0x1.fb592p-5f}, 0x19dad2c4},
-	{"seed:tiny:7", "aggregator.frame_blocks.0.norm1.weight", 128, {0x1.be72bep-1f, 0x1.07fd4ap+0f, 0x1.27cd56p+0f}, 0x408b36b6},
-	{"seed:tiny:7", "aggregator.global_blocks.3.attn.k_norm.weight", 64, {0x1.91c2c8p+0f, 0x1.c67e6cp+0f, 0x1.e47b26p+0f}, 0x577def2e},
-	{"seed:tiny:7", "aggregator.global_blocks.3.attn.k_norm.bias", 64, {-0x1.dc47p-8f, 0x1.600006p-6f, 0x1.d49086p-6f}, 0xb2c4d4f9},
+	{"seed:tiny:7", "aggregator.patch_embed.patch_embed.proj.weight", 75264,
+		{0x1.36f84ap-7f, -0x1.137962p-4f, -0x1.fb592p-5f}, 0x19dad2c4},
+	{"seed:tiny:7", "aggregator.frame_blocks.0.norm1.weight", 128, {0x1.be72bep-1f, 0x1.07fd4ap+0f, 0x1.27cd56p+0f},
+		0x408b36b6},
+	{"seed:tiny:7", "aggregator.global_blocks.3.attn.k_norm.weight", 64,
+		{0x1.91c2c8p+0f, 0x1.c67e6cp+0f, 0x1.e47b26p+0f}, 0x577def2e},
+	{"seed:tiny:7", "aggregator.global_blocks.3.attn.k_norm.bias", 64, {-0x1.dc47p-8f, 0x1.600006p-6f, 0x1.d49086p-6f},
+		0xb2c4d4f9},
 	{"seed:tiny:7", "camera_head.trunk.1.ls2.gamma", 256, {0x1.0b360cp-2f, 0x1.fefddp-3f, 0x1.03420ap-2f}, 0x27eb7173},
-	{"seed:tiny:7", "point_head.resize_layers.0.weight", 16384, {-0x1.d73622p-3f, -0x1.210a5p-2f, 0x1.230804p-2f}, 0x8a272a80},
-	{"seed:tiny:7", "point_head.resize_layers.3.weight", 147456, {0x1.955e6cp-7f, 0x1.12977cp-5f, -0x1.a0f5c6p-6f}, 0xfa862531},
-	{"seed:tiny:7", "depth_head.resize_layers.1.weight", 16384, {0x1.28b45ap-4f, -0x1.73ec22p-8f, 0x1.65ab18p-3f}, 0x8b83d401},
+	{"seed:tiny:7", "point_head.resize_layers.0.weight", 16384, {-0x1.d73622p-3f, -0x1.210a5p-2f, 0x1.230804p-2f},
+		0x8a272a80},
+	{"seed:tiny:7", "point_head.resize_layers.3.weight", 147456, {0x1.955e6cp-7f, 0x1.12977cp-5f, -0x1.a0f5c6p-6f},
+		0xfa862531},
+	{"seed:tiny:7", "depth_head.resize_layers.1.weight", 16384, {0x1.28b45ap-4f, -0x1.73ec22p-8f, 0x1.65ab18p-3f},
+		0x8b83d401},
 	{"seed:tiny:7", "camera_head.empty_pose_tokens", 9, {0x1.5905p-8f, -0x1.149254p-2f, 0x1.debdap-5f}, 0xdfe74ff1},
-	{"seed:full:1", "aggregator.global_blocks.23.mlp.fc1.weight", 4194304, {-0x1.75a9dep-7f, 0x1.d9c8a4p-7f, -0x1.9d50eep-8f}, 0xe4809ae1},
-	{"seed:full:1", "depth_head.scratch.output_conv2.2.weight", 64, {0x1.35e7d6p-3f, 0x1.0b7bd2p-2f, -0x1.7e4334p-3f}, 0x8b8c3f64},
-	{"seed:full:1", "aggregator.patch_embed.pos_embed", 1402880, {-0x1.c5acbp-4f, -0x1.0bef6p-3f, -0x1.0081f8p-3f}, 0x10c13f66},
+	{"seed:full:1", "aggregator.global_blocks.23.mlp.fc1.weight", 4194304,
+		{-0x1.75a9dep-7f, 0x1.d9c8a4p-7f, -0x1.9d50eep-8f}, 0xe4809ae1},
+	{"seed:full:1", "depth_head.scratch.output_conv2.2.weight", 64, {0x1.35e7d6p-3f, 0x1.0b7bd2p-2f, -0x1.7e4334p-3f},
+		0x8b8c3f64},
+	{"seed:full:1", "aggregator.patch_embed.pos_embed", 1402880, {-0x1.c5acbp-4f, -0x1.0bef6p-3f, -0x1.0081f8p-3f},
+		0x10c13f66},
 };
 
 static float *read_all(const e3_ckpt *c, const e3_tensor_info *t)
@@ -130,8 +141,8 @@ static void the_configuration_comes_back(void **state)
 
 static void wrong_names_are_refused(void **state)
 {
-	static const char *const wrong[] = {"seed:", "seed:tiny", "seed:tiny:", "seed:tiny:x", "seed:tiny:-1", "seed:small:1", "seed::1",
-					    "seed:tiny:1:2"};
+	static const char *const wrong[] = {"seed:", "seed:tiny", "seed:tiny:", "seed:tiny:x", "seed:tiny:-1",
+		"seed:small:1", "seed::1", "seed:tiny:1:2"};
 	for (size_t k = 0; k < sizeof wrong / sizeof *wrong; k++) {
 		e3_err err = {""};
 		assert_null(e3_ckpt_open(wrong[k], &err));

@@ -1,5 +1,6 @@
-/* Whole streams through the network: other dimensions than the built-in ones against an independent float64 implementation
- * (tests/oracle/streamvggt.py), eviction off against a budget that is never reached, memory that stays where it is. */
+/* Whole streams through the network: other dimensions than the built-in ones against an independent float64
+ * implementation (tests/oracle/streamvggt.py), eviction off against a budget that is never reached, memory that stays
+ * where it is. */
 #include "check.h"
 #include "model_stream.h"
 #include "model/session.h"
@@ -110,8 +111,10 @@ static void compare_evictions(const custom *c, const char *mode, int i, const e3
 	}
 	char label[64];
 	for (int k = 0; k < 3; k++) {
-		snprintf(label, sizeof label, "%s %s %d %s", c->name, mode, i, (const char *[]){"variance", "alpha", "budget"}[k]);
-		assert_true(check_distance(label, got + k * ev->n_layers, shares + k * ev->n_layers, (size_t)ev->n_layers) < 2e-4);
+		snprintf(label, sizeof label, "%s %s %d %s", c->name, mode, i,
+			(const char *[]){"variance", "alpha", "budget"}[k]);
+		assert_true(
+			check_distance(label, got + k * ev->n_layers, shares + k * ev->n_layers, (size_t)ev->n_layers) < 2e-4);
 	}
 	free(shares);
 }
@@ -147,18 +150,25 @@ static void against_oracle(const custom *c, const char *mode, int compat)
 
 static void wide_keeps_everything(void **state) { against_oracle(&custom_wide, "off", 0); }
 static void wide_evicts(void **state) { against_oracle(&custom_wide, "default", 0); }
-static void wide_evicts_as_released(void **state) { against_oracle(&custom_wide, "starve", E3_COMPAT_STARVE | E3_COMPAT_CAMERA); }
+static void wide_evicts_as_released(void **state)
+{
+	against_oracle(&custom_wide, "starve", E3_COMPAT_STARVE | E3_COMPAT_CAMERA);
+}
 static void tall_keeps_everything(void **state) { against_oracle(&custom_tall, "off", E3_COMPAT_CAMERA); }
 static void tall_evicts(void **state) { against_oracle(&custom_tall, "default", E3_COMPAT_CAMERA); }
 static void tall_evicts_as_released(void **state) { against_oracle(&custom_tall, "starve", E3_COMPAT_STARVE); }
 
 static void bare_keeps_everything(void **state) { against_oracle(&custom_bare, "off", 0); }
 static void bare_evicts(void **state) { against_oracle(&custom_bare, "default", 0); }
-static void bare_evicts_as_released(void **state) { against_oracle(&custom_bare, "starve", E3_COMPAT_STARVE | E3_COMPAT_CAMERA); }
+static void bare_evicts_as_released(void **state)
+{
+	against_oracle(&custom_bare, "starve", E3_COMPAT_STARVE | E3_COMPAT_CAMERA);
+}
 
 /* ---- what does not change results ---- */
 
-/* Two streams of the same pictures, step by step; `differ`: the first step where they must not be equal any more, or -1. */
+/* Two streams of the same pictures, step by step; `differ`: the first step where they must not be equal any more, or
+ * -1. */
 static void run_beside(const e3_infer_options *a, const e3_infer_options *b, int steps, int differ)
 {
 	stream x, y;
@@ -267,7 +277,8 @@ static int counted_alloc(e3_dev *d, size_t floats, float **out, e3_err *err)
 static void memory_stays_where_it_is(void **state)
 {
 	e3_infer_options o = e3_infer_defaults();
-	o.budget_kind = E3_BUDGET_FRAMES, o.budget = 4, o.outputs = E3_OUT_POSE | E3_OUT_DEPTH, o.camera_frames = 20, o.temperature = 0.01;
+	o.budget_kind = E3_BUDGET_FRAMES, o.budget = 4, o.outputs = E3_OUT_POSE | E3_OUT_DEPTH, o.camera_frames = 20,
+	o.temperature = 0.01;
 	counting.real = dev->ops, counting.ops = *dev->ops, counting.ops.alloc = counted_alloc;
 	dev->ops = &counting.ops;
 	stream t;
@@ -297,7 +308,8 @@ static void memory_stays_where_it_is(void **state)
 		if (i == 20)
 			growth = counting.floats;
 	}
-	printf("# %zu floats at the start, %zu more by frame 20, %zu more by frame 400\n", at_start, growth - at_start, counting.floats - growth);
+	printf("# %zu floats at the start, %zu more by frame 20, %zu more by frame 400\n", at_start, growth - at_start,
+		counting.floats - growth);
 	assert_int_equal(cache->n_pages, p->pages);
 	assert_int_equal(cache->n_slabs, 1);
 	assert_int_equal(counting.floats, growth);

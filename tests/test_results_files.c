@@ -7,10 +7,7 @@
 
 static char folder[] = "/tmp/e3-results-XXXXXX";
 
-static int open_folder(void **state)
-{
-	return !mkdtemp(folder) || vectors_load(state) ? -1 : 0;
-}
+static int open_folder(void **state) { return !mkdtemp(folder) || vectors_load(state) ? -1 : 0; }
 
 static int close_folder(void **state)
 {
@@ -55,13 +52,17 @@ static void poses(void **state)
 	ev_options o = {.tasks = 1u << EV_TASK_POSE, .dataset = json_string_value(json_object_get(in, "dataset"))};
 	char name[32];
 	snprintf(name, sizeof name, "%s", json_string_value(json_object_get(in, "seq")));
-	ev_seq s = {.name = name, .path = {.scored = true, .score = {.ate.rmse = number(in, "ate"), .rpe_t.rmse = number(in, "rpe_t"),
-		.rpe_r.rmse = number(in, "rpe_r")}}};
+	ev_seq s = {.name = name,
+		.path = {.scored = true,
+			.score = {.ate.rmse = number(in, "ate"),
+				.rpe_t.rmse = number(in, "rpe_t"),
+				.rpe_r.rmse = number(in, "rpe_r")}}};
 	ev_report r = {.o = &o, .seq = &s, .n = 1};
 	assert_int_equal(ev_results(&r, folder, NULL), 0);
 	const char *got = taken("_error_log.txt");
 	assert_memory_equal(got, want, strlen(want));
-	assert_string_equal(got + strlen(want), "Average ATE: 0.01235, Average RPE trans: 0.00456, Average RPE rot: 0.10000\n");
+	assert_string_equal(got + strlen(want),
+		"Average ATE: 0.01235, Average RPE trans: 0.00456, Average RPE rot: 0.10000\n");
 	taken("alley_2_eval_metric.txt"); /* compared in e3-eval.bats */
 }
 
@@ -76,8 +77,12 @@ static void recon(void **state)
 	for (size_t k = 0; k < 2; k++) {
 		e3_recon_score *v = &s[k].recon.score;
 		const char *line = json_string_value(json_array_get(lines, k));
-		assert_int_equal(sscanf(line, "Idx: %31[^,], Acc: %lf, Comp: %lf, NC1: %lf, NC2: %lf - Acc_med: %lf, Compc_med: %lf, NC1c_med: %lf, "
-			"NC2c_med: %lf", name[k], &v->acc, &v->comp, &v->nc1, &v->nc2, &v->acc_med, &v->comp_med, &v->nc1_med, &v->nc2_med), 9);
+		assert_int_equal(
+			sscanf(line,
+				"Idx: %31[^,], Acc: %lf, Comp: %lf, NC1: %lf, NC2: %lf - Acc_med: %lf, Compc_med: %lf, NC1c_med: %lf, "
+				"NC2c_med: %lf",
+				name[k], &v->acc, &v->comp, &v->nc1, &v->nc2, &v->acc_med, &v->comp_med, &v->nc1_med, &v->nc2_med),
+			9);
 		v->nc = (v->nc1 + v->nc2) / 2, v->nc_med = (v->nc1_med + v->nc2_med) / 2, v->fit.size[1] = 1;
 		s[k].name = name[k], s[k].recon.scored = true;
 		if (k == 0) { /* from a file of another name */

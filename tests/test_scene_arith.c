@@ -22,7 +22,8 @@ static void functions_equal_the_library(void **state)
 		printf("# %-9s %.1e\n", name[k], worst[k]);
 		assert_true(worst[k] < 1e-14);
 	}
-	assert_true(scene_sin(0) == 0 && scene_cos(0) == 1 && scene_exp(0) == 1 && scene_log(1) == 0 && scene_atan2(0, -1) == SCENE_PI);
+	assert_true(scene_sin(0) == 0 && scene_cos(0) == 1 && scene_exp(0) == 1 && scene_log(1) == 0 &&
+		scene_atan2(0, -1) == SCENE_PI);
 	assert_true(scene_atan2(2, 0) == SCENE_PI / 2 && scene_atan2(-2, 0) == -SCENE_PI / 2 && scene_atan2(0, 0) == 0);
 }
 
@@ -45,7 +46,8 @@ static void numbers_are_uniform_and_normal(void **state)
 	int bin[BINS] = {0}, tail = 0;
 	double sum = 0, squares = 0, fourth = 0, serial = 0, before = 0;
 	for (uint64_t k = 0; k < N; k++) {
-		double u = scene_uniform(k % 100, k / 100 % 10, k / 1000, 0, BINS), g = scene_normal(k % 100, k / 100 % 10, k / 1000);
+		double u = scene_uniform(k % 100, k / 100 % 10, k / 1000, 0, BINS),
+			   g = scene_normal(k % 100, k / 100 % 10, k / 1000);
 		assert_true(u >= 0 && u < BINS);
 		bin[(int)u]++;
 		sum += g, squares += g * g, fourth += g * g * g * g, tail += fabs(g) > 1.959964, serial += g * before;
@@ -54,8 +56,8 @@ static void numbers_are_uniform_and_normal(void **state)
 	double chi = 0;
 	for (int k = 0; k < BINS; k++)
 		chi += (bin[k] - N / BINS) * (double)(bin[k] - N / BINS) / (N / BINS);
-	printf("# chi2 %.1f of 19; mean %.4f, variance %.4f, kurtosis %.4f, beyond 1.96 %.4f, serial %.4f\n", chi, sum / N, squares / N, fourth / N,
-	       (double)tail / N, serial / N);
+	printf("# chi2 %.1f of 19; mean %.4f, variance %.4f, kurtosis %.4f, beyond 1.96 %.4f, serial %.4f\n", chi, sum / N,
+		squares / N, fourth / N, (double)tail / N, serial / N);
 	assert_true(chi < 43.8); /* one in a thousand */
 	assert_true(fabs(sum / N) < 0.013 && fabs(squares / N - 1) < 0.018 && fabs(fourth / N - 3) < 0.13);
 	assert_true(fabs((double)tail / N - 0.05) < 0.003 && fabs(serial / N) < 0.013);

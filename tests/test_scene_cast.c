@@ -1,5 +1,5 @@
-/* Depth against closed forms, written independently: an empty room, a ball, a box; rectangles that leave nothing out; points of one
- * frame seen from another. */
+/* Depth against closed forms, written independently: an empty room, a ball, a box; rectangles that leave nothing out;
+ * points of one frame seen from another. */
 #include "check.h"
 #include "e3/geom.h"
 #include "e3/mem.h"
@@ -12,10 +12,7 @@ enum { W = 96, H = 72 };
 static scene_shot shot;
 static scene_row row;
 
-static int open_row(void **state)
-{
-	return scene_row_open(&row, 640, NULL);
-}
+static int open_row(void **state) { return scene_row_open(&row, 640, NULL); }
 
 static int close_row(void **state)
 {
@@ -105,7 +102,8 @@ static void looking_along_an_axis(void **state)
 
 static scene_thing thing_at(bool round, double x, double y, double z)
 {
-	return (scene_thing){.round = round, .half = {0.4, 0.25, 0.3}, .centre = {x, y, z}, .rot = {1, 0, 0, 0, 1, 0, 0, 0, 1}};
+	return (
+		scene_thing){.round = round, .half = {0.4, 0.25, 0.3}, .centre = {x, y, z}, .rot = {1, 0, 0, 0, 1, 0, 0, 0, 1}};
 }
 
 /* A ball of radius r at distance c: z = (C·d - sqrt((C·d)^2 - d·d (c^2 - r^2))) / d·d. */
@@ -155,7 +153,8 @@ static void an_ellipsoid_and_a_box_head_on(void **state)
 		/* Along the middle row: the box ends where |x| = 0.4 at z = 1.7. */
 		for (int x = 0; x < 65 && !round; x++)
 			assert_int_equal(row.hit[x] == 6, fabs((x + 0.5 - 32.5) / 80) * 1.7 < 0.4);
-		/* The silhouette of an ellipsoid with half axes a (across) and c (along) at distance l: tan^2 = a^2 / (l^2 - c^2). */
+		/* The silhouette of an ellipsoid with half axes a (across) and c (along) at distance l: tan^2 = a^2 / (l^2 -
+		 * c^2). */
 		for (int x = 0; x < 65 && round; x++)
 			assert_int_equal(row.hit[x] == 6, fabs((x + 0.5 - 32.5) / 80) < sqrt(0.16 / (4 - 0.09)));
 	}
@@ -251,7 +250,8 @@ static void compare_frames(const e3_scene_facts *facts, float *const depth[2], f
 	assert_int_equal(e3_pose_decode(enc[1], &to, NULL), 0);
 	e3_pose_to_world(&from, world);
 	for (int at = 0; at < BIG_W * BIG_H; at += 3) {
-		double d = depth[0][at], c[3] = {(at % BIG_W - k[2]) * d / k[0], ((double)(at / BIG_W) - k[3]) * d / k[1], d}, p[3], q[3];
+		double d = depth[0][at], c[3] = {(at % BIG_W - k[2]) * d / k[0], ((double)(at / BIG_W) - k[3]) * d / k[1], d},
+			   p[3], q[3];
 		for (int j = 0; j < 3; j++)
 			p[j] = world[4 * j] * c[0] + world[4 * j + 1] * c[1] + world[4 * j + 2] * c[2] + world[4 * j + 3];
 		for (int j = 0; j < 3; j++)
@@ -277,7 +277,8 @@ static void points_agree_between_frames(void **state)
 	for (uint64_t seed = 0; seed < 6; seed++) {
 		e3_scene_options o = E3_SCENE_DEFAULTS;
 		float enc[2][9];
-		o.seed = seed, o.w = BIG_W, o.h = BIG_H, o.path = seed % 2 ? E3_SCENE_WALK : E3_SCENE_CLIP, o.metres = seed % 3 == 0;
+		o.seed = seed, o.w = BIG_W, o.h = BIG_H, o.path = seed % 2 ? E3_SCENE_WALK : E3_SCENE_CLIP,
+		o.metres = seed % 3 == 0;
 		e3_scene *s = e3_scene_open(&o, NULL);
 		assert_non_null(s);
 		e3_scene_render(s, 3, NULL, first, enc[0]);
@@ -285,7 +286,8 @@ static void points_agree_between_frames(void **state)
 		compare_frames(e3_scene_tell(s), depth, enc, &a);
 		e3_scene_close(s);
 	}
-	printf("# %zu points compared, %zu hidden, %zu in front of the surface; the others within %.1e m\n", a.compared, a.hidden, a.wrong, a.worst);
+	printf("# %zu points compared, %zu hidden, %zu in front of the surface; the others within %.1e m\n", a.compared,
+		a.hidden, a.wrong, a.worst);
 	assert_true(a.compared > 50000 && a.hidden < a.compared / 5);
 	assert_int_equal(a.wrong, 0);
 	assert_true(a.worst < 1e-4);

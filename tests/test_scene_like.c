@@ -1,5 +1,5 @@
-/* Scenes are like those the demo model was trained on: means over many seeds against means over 10,000 scenes of the generator that
- * made its training data (16 x 12 pixels, 12 frames), and each drawn parameter's range. */
+/* Scenes are like those the demo model was trained on: means over many seeds against means over 10,000 scenes of the
+ * generator that made its training data (16 x 12 pixels, 12 frames), and each drawn parameter's range. */
 #include "check.h"
 #include "e3/mem.h"
 #include "e3/scene.h"
@@ -9,8 +9,28 @@
 enum { W = 16, H = 12, FRAMES = 12, SCENES = 500 };
 
 enum {
-	DEPTH_LAST, DEPTH_LEAST, DEPTH_MOST, DEPTH_SPREAD, CENTRE_MIDDLE, CENTRE_LAST, TURN, FOV_H, FOV_W, RED, GREEN, BLUE, CONTRAST,
-	TOP_ROW, BOTTOM_ROW, ACROSS, DOWN, SATURATION, DEPTH_TOP, DEPTH_BOTTOM, DEPTH_ACROSS, MEASURES
+	DEPTH_LAST,
+	DEPTH_LEAST,
+	DEPTH_MOST,
+	DEPTH_SPREAD,
+	CENTRE_MIDDLE,
+	CENTRE_LAST,
+	TURN,
+	FOV_H,
+	FOV_W,
+	RED,
+	GREEN,
+	BLUE,
+	CONTRAST,
+	TOP_ROW,
+	BOTTOM_ROW,
+	ACROSS,
+	DOWN,
+	SATURATION,
+	DEPTH_TOP,
+	DEPTH_BOTTOM,
+	DEPTH_ACROSS,
+	MEASURES
 };
 
 /* Mean and standard deviation over the generator's scenes. */
@@ -139,9 +159,10 @@ static void means_agree(void **state)
 			sum += m[n][k];
 		for (int n = 0; n < SCENES; n++)
 			squares += (m[n][k] - sum / SCENES) * (m[n][k] - sum / SCENES);
-		double own = sqrt(squares / (SCENES - 1)), z = (sum / SCENES - reference[k].mean) / (sd * sqrt(1.0 / SCENES + 1e-4));
-		printf("# %-30s %.4f, reference %.4f: %+.1f standard errors; deviation %.4f, reference %.4f\n", reference[k].name, sum / SCENES,
-		       reference[k].mean, z, own, sd);
+		double own = sqrt(squares / (SCENES - 1)),
+			   z = (sum / SCENES - reference[k].mean) / (sd * sqrt(1.0 / SCENES + 1e-4));
+		printf("# %-30s %.4f, reference %.4f: %+.1f standard errors; deviation %.4f, reference %.4f\n",
+			reference[k].name, sum / SCENES, reference[k].mean, z, own, sd);
 		off += !(fabs(z) < 3.5) + !(own > 0.8 * sd && own < 1.25 * sd);
 	}
 	assert_int_equal(off, 0);
@@ -164,22 +185,44 @@ static void note(drawn *d, double v)
 static int uniform(const drawn *d)
 {
 	double width = d->hi - d->lo, z = (d->sum / d->n - (d->lo + d->hi) / 2) / (width / sqrt(12.0 * d->n));
-	printf("# %-12s %d of [%.3f, %.3f]: %.3f to %.3f, mean off by %+.1f standard errors\n", d->name, d->n, d->lo, d->hi, d->least, d->most, z);
+	printf("# %-12s %d of [%.3f, %.3f]: %.3f to %.3f, mean off by %+.1f standard errors\n", d->name, d->n, d->lo, d->hi,
+		d->least, d->most, z);
 	double room = 20 * width / d->n; /* the extremes of n draws come that near to the ends, but for one case in 10^8 */
 	return d->least >= d->lo && d->most <= d->hi && d->least < d->lo + room && d->most > d->hi - room && fabs(z) < 4;
 }
 
-enum { D_WIDE, D_HIGH, D_EYE, D_THING, D_FOV, D_AMBIENT, D_FALLOFF, D_GAIN, D_GAMMA, D_TINT, D_SCALE, D_FLOOR_SCALE, D_CEILING, DRAWN };
+enum {
+	D_WIDE,
+	D_HIGH,
+	D_EYE,
+	D_THING,
+	D_FOV,
+	D_AMBIENT,
+	D_FALLOFF,
+	D_GAIN,
+	D_GAMMA,
+	D_TINT,
+	D_SCALE,
+	D_FLOOR_SCALE,
+	D_CEILING,
+	DRAWN
+};
 
 static void parameters_have_their_ranges(void **state)
 {
 	drawn d[DRAWN] = {
-		[D_WIDE] = {.name = "half width", .lo = 1.9, .hi = 3.4}, [D_HIGH] = {.name = "half height", .lo = 1.25, .hi = 1.45},
-		[D_EYE] = {.name = "eye height", .lo = 1.3, .hi = 1.7}, [D_THING] = {.name = "log size", .lo = log(0.13), .hi = log(0.55)},
-		[D_FOV] = {.name = "view", .lo = 57, .hi = 63}, [D_AMBIENT] = {.name = "ambient", .lo = 0.5, .hi = 0.75},
-		[D_FALLOFF] = {.name = "falloff", .lo = 0, .hi = 0.04}, [D_GAIN] = {.name = "gain", .lo = 0.9, .hi = 1.15},
-		[D_GAMMA] = {.name = "gamma", .lo = 0.8, .hi = 1.1}, [D_TINT] = {.name = "tint", .lo = 0.95, .hi = 1.05},
-		[D_SCALE] = {.name = "log scale", .lo = log(1.2), .hi = log(4.5)}, [D_FLOOR_SCALE] = {.name = "floor scale", .lo = 1.8, .hi = 3.2},
+		[D_WIDE] = {.name = "half width", .lo = 1.9, .hi = 3.4},
+		[D_HIGH] = {.name = "half height", .lo = 1.25, .hi = 1.45},
+		[D_EYE] = {.name = "eye height", .lo = 1.3, .hi = 1.7},
+		[D_THING] = {.name = "log size", .lo = log(0.13), .hi = log(0.55)},
+		[D_FOV] = {.name = "view", .lo = 57, .hi = 63},
+		[D_AMBIENT] = {.name = "ambient", .lo = 0.5, .hi = 0.75},
+		[D_FALLOFF] = {.name = "falloff", .lo = 0, .hi = 0.04},
+		[D_GAIN] = {.name = "gain", .lo = 0.9, .hi = 1.15},
+		[D_GAMMA] = {.name = "gamma", .lo = 0.8, .hi = 1.1},
+		[D_TINT] = {.name = "tint", .lo = 0.95, .hi = 1.05},
+		[D_SCALE] = {.name = "log scale", .lo = log(1.2), .hi = log(4.5)},
+		[D_FLOOR_SCALE] = {.name = "floor scale", .lo = 1.8, .hi = 3.2},
 		[D_CEILING] = {.name = "ceiling", .lo = 0.8, .hi = 0.95},
 	};
 	int round = 0, things = 0, pattern[PATTERNS] = {0}, floors[PATTERNS] = {0};
@@ -193,7 +236,8 @@ static void parameters_have_their_ranges(void **state)
 		scene_way_draw(&way, &o, half);
 		scene_room_draw(&room, &o, &way);
 		note(&d[D_WIDE], room.half[0]), note(&d[D_HIGH], room.half[1]), note(&d[D_EYE], way.start[1] + room.half[1]);
-		note(&d[D_FOV], scene_fov(&o) * 180 / SCENE_PI), note(&d[D_AMBIENT], room.light.ambient), note(&d[D_FALLOFF], room.light.falloff);
+		note(&d[D_FOV], scene_fov(&o) * 180 / SCENE_PI), note(&d[D_AMBIENT], room.light.ambient),
+			note(&d[D_FALLOFF], room.light.falloff);
 		note(&d[D_GAIN], room.light.gain), note(&d[D_GAMMA], room.light.gamma), note(&d[D_TINT], room.light.tint[1]);
 		note(&d[D_SCALE], log(room.face[0].scale)), note(&d[D_FLOOR_SCALE], room.face[FACE_FLOOR].scale);
 		note(&d[D_CEILING], room.face[FACE_CEILING].a[0]);
@@ -208,7 +252,8 @@ static void parameters_have_their_ranges(void **state)
 		things += room.things;
 	}
 	int good = 0;
-	for (int k = 0; k < DRAWN; k++) /* sizes of things: large ones are left out more often, so only their range is theirs */
+	for (int k = 0; k < DRAWN;
+		 k++) /* sizes of things: large ones are left out more often, so only their range is theirs */
 		good += k == D_THING ? d[k].least >= d[k].lo && d[k].most <= d[k].hi : uniform(&d[k]);
 	assert_int_equal(good, DRAWN);
 	printf("# %d things in 1000 rooms, %.3f of them round\n", things, (double)round / things);

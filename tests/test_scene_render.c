@@ -1,4 +1,5 @@
-/* Scenes through their public interface: the same bytes always, paths that do what they promise, noise, units, refusals. */
+/* Scenes through their public interface: the same bytes always, paths that do what they promise, noise, units,
+ * refusals. */
 #include "check.h"
 #include "e3/geom.h"
 #include "e3/num.h"
@@ -28,10 +29,7 @@ static e3_scene *make(const e3_scene_options *o)
 	return s;
 }
 
-static void take(e3_scene *s, int64_t i, shot *to)
-{
-	e3_scene_render(s, i, to->rgb, to->depth, to->pose);
-}
+static void take(e3_scene *s, int64_t i, shot *to) { e3_scene_render(s, i, to->rgb, to->depth, to->pose); }
 
 static void view(const e3_scene_options *o, int64_t i, shot *to)
 {
@@ -78,8 +76,8 @@ static void a_seed_keeps_its_bytes(void **state)
 		view(&o, kept[k].frame, &got);
 		uint64_t rgb = e3_fnv1a64(got.rgb, sizeof got.rgb), depth = e3_fnv1a64(got.depth, sizeof got.depth);
 		uint64_t pose = e3_fnv1a64(got.pose, sizeof got.pose);
-		printf("# seed %llu: 0x%016llxu, 0x%016llxu, 0x%016llxu\n", (unsigned long long)kept[k].seed, (unsigned long long)rgb,
-		       (unsigned long long)depth, (unsigned long long)pose);
+		printf("# seed %llu: 0x%016llxu, 0x%016llxu, 0x%016llxu\n", (unsigned long long)kept[k].seed,
+			(unsigned long long)rgb, (unsigned long long)depth, (unsigned long long)pose);
 		off += rgb != kept[k].rgb || depth != kept[k].depth || pose != kept[k].pose;
 	}
 	assert_int_equal(off, 0);
@@ -176,8 +174,9 @@ static void noise_is_what_was_asked_for(void **state)
 		}
 		/* both pictures are rounded, each by a twelfth of a squared level */
 		double variance = squares / n - 1.0 / 6, want = level * level * 255 * 255;
-		printf("# noise %.3f: %d values, mean %.3f, variance %.3f of %.3f, fourth moment %.2f, from frame to frame %.3f\n", level, n, sum / n,
-		       variance, want, fourth / (squares / n) / squares, both / squares);
+		printf(
+			"# noise %.3f: %d values, mean %.3f, variance %.3f of %.3f, fourth moment %.2f, from frame to frame %.3f\n",
+			level, n, sum / n, variance, want, fourth / (squares / n) / squares, both / squares);
 		assert_true(n > 5000 && fabs(variance / want - 1) < 0.05 && fabs(sum / n) < 4 * sqrt(want / n));
 		assert_true(fabs(fourth / (squares / n) / squares - 3) < 0.2);
 		/* the camera stands still: the pictures differ by noise alone, which is new in each frame */
@@ -240,8 +239,9 @@ static void walks_are_smooth_and_endless(void **state)
 		}
 		const e3_scene_facts *f = e3_scene_tell(s);
 		double mean = total / (N - 1), expected = f->length / 47;
-		printf("# seed %llu: steps %.4f to %.4f m, mean %.4f (the first 48: %.4f); bends by up to %.3f, turns by up to %.3f\n",
-		       (unsigned long long)seed, slowest, fastest, mean, expected, bent, turned);
+		printf(
+			"# seed %llu: steps %.4f to %.4f m, mean %.4f (the first 48: %.4f); bends by up to %.3f, turns by up to %.3f\n",
+			(unsigned long long)seed, slowest, fastest, mean, expected, bent, turned);
 		assert_true(slowest > 0.3 * mean && fastest < 1.8 * mean && fabs(mean / expected - 1) < 0.1);
 		assert_true(bent < 0.3 && turned < 0.15);
 		assert_true(widest < sqrt(f->room[0] * f->room[0] + f->room[2] * f->room[2]) - 0.9);
@@ -311,7 +311,8 @@ static void the_smallest_scenes(void **state)
 {
 	static const int size[][2] = {{1, 1}, {1, 40}, {333, 1}};
 	for (int k = 0; k < 3; k++) {
-		e3_scene_options o = {.w = size[k][0], .h = size[k][1], .frames = 1, .objects = 0, .threads = 3, .seed = UINT64_MAX};
+		e3_scene_options o =
+			{.w = size[k][0], .h = size[k][1], .frames = 1, .objects = 0, .threads = 3, .seed = UINT64_MAX};
 		uint8_t rgb[999];
 		float depth[333], pose[9];
 		e3_scene *s = make(&o);

@@ -61,7 +61,8 @@ static const struct format {
 	decode_fn *decode;
 	int (*save)(const char *, const e3_depth *, e3_err *);
 	double step; /* what it rounds to */
-} formats[] = {{"x.dpt", e3_dpt_decode, e3_dpt_save, 0}, {"x.npy", e3_npy_decode, e3_npy_save, 0}, {"x.png", decode_bonn, save_bonn, 1.0 / 5000}};
+} formats[] = {{"x.dpt", e3_dpt_decode, e3_dpt_save, 0}, {"x.npy", e3_npy_decode, e3_npy_save, 0},
+	{"x.png", decode_bonn, save_bonn, 1.0 / 5000}};
 enum { FORMATS = sizeof formats / sizeof *formats };
 
 static void depth_maps_come_back(void **state)
@@ -115,7 +116,8 @@ static void dpt_says_what_is_wrong(void **state)
 	assert_int_equal(e3_dpt_save(fresh(), &d, NULL), 0);
 	uint8_t *b = slurp(path, &n);
 	b[0] = 'Q';
-	refused(e3_dpt_decode(b, n, "a.dpt", &none, &err), &err, "reading: a.dpt: begins with 51 49 45 48: expected the tag 50 49 45 48");
+	refused(e3_dpt_decode(b, n, "a.dpt", &none, &err), &err,
+		"reading: a.dpt: begins with 51 49 45 48: expected the tag 50 49 45 48");
 	b[0] = 'P';
 	e3_put_le32(b + 4, 0);
 	refused(e3_dpt_decode(b, n, "a.dpt", &none, &err), &err, "0 × 3 pixels");
@@ -156,7 +158,8 @@ static void npy_says_what_is_wrong(void **state)
 	static const struct {
 		const char *header, *why;
 	} cases[] = {
-		{"{'descr': '<f4', 'fortran_order': False, 'shape': (3, 5), }", "truncated: 3 × 5 numbers take 60 bytes, 48 are there"},
+		{"{'descr': '<f4', 'fortran_order': False, 'shape': (3, 5), }",
+			"truncated: 3 × 5 numbers take 60 bytes, 48 are there"},
 		{"{'descr': '<f4', 'fortran_order': False, 'shape': (3, 3), }", "too long"},
 		{"{'descr': '<i4', 'fortran_order': False, 'shape': (3, 4), }", "type '<i4': expected '<f4' or '<f8'"},
 		{"{'descr': '>f4', 'fortran_order': False, 'shape': (3, 4), }", "type '>f4'"},
@@ -203,7 +206,8 @@ static void png_depth_says_what_is_wrong(void **state)
 	size_t n;
 	assert_int_equal(e3_png16_save(fresh(), v, 2, 2, NULL, NULL), 0);
 	uint8_t *b = slurp(path, &n);
-	refused(e3_depth16_decode(b, n, "k.png", E3_DEPTH16_KITTI, &d, &err), &err, "reading: k.png: its highest value is 255: expected 16 bits in use");
+	refused(e3_depth16_decode(b, n, "k.png", E3_DEPTH16_KITTI, &d, &err), &err,
+		"reading: k.png: its highest value is 255: expected 16 bits in use");
 	assert_int_equal(e3_depth16_decode(b, n, "n.png", E3_DEPTH16_NRGBD, &d, &err), 0);
 	near(d.z[1], 0.255, 1e-7);
 	e3_depth_release(&d);
@@ -213,13 +217,15 @@ static void png_depth_says_what_is_wrong(void **state)
 	im.px[0] = 200;
 	assert_int_equal(e3_png_save(fresh(), &im, NULL), 0);
 	b = slurp(path, &n);
-	refused(e3_depth16_decode(b, n, "k.png", E3_DEPTH16_NRGBD, &d, &err), &err, "8 bits of grey: expected 16 bits of grey");
+	refused(e3_depth16_decode(b, n, "k.png", E3_DEPTH16_NRGBD, &d, &err), &err,
+		"8 bits of grey: expected 16 bits of grey");
 	free(b);
 	e3_image_release(&im);
 	d = sample();
 	d.z[0] = 14, d.z[1] = 13.1f, d.z[2] = 300, d.z[3] = 10.5f, d.z[4] = NAN;
 	for (int kind = E3_DEPTH16_KITTI; kind <= E3_DEPTH16_NRGBD; kind++) {
-		static const int kept[4] = {0x0b, 0x0a, 0, 0}; /* of the first four: KITTI to 255 m, Bonn to 13.1, the others to 10 */
+		static const int kept[4] = {0x0b, 0x0a, 0,
+			0}; /* of the first four: KITTI to 255 m, Bonn to 13.1, the others to 10 */
 		e3_depth back;
 		assert_int_equal(e3_depth16_save(fresh(), (e3_depth16)kind, &d, NULL), 0);
 		b = slurp(path, &n);
@@ -227,7 +233,10 @@ static void png_depth_says_what_is_wrong(void **state)
 		for (int k = 0; k < 4; k++)
 			assert_int_equal(back.z[k] > 0, kept[kind] >> k & 1);
 		assert_true(back.z[4] == 0);
-		near(back.z[5], d.z[5], kind == E3_DEPTH16_KITTI ? 0.5 / 256 : kind == E3_DEPTH16_BONN ? 1e-4 + 1e-6 : 5e-4 + 1e-6);
+		near(back.z[5], d.z[5],
+			kind == E3_DEPTH16_KITTI      ? 0.5 / 256
+				: kind == E3_DEPTH16_BONN ? 1e-4 + 1e-6
+										  : 5e-4 + 1e-6);
 		e3_depth_release(&back);
 		free(b);
 	}
@@ -236,7 +245,8 @@ static void png_depth_says_what_is_wrong(void **state)
 
 static void cameras_come_back_or_say_what_is_wrong(void **state)
 {
-	e3_cam cam = {{1120, 0, 511.5, 0, 1121, 217.5, 0, 0, 1}, {0.6, 0.8, 0, 0.1, -0.8, 0.6, 0, -0.2, 0, 0, 1, 0.3}}, back;
+	e3_cam cam = {{1120, 0, 511.5, 0, 1121, 217.5, 0, 0, 1}, {0.6, 0.8, 0, 0.1, -0.8, 0.6, 0, -0.2, 0, 0, 1, 0.3}},
+		   back;
 	e3_err err;
 	size_t n;
 	assert_int_equal(e3_cam_save(fresh(), &cam, NULL), 0);
@@ -280,7 +290,8 @@ static void the_nearest_is_registered(void **state)
 
 static void draws_need_enough_to_draw_from(void **state)
 {
-	static const uint32_t numpy[10] = {26, 92, 2, 55, 91, 84, 16, 66, 54, 68}, python[10] = {49, 48, 56, 26, 2, 16, 32, 31, 25, 50};
+	static const uint32_t numpy[10] = {26, 92, 2, 55, 91, 84, 16, 66, 54, 68},
+						  python[10] = {49, 48, 56, 26, 2, 16, 32, 31, 25, 50};
 	e3_mt g;
 	uint32_t got[10];
 	e3_err err;
@@ -297,9 +308,13 @@ static void draws_need_enough_to_draw_from(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(depth_maps_come_back), cmocka_unit_test(dpt_says_what_is_wrong), cmocka_unit_test(npy_says_what_is_wrong),
-		cmocka_unit_test(png_depth_says_what_is_wrong), cmocka_unit_test(cameras_come_back_or_say_what_is_wrong),
-		cmocka_unit_test(the_nearest_is_registered), cmocka_unit_test(draws_need_enough_to_draw_from),
+		cmocka_unit_test(depth_maps_come_back),
+		cmocka_unit_test(dpt_says_what_is_wrong),
+		cmocka_unit_test(npy_says_what_is_wrong),
+		cmocka_unit_test(png_depth_says_what_is_wrong),
+		cmocka_unit_test(cameras_come_back_or_say_what_is_wrong),
+		cmocka_unit_test(the_nearest_is_registered),
+		cmocka_unit_test(draws_need_enough_to_draw_from),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,5 @@
-/* sets: trajectories: what each format's text means, that it comes back, what is refused and in which words; pairing of stamps. */
+/* sets: trajectories: what each format's text means, that it comes back, what is refused and in which words; pairing of
+ * stamps. */
 #include "check.h"
 #include "e3/sets.h"
 #include <unistd.h>
@@ -51,7 +52,8 @@ static void each_format_means_the_same_pose(void **state)
 /* Three poses through a file of every format. */
 static void what_is_written_comes_back(void **state)
 {
-	static const double r[3][9] = {{1, 0, 0, 0, 1, 0, 0, 0, 1}, {0.6, -0.8, 0, 0.8, 0.6, 0, 0, 0, 1}, {0, 0, 1, 0.6, 0.8, 0, -0.8, 0.6, 0}};
+	static const double r[3][9] = {{1, 0, 0, 0, 1, 0, 0, 0, 1}, {0.6, -0.8, 0, 0.8, 0.6, 0, 0, 0, 1},
+		{0, 0, 1, 0.6, 0.8, 0, -0.8, 0.6, 0}};
 	for (int format = E3_TRAJ_TUM; format <= E3_TRAJ_NRGBD; format++) {
 		e3_traj t = {0}, back;
 		for (int k = 0; k < 3; k++) {
@@ -90,13 +92,15 @@ static void a_pose_that_is_missing_or_damaged_is_named(void **state)
 		{E3_TRAJ_TUM, "1 2 nan 4 0 0 0 1\n", "line 1: number 3 is not finite: the pose is missing"},
 		{E3_TRAJ_TUM, "1 2 x 4 0 0 0 1\n", "line 1: 'x' is not a number"},
 		{E3_TRAJ_TUM, "1 2 0x10 4 0 0 0 1\n", "'0x10' is not a number"},
-		{E3_TRAJ_TUM, "1 2 33333333333333333333333333333333333333333333333333333333333333333333 4 0 0 0 1\n", "is not a number"},
+		{E3_TRAJ_TUM, "1 2 33333333333333333333333333333333333333333333333333333333333333333333 4 0 0 0 1\n",
+			"is not a number"},
 		{E3_TRAJ_KITTI, "0 -1 0 1 1 0 0 2 0 0 1\n", "line 1: 11 numbers: expected 12"},
 		{E3_TRAJ_KITTI, "2 0 0 1 0 1 0 2 0 0 1 3\n", "line 1: the matrix is no rotation"},
 		{E3_TRAJ_KITTI, "-1 0 0 1 0 1 0 2 0 0 1 3\n", "line 1: the matrix mirrors"},
 		{E3_TRAJ_4X4, "1 0 0 1\n0 1 0 2\n0 0 1 3\n", "the text ends after 12 of the 16 numbers"},
 		{E3_TRAJ_4X4, "1 0 0 1\n0 1 0 2\n0 0 1 3\n0 0 1 1\n", "the last row of the matrix is not 0 0 0 1"},
-		{E3_TRAJ_4X4, "-inf -inf -inf -inf\n0 1 0 2\n0 0 1 3\n0 0 0 1\n", "number 1 is not finite: the pose is missing"},
+		{E3_TRAJ_4X4, "-inf -inf -inf -inf\n0 1 0 2\n0 0 1 3\n0 0 0 1\n",
+			"number 1 is not finite: the pose is missing"},
 		{E3_TRAJ_NRGBD, "1 0 0 1\n0 1 0 2\n0 0 1 3\n", "the text ends inside a matrix of 4 lines"},
 		{E3_TRAJ_NRGBD, "1 0 0 1\n0 nan 0 2\n0 0 1 3\n0 0 0 1\n", "is not finite"},
 	};
@@ -119,7 +123,9 @@ static void a_pose_of_nans_is_the_identity(void **state)
 {
 	static const double want[12] = {1, 0, 0, 0, 0, -1, 0, 0, 0, 0, -1, 0};
 	e3_traj t;
-	assert_int_equal(parse("nan nan nan nan\nnan nan nan nan\nnan nan nan nan\nnan nan nan nan\n", E3_TRAJ_NRGBD, &t, NULL), 0);
+	assert_int_equal(parse("nan nan nan nan\nnan nan nan nan\nnan nan nan nan\nnan nan nan nan\n", E3_TRAJ_NRGBD, &t,
+						 NULL),
+		0);
 	for (int j = 0; j < 12; j++)
 		near(t.pose[0][j], want[j], 0);
 	e3_traj_release(&t);
@@ -128,9 +134,10 @@ static void a_pose_of_nans_is_the_identity(void **state)
 /* The nearest pair first; strictly within; each stamp once; ordered by the first list, whatever order it came in. */
 static void stamps_are_paired_nearest_first(void **state)
 {
-	const double a[] = {0.2, 0.0, 0.033, 0.067, 0.1, 0.133}, b[] = {0.005, 0.024, 0.03, 0.071, 0.119, 0.125, 0.181, 0.23};
+	const double a[] = {0.2, 0.0, 0.033, 0.067, 0.1, 0.133},
+				 b[] = {0.005, 0.024, 0.03, 0.071, 0.119, 0.125, 0.181, 0.23};
 	const double want[][2] = {{0, 0.005}, {0.033, 0.03}, {0.067, 0.071}, {0.1, 0.119}, {0.133, 0.125}, {0.2, 0.181}};
-	size_t (*pair)[2], n;
+	size_t(*pair)[2], n;
 	assert_int_equal(e3_traj_associate(a, 6, b, 8, 0.02, &pair, &n, NULL), 0);
 	assert_int_equal(n, 6);
 	for (size_t k = 0; k < n; k++) {
@@ -154,8 +161,10 @@ static void stamps_are_paired_nearest_first(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(each_format_means_the_same_pose), cmocka_unit_test(what_is_written_comes_back),
-		cmocka_unit_test(a_pose_that_is_missing_or_damaged_is_named), cmocka_unit_test(a_pose_of_nans_is_the_identity),
+		cmocka_unit_test(each_format_means_the_same_pose),
+		cmocka_unit_test(what_is_written_comes_back),
+		cmocka_unit_test(a_pose_that_is_missing_or_damaged_is_named),
+		cmocka_unit_test(a_pose_of_nans_is_the_identity),
 		cmocka_unit_test(stamps_are_paired_nearest_first),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

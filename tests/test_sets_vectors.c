@@ -1,4 +1,5 @@
-/* sets: the vectors of ../shared/spec/eval_vectors.json that concern files, loaders, registration and draws. Small ones that need no
+/* sets: the vectors of ../shared/spec/eval_vectors.json that concern files, loaders, registration and draws. Small ones
+ * that need no
  * ../shared stand in the other test_sets_*.c. */
 #include "e3/image.h"
 #include "e3/sets.h"
@@ -125,7 +126,8 @@ static void scenes7_registration(void **state)
 	json_t *in = input("io/scenes7_depth_registration"), *want = expected("io/scenes7_depth_registration");
 	for (size_t k = 0; k < json_array_size(in); k++) {
 		json_t *p = json_array_get(in, k), *q = json_array_get(want, k);
-		size_t from = (size_t)number(p, "v") * W + (size_t)number(p, "u"), to = (size_t)number(q, "row") * W + (size_t)number(q, "col");
+		size_t from = (size_t)number(p, "v") * W + (size_t)number(p, "u"),
+			   to = (size_t)number(q, "row") * W + (size_t)number(q, "col");
 		raw[from] = (uint16_t)number(p, "raw");
 		assert_int_equal(e3_scenes7_register(raw, W, H, false, out, NULL), 0);
 		assert_int_equal(out[to], (int)number(q, "stored_uint16"));
@@ -140,8 +142,8 @@ static void scenes7_registration(void **state)
 
 static void resizes_are_pillows(void **state)
 {
-	static const char *const names[] = {"resize/pil_lanczos_12x9_to_7x5", "resize/pil_lanczos_12x9_to_20x14", "resize/pil_bicubic_12x9_to_7x5",
-		"resize/pil_bicubic_12x9_to_20x14"};
+	static const char *const names[] = {"resize/pil_lanczos_12x9_to_7x5", "resize/pil_lanczos_12x9_to_20x14",
+		"resize/pil_bicubic_12x9_to_7x5", "resize/pil_bicubic_12x9_to_20x14"};
 	for (int k = 0; k < 4; k++) {
 		double in[12 * 9], want[20 * 14];
 		json_t *e = expected(names[k]);
@@ -165,7 +167,8 @@ static void nearest_is_opencvs(void **state)
 	static const struct {
 		const char *name;
 		int from, to;
-	} cases[] = {{"resize/nearest_640_to_522_first_and_last", 640, 522}, {"resize/nearest_480_to_392_first_and_last", 480, 392}};
+	} cases[] = {{"resize/nearest_640_to_522_first_and_last", 640, 522},
+		{"resize/nearest_480_to_392_first_and_last", 480, 392}};
 	for (int k = 0; k < 2; k++) {
 		int from = cases[k].from, to = cases[k].to;
 		e3_image im, out;
@@ -187,7 +190,8 @@ static void loader_a_makes_the_networks_sizes(void **state)
 {
 	const char *key;
 	json_t *value, *all = expected("resize/input_sizes_518");
-	json_object_foreach (all, key, value) {
+	json_object_foreach(all, key, value)
+	{
 		int w, h, cut;
 		double want[2];
 		e3_image im, out;
@@ -211,10 +215,12 @@ static void loader_a_makes_the_networks_sizes(void **state)
 
 static void loader_b_keeps_the_camera(void **state)
 {
-	static const char *const names[] = {"mv/intrinsics_7scenes_518x392", "mv/intrinsics_nrgbd_518x392", "mv/intrinsics_offcentre_518x392"};
+	static const char *const names[] = {"mv/intrinsics_7scenes_518x392", "mv/intrinsics_nrgbd_518x392",
+		"mv/intrinsics_offcentre_518x392"};
 	for (int k = 0; k < 3; k++) {
 		json_t *in = input(names[k]), *want = expected(names[k]);
-		e3_intrinsics cam = {number(in, "fx"), number(in, "fy"), number(in, "cx"), number(in, "cy"), (int)number(in, "w"), (int)number(in, "h")};
+		e3_intrinsics cam = {number(in, "fx"), number(in, "fy"), number(in, "cx"), number(in, "cy"),
+			(int)number(in, "w"), (int)number(in, "h")};
 		e3_image im;
 		e3_depth depth;
 		e3_loaded out;
@@ -225,8 +231,8 @@ static void loader_b_keeps_the_camera(void **state)
 		assert_int_equal(e3_loader_b(&im, &depth, &cam, (const int[]){518, 392}, &out, NULL), 0);
 		assert_int_equal(out.rgb.w, 518);
 		assert_int_equal(out.rgb.h, 392);
-		compare(names[k], (double[]){out.k.fx, 0, out.k.cx, 0, out.k.fy, out.k.cy, 0, 0, 1}, json_object_get(want, "K"), 9,
-			2.5e-5 / 460); /* the vectors' focal length went through float32, as the reference's does */
+		compare(names[k], (double[]){out.k.fx, 0, out.k.cx, 0, out.k.fy, out.k.cy, 0, 0, 1}, json_object_get(want, "K"),
+			9, 2.5e-5 / 460); /* the vectors' focal length went through float32, as the reference's does */
 		json_t *columns = json_object_get(want, "depth_source_column_of_first_and_last_output");
 		if (columns) {
 			double c[2];
@@ -294,10 +300,16 @@ static void opengl_axes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(sintel_depth_and_camera), cmocka_unit_test(npy), cmocka_unit_test(depth_in_png),
-		cmocka_unit_test(scenes7_registration), cmocka_unit_test(resizes_are_pillows), cmocka_unit_test(nearest_is_opencvs),
+		cmocka_unit_test(sintel_depth_and_camera),
+		cmocka_unit_test(npy),
+		cmocka_unit_test(depth_in_png),
+		cmocka_unit_test(scenes7_registration),
+		cmocka_unit_test(resizes_are_pillows),
+		cmocka_unit_test(nearest_is_opencvs),
 		cmocka_unit_test(loader_a_makes_the_networks_sizes),
-		cmocka_unit_test(loader_b_keeps_the_camera), cmocka_unit_test(stamps_are_paired), cmocka_unit_test(draws),
+		cmocka_unit_test(loader_b_keeps_the_camera),
+		cmocka_unit_test(stamps_are_paired),
+		cmocka_unit_test(draws),
 		cmocka_unit_test(opengl_axes),
 	};
 	return cmocka_run_group_tests(tests, vectors_load, vectors_unload);

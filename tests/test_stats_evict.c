@@ -1,7 +1,8 @@
-/* The statistics of e3-evict-stats on a run small enough to work out by hand, and --check against every violation it names.
+/* The statistics of e3-evict-stats on a run small enough to work out by hand, and --check against every violation it
+ * names.
  *
- * Two layers, five tokens a frame: one special, 2 x 2 patches; four frames. Removed: step 1: layer 0 id 6. Step 2: layer 0 id 7,
- * layer 1 ids 6 and 13. Step 3: layer 0 id 11, layer 1 id 19. */
+ * Two layers, five tokens a frame: one special, 2 x 2 patches; four frames. Removed: step 1: layer 0 id 6. Step 2:
+ * layer 0 id 7, layer 1 ids 6 and 13. Step 3: layer 0 id 11, layer 1 id 19. */
 #include "../cmd/e3-evict-stats/evict-stats.h"
 #include "check.h"
 
@@ -29,8 +30,14 @@ static void tell(story *s)
 		for (int l = 0; l < L; l++) {
 			e3_evict_layer *x = &s->layer[t][l];
 			memcpy(s->id[t][l], removed[t][l].id, sizeof s->id[t][l]);
-			*x = (e3_evict_layer){.layer = l, .k_before = held[l] + N, .n_removed = removed[t][l].n, .removed = s->id[t][l],
-				.prot = (uint32_t)(N + t), .alpha = l ? 0.25 : 0.75, .max_evicted = 1, .min_kept = 2};
+			*x = (e3_evict_layer){.layer = l,
+				.k_before = held[l] + N,
+				.n_removed = removed[t][l].n,
+				.removed = s->id[t][l],
+				.prot = (uint32_t)(N + t),
+				.alpha = l ? 0.25 : 0.75,
+				.max_evicted = 1,
+				.min_kept = 2};
 			x->k_after = held[l] = x->k_before - (uint32_t)x->n_removed;
 			x->budget = x->k_after - 0.5;
 		}
@@ -98,7 +105,8 @@ static void survival(void **state)
 	tell(&s);
 	play(&s, &r);
 	assert_int_equal(es_stats_init(&x, &r, NULL), 0);
-	static const uint64_t risk[3][3] = {{12, 7, 2}, {12, 7, 3}, {24, 14, 5}}, deaths[3][3] = {{1, 2, 0}, {2, 1, 0}, {3, 3, 0}};
+	static const uint64_t risk[3][3] = {{12, 7, 2}, {12, 7, 3}, {24, 14, 5}},
+						  deaths[3][3] = {{1, 2, 0}, {2, 1, 0}, {3, 3, 0}};
 	const es_survival *v[3] = {&x.layer[0], &x.layer[1], &x.all};
 	for (int k = 0; k < 3; k++) {
 		double want = 1;
@@ -194,7 +202,8 @@ static void each_violation(void **state)
 		int frame, layer;
 		const char *text;
 	} table[] = {
-		{"dead", dead, ES_ALIVE, 12, 0, "frame 12, layer 0: alive: expected a token in the cache, found 6, which left at step 1"},
+		{"dead", dead, ES_ALIVE, 12, 0,
+			"frame 12, layer 0: alive: expected a token in the cache, found 6, which left at step 1"},
 		{"unborn", unborn, ES_ALIVE, 12, 0, "frame 12, layer 0: alive: expected ids below 15, found 16"},
 		{"twice", twice, ES_UNIQUE, 12, 1, "frame 12, layer 1: unique: expected ids above 6, found 6"},
 		{"before", more_before, ES_COUNT, 12, 1, "frame 12, layer 1: count: expected 15 tokens before, found 16"},
@@ -203,9 +212,12 @@ static void each_violation(void **state)
 			"frame 12, layer 0: protected: expected specials and frame 0 kept while others could go, found 1 of them removed"},
 		{"frame 0", first_frame, ES_PROTECTED, 12, 0, NULL},
 		{"at frame 0", at_frame_0, ES_PROTECTED, 10, 0, NULL},
-		{"over", over_budget, ES_BUDGET, 13, 1, "frame 13, layer 1: budget: expected 16 kept (budget 15.50 of 18), found 17"},
-		{"under", under_budget, ES_BUDGET, 13, 1, "frame 13, layer 1: budget: expected 18 kept (budget 17.50 of 18), found 17"},
-		{"floor", below_protected, ES_BUDGET, 13, 1, "frame 13, layer 1: budget: expected 8 kept (or 2, the budget of 2.00), found 17"},
+		{"over", over_budget, ES_BUDGET, 13, 1,
+			"frame 13, layer 1: budget: expected 16 kept (budget 15.50 of 18), found 17"},
+		{"under", under_budget, ES_BUDGET, 13, 1,
+			"frame 13, layer 1: budget: expected 18 kept (budget 17.50 of 18), found 17"},
+		{"floor", below_protected, ES_BUDGET, 13, 1,
+			"frame 13, layer 1: budget: expected 8 kept (or 2, the budget of 2.00), found 17"},
 		{"shares", shares, ES_ALPHA, 12, -1, "frame 12, all layers: alpha: expected shares that sum to 1, found 0.95"},
 		{"share nan", share_nan, ES_ALPHA, 12, -1, NULL},
 		{"order", order, ES_ORDER, 12, 0,
@@ -237,21 +249,39 @@ static void each_violation(void **state)
 	}
 }
 
-/* What the rules allow: exact budgets, floors, budgets that are not whole in f32, protected ones leaving last, old specials. */
+/* What the rules allow: exact budgets, floors, budgets that are not whole in f32, protected ones leaving last, old
+ * specials. */
 static void nothing(story *s) { (void)s; }
 static void saturated(story *s) { s->layer[2][0].max_evicted = 2.5f, s->layer[2][0].saturated = 1; }
-static void unlimited(story *s) { s->layer[3][1].budget = 1e9, s->layer[3][1].n_removed = 0, s->layer[3][1].k_after = 18; }
+static void unlimited(story *s)
+{
+	s->layer[3][1].budget = 1e9, s->layer[3][1].n_removed = 0, s->layer[3][1].k_after = 18;
+}
 static void rounded(story *s) { s->layer[3][1].budget = 17.0000001; }
 static void old_special(story *s) { s->id[2][0][0] = 5, s->layer[2][0].prot = N + 1, s->layer[3][0].prot = N + 1; }
 static void starved(story *s)
 {
 	/* layer 1 may keep 2 at step 1: the four patches go, then the special and two of frame 0 */
 	static uint32_t all[8] = {0, 1, 2, 5, 6, 7, 8, 9};
-	s->layer[1][1] = (e3_evict_layer){.layer = 1, .k_before = 10, .k_after = 2, .budget = 1.2, .alpha = 0.25, .prot = 6, .removed = all,
-		.n_removed = 8, .max_evicted = 3, .min_kept = NAN};
+	s->layer[1][1] = (e3_evict_layer){.layer = 1,
+		.k_before = 10,
+		.k_after = 2,
+		.budget = 1.2,
+		.alpha = 0.25,
+		.prot = 6,
+		.removed = all,
+		.n_removed = 8,
+		.max_evicted = 3,
+		.min_kept = NAN};
 	for (int t = 2; t < T; t++)
-		s->layer[t][1] = (e3_evict_layer){.layer = 1, .k_before = (uint32_t)(2 + 5 * (t - 1)), .k_after = (uint32_t)(2 + 5 * (t - 1)),
-			.budget = 1e3, .alpha = 0.25, .prot = (uint32_t)(2 + t - 1), .max_evicted = NAN, .min_kept = 1};
+		s->layer[t][1] = (e3_evict_layer){.layer = 1,
+			.k_before = (uint32_t)(2 + 5 * (t - 1)),
+			.k_after = (uint32_t)(2 + 5 * (t - 1)),
+			.budget = 1e3,
+			.alpha = 0.25,
+			.prot = (uint32_t)(2 + t - 1),
+			.max_evicted = NAN,
+			.min_kept = 1};
 }
 
 static void what_is_allowed(void **state)
@@ -261,8 +291,8 @@ static void what_is_allowed(void **state)
 		const char *name;
 		void (*plant)(story *s);
 		uint32_t protected_evicted;
-	} table[] = {{"as told", nothing, 0}, {"saturated", saturated, 0}, {"unlimited", unlimited, 0}, {"rounded", rounded, 0},
-		{"old special", old_special, 0}, {"starved", starved, 4}};
+	} table[] = {{"as told", nothing, 0}, {"saturated", saturated, 0}, {"unlimited", unlimited, 0},
+		{"rounded", rounded, 0}, {"old special", old_special, 0}, {"starved", starved, 4}};
 	for (size_t k = 0; k < sizeof table / sizeof *table; k++) {
 		story s;
 		es_replay r;
@@ -300,7 +330,8 @@ static void what_does_not_belong(void **state)
 	es_check_init(&c, &(e3_head){.policy = "evict3r", .budget = 34});
 	assert_int_equal(es_replay_init(&r, &shape, NULL), 0);
 	assert_int_equal(es_check_step(&c, &r, &s.rec[2], &err), -1);
-	assert_string_equal(err.text, "the beginning of the stream is missing: at frame 12 the cache already holds 14 tokens of a layer, "
+	assert_string_equal(err.text,
+		"the beginning of the stream is missing: at frame 12 the cache already holds 14 tokens of a layer, "
 		"one frame has 5; give the whole stream of e3-infer");
 	s.rec[0].n_layers = 1;
 	assert_int_equal(es_check_step(&c, &r, &s.rec[0], &err), -1);
@@ -357,7 +388,9 @@ static void frames_stay_few(void **state)
 			memset(rgb, t % 251, sizeof rgb);
 			for (int k = 0; k < W * H; k++)
 				depth[k] = k == 3 ? NAN : k == 4 ? -1 : 2;
-			assert_int_equal(es_frames_add(&fr, t, &(e3_pred){.w = W, .h = H, .rgb = rgb, .depth = depth, .s = {.i = 5 * t}}, NULL), 0);
+			assert_int_equal(es_frames_add(&fr, t,
+								 &(e3_pred){.w = W, .h = H, .rgb = rgb, .depth = depth, .s = {.i = 5 * t}}, NULL),
+				0);
 			assert_true(fr.n <= CAPACITY);
 		}
 		const es_shot *pick[CAPACITY];
@@ -383,8 +416,13 @@ static void frames_stay_few(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(replay), cmocka_unit_test(survival), cmocka_unit_test(figures), cmocka_unit_test(each_violation),
-		cmocka_unit_test(what_is_allowed), cmocka_unit_test(what_does_not_belong), cmocka_unit_test(bins_grow),
+		cmocka_unit_test(replay),
+		cmocka_unit_test(survival),
+		cmocka_unit_test(figures),
+		cmocka_unit_test(each_violation),
+		cmocka_unit_test(what_is_allowed),
+		cmocka_unit_test(what_does_not_belong),
+		cmocka_unit_test(bins_grow),
 		cmocka_unit_test(frames_stay_few),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,5 @@
-/* video: when the frames of a live source were taken: even times from packets that come in bursts, drift, jumps, order. */
+/* video: when the frames of a live source were taken: even times from packets that come in bursts, drift, jumps, order.
+ */
 #include "check.h"
 #include "video/clock.h"
 #include <math.h>
@@ -41,7 +42,8 @@ static void test_times_ascend_strictly(void **state)
 
 static void test_drift_is_followed(void **state)
 {
-	/* A thousand seconds of a clock that is slow by 200 ppm: 0.2 s in all. What is unseen stays below what it loses in two windows. */
+	/* A thousand seconds of a clock that is slow by 200 ppm: 0.2 s in all. What is unseen stays below what it loses in
+	 * two windows. */
 	video_clock slow = {0}, fast = {0};
 	for (int k = 0; k < 25000; k++) {
 		double now = 0.04 * k;
@@ -69,7 +71,8 @@ static void test_a_driver_on_our_clock_is_believed(void **state)
 {
 	video_clock c = {0};
 	assert_true(video_clock_taken(&c, 9.97, 10, true) == 9.97);
-	assert_true(video_clock_taken(&c, 10.01, 10.5, true) == 10.01); /* held for half a second, and not taken later for it */
+	assert_true(
+		video_clock_taken(&c, 10.01, 10.5, true) == 10.01); /* held for half a second, and not taken later for it */
 	/* Not so one whose stamps cannot be: of the future, or of long ago. */
 	video_clock d = {0};
 	assert_true(video_clock_taken(&d, 1.7e9, 10, true) == 10);

@@ -12,7 +12,12 @@ enum { FRAMES = 48, W = 224, H = 168 };
 
 static e3_video_options options(const char *input, int fd)
 {
-	return (e3_video_options){.input = input, .fd = fd, .stream = -1, .threads = 1, .autorotate = true, .spool_max = 1 << 30};
+	return (e3_video_options){.input = input,
+		.fd = fd,
+		.stream = -1,
+		.threads = 1,
+		.autorotate = true,
+		.spool_max = 1 << 30};
 }
 
 static e3_video *open_clip(void)
@@ -57,7 +62,8 @@ static void frames_are_counted_and_timed_before_decoding(void **state)
 		for (int k = 0; times && k < FRAMES; k++)
 			assert_true(fabs(e3_video_time(v, k) - k / 12.0) < 1e-9);
 		const e3_video_info *i = e3_video_describe(v);
-		assert_true(i->w == W && i->h == H && i->fps[E3_FPS_GUESS] == 12 && i->fps[E3_FPS_AVG] == 12 && i->fps[E3_FPS_R] == 12);
+		assert_true(
+			i->w == W && i->h == H && i->fps[E3_FPS_GUESS] == 12 && i->fps[E3_FPS_AVG] == 12 && i->fps[E3_FPS_R] == 12);
 		assert_string_equal(i->codec, "h264");
 		assert_true(fabs(i->seconds - 4) < 1e-3);
 		uint64_t h[FRAMES];
@@ -107,7 +113,8 @@ static void *feed(void *arg)
 	return NULL;
 }
 
-/* A pipe that is copied, and a descriptor that is sought in, both from where they stand: their frames can be counted and timed. */
+/* A pipe that is copied, and a descriptor that is sought in, both from where they stand: their frames can be counted
+ * and timed. */
 static void a_descriptor_and_a_pipe_give_the_same(void **state)
 {
 	uint64_t path[FRAMES], other[FRAMES];
@@ -191,8 +198,9 @@ static void what_is_no_video_is_refused_by_name(void **state)
 {
 	const struct {
 		const char *input, *says;
-	} bad[] = {{"/nonexistent.mp4", "reading: /nonexistent.mp4: No such file or directory"}, {"Makefile", "reading: Makefile: "},
-		{"tests", "reading: tests: "}, {"nosuch://x", "reading: nosuch://x: Protocol not found"}};
+	} bad[] = {{"/nonexistent.mp4", "reading: /nonexistent.mp4: No such file or directory"},
+		{"Makefile", "reading: Makefile: "}, {"tests", "reading: tests: "},
+		{"nosuch://x", "reading: nosuch://x: Protocol not found"}};
 	for (size_t k = 0; k < sizeof bad / sizeof *bad; k++) {
 		e3_err err = {""};
 		e3_video_options o = options(bad[k].input, -1);
@@ -211,8 +219,11 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(frames_are_counted_and_timed_before_decoding),
-		cmocka_unit_test(seeking_gives_the_frames_that_reading_through_gives), cmocka_unit_test(a_descriptor_and_a_pipe_give_the_same),
-		cmocka_unit_test(a_copy_has_a_limit), cmocka_unit_test(cut_clips_are_refused), cmocka_unit_test(what_is_no_video_is_refused_by_name),
+		cmocka_unit_test(seeking_gives_the_frames_that_reading_through_gives),
+		cmocka_unit_test(a_descriptor_and_a_pipe_give_the_same),
+		cmocka_unit_test(a_copy_has_a_limit),
+		cmocka_unit_test(cut_clips_are_refused),
+		cmocka_unit_test(what_is_no_video_is_refused_by_name),
 	};
 	e3_video_log(NULL);
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -92,8 +92,10 @@ static void limits_end_it(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(counting_follows_the_reference), cmocka_unit_test(counting_begins_at_the_start_time),
-		cmocka_unit_test(time_takes_the_first_frame_at_or_after_each_multiple), cmocka_unit_test(a_gap_is_not_followed_by_a_burst),
+		cmocka_unit_test(counting_follows_the_reference),
+		cmocka_unit_test(counting_begins_at_the_start_time),
+		cmocka_unit_test(time_takes_the_first_frame_at_or_after_each_multiple),
+		cmocka_unit_test(a_gap_is_not_followed_by_a_burst),
 		cmocka_unit_test(limits_end_it),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -30,8 +30,10 @@ static void next(e3_in *in, int kind, e3_msg *msg)
 
 static void same_source(const e3_source *a, const e3_source *b)
 {
-	assert_true(a->i == b->i && a->src_i == b->src_i && a->src_w == b->src_w && a->src_h == b->src_h && a->rot == b->rot);
-	assert_true(a->pts == b->pts && a->fit.sx == b->fit.sx && a->fit.sy == b->fit.sy && a->fit.tx == b->fit.tx && a->fit.ty == b->fit.ty);
+	assert_true(
+		a->i == b->i && a->src_i == b->src_i && a->src_w == b->src_w && a->src_h == b->src_h && a->rot == b->rot);
+	assert_true(a->pts == b->pts && a->fit.sx == b->fit.sx && a->fit.sy == b->fit.sy && a->fit.tx == b->fit.tx &&
+		a->fit.ty == b->fit.ty);
 }
 
 static void same_frame(const e3_msg *msg)
@@ -89,7 +91,8 @@ static void same_attn(const e3_msg *msg)
 	e3_err err;
 	e3_attn got = {0}, sent = sample_attn(0);
 	assert_int_equal(e3_attn_decode(msg, &got, &err), 0);
-	assert_true(got.i == 0 && got.layer == 11 && got.n_keys == 3 && got.n_frames == 2 && got.map_rows == 2 && got.map_cols == 3);
+	assert_true(got.i == 0 && got.layer == 11 && got.n_keys == 3 && got.n_frames == 2 && got.map_rows == 2 &&
+		got.map_cols == 3);
 	assert_memory_equal(got.key, sent.key, 12);
 	assert_memory_equal(got.mass, sent.mass, 12);
 	assert_memory_equal(got.frame_mass, sent.frame_mass, 8);
@@ -122,7 +125,8 @@ static void same_head(const e3_msg *msg)
 	assert_string_equal(got.policy, "evict3r");
 	assert_string_equal(got.device, "cpu");
 	assert_true(got.frames == 2 && got.fps == 2.5 && got.layers == 24 && got.tokens_per_frame == 782);
-	assert_true(got.patch_grid[0] == 21 && got.patch_grid[1] == 37 && got.budget == 70000 && got.kv_token_bytes == 8192);
+	assert_true(
+		got.patch_grid[0] == 21 && got.patch_grid[1] == 37 && got.budget == 70000 && got.kv_token_bytes == 8192);
 	e3_head_release(&got);
 }
 
@@ -192,11 +196,14 @@ static void heads_of_resumed_streams_come_back(void **state)
 		e3_msg msg;
 		e3_out *out = e3_out_open(path, &err);
 		sent.seen = k ? 18 : 0, sent.after = k ? 40 : 0, sent.frozen = k == 2, sent.frames = 0;
-		assert_int_equal(e3_out_head(out, &sent, &err) || e3_out_end(out, &(e3_end){.frames = 0}, &err) || e3_out_close(out, &err), 0);
+		assert_int_equal(e3_out_head(out, &sent, &err) || e3_out_end(out, &(e3_end){.frames = 0}, &err) ||
+				e3_out_close(out, &err),
+			0);
 		e3_in *in = e3_in_open(path, &err);
 		next(in, E3_HEAD, &msg);
 		assert_int_equal(e3_head_decode(&msg, &got, &err), 0);
-		assert_true(got.seen == sent.seen && got.after == sent.after && got.frozen == sent.frozen && got.kv_token_bytes == 8192);
+		assert_true(got.seen == sent.seen && got.after == sent.after && got.frozen == sent.frozen &&
+			got.kv_token_bytes == 8192);
 		e3_in_close(in);
 		e3_head_release(&got), e3_head_release(&sent);
 	}

@@ -16,11 +16,11 @@ static void test_writers_refuse(void **state)
 	e3_end end = sample_end(2);
 	e3_out *out = e3_out_open(path, &err);
 	assert_non_null(out);
-#define REFUSES(call, expected)                                                                                                    \
-	do {                                                                                                                           \
-		assert_int_equal(call, -1);                                                                                                \
-		snprintf(text, sizeof text, "writing: %s: %s", path, expected);                                                            \
-		assert_string_equal(err.text, text);                                                                                       \
+#define REFUSES(call, expected) \
+	do { \
+		assert_int_equal(call, -1); \
+		snprintf(text, sizeof text, "writing: %s: %s", path, expected); \
+		assert_string_equal(err.text, text); \
 	} while (0)
 	REFUSES(e3_out_frame(out, &frame, &err), "frame before the head");
 	head.fps = NAN;
@@ -79,7 +79,8 @@ static void test_endpoints_that_are_refused(void **state)
 		{true, "zmq:pull:tcp://:5", "expected tcp://host:port"},
 		{true, "zmq:pull:tcp://*:5", "--insecure"},
 		{true, "zmq:pull:>tcp://127.0.0.1.example.com:5", "reaches beyond this machine"},
-		{false, "zmq:push:tcp://192.168.0.1:5", "use --curve-key (keys: e3-cat --keygen), 127.0.0.1, a tunnel (ssh -L), or --insecure"},
+		{false, "zmq:push:tcp://192.168.0.1:5",
+			"use --curve-key (keys: e3-cat --keygen), 127.0.0.1, a tunnel (ssh -L), or --insecure"},
 		{false, "zmq:push:tcp://[2001:db8::1]:5", "reaches beyond this machine"},
 		{true, "zmq:pull:ipc://", "a path of 1 to 100 bytes"},
 		{true, "zmq:pull:ipc:///dev/null", "/dev/null exists and is not a socket"},

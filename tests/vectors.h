@@ -1,6 +1,6 @@
-/* The vectors of ../shared/spec/eval_vectors.json for unit tests: read once for the group (vectors_load, vectors_unload), asked for by
- * name. Without ../shared the test that asks skips, saying so. E3_VECTORS_SEEN names a file that the names asked for are added to:
- * eval-vectors.bats counts them. */
+/* The vectors of ../shared/spec/eval_vectors.json for unit tests: read once for the group (vectors_load,
+ * vectors_unload), asked for by name. Without ../shared the test that asks skips, saying so. E3_VECTORS_SEEN names a
+ * file that the names asked for are added to: eval-vectors.bats counts them. */
 #ifndef VECTORS_H
 #define VECTORS_H
 

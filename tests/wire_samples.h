@@ -1,5 +1,5 @@
-/* One message of every kind with values that are easy to state: shared by the stream's unit tests and by tests/data/stream/golden.py,
- * which writes the same stream with Python's msgpack. */
+/* One message of every kind with values that are easy to state: shared by the stream's unit tests and by
+ * tests/data/stream/golden.py, which writes the same stream with Python's msgpack. */
 #ifndef WIRE_SAMPLES_H
 #define WIRE_SAMPLES_H
 
@@ -18,15 +18,30 @@ static inline char *sample_text(const char *s)
 
 static inline e3_head sample_head(void)
 {
-	return (e3_head){.tool = sample_text("e3-infer"), .version = sample_text("0.1.0"), .source = sample_text("clip.mp4"), .frames = 2,
-	                 .fps = 2.5, .model = sample_text("tiny"), .layers = 24, .tokens_per_frame = 782, .patch_grid = {21, 37},
-	                 .policy = sample_text("evict3r"), .budget = 70000, .device = sample_text("cpu"), .kv_token_bytes = 8192};
+	return (e3_head){.tool = sample_text("e3-infer"),
+		.version = sample_text("0.1.0"),
+		.source = sample_text("clip.mp4"),
+		.frames = 2,
+		.fps = 2.5,
+		.model = sample_text("tiny"),
+		.layers = 24,
+		.tokens_per_frame = 782,
+		.patch_grid = {21, 37},
+		.policy = sample_text("evict3r"),
+		.budget = 70000,
+		.device = sample_text("cpu"),
+		.kv_token_bytes = 8192};
 }
 
 static inline e3_source sample_source(int64_t i)
 {
-	return (e3_source){.i = i, .pts = 0.5 * (double)i, .src_i = 15 * i, .src_w = 1920, .src_h = 1080, .rot = 90,
-	                   .fit = {0.25, 0.5, -1.5, 2}};
+	return (e3_source){.i = i,
+		.pts = 0.5 * (double)i,
+		.src_i = 15 * i,
+		.src_w = 1920,
+		.src_h = 1080,
+		.rot = 90,
+		.fit = {0.25, 0.5, -1.5, 2}};
 }
 
 static inline uint8_t *sample_rgb(int64_t i)
@@ -53,19 +68,35 @@ static inline e3_frame sample_frame(int64_t i)
 
 static inline e3_pred sample_pred(int64_t i, bool half)
 {
-	return (e3_pred){.s = sample_source(i), .w = SAMPLE_W, .h = SAMPLE_H, .rgb = sample_rgb(i), .has_pose = true,
-	                 .pose = {1, 2, 3, 0, 0, 0.5f, -1, 0.75f, 1.25f}, .depth = sample_dense(SAMPLE_N),
-	                 .depth_conf = sample_dense(SAMPLE_N), .points = sample_dense(3 * SAMPLE_N),
-	                 .points_conf = sample_dense(SAMPLE_N), .ms = 12.5, .half = half};
+	return (e3_pred){.s = sample_source(i),
+		.w = SAMPLE_W,
+		.h = SAMPLE_H,
+		.rgb = sample_rgb(i),
+		.has_pose = true,
+		.pose = {1, 2, 3, 0, 0, 0.5f, -1, 0.75f, 1.25f},
+		.depth = sample_dense(SAMPLE_N),
+		.depth_conf = sample_dense(SAMPLE_N),
+		.points = sample_dense(3 * SAMPLE_N),
+		.points_conf = sample_dense(SAMPLE_N),
+		.ms = 12.5,
+		.half = half};
 }
 
 static inline e3_evict sample_evict(int64_t i)
 {
 	e3_evict x = {.i = i, .n_layers = 2, .layer = calloc(2, sizeof *x.layer)};
 	for (int l = 0; x.layer && l < 2; l++) {
-		x.layer[l] = (e3_evict_layer){.layer = l, .k_before = 1564, .k_after = l ? 1564 : 1561, .budget = 1560.25, .alpha = 0.5,
-		                              .variance = 0.125, .saturated = 7, .prot = 787, .max_evicted = l ? NAN : 0.5f,
-		                              .min_kept = l ? NAN : 0.625f, .n_removed = l ? 0 : 3};
+		x.layer[l] = (e3_evict_layer){.layer = l,
+			.k_before = 1564,
+			.k_after = l ? 1564 : 1561,
+			.budget = 1560.25,
+			.alpha = 0.5,
+			.variance = 0.125,
+			.saturated = 7,
+			.prot = 787,
+			.max_evicted = l ? NAN : 0.5f,
+			.min_kept = l ? NAN : 0.625f,
+			.n_removed = l ? 0 : 3};
 		for (int k = 0; k < 9; k++)
 			x.layer[l].score_q[k] = l ? NAN : (float)k;
 		x.layer[l].removed = calloc(3, 4);
@@ -77,8 +108,16 @@ static inline e3_evict sample_evict(int64_t i)
 
 static inline e3_attn sample_attn(int64_t i)
 {
-	e3_attn x = {.i = i, .layer = 11, .n_keys = 3, .n_frames = 2, .map_rows = 2, .map_cols = 3, .key = calloc(3, 4),
-	             .mass = sample_dense(3), .frame_mass = sample_dense(2), .map = sample_dense(6)};
+	e3_attn x = {.i = i,
+		.layer = 11,
+		.n_keys = 3,
+		.n_frames = 2,
+		.map_rows = 2,
+		.map_cols = 3,
+		.key = calloc(3, 4),
+		.mass = sample_dense(3),
+		.frame_mass = sample_dense(2),
+		.map = sample_dense(6)};
 	if (x.key)
 		x.key[0] = 0, x.key[1] = 5, x.key[2] = 783;
 	return x;
@@ -86,15 +125,25 @@ static inline e3_attn sample_attn(int64_t i)
 
 static inline e3_truth sample_truth(int64_t i)
 {
-	return (e3_truth){.i = i, .w = SAMPLE_W, .h = SAMPLE_H, .depth = sample_dense(SAMPLE_N), .has_pose = true,
-	                  .pose = {0, 0, 0, 0, 0, 0, 1, 1, 1.5f}, .has_intrinsics = true, .intrinsics = {500.5, 501, 3, 2},
-	                  .unit = sample_text("m")};
+	return (e3_truth){.i = i,
+		.w = SAMPLE_W,
+		.h = SAMPLE_H,
+		.depth = sample_dense(SAMPLE_N),
+		.has_pose = true,
+		.pose = {0, 0, 0, 0, 0, 0, 1, 1, 1.5f},
+		.has_intrinsics = true,
+		.intrinsics = {500.5, 501, 3, 2},
+		.unit = sample_text("m")};
 }
 
 static inline e3_end sample_end(int64_t frames)
 {
-	return (e3_end){.frames = frames, .seconds = 1.75, .peak_rss = (uint64_t)1 << 33, .cache_now = 1000, .cache_peak = 2000,
-	                .cache_full = UINT64_MAX};
+	return (e3_end){.frames = frames,
+		.seconds = 1.75,
+		.peak_rss = (uint64_t)1 << 33,
+		.cache_now = 1000,
+		.cache_peak = 2000,
+		.cache_full = UINT64_MAX};
 }
 
 /* Writes the whole sample stream to an endpoint: 0 or -1. */
@@ -109,8 +158,8 @@ static inline int sample_write(const char *endpoint, e3_err *err)
 	e3_end end = sample_end(2);
 	e3_out *out = e3_out_open(endpoint, err);
 	int rc = !out || e3_out_head(out, &head, err) || e3_out_frame(out, &frame, err) || e3_out_truth(out, &truth, err) ||
-	         e3_out_pred(out, &pred[0], err) || e3_out_evict(out, &evict, err) || e3_out_attn(out, &attn, err) ||
-	         e3_out_pred(out, &pred[1], err) || e3_out_end(out, &end, err);
+		e3_out_pred(out, &pred[0], err) || e3_out_evict(out, &evict, err) || e3_out_attn(out, &attn, err) ||
+		e3_out_pred(out, &pred[1], err) || e3_out_end(out, &end, err);
 	if (rc)
 		e3_out_abort(out, "sample", 1, err->text);
 	else

@@ -6,8 +6,9 @@
 
 enum { CAT_PARTS = 64 };
 
-/* A stream in parts: the first, and such as go on after a frame of the ones before (head: seen, after), as e3-infer --load-cache
- * writes them. Read as one stream: each part up to where the next goes on, whatever it still has after that and however it ends. */
+/* A stream in parts: the first, and such as go on after a frame of the ones before (head: seen, after), as e3-infer
+ * --load-cache writes them. Read as one stream: each part up to where the next goes on, whatever it still has after
+ * that and however it ends. */
 typedef struct cat_join cat_join;
 
 /* Opens all parts. Refuses later parts that do not go on after another stream, or are of another network. */

@@ -1,5 +1,5 @@
-/* e3-cat: --then: the parts of a run that was stopped and went on, as the one stream it would have been. Owns where a part ends:
- * at the frame after which a later one goes on, not at its own end, which may be missing. Refuses gaps. */
+/* e3-cat: --then: the parts of a run that was stopped and went on, as the one stream it would have been. Owns where a
+ * part ends: at the frame after which a later one goes on, not at its own end, which may be missing. Refuses gaps. */
 #include "cat.h"
 #include "e3/mem.h"
 #include "e3/tool.h"
@@ -27,7 +27,8 @@ static int read_head(cat_join *j, int k, e3_err *err)
 		return -1;
 	int rc = 0;
 	if (!head.seen || head.frozen)
-		rc = e3_fail(err, "joining: %s: does not go on after another stream, as e3-infer --load-cache writes them", j->name[k]);
+		rc = e3_fail(err, "joining: %s: does not go on after another stream, as e3-infer --load-cache writes them",
+			j->name[k]);
 	j->limit[k - 1] = head.after;
 	e3_head_release(&head);
 	return rc;
@@ -46,7 +47,8 @@ cat_join *cat_join_open(const char *const *part, int n, e3_err *err)
 			return NULL;
 		}
 	}
-	/* A part is not wanted beyond where any later one goes on: that may have begun from an older cache than the one before it. */
+	/* A part is not wanted beyond where any later one goes on: that may have begun from an older cache than the one
+	 * before it. */
 	j->limit[n - 1] = INT64_MAX;
 	for (int k = n - 2; k >= 0; k--)
 		j->limit[k] = j->limit[k] < j->limit[k + 1] ? j->limit[k] : j->limit[k + 1];
@@ -67,8 +69,8 @@ static int next_part(cat_join *j, const e3_err *why, e3_err *err)
 	if (j->got != want && why->text[0])
 		return e3_fail(err, "%s (%s goes on after frame %" PRId64 ")", why->text, j->name[j->at + 1], want);
 	if (j->got != want)
-		return e3_fail(err, "joining: %s: has nothing after frame %" PRId64 ", %s goes on after frame %" PRId64, j->name[j->at], j->got,
-		               j->name[j->at + 1], want);
+		return e3_fail(err, "joining: %s: has nothing after frame %" PRId64 ", %s goes on after frame %" PRId64,
+			j->name[j->at], j->got, j->name[j->at + 1], want);
 	if (why->text[0])
 		e3_note("%s; %s goes on after frame %" PRId64, why->text, j->name[j->at + 1], want);
 	j->at++;

@@ -1,6 +1,8 @@
-/* e3-cat: a stream from one endpoint to one or several others: pipe, file, ZeroMQ; part of it with --skip and --take. Also makes keys.
+/* e3-cat: a stream from one endpoint to one or several others: pipe, file, ZeroMQ; part of it with --skip and --take.
+ * Also makes keys.
  *
- * Messages are forwarded as the bytes they came in; only the number of frames in head and end is rewritten, when it changes. */
+ * Messages are forwarded as the bytes they came in; only the number of frames in head and end is rewritten, when it
+ * changes. */
 #include "cat.h"
 #include "e3/mem.h"
 #include "e3/num.h"
@@ -31,9 +33,9 @@ typedef struct cat {
 	e3_out *out[MAX_OUTPUTS]; /* the first is the main one; a copy that failed is NULL */
 	int n_out;
 	bool headed, ended;
-	int64_t seen, last;        /* distinct indices so far, and the highest */
-	int64_t first_kept;        /* index; -1: none yet */
-	int64_t frames, preds;     /* sent */
+	int64_t seen, last;    /* distinct indices so far, and the highest */
+	int64_t first_kept;    /* index; -1: none yet */
+	int64_t frames, preds; /* sent */
 	double started;
 } cat;
 
@@ -45,15 +47,9 @@ static int add_copy(cat *c, const char *endpoint, bool block, e3_err *err)
 	return 0;
 }
 
-static int add_tee(void *to, const char *arg, e3_err *err)
-{
-	return add_copy(to, arg, false, err);
-}
+static int add_tee(void *to, const char *arg, e3_err *err) { return add_copy(to, arg, false, err); }
 
-static int add_tee_block(void *to, const char *arg, e3_err *err)
-{
-	return add_copy(to, arg, true, err);
-}
+static int add_tee_block(void *to, const char *arg, e3_err *err) { return add_copy(to, arg, true, err); }
 
 static int add_part(void *to, const char *arg, e3_err *err)
 {
@@ -68,21 +64,31 @@ static void parse(cat *c, int argc, char **argv)
 {
 	const e3_opt table[] = {
 		{E3_OPT_TITLE, NULL, 0, NULL, NULL, "Output", 0, 0, NULL, NULL},
-		{E3_OPT_TEXT, "output", 'o', &c->output, "ENDPOINT", "where to (default: -, standard output)", 0, 0, NULL, NULL},
-		{E3_OPT_CALL, "tee", 't', c, "ENDPOINT", "a copy to here as well; a slow reader of it loses frames\nand holds up nobody; may be repeated", 0, 0, NULL, add_tee},
-		{E3_OPT_CALL, "tee-block", 0, c, "ENDPOINT", "a copy that loses nothing: its reader may hold up all", 0, 0, NULL, add_tee_block},
+		{E3_OPT_TEXT, "output", 'o', &c->output, "ENDPOINT", "where to (default: -, standard output)", 0, 0, NULL,
+			NULL},
+		{E3_OPT_CALL, "tee", 't', c, "ENDPOINT",
+			"a copy to here as well; a slow reader of it loses frames\nand holds up nobody; may be repeated", 0, 0,
+			NULL, add_tee},
+		{E3_OPT_CALL, "tee-block", 0, c, "ENDPOINT", "a copy that loses nothing: its reader may hold up all", 0, 0,
+			NULL, add_tee_block},
 		E3_QUEUE_OPTIONS,
 		{E3_OPT_TITLE, NULL, 0, NULL, NULL, "Part of the stream", 0, 0, NULL, NULL},
-		{E3_OPT_INT, "skip", 0, &c->skip, "N", "leave out the first N frames, and all that belongs to them", 0, 0x1p53, NULL, NULL},
+		{E3_OPT_INT, "skip", 0, &c->skip, "N", "leave out the first N frames, and all that belongs to them", 0, 0x1p53,
+			NULL, NULL},
 		{E3_OPT_INT, "take", 0, &c->take, "N", "end after N frames", 0, 0x1p53, NULL, NULL},
-		{E3_OPT_CALL, "then", 0, c, "INPUT", "the run that went on where this one stopped, joined to it; may be repeated", 0, 0, NULL, add_part},
+		{E3_OPT_CALL, "then", 0, c, "INPUT",
+			"the run that went on where this one stopped, joined to it; may be repeated", 0, 0, NULL, add_part},
 		{E3_OPT_TITLE, NULL, 0, NULL, NULL, "Network", 0, 0, NULL, NULL},
 		E3_STREAM_OPTIONS,
-		{E3_OPT_TEXT, "keygen", 0, &c->keygen, "FILE", "make a key pair: secret in FILE, public in FILE.pub; and exit", 0, 0, NULL, NULL},
+		{E3_OPT_TEXT, "keygen", 0, &c->keygen, "FILE", "make a key pair: secret in FILE, public in FILE.pub; and exit",
+			0, 0, NULL, NULL},
 		{E3_OPT_END, NULL, 0, NULL, NULL, NULL, 0, 0, NULL, NULL},
 	};
 	const e3_opts opts = {
-		"e3-cat", "[options] [INPUT [OUTPUT]]", "Carry an e3 stream between pipes, files and ZeroMQ.", table,
+		"e3-cat",
+		"[options] [INPUT [OUTPUT]]",
+		"Carry an e3 stream between pipes, files and ZeroMQ.",
+		table,
 		"Endpoints: -, a path, zmq:pull:ADDR or zmq:sub:ADDR to read, zmq:push:ADDR or zmq:pub:ADDR to write;\n"
 		"ADDR is tcp://host:port or ipc://path.\n",
 	};
@@ -108,7 +114,8 @@ static int open_all(cat *c, e3_err *err)
 	e3_drop drop = e3_stream_set.drop ? (e3_drop)e3_stream_set.drop : E3_DROP_OLDEST;
 	for (int k = 0; k <= c->n_tee; k++) {
 		const tee *t = k ? &c->tee[k - 1] : NULL;
-		c->out[k] = t ? e3_out_open_copy(t->endpoint, t->block ? E3_DROP_NONE : drop, err) : e3_out_open(c->output, err);
+		c->out[k] =
+			t ? e3_out_open_copy(t->endpoint, t->block ? E3_DROP_NONE : drop, err) : e3_out_open(c->output, err);
 		if (!c->out[k])
 			return -1;
 		c->n_out++;
@@ -130,7 +137,8 @@ static int send_all(cat *c, const e3_msg *msg, bool counted, int64_t frames, e3_
 {
 	for (int k = 0; k < c->n_out; k++) {
 		e3_err why = {""};
-		if (!c->out[k] || (counted ? e3_out_msg_frames(c->out[k], msg, frames, &why) : e3_out_msg(c->out[k], msg, &why)) == 0)
+		if (!c->out[k] ||
+			(counted ? e3_out_msg_frames(c->out[k], msg, frames, &why) : e3_out_msg(c->out[k], msg, &why)) == 0)
 			continue;
 		if (k == 0) {
 			*err = why;
@@ -178,10 +186,7 @@ static int send_head(cat *c, const e3_msg *msg, e3_err *err)
 	return 0;
 }
 
-static int64_t sent(const cat *c)
-{
-	return c->frames > c->preds ? c->frames : c->preds;
-}
+static int64_t sent(const cat *c) { return c->frames > c->preds ? c->frames : c->preds; }
 
 static int send_end(cat *c, const e3_msg *msg, e3_err *err)
 {
@@ -259,8 +264,8 @@ static int loop(cat *c, e3_err *err)
 	return rc;
 }
 
-/* Finishes every output, or tells every reader why there is no more. A copy that fails spoils the exit status, and nothing else.
- * *gone: the main output's reader left. */
+/* Finishes every output, or tells every reader why there is no more. A copy that fails spoils the exit status, and
+ * nothing else. *gone: the main output's reader left. */
 static int close_all(cat *c, int rc, bool *gone, e3_err *err)
 {
 	bool failed = rc != 0;

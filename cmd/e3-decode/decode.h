@@ -12,24 +12,24 @@
 enum { LIVE_AUTO, LIVE_LATEST, LIVE_ALL, LIVE_OFF, MAX_SETTINGS = 32 };
 
 typedef struct decode_options {
-	double every;  /* seconds; < 0: not given */
-	int64_t step;  /* 0: not given */
+	double every; /* seconds; < 0: not given */
+	int64_t step; /* 0: not given */
 	bool all, first;
-	int sampling;  /* 0 count, 1 time */
+	int sampling; /* 0 count, 1 time */
 	double start, end;
 	int64_t max_frames;
-	double fps;    /* 0: as the source says */
+	double fps; /* 0: as the source says */
 	int fps_source, matrix, fit_mode;
-	int live;      /* LIVE_AUTO ... */
-	int w, h;      /* --size; 0: the camera's choice */
-	double rate;   /* --rate; 0: the same */
+	int live;    /* LIVE_AUTO ... */
+	int w, h;    /* --size; 0: the camera's choice */
+	double rate; /* --rate; 0: the same */
 	const char *pixfmt;
 	const char *set[MAX_SETTINGS]; /* --input-option */
 	int n_set;
 	double reconnect, stall; /* seconds; < 0: not given */
 	int64_t stream, threads, fit, patch, spool_max;
 	bool natural, autorotate, spool;
-	int compat;    /* 1: upstream */
+	int compat; /* 1: upstream */
 	const char *out, *png;
 } decode_options;
 
@@ -41,10 +41,10 @@ enum { DEFAULT_PATCH = 14 };
 typedef struct sink {
 	const decode_options *o;
 	const char *source, *name; /* as the head has it; as messages have it */
-	e3_out *out;    /* NULL: no stream */
-	e3_file table;  /* DIR/frames.tsv */
-	bool begun;     /* the head is out */
-	bool lost;      /* a live source went away: the stream ends properly, the tool fails */
+	e3_out *out;               /* NULL: no stream */
+	e3_file table;             /* DIR/frames.tsv */
+	bool begun;                /* the head is out */
+	bool lost;                 /* a live source went away: the stream ends properly, the tool fails */
 	int64_t total, sent;
 	int64_t skipped; /* of a live source: a newer one was there before they could leave */
 	double started, first_pts, last_pts;

@@ -1,4 +1,5 @@
-/* e3-decode: what the operands are: pictures, folders of pictures, or one video. Told by content, not by name, except in folders. */
+/* e3-decode: what the operands are: pictures, folders of pictures, or one video. Told by content, not by name, except
+ * in folders. */
 #include "decode.h"
 #include "e3/mem.h"
 #include <dirent.h>
@@ -42,10 +43,7 @@ void inputs_release(input_list *list)
 	*list = (input_list){0};
 }
 
-static int by_bytes(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
-}
+static int by_bytes(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
 
 static bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
@@ -80,7 +78,8 @@ static int add_folder(input_list *list, const char *dir, bool natural, e3_err *e
 		return e3_fail_sys(err, "reading: %s", dir);
 	for (struct dirent *e; !rc && (e = readdir(d));) {
 		struct stat st;
-		if (e->d_name[0] != '.' && has_suffix(e->d_name, suffixes) && fstatat(dirfd(d), e->d_name, &st, 0) == 0 && S_ISREG(st.st_mode))
+		if (e->d_name[0] != '.' && has_suffix(e->d_name, suffixes) && fstatat(dirfd(d), e->d_name, &st, 0) == 0 &&
+			S_ISREG(st.st_mode))
 			rc = add(list, dir, e->d_name, err);
 	}
 	closedir(d);
@@ -120,7 +119,8 @@ int inputs_expand(char **operand, int n, bool natural, input_list *out, e3_err *
 		else if (access(operand[k], R_OK))
 			rc = e3_fail_sys(err, "reading: %s", operand[k]);
 		else if (!is_picture(operand[k]))
-			rc = e3_fail(err, "reading: %s: not a PNG, JPEG or PNM picture: give one video, or pictures and folders", operand[k]);
+			rc = e3_fail(err, "reading: %s: not a PNG, JPEG or PNM picture: give one video, or pictures and folders",
+				operand[k]);
 		else
 			rc = add(out, NULL, operand[k], err);
 		if (rc)

@@ -1,4 +1,5 @@
-/* e3-decode: cameras, network streams and whatever else is read as it comes: what is asked of the source, the loop, what was skipped. */
+/* e3-decode: cameras, network streams and whatever else is read as it comes: what is asked of the source, the loop,
+ * what was skipped. */
 #include "decode.h"
 #include "e3/tool.h"
 #include <errno.h>
@@ -25,20 +26,11 @@ void decode_live_prepare(const char *input, const decode_options *o)
 }
 
 /* Nobody may be reading any more while the source gives nothing. */
-static int stop(void)
-{
-	return e3_stop_signal() || e3_out_lost(NULL);
-}
+static int stop(void) { return e3_stop_signal() || e3_out_lost(NULL); }
 
-static void say(const char *line)
-{
-	e3_note("%s", line);
-}
+static void say(const char *line) { e3_note("%s", line); }
 
-static bool is_remote(e3_input_kind kind)
-{
-	return kind == E3_INPUT_NETWORK || kind == E3_INPUT_URL;
-}
+static bool is_remote(e3_input_kind kind) { return kind == E3_INPUT_NETWORK || kind == E3_INPUT_URL; }
 
 double decode_patience(const char *input, const decode_options *o)
 {
@@ -50,7 +42,10 @@ double decode_patience(const char *input, const decode_options *o)
 static int check(const char *input, const e3_live_options *l, const decode_options *o, e3_err *err)
 {
 	bool camera = l->kind == E3_INPUT_CAMERA, comes_back = camera || is_remote(l->kind);
-	const char *what = !camera && o->w > 0 ? "--size" : !camera && o->rate > 0 ? "--rate" : !camera && o->pixfmt ? "--pixfmt" : NULL;
+	const char *what = !camera && o->w > 0 ? "--size"
+		: !camera && o->rate > 0           ? "--rate"
+		: !camera && o->pixfmt             ? "--pixfmt"
+										   : NULL;
 	if (what)
 		return e3_fail(err, "reading: %s: %s is for cameras", input, what);
 	if (o->reconnect > 0 && !comes_back)
@@ -58,7 +53,8 @@ static int check(const char *input, const e3_live_options *l, const decode_optio
 	return 0;
 }
 
-/* Frames are chosen by time, as counting makes no sense where frames get lost; every one unless --every or --step say less. */
+/* Frames are chosen by time, as counting makes no sense where frames get lost; every one unless --every or --step say
+ * less. */
 static e3_sampling choose(const decode_options *o)
 {
 	e3_sampling rule = {.step = o->step > 0 ? o->step : 1, .first = o->first, .start = o->start, .end = o->end};
@@ -77,7 +73,8 @@ static int open_fifo(const char *input, e3_err *err)
 static void describe(const e3_live *l, const sink *s)
 {
 	const e3_video_info *i = e3_live_describe(l);
-	e3_detail("%s: live: %s, %s, %d x %d, %.3f frames/s", s->name, i->codec, i->format, i->w, i->h, i->fps[E3_FPS_GUESS]);
+	e3_detail("%s: live: %s, %s, %d x %d, %.3f frames/s", s->name, i->codec, i->format, i->w, i->h,
+		i->fps[E3_FPS_GUESS]);
 	if (i->hdr)
 		e3_note("%s: HDR (PQ or HLG): sent without tone mapping", s->name);
 }
@@ -86,7 +83,8 @@ static void report(e3_live *l, const sink *s)
 {
 	e3_live_counts c = e3_live_counted(l);
 	if (c.skipped > 0)
-		e3_note("%s: %" PRId64 " frames sent, %" PRId64 " skipped: newer ones were there when the reader was ready", s->name, s->sent, c.skipped);
+		e3_note("%s: %" PRId64 " frames sent, %" PRId64 " skipped: newer ones were there when the reader was ready",
+			s->name, s->sent, c.skipped);
 	if (c.losses > 0)
 		e3_note("%s: the connection was lost %" PRId64 " time%s", s->name, c.losses, c.losses == 1 ? "" : "s");
 	if (c.errors > 0)
@@ -131,12 +129,29 @@ int decode_live(const char *input, sink *s, e3_err *err)
 {
 	const decode_options *o = s->o;
 	e3_input_kind kind = e3_input_kind_of(input);
-	e3_live_options options = {.kind = kind, .w = o->w, .h = o->h, .rate = o->rate, .pixfmt = o->pixfmt, .every = o->live == LIVE_ALL,
-		.sampling = choose(o), .reconnect = o->reconnect >= 0 ? o->reconnect : is_remote(kind) ? DEFAULT_RECONNECT : 0,
-		.retry = o->reconnect > 0, .say = say};
-	options.video = (e3_video_options){.input = s->name, .fd = -1, .spool_max = (uint64_t)o->spool_max, .set = o->set, .n_set = o->n_set,
-		.timeout = decode_patience(input, o), .stream = (int)o->stream, .threads = (int)o->threads, .autorotate = o->autorotate,
-		.matrix = (e3_matrix)o->matrix, .stop = stop};
+	e3_live_options options = {.kind = kind,
+		.w = o->w,
+		.h = o->h,
+		.rate = o->rate,
+		.pixfmt = o->pixfmt,
+		.every = o->live == LIVE_ALL,
+		.sampling = choose(o),
+		.reconnect = o->reconnect >= 0 ? o->reconnect
+			: is_remote(kind)          ? DEFAULT_RECONNECT
+									   : 0,
+		.retry = o->reconnect > 0,
+		.say = say};
+	options.video = (e3_video_options){.input = s->name,
+		.fd = -1,
+		.spool_max = (uint64_t)o->spool_max,
+		.set = o->set,
+		.n_set = o->n_set,
+		.timeout = decode_patience(input, o),
+		.stream = (int)o->stream,
+		.threads = (int)o->threads,
+		.autorotate = o->autorotate,
+		.matrix = (e3_matrix)o->matrix,
+		.stop = stop};
 	if (check(input, &options, o, err))
 		return -1;
 	if (kind == E3_INPUT_PIPE && (options.video.fd = open_fifo(input, err)) < 0)
@@ -147,7 +162,8 @@ int decode_live(const char *input, sink *s, e3_err *err)
 		double fps = e3_live_describe(l)->fps[E3_FPS_GUESS];
 		describe(l, s);
 		/* What leaves depends on the reader, unless everything does. */
-		rc = sink_head(s, -1, options.every && options.sampling.step > 0 ? fps / (double)options.sampling.step : 0, err);
+		rc =
+			sink_head(s, -1, options.every && options.sampling.step > 0 ? fps / (double)options.sampling.step : 0, err);
 		if (!rc)
 			rc = pass_frames(l, s, err);
 		report(l, s);

@@ -23,7 +23,8 @@ int sampling_make(const decode_options *o, bool pictures, double fps, e3_samplin
 		return 0;
 	} else {
 		if (fps <= 0)
-			return e3_fail(err, "the frame rate is unknown: give it with --fps, or use --step, --all or --sampling time");
+			return e3_fail(err,
+				"the frame rate is unknown: give it with --fps, or use --step, --all or --sampling time");
 		/* truncated, as the reference does: 29.97 frames/s and 1 s make 29 */
 		rule->step = (int64_t)(fps * every);
 		if (rule->step < 1) {
@@ -44,10 +45,7 @@ typedef struct pictures {
 	int64_t index;
 } pictures;
 
-static double picture_time(const pictures *p)
-{
-	return p->fps > 0 ? (double)p->index / p->fps : (double)p->index;
-}
+static double picture_time(const pictures *p) { return p->fps > 0 ? (double)p->index / p->fps : (double)p->index; }
 
 static int pictures_begin(pictures *p, sink *s, int64_t n, e3_err *err)
 {
@@ -90,8 +88,10 @@ static int send_file(pictures *p, const char *path, e3_err *err)
 		return -1;
 	int rc = send_picture(p, map.data, map.size, path, err);
 	if (!rc && e3_image_extent(map.data, map.size, &length, NULL) > 0 &&
-	    e3_image_sniff(map.data + length, map.size - length) == E3_IMAGE_PNM)
-		e3_warn("reading: %s: holds more pictures than the first, which alone is used: all of them come from standard input", path);
+		e3_image_sniff(map.data + length, map.size - length) == E3_IMAGE_PNM)
+		e3_warn(
+			"reading: %s: holds more pictures than the first, which alone is used: all of them come from standard input",
+			path);
 	e3_map_close(&map);
 	return rc;
 }
@@ -163,19 +163,21 @@ static void describe(const e3_video *v, const sink *s, const e3_sampling *rule, 
 {
 	const e3_video_info *i = e3_video_describe(v);
 	double avg = i->fps[E3_FPS_AVG], r = i->fps[E3_FPS_R];
-	e3_detail("%s: %s, %s, %d x %d, %.3f frames/s (guess %.3f, avg %.3f, r %.3f), %.3f s, %" PRId64 " frames", s->name, i->codec, i->format,
-		i->w, i->h, fps, i->fps[E3_FPS_GUESS], avg, r, i->seconds, e3_video_frames(v));
+	e3_detail("%s: %s, %s, %d x %d, %.3f frames/s (guess %.3f, avg %.3f, r %.3f), %.3f s, %" PRId64 " frames", s->name,
+		i->codec, i->format, i->w, i->h, fps, i->fps[E3_FPS_GUESS], avg, r, i->seconds, e3_video_frames(v));
 	if (rule->step > 0)
 		e3_detail("interval: %" PRId64 " frames", rule->step);
 	else
 		e3_detail("interval: %g s", rule->every);
 	if (avg > 0 && r > 0 && fabs(avg - r) > 0.1 * r && rule->step > 1 && s->o->step == 0 && s->o->fps <= 0)
-		e3_note("%s: the frame rate varies (on average %.3f, at base %.3f): --sampling time keeps even intervals", s->name, avg, r);
+		e3_note("%s: the frame rate varies (on average %.3f, at base %.3f): --sampling time keeps even intervals",
+			s->name, avg, r);
 	if (i->hdr)
 		e3_note("%s: HDR (PQ or HLG): sent without tone mapping", s->name);
 }
 
-/* Some containers end without saying that they were cut; the duration in their head still knows. Sound may be a little longer. */
+/* Some containers end without saying that they were cut; the duration in their head still knows. Sound may be a little
+ * longer. */
 static void check_end(const e3_video *v, const sink *s, double last_pts)
 {
 	double stated = e3_video_describe(v)->seconds, missing = stated - last_pts;
@@ -232,9 +234,19 @@ static int run_video(e3_video *v, sink *s, e3_err *err)
 int decode_video(const char *input, int fd, const uint8_t *head, size_t n_head, sink *s, e3_err *err)
 {
 	const decode_options *o = s->o;
-	e3_video_options options = {.input = input, .fd = fd, .head = head, .n_head = n_head, .spool = o->spool,
-		.spool_max = (uint64_t)o->spool_max, .set = o->set, .n_set = o->n_set, .timeout = decode_patience(input, o),
-		.stream = (int)o->stream, .threads = (int)o->threads, .autorotate = o->autorotate, .matrix = (e3_matrix)o->matrix,
+	e3_video_options options = {.input = input,
+		.fd = fd,
+		.head = head,
+		.n_head = n_head,
+		.spool = o->spool,
+		.spool_max = (uint64_t)o->spool_max,
+		.set = o->set,
+		.n_set = o->n_set,
+		.timeout = decode_patience(input, o),
+		.stream = (int)o->stream,
+		.threads = (int)o->threads,
+		.autorotate = o->autorotate,
+		.matrix = (e3_matrix)o->matrix,
 		.stop = e3_stop_signal};
 	e3_video *v = e3_video_open(&options, err);
 	if (!v)

@@ -1,4 +1,5 @@
-/* e3-decode: a data set's sequences as streams of prepared frames, each followed by its truth; and the list of what is there. */
+/* e3-decode: a data set's sequences as streams of prepared frames, each followed by its truth; and the list of what is
+ * there. */
 #include "set.h"
 #include "e3/mem.h"
 #include "e3/num.h"
@@ -13,8 +14,8 @@
 void set_check(const set_request *r, const decode_options *o, int n)
 {
 	if (r->set < 0) {
-		if (r->root || r->sequence || r->list || r->json || r->task >= 0 || r->stride || r->repeat || r->reject_invalid || r->annotations || r->co3d_size ||
-		    r->draw || r->min_frames || r->seed || r->fast_eval)
+		if (r->root || r->sequence || r->list || r->json || r->task >= 0 || r->stride || r->repeat ||
+			r->reject_invalid || r->annotations || r->co3d_size || r->draw || r->min_frames || r->seed || r->fast_eval)
 			e3_usage_error("--root, --sequence, --list, --task, --stride, --repeat and the like need --dataset");
 		return;
 	}
@@ -23,7 +24,8 @@ void set_check(const set_request *r, const decode_options *o, int n)
 		e3_usage_error("--dataset takes no INPUT: give the folder with --root");
 	if (!r->root)
 		e3_usage_error("--dataset needs --root DIR");
-	if (o->every > 0 || o->step > 0 || o->all || o->first || o->start > 0 || isfinite(o->end) || o->sampling || o->fps > 0)
+	if (o->every > 0 || o->step > 0 || o->all || o->first || o->start > 0 || isfinite(o->end) || o->sampling ||
+		o->fps > 0)
 		e3_usage_error("--dataset chooses frames itself: only --stride and --max-frames go with it");
 	if (o->png || o->fit_mode || o->compat)
 		e3_usage_error("--png, --fit-mode and --compat do not go with --dataset: its loader prepares the frames");
@@ -51,17 +53,19 @@ typedef struct line {
 
 static int put_text(e3_buf *to, const line *l, e3_err *err)
 {
-	return e3_buf_printf(to, err, "%s\t%" PRId64 "\t%" PRId64 "\t%" PRId64 "\t%" PRId64 "\t%s\t%s\n", l->entry.name, l->counts.frames, l->counts.images,
-		l->counts.depths, l->counts.poses, l->entry.published ? "yes" : "no", l->missing ? l->missing : "-");
+	return e3_buf_printf(to, err, "%s\t%" PRId64 "\t%" PRId64 "\t%" PRId64 "\t%" PRId64 "\t%s\t%s\n", l->entry.name,
+		l->counts.frames, l->counts.images, l->counts.depths, l->counts.poses, l->entry.published ? "yes" : "no",
+		l->missing ? l->missing : "-");
 }
 
 static int put_json(e3_buf *to, const line *l, e3_err *err)
 {
 	const e3_seq_counts *c = &l->counts;
 	if (e3_buf_printf(to, err, "%s{\"sequence\": ", to->len > 1 ? ",\n " : "") || e3_buf_json(to, l->entry.name, err) ||
-	    e3_buf_printf(to, err, ", \"frames\": %" PRId64 ", \"images\": %" PRId64 ", \"depths\": %" PRId64 ", \"poses\": %" PRId64, c->frames,
-		    c->images, c->depths, c->poses) ||
-	    e3_buf_printf(to, err, ", \"published\": %s, \"missing\": ", l->entry.published ? "true" : "false"))
+		e3_buf_printf(to, err,
+			", \"frames\": %" PRId64 ", \"images\": %" PRId64 ", \"depths\": %" PRId64 ", \"poses\": %" PRId64,
+			c->frames, c->images, c->depths, c->poses) ||
+		e3_buf_printf(to, err, ", \"published\": %s, \"missing\": ", l->entry.published ? "true" : "false"))
 		return -1;
 	if (l->missing ? e3_buf_json(to, l->missing, err) : e3_buf_add(to, "null", 4, err))
 		return -1;
@@ -76,7 +80,8 @@ static bool matches(const set_request *r, const char *name)
 static int list(const set_request *r, const e3_set *s, e3_err *err)
 {
 	e3_buf text = {0};
-	int rc = r->json ? e3_buf_add(&text, "[", 1, err) : e3_buf_printf(&text, err, "# sequence\tframes\timages\tdepths\tposes\tpublished\tmissing\n");
+	int rc = r->json ? e3_buf_add(&text, "[", 1, err)
+					 : e3_buf_printf(&text, err, "# sequence\tframes\timages\tdepths\tposes\tpublished\tmissing\n");
 	for (size_t k = 0; !rc && k < e3_set_count(s); k++) {
 		e3_err why = {""};
 		line l = {.entry = e3_set_entry_at(s, k)};
@@ -109,7 +114,8 @@ static int choose(const set_request *r, const e3_set *s, size_t *at, size_t *n, 
 	*n = 0;
 	for (size_t k = 0; k < count; k++) {
 		e3_set_entry e = e3_set_entry_at(s, k);
-		bool exact = r->sequence && strcmp(r->sequence, e.name) == 0; /* also when it is not there: the message says so */
+		bool exact =
+			r->sequence && strcmp(r->sequence, e.name) == 0; /* also when it is not there: the message says so */
 		if (exact || (e.found && (r->sequence ? matches(r, e.name) : e.published || !published)))
 			at[(*n)++] = k;
 	}
@@ -171,8 +177,11 @@ static int send_stream(sending *t, e3_seq *q, const char *set, const char *name,
 	if (e3_buf_printf(&source, err, "%s/%s", set, name))
 		return -1;
 	/* borrowed texts: the head is not released */
-	e3_head head = {.tool = (char *)(uintptr_t)e3_tool_name(), .version = (char *)(uintptr_t)E3_VERSION, .source = source.data,
-		.frames = t->total, .budget = -1};
+	e3_head head = {.tool = (char *)(uintptr_t)e3_tool_name(),
+		.version = (char *)(uintptr_t)E3_VERSION,
+		.source = source.data,
+		.frames = t->total,
+		.budget = -1};
 	int rc = e3_out_head(t->out, &head, err);
 	e3_buf_release(&source);
 	if (rc || send_frames(t, q, name, err))
@@ -201,7 +210,8 @@ static int send_sequence(const set_request *r, const e3_set *s, size_t k, const 
 	else if (e3_out_close(t.out, err))
 		rc = -1;
 	if (!rc)
-		e3_detail("%s: %s: %" PRId64 " frames for %s in %.2f s", set, name, t.sent, e3_task_name(e3_set_task(s)), e3_now() - t.started);
+		e3_detail("%s: %s: %" PRId64 " frames for %s in %.2f s", set, name, t.sent, e3_task_name(e3_set_task(s)),
+			e3_now() - t.started);
 	return rc;
 }
 
@@ -217,7 +227,8 @@ static int send_all(const set_request *r, const decode_options *o, const e3_set 
 	size_t n = 0, *at = e3_alloc(e3_set_count(s), sizeof *at, "sequences", err);
 	int rc = at ? choose(r, s, at, &n, err) : -1;
 	if (!rc && n > 1 && !(o->out && strstr(o->out, "%s")))
-		rc = e3_fail(err, "reading: %s: %zu sequences, from %s to %s: choose one with --sequence, or give -o a name with %%s in it",
+		rc = e3_fail(err,
+			"reading: %s: %zu sequences, from %s to %s: choose one with --sequence, or give -o a name with %%s in it",
 			e3_set_name((e3_set_id)r->set), n, e3_set_entry_at(s, at[0]).name, e3_set_entry_at(s, at[n - 1]).name);
 	if (rc)
 		tell(o, err);
@@ -229,9 +240,19 @@ static int send_all(const set_request *r, const decode_options *o, const e3_set 
 
 int set_run(const set_request *r, const decode_options *o, e3_err *err)
 {
-	const e3_set_options want = {.set = (e3_set_id)r->set, .root = r->root, .annotations = r->annotations, .task = r->task, .stride = r->stride,
-		.max_frames = o->max_frames, .size = (int)o->fit, .co3d_size = r->co3d_size ? 518 : 224, .draw = r->draw, .seed = r->seed,
-		.min_frames = r->min_frames, .ten = r->fast_eval, .reject_invalid = r->reject_invalid};
+	const e3_set_options want = {.set = (e3_set_id)r->set,
+		.root = r->root,
+		.annotations = r->annotations,
+		.task = r->task,
+		.stride = r->stride,
+		.max_frames = o->max_frames,
+		.size = (int)o->fit,
+		.co3d_size = r->co3d_size ? 518 : 224,
+		.draw = r->draw,
+		.seed = r->seed,
+		.min_frames = r->min_frames,
+		.ten = r->fast_eval,
+		.reject_invalid = r->reject_invalid};
 	e3_set *s = e3_set_open(&want, err);
 	if (!s) {
 		if (!r->list)

@@ -1,4 +1,5 @@
-/* e3-decode: where frames go: the network's resize when asked for, the stream, pictures in a folder, the progress line. */
+/* e3-decode: where frames go: the network's resize when asked for, the stream, pictures in a folder, the progress line.
+ */
 #include "decode.h"
 #include "e3/mem.h"
 #include "e3/num.h"
@@ -23,7 +24,11 @@ static int open_folder(sink *s, const char *dir, e3_err *err)
 
 int sink_open(sink *s, const decode_options *o, const char *source, e3_err *err)
 {
-	*s = (sink){.o = o, .source = source, .name = strcmp(source, "-") ? source : "standard input", .total = -1, .started = e3_now()};
+	*s = (sink){.o = o,
+		.source = source,
+		.name = strcmp(source, "-") ? source : "standard input",
+		.total = -1,
+		.started = e3_now()};
 	if (o->out || !o->png) {
 		s->out = e3_out_open(o->out ? o->out : "-", err);
 		if (!s->out)
@@ -43,8 +48,12 @@ int sink_head(sink *s, int64_t total, double fps, e3_err *err)
 	if (!s->out)
 		return 0;
 	/* borrowed texts: the head is not released */
-	e3_head head = {.tool = (char *)(uintptr_t)e3_tool_name(), .version = (char *)(uintptr_t)E3_VERSION,
-		.source = (char *)(uintptr_t)s->source, .frames = total, .fps = fps, .budget = -1};
+	e3_head head = {.tool = (char *)(uintptr_t)e3_tool_name(),
+		.version = (char *)(uintptr_t)E3_VERSION,
+		.source = (char *)(uintptr_t)s->source,
+		.frames = total,
+		.fps = fps,
+		.budget = -1};
 	return e3_out_head(s->out, &head, err);
 }
 
@@ -54,10 +63,11 @@ static void show_progress(const sink *s)
 		return;
 	double rate = (double)s->sent / (e3_now() - s->started + 1e-9);
 	if (s->total > 0)
-		e3_progress("%" PRId64 "/%" PRId64 " frames  %.1f frames/s  at %.2f s  %.0f s left", s->sent, s->total, rate, s->last_pts,
-			(double)(s->total - s->sent) / rate);
+		e3_progress("%" PRId64 "/%" PRId64 " frames  %.1f frames/s  at %.2f s  %.0f s left", s->sent, s->total, rate,
+			s->last_pts, (double)(s->total - s->sent) / rate);
 	else if (s->skipped > 0)
-		e3_progress("%" PRId64 " frames  %.1f frames/s  at %.2f s  %" PRId64 " skipped", s->sent, rate, s->last_pts, s->skipped);
+		e3_progress("%" PRId64 " frames  %.1f frames/s  at %.2f s  %" PRId64 " skipped", s->sent, rate, s->last_pts,
+			s->skipped);
 	else
 		e3_progress("%" PRId64 " frames  %.1f frames/s  at %.2f s", s->sent, rate, s->last_pts);
 }
@@ -72,9 +82,10 @@ static int fit(sink *s, const e3_image **im, e3_source *at, e3_err *err)
 		return 0;
 	e3_image_release(&s->fitted);
 	if (e3_fit_plan_make(in->w, in->h, (int)s->o->fit, (int)s->o->patch, (e3_fit_mode)s->o->fit_mode, &plan, err) ||
-	    e3_fit_apply(in, &plan, &s->fitted, err))
+		e3_fit_apply(in, &plan, &s->fitted, err))
 		return -1;
-	at->fit = (e3_fit){(double)plan.scaled_w / in->w, (double)plan.scaled_h / in->h, plan.pad_x, plan.pad_y - plan.crop_y};
+	at->fit =
+		(e3_fit){(double)plan.scaled_w / in->w, (double)plan.scaled_h / in->h, plan.pad_x, plan.pad_y - plan.crop_y};
 	*im = &s->fitted;
 	return 0;
 }
@@ -85,7 +96,8 @@ static int save_png(sink *s, const e3_image *im, const e3_source *at, bool key, 
 	int rc = e3_buf_printf(&path, err, "%s/%06" PRId64 ".png", s->o->png, at->i);
 	if (!rc)
 		rc = e3_png_save(path.data, im, err);
-	if (!rc && fprintf(s->table.f, "%" PRId64 "\t%" PRId64 "\t%.6f\t%d\t%d\n", at->i, at->src_i, at->pts, key, at->rot) < 0)
+	if (!rc &&
+		fprintf(s->table.f, "%" PRId64 "\t%" PRId64 "\t%.6f\t%d\t%d\n", at->i, at->src_i, at->pts, key, at->rot) < 0)
 		rc = e3_fail_sys(err, "writing: %s", s->table.path);
 	e3_buf_release(&path);
 	return rc;
@@ -112,14 +124,18 @@ int sink_frame(sink *s, const e3_image *im, e3_source at, bool key, e3_err *err)
 static void report(const sink *s)
 {
 	if (s->sent)
-		e3_detail("%" PRId64 " frames sent, from %.3f to %.3f s, in %.2f s", s->sent, s->first_pts, s->last_pts, e3_now() - s->started);
+		e3_detail("%" PRId64 " frames sent, from %.3f to %.3f s, in %.2f s", s->sent, s->first_pts, s->last_pts,
+			e3_now() - s->started);
 	if (e3_stop_signal())
 		return;
 	if (s->total >= 0 && s->total != s->sent)
-		e3_warn("reading: %s: %" PRId64 " frames were announced, %" PRId64 " came: the source is damaged, or its index wrong", s->name,
-			s->total, s->sent);
+		e3_warn("reading: %s: %" PRId64 " frames were announced, %" PRId64
+				" came: the source is damaged, or its index wrong",
+			s->name, s->total, s->sent);
 	else if (s->sent == 0)
-		e3_warn("reading: %s: no frame was kept: the source is shorter than one interval, or --start to --end holds nothing", s->name);
+		e3_warn(
+			"reading: %s: no frame was kept: the source is shorter than one interval, or --start to --end holds nothing",
+			s->name);
 }
 
 int sink_end(sink *s, e3_err *err)

@@ -1,6 +1,7 @@
 /* e3-dump: what is in a stream: a line or a JSON object for every message, with the range of every array.
  *
- * It walks the msgpack values themselves, so fields it does not know are shown too; a damaged stream is shown up to the damage. */
+ * It walks the msgpack values themselves, so fields it does not know are shown too; a damaged stream is shown up to the
+ * damage. */
 #include "e3/mem.h"
 #include "e3/opt.h"
 #include "e3/stream.h"
@@ -46,8 +47,8 @@ static range measure(const e3_array *a)
 	return r;
 }
 
-/* The shortest digits that read back as the same number: floats need at most 9, doubles 17. JSON has no NaN and no infinity:
- * they become text. */
+/* The shortest digits that read back as the same number: floats need at most 9, doubles 17. JSON has no NaN and no
+ * infinity: they become text. */
 static int show_real(dump *d, double v, bool single, e3_err *err)
 {
 	char text[32];
@@ -86,7 +87,8 @@ static int show_shape(dump *d, const e3_array *a, char between, e3_err *err)
 static int array_json(dump *d, const e3_array *a, bool elements, e3_err *err)
 {
 	range r = measure(a);
-	if (e3_buf_printf(&d->line, err, "{\"dtype\":\"%s\",\"shape\":[", e3_array_type_name(a->dtype)) || show_shape(d, a, ',', err))
+	if (e3_buf_printf(&d->line, err, "{\"dtype\":\"%s\",\"shape\":[", e3_array_type_name(a->dtype)) ||
+		show_shape(d, a, ',', err))
 		return -1;
 	if (r.finite == 0 && e3_buf_printf(&d->line, err, "],\"min\":null,\"max\":null,\"mean\":null"))
 		return -1;
@@ -103,14 +105,15 @@ static int array_text(dump *d, const e3_array *a, bool elements, e3_err *err)
 {
 	range r = measure(a);
 	if (e3_buf_printf(&d->line, err, "%s[", e3_array_type_name(a->dtype)) || show_shape(d, a, 'x', err) ||
-	    e3_buf_add(&d->line, "]", 1, err))
+		e3_buf_add(&d->line, "]", 1, err))
 		return -1;
 	if (elements)
 		return show_elements(d, a, err);
 	int digits = a->dtype == E3_ARRAY_U32 ? 10 : 4;
 	if (r.finite && e3_buf_printf(&d->line, err, "(%.*g..%.*g mean %.4g", digits, r.min, digits, r.max, r.mean))
 		return -1;
-	if (r.finite < a->count && e3_buf_printf(&d->line, err, "%snon-finite %zu", r.finite ? " " : "(", a->count - r.finite))
+	if (r.finite < a->count &&
+		e3_buf_printf(&d->line, err, "%snon-finite %zu", r.finite ? " " : "(", a->count - r.finite))
 		return -1;
 	return a->count ? e3_buf_add(&d->line, ")", 1, err) : 0;
 }
@@ -133,7 +136,8 @@ static int show_text(dump *d, const e3_value *v, e3_err *err)
 		e3_text_clean(text.data);
 		size_t n = d->full || v->n <= TEXT ? strlen(text.data) : TEXT;
 		bool quote = n == 0 || strpbrk(text.data, " =\"");
-		rc = e3_buf_printf(&d->line, err, quote ? "\"%.*s\"%s" : "%.*s%s", (int)n, text.data, n < strlen(text.data) ? "..." : "");
+		rc = e3_buf_printf(&d->line, err, quote ? "\"%.*s\"%s" : "%.*s%s", (int)n, text.data,
+			n < strlen(text.data) ? "..." : "");
 	}
 	e3_buf_release(&text);
 	return rc;
@@ -228,7 +232,7 @@ static int show(dump *d, const e3_msg *msg, e3_err *err)
 	d->line.len = 0;
 	d->messages++;
 	int rc = d->json ? e3_buf_printf(&d->line, err, "{\"kind\":\"%s\",\"bytes\":%zu", kind, msg->len)
-	                 : e3_buf_printf(&d->line, err, "%s bytes=%zu", kind, msg->len);
+					 : e3_buf_printf(&d->line, err, "%s bytes=%zu", kind, msg->len);
 	if (rc || show_body(d, msg, err) || e3_buf_add(&d->line, d->json ? "}\n" : "\n", d->json ? 2 : 1, err))
 		return e3_fail_in(err, "showing message %" PRId64, d->messages);
 	if (fwrite(d->line.data, 1, d->line.len, stdout) != d->line.len || fflush(stdout))
@@ -248,7 +252,10 @@ static void parse(dump *d, int argc, char **argv)
 		{E3_OPT_END, NULL, 0, NULL, NULL, NULL, 0, 0, NULL, NULL},
 	};
 	const e3_opts opts = {
-		"e3-dump", "[options] [INPUT]", "Show what is in an e3 stream, a line for every message.", table,
+		"e3-dump",
+		"[options] [INPUT]",
+		"Show what is in an e3 stream, a line for every message.",
+		table,
 		"INPUT: -, a path, or zmq:pull:ADDR with ADDR tcp://host:port or ipc://path.\n",
 	};
 	int at = e3_opts_parse(&opts, argc, argv);

@@ -8,15 +8,24 @@ const char *const ev_align_name[EV_ALIGNS] = {"median", "scale", "scale&shift", 
 enum { FIGURES = 11, SCORES = 9 };
 
 static const ev_figure figures[FIGURES] = {
-	{"abs_rel", "AbsRel", 4}, {"sq_rel", "SqRel", 4}, {"rmse", "RMSE", 4}, {"log_rmse", "logRMSE", 4}, {"d103", "d<1.03", 4},
-	{"d1", "d<1.25", 4}, {"d2", "d<1.25^2", 4}, {"d3", "d<1.25^3", 4}, {"pixels", "pixels", 0}, {"s", "scale", 4}, {"t", "shift", 4},
+	{"abs_rel", "AbsRel", 4},
+	{"sq_rel", "SqRel", 4},
+	{"rmse", "RMSE", 4},
+	{"log_rmse", "logRMSE", 4},
+	{"d103", "d<1.03", 4},
+	{"d1", "d<1.25", 4},
+	{"d2", "d<1.25^2", 4},
+	{"d3", "d<1.25^3", 4},
+	{"pixels", "pixels", 0},
+	{"s", "scale", 4},
+	{"t", "shift", 4},
 };
 
 static void values(const ev_depth *d, double *v)
 {
 	const e3_depth_score *s = &d->score;
-	const double all[FIGURES] = {s->abs_rel, s->sq_rel, s->rmse, s->log_rmse, s->close, s->delta[1], s->delta[2], s->delta[3], s->n,
-		d->fit.s, d->fit.t};
+	const double all[FIGURES] = {s->abs_rel, s->sq_rel, s->rmse, s->log_rmse, s->close, s->delta[1], s->delta[2],
+		s->delta[3], s->n, d->fit.s, d->fit.t};
 	memcpy(v, all, sizeof all);
 }
 
@@ -98,10 +107,7 @@ static void image_average(const ev_options *o, const ev_seq *s, int n, ev_seq *t
 	average_of(s, n, image_part, 0, &to->depth);
 }
 
-static int image_rows(const ev_seq *s)
-{
-	return s->depth.score.n > 0;
-}
+static int image_rows(const ev_seq *s) { return s->depth.score.n > 0; }
 
 static const char *image_row(const ev_seq *s, int row, double *v)
 {
@@ -111,12 +117,25 @@ static const char *image_row(const ev_seq *s, int row, double *v)
 
 static const char *depth_why(const ev_seq *s)
 {
-	return s->pixels.not_finite ? "no pixel with a truth is predicted finite" :
-		s->with_depth ? "no pixel has a true depth inside the limits" : "no frame has both a predicted and a true depth";
+	return s->pixels.not_finite ? "no pixel with a truth is predicted finite"
+		: s->with_depth         ? "no pixel has a true depth inside the limits"
+								: "no frame has both a predicted and a true depth";
 }
 
 const ev_task ev_task_depth = {
-	"depth", "depth", figures, SCORES, false, image_begin, image_add, image_finish, free, image_average, image_rows, image_row, depth_why,
+	"depth",
+	"depth",
+	figures,
+	SCORES,
+	false,
+	image_begin,
+	image_add,
+	image_finish,
+	free,
+	image_average,
+	image_rows,
+	image_row,
+	depth_why,
 };
 
 /* --- video-depth --- */
@@ -220,6 +239,17 @@ static const char *video_row(const ev_seq *s, int row, double *v)
 }
 
 const ev_task ev_task_video = {
-	"video-depth", "video_depth", figures, FIGURES, false, video_begin, video_add, video_finish, video_free, video_average, video_rows,
-	video_row, depth_why,
+	"video-depth",
+	"video_depth",
+	figures,
+	FIGURES,
+	false,
+	video_begin,
+	video_add,
+	video_finish,
+	video_free,
+	video_average,
+	video_rows,
+	video_row,
+	depth_why,
 };

@@ -1,8 +1,8 @@
 /* e3-eval: what the files of the tool share. Private to cmd/e3-eval*.c.
  *
- * One direction: truth (where it comes from) -> read (an input, frame by frame, each prediction beside its truth) -> tasks (each
- * keeps what it needs and scores a sequence at its end) -> text, JSON, result files, pictures. A task is a row of ev_tasks: it
- * fills its own part of ev_seq, and says what of it to show.
+ * One direction: truth (where it comes from) -> read (an input, frame by frame, each prediction beside its truth) ->
+ * tasks (each keeps what it needs and scores a sequence at its end) -> text, JSON, result files, pictures. A task is a
+ * row of ev_tasks: it fills its own part of ev_seq, and says what of it to show.
  */
 #ifndef E3_EVAL_TOOL_H
 #define E3_EVAL_TOOL_H
@@ -15,25 +15,25 @@
 enum { EV_ALIGNS = 5, EV_FIGURES = 16, EV_WHY = 256 };
 
 typedef struct ev_options {
-	unsigned tasks;         /* bit k: ev_tasks[k] */
-	bool all;               /* no task was asked for: whatever the truth allows */
-	bool align[EV_ALIGNS];  /* by e3_depth_align; none: the task's own */
+	unsigned tasks;        /* bit k: ev_tasks[k] */
+	bool all;              /* no task was asked for: whatever the truth allows */
+	bool align[EV_ALIGNS]; /* by e3_depth_align; none: the task's own */
 	bool align_given;
 	e3_pixel_rule pixels;
 	double clip;
 	bool disparity, compat, by_folder;
 	const char *const *truth; /* --truth, n_truth times */
 	int n_truth;
-	const char *against;    /* --against: a stream whose predictions stand as truth; then it is truth[0] */
-	int form;               /* of trajectory files: 0 = by content, else 1 + e3_traj_format */
-	double max_diff;        /* seconds by which stamps may differ; negative: index to index */
+	const char *against; /* --against: a stream whose predictions stand as truth; then it is truth[0] */
+	int form;            /* of trajectory files: 0 = by content, else 1 + e3_traj_format */
+	double max_diff;     /* seconds by which stamps may differ; negative: index to index */
 	const char *results, *png;
 	bool npy;
-	const char *dataset;    /* its name, or "e3" */
-	const char *ply;        /* recon: folder for clouds */
-	bool use_proj;          /* recon: points of predicted depth and camera */
-	double icp;             /* recon: radius */
-	int64_t crop;           /* recon */
+	const char *dataset; /* its name, or "e3" */
+	const char *ply;     /* recon: folder for clouds */
+	bool use_proj;       /* recon: points of predicted depth and camera */
+	double icp;          /* recon: radius */
+	int64_t crop;        /* recon */
 	int64_t threads;
 } ev_options;
 
@@ -41,7 +41,8 @@ typedef struct ev_options {
 
 typedef enum ev_kind { EV_STREAM, EV_SAFETENSORS, EV_TRAJ } ev_kind;
 
-/* What an operand is, by its first bytes; endpoints, pipes and devices are streams. -1 when it cannot be read or is none of these. */
+/* What an operand is, by its first bytes; endpoints, pipes and devices are streams. -1 when it cannot be read or is
+ * none of these. */
 int ev_kind_of(const char *path, ev_kind *kind, e3_err *err);
 /* A trajectory file in the format asked for or, by the numbers in a line, the one it seems to have. */
 int ev_traj_load(const char *path, const ev_options *o, e3_traj *to, e3_err *err);
@@ -57,7 +58,7 @@ typedef struct ev_true {
 	const e3_truth *map; /* its depth, or NULL */
 	bool has_pose;
 	e3_pose pose;
-	const char *unit;    /* or NULL */
+	const char *unit; /* or NULL */
 } ev_true;
 
 /* Of a message. */
@@ -65,7 +66,8 @@ int ev_true_of(const e3_truth *t, ev_true *to, e3_err *err);
 
 /* A stream, a safetensors file (depth [n,h,w], pose [n,9]) or a trajectory file, told apart by content. */
 ev_truth *ev_truth_open(const char *path, const ev_options *o, e3_err *err);
-/* The truth of the k-th prediction: 1 and *to (borrowed until the next call); 0 when there is none; -1. Frames come in order. */
+/* The truth of the k-th prediction: 1 and *to (borrowed until the next call); 0 when there is none; -1. Frames come in
+ * order. */
 int ev_truth_at(ev_truth *t, int64_t k, const e3_source *s, ev_true *to, e3_err *err);
 /* After n predictions: -1 when they cannot have been paired index to index. */
 int ev_truth_end(const ev_truth *t, int64_t n, e3_err *err);
@@ -73,21 +75,21 @@ void ev_truth_close(ev_truth *t);
 
 /* One frame: a prediction beside its truth. Borrowed. */
 typedef struct ev_pair {
-	int64_t k;              /* frames with truth before this one */
-	const e3_head *head;    /* of the prediction stream; empty for trajectory files */
+	int64_t k;           /* frames with truth before this one */
+	const e3_head *head; /* of the prediction stream; empty for trajectory files */
 	const e3_pred *pred;
 	const ev_true *truth;
-	const e3_onto *onto;    /* how the prediction came to the truth's size; NULL without depth on either side */
-	const float *depth;     /* [truth h][truth w] prediction at the truth's size, inside onto->seen */
-	const float *pixels;    /* [n_pixels][2] prediction and truth of the pixels that count */
+	const e3_onto *onto; /* how the prediction came to the truth's size; NULL without depth on either side */
+	const float *depth;  /* [truth h][truth w] prediction at the truth's size, inside onto->seen */
+	const float *pixels; /* [n_pixels][2] prediction and truth of the pixels that count */
 	size_t n_pixels;
-	bool has_pose;          /* both `pose` and truth->pose are there */
+	bool has_pose; /* both `pose` and truth->pose are there */
 	e3_pose pose;
 } ev_pair;
 
 typedef struct ev_depth {
-	e3_depth_score score;   /* score.n = 0: nothing to score */
-	e3_depth_fit fit;       /* video-depth: of the sequence */
+	e3_depth_score score; /* score.n = 0: nothing to score */
+	e3_depth_fit fit;     /* video-depth: of the sequence */
 	int64_t images;
 } ev_depth;
 
@@ -95,14 +97,14 @@ typedef struct ev_path {
 	e3_path_score score;
 	int64_t frames;
 	bool scored;
-	char why[EV_WHY];       /* it was not */
+	char why[EV_WHY]; /* it was not */
 } ev_path;
 
 typedef struct ev_recon {
 	e3_recon_score score;
 	int64_t views;
 	bool scored;
-	char why[EV_WHY];       /* it was not */
+	char why[EV_WHY]; /* it was not */
 } ev_recon;
 
 /* Error of depth in one frame, for the pictures. */
@@ -116,14 +118,14 @@ typedef struct ev_shots ev_shots;
 
 /* An input, or the average over inputs (then only what averages have). */
 typedef struct ev_seq {
-	char *input;            /* the operand */
-	char *name;             /* for tables and files */
-	char *group;            /* its folder, for --by-folder */
+	char *input; /* the operand */
+	char *name;  /* for tables and files */
+	char *group; /* its folder, for --by-folder */
 	e3_head head;
 	e3_end end;
 	bool has_end, interrupted, failed;
-	char why[EV_WHY];       /* it failed */
-	int64_t frames;         /* predictions */
+	char why[EV_WHY]; /* it failed */
+	int64_t frames;   /* predictions */
 	int64_t with_truth, with_depth, with_pose;
 	int truth_w, truth_h, w, h; /* of the first frame with depth: the truth, the network picture */
 	char unit[64];
@@ -135,8 +137,8 @@ typedef struct ev_seq {
 	ev_recon recon;
 	e3_pair_counts pairs;
 	int64_t pair_frames;
-	bool by_folder;         /* an average over folders: the mean of their figures counts, not all pairs pooled */
-	int pair_groups;        /* how many are behind pair_mean */
+	bool by_folder;                /* an average over folders: the mean of their figures counts, not all pairs pooled */
+	int pair_groups;               /* how many are behind pair_mean */
 	double pair_mean[3 * E3_AUCS]; /* as the figures of the task pairs begin */
 	char pairs_why[EV_WHY];
 	e3_place *place, *true_place; /* [with_pose], for --results and --png */
@@ -144,13 +146,14 @@ typedef struct ev_seq {
 	e3_intrinsics *camera;        /* [with_pose] as predicted, for --results; NULL: a trajectory file, which has none */
 	ev_moment *moment;            /* [with_depth], for --png */
 	size_t n_moments, moments_room;
-	const char *curve_align;      /* what `sequence` of the moments is aligned by */
-	double curve_score;           /* AbsRel of the sequence by that, or of its images; NaN */
+	const char *curve_align; /* what `sequence` of the moments is aligned by */
+	double curve_score;      /* AbsRel of the sequence by that, or of its images; NaN */
 	ev_shots *shots;
 } ev_seq;
 
 void ev_seq_release(ev_seq *s);
-/* The part of a path between its last slash and its last point; malloc'd, control characters replaced. NULL: out of memory. */
+/* The part of a path between its last slash and its last point; malloc'd, control characters replaced. NULL: out of
+ * memory. */
 char *ev_stem(const char *path);
 
 /* --- read.c --- */

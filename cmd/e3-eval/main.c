@@ -1,4 +1,5 @@
-/* e3-eval: main: options, one input after the other, their average, then everything asked for; nothing is written before the end. */
+/* e3-eval: main: options, one input after the other, their average, then everything asked for; nothing is written
+ * before the end. */
 #include "eval.h"
 #include "e3/io.h"
 #include "e3/num.h"
@@ -11,7 +12,8 @@
 #include <string.h>
 #include <unistd.h>
 
-const ev_task *const ev_tasks[EV_TASKS] = {&ev_task_depth, &ev_task_video, &ev_task_pose, &ev_task_pairs, &ev_task_recon};
+const ev_task *const ev_tasks[EV_TASKS] = {&ev_task_depth, &ev_task_video, &ev_task_pose, &ev_task_pairs,
+	&ev_task_recon};
 
 enum { MAX_TRUTHS = 4096 };
 
@@ -91,7 +93,8 @@ static int check_names(const cli *c, const ev_seq *seq, int n, e3_err *err)
 	for (int k = 1; (c->o.results || c->o.png || c->o.ply) && k < n; k++)
 		for (int j = 0; j < k; j++)
 			if (!strcmp(seq[j].name, seq[k].name))
-				return e3_fail(err, "naming files: %s and %s would both be %s", seq[j].input, seq[k].input, seq[k].name);
+				return e3_fail(err, "naming files: %s and %s would both be %s", seq[j].input, seq[k].input,
+					seq[k].name);
 	return 0;
 }
 
@@ -165,8 +168,10 @@ static int write_report(const cli *c, const ev_report *r, e3_err *err)
 
 static void add_counts(ev_seq *to, const ev_seq *s)
 {
-	to->frames += s->frames, to->with_truth += s->with_truth, to->with_depth += s->with_depth, to->with_pose += s->with_pose;
-	to->pixels.used += s->pixels.used, to->pixels.not_finite += s->pixels.not_finite, to->pixels.unseen += s->pixels.unseen;
+	to->frames += s->frames, to->with_truth += s->with_truth, to->with_depth += s->with_depth,
+		to->with_pose += s->with_pose;
+	to->pixels.used += s->pixels.used, to->pixels.not_finite += s->pixels.not_finite,
+		to->pixels.unseen += s->pixels.unseen;
 	to->pixels.not_positive += s->pixels.not_positive;
 	if (to->first_not_finite < 0)
 		to->first_not_finite = s->first_not_finite;
@@ -174,7 +179,8 @@ static void add_counts(ev_seq *to, const ev_seq *s)
 		to->first_not_positive = s->first_not_positive;
 }
 
-/* Sequences of one folder become one. `to` has room for as many as there are sequences; returns how many folders there are. */
+/* Sequences of one folder become one. `to` has room for as many as there are sequences; returns how many folders there
+ * are. */
 static int pool_folders(const ev_report *r, ev_seq *to, e3_err *err)
 {
 	ev_seq *member = e3_alloc((size_t)r->n, sizeof *member, "folders", err);
@@ -187,7 +193,9 @@ static int pool_folders(const ev_report *r, ev_seq *to, e3_err *err)
 		if (!first)
 			continue;
 		ev_seq *s = &to[groups];
-		*s = (ev_seq){.name = strdup(r->seq[k].group), .input = strdup(r->seq[k].group), .first_not_finite = -1,
+		*s = (ev_seq){.name = strdup(r->seq[k].group),
+			.input = strdup(r->seq[k].group),
+			.first_not_finite = -1,
 			.first_not_positive = -1};
 		if (!s->name || !s->input) {
 			e3_fail(err, "folders: out of memory");
@@ -252,9 +260,11 @@ static cli c = {.o = {.max_diff = -1, .icp = 0.1, .crop = 224}};
 
 static const e3_opt table[] = {
 	{E3_OPT_TITLE, .help = "Truth"},
-	{E3_OPT_CALL, "truth", .to = &c, .arg = "FILE", .call = parse_truth, .help = "truth from a stream, a safetensors or a trajectory\n"
-		"file instead of the input: one for all inputs, or one each"},
-	{E3_OPT_TEXT, "against", .to = &c.o.against, .arg = "FILE", .help = "how far from the predictions in FILE, instead of the truth"},
+	{E3_OPT_CALL, "truth", .to = &c, .arg = "FILE", .call = parse_truth,
+		.help = "truth from a stream, a safetensors or a trajectory\n"
+				"file instead of the input: one for all inputs, or one each"},
+	{E3_OPT_TEXT, "against", .to = &c.o.against, .arg = "FILE",
+		.help = "how far from the predictions in FILE, instead of the truth"},
 	{E3_OPT_CHOICE, "traj-format", .to = &c.o.form, .arg = "FORM", .choices = "auto|tum|wxyz|kitti|4x4|nrgbd",
 		.help = "of trajectory files: auto, tum, wxyz, kitti, 4x4, nrgbd"},
 	{E3_OPT_REAL, "max-diff", .to = &c.o.max_diff, .arg = "SEC", .min = 0, .max = 1e9,
@@ -264,25 +274,33 @@ static const e3_opt table[] = {
 	{E3_OPT_CALL, "align", .to = &c.o, .arg = "HOW", .call = parse_align,
 		.help = "median, scale, scale&shift, metric, lstsq; several with\ncommas (depth: median; video-depth: scale)"},
 	{E3_OPT_CHOICE, "dataset", .to = &c.dataset, .arg = "NAME", .choices = DATASETS,
-		.help = "limits of sintel, bonn, kitti or nyu; its name, of these or\ntum, scannet, co3d, 7scenes, nrgbd, for result files"},
-	{E3_OPT_REAL, "max-depth", .to = &c.o.pixels.cap, .arg = "D", .min = 0, .max = 1e30, .help = "only where the truth is below D"},
-	{E3_OPT_REAL, "clip", .to = &c.o.clip, .arg = "D", .min = 0, .max = 1e30, .help = "aligned predictions are at most D"},
+		.help =
+			"limits of sintel, bonn, kitti or nyu; its name, of these or\ntum, scannet, co3d, 7scenes, nrgbd, for result files"},
+	{E3_OPT_REAL, "max-depth", .to = &c.o.pixels.cap, .arg = "D", .min = 0, .max = 1e30,
+		.help = "only where the truth is below D"},
+	{E3_OPT_REAL, "clip", .to = &c.o.clip, .arg = "D", .min = 0, .max = 1e30,
+		.help = "aligned predictions are at most D"},
 	{E3_OPT_FLAG, "disparity", .to = &c.o.disparity, .help = "predictions are inverse depth"},
 	{E3_OPT_FLAG, "finite", .to = &c.o.pixels.finite, .help = "leave out pixels predicted not finite"},
 	{E3_OPT_TITLE, .help = "Reconstruction"},
-	{E3_OPT_FLAG, "use-proj", .to = &c.o.use_proj, .help = "points of predicted depth and camera, not predicted points"},
+	{E3_OPT_FLAG, "use-proj", .to = &c.o.use_proj,
+		.help = "points of predicted depth and camera, not predicted points"},
 	{E3_OPT_REAL, "icp", .to = &c.o.icp, .arg = "R", .min = 0, .max = 1e9,
 		.help = "points farther apart than R are no partners (default 0.1)"},
 	{E3_OPT_INT, "crop", .to = &c.o.crop, .arg = "N", .min = 0, .max = 65535,
 		.help = "compare the middle N x N of each picture (default 224;\n0: all of it)"},
 	{E3_OPT_TEXT, "ply", .to = &c.o.ply, .arg = "DIR", .help = "write the clouds that are compared into DIR, as PLY"},
 	{E3_OPT_TITLE, .help = "Report"},
-	{E3_OPT_INT, "threads", .to = &c.o.threads, .arg = "N", .min = 1, .max = 64, .help = "threads of recon and scale&shift (default: one a processor)"},
+	{E3_OPT_INT, "threads", .to = &c.o.threads, .arg = "N", .min = 1, .max = 64,
+		.help = "threads of recon and scale&shift (default: one a processor)"},
 	{E3_OPT_FLAG, "json", .to = &c.json, .help = "report as one JSON object"},
-	{E3_OPT_TEXT, "output", .letter = 'o', .to = &c.output, .arg = "FILE", .help = "report to FILE instead of standard output"},
-	{E3_OPT_FLAG, "by-folder", .to = &c.o.by_folder, .help = "inputs of one folder are one category: its pairs pooled, then\n"
-		"the mean over folders"},
-	{E3_OPT_TEXT, "png", .to = &c.o.png, .arg = "DIR", .help = "draw errors, paths, and accuracy against memory into DIR"},
+	{E3_OPT_TEXT, "output", .letter = 'o', .to = &c.output, .arg = "FILE",
+		.help = "report to FILE instead of standard output"},
+	{E3_OPT_FLAG, "by-folder", .to = &c.o.by_folder,
+		.help = "inputs of one folder are one category: its pairs pooled, then\n"
+				"the mean over folders"},
+	{E3_OPT_TEXT, "png", .to = &c.o.png, .arg = "DIR",
+		.help = "draw errors, paths, and accuracy against memory into DIR"},
 	{E3_OPT_TEXT, "results", .to = &c.o.results, .arg = "DIR", .help = "write the reference's result files into DIR"},
 	{E3_OPT_FLAG, "npy", .to = &c.o.npy, .help = "and every predicted depth map (with --results)"},
 	{E3_OPT_FLAG, "compat", .to = &c.o.compat, .help = "what the reference's scripts do besides: see the manual"},
@@ -293,7 +311,8 @@ static const e3_opt table[] = {
 static void apply_dataset(cli *x)
 {
 	enum { NONE, SINTEL, BONN };
-	static const char *const name[] = {"e3", "sintel", "bonn", "kitti", "nyu", "tum", "scannet", "co3d", "7scenes", "NRGBD"};
+	static const char *const name[] = {"e3", "sintel", "bonn", "kitti", "nyu", "tum", "scannet", "co3d", "7scenes",
+		"NRGBD"};
 	x->o.dataset = name[x->dataset];
 	if (x->dataset == SINTEL && x->o.clip == 0)
 		x->o.clip = 70;
@@ -321,7 +340,8 @@ int main(int argc, char **argv)
 		.usage = "[depth | video-depth | pose | pairs | recon] [options] [INPUT...]",
 		.summary = "Compares predictions with the truth: the papers' metrics.",
 		.table = table,
-		.tail = "Without a task: whatever the truth allows but recon. INPUT is a file, '-' (standard input, the default), a zmq: endpoint,\n"
+		.tail =
+			"Without a task: whatever the truth allows but recon. INPUT is a file, '-' (standard input, the default), a zmq: endpoint,\n"
 			"or for poses a trajectory file; several are several sequences.\n",
 	};
 	int first = e3_opts_parse(&opts, argc, argv), aligns = 0;

@@ -39,7 +39,9 @@ int ev_kind_of(const char *path, ev_kind *kind, e3_err *err)
 		return 0;
 	}
 	*kind = EV_TRAJ;
-	return is_text(b, (size_t)n) ? 0 : e3_fail(err, "reading: %s: neither a stream nor a safetensors file nor a trajectory in text", path);
+	return is_text(b, (size_t)n)
+		? 0
+		: e3_fail(err, "reading: %s: neither a stream nor a safetensors file nor a trajectory in text", path);
 }
 
 /* Numbers in the first line that is no comment. */

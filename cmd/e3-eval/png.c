@@ -10,16 +10,16 @@
 
 enum { W = 900, H = 420, MAP = 640, KEY_CHARS = 24, KEYS = 20 };
 
-static const char *unit_of(const ev_seq *s)
-{
-	return s->unit[0] ? s->unit : "units of the truth";
-}
+static const char *unit_of(const ev_seq *s) { return s->unit[0] ? s->unit : "units of the truth"; }
 
-static const e3_pen black = {{40, 44, 52}, 2, false}, red = {{200, 60, 50}, 2, false}, blue = {{50, 100, 190}, 2, false};
+static const e3_pen black = {{40, 44, 52}, 2, false}, red = {{200, 60, 50}, 2, false},
+					blue = {{50, 100, 190}, 2, false};
 
 static int path_in(char *to, size_t size, const char *dir, const char *name, e3_err *err)
 {
-	return (size_t)snprintf(to, size, "%s/%s", dir, name) < size ? 0 : e3_fail(err, "drawing: %s: the path is too long", dir);
+	return (size_t)snprintf(to, size, "%s/%s", dir, name) < size
+		? 0
+		: e3_fail(err, "drawing: %s: the path is too long", dir);
 }
 
 static int save(e3_plot *p, const char *dir, const char *name, e3_err *err)
@@ -36,16 +36,24 @@ typedef struct curve {
 	const e3_pen *pen;
 } curve;
 
-static int draw_curves(const char *dir, const char *name, const char *title, const char *unit, const curve *c, int curves, const double *x,
-	size_t n, e3_err *err)
+static int draw_curves(const char *dir, const char *name, const char *title, const char *unit, const curve *c,
+	int curves, const double *x, size_t n, e3_err *err)
 {
 	double top = 0;
 	for (int k = 0; k < curves; k++)
 		for (size_t j = 0; j < n; j++)
 			top = isfinite(c[k].y[j]) ? fmax(top, c[k].y[j]) : top;
 	e3_plot p;
-	e3_plot_axes axes = {.w = W, .h = H, .title = title, .x_label = "frame", .y_label = unit, .x0 = x[0], .x1 = x[n - 1],
-		.y1 = top > 0 ? 1.08 * top : 1, .whole_x = true, .key_chars = KEY_CHARS};
+	e3_plot_axes axes = {.w = W,
+		.h = H,
+		.title = title,
+		.x_label = "frame",
+		.y_label = unit,
+		.x0 = x[0],
+		.x1 = x[n - 1],
+		.y1 = top > 0 ? 1.08 * top : 1,
+		.whole_x = true,
+		.key_chars = KEY_CHARS};
 	if (e3_plot_init(&p, &axes, err))
 		return -1;
 	for (int k = 0; k < curves; k++) {
@@ -94,8 +102,7 @@ static int draw_pose(const ev_seq *s, const char *dir, e3_err *err)
 	for (size_t k = 0; k < n; k++)
 		v[k] = (double)k, turn[k] = turn_of(&s->true_place[k], &s->place[k]);
 	snprintf(title, sizeof title, "%.100s: distance from the true position, path aligned", s->name);
-	int rc = draw_curves(dir, "position.png", title, unit_of(s), &(curve){"position", s->ate, &red}, 1, v, n,
-		err);
+	int rc = draw_curves(dir, "position.png", title, unit_of(s), &(curve){"position", s->ate, &red}, 1, v, n, err);
 	snprintf(title, sizeof title, "%.100s: rotation error, not aligned", s->name);
 	if (!rc)
 		rc = draw_curves(dir, "rotation.png", title, "degrees", &(curve){"rotation", turn, &blue}, 1, v, n, err);
@@ -118,11 +125,20 @@ static int draw_path(const ev_seq *s, const char *dir, e3_err *err)
 		for (int j = 0; j < 4; j++)
 			lo[j & 1] = fmin(lo[j & 1], v[(size_t)j * n + k]), hi[j & 1] = fmax(hi[j & 1], v[(size_t)j * n + k]);
 	}
-	double half = 0.54 * fmax(fmax(hi[0] - lo[0], hi[1] - lo[1]), 1e-9), x = (lo[0] + hi[0]) / 2, z = (lo[1] + hi[1]) / 2;
+	double half = 0.54 * fmax(fmax(hi[0] - lo[0], hi[1] - lo[1]), 1e-9), x = (lo[0] + hi[0]) / 2,
+		   z = (lo[1] + hi[1]) / 2;
 	snprintf(title, sizeof title, "%.100s: the path from above, in %s", s->name, unit_of(s));
 	e3_plot p;
-	e3_plot_axes axes = {.w = MAP, .h = MAP, .title = title, .x_label = "x (right)", .y_label = "z (forward)", .x0 = x - half, .x1 = x + half,
-		.y0 = z - half, .y1 = z + half, .key_chars = KEY_CHARS};
+	e3_plot_axes axes = {.w = MAP,
+		.h = MAP,
+		.title = title,
+		.x_label = "x (right)",
+		.y_label = "z (forward)",
+		.x0 = x - half,
+		.x1 = x + half,
+		.y0 = z - half,
+		.y1 = z + half,
+		.key_chars = KEY_CHARS};
 	if (e3_plot_init(&p, &axes, err)) {
 		free(v);
 		return -1;
@@ -136,15 +152,9 @@ static int draw_path(const ev_seq *s, const char *dir, e3_err *err)
 }
 
 /* What is drawn against memory: of an input, NaN where it was not scored. */
-static double depth_error(const ev_seq *s)
-{
-	return s->curve_score;
-}
+static double depth_error(const ev_seq *s) { return s->curve_score; }
 
-static double path_error(const ev_seq *s)
-{
-	return s->path.scored ? s->path.score.ate.rmse : NAN;
-}
+static double path_error(const ev_seq *s) { return s->path.scored ? s->path.score.ate.rmse : NAN; }
 
 static double cloud_error(const ev_seq *s)
 {
@@ -180,7 +190,13 @@ static int draw_memory(const ev_report *r, const char *dir, const memory_chart *
 	}
 	snprintf(y_label, sizeof y_label, "%s%s%s", c->y, c->has_unit ? ", " : "", c->has_unit ? unit_of(r->seq) : "");
 	e3_plot p = {0};
-	e3_plot_axes axes = {.w = W, .h = H, .title = c->title, .x_label = "cache at its largest, MiB", .y_label = y_label, .x1 = 1.08 * top[0], .y1 = top[1] > 0 ? 1.15 * top[1] : 1,
+	e3_plot_axes axes = {.w = W,
+		.h = H,
+		.title = c->title,
+		.x_label = "cache at its largest, MiB",
+		.y_label = y_label,
+		.x1 = 1.08 * top[0],
+		.y1 = top[1] > 0 ? 1.15 * top[1] : 1,
 		.key_chars = KEY_CHARS + 4};
 	if (!rc && n > 1)
 		rc = e3_plot_init(&p, &axes, err);

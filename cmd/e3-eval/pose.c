@@ -12,8 +12,16 @@ enum { PAIRS_FRAMES = 5000 }; /* most frames of which all pairs are taken withou
 enum { POSE_FIGURES = 10 };
 
 static const ev_figure pose_figures[POSE_FIGURES] = {
-	{"ate", "ATE", 5}, {"rpe_t", "RPE trans", 5}, {"rpe_r", "RPE rot", 4}, {"rotation", "rotation", 4}, {"ate_mean", NULL, 5},
-	{"ate_median", NULL, 5}, {"ate_max", "ATE max", 5}, {"rotation_max", "rot max", 4}, {"scale", "scale", 4}, {"frames", "frames", 0},
+	{"ate", "ATE", 5},
+	{"rpe_t", "RPE trans", 5},
+	{"rpe_r", "RPE rot", 4},
+	{"rotation", "rotation", 4},
+	{"ate_mean", NULL, 5},
+	{"ate_median", NULL, 5},
+	{"ate_max", "ATE max", 5},
+	{"rotation_max", "rot max", 4},
+	{"scale", "scale", 4},
+	{"frames", "frames", 0},
 };
 
 typedef struct pose_state {
@@ -114,30 +122,28 @@ static void pose_average(const ev_options *o, const ev_seq *s, int n, ev_seq *to
 		const e3_path_score *p = &s[k].path.score;
 		if (!s[k].path.scored)
 			continue;
-		sum.ate.rmse += six(o, p->ate.rmse), sum.rpe_t.rmse += six(o, p->rpe_t.rmse), sum.rpe_r.rmse += six(o, p->rpe_r.rmse);
+		sum.ate.rmse += six(o, p->ate.rmse), sum.rpe_t.rmse += six(o, p->rpe_t.rmse),
+			sum.rpe_r.rmse += six(o, p->rpe_r.rmse);
 		sum.ate.mean += p->ate.mean, sum.ate.median += p->ate.median, sum.ate.max += p->ate.max;
 		sum.turn.mean += p->turn.mean, sum.turn.max += p->turn.max, sum.sim.s += p->sim.s;
 		to->path.frames += s[k].path.frames;
 		count++;
 	}
 	to->path.scored = count > 0;
-	double *const mean[] = {&sum.ate.rmse, &sum.rpe_t.rmse, &sum.rpe_r.rmse, &sum.ate.mean, &sum.ate.median, &sum.ate.max, &sum.turn.mean,
-		&sum.turn.max, &sum.sim.s};
+	double *const mean[] = {&sum.ate.rmse, &sum.rpe_t.rmse, &sum.rpe_r.rmse, &sum.ate.mean, &sum.ate.median,
+		&sum.ate.max, &sum.turn.mean, &sum.turn.max, &sum.sim.s};
 	for (size_t k = 0; count && k < sizeof mean / sizeof *mean; k++)
 		*mean[k] /= count;
 	to->path.score = sum;
 }
 
-static int pose_rows(const ev_seq *s)
-{
-	return s->path.scored;
-}
+static int pose_rows(const ev_seq *s) { return s->path.scored; }
 
 static const char *pose_row(const ev_seq *s, int row, double *v)
 {
 	const e3_path_score *p = &s->path.score;
-	const double all[POSE_FIGURES] = {p->ate.rmse, p->rpe_t.rmse, p->rpe_r.rmse, p->turn.mean, p->ate.mean, p->ate.median, p->ate.max,
-		p->turn.max, p->sim.s, (double)s->path.frames};
+	const double all[POSE_FIGURES] = {p->ate.rmse, p->rpe_t.rmse, p->rpe_r.rmse, p->turn.mean, p->ate.mean,
+		p->ate.median, p->ate.max, p->turn.max, p->sim.s, (double)s->path.frames};
 	memcpy(v, all, sizeof all);
 	return "Sim(3)";
 }
@@ -148,7 +154,18 @@ static const char *pose_why(const ev_seq *s)
 }
 
 const ev_task ev_task_pose = {
-	"pose", "pose", pose_figures, POSE_FIGURES, false, pose_begin, pose_add, pose_finish, pose_free, pose_average, pose_rows, pose_row,
+	"pose",
+	"pose",
+	pose_figures,
+	POSE_FIGURES,
+	false,
+	pose_begin,
+	pose_add,
+	pose_finish,
+	pose_free,
+	pose_average,
+	pose_rows,
+	pose_row,
 	pose_why,
 };
 
@@ -157,8 +174,18 @@ const ev_task ev_task_pose = {
 enum { PAIRS_FIGURES = 13 };
 
 static const ev_figure pairs_figures[PAIRS_FIGURES] = {
-	{"auc30", "AUC@30", 4}, {"auc15", "AUC@15", 4}, {"auc5", "AUC@5", 4}, {"auc3", "AUC@3", 4}, {"rra30", NULL, 4}, {"rra15", "RRA@15", 4},
-	{"rra5", "RRA@5", 4}, {"rra3", NULL, 4}, {"rta30", NULL, 4}, {"rta15", "RTA@15", 4}, {"rta5", "RTA@5", 4}, {"rta3", NULL, 4},
+	{"auc30", "AUC@30", 4},
+	{"auc15", "AUC@15", 4},
+	{"auc5", "AUC@5", 4},
+	{"auc3", "AUC@3", 4},
+	{"rra30", NULL, 4},
+	{"rra15", "RRA@15", 4},
+	{"rra5", "RRA@5", 4},
+	{"rra3", NULL, 4},
+	{"rta30", NULL, 4},
+	{"rta15", "RTA@15", 4},
+	{"rta5", "RTA@5", 4},
+	{"rta3", NULL, 4},
 	{"pairs", "pairs", 0},
 };
 
@@ -198,7 +225,8 @@ static int pairs_finish(void *state, ev_seq *seq, e3_err *err)
 	seq->pairs = (e3_pair_counts){0};
 	seq->pair_frames = (int64_t)s->n;
 	if (s->o->all && s->n > PAIRS_FRAMES) {
-		snprintf(seq->pairs_why, sizeof seq->pairs_why, "more than %d frames: all their pairs are taken by 'e3-eval pairs'", PAIRS_FRAMES);
+		snprintf(seq->pairs_why, sizeof seq->pairs_why,
+			"more than %d frames: all their pairs are taken by 'e3-eval pairs'", PAIRS_FRAMES);
 		return 0;
 	}
 	for (size_t i = 0; i < s->n; i++)
@@ -219,10 +247,7 @@ static void pairs_free(void *state)
 	free(s);
 }
 
-static int pairs_rows(const ev_seq *s)
-{
-	return s->pairs.n > 0;
-}
+static int pairs_rows(const ev_seq *s) { return s->pairs.n > 0; }
 
 static const char *pairs_row(const ev_seq *s, int row, double *v)
 {
@@ -256,11 +281,24 @@ static void pairs_average(const ev_options *o, const ev_seq *s, int n, ev_seq *t
 
 static const char *pairs_why(const ev_seq *s)
 {
-	return s->pairs_why[0] ? s->pairs_why : s->with_pose == 1 ? "one frame with poses makes no pair" : s->with_pose ? "" :
-		"no frame has both a predicted and a true pose";
+	return s->pairs_why[0]  ? s->pairs_why
+		: s->with_pose == 1 ? "one frame with poses makes no pair"
+		: s->with_pose      ? ""
+							: "no frame has both a predicted and a true pose";
 }
 
 const ev_task ev_task_pairs = {
-	"pairs", "pairs", pairs_figures, PAIRS_FIGURES, true, pairs_begin, pairs_add, pairs_finish, pairs_free, pairs_average, pairs_rows,
-	pairs_row, pairs_why,
+	"pairs",
+	"pairs",
+	pairs_figures,
+	PAIRS_FIGURES,
+	true,
+	pairs_begin,
+	pairs_add,
+	pairs_finish,
+	pairs_free,
+	pairs_average,
+	pairs_rows,
+	pairs_row,
+	pairs_why,
 };

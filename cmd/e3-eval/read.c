@@ -13,16 +13,16 @@ enum { WAITING = 8 }; /* predictions without truth, or the reverse, that wait fo
 typedef struct run {
 	const ev_options *o;
 	ev_seq *s;
-	ev_truth *truth;   /* --truth; NULL: from the stream */
+	ev_truth *truth; /* --truth; NULL: from the stream */
 	void *state[EV_TASKS];
 	e3_pred pred[WAITING];
 	e3_truth told[WAITING];
 	int preds, tolds;
-	int64_t n_told;    /* truths of the stream so far */
+	int64_t n_told; /* truths of the stream so far */
 	e3_onto onto;
 	e3_source onto_of; /* the frame `onto` was made for */
 	float *depth, *pixels;
-	size_t room;       /* pixels in both */
+	size_t room; /* pixels in both */
 } run;
 
 static int begin_tasks(run *r, e3_err *err)
@@ -44,8 +44,8 @@ static int add_to_tasks(run *r, const ev_pair *p, e3_err *err)
 static bool onto_fits(const run *r, const e3_pred *p, const e3_truth *t)
 {
 	const e3_source *a = &r->onto_of, *b = &p->s;
-	return r->onto.w == t->w && r->onto.h == t->h && r->onto.from_w == p->w && r->onto.from_h == p->h && a->src_w == b->src_w &&
-			a->src_h == b->src_h && !memcmp(&a->fit, &b->fit, sizeof a->fit);
+	return r->onto.w == t->w && r->onto.h == t->h && r->onto.from_w == p->w && r->onto.from_h == p->h &&
+		a->src_w == b->src_w && a->src_h == b->src_h && !memcmp(&a->fit, &b->fit, sizeof a->fit);
 }
 
 /* The predicted depth at the truth's size, and the pixels that count. */
@@ -60,7 +60,7 @@ static int match_depth(run *r, const e3_pred *p, const e3_truth *t, ev_pair *pai
 	}
 	if (n > r->room) {
 		if (e3_grow((void **)&r->depth, n, sizeof *r->depth, "a depth map", err) ||
-				e3_grow((void **)&r->pixels, n, 2 * sizeof *r->pixels, "pixels", err))
+			e3_grow((void **)&r->pixels, n, 2 * sizeof *r->pixels, "pixels", err))
 			return -1;
 		r->room = n;
 	}
@@ -196,8 +196,9 @@ static int take(run *r, const e3_msg *msg, e3_err *err)
 	case E3_HEAD:
 		if (e3_head_decode(msg, &s->head, err))
 			return -1;
-		return s->head.model ? name_pipe(s, err) : e3_fail(err, "a stream from %s without predictions: e3-infer makes them",
-			s->head.tool ? s->head.tool : "an unknown tool");
+		return s->head.model ? name_pipe(s, err)
+							 : e3_fail(err, "a stream from %s without predictions: e3-infer makes them",
+								   s->head.tool ? s->head.tool : "an unknown tool");
 	case E3_PRED:
 		return take_pred(r, msg, err);
 	case E3_TRUTH:
@@ -234,7 +235,8 @@ static int read_traj(run *r, const char *input, e3_err *err)
 	if (!rc && !r->truth)
 		rc = e3_fail(err, "a trajectory has no truth with it: --truth FILE attaches it");
 	for (size_t k = 0; !rc && k < traj.n; k++) {
-		e3_source s = {.i = (int64_t)k, .src_i = (int64_t)k, .pts = traj.stamp[k], .src_w = 1, .src_h = 1, .fit = {1, 1, 0, 0}};
+		e3_source s =
+			{.i = (int64_t)k, .src_i = (int64_t)k, .pts = traj.stamp[k], .src_w = 1, .src_h = 1, .fit = {1, 1, 0, 0}};
 		ev_true t;
 		int has = ev_truth_at(r->truth, r->s->frames++, &s, &t, err);
 		ev_pair pair = {.k = r->s->with_truth, .head = &r->s->head, .truth = &t, .has_pose = true};
@@ -257,10 +259,14 @@ static int finish(run *r, e3_err *err)
 	if (r->truth && !s->interrupted && ev_truth_end(r->truth, s->frames, err))
 		return -1;
 	if (s->with_truth == 0 && r->n_told > 0)
-		return e3_fail(err, "its %" PRId64 " predictions and its %" PRId64 " truths have no frame in common", s->frames, r->n_told);
+		return e3_fail(err, "its %" PRId64 " predictions and its %" PRId64 " truths have no frame in common", s->frames,
+			r->n_told);
 	if (s->with_truth == 0)
-		return e3_fail(err, r->truth ? "none of its %" PRId64 " predictions has a truth" :
-			"no truth beside its %" PRId64 " predictions: e3-scene and e3-decode --dataset send it, --truth FILE attaches it", s->frames);
+		return e3_fail(err,
+			r->truth ? "none of its %" PRId64 " predictions has a truth"
+					 : "no truth beside its %" PRId64
+					   " predictions: e3-scene and e3-decode --dataset send it, --truth FILE attaches it",
+			s->frames);
 	for (int k = 0; k < EV_TASKS; k++)
 		if (r->state[k] && ev_tasks[k]->finish(r->state[k], s, err))
 			return -1;

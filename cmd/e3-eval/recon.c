@@ -10,9 +10,22 @@
 enum { FIGURES = 16 };
 
 static const ev_figure figures[FIGURES] = {
-	{"acc", "Acc", 4}, {"acc_med", "Acc med", 4}, {"comp", "Comp", 4}, {"comp_med", "Comp med", 4}, {"nc", "NC", 4}, {"nc_med", "NC med", 4},
-	{"points", "points", 0}, {"nc1", NULL, 4}, {"nc1_med", NULL, 4}, {"nc2", NULL, 4}, {"nc2_med", NULL, 4}, {"fitness", NULL, 4},
-	{"rmse", NULL, 4}, {"steps", NULL, 0}, {"scale", NULL, 4}, {"not_finite", NULL, 0},
+	{"acc", "Acc", 4},
+	{"acc_med", "Acc med", 4},
+	{"comp", "Comp", 4},
+	{"comp_med", "Comp med", 4},
+	{"nc", "NC", 4},
+	{"nc_med", "NC med", 4},
+	{"points", "points", 0},
+	{"nc1", NULL, 4},
+	{"nc1_med", NULL, 4},
+	{"nc2", NULL, 4},
+	{"nc2_med", NULL, 4},
+	{"fitness", NULL, 4},
+	{"rmse", NULL, 4},
+	{"steps", NULL, 0},
+	{"scale", NULL, 4},
+	{"not_finite", NULL, 0},
 };
 
 typedef struct recon_state {
@@ -98,12 +111,15 @@ static int save_cloud(const recon_state *s, const ev_seq *seq, const char *end, 
 	char path[4096], comment[256];
 	if (!s->o->ply)
 		return 0;
-	snprintf(comment, sizeof comment, "e3-eval " E3_VERSION "; %s; first true camera, OpenCV axes (x right, y down, z forward) less the "
-		"median of z, units of the truth", what);
+	snprintf(comment, sizeof comment,
+		"e3-eval " E3_VERSION "; %s; first true camera, OpenCV axes (x right, y down, z forward) less the "
+		"median of z, units of the truth",
+		what);
 	if ((size_t)snprintf(path, sizeof path, "%s/%s%s", s->o->ply, seq->name, end) >= sizeof path)
 		return e3_fail(err, "writing clouds: %s: the path is too long", s->o->ply);
-	double (*xyz)[3] = strcmp(end, "-gt.ply") ? m->pred : m->truth;
-	return e3_ply_save(path, &(e3_ply_points){(const double (*)[3])xyz, (const uint8_t (*)[3])m->rgb, m->n, comment}, err);
+	double(*xyz)[3] = strcmp(end, "-gt.ply") ? m->pred : m->truth;
+	return e3_ply_save(path, &(e3_ply_points){(const double(*)[3])xyz, (const uint8_t(*)[3])m->rgb, m->n, comment},
+		err);
 }
 
 /* What cannot be computed is said in `recon.why`; what cannot be written is a failure. */
@@ -113,7 +129,8 @@ static int score(recon_state *s, ev_seq *seq, e3_err *err)
 	e3_recon_score *to = &seq->recon.score;
 	e3_err why;
 	if (!e3_recon_align(&s->scene, &rule, to, &why)) {
-		if (to->points && s->o->ply && (e3_mkdirs(s->o->ply, err) || save_cloud(s, seq, "-gt.ply", "true points", err) ||
+		if (to->points && s->o->ply &&
+			(e3_mkdirs(s->o->ply, err) || save_cloud(s, seq, "-gt.ply", "true points", err) ||
 				save_cloud(s, seq, "-mask.ply", "predicted points before ICP", err)))
 			return -1;
 		if (!e3_recon_compare(&s->scene, &rule, to, &why))
@@ -129,9 +146,11 @@ static int finish(void *state, ev_seq *seq, e3_err *err)
 	recon_state *s = state;
 	seq->recon = (ev_recon){.views = s->scene.views};
 	if (s->scene.views == 0)
-		snprintf(seq->recon.why, EV_WHY, "%s", s->no_points && s->o->use_proj ? "no frame has a predicted depth and a usable camera" :
-			s->no_points ? "no frame has predicted points; --use-proj makes them of depth and camera" :
-			s->no_camera ? "no frame has a true camera" : "no frame has predicted points and a true depth");
+		snprintf(seq->recon.why, EV_WHY, "%s",
+			s->no_points && s->o->use_proj ? "no frame has a predicted depth and a usable camera"
+				: s->no_points             ? "no frame has predicted points; --use-proj makes them of depth and camera"
+				: s->no_camera             ? "no frame has a true camera"
+										   : "no frame has predicted points and a true depth");
 	else if (score(s, seq, err))
 		return -1;
 	else if (seq->recon.score.points == 0 && !seq->recon.why[0])
@@ -153,9 +172,9 @@ static void release(void *state)
 static void values(const ev_recon *r, double *v)
 {
 	const e3_recon_score *s = &r->score;
-	const double all[FIGURES] = {s->acc, s->acc_med, s->comp, s->comp_med, s->nc, s->nc_med, (double)s->points, s->nc1, s->nc1_med, s->nc2,
-		s->nc2_med, s->icp.fitness, s->icp.rmse, s->icp.steps, s->fit.size[1] > 0 ? s->fit.size[0] / s->fit.size[1] : 0,
-		(double)s->not_finite};
+	const double all[FIGURES] = {s->acc, s->acc_med, s->comp, s->comp_med, s->nc, s->nc_med, (double)s->points, s->nc1,
+		s->nc1_med, s->nc2, s->nc2_med, s->icp.fitness, s->icp.rmse, s->icp.steps,
+		s->fit.size[1] > 0 ? s->fit.size[0] / s->fit.size[1] : 0, (double)s->not_finite};
 	memcpy(v, all, sizeof all);
 }
 
@@ -171,24 +190,22 @@ static void average(const ev_options *o, const ev_seq *s, int n, ev_seq *to)
 		if (!s[k].recon.scored)
 			continue;
 		a->acc += b->acc, a->acc_med += b->acc_med, a->comp += b->comp, a->comp_med += b->comp_med;
-		a->nc += b->nc, a->nc_med += b->nc_med, a->nc1 += b->nc1, a->nc1_med += b->nc1_med, a->nc2 += b->nc2, a->nc2_med += b->nc2_med;
+		a->nc += b->nc, a->nc_med += b->nc_med, a->nc1 += b->nc1, a->nc1_med += b->nc1_med, a->nc2 += b->nc2,
+			a->nc2_med += b->nc2_med;
 		a->icp.fitness += b->icp.fitness, a->icp.rmse += b->icp.rmse, a->icp.steps += b->icp.steps;
 		a->fit.size[0] += b->fit.size[0] / b->fit.size[1], a->fit.size[1] = 1;
 		a->points += b->points, a->not_finite += b->not_finite;
 		r->views += s[k].recon.views;
 		count++;
 	}
-	double *const mean[] = {&a->acc, &a->acc_med, &a->comp, &a->comp_med, &a->nc, &a->nc_med, &a->nc1, &a->nc1_med, &a->nc2, &a->nc2_med,
-		&a->icp.fitness, &a->icp.rmse, &a->fit.size[0]};
+	double *const mean[] = {&a->acc, &a->acc_med, &a->comp, &a->comp_med, &a->nc, &a->nc_med, &a->nc1, &a->nc1_med,
+		&a->nc2, &a->nc2_med, &a->icp.fitness, &a->icp.rmse, &a->fit.size[0]};
 	for (size_t k = 0; count && k < sizeof mean / sizeof *mean; k++)
 		*mean[k] /= count;
 	r->scored = count > 0;
 }
 
-static int rows(const ev_seq *s)
-{
-	return s->recon.scored;
-}
+static int rows(const ev_seq *s) { return s->recon.scored; }
 
 static const char *row(const ev_seq *s, int k, double *v)
 {
@@ -196,11 +213,20 @@ static const char *row(const ev_seq *s, int k, double *v)
 	return "points";
 }
 
-static const char *why(const ev_seq *s)
-{
-	return s->recon.why;
-}
+static const char *why(const ev_seq *s) { return s->recon.why; }
 
 const ev_task ev_task_recon = {
-	"recon", "recon", figures, FIGURES, false, begin, add, finish, release, average, rows, row, why,
+	"recon",
+	"recon",
+	figures,
+	FIGURES,
+	false,
+	begin,
+	add,
+	finish,
+	release,
+	average,
+	rows,
+	row,
+	why,
 };

@@ -1,5 +1,6 @@
-/* e3-eval: the reference's own result files (spec/eval.md 7), byte for byte where their layout is known: metric.json, result_ALIGN.json,
- * SEQ/pred_traj.txt, pred_focal.txt, pred_intrinsics.txt, SEQ_eval_metric.txt, _error_log.txt, logs_0.txt, logs_all.txt. */
+/* e3-eval: the reference's own result files (spec/eval.md 7), byte for byte where their layout is known: metric.json,
+ * result_ALIGN.json, SEQ/pred_traj.txt, pred_focal.txt, pred_intrinsics.txt, SEQ_eval_metric.txt, _error_log.txt,
+ * logs_0.txt, logs_all.txt. */
 #include "eval.h"
 #include "e3/io.h"
 #include <inttypes.h>
@@ -48,9 +49,10 @@ static int save(const char *dir, const char *name, const e3_buf *text, e3_err *e
 
 static int depth_json(const char *dir, const char *name, const e3_depth_score *s, e3_err *err)
 {
-	static const char *const key[] = {"Abs Rel", "Sq Rel", "RMSE", "Log RMSE", "\\u03b4 < 1.", "\\u03b4 < 1.25", "\\u03b4 < 1.25^2",
-		"\\u03b4 < 1.25^3"};
-	const double v[] = {s->abs_rel, s->sq_rel, s->rmse, s->log_rmse, s->delta[0], s->delta[1], s->delta[2], s->delta[3]};
+	static const char *const key[] = {"Abs Rel", "Sq Rel", "RMSE", "Log RMSE", "\\u03b4 < 1.", "\\u03b4 < 1.25",
+		"\\u03b4 < 1.25^2", "\\u03b4 < 1.25^3"};
+	const double v[] = {s->abs_rel, s->sq_rel, s->rmse, s->log_rmse, s->delta[0], s->delta[1], s->delta[2],
+		s->delta[3]};
 	e3_buf text = {0};
 	int rc = 0;
 	for (int k = 0; !rc && k < 8; k++) {
@@ -66,7 +68,8 @@ static int depth_json(const char *dir, const char *name, const e3_depth_score *s
 static int depth_files(const ev_report *r, const char *dir, e3_err *err)
 {
 	const ev_seq *s = r->average ? r->average : r->seq;
-	if (r->o->tasks >> EV_TASK_DEPTH & 1 && s->depth.score.n > 0 && depth_json(dir, "metric.json", &s->depth.score, err))
+	if (r->o->tasks >> EV_TASK_DEPTH & 1 && s->depth.score.n > 0 &&
+		depth_json(dir, "metric.json", &s->depth.score, err))
 		return -1;
 	for (int k = 0; k < EV_ALIGNS; k++) {
 		char name[64];
@@ -80,9 +83,11 @@ static int depth_files(const ev_report *r, const char *dir, e3_err *err)
 /* One of evo's blocks. */
 static int stats_block(e3_buf *to, const char *title, const e3_stats *s, e3_err *err)
 {
-	return e3_buf_printf(to, err, "%s(with Sim(3) Umeyama alignment)\n\n%10s\t%.6f\n%10s\t%.6f\n%10s\t%.6f\n%10s\t%.6f\n%10s\t%.6f\n"
-		"%10s\t%.6f\n%10s\t%.6f\n", title, "max", s->max, "mean", s->mean, "median", s->median, "min", s->min, "rmse", s->rmse, "sse",
-		s->sse, "std", s->std);
+	return e3_buf_printf(to, err,
+		"%s(with Sim(3) Umeyama alignment)\n\n%10s\t%.6f\n%10s\t%.6f\n%10s\t%.6f\n%10s\t%.6f\n%10s\t%.6f\n"
+		"%10s\t%.6f\n%10s\t%.6f\n",
+		title, "max", s->max, "mean", s->mean, "median", s->median, "min", s->min, "rmse", s->rmse, "sse", s->sse,
+		"std", s->std);
 }
 
 static int metric_text(const char *dir, const ev_seq *s, e3_err *err)
@@ -93,9 +98,13 @@ static int metric_text(const char *dir, const ev_seq *s, e3_err *err)
 	snprintf(name, sizeof name, "%.900s_eval_metric.txt", s->name);
 	int rc = e3_buf_printf(&text, err, "Seq: %s \n\n", s->name) ||
 			stats_block(&text, "APE w.r.t. translation part (m)\n", &p->ate, err) ||
-			stats_block(&text, "RPE w.r.t. rotation angle in degrees (deg)\nfor delta = 1 (frames) using all pairs\n", &p->rpe_r, err) ||
-			stats_block(&text, "RPE w.r.t. translation part (m)\nfor delta = 1 (frames) using all pairs\n", &p->rpe_t, err) ||
-			save(dir, name, &text, err) ? -1 : 0;
+			stats_block(&text, "RPE w.r.t. rotation angle in degrees (deg)\nfor delta = 1 (frames) using all pairs\n",
+				&p->rpe_r, err) ||
+			stats_block(&text, "RPE w.r.t. translation part (m)\nfor delta = 1 (frames) using all pairs\n", &p->rpe_t,
+				err) ||
+			save(dir, name, &text, err)
+		? -1
+		: 0;
 	e3_buf_release(&text);
 	return rc;
 }
@@ -112,7 +121,8 @@ static int traj_text(const char *dir, const ev_seq *s, e3_err *err)
 		return -1;
 	for (int64_t k = 0; !rc && k < s->path.frames; k++) {
 		double m[12], r[9];
-		rc = e3_quat_to_mat(s->place[k].q, r) ? e3_fail(err, "writing results: %s: a pose without rotation", s->name) : 0;
+		rc = e3_quat_to_mat(s->place[k].q, r) ? e3_fail(err, "writing results: %s: a pose without rotation", s->name)
+											  : 0;
 		for (int row = 0; row < 3; row++) {
 			memcpy(m + 4 * row, r + 3 * row, 3 * sizeof *m);
 			m[4 * row + 3] = s->place[k].x[row];
@@ -125,8 +135,8 @@ static int traj_text(const char *dir, const ev_seq *s, e3_err *err)
 	return rc;
 }
 
-/* Focal length and K of each frame, in pixels of the network's picture. The reference has square pixels and so one focal length: here it
- * is the horizontal one, K's first number there too. */
+/* Focal length and K of each frame, in pixels of the network's picture. The reference has square pixels and so one
+ * focal length: here it is the horizontal one, K's first number there too. */
 static int camera_text(const char *dir, const ev_seq *s, e3_err *err)
 {
 	e3_buf focal = {0}, k9 = {0};
@@ -134,8 +144,11 @@ static int camera_text(const char *dir, const ev_seq *s, e3_err *err)
 	int rc = 0;
 	for (int64_t k = 0; !rc && k < s->path.frames; k++) {
 		const e3_intrinsics *c = &s->camera[k];
-		rc = e3_buf_printf(&focal, err, "%.6f\n", c->fx) || e3_buf_printf(&k9, err, "%.6f %.6f %.6f %.6f %.6f %.6f %.6f %.6f %.6f\n",
-			c->fx, 0.0, c->cx, 0.0, c->fy, c->cy, 0.0, 0.0, 1.0) ? -1 : 0;
+		rc = e3_buf_printf(&focal, err, "%.6f\n", c->fx) ||
+				e3_buf_printf(&k9, err, "%.6f %.6f %.6f %.6f %.6f %.6f %.6f %.6f %.6f\n", c->fx, 0.0, c->cx, 0.0, c->fy,
+					c->cy, 0.0, 0.0, 1.0)
+			? -1
+			: 0;
 	}
 	snprintf(name, sizeof name, "%.900s/pred_focal.txt", s->name);
 	rc = rc || save(dir, name, &focal, err) ? -1 : 0;
@@ -162,27 +175,35 @@ static int error_log(const ev_report *r, const char *dir, e3_err *err)
 		const ev_seq *s = &r->seq[k];
 		const double v[3] = {s->path.score.ate.rmse, s->path.score.rpe_t.rmse, s->path.score.rpe_r.rmse};
 		if (!s->path.scored) {
-			rc = e3_buf_printf(&text, err, "Exception in sequence %s: %s\n", s->name, s->failed ? s->why : ev_task_pose.why(s));
+			rc = e3_buf_printf(&text, err, "Exception in sequence %s: %s\n", s->name,
+				s->failed ? s->why : ev_task_pose.why(s));
 			continue;
 		}
-		rc = e3_buf_printf(&text, err, "%s-%-16s | ATE: %.5f, RPE trans: %.5f, RPE rot: %.5f\n%.5f\n%.5f\n%.5f\n", r->o->dataset, s->name,
-			v[0], v[1], v[2], v[0], v[1], v[2]);
+		rc = e3_buf_printf(&text, err, "%s-%-16s | ATE: %.5f, RPE trans: %.5f, RPE rot: %.5f\n%.5f\n%.5f\n%.5f\n",
+			r->o->dataset, s->name, v[0], v[1], v[2], v[0], v[1], v[2]);
 		for (int j = 0; j < 3; j++)
 			sum[j] += six(v[j]);
 		n++;
 	}
-	rc = rc || (n && e3_buf_printf(&text, err, "Average ATE: %.5f, Average RPE trans: %.5f, Average RPE rot: %.5f\n", sum[0] / n,
-		sum[1] / n, sum[2] / n)) || save(dir, "_error_log.txt", &text, err) ? -1 : 0;
+	rc = rc ||
+			(n &&
+				e3_buf_printf(&text, err, "Average ATE: %.5f, Average RPE trans: %.5f, Average RPE rot: %.5f\n",
+					sum[0] / n, sum[1] / n, sum[2] / n)) ||
+			save(dir, "_error_log.txt", &text, err)
+		? -1
+		: 0;
 	e3_buf_release(&text);
 	return rc;
 }
 
-/* Where the data set's name is given and the stream comes from it, the scene's name in it, as in chess/seq-03; else the file's. */
+/* Where the data set's name is given and the stream comes from it, the scene's name in it, as in chess/seq-03; else the
+ * file's. */
 static void scene_id(const ev_report *r, const ev_seq *s, char to[256])
 {
 	size_t n = strlen(r->o->dataset);
 	const char *from = s->head.source;
-	bool of_set = from && strcmp(r->o->dataset, "e3") && !strncasecmp(from, r->o->dataset, n) && from[n] == '/' && from[n + 1];
+	bool of_set =
+		from && strcmp(r->o->dataset, "e3") && !strncasecmp(from, r->o->dataset, n) && from[n] == '/' && from[n + 1];
 	snprintf(to, 256, "%s", of_set ? from + n + 1 : s->name);
 	e3_text_clean(to);
 }
@@ -199,7 +220,8 @@ static int recon_lines(const ev_report *r, e3_buf *text, e3_err *err)
 		for (int j = 0; j < 8; j++)
 			python_repr(v[j], t[j]);
 		scene_id(r, &r->seq[k], id);
-		if (e3_buf_printf(text, err, "Idx: %s, Acc: %s, Comp: %s, NC1: %s, NC2: %s - Acc_med: %s, Compc_med: %s, NC1c_med: %s, NC2c_med: %s\n",
+		if (e3_buf_printf(text, err,
+				"Idx: %s, Acc: %s, Comp: %s, NC1: %s, NC2: %s - Acc_med: %s, Compc_med: %s, NC1c_med: %s, NC2c_med: %s\n",
 				id, t[0], t[1], t[2], t[3], t[4], t[5], t[6], t[7]))
 			return -1;
 	}
@@ -211,9 +233,14 @@ static int recon_logs(const ev_report *r, const char *dir, e3_err *err)
 	const e3_recon_score *s = r->average ? &r->average->recon.score : &r->seq->recon.score;
 	e3_buf text = {0};
 	int rc = recon_lines(r, &text, err) || save(dir, "logs_0.txt", &text, err) ||
-			e3_buf_printf(&text, err, "%-20s: acc: %.3f | comp: %.3f | nc1: %.3f | nc2: %.3f | acc_med: %.3f | comp_med: %.3f | "
-			"nc1_med: %.3f | nc2_med: %.3f | nc: %.3f | nc_med: %.3f | \n", "mean", s->acc, s->comp, s->nc1, s->nc2, s->acc_med,
-			s->comp_med, s->nc1_med, s->nc2_med, s->nc, s->nc_med) || save(dir, "logs_all.txt", &text, err) ? -1 : 0;
+			e3_buf_printf(&text, err,
+				"%-20s: acc: %.3f | comp: %.3f | nc1: %.3f | nc2: %.3f | acc_med: %.3f | comp_med: %.3f | "
+				"nc1_med: %.3f | nc2_med: %.3f | nc: %.3f | nc_med: %.3f | \n",
+				"mean", s->acc, s->comp, s->nc1, s->nc2, s->acc_med, s->comp_med, s->nc1_med, s->nc2_med, s->nc,
+				s->nc_med) ||
+			save(dir, "logs_all.txt", &text, err)
+		? -1
+		: 0;
 	e3_buf_release(&text);
 	return rc;
 }

@@ -1,5 +1,5 @@
-/* e3-eval: frames kept for the error sheet, evenly spaced whatever the length of the stream, and the sheet: picture, truth, aligned
- * prediction, error. */
+/* e3-eval: frames kept for the error sheet, evenly spaced whatever the length of the stream, and the sheet: picture,
+ * truth, aligned prediction, error. */
 #include "eval.h"
 #include "e3/image.h"
 #include <inttypes.h>
@@ -8,7 +8,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { KEPT = 16, SHOWN = 8, SIDE = 240, TEXT = 2, LINE = 8 * TEXT, GAP = 8, MARGIN = 16, ROWS = 4, BAR = 14, TICKS = 6 };
+enum {
+	KEPT = 16,
+	SHOWN = 8,
+	SIDE = 240,
+	TEXT = 2,
+	LINE = 8 * TEXT,
+	GAP = 8,
+	MARGIN = 16,
+	ROWS = 4,
+	BAR = 14,
+	TICKS = 6
+};
 
 static const uint8_t board[3] = {22, 24, 29}, ink[3] = {226, 230, 238}, soft[3] = {140, 147, 160};
 
@@ -52,7 +63,10 @@ static int fill(shot *s, const ev_pair *p, const ev_options *o, e3_err *err)
 		return -1;
 	e3_depth_evaluate(&px, &rule, &fit, &score);
 	double scale = fmin(1, (double)SIDE / t->w);
-	*s = (shot){.i = p->pred->s.i, .w = (int)fmax(1, floor(t->w * scale)), .h = (int)fmax(1, floor(t->h * scale)), .abs_rel = score.abs_rel};
+	*s = (shot){.i = p->pred->s.i,
+		.w = (int)fmax(1, floor(t->w * scale)),
+		.h = (int)fmax(1, floor(t->h * scale)),
+		.abs_rel = score.abs_rel};
 	size_t n = (size_t)s->w * (size_t)s->h;
 	s->rgb = e3_alloc(n, 3, "a picture", err);
 	s->truth = e3_alloc(n, sizeof *s->truth, "a depth map", err);
@@ -67,7 +81,8 @@ static int fill(shot *s, const ev_pair *p, const ev_options *o, e3_err *err)
 			size_t to = (size_t)y * (size_t)s->w + (size_t)x, k = (size_t)ty * (size_t)t->w + (size_t)tx;
 			bool seen = tx >= on->seen[0] && tx < on->seen[2] && ty >= on->seen[1] && ty < on->seen[3];
 			double scale_x = on->same ? 1 : on->scale[0], scale_y = on->same ? 1 : on->scale[1];
-			int px_x = (int)floor((tx + 0.5) * scale_x + on->move[0]), px_y = (int)floor((ty + 0.5) * scale_y + on->move[1]);
+			int px_x = (int)floor((tx + 0.5) * scale_x + on->move[0]),
+				px_y = (int)floor((ty + 0.5) * scale_y + on->move[1]);
 			s->truth[to] = t->depth[k] > 0 ? t->depth[k] : NAN;
 			s->aligned[to] = NAN;
 			memcpy(s->rgb + 3 * to, board, 3);
@@ -75,7 +90,12 @@ static int fill(shot *s, const ev_pair *p, const ev_options *o, e3_err *err)
 				continue;
 			double q = fit.s * p->depth[k] + fit.t;
 			s->aligned[to] = (float)(o->disparity ? 1 / q : q);
-			px_x = px_x < 0 ? 0 : px_x >= p->pred->w ? p->pred->w - 1 : px_x, px_y = px_y < 0 ? 0 : px_y >= p->pred->h ? p->pred->h - 1 : px_y;
+			px_x = px_x < 0          ? 0
+				: px_x >= p->pred->w ? p->pred->w - 1
+									 : px_x,
+			px_y = px_y < 0          ? 0
+				: px_y >= p->pred->h ? p->pred->h - 1
+									 : px_y;
 			if (p->pred->rgb)
 				memcpy(s->rgb + 3 * to, p->pred->rgb + 3 * ((size_t)px_y * (size_t)p->pred->w + (size_t)px_x), 3);
 		}
@@ -150,13 +170,10 @@ static void draw_maps(e3_image *sheet, int at_x, int at_y, const shot *s, int st
 		}
 }
 
-static int bar_room(void)
-{
-	return GAP + BAR + 8 + e3_text_width(TEXT, "1.23e+04");
-}
+static int bar_room(void) { return GAP + BAR + 8 + e3_text_width(TEXT, "1.23e+04"); }
 
-/* The colours of a row with what they stand for, on its right: of inverse depth from range[0] to range[1], told as depth; or, without a
- * range, of relative error. As many ticks as there is room for. */
+/* The colours of a row with what they stand for, on its right: of inverse depth from range[0] to range[1], told as
+ * depth; or, without a range, of relative error. As many ticks as there is room for. */
 static void draw_bar(e3_image *sheet, const int at[2], int h, const double *range)
 {
 	int n = h >= TICKS * (LINE + 4) ? TICKS : 2;
@@ -173,14 +190,16 @@ static void draw_bar(e3_image *sheet, const int at[2], int h, const double *rang
 		else
 			snprintf(text, sizeof text, "%g %%", 100 * part * EV_ERROR_TOP);
 		e3_draw_fill(sheet, at[0] + BAR, (int)lrint(y), 4, 1, soft);
-		e3_draw_text(sheet, at[0] + BAR + 8, (int)fmax(at[1], fmin(y - LINE / 2.0, at[1] + h - LINE)), TEXT, soft, text);
+		e3_draw_text(sheet, at[0] + BAR + 8, (int)fmax(at[1], fmin(y - LINE / 2.0, at[1] + h - LINE)), TEXT, soft,
+			text);
 	}
 }
 
 int ev_shots_draw(const ev_shots *x, const char *title, const char *unit, const char *path, e3_err *err)
 {
 	char truth[128];
-	const char *const label[ROWS] = {NULL, truth, "predicted, aligned by the image's median", "error, relative to the truth (25 % or more: lightest)"};
+	const char *const label[ROWS] = {NULL, truth, "predicted, aligned by the image's median",
+		"error, relative to the truth (25 % or more: lightest)"};
 	const shot *pick[SHOWN];
 	int n = x->n < SHOWN ? x->n : SHOWN, tile_w = 0, tile_h = 0, least = e3_text_width(TEXT, title);
 	double range[2];

@@ -1,5 +1,5 @@
-/* e3-eval: the report for people: at most 25 lines. A block for each task: a heading, a row for each sequence (the worst ones, when
- * there are more than fit), the average. */
+/* e3-eval: the report for people: at most 25 lines. A block for each task: a heading, a row for each sequence (the
+ * worst ones, when there are more than fit), the average. */
 #include "eval.h"
 #include <inttypes.h>
 #include <math.h>
@@ -61,15 +61,19 @@ static int run_lines(const ev_report *r, e3_buf *to, e3_err *err)
 	}
 	if (e3_buf_printf(to, err, "%s: %" PRId64 " frame%s%s", s->name, s->frames, s->frames == 1 ? "" : "s",
 			s->interrupted ? " (interrupted)" : "") ||
-			(s->head.model && e3_buf_printf(to, err, ", model %s on %s, policy %s", s->head.model, s->head.device ? s->head.device : "?",
-			s->head.policy ? s->head.policy : "?")))
+		(s->head.model &&
+			e3_buf_printf(to, err, ", model %s on %s, policy %s", s->head.model, s->head.device ? s->head.device : "?",
+				s->head.policy ? s->head.policy : "?")))
 		return -1;
-	if (s->has_end && s->end.cache_full && e3_buf_printf(to, err, ", cache %.1f of %.1f MiB", (double)s->end.cache_peak / 1048576,
+	if (s->has_end && s->end.cache_full &&
+		e3_buf_printf(to, err, ", cache %.1f of %.1f MiB", (double)s->end.cache_peak / 1048576,
 			(double)s->end.cache_full / 1048576))
 		return -1;
-	if (e3_buf_printf(to, err, "\ntruth: %" PRId64 " frame%s with depth", s->with_depth, s->with_depth == 1 ? "" : "s") ||
-			(s->with_depth && e3_buf_printf(to, err, " (%d x %d, predicted at %d x %d)", s->truth_w, s->truth_h, s->w, s->h)) ||
-			e3_buf_printf(to, err, ", %" PRId64 " with pose%s%s\n", s->with_pose, s->unit[0] ? ", unit " : "", s->unit))
+	if (e3_buf_printf(to, err, "\ntruth: %" PRId64 " frame%s with depth", s->with_depth,
+			s->with_depth == 1 ? "" : "s") ||
+		(s->with_depth &&
+			e3_buf_printf(to, err, " (%d x %d, predicted at %d x %d)", s->truth_w, s->truth_h, s->w, s->h)) ||
+		e3_buf_printf(to, err, ", %" PRId64 " with pose%s%s\n", s->with_pose, s->unit[0] ? ", unit " : "", s->unit))
 		return -1;
 	return 0;
 }
@@ -86,14 +90,21 @@ static int warning_lines(const ev_report *r, e3_buf *to, e3_err *err)
 		first = first || !s->pixels.not_finite ? first : s;
 		first_low = first_low || !s->pixels.not_positive ? first_low : s;
 	}
-	if (bad && e3_buf_printf(to, err, "warning: %" PRIu64 " pixels predicted not finite, first in %s frame %" PRId64 "%s\n", bad,
-			first->name, first->first_not_finite, r->o->pixels.finite ? ": left out" : " (--finite leaves them out)"))
+	if (bad &&
+		e3_buf_printf(to, err, "warning: %" PRIu64 " pixels predicted not finite, first in %s frame %" PRId64 "%s\n",
+			bad, first->name, first->first_not_finite,
+			r->o->pixels.finite ? ": left out" : " (--finite leaves them out)"))
 		return -1;
-	if (low && e3_buf_printf(to, err, "warning: %" PRIu64 " pixels predicted 0 or less, first in %s frame %" PRId64
-			": where they are half of all, no alignment means anything\n", low, first_low->name, first_low->first_not_positive))
+	if (low &&
+		e3_buf_printf(to, err,
+			"warning: %" PRIu64 " pixels predicted 0 or less, first in %s frame %" PRId64
+			": where they are half of all, no alignment means anything\n",
+			low, first_low->name, first_low->first_not_positive))
 		return -1;
-	return unseen ? e3_buf_printf(to, err, "note: %.1f %% of the pixels with truth were cropped before the network: not scored\n",
-		100.0 * (double)unseen / (double)(unseen + used)) : 0;
+	return unseen
+		? e3_buf_printf(to, err, "note: %.1f %% of the pixels with truth were cropped before the network: not scored\n",
+			  100.0 * (double)unseen / (double)(unseen + used))
+		: 0;
 }
 
 /* Lines that blocks need beside their rows of sequences. */

@@ -1,5 +1,5 @@
-/* e3-eval: truth from elsewhere (--truth): another stream, a safetensors file, a trajectory file; or the predictions of another run in
- * its place (--against); frame by frame, in order. */
+/* e3-eval: truth from elsewhere (--truth): another stream, a safetensors file, a trajectory file; or the predictions of
+ * another run in its place (--against); frame by frame, in order. */
 #include "eval.h"
 #include "e3/checkpoint.h"
 #include "e3/stream.h"
@@ -12,7 +12,7 @@ struct ev_truth {
 	ev_kind kind;
 	const char *path;
 	const ev_options *o;
-	e3_truth now;      /* the last one handed out, or (stream) the next to be */
+	e3_truth now; /* the last one handed out, or (stream) the next to be */
 	/* stream */
 	e3_in *in;
 	bool ended, ahead; /* `ahead`: `now` has not been asked for yet */
@@ -39,14 +39,15 @@ static int open_tensors(ev_truth *t, e3_err *err)
 	t->depth = e3_ckpt_find(t->ckpt, "depth"), t->pose = e3_ckpt_find(t->ckpt, "pose");
 	if (!t->depth && !t->pose)
 		return e3_fail(err, "reading the truth: %s: it has neither a tensor 'depth' nor a tensor 'pose'", t->path);
-	if (t->depth && (t->depth->rank != 3 || t->depth->shape[1] < 1 || t->depth->shape[1] > 65535 || t->depth->shape[2] < 1 ||
+	if (t->depth &&
+		(t->depth->rank != 3 || t->depth->shape[1] < 1 || t->depth->shape[1] > 65535 || t->depth->shape[2] < 1 ||
 			t->depth->shape[2] > 65535))
 		return e3_fail(err, "reading the truth: %s: depth: expected the shape [frames, height, width]", t->path);
 	if (t->pose && (t->pose->rank != 2 || t->pose->shape[1] != 9))
 		return e3_fail(err, "reading the truth: %s: pose: expected the shape [frames, 9]", t->path);
 	if (t->depth && t->pose && t->depth->shape[0] != t->pose->shape[0])
-		return e3_fail(err, "reading the truth: %s: depth of %" PRId64 " frames, poses of %" PRId64, t->path, t->depth->shape[0],
-			t->pose->shape[0]);
+		return e3_fail(err, "reading the truth: %s: depth of %" PRId64 " frames, poses of %" PRId64, t->path,
+			t->depth->shape[0], t->pose->shape[0]);
 	if (!t->depth)
 		return 0;
 	t->now.h = (int)t->depth->shape[1], t->now.w = (int)t->depth->shape[2];
@@ -116,7 +117,8 @@ static int tensors_at(ev_truth *t, const e3_source *s, ev_true *to, e3_err *err)
 	size_t pixels = (size_t)t->now.w * (size_t)t->now.h;
 	t->now.i = s->i;
 	if (s->src_i >= any->shape[0])
-		return e3_fail(err, "frame %" PRId64 " shows picture %" PRId64 " of the source, counted from 0: %s has the truth of %" PRId64,
+		return e3_fail(err,
+			"frame %" PRId64 " shows picture %" PRId64 " of the source, counted from 0: %s has the truth of %" PRId64,
 			s->i, s->src_i, t->path, any->shape[0]);
 	if (t->depth && e3_ckpt_read_f32(t->ckpt, t->depth, (size_t)s->src_i * pixels, pixels, t->now.depth, err))
 		return -1;
@@ -168,7 +170,8 @@ int ev_truth_end(const ev_truth *t, int64_t n, e3_err *err)
 {
 	if (t->kind != EV_TRAJ || t->o->max_diff >= 0 || t->traj.n == (size_t)n)
 		return 0;
-	return e3_fail(err, "pairing poses: %" PRId64 " predicted, %zu true ones in %s: --max-diff SEC pairs them by time", n, t->traj.n, t->path);
+	return e3_fail(err, "pairing poses: %" PRId64 " predicted, %zu true ones in %s: --max-diff SEC pairs them by time",
+		n, t->traj.n, t->path);
 }
 
 void ev_truth_close(ev_truth *t)

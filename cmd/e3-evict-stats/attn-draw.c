@@ -1,4 +1,5 @@
-/* e3-evict-stats: attention drawn: binned maps with evicted keys in neutral grey, frame-to-frame mass as pictures and tables. */
+/* e3-evict-stats: attention drawn: binned maps with evicted keys in neutral grey, frame-to-frame mass as pictures and
+ * tables. */
 #include "attn.h"
 #include <inttypes.h>
 #include <math.h>
@@ -111,8 +112,18 @@ static int draw_table(const es_attn *a, const table *m, const sheet *s, e3_err *
 	if (find_range(&a->look, s->top, m, range, err))
 		return -1;
 	e3_plot p;
-	e3_plot_axes axes = {.w = side, .h = side, .title = s->title, .x_label = "key of frame", .y_label = s->note, .x0 = -0.5,
-		.x1 = (double)s->frames - 0.5, .y0 = (double)s->frames - 0.5, .y1 = -0.5, .whole_x = true, .whole_y = true, .key_chars = 10};
+	e3_plot_axes axes = {.w = side,
+		.h = side,
+		.title = s->title,
+		.x_label = "key of frame",
+		.y_label = s->note,
+		.x0 = -0.5,
+		.x1 = (double)s->frames - 0.5,
+		.y0 = (double)s->frames - 0.5,
+		.y1 = -0.5,
+		.whole_x = true,
+		.whole_y = true,
+		.key_chars = 10};
 	if (e3_plot_init(&p, &axes, err))
 		return -1;
 	e3_plot_heat(&p, m->v, m->rows, m->cols, a->look.map, range);
@@ -156,8 +167,12 @@ static int draw_kind(es_attn *a, const char *dir, bool maps, int64_t frames, e3_
 	table mean = {0};
 	int rc = 0;
 	bool full = a->layer[0].full;
-	const char *note = !maps ? "query frame; a row sums to 1" : full ? "query of frame; grey: evicted keys" :
-		"query frame; grey: evicted keys", *from = !maps ? "" : full ? ", head-averaged maps" : ", mean over a frame's queries";
+	const char *note = !maps ? "query frame; a row sums to 1"
+		: full               ? "query of frame; grey: evicted keys"
+							 : "query frame; grey: evicted keys",
+			   *from = !maps ? ""
+		: full               ? ", head-averaged maps"
+							 : ", mean over a frame's queries";
 	char title[128], name[64];
 	sheet s = {dir, name, title, note, maps ? "prob." : "mass", frames, maps ? 99 : 95, maps};
 	for (int k = 0; !rc && k < a->n; k++) {
@@ -166,15 +181,18 @@ static int draw_kind(es_attn *a, const char *dir, bool maps, int64_t frames, e3_
 		snprintf(title, sizeof title, "Attention%s, layer %d%s%s", maps ? "" : " between frames", x->layer, from,
 			maps && a->look.scale_rows ? ", rows x (frame + 1)" : "");
 		snprintf(name, sizeof name, maps ? "layer_%02d.png" : "frame_mass_layer_%02d.png", x->layer);
-		rc = make_table(maps ? &x->map : &x->mass, maps ? a->shape.n : 1, maps && x->full, &m, err) || draw_table(a, &m, &s, err) ||
-				(!mean.v && start_mean(&mean, &m, err)) ? -1 : 0;
+		rc = make_table(maps ? &x->map : &x->mass, maps ? a->shape.n : 1, maps && x->full, &m, err) ||
+				draw_table(a, &m, &s, err) || (!mean.v && start_mean(&mean, &m, err))
+			? -1
+			: 0;
 		if (!rc)
 			add_to_mean(&mean, &m);
 		table_release(&m);
 	}
 	for (int k = 0; !rc && k < mean.rows * mean.cols; k++)
 		mean.v[k] = mean.layers[k] ? mean.v[k] / mean.layers[k] : NAN, mean.gone[k] /= a->n;
-	snprintf(title, sizeof title, "Attention%s, mean of %d layer%s", maps ? "" : " between frames", a->n, a->n == 1 ? "" : "s");
+	snprintf(title, sizeof title, "Attention%s, mean of %d layer%s", maps ? "" : " between frames", a->n,
+		a->n == 1 ? "" : "s");
 	snprintf(name, sizeof name, maps ? "mean.png" : "frame_mass_mean.png");
 	if (!rc)
 		rc = draw_table(a, &mean, &s, err);
@@ -245,8 +263,8 @@ int es_attn_draw(es_attn *a, const char *out, int *layers, e3_err *err)
 	for (int k = 0; k < a->n; k++) {
 		frames = a->layer[k].frames > frames ? a->layer[k].frames : frames;
 		if (a->layer[k].full != a->layer[0].full)
-			return e3_fail(err, "drawing attention: layer %d has maps, layer %d has only mass", a->layer[a->layer[0].full ? 0 : k].layer,
-				a->layer[a->layer[0].full ? k : 0].layer);
+			return e3_fail(err, "drawing attention: layer %d has maps, layer %d has only mass",
+				a->layer[a->layer[0].full ? 0 : k].layer, a->layer[a->layer[0].full ? k : 0].layer);
 	}
 	for (int k = 0; k < a->n; k++) { /* the same bins for all, also when the stream broke off between two layers */
 		es_bins_reach(&a->layer[k].mass, frames, frames);

@@ -1,7 +1,8 @@
-/* e3-evict-stats: gathers attention records into bounded bins, and the exact frame-to-frame mass into a spool (spec/io.md 2.4).
+/* e3-evict-stats: gathers attention records into bounded bins, and the exact frame-to-frame mass into a spool
+ * (spec/io.md 2.4).
  *
- * Keys are placed by token id, so records work with eviction on: a key that left has no value, which stays visible. Refused:
- * records out of order, or of another shape.
+ * Keys are placed by token id, so records work with eviction on: a key that left has no value, which stays visible.
+ * Refused: records out of order, or of another shape.
  */
 #include "attn.h"
 #include "e3/io.h"
@@ -61,7 +62,8 @@ static es_attn_layer *find_layer(es_attn *a, const e3_attn *rec, e3_err *err)
 	if (at < a->n && a->layer[at].layer == rec->layer)
 		return &a->layer[at];
 	es_attn_layer made = {.layer = rec->layer, .full = rec->map != NULL};
-	if (es_bins_init(&made.map, a->look.side, err) || es_bins_init(&made.mass, a->look.side, err) || !(made.rows = e3_spool(err))) {
+	if (es_bins_init(&made.map, a->look.side, err) || es_bins_init(&made.mass, a->look.side, err) ||
+		!(made.rows = e3_spool(err))) {
 		layer_release(&made);
 		return NULL;
 	}

@@ -1,4 +1,5 @@
-/* e3-evict-stats: a matrix of bounded size over a stream of unknown length: when it is full, two rows (or columns) become one. */
+/* e3-evict-stats: a matrix of bounded size over a stream of unknown length: when it is full, two rows (or columns)
+ * become one. */
 #include "evict-stats.h"
 #include <stdlib.h>
 #include <string.h>
@@ -30,7 +31,8 @@ static void merge(es_bins *b, size_t to, size_t from)
 	b->sum[to] += sum, b->count[to] += count;
 }
 
-/* Rows 2k and 2k+1 become row k. Going upwards, a row is read before it is written: from >= to, and what is moved is cleared. */
+/* Rows 2k and 2k+1 become row k. Going upwards, a row is read before it is written: from >= to, and what is moved is
+ * cleared. */
 static void halve_rows(es_bins *b)
 {
 	size_t side = (size_t)b->side;

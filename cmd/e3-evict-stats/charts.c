@@ -1,4 +1,5 @@
-/* e3-evict-stats: charts: cache by layer, memory, shares of the budget, survival, who is remembered, where, agreement. */
+/* e3-evict-stats: charts: cache by layer, memory, shares of the budget, survival, who is remembered, where, agreement.
+ */
 #include "evict-stats.h"
 #include <inttypes.h>
 #include <math.h>
@@ -8,7 +9,8 @@
 
 enum { W = 900, H = 420, MATRIX = 720, KEYED_LAYERS = 12, LEGEND_CHARS = 15 };
 
-static const e3_pen black = {{40, 44, 52}, 2, false}, limit = {{200, 60, 50}, 2, true}, faint = {{150, 156, 168}, 2, true};
+static const e3_pen black = {{40, 44, 52}, 2, false}, limit = {{200, 60, 50}, 2, true},
+					faint = {{150, 156, 168}, 2, true};
 
 /* Layers from dark to light, the very bright end of the map left out: it does not show on white. */
 static e3_pen layer_pen(int layer, int layers, double width)
@@ -59,8 +61,16 @@ static int draw_tokens(const es_report *x, const char *dir, e3_err *err)
 	for (int64_t k = 0; k < r->steps * layers; k++)
 		top = fmax(top, r->cell[k].after);
 	e3_plot p;
-	e3_plot_axes axes = {.w = W, .h = H, .title = "Cache of each layer after every frame", .x_label = "frame", .y_label = "tokens",
-		.x1 = (double)(r->steps > 1 ? r->steps - 1 : 1), .y1 = 1.08 * top, .whole_x = true, .whole_y = true, .key_chars = LEGEND_CHARS};
+	e3_plot_axes axes = {.w = W,
+		.h = H,
+		.title = "Cache of each layer after every frame",
+		.x_label = "frame",
+		.y_label = "tokens",
+		.x1 = (double)(r->steps > 1 ? r->steps - 1 : 1),
+		.y1 = 1.08 * top,
+		.whole_x = true,
+		.whole_y = true,
+		.key_chars = LEGEND_CHARS};
 	if (e3_plot_init(&p, &axes, err)) {
 		free(step);
 		return -1;
@@ -89,7 +99,8 @@ static int draw_tokens(const es_report *x, const char *dir, e3_err *err)
 static int draw_memory(const es_report *x, const char *dir, e3_err *err)
 {
 	const es_replay *r = x->r;
-	double kv = (double)x->head->kv_token_bytes, unit = kv > 0 ? kv / (1024.0 * 1024.0) : 1, *step = columns(r->steps, err);
+	double kv = (double)x->head->kv_token_bytes, unit = kv > 0 ? kv / (1024.0 * 1024.0) : 1,
+		   *step = columns(r->steps, err);
 	double *y = step ? step + r->steps : NULL, full = (double)r->shape.layers * r->shape.n * unit;
 	const char *label = "tokens";
 	if (!step)
@@ -100,8 +111,14 @@ static int draw_memory(const es_report *x, const char *dir, e3_err *err)
 		label = large ? "GiB" : "MiB";
 	}
 	e3_plot p;
-	e3_plot_axes axes = {.w = W, .h = H, .title = "Cache of all layers", .x_label = "frame", .y_label = label,
-		.x1 = (double)(r->steps > 1 ? r->steps - 1 : 1), .y1 = 1.05 * full * (double)r->steps, .whole_x = true,
+	e3_plot_axes axes = {.w = W,
+		.h = H,
+		.title = "Cache of all layers",
+		.x_label = "frame",
+		.y_label = label,
+		.x1 = (double)(r->steps > 1 ? r->steps - 1 : 1),
+		.y1 = 1.05 * full * (double)r->steps,
+		.whole_x = true,
 		.key_chars = LEGEND_CHARS};
 	if (e3_plot_init(&p, &axes, err)) {
 		free(step);
@@ -135,8 +152,15 @@ static int draw_survival(const es_report *x, const char *dir, e3_err *err)
 	if (!age)
 		return -1;
 	e3_plot p;
-	e3_plot_axes axes = {.w = W, .h = H, .title = "Survival of patches (frames after the first)", .x_label = "age, frames",
-		.y_label = "share still in the cache", .x1 = (double)(n > 1 ? n - 1 : 1), .y1 = 1, .whole_x = true, .key_chars = LEGEND_CHARS};
+	e3_plot_axes axes = {.w = W,
+		.h = H,
+		.title = "Survival of patches (frames after the first)",
+		.x_label = "age, frames",
+		.y_label = "share still in the cache",
+		.x1 = (double)(n > 1 ? n - 1 : 1),
+		.y1 = 1,
+		.whole_x = true,
+		.key_chars = LEGEND_CHARS};
 	if (e3_plot_init(&p, &axes, err)) {
 		free(age);
 		return -1;
@@ -168,8 +192,17 @@ static int draw_budget(const es_report *x, const char *dir, e3_err *err)
 	char title[96];
 	snprintf(title, sizeof title, "Tokens kept and budget, frame %" PRId64, r->step[t].i);
 	e3_plot p;
-	e3_plot_axes axes = {.w = W, .h = H, .title = title, .x_label = "layer", .y_label = "tokens", .x0 = -0.6, .x1 = layers - 0.4,
-		.y1 = 1.08 * top, .whole_x = true, .whole_y = true, .key_chars = LEGEND_CHARS};
+	e3_plot_axes axes = {.w = W,
+		.h = H,
+		.title = title,
+		.x_label = "layer",
+		.y_label = "tokens",
+		.x0 = -0.6,
+		.x1 = layers - 0.4,
+		.y1 = 1.08 * top,
+		.whole_x = true,
+		.whole_y = true,
+		.key_chars = LEGEND_CHARS};
 	if (e3_plot_init(&p, &axes, err))
 		return -1;
 	static const uint8_t bar[3] = {70, 130, 180}, prot[3] = {38, 84, 124};
@@ -177,7 +210,8 @@ static int draw_budget(const es_report *x, const char *dir, e3_err *err)
 		const es_cell *c = es_cell_at(r, t, l);
 		e3_plot_bar(&p, l - 0.36, l + 0.36, c->after, bar);
 		e3_plot_bar(&p, l - 0.36, l + 0.36, fmin(c->prot, c->after), prot);
-		e3_plot_curve(&p, (double[2]){l - 0.46, l + 0.46}, (double[2]){c->budget, c->budget}, 2, &(e3_pen){{200, 60, 50}, 3, false});
+		e3_plot_curve(&p, (double[2]){l - 0.46, l + 0.46}, (double[2]){c->budget, c->budget}, 2,
+			&(e3_pen){{200, 60, 50}, 3, false});
 	}
 	e3_plot_key(&p, "kept", &(e3_pen){{70, 130, 180}, 10, false});
 	e3_plot_key(&p, "protected", &(e3_pen){{38, 84, 124}, 10, false});
@@ -197,9 +231,18 @@ typedef struct heat {
 static int draw_heat(const heat *m, const char *dir, e3_err *err)
 {
 	e3_plot p;
-	e3_plot_axes axes = {.w = m->w, .h = m->h, .title = m->title, .x_label = m->x_label, .y_label = m->y_label, .x0 = -0.5,
-		.x1 = m->cols * m->bin - 0.5, .y0 = m->rows * (m->rows == m->cols ? m->bin : 1) - 0.5, .y1 = -0.5, .whole_x = true,
-		.whole_y = true, .key_chars = 9};
+	e3_plot_axes axes = {.w = m->w,
+		.h = m->h,
+		.title = m->title,
+		.x_label = m->x_label,
+		.y_label = m->y_label,
+		.x0 = -0.5,
+		.x1 = m->cols * m->bin - 0.5,
+		.y0 = m->rows * (m->rows == m->cols ? m->bin : 1) - 0.5,
+		.y1 = -0.5,
+		.whole_x = true,
+		.whole_y = true,
+		.key_chars = 9};
 	if (e3_plot_init(&p, &axes, err))
 		return -1;
 	e3_plot_heat(&p, m->v, m->rows, m->cols, m->map, m->range);
@@ -227,8 +270,11 @@ static int draw_alpha(const es_report *x, const char *dir, e3_err *err)
 			v[l * cols + c] = n ? sum / n : NAN;
 			top = n ? fmax(top, sum / n) : top;
 		}
-	int rc = top > 0 ? draw_heat(&(heat){"alpha.png", "Share of the budget", "frame", "layer", "alpha", v, layers, cols, W,
-		layers * 30 > 240 ? layers * 30 > 600 ? 600 : layers * 30 : 240, bin, {0, top}, E3_VIRIDIS}, dir, err) : 0;
+	int rc = top > 0
+		? draw_heat(&(heat){"alpha.png", "Share of the budget", "frame", "layer", "alpha", v, layers, cols, W,
+						layers * 30 > 240 ? layers * 30 > 600 ? 600 : layers * 30 : 240, bin, {0, top}, E3_VIRIDIS},
+			  dir, err)
+		: 0;
 	free(v);
 	return rc;
 }
@@ -239,8 +285,10 @@ static int draw_remembered(const es_report *x, const char *dir, e3_err *err)
 	double *m = es_remembered(x->r, MATRIX, &size, &bin, err);
 	if (!m)
 		return -1;
-	int rc = draw_heat(&(heat){"remembered.png", "Who is remembered: patches of a frame still in the cache, mean over layers",
-		"of frame", "after frame", "share", m, size, size, MATRIX, MATRIX, bin, {0, 1}, E3_VIRIDIS}, dir, err);
+	int rc = draw_heat(&(heat){"remembered.png",
+						   "Who is remembered: patches of a frame still in the cache, mean over layers", "of frame",
+						   "after frame", "share", m, size, size, MATRIX, MATRIX, bin, {0, 1}, E3_VIRIDIS},
+		dir, err);
 	free(m);
 	return rc;
 }
@@ -248,8 +296,9 @@ static int draw_remembered(const es_report *x, const char *dir, e3_err *err)
 static int draw_agreement(const es_report *x, const char *dir, e3_err *err)
 {
 	int layers = x->r->shape.layers, side = layers * 40 > 640 ? 640 : layers * 40 < 240 ? 240 : layers * 40;
-	return draw_heat(&(heat){"agreement.png", "Same patches at the end (Jaccard)", "layer", "layer", "Jaccard", x->s->agreement,
-		layers, layers, side, side, 1, {0, 1}, E3_VIRIDIS}, dir, err);
+	return draw_heat(&(heat){"agreement.png", "Same patches at the end (Jaccard)", "layer", "layer", "Jaccard",
+						 x->s->agreement, layers, layers, side, side, 1, {0, 1}, E3_VIRIDIS},
+		dir, err);
 }
 
 /* Small maps, one a layer, and their mean first. */
@@ -266,8 +315,13 @@ static int draw_spatial(const es_report *x, const char *dir, e3_err *err)
 	for (int k = 0; k < sh->layers * size; k++)
 		mean[k % size] += x->s->spatial[k] / sh->layers, top = fmax(top, x->s->spatial[k]);
 	e3_plot p;
-	e3_plot_axes axes = {.w = across * step_x, .h = rows * step_y, .title = "Where memory lasts: share of its time a patch is kept",
-		.y_label = "by place in the picture, mean over frames", .no_x_ticks = true, .no_y_ticks = true, .key_chars = 9};
+	e3_plot_axes axes = {.w = across * step_x,
+		.h = rows * step_y,
+		.title = "Where memory lasts: share of its time a patch is kept",
+		.y_label = "by place in the picture, mean over frames",
+		.no_x_ticks = true,
+		.no_y_ticks = true,
+		.key_chars = 9};
 	if (e3_plot_init(&p, &axes, err)) {
 		free(mean);
 		return -1;
@@ -291,6 +345,8 @@ static int draw_spatial(const es_report *x, const char *dir, e3_err *err)
 int es_charts(const es_report *x, const char *dir, e3_err *err)
 {
 	return e3_mkdirs(dir, err) || draw_tokens(x, dir, err) || draw_memory(x, dir, err) || draw_budget(x, dir, err) ||
-			draw_alpha(x, dir, err) || draw_survival(x, dir, err) || draw_remembered(x, dir, err) || draw_agreement(x, dir, err) ||
-			draw_spatial(x, dir, err) ? -1 : 0;
+			draw_alpha(x, dir, err) || draw_survival(x, dir, err) || draw_remembered(x, dir, err) ||
+			draw_agreement(x, dir, err) || draw_spatial(x, dir, err)
+		? -1
+		: 0;
 }

@@ -1,9 +1,10 @@
 /* e3-evict-stats: the invariants of spec/io.md 7.4, checked on every record against the cache before it.
  *
- * Default eviction never removes a protected token and gives a layer at least what is protected; `--compat evict3r` removes
- * protected tokens where a share is smaller. The stream does not say which mode made it: both counts are accepted, and a
- * protected token may only leave where no finite candidate stays. A record without eviction (the first, the last of a stream of
- * known length) has its own count as budget. Refused: records of another network, a stream without its beginning.
+ * Default eviction never removes a protected token and gives a layer at least what is protected; `--compat evict3r`
+ * removes protected tokens where a share is smaller. The stream does not say which mode made it: both counts are
+ * accepted, and a protected token may only leave where no finite candidate stays. A record without eviction (the first,
+ * the last of a stream of known length) has its own count as budget. Refused: records of another network, a stream
+ * without its beginning.
  */
 #include "evict-stats.h"
 #include <inttypes.h>
@@ -20,8 +21,13 @@ void es_check_init(es_check *c, const e3_head *head)
 
 const char *es_rule_name(es_rule rule)
 {
-	static const char *const names[ES_RULES] = {[ES_ALIVE] = "alive", [ES_UNIQUE] = "unique", [ES_COUNT] = "count",
-		[ES_BUDGET] = "budget", [ES_PROTECTED] = "protected", [ES_ALPHA] = "alpha", [ES_ORDER] = "order"};
+	static const char *const names[ES_RULES] = {[ES_ALIVE] = "alive",
+		[ES_UNIQUE] = "unique",
+		[ES_COUNT] = "count",
+		[ES_BUDGET] = "budget",
+		[ES_PROTECTED] = "protected",
+		[ES_ALPHA] = "alpha",
+		[ES_ORDER] = "order"};
 	return names[rule];
 }
 
@@ -69,7 +75,8 @@ static uint32_t check_ids(const place *at, const es_replay *r, const e3_evict_la
 			said_unique = true;
 		} else if (f > r->steps) {
 			if (!said_alive)
-				violated(at, ES_ALIVE, number(text, "ids below %" PRIu64, (uint64_t)(r->steps + 1) * n), "%" PRIu32, id);
+				violated(at, ES_ALIVE, number(text, "ids below %" PRIu64, (uint64_t)(r->steps + 1) * n), "%" PRIu32,
+					id);
 			said_alive = true;
 		} else if (f < r->steps && es_life(r, x->layer, f, (int)index) >= 0) {
 			if (!said_alive)
@@ -83,8 +90,8 @@ static uint32_t check_ids(const place *at, const es_replay *r, const e3_evict_la
 	return protected;
 }
 
-/* K_after = min(K_before, max(ceil(budget), protected)); without the floor where protected tokens were evicted. The engine
- * computes the cut in f32, so a budget within its rounding of a whole number may go either way. */
+/* K_after = min(K_before, max(ceil(budget), protected)); without the floor where protected tokens were evicted. The
+ * engine computes the cut in f32, so a budget within its rounding of a whole number may go either way. */
 static void check_budget(const place *at, const es_replay *r, const e3_evict_layer *x)
 {
 	uint32_t protected = x->prot;
@@ -92,13 +99,15 @@ static void check_budget(const place *at, const es_replay *r, const e3_evict_lay
 		return;
 	double slack = 0x1p-22 * (x->budget + (double)r->shape.n * (double)(r->steps + 1));
 	double before = x->k_before, lo = fmin(before, ceil(x->budget - slack)), hi = fmin(before, ceil(x->budget + slack));
-	double floor_lo = fmin(before, fmax(lo, protected)), floor_hi = fmin(before, fmax(hi, protected)), after = x->k_after;
+	double floor_lo = fmin(before, fmax(lo, protected)), floor_hi = fmin(before, fmax(hi, protected)),
+		   after = x->k_after;
 	if ((after >= lo && after <= hi) || (after >= floor_lo && after <= floor_hi))
 		return;
 	char text[80];
 	double share = fmin(before, ceil(x->budget));
 	if (protected > share)
-		snprintf(text, sizeof text, "%.0f kept (or %.0f, the budget of %.2f)", fmin(before, protected), share, x->budget);
+		snprintf(text, sizeof text, "%.0f kept (or %.0f, the budget of %.2f)", fmin(before, protected), share,
+			x->budget);
 	else
 		snprintf(text, sizeof text, "%.0f kept (budget %.2f of %.0f)", share, x->budget, before);
 	violated(at, ES_BUDGET, text, "%" PRIu32, x->k_after);
@@ -111,20 +120,25 @@ static void check_layer(const place *at, const es_replay *r, const e3_evict_laye
 	if (x->k_before != alive)
 		violated(at, ES_COUNT, number(text, "%" PRIu64 " tokens before", alive), "%" PRIu32, x->k_before);
 	if (x->k_after != x->k_before - x->n_removed)
-		violated(at, ES_COUNT, number(text, "%" PRIu64 " tokens after", x->k_before - x->n_removed), "%" PRIu32, x->k_after);
+		violated(at, ES_COUNT, number(text, "%" PRIu64 " tokens after", x->k_before - x->n_removed), "%" PRIu32,
+			x->k_after);
 	int64_t frames = es_protected_frames(r, x->layer, x->prot);
 	if (frames < 0 && x->n_removed)
-		violated(at, ES_PROTECTED, number(text, "frame 0 and whole sets of specials protected, at most %" PRIu64,
-			r->first[x->layer] + r->specials[x->layer] + (uint64_t)r->shape.special), "%" PRIu32, x->prot);
+		violated(at, ES_PROTECTED,
+			number(text, "frame 0 and whole sets of specials protected, at most %" PRIu64,
+				r->first[x->layer] + r->specials[x->layer] + (uint64_t)r->shape.special),
+			"%" PRIu32, x->prot);
 	uint32_t gone = check_ids(at, r, x, frames < 0 ? r->steps + 1 : frames);
 	int64_t others_left = (int64_t)alive - x->prot - ((int64_t)x->n_removed - gone);
 	bool finite_stays = isfinite(x->min_kept) || (x->saturated == 0 && others_left > 0);
 	if (gone && finite_stays)
-		violated(at, ES_PROTECTED, "specials and frame 0 kept while others could go", "%" PRIu32 " of them removed", gone);
+		violated(at, ES_PROTECTED, "specials and frame 0 kept while others could go", "%" PRIu32 " of them removed",
+			gone);
 	if (at->c->budgeted && r->steps > 0)
 		check_budget(at, r, x);
 	if (x->saturated == 0 && x->max_evicted > x->min_kept) /* false when either is NaN */
-		violated(at, ES_ORDER, "no evicted score above a kept one", "%.6g evicted, %.6g kept", x->max_evicted, x->min_kept);
+		violated(at, ES_ORDER, "no evicted score above a kept one", "%.6g evicted, %.6g kept", x->max_evicted,
+			x->min_kept);
 }
 
 static int belongs(const es_replay *r, const e3_evict *rec, e3_err *err)
@@ -134,10 +148,13 @@ static int belongs(const es_replay *r, const e3_evict *rec, e3_err *err)
 			r->shape.layers);
 	for (int l = 0; l < rec->n_layers; l++)
 		if (rec->layer[l].layer != l)
-			return e3_fail(err, "frame %" PRId64 ": layer %d where layer %d was expected", rec->i, rec->layer[l].layer, l);
+			return e3_fail(err, "frame %" PRId64 ": layer %d where layer %d was expected", rec->i, rec->layer[l].layer,
+				l);
 	if (r->steps == 0 && rec->n_layers && rec->layer[0].k_before > (uint32_t)r->shape.n)
-		return e3_fail(err, "the beginning of the stream is missing: at frame %" PRId64 " the cache already holds %" PRIu32
-			" tokens of a layer, one frame has %d; give the whole stream of e3-infer", rec->i, rec->layer[0].k_before, r->shape.n);
+		return e3_fail(err,
+			"the beginning of the stream is missing: at frame %" PRId64 " the cache already holds %" PRIu32
+			" tokens of a layer, one frame has %d; give the whole stream of e3-infer",
+			rec->i, rec->layer[0].k_before, r->shape.n);
 	return 0;
 }
 
@@ -157,16 +174,13 @@ int es_check_step(es_check *c, const es_replay *before, const e3_evict *rec, e3_
 	return 0;
 }
 
-const es_violation *es_check_broken(const es_check *c)
-{
-	return c->is_broken ? &c->broken : NULL;
-}
+const es_violation *es_check_broken(const es_check *c) { return c->is_broken ? &c->broken : NULL; }
 
 void es_violation_text(const es_violation *v, char *to, size_t size)
 {
 	char layer[24] = "all layers";
 	if (v->layer >= 0)
 		snprintf(layer, sizeof layer, "layer %d", v->layer);
-	snprintf(to, size, "frame %" PRId64 ", %s: %s: expected %s, found %s", v->frame, layer, es_rule_name(v->rule), v->expected,
-		v->found);
+	snprintf(to, size, "frame %" PRId64 ", %s: %s: expected %s, found %s", v->frame, layer, es_rule_name(v->rule),
+		v->expected, v->found);
 }

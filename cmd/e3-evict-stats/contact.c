@@ -1,4 +1,5 @@
-/* e3-evict-stats: the contact sheet: frames side by side, what was seen, how far it is, and what of it the cache still holds. */
+/* e3-evict-stats: the contact sheet: frames side by side, what was seen, how far it is, and what of it the cache still
+ * holds. */
 #include "evict-stats.h"
 #include <inttypes.h>
 #include <math.h>
@@ -22,7 +23,8 @@ static void draw_depth(e3_image *sheet, const int at[2], const es_shot *s, const
 		}
 }
 
-/* Light and colour grow with the layers that hold a patch, fast for the first ones; without any, only a trace is left. */
+/* Light and colour grow with the layers that hold a patch, fast for the first ones; without any, only a trace is left.
+ */
 static void draw_kept(e3_image *sheet, const int at[2], const es_shot *s, const es_replay *r, int cell)
 {
 	const es_shape *sh = &r->shape;
@@ -43,7 +45,8 @@ static void draw_kept(e3_image *sheet, const int at[2], const es_shot *s, const 
 static void title_text(const es_report *x, char *to, size_t size)
 {
 	const es_replay *r = x->r;
-	uint64_t now = r->step[r->steps - 1].after, full = (uint64_t)r->shape.layers * (uint64_t)r->shape.n * (uint64_t)r->steps;
+	uint64_t now = r->step[r->steps - 1].after,
+			 full = (uint64_t)r->shape.layers * (uint64_t)r->shape.n * (uint64_t)r->steps;
 	char a[32], b[32];
 	if (x->head->kv_token_bytes > 0) {
 		es_bytes_text((double)now * (double)x->head->kv_token_bytes, a);
@@ -51,10 +54,12 @@ static void title_text(const es_report *x, char *to, size_t size)
 	} else {
 		es_count_text(now, a), es_count_text(full, b);
 	}
-	snprintf(to, size, "%" PRId64 " frames, %s of cache kept of %s (%.0f %%)", r->steps, a, b, 100.0 * (double)now / (double)full);
+	snprintf(to, size, "%" PRId64 " frames, %s of cache kept of %s (%.0f %%)", r->steps, a, b,
+		100.0 * (double)now / (double)full);
 }
 
-static void draw_column(const es_report *x, const es_frames *fr, const es_shot *s, e3_image *sheet, const int at[2], bool depth)
+static void draw_column(const es_report *x, const es_frames *fr, const es_shot *s, e3_image *sheet, const int at[2],
+	bool depth)
 {
 	int step = fr->shape.rows * fr->cell + GAP + LINE + 6, y = at[1];
 	double range[2];
@@ -86,7 +91,8 @@ int es_contact(const es_report *x, const es_frames *fr, int columns, const char 
 	const char *label[ROWS] = {NULL, "predicted depth: near red, far blue",
 		"what the cache holds at the end: the more layers keep a patch, the brighter it is"};
 	int tile_w = fr->shape.cols * fr->cell, step = fr->shape.rows * fr->cell + GAP + LINE + 6, rows = depth ? 3 : 2;
-	int top = 2 * MARGIN + LINE, w = 2 * MARGIN + n * (tile_w + GAP) - GAP, least = 2 * MARGIN + e3_text_width(TEXT, label[2]);
+	int top = 2 * MARGIN + LINE, w = 2 * MARGIN + n * (tile_w + GAP) - GAP,
+		least = 2 * MARGIN + e3_text_width(TEXT, label[2]);
 	e3_image sheet;
 	if (e3_image_init(&sheet, w > least ? w : least, top + rows * step - GAP + MARGIN, 3, err))
 		return -1;

@@ -1,9 +1,10 @@
 /* e3-evict-stats: what the files of the tool share. Private to cmd/e3-evict-stats*.c and its tests.
  *
- * One direction: replay (the cache as the records tell it) <- check (invariants), stats (figures) <- text, JSON, TSV, pictures.
- * Steps are counted 0, 1, 2, ... in the order in which e3-infer saw the frames; a token's id is step × N + index (spec/io.md
- * 7.2). "Patches" are the tokens with index >= special. Protected by rule: frame 0, and the special tokens of the newest frames, as
- * many frames as the record's `protected` counts (all, unless the budget is too small for that).
+ * One direction: replay (the cache as the records tell it) <- check (invariants), stats (figures) <- text, JSON, TSV,
+ * pictures. Steps are counted 0, 1, 2, ... in the order in which e3-infer saw the frames; a token's id is step × N +
+ * index (spec/io.md 7.2). "Patches" are the tokens with index >= special. Protected by rule: frame 0, and the special
+ * tokens of the newest frames, as many frames as the record's `protected` counts (all, unless the budget is too small
+ * for that).
  */
 #ifndef E3_EVICT_STATS_H
 #define E3_EVICT_STATS_H
@@ -40,7 +41,7 @@ typedef struct es_step {
 	int64_t i;              /* the frame's index in the stream */
 	uint64_t before, after; /* tokens over all layers */
 	uint32_t removed, stillborn;
-	uint32_t age[ES_AGES];  /* steps since birth of the kept patches, all layers: quantiles 5, 25, 50, 75, 95 % */
+	uint32_t age[ES_AGES]; /* steps since birth of the kept patches, all layers: quantiles 5, 25, 50, 75, 95 % */
 	uint32_t age_max;
 } es_step;
 
@@ -48,16 +49,17 @@ typedef struct es_step {
 typedef struct es_replay {
 	es_shape shape;
 	int64_t steps;
-	es_step *step;       /* [steps] */
-	es_cell *cell;       /* [steps][layers] */
-	uint16_t **life;     /* [steps][layers]: NULL (nothing left) or [n]: 0 = alive, else 1 + steps kept, at most ES_LIFE_MAX */
-	uint32_t *by_frame;  /* [steps] patches alive now, over all layers */
-	uint32_t *alive;     /* [layers] tokens alive now */
-	uint32_t *patches;   /* [layers] patches alive now */
-	uint32_t *first;     /* [layers] tokens of frame 0 alive now */
-	uint32_t *specials;  /* [layers] special tokens of later frames alive now */
-	uint32_t *common;    /* [layers] patches alive in this layer and the next */
-	int64_t room;        /* steps allocated */
+	es_step *step; /* [steps] */
+	es_cell *cell; /* [steps][layers] */
+	uint16_t *
+		*life; /* [steps][layers]: NULL (nothing left) or [n]: 0 = alive, else 1 + steps kept, at most ES_LIFE_MAX */
+	uint32_t *by_frame; /* [steps] patches alive now, over all layers */
+	uint32_t *alive;    /* [layers] tokens alive now */
+	uint32_t *patches;  /* [layers] patches alive now */
+	uint32_t *first;    /* [layers] tokens of frame 0 alive now */
+	uint32_t *specials; /* [layers] special tokens of later frames alive now */
+	uint32_t *common;   /* [layers] patches alive in this layer and the next */
+	int64_t room;       /* steps allocated */
 } es_replay;
 
 int es_replay_init(es_replay *r, const es_shape *shape, e3_err *err);
@@ -66,8 +68,8 @@ void es_replay_release(es_replay *r);
 int es_replay_add(es_replay *r, const e3_evict *rec, e3_err *err);
 /* Steps for which token `index` of frame f was kept in `layer` (0 = left at once); -1 = alive now. */
 int32_t es_life(const es_replay *r, int layer, int64_t f, int index);
-/* How many of the newest frames have protected specials at the step that comes next, when its record counts `prot` protected
- * tokens; -1 when that count fits no such rule. */
+/* How many of the newest frames have protected specials at the step that comes next, when its record counts `prot`
+ * protected tokens; -1 when that count fits no such rule. */
 int64_t es_protected_frames(const es_replay *r, int layer, uint32_t prot);
 /* Whether it was in the cache after step t. */
 bool es_alive_at(const es_replay *r, int layer, int64_t f, int index, int64_t t);
@@ -102,8 +104,8 @@ typedef struct es_check {
 } es_check;
 
 void es_check_init(es_check *c, const e3_head *head);
-/* Checks a record against the cache before it. -1 when it does not belong here at all: other layers than the head says, or a
- * stream whose beginning is missing. */
+/* Checks a record against the cache before it. -1 when it does not belong here at all: other layers than the head says,
+ * or a stream whose beginning is missing. */
 int es_check_step(es_check *c, const es_replay *before, const e3_evict *rec, e3_err *err);
 const char *es_rule_name(es_rule rule);
 /* Rules without which the statistics would be about another cache: alive, unique, count. NULL when they hold. */
@@ -123,30 +125,33 @@ typedef struct es_survival {
 
 typedef struct es_stats {
 	const es_replay *r;
-	es_survival all, *layer;     /* pooled; [layers] */
-	double *agreement;           /* [layers][layers] Jaccard of the patches alive at the end; NaN when both are empty */
-	double *spatial;             /* [layers][rows][cols] mean over frames of (steps kept) / (steps since birth) */
-	uint32_t *kept;              /* [steps][layers] patches alive at the end, by frame */
-	double *importance;          /* [steps] their sum over layers / (layers × n) */
-	int64_t last_eviction;       /* last step that removed something; -1 = none */
-	uint64_t peak_tokens;        /* most tokens over all layers at once: before an eviction */
-	uint64_t removed, stillborn, born; /* tokens; patches of frames >= 1; patches of frames >= 1 */
+	es_survival all, *layer; /* pooled; [layers] */
+	double *agreement;       /* [layers][layers] Jaccard of the patches alive at the end; NaN when both are empty */
+	double *spatial;         /* [layers][rows][cols] mean over frames of (steps kept) / (steps since birth) */
+	uint32_t *kept;          /* [steps][layers] patches alive at the end, by frame */
+	double *importance;      /* [steps] their sum over layers / (layers × n) */
+	int64_t last_eviction;   /* last step that removed something; -1 = none */
+	uint64_t peak_tokens;    /* most tokens over all layers at once: before an eviction */
+	uint64_t removed, stillborn, born;     /* tokens; patches of frames >= 1; patches of frames >= 1 */
 	uint64_t saturated, protected_evicted; /* largest of a step; total */
-	double special_kept, first_kept; /* shares of the specials of frames >= 1 and of frame 0 alive at the end; NaN = none */
-	double entropy;              /* of alpha at last_eviction, / ln layers; NaN = unknown */
+	double special_kept,
+		first_kept; /* shares of the specials of frames >= 1 and of frame 0 alive at the end; NaN = none */
+	double entropy; /* of alpha at last_eviction, / ln layers; NaN = unknown */
 } es_stats;
 
 int es_stats_init(es_stats *s, const es_replay *r, e3_err *err);
 void es_stats_release(es_stats *s);
 /* kept / ceil(budget) at step t; NaN without a budget. */
 double es_budget_use(const es_cell *c);
-/* The matrix "who is remembered": rows = steps, columns = frames, share of a frame's patches alive, mean over layers; averaged
- * into at most `side` rows and columns. NaN above the diagonal. *size receives the side, *bin the steps a row stands for. */
+/* The matrix "who is remembered": rows = steps, columns = frames, share of a frame's patches alive, mean over layers;
+ * averaged into at most `side` rows and columns. NaN above the diagonal. *size receives the side, *bin the steps a row
+ * stands for. */
 double *es_remembered(const es_replay *r, int side, int *size, int *bin, e3_err *err);
 
 /* --- text.c, json.c, tsv.c --- */
 
-/* latency.c: seconds from capture to prediction, of a live source; zero-initialised is empty. The figures are there when finished. */
+/* latency.c: seconds from capture to prediction, of a live source; zero-initialised is empty. The figures are there
+ * when finished. */
 typedef struct es_latency {
 	double *seconds;
 	size_t n, room;
@@ -163,7 +168,7 @@ typedef struct es_report {
 	const es_check *check;
 	const e3_head *head;
 	const es_latency *latency;
-	bool with_check;    /* asked for: say so when all is well */
+	bool with_check; /* asked for: say so when all is well */
 	bool interrupted;
 } es_report;
 
@@ -179,7 +184,7 @@ int es_tsv(const es_report *x, const char *dir, e3_err *err);
 typedef struct es_shot {
 	int64_t t, i; /* step; index in the stream */
 	double pts;
-	e3_image rgb; /* cols × cell by rows × cell */
+	e3_image rgb;   /* cols × cell by rows × cell */
 	float *inverse; /* [h][w] 1 / depth, 0 = none; NULL when the stream has no depth */
 } es_shot;
 
@@ -190,7 +195,7 @@ typedef struct es_frames {
 	int64_t stride; /* every stride-th frame is kept; doubles when full */
 	es_shot *shot;
 	int n;
-	bool has_last; /* the shot after the n evenly spaced ones is the newest frame */
+	bool has_last;       /* the shot after the n evenly spaced ones is the newest frame */
 	uint64_t *histogram; /* of 1/depth over all pixels of all frames, by the top 16 bits of the float */
 } es_frames;
 
@@ -225,11 +230,11 @@ int es_charts(const es_report *x, const char *dir, e3_err *err);
 /* --- bins.c: a matrix that grows at both ends of a stream and stays within a side --- */
 
 typedef struct es_bins {
-	int side;                  /* most rows and columns */
-	int64_t row_bin, col_bin;  /* units a bin stands for: powers of two */
-	int64_t rows, cols;        /* units seen */
-	float *sum;                /* [side][side] */
-	uint32_t *count;           /* [side][side] */
+	int side;                 /* most rows and columns */
+	int64_t row_bin, col_bin; /* units a bin stands for: powers of two */
+	int64_t rows, cols;       /* units seen */
+	float *sum;               /* [side][side] */
+	uint32_t *count;          /* [side][side] */
 } es_bins;
 
 int es_bins_init(es_bins *b, int side, e3_err *err);
@@ -245,12 +250,12 @@ static inline int es_bins_cols(const es_bins *b) { return (int)((b->cols + b->co
 
 typedef struct es_attn_look {
 	e3_cmap map;
-	bool scale_rows;      /* rows of frame f × (f + 1) */
+	bool scale_rows; /* rows of frame f × (f + 1) */
 	bool has_range;
-	double lo, hi;        /* the range; or, with lo NaN, hi = percentile that is the top */
+	double lo, hi; /* the range; or, with lo NaN, hi = percentile that is the top */
 	const int *layers;
 	int n_layers;
-	int side;             /* bins a side */
+	int side; /* bins a side */
 } es_attn_look;
 
 typedef struct es_attn es_attn;

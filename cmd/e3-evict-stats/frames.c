@@ -1,7 +1,8 @@
-/* e3-evict-stats: pictures of some frames for the sheets: evenly spaced over a stream of unknown length, in bounded memory.
+/* e3-evict-stats: pictures of some frames for the sheets: evenly spaced over a stream of unknown length, in bounded
+ * memory.
  *
- * Every stride-th frame is kept, small; when the room is used up every second one goes and the stride doubles. The newest frame
- * is always there too. Depth is kept as its inverse; its range over the run comes from a histogram.
+ * Every stride-th frame is kept, small; when the room is used up every second one goes and the stride doubles. The
+ * newest frame is always there too. Depth is kept as its inverse; its range over the run comes from a histogram.
  */
 #include "evict-stats.h"
 #include <math.h>

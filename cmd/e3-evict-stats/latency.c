@@ -1,4 +1,5 @@
-/* e3-evict-stats: how far the predictions of a live source were behind it. Owns the figures of all frames: exact quantiles need them. */
+/* e3-evict-stats: how far the predictions of a live source were behind it. Owns the figures of all frames: exact
+ * quantiles need them. */
 #include "evict-stats.h"
 #include <stdlib.h>
 

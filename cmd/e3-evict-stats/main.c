@@ -1,4 +1,5 @@
-/* e3-evict-stats: main: options, one pass over the stream, then the reports asked for; nothing is written before the end. */
+/* e3-evict-stats: main: options, one pass over the stream, then the reports asked for; nothing is written before the
+ * end. */
 #include "evict-stats.h"
 #include "e3/io.h"
 #include "e3/num.h"
@@ -54,10 +55,7 @@ static int parse_layers(void *to, const char *arg, e3_err *err)
 	return 0;
 }
 
-static int parse_cmap(void *to, const char *arg, e3_err *err)
-{
-	return e3_cmap_parse(arg, to, err);
-}
+static int parse_cmap(void *to, const char *arg, e3_err *err) { return e3_cmap_parse(arg, to, err); }
 
 /* MIN:MAX, or pPCT: from the smallest value to that percentile. */
 static int parse_range(void *to, const char *arg, e3_err *err)
@@ -86,18 +84,25 @@ static int read_shape(run *x, e3_err *err)
 		return e3_fail(err, "reading: %s: a stream of frames without predictions (from %s): e3-infer goes before",
 			h->source ? h->source : "-", h->tool ? h->tool : "?");
 	if (h->frozen)
-		return e3_fail(err, "reading: %s: answers of e3-infer --freeze: their cache does not change", h->source ? h->source : "-");
+		return e3_fail(err, "reading: %s: answers of e3-infer --freeze: their cache does not change",
+			h->source ? h->source : "-");
 	if (h->seen)
-		return e3_fail(err, "reading: %s: goes on after frame %" PRId64 " of another stream, whose records are needed too: join them with e3-cat --then",
+		return e3_fail(err,
+			"reading: %s: goes on after frame %" PRId64
+			" of another stream, whose records are needed too: join them with e3-cat --then",
 			h->source ? h->source : "-", h->after);
 	if (h->layers < 1 || h->layers > ES_MAX_LAYERS || h->tokens_per_frame < 1 || h->tokens_per_frame > MAX_TOKENS ||
-			h->patch_grid[0] < 1 || h->patch_grid[1] < 1 || patches > h->tokens_per_frame)
-		return e3_fail(err, "reading the head: %d layers, %d tokens a frame, %d x %d patches: expected 1 to %d layers, 1 to %d tokens, "
-			"no more patches than tokens", h->layers, h->tokens_per_frame, h->patch_grid[0], h->patch_grid[1], ES_MAX_LAYERS, MAX_TOKENS);
+		h->patch_grid[0] < 1 || h->patch_grid[1] < 1 || patches > h->tokens_per_frame)
+		return e3_fail(err,
+			"reading the head: %d layers, %d tokens a frame, %d x %d patches: expected 1 to %d layers, 1 to %d tokens, "
+			"no more patches than tokens",
+			h->layers, h->tokens_per_frame, h->patch_grid[0], h->patch_grid[1], ES_MAX_LAYERS, MAX_TOKENS);
 	for (int k = 0; k < x->o->look.n_layers; k++)
 		if (x->o->layers[k] >= h->layers)
-			return e3_fail(err, "option --layers: layer %d: the network has layers 0 to %d", x->o->layers[k], h->layers - 1);
-	x->shape = (es_shape){h->layers, h->tokens_per_frame, h->patch_grid[0], h->patch_grid[1], (int)(h->tokens_per_frame - patches)};
+			return e3_fail(err, "option --layers: layer %d: the network has layers 0 to %d", x->o->layers[k],
+				h->layers - 1);
+	x->shape = (es_shape){h->layers, h->tokens_per_frame, h->patch_grid[0], h->patch_grid[1],
+		(int)(h->tokens_per_frame - patches)};
 	es_check_init(&x->check, h);
 	if (es_replay_init(&x->replay, &x->shape, err))
 		return -1;
@@ -128,7 +133,8 @@ static int add_pred(run *x, const e3_msg *msg, e3_err *err)
 	x->preds++;
 	if (!x->frames.shot && !live)
 		return 0;
-	if (e3_pred_decode(msg, &x->pred, err) || (x->pred.latency != 0 && es_latency_add(&x->latency, x->pred.latency, err)))
+	if (e3_pred_decode(msg, &x->pred, err) ||
+		(x->pred.latency != 0 && es_latency_add(&x->latency, x->pred.latency, err)))
 		return -1;
 	return x->frames.shot ? es_frames_add(&x->frames, x->preds - 1, &x->pred, err) : 0;
 }
@@ -145,7 +151,9 @@ static int add_message(run *x, const e3_msg *msg, e3_err *err)
 	case E3_ATTN:
 		if (!x->attn)
 			return 0;
-		return e3_attn_decode(msg, &x->attn_record, err) || es_attn_add(x->attn, x->replay.steps, &x->attn_record, err) ? -1 : 0;
+		return e3_attn_decode(msg, &x->attn_record, err) || es_attn_add(x->attn, x->replay.steps, &x->attn_record, err)
+			? -1
+			: 0;
 	default:
 		return 0;
 	}
@@ -170,8 +178,10 @@ static int read_stream(run *x, e3_err *err)
 	if (x->interrupted)
 		return e3_fail(err, "interrupted before the first frame");
 	if (x->preds == 0)
-		return e3_fail(err, "reading: %s: the stream has no frames: nothing to report", x->head.source ? x->head.source : "-");
-	return e3_fail(err, "reading: %s: %" PRId64 " predictions, but no eviction records: nothing says what the cache kept",
+		return e3_fail(err, "reading: %s: the stream has no frames: nothing to report",
+			x->head.source ? x->head.source : "-");
+	return e3_fail(err,
+		"reading: %s: %" PRId64 " predictions, but no eviction records: nothing says what the cache kept",
 		x->head.source ? x->head.source : "-", x->preds);
 }
 
@@ -188,7 +198,8 @@ static int close_pass(run *x, int rc, e3_err *err)
 	if (first)
 		e3_out_abort(out, first->tool, first->code, first->text);
 	else
-		e3_out_abort(out, e3_tool_name(), x->interrupted ? 128 + e3_stop_signal() : 1, x->interrupted ? "interrupted" : err->text);
+		e3_out_abort(out, e3_tool_name(), x->interrupted ? 128 + e3_stop_signal() : 1,
+			x->interrupted ? "interrupted" : err->text);
 	return rc;
 }
 
@@ -209,7 +220,8 @@ static int write_report(run *x, const es_report *report, e3_err *err)
 	e3_buf text = {0};
 	int rc = x->o->json ? es_json(report, &text, err) : es_text(report, &text, err);
 	if (!rc && !x->report.f)
-		rc = e3_write_full(STDERR_FILENO, text.data, text.len) ? e3_fail_sys(err, "writing the report: standard error") : 0;
+		rc = e3_write_full(STDERR_FILENO, text.data, text.len) ? e3_fail_sys(err, "writing the report: standard error")
+															   : 0;
 	else if (!rc)
 		rc = e3_file_write(&x->report, text.data, text.len, err) || e3_file_commit(&x->report, err) ? -1 : 0;
 	e3_buf_release(&text);
@@ -239,7 +251,8 @@ static int report_all(run *x, e3_err *err)
 	es_report report = {&x->replay, &stats, &x->check, &x->head, &x->latency, o->check, x->interrupted};
 	int rc = 0;
 	if ((o->png || o->sheet) && x->frames.n == 0)
-		rc = e3_fail(err, "drawing: %s: the stream has no pictures (no predictions)", x->head.source ? x->head.source : "-");
+		rc = e3_fail(err, "drawing: %s: the stream has no pictures (no predictions)",
+			x->head.source ? x->head.source : "-");
 	if (!rc)
 		rc = write_report(x, &report, err);
 	if (!rc && o->tsv)
@@ -251,8 +264,8 @@ static int report_all(run *x, e3_err *err)
 	if (!rc)
 		rc = draw_attention(x, err);
 	if (!rc && o->check && x->check.total)
-		rc = e3_fail(err, "checking: %s: %" PRIu64 " violation%s", x->head.source ? x->head.source : "-", x->check.total,
-			x->check.total == 1 ? "" : "s");
+		rc = e3_fail(err, "checking: %s: %" PRIu64 " violation%s", x->head.source ? x->head.source : "-",
+			x->check.total, x->check.total == 1 ? "" : "s");
 	es_stats_release(&stats);
 	return rc;
 }
@@ -291,19 +304,25 @@ static options o = {.tiles = 24, .columns = 8, .attn_size = 1024, .attn_look = {
 static const e3_opt table[] = {
 	{E3_OPT_TITLE, .help = "Report"},
 	{E3_OPT_FLAG, "json", .to = &o.json, .help = "report as one JSON object"},
-	{E3_OPT_TEXT, "output", .letter = 'o', .to = &o.output, .arg = "FILE", .help = "report to FILE instead of standard output"},
+	{E3_OPT_TEXT, "output", .letter = 'o', .to = &o.output, .arg = "FILE",
+		.help = "report to FILE instead of standard output"},
 	E3_STREAM_OPTIONS,
-	{E3_OPT_TEXT, "tsv", .to = &o.tsv, .arg = "DIR", .help = "write tables to DIR: per_step, per_layer, survival, frames,\n"
-		"agreement (.tsv) and summary.json"},
+	{E3_OPT_TEXT, "tsv", .to = &o.tsv, .arg = "DIR",
+		.help = "write tables to DIR: per_step, per_layer, survival, frames,\n"
+				"agreement (.tsv) and summary.json"},
 	{E3_OPT_FLAG, "check", .to = &o.check, .help = "check every record; exit 1 when a rule is violated"},
-	{E3_OPT_FLAG, "pass", .to = &o.pass, .help = "forward the stream to standard output;\n"
-		"the report goes to standard error or -o FILE"},
+	{E3_OPT_FLAG, "pass", .to = &o.pass,
+		.help = "forward the stream to standard output;\n"
+				"the report goes to standard error or -o FILE"},
 	{E3_OPT_TITLE, .help = "Pictures"},
-	{E3_OPT_TEXT, "sheet", .to = &o.sheet, .arg = "FILE", .help = "contact sheet (PNG): frames, depth, patches still kept"},
-	{E3_OPT_INT, "columns", .to = &o.columns, .arg = "N", .help = "frames on the contact sheet (8)", .min = 1, .max = SHOTS},
-	{E3_OPT_TEXT, "png", .to = &o.png, .arg = "DIR", .help = "write charts and a sheet of kept patches per layer to DIR"},
-	{E3_OPT_CHOICE, "view", .to = &o.view, .arg = "VIEW", .help = "what the layers' sheets show: self, now, age, layers (self)",
-		.choices = "self|now|age|layers"},
+	{E3_OPT_TEXT, "sheet", .to = &o.sheet, .arg = "FILE",
+		.help = "contact sheet (PNG): frames, depth, patches still kept"},
+	{E3_OPT_INT, "columns", .to = &o.columns, .arg = "N", .help = "frames on the contact sheet (8)", .min = 1,
+		.max = SHOTS},
+	{E3_OPT_TEXT, "png", .to = &o.png, .arg = "DIR",
+		.help = "write charts and a sheet of kept patches per layer to DIR"},
+	{E3_OPT_CHOICE, "view", .to = &o.view, .arg = "VIEW",
+		.help = "what the layers' sheets show: self, now, age, layers (self)", .choices = "self|now|age|layers"},
 	{E3_OPT_CHOICE, "style", .to = &o.style, .arg = "STYLE", .help = "how evicted patches look: dim, mark, hide (dim)",
 		.choices = "dim|mark|hide"},
 	{E3_OPT_FLAG, "grid", .to = &o.look.grid, .help = "draw the edges of patches"},
@@ -312,8 +331,8 @@ static const e3_opt table[] = {
 		.call = parse_layers},
 	{E3_OPT_TITLE, .help = "Attention (of a stream made with e3-infer --attn-layers)"},
 	{E3_OPT_TEXT, "attn", .to = &o.attn, .arg = "DIR", .help = "write maps and frame-to-frame mass to DIR/attn"},
-	{E3_OPT_CHOICE, "row-scale", .to = &o.row_scale, .arg = "HOW", .help = "none, or frames: multiply rows of frame f by f+1 (none)",
-		.choices = "none|frames"},
+	{E3_OPT_CHOICE, "row-scale", .to = &o.row_scale, .arg = "HOW",
+		.help = "none, or frames: multiply rows of frame f by f+1 (none)", .choices = "none|frames"},
 	{E3_OPT_CALL, "cmap", .to = &o.attn_look.map, .arg = "NAME", .call = parse_cmap,
 		.help = "viridis, plasma, magma, turbo, grey, gist_rainbow (viridis)"},
 	{E3_OPT_CALL, "range", .to = &o.attn_look, .arg = "RANGE", .call = parse_range,

@@ -1,7 +1,8 @@
 /* e3-evict-stats: the cache, replayed from eviction records: who is alive in which layer, and how long everybody lived.
  *
- * Eviction is monotone, so one number for each (layer, token) says everything: the steps it was kept (spec/io.md 7.2). A row of
- * these exists from the first removal in it: a run without eviction costs nothing, others 2 bytes a token and layer.
+ * Eviction is monotone, so one number for each (layer, token) says everything: the steps it was kept (spec/io.md 7.2).
+ * A row of these exists from the first removal in it: a run without eviction costs nothing, others 2 bytes a token and
+ * layer.
  */
 #include "evict-stats.h"
 #include <math.h>
@@ -34,18 +35,15 @@ static int make_room(es_replay *r, e3_err *err)
 		return 0;
 	size_t room = r->room ? 2 * (size_t)r->room : 64, per_step = room * (size_t)r->shape.layers;
 	if (e3_grow((void **)&r->step, room, sizeof *r->step, "steps", err) ||
-			e3_grow((void **)&r->by_frame, room, sizeof *r->by_frame, "steps", err) ||
-			e3_grow((void **)&r->cell, per_step, sizeof *r->cell, "steps of the layers", err) ||
-			e3_grow((void **)&r->life, per_step, sizeof *r->life, "lives", err))
+		e3_grow((void **)&r->by_frame, room, sizeof *r->by_frame, "steps", err) ||
+		e3_grow((void **)&r->cell, per_step, sizeof *r->cell, "steps of the layers", err) ||
+		e3_grow((void **)&r->life, per_step, sizeof *r->life, "lives", err))
 		return -1;
 	r->room = (int64_t)room;
 	return 0;
 }
 
-static uint16_t *life_row(const es_replay *r, int layer, int64_t f)
-{
-	return r->life[f * r->shape.layers + layer];
-}
+static uint16_t *life_row(const es_replay *r, int layer, int64_t f) { return r->life[f * r->shape.layers + layer]; }
 
 static bool alive_now(const es_replay *r, int layer, int64_t f, int index)
 {
@@ -114,9 +112,17 @@ static int remove_token(es_replay *r, int layer, uint32_t id, int64_t protected_
 static int replay_layer(es_replay *r, const e3_evict_layer *from, int layer, int64_t protected_frames, e3_err *err)
 {
 	es_cell *c = r->cell + r->steps * r->shape.layers + layer;
-	*c = (es_cell){.before = from->k_before, .after = from->k_after, .removed = (uint32_t)from->n_removed,
-		.saturated = from->saturated, .prot = from->prot, .budget = from->budget, .alpha = from->alpha,
-		.variance = from->variance, .max_evicted = from->max_evicted, .min_kept = from->min_kept, .jaccard_next = NAN};
+	*c = (es_cell){.before = from->k_before,
+		.after = from->k_after,
+		.removed = (uint32_t)from->n_removed,
+		.saturated = from->saturated,
+		.prot = from->prot,
+		.budget = from->budget,
+		.alpha = from->alpha,
+		.variance = from->variance,
+		.max_evicted = from->max_evicted,
+		.min_kept = from->min_kept,
+		.jaccard_next = NAN};
 	memcpy(c->q, from->score_q, sizeof c->q);
 	for (size_t k = 0; k < from->n_removed; k++)
 		if (remove_token(r, layer, from->removed[k], protected_frames, err))

@@ -1,4 +1,5 @@
-/* e3-evict-stats: sheets of kept patches, one per layer, and the map of how many layers still hold a patch (spec/io.md 7.3). */
+/* e3-evict-stats: sheets of kept patches, one per layer, and the map of how many layers still hold a patch
+ * (spec/io.md 7.3). */
 #include "evict-stats.h"
 #include <inttypes.h>
 #include <math.h>
@@ -8,7 +9,8 @@
 
 enum { TEXT = 2, LINE = 8 * TEXT, GAP = 8, MARGIN = 16, WIDE = 1800, NOW_FRAMES = 12, LEGEND = 160 };
 
-static const uint8_t board[3] = {22, 24, 29}, ink[3] = {226, 230, 238}, soft[3] = {140, 147, 160}, red[3] = {0xe0, 0x30, 0x30};
+static const uint8_t board[3] = {22, 24, 29}, ink[3] = {226, 230, 238}, soft[3] = {140, 147, 160},
+					 red[3] = {0xe0, 0x30, 0x30};
 
 /* Every pixel of one patch through fn. */
 static void each_pixel(e3_image *im, const int box[4], void (*fn)(uint8_t *px, const void *ctx), const void *ctx)
@@ -18,15 +20,9 @@ static void each_pixel(e3_image *im, const int box[4], void (*fn)(uint8_t *px, c
 			fn(im->px + 3 * ((size_t)y * (size_t)im->w + (size_t)x), ctx);
 }
 
-static int luma(const uint8_t *px)
-{
-	return (299 * px[0] + 587 * px[1] + 114 * px[2]) / 1000;
-}
+static int luma(const uint8_t *px) { return (299 * px[0] + 587 * px[1] + 114 * px[2]) / 1000; }
 
-static void dim(uint8_t *px, const void *ctx)
-{
-	memset(px, luma(px) / 4, 3);
-}
+static void dim(uint8_t *px, const void *ctx) { memset(px, luma(px) / 4, 3); }
 
 static void mark(uint8_t *px, const void *ctx)
 {
@@ -34,10 +30,7 @@ static void mark(uint8_t *px, const void *ctx)
 		px[c] = (uint8_t)((2 * px[c] + 3 * red[c]) / 5);
 }
 
-static void hide(uint8_t *px, const void *ctx)
-{
-	memset(px, 255, 3);
-}
+static void hide(uint8_t *px, const void *ctx) { memset(px, 255, 3); }
 
 /* The picture's brightness under a colour: what is seen stays recognisable. */
 static void tint(uint8_t *px, const void *ctx)
@@ -104,7 +97,8 @@ static int draw_tile(const scene *s, const es_shot *shot, int cell, e3_image *sh
 		return -1;
 	int64_t kept = 0;
 	for (int p = 0; p < sh->rows * sh->cols; p++)
-		kept += paint_patch(s, &im, shot, sh->special + p, (int[4]){p % sh->cols * cell, p / sh->cols * cell, cell, cell});
+		kept +=
+			paint_patch(s, &im, shot, sh->special + p, (int[4]){p % sh->cols * cell, p / sh->cols * cell, cell, cell});
 	if (s->look->grid)
 		draw_grid(&im, cell);
 	e3_draw_blit(sheet, at[0], at[1], &im);
@@ -176,7 +170,8 @@ static int draw_sheet(const scene *s, const char *title, const char *dir, const 
 {
 	const es_shot *shots[256];
 	int n = es_frames_pick(s->fr, s->look->frames, shots), cell = s->fr->cell;
-	int w = s->fr->shape.cols * cell + GAP, h = s->fr->shape.rows * cell + LINE + 2 * GAP, cols = sheet_columns(n, w, h);
+	int w = s->fr->shape.cols * cell + GAP, h = s->fr->shape.rows * cell + LINE + 2 * GAP,
+		cols = sheet_columns(n, w, h);
 	int top = 2 * MARGIN + LINE, width = 2 * MARGIN + cols * w - GAP, least = 2 * MARGIN + e3_text_width(TEXT, title);
 	if (s->view == ES_AGE || s->view == ES_LAYERS)
 		least += 36 * 6 * TEXT + LEGEND;
@@ -197,7 +192,8 @@ static int draw_now(const scene *s, const char *title, const char *dir, const ch
 	int n = es_frames_pick(s->fr, s->look->frames < NOW_FRAMES ? s->look->frames : NOW_FRAMES, shots);
 	int cell = s->fr->cell / 2 > 1 ? s->fr->cell / 2 : 1, label = 8 * 6 * TEXT;
 	int w = s->fr->shape.cols * cell + GAP, h = s->fr->shape.rows * cell + LINE + 2 * GAP;
-	int top = 2 * MARGIN + LINE, width = 2 * MARGIN + label + n * w - GAP, least = 2 * MARGIN + e3_text_width(TEXT, title);
+	int top = 2 * MARGIN + LINE, width = 2 * MARGIN + label + n * w - GAP,
+		least = 2 * MARGIN + e3_text_width(TEXT, title);
 	e3_image sheet;
 	if (open_sheet(&sheet, width > least ? width : least, top + n * h + MARGIN / 2, title, err))
 		return -1;
@@ -217,7 +213,8 @@ static int draw_now(const scene *s, const char *title, const char *dir, const ch
 static int draw_layer(const scene *s, const char *dir, e3_err *err)
 {
 	static const char *const what[] = {[ES_SELF] = "patches still in the cache at the end",
-		[ES_NOW] = "patches in the cache, step by step", [ES_AGE] = "how long patches stayed"};
+		[ES_NOW] = "patches in the cache, step by step",
+		[ES_AGE] = "how long patches stayed"};
 	const es_replay *r = s->x->r;
 	char title[160], name[32], kept[32], all[32];
 	es_count_text(es_cell_at(r, r->steps - 1, s->layer)->after, kept);

@@ -98,7 +98,8 @@ static void sum_steps(es_stats *s)
 		if (x->removed)
 			s->last_eviction = t;
 		if (t)
-			s->stillborn += x->stillborn, s->born += (uint64_t)r->shape.layers * (uint64_t)(r->shape.n - r->shape.special);
+			s->stillborn += x->stillborn,
+				s->born += (uint64_t)r->shape.layers * (uint64_t)(r->shape.n - r->shape.special);
 	}
 	s->entropy = NAN;
 	if (s->last_eviction < 0 || r->shape.layers < 2)

@@ -47,14 +47,15 @@ static int shape_lines(const es_report *x, e3_buf *to, e3_err *err)
 	char budget[32];
 	es_count_text((uint64_t)(h->budget > 0 ? h->budget : 0), budget);
 	if (line(to, err, "run", "%s, %" PRId64 " frame%s%s, model %s on %s", h->source ? h->source : "?", x->r->steps,
-			x->r->steps == 1 ? "" : "s", x->interrupted ? " (interrupted)" : "", h->model, h->device ? h->device : "?") ||
-			line(to, err, "network", "%d layers, %d tokens a frame: %d special, %d x %d patches", sh->layers, sh->n, sh->special,
-			sh->rows, sh->cols))
+			x->r->steps == 1 ? "" : "s", x->interrupted ? " (interrupted)" : "", h->model,
+			h->device ? h->device : "?") ||
+		line(to, err, "network", "%d layers, %d tokens a frame: %d special, %d x %d patches", sh->layers, sh->n,
+			sh->special, sh->rows, sh->cols))
 		return -1;
 	if (h->budget < 0)
 		return line(to, err, "policy", "%s, no budget", h->policy ? h->policy : "?");
-	return line(to, err, "policy", "%s, budget %s tokens: %.1f frames a layer on average", h->policy ? h->policy : "?", budget,
-		(double)h->budget / ((double)sh->layers * sh->n));
+	return line(to, err, "policy", "%s, budget %s tokens: %.1f frames a layer on average", h->policy ? h->policy : "?",
+		budget, (double)h->budget / ((double)sh->layers * sh->n));
 }
 
 static int memory_lines(const es_report *x, e3_buf *to, e3_err *err)
@@ -89,17 +90,18 @@ static int budget_lines(const es_report *x, e3_buf *to, e3_err *err)
 		double share = es_cell_at(x->r, t, l)->alpha, use = es_budget_use(es_cell_at(x->r, t, l));
 		most = share > es_cell_at(x->r, t, most)->alpha ? l : most;
 		least = share < es_cell_at(x->r, t, least)->alpha ? l : least;
-		under += use < 1, over += use > 1;
+		under += use<1, over += use> 1;
 	}
 	const es_cell *hi = es_cell_at(x->r, t, most), *lo = es_cell_at(x->r, t, least);
 	if (x->head->budget > 0 &&
-			line(to, err, "budget use", "%.1f %% of the whole at that frame; %d layer%s under, %d over their share",
+		line(to, err, "budget use", "%.1f %% of the whole at that frame; %d layer%s under, %d over their share",
 			100.0 * (double)x->r->step[t].after / (double)x->head->budget, under, under == 1 ? "" : "s", over))
 		return -1;
 	if (!isfinite(x->s->entropy) || hi->alpha <= lo->alpha)
 		return 0;
-	return line(to, err, "shares", "most layer %d (%.1f %%, %" PRIu32 " tokens), least layer %d (%.1f %%, %" PRIu32
-		"); evenness %.3f", most, 100 * hi->alpha, hi->after, least, 100 * lo->alpha, lo->after, x->s->entropy);
+	return line(to, err, "shares",
+		"most layer %d (%.1f %%, %" PRIu32 " tokens), least layer %d (%.1f %%, %" PRIu32 "); evenness %.3f", most,
+		100 * hi->alpha, hi->after, least, 100 * lo->alpha, lo->after, x->s->entropy);
 }
 
 static int life_lines(const es_report *x, e3_buf *to, e3_err *err)
@@ -110,19 +112,22 @@ static int life_lines(const es_report *x, e3_buf *to, e3_err *err)
 	size_t at = 0;
 	for (size_t k = 0; k < sizeof tau / sizeof *tau; k++)
 		if (tau[k] < v->n && v->at_risk[tau[k]])
-			at += (size_t)snprintf(text + at, sizeof text - at, "%s%d: %.1f %%", at ? ", " : "", tau[k], 100 * v->s[tau[k]]);
+			at += (size_t)snprintf(text + at, sizeof text - at, "%s%d: %.1f %%", at ? ", " : "", tau[k],
+				100 * v->s[tau[k]]);
 	if (v->median >= 0)
 		snprintf(median, sizeof median, "%" PRId64 " frame%s", v->median, v->median == 1 ? "" : "s");
 	if ((at && line(to, err, "survival", "patches still kept after frames %s", text)) ||
-			line(to, err, "", "median life %s; stillborn %.1f %%", median,
+		line(to, err, "", "median life %s; stillborn %.1f %%", median,
 			x->s->born ? 100.0 * (double)x->s->stillborn / (double)x->s->born : 0.0))
 		return -1;
 	const es_step *last = &x->r->step[x->r->steps - 1];
-	if (line(to, err, "age", "of the kept patches: median %" PRIu32 ", 95 %% %" PRIu32 ", oldest %" PRIu32 " frames", last->age[2],
-			last->age[4], last->age_max))
+	if (line(to, err, "age", "of the kept patches: median %" PRIu32 ", 95 %% %" PRIu32 ", oldest %" PRIu32 " frames",
+			last->age[2], last->age[4], last->age_max))
 		return -1;
-	return isfinite(x->s->special_kept) ? line(to, err, "protected", "frame 0: %.1f %% kept, special tokens: %.1f %% kept",
-		100 * x->s->first_kept, 100 * x->s->special_kept) : 0;
+	return isfinite(x->s->special_kept)
+		? line(to, err, "protected", "frame 0: %.1f %% kept, special tokens: %.1f %% kept", 100 * x->s->first_kept,
+			  100 * x->s->special_kept)
+		: 0;
 }
 
 static int frame_lines(const es_report *x, e3_buf *to, e3_err *err)
@@ -156,8 +161,10 @@ static int frame_lines(const es_report *x, e3_buf *to, e3_err *err)
 static int latency_line(const es_report *x, e3_buf *to, e3_err *err)
 {
 	const es_latency *l = x->latency;
-	return l->n ? line(to, err, "latency", "from capture to prediction: median %.3f s, 99 %% within %.3f s, at most %.3f s", l->p50, l->p99,
-		l->max) : 0;
+	return l->n
+		? line(to, err, "latency", "from capture to prediction: median %.3f s, 99 %% within %.3f s, at most %.3f s",
+			  l->p50, l->p99, l->max)
+		: 0;
 }
 
 static int agreement_line(const es_report *x, e3_buf *to, e3_err *err)
@@ -169,17 +176,19 @@ static int agreement_line(const es_report *x, e3_buf *to, e3_err *err)
 		if (isfinite(j))
 			sum += j, n++, lo = fmin(lo, j), hi = fmax(hi, j);
 	}
-	return n ? line(to, err, "agreement", "neighbouring layers keep the same patches: Jaccard %.3f (%.3f to %.3f)", sum / n, lo,
-		hi) : 0;
+	return n ? line(to, err, "agreement", "neighbouring layers keep the same patches: Jaccard %.3f (%.3f to %.3f)",
+				   sum / n, lo, hi)
+			 : 0;
 }
 
 static int warning_lines(const es_report *x, e3_buf *to, e3_err *err)
 {
 	const es_check *c = x->check;
-	if (x->s->saturated && line(to, err, "warning", "up to %" PRIu64 " scores overflowed: those tokens can never leave",
-			x->s->saturated))
+	if (x->s->saturated &&
+		line(to, err, "warning", "up to %" PRIu64 " scores overflowed: those tokens can never leave", x->s->saturated))
 		return -1;
-	if (x->s->protected_evicted && line(to, err, "warning", "%" PRIu64 " protected tokens were removed (the released code's rule)",
+	if (x->s->protected_evicted &&
+		line(to, err, "warning", "%" PRIu64 " protected tokens were removed (the released code's rule)",
 			x->s->protected_evicted))
 		return -1;
 	if (c->total && !x->with_check)
@@ -200,5 +209,8 @@ static int warning_lines(const es_report *x, e3_buf *to, e3_err *err)
 int es_text(const es_report *x, e3_buf *to, e3_err *err)
 {
 	return shape_lines(x, to, err) || memory_lines(x, to, err) || budget_lines(x, to, err) || life_lines(x, to, err) ||
-			frame_lines(x, to, err) || agreement_line(x, to, err) || latency_line(x, to, err) || warning_lines(x, to, err) ? -1 : 0;
+			frame_lines(x, to, err) || agreement_line(x, to, err) || latency_line(x, to, err) ||
+			warning_lines(x, to, err)
+		? -1
+		: 0;
 }

@@ -18,11 +18,14 @@ static void per_step(const es_report *x, FILE *f)
 	const es_replay *r = x->r;
 	double per_frame = (double)r->shape.layers * r->shape.n, kv = (double)x->head->kv_token_bytes;
 	double patches = (double)r->shape.layers * (r->shape.n - r->shape.special);
-	fputs("step\tframe\ttokens_before\ttokens_after\tremoved\tturnover\tkept_fraction\tbudget_use\tstillborn\tage_5\tage_25\t"
-		"age_50\tage_75\tage_95\tage_max\tbytes\tbytes_without_eviction\n", f);
+	fputs(
+		"step\tframe\ttokens_before\ttokens_after\tremoved\tturnover\tkept_fraction\tbudget_use\tstillborn\tage_5\tage_25\t"
+		"age_50\tage_75\tage_95\tage_max\tbytes\tbytes_without_eviction\n",
+		f);
 	for (int64_t t = 0; t < r->steps; t++) {
 		const es_step *s = &r->step[t];
-		fprintf(f, "%" PRId64 "\t%" PRId64 "\t%" PRIu64 "\t%" PRIu64 "\t%" PRIu32, t, s->i, s->before, s->after, s->removed);
+		fprintf(f, "%" PRId64 "\t%" PRId64 "\t%" PRIu64 "\t%" PRIu64 "\t%" PRIu32, t, s->i, s->before, s->after,
+			s->removed);
 		real(f, (double)s->removed / (double)s->before);
 		real(f, (double)s->after / (per_frame * (double)(t + 1)));
 		real(f, x->head->budget > 0 ? (double)s->after / (double)x->head->budget : NAN);
@@ -40,21 +43,25 @@ static void per_layer(const es_report *x, FILE *f)
 {
 	const es_replay *r = x->r;
 	double patches = r->shape.n - r->shape.special;
-	fputs("step\tframe\tlayer\tk_before\tk_after\tremoved\tturnover\tkept_fraction\tbudget\tbudget_use\talpha\tvariance\tstillborn\t"
+	fputs(
+		"step\tframe\tlayer\tk_before\tk_after\tremoved\tturnover\tkept_fraction\tbudget\tbudget_use\talpha\tvariance\tstillborn\t"
 		"protected\tprotected_evicted\tsaturated\tq0\tq1\tq5\tq25\tq50\tq75\tq95\tq99\tq100\tmax_evicted\tmin_kept\tgap\t"
-		"jaccard_next\n", f);
+		"jaccard_next\n",
+		f);
 	for (int64_t t = 0; t < r->steps; t++)
 		for (int l = 0; l < r->shape.layers; l++) {
 			const es_cell *c = es_cell_at(r, t, l);
-			fprintf(f, "%" PRId64 "\t%" PRId64 "\t%d\t%" PRIu32 "\t%" PRIu32 "\t%" PRIu32, t, r->step[t].i, l, c->before, c->after,
-				c->removed);
+			fprintf(f, "%" PRId64 "\t%" PRId64 "\t%d\t%" PRIu32 "\t%" PRIu32 "\t%" PRIu32, t, r->step[t].i, l,
+				c->before, c->after, c->removed);
 			real(f, (double)c->removed / c->before);
 			real(f, c->after / ((double)r->shape.n * (double)(t + 1)));
-			real(f, c->budget), real(f, es_budget_use(c)), real(f, c->alpha), real(f, c->variance), real(f, c->stillborn / patches);
+			real(f, c->budget), real(f, es_budget_use(c)), real(f, c->alpha), real(f, c->variance),
+				real(f, c->stillborn / patches);
 			fprintf(f, "\t%" PRIu32 "\t%" PRIu32 "\t%" PRIu32, c->prot, c->protected_evicted, c->saturated);
 			for (int k = 0; k < ES_QUANTILES; k++)
 				real(f, c->q[k]);
-			real(f, c->max_evicted), real(f, c->min_kept), real(f, c->min_kept - c->max_evicted), real(f, c->jaccard_next);
+			real(f, c->max_evicted), real(f, c->min_kept), real(f, c->min_kept - c->max_evicted),
+				real(f, c->jaccard_next);
 			fputc('\n', f);
 		}
 }
@@ -126,8 +133,8 @@ static int write_output(const output *o, const char *dir, const es_report *x, co
 
 int es_tsv(const es_report *x, const char *dir, e3_err *err)
 {
-	static const output outputs[] = {{"per_step.tsv", per_step}, {"per_layer.tsv", per_layer}, {"survival.tsv", survival},
-		{"frames.tsv", frames}, {"agreement.tsv", agreement}, {"summary.json", NULL}};
+	static const output outputs[] = {{"per_step.tsv", per_step}, {"per_layer.tsv", per_layer},
+		{"survival.tsv", survival}, {"frames.tsv", frames}, {"agreement.tsv", agreement}, {"summary.json", NULL}};
 	e3_buf json = {0};
 	int rc = es_json(x, &json, err) || e3_mkdirs(dir, err) ? -1 : 0;
 	for (size_t k = 0; !rc && k < sizeof outputs / sizeof *outputs; k++)

@@ -1,4 +1,5 @@
-/* e3-export: its parts: e3-export.c (the loop), e3-export-options.c (the command line), e3-export-tell.c (what was made). */
+/* e3-export: its parts: e3-export.c (the loop), e3-export-options.c (the command line), e3-export-tell.c (what was
+ * made). */
 #ifndef E3_CMD_EXPORT_H
 #define E3_CMD_EXPORT_H
 

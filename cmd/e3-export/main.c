@@ -86,7 +86,8 @@ static int run(const e3_export_options *opt, const char *from, e3_err *err)
 	if (!rc)
 		e3_export_tell(opt, e3_export_facts_of(s.x));
 	if (!rc && s.latency.n)
-		e3_detail("from capture to export: %.3f s on average, %.3f s at most", e3_latency_mean(&s.latency), s.latency.max);
+		e3_detail("from capture to export: %.3f s on average, %.3f s at most", e3_latency_mean(&s.latency),
+			s.latency.max);
 	if (s.in)
 		e3_in_close(s.in);
 	e3_export_close(s.x);

@@ -17,15 +17,18 @@ static struct {
 	int points, frustum, align, glb_color, intrinsics, compat;
 	bool show_cam;
 } o = {
-	.opt = {
-		.cloud = {.stride = 1, .max_points = -1},
-		.cameras = true,
-		.frustum_size = 0.1,
-		.ply_conf = true,
-		.depth_cmap = E3_TURBO,
-	},
+	.opt =
+		{
+			.cloud = {.stride = 1, .max_points = -1},
+			.cameras = true,
+			.frustum_size = 0.1,
+			.ply_conf = true,
+			.depth_cmap = E3_TURBO,
+		},
 	.conf_pct = -1,
-	.align = -1, .frustum = -1, .glb_color = -1,
+	.align = -1,
+	.frustum = -1,
+	.glb_color = -1,
 };
 static int64_t stride = 1;
 
@@ -36,10 +39,7 @@ static int parse_voxel(void *to, const char *arg, e3_err *err)
 	return c->voxel_auto ? 0 : e3_parse_f64(arg, DBL_MIN, DBL_MAX, &c->voxel, err);
 }
 
-static int parse_cmap(void *to, const char *arg, e3_err *err)
-{
-	return e3_cmap_parse(arg, to, err);
-}
+static int parse_cmap(void *to, const char *arg, e3_err *err) { return e3_cmap_parse(arg, to, err); }
 
 static int parse_scale(void *to, const char *arg, e3_err *err)
 {
@@ -59,19 +59,44 @@ static int parse_range(void *to, const char *arg, e3_err *err)
 		return e3_fail(err, "expected NEAR:FAR, got '%s'", arg);
 	memcpy(near, arg, n);
 	near[n] = 0;
-	if (e3_parse_f64(near, 1e-8, DBL_MAX, &x->depth_near, err) || e3_parse_f64(colon + 1, 1e-8, DBL_MAX, &x->depth_far, err))
+	if (e3_parse_f64(near, 1e-8, DBL_MAX, &x->depth_near, err) ||
+		e3_parse_f64(colon + 1, 1e-8, DBL_MAX, &x->depth_far, err))
 		return -1;
 	return x->depth_near < x->depth_far ? 0 : e3_fail(err, "expected NEAR below FAR, got '%s'", arg);
 }
 
-#define TITLE(text) {E3_OPT_TITLE, NULL, 0, NULL, NULL, text, 0, 0, NULL, NULL}
-#define TEXT(name, to, arg, help) {E3_OPT_TEXT, name, 0, to, arg, help, 0, 0, NULL, NULL}
-#define FLAG(name, to, help) {E3_OPT_FLAG, name, 0, to, NULL, help, 0, 0, NULL, NULL}
-#define CLEAR(name, to, help) {E3_OPT_CLEAR, name, 0, to, NULL, help, 0, 0, NULL, NULL}
-#define REAL(name, to, arg, min, max, help) {E3_OPT_REAL, name, 0, to, arg, help, min, max, NULL, NULL}
-#define INT(name, to, arg, min, max, help) {E3_OPT_INT, name, 0, to, arg, help, min, max, NULL, NULL}
-#define CHOICE(name, to, words, help) {E3_OPT_CHOICE, name, 0, to, words, help, 0, 0, words, NULL}
-#define CALL(name, to, arg, help, fn) {E3_OPT_CALL, name, 0, to, arg, help, 0, 0, NULL, fn}
+#define TITLE(text) \
+	{ \
+		E3_OPT_TITLE, NULL, 0, NULL, NULL, text, 0, 0, NULL, NULL \
+	}
+#define TEXT(name, to, arg, help) \
+	{ \
+		E3_OPT_TEXT, name, 0, to, arg, help, 0, 0, NULL, NULL \
+	}
+#define FLAG(name, to, help) \
+	{ \
+		E3_OPT_FLAG, name, 0, to, NULL, help, 0, 0, NULL, NULL \
+	}
+#define CLEAR(name, to, help) \
+	{ \
+		E3_OPT_CLEAR, name, 0, to, NULL, help, 0, 0, NULL, NULL \
+	}
+#define REAL(name, to, arg, min, max, help) \
+	{ \
+		E3_OPT_REAL, name, 0, to, arg, help, min, max, NULL, NULL \
+	}
+#define INT(name, to, arg, min, max, help) \
+	{ \
+		E3_OPT_INT, name, 0, to, arg, help, min, max, NULL, NULL \
+	}
+#define CHOICE(name, to, words, help) \
+	{ \
+		E3_OPT_CHOICE, name, 0, to, words, help, 0, 0, words, NULL \
+	}
+#define CALL(name, to, arg, help, fn) \
+	{ \
+		E3_OPT_CALL, name, 0, to, arg, help, 0, 0, NULL, fn \
+	}
 
 static const e3_opt table[] = {
 	TITLE("Outputs (any number of them; FILE may be - for standard output)"),
@@ -137,15 +162,13 @@ static const e3_opts opts = {
 	.tail = "Example: e3-decode clip.mp4 | e3-infer --P 0.5 | e3-export --glb out.glb --tum out.tum\n",
 };
 
-static bool is_stdout(const char *path)
-{
-	return path && strcmp(path, "-") == 0;
-}
+static bool is_stdout(const char *path) { return path && strcmp(path, "-") == 0; }
 
 static bool same_file(const char *a, const char *b)
 {
 	struct stat x, y;
-	return a && stat(a, &x) == 0 && stat(b, &y) == 0 && S_ISREG(x.st_mode) && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+	return a && stat(a, &x) == 0 && stat(b, &y) == 0 && S_ISREG(x.st_mode) && x.st_dev == y.st_dev &&
+		x.st_ino == y.st_ino;
 }
 
 static void check_outputs(const e3_export_options *x, const char *from)
@@ -167,8 +190,9 @@ static void check_outputs(const e3_export_options *x, const char *from)
 			e3_usage_error("%s", err.text);
 	}
 	if (!any)
-		e3_usage_error("nothing to write: give at least one of --glb, --ply, --tum, --kitti, --intrinsics-txt, --npz, --depth, "
-			       "--depth-color, --run-json");
+		e3_usage_error(
+			"nothing to write: give at least one of --glb, --ply, --tum, --kitti, --intrinsics-txt, --npz, --depth, "
+			"--depth-color, --run-json");
 	if (to_stdout > 1)
 		e3_usage_error("only one output can be standard output");
 	if (is_stdout(x->depth) || is_stdout(x->depth_color) || (x->ply_per_frame && is_stdout(x->ply)))

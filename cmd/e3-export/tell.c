@@ -5,20 +5,14 @@
 #include <math.h>
 #include <string.h>
 
-static const char *name_of(const char *path)
-{
-	return strcmp(path, "-") == 0 ? "standard output" : path;
-}
+static const char *name_of(const char *path) { return strcmp(path, "-") == 0 ? "standard output" : path; }
 
-static const char *frames_of(const e3_export_facts *f)
-{
-	return f->frames == 1 ? "frame" : "frames";
-}
+static const char *frames_of(const e3_export_facts *f) { return f->frames == 1 ? "frame" : "frames"; }
 
 static void tell_points(const char *path, uint64_t n, const e3_export_options *opt, const e3_export_facts *f)
 {
-	e3_note("%s: %" PRIu64 " points of %" PRIu64 " (%" PRIu64 " passed confidence %.4g and masks), %" PRId64 " %s", name_of(path), n,
-		f->points, f->kept, fmax(f->threshold, opt->cloud.conf_min), f->frames, frames_of(f));
+	e3_note("%s: %" PRIu64 " points of %" PRIu64 " (%" PRIu64 " passed confidence %.4g and masks), %" PRId64 " %s",
+		name_of(path), n, f->points, f->kept, fmax(f->threshold, opt->cloud.conf_min), f->frames, frames_of(f));
 }
 
 static void warn_about(const e3_export_options *opt, const e3_export_facts *f)
@@ -39,12 +33,14 @@ static void warn_about(const e3_export_options *opt, const e3_export_facts *f)
 		e3_warn("%s: %" PRIu64 " depths are too large for --depth-scale %g: written as 0, unknown", opt->depth,
 			f->depth_clipped, f->depth_scale);
 	if (f->npz_missing)
-		e3_warn("%s: %d of the nine arrays are left out: the stream lacks depth, points or pose", opt->npz, f->npz_missing);
+		e3_warn("%s: %d of the nine arrays are left out: the stream lacks depth, points or pose", opt->npz,
+			f->npz_missing);
 }
 
 void e3_export_tell(const e3_export_options *opt, const e3_export_facts *f)
 {
-	const char *others[] = {opt->tum, opt->kitti, opt->intrinsics, opt->npz, opt->depth, opt->depth_color, opt->run_json};
+	const char *others[] = {opt->tum, opt->kitti, opt->intrinsics, opt->npz, opt->depth, opt->depth_color,
+		opt->run_json};
 	warn_about(opt, f);
 	if (opt->glb)
 		tell_points(opt->glb, f->glb_points, opt, f);

@@ -18,18 +18,18 @@ typedef struct infer_request {
 	bool attn[E3_MAX_LAYERS];
 	int n_attn, last_attn; /* layers asked for, the highest */
 	int device;            /* index into "auto|cpu|cuda" */
-	bool strict;  /* --precision f32 */
+	bool strict;           /* --precision f32 */
 	int64_t threads;
 	int fit_mode; /* e3_fit_mode */
 	bool half;
 	int64_t log_every; /* frames between lines on standard error, 0 = none */
 	double vram;       /* bytes of device memory in all, 0 = not said */
 	bool plan;
-	int plan_size[2];  /* --size: columns, rows of the source picture */
+	int plan_size[2];        /* --size: columns, rows of the source picture */
 	const char *save, *load; /* --save-cache, --load-cache */
 	int64_t save_every;
-	bool go_on, freeze;      /* --continue, --freeze */
-	bool each;               /* --each: every frame in a session of its own */
+	bool go_on, freeze; /* --continue, --freeze */
+	bool each;          /* --each: every frame in a session of its own */
 	infer_given given;
 } infer_request;
 
@@ -38,8 +38,8 @@ enum { DEVICE_AUTO, DEVICE_CPU, DEVICE_CUDA };
 /* Parses the command line; usage errors exit 2. */
 void infer_parse(int argc, char **argv, infer_request *r);
 
-/* --model, else $E3_MODEL, else a file in ~/.cache/e3, else the bundled demo model, saying on standard error which was found.
- * *path is to be freed. */
+/* --model, else $E3_MODEL, else a file in ~/.cache/e3, else the bundled demo model, saying on standard error which was
+ * found. *path is to be freed. */
 int infer_find_model(const char *asked, char **path, e3_err *err);
 
 /* One message of the input; a frame as the network will see it. */
@@ -49,13 +49,13 @@ typedef struct infer_item {
 	int64_t skipped;  /* frames of the stream so far that it saw, this one included */
 	e3_source source; /* of a frame; fit: source pixel to network pixel */
 	e3_image picture;
-	e3_msg msg;       /* of anything else */
+	e3_msg msg; /* of anything else */
 } infer_item;
 
 typedef struct infer_reader infer_reader;
 
-/* Frames of a stream that a saved cache saw, by its own indices; {-1, -1}: none. Those between the first and the last are not even
- * decoded, nor is ground truth before the last. */
+/* Frames of a stream that a saved cache saw, by its own indices; {-1, -1}: none. Those between the first and the last
+ * are not even decoded, nor is ground truth before the last. */
 typedef struct infer_span {
 	int64_t first, last;
 } infer_span;
@@ -93,11 +93,13 @@ void infer_scan_close(infer_scan *s);
 infer_span infer_scan_seen(const infer_scan *s, const infer_request *r);
 /* A frame that the cache saw, from the stream at hand: is it the same picture? */
 int infer_scan_check(const infer_scan *s, const infer_item *item, e3_err *err);
-/* Before the first frame that is computed: --continue numbers it on from the last of the scan, and so the frames after it. */
+/* Before the first frame that is computed: --continue numbers it on from the last of the scan, and so the frames after
+ * it. */
 void infer_scan_move(infer_scan *s, const infer_request *r, const e3_head *head, const e3_source *first);
 void infer_scan_place(infer_scan *s, const infer_request *r, e3_source *source);
 /* `frames`: how many the stream says it has, -1 unknown. */
-e3_session *infer_scan_resume(infer_scan *s, const infer_request *r, const e3_net *net, e3_dev *dev, int64_t frames, e3_err *err);
+e3_session *infer_scan_resume(infer_scan *s, const infer_request *r, const e3_net *net, e3_dev *dev, int64_t frames,
+	e3_err *err);
 void infer_scan_took(infer_scan *s, const infer_request *r, const infer_parcel *parcel);
 /* Ground truth of frame i is at hand: true when it was passed on before the cache was saved. */
 bool infer_scan_passed(infer_scan *s, const infer_request *r, int64_t i);

@@ -23,9 +23,9 @@ typedef struct infer {
 	bool head_sent, input_failed;
 	infer_reader *reader;
 	infer_writer *writer;
-	int size[2]; /* rows, columns of the network's picture; 0 before the first frame */
+	int size[2];     /* rows, columns of the network's picture; 0 before the first frame */
 	uint64_t before; /* device memory in use before the network is loaded */
-	double ms;   /* of the last frame */
+	double ms;       /* of the last frame */
 	int64_t frames;
 	e3_latency latency; /* of a live source */
 	double start, first_done;
@@ -65,7 +65,8 @@ static int open_net(infer *f, e3_err *err)
 	const e3_config *c = e3_net_config(f->net);
 	e3_detail("model: %s: %.1f M parameters, loaded in %.1f s", c->name, 1e-6 * (double)c->parameters, e3_now() - t);
 	if (f->r.last_attn >= c->layers)
-		return e3_fail(err, "opening: --attn-layers: layer %d: the model has layers 0 to %d", f->r.last_attn, c->layers - 1);
+		return e3_fail(err, "opening: --attn-layers: layer %d: the model has layers 0 to %d", f->r.last_attn,
+			c->layers - 1);
 	return 0;
 }
 
@@ -73,11 +74,14 @@ static int new_session(infer *f, e3_err *err)
 {
 	if (f->head.frames >= 0) {
 		if (f->r.o.frames >= 0 && f->r.o.frames != f->head.frames)
-			e3_warn("--frames %lld: the stream says %lld: using that", (long long)f->r.o.frames, (long long)f->head.frames);
+			e3_warn("--frames %lld: the stream says %lld: using that", (long long)f->r.o.frames,
+				(long long)f->head.frames);
 		f->r.o.frames = f->head.frames;
 	}
-	if (f->r.vram <= 0 && f->r.o.policy != E3_POLICY_NONE && f->r.o.budget_kind == E3_BUDGET_FRACTION && f->r.o.frames < 0)
-		return e3_fail(err, "planning: --P: the stream does not say how many frames it has: give --frames N, or an absolute budget with --budget");
+	if (f->r.vram <= 0 && f->r.o.policy != E3_POLICY_NONE && f->r.o.budget_kind == E3_BUDGET_FRACTION &&
+		f->r.o.frames < 0)
+		return e3_fail(err,
+			"planning: --P: the stream does not say how many frames it has: give --frames N, or an absolute budget with --budget");
 	f->r.o.attn = f->r.n_attn ? f->r.attn : NULL;
 	infer_memory memory = {f->net, f->dev, {f->size[0], f->size[1]}, f->before};
 	if (f->r.vram > 0 && infer_solve(&memory, f->r.vram, &f->r.o, err))
@@ -93,8 +97,8 @@ static int open_session(infer *f, e3_err *err)
 	if (!f->session && (f->scan.from || new_session(f, err)))
 		return -1;
 	const e3_plan *p = e3_session_plan(f->session);
-	e3_detail("frames: %d × %d, %d tokens each; cache: %.1f MiB in pages of %d keys", f->size[1], f->size[0], p->tokens_per_frame,
-	          (double)p->cache_bytes / 1048576, p->page_keys);
+	e3_detail("frames: %d × %d, %d tokens each; cache: %.1f MiB in pages of %d keys", f->size[1], f->size[0],
+		p->tokens_per_frame, (double)p->cache_bytes / 1048576, p->page_keys);
 	return 0;
 }
 
@@ -111,8 +115,9 @@ static int send_head(infer *f, e3_err *err)
 	const e3_config *c = e3_net_config(f->net);
 	e3_head *h = &f->head;
 	if (set_text(&h->tool, "e3-infer", err) || set_text(&h->version, E3_VERSION, err) ||
-	    set_text(&h->model, c->name[0] ? c->name : "unnamed", err) || set_text(&h->policy, e3_policy_names[f->r.o.policy], err) ||
-	    set_text(&h->device, f->dev->ops->name(f->dev), err))
+		set_text(&h->model, c->name[0] ? c->name : "unnamed", err) ||
+		set_text(&h->policy, e3_policy_names[f->r.o.policy], err) ||
+		set_text(&h->device, f->dev->ops->name(f->dev), err))
 		return -1;
 	h->layers = c->layers;
 	h->budget = -1;
@@ -164,8 +169,8 @@ static void log_frame(infer *f, int64_t frame, double rate, uint64_t cache)
 	char device[48] = "";
 	if (f->gpu)
 		snprintf(device, sizeof device, ", device %.1f MiB", mib * (double)f->dev->ops->memory(f->dev).used);
-	e3_note("frame %lld: %.1f ms, %.2f frames/s, cache %.1f MiB, resident %.1f MiB%s", (long long)frame, f->ms, rate, mib * (double)cache,
-	        mib * (double)e3_rss_now(), device);
+	e3_note("frame %lld: %.1f ms, %.2f frames/s, cache %.1f MiB, resident %.1f MiB%s", (long long)frame, f->ms, rate,
+		mib * (double)cache, mib * (double)e3_rss_now(), device);
 }
 
 static void report(infer *f)
@@ -173,7 +178,8 @@ static void report(infer *f)
 	double seconds = e3_now() - f->start;
 	e3_cache_use use = e3_session_cache(f->session);
 	const e3_plan *p = e3_session_plan(f->session);
-	double rate = f->frames > 1 ? (double)(f->frames - 1) / (e3_now() - f->first_done) : 1 / seconds, mib = 1.0 / 1048576;
+	double rate = f->frames > 1 ? (double)(f->frames - 1) / (e3_now() - f->first_done) : 1 / seconds,
+		   mib = 1.0 / 1048576;
 	int64_t done = f->r.freeze ? f->frames : e3_session_frames(f->session);
 	if (f->r.log_every && done % f->r.log_every == 0)
 		log_frame(f, done - 1, rate, use.now);
@@ -185,7 +191,8 @@ static void report(infer *f)
 		snprintf(left, sizeof left, ", %.0f s left", (double)(f->head.frames - f->frames) / rate);
 	if (isfinite(p->budget))
 		snprintf(budget, sizeof budget, " of %.1f", mib * p->budget * (double)p->token_bytes);
-	e3_progress("frame %lld: %.2f frames/s, cache %.1f%s MiB%s%s", (long long)done, rate, mib * (double)use.now, budget, behind, left);
+	e3_progress("frame %lld: %.2f frames/s, cache %.1f%s MiB%s%s", (long long)done, rate, mib * (double)use.now, budget,
+		behind, left);
 }
 
 /* Session and head, when the first frame is there or will not come. */
@@ -204,8 +211,8 @@ static int begin(infer *f, e3_err *err)
 	return (!f->session && open_session(f, err)) || (!f->head_sent && send_head(f, err)) ? -1 : 0;
 }
 
-/* Every so many frames, when the next one is there: then all that belongs to the last one has left too. A disk that is full now may
- * have room later: the run goes on. */
+/* Every so many frames, when the next one is there: then all that belongs to the last one has left too. A disk that is
+ * full now may have room later: the run goes on. */
 static int save_now_and_then(infer *f, e3_err *err)
 {
 	e3_err why = {""};
@@ -231,12 +238,15 @@ static int do_frame(infer *f, infer_item *item, e3_err *err)
 	infer_parcel *to = infer_writer_parcel(f->writer);
 	e3_image spare = to->fitted; /* the picture stays with the parcel until it has left; the reader gets the old one */
 	to->fitted = item->picture, item->picture = spare;
-	to->pred = (e3_pred){.s = item->source, .w = to->fitted.w, .h = to->fitted.h, .rgb = to->fitted.px, .half = f->r.half};
+	to->pred =
+		(e3_pred){.s = item->source, .w = to->fitted.w, .h = to->fitted.h, .rgb = to->fitted.px, .half = f->r.half};
 	if (!f->size[0])
 		f->size[0] = to->pred.h, f->size[1] = to->pred.w;
 	if (f->size[1] != to->pred.w || f->size[0] != to->pred.h)
-		return e3_fail(err, "reading frame %lld: %d × %d for the network, %d × %d %s: all frames of a stream must have one shape",
-		               (long long)f->frames, to->pred.w, to->pred.h, f->size[1], f->size[0], f->frames ? "before" : "in the saved cache");
+		return e3_fail(err,
+			"reading frame %lld: %d × %d for the network, %d × %d %s: all frames of a stream must have one shape",
+			(long long)f->frames, to->pred.w, to->pred.h, f->size[1], f->size[0],
+			f->frames ? "before" : "in the saved cache");
 	if ((f->r.each && forget(f, err)) || begin(f, err))
 		return -1;
 	double t = e3_now();
@@ -291,13 +301,15 @@ static int send_end(infer *f, e3_err *err)
 	if (infer_writer_wait(f->writer, err) || (f->scan.from ? begin(f, err) : !f->head_sent && send_head(f, err)))
 		return -1;
 	e3_cache_use use = f->session ? e3_session_cache(f->session) : (e3_cache_use){0};
-	e3_end end = {f->frames, e3_now() - f->start, e3_rss_peak(), use.now, use.peak, use.full, e3_latency_mean(&f->latency), f->latency.max,
-	              device_used(f)};
-	e3_detail("%lld frames in %.2f s; resident memory at most %.1f MiB; cache %.1f MiB, at most %.1f, without eviction %.1f",
-	          (long long)f->frames, end.seconds, (double)end.peak_rss / 1048576, (double)use.now / 1048576, (double)use.peak / 1048576,
-	          (double)use.full / 1048576);
+	e3_end end = {f->frames, e3_now() - f->start, e3_rss_peak(), use.now, use.peak, use.full,
+		e3_latency_mean(&f->latency), f->latency.max, device_used(f)};
+	e3_detail(
+		"%lld frames in %.2f s; resident memory at most %.1f MiB; cache %.1f MiB, at most %.1f, without eviction %.1f",
+		(long long)f->frames, end.seconds, (double)end.peak_rss / 1048576, (double)use.now / 1048576,
+		(double)use.peak / 1048576, (double)use.full / 1048576);
 	if (f->latency.n)
-		e3_detail("from capture to prediction: %.3f s on average, %.3f s at most", e3_latency_mean(&f->latency), f->latency.max);
+		e3_detail("from capture to prediction: %.3f s on average, %.3f s at most", e3_latency_mean(&f->latency),
+			f->latency.max);
 	return e3_out_end(f->out, &end, err);
 }
 
@@ -330,7 +342,8 @@ static int plan(infer *f, e3_err *err)
 	if (open_device(f, err) || open_net(f, err))
 		return -1;
 	const e3_config *c = e3_net_config(f->net);
-	if (e3_fit_plan_make(f->r.plan_size[0], f->r.plan_size[1], c->image_size, c->patch, (e3_fit_mode)f->r.fit_mode, &fit, err))
+	if (e3_fit_plan_make(f->r.plan_size[0], f->r.plan_size[1], c->image_size, c->patch, (e3_fit_mode)f->r.fit_mode,
+			&fit, err))
 		return -1;
 	infer_memory memory = {f->net, f->dev, {fit.h, fit.w}, f->before};
 	if (f->r.vram > 0 && infer_solve(&memory, f->r.vram, &f->r.o, err))
@@ -338,8 +351,8 @@ static int plan(infer *f, e3_err *err)
 	return infer_plan(&memory, &f->r.o, err);
 }
 
-/* The results have left: a cache that is saved has seen no frame that nobody got. What was computed before the input failed is as
- * good as ever. */
+/* The results have left: a cache that is saved has seen no frame that nobody got. What was computed before the input
+ * failed is as good as ever. */
 static int save_last(infer *f, int rc, e3_err *err)
 {
 	e3_err why = {""};
@@ -365,13 +378,17 @@ static int run(infer *f, e3_err *err)
 	if (!f->out)
 		return -1;
 	f->writer = infer_writer_open(f->out, err);
-	int rc = !f->writer || open_device(f, err) || open_net(f, err) || infer_scan_open(&f->scan, &f->r, f->net, f->dev, err) ? -1 : 0;
+	int rc =
+		!f->writer || open_device(f, err) || open_net(f, err) || infer_scan_open(&f->scan, &f->r, f->net, f->dev, err)
+		? -1
+		: 0;
 	if (!rc && f->scan.from)
 		f->size[0] = f->scan.from->size[0], f->size[1] = f->scan.from->size[1];
 	rc = rc || !(f->in = e3_in_open(f->r.input, err)) ||
-	             !(f->reader = infer_reader_open(f->in, e3_net_config(f->net), (e3_fit_mode)f->r.fit_mode, infer_scan_seen(&f->scan, &f->r), err))
-	         ? -1
-	         : 0;
+			!(f->reader = infer_reader_open(f->in, e3_net_config(f->net), (e3_fit_mode)f->r.fit_mode,
+				  infer_scan_seen(&f->scan, &f->r), err))
+		? -1
+		: 0;
 	f->start = e3_now();
 	rc = rc || loop(f, err) ? -1 : 0;
 	if (f->writer)

@@ -10,7 +10,8 @@
 static bool is_model(const char *name)
 {
 	size_t n = strlen(name);
-	return name[0] != '.' && ((n > 12 && strcmp(name + n - 12, ".safetensors") == 0) || (n > 4 && strcmp(name + n - 4, ".pth") == 0));
+	return name[0] != '.' &&
+		((n > 12 && strcmp(name + n - 12, ".safetensors") == 0) || (n > 4 && strcmp(name + n - 4, ".pth") == 0));
 }
 
 /* The first model file of a folder, by name. */
@@ -63,7 +64,8 @@ int infer_find_model(const char *asked, char **path, e3_err *err)
 		return 0;
 	}
 	if ((*path = bundled())) {
-		e3_note("model: the bundled demo model, which only knows rendered rooms; for photographs give --model (%s)", *path);
+		e3_note("model: the bundled demo model, which only knows rendered rooms; for photographs give --model (%s)",
+			*path);
 		return 0;
 	}
 	return e3_fail(err, "finding the model: --model, $E3_MODEL, ~/.cache/e3: none given, none found");

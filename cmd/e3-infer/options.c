@@ -37,7 +37,8 @@ static int parse_budget(void *to, const char *arg, e3_err *err)
 	memcpy(number, arg, n - has_unit);
 	number[n - has_unit] = 0;
 	if (e3_parse_f64(number, 0, 1e15, &r->o.budget, err) || r->o.budget <= 0)
-		return e3_fail(err, "expected FRAMESf, TOKENS, TOKENSk, BYTESM or BYTESG, as in 10f, 200k or 1.5G; got '%s'", arg);
+		return e3_fail(err, "expected FRAMESf, TOKENS, TOKENSk, BYTESM or BYTESG, as in 10f, 200k or 1.5G; got '%s'",
+			arg);
 	r->o.budget *= scale;
 	r->o.budget_kind = unit == 'f' ? E3_BUDGET_FRAMES : unit == 'M' || unit == 'G' ? E3_BUDGET_BYTES : E3_BUDGET_TOKENS;
 	budget_given = true;
@@ -91,15 +92,16 @@ static int parse_words(const char *arg, const word *words, int *out, e3_err *err
 
 static int parse_outputs(void *to, const char *arg, e3_err *err)
 {
-	static const word words[] = {{"pose", E3_OUT_POSE}, {"depth", E3_OUT_DEPTH}, {"points", E3_OUT_POINTS}, {"all", E3_OUT_ALL}, {NULL, 0}};
+	static const word words[] = {{"pose", E3_OUT_POSE}, {"depth", E3_OUT_DEPTH}, {"points", E3_OUT_POINTS},
+		{"all", E3_OUT_ALL}, {NULL, 0}};
 	return parse_words(arg, words, &((infer_request *)to)->o.outputs, err);
 }
 
 static int parse_compat(void *to, const char *arg, e3_err *err)
 {
 	((infer_request *)to)->given.compat = true;
-	static const word words[] = {{"evict3r", E3_COMPAT_ALL}, {"f16-sums", E3_COMPAT_F16_SUMS}, {"starve", E3_COMPAT_STARVE},
-	                             {"camera", E3_COMPAT_CAMERA}, {NULL, 0}};
+	static const word words[] = {{"evict3r", E3_COMPAT_ALL}, {"f16-sums", E3_COMPAT_F16_SUMS},
+		{"starve", E3_COMPAT_STARVE}, {"camera", E3_COMPAT_CAMERA}, {NULL, 0}};
 	return parse_words(arg, words, &((infer_request *)to)->o.compat, err);
 }
 
@@ -118,7 +120,8 @@ static int parse_layers(void *to, const char *arg, e3_err *err)
 static void check(const infer_request *r)
 {
 	if (r->each && (r->load || r->save || r->vram > 0 || fraction_given || budget_given))
-		e3_usage_error("--each remembers nothing from frame to frame: it takes no budget, no --load-cache and no --save-cache");
+		e3_usage_error(
+			"--each remembers nothing from frame to frame: it takes no budget, no --load-cache and no --save-cache");
 	if (fraction_given && budget_given)
 		e3_usage_error("--P and --budget: one of them");
 	if (r->o.policy == E3_POLICY_NONE && (fraction_given || budget_given))
@@ -149,63 +152,92 @@ void infer_parse(int argc, char **argv, infer_request *r)
 {
 	static int64_t frames = -1, camera_frames = -1;
 	static double temperature = -1;
-	*r = (infer_request){.input = "-", .output = "-", .o = e3_infer_defaults(), .last_attn = -1, .plan_size = {640, 480}, .fit_mode = -1};
+	*r = (infer_request){.input = "-",
+		.output = "-",
+		.o = e3_infer_defaults(),
+		.last_attn = -1,
+		.plan_size = {640, 480},
+		.fit_mode = -1};
 	const e3_opt table[] = {
 		{E3_OPT_TITLE, .help = "Model and device"},
 		{E3_OPT_TEXT, "model", 'm', &r->model, "FILE",
-		 "weights: .safetensors, .pth, seed:tiny:N, seed:full:N (default: $E3_MODEL,\n"
-		 "~/.cache/e3, the bundled demo model)", 0, 0, NULL, NULL},
-		{E3_OPT_CHOICE, "device", 0, &r->device, "WHICH", "auto, cpu or cuda (default auto)", 0, 0, "auto|cpu|cuda", NULL},
+			"weights: .safetensors, .pth, seed:tiny:N, seed:full:N (default: $E3_MODEL,\n"
+			"~/.cache/e3, the bundled demo model)",
+			0, 0, NULL, NULL},
+		{E3_OPT_CHOICE, "device", 0, &r->device, "WHICH", "auto, cpu or cuda (default auto)", 0, 0, "auto|cpu|cuda",
+			NULL},
 		{E3_OPT_CHOICE, "precision", 0, &precision, "TYPE",
-		 "on CUDA: products of 16-bit numbers, or f32 throughout (default bf16;\nthe CPU is f32)", 0, 0, "bf16|f32", NULL},
-		{E3_OPT_INT, "threads", 0, &r->threads, "N", "threads of the CPU backend (default: one per processor)", 1, 1024, NULL, NULL},
-		{E3_OPT_CHOICE, "fit-mode", 0, &r->fit_mode, "MODE", "crop or pad frames to the network's size (default crop)", 0, 0, "crop|pad", NULL},
+			"on CUDA: products of 16-bit numbers, or f32 throughout (default bf16;\nthe CPU is f32)", 0, 0, "bf16|f32",
+			NULL},
+		{E3_OPT_INT, "threads", 0, &r->threads, "N", "threads of the CPU backend (default: one per processor)", 1, 1024,
+			NULL, NULL},
+		{E3_OPT_CHOICE, "fit-mode", 0, &r->fit_mode, "MODE", "crop or pad frames to the network's size (default crop)",
+			0, 0, "crop|pad", NULL},
 		{E3_OPT_TITLE, .help = "What the cache keeps"},
-		{E3_OPT_CALL, "P", 'P', r, "P", "the fraction P of the stream's tokens (default 0.5); needs its length", 0, 0, NULL, parse_fraction},
-		{E3_OPT_INT, "frames", 0, &frames, "N", "length of the stream, when its head does not say", 1, 1e12, NULL, NULL},
+		{E3_OPT_CALL, "P", 'P', r, "P", "the fraction P of the stream's tokens (default 0.5); needs its length", 0, 0,
+			NULL, parse_fraction},
+		{E3_OPT_INT, "frames", 0, &frames, "N", "length of the stream, when its head does not say", 1, 1e12, NULL,
+			NULL},
 		{E3_OPT_CALL, "budget", 'b', r, "SIZE",
-		 "an absolute budget, for streams of any length: 10f (frames per layer),\n"
-		 "200k (tokens over all layers), 1.5G (bytes of cache)", 0, 0, NULL, parse_budget},
+			"an absolute budget, for streams of any length: 10f (frames per layer),\n"
+			"200k (tokens over all layers), 1.5G (bytes of cache)",
+			0, 0, NULL, parse_budget},
 		{E3_OPT_CALL, "vram", 0, r, "SIZE",
-		 "device memory in all, as in 6G: weights, scratch and what is left for the\ncache (CUDA only)", 0, 0, NULL, parse_vram},
-		{E3_OPT_FLAG, "each", 0, &r->each, NULL, "nothing from frame to frame: every picture by itself", 0, 0, NULL, NULL},
+			"device memory in all, as in 6G: weights, scratch and what is left for the\ncache (CUDA only)", 0, 0, NULL,
+			parse_vram},
+		{E3_OPT_FLAG, "each", 0, &r->each, NULL, "nothing from frame to frame: every picture by itself", 0, 0, NULL,
+			NULL},
 		{E3_OPT_FLAG, "no-evict", 0, &no_evict, NULL, "everything: memory grows with the stream", 0, 0, NULL, NULL},
-		{E3_OPT_CHOICE, "policy", 0, &policy, "NAME",
-		 "evict3r, window, random, e3 or none (default evict3r)", 0, 0, "evict3r|window|random|e3|none", NULL},
-		{E3_OPT_REAL, "temp", 0, &temperature, "T", "temperature of the layers' shares (default 0.5)", 1e-6, 1e6, NULL, NULL},
-		{E3_OPT_INT, "camera-frames", 0, &camera_frames, "N", "frames the camera head remembers (default 1024)", 2, 1e6, NULL, NULL},
+		{E3_OPT_CHOICE, "policy", 0, &policy, "NAME", "evict3r, window, random, e3 or none (default evict3r)", 0, 0,
+			"evict3r|window|random|e3|none", NULL},
+		{E3_OPT_REAL, "temp", 0, &temperature, "T", "temperature of the layers' shares (default 0.5)", 1e-6, 1e6, NULL,
+			NULL},
+		{E3_OPT_INT, "camera-frames", 0, &camera_frames, "N", "frames the camera head remembers (default 1024)", 2, 1e6,
+			NULL, NULL},
 		{E3_OPT_CALL, "compat", 0, r, "LIST",
-		 "the released code's defects: evict3r (all of them), or some of\nf16-sums, starve, camera", 0, 0, NULL, parse_compat},
+			"the released code's defects: evict3r (all of them), or some of\nf16-sums, starve, camera", 0, 0, NULL,
+			parse_compat},
 		{E3_OPT_TITLE, .help = "Stopping and going on"},
-		{E3_OPT_TEXT, "save-cache", 0, &r->save, "FILE", "save the cache when the stream ends, also by SIGTERM or SIGINT", 0, 0, NULL, NULL},
-		{E3_OPT_INT, "save-every", 0, &r->save_every, "N", "and after every N frames, when the next one comes", 1, 1e12, NULL, NULL},
+		{E3_OPT_TEXT, "save-cache", 0, &r->save, "FILE",
+			"save the cache when the stream ends, also by SIGTERM or SIGINT", 0, 0, NULL, NULL},
+		{E3_OPT_INT, "save-every", 0, &r->save_every, "N", "and after every N frames, when the next one comes", 1, 1e12,
+			NULL, NULL},
 		{E3_OPT_TEXT, "load-cache", 0, &r->load, "FILE",
-		 "go on where the saved run stood: frames it saw are skipped, what the\ncache keeps is as it was", 0, 0, NULL, NULL},
-		{E3_OPT_FLAG, "continue", 0, &r->go_on, NULL, "with it: the stream is new pictures of the same scene, numbered on", 0, 0, NULL, NULL},
-		{E3_OPT_FLAG, "freeze", 0, &r->freeze, NULL, "with it: each picture is seen beside the saved cache, which stays as it is", 0, 0, NULL, NULL},
+			"go on where the saved run stood: frames it saw are skipped, what the\ncache keeps is as it was", 0, 0,
+			NULL, NULL},
+		{E3_OPT_FLAG, "continue", 0, &r->go_on, NULL,
+			"with it: the stream is new pictures of the same scene, numbered on", 0, 0, NULL, NULL},
+		{E3_OPT_FLAG, "freeze", 0, &r->freeze, NULL,
+			"with it: each picture is seen beside the saved cache, which stays as it is", 0, 0, NULL, NULL},
 		{E3_OPT_TITLE, .help = "What is written"},
-		{E3_OPT_TEXT, "output", 'o', &r->output, "ENDPOINT", "where the predictions go (default standard output)", 0, 0, NULL, NULL},
+		{E3_OPT_TEXT, "output", 'o', &r->output, "ENDPOINT", "where the predictions go (default standard output)", 0, 0,
+			NULL, NULL},
 		{E3_OPT_CALL, "outputs", 0, r, "LIST", "pose, depth, points (default all)", 0, 0, NULL, parse_outputs},
 		{E3_OPT_FLAG, "half", 0, &r->half, NULL, "send dense maps in half precision", 0, 0, NULL, NULL},
-		{E3_OPT_CALL, "attn-layers", 0, r, "LIST", "report the attention of these global layers, as in 0,5,11", 0, 0, NULL, parse_layers},
+		{E3_OPT_CALL, "attn-layers", 0, r, "LIST", "report the attention of these global layers, as in 0,5,11", 0, 0,
+			NULL, parse_layers},
 		{E3_OPT_FLAG, "attn-map", 0, &r->o.attn_map, NULL, "with the head-averaged map of each", 0, 0, NULL, NULL},
 		{E3_OPT_INT, "log-every", 0, &r->log_every, "N",
-		 "a line on standard error every N frames: time, cache, resident memory", 1, 1e9, NULL, NULL},
-		{E3_OPT_FLAG, "plan", 0, &r->plan, NULL, "print what memory a run would take, and exit; reads no stream", 0, 0, NULL, NULL},
-		{E3_OPT_CALL, "size", 0, r->plan_size, "WxH", "of the pictures to plan for (default 640x480)", 0, 0, NULL, parse_size},
+			"a line on standard error every N frames: time, cache, resident memory", 1, 1e9, NULL, NULL},
+		{E3_OPT_FLAG, "plan", 0, &r->plan, NULL, "print what memory a run would take, and exit; reads no stream", 0, 0,
+			NULL, NULL},
+		{E3_OPT_CALL, "size", 0, r->plan_size, "WxH", "of the pictures to plan for (default 640x480)", 0, 0, NULL,
+			parse_size},
 		E3_STREAM_OPTIONS,
 		E3_QUEUE_OPTIONS,
 		{E3_OPT_END, NULL, 0, NULL, NULL, NULL, 0, 0, NULL, NULL},
 	};
-	const e3_opts opts = {"e3-infer", "[options] [INPUT]", "Infer cameras, depth and points from a stream of frames, frame by frame, on bounded memory.", table,
-	                      "  e3-decode clip.mp4 | e3-infer --P 0.5 | e3-export --glb out.glb\n"};
+	const e3_opts opts = {"e3-infer", "[options] [INPUT]",
+		"Infer cameras, depth and points from a stream of frames, frame by frame, on bounded memory.", table,
+		"  e3-decode clip.mp4 | e3-infer --P 0.5 | e3-export --glb out.glb\n"};
 	int first = e3_opts_parse(&opts, argc, argv);
 	if (argc - first > 1)
 		e3_usage_error("one input at most, got '%s' too", argv[first + 1]);
 	if (argc > first)
 		r->input = argv[first];
 	r->given.policy = no_evict || policy >= 0, r->given.budget = fraction_given || budget_given;
-	r->given.temperature = temperature > 0, r->given.camera_frames = camera_frames > 0, r->given.fit_mode = r->fit_mode >= 0;
+	r->given.temperature = temperature > 0, r->given.camera_frames = camera_frames > 0,
+	r->given.fit_mode = r->fit_mode >= 0;
 	r->o.policy = no_evict || r->each ? E3_POLICY_NONE : policy < 0 ? E3_POLICY_EVICT3R : (e3_policy)policy;
 	if (temperature > 0)
 		r->o.temperature = temperature;

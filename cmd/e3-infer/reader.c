@@ -1,5 +1,6 @@
-/* e3-infer: the stream is read on a thread of its own, one message ahead: while a frame is computed the next is taken from the pipe,
- * decoded and brought to the network's size. Owns two items that change places; nothing is read further ahead than that. */
+/* e3-infer: the stream is read on a thread of its own, one message ahead: while a frame is computed the next is taken
+ * from the pipe, decoded and brought to the network's size. Owns two items that change places; nothing is read further
+ * ahead than that. */
 #include "infer.h"
 #include "e3/mem.h"
 #include <pthread.h>
@@ -54,7 +55,8 @@ static int read_frame(infer_reader *r, const e3_msg *msg, infer_item *to, e3_err
 	e3_image_release(&to->picture);
 	if (r->frame.prepared)
 		return take_prepared(r, to, err);
-	if (e3_fit_plan_make(in.w, in.h, r->image_size, r->patch, r->mode, &plan, err) || e3_fit_apply(&in, &plan, &to->picture, err))
+	if (e3_fit_plan_make(in.w, in.h, r->image_size, r->patch, r->mode, &plan, err) ||
+		e3_fit_apply(&in, &plan, &to->picture, err))
 		return -1;
 	to->source = r->frame.s;
 	to->source.fit = compose(&r->frame, &plan);

@@ -1,5 +1,6 @@
-/* e3-infer: --save-cache, --load-cache, --continue, --freeze: where in its stream a scan stands, what of a stream it has seen, and
- * which options its file answers. Refuses options that contradict the file, and frames that are not those the cache saw. */
+/* e3-infer: --save-cache, --load-cache, --continue, --freeze: where in its stream a scan stands, what of a stream it
+ * has seen, and which options its file answers. Refuses options that contradict the file, and frames that are not those
+ * the cache saw. */
 #include "infer.h"
 #include "e3/num.h"
 #include "e3/tool.h"
@@ -35,7 +36,7 @@ static const char *number_text(const char *option, double v, char to[64])
 static const char *compat_text(int compat, char to[64])
 {
 	snprintf(to, 64, "--compat %s%s%s%s", compat ? "" : "(none)", compat & E3_COMPAT_F16_SUMS ? "f16-sums " : "",
-	         compat & E3_COMPAT_STARVE ? "starve " : "", compat & E3_COMPAT_CAMERA ? "camera" : "");
+		compat & E3_COMPAT_STARVE ? "starve " : "", compat & E3_COMPAT_CAMERA ? "camera" : "");
 	return to;
 }
 
@@ -51,23 +52,29 @@ static int check_given(const infer_request *r, const e3_saved *x, e3_err *err)
 		snprintf(asked, sizeof asked, "--policy %s", e3_policy_names[b->policy]);
 		return contradicts(r->load, saved, asked, err);
 	}
-	if (g->budget && !free_budget && (a->policy == E3_POLICY_NONE || a->budget_kind != b->budget_kind || a->budget != b->budget))
+	if (g->budget && !free_budget &&
+		(a->policy == E3_POLICY_NONE || a->budget_kind != b->budget_kind || a->budget != b->budget))
 		return contradicts(r->load, budget_text(a, saved), budget_text(b, asked), err);
 	if (g->temperature && a->temperature != b->temperature)
-		return contradicts(r->load, number_text("temp", a->temperature, saved), number_text("temp", b->temperature, asked), err);
+		return contradicts(r->load, number_text("temp", a->temperature, saved),
+			number_text("temp", b->temperature, asked), err);
 	if (g->camera_frames && a->camera_frames != b->camera_frames)
-		return contradicts(r->load, number_text("camera-frames", a->camera_frames, saved), number_text("camera-frames", b->camera_frames, asked), err);
+		return contradicts(r->load, number_text("camera-frames", a->camera_frames, saved),
+			number_text("camera-frames", b->camera_frames, asked), err);
 	if (g->compat && a->compat != b->compat)
 		return contradicts(r->load, compat_text(a->compat, saved), compat_text(b->compat, asked), err);
-	if (b->frames >= 0 && !r->go_on && a->budget_kind == E3_BUDGET_FRACTION && a->policy != E3_POLICY_NONE && a->frames != b->frames)
-		return contradicts(r->load, number_text("frames", (double)a->frames, saved), number_text("frames", (double)b->frames, asked), err);
+	if (b->frames >= 0 && !r->go_on && a->budget_kind == E3_BUDGET_FRACTION && a->policy != E3_POLICY_NONE &&
+		a->frames != b->frames)
+		return contradicts(r->load, number_text("frames", (double)a->frames, saved),
+			number_text("frames", (double)b->frames, asked), err);
 	if (g->fit_mode && r->fit_mode != x->place.fit)
-		return contradicts(r->load, x->place.fit ? "--fit-mode pad" : "--fit-mode crop", x->place.fit ? "--fit-mode crop" : "--fit-mode pad", err);
+		return contradicts(r->load, x->place.fit ? "--fit-mode pad" : "--fit-mode crop",
+			x->place.fit ? "--fit-mode crop" : "--fit-mode pad", err);
 	return 0;
 }
 
-/* The request as it was when the file was saved, but for what is written. A fraction of a stream that is over stays the number of
- * tokens it was. */
+/* The request as it was when the file was saved, but for what is written. A fraction of a stream that is over stays the
+ * number of tokens it was. */
 static void settle(infer_request *r, const e3_saved *x)
 {
 	e3_infer_options o = x->o;
@@ -96,11 +103,12 @@ int infer_scan_open(infer_scan *s, infer_request *r, const e3_net *net, const e3
 	if (check_given(r, s->from, err))
 		return -1;
 	if (strcmp(dev->ops->name((e3_dev *)(uintptr_t)dev), s->from->device) != 0)
-		e3_note("%s was saved on %s: going on here gives results as right, but not the same bits", r->load, s->from->device);
+		e3_note("%s was saved on %s: going on here gives results as right, but not the same bits", r->load,
+			s->from->device);
 	settle(r, s->from);
 	char budget[64];
-	e3_detail("%s: %" PRId64 " frames seen, the last frame %" PRId64 " of %s; %s", r->load, s->from->t, s->place.last_i, s->place.source,
-	          budget_text(&r->o, budget));
+	e3_detail("%s: %" PRId64 " frames seen, the last frame %" PRId64 " of %s; %s", r->load, s->from->t, s->place.last_i,
+		s->place.source, budget_text(&r->o, budget));
 	return 0;
 }
 
@@ -123,31 +131,34 @@ int infer_scan_check(const infer_scan *s, const infer_item *item, e3_err *err)
 	const e3_image *im = &item->picture;
 	int64_t i = item->source.i + p->shift_i;
 	if (im->h != s->from->size[0] || im->w != s->from->size[1])
-		return e3_fail(err, "reading frame %" PRId64 ": %d × %d for the network, %d × %d in the saved cache", item->source.i, im->w, im->h,
-		               s->from->size[1], s->from->size[0]);
+		return e3_fail(err, "reading frame %" PRId64 ": %d × %d for the network, %d × %d in the saved cache",
+			item->source.i, im->w, im->h, s->from->size[1], s->from->size[0]);
 	uint32_t crc = e3_picture_crc(im->px, im->w, im->h);
 	if ((i == p->first_i && crc != p->first_crc) || (i == p->last_i && crc != p->last_crc))
-		return e3_fail(err, "reading frame %" PRId64 ": is not the picture that the saved cache saw as frame %" PRId64 " of %s; to take this stream "
-		               "as new pictures of the same scene give --continue",
-		               item->source.i, i, p->source);
+		return e3_fail(err,
+			"reading frame %" PRId64 ": is not the picture that the saved cache saw as frame %" PRId64
+			" of %s; to take this stream "
+			"as new pictures of the same scene give --continue",
+			item->source.i, i, p->source);
 	return 0;
 }
 
 /* The length of the whole, if the stream says its own. */
-static int64_t whole(const infer_scan *s, int64_t stream)
-{
-	return stream < 0 ? -1 : s->from->t + stream - s->skipped;
-}
+static int64_t whole(const infer_scan *s, int64_t stream) { return stream < 0 ? -1 : s->from->t + stream - s->skipped; }
 
-e3_session *infer_scan_resume(infer_scan *s, const infer_request *r, const e3_net *net, e3_dev *dev, int64_t frames, e3_err *err)
+e3_session *infer_scan_resume(infer_scan *s, const infer_request *r, const e3_net *net, e3_dev *dev, int64_t frames,
+	e3_err *err)
 {
 	e3_infer_options o = r->o;
 	int64_t all = whole(s, frames);
 	bool fraction = o.policy != E3_POLICY_NONE && o.budget_kind == E3_BUDGET_FRACTION;
 	o.attn = r->n_attn ? r->attn : NULL;
 	if (fraction && !r->freeze && all >= 0 && all != o.frames) {
-		e3_fail(err, "opening the saved cache: %s: --P %g was of %" PRId64 " frames; with this stream there are %" PRId64 ", and that is another budget: "
-		        "--continue takes what it was as a number of tokens", r->load, o.budget, o.frames, all);
+		e3_fail(err,
+			"opening the saved cache: %s: --P %g was of %" PRId64 " frames; with this stream there are %" PRId64
+			", and that is another budget: "
+			"--continue takes what it was as a number of tokens",
+			r->load, o.budget, o.frames, all);
 		return NULL;
 	}
 	if (!fraction && o.frames >= 0 && (all < 0 || all > o.frames))
@@ -163,7 +174,8 @@ void infer_scan_move(infer_scan *s, const infer_request *r, const e3_head *head,
 	const e3_place *from = s->from ? &s->from->place : NULL;
 	if (from && r->go_on) {
 		p->shift_i = from->last_i + 1 - first->i;
-		p->shift_pts = first->pts > from->last_pts ? 0 : from->last_pts - first->pts + (head->fps > 0 ? 1 / head->fps : 1);
+		p->shift_pts =
+			first->pts > from->last_pts ? 0 : from->last_pts - first->pts + (head->fps > 0 ? 1 / head->fps : 1);
 	}
 	if (!from || r->go_on)
 		snprintf(p->source, sizeof p->source, "%s", head->source);
@@ -211,6 +223,7 @@ int infer_scan_save(infer_scan *s, const infer_request *r, e3_session *session, 
 	if (e3_session_save(session, &s->place, r->save, err))
 		return -1;
 	s->saved = e3_session_frames(session);
-	e3_detail("%s: %" PRId64 " frames, %.1f MiB in %.2f s", r->save, s->saved, stat(r->save, &st) ? 0 : (double)st.st_size / 1048576, e3_now() - t);
+	e3_detail("%s: %" PRId64 " frames, %.1f MiB in %.2f s", r->save, s->saved,
+		stat(r->save, &st) ? 0 : (double)st.st_size / 1048576, e3_now() - t);
 	return 0;
 }

@@ -1,5 +1,6 @@
-/* e3-infer: results leave on a thread of their own, so that a frame is computed while the one before is written. Owns two parcels
- * that change places; at most one frame is ever waiting, so memory is bounded and a slow reader slows the network down. */
+/* e3-infer: results leave on a thread of their own, so that a frame is computed while the one before is written. Owns
+ * two parcels that change places; at most one frame is ever waiting, so memory is bounded and a slow reader slows the
+ * network down. */
 #include "infer.h"
 #include "e3/mem.h"
 #include <pthread.h>
@@ -12,7 +13,7 @@ struct infer_writer {
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	infer_parcel parcel[2];
-	int filling;  /* the parcel main may touch; the other is the thread's while `busy` */
+	int filling; /* the parcel main may touch; the other is the thread's while `busy` */
 	bool busy, quit, failed, started;
 	e3_err err;
 };
@@ -68,15 +69,9 @@ infer_writer *infer_writer_open(e3_out *out, e3_err *err)
 	return NULL;
 }
 
-infer_parcel *infer_writer_parcel(infer_writer *w)
-{
-	return &w->parcel[w->filling];
-}
+infer_parcel *infer_writer_parcel(infer_writer *w) { return &w->parcel[w->filling]; }
 
-const infer_parcel *infer_writer_last(const infer_writer *w)
-{
-	return &w->parcel[1 - w->filling];
-}
+const infer_parcel *infer_writer_last(const infer_writer *w) { return &w->parcel[1 - w->filling]; }
 
 int infer_writer_wait(infer_writer *w, e3_err *err)
 {

@@ -1,5 +1,5 @@
-/* e3-model: looks at, checks, converts and makes checkpoints. Owns the commands and their options; refuses options that the
- * command does not use. */
+/* e3-model: looks at, checks, converts and makes checkpoints. Owns the commands and their options; refuses options that
+ * the command does not use. */
 #include "model.h"
 #include "e3/config.h"
 #include "e3/io.h"
@@ -30,12 +30,15 @@ static const e3_opt table[] = {
 	{E3_OPT_TITLE, NULL, 0, NULL, NULL, "list and check", 0, 0, NULL, NULL},
 	{E3_OPT_FLAG, "json", 0, &o.json, NULL, "one JSON object instead of text", 0, 0, NULL, NULL},
 	{E3_OPT_TITLE, NULL, 0, NULL, NULL, "convert and seed", 0, 0, NULL, NULL},
-	{E3_OPT_CHOICE, "dtype", 0, &o.dtype, "TYPE", "f32, f16 or bf16 for every floating-point tensor,\nrounded to nearest even", 0, 0,
-	 "f32|f16|bf16", NULL},
-	{E3_OPT_CALL, "meta", 0, &o, "KEY=VALUE", "set a metadata entry, for example e3.vit_heads=6;\nrepeatable; an empty value "
-	 "removes it", 0, 0, NULL, add_meta},
+	{E3_OPT_CHOICE, "dtype", 0, &o.dtype, "TYPE",
+		"f32, f16 or bf16 for every floating-point tensor,\nrounded to nearest even", 0, 0, "f32|f16|bf16", NULL},
+	{E3_OPT_CALL, "meta", 0, &o, "KEY=VALUE",
+		"set a metadata entry, for example e3.vit_heads=6;\nrepeatable; an empty value "
+		"removes it",
+		0, 0, NULL, add_meta},
 	{E3_OPT_TITLE, NULL, 0, NULL, NULL, "convert", 0, 0, NULL, NULL},
-	{E3_OPT_FLAG, "drop-track", 0, &o.drop_track, NULL, "leave out the track head, which e3-infer does not use", 0, 0, NULL, NULL},
+	{E3_OPT_FLAG, "drop-track", 0, &o.drop_track, NULL, "leave out the track head, which e3-infer does not use", 0, 0,
+		NULL, NULL},
 	{E3_OPT_TITLE, NULL, 0, NULL, NULL, "seed", 0, 0, NULL, NULL},
 	{E3_OPT_TEXT, "config", 0, &o.config, "NAME", "tiny or full (the released network's shape)", 0, 0, NULL, NULL},
 	{E3_OPT_INT, "seed", 0, &o.seed, "N", "the seed: every value is a function of it", 0, 9e18, NULL, NULL},
@@ -45,13 +48,15 @@ static const e3_opt table[] = {
 
 static const e3_opts opts = {
 	.tool = "e3-model",
-	.usage = "list | check [--json] FILE\n       e3-model convert [options] IN OUT.safetensors\n       e3-model seed --config NAME "
-		 "--seed N [-o FILE]",
-	.summary = "Lists, checks, converts and makes checkpoints. FILE and IN: .safetensors, .pth, or seed:tiny:N, seed:full:N.",
+	.usage =
+		"list | check [--json] FILE\n       e3-model convert [options] IN OUT.safetensors\n       e3-model seed --config NAME "
+		"--seed N [-o FILE]",
+	.summary =
+		"Lists, checks, converts and makes checkpoints. FILE and IN: .safetensors, .pth, or seed:tiny:N, seed:full:N.",
 	.table = table,
 	.tail = "  e3-model check checkpoints.pth\n"
-		"  e3-model convert --dtype bf16 --drop-track checkpoints.pth model.safetensors\n"
-		"  e3-model seed --config tiny --seed 7 -o tiny.safetensors\n",
+			"  e3-model convert --dtype bf16 --drop-track checkpoints.pth model.safetensors\n"
+			"  e3-model seed --config tiny --seed 7 -o tiny.safetensors\n",
 };
 
 /* Which groups of options a command uses. */
@@ -79,10 +84,16 @@ static const command *pick(int argc, char **argv, int first)
 	if (!c)
 		e3_usage_error("expected list, check, convert or seed, got '%s'", argv[first]);
 	if (argc - first - 1 != c->operands)
-		e3_usage_error("%s: expected %d file name%s, got %d", c->name, c->operands, c->operands == 1 ? "" : "s", argc - first - 1);
-	const char *wrong = o.json && !c->report ? "json" : o.dtype >= 0 && !c->write ? "dtype" : o.n_meta && !c->write ? "meta"
-			  : o.drop_track && !c->convert ? "drop-track" : o.config && !c->seed ? "config" : o.seed >= 0 && !c->seed ? "seed"
-			  : o.output && !c->seed ? "output" : NULL;
+		e3_usage_error("%s: expected %d file name%s, got %d", c->name, c->operands, c->operands == 1 ? "" : "s",
+			argc - first - 1);
+	const char *wrong = o.json && !c->report ? "json"
+		: o.dtype >= 0 && !c->write          ? "dtype"
+		: o.n_meta && !c->write              ? "meta"
+		: o.drop_track && !c->convert        ? "drop-track"
+		: o.config && !c->seed               ? "config"
+		: o.seed >= 0 && !c->seed            ? "seed"
+		: o.output && !c->seed               ? "output"
+											 : NULL;
 	if (wrong)
 		e3_usage_error("%s: has no use for --%s", c->name, wrong);
 	if (c->seed && (!o.config || o.seed < 0))
@@ -105,7 +116,9 @@ static int run(const command *c, char **operand, e3_err *err)
 	e3_ckpt *ckpt = e3_ckpt_open(in, err);
 	if (!ckpt)
 		return -1;
-	int rc = c->write ? em_save(ckpt, out, &o, err) : strcmp(c->name, "list") == 0 ? em_list(ckpt, &o, err) : em_check(ckpt, &o, err);
+	int rc = c->write                  ? em_save(ckpt, out, &o, err)
+		: strcmp(c->name, "list") == 0 ? em_list(ckpt, &o, err)
+									   : em_check(ckpt, &o, err);
 	e3_ckpt_close(ckpt);
 	return rc;
 }

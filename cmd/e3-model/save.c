@@ -1,5 +1,5 @@
-/* e3-model: convert and seed. Owns what metadata the new file carries: that of the old one, what the configuration says where the
- * old one says nothing, and --meta over both. */
+/* e3-model: convert and seed. Owns what metadata the new file carries: that of the old one, what the configuration says
+ * where the old one says nothing, and --meta over both. */
 #include "model.h"
 #include "e3/config.h"
 #include "e3/tool.h"
@@ -54,7 +54,8 @@ static void drop_empty(pairs *p)
 
 static int tick(void *ctx, uint64_t done, uint64_t total)
 {
-	e3_progress("%s: %llu of %llu MB", (const char *)ctx, (unsigned long long)(done / 1000000), (unsigned long long)(total / 1000000));
+	e3_progress("%s: %llu of %llu MB", (const char *)ctx, (unsigned long long)(done / 1000000),
+		(unsigned long long)(total / 1000000));
 	return e3_stop_signal();
 }
 
@@ -78,8 +79,12 @@ int em_save(const e3_ckpt *ckpt, const char *path, const em_options *o, e3_err *
 		set_pair(&p, o->meta[k].key, o->meta[k].value);
 	drop_empty(&p);
 	e3_ckpt_saving how = {
-		.dtype = o->dtype < 0 ? -1 : (int)types[o->dtype], .drop_track = o->drop_track,
-		.meta = (const char *const(*)[2])p.pair, .n_meta = p.n, .tick = tick, .ctx = (void *)(uintptr_t)path,
+		.dtype = o->dtype < 0 ? -1 : (int)types[o->dtype],
+		.drop_track = o->drop_track,
+		.meta = (const char *const(*)[2])p.pair,
+		.n_meta = p.n,
+		.tick = tick,
+		.ctx = (void *)(uintptr_t)path,
 	};
 	int rc = e3_ckpt_save(ckpt, path, &how, err);
 	free(p.pair);

@@ -32,16 +32,16 @@ static int list_json(e3_buf *b, const e3_ckpt *c, e3_err *err)
 {
 	const char *key, *value;
 	int rc = e3_buf_printf(b, err, "{\"path\":") || e3_buf_json(b, e3_ckpt_path(c), err) ||
-		 e3_buf_printf(b, err, ",\"format\":\"%s\",\"metadata\":{", e3_ckpt_format(c));
+		e3_buf_printf(b, err, ",\"format\":\"%s\",\"metadata\":{", e3_ckpt_format(c));
 	for (size_t k = 0; !rc && (key = e3_ckpt_meta_at(c, k, &value)); k++)
 		rc = (k && e3_buf_add(b, ",", 1, err)) || e3_buf_json(b, key, err) || e3_buf_add(b, ":", 1, err) ||
-		     e3_buf_json(b, value, err);
+			e3_buf_json(b, value, err);
 	rc = rc || e3_buf_printf(b, err, "},\"tensors\":[");
 	for (size_t k = 0; !rc && k < e3_ckpt_count(c); k++) {
 		const e3_tensor_info *t = e3_ckpt_at(c, k);
 		rc = e3_buf_printf(b, err, "%s\n{\"name\":", k ? "," : "") || e3_buf_json(b, t->name, err) ||
-		     e3_buf_printf(b, err, ",\"dtype\":\"%s\",\"shape\":", e3_dtype_name(t->dtype)) || add_shape(b, t, err) ||
-		     e3_buf_add(b, "}", 1, err);
+			e3_buf_printf(b, err, ",\"dtype\":\"%s\",\"shape\":", e3_dtype_name(t->dtype)) || add_shape(b, t, err) ||
+			e3_buf_add(b, "}", 1, err);
 	}
 	return rc || e3_buf_printf(b, err, "]}\n") ? -1 : 0;
 }
@@ -55,7 +55,7 @@ int em_list(const e3_ckpt *c, const em_options *o, e3_err *err)
 	for (size_t k = 0; !o->json && !rc && k < e3_ckpt_count(c); k++) {
 		const e3_tensor_info *t = e3_ckpt_at(c, k);
 		rc = e3_buf_printf(&b, err, "%-*s  %-4s  ", width, t->name, e3_dtype_name(t->dtype)) || add_shape(&b, t, err) ||
-		     e3_buf_add(&b, "\n", 1, err);
+			e3_buf_add(&b, "\n", 1, err);
 	}
 	return put(&b, rc ? -1 : 0, err);
 }
@@ -79,7 +79,7 @@ static void row(printing *p, const char *key, const char *fmt, ...)
 	if (p->rc)
 		return;
 	p->rc = p->json ? e3_buf_printf(p->b, p->err, "%s\"%s\":%s", p->n ? "," : "", key, text)
-			: e3_buf_printf(p->b, p->err, "%-18s %s\n", key, text);
+					: e3_buf_printf(p->b, p->err, "%-18s %s\n", key, text);
 	p->n++;
 }
 
@@ -186,15 +186,19 @@ int em_check(const e3_ckpt *c, const em_options *o, e3_err *err)
 	printing p = {.b = &b, .json = o->json, .err = err};
 	if (!rc && o->json)
 		rc = e3_buf_printf(&b, err, "{\"path\":") || e3_buf_json(&b, e3_ckpt_path(c), err) ||
-		     e3_buf_printf(&b, err, ",\"format\":\"%s\",\"tensors\":%zu,\"ok\":%s,\"problems\":", e3_ckpt_format(c), e3_ckpt_count(c),
-				   wrong ? "false" : "true") || add_lines(&b, &report, err) || e3_buf_printf(&b, err, ",\"config\":{");
+			e3_buf_printf(&b, err, ",\"format\":\"%s\",\"tensors\":%zu,\"ok\":%s,\"problems\":", e3_ckpt_format(c),
+				e3_ckpt_count(c), wrong ? "false" : "true") ||
+			add_lines(&b, &report, err) || e3_buf_printf(&b, err, ",\"config\":{");
 	if (!rc) {
 		if (!o->json)
 			text_row(&p, "format", e3_ckpt_format(c));
 		config_rows(&p, &config);
 		rc = p.rc;
 	}
-	rc = rc || (o->json ? e3_buf_printf(&b, err, "}}\n") : report.len ? e3_buf_add(&b, report.data, report.len, err) : 0);
+	rc = rc ||
+		(o->json             ? e3_buf_printf(&b, err, "}}\n")
+				: report.len ? e3_buf_add(&b, report.data, report.len, err)
+							 : 0);
 	e3_buf_release(&report);
 	if (put(&b, rc ? -1 : 0, err))
 		return -1;

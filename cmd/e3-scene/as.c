@@ -1,5 +1,6 @@
-/* e3-scene: renders into a data set's layout. Some readers count their principal point from the first pixel's centre: for those the picture
- * is rendered one pixel wider and higher, and that pixel cut off, which puts the middle where they expect it. */
+/* e3-scene: renders into a data set's layout. Some readers count their principal point from the first pixel's centre:
+ * for those the picture is rendered one pixel wider and higher, and that pixel cut off, which puts the middle where
+ * they expect it. */
 #include "as.h"
 #include "e3/opt.h"
 #include "e3/tool.h"
@@ -24,7 +25,7 @@ void scene_as_complete(const scene_as *as, e3_scene_options *o)
 
 typedef struct room {
 	e3_scene *scene;
-	e3_image rgb;    /* as rendered */
+	e3_image rgb; /* as rendered */
 	e3_depth depth;
 	e3_image rgb_cut; /* as written */
 	e3_depth depth_cut;
@@ -35,7 +36,10 @@ static int open_room(room *r, const e3_scene_options *o, int cut, e3_err *err)
 	r->scene = e3_scene_open(o, err);
 	if (!r->scene || e3_image_init(&r->rgb, o->w, o->h, 3, err) || e3_depth_init(&r->depth, o->w, o->h, err))
 		return -1;
-	return e3_image_init(&r->rgb_cut, o->w - cut, o->h - cut, 3, err) || e3_depth_init(&r->depth_cut, o->w - cut, o->h - cut, err) ? -1 : 0;
+	return e3_image_init(&r->rgb_cut, o->w - cut, o->h - cut, 3, err) ||
+			e3_depth_init(&r->depth_cut, o->w - cut, o->h - cut, err)
+		? -1
+		: 0;
 }
 
 static void close_room(room *r)
@@ -57,7 +61,10 @@ static int write_frame(room *r, e3_set_writer *w, int64_t i, double seconds, e3_
 	}
 	if (e3_pose_decode(enc, &pose, err))
 		return -1;
-	e3_set_shot shot = {.rgb = &r->rgb_cut, .depth = &r->depth_cut, .k = {k[0], k[1], k[2], k[3], r->rgb_cut.w, r->rgb_cut.h}, .seconds = seconds};
+	e3_set_shot shot = {.rgb = &r->rgb_cut,
+		.depth = &r->depth_cut,
+		.k = {k[0], k[1], k[2], k[3], r->rgb_cut.w, r->rgb_cut.h},
+		.seconds = seconds};
 	e3_pose_to_world(&pose, shot.pose);
 	return e3_set_writer_add(w, &shot, err);
 }

@@ -6,7 +6,7 @@
 #include "e3/sets.h"
 
 typedef struct scene_as {
-	int set;              /* e3_set_id; -1: a stream is wanted */
+	int set; /* e3_set_id; -1: a stream is wanted */
 	const char *dir;
 	const char *sequence; /* NULL: the usual one */
 	int64_t start;

@@ -47,7 +47,13 @@ typedef struct scene_tool {
 } scene_tool;
 
 static scene_tool t = {
-	.path = -1, .frames = -1, .length = -1, .fps = 12, .noise = 0.008, .objects = 14, .as = {.set = -1},
+	.path = -1,
+	.frames = -1,
+	.length = -1,
+	.fps = 12,
+	.noise = 0.008,
+	.objects = 14,
+	.as = {.set = -1},
 };
 
 static int parse_size(void *to, const char *arg, e3_err *err)
@@ -59,7 +65,8 @@ static int parse_size(void *to, const char *arg, e3_err *err)
 		return e3_fail(err, "expected WIDTHxHEIGHT, as 224x168, got '%s'", arg);
 	memcpy(number, arg, n);
 	number[n] = 0;
-	if (e3_parse_i64(number, 1, E3_SCENE_SIDE_MAX, &side[0], err) || e3_parse_i64(arg + n + 1, 1, E3_SCENE_SIDE_MAX, &side[1], err))
+	if (e3_parse_i64(number, 1, E3_SCENE_SIDE_MAX, &side[0], err) ||
+		e3_parse_i64(arg + n + 1, 1, E3_SCENE_SIDE_MAX, &side[1], err))
 		return -1;
 	if (side[0] * side[1] > E3_SCENE_PIXELS_MAX)
 		return e3_fail(err, "at most %d pixels fit into a truth message, got '%s'", E3_SCENE_PIXELS_MAX, arg);
@@ -69,41 +76,118 @@ static int parse_size(void *to, const char *arg, e3_err *err)
 
 static const e3_opt table[] = {
 	{.type = E3_OPT_TITLE, .help = "The scene"},
-	{.type = E3_OPT_INT, .name = "seed", .to = &t.seed, .arg = "N", .min = 0, .max = 0x1p53,
+	{.type = E3_OPT_INT,
+		.name = "seed",
+		.to = &t.seed,
+		.arg = "N",
+		.min = 0,
+		.max = 0x1p53,
 		.help = "which room, furniture, light and path (default 0)"},
-	{.type = E3_OPT_CHOICE, .name = "kind", .to = &t.kind, .arg = "KIND", .choices = "short|long|revisit",
-		.help = "frames, length and path: short (48 past furniture, the\ndefault), long (144 round the room), revisit (144, there\nand back)"},
-	{.type = E3_OPT_INT, .name = "frames", .to = &t.frames, .arg = "N", .min = 1, .max = E3_SCENE_FRAMES_MAX,
+	{.type = E3_OPT_CHOICE,
+		.name = "kind",
+		.to = &t.kind,
+		.arg = "KIND",
+		.choices = "short|long|revisit",
+		.help =
+			"frames, length and path: short (48 past furniture, the\ndefault), long (144 round the room), revisit (144, there\nand back)"},
+	{.type = E3_OPT_INT,
+		.name = "frames",
+		.to = &t.frames,
+		.arg = "N",
+		.min = 1,
+		.max = E3_SCENE_FRAMES_MAX,
 		.help = "frames on the path"},
-	{.type = E3_OPT_REAL, .name = "length", .to = &t.length, .arg = "X", .min = 0, .max = 1000,
+	{.type = E3_OPT_REAL,
+		.name = "length",
+		.to = &t.length,
+		.arg = "X",
+		.min = 0,
+		.max = 1000,
 		.help = "length of the path; 1 is 0.2 to 1.5 m"},
-	{.type = E3_OPT_CHOICE, .name = "path", .to = &t.path, .arg = "PATH", .choices = "clip|walk",
+	{.type = E3_OPT_CHOICE,
+		.name = "path",
+		.to = &t.path,
+		.arg = "PATH",
+		.choices = "clip|walk",
 		.help = "clip: one stroke past the furniture; walk: round the\nroom, as often as the length needs"},
 	{.type = E3_OPT_FLAG, .name = "revisit", .to = &t.revisit, .help = "the path returns: there and, nearby, back"},
-	{.type = E3_OPT_FLAG, .name = "endless", .to = &t.endless, .help = "a walk that never ends; the speed follows from length\nand frames"},
-	{.type = E3_OPT_INT, .name = "objects", .to = &t.objects, .arg = "N", .min = 0, .max = E3_SCENE_OBJECTS_MAX,
+	{.type = E3_OPT_FLAG,
+		.name = "endless",
+		.to = &t.endless,
+		.help = "a walk that never ends; the speed follows from length\nand frames"},
+	{.type = E3_OPT_INT,
+		.name = "objects",
+		.to = &t.objects,
+		.arg = "N",
+		.min = 0,
+		.max = E3_SCENE_OBJECTS_MAX,
 		.help = "boxes and ellipsoids in the room (default 14)"},
 	{.type = E3_OPT_TITLE, .help = "The camera"},
-	{.type = E3_OPT_CALL, .name = "size", .to = t.size, .arg = "WxH", .call = parse_size,
+	{.type = E3_OPT_CALL,
+		.name = "size",
+		.to = t.size,
+		.arg = "WxH",
+		.call = parse_size,
 		.help = "of the pictures (default 224x168)"},
-	{.type = E3_OPT_REAL, .name = "fov", .to = &t.fov, .arg = "DEG", .min = 1, .max = 170,
+	{.type = E3_OPT_REAL,
+		.name = "fov",
+		.to = &t.fov,
+		.arg = "DEG",
+		.min = 1,
+		.max = 170,
 		.help = "horizontal field of view (default: 57 to 63, by the\nseed)"},
-	{.type = E3_OPT_REAL, .name = "fps", .to = &t.fps, .arg = "X", .min = 1e-3, .max = 1e6,
+	{.type = E3_OPT_REAL,
+		.name = "fps",
+		.to = &t.fps,
+		.arg = "X",
+		.min = 1e-3,
+		.max = 1e6,
 		.help = "frames per second, for the times (default 12)"},
-	{.type = E3_OPT_REAL, .name = "noise", .to = &t.noise, .arg = "X", .min = 0, .max = 1,
+	{.type = E3_OPT_REAL,
+		.name = "noise",
+		.to = &t.noise,
+		.arg = "X",
+		.min = 0,
+		.max = 1,
 		.help = "standard deviation of the image noise (default 0.008,\nwhite is 1)"},
 	{.type = E3_OPT_TITLE, .help = "Output"},
-	{.type = E3_OPT_TEXT, .name = "output", .letter = 'o', .to = &t.output, .arg = "ENDPOINT",
+	{.type = E3_OPT_TEXT,
+		.name = "output",
+		.letter = 'o',
+		.to = &t.output,
+		.arg = "ENDPOINT",
 		.help = "where the stream goes (default -)"},
 	E3_STREAM_OPTIONS,
 	E3_QUEUE_OPTIONS,
-	{.type = E3_OPT_CHOICE, .name = "as", .to = &t.as.set, .arg = "NAME", .choices = E3_SET_NAMES,
-		.help = "write a data set into DIR instead: sintel, kitti, bonn,\nnyu, 7scenes, nrgbd, tum, scannet or co3d, in its size\nunless --size is given, in metres"},
-	{.type = E3_OPT_TEXT, .name = "sequence", .to = &t.as.sequence, .arg = "NAME", .help = "what the sequence is called there"},
-	{.type = E3_OPT_INT, .name = "start", .to = &t.start, .arg = "I", .min = 0, .max = 0x1p53,
+	{.type = E3_OPT_CHOICE,
+		.name = "as",
+		.to = &t.as.set,
+		.arg = "NAME",
+		.choices = E3_SET_NAMES,
+		.help =
+			"write a data set into DIR instead: sintel, kitti, bonn,\nnyu, 7scenes, nrgbd, tum, scannet or co3d, in its size\nunless --size is given, in metres"},
+	{.type = E3_OPT_TEXT,
+		.name = "sequence",
+		.to = &t.as.sequence,
+		.arg = "NAME",
+		.help = "what the sequence is called there"},
+	{.type = E3_OPT_INT,
+		.name = "start",
+		.to = &t.start,
+		.arg = "I",
+		.min = 0,
+		.max = 0x1p53,
 		.help = "begin with frame I: what comes is the same without"},
-	{.type = E3_OPT_FLAG, .name = "metres", .to = &t.metres, .help = "truth in metres, not in mean distances of the first\nframe's points"},
-	{.type = E3_OPT_INT, .name = "threads", .to = &t.threads, .arg = "N", .min = 1, .max = E3_SCENE_THREADS_MAX,
+	{.type = E3_OPT_FLAG,
+		.name = "metres",
+		.to = &t.metres,
+		.help = "truth in metres, not in mean distances of the first\nframe's points"},
+	{.type = E3_OPT_INT,
+		.name = "threads",
+		.to = &t.threads,
+		.arg = "N",
+		.min = 1,
+		.max = E3_SCENE_THREADS_MAX,
 		.help = "how many render (default: one per processor)"},
 	{.type = E3_OPT_END},
 };
@@ -145,16 +229,27 @@ static void parse(int argc, char **argv)
 	bool revisit = t.revisit || k->revisit;
 	if (t.endless && revisit)
 		e3_usage_error("--endless and %s exclude each other: an endless walk passes everywhere again",
-		               t.revisit ? "--revisit" : "--kind revisit");
+			t.revisit ? "--revisit" : "--kind revisit");
 	if (t.endless && t.path == E3_SCENE_CLIP)
 		e3_usage_error("--endless needs --path walk: a clip is over at its end");
 	int64_t frames = t.frames > 0 ? t.frames : k->frames;
 	if (!t.endless && t.start >= frames)
 		e3_usage_error("--start %" PRId64 ": the scene has %" PRId64 " frames", t.start, frames);
 	t.o = (e3_scene_options){
-		.seed = (uint64_t)t.seed, .w = t.size[0], .h = t.size[1], .frames = frames, .length = t.length >= 0 ? t.length : k->length,
-		.path = t.endless ? E3_SCENE_WALK : t.path >= 0 ? (e3_scene_path)t.path : k->path, .revisit = revisit, .endless = t.endless,
-		.metres = t.metres, .objects = (int)t.objects, .fov = t.fov * 3.14159265358979323846 / 180, .noise = t.noise,
+		.seed = (uint64_t)t.seed,
+		.w = t.size[0],
+		.h = t.size[1],
+		.frames = frames,
+		.length = t.length >= 0 ? t.length : k->length,
+		.path = t.endless ? E3_SCENE_WALK
+			: t.path >= 0 ? (e3_scene_path)t.path
+						  : k->path,
+		.revisit = revisit,
+		.endless = t.endless,
+		.metres = t.metres,
+		.objects = (int)t.objects,
+		.fov = t.fov * 3.14159265358979323846 / 180,
+		.noise = t.noise,
 		.threads = t.threads ? (int)t.threads : processors(),
 	};
 	t.as.start = t.start, t.as.fps = t.fps;
@@ -169,8 +264,12 @@ static int send_head(e3_err *err)
 	if (e3_buf_printf(&t.source, err, "scene %" PRId64 " %s", t.seed, kinds[t.kind].name))
 		return -1;
 	/* borrowed texts: the head is not released */
-	e3_head head = {.tool = (char *)(uintptr_t)e3_tool_name(), .version = (char *)(uintptr_t)E3_VERSION, .source = t.source.data,
-		.frames = t.endless ? -1 : t.o.frames - t.start, .fps = t.fps, .budget = -1};
+	e3_head head = {.tool = (char *)(uintptr_t)e3_tool_name(),
+		.version = (char *)(uintptr_t)E3_VERSION,
+		.source = t.source.data,
+		.frames = t.endless ? -1 : t.o.frames - t.start,
+		.fps = t.fps,
+		.budget = -1};
 	return e3_out_head(t.out, &head, err);
 }
 
@@ -183,7 +282,8 @@ static void report(void)
 	if (t.endless)
 		e3_progress("%" PRId64 " frames  %.1f frames/s", t.sent, rate);
 	else
-		e3_progress("%" PRId64 "/%" PRId64 " frames  %.1f frames/s  %.0f s left", t.sent, t.o.frames - t.start, rate, (double)left / rate);
+		e3_progress("%" PRId64 "/%" PRId64 " frames  %.1f frames/s  %.0f s left", t.sent, t.o.frames - t.start, rate,
+			(double)left / rate);
 }
 
 /* The frame, then its truth. */
@@ -193,7 +293,12 @@ static int send_frame(int64_t i, e3_err *err)
 	const int w = t.o.w, h = t.o.h;
 	const e3_source at = {.i = i, .pts = (double)i / t.fps, .src_i = i, .src_w = w, .src_h = h, .fit = {1, 1, 0, 0}};
 	e3_frame frame = {.s = at, .w = w, .h = h, .rgb = t.rgb};
-	e3_truth truth = {.i = i, .w = w, .h = h, .depth = t.depth, .has_pose = true, .has_intrinsics = true,
+	e3_truth truth = {.i = i,
+		.w = w,
+		.h = h,
+		.depth = t.depth,
+		.has_pose = true,
+		.has_intrinsics = true,
 		.unit = (char *)(uintptr_t)facts->unit};
 	memcpy(truth.intrinsics, facts->intrinsics, sizeof truth.intrinsics);
 	e3_scene_render(t.scene, i, t.rgb, t.depth, truth.pose);
@@ -216,8 +321,8 @@ static int open_all(e3_err *err)
 	if (!t.scene || !t.rgb || !t.depth)
 		return -1;
 	const e3_scene_facts *f = e3_scene_tell(t.scene);
-	e3_detail("room %.2f × %.2f m, %.2f m high, %d objects; path %.2f m; one unit is %.3f m", f->room[0], f->room[2], f->room[1],
-	          f->objects, f->length, f->metres);
+	e3_detail("room %.2f × %.2f m, %.2f m high, %d objects; path %.2f m; one unit is %.3f m", f->room[0], f->room[2],
+		f->room[1], f->objects, f->length, f->metres);
 	return 0;
 }
 

@@ -13,10 +13,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* One problem: values as f32 in device memory (already rounded to bf16 where that is the type), and as the kernels want them. */
+/* One problem: values as f32 in device memory (already rounded to bf16 where that is the type), and as the kernels want
+ * them. */
 typedef struct problem {
 	setup s;
-	size_t size;      /* of an element */
+	size_t size; /* of an element */
 	int pages;
 	float *q, *k, *v; /* [heads][rows or keys][dim] */
 	void *qt, *pool, *out;
@@ -200,7 +201,8 @@ static double worst_of_map(const problem *p, const truth *t)
 	return worst;
 }
 
-/* Runs twice more into poisoned outputs: the bits must be the same, the counters back at zero, nothing written past the ends. */
+/* Runs twice more into poisoned outputs: the bits must be the same, the counters back at zero, nothing written past the
+ * ends. */
 static bool repeats(const problem *p)
 {
 	const setup *s = &p->s;
@@ -240,13 +242,15 @@ static bool test(setup s, bool check_host)
 	attend(&p);
 	mass(&p);
 	CHECK(cudaDeviceSynchronize());
-	double *out = as_double(p.out, rows * s.dim, s.f32), *lse = as_double(p.lse, rows, true), *m = as_double(p.mass, s.keys, true), sum = 0;
+	double *out = as_double(p.out, rows * s.dim, s.f32), *lse = as_double(p.lse, rows, true),
+		   *m = as_double(p.mass, s.keys, true), sum = 0;
 	for (int k = 0; k < s.keys; k++)
 		sum += m[k];
-	error o = compare(t.out, out, rows * s.dim, 0.05), l = compare(t.lse, lse, rows, 1.0), a = compare(t.mass, m, s.keys, 1e-3);
+	error o = compare(t.out, out, rows * s.dim, 0.05), l = compare(t.lse, lse, rows, 1.0),
+		  a = compare(t.mass, m, s.keys, 1e-3);
 	double map = s.map ? worst_of_map(&p, &t) : 0;
 	bool ok = o.l2 <= (s.f32 ? 2e-6 : 3.5e-3) && l.worst <= 4e-6 && a.worst <= (s.f32 ? 3e-5 : 5e-5) && a.l2 <= 1e-5 &&
-	          fabs(sum / s.rows - 1) <= 1e-5 && map <= 4e-5;
+		fabs(sum / s.rows - 1) <= 1e-5 && map <= 4e-5;
 	bool same = repeats(&p);
 	if (check_host) {
 		const float *qkv[3] = {p.q, p.k, p.v};
@@ -254,9 +258,10 @@ static bool test(setup s, bool check_host)
 		printf("  truth of %s on the host differs by %.1e\n", s.what, worst);
 		ok &= worst < 1e-9;
 	}
-	printf("%s  %-34s %2d x %3d  rows %5d keys %6d page %5d  out %.1e  lse %.1e  mass %.1e max %.1e  sum %+.1e  map %.0e%s\n",
-	       ok && same ? "ok  " : "FAIL", s.what, s.heads, s.dim, s.rows, s.keys, s.page_keys, o.l2, l.worst, a.l2, a.worst, sum / s.rows - 1,
-	       map, same ? "" : "  not the same twice, or wrote outside");
+	printf(
+		"%s  %-34s %2d x %3d  rows %5d keys %6d page %5d  out %.1e  lse %.1e  mass %.1e max %.1e  sum %+.1e  map %.0e%s\n",
+		ok && same ? "ok  " : "FAIL", s.what, s.heads, s.dim, s.rows, s.keys, s.page_keys, o.l2, l.worst, a.l2, a.worst,
+		sum / s.rows - 1, map, same ? "" : "  not the same twice, or wrote outside");
 	fflush(stdout);
 	free(out), free(lse), free(m), free(t.logit), free(t.lse), free(t.out), free(t.mass);
 	drop(&p);
@@ -267,11 +272,12 @@ static int tests(bool small)
 {
 	int wrong = 0;
 	static const int shapes[][3] = {/* rows, keys, page */
-	                                {1, 1, 64},     {1, 129, 64},    {64, 64, 64},    {65, 63, 64},    {192, 128, 128}, {193, 257, 64},
-	                                {17, 1000, 256}, {1041, 1041, 1041}, {1041, 17, 17}, {130, 2082, 128}, {1374, 1374, 1374}, {321, 5000, 64}};
+		{1, 1, 64}, {1, 129, 64}, {64, 64, 64}, {65, 63, 64}, {192, 128, 128}, {193, 257, 64}, {17, 1000, 256},
+		{1041, 1041, 1041}, {1041, 17, 17}, {130, 2082, 128}, {1374, 1374, 1374}, {321, 5000, 64}};
 	for (const auto &x : shapes)
 		for (int portable = device.wgmma ? 0 : 1; portable < 2; portable++) {
-			setup s = {portable ? "mma.sync" : "wgmma", 2, 64, x[0], x[1], x[2], false, portable == 1, x[0] * x[1] < 100000, 4.0f};
+			setup s = {portable ? "mma.sync" : "wgmma", 2, 64, x[0], x[1], x[2], false, portable == 1,
+				x[0] * x[1] < 100000, 4.0f};
 			if (!small || x[0] * x[1] <= 300000)
 				wrong += !test(s, x[0] == 193 && !portable);
 		}
@@ -280,27 +286,27 @@ static int tests(bool small)
 		wrong += !test(s, false);
 	}
 	static const setup others[] = {
-	        {"bf16, odd head_dim", 3, 12, 100, 130, 64, false, false, true, 3.0f},
-	        {"bf16, odd head_dim", 2, 20, 70, 200, 50, false, false, true, 3.0f},
-	        {"bf16, odd pages", 2, 64, 70, 200, 50, false, false, true, 3.0f},
-	        {"f32", 4, 64, 130, 300, 64, true, false, true, 3.0f},
-	        {"f32", 2, 20, 65, 1, 64, true, false, true, 3.0f},
-	        {"f32", 2, 128, 65, 333, 100, true, false, true, 3.0f},
-	        {"f32, one query", 16, 128, 1, 1, 64, true, false, true, 1.0f},
-	        {"f32, one query", 16, 128, 1, 37, 64, true, false, true, 1.0f},
-	        {"f32, one query", 16, 128, 1, 4096, 64, true, false, true, 2.0f},
-	        {"f32, few queries", 3, 12, 8, 1000, 100, true, false, true, 2.0f},
-	        {"bf16, few queries", 3, 12, 3, 1000, 100, false, false, true, 2.0f},
-	        {"full model, first frames", 16, 64, 1041, 2082, 128, false, false, false, 4.0f},
-	        {"full model, 11 frames", 16, 64, 1041, 11451, 128, false, false, false, 4.0f},
-	        {"full model, 11 frames, portable", 16, 64, 1041, 11451, 128, false, true, false, 4.0f},
-	        {"full model, 518x518", 16, 64, 1374, 6870, 256, false, false, false, 4.0f},
-	        {"full model, f32", 16, 64, 1041, 3123, 128, true, false, false, 4.0f},
-	        {"scores that jump", 4, 64, 333, 3000, 64, false, false, true, 3.0f, 7.0f},
-	        {"scores that leap", 4, 64, 333, 3000, 64, false, false, true, 3.0f, 30.0f},
-	        {"scores that leap, portable", 4, 64, 333, 3000, 64, false, true, true, 3.0f, 30.0f},
-	        {"many rows", 2, 64, 5000, 700, 64, false, false, false, 4.0f},
-	        {"40 heads", 40, 64, 333, 1500, 64, false, false, false, 4.0f},
+		{"bf16, odd head_dim", 3, 12, 100, 130, 64, false, false, true, 3.0f},
+		{"bf16, odd head_dim", 2, 20, 70, 200, 50, false, false, true, 3.0f},
+		{"bf16, odd pages", 2, 64, 70, 200, 50, false, false, true, 3.0f},
+		{"f32", 4, 64, 130, 300, 64, true, false, true, 3.0f},
+		{"f32", 2, 20, 65, 1, 64, true, false, true, 3.0f},
+		{"f32", 2, 128, 65, 333, 100, true, false, true, 3.0f},
+		{"f32, one query", 16, 128, 1, 1, 64, true, false, true, 1.0f},
+		{"f32, one query", 16, 128, 1, 37, 64, true, false, true, 1.0f},
+		{"f32, one query", 16, 128, 1, 4096, 64, true, false, true, 2.0f},
+		{"f32, few queries", 3, 12, 8, 1000, 100, true, false, true, 2.0f},
+		{"bf16, few queries", 3, 12, 3, 1000, 100, false, false, true, 2.0f},
+		{"full model, first frames", 16, 64, 1041, 2082, 128, false, false, false, 4.0f},
+		{"full model, 11 frames", 16, 64, 1041, 11451, 128, false, false, false, 4.0f},
+		{"full model, 11 frames, portable", 16, 64, 1041, 11451, 128, false, true, false, 4.0f},
+		{"full model, 518x518", 16, 64, 1374, 6870, 256, false, false, false, 4.0f},
+		{"full model, f32", 16, 64, 1041, 3123, 128, true, false, false, 4.0f},
+		{"scores that jump", 4, 64, 333, 3000, 64, false, false, true, 3.0f, 7.0f},
+		{"scores that leap", 4, 64, 333, 3000, 64, false, false, true, 3.0f, 30.0f},
+		{"scores that leap, portable", 4, 64, 333, 3000, 64, false, true, true, 3.0f, 30.0f},
+		{"many rows", 2, 64, 5000, 700, 64, false, false, false, 4.0f},
+		{"40 heads", 40, 64, 333, 1500, 64, false, false, false, 4.0f},
 	};
 	for (const setup &s : others)
 		if (!small || (int64_t)s.rows * s.keys * s.heads <= 300000)
@@ -313,7 +319,10 @@ static int tests(bool small)
 
 enum { SETS = 3, RUNS = 30 };
 
-static int by_time(const void *a, const void *b) { return (*(const float *)a > *(const float *)b) - (*(const float *)a < *(const float *)b); }
+static int by_time(const void *a, const void *b)
+{
+	return (*(const float *)a > *(const float *)b) - (*(const float *)a < *(const float *)b);
+}
 
 /* Milliseconds of a launch: median over groups of four, each on another copy of the data. */
 static float time_of(problem *p, void (*run)(const problem *))
@@ -342,18 +351,19 @@ static float time_of(problem *p, void (*run)(const problem *))
 static int bench(int only)
 {
 	static const setup shapes[] = {
-	        {"frame block", 16, 64, 1041, 1041, 1041, false, false, false, 2.0f},
-	        {"global block, 2 frames", 16, 64, 1041, 2082, 128, false, false, false, 2.0f},
-	        {"global block, 5 frames", 16, 64, 1041, 5205, 128, false, false, false, 2.0f},
-	        {"global block, 11 frames", 16, 64, 1041, 11451, 128, false, false, false, 2.0f},
-	        {"global block, 50 frames", 16, 64, 1041, 52050, 128, false, false, false, 2.0f},
-	        {"518x518, 11 frames", 16, 64, 1374, 15114, 128, false, false, false, 2.0f},
-	        {"portable, 11 frames", 16, 64, 1041, 11451, 128, false, true, false, 2.0f},
-	        {"f32, 11 frames", 16, 64, 1041, 11451, 128, true, false, false, 2.0f},
-	        {"camera head, 100 frames", 16, 128, 1, 100, 64, true, false, false, 2.0f},
-	        {"camera head, 1024 frames", 16, 128, 1, 1024, 64, true, false, false, 2.0f},
+		{"frame block", 16, 64, 1041, 1041, 1041, false, false, false, 2.0f},
+		{"global block, 2 frames", 16, 64, 1041, 2082, 128, false, false, false, 2.0f},
+		{"global block, 5 frames", 16, 64, 1041, 5205, 128, false, false, false, 2.0f},
+		{"global block, 11 frames", 16, 64, 1041, 11451, 128, false, false, false, 2.0f},
+		{"global block, 50 frames", 16, 64, 1041, 52050, 128, false, false, false, 2.0f},
+		{"518x518, 11 frames", 16, 64, 1374, 15114, 128, false, false, false, 2.0f},
+		{"portable, 11 frames", 16, 64, 1041, 11451, 128, false, true, false, 2.0f},
+		{"f32, 11 frames", 16, 64, 1041, 11451, 128, true, false, false, 2.0f},
+		{"camera head, 100 frames", 16, 128, 1, 100, 64, true, false, false, 2.0f},
+		{"camera head, 1024 frames", 16, 128, 1, 1024, 64, true, false, false, 2.0f},
 	};
-	printf("%-26s %6s %6s | %9s %8s | %9s %8s | %s\n", "", "rows", "keys", "attend us", "TFLOP/s", "mass us", "TFLOP/s", "mass / attend");
+	printf("%-26s %6s %6s | %9s %8s | %9s %8s | %s\n", "", "rows", "keys", "attend us", "TFLOP/s", "mass us", "TFLOP/s",
+		"mass / attend");
 	for (const setup &s : shapes) {
 		if (only >= 0 && &s != shapes + only)
 			continue;
@@ -362,8 +372,8 @@ static int bench(int only)
 			p[i] = make(s);
 		float a = time_of(p, attend), m = time_of(p, mass);
 		double flop = 4.0 * s.heads * s.rows * s.keys * s.dim;
-		printf("%-26s %6d %6d | %9.1f %8.1f | %9.1f %8.1f | %.2f\n", s.what, s.rows, s.keys, a * 1e3, flop / a * 1e-9, m * 1e3,
-		       flop / 2 / m * 1e-9, m / a);
+		printf("%-26s %6d %6d | %9.1f %8.1f | %9.1f %8.1f | %.2f\n", s.what, s.rows, s.keys, a * 1e3, flop / a * 1e-9,
+			m * 1e3, flop / 2 / m * 1e-9, m / a);
 		fflush(stdout);
 		for (int i = 0; i < SETS; i++)
 			drop(&p[i]);
@@ -374,7 +384,8 @@ static int bench(int only)
 int main(int argc, char **argv)
 {
 	CHECK(e3_attend_open(&device));
-	printf("%d multiprocessors, compute capability %d, wgmma %s\n", device.sms, device.capability, device.wgmma ? "yes" : "no");
+	printf("%d multiprocessors, compute capability %d, wgmma %s\n", device.sms, device.capability,
+		device.wgmma ? "yes" : "no");
 	if (argc > 1 && !strcmp(argv[1], "bench"))
 		return bench(argc > 2 ? atoi(argv[2]) : -1);
 	return tests(argc > 1 && !strcmp(argv[1], "small"));

@@ -1,4 +1,5 @@
-/* kernels: what attend_test compares with: attention and mass in double precision, by the most plain kernels, and on the host. */
+/* kernels: what attend_test compares with: attention and mass in double precision, by the most plain kernels, and on
+ * the host. */
 #ifndef E3_KERNELS_TEST_ATTEND_TRUTH_CUH
 #define E3_KERNELS_TEST_ATTEND_TRUTH_CUH
 
@@ -113,7 +114,8 @@ static truth find_truth(const setup *s, const float *q, const float *k, const fl
 	true_rows<<<(unsigned)rows, 256>>>(v, *s, logit, lse, out);
 	true_mass<<<(s->keys + 31) / 32, 256>>>(*s, logit, lse, m);
 	CHECK(cudaDeviceSynchronize());
-	truth t = {NULL, (double *)to_host(lse, rows * 8), (double *)to_host(out, rows * s->dim * 8), (double *)to_host(m, (size_t)s->keys * 8)};
+	truth t = {NULL, (double *)to_host(lse, rows * 8), (double *)to_host(out, rows * s->dim * 8),
+		(double *)to_host(m, (size_t)s->keys * 8)};
 	if (s->map)
 		t.logit = (double *)to_host(logit, rows * s->keys * 8);
 	void *all[] = {logit, lse, out, m};
@@ -125,7 +127,8 @@ static truth find_truth(const setup *s, const float *q, const float *k, const fl
 /* The same on the host, to check the checker on a small case. */
 static double check_truth(const setup *s, const float *const qkv[3], const truth *t)
 {
-	float *q = (float *)to_host(qkv[0], (size_t)s->heads * s->rows * s->dim * 4), *k = (float *)to_host(qkv[1], (size_t)s->heads * s->keys * s->dim * 4);
+	float *q = (float *)to_host(qkv[0], (size_t)s->heads * s->rows * s->dim * 4),
+		  *k = (float *)to_host(qkv[1], (size_t)s->heads * s->keys * s->dim * 4);
 	float *v = (float *)to_host(qkv[2], (size_t)s->heads * s->keys * s->dim * 4);
 	double *x = (double *)malloc(s->keys * 8), *m = (double *)calloc(s->keys, 8), worst = 0;
 	for (int h = 0; h < s->heads; h++)
@@ -134,7 +137,8 @@ static double check_truth(const setup *s, const float *const qkv[3], const truth
 			for (int j = 0; j < s->keys; j++) {
 				x[j] = 0;
 				for (int d = 0; d < s->dim; d++)
-					x[j] += (double)q[((size_t)h * s->rows + r) * s->dim + d] * k[((size_t)h * s->keys + j) * s->dim + d];
+					x[j] +=
+						(double)q[((size_t)h * s->rows + r) * s->dim + d] * k[((size_t)h * s->keys + j) * s->dim + d];
 				x[j] /= sqrt((double)s->dim);
 				sum += exp(x[j]);
 			}

@@ -58,10 +58,7 @@ int e3_fail_in(e3_err *err, const char *fmt, ...)
 
 static void (*listener)(e3_tell_level, const char *);
 
-void e3_tell_to(void (*to)(e3_tell_level level, const char *text))
-{
-	listener = to;
-}
+void e3_tell_to(void (*to)(e3_tell_level level, const char *text)) { listener = to; }
 
 void e3_tell(e3_tell_level level, const char *fmt, ...)
 {

@@ -1,5 +1,5 @@
-/* base: output files that appear whole or not at all. Owns the temporary name, the rename and the removal, and the lock that tells a
- * file that somebody is writing from one that a killed process left. */
+/* base: output files that appear whole or not at all. Owns the temporary name, the rename and the removal, and the lock
+ * that tells a file that somebody is writing from one that a killed process left. */
 #include "e3/io.h"
 #include "e3/tool.h"
 #include <dirent.h>
@@ -17,10 +17,7 @@ static ssize_t write_all(void *cookie, const char *from, size_t n)
 	return e3_write_full((int)(intptr_t)cookie, from, n) ? 0 : (ssize_t)n;
 }
 
-static int close_descriptor(void *cookie)
-{
-	return close((int)(intptr_t)cookie);
-}
+static int close_descriptor(void *cookie) { return close((int)(intptr_t)cookie); }
 
 /* A FILE for a descriptor that may block: stdio alone would report a write that a signal interrupts as failed. */
 static FILE *open_blocking(int fd)
@@ -69,7 +66,9 @@ void e3_file_sweep(const char *path)
 		slash[slash == copy] = 0;
 	DIR *dir = copy ? opendir(slash ? copy : ".") : NULL;
 	for (struct dirent *e; dir && (e = readdir(dir));) {
-		int fd = is_temporary_of(e->d_name, base) ? openat(dirfd(dir), e->d_name, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK) : -1;
+		int fd = is_temporary_of(e->d_name, base)
+			? openat(dirfd(dir), e->d_name, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)
+			: -1;
 		if (fd < 0)
 			continue;
 		if (flock(fd, LOCK_EX | LOCK_NB) == 0)
@@ -128,7 +127,8 @@ int e3_file_write(e3_file *file, const void *from, size_t n, e3_err *err)
 	return 0;
 }
 
-/* The folder a path is in, so that its new name is on disk too; not every file system can do that, and then it is no failure. */
+/* The folder a path is in, so that its new name is on disk too; not every file system can do that, and then it is no
+ * failure. */
 static void sync_folder(const char *path)
 {
 	char *copy = strdup(path), *slash = copy ? strrchr(copy, '/') : NULL;

@@ -8,10 +8,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-int e3_mul(size_t a, size_t b, size_t *out)
-{
-	return __builtin_mul_overflow(a, b, out) ? -1 : 0;
-}
+int e3_mul(size_t a, size_t b, size_t *out) { return __builtin_mul_overflow(a, b, out) ? -1 : 0; }
 
 void *e3_alloc(size_t n, size_t size, const char *what, e3_err *err)
 {
@@ -111,7 +108,7 @@ static int utf8_length(const unsigned char *s)
 		if ((s[k] & 0xc0) != 0x80)
 			return 0;
 	if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] >= 0xa0) || (s[0] == 0xf0 && s[1] < 0x90) ||
-	    (s[0] == 0xf4 && s[1] >= 0x90))
+		(s[0] == 0xf4 && s[1] >= 0x90))
 		return 0;
 	return n;
 }

@@ -60,14 +60,15 @@ __attribute__((target("avx,f16c"))) static size_t to_half(const float *from, uin
 {
 	size_t k = 0;
 	for (; k + 8 <= n; k += 8)
-		_mm_storeu_si128((__m128i *)(void *)(to + k), _mm256_cvtps_ph(_mm256_loadu_ps(from + k), _MM_FROUND_TO_NEAREST_INT));
+		_mm_storeu_si128((__m128i *)(void *)(to + k),
+			_mm256_cvtps_ph(_mm256_loadu_ps(from + k), _MM_FROUND_TO_NEAREST_INT));
 	return k;
 }
 
 static int has_f16c(void)
 {
-	/* clang 14 does not know "f16c" by name; asking the processor is slow in a virtual machine, so once. AVX by name also says
-	 * that the system keeps the registers. */
+	/* clang 14 does not know "f16c" by name; asking the processor is slow in a virtual machine, so once. AVX by name
+	 * also says that the system keeps the registers. */
 	static _Atomic int known; /* 0 not asked, 1 no, 2 yes */
 	unsigned a, b, c, d;
 	if (!known)
@@ -100,7 +101,8 @@ int e3_parse_i64(const char *text, int64_t min, int64_t max, int64_t *out, e3_er
 	errno = 0;
 	long long v = strtoll(text, &end, 10);
 	if (end == text || *end || errno || v < min || v > max || text[0] == ' ')
-		return e3_fail(err, "expected a whole number from %lld to %lld, got '%s'", (long long)min, (long long)max, text);
+		return e3_fail(err, "expected a whole number from %lld to %lld, got '%s'", (long long)min, (long long)max,
+			text);
 	*out = v;
 	return 0;
 }

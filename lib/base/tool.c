@@ -18,7 +18,8 @@ static volatile sig_atomic_t stop_signal;
 static double last_progress;
 static atomic_bool progress_shown; /* messages come from several threads */
 
-/* Paths to unlink when a second signal ends us. Slots are set and cleared by the main thread; the handler only reads. */
+/* Paths to unlink when a second signal ends us. Slots are set and cleared by the main thread; the handler only reads.
+ */
 enum { MAX_CLEANUP = 64 };
 static char *volatile cleanup[MAX_CLEANUP];
 
@@ -38,7 +39,8 @@ static void on_signal(int sig)
 	stop_signal = sig;
 }
 
-/* The reader went away: end as quietly as without a handler (which SA_RESETHAND has taken away by now), but leave no half files. */
+/* The reader went away: end as quietly as without a handler (which SA_RESETHAND has taken away by now), but leave no
+ * half files. */
 static void on_broken_pipe(int sig)
 {
 	remove_files();
@@ -55,8 +57,8 @@ static void on_tell(e3_tell_level level, const char *text)
 		e3_detail("%s", text);
 }
 
-/* A parent may start us without standard input, output or error. The next file opened would take their number, and messages or data
- * would land in it: occupy them, so that what they are asked to do fails. */
+/* A parent may start us without standard input, output or error. The next file opened would take their number, and
+ * messages or data would land in it: occupy them, so that what they are asked to do fails. */
 static void occupy_standard(void)
 {
 	static const int useless[] = {O_WRONLY, O_RDONLY, O_WRONLY};
@@ -78,15 +80,9 @@ void e3_tool_init(const char *name)
 	sigaction(SIGTERM, &stop, NULL);
 }
 
-const char *e3_tool_name(void)
-{
-	return tool;
-}
+const char *e3_tool_name(void) { return tool; }
 
-int e3_stop_signal(void)
-{
-	return stop_signal;
-}
+int e3_stop_signal(void) { return stop_signal; }
 
 static void say(const char *fmt, va_list args)
 {
@@ -100,12 +96,12 @@ static void say(const char *fmt, va_list args)
 	(void)!write(STDERR_FILENO, line, len);
 }
 
-#define SAY_IF(condition)                                                                                                        \
-	va_list args;                                                                                                              \
-	if (!(condition))                                                                                                          \
-		return;                                                                                                                \
-	va_start(args, fmt);                                                                                                       \
-	say(fmt, args);                                                                                                            \
+#define SAY_IF(condition) \
+	va_list args; \
+	if (!(condition)) \
+		return; \
+	va_start(args, fmt); \
+	say(fmt, args); \
 	va_end(args)
 
 void e3_warn(const char *fmt, ...) { SAY_IF(true); }

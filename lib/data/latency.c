@@ -12,10 +12,7 @@ void e3_latency_add(e3_latency *l, double t_capture, double now)
 	l->n++;
 }
 
-double e3_latency_mean(const e3_latency *l)
-{
-	return l->n ? l->sum / (double)l->n : 0;
-}
+double e3_latency_mean(const e3_latency *l) { return l->n ? l->sum / (double)l->n : 0; }
 
 void e3_latency_print(const e3_latency *l, char *to, size_t n)
 {

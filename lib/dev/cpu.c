@@ -1,5 +1,6 @@
-/* dev: the CPU backend's table, memory and scratch. OpenBLAS does the products, one call per task of our own pool: small products
- * would lose more in OpenBLAS's own threads than they gain, and the steps around a product run on the same thread, in cache. */
+/* dev: the CPU backend's table, memory and scratch. OpenBLAS does the products, one call per task of our own pool:
+ * small products would lose more in OpenBLAS's own threads than they gain, and the steps around a product run on the
+ * same thread, in cache. */
 #include "cpu.h"
 #include "e3/mem.h"
 #include <sched.h>
@@ -8,10 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static const char *cpu_name(e3_dev *dev)
-{
-	return e3_cpu_of(dev)->label;
-}
+static const char *cpu_name(e3_dev *dev) { return e3_cpu_of(dev)->label; }
 
 static void cpu_close(e3_dev *dev)
 {
@@ -35,10 +33,7 @@ static int cpu_alloc(e3_dev *dev, size_t floats, float **out, e3_err *err)
 	return *out ? 0 : -1;
 }
 
-static void cpu_free(e3_dev *dev, float *p)
-{
-	free(p);
-}
+static void cpu_free(e3_dev *dev, float *p) { free(p); }
 
 static int cpu_copy(e3_dev *dev, float *to, const float *from, size_t n, e3_err *err)
 {
@@ -58,21 +53,12 @@ static int cpu_alloc_host(e3_dev *dev, size_t bytes, void **out, e3_err *err)
 	return *out ? 0 : -1;
 }
 
-static void cpu_free_host(e3_dev *dev, void *p)
-{
-	free(p);
-}
+static void cpu_free_host(e3_dev *dev, void *p) { free(p); }
 
 /* Everything is done when an operation returns: there is nothing to mark or to wait for. */
-static int cpu_nothing(e3_dev *dev, e3_err *err)
-{
-	return 0;
-}
+static int cpu_nothing(e3_dev *dev, e3_err *err) { return 0; }
 
-static int cpu_no_choice(e3_dev *dev, int which, e3_err *err)
-{
-	return 0;
-}
+static int cpu_no_choice(e3_dev *dev, int which, e3_err *err) { return 0; }
 
 int e3_cpu_scratch(e3_cpu *cpu, int which, size_t floats, float **out, e3_err *err)
 {

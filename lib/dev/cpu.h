@@ -1,7 +1,7 @@
 /* dev: what the files of the CPU backend share: the pool, per-thread scratch memory, vector loops, the GEMM call.
  *
- * Loops are plain C with `omp simd` hints; E3_CLONES compiles a function for several instruction sets and picks one at start
- * (never -march=native: the same binary runs everywhere).
+ * Loops are plain C with `omp simd` hints; E3_CLONES compiles a function for several instruction sets and picks one at
+ * start (never -march=native: the same binary runs everywhere).
  */
 #ifndef E3_DEV_CPU_H
 #define E3_DEV_CPU_H
@@ -23,27 +23,26 @@ typedef struct e3_cpu {
 	struct {
 		float *p;
 		size_t floats;
-	} *scratch; /* one per thread, and one more shared by all, allocated by the caller of an operation */
+	} * scratch; /* one per thread, and one more shared by all, allocated by the caller of an operation */
 } e3_cpu;
 
-static inline e3_cpu *e3_cpu_of(e3_dev *dev)
-{
-	return (e3_cpu *)(void *)dev;
-}
+static inline e3_cpu *e3_cpu_of(e3_dev *dev) { return (e3_cpu *)(void *)dev; }
 
-/* At least `floats` floats for each thread (which = 0..threads-1) or for the operation (which = threads): kept between calls,
- * so nothing is allocated once shapes have been seen. */
+/* At least `floats` floats for each thread (which = 0..threads-1) or for the operation (which = threads): kept between
+ * calls, so nothing is allocated once shapes have been seen. */
 int e3_cpu_scratch(e3_cpu *cpu, int which, size_t floats, float **out, e3_err *err);
 int e3_cpu_scratch_all(e3_cpu *cpu, size_t floats, const char *op, e3_err *err);
 
 /* c [m][n] (ldc) = a [m][k] (lda) × b^T, b [n][k] (ldb); one thread. */
-static inline void e3_gemm_nt(int m, int n, int k, float alpha, const float *a, int lda, const float *b, int ldb, float *c, int ldc)
+static inline void e3_gemm_nt(int m, int n, int k, float alpha, const float *a, int lda, const float *b, int ldb,
+	float *c, int ldc)
 {
 	cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, m, n, k, alpha, a, lda, b, ldb, 0, c, ldc);
 }
 
 /* c += the same. */
-static inline void e3_gemm_nt_add(int m, int n, int k, const float *a, int lda, const float *b, int ldb, float *c, int ldc)
+static inline void e3_gemm_nt_add(int m, int n, int k, const float *a, int lda, const float *b, int ldb, float *c,
+	int ldc)
 {
 	cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, m, n, k, 1, a, lda, b, ldb, 1, c, ldc);
 }

@@ -1,8 +1,9 @@
 /* dev: the CPU's attention: projection into the cache, attention over pages, the mass of each key.
  *
- * The passes are those of a GPU kernel: blocks of queries against pages of keys with a running maximum and sum, no score matrix;
- * then, only when asked, a second pass that recomputes the scores and turns them into probabilities with the log-sum-exp. In the
- * second pass a task owns a page of keys, so sums are made in one fixed order whatever the number of threads.
+ * The passes are those of a GPU kernel: blocks of queries against pages of keys with a running maximum and sum, no
+ * score matrix; then, only when asked, a second pass that recomputes the scores and turns them into probabilities with
+ * the log-sum-exp. In the second pass a task owns a page of keys, so sums are made in one fixed order whatever the
+ * number of threads.
  */
 #include "cpu.h"
 #include <math.h>
@@ -13,10 +14,7 @@ static float *page_k(const e3_kv *kv, int page, int head)
 	return kv->page[page] + (size_t)head * (size_t)kv->page_keys * (size_t)kv->head_dim;
 }
 
-static float *page_v(const e3_kv *kv, int page, int head)
-{
-	return page_k(kv, page, kv->heads + head);
-}
+static float *page_v(const e3_kv *kv, int page, int head) { return page_k(kv, page, kv->heads + head); }
 
 /* ---- projection ---- */
 
@@ -113,8 +111,8 @@ typedef struct attend_job {
 	float scale;
 } attend_job;
 
-/* One row of scores against the keys of a page: updates the running maximum and sum, leaves exp(score - maximum) in s. Returns
- * what the output so far must be multiplied by. */
+/* One row of scores against the keys of a page: updates the running maximum and sum, leaves exp(score - maximum) in s.
+ * Returns what the output so far must be multiplied by. */
 E3_CLONES static float softmax_row(float *s, int n, float *max, float *sum)
 {
 	float m = *max, add = 0;
@@ -147,7 +145,8 @@ static void attend_task(void *ctx, int task, int thread)
 	int head = task / j->tiles, r0 = task % j->tiles * j->tile, rows = e3_min(j->tile, op->rows - r0), d = kv->head_dim;
 	if (rows <= 0)
 		return;
-	float *s = j->cpu->scratch[thread].p, *o = s + e3_area(j->tile, kv->page_keys), *max = o + e3_area(j->tile, d), *sum = max + j->tile;
+	float *s = j->cpu->scratch[thread].p, *o = s + e3_area(j->tile, kv->page_keys), *max = o + e3_area(j->tile, d),
+		  *sum = max + j->tile;
 	const float *q = op->q + (e3_area(head, op->rows) + (size_t)r0) * (size_t)d;
 	for (int r = 0; r < rows; r++)
 		max[r] = -INFINITY, sum[r] = 0;
@@ -159,8 +158,8 @@ static void attend_task(void *ctx, int task, int thread)
 			if (page && shrink != 1.0f)
 				scale_row(o + e3_area(r, d), d, shrink);
 		}
-		cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, rows, d, n, 1, s, kv->page_keys, page_v(kv, page, head), d,
-		            page ? 1.0f : 0.0f, o, d);
+		cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, rows, d, n, 1, s, kv->page_keys, page_v(kv, page, head),
+			d, page ? 1.0f : 0.0f, o, d);
 	}
 	int width = kv->heads * d;
 	for (int r = 0; r < rows; r++) {
@@ -242,7 +241,10 @@ static void mass_task(void *ctx, int page, int thread)
 int e3_cpu_mass(e3_dev *dev, const e3_mass *op, e3_err *err)
 {
 	e3_cpu *cpu = e3_cpu_of(dev);
-	mass_job job = {.cpu = cpu, .op = op, .tile = e3_min(op->rows, 256), .scale = 1.0f / sqrtf((float)op->kv->head_dim)};
+	mass_job job = {.cpu = cpu,
+		.op = op,
+		.tile = e3_min(op->rows, 256),
+		.scale = 1.0f / sqrtf((float)op->kv->head_dim)};
 	if (e3_cpu_scratch_all(cpu, e3_area(job.tile + 1, op->kv->page_keys), "mass", err))
 		return -1;
 	e3_pool_run(cpu->pool, e3_ceil_div(op->kv->n_keys, op->kv->page_keys), mass_task, &job);

@@ -1,7 +1,7 @@
 /* dev: the CPU's maps: patches, convolutions, resizing, the end of the dense heads (spec/model.md 3.1, 4, 7).
  *
- * Maps are [row][column][channel], so a 1×1 convolution is a linear layer and a 3×3 one is a product with rows of nine gathered
- * pixels. They are gathered a few output rows at a time, in cache, never for the whole map.
+ * Maps are [row][column][channel], so a 1×1 convolution is a linear layer and a 3×3 one is a product with rows of nine
+ * gathered pixels. They are gathered a few output rows at a time, in cache, never for the whole map.
  */
 #include "cpu.h"
 #include <math.h>
@@ -41,7 +41,8 @@ E3_CLONES static void copy_relu(float *to, const float *from, size_t n)
 		to[k] = from[k] > 0 ? from[k] : 0;
 }
 
-/* The nine pixels around (y, x) of a map as one row; outside is zero. The three of one line are neighbours in memory. */
+/* The nine pixels around (y, x) of a map as one row; outside is zero. The three of one line are neighbours in memory.
+ */
 static void gather(const float *map, int h, int w, int c, int y, int x, bool relu, float *to)
 {
 	for (int dy = -1; dy <= 1; dy++, to += 3 * c) {
@@ -130,8 +131,8 @@ static void deconv_task(void *ctx, int y, int thread)
 	deconv_job *j = ctx;
 	int k = j->k, cout = j->mat->out / (k * k), run = k * cout;
 	float *block = j->cpu->scratch[thread].p;
-	e3_gemm_nt(j->w, j->mat->out, j->mat->in, 1, j->x + e3_area(y, j->w) * (size_t)j->mat->in, j->mat->in, j->mat->w, j->mat->in, block,
-	           j->mat->out);
+	e3_gemm_nt(j->w, j->mat->out, j->mat->in, 1, j->x + e3_area(y, j->w) * (size_t)j->mat->in, j->mat->in, j->mat->w,
+		j->mat->in, block, j->mat->out);
 	for (int x = 0; x < j->w; x++)
 		for (int i = 0; i < k; i++) {
 			const float *from = block + e3_area(x, j->mat->out) + (size_t)i * (size_t)run;
@@ -183,7 +184,8 @@ static void upsample_row(const float *x, const int from[2], int c, const int to[
 	const float *top = x + e3_area(v.i0, from[1]) * (size_t)c, *low = x + e3_area(v.i1, from[1]) * (size_t)c;
 	for (int o = 0; o < to[1]; o++, out += c) {
 		axis u = axis_at(o, from[1], to[1]);
-		const float *px[4] = {top + e3_area(u.i0, c), top + e3_area(u.i1, c), low + e3_area(u.i0, c), low + e3_area(u.i1, c)};
+		const float *px[4] = {top + e3_area(u.i0, c), top + e3_area(u.i1, c), low + e3_area(u.i0, c),
+			low + e3_area(u.i1, c)};
 		float weight[4] = {(1 - v.w1) * (1 - u.w1), (1 - v.w1) * u.w1, v.w1 * (1 - u.w1), v.w1 * u.w1};
 		mix(out, px, weight, c);
 	}
@@ -249,7 +251,8 @@ static void finish_pixel(const e3_dense *op, const float *hidden, size_t at)
 	}
 }
 
-/* A few output rows: the resized map with one row more on each side, gathered, multiplied, finished. Nothing of full size is kept. */
+/* A few output rows: the resized map with one row more on each side, gathered, multiplied, finished. Nothing of full
+ * size is kept. */
 static void dense_task(void *ctx, int task, int thread)
 {
 	dense_job *j = ctx;

@@ -1,4 +1,5 @@
-/* dev: the CPU's scores: entering tokens, adding a frame's share, choosing who leaves. The arithmetic of order is rank.c's. */
+/* dev: the CPU's scores: entering tokens, adding a frame's share, choosing who leaves. The arithmetic of order is
+ * rank.c's. */
 #include "cpu.h"
 #include "dev/rank.h"
 #include "e3/mem.h"
@@ -49,10 +50,7 @@ int e3_cpu_enter(e3_dev *dev, const e3_entered *layer, int layers, e3_err *err)
 	return 0;
 }
 
-static bool is_special(const e3_rule *r, uint32_t id)
-{
-	return id % r->tokens < r->special;
-}
+static bool is_special(const e3_rule *r, uint32_t id) { return id % r->tokens < r->special; }
 
 static bool is_protected(const e3_rule *r, uint32_t id)
 {
@@ -60,10 +58,7 @@ static bool is_protected(const e3_rule *r, uint32_t id)
 	return frame == 0 || (is_special(r, id) && (r->starve || frame + r->protected_frames > r->t));
 }
 
-static double half(float v)
-{
-	return e3_f16_to_f32(e3_f32_to_f16(v));
-}
+static double half(float v) { return e3_f16_to_f32(e3_f32_to_f16(v)); }
 
 /* 9.2 step 2: this frame's relative share of one token into its sum. */
 static void add_share(const e3_rule *r, cell c, float mass, int n)

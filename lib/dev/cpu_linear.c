@@ -148,9 +148,10 @@ int e3_cpu_norm(e3_dev *dev, const float *x, int ldx, int rows, const e3_norm *n
 	return 0;
 }
 
-/* How a product is cut into tasks. It depends on the shape alone, never on the number of threads: OpenBLAS rounds a row differently
- * in another block, and the same stream must come out whatever the machine. Row parts share nothing but repeat the packing of the
- * weights, so there are few; columns are cut into blocks whose result stays in the second-level cache. */
+/* How a product is cut into tasks. It depends on the shape alone, never on the number of threads: OpenBLAS rounds a row
+ * differently in another block, and the same stream must come out whatever the machine. Row parts share nothing but
+ * repeat the packing of the weights, so there are few; columns are cut into blocks whose result stays in the
+ * second-level cache. */
 void e3_cpu_cut(int rows, int cols, int *row_parts, int *col_parts)
 {
 	*row_parts = rows < 96 ? 1 : e3_max(2, e3_ceil_div(rows, 700));

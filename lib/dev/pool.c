@@ -1,7 +1,9 @@
-/* dev: the thread pool. Owns the workers; tasks are claimed from one counter, so a thread that is held up takes fewer of them.
+/* dev: the thread pool. Owns the workers; tasks are claimed from one counter, so a thread that is held up takes fewer
+ * of them.
  *
- * A worker that wakes late finds the job closed and is not waited for: on a busy machine the caller never waits for a thread that
- * has not begun. Idle workers spin briefly (operations follow each other within microseconds) and then sleep.
+ * A worker that wakes late finds the job closed and is not waited for: on a busy machine the caller never waits for a
+ * thread that has not begun. Idle workers spin briefly (operations follow each other within microseconds) and then
+ * sleep.
  */
 #include "pool.h"
 #include "e3/mem.h"
@@ -125,10 +127,7 @@ void e3_pool_close(e3_pool *p)
 	free(p);
 }
 
-int e3_pool_threads(const e3_pool *p)
-{
-	return p->threads;
-}
+int e3_pool_threads(const e3_pool *p) { return p->threads; }
 
 void e3_pool_run(e3_pool *p, int tasks, void (*fn)(void *, int, int), void *ctx)
 {

@@ -23,10 +23,7 @@ static int by_score(const void *a, const void *b)
 	return x->id < y->id ? -1 : x->id > y->id;
 }
 
-void e3_rank_sort(e3_candidate *c, size_t n)
-{
-	qsort(c, n, sizeof *c, by_score);
-}
+void e3_rank_sort(e3_candidate *c, size_t n) { qsort(c, n, sizeof *c, by_score); }
 
 void e3_rank_quantiles(const e3_candidate *sorted, size_t n, float q[9])
 {
@@ -42,15 +39,9 @@ void e3_rank_quantiles(const e3_candidate *sorted, size_t n, float q[9])
 	}
 }
 
-float e3_rank_frame_score(uint32_t frame)
-{
-	return (float)frame;
-}
+float e3_rank_frame_score(uint32_t frame) { return (float)frame; }
 
-float e3_rank_lot_score(uint32_t id)
-{
-	return (float)e3_fmix32(id * 2654435761u + 1u);
-}
+float e3_rank_lot_score(uint32_t id) { return (float)e3_fmix32(id * 2654435761u + 1u); }
 
 float e3_rank_even_lot(uint32_t id, uint32_t tokens, uint32_t special, uint32_t columns)
 {
@@ -61,7 +52,4 @@ float e3_rank_even_lot(uint32_t id, uint32_t tokens, uint32_t special, uint32_t 
 	return (float)(2 * (at >> 9) + 1) * 0x1p-24f;
 }
 
-float e3_rank_priority(float mean, float lot)
-{
-	return sqrtf(mean) / lot;
-}
+float e3_rank_priority(float mean, float lot) { return sqrtf(mean) / lot; }

@@ -1,7 +1,8 @@
 /* model: a checkpoint as named tensors, whatever the container: safetensors, torch's .pth, or the seeded generator.
  *
- * The file is memory-mapped and nothing is converted until a tensor is read. Refused: damaged or hostile files (each with what
- * was expected and found), pickles that name anything but tensors, compressed members that claim more than they hold.
+ * The file is memory-mapped and nothing is converted until a tensor is read. Refused: damaged or hostile files (each
+ * with what was expected and found), pickles that name anything but tensors, compressed members that claim more than
+ * they hold.
  */
 #ifndef E3_CHECKPOINT_H
 #define E3_CHECKPOINT_H
@@ -38,7 +39,7 @@ e3_ckpt *e3_ckpt_memory(const void *bytes, size_t size, const char *name, e3_err
 void e3_ckpt_close(e3_ckpt *ckpt);
 
 size_t e3_ckpt_count(const e3_ckpt *ckpt);
-const e3_tensor_info *e3_ckpt_at(const e3_ckpt *ckpt, size_t k); /* in the order of the file */
+const e3_tensor_info *e3_ckpt_at(const e3_ckpt *ckpt, size_t k);           /* in the order of the file */
 const e3_tensor_info *e3_ckpt_find(const e3_ckpt *ckpt, const char *name); /* NULL when absent */
 /* safetensors __metadata__ (or what the seeded configuration says); NULL when absent. */
 const char *e3_ckpt_meta(const e3_ckpt *ckpt, const char *key);
@@ -48,8 +49,8 @@ const char *e3_ckpt_meta_at(const e3_ckpt *ckpt, size_t k, const char **value);
 const char *e3_ckpt_format(const e3_ckpt *ckpt);
 const char *e3_ckpt_path(const e3_ckpt *ckpt);
 
-/* Elements [first, first+n) in row-major order as f32 (F32, F16, BF16, F64; integers are refused). Strides are honoured.
- * `t` comes from this checkpoint. Only reads: any number of threads may call it at once. */
+/* Elements [first, first+n) in row-major order as f32 (F32, F16, BF16, F64; integers are refused). Strides are
+ * honoured. `t` comes from this checkpoint. Only reads: any number of threads may call it at once. */
 int e3_ckpt_read_f32(const e3_ckpt *ckpt, const e3_tensor_info *t, size_t first, size_t n, float *to, e3_err *err);
 /* The bytes of a row-major tensor inside the map, aligned to its element; NULL when they are not there as such. */
 const void *e3_ckpt_direct(const e3_ckpt *ckpt, const e3_tensor_info *t);
@@ -58,7 +59,8 @@ int e3_ckpt_read_raw(const e3_ckpt *ckpt, const e3_tensor_info *t, size_t first,
 /* Lets the system drop the pages of a tensor that will not be read again soon. */
 void e3_ckpt_forget(const e3_ckpt *ckpt, const e3_tensor_info *t);
 
-/* Writes a checkpoint as safetensors, in bounded memory; the file appears whole or not at all ("-" is standard output). */
+/* Writes a checkpoint as safetensors, in bounded memory; the file appears whole or not at all ("-" is standard output).
+ */
 typedef struct e3_ckpt_saving {
 	int dtype;       /* E3_F32, E3_F16 or E3_BF16 for every floating-point tensor; -1 leaves each as it is */
 	bool drop_track; /* leave out track_head.* */
@@ -69,8 +71,8 @@ typedef struct e3_ckpt_saving {
 	void *ctx;
 } e3_ckpt_saving;
 
-/* Rounds to nearest even; refuses a finite value that the type cannot hold. Tensors are ordered by element size, widest first,
- * so that each is aligned, and otherwise as they come. */
+/* Rounds to nearest even; refuses a finite value that the type cannot hold. Tensors are ordered by element size, widest
+ * first, so that each is aligned, and otherwise as they come. */
 int e3_ckpt_save(const e3_ckpt *ckpt, const char *path, const e3_ckpt_saving *how, e3_err *err);
 
 #endif

@@ -1,8 +1,9 @@
 /* data: what travels between stages, as plain structs. No wire format, no model: both sides include only this.
  *
- * Poses: camera from world, x_cam = R x_world + t, OpenCV axes (x right, y down, z forward), the world is the first camera's
- * frame up to the model's scale. pose[9] = t (3), quaternion x y z w (not normalised), fov_h (vertical), fov_w (horizontal),
- * radians (spec/model.md 6). Images are row-major, 8-bit sRGB, interleaved. Depth is z depth in the camera frame, not ray length.
+ * Poses: camera from world, x_cam = R x_world + t, OpenCV axes (x right, y down, z forward), the world is the first
+ * camera's frame up to the model's scale. pose[9] = t (3), quaternion x y z w (not normalised), fov_h (vertical), fov_w
+ * (horizontal), radians (spec/model.md 6). Images are row-major, 8-bit sRGB, interleaved. Depth is z depth in the
+ * camera frame, not ray length.
  *
  * Ownership: a struct owns the pointers in it. e3_X_release frees them and zeroes the struct; a zeroed struct is empty.
  */
@@ -14,21 +15,19 @@
 #include <stdint.h>
 
 /* Message kinds: the numbers are those of the stream (e3-stream(5)). */
-typedef enum e3_kind {
-	E3_HEAD = 1, E3_FRAME, E3_PRED, E3_EVICT, E3_ATTN, E3_END, E3_ABORT, E3_TRUTH
-} e3_kind;
+typedef enum e3_kind { E3_HEAD = 1, E3_FRAME, E3_PRED, E3_EVICT, E3_ATTN, E3_END, E3_ABORT, E3_TRUTH } e3_kind;
 
-/* Pixel of this image = s * (pixel of the source image) + t, per axis; integer coordinates name the same point in both as the
- * resize maps them, without half-pixel terms (spec/io.md 4.1). Identity: {1, 1, 0, 0}. */
+/* Pixel of this image = s * (pixel of the source image) + t, per axis; integer coordinates name the same point in both
+ * as the resize maps them, without half-pixel terms (spec/io.md 4.1). Identity: {1, 1, 0, 0}. */
 typedef struct e3_fit {
 	double sx, sy, tx, ty;
 } e3_fit;
 
 /* Where a frame came from; carried unchanged from frame to pred. */
 typedef struct e3_source {
-	int64_t i;     /* 0, 1, 2, ... strictly increasing in a stream */
-	double pts;    /* seconds; for images without a time: i */
-	int64_t src_i; /* index of the frame in the source (video frame number, image number) */
+	int64_t i;        /* 0, 1, 2, ... strictly increasing in a stream */
+	double pts;       /* seconds; for images without a time: i */
+	int64_t src_i;    /* index of the frame in the source (video frame number, image number) */
 	int src_w, src_h; /* size of the source picture, upright (after rotation) */
 	int rot;          /* degrees clockwise the decoder turned it: 0, 90, 180, 270 */
 	e3_fit fit;
@@ -49,14 +48,15 @@ typedef struct e3_head {
 	int64_t budget;         /* tokens over all layers; -1 = none */
 	char *device;           /* "cpu", or the name of the GPU */
 	int64_t kv_token_bytes; /* bytes of cache one token takes in one layer */
-	int64_t seen, after;    /* frames the cache had seen when the stream began, 0 = none: it goes on after frame `after` of another */
-	bool frozen;            /* the cache stays as it was then: every frame is seen beside the same scan, and forgotten */
+	int64_t seen, after; /* frames the cache had seen when the stream began, 0 = none: it goes on after frame `after` of
+							another */
+	bool frozen;         /* the cache stays as it was then: every frame is seen beside the same scan, and forgotten */
 } e3_head;
 
 typedef struct e3_frame {
 	e3_source s;
 	int w, h;
-	uint8_t *rgb; /* [h][w][3] */
+	uint8_t *rgb;  /* [h][w][3] */
 	bool prepared; /* a data set's loader made this picture: the network takes it as it is, without a resize */
 } e3_frame;
 
@@ -82,7 +82,7 @@ typedef struct e3_evict_layer {
 	uint32_t prot;              /* protected by rule; "protected" in the stream */
 	float score_q[9];           /* quantiles 0 1 5 25 50 75 95 99 100 % of the finite scores; NaN when there are none */
 	float max_evicted, min_kept; /* finite scores; NaN when there are none */
-	uint32_t *removed;          /* ids that left at this step, ascending; id = frame * tokens_per_frame + index */
+	uint32_t *removed;           /* ids that left at this step, ascending; id = frame * tokens_per_frame + index */
 	size_t n_removed;
 } e3_evict_layer;
 
@@ -93,27 +93,31 @@ typedef struct e3_evict {
 	int n_layers;
 } e3_evict;
 
-/* Attention of frame i in one layer, for the layers asked for. Mass = sum over this frame's queries of the mean over heads of
- * the softmax probability; over all keys it sums to tokens_per_frame. */
+/* Attention of frame i in one layer, for the layers asked for. Mass = sum over this frame's queries of the mean over
+ * heads of the softmax probability; over all keys it sums to tokens_per_frame. */
 typedef struct e3_attn {
 	int64_t i;
 	int layer;
 	uint32_t n_keys;
-	uint32_t *key;      /* [n_keys] token ids, ascending */
-	float *mass;        /* [n_keys] */
+	uint32_t *key; /* [n_keys] token ids, ascending */
+	float *mass;   /* [n_keys] */
 	uint32_t n_frames;
-	float *frame_mass;  /* [n_frames] mass on the tokens of frame f, divided by tokens_per_frame: sums to 1. n_frames = i + 1 */
+	float *frame_mass; /* [n_frames] mass on the tokens of frame f, divided by tokens_per_frame: sums to 1. n_frames = i
+						  + 1 */
 	uint32_t map_rows, map_cols;
-	float *map;         /* [map_rows][map_cols] on request: head-averaged probability, queries × keys (columns as in key); or NULL */
+	float *map; /* [map_rows][map_cols] on request: head-averaged probability, queries × keys (columns as in key); or
+				   NULL */
 } e3_attn;
 
 typedef struct e3_end {
 	int64_t frames;
-	double seconds;         /* wall time of the stage that wrote it */
-	uint64_t peak_rss;      /* bytes, of that stage */
+	double seconds;                             /* wall time of the stage that wrote it */
+	uint64_t peak_rss;                          /* bytes, of that stage */
 	uint64_t cache_now, cache_peak, cache_full; /* bytes of KV cache: at the end, highest, had nothing been evicted */
-	double latency_mean, latency_max; /* seconds from capture to this stage's result, of a live source; both 0 = not live */
-	uint64_t device_used;   /* bytes of a GPU's memory at the end, less what was in use before the weights; 0 = no GPU, or unknown */
+	double latency_mean,
+		latency_max;      /* seconds from capture to this stage's result, of a live source; both 0 = not live */
+	uint64_t device_used; /* bytes of a GPU's memory at the end, less what was in use before the weights; 0 = no GPU, or
+							 unknown */
 } e3_end;
 
 typedef struct e3_abort {
@@ -134,8 +138,9 @@ typedef struct e3_truth {
 	char *unit;           /* "m", or what one unit is */
 } e3_truth;
 
-/* How far a stage is behind a live source: seconds from a frame's capture until its result is there. Zero-initialised is empty.
- * Right as far as the clocks of the machine that captures and of this one agree; a difference may come out negative. */
+/* How far a stage is behind a live source: seconds from a frame's capture until its result is there. Zero-initialised
+ * is empty. Right as far as the clocks of the machine that captures and of this one agree; a difference may come out
+ * negative. */
 typedef struct e3_latency {
 	int64_t n;
 	double last, sum, max;

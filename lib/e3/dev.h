@@ -1,20 +1,21 @@
 /* dev: the seam between the network and the machine it runs on.
  *
- * A device is a table of operations and a private state. The model code exists once and calls only these; each operation is as
- * coarse as a good backend needs for fusing. Two backends: the CPU (here, the oracle) and CUDA (a plug-in that fills the same
- * table). Mathematics: spec/model.md; the section is named beside each operation.
+ * A device is a table of operations and a private state. The model code exists once and calls only these; each
+ * operation is as coarse as a good backend needs for fusing. Two backends: the CPU (here, the oracle) and CUDA (a
+ * plug-in that fills the same table). Mathematics: spec/model.md; the section is named beside each operation.
  *
- * Memory: pointers from `alloc` belong to the device and only the device's operations may read or write through them (on the CPU
- * they happen to be plain memory). Everything is f32, but for activations that only matter for products, which have a type of the
- * backend (e3_dev.short_type, map_type; f32 on the CPU and in strict mode): "short" are queries, keys, values and attention's
- * output unless the e3_kv is exact, and what e3_linear says; maps are what conv, deconv, upsample, add_uv and dense work on, what
- * lies between the two products of an MLP, and what e3_linear says. Weights are handed over as f32; `weight` keeps them in the type that suits their use.
- * Matrices are row-major [rows][columns]; maps are [row][column][channel]. An operation with no work is valid.
+ * Memory: pointers from `alloc` belong to the device and only the device's operations may read or write through them
+ * (on the CPU they happen to be plain memory). Everything is f32, but for activations that only matter for products,
+ * which have a type of the backend (e3_dev.short_type, map_type; f32 on the CPU and in strict mode): "short" are
+ * queries, keys, values and attention's output unless the e3_kv is exact, and what e3_linear says; maps are what conv,
+ * deconv, upsample, add_uv and dense work on, what lies between the two products of an MLP, and what e3_linear says.
+ * Weights are handed over as f32; `weight` keeps them in the type that suits their use. Matrices are row-major
+ * [rows][columns]; maps are [row][column][channel]. An operation with no work is valid.
  *
- * Order: operations return 0, or -1 with a text that names the operation; they may still be running when they return. They take
- * effect in the order they were given, within a branch. Results in host memory (`fetch`, `dense`) are there after `finish`, or
- * after `wait` if they were asked for before `mark`. Host memory handed to an operation may be reused when it returns, unless the
- * operation writes to it.
+ * Order: operations return 0, or -1 with a text that names the operation; they may still be running when they return.
+ * They take effect in the order they were given, within a branch. Results in host memory (`fetch`, `dense`) are there
+ * after `finish`, or after `wait` if they were asked for before `mark`. Host memory handed to an operation may be
+ * reused when it returns, unless the operation writes to it.
  */
 #ifndef E3_DEV_H
 #define E3_DEV_H
@@ -40,20 +41,23 @@ typedef enum e3_real { E3_REAL_F32, E3_REAL_BF16, E3_REAL_F16 } e3_real;
 static inline size_t e3_real_size(e3_real t) { return t == E3_REAL_F32 ? 4 : 2; }
 static inline size_t e3_real_floats(e3_real t, size_t n) { return t == E3_REAL_F32 ? n : (n + 1) / 2; }
 
-/* What a matrix is for, which decides the type a backend keeps it in: f32; products with short activations; with one row at a time,
- * where reading the weights is the cost (the camera head); with maps, or f32 that will be rounded as maps are. */
+/* What a matrix is for, which decides the type a backend keeps it in: f32; products with short activations; with one
+ * row at a time, where reading the weights is the cost (the camera head); with maps, or f32 that will be rounded as
+ * maps are. */
 typedef enum e3_use { E3_USE_ANY, E3_USE_SHORT, E3_USE_ROW, E3_USE_MAPS } e3_use;
 
-/* Linear layer: y = x W^T + b, W [out][in]; b may be NULL. w comes from `weight`, or with E3_USE_ANY from alloc and upload. */
+/* Linear layer: y = x W^T + b, W [out][in]; b may be NULL. w comes from `weight`, or with E3_USE_ANY from alloc and
+ * upload. */
 typedef struct e3_mat {
 	int out, in;
 	float *w, *b;
 	e3_use use;
 } e3_mat;
 
-/* Keys and values of one attention layer: a list of pages. A page holds K [heads][page_keys][head_dim], then V the same. Keys
- * 0..n_keys-1 lie one after the other through the pages: slot k is row k % page_keys of page k / page_keys. A scored page goes on
- * with what eviction knows of each slot: the sum of its scores (f64 [page_keys]), its token id, and the frames that saw it (u32). */
+/* Keys and values of one attention layer: a list of pages. A page holds K [heads][page_keys][head_dim], then V the
+ * same. Keys 0..n_keys-1 lie one after the other through the pages: slot k is row k % page_keys of page k / page_keys.
+ * A scored page goes on with what eviction knows of each slot: the sum of its scores (f64 [page_keys]), its token id,
+ * and the frames that saw it (u32). */
 typedef struct e3_kv {
 	float *const *page;
 	int page_keys, n_keys;
@@ -75,7 +79,7 @@ typedef struct e3_linear {
 	const e3_norm *norm; /* or NULL */
 	const e3_mat *mat;
 	e3_act act;
-	bool add;            /* accumulate into out */
+	bool add; /* accumulate into out */
 	float *out;
 	int ldo;
 	bool x_short, out_short; /* the type of x and of out, ... */
@@ -89,13 +93,14 @@ typedef struct e3_qkv {
 	const e3_norm *norm;
 	const e3_mat *mat;              /* [3 dim][dim], output [q | k | v], each head-major */
 	const e3_norm *q_norm, *k_norm; /* or NULL */
-	const float *rope;              /* [rows][head_dim]: cos of head_dim/2 angles, then their sines (y half first); or NULL */
-	float *q;                       /* [heads][rows][head_dim] */
-	const e3_kv *kv;                /* where k and v go */
-	const uint32_t *slot;           /* [rows] slot of each row's key (host memory) */
+	const float *rope;    /* [rows][head_dim]: cos of head_dim/2 angles, then their sines (y half first); or NULL */
+	float *q;             /* [heads][rows][head_dim] */
+	const e3_kv *kv;      /* where k and v go */
+	const uint32_t *slot; /* [rows] slot of each row's key (host memory) */
 } e3_qkv;
 
-/* softmax(q K^T / sqrt(head_dim)) V over all keys -> out [rows][heads * head_dim]; on request the log-sum-exp of each row. */
+/* softmax(q K^T / sqrt(head_dim)) V over all keys -> out [rows][heads * head_dim]; on request the log-sum-exp of each
+ * row. */
 typedef struct e3_attend {
 	const float *q; /* [heads][rows][head_dim] */
 	int rows;
@@ -104,8 +109,8 @@ typedef struct e3_attend {
 	float *lse; /* [heads][rows], or NULL */
 } e3_attend;
 
-/* The mass of each key, recomputed from q, K and the log-sum-exp: sum over rows of the mean over heads of the probability (9.1).
- * No score matrix is stored, unless `map` asks for the head-averaged one. Slot order. */
+/* The mass of each key, recomputed from q, K and the log-sum-exp: sum over rows of the mean over heads of the
+ * probability (9.1). No score matrix is stored, unless `map` asks for the head-averaged one. Slot order. */
 typedef struct e3_mass {
 	const float *q;
 	int rows;
@@ -115,35 +120,34 @@ typedef struct e3_mass {
 	float *map;  /* [rows][n_keys], or NULL */
 } e3_mass;
 
-/* ---- eviction (spec/model.md 9.2, DESIGN 4): scores are kept and compared on the device, what is decided about a whole layer is
- * decided by the caller ---- */
+/* ---- eviction (spec/model.md 9.2, DESIGN 4): scores are kept and compared on the device, what is decided about a
+ * whole layer is decided by the caller ---- */
 
 /* Mean relative share; age; a fixed lot; root of the mean relative share, over an even lot (lib/dev/rank.h). */
 typedef enum e3_score { E3_SCORE_MASS, E3_SCORE_FRAME, E3_SCORE_LOT, E3_SCORE_PRIORITY } e3_score;
 
-static inline bool e3_score_by_mass(e3_score s)
-{
-	return s == E3_SCORE_MASS || s == E3_SCORE_PRIORITY;
-}
+static inline bool e3_score_by_mass(e3_score s) { return s == E3_SCORE_MASS || s == E3_SCORE_PRIORITY; }
 
 /* How tokens are scored and which are protected: those of frame 0, and the first `special` of each of the newest
  * `protected_frames` frames. A token's id is frame * tokens + index. */
 typedef struct e3_rule {
 	e3_score score;
 	bool f16_sums; /* sums in half precision; a frame's specials enter with an infinite one: the released code */
-	bool starve;   /* the specials of all frames are protected, but protected tokens leave too, after all others: likewise */
+	bool starve; /* the specials of all frames are protected, but protected tokens leave too, after all others: likewise
+				  */
 	uint32_t tokens, special;
 	uint32_t columns; /* of the grid of patches, which follow the specials row by row */
-	int64_t t; /* the frame that was just computed */
+	int64_t t;        /* the frame that was just computed */
 	int64_t protected_frames;
 } e3_rule;
 
 typedef struct e3_layer_stat {
-	double variance;              /* population variance of the mass; 0 without one */
-	uint32_t prot, saturated;     /* protected; not protected but with an infinite sum */
+	double variance;          /* population variance of the mass; 0 without one */
+	uint32_t prot, saturated; /* protected; not protected but with an infinite sum */
 } e3_layer_stat;
 
-/* Tokens that have come into one layer, with ids from first_id on: no score yet; those of frame 0 (first_id 0) an infinite one. */
+/* Tokens that have come into one layer, with ids from first_id on: no score yet; those of frame 0 (first_id 0) an
+ * infinite one. */
 typedef struct e3_entered {
 	const e3_kv *kv;
 	const uint32_t *slot; /* [n], host memory */
@@ -159,12 +163,13 @@ typedef struct e3_scored {
 } e3_scored;
 
 typedef struct e3_choice {
-	uint32_t removed;            /* as many as asked for, or all that may leave if they are fewer */
-	float score_q[9];            /* quantiles 0 1 5 25 50 75 95 99 100 % of the finite scores; NaN when there are none */
+	uint32_t removed; /* as many as asked for, or all that may leave if they are fewer */
+	float score_q[9]; /* quantiles 0 1 5 25 50 75 95 99 100 % of the finite scores; NaN when there are none */
 	float max_evicted, min_kept; /* finite scores; NaN when there are none */
 } e3_choice;
 
-/* One layer to choose from: the `remove` slots with the lowest (score, id) of those that may leave. Results in alloc_host memory. */
+/* One layer to choose from: the `remove` slots with the lowest (score, id) of those that may leave. Results in
+ * alloc_host memory. */
 typedef struct e3_chosen {
 	const e3_kv *kv;
 	int remove;
@@ -182,17 +187,18 @@ typedef struct e3_conv {
 	e3_act act;
 	const float *resid; /* same shape as out, or NULL */
 	bool relu_resid;
-	const float *plus;  /* same shape as out, or NULL */
+	const float *plus; /* same shape as out, or NULL */
 	float *out;
 } e3_conv;
 
-/* The end of a dense head (7, "Tail"): z [h][w][c] resized (bilinear, align corners) to H × W, plus 0.1 UV, conv 3×3 to `hidden`,
- * ReLU, 1×1 to n+1 channels, then exp (n = 1) or sign·expm1 (n = 3), and 1 + exp for the confidence. Results in host
- * memory. */
+/* The end of a dense head (7, "Tail"): z [h][w][c] resized (bilinear, align corners) to H × W, plus 0.1 UV, conv 3×3 to
+ * `hidden`, ReLU, 1×1 to n+1 channels, then exp (n = 1) or sign·expm1 (n = 3), and 1 + exp for the confidence. Results
+ * in host memory. */
 typedef struct e3_dense {
 	const float *z;
 	int h, w, c;
-	const float *uv_x, *uv_y; /* [W][c/2], [H][c/2], scaled by 0.1 already; channels 0..c/2-1 take uv_x, the rest uv_y */
+	const float *uv_x,
+		*uv_y; /* [W][c/2], [H][c/2], scaled by 0.1 already; channels 0..c/2-1 take uv_x, the rest uv_y */
 	const e3_mat *conv, *out;
 	int H, W;
 	float *value; /* [H][W][n], from alloc_host */
@@ -201,7 +207,8 @@ typedef struct e3_dense {
 
 enum { E3_BRANCHES = 3, E3_PIECES = 4 };
 
-/* Bytes of the memory the device works in: in use (by everybody, as the device tells it; of this process on the CPU), and in all. */
+/* Bytes of the memory the device works in: in use (by everybody, as the device tells it; of this process on the CPU),
+ * and in all. */
 typedef struct e3_memory {
 	uint64_t used, total;
 } e3_memory;
@@ -212,7 +219,7 @@ typedef struct e3_dev_ops {
 	e3_memory (*memory)(e3_dev *);
 
 	int (*alloc)(e3_dev *, size_t floats, float **out, e3_err *); /* zeroed, aligned to 64 bytes */
-	void (*free)(e3_dev *, float *); /* NULL is fine, as it is for free_host */
+	void (*free)(e3_dev *, float *);                              /* NULL is fine, as it is for free_host */
 	int (*upload)(e3_dev *, float *to, const float *from, size_t n, e3_err *);
 	/* Allocates mat->w and fills it from f32 [mat->out][mat->in] in host memory, for mat->use; `free` lets it go. */
 	int (*weight)(e3_dev *, const float *from, e3_mat *mat, e3_err *);
@@ -220,17 +227,19 @@ typedef struct e3_dev_ops {
 	/* Host memory that results can be written to while the caller goes on; zeroed. */
 	int (*alloc_host)(e3_dev *, size_t bytes, void **out, e3_err *);
 	void (*free_host)(e3_dev *, void *);
-	int (*fetch)(e3_dev *, float *to, const float *from, size_t n, e3_err *); /* download into alloc_host memory, in order */
+	int (*fetch)(e3_dev *, float *to, const float *from, size_t n,
+		e3_err *); /* download into alloc_host memory, in order */
 	/* mark remembers this point of the branch at hand; wait returns when everything before the last mark is done. */
 	int (*mark)(e3_dev *, e3_err *);
 	int (*wait)(e3_dev *, e3_err *);
-	/* What is given after branch(1) or branch(2) may run beside the other branches, but after all that was given before the last
-	 * mark when the branch is first gone to since `finish`. finish waits for all branches and goes back to branch 0. What one
-	 * branch writes another may use after a wait for it, or after finish. */
+	/* What is given after branch(1) or branch(2) may run beside the other branches, but after all that was given before
+	 * the last mark when the branch is first gone to since `finish`. finish waits for all branches and goes back to
+	 * branch 0. What one branch writes another may use after a wait for it, or after finish. */
 	int (*branch)(e3_dev *, int which, e3_err *);
 	int (*finish)(e3_dev *, e3_err *);
-	/* What is given from gather to launch, to one branch and without waiting, may be held back until launch and started as one
-	 * piece, which takes the device less time; `which`, below E3_PIECES, names pieces that are alike from frame to frame. */
+	/* What is given from gather to launch, to one branch and without waiting, may be held back until launch and started
+	 * as one piece, which takes the device less time; `which`, below E3_PIECES, names pieces that are alike from frame
+	 * to frame. */
 	int (*gather)(e3_dev *, int which, e3_err *);
 	int (*launch)(e3_dev *, e3_err *);
 	int (*copy)(e3_dev *, float *to, const float *from, size_t n, e3_err *);
@@ -251,7 +260,8 @@ typedef struct e3_dev_ops {
 	int (*modulate)(e3_dev *, const float *p, const float *mod, int dim, float *out, e3_err *);
 
 	int (*conv)(e3_dev *, const e3_conv *, e3_err *);
-	/* Transposed convolution with kernel = stride = k: mat [k * k * out][in], tap row, tap column, channel; bias [out] in mat->b. */
+	/* Transposed convolution with kernel = stride = k: mat [k * k * out][in], tap row, tap column, channel; bias [out]
+	 * in mat->b. */
 	int (*deconv)(e3_dev *, const float *x, int h, int w, const e3_mat *, int k, float *out, e3_err *);
 	/* Bilinear, align corners. */
 	int (*upsample)(e3_dev *, const float *x, const int from[2], int c, float *out, const int to[2], e3_err *);
@@ -260,7 +270,8 @@ typedef struct e3_dev_ops {
 	int (*dense)(e3_dev *, const e3_dense *, e3_err *);
 
 	int (*enter)(e3_dev *, const e3_entered *, int layers, e3_err *);
-	/* score and choose will be given no more than `keys` keys over all layers: memory they need for that is made now. */
+	/* score and choose will be given no more than `keys` keys over all layers: memory they need for that is made now.
+	 */
 	int (*reserve)(e3_dev *, size_t keys, e3_err *);
 	int (*score)(e3_dev *, const e3_rule *, const e3_scored *, int layers, e3_err *);
 	int (*choose)(e3_dev *, const e3_rule *, const e3_chosen *, int layers, e3_err *);
@@ -279,7 +290,8 @@ typedef struct e3_dev_plugin {
 	e3_dev *(*open)(bool strict, e3_err *err);
 } e3_dev_plugin;
 
-/* The CUDA backend, from its plug-in. strict: f32 throughout instead of bf16 products. NULL with "no CUDA device: why". */
+/* The CUDA backend, from its plug-in. strict: f32 throughout instead of bf16 products. NULL with "no CUDA device: why".
+ */
 e3_dev *e3_dev_cuda(bool strict, e3_err *err);
 
 /* threads 0: one for each processor this process may use. */

@@ -1,10 +1,10 @@
 /* export: predictions to files other programs open: one file of lib/export per format behind one small interface
  * (lib/export/sink.h).
  *
- * Usage: e3_export_open, e3_export_add for every prediction, e3_export_finish, e3_export_close. Nothing appears under its final
- * name before e3_export_finish has written everything; closing without finishing leaves nothing behind. What must wait for the
- * end of the stream waits in nameless temporary files, so memory does not grow with the number of frames, except by what
- * e3/export.h says for a format. Formats and rules: spec/io.md 1, 3, 4.
+ * Usage: e3_export_open, e3_export_add for every prediction, e3_export_finish, e3_export_close. Nothing appears under
+ * its final name before e3_export_finish has written everything; closing without finishing leaves nothing behind. What
+ * must wait for the end of the stream waits in nameless temporary files, so memory does not grow with the number of
+ * frames, except by what e3/export.h says for a format. Formats and rules: spec/io.md 1, 3, 4.
  */
 #ifndef E3_EXPORT_H
 #define E3_EXPORT_H
@@ -19,18 +19,18 @@ typedef enum e3_points { E3_POINTS_AUTO, E3_POINTS_MAP, E3_POINTS_DEPTH } e3_poi
 
 /* Which points survive: shared by every point-cloud format. */
 typedef struct e3_cloud_options {
-	e3_points source;   /* auto: the point head where the stream has it, else depth */
-	double conf_pct;    /* percentile of confidence that points must reach, 0..100 */
-	double conf_min;    /* absolute confidence that points must reach; 0 = none */
-	bool mask_black;    /* drop r+g+b < 16 */
-	bool mask_white;    /* drop r, g, b all > 240 */
+	e3_points source;     /* auto: the point head where the stream has it, else depth */
+	double conf_pct;      /* percentile of confidence that points must reach, 0..100 */
+	double conf_min;      /* absolute confidence that points must reach; 0 = none */
+	bool mask_black;      /* drop r+g+b < 16 */
+	bool mask_white;      /* drop r, g, b all > 240 */
 	const char *mask_dir; /* pictures, non-zero = keep; NULL = none */
-	int stride;         /* every n-th pixel of every n-th row; 1 = all */
-	double voxel;       /* edge of a cell in scene units; 0 = none */
-	bool voxel_auto;    /* the smallest scale/2048 · 2^k that gives at most max_points cells */
-	int64_t max_points; /* 0 = all; -1 = the format's default: GLB 2,000,000, PLY all */
-	bool upstream;      /* depth mode uses the point map, as the reference does */
-	bool allow_empty;   /* no point left is not an error */
+	int stride;           /* every n-th pixel of every n-th row; 1 = all */
+	double voxel;         /* edge of a cell in scene units; 0 = none */
+	bool voxel_auto;      /* the smallest scale/2048 · 2^k that gives at most max_points cells */
+	int64_t max_points;   /* 0 = all; -1 = the format's default: GLB 2,000,000, PLY all */
+	bool upstream;        /* depth mode uses the point map, as the reference does */
+	bool allow_empty;     /* no point left is not an error */
 } e3_cloud_options;
 
 typedef enum e3_frustum { E3_FRUSTUM_LINES, E3_FRUSTUM_MESH } e3_frustum;
@@ -40,43 +40,44 @@ typedef struct e3_export_options {
 	const char *glb, *ply, *tum, *kitti, *intrinsics, *npz, *depth, *depth_color, *run_json;
 	e3_cloud_options cloud;
 	e3_align align;
-	bool cameras;         /* frustums and trajectory in the GLB */
+	bool cameras; /* frustums and trajectory in the GLB */
 	e3_frustum frustum;
-	double frustum_size;  /* depth of a frustum as a fraction of the scene scale */
-	bool glb_conf;        /* adds _CONFIDENCE */
-	bool glb_srgb;        /* sRGB bytes in COLOR_0, as the reference writes */
+	double frustum_size; /* depth of a frustum as a fraction of the scene scale */
+	bool glb_conf;       /* adds _CONFIDENCE */
+	bool glb_srgb;       /* sRGB bytes in COLOR_0, as the reference writes */
 	bool ply_conf, ply_frame;
-	bool ply_per_frame;   /* `ply` names a folder */
+	bool ply_per_frame; /* `ply` names a folder */
 	bool kitti_first_identity;
 	bool model_intrinsics; /* of the network image instead of the source picture */
-	double depth_scale;   /* 16-bit value of depth 1; 0 = auto */
+	double depth_scale;    /* 16-bit value of depth 1; 0 = auto */
 	e3_cmap depth_cmap;
 	double depth_near, depth_far; /* colour range; both 0 = 2nd and 98th percentile of 1/depth */
-	bool upstream;        /* the reference's GLB and npz with their quirks (spec/io.md 1.7, 1.8) */
+	bool upstream;                /* the reference's GLB and npz with their quirks (spec/io.md 1.7, 1.8) */
 } e3_export_options;
 
 /* What was found and done, for messages and run.json. Complete after e3_export_finish. */
 typedef struct e3_export_facts {
 	int64_t frames;
-	uint64_t points;      /* candidates: finite, after stride */
-	uint64_t non_finite;  /* points dropped for NaN or infinity in position or confidence */
-	uint64_t kept;        /* after threshold and masks */
+	uint64_t points;                 /* candidates: finite, after stride */
+	uint64_t non_finite;             /* points dropped for NaN or infinity in position or confidence */
+	uint64_t kept;                   /* after threshold and masks */
 	uint64_t glb_points, ply_points; /* written */
-	double threshold;     /* confidence the percentile came to */
-	double scene_scale;   /* |p95 - p5| of the kept points */
-	double voxel;         /* edge used; 0 = none */
-	bool from_depth;      /* points came from depth, by choice or because the stream has no point map */
-	int64_t cameras_skipped; /* fields of view without a frustum */
-	int64_t skipped_frames; /* frames without usable camera whose depth could not be unprojected */
-	uint64_t depth_clipped; /* depths the 16-bit factor cannot hold: written as 0 (unknown) */
+	double threshold;                /* confidence the percentile came to */
+	double scene_scale;              /* |p95 - p5| of the kept points */
+	double voxel;                    /* edge used; 0 = none */
+	bool from_depth;                 /* points came from depth, by choice or because the stream has no point map */
+	int64_t cameras_skipped;         /* fields of view without a frustum */
+	int64_t skipped_frames;          /* frames without usable camera whose depth could not be unprojected */
+	uint64_t depth_clipped;          /* depths the 16-bit factor cannot hold: written as 0 (unknown) */
 	double depth_scale;
-	int npz_missing;      /* keys of the npz the stream could not fill */
-	uint64_t spooled;     /* bytes in temporary files */
+	int npz_missing;  /* keys of the npz the stream could not fill */
+	uint64_t spooled; /* bytes in temporary files */
 } e3_export_facts;
 
 typedef struct e3_export e3_export;
 
-/* Opens every output (so that a folder that cannot be written fails now). opt and its strings are borrowed until close. */
+/* Opens every output (so that a folder that cannot be written fails now). opt and its strings are borrowed until close.
+ */
 e3_export *e3_export_open(const e3_export_options *opt, e3_err *err);
 /* The stream's head; borrowed only during the call. */
 int e3_export_head(e3_export *x, const e3_head *head, e3_err *err);
@@ -93,7 +94,7 @@ typedef struct e3_ply_points {
 	const double (*xyz)[3];  /* [n], written as they are: 64 bits a coordinate */
 	const uint8_t (*rgb)[3]; /* [n] */
 	size_t n;
-	const char *comment;     /* one line */
+	const char *comment; /* one line */
 } e3_ply_points;
 
 int e3_ply_save(const char *path, const e3_ply_points *p, e3_err *err);

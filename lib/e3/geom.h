@@ -1,8 +1,8 @@
 /* geom: poses, cameras, point clouds: pure arithmetic in double precision, no files.
  *
- * A pose is camera from world, x_cam = R x_world + t, OpenCV axes (x right, y down, z forward); its nine numbers are described
- * in e3/data.h and decoded as spec/model.md 6. Matrices are row-major unless said otherwise; quaternions are x y z w.
- * Pixel coordinates follow the network: integer pixel indices, principal point at W/2, H/2 (spec/io.md 4.1).
+ * A pose is camera from world, x_cam = R x_world + t, OpenCV axes (x right, y down, z forward); its nine numbers are
+ * described in e3/data.h and decoded as spec/model.md 6. Matrices are row-major unless said otherwise; quaternions are
+ * x y z w. Pixel coordinates follow the network: integer pixel indices, principal point at W/2, H/2 (spec/io.md 4.1).
  */
 #ifndef E3_GEOM_H
 #define E3_GEOM_H
@@ -36,7 +36,8 @@ void e3_quat_mul(const double a[4], const double b[4], double out[4]);
 int e3_quat_to_mat(const double q[4], double r[9]);
 /* The inverse of a rigid motion, 3×4 with an implied last row 0 0 0 1. out may be m. */
 void e3_rigid_invert(const double m[12], double out[12]);
-/* Unit quaternion of a rotation matrix, w >= 0; a matrix that is only nearly a rotation gives one near it. -1 when it is none. */
+/* Unit quaternion of a rotation matrix, w >= 0; a matrix that is only nearly a rotation gives one near it. -1 when it
+ * is none. */
 int e3_mat_to_quat(const double r[9], double q[4]);
 /* Angle of a rotation in radians, 0 to pi, from its unit quaternion; exact for small angles. */
 double e3_quat_angle(const double q[4]);
@@ -50,22 +51,26 @@ typedef struct e3_intrinsics {
 	int w, h;
 } e3_intrinsics;
 
-/* From the fields of view (enc[7] vertical, enc[8] horizontal) for a w × h network image. A field of view of 0 gives infinity. */
+/* From the fields of view (enc[7] vertical, enc[8] horizontal) for a w × h network image. A field of view of 0 gives
+ * infinity. */
 e3_intrinsics e3_intrinsics_decode(const float enc[9], int w, int h);
-/* false when a field of view is not between 0 and pi: such a camera has no usable frustum and its depth cannot be unprojected. */
+/* false when a field of view is not between 0 and pi: such a camera has no usable frustum and its depth cannot be
+ * unprojected. */
 bool e3_intrinsics_usable(const float enc[9]);
-/* The same camera in pixels of the source picture (spec/io.md 4.1). -1 when the fit or the source size is not positive. */
+/* The same camera in pixels of the source picture (spec/io.md 4.1). -1 when the fit or the source size is not positive.
+ */
 int e3_intrinsics_to_source(const e3_intrinsics *k, const e3_source *s, e3_intrinsics *out, e3_err *err);
 
-/* World points of a depth map: X_cam = ((u-cx) d/fx, (v-cy) d/fy, d), X_world = Rᵀ (X_cam - t). points is [h][w][3]. Every pixel
- * is computed; those with depth <= E3_DEPTH_MIN or not finite are not valid points. */
+/* World points of a depth map: X_cam = ((u-cx) d/fx, (v-cy) d/fy, d), X_world = Rᵀ (X_cam - t). points is [h][w][3].
+ * Every pixel is computed; those with depth <= E3_DEPTH_MIN or not finite are not valid points. */
 #define E3_DEPTH_MIN 1e-8f
 void e3_unproject(const e3_pose *p, const e3_intrinsics *k, const float *depth, float *points);
 
 typedef enum e3_align { E3_ALIGN_GL, E3_ALIGN_UPSTREAM, E3_ALIGN_NONE } e3_align;
 
-/* Scene from world, 4×4 column-major as glTF wants it (spec/io.md 1.6): gl = first camera at the origin, looking down -z, y up;
- * upstream = what the reference does; none = identity. first may be NULL: the world is the first camera's frame then. */
+/* Scene from world, 4×4 column-major as glTF wants it (spec/io.md 1.6): gl = first camera at the origin, looking down
+ * -z, y up; upstream = what the reference does; none = identity. first may be NULL: the world is the first camera's
+ * frame then. */
 void e3_align_matrix(e3_align mode, const e3_pose *first, double m[16]);
 
 /* --- similarity.c --- */
@@ -78,11 +83,12 @@ typedef struct e3_similarity {
 	double s, r[9], t[3];
 } e3_similarity;
 
-/* Least squares over n pairs of points (Umeyama 1991; spec/eval.md 5.2), a rotation in any case, no reflection; s = 1 unless `scale`.
- * -1 when fewer than two singular values exceed 2.2e-16: the points are in one place or on a line. */
-int e3_similarity_fit(const double (*from)[3], const double (*to)[3], size_t n, bool scale, e3_similarity *out, e3_err *err);
-/* What the fit needs of the pairs: their means, the mean of (to - its mean)(from - its mean)ᵀ, row-major, and of |from - its mean|², which
- * only a scale needs. */
+/* Least squares over n pairs of points (Umeyama 1991; spec/eval.md 5.2), a rotation in any case, no reflection; s = 1
+ * unless `scale`. -1 when fewer than two singular values exceed 2.2e-16: the points are in one place or on a line. */
+int e3_similarity_fit(const double (*from)[3], const double (*to)[3], size_t n, bool scale, e3_similarity *out,
+	e3_err *err);
+/* What the fit needs of the pairs: their means, the mean of (to - its mean)(from - its mean)ᵀ, row-major, and of |from
+ * - its mean|², which only a scale needs. */
 typedef struct e3_moments {
 	double from[3], to[3], cov[9], var;
 } e3_moments;
@@ -98,8 +104,8 @@ enum { E3_PCT_MAX = 2 }; /* percentiles asked of one stream */
 typedef struct e3_pct {
 	double q[E3_PCT_MAX]; /* 0..100 */
 	int n_q;
-	uint64_t n;           /* values of the first pass */
-	uint64_t *high;       /* [65536] how many values have these top 16 bits */
+	uint64_t n;                    /* values of the first pass */
+	uint64_t *high;                /* [65536] how many values have these top 16 bits */
 	uint64_t *low[2 * E3_PCT_MAX]; /* [65536] low 16 bits of the values in bin[] */
 	uint32_t bin[2 * E3_PCT_MAX];
 	int n_bins;
@@ -111,9 +117,11 @@ int e3_pct_init(e3_pct *p, const double *q, int n_q, e3_err *err);
 void e3_pct_add(e3_pct *p, float v);
 int e3_pct_turn(e3_pct *p, e3_err *err);
 void e3_pct_refine(e3_pct *p, float v);
-/* The k-th percentile, equal to numpy's linear interpolation on float32 to the last bit. 0 when there were no values. */
+/* The k-th percentile, equal to numpy's linear interpolation on float32 to the last bit. 0 when there were no values.
+ */
 double e3_pct_value(const e3_pct *p, int k);
-/* The largest value at or below it that occurs: for 50 the lower median, sorted[(n - 1) / 2]. 0 when there were no values. */
+/* The largest value at or below it that occurs: for 50 the lower median, sorted[(n - 1) / 2]. 0 when there were no
+ * values. */
 double e3_pct_lower(const e3_pct *p, int k);
 void e3_pct_release(e3_pct *p);
 
@@ -121,8 +129,8 @@ void e3_pct_release(e3_pct *p);
 
 typedef struct e3_voxels e3_voxels;
 
-/* Cells of edge `size`. With max_cells > 0 the edge doubles whenever more cells would be occupied, as if the search had begun
- * with the larger edge; with 0 memory grows with the occupied cells (48 bytes each at most). */
+/* Cells of edge `size`. With max_cells > 0 the edge doubles whenever more cells would be occupied, as if the search had
+ * begun with the larger edge; with 0 memory grows with the occupied cells (48 bytes each at most). */
 e3_voxels *e3_voxels_open(double size, uint64_t max_cells, e3_err *err);
 /* index: of this point in the run; on equal confidence the lowest stays. */
 int e3_voxels_add(e3_voxels *v, const float xyz[3], float conf, uint64_t index, e3_err *err);

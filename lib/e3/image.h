@@ -22,12 +22,13 @@ void e3_image_release(e3_image *im);
 
 /* --- read.c: PNG, JPEG (bit-identical to Pillow), PNM, told apart by their first bytes --- */
 
-/* From bytes in memory; result always RGB (alpha composited over white, grey replicated: spec/model.md 3.1). `name` is for
- * messages. *orientation receives the EXIF orientation 1..8 (1 when absent); it is not applied. */
+/* From bytes in memory; result always RGB (alpha composited over white, grey replicated: spec/model.md 3.1). `name` is
+ * for messages. *orientation receives the EXIF orientation 1..8 (1 when absent); it is not applied. */
 int e3_image_decode(const uint8_t *bytes, size_t n, const char *name, e3_image *out, int *orientation, e3_err *err);
 int e3_image_load(const char *path, e3_image *out, int *orientation, e3_err *err);
 /* The same with alpha ignored instead of laid over white, as Pillow's convert('RGB') and OpenCV's imread do it. */
-int e3_image_decode_opaque(const uint8_t *bytes, size_t n, const char *name, e3_image *out, int *orientation, e3_err *err);
+int e3_image_decode_opaque(const uint8_t *bytes, size_t n, const char *name, e3_image *out, int *orientation,
+	e3_err *err);
 /* 16-bit grey PNG, and nothing else: *v is e3_alloc'd, [h][w] in host byte order. */
 int e3_png16_decode(const uint8_t *bytes, size_t n, const char *name, uint16_t **v, int size[2], e3_err *err);
 /* Applies EXIF orientation 1..8; *im is replaced. */
@@ -40,17 +41,18 @@ e3_image_kind e3_image_sniff(const uint8_t *bytes, size_t n);
 
 /* --- stream.c: pictures one after another --- */
 
-/* Where the first picture in `bytes` ends: 1 and *at = its length; 0 when bytes are missing (or, for plain PNM, always: such a
- * picture ends with the stream), -1 when it is none. *at starts at 0 and carries progress from call to call as bytes are added. */
+/* Where the first picture in `bytes` ends: 1 and *at = its length; 0 when bytes are missing (or, for plain PNM, always:
+ * such a picture ends with the stream), -1 when it is none. *at starts at 0 and carries progress from call to call as
+ * bytes are added. */
 int e3_image_extent(const uint8_t *bytes, size_t n, size_t *at, e3_err *err);
 
 typedef struct e3_image_stream e3_image_stream;
 
-/* Pictures from a descriptor (borrowed), of which the `n` bytes at `head` were read already. `stop`, if not NULL, is asked while
- * waiting: not 0 ends the wait with an error. */
+/* Pictures from a descriptor (borrowed), of which the `n` bytes at `head` were read already. `stop`, if not NULL, is
+ * asked while waiting: not 0 ends the wait with an error. */
 e3_image_stream *e3_image_stream_open(int fd, const void *head, size_t n, int (*stop)(void), e3_err *err);
-/* The bytes of the next picture, as soon as the last of them is there: 1; 0 at the end; -1. They are the stream's, until the
- * next call. Messages say at which byte, not in which file. */
+/* The bytes of the next picture, as soon as the last of them is there: 1; 0 at the end; -1. They are the stream's,
+ * until the next call. Messages say at which byte, not in which file. */
 int e3_image_stream_next(e3_image_stream *s, const uint8_t **bytes, size_t *n, e3_err *err);
 void e3_image_stream_close(e3_image_stream *s);
 
@@ -67,15 +69,16 @@ int e3_jpeg_save(const char *path, const e3_image *im, int quality, e3_err *err)
 
 /* --- resize.c --- */
 
-/* Pillow's bicubic on 8-bit data, bit for bit (spec/model.md 3.2); any channel count; equal size copies. out is initialised here. */
+/* Pillow's bicubic on 8-bit data, bit for bit (spec/model.md 3.2); any channel count; equal size copies. out is
+ * initialised here. */
 int e3_resize_bicubic(const e3_image *in, int w, int h, e3_image *out, e3_err *err);
 /* The same with Pillow's Lanczos filter of three lobes (spec/eval.md 1.4). */
 int e3_resize_lanczos(const e3_image *in, int w, int h, e3_image *out, e3_err *err);
 
 typedef enum e3_fit_mode { E3_FIT_CROP, E3_FIT_PAD } e3_fit_mode;
 
-/* Where the network's resize puts a w × h picture (spec/model.md 3.1 for target 518, patch 14): scaled size, then rows cropped
- * or white added. */
+/* Where the network's resize puts a w × h picture (spec/model.md 3.1 for target 518, patch 14): scaled size, then rows
+ * cropped or white added. */
 typedef struct e3_fit_plan {
 	int scaled_w, scaled_h; /* after the resize */
 	int w, h;               /* of the result */
@@ -109,7 +112,8 @@ void e3_draw_line(e3_image *im, int x0, int y0, int x1, int y1, const uint8_t rg
 void e3_draw_blend(e3_image *im, int x, int y, const uint8_t rgb[3], double share);
 /* Antialiased, `width` pixels wide with round ends, from a to b = {x, y}; the centre of pixel (0,0) is (0.5,0.5). */
 void e3_draw_stroke(e3_image *im, const double a[2], const double b[2], double width, const uint8_t rgb[3]);
-/* Built-in font in cells of 6 by 8 dots, `scale` pixels a dot; ASCII, others as '?'; returns the width drawn. y is the top. */
+/* Built-in font in cells of 6 by 8 dots, `scale` pixels a dot; ASCII, others as '?'; returns the width drawn. y is the
+ * top. */
 int e3_draw_text(e3_image *im, int x, int y, int scale, const uint8_t rgb[3], const char *text);
 int e3_text_width(int scale, const char *text);
 

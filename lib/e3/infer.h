@@ -1,8 +1,9 @@
-/* model: StreamVGGT on a device, frame by frame, with a KV cache inside a budget. Mathematics: spec/model.md 3-9; budget: DESIGN 4.
+/* model: StreamVGGT on a device, frame by frame, with a KV cache inside a budget. Mathematics: spec/model.md 3-9;
+ * budget: DESIGN 4.
  *
- * An e3_net is loaded weights: immutable, may serve several sessions. An e3_session is one stream: caches, scores, frame counter.
- * Everything a session needs is allocated when it is opened, and what a device needs for its work while it computes the first frame;
- * but with no eviction, where the cache grows with the stream.
+ * An e3_net is loaded weights: immutable, may serve several sessions. An e3_session is one stream: caches, scores,
+ * frame counter. Everything a session needs is allocated when it is opened, and what a device needs for its work while
+ * it computes the first frame; but with no eviction, where the cache grows with the stream.
  */
 #ifndef E3_INFER_H
 #define E3_INFER_H
@@ -15,24 +16,32 @@
 typedef struct e3_net e3_net;
 typedef struct e3_session e3_session;
 
-/* Checks the checkpoint (e3_config_read) and loads its weights onto the device; the checkpoint may be closed afterwards. */
+/* Checks the checkpoint (e3_config_read) and loads its weights onto the device; the checkpoint may be closed
+ * afterwards. */
 e3_net *e3_net_open(const e3_ckpt *ckpt, e3_dev *dev, e3_err *err);
 void e3_net_close(e3_net *net);
-/* Tells networks apart: a hash of the configuration, of every tensor's name and shape, and of a sample of its values (all of a
- * small tensor), as f32. The same weights have the same in every container. */
+/* Tells networks apart: a hash of the configuration, of every tensor's name and shape, and of a sample of its values
+ * (all of a small tensor), as f32. The same weights have the same in every container. */
 uint64_t e3_net_fingerprint(const e3_net *net);
 const e3_config *e3_net_config(const e3_net *net);
 
-typedef enum e3_policy { E3_POLICY_EVICT3R, E3_POLICY_WINDOW, E3_POLICY_RANDOM, E3_POLICY_E3, E3_POLICY_NONE } e3_policy;
+typedef enum e3_policy {
+	E3_POLICY_EVICT3R,
+	E3_POLICY_WINDOW,
+	E3_POLICY_RANDOM,
+	E3_POLICY_E3,
+	E3_POLICY_NONE
+} e3_policy;
 extern const char *const e3_policy_names[]; /* in this order */
 
 typedef enum e3_budget_kind { E3_BUDGET_FRACTION, E3_BUDGET_FRAMES, E3_BUDGET_TOKENS, E3_BUDGET_BYTES } e3_budget_kind;
 
 /* The released code's defects (DESIGN 4), each by itself; all of them is `--compat evict3r`. */
 enum {
-	E3_COMPAT_F16_SUMS = 1,   /* score sums in half precision: an average token overflows to "protected" after some 60 frames */
-	E3_COMPAT_STARVE = 2,     /* a layer's share may be below what is protected, and protected tokens leave */
-	E3_COMPAT_CAMERA = 4,     /* one camera cache for all refinement iterations */
+	E3_COMPAT_F16_SUMS =
+		1, /* score sums in half precision: an average token overflows to "protected" after some 60 frames */
+	E3_COMPAT_STARVE = 2, /* a layer's share may be below what is protected, and protected tokens leave */
+	E3_COMPAT_CAMERA = 4, /* one camera cache for all refinement iterations */
 	E3_COMPAT_ALL = 7
 };
 
@@ -49,8 +58,9 @@ typedef struct e3_infer_options {
 	int camera_frames;  /* frames the camera head remembers (frame 0 and the newest) */
 	const bool *attn;   /* [layers] whose attention to report, or NULL */
 	bool attn_map;      /* with the head-averaged map */
-	bool frozen;        /* frames see the cache of a session that was resumed (e3/saved.h) and themselves, and leave it as it was */
-	e3_real cached;     /* type of keys and values: set by e3_session_open to what the device has */
+	bool frozen; /* frames see the cache of a session that was resumed (e3/saved.h) and themselves, and leave it as it
+					was */
+	e3_real cached; /* type of keys and values: set by e3_session_open to what the device has */
 } e3_infer_options;
 
 /* The options of a plain run: evict3r, P 0.5, temperature 0.5, all outputs. */
@@ -64,10 +74,10 @@ typedef struct e3_plan {
 	double smallest;          /* the smallest budget that works, in tokens */
 	int64_t protected_frames; /* newest frames whose special tokens cannot leave (frame 0 never leaves) */
 	int page_keys;
-	int64_t pages;            /* of the cache, allocated at once; 0 with no eviction */
-	uint64_t token_bytes;     /* keys and values of one token in one layer */
-	uint64_t page_bytes;      /* with what eviction knows of each token */
-	uint64_t cache_bytes;     /* pages, in bytes */
+	int64_t pages;        /* of the cache, allocated at once; 0 with no eviction */
+	uint64_t token_bytes; /* keys and values of one token in one layer */
+	uint64_t page_bytes;  /* with what eviction knows of each token */
+	uint64_t cache_bytes; /* pages, in bytes */
 } e3_plan;
 
 /* -1 when the options do not work for this network and frame size: names the smallest budget that does. */
@@ -78,8 +88,8 @@ e3_session *e3_session_open(const e3_net *net, e3_dev *dev, const e3_infer_optio
 void e3_session_close(e3_session *s);
 const e3_plan *e3_session_plan(const e3_session *s);
 
-/* What one frame gave, as in e3_pred; maps that were not asked for are NULL. Lent by the session: good until the step after the
- * next one, so that one frame can be written while the next is computed. */
+/* What one frame gave, as in e3_pred; maps that were not asked for are NULL. Lent by the session: good until the step
+ * after the next one, so that one frame can be written while the next is computed. */
 typedef struct e3_result {
 	int w, h;
 	bool has_pose;
@@ -87,8 +97,8 @@ typedef struct e3_result {
 	float *depth, *depth_conf, *points, *points_conf;
 } e3_result;
 
-/* One frame: rgb [h][w][3]. Fills *result and *evict (owned by the caller, its `i` counts frames of this session; of a frozen
- * session it is the number of frames its cache had seen, every time, and nothing comes or leaves). */
+/* One frame: rgb [h][w][3]. Fills *result and *evict (owned by the caller, its `i` counts frames of this session; of a
+ * frozen session it is the number of frames its cache had seen, every time, and nothing comes or leaves). */
 int e3_session_step(e3_session *s, const uint8_t *rgb, e3_result *result, e3_evict *evict, e3_err *err);
 /* After a step: the attention of the k-th reported layer, k = 0, 1, ...; 1 when there is one, 0 past the last. */
 int e3_session_attn(e3_session *s, int k, e3_attn *attn, e3_err *err);

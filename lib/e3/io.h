@@ -1,7 +1,7 @@
 /* base: checked input and output on descriptors and files.
  *
- * EINTR and short counts are handled here, once. Output files appear whole or not at all: they are written under a temporary
- * name in the same directory and renamed by e3_file_commit.
+ * EINTR and short counts are handled here, once. Output files appear whole or not at all: they are written under a
+ * temporary name in the same directory and renamed by e3_file_commit.
  */
 #ifndef E3_IO_H
 #define E3_IO_H
@@ -25,16 +25,18 @@ typedef struct e3_file {
 	char *temp; /* name while writing; NULL for standard output */
 } e3_file;
 
-/* Opens PATH.tmp.PID beside PATH (removed again by e3_file_discard and on SIGINT/SIGTERM exits through e3_tool_cleanup). */
+/* Opens PATH.tmp.PID beside PATH (removed again by e3_file_discard and on SIGINT/SIGTERM exits through
+ * e3_tool_cleanup). */
 int e3_file_open(e3_file *file, const char *path, e3_err *err);
 /* The same for a file that is worth nothing half and is made anew again and again: sweeps first. */
 int e3_file_renew(e3_file *file, const char *path, e3_err *err);
-/* Removes PATH.tmp.PID files that nobody is writing: what killed processes left. One that is being written is locked, and stays. */
+/* Removes PATH.tmp.PID files that nobody is writing: what killed processes left. One that is being written is locked,
+ * and stays. */
 void e3_file_sweep(const char *path);
 /* Flushes, closes (both checked: a full disk is an error) and renames. On failure nothing is left behind. */
 int e3_file_commit(e3_file *file, e3_err *err);
-/* The same, and both the bytes and the name are on disk when it returns: what was there before stays until the new one is whole,
- * whatever fails. */
+/* The same, and both the bytes and the name are on disk when it returns: what was there before stays until the new one
+ * is whole, whatever fails. */
 int e3_file_commit_durable(e3_file *file, e3_err *err);
 /* Closes and removes; safe on a closed file. */
 void e3_file_discard(e3_file *file);

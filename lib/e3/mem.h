@@ -6,8 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* n × size bytes, zeroed, 64-byte aligned; NULL and an error naming `what` when the product overflows or there is no memory.
- * n × size = 0 gives a valid pointer. Free with free(). */
+/* n × size bytes, zeroed, 64-byte aligned; NULL and an error naming `what` when the product overflows or there is no
+ * memory. n × size = 0 gives a valid pointer. Free with free(). */
 void *e3_alloc(size_t n, size_t size, const char *what, e3_err *err);
 
 /* Grows *p (from e3_alloc, e3_grow or NULL) to hold n × size bytes, contents kept, new bytes undefined. 0 or -1. */
@@ -20,7 +20,8 @@ int e3_mul(size_t a, size_t b, size_t *out);
 uint64_t e3_rss_now(void);
 uint64_t e3_rss_peak(void);
 
-/* A growing byte string. Zero-initialised is empty; `data` is NUL-terminated one past `len` once something was added. */
+/* A growing byte string. Zero-initialised is empty; `data` is NUL-terminated one past `len` once something was added.
+ */
 typedef struct e3_buf {
 	char *data;
 	size_t len, cap;

@@ -47,10 +47,17 @@ static inline void e3_put_be32(uint8_t *p, uint32_t v)
 	p[0] = (uint8_t)(v >> 24), p[1] = (uint8_t)(v >> 16), p[2] = (uint8_t)(v >> 8), p[3] = (uint8_t)v;
 }
 static inline void e3_put_le16(uint8_t *p, uint16_t v) { p[0] = (uint8_t)v, p[1] = (uint8_t)(v >> 8); }
-static inline void e3_put_le32(uint8_t *p, uint32_t v) { e3_put_le16(p, (uint16_t)v), e3_put_le16(p + 2, (uint16_t)(v >> 16)); }
-static inline void e3_put_le64(uint8_t *p, uint64_t v) { e3_put_le32(p, (uint32_t)v), e3_put_le32(p + 4, (uint32_t)(v >> 32)); }
+static inline void e3_put_le32(uint8_t *p, uint32_t v)
+{
+	e3_put_le16(p, (uint16_t)v), e3_put_le16(p + 2, (uint16_t)(v >> 16));
+}
+static inline void e3_put_le64(uint8_t *p, uint64_t v)
+{
+	e3_put_le32(p, (uint32_t)v), e3_put_le32(p + 4, (uint32_t)(v >> 32));
+}
 
-/* Whole-string parsing: no leading or trailing characters, range checked; -1 with "expected ... from A to B, got 'text'". */
+/* Whole-string parsing: no leading or trailing characters, range checked; -1 with "expected ... from A to B, got
+ * 'text'". */
 int e3_parse_i64(const char *text, int64_t min, int64_t max, int64_t *out, e3_err *err);
 int e3_parse_f64(const char *text, double min, double max, double *out, e3_err *err); /* finite only */
 /* Bytes, as in 512M or 4G (k, M, G, T: powers of 1024), from 1. */

@@ -40,12 +40,12 @@ typedef struct e3_opts {
 	const char *usage;   /* what follows the name in the synopsis: "[options] INPUT..." */
 	const char *summary; /* one line */
 	const e3_opt *table;
-	const char *tail;    /* shown after the options: examples; may be NULL */
+	const char *tail; /* shown after the options: examples; may be NULL */
 } e3_opts;
 
 /* Parses argv. On --help and --version prints to standard output and exits 0; on a usage error prints the message and
- * "try 'tool --help'" to standard error and exits 2: this is the one place below cmd/ that may exit, because only main calls it.
- * Returns the index of the first operand; operands keep their order, "--" ends options. */
+ * "try 'tool --help'" to standard error and exits 2: this is the one place below cmd/ that may exit, because only main
+ * calls it. Returns the index of the first operand; operands keep their order, "--" ends options. */
 int e3_opts_parse(const e3_opts *opts, int argc, char **argv);
 
 /* Prints "tool: text" and the hint, exits 2: for rules a table cannot say ("--P needs a number of frames"). */

@@ -1,11 +1,12 @@
 /* scene: rendered rooms with ground truth: furniture, paint, light and a moving camera, all from one seed.
  *
- * The rooms are those the bundled model was made for (man page e3-scene(1)): boxes and ellipsoids in a box, solid textures, one
- * distant light, no antialiasing, a little noise. A frame is ray cast on the CPU; its depth is the exact z depth of the surface at
- * each pixel's centre. Every frame can be made by itself, in any order.
+ * The rooms are those the bundled model was made for (man page e3-scene(1)): boxes and ellipsoids in a box, solid
+ * textures, one distant light, no antialiasing, a little noise. A frame is ray cast on the CPU; its depth is the exact
+ * z depth of the surface at each pixel's centre. Every frame can be made by itself, in any order.
  *
- * The same options give the same bytes on every machine with IEEE 754 arithmetic, whatever the number of threads: nothing but the
- * four operations, square roots and integers is used (lib/scene/arith.h), none of them contracted or reordered.
+ * The same options give the same bytes on every machine with IEEE 754 arithmetic, whatever the number of threads:
+ * nothing but the four operations, square roots and integers is used (lib/scene/arith.h), none of them contracted or
+ * reordered.
  */
 #ifndef E3_SCENE_H
 #define E3_SCENE_H
@@ -14,8 +15,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Where the camera goes. CLIP: one bent stroke past the furniture, as in the bundled clip. WALK: round the room at walking height
- * on a smooth closed way, looking mostly to its middle. */
+/* Where the camera goes. CLIP: one bent stroke past the furniture, as in the bundled clip. WALK: round the room at
+ * walking height on a smooth closed way, looking mostly to its middle. */
 typedef enum e3_scene_path { E3_SCENE_CLIP, E3_SCENE_WALK } e3_scene_path;
 
 enum { E3_SCENE_OBJECTS_MAX = 256, E3_SCENE_THREADS_MAX = 64 };
@@ -29,18 +30,21 @@ typedef struct e3_scene_options {
 	int64_t frames; /* of the whole path: with the length it gives the speed */
 	double length;  /* of the path; 1 is 0.2 to 1.5 m, by the seed */
 	e3_scene_path path;
-	bool revisit;   /* there and back again: the last frames see what the first saw, from nearby */
-	bool endless;   /* WALK only: the same speed, for ever; frames may be asked for beyond `frames` */
-	bool metres;    /* truth in metres; otherwise in mean distances of the first frame's points */
+	bool revisit; /* there and back again: the last frames see what the first saw, from nearby */
+	bool endless; /* WALK only: the same speed, for ever; frames may be asked for beyond `frames` */
+	bool metres;  /* truth in metres; otherwise in mean distances of the first frame's points */
 	int objects;
-	double fov;     /* horizontal, radians; 0: 57 to 63 degrees, by the seed */
-	double noise;   /* standard deviation of the image noise; 1 is white. 0.008 is what the model was made for */
+	double fov;   /* horizontal, radians; 0: 57 to 63 degrees, by the seed */
+	double noise; /* standard deviation of the image noise; 1 is white. 0.008 is what the model was made for */
 	int threads;
 } e3_scene_options;
 
 /* 224 × 168, 48 frames, a clip of length 1, 14 objects, noise 0.008, one thread, seed 0. */
 #define E3_SCENE_DEFAULTS \
-	{.w = 224, .h = 168, .frames = 48, .length = 1, .path = E3_SCENE_CLIP, .objects = 14, .noise = 0.008, .threads = 1}
+	{ \
+		.w = 224, .h = 168, .frames = 48, .length = 1, .path = E3_SCENE_CLIP, .objects = 14, .noise = 0.008, \
+		.threads = 1 \
+	}
 
 typedef struct e3_scene e3_scene;
 
@@ -57,8 +61,8 @@ typedef struct e3_scene_facts {
 /* NULL with what is wrong: an option out of its range, memory, threads. */
 e3_scene *e3_scene_open(const e3_scene_options *o, e3_err *err);
 const e3_scene_facts *e3_scene_tell(const e3_scene *s);
-/* Frame i: rgb [h][w][3] and depth [h][w] (each may be NULL), pose as in e3/data.h; the world is the camera of frame 0. i is 0 or
- * more, and below `frames` unless endless. One caller at a time. */
+/* Frame i: rgb [h][w][3] and depth [h][w] (each may be NULL), pose as in e3/data.h; the world is the camera of frame 0.
+ * i is 0 or more, and below `frames` unless endless. One caller at a time. */
 void e3_scene_render(e3_scene *s, int64_t i, uint8_t *rgb, float *depth, float pose[9]);
 void e3_scene_close(e3_scene *s);
 

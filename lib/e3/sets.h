@@ -1,7 +1,9 @@
-/* sets: the papers' data sets on disk: their files, their layouts, their loaders; read and written (spec/eval.md 1, 2, 6).
+/* sets: the papers' data sets on disk: their files, their layouts, their loaders; read and written (spec/eval.md 1, 2,
+ * 6).
  *
- * Poses here are world from camera (camera to world), 3×4 row-major with an implied last row 0 0 0 1, OpenCV axes, whatever the
- * file holds: what hands them to the stream inverts them. Depth is z depth in the unit of the data set; 0 is unknown.
+ * Poses here are world from camera (camera to world), 3×4 row-major with an implied last row 0 0 0 1, OpenCV axes,
+ * whatever the file holds: what hands them to the stream inverts them. Depth is z depth in the unit of the data set; 0
+ * is unknown.
  */
 #ifndef E3_SETS_H
 #define E3_SETS_H
@@ -25,11 +27,13 @@ void e3_depth_release(e3_depth *d);
 /* Zeroed; sizes as e3_image_init. */
 int e3_depth_init(e3_depth *d, int w, int h, e3_err *err);
 
-/* Sintel's .dpt: float32. Refuses another tag, sizes that do not fit the bytes or exceed 1e8 pixels, NaN. Zero and below is unknown. */
+/* Sintel's .dpt: float32. Refuses another tag, sizes that do not fit the bytes or exceed 1e8 pixels, NaN. Zero and
+ * below is unknown. */
 int e3_dpt_decode(const uint8_t *bytes, size_t n, const char *name, e3_depth *out, e3_err *err);
 int e3_dpt_save(const char *path, const e3_depth *d, e3_err *err);
 
-/* numpy's .npy with a matrix of '<f4' or '<f8' in C order. Refuses values that are not finite. Zero and below is unknown. */
+/* numpy's .npy with a matrix of '<f4' or '<f8' in C order. Refuses values that are not finite. Zero and below is
+ * unknown. */
 int e3_npy_decode(const uint8_t *bytes, size_t n, const char *name, e3_depth *out, e3_err *err);
 int e3_npy_save(const char *path, const e3_depth *d, e3_err *err);
 
@@ -41,7 +45,8 @@ typedef enum e3_depth16 {
 	E3_DEPTH16_NRGBD    /* mm; beyond 10 m: unknown */
 } e3_depth16;
 
-/* As the reference reads them (spec/eval.md 2). KITTI and Bonn: a map whose highest value is at most 255 was 8-bit once: refused. */
+/* As the reference reads them (spec/eval.md 2). KITTI and Bonn: a map whose highest value is at most 255 was 8-bit
+ * once: refused. */
 int e3_depth16_decode(const uint8_t *bytes, size_t n, const char *name, e3_depth16 kind, e3_depth *out, e3_err *err);
 /* Metres rounded to the format's step; what the format cannot hold becomes unknown. */
 int e3_depth16_save(const char *path, e3_depth16 kind, const e3_depth *d, e3_err *err);
@@ -58,7 +63,8 @@ int e3_cam_save(const char *path, const e3_cam *cam, e3_err *err);
 
 /* --- register.c: 7-Scenes' raw depth seen from its colour camera (spec/eval.md 2.5) --- */
 
-/* raw, out: [h][w] mm. With reject_invalid the code 65535 is dropped; without, it is projected and wraps, as in the reference. */
+/* raw, out: [h][w] mm. With reject_invalid the code 65535 is dropped; without, it is projected and wraps, as in the
+ * reference. */
 int e3_scenes7_register(const uint16_t *raw, int w, int h, bool reject_invalid, uint16_t *out, e3_err *err);
 
 /* --- rng.c: the draws of CO3D's evaluation (spec/eval.md 6), value for value --- */
@@ -90,8 +96,9 @@ typedef struct e3_traj {
 	double (*pose)[12]; /* world from camera */
 } e3_traj;
 
-/* Reads all of `text` (n bytes, no NUL needed). `name` is for messages, which name the line. Refuses numbers that are missing, too
- * many or not finite, quaternions without length, matrices that are no rotation within 1 %. *out is initialised here. */
+/* Reads all of `text` (n bytes, no NUL needed). `name` is for messages, which name the line. Refuses numbers that are
+ * missing, too many or not finite, quaternions without length, matrices that are no rotation within 1 %. *out is
+ * initialised here. */
 int e3_traj_decode(const char *text, size_t n, const char *name, e3_traj_format format, e3_traj *out, e3_err *err);
 int e3_traj_load(const char *path, e3_traj_format format, e3_traj *out, e3_err *err);
 int e3_traj_save(const char *path, e3_traj_format format, const e3_traj *t, e3_err *err);
@@ -99,14 +106,15 @@ int e3_traj_save(const char *path, e3_traj_format format, const e3_traj *t, e3_e
 int e3_traj_add(e3_traj *t, double stamp, const double pose[12], e3_err *err);
 void e3_traj_release(e3_traj *t);
 
-/* Pairs of stamps of a and b less than `within` apart (strictly), the nearest first, each used once; ordered by a (spec/eval.md
- * 2.7). pair is malloc'd: [n][2] indices into a and b. */
-int e3_traj_associate(const double *a, size_t n_a, const double *b, size_t n_b, double within, size_t (**pair)[2], size_t *n, e3_err *err);
+/* Pairs of stamps of a and b less than `within` apart (strictly), the nearest first, each used once; ordered by a
+ * (spec/eval.md 2.7). pair is malloc'd: [n][2] indices into a and b. */
+int e3_traj_associate(const double *a, size_t n_a, const double *b, size_t n_b, double within, size_t (**pair)[2],
+	size_t *n, e3_err *err);
 
 /* --- loader.c: pictures as the reference's loaders give them to the network, byte for byte (spec/eval.md 1) --- */
 
-/* A: long side to `size`, then the sides squeezed (or, with `crop`, cut) to multiples of 14. *fit leads from pixels of `in` to pixels of
- * *out. Refuses squares. RGB only; out is initialised here. */
+/* A: long side to `size`, then the sides squeezed (or, with `crop`, cut) to multiples of 14. *fit leads from pixels of
+ * `in` to pixels of *out. Refuses squares. RGB only; out is initialised here. */
 int e3_loader_a(const e3_image *in, int size, bool crop, e3_image *out, e3_fit *fit, e3_err *err);
 
 typedef struct e3_loaded {
@@ -116,9 +124,11 @@ typedef struct e3_loaded {
 	e3_fit fit;
 } e3_loaded;
 
-/* B: cut around the principal point, scaled to cover target[0] × target[1], cut to that; depth by nearest neighbour. `depth` may be
- * NULL; else it has the size of `rgb`. Refuses upright pictures and principal points in the outer fifth. */
-int e3_loader_b(const e3_image *rgb, const e3_depth *depth, const e3_intrinsics *k, const int target[2], e3_loaded *out, e3_err *err);
+/* B: cut around the principal point, scaled to cover target[0] × target[1], cut to that; depth by nearest neighbour.
+ * `depth` may be NULL; else it has the size of `rgb`. Refuses upright pictures and principal points in the outer fifth.
+ */
+int e3_loader_b(const e3_image *rgb, const e3_depth *depth, const e3_intrinsics *k, const int target[2], e3_loaded *out,
+	e3_err *err);
 void e3_loaded_release(e3_loaded *x);
 
 /* C: 224: squeezed to 224 × 224; 518: width 518, the height rounded to a multiple of 14, at most 518. */
@@ -127,33 +137,50 @@ int e3_loader_c(const e3_image *in, int size, e3_image *out, e3_fit *fit, e3_err
 /* --- set.c, seq.c, read.c: a data set as sequences of frames with truth --- */
 
 typedef enum e3_set_id {
-	E3_SET_SINTEL, E3_SET_KITTI, E3_SET_BONN, E3_SET_NYU, E3_SET_SCENES7, E3_SET_NRGBD, E3_SET_TUM, E3_SET_SCANNET, E3_SET_CO3D, E3_SET_IDS
+	E3_SET_SINTEL,
+	E3_SET_KITTI,
+	E3_SET_BONN,
+	E3_SET_NYU,
+	E3_SET_SCENES7,
+	E3_SET_NRGBD,
+	E3_SET_TUM,
+	E3_SET_SCANNET,
+	E3_SET_CO3D,
+	E3_SET_IDS
 } e3_set_id;
 #define E3_SET_NAMES "sintel|kitti|bonn|nyu|7scenes|nrgbd|tum|scannet|co3d"
 const char *e3_set_name(e3_set_id id);
 
-typedef enum e3_task { E3_TASK_DEPTH, E3_TASK_VIDEO_DEPTH, E3_TASK_RECON, E3_TASK_POSE, E3_TASK_PAIRS, E3_TASKS } e3_task;
+typedef enum e3_task {
+	E3_TASK_DEPTH,
+	E3_TASK_VIDEO_DEPTH,
+	E3_TASK_RECON,
+	E3_TASK_POSE,
+	E3_TASK_PAIRS,
+	E3_TASKS
+} e3_task;
 #define E3_TASK_NAMES "depth|video-depth|recon|pose|pairs"
 const char *e3_task_name(e3_task task);
 
 typedef struct e3_set_options {
 	e3_set_id set;
-	const char *root;        /* the data set's folder, or the one that holds it under its usual name */
-	const char *annotations; /* CO3D: where CATEGORY_test.jgz lie; NULL: the root */
-	int task;                /* e3_task; -1: the one the data set is for */
-	int64_t stride;          /* every so many frames; 0: as the papers do */
-	int64_t max_frames;      /* of those at most; 0: all */
-	int size;                /* of loaders A and B; 0: 518 */
-	int co3d_size;           /* of loader C, 224 or 518; 0: 224 */
-	int64_t draw, seed, min_frames; /* CO3D: frames drawn of a sequence (0: 10), the generators' seed, sequences shorter are left out (0: 50) */
-	bool ten;                /* CO3D: ten sequences of each category, drawn: the reference's fast_eval */
-	bool reject_invalid;     /* 7-Scenes: registered here, without the invalid code */
+	const char *root;               /* the data set's folder, or the one that holds it under its usual name */
+	const char *annotations;        /* CO3D: where CATEGORY_test.jgz lie; NULL: the root */
+	int task;                       /* e3_task; -1: the one the data set is for */
+	int64_t stride;                 /* every so many frames; 0: as the papers do */
+	int64_t max_frames;             /* of those at most; 0: all */
+	int size;                       /* of loaders A and B; 0: 518 */
+	int co3d_size;                  /* of loader C, 224 or 518; 0: 224 */
+	int64_t draw, seed, min_frames; /* CO3D: frames drawn of a sequence (0: 10), the generators' seed, sequences shorter
+									   are left out (0: 50) */
+	bool ten;                       /* CO3D: ten sequences of each category, drawn: the reference's fast_eval */
+	bool reject_invalid;            /* 7-Scenes: registered here, without the invalid code */
 } e3_set_options;
 
 typedef struct e3_set e3_set;
 
-/* Looks what is there. -1 names what was expected where, and what was found, when nothing is; also for a task the set has no truth
- * for. The options' texts are borrowed. */
+/* Looks what is there. -1 names what was expected where, and what was found, when nothing is; also for a task the set
+ * has no truth for. The options' texts are borrowed. */
 e3_set *e3_set_open(const e3_set_options *o, e3_err *err);
 void e3_set_close(e3_set *s);
 e3_task e3_set_task(const e3_set *s);
@@ -178,10 +205,10 @@ typedef struct e3_seq_counts {
 e3_seq *e3_seq_open(const e3_set *s, size_t k, e3_err *err);
 void e3_seq_close(e3_seq *q);
 e3_seq_counts e3_seq_count(const e3_seq *q);
-/* Frame k (0 .. frames-1) as the loader of the task gives it, and its truth (both released first, then filled): for depth and
- * video-depth the depth map in its own size, with the intrinsics of that where the set states them; for recon the depth as loader B cuts it,
- * with its intrinsics; for pose and pairs no depth. Poses are camera from world, the world being the first frame's camera; their fields
- * of view are 0 where the set states no intrinsics. */
+/* Frame k (0 .. frames-1) as the loader of the task gives it, and its truth (both released first, then filled): for
+ * depth and video-depth the depth map in its own size, with the intrinsics of that where the set states them; for recon
+ * the depth as loader B cuts it, with its intrinsics; for pose and pairs no depth. Poses are camera from world, the
+ * world being the first frame's camera; their fields of view are 0 where the set states no intrinsics. */
 int e3_seq_read(e3_seq *q, int64_t k, e3_frame *frame, e3_truth *truth, e3_err *err);
 
 /* --- write.c: a scene in a data set's own layout and files, for e3_set_open and the originals' readers --- */
@@ -197,11 +224,11 @@ e3_set_format e3_set_format_of(e3_set_id set);
 
 typedef struct e3_set_writer e3_set_writer;
 
-/* Under `dir`, which --root then names; sequence NULL: that of the format. Refuses names that are not of the set's form, and sequences
- * that are there already. */
+/* Under `dir`, which --root then names; sequence NULL: that of the format. Refuses names that are not of the set's
+ * form, and sequences that are there already. */
 e3_set_writer *e3_set_writer_open(e3_set_id set, const char *dir, const char *sequence, e3_err *err);
-/* The next frame: depth in metres (Sintel: units) of the size of rgb, pose world from camera, seconds from the first frame. What a
- * format cannot hold is rounded to its step, or becomes unknown. */
+/* The next frame: depth in metres (Sintel: units) of the size of rgb, pose world from camera, seconds from the first
+ * frame. What a format cannot hold is rounded to its step, or becomes unknown. */
 typedef struct e3_set_shot {
 	const e3_image *rgb;
 	const e3_depth *depth;

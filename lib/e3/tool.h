@@ -24,14 +24,16 @@ void e3_warn(const char *fmt, ...) E3_PRINTF(1, 2);
 void e3_note(const char *fmt, ...) E3_PRINTF(1, 2);   /* unless --quiet */
 void e3_detail(const char *fmt, ...) E3_PRINTF(1, 2); /* only with --verbose */
 
-/* The signal that asked us to stop (SIGINT or SIGTERM), or 0. Blocking calls in lib/wire return early when it is set. */
+/* The signal that asked us to stop (SIGINT or SIGTERM), or 0. Blocking calls in lib/wire return early when it is set.
+ */
 int e3_stop_signal(void);
 
-/* The exit status of main: `rc` (0 or -1) with its error printed; after a signal 130 or 143, its work having been finished. */
+/* The exit status of main: `rc` (0 or -1) with its error printed; after a signal 130 or 143, its work having been
+ * finished. */
 int e3_tool_exit(int rc, const e3_err *err);
 
-/* One line on standard error, rewritten in place, at most ten times a second, only when that is a terminal and not --quiet.
- * Pass the finished line without newline. e3_progress_end clears it; e3_warn clears it first too. */
+/* One line on standard error, rewritten in place, at most ten times a second, only when that is a terminal and not
+ * --quiet. Pass the finished line without newline. e3_progress_end clears it; e3_warn clears it first too. */
 void e3_progress(const char *fmt, ...) E3_PRINTF(1, 2);
 void e3_progress_end(void);
 /* true when e3_progress would show something now: ask before doing work only for it. */

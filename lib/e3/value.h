@@ -1,5 +1,5 @@
-/* wire: reading msgpack values where they lie: no allocation, no copying, no recursion, every count checked against the bytes
- * that are there. What e3-dump and the decoders of e3/stream.h are made of. Format: e3-stream(5).
+/* wire: reading msgpack values where they lie: no allocation, no copying, no recursion, every count checked against the
+ * bytes that are there. What e3-dump and the decoders of e3/stream.h are made of. Format: e3-stream(5).
  */
 #ifndef E3_VALUE_H
 #define E3_VALUE_H
@@ -12,12 +12,20 @@
 enum { E3_VALUE_DEPTH = 8, E3_ARRAY_RANK = 4 };
 
 typedef enum e3_vtype {
-	E3_V_NIL, E3_V_BOOL, E3_V_INT, E3_V_BIG /* integer above INT64_MAX */, E3_V_REAL, E3_V_TEXT, E3_V_BYTES, E3_V_LIST, E3_V_MAP,
+	E3_V_NIL,
+	E3_V_BOOL,
+	E3_V_INT,
+	E3_V_BIG /* integer above INT64_MAX */,
+	E3_V_REAL,
+	E3_V_TEXT,
+	E3_V_BYTES,
+	E3_V_LIST,
+	E3_V_MAP,
 	E3_V_EXT
 } e3_vtype;
 
-/* One value. Text and bytes point into the message and are not NUL-terminated. The members of a list and the keys and values
- * of a map follow in the cursor. */
+/* One value. Text and bytes point into the message and are not NUL-terminated. The members of a list and the keys and
+ * values of a map follow in the cursor. */
 typedef struct e3_value {
 	e3_vtype type;
 	int64_t i;   /* INT; BOOL: 0 or 1; EXT: its type */
@@ -57,7 +65,8 @@ typedef struct e3_array {
 
 size_t e3_array_type_size(e3_array_type t);
 const char *e3_array_type_name(e3_array_type t);
-/* Reads an array: the cursor stands before its map. Refuses unknown types, ranks, products that are not the length of the data. */
+/* Reads an array: the cursor stands before its map. Refuses unknown types, ranks, products that are not the length of
+ * the data. */
 int e3_array_read(e3_cursor *c, e3_array *a, e3_err *err);
 /* Element k as a number. */
 double e3_array_at(const e3_array *a, size_t k);

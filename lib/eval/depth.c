@@ -1,5 +1,5 @@
-/* eval: depth: alignment of a prediction to the truth, and its errors (spec/eval.md 3). Owns the formulas; sums are taken block by
- * block in double precision, always in the same order. */
+/* eval: depth: alignment of a prediction to the truth, and its errors (spec/eval.md 3). Owns the formulas; sums are
+ * taken block by block in double precision, always in the same order. */
 #include "e3/eval.h"
 #include "e3/mem.h"
 #include "eval/each.h"
@@ -8,11 +8,17 @@
 #include <string.h>
 
 /* Sums are kept in four lanes, which is what lets the compiler use vectors; the order of addition is fixed by it. */
-enum { BLOCK = 512, LANES = 4, SCALE_STEPS = 10, ADAM_STEPS = 1000,
-	ENOUGH = 1 << 17 /* pixels that are worth starting threads for */ };
+enum {
+	BLOCK = 512,
+	LANES = 4,
+	SCALE_STEPS = 10,
+	ADAM_STEPS = 1000,
+	ENOUGH = 1 << 17 /* pixels that are worth starting threads for */
+};
 
 typedef struct block {
-	double p[BLOCK], g[BLOCK]; /* prediction; what it is aligned to or measured against; 0 up to a whole number of lanes */
+	double p[BLOCK],
+		g[BLOCK]; /* prediction; what it is aligned to or measured against; 0 up to a whole number of lanes */
 	size_t n;
 } block;
 
@@ -34,15 +40,9 @@ static inline bool next(const e3_pixels *x, size_t at, bool inverse, block *b)
 	return b->n > 0;
 }
 
-static size_t blocks_of(const e3_pixels *x)
-{
-	return (x->n + E3_EACH_BLOCK - 1) / E3_EACH_BLOCK;
-}
+static size_t blocks_of(const e3_pixels *x) { return (x->n + E3_EACH_BLOCK - 1) / E3_EACH_BLOCK; }
 
-static double total(const double lane[LANES])
-{
-	return (lane[0] + lane[1]) + (lane[2] + lane[3]);
-}
+static double total(const double lane[LANES]) { return (lane[0] + lane[1]) + (lane[2] + lane[3]); }
 
 static int by_value(const void *a, const void *b)
 {
@@ -64,7 +64,8 @@ static int median_wide(const e3_pixels *x, int side, bool inverse, double *to, e
 	return 0;
 }
 
-/* The same in bounded memory. The inverse of a median of an even number is not the median of the inverses, so those are ranked. */
+/* The same in bounded memory. The inverse of a median of an even number is not the median of the inverses, so those are
+ * ranked. */
 static int median_f32(const e3_pixels *x, int side, bool inverse, double *to, e3_err *err)
 {
 	e3_pct pct;
@@ -157,7 +158,8 @@ typedef struct residuals {
 typedef double lanes __attribute__((vector_size(LANES * sizeof(double))));
 typedef int64_t masks __attribute__((vector_size(LANES * sizeof(int64_t))));
 
-/* A thousand times over all pixels: vectors as gcc and clang have them, compiled twice, for processors with and without long ones. */
+/* A thousand times over all pixels: vectors as gcc and clang have them, compiled twice, for processors with and without
+ * long ones. */
 static inline __attribute__((always_inline)) void add_residuals(void *ctx, size_t from, size_t to)
 {
 	const residuals *j = ctx;
@@ -177,15 +179,13 @@ static inline __attribute__((always_inline)) void add_residuals(void *ctx, size_
 			one = (lanes)((masks)(zero + 1) & above) - (lanes)((masks)(zero + 1) & below);
 			size += one * r, along += one * p, sign += one;
 		}
-		sum.loss += total((double *)&size), sum.grad[0] += total((double *)&along), sum.grad[1] += total((double *)&sign);
+		sum.loss += total((double *)&size), sum.grad[0] += total((double *)&along),
+			sum.grad[1] += total((double *)&sign);
 	}
 	j->sum[from / E3_EACH_BLOCK] = sum;
 }
 
-static void residuals_plain(void *ctx, size_t from, size_t to)
-{
-	add_residuals(ctx, from, to);
-}
+static void residuals_plain(void *ctx, size_t from, size_t to) { add_residuals(ctx, from, to); }
 
 #ifdef __x86_64__
 __attribute__((target("avx2"))) static void residuals_avx2(void *ctx, size_t from, size_t to)
@@ -217,7 +217,8 @@ static int fit_adam(const e3_pixels *x, const e3_depth_rule *rule, e3_depth_fit 
 	const double rate = 1e-4, b1 = 0.9, b2 = 0.999, eps = 1e-8;
 	double m[2] = {0}, v[2] = {0}, before = 0, b1k = 1, b2k = 1;
 	residuals j = {.x = x, .inverse = rule->disparity};
-	if (fit_median(x, rule->disparity, fit, err) || !(j.sum = e3_alloc(blocks_of(x), sizeof *j.sum, "sums of pixels", err)))
+	if (fit_median(x, rule->disparity, fit, err) ||
+		!(j.sum = e3_alloc(blocks_of(x), sizeof *j.sum, "sums of pixels", err)))
 		return -1;
 	while (fit->steps < ADAM_STEPS) {
 		double step[2];
@@ -304,7 +305,8 @@ void e3_depth_evaluate(const e3_pixels *x, const e3_depth_rule *rule, const e3_d
 	for (size_t at = 0; next(x, at, false, &b); at += b.n) {
 		e3_depth_score one = {0};
 		add_block(&b, rule, fit, &one);
-		score->abs_rel += one.abs_rel, score->sq_rel += one.sq_rel, score->rmse += one.rmse, score->log_rmse += one.log_rmse;
+		score->abs_rel += one.abs_rel, score->sq_rel += one.sq_rel, score->rmse += one.rmse,
+			score->log_rmse += one.log_rmse;
 		for (int d = 0; d < E3_DELTAS; d++)
 			score->delta[d] += one.delta[d];
 		score->close += one.close;
@@ -317,7 +319,8 @@ void e3_depth_evaluate(const e3_pixels *x, const e3_depth_rule *rule, const e3_d
 
 static void add_weighted(e3_depth_score *sum, const e3_depth_score *one, double w)
 {
-	sum->abs_rel += w * one->abs_rel, sum->sq_rel += w * one->sq_rel, sum->rmse += w * one->rmse, sum->log_rmse += w * one->log_rmse;
+	sum->abs_rel += w * one->abs_rel, sum->sq_rel += w * one->sq_rel, sum->rmse += w * one->rmse,
+		sum->log_rmse += w * one->log_rmse;
 	for (int d = 0; d < E3_DELTAS; d++)
 		sum->delta[d] += w * one->delta[d];
 	sum->close += w * one->close;

@@ -1,5 +1,5 @@
-/* eval: one loop shared by a few threads: minutes of work in few calls, so threads live as long as the loop. Where one cannot be had
- * the others do its share. */
+/* eval: one loop shared by a few threads: minutes of work in few calls, so threads live as long as the loop. Where one
+ * cannot be had the others do its share. */
 #include "eval/each.h"
 #include <pthread.h>
 #include <stdatomic.h>
@@ -27,7 +27,8 @@ void e3_each(int threads, size_t n, void (*fn)(void *ctx, size_t from, size_t to
 	pthread_t helper[MOST];
 	int helpers = 0;
 	size_t blocks = (n + E3_EACH_BLOCK - 1) / E3_EACH_BLOCK;
-	while (helpers < MOST && helpers + 1 < threads && (size_t)helpers + 1 < blocks && !pthread_create(&helper[helpers], NULL, work, &l))
+	while (helpers < MOST && helpers + 1 < threads && (size_t)helpers + 1 < blocks &&
+		!pthread_create(&helper[helpers], NULL, work, &l))
 		helpers++;
 	work(&l);
 	for (int k = 0; k < helpers; k++)

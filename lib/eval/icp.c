@@ -1,8 +1,8 @@
 /* eval: a cloud moved onto another, point to point, as Open3D's registration_icp does it (spec/eval.md 4.5).
  *
- * A step goes over the points once: each is moved, matched, and added to the sums the next motion is made of. Partners are exact, yet most
- * need no search: when a point was searched for, the tree said how far all others are at least, and what it has moved since takes that
- * much off.
+ * A step goes over the points once: each is moved, matched, and added to the sums the next motion is made of. Partners
+ * are exact, yet most need no search: when a point was searched for, the tree said how far all others are at least, and
+ * what it has moved since takes that much off.
  */
 #include "e3/eval.h"
 #include "e3/mem.h"
@@ -12,8 +12,8 @@
 #include <string.h>
 
 enum { STEPS = 30, AHEAD = 8 /* steps of the present length that a search shall last */ };
-#define STILL 1e-6       /* change of fitness and rmse that ends it */
-#define SAFE (1 - 1e-6)  /* for what is kept in single precision */
+#define STILL 1e-6      /* change of fitness and rmse that ends it */
+#define SAFE (1 - 1e-6) /* for what is kept in single precision */
 
 /* Of the matched points of a block, taken from `origin`. */
 typedef struct sums {
@@ -26,10 +26,10 @@ typedef struct icp {
 	size_t n;
 	const e3_kdtree *to;
 	double radius, origin[3];
-	const double *m;  /* the motion at hand, or NULL */
-	uint32_t *match;  /* [n] nearest row of `to`, or E3_NOWHERE */
-	float *gap;       /* [n] no other row is nearer than that */
-	sums *sum;        /* [blocks] */
+	const double *m; /* the motion at hand, or NULL */
+	uint32_t *match; /* [n] nearest row of `to`, or E3_NOWHERE */
+	float *gap;      /* [n] no other row is nearer than that */
+	sums *sum;       /* [blocks] */
 	int threads;
 } icp;
 

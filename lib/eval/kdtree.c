@@ -1,9 +1,10 @@
-/* eval: nearest neighbours in a cloud of points, exactly. A balanced tree over the points themselves, which it puts into its own
- * order: neighbours in space are neighbours in memory. Refuses coordinates that are not finite.
+/* eval: nearest neighbours in a cloud of points, exactly. A balanced tree over the points themselves, which it puts
+ * into its own order: neighbours in space are neighbours in memory. Refuses coordinates that are not finite.
  *
- * Every node has the box of its points: clouds are surfaces, and what cuts space along one axis at a time says little about how far away
- * a piece of a surface is. Boxes are in single precision, rounded outwards. Pruning is exact in floating point too: the bound of a box
- * adds the same three squares in the same order as the distance of a point, each no larger, and rounding keeps order.
+ * Every node has the box of its points: clouds are surfaces, and what cuts space along one axis at a time says little
+ * about how far away a piece of a surface is. Boxes are in single precision, rounded outwards. Pruning is exact in
+ * floating point too: the bound of a box adds the same three squares in the same order as the distance of a point, each
+ * no larger, and rounding keeps order.
  */
 #include "e3/eval.h"
 #include "e3/mem.h"
@@ -33,10 +34,7 @@ static void swap(e3_kdtree *t, size_t a, size_t b)
 	t->was[a] = t->was[b], t->was[b] = was;
 }
 
-static double median3(double a, double b, double c)
-{
-	return fmax(fmin(a, b), fmin(fmax(a, b), c));
-}
+static double median3(double a, double b, double c) { return fmax(fmin(a, b), fmin(fmax(a, b), c)); }
 
 /* Hoare's selection: nothing before `at` is larger than it, nothing behind it smaller. */
 static void select_along(e3_kdtree *t, int axis, size_t lo, size_t hi, size_t at)
@@ -68,10 +66,7 @@ static void select_along(e3_kdtree *t, int axis, size_t lo, size_t hi, size_t at
 	}
 }
 
-static size_t half(const span *s)
-{
-	return s->lo + (s->hi - s->lo) / 2;
-}
+static size_t half(const span *s) { return s->lo + (s->hi - s->lo) / 2; }
 
 static float round_to(double v, float towards)
 {
@@ -168,10 +163,7 @@ void e3_kdtree_undo(e3_kdtree *t)
 
 /* --- search --- */
 
-static double square(const double d[3])
-{
-	return d[0] * d[0] + d[1] * d[1] + d[2] * d[2];
-}
+static double square(const double d[3]) { return d[0] * d[0] + d[1] * d[1] + d[2] * d[2]; }
 
 static double apart(const double a[3], const double b[3])
 {
@@ -190,20 +182,18 @@ static double to_box(const struct e3_kdnode *box, const double q[3])
 	return square(d);
 }
 
-/* The three searches go down the tree alike: `node` stands for the rows lo .. hi - 1; behind `inner` nodes come the leaves. */
-static size_t inner(const e3_kdtree *t)
-{
-	return ((size_t)1 << t->levels) - 1;
-}
+/* The three searches go down the tree alike: `node` stands for the rows lo .. hi - 1; behind `inner` nodes come the
+ * leaves. */
+static size_t inner(const e3_kdtree *t) { return ((size_t)1 << t->levels) - 1; }
 
 typedef struct search {
 	const e3_kdtree *t;
 	size_t inner;
 	const double *q;
-	size_t *row;   /* [found], nearest first */
-	double *d2;    /* [found] */
+	size_t *row; /* [found], nearest first */
+	double *d2;  /* [found] */
 	size_t found, k;
-	double limit;  /* squared distance that is too far */
+	double limit; /* squared distance that is too far */
 } search;
 
 static void offer(search *s, size_t row, double d2)
@@ -219,7 +209,7 @@ static void offer(search *s, size_t row, double d2)
 static void descend(search *s, size_t node, size_t lo, size_t hi)
 {
 	if (node >= s->inner) {
-		const double (*x)[3] = (const double (*)[3])s->t->x;
+		const double(*x)[3] = (const double(*)[3])s->t->x;
 		for (size_t k = lo; k < hi; k++) {
 			double d2 = apart(x[k], s->q);
 			if (d2 < s->limit)
@@ -268,7 +258,7 @@ static void take(nearest *s, size_t row, double d2)
 static void descend_nearest(nearest *s, size_t node, size_t lo, size_t hi)
 {
 	if (node >= s->inner) {
-		const double (*x)[3] = (const double (*)[3])s->t->x;
+		const double(*x)[3] = (const double(*)[3])s->t->x;
 		for (size_t k = lo; k < hi; k++) {
 			double d2 = apart(x[k], s->q);
 			if (d2 < s->to->rest)
@@ -286,7 +276,8 @@ static void descend_nearest(nearest *s, size_t node, size_t lo, size_t hi)
 		descend_nearest(s, child, lo, mid);
 }
 
-void e3_kdtree_nearest(const e3_kdtree *t, const double q[3], uint32_t guess, double limit, double slack, e3_nearest *to)
+void e3_kdtree_nearest(const e3_kdtree *t, const double q[3], uint32_t guess, double limit, double slack,
+	e3_nearest *to)
 {
 	*to = (e3_nearest){.row = E3_NOWHERE, .d2 = limit, .rest = limit};
 	nearest s = {.t = t, .inner = inner(t), .q = q, .slack = slack, .to = to};
@@ -333,9 +324,11 @@ static void descend_around(around *s, size_t node, size_t lo, size_t hi)
 		descend_around(s, child + 1, mid, hi);
 }
 
-size_t e3_kdtree_around(const e3_kdtree *t, const double low[3], const double high[3], double radius, uint32_t *row, size_t room)
+size_t e3_kdtree_around(const e3_kdtree *t, const double low[3], const double high[3], double radius, uint32_t *row,
+	size_t room)
 {
-	around s = {.t = t, .inner = inner(t), .low = low, .high = high, .limit = radius * radius, .row = row, .room = room};
+	around s =
+		{.t = t, .inner = inner(t), .low = low, .high = high, .limit = radius * radius, .row = row, .room = room};
 	descend_around(&s, 0, 0, t->n);
 	return s.n;
 }

@@ -1,8 +1,9 @@
-/* eval: normals of a cloud of points as Open3D's estimate_normals makes them (spec/eval.md 4.6): the direction of least variance among
- * the nearest neighbours, of either sign.
+/* eval: normals of a cloud of points as Open3D's estimate_normals makes them (spec/eval.md 4.6): the direction of least
+ * variance among the nearest neighbours, of either sign.
  *
- * Points that follow each other in the tree lie close together, so they share one search: all points within a radius of their box. A point
- * whose k-th nearest of those is within the radius has its neighbours, since every other point is farther; the few others search alone.
+ * Points that follow each other in the tree lie close together, so they share one search: all points within a radius of
+ * their box. A point whose k-th nearest of those is within the radius has its neighbours, since every other point is
+ * farther; the few others search alone.
  */
 #include "e3/eval.h"
 #include "eval/each.h"
@@ -98,8 +99,8 @@ static double kth(around *near, size_t k, double about)
 	return e3_select(near->rank, n, k - 1);
 }
 
-/* The neighbours of a point among those around it, into `row`: their number, or 0 when there may be others. *farthest, squared: in, of a
- * point nearby; out. */
+/* The neighbours of a point among those around it, into `row`: their number, or 0 when there may be others. *farthest,
+ * squared: in, of a point nearby; out. */
 static size_t choose(const double q[3], size_t k, around *near, uint32_t row[ROOM], double *farthest)
 {
 	size_t n = 0;

@@ -1,4 +1,5 @@
-/* eval: predicted maps at the size of the truth. Owns OpenCV's cubic resize of f32, and which part of the truth the network saw. */
+/* eval: predicted maps at the size of the truth. Owns OpenCV's cubic resize of f32, and which part of the truth the
+ * network saw. */
 #include "e3/eval.h"
 #include "e3/mem.h"
 #include <math.h>
@@ -7,7 +8,8 @@
 
 enum { TAPS = 4 };
 
-/* Keys' kernel with a = -0.75 at distances 1 + x, x, 1 - x, 2 - x; in single precision, the last by difference, as OpenCV does. */
+/* Keys' kernel with a = -0.75 at distances 1 + x, x, 1 - x, 2 - x; in single precision, the last by difference, as
+ * OpenCV does. */
 static void cubic(float x, float w[TAPS])
 {
 	const float a = -0.75f;
@@ -49,7 +51,8 @@ static void axis_init(e3_onto *o, int axis, double fit_scale, double fit_move, i
 {
 	int from = axis ? o->from_h : o->from_w, n = axis ? o->h : o->w;
 	double end = fit_scale * source + fit_move;
-	if (fabs(fit_move) < 0.5 && fabs(end - from) < 0.5) { /* all of the source, nothing else: the scale the reference takes */
+	if (fabs(fit_move) < 0.5 &&
+		fabs(end - from) < 0.5) { /* all of the source, nothing else: the scale the reference takes */
 		o->scale[axis] = (double)from / n, o->move[axis] = 0;
 		o->part[axis] = 0, o->part[2 + axis] = from;
 		o->seen[axis] = 0, o->seen[2 + axis] = n;
@@ -62,18 +65,26 @@ static void axis_init(e3_onto *o, int axis, double fit_scale, double fit_move, i
 
 int e3_onto_init(e3_onto *o, const e3_source *s, int from_w, int from_h, int w, int h, e3_err *err)
 {
-	*o = (e3_onto){.from_w = from_w, .from_h = from_h, .w = w, .h = h, .part = {0, 0, from_w, from_h}, .seen = {0, 0, w, h}};
+	*o = (e3_onto){.from_w = from_w,
+		.from_h = from_h,
+		.w = w,
+		.h = h,
+		.part = {0, 0, from_w, from_h},
+		.seen = {0, 0, w, h}};
 	o->same = from_w == w && from_h == h;
 	if (o->same)
 		return 0;
 	double shape = (double)w / h / ((double)s->src_w / s->src_h);
 	if (!(shape > 1 / 1.02 && shape < 1.02))
-		return e3_fail(err, "frame %lld: truth of %d × %d pixels: it has neither the size of the network's picture (%d × %d) nor the shape "
-			"of the source (%d × %d)", (long long)s->i, w, h, from_w, from_h, s->src_w, s->src_h);
+		return e3_fail(err,
+			"frame %lld: truth of %d × %d pixels: it has neither the size of the network's picture (%d × %d) nor the shape "
+			"of the source (%d × %d)",
+			(long long)s->i, w, h, from_w, from_h, s->src_w, s->src_h);
 	axis_init(o, 0, s->fit.sx, s->fit.tx, s->src_w);
 	axis_init(o, 1, s->fit.sy, s->fit.ty, s->src_h);
 	if (o->seen[2] <= o->seen[0] || o->seen[3] <= o->seen[1] || o->part[2] <= o->part[0] || o->part[3] <= o->part[1])
-		return e3_fail(err, "frame %lld: the network saw nothing of the truth: its fit is %g %g %g %g for a picture of %d × %d",
+		return e3_fail(err,
+			"frame %lld: the network saw nothing of the truth: its fit is %g %g %g %g for a picture of %d × %d",
 			(long long)s->i, s->fit.sx, s->fit.sy, s->fit.tx, s->fit.ty, s->src_w, s->src_h);
 	o->row = e3_alloc((size_t)w * TAPS, sizeof *o->row, "resize rows", err);
 	o->row_at = e3_alloc(TAPS, sizeof *o->row_at, "resize rows", err);
@@ -84,10 +95,7 @@ int e3_onto_init(e3_onto *o, const e3_source *s, int from_w, int from_h, int w, 
 	return 0;
 }
 
-static int clamp(int v, int lo, int hi)
-{
-	return v < lo ? lo : v >= hi ? hi - 1 : v;
-}
+static int clamp(int v, int lo, int hi) { return v < lo ? lo : v >= hi ? hi - 1 : v; }
 
 /* One row of the network picture, resized along x. */
 static void across(const e3_onto *o, const float *from, float *to)

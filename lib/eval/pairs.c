@@ -1,5 +1,5 @@
-/* eval: pairs of cameras: errors of relative rotation and of the direction of relative translation, and their accumulation
- * (spec/eval.md 6). Counts are whole numbers, so pooling in any order gives the same figures. */
+/* eval: pairs of cameras: errors of relative rotation and of the direction of relative translation, and their
+ * accumulation (spec/eval.md 6). Counts are whole numbers, so pooling in any order gives the same figures. */
 #include "e3/eval.h"
 #include <math.h>
 
@@ -62,20 +62,11 @@ void e3_pair_counts_merge(e3_pair_counts *to, const e3_pair_counts *from)
 	}
 }
 
-static double share(uint64_t count, uint64_t n)
-{
-	return n ? (double)count / (double)n : 0;
-}
+static double share(uint64_t count, uint64_t n) { return n ? (double)count / (double)n : 0; }
 
-double e3_pair_rra(const e3_pair_counts *c, int k)
-{
-	return share(c->rotation[k], c->n);
-}
+double e3_pair_rra(const e3_pair_counts *c, int k) { return share(c->rotation[k], c->n); }
 
-double e3_pair_rta(const e3_pair_counts *c, int k)
-{
-	return share(c->translation[k], c->n);
-}
+double e3_pair_rta(const e3_pair_counts *c, int k) { return share(c->translation[k], c->n); }
 
 /* A pair in bin b is counted in the cumulative sums of bins b to limit - 1. */
 double e3_pair_auc(const e3_pair_counts *c, int k)

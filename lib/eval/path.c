@@ -54,7 +54,8 @@ static void step(const e3_place *a, const e3_place *b, double q[4], double t[3])
 		t[k] = r[k] * d[0] + r[3 + k] * d[1] + r[6 + k] * d[2];
 }
 
-/* The error of step i as a motion: its length does not depend on the axes it is seen in, so the similarity enters by its scale. */
+/* The error of step i as a motion: its length does not depend on the axes it is seen in, so the similarity enters by
+ * its scale. */
 static void step_error(const e3_place *ref, const e3_place *est, double scale, double *length, double *angle)
 {
 	double qr[4], tr[3], qe[4], te[3], q[4], sum = 0;
@@ -67,14 +68,14 @@ static void step_error(const e3_place *ref, const e3_place *est, double scale, d
 
 static int align(const e3_place *ref, const e3_place *est, size_t n, e3_similarity *sim, e3_err *err)
 {
-	double (*x)[3] = e3_alloc(2 * n, sizeof *x, "positions", err);
+	double(*x)[3] = e3_alloc(2 * n, sizeof *x, "positions", err);
 	if (!x)
 		return -1;
 	for (size_t i = 0; i < n; i++) {
 		memcpy(x[i], est[i].x, sizeof *x);
 		memcpy(x[n + i], ref[i].x, sizeof *x);
 	}
-	int rc = e3_similarity_fit((const double (*)[3])x, (const double (*)[3])(x + n), n, true, sim, err);
+	int rc = e3_similarity_fit((const double(*)[3])x, (const double(*)[3])(x + n), n, true, sim, err);
 	free(x);
 	return rc;
 }
@@ -84,7 +85,8 @@ int e3_path_evaluate(const e3_place *ref, const e3_place *est, size_t n, e3_path
 	*score = (e3_path_score){0};
 	if (align(ref, est, n, &score->sim, err))
 		return -1;
-	double *v = e3_alloc(n, 4 * sizeof *v, "errors of a path", err), *turn = v + n, *length = v + 2 * n, *angle = v + 3 * n;
+	double *v = e3_alloc(n, 4 * sizeof *v, "errors of a path", err), *turn = v + n, *length = v + 2 * n,
+		   *angle = v + 3 * n;
 	if (!v)
 		return -1;
 	for (size_t i = 0; i < n; i++) {

@@ -1,4 +1,5 @@
-/* eval: which pixels count, and where those of a whole sequence are kept until its end: a temporary file, read as memory. */
+/* eval: which pixels count, and where those of a whole sequence are kept until its end: a temporary file, read as
+ * memory. */
 #include "e3/eval.h"
 #include "e3/io.h"
 #include <math.h>
@@ -74,12 +75,14 @@ int e3_pixel_store_read(e3_pixel_store *s, e3_pixels *out, e3_err *err)
 	return 0;
 }
 
-/* Whole pages inside the last STEP pairs, or at the end of a pass inside what is left of them. They stay in the system's file cache. */
+/* Whole pages inside the last STEP pairs, or at the end of a pass inside what is left of them. They stay in the
+ * system's file cache. */
 void e3_pixels_passed(const e3_pixels *x, size_t at)
 {
 	if (!x->mapped || at == 0 || (at < x->n && at % STEP))
 		return;
-	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), first = (uintptr_t)(x->f + 2 * ((at - 1) / STEP * STEP)), end = (uintptr_t)(x->f + 2 * at);
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), first = (uintptr_t)(x->f + 2 * ((at - 1) / STEP * STEP)),
+			  end = (uintptr_t)(x->f + 2 * at);
 	first = (first + page - 1) / page * page, end = end / page * page;
 	if (end > first)
 		madvise((void *)first, end - first, MADV_DONTNEED);

@@ -1,5 +1,5 @@
-/* eval: reconstructions against the truth: points collected view by view, brought together by shift and scale over all views, then
- * compared as clouds (spec/eval.md 4). Keeps 48 bytes a point until the scene is scored. */
+/* eval: reconstructions against the truth: points collected view by view, brought together by shift and scale over all
+ * views, then compared as clouds (spec/eval.md 4). Keeps 48 bytes a point until the scene is scored. */
 #include "e3/eval.h"
 #include "e3/mem.h"
 #include "eval/each.h"
@@ -14,8 +14,8 @@ static int push(e3_matched *s, const double pred[3], const double truth[3], cons
 	if (s->n == s->room) {
 		size_t more = s->room ? s->room + s->room / 2 : 65536;
 		if (e3_grow((void **)&s->pred, more, sizeof *s->pred, "predicted points", err) ||
-				e3_grow((void **)&s->truth, more, sizeof *s->truth, "true points", err) ||
-				(rgb && e3_grow((void **)&s->rgb, more, sizeof *s->rgb, "colours of points", err)))
+			e3_grow((void **)&s->truth, more, sizeof *s->truth, "true points", err) ||
+			(rgb && e3_grow((void **)&s->rgb, more, sizeof *s->rgb, "colours of points", err)))
 			return -1;
 		s->room = more;
 	}
@@ -46,7 +46,8 @@ void e3_recon_release(e3_recon *r)
 
 void e3_point_of_depth(const e3_pose *pose, const e3_intrinsics *k, const int at[2], double depth, double x[3])
 {
-	const double c[3] = {(at[0] - k->cx) * depth / k->fx - pose->t[0], (at[1] - k->cy) * depth / k->fy - pose->t[1], depth - pose->t[2]};
+	const double c[3] = {(at[0] - k->cx) * depth / k->fx - pose->t[0], (at[1] - k->cy) * depth / k->fy - pose->t[1],
+		depth - pose->t[2]};
 	for (int a = 0; a < 3; a++)
 		x[a] = pose->r[a] * c[0] + pose->r[3 + a] * c[1] + pose->r[6 + a] * c[2];
 }
@@ -86,7 +87,8 @@ int e3_recon_add(e3_recon *r, const e3_recon_view *view, int crop, e3_err *err)
 			const double pred[3] = {p[0], p[1], p[2]};
 			e3_point_of_depth(view->pose, view->intrinsics, at, depth, world);
 			for (int a = 0; a < 3; a++)
-				x[a] = r->first.r[3 * a] * world[0] + r->first.r[3 * a + 1] * world[1] + r->first.r[3 * a + 2] * world[2] + r->first.t[a];
+				x[a] = r->first.r[3 * a] * world[0] + r->first.r[3 * a + 1] * world[1] +
+					r->first.r[3 * a + 2] * world[2] + r->first.t[a];
 			bool inside = u >= box[0] && v >= box[1] && u < box[2] && v < box[3];
 			if (e3_recon_push(r, pred, x, inside, err))
 				return -1;
@@ -222,7 +224,7 @@ static size_t drop_not_finite(e3_matched *s)
 static int move_onto(e3_matched *s, e3_err *err)
 {
 	e3_similarity fit;
-	if (e3_similarity_fit((const double (*)[3])s->pred, (const double (*)[3])s->truth, s->n, true, &fit, err))
+	if (e3_similarity_fit((const double(*)[3])s->pred, (const double(*)[3])s->truth, s->n, true, &fit, err))
 		return -1;
 	for (size_t k = 0; k < s->n; k++)
 		e3_similarity_apply(&fit, s->pred[k], s->pred[k]);
@@ -267,7 +269,9 @@ int e3_recon_compare(e3_recon *r, const e3_recon_rule *rule, e3_recon_score *to,
 	int rc = e3_kdtree_init(&truth.tree, s->truth, s->n, rule->threads, err) ||
 			e3_icp_run(s->pred, s->n, &truth.tree, rule->radius, rule->threads, &to->icp, err) ||
 			e3_kdtree_init(&pred.tree, s->pred, s->n, rule->threads, err) || normals_of(&pred, rule, err) ||
-			normals_of(&truth, rule, err) || e3_clouds_compare(&pred, &truth, rule->threads, to, err) ? -1 : 0;
+			normals_of(&truth, rule, err) || e3_clouds_compare(&pred, &truth, rule->threads, to, err)
+		? -1
+		: 0;
 	leave(s, &pred), leave(s, &truth);
 	return rc;
 }

@@ -1,5 +1,6 @@
-/* export: the point cloud of a run: candidates on disk, 20 bytes each, and the rules that choose among them (spec/io.md 1.3, 4.8).
- * Owns one temporary file and the voxel grid. Points and confidences that are not finite never enter. */
+/* export: the point cloud of a run: candidates on disk, 20 bytes each, and the rules that choose among them
+ * (spec/io.md 1.3, 4.8). Owns one temporary file and the voxel grid. Points and confidences that are not finite never
+ * enter. */
 #include "export/sink.h"
 #include "e3/num.h"
 #include <math.h>
@@ -123,7 +124,8 @@ static bool candidate(const e3_cloud *c, const e3_pred *p, const located *at, si
 	float sure = at->conf ? at->conf[k] : 1;
 	if (!isfinite(xyz[0]) || !isfinite(xyz[1]) || !isfinite(xyz[2]) || !isfinite(sure))
 		return false;
-	*to = (e3_point){.xyz = {xyz[0], xyz[1], xyz[2]}, .conf = c->masks && !c->mask[k] ? 0 : sure, .rgb = {255, 255, 255}};
+	*to =
+		(e3_point){.xyz = {xyz[0], xyz[1], xyz[2]}, .conf = c->masks && !c->mask[k] ? 0 : sure, .rgb = {255, 255, 255}};
 	if (p->rgb)
 		memcpy(to->rgb, p->rgb + 3 * k, 3);
 	return true;
@@ -222,10 +224,7 @@ static int next_kept(e3_cloud *c, e3_batch *b, e3_err *err)
 }
 
 /* spec/io.md 4.8. The constant is odd and the finaliser a bijection: the hashes of 0 .. 2^32-1 are all different. */
-static uint32_t hash_of(uint64_t index)
-{
-	return e3_fmix32((uint32_t)index * 2654435761u);
-}
+static uint32_t hash_of(uint64_t index) { return e3_fmix32((uint32_t)index * 2654435761u); }
 
 int e3_cloud_next(e3_cloud *c, const e3_pick *pick, e3_batch *b, e3_err *err)
 {
@@ -324,10 +323,12 @@ int e3_cloud_settle(e3_cloud *c, e3_export_facts *facts, e3_err *err)
 	return e3_fail(err,
 		"selecting points: none is left of %llu (%llu more were not finite; confidence at least %g); "
 		"see --conf-pct, --conf-min, the masks, or --allow-empty",
-		(unsigned long long)facts->points, (unsigned long long)facts->non_finite, fmax(facts->threshold, c->opt.conf_min));
+		(unsigned long long)facts->points, (unsigned long long)facts->non_finite,
+		fmax(facts->threshold, c->opt.conf_min));
 }
 
-/* The n-th smallest of the survivors' hashes (n from 1): a histogram of the upper halves, then of the lower ones in that bin. */
+/* The n-th smallest of the survivors' hashes (n from 1): a histogram of the upper halves, then of the lower ones in
+ * that bin. */
 static int nth_hash(const e3_cloud *c, uint64_t n, uint32_t *limit, e3_err *err)
 {
 	uint64_t *hist = e3_alloc(65536, sizeof *hist, "a histogram", err);
@@ -358,10 +359,7 @@ int e3_cloud_pick(e3_cloud *c, uint64_t max, e3_pick *pick, e3_err *err)
 	return nth_hash(c, max, &pick->limit, err);
 }
 
-uint64_t e3_cloud_bytes(const e3_cloud *c)
-{
-	return c->bytes;
-}
+uint64_t e3_cloud_bytes(const e3_cloud *c) { return c->bytes; }
 
 void e3_cloud_close(e3_cloud *c)
 {

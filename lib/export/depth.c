@@ -1,5 +1,6 @@
-/* export: depth as 16-bit PNG with one factor for the run, and as pictures in one colour range for the run (spec/io.md 4.9),
- * which is why both wait for the end of the stream. Depth that is not finite or not above 1e-8 is unknown: 0, and neutral grey. */
+/* export: depth as 16-bit PNG with one factor for the run, and as pictures in one colour range for the run
+ * (spec/io.md 4.9), which is why both wait for the end of the stream. Depth that is not finite or not above 1e-8 is
+ * unknown: 0, and neutral grey. */
 #include "export/sink.h"
 #include <inttypes.h>
 #include <math.h>
@@ -16,10 +17,7 @@ typedef struct depth {
 	size_t cap;
 } depth;
 
-static bool known(float d)
-{
-	return isfinite(d) && d > E3_DEPTH_MIN;
-}
+static bool known(float d) { return isfinite(d) && d > E3_DEPTH_MIN; }
 
 static int depth_add(e3_sink *sink, e3_run *run, const e3_view *v, e3_err *err)
 {
@@ -55,7 +53,11 @@ static int write_grey(depth *s, e3_run *run, const e3_pred *p, const char *name,
 	size_t n = (size_t)p->w * (size_t)p->h;
 	char path[4096], factor[32];
 	const char *const text[] = {
-		"depth_scale", factor, "Comment", "depth = value / depth_scale, up to the model's scale; 0 = unknown", NULL,
+		"depth_scale",
+		factor,
+		"Comment",
+		"depth = value / depth_scale, up to the model's scale; 0 = unknown",
+		NULL,
 	};
 	if (n > s->cap) {
 		if (e3_grow((void **)&s->values, n, sizeof *s->values, "a depth image", err))
@@ -68,7 +70,9 @@ static int write_grey(depth *s, e3_run *run, const e3_pred *p, const char *name,
 		s->values[k] = v > 65535 ? 0 : (uint16_t)v;
 	}
 	snprintf(factor, sizeof factor, "%.9g", run->facts.depth_scale);
-	return e3_outdir_name(&s->grey, name, path, sizeof path, err) ? -1 : e3_png16_save(path, s->values, p->w, p->h, text, err);
+	return e3_outdir_name(&s->grey, name, path, sizeof path, err)
+		? -1
+		: e3_png16_save(path, s->values, p->w, p->h, text, err);
 }
 
 static int write_colour(depth *s, e3_cmap map, const double range[2], const e3_pred *p, const char *name, e3_err *err)

@@ -126,10 +126,7 @@ int e3_export_finish(e3_export *x, const e3_end *end, e3_err *err)
 	return 0;
 }
 
-const e3_export_facts *e3_export_facts_of(const e3_export *x)
-{
-	return &x->run.facts;
-}
+const e3_export_facts *e3_export_facts_of(const e3_export *x) { return &x->run.facts; }
 
 void e3_export_close(e3_export *x)
 {

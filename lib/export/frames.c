@@ -1,4 +1,5 @@
-/* export: predictions on disk, replayed as often as a format needs. Owns one nameless temporary file; memory is one frame. */
+/* export: predictions on disk, replayed as often as a format needs. Owns one nameless temporary file; memory is one
+ * frame. */
 #include "export/sink.h"
 #include <stdlib.h>
 #include <string.h>
@@ -25,7 +26,11 @@ static const struct {
 	size_t pixel;
 	unsigned part;
 } arrays[5] = {
-	{3, E3_PART_RGB}, {4, E3_PART_DEPTH}, {4, E3_PART_CONF}, {12, E3_PART_POINTS}, {4, E3_PART_CONF},
+	{3, E3_PART_RGB},
+	{4, E3_PART_DEPTH},
+	{4, E3_PART_CONF},
+	{12, E3_PART_POINTS},
+	{4, E3_PART_CONF},
 };
 
 static const void *array_of(const e3_pred *p, int k)
@@ -83,7 +88,7 @@ static int get(e3_frames *f, void *to, size_t n, e3_err *err)
 	if (fread(to, 1, n, f->f) == n)
 		return 0;
 	return ferror(f->f) ? e3_fail_sys(err, "reading frames back from a temporary file")
-			    : e3_fail(err, "reading frames back from a temporary file: it ends early");
+						: e3_fail(err, "reading frames back from a temporary file: it ends early");
 }
 
 int e3_frames_next(e3_frames *f, unsigned parts, const e3_pred **p, e3_err *err)
@@ -113,8 +118,16 @@ int e3_frames_next(e3_frames *f, unsigned parts, const e3_pred **p, e3_err *err)
 		got[k] = f->room[k];
 	}
 	f->p = (e3_pred){
-		.s = r.s, .w = r.w, .h = r.h, .has_pose = r.has_pose, .ms = r.ms, .rgb = got[0],
-		.depth = got[1], .depth_conf = got[2], .points = got[3], .points_conf = got[4],
+		.s = r.s,
+		.w = r.w,
+		.h = r.h,
+		.has_pose = r.has_pose,
+		.ms = r.ms,
+		.rgb = got[0],
+		.depth = got[1],
+		.depth_conf = got[2],
+		.points = got[3],
+		.points_conf = got[4],
 	};
 	memcpy(f->p.pose, r.pose, sizeof r.pose);
 	f->at++;
@@ -122,10 +135,7 @@ int e3_frames_next(e3_frames *f, unsigned parts, const e3_pred **p, e3_err *err)
 	return 1;
 }
 
-uint64_t e3_frames_bytes(const e3_frames *f)
-{
-	return f->bytes;
-}
+uint64_t e3_frames_bytes(const e3_frames *f) { return f->bytes; }
 
 void e3_frames_close(e3_frames *f)
 {

@@ -1,5 +1,6 @@
-/* export: binary glTF (spec/io.md 3). Every size is known before the first byte is written, so a pipe is as good as a file and
- * points are never in memory. Refuses more than 4 GiB. Memory: the camera nodes, about half a kilobyte per frame. */
+/* export: binary glTF (spec/io.md 3). Every size is known before the first byte is written, so a pipe is as good as a
+ * file and points are never in memory. Refuses more than 4 GiB. Memory: the camera nodes, about half a kilobyte per
+ * frame. */
 #include "e3/num.h"
 #include "export/glb.h"
 #include <stdlib.h>
@@ -27,7 +28,12 @@ static int glb_add(e3_sink *sink, e3_run *run, const e3_view *v, e3_err *err)
 		s->cap = cap;
 	}
 	s->cameras[s->n++] = (e3_glb_camera){
-		.frame = p->s.i, .src_i = p->s.src_i, .pts = p->s.pts, .pose = v->pose, .fov_h = p->pose[7], .fov_w = p->pose[8],
+		.frame = p->s.i,
+		.src_i = p->s.src_i,
+		.pts = p->s.pts,
+		.pose = v->pose,
+		.fov_h = p->pose[7],
+		.fov_w = p->pose[8],
 		.usable = v->usable_k,
 	};
 	run->facts.cameras_skipped += !v->usable_k;
@@ -171,7 +177,10 @@ static int glb_write(e3_sink *sink, e3_run *run, e3_err *err)
 	if (e3_cloud_pick(run->cloud, max > 0 ? (uint64_t)max : max < 0 && !o->upstream ? DEFAULT_POINTS : 0, &pick, err))
 		return -1;
 	e3_glb_scene scene = {
-		.opt = o, .cameras = s->cameras, .n_cameras = s->n, .n_points = pick.n,
+		.opt = o,
+		.cameras = s->cameras,
+		.n_cameras = s->n,
+		.n_points = pick.n,
 		.first = run->has_first ? &run->first : NULL,
 		.scale = run->facts.scene_scale > 0 || (o->upstream && pick.n) ? run->facts.scene_scale : 1,
 	};
@@ -185,7 +194,8 @@ static int glb_write(e3_sink *sink, e3_run *run, e3_err *err)
 		memset(scene.rgb_min, 255, 3);
 		memset(scene.rgb_max, 255, 3);
 	}
-	e3_gltf g = {.err = err, .points_bytes = scene.n_points * (uint64_t)(12 + (o->glb_srgb ? 4 : 8) + (o->glb_conf ? 4 : 0))};
+	e3_gltf g = {.err = err,
+		.points_bytes = scene.n_points * (uint64_t)(12 + (o->glb_srgb ? 4 : 8) + (o->glb_conf ? 4 : 0))};
 	if (o->upstream)
 		e3_glb_scene_upstream(&scene, &g);
 	else
@@ -195,10 +205,7 @@ static int glb_write(e3_sink *sink, e3_run *run, e3_err *err)
 	return rc;
 }
 
-static int glb_commit(e3_sink *sink, e3_err *err)
-{
-	return e3_file_commit(&((glb *)sink)->file, err);
-}
+static int glb_commit(e3_sink *sink, e3_err *err) { return e3_file_commit(&((glb *)sink)->file, err); }
 
 static void glb_free(e3_sink *sink)
 {

@@ -1,5 +1,5 @@
-/* export: the parts of the GLB writer: the document (glb_doc.c), camera shapes (glb_camera.c), the scene as we write it and as
- * the reference does (glb_scene.c), the container (glb.c). Byte level: spec/io.md 3. */
+/* export: the parts of the GLB writer: the document (glb_doc.c), camera shapes (glb_camera.c), the scene as we write it
+ * and as the reference does (glb_scene.c), the container (glb.c). Byte level: spec/io.md 3. */
 #ifndef E3_EXPORT_GLB_H
 #define E3_EXPORT_GLB_H
 
@@ -25,8 +25,8 @@ enum { E3_GLTF_VERTICES = 34962, E3_GLTF_INDICES = 34963 };
 int e3_gltf_view(e3_gltf *g, uint64_t offset, uint64_t length, int target);
 /* Appends to the tail, padded to 4 bytes; returns the offset in the binary chunk. */
 uint64_t e3_gltf_tail(e3_gltf *g, const void *bytes, size_t n);
-/* What an accessor reads: from a view, `count` elements of `width` 1, 3 or 4; min and max [width] or NULL. Bytes and shorts of
- * width 4 are normalized colours. */
+/* What an accessor reads: from a view, `count` elements of `width` 1, 3 or 4; min and max [width] or NULL. Bytes and
+ * shorts of width 4 are normalized colours. */
 typedef struct e3_gltf_array {
 	int view, component, width;
 	uint64_t count;

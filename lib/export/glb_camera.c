@@ -1,4 +1,5 @@
-/* export: the shapes and colours of cameras: line frusta that show the real field of view, and the reference's ribbons. */
+/* export: the shapes and colours of cameras: line frusta that show the real field of view, and the reference's ribbons.
+ */
 #include "e3/num.h"
 #include "export/glb.h"
 #include <math.h>
@@ -6,7 +7,7 @@
 
 #define CONE_RADIUS 0.05
 #define CONE_HEIGHT 0.10
-#define CONE_INNER 0.95                             /* the second copy, scaled about the base */
+#define CONE_INNER 0.95                              /* the second copy, scaled about the base */
 #define CONE_TURN (2 * 3.14159265358979323846 / 180) /* the third copy, turned about the axis */
 
 /* Numbers of the vertices around the base: of the cone, the inner copy, the turned copy; and of the two apexes. */
@@ -33,8 +34,12 @@ int e3_cone_triangles(uint16_t tri[E3_CONE_TRIANGLES][3], bool degenerate)
 	for (int j = 0; j < 4; j++) {
 		int p = base[j], q = base[(j + 1) % 4];
 		const int side[6][3] = {
-			{p, q, inner[(j + 1) % 4]}, {p, inner[j], APEX}, {INNER_APEX, q, APEX},
-			{p, q, turned[(j + 1) % 4]}, {p, turned[j], APEX}, {APEX, q, APEX},
+			{p, q, inner[(j + 1) % 4]},
+			{p, inner[j], APEX},
+			{INNER_APEX, q, APEX},
+			{p, q, turned[(j + 1) % 4]},
+			{p, turned[j], APEX},
+			{APEX, q, APEX},
 		};
 		for (int k = 0; k < (degenerate ? 6 : 5); k++, n++)
 			for (int i = 0; i < 3; i++)
@@ -55,7 +60,8 @@ const uint16_t e3_lines_indices[E3_LINES_INDICES] = {
 void e3_lines_vertices(float fov_h, float fov_w, double size, float v[E3_LINES_VERTICES][3])
 {
 	float x = (float)(size * tan(fov_w / 2.0)), y = (float)(size * tan(fov_h / 2.0)), z = (float)-size;
-	float all[E3_LINES_VERTICES][3] = {{0, 0, 0}, {-x, y, z}, {x, y, z}, {x, -y, z}, {-x, -y, z}, {0, (float)(1.4 * y), z}};
+	float all[E3_LINES_VERTICES][3] = {{0, 0, 0}, {-x, y, z}, {x, y, z}, {x, -y, z}, {-x, -y, z},
+		{0, (float)(1.4 * y), z}};
 	memcpy(v, all, sizeof all);
 }
 

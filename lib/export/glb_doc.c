@@ -16,7 +16,7 @@ static void add(e3_gltf *g, e3_buf *to, const char *fmt, ...)
 	va_end(args);
 	if (!g->rc)
 		g->rc = n < 0 || n >= (int)sizeof text ? e3_fail(g->err, "writing glTF: a member is too long")
-						       : e3_buf_add(to, text, (size_t)n, g->err);
+											   : e3_buf_add(to, text, (size_t)n, g->err);
 }
 
 int e3_gltf_member(e3_gltf *g, e3_buf *array, int *n, const char *fmt, ...)
@@ -62,8 +62,10 @@ int e3_gltf_accessor(e3_gltf *g, const e3_gltf_array *a)
 	for (int side = 0; a->min && a->max && side < 2; side++)
 		for (int k = 0; k < a->width; k++)
 			used += snprintf(bounds + used, sizeof bounds - (size_t)used, "%s%.9g%s",
-				k ? "," : side ? ",\"max\":[" : ",\"min\":[", side ? a->max[k] : a->min[k],
-				k + 1 == a->width ? "]" : "");
+				k          ? ","
+					: side ? ",\"max\":["
+						   : ",\"min\":[",
+				side ? a->max[k] : a->min[k], k + 1 == a->width ? "]" : "");
 	return e3_gltf_member(g, &g->accessors, &g->n_accessors,
 		"{\"bufferView\":%d,\"byteOffset\":0,\"componentType\":%d,\"count\":%" PRIu64 ",\"type\":\"%s\"%s%s}", a->view,
 		a->component, a->count, type, colour ? ",\"normalized\":true" : "", bounds);
@@ -114,7 +116,8 @@ int e3_glb_size(const char *path, uint64_t points, uint64_t json, uint64_t bin, 
 	if (n > UINT32_MAX)
 		return e3_fail(err,
 			"writing: %s: %" PRIu64 " points make %.1f GiB, and a GLB cannot pass 4 GiB; "
-			"lower --max-points, use --voxel, or write --ply", path, points, (double)n / (1 << 30));
+			"lower --max-points, use --voxel, or write --ply",
+			path, points, (double)n / (1 << 30));
 	*total = (uint32_t)n;
 	return 0;
 }

@@ -1,4 +1,5 @@
-/* export: the nodes of the scene: points, cameras, trajectory; ours (spec/io.md 3.3 to 3.5), and the reference's (1.5 to 1.7). */
+/* export: the nodes of the scene: points, cameras, trajectory; ours (spec/io.md 3.3 to 3.5), and the reference's (1.5
+ * to 1.7). */
 #include "e3/num.h"
 #include "export/glb.h"
 #include <inttypes.h>
@@ -28,8 +29,12 @@ static void add_points(const e3_glb_scene *s, e3_gltf *g, char *to, size_t size)
 	float low[4] = {s->rgb_min[0], s->rgb_min[1], s->rgb_min[2], 255};
 	float high[4] = {s->rgb_max[0], s->rgb_max[1], s->rgb_max[2], 255};
 	e3_gltf_array colour = {
-		.view = e3_gltf_view(g, at, colour_bytes, E3_GLTF_VERTICES), .component = o->glb_srgb ? E3_GLTF_U8 : E3_GLTF_U16,
-		.width = 4, .count = n, .min = g->plain ? low : NULL, .max = high,
+		.view = e3_gltf_view(g, at, colour_bytes, E3_GLTF_VERTICES),
+		.component = o->glb_srgb ? E3_GLTF_U8 : E3_GLTF_U16,
+		.width = 4,
+		.count = n,
+		.min = g->plain ? low : NULL,
+		.max = high,
 	};
 	at += colour_bytes;
 	int used = snprintf(to, size, "\"POSITION\":%d,\"COLOR_0\":%d", positions, e3_gltf_accessor(g, &colour));
@@ -57,14 +62,16 @@ static int add_vertices(e3_gltf *g, const float *v, size_t n)
 	float min[3] = {0}, max[3] = {0};
 	size_t bytes = n * 3 * sizeof *v;
 	e3_bounds(v, n, min, max);
-	e3_gltf_array a = {e3_gltf_view(g, e3_gltf_tail(g, v, bytes), bytes, E3_GLTF_VERTICES), E3_GLTF_F32, 3, n, min, max};
+	e3_gltf_array a = {e3_gltf_view(g, e3_gltf_tail(g, v, bytes), bytes, E3_GLTF_VERTICES), E3_GLTF_F32, 3, n, min,
+		max};
 	return e3_gltf_accessor(g, &a);
 }
 
 static int add_indices(e3_gltf *g, const uint16_t *v, size_t n)
 {
 	size_t bytes = n * sizeof *v;
-	e3_gltf_array a = {e3_gltf_view(g, e3_gltf_tail(g, v, bytes), bytes, E3_GLTF_INDICES), E3_GLTF_U16, 1, n, NULL, NULL};
+	e3_gltf_array a = {e3_gltf_view(g, e3_gltf_tail(g, v, bytes), bytes, E3_GLTF_INDICES), E3_GLTF_U16, 1, n, NULL,
+		NULL};
 	return e3_gltf_accessor(g, &a);
 }
 
@@ -206,8 +213,8 @@ void e3_glb_scene_ours(const e3_glb_scene *s, e3_gltf *g)
 		add_points(s, g, attributes, sizeof attributes);
 		int material = add_unlit(g, "points", white);
 		int mesh = e3_gltf_member(g, &g->meshes, &g->n_meshes,
-			"{\"name\":\"points\",\"primitives\":[{\"mode\":0,\"attributes\":{%s},\"material\":%d}]}",
-			attributes, material);
+			"{\"name\":\"points\",\"primitives\":[{\"mode\":0,\"attributes\":{%s},\"material\":%d}]}", attributes,
+			material);
 		e3_gltf_member(g, &g->nodes, &g->n_nodes, "{\"name\":\"points\",\"mesh\":%d}", mesh);
 	}
 	shared x = {.indices = -1, .shape = -1, .colour = -1, .mesh = -1, .camera = -1};
@@ -232,14 +239,18 @@ static void add_upstream_camera(const e3_glb_scene *s, e3_gltf *g, size_t k, int
 	for (int v = 0; v < E3_CONE_VERTICES; v++) {
 		for (int row = 0; row < 3; row++)
 			at[v][row] = (float)(m[4 * row] * cone[v][0] * s->scale + m[4 * row + 1] * cone[v][1] * s->scale +
-					     m[4 * row + 2] * cone[v][2] * s->scale + m[4 * row + 3]);
+				m[4 * row + 2] * cone[v][2] * s->scale + m[4 * row + 3]);
 		for (int j = 0; j < 4; j++)
 			rgba[v][j] = j < 3 ? rgb[j] : 255;
 	}
 	int position = add_vertices(g, at[0], E3_CONE_VERTICES);
 	e3_gltf_array colours = {
-		.view = e3_gltf_view(g, e3_gltf_tail(g, rgba, sizeof rgba), sizeof rgba, E3_GLTF_VERTICES), .component = E3_GLTF_U8,
-		.width = 4, .count = E3_CONE_VERTICES, .min = colour, .max = colour,
+		.view = e3_gltf_view(g, e3_gltf_tail(g, rgba, sizeof rgba), sizeof rgba, E3_GLTF_VERTICES),
+		.component = E3_GLTF_U8,
+		.width = 4,
+		.count = E3_CONE_VERTICES,
+		.min = colour,
+		.max = colour,
 	};
 	e3_gltf_member(g, &g->meshes, &g->n_meshes,
 		"{\"name\":\"geometry_%zu\",\"extras\":{\"processed\":true},\"primitives\":"
@@ -275,6 +286,7 @@ void e3_glb_scene_upstream(const e3_glb_scene *s, e3_gltf *g)
 	for (size_t k = 0; k < s->n_cameras && !g->rc; k++)
 		add_upstream_camera(s, g, k, indices);
 	for (int k = 0; k < g->n_meshes && !g->rc; k++)
-		e3_gltf_member(g, &g->nodes, &g->n_nodes, "{\"name\":\"geometry_%d\",\"mesh\":%d,\"matrix\":[%s]}", k, k, matrix);
+		e3_gltf_member(g, &g->nodes, &g->n_nodes, "{\"name\":\"geometry_%d\",\"mesh\":%d,\"matrix\":[%s]}", k, k,
+			matrix);
 	add_world(g, NULL);
 }

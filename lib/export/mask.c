@@ -1,5 +1,6 @@
-/* export: masks, one picture per frame, non-zero = keep (spec/io.md 1.4). They are pictures of the source, sampled through the same
- * scaling and cropping as the frame, so a portrait video's centre crop meets the right rows. Owns the sorted list of names. */
+/* export: masks, one picture per frame, non-zero = keep (spec/io.md 1.4). They are pictures of the source, sampled
+ * through the same scaling and cropping as the frame, so a portrait video's centre crop meets the right rows. Owns the
+ * sorted list of names. */
 #include "export/sink.h"
 #include <dirent.h>
 #include <stdlib.h>
@@ -22,10 +23,7 @@ static bool is_picture(const char *name)
 	return false;
 }
 
-static int by_name(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
-}
+static int by_name(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
 
 /* The number a name is, or -1: "000012.png" is 12. */
 static int64_t number_of(const char *name)
@@ -100,8 +98,8 @@ static const char *name_for(const e3_masks *m, int64_t frame, int64_t ordinal)
 	return first < m->n && number_of(m->name[first]) == frame ? m->name[first] : NULL;
 }
 
-/* For each pixel of the network image along one axis: the pixel of the mask, or -1 outside of the source picture. Areas are
- * mapped, not centres: the resize keeps the picture's edges together. */
+/* For each pixel of the network image along one axis: the pixel of the mask, or -1 outside of the source picture. Areas
+ * are mapped, not centres: the resize keeps the picture's edges together. */
 static void map_axis(int n, double s, double t, int src, int mask, int *to)
 {
 	for (int k = 0; k < n; k++) {

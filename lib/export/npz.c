@@ -1,6 +1,6 @@
-/* export: predictions.npz with the nine keys of the reference (spec/io.md 0, 4.7): a stored zip of npy members. The checksum of
- * a member grows as frames arrive and is joined with its header's at the end, so nothing is patched and a pipe is good enough.
- * Refuses frames of different sizes. Keys the stream cannot fill are left out and counted. */
+/* export: predictions.npz with the nine keys of the reference (spec/io.md 0, 4.7): a stored zip of npy members. The
+ * checksum of a member grows as frames arrive and is joined with its header's at the end, so nothing is patched and a
+ * pipe is good enough. Refuses frames of different sizes. Keys the stream cannot fill are left out and counted. */
 #include "e3/num.h"
 #include "export/sink.h"
 #include <inttypes.h>
@@ -20,10 +20,7 @@ typedef struct member {
 	fill_fn *fill;
 } member;
 
-static size_t pixels(const e3_view *v)
-{
-	return (size_t)v->pred->w * (size_t)v->pred->h;
-}
+static size_t pixels(const e3_view *v) { return (size_t)v->pred->w * (size_t)v->pred->h; }
 
 static void fill_points(const e3_view *v, float *to) { memcpy(to, v->pred->points, 12 * pixels(v)); }
 static void fill_points_conf(const e3_view *v, float *to) { memcpy(to, v->pred->points_conf, 4 * pixels(v)); }
@@ -75,24 +72,21 @@ typedef struct npz {
 	e3_sink sink;
 	e3_file file;
 	int w, h;
-	unsigned has;             /* what the stream has; fixed by the first frame */
+	unsigned has; /* what the stream has; fixed by the first frame */
 	member m[MEMBERS];
-	uint32_t crc[MEMBERS];    /* of the data so far, then of the whole member */
+	uint32_t crc[MEMBERS];                   /* of the data so far, then of the whole member */
 	uint64_t size[MEMBERS], offset[MEMBERS]; /* in the zip */
-	float *room;              /* one frame of the largest member */
-	uint64_t at;              /* bytes written */
+	float *room;                             /* one frame of the largest member */
+	uint64_t at;                             /* bytes written */
 } npz;
 
 static unsigned contents(const e3_pred *p)
 {
-	return (p->has_pose ? POSE : 0) | (p->depth ? DEPTH : 0) | (p->depth_conf ? DEPTH_CONF : 0) | (p->points ? POINTS : 0) |
-	       (p->points_conf ? POINTS_CONF : 0);
+	return (p->has_pose ? POSE : 0) | (p->depth ? DEPTH : 0) | (p->depth_conf ? DEPTH_CONF : 0) |
+		(p->points ? POINTS : 0) | (p->points_conf ? POINTS_CONF : 0);
 }
 
-static int dimension(const npz *s, int d)
-{
-	return d == H ? s->h : d == W ? s->w : d;
-}
+static int dimension(const npz *s, int d) { return d == H ? s->h : d == W ? s->w : d; }
 
 static size_t frame_floats(const npz *s, const member *m)
 {
@@ -102,10 +96,7 @@ static size_t frame_floats(const npz *s, const member *m)
 	return n;
 }
 
-static bool present(const npz *s, const member *m)
-{
-	return (s->has & m->needs) == m->needs;
-}
+static bool present(const npz *s, const member *m) { return (s->has & m->needs) == m->needs; }
 
 /* zlib takes lengths of 32 bits. */
 static uint32_t crc_more(uint32_t crc, const void *bytes, size_t n)
@@ -168,8 +159,8 @@ static int put(npz *s, const void *from, size_t n, e3_err *err)
 
 #define BIG 0xffffffffu
 
-/* The local header, and the central one with the fields it has in addition. Sizes and offsets that need more than 32 bits go to
- * the zip64 extra field. */
+/* The local header, and the central one with the fields it has in addition. Sizes and offsets that need more than 32
+ * bits go to the zip64 extra field. */
 static int put_entry(npz *s, int k, bool central, e3_err *err)
 {
 	uint8_t e[46 + 64 + 28] = {0}, *p = e;
@@ -182,8 +173,8 @@ static int put_entry(npz *s, int k, bool central, e3_err *err)
 	if (central)
 		e3_put_le16(p, (uint16_t)version), p += 2;
 	e3_put_le16(p, (uint16_t)version), p += 2;
-	p += 6;                           /* flags, method: stored, time: midnight */
-	e3_put_le16(p, 0x0021), p += 2;   /* 1980-01-01 */
+	p += 6;                         /* flags, method: stored, time: midnight */
+	e3_put_le16(p, 0x0021), p += 2; /* 1980-01-01 */
 	e3_put_le32(p, s->crc[k]), p += 4;
 	for (int j = 0; j < 2; j++)
 		e3_put_le32(p, big_size ? BIG : (uint32_t)s->size[k]), p += 4;
@@ -277,10 +268,7 @@ static int npz_write(e3_sink *sink, e3_run *run, e3_err *err)
 	return put_end(s, entries, start, err) ? -1 : e3_sink_flush(&s->file, err);
 }
 
-static int npz_commit(e3_sink *sink, e3_err *err)
-{
-	return e3_file_commit(&((npz *)sink)->file, err);
-}
+static int npz_commit(e3_sink *sink, e3_err *err) { return e3_file_commit(&((npz *)sink)->file, err); }
 
 static void npz_free(e3_sink *sink)
 {

@@ -1,4 +1,5 @@
-/* export: a folder of outputs that appear together: they are written into a hidden folder inside it and moved at the end. */
+/* export: a folder of outputs that appear together: they are written into a hidden folder inside it and moved at the
+ * end. */
 #include "export/sink.h"
 #include <dirent.h>
 #include <errno.h>

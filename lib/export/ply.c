@@ -1,5 +1,5 @@
-/* export: binary little-endian PLY (spec/io.md 4.2): one file, or one per frame in a folder. Colours stay sRGB bytes, positions
- * stay in the world of the stream. */
+/* export: binary little-endian PLY (spec/io.md 4.2): one file, or one per frame in a folder. Colours stay sRGB bytes,
+ * positions stay in the world of the stream. */
 #include "e3/num.h"
 #include "e3/tool.h"
 #include "export/sink.h"
@@ -34,8 +34,10 @@ static int write_header(e3_file *to, const char *comment, uint64_t n, const char
 static int write_stream_header(const ply *s, e3_file *to, uint64_t n, e3_err *err)
 {
 	char more[64];
-	snprintf(more, sizeof more, "%s%s", s->conf ? "property float confidence\n" : "", s->frame ? "property int frame\n" : "");
-	return write_header(to, "e3-export " E3_VERSION "; world = first camera, OpenCV axes (x right, y down, z forward), scale arbitrary", n,
+	snprintf(more, sizeof more, "%s%s", s->conf ? "property float confidence\n" : "",
+		s->frame ? "property int frame\n" : "");
+	return write_header(to,
+		"e3-export " E3_VERSION "; world = first camera, OpenCV axes (x right, y down, z forward), scale arbitrary", n,
 		"float", more, err);
 }
 
@@ -117,7 +119,8 @@ static int write_one(ply *s, e3_run *run, const e3_pick *pick, e3_err *err)
 	return rc ? -1 : e3_sink_flush(&s->file, err);
 }
 
-/* How many points each frame has, because a header comes before its points. The folder holds one file per frame anyway. */
+/* How many points each frame has, because a header comes before its points. The folder holds one file per frame anyway.
+ */
 static uint64_t *count_frames(e3_run *run, const e3_pick *pick, e3_err *err)
 {
 	uint64_t *count = e3_alloc((size_t)run->facts.frames, sizeof *count, "the points of each frame", err);

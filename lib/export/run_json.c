@@ -1,5 +1,5 @@
-/* export: run.json: what the other formats cannot say (spec/io.md 4.9): where each frame came from, and what was chosen. The lines
- * of the frames wait in a temporary file. */
+/* export: run.json: what the other formats cannot say (spec/io.md 4.9): where each frame came from, and what was
+ * chosen. The lines of the frames wait in a temporary file. */
 #include "e3/tool.h"
 #include "export/sink.h"
 #include <inttypes.h>
@@ -19,7 +19,8 @@ static int json_add(e3_sink *sink, e3_run *run, const e3_view *v, e3_err *err)
 	if (!run->facts.frames)
 		s->w = p->w, s->h = p->h;
 	int rc = fprintf(s->lines,
-		"%s\n  {\"index\":%" PRId64 ",\"source_frame\":%" PRId64 ",\"pts\":%.9g,\"src_w\":%d,\"src_h\":%d,\"rotation\":%d,"
+		"%s\n  {\"index\":%" PRId64 ",\"source_frame\":%" PRId64
+		",\"pts\":%.9g,\"src_w\":%d,\"src_h\":%d,\"rotation\":%d,"
 		"\"w\":%d,\"h\":%d,\"fit\":[%.17g,%.17g,%.17g,%.17g],\"ms\":%.6g}",
 		run->facts.frames ? "," : "", p->s.i, p->s.src_i, p->s.pts, p->s.src_w, p->s.src_h, p->s.rot, p->w, p->h,
 		p->s.fit.sx, p->s.fit.sy, p->s.fit.tx, p->s.fit.ty, p->ms);
@@ -53,8 +54,8 @@ static int add_facts(e3_buf *b, const e3_run *run, const run_json *s, e3_err *er
 		rc = e3_buf_printf(b, err, "\n \"depth_scale\":%.9g,", f->depth_scale);
 	if (!rc && end)
 		rc = e3_buf_printf(b, err,
-			"\n \"inference\":{\"seconds\":%.9g,\"peak_rss\":%" PRIu64 ",\"cache_now\":%" PRIu64 ",\"cache_peak\":%" PRIu64
-			",\"cache_full\":%" PRIu64 "},",
+			"\n \"inference\":{\"seconds\":%.9g,\"peak_rss\":%" PRIu64 ",\"cache_now\":%" PRIu64
+			",\"cache_peak\":%" PRIu64 ",\"cache_full\":%" PRIu64 "},",
 			end->seconds, end->peak_rss, end->cache_now, end->cache_peak, end->cache_full);
 	return rc ? rc : e3_buf_printf(b, err, "\n \"frames\":[");
 }
@@ -78,19 +79,16 @@ static int json_write(e3_sink *sink, e3_run *run, e3_err *err)
 	int rc = e3_buf_printf(&b, err, "{\n \"tool\":\"e3-export %s\",", E3_VERSION);
 	if (!rc)
 		rc = add_text(&b, "source", run->source, err) || add_text(&b, "model", run->model, err) ||
-		     add_text(&b, "policy", run->policy, err) || add_text(&b, "device", run->device, err) ||
-		     add_facts(&b, run, s, err);
+			add_text(&b, "policy", run->policy, err) || add_text(&b, "device", run->device, err) ||
+			add_facts(&b, run, s, err);
 	if (!rc)
 		rc = e3_file_write(&s->file, b.data, b.len, err) || copy_lines(s, err) ||
-		     e3_file_write(&s->file, end, sizeof end - 1, err);
+			e3_file_write(&s->file, end, sizeof end - 1, err);
 	e3_buf_release(&b);
 	return rc ? -1 : e3_sink_flush(&s->file, err);
 }
 
-static int json_commit(e3_sink *sink, e3_err *err)
-{
-	return e3_file_commit(&((run_json *)sink)->file, err);
-}
+static int json_commit(e3_sink *sink, e3_err *err) { return e3_file_commit(&((run_json *)sink)->file, err); }
 
 static void json_free(e3_sink *sink)
 {

@@ -1,5 +1,5 @@
-/* export: what a format implements, and what it may use. A new format is one file that fills an e3_sink, and one line in
- * export.c. */
+/* export: what a format implements, and what it may use. A new format is one file that fills an e3_sink, and one line
+ * in export.c. */
 #ifndef E3_EXPORT_SINK_H
 #define E3_EXPORT_SINK_H
 
@@ -28,8 +28,8 @@ typedef struct e3_run {
 /* A frame as it arrives, decoded once for all. */
 typedef struct e3_view {
 	const e3_pred *pred;
-	e3_pose pose;          /* valid when pred->has_pose */
-	e3_intrinsics k;       /* of the network image */
+	e3_pose pose;    /* valid when pred->has_pose */
+	e3_intrinsics k; /* of the network image */
 	bool usable_k;
 } e3_view;
 
@@ -67,7 +67,8 @@ enum { E3_PART_RGB = 1, E3_PART_DEPTH = 2, E3_PART_POINTS = 4, E3_PART_CONF = 8 
 e3_frames *e3_frames_open(e3_err *err);
 int e3_frames_add(e3_frames *f, const e3_pred *p, unsigned parts, e3_err *err);
 void e3_frames_rewind(e3_frames *f);
-/* The next frame with those of `parts` it has (others NULL): 1, or 0 at the end, or -1. The struct is reused from call to call. */
+/* The next frame with those of `parts` it has (others NULL): 1, or 0 at the end, or -1. The struct is reused from call
+ * to call. */
 int e3_frames_next(e3_frames *f, unsigned parts, const e3_pred **p, e3_err *err);
 uint64_t e3_frames_bytes(const e3_frames *f);
 void e3_frames_close(e3_frames *f);
@@ -81,7 +82,7 @@ typedef struct e3_point {
 
 /* Which of the kept points one output takes. */
 typedef struct e3_pick {
-	uint64_t n;     /* points it gives */
+	uint64_t n; /* points it gives */
 	bool all;
 	uint32_t limit; /* otherwise: those whose hash is at most this */
 } e3_pick;
@@ -111,7 +112,8 @@ void e3_cloud_close(e3_cloud *c);
 typedef struct e3_masks e3_masks;
 
 e3_masks *e3_masks_open(const char *dir, e3_err *err);
-/* keep receives w × h bytes of 0 or 1 for the pixels of the network image; ordinal counts the frames of this run from 0. */
+/* keep receives w × h bytes of 0 or 1 for the pixels of the network image; ordinal counts the frames of this run from
+ * 0. */
 int e3_masks_get(e3_masks *m, const e3_pred *p, int64_t ordinal, uint8_t *keep, e3_err *err);
 void e3_masks_close(e3_masks *m);
 

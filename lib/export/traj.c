@@ -11,7 +11,7 @@ struct text {
 	e3_file file;
 	line_fn *line;
 	bool begun;
-	double last_q[4];     /* TUM: the quaternion before, for sign continuity */
+	double last_q[4];      /* TUM: the quaternion before, for sign continuity */
 	double from_first[12]; /* KITTI: camera from world of the first frame */
 };
 
@@ -24,8 +24,8 @@ static int line_tum(text *t, e3_run *run, const e3_view *v, e3_err *err)
 		dot += q[k] * (t->begun ? t->last_q[k] : k == 3);
 	for (int k = 0; k < 4; k++)
 		t->last_q[k] = q[k] = dot < 0 ? -q[k] : q[k];
-	return fprintf(t->file.f, "%.6f %.9g %.9g %.9g %.9g %.9g %.9g %.9g\n", v->pred->s.pts, c[0], c[1], c[2], q[0], q[1], q[2],
-		q[3]);
+	return fprintf(t->file.f, "%.6f %.9g %.9g %.9g %.9g %.9g %.9g %.9g\n", v->pred->s.pts, c[0], c[1], c[2], q[0], q[1],
+		q[2], q[3]);
 }
 
 static int line_kitti(text *t, e3_run *run, const e3_view *v, e3_err *err)
@@ -41,8 +41,8 @@ static int line_kitti(text *t, e3_run *run, const e3_view *v, e3_err *err)
 			}
 		e3_rigid_mul(t->from_first, m, m);
 	}
-	return fprintf(t->file.f, "%.9e %.9e %.9e %.9e %.9e %.9e %.9e %.9e %.9e %.9e %.9e %.9e\n", m[0], m[1], m[2], m[3], m[4],
-		m[5], m[6], m[7], m[8], m[9], m[10], m[11]);
+	return fprintf(t->file.f, "%.9e %.9e %.9e %.9e %.9e %.9e %.9e %.9e %.9e %.9e %.9e %.9e\n", m[0], m[1], m[2], m[3],
+		m[4], m[5], m[6], m[7], m[8], m[9], m[10], m[11]);
 }
 
 static int line_intrinsics(text *t, e3_run *run, const e3_view *v, e3_err *err)
@@ -68,15 +68,9 @@ static int text_add(e3_sink *sink, e3_run *run, const e3_view *v, e3_err *err)
 	return t->file.temp ? 0 : e3_sink_flush(&t->file, err);
 }
 
-static int text_write(e3_sink *sink, e3_run *run, e3_err *err)
-{
-	return e3_sink_flush(&((text *)sink)->file, err);
-}
+static int text_write(e3_sink *sink, e3_run *run, e3_err *err) { return e3_sink_flush(&((text *)sink)->file, err); }
 
-static int text_commit(e3_sink *sink, e3_err *err)
-{
-	return e3_file_commit(&((text *)sink)->file, err);
-}
+static int text_commit(e3_sink *sink, e3_err *err) { return e3_file_commit(&((text *)sink)->file, err); }
 
 static void text_free(e3_sink *sink)
 {
@@ -104,10 +98,7 @@ e3_sink *e3_tum_open(e3_run *run, e3_err *err)
 	return text_open(run->opt->tum, line_tum, "# timestamp tx ty tz qx qy qz qw (world from camera)\n", err);
 }
 
-e3_sink *e3_kitti_open(e3_run *run, e3_err *err)
-{
-	return text_open(run->opt->kitti, line_kitti, "", err);
-}
+e3_sink *e3_kitti_open(e3_run *run, e3_err *err) { return text_open(run->opt->kitti, line_kitti, "", err); }
 
 e3_sink *e3_intrinsics_open(e3_run *run, e3_err *err)
 {

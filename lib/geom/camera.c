@@ -8,14 +8,16 @@
 e3_intrinsics e3_intrinsics_decode(const float enc[9], int w, int h)
 {
 	return (e3_intrinsics){
-		.fx = w / 2.0 / tan(enc[8] / 2.0), .fy = h / 2.0 / tan(enc[7] / 2.0), .cx = w / 2.0, .cy = h / 2.0, .w = w, .h = h,
+		.fx = w / 2.0 / tan(enc[8] / 2.0),
+		.fy = h / 2.0 / tan(enc[7] / 2.0),
+		.cx = w / 2.0,
+		.cy = h / 2.0,
+		.w = w,
+		.h = h,
 	};
 }
 
-bool e3_intrinsics_usable(const float enc[9])
-{
-	return enc[7] > 0 && enc[7] < PI && enc[8] > 0 && enc[8] < PI;
-}
+bool e3_intrinsics_usable(const float enc[9]) { return enc[7] > 0 && enc[7] < PI && enc[8] > 0 && enc[8] < PI; }
 
 int e3_intrinsics_to_source(const e3_intrinsics *k, const e3_source *s, e3_intrinsics *out, e3_err *err)
 {
@@ -24,8 +26,12 @@ int e3_intrinsics_to_source(const e3_intrinsics *k, const e3_source *s, e3_intri
 		return e3_fail(err, "frame %lld: intrinsics of the source: it says %d × %d pixels, scaled by %g × %g",
 			(long long)s->i, s->src_w, s->src_h, f->sx, f->sy);
 	*out = (e3_intrinsics){
-		.fx = k->fx / f->sx, .fy = k->fy / f->sy, .cx = (k->cx - f->tx) / f->sx, .cy = (k->cy - f->ty) / f->sy,
-		.w = s->src_w, .h = s->src_h,
+		.fx = k->fx / f->sx,
+		.fy = k->fy / f->sy,
+		.cx = (k->cx - f->tx) / f->sx,
+		.cy = (k->cy - f->ty) / f->sy,
+		.w = s->src_w,
+		.h = s->src_h,
 	};
 	return 0;
 }

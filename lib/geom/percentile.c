@@ -1,5 +1,6 @@
-/* geom: exact percentiles without sorting: floats order like integers once the sign is folded in, so a histogram of the top 16
- * bits finds the bins that hold the two neighbouring ranks, and a second pass resolves the low 16 bits inside those bins. */
+/* geom: exact percentiles without sorting: floats order like integers once the sign is folded in, so a histogram of the
+ * top 16 bits finds the bins that hold the two neighbouring ranks, and a second pass resolves the low 16 bits inside
+ * those bins. */
 #include "e3/geom.h"
 #include "e3/mem.h"
 #include <math.h>

@@ -11,9 +11,15 @@ int e3_quat_to_mat(const double q[4], double r[9])
 		return -1;
 	double s = 2 / len2;
 	double m[9] = {
-		1 - s * (y * y + z * z), s * (x * y - z * w), s * (x * z + y * w),
-		s * (x * y + z * w), 1 - s * (x * x + z * z), s * (y * z - x * w),
-		s * (x * z - y * w), s * (y * z + x * w), 1 - s * (x * x + y * y),
+		1 - s * (y * y + z * z),
+		s * (x * y - z * w),
+		s * (x * z + y * w),
+		s * (x * y + z * w),
+		1 - s * (x * x + z * z),
+		s * (y * z - x * w),
+		s * (x * z - y * w),
+		s * (y * z + x * w),
+		1 - s * (x * x + y * y),
 	};
 	memcpy(r, m, sizeof m);
 	return 0;
@@ -22,7 +28,8 @@ int e3_quat_to_mat(const double q[4], double r[9])
 /* Shepperd's choice: the largest of the four squares is never small. */
 int e3_mat_to_quat(const double r[9], double q[4])
 {
-	double trace = r[0] + r[4] + r[8], square[4] = {1 + 2 * r[0] - trace, 1 + 2 * r[4] - trace, 1 + 2 * r[8] - trace, 1 + trace};
+	double trace = r[0] + r[4] + r[8],
+		   square[4] = {1 + 2 * r[0] - trace, 1 + 2 * r[4] - trace, 1 + 2 * r[8] - trace, 1 + trace};
 	int most = 0;
 	for (int k = 1; k < 4; k++)
 		most = square[k] > square[most] ? k : most;
@@ -41,10 +48,7 @@ int e3_mat_to_quat(const double r[9], double q[4])
 	return 0;
 }
 
-double e3_quat_angle(const double q[4])
-{
-	return 2 * atan2(sqrt(q[0] * q[0] + q[1] * q[1] + q[2] * q[2]), fabs(q[3]));
-}
+double e3_quat_angle(const double q[4]) { return 2 * atan2(sqrt(q[0] * q[0] + q[1] * q[1] + q[2] * q[2]), fabs(q[3])); }
 
 void e3_quat_mul(const double a[4], const double b[4], double out[4])
 {

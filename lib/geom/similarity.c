@@ -1,5 +1,5 @@
-/* geom: the singular values of a 3×3 matrix, and the similarity that takes one set of points closest to another. Refuses sets that
- * do not fix a rotation. */
+/* geom: the singular values of a 3×3 matrix, and the similarity that takes one set of points closest to another.
+ * Refuses sets that do not fix a rotation. */
 #include "e3/geom.h"
 #include <float.h>
 #include <math.h>
@@ -7,10 +7,7 @@
 
 enum { SWEEPS = 40 };
 
-static double dot(const double a[3], const double b[3])
-{
-	return a[0] * b[0] + a[1] * b[1] + a[2] * b[2];
-}
+static double dot(const double a[3], const double b[3]) { return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]; }
 
 static void cross(const double a[3], const double b[3], double to[3])
 {
@@ -24,7 +21,8 @@ static int turn(double g[3][3], double v[3][3], int p, int q)
 	double a = dot(g[p], g[p]), b = dot(g[q], g[q]), c = dot(g[p], g[q]);
 	if (fabs(c) <= DBL_EPSILON * sqrt(a) * sqrt(b) || c == 0)
 		return 0;
-	double zeta = (b - a) / (2 * c), t = copysign(1, zeta) / (fabs(zeta) + hypot(1, zeta)), cosine = 1 / hypot(1, t), sine = cosine * t;
+	double zeta = (b - a) / (2 * c), t = copysign(1, zeta) / (fabs(zeta) + hypot(1, zeta)), cosine = 1 / hypot(1, t),
+		   sine = cosine * t;
 	for (int k = 0; k < 3; k++) {
 		double x = g[p][k], y = v[p][k];
 		g[p][k] = cosine * x - sine * g[q][k], g[q][k] = sine * x + cosine * g[q][k];
@@ -112,19 +110,22 @@ int e3_similarity_solve(const e3_moments *m, bool scale, e3_similarity *out, e3_
 			return e3_fail(err, "aligning points: some are not finite");
 	e3_svd3(m->cov, u, d, v);
 	if (!(d[1] > DBL_EPSILON))
-		return e3_fail(err, "aligning points: degenerate: %s", d[0] > DBL_EPSILON ? "they lie on a line, which leaves the rotation about it open"
-			: "they are all in one place");
+		return e3_fail(err, "aligning points: degenerate: %s",
+			d[0] > DBL_EPSILON ? "they lie on a line, which leaves the rotation about it open"
+							   : "they are all in one place");
 	double sign = det3(u) * det3(v) < 0 ? -1 : 1;
 	for (int row = 0; row < 3; row++)
 		for (int col = 0; col < 3; col++)
-			out->r[3 * row + col] = u[3 * row] * v[3 * col] + u[3 * row + 1] * v[3 * col + 1] + sign * u[3 * row + 2] * v[3 * col + 2];
+			out->r[3 * row + col] =
+				u[3 * row] * v[3 * col] + u[3 * row + 1] * v[3 * col + 1] + sign * u[3 * row + 2] * v[3 * col + 2];
 	out->s = scale ? (d[0] + d[1] + sign * d[2]) / m->var : 1;
 	for (int k = 0; k < 3; k++)
 		out->t[k] = m->to[k] - out->s * dot(out->r + 3 * k, m->from);
 	return 0;
 }
 
-int e3_similarity_fit(const double (*from)[3], const double (*to)[3], size_t n, bool scale, e3_similarity *out, e3_err *err)
+int e3_similarity_fit(const double (*from)[3], const double (*to)[3], size_t n, bool scale, e3_similarity *out,
+	e3_err *err)
 {
 	e3_moments m = {.var = 0};
 	if (n == 0)

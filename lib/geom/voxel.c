@@ -1,5 +1,5 @@
-/* geom: a grid of cells, open addressing. Doubling the edge merges cells exactly, because floor(x / 2s) = floor(floor(x / s) / 2),
- * and the best of the best is the best: so `auto` needs one pass and never more than max_cells cells. */
+/* geom: a grid of cells, open addressing. Doubling the edge merges cells exactly, because floor(x / 2s) = floor(floor(x
+ * / s) / 2), and the best of the best is the best: so `auto` needs one pass and never more than max_cells cells. */
 #include "e3/geom.h"
 #include "e3/mem.h"
 #include <math.h>
@@ -125,15 +125,9 @@ bool e3_voxels_kept(const e3_voxels *v, const float xyz[3], uint64_t index)
 	return probe(v->cells, v->slots, at)->index == index;
 }
 
-uint64_t e3_voxels_count(const e3_voxels *v)
-{
-	return v->n;
-}
+uint64_t e3_voxels_count(const e3_voxels *v) { return v->n; }
 
-double e3_voxels_size(const e3_voxels *v)
-{
-	return v->size;
-}
+double e3_voxels_size(const e3_voxels *v) { return v->size; }
 
 void e3_voxels_close(e3_voxels *v)
 {

@@ -1,7 +1,8 @@
 /* image: colour maps as piecewise-linear knots over 256 entries, with matplotlib's rule from value to entry.
  *
- * Sources: spec/io.md 2.5 (viridis, plasma, magma: CC0; turbo: Apache-2.0, Google) and 1.5 (gist_rainbow). The knots reproduce
- * the published tables within 1.5/255 a channel before rounding; gist_rainbow is exact. No table is computed or stored.
+ * Sources: spec/io.md 2.5 (viridis, plasma, magma: CC0; turbo: Apache-2.0, Google) and 1.5 (gist_rainbow). The knots
+ * reproduce the published tables within 1.5/255 a channel before rounding; gist_rainbow is exact. No table is computed
+ * or stored.
  */
 #include "e3/image.h"
 #include <math.h>
@@ -12,25 +13,28 @@ typedef struct knot {
 	uint32_t rgb; /* 0xrrggbb */
 } knot;
 
-static const knot viridis[] = {{0, 0x440154}, {24, 0x482374}, {48, 0x424086}, {82, 0x32658e}, {132, 0x1f948c}, {149, 0x20a486},
-	{163, 0x2cb17e}, {179, 0x44bf70}, {200, 0x70cf57}, {236, 0xcde11d}, {244, 0xe2e418}, {253, 0xf8e621}, {255, 0xfde725}};
-static const knot plasma[] = {{0, 0x0d0887}, {9, 0x240691}, {38, 0x5601a4}, {59, 0x7701a8}, {73, 0x8b0aa5}, {99, 0xad2793},
-	{138, 0xd5536f}, {182, 0xf48849}, {211, 0xfdb130}, {233, 0xfbd324}, {252, 0xf1f426}, {255, 0xf0f921}};
-static const knot magma[] = {{0, 0x000004}, {7, 0x03030f}, {23, 0x120d31}, {39, 0x271258}, {51, 0x3b0f70}, {64, 0x51127c},
-	{93, 0x7e2482}, {125, 0xb2357b}, {153, 0xde4968}, {171, 0xf2625d}, {185, 0xf97b5d}, {203, 0xfe9d6c}, {227, 0xfeca8d},
-	{255, 0xfcfdbf}};
-static const knot turbo[] = {{0, 0x30123b}, {8, 0x392a73}, {17, 0x4143a7}, {26, 0x455ccf}, {34, 0x4771e9}, {43, 0x4687fb},
-	{50, 0x4099ff}, {58, 0x33adf7}, {70, 0x1fc9dd}, {78, 0x18d9c8}, {85, 0x1ae4b6}, {92, 0x27eea4}, {102, 0x46f884},
-	{117, 0x80ff53}, {126, 0x9ffd3f}, {134, 0xb4f836}, {145, 0xd0ea34}, {160, 0xeecf3a}, {171, 0xfbb838}, {186, 0xfe9029},
-	{202, 0xf26014}, {215, 0xe14109}, {231, 0xc12302}, {248, 0x920b01}, {255, 0x7a0403}};
+static const knot viridis[] = {{0, 0x440154}, {24, 0x482374}, {48, 0x424086}, {82, 0x32658e}, {132, 0x1f948c},
+	{149, 0x20a486}, {163, 0x2cb17e}, {179, 0x44bf70}, {200, 0x70cf57}, {236, 0xcde11d}, {244, 0xe2e418},
+	{253, 0xf8e621}, {255, 0xfde725}};
+static const knot plasma[] = {{0, 0x0d0887}, {9, 0x240691}, {38, 0x5601a4}, {59, 0x7701a8}, {73, 0x8b0aa5},
+	{99, 0xad2793}, {138, 0xd5536f}, {182, 0xf48849}, {211, 0xfdb130}, {233, 0xfbd324}, {252, 0xf1f426},
+	{255, 0xf0f921}};
+static const knot magma[] = {{0, 0x000004}, {7, 0x03030f}, {23, 0x120d31}, {39, 0x271258}, {51, 0x3b0f70},
+	{64, 0x51127c}, {93, 0x7e2482}, {125, 0xb2357b}, {153, 0xde4968}, {171, 0xf2625d}, {185, 0xf97b5d}, {203, 0xfe9d6c},
+	{227, 0xfeca8d}, {255, 0xfcfdbf}};
+static const knot turbo[] = {{0, 0x30123b}, {8, 0x392a73}, {17, 0x4143a7}, {26, 0x455ccf}, {34, 0x4771e9},
+	{43, 0x4687fb}, {50, 0x4099ff}, {58, 0x33adf7}, {70, 0x1fc9dd}, {78, 0x18d9c8}, {85, 0x1ae4b6}, {92, 0x27eea4},
+	{102, 0x46f884}, {117, 0x80ff53}, {126, 0x9ffd3f}, {134, 0xb4f836}, {145, 0xd0ea34}, {160, 0xeecf3a},
+	{171, 0xfbb838}, {186, 0xfe9029}, {202, 0xf26014}, {215, 0xe14109}, {231, 0xc12302}, {248, 0x920b01},
+	{255, 0x7a0403}};
 static const knot grey[] = {{0, 0x000000}, {255, 0xffffff}};
 
 /* gist_rainbow's knots lie between entries: x, red, green, blue in [0,1]; bytes are truncated, not rounded. */
 static const double rainbow[][4] = {{0, 1, 0, .16}, {.030, 1, 0, 0}, {.215, 1, 1, 0}, {.400, 0, 1, 0}, {.586, 0, 1, 1},
 	{.770, 0, 0, 1}, {.954, 1, 0, 1}, {1, 1, 0, .75}};
 
-static const knot *const tables[] = {
-	[E3_VIRIDIS] = viridis, [E3_PLASMA] = plasma, [E3_MAGMA] = magma, [E3_TURBO] = turbo, [E3_GREY] = grey};
+static const knot *const tables[] =
+	{[E3_VIRIDIS] = viridis, [E3_PLASMA] = plasma, [E3_MAGMA] = magma, [E3_TURBO] = turbo, [E3_GREY] = grey};
 
 static void from_rainbow(int entry, uint8_t rgb[3])
 {
@@ -74,8 +78,8 @@ int e3_cmap_parse(const char *name, e3_cmap *out, e3_err *err)
 	static const struct {
 		const char *name;
 		e3_cmap map;
-	} names[] = {{"viridis", E3_VIRIDIS}, {"plasma", E3_PLASMA}, {"magma", E3_MAGMA}, {"turbo", E3_TURBO}, {"grey", E3_GREY},
-		{"gray", E3_GREY}, {"gist_rainbow", E3_RAINBOW}};
+	} names[] = {{"viridis", E3_VIRIDIS}, {"plasma", E3_PLASMA}, {"magma", E3_MAGMA}, {"turbo", E3_TURBO},
+		{"grey", E3_GREY}, {"gray", E3_GREY}, {"gist_rainbow", E3_RAINBOW}};
 	for (size_t k = 0; k < sizeof names / sizeof *names; k++)
 		if (strcmp(name, names[k].name) == 0) {
 			*out = names[k].map;

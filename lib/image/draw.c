@@ -1,4 +1,5 @@
-/* image: drawing on RGB pictures: boxes, pictures, lines, and text in the built-in font. Clips to the picture; refuses nothing.
+/* image: drawing on RGB pictures: boxes, pictures, lines, and text in the built-in font. Clips to the picture; refuses
+ * nothing.
  *
  * The font is ours: 95 glyphs, five dots wide, seven high and one below the base line, in cells of six by eight.
  */
@@ -58,7 +59,7 @@ static const uint8_t font[95][GLYPH_ROWS] = {
 	{0x00, 0x00, 0x11, 0x0a, 0x04, 0x0a, 0x11, 0x00}, {0x00, 0x00, 0x11, 0x11, 0x11, 0x0f, 0x01, 0x0e}, /* x y */
 	{0x00, 0x00, 0x1f, 0x02, 0x04, 0x08, 0x1f, 0x00}, {0x06, 0x04, 0x04, 0x08, 0x04, 0x04, 0x06, 0x00}, /* z { */
 	{0x04, 0x04, 0x04, 0x04, 0x04, 0x04, 0x04, 0x00}, {0x0c, 0x04, 0x04, 0x02, 0x04, 0x04, 0x0c, 0x00}, /* | } */
-	{0x00, 0x00, 0x08, 0x15, 0x02, 0x00, 0x00, 0x00}, /* ~ */
+	{0x00, 0x00, 0x08, 0x15, 0x02, 0x00, 0x00, 0x00},                                                   /* ~ */
 };
 
 static void put(e3_image *im, int x, int y, const uint8_t rgb[3])
@@ -153,7 +154,4 @@ int e3_draw_text(e3_image *im, int x, int y, int scale, const uint8_t rgb[3], co
 	return x - start;
 }
 
-int e3_text_width(int scale, const char *text)
-{
-	return GLYPH_CELL * scale * (int)strlen(text);
-}
+int e3_text_width(int scale, const char *text) { return GLYPH_CELL * scale * (int)strlen(text); }

@@ -30,7 +30,10 @@ int exif_orientation(const uint8_t *tiff, size_t n)
 		size_t at = (size_t)ifd + 2 + 12 * (size_t)k;
 		if (number(&v, at, 2) != TAG)
 			continue;
-		int64_t type = number(&v, at + 2, 2), value = type == SHORT ? number(&v, at + 8, 2) : type == LONG ? number(&v, at + 8, 4) : 1;
+		int64_t type = number(&v, at + 2, 2),
+				value = type == SHORT ? number(&v, at + 8, 2)
+			: type == LONG            ? number(&v, at + 8, 4)
+									  : 1;
 		return value >= 1 && value <= 8 ? (int)value : 1;
 	}
 	return 1;

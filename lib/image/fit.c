@@ -6,8 +6,8 @@
 
 enum { MAX_TARGET = 8192, MAX_SIDE = 65535 };
 
-/* The other side when `side` of the picture becomes `target`: a multiple of the patch, rounded half to even, in doubles evaluated
- * in the reference's order. */
+/* The other side when `side` of the picture becomes `target`: a multiple of the patch, rounded half to even, in doubles
+ * evaluated in the reference's order. */
 static double other_side(int other, int side, int target, int patch)
 {
 	return nearbyint(other * ((double)target / side) / patch) * patch;
@@ -17,17 +17,18 @@ int e3_fit_plan_make(int w, int h, int target, int patch, e3_fit_mode mode, e3_f
 {
 	*plan = (e3_fit_plan){0};
 	if (patch < 1 || target < patch || target > MAX_TARGET || target % patch)
-		return e3_fail(err, "fitting a picture: target %d: expected a multiple of the patch size %d up to %d", target, patch,
-			MAX_TARGET);
+		return e3_fail(err, "fitting a picture: target %d: expected a multiple of the patch size %d up to %d", target,
+			patch, MAX_TARGET);
 	if (w < 1 || h < 1 || w > MAX_SIDE || h > MAX_SIDE)
 		return e3_fail(err, "fitting a picture: %d × %d: sizes go from 1 to %d", w, h, MAX_SIDE);
 	bool upright = mode == E3_FIT_PAD && w < h;
 	double other = upright ? other_side(w, h, target, patch) : other_side(h, w, target, patch);
 	if (other < 1)
-		return e3_fail(err, "fitting a picture: %d × %d: too %s: its %s would be 0 at %d", w, h, upright ? "tall" : "wide",
-			upright ? "width" : "height", target);
+		return e3_fail(err, "fitting a picture: %d × %d: too %s: its %s would be 0 at %d", w, h,
+			upright ? "tall" : "wide", upright ? "width" : "height", target);
 	if (other > MAX_SIDE)
-		return e3_fail(err, "fitting a picture: %d × %d: too tall: its height would be %.0f at width %d", w, h, other, target);
+		return e3_fail(err, "fitting a picture: %d × %d: too tall: its height would be %.0f at width %d", w, h, other,
+			target);
 	plan->scaled_w = upright ? (int)other : target;
 	plan->scaled_h = upright ? target : (int)other;
 	if (mode == E3_FIT_PAD) {
@@ -49,7 +50,8 @@ int e3_fit_apply(const e3_image *in, const e3_fit_plan *plan, e3_image *out, e3_
 		return e3_fail(err, "fitting a picture: %d channels: expected 3", in->channels);
 	bool padded = plan->w != plan->scaled_w || plan->h > plan->scaled_h;
 	e3_image scaled;
-	resize_window window = {plan->scaled_w, plan->scaled_h, plan->crop_y, padded ? plan->scaled_h : plan->h, RESIZE_BICUBIC};
+	resize_window window = {plan->scaled_w, plan->scaled_h, plan->crop_y, padded ? plan->scaled_h : plan->h,
+		RESIZE_BICUBIC};
 	if (resize_rows(in, &window, &scaled, err))
 		return -1;
 	if (!padded) {
@@ -61,7 +63,8 @@ int e3_fit_apply(const e3_image *in, const e3_fit_plan *plan, e3_image *out, e3_
 		size_t row = 3 * (size_t)plan->w, from = 3 * (size_t)scaled.w;
 		memset(out->px, 255, row * (size_t)plan->h);
 		for (int y = 0; y < scaled.h; y++)
-			memcpy(out->px + (size_t)(y + plan->pad_y) * row + 3 * (size_t)plan->pad_x, scaled.px + (size_t)y * from, from);
+			memcpy(out->px + (size_t)(y + plan->pad_y) * row + 3 * (size_t)plan->pad_x, scaled.px + (size_t)y * from,
+				from);
 	}
 	e3_image_release(&scaled);
 	return rc;

@@ -27,7 +27,8 @@ void e3_image_release(e3_image *im)
 	*im = (e3_image){0};
 }
 
-/* Where the upright picture's pixel (0,0) lies in the stored one, and the steps along its x and y, in pixels of the stored one. */
+/* Where the upright picture's pixel (0,0) lies in the stored one, and the steps along its x and y, in pixels of the
+ * stored one. */
 typedef struct walk {
 	ptrdiff_t start, dx, dy;
 } walk;
@@ -35,14 +36,22 @@ typedef struct walk {
 static walk walk_of(int orientation, ptrdiff_t w, ptrdiff_t h)
 {
 	switch (orientation) {
-	case 2: return (walk){w - 1, -1, w};
-	case 3: return (walk){w * h - 1, -1, -w};
-	case 4: return (walk){w * (h - 1), 1, -w};
-	case 5: return (walk){0, w, 1};
-	case 6: return (walk){w * (h - 1), -w, 1};
-	case 7: return (walk){w * h - 1, -w, -1};
-	case 8: return (walk){w - 1, w, -1};
-	default: return (walk){0, 1, w};
+	case 2:
+		return (walk){w - 1, -1, w};
+	case 3:
+		return (walk){w * h - 1, -1, -w};
+	case 4:
+		return (walk){w * (h - 1), 1, -w};
+	case 5:
+		return (walk){0, w, 1};
+	case 6:
+		return (walk){w * (h - 1), -w, 1};
+	case 7:
+		return (walk){w * h - 1, -w, -1};
+	case 8:
+		return (walk){w - 1, w, -1};
+	default:
+		return (walk){0, 1, w};
 	}
 }
 

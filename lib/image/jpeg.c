@@ -1,5 +1,6 @@
-/* image: JPEG through TurboJPEG with its default settings, which is what Pillow decodes to, bit for bit. A file that ends early is
- * refused; other damage inside is decoded as well as it goes, as Pillow does. CMYK is taken as Adobe stores it, inverted. */
+/* image: JPEG through TurboJPEG with its default settings, which is what Pillow decodes to, bit for bit. A file that
+ * ends early is refused; other damage inside is decoded as well as it goes, as Pillow does. CMYK is taken as Adobe
+ * stores it, inverted. */
 #include "read.h"
 #include "e3/mem.h"
 #include <stdlib.h>
@@ -67,7 +68,7 @@ static int decompress(tjhandle tj, const uint8_t *bytes, size_t n, int format, e
 {
 	/* a warning is not a failure: what is missing was found by survey() */
 	if (tjDecompress2(tj, bytes, (unsigned long)n, to->px, to->w, 0, to->h, format, TJFLAG_LIMITSCANS) &&
-	    tjGetErrorCode(tj) != TJERR_WARNING)
+		tjGetErrorCode(tj) != TJERR_WARNING)
 		return e3_fail(err, "%s", tjGetErrorStr2(tj));
 	return 0;
 }

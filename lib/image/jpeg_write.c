@@ -11,7 +11,9 @@ int e3_jpeg_save(const char *path, const e3_image *im, int quality, e3_err *err)
 	if (im->channels != 3)
 		return e3_fail(err, "writing: %s: %d channels: expected 3", path, im->channels);
 	tjhandle tj = tjInitCompress();
-	int rc = tj ? tjCompress2(tj, im->px, im->w, 0, im->h, TJPF_RGB, &bytes, &n, TJSAMP_444, quality, TJFLAG_ACCURATEDCT) : -1;
+	int rc = tj
+		? tjCompress2(tj, im->px, im->w, 0, im->h, TJPF_RGB, &bytes, &n, TJSAMP_444, quality, TJFLAG_ACCURATEDCT)
+		: -1;
 	if (rc)
 		e3_fail(err, "writing: %s: %s", path, tjGetErrorStr2(tj));
 	if (!rc)

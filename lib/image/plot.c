@@ -1,4 +1,5 @@
-/* image: the plotter: where things stand on a chart, ticks, curves, bars, heat maps. Owns the look; refuses nothing but sizes. */
+/* image: the plotter: where things stand on a chart, ticks, curves, bars, heat maps. Owns the look; refuses nothing but
+ * sizes. */
 #include "e3/plot.h"
 #include <math.h>
 #include <stdio.h>
@@ -7,7 +8,8 @@
 
 enum { TEXT = 2, CHAR = 6 * TEXT, LINE = 8 * TEXT, GAP = 10, LEFT_CHARS = 7, SCALE_W = 18 };
 
-static const uint8_t white[3] = {255, 255, 255}, ink[3] = {40, 44, 52}, soft[3] = {120, 126, 138}, grid[3] = {228, 231, 236};
+static const uint8_t white[3] = {255, 255, 255}, ink[3] = {40, 44, 52}, soft[3] = {120, 126, 138},
+					 grid[3] = {228, 231, 236};
 
 void e3_plot_ticks(double lo, double hi, int count, bool whole, double *first, double *step)
 {
@@ -23,15 +25,9 @@ void e3_plot_ticks(double lo, double hi, int count, bool whole, double *first, d
 	*first = ceil(lo / *step - 1e-9) * *step;
 }
 
-static double to_x(const e3_plot *p, double x)
-{
-	return p->x + (x - p->x0) / (p->x1 - p->x0) * p->w;
-}
+static double to_x(const e3_plot *p, double x) { return p->x + (x - p->x0) / (p->x1 - p->x0) * p->w; }
 
-static double to_y(const e3_plot *p, double y)
-{
-	return p->y + (p->y1 - y) / (p->y1 - p->y0) * p->h;
-}
+static double to_y(const e3_plot *p, double y) { return p->y + (p->y1 - y) / (p->y1 - p->y0) * p->h; }
 
 static void number(char *to, size_t size, double v, double step)
 {
@@ -85,7 +81,10 @@ static void frame(e3_plot *p)
 
 int e3_plot_init(e3_plot *p, const e3_plot_axes *a, e3_err *err)
 {
-	*p = (e3_plot){.x0 = a->x0, .x1 = a->x1 != a->x0 ? a->x1 : a->x0 + 1, .y0 = a->y0, .y1 = a->y1 != a->y0 ? a->y1 : a->y0 + 1};
+	*p = (e3_plot){.x0 = a->x0,
+		.x1 = a->x1 != a->x0 ? a->x1 : a->x0 + 1,
+		.y0 = a->y0,
+		.y1 = a->y1 != a->y0 ? a->y1 : a->y0 + 1};
 	p->w = a->w, p->h = a->h;
 	p->x = GAP + LEFT_CHARS * CHAR;
 	p->y = GAP + LINE + 8 + (a->y_label ? LINE + 14 : 0);
@@ -99,7 +98,8 @@ int e3_plot_init(e3_plot *p, const e3_plot_axes *a, e3_err *err)
 	if (a->y_label)
 		e3_draw_text(&p->im, GAP, GAP + LINE + 8, TEXT, soft, a->y_label);
 	if (a->x_label)
-		e3_draw_text(&p->im, p->x + (p->w - e3_text_width(TEXT, a->x_label)) / 2, p->y + p->h + 8 + LINE + 8, TEXT, soft, a->x_label);
+		e3_draw_text(&p->im, p->x + (p->w - e3_text_width(TEXT, a->x_label)) / 2, p->y + p->h + 8 + LINE + 8, TEXT,
+			soft, a->x_label);
 	if (!a->no_x_ticks)
 		x_ticks(p, a->whole_x);
 	if (!a->no_y_ticks)
@@ -117,7 +117,8 @@ void e3_plot_release(e3_plot *p)
 /* Liang-Barsky: the part of a-b inside the frame; false when none is. */
 static bool clip_segment(const e3_plot *p, double a[2], double b[2])
 {
-	double lo[2] = {p->x, p->y}, hi[2] = {p->x + p->w, p->y + p->h}, from = 0, to = 1, d[2] = {b[0] - a[0], b[1] - a[1]};
+	double lo[2] = {p->x, p->y}, hi[2] = {p->x + p->w, p->y + p->h}, from = 0, to = 1,
+		   d[2] = {b[0] - a[0], b[1] - a[1]};
 	for (int k = 0; k < 2; k++) {
 		if (d[k] == 0) {
 			if (a[k] < lo[k] || a[k] > hi[k])
@@ -161,7 +162,8 @@ void e3_plot_curve(e3_plot *p, const double *x, const double *y, size_t n, const
 {
 	double run = 0;
 	for (size_t k = 0; k < n; k++) {
-		bool joins = k && isfinite(x[k - 1]) && isfinite(y[k - 1]), lone = !joins && (k + 1 == n || !isfinite(y[k + 1]));
+		bool joins = k && isfinite(x[k - 1]) && isfinite(y[k - 1]),
+			 lone = !joins && (k + 1 == n || !isfinite(y[k + 1]));
 		if (!isfinite(x[k]) || !isfinite(y[k]) || !(joins || lone))
 			continue;
 		double b[2] = {to_x(p, x[k]), to_y(p, y[k])}, a[2] = {b[0], b[1]};

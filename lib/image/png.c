@@ -42,7 +42,9 @@ static void write_text(png_structp png, png_infop info, const char *const *text)
 {
 	for (; text && text[0] && text[1]; text += 2) {
 		/* libpng takes its arguments as not const, and copies them */
-		png_text t = {.compression = PNG_TEXT_COMPRESSION_NONE, .key = (char *)(uintptr_t)text[0], .text = (char *)(uintptr_t)text[1]};
+		png_text t = {.compression = PNG_TEXT_COMPRESSION_NONE,
+			.key = (char *)(uintptr_t)text[0],
+			.text = (char *)(uintptr_t)text[1]};
 		t.text_length = strlen(text[1]);
 		png_set_text(png, info, &t, 1);
 	}
@@ -61,8 +63,8 @@ static int write_plane(sink *s, const plane *p)
 		return -1; /* the error was set where it happened */
 	}
 	png_set_write_fn(png, s, on_write, on_flush);
-	png_set_IHDR(png, info, (png_uint_32)p->w, (png_uint_32)p->h, p->depth, p->color, PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT,
-		PNG_FILTER_TYPE_DEFAULT);
+	png_set_IHDR(png, info, (png_uint_32)p->w, (png_uint_32)p->h, p->depth, p->color, PNG_INTERLACE_NONE,
+		PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
 	write_text(png, info, p->text);
 	png_write_info(png, info);
 	if (p->depth == 16 && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__)
@@ -76,7 +78,9 @@ static int write_plane(sink *s, const plane *p)
 
 static plane plane_of(const e3_image *im)
 {
-	int color = im->channels == 1 ? PNG_COLOR_TYPE_GRAY : im->channels == 3 ? PNG_COLOR_TYPE_RGB : PNG_COLOR_TYPE_RGB_ALPHA;
+	int color = im->channels == 1 ? PNG_COLOR_TYPE_GRAY
+		: im->channels == 3       ? PNG_COLOR_TYPE_RGB
+								  : PNG_COLOR_TYPE_RGB_ALPHA;
 	return (plane){im->px, (size_t)im->w * (size_t)im->channels, im->w, im->h, 8, color, NULL};
 }
 

@@ -1,7 +1,7 @@
-/* image: reading PNG to RGB as Pillow's convert('RGB') gives it: palettes and grey expanded, 16 bits cut to their upper byte,
- * except that 16-bit grey saturates at 255, gamma and transparent colours ignored, RGBA (and 16-bit grey with alpha) composited
- * over white or, when asked, taken without its alpha. 16-bit grey can also be had as it is. Everything libpng calls an error is one;
- * setjmp stays inside this file. */
+/* image: reading PNG to RGB as Pillow's convert('RGB') gives it: palettes and grey expanded, 16 bits cut to their upper
+ * byte, except that 16-bit grey saturates at 255, gamma and transparent colours ignored, RGBA (and 16-bit grey with
+ * alpha) composited over white or, when asked, taken without its alpha. 16-bit grey can also be had as it is.
+ * Everything libpng calls an error is one; setjmp stays inside this file. */
 #include "read.h"
 #include "e3/mem.h"
 #include <png.h>
@@ -43,10 +43,7 @@ static void on_read(png_structp png, png_bytep to, size_t n)
 	r->at += n;
 }
 
-static uint8_t over_white(int c, int a)
-{
-	return (uint8_t)((c * a + 255 * (255 - a) + 127) / 255);
-}
+static uint8_t over_white(int c, int a) { return (uint8_t)((c * a + 255 * (255 - a) + 127) / 255); }
 
 static void expand_palette(const reader *r, const uint8_t *from, uint8_t *to)
 {
@@ -98,7 +95,9 @@ static int prepare_grey(reader *r, png_structp png)
 {
 	if (r->type != PNG_COLOR_TYPE_GRAY || r->depth != 16)
 		return e3_fail(r->err, "%d bits %s: expected 16 bits of grey", r->depth,
-			r->type == PNG_COLOR_TYPE_GRAY ? "of grey" : r->type == PNG_COLOR_TYPE_PALETTE ? "of palette" : "of colour or alpha");
+			r->type == PNG_COLOR_TYPE_GRAY          ? "of grey"
+				: r->type == PNG_COLOR_TYPE_PALETTE ? "of palette"
+													: "of colour or alpha");
 	if (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__)
 		png_set_swap(png);
 	r->grey = e3_alloc((size_t)r->w * (size_t)r->h, sizeof *r->grey, "a depth map", r->err);

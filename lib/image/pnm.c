@@ -1,5 +1,6 @@
-/* image: PNM, P1 to P6, 8 and 16 bits a sample, scaled to 8 bits by their maximum. Refused: headers that are not PNM, samples above
- * the maximum, fewer bytes than the header promises (before any memory is asked for). PAM (P7) is not read. */
+/* image: PNM, P1 to P6, 8 and 16 bits a sample, scaled to 8 bits by their maximum. Refused: headers that are not PNM,
+ * samples above the maximum, fewer bytes than the header promises (before any memory is asked for). PAM (P7) is not
+ * read. */
 #include "read.h"
 #include <string.h>
 
@@ -72,10 +73,7 @@ int pnm_header_read(const uint8_t *bytes, size_t n, pnm_header *out, e3_err *err
 	return 1;
 }
 
-static uint8_t scaled(int v, int maxval)
-{
-	return (uint8_t)(maxval == 255 ? v : (v * 255 + maxval / 2) / maxval);
-}
+static uint8_t scaled(int v, int maxval) { return (uint8_t)(maxval == 255 ? v : (v * 255 + maxval / 2) / maxval); }
 
 /* One sample of the plain kinds; P1 digits may stand together. -1 when there is none. */
 static int plain_sample(scan *s, const pnm_header *h)
@@ -104,7 +102,8 @@ static int fill(const pnm_header *h, const uint8_t *bytes, size_t n, e3_image *o
 		for (size_t k = 0; k < per_row; k++) {
 			int v = plain ? plain_sample(&s, h) : raw_sample(h, bytes + h->data + (size_t)y * h->row, k);
 			if (v < 0)
-				return e3_fail(err, s.at < n ? "row %d: not a sample" : "truncated: the samples end in row %d of %d", y, h->h);
+				return e3_fail(err, s.at < n ? "row %d: not a sample" : "truncated: the samples end in row %d of %d", y,
+					h->h);
 			if (v > h->maxval)
 				return e3_fail(err, "row %d: sample %d: above the maximum %d", y, v, h->maxval);
 			memset(to, bitmap ? 255 * !v : scaled(v, h->maxval), 3 / (size_t)h->channels);

@@ -9,7 +9,8 @@ e3_image_kind e3_image_sniff(const uint8_t *bytes, size_t n)
 		return E3_IMAGE_PNG;
 	if (n >= 3 && memcmp(bytes, "\xff\xd8\xff", 3) == 0)
 		return E3_IMAGE_JPEG;
-	if (n >= 3 && bytes[0] == 'P' && bytes[1] >= '1' && bytes[1] <= '6' && (strchr(" \t\n\v\f\r#", bytes[2]) && bytes[2]))
+	if (n >= 3 && bytes[0] == 'P' && bytes[1] >= '1' && bytes[1] <= '6' &&
+		(strchr(" \t\n\v\f\r#", bytes[2]) && bytes[2]))
 		return E3_IMAGE_PNM;
 	return E3_IMAGE_NONE;
 }
@@ -23,10 +24,17 @@ static int decode(const picture_bytes *from, const char *name, e3_image *out, in
 	orientation = orientation ? orientation : &ignored;
 	*orientation = 1;
 	switch (e3_image_sniff(bytes, n)) {
-	case E3_IMAGE_PNG: rc = png_decode(from, out, orientation, err); break;
-	case E3_IMAGE_JPEG: rc = jpeg_decode(bytes, n, out, orientation, err); break;
-	case E3_IMAGE_PNM: rc = pnm_decode(bytes, n, out, err); break;
-	default: rc = e3_fail(err, n ? "not a PNG, JPEG or PNM picture" : "empty");
+	case E3_IMAGE_PNG:
+		rc = png_decode(from, out, orientation, err);
+		break;
+	case E3_IMAGE_JPEG:
+		rc = jpeg_decode(bytes, n, out, orientation, err);
+		break;
+	case E3_IMAGE_PNM:
+		rc = pnm_decode(bytes, n, out, err);
+		break;
+	default:
+		rc = e3_fail(err, n ? "not a PNG, JPEG or PNM picture" : "empty");
 	}
 	return rc ? e3_fail_in(err, "reading: %s", name) : 0;
 }
@@ -36,7 +44,8 @@ int e3_image_decode(const uint8_t *bytes, size_t n, const char *name, e3_image *
 	return decode(&(picture_bytes){bytes, n, false}, name, out, orientation, err);
 }
 
-int e3_image_decode_opaque(const uint8_t *bytes, size_t n, const char *name, e3_image *out, int *orientation, e3_err *err)
+int e3_image_decode_opaque(const uint8_t *bytes, size_t n, const char *name, e3_image *out, int *orientation,
+	e3_err *err)
 {
 	return decode(&(picture_bytes){bytes, n, true}, name, out, orientation, err);
 }

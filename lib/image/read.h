@@ -11,7 +11,8 @@ typedef struct picture_bytes {
 	bool opaque; /* alpha ignored, not laid over white */
 } picture_bytes;
 
-/* Messages carry the reason only: e3_image_decode puts "reading: NAME" before it. Nothing is left in *out on failure. */
+/* Messages carry the reason only: e3_image_decode puts "reading: NAME" before it. Nothing is left in *out on failure.
+ */
 int jpeg_decode(const uint8_t *bytes, size_t n, e3_image *out, int *orientation, e3_err *err);
 int png_decode(const picture_bytes *from, e3_image *out, int *orientation, e3_err *err);
 int pnm_decode(const uint8_t *bytes, size_t n, e3_image *out, e3_err *err);

@@ -1,8 +1,8 @@
-/* image: Pillow's bicubic and Lanczos resampling of 8-bit pictures, bit for bit (spec/model.md 3.2, spec/eval.md 1.4), and nearest
- * neighbour.
+/* image: Pillow's bicubic and Lanczos resampling of 8-bit pictures, bit for bit (spec/model.md 3.2, spec/eval.md 1.4),
+ * and nearest neighbour.
  *
- * Two passes over 8-bit data, horizontal first, weights in fixed point with 22 bits. The sums are integers, so the order of
- * addition does not matter: resize_avx2.c gives the same bits.
+ * Two passes over 8-bit data, horizontal first, weights in fixed point with 22 bits. The sums are integers, so the
+ * order of addition does not matter: resize_avx2.c gives the same bits.
  */
 #include "resize.h"
 #include "e3/mem.h"
@@ -29,10 +29,7 @@ static double sinc(double t)
 	return t == 0 ? 1 : sin(x) / x;
 }
 
-static double lanczos(double t)
-{
-	return t >= -3 && t < 3 ? sinc(t) * sinc(t / 3) : 0;
-}
+static double lanczos(double t) { return t >= -3 && t < 3 ? sinc(t) * sinc(t / 3) : 0; }
 
 typedef struct filter {
 	double support;
@@ -89,7 +86,8 @@ static inline uint8_t clip8(int32_t v)
 	return (uint8_t)(v < 0 ? 0 : v > 255 ? 255 : v);
 }
 
-static inline __attribute__((always_inline)) void across_row(const resize_axis *a, const uint8_t *in, int c, uint8_t *out)
+static inline __attribute__((always_inline)) void across_row(const resize_axis *a, const uint8_t *in, int c,
+	uint8_t *out)
 {
 	for (int o = 0; o < a->out; o++, out += c) {
 		const int32_t *q = a->q + (size_t)o * (size_t)a->taps;

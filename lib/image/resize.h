@@ -19,7 +19,8 @@ int resize_rows(const e3_image *in, const resize_window *window, e3_image *out, 
 
 enum { RESIZE_BITS = 22, RESIZE_HALF = 1 << (RESIZE_BITS - 1), RESIZE_SCRATCH = 32 };
 
-/* One axis: output o is the sum of q[o][j] × input lo[o] + j, j < n[o], plus half, shifted down by RESIZE_BITS and clipped. */
+/* One axis: output o is the sum of q[o][j] × input lo[o] + j, j < n[o], plus half, shifted down by RESIZE_BITS and
+ * clipped. */
 typedef struct resize_axis {
 	int out, taps; /* taps: row length of q */
 	int *lo, *n;   /* [out] */

@@ -1,5 +1,5 @@
-/* image: the two passes of resize.c for processors with AVX2; the same bits. Compiled without a flag for the whole file, called only
- * where the processor has it. */
+/* image: the two passes of resize.c for processors with AVX2; the same bits. Compiled without a flag for the whole
+ * file, called only where the processor has it. */
 #include "resize.h"
 #ifdef __x86_64__
 #include <immintrin.h>
@@ -15,8 +15,8 @@ AVX2 static inline __m256i clip(__m256i sum)
 	return _mm256_packus_epi16(v, v);
 }
 
-/* Two rows of pixels side by side, each spread over four integers, so that all channels go in one multiplication. Lanes beyond the
- * channels hold whatever follows; nobody looks at them. */
+/* Two rows of pixels side by side, each spread over four integers, so that all channels go in one multiplication. Lanes
+ * beyond the channels hold whatever follows; nobody looks at them. */
 AVX2 static inline void widen(const resize_pair *rows, int w, int c, __m256i *wide)
 {
 	const uint8_t *a = rows->in[0], *b = rows->in[1];
@@ -29,7 +29,8 @@ AVX2 static inline void widen(const resize_pair *rows, int w, int c, __m256i *wi
 	}
 }
 
-AVX2 static inline __attribute__((always_inline)) void across(const resize_axis *a, const resize_pair *rows, int in_w, int c, __m256i *wide)
+AVX2 static inline __attribute__((always_inline)) void across(const resize_axis *a, const resize_pair *rows, int in_w,
+	int c, __m256i *wide)
 {
 	uint8_t *first = rows->out[0], *second = rows->out[1];
 	widen(rows, in_w, c, wide);

@@ -1,8 +1,8 @@
 /* image: pictures one after another on a descriptor (PNM, PNG and JPEG, mixed as they come).
  *
- * Owns finding where a picture ends; it reads no further than what is there, so that a picture is handed out as soon as its last
- * byte has arrived. The plain kinds P1 to P3 hold one picture a stream, as their definition says. Memory follows the bytes that
- * came, not what headers promise.
+ * Owns finding where a picture ends; it reads no further than what is there, so that a picture is handed out as soon as
+ * its last byte has arrived. The plain kinds P1 to P3 hold one picture a stream, as their definition says. Memory
+ * follows the bytes that came, not what headers promise.
  */
 #include "read.h"
 #include "e3/mem.h"
@@ -84,10 +84,14 @@ static int pnm_extent(const uint8_t *p, size_t n, size_t *at, e3_err *err)
 int e3_image_extent(const uint8_t *bytes, size_t n, size_t *at, e3_err *err)
 {
 	switch (e3_image_sniff(bytes, n)) {
-	case E3_IMAGE_PNG: return png_extent(bytes, n, at, err);
-	case E3_IMAGE_JPEG: return jpeg_extent(bytes, n, at, err);
-	case E3_IMAGE_PNM: return pnm_extent(bytes, n, at, err);
-	default: return n < 8 ? 0 : e3_fail(err, "not a PNG, JPEG or PNM picture");
+	case E3_IMAGE_PNG:
+		return png_extent(bytes, n, at, err);
+	case E3_IMAGE_JPEG:
+		return jpeg_extent(bytes, n, at, err);
+	case E3_IMAGE_PNM:
+		return pnm_extent(bytes, n, at, err);
+	default:
+		return n < 8 ? 0 : e3_fail(err, "not a PNG, JPEG or PNM picture");
 	}
 }
 

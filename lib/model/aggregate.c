@@ -1,5 +1,5 @@
-/* model: frame and global blocks in turn over the tokens of one frame; global blocks see the cache (spec/model.md 5). Owns the
- * order: append to the cache, attend, take the mass when it is wanted, keep the outputs the heads need. */
+/* model: frame and global blocks in turn over the tokens of one frame; global blocks see the cache (spec/model.md 5).
+ * Owns the order: append to the cache, attend, take the mass when it is wanted, keep the outputs the heads need. */
 #include "e3/mem.h"
 #include "e3/num.h"
 #include "session.h"
@@ -38,7 +38,10 @@ static int replace(e3_session *s, float **device, float **host, size_t n, e3_err
 	*device = NULL;
 	if (host)
 		ops->free_host(s->dev, *host), *host = NULL;
-	return ops->alloc(s->dev, n, device, err) || (host && ops->alloc_host(s->dev, n * sizeof **host, (void **)host, err)) ? -1 : 0;
+	return ops->alloc(s->dev, n, device, err) ||
+			(host && ops->alloc_host(s->dev, n * sizeof **host, (void **)host, err))
+		? -1
+		: 0;
 }
 
 /* Room for the masses of a frame that sees n keys over all layers. */
@@ -82,15 +85,18 @@ static int prepare_masses(e3_session *s, e3_err *err)
 int e3_aggregate_open(e3_session *s, e3_err *err)
 {
 	const e3_config *c = &s->net->c;
-	size_t n = (size_t)s->plan.tokens_per_frame, most = n > (size_t)s->vit_tokens ? n : (size_t)s->vit_tokens, dim = (size_t)c->embed;
+	size_t n = (size_t)s->plan.tokens_per_frame, most = n > (size_t)s->vit_tokens ? n : (size_t)s->vit_tokens,
+		   dim = (size_t)c->embed;
 	size_t patches = n - (size_t)s->plan.special;
 	int shape[4] = {c->layers, c->heads, c->head_dim, s->plan.page_keys};
 	size_t hidden = (size_t)(c->hidden > c->vit_hidden ? c->hidden : c->vit_hidden);
 	e3_real type = s->dev->short_type;
 	if (e3_session_alloc(s, n * dim, &s->x, err) || e3_session_alloc_as(s, type, most * dim, &s->q, err) ||
-	    e3_session_alloc_as(s, type, most * dim, &s->attended, err) || e3_session_alloc_as(s, s->dev->map_type, most * hidden, &s->hidden, err) ||
-	    e3_session_alloc(s, n * (size_t)c->heads, &s->lse, err) || e3_session_alloc(s, 2 * dim, &s->last, err) || rope_table(s, err) ||
-	    e3_self_open(s, &s->self, (int)n, c->heads, c->head_dim, err) || e3_cache_open(&s->cache, s->dev, shape, s->plan.pages, err))
+		e3_session_alloc_as(s, type, most * dim, &s->attended, err) ||
+		e3_session_alloc_as(s, s->dev->map_type, most * hidden, &s->hidden, err) ||
+		e3_session_alloc(s, n * (size_t)c->heads, &s->lse, err) || e3_session_alloc(s, 2 * dim, &s->last, err) ||
+		rope_table(s, err) || e3_self_open(s, &s->self, (int)n, c->heads, c->head_dim, err) ||
+		e3_cache_open(&s->cache, s->dev, shape, s->plan.pages, err))
 		return -1;
 	if (s->o.outputs & (E3_OUT_DEPTH | E3_OUT_POINTS))
 		for (int k = 0; k < E3_DPT_LEVELS; k++)
@@ -117,7 +123,8 @@ static int keep(e3_session *s, int layer, int half, e3_err *err)
 	int dim = c->embed, special = s->plan.special, patches = s->plan.tokens_per_frame - special;
 	for (int k = 0; k < E3_DPT_LEVELS; k++)
 		if (c->dpt_layers[k] == layer && s->cat[k] &&
-		    s->dev->ops->copy_rows(s->dev, s->x + (size_t)special * (size_t)dim, dim, patches, dim, s->cat[k] + (size_t)half * (size_t)dim, 2 * dim, err))
+			s->dev->ops->copy_rows(s->dev, s->x + (size_t)special * (size_t)dim, dim, patches, dim,
+				s->cat[k] + (size_t)half * (size_t)dim, 2 * dim, err))
 			return -1;
 	if (layer == c->layers - 1)
 		return s->dev->ops->copy(s->dev, s->last + (size_t)half * (size_t)dim, s->x, (size_t)dim, err);
@@ -143,13 +150,15 @@ static int take_mass(e3_session *s, int layer, const e3_kv *kv, e3_err *err)
 		map->cap = rows * n;
 	}
 	e3_mass mass = {s->q, (int)rows, kv, s->lse, m->layer[layer], with_map ? map->device : NULL};
-	return ops->mass(s->dev, &mass, err) || (report && ops->fetch(s->dev, m->host_layer[layer], m->layer[layer], n, err)) ||
-	               (with_map && ops->fetch(s->dev, map->host, map->device, rows * n, err))
-	           ? -1
-	           : 0;
+	return ops->mass(s->dev, &mass, err) ||
+			(report && ops->fetch(s->dev, m->host_layer[layer], m->layer[layer], n, err)) ||
+			(with_map && ops->fetch(s->dev, map->host, map->device, rows * n, err))
+		? -1
+		: 0;
 }
 
-/* Slots for the frame's tokens in all layers, before the first of them: what the device has to know for that goes to it in one. */
+/* Slots for the frame's tokens in all layers, before the first of them: what the device has to know for that goes to it
+ * in one. */
 static int enter(e3_session *s, e3_err *err)
 {
 	int n = s->plan.tokens_per_frame;
@@ -170,8 +179,16 @@ static int global_step(e3_session *s, int layer, e3_err *err)
 	uint32_t n = (uint32_t)s->plan.tokens_per_frame;
 	e3_kv kv = e3_cache_view(&s->cache, layer);
 	bool wanted = e3_evictor_needs_mass(&s->evictor, s->t) || (s->o.attn && s->o.attn[layer]);
-	e3_block_run run = {.block = &s->net->global[layer], .x = s->x, .rows = (int)n, .rope = s->rope, .kv = &kv, .slot = s->slot + (size_t)layer * n,
-	                    .q = s->q, .attended = s->attended, .hidden = s->hidden, .lse = wanted ? s->lse : NULL};
+	e3_block_run run = {.block = &s->net->global[layer],
+		.x = s->x,
+		.rows = (int)n,
+		.rope = s->rope,
+		.kv = &kv,
+		.slot = s->slot + (size_t)layer * n,
+		.q = s->q,
+		.attended = s->attended,
+		.hidden = s->hidden,
+		.lse = wanted ? s->lse : NULL};
 	return e3_block_step(s->dev, &run, err) || (wanted && take_mass(s, layer, &kv, err)) ? -1 : 0;
 }
 
@@ -179,12 +196,21 @@ int e3_aggregate_step(e3_session *s, e3_err *err)
 {
 	const e3_config *c = &s->net->c;
 	size_t special = (size_t)s->plan.special * (size_t)c->embed;
-	if (prepare_masses(s, err) || enter(s, err) || s->dev->ops->copy(s->dev, s->x, s->net->special + (s->t ? special : 0), special, err))
+	if (prepare_masses(s, err) || enter(s, err) ||
+		s->dev->ops->copy(s->dev, s->x, s->net->special + (s->t ? special : 0), special, err))
 		return -1;
 	for (int layer = 0; layer < c->layers; layer++) {
-		e3_block_run run = {.block = &s->net->frame[layer], .x = s->x, .rows = s->plan.tokens_per_frame, .rope = s->rope,
-		                    .kv = &s->self.kv, .slot = s->self.slot, .q = s->q, .attended = s->attended, .hidden = s->hidden};
-		if (e3_block_step(s->dev, &run, err) || keep(s, layer, 0, err) || global_step(s, layer, err) || keep(s, layer, 1, err))
+		e3_block_run run = {.block = &s->net->frame[layer],
+			.x = s->x,
+			.rows = s->plan.tokens_per_frame,
+			.rope = s->rope,
+			.kv = &s->self.kv,
+			.slot = s->self.slot,
+			.q = s->q,
+			.attended = s->attended,
+			.hidden = s->hidden};
+		if (e3_block_step(s->dev, &run, err) || keep(s, layer, 0, err) || global_step(s, layer, err) ||
+			keep(s, layer, 1, err))
 			return e3_fail_in(err, "layer %d", layer);
 	}
 	return 0;

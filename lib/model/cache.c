@@ -10,8 +10,8 @@ static int add_slab(e3_cache *c, int64_t pages, e3_err *err)
 {
 	float *p;
 	if (e3_grow((void **)&c->slab, (size_t)c->n_slabs + 1, sizeof *c->slab, "cache", err) ||
-	    e3_grow((void **)&c->spare, (size_t)(c->n_pages + pages), sizeof *c->spare, "cache", err) ||
-	    c->dev->ops->alloc(c->dev, (size_t)pages * c->page_floats, &p, err))
+		e3_grow((void **)&c->spare, (size_t)(c->n_pages + pages), sizeof *c->spare, "cache", err) ||
+		c->dev->ops->alloc(c->dev, (size_t)pages * c->page_floats, &p, err))
 		return e3_fail_in(err, "growing the cache");
 	c->slab[c->n_slabs++] = p;
 	for (int64_t k = pages - 1; k >= 0; k--)
@@ -22,7 +22,12 @@ static int add_slab(e3_cache *c, int64_t pages, e3_err *err)
 
 int e3_cache_open(e3_cache *c, e3_dev *dev, const int shape[4], int64_t pages, e3_err *err)
 {
-	*c = (e3_cache){.dev = dev, .layers = shape[0], .heads = shape[1], .head_dim = shape[2], .page_keys = shape[3], .grows = pages == 0};
+	*c = (e3_cache){.dev = dev,
+		.layers = shape[0],
+		.heads = shape[1],
+		.head_dim = shape[2],
+		.page_keys = shape[3],
+		.grows = pages == 0};
 	e3_kv shape_of_page = {NULL, c->page_keys, 0, c->heads, c->head_dim, false, true};
 	c->page_floats = e3_page_floats(dev->short_type, &shape_of_page) + 4 * (size_t)c->page_keys;
 	c->layer = e3_alloc((size_t)c->layers, sizeof *c->layer, "cache", err);
@@ -165,7 +170,4 @@ e3_kv e3_cache_view(const e3_cache *c, int layer)
 	return (e3_kv){l->page, c->page_keys, (int)l->n, c->heads, c->head_dim, false, true};
 }
 
-uint32_t e3_cache_count(const e3_cache *c, int layer)
-{
-	return c->layer[layer].n - c->layer[layer].holes;
-}
+uint32_t e3_cache_count(const e3_cache *c, int layer) { return c->layer[layer].n - c->layer[layer].holes; }

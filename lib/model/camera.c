@@ -1,23 +1,21 @@
 /* model: the camera head: four refinements of the pose, each seeing what it saw in earlier frames (spec/model.md 6).
  *
- * By default every refinement has its own cache, which is the form the network was trained in; the released streaming code puts
- * all four into one (E3_COMPAT_CAMERA). Bounded: frame 0 stays, the others are the newest.
+ * By default every refinement has its own cache, which is the form the network was trained in; the released streaming
+ * code puts all four into one (E3_COMPAT_CAMERA). Bounded: frame 0 stays, the others are the newest.
  */
 #include "e3/mem.h"
 #include "session.h"
 #include <stdlib.h>
 
 /* Keys that a frame has in a cache. */
-static int keys_each(const e3_session *s)
-{
-	return s->o.compat & E3_COMPAT_CAMERA ? E3_CAMERA_ITERATIONS : 1;
-}
+static int keys_each(const e3_session *s) { return s->o.compat & E3_COMPAT_CAMERA ? E3_CAMERA_ITERATIONS : 1; }
 
 static e3_kv view(const e3_session *s, int cache, int keys)
 {
 	const e3_config *c = &s->net->c;
 	const e3_camera_state *k = &s->camera;
-	return (e3_kv){k->page + (size_t)cache * (size_t)k->pages_each, k->page_keys, keys, c->camera_heads, c->camera_dim / c->camera_heads, true, false};
+	return (e3_kv){k->page + (size_t)cache * (size_t)k->pages_each, k->page_keys, keys, c->camera_heads,
+		c->camera_dim / c->camera_heads, true, false};
 }
 
 e3_kv e3_camera_view(const e3_session *s, int cache)
@@ -38,21 +36,25 @@ int e3_camera_open(e3_session *s, e3_err *err)
 		frames = 2;
 	k->frames = (int)frames;
 	k->caches = c->camera_depth * (shared ? 1 : E3_CAMERA_ITERATIONS);
-	int keys = (k->frames + s->o.frozen) * keys_each(s); /* a frozen session forgets nobody to have room for the frame at hand */
+	int keys = (k->frames + s->o.frozen) *
+		keys_each(s); /* a frozen session forgets nobody to have room for the frame at hand */
 	k->page_keys = keys < 256 ? keys : 256;
 	k->pages_each = (keys + k->page_keys - 1) / k->page_keys;
-	size_t dim = (size_t)c->camera_dim, page = 2 * dim * (size_t)k->page_keys, n = (size_t)k->caches * (size_t)k->pages_each;
+	size_t dim = (size_t)c->camera_dim, page = 2 * dim * (size_t)k->page_keys,
+		   n = (size_t)k->caches * (size_t)k->pages_each;
 	k->page = e3_alloc(n, sizeof *k->page, "camera cache", err);
 	if (!k->page || e3_session_alloc(s, n * page, &k->pages, err))
 		return -1;
 	for (size_t p = 0; p < n; p++)
 		k->page[p] = k->pages + p * page;
-	return e3_session_alloc(s, dim, &k->normed, err) || e3_session_alloc(s, dim, &k->x, err) || e3_session_alloc(s, 3 * dim, &k->mod, err) ||
-	               e3_session_alloc(s, dim, &k->embed, err) || e3_session_alloc(s, E3_POSE, &k->pose, err) ||
-	               e3_session_alloc(s, dim, &k->q, err) || e3_session_alloc(s, dim, &k->attended, err) ||
-	               e3_session_alloc(s, (size_t)(c->camera_hidden > c->camera_mlp ? c->camera_hidden : c->camera_mlp), &k->hidden, err)
-	           ? -1
-	           : 0;
+	return e3_session_alloc(s, dim, &k->normed, err) || e3_session_alloc(s, dim, &k->x, err) ||
+			e3_session_alloc(s, 3 * dim, &k->mod, err) || e3_session_alloc(s, dim, &k->embed, err) ||
+			e3_session_alloc(s, E3_POSE, &k->pose, err) || e3_session_alloc(s, dim, &k->q, err) ||
+			e3_session_alloc(s, dim, &k->attended, err) ||
+			e3_session_alloc(s, (size_t)(c->camera_hidden > c->camera_mlp ? c->camera_hidden : c->camera_mlp),
+				&k->hidden, err)
+		? -1
+		: 0;
 }
 
 /* Runs the trunk for one refinement: every block appends one key and sees those before it. */
@@ -65,12 +67,20 @@ static int trunk_step(e3_session *s, int iteration, e3_err *err)
 	int64_t before = s->t < k->frames ? s->t : k->frames;
 	int64_t frame = room ? before : 1 + (s->t - 1) % (k->frames - 1), held = room ? before + 1 : before;
 	uint32_t slot = (uint32_t)(shared ? frame * E3_CAMERA_ITERATIONS + iteration : frame);
-	int keys = (int)(!shared ? held : room ? frame * E3_CAMERA_ITERATIONS + iteration + 1 : held * E3_CAMERA_ITERATIONS);
+	int keys = (int)(!shared ? held
+			: room           ? frame * E3_CAMERA_ITERATIONS + iteration + 1
+							 : held * E3_CAMERA_ITERATIONS);
 	for (int b = 0; b < c->camera_depth; b++) {
 		int cache = shared ? b : b * E3_CAMERA_ITERATIONS + iteration;
 		e3_kv kv = view(s, cache, keys);
-		e3_block_run run = {.block = &s->net->trunk[b], .x = k->x, .rows = 1, .kv = &kv, .slot = &slot, .q = k->q, .attended = k->attended,
-		                    .hidden = k->hidden};
+		e3_block_run run = {.block = &s->net->trunk[b],
+			.x = k->x,
+			.rows = 1,
+			.kv = &kv,
+			.slot = &slot,
+			.q = k->q,
+			.attended = k->attended,
+			.hidden = k->hidden};
 		if (e3_block_step(s->dev, &run, err))
 			return e3_fail_in(err, "camera trunk %d", b);
 	}
@@ -88,15 +98,32 @@ int e3_camera_step(e3_session *s, e3_err *err)
 		return -1;
 	for (int it = 0; it < E3_CAMERA_ITERATIONS; it++) {
 		/* SiLU belongs to the modulation; it is taken where its input is made. */
-		e3_linear embed = {.x = it ? k->pose : net->empty_pose, .rows = 1, .ldx = E3_POSE, .mat = &net->embed_pose, .act = E3_ACT_SILU,
-		                   .out = k->embed, .ldo = dim};
+		e3_linear embed = {.x = it ? k->pose : net->empty_pose,
+			.rows = 1,
+			.ldx = E3_POSE,
+			.mat = &net->embed_pose,
+			.act = E3_ACT_SILU,
+			.out = k->embed,
+			.ldo = dim};
 		e3_linear mod = {.x = k->embed, .rows = 1, .ldx = dim, .mat = &net->modulation, .out = k->mod, .ldo = 3 * dim};
-		e3_linear fc1 = {.x = k->x, .rows = 1, .ldx = dim, .norm = &net->trunk_norm, .mat = &net->pose1, .act = E3_ACT_GELU, .out = k->hidden,
-		                 .ldo = c->camera_mlp};
-		e3_linear fc2 = {.x = k->hidden, .rows = 1, .ldx = c->camera_mlp, .mat = &net->pose2, .add = it > 0, .out = k->pose, .ldo = E3_POSE};
+		e3_linear fc1 = {.x = k->x,
+			.rows = 1,
+			.ldx = dim,
+			.norm = &net->trunk_norm,
+			.mat = &net->pose1,
+			.act = E3_ACT_GELU,
+			.out = k->hidden,
+			.ldo = c->camera_mlp};
+		e3_linear fc2 = {.x = k->hidden,
+			.rows = 1,
+			.ldx = c->camera_mlp,
+			.mat = &net->pose2,
+			.add = it > 0,
+			.out = k->pose,
+			.ldo = E3_POSE};
 		if (ops->linear(s->dev, &embed, err) || ops->linear(s->dev, &mod, err) ||
-		    ops->modulate(s->dev, k->normed, k->mod, dim, k->x, err) || trunk_step(s, it, err) || ops->linear(s->dev, &fc1, err) ||
-		    ops->linear(s->dev, &fc2, err))
+			ops->modulate(s->dev, k->normed, k->mod, dim, k->x, err) || trunk_step(s, it, err) ||
+			ops->linear(s->dev, &fc1, err) || ops->linear(s->dev, &fc2, err))
 			return -1;
 	}
 	return ops->fetch(s->dev, s->pose, k->pose, E3_POSE, err);

@@ -1,5 +1,5 @@
-/* model: the checkpoint handle: opening by content, names, metadata, conversion to f32. Owns the map and every name; refuses
- * what is neither safetensors nor a torch archive, twice the same name, names no terminal should see. */
+/* model: the checkpoint handle: opening by content, names, metadata, conversion to f32. Owns the map and every name;
+ * refuses what is neither safetensors nor a torch archive, twice the same name, names no terminal should see. */
 #include "e3/checkpoint.h"
 #include "ckpt.h"
 #include "e3/mem.h"
@@ -17,19 +17,21 @@ static const struct {
 	const char *name;
 	size_t size;
 } types[] = {
-	[E3_F32] = {"F32", 4}, [E3_F16] = {"F16", 2}, [E3_BF16] = {"BF16", 2}, [E3_F64] = {"F64", 8}, [E3_I64] = {"I64", 8},
-	[E3_I32] = {"I32", 4}, [E3_I16] = {"I16", 2}, [E3_I8] = {"I8", 1},     [E3_U8] = {"U8", 1},   [E3_BOOL] = {"BOOL", 1},
+	[E3_F32] = {"F32", 4},
+	[E3_F16] = {"F16", 2},
+	[E3_BF16] = {"BF16", 2},
+	[E3_F64] = {"F64", 8},
+	[E3_I64] = {"I64", 8},
+	[E3_I32] = {"I32", 4},
+	[E3_I16] = {"I16", 2},
+	[E3_I8] = {"I8", 1},
+	[E3_U8] = {"U8", 1},
+	[E3_BOOL] = {"BOOL", 1},
 };
 
-size_t e3_dtype_size(e3_dtype dtype)
-{
-	return types[dtype].size;
-}
+size_t e3_dtype_size(e3_dtype dtype) { return types[dtype].size; }
 
-const char *e3_dtype_name(e3_dtype dtype)
-{
-	return types[dtype].name;
-}
+const char *e3_dtype_name(e3_dtype dtype) { return types[dtype].name; }
 
 int e3_shape_count(int rank, const int64_t *shape, size_t *count)
 {
@@ -150,7 +152,7 @@ static int parse(e3_ckpt *c, const uint8_t *bytes, size_t size, e3_err *err)
 	if (size >= 4 && (memcmp(bytes, "PK\3\4", 4) == 0 || memcmp(bytes, "PK\5\6", 4) == 0))
 		return e3_pth_parse(c, bytes, size, err);
 	static const char legacy[] = "unsupported legacy format (%s, written by PyTorch before 1.6); convert it once with "
-				     "python3 -c \"import torch; torch.save(torch.load('IN.pth', 'cpu'), 'OUT.pth')\"";
+								 "python3 -c \"import torch; torch.save(torch.load('IN.pth', 'cpu'), 'OUT.pth')\"";
 	if (size >= 2 && bytes[0] == 0x80 && bytes[1] <= 5 && (size < 9 || bytes[8] != '{'))
 		return e3_fail(err, legacy, "plain pickle");
 	if (size >= 262 && memcmp(bytes + 257, "ustar", 5) == 0)
@@ -217,15 +219,9 @@ void e3_ckpt_close(e3_ckpt *c)
 	free(c);
 }
 
-size_t e3_ckpt_count(const e3_ckpt *c)
-{
-	return c->n;
-}
+size_t e3_ckpt_count(const e3_ckpt *c) { return c->n; }
 
-const e3_tensor_info *e3_ckpt_at(const e3_ckpt *c, size_t k)
-{
-	return &c->tensor[k].info;
-}
+const e3_tensor_info *e3_ckpt_at(const e3_ckpt *c, size_t k) { return &c->tensor[k].info; }
 
 size_t e3_ckpt_index(const e3_ckpt *c, const e3_tensor_info *t)
 {
@@ -264,15 +260,9 @@ const char *e3_ckpt_meta_at(const e3_ckpt *c, size_t k, const char **value)
 	return c->meta[k].key;
 }
 
-const char *e3_ckpt_format(const e3_ckpt *c)
-{
-	return c->format;
-}
+const char *e3_ckpt_format(const e3_ckpt *c) { return c->format; }
 
-const char *e3_ckpt_path(const e3_ckpt *c)
-{
-	return c->path;
-}
+const char *e3_ckpt_path(const e3_ckpt *c) { return c->path; }
 
 /* Blocks of a constant length: that is what compilers turn into vectors at -O2. */
 static void from_bf16(const uint16_t *from, float *to, size_t n)
@@ -346,8 +336,8 @@ static int check_range(const e3_ckpt *c, const e3_tensor_info *t, size_t first, 
 {
 	if (first <= t->count && n <= t->count - first)
 		return 0;
-	return e3_fail(err, "reading model: %s: tensor '%s' has %zu elements, asked for %zu from %zu", c->path, t->name, t->count, n,
-		       first);
+	return e3_fail(err, "reading model: %s: tensor '%s' has %zu elements, asked for %zu from %zu", c->path, t->name,
+		t->count, n, first);
 }
 
 int e3_ckpt_read_raw(const e3_ckpt *c, const e3_tensor_info *info, size_t first, size_t n, void *to, e3_err *err)
@@ -372,7 +362,7 @@ int e3_ckpt_read_f32(const e3_ckpt *c, const e3_tensor_info *info, size_t first,
 	size_t size = e3_dtype_size(info->dtype);
 	if (info->dtype > E3_F64)
 		return e3_fail(err, "reading model: %s: tensor '%s' is %s, expected F32, F16, BF16 or F64", c->path, info->name,
-			       e3_dtype_name(info->dtype));
+			e3_dtype_name(info->dtype));
 	if (info->dtype == E3_F32)
 		return e3_ckpt_read_raw(c, info, first, n, to, err);
 	if (check_range(c, info, first, n, err))

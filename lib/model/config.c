@@ -1,5 +1,5 @@
-/* model: a configuration out of the shapes and metadata of a checkpoint, and the check that the checkpoint is exactly that
- * network (spec/model.md 1 and 2). Every miss is collected; refuses a file with any. */
+/* model: a configuration out of the shapes and metadata of a checkpoint, and the check that the checkpoint is exactly
+ * that network (spec/model.md 1 and 2). Every miss is collected; refuses a file with any. */
 #include "e3/config.h"
 #include "ckpt.h"
 #include "e3/num.h"
@@ -60,8 +60,8 @@ static void wanted_text(char *to, int rank, const int64_t *shape)
 	snprintf(to + n, TEXT - n, "]");
 }
 
-/* The size of one axis of a tensor that the configuration is read from; 0 with a problem noted when it is not to be had.
- * A tensor that is missing is not noted here: it is among the needed ones, which are all checked later. */
+/* The size of one axis of a tensor that the configuration is read from; 0 with a problem noted when it is not to be
+ * had. A tensor that is missing is not noted here: it is among the needed ones, which are all checked later. */
 static int axis(reading *r, const char *name, int rank, int at, int min)
 {
 	const e3_tensor_info *t = e3_ckpt_find(r->ckpt, name);
@@ -88,10 +88,7 @@ static int axis_in(reading *r, const char *prefix, const char *name, int rank, i
 	return axis(r, full, rank, at, 1);
 }
 
-static bool starts(const char *name, const char *prefix)
-{
-	return strncmp(name, prefix, strlen(prefix)) == 0;
-}
+static bool starts(const char *name, const char *prefix) { return strncmp(name, prefix, strlen(prefix)) == 0; }
 
 static bool any_with(const reading *r, const char *prefix)
 {
@@ -155,10 +152,12 @@ static void read_vit(reading *r)
 	c->unscaled |= scaled(r, "aggregator.patch_embed.blocks.") ? 0 : E3_UNSCALED_VIT;
 	c->pos_grid = tokens ? (int)lround(sqrt(tokens - 1)) : 0;
 	if (tokens && c->pos_grid * c->pos_grid != tokens - 1) {
-		problem(r, "configuration: pos_embed has %d positions beside the class token, expected a square number", tokens - 1);
+		problem(r, "configuration: pos_embed has %d positions beside the class token, expected a square number",
+			tokens - 1);
 		c->pos_grid = 0;
 	}
-	if (c->registers && !e3_ckpt_find(r->ckpt, registers)) /* without registers in the aggregator the ViT may have none */
+	if (c->registers &&
+		!e3_ckpt_find(r->ckpt, registers)) /* without registers in the aggregator the ViT may have none */
 		problem(r, "missing: %s: expected [1,%d,%d]", registers, c->registers, c->embed);
 	c->vit_heads = meta_int(r, "e3.vit_heads", c->embed >= 64 ? c->embed / 64 : 1); /* the DINOv2 rule */
 }
@@ -174,7 +173,7 @@ static void read_blocks(reading *r)
 	for (size_t k = 0; k < e3_ckpt_count(r->ckpt) && !c->head_dim; k++) { /* any of them tells: one may be missing */
 		const char *name = e3_ckpt_at(r->ckpt, k)->name;
 		if ((!starts(name, "aggregator.frame_blocks.") && !starts(name, "aggregator.global_blocks.")) ||
-		    (!strstr(name, ".attn.q_norm.") && !strstr(name, ".attn.k_norm.")))
+			(!strstr(name, ".attn.q_norm.") && !strstr(name, ".attn.k_norm.")))
 			continue;
 		c->qk_norm = true;
 		c->head_dim = axis(r, name, 1, 0, 1);
@@ -198,7 +197,8 @@ static void read_camera(reading *r)
 	if (!c->camera_dim)
 		c->camera_dim = 2 * c->embed;
 	else if (c->embed && c->camera_dim != 2 * c->embed)
-		problem(r, "configuration: camera head of width %d, expected %d, twice the embedding", c->camera_dim, 2 * c->embed);
+		problem(r, "configuration: camera head of width %d, expected %d, twice the embedding", c->camera_dim,
+			2 * c->embed);
 }
 
 static void read_dpt(reading *r, const char *prefix, e3_dpt_config *d, int out)
@@ -263,18 +263,19 @@ static void cross_check(reading *r)
 	if (c->embed && c->embed % c->vit_heads)
 		problem(r, "configuration: embedding of %d is not a multiple of e3.vit_heads %d", c->embed, c->vit_heads);
 	if (c->camera_dim && c->camera_dim % c->camera_heads)
-		problem(r, "configuration: camera head of %d is not a multiple of e3.camera_heads %d", c->camera_dim, c->camera_heads);
+		problem(r, "configuration: camera head of %d is not a multiple of e3.camera_heads %d", c->camera_dim,
+			c->camera_heads);
 	if (c->patch && c->image_size % c->patch)
 		problem(r, "configuration: e3.image_size %d is not a multiple of the patch size %d", c->image_size, c->patch);
 	for (int k = 0; k < E3_DPT_LEVELS; k++)
 		if (c->dpt_layers[k] >= c->layers || (k && c->dpt_layers[k] <= c->dpt_layers[k - 1])) {
-			problem(r, "configuration: e3.dpt_layers %d,%d,%d,%d: expected ascending, below the %d layers", c->dpt_layers[0],
-				c->dpt_layers[1], c->dpt_layers[2], c->dpt_layers[3], c->layers);
+			problem(r, "configuration: e3.dpt_layers %d,%d,%d,%d: expected ascending, below the %d layers",
+				c->dpt_layers[0], c->dpt_layers[1], c->dpt_layers[2], c->dpt_layers[3], c->layers);
 			break;
 		}
 	if (!c->vit_depth || !c->layers || !c->camera_depth)
-		problem(r, "configuration: %d ViT blocks, %d layers, %d camera blocks: expected at least one of each", c->vit_depth,
-			c->layers, c->camera_depth);
+		problem(r, "configuration: %d ViT blocks, %d layers, %d camera blocks: expected at least one of each",
+			c->vit_depth, c->layers, c->camera_depth);
 	if (!c->depth.present && !c->point.present)
 		problem(r, "configuration: neither a depth_head nor a point_head");
 }
@@ -352,6 +353,6 @@ int e3_config_read(const e3_ckpt *ckpt, e3_config *out, e3_buf *report, e3_err *
 		return -1;
 	if (r.problems)
 		return e3_fail(err, "reading configuration: %s: %zu problem%s: %s%s", e3_ckpt_path(ckpt), r.problems,
-			       r.problems == 1 ? "" : "s", r.few, r.problems > FIRST_FEW ? "; ..." : "");
+			r.problems == 1 ? "" : "s", r.few, r.problems > FIRST_FEW ? "; ..." : "");
 	return 0;
 }

@@ -166,7 +166,8 @@ static void emit_dpt(walk *w, const char *head, const e3_dpt_config *d, int widt
 	emit_conv(w, "scratch.output_conv2.2", d->out, d->hidden, 1);
 }
 
-int e3_config_each(const e3_config *c, int (*fn)(void *ctx, const char *name, int rank, const int64_t *shape), void *ctx)
+int e3_config_each(const e3_config *c, int (*fn)(void *ctx, const char *name, int rank, const int64_t *shape),
+	void *ctx)
 {
 	walk w = {.fn = fn, .ctx = ctx};
 	emit_aggregator(&w, c);
@@ -182,10 +183,16 @@ int e3_config_each_meta(const e3_config *c, int (*fn)(void *ctx, const char *key
 	snprintf(vit, sizeof vit, "%d", c->vit_heads);
 	snprintf(camera, sizeof camera, "%d", c->camera_heads);
 	snprintf(size, sizeof size, "%d", c->image_size);
-	snprintf(layers, sizeof layers, "%d,%d,%d,%d", c->dpt_layers[0], c->dpt_layers[1], c->dpt_layers[2], c->dpt_layers[3]);
+	snprintf(layers, sizeof layers, "%d,%d,%d,%d", c->dpt_layers[0], c->dpt_layers[1], c->dpt_layers[2],
+		c->dpt_layers[3]);
 	const char *const pairs[][2] = {
-		{"e3.arch", "streamvggt"}, {"e3.vit_heads", vit}, {"e3.camera_heads", camera}, {"e3.dpt_layers", layers},
-		{"e3.image_size", size}, {"e3.rope_angles", c->rope_bf16 ? "bf16" : "f32"}, {"e3.name", c->name},
+		{"e3.arch", "streamvggt"},
+		{"e3.vit_heads", vit},
+		{"e3.camera_heads", camera},
+		{"e3.dpt_layers", layers},
+		{"e3.image_size", size},
+		{"e3.rope_angles", c->rope_bf16 ? "bf16" : "f32"},
+		{"e3.name", c->name},
 		{"e3.license", c->license},
 	};
 	int rc = 0;
@@ -208,20 +215,56 @@ int e3_config_builtin(const char *name, e3_config *out, e3_err *err)
 {
 	static const e3_config configs[] = {
 		{
-			.name = "tiny", .license = "MIT", .embed = 128, .patch = 14, .registers = 4, .vit_registers = 4,
-			.vit_depth = 2, .vit_heads = 2, .vit_hidden = 512, .pos_grid = 5, .layers = 4, .heads = 2, .head_dim = 64,
-			.hidden = 512, .qk_norm = true, .camera_dim = 256, .camera_depth = 2, .camera_heads = 4,
-			.camera_hidden = 1024, .camera_mlp = 128, .dpt_layers = {0, 1, 2, 3},
-			.depth = {true, 32, {32, 64, 128, 128}, 32, 2, {4, 2}}, .point = {true, 32, {32, 64, 128, 128}, 32, 4, {4, 2}},
+			.name = "tiny",
+			.license = "MIT",
+			.embed = 128,
+			.patch = 14,
+			.registers = 4,
+			.vit_registers = 4,
+			.vit_depth = 2,
+			.vit_heads = 2,
+			.vit_hidden = 512,
+			.pos_grid = 5,
+			.layers = 4,
+			.heads = 2,
+			.head_dim = 64,
+			.hidden = 512,
+			.qk_norm = true,
+			.camera_dim = 256,
+			.camera_depth = 2,
+			.camera_heads = 4,
+			.camera_hidden = 1024,
+			.camera_mlp = 128,
+			.dpt_layers = {0, 1, 2, 3},
+			.depth = {true, 32, {32, 64, 128, 128}, 32, 2, {4, 2}},
+			.point = {true, 32, {32, 64, 128, 128}, 32, 4, {4, 2}},
 			.image_size = 70,
 		},
 		{
-			.name = "full", .license = "MIT", .embed = 1024, .patch = 14, .registers = 4, .vit_registers = 4,
-			.vit_depth = 24, .vit_heads = 16, .vit_hidden = 4096, .pos_grid = 37, .layers = 24, .heads = 16, .head_dim = 64,
-			.hidden = 4096, .qk_norm = true, .camera_dim = 2048, .camera_depth = 4, .camera_heads = 16,
-			.camera_hidden = 8192, .camera_mlp = 1024, .dpt_layers = {4, 11, 17, 23},
+			.name = "full",
+			.license = "MIT",
+			.embed = 1024,
+			.patch = 14,
+			.registers = 4,
+			.vit_registers = 4,
+			.vit_depth = 24,
+			.vit_heads = 16,
+			.vit_hidden = 4096,
+			.pos_grid = 37,
+			.layers = 24,
+			.heads = 16,
+			.head_dim = 64,
+			.hidden = 4096,
+			.qk_norm = true,
+			.camera_dim = 2048,
+			.camera_depth = 4,
+			.camera_heads = 16,
+			.camera_hidden = 8192,
+			.camera_mlp = 1024,
+			.dpt_layers = {4, 11, 17, 23},
 			.depth = {true, 256, {256, 512, 1024, 1024}, 32, 2, {4, 2}},
-			.point = {true, 256, {256, 512, 1024, 1024}, 32, 4, {4, 2}}, .image_size = 518,
+			.point = {true, 256, {256, 512, 1024, 1024}, 32, 4, {4, 2}},
+			.image_size = 518,
 			.rope_bf16 = true, /* as the released model: what full.golden was made with */
 		},
 	};

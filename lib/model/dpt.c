@@ -1,6 +1,7 @@
 /* model: a dense head: four kept layers to one map of depth or points (spec/model.md 7).
  *
- * The 1×1 convolution after each fusion is done before the enlargement, which it commutes with, for a quarter of the work.
+ * The 1×1 convolution after each fusion is done before the enlargement, which it commutes with, for a quarter of the
+ * work.
  */
 #include "e3/mem.h"
 #include "session.h"
@@ -38,7 +39,10 @@ static int uv_axis(e3_session *s, int n, int c, float span, float **out, e3_err 
 static int uv_tables(e3_session *s, int h, int w, int c, e3_uv *out, e3_err *err)
 {
 	double aspect = (double)s->w / s->h, diagonal = sqrt(aspect * aspect + 1);
-	return uv_axis(s, w, c, (float)(aspect / diagonal), &out->x, err) || uv_axis(s, h, c, (float)(1 / diagonal), &out->y, err) ? -1 : 0;
+	return uv_axis(s, w, c, (float)(aspect / diagonal), &out->x, err) ||
+			uv_axis(s, h, c, (float)(1 / diagonal), &out->y, err)
+		? -1
+		: 0;
 }
 
 /* What one head needs of the maps both share, in floats. */
@@ -46,15 +50,13 @@ typedef struct need {
 	size_t projected, resized, level[E3_DPT_LEVELS], work, fused, last;
 } need;
 
-static void most(size_t *a, size_t b)
-{
-	*a = *a > b ? *a : b;
-}
+static void most(size_t *a, size_t b) { *a = *a > b ? *a : b; }
 
 static int open_head(e3_session *s, const e3_dpt_config *c, e3_dpt_state *d, need *n, e3_err *err)
 {
 	int gh = s->plan.patch_grid[0], gw = s->plan.patch_grid[1];
-	int size[E3_DPT_LEVELS][2] = {{c->up[0] * gh, c->up[0] * gw}, {c->up[1] * gh, c->up[1] * gw}, {gh, gw}, {(gh - 1) / 2 + 1, (gw - 1) / 2 + 1}};
+	int size[E3_DPT_LEVELS][2] = {{c->up[0] * gh, c->up[0] * gw}, {c->up[1] * gh, c->up[1] * gw}, {gh, gw},
+		{(gh - 1) / 2 + 1, (gw - 1) / 2 + 1}};
 	size_t f = (size_t)c->features, top = 4 * (size_t)size[0][0] * (size_t)size[0][1];
 	for (int k = 0; k < E3_DPT_LEVELS; k++) {
 		size_t area = (size_t)size[k][0] * (size_t)size[k][1], oc = (size_t)c->oc[k];
@@ -92,7 +94,7 @@ int e3_dpt_open(e3_session *s, e3_err *err)
 	size_t both = t + second;
 	most(&both, n.last);
 	if (e3_session_alloc_as(s, type, both, &w->t, err) || e3_session_alloc_as(s, type, third, &w->u, err) ||
-	    e3_session_alloc_as(s, type, n.fused, &w->y, err))
+		e3_session_alloc_as(s, type, n.fused, &w->y, err))
 		return -1;
 	w->z = w->t, w->s = w->projected = w->t + e3_real_floats(type, t), w->resized = w->u;
 	return 0;
@@ -103,10 +105,18 @@ static int make_level(e3_session *s, const e3_dpt *net, const e3_dpt_state *d, i
 {
 	e3_dpt_work *w = &s->dpt;
 	const e3_dev_ops *ops = s->dev->ops;
-	int gh = s->plan.patch_grid[0], gw = s->plan.patch_grid[1], oc = net->project[k].out, up = k < 2 ? d->size[k][0] / gh : 1;
-	e3_linear project = {.x = s->cat[k], .rows = gh * gw, .ldx = 2 * s->net->c.embed, .norm = &net->norm, .mat = &net->project[k],
-	                     .out = w->projected, .ldo = oc, .out_map = true};
-	if (ops->linear(s->dev, &project, err) || ops->add_uv(s->dev, w->projected, gh, gw, oc, d->uv[k].x, d->uv[k].y, err))
+	int gh = s->plan.patch_grid[0], gw = s->plan.patch_grid[1], oc = net->project[k].out,
+		up = k < 2 ? d->size[k][0] / gh : 1;
+	e3_linear project = {.x = s->cat[k],
+		.rows = gh * gw,
+		.ldx = 2 * s->net->c.embed,
+		.norm = &net->norm,
+		.mat = &net->project[k],
+		.out = w->projected,
+		.ldo = oc,
+		.out_map = true};
+	if (ops->linear(s->dev, &project, err) ||
+		ops->add_uv(s->dev, w->projected, gh, gw, oc, d->uv[k].x, d->uv[k].y, err))
 		return -1;
 	const float *map = w->projected;
 	int rc = 0;
@@ -114,19 +124,37 @@ static int make_level(e3_session *s, const e3_dpt *net, const e3_dpt_state *d, i
 		rc = ops->deconv(s->dev, w->projected, gh, gw, &net->up[k], up, w->resized, err);
 		map = w->resized;
 	} else if (k == 3) {
-		rc = ops->conv(s->dev, &(e3_conv){.x = w->projected, .h = gh, .w = gw, .mat = &net->down, .stride = 2, .out = w->resized}, err);
+		rc = ops->conv(s->dev,
+			&(e3_conv){.x = w->projected, .h = gh, .w = gw, .mat = &net->down, .stride = 2, .out = w->resized}, err);
 		map = w->resized;
 	}
-	e3_conv rn = {.x = map, .h = d->size[k][0], .w = d->size[k][1], .mat = &net->rn[k], .stride = 1, .out = w->level[k]};
+	e3_conv rn =
+		{.x = map, .h = d->size[k][0], .w = d->size[k][1], .mat = &net->rn[k], .stride = 1, .out = w->level[k]};
 	return rc || ops->conv(s->dev, &rn, err) ? -1 : 0;
 }
 
-/* out = relu(x) + conv2(relu(conv1(relu(x)))) + plus. The first ReLU is in place in the reference: the skip carries it too. */
-static int rcu(e3_dev *dev, const e3_rcu *net, const float *x, const int size[2], const float *plus, float *work, float *out, e3_err *err)
+/* out = relu(x) + conv2(relu(conv1(relu(x)))) + plus. The first ReLU is in place in the reference: the skip carries it
+ * too. */
+static int rcu(e3_dev *dev, const e3_rcu *net, const float *x, const int size[2], const float *plus, float *work,
+	float *out, e3_err *err)
 {
-	e3_conv one = {.x = x, .h = size[0], .w = size[1], .mat = &net->conv[0], .stride = 1, .relu_in = true, .act = E3_ACT_RELU, .out = work};
-	e3_conv two = {.x = work, .h = size[0], .w = size[1], .mat = &net->conv[1], .stride = 1, .resid = x, .relu_resid = true, .plus = plus,
-	               .out = out};
+	e3_conv one = {.x = x,
+		.h = size[0],
+		.w = size[1],
+		.mat = &net->conv[0],
+		.stride = 1,
+		.relu_in = true,
+		.act = E3_ACT_RELU,
+		.out = work};
+	e3_conv two = {.x = work,
+		.h = size[0],
+		.w = size[1],
+		.mat = &net->conv[1],
+		.stride = 1,
+		.resid = x,
+		.relu_resid = true,
+		.plus = plus,
+		.out = out};
 	return dev->ops->conv(dev, &one, err) || dev->ops->conv(dev, &two, err) ? -1 : 0;
 }
 
@@ -148,14 +176,30 @@ int e3_dpt_step(e3_session *s, const e3_dpt *net, const e3_dpt_state *d, float *
 			fused = w->s;
 		}
 		int area = size[0] * size[1];
-		e3_linear out = {.x = w->u, .rows = area, .ldx = features, .mat = &net->out[k], .out = w->t, .ldo = features, .x_map = true,
-		                 .out_map = true};
+		e3_linear out = {.x = w->u,
+			.rows = area,
+			.ldx = features,
+			.mat = &net->out[k],
+			.out = w->t,
+			.ldo = features,
+			.x_map = true,
+			.out_map = true};
 		if (rcu(s->dev, &net->fuse[k], fused, size, NULL, w->t, w->u, err) || ops->linear(s->dev, &out, err) ||
-		    ops->upsample(s->dev, w->t, size, features, w->y, to, err))
+			ops->upsample(s->dev, w->t, size, features, w->y, to, err))
 			return e3_fail_in(err, "fusion %d", k);
 	}
 	e3_conv conv1 = {.x = w->y, .h = twice[0], .w = twice[1], .mat = &net->conv1, .stride = 1, .out = w->z};
-	e3_dense dense = {.z = w->z, .h = twice[0], .w = twice[1], .c = net->conv1.out, .uv_x = d->uv_full.x, .uv_y = d->uv_full.y,
-	                  .conv = &net->conv2, .out = &net->last, .H = s->h, .W = s->w, .value = value, .conf = conf};
+	e3_dense dense = {.z = w->z,
+		.h = twice[0],
+		.w = twice[1],
+		.c = net->conv1.out,
+		.uv_x = d->uv_full.x,
+		.uv_y = d->uv_full.y,
+		.conv = &net->conv2,
+		.out = &net->last,
+		.H = s->h,
+		.W = s->w,
+		.value = value,
+		.conf = conf};
 	return ops->conv(s->dev, &conv1, err) || ops->dense(s->dev, &dense, err) ? -1 : 0;
 }

@@ -60,7 +60,8 @@ static int position_embedding(const e3_session *s, float *to, e3_err *err)
 int e3_embed_open(e3_session *s, e3_err *err)
 {
 	const e3_config *c = &s->net->c;
-	size_t dim = (size_t)c->embed, patches = (size_t)(s->plan.patch_grid[0] * s->plan.patch_grid[1]), lead = 1 + (size_t)c->vit_registers;
+	size_t dim = (size_t)c->embed, patches = (size_t)(s->plan.patch_grid[0] * s->plan.patch_grid[1]),
+		   lead = 1 + (size_t)c->vit_registers;
 	s->vit_tokens = (int)(patches + lead);
 	float *t = e3_alloc((size_t)s->vit_tokens * dim, sizeof *t, "ViT template", err);
 	if (!t)
@@ -70,10 +71,11 @@ int e3_embed_open(e3_session *s, e3_err *err)
 		t[k] = s->net->cls[k] + s->net->pos[k];
 	if (c->vit_registers)
 		memcpy(t + dim, s->net->vit_registers, (lead - 1) * dim * sizeof *t);
-	int rc = position_embedding(s, t + lead * dim, err) || e3_session_upload(s, t, (size_t)s->vit_tokens * dim, &s->vit_template, err) ||
-	         e3_session_alloc(s, (size_t)s->vit_tokens * dim, &s->xv, err) ||
-	         e3_session_alloc(s, patches * 3 * (size_t)(c->patch * c->patch), &s->patches, err) ||
-	         e3_self_open(s, &s->vit_self, s->vit_tokens, c->vit_heads, c->embed / c->vit_heads, err);
+	int rc = position_embedding(s, t + lead * dim, err) ||
+		e3_session_upload(s, t, (size_t)s->vit_tokens * dim, &s->vit_template, err) ||
+		e3_session_alloc(s, (size_t)s->vit_tokens * dim, &s->xv, err) ||
+		e3_session_alloc(s, patches * 3 * (size_t)(c->patch * c->patch), &s->patches, err) ||
+		e3_self_open(s, &s->vit_self, s->vit_tokens, c->vit_heads, c->embed / c->vit_heads, err);
 	free(t);
 	return rc ? -1 : 0;
 }
@@ -82,15 +84,29 @@ int e3_embed_step(e3_session *s, const uint8_t *rgb, e3_err *err)
 {
 	const e3_config *c = &s->net->c;
 	const e3_dev_ops *ops = s->dev->ops;
-	int patches = s->plan.patch_grid[0] * s->plan.patch_grid[1], lead = s->vit_tokens - patches, width = 3 * c->patch * c->patch;
+	int patches = s->plan.patch_grid[0] * s->plan.patch_grid[1], lead = s->vit_tokens - patches,
+		width = 3 * c->patch * c->patch;
 	float *at = s->xv + (size_t)lead * (size_t)c->embed;
-	e3_linear conv = {.x = s->patches, .rows = patches, .ldx = width, .mat = &s->net->patch, .add = true, .out = at, .ldo = c->embed};
+	e3_linear conv = {.x = s->patches,
+		.rows = patches,
+		.ldx = width,
+		.mat = &s->net->patch,
+		.add = true,
+		.out = at,
+		.ldo = c->embed};
 	if (ops->patchify(s->dev, rgb, s->h, s->w, c->patch, s->patches, err) ||
-	    ops->copy(s->dev, s->xv, s->vit_template, (size_t)s->vit_tokens * (size_t)c->embed, err) || ops->linear(s->dev, &conv, err))
+		ops->copy(s->dev, s->xv, s->vit_template, (size_t)s->vit_tokens * (size_t)c->embed, err) ||
+		ops->linear(s->dev, &conv, err))
 		return -1;
 	for (int k = 0; k < c->vit_depth; k++) {
-		e3_block_run run = {.block = &s->net->vit[k], .x = s->xv, .rows = s->vit_tokens, .kv = &s->vit_self.kv, .slot = s->vit_self.slot,
-		                    .q = s->q, .attended = s->attended, .hidden = s->hidden};
+		e3_block_run run = {.block = &s->net->vit[k],
+			.x = s->xv,
+			.rows = s->vit_tokens,
+			.kv = &s->vit_self.kv,
+			.slot = s->vit_self.slot,
+			.q = s->q,
+			.attended = s->attended,
+			.hidden = s->hidden};
 		if (e3_block_step(s->dev, &run, err))
 			return e3_fail_in(err, "ViT block %d", k);
 	}

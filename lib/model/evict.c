@@ -35,9 +35,9 @@ static int open_layers(e3_evictor *e, const e3_cache *cache, e3_err *err)
 	if (!e->view || !e->chosen)
 		return -1;
 	return e->dev->ops->alloc_host(e->dev, n * sizeof *e->stat, (void **)&e->stat, err) ||
-	               e->dev->ops->alloc_host(e->dev, n * sizeof *e->choice, (void **)&e->choice, err)
-	           ? -1
-	           : 0;
+			e->dev->ops->alloc_host(e->dev, n * sizeof *e->choice, (void **)&e->choice, err)
+		? -1
+		: 0;
 }
 
 int e3_evictor_open(e3_evictor *e, const e3_cache *cache, e3_err *err)
@@ -49,7 +49,8 @@ int e3_evictor_open(e3_evictor *e, const e3_cache *cache, e3_err *err)
 		return 0;
 	e->dev->ops->free_host(e->dev, e->room);
 	e->room = NULL, e->room_keys = 0;
-	if (e->dev->ops->alloc_host(e->dev, 2 * keys * sizeof *e->room, (void **)&e->room, err) || e->dev->ops->reserve(e->dev, keys, err))
+	if (e->dev->ops->alloc_host(e->dev, 2 * keys * sizeof *e->room, (void **)&e->room, err) ||
+		e->dev->ops->reserve(e->dev, keys, err))
 		return -1;
 	e->room_keys = keys;
 	return 0;
@@ -57,13 +58,18 @@ int e3_evictor_open(e3_evictor *e, const e3_cache *cache, e3_err *err)
 
 static e3_rule rule_of(const e3_evictor *e, const e3_plan *plan, int64_t t)
 {
-	return (e3_rule){.score = e3_policy_score(e->policy), .f16_sums = e->compat & E3_COMPAT_F16_SUMS, .starve = e->compat & E3_COMPAT_STARVE,
-	                 .tokens = (uint32_t)plan->tokens_per_frame, .special = (uint32_t)plan->special,
-	                 .columns = (uint32_t)plan->patch_grid[1], .t = t,
-	                 .protected_frames = plan->protected_frames};
+	return (e3_rule){.score = e3_policy_score(e->policy),
+		.f16_sums = e->compat & E3_COMPAT_F16_SUMS,
+		.starve = e->compat & E3_COMPAT_STARVE,
+		.tokens = (uint32_t)plan->tokens_per_frame,
+		.special = (uint32_t)plan->special,
+		.columns = (uint32_t)plan->patch_grid[1],
+		.t = t,
+		.protected_frames = plan->protected_frames};
 }
 
-int e3_evictor_begin(e3_evictor *e, const e3_plan *plan, const e3_cache *cache, int64_t t, float *const *mass, e3_err *err)
+int e3_evictor_begin(e3_evictor *e, const e3_plan *plan, const e3_cache *cache, int64_t t, float *const *mass,
+	e3_err *err)
 {
 	if (!e3_evictor_decides(e, t))
 		return 0;
@@ -83,7 +89,8 @@ int e3_evictor_begin(e3_evictor *e, const e3_plan *plan, const e3_cache *cache, 
 static int64_t surplus(const e3_evictor *e, const e3_plan *plan, int64_t t, double budget, uint32_t held)
 {
 	if (!(e->compat & E3_COMPAT_STARVE))
-		return (int64_t)held - (int64_t)ceil(budget - 1e-6); /* a millionth of a token is what the sharing out was rounded by */
+		return (int64_t)held -
+			(int64_t)ceil(budget - 1e-6); /* a millionth of a token is what the sharing out was rounded by */
 	float stream = (float)plan->tokens_per_frame * (float)(t + 1);
 	return (int64_t)truncf(stream - (float)budget) - ((int64_t)stream - (int64_t)held);
 }
@@ -91,7 +98,8 @@ static int64_t surplus(const e3_evictor *e, const e3_plan *plan, int64_t t, doub
 /* Shares and budgets of all layers into the record. */
 static void share_out(const e3_evictor *e, const e3_plan *plan, const e3_cache *cache, e3_evict *record)
 {
-	double variance[E3_MAX_LAYERS], alpha[E3_MAX_LAYERS], budget[E3_MAX_LAYERS], floors[E3_MAX_LAYERS], ceilings[E3_MAX_LAYERS];
+	double variance[E3_MAX_LAYERS], alpha[E3_MAX_LAYERS], budget[E3_MAX_LAYERS], floors[E3_MAX_LAYERS],
+		ceilings[E3_MAX_LAYERS];
 	for (int l = 0; l < e->layers; l++) {
 		variance[l] = e->stat[l].variance;
 		floors[l] = e->compat & E3_COMPAT_STARVE ? 0 : e->stat[l].prot;
@@ -116,14 +124,16 @@ static int start_record(e3_evict *record, const e3_cache *cache, int64_t t, e3_e
 	for (int l = 0; l < cache->layers; l++) {
 		uint32_t n = e3_cache_count(cache, l);
 		e3_evict_layer *r = &record->layer[l];
-		*r = (e3_evict_layer){.layer = l, .k_before = n, .k_after = n, .budget = n, .max_evicted = NAN, .min_kept = NAN};
+		*r =
+			(e3_evict_layer){.layer = l, .k_before = n, .k_after = n, .budget = n, .max_evicted = NAN, .min_kept = NAN};
 		for (int k = 0; k < 9; k++)
 			r->score_q[k] = NAN;
 	}
 	return 0;
 }
 
-int e3_evictor_decide(e3_evictor *e, const e3_plan *plan, const e3_cache *cache, int64_t t, e3_evict *record, e3_err *err)
+int e3_evictor_decide(e3_evictor *e, const e3_plan *plan, const e3_cache *cache, int64_t t, e3_evict *record,
+	e3_err *err)
 {
 	if (start_record(record, cache, t, err))
 		return -1;
@@ -186,12 +196,13 @@ int e3_evictor_apply(e3_evictor *e, const e3_plan *plan, e3_cache *cache, int64_
 	return 0;
 }
 
-int e3_evictor_step(e3_evictor *e, const e3_plan *plan, e3_cache *cache, int64_t t, float *const *mass, e3_evict *record, e3_err *err)
+int e3_evictor_step(e3_evictor *e, const e3_plan *plan, e3_cache *cache, int64_t t, float *const *mass,
+	e3_evict *record, e3_err *err)
 {
 	const e3_dev_ops *ops = cache->dev->ops;
 	return e3_evictor_begin(e, plan, cache, t, mass, err) || ops->finish(cache->dev, err) ||
-	               e3_evictor_decide(e, plan, cache, t, record, err) || ops->finish(cache->dev, err) ||
-	               e3_evictor_apply(e, plan, cache, t, record, err)
-	           ? -1
-	           : 0;
+			e3_evictor_decide(e, plan, cache, t, record, err) || ops->finish(cache->dev, err) ||
+			e3_evictor_apply(e, plan, cache, t, record, err)
+		? -1
+		: 0;
 }

@@ -1,6 +1,6 @@
-/* model: telling networks apart without reading all of their weights: what a saved cache belongs to. Owns which values are looked at:
- * all of a small tensor, four runs of a large one, so that other weights of the same shapes are noticed wherever training changed
- * them, in milliseconds. */
+/* model: telling networks apart without reading all of their weights: what a saved cache belongs to. Owns which values
+ * are looked at: all of a small tensor, four runs of a large one, so that other weights of the same shapes are noticed
+ * wherever training changed them, in milliseconds. */
 #include "e3/num.h"
 #include "net.h"
 #include <string.h>

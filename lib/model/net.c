@@ -18,10 +18,7 @@ static int load_blocks(e3_loader *l, const char *family, int n, float eps, int h
 	return 0;
 }
 
-static void set_prefix(e3_loader *l, const char *prefix)
-{
-	snprintf(l->prefix, sizeof l->prefix, "%s", prefix);
-}
+static void set_prefix(e3_loader *l, const char *prefix) { snprintf(l->prefix, sizeof l->prefix, "%s", prefix); }
 
 /* Camera token and register tokens side by side, for the first frame and for the others (spec/model.md 5.1). */
 static int load_special(e3_loader *l, e3_err *err)
@@ -29,7 +26,10 @@ static int load_special(e3_loader *l, e3_err *err)
 	const e3_config *c = &l->net->c;
 	size_t width = (size_t)c->embed, n = 1 + (size_t)c->registers;
 	float *camera = NULL, *registers = NULL, *both = e3_alloc(2 * n * width, sizeof *both, "special tokens", err);
-	int rc = !both || e3_load_host(l, "camera_token", &camera, err) || e3_load_host(l, "register_token", &registers, err) ? -1 : 0;
+	int rc =
+		!both || e3_load_host(l, "camera_token", &camera, err) || e3_load_host(l, "register_token", &registers, err)
+		? -1
+		: 0;
 	for (size_t k = 0; !rc && k < 2; k++) {
 		memcpy(both + k * n * width, camera + k * width, width * sizeof *both);
 		memcpy(both + (k * n + 1) * width, registers + k * (n - 1) * width, (n - 1) * width * sizeof *both);
@@ -50,15 +50,15 @@ static int load_aggregator(e3_loader *l, e3_err *err)
 		return -1;
 	set_prefix(l, "aggregator.patch_embed.");
 	if (e3_load_linear(l, "patch_embed.proj", &net->patch, err) || e3_load_host(l, "cls_token", &net->cls, err) ||
-	    e3_load_host(l, "pos_embed", &net->pos, err) || e3_load_norm(l, "norm", 1e-6f, &net->vit_norm, err))
+		e3_load_host(l, "pos_embed", &net->pos, err) || e3_load_norm(l, "norm", 1e-6f, &net->vit_norm, err))
 		return -1;
 	if (c->vit_registers && e3_load_host(l, "register_tokens", &net->vit_registers, err))
 		return -1;
 	return load_blocks(l, "aggregator.patch_embed.blocks", c->vit_depth, 1e-6f, c->vit_heads, &net->vit, err) ||
-	               load_blocks(l, "aggregator.frame_blocks", c->layers, 1e-5f, c->heads, &net->frame, err) ||
-	               load_blocks(l, "aggregator.global_blocks", c->layers, 1e-5f, c->heads, &net->global, err)
-	           ? -1
-	           : 0;
+			load_blocks(l, "aggregator.frame_blocks", c->layers, 1e-5f, c->heads, &net->frame, err) ||
+			load_blocks(l, "aggregator.global_blocks", c->layers, 1e-5f, c->heads, &net->global, err)
+		? -1
+		: 0;
 }
 
 static int load_camera(e3_loader *l, e3_err *err)
@@ -66,12 +66,15 @@ static int load_camera(e3_loader *l, e3_err *err)
 	e3_net *net = l->net;
 	set_prefix(l, "camera_head.");
 	l->use = E3_USE_ANY; /* small, and next to the pose itself */
-	if (e3_load_norm(l, "token_norm", 1e-5f, &net->token_norm, err) || e3_load_norm(l, "trunk_norm", 1e-5f, &net->trunk_norm, err) ||
-	    e3_load_linear(l, "embed_pose", &net->embed_pose, err) || e3_load_linear(l, "pose_branch.fc2", &net->pose2, err) ||
-	    e3_load_vector(l, "empty_pose_tokens", &net->empty_pose, err))
+	if (e3_load_norm(l, "token_norm", 1e-5f, &net->token_norm, err) ||
+		e3_load_norm(l, "trunk_norm", 1e-5f, &net->trunk_norm, err) ||
+		e3_load_linear(l, "embed_pose", &net->embed_pose, err) ||
+		e3_load_linear(l, "pose_branch.fc2", &net->pose2, err) ||
+		e3_load_vector(l, "empty_pose_tokens", &net->empty_pose, err))
 		return -1;
 	l->use = E3_USE_ROW;
-	if (e3_load_linear(l, "poseLN_modulation.1", &net->modulation, err) || e3_load_linear(l, "pose_branch.fc1", &net->pose1, err))
+	if (e3_load_linear(l, "poseLN_modulation.1", &net->modulation, err) ||
+		e3_load_linear(l, "pose_branch.fc1", &net->pose1, err))
 		return -1;
 	return load_blocks(l, "camera_head.trunk", net->c.camera_depth, 1e-5f, net->c.camera_heads, &net->trunk, err);
 }
@@ -83,7 +86,8 @@ e3_net *e3_net_open(const e3_ckpt *ckpt, e3_dev *dev, e3_err *err)
 		return NULL;
 	net->dev = dev;
 	e3_loader l = {.net = net, .ckpt = ckpt};
-	int rc = e3_config_read(ckpt, &net->c, NULL, err) || e3_fingerprint(ckpt, &net->c, &net->fingerprint, err) || load_aggregator(&l, err) || load_camera(&l, err);
+	int rc = e3_config_read(ckpt, &net->c, NULL, err) || e3_fingerprint(ckpt, &net->c, &net->fingerprint, err) ||
+		load_aggregator(&l, err) || load_camera(&l, err);
 	if (!rc && net->c.depth.present) {
 		set_prefix(&l, "depth_head.");
 		rc = e3_load_dpt(&l, &net->depth, err);
@@ -112,12 +116,6 @@ void e3_net_close(e3_net *net)
 	free(net);
 }
 
-const e3_config *e3_net_config(const e3_net *net)
-{
-	return &net->c;
-}
+const e3_config *e3_net_config(const e3_net *net) { return &net->c; }
 
-uint64_t e3_net_fingerprint(const e3_net *net)
-{
-	return net->fingerprint;
-}
+uint64_t e3_net_fingerprint(const e3_net *net) { return net->fingerprint; }

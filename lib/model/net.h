@@ -20,8 +20,8 @@ typedef struct e3_rcu {
 typedef struct e3_dpt {
 	e3_norm norm;
 	e3_mat project[E3_DPT_LEVELS];
-	e3_mat up[2];  /* transposed convolutions of levels 0 and 1 */
-	e3_mat down;   /* stride-2 convolution of level 3 */
+	e3_mat up[2]; /* transposed convolutions of levels 0 and 1 */
+	e3_mat down;  /* stride-2 convolution of level 3 */
 	e3_mat rn[E3_DPT_LEVELS];
 	e3_rcu skip[E3_DPT_LEVELS - 1]; /* refinenet1..3.resConfUnit1 */
 	e3_rcu fuse[E3_DPT_LEVELS];     /* refinenet1..4.resConfUnit2 */
@@ -59,10 +59,10 @@ int e3_fingerprint(const e3_ckpt *ckpt, const e3_config *c, uint64_t *out, e3_er
 typedef struct e3_loader {
 	e3_net *net;
 	const e3_ckpt *ckpt;
-	char prefix[160]; /* put before every name */
-	e3_use use;       /* of the matrices that come next */
+	char prefix[160];   /* put before every name */
+	e3_use use;         /* of the matrices that come next */
 	const float *scale; /* of their rows and biases, or NULL */
-	float *host[2];   /* a tensor as read, and reordered: kept from tensor to tensor, or the heap is left in holes */
+	float *host[2];     /* a tensor as read, and reordered: kept from tensor to tensor, or the heap is left in holes */
 	size_t cap[2];
 } e3_loader;
 

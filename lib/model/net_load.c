@@ -15,10 +15,7 @@ static const e3_tensor_info *find(const e3_loader *l, const char *name, e3_err *
 	return t;
 }
 
-bool e3_load_has(const e3_loader *l, const char *name)
-{
-	return find(l, name, NULL) != NULL;
-}
+bool e3_load_has(const e3_loader *l, const char *name) { return find(l, name, NULL) != NULL; }
 
 /* Room in the list of what the net owns, before there is something to own. */
 static int list_room(e3_net *net, e3_err *err)
@@ -110,7 +107,8 @@ static void scale_rows(const float *scale, float *host, int rows, int cols)
 			*host++ *= scale[r];
 }
 
-/* NAME.weight, reordered into rows × cols, and NAME.bias if there is one. A transposed convolution is stored [in][out][kh][kw]. */
+/* NAME.weight, reordered into rows × cols, and NAME.bias if there is one. A transposed convolution is stored
+ * [in][out][kh][kw]. */
 static int load_mat(e3_loader *l, const char *name, reorder *order, bool transposed, e3_mat *out, e3_err *err)
 {
 	char w[160], b[160];
@@ -188,13 +186,14 @@ int e3_load_block(e3_loader *l, float eps, int heads, e3_block *b, e3_err *err)
 	e3_use use = l->use;
 	*b = (e3_block){.heads = heads, .qk_norm = e3_load_has(l, "attn.q_norm.weight")};
 	int rc = e3_load_norm(l, "norm1", eps, &b->norm1, err) || e3_load_norm(l, "norm2", eps, &b->norm2, err) ||
-	         e3_load_linear(l, "attn.qkv", &b->qkv, err) || e3_load_linear(l, "mlp.fc1", &b->fc1, err) ||
-	         load_scaled(l, "mlp.fc2", "ls2.gamma", &b->fc2, err);
+		e3_load_linear(l, "attn.qkv", &b->qkv, err) || e3_load_linear(l, "mlp.fc1", &b->fc1, err) ||
+		load_scaled(l, "mlp.fc2", "ls2.gamma", &b->fc2, err);
 	l->use = use == E3_USE_MAPS ? E3_USE_SHORT : use; /* it takes what attention made */
 	rc = rc || load_scaled(l, "attn.proj", "ls1.gamma", &b->proj, err);
 	l->use = use;
 	if (!rc && b->qk_norm)
-		rc = e3_load_norm(l, "attn.q_norm", eps, &b->q_norm, err) || e3_load_norm(l, "attn.k_norm", eps, &b->k_norm, err);
+		rc = e3_load_norm(l, "attn.q_norm", eps, &b->q_norm, err) ||
+			e3_load_norm(l, "attn.k_norm", eps, &b->k_norm, err);
 	return rc ? -1 : 0;
 }
 
@@ -215,8 +214,9 @@ int e3_load_dpt(e3_loader *l, e3_dpt *d, e3_err *err)
 	*d = (e3_dpt){0};
 	l->use = E3_USE_MAPS;
 	int rc = e3_load_norm(l, "norm", 1e-5f, &d->norm, err) || e3_load_deconv(l, "resize_layers.0", &d->up[0], err) ||
-	         e3_load_deconv(l, "resize_layers.1", &d->up[1], err) || e3_load_conv(l, "resize_layers.3", &d->down, err) ||
-	         e3_load_conv(l, "scratch.output_conv1", &d->conv1, err) || e3_load_conv(l, "scratch.output_conv2.0", &d->conv2, err);
+		e3_load_deconv(l, "resize_layers.1", &d->up[1], err) || e3_load_conv(l, "resize_layers.3", &d->down, err) ||
+		e3_load_conv(l, "scratch.output_conv1", &d->conv1, err) ||
+		e3_load_conv(l, "scratch.output_conv2.0", &d->conv2, err);
 	for (int k = 0; !rc && k < E3_DPT_LEVELS; k++) {
 		snprintf(name, sizeof name, "projects.%d", k);
 		rc = e3_load_linear(l, name, &d->project[k], err);

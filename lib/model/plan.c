@@ -1,12 +1,17 @@
-/* model: what a budget means: from an option to tokens, pages and bytes, before anything is allocated. Refuses budgets that cannot
- * hold what is protected, naming the smallest that can. */
+/* model: what a budget means: from an option to tokens, pages and bytes, before anything is allocated. Refuses budgets
+ * that cannot hold what is protected, naming the smallest that can. */
 #include "e3/infer.h"
 #include <math.h>
 
 e3_infer_options e3_infer_defaults(void)
 {
-	return (e3_infer_options){.policy = E3_POLICY_EVICT3R, .budget_kind = E3_BUDGET_FRACTION, .budget = 0.5, .temperature = 0.5,
-	                          .frames = -1, .outputs = E3_OUT_ALL, .camera_frames = 1024};
+	return (e3_infer_options){.policy = E3_POLICY_EVICT3R,
+		.budget_kind = E3_BUDGET_FRACTION,
+		.budget = 0.5,
+		.temperature = 0.5,
+		.frames = -1,
+		.outputs = E3_OUT_ALL,
+		.camera_frames = 1024};
 }
 
 /* Pages that hold `kept` tokens after every step, the tokens of `frames` more, and the unused ends of pages. */
@@ -27,13 +32,15 @@ static int refuse(const e3_infer_options *o, const e3_plan *p, e3_err *err)
 {
 	double least = fmax(p->smallest, 1), frames = least / ((double)p->layers * p->tokens_per_frame);
 	if (o->budget_kind == E3_BUDGET_FRACTION)
-		return e3_fail(err, "planning: --P %g of %lld frames: too small: frame 0 and one frame's special tokens must fit; "
-		               "the smallest that works is --P %.4f",
-		               o->budget, (long long)o->frames, ceil(frames / (double)o->frames * 1e4) / 1e4);
+		return e3_fail(err,
+			"planning: --P %g of %lld frames: too small: frame 0 and one frame's special tokens must fit; "
+			"the smallest that works is --P %.4f",
+			o->budget, (long long)o->frames, ceil(frames / (double)o->frames * 1e4) / 1e4);
 	double mib = (double)pages_for(p, p->smallest, 1) * (double)p->page_bytes / 1048576;
-	return e3_fail(err, "planning: --budget: too small: frame 0 and one frame's special tokens must fit; "
-	               "the smallest that works is --budget %.4ff, %.0f or %.1fM",
-	               ceil(frames * 1e4) / 1e4, ceil(least), ceil(mib * 10) / 10);
+	return e3_fail(err,
+		"planning: --budget: too small: frame 0 and one frame's special tokens must fit; "
+		"the smallest that works is --budget %.4ff, %.0f or %.1fM",
+		ceil(frames * 1e4) / 1e4, ceil(least), ceil(mib * 10) / 10);
 }
 
 int e3_plan_make(const e3_config *c, const e3_infer_options *o, int h, int w, e3_plan *p, e3_err *err)
@@ -59,9 +66,11 @@ int e3_plan_make(const e3_config *c, const e3_infer_options *o, int h, int w, e3
 	switch (o->budget_kind) {
 	case E3_BUDGET_FRACTION:
 		if (o->frames < 0)
-			return e3_fail(err, "planning: --P: the length of the stream is unknown: give --frames N, or an absolute --budget");
+			return e3_fail(err,
+				"planning: --P: the length of the stream is unknown: give --frames N, or an absolute --budget");
 		/* Neither the first frame nor the last evicts: of two, whatever P is, nothing leaves. */
-		p->budget = fmax(o->budget * (double)o->frames * frame, o->frames <= 2 ? fmin(p->smallest, (double)o->frames * frame) : 0);
+		p->budget = fmax(o->budget * (double)o->frames * frame,
+			o->frames <= 2 ? fmin(p->smallest, (double)o->frames * frame) : 0);
 		break;
 	case E3_BUDGET_FRAMES:
 		p->budget = o->budget * frame;
@@ -80,7 +89,8 @@ int e3_plan_make(const e3_config *c, const e3_infer_options *o, int h, int w, e3
 	if (p->budget < least || p->budget < 0)
 		return refuse(o, p, err);
 	double per_layer = p->budget / p->layers - p->tokens_per_frame;
-	p->protected_frames = (int64_t)fmax(1, floor((o->budget_kind == E3_BUDGET_FRACTION ? 1.0 : 0.5) * per_layer / p->special));
+	p->protected_frames =
+		(int64_t)fmax(1, floor((o->budget_kind == E3_BUDGET_FRACTION ? 1.0 : 0.5) * per_layer / p->special));
 	if (o->policy == E3_POLICY_E3)
 		p->protected_frames = 1; /* older special tokens draw lots as all others do */
 	/* The last frame of a known length does not evict; should there be another after all, it finds room too. */

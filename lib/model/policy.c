@@ -19,7 +19,8 @@ void e3_policy_shares(const double *variance, int layers, double temperature, do
 }
 
 /* sum over layers of level × alpha, held inside the bounds; budget receives the terms. */
-static double fill(const double *alpha, int layers, double level, const double *floors, const double *ceilings, double *budget)
+static double fill(const double *alpha, int layers, double level, const double *floors, const double *ceilings,
+	double *budget)
 {
 	double sum = 0;
 	for (int l = 0; l < layers; l++)
@@ -27,7 +28,8 @@ static double fill(const double *alpha, int layers, double level, const double *
 	return sum;
 }
 
-void e3_policy_budgets(const double *alpha, int layers, double total, const double *floors, const double *ceilings, double *budget)
+void e3_policy_budgets(const double *alpha, int layers, double total, const double *floors, const double *ceilings,
+	double *budget)
 {
 	bool bounded = false;
 	fill(alpha, layers, total, floors, ceilings, budget);

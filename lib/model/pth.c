@@ -1,5 +1,6 @@
-/* model: torch's .pth: finds the state dict in the pickle and places its tensors on the storages of the archive. Checks every
- * size, stride and offset against the storage, and the storage against its member; refuses compressed and big-endian archives. */
+/* model: torch's .pth: finds the state dict in the pickle and places its tensors on the storages of the archive. Checks
+ * every size, stride and offset against the storage, and the storage against its member; refuses compressed and
+ * big-endian archives. */
 #include "ckpt.h"
 #include "e3/mem.h"
 #include "pth.h"
@@ -21,8 +22,10 @@ static int check_stored(const e3_zip_member *m, e3_err *err)
 {
 	if (m->method == 0)
 		return 0;
-	return e3_fail(err, "archive: member '%.*s' is compressed (method %d), expected stored as torch.save writes it; unpack and pack "
-		       "again with 'zip -0'", (int)m->name_len, m->name, m->method);
+	return e3_fail(err,
+		"archive: member '%.*s' is compressed (method %d), expected stored as torch.save writes it; unpack and pack "
+		"again with 'zip -0'",
+		(int)m->name_len, m->name, m->method);
 }
 
 static const e3_zip_member *find_index(pth *p)
@@ -105,8 +108,8 @@ static const e3_zip_member *find_storage(pth *p, const e3_pickle_value *storage)
 		e3_fail(p->err, "archive: no member '%sdata/%.*s', which a tensor needs", p->root,
 			(int)(key->text.len < MAX_KEY ? key->text.len : MAX_KEY), name);
 	else if (e3_mul((size_t)storage->number, size, &want) || (m->method == 0 && m->size != want))
-		e3_fail(p->err, "short storage: member '%.*s' has %zu bytes, expected %lld × %zu (%s)", (int)m->name_len, m->name, m->size,
-			(long long)storage->number, size, e3_dtype_name((e3_dtype)storage->dtype));
+		e3_fail(p->err, "short storage: member '%.*s' has %zu bytes, expected %lld × %zu (%s)", (int)m->name_len,
+			m->name, m->size, (long long)storage->number, size, e3_dtype_name((e3_dtype)storage->dtype));
 	else if (!check_stored(m, p->err))
 		return m;
 	return NULL;
@@ -126,16 +129,16 @@ static int add_tensor(pth *p, const e3_pickle_value *name, const e3_pickle_value
 	e3_ckpt_tensor t = {.info = {.dtype = (e3_dtype)storage->dtype}};
 	e3_tensor_info *info = &t.info;
 	if (storage->kind != E3_PK_STORAGE || offset->kind != E3_PK_INT || offset->number < 0 ||
-	    read_numbers(p, arg[2], info->shape, &info->rank) || read_numbers(p, arg[3], info->stride, &strides) ||
-	    strides != info->rank || e3_shape_count(info->rank, info->shape, &info->count))
+		read_numbers(p, arg[2], info->shape, &info->rank) || read_numbers(p, arg[3], info->stride, &strides) ||
+		strides != info->rank || e3_shape_count(info->rank, info->shape, &info->count))
 		return e3_fail(p->err, "tensor '%.*s': damaged description", shown, text);
 	const e3_zip_member *m = find_storage(p, storage);
 	if (!m)
 		return e3_fail_in(p->err, "tensor '%.*s'", shown, text);
 	int64_t reach;
 	if (view_reach(info, offset->number, &reach) || reach > storage->number || info->count > (size_t)storage->number)
-		return e3_fail(p->err, "tensor '%.*s': the view of %zu elements from %lld does not fit its storage of %lld", shown, text,
-			       info->count, (long long)offset->number, (long long)storage->number);
+		return e3_fail(p->err, "tensor '%.*s': the view of %zu elements from %lld does not fit its storage of %lld",
+			shown, text, info->count, (long long)offset->number, (long long)storage->number);
 	t.data = m->data + (size_t)offset->number * e3_dtype_size(info->dtype);
 	return e3_ckpt_add(p->c, text, text_len, t, p->err);
 }
@@ -147,18 +150,19 @@ static bool holds_tensors(const pth *p, uint32_t dict)
 	for (uint32_t k = 0; k + 1 < box->count; k += 2) {
 		uint32_t value = p->pickle.cell[at].next;
 		if (p->pickle.value[p->pickle.cell[at].value].kind == E3_PK_TEXT &&
-		    p->pickle.value[p->pickle.cell[value].value].kind == E3_PK_TENSOR)
+			p->pickle.value[p->pickle.cell[value].value].kind == E3_PK_TENSOR)
 			return true;
 		at = p->pickle.cell[value].next;
 	}
 	return false;
 }
 
-/* The dictionary below `dict` under a name training scripts use; itself when it has tensors. 0 (the first value, which is
- * nothing) when there is none. */
+/* The dictionary below `dict` under a name training scripts use; itself when it has tensors. 0 (the first value, which
+ * is nothing) when there is none. */
 static uint32_t find_state(const pth *p, uint32_t dict, int depth)
 {
-	static const char *const names[] = {"model", "state_dict", "model_state_dict", "module", "net", "network", "weights"};
+	static const char *const names[] = {"model", "state_dict", "model_state_dict", "module", "net", "network",
+		"weights"};
 	const e3_pickle_value *box = &p->pickle.value[dict];
 	if (box->kind != E3_PK_DICT || depth > MAX_NESTING)
 		return 0;
@@ -185,7 +189,7 @@ static int add_tensors(pth *p)
 	const e3_pickle_value *box = &p->pickle.value[state], *root = &p->pickle.value[p->pickle.root];
 	if (!state)
 		return e3_fail(p->err, "no named tensors: expected a state dict, or one under 'model' or 'state_dict', got %s",
-			       e3_pickle_kind_name(root->kind));
+			e3_pickle_kind_name(root->kind));
 	uint32_t at = box->items.first;
 	for (uint32_t k = 0; k + 1 < box->count; k += 2) {
 		uint32_t value = p->pickle.cell[at].next;

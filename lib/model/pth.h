@@ -47,14 +47,21 @@ const e3_pickle_name *e3_pickle_name_at(int k);
 
 /* What a pickle may hold here. Tensors and storages are descriptions; nothing is called. */
 typedef enum e3_pickle_kind {
-	E3_PK_NONE, E3_PK_BOOL, E3_PK_INT, E3_PK_TEXT, E3_PK_TUPLE, E3_PK_LIST, E3_PK_DICT,
+	E3_PK_NONE,
+	E3_PK_BOOL,
+	E3_PK_INT,
+	E3_PK_TEXT,
+	E3_PK_TUPLE,
+	E3_PK_LIST,
+	E3_PK_DICT,
 	E3_PK_GLOBAL,  /* number = index of the known names */
 	E3_PK_STORAGE, /* number = elements, dtype, ref = the key's text */
 	E3_PK_TENSOR,  /* ref = the tuple (storage, offset, sizes, strides, ...) */
 	E3_PK_OTHER    /* a float, bytes, an options object: of no use here */
 } e3_pickle_kind;
 
-/* Values are numbered; containers are chains of cells, dictionaries of key, value, key, value. No recursion anywhere. */
+/* Values are numbered; containers are chains of cells, dictionaries of key, value, key, value. No recursion anywhere.
+ */
 typedef struct e3_pickle_value {
 	uint8_t kind, dtype;
 	union {
@@ -81,8 +88,8 @@ typedef struct e3_pickle {
 	uint32_t root;
 } e3_pickle;
 
-/* Runs the pickle. Refused: any global but those torch needs for tensors (named in the error), opcodes outside protocols 2 to 5's
- * plain data, more than a few million values. Release in either case. */
+/* Runs the pickle. Refused: any global but those torch needs for tensors (named in the error), opcodes outside
+ * protocols 2 to 5's plain data, more than a few million values. Release in either case. */
 int e3_pickle_read(e3_pickle *p, const uint8_t *bytes, size_t size, e3_err *err);
 void e3_pickle_release(e3_pickle *p);
 /* Whether a text value equals s. */

@@ -1,5 +1,5 @@
-/* model: the only names a pickle may use: torch's storages and rebuild functions, plain containers, a few inert words that stand
- * beside weights in training checkpoints. What is not here is refused by name. */
+/* model: the only names a pickle may use: torch's storages and rebuild functions, plain containers, a few inert words
+ * that stand beside weights in training checkpoints. What is not here is refused by name. */
 #include "pth.h"
 #include <string.h>
 
@@ -33,12 +33,9 @@ int e3_pickle_name_find(const char *module, size_t module_len, const char *name,
 {
 	for (size_t k = 0; k < sizeof names / sizeof *names; k++)
 		if (strlen(names[k].module) == module_len && memcmp(names[k].module, module, module_len) == 0 &&
-		    strlen(names[k].name) == name_len && memcmp(names[k].name, name, name_len) == 0)
+			strlen(names[k].name) == name_len && memcmp(names[k].name, name, name_len) == 0)
 			return (int)k;
 	return -1;
 }
 
-const e3_pickle_name *e3_pickle_name_at(int k)
-{
-	return &names[k];
-}
+const e3_pickle_name *e3_pickle_name_at(int k) { return &names[k]; }

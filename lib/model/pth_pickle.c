@@ -1,5 +1,5 @@
-/* model: a pickle machine that can only describe tensors. Owns the values it makes; calls nothing. Refuses every global that
- * pth_names.c does not list, every opcode outside plain data, and unbounded growth. */
+/* model: a pickle machine that can only describe tensors. Owns the values it makes; calls nothing. Refuses every global
+ * that pth_names.c does not list, every opcode outside plain data, and unbounded growth. */
 #include "e3/mem.h"
 #include "e3/num.h"
 #include "pth.h"
@@ -48,8 +48,8 @@ static int bad(machine *m, const char *why)
 static const uint8_t *take(machine *m, uint64_t n)
 {
 	if (n > m->size - m->at) {
-		e3_fail(m->err, "pickle: truncated: the opcode at byte %zu needs %llu bytes, %zu are left", m->op, (unsigned long long)n,
-			m->size - m->at);
+		e3_fail(m->err, "pickle: truncated: the opcode at byte %zu needs %llu bytes, %zu are left", m->op,
+			(unsigned long long)n, m->size - m->at);
 		return NULL;
 	}
 	const uint8_t *p = m->p + m->at;
@@ -73,21 +73,12 @@ static int push_new(machine *m, e3_pickle_value v)
 	return push(m, (uint32_t)m->n_value++);
 }
 
-static int push_int(machine *m, int64_t v)
-{
-	return push_new(m, (e3_pickle_value){.kind = E3_PK_INT, .number = v});
-}
+static int push_int(machine *m, int64_t v) { return push_new(m, (e3_pickle_value){.kind = E3_PK_INT, .number = v}); }
 
 /* The stack above the last mark; values below it belong to a container being built. */
-static size_t height(const machine *m)
-{
-	return m->n_stack - (m->n_mark ? m->mark[m->n_mark - 1] : 0);
-}
+static size_t height(const machine *m) { return m->n_stack - (m->n_mark ? m->mark[m->n_mark - 1] : 0); }
 
-static int need(machine *m, size_t n)
-{
-	return height(m) >= n ? 0 : bad(m, "the stack is too short");
-}
+static int need(machine *m, size_t n) { return height(m) >= n ? 0 : bad(m, "the stack is too short"); }
 
 static int append(machine *m, uint32_t to, uint32_t v)
 {
@@ -180,10 +171,7 @@ static int push_text(machine *m, uint64_t n)
 	return push_new(m, (e3_pickle_value){.kind = E3_PK_TEXT, .text = {(uint32_t)(p - m->p), (uint32_t)n}});
 }
 
-static int skip_bytes(machine *m, uint64_t n)
-{
-	return take(m, n) ? push(m, OTHER) : -1;
-}
+static int skip_bytes(machine *m, uint64_t n) { return take(m, n) ? push(m, OTHER) : -1; }
 
 /* Little-endian length of `width` bytes after the opcode. */
 static int take_length(machine *m, size_t width, uint64_t *n)
@@ -235,19 +223,17 @@ static int recall(machine *m, uint64_t at)
 	return push(m, m->memo[at] - 1);
 }
 
-static bool same(const char *s, const uint8_t *p, size_t n)
-{
-	return strlen(s) == n && memcmp(s, p, n) == 0;
-}
+static bool same(const char *s, const uint8_t *p, size_t n) { return strlen(s) == n && memcmp(s, p, n) == 0; }
 
 static int push_global(machine *m, const uint8_t *module, size_t module_len, const uint8_t *name, size_t name_len)
 {
 	int k = e3_pickle_name_find((const char *)module, module_len, (const char *)name, name_len);
 	if (k >= 0)
 		return push_new(m, (e3_pickle_value){.kind = E3_PK_GLOBAL, .number = k});
-	return e3_fail(m->err, "pickle: refused: it names %.*s.%.*s; only tensors and plain values are read, and nothing is run",
-		       (int)(module_len < 200 ? module_len : 200), (const char *)module, (int)(name_len < 200 ? name_len : 200),
-		       (const char *)name);
+	return e3_fail(m->err,
+		"pickle: refused: it names %.*s.%.*s; only tensors and plain values are read, and nothing is run",
+		(int)(module_len < 200 ? module_len : 200), (const char *)module, (int)(name_len < 200 ? name_len : 200),
+		(const char *)name);
 }
 
 /* Two lines after the opcode. */
@@ -296,13 +282,15 @@ static int read_persistent(machine *m)
 	uint32_t id = m->stack[--m->n_stack];
 	if (m->value[id].kind != E3_PK_TUPLE || items_of(m, id, item, 5) < 5)
 		return bad(m, "a storage id that is no tuple of 5");
-	const e3_pickle_value *word = &m->value[item[0]], *class = &m->value[item[1]], *key = &m->value[item[2]], *n = &m->value[item[4]];
+	const e3_pickle_value *word = &m->value[item[0]], *class = &m->value[item[1]], *key = &m->value[item[2]],
+						  *n = &m->value[item[4]];
 	if (word->kind != E3_PK_TEXT || !same("storage", m->p + word->text.at, word->text.len))
 		return bad(m, "a persistent id other than a storage");
 	const e3_pickle_name *type = class->kind == E3_PK_GLOBAL ? e3_pickle_name_at((int)class->number) : NULL;
 	if (!type || type->role != E3_PKR_STORAGE || key->kind != E3_PK_TEXT || n->kind != E3_PK_INT || n->number < 0)
 		return bad(m, "a damaged storage id");
-	return push_new(m, (e3_pickle_value){.kind = E3_PK_STORAGE, .dtype = (uint8_t)type->dtype, .number = n->number, .ref = item[2]});
+	return push_new(m,
+		(e3_pickle_value){.kind = E3_PK_STORAGE, .dtype = (uint8_t)type->dtype, .number = n->number, .ref = item[2]});
 }
 
 /* callable(args): only what the table knows, and only as a description. */
@@ -365,8 +353,8 @@ static int step_value(machine *m, uint8_t op)
 {
 	static const struct {
 		uint8_t op, width, what;
-	} counted[] = {{'X', 4, 't'}, {0x8c, 1, 't'}, {0x8d, 8, 't'}, {'U', 1, 't'}, {'T', 4, 't'},
-		       {'B', 4, 'b'}, {'C', 1, 'b'},  {0x8e, 8, 'b'}};
+	} counted[] = {{'X', 4, 't'}, {0x8c, 1, 't'}, {0x8d, 8, 't'}, {'U', 1, 't'}, {'T', 4, 't'}, {'B', 4, 'b'},
+		{'C', 1, 'b'}, {0x8e, 8, 'b'}};
 	uint64_t n;
 	const uint8_t *p;
 	for (size_t k = 0; k < sizeof counted / sizeof *counted; k++)
@@ -376,23 +364,39 @@ static int step_value(machine *m, uint8_t op)
 			return counted[k].what == 't' ? push_text(m, n) : skip_bytes(m, n);
 		}
 	switch (op) {
-	case 'N': return push(m, NOTHING);
-	case 0x88: return push(m, TRUTH);
-	case 0x89: return push(m, FALSEHOOD);
-	case 'J': return (p = take(m, 4)) ? push_int(m, (int32_t)e3_le32(p)) : -1;
-	case 'K': return (p = take(m, 1)) ? push_int(m, *p) : -1;
-	case 'M': return (p = take(m, 2)) ? push_int(m, e3_le16(p)) : -1;
-	case 0x8a: return push_long(m);
-	case 'G': return skip_bytes(m, 8);
-	case ')': return push(m, EMPTY);
+	case 'N':
+		return push(m, NOTHING);
+	case 0x88:
+		return push(m, TRUTH);
+	case 0x89:
+		return push(m, FALSEHOOD);
+	case 'J':
+		return (p = take(m, 4)) ? push_int(m, (int32_t)e3_le32(p)) : -1;
+	case 'K':
+		return (p = take(m, 1)) ? push_int(m, *p) : -1;
+	case 'M':
+		return (p = take(m, 2)) ? push_int(m, e3_le16(p)) : -1;
+	case 0x8a:
+		return push_long(m);
+	case 'G':
+		return skip_bytes(m, 8);
+	case ')':
+		return push(m, EMPTY);
 	case ']':
-	case 0x8f: return push_new(m, (e3_pickle_value){.kind = E3_PK_LIST});
-	case '}': return push_new(m, (e3_pickle_value){.kind = E3_PK_DICT});
-	case 'h': return take_length(m, 1, &n) ? -1 : recall(m, n);
-	case 'j': return take_length(m, 4, &n) ? -1 : recall(m, n);
-	case 'c': return read_global(m);
-	case 0x93: return read_stack_global(m);
-	default: return 1;
+	case 0x8f:
+		return push_new(m, (e3_pickle_value){.kind = E3_PK_LIST});
+	case '}':
+		return push_new(m, (e3_pickle_value){.kind = E3_PK_DICT});
+	case 'h':
+		return take_length(m, 1, &n) ? -1 : recall(m, n);
+	case 'j':
+		return take_length(m, 4, &n) ? -1 : recall(m, n);
+	case 'c':
+		return read_global(m);
+	case 0x93:
+		return read_stack_global(m);
+	default:
+		return 1;
 	}
 }
 
@@ -402,43 +406,68 @@ static int step_stack(machine *m, uint8_t op)
 	size_t from;
 	uint64_t n;
 	switch (op) {
-	case '(': return push_mark(m);
-	case '0': return need(m, 1) ? -1 : (m->n_stack--, 0);
+	case '(':
+		return push_mark(m);
+	case '0':
+		return need(m, 1) ? -1 : (m->n_stack--, 0);
 	case '1':
 		if (pop_mark(m, &from))
 			return -1;
 		m->n_stack = from;
 		return 0;
-	case '2': return need(m, 1) ? -1 : push(m, m->stack[m->n_stack - 1]);
-	case 'q': return take_length(m, 1, &n) ? -1 : remember(m, n);
-	case 'r': return take_length(m, 4, &n) ? -1 : remember(m, n);
-	case 0x94: return remember(m, m->n_memo);
-	case 't': return gather_mark(m, E3_PK_TUPLE);
-	case 'l': return gather_mark(m, E3_PK_LIST);
-	case 'd': return gather_mark(m, E3_PK_DICT);
+	case '2':
+		return need(m, 1) ? -1 : push(m, m->stack[m->n_stack - 1]);
+	case 'q':
+		return take_length(m, 1, &n) ? -1 : remember(m, n);
+	case 'r':
+		return take_length(m, 4, &n) ? -1 : remember(m, n);
+	case 0x94:
+		return remember(m, m->n_memo);
+	case 't':
+		return gather_mark(m, E3_PK_TUPLE);
+	case 'l':
+		return gather_mark(m, E3_PK_LIST);
+	case 'd':
+		return gather_mark(m, E3_PK_DICT);
 	case 0x85:
 	case 0x86:
-	case 0x87: return need(m, op - 0x84u) ? -1 : gather(m, E3_PK_TUPLE, op - 0x84u);
-	case 's': return extend_by(m, 2, E3_PK_DICT);
-	case 'u': return extend_mark(m, E3_PK_DICT);
-	case 'a': return extend_by(m, 1, E3_PK_LIST);
+	case 0x87:
+		return need(m, op - 0x84u) ? -1 : gather(m, E3_PK_TUPLE, op - 0x84u);
+	case 's':
+		return extend_by(m, 2, E3_PK_DICT);
+	case 'u':
+		return extend_mark(m, E3_PK_DICT);
+	case 'a':
+		return extend_by(m, 1, E3_PK_LIST);
 	case 'e':
-	case 0x90: return extend_mark(m, E3_PK_LIST);
-	case 'Q': return read_persistent(m);
-	case 'R': return reduce(m, false);
-	case 0x81: return reduce(m, true);
-	case 'b': return build(m);
-	case '.': return stop(m);
-	case 0x80: return take(m, 1) ? 0 : -1; /* protocol: the opcodes say what they are */
-	case 0x95: return take(m, 8) ? 0 : -1; /* frame: a hint for buffering */
-	default: return bad(m, "unsupported opcode");
+	case 0x90:
+		return extend_mark(m, E3_PK_LIST);
+	case 'Q':
+		return read_persistent(m);
+	case 'R':
+		return reduce(m, false);
+	case 0x81:
+		return reduce(m, true);
+	case 'b':
+		return build(m);
+	case '.':
+		return stop(m);
+	case 0x80:
+		return take(m, 1) ? 0 : -1; /* protocol: the opcodes say what they are */
+	case 0x95:
+		return take(m, 8) ? 0 : -1; /* frame: a hint for buffering */
+	default:
+		return bad(m, "unsupported opcode");
 	}
 }
 
 static int run(machine *m)
 {
-	static const uint8_t constants[CONSTANTS] = {
-		[NOTHING] = E3_PK_NONE, [TRUTH] = E3_PK_BOOL, [FALSEHOOD] = E3_PK_BOOL, [EMPTY] = E3_PK_TUPLE, [OTHER] = E3_PK_OTHER};
+	static const uint8_t constants[CONSTANTS] = {[NOTHING] = E3_PK_NONE,
+		[TRUTH] = E3_PK_BOOL,
+		[FALSEHOOD] = E3_PK_BOOL,
+		[EMPTY] = E3_PK_TUPLE,
+		[OTHER] = E3_PK_OTHER};
 	if (ROOM(m, value, CONSTANTS))
 		return -1;
 	for (; m->n_value < CONSTANTS; m->n_value++)
@@ -485,7 +514,7 @@ int e3_pickle_is(const e3_pickle *p, uint32_t value, const char *s)
 
 const char *e3_pickle_kind_name(int kind)
 {
-	static const char *const names[] = {"nothing", "a truth value", "a number", "a text", "a tuple", "a list", "a dictionary",
-					    "a name", "a storage", "a tensor", "an object"};
+	static const char *const names[] = {"nothing", "a truth value", "a number", "a text", "a tuple", "a list",
+		"a dictionary", "a name", "a storage", "a tensor", "an object"};
 	return names[kind];
 }

@@ -1,5 +1,6 @@
-/* model: the directory of a zip archive, 64-bit sizes included, as torch.save writes it. Every offset and size is checked
- * against the file before it is used; refuses archives cut short, encrypted members, a name twice. Decompresses nothing. */
+/* model: the directory of a zip archive, 64-bit sizes included, as torch.save writes it. Every offset and size is
+ * checked against the file before it is used; refuses archives cut short, encrypted members, a name twice. Decompresses
+ * nothing. */
 #include "e3/mem.h"
 #include "e3/num.h"
 #include "pth.h"
@@ -22,7 +23,8 @@ static int no_end(const uint8_t *bytes, size_t size, e3_err *err)
 	for (size_t left = 4; left < END_SIZE && left <= size; left++)
 		if (signature(bytes + size - left, "\5\6"))
 			return e3_fail(err, "truncated: the archive's end record has %zu bytes, expected %d", left, END_SIZE);
-	return e3_fail(err, "truncated: %zu bytes without the archive's end record, expected it in the last %d bytes", size, END_SIZE);
+	return e3_fail(err, "truncated: %zu bytes without the archive's end record, expected it in the last %d bytes", size,
+		END_SIZE);
 }
 
 /* The end record, and the 64-bit one in front of it when there is one. */
@@ -45,11 +47,12 @@ static int find_directory(const uint8_t *bytes, size_t size, directory *d, e3_er
 		limit = at;
 	}
 	if (d->offset > limit || d->size > limit - d->offset)
-		return e3_fail(err, "archive: the directory of %llu bytes at byte %llu ends past byte %zu, where its end record is",
-			       (unsigned long long)d->size, (unsigned long long)d->offset, limit);
+		return e3_fail(err,
+			"archive: the directory of %llu bytes at byte %llu ends past byte %zu, where its end record is",
+			(unsigned long long)d->size, (unsigned long long)d->offset, limit);
 	if (d->entries > d->size / ENTRY_SIZE)
-		return e3_fail(err, "archive: %llu members need a directory of %llu bytes or more, got %llu", (unsigned long long)d->entries,
-			       (unsigned long long)d->entries * ENTRY_SIZE, (unsigned long long)d->size);
+		return e3_fail(err, "archive: %llu members need a directory of %llu bytes or more, got %llu",
+			(unsigned long long)d->entries, (unsigned long long)d->entries * ENTRY_SIZE, (unsigned long long)d->size);
 	return 0;
 }
 
@@ -82,17 +85,20 @@ static int locate(e3_zip_member *m, const uint8_t *bytes, uint64_t at, const dir
 {
 	int len = (int)m->name_len;
 	if (at > d->offset || d->offset - at < LOCAL_SIZE || !signature(bytes + at, "\3\4"))
-		return e3_fail(err, "archive: member '%.*s': no local header at byte %llu", len, m->name, (unsigned long long)at);
+		return e3_fail(err, "archive: member '%.*s': no local header at byte %llu", len, m->name,
+			(unsigned long long)at);
 	uint64_t begin = at + LOCAL_SIZE + e3_le16(bytes + at + 26) + e3_le16(bytes + at + 28);
 	if (begin > d->offset || m->size > d->offset - begin)
-		return e3_fail(err, "archive: member '%.*s' has %zu bytes at byte %llu, past byte %llu where the directory begins", len,
-			       m->name, m->size, (unsigned long long)begin, (unsigned long long)d->offset);
+		return e3_fail(err,
+			"archive: member '%.*s' has %zu bytes at byte %llu, past byte %llu where the directory begins", len,
+			m->name, m->size, (unsigned long long)begin, (unsigned long long)d->offset);
 	m->data = bytes + begin;
 	return 0;
 }
 
 /* One directory entry at p with n bytes left; its length, or 0. */
-static size_t read_entry(e3_zip_member *m, const uint8_t *bytes, const uint8_t *p, size_t n, const directory *d, e3_err *err)
+static size_t read_entry(e3_zip_member *m, const uint8_t *bytes, const uint8_t *p, size_t n, const directory *d,
+	e3_err *err)
 {
 	if (n < ENTRY_SIZE || !signature(p, "\1\2"))
 		return e3_fail(err, "archive: the directory is damaged %zu bytes before its end", n), 0;
@@ -106,8 +112,9 @@ static size_t read_entry(e3_zip_member *m, const uint8_t *bytes, const uint8_t *
 	if (e3_le16(p + 8) & 1)
 		return e3_fail(err, "archive: member '%.*s' is encrypted", (int)name_len, m->name), 0;
 	if (m->method == 0 && plain != packed)
-		return e3_fail(err, "archive: member '%.*s' is stored, yet has %llu bytes packed and %llu plain", (int)name_len, m->name,
-			       (unsigned long long)packed, (unsigned long long)plain), 0;
+		return e3_fail(err, "archive: member '%.*s' is stored, yet has %llu bytes packed and %llu plain", (int)name_len,
+				   m->name, (unsigned long long)packed, (unsigned long long)plain),
+			   0;
 	m->size = (size_t)packed;
 	return locate(m, bytes, at, d, err) ? 0 : total;
 }
@@ -135,7 +142,8 @@ static int read_entries(e3_zip *z, const uint8_t *bytes, const directory *d, e3_
 		p += used, left -= used;
 	}
 	if (left)
-		return e3_fail(err, "archive: %zu bytes of the directory after its %llu entries", left, (unsigned long long)d->entries);
+		return e3_fail(err, "archive: %zu bytes of the directory after its %llu entries", left,
+			(unsigned long long)d->entries);
 	qsort(z->member, z->n, sizeof *z->member, by_name);
 	for (size_t k = 1; k < z->n; k++)
 		if (by_name(&z->member[k - 1], &z->member[k]) == 0)

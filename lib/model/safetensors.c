@@ -1,5 +1,6 @@
-/* model: the safetensors container: u64 length, JSON header, bytes. Checks the header's size, number of values, every type,
- * shape and offset before anything is used; refuses tensors that overlap or end past the file. Gaps are tolerated. */
+/* model: the safetensors container: u64 length, JSON header, bytes. Checks the header's size, number of values, every
+ * type, shape and offset before anything is used; refuses tensors that overlap or end past the file. Gaps are
+ * tolerated. */
 #include "ckpt.h"
 #include "e3/mem.h"
 #include "e3/num.h"
@@ -42,7 +43,8 @@ static int read_shape(const char *name, const json_t *item, e3_tensor_info *info
 	if (!json_is_array(shape))
 		return e3_fail(err, "header: tensor '%s': no shape", name);
 	if (json_array_size(shape) > E3_MAX_RANK)
-		return e3_fail(err, "header: tensor '%s': %zu dimensions, at most %d are read", name, json_array_size(shape), E3_MAX_RANK);
+		return e3_fail(err, "header: tensor '%s': %zu dimensions, at most %d are read", name, json_array_size(shape),
+			E3_MAX_RANK);
 	info->rank = (int)json_array_size(shape);
 	for (int k = 0; k < info->rank; k++) {
 		const json_t *d = json_array_get(shape, (size_t)k);
@@ -60,14 +62,15 @@ static int read_span(const char *name, const json_t *item, const e3_tensor_info 
 {
 	const json_t *offsets = json_object_get(item, "data_offsets");
 	const json_t *begin = json_array_get(offsets, 0), *end = json_array_get(offsets, 1);
-	if (json_array_size(offsets) != 2 || !json_is_integer(begin) || !json_is_integer(end) || json_integer_value(begin) < 0 ||
-	    json_integer_value(end) < json_integer_value(begin))
+	if (json_array_size(offsets) != 2 || !json_is_integer(begin) || !json_is_integer(end) ||
+		json_integer_value(begin) < 0 || json_integer_value(end) < json_integer_value(begin))
 		return e3_fail(err, "header: tensor '%s': data_offsets are not [begin, end]", name);
 	out->begin = (uint64_t)json_integer_value(begin), out->end = (uint64_t)json_integer_value(end);
 	size_t want = info->count * e3_dtype_size(info->dtype);
 	if (out->end - out->begin != want)
-		return e3_fail(err, "header: tensor '%s': data_offsets hold %llu bytes, expected %zu from its shape and dtype %s", name,
-			       (unsigned long long)(out->end - out->begin), want, e3_dtype_name(info->dtype));
+		return e3_fail(err,
+			"header: tensor '%s': data_offsets hold %llu bytes, expected %zu from its shape and dtype %s", name,
+			(unsigned long long)(out->end - out->begin), want, e3_dtype_name(info->dtype));
 	return 0;
 }
 
@@ -78,7 +81,7 @@ static int read_tensor(e3_ckpt *c, const char *name, const json_t *item, span *w
 	if (!json_is_object(item))
 		return e3_fail(err, "header: tensor '%s': not an object", name);
 	if (read_type(name, item, &t.info.dtype, err) || read_shape(name, item, &t.info, err) ||
-	    read_span(name, item, &t.info, where, err))
+		read_span(name, item, &t.info, where, err))
 		return -1;
 	return e3_ckpt_add(c, name, strlen(name), t, err);
 }
@@ -89,7 +92,8 @@ static int read_metadata(e3_ckpt *c, json_t *object, e3_err *err)
 	json_t *value;
 	if (!json_is_object(object))
 		return e3_fail(err, "header: __metadata__ is not an object");
-	json_object_foreach (object, key, value) {
+	json_object_foreach(object, key, value)
+	{
 		if (!json_is_string(value))
 			return e3_fail(err, "header: __metadata__ '%.64s': not a string", key);
 		if (e3_ckpt_add_meta(c, key, json_string_value(value), err))
@@ -116,11 +120,11 @@ static int place(e3_ckpt *c, span *spans, const uint8_t *data, size_t size, e3_e
 		const span *s = &spans[k];
 		e3_ckpt_tensor *t = &c->tensor[s->tensor];
 		if (s->end > size)
-			return e3_fail(err, "truncated: tensor '%s' ends at byte %llu of the data, the file holds %zu", t->info.name,
-				       (unsigned long long)s->end, size);
+			return e3_fail(err, "truncated: tensor '%s' ends at byte %llu of the data, the file holds %zu",
+				t->info.name, (unsigned long long)s->end, size);
 		if (s->begin < reach && s->end > s->begin)
 			return e3_fail(err, "header: tensor '%s' begins at byte %llu, inside '%s' that ends at %llu", t->info.name,
-				       (unsigned long long)s->begin, owner, (unsigned long long)reach);
+				(unsigned long long)s->begin, owner, (unsigned long long)reach);
 		if (s->end > reach)
 			reach = s->end, owner = t->info.name;
 		t->data = data + s->begin;
@@ -132,7 +136,8 @@ static int read_header(e3_ckpt *c, json_t *root, span *spans, e3_err *err)
 {
 	const char *name;
 	json_t *item;
-	json_object_foreach (root, name, item) {
+	json_object_foreach(root, name, item)
+	{
 		int meta = strcmp(name, "__metadata__") == 0;
 		if (meta ? read_metadata(c, item, err) : read_tensor(c, name, item, &spans[c->n], err))
 			return -1;
@@ -149,7 +154,8 @@ int e3_safetensors_parse(e3_ckpt *c, const uint8_t *bytes, size_t size, e3_err *
 	if (length > MAX_HEADER)
 		return e3_fail(err, "header: %llu bytes, at most %d are read", (unsigned long long)length, MAX_HEADER);
 	if (length > size - 8)
-		return e3_fail(err, "truncated: the header has %llu bytes, the file %zu after its length", (unsigned long long)length, size - 8);
+		return e3_fail(err, "truncated: the header has %llu bytes, the file %zu after its length",
+			(unsigned long long)length, size - 8);
 	const char *text = (const char *)bytes + 8;
 	if (count_values(text, (size_t)length, err))
 		return -1;

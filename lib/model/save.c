@@ -1,5 +1,5 @@
-/* model: writing safetensors. Owns the header's text and the order of the bytes; never holds more than a chunk of values. Refuses
- * a conversion that would turn a finite value into an infinite one. */
+/* model: writing safetensors. Owns the header's text and the order of the bytes; never holds more than a chunk of
+ * values. Refuses a conversion that would turn a finite value into an infinite one. */
 #include "ckpt.h"
 #include "e3/mem.h"
 #include "e3/num.h"
@@ -26,10 +26,7 @@ static e3_dtype target(const saving *s, const e3_tensor_info *t)
 	return t->dtype <= E3_F64 && s->how->dtype >= 0 ? (e3_dtype)s->how->dtype : t->dtype;
 }
 
-static const e3_tensor_info *nth(const saving *s, size_t k)
-{
-	return e3_ckpt_at(s->c, s->order[k]);
-}
+static const e3_tensor_info *nth(const saving *s, size_t k) { return e3_ckpt_at(s->c, s->order[k]); }
 
 /* Which tensors, in which order: widest elements first, so that no tensor is misaligned without gaps between them. */
 static int choose(saving *s)
@@ -53,7 +50,7 @@ static int add_metadata(const saving *s, e3_buf *b)
 	int rc = s->how->n_meta ? e3_buf_printf(b, s->err, "\"__metadata__\":{") : 0;
 	for (size_t k = 0; k < s->how->n_meta && !rc; k++)
 		rc = (k && e3_buf_add(b, ",", 1, s->err)) || e3_buf_json(b, s->how->meta[k][0], s->err) ||
-		     e3_buf_add(b, ":", 1, s->err) || e3_buf_json(b, s->how->meta[k][1], s->err);
+			e3_buf_add(b, ":", 1, s->err) || e3_buf_json(b, s->how->meta[k][1], s->err);
 	if (s->how->n_meta && !rc)
 		rc = e3_buf_printf(b, s->err, "}%s", s->n ? "," : "");
 	return rc ? -1 : 0;
@@ -63,7 +60,8 @@ static int add_entry(saving *s, e3_buf *b, const e3_tensor_info *t)
 {
 	e3_dtype dtype = target(s, t);
 	uint64_t end = s->total + t->count * e3_dtype_size(dtype);
-	int rc = e3_buf_json(b, t->name, s->err) || e3_buf_printf(b, s->err, ":{\"dtype\":\"%s\",\"shape\":[", e3_dtype_name(dtype));
+	int rc = e3_buf_json(b, t->name, s->err) ||
+		e3_buf_printf(b, s->err, ":{\"dtype\":\"%s\",\"shape\":[", e3_dtype_name(dtype));
 	for (int d = 0; d < t->rank && !rc; d++)
 		rc = e3_buf_printf(b, s->err, "%s%" PRId64, d ? "," : "", t->shape[d]);
 	if (!rc)
@@ -102,7 +100,7 @@ static int narrow(saving *s, const e3_tensor_info *t, e3_dtype dtype, size_t n)
 	for (size_t k = 0; k < n; k++)
 		if ((s->halves[k] & 0x7fff) == infinite && isfinite(s->values[k]))
 			return e3_fail(s->err, "converting: tensor '%s': %g does not fit %s", t->name, (double)s->values[k],
-				       e3_dtype_name(dtype));
+				e3_dtype_name(dtype));
 	return 0;
 }
 

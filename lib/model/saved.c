@@ -1,5 +1,5 @@
-/* model: writing a session into a file, chunk by chunk (e3-cache(5)). Owns the layout of what follows the header. Refuses sessions
- * that have seen nothing. */
+/* model: writing a session into a file, chunk by chunk (e3-cache(5)). Owns the layout of what follows the header.
+ * Refuses sessions that have seen nothing. */
 #include "saved.h"
 #include "e3/io.h"
 #include "e3/num.h"
@@ -31,7 +31,8 @@ int e3_saved_pieces(e3_real type, const e3_kv *kv, e3_piece fn, void *ctx, e3_er
 	if (kv->scored && (stretch(kv, scores + 3 * keys, 1, fn, ctx, err) || stretch(kv, scores, 2, fn, ctx, err)))
 		return -1;
 	for (int row = 0; row < 2 * kv->heads; row++)
-		if (stretch(kv, e3_real_floats(t, (size_t)row * keys * (size_t)kv->head_dim), e3_real_floats(t, (size_t)kv->head_dim), fn, ctx, err))
+		if (stretch(kv, e3_real_floats(t, (size_t)row * keys * (size_t)kv->head_dim),
+				e3_real_floats(t, (size_t)kv->head_dim), fn, ctx, err))
 			return -1;
 	return 0;
 }
@@ -87,8 +88,16 @@ static int put_sum(writer *w, e3_err *err)
 static void describe(const e3_session *s, const e3_place *place, e3_saved *x)
 {
 	const e3_config *c = &s->net->c;
-	*x = (e3_saved){.fingerprint = s->net->fingerprint, .o = s->o, .size = {s->h, s->w}, .t = s->t, .peak_tokens = s->peak_tokens,
-	                .layers = c->layers, .heads = c->heads, .head_dim = c->head_dim, .tokens_per_frame = s->plan.tokens_per_frame, .place = *place};
+	*x = (e3_saved){.fingerprint = s->net->fingerprint,
+		.o = s->o,
+		.size = {s->h, s->w},
+		.t = s->t,
+		.peak_tokens = s->peak_tokens,
+		.layers = c->layers,
+		.heads = c->heads,
+		.head_dim = c->head_dim,
+		.tokens_per_frame = s->plan.tokens_per_frame,
+		.place = *place};
 	snprintf(x->model, sizeof x->model, "%s", c->name);
 	snprintf(x->device, sizeof x->device, "%s", s->dev->ops->name(s->dev));
 	for (int l = 0; l < c->layers; l++)
@@ -120,7 +129,8 @@ static int put_session(writer *w, e3_session *s, const e3_saved *x, e3_err *err)
 		return -1;
 	for (int l = 0; l < x->layers; l++) {
 		e3_kv kv = e3_cache_view(&s->cache, l);
-		if (put(w, s->cache.layer[l].id, x->slots[l] * sizeof(uint32_t), err) || e3_saved_pieces(type, &kv, put_piece, w, err) || put_sum(w, err))
+		if (put(w, s->cache.layer[l].id, x->slots[l] * sizeof(uint32_t), err) ||
+			e3_saved_pieces(type, &kv, put_piece, w, err) || put_sum(w, err))
 			return -1;
 	}
 	for (int k = 0; k < x->camera_caches; k++) {

@@ -17,9 +17,9 @@ int e3_saved_head_read(const char *json, size_t n, e3_saved *x, e3_err *err);
 /* Bytes of everything after the header's checksum; 0 when no file can be so large. */
 uint64_t e3_saved_body(const e3_saved *x);
 
-/* saved.c: calls fn for every stretch of device memory behind the keys of kv, in the order of the file: what eviction knows, if it
- * is scored (frames that saw a slot, sums), then for each head its keys, then its values, slot by slot. Stops at the first
- * non-zero. `type` is the device's short one. */
+/* saved.c: calls fn for every stretch of device memory behind the keys of kv, in the order of the file: what eviction
+ * knows, if it is scored (frames that saw a slot, sums), then for each head its keys, then its values, slot by slot.
+ * Stops at the first non-zero. `type` is the device's short one. */
 typedef int (*e3_piece)(void *ctx, float *at, size_t floats, e3_err *err);
 int e3_saved_pieces(e3_real type, const e3_kv *kv, e3_piece fn, void *ctx, e3_err *err);
 

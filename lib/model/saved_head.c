@@ -1,5 +1,5 @@
-/* model: the header of a saved session: one JSON object. Owns its keys and what each may hold; refuses what does not fit together, so
- * that nothing in it can surprise a reader. */
+/* model: the header of a saved session: one JSON object. Owns its keys and what each may hold; refuses what does not
+ * fit together, so that nothing in it can surprise a reader. */
 #include "saved.h"
 #include <inttypes.h>
 #include <jansson.h>
@@ -10,8 +10,8 @@
 const char *const e3_saved_types[] = {"f32", "bf16", "f16"};
 static const char *const kinds[] = {"fraction", "frames", "tokens", "bytes"};
 
-/* One key: an integer in [min, max], one of several words (as its index), a number, a text, a list of integers as long as there
- * are layers. */
+/* One key: an integer in [min, max], one of several words (as its index), a number, a text, a list of integers as long
+ * as there are layers. */
 typedef struct field {
 	enum { WHOLE, WORD, REAL, TEXT, LIST } type;
 	const char *key;
@@ -24,38 +24,63 @@ typedef struct field {
 /* The numbers of a header in types of one width; the other parts are where they belong. */
 typedef struct flat {
 	int64_t width, height, layers, heads, head_dim, tokens, t, peak, policy, kind, type, compat, frames, camera_frames;
-	int64_t caches, cam_heads, cam_head_dim, cam_keys, cam_frames, first_i, last_i, shift_i, first_crc, last_crc, truths, fit, poses;
+	int64_t caches, cam_heads, cam_head_dim, cam_keys, cam_frames, first_i, last_i, shift_i, first_crc, last_crc,
+		truths, fit, poses;
 	char fingerprint[17];
 } flat;
 
 enum { FIELDS = 38 };
 
-#define WHOLE_OF(key, at, min, max) {WHOLE, key, at, min, max, NULL, 0}
-#define TEXT_OF(key, at) {TEXT, key, at, 0, 0, NULL, sizeof(at)}
+#define WHOLE_OF(key, at, min, max) \
+	{ \
+		WHOLE, key, at, min, max, NULL, 0 \
+	}
+#define TEXT_OF(key, at) \
+	{ \
+		TEXT, key, at, 0, 0, NULL, sizeof(at) \
+	}
 
 static void table_of(flat *f, e3_saved *x, field out[FIELDS])
 {
 	const double index = 0x1p53;
 	const field table[FIELDS] = {
-		TEXT_OF("model", x->model), TEXT_OF("fingerprint", f->fingerprint), TEXT_OF("device", x->device),
+		TEXT_OF("model", x->model),
+		TEXT_OF("fingerprint", f->fingerprint),
+		TEXT_OF("device", x->device),
 		{WORD, "type", &f->type, 0, 2, e3_saved_types, 0},
-		WHOLE_OF("width", &f->width, 1, 65535), WHOLE_OF("height", &f->height, 1, 65535),
-		WHOLE_OF("layers", &f->layers, 1, E3_MAX_LAYERS), WHOLE_OF("heads", &f->heads, 1, 4096),
-		WHOLE_OF("head_dim", &f->head_dim, 1, 4096), WHOLE_OF("tokens_per_frame", &f->tokens, 1, 1 << 20),
-		WHOLE_OF("t", &f->t, 1, E3_HOLE), WHOLE_OF("peak_tokens", &f->peak, 0, index),
-		{LIST, "slots", x->slots, 0, E3_HOLE - 1.0, NULL, 0}, {LIST, "holes", x->holes, 0, E3_HOLE - 1.0, NULL, 0},
-		{WORD, "policy", &f->policy, 0, E3_POLICY_NONE, e3_policy_names, 0}, {WORD, "budget_kind", &f->kind, 0, E3_BUDGET_BYTES, kinds, 0},
-		{REAL, "budget", &x->o.budget, 0, 1e300, NULL, 0}, {REAL, "temperature", &x->o.temperature, 1e-6, 1e6, NULL, 0},
-		WHOLE_OF("compat", &f->compat, 0, E3_COMPAT_ALL), WHOLE_OF("frames", &f->frames, -1, index),
-		WHOLE_OF("camera_frames", &f->camera_frames, 2, 1 << 20), WHOLE_OF("poses", &f->poses, 0, 1),
-		WHOLE_OF("camera_caches", &f->caches, 0, 1 << 16), WHOLE_OF("camera_heads", &f->cam_heads, 0, 4096),
-		WHOLE_OF("camera_head_dim", &f->cam_head_dim, 0, 1 << 16), WHOLE_OF("camera_keys", &f->cam_keys, 0, 1 << 22),
+		WHOLE_OF("width", &f->width, 1, 65535),
+		WHOLE_OF("height", &f->height, 1, 65535),
+		WHOLE_OF("layers", &f->layers, 1, E3_MAX_LAYERS),
+		WHOLE_OF("heads", &f->heads, 1, 4096),
+		WHOLE_OF("head_dim", &f->head_dim, 1, 4096),
+		WHOLE_OF("tokens_per_frame", &f->tokens, 1, 1 << 20),
+		WHOLE_OF("t", &f->t, 1, E3_HOLE),
+		WHOLE_OF("peak_tokens", &f->peak, 0, index),
+		{LIST, "slots", x->slots, 0, E3_HOLE - 1.0, NULL, 0},
+		{LIST, "holes", x->holes, 0, E3_HOLE - 1.0, NULL, 0},
+		{WORD, "policy", &f->policy, 0, E3_POLICY_NONE, e3_policy_names, 0},
+		{WORD, "budget_kind", &f->kind, 0, E3_BUDGET_BYTES, kinds, 0},
+		{REAL, "budget", &x->o.budget, 0, 1e300, NULL, 0},
+		{REAL, "temperature", &x->o.temperature, 1e-6, 1e6, NULL, 0},
+		WHOLE_OF("compat", &f->compat, 0, E3_COMPAT_ALL),
+		WHOLE_OF("frames", &f->frames, -1, index),
+		WHOLE_OF("camera_frames", &f->camera_frames, 2, 1 << 20),
+		WHOLE_OF("poses", &f->poses, 0, 1),
+		WHOLE_OF("camera_caches", &f->caches, 0, 1 << 16),
+		WHOLE_OF("camera_heads", &f->cam_heads, 0, 4096),
+		WHOLE_OF("camera_head_dim", &f->cam_head_dim, 0, 1 << 16),
+		WHOLE_OF("camera_keys", &f->cam_keys, 0, 1 << 22),
 		WHOLE_OF("camera_room", &f->cam_frames, 0, 1 << 20),
-		WHOLE_OF("first_i", &f->first_i, 0, index), WHOLE_OF("last_i", &f->last_i, 0, index),
-		WHOLE_OF("first_crc", &f->first_crc, 0, UINT32_MAX), WHOLE_OF("last_crc", &f->last_crc, 0, UINT32_MAX),
-		{REAL, "last_pts", &x->place.last_pts, -1e300, 1e300, NULL, 0}, WHOLE_OF("shift_i", &f->shift_i, -index, index),
-		{REAL, "shift_pts", &x->place.shift_pts, -1e300, 1e300, NULL, 0}, WHOLE_OF("truths", &f->truths, 0, index),
-		WHOLE_OF("fit", &f->fit, 0, 255), TEXT_OF("source", x->place.source),
+		WHOLE_OF("first_i", &f->first_i, 0, index),
+		WHOLE_OF("last_i", &f->last_i, 0, index),
+		WHOLE_OF("first_crc", &f->first_crc, 0, UINT32_MAX),
+		WHOLE_OF("last_crc", &f->last_crc, 0, UINT32_MAX),
+		{REAL, "last_pts", &x->place.last_pts, -1e300, 1e300, NULL, 0},
+		WHOLE_OF("shift_i", &f->shift_i, -index, index),
+		{REAL, "shift_pts", &x->place.shift_pts, -1e300, 1e300, NULL, 0},
+		WHOLE_OF("truths", &f->truths, 0, index),
+		WHOLE_OF("fit", &f->fit, 0, 255),
+		TEXT_OF("source", x->place.source),
 	};
 	memcpy(out, table, sizeof table);
 }
@@ -86,12 +111,33 @@ int e3_saved_head_write(const e3_saved *x, e3_buf *json, e3_err *err)
 	const e3_infer_options *o = &x->o;
 	const e3_place *p = &x->place;
 	e3_saved copy = *x;
-	flat f = {.width = x->size[1], .height = x->size[0], .layers = x->layers, .heads = x->heads, .head_dim = x->head_dim,
-	          .tokens = x->tokens_per_frame, .t = x->t, .peak = (int64_t)x->peak_tokens, .policy = o->policy, .kind = o->budget_kind,
-	          .type = o->cached, .compat = o->compat, .frames = o->frames, .camera_frames = o->camera_frames, .caches = x->camera_caches,
-	          .cam_heads = x->camera_heads, .cam_head_dim = x->camera_head_dim, .cam_keys = x->camera_keys, .cam_frames = x->camera_frames,
-	          .first_i = p->first_i, .last_i = p->last_i, .shift_i = p->shift_i, .first_crc = p->first_crc, .last_crc = p->last_crc, .truths = p->truths,
-	          .fit = p->fit, .poses = !!(o->outputs & E3_OUT_POSE)};
+	flat f = {.width = x->size[1],
+		.height = x->size[0],
+		.layers = x->layers,
+		.heads = x->heads,
+		.head_dim = x->head_dim,
+		.tokens = x->tokens_per_frame,
+		.t = x->t,
+		.peak = (int64_t)x->peak_tokens,
+		.policy = o->policy,
+		.kind = o->budget_kind,
+		.type = o->cached,
+		.compat = o->compat,
+		.frames = o->frames,
+		.camera_frames = o->camera_frames,
+		.caches = x->camera_caches,
+		.cam_heads = x->camera_heads,
+		.cam_head_dim = x->camera_head_dim,
+		.cam_keys = x->camera_keys,
+		.cam_frames = x->camera_frames,
+		.first_i = p->first_i,
+		.last_i = p->last_i,
+		.shift_i = p->shift_i,
+		.first_crc = p->first_crc,
+		.last_crc = p->last_crc,
+		.truths = p->truths,
+		.fit = p->fit,
+		.poses = !!(o->outputs & E3_OUT_POSE)};
 	snprintf(f.fingerprint, sizeof f.fingerprint, "%016" PRIx64, x->fingerprint);
 	field table[FIELDS];
 	table_of(&f, &copy, table);
@@ -115,7 +161,8 @@ static int read_list(const field *f, const json_t *v, int64_t layers, e3_err *er
 	for (int64_t k = 0; k < layers; k++) {
 		const json_t *item = json_array_get(v, (size_t)k);
 		if (!json_is_integer(item) || json_integer_value(item) < 0 || (double)json_integer_value(item) > f->max)
-			return e3_fail(err, "header: %s: layer %" PRId64 ": expected a whole number from 0 to %.0f", f->key, k, f->max);
+			return e3_fail(err, "header: %s: layer %" PRId64 ": expected a whole number from 0 to %.0f", f->key, k,
+				f->max);
 		((uint32_t *)f->at)[k] = (uint32_t)json_integer_value(item);
 	}
 	return 0;
@@ -166,14 +213,16 @@ static int read_field(const field *f, const json_t *v, int64_t layers, e3_err *e
 static void unflatten(const flat *f, e3_saved *x)
 {
 	x->size[0] = (int)f->height, x->size[1] = (int)f->width;
-	x->layers = (int)f->layers, x->heads = (int)f->heads, x->head_dim = (int)f->head_dim, x->tokens_per_frame = (int)f->tokens;
+	x->layers = (int)f->layers, x->heads = (int)f->heads, x->head_dim = (int)f->head_dim,
+	x->tokens_per_frame = (int)f->tokens;
 	x->t = f->t, x->peak_tokens = (uint64_t)f->peak;
 	x->o.policy = (e3_policy)f->policy, x->o.budget_kind = (e3_budget_kind)f->kind, x->o.cached = (e3_real)f->type;
 	x->o.compat = (int)f->compat, x->o.frames = f->frames, x->o.camera_frames = (int)f->camera_frames;
 	x->o.outputs = f->poses ? E3_OUT_POSE : 0;
 	x->camera_caches = (int)f->caches, x->camera_heads = (int)f->cam_heads, x->camera_head_dim = (int)f->cam_head_dim;
 	x->camera_keys = (int)f->cam_keys, x->camera_frames = (int)f->cam_frames;
-	x->place.first_i = f->first_i, x->place.last_i = f->last_i, x->place.shift_i = f->shift_i, x->place.truths = f->truths, x->place.fit = (int)f->fit;
+	x->place.first_i = f->first_i, x->place.last_i = f->last_i, x->place.shift_i = f->shift_i,
+	x->place.truths = f->truths, x->place.fit = (int)f->fit;
 	x->place.first_crc = (uint32_t)f->first_crc, x->place.last_crc = (uint32_t)f->last_crc;
 	x->fingerprint = strtoull(f->fingerprint, NULL, 16);
 }
@@ -185,16 +234,20 @@ static int agree(const e3_saved *x, e3_err *err)
 	int64_t held = x->t < x->camera_frames ? x->t : x->camera_frames;
 	for (int l = 0; l < x->layers; l++)
 		if (x->holes[l] > x->slots[l] || x->holes[l] > (uint32_t)x->tokens_per_frame)
-			return e3_fail(err, "header: layer %d: %u holes in %u slots, with %d tokens a frame", l, x->holes[l], x->slots[l], x->tokens_per_frame);
+			return e3_fail(err, "header: layer %d: %u holes in %u slots, with %d tokens a frame", l, x->holes[l],
+				x->slots[l], x->tokens_per_frame);
 	if ((uint64_t)x->t * (uint64_t)x->tokens_per_frame >= E3_HOLE)
-		return e3_fail(err, "header: %" PRId64 " frames of %d tokens: token ids would pass 32 bits", x->t, x->tokens_per_frame);
+		return e3_fail(err, "header: %" PRId64 " frames of %d tokens: token ids would pass 32 bits", x->t,
+			x->tokens_per_frame);
 	if (x->place.last_i < x->place.first_i || x->place.last_i < x->t - 1)
-		return e3_fail(err, "header: frame %" PRId64 " is the last of %" PRId64 ", and %" PRId64 " the first", x->place.last_i, x->t, x->place.first_i);
+		return e3_fail(err, "header: frame %" PRId64 " is the last of %" PRId64 ", and %" PRId64 " the first",
+			x->place.last_i, x->t, x->place.first_i);
 	if (o->policy != E3_POLICY_NONE && o->budget_kind == E3_BUDGET_FRACTION && (o->frames < 1 || o->budget > 1))
 		return e3_fail(err, "header: a budget of %g of %" PRId64 " frames", o->budget, o->frames);
 	if (!x->camera_caches != !(o->outputs & E3_OUT_POSE) ||
-	    (x->camera_caches && (!x->camera_heads || !x->camera_head_dim || x->camera_keys != held * each)))
-		return e3_fail(err, "header: camera memory: %d caches of %d keys after %" PRId64 " frames", x->camera_caches, x->camera_keys, x->t);
+		(x->camera_caches && (!x->camera_heads || !x->camera_head_dim || x->camera_keys != held * each)))
+		return e3_fail(err, "header: camera memory: %d caches of %d keys after %" PRId64 " frames", x->camera_caches,
+			x->camera_keys, x->t);
 	return 0;
 }
 
@@ -224,7 +277,8 @@ uint64_t e3_saved_body(const e3_saved *x)
 {
 	uint64_t size = e3_real_size(x->o.cached), row = 2 * (uint64_t)x->heads * (uint64_t)x->head_dim * size + 16, n = 0;
 	uint64_t camera = 8 * (uint64_t)x->camera_heads * (uint64_t)x->camera_head_dim * (uint64_t)x->camera_keys + 4;
-	bool sane = camera < 1ull << 46; /* the ranges of the header keep every product inside 64 bits, the sums are kept here */
+	bool sane =
+		camera < 1ull << 46; /* the ranges of the header keep every product inside 64 bits, the sums are kept here */
 	for (int l = 0; l < x->layers; l++) {
 		sane = sane && row * x->slots[l] < 1ull << 50;
 		n += row * x->slots[l] + 4;

@@ -1,5 +1,6 @@
-/* model: a session out of a file, chunk by chunk (e3-cache(5)). Owns the file while it is read; refuses damage, other versions, other
- * networks, another type of keys and values. A session is handed out only when all of the file has been read and agrees with itself. */
+/* model: a session out of a file, chunk by chunk (e3-cache(5)). Owns the file while it is read; refuses damage, other
+ * versions, other networks, another type of keys and values. A session is handed out only when all of the file has been
+ * read and agrees with itself. */
 #include "saved.h"
 #include "e3/io.h"
 #include "e3/num.h"
@@ -40,7 +41,8 @@ static int get_sum(e3_saved_file *file, e3_err *err)
 	if (get(file, sum, sizeof sum, err))
 		return -1;
 	if (e3_le32(sum) != want)
-		return e3_fail(err, "damaged: the checksum is %08" PRIx32 ", of what stands there it would be %08" PRIx32, e3_le32(sum), want);
+		return e3_fail(err, "damaged: the checksum is %08" PRIx32 ", of what stands there it would be %08" PRIx32,
+			e3_le32(sum), want);
 	return 0;
 }
 
@@ -57,13 +59,16 @@ static int get_head(e3_saved_file *file, e3_err *err)
 	if (n > E3_SAVED_HEAD_MOST || n + (uint64_t)E3_SAVED_PREFIX + 4 > file->size)
 		return e3_fail(err, "damaged: a header of %" PRIu32 " bytes in a file of %" PRIu64, n, file->size);
 	char *json = e3_alloc(n, 1, "header", err);
-	int rc = !json || get(file, json, n, err) || get_sum(file, err) || e3_saved_head_read(json, n, &file->head, err) ? -1 : 0;
+	int rc = !json || get(file, json, n, err) || get_sum(file, err) || e3_saved_head_read(json, n, &file->head, err)
+		? -1
+		: 0;
 	free(json);
 	if (rc)
 		return -1;
 	uint64_t want = E3_SAVED_PREFIX + n + 4 + e3_saved_body(&file->head);
 	if (file->size != want)
-		return e3_fail(err, "%s: %" PRIu64 " bytes, expected %" PRIu64, file->size < want ? "truncated" : "too long", file->size, want);
+		return e3_fail(err, "%s: %" PRIu64 " bytes, expected %" PRIu64, file->size < want ? "truncated" : "too long",
+			file->size, want);
 	return 0;
 }
 
@@ -114,24 +119,25 @@ void e3_saved_close(e3_saved_file *file)
 	free(file);
 }
 
-const e3_saved *e3_saved_head(const e3_saved_file *file)
-{
-	return &file->head;
-}
+const e3_saved *e3_saved_head(const e3_saved_file *file) { return &file->head; }
 
 int e3_saved_fits(const e3_saved_file *file, const e3_net *net, const e3_dev *dev, e3_err *err)
 {
 	const e3_saved *x = &file->head;
 	const e3_config *c = &net->c;
 	if (x->fingerprint != net->fingerprint)
-		return e3_fail(err, "opening the saved cache: %s: is of the network %s (%016" PRIx64 "), this is %s (%016" PRIx64 ")", file->path,
-		               x->model[0] ? x->model : "unnamed", x->fingerprint, c->name[0] ? c->name : "unnamed", net->fingerprint);
+		return e3_fail(err,
+			"opening the saved cache: %s: is of the network %s (%016" PRIx64 "), this is %s (%016" PRIx64 ")",
+			file->path, x->model[0] ? x->model : "unnamed", x->fingerprint, c->name[0] ? c->name : "unnamed",
+			net->fingerprint);
 	if (x->o.cached != dev->short_type)
-		return e3_fail(err, "opening the saved cache: %s: has keys and values in %s, saved on %s; this run has them in %s (see --device, --precision)",
-		               file->path, e3_saved_types[x->o.cached], x->device, e3_saved_types[dev->short_type]);
+		return e3_fail(err,
+			"opening the saved cache: %s: has keys and values in %s, saved on %s; this run has them in %s (see --device, --precision)",
+			file->path, e3_saved_types[x->o.cached], x->device, e3_saved_types[dev->short_type]);
 	if (x->layers != c->layers || x->heads != c->heads || x->head_dim != c->head_dim)
-		return e3_fail(err, "opening the saved cache: %s: has %d layers of %d heads of %d values, the network %d of %d of %d", file->path, x->layers,
-		               x->heads, x->head_dim, c->layers, c->heads, c->head_dim);
+		return e3_fail(err,
+			"opening the saved cache: %s: has %d layers of %d heads of %d values, the network %d of %d of %d",
+			file->path, x->layers, x->heads, x->head_dim, c->layers, c->heads, c->head_dim);
 	return 0;
 }
 
@@ -140,7 +146,8 @@ static int get_piece(void *ctx, float *at, size_t floats, e3_err *err)
 	e3_saved_file *file = ctx;
 	while (floats) {
 		size_t most = E3_SAVED_CHUNK / sizeof *file->chunk, n = floats < most ? floats : most;
-		if (get(file, file->chunk, n * sizeof *file->chunk, err) || file->dev->ops->upload(file->dev, at, file->chunk, n, err))
+		if (get(file, file->chunk, n * sizeof *file->chunk, err) ||
+			file->dev->ops->upload(file->dev, at, file->chunk, n, err))
 			return -1;
 		at += n, floats -= n;
 	}
@@ -156,7 +163,8 @@ static int check_ids(const e3_saved *x, int layer, const uint32_t *id, e3_err *e
 			return e3_fail(err, "slot %" PRIu32 ": token %" PRIu32 " of %" PRIu32, k, id[k], most);
 	}
 	if (holes != x->holes[layer] || (n && id[n - 1] == E3_HOLE))
-		return e3_fail(err, "%" PRIu32 " holes in %" PRIu32 " slots, expected %" PRIu32 ", and none at the end", holes, n, x->holes[layer]);
+		return e3_fail(err, "%" PRIu32 " holes in %" PRIu32 " slots, expected %" PRIu32 ", and none at the end", holes,
+			n, x->holes[layer]);
 	return 0;
 }
 
@@ -166,7 +174,8 @@ static int upload_ids(e3_dev *dev, const e3_kv *kv, const uint32_t *id, e3_err *
 	for (int p = 0; p * kv->page_keys < kv->n_keys; p++) {
 		int left = kv->n_keys - p * kv->page_keys, n = left < kv->page_keys ? left : kv->page_keys;
 		float *at = kv->page[p] + e3_page_floats(dev->short_type, kv) + 2 * (size_t)kv->page_keys;
-		if (dev->ops->upload(dev, at, (const float *)(const void *)(id + (size_t)p * (size_t)kv->page_keys), (size_t)n, err))
+		if (dev->ops->upload(dev, at, (const float *)(const void *)(id + (size_t)p * (size_t)kv->page_keys), (size_t)n,
+				err))
 			return -1;
 	}
 	return 0;
@@ -176,10 +185,16 @@ static int get_layer(e3_saved_file *file, e3_session *s, int layer, e3_err *err)
 {
 	const e3_saved *x = &file->head;
 	uint32_t n = x->slots[layer], *id = e3_alloc(n, sizeof *id, "cache slots", err);
-	int rc = !id || get(file, id, n * sizeof *id, err) || check_ids(x, layer, id, err) || e3_cache_restore(&s->cache, layer, id, n, err) ? -1 : 0;
+	int rc = !id || get(file, id, n * sizeof *id, err) || check_ids(x, layer, id, err) ||
+			e3_cache_restore(&s->cache, layer, id, n, err)
+		? -1
+		: 0;
 	e3_kv kv = e3_cache_view(&s->cache, layer);
 	if (!rc)
-		rc = upload_ids(s->dev, &kv, id, err) || e3_saved_pieces(s->dev->short_type, &kv, get_piece, file, err) || get_sum(file, err) ? -1 : 0;
+		rc = upload_ids(s->dev, &kv, id, err) || e3_saved_pieces(s->dev->short_type, &kv, get_piece, file, err) ||
+				get_sum(file, err)
+			? -1
+			: 0;
 	free(id);
 	return rc;
 }
@@ -190,9 +205,11 @@ static int get_camera(e3_saved_file *file, e3_session *s, int cache, e3_err *err
 	const e3_saved *x = &file->head;
 	if (s->o.outputs & E3_OUT_POSE) {
 		e3_kv kv = e3_camera_view(s, cache);
-		if (kv.n_keys != x->camera_keys || kv.heads != x->camera_heads || kv.head_dim != x->camera_head_dim || s->camera.caches != x->camera_caches)
-			return e3_fail(err, "%d of %d keys of %d heads of %d values, expected %d of %d of %d of %d", x->camera_caches, x->camera_keys,
-			               x->camera_heads, x->camera_head_dim, s->camera.caches, kv.n_keys, kv.heads, kv.head_dim);
+		if (kv.n_keys != x->camera_keys || kv.heads != x->camera_heads || kv.head_dim != x->camera_head_dim ||
+			s->camera.caches != x->camera_caches)
+			return e3_fail(err, "%d of %d keys of %d heads of %d values, expected %d of %d of %d of %d",
+				x->camera_caches, x->camera_keys, x->camera_heads, x->camera_head_dim, s->camera.caches, kv.n_keys,
+				kv.heads, kv.head_dim);
 		return e3_saved_pieces(s->dev->short_type, &kv, get_piece, file, err) || get_sum(file, err) ? -1 : 0;
 	}
 	uint64_t left = 8 * (uint64_t)x->camera_keys * (uint64_t)x->camera_heads * (uint64_t)x->camera_head_dim;
@@ -232,7 +249,8 @@ static int pages_of(const e3_saved *x, const e3_config *c, const e3_infer_option
 	return 0;
 }
 
-static int resume(e3_saved_file *file, const e3_net *net, e3_dev *dev, const e3_infer_options *asked, e3_session **out, e3_err *err)
+static int resume(e3_saved_file *file, const e3_net *net, e3_dev *dev, const e3_infer_options *asked, e3_session **out,
+	e3_err *err)
 {
 	const e3_saved *x = &file->head;
 	e3_infer_options o = *asked;
@@ -251,7 +269,8 @@ static int resume(e3_saved_file *file, const e3_net *net, e3_dev *dev, const e3_
 	return get_session(file, s, err);
 }
 
-e3_session *e3_session_resume(const e3_net *net, e3_dev *dev, const e3_infer_options *o, e3_saved_file *file, e3_err *err)
+e3_session *e3_session_resume(const e3_net *net, e3_dev *dev, const e3_infer_options *o, e3_saved_file *file,
+	e3_err *err)
 {
 	e3_session *s = NULL;
 	int rc = e3_saved_fits(file, net, dev, err);
@@ -265,7 +284,4 @@ e3_session *e3_session_resume(const e3_net *net, e3_dev *dev, const e3_infer_opt
 	return NULL;
 }
 
-int64_t e3_session_frames(const e3_session *s)
-{
-	return s->t;
-}
+int64_t e3_session_frames(const e3_session *s) { return s->t; }

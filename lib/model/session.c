@@ -57,11 +57,13 @@ static int open_results(e3_session *s, e3_err *err)
 	for (int k = 0; k < 2; k++) {
 		e3_result *r = &s->result[k];
 		*r = (e3_result){.w = s->w, .h = s->h, .has_pose = s->o.outputs & E3_OUT_POSE};
-		if (s->o.outputs & E3_OUT_DEPTH && (s->dev->ops->alloc_host(s->dev, bytes, (void **)&r->depth, err) ||
-		                                    s->dev->ops->alloc_host(s->dev, bytes, (void **)&r->depth_conf, err)))
+		if (s->o.outputs & E3_OUT_DEPTH &&
+			(s->dev->ops->alloc_host(s->dev, bytes, (void **)&r->depth, err) ||
+				s->dev->ops->alloc_host(s->dev, bytes, (void **)&r->depth_conf, err)))
 			return -1;
-		if (s->o.outputs & E3_OUT_POINTS && (s->dev->ops->alloc_host(s->dev, 3 * bytes, (void **)&r->points, err) ||
-		                                     s->dev->ops->alloc_host(s->dev, bytes, (void **)&r->points_conf, err)))
+		if (s->o.outputs & E3_OUT_POINTS &&
+			(s->dev->ops->alloc_host(s->dev, 3 * bytes, (void **)&r->points, err) ||
+				s->dev->ops->alloc_host(s->dev, bytes, (void **)&r->points_conf, err)))
 			return -1;
 	}
 	return s->dev->ops->alloc_host(s->dev, E3_POSE * sizeof(float), (void **)&s->pose, err);
@@ -81,20 +83,25 @@ static int make_plan(e3_session *s, int64_t pages, e3_err *err)
 static int open_evictor(e3_session *s, e3_err *err)
 {
 	const e3_dev_ops *ops = s->dev->ops;
-	return ops->branch(s->dev, 2, err) || e3_evictor_open(&s->evictor, &s->cache, err) || ops->finish(s->dev, err) ? -1 : 0;
+	return ops->branch(s->dev, 2, err) || e3_evictor_open(&s->evictor, &s->cache, err) || ops->finish(s->dev, err) ? -1
+																												   : 0;
 }
 
 static int open_parts(e3_session *s, int64_t pages, e3_err *err)
 {
-	if (check_outputs(s, err) || make_plan(s, pages, err) || e3_embed_open(s, err) || e3_aggregate_open(s, err) || open_results(s, err))
+	if (check_outputs(s, err) || make_plan(s, pages, err) || e3_embed_open(s, err) || e3_aggregate_open(s, err) ||
+		open_results(s, err))
 		return -1;
 	if (s->o.outputs & E3_OUT_POSE && e3_camera_open(s, err))
 		return -1;
 	if (e3_dpt_open(s, err))
 		return -1;
 	bool fraction = s->o.budget_kind == E3_BUDGET_FRACTION;
-	s->evictor = (e3_evictor){.policy = s->o.frozen ? E3_POLICY_NONE : s->o.policy, .temperature = s->o.temperature, .compat = s->o.compat, .fill = !fraction,
-	                          .frames = fraction ? s->o.frames : -1};
+	s->evictor = (e3_evictor){.policy = s->o.frozen ? E3_POLICY_NONE : s->o.policy,
+		.temperature = s->o.temperature,
+		.compat = s->o.compat,
+		.fill = !fraction,
+		.frames = fraction ? s->o.frames : -1};
 	return s->evictor.policy == E3_POLICY_NONE ? 0 : open_evictor(s, err);
 }
 
@@ -103,7 +110,8 @@ e3_session *e3_session_open(const e3_net *net, e3_dev *dev, const e3_infer_optio
 	return e3_session_open_with(net, dev, o, size, 0, err);
 }
 
-e3_session *e3_session_open_with(const e3_net *net, e3_dev *dev, const e3_infer_options *o, const int size[2], int64_t pages, e3_err *err)
+e3_session *e3_session_open_with(const e3_net *net, e3_dev *dev, const e3_infer_options *o, const int size[2],
+	int64_t pages, e3_err *err)
 {
 	e3_session *s = e3_alloc(1, sizeof *s, "session", err);
 	if (!s)
@@ -139,10 +147,7 @@ void e3_session_close(e3_session *s)
 	free(s);
 }
 
-const e3_plan *e3_session_plan(const e3_session *s)
-{
-	return &s->plan;
-}
+const e3_plan *e3_session_plan(const e3_session *s) { return &s->plan; }
 
 static uint64_t tokens_held(const e3_session *s)
 {
@@ -152,16 +157,17 @@ static uint64_t tokens_held(const e3_session *s)
 	return n;
 }
 
-/* Pieces of a frame that the device may start as one. The ViT is not among them: it keeps the device busy while the next is gathered. */
+/* Pieces of a frame that the device may start as one. The ViT is not among them: it keeps the device busy while the
+ * next is gathered. */
 enum { PIECE_AGGREGATOR, PIECE_CAMERA, PIECE_DENSE };
 
 static int aggregate(e3_session *s, e3_err *err)
 {
 	const e3_dev_ops *ops = s->dev->ops;
 	return ops->gather(s->dev, PIECE_AGGREGATOR, err) || e3_aggregate_step(s, err) ||
-	               e3_evictor_begin(&s->evictor, &s->plan, &s->cache, s->t, s->mass.layer, err) || ops->launch(s->dev, err)
-	           ? -1
-	           : 0;
+			e3_evictor_begin(&s->evictor, &s->plan, &s->cache, s->t, s->mass.layer, err) || ops->launch(s->dev, err)
+		? -1
+		: 0;
 }
 
 static int camera(e3_session *s, e3_err *err)
@@ -182,8 +188,8 @@ static int dense(e3_session *s, e3_result *r, e3_err *err)
 	return ops->launch(s->dev, err);
 }
 
-/* The heads are given to the device before it is waited for: while they run the budget is shared out, the leaving tokens are chosen
- * and taken out of the cache. */
+/* The heads are given to the device before it is waited for: while they run the budget is shared out, the leaving
+ * tokens are chosen and taken out of the cache. */
 static int step(e3_session *s, const uint8_t *rgb, e3_result *r, e3_evict *evict, e3_err *err)
 {
 	const e3_dev_ops *ops = s->dev->ops;
@@ -195,8 +201,9 @@ static int step(e3_session *s, const uint8_t *rgb, e3_result *r, e3_evict *evict
 		return -1;
 	uint64_t held = tokens_held(s);
 	s->peak_tokens = held > s->peak_tokens ? held : s->peak_tokens;
-	if (ops->branch(s->dev, 2, err) || e3_evictor_decide(&s->evictor, &s->plan, &s->cache, s->t, evict, err) || e3_attn_collect(s, err) ||
-	    ops->mark(s->dev, err) || ops->wait(s->dev, err) || e3_evictor_apply(&s->evictor, &s->plan, &s->cache, s->t, evict, err))
+	if (ops->branch(s->dev, 2, err) || e3_evictor_decide(&s->evictor, &s->plan, &s->cache, s->t, evict, err) ||
+		e3_attn_collect(s, err) || ops->mark(s->dev, err) || ops->wait(s->dev, err) ||
+		e3_evictor_apply(&s->evictor, &s->plan, &s->cache, s->t, evict, err))
 		return -1;
 	return ops->finish(s->dev, err);
 }
@@ -222,7 +229,8 @@ int e3_session_step(e3_session *s, const uint8_t *rgb, e3_result *result, e3_evi
 	for (int k = 0; r->has_pose && k < E3_POSE; k++) {
 		r->pose[k] = k < 7 ? s->pose[k] : fmaxf(s->pose[k], 0);
 		if (!isfinite(s->pose[k]))
-			return e3_fail(err, "inferring: frame %lld: the pose is not finite: the weights do not fit the network", (long long)s->t);
+			return e3_fail(err, "inferring: frame %lld: the pose is not finite: the weights do not fit the network",
+				(long long)s->t);
 	}
 	s->turn = 1 - s->turn;
 	if (s->o.frozen)
@@ -246,5 +254,6 @@ int e3_session_attn(e3_session *s, int k, e3_attn *attn, e3_err *err)
 e3_cache_use e3_session_cache(const e3_session *s)
 {
 	uint64_t full = (uint64_t)s->t * (uint64_t)s->plan.tokens_per_frame * (uint64_t)s->plan.layers;
-	return (e3_cache_use){tokens_held(s) * s->plan.token_bytes, s->peak_tokens * s->plan.token_bytes, full * s->plan.token_bytes};
+	return (e3_cache_use){tokens_held(s) * s->plan.token_bytes, s->peak_tokens * s->plan.token_bytes,
+		full * s->plan.token_bytes};
 }

@@ -19,8 +19,8 @@ typedef struct e3_self {
 } e3_self;
 
 typedef struct e3_camera_state {
-	float **page;       /* [caches][pages_each] */
-	float *pages;       /* one allocation behind them */
+	float **page; /* [caches][pages_each] */
+	float *pages; /* one allocation behind them */
 	int pages_each, caches, frames, page_keys;
 	float *token, *normed, *x, *mod, *embed, *pose, *q, *attended, *hidden; /* device */
 } e3_camera_state;
@@ -42,7 +42,8 @@ typedef struct e3_dpt_state {
 	e3_uv uv[E3_DPT_LEVELS], uv_full; /* position tables */
 } e3_dpt_state;
 
-/* The masses of a frame's keys, layer after layer in one piece; on the host only when somebody wants reports. And their maps. */
+/* The masses of a frame's keys, layer after layer in one piece; on the host only when somebody wants reports. And their
+ * maps. */
 typedef struct e3_masses {
 	float *device, *host;
 	size_t cap, used;
@@ -51,7 +52,7 @@ typedef struct e3_masses {
 	struct e3_mass_map {
 		float *device, *host;
 		size_t cap;
-	} *map; /* [layers] */
+	} * map; /* [layers] */
 } e3_masses;
 
 struct e3_session {
@@ -74,7 +75,7 @@ struct e3_session {
 
 	e3_cache cache;
 	e3_evictor evictor;
-	uint32_t *slot;        /* [layers][tokens] of this frame */
+	uint32_t *slot; /* [layers][tokens] of this frame */
 	e3_masses mass;
 	uint64_t peak_tokens;
 
@@ -89,15 +90,18 @@ struct e3_session {
 	e3_dpt_work dpt;
 };
 
-/* Opens with at least so many pages of cache, if there is a budget: what was saved may take more than the budget does. */
-e3_session *e3_session_open_with(const e3_net *net, e3_dev *dev, const e3_infer_options *o, const int size[2], int64_t pages, e3_err *err);
+/* Opens with at least so many pages of cache, if there is a budget: what was saved may take more than the budget does.
+ */
+e3_session *e3_session_open_with(const e3_net *net, e3_dev *dev, const e3_infer_options *o, const int size[2],
+	int64_t pages, e3_err *err);
 /* Device memory that lives as long as the session. */
 int e3_session_alloc(e3_session *s, size_t floats, float **out, e3_err *err);
 int e3_session_alloc_as(e3_session *s, e3_real type, size_t n, float **out, e3_err *err);
 int e3_session_upload(e3_session *s, const float *from, size_t n, float **out, e3_err *err);
 int e3_self_open(e3_session *s, e3_self *self, int tokens, int heads, int head_dim, e3_err *err);
 
-/* One transformer block on x [rows][dim] (spec/model.md 4, 5.2): keys and values go to `slot` of kv, queries see all of kv. */
+/* One transformer block on x [rows][dim] (spec/model.md 4, 5.2): keys and values go to `slot` of kv, queries see all of
+ * kv. */
 typedef struct e3_block_run {
 	const e3_block *block;
 	float *x;

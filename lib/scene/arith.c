@@ -1,7 +1,8 @@
 /* scene: elementary functions from the four operations and square roots: argument reduction, then a power series. */
 #include "arith.h"
 
-/* 1 - x2/(n (n+1)) + x2^2/(n (n+1) (n+2) (n+3)) - ..., n = first: the series of sine (2) and cosine (1), by Horner's rule. */
+/* 1 - x2/(n (n+1)) + x2^2/(n (n+1) (n+2) (n+3)) - ..., n = first: the series of sine (2) and cosine (1), by Horner's
+ * rule. */
 static double alternating(double x2, int first, int terms)
 {
 	double sum = 1;
@@ -12,7 +13,8 @@ static double alternating(double x2, int first, int terms)
 
 void scene_sincos(double x, double *sine, double *cosine)
 {
-	const double half_pi_high = 0x1.921fb544p0, half_pi_low = 0x1.0b4611a626331p-34; /* k × high is exact for |k| < 2^20 */
+	const double half_pi_high = 0x1.921fb544p0,
+				 half_pi_low = 0x1.0b4611a626331p-34; /* k × high is exact for |k| < 2^20 */
 	double k = floor(x / (SCENE_PI / 2) + 0.5), r = x - k * half_pi_high - k * half_pi_low;
 	double s = r * alternating(r * r, 2, 10), c = alternating(r * r, 1, 10);
 	int quarter = (int)(k - 4 * floor(k / 4));
@@ -63,10 +65,7 @@ double scene_log(double x)
 	return 2 * s * sum + e * ln2_low + e * ln2_high;
 }
 
-double scene_pow(double x, double y)
-{
-	return scene_exp(y * scene_log(x));
-}
+double scene_pow(double x, double y) { return scene_exp(y * scene_log(x)); }
 
 double scene_atan(double x)
 {

@@ -1,6 +1,6 @@
-/* scene: arithmetic that gives the same bits everywhere: elementary functions from the four operations and square roots, and
- * random numbers as a function of seed, purpose and index. The C library's functions differ in their last bits from machine to
- * machine. Compiled without contraction (Makefile: EXTRA_scene). */
+/* scene: arithmetic that gives the same bits everywhere: elementary functions from the four operations and square
+ * roots, and random numbers as a function of seed, purpose and index. The C library's functions differ in their last
+ * bits from machine to machine. Compiled without contraction (Makefile: EXTRA_scene). */
 #ifndef SCENE_ARITH_H
 #define SCENE_ARITH_H
 
@@ -9,7 +9,8 @@
 
 #define SCENE_PI 3.14159265358979323846
 
-/* Errors below 1e-14 (absolute for sine and cosine, else relative) on the ranges a scene uses: |x| < 1e4, exp to ±300. */
+/* Errors below 1e-14 (absolute for sine and cosine, else relative) on the ranges a scene uses: |x| < 1e4, exp to ±300.
+ */
 void scene_sincos(double x, double *sine, double *cosine);
 double scene_sin(double x);
 double scene_cos(double x);

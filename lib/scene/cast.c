@@ -30,11 +30,7 @@ void scene_row_close(scene_row *row)
 	*row = (scene_row){0};
 }
 
-
-static double py_of(const scene_camera *c, int y)
-{
-	return (y + 0.5 - c->h / 2.0) / c->focal;
-}
+static double py_of(const scene_camera *c, int y) { return (y + 0.5 - c->h / 2.0) / c->focal; }
 
 /* The smallest rectangle that holds the corners of its box; everything when one is not well in front of the camera. */
 static void bound(scene_seen *s, const scene_thing *t, const scene_shot *shot)
@@ -102,7 +98,8 @@ SCENE_CLONES static void cast_walls(const scene_shot *shot, int y, double *restr
 	const double *r = shot->view.rot, *eye = shot->view.eye, *half = shot->room->half;
 	const double py = py_of(c, y), middle = c->w / 2.0, focal = c->focal;
 	const double b0 = r[3] * py + r[6], b1 = r[4] * py + r[7], b2 = r[5] * py + r[8];
-	const double r0 = r[0], r1 = r[1], r2 = r[2], e0 = eye[0], e1 = eye[1], e2 = eye[2], h0 = half[0], h1 = half[1], h2 = half[2];
+	const double r0 = r[0], r1 = r[1], r2 = r[2], e0 = eye[0], e1 = eye[1], e2 = eye[2], h0 = half[0], h1 = half[1],
+				 h2 = half[2];
 	const int w = c->w;
 #pragma omp simd
 	for (int x = 0; x < w; x++) {
@@ -128,7 +125,8 @@ SCENE_CLONES static void cast_walls(const scene_shot *shot, int y, double *restr
 	const double o0 = s->origin[0], o1 = s->origin[1], o2 = s->origin[2], middle = c->w / 2.0, focal = c->focal; \
 	const int left = s->left, right = s->right
 
-SCENE_CLONES static void cast_ball(const scene_seen *s, const scene_camera *c, double py, int64_t id, const scene_row *row)
+SCENE_CLONES static void cast_ball(const scene_seen *s, const scene_camera *c, double py, int64_t id,
+	const scene_row *row)
 {
 	THING_RAY;
 	double *restrict z = row->z;
@@ -148,7 +146,8 @@ SCENE_CLONES static void cast_ball(const scene_seen *s, const scene_camera *c, d
 	}
 }
 
-SCENE_CLONES static void cast_box(const scene_seen *s, const scene_camera *c, double py, int64_t id, const scene_row *row)
+SCENE_CLONES static void cast_box(const scene_seen *s, const scene_camera *c, double py, int64_t id,
+	const scene_row *row)
 {
 	THING_RAY;
 	double *restrict z = row->z;
@@ -158,7 +157,8 @@ SCENE_CLONES static void cast_box(const scene_seen *s, const scene_camera *c, do
 		double px = (x + 0.5 - middle) / focal;
 		double d0 = b0 + m0 * px, d1 = b1 + m1 * px, d2 = b2 + m2 * px;
 		double i0 = 1 / away_from_zero(d0, 1e-9), i1 = 1 / away_from_zero(d1, 1e-9), i2 = 1 / away_from_zero(d2, 1e-9);
-		double p0 = (-1 - o0) * i0, q0 = (1 - o0) * i0, p1 = (-1 - o1) * i1, q1 = (1 - o1) * i1, p2 = (-1 - o2) * i2, q2 = (1 - o2) * i2;
+		double p0 = (-1 - o0) * i0, q0 = (1 - o0) * i0, p1 = (-1 - o1) * i1, q1 = (1 - o1) * i1, p2 = (-1 - o2) * i2,
+			   q2 = (1 - o2) * i2;
 		double n0 = p0 < q0 ? p0 : q0, n1 = p1 < q1 ? p1 : q1, n2 = p2 < q2 ? p2 : q2;
 		double f0 = p0 < q0 ? q0 : p0, f1 = p1 < q1 ? q1 : p1, f2 = p2 < q2 ? q2 : p2;
 		double near = n0 > n1 ? n0 : n1, far = f0 < f1 ? f0 : f1, old = z[x];

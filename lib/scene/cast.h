@@ -19,7 +19,7 @@ typedef struct scene_camera {
 typedef struct scene_seen {
 	bool round;
 	double origin[3];
-	double ray[9]; /* direction = ray (px, py, 1) */
+	double ray[9];                /* direction = ray (px, py, 1) */
 	int left, right, top, bottom; /* no pixel outside sees it; right and bottom are one past */
 } scene_seen;
 
@@ -39,8 +39,8 @@ void scene_shot_take(scene_shot *shot, const scene_room *room, const scene_camer
 
 /* Scratch of one thread: rows of w. */
 typedef struct scene_row {
-	double *z;    /* z depth of the nearest surface */
-	int64_t *hit; /* its paint: a face, or FACES + thing */
+	double *z;              /* z depth of the nearest surface */
+	int64_t *hit;           /* its paint: a face, or FACES + thing */
 	float *x, *y, *z_local; /* texture coordinates */
 	float *light, *mix, *fade;
 } scene_row;

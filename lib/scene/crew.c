@@ -1,5 +1,5 @@
-/* scene: the threads that share the rows of a frame. They sleep between frames: a frame takes milliseconds, and whoever reads the
- * stream may need the processors more. Signals are for the thread that opened the crew. */
+/* scene: the threads that share the rows of a frame. They sleep between frames: a frame takes milliseconds, and whoever
+ * reads the stream may need the processors more. Signals are for the thread that opened the crew. */
 #include "crew.h"
 #include "e3/mem.h"
 #include <pthread.h>

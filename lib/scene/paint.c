@@ -1,5 +1,5 @@
-/* scene: from what rays hit to pixels: solid textures, light, gain, gamma, noise. A row falls into stretches of one surface; each is
- * done with that surface's constants, in loops over its pixels. */
+/* scene: from what rays hit to pixels: solid textures, light, gain, gamma, noise. A row falls into stretches of one
+ * surface; each is done with that surface's constants, in loops over its pixels. */
 #include "cast.h"
 #include <math.h>
 #include <string.h>
@@ -28,10 +28,7 @@ INLINE float lattice(uint32_t n)
 	return (float)(int32_t)n * 0x1p-31f;
 }
 
-INLINE float blend(float a, float b, float t)
-{
-	return a * (1 - t) + b * t;
-}
+INLINE float blend(float a, float b, float t) { return a * (1 - t) + b * t; }
 
 /* Noise that is smooth over a unit of length: random values on a grid, blended with 3t^2 - 2t^3. */
 INLINE float soft_noise(float x, float y, float z)
@@ -42,14 +39,12 @@ INLINE float soft_noise(float x, float y, float z)
 	const uint32_t kx = 1619, ky = 31337, kz = 6971;
 	uint32_t n = (uint32_t)ix * kx + (uint32_t)iy * ky + (uint32_t)iz * kz;
 	float a = blend(lattice(n), lattice(n + kx), tx), b = blend(lattice(n + ky), lattice(n + kx + ky), tx);
-	float c = blend(lattice(n + kz), lattice(n + kx + kz), tx), d = blend(lattice(n + ky + kz), lattice(n + kx + ky + kz), tx);
+	float c = blend(lattice(n + kz), lattice(n + kx + kz), tx),
+		  d = blend(lattice(n + ky + kz), lattice(n + kx + ky + kz), tx);
 	return blend(blend(a, b, ty), blend(c, d, ty), tz);
 }
 
-INLINE float fraction(float v)
-{
-	return v - (float)floor_to_int(v);
-}
+INLINE float fraction(float v) { return v - (float)floor_to_int(v); }
 
 /* The share of the second colour, before the fine grain. */
 INLINE float pattern_at(scene_pattern p, float x, float y, float z, float n2, float n3)
@@ -92,12 +87,23 @@ INLINE void mix_pixels(scene_pattern p, const stretch *s, const scene_paint *pai
 SCENE_CLONES static void mix_colours(const stretch *s, const scene_paint *paint)
 {
 	switch (paint->pattern) {
-	case CHECKS: mix_pixels(CHECKS, s, paint); break;
-	case STRIPES: mix_pixels(STRIPES, s, paint); break;
-	case SOFT: mix_pixels(SOFT, s, paint); break;
-	case BRICKS: mix_pixels(BRICKS, s, paint); break;
-	case CLOUDS: mix_pixels(CLOUDS, s, paint); break;
-	default: mix_pixels(GRAIN, s, paint);
+	case CHECKS:
+		mix_pixels(CHECKS, s, paint);
+		break;
+	case STRIPES:
+		mix_pixels(STRIPES, s, paint);
+		break;
+	case SOFT:
+		mix_pixels(SOFT, s, paint);
+		break;
+	case BRICKS:
+		mix_pixels(BRICKS, s, paint);
+		break;
+	case CLOUDS:
+		mix_pixels(CLOUDS, s, paint);
+		break;
+	default:
+		mix_pixels(GRAIN, s, paint);
 	}
 }
 
@@ -112,10 +118,12 @@ SCENE_CLONES static void light_wall(const stretch *s)
 {
 	const scene_shot *shot = s->shot;
 	const double *r = shot->view.rot, *eye = shot->view.eye, *restrict z = s->row->z + s->x;
-	const double py = (s->y + 0.5 - shot->camera.h / 2.0) / shot->camera.focal, middle = shot->camera.w / 2.0, focal = shot->camera.focal;
+	const double py = (s->y + 0.5 - shot->camera.h / 2.0) / shot->camera.focal, middle = shot->camera.w / 2.0,
+				 focal = shot->camera.focal;
 	const double b0 = r[3] * py + r[6], b1 = r[4] * py + r[7], b2 = r[5] * py + r[8];
 	const double r0 = r[0], r1 = r[1], r2 = r[2], e0 = eye[0], e1 = eye[1], e2 = eye[2];
-	float *restrict lx = s->row->x, *restrict ly = s->row->y, *restrict lz = s->row->z_local, *restrict light = s->row->light;
+	float *restrict lx = s->row->x, *restrict ly = s->row->y, *restrict lz = s->row->z_local,
+					*restrict light = s->row->light;
 	const scene_light *l = &shot->room->light;
 	const double cosine = l->dir[s->hit / 2] * (s->hit % 2 ? -1 : 1);
 	const float bright = brightness((float)cosine, (float)l->ambient);
@@ -130,7 +138,8 @@ SCENE_CLONES static void light_wall(const stretch *s)
 	}
 }
 
-/* The same for a thing: coordinates in its own axes; the normal is that of the face, or of the ellipsoid at the point. */
+/* The same for a thing: coordinates in its own axes; the normal is that of the face, or of the ellipsoid at the point.
+ */
 SCENE_CLONES static void light_thing(const stretch *s)
 {
 	const scene_shot *shot = s->shot;
@@ -138,7 +147,8 @@ SCENE_CLONES static void light_thing(const stretch *s)
 	const scene_seen *seen = &shot->seen[s->hit - FACES];
 	const scene_light *l = &shot->room->light;
 	const double *m = seen->ray, *restrict z = s->row->z + s->x;
-	const double py = (s->y + 0.5 - shot->camera.h / 2.0) / shot->camera.focal, middle = shot->camera.w / 2.0, focal = shot->camera.focal;
+	const double py = (s->y + 0.5 - shot->camera.h / 2.0) / shot->camera.focal, middle = shot->camera.w / 2.0,
+				 focal = shot->camera.focal;
 	const double b0 = m[1] * py + m[2], b1 = m[4] * py + m[5], b2 = m[7] * py + m[8], m0 = m[0], m1 = m[3], m2 = m[6];
 	const double o0 = seen->origin[0], o1 = seen->origin[1], o2 = seen->origin[2];
 	const float h0 = (float)t->half[0], h1 = (float)t->half[1], h2 = (float)t->half[2], ambient = (float)l->ambient;
@@ -146,17 +156,20 @@ SCENE_CLONES static void light_thing(const stretch *s)
 	for (int k = 0; k < 3; k++)
 		along[k] = (float)(t->rot[3 * k] * l->dir[0] + t->rot[3 * k + 1] * l->dir[1] + t->rot[3 * k + 2] * l->dir[2]);
 	const float l0 = along[0], l1 = along[1], l2 = along[2];
-	float *restrict lx = s->row->x, *restrict ly = s->row->y, *restrict lz = s->row->z_local, *restrict light = s->row->light;
+	float *restrict lx = s->row->x, *restrict ly = s->row->y, *restrict lz = s->row->z_local,
+					*restrict light = s->row->light;
 	const bool ball = t->round;
 	const int n = s->n, first = s->x;
 #pragma omp simd
 	for (int k = 0; k < n; k++) {
 		double px = (first + k + 0.5 - middle) / focal, depth = z[k];
-		float u = (float)(o0 + depth * (b0 + m0 * px)), v = (float)(o1 + depth * (b1 + m1 * px)), w = (float)(o2 + depth * (b2 + m2 * px));
+		float u = (float)(o0 + depth * (b0 + m0 * px)), v = (float)(o1 + depth * (b1 + m1 * px)),
+			  w = (float)(o2 + depth * (b2 + m2 * px));
 		float au = fabsf(u), av = fabsf(v), aw = fabsf(w);
 		float n0 = u / h0, n1 = v / h1, n2 = w / h2;
 		float round = (n0 * l0 + n1 * l1 + n2 * l2) / sqrtf(n0 * n0 + n1 * n1 + n2 * n2);
-		float side = au > av ? (au > aw ? (u < 0 ? -l0 : l0) : (w < 0 ? -l2 : l2)) : (av > aw ? (v < 0 ? -l1 : l1) : (w < 0 ? -l2 : l2));
+		float side = au > av ? (au > aw ? (u < 0 ? -l0 : l0) : (w < 0 ? -l2 : l2))
+							 : (av > aw ? (v < 0 ? -l1 : l1) : (w < 0 ? -l2 : l2));
 		light[k] = brightness(ball ? round : side, ambient);
 		lx[k] = u * h0, ly[k] = v * h1, lz[k] = w * h2;
 	}

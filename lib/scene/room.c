@@ -10,10 +10,7 @@ static double uniform(uint64_t seed, int what, int index, double lo, double hi)
 	return scene_uniform(seed, (uint64_t)what, (uint64_t)index, lo, hi);
 }
 
-static double clamp(double v, double lo, double hi)
-{
-	return v < lo ? lo : v > hi ? hi : v;
-}
+static double clamp(double v, double lo, double hi) { return v < lo ? lo : v > hi ? hi : v; }
 
 /* Uniform in the logarithm. */
 static double log_uniform(uint64_t seed, int what, int index, double lo, double hi)
@@ -65,7 +62,8 @@ static void draw_paint(scene_paint *p, uint64_t seed, int index)
 
 static void draw_light(scene_light *l, uint64_t seed)
 {
-	double d[3] = {uniform(seed, DRAW_LIGHT, 0, -0.7, 0.7), uniform(seed, DRAW_LIGHT, 1, 0.6, 1), uniform(seed, DRAW_LIGHT, 2, -0.7, 0.7)};
+	double d[3] = {uniform(seed, DRAW_LIGHT, 0, -0.7, 0.7), uniform(seed, DRAW_LIGHT, 1, 0.6, 1),
+		uniform(seed, DRAW_LIGHT, 2, -0.7, 0.7)};
 	double length = sqrt(d[0] * d[0] + d[1] * d[1] + d[2] * d[2]);
 	for (int k = 0; k < 3; k++) {
 		l->dir[k] = d[k] / length;
@@ -83,11 +81,14 @@ static void place(scene_thing *t, const scene_room *room, const scene_way *way, 
 	const int at = index + try * E3_SCENE_OBJECTS_MAX;
 	uint64_t seed = way->seed;
 	bool lifted = uniform(seed, DRAW_THING_LIFT, 2 * index, 0, 1) < 0.12;
-	t->centre[1] = -room->half[1] + 0.98 * t->half[1] + (lifted ? uniform(seed, DRAW_THING_LIFT, 2 * index + 1, 0, 1) : 0);
+	t->centre[1] =
+		-room->half[1] + 0.98 * t->half[1] + (lifted ? uniform(seed, DRAW_THING_LIFT, 2 * index + 1, 0, 1) : 0);
 	if (uniform(seed, DRAW_THING_AHEAD, 2 * at, 0, 1) < 0.66) {
 		double far = uniform(seed, DRAW_THING_AHEAD, 2 * at + 1, 1.3, 4);
-		double x = way->start[0] + far * scene_cos(way->yaw) + 0.9 * scene_normal(seed, DRAW_THING_NORMAL, (uint64_t)(2 * at));
-		double z = way->start[2] + far * scene_sin(way->yaw) + 0.9 * scene_normal(seed, DRAW_THING_NORMAL, (uint64_t)(2 * at + 1));
+		double x =
+			way->start[0] + far * scene_cos(way->yaw) + 0.9 * scene_normal(seed, DRAW_THING_NORMAL, (uint64_t)(2 * at));
+		double z = way->start[2] + far * scene_sin(way->yaw) +
+			0.9 * scene_normal(seed, DRAW_THING_NORMAL, (uint64_t)(2 * at + 1));
 		t->centre[0] = clamp(x, 0.1 - room->half[0], room->half[0] - 0.1);
 		t->centre[2] = clamp(z, 0.1 - room->half[2], room->half[2] - 0.1);
 	} else {
@@ -100,7 +101,9 @@ static void place(scene_thing *t, const scene_room *room, const scene_way *way, 
 static void draw_turn(scene_thing *t, uint64_t seed, int index)
 {
 	double turn = uniform(seed, DRAW_THING_TURN, 3 * index, 0, SCENE_PI);
-	double tilt = uniform(seed, DRAW_THING_TURN, 3 * index + 1, 0, 1) < 0.12 ? uniform(seed, DRAW_THING_TURN, 3 * index + 2, -0.4, 0.4) : 0;
+	double tilt = uniform(seed, DRAW_THING_TURN, 3 * index + 1, 0, 1) < 0.12
+		? uniform(seed, DRAW_THING_TURN, 3 * index + 2, -0.4, 0.4)
+		: 0;
 	double s, c, sx, cx;
 	scene_sincos(turn, &s, &c);
 	scene_sincos(tilt, &sx, &cx);

@@ -1,7 +1,7 @@
 /* scene: the room as it is drawn from a seed: its size, paint, light and furniture.
  *
- * Metres; y is up; the middle of the room is the origin. Rotations are row-major. The distributions are those of the generator
- * the demo model was trained with; the numbers are our own. */
+ * Metres; y is up; the middle of the room is the origin. Rotations are row-major. The distributions are those of the
+ * generator the demo model was trained with; the numbers are our own. */
 #ifndef SCENE_ROOM_H
 #define SCENE_ROOM_H
 
@@ -13,7 +13,7 @@ enum { FACE_FLOOR = 2, FACE_CEILING = 3, FACES = 6 };
 typedef enum scene_pattern { CHECKS, STRIPES, SOFT, BRICKS, CLOUDS, GRAIN, PATTERNS } scene_pattern;
 
 typedef struct scene_paint {
-	float a[3], b[3]; /* the two colours */
+	float a[3], b[3];       /* the two colours */
 	float scale, offset[3]; /* of the texture, which is solid: cut out of a block that moves with the thing */
 	scene_pattern pattern;
 } scene_paint;

@@ -28,9 +28,10 @@ struct e3_scene {
 
 static int check(const e3_scene_options *o, e3_err *err)
 {
-	if (o->w < 1 || o->h < 1 || o->w > E3_SCENE_SIDE_MAX || o->h > E3_SCENE_SIDE_MAX || (int64_t)o->w * o->h > E3_SCENE_PIXELS_MAX)
-		return e3_fail(err, "size %d × %d: sides go from 1 to %d, and no more than %d pixels fit into a truth message", o->w, o->h,
-			E3_SCENE_SIDE_MAX, E3_SCENE_PIXELS_MAX);
+	if (o->w < 1 || o->h < 1 || o->w > E3_SCENE_SIDE_MAX || o->h > E3_SCENE_SIDE_MAX ||
+		(int64_t)o->w * o->h > E3_SCENE_PIXELS_MAX)
+		return e3_fail(err, "size %d × %d: sides go from 1 to %d, and no more than %d pixels fit into a truth message",
+			o->w, o->h, E3_SCENE_SIDE_MAX, E3_SCENE_PIXELS_MAX);
 	if (o->frames < 1 || o->frames > E3_SCENE_FRAMES_MAX)
 		return e3_fail(err, "%" PRId64 " frames: expected 1 to %d", o->frames, E3_SCENE_FRAMES_MAX);
 	if (!(o->length >= 0 && o->length <= 1000))
@@ -48,7 +49,8 @@ static int check(const e3_scene_options *o, e3_err *err)
 	return 0;
 }
 
-/* Quantiles of the normal distribution at (k + 1/2) / SCENE_NORMAL: x' = sqrt(2 pi) exp(x^2 / 2), from the middle outwards. */
+/* Quantiles of the normal distribution at (k + 1/2) / SCENE_NORMAL: x' = sqrt(2 pi) exp(x^2 / 2), from the middle
+ * outwards. */
 static void fill_normal(float *normal, double deviation)
 {
 	enum { HALF = SCENE_NORMAL / 2, SUBSTEPS = 8 };
@@ -59,7 +61,8 @@ static void fill_normal(float *normal, double deviation)
 		double h = 1.0 / SUBSTEPS / SCENE_NORMAL;
 		for (int n = 0; n < steps; n++) { /* Runge and Kutta */
 			double a = root * scene_exp(x * x / 2), x1 = x + h / 2 * a, b = root * scene_exp(x1 * x1 / 2);
-			double x2 = x + h / 2 * b, c = root * scene_exp(x2 * x2 / 2), x3 = x + h * c, d = root * scene_exp(x3 * x3 / 2);
+			double x2 = x + h / 2 * b, c = root * scene_exp(x2 * x2 / 2), x3 = x + h * c,
+				   d = root * scene_exp(x3 * x3 / 2);
 			x += h / 6 * (a + 2 * b + 2 * c + d);
 		}
 		normal[HALF + k] = (float)(deviation * x);
@@ -159,10 +162,7 @@ e3_scene *e3_scene_open(const e3_scene_options *o, e3_err *err)
 	return s;
 }
 
-const e3_scene_facts *e3_scene_tell(const e3_scene *s)
-{
-	return &s->facts;
-}
+const e3_scene_facts *e3_scene_tell(const e3_scene *s) { return &s->facts; }
 
 void e3_scene_render(e3_scene *s, int64_t i, uint8_t *rgb, float *depth, float pose[9])
 {

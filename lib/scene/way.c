@@ -1,11 +1,12 @@
-/* scene: the camera's way through the room. Any frame's view can be had by itself; views in order cost no more than each other. */
+/* scene: the camera's way through the room. Any frame's view can be had by itself; views in order cost no more than
+ * each other. */
 #include "way.h"
 #include "arith.h"
 #include <string.h>
 
-#define MARGIN 0.45      /* metres between the camera and any wall */
-#define STEP_MEAN 0.65   /* of the uneven steps, 0.3 to 1 */
-#define GAZE_METRES 1.0  /* between the control points of where a walk looks */
+#define MARGIN 0.45     /* metres between the camera and any wall */
+#define STEP_MEAN 0.65  /* of the uneven steps, 0.3 to 1 */
+#define GAZE_METRES 1.0 /* between the control points of where a walk looks */
 
 static double draw(const scene_way *w, int what, int index, double lo, double hi)
 {
@@ -140,7 +141,7 @@ void scene_look(const double eye[3], const double target[3], double roll, double
 	for (int axis = 0; axis < 3; axis++)
 		z[axis] = (target[axis] - eye[axis]) / far;
 	double level = sqrt(z[0] * z[0] + z[2] * z[2]);
-	const double x[3] = {-z[2] / level, 0, z[0] / level}; /* z × up */
+	const double x[3] = {-z[2] / level, 0, z[0] / level};                       /* z × up */
 	const double y[3] = {z[1] * x[2], z[2] * x[0] - z[0] * x[2], -z[1] * x[0]}; /* z × x: downwards */
 	scene_sincos(roll, &s, &c);
 	for (int axis = 0; axis < 3; axis++) {
@@ -166,16 +167,14 @@ static void clip_eye(const scene_way *w, double along, double eye[3])
 	eye[2] = w->start[2] + w->metres * (s * along + c * sideways);
 }
 
-static double clamp(double v, double limit)
-{
-	return v > limit ? limit : v < -limit ? -limit : v;
-}
+static double clamp(double v, double limit) { return v > limit ? limit : v < -limit ? -limit : v; }
 
 scene_view scene_way_view(scene_way *w, int64_t frame)
 {
 	scene_view v;
 	double t = progress(w, frame), along = w->revisit ? there_and_back(t) : t, target[3], roll;
-	double off = w->revisit && t > 0.5 ? (2 * t - 1) * (2 * t - 1) * (5 - 4 * t) : 0; /* smoothstep over the second half */
+	double off =
+		w->revisit && t > 0.5 ? (2 * t - 1) * (2 * t - 1) * (5 - 4 * t) : 0; /* smoothstep over the second half */
 	bool walk = w->path == E3_SCENE_WALK;
 	if (walk)
 		walk_at(w, along * w->metres, v.eye);
@@ -220,7 +219,11 @@ static void sample(scene_way *w)
 
 void scene_way_draw(scene_way *w, const e3_scene_options *o, const double half[3])
 {
-	*w = (scene_way){.seed = o->seed, .frames = o->frames, .path = o->path, .revisit = o->revisit, .endless = o->endless};
+	*w = (scene_way){.seed = o->seed,
+		.frames = o->frames,
+		.path = o->path,
+		.revisit = o->revisit,
+		.endless = o->endless};
 	for (int axis = 0; axis < 3; axis++)
 		w->limit[axis] = half[axis] - MARGIN;
 	w->metres = draw(w, DRAW_LENGTH, 0, 0.2, 1.5) * o->length;

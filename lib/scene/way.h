@@ -11,21 +11,21 @@ typedef struct scene_way {
 	int64_t frames;
 	e3_scene_path path;
 	bool revisit, endless;
-	double limit[3];      /* |eye| never exceeds this */
-	double metres;        /* from the first frame to the last, or to the turning point with revisit, bends not counted */
+	double limit[3]; /* |eye| never exceeds this */
+	double metres;   /* from the first frame to the last, or to the turning point with revisit, bends not counted */
 	double start[3], yaw; /* where it begins, and the direction it looks in there */
 	/* clip: a bent stroke; looks along a sweep, or at a focus */
 	double heading, climb, bend, length, sweep, pitch, pitch_sweep, roll, roll_sweep, focus[3];
 	bool orbit;
 	/* walk: a closed cubic B-spline, and the metres from its beginning to each of its samples */
 	double knot[WALK_KNOTS][3], along[WALK_SAMPLES + 1];
-	double back[3], back_yaw; /* revisit: how far off the way back is in the end */
+	double back[3], back_yaw;       /* revisit: how far off the way back is in the end */
 	double passes[WALK_SAMPLES][3]; /* points of the way */
 	int n_passes;
-	double total;             /* metres from the first frame to the last */
-	double jitter_total;      /* sum of the uneven steps from the first frame to the last */
-	int64_t step;             /* up to this frame ... */
-	double stepped;           /* ... the steps sum to this */
+	double total;        /* metres from the first frame to the last */
+	double jitter_total; /* sum of the uneven steps from the first frame to the last */
+	int64_t step;        /* up to this frame ... */
+	double stepped;      /* ... the steps sum to this */
 } scene_way;
 
 typedef struct scene_view {
@@ -42,10 +42,38 @@ void scene_look(const double eye[3], const double target[3], double roll, double
 
 /* What is drawn, for scene_uniform and scene_normal: the numbers never change, so that a seed keeps its scene. */
 enum {
-	DRAW_SIZE, DRAW_HEIGHT, DRAW_PLACE, DRAW_HEADING, DRAW_LENGTH, DRAW_STEP, DRAW_BEND, DRAW_YAW, DRAW_SWEEP, DRAW_PITCH, DRAW_FOCUS,
-	DRAW_ORBIT, DRAW_ROLL, DRAW_FOV, DRAW_THING_SIZE, DRAW_THING_KIND, DRAW_THING_PLACE, DRAW_THING_LIFT, DRAW_THING_AHEAD,
-	DRAW_THING_NORMAL, DRAW_THING_TURN, DRAW_COLOUR, DRAW_PATTERN, DRAW_OFFSET, DRAW_LIGHT, DRAW_CAMERA, DRAW_KNOT, DRAW_GAZE_YAW,
-	DRAW_GAZE_PITCH, DRAW_GAZE_ROLL, DRAW_BACK, DRAW_NOISE
+	DRAW_SIZE,
+	DRAW_HEIGHT,
+	DRAW_PLACE,
+	DRAW_HEADING,
+	DRAW_LENGTH,
+	DRAW_STEP,
+	DRAW_BEND,
+	DRAW_YAW,
+	DRAW_SWEEP,
+	DRAW_PITCH,
+	DRAW_FOCUS,
+	DRAW_ORBIT,
+	DRAW_ROLL,
+	DRAW_FOV,
+	DRAW_THING_SIZE,
+	DRAW_THING_KIND,
+	DRAW_THING_PLACE,
+	DRAW_THING_LIFT,
+	DRAW_THING_AHEAD,
+	DRAW_THING_NORMAL,
+	DRAW_THING_TURN,
+	DRAW_COLOUR,
+	DRAW_PATTERN,
+	DRAW_OFFSET,
+	DRAW_LIGHT,
+	DRAW_CAMERA,
+	DRAW_KNOT,
+	DRAW_GAZE_YAW,
+	DRAW_GAZE_PITCH,
+	DRAW_GAZE_ROLL,
+	DRAW_BACK,
+	DRAW_NOISE
 };
 
 #endif

@@ -1,5 +1,5 @@
-/* sets: pairing two lists of time stamps, nearest first, each stamp once (spec/eval.md 2.7). Refuses lists in which so many stamps
- * lie together that the candidates would not fit. */
+/* sets: pairing two lists of time stamps, nearest first, each stamp once (spec/eval.md 2.7). Refuses lists in which so
+ * many stamps lie together that the candidates would not fit. */
 #include "e3/mem.h"
 #include "e3/sets.h"
 #include <math.h>
@@ -19,10 +19,7 @@ typedef struct candidate {
 
 static int order(double x, double y) { return (x > y) - (x < y); }
 
-static int by_time(const void *x, const void *y)
-{
-	return order(((const stamp *)x)->t, ((const stamp *)y)->t);
-}
+static int by_time(const void *x, const void *y) { return order(((const stamp *)x)->t, ((const stamp *)y)->t); }
 
 static int by_difference(const void *x, const void *y)
 {
@@ -43,7 +40,8 @@ static stamp *sorted(const double *t, size_t n, e3_err *err)
 }
 
 /* All pairs closer than `within`, in any order. */
-static int find(const stamp *a, size_t n_a, const stamp *b, size_t n_b, double within, candidate **out, size_t *n, e3_err *err)
+static int find(const stamp *a, size_t n_a, const stamp *b, size_t n_b, double within, candidate **out, size_t *n,
+	e3_err *err)
 {
 	size_t first = 0, cap = 0;
 	*out = NULL, *n = 0;
@@ -56,7 +54,8 @@ static int find(const stamp *a, size_t n_a, const stamp *b, size_t n_b, double w
 			if (!(difference < within))
 				continue;
 			if (*n == MAX_CANDIDATES)
-				return e3_fail(err, "pairing time stamps: more than %d pairs are less than %g s apart", MAX_CANDIDATES, within);
+				return e3_fail(err, "pairing time stamps: more than %d pairs are less than %g s apart", MAX_CANDIDATES,
+					within);
 			if (*n == cap) {
 				cap = cap ? 2 * cap : 1024;
 				if (e3_grow((void **)out, cap, sizeof **out, "pairs of time stamps", err))
@@ -68,7 +67,8 @@ static int find(const stamp *a, size_t n_a, const stamp *b, size_t n_b, double w
 	return 0;
 }
 
-int e3_traj_associate(const double *a, size_t n_a, const double *b, size_t n_b, double within, size_t (**pair)[2], size_t *n, e3_err *err)
+int e3_traj_associate(const double *a, size_t n_a, const double *b, size_t n_b, double within, size_t (**pair)[2],
+	size_t *n, e3_err *err)
 {
 	enum { NONE = -1 };
 	candidate *c = NULL;

@@ -26,10 +26,7 @@ int sets_names_add(sets_names *x, const char *name, e3_err *err)
 	return x->v[x->n] ? (x->n++, 0) : e3_fail(err, "listing: out of memory");
 }
 
-static int by_bytes(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
-}
+static int by_bytes(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
 
 bool sets_names_have(const sets_names *sorted, const char *name)
 {

@@ -1,5 +1,5 @@
-/* sets: where a data set lies. Refuses roots in which nothing of it is found, naming what was expected, what is there and, where it lies a
- * few folders above or one below, which folder to give instead. */
+/* sets: where a data set lies. Refuses roots in which nothing of it is found, naming what was expected, what is there
+ * and, where it lies a few folders above or one below, which folder to give instead. */
 #include "e3/mem.h"
 #include "internal.h"
 #include <stdio.h>
@@ -25,9 +25,12 @@ static bool has_folder(const char *path, const sets_row *row)
 static bool is_home(const e3_set *s)
 {
 	switch (s->o.set) {
-	case E3_SET_CO3D: return sets_co3d_is_home(s);
-	case E3_SET_KITTI: return sets_kitti_is_home(s);
-	default: return has_folder(s->base, s->row);
+	case E3_SET_CO3D:
+		return sets_co3d_is_home(s);
+	case E3_SET_KITTI:
+		return sets_kitti_is_home(s);
+	default:
+		return has_folder(s->base, s->row);
 	}
 }
 
@@ -47,7 +50,8 @@ static bool is_called(e3_set *s, const char *dir, const sets_names *here, const 
 {
 	size_t n = strcspn(home, "/");
 	for (size_t k = 0; n && k < here->n; k++)
-		if (strlen(here->v[k]) == n && strncasecmp(here->v[k], home, n) == 0 && take(s, sets_path(NULL, "%s%s%s", dir, here->v[k], home + n)))
+		if (strlen(here->v[k]) == n && strncasecmp(here->v[k], home, n) == 0 &&
+			take(s, sets_path(NULL, "%s%s%s", dir, here->v[k], home + n)))
 			return true;
 	return false;
 }
@@ -129,8 +133,10 @@ static int refuse_packed(const e3_set *s, e3_err *err)
 	else if (sets_folder(s->o.root, (sets_pattern){NULL, packed, false}, &found, NULL) == 0 && found.n)
 		name = found.v[0];
 	if (name)
-		e3_fail(err, "opening: nyu: %s%s%s: expected val/nyu_images and val/nyu_depths, found a MATLAB or HDF5 file: pipelines/eval/nyu.py makes"
-			" them of it", s->o.root, *name ? "/" : "", name);
+		e3_fail(err,
+			"opening: nyu: %s%s%s: expected val/nyu_images and val/nyu_depths, found a MATLAB or HDF5 file: pipelines/eval/nyu.py makes"
+			" them of it",
+			s->o.root, *name ? "/" : "", name);
 	sets_names_release(&found);
 	return name ? -1 : 0;
 }
@@ -153,8 +159,8 @@ int sets_find_home(e3_set *s, e3_err *err)
 	e3_buf what = {0};
 	char *other = near_by(s, root);
 	describe(root, &what);
-	e3_fail(err, "opening: %s: %s: expected %s, here or in %s; found %s%s%s", row->name, root, row->expected, row->homes[1],
-		what.data ? what.data : "", other ? "; it lies elsewhere: give " : "", other ? other : "");
+	e3_fail(err, "opening: %s: %s: expected %s, here or in %s; found %s%s%s", row->name, root, row->expected,
+		row->homes[1], what.data ? what.data : "", other ? "; it lies elsewhere: give " : "", other ? other : "");
 	free(other);
 	e3_buf_release(&what);
 	return -1;

@@ -24,8 +24,9 @@ typedef struct sets_names {
 void sets_names_release(sets_names *x);
 int sets_names_add(sets_names *x, const char *name, e3_err *err);
 bool sets_names_have(const sets_names *sorted, const char *name);
-/* What a folder holds whose names begin and end so, sorted by bytes; hidden ones left out. A suffix may be several, as in ".png|.jpg", and
- * its case does not matter. With `folders` only folders, else only what is none. -1 when it cannot be read. */
+/* What a folder holds whose names begin and end so, sorted by bytes; hidden ones left out. A suffix may be several, as
+ * in ".png|.jpg", and its case does not matter. With `folders` only folders, else only what is none. -1 when it cannot
+ * be read. */
 typedef struct sets_pattern {
 	const char *prefix, *suffix;
 	bool folders;
@@ -50,8 +51,8 @@ typedef struct sets_frame {
 	double stamp;        /* seconds, or the index */
 	int64_t index;       /* the data set's own number */
 	bool has_pose;
-	double pose[12];     /* world from camera */
-	e3_intrinsics k;     /* of a picture of k.w × k.h, 0: of its own size; fx 0: unknown */
+	double pose[12]; /* world from camera */
+	e3_intrinsics k; /* of a picture of k.w × k.h, 0: of its own size; fx 0: unknown */
 } sets_frame;
 
 struct e3_seq {
@@ -70,13 +71,14 @@ sets_frame *sets_add(e3_seq *q, char *image, int64_t index, e3_err *err);
 /* What a loader takes for a picture, as a suffix below. */
 #define SETS_PICTURES ".png|.jpg|.jpeg"
 
-/* The file that belongs to file `name` (a picture's, say): DIR/STEM SUFFIX, the stem being `name` without its ending; the case of the
- * ending does not matter. -1 names it when it is not among `there` (sorted), with how many there are of each. */
+/* The file that belongs to file `name` (a picture's, say): DIR/STEM SUFFIX, the stem being `name` without its ending;
+ * the case of the ending does not matter. -1 names it when it is not among `there` (sorted), with how many there are of
+ * each. */
 typedef struct sets_beside {
 	const char *dir, *suffix; /* of the file looked for; the suffix may have alternatives, as in a pattern */
 	const sets_names *there;
-	const sets_names *from;   /* what `name` is one of ... */
-	const char *what;         /* ... and what those are: "pictures" */
+	const sets_names *from; /* what `name` is one of ... */
+	const char *what;       /* ... and what those are: "pictures" */
 } sets_beside;
 char *sets_find_beside(const sets_beside *b, const char *name, e3_err *err);
 /* -1 names the first of b->there to which none of b->from belongs. */
@@ -97,15 +99,16 @@ enum { SETS_HOMES = 6 };
 
 typedef struct sets_row {
 	const char *name;
-	const char *homes[SETS_HOMES];     /* names of the folder under --root; "": the root itself; their case does not matter */
-	sets_pattern folder;        /* what a home holds: such a folder ... */
-	const char *inside;         /* ... with this in it; NULL: nothing in particular */
-	const char *expected;       /* the same in words */
-	unsigned tasks;             /* 1 << e3_task */
+	const char
+		*homes[SETS_HOMES]; /* names of the folder under --root; "": the root itself; their case does not matter */
+	sets_pattern folder;    /* what a home holds: such a folder ... */
+	const char *inside;     /* ... with this in it; NULL: nothing in particular */
+	const char *expected;   /* the same in words */
+	unsigned tasks;         /* 1 << e3_task */
 	e3_task usual;
-	int64_t stride;             /* of the papers */
+	int64_t stride; /* of the papers */
 	sets_map map;
-	e3_depth16 kind;            /* of SETS_PNG16 */
+	e3_depth16 kind; /* of SETS_PNG16 */
 	const char *unit;
 	int (*list)(e3_set *s, e3_err *err);
 	int (*open)(const e3_set *s, const char *name, e3_seq *q, e3_err *err);
@@ -123,7 +126,8 @@ struct e3_set {
 
 /* --- home.c --- */
 
-/* Finds s->base from the root. -1 says what was expected, what is there, and, where it lies near by, which folder to give. */
+/* Finds s->base from the root. -1 says what was expected, what is there, and, where it lies near by, which folder to
+ * give. */
 int sets_find_home(e3_set *s, e3_err *err);
 
 /* The entry of that name, made when it is new; marks are added. */
@@ -132,14 +136,17 @@ int sets_entry_add(e3_set *s, const char *name, bool published, bool found, e3_e
 int sets_list_folders(e3_set *s, const char *path, sets_pattern want, const char *const *published, e3_err *err);
 
 /* The layouts, one file each. */
-int sets_sintel_list(e3_set *s, e3_err *err), sets_sintel_open(const e3_set *s, const char *name, e3_seq *q, e3_err *err);
+int sets_sintel_list(e3_set *s, e3_err *err),
+	sets_sintel_open(const e3_set *s, const char *name, e3_seq *q, e3_err *err);
 int sets_kitti_list(e3_set *s, e3_err *err), sets_kitti_open(const e3_set *s, const char *name, e3_seq *q, e3_err *err);
 int sets_bonn_list(e3_set *s, e3_err *err), sets_bonn_open(const e3_set *s, const char *name, e3_seq *q, e3_err *err);
 int sets_nyu_list(e3_set *s, e3_err *err), sets_nyu_open(const e3_set *s, const char *name, e3_seq *q, e3_err *err);
-int sets_scenes7_list(e3_set *s, e3_err *err), sets_scenes7_open(const e3_set *s, const char *name, e3_seq *q, e3_err *err);
+int sets_scenes7_list(e3_set *s, e3_err *err),
+	sets_scenes7_open(const e3_set *s, const char *name, e3_seq *q, e3_err *err);
 int sets_nrgbd_list(e3_set *s, e3_err *err), sets_nrgbd_open(const e3_set *s, const char *name, e3_seq *q, e3_err *err);
 int sets_tum_list(e3_set *s, e3_err *err), sets_tum_open(const e3_set *s, const char *name, e3_seq *q, e3_err *err);
-int sets_scannet_list(e3_set *s, e3_err *err), sets_scannet_open(const e3_set *s, const char *name, e3_seq *q, e3_err *err);
+int sets_scannet_list(e3_set *s, e3_err *err),
+	sets_scannet_open(const e3_set *s, const char *name, e3_seq *q, e3_err *err);
 int sets_co3d_list(e3_set *s, e3_err *err), sets_co3d_open(const e3_set *s, const char *name, e3_seq *q, e3_err *err);
 bool sets_co3d_is_home(const e3_set *s), sets_kitti_is_home(const e3_set *s); /* whether it lies in s->base */
 void sets_co3d_release(e3_set *s);

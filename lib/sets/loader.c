@@ -1,5 +1,6 @@
-/* sets: the three loaders of the reference: A for depth and trajectories, B for reconstruction, C for CO3D (spec/eval.md 1.1-1.3).
- * Refuses what the reference has no rule or only a random one for: squares (A), upright pictures (B). */
+/* sets: the three loaders of the reference: A for depth and trajectories, B for reconstruction, C for CO3D
+ * (spec/eval.md 1.1-1.3). Refuses what the reference has no rule or only a random one for: squares (A), upright
+ * pictures (B). */
 #include "e3/mem.h"
 #include "e3/sets.h"
 #include <math.h>
@@ -54,9 +55,9 @@ void e3_loaded_release(e3_loaded *x)
 
 /* Where the pieces lie. */
 typedef struct plan_b {
-	int box[4];       /* first cut: left, top, width, height */
+	int box[4]; /* first cut: left, top, width, height */
 	int scaled[2];
-	int left, top;    /* second cut */
+	int left, top; /* second cut */
 	double scale;
 } plan_b;
 
@@ -65,7 +66,8 @@ static int plan_of(const e3_image *in, const e3_intrinsics *k, const int target[
 	int cx = (int)nearbyint(k->cx), cy = (int)nearbyint(k->cy);
 	int mx = cx < in->w - cx ? cx : in->w - cx, my = cy < in->h - cy ? cy : in->h - cy;
 	if (!(mx > in->w / 5.0 && my > in->h / 5.0))
-		return e3_fail(err, "loading: %d × %d: the principal point %g, %g lies too far out", in->w, in->h, k->cx, k->cy);
+		return e3_fail(err, "loading: %d × %d: the principal point %g, %g lies too far out", in->w, in->h, k->cx,
+			k->cy);
 	*p = (plan_b){.box = {cx - mx, cy - my, 2 * mx, 2 * my}};
 	if (p->box[3] > 0.9 * p->box[2])
 		return e3_fail(err, "loading: %d × %d: expected a picture clearly wider than high", p->box[2], p->box[3]);
@@ -92,7 +94,7 @@ static int load_rgb(const e3_image *in, const plan_b *p, const int target[2], e3
 	int rc = crop(in, p->box, &cut, err);
 	if (!rc)
 		rc = p->scale < 1 ? e3_resize_lanczos(&cut, p->scaled[0], p->scaled[1], &scaled, err)
-		                  : e3_resize_bicubic(&cut, p->scaled[0], p->scaled[1], &scaled, err);
+						  : e3_resize_bicubic(&cut, p->scaled[0], p->scaled[1], &scaled, err);
 	if (!rc)
 		rc = crop(&scaled, (int[4]){p->left, p->top, target[0], target[1]}, out, err);
 	e3_image_release(&cut);
@@ -113,19 +115,22 @@ static int load_depth(const e3_depth *in, const plan_b *p, const int target[2], 
 		return -1;
 	float *to = out->z;
 	for (int y = 0; y < target[1]; y++) {
-		const float *row = in->z + (size_t)(p->box[1] + nearest(y + p->top, p->box[3], p->scaled[1])) * (size_t)in->w + p->box[0];
+		const float *row =
+			in->z + (size_t)(p->box[1] + nearest(y + p->top, p->box[3], p->scaled[1])) * (size_t)in->w + p->box[0];
 		for (int x = 0; x < target[0]; x++)
 			*to++ = row[nearest(x + p->left, p->box[2], p->scaled[0])];
 	}
 	return 0;
 }
 
-int e3_loader_b(const e3_image *rgb, const e3_depth *depth, const e3_intrinsics *k, const int target[2], e3_loaded *out, e3_err *err)
+int e3_loader_b(const e3_image *rgb, const e3_depth *depth, const e3_intrinsics *k, const int target[2], e3_loaded *out,
+	e3_err *err)
 {
 	plan_b p;
 	*out = (e3_loaded){0};
 	if (depth && (depth->w != rgb->w || depth->h != rgb->h))
-		return e3_fail(err, "loading: the depth map is %d × %d, its picture %d × %d", depth->w, depth->h, rgb->w, rgb->h);
+		return e3_fail(err, "loading: the depth map is %d × %d, its picture %d × %d", depth->w, depth->h, rgb->w,
+			rgb->h);
 	if (plan_of(rgb, k, target, &p, err))
 		return -1;
 	if (load_rgb(rgb, &p, target, &out->rgb, err) || (depth && load_depth(depth, &p, target, &out->depth, err))) {

@@ -49,7 +49,8 @@ static int check_tag(const uint8_t *bytes, size_t n, e3_err *err)
 	if (n < 4)
 		return e3_fail(err, "truncated: %zu bytes", n);
 	if (e3_le32(bytes) != TAG)
-		return e3_fail(err, "begins with %02x %02x %02x %02x: expected the tag 50 49 45 48 (202021.25)", bytes[0], bytes[1], bytes[2], bytes[3]);
+		return e3_fail(err, "begins with %02x %02x %02x %02x: expected the tag 50 49 45 48 (202021.25)", bytes[0],
+			bytes[1], bytes[2], bytes[3]);
 	return 0;
 }
 
@@ -61,10 +62,12 @@ static int dpt(const uint8_t *bytes, size_t n, e3_depth *out, e3_err *err)
 		return e3_fail(err, "truncated: %zu bytes: the header alone has %d", n, DPT_HEAD);
 	int32_t w = (int32_t)e3_le32(bytes + 4), h = (int32_t)e3_le32(bytes + 8);
 	if (w < 1 || h < 1 || (int64_t)w * h < 2 || (int64_t)w * h >= MAX_DPT)
-		return e3_fail(err, "%" PRId32 " × %" PRId32 " pixels: expected positive sizes and fewer than %d", w, h, MAX_DPT);
+		return e3_fail(err, "%" PRId32 " × %" PRId32 " pixels: expected positive sizes and fewer than %d", w, h,
+			MAX_DPT);
 	uint64_t want = DPT_HEAD + 4 * (uint64_t)w * (uint64_t)h;
 	if (n != want)
-		return e3_fail(err, "%s: %zu bytes: %" PRId32 " × %" PRId32 " pixels take %" PRIu64, n < want ? "truncated" : "too long", n, w, h, want);
+		return e3_fail(err, "%s: %zu bytes: %" PRId32 " × %" PRId32 " pixels take %" PRIu64,
+			n < want ? "truncated" : "too long", n, w, h, want);
 	if (e3_depth_init(out, w, h, err))
 		return -1;
 	for (size_t k = 0; k < (size_t)w * (size_t)h; k++) {
@@ -122,7 +125,8 @@ static int cam(const uint8_t *bytes, size_t n, e3_cam *out, e3_err *err)
 		uint64_t u = e3_le64(bytes + 4 + 8 * k);
 		memcpy(&v[k], &u, 8);
 		if (!isfinite(v[k]))
-			return e3_fail(err, "number %d is not finite: %s", k + 1, k < 9 ? "the intrinsics are missing" : "the pose is missing");
+			return e3_fail(err, "number %d is not finite: %s", k + 1,
+				k < 9 ? "the intrinsics are missing" : "the pose is missing");
 	}
 	memcpy(out->k, v, sizeof out->k);
 	memcpy(out->w2c, v + 9, sizeof out->w2c);

@@ -1,5 +1,5 @@
-/* sets: numpy's .npy files of one float matrix (spec/eval.md 2). Refuses other types, orders and ranks, headers that lie about the
- * bytes, values that are not finite. */
+/* sets: numpy's .npy files of one float matrix (spec/eval.md 2). Refuses other types, orders and ranks, headers that
+ * lie about the bytes, values that are not finite. */
 #include "e3/mem.h"
 #include "e3/num.h"
 #include "e3/sets.h"
@@ -10,8 +10,8 @@
 #include <string.h>
 
 typedef struct header {
-	size_t data;  /* where the numbers begin */
-	int size;     /* bytes of one */
+	size_t data; /* where the numbers begin */
+	int size;    /* bytes of one */
 	int64_t h, w;
 } header;
 
@@ -68,7 +68,8 @@ static int parse_header(const uint8_t *bytes, size_t n, header *out, e3_err *err
 		return e3_fail(err, "a header of %zu bytes: too long", length);
 	memcpy(text, bytes + at, length);
 	text[length] = 0;
-	const char *type = value_of(text, "descr"), *order = value_of(text, "fortran_order"), *shape = value_of(text, "shape");
+	const char *type = value_of(text, "descr"), *order = value_of(text, "fortran_order"),
+			   *shape = value_of(text, "shape");
 	if (!type || !order || !shape || strlen(text) != length)
 		return e3_fail(err, "its header lacks descr, fortran_order or shape");
 	if (strncmp(type, "'<f4'", 5) && strncmp(type, "'<f8'", 5))
@@ -131,7 +132,8 @@ int e3_npy_save(const char *path, const e3_depth *d, e3_err *err)
 	memcpy(bytes, "\x93NUMPY\1", 8); /* with the NUL: minor version */
 	e3_put_le16(bytes + 8, HEAD - 10);
 	char text[HEAD];
-	int length = snprintf(text, sizeof text, "{'descr': '<f4', 'fortran_order': False, 'shape': (%d, %d), }", d->h, d->w);
+	int length =
+		snprintf(text, sizeof text, "{'descr': '<f4', 'fortran_order': False, 'shape': (%d, %d), }", d->h, d->w);
 	memcpy(bytes + 10, text, (size_t)length);
 	bytes[HEAD - 1] = '\n';
 	sets_put_floats(bytes + HEAD, d->z, n);

@@ -1,5 +1,5 @@
-/* sets: one frame of a sequence: its picture through the task's loader, its truth beside it. Refuses depth maps that do not belong to
- * their picture. */
+/* sets: one frame of a sequence: its picture through the task's loader, its truth beside it. Refuses depth maps that do
+ * not belong to their picture. */
 #include "e3/mem.h"
 #include "internal.h"
 #include <math.h>
@@ -19,7 +19,7 @@ static int load_picture(e3_seq *q, const sets_frame *f, e3_image *out, int *rot,
 	size_t n = f->size ? f->size : map.size;
 	bool white = q->set->task == E3_TASK_PAIRS;
 	int rc = white ? e3_image_decode(bytes, n, f->image, out, &orientation, err)
-	               : e3_image_decode_opaque(bytes, n, f->image, out, &orientation, err);
+				   : e3_image_decode_opaque(bytes, n, f->image, out, &orientation, err);
 	if (!rc && !white)
 		rc = e3_image_orient(out, orientation, err);
 	*rot = white ? 0 : degrees[orientation];
@@ -57,11 +57,20 @@ static int load_depth(const e3_seq *q, const sets_frame *f, e3_depth *out, e3_er
 	if (e3_map_open(&map, f->depth, err))
 		return -1;
 	switch (row->map) {
-	case SETS_DPT: rc = e3_dpt_decode(map.data, map.size, f->depth, out, err); break;
-	case SETS_NPY: rc = e3_npy_decode(map.data, map.size, f->depth, out, err); break;
-	case SETS_PNG16: rc = e3_depth16_decode(map.data, map.size, f->depth, row->kind, out, err); break;
-	case SETS_SCENES7: rc = load_scenes7(f, q->set->o.reject_invalid, &map, out, err); break;
-	case SETS_NO_DEPTH: rc = e3_fail(err, "reading: %s: no depth", f->depth);
+	case SETS_DPT:
+		rc = e3_dpt_decode(map.data, map.size, f->depth, out, err);
+		break;
+	case SETS_NPY:
+		rc = e3_npy_decode(map.data, map.size, f->depth, out, err);
+		break;
+	case SETS_PNG16:
+		rc = e3_depth16_decode(map.data, map.size, f->depth, row->kind, out, err);
+		break;
+	case SETS_SCENES7:
+		rc = load_scenes7(f, q->set->o.reject_invalid, &map, out, err);
+		break;
+	case SETS_NO_DEPTH:
+		rc = e3_fail(err, "reading: %s: no depth", f->depth);
 	}
 	e3_map_close(&map);
 	if (rc)
@@ -78,7 +87,8 @@ static e3_intrinsics scaled(const e3_intrinsics *k, int w, int h)
 
 static e3_intrinsics through(const e3_intrinsics *k, const e3_fit *fit, int w, int h)
 {
-	return (e3_intrinsics){k->fx * fit->sx, k->fy * fit->sy, k->cx * fit->sx + fit->tx, k->cy * fit->sy + fit->ty, w, h};
+	return (
+		e3_intrinsics){k->fx * fit->sx, k->fy * fit->sy, k->cx * fit->sx + fit->tx, k->cy * fit->sy + fit->ty, w, h};
 }
 
 /* What the loader of the task makes of the picture and the map, in *to: the truth's depth and intrinsics, too. */
@@ -132,7 +142,8 @@ static int fill(e3_seq *q, int64_t i, e3_image *im, e3_frame *frame, e3_truth *t
 	if (f->depth && load_depth(q, f, &depth, err))
 		return -1;
 	if (f->depth && (depth.w != im->w || depth.h != im->h)) {
-		e3_fail(err, "reading: %s: a depth map of %d × %d: its picture %s is %d × %d", f->depth, depth.w, depth.h, f->image, im->w, im->h);
+		e3_fail(err, "reading: %s: a depth map of %d × %d: its picture %s is %d × %d", f->depth, depth.w, depth.h,
+			f->image, im->w, im->h);
 		e3_depth_release(&depth);
 		return -1;
 	}
@@ -148,7 +159,8 @@ static int fill(e3_seq *q, int64_t i, e3_image *im, e3_frame *frame, e3_truth *t
 	truth->depth = loaded.depth.z;
 	if (f->k.fx > 0) {
 		truth->has_intrinsics = true;
-		memcpy(truth->intrinsics, (double[4]){loaded.k.fx, loaded.k.fy, loaded.k.cx, loaded.k.cy}, sizeof truth->intrinsics);
+		memcpy(truth->intrinsics, (double[4]){loaded.k.fx, loaded.k.fy, loaded.k.cx, loaded.k.cy},
+			sizeof truth->intrinsics);
 	}
 	if (f->has_pose)
 		put_pose(q, f, &loaded.k, truth);

@@ -1,4 +1,5 @@
-/* sets: a sequence: its frames, strides and limits; pairing by name. Refuses pictures whose companion is not there, naming it. */
+/* sets: a sequence: its frames, strides and limits; pairing by name. Refuses pictures whose companion is not there,
+ * naming it. */
 #include "e3/mem.h"
 #include "internal.h"
 #include <stdlib.h>
@@ -42,7 +43,8 @@ int sets_listing(const char *path, sets_pattern want, const char *what, sets_nam
 	if (sets_folder(path, want, out, err))
 		return e3_fail_in(err, "%s", what);
 	if (out->n == 0)
-		return e3_fail(err, "reading: %s: no %s: expected %s*%s here", path, what, want.prefix ? want.prefix : "", want.suffix ? want.suffix : "");
+		return e3_fail(err, "reading: %s: no %s: expected %s*%s here", path, what, want.prefix ? want.prefix : "",
+			want.suffix ? want.suffix : "");
 	return 0;
 }
 
@@ -57,7 +59,8 @@ static const char *with_stem(const sets_names *names, const char *name, const ch
 {
 	size_t n = stem_of(name);
 	for (size_t k = 0; k < names->n; k++)
-		if (stem_of(names->v[k]) == n && strncmp(names->v[k], name, n) == 0 && (!suffixes || sets_suffix_of(names->v[k], suffixes)))
+		if (stem_of(names->v[k]) == n && strncmp(names->v[k], name, n) == 0 &&
+			(!suffixes || sets_suffix_of(names->v[k], suffixes)))
 			return names->v[k];
 	return NULL;
 }
@@ -72,7 +75,8 @@ char *sets_find_beside(const sets_beside *b, const char *name, e3_err *err)
 	if (found)
 		path = sets_path(err, "%s/%s", b->dir, found);
 	else
-		e3_fail(err, "reading: %s/%s: missing: there are %zu %s and %zu of these", b->dir, usual, b->from->n, b->what, b->there->n);
+		e3_fail(err, "reading: %s/%s: missing: there are %zu %s and %zu of these", b->dir, usual, b->from->n, b->what,
+			b->there->n);
 	free(usual);
 	return path;
 }
@@ -81,8 +85,8 @@ int sets_need_all(const sets_beside *b, e3_err *err)
 {
 	for (size_t k = 0; b->there->n > b->from->n && k < b->there->n; k++)
 		if (!with_stem(b->from, b->there->v[k], NULL))
-			return e3_fail(err, "reading: %s/%s: nothing of that name among the %zu %s: there are %zu of these", b->dir, b->there->v[k],
-				b->from->n, b->what, b->there->n);
+			return e3_fail(err, "reading: %s/%s: nothing of that name among the %zu %s: there are %zu of these", b->dir,
+				b->there->v[k], b->from->n, b->what, b->there->n);
 	return 0;
 }
 

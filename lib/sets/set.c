@@ -8,24 +8,29 @@
 #define MAY(t) (1u << E3_TASK_##t)
 
 static const sets_row rows[E3_SET_IDS] = {
-	[E3_SET_SINTEL] = {"sintel", {"", "sintel/"}, {"training", "", true}, "final", "training/final/SEQUENCE/frame_0001.png",
-		MAY(DEPTH) | MAY(VIDEO_DEPTH) | MAY(POSE), E3_TASK_VIDEO_DEPTH, 1, SETS_DPT, 0, "Sintel unit", sets_sintel_list, sets_sintel_open},
+	[E3_SET_SINTEL] = {"sintel", {"", "sintel/"}, {"training", "", true}, "final",
+		"training/final/SEQUENCE/frame_0001.png", MAY(DEPTH) | MAY(VIDEO_DEPTH) | MAY(POSE), E3_TASK_VIDEO_DEPTH, 1,
+		SETS_DPT, 0, "Sintel unit", sets_sintel_list, sets_sintel_open},
 	[E3_SET_KITTI] = {"kitti", {"", "kitti/"}, {"depth_selection", "", true}, "val_selection_cropped",
 		"depth_selection/val_selection_cropped/groundtruth_depth_gathered/DRIVE_02/*.png, or val/DRIVE/proj_depth/groundtruth/image_02/*.png",
-		MAY(DEPTH) | MAY(VIDEO_DEPTH), E3_TASK_VIDEO_DEPTH, 1, SETS_PNG16, E3_DEPTH16_KITTI, "m", sets_kitti_list, sets_kitti_open},
-	[E3_SET_BONN] = {"bonn", {"rgbd_bonn_dataset/", "bonn/rgbd_bonn_dataset/", "bonn/", ""}, {"rgbd_bonn_", "", true}, NULL,
-		"rgbd_bonn_dataset/rgbd_bonn_SEQUENCE/", MAY(DEPTH) | MAY(VIDEO_DEPTH), E3_TASK_VIDEO_DEPTH, 1, SETS_PNG16, E3_DEPTH16_BONN, "m",
-		sets_bonn_list, sets_bonn_open},
-	[E3_SET_NYU] = {"nyu", {"", "nyu_v2/", "nyu-v2/", "nyuv2/", "nyu/"}, {"val", "", true}, "nyu_images", "val/nyu_images/*.png and val/nyu_depths/*.npy",
-		MAY(DEPTH), E3_TASK_DEPTH, 1, SETS_NPY, 0, "m", sets_nyu_list, sets_nyu_open},
-	[E3_SET_SCENES7] = {"7scenes", {"", "7scenes/", "7-scenes/"}, {"", "", true}, "TestSplit.txt", "SCENE/TestSplit.txt", MAY(RECON), E3_TASK_RECON, 200,
-		SETS_SCENES7, E3_DEPTH16_SCENES7, "m", sets_scenes7_list, sets_scenes7_open},
-	[E3_SET_NRGBD] = {"nrgbd", {"", "neural_rgbd/", "nrgbd/", "neural_rgbd_data/"}, {"", "", true}, "poses.txt", "SCENE/poses.txt", MAY(RECON), E3_TASK_RECON, 500,
-		SETS_PNG16, E3_DEPTH16_NRGBD, "m", sets_nrgbd_list, sets_nrgbd_open},
-	[E3_SET_TUM] = {"tum", {"", "tum/"}, {"rgbd_dataset_", "", true}, NULL, "rgbd_dataset_freiburg3_*/", MAY(POSE), E3_TASK_POSE, 1,
-		SETS_NO_DEPTH, 0, "m", sets_tum_list, sets_tum_open},
-	[E3_SET_SCANNET] = {"scannet", {"", "scannetv2/", "scannet/", "scannet-v2/"}, {"scene", "", true}, NULL, "sceneNNNN_NN/", MAY(POSE), E3_TASK_POSE, 1,
-		SETS_NO_DEPTH, 0, "m", sets_scannet_list, sets_scannet_open},
+		MAY(DEPTH) | MAY(VIDEO_DEPTH), E3_TASK_VIDEO_DEPTH, 1, SETS_PNG16, E3_DEPTH16_KITTI, "m", sets_kitti_list,
+		sets_kitti_open},
+	[E3_SET_BONN] = {"bonn", {"rgbd_bonn_dataset/", "bonn/rgbd_bonn_dataset/", "bonn/", ""}, {"rgbd_bonn_", "", true},
+		NULL, "rgbd_bonn_dataset/rgbd_bonn_SEQUENCE/", MAY(DEPTH) | MAY(VIDEO_DEPTH), E3_TASK_VIDEO_DEPTH, 1,
+		SETS_PNG16, E3_DEPTH16_BONN, "m", sets_bonn_list, sets_bonn_open},
+	[E3_SET_NYU] = {"nyu", {"", "nyu_v2/", "nyu-v2/", "nyuv2/", "nyu/"}, {"val", "", true}, "nyu_images",
+		"val/nyu_images/*.png and val/nyu_depths/*.npy", MAY(DEPTH), E3_TASK_DEPTH, 1, SETS_NPY, 0, "m", sets_nyu_list,
+		sets_nyu_open},
+	[E3_SET_SCENES7] = {"7scenes", {"", "7scenes/", "7-scenes/"}, {"", "", true}, "TestSplit.txt",
+		"SCENE/TestSplit.txt", MAY(RECON), E3_TASK_RECON, 200, SETS_SCENES7, E3_DEPTH16_SCENES7, "m", sets_scenes7_list,
+		sets_scenes7_open},
+	[E3_SET_NRGBD] = {"nrgbd", {"", "neural_rgbd/", "nrgbd/", "neural_rgbd_data/"}, {"", "", true}, "poses.txt",
+		"SCENE/poses.txt", MAY(RECON), E3_TASK_RECON, 500, SETS_PNG16, E3_DEPTH16_NRGBD, "m", sets_nrgbd_list,
+		sets_nrgbd_open},
+	[E3_SET_TUM] = {"tum", {"", "tum/"}, {"rgbd_dataset_", "", true}, NULL, "rgbd_dataset_freiburg3_*/", MAY(POSE),
+		E3_TASK_POSE, 1, SETS_NO_DEPTH, 0, "m", sets_tum_list, sets_tum_open},
+	[E3_SET_SCANNET] = {"scannet", {"", "scannetv2/", "scannet/", "scannet-v2/"}, {"scene", "", true}, NULL,
+		"sceneNNNN_NN/", MAY(POSE), E3_TASK_POSE, 1, SETS_NO_DEPTH, 0, "m", sets_scannet_list, sets_scannet_open},
 	[E3_SET_CO3D] = {"co3d", {"", "co3d/", "co3dv2/"}, {"", "", true}, NULL,
 		"CATEGORY_test.jgz (or, with annotations elsewhere, CATEGORY/)", MAY(PAIRS), E3_TASK_PAIRS, 1, SETS_NO_DEPTH, 0,
 		"CO3D unit", sets_co3d_list, sets_co3d_open},
@@ -88,7 +93,8 @@ static int choose_task(e3_set *s, e3_err *err)
 	for (int t = 0; t < E3_TASKS; t++)
 		if (s->row->tasks >> t & 1)
 			e3_buf_printf(&may, NULL, "%s%s", may.len ? ", " : "", task_names[t]);
-	e3_fail(err, "opening: %s: no truth for the task %s: it has that for %s", s->row->name, task_names[s->task], may.data ? may.data : "");
+	e3_fail(err, "opening: %s: no truth for the task %s: it has that for %s", s->row->name, task_names[s->task],
+		may.data ? may.data : "");
 	e3_buf_release(&may);
 	return -1;
 }

@@ -1,5 +1,6 @@
-/* sets: Bonn RGB-D dynamic: pictures and depth maps paired by index, 110 of them, prepared (rgb_110) or chosen here from the original
- * folders. Its pose rows are not associated with the pictures: they are not read (spec/eval.md 2.2). */
+/* sets: Bonn RGB-D dynamic: pictures and depth maps paired by index, 110 of them, prepared (rgb_110) or chosen here
+ * from the original folders. Its pose rows are not associated with the pictures: they are not read (spec/eval.md 2.2).
+ */
 #include "internal.h"
 #include <stdlib.h>
 
@@ -20,8 +21,8 @@ typedef struct pair {
 
 static int list_pair(const char *home, bool prepared, pair *p, e3_err *err)
 {
-	static const char *const folder[2][2] = {{"rgb", "depth"}, {"rgb_110", "depth_110"}}, *const what[2] = {"pictures", "depth maps"},
-		*const suffix[2] = {SETS_PICTURES, ".png"};
+	static const char *const folder[2][2] = {{"rgb", "depth"}, {"rgb_110", "depth_110"}},
+							 *const what[2] = {"pictures", "depth maps"}, *const suffix[2] = {SETS_PICTURES, ".png"};
 	for (int k = 0; k < 2; k++) {
 		p->path[k] = sets_path(err, "%s/%s", home, folder[prepared][k]);
 		if (!p->path[k] || sets_listing(p->path[k], (sets_pattern){NULL, suffix[k], false}, what[k], &p->names[k], err))
@@ -31,10 +32,11 @@ static int list_pair(const char *home, bool prepared, pair *p, e3_err *err)
 	p->first = prepared ? 0 : FIRST;
 	p->n = have[0] < have[1] ? have[0] : have[1];
 	if (prepared && have[0] != have[1])
-		return e3_fail(err, "reading: %s: %zu pictures, but %zu depth maps in %s", p->path[0], have[0], have[1], p->path[1]);
+		return e3_fail(err, "reading: %s: %zu pictures, but %zu depth maps in %s", p->path[0], have[0], have[1],
+			p->path[1]);
 	if (p->n <= p->first)
-		return e3_fail(err, "reading: %s: %zu pictures and %zu depth maps: numbers %d to %d are wanted", home, have[0], have[1], FIRST,
-			FIRST + FRAMES - 1);
+		return e3_fail(err, "reading: %s: %zu pictures and %zu depth maps: numbers %d to %d are wanted", home, have[0],
+			have[1], FIRST, FIRST + FRAMES - 1);
 	p->n -= p->first;
 	p->n = !prepared && p->n > FRAMES ? FRAMES : p->n;
 	return 0;
@@ -43,7 +45,8 @@ static int list_pair(const char *home, bool prepared, pair *p, e3_err *err)
 int sets_bonn_open(const e3_set *s, const char *name, e3_seq *q, e3_err *err)
 {
 	pair p = {.path = {NULL}};
-	char *home = sets_path(err, "%srgbd_bonn_%s", s->base, name), *ready = home ? sets_path(err, "%s/rgb_110", home) : NULL;
+	char *home = sets_path(err, "%srgbd_bonn_%s", s->base, name),
+		 *ready = home ? sets_path(err, "%s/rgb_110", home) : NULL;
 	int rc = ready ? list_pair(home, sets_is_folder(ready), &p, err) : -1;
 	for (size_t k = 0; !rc && k < p.n; k++) {
 		const char *image = p.names[0].v[p.first + k];

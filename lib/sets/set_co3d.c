@@ -1,6 +1,7 @@
-/* sets: CO3Dv2: ten frames of every sequence, drawn as NumPy's legacy generator draws them, in the order of the reference: categories as
- * listed, sequences sorted, one generator for all (spec/eval.md 2.9, 6). What is drawn is kept; the annotations are not. Refuses
- * annotations that are not gzip, not JSON, or lack a field, naming category, sequence and frame. */
+/* sets: CO3Dv2: ten frames of every sequence, drawn as NumPy's legacy generator draws them, in the order of the
+ * reference: categories as listed, sequences sorted, one generator for all (spec/eval.md 2.9, 6). What is drawn is
+ * kept; the annotations are not. Refuses annotations that are not gzip, not JSON, or lack a field, naming category,
+ * sequence and frame. */
 #include "e3/mem.h"
 #include "json_gz.h"
 #include <inttypes.h>
@@ -8,10 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const categories[] = {"apple", "backpack", "banana", "baseballbat", "baseballglove", "bench", "bicycle", "bottle", "bowl",
-	"broccoli", "cake", "car", "carrot", "cellphone", "chair", "cup", "donut", "hairdryer", "handbag", "hydrant", "keyboard", "laptop",
-	"microwave", "motorcycle", "mouse", "orange", "parkingmeter", "pizza", "plant", "stopsign", "teddybear", "toaster", "toilet", "toybus",
-	"toyplane", "toytrain", "toytruck", "tv", "umbrella", "vase", "wineglass", NULL};
+static const char *const categories[] = {"apple", "backpack", "banana", "baseballbat", "baseballglove", "bench",
+	"bicycle", "bottle", "bowl", "broccoli", "cake", "car", "carrot", "cellphone", "chair", "cup", "donut", "hairdryer",
+	"handbag", "hydrant", "keyboard", "laptop", "microwave", "motorcycle", "mouse", "orange", "parkingmeter", "pizza",
+	"plant", "stopsign", "teddybear", "toaster", "toilet", "toybus", "toyplane", "toytrain", "toytruck", "tv",
+	"umbrella", "vase", "wineglass", NULL};
 
 enum { FAST = 10 };
 static const double far_away = 1e5; /* a sequence with such a camera is left out */
@@ -105,7 +107,8 @@ static int usable(const e3_set *s, json_t *frames, e3_err *err)
 
 static int draw(const e3_set *s, co3d *all, json_t *frames, choice *to, e3_err *err)
 {
-	uint32_t n = (uint32_t)json_array_size(frames), k = (uint32_t)s->o.draw, *pick = e3_alloc(k, sizeof *pick, "a draw", err);
+	uint32_t n = (uint32_t)json_array_size(frames), k = (uint32_t)s->o.draw,
+			 *pick = e3_alloc(k, sizeof *pick, "a draw", err);
 	to->frame = pick ? e3_alloc(k, sizeof *to->frame, "a draw", err) : NULL;
 	int rc = to->frame ? e3_mt_choice(&all->numpy, n, k, pick, err) : -1;
 	to->of = n;
@@ -124,7 +127,8 @@ static int add_sequence(e3_set *s, co3d *all, const char *category, const char *
 	int use = usable(s, frames, err);
 	if (use <= 0)
 		return use;
-	if ((all->n & (all->n - 1)) == 0 && e3_grow((void **)&all->seq, all->n ? 2 * all->n : 1, sizeof *all->seq, "sequences", err))
+	if ((all->n & (all->n - 1)) == 0 &&
+		e3_grow((void **)&all->seq, all->n ? 2 * all->n : 1, sizeof *all->seq, "sequences", err))
 		return -1;
 	choice *c = &all->seq[all->n];
 	*c = (choice){.name = sets_path(err, "%s/%s", category, name)};
@@ -138,10 +142,7 @@ static int add_sequence(e3_set *s, co3d *all, const char *category, const char *
 
 /* --- one category --- */
 
-static int by_bytes(const void *a, const void *b)
-{
-	return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
+static int by_bytes(const void *a, const void *b) { return strcmp(*(const char *const *)a, *(const char *const *)b); }
 
 /* The names in order; ten of them with fast_eval. */
 static const char **names_of(const e3_set *s, co3d *all, json_t *json, size_t *n, e3_err *err)
@@ -151,8 +152,7 @@ static const char **names_of(const e3_set *s, co3d *all, json_t *json, size_t *n
 	*n = 0;
 	if (!names)
 		return NULL;
-	json_object_foreach (json, key, value)
-		names[(*n)++] = key;
+	json_object_foreach(json, key, value) names[(*n)++] = key;
 	qsort(names, *n, sizeof *names, by_bytes);
 	if (!s->o.ten || *n < FAST)
 		return names;
@@ -202,7 +202,8 @@ int sets_co3d_list(e3_set *s, e3_err *err)
 	size_t found = 0;
 	int rc = all ? 0 : -1;
 	if (!rc && s->o.draw > s->o.min_frames)
-		rc = e3_fail(err, "opening: co3d: %" PRId64 " frames cannot be drawn of sequences of %" PRId64, s->o.draw, s->o.min_frames);
+		rc = e3_fail(err, "opening: co3d: %" PRId64 " frames cannot be drawn of sequences of %" PRId64, s->o.draw,
+			s->o.min_frames);
 	if (!rc)
 		e3_mt_seed_numpy(&all->numpy, (uint32_t)s->o.seed), e3_mt_seed_python(&all->python, (uint32_t)s->o.seed);
 	for (size_t k = 0; !rc && categories[k]; k++) {

@@ -1,13 +1,14 @@
-/* sets: KITTI's depth selection: as gathered for the papers (a folder of pictures and one of depth maps a drive), or gathered here from
- * what KITTI hands out: the first 110 annotated depth maps of a drive and the raw recording's pictures of the same numbers (spec/eval.md
- * 2.3). */
+/* sets: KITTI's depth selection: as gathered for the papers (a folder of pictures and one of depth maps a drive), or
+ * gathered here from what KITTI hands out: the first 110 annotated depth maps of a drive and the raw recording's
+ * pictures of the same numbers (spec/eval.md 2.3). */
 #include "internal.h"
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const published[] = {"2011_09_26_drive_0002_sync_02", "2011_09_26_drive_0005_sync_02", "2011_09_26_drive_0013_sync_02",
-	"2011_09_26_drive_0020_sync_02", "2011_09_26_drive_0023_sync_02", "2011_09_26_drive_0036_sync_02", "2011_09_26_drive_0079_sync_02",
-	"2011_09_26_drive_0095_sync_02", "2011_09_26_drive_0113_sync_02", "2011_09_28_drive_0037_sync_02", "2011_09_29_drive_0026_sync_02",
+static const char *const published[] = {"2011_09_26_drive_0002_sync_02", "2011_09_26_drive_0005_sync_02",
+	"2011_09_26_drive_0013_sync_02", "2011_09_26_drive_0020_sync_02", "2011_09_26_drive_0023_sync_02",
+	"2011_09_26_drive_0036_sync_02", "2011_09_26_drive_0079_sync_02", "2011_09_26_drive_0095_sync_02",
+	"2011_09_26_drive_0113_sync_02", "2011_09_28_drive_0037_sync_02", "2011_09_29_drive_0026_sync_02",
 	"2011_09_30_drive_0016_sync_02", "2011_10_03_drive_0047_sync_02", NULL};
 
 #define GATHERED "depth_selection/val_selection_cropped/"
@@ -91,7 +92,10 @@ int sets_kitti_open(const e3_set *s, const char *name, e3_seq *q, e3_err *err)
 	folders in = {0};
 	int rc = find(s, name, &in, err);
 	if (!rc)
-		rc = sets_listing(in.image, pictures, "pictures", &images, err) || sets_listing(in.depth, png, "depth maps", &depths, err) ? -1 : 0;
+		rc = sets_listing(in.image, pictures, "pictures", &images, err) ||
+				sets_listing(in.depth, png, "depth maps", &depths, err)
+			? -1
+			: 0;
 	if (!rc)
 		rc = pair(&in, &images, &depths, q, err);
 	q->counts = (e3_seq_counts){.images = (int64_t)images.n, .depths = (int64_t)depths.n};

@@ -3,15 +3,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const published[] = {"breakfast_room", "complete_kitchen", "green_room", "grey_white_room", "kitchen", "morning_apartment",
-	"staircase", "thin_geometry", "whiteroom", NULL};
+static const char *const published[] = {"breakfast_room", "complete_kitchen", "green_room", "grey_white_room",
+	"kitchen", "morning_apartment", "staircase", "thin_geometry", "whiteroom", NULL};
 
 static const e3_intrinsics camera = {554.2562584220408, 554.2562584220408, 320, 240, 640, 480};
 
-int sets_nrgbd_list(e3_set *s, e3_err *err)
-{
-	return sets_list_folders(s, s->base, (sets_pattern){0}, published, err);
-}
+int sets_nrgbd_list(e3_set *s, e3_err *err) { return sets_list_folders(s, s->base, (sets_pattern){0}, published, err); }
 
 static int add_frame(const char *home, int64_t k, const double pose[12], e3_seq *q, e3_err *err)
 {
@@ -28,17 +25,19 @@ int sets_nrgbd_open(const e3_set *s, const char *name, e3_seq *q, e3_err *err)
 	sets_names images = {0}, depths = {0};
 	e3_traj t = {0};
 	char *home = sets_path(err, "%s%s", s->base, name), *poses = home ? sets_path(err, "%s/poses.txt", home) : NULL;
-	char *folder[2] = {poses ? sets_path(err, "%s/images", home) : NULL, poses ? sets_path(err, "%s/depth", home) : NULL};
+	char *folder[2] = {poses ? sets_path(err, "%s/images", home) : NULL,
+		poses ? sets_path(err, "%s/depth", home) : NULL};
 	int rc = folder[0] && folder[1] ? 0 : -1;
 	if (!rc)
 		rc = sets_listing(folder[0], (sets_pattern){"img", ".png", false}, "pictures", &images, err) ||
-		     sets_listing(folder[1], (sets_pattern){"depth", ".png", false}, "depth maps", &depths, err) ||
-		     e3_traj_load(poses, E3_TRAJ_NRGBD, &t, err);
+			sets_listing(folder[1], (sets_pattern){"depth", ".png", false}, "depth maps", &depths, err) ||
+			e3_traj_load(poses, E3_TRAJ_NRGBD, &t, err);
 	q->counts = (e3_seq_counts){.images = (int64_t)images.n, .depths = (int64_t)depths.n, .poses = (int64_t)t.n};
 	if (!rc && t.n < images.n)
 		rc = e3_fail(err, "reading: %s: %zu poses: expected one for each of the %zu pictures", poses, t.n, images.n);
-	int64_t n = (int64_t)images.n, step = s->o.stride < n / 2 ? s->o.stride : n / 2, most = s->o.max_frames ? s->o.max_frames : INT64_MAX;
-	for (int64_t k = 0; !rc && k < n && (int64_t)q->n < most; k += step > 0 ? step : 1)
+	int64_t n = (int64_t)images.n, step = s->o.stride < n / 2 ? s->o.stride : n / 2,
+			most = s->o.max_frames ? s->o.max_frames : INT64_MAX;
+	for (int64_t k = 0; !rc && k < n && (int64_t)q->n<most; k += step> 0 ? step : 1)
 		rc = add_frame(home, k, t.pose[k], q, err);
 	q->strided = true;
 	sets_names_release(&images);

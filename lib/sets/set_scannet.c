@@ -1,5 +1,6 @@
-/* sets: ScanNet v2: the prepared folders (color_90, pose_90.txt), or the .sens file itself, of which every third of the first 270 frames
- * is used (spec/eval.md 2.8). Refuses .sens files whose sizes do not fit, colour that is not JPEG, poses that are missing. */
+/* sets: ScanNet v2: the prepared folders (color_90, pose_90.txt), or the .sens file itself, of which every third of the
+ * first 270 frames is used (spec/eval.md 2.8). Refuses .sens files whose sizes do not fit, colour that is not JPEG,
+ * poses that are missing. */
 #include "e3/num.h"
 #include "internal.h"
 #include <inttypes.h>
@@ -34,7 +35,10 @@ static int open_prepared(const char *home, e3_seq *q, e3_err *err)
 	sets_names names = {0};
 	e3_traj t = {0};
 	char *folder = sets_path(err, "%s/color_90", home), *poses = sets_path(err, "%s/pose_90.txt", home);
-	int rc = folder && poses && sets_listing(folder, (sets_pattern){NULL, SETS_PICTURES, false}, "pictures", &names, err) == 0 ? 0 : -1;
+	int rc = folder && poses &&
+			sets_listing(folder, (sets_pattern){NULL, SETS_PICTURES, false}, "pictures", &names, err) == 0
+		? 0
+		: -1;
 	if (!rc)
 		rc = e3_traj_load(poses, E3_TRAJ_4X4, &t, err);
 	if (!rc && t.n != names.n)

@@ -1,14 +1,15 @@
-/* sets: 7-Scenes: the test split's sequences, every so many frames; one camera for all; depth registered to colour, here when it was not
- * before (spec/eval.md 2.5). */
+/* sets: 7-Scenes: the test split's sequences, every so many frames; one camera for all; depth registered to colour,
+ * here when it was not before (spec/eval.md 2.5). */
 #include "e3/mem.h"
 #include "internal.h"
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const published[] = {"chess/seq-03", "chess/seq-05", "fire/seq-03", "fire/seq-04", "heads/seq-01", "office/seq-02",
-	"office/seq-06", "office/seq-07", "office/seq-09", "pumpkin/seq-01", "pumpkin/seq-07", "redkitchen/seq-03", "redkitchen/seq-04",
-	"redkitchen/seq-06", "redkitchen/seq-12", "redkitchen/seq-14", "stairs/seq-01", "stairs/seq-04", NULL};
+static const char *const published[] = {"chess/seq-03", "chess/seq-05", "fire/seq-03", "fire/seq-04", "heads/seq-01",
+	"office/seq-02", "office/seq-06", "office/seq-07", "office/seq-09", "pumpkin/seq-01", "pumpkin/seq-07",
+	"redkitchen/seq-03", "redkitchen/seq-04", "redkitchen/seq-06", "redkitchen/seq-12", "redkitchen/seq-14",
+	"stairs/seq-01", "stairs/seq-04", NULL};
 
 static const e3_intrinsics camera = {525, 525, 320, 240, 640, 480};
 
@@ -86,7 +87,8 @@ static int add_frame(const e3_set *s, const char *home, int64_t number, e3_seq *
 		memcpy(f->pose, t.pose[0], sizeof f->pose);
 		f->has_pose = true, f->k = camera;
 		bool use_raw = s->o.reject_invalid || !sets_is_file(ready);
-		const char *what = s->o.reject_invalid ? "expected the raw depth map" : "expected the depth map, raw, or registered as .depth.proj.png";
+		const char *what = s->o.reject_invalid ? "expected the raw depth map"
+											   : "expected the depth map, raw, or registered as .depth.proj.png";
 		rc = use_raw ? sets_need(raw, what, err) : 0;
 		f->depth = use_raw ? raw : ready;
 		*(use_raw ? &raw : &ready) = NULL;

@@ -3,11 +3,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const all[] = {"alley_1", "alley_2", "ambush_2", "ambush_4", "ambush_5", "ambush_6", "ambush_7", "bamboo_1", "bamboo_2",
-	"bandage_1", "bandage_2", "cave_2", "cave_4", "market_2", "market_5", "market_6", "mountain_1", "shaman_2", "shaman_3", "sleeping_1",
-	"sleeping_2", "temple_2", "temple_3", NULL};
-static const char *const posed[] = {"alley_2", "ambush_4", "ambush_5", "ambush_6", "cave_2", "cave_4", "market_2", "market_5", "market_6",
-	"shaman_3", "sleeping_1", "sleeping_2", "temple_2", "temple_3", NULL};
+static const char *const all[] = {"alley_1", "alley_2", "ambush_2", "ambush_4", "ambush_5", "ambush_6", "ambush_7",
+	"bamboo_1", "bamboo_2", "bandage_1", "bandage_2", "cave_2", "cave_4", "market_2", "market_5", "market_6",
+	"mountain_1", "shaman_2", "shaman_3", "sleeping_1", "sleeping_2", "temple_2", "temple_3", NULL};
+static const char *const posed[] = {"alley_2", "ambush_4", "ambush_5", "ambush_6", "cave_2", "cave_4", "market_2",
+	"market_5", "market_6", "shaman_3", "sleeping_1", "sleeping_2", "temple_2", "temple_3", NULL};
 
 int sets_sintel_list(e3_set *s, e3_err *err)
 {
@@ -41,7 +41,8 @@ typedef struct folders {
 static int add_frame(const e3_set *s, const folders *in, size_t k, e3_seq *q, e3_err *err)
 {
 	const char *image = in->names[0].v[k];
-	sets_beside depth = {in->path[1], ".dpt", &in->names[1], in->names, "pictures"}, camera = {in->path[2], ".cam", &in->names[2], in->names, "pictures"};
+	sets_beside depth = {in->path[1], ".dpt", &in->names[1], in->names, "pictures"},
+				camera = {in->path[2], ".cam", &in->names[2], in->names, "pictures"};
 	sets_frame *f = sets_add(q, sets_path(err, "%s/%s", in->path[0], image), sets_number(image), err);
 	if (!f)
 		return -1;
@@ -57,8 +58,9 @@ static int add_frame(const e3_set *s, const folders *in, size_t k, e3_seq *q, e3
 
 int sets_sintel_open(const e3_set *s, const char *name, e3_seq *q, e3_err *err)
 {
-	static const char *const part[3] = {"final", "depth", "camdata_left"}, *const suffix[3] = {SETS_PICTURES, ".dpt", ".cam"},
-		*const what[3] = {"pictures", "depth maps", "cameras"};
+	static const char *const part[3] = {"final", "depth", "camdata_left"},
+							 *const suffix[3] = {SETS_PICTURES, ".dpt", ".cam"},
+							 *const what[3] = {"pictures", "depth maps", "cameras"};
 	folders in = {.path = {NULL}};
 	int rc = 0;
 	for (int p = 0; !rc && p < 3; p++) {
@@ -69,7 +71,9 @@ int sets_sintel_open(const e3_set *s, const char *name, e3_seq *q, e3_err *err)
 		if (in.path[p] && !needed && sets_is_folder(in.path[p]))
 			rc = sets_folder(in.path[p], want, &in.names[p], err);
 	}
-	q->counts = (e3_seq_counts){.images = (int64_t)in.names[0].n, .depths = (int64_t)in.names[1].n, .poses = (int64_t)in.names[2].n};
+	q->counts = (e3_seq_counts){.images = (int64_t)in.names[0].n,
+		.depths = (int64_t)in.names[1].n,
+		.poses = (int64_t)in.names[2].n};
 	for (size_t k = 0; !rc && k < in.names[0].n; k++)
 		rc = add_frame(s, &in, k, q, err);
 	for (int p = 1; !rc && p < 3; p++)

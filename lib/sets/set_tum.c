@@ -1,14 +1,15 @@
-/* sets: TUM RGB-D dynamics: pictures with associated poses, prepared (rgb_90, groundtruth_90.txt) or chosen here from rgb.txt and
- * groundtruth.txt as the preparation does: paired by time, every third, 90 of them (spec/eval.md 2.7). */
+/* sets: TUM RGB-D dynamics: pictures with associated poses, prepared (rgb_90, groundtruth_90.txt) or chosen here from
+ * rgb.txt and groundtruth.txt as the preparation does: paired by time, every third, 90 of them (spec/eval.md 2.7). */
 #include "e3/mem.h"
 #include "internal.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const published[] = {"rgbd_dataset_freiburg3_sitting_halfsphere", "rgbd_dataset_freiburg3_sitting_rpy",
-	"rgbd_dataset_freiburg3_sitting_static", "rgbd_dataset_freiburg3_sitting_xyz", "rgbd_dataset_freiburg3_walking_halfsphere",
-	"rgbd_dataset_freiburg3_walking_rpy", "rgbd_dataset_freiburg3_walking_static", "rgbd_dataset_freiburg3_walking_xyz", NULL};
+static const char *const published[] = {"rgbd_dataset_freiburg3_sitting_halfsphere",
+	"rgbd_dataset_freiburg3_sitting_rpy", "rgbd_dataset_freiburg3_sitting_static", "rgbd_dataset_freiburg3_sitting_xyz",
+	"rgbd_dataset_freiburg3_walking_halfsphere", "rgbd_dataset_freiburg3_walking_rpy",
+	"rgbd_dataset_freiburg3_walking_static", "rgbd_dataset_freiburg3_walking_xyz", NULL};
 
 enum { EVERY = 3, FRAMES = 90 };
 static const double within = 0.02;
@@ -46,7 +47,10 @@ static int open_prepared(const char *home, e3_seq *q, e3_err *err)
 	e3_traj t = {0};
 	sets_names names = {0};
 	char *folder = sets_path(err, "%s/rgb_90", home), *truth = sets_path(err, "%s/groundtruth_90.txt", home);
-	int rc = folder && truth && sets_listing(folder, (sets_pattern){NULL, SETS_PICTURES, false}, "pictures", &names, err) == 0 ? 0 : -1;
+	int rc = folder && truth &&
+			sets_listing(folder, (sets_pattern){NULL, SETS_PICTURES, false}, "pictures", &names, err) == 0
+		? 0
+		: -1;
 	if (!rc)
 		rc = e3_traj_load(truth, E3_TRAJ_TUM, &t, err);
 	if (!rc && t.n != names.n)
@@ -98,7 +102,8 @@ static int parse_rgb(const char *path, stamps *out, e3_err *err)
 		if (stop == text || !isfinite(t) || sscanf(stop, " %255s", name) != 1)
 			rc = e3_fail(err, "reading: %s: line %d: expected a time stamp and a path", path, line);
 		else if (sets_names_add(&out->path, name, err) ||
-		         ((out->path.n & (out->path.n - 1)) == 0 && e3_grow((void **)&out->t, 2 * out->path.n, sizeof *out->t, "time stamps", err)))
+			((out->path.n & (out->path.n - 1)) == 0 &&
+				e3_grow((void **)&out->t, 2 * out->path.n, sizeof *out->t, "time stamps", err)))
 			rc = -1;
 		else
 			out->t[out->path.n - 1] = t;
@@ -113,11 +118,12 @@ static int open_original(const char *home, e3_seq *q, e3_err *err)
 {
 	stamps rgb = {0};
 	e3_traj t = {0};
-	size_t (*pair)[2] = NULL, n = 0;
+	size_t(*pair)[2] = NULL, n = 0;
 	char *list = sets_path(err, "%s/rgb.txt", home), *truth = sets_path(err, "%s/groundtruth.txt", home);
 	int rc = list && truth ? 0 : -1;
 	if (!rc)
-		rc = sets_need(list, "neither this nor rgb_90 is there", err) || parse_rgb(list, &rgb, err) || e3_traj_load(truth, E3_TRAJ_TUM, &t, err);
+		rc = sets_need(list, "neither this nor rgb_90 is there", err) || parse_rgb(list, &rgb, err) ||
+			e3_traj_load(truth, E3_TRAJ_TUM, &t, err);
 	if (!rc)
 		rc = e3_traj_associate(rgb.t, rgb.path.n, t.stamp, t.n, within, &pair, &n, err);
 	if (!rc && n == 0)

@@ -19,7 +19,7 @@ int e3_traj_add(e3_traj *t, double stamp, const double pose[12], e3_err *err)
 	if ((t->n & (t->n - 1)) == 0) { /* full at the powers of two */
 		size_t cap = t->n ? 2 * t->n : 1;
 		if (e3_grow((void **)&t->stamp, cap, sizeof *t->stamp, "a trajectory", err) ||
-		    e3_grow((void **)&t->pose, cap, sizeof *t->pose, "a trajectory", err))
+			e3_grow((void **)&t->pose, cap, sizeof *t->pose, "a trajectory", err))
 			return -1;
 	}
 	t->stamp[t->n] = stamp;
@@ -37,7 +37,8 @@ typedef struct scan {
 
 static bool is_blank(char c) { return c == ' ' || c == '\t' || c == ',' || c == '\r'; }
 
-/* Past blanks, and past line ends and comments when `lines`: whether something is left (on this line, if not `lines`). */
+/* Past blanks, and past line ends and comments when `lines`: whether something is left (on this line, if not `lines`).
+ */
 static bool skip(scan *s, bool lines)
 {
 	for (; s->p < s->end; s->p++) {
@@ -90,7 +91,8 @@ static int row_of(scan *s, double *to, int n, e3_err *err)
 
 int sets_check_rotation(const double m[12], e3_err *err)
 {
-	double det = m[0] * (m[5] * m[10] - m[6] * m[9]) - m[1] * (m[4] * m[10] - m[6] * m[8]) + m[2] * (m[4] * m[9] - m[5] * m[8]);
+	double det =
+		m[0] * (m[5] * m[10] - m[6] * m[9]) - m[1] * (m[4] * m[10] - m[6] * m[8]) + m[2] * (m[4] * m[9] - m[5] * m[8]);
 	for (int a = 0; a < 3; a++)
 		for (int b = 0; b <= a; b++) {
 			double dot = m[4 * a] * m[4 * b] + m[4 * a + 1] * m[4 * b + 1] + m[4 * a + 2] * m[4 * b + 2];
@@ -132,7 +134,8 @@ static int from_matrix(const double v[16], int n, int64_t line, double pose[12],
 	return sets_check_rotation(pose, err) ? e3_fail_in(err, "line %lld", (long long)line) : 0;
 }
 
-/* spec/eval.md 2.6: the reference uses the identity where there is no pose; OpenGL's y and z axes point the other way. */
+/* spec/eval.md 2.6: the reference uses the identity where there is no pose; OpenGL's y and z axes point the other way.
+ */
 static int from_nrgbd(double v[16], int64_t line, double pose[12], e3_err *err)
 {
 	static const double none[16] = {1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1};
@@ -168,7 +171,8 @@ static int read_pose(scan *s, e3_traj_format format, double *stamp, double pose[
 	case E3_TRAJ_4X4:
 		for (int k = 0; k < 16; k++)
 			if (!skip(s, true))
-				return e3_fail(err, "line %lld: the text ends after %d of the 16 numbers of a matrix", (long long)s->line, k);
+				return e3_fail(err, "line %lld: the text ends after %d of the 16 numbers of a matrix",
+					(long long)s->line, k);
 			else if (number(s, &v[k], err))
 				return -1;
 		return check_finite(v, 16, line, err) || from_matrix(v, 16, line, pose, err) ? -1 : 0;

@@ -1,4 +1,5 @@
-/* sets: trajectories to text, in the formats traj.c reads. Numbers keep all the digits a double needs; a file appears whole. */
+/* sets: trajectories to text, in the formats traj.c reads. Numbers keep all the digits a double needs; a file appears
+ * whole. */
 #include "e3/io.h"
 #include "e3/mem.h"
 #include "e3/sets.h"
@@ -48,7 +49,7 @@ static int put_all(e3_buf *b, e3_traj_format format, const e3_traj *t, e3_err *e
 		bool tum = format == E3_TRAJ_TUM || format == E3_TRAJ_TUM_WXYZ;
 		/* one pose has 7-Scenes' four lines, several have ScanNet's one each */
 		if (tum ? put_tum(b, t, k, format == E3_TRAJ_TUM_WXYZ, err)
-		        : put_matrix(b, t->pose[k], format, format == E3_TRAJ_4X4 && t->n > 1, err))
+				: put_matrix(b, t->pose[k], format, format == E3_TRAJ_4X4 && t->n > 1, err))
 			return -1;
 	}
 	return 0;

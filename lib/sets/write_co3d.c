@@ -1,4 +1,5 @@
-/* sets: CO3Dv2 as it is written: pictures below CATEGORY/SEQUENCE/images, and the sequence added to the category's annotations. */
+/* sets: CO3Dv2 as it is written: pictures below CATEGORY/SEQUENCE/images, and the sequence added to the category's
+ * annotations. */
 #include "json_gz.h"
 #include "write.h"
 #include <stdlib.h>

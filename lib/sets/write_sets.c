@@ -1,5 +1,5 @@
-/* sets: the layouts as they are written, one put for each frame and a finish for what belongs to the sequence (spec/eval.md 2). The
- * prepared forms are written where the papers prepare their data. */
+/* sets: the layouts as they are written, one put for each frame and a finish for what belongs to the sequence
+ * (spec/eval.md 2). The prepared forms are written where the papers prepare their data. */
 #include "e3/mem.h"
 #include "write.h"
 #include <math.h>
@@ -67,7 +67,8 @@ int sets_put_kitti(e3_set_writer *w, const e3_set_shot *s, e3_err *err)
 	long long k = w->n;
 	if (save_rgb(sets_to_write(w, err, "%s/image_gathered/%s/%010lld.png", home, w->name, k), s, err))
 		return -1;
-	return save_depth16(sets_to_write(w, err, "%s/groundtruth_depth_gathered/%s/%010lld.png", home, w->name, k), E3_DEPTH16_KITTI, s, err);
+	return save_depth16(sets_to_write(w, err, "%s/groundtruth_depth_gathered/%s/%010lld.png", home, w->name, k),
+		E3_DEPTH16_KITTI, s, err);
 }
 
 int sets_put_nyu(e3_set_writer *w, const e3_set_shot *s, e3_err *err)
@@ -91,7 +92,8 @@ int sets_put_bonn(e3_set_writer *w, const e3_set_shot *s, e3_err *err)
 	double t = recorded + s->seconds;
 	if (save_rgb(sets_to_write(w, err, "rgbd_bonn_dataset/rgbd_bonn_%s/rgb_110/%.5f.png", w->name, t), s, err))
 		return -1;
-	return save_depth16(sets_to_write(w, err, "rgbd_bonn_dataset/rgbd_bonn_%s/depth_110/%.5f.png", w->name, t + later), E3_DEPTH16_BONN, s, err);
+	return save_depth16(sets_to_write(w, err, "rgbd_bonn_dataset/rgbd_bonn_%s/depth_110/%.5f.png", w->name, t + later),
+		E3_DEPTH16_BONN, s, err);
 }
 
 static int finish_tum(e3_set_writer *w, char *path, e3_err *err)
@@ -121,7 +123,7 @@ int sets_put_scenes7(e3_set_writer *w, const e3_set_shot *s, e3_err *err)
 	long long k = w->n;
 	e3_traj one = {.n = 1, .stamp = w->poses.stamp + w->n, .pose = w->poses.pose + w->n};
 	if (save_rgb(sets_to_write(w, err, "%s/frame-%06lld.color.png", w->name, k), s, err) ||
-	    save_depth16(sets_to_write(w, err, "%s/frame-%06lld.depth.proj.png", w->name, k), E3_DEPTH16_SCENES7, s, err))
+		save_depth16(sets_to_write(w, err, "%s/frame-%06lld.depth.proj.png", w->name, k), E3_DEPTH16_SCENES7, s, err))
 		return -1;
 	return save_poses(sets_to_write(w, err, "%s/frame-%06lld.pose.txt", w->name, k), E3_TRAJ_4X4, &one, err);
 }
@@ -163,7 +165,8 @@ int sets_put_nrgbd(e3_set_writer *w, const e3_set_shot *s, e3_err *err)
 int sets_finish_nrgbd(e3_set_writer *w, e3_err *err)
 {
 	e3_buf text = {0};
-	if (e3_buf_printf(&text, err, "%.17g\n", w->focal) || save_text(sets_to_write(w, err, "%s/focal.txt", w->name), &text, err))
+	if (e3_buf_printf(&text, err, "%.17g\n", w->focal) ||
+		save_text(sets_to_write(w, err, "%s/focal.txt", w->name), &text, err))
 		return -1;
 	return save_poses(sets_to_write(w, err, "%s/poses.txt", w->name), E3_TRAJ_NRGBD, &w->poses, err);
 }

@@ -1,4 +1,5 @@
-/* video: live sources: the thread that captures: it connects, decodes what comes, dates it, and leaves the newest frame to the reader.
+/* video: live sources: the thread that captures: it connects, decodes what comes, dates it, and leaves the newest frame
+ * to the reader.
  *
  * Nothing grows while nobody reads. A connection that is lost is made again for as long as the options say.
  */
@@ -9,10 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static bool stopped(const e3_live *l)
-{
-	return video_stopped(&l->o.video);
-}
+static bool stopped(const e3_live *l) { return video_stopped(&l->o.video); }
 
 /* A file on a server, which is over when it was read to its end, and no camera, which would be lost. */
 static bool has_length(const e3_live *l)
@@ -51,7 +49,7 @@ static bool times_are_counted(const e3_video *v)
 {
 	const AVInputFormat *f = v->format->iformat;
 	return (f->flags & (AVFMT_NOTIMESTAMPS | AVFMT_GENERIC_INDEX)) || strcmp(f->name, "image2pipe") == 0 ||
-	       strcmp(f->name, "yuv4mpegpipe") == 0;
+		strcmp(f->name, "yuv4mpegpipe") == 0;
 }
 
 /* A file, or what FFmpeg draws, is there at once: its frames are held until a camera would have sent them. */
@@ -67,11 +65,13 @@ static void pace(e3_live *l, double stamp)
 	pthread_mutex_unlock(&l->lock);
 }
 
-/* Connecting takes FFmpeg some time, and servers begin with the pictures since the last key frame: those come at once, are no longer
- * fresh, and would pass for taken on arrival. They are over when the stamps no longer run ahead of the clock. */
+/* Connecting takes FFmpeg some time, and servers begin with the pictures since the last key frame: those come at once,
+ * are no longer fresh, and would pass for taken on arrival. They are over when the stamps no longer run ahead of the
+ * clock. */
 static void see_whether_caught_up(e3_live *l, double stamp, double now)
 {
-	bool timed = isfinite(stamp) && (l->o.kind == E3_INPUT_NETWORK || l->o.kind == E3_INPUT_URL || l->o.kind == E3_INPUT_PIPE);
+	bool timed =
+		isfinite(stamp) && (l->o.kind == E3_INPUT_NETWORK || l->o.kind == E3_INPUT_URL || l->o.kind == E3_INPUT_PIPE);
 	if (!timed || is_paced(l) || (isfinite(l->last_stamp) && now - l->last_at > 0.5 * (stamp - l->last_stamp)))
 		l->catching_up = false;
 	l->last_stamp = stamp, l->last_at = now;
@@ -128,7 +128,10 @@ static e3_sample take_in(e3_live *l, bool key)
 	if (!l->fresh)
 		l->clock.origin = taken; /* time begins with the first frame that is fresh */
 	l->fresh = l->fresh || !l->catching_up;
-	e3_live_frame at = {.index = l->counts.seen, .pts = taken - l->clock.origin, .t_capture = taken + (e3_now_utc() - e3_now()), .key = key};
+	e3_live_frame at = {.index = l->counts.seen,
+		.pts = taken - l->clock.origin,
+		.t_capture = taken + (e3_now_utc() - e3_now()),
+		.key = key};
 	e3_sample what = l->catching_up ? E3_SAMPLE_SKIP : e3_sampler_feed(&l->sampler, at.pts);
 	pthread_mutex_lock(&l->lock);
 	l->counts.seen++;
@@ -198,8 +201,8 @@ static e3_video *connect_until(e3_live *l, double until, e3_err *err)
 	}
 }
 
-/* After the connection ended (rc 0) or failed: another one, or -1 with the reason. The time it may take counts from the last frame,
- * so that a source that answers and gives nothing is given up as well. */
+/* After the connection ended (rc 0) or failed: another one, or -1 with the reason. The time it may take counts from the
+ * last frame, so that a source that answers and gives nothing is given up as well. */
 static int come_back(e3_live *l, int rc, e3_err *err)
 {
 	e3_err why = *err;

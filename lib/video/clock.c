@@ -1,4 +1,5 @@
-/* video: from the time stamps of a live source to times on our clock. Pure; refuses nothing: what makes no sense is taken on arrival. */
+/* video: from the time stamps of a live source to times on our clock. Pure; refuses nothing: what makes no sense is
+ * taken on arrival. */
 #include "video/clock.h"
 #include <math.h>
 
@@ -43,7 +44,4 @@ double video_clock_taken(video_clock *c, double stamp, double arrival, bool same
 	return c->last = taken;
 }
 
-void video_clock_renew(video_clock *c)
-{
-	c->has = false;
-}
+void video_clock_renew(video_clock *c) { c->has = false; }

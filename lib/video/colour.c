@@ -1,5 +1,5 @@
-/* video: decoded frames to upright RGB: matrix and range (spec/io.md 5.4), rotation (5.3). Refuses nothing swscale can read; there is
- * no tone mapping and no deinterlacing. */
+/* video: decoded frames to upright RGB: matrix and range (spec/io.md 5.4), rotation (5.3). Refuses nothing swscale can
+ * read; there is no tone mapping and no deinterlacing. */
 #include "internal.h"
 #include "e3/mem.h"
 #include <libavutil/display.h>
@@ -28,8 +28,8 @@ int video_orientation(const int32_t *matrix)
 static const int32_t *stream_matrix(const AVStream *stream)
 {
 #if LIBAVFORMAT_VERSION_MAJOR >= 61
-	const AVPacketSideData *side = av_packet_side_data_get(stream->codecpar->coded_side_data, stream->codecpar->nb_coded_side_data,
-		AV_PKT_DATA_DISPLAYMATRIX);
+	const AVPacketSideData *side = av_packet_side_data_get(stream->codecpar->coded_side_data,
+		stream->codecpar->nb_coded_side_data, AV_PKT_DATA_DISPLAYMATRIX);
 	return side && side->size >= 9 * sizeof(int32_t) ? (const int32_t *)side->data : NULL;
 #else
 	size_t size = 0;
@@ -60,14 +60,20 @@ static int space_of(e3_matrix matrix, const AVFrame *f)
 	if (matrix == E3_MATRIX_2020)
 		return SWS_CS_BT2020;
 	switch (f->colorspace) {
-	case AVCOL_SPC_BT709: return SWS_CS_ITU709;
-	case AVCOL_SPC_FCC: return SWS_CS_FCC;
+	case AVCOL_SPC_BT709:
+		return SWS_CS_ITU709;
+	case AVCOL_SPC_FCC:
+		return SWS_CS_FCC;
 	case AVCOL_SPC_BT470BG:
-	case AVCOL_SPC_SMPTE170M: return SWS_CS_ITU601;
-	case AVCOL_SPC_SMPTE240M: return SWS_CS_SMPTE240M;
+	case AVCOL_SPC_SMPTE170M:
+		return SWS_CS_ITU601;
+	case AVCOL_SPC_SMPTE240M:
+		return SWS_CS_SMPTE240M;
 	case AVCOL_SPC_BT2020_NCL:
-	case AVCOL_SPC_BT2020_CL: return SWS_CS_BT2020;
-	default: return f->height >= 720 ? SWS_CS_ITU709 : SWS_CS_ITU601;
+	case AVCOL_SPC_BT2020_CL:
+		return SWS_CS_BT2020;
+	default:
+		return f->height >= 720 ? SWS_CS_ITU709 : SWS_CS_ITU601;
 	}
 }
 
@@ -75,12 +81,18 @@ static int space_of(e3_matrix matrix, const AVFrame *f)
 static enum AVPixelFormat plain_format(enum AVPixelFormat format)
 {
 	switch (format) {
-	case AV_PIX_FMT_YUVJ420P: return AV_PIX_FMT_YUV420P;
-	case AV_PIX_FMT_YUVJ422P: return AV_PIX_FMT_YUV422P;
-	case AV_PIX_FMT_YUVJ444P: return AV_PIX_FMT_YUV444P;
-	case AV_PIX_FMT_YUVJ440P: return AV_PIX_FMT_YUV440P;
-	case AV_PIX_FMT_YUVJ411P: return AV_PIX_FMT_YUV411P;
-	default: return format;
+	case AV_PIX_FMT_YUVJ420P:
+		return AV_PIX_FMT_YUV420P;
+	case AV_PIX_FMT_YUVJ422P:
+		return AV_PIX_FMT_YUV422P;
+	case AV_PIX_FMT_YUVJ444P:
+		return AV_PIX_FMT_YUV444P;
+	case AV_PIX_FMT_YUVJ440P:
+		return AV_PIX_FMT_YUV440P;
+	case AV_PIX_FMT_YUVJ411P:
+		return AV_PIX_FMT_YUV411P;
+	default:
+		return format;
 	}
 }
 
@@ -91,10 +103,12 @@ static int prepare_sws(video_colour *c, const AVFrame *f, e3_err *err)
 	enum AVPixelFormat format = opencv ? (enum AVPixelFormat)f->format : plain_format((enum AVPixelFormat)f->format);
 	int space = opencv ? -1 : space_of(c->matrix, f);
 	int range = f->color_range == AVCOL_RANGE_JPEG || (int)format != f->format;
-	if (c->sws && c->w == f->width && c->h == f->height && c->format == f->format && c->space == space && c->range == range)
+	if (c->sws && c->w == f->width && c->h == f->height && c->format == f->format && c->space == space &&
+		c->range == range)
 		return 0;
 	sws_freeContext(c->sws);
-	c->sws = sws_getContext(f->width, f->height, format, f->width, f->height, AV_PIX_FMT_RGB24, SWS_BICUBIC, NULL, NULL, NULL);
+	c->sws = sws_getContext(f->width, f->height, format, f->width, f->height, AV_PIX_FMT_RGB24, SWS_BICUBIC, NULL, NULL,
+		NULL);
 	if (!c->sws)
 		return e3_fail(err, "converting to RGB: %s: pixel format %s, %d × %d: not supported", c->input,
 			av_get_pix_fmt_name(format) ? av_get_pix_fmt_name(format) : "unknown", f->width, f->height);

@@ -14,8 +14,10 @@ static void stamp(e3_video *v)
 	if (v->origin == AV_NOPTS_VALUE && v->next_index == 0)
 		v->origin = tick;
 	double fps = v->info.fps[E3_FPS_GUESS], step = fps > 0 ? 1 / fps : 0;
-	double pts = tick != AV_NOPTS_VALUE && v->origin != AV_NOPTS_VALUE ? (double)(tick - v->origin) * av_q2d(v->stream->time_base)
-									    : v->next_index == 0 ? 0 : v->last_pts + step;
+	double pts = tick != AV_NOPTS_VALUE && v->origin != AV_NOPTS_VALUE
+		? (double)(tick - v->origin) * av_q2d(v->stream->time_base)
+		: v->next_index == 0 ? 0
+							 : v->last_pts + step;
 	if (v->seeked && tick != AV_NOPTS_VALUE) {
 		v->next_index = video_lookup(v, tick);
 		v->seeked = false;

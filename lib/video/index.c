@@ -1,7 +1,8 @@
 /* video: how many frames there are, and when, without decoding them.
  *
- * An mp4 states it in its index; anything else on this machine's disk is read through once, by a reader of its own. What neither
- * covers (pipes, the network) stays unknown. Frames that packets carry and no decoder shows are not counted.
+ * An mp4 states it in its index; anything else on this machine's disk is read through once, by a reader of its own.
+ * What neither covers (pipes, the network) stays unknown. Frames that packets carry and no decoder shows are not
+ * counted.
  */
 #include "internal.h"
 #include "e3/mem.h"
@@ -11,7 +12,8 @@
 /* Bytes the container's index speaks of that are not there: refused before the first frame. */
 int video_truncation_check(e3_video *v, e3_err *err)
 {
-	int64_t size = v->format->pb && (v->format->pb->seekable & AVIO_SEEKABLE_NORMAL) ? avio_size(v->format->pb) : -1, need = 0;
+	int64_t size = v->format->pb && (v->format->pb->seekable & AVIO_SEEKABLE_NORMAL) ? avio_size(v->format->pb) : -1,
+			need = 0;
 	if (!video_is_mov(v->format) || size <= 0)
 		return 0;
 	int n = avformat_index_get_entries_count(v->stream);
@@ -20,8 +22,8 @@ int video_truncation_check(e3_video *v, e3_err *err)
 		need = e->pos + e->size > need ? e->pos + e->size : need;
 	}
 	if (need > size)
-		return e3_fail(err, "reading: %s: truncated: its frames reach to byte %lld, it has %lld", v->options.input, (long long)need,
-			(long long)size);
+		return e3_fail(err, "reading: %s: truncated: its frames reach to byte %lld, it has %lld", v->options.input,
+			(long long)need, (long long)size);
 	return 0;
 }
 
@@ -46,7 +48,8 @@ static int by_tick(const void *a, const void *b)
 /* VP8 keeps frames that are only referred to in packets of their own; the bit says which are shown. */
 static bool shown(const AVCodecParameters *par, const AVPacket *p)
 {
-	return !(p->flags & AV_PKT_FLAG_DISCARD) && !(par->codec_id == AV_CODEC_ID_VP8 && p->size > 0 && !(p->data[0] & 0x10));
+	return !(p->flags & AV_PKT_FLAG_DISCARD) &&
+		!(par->codec_id == AV_CODEC_ID_VP8 && p->size > 0 && !(p->data[0] & 0x10));
 }
 
 typedef struct tally {
@@ -99,14 +102,16 @@ static int count_by_reading(e3_video *v, e3_err *err)
 	video_reader reader;
 	tally t = {.timed = true, .key = AV_NOPTS_VALUE};
 	AVPacket *packet = av_packet_alloc();
-	int rc = packet ? video_format_open(v, &reader, &format, err) : e3_fail(err, "reading: %s: out of memory", v->options.input);
+	int rc = packet ? video_format_open(v, &reader, &format, err)
+					: e3_fail(err, "reading: %s: out of memory", v->options.input);
 	if (!rc && v->stream->index < (int)format->nb_streams)
 		rc = tally_packets(v, format, packet, &t, err);
 	av_packet_free(&packet);
 	video_format_close(&format);
 	if (rc || t.n == 0 || !t.timed) {
 		/* Without times nobody can tell whether MPEG-2 begins with frames that refer to what was cut off. */
-		bool open = v->stream->codecpar->codec_id == AV_CODEC_ID_MPEG2VIDEO || v->stream->codecpar->codec_id == AV_CODEC_ID_MPEG1VIDEO;
+		bool open = v->stream->codecpar->codec_id == AV_CODEC_ID_MPEG2VIDEO ||
+			v->stream->codecpar->codec_id == AV_CODEC_ID_MPEG1VIDEO;
 		v->frames = !rc && t.n && !open ? (int64_t)t.n : -1;
 		free(t.ticks);
 		return rc;
@@ -123,7 +128,8 @@ static bool readable_twice(const e3_video *v)
 	if (v->options.fd >= 0)
 		return v->input.seekable;
 	const char *protocol = avio_find_protocol_name(v->url);
-	return protocol && strcmp(protocol, "file") == 0 && v->format->pb && (v->format->pb->seekable & AVIO_SEEKABLE_NORMAL);
+	return protocol && strcmp(protocol, "file") == 0 && v->format->pb &&
+		(v->format->pb->seekable & AVIO_SEEKABLE_NORMAL);
 }
 
 int e3_video_index(e3_video *v, bool times, e3_err *err)

@@ -1,7 +1,8 @@
 /* video: bytes from a descriptor for FFmpeg.
  *
- * A regular file is read at any place from where it stood. A pipe is read forward only, unless it must be copied to a nameless
- * temporary file first: when asked to, or when it carries an mp4 whose index comes after its data. The copy has a size limit.
+ * A regular file is read at any place from where it stood. A pipe is read forward only, unless it must be copied to a
+ * nameless temporary file first: when asked to, or when it carries an mp4 whose index comes after its data. The copy
+ * has a size limit.
  */
 #include "internal.h"
 #include "e3/io.h"
@@ -17,12 +18,10 @@
 
 enum { CHUNK = 1 << 16 };
 
-bool video_stopped(const e3_video_options *o)
-{
-	return (o->stop && o->stop()) || (o->quit && atomic_load(o->quit));
-}
+bool video_stopped(const e3_video_options *o) { return (o->stop && o->stop()) || (o->quit && atomic_load(o->quit)); }
 
-/* Some bytes of a pipe: > 0; 0 at its end; -1 with errno: EINTR when asked to stop, ETIMEDOUT when nothing came for too long. */
+/* Some bytes of a pipe: > 0; 0 at its end; -1 with errno: EINTR when asked to stop, ETIMEDOUT when nothing came for too
+ * long. */
 static ssize_t read_pipe(const video_input *in, void *to, size_t n)
 {
 	double deadline = in->o->timeout > 0 ? e3_now() + in->o->timeout : INFINITY;
@@ -84,7 +83,8 @@ AVIOContext *video_reader_open(video_reader *r, video_input *in, e3_err *err)
 {
 	*r = (video_reader){.input = in};
 	uint8_t *buffer = av_malloc(CHUNK);
-	AVIOContext *io = buffer ? avio_alloc_context(buffer, CHUNK, 0, r, on_read, NULL, in->seekable ? on_seek : NULL) : NULL;
+	AVIOContext *io =
+		buffer ? avio_alloc_context(buffer, CHUNK, 0, r, on_read, NULL, in->seekable ? on_seek : NULL) : NULL;
 	if (!io) {
 		av_free(buffer);
 		e3_fail(err, "opening a video: out of memory");
@@ -118,8 +118,8 @@ static int fill(video_input *in, e3_buf *have, size_t n, e3_err *err)
 	return 0;
 }
 
-/* Whether this is an mp4 (or mov) whose data come before its index: walks the top-level boxes up to either. What is read for it is
- * kept in `have`. */
+/* Whether this is an mp4 (or mov) whose data come before its index: walks the top-level boxes up to either. What is
+ * read for it is kept in `have`. */
 static int index_is_last(video_input *in, e3_buf *have, bool *yes, e3_err *err)
 {
 	enum { SEARCH = 1 << 20 };

@@ -10,14 +10,14 @@
 /* Bytes for FFmpeg from a descriptor. */
 typedef struct video_input {
 	int fd;
-	FILE *spool;    /* owner of fd when the pipe was copied */
+	FILE *spool; /* owner of fd when the pipe was copied */
 	bool seekable;
-	int64_t base;   /* where the data begin in a seekable descriptor */
-	int64_t size;   /* of a seekable one, from base; -1 otherwise */
+	int64_t base;        /* where the data begin in a seekable descriptor */
+	int64_t size;        /* of a seekable one, from base; -1 otherwise */
 	const uint8_t *head; /* bytes of a pipe that were read before */
 	size_t n_head;
 	const e3_video_options *o; /* for stop, quit and timeout */
-	int error;      /* errno of a failed read, 0 = none */
+	int error;                 /* errno of a failed read, 0 = none */
 } video_input;
 
 /* One reader over a video_input; the counting pass has its own. */
@@ -48,20 +48,20 @@ struct e3_video {
 	AVPacket *packet;
 	AVFrame *frame;
 	video_colour colour;
-	int orientation;  /* 1 to 8; 0 until the first frame settled it */
+	int orientation; /* 1 to 8; 0 until the first frame settled it */
 	/* counting */
-	int64_t frames;   /* -1 = unknown */
-	int64_t *ticks;   /* [frames] ascending, in the stream's time base; or NULL */
+	int64_t frames; /* -1 = unknown */
+	int64_t *ticks; /* [frames] ascending, in the stream's time base; or NULL */
 	/* decoding */
 	int64_t packets, next_index, errors;
-	int64_t origin;   /* ticks of the first frame; AV_NOPTS_VALUE until known */
+	int64_t origin; /* ticks of the first frame; AV_NOPTS_VALUE until known */
 	double last_pts;
 	e3_video_frame current;
-	bool held;        /* current was decoded by a seek and not yet handed out */
+	bool held; /* current was decoded by a seek and not yet handed out */
 	bool seeked, draining;
-	char *failure;    /* why reading stopped, told when the frames before it are out */
-	double deadline;  /* on e3_now's clock: when waiting for the source has lasted too long; 0: never */
-	bool stalled;     /* it has: this connection is over */
+	char *failure;   /* why reading stopped, told when the frames before it are out */
+	double deadline; /* on e3_now's clock: when waiting for the source has lasted too long; 0: never */
+	bool stalled;    /* it has: this connection is over */
 };
 
 /* input.c */

@@ -1,5 +1,5 @@
-/* video: live sources: opening and closing, and the reader's side: the frame that waits, taken and turned to RGB. The thread of
- * capture.c owns the connection (v) and the clock; between both lies one frame under a lock. */
+/* video: live sources: opening and closing, and the reader's side: the frame that waits, taken and turned to RGB. The
+ * thread of capture.c owns the connection (v) and the clock; between both lies one frame under a lock. */
 #include "video/live.h"
 #include "e3/mem.h"
 #include "e3/num.h"
@@ -122,10 +122,7 @@ e3_live *e3_live_open(const e3_live_options *options, e3_err *err)
 	return l;
 }
 
-const e3_video_info *e3_live_describe(const e3_live *l)
-{
-	return &l->info;
-}
+const e3_video_info *e3_live_describe(const e3_live *l) { return &l->info; }
 
 /* With the lock held: 1 when a frame waits, 0 at the end, -1. */
 static int await(e3_live *l, e3_err *err)

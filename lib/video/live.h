@@ -39,7 +39,7 @@ struct e3_live {
 
 	/* the thread's */
 	e3_video *v;
-	AVFrame *own; /* a frame between the decoder and the reader */
+	AVFrame *own;        /* a frame between the decoder and the reader */
 	int64_t lost_frames; /* for want of memory */
 	video_clock clock;
 	e3_sampler sampler;

@@ -38,10 +38,7 @@ static int on_interrupt(void *opaque)
 	return v->stalled || video_stopped(&v->options);
 }
 
-void video_expect(e3_video *v)
-{
-	v->deadline = v->options.timeout > 0 ? e3_now() + v->options.timeout : 0;
-}
+void video_expect(e3_video *v) { v->deadline = v->options.timeout > 0 ? e3_now() + v->options.timeout : 0; }
 
 int video_fail(e3_video *v, int code, e3_err *err)
 {
@@ -103,8 +100,8 @@ static int open_input(e3_video *v, AVFormatContext **out, e3_err *err)
 	if (rc < 0)
 		refused = video_fail(v, rc, err);
 	else if (!refused && left && v->options.n_set > 0)
-		refused = e3_fail(err, "opening: %s: input option '%s': not one that FFmpeg's %s input has", v->options.input, left->key,
-			(*out)->iformat->name);
+		refused = e3_fail(err, "opening: %s: input option '%s': not one that FFmpeg's %s input has", v->options.input,
+			left->key, (*out)->iformat->name);
 	av_dict_free(&set);
 	return refused ? -1 : 0;
 }
@@ -154,10 +151,7 @@ void video_format_close(AVFormatContext **format)
 	video_reader_close(&ours);
 }
 
-bool video_is_mov(const AVFormatContext *format)
-{
-	return strstr(format->iformat->name, "mp4") != NULL;
-}
+bool video_is_mov(const AVFormatContext *format) { return strstr(format->iformat->name, "mp4") != NULL; }
 
 /* All other streams are dropped as they are read. */
 static int choose_stream(e3_video *v, e3_err *err)
@@ -168,7 +162,7 @@ static int choose_stream(e3_video *v, e3_err *err)
 	int k = av_find_best_stream(v->format, AVMEDIA_TYPE_VIDEO, want, -1, NULL, 0);
 	if (k < 0 || (want < 0 && (v->format->streams[k]->disposition & AV_DISPOSITION_ATTACHED_PIC)))
 		return want >= 0 ? e3_fail(err, "reading: %s: stream %d: not a video stream", v->options.input, want)
-				 : e3_fail(err, "reading: %s: no video stream", v->options.input);
+						 : e3_fail(err, "reading: %s: no video stream", v->options.input);
 	v->stream = v->format->streams[k];
 	for (unsigned s = 0; s < v->format->nb_streams; s++)
 		v->format->streams[s]->discard = (int)s == k ? AVDISCARD_DEFAULT : AVDISCARD_ALL;
@@ -202,14 +196,19 @@ static void describe(e3_video *v)
 {
 	const AVCodecParameters *par = v->stream->codecpar;
 	const char *format = av_get_pix_fmt_name((enum AVPixelFormat)par->format);
-	AVRational rates[3] = {av_guess_frame_rate(v->format, v->stream, NULL), v->stream->avg_frame_rate, v->stream->r_frame_rate};
-	v->info = (e3_video_info){.codec = avcodec_get_name(par->codec_id), .format = format ? format : "unknown", .w = par->width,
-		.h = par->height, .hdr = par->color_trc == AVCOL_TRC_SMPTE2084 || par->color_trc == AVCOL_TRC_ARIB_STD_B67};
+	AVRational rates[3] = {av_guess_frame_rate(v->format, v->stream, NULL), v->stream->avg_frame_rate,
+		v->stream->r_frame_rate};
+	v->info = (e3_video_info){.codec = avcodec_get_name(par->codec_id),
+		.format = format ? format : "unknown",
+		.w = par->width,
+		.h = par->height,
+		.hdr = par->color_trc == AVCOL_TRC_SMPTE2084 || par->color_trc == AVCOL_TRC_ARIB_STD_B67};
 	for (int k = 0; k < 3; k++)
 		v->info.fps[k] = rates[k].num > 0 && rates[k].den > 0 ? av_q2d(rates[k]) : 0;
 	if (v->stream->duration != AV_NOPTS_VALUE)
 		v->info.seconds = (double)v->stream->duration * av_q2d(v->stream->time_base);
-	else if (v->format->duration != AV_NOPTS_VALUE && v->format->duration_estimation_method != AVFMT_DURATION_FROM_BITRATE)
+	else if (v->format->duration != AV_NOPTS_VALUE &&
+		v->format->duration_estimation_method != AVFMT_DURATION_FROM_BITRATE)
 		v->info.seconds = (double)v->format->duration / AV_TIME_BASE;
 }
 
@@ -275,7 +274,4 @@ void e3_video_close(e3_video *v)
 	free(v);
 }
 
-const e3_video_info *e3_video_describe(const e3_video *v)
-{
-	return &v->info;
-}
+const e3_video_info *e3_video_describe(const e3_video *v) { return &v->info; }

@@ -1,18 +1,14 @@
-/* video: which frames are kept. Pure: the same rule runs over the counted frames before decoding and over the decoded ones. */
+/* video: which frames are kept. Pure: the same rule runs over the counted frames before decoding and over the decoded
+ * ones. */
 #include "e3/video.h"
 
-/* Times are ticks of some clock in binary fractions; a multiple of the interval and the frame it names may differ by an ulp. */
+/* Times are ticks of some clock in binary fractions; a multiple of the interval and the frame it names may differ by an
+ * ulp. */
 #define SLACK 1e-6
 
-void e3_sampler_init(e3_sampler *s, const e3_sampling *rule)
-{
-	*s = (e3_sampler){.rule = *rule, .due = rule->start};
-}
+void e3_sampler_init(e3_sampler *s, const e3_sampling *rule) { *s = (e3_sampler){.rule = *rule, .due = rule->start}; }
 
-bool e3_sampler_full(const e3_sampler *s)
-{
-	return s->rule.max_frames > 0 && s->kept >= s->rule.max_frames;
-}
+bool e3_sampler_full(const e3_sampler *s) { return s->rule.max_frames > 0 && s->kept >= s->rule.max_frames; }
 
 static bool is_due(e3_sampler *s, double pts)
 {

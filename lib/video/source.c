@@ -1,4 +1,5 @@
-/* video: what an input is by its name and by what is on disk under it, and what FFmpeg must be told to open a live one. */
+/* video: what an input is by its name and by what is on disk under it, and what FFmpeg must be told to open a live one.
+ */
 #include "video/live.h"
 #include <stdio.h>
 #include <string.h>
@@ -8,15 +9,12 @@
 static const char camera_prefix[] = "v4l2:", drawn_prefix[] = "lavfi:";
 enum { V4L2_MAJOR = 81 };
 
-static bool begins(const char *text, const char *with)
-{
-	return strncmp(text, with, strlen(with)) == 0;
-}
+static bool begins(const char *text, const char *with) { return strncmp(text, with, strlen(with)) == 0; }
 
 static bool is_live_scheme(const char *input, size_t n)
 {
-	static const char *const schemes[] = {"rtsp", "rtsps", "rtmp", "rtmps", "rtmpt", "rtmpe", "rtp", "srtp", "udp", "udplite", "tcp", "tls",
-		"srt", "rist", "mmst", "mmsh", "sctp", "unix", "zmq", "amqp"};
+	static const char *const schemes[] = {"rtsp", "rtsps", "rtmp", "rtmps", "rtmpt", "rtmpe", "rtp", "srtp", "udp",
+		"udplite", "tcp", "tls", "srt", "rist", "mmst", "mmsh", "sctp", "unix", "zmq", "amqp"};
 	for (size_t k = 0; k < sizeof schemes / sizeof *schemes; k++)
 		if (strlen(schemes[k]) == n && strncmp(input, schemes[k], n) == 0)
 			return true;

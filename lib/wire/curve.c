@@ -1,4 +1,5 @@
-/* wire: key files for ZeroMQ's CURVE. Owns their text; refuses damaged keys, secrets that others may read, and to overwrite one. */
+/* wire: key files for ZeroMQ's CURVE. Owns their text; refuses damaged keys, secrets that others may read, and to
+ * overwrite one. */
 #include "curve.h"
 #include "e3/io.h"
 #include "e3/stream.h"
@@ -26,7 +27,7 @@ static int parse_line(char *line, const char *word, const char **key, const char
 	if (strcmp(first, word) != 0) {
 		if (strcmp(first, PUBLIC) == 0 || strcmp(first, SECRET) == 0)
 			return e3_fail(err, "holds a %s key where a %s key is needed", strcmp(first, PUBLIC) ? "secret" : "public",
-			               strcmp(word, PUBLIC) ? "secret" : "public");
+				strcmp(word, PUBLIC) ? "secret" : "public");
 		return e3_fail(err, "expected a line '%s KEY'; e3-cat --keygen makes such files", word);
 	}
 	*key = strtok_r(NULL, " \t\r", &rest);
@@ -82,7 +83,8 @@ static int load(const char *path, bool secret, char *text, e3_err *err)
 		text[n] = 0;
 	if (!rc && strlen(text) != (size_t)n)
 		rc = e3_fail(err, "is not a key file: it has a zero byte");
-	if (!rc && secret && (st.st_mode & 077) && strstr(text, SECRET)) /* without a secret that is what is told, elsewhere */
+	if (!rc && secret && (st.st_mode & 077) &&
+		strstr(text, SECRET)) /* without a secret that is what is told, elsewhere */
 		rc = e3_fail(err, "mode %04o lets others read a secret key; chmod 600 it", (unsigned)(st.st_mode & 07777));
 	close(fd);
 	return rc;
@@ -121,13 +123,12 @@ int e3_curve_secret(const char *path, e3_curve_pair *pair, e3_err *err)
 {
 	if (read_one(path, SECRET, pair->secret, err))
 		return -1;
-	return zmq_curve_public(pair->public_key, pair->secret) ? e3_fail(err, "reading the key: %s: %s", path, zmq_strerror(zmq_errno())) : 0;
+	return zmq_curve_public(pair->public_key, pair->secret)
+		? e3_fail(err, "reading the key: %s: %s", path, zmq_strerror(zmq_errno()))
+		: 0;
 }
 
-int e3_curve_public(const char *path, char key[E3_CURVE_TEXT], e3_err *err)
-{
-	return read_one(path, PUBLIC, key, err);
-}
+int e3_curve_public(const char *path, char key[E3_CURVE_TEXT], e3_err *err) { return read_one(path, PUBLIC, key, err); }
 
 typedef struct search {
 	const char *key;
@@ -176,7 +177,8 @@ int e3_curve_allowed(const char *path, const char *key, char name[E3_CURVE_NAME]
 		free(list);
 	}
 	if (keys == 0)
-		return e3_fail(err, "reading the allowed keys: %s: has no public key%s", path, S_ISDIR(st.st_mode) ? " (a file *.pub)" : "");
+		return e3_fail(err, "reading the allowed keys: %s: has no public key%s", path,
+			S_ISDIR(st.st_mode) ? " (a file *.pub)" : "");
 	return keys < 0 ? -1 : s.found;
 }
 
@@ -211,8 +213,9 @@ int e3_curve_keygen(const char *path, e3_err *err)
 	explicit_bzero(pair.secret, sizeof pair.secret);
 	if (rc)
 		return -1;
-	snprintf(text, sizeof text, "# e3: public key, for --curve-server and --curve-allow of the other side.\n" PUBLIC " %s %.60s@%s\n",
-	         pair.public_key, base ? base + 1 : path, host);
+	snprintf(text, sizeof text,
+		"# e3: public key, for --curve-server and --curve-allow of the other side.\n" PUBLIC " %s %.60s@%s\n",
+		pair.public_key, base ? base + 1 : path, host);
 	if (write_new(public_path, 0644, text, err)) {
 		unlink(path);
 		return -1;

@@ -52,10 +52,10 @@ int e3_head_decode(const e3_msg *msg, e3_head *x, e3_err *err)
 }
 
 /* The fields frame and pred share, at the front of their tables. */
-#define SOURCE_FIELDS(s, fit, live)                                                                                               \
-	E3_NEED(I64, "i", &(s).i), E3_NEED(REAL, "pts", &(s).pts), E3_NEED(I64, "src_i", &(s).src_i), E3_NEED(INT, "src_w", &(s).src_w),       \
-	E3_NEED(INT, "src_h", &(s).src_h), E3_NEED(INT, "rot", &(s).rot), {E3_F_REALS, "fit", fit, .n = 4},                                  \
-	E3_MAY(REAL, "t_capture", &(s).t_capture, &live)
+#define SOURCE_FIELDS(s, fit, live) \
+	E3_NEED(I64, "i", &(s).i), E3_NEED(REAL, "pts", &(s).pts), E3_NEED(I64, "src_i", &(s).src_i), \
+		E3_NEED(INT, "src_w", &(s).src_w), E3_NEED(INT, "src_h", &(s).src_h), E3_NEED(INT, "rot", &(s).rot), \
+		{E3_F_REALS, "fit", fit, .n = 4}, E3_MAY(REAL, "t_capture", &(s).t_capture, &live)
 
 static int frame_fill(const e3_msg *msg, e3_frame *x, e3_err *err)
 {
@@ -78,7 +78,7 @@ static int frame_fill(const e3_msg *msg, e3_frame *x, e3_err *err)
 	if (e3_size_check(w, h, err) || e3_source_check(&s, err))
 		return -1;
 	if (e3_decode_want(&rgb, "rgb", E3_ARRAY_U8, 3, (size_t[]){(size_t)h, (size_t)w, 3}, err) ||
-	    e3_decode_take(&x->rgb, (size_t)x->w * (size_t)x->h * 3, &rgb, "rgb", err))
+		e3_decode_take(&x->rgb, (size_t)x->w * (size_t)x->h * 3, &rgb, "rgb", err))
 		return -1;
 	x->s = s, x->w = w, x->h = h, x->prepared = prepared;
 	return 0;
@@ -107,8 +107,9 @@ static int dense_check(const dense d[4], int w, int h, e3_err *err)
 		if (d[k].has != d[k + 1].has)
 			return e3_fail(err, "%s without %s", d[d[k].has ? k : k + 1].name, d[d[k].has ? k + 1 : k].name);
 	for (int k = 0; k < 4; k++)
-		if (d[k].has && e3_decode_want_dense(&d[k].a, d[k].name, d[k].channels == 1 ? 2 : 3,
-		                           (size_t[]){(size_t)h, (size_t)w, (size_t)d[k].channels}, err))
+		if (d[k].has &&
+			e3_decode_want_dense(&d[k].a, d[k].name, d[k].channels == 1 ? 2 : 3,
+				(size_t[]){(size_t)h, (size_t)w, (size_t)d[k].channels}, err))
 			return -1;
 	return 0;
 }
@@ -157,7 +158,8 @@ static int pred_fill(const e3_msg *msg, e3_pred *x, e3_err *err)
 		return -1;
 	s.fit = (e3_fit){fit[0], fit[1], fit[2], fit[3]};
 	if (e3_size_check(w, h, err) || e3_source_check(&s, err) ||
-	    e3_decode_want(&rgb, "rgb", E3_ARRAY_U8, 3, (size_t[]){(size_t)h, (size_t)w, 3}, err) || dense_check(d, w, h, err))
+		e3_decode_want(&rgb, "rgb", E3_ARRAY_U8, 3, (size_t[]){(size_t)h, (size_t)w, 3}, err) ||
+		dense_check(d, w, h, err))
 		return -1;
 	if (has_pose && e3_decode_want(&pose, "pose", E3_ARRAY_F32, 1, (size_t[]){9}, err))
 		return -1;
@@ -255,7 +257,8 @@ static int truth_fill(const e3_msg *msg, e3_truth *x, e3_err *err)
 	if (e3_pose_check(x->pose, err))
 		return -1;
 	if (x->has_intrinsics && !(x->intrinsics[0] > 0 && x->intrinsics[1] > 0))
-		return e3_fail(err, "intrinsics: focal lengths %g, %g; both must be above 0", x->intrinsics[0], x->intrinsics[1]);
+		return e3_fail(err, "intrinsics: focal lengths %g, %g; both must be above 0", x->intrinsics[0],
+			x->intrinsics[1]);
 	if (!has_depth) {
 		free(x->depth);
 		x->depth = NULL;

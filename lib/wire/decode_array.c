@@ -15,7 +15,8 @@
 int e3_decode_body(const e3_msg *msg, e3_kind kind, e3_field *table, e3_err *err)
 {
 	if (msg->kind != (int)kind || msg->len < E3_ENVELOPE)
-		return e3_fail(err, "is %s, expected %s", e3_kind_name(msg->kind) ? e3_kind_name(msg->kind) : "unknown", e3_kind_name(kind));
+		return e3_fail(err, "is %s, expected %s", e3_kind_name(msg->kind) ? e3_kind_name(msg->kind) : "unknown",
+			e3_kind_name(kind));
 	e3_cursor c = {msg->bytes + E3_ENVELOPE, msg->bytes + msg->len};
 	if (e3_body_check(c.at, msg->len - E3_ENVELOPE, err))
 		return -1;

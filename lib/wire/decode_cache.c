@@ -1,4 +1,5 @@
-/* wire: evict and attn into structs: what the cache and the attention did. Refuses unsorted ids and lists that disagree. */
+/* wire: evict and attn into structs: what the cache and the attention did. Refuses unsorted ids and lists that
+ * disagree. */
 #include "decode.h"
 #include "e3/mem.h"
 #include "e3/num.h"
@@ -36,10 +37,11 @@ static int layer_fill(e3_cursor *c, e3_evict_layer *x, e3_err *err)
 		{.type = E3_F_END},
 	};
 	if (e3_fields_read(c, table, err) || e3_decode_want(&q, "score_q", E3_ARRAY_F32, 1, (size_t[]){9}, err) ||
-	    e3_decode_want(&removed, "removed", E3_ARRAY_U32, 0, NULL, err) || ascending("removed", &removed, err))
+		e3_decode_want(&removed, "removed", E3_ARRAY_U32, 0, NULL, err) || ascending("removed", &removed, err))
 		return -1;
 	if (x->k_after > x->k_before || x->k_before - x->k_after != removed.count)
-		return e3_fail(err, "%" PRIu32 " tokens before, %" PRIu32 " after, but %zu removed", x->k_before, x->k_after, removed.count);
+		return e3_fail(err, "%" PRIu32 " tokens before, %" PRIu32 " after, but %zu removed", x->k_before, x->k_after,
+			removed.count);
 	memcpy(x->score_q, q.data, sizeof x->score_q);
 	if (e3_decode_take(&x->removed, x->removed ? x->n_removed : 0, &removed, "removed ids", err))
 		return -1;
@@ -108,8 +110,8 @@ static int attn_fill(const e3_msg *msg, e3_attn *x, e3_err *err)
 	if (e3_decode_body(msg, E3_ATTN, table, err))
 		return -1;
 	if (e3_decode_want(&key, "key", E3_ARRAY_U32, 0, NULL, err) || ascending("key", &key, err) ||
-	    e3_decode_want(&mass, "mass", E3_ARRAY_F32, 1, &key.count, err) ||
-	    e3_decode_want(&frame_mass, "frame_mass", E3_ARRAY_F32, 0, NULL, err))
+		e3_decode_want(&mass, "mass", E3_ARRAY_F32, 1, &key.count, err) ||
+		e3_decode_want(&frame_mass, "frame_mass", E3_ARRAY_F32, 0, NULL, err))
 		return -1;
 	if (has_map && e3_decode_want(&map, "map", E3_ARRAY_F32, 2, (size_t[]){map.shape[0], key.count}, err))
 		return -1;
@@ -123,8 +125,9 @@ static int attn_fill(const e3_msg *msg, e3_attn *x, e3_err *err)
 			return -1;
 		x->map_rows = map.shape[0], x->map_cols = map.shape[1];
 	}
-	if (e3_decode_take(&x->key, x->n_keys, &key, "key ids", err) || e3_decode_take(&x->mass, x->n_keys, &mass, "mass", err) ||
-	    e3_decode_take(&x->frame_mass, x->n_frames, &frame_mass, "frame mass", err))
+	if (e3_decode_take(&x->key, x->n_keys, &key, "key ids", err) ||
+		e3_decode_take(&x->mass, x->n_keys, &mass, "mass", err) ||
+		e3_decode_take(&x->frame_mass, x->n_frames, &frame_mass, "frame mass", err))
 		return -1;
 	x->n_keys = (uint32_t)key.count, x->n_frames = (uint32_t)frame_mass.count;
 	x->i = i, x->layer = layer;

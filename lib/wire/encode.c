@@ -83,8 +83,8 @@ int e3_pred_encode(e3_pack *p, const e3_pred *x, e3_halves *room, e3_err *err)
 	size_t h = (size_t)x->h, w = (size_t)x->w;
 	uint16_t *half = NULL;
 	e3_pack_begin(p, E3_PRED);
-	if (pack_source(p, &x->s, x->w, x->h, err) || e3_reals_check("ms", &x->ms, 1, err) || e3_reals_check("latency", &x->latency, 1, err) ||
-	    (x->has_pose && e3_pose_check(x->pose, err)))
+	if (pack_source(p, &x->s, x->w, x->h, err) || e3_reals_check("ms", &x->ms, 1, err) ||
+		e3_reals_check("latency", &x->latency, 1, err) || (x->has_pose && e3_pose_check(x->pose, err)))
 		return e3_fail_in(err, "pred %" PRId64, x->s.i);
 	if (x->half) {
 		if (room->cap < h * w * 6) {
@@ -115,10 +115,11 @@ int e3_pred_encode(e3_pack *p, const e3_pred *x, e3_halves *room, e3_err *err)
 static int pack_layer(e3_pack *p, const e3_evict_layer *x, e3_err *err)
 {
 	if (e3_reals_check("budget", &x->budget, 1, err) || e3_reals_check("alpha", &x->alpha, 1, err) ||
-	    e3_reals_check("variance", &x->variance, 1, err))
+		e3_reals_check("variance", &x->variance, 1, err))
 		return -1;
 	if (x->k_after > x->k_before || x->k_before - x->k_after != x->n_removed)
-		return e3_fail(err, "%" PRIu32 " tokens before, %" PRIu32 " after, but %zu removed", x->k_before, x->k_after, x->n_removed);
+		return e3_fail(err, "%" PRIu32 " tokens before, %" PRIu32 " after, but %zu removed", x->k_before, x->k_after,
+			x->n_removed);
 	e3_pack_map(p, 12);
 	e3_pack_int(p, "layer", x->layer);
 	e3_pack_int(p, "k_before", x->k_before);
@@ -151,7 +152,8 @@ int e3_evict_encode(e3_pack *p, const e3_evict *x, e3_err *err)
 int e3_attn_encode(e3_pack *p, const e3_attn *x, e3_err *err)
 {
 	if (x->map && x->map_cols != x->n_keys)
-		return e3_fail(err, "attn %" PRId64 ": map has %" PRIu32 " columns for %" PRIu32 " keys", x->i, x->map_cols, x->n_keys);
+		return e3_fail(err, "attn %" PRId64 ": map has %" PRIu32 " columns for %" PRIu32 " keys", x->i, x->map_cols,
+			x->n_keys);
 	e3_pack_begin(p, E3_ATTN);
 	e3_pack_int(p, "i", x->i);
 	e3_pack_int(p, "layer", x->layer);
@@ -166,8 +168,8 @@ int e3_attn_encode(e3_pack *p, const e3_attn *x, e3_err *err)
 int e3_truth_encode(e3_pack *p, const e3_truth *x, e3_err *err)
 {
 	if ((x->has_pose && e3_pose_check(x->pose, err)) ||
-	    (x->has_intrinsics && e3_reals_check("intrinsics", x->intrinsics, 4, err)) ||
-	    ((x->depth || x->has_intrinsics) && e3_size_check(x->w, x->h, err)))
+		(x->has_intrinsics && e3_reals_check("intrinsics", x->intrinsics, 4, err)) ||
+		((x->depth || x->has_intrinsics) && e3_size_check(x->w, x->h, err)))
 		return e3_fail_in(err, "truth %" PRId64, x->i);
 	e3_pack_begin(p, E3_TRUTH);
 	e3_pack_int(p, "i", x->i);
@@ -189,7 +191,7 @@ int e3_truth_encode(e3_pack *p, const e3_truth *x, e3_err *err)
 int e3_end_encode(e3_pack *p, const e3_end *x, e3_err *err)
 {
 	if (e3_reals_check("seconds", &x->seconds, 1, err) || e3_reals_check("latency_mean", &x->latency_mean, 1, err) ||
-	    e3_reals_check("latency_max", &x->latency_max, 1, err))
+		e3_reals_check("latency_max", &x->latency_max, 1, err))
 		return e3_fail_in(err, "end");
 	e3_pack_begin(p, E3_END);
 	e3_pack_int(p, "frames", x->frames);

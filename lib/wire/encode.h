@@ -1,4 +1,5 @@
-/* wire: structs into messages. Each checks what a reader would refuse, so the stage that made a bad value is the one that fails. */
+/* wire: structs into messages. Each checks what a reader would refuse, so the stage that made a bad value is the one
+ * that fails. */
 #ifndef E3_WIRE_ENCODE_H
 #define E3_WIRE_ENCODE_H
 

@@ -1,5 +1,5 @@
-/* wire: endpoint names. Owns which side binds, which addresses are allowed and which are encrypted; refuses TCP beyond loopback
- * without keys and without --insecure. */
+/* wire: endpoint names. Owns which side binds, which addresses are allowed and which are encrypted; refuses TCP beyond
+ * loopback without keys and without --insecure. */
 #include "endpoint.h"
 #include "e3/stream.h"
 #include <arpa/inet.h>
@@ -28,25 +28,29 @@ static bool is_loopback(const char *host)
 {
 	struct in_addr a;
 	return strcmp(host, "localhost") == 0 || strcmp(host, "[::1]") == 0 ||
-	       (inet_pton(AF_INET, host, &a) == 1 && ntohl(a.s_addr) >> 24 == 127);
+		(inet_pton(AF_INET, host, &a) == 1 && ntohl(a.s_addr) >> 24 == 127);
 }
 
-/* Keys that are given have to be enough, where the stream leaves this machine; and they are not passed over in silence elsewhere. */
+/* Keys that are given have to be enough, where the stream leaves this machine; and they are not passed over in silence
+ * elsewhere. */
 static int check_reach(const char *host, const e3_endpoint *ep, e3_err *err)
 {
 	const char *other = ep->bind ? e3_stream_set.curve_allow : e3_stream_set.curve_server;
 	if (other && !e3_stream_set.curve_key)
-		return e3_fail(err, "endpoint %s: %s is not enough: --curve-key names this side's own secret key (e3-cat --keygen makes one)",
-		               ep->text, ep->bind ? "--curve-allow" : "--curve-server");
+		return e3_fail(err,
+			"endpoint %s: %s is not enough: --curve-key names this side's own secret key (e3-cat --keygen makes one)",
+			ep->text, ep->bind ? "--curve-allow" : "--curve-server");
 	bool alone = e3_stream_set.curve_key && !e3_stream_set.curve_allow && !e3_stream_set.curve_server;
 	if (!alone && (ep->curve || is_loopback(host) || e3_stream_set.insecure))
 		return 0;
 	if (e3_stream_set.curve_key)
 		return e3_fail(err, "endpoint %s: --curve-key alone is not enough: where this side %s", ep->text,
-		               ep->bind ? "listens, --curve-allow says whose keys may connect" : "connects, --curve-server says whom to expect");
-	return e3_fail(err, "endpoint %s: %s reaches beyond this machine, and the stream is neither encrypted nor authenticated; use "
-	               "--curve-key (keys: e3-cat --keygen), 127.0.0.1, a tunnel (ssh -L), or --insecure on a network you trust",
-	               ep->text, host);
+			ep->bind ? "listens, --curve-allow says whose keys may connect"
+					 : "connects, --curve-server says whom to expect");
+	return e3_fail(err,
+		"endpoint %s: %s reaches beyond this machine, and the stream is neither encrypted nor authenticated; use "
+		"--curve-key (keys: e3-cat --keygen), 127.0.0.1, a tunnel (ssh -L), or --insecure on a network you trust",
+		ep->text, host);
 }
 
 /* "host:port" taken apart: -1 with what is wrong. */
@@ -67,8 +71,8 @@ static int split(const char *rest, char host[MAX_HOST], const char **port, e3_er
 	return 0;
 }
 
-/* The other side by its name: whether there is one of that name at all, and whether it has none but IPv6 addresses. A name server that
- * does not answer may do so later. */
+/* The other side by its name: whether there is one of that name at all, and whether it has none but IPv6 addresses. A
+ * name server that does not answer may do so later. */
 static int look_up(const char *host, bool *ipv6, e3_err *err)
 {
 	struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *list = NULL;
@@ -83,8 +87,8 @@ static int look_up(const char *host, bool *ipv6, e3_err *err)
 	return 0;
 }
 
-/* rest = "host:port". "localhost" becomes its number: libzmq takes names of interfaces where it binds, and a name may be
- * resolved to another machine, or not at all. */
+/* rest = "host:port". "localhost" becomes its number: libzmq takes names of interfaces where it binds, and a name may
+ * be resolved to another machine, or not at all. */
 static int parse_tcp(const char *rest, e3_endpoint *out, e3_err *err)
 {
 	char host[MAX_HOST];
@@ -119,8 +123,8 @@ static bool is_listened_to(const char *path)
 	return is;
 }
 
-/* libzmq removes whatever stands at a path it binds: only a socket may be there, and one that nobody has any more. Where it connects, it
- * would wait for a folder that does not exist. */
+/* libzmq removes whatever stands at a path it binds: only a socket may be there, and one that nobody has any more.
+ * Where it connects, it would wait for a folder that does not exist. */
 static int parse_ipc(const char *path, e3_endpoint *out, e3_err *err)
 {
 	struct stat st;
@@ -159,8 +163,9 @@ int e3_endpoint_parse(const char *text, bool reading, e3_endpoint *out, e3_err *
 	if (named && starts(&p, reading ? "sub:" : "pub:"))
 		out->kind = reading ? E3_ZMQ_SUB : E3_ZMQ_PUB;
 	else if (named && !starts(&p, reading ? "pull:" : "push:"))
-		return e3_fail(err, "endpoint %s: %s with zmq:%s:ADDRESS or zmq:%s:ADDRESS, an address being tcp://host:port or ipc://path",
-		               text, reading ? "read" : "write", reading ? "pull" : "push", reading ? "sub" : "pub");
+		return e3_fail(err,
+			"endpoint %s: %s with zmq:%s:ADDRESS or zmq:%s:ADDRESS, an address being tcp://host:port or ipc://path",
+			text, reading ? "read" : "write", reading ? "pull" : "push", reading ? "sub" : "pub");
 	out->bind = out->kind == E3_ZMQ_PULL || out->kind == E3_ZMQ_PUB;
 	if (starts(&p, "@"))
 		out->bind = true;

@@ -14,8 +14,8 @@ typedef struct e3_endpoint {
 	e3_zmq_kind kind; /* ZMQ: */
 	bool bind;        /* else connect */
 	bool ipv6;
-	bool curve;       /* encrypted: the keys for this side's part are given */
-	char addr[512];   /* what libzmq is given */
+	bool curve;     /* encrypted: the keys for this side's part are given */
+	char addr[512]; /* what libzmq is given */
 } e3_endpoint;
 
 /* Refuses TCP beyond this machine without keys, unless e3_stream_set.insecure. */

@@ -1,4 +1,5 @@
-/* wire: interruptible reads and writes on descriptors. Owns the waiting; e3_stop_signal ends a wait within E3_WAIT_MS. */
+/* wire: interruptible reads and writes on descriptors. Owns the waiting; e3_stop_signal ends a wait within E3_WAIT_MS.
+ */
 #include "fd.h"
 #include "e3/num.h"
 #include "e3/tool.h"
@@ -95,7 +96,8 @@ static int wait_taken(int fd, const atomic_bool *give_up)
 /* At most what fits without blocking. */
 static ssize_t write_little(int fd, const struct iovec *part, const atomic_bool *give_up)
 {
-	return wait_taken(fd, give_up) ? -1 : write(fd, part->iov_base, part->iov_len < PIPE_BUF ? part->iov_len : PIPE_BUF);
+	return wait_taken(fd, give_up) ? -1
+								   : write(fd, part->iov_base, part->iov_len < PIPE_BUF ? part->iov_len : PIPE_BUF);
 }
 
 int e3_fd_write(int fd, struct iovec *part, int n, const atomic_bool *give_up)

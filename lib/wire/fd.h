@@ -12,10 +12,11 @@ enum { E3_WAIT_MS = 200 }; /* longest time before a stop signal is noticed */
 
 /* A larger pipe, where the system has one: fewer switches between the stages. */
 void e3_fd_enlarge(int fd);
-/* Up to n bytes, fewer only at end of file; -1 with errno: EINTR when a signal asked to stop, ETIMEDOUT after --timeout without a
- * byte, EPIPE when an output was lost meanwhile (e3_out_lost). `regular` files need no waiting. */
+/* Up to n bytes, fewer only at end of file; -1 with errno: EINTR when a signal asked to stop, ETIMEDOUT after --timeout
+ * without a byte, EPIPE when an output was lost meanwhile (e3_out_lost). `regular` files need no waiting. */
 ssize_t e3_fd_read(int fd, bool regular, void *to, size_t n);
-/* All parts (which are changed): 0, or -1 with errno. After a stop signal a reader that takes nothing for 5 s ends it (EINTR);
+/* All parts (which are changed): 0, or -1 with errno. After a stop signal a reader that takes nothing for 5 s ends it
+ * (EINTR);
  * --timeout without taking a byte, and *give_up (NULL for none), end it with ETIMEDOUT. */
 int e3_fd_write(int fd, struct iovec *part, int n, const atomic_bool *give_up);
 /* Has the reader of a pipe or socket gone? */

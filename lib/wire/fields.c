@@ -113,7 +113,8 @@ static int read_scalar(e3_cursor *c, const e3_field *f, const e3_value *v, e3_er
 		return rc;
 	case E3_F_TEXT:
 		return read_text(v, f->to, err);
-	case E3_F_REALS: case E3_F_INTS:
+	case E3_F_REALS:
+	case E3_F_INTS:
 		return read_members(c, f, v, err);
 	default:
 		return e3_fail(err, "not a type of field");

@@ -71,15 +71,9 @@ int e3_flight_pack(e3_flight *f, zmq_msg_t *msg, const struct iovec *part, int n
 	return e3_fail(err, "out of memory");
 }
 
-size_t e3_flight_bytes(const e3_flight *f)
-{
-	return atomic_load(&f->bytes);
-}
+size_t e3_flight_bytes(const e3_flight *f) { return atomic_load(&f->bytes); }
 
-int e3_flight_event(const e3_flight *f)
-{
-	return f->event;
-}
+int e3_flight_event(const e3_flight *f) { return f->event; }
 
 void e3_flight_rearm(e3_flight *f)
 {

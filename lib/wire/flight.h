@@ -1,4 +1,5 @@
-/* wire: bytes that ZeroMQ was given and has not yet passed on: what bounds a socket's queue in bytes, which libzmq cannot. */
+/* wire: bytes that ZeroMQ was given and has not yet passed on: what bounds a socket's queue in bytes, which libzmq
+ * cannot. */
 #ifndef E3_WIRE_FLIGHT_H
 #define E3_WIRE_FLIGHT_H
 

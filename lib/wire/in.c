@@ -1,4 +1,5 @@
-/* wire: reading a stream. Owns the buffer of the current message; refuses over-long, damaged, misplaced and missing messages. */
+/* wire: reading a stream. Owns the buffer of the current message; refuses over-long, damaged, misplaced and missing
+ * messages. */
 #include "e3/io.h"
 #include "e3/mem.h"
 #include "e3/tool.h"
@@ -24,8 +25,8 @@ struct e3_in {
 	const uint8_t *memory;
 	size_t memory_left;
 	e3_zmq *zmq;
-	bool sub;      /* from a publisher, who loses messages, and sends the head to everyone who comes */
-	bool greeted;  /* it sent the head again */
+	bool sub;     /* from a publisher, who loses messages, and sends the head to everyone who comes */
+	bool greeted; /* it sent the head again */
 	e3_gaps gaps;
 	uint8_t *buf; /* the current message */
 	size_t cap;
@@ -102,13 +103,10 @@ void e3_in_close(e3_in *in)
 	free(in);
 }
 
-const e3_abort *e3_in_abort(const e3_in *in)
-{
-	return in->aborted ? &in->abort : NULL;
-}
+const e3_abort *e3_in_abort(const e3_in *in) { return in->aborted ? &in->abort : NULL; }
 
-/* Reads on until the message has n bytes, `have` of which are there; memory follows the bytes that arrive, not the length that
- * is claimed. Returns how many there are: fewer than n at end of file; -1 on failure. */
+/* Reads on until the message has n bytes, `have` of which are there; memory follows the bytes that arrive, not the
+ * length that is claimed. Returns how many there are: fewer than n at end of file; -1 on failure. */
 static ssize_t fill(e3_in *in, size_t have, size_t n, e3_err *err)
 {
 	enum { STEP = 1 << 20 };
@@ -170,7 +168,8 @@ static int next_bytes(e3_in *in, const uint8_t **at, size_t *len, e3_err *err)
 	if (**at != E3_MARK && number == 1)
 		return e3_fail(err, "not an e3 stream: byte 0x%02x where a message should begin with 0x%02x", **at, E3_MARK);
 	if (got < E3_ENVELOPE && **at == E3_MARK)
-		return e3_fail(err, "truncated: message %" PRId64 ": expected %d bytes of envelope, got %zd", number, E3_ENVELOPE, got);
+		return e3_fail(err, "truncated: message %" PRId64 ": expected %d bytes of envelope, got %zd", number,
+			E3_ENVELOPE, got);
 	if (e3_envelope_check(*at, &body, err))
 		return e3_fail_in(err, "message %" PRId64, number);
 	int kind = (*at)[5];
@@ -179,7 +178,8 @@ static int next_bytes(e3_in *in, const uint8_t **at, size_t *len, e3_err *err)
 	if (got < 0)
 		return -1;
 	if ((size_t)got < *len)
-		return e3_fail(err, "truncated: message %" PRId64 " (%s): expected %zu bytes, got %zd", number, e3_kind_name(kind), *len, got);
+		return e3_fail(err, "truncated: message %" PRId64 " (%s): expected %zu bytes, got %zd", number,
+			e3_kind_name(kind), *len, got);
 	if (in->memory)
 		in->memory += *len, in->memory_left -= *len;
 	return 0;
@@ -195,7 +195,8 @@ static int next_zmq(e3_in *in, const uint8_t **at, size_t *len, e3_err *err)
 	if (e3_envelope_check(*at, &body, err))
 		return e3_fail_in(err, "message %" PRId64, in->order.messages + 1);
 	if (*len != E3_ENVELOPE + body)
-		return e3_fail(err, "message %" PRId64 ": %zu bytes, its envelope says %zu", in->order.messages + 1, *len, E3_ENVELOPE + body);
+		return e3_fail(err, "message %" PRId64 ": %zu bytes, its envelope says %zu", in->order.messages + 1, *len,
+			E3_ENVELOPE + body);
 	return 0;
 }
 
@@ -216,11 +217,13 @@ static int next_message(e3_in *in, e3_msg *msg, e3_err *err)
 			return -1;
 		*msg = (e3_msg){.kind = at[5], .bytes = (uint8_t *)(uintptr_t)at, .len = len};
 	} while (in->sub && is_for_others(in, msg));
-	if (in->sub && msg->kind == E3_END && (e3_body_check(at + E3_ENVELOPE, len - E3_ENVELOPE, err) ||
-	                                       e3_gaps_step(&in->gaps, in->name, &in->order, msg, err)))
+	if (in->sub && msg->kind == E3_END &&
+		(e3_body_check(at + E3_ENVELOPE, len - E3_ENVELOPE, err) ||
+			e3_gaps_step(&in->gaps, in->name, &in->order, msg, err)))
 		return -1;
 	if (e3_order_check(&in->order, msg, err))
-		return e3_fail_in(err, "message %" PRId64 "%s", in->order.messages + 1, in->greeted ? " (the publisher may have begun again)" : "");
+		return e3_fail_in(err, "message %" PRId64 "%s", in->order.messages + 1,
+			in->greeted ? " (the publisher may have begun again)" : "");
 	if (in->sub && msg->kind != E3_END && e3_gaps_step(&in->gaps, in->name, &in->order, msg, err))
 		return -1;
 	if (in->zmq && in->order.closed)

@@ -1,4 +1,5 @@
-/* wire: kinds, limits, grammar, and the checks of values both directions share. Owns what is a valid sequence of messages. */
+/* wire: kinds, limits, grammar, and the checks of values both directions share. Owns what is a valid sequence of
+ * messages. */
 #include "order.h"
 #include "e3/num.h"
 #include "e3/value.h"
@@ -19,15 +20,9 @@ static const struct {
 	[E3_TRUTH] = {"truth", (size_t)64 << 20},
 };
 
-const char *e3_kind_name(int kind)
-{
-	return kind > 0 && kind < E3_KINDS ? kinds[kind].name : NULL;
-}
+const char *e3_kind_name(int kind) { return kind > 0 && kind < E3_KINDS ? kinds[kind].name : NULL; }
 
-size_t e3_kind_limit(int kind)
-{
-	return kind > 0 && kind < E3_KINDS ? kinds[kind].limit : 0;
-}
+size_t e3_kind_limit(int kind) { return kind > 0 && kind < E3_KINDS ? kinds[kind].limit : 0; }
 
 int e3_envelope_check(const uint8_t *envelope, size_t *body, e3_err *err)
 {
@@ -38,7 +33,8 @@ int e3_envelope_check(const uint8_t *envelope, size_t *body, e3_err *err)
 	if (!e3_kind_name(kind))
 		return e3_fail(err, "unknown kind %d; this version knows 1 to %d", kind, E3_KINDS - 1);
 	if (n > e3_kind_limit(kind))
-		return e3_fail(err, "%s of %" PRIu32 " bytes; at most %zu are allowed", e3_kind_name(kind), n, e3_kind_limit(kind));
+		return e3_fail(err, "%s of %" PRIu32 " bytes; at most %zu are allowed", e3_kind_name(kind), n,
+			e3_kind_limit(kind));
 	*body = n;
 	return 0;
 }
@@ -50,8 +46,8 @@ static int step_index(e3_order *o, int kind, int64_t i, e3_err *err)
 	if (i < 0 || i >= (int64_t)1 << 53)
 		return e3_fail(err, "%s: i: missing, or not a whole number from 0 to 2^53 - 1", name);
 	if (i < o->next[kind])
-		return e3_fail(err, "%s %" PRId64 " after %s %" PRId64 ": indices must %s", name, i, name, o->next[kind] - (strict ? 1 : 0),
-		               strict ? "increase" : "not decrease");
+		return e3_fail(err, "%s %" PRId64 " after %s %" PRId64 ": indices must %s", name, i, name,
+			o->next[kind] - (strict ? 1 : 0), strict ? "increase" : "not decrease");
 	o->next[kind] = strict ? i + 1 : i;
 	o->frames += kind == E3_FRAME;
 	o->preds += kind == E3_PRED;
@@ -78,7 +74,9 @@ int e3_order_step(e3_order *o, int kind, int64_t value, e3_err *err)
 		return e3_fail(err, "a second head");
 	if (kind != E3_HEAD && kind != E3_ABORT && !o->headed)
 		return e3_fail(err, "%s before the head", name);
-	if (kind == E3_END ? step_end(o, value, err) : kind != E3_HEAD && kind != E3_ABORT ? step_index(o, kind, value, err) : 0)
+	if (kind == E3_END                            ? step_end(o, value, err)
+			: kind != E3_HEAD && kind != E3_ABORT ? step_index(o, kind, value, err)
+												  : 0)
 		return -1;
 	o->messages++;
 	o->headed |= kind == E3_HEAD;
@@ -91,7 +89,7 @@ static int64_t top_int(const e3_msg *msg, const char *key)
 {
 	e3_value v;
 	if (msg->len < E3_ENVELOPE || !e3_body_find(msg->bytes + E3_ENVELOPE, msg->len - E3_ENVELOPE, key, &v, NULL) ||
-	    v.type != E3_V_INT || v.i < 0)
+		v.type != E3_V_INT || v.i < 0)
 		return -1;
 	return v.i;
 }
@@ -125,7 +123,8 @@ int e3_pose_check(const float pose[9], e3_err *err)
 {
 	for (int k = 0; k < 9; k++)
 		if (!isfinite(pose[k]))
-			return e3_fail(err, "pose[%d]: is %s, expected a finite number", k, isnan(pose[k]) ? "not a number" : "infinite");
+			return e3_fail(err, "pose[%d]: is %s, expected a finite number", k,
+				isnan(pose[k]) ? "not a number" : "infinite");
 	return 0;
 }
 
@@ -142,7 +141,7 @@ int e3_source_check(const e3_source *s, e3_err *err)
 	if (s->i < 0 || s->i >= (int64_t)1 << 53)
 		return e3_fail(err, "i: is %" PRId64 ", expected 0 to 2^53 - 1", s->i);
 	if (e3_reals_check("pts", &s->pts, 1, err) || e3_reals_check("t_capture", &s->t_capture, 1, err) ||
-	    e3_reals_check("fit", fit, 4, err))
+		e3_reals_check("fit", fit, 4, err))
 		return -1;
 	if (!(fit[0] > 0 && fit[1] > 0))
 		return e3_fail(err, "fit: scale %g, %g; both must be above 0", fit[0], fit[1]);

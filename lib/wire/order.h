@@ -15,14 +15,15 @@ size_t e3_kind_limit(int kind); /* bytes of body */
 /* Zero-initialised is the start of a stream. */
 typedef struct e3_order {
 	int64_t messages;
-	int64_t frames, preds;   /* seen so far */
-	int64_t next[E3_KINDS];  /* smallest index the next message of this kind may have */
-	bool headed, closed;     /* head seen; end or abort seen */
+	int64_t frames, preds;  /* seen so far */
+	int64_t next[E3_KINDS]; /* smallest index the next message of this kind may have */
+	bool headed, closed;    /* head seen; end or abort seen */
 } e3_order;
 
 /* Checks the kind and the length in an envelope's 5 bytes after the mark. */
 int e3_envelope_check(const uint8_t *envelope, size_t *body, e3_err *err);
-/* Takes one step of the grammar: `value` is the index of a frame, pred, evict, attn or truth, and the count in an end. */
+/* Takes one step of the grammar: `value` is the index of a frame, pred, evict, attn or truth, and the count in an end.
+ */
 int e3_order_step(e3_order *o, int kind, int64_t value, e3_err *err);
 /* Checks one whole message (envelope already checked): structure, version, place in the grammar; counts it. */
 int e3_order_check(e3_order *o, const e3_msg *msg, e3_err *err);

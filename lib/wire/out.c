@@ -1,4 +1,5 @@
-/* wire: writing a stream. Owns the packing buffers, the order, and the list of open outputs; refuses messages out of order. */
+/* wire: writing a stream. Owns the packing buffers, the order, and the list of open outputs; refuses messages out of
+ * order. */
 #include "e3/mem.h"
 #include "e3/num.h"
 #include "e3/stream.h"
@@ -26,7 +27,7 @@ struct e3_out {
 	e3_pack pack;
 	e3_halves halves;
 	e3_order order;
-	e3_out *next;    /* in the list of outputs whose reader is watched */
+	e3_out *next; /* in the list of outputs whose reader is watched */
 };
 
 static e3_out *watched;
@@ -94,7 +95,8 @@ static e3_out *open_out(const char *endpoint, bool copy, e3_drop drop, e3_err *e
 	out->copy = copy;
 	/* Files take what comes, and a publisher drops by itself; a queue is for those who may be slow. */
 	int rc = e3_sink_open(&out->sink, &ep, copy, err);
-	bool queue = !rc && !out->sink.file.temp && ep.kind != E3_ZMQ_PUB && (drop != E3_DROP_NONE || (copy && out->sink.fifo));
+	bool queue =
+		!rc && !out->sink.file.temp && ep.kind != E3_ZMQ_PUB && (drop != E3_DROP_NONE || (copy && out->sink.fifo));
 	if (queue && !(out->queue = e3_queue_open(&out->sink, drop, e3_queue_of(true), err)))
 		rc = -1;
 	if (rc) {
@@ -116,15 +118,9 @@ e3_out *e3_out_open_copy(const char *endpoint, e3_drop drop, e3_err *err)
 	return open_out(endpoint, true, drop, err);
 }
 
-int64_t e3_out_dropped(e3_out *out)
-{
-	return out->queue ? e3_queue_dropped(out->queue) : out->dropped;
-}
+int64_t e3_out_dropped(e3_out *out) { return out->queue ? e3_queue_dropped(out->queue) : out->dropped; }
 
-bool e3_out_unread(const e3_out *out)
-{
-	return !out->queue && e3_sink_unread(&out->sink);
-}
+bool e3_out_unread(const e3_out *out) { return !out->queue && e3_sink_unread(&out->sink); }
 
 static int send_queue(e3_out *out, const e3_msg *msg, e3_err *err)
 {
@@ -205,7 +201,8 @@ int e3_out_msg(e3_out *out, const e3_msg *msg, e3_err *err)
 		out->order = before;
 		return e3_fail_in(err, "writing: %s", out->sink.name);
 	}
-	return out->queue ? send_queue(out, msg, err) : e3_sink_send(&out->sink, &(struct iovec){msg->bytes, msg->len}, 1, err);
+	return out->queue ? send_queue(out, msg, err)
+					  : e3_sink_send(&out->sink, &(struct iovec){msg->bytes, msg->len}, 1, err);
 }
 
 int e3_out_msg_frames(e3_out *out, const e3_msg *msg, int64_t frames, e3_err *err)
@@ -218,10 +215,7 @@ int e3_out_msg_frames(e3_out *out, const e3_msg *msg, int64_t frames, e3_err *er
 	return rc;
 }
 
-bool e3_out_reader_gone(const e3_out *out)
-{
-	return out->sink.reader_gone;
-}
+bool e3_out_reader_gone(const e3_out *out) { return out->sink.reader_gone; }
 
 static int finish_queue(e3_out *out, bool hurry, e3_err *err)
 {
@@ -231,8 +225,9 @@ static int finish_queue(e3_out *out, bool hurry, e3_err *err)
 	int rc = e3_queue_finish(out->queue, hurry, err);
 	out->queue = NULL;
 	if (out->dropped)
-		e3_tell(E3_TELL_NOTE, "writing: %s: %" PRId64 " of %" PRId64 " frames were dropped: its reader was slower than the stream",
-		        out->sink.name, out->dropped, out->order.frames > out->order.preds ? out->order.frames : out->order.preds);
+		e3_tell(E3_TELL_NOTE,
+			"writing: %s: %" PRId64 " of %" PRId64 " frames were dropped: its reader was slower than the stream",
+			out->sink.name, out->dropped, out->order.frames > out->order.preds ? out->order.frames : out->order.preds);
 	return rc;
 }
 
@@ -250,14 +245,15 @@ int e3_out_close(e3_out *out, e3_err *err)
 	return rc;
 }
 
-/* An abort made of the text of another abort says the same as that one: the first failure is what is reported. The pieces are
- * cut out of `copy`. */
+/* An abort made of the text of another abort says the same as that one: the first failure is what is reported. The
+ * pieces are cut out of `copy`. */
 static e3_abort first_failure(const char *tool, int code, char *copy)
 {
 	e3_abort a = {.tool = (char *)(uintptr_t)tool, .code = code, .text = copy};
 	char name[64];
 	int status, used = 0;
-	if (sscanf(copy, "%63[a-z0-9-] failed (exit %d): %n", name, &status, &used) == 2 && used > 0 && status >= 0 && status <= 255) {
+	if (sscanf(copy, "%63[a-z0-9-] failed (exit %d): %n", name, &status, &used) == 2 && used > 0 && status >= 0 &&
+		status <= 255) {
 		copy[strlen(name)] = 0;
 		a = (e3_abort){.tool = copy, .code = status, .text = copy + used};
 	}

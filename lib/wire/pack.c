@@ -1,4 +1,5 @@
-/* wire: one message out of parts, packed by msgpack-c. Owns the envelope's bytes and the count of fields; refuses over-long bodies. */
+/* wire: one message out of parts, packed by msgpack-c. Owns the envelope's bytes and the count of fields; refuses
+ * over-long bodies. */
 #include "pack.h"
 #include "e3/num.h"
 #include "order.h"
@@ -44,7 +45,8 @@ int e3_pack_finish(e3_pack *p, e3_err *err)
 	}
 	p->part[p->n_parts++] = (struct iovec){p->small.data + from, p->small.len - from};
 	if (body > e3_kind_limit(p->kind))
-		return e3_fail(err, "%s of %zu bytes; at most %zu are allowed", e3_kind_name(p->kind), body, e3_kind_limit(p->kind));
+		return e3_fail(err, "%s of %zu bytes; at most %zu are allowed", e3_kind_name(p->kind), body,
+			e3_kind_limit(p->kind));
 	first[0] = E3_MARK;
 	e3_put_be32(first + 1, (uint32_t)body);
 	first[5] = (uint8_t)p->kind;
@@ -52,10 +54,7 @@ int e3_pack_finish(e3_pack *p, e3_err *err)
 	return 0;
 }
 
-void e3_pack_release(e3_pack *p)
-{
-	e3_buf_release(&p->small);
-}
+void e3_pack_release(e3_pack *p) { e3_buf_release(&p->small); }
 
 static void text(e3_pack *p, const char *s)
 {
@@ -156,10 +155,7 @@ void e3_pack_list(e3_pack *p, const char *name, size_t n)
 	msgpack_pack_array(&p->pk, n);
 }
 
-void e3_pack_map(e3_pack *p, size_t n)
-{
-	msgpack_pack_map(&p->pk, n);
-}
+void e3_pack_map(e3_pack *p, size_t n) { msgpack_pack_map(&p->pk, n); }
 
 static int put_bytes(void *data, const char *bytes, size_t n)
 {

@@ -1,4 +1,5 @@
-/* wire: building one message: small parts in a buffer, large arrays borrowed until it is sent, so that they are not copied. */
+/* wire: building one message: small parts in a buffer, large arrays borrowed until it is sent, so that they are not
+ * copied. */
 #ifndef E3_WIRE_PACK_H
 #define E3_WIRE_PACK_H
 

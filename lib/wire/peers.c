@@ -22,7 +22,7 @@ enum {
 	LEFT = 2,         /* a connection that ended before its handshake did; else ZMQ_PROTOCOL_ERROR_* */
 	SILENT_MS = 4000, /* without a sign of life: noticed, with LOOK_MS, within 5 s */
 	EVENTS = ZMQ_EVENT_CONNECTED | ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_HANDSHAKE_SUCCEEDED |
-	         ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH
+		ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH
 };
 
 typedef struct connection {
@@ -88,8 +88,8 @@ static void add_connection(e3_peers *p, int fd)
 		inet_ntop(AF_INET6, &((struct sockaddr_in6 *)&a)->sin6_addr, c->address, sizeof c->address);
 }
 
-/* A handshake is through, and libzmq does not say whose: the newest of those that have said something. Others may be connected too,
- * who are no peers and never will be: whoever tries what listens here. */
+/* A handshake is through, and libzmq does not say whose: the newest of those that have said something. Others may be
+ * connected too, who are no peers and never will be: whoever tries what listens here. */
 static void mark_up(e3_peers *p)
 {
 	int found = -1;
@@ -97,7 +97,8 @@ static void mark_up(e3_peers *p)
 	for (int k = 0; k < p->n; k++) {
 		struct tcp_info t = {0};
 		socklen_t len = sizeof t;
-		bool has = !p->at[k].up && !getsockopt(p->at[k].fd, IPPROTO_TCP, TCP_INFO, &t, &len) && t.tcpi_bytes_received >= GREETING;
+		bool has = !p->at[k].up && !getsockopt(p->at[k].fd, IPPROTO_TCP, TCP_INFO, &t, &len) &&
+			t.tcpi_bytes_received >= GREETING;
 		if (!p->at[k].up && has >= spoken)
 			found = k, spoken = has;
 	}
@@ -110,7 +111,8 @@ static const char *failure(const e3_peers *p)
 {
 	switch (p->last_failure) {
 	case ZMQ_PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH:
-		return p->rule.curve ? "it does not encrypt" : "it encrypts, and this side has no --curve-key and --curve-allow";
+		return p->rule.curve ? "it does not encrypt"
+							 : "it encrypts, and this side has no --curve-key and --curve-allow";
 	case ZMQ_PROTOCOL_ERROR_ZMTP_CRYPTOGRAPHIC:
 		return "it expects another key here: its --curve-server is not this side's public key";
 	case BROKE_OFF:
@@ -190,8 +192,8 @@ static void read_events(e3_peers *p)
 	}
 }
 
-/* Milliseconds since the peer's kernel was heard, when something of ours waits for its answer; 0 otherwise. A full window is no
- * silence: then nothing is waiting but probes, which are answered. */
+/* Milliseconds since the peer's kernel was heard, when something of ours waits for its answer; 0 otherwise. A full
+ * window is no silence: then nothing is waiting but probes, which are answered. */
 static unsigned silence(int fd)
 {
 	struct tcp_info t = {0};
@@ -221,14 +223,16 @@ static void look_for_life(e3_peers *p)
 		p->silent_from = e3_now() - least / 1e3;
 	}
 	if (!silent && p->told_silent && peers > 0)
-		e3_tell(E3_TELL_WARN, "%s: the %s is back after %.0f s", p->rule.label, p->rule.role, e3_now() - p->silent_from);
+		e3_tell(E3_TELL_WARN, "%s: the %s is back after %.0f s", p->rule.label, p->rule.role,
+			e3_now() - p->silent_from);
 	p->told_silent = silent;
 }
 
 static void *run(void *arg)
 {
 	e3_peers *p = arg;
-	zmq_pollitem_t item[3] = {{NULL, p->quit, ZMQ_POLLIN, 0}, {p->monitor, 0, ZMQ_POLLIN, 0}, {p->rep, 0, ZMQ_POLLIN, 0}};
+	zmq_pollitem_t item[3] = {{NULL, p->quit, ZMQ_POLLIN, 0}, {p->monitor, 0, ZMQ_POLLIN, 0},
+		{p->rep, 0, ZMQ_POLLIN, 0}};
 	for (double looked = 0;;) {
 		if (zmq_poll(item, p->rep ? 3 : 2, LOOK_MS) < 0 && zmq_errno() != EINTR)
 			break;
@@ -257,13 +261,13 @@ static int open_sockets(e3_peers *p, void *ctx, void *sock)
 {
 	const char *at = "inproc://monitor";
 	if (zmq_socket_monitor(sock, at, EVENTS) || !(p->monitor = zmq_socket(ctx, ZMQ_PAIR)) || set_linger(p->monitor) ||
-	    zmq_connect(p->monitor, at))
+		zmq_connect(p->monitor, at))
 		return -1;
 	if (!p->rule.listening)
 		return 0;
 	/* The name that libzmq asks; with a domain it asks about clients without keys too. */
 	return !(p->rep = zmq_socket(ctx, ZMQ_REP)) || set_linger(p->rep) || zmq_bind(p->rep, "inproc://zeromq.zap.01") ||
-	       zmq_setsockopt(sock, ZMQ_ZAP_DOMAIN, "e3", 2);
+		zmq_setsockopt(sock, ZMQ_ZAP_DOMAIN, "e3", 2);
 }
 
 e3_peers *e3_peers_open(void *ctx, void *sock, const e3_peers_rule *rule, e3_err *err)
@@ -312,8 +316,9 @@ int e3_peers_refused(e3_peers *p, e3_err *err)
 	if (refused == 500)
 		return e3_fail(err, "refused by the other side: it has a peer already, and a socket carries one stream");
 	if (refused == ZMQ_PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH)
-		return e3_fail(err, p->rule.curve ? "refused: the other side does not encrypt; it needs --curve-key and --curve-allow"
-		                                  : "refused: the other side encrypts; this one needs --curve-key and --curve-server");
+		return e3_fail(err,
+			p->rule.curve ? "refused: the other side does not encrypt; it needs --curve-key and --curve-allow"
+						  : "refused: the other side encrypts; this one needs --curve-key and --curve-server");
 	return e3_fail(err, "refused: the other side does not speak ZeroMQ as it should (error 0x%x)", (unsigned)refused);
 }
 
@@ -325,9 +330,11 @@ const char *e3_peers_hint(e3_peers *p)
 	if (dropped == 0)
 		return "";
 	if (p->rule.curve)
-		return p->rule.listening ? "; somebody came without the right keys" : "; the other side breaks off: is --curve-server its public key?";
-	return p->rule.listening ? "; who came was none"
-	                         : "; who answers breaks off: it wants keys, or is of another kind (push goes with pull, pub with sub)";
+		return p->rule.listening ? "; somebody came without the right keys"
+								 : "; the other side breaks off: is --curve-server its public key?";
+	return p->rule.listening
+		? "; who came was none"
+		: "; who answers breaks off: it wants keys, or is of another kind (push goes with pull, pub with sub)";
 }
 
 void e3_peers_close(e3_peers *p)

@@ -1,9 +1,9 @@
-/* wire: who is at the other end of a ZeroMQ socket. A thread of its own reads the socket's events, answers who may come in (ZAP), and
- * asks the kernel for signs of life; what it knows is read from any thread.
+/* wire: who is at the other end of a ZeroMQ socket. A thread of its own reads the socket's events, answers who may come
+ * in (ZAP), and asks the kernel for signs of life; what it knows is read from any thread.
  *
- * libzmq's own heartbeat would end a connection that is merely slow: a reader whose queue is full does not see the answers to its
- * pings. So pings are sent (ZMQ_HEARTBEAT_IVL), but it is the acknowledgements of the peer's kernel that count (TCP_INFO): a network
- * that pauses is noticed and survived, because TCP repeats what was lost. */
+ * libzmq's own heartbeat would end a connection that is merely slow: a reader whose queue is full does not see the
+ * answers to its pings. So pings are sent (ZMQ_HEARTBEAT_IVL), but it is the acknowledgements of the peer's kernel that
+ * count (TCP_INFO): a network that pauses is noticed and survived, because TCP repeats what was lost. */
 #ifndef E3_WIRE_PEERS_H
 #define E3_WIRE_PEERS_H
 
@@ -23,9 +23,9 @@ typedef struct e3_peers_rule {
 
 /* What the thread knows at a moment. */
 typedef struct e3_peers_state {
-	int now, ever;   /* peers whose handshake is through: now, and in all */
-	double since;    /* when `now` last changed (e3_now), or the socket was opened */
-	double silent;   /* seconds for which every peer left something unanswered; 0: at least one is alive */
+	int now, ever; /* peers whose handshake is through: now, and in all */
+	double since;  /* when `now` last changed (e3_now), or the socket was opened */
+	double silent; /* seconds for which every peer left something unanswered; 0: at least one is alive */
 } e3_peers_state;
 
 /* Before the socket is bound or connected. */

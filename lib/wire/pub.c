@@ -81,7 +81,9 @@ int e3_pub_repeat(e3_pub *p, void *sock, e3_flight *flight, e3_err *err)
 	if (!p->last.len || e3_now() - p->repeated < REPEAT_SECONDS)
 		return 0;
 	p->repeated = e3_now();
-	return greet(p, sock, flight, err) || publish(sock, flight, &(struct iovec){p->last.bytes, p->last.len}, 1, err) ? -1 : 0;
+	return greet(p, sock, flight, err) || publish(sock, flight, &(struct iovec){p->last.bytes, p->last.len}, 1, err)
+		? -1
+		: 0;
 }
 
 void e3_pub_release(e3_pub *p)

@@ -33,16 +33,13 @@ struct e3_queue {
 	int64_t going;         /* index of the frame of which a part has gone out; -1 */
 	int64_t gone;          /* of the one dropped last; -1 */
 	int64_t dropped;
-	double moved;          /* when something was sent last */
+	double moved; /* when something was sent last */
 	bool busy, quit, failed;
 	atomic_bool give_up;
 	e3_err err;
 };
 
-static bool droppable(int kind)
-{
-	return kind != E3_HEAD && kind != E3_END && kind != E3_ABORT;
-}
+static bool droppable(int kind) { return kind != E3_HEAD && kind != E3_END && kind != E3_ABORT; }
 
 static item *pop(e3_queue *q)
 {
@@ -62,7 +59,8 @@ static void clear(e3_queue *q)
 		free(pop(q));
 }
 
-/* With the lock held, when frames are dropped: what a pipe holds is older than what waits here and can still be replaced. */
+/* With the lock held, when frames are dropped: what a pipe holds is older than what waits here and can still be
+ * replaced. */
 static void await_reader(e3_queue *q)
 {
 	enum { MS = 2 };
@@ -112,7 +110,13 @@ e3_queue *e3_queue_open(e3_sink *sink, e3_drop drop, e3_queue_limit limit, e3_er
 		e3_fail(err, "opening: %s: out of memory", sink->name);
 		return NULL;
 	}
-	*q = (e3_queue){.sink = sink, .drop = drop, .limit = limit, .last = &q->first, .going = -1, .gone = -1, .moved = e3_now()};
+	*q = (e3_queue){.sink = sink,
+		.drop = drop,
+		.limit = limit,
+		.last = &q->first,
+		.going = -1,
+		.gone = -1,
+		.moved = e3_now()};
 	pthread_condattr_t clock;
 	pthread_condattr_init(&clock);
 	pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
@@ -154,8 +158,8 @@ static void drop_frame(e3_queue *q, int64_t i)
 {
 	remove_frame(q, i);
 	if (q->dropped++ == 0)
-		e3_tell(E3_TELL_NOTE, "writing: %s: its reader is slower than the stream: the %s frames are dropped", q->sink->name,
-		        q->drop == E3_DROP_OLDEST ? "oldest" : "newest");
+		e3_tell(E3_TELL_NOTE, "writing: %s: its reader is slower than the stream: the %s frames are dropped",
+			q->sink->name, q->drop == E3_DROP_OLDEST ? "oldest" : "newest");
 	q->gone = i;
 }
 
@@ -173,8 +177,9 @@ static bool has_room(const e3_queue *q, size_t len)
 	return q->messages == 0 || (q->messages < q->limit.messages && q->bytes + len <= (size_t)q->limit.bytes);
 }
 
-/* Makes room for a message: 1 it may go in, 0 it is dropped itself, -1 the sink has failed. With dropping nothing ever waits: the
- * rest of a frame that is on its way or, the oldest being dropped, of the newest, and head and end, go in beyond the limit. */
+/* Makes room for a message: 1 it may go in, 0 it is dropped itself, -1 the sink has failed. With dropping nothing ever
+ * waits: the rest of a frame that is on its way or, the oldest being dropped, of the newest, and head and end, go in
+ * beyond the limit. */
 static int make_room(e3_queue *q, const e3_msg *msg, int64_t i)
 {
 	bool own = droppable(msg->kind);

@@ -7,10 +7,7 @@ enum { PEER_SECONDS = 60, QUEUE_MESSAGES = 64, SOCKET_BYTES = 16 << 20, COPY_BYT
 
 e3_stream_settings e3_stream_set = {.timeout = -1};
 
-void e3_stream_allow_insecure(bool allow)
-{
-	e3_stream_set.insecure = allow;
-}
+void e3_stream_allow_insecure(bool allow) { e3_stream_set.insecure = allow; }
 
 int e3_stream_queue_option(void *to, const char *arg, e3_err *err)
 {
@@ -37,12 +34,6 @@ e3_queue_limit e3_queue_of(bool copy)
 	return q;
 }
 
-double e3_patience_peer(void)
-{
-	return e3_stream_set.timeout < 0 ? PEER_SECONDS : e3_stream_set.timeout;
-}
+double e3_patience_peer(void) { return e3_stream_set.timeout < 0 ? PEER_SECONDS : e3_stream_set.timeout; }
 
-double e3_patience_message(void)
-{
-	return e3_stream_set.timeout < 0 ? 0 : e3_stream_set.timeout;
-}
+double e3_patience_message(void) { return e3_stream_set.timeout < 0 ? 0 : e3_stream_set.timeout; }

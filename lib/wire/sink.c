@@ -134,10 +134,7 @@ int e3_sink_finish(e3_sink *s, e3_err *err)
 	return 0;
 }
 
-bool e3_sink_unread(const e3_sink *s)
-{
-	return s->pipe && !s->fifo && e3_fd_unread(s->fd);
-}
+bool e3_sink_unread(const e3_sink *s) { return s->pipe && !s->fifo && e3_fd_unread(s->fd); }
 
 int e3_sink_lost(e3_sink *s, e3_err *err)
 {

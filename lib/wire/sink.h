@@ -1,4 +1,5 @@
-/* wire: where bytes of a stream go: standard output, a file, a FIFO, a ZeroMQ socket. Blocking; one thread at a time. */
+/* wire: where bytes of a stream go: standard output, a file, a FIFO, a ZeroMQ socket. Blocking; one thread at a time.
+ */
 #ifndef E3_WIRE_SINK_H
 #define E3_WIRE_SINK_H
 
@@ -7,13 +8,13 @@
 #include "zmq.h"
 
 typedef struct e3_sink {
-	char *name;    /* for messages */
+	char *name; /* for messages */
 	int fd;
-	e3_file file;  /* paths; closed for standard output */
-	e3_zmq *zmq;   /* or this */
-	char *fifo;    /* opened when it has a reader (e3_sink_open_copy); NULL then */
-	bool pipe;     /* fd is a pipe or a socket: its reader can go away */
-	bool broken;   /* a message was cut short: nothing more can be said here */
+	e3_file file; /* paths; closed for standard output */
+	e3_zmq *zmq;  /* or this */
+	char *fifo;   /* opened when it has a reader (e3_sink_open_copy); NULL then */
+	bool pipe;    /* fd is a pipe or a socket: its reader can go away */
+	bool broken;  /* a message was cut short: nothing more can be said here */
 	atomic_bool reader_gone;
 	const atomic_bool *give_up; /* NULL: waits as long as it takes */
 } e3_sink;

@@ -1,4 +1,5 @@
-/* wire: msgpack values and arrays, read in place. Owns the structure scan; refuses counts and lengths beyond the bytes present. */
+/* wire: msgpack values and arrays, read in place. Owns the structure scan; refuses counts and lengths beyond the bytes
+ * present. */
 #include "e3/value.h"
 #include "e3/num.h"
 #include <string.h>
@@ -73,7 +74,8 @@ static int set_number(e3_value *v, uint8_t tag, const uint8_t *p, size_t size)
 /* 0xc0 to 0xdf: a tag byte, then a length or a number of `size` bytes. */
 static int next_tagged(e3_cursor *c, e3_value *v, uint8_t tag)
 {
-	static const uint8_t sizes[32] = {0, 0, 0, 0, 1, 2, 4, 1, 2, 4, 4, 8, 1, 2, 4, 8, 1, 2, 4, 8, 0, 0, 0, 0, 0, 1, 2, 4, 2, 4, 2, 4};
+	static const uint8_t sizes[32] = {0, 0, 0, 0, 1, 2, 4, 1, 2, 4, 4, 8, 1, 2, 4, 8, 1, 2, 4, 8, 0, 0, 0, 0, 0, 1, 2,
+		4, 2, 4, 2, 4};
 	size_t size = sizes[tag - 0xc0];
 	if ((size_t)(c->end - c->at) < size)
 		return -1;
@@ -85,20 +87,33 @@ static int next_tagged(e3_cursor *c, e3_value *v, uint8_t tag)
 		return 0;
 	case 0xc1:
 		return -1; /* reserved by msgpack */
-	case 0xc2: case 0xc3:
+	case 0xc2:
+	case 0xc3:
 		v->type = E3_V_BOOL, v->i = tag - 0xc2;
 		return 0;
-	case 0xc4: case 0xc5: case 0xc6:
+	case 0xc4:
+	case 0xc5:
+	case 0xc6:
 		return set_content(c, v, E3_V_BYTES, be(p, size));
-	case 0xc7: case 0xc8: case 0xc9:
+	case 0xc7:
+	case 0xc8:
+	case 0xc9:
 		return set_content(c, v, E3_V_EXT, be(p, size));
-	case 0xd4: case 0xd5: case 0xd6: case 0xd7: case 0xd8:
+	case 0xd4:
+	case 0xd5:
+	case 0xd6:
+	case 0xd7:
+	case 0xd8:
 		return set_content(c, v, E3_V_EXT, (uint64_t)1 << (tag - 0xd4));
-	case 0xd9: case 0xda: case 0xdb:
+	case 0xd9:
+	case 0xda:
+	case 0xdb:
 		return set_content(c, v, E3_V_TEXT, be(p, size));
-	case 0xdc: case 0xdd:
+	case 0xdc:
+	case 0xdd:
 		return set_container(c, v, E3_V_LIST, be(p, size));
-	case 0xde: case 0xdf:
+	case 0xde:
+	case 0xdf:
 		return set_container(c, v, E3_V_MAP, be(p, size));
 	default:
 		return set_number(v, tag, p, size);
@@ -150,8 +165,8 @@ bool e3_value_is(const e3_value *v, const char *text)
 
 const char *e3_vtype_name(e3_vtype type)
 {
-	static const char *const names[] = {"nil", "a boolean", "a whole number", "a whole number above 2^63", "a real number",
-	                                    "text", "bytes", "a list", "a map", "an extension"};
+	static const char *const names[] = {"nil", "a boolean", "a whole number", "a whole number above 2^63",
+		"a real number", "text", "bytes", "a list", "a map", "an extension"};
 	return names[type];
 }
 
@@ -162,8 +177,10 @@ int e3_body_check(const uint8_t *body, size_t n, e3_err *err)
 	if (e3_value_next(&first, &v) == 0 && v.type != E3_V_MAP)
 		return e3_fail(err, "the body is %s, expected a map", e3_vtype_name(v.type));
 	if (e3_value_skip(&c))
-		return e3_fail(err, "damaged near byte %zu of the body: a count or length beyond the bytes present, a reserved byte, "
-		               "or nested deeper than %d", (size_t)(c.at - body), E3_VALUE_DEPTH);
+		return e3_fail(err,
+			"damaged near byte %zu of the body: a count or length beyond the bytes present, a reserved byte, "
+			"or nested deeper than %d",
+			(size_t)(c.at - body), E3_VALUE_DEPTH);
 	if (c.at != c.end)
 		return e3_fail(err, "%zu bytes after the map, in a body of %zu", (size_t)(c.end - c.at), n);
 	return 0;
@@ -199,10 +216,7 @@ size_t e3_array_type_size(e3_array_type t)
 	return sizes[t];
 }
 
-const char *e3_array_type_name(e3_array_type t)
-{
-	return dtype_names[t];
-}
+const char *e3_array_type_name(e3_array_type t) { return dtype_names[t]; }
 
 static int read_dtype(const e3_value *v, e3_array *a, e3_err *err)
 {
@@ -213,7 +227,8 @@ static int read_dtype(const e3_value *v, e3_array *a, e3_err *err)
 		}
 	if (v->type != E3_V_TEXT)
 		return e3_fail(err, "dtype is %s, expected text", e3_vtype_name(v->type));
-	return e3_fail(err, "dtype is '%.*s', expected u8, u32, f16 or f32", (int)(v->n < 16 ? v->n : 16), (const char *)v->bytes);
+	return e3_fail(err, "dtype is '%.*s', expected u8, u32, f16 or f32", (int)(v->n < 16 ? v->n : 16),
+		(const char *)v->bytes);
 }
 
 static int read_shape(e3_cursor *c, const e3_value *v, e3_array *a, e3_err *err)
@@ -256,7 +271,10 @@ int e3_array_read(e3_cursor *c, e3_array *a, e3_err *err)
 	for (size_t k = 0; k < map.n; k++) {
 		if (e3_value_next(c, &key))
 			return e3_fail(err, "damaged");
-		unsigned bit = e3_value_is(&key, "dtype") ? 1 : e3_value_is(&key, "shape") ? 2 : e3_value_is(&key, "data") ? 4 : 0;
+		unsigned bit = e3_value_is(&key, "dtype") ? 1
+			: e3_value_is(&key, "shape")          ? 2
+			: e3_value_is(&key, "data")           ? 4
+												  : 0;
 		if (key.type != E3_V_TEXT)
 			return e3_fail(err, "a key of the array is %s, expected text", e3_vtype_name(key.type));
 		if (seen & bit)

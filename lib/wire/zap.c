@@ -1,5 +1,5 @@
-/* wire: who may come in. Owns the answers and their log; refuses clients whose key is not in the list, and a second peer where
- * there is one already. The list is read at every question, so keys come and go while a stream runs. */
+/* wire: who may come in. Owns the answers and their log; refuses clients whose key is not in the list, and a second
+ * peer where there is one already. The list is read at every question, so keys come and go while a stream runs. */
 #include "zap.h"
 #include "curve.h"
 #include "e3/num.h"

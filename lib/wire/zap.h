@@ -15,7 +15,8 @@ typedef struct e3_zap {
 
 /* Tells of a refusal, but not of each attempt of a client that keeps trying: who is "" or " with key ...". */
 void e3_zap_log(e3_zap *z, const char *who, const char *address, const char *why);
-/* Reads one question from the REP socket and answers it. `room`: one more peer would be all right. True when the answer was yes. */
+/* Reads one question from the REP socket and answers it. `room`: one more peer would be all right. True when the answer
+ * was yes. */
 bool e3_zap_answer(e3_zap *z, void *rep, bool room);
 
 #endif

@@ -1,7 +1,7 @@
 /* wire: ZeroMQ. Owns socket and context; refuses to wait for ever for a peer that was there and left.
  *
- * libzmq alone would queue a thousand messages, hang at exit when the peer never comes, and wait for a dead sender without end
- * (spec/deps.md 1): the options below and the watch on the peers are against that. */
+ * libzmq alone would queue a thousand messages, hang at exit when the peer never comes, and wait for a dead sender
+ * without end (spec/deps.md 1): the options below and the watch on the peers are against that. */
 #include "zmq.h"
 #include "curve.h"
 #include "e3/num.h"
@@ -21,13 +21,13 @@
 #include <zmq.h>
 
 enum {
-	READ_AHEAD = 2,   /* messages a reader holds beside the one it works on */
-	PING_MS = 1000,   /* so that there is always something for the peer to acknowledge */
+	READ_AHEAD = 2, /* messages a reader holds beside the one it works on */
+	PING_MS = 1000, /* so that there is always something for the peer to acknowledge */
 	RECONNECT_MS = 100,
 	RECONNECT_MAX_MS = 5000,
-	GONE_MS = 1000,   /* a peer that left: this long for what may still be on its way, or for the watch to hear of it */
+	GONE_MS = 1000, /* a peer that left: this long for what may still be on its way, or for the watch to hear of it */
 	WAITING_MS = 5000, /* without anybody, before that is said */
-	STOP_MS = 5000    /* after a stop signal, for the end of the stream */
+	STOP_MS = 5000     /* after a stop signal, for the end of the stream */
 };
 
 static const struct {
@@ -42,34 +42,33 @@ static const struct {
 
 struct e3_zmq {
 	e3_zmq_kind kind;
-	char *label;         /* the endpoint's text, for messages */
+	char *label; /* the endpoint's text, for messages */
 	void *ctx, *sock;
 	e3_peers *peers;
 	e3_flight *flight;
 	e3_pub pub;
-	zmq_msg_t msg;       /* the one handed out */
-	double first;        /* when the first message went through, */
-	atomic_int partner;  /* to or from the peer with this number, in the order they came; 0: not yet */
-	bool told;           /* that the publisher left */
-	bool told_waiting;   /* that nobody is there */
+	zmq_msg_t msg;      /* the one handed out */
+	double first;       /* when the first message went through, */
+	atomic_int partner; /* to or from the peer with this number, in the order they came; 0: not yet */
+	bool told;          /* that the publisher left */
+	bool told_waiting;  /* that nobody is there */
 	const atomic_bool *give_up;
-	char *path;          /* of a bound ipc socket: libzmq leaves the file behind */
+	char *path; /* of a bound ipc socket: libzmq leaves the file behind */
 };
 
-static int set_int(void *sock, int option, int v)
-{
-	return zmq_setsockopt(sock, option, &v, sizeof v);
-}
+static int set_int(void *sock, int option, int v) { return zmq_setsockopt(sock, option, &v, sizeof v); }
 
 static int set_options(e3_zmq *z, const e3_endpoint *ep)
 {
 	int64_t most = (int64_t)E3_ENVELOPE + (int64_t)e3_kind_limit(E3_PRED);
 	/* Who drops frames wants the newest to arrive soon: little may stand between. */
 	int queue = e3_stream_set.drop ? 1 : (int)e3_queue_of(false).messages;
-	if (set_int(z->sock, ZMQ_LINGER, 0) || set_int(z->sock, ZMQ_SNDHWM, queue) || set_int(z->sock, ZMQ_RCVHWM, READ_AHEAD) ||
-	    set_int(z->sock, ZMQ_IPV6, ep->ipv6) || set_int(z->sock, ZMQ_HEARTBEAT_IVL, PING_MS) ||
-	    set_int(z->sock, ZMQ_HEARTBEAT_TIMEOUT, 0) || set_int(z->sock, ZMQ_RECONNECT_IVL, RECONNECT_MS) ||
-	    set_int(z->sock, ZMQ_RECONNECT_IVL_MAX, RECONNECT_MAX_MS) || set_int(z->sock, ZMQ_CONNECT_TIMEOUT, RECONNECT_MAX_MS))
+	if (set_int(z->sock, ZMQ_LINGER, 0) || set_int(z->sock, ZMQ_SNDHWM, queue) ||
+		set_int(z->sock, ZMQ_RCVHWM, READ_AHEAD) || set_int(z->sock, ZMQ_IPV6, ep->ipv6) ||
+		set_int(z->sock, ZMQ_HEARTBEAT_IVL, PING_MS) || set_int(z->sock, ZMQ_HEARTBEAT_TIMEOUT, 0) ||
+		set_int(z->sock, ZMQ_RECONNECT_IVL, RECONNECT_MS) ||
+		set_int(z->sock, ZMQ_RECONNECT_IVL_MAX, RECONNECT_MAX_MS) ||
+		set_int(z->sock, ZMQ_CONNECT_TIMEOUT, RECONNECT_MAX_MS))
 		return -1;
 	if (ep->kind == E3_ZMQ_PUSH && set_int(z->sock, ZMQ_IMMEDIATE, 1))
 		return -1;
@@ -80,10 +79,7 @@ static int set_options(e3_zmq *z, const e3_endpoint *ep)
 	return zmq_setsockopt(z->sock, ZMQ_MAXMSGSIZE, &most, sizeof most);
 }
 
-static int set_key(void *sock, int option, const char *key)
-{
-	return zmq_setsockopt(sock, option, key, E3_CURVE_TEXT);
-}
+static int set_key(void *sock, int option, const char *key) { return zmq_setsockopt(sock, option, key, E3_CURVE_TEXT); }
 
 static int set_curve(e3_zmq *z, const e3_endpoint *ep, e3_err *err)
 {
@@ -96,9 +92,11 @@ static int set_curve(e3_zmq *z, const e3_endpoint *ep, e3_err *err)
 		rc = e3_curve_allowed(e3_stream_set.curve_allow, "", name, err) < 0 ? -1 : 0;
 	else if (!rc)
 		rc = e3_curve_public(e3_stream_set.curve_server, server, err);
-	if (!rc && (set_key(z->sock, ZMQ_CURVE_SECRETKEY, own.secret) ||
-	            (ep->bind ? set_int(z->sock, ZMQ_CURVE_SERVER, 1)
-	                      : set_key(z->sock, ZMQ_CURVE_PUBLICKEY, own.public_key) || set_key(z->sock, ZMQ_CURVE_SERVERKEY, server))))
+	if (!rc &&
+		(set_key(z->sock, ZMQ_CURVE_SECRETKEY, own.secret) ||
+			(ep->bind ? set_int(z->sock, ZMQ_CURVE_SERVER, 1)
+					  : set_key(z->sock, ZMQ_CURVE_PUBLICKEY, own.public_key) ||
+						set_key(z->sock, ZMQ_CURVE_SERVERKEY, server))))
 		rc = e3_fail(err, "setting the keys: %s", zmq_strerror(zmq_errno()));
 	explicit_bzero(&own, sizeof own);
 	return rc;
@@ -106,18 +104,20 @@ static int set_curve(e3_zmq *z, const e3_endpoint *ep, e3_err *err)
 
 static int open_sockets(e3_zmq *z, const e3_endpoint *ep, e3_err *err)
 {
-	const e3_peers_rule rule = {z->label, kinds[ep->kind].peer, ep->bind, ep->kind == E3_ZMQ_PULL || ep->kind == E3_ZMQ_PUSH, ep->curve,
-	                            e3_stream_set.curve_allow};
+	const e3_peers_rule rule = {z->label, kinds[ep->kind].peer, ep->bind,
+		ep->kind == E3_ZMQ_PULL || ep->kind == E3_ZMQ_PUSH, ep->curve, e3_stream_set.curve_allow};
 	z->ctx = zmq_ctx_new();
 	z->sock = z->ctx ? zmq_socket(z->ctx, kinds[ep->kind].type) : NULL;
 	if (!z->sock || set_options(z, ep))
 		return e3_fail(err, "%s", zmq_strerror(zmq_errno()));
-	if (!(z->flight = e3_flight_new(err)) || set_curve(z, ep, err) || !(z->peers = e3_peers_open(z->ctx, z->sock, &rule, err)))
+	if (!(z->flight = e3_flight_new(err)) || set_curve(z, ep, err) ||
+		!(z->peers = e3_peers_open(z->ctx, z->sock, &rule, err)))
 		return -1;
 	if (ep->bind ? zmq_bind(z->sock, ep->addr) : zmq_connect(z->sock, ep->addr)) {
 		bool nowhere = ep->bind && (zmq_errno() == ENODEV || zmq_errno() == EADDRNOTAVAIL);
 		return e3_fail(err, "%s%s", zmq_strerror(zmq_errno()),
-		               nowhere ? ": this side listens, so its host is *, an address of this machine, or an interface such as eth0" : "");
+			nowhere ? ": this side listens, so its host is *, an address of this machine, or an interface such as eth0"
+					: "");
 	}
 	if (ep->bind && strncmp(ep->addr, "ipc://", 6) == 0)
 		z->path = strdup(ep->addr + 6);
@@ -144,23 +144,14 @@ e3_zmq *e3_zmq_open(const e3_endpoint *ep, bool reading, e3_err *err)
 	return z;
 }
 
-void e3_zmq_give_up_on(e3_zmq *z, const atomic_bool *flag)
-{
-	z->give_up = flag;
-}
+void e3_zmq_give_up_on(e3_zmq *z, const atomic_bool *flag) { z->give_up = flag; }
 
-static bool given_up(const e3_zmq *z)
-{
-	return z->give_up && atomic_load(z->give_up);
-}
+static bool given_up(const e3_zmq *z) { return z->give_up && atomic_load(z->give_up); }
 
-static bool is_pair(const e3_zmq *z)
-{
-	return z->kind == E3_ZMQ_PULL || z->kind == E3_ZMQ_PUSH;
-}
+static bool is_pair(const e3_zmq *z) { return z->kind == E3_ZMQ_PULL || z->kind == E3_ZMQ_PUSH; }
 
-/* A message went through. When nobody is there, the watch on the peers does not yet know the one who took part, or knows already
- * that it left. */
+/* A message went through. When nobody is there, the watch on the peers does not yet know the one who took part, or
+ * knows already that it left. */
 static void note_partner(e3_zmq *z)
 {
 	if (z->partner)
@@ -176,8 +167,8 @@ static bool has_left(const e3_zmq *z, const e3_peers_state *s, int ms)
 	return z->partner && s->now == 0 && s->ever >= z->partner && e3_now() - s->since >= ms / 1e3;
 }
 
-/* Something went through, and the watch never heard of a peer? Servers of other protocols may look to libzmq like a peer of its oldest
- * version, which has no handshake. */
+/* Something went through, and the watch never heard of a peer? Servers of other protocols may look to libzmq like a
+ * peer of its oldest version, which has no handshake. */
 static bool is_stranger(const e3_zmq *z, const e3_peers_state *s)
 {
 	return z->partner && s->now == 0 && s->ever < z->partner && e3_now() - z->first > GONE_MS / 1e3;
@@ -188,7 +179,8 @@ static void tell_publisher(e3_zmq *z, bool there)
 	if (z->kind != E3_ZMQ_SUB || !z->partner || z->told == !there)
 		return;
 	z->told = !there;
-	e3_tell(E3_TELL_WARN, "%s: the publisher %s", z->label, there ? "is back" : "went away; waiting for it to come back");
+	e3_tell(E3_TELL_WARN, "%s: the publisher %s", z->label,
+		there ? "is back" : "went away; waiting for it to come back");
 }
 
 /* Who waits for nobody should know it before --timeout is over. */
@@ -217,12 +209,13 @@ static int check_patience(e3_zmq *z, double start, e3_err *err)
 	double since = s.since > start ? s.since : start;
 	tell_waiting(z, &s, now - since);
 	if (s.now == 0 && peer_s > 0 && now - since > peer_s)
-		return e3_fail(err, "no %s came%s within %g s (--timeout)%s", peer, s.ever > 0 ? " back" : "", peer_s, e3_peers_hint(z->peers));
+		return e3_fail(err, "no %s came%s within %g s (--timeout)%s", peer, s.ever > 0 ? " back" : "", peer_s,
+			e3_peers_hint(z->peers));
 	if (s.now > 0 && peer_s > 0 && s.silent > peer_s)
 		return e3_fail(err, "no sign of life from the %s for %g s (--timeout)", peer, peer_s);
 	if (s.now > 0 && message_s > 0 && now - start > message_s)
 		return z->kind == E3_ZMQ_PUSH ? e3_fail(err, "the reader took nothing for %g s (--timeout)", message_s)
-		                              : e3_fail(err, "no message for %g s (--timeout)", message_s);
+									  : e3_fail(err, "no message for %g s (--timeout)", message_s);
 	return 0;
 }
 
@@ -243,7 +236,8 @@ static int recv_now(e3_zmq *z, const uint8_t **bytes, size_t *len, e3_err *err)
 int e3_zmq_recv(e3_zmq *z, const uint8_t **bytes, size_t *len, e3_err *err)
 {
 	for (double start = e3_now();;) {
-		/* Looked at before the socket: what a peer sent before it left is in the socket by the time it is seen to be gone. */
+		/* Looked at before the socket: what a peer sent before it left is in the socket by the time it is seen to be
+		 * gone. */
 		e3_peers_state s = e3_peers_look(z->peers);
 		int rc = recv_now(z, bytes, len, err);
 		if (rc)
@@ -260,7 +254,8 @@ int e3_zmq_recv(e3_zmq *z, const uint8_t **bytes, size_t *len, e3_err *err)
 	}
 }
 
-/* Nothing lingers: what has to arrive has arrived (e3_zmq_finish). The monitor ends first: closing the socket would wait for it. */
+/* Nothing lingers: what has to arrive has arrived (e3_zmq_finish). The monitor ends first: closing the socket would
+ * wait for it. */
 static void close_sockets(e3_zmq *z)
 {
 	if (z->sock) {
@@ -276,10 +271,7 @@ static void close_sockets(e3_zmq *z)
 	z->peers = NULL;
 }
 
-void e3_zmq_done(e3_zmq *z)
-{
-	close_sockets(z);
-}
+void e3_zmq_done(e3_zmq *z) { close_sockets(z); }
 
 static int no_reader(e3_err *err)
 {
@@ -305,15 +297,15 @@ int e3_zmq_lost(e3_zmq *z, e3_err *err)
 static int wait_slice(e3_zmq *z, bool heavy, e3_err *err)
 {
 	zmq_pollitem_t item = heavy ? (zmq_pollitem_t){NULL, e3_flight_event(z->flight), ZMQ_POLLIN, 0}
-	                            : (zmq_pollitem_t){z->sock, 0, ZMQ_POLLOUT, 0};
+								: (zmq_pollitem_t){z->sock, 0, ZMQ_POLLOUT, 0};
 	int n = zmq_poll(&item, 1, E3_WAIT_MS);
 	if (n < 0 && zmq_errno() != EINTR)
 		return e3_fail(err, "%s", zmq_strerror(zmq_errno()));
 	return n > 0 && item.revents && !heavy;
 }
 
-/* Until the socket may take `len` bytes more; `until` 0 is no limit. A stop signal leaves a connected reader some time for the end
- * of the stream. */
+/* Until the socket may take `len` bytes more; `until` 0 is no limit. A stop signal leaves a connected reader some time
+ * for the end of the stream. */
 static int wait_room(e3_zmq *z, size_t len, double until, e3_err *err)
 {
 	double stop = 0;
@@ -367,8 +359,9 @@ int e3_zmq_send(e3_zmq *z, const struct iovec *part, int n, int wait_ms, e3_err 
 	return rc;
 }
 
-/* Closing is not left to ZMQ_LINGER: a reader whose queue is full when the writer hangs up loses what is still in the kernel's
- * buffer (libzmq 4.3 drops an ipc connection at once). The reader hangs up first, when it has the last message. */
+/* Closing is not left to ZMQ_LINGER: a reader whose queue is full when the writer hangs up loses what is still in the
+ * kernel's buffer (libzmq 4.3 drops an ipc connection at once). The reader hangs up first, when it has the last
+ * message. */
 int e3_zmq_finish(e3_zmq *z, int wait_ms, e3_err *err)
 {
 	double now = e3_now(), until = wait_ms < 0 ? 0 : now + wait_ms / 1e3, patience = e3_patience_peer();
@@ -382,9 +375,11 @@ int e3_zmq_finish(e3_zmq *z, int wait_ms, e3_err *err)
 			return no_reader(err);
 		if (until == 0 && e3_stop_signal())
 			until = now + STOP_MS / 1e3;
-		bool late = (until > 0 && now >= until) || (limit > 0 && now >= limit) || given_up(z) || (patience > 0 && s.silent > patience);
+		bool late = (until > 0 && now >= until) || (limit > 0 && now >= limit) || given_up(z) ||
+			(patience > 0 && s.silent > patience);
 		if (late && z->kind == E3_ZMQ_PUB) {
-			e3_tell(E3_TELL_WARN, "%s: %d subscriber%s did not hang up after the end of the stream", z->label, s.now, s.now == 1 ? "" : "s");
+			e3_tell(E3_TELL_WARN, "%s: %d subscriber%s did not hang up after the end of the stream", z->label, s.now,
+				s.now == 1 ? "" : "s");
 			return 0;
 		}
 		if (late)

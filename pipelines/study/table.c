@@ -1,7 +1,8 @@
 /* study: the table and the plots of accuracy against memory, from the runs that run.sh left: one JSON object a line.
  *
- * Every figure is a mean over scenes with the 95 % interval of a bootstrap over them (percentiles of 10,000 resamples, each kind of
- * scene resampled by itself, the same numbers on every machine). Differences are of pairs: the same scene under both. */
+ * Every figure is a mean over scenes with the 95 % interval of a bootstrap over them (percentiles of 10,000 resamples,
+ * each kind of scene resampled by itself, the same numbers on every machine). Differences are of pairs: the same scene
+ * under both. */
 #include "e3/err.h"
 #include "e3/io.h"
 #include "e3/mem.h"
@@ -30,14 +31,15 @@ static const measure measures[MEASURES] = {
 	{"rotation error, degrees", "rotation.png", "truth", "pose", "Sim(3)", "rotation"},
 	{"depth: AbsRel to the prediction without eviction", "depth_moved.png", "full", "video_depth", "median", "abs_rel"},
 	{"position: ATE to the prediction without eviction", "position_moved.png", "full", "pose", "Sim(3)", "ate"},
-	{"rotation to the prediction without eviction, degrees", "rotation_moved.png", "full", "pose", "Sim(3)", "rotation"},
+	{"rotation to the prediction without eviction, degrees", "rotation_moved.png", "full", "pose", "Sim(3)",
+		"rotation"},
 };
 
 typedef struct run {
 	char kind[NAME], policy[NAME];
 	int64_t seed;
-	double temp, p; /* temp NaN: it has none */
-	double cache;   /* the highest it was, as a share of what no eviction needs */
+	double temp, p;     /* temp NaN: it has none */
+	double cache;       /* the highest it was, as a share of what no eviction needs */
 	double v[MEASURES]; /* NaN: not there */
 } run;
 
@@ -66,7 +68,8 @@ static json_t *sequence(json_t *line, const char *against)
 
 static int read_run(json_t *line, run *r, e3_err *err)
 {
-	const char *kind = json_string_value(json_object_get(line, "kind")), *policy = json_string_value(json_object_get(line, "policy"));
+	const char *kind = json_string_value(json_object_get(line, "kind")),
+			   *policy = json_string_value(json_object_get(line, "policy"));
 	double seed = number(line, "seed");
 	*r = (run){.temp = number(line, "temp"), .p = number(line, "p")};
 	if (!kind || !policy || strlen(kind) >= NAME || strlen(policy) >= NAME || !(fabs(seed) <= 9e15) || !isfinite(r->p))
@@ -143,8 +146,8 @@ static int read_runs(study *s, const char *path, e3_err *err)
 	qsort(s->runs, s->n, sizeof *s->runs, by_all);
 	for (size_t k = 1; k < s->n; k++)
 		if (!by_all(&s->runs[k - 1], &s->runs[k]))
-			return e3_fail(err, "reading %s: the same run twice: %s %lld, %s at %g", path, s->runs[k].kind, (long long)s->runs[k].seed,
-				s->runs[k].policy, s->runs[k].p);
+			return e3_fail(err, "reading %s: the same run twice: %s %lld, %s at %g", path, s->runs[k].kind,
+				(long long)s->runs[k].seed, s->runs[k].policy, s->runs[k].p);
 	return 0;
 }
 
@@ -213,7 +216,8 @@ static setting setting_of(const study *s, const char *policy, double temp, doubl
 	return (setting){0, 0};
 }
 
-/* Measure m of setting a, less that of b on the same scene when b is given; scenes where one is missing are left out. `only`: a kind. */
+/* Measure m of setting a, less that of b on the same scene when b is given; scenes where one is missing are left out.
+ * `only`: a kind. */
 static interval score(const study *s, setting a, const setting *b, int m, const char *only)
 {
 	size_t room = a.end - a.first, n = 0, j = b ? b->first : 0;
@@ -257,11 +261,12 @@ static void print_measure(const study *s, int m)
 {
 	static const char *const kinds[] = {"short", "long", "revisit"};
 	char than_whom[48];
-	snprintf(than_whom, sizeof than_whom, "less %.20s%s", rival_name, strcmp(rival_name, "evict3r") ? "" : ", temp 0.5");
+	snprintf(than_whom, sizeof than_whom, "less %.20s%s", rival_name,
+		strcmp(rival_name, "evict3r") ? "" : ", temp 0.5");
 	bool truth = !strcmp(measures[m].against, "truth");
 	setting none = setting_of(s, "none", NAN, 1);
-	printf("\n%s\n%-8s %4s %5s %5s %3s  %-27s  %-27s  %-27s  %7s  %7s  %7s\n", measures[m].name, "policy", "temp", "P", "cache", "n",
-		"mean [95 %]", truth ? "less no eviction" : "", than_whom, kinds[0], kinds[1], kinds[2]);
+	printf("\n%s\n%-8s %4s %5s %5s %3s  %-27s  %-27s  %-27s  %7s  %7s  %7s\n", measures[m].name, "policy", "temp", "P",
+		"cache", "n", "mean [95 %]", truth ? "less no eviction" : "", than_whom, kinds[0], kinds[1], kinds[2]);
 	for (size_t k = 0; k < s->n;) {
 		const run *r = &s->runs[k];
 		setting x = setting_at(s, k), rival = rival_at(s, r->p);
@@ -292,8 +297,8 @@ static void print_measure(const study *s, int m)
 
 /* --- the plots --- */
 
-static const e3_pen pens[] = {{{214, 69, 65}, 2, false}, {{235, 149, 50}, 2, false}, {{44, 110, 190}, 2, false}, {{60, 150, 80}, 2, false},
-	{{130, 80, 160}, 2, false}, {{110, 110, 110}, 2, false}};
+static const e3_pen pens[] = {{{214, 69, 65}, 2, false}, {{235, 149, 50}, 2, false}, {{44, 110, 190}, 2, false},
+	{{60, 150, 80}, 2, false}, {{130, 80, 160}, 2, false}, {{110, 110, 110}, 2, false}};
 enum { PENS = sizeof pens / sizeof *pens, POINTS = 64 };
 
 /* The bars of the n-th policy stand a little beside those of the others. */
@@ -330,8 +335,16 @@ static int plot_measure(const study *s, int m, const char *dir, e3_err *err)
 		return 0;
 	double margin = 0.05 * (hi - lo);
 	e3_plot p;
-	e3_plot_axes axes = {.w = 560, .h = 340, .title = measures[m].name, .x_label = "fraction of the tokens kept (bars: 95 % over scenes)",
-		.y_label = "", .x0 = 0, .x1 = 1.04, .y0 = truth ? lo - margin : 0, .y1 = hi + margin, .key_chars = 20};
+	e3_plot_axes axes = {.w = 560,
+		.h = 340,
+		.title = measures[m].name,
+		.x_label = "fraction of the tokens kept (bars: 95 % over scenes)",
+		.y_label = "",
+		.x0 = 0,
+		.x1 = 1.04,
+		.y0 = truth ? lo - margin : 0,
+		.y1 = hi + margin,
+		.key_chars = 20};
 	if (e3_plot_init(&p, &axes, err))
 		return -1;
 	int nth = 0;
@@ -348,15 +361,17 @@ static int plot_measure(const study *s, int m, const char *dir, e3_err *err)
 			k++;
 	}
 	char path[4096];
-	int rc = snprintf(path, sizeof path, "%s/%s", dir, measures[m].file) < (int)sizeof path ? e3_png_save(path, &p.im, err) :
-		e3_fail(err, "drawing into %s: the path is too long", dir);
+	int rc = snprintf(path, sizeof path, "%s/%s", dir, measures[m].file) < (int)sizeof path
+		? e3_png_save(path, &p.im, err)
+		: e3_fail(err, "drawing into %s: the path is too long", dir);
 	e3_plot_release(&p);
 	return rc;
 }
 
 static const char *png;
 static const e3_opt table[] = {
-	{E3_OPT_TEXT, "less", .to = &rival_name, .arg = "POLICY", .help = "the policy that others are compared with (default evict3r)"},
+	{E3_OPT_TEXT, "less", .to = &rival_name, .arg = "POLICY",
+		.help = "the policy that others are compared with (default evict3r)"},
 	{E3_OPT_TEXT, "png", .to = &png, .arg = "DIR", .help = "draw a plot of each measure into DIR"},
 	{E3_OPT_END, .name = NULL},
 };
@@ -364,7 +379,10 @@ static const e3_opt table[] = {
 int main(int argc, char **argv)
 {
 	e3_tool_init("study");
-	static const e3_opts opts = {.tool = "study", .usage = "[options] FILE", .summary = "Accuracy against memory, of the runs in FILE.", .table = table};
+	static const e3_opts opts = {.tool = "study",
+		.usage = "[options] FILE",
+		.summary = "Accuracy against memory, of the runs in FILE.",
+		.table = table};
 	int first = e3_opts_parse(&opts, argc, argv);
 	if (argc - first != 1)
 		e3_usage_error("one file of runs is expected, %d were given", argc - first);

@@ -1,6 +1,6 @@
-/* Two clouds of N points each, compared as e3-eval recon does it, stage by stage: seconds, processor seconds of all threads, and memory at
- * its highest. The clouds are a room's walls and a wavy floor; the prediction is noisy, of another scale, shifted and turned so far that
- * ICP takes all its steps.
+/* Two clouds of N points each, compared as e3-eval recon does it, stage by stage: seconds, processor seconds of all
+ * threads, and memory at its highest. The clouds are a room's walls and a wavy floor; the prediction is noisy, of
+ * another scale, shifted and turned so far that ICP takes all its steps.
  *
  *   make bench CLOUD_POINTS=8000000, or build/bench/clouds [N [THREADS]]
  */
@@ -61,7 +61,8 @@ static int fill(e3_recon *r, size_t n, e3_err *err)
 		surface(k, n, g);
 		for (int a = 0; a < 3; a++)
 			p[a] = g[a] + 0.02 * (uniform() - 0.5);
-		const double pred[3] = {1.7 * (p[0] * cos(turn) - p[1] * sin(turn)), 1.7 * (p[0] * sin(turn) + p[1] * cos(turn)), 1.7 * p[2] - 0.4};
+		const double pred[3] = {1.7 * (p[0] * cos(turn) - p[1] * sin(turn)),
+			1.7 * (p[0] * sin(turn) + p[1] * cos(turn)), 1.7 * p[2] - 0.4};
 		if (e3_recon_push(r, pred, g, true, err))
 			return -1;
 	}
@@ -118,9 +119,11 @@ int main(int argc, char **argv)
 	began = now();
 	if (stages(&r, threads, &s, &err))
 		return fprintf(stderr, "%s\n", err.text), 1;
-	printf("2 x %zu points, %d threads, %d steps of ICP: %.1f s, %.1f s of processors, peak %.0f MiB; acc %.12g comp %.12g nc %.12g rmse "
-		"%.12g fitness %.12g\n", n, threads, s.icp.steps, now().wall - began.wall, now().cpu - began.cpu, (double)e3_rss_peak() / 1048576,
-		s.acc, s.comp, s.nc, s.icp.rmse, s.icp.fitness);
+	printf(
+		"2 x %zu points, %d threads, %d steps of ICP: %.1f s, %.1f s of processors, peak %.0f MiB; acc %.12g comp %.12g nc %.12g rmse "
+		"%.12g fitness %.12g\n",
+		n, threads, s.icp.steps, now().wall - began.wall, now().cpu - began.cpu, (double)e3_rss_peak() / 1048576, s.acc,
+		s.comp, s.nc, s.icp.rmse, s.icp.fitness);
 	e3_recon_release(&r);
 	return 0;
 }

@@ -34,7 +34,8 @@ int main(int argc, char **argv)
 	int runs = 0;
 	for (double start = now(); runs < 3 || (now() - start < seconds && runs < MAX_RUNS); runs++) {
 		double t = now();
-		cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, SIDE, SIDE, SIDE, 1, a, SIDE, a + n, SIDE, 0, a + 2 * n, SIDE);
+		cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, SIDE, SIDE, SIDE, 1, a, SIDE, a + n, SIDE, 0, a + 2 * n,
+			SIDE);
 		rate[runs] = 2.0 * SIDE * SIDE * SIDE / (now() - t) * 1e-9;
 	}
 	qsort(rate, (size_t)runs, sizeof *rate, by_size);

@@ -1,5 +1,5 @@
-/* Any bytes as a cache that e3-infer saved, for a small network: its header read, a session resumed and run for a frame, or a message.
- * Checksums are set right first, or nothing behind them would ever be reached. */
+/* Any bytes as a cache that e3-infer saved, for a small network: its header read, a session resumed and run for a
+ * frame, or a message. Checksums are set right first, or nothing behind them would ever be reached. */
 #include "../model_custom.h"
 #include "e3/saved.h"
 #include <zlib.h>
@@ -35,14 +35,15 @@ static void set_sums(uint8_t *bytes, size_t size, const e3_saved *x)
 	for (int l = 0; l < x->layers && at < size; l++)
 		at = set_sum(bytes, at + x->slots[l] * (16 + 8 * (size_t)x->heads * (size_t)x->head_dim), size);
 	for (int k = 0; k < x->camera_caches && at < size; k++)
-		at = set_sum(bytes, at + 8 * (size_t)x->camera_heads * (size_t)x->camera_head_dim * (size_t)x->camera_keys, size);
+		at = set_sum(bytes, at + 8 * (size_t)x->camera_heads * (size_t)x->camera_head_dim * (size_t)x->camera_keys,
+			size);
 }
 
 /* What a run of that size would take is its user's wish, not the reader's; here it would only be slow. */
 static bool small(const e3_saved *x)
 {
 	return x->size[0] <= 64 && x->size[1] <= 64 && x->o.camera_frames <= 64 && x->o.policy != E3_POLICY_NONE &&
-	       x->o.budget_kind == E3_BUDGET_FRAMES && x->o.budget <= 16;
+		x->o.budget_kind == E3_BUDGET_FRAMES && x->o.budget <= 16;
 }
 
 /* Every fourth is run for a frame, which takes the longest. */

@@ -31,8 +31,10 @@ static inline int fuzz_ckpt(const uint8_t *bytes, size_t size)
 		if ((rc != 0) != (t->dtype > E3_F64))
 			abort();
 	}
-	err.text[0] = 0; /* the configuration of what is no network is some 400 misses each time: only of what looks like one */
-	if (e3_ckpt_find(c, "aggregator.camera_token") && e3_config_read(c, &config, &report, &err) && (!err.text[0] || !report.len))
+	err.text[0] =
+		0; /* the configuration of what is no network is some 400 misses each time: only of what looks like one */
+	if (e3_ckpt_find(c, "aggregator.camera_token") && e3_config_read(c, &config, &report, &err) &&
+		(!err.text[0] || !report.len))
 		abort();
 	e3_buf_release(&report);
 	e3_ckpt_close(c);

@@ -1,5 +1,5 @@
-/* Fuzz target: any bytes as a PNM picture, and as the beginning of a stream of pictures. Nothing may crash, hang or reserve what the
- * bytes do not justify; and the end that the stream finds is an end the decoder agrees with. */
+/* Fuzz target: any bytes as a PNM picture, and as the beginning of a stream of pictures. Nothing may crash, hang or
+ * reserve what the bytes do not justify; and the end that the stream finds is an end the decoder agrees with. */
 #include "e3/image.h"
 #include "e3/mem.h"
 #include <stdlib.h>

@@ -1,4 +1,5 @@
-/* Any bytes as a torch archive; and, since few changed archives reach it, any bytes as the pickle of a sound archive. */
+/* Any bytes as a torch archive; and, since few changed archives reach it, any bytes as the pickle of a sound archive.
+ */
 #include "fuzz_ckpt.h"
 #include "e3/num.h"
 

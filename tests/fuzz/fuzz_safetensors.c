@@ -1,4 +1,5 @@
-/* Any bytes as a safetensors file: opened, its configuration read, every tensor read at both ends; or refused with a message. */
+/* Any bytes as a safetensors file: opened, its configuration read, every tensor read at both ends; or refused with a
+ * message. */
 #include "fuzz_ckpt.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)

@@ -1,5 +1,6 @@
-/* Fuzz target: any bytes as a data set's file; the first byte chooses the format. Nothing may crash, hang or reserve what the bytes do
- * not justify; what is read keeps its promises: sizes, finite poses that are rotations, depth that is 0 or more. */
+/* Fuzz target: any bytes as a data set's file; the first byte chooses the format. Nothing may crash, hang or reserve
+ * what the bytes do not justify; what is read keeps its promises: sizes, finite poses that are rotations, depth that is
+ * 0 or more. */
 #include "e3/mem.h"
 #include "e3/sets.h"
 #include <math.h>

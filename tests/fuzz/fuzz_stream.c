@@ -1,5 +1,5 @@
-/* Fuzz target: any bytes as a stream. Nothing may crash, hang or reserve what the bytes do not justify; and what a decoder
- * accepts, the encoder must accept too, and the decoder again, with the same bytes the second time. */
+/* Fuzz target: any bytes as a stream. Nothing may crash, hang or reserve what the bytes do not justify; and what a
+ * decoder accepts, the encoder must accept too, and the decoder again, with the same bytes the second time. */
 #include "e3/stream.h"
 #include "wire/encode.h"
 #include <stdlib.h>
@@ -25,14 +25,22 @@ static int decode(const e3_msg *m, any *x)
 {
 	e3_err err;
 	switch (m->kind) {
-	case E3_HEAD: return e3_head_decode(m, &x->head, &err);
-	case E3_FRAME: return e3_frame_decode(m, &x->frame, &err);
-	case E3_PRED: return e3_pred_decode(m, &x->pred, &err);
-	case E3_EVICT: return e3_evict_decode(m, &x->evict, &err);
-	case E3_ATTN: return e3_attn_decode(m, &x->attn, &err);
-	case E3_END: return e3_end_decode(m, &x->end, &err);
-	case E3_ABORT: return e3_abort_decode(m, &x->abort, &err);
-	default: return e3_truth_decode(m, &x->truth, &err);
+	case E3_HEAD:
+		return e3_head_decode(m, &x->head, &err);
+	case E3_FRAME:
+		return e3_frame_decode(m, &x->frame, &err);
+	case E3_PRED:
+		return e3_pred_decode(m, &x->pred, &err);
+	case E3_EVICT:
+		return e3_evict_decode(m, &x->evict, &err);
+	case E3_ATTN:
+		return e3_attn_decode(m, &x->attn, &err);
+	case E3_END:
+		return e3_end_decode(m, &x->end, &err);
+	case E3_ABORT:
+		return e3_abort_decode(m, &x->abort, &err);
+	default:
+		return e3_truth_decode(m, &x->truth, &err);
 	}
 }
 
@@ -40,28 +48,51 @@ static int encode(int kind, const any *x)
 {
 	e3_err err;
 	switch (kind) {
-	case E3_HEAD: return e3_head_encode(&pack, &x->head, &err);
-	case E3_FRAME: return e3_frame_encode(&pack, &x->frame, &err);
-	case E3_PRED: return e3_pred_encode(&pack, &x->pred, &halves, &err);
-	case E3_EVICT: return e3_evict_encode(&pack, &x->evict, &err);
-	case E3_ATTN: return e3_attn_encode(&pack, &x->attn, &err);
-	case E3_END: return e3_end_encode(&pack, &x->end, &err);
-	case E3_ABORT: return e3_abort_encode(&pack, &x->abort, &err);
-	default: return e3_truth_encode(&pack, &x->truth, &err);
+	case E3_HEAD:
+		return e3_head_encode(&pack, &x->head, &err);
+	case E3_FRAME:
+		return e3_frame_encode(&pack, &x->frame, &err);
+	case E3_PRED:
+		return e3_pred_encode(&pack, &x->pred, &halves, &err);
+	case E3_EVICT:
+		return e3_evict_encode(&pack, &x->evict, &err);
+	case E3_ATTN:
+		return e3_attn_encode(&pack, &x->attn, &err);
+	case E3_END:
+		return e3_end_encode(&pack, &x->end, &err);
+	case E3_ABORT:
+		return e3_abort_encode(&pack, &x->abort, &err);
+	default:
+		return e3_truth_encode(&pack, &x->truth, &err);
 	}
 }
 
 static void release(int kind, any *x)
 {
 	switch (kind) {
-	case E3_HEAD: e3_head_release(&x->head); break;
-	case E3_FRAME: e3_frame_release(&x->frame); break;
-	case E3_PRED: e3_pred_release(&x->pred); break;
-	case E3_EVICT: e3_evict_release(&x->evict); break;
-	case E3_ATTN: e3_attn_release(&x->attn); break;
-	case E3_ABORT: e3_abort_release(&x->abort); break;
-	case E3_TRUTH: e3_truth_release(&x->truth); break;
-	default: break;
+	case E3_HEAD:
+		e3_head_release(&x->head);
+		break;
+	case E3_FRAME:
+		e3_frame_release(&x->frame);
+		break;
+	case E3_PRED:
+		e3_pred_release(&x->pred);
+		break;
+	case E3_EVICT:
+		e3_evict_release(&x->evict);
+		break;
+	case E3_ATTN:
+		e3_attn_release(&x->attn);
+		break;
+	case E3_ABORT:
+		e3_abort_release(&x->abort);
+		break;
+	case E3_TRUTH:
+		e3_truth_release(&x->truth);
+		break;
+	default:
+		break;
 	}
 }
 

@@ -1,7 +1,8 @@
-/* make bench-gpu: the full seeded network on a device, frame by frame, then operation by operation: bench DEVICE FRAMES BUDGET [W H].
+/* make bench-gpu: the full seeded network on a device, frame by frame, then operation by operation: bench DEVICE FRAMES
+ * BUDGET [W H].
  *
- * The time of an operation is taken by giving it several times in a row: what a further one costs when the device never waits.
- * Works through the seam alone, so it times any backend; pictures are noise. Prints, asserts nothing.
+ * The time of an operation is taken by giving it several times in a row: what a further one costs when the device never
+ * waits. Works through the seam alone, so it times any backend; pictures are noise. Prints, asserts nothing.
  */
 #include "../../lib/model/session.h"
 #include "e3/mem.h"
@@ -76,7 +77,8 @@ static int p_linear(e3_dev *dev, const e3_linear *op, e3_err *err)
 {
 	char label[64];
 	const char *kind = op->rows == 1 ? "row" : op->mat->use == E3_USE_MAPS ? "map 1x1" : "linear";
-	snprintf(label, sizeof label, op->rows == 1 ? "%s x %d x %d" : "%s %d x %d x %d", kind, op->mat->in, op->mat->out, op->rows);
+	snprintf(label, sizeof label, op->rows == 1 ? "%s x %d x %d" : "%s %d x %d x %d", kind, op->mat->in, op->mat->out,
+		op->rows);
 	return timed(dev, on_linear, op, label, 2.0 * op->rows * op->mat->in * op->mat->out, err);
 }
 
@@ -87,7 +89,9 @@ static int p_qkv(e3_dev *dev, const e3_qkv *op, e3_err *err)
 
 static int p_attend(e3_dev *dev, const e3_attend *op, e3_err *err)
 {
-	const char *label = op->rows == 1 ? "row attend" : op->lse || op->kv->n_keys > 2 * op->rows ? "attend, global" : "attend, one frame";
+	const char *label = op->rows == 1              ? "row attend"
+		: op->lse || op->kv->n_keys > 2 * op->rows ? "attend, global"
+												   : "attend, one frame";
 	return timed(dev, on_attend, op, label, 4.0 * op->rows * op->kv->n_keys * op->kv->heads * op->kv->head_dim, err);
 }
 
@@ -146,12 +150,14 @@ static int on_rest(e3_dev *d, const void *args, e3_err *err)
 
 static int p_norm(e3_dev *d, const float *x, int ldx, int rows, const e3_norm *norm, float *out, int ldo, e3_err *err)
 {
-	return timed(d, on_rest, &(rest){.what = R_NORM, .n = {ldx, rows, ldo}, .a = x, .out = out, .norm = norm}, "norm", 0, err);
+	return timed(d, on_rest, &(rest){.what = R_NORM, .n = {ldx, rows, ldo}, .a = x, .out = out, .norm = norm}, "norm",
+		0, err);
 }
 
 static int p_copy_rows(e3_dev *d, const float *x, int ldx, int rows, int dim, float *out, int ldo, e3_err *err)
 {
-	return timed(d, on_rest, &(rest){.what = R_COPY_ROWS, .n = {ldx, rows, dim, ldo}, .a = x, .out = out}, "copies", 0, err);
+	return timed(d, on_rest, &(rest){.what = R_COPY_ROWS, .n = {ldx, rows, dim, ldo}, .a = x, .out = out}, "copies", 0,
+		err);
 }
 
 static int p_copy(e3_dev *d, float *to, const float *from, size_t n, e3_err *err)
@@ -162,12 +168,13 @@ static int p_copy(e3_dev *d, float *to, const float *from, size_t n, e3_err *err
 static int p_deconv(e3_dev *d, const float *x, int h, int w, const e3_mat *mat, int k, float *out, e3_err *err)
 {
 	return timed(d, on_rest, &(rest){.what = R_DECONV, .n = {h, w, k}, .a = x, .out = out, .mat = mat}, "deconv",
-	             2.0 * h * w * mat->in * mat->out, err);
+		2.0 * h * w * mat->in * mat->out, err);
 }
 
 static int p_upsample(e3_dev *d, const float *x, const int from[2], int c, float *out, const int to[2], e3_err *err)
 {
-	return timed(d, on_rest, &(rest){.what = R_UPSAMPLE, .n = {from[0], from[1], c, to[0], to[1]}, .a = x, .out = out}, "upsample", 0, err);
+	return timed(d, on_rest, &(rest){.what = R_UPSAMPLE, .n = {from[0], from[1], c, to[0], to[1]}, .a = x, .out = out},
+		"upsample", 0, err);
 }
 
 static int p_uv(e3_dev *d, float *x, int h, int w, int c, const float *uv_x, const float *uv_y, e3_err *err)
@@ -177,32 +184,58 @@ static int p_uv(e3_dev *d, float *x, int h, int w, int c, const float *uv_x, con
 
 static int p_modulate(e3_dev *d, const float *p, const float *mod, int dim, float *out, e3_err *err)
 {
-	return timed(d, on_rest, &(rest){.what = R_MODULATE, .n = {dim}, .a = p, .b = mod, .out = out}, "row modulate", 0, err);
+	return timed(d, on_rest, &(rest){.what = R_MODULATE, .n = {dim}, .a = p, .b = mod, .out = out}, "row modulate", 0,
+		err);
 }
 
 static int p_patchify(e3_dev *d, const uint8_t *rgb, int h, int w, int patch, float *out, e3_err *err)
 {
-	return timed(d, on_rest, &(rest){.what = R_PATCHIFY, .n = {h, w, patch}, .rgb = rgb, .out = out}, "patchify", 0, err);
+	return timed(d, on_rest, &(rest){.what = R_PATCHIFY, .n = {h, w, patch}, .rgb = rgb, .out = out}, "patchify", 0,
+		err);
 }
 
 /* Passed on as they are. */
 static const char *p_name(e3_dev *d) { return probe_of(d)->inner->ops->name(probe_of(d)->inner); }
-static int p_alloc(e3_dev *d, size_t n, float **out, e3_err *e) { return probe_of(d)->inner->ops->alloc(probe_of(d)->inner, n, out, e); }
+static int p_alloc(e3_dev *d, size_t n, float **out, e3_err *e)
+{
+	return probe_of(d)->inner->ops->alloc(probe_of(d)->inner, n, out, e);
+}
 static void p_free(e3_dev *d, float *p) { probe_of(d)->inner->ops->free(probe_of(d)->inner, p); }
-static int p_alloc_host(e3_dev *d, size_t n, void **out, e3_err *e) { return probe_of(d)->inner->ops->alloc_host(probe_of(d)->inner, n, out, e); }
+static int p_alloc_host(e3_dev *d, size_t n, void **out, e3_err *e)
+{
+	return probe_of(d)->inner->ops->alloc_host(probe_of(d)->inner, n, out, e);
+}
 static void p_free_host(e3_dev *d, void *p) { probe_of(d)->inner->ops->free_host(probe_of(d)->inner, p); }
-static int p_upload(e3_dev *d, float *to, const float *from, size_t n, e3_err *e) { return probe_of(d)->inner->ops->upload(probe_of(d)->inner, to, from, n, e); }
-static int p_weight(e3_dev *d, const float *from, e3_mat *m, e3_err *e) { return probe_of(d)->inner->ops->weight(probe_of(d)->inner, from, m, e); }
-static int p_download(e3_dev *d, float *to, const float *from, size_t n, e3_err *e) { return probe_of(d)->inner->ops->download(probe_of(d)->inner, to, from, n, e); }
-static int p_fetch(e3_dev *d, float *to, const float *from, size_t n, e3_err *e) { return probe_of(d)->inner->ops->fetch(probe_of(d)->inner, to, from, n, e); }
+static int p_upload(e3_dev *d, float *to, const float *from, size_t n, e3_err *e)
+{
+	return probe_of(d)->inner->ops->upload(probe_of(d)->inner, to, from, n, e);
+}
+static int p_weight(e3_dev *d, const float *from, e3_mat *m, e3_err *e)
+{
+	return probe_of(d)->inner->ops->weight(probe_of(d)->inner, from, m, e);
+}
+static int p_download(e3_dev *d, float *to, const float *from, size_t n, e3_err *e)
+{
+	return probe_of(d)->inner->ops->download(probe_of(d)->inner, to, from, n, e);
+}
+static int p_fetch(e3_dev *d, float *to, const float *from, size_t n, e3_err *e)
+{
+	return probe_of(d)->inner->ops->fetch(probe_of(d)->inner, to, from, n, e);
+}
 static int p_mark(e3_dev *d, e3_err *e) { return probe_of(d)->inner->ops->mark(probe_of(d)->inner, e); }
 static int p_wait(e3_dev *d, e3_err *e) { return probe_of(d)->inner->ops->wait(probe_of(d)->inner, e); }
-static int p_branch(e3_dev *d, int which, e3_err *e) { return probe_of(d)->inner->ops->branch(probe_of(d)->inner, which, e); }
+static int p_branch(e3_dev *d, int which, e3_err *e)
+{
+	return probe_of(d)->inner->ops->branch(probe_of(d)->inner, which, e);
+}
 static int p_finish(e3_dev *d, e3_err *e) { return probe_of(d)->inner->ops->finish(probe_of(d)->inner, e); }
 /* Operations are timed one by one: nothing is gathered. */
 static int p_gather(e3_dev *d, int which, e3_err *e) { return 0; }
 static int p_launch(e3_dev *d, e3_err *e) { return 0; }
-static int p_reserve(e3_dev *d, size_t keys, e3_err *e) { return probe_of(d)->inner->ops->reserve(probe_of(d)->inner, keys, e); }
+static int p_reserve(e3_dev *d, size_t keys, e3_err *e)
+{
+	return probe_of(d)->inner->ops->reserve(probe_of(d)->inner, keys, e);
+}
 static int p_enter(e3_dev *d, const e3_entered *layer, int layers, e3_err *e)
 {
 	return probe_of(d)->inner->ops->enter(probe_of(d)->inner, layer, layers, e);
@@ -215,7 +248,8 @@ static int p_choose(e3_dev *d, const e3_rule *rule, const e3_chosen *layer, int 
 {
 	double t = e3_now();
 	probe *p = probe_of(d);
-	int rc = p->inner->ops->finish(p->inner, e) || p->inner->ops->choose(p->inner, rule, layer, layers, e) || p->inner->ops->finish(p->inner, e);
+	int rc = p->inner->ops->finish(p->inner, e) || p->inner->ops->choose(p->inner, rule, layer, layers, e) ||
+		p->inner->ops->finish(p->inner, e);
 	charge(p, "choose (waiting included)", e3_now() - t, 0);
 	return rc;
 }
@@ -225,18 +259,44 @@ static int p_move(e3_dev *d, const e3_kv *kv, const uint32_t *from, const uint32
 }
 
 static const e3_dev_ops timing = {
-	.name = p_name, .alloc = p_alloc, .free = p_free, .upload = p_upload, .weight = p_weight, .download = p_download,
-	.alloc_host = p_alloc_host, .free_host = p_free_host, .fetch = p_fetch, .mark = p_mark, .wait = p_wait, .branch = p_branch,
-	.finish = p_finish, .gather = p_gather, .launch = p_launch, .reserve = p_reserve, .copy = p_copy, .patchify = p_patchify, .linear = p_linear, .norm = p_norm, .copy_rows = p_copy_rows, .qkv = p_qkv,
-	.attend = p_attend, .mass = p_mass, .move = p_move, .modulate = p_modulate, .conv = p_conv, .deconv = p_deconv, .upsample = p_upsample,
-	.add_uv = p_uv, .dense = p_dense, .enter = p_enter, .score = p_score, .choose = p_choose,
+	.name = p_name,
+	.alloc = p_alloc,
+	.free = p_free,
+	.upload = p_upload,
+	.weight = p_weight,
+	.download = p_download,
+	.alloc_host = p_alloc_host,
+	.free_host = p_free_host,
+	.fetch = p_fetch,
+	.mark = p_mark,
+	.wait = p_wait,
+	.branch = p_branch,
+	.finish = p_finish,
+	.gather = p_gather,
+	.launch = p_launch,
+	.reserve = p_reserve,
+	.copy = p_copy,
+	.patchify = p_patchify,
+	.linear = p_linear,
+	.norm = p_norm,
+	.copy_rows = p_copy_rows,
+	.qkv = p_qkv,
+	.attend = p_attend,
+	.mass = p_mass,
+	.move = p_move,
+	.modulate = p_modulate,
+	.conv = p_conv,
+	.deconv = p_deconv,
+	.upsample = p_upsample,
+	.add_uv = p_uv,
+	.dense = p_dense,
+	.enter = p_enter,
+	.score = p_score,
+	.choose = p_choose,
 };
 
 /* What a session's operations go to from now on. */
-static void use(e3_session *s, e3_dev *dev)
-{
-	s->dev = s->cache.dev = dev;
-}
+static void use(e3_session *s, e3_dev *dev) { s->dev = s->cache.dev = dev; }
 
 static int by_time(const void *a, const void *b)
 {
@@ -296,18 +356,22 @@ static int stages(const e3_net *net, e3_dev *dev, const e3_infer_options *o, con
 	if (e3_camera_step(s, err) || ops->finish(dev, err))
 		return -1;
 	t[3] = e3_now();
-	if (e3_dpt_step(s, &net->depth, &s->depth, s->result[0].depth, s->result[0].depth_conf, err) || ops->finish(dev, err) ||
-	    e3_dpt_step(s, &net->point, &s->point, s->result[0].points, s->result[0].points_conf, err) || ops->finish(dev, err))
+	if (e3_dpt_step(s, &net->depth, &s->depth, s->result[0].depth, s->result[0].depth_conf, err) ||
+		ops->finish(dev, err) ||
+		e3_dpt_step(s, &net->point, &s->point, s->result[0].points, s->result[0].points_conf, err) ||
+		ops->finish(dev, err))
 		return -1;
 	t[4] = e3_now();
-	printf("stages, one after the other: ViT %.2f ms, aggregator %.2f (given in %.2f), camera head %.2f, dense heads %.2f\n", 1e3 * (t[1] - t[0]),
-	       1e3 * (t[2] - t[1]), 1e3 * (given - t[1]), 1e3 * (t[3] - t[2]), 1e3 * (t[4] - t[3]));
+	printf(
+		"stages, one after the other: ViT %.2f ms, aggregator %.2f (given in %.2f), camera head %.2f, dense heads %.2f\n",
+		1e3 * (t[1] - t[0]), 1e3 * (t[2] - t[1]), 1e3 * (given - t[1]), 1e3 * (t[3] - t[2]), 1e3 * (t[4] - t[3]));
 	e3_session_close(s);
 	free(rgb);
 	return 0;
 }
 
-/* Every row with its share of the rate that a large product reaches on an H200, then what the mass costs beside attention. */
+/* Every row with its share of the rate that a large product reaches on an H200, then what the mass costs beside
+ * attention. */
 static void print_rows(const probe *p)
 {
 	const double most = 790;
@@ -324,8 +388,8 @@ static void print_rows(const probe *p)
 	}
 	printf("%-36s %6s %9.3f\n", "sum", "", 1e3 * sum);
 	if (mass > 0)
-		printf("mass: %.1f %% of attention and mass, %.1f %% of attention, %.1f %% of the global layers' attention\n", 100 * mass / (attend + mass),
-		       100 * mass / attend, 100 * mass / global);
+		printf("mass: %.1f %% of attention and mass, %.1f %% of attention, %.1f %% of the global layers' attention\n",
+			100 * mass / (attend + mass), 100 * mass / attend, 100 * mass / global);
 }
 
 static int run(e3_dev *dev, int n, double budget, const int size[2], e3_err *err)
@@ -337,7 +401,8 @@ static int run(e3_dev *dev, int n, double budget, const int size[2], e3_err *err
 	e3_net *net = ckpt ? e3_net_open(ckpt, dev, err) : NULL;
 	if (!net)
 		return -1;
-	printf("%s: weights in %.1f s, resident %.0f MiB\n", dev->ops->name(dev), e3_now() - t, (double)e3_rss_now() / 1048576);
+	printf("%s: weights in %.1f s, resident %.0f MiB\n", dev->ops->name(dev), e3_now() - t,
+		(double)e3_rss_now() / 1048576);
 	e3_infer_options o = e3_infer_defaults();
 	o.policy = budget > 0 ? E3_POLICY_EVICT3R : E3_POLICY_NONE, o.budget_kind = E3_BUDGET_FRAMES, o.budget = budget;
 	e3_session *s = e3_session_open(net, dev, &o, size, err);
@@ -345,8 +410,8 @@ static int run(e3_dev *dev, int n, double budget, const int size[2], e3_err *err
 		return -1;
 	printf("first frame %.1f ms, second %.1f\n", ms[0], ms[1]);
 	qsort(ms + WARM, (size_t)n, sizeof *ms, by_value);
-	printf("frames %d to %d: median %.2f ms (%.1f frames/s), p99 %.2f, fastest %.2f\n", WARM, WARM + n - 1, ms[WARM + n / 2],
-	       1e3 / ms[WARM + n / 2], ms[WARM + n * 99 / 100], ms[WARM]);
+	printf("frames %d to %d: median %.2f ms (%.1f frames/s), p99 %.2f, fastest %.2f\n", WARM, WARM + n - 1,
+		ms[WARM + n / 2], 1e3 / ms[WARM + n / 2], ms[WARM + n * 99 / 100], ms[WARM]);
 	e3_session_close(s);
 
 	if (stages(net, dev, &o, size, err))

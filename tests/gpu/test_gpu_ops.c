@@ -1,11 +1,27 @@
-/* Every operation on CUDA. Strict (f32): the table of the CPU backend, against double precision. With bf16 and f16: the shapes of the
- * released network and awkward ones, against the CPU backend on the same rounded inputs, with sentinels around what is written. */
+/* Every operation on CUDA. Strict (f32): the table of the CPU backend, against double precision. With bf16 and f16: the
+ * shapes of the released network and awkward ones, against the CPU backend on the same rounded inputs, with sentinels
+ * around what is written. */
 #include "../dev_cases.h"
 
 static const double strict_bounds[T_KINDS] = {
-	[T_PATCHIFY] = 2e-7, [T_LINEAR] = 6e-6, [T_NORM] = 3e-5, [T_COPY] = 0, [T_QKV] = 1e-6, [T_ATTEND] = 2e-6, [T_LSE] = 1e-6,
-	[T_MASS] = 4e-6, [T_MAP] = 4e-6, [T_SHARP] = 2e-4, [T_MOVE] = 0, [T_MODULATE] = 1e-6, [T_CONV] = 2e-6, [T_DECONV] = 1e-6,
-	[T_UPSAMPLE] = 2e-6, [T_UV] = 2e-7, [T_DENSE] = 3e-6, [T_BLOCK] = 1e-6,
+	[T_PATCHIFY] = 2e-7,
+	[T_LINEAR] = 6e-6,
+	[T_NORM] = 3e-5,
+	[T_COPY] = 0,
+	[T_QKV] = 1e-6,
+	[T_ATTEND] = 2e-6,
+	[T_LSE] = 1e-6,
+	[T_MASS] = 4e-6,
+	[T_MAP] = 4e-6,
+	[T_SHARP] = 2e-4,
+	[T_MOVE] = 0,
+	[T_MODULATE] = 1e-6,
+	[T_CONV] = 2e-6,
+	[T_DECONV] = 1e-6,
+	[T_UPSAMPLE] = 2e-6,
+	[T_UV] = 2e-7,
+	[T_DENSE] = 3e-6,
+	[T_BLOCK] = 1e-6,
 };
 
 static e3_dev *open_or_skip(bool strict)
@@ -37,7 +53,9 @@ typedef struct mixed {
 
 static float rounded(e3_real type, float v)
 {
-	return type == E3_REAL_BF16 ? e3_bf16_to_f32(e3_f32_to_bf16(v)) : type == E3_REAL_F16 ? e3_f16_to_f32(e3_f32_to_f16(v)) : v;
+	return type == E3_REAL_BF16 ? e3_bf16_to_f32(e3_f32_to_bf16(v))
+		: type == E3_REAL_F16   ? e3_f16_to_f32(e3_f32_to_f16(v))
+								: v;
 }
 
 /* n values that the type can hold. */
@@ -62,19 +80,24 @@ static float *put_as(mixed *m, e3_real type, const float *from, size_t n)
 	return p;
 }
 
-static void compare_as(mixed *m, const char *what, e3_real type, const float *dev, const float *want, size_t n, double bound)
+static void compare_as(mixed *m, const char *what, e3_real type, const float *dev, const float *want, size_t n,
+	double bound)
 {
 	e3_err err = {""};
 	size_t floats = e3_real_floats(type, n);
 	float *got = malloc((floats + 2 * GUARD) * sizeof *got), none = sentinel();
 	const uint16_t *half = (const uint16_t *)(const void *)(got + GUARD);
 	double num = 0, den = 0;
-	must(&m->t, m->gpu->ops->finish(m->gpu, &err) || m->gpu->ops->download(m->gpu, got, dev - GUARD, floats + 2 * GUARD, &err), &err);
+	must(&m->t,
+		m->gpu->ops->finish(m->gpu, &err) || m->gpu->ops->download(m->gpu, got, dev - GUARD, floats + 2 * GUARD, &err),
+		&err);
 	for (size_t k = 0; k < GUARD; k++)
 		if (memcmp(&got[k], &none, 4) || memcmp(&got[GUARD + floats + k], &none, 4))
 			fail_msg("%s: wrote beside the result", what);
 	for (size_t k = 0; k < n; k++) {
-		float v = type == E3_REAL_F32 ? got[GUARD + k] : type == E3_REAL_BF16 ? e3_bf16_to_f32(half[k]) : e3_f16_to_f32(half[k]);
+		float v = type == E3_REAL_F32 ? got[GUARD + k]
+			: type == E3_REAL_BF16    ? e3_bf16_to_f32(half[k])
+									  : e3_f16_to_f32(half[k]);
 		if (!isfinite(v))
 			fail_msg("%s: %g at %zu of %zu", what, v, k, n);
 		num += (v - want[k]) * (double)(v - want[k]), den += want[k] * (double)want[k];
@@ -131,8 +154,15 @@ static void linear_as(mixed *m, const linear_case *c)
 	mat_pair w = weights(m, c->out, c->in, c->use, c->out);
 	norm_pair norm = norm_make(&m->t, c->in, 1e-5f, c->norm == 1);
 	float *x = values_as(m, xt, nx, 1), *before = values(&m->t, ny, 1);
-	e3_linear host = {.x = x, .rows = c->rows, .ldx = c->in, .norm = c->norm ? &norm.host : NULL, .mat = &w.host, .act = c->act,
-	                  .add = c->mode > 0, .ldo = c->out}, dev = host;
+	e3_linear host = {.x = x,
+				  .rows = c->rows,
+				  .ldx = c->in,
+				  .norm = c->norm ? &norm.host : NULL,
+				  .mat = &w.host,
+				  .act = c->act,
+				  .add = c->mode > 0,
+				  .ldo = c->out},
+			  dev = host;
 	dev.x = put_as(m, xt, x, nx), dev.norm = c->norm ? &norm.dev : NULL, dev.mat = &w.dev;
 	dev.out = put_as(m, yt, c->mode ? before : NULL, ny);
 	dev.x_short = c->x == 's', dev.out_short = c->y == 's', dev.x_map = c->x == 'm', dev.out_map = c->y == 'm';
@@ -175,11 +205,23 @@ static void conv_as(mixed *m, const conv_case *c)
 {
 	e3_err err = {""};
 	e3_real type = m->gpu->map_type;
-	size_t nx = (size_t)(c->h * c->w * c->cin), no = (size_t)(((c->h - 1) / c->stride + 1) * ((c->w - 1) / c->stride + 1) * c->cout);
+	size_t nx = (size_t)(c->h * c->w * c->cin),
+		   no = (size_t)(((c->h - 1) / c->stride + 1) * ((c->w - 1) / c->stride + 1) * c->cout);
 	mat_pair w = weights(m, c->cout, 9 * c->cin, E3_USE_MAPS, c->bits & 16 ? 0 : c->cout);
-	float *x = values_as(m, type, nx, 1), *resid = values_as(m, type, no, 1), *plus = values_as(m, type, no, 1), *want = malloc(no * sizeof *want);
-	e3_conv host = {.x = x, .h = c->h, .w = c->w, .mat = &w.host, .stride = c->stride, .relu_in = c->bits & 1, .act = c->act,
-	                .resid = c->bits & 4 ? resid : NULL, .relu_resid = c->bits & 2, .plus = c->bits & 8 ? plus : NULL, .out = want}, dev = host;
+	float *x = values_as(m, type, nx, 1), *resid = values_as(m, type, no, 1), *plus = values_as(m, type, no, 1),
+		  *want = malloc(no * sizeof *want);
+	e3_conv host = {.x = x,
+				.h = c->h,
+				.w = c->w,
+				.mat = &w.host,
+				.stride = c->stride,
+				.relu_in = c->bits & 1,
+				.act = c->act,
+				.resid = c->bits & 4 ? resid : NULL,
+				.relu_resid = c->bits & 2,
+				.plus = c->bits & 8 ? plus : NULL,
+				.out = want},
+			dev = host;
 	dev.x = put_as(m, type, x, nx), dev.mat = &w.dev, dev.out = put_as(m, type, NULL, no);
 	dev.resid = host.resid ? put_as(m, type, resid, no) : NULL, dev.plus = host.plus ? put_as(m, type, plus, no) : NULL;
 	must(&m->t, m->cpu->ops->conv(m->cpu, &host, &err) || m->gpu->ops->conv(m->gpu, &dev, &err), &err);
@@ -215,14 +257,24 @@ static void other_maps(mixed *m)
 		int h = shape[k][0], w = shape[k][1], c = shape[k][2], up = shape[k][3], to[2] = {h * up, w * up};
 		size_t nx = (size_t)(h * w * c), no = nx * (size_t)(up * up);
 		mat_pair mat = weights(m, up * up * c, c, E3_USE_MAPS, c);
-		float *x = values_as(m, type, nx, 1), *want = malloc(no * sizeof *want), *dev = put_as(m, type, x, nx), *out = put_as(m, type, NULL, no);
-		must(&m->t, m->cpu->ops->deconv(m->cpu, x, h, w, &mat.host, up, want, &err) || m->gpu->ops->deconv(m->gpu, dev, h, w, &mat.dev, up, out, &err), &err);
+		float *x = values_as(m, type, nx, 1), *want = malloc(no * sizeof *want), *dev = put_as(m, type, x, nx),
+			  *out = put_as(m, type, NULL, no);
+		must(&m->t,
+			m->cpu->ops->deconv(m->cpu, x, h, w, &mat.host, up, want, &err) ||
+				m->gpu->ops->deconv(m->gpu, dev, h, w, &mat.dev, up, out, &err),
+			&err);
 		compare_as(m, "deconv", type, out, want, no, 6e-4);
-		must(&m->t, m->cpu->ops->upsample(m->cpu, x, shape[k], c, want, to, &err) || m->gpu->ops->upsample(m->gpu, dev, shape[k], c, out, to, &err), &err);
+		must(&m->t,
+			m->cpu->ops->upsample(m->cpu, x, shape[k], c, want, to, &err) ||
+				m->gpu->ops->upsample(m->gpu, dev, shape[k], c, out, to, &err),
+			&err);
 		compare_as(m, "upsample", type, out, want, no, 6e-4);
 		float *ux = values(&m->t, (size_t)(w * c / 2), 1), *uy = values(&m->t, (size_t)(h * c / 2), 1);
 		float *dx = on_device(&m->t, ux, (size_t)(w * c / 2)), *dy = on_device(&m->t, uy, (size_t)(h * c / 2));
-		must(&m->t, m->cpu->ops->add_uv(m->cpu, x, h, w, c, ux, uy, &err) || m->gpu->ops->add_uv(m->gpu, dev, h, w, c, dx, dy, &err), &err);
+		must(&m->t,
+			m->cpu->ops->add_uv(m->cpu, x, h, w, c, ux, uy, &err) ||
+				m->gpu->ops->add_uv(m->gpu, dev, h, w, c, dx, dy, &err),
+			&err);
 		compare_as(m, "add_uv", type, dev, x, nx, 6e-4);
 		end_case(&m->t);
 		weights_free(m, &mat), free(x), free(want), free(ux), free(uy);
@@ -236,12 +288,20 @@ static void dense_as(mixed *m, const int from[2], const int to[2], const int cha
 	int c = channels[0], hid = channels[1], n = channels[2];
 	size_t nz = (size_t)(from[0] * from[1] * c), area = (size_t)(to[0] * to[1]), many = area * (size_t)n;
 	mat_pair conv = weights(m, hid, 9 * c, E3_USE_MAPS, hid), out = weights(m, n + 1, hid, E3_USE_ANY, n + 1);
-	float *z = values_as(m, type, nz, 1), *ux = values(&m->t, (size_t)(to[1] * c / 2), 0.1f), *uy = values(&m->t, (size_t)(to[0] * c / 2), 0.1f);
-	e3_dense host = {z, from[0], from[1], c, ux, uy, &conv.host, &out.host, to[0], to[1], malloc(many * sizeof(float)), malloc(area * sizeof(float))}, dev = host;
+	float *z = values_as(m, type, nz, 1), *ux = values(&m->t, (size_t)(to[1] * c / 2), 0.1f),
+		  *uy = values(&m->t, (size_t)(to[0] * c / 2), 0.1f);
+	e3_dense host = {z, from[0], from[1], c, ux, uy, &conv.host, &out.host, to[0], to[1], malloc(many * sizeof(float)),
+				 malloc(area * sizeof(float))},
+			 dev = host;
 	void *value, *conf;
-	dev.z = put_as(m, type, z, nz), dev.uv_x = on_device(&m->t, ux, (size_t)(to[1] * c / 2)), dev.uv_y = on_device(&m->t, uy, (size_t)(to[0] * c / 2));
-	dev.conv = &conv.dev, dev.out = &out.dev, dev.value = host_room(&m->t, many, &value), dev.conf = host_room(&m->t, area, &conf);
-	must(&m->t, m->cpu->ops->dense(m->cpu, &host, &err) || m->gpu->ops->dense(m->gpu, &dev, &err) || m->gpu->ops->finish(m->gpu, &err), &err);
+	dev.z = put_as(m, type, z, nz), dev.uv_x = on_device(&m->t, ux, (size_t)(to[1] * c / 2)),
+	dev.uv_y = on_device(&m->t, uy, (size_t)(to[0] * c / 2));
+	dev.conv = &conv.dev, dev.out = &out.dev, dev.value = host_room(&m->t, many, &value),
+	dev.conf = host_room(&m->t, area, &conf);
+	must(&m->t,
+		m->cpu->ops->dense(m->cpu, &host, &err) || m->gpu->ops->dense(m->gpu, &dev, &err) ||
+			m->gpu->ops->finish(m->gpu, &err),
+		&err);
 	for (int part = 0; part < 2; part++) {
 		const float *got = part ? dev.conf : dev.value, *want = part ? host.conf : host.value, none = sentinel();
 		size_t len = part ? area : many;
@@ -250,7 +310,8 @@ static void dense_as(mixed *m, const int from[2], const int to[2], const int cha
 			num += (got[k] - want[k]) * (double)(got[k] - want[k]), den += want[k] * (double)want[k];
 		for (size_t k = 0; k < GUARD; k++)
 			assert_true(!memcmp(got - GUARD + k, &none, 4) && !memcmp(got + len + k, &none, 4));
-		printf("# dense %dx%d, %d to %d to %d%-25s relative L2 %.1e, bound 1e-03\n", to[0], to[1], c, hid, n, part ? ", confidence" : "", sqrt(num / den));
+		printf("# dense %dx%d, %d to %d to %d%-25s relative L2 %.1e, bound 1e-03\n", to[0], to[1], c, hid, n,
+			part ? ", confidence" : "", sqrt(num / den));
 		assert_true(sqrt(num / den) <= 1e-3);
 	}
 	m->n++;
@@ -259,8 +320,8 @@ static void dense_as(mixed *m, const int from[2], const int to[2], const int cha
 	weights_free(m, &conv), weights_free(m, &out), free(z), free(ux), free(uy), free(host.value), free(host.conf);
 }
 
-/* Queries, keys and values in bf16: projection with norms and rotation into scattered slots, then attention and mass, each against
- * the CPU on what the device itself wrote before. */
+/* Queries, keys and values in bf16: projection with norms and rotation into scattered slots, then attention and mass,
+ * each against the CPU on what the device itself wrote before. */
 static void attention_as(mixed *m, int rows, const int *heads, int page_keys, int n_keys)
 {
 	e3_err err = {""};
@@ -268,8 +329,10 @@ static void attention_as(mixed *m, int rows, const int *heads, int page_keys, in
 	int d = heads[1], dim = heads[0] * d;
 	size_t nq = (size_t)(rows * dim), page = 2 * (size_t)(dim * page_keys), nl = (size_t)(rows * heads[0]);
 	mat_pair mat = weights(m, 3 * dim, dim, E3_USE_MAPS, 3 * dim);
-	norm_pair norm = norm_make(&m->t, dim, 1e-5f, true), qn = norm_make(&m->t, d, 1e-5f, true), kn = norm_make(&m->t, d, 1e-5f, true);
-	float *x = values(&m->t, nq, 1), *rope = values(&m->t, (size_t)(rows * d), 1), *q = malloc(nq * sizeof *q), *y = malloc(nq * sizeof *y);
+	norm_pair norm = norm_make(&m->t, dim, 1e-5f, true), qn = norm_make(&m->t, d, 1e-5f, true),
+			  kn = norm_make(&m->t, d, 1e-5f, true);
+	float *x = values(&m->t, nq, 1), *rope = values(&m->t, (size_t)(rows * d), 1), *q = malloc(nq * sizeof *q),
+		  *y = malloc(nq * sizeof *y);
 	float *host_page[16], *dev_page[16], *lse = malloc(nl * sizeof *lse), *mass = malloc((size_t)n_keys * sizeof *mass);
 	int pages = (n_keys + page_keys - 1) / page_keys;
 	for (int k = 0; k < pages; k++) {
@@ -282,8 +345,8 @@ static void attention_as(mixed *m, int rows, const int *heads, int page_keys, in
 	e3_kv host_kv = {host_page, page_keys, n_keys, heads[0], d, false, false}, dev_kv = host_kv;
 	dev_kv.page = dev_page;
 	e3_qkv host = {x, rows, &norm.host, &mat.host, &qn.host, &kn.host, rope, q, &host_kv, slot};
-	e3_qkv dev = {on_device(&m->t, x, nq), rows, &norm.dev, &mat.dev, &qn.dev, &kn.dev, on_device(&m->t, rope, (size_t)(rows * d)),
-	              put_as(m, type, NULL, nq), &dev_kv, slot};
+	e3_qkv dev = {on_device(&m->t, x, nq), rows, &norm.dev, &mat.dev, &qn.dev, &kn.dev,
+		on_device(&m->t, rope, (size_t)(rows * d)), put_as(m, type, NULL, nq), &dev_kv, slot};
 	must(&m->t, m->cpu->ops->qkv(m->cpu, &host, &err) || m->gpu->ops->qkv(m->gpu, &dev, &err), &err);
 	compare_as(m, "qkv bf16: queries", type, dev.q, q, nq, 3e-3);
 	for (int k = 0; k < pages; k++)
@@ -296,10 +359,15 @@ static void attention_as(mixed *m, int rows, const int *heads, int page_keys, in
 	/* The device reads what the CPU wrote, rounded: only attention is compared. */
 	for (int k = 0; k < pages; k++)
 		dev_page[k] = put_as(m, type, host_page[k], page);
-	e3_attend host_at = {q, rows, &host_kv, y, lse}, dev_at = {put_as(m, type, q, nq), rows, &dev_kv, put_as(m, type, NULL, nq), put_as(m, E3_REAL_F32, NULL, nl)};
-	e3_mass host_mass = {q, rows, &host_kv, lse, mass, NULL}, dev_mass = {dev_at.q, rows, &dev_kv, dev_at.lse, put_as(m, E3_REAL_F32, NULL, (size_t)n_keys), NULL};
-	must(&m->t, m->cpu->ops->attend(m->cpu, &host_at, &err) || m->gpu->ops->attend(m->gpu, &dev_at, &err) ||
-	            m->cpu->ops->mass(m->cpu, &host_mass, &err) || m->gpu->ops->mass(m->gpu, &dev_mass, &err), &err);
+	e3_attend host_at = {q, rows, &host_kv, y, lse},
+			  dev_at = {put_as(m, type, q, nq), rows, &dev_kv, put_as(m, type, NULL, nq),
+				  put_as(m, E3_REAL_F32, NULL, nl)};
+	e3_mass host_mass = {q, rows, &host_kv, lse, mass, NULL},
+			dev_mass = {dev_at.q, rows, &dev_kv, dev_at.lse, put_as(m, E3_REAL_F32, NULL, (size_t)n_keys), NULL};
+	must(&m->t,
+		m->cpu->ops->attend(m->cpu, &host_at, &err) || m->gpu->ops->attend(m->gpu, &dev_at, &err) ||
+			m->cpu->ops->mass(m->cpu, &host_mass, &err) || m->gpu->ops->mass(m->gpu, &dev_mass, &err),
+		&err);
 	char what[80];
 	snprintf(what, sizeof what, "attend bf16: %d rows, %d heads of %d, %d keys", rows, heads[0], d, n_keys);
 	compare_as(m, what, type, dev_at.out, y, nq, 6e-3);
