@@ -134,7 +134,7 @@ fuzz:
 		$(B)/fuzz/fuzz_$$f -runs=$(RUNS) -rss_limit_mb=2048 -timeout=10 -verbosity=0 -artifact_prefix=$(B)/fuzz/crash-$$f- \
 		$(B)/fuzz/found/$$f tests/fuzz/corpus/$$f; done
 
-# The CUDA backend: a plug-in that e3-infer opens when it is there (DESIGN 5). `make cuda CUDA_ARCHS=90a` builds for one kind only.
+# The CUDA backend: a plug-in that e3-infer opens when it is there (doc/design.md 5). `make cuda CUDA_ARCHS=90a` builds for one kind only.
 # An architecture of digits also gives code for newer ones through the oldest PTX.
 CUDA ?= /usr/local/cuda
 NVCC ?= $(CUDA)/bin/nvcc

@@ -1,4 +1,5 @@
-/* kernels: attention over paged keys and values, and the mass of each key (spec/model.md 5.2, 9.1, 9.6; DESIGN 4, 7).
+/* kernels: attention over paged keys and values, and the mass of each key (doc/network.md 5.2, 9.1, 9.6; doc/design.md
+ * 4, 7).
  *
  * Two passes, as on the CPU (lib/dev/cpu_attend.c): the first is flash attention and leaves the log-sum-exp of each
  * row, the second recomputes the scores and sums the probabilities of each key. No score matrix is stored, unless a map

@@ -1,4 +1,4 @@
-/* kernels: the end of a dense head: resize with positions, 3×3 convolution, 1×1, exponentials (spec/model.md 7,
+/* kernels: the end of a dense head: resize with positions, 3×3 convolution, 1×1, exponentials (doc/network.md 7,
  * "Tail"). */
 #include "dense.cuh"
 #include "maps.cuh"

@@ -1,7 +1,7 @@
-/* kernels: the end of a dense head in one pass (spec/model.md 7, "Tail"): a block resizes what 16 × 16 pixels need into
- * shared memory, positions added, convolves it there on tensor cores and finishes each pixel from the sums. Nothing of
- * full size but the result is ever in device memory. f16 maps of 16 to 128 channels (a power of two), at most 32 hidden
- * channels.
+/* kernels: the end of a dense head in one pass (doc/network.md 7, "Tail"): a block resizes what 16 × 16 pixels need
+ * into shared memory, positions added, convolves it there on tensor cores and finishes each pixel from the sums.
+ * Nothing of full size but the result is ever in device memory. f16 maps of 16 to 128 channels (a power of two), at
+ * most 32 hidden channels.
  */
 #include "dense.cuh"
 #include "maps.cuh"

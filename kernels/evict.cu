@@ -1,4 +1,4 @@
-/* kernels: scores of cached tokens: entering, adding a frame's share, choosing who leaves (spec/model.md 9.2;
+/* kernels: scores of cached tokens: entering, adding a frame's share, choosing who leaves (doc/network.md 9.2;
  * lib/dev/cpu_evict.c is the oracle: the same decisions on the same numbers).
  *
  * One block works on one layer, the layers side by side. Sums are made in a fixed order and multiplications are kept

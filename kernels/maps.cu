@@ -1,4 +1,4 @@
-/* kernels: maps: pictures to patches, positions, bilinear resizing, transposed convolution, copies (spec/model.md 3.1,
+/* kernels: maps: pictures to patches, positions, bilinear resizing, transposed convolution, copies (doc/network.md 3.1,
  * 4, 7). */
 #include "maps.cuh"
 #include <string.h>

@@ -1,4 +1,4 @@
-/* kernels: bilinear resizing with aligned corners, shared by what resizes (spec/model.md 7). */
+/* kernels: bilinear resizing with aligned corners, shared by what resizes (doc/network.md 7). */
 #ifndef E3_KERNELS_MAPS_CUH
 #define E3_KERNELS_MAPS_CUH
 

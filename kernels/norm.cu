@@ -1,4 +1,4 @@
-/* kernels: LayerNorm and changes of type, a block per row; the camera head's modulation (spec/model.md 4, 5.2, 6). */
+/* kernels: LayerNorm and changes of type, a block per row; the camera head's modulation (doc/network.md 4, 5.2, 6). */
 #include "values.cuh"
 
 enum { THREADS = 128, PER = 4 }; /* a thread holds PER values at a time */

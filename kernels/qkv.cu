@@ -1,9 +1,9 @@
 /* kernels: projection to queries, keys and values and their way into the cache; attention and mass through attend.h;
- * moves (spec/model.md 5.2-5.4). */
+ * moves (doc/network.md 5.2-5.4). */
 #include "place.cuh"
 #include "values.cuh"
 
-/* A warp for each head of each row; heads of q, then of k, then of v. d at most 128 (spec/model.md 5.2). */
+/* A warp for each head of each row; heads of q, then of k, then of v. d at most 128 (doc/network.md 5.2). */
 template <typename T> static __global__ void __launch_bounds__(256) place(place_args a, const float *product)
 {
 	int groups = 3 * a.heads, job = blockIdx.x * 8 + threadIdx.x / 32, lane = threadIdx.x % 32;

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# How every tool behaves towards its user and its neighbours (DESIGN 8, e3(7)): exit status, messages, terminals, full disks,
+# How every tool behaves towards its user and its neighbours (doc/design.md 8, e3(7)): exit status, messages, terminals, full disks,
 # readers that go away, stages that die, signals.
 load common
 

@@ -1,4 +1,4 @@
-/* Every operation of e3_dev_ops as a plain loop in double precision, from the contract in e3/dev.h and spec/model.md
+/* Every operation of e3_dev_ops as a plain loop in double precision, from the contract in e3/dev.h and doc/network.md
  * alone. Inputs are what the device is given; outputs are doubles, untouched where the contract does not say that
  * something is written. */
 #ifndef DEV_REFERENCE_H

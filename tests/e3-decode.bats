@@ -79,7 +79,7 @@ by_ffmpeg() {
 	grep -q 'less than a frame' "$T/err"
 }
 
-@test "NTSC rates truncate to 29 frames a second, as spec/io.md 5.1 lists" {
+@test "NTSC rates truncate to 29 frames a second, as doc/formats.md 5.1 lists" {
 	need_shared golden/io/tuntag.mp4
 	decode --every 1 "$E3_SHARED/golden/io/tuntag.mp4"
 	kept_is "28 57 86 115"

@@ -119,7 +119,7 @@ def upstream_input(npz, to):
 
 @check
 def upstream_golden(ours, golden):
-    """Every fact of the reference's file (spec/io.md 1.7); floats of cameras to float32 rounding, points exactly."""
+    """Every fact of the reference's file (doc/formats.md 1.7); floats of cameras to float32 rounding, points exactly."""
     a, get_a = glb(ours)
     b, get_b = glb(golden)
     worst = 0.0
@@ -326,7 +326,7 @@ def depth(stream, folder, factor="0"):
 
 @check
 def depth_color(stream, folder):
-    """Turbo of 1/depth between run-wide percentiles, by the knots of spec/io.md 2.5 at places where they are exact."""
+    """Turbo of 1/depth between run-wide percentiles, by the knots of doc/formats.md 2.5 at places where they are exact."""
     knots = {0: (0x30, 0x12, 0x3b), 255: (0x7a, 0x04, 0x03), 8: (0x39, 0x2a, 0x73), 117: (0x80, 0xff, 0x53), 202: (0xf2, 0x60, 0x14)}
     preds = e3read.messages(stream, "pred")
     d = np.stack([p["depth"].reshape(p["h"], p["w"]) for p in preds])

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# The shape of the source, as DESIGN 5 and README say it: who may include whom, who links what, how long things may be.
+# The shape of the source, as doc/design.md 5 and README say it: who may include whom, who links what, how long things may be.
 load common
 
 prepare() {

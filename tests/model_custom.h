@@ -1,5 +1,5 @@
-/* Networks of other dimensions than the built-in ones, with seeded weights (DESIGN 6), as checkpoints in memory: those
- * of tests/oracle/streamvggt.py, and the pictures they are shown there. */
+/* Networks of other dimensions than the built-in ones, with seeded weights (doc/design.md 6), as checkpoints in memory:
+ * those of tests/oracle/streamvggt.py, and the pictures they are shown there. */
 #ifndef MODEL_CUSTOM_H
 #define MODEL_CUSTOM_H
 
@@ -105,7 +105,7 @@ static inline bool custom_ends(const char *name, const char *tail)
 	return n >= m && strcmp(name + n - m, tail) == 0;
 }
 
-/* The generator of DESIGN 6, once more: the product's only makes the built-in configurations. */
+/* The generator of doc/design.md 6, once more: the product's only makes the built-in configurations. */
 static inline void custom_fill(const e3_tensor_info *t, uint64_t seed, float *to)
 {
 	const uint64_t golden = 0x9e3779b97f4a7c15u;

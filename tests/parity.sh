@@ -26,7 +26,7 @@ sys.path.insert(0, "tests")
 from e3read import messages
 preds, rate = messages(sys.argv[1], "pred"), (float(sys.argv[2]) + float(sys.argv[3])) / 2
 end = messages(sys.argv[1], "end")[0]
-# spec/model.md 10: 2.66 TFLOP, and 0.1065 more for each cached frame.
+# doc/network.md 10: 2.66 TFLOP, and 0.1065 more for each cached frame.
 work = [2660 + 106.5 * i for i in range(len(preds))]
 seconds = [p["ms"] / 1e3 for p in preds]
 print(f"sgemm before and after {sys.argv[2]} and {sys.argv[3]} GFLOP/s")

@@ -47,7 +47,7 @@ static void halves_round_to_even_and_match_the_processor(void **state)
 static void bfloat_rounds_to_even(void **state)
 {
 	assert_int_equal(e3_f32_to_bf16(1.0f), 0x3f80);
-	assert_true(e3_bf16_to_f32(e3_f32_to_bf16(19.6875f)) == 19.75f); /* a tie: 35 × 0.5625, spec/model.md 5.3 */
+	assert_true(e3_bf16_to_f32(e3_f32_to_bf16(19.6875f)) == 19.75f); /* a tie: 35 × 0.5625, doc/network.md 5.3 */
 	assert_true(e3_bf16_to_f32(e3_f32_to_bf16(27.746086f)) == 27.75f);
 	assert_true(e3_bf16_to_f32(e3_f32_to_bf16(4.934029f)) == 4.9375f);
 	assert_true(isnan(e3_bf16_to_f32(e3_f32_to_bf16(NAN))));

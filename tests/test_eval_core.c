@@ -9,7 +9,7 @@ static void near(double got, double want, double tolerance)
 		fail_msg("%.17g, expected %.17g", got, want);
 }
 
-/* spec/eval.md 8: depth/_data with the truth from 0 to 70. */
+/* doc/evaluation.md 8: depth/_data with the truth from 0 to 70. */
 static const double data[20][2] = {
 	{3.2736, 9.799},
 	{2.4728, 6.384},
@@ -322,7 +322,7 @@ static void test_pairs(void **state)
 	near(e3_pair_auc(&n, 0) + e3_pair_rra(&n, 0) + e3_pair_rta(&n, 0), 0, 0);
 	e3_pair_counts_add(&n, rotation, translation);
 	near(e3_pair_auc(&n, 0), 0, 0), near(e3_pair_rra(&n, 1), 1, 0), near(e3_pair_rta(&n, 0), 0, 0);
-	/* {0.2, 0.5, 1, 2.999, 3, 4.9, 5, 14.9, 15, 29.99, 30, 30.001, 90}: spec/eval.md 8 */
+	/* {0.2, 0.5, 1, 2.999, 3, 4.9, 5, 14.9, 15, 29.99, 30, 30.001, 90}: doc/evaluation.md 8 */
 	static const double most[13] = {0.2, 0.5, 1, 2.999, 3, 4.9, 5, 14.9, 15, 29.99, 30, 30.001, 90};
 	n = (e3_pair_counts){0};
 	for (int k = 0; k < 13; k++)
@@ -349,7 +349,7 @@ static void test_adam_threads(void **state)
 		assert_int_equal(e3_depth_align_fit(&x, &rule, &fit[k], NULL), 0);
 	}
 	assert_memory_equal(&fit[0], &fit[1], sizeof fit[0]);
-	/* as spec/eval.md 3.3 has it */
+	/* as doc/evaluation.md 3.3 has it */
 	e3_depth_fit plain;
 	e3_depth_rule median = {.align = E3_DEPTH_MEDIAN};
 	assert_int_equal(e3_depth_align_fit(&x, &median, &plain, NULL), 0);

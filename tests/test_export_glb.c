@@ -1,4 +1,4 @@
-/* Shapes, colours and limits of the GLB writer against the figures of spec/io.md 1.5, 3.1, 3.3. */
+/* Shapes, colours and limits of the GLB writer against the figures of doc/formats.md 1.5, 3.1, 3.3. */
 #include "check.h"
 #include "export/glb.h"
 

@@ -1,4 +1,4 @@
-/* Poses and cameras against the worked example of spec/model.md 6 and against each other. */
+/* Poses and cameras against the worked example of doc/network.md 6 and against each other. */
 #include "check.h"
 #include "e3/geom.h"
 
@@ -128,7 +128,7 @@ static void unprojected_points_project_back(void **state)
 	}
 }
 
-/* 1080 × 1920 resized to 518 × 924 and cropped to the middle 518 rows: spec/io.md 4.1. */
+/* 1080 × 1920 resized to 518 × 924 and cropped to the middle 518 rows: doc/formats.md 4.1. */
 static void intrinsics_of_the_source_undo_resize_and_crop(void **state)
 {
 	e3_source s = {.src_w = 1080, .src_h = 1920, .fit = {518 / 1080.0, 924 / 1920.0, 0, -203}};

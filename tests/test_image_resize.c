@@ -68,7 +68,7 @@ static void resizing_equals_pillow(void **state)
 	resize_plain_only = false;
 }
 
-/* An impulse of 255 at column x shows the weights: spec/model.md 3.2 gives those of 640 -> 518. */
+/* An impulse of 255 at column x shows the weights: doc/network.md 3.2 gives those of 640 -> 518. */
 static void weights_are_the_published_ones(void **state)
 {
 	static const struct {

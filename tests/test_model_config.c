@@ -285,7 +285,7 @@ static void shapes_are_checked_against_each_other(void **state)
 	e3_buf_release(&report);
 }
 
-/* Parameter counts of spec/model.md 1.6. */
+/* Parameter counts of doc/network.md 1.6. */
 static int64_t block(int64_t d, int64_t h) { return 12 * d * d + 15 * d + 4 * h; }
 
 static int64_t dpt_count(const e3_dpt_config *d, int64_t e)

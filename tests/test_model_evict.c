@@ -1,4 +1,4 @@
-/* Eviction step by step: the worked example of spec/model.md 9.5 through e3_evictor_step, the released code's ways,
+/* Eviction step by step: the worked example of doc/network.md 9.5 through e3_evictor_step, the released code's ways,
  * what the default protects, policies that do not look. Masses are given by hand; the cache holds no keys worth
  * anything. */
 #include "check.h"

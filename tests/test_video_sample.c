@@ -1,4 +1,4 @@
-/* Which frames are kept: the lists of spec/io.md 5.1, times, gaps, limits. */
+/* Which frames are kept: the lists of doc/formats.md 5.1, times, gaps, limits. */
 #include "check.h"
 #include "e3/video.h"
 

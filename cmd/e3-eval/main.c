@@ -307,7 +307,7 @@ static const e3_opt table[] = {
 	{E3_OPT_END, .name = NULL},
 };
 
-/* spec/eval.md 3.4 */
+/* doc/evaluation.md 3.4 */
 static void apply_dataset(cli *x)
 {
 	enum { NONE, SINTEL, BONN };

@@ -1,6 +1,6 @@
-/* e3-eval: the reference's own result files (spec/eval.md 7), byte for byte where their layout is known: metric.json,
- * result_ALIGN.json, SEQ/pred_traj.txt, pred_focal.txt, pred_intrinsics.txt, SEQ_eval_metric.txt, _error_log.txt,
- * logs_0.txt, logs_all.txt. */
+/* e3-eval: the reference's own result files (doc/evaluation.md 7), byte for byte where their layout is known:
+ * metric.json, result_ALIGN.json, SEQ/pred_traj.txt, pred_focal.txt, pred_intrinsics.txt, SEQ_eval_metric.txt,
+ * _error_log.txt, logs_0.txt, logs_all.txt. */
 #include "eval.h"
 #include "e3/io.h"
 #include <inttypes.h>

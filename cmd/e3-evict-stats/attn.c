@@ -1,5 +1,5 @@
 /* e3-evict-stats: gathers attention records into bounded bins, and the exact frame-to-frame mass into a spool
- * (spec/io.md 2.4).
+ * (doc/formats.md 2.4).
  *
  * Keys are placed by token id, so records work with eviction on: a key that left has no value, which stays visible.
  * Refused: records out of order, or of another shape.

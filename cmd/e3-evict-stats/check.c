@@ -1,4 +1,4 @@
-/* e3-evict-stats: the invariants of spec/io.md 7.4, checked on every record against the cache before it.
+/* e3-evict-stats: the invariants of doc/formats.md 7.4, checked on every record against the cache before it.
  *
  * Default eviction never removes a protected token and gives a layer at least what is protected; `--compat evict3r`
  * removes protected tokens where a share is smaller. The stream does not say which mode made it: both counts are

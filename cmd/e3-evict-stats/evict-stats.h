@@ -2,9 +2,9 @@
  *
  * One direction: replay (the cache as the records tell it) <- check (invariants), stats (figures) <- text, JSON, TSV,
  * pictures. Steps are counted 0, 1, 2, ... in the order in which e3-infer saw the frames; a token's id is step × N +
- * index (spec/io.md 7.2). "Patches" are the tokens with index >= special. Protected by rule: frame 0, and the special
- * tokens of the newest frames, as many frames as the record's `protected` counts (all, unless the budget is too small
- * for that).
+ * index (doc/formats.md 7.2). "Patches" are the tokens with index >= special. Protected by rule: frame 0, and the
+ * special tokens of the newest frames, as many frames as the record's `protected` counts (all, unless the budget is too
+ * small for that).
  */
 #ifndef E3_EVICT_STATS_H
 #define E3_EVICT_STATS_H
@@ -80,7 +80,7 @@ static inline const es_cell *es_cell_at(const es_replay *r, int64_t t, int layer
 	return r->cell + t * r->shape.layers + layer;
 }
 
-/* --- check.c: the invariants of spec/io.md 7.4 --- */
+/* --- check.c: the invariants of doc/formats.md 7.4 --- */
 
 typedef enum es_rule { ES_ALIVE, ES_UNIQUE, ES_COUNT, ES_BUDGET, ES_PROTECTED, ES_ALPHA, ES_ORDER, ES_RULES } es_rule;
 
@@ -113,7 +113,7 @@ const es_violation *es_check_broken(const es_check *c);
 /* "frame 3, layer 2: budget: expected 10, found 12" */
 void es_violation_text(const es_violation *v, char *to, size_t size);
 
-/* --- stats.c: figures of a finished replay (spec/io.md 7.4) --- */
+/* --- stats.c: figures of a finished replay (doc/formats.md 7.4) --- */
 
 /* Kaplan-Meier over the lives of patches of frames 1 and later; a patch alive at the end is censored. */
 typedef struct es_survival {

@@ -1,8 +1,8 @@
 /* e3-evict-stats: the cache, replayed from eviction records: who is alive in which layer, and how long everybody lived.
  *
- * Eviction is monotone, so one number for each (layer, token) says everything: the steps it was kept (spec/io.md 7.2).
- * A row of these exists from the first removal in it: a run without eviction costs nothing, others 2 bytes a token and
- * layer.
+ * Eviction is monotone, so one number for each (layer, token) says everything: the steps it was kept
+ * (doc/formats.md 7.2). A row of these exists from the first removal in it: a run without eviction costs nothing,
+ * others 2 bytes a token and layer.
  */
 #include "evict-stats.h"
 #include <math.h>

@@ -1,5 +1,5 @@
 /* e3-evict-stats: sheets of kept patches, one per layer, and the map of how many layers still hold a patch
- * (spec/io.md 7.3). */
+ * (doc/formats.md 7.3). */
 #include "evict-stats.h"
 #include <inttypes.h>
 #include <math.h>

@@ -1,4 +1,4 @@
-/* e3-evict-stats: figures of a finished replay. Definitions: spec/io.md 7.4. */
+/* e3-evict-stats: figures of a finished replay. Definitions: doc/formats.md 7.4. */
 #include "evict-stats.h"
 #include <math.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-/* dev: the CPU's maps: patches, convolutions, resizing, the end of the dense heads (spec/model.md 3.1, 4, 7).
+/* dev: the CPU's maps: patches, convolutions, resizing, the end of the dense heads (doc/network.md 3.1, 4, 7).
  *
  * Maps are [row][column][channel], so a 1×1 convolution is a linear layer and a 3×3 one is a product with rows of nine
  * gathered pixels. They are gathered a few output rows at a time, in cache, never for the whole map.

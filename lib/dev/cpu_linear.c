@@ -1,4 +1,4 @@
-/* dev: the CPU's normalisations and linear layers (spec/model.md 4, 5.2, 6). */
+/* dev: the CPU's normalisations and linear layers (doc/network.md 4, 5.2, 6). */
 #include "cpu.h"
 #include <math.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-/* dev: who leaves first (spec/model.md 9.2): what the CPU does with scores, and the oracle for other devices. */
+/* dev: who leaves first (doc/network.md 9.2): what the CPU does with scores, and the oracle for other devices. */
 #ifndef E3_DEV_RANK_H
 #define E3_DEV_RANK_H
 

@@ -31,7 +31,7 @@ typedef struct e3_ckpt e3_ckpt;
 size_t e3_dtype_size(e3_dtype dtype);
 const char *e3_dtype_name(e3_dtype dtype);
 
-/* PATH to a .safetensors or .pth file (told apart by content), or "seed:tiny:N" / "seed:full:N" (DESIGN 6).
+/* PATH to a .safetensors or .pth file (told apart by content), or "seed:tiny:N" / "seed:full:N" (doc/design.md 6).
  * A prefix "module." or "model." that every name carries is left out of the names. */
 e3_ckpt *e3_ckpt_open(const char *path, e3_err *err);
 /* The same from bytes in memory, which must stay until the checkpoint is closed; `name` is what messages call it. */

@@ -1,6 +1,6 @@
 /* model: the shape of a StreamVGGT network, read from a checkpoint, and the list of tensors it must have.
  *
- * spec/model.md 1 and 2: what shapes say, what metadata says. Nothing here is specific to the released model: embed
+ * doc/network.md 1 and 2: what shapes say, what metadata says. Nothing here is specific to the released model: embed
  * width, depths, heads, grids, patch size are read, and checked against each other.
  */
 #ifndef E3_CONFIG_H
@@ -50,8 +50,8 @@ typedef struct e3_config {
  * are collected: `report`, if not NULL, receives one line for each, and err names the number and the first few. */
 int e3_config_read(const e3_ckpt *ckpt, e3_config *out, e3_buf *report, e3_err *err);
 
-/* The two built-in configurations of DESIGN 6: "tiny", with exact rotation angles, and "full", the released one, with
- * its bf16 angles (tiny.golden and full.golden were made so). */
+/* The two built-in configurations of doc/design.md 6: "tiny", with exact rotation angles, and "full", the released one,
+ * with its bf16 angles (tiny.golden and full.golden were made so). */
 int e3_config_builtin(const char *name, e3_config *out, e3_err *err);
 
 /* Calls fn for every tensor a configuration needs (without the track head), in file order; stops at the first non-zero.

@@ -2,7 +2,7 @@
  *
  * Poses: camera from world, x_cam = R x_world + t, OpenCV axes (x right, y down, z forward), the world is the first
  * camera's frame up to the model's scale. pose[9] = t (3), quaternion x y z w (not normalised), fov_h (vertical), fov_w
- * (horizontal), radians (spec/model.md 6). Images are row-major, 8-bit sRGB, interleaved. Depth is z depth in the
+ * (horizontal), radians (doc/network.md 6). Images are row-major, 8-bit sRGB, interleaved. Depth is z depth in the
  * camera frame, not ray length.
  *
  * Ownership: a struct owns the pointers in it. e3_X_release frees them and zeroes the struct; a zeroed struct is empty.
@@ -18,7 +18,7 @@
 typedef enum e3_kind { E3_HEAD = 1, E3_FRAME, E3_PRED, E3_EVICT, E3_ATTN, E3_END, E3_ABORT, E3_TRUTH } e3_kind;
 
 /* Pixel of this image = s * (pixel of the source image) + t, per axis; integer coordinates name the same point in both
- * as the resize maps them, without half-pixel terms (spec/io.md 4.1). Identity: {1, 1, 0, 0}. */
+ * as the resize maps them, without half-pixel terms (doc/formats.md 4.1). Identity: {1, 1, 0, 0}. */
 typedef struct e3_fit {
 	double sx, sy, tx, ty;
 } e3_fit;

@@ -2,7 +2,7 @@
  *
  * A device is a table of operations and a private state. The model code exists once and calls only these; each
  * operation is as coarse as a good backend needs for fusing. Two backends: the CPU (here, the oracle) and CUDA (a
- * plug-in that fills the same table). Mathematics: spec/model.md; the section is named beside each operation.
+ * plug-in that fills the same table). Mathematics: doc/network.md; the section is named beside each operation.
  *
  * Memory: pointers from `alloc` belong to the device and only the device's operations may read or write through them
  * (on the CPU they happen to be plain memory). Everything is f32, but for activations that only matter for products,
@@ -72,7 +72,7 @@ static inline size_t e3_page_floats(e3_real type, const e3_kv *kv)
 	return e3_real_floats(type, 2 * (size_t)kv->heads * (size_t)kv->head_dim * (size_t)kv->page_keys);
 }
 
-/* act(norm(x) W^T + b) -> out; with `add`: out += that. (spec/model.md 4, 5.2; LayerScale is in the matrix) */
+/* act(norm(x) W^T + b) -> out; with `add`: out += that. (doc/network.md 4, 5.2; LayerScale is in the matrix) */
 typedef struct e3_linear {
 	const float *x;
 	int rows, ldx;       /* ldx: floats from one row of x to the next */
@@ -120,8 +120,8 @@ typedef struct e3_mass {
 	float *map;  /* [rows][n_keys], or NULL */
 } e3_mass;
 
-/* ---- eviction (spec/model.md 9.2, DESIGN 4): scores are kept and compared on the device, what is decided about a
- * whole layer is decided by the caller ---- */
+/* ---- eviction (doc/network.md 9.2, doc/design.md 4): scores are kept and compared on the device, what is decided
+ * about a whole layer is decided by the caller ---- */
 
 /* Mean relative share; age; a fixed lot; root of the mean relative share, over an even lot (lib/dev/rank.h). */
 typedef enum e3_score { E3_SCORE_MASS, E3_SCORE_FRAME, E3_SCORE_LOT, E3_SCORE_PRIORITY } e3_score;

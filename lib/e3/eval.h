@@ -1,5 +1,5 @@
-/* eval: the metrics of the papers (spec/eval.md): depth, camera paths, pairs of cameras, clouds of points. Arithmetic
- * in double precision; no files but nameless temporary ones.
+/* eval: the metrics of the papers (doc/evaluation.md): depth, camera paths, pairs of cameras, clouds of points.
+ * Arithmetic in double precision; no files but nameless temporary ones.
  *
  * Predictions and truth are those of e3/data.h. What the reference defines by what it does (ten iterations and no more,
  * the lower median, a thousand small steps) is done likewise, because the published figures stand on it. Nothing here
@@ -16,7 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* --- onto.c: a predicted map brought to the size of the truth (spec/eval.md 1.5) --- */
+/* --- onto.c: a predicted map brought to the size of the truth (doc/evaluation.md 1.5) --- */
 
 /* OpenCV's INTER_CUBIC on one channel of f32: half-pixel centres, four taps a side, a = -0.75, edges repeated, no
  * antialiasing; weights and sums in single precision as there. `to` is [h][w]. Equal sizes copy. */
@@ -89,7 +89,7 @@ int e3_pixel_store_add(e3_pixel_store *s, const float *pairs, size_t n, e3_err *
 int e3_pixel_store_read(e3_pixel_store *s, e3_pixels *out, e3_err *err);
 void e3_pixel_store_release(e3_pixel_store *s);
 
-/* --- depth.c: spec/eval.md 3 --- */
+/* --- depth.c: doc/evaluation.md 3 --- */
 
 typedef enum e3_depth_align {
 	E3_DEPTH_MEDIAN,      /* s = lower median of the truth / lower median of the prediction */
@@ -132,7 +132,7 @@ void e3_depth_evaluate(const e3_pixels *x, const e3_depth_rule *rule, const e3_d
 void e3_depth_average_add(e3_depth_score *sum, const e3_depth_score *one);
 void e3_depth_average_finish(e3_depth_score *sum);
 
-/* --- path.c: spec/eval.md 5 --- */
+/* --- path.c: doc/evaluation.md 5 --- */
 
 /* A camera in the world. */
 typedef struct e3_place {
@@ -161,7 +161,7 @@ int e3_path_evaluate(const e3_place *ref, const e3_place *est, size_t n, e3_path
 /* Of n values, which are sorted on the way. n = 0 gives zeros. */
 void e3_stats_make(double *v, size_t n, e3_stats *to);
 
-/* --- pairs.c: spec/eval.md 6 --- */
+/* --- pairs.c: doc/evaluation.md 6 --- */
 
 /* Rotation and translation-direction error of the motion between cameras i and j, in degrees. Poses are camera from
  * world. */
@@ -222,7 +222,7 @@ void e3_kdtree_release(e3_kdtree *t);
 /* Puts the points back in the order they had, and releases; also of a tree that could not be made. */
 void e3_kdtree_undo(e3_kdtree *t);
 
-/* --- normals.c: spec/eval.md 4.6 --- */
+/* --- normals.c: doc/evaluation.md 4.6 --- */
 
 enum { E3_NORMAL_NEIGHBOURS = 30, E3_NORMAL_MOST = 64 };
 
@@ -230,7 +230,7 @@ enum { E3_NORMAL_NEIGHBOURS = 30, E3_NORMAL_MOST = 64 };
  * there is none. */
 void e3_normals_make(const e3_kdtree *t, int k, int threads, double (*normal)[3]);
 
-/* --- icp.c: spec/eval.md 4.5 --- */
+/* --- icp.c: doc/evaluation.md 4.5 --- */
 
 typedef struct e3_icp {
 	double m[12];         /* 3×4: what x was moved by */
@@ -241,7 +241,7 @@ typedef struct e3_icp {
 /* Moves the n >= 1 points x onto those of the tree, rotation and translation only. */
 int e3_icp_run(double (*x)[3], size_t n, const e3_kdtree *to, double radius, int threads, e3_icp *out, e3_err *err);
 
-/* --- recon.c: spec/eval.md 4 --- */
+/* --- recon.c: doc/evaluation.md 4 --- */
 
 /* The point of a pixel u, v of depth z, in the world; K in pixels of the map. */
 void e3_point_of_depth(const e3_pose *pose, const e3_intrinsics *k, const int at[2], double depth, double x[3]);
@@ -285,7 +285,7 @@ typedef struct e3_recon_fit {
 	double centre[2][3]; /* lower median of each coordinate, after the shift */
 } e3_recon_fit;
 
-/* Shift and scale over all views (spec/eval.md 4.3), in place. */
+/* Shift and scale over all views (doc/evaluation.md 4.3), in place. */
 int e3_recon_normalise(e3_recon *r, e3_recon_fit *fit, e3_err *err);
 
 typedef struct e3_recon_rule {

@@ -4,7 +4,7 @@
  * Usage: e3_export_open, e3_export_add for every prediction, e3_export_finish, e3_export_close. Nothing appears under
  * its final name before e3_export_finish has written everything; closing without finishing leaves nothing behind. What
  * must wait for the end of the stream waits in nameless temporary files, so memory does not grow with the number of
- * frames, except by what e3/export.h says for a format. Formats and rules: spec/io.md 1, 3, 4.
+ * frames, except by what e3/export.h says for a format. Formats and rules: doc/formats.md 1, 3, 4.
  */
 #ifndef E3_EXPORT_H
 #define E3_EXPORT_H
@@ -52,7 +52,7 @@ typedef struct e3_export_options {
 	double depth_scale;    /* 16-bit value of depth 1; 0 = auto */
 	e3_cmap depth_cmap;
 	double depth_near, depth_far; /* colour range; both 0 = 2nd and 98th percentile of 1/depth */
-	bool upstream;                /* the reference's GLB and npz with their quirks (spec/io.md 1.7, 1.8) */
+	bool upstream;                /* the reference's GLB and npz with their quirks (doc/formats.md 1.7, 1.8) */
 } e3_export_options;
 
 /* What was found and done, for messages and run.json. Complete after e3_export_finish. */

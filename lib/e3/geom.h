@@ -1,8 +1,9 @@
 /* geom: poses, cameras, point clouds: pure arithmetic in double precision, no files.
  *
  * A pose is camera from world, x_cam = R x_world + t, OpenCV axes (x right, y down, z forward); its nine numbers are
- * described in e3/data.h and decoded as spec/model.md 6. Matrices are row-major unless said otherwise; quaternions are
- * x y z w. Pixel coordinates follow the network: integer pixel indices, principal point at W/2, H/2 (spec/io.md 4.1).
+ * described in e3/data.h and decoded as doc/network.md 6. Matrices are row-major unless said otherwise; quaternions are
+ * x y z w. Pixel coordinates follow the network: integer pixel indices, principal point at W/2, H/2
+ * (doc/formats.md 4.1).
  */
 #ifndef E3_GEOM_H
 #define E3_GEOM_H
@@ -57,7 +58,8 @@ e3_intrinsics e3_intrinsics_decode(const float enc[9], int w, int h);
 /* false when a field of view is not between 0 and pi: such a camera has no usable frustum and its depth cannot be
  * unprojected. */
 bool e3_intrinsics_usable(const float enc[9]);
-/* The same camera in pixels of the source picture (spec/io.md 4.1). -1 when the fit or the source size is not positive.
+/* The same camera in pixels of the source picture (doc/formats.md 4.1). -1 when the fit or the source size is not
+ * positive.
  */
 int e3_intrinsics_to_source(const e3_intrinsics *k, const e3_source *s, e3_intrinsics *out, e3_err *err);
 
@@ -68,9 +70,9 @@ void e3_unproject(const e3_pose *p, const e3_intrinsics *k, const float *depth, 
 
 typedef enum e3_align { E3_ALIGN_GL, E3_ALIGN_UPSTREAM, E3_ALIGN_NONE } e3_align;
 
-/* Scene from world, 4×4 column-major as glTF wants it (spec/io.md 1.6): gl = first camera at the origin, looking down
- * -z, y up; upstream = what the reference does; none = identity. first may be NULL: the world is the first camera's
- * frame then. */
+/* Scene from world, 4×4 column-major as glTF wants it (doc/formats.md 1.6): gl = first camera at the origin, looking
+ * down -z, y up; upstream = what the reference does; none = identity. first may be NULL: the world is the first
+ * camera's frame then. */
 void e3_align_matrix(e3_align mode, const e3_pose *first, double m[16]);
 
 /* --- similarity.c --- */
@@ -83,8 +85,9 @@ typedef struct e3_similarity {
 	double s, r[9], t[3];
 } e3_similarity;
 
-/* Least squares over n pairs of points (Umeyama 1991; spec/eval.md 5.2), a rotation in any case, no reflection; s = 1
- * unless `scale`. -1 when fewer than two singular values exceed 2.2e-16: the points are in one place or on a line. */
+/* Least squares over n pairs of points (Umeyama 1991; doc/evaluation.md 5.2), a rotation in any case, no reflection; s
+ * = 1 unless `scale`. -1 when fewer than two singular values exceed 2.2e-16: the points are in one place or on a line.
+ */
 int e3_similarity_fit(const double (*from)[3], const double (*to)[3], size_t n, bool scale, e3_similarity *out,
 	e3_err *err);
 /* What the fit needs of the pairs: their means, the mean of (to - its mean)(from - its mean)ᵀ, row-major, and of |from
@@ -97,7 +100,8 @@ int e3_similarity_solve(const e3_moments *m, bool scale, e3_similarity *out, e3_
 /* out may be x. */
 void e3_similarity_apply(const e3_similarity *a, const double x[3], double out[3]);
 
-/* --- percentile.c: exact percentiles of a stream of floats in two passes and constant memory (spec/io.md 1.3) --- */
+/* --- percentile.c: exact percentiles of a stream of floats in two passes and constant memory (doc/formats.md 1.3) ---
+ */
 
 enum { E3_PCT_MAX = 2 }; /* percentiles asked of one stream */
 
@@ -125,7 +129,7 @@ double e3_pct_value(const e3_pct *p, int k);
 double e3_pct_lower(const e3_pct *p, int k);
 void e3_pct_release(e3_pct *p);
 
-/* --- voxel.c: the most confident point of every cell of a grid (spec/io.md 4.8) --- */
+/* --- voxel.c: the most confident point of every cell of a grid (doc/formats.md 4.8) --- */
 
 typedef struct e3_voxels e3_voxels;
 

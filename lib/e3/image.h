@@ -22,7 +22,7 @@ void e3_image_release(e3_image *im);
 
 /* --- read.c: PNG, JPEG (bit-identical to Pillow), PNM, told apart by their first bytes --- */
 
-/* From bytes in memory; result always RGB (alpha composited over white, grey replicated: spec/model.md 3.1). `name` is
+/* From bytes in memory; result always RGB (alpha composited over white, grey replicated: doc/network.md 3.1). `name` is
  * for messages. *orientation receives the EXIF orientation 1..8 (1 when absent); it is not applied. */
 int e3_image_decode(const uint8_t *bytes, size_t n, const char *name, e3_image *out, int *orientation, e3_err *err);
 int e3_image_load(const char *path, e3_image *out, int *orientation, e3_err *err);
@@ -69,15 +69,15 @@ int e3_jpeg_save(const char *path, const e3_image *im, int quality, e3_err *err)
 
 /* --- resize.c --- */
 
-/* Pillow's bicubic on 8-bit data, bit for bit (spec/model.md 3.2); any channel count; equal size copies. out is
+/* Pillow's bicubic on 8-bit data, bit for bit (doc/network.md 3.2); any channel count; equal size copies. out is
  * initialised here. */
 int e3_resize_bicubic(const e3_image *in, int w, int h, e3_image *out, e3_err *err);
-/* The same with Pillow's Lanczos filter of three lobes (spec/eval.md 1.4). */
+/* The same with Pillow's Lanczos filter of three lobes (doc/evaluation.md 1.4). */
 int e3_resize_lanczos(const e3_image *in, int w, int h, e3_image *out, e3_err *err);
 
 typedef enum e3_fit_mode { E3_FIT_CROP, E3_FIT_PAD } e3_fit_mode;
 
-/* Where the network's resize puts a w × h picture (spec/model.md 3.1 for target 518, patch 14): scaled size, then rows
+/* Where the network's resize puts a w × h picture (doc/network.md 3.1 for target 518, patch 14): scaled size, then rows
  * cropped or white added. */
 typedef struct e3_fit_plan {
 	int scaled_w, scaled_h; /* after the resize */
@@ -94,7 +94,7 @@ int e3_fit_apply(const e3_image *in, const e3_fit_plan *plan, e3_image *out, e3_
 /* Nearest-neighbour resize for masks and enlargements. */
 int e3_resize_nearest(const e3_image *in, int w, int h, e3_image *out, e3_err *err);
 
-/* --- cmap.c: colour maps by their published knots (spec/io.md 2.5, 1.5) --- */
+/* --- cmap.c: colour maps by their published knots (doc/formats.md 2.5, 1.5) --- */
 
 typedef enum e3_cmap { E3_VIRIDIS, E3_PLASMA, E3_MAGMA, E3_TURBO, E3_GREY, E3_RAINBOW /* gist_rainbow */ } e3_cmap;
 

@@ -1,5 +1,5 @@
-/* model: StreamVGGT on a device, frame by frame, with a KV cache inside a budget. Mathematics: spec/model.md 3-9;
- * budget: DESIGN 4.
+/* model: StreamVGGT on a device, frame by frame, with a KV cache inside a budget. Mathematics: doc/network.md 3-9;
+ * budget: doc/design.md 4.
  *
  * An e3_net is loaded weights: immutable, may serve several sessions. An e3_session is one stream: caches, scores,
  * frame counter. Everything a session needs is allocated when it is opened, and what a device needs for its work while
@@ -36,7 +36,7 @@ extern const char *const e3_policy_names[]; /* in this order */
 
 typedef enum e3_budget_kind { E3_BUDGET_FRACTION, E3_BUDGET_FRAMES, E3_BUDGET_TOKENS, E3_BUDGET_BYTES } e3_budget_kind;
 
-/* The released code's defects (DESIGN 4), each by itself; all of them is `--compat evict3r`. */
+/* The released code's defects (doc/design.md 4), each by itself; all of them is `--compat evict3r`. */
 enum {
 	E3_COMPAT_F16_SUMS =
 		1, /* score sums in half precision: an average token overflows to "protected" after some 60 frames */

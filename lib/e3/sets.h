@@ -1,5 +1,5 @@
-/* sets: the papers' data sets on disk: their files, their layouts, their loaders; read and written (spec/eval.md 1, 2,
- * 6).
+/* sets: the papers' data sets on disk: their files, their layouts, their loaders; read and written (doc/evaluation.md
+ * 1, 2, 6).
  *
  * Poses here are world from camera (camera to world), 3×4 row-major with an implied last row 0 0 0 1, OpenCV axes,
  * whatever the file holds: what hands them to the stream inverts them. Depth is z depth in the unit of the data set; 0
@@ -45,7 +45,7 @@ typedef enum e3_depth16 {
 	E3_DEPTH16_NRGBD    /* mm; beyond 10 m: unknown */
 } e3_depth16;
 
-/* As the reference reads them (spec/eval.md 2). KITTI and Bonn: a map whose highest value is at most 255 was 8-bit
+/* As the reference reads them (doc/evaluation.md 2). KITTI and Bonn: a map whose highest value is at most 255 was 8-bit
  * once: refused. */
 int e3_depth16_decode(const uint8_t *bytes, size_t n, const char *name, e3_depth16 kind, e3_depth *out, e3_err *err);
 /* Metres rounded to the format's step; what the format cannot hold becomes unknown. */
@@ -61,13 +61,13 @@ typedef struct e3_cam {
 int e3_cam_decode(const uint8_t *bytes, size_t n, const char *name, e3_cam *out, e3_err *err);
 int e3_cam_save(const char *path, const e3_cam *cam, e3_err *err);
 
-/* --- register.c: 7-Scenes' raw depth seen from its colour camera (spec/eval.md 2.5) --- */
+/* --- register.c: 7-Scenes' raw depth seen from its colour camera (doc/evaluation.md 2.5) --- */
 
 /* raw, out: [h][w] mm. With reject_invalid the code 65535 is dropped; without, it is projected and wraps, as in the
  * reference. */
 int e3_scenes7_register(const uint16_t *raw, int w, int h, bool reject_invalid, uint16_t *out, e3_err *err);
 
-/* --- rng.c: the draws of CO3D's evaluation (spec/eval.md 6), value for value --- */
+/* --- rng.c: the draws of CO3D's evaluation (doc/evaluation.md 6), value for value --- */
 
 typedef struct e3_mt {
 	uint32_t state[624];
@@ -84,7 +84,7 @@ int e3_mt_sample(e3_mt *g, uint32_t n, uint32_t k, uint32_t *out, e3_err *err);
 
 typedef enum e3_traj_format {
 	E3_TRAJ_TUM,      /* "stamp tx ty tz qx qy qz qw"; '#' comments; commas and tabs are blanks */
-	E3_TRAJ_TUM_WXYZ, /* "stamp tx ty tz qw qx qy qz": pred_traj.txt of CUT3R (spec/eval.md 7) */
+	E3_TRAJ_TUM_WXYZ, /* "stamp tx ty tz qw qx qy qz": pred_traj.txt of CUT3R (doc/evaluation.md 7) */
 	E3_TRAJ_KITTI,    /* 12 numbers a line */
 	E3_TRAJ_4X4,      /* 16 numbers a pose on any number of lines: 7-Scenes' pose.txt, ScanNet's pose_90.txt */
 	E3_TRAJ_NRGBD     /* 4 lines of 4 numbers a pose, OpenGL axes; a pose whose first line has a nan is the identity */
@@ -107,11 +107,12 @@ int e3_traj_add(e3_traj *t, double stamp, const double pose[12], e3_err *err);
 void e3_traj_release(e3_traj *t);
 
 /* Pairs of stamps of a and b less than `within` apart (strictly), the nearest first, each used once; ordered by a
- * (spec/eval.md 2.7). pair is malloc'd: [n][2] indices into a and b. */
+ * (doc/evaluation.md 2.7). pair is malloc'd: [n][2] indices into a and b. */
 int e3_traj_associate(const double *a, size_t n_a, const double *b, size_t n_b, double within, size_t (**pair)[2],
 	size_t *n, e3_err *err);
 
-/* --- loader.c: pictures as the reference's loaders give them to the network, byte for byte (spec/eval.md 1) --- */
+/* --- loader.c: pictures as the reference's loaders give them to the network, byte for byte (doc/evaluation.md 1) ---
+ */
 
 /* A: long side to `size`, then the sides squeezed (or, with `crop`, cut) to multiples of 14. *fit leads from pixels of
  * `in` to pixels of *out. Refuses squares. RGB only; out is initialised here. */

@@ -1,4 +1,4 @@
-/* wire: the e3 stream: messages, and the endpoints they travel over. Format: e3-stream(5), DESIGN 3.
+/* wire: the e3 stream: messages, and the endpoints they travel over. Format: e3-stream(5), doc/design.md 3.
  *
  * Reading:  e3_in_open, then e3_in_next until it returns 0, then e3_in_close. Every message handed out has passed the
  * limits of its kind, the structure scan and the grammar (head first, end or abort last, indices in order); arrays are

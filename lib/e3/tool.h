@@ -1,4 +1,4 @@
-/* base: how every e3 tool behaves towards its user: messages, progress, signals, exit status (DESIGN 8, e3(7)).
+/* base: how every e3 tool behaves towards its user: messages, progress, signals, exit status (doc/design.md 8, e3(7)).
  *
  * Only code in cmd/ calls this. Exit status: 0 done, 1 failure, 2 usage, 130/143 after SIGINT/SIGTERM.
  */

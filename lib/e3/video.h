@@ -1,9 +1,9 @@
 /* video: frames out of anything FFmpeg reads: files, URLs, and descriptors (a pipe too, seekable or spooled).
  *
- * Owns demuxing, decoding, counting frames without decoding, the choice of frames, rotation and colour (spec/io.md 5.1
- * to 5.5). Decoding errors inside a stream are tolerated and counted, as the ffmpeg program does; a source that ends
- * early or cannot be read on is an error after the frames before it. Nothing is printed: FFmpeg's own messages go to
- * e3_video_log's function.
+ * Owns demuxing, decoding, counting frames without decoding, the choice of frames, rotation and colour
+ * (doc/formats.md 5.1 to 5.5). Decoding errors inside a stream are tolerated and counted, as the ffmpeg program does; a
+ * source that ends early or cannot be read on is an error after the frames before it. Nothing is printed: FFmpeg's own
+ * messages go to e3_video_log's function.
  */
 #ifndef E3_VIDEO_H
 #define E3_VIDEO_H
@@ -88,7 +88,7 @@ int64_t e3_video_errors(const e3_video *v);
 /* Sends FFmpeg's warnings and errors, a line each, to `say` (NULL: nowhere). For the whole process. */
 void e3_video_log(void (*say)(const char *line));
 
-/* --- sample.c: which frames are kept (spec/io.md 5.1) --- */
+/* --- sample.c: which frames are kept (doc/formats.md 5.1) --- */
 
 typedef struct e3_sampling {
 	int64_t step; /* > 0: the reference's rule: frames are counted from 1, those whose number it divides are kept */

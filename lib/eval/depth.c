@@ -1,5 +1,5 @@
-/* eval: depth: alignment of a prediction to the truth, and its errors (spec/eval.md 3). Owns the formulas; sums are
- * taken block by block in double precision, always in the same order. */
+/* eval: depth: alignment of a prediction to the truth, and its errors (doc/evaluation.md 3). Owns the formulas; sums
+ * are taken block by block in double precision, always in the same order. */
 #include "e3/eval.h"
 #include "e3/mem.h"
 #include "eval/each.h"

@@ -1,4 +1,4 @@
-/* eval: a cloud moved onto another, point to point, as Open3D's registration_icp does it (spec/eval.md 4.5).
+/* eval: a cloud moved onto another, point to point, as Open3D's registration_icp does it (doc/evaluation.md 4.5).
  *
  * A step goes over the points once: each is moved, matched, and added to the sums the next motion is made of. Partners
  * are exact, yet most need no search: when a point was searched for, the tree said how far all others are at least, and

@@ -1,5 +1,5 @@
-/* eval: normals of a cloud of points as Open3D's estimate_normals makes them (spec/eval.md 4.6): the direction of least
- * variance among the nearest neighbours, of either sign.
+/* eval: normals of a cloud of points as Open3D's estimate_normals makes them (doc/evaluation.md 4.6): the direction of
+ * least variance among the nearest neighbours, of either sign.
  *
  * Points that follow each other in the tree lie close together, so they share one search: all points within a radius of
  * their box. A point whose k-th nearest of those is within the radius has its neighbours, since every other point is

@@ -1,4 +1,5 @@
-/* eval: camera paths: ATE and RPE after a similarity (spec/eval.md 5; evo's conventions), and rotations as they are. */
+/* eval: camera paths: ATE and RPE after a similarity (doc/evaluation.md 5; evo's conventions), and rotations as they
+ * are. */
 #include "e3/eval.h"
 #include "e3/mem.h"
 #include <math.h>

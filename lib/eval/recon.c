@@ -1,5 +1,5 @@
 /* eval: reconstructions against the truth: points collected view by view, brought together by shift and scale over all
- * views, then compared as clouds (spec/eval.md 4). Keeps 48 bytes a point until the scene is scored. */
+ * views, then compared as clouds (doc/evaluation.md 4). Keeps 48 bytes a point until the scene is scored. */
 #include "e3/eval.h"
 #include "e3/mem.h"
 #include "eval/each.h"
@@ -203,7 +203,7 @@ int e3_clouds_compare(const e3_cloud *pred, const e3_cloud *truth, int threads, 
 	return 0;
 }
 
-/* A pair goes as a whole when any predicted coordinate is not finite (spec/eval.md 4.4: ours). */
+/* A pair goes as a whole when any predicted coordinate is not finite (doc/evaluation.md 4.4: ours). */
 static size_t drop_not_finite(e3_matched *s)
 {
 	size_t kept = 0, n = s->n;

@@ -1,6 +1,6 @@
 /* export: the point cloud of a run: candidates on disk, 20 bytes each, and the rules that choose among them
- * (spec/io.md 1.3, 4.8). Owns one temporary file and the voxel grid. Points and confidences that are not finite never
- * enter. */
+ * (doc/formats.md 1.3, 4.8). Owns one temporary file and the voxel grid. Points and confidences that are not finite
+ * never enter. */
 #include "export/sink.h"
 #include "e3/num.h"
 #include <math.h>
@@ -223,7 +223,8 @@ static int next_kept(e3_cloud *c, e3_batch *b, e3_err *err)
 	return rc;
 }
 
-/* spec/io.md 4.8. The constant is odd and the finaliser a bijection: the hashes of 0 .. 2^32-1 are all different. */
+/* doc/formats.md 4.8. The constant is odd and the finaliser a bijection: the hashes of 0 .. 2^32-1 are all different.
+ */
 static uint32_t hash_of(uint64_t index) { return e3_fmix32((uint32_t)index * 2654435761u); }
 
 int e3_cloud_next(e3_cloud *c, const e3_pick *pick, e3_batch *b, e3_err *err)

@@ -1,5 +1,5 @@
 /* export: depth as 16-bit PNG with one factor for the run, and as pictures in one colour range for the run
- * (spec/io.md 4.9), which is why both wait for the end of the stream. Depth that is not finite or not above 1e-8 is
+ * (doc/formats.md 4.9), which is why both wait for the end of the stream. Depth that is not finite or not above 1e-8 is
  * unknown: 0, and neutral grey. */
 #include "export/sink.h"
 #include <inttypes.h>

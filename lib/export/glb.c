@@ -1,5 +1,5 @@
-/* export: binary glTF (spec/io.md 3). Every size is known before the first byte is written, so a pipe is as good as a
- * file and points are never in memory. Refuses more than 4 GiB. Memory: the camera nodes, about half a kilobyte per
+/* export: binary glTF (doc/formats.md 3). Every size is known before the first byte is written, so a pipe is as good as
+ * a file and points are never in memory. Refuses more than 4 GiB. Memory: the camera nodes, about half a kilobyte per
  * frame. */
 #include "e3/num.h"
 #include "export/glb.h"

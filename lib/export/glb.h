@@ -1,5 +1,5 @@
 /* export: the parts of the GLB writer: the document (glb_doc.c), camera shapes (glb_camera.c), the scene as we write it
- * and as the reference does (glb_scene.c), the container (glb.c). Byte level: spec/io.md 3. */
+ * and as the reference does (glb_scene.c), the container (glb.c). Byte level: doc/formats.md 3. */
 #ifndef E3_EXPORT_GLB_H
 #define E3_EXPORT_GLB_H
 
@@ -56,7 +56,7 @@ typedef struct e3_glb_camera {
 
 enum { E3_CONE_VERTICES = 14, E3_CONE_TRIANGLES = 48, E3_LINES_VERTICES = 6, E3_LINES_INDICES = 20 };
 
-/* The reference's camera: base 0.1 in front of the apex, OpenCV camera axes, scene scale 1 (spec/io.md 1.5). */
+/* The reference's camera: base 0.1 in front of the apex, OpenCV camera axes, scene scale 1 (doc/formats.md 1.5). */
 void e3_cone_vertices(double v[E3_CONE_VERTICES][3]);
 /* Returns the number of triangles: 48, or 40 without the degenerate ones. */
 int e3_cone_triangles(uint16_t tri[E3_CONE_TRIANGLES][3], bool degenerate);

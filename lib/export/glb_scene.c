@@ -1,5 +1,5 @@
-/* export: the nodes of the scene: points, cameras, trajectory; ours (spec/io.md 3.3 to 3.5), and the reference's (1.5
- * to 1.7). */
+/* export: the nodes of the scene: points, cameras, trajectory; ours (doc/formats.md 3.3 to 3.5), and the reference's
+ * (1.5 to 1.7). */
 #include "e3/num.h"
 #include "export/glb.h"
 #include <inttypes.h>

@@ -1,4 +1,4 @@
-/* export: masks, one picture per frame, non-zero = keep (spec/io.md 1.4). They are pictures of the source, sampled
+/* export: masks, one picture per frame, non-zero = keep (doc/formats.md 1.4). They are pictures of the source, sampled
  * through the same scaling and cropping as the frame, so a portrait video's centre crop meets the right rows. Owns the
  * sorted list of names. */
 #include "export/sink.h"

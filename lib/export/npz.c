@@ -1,4 +1,4 @@
-/* export: predictions.npz with the nine keys of the reference (spec/io.md 0, 4.7): a stored zip of npy members. The
+/* export: predictions.npz with the nine keys of the reference (doc/formats.md 0, 4.7): a stored zip of npy members. The
  * checksum of a member grows as frames arrive and is joined with its header's at the end, so nothing is patched and a
  * pipe is good enough. Refuses frames of different sizes. Keys the stream cannot fill are left out and counted. */
 #include "e3/num.h"
@@ -65,7 +65,7 @@ static const member members[MEMBERS] = {
 	{"intrinsic", {3, 3}, POSE, 0, fill_intrinsic},
 	{"world_points_from_depth", {H, W, 3}, DEPTH | POSE, E3_PART_DEPTH, fill_unprojected},
 };
-/* The reference's last member is a copy of the first (spec/io.md 1.8). */
+/* The reference's last member is a copy of the first (doc/formats.md 1.8). */
 static const member copied = {"world_points_from_depth", {H, W, 3}, POINTS, E3_PART_POINTS, fill_points};
 
 typedef struct npz {

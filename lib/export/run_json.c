@@ -1,4 +1,4 @@
-/* export: run.json: what the other formats cannot say (spec/io.md 4.9): where each frame came from, and what was
+/* export: run.json: what the other formats cannot say (doc/formats.md 4.9): where each frame came from, and what was
  * chosen. The lines of the frames wait in a temporary file. */
 #include "e3/tool.h"
 #include "export/sink.h"

@@ -1,4 +1,5 @@
-/* export: trajectories and intrinsics as text (spec/io.md 4.4, 4.5): a line per frame, written as the frame arrives. */
+/* export: trajectories and intrinsics as text (doc/formats.md 4.4, 4.5): a line per frame, written as the frame
+ * arrives. */
 #include "export/sink.h"
 #include <stdlib.h>
 #include <string.h>

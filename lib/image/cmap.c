@@ -1,8 +1,8 @@
 /* image: colour maps as piecewise-linear knots over 256 entries, with matplotlib's rule from value to entry.
  *
- * Sources: spec/io.md 2.5 (viridis, plasma, magma: CC0; turbo: Apache-2.0, Google) and 1.5 (gist_rainbow). The knots
- * reproduce the published tables within 1.5/255 a channel before rounding; gist_rainbow is exact. No table is computed
- * or stored.
+ * Sources: doc/formats.md 2.5 (viridis, plasma, magma: CC0; turbo: Apache-2.0, Google) and 1.5 (gist_rainbow). The
+ * knots reproduce the published tables within 1.5/255 a channel before rounding; gist_rainbow is exact. No table is
+ * computed or stored.
  */
 #include "e3/image.h"
 #include <math.h>

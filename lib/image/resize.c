@@ -1,5 +1,5 @@
-/* image: Pillow's bicubic and Lanczos resampling of 8-bit pictures, bit for bit (spec/model.md 3.2, spec/eval.md 1.4),
- * and nearest neighbour.
+/* image: Pillow's bicubic and Lanczos resampling of 8-bit pictures, bit for bit (doc/network.md 3.2,
+ * doc/evaluation.md 1.4), and nearest neighbour.
  *
  * Two passes over 8-bit data, horizontal first, weights in fixed point with 22 bits. The sums are integers, so the
  * order of addition does not matter: resize_avx2.c gives the same bits.

@@ -1,4 +1,4 @@
-/* model: frame and global blocks in turn over the tokens of one frame; global blocks see the cache (spec/model.md 5).
+/* model: frame and global blocks in turn over the tokens of one frame; global blocks see the cache (doc/network.md 5).
  * Owns the order: append to the cache, attend, take the mass when it is wanted, keep the outputs the heads need. */
 #include "e3/mem.h"
 #include "e3/num.h"

@@ -1,4 +1,4 @@
-/* model: the camera head: four refinements of the pose, each seeing what it saw in earlier frames (spec/model.md 6).
+/* model: the camera head: four refinements of the pose, each seeing what it saw in earlier frames (doc/network.md 6).
  *
  * By default every refinement has its own cache, which is the form the network was trained in; the released streaming
  * code puts all four into one (E3_COMPAT_CAMERA). Bounded: frame 0 stays, the others are the newest.

@@ -12,7 +12,7 @@ typedef struct e3_ckpt_tensor {
 	char *owned;         /* the name as stored; info.name points into it, past a stripped prefix */
 	const uint8_t *data; /* element 0, little-endian; NULL when the values are generated */
 	bool row_major;
-	uint64_t hash; /* generated values: hash of name and seed, and the affine map of DESIGN 6 */
+	uint64_t hash; /* generated values: hash of name and seed, and the affine map of doc/design.md 6 */
 	double base, scale;
 } e3_ckpt_tensor;
 

@@ -1,5 +1,5 @@
 /* model: a configuration out of the shapes and metadata of a checkpoint, and the check that the checkpoint is exactly
- * that network (spec/model.md 1 and 2). Every miss is collected; refuses a file with any. */
+ * that network (doc/network.md 1 and 2). Every miss is collected; refuses a file with any. */
 #include "e3/config.h"
 #include "ckpt.h"
 #include "e3/num.h"

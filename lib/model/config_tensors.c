@@ -1,4 +1,4 @@
-/* model: which tensors a configuration has (spec/model.md 1), and the two built-in configurations (DESIGN 6).
+/* model: which tensors a configuration has (doc/network.md 1), and the two built-in configurations (doc/design.md 6).
  * Owns the names and shapes, in the order of the released file, and nothing else. */
 #include "e3/config.h"
 #include <stdarg.h>

@@ -1,4 +1,4 @@
-/* model: a dense head: four kept layers to one map of depth or points (spec/model.md 7).
+/* model: a dense head: four kept layers to one map of depth or points (doc/network.md 7).
  *
  * The 1×1 convolution after each fusion is done before the enlargement, which it commutes with, for a quarter of the
  * work.

@@ -1,4 +1,4 @@
-/* model: from pixels to patch tokens: patch convolution, position embedding, ViT (spec/model.md 3, 4). */
+/* model: from pixels to patch tokens: patch convolution, position embedding, ViT (doc/network.md 3, 4). */
 #include "e3/mem.h"
 #include "session.h"
 #include <math.h>

@@ -1,4 +1,4 @@
-/* model: one step of eviction: from the masses of a frame to slots that are free (spec/model.md 9.2, DESIGN 4).
+/* model: one step of eviction: from the masses of a frame to slots that are free (doc/network.md 9.2, doc/design.md 4).
  *
  * Three parts, so that a device can work on something else between them: `begin` has the frame's scores added, `decide`
  * shares the budget out and has the leaving tokens chosen, `apply` frees their slots. Between begin and decide the

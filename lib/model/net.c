@@ -20,7 +20,7 @@ static int load_blocks(e3_loader *l, const char *family, int n, float eps, int h
 
 static void set_prefix(e3_loader *l, const char *prefix) { snprintf(l->prefix, sizeof l->prefix, "%s", prefix); }
 
-/* Camera token and register tokens side by side, for the first frame and for the others (spec/model.md 5.1). */
+/* Camera token and register tokens side by side, for the first frame and for the others (doc/network.md 5.1). */
 static int load_special(e3_loader *l, e3_err *err)
 {
 	const e3_config *c = &l->net->c;

@@ -1,4 +1,4 @@
-/* model: the weights of a network as the device holds them. Shapes: e3_config; names: spec/model.md 1. */
+/* model: the weights of a network as the device holds them. Shapes: e3_config; names: doc/network.md 1. */
 #ifndef E3_MODEL_NET_H
 #define E3_MODEL_NET_H
 

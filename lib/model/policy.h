@@ -1,4 +1,5 @@
-/* model: what leaves the cache, as pure functions of numbers: no cache, no device (spec/model.md 9, DESIGN 4). */
+/* model: what leaves the cache, as pure functions of numbers: no cache, no device (doc/network.md 9, doc/design.md 4).
+ */
 #ifndef E3_MODEL_POLICY_H
 #define E3_MODEL_POLICY_H
 

@@ -100,8 +100,8 @@ int e3_session_alloc_as(e3_session *s, e3_real type, size_t n, float **out, e3_e
 int e3_session_upload(e3_session *s, const float *from, size_t n, float **out, e3_err *err);
 int e3_self_open(e3_session *s, e3_self *self, int tokens, int heads, int head_dim, e3_err *err);
 
-/* One transformer block on x [rows][dim] (spec/model.md 4, 5.2): keys and values go to `slot` of kv, queries see all of
- * kv. */
+/* One transformer block on x [rows][dim] (doc/network.md 4, 5.2): keys and values go to `slot` of kv, queries see all
+ * of kv. */
 typedef struct e3_block_run {
 	const e3_block *block;
 	float *x;

@@ -1,5 +1,5 @@
 /* sets: the three loaders of the reference: A for depth and trajectories, B for reconstruction, C for CO3D
- * (spec/eval.md 1.1-1.3). Refuses what the reference has no rule or only a random one for: squares (A), upright
+ * (doc/evaluation.md 1.1-1.3). Refuses what the reference has no rule or only a random one for: squares (A), upright
  * pictures (B). */
 #include "e3/mem.h"
 #include "e3/sets.h"

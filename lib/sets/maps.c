@@ -39,7 +39,7 @@ int sets_save(const char *path, const void *bytes, size_t n, e3_err *err)
 	return e3_file_commit(&file, err);
 }
 
-/* --- Sintel (spec/eval.md 2.1) --- */
+/* --- Sintel (doc/evaluation.md 2.1) --- */
 
 #define TAG 0x48454950u /* 202021.25f, "PIEH" */
 enum { DPT_HEAD = 12, CAM_BYTES = 4 + 21 * 8, MAX_DPT = 100000000 };

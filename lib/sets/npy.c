@@ -1,5 +1,5 @@
-/* sets: numpy's .npy files of one float matrix (spec/eval.md 2). Refuses other types, orders and ranks, headers that
- * lie about the bytes, values that are not finite. */
+/* sets: numpy's .npy files of one float matrix (doc/evaluation.md 2). Refuses other types, orders and ranks, headers
+ * that lie about the bytes, values that are not finite. */
 #include "e3/mem.h"
 #include "e3/num.h"
 #include "e3/sets.h"

@@ -1,5 +1,5 @@
 /* sets: 7-Scenes' registration: each raw depth pixel is carried into the colour camera, the nearest wins
- * (spec/eval.md 2.5). */
+ * (doc/evaluation.md 2.5). */
 #include "e3/mem.h"
 #include "e3/sets.h"
 #include <math.h>

@@ -1,5 +1,5 @@
-/* sets: Mersenne Twister as NumPy's legacy generator and CPython's random use it (spec/eval.md 6). Refuses to draw more
- * than there is. */
+/* sets: Mersenne Twister as NumPy's legacy generator and CPython's random use it (doc/evaluation.md 6). Refuses to draw
+ * more than there is. */
 #include "e3/mem.h"
 #include "e3/sets.h"
 #include <math.h>

@@ -1,5 +1,6 @@
 /* sets: Bonn RGB-D dynamic: pictures and depth maps paired by index, 110 of them, prepared (rgb_110) or chosen here
- * from the original folders. Its pose rows are not associated with the pictures: they are not read (spec/eval.md 2.2).
+ * from the original folders. Its pose rows are not associated with the pictures: they are not read
+ * (doc/evaluation.md 2.2).
  */
 #include "internal.h"
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* sets: CO3Dv2: ten frames of every sequence, drawn as NumPy's legacy generator draws them, in the order of the
- * reference: categories as listed, sequences sorted, one generator for all (spec/eval.md 2.9, 6). What is drawn is
+ * reference: categories as listed, sequences sorted, one generator for all (doc/evaluation.md 2.9, 6). What is drawn is
  * kept; the annotations are not. Refuses annotations that are not gzip, not JSON, or lack a field, naming category,
  * sequence and frame. */
 #include "e3/mem.h"

@@ -1,6 +1,6 @@
 /* sets: KITTI's depth selection: as gathered for the papers (a folder of pictures and one of depth maps a drive), or
  * gathered here from what KITTI hands out: the first 110 annotated depth maps of a drive and the raw recording's
- * pictures of the same numbers (spec/eval.md 2.3). */
+ * pictures of the same numbers (doc/evaluation.md 2.3). */
 #include "internal.h"
 #include <stdlib.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-/* sets: Neural RGB-D: rendered scenes, numbered without zeros, one poses.txt each (spec/eval.md 2.6). */
+/* sets: Neural RGB-D: rendered scenes, numbered without zeros, one poses.txt each (doc/evaluation.md 2.6). */
 #include "internal.h"
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* sets: NYU-v2's validation pictures: one list, paired by name where they have the same, else by sorted order as the
- * reference does it (spec/eval.md 2.4). */
+ * reference does it (doc/evaluation.md 2.4). */
 #include "internal.h"
 #include <stdlib.h>
 

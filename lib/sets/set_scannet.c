@@ -1,6 +1,6 @@
 /* sets: ScanNet v2: the prepared folders (color_90, pose_90.txt), or the .sens file itself, of which every third of the
- * first 270 frames is used (spec/eval.md 2.8). Refuses .sens files whose sizes do not fit, colour that is not JPEG,
- * poses that are missing. */
+ * first 270 frames is used (doc/evaluation.md 2.8). Refuses .sens files whose sizes do not fit, colour that is not
+ * JPEG, poses that are missing. */
 #include "e3/num.h"
 #include "internal.h"
 #include <inttypes.h>

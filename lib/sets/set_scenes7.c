@@ -1,5 +1,5 @@
 /* sets: 7-Scenes: the test split's sequences, every so many frames; one camera for all; depth registered to colour,
- * here when it was not before (spec/eval.md 2.5). */
+ * here when it was not before (doc/evaluation.md 2.5). */
 #include "e3/mem.h"
 #include "internal.h"
 #include <ctype.h>

@@ -1,4 +1,4 @@
-/* sets: MPI-Sintel: training/final, depth and camdata_left, one file a frame in each (spec/eval.md 2.1). */
+/* sets: MPI-Sintel: training/final, depth and camdata_left, one file a frame in each (doc/evaluation.md 2.1). */
 #include "internal.h"
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,6 @@
 /* sets: TUM RGB-D dynamics: pictures with associated poses, prepared (rgb_90, groundtruth_90.txt) or chosen here from
- * rgb.txt and groundtruth.txt as the preparation does: paired by time, every third, 90 of them (spec/eval.md 2.7). */
+ * rgb.txt and groundtruth.txt as the preparation does: paired by time, every third, 90 of them (doc/evaluation.md 2.7).
+ */
 #include "e3/mem.h"
 #include "internal.h"
 #include <math.h>

@@ -134,7 +134,8 @@ static int from_matrix(const double v[16], int n, int64_t line, double pose[12],
 	return sets_check_rotation(pose, err) ? e3_fail_in(err, "line %lld", (long long)line) : 0;
 }
 
-/* spec/eval.md 2.6: the reference uses the identity where there is no pose; OpenGL's y and z axes point the other way.
+/* doc/evaluation.md 2.6: the reference uses the identity where there is no pose; OpenGL's y and z axes point the other
+ * way.
  */
 static int from_nrgbd(double v[16], int64_t line, double pose[12], e3_err *err)
 {

@@ -1,5 +1,5 @@
 /* sets: the layouts as they are written, one put for each frame and a finish for what belongs to the sequence
- * (spec/eval.md 2). The prepared forms are written where the papers prepare their data. */
+ * (doc/evaluation.md 2). The prepared forms are written where the papers prepare their data. */
 #include "e3/mem.h"
 #include "write.h"
 #include <math.h>

@@ -1,5 +1,5 @@
-/* video: decoded frames to upright RGB: matrix and range (spec/io.md 5.4), rotation (5.3). Refuses nothing swscale can
- * read; there is no tone mapping and no deinterlacing. */
+/* video: decoded frames to upright RGB: matrix and range (doc/formats.md 5.4), rotation (5.3). Refuses nothing swscale
+ * can read; there is no tone mapping and no deinterlacing. */
 #include "internal.h"
 #include "e3/mem.h"
 #include <libavutil/display.h>

@@ -1,7 +1,7 @@
 /* wire: ZeroMQ. Owns socket and context; refuses to wait for ever for a peer that was there and left.
  *
  * libzmq alone would queue a thousand messages, hang at exit when the peer never comes, and wait for a dead sender
- * without end (spec/deps.md 1): the options below and the watch on the peers are against that. */
+ * without end (doc/dependencies.md 1): the options below and the watch on the peers are against that. */
 #include "zmq.h"
 #include "curve.h"
 #include "e3/num.h"

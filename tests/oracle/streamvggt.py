@@ -1,11 +1,11 @@
 #!/usr/bin/python3
-"""StreamVGGT and Evict3R's eviction in float64, written from spec/model.md alone: the second opinion tests/test_model_session.c
+"""StreamVGGT and Evict3R's eviction in float64, written from doc/network.md alone: the second opinion tests/test_model_session.c
 compares the C network with. Needs torch; not run by the tests, which read the numbers it wrote.
 
   streamvggt.py check tiny.golden.safetensors   this program against the golden file of the reference
   streamvggt.py write FILE                      tests/data/model/custom.safetensors: networks of other dimensions (CUSTOM below)
 
-Weights are seeded (DESIGN 6); names and shapes are those of spec/model.md 1. Pictures are a formula (picture()).
+Weights are seeded (doc/design.md 6); names and shapes are those of doc/network.md 1. Pictures are a formula (picture()).
 """
 import json
 import math
@@ -42,7 +42,7 @@ CUSTOM = {
 }
 
 
-# ---- names, shapes, seeded values (spec/model.md 1, DESIGN 6) ----
+# ---- names, shapes, seeded values (doc/network.md 1, doc/design.md 6) ----
 
 def shapes(c):
     C, E, out = c["embed"], 2 * c["embed"], {}
@@ -295,10 +295,10 @@ def cubic_weights(nin, nout):
     return out
 
 
-# ---- eviction (9; defaults DESIGN 4) ----
+# ---- eviction (9; defaults doc/design.md 4) ----
 
 class Evictor:
-    """starve: the rules of spec/model.md 9.2 to the letter, sums in f64. Otherwise protected tokens never leave: a layer's share is
+    """starve: the rules of doc/network.md 9.2 to the letter, sums in f64. Otherwise protected tokens never leave: a layer's share is
     at least what is protected, and what that takes comes from the other layers in proportion."""
 
     def __init__(self, net, frames, P, temp, starve):
