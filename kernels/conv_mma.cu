@@ -172,7 +172,7 @@ template <int BM, int BN, int BK, int WR> static cudaError_t launch(e3_cuda *c, 
 
 bool e3_cuda_conv_mma_can(const e3_cuda *c, const e3_conv *op)
 {
-	return e3_cuda_weight_type(c, op->mat) == E3_REAL_F16 && op->mat->in % (9 * 32) == 0 && op->mat->out % 8 == 0 &&
+	return e3_cuda_weight_type(c, op->mat) == E3_F16 && op->mat->in % (9 * 32) == 0 && op->mat->out % 8 == 0 &&
 		e3_aligned(op->x, 16);
 }
 

@@ -73,12 +73,12 @@ int e3_cuda_conv_plain(e3_cuda *c, const e3_conv *op, e3_err *err)
 {
 	plain_args a = {op->h, op->w, op->mat->in / 9, (op->h - 1) / op->stride + 1, (op->w - 1) / op->stride + 1,
 		op->mat->out, op->stride, op->relu_in, op->relu_resid, op->act, op->mat->b};
-	e3_real weights = e3_cuda_weight_type(c, op->mat);
+	e3_dtype weights = e3_cuda_weight_type(c, op->mat);
 	if (c->strict)
 		E3_TRY((launch<float, float>(c, op, &a)), "conv");
-	else if (weights == E3_REAL_F32)
+	else if (weights == E3_F32)
 		E3_TRY((launch<f16, float>(c, op, &a)), "conv");
-	else if (weights == E3_REAL_F16)
+	else if (weights == E3_F16)
 		E3_TRY((launch<f16, f16>(c, op, &a)), "conv");
 	else
 		return e3_fail(err, "conv: the matrix was not meant for maps");

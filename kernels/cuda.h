@@ -111,27 +111,27 @@ int e3_cuda_send(e3_cuda *c, e3_err *err);
 
 void e3_cuda_upload_close(e3_cuda *c);
 /* weight.cu: the type a matrix is kept in, and values from one row to the next. */
-static inline e3_real e3_cuda_weight_type(const e3_cuda *c, const e3_mat *m)
+static inline e3_dtype e3_cuda_weight_type(const e3_cuda *c, const e3_mat *m)
 {
 	if (c->strict || m->use == E3_USE_ANY)
-		return E3_REAL_F32;
-	return m->use == E3_USE_SHORT ? E3_REAL_BF16 : E3_REAL_F16;
+		return E3_F32;
+	return m->use == E3_USE_SHORT ? E3_BF16 : E3_F16;
 }
 static inline int e3_cuda_padded(int n) { return (n + 7) & ~7; }
 static inline int e3_cuda_weight_ld(const e3_cuda *c, const e3_mat *m)
 {
-	return e3_cuda_weight_type(c, m) == E3_REAL_F32 ? m->in : e3_cuda_padded(m->in);
+	return e3_cuda_weight_type(c, m) == E3_F32 ? m->in : e3_cuda_padded(m->in);
 }
 
 /* norm.cu: rows of x, normalised if `norm` is not NULL, to rows of another type; columns from dim up to `width` become
  * zero. */
 typedef struct e3_rows {
 	const void *x;
-	e3_real x_type;
+	e3_dtype x_type;
 	int ldx, rows, dim;
 	const e3_norm *norm;
 	void *out;
-	e3_real out_type;
+	e3_dtype out_type;
 	int ldo, width;
 } e3_rows;
 int e3_cuda_rows(e3_cuda *c, const e3_rows *r, e3_err *err);
@@ -140,12 +140,12 @@ int e3_cuda_rows(e3_cuda *c, const e3_rows *r, e3_err *err);
  * starts of x and w must be aligned to 16 bytes unless f32. */
 typedef struct e3_gemm {
 	const void *x, *w;
-	e3_real type;
+	e3_dtype type;
 	int rows, in, out, ldx, ldw;
 	const float *bias; /* only with f32 d */
 	bool add;          /* only with f32 d */
 	void *d;
-	e3_real d_type;
+	e3_dtype d_type;
 	int ldd;
 } e3_gemm;
 int e3_cuda_gemm(e3_cuda *c, const e3_gemm *g, e3_err *err);
@@ -156,7 +156,7 @@ void e3_cuda_gemm_close(e3_cuda *c);
 struct place_args;
 typedef struct e3_tiles {
 	const void *x, *w;
-	e3_real type; /* of x, w, and of d unless it is f32: bf16 or f16 */
+	e3_dtype type; /* of x, w, and of d unless it is f32: bf16 or f16 */
 	int rows, in, out, ldx, ldw;
 	const float *bias;
 	e3_act act;

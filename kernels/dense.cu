@@ -27,11 +27,12 @@ template <typename T> static __global__ void __launch_bounds__(256) finish_pixel
 static int by_steps(e3_cuda *c, const e3_dense *op, const pixel_args *px, e3_err *err)
 {
 	int from[2] = {op->h, op->w}, to[2] = {op->H, op->W};
-	size_t map = (px->pixels * op->c * e3_real_size(c->dev.map_type) + 255) & ~(size_t)255;
+	size_t map = (px->pixels * op->c * e3_dtype_size(c->dev.feature_dtype) + 255) & ~(size_t)255;
 	resize_args a = resize_of(from, to, op->c);
 	a.uv_x = op->uv_x, a.uv_y = op->uv_y;
 	void *wide, *hidden;
-	if (e3_cuda_scratch_get(c, SCRATCH_MAP, map + px->pixels * px->hid * e3_real_size(c->dev.map_type), &wide, err) ||
+	if (e3_cuda_scratch_get(c, SCRATCH_MAP, map + px->pixels * px->hid * e3_dtype_size(c->dev.feature_dtype), &wide,
+			err) ||
 		e3_cuda_resize(c, &a, op->z, wide, err))
 		return -1;
 	hidden = (char *)wide + map;
@@ -45,7 +46,8 @@ static int by_steps(e3_cuda *c, const e3_dense *op, const pixel_args *px, e3_err
 	if (e3_cuda_conv(&c->dev, &conv, err))
 		return -1;
 	int blocks = (int)((px->pixels + 255) / 256);
-	E3_WITH_TYPE(c->dev.map_type, T, (finish_pixels<T><<<blocks, 256, 0, e3_cuda_stream(c)>>>(*px, (const T *)hidden)));
+	E3_WITH_TYPE(c->dev.feature_dtype, T,
+		(finish_pixels<T><<<blocks, 256, 0, e3_cuda_stream(c)>>>(*px, (const T *)hidden)));
 	E3_LAUNCHED("dense");
 	return 0;
 }

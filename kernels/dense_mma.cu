@@ -112,7 +112,7 @@ static size_t shared_size(int c) { return (size_t)HID * (9 * c * 2 + 16) + (size
 bool e3_cuda_tail_can(const e3_cuda *c, const e3_dense *op)
 {
 	int ch = op->c;
-	return e3_cuda_weight_type(c, op->conv) == E3_REAL_F16 && ch >= 16 && ch <= 128 && (ch & (ch - 1)) == 0 &&
+	return e3_cuda_weight_type(c, op->conv) == E3_F16 && ch >= 16 && ch <= 128 && (ch & (ch - 1)) == 0 &&
 		op->conv->out <= HID && e3_aligned(op->z, 16) && shared_size(ch) + 1024 <= c->shared_most;
 }
 

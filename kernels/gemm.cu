@@ -8,7 +8,7 @@ enum { LT_WORKSPACE = 16 << 20 };
 
 typedef struct gemm_key {
 	int rows, in, out, ldx, ldw, ldd;
-	e3_real type, d_type;
+	e3_dtype type, d_type;
 	bool add, bias, aligned;
 } gemm_key;
 
@@ -19,9 +19,9 @@ typedef struct e3_gemm_plan {
 	cublasLtMatmulAlgo_t algo;
 } e3_gemm_plan;
 
-static cudaDataType_t cuda_type(e3_real t)
+static cudaDataType_t cuda_type(e3_dtype t)
 {
-	return t == E3_REAL_F32 ? CUDA_R_32F : t == E3_REAL_BF16 ? CUDA_R_16BF : CUDA_R_16F;
+	return t == E3_F32 ? CUDA_R_32F : t == E3_BF16 ? CUDA_R_16BF : CUDA_R_16F;
 }
 
 static void release(e3_gemm_plan *p)

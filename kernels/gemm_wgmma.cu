@@ -368,14 +368,13 @@ template <int AFTER, typename T> static int choose(const e3_cuda *c, const e3_ti
 
 bool e3_cuda_tiles_can(const e3_cuda *c, const e3_mat *m, int rows)
 {
-	return c->attend.wgmma && c->encode_tiled && e3_cuda_weight_type(c, m) != E3_REAL_F32 && rows >= 64 &&
-		m->out % 16 == 0;
+	return c->attend.wgmma && c->encode_tiled && e3_cuda_weight_type(c, m) != E3_F32 && rows >= 64 && m->out % 16 == 0;
 }
 
 int e3_cuda_tiles(e3_cuda *c, const e3_tiles *g, e3_err *err)
 {
 	tile_args a = {g->rows, g->out, e3_ceil_div(g->in, DEPTH), g->ldo, g->bias, g->act, g->d};
-	bool half = g->type == E3_REAL_F16;
+	bool half = g->type == E3_F16;
 	if (g->place) {
 		a.place = *g->place;
 		return half ? choose<AFTER_PLACE, f16>(c, g, &a, err) : choose<AFTER_PLACE, bf16>(c, g, &a, err);

@@ -56,7 +56,7 @@ int e3_cuda_add_uv(e3_dev *dev, float *x, int h, int w, int c, const float *uv_x
 {
 	e3_cuda *cu = e3_cuda_of(dev);
 	int blocks = blocks_for((size_t)h * w * c);
-	E3_WITH_TYPE(dev->map_type, T,
+	E3_WITH_TYPE(dev->feature_dtype, T,
 		(add_uv<T><<<blocks, 256, 0, e3_cuda_stream(cu)>>>((T *)(void *)x, h, w, c, uv_x, uv_y)));
 	E3_LAUNCHED("add_uv");
 	return 0;
@@ -89,7 +89,7 @@ static cudaError_t launch_resize(const resize_args *a, const void *x, void *out,
 
 int e3_cuda_resize(e3_cuda *c, const resize_args *a, const void *x, void *out, e3_err *err)
 {
-	E3_WITH_TYPE(c->dev.map_type, T, E3_TRY(launch_resize<T>(a, x, out, e3_cuda_stream(c)), "upsample"));
+	E3_WITH_TYPE(c->dev.feature_dtype, T, E3_TRY(launch_resize<T>(a, x, out, e3_cuda_stream(c)), "upsample"));
 	return 0;
 }
 
@@ -113,17 +113,18 @@ template <typename T> static __global__ void spread(const T *y, const float *bia
 int e3_cuda_deconv(e3_dev *dev, const float *x, int h, int w, const e3_mat *m, int k, float *out, e3_err *err)
 {
 	e3_cuda *c = e3_cuda_of(dev);
-	e3_rows from = {x, dev->map_type, m->in, h * w, m->in};
+	e3_rows from = {x, dev->feature_dtype, m->in, h * w, m->in};
 	e3_gemm g = {NULL, m->w, e3_cuda_weight_type(c, m), h * w, m->in, m->out, 0, e3_cuda_weight_ld(c, m), NULL, false,
-		NULL, dev->map_type, m->out};
-	if (e3_cuda_weight_type(c, m) != dev->map_type)
+		NULL, dev->feature_dtype, m->out};
+	if (e3_cuda_weight_type(c, m) != dev->feature_dtype)
 		return e3_fail(err, "deconv: the matrix was not meant for maps");
 	if (e3_cuda_product_input(c, &from, m, &g.x, &g.ldx, err) ||
-		e3_cuda_scratch_get(c, SCRATCH_PRODUCT, (size_t)h * w * m->out * e3_real_size(dev->map_type), &g.d, err) ||
+		e3_cuda_scratch_get(c, SCRATCH_PRODUCT, (size_t)h * w * m->out * e3_dtype_size(dev->feature_dtype), &g.d,
+			err) ||
 		e3_cuda_gemm(c, &g, err))
 		return e3_fail_in(err, "deconv");
 	int blocks = blocks_for((size_t)h * w * m->out);
-	E3_WITH_TYPE(dev->map_type, T,
+	E3_WITH_TYPE(dev->feature_dtype, T,
 		(spread<T><<<blocks, 256, 0, e3_cuda_stream(c)>>>((const T *)g.d, m->b, h, w, k, m->out / (k * k),
 			(T *)(void *)out)));
 	E3_LAUNCHED("deconv");

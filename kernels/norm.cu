@@ -103,9 +103,9 @@ int e3_cuda_rows(e3_cuda *c, const e3_rows *r, e3_err *err)
 	row_args a = {r->ldx, r->dim, r->ldo, r->width, r->norm != NULL, r->norm ? r->norm->eps : 0,
 		r->norm ? r->norm->w : NULL, r->norm ? r->norm->b : NULL};
 	cudaStream_t stream = e3_cuda_stream(c);
-	if (r->x_type == E3_REAL_F32) {
+	if (r->x_type == E3_F32) {
 		E3_WITH_TYPE(r->out_type, TO, launch<float, TO>(r, &a, stream));
-	} else if (r->x_type == E3_REAL_BF16) {
+	} else if (r->x_type == E3_BF16) {
 		E3_WITH_TYPE(r->out_type, TO, launch<bf16, TO>(r, &a, stream));
 	} else {
 		E3_WITH_TYPE(r->out_type, TO, launch<f16, TO>(r, &a, stream));
@@ -116,7 +116,7 @@ int e3_cuda_rows(e3_cuda *c, const e3_rows *r, e3_err *err)
 
 int e3_cuda_norm(e3_dev *dev, const float *x, int ldx, int rows, const e3_norm *norm, float *out, int ldo, e3_err *err)
 {
-	e3_rows r = {x, E3_REAL_F32, ldx, rows, norm->dim, norm, out, E3_REAL_F32, ldo, norm->dim};
+	e3_rows r = {x, E3_F32, ldx, rows, norm->dim, norm, out, E3_F32, ldo, norm->dim};
 	return e3_cuda_rows(e3_cuda_of(dev), &r, err);
 }
 

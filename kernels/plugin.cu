@@ -437,8 +437,8 @@ static e3_dev *cuda_open(bool strict, e3_err *err)
 		return NULL;
 	}
 	c->dev.ops = &cuda_ops;
-	c->dev.short_type = strict ? E3_REAL_F32 : E3_REAL_BF16;
-	c->dev.map_type = strict ? E3_REAL_F32 : E3_REAL_F16;
+	c->dev.attn_dtype = strict ? E3_F32 : E3_BF16;
+	c->dev.feature_dtype = strict ? E3_F32 : E3_F16;
 	c->strict = strict;
 	c->shared_most = prop.sharedMemPerBlockOptin;
 	snprintf(c->label, sizeof c->label, "%s", prop.name);

@@ -92,10 +92,10 @@ int e3_cuda_qkv(e3_dev *dev, const e3_qkv *op, e3_err *err)
 		return 0;
 	if (kv->head_dim > 128)
 		return e3_fail(err, "qkv: heads of %d values, at most 128 are possible", kv->head_dim);
-	e3_real type = kv->exact ? E3_REAL_F32 : c->dev.short_type;
-	if (op->rows == 1 && type == E3_REAL_F32 && !op->q_norm && !op->k_norm && !op->rope)
+	e3_dtype type = kv->exact ? E3_F32 : c->dev.attn_dtype;
+	if (op->rows == 1 && type == E3_F32 && !op->q_norm && !op->k_norm && !op->rope)
 		return qkv_row(c, op, err);
-	e3_rows from = {op->x, E3_REAL_F32, m->in, op->rows, m->in, op->norm};
+	e3_rows from = {op->x, E3_F32, m->in, op->rows, m->in, op->norm};
 	e3_attend_kv pages;
 	const void *slot, *x;
 	int ldx;
@@ -107,17 +107,17 @@ int e3_cuda_qkv(e3_dev *dev, const e3_qkv *op, e3_err *err)
 	place_args a = {m->b, op->rows, kv->heads, kv->head_dim, kv->page_keys,
 		{place_norm_of(op->q_norm), place_norm_of(op->k_norm)}, op->rope, pages.page, (const uint32_t *)slot, op->q};
 	bool affine = (!op->q_norm || op->q_norm->w) && (!op->k_norm || op->k_norm->w);
-	if (type == E3_REAL_BF16 && kv->head_dim == 64 && affine && e3_cuda_tiles_can(c, m, op->rows)) {
+	if (type == E3_BF16 && kv->head_dim == 64 && affine && e3_cuda_tiles_can(c, m, op->rows)) {
 		e3_tiles t = {x, m->w, e3_cuda_weight_type(c, m), op->rows, m->in, m->out, ldx, e3_cuda_weight_ld(c, m), m->b,
 			E3_ACT_NONE, NULL, 0, &a};
 		return e3_cuda_tiles(c, &t, err) ? e3_fail_in(err, "qkv") : 0;
 	}
 	e3_gemm g = {x, m->w, e3_cuda_weight_type(c, m), op->rows, m->in, m->out, ldx, e3_cuda_weight_ld(c, m), NULL, false,
-		NULL, E3_REAL_F32, m->out};
+		NULL, E3_F32, m->out};
 	if (e3_cuda_scratch_get(c, SCRATCH_PRODUCT, (size_t)op->rows * m->out * sizeof(float), &g.d, err) ||
 		e3_cuda_gemm(c, &g, err))
 		return e3_fail_in(err, "qkv");
-	E3_TRY(type == E3_REAL_F32 ? launch_place<float>(c, &a, g.d) : launch_place<bf16>(c, &a, g.d), "qkv");
+	E3_TRY(type == E3_F32 ? launch_place<float>(c, &a, g.d) : launch_place<bf16>(c, &a, g.d), "qkv");
 	return 0;
 }
 

@@ -79,12 +79,12 @@ static __device__ __forceinline__ float block_sum(float v, float *room)
 /* Calls body(type tag pointer) for one of the three types: DISPATCH(type, T, { ... T ... }). */
 #define E3_WITH_TYPE(real, T, ...) \
 	switch (real) { \
-	case E3_REAL_F32: { \
+	case E3_F32: { \
 		typedef float T; \
 		__VA_ARGS__; \
 		break; \
 	} \
-	case E3_REAL_BF16: { \
+	case E3_BF16: { \
 		typedef bf16 T; \
 		__VA_ARGS__; \
 		break; \

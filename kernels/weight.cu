@@ -16,7 +16,7 @@ template <typename T> static __global__ void convert(const float *from, int rows
 
 /* f32 from the host through the pinned halves of c->weights, each used again when the device is done with it: what
  * comes next may be read or made while this is on its way. */
-static int send(e3_cuda *c, const float *from, const e3_mat *m, e3_real type, int ld, e3_err *err)
+static int send(e3_cuda *c, const float *from, const e3_mat *m, e3_dtype type, int ld, e3_err *err)
 {
 	cudaStream_t stream = e3_cuda_stream(c);
 	e3_cuda_upload *u = &c->upload;
@@ -33,12 +33,12 @@ static int send(e3_cuda *c, const float *from, const e3_mat *m, e3_real type, in
 		size_t bytes = (size_t)rows * m->in * sizeof(float);
 		E3_TRY(cudaEventSynchronize(u->done[k]), "weight");
 		memcpy(u->host[k], from + (size_t)r * m->in, bytes);
-		void *to = type == E3_REAL_F32 ? (void *)(m->w + (size_t)r * m->in) : u->device[k];
+		void *to = type == E3_F32 ? (void *)(m->w + (size_t)r * m->in) : u->device[k];
 		E3_TRY(cudaMemcpyAsync(to, u->host[k], bytes, cudaMemcpyHostToDevice, stream), "weight");
-		if (type == E3_REAL_BF16)
+		if (type == E3_BF16)
 			convert<bf16>
 				<<<1024, 256, 0, stream>>>(u->device[k], rows, m->in, ld, (bf16 *)(void *)m->w + (size_t)r * ld);
-		else if (type == E3_REAL_F16)
+		else if (type == E3_F16)
 			convert<f16><<<1024, 256, 0, stream>>>(u->device[k], rows, m->in, ld, (f16 *)(void *)m->w + (size_t)r * ld);
 		E3_LAUNCHED("weight");
 		E3_TRY(cudaEventRecord(u->done[k], stream), "weight");
@@ -62,9 +62,9 @@ void e3_cuda_upload_close(e3_cuda *c)
 int e3_cuda_weight(e3_dev *dev, const float *from, e3_mat *mat, e3_err *err)
 {
 	e3_cuda *c = e3_cuda_of(dev);
-	e3_real type = e3_cuda_weight_type(c, mat);
+	e3_dtype type = e3_cuda_weight_type(c, mat);
 	int ld = e3_cuda_weight_ld(c, mat);
-	if (dev->ops->alloc(dev, e3_real_floats(type, (size_t)mat->out * ld), &mat->w, err))
+	if (dev->ops->alloc(dev, e3_dtype_floats(type, (size_t)mat->out * ld), &mat->w, err))
 		return -1;
 	if (send(c, from, mat, type, ld, err) == 0)
 		return 0;

@@ -21,7 +21,7 @@ typedef struct ev_layer {
 static inline void ev_open(table *t, ev_layer *l)
 {
 	*l = (ev_layer){.kv = {.page_keys = EV_KEYS, .heads = 3, .head_dim = 4, .scored = true}};
-	l->page_floats = e3_page_floats(t->dev->short_type, &l->kv) + 4 * EV_KEYS;
+	l->page_floats = e3_page_floats(t->dev->attn_dtype, &l->kv) + 4 * EV_KEYS;
 	float *zero = calloc(l->page_floats, sizeof *zero);
 	for (int p = EV_PAGES - 1; p >= 0; p--)
 		l->page[p] = on_device(t, zero, l->page_floats);

@@ -108,7 +108,7 @@ static beside scores_of(const e3_cache *c, int layer, uint32_t slot)
 {
 	e3_kv v = e3_cache_view(c, layer);
 	uint32_t keys = (uint32_t)v.page_keys, at = slot % keys;
-	double *sum = (double *)(void *)(v.page[slot / keys] + e3_page_floats(E3_REAL_F32, &v));
+	double *sum = (double *)(void *)(v.page[slot / keys] + e3_page_floats(E3_F32, &v));
 	uint32_t *id = (uint32_t *)(void *)(sum + keys);
 	return (beside){sum + at, id + at, id + keys + at};
 }

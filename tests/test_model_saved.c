@@ -310,10 +310,10 @@ static void what_does_not_fit_is_refused(void **state)
 	save(&t, path_of("a"));
 	refused(&u, NULL, "is of the network unnamed (");
 	assert_int_not_equal(e3_net_fingerprint(t.net), e3_net_fingerprint(u.net));
-	dev->short_type = E3_REAL_BF16;
+	dev->attn_dtype = E3_BF16;
 	refused(&t, NULL,
 		"has keys and values in f32, saved on cpu; this run has them in bf16 (see --device, --precision)");
-	dev->short_type = E3_REAL_F32;
+	dev->attn_dtype = E3_F32;
 	resume(&t, path_of("a"), &blind); /* poses may be left out ... */
 	stream_step(&t, 1);
 	save(&t, path_of("a"));

@@ -16,7 +16,7 @@ typedef struct cell {
 static cell cell_of(e3_dev *dev, const e3_kv *kv, uint32_t slot)
 {
 	size_t keys = (size_t)kv->page_keys, at = slot % keys;
-	double *sum = (double *)(void *)(kv->page[slot / keys] + e3_page_floats(dev->short_type, kv));
+	double *sum = (double *)(void *)(kv->page[slot / keys] + e3_page_floats(dev->attn_dtype, kv));
 	uint32_t *id = (uint32_t *)(void *)(sum + keys);
 	return (cell){sum + at, id + at, id + keys + at};
 }

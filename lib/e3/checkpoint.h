@@ -7,14 +7,13 @@
 #ifndef E3_CHECKPOINT_H
 #define E3_CHECKPOINT_H
 
+#include "e3/dtype.h"
 #include "e3/err.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 enum { E3_MAX_RANK = 8 };
-
-typedef enum e3_dtype { E3_F32, E3_F16, E3_BF16, E3_F64, E3_I64, E3_I32, E3_I16, E3_I8, E3_U8, E3_BOOL } e3_dtype;
 
 typedef struct e3_tensor_info {
 	const char *name; /* owned by the checkpoint */
@@ -26,10 +25,6 @@ typedef struct e3_tensor_info {
 } e3_tensor_info;
 
 typedef struct e3_ckpt e3_ckpt;
-
-/* Bytes of one element, and the name as safetensors spells it: "F32", "BF16". */
-size_t e3_dtype_size(e3_dtype dtype);
-const char *e3_dtype_name(e3_dtype dtype);
 
 /* PATH to a .safetensors or .pth file (told apart by content), or "seed:tiny:N" / "seed:full:N" (doc/design.md 6).
  * A prefix "module." or "model." that every name carries is left out of the names. */

@@ -6,7 +6,7 @@
  *
  * Memory: pointers from `alloc` belong to the device and only the device's operations may read or write through them
  * (on the CPU they happen to be plain memory). Everything is f32, but for activations that only matter for products,
- * which have a type of the backend (e3_dev.short_type, map_type; f32 on the CPU and in strict mode): "short" are
+ * which have a type of the backend (e3_dev.attn_dtype, feature_dtype; f32 on the CPU and in strict mode): "short" are
  * queries, keys, values and attention's output unless the e3_kv is exact, and what e3_linear says; maps are what conv,
  * deconv, upsample, add_uv and dense work on, what lies between the two products of an MLP, and what e3_linear says.
  * Weights are handed over as f32; `weight` keeps them in the type that suits their use. Matrices are row-major
@@ -20,6 +20,7 @@
 #ifndef E3_DEV_H
 #define E3_DEV_H
 
+#include "e3/dtype.h"
 #include "e3/err.h"
 #include <stdbool.h>
 #include <stddef.h>
@@ -36,10 +37,8 @@ typedef struct e3_norm {
 	float *w, *b;
 } e3_norm;
 
-/* The type of an activation. Pointers are float * all the same; e3_real_floats says how many floats hold n values. */
-typedef enum e3_real { E3_REAL_F32, E3_REAL_BF16, E3_REAL_F16 } e3_real;
-static inline size_t e3_real_size(e3_real t) { return t == E3_REAL_F32 ? 4 : 2; }
-static inline size_t e3_real_floats(e3_real t, size_t n) { return t == E3_REAL_F32 ? n : (n + 1) / 2; }
+/* The type of an activation. Pointers are float * all the same; e3_dtype_floats says how many floats hold n values. */
+static inline size_t e3_dtype_floats(e3_dtype t, size_t n) { return t == E3_F32 ? n : (n + 1) / 2; }
 
 /* What a matrix is for, which decides the type a backend keeps it in: f32; products with short activations; with one
  * row at a time, where reading the weights is the cost (the camera head); with maps, or f32 that will be rounded as
@@ -67,9 +66,9 @@ typedef struct e3_kv {
 } e3_kv;
 
 /* Floats of K and V in one page of a type; the scores, if there are any, begin there and take 4 floats for each key. */
-static inline size_t e3_page_floats(e3_real type, const e3_kv *kv)
+static inline size_t e3_page_floats(e3_dtype type, const e3_kv *kv)
 {
-	return e3_real_floats(type, 2 * (size_t)kv->heads * (size_t)kv->head_dim * (size_t)kv->page_keys);
+	return e3_dtype_floats(type, 2 * (size_t)kv->heads * (size_t)kv->head_dim * (size_t)kv->page_keys);
 }
 
 /* act(norm(x) W^T + b) -> out; with `add`: out += that. (doc/network.md 4, 5.2; LayerScale is in the matrix) */
@@ -280,7 +279,7 @@ typedef struct e3_dev_ops {
 /* Every backend's private state begins with this. */
 struct e3_dev {
 	const e3_dev_ops *ops;
-	e3_real short_type, map_type;
+	e3_dtype attn_dtype, feature_dtype;
 };
 
 /* What a plug-in exports under the name e3_dev_plugin_cuda. The number changes with anything in this file. */

@@ -60,7 +60,7 @@ typedef struct e3_infer_options {
 	bool attn_map;      /* with the head-averaged map */
 	bool frozen; /* frames see the cache of a session that was resumed (e3/saved.h) and themselves, and leave it as it
 					was */
-	e3_real cached; /* type of keys and values: set by e3_session_open to what the device has */
+	e3_dtype cached; /* type of keys and values: set by e3_session_open to what the device has */
 } e3_infer_options;
 
 /* The options of a plain run: evict3r, P 0.5, temperature 0.5, all outputs. */

@@ -90,10 +90,10 @@ int e3_aggregate_open(e3_session *s, e3_err *err)
 	size_t patches = n - (size_t)s->plan.special;
 	int shape[4] = {c->layers, c->heads, c->head_dim, s->plan.page_keys};
 	size_t hidden = (size_t)(c->hidden > c->vit_hidden ? c->hidden : c->vit_hidden);
-	e3_real type = s->dev->short_type;
+	e3_dtype type = s->dev->attn_dtype;
 	if (e3_session_alloc(s, n * dim, &s->x, err) || e3_session_alloc_as(s, type, most * dim, &s->q, err) ||
 		e3_session_alloc_as(s, type, most * dim, &s->attended, err) ||
-		e3_session_alloc_as(s, s->dev->map_type, most * hidden, &s->hidden, err) ||
+		e3_session_alloc_as(s, s->dev->feature_dtype, most * hidden, &s->hidden, err) ||
 		e3_session_alloc(s, n * (size_t)c->heads, &s->lse, err) || e3_session_alloc(s, 2 * dim, &s->last, err) ||
 		rope_table(s, err) || e3_self_open(s, &s->self, (int)n, c->heads, c->head_dim, err) ||
 		e3_cache_open(&s->cache, s->dev, shape, s->plan.pages, err))

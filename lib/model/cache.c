@@ -29,7 +29,7 @@ int e3_cache_open(e3_cache *c, e3_dev *dev, const int shape[4], int64_t pages, e
 		.page_keys = shape[3],
 		.grows = pages == 0};
 	e3_kv shape_of_page = {NULL, c->page_keys, 0, c->heads, c->head_dim, false, true};
-	c->page_floats = e3_page_floats(dev->short_type, &shape_of_page) + 4 * (size_t)c->page_keys;
+	c->page_floats = e3_page_floats(dev->attn_dtype, &shape_of_page) + 4 * (size_t)c->page_keys;
 	c->layer = e3_alloc((size_t)c->layers, sizeof *c->layer, "cache", err);
 	if (!c->layer || (pages && add_slab(c, pages, err))) {
 		e3_cache_release(c);

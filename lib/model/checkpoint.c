@@ -13,26 +13,6 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "tensor bytes are used
 
 enum { MAX_NAME = 512, CHUNK = 1024 };
 
-static const struct {
-	const char *name;
-	size_t size;
-} types[] = {
-	[E3_F32] = {"F32", 4},
-	[E3_F16] = {"F16", 2},
-	[E3_BF16] = {"BF16", 2},
-	[E3_F64] = {"F64", 8},
-	[E3_I64] = {"I64", 8},
-	[E3_I32] = {"I32", 4},
-	[E3_I16] = {"I16", 2},
-	[E3_I8] = {"I8", 1},
-	[E3_U8] = {"U8", 1},
-	[E3_BOOL] = {"BOOL", 1},
-};
-
-size_t e3_dtype_size(e3_dtype dtype) { return types[dtype].size; }
-
-const char *e3_dtype_name(e3_dtype dtype) { return types[dtype].name; }
-
 int e3_shape_count(int rank, const int64_t *shape, size_t *count)
 {
 	size_t n = 1;

@@ -307,7 +307,7 @@ static int check_tensor(void *ctx, const char *name, int rank, const int64_t *sh
 		shape_text(got, t->rank, t->shape);
 		problem(r, "shape: %s: expected %s, got %s", name, want, got);
 	}
-	if (t->dtype > E3_BF16)
+	if (t->dtype >= E3_F64)
 		problem(r, "type: %s: expected F32, F16 or BF16, got %s", name, e3_dtype_name(t->dtype));
 	return 0;
 }

@@ -84,7 +84,7 @@ int e3_dpt_open(e3_session *s, e3_err *err)
 		return -1;
 	if (!n.work)
 		return 0;
-	e3_real type = s->dev->map_type;
+	e3_dtype type = s->dev->feature_dtype;
 	for (int k = 0; k < E3_DPT_LEVELS; k++)
 		if (e3_session_alloc_as(s, type, n.level[k], &w->level[k], err))
 			return -1;
@@ -96,7 +96,7 @@ int e3_dpt_open(e3_session *s, e3_err *err)
 	if (e3_session_alloc_as(s, type, both, &w->t, err) || e3_session_alloc_as(s, type, third, &w->u, err) ||
 		e3_session_alloc_as(s, type, n.fused, &w->y, err))
 		return -1;
-	w->z = w->t, w->s = w->projected = w->t + e3_real_floats(type, t), w->resized = w->u;
+	w->z = w->t, w->s = w->projected = w->t + e3_dtype_floats(type, t), w->resized = w->u;
 	return 0;
 }
 

@@ -52,7 +52,7 @@ int e3_plan_make(const e3_config *c, const e3_infer_options *o, int h, int w, e3
 	if (n > 1 << 20)
 		return e3_fail(err, "planning: frames of %d × %d: too large", w, h);
 	p->tokens_per_frame = (int)n;
-	p->token_bytes = 2u * e3_real_size(o->cached) * (uint64_t)c->embed;
+	p->token_bytes = 2u * e3_dtype_size(o->cached) * (uint64_t)c->embed;
 	p->page_keys = 64;
 	while (p->page_keys < 256 && p->page_keys < p->tokens_per_frame)
 		p->page_keys *= 2;

@@ -24,15 +24,15 @@ static int stretch(const e3_kv *kv, size_t first, size_t each, e3_piece fn, void
 	return 0;
 }
 
-int e3_saved_pieces(e3_real type, const e3_kv *kv, e3_piece fn, void *ctx, e3_err *err)
+int e3_saved_pieces(e3_dtype type, const e3_kv *kv, e3_piece fn, void *ctx, e3_err *err)
 {
-	e3_real t = kv->exact ? E3_REAL_F32 : type;
+	e3_dtype t = kv->exact ? E3_F32 : type;
 	size_t keys = (size_t)kv->page_keys, scores = e3_page_floats(t, kv);
 	if (kv->scored && (stretch(kv, scores + 3 * keys, 1, fn, ctx, err) || stretch(kv, scores, 2, fn, ctx, err)))
 		return -1;
 	for (int row = 0; row < 2 * kv->heads; row++)
-		if (stretch(kv, e3_real_floats(t, (size_t)row * keys * (size_t)kv->head_dim),
-				e3_real_floats(t, (size_t)kv->head_dim), fn, ctx, err))
+		if (stretch(kv, e3_dtype_floats(t, (size_t)row * keys * (size_t)kv->head_dim),
+				e3_dtype_floats(t, (size_t)kv->head_dim), fn, ctx, err))
 			return -1;
 	return 0;
 }
@@ -124,7 +124,7 @@ static int put_head(writer *w, const e3_saved *x, e3_err *err)
 
 static int put_session(writer *w, e3_session *s, const e3_saved *x, e3_err *err)
 {
-	e3_real type = s->dev->short_type;
+	e3_dtype type = s->dev->attn_dtype;
 	if (put_head(w, x, err))
 		return -1;
 	for (int l = 0; l < x->layers; l++) {

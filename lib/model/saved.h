@@ -9,7 +9,7 @@
 #define E3_SAVED_MAGIC "e3cache\n"
 enum { E3_SAVED_PREFIX = 16, E3_SAVED_HEAD_MOST = 64 << 10, E3_SAVED_CHUNK = 1 << 20 };
 
-extern const char *const e3_saved_types[]; /* in the order of e3_real */
+extern const char *const e3_saved_types[]; /* in the order of e3_dtype */
 
 /* saved_head.c: the header as JSON, and back; every value in its range, and all of them in agreement. */
 int e3_saved_head_write(const e3_saved *x, e3_buf *json, e3_err *err);
@@ -21,6 +21,6 @@ uint64_t e3_saved_body(const e3_saved *x);
  * knows, if it is scored (frames that saw a slot, sums), then for each head its keys, then its values, slot by slot.
  * Stops at the first non-zero. `type` is the device's short one. */
 typedef int (*e3_piece)(void *ctx, float *at, size_t floats, e3_err *err);
-int e3_saved_pieces(e3_real type, const e3_kv *kv, e3_piece fn, void *ctx, e3_err *err);
+int e3_saved_pieces(e3_dtype type, const e3_kv *kv, e3_piece fn, void *ctx, e3_err *err);
 
 #endif

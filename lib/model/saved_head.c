@@ -216,7 +216,7 @@ static void unflatten(const flat *f, e3_saved *x)
 	x->layers = (int)f->layers, x->heads = (int)f->heads, x->head_dim = (int)f->head_dim,
 	x->tokens_per_frame = (int)f->tokens;
 	x->t = f->t, x->peak_tokens = (uint64_t)f->peak;
-	x->o.policy = (e3_policy)f->policy, x->o.budget_kind = (e3_budget_kind)f->kind, x->o.cached = (e3_real)f->type;
+	x->o.policy = (e3_policy)f->policy, x->o.budget_kind = (e3_budget_kind)f->kind, x->o.cached = (e3_dtype)f->type;
 	x->o.compat = (int)f->compat, x->o.frames = f->frames, x->o.camera_frames = (int)f->camera_frames;
 	x->o.outputs = f->poses ? E3_OUT_POSE : 0;
 	x->camera_caches = (int)f->caches, x->camera_heads = (int)f->cam_heads, x->camera_head_dim = (int)f->cam_head_dim;
@@ -275,7 +275,7 @@ int e3_saved_head_read(const char *json, size_t n, e3_saved *x, e3_err *err)
 
 uint64_t e3_saved_body(const e3_saved *x)
 {
-	uint64_t size = e3_real_size(x->o.cached), row = 2 * (uint64_t)x->heads * (uint64_t)x->head_dim * size + 16, n = 0;
+	uint64_t size = e3_dtype_size(x->o.cached), row = 2 * (uint64_t)x->heads * (uint64_t)x->head_dim * size + 16, n = 0;
 	uint64_t camera = 8 * (uint64_t)x->camera_heads * (uint64_t)x->camera_head_dim * (uint64_t)x->camera_keys + 4;
 	bool sane =
 		camera < 1ull << 46; /* the ranges of the header keep every product inside 64 bits, the sums are kept here */

@@ -130,10 +130,10 @@ int e3_saved_fits(const e3_saved_file *file, const e3_net *net, const e3_dev *de
 			"opening the saved cache: %s: is of the network %s (%016" PRIx64 "), this is %s (%016" PRIx64 ")",
 			file->path, x->model[0] ? x->model : "unnamed", x->fingerprint, c->name[0] ? c->name : "unnamed",
 			net->fingerprint);
-	if (x->o.cached != dev->short_type)
+	if (x->o.cached != dev->attn_dtype)
 		return e3_fail(err,
 			"opening the saved cache: %s: has keys and values in %s, saved on %s; this run has them in %s (see --device, --precision)",
-			file->path, e3_saved_types[x->o.cached], x->device, e3_saved_types[dev->short_type]);
+			file->path, e3_saved_types[x->o.cached], x->device, e3_saved_types[dev->attn_dtype]);
 	if (x->layers != c->layers || x->heads != c->heads || x->head_dim != c->head_dim)
 		return e3_fail(err,
 			"opening the saved cache: %s: has %d layers of %d heads of %d values, the network %d of %d of %d",
@@ -173,7 +173,7 @@ static int upload_ids(e3_dev *dev, const e3_kv *kv, const uint32_t *id, e3_err *
 {
 	for (int p = 0; p * kv->page_keys < kv->n_keys; p++) {
 		int left = kv->n_keys - p * kv->page_keys, n = left < kv->page_keys ? left : kv->page_keys;
-		float *at = kv->page[p] + e3_page_floats(dev->short_type, kv) + 2 * (size_t)kv->page_keys;
+		float *at = kv->page[p] + e3_page_floats(dev->attn_dtype, kv) + 2 * (size_t)kv->page_keys;
 		if (dev->ops->upload(dev, at, (const float *)(const void *)(id + (size_t)p * (size_t)kv->page_keys), (size_t)n,
 				err))
 			return -1;
@@ -191,7 +191,7 @@ static int get_layer(e3_saved_file *file, e3_session *s, int layer, e3_err *err)
 		: 0;
 	e3_kv kv = e3_cache_view(&s->cache, layer);
 	if (!rc)
-		rc = upload_ids(s->dev, &kv, id, err) || e3_saved_pieces(s->dev->short_type, &kv, get_piece, file, err) ||
+		rc = upload_ids(s->dev, &kv, id, err) || e3_saved_pieces(s->dev->attn_dtype, &kv, get_piece, file, err) ||
 				get_sum(file, err)
 			? -1
 			: 0;
@@ -210,7 +210,7 @@ static int get_camera(e3_saved_file *file, e3_session *s, int cache, e3_err *err
 			return e3_fail(err, "%d of %d keys of %d heads of %d values, expected %d of %d of %d of %d",
 				x->camera_caches, x->camera_keys, x->camera_heads, x->camera_head_dim, s->camera.caches, kv.n_keys,
 				kv.heads, kv.head_dim);
-		return e3_saved_pieces(s->dev->short_type, &kv, get_piece, file, err) || get_sum(file, err) ? -1 : 0;
+		return e3_saved_pieces(s->dev->attn_dtype, &kv, get_piece, file, err) || get_sum(file, err) ? -1 : 0;
 	}
 	uint64_t left = 8 * (uint64_t)x->camera_keys * (uint64_t)x->camera_heads * (uint64_t)x->camera_head_dim;
 	for (size_t n; left; left -= n) {
@@ -255,7 +255,7 @@ static int resume(e3_saved_file *file, const e3_net *net, e3_dev *dev, const e3_
 	const e3_saved *x = &file->head;
 	e3_infer_options o = *asked;
 	int64_t pages = 0;
-	o.cached = dev->short_type;
+	o.cached = dev->attn_dtype;
 	if (o.outputs & E3_OUT_POSE && !x->camera_caches)
 		return e3_fail(err, "has no camera memory, since it was saved without poses: ask for others with --outputs");
 	if (pages_of(x, &net->c, &o, &pages, err))

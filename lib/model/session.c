@@ -19,9 +19,9 @@ int e3_session_alloc(e3_session *s, size_t floats, float **out, e3_err *err)
 	return 0;
 }
 
-int e3_session_alloc_as(e3_session *s, e3_real type, size_t n, float **out, e3_err *err)
+int e3_session_alloc_as(e3_session *s, e3_dtype type, size_t n, float **out, e3_err *err)
 {
-	return e3_session_alloc(s, e3_real_floats(type, n), out, err);
+	return e3_session_alloc(s, e3_dtype_floats(type, n), out, err);
 }
 
 int e3_session_upload(e3_session *s, const float *from, size_t n, float **out, e3_err *err)
@@ -33,7 +33,7 @@ int e3_self_open(e3_session *s, e3_self *self, int tokens, int heads, int head_d
 {
 	size_t n = 2 * (size_t)tokens * (size_t)heads * (size_t)head_dim;
 	self->slot = e3_alloc((size_t)tokens, sizeof *self->slot, "session", err);
-	if (!self->slot || e3_session_alloc_as(s, s->dev->short_type, n, &self->page, err))
+	if (!self->slot || e3_session_alloc_as(s, s->dev->attn_dtype, n, &self->page, err))
 		return -1;
 	for (int k = 0; k < tokens; k++)
 		self->slot[k] = (uint32_t)k;
@@ -117,7 +117,7 @@ e3_session *e3_session_open_with(const e3_net *net, e3_dev *dev, const e3_infer_
 	if (!s)
 		return NULL;
 	s->net = net, s->dev = dev, s->o = *o, s->h = size[0], s->w = size[1];
-	s->o.cached = dev->short_type;
+	s->o.cached = dev->attn_dtype;
 	if (open_parts(s, pages, err)) {
 		e3_session_close(s);
 		return NULL;

@@ -96,7 +96,7 @@ e3_session *e3_session_open_with(const e3_net *net, e3_dev *dev, const e3_infer_
 	int64_t pages, e3_err *err);
 /* Device memory that lives as long as the session. */
 int e3_session_alloc(e3_session *s, size_t floats, float **out, e3_err *err);
-int e3_session_alloc_as(e3_session *s, e3_real type, size_t n, float **out, e3_err *err);
+int e3_session_alloc_as(e3_session *s, e3_dtype type, size_t n, float **out, e3_err *err);
 int e3_session_upload(e3_session *s, const float *from, size_t n, float **out, e3_err *err);
 int e3_self_open(e3_session *s, e3_self *self, int tokens, int heads, int head_dim, e3_err *err);
 

@@ -396,7 +396,7 @@ static int run(e3_dev *dev, int n, double budget, const int size[2], e3_err *err
 {
 	static probe p;
 	double t = e3_now(), *ms = calloc((size_t)n + WARM + 4, sizeof *ms);
-	p = (probe){.inner = dev, .dev = {&timing, dev->short_type, dev->map_type}};
+	p = (probe){.inner = dev, .dev = {&timing, dev->attn_dtype, dev->feature_dtype}};
 	e3_ckpt *ckpt = e3_ckpt_open("seed:full:1", err);
 	e3_net *net = ckpt ? e3_net_open(ckpt, dev, err) : NULL;
 	if (!net)

@@ -51,15 +51,13 @@ typedef struct mixed {
 	int n;
 } mixed;
 
-static float rounded(e3_real type, float v)
+static float rounded(e3_dtype type, float v)
 {
-	return type == E3_REAL_BF16 ? e3_bf16_to_f32(e3_f32_to_bf16(v))
-		: type == E3_REAL_F16   ? e3_f16_to_f32(e3_f32_to_f16(v))
-								: v;
+	return type == E3_BF16 ? e3_bf16_to_f32(e3_f32_to_bf16(v)) : type == E3_F16 ? e3_f16_to_f32(e3_f32_to_f16(v)) : v;
 }
 
 /* n values that the type can hold. */
-static float *values_as(mixed *m, e3_real type, size_t n, float scale)
+static float *values_as(mixed *m, e3_dtype type, size_t n, float scale)
 {
 	float *v = values(&m->t, n, scale);
 	for (size_t k = 0; k < n; k++)
@@ -68,23 +66,23 @@ static float *values_as(mixed *m, e3_real type, size_t n, float scale)
 }
 
 /* n values of a type on the device, as on_device does it; n even unless f32. from NULL: sentinels. */
-static float *put_as(mixed *m, e3_real type, const float *from, size_t n)
+static float *put_as(mixed *m, e3_dtype type, const float *from, size_t n)
 {
-	if (type == E3_REAL_F32 || !from)
-		return on_device(&m->t, from, e3_real_floats(type, n));
+	if (type == E3_F32 || !from)
+		return on_device(&m->t, from, e3_dtype_floats(type, n));
 	uint16_t *half = calloc(n + 1, sizeof *half);
 	for (size_t k = 0; k < n; k++)
-		half[k] = type == E3_REAL_BF16 ? e3_f32_to_bf16(from[k]) : e3_f32_to_f16(from[k]);
-	float *p = on_device(&m->t, (const float *)(const void *)half, e3_real_floats(type, n));
+		half[k] = type == E3_BF16 ? e3_f32_to_bf16(from[k]) : e3_f32_to_f16(from[k]);
+	float *p = on_device(&m->t, (const float *)(const void *)half, e3_dtype_floats(type, n));
 	free(half);
 	return p;
 }
 
-static void compare_as(mixed *m, const char *what, e3_real type, const float *dev, const float *want, size_t n,
+static void compare_as(mixed *m, const char *what, e3_dtype type, const float *dev, const float *want, size_t n,
 	double bound)
 {
 	e3_err err = {""};
-	size_t floats = e3_real_floats(type, n);
+	size_t floats = e3_dtype_floats(type, n);
 	float *got = malloc((floats + 2 * GUARD) * sizeof *got), none = sentinel();
 	const uint16_t *half = (const uint16_t *)(const void *)(got + GUARD);
 	double num = 0, den = 0;
@@ -95,9 +93,7 @@ static void compare_as(mixed *m, const char *what, e3_real type, const float *de
 		if (memcmp(&got[k], &none, 4) || memcmp(&got[GUARD + floats + k], &none, 4))
 			fail_msg("%s: wrote beside the result", what);
 	for (size_t k = 0; k < n; k++) {
-		float v = type == E3_REAL_F32 ? got[GUARD + k]
-			: type == E3_REAL_BF16    ? e3_bf16_to_f32(half[k])
-									  : e3_f16_to_f32(half[k]);
+		float v = type == E3_F32 ? got[GUARD + k] : type == E3_BF16 ? e3_bf16_to_f32(half[k]) : e3_f16_to_f32(half[k]);
 		if (!isfinite(v))
 			fail_msg("%s: %g at %zu of %zu", what, v, k, n);
 		num += (v - want[k]) * (double)(v - want[k]), den += want[k] * (double)want[k];
@@ -114,7 +110,7 @@ static void compare_as(mixed *m, const char *what, e3_real type, const float *de
 static mat_pair weights(mixed *m, int out, int in, e3_use use, int biases)
 {
 	e3_err err = {""};
-	e3_real type = use == E3_USE_ANY ? E3_REAL_F32 : use == E3_USE_SHORT ? m->gpu->short_type : m->gpu->map_type;
+	e3_dtype type = use == E3_USE_ANY ? E3_F32 : use == E3_USE_SHORT ? m->gpu->attn_dtype : m->gpu->feature_dtype;
 	mat_pair p = {{.out = out, .in = in, .use = use}, {.out = out, .in = in, .use = use}};
 	p.host.w = values_as(m, type, (size_t)out * (size_t)in, sqrtf(3.0f / (float)in));
 	must(&m->t, m->gpu->ops->weight(m->gpu, p.host.w, &p.dev, &err), &err);
@@ -141,15 +137,15 @@ typedef struct linear_case {
 	double bound;
 } linear_case;
 
-static e3_real type_named(const mixed *m, char c)
+static e3_dtype type_named(const mixed *m, char c)
 {
-	return c == 's' ? m->gpu->short_type : c == 'm' ? m->gpu->map_type : E3_REAL_F32;
+	return c == 's' ? m->gpu->attn_dtype : c == 'm' ? m->gpu->feature_dtype : E3_F32;
 }
 
 static void linear_as(mixed *m, const linear_case *c)
 {
 	e3_err err = {""};
-	e3_real xt = type_named(m, c->x), yt = type_named(m, c->y);
+	e3_dtype xt = type_named(m, c->x), yt = type_named(m, c->y);
 	size_t nx = (size_t)c->rows * (size_t)c->in, ny = (size_t)c->rows * (size_t)c->out;
 	mat_pair w = weights(m, c->out, c->in, c->use, c->out);
 	norm_pair norm = norm_make(&m->t, c->in, 1e-5f, c->norm == 1);
@@ -204,7 +200,7 @@ typedef struct conv_case {
 static void conv_as(mixed *m, const conv_case *c)
 {
 	e3_err err = {""};
-	e3_real type = m->gpu->map_type;
+	e3_dtype type = m->gpu->feature_dtype;
 	size_t nx = (size_t)(c->h * c->w * c->cin),
 		   no = (size_t)(((c->h - 1) / c->stride + 1) * ((c->w - 1) / c->stride + 1) * c->cout);
 	mat_pair w = weights(m, c->cout, 9 * c->cin, E3_USE_MAPS, c->bits & 16 ? 0 : c->cout);
@@ -251,7 +247,7 @@ static void convs(mixed *m)
 static void other_maps(mixed *m)
 {
 	e3_err err = {""};
-	e3_real type = m->gpu->map_type;
+	e3_dtype type = m->gpu->feature_dtype;
 	static const int shape[][4] = {{28, 37, 64, 4}, {5, 7, 12, 2}, {1, 9, 8, 3}};
 	for (int k = 0; k < COUNT(shape); k++) {
 		int h = shape[k][0], w = shape[k][1], c = shape[k][2], up = shape[k][3], to[2] = {h * up, w * up};
@@ -284,7 +280,7 @@ static void other_maps(mixed *m)
 static void dense_as(mixed *m, const int from[2], const int to[2], const int channels[3])
 {
 	e3_err err = {""};
-	e3_real type = m->gpu->map_type;
+	e3_dtype type = m->gpu->feature_dtype;
 	int c = channels[0], hid = channels[1], n = channels[2];
 	size_t nz = (size_t)(from[0] * from[1] * c), area = (size_t)(to[0] * to[1]), many = area * (size_t)n;
 	mat_pair conv = weights(m, hid, 9 * c, E3_USE_MAPS, hid), out = weights(m, n + 1, hid, E3_USE_ANY, n + 1);
@@ -325,7 +321,7 @@ static void dense_as(mixed *m, const int from[2], const int to[2], const int cha
 static void attention_as(mixed *m, int rows, const int *heads, int page_keys, int n_keys)
 {
 	e3_err err = {""};
-	e3_real type = m->gpu->short_type;
+	e3_dtype type = m->gpu->attn_dtype;
 	int d = heads[1], dim = heads[0] * d;
 	size_t nq = (size_t)(rows * dim), page = 2 * (size_t)(dim * page_keys), nl = (size_t)(rows * heads[0]);
 	mat_pair mat = weights(m, 3 * dim, dim, E3_USE_MAPS, 3 * dim);
@@ -360,10 +356,9 @@ static void attention_as(mixed *m, int rows, const int *heads, int page_keys, in
 	for (int k = 0; k < pages; k++)
 		dev_page[k] = put_as(m, type, host_page[k], page);
 	e3_attend host_at = {q, rows, &host_kv, y, lse},
-			  dev_at = {put_as(m, type, q, nq), rows, &dev_kv, put_as(m, type, NULL, nq),
-				  put_as(m, E3_REAL_F32, NULL, nl)};
+			  dev_at = {put_as(m, type, q, nq), rows, &dev_kv, put_as(m, type, NULL, nq), put_as(m, E3_F32, NULL, nl)};
 	e3_mass host_mass = {q, rows, &host_kv, lse, mass, NULL},
-			dev_mass = {dev_at.q, rows, &dev_kv, dev_at.lse, put_as(m, E3_REAL_F32, NULL, (size_t)n_keys), NULL};
+			dev_mass = {dev_at.q, rows, &dev_kv, dev_at.lse, put_as(m, E3_F32, NULL, (size_t)n_keys), NULL};
 	must(&m->t,
 		m->cpu->ops->attend(m->cpu, &host_at, &err) || m->gpu->ops->attend(m->gpu, &dev_at, &err) ||
 			m->cpu->ops->mass(m->cpu, &host_mass, &err) || m->gpu->ops->mass(m->gpu, &dev_mass, &err),
@@ -371,8 +366,8 @@ static void attention_as(mixed *m, int rows, const int *heads, int page_keys, in
 	char what[80];
 	snprintf(what, sizeof what, "attend bf16: %d rows, %d heads of %d, %d keys", rows, heads[0], d, n_keys);
 	compare_as(m, what, type, dev_at.out, y, nq, 6e-3);
-	compare_as(m, "  log-sum-exp", E3_REAL_F32, dev_at.lse, lse, nl, 1e-5);
-	compare_as(m, "  mass", E3_REAL_F32, dev_mass.mass, mass, (size_t)n_keys, 1e-4);
+	compare_as(m, "  log-sum-exp", E3_F32, dev_at.lse, lse, nl, 1e-5);
+	compare_as(m, "  mass", E3_F32, dev_mass.mass, mass, (size_t)n_keys, 1e-4);
 	end_case(&m->t);
 	for (int k = 0; k < pages; k++)
 		free(host_page[k]);
