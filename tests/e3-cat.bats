@@ -114,7 +114,9 @@ prepare() {
 	# The head, what the pipe had taken, and the last frames.
 	sent=$(kinds s.e3 | tr ' ' '\n' | grep -c '^pred:')
 	dropped=$(sed -n 's/.*slow: \([0-9]*\) of 300 frames were dropped.*/\1/p' err)
-	[ "$sent" -gt 0 ] && [ "$sent" -lt 300 ] && [ $((sent + dropped)) -eq 300 ]
+	[ "$sent" -gt 0 ]
+	[ "$sent" -lt 300 ]
+	[ $((sent + dropped)) -eq 300 ]
 	[[ "$(kinds s.e3)" == "head:None "* && "$(kinds s.e3)" == *" pred:299 evict:299 end:$sent" ]]
 	for kind in truth evict; do # a frame went with all that belongs to it
 		[ "$(kinds s.e3 | tr ' ' '\n' | grep "^$kind" | cut -d: -f2)" = "$(kinds s.e3 | tr ' ' '\n' | grep '^pred' | cut -d: -f2)" ]
@@ -185,7 +187,8 @@ prepare() {
 	e3-cat "zmq:pull:>ipc://$T/r" x.e3
 	ends 0 $pid
 	cmp x.e3 six.e3
-	[ ! -e s ] && [ ! -e r ] # the sockets are gone from the file system
+	[ ! -e s ]
+	[ ! -e r ] # the sockets are gone from the file system
 }
 
 @test "ZeroMQ: a slow reader holds the writer back and loses nothing" {
@@ -274,7 +277,8 @@ prepare() {
 	for k in 2 3 4; do
 		[ "$(cat err$k)" = "e3-cat: e3-cat failed (exit 1): $text" ]
 	done
-	[ ! -e z.e3 ] && [ ! -e t.e3 ]
+	[ ! -e z.e3 ]
+	[ ! -e t.e3 ]
 	nothing_left
 }
 

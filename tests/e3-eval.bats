@@ -177,7 +177,8 @@ for k, f in m:
 	grep -qx '30 of 30 sequences scored, 93 frames' "$T/o"
 	[ "$(grep -c '^  average' "$T/o")" -eq 5 ]
 	e3-eval pose "$T"/s?.e3 "$T"/s??.e3 >"$T/o"
-	[ "$(wc -l <"$T/o")" -le 25 ] && [ "$(wc -l <"$T/o")" -ge 20 ]
+	[ "$(wc -l <"$T/o")" -le 25 ]
+	[ "$(wc -l <"$T/o")" -ge 20 ]
 	# the worst are shown, and that they are
 	sed -n 2p "$T/o" | grep -q '^pose, worst 22 of 30 '
 	e3-eval --json pose "$T"/s?.e3 "$T"/s??.e3 >"$T/j"
@@ -370,7 +371,8 @@ for k, f in m:
 	fails 1 "reading: $T/twice.e3: more bytes after the end of the stream" -- e3-eval "$T/twice.e3"
 	head -c 20000 "$T/x.e3" >"$T/cut.e3"
 	fails 1 "truncated" -- e3-eval --results "$T/none" "$T/x.e3" "$T/cut.e3"
-	[ ! -s "$T/stdout" ] && [ ! -e "$T/none" ]
+	[ ! -s "$T/stdout" ]
+	[ ! -e "$T/none" ]
 	e3-eval --compat "$T/x.e3" "$T/cut.e3" >"$T/o" 2>"$T/e"
 	grep -qx '1 of 2 sequences scored, 6 frames' "$T/o"
 	grep -q 'cut.e3: .*truncated.*: left out' "$T/e"

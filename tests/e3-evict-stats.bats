@@ -77,7 +77,9 @@ $2"
 @test "records that cannot be replayed are refused without --check, naming the first" {
 	edit "$T/run.e3" "$T/bad.e3" 'del m[next(k for k, x in enumerate(m) if x[0] == 4 and x[1]["i"] == 3)]'
 	fails 1 "frame 4, layer 0: count: expected" -- e3-evict-stats --png "$T/png" --tsv "$T/tsv" "$T/bad.e3"
-	[ ! -s "$T/stdout" ] && [ ! -e "$T/png" ] && [ ! -e "$T/tsv" ]
+	[ ! -s "$T/stdout" ]
+	[ ! -e "$T/png" ]
+	[ ! -e "$T/tsv" ]
 	e3-cat --skip 4 "$T/run.e3" "$T/cut.e3"
 	fails 1 "the beginning of the stream is missing: at frame 4 the cache already holds" -- e3-evict-stats "$T/cut.e3"
 	edit "$T/run.e3" "$T/bad.e3" '[f for k, f in m if k == 4][2]["layers"].pop()'
@@ -97,7 +99,8 @@ $2"
 	fails 1 "no pictures" -- e3-evict-stats --sheet "$T/s.png" "$T/x.e3"
 	edit "$T/run.e3" "$T/x.e3" 'm[:] = [x for x in m if x[0] != 5]'
 	fails 1 "no attention records" -- e3-evict-stats --attn "$T/a" "$T/x.e3"
-	[ ! -e "$T/a" ] && [ ! -e "$T/s.png" ]
+	[ ! -e "$T/a" ]
+	[ ! -e "$T/s.png" ]
 }
 
 @test "one frame: every output" {
@@ -115,7 +118,8 @@ $2"
 	[ "$(cd "$T/age" && echo L*.png)" = L01.png ]
 	e3-evict-stats --png "$T/now" --view now --grid --layers 0 "$T/run.e3" >/dev/null
 	e3-evict-stats --png "$T/only" --view layers "$T/run.e3" >/dev/null
-	[ ! -e "$T/only/L00.png" ] && [ -s "$T/only/layers.png" ]
+	[ ! -e "$T/only/L00.png" ]
+	[ -s "$T/only/layers.png" ]
 	/usr/bin/python3 -B - "$T" <<-'PY'
 		import sys
 		import numpy as np
@@ -183,7 +187,10 @@ $2"
 	run_py write "$T/map.e3" "$T/map.npz" attn=0,2 map=1
 	e3-evict-stats --attn "$T/m" --row-scale frames --cmap grey --range 0:1 "$T/map.e3" >/dev/null
 	e3-evict-stats --attn "$T/two" --layers 2 --attn-size 32 "$T/run.e3" >/dev/null
-	[ ! -e "$T/two/attn/layer_00.png" ] && [ -s "$T/two/attn/layer_02.png" ] && [ -s "$T/attn/mean.png" ] && [ -s "$T/attn/frame_mass_mean.png" ]
+	[ ! -e "$T/two/attn/layer_00.png" ]
+	[ -s "$T/two/attn/layer_02.png" ]
+	[ -s "$T/attn/mean.png" ]
+	[ -s "$T/attn/frame_mass_mean.png" ]
 	/usr/bin/python3 -B - "$T" <<-'PY'
 		import sys
 		import numpy as np
@@ -265,7 +272,9 @@ $2"
 	fails 1 "e3-evict-stats: opening: $T/absent/report: No such file or directory" -- e3-evict-stats -o "$T/absent/report"
 	fails 1 "e3-evict-stats: opening: $T/absent/x.png: No such file or directory" -- e3-evict-stats --sheet "$T/absent/x.png"
 	fails 1 "truncated: empty" -- e3-evict-stats -o "$T/report" --sheet "$T/x.png"
-	[ ! -e "$T/report" ] && [ ! -e "$T/x.png" ] && [ -z "$(find "$T" -name '*.tmp.*')" ]
+	[ ! -e "$T/report" ]
+	[ ! -e "$T/x.png" ]
+	[ -z "$(find "$T" -name '*.tmp.*')" ]
 	fails 1 "missing.e3" -- e3-evict-stats "$T/missing.e3"
 	e3-evict-stats "$T/run.e3" >/dev/full 2>"$T/e" && return 1
 	grep -q 'No space left' "$T/e"

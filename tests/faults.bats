@@ -30,7 +30,8 @@ three_stages() {
 }
 no_output() { # killing e3-export leaves its temporary files, and never a half result
 	exec 7>&-
-	[ ! -e out.txt ] && [ ! -e out.glb ]
+	[ ! -e out.txt ]
+	[ ! -e out.glb ]
 	[ "${1:-}" = killed ] || nothing_left
 }
 
@@ -278,7 +279,8 @@ no_output() { # killing e3-export leaves its temporary files, and never a half r
 	ends 0 $publisher
 	ends 0 $reader
 	got=$(kinds x.e3 | tr ' ' '\n' | grep -c ^pred)
-	[ "$got" -gt 0 ] && [ "$got" -lt 200 ]
+	[ "$got" -gt 0 ]
+	[ "$got" -lt 200 ]
 	said err "messages are missing before"
 	said err "$got of 200 frames arrived"
 }

@@ -26,6 +26,10 @@ shellcheck -x "${shell[@]}" || complain "shellcheck"
 # Assignments in prepare() are used in the tests (2034, 2154); a test of exit status reads better with the command in front (2181).
 shellcheck -x -s bats -e SC2034,SC2154,SC2181 -S warning "${bats[@]}" || complain "shellcheck of bats files"
 
+# bash -e does not stop when A of "A && B" fails, so a test would go on: one check a line, or "|| return 1".
+check='(\[\[? |test |grep |cmp |diff )'
+grep -nE "^[ 	]*!? ?$check.* && !? ?$check" "${bats[@]}" | grep -v ' || ' && complain "a check that cannot fail: A of A && B"
+
 mapfile -t text < <(git ls-files | grep -E '\.([chS]|cu|cuh|sh|bash|bats|md|py|[1-9])$|^(Makefile|\.ci/run|\.gitignore)$')
 grep -nE '[ 	]+$' "${text[@]}" && complain "white space at the end of a line"
 grep -nE '^	* +	' "${text[@]}" && complain "a space before a tab"

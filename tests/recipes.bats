@@ -141,7 +141,8 @@ preds() { e3-dump "$1" | grep -c '^pred'; }
 	done_within 20 "${background[0]}"
 	local n
 	n=$(preds "$T/gpu/scan.e3") || { cat "$T"/*.err; e3-dump "$T/gpu/scan.e3"; return 1; }
-	[ "$n" -ge 1 ] && [ "$n" -le 10 ]
+	[ "$n" -ge 1 ]
+	[ "$n" -le 10 ]
 	e3-dump --json "$T/gpu/scan.e3" | tail -n 1 | grep -q '"latency_mean":'
 }
 

@@ -228,7 +228,8 @@ m[1:-1] = [[k, dict(x, i=n - 1 - x["i"])] for k, x in m[-2:0:-1]]'
 	echo half >"$T/c.tmp.4194305"
 	echo half >"$T/o.e3.tmp.4194305"
 	infer --budget 3f --save-cache "$T/c" -o "$T/o.e3" "$f/six.e3"
-	[ ! -e "$T/c.tmp.4194305" ] && [ -e "$T/o.e3.tmp.4194305" ]
+	[ ! -e "$T/c.tmp.4194305" ]
+	[ -e "$T/o.e3.tmp.4194305" ]
 	echo half >"$T/c.tmp.4194305"
 	infer --load-cache "$T/c" --budget 3f -o "$T/p.e3" "$frames"
 	[ ! -e "$T/c.tmp.4194305" ]
