@@ -1,4 +1,4 @@
-/* e3-cat's own parts: several inputs that are one stream. */
+/* e3-cat: several inputs that are one stream. */
 #ifndef E3_CMD_CAT_H
 #define E3_CMD_CAT_H
 

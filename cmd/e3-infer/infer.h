@@ -1,4 +1,4 @@
-/* e3-infer's own parts: what was asked for, where the model is, how frames come and results leave. */
+/* e3-infer: what was asked for, where the model is, how frames come and results leave. */
 #ifndef E3_CMD_INFER_H
 #define E3_CMD_INFER_H
 
