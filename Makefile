@@ -96,12 +96,10 @@ TEST_export := export geom image data base
 TEST_sets := sets geom image data base
 TEST_scene := scene geom data base
 # (model: jansson, for the vectors)
-TEST_eval := eval geom model data base
+TEST_eval := eval export sets model geom image wire data base
 TEST_stats := image wire data base
 # What a tool has of its own is tested as test_WHAT_*.c, linked with all of the tool's files but main.
 OBJS_stats := $(patsubst cmd/%.c,$(B)/cmd/%.o,$(filter-out %/main.c,$(SRCS_e3-evict-stats)))
-OBJS_results := $(patsubst %,$(B)/cmd/e3-eval/%.o,results depth pose recon)
-TEST_results := eval export sets model geom image wire data base
 UNIT_SRCS := $(sort $(wildcard tests/test_*.c))
 UNITS := $(UNIT_SRCS:tests/%.c=$(B)/tests/%)
 unit_layer = $(word 2,$(subst _, ,$(notdir $(1))))

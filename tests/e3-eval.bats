@@ -117,7 +117,7 @@ for k, f in m:
 	holds "$T/j" 'near(s["depth"]["per image"]["abs_rel"], 0.2)'
 	fails 2 "--against takes the place of --truth" -- e3-eval --against "$T/a.e3" --truth "$T/a.e3" "$T/b.e3"
 	e3-export -q --tum "$T/a.tum" "$T/a.e3"
-	fails 1 "--against: $T/a.tum: it is not a stream of predictions" -- e3-eval pose --against "$T/a.tum" "$T/b.e3"
+	fails 1 "comparing with $T/a.tum: expected a stream of predictions" -- e3-eval pose --against "$T/a.tum" "$T/b.e3"
 	head -c 3000 "$T/a.e3" >"$T/cut.e3"
 	fails 1 "$T/cut.e3" -- e3-eval --against "$T/cut.e3" "$T/b.e3"
 }
@@ -385,7 +385,7 @@ for k, f in m:
 	fails 1 "a safetensors file, expected a prediction stream" -- e3-eval "$DEMO/model.safetensors"
 	fails 1 "neither a tensor 'depth' nor a tensor 'pose'" -- e3-eval --truth "$DEMO/model.safetensors" "$T/x.e3"
 	printf '0 0 0 0 0 0 0 1\n' >"$T/one.txt"
-	fails 1 "evaluating: $T/one.txt: a trajectory has no truth with it: --truth FILE attaches it" -- e3-eval pose "$T/one.txt"
+	fails 1 "evaluating: $T/one.txt: a trajectory file carries no truth: --truth FILE attaches it" -- e3-eval pose "$T/one.txt"
 	fails 2 "expected median|scale|scale&shift|metric|lstsq" -- e3-eval --align best "$T/x.e3"
 	fails 2 "the task depth takes one --align" -- e3-eval depth --align median,scale "$T/x.e3"
 	fails 1 "$T/absent.e3: No such file" -- e3-eval "$T/absent.e3"

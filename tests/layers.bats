@@ -8,7 +8,7 @@ prepare() {
 	declare -gA may=(
 		[base]="" [data]="base" [wire]="base data" [image]="base data" [video]="base data image" [dev]="base"
 		[model]="base data dev" [geom]="base data" [export]="base data geom image"
-		[sets]="base data geom image" [scene]="base data" [eval]="base data geom"
+		[sets]="base data geom image" [scene]="base data" [eval]="base data wire image model geom export sets"
 	)
 }
 

@@ -148,7 +148,7 @@ static void test_cubic(void **state)
 static void ramp(e3_source s, int from_w, int from_h, int w, int h, const int seen[4])
 {
 	for (int axis = 0; axis < 2; axis++) {
-		e3_onto o;
+		e3_resampler o;
 		e3_err err;
 		float *from = calloc((size_t)from_w * (size_t)from_h, sizeof *from),
 			  *to = calloc((size_t)w * (size_t)h, sizeof *to);
@@ -156,10 +156,10 @@ static void ramp(e3_source s, int from_w, int from_h, int w, int h, const int se
 		for (int y = 0; y < from_h; y++)
 			for (int x = 0; x < from_w; x++)
 				from[y * from_w + x] = (float)(axis ? y : x) + 0.5f;
-		if (e3_onto_init(&o, &s, from_w, from_h, w, h, &err))
+		if (e3_resampler_init(&o, &s, from_w, from_h, w, h, &err))
 			fail_msg("%s", err.text);
 		assert_memory_equal(o.seen, seen, sizeof o.seen);
-		e3_onto_apply(&o, from, to);
+		e3_resampler_apply(&o, from, to);
 		for (int y = o.seen[1]; y < o.seen[3]; y++)
 			for (int x = o.seen[0]; x < o.seen[2]; x++) {
 				double at = axis ? (y + 0.5) * s.src_h / h * s.fit.sy + s.fit.ty
@@ -171,12 +171,12 @@ static void ramp(e3_source s, int from_w, int from_h, int w, int h, const int se
 				}
 			}
 		assert_true(inside > (size_t)((seen[2] - seen[0]) * (seen[3] - seen[1])) / 2);
-		e3_onto_release(&o);
+		e3_resampler_release(&o);
 		free(from), free(to);
 	}
 }
 
-static void test_onto(void **state)
+static void test_resampler(void **state)
 {
 	ramp((e3_source){.src_w = 80, .src_h = 60, .fit = {0.5, 0.5, 0, 0}}, 40, 30, 80, 60, (int[]){0, 0, 80, 60});
 	ramp((e3_source){.src_w = 80, .src_h = 60, .fit = {0.5, 0.5, 0, 0}}, 40, 30, 160, 120, (int[]){0, 0, 160, 120});
@@ -189,22 +189,22 @@ static void test_onto(void **state)
 	ramp((e3_source){.src_w = 48, .src_h = 60, .fit = {0.5, 0.5, 8, 0}}, 40, 30, 48, 60, (int[]){0, 0, 48, 60});
 }
 
-static void test_onto_refuses(void **state)
+static void test_resampler_refuses(void **state)
 {
-	e3_onto o;
+	e3_resampler o;
 	e3_err err;
 	e3_source s = {.i = 7, .src_w = 80, .src_h = 60, .fit = {0.5, 0.5, 0, 0}};
-	assert_int_equal(e3_onto_init(&o, &s, 40, 30, 50, 50, &err), -1);
+	assert_int_equal(e3_resampler_init(&o, &s, 40, 30, 50, 50, &err), -1);
 	assert_non_null(strstr(err.text, "frame 7: truth of 50 × 50 pixels"));
 	s.fit.tx = 1e6;
-	assert_int_equal(e3_onto_init(&o, &s, 40, 30, 80, 60, &err), -1);
+	assert_int_equal(e3_resampler_init(&o, &s, 40, 30, 80, 60, &err), -1);
 	assert_non_null(strstr(err.text, "saw nothing of the truth"));
 }
 
 static void test_collect(void **state)
 {
 	const float pred[6] = {1, NAN, 3, INFINITY, 5, 6}, truth[6] = {1, 2, 0, 4, 70, NAN};
-	e3_onto o = {.w = 3, .h = 2, .seen = {0, 0, 3, 2}};
+	e3_resampler o = {.w = 3, .h = 2, .seen = {0, 0, 3, 2}};
 	e3_pixel_count c = {0};
 	float to[12];
 	assert_int_equal(e3_pixels_collect(&o, pred, truth, &(e3_pixel_rule){0}, to, &c), 4);
@@ -244,13 +244,13 @@ static void test_path(void **state)
 {
 	/* the reference on a helix; the estimate scaled by 1/2, turned and moved, which costs nothing */
 	enum { N = 20 };
-	static e3_place ref[N], est[N];
+	static e3_camera_pose ref[N], est[N];
 	const double half[4] = {0, 0.6, 0, 0.8};
 	double r[9], ate[N];
 	e3_path_score s;
 	assert_int_equal(e3_quat_to_mat(half, r), 0);
 	for (int i = 0; i < N; i++) {
-		ref[i] = (e3_place){{cos(i), sin(i), 0.1 * i}, {0, 0, sin(0.1 * i), cos(0.1 * i)}};
+		ref[i] = (e3_camera_pose){{cos(i), sin(i), 0.1 * i}, {0, 0, sin(0.1 * i), cos(0.1 * i)}};
 		for (int k = 0; k < 3; k++)
 			est[i].x[k] = 0.5 * (r[3 * k] * ref[i].x[0] + r[3 * k + 1] * ref[i].x[1] + r[3 * k + 2] * ref[i].x[2]) + k;
 		e3_quat_mul(half, ref[i].q, est[i].q);
@@ -267,8 +267,8 @@ static void test_path(void **state)
 
 static void test_path_degenerate(void **state)
 {
-	e3_place ref[3] = {{{0}, {0, 0, 0, 1}}, {{1, 0, 0}, {0, 0, 0, 1}}, {{2, 0.5, 0}, {0, 0, 0, 1}}},
-			 est[3] = {ref[0], ref[0], ref[0]};
+	e3_camera_pose ref[3] = {{{0}, {0, 0, 0, 1}}, {{1, 0, 0}, {0, 0, 0, 1}}, {{2, 0.5, 0}, {0, 0, 0, 1}}},
+				   est[3] = {ref[0], ref[0], ref[0]};
 	e3_path_score s;
 	e3_err err;
 	assert_int_equal(e3_path_evaluate(ref, est, 3, &s, NULL, &err), -1);
@@ -381,8 +381,8 @@ int main(void)
 		cmocka_unit_test(test_types),
 		cmocka_unit_test(test_not_finite),
 		cmocka_unit_test(test_cubic),
-		cmocka_unit_test(test_onto),
-		cmocka_unit_test(test_onto_refuses),
+		cmocka_unit_test(test_resampler),
+		cmocka_unit_test(test_resampler_refuses),
 		cmocka_unit_test(test_collect),
 		cmocka_unit_test(test_store),
 		cmocka_unit_test(test_path),

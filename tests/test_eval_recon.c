@@ -224,7 +224,7 @@ static void test_view(void **state)
 {
 	enum { W = 4, H = 2 };
 	float points[H * W * 3], depth[2 * H][2 * W];
-	e3_onto o;
+	e3_resampler o;
 	e3_source src = {.src_w = 2 * W, .src_h = 2 * H, .fit = {0.5, 0.5, 0, 0}};
 	const e3_pose pose = {.r = {1, 0, 0, 0, 1, 0, 0, 0, 1}, .t = {0, 0, 5}, .q = {0, 0, 0, 1}};
 	const e3_intrinsics k = {2, 4, 4, 2, 2 * W, 2 * H};
@@ -233,7 +233,7 @@ static void test_view(void **state)
 	for (int i = 0; i < 4 * W * H; i++)
 		depth[i / (2 * W)][i % (2 * W)] = (float)(i + 1);
 	depth[1][1] = 0; /* beside the first pixel */
-	assert_int_equal(e3_onto_init(&o, &src, W, H, 2 * W, 2 * H, NULL), 0);
+	assert_int_equal(e3_resampler_init(&o, &src, W, H, 2 * W, 2 * H, NULL), 0);
 	e3_recon r = {.views = 0};
 	assert_int_equal(e3_recon_add(&r, &(e3_recon_view){&o, points, NULL, depth[0], &pose, &k}, 2, NULL), 0);
 	assert_int_equal(r.inside.n, 4);
@@ -244,7 +244,7 @@ static void test_view(void **state)
 		assert_true(r.inside.pred[0][a] == 3 + a);
 		near("true point", r.inside.truth[0][a], want[a], 1e-12);
 	}
-	e3_recon_release(&r), e3_onto_release(&o);
+	e3_recon_release(&r), e3_resampler_release(&o);
 }
 
 /* --- vectors --- */
@@ -340,7 +340,7 @@ static void test_vector_compare(void **state)
 {
 	json_t *in = inputs("mv/accuracy_completion");
 	double x[2][9][3], given[2][9][3], normal[2][9][3];
-	e3_cloud c[2];
+	e3_point_set c[2];
 	e3_recon_score s;
 	size_t n[2] = {read_points(in, "rec", x[0]), read_points(in, "gt", x[1])};
 	read_points(in, "rec_normals", given[0]), read_points(in, "gt_normals", given[1]);
@@ -350,7 +350,7 @@ static void test_vector_compare(void **state)
 		for (size_t i = 0; i < n[k]; i++)
 			memcpy(normal[k][i], given[k][c[k].tree.was[i]], sizeof normal[k][i]);
 	}
-	assert_int_equal(e3_clouds_compare(&c[0], &c[1], 1, &s, NULL), 0);
+	assert_int_equal(e3_point_sets_compare(&c[0], &c[1], 1, &s, NULL), 0);
 	scores_are(&s, expected("mv/accuracy_completion"), 1e-9);
 	e3_kdtree_release(&c[0].tree), e3_kdtree_release(&c[1].tree);
 }
@@ -361,7 +361,7 @@ static void test_vector_chain(void **state)
 	static double pred[100][3], gt[120][3], normal[2][120][3], m[16], want[2][5][3];
 	assert_int_equal(read_points(in, "pred", pred), 100);
 	assert_int_equal(read_points(in, "gt", gt), 120);
-	e3_cloud p = {.normal = normal[0]}, t = {.normal = normal[1]};
+	e3_point_set p = {.normal = normal[0]}, t = {.normal = normal[1]};
 	e3_icp icp;
 	e3_recon_score s;
 	assert_int_equal(e3_kdtree_init(&t.tree, gt, 120, 1, NULL), 0);
@@ -388,7 +388,7 @@ static void test_vector_chain(void **state)
 			compared++;
 		}
 	assert_int_equal(compared, 10);
-	assert_int_equal(e3_clouds_compare(&p, &t, 1, &s, NULL), 0);
+	assert_int_equal(e3_point_sets_compare(&p, &t, 1, &s, NULL), 0);
 	scores_are(&s, json_object_get(out, "metrics"), 1e-9);
 	e3_kdtree_release(&p.tree), e3_kdtree_release(&t.tree);
 }

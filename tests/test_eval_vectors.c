@@ -200,13 +200,13 @@ static void test_umeyama(void **state)
 		number(json_object_get(vector("mv/umeyama_mirror"), "expected"), "det"), 1e-12);
 }
 
-static void places(json_t *rows, e3_place *to, size_t n)
+static void places(json_t *rows, e3_camera_pose *to, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
 		double v[7], len;
 		assert_int_equal(flatten(json_array_get(rows, i), v), 7);
 		len = sqrt(v[3] * v[3] + v[4] * v[4] + v[5] * v[5] + v[6] * v[6]);
-		to[i] = (e3_place){{v[0], v[1], v[2]}, {v[4] / len, v[5] / len, v[6] / len, v[3] / len}};
+		to[i] = (e3_camera_pose){{v[0], v[1], v[2]}, {v[4] / len, v[5] / len, v[6] / len, v[3] / len}};
 	}
 }
 
@@ -216,7 +216,7 @@ static void test_path(void **state)
 		   *expected = json_object_get(v, "expected");
 	json_t *rows = json_object_get(inputs, "ref_xyz_qwxyz");
 	size_t n = json_array_size(rows);
-	e3_place ref[16], est[16];
+	e3_camera_pose ref[16], est[16];
 	e3_path_score s;
 	double ate[16], want[16];
 	places(rows, ref, n), places(json_object_get(inputs, "est_xyz_qwxyz"), est, n);

@@ -16,7 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* --- onto.c: a predicted map brought to the size of the truth (doc/evaluation.md 1.5) --- */
+/* --- resample.c: a predicted map brought to the size of the truth (doc/evaluation.md 1.5) --- */
 
 /* OpenCV's INTER_CUBIC on one channel of f32: half-pixel centres, four taps a side, a = -0.75, edges repeated, no
  * antialiasing; weights and sums in single precision as there. `to` is [h][w]. Equal sizes copy. */
@@ -25,7 +25,7 @@ int e3_resize_cubic(const float *from, int from_w, int from_h, float *to, int w,
 /* Where the pixels of a w × h truth lie in a network picture. A truth of the network picture's size is beside it pixel
  * by pixel; any other is of the whole source picture, whatever its resolution, and the frame's `fit` says which part
  * the network saw. */
-typedef struct e3_onto {
+typedef struct e3_resampler {
 	int from_w, from_h;       /* the network picture */
 	int w, h;                 /* the truth */
 	int part[4];              /* of the network picture, x0 y0 x1 y1: where the source is (the rest is padding) */
@@ -36,14 +36,14 @@ typedef struct e3_onto {
 	float *row;               /* scratch: [4][w] */
 	int *row_at;              /* scratch: [4] */
 	bool same;                /* nothing to do */
-} e3_onto;
+} e3_resampler;
 
 /* -1 when the truth has neither the network picture's size nor the source's shape (within 2 %), or nothing of it was
  * seen. */
-int e3_onto_init(e3_onto *o, const e3_source *s, int from_w, int from_h, int w, int h, e3_err *err);
+int e3_resampler_init(e3_resampler *o, const e3_source *s, int from_w, int from_h, int w, int h, e3_err *err);
 /* `to` is [h][w]; only the pixels in `seen` are written. */
-void e3_onto_apply(e3_onto *o, const float *from, float *to);
-void e3_onto_release(e3_onto *o);
+void e3_resampler_apply(e3_resampler *o, const float *from, float *to);
+void e3_resampler_release(e3_resampler *o);
 
 /* --- pixels.c: the pixels of an image or of a whole sequence that count --- */
 
@@ -72,10 +72,10 @@ typedef struct e3_pixel_count {
 	uint64_t unseen;       /* with truth, where the network saw nothing */
 } e3_pixel_count;
 
-/* From maps of one size (a predicted one that e3_onto_apply has made); `to` has room for [w × h][2]. Returns the pairs
- * written. */
-size_t e3_pixels_collect(const e3_onto *o, const float *pred, const float *truth, const e3_pixel_rule *rule, float *to,
-	e3_pixel_count *count);
+/* From maps of one size (a predicted one that e3_resampler_apply has made); `to` has room for [w × h][2]. Returns the
+ * pairs written. */
+size_t e3_pixels_collect(const e3_resampler *o, const float *pred, const float *truth, const e3_pixel_rule *rule,
+	float *to, e3_pixel_count *count);
 
 /* Pairs of any number, in a nameless temporary file (e3_spool): memory does not grow. 8 bytes a pixel. */
 typedef struct e3_pixel_store {
@@ -113,6 +113,7 @@ typedef struct e3_depth_fit {
 
 /* Names of the alignments in the order of the enumeration, separated by '|': as options and result files spell them. */
 #define E3_DEPTH_ALIGNS "median|scale|scale&shift|metric|lstsq"
+const char *e3_depth_align_name(e3_depth_align align);
 
 /* No pixel gives s = 1, t = 0. */
 int e3_depth_align_fit(const e3_pixels *x, const e3_depth_rule *rule, e3_depth_fit *fit, e3_err *err);
@@ -135,12 +136,12 @@ void e3_depth_average_finish(e3_depth_score *sum);
 /* --- path.c: doc/evaluation.md 5 --- */
 
 /* A camera in the world. */
-typedef struct e3_place {
+typedef struct e3_camera_pose {
 	double x[3];
 	double q[4]; /* world from camera, x y z w, unit length */
-} e3_place;
+} e3_camera_pose;
 
-void e3_place_of_pose(const e3_pose *p, e3_place *to);
+void e3_camera_pose_of(const e3_pose *p, e3_camera_pose *to);
 
 typedef struct e3_stats {
 	double max, mean, median, min, rmse, sse, std; /* std of the whole, not of a sample */
@@ -155,7 +156,7 @@ typedef struct e3_path_score {
 
 /* n places each, index to index. `ate`, if not NULL, receives the n distances. -1 "degenerate" when the estimate or the
  * reference does not fix a rotation. */
-int e3_path_evaluate(const e3_place *ref, const e3_place *est, size_t n, e3_path_score *score, double *ate,
+int e3_path_evaluate(const e3_camera_pose *ref, const e3_camera_pose *est, size_t n, e3_path_score *score, double *ate,
 	e3_err *err);
 
 /* Of n values, which are sorted on the way. n = 0 gives zeros. */
@@ -264,7 +265,7 @@ typedef struct e3_recon {
 } e3_recon;
 
 typedef struct e3_recon_view {
-	const e3_onto *onto;
+	const e3_resampler *resampler;
 	const float *points; /* [from_h][from_w][3], predicted */
 	const uint8_t *rgb;  /* the network picture, for colours; NULL: grey */
 	const float *depth;  /* [h][w], true; a pixel counts where it is above 0 and finite, the nearest one beside each
@@ -305,13 +306,14 @@ typedef struct e3_recon_score {
 } e3_recon_score;
 
 /* A cloud and the normals of its points, in the order of the tree. */
-typedef struct e3_cloud {
+typedef struct e3_point_set {
 	e3_kdtree tree;
 	double (*normal)[3];
-} e3_cloud;
+} e3_point_set;
 
 /* Fills the ten figures of the score. */
-int e3_clouds_compare(const e3_cloud *pred, const e3_cloud *truth, int threads, e3_recon_score *to, e3_err *err);
+int e3_point_sets_compare(const e3_point_set *pred, const e3_point_set *truth, int threads, e3_recon_score *to,
+	e3_err *err);
 /* First: shift, scale, what is not finite left out, the similarity. r->inside then has the points as they are compared,
  * but for ICP. */
 int e3_recon_align(e3_recon *r, const e3_recon_rule *rule, e3_recon_score *to, e3_err *err);

@@ -40,6 +40,12 @@ static inline bool next(const e3_pixels *x, size_t at, bool inverse, block *b)
 	return b->n > 0;
 }
 
+const char *e3_depth_align_name(e3_depth_align align)
+{
+	static const char *const names[] = {"median", "scale", "scale&shift", "metric", "lstsq"};
+	return names[align];
+}
+
 static size_t blocks_of(const e3_pixels *x) { return (x->n + E3_EACH_BLOCK - 1) / E3_EACH_BLOCK; }
 
 static double total(const double lane[LANES]) { return (lane[0] + lane[1]) + (lane[2] + lane[3]); }

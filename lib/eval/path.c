@@ -8,7 +8,7 @@
 
 #define DEGREES (180 / 3.14159265358979323846)
 
-void e3_place_of_pose(const e3_pose *p, e3_place *to)
+void e3_camera_pose_of(const e3_pose *p, e3_camera_pose *to)
 {
 	e3_pose_center(p, to->x);
 	e3_pose_quat_to_world(p, to->q);
@@ -45,7 +45,7 @@ static void between(const double a[4], const double b[4], double out[4])
 }
 
 /* Step from place a to place b in the axes of a: rotation and translation. */
-static void step(const e3_place *a, const e3_place *b, double q[4], double t[3])
+static void step(const e3_camera_pose *a, const e3_camera_pose *b, double q[4], double t[3])
 {
 	double r[9], d[3] = {b->x[0] - a->x[0], b->x[1] - a->x[1], b->x[2] - a->x[2]};
 	between(a->q, b->q, q);
@@ -57,7 +57,8 @@ static void step(const e3_place *a, const e3_place *b, double q[4], double t[3])
 
 /* The error of step i as a motion: its length does not depend on the axes it is seen in, so the similarity enters by
  * its scale. */
-static void step_error(const e3_place *ref, const e3_place *est, double scale, double *length, double *angle)
+static void step_error(const e3_camera_pose *ref, const e3_camera_pose *est, double scale, double *length,
+	double *angle)
 {
 	double qr[4], tr[3], qe[4], te[3], q[4], sum = 0;
 	step(ref, ref + 1, qr, tr), step(est, est + 1, qe, te);
@@ -67,7 +68,7 @@ static void step_error(const e3_place *ref, const e3_place *est, double scale, d
 	*length = sqrt(sum), *angle = DEGREES * e3_quat_angle(q);
 }
 
-static int align(const e3_place *ref, const e3_place *est, size_t n, e3_similarity *sim, e3_err *err)
+static int align(const e3_camera_pose *ref, const e3_camera_pose *est, size_t n, e3_similarity *sim, e3_err *err)
 {
 	double(*x)[3] = e3_alloc(2 * n, sizeof *x, "positions", err);
 	if (!x)
@@ -81,7 +82,8 @@ static int align(const e3_place *ref, const e3_place *est, size_t n, e3_similari
 	return rc;
 }
 
-int e3_path_evaluate(const e3_place *ref, const e3_place *est, size_t n, e3_path_score *score, double *ate, e3_err *err)
+int e3_path_evaluate(const e3_camera_pose *ref, const e3_camera_pose *est, size_t n, e3_path_score *score, double *ate,
+	e3_err *err)
 {
 	*score = (e3_path_score){0};
 	if (align(ref, est, n, &score->sim, err))

@@ -14,7 +14,7 @@ static bool has_truth(float g, const e3_pixel_rule *rule)
 	return g > 0 && (rule->cap > 0 ? g < rule->cap : isfinite(g));
 }
 
-static uint64_t count_truth(const e3_onto *o, const float *truth, const e3_pixel_rule *rule)
+static uint64_t count_truth(const e3_resampler *o, const float *truth, const e3_pixel_rule *rule)
 {
 	uint64_t n = 0;
 	for (size_t k = 0; k < (size_t)o->w * (size_t)o->h; k++)
@@ -22,8 +22,8 @@ static uint64_t count_truth(const e3_onto *o, const float *truth, const e3_pixel
 	return n;
 }
 
-size_t e3_pixels_collect(const e3_onto *o, const float *pred, const float *truth, const e3_pixel_rule *rule, float *to,
-	e3_pixel_count *count)
+size_t e3_pixels_collect(const e3_resampler *o, const float *pred, const float *truth, const e3_pixel_rule *rule,
+	float *to, e3_pixel_count *count)
 {
 	size_t n = 0;
 	uint64_t inside = 0;

@@ -53,7 +53,7 @@ void e3_point_of_depth(const e3_pose *pose, const e3_intrinsics *k, const int at
 }
 
 /* The pixel of the truth that a pixel of the network picture shows; false where there is none. */
-static bool beside(const e3_onto *o, int u, int v, int at[2])
+static bool beside(const e3_resampler *o, int u, int v, int at[2])
 {
 	at[0] = o->same ? u : (int)floor((u + 0.5 - o->move[0]) / o->scale[0]);
 	at[1] = o->same ? v : (int)floor((v + 0.5 - o->move[1]) / o->scale[1]);
@@ -71,7 +71,7 @@ void e3_recon_crop(int w, int h, int crop, int box[4])
 
 int e3_recon_add(e3_recon *r, const e3_recon_view *view, int crop, e3_err *err)
 {
-	const e3_onto *o = view->onto;
+	const e3_resampler *o = view->resampler;
 	int box[4], at[2];
 	e3_recon_crop(o->from_w, o->from_h, crop, box);
 	if (!r->views++)
@@ -161,7 +161,7 @@ int e3_recon_normalise(e3_recon *r, e3_recon_fit *fit, e3_err *err)
 /* --- the clouds --- */
 
 typedef struct side {
-	const e3_cloud *from, *to;
+	const e3_point_set *from, *to;
 	double *distance, *likeness;
 } side;
 
@@ -185,7 +185,8 @@ static void mean_median(double *v, size_t n, double *mean, double *median)
 	*median = (e3_select(v, n, (n - 1) / 2) + e3_select(v, n, n / 2)) / 2;
 }
 
-int e3_clouds_compare(const e3_cloud *pred, const e3_cloud *truth, int threads, e3_recon_score *to, e3_err *err)
+int e3_point_sets_compare(const e3_point_set *pred, const e3_point_set *truth, int threads, e3_recon_score *to,
+	e3_err *err)
 {
 	size_t n = pred->tree.n > truth->tree.n ? pred->tree.n : truth->tree.n;
 	double *v = e3_alloc(n, 2 * sizeof *v, "distances of points", err);
@@ -231,7 +232,7 @@ static int move_onto(e3_matched *s, e3_err *err)
 	return 0;
 }
 
-static int normals_of(e3_cloud *c, const e3_recon_rule *rule, e3_err *err)
+static int normals_of(e3_point_set *c, const e3_recon_rule *rule, e3_err *err)
 {
 	if (!(c->normal = e3_alloc(c->tree.n, sizeof *c->normal, "normals", err)))
 		return -1;
@@ -254,7 +255,7 @@ int e3_recon_align(e3_recon *r, const e3_recon_rule *rule, e3_recon_score *to, e
 }
 
 /* With colours, which stay where they are, the points are put back beside them. */
-static void leave(const e3_matched *s, e3_cloud *c)
+static void leave(const e3_matched *s, e3_point_set *c)
 {
 	free(c->normal);
 	(s->rgb ? e3_kdtree_undo : e3_kdtree_release)(&c->tree);
@@ -263,13 +264,13 @@ static void leave(const e3_matched *s, e3_cloud *c)
 int e3_recon_compare(e3_recon *r, const e3_recon_rule *rule, e3_recon_score *to, e3_err *err)
 {
 	e3_matched *s = &r->inside;
-	e3_cloud pred = {.normal = NULL}, truth = {.normal = NULL};
+	e3_point_set pred = {.normal = NULL}, truth = {.normal = NULL};
 	if (to->points == 0)
 		return 0;
 	int rc = e3_kdtree_init(&truth.tree, s->truth, s->n, rule->threads, err) ||
 			e3_icp_run(s->pred, s->n, &truth.tree, rule->radius, rule->threads, &to->icp, err) ||
 			e3_kdtree_init(&pred.tree, s->pred, s->n, rule->threads, err) || normals_of(&pred, rule, err) ||
-			normals_of(&truth, rule, err) || e3_clouds_compare(&pred, &truth, rule->threads, to, err)
+			normals_of(&truth, rule, err) || e3_point_sets_compare(&pred, &truth, rule->threads, to, err)
 		? -1
 		: 0;
 	leave(s, &pred), leave(s, &truth);

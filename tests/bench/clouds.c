@@ -69,7 +69,7 @@ static int fill(e3_recon *r, size_t n, e3_err *err)
 	return 0;
 }
 
-static int normals_of(e3_cloud *c, int threads, e3_err *err)
+static int normals_of(e3_point_set *c, int threads, e3_err *err)
 {
 	if (!(c->normal = e3_alloc(c->tree.n, sizeof *c->normal, "normals", err)))
 		return -1;
@@ -81,7 +81,7 @@ static int normals_of(e3_cloud *c, int threads, e3_err *err)
 static int stages(e3_recon *r, int threads, e3_recon_score *s, e3_err *err)
 {
 	e3_matched *m = &r->inside;
-	e3_cloud pred = {.normal = NULL}, truth = {.normal = NULL};
+	e3_point_set pred = {.normal = NULL}, truth = {.normal = NULL};
 	moment t = now();
 	if (e3_recon_normalise(r, &s->fit, err))
 		return -1;
@@ -98,7 +98,7 @@ static int stages(e3_recon *r, int threads, e3_recon_score *s, e3_err *err)
 	if (normals_of(&pred, threads, err) || normals_of(&truth, threads, err))
 		return -1;
 	tell("normals", &t);
-	if (e3_clouds_compare(&pred, &truth, threads, s, err))
+	if (e3_point_sets_compare(&pred, &truth, threads, s, err))
 		return -1;
 	tell("neighbours", &t);
 	free(pred.normal), free(truth.normal);

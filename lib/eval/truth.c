@@ -1,6 +1,6 @@
-/* e3-eval: truth from elsewhere (--truth): another stream, a safetensors file, a trajectory file; or the predictions of
- * another run in its place (--against); frame by frame, in order. */
-#include "eval.h"
+/* eval: truth from a file of its own: a stream, a safetensors file, a trajectory file; or the predictions of another
+ * run in its place; frame by frame, in order. */
+#include "eval/tasks.h"
 #include "e3/checkpoint.h"
 #include "e3/stream.h"
 #include <inttypes.h>
@@ -8,15 +8,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct ev_truth {
-	ev_kind kind;
+struct eval_truth {
+	eval_input_kind kind;
 	const char *path;
-	const ev_options *o;
+	const e3_eval_options *o;
 	e3_truth now; /* the last one handed out, or (stream) the next to be */
 	/* stream */
 	e3_in *in;
 	bool ended, ahead; /* `ahead`: `now` has not been asked for yet */
-	e3_pred other;     /* --against: `now` borrows its depth */
+	e3_pred other;     /* with `against`: `now` borrows its depth */
 	/* safetensors */
 	e3_ckpt *ckpt;
 	const e3_tensor_info *depth, *pose;
@@ -24,15 +24,15 @@ struct ev_truth {
 	e3_traj traj;
 };
 
-int ev_true_of(const e3_truth *t, ev_true *to, e3_err *err)
+int eval_frame_truth_of(const e3_truth *t, eval_frame_truth *to, e3_err *err)
 {
-	*to = (ev_true){.map = t->depth ? t : NULL, .has_pose = t->has_pose, .unit = t->unit};
+	*to = (eval_frame_truth){.map = t->depth ? t : NULL, .has_pose = t->has_pose, .unit = t->unit};
 	if (t->has_pose && e3_pose_decode(t->pose, &to->pose, err))
 		return e3_fail_in(err, "truth of frame %" PRId64, t->i);
 	return 0;
 }
 
-static int open_tensors(ev_truth *t, e3_err *err)
+static int open_tensors(eval_truth *t, e3_err *err)
 {
 	if (!(t->ckpt = e3_ckpt_open(t->path, err)))
 		return -1;
@@ -55,30 +55,30 @@ static int open_tensors(ev_truth *t, e3_err *err)
 	return t->now.depth ? 0 : -1;
 }
 
-ev_truth *ev_truth_open(const char *path, const ev_options *o, e3_err *err)
+eval_truth *eval_truth_open(const char *path, const e3_eval_options *o, e3_err *err)
 {
-	ev_truth *t = e3_alloc(1, sizeof *t, "the truth", err);
+	eval_truth *t = e3_alloc(1, sizeof *t, "the truth", err);
 	if (!t)
 		return NULL;
-	*t = (ev_truth){.path = path, .o = o};
-	int rc = ev_kind_of(path, &t->kind, err);
-	if (!rc && o->against && t->kind != EV_STREAM)
-		rc = e3_fail(err, "--against: %s: it is not a stream of predictions", path);
-	else if (!rc && t->kind == EV_STREAM)
+	*t = (eval_truth){.path = path, .o = o};
+	int rc = eval_input_kind_of(path, &t->kind, err);
+	if (!rc && o->against && t->kind != EVAL_STREAM)
+		rc = e3_fail(err, "comparing with %s: expected a stream of predictions", path);
+	else if (!rc && t->kind == EVAL_STREAM)
 		rc = (t->in = e3_in_open(path, err)) ? 0 : -1;
-	else if (!rc && t->kind == EV_SAFETENSORS)
+	else if (!rc && t->kind == EVAL_SAFETENSORS)
 		rc = open_tensors(t, err);
 	else if (!rc)
-		rc = ev_traj_load(path, o, &t->traj, err);
+		rc = eval_traj_load(path, o, &t->traj, err);
 	if (rc) {
-		ev_truth_close(t);
+		eval_truth_close(t);
 		return NULL;
 	}
 	return t;
 }
 
 /* A message of the wanted kind into `now`. */
-static int decode_now(ev_truth *t, const e3_msg *msg, e3_err *err)
+static int decode_now(eval_truth *t, const e3_msg *msg, e3_err *err)
 {
 	if (!t->o->against)
 		return e3_truth_decode(msg, &t->now, err);
@@ -91,7 +91,7 @@ static int decode_now(ev_truth *t, const e3_msg *msg, e3_err *err)
 }
 
 /* Reads on until the truth of frame i or a later one is in `now`. */
-static int stream_at(ev_truth *t, int64_t i, ev_true *to, e3_err *err)
+static int stream_at(eval_truth *t, int64_t i, eval_frame_truth *to, e3_err *err)
 {
 	e3_msg msg;
 	int rc = 1;
@@ -107,11 +107,11 @@ static int stream_at(ev_truth *t, int64_t i, ev_true *to, e3_err *err)
 	}
 	if (!t->ahead || t->now.i != i)
 		return 0;
-	return ev_true_of(&t->now, to, err) ? -1 : 1;
+	return eval_frame_truth_of(&t->now, to, err) ? -1 : 1;
 }
 
 /* Row k is the truth of the k-th picture of the source. */
-static int tensors_at(ev_truth *t, const e3_source *s, ev_true *to, e3_err *err)
+static int tensors_at(eval_truth *t, const e3_source *s, eval_frame_truth *to, e3_err *err)
 {
 	const e3_tensor_info *any = t->depth ? t->depth : t->pose;
 	size_t pixels = (size_t)t->now.w * (size_t)t->now.h;
@@ -125,7 +125,7 @@ static int tensors_at(ev_truth *t, const e3_source *s, ev_true *to, e3_err *err)
 	if (t->pose && e3_ckpt_read_f32(t->ckpt, t->pose, (size_t)s->src_i * 9, 9, t->now.pose, err))
 		return -1;
 	t->now.has_pose = t->pose != NULL;
-	if (ev_true_of(&t->now, to, err))
+	if (eval_frame_truth_of(&t->now, to, err))
 		return -1;
 	to->unit = e3_ckpt_meta(t->ckpt, "unit");
 	return 1;
@@ -141,40 +141,40 @@ static size_t nearest(const e3_traj *t, double at)
 	return best;
 }
 
-static int traj_at(ev_truth *t, int64_t k, const e3_source *s, ev_true *to, e3_err *err)
+static int traj_at(eval_truth *t, int64_t k, const e3_source *s, eval_frame_truth *to, e3_err *err)
 {
 	size_t row = (size_t)k;
-	*to = (ev_true){.has_pose = true};
+	*to = (eval_frame_truth){.has_pose = true};
 	if (t->o->max_diff >= 0) {
 		row = nearest(&t->traj, s->pts);
 		if (!(fabs(t->traj.stamp[row] - s->pts) <= t->o->max_diff))
 			return 0;
 	} else if (row >= t->traj.n)
 		return 0; /* said at the end, with both numbers */
-	return ev_traj_pose(t->traj.pose[row], &to->pose, err) ? -1 : 1;
+	return eval_traj_pose(t->traj.pose[row], &to->pose, err) ? -1 : 1;
 }
 
-int ev_truth_at(ev_truth *t, int64_t k, const e3_source *s, ev_true *to, e3_err *err)
+int eval_truth_at(eval_truth *t, int64_t k, const e3_source *s, eval_frame_truth *to, e3_err *err)
 {
 	switch (t->kind) {
-	case EV_STREAM:
+	case EVAL_STREAM:
 		return stream_at(t, s->i, to, err);
-	case EV_SAFETENSORS:
+	case EVAL_SAFETENSORS:
 		return tensors_at(t, s, to, err);
 	default:
 		return traj_at(t, k, s, to, err);
 	}
 }
 
-int ev_truth_end(const ev_truth *t, int64_t n, e3_err *err)
+int eval_truth_end(const eval_truth *t, int64_t n, e3_err *err)
 {
-	if (t->kind != EV_TRAJ || t->o->max_diff >= 0 || t->traj.n == (size_t)n)
+	if (t->kind != EVAL_TRAJ || t->o->max_diff >= 0 || t->traj.n == (size_t)n)
 		return 0;
-	return e3_fail(err, "pairing poses: %" PRId64 " predicted, %zu true ones in %s: --max-diff SEC pairs them by time",
-		n, t->traj.n, t->path);
+	return e3_fail(err, "pairing poses: %" PRId64 " predicted, %zu true ones in %s%s", n, t->traj.n, t->path,
+		eval_hint(t->o->hints.unequal_counts));
 }
 
-void ev_truth_close(ev_truth *t)
+void eval_truth_close(eval_truth *t)
 {
 	if (!t)
 		return;

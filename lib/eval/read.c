@@ -1,7 +1,6 @@
-/* e3-eval: one input: its predictions, each beside its truth, handed to the tasks. */
-#include "eval.h"
+/* eval: one input: its predictions, each beside its truth, handed to the tasks. */
+#include "eval/tasks.h"
 #include "e3/stream.h"
-#include "e3/tool.h"
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -11,52 +10,53 @@
 enum { WAITING = 8 }; /* predictions without truth, or the reverse, that wait for the other */
 
 typedef struct run {
-	const ev_options *o;
-	ev_seq *s;
-	ev_truth *truth; /* --truth; NULL: from the stream */
-	void *state[EV_TASKS];
+	const e3_eval_options *o;
+	e3_eval_seq *s;
+	eval_truth *truth; /* from a file; NULL: from the stream */
+	void *state[E3_EVAL_TASKS];
 	e3_pred pred[WAITING];
 	e3_truth told[WAITING];
 	int preds, tolds;
 	int64_t n_told; /* truths of the stream so far */
-	e3_onto onto;
-	e3_source onto_of; /* the frame `onto` was made for */
+	e3_resampler resampler;
+	e3_source resampler_source; /* the frame `resampler` was made for */
 	float *depth, *pixels;
 	size_t room; /* pixels in both */
 } run;
 
 static int begin_tasks(run *r, e3_err *err)
 {
-	for (int k = 0; k < EV_TASKS; k++)
-		if (r->o->tasks >> k & 1 && !(r->state[k] = ev_tasks[k]->begin(r->o, err)))
+	for (int k = 0; k < E3_EVAL_TASKS; k++)
+		if (r->o->tasks >> k & 1 && !(r->state[k] = eval_tasks[k]->begin(r->o, err)))
 			return -1;
 	return 0;
 }
 
-static int add_to_tasks(run *r, const ev_pair *p, e3_err *err)
+static int add_to_tasks(run *r, const eval_sample *p, e3_err *err)
 {
-	for (int k = 0; k < EV_TASKS; k++)
-		if (r->state[k] && ev_tasks[k]->add(r->state[k], p, err))
+	for (int k = 0; k < E3_EVAL_TASKS; k++)
+		if (r->state[k] && eval_tasks[k]->add(r->state[k], p, err))
 			return -1;
 	return 0;
 }
 
-static bool onto_fits(const run *r, const e3_pred *p, const e3_truth *t)
+static bool resampler_fits(const run *r, const e3_pred *p, const e3_truth *t)
 {
-	const e3_source *a = &r->onto_of, *b = &p->s;
-	return r->onto.w == t->w && r->onto.h == t->h && r->onto.from_w == p->w && r->onto.from_h == p->h &&
-		a->src_w == b->src_w && a->src_h == b->src_h && !memcmp(&a->fit, &b->fit, sizeof a->fit);
+	const e3_source *a = &r->resampler_source, *b = &p->s;
+	return r->resampler.w == t->w && r->resampler.h == t->h && r->resampler.from_w == p->w &&
+		r->resampler.from_h == p->h && a->src_w == b->src_w && a->src_h == b->src_h &&
+		!memcmp(&a->fit, &b->fit, sizeof a->fit);
 }
 
 /* The predicted depth at the truth's size, and the pixels that count. */
-static int match_depth(run *r, const e3_pred *p, const e3_truth *t, ev_pair *pair, e3_err *err)
+static int match_depth(run *r, const e3_pred *p, const e3_truth *t, eval_sample *pair, e3_err *err)
 {
 	size_t n = (size_t)t->w * (size_t)t->h;
-	if (!onto_fits(r, p, t)) {
-		e3_onto_release(&r->onto);
-		if (e3_onto_init(&r->onto, &p->s, p->w, p->h, t->w, t->h, err))
+	if (!resampler_fits(r, p, t)) {
+		e3_resampler_release(&r->resampler);
+		if (e3_resampler_init(&r->resampler, &p->s, p->w, p->h, t->w, t->h, err))
 			return -1;
-		r->onto_of = p->s;
+		r->resampler_source = p->s;
 	}
 	if (n > r->room) {
 		if (e3_grow((void **)&r->depth, n, sizeof *r->depth, "a depth map", err) ||
@@ -65,11 +65,11 @@ static int match_depth(run *r, const e3_pred *p, const e3_truth *t, ev_pair *pai
 		r->room = n;
 	}
 	e3_pixel_count before = r->s->pixels;
-	if (r->o->npy && ev_save_npy(r->o, r->s->name, r->s->with_depth, p, err))
+	if (r->o->npy && eval_save_npy(r->o, r->s->name, r->s->with_depth, p, err))
 		return -1;
-	e3_onto_apply(&r->onto, p->depth, r->depth);
-	pair->n_pixels = e3_pixels_collect(&r->onto, r->depth, t->depth, &r->o->pixels, r->pixels, &r->s->pixels);
-	pair->onto = &r->onto, pair->depth = r->depth, pair->pixels = r->pixels;
+	e3_resampler_apply(&r->resampler, p->depth, r->depth);
+	pair->n_pixels = e3_pixels_collect(&r->resampler, r->depth, t->depth, &r->o->pixels, r->pixels, &r->s->pixels);
+	pair->resampler = &r->resampler, pair->depth = r->depth, pair->pixels = r->pixels;
 	if (!r->s->with_depth++)
 		r->s->truth_w = t->w, r->s->truth_h = t->h, r->s->w = p->w, r->s->h = p->h;
 	if (r->s->pixels.not_finite > before.not_finite && r->s->first_not_finite < 0)
@@ -80,37 +80,38 @@ static int match_depth(run *r, const e3_pred *p, const e3_truth *t, ev_pair *pai
 }
 
 /* What the pictures need of a frame. */
-static int remember(run *r, const ev_pair *p, e3_err *err)
+static int remember(run *r, const eval_sample *p, e3_err *err)
 {
-	ev_seq *s = r->s;
+	e3_eval_seq *s = r->s;
 	e3_pixels x = {.f = p->pixels, .n = p->n_pixels};
 	e3_depth_rule rule = {E3_DEPTH_MEDIAN, r->o->disparity, r->o->clip, 1};
 	e3_depth_fit fit;
 	e3_depth_score one;
-	if (s->n_moments == s->moments_room) {
-		size_t more = s->n_moments ? 2 * s->n_moments : 64;
-		if (e3_grow((void **)&s->moment, more, sizeof *s->moment, "errors of frames", err))
+	if (s->n_frame_errors == s->frame_errors_room) {
+		size_t more = s->n_frame_errors ? 2 * s->n_frame_errors : 64;
+		if (e3_grow((void **)&s->frame_error, more, sizeof *s->frame_error, "errors of frames", err))
 			return -1;
-		s->moments_room = more;
+		s->frame_errors_room = more;
 	}
 	if (e3_depth_align_fit(&x, &rule, &fit, err))
 		return -1;
 	e3_depth_evaluate(&x, &rule, &fit, &one);
-	s->moment[s->n_moments++] = (ev_moment){p->pred->s.i, one.n > 0 ? (float)one.abs_rel : NAN, NAN, p->n_pixels};
-	return ev_shots_add(&s->shots, p, r->o, err);
+	s->frame_error[s->n_frame_errors++] =
+		(e3_eval_frame_error){p->pred->s.i, one.n > 0 ? (float)one.abs_rel : NAN, NAN, p->n_pixels};
+	return eval_shots_add(&s->shots, p, r->o, err);
 }
 
 /* A prediction beside its truth. */
-static int score(run *r, const e3_pred *p, const ev_true *t, e3_err *err)
+static int score(run *r, const e3_pred *p, const eval_frame_truth *t, e3_err *err)
 {
-	ev_seq *s = r->s;
-	ev_pair pair = {.k = s->with_truth, .head = &s->head, .pred = p, .truth = t};
+	e3_eval_seq *s = r->s;
+	eval_sample pair = {.k = s->with_truth, .head = &s->head, .pred = p, .truth = t};
 	s->with_truth++;
 	if (t->unit && !s->unit[0])
 		snprintf(s->unit, sizeof s->unit, "%s", t->unit);
 	if (p->depth && t->map && match_depth(r, p, t->map, &pair, err))
 		return -1;
-	if (pair.onto && r->o->png && remember(r, &pair, err))
+	if (pair.resampler && r->o->charts && remember(r, &pair, err))
 		return -1;
 	if (p->has_pose && t->has_pose) {
 		if (e3_pose_decode(p->pose, &pair.pose, err))
@@ -140,8 +141,8 @@ static int match(run *r, e3_err *err)
 {
 	while (r->preds && r->tolds) {
 		int64_t a = r->pred[0].s.i, b = r->told[0].i;
-		ev_true t;
-		if (a == b && (ev_true_of(&r->told[0], &t, err) || score(r, &r->pred[0], &t, err)))
+		eval_frame_truth t;
+		if (a == b && (eval_frame_truth_of(&r->told[0], &t, err) || score(r, &r->pred[0], &t, err)))
 			return -1;
 		if (a <= b)
 			drop_pred(r);
@@ -163,8 +164,8 @@ static int take_pred(run *r, const e3_msg *msg, e3_err *err)
 		r->preds++;
 		return match(r, err);
 	}
-	ev_true t;
-	int rc = ev_truth_at(r->truth, k, &p->s, &t, err);
+	eval_frame_truth t;
+	int rc = eval_truth_at(r->truth, k, &p->s, &t, err);
 	return rc < 0 || (rc > 0 && score(r, p, &t, err)) ? -1 : 0;
 }
 
@@ -181,17 +182,17 @@ static int take_truth(run *r, const e3_msg *msg, e3_err *err)
 }
 
 /* What comes through a pipe is called as its source. */
-static int name_pipe(ev_seq *s, e3_err *err)
+static int name_pipe(e3_eval_seq *s, e3_err *err)
 {
 	if (strcmp(s->input, "-") || !s->head.source || !s->head.source[0])
 		return 0;
 	free(s->name);
-	return (s->name = ev_stem(s->head.source)) ? 0 : e3_fail(err, "naming %s: out of memory", s->input);
+	return (s->name = eval_stem(s->head.source)) ? 0 : e3_fail(err, "naming %s: out of memory", s->input);
 }
 
 static int take(run *r, const e3_msg *msg, e3_err *err)
 {
-	ev_seq *s = r->s;
+	e3_eval_seq *s = r->s;
 	switch (msg->kind) {
 	case E3_HEAD:
 		if (e3_head_decode(msg, &s->head, err))
@@ -219,11 +220,11 @@ static int read_stream(run *r, const char *input, e3_err *err)
 	while (rc > 0 && (rc = e3_in_next(in, &msg, err)) > 0) {
 		if (take(r, &msg, err))
 			rc = -1;
-		else if (e3_progress_due())
-			e3_progress("%s: frame %" PRId64, r->s->name, r->s->frames);
+		else if (r->o->progress)
+			r->o->progress(r->s->name, r->s->frames);
 	}
 	e3_in_close(in);
-	r->s->interrupted = rc < 0 && e3_stop_signal() && r->s->frames > 0;
+	r->s->interrupted = rc < 0 && eval_stopped(r->o) && r->s->frames > 0;
 	return rc < 0 && !r->s->interrupted ? -1 : 0;
 }
 
@@ -231,16 +232,16 @@ static int read_stream(run *r, const char *input, e3_err *err)
 static int read_traj(run *r, const char *input, e3_err *err)
 {
 	e3_traj traj;
-	int rc = ev_traj_load(input, r->o, &traj, err);
+	int rc = eval_traj_load(input, r->o, &traj, err);
 	if (!rc && !r->truth)
-		rc = e3_fail(err, "a trajectory has no truth with it: --truth FILE attaches it");
+		rc = e3_fail(err, "a trajectory file carries no truth%s", eval_hint(r->o->hints.no_truth_file));
 	for (size_t k = 0; !rc && k < traj.n; k++) {
 		e3_source s =
 			{.i = (int64_t)k, .src_i = (int64_t)k, .pts = traj.stamp[k], .src_w = 1, .src_h = 1, .fit = {1, 1, 0, 0}};
-		ev_true t;
-		int has = ev_truth_at(r->truth, r->s->frames++, &s, &t, err);
-		ev_pair pair = {.k = r->s->with_truth, .head = &r->s->head, .truth = &t, .has_pose = true};
-		if (has < 0 || (has > 0 && ev_traj_pose(traj.pose[k], &pair.pose, err)))
+		eval_frame_truth t;
+		int has = eval_truth_at(r->truth, r->s->frames++, &s, &t, err);
+		eval_sample pair = {.k = r->s->with_truth, .head = &r->s->head, .truth = &t, .has_pose = true};
+		if (has < 0 || (has > 0 && eval_traj_pose(traj.pose[k], &pair.pose, err)))
 			rc = -1;
 		else if (has > 0 && t.has_pose) {
 			r->s->with_truth++, r->s->with_pose++;
@@ -253,51 +254,49 @@ static int read_traj(run *r, const char *input, e3_err *err)
 
 static int finish(run *r, e3_err *err)
 {
-	ev_seq *s = r->s;
+	e3_eval_seq *s = r->s;
 	if (s->frames == 0)
 		return e3_fail(err, "it has no predictions");
-	if (r->truth && !s->interrupted && ev_truth_end(r->truth, s->frames, err))
+	if (r->truth && !s->interrupted && eval_truth_end(r->truth, s->frames, err))
 		return -1;
 	if (s->with_truth == 0 && r->n_told > 0)
 		return e3_fail(err, "its %" PRId64 " predictions and its %" PRId64 " truths have no frame in common", s->frames,
 			r->n_told);
 	if (s->with_truth == 0)
-		return e3_fail(err,
-			r->truth ? "none of its %" PRId64 " predictions has a truth"
-					 : "no truth beside its %" PRId64
-					   " predictions: e3-scene and e3-decode --dataset send it, --truth FILE attaches it",
-			s->frames);
-	for (int k = 0; k < EV_TASKS; k++)
-		if (r->state[k] && ev_tasks[k]->finish(r->state[k], s, err))
+		return r->truth
+			? e3_fail(err, "none of its %" PRId64 " predictions has a truth", s->frames)
+			: e3_fail(err, "no truth beside its %" PRId64 " predictions%s", s->frames, eval_hint(r->o->hints.no_truth));
+	for (int k = 0; k < E3_EVAL_TASKS; k++)
+		if (r->state[k] && eval_tasks[k]->finish(r->state[k], s, err))
 			return -1;
 	return 0;
 }
 
 static void release(run *r)
 {
-	for (int k = 0; k < EV_TASKS; k++)
+	for (int k = 0; k < E3_EVAL_TASKS; k++)
 		if (r->state[k])
-			ev_tasks[k]->free(r->state[k]);
+			eval_tasks[k]->free(r->state[k]);
 	for (int k = 0; k < WAITING; k++)
 		e3_pred_release(&r->pred[k]), e3_truth_release(&r->told[k]);
-	ev_truth_close(r->truth);
-	e3_onto_release(&r->onto);
+	eval_truth_close(r->truth);
+	e3_resampler_release(&r->resampler);
 	free(r->depth), free(r->pixels);
 }
 
-int ev_read(const ev_options *o, const char *input, const char *truth, ev_seq *s, e3_err *err)
+int eval_read(const e3_eval_options *o, const char *input, const char *truth, e3_eval_seq *s, e3_err *err)
 {
 	run r = {.o = o, .s = s};
-	ev_kind kind;
-	int rc = ev_kind_of(input, &kind, err);
-	if (!rc && kind == EV_SAFETENSORS)
+	eval_input_kind kind;
+	int rc = eval_input_kind_of(input, &kind, err);
+	if (!rc && kind == EVAL_SAFETENSORS)
 		rc = e3_fail(err, "a safetensors file, expected a prediction stream or a trajectory");
 	if (!rc)
 		rc = begin_tasks(&r, err);
-	if (!rc && truth && !(r.truth = ev_truth_open(truth, o, err)))
+	if (!rc && truth && !(r.truth = eval_truth_open(truth, o, err)))
 		rc = -1;
 	if (!rc)
-		rc = kind == EV_TRAJ ? read_traj(&r, input, err) : read_stream(&r, input, err);
+		rc = kind == EVAL_TRAJ ? read_traj(&r, input, err) : read_stream(&r, input, err);
 	if (!rc)
 		rc = finish(&r, err);
 	release(&r);

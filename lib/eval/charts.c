@@ -1,5 +1,5 @@
-/* e3-eval: charts: errors over time, the path from above beside the true one, accuracy against memory. */
-#include "eval.h"
+/* eval: charts: errors over time, the path from above beside the true one, accuracy against memory. */
+#include "eval/tasks.h"
 #include "e3/io.h"
 #include "e3/plot.h"
 #include <inttypes.h>
@@ -10,7 +10,7 @@
 
 enum { W = 900, H = 420, MAP = 640, KEY_CHARS = 24, KEYS = 20 };
 
-static const char *unit_of(const ev_seq *s) { return s->unit[0] ? s->unit : "units of the truth"; }
+static const char *unit_of(const e3_eval_seq *s) { return s->unit[0] ? s->unit : "units of the truth"; }
 
 static const e3_pen black = {{40, 44, 52}, 2, false}, red = {{200, 60, 50}, 2, false},
 					blue = {{50, 100, 190}, 2, false};
@@ -64,16 +64,17 @@ static int draw_curves(const char *dir, const char *name, const char *title, con
 }
 
 /* Error of depth frame by frame: each image by itself, and all under the sequence's scale. */
-static int draw_depth(const ev_seq *s, const char *dir, e3_err *err)
+static int draw_depth(const e3_eval_seq *s, const char *dir, e3_err *err)
 {
-	size_t n = s->n_moments;
+	size_t n = s->n_frame_errors;
 	double *v = e3_alloc(n ? n : 1, 3 * sizeof *v, "a curve", err), *alone = v + n, *together = v + 2 * n;
 	char title[256], key[64];
 	if (!v)
 		return -1;
 	bool has = false;
 	for (size_t k = 0; k < n; k++) {
-		v[k] = (double)s->moment[k].i, alone[k] = s->moment[k].image, together[k] = s->moment[k].sequence;
+		v[k] = (double)s->frame_error[k].i, alone[k] = s->frame_error[k].image,
+		together[k] = s->frame_error[k].sequence;
 		has |= isfinite(together[k]);
 	}
 	snprintf(title, sizeof title, "%.100s: error of depth", s->name);
@@ -84,7 +85,7 @@ static int draw_depth(const ev_seq *s, const char *dir, e3_err *err)
 	return rc;
 }
 
-static double turn_of(const e3_place *a, const e3_place *b)
+static double turn_of(const e3_camera_pose *a, const e3_camera_pose *b)
 {
 	const double back[4] = {-a->q[0], -a->q[1], -a->q[2], a->q[3]};
 	double q[4];
@@ -92,7 +93,7 @@ static double turn_of(const e3_place *a, const e3_place *b)
 	return e3_quat_angle(q) * 180 / 3.14159265358979323846;
 }
 
-static int draw_pose(const ev_seq *s, const char *dir, e3_err *err)
+static int draw_pose(const e3_eval_seq *s, const char *dir, e3_err *err)
 {
 	size_t n = (size_t)s->path.frames;
 	double *v = e3_alloc(n, 2 * sizeof *v, "a curve", err), *turn = v + n;
@@ -100,7 +101,7 @@ static int draw_pose(const ev_seq *s, const char *dir, e3_err *err)
 	if (!v)
 		return -1;
 	for (size_t k = 0; k < n; k++)
-		v[k] = (double)k, turn[k] = turn_of(&s->true_place[k], &s->place[k]);
+		v[k] = (double)k, turn[k] = turn_of(&s->true_pose[k], &s->pose[k]);
 	snprintf(title, sizeof title, "%.100s: distance from the true position, path aligned", s->name);
 	int rc = draw_curves(dir, "position.png", title, unit_of(s), &(curve){"position", s->ate, &red}, 1, v, n, err);
 	snprintf(title, sizeof title, "%.100s: rotation error, not aligned", s->name);
@@ -111,7 +112,7 @@ static int draw_pose(const ev_seq *s, const char *dir, e3_err *err)
 }
 
 /* x to the right, z upwards (forward): both paths in the truth's world. */
-static int draw_path(const ev_seq *s, const char *dir, e3_err *err)
+static int draw_path(const e3_eval_seq *s, const char *dir, e3_err *err)
 {
 	size_t n = (size_t)s->path.frames;
 	double *v = e3_alloc(n, 4 * sizeof *v, "a path", err), lo[2] = {INFINITY, INFINITY}, hi[2] = {-INFINITY, -INFINITY};
@@ -120,8 +121,8 @@ static int draw_path(const ev_seq *s, const char *dir, e3_err *err)
 		return -1;
 	for (size_t k = 0; k < n; k++) {
 		double y[3];
-		e3_similarity_apply(&s->path.score.sim, s->place[k].x, y);
-		v[k] = s->true_place[k].x[0], v[n + k] = s->true_place[k].x[2], v[2 * n + k] = y[0], v[3 * n + k] = y[2];
+		e3_similarity_apply(&s->path.score.sim, s->pose[k].x, y);
+		v[k] = s->true_pose[k].x[0], v[n + k] = s->true_pose[k].x[2], v[2 * n + k] = y[0], v[3 * n + k] = y[2];
 		for (int j = 0; j < 4; j++)
 			lo[j & 1] = fmin(lo[j & 1], v[(size_t)j * n + k]), hi[j & 1] = fmax(hi[j & 1], v[(size_t)j * n + k]);
 	}
@@ -152,18 +153,18 @@ static int draw_path(const ev_seq *s, const char *dir, e3_err *err)
 }
 
 /* What is drawn against memory: of an input, NaN where it was not scored. */
-static double depth_error(const ev_seq *s) { return s->curve_score; }
+static double depth_error(const e3_eval_seq *s) { return s->curve_score; }
 
-static double path_error(const ev_seq *s) { return s->path.scored ? s->path.score.ate.rmse : NAN; }
+static double path_error(const e3_eval_seq *s) { return s->path.scored ? s->path.score.ate.rmse : NAN; }
 
-static double cloud_error(const ev_seq *s)
+static double cloud_error(const e3_eval_seq *s)
 {
 	return s->recon.scored ? (s->recon.score.acc + s->recon.score.comp) / 2 : NAN;
 }
 
 typedef struct memory_chart {
 	const char *file, *title, *y;
-	double (*error)(const ev_seq *s);
+	double (*error)(const e3_eval_seq *s);
 	bool has_unit;
 } memory_chart;
 
@@ -174,13 +175,13 @@ static const memory_chart memory_charts[] = {
 };
 
 /* One point for each input: what its cache held at most, and how wrong it was. */
-static int draw_memory(const ev_report *r, const char *dir, const memory_chart *c, e3_err *err)
+static int draw_memory(const e3_eval_report *r, const char *dir, const memory_chart *c, e3_err *err)
 {
 	char y_label[160];
 	double *v = e3_alloc((size_t)r->n, 2 * sizeof *v, "points", err), top[2] = {0};
 	int n = 0, *of = e3_alloc((size_t)r->n, sizeof *of, "points", err), rc = v && of ? 0 : -1;
 	for (int k = 0; !rc && k < r->n; k++) {
-		const ev_seq *s = &r->seq[k];
+		const e3_eval_seq *s = &r->seq[k];
 		double y = c->error(s);
 		if (s->failed || !s->has_end || !s->end.cache_full || !isfinite(y))
 			continue;
@@ -216,14 +217,15 @@ static int draw_memory(const ev_report *r, const char *dir, const memory_chart *
 	return rc;
 }
 
-static int draw_sequence(const ev_seq *s, const char *root, e3_err *err)
+static int draw_sequence(const e3_eval_seq *s, const char *root, e3_err *err)
 {
 	char dir[4096], path[4200], title[256];
 	if (path_in(dir, sizeof dir, root, s->name, err) || e3_mkdirs(dir, err))
 		return -1;
 	if (s->shots) {
 		snprintf(title, sizeof title, "%.100s: %" PRId64 " frames, AbsRel of each image", s->name, s->frames);
-		if (path_in(path, sizeof path, dir, "errors.png", err) || ev_shots_draw(s->shots, title, unit_of(s), path, err))
+		if (path_in(path, sizeof path, dir, "errors.png", err) ||
+			eval_shots_draw(s->shots, title, unit_of(s), path, err))
 			return -1;
 	}
 	if (draw_depth(s, dir, err))
@@ -231,7 +233,7 @@ static int draw_sequence(const ev_seq *s, const char *root, e3_err *err)
 	return s->path.scored && (draw_pose(s, dir, err) || draw_path(s, dir, err)) ? -1 : 0;
 }
 
-int ev_png(const ev_report *r, const char *dir, e3_err *err)
+int e3_eval_charts(const e3_eval_report *r, const char *dir, e3_err *err)
 {
 	if (e3_mkdirs(dir, err))
 		return -1;

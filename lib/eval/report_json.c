@@ -1,5 +1,5 @@
-/* e3-eval: the report for programs: one JSON object on one line. What is not known is null. */
-#include "eval.h"
+/* eval: the report for programs: one JSON object on one line. What is not known is null. */
+#include "eval/tasks.h"
 #include "e3/tool.h"
 #include <inttypes.h>
 #include <math.h>
@@ -30,16 +30,16 @@ static int closing(e3_buf *to, const char *with, e3_err *err)
 }
 
 /* Task by task, row by row: {"depth": {"per image": {...}}, ...}. */
-static int scores(const ev_report *r, const ev_seq *s, e3_buf *to, e3_err *err)
+static int scores(const e3_eval_report *r, const e3_eval_seq *s, e3_buf *to, e3_err *err)
 {
-	for (int k = 0; k < EV_TASKS; k++) {
-		const ev_task *t = ev_tasks[k];
+	for (int k = 0; k < E3_EVAL_TASKS; k++) {
+		const eval_task *t = eval_tasks[k];
 		if (!(r->o->tasks >> k & 1))
 			continue;
 		if (e3_buf_printf(to, err, "\"%s\":{", t->key))
 			return -1;
 		for (int j = 0; j < t->rows(s); j++) {
-			double v[EV_FIGURES] = {0};
+			double v[EVAL_FIGURES] = {0};
 			if (e3_buf_printf(to, err, "\"%s\":{", t->row(s, j, v)))
 				return -1;
 			for (int f = 0; f < t->figures; f++)
@@ -55,7 +55,7 @@ static int scores(const ev_report *r, const ev_seq *s, e3_buf *to, e3_err *err)
 	return 0;
 }
 
-static int sequence(const ev_report *r, const ev_seq *s, e3_buf *to, e3_err *err)
+static int sequence(const e3_eval_report *r, const e3_eval_seq *s, e3_buf *to, e3_err *err)
 {
 	const e3_head *h = &s->head;
 	bool end = s->has_end;
@@ -81,7 +81,7 @@ static int sequence(const ev_report *r, const ev_seq *s, e3_buf *to, e3_err *err
 		scores(r, s, to, err) || closing(to, "},", err);
 }
 
-int ev_json(const ev_report *r, e3_buf *to, e3_err *err)
+int e3_eval_json(const e3_eval_report *r, e3_buf *to, e3_err *err)
 {
 	if (e3_buf_printf(to, err, "{\"tool\":\"e3-eval\",\"version\":\"%s\",\"inputs\":%d,\"scored\":%d,\"sequences\":[",
 			E3_VERSION, r->inputs, r->scored))

@@ -1,8 +1,7 @@
-/* e3-eval: what an operand is, and trajectory files as poses. */
-#include "eval.h"
+/* eval: what an operand is, and trajectory files as poses. */
+#include "eval/tasks.h"
 #include "e3/io.h"
 #include "e3/num.h"
-#include "e3/tool.h"
 #include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
@@ -19,11 +18,11 @@ static bool is_text(const uint8_t *b, size_t n)
 	return n > 0;
 }
 
-int ev_kind_of(const char *path, ev_kind *kind, e3_err *err)
+int eval_input_kind_of(const char *path, eval_input_kind *kind, e3_err *err)
 {
 	struct stat st;
 	uint8_t b[64];
-	*kind = EV_STREAM;
+	*kind = EVAL_STREAM;
 	if (!strcmp(path, "-") || stat(path, &st) || !S_ISREG(st.st_mode))
 		return 0; /* an endpoint, a pipe, or nothing: the stream's reader says what is wrong with it */
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -35,10 +34,10 @@ int ev_kind_of(const char *path, ev_kind *kind, e3_err *err)
 	if (n == 0 || b[0] == 0xc9)
 		return 0;
 	if (n > 9 && b[8] == '{' && e3_le64(b) < (uint64_t)st.st_size) {
-		*kind = EV_SAFETENSORS;
+		*kind = EVAL_SAFETENSORS;
 		return 0;
 	}
-	*kind = EV_TRAJ;
+	*kind = EVAL_TRAJ;
 	return is_text(b, (size_t)n)
 		? 0
 		: e3_fail(err, "reading: %s: neither a stream nor a safetensors file nor a trajectory in text", path);
@@ -77,15 +76,16 @@ static e3_traj_format guess(const char *path, const e3_map *map)
 	}
 }
 
-int ev_traj_load(const char *path, const ev_options *o, e3_traj *to, e3_err *err)
+int eval_traj_load(const char *path, const e3_eval_options *o, e3_traj *to, e3_err *err)
 {
 	e3_map map;
 	*to = (e3_traj){0};
 	if (e3_map_open(&map, path, err))
 		return -1;
-	e3_traj_format format = o->form ? (e3_traj_format)(o->form - 1) : guess(path, &map);
-	if (!o->form && format == E3_TRAJ_TUM_WXYZ)
-		e3_note("%s: read as scalar-first, as files of this name are (--traj-format tum reads x y z w)", path);
+	e3_traj_format format = o->traj_format ? (e3_traj_format)(o->traj_format - 1) : guess(path, &map);
+	if (!o->traj_format && format == E3_TRAJ_TUM_WXYZ)
+		e3_tell(E3_TELL_NOTE, "%s: read as scalar-first, as files of this name are%s", path,
+			eval_hint(o->hints.scalar_first));
 	int rc = e3_traj_decode((const char *)map.data, map.size, path, format, to, err);
 	e3_map_close(&map);
 	if (!rc && to->n == 0)
@@ -93,7 +93,7 @@ int ev_traj_load(const char *path, const ev_options *o, e3_traj *to, e3_err *err
 	return rc;
 }
 
-int ev_traj_pose(const double c2w[12], e3_pose *to, e3_err *err)
+int eval_traj_pose(const double c2w[12], e3_pose *to, e3_err *err)
 {
 	double m[12];
 	e3_rigid_invert(c2w, m);

@@ -1,7 +1,7 @@
-/* e3-eval: the reference's own result files (doc/evaluation.md 7), byte for byte where their layout is known:
+/* eval: the reference's own result files (doc/evaluation.md 7), byte for byte where their layout is known:
  * metric.json, result_ALIGN.json, SEQ/pred_traj.txt, pred_focal.txt, pred_intrinsics.txt, SEQ_eval_metric.txt,
  * _error_log.txt, logs_0.txt, logs_all.txt. */
-#include "eval.h"
+#include "eval/tasks.h"
 #include "e3/io.h"
 #include <inttypes.h>
 #include <math.h>
@@ -65,15 +65,15 @@ static int depth_json(const char *dir, const char *name, const e3_depth_score *s
 	return rc;
 }
 
-static int depth_files(const ev_report *r, const char *dir, e3_err *err)
+static int depth_files(const e3_eval_report *r, const char *dir, e3_err *err)
 {
-	const ev_seq *s = r->average ? r->average : r->seq;
-	if (r->o->tasks >> EV_TASK_DEPTH & 1 && s->depth.score.n > 0 &&
+	const e3_eval_seq *s = r->average ? r->average : r->seq;
+	if (r->o->tasks >> E3_EVAL_DEPTH & 1 && s->depth.score.n > 0 &&
 		depth_json(dir, "metric.json", &s->depth.score, err))
 		return -1;
-	for (int k = 0; k < EV_ALIGNS; k++) {
+	for (int k = 0; k < E3_EVAL_ALIGNS; k++) {
 		char name[64];
-		snprintf(name, sizeof name, "result_%s.json", ev_align_name[k]);
+		snprintf(name, sizeof name, "result_%s.json", e3_depth_align_name((e3_depth_align)k));
 		if (s->video[k].score.n > 0 && depth_json(dir, name, &s->video[k].score, err))
 			return -1;
 	}
@@ -90,7 +90,7 @@ static int stats_block(e3_buf *to, const char *title, const e3_stats *s, e3_err 
 		"std", s->std);
 }
 
-static int metric_text(const char *dir, const ev_seq *s, e3_err *err)
+static int metric_text(const char *dir, const e3_eval_seq *s, e3_err *err)
 {
 	const e3_path_score *p = &s->path.score;
 	e3_buf text = {0};
@@ -110,7 +110,7 @@ static int metric_text(const char *dir, const ev_seq *s, e3_err *err)
 }
 
 /* Scalar first, although it looks like a TUM file: the reference's. */
-static int traj_text(const char *dir, const ev_seq *s, e3_err *err)
+static int traj_text(const char *dir, const e3_eval_seq *s, e3_err *err)
 {
 	char path[4096];
 	e3_traj traj = {0};
@@ -121,11 +121,11 @@ static int traj_text(const char *dir, const ev_seq *s, e3_err *err)
 		return -1;
 	for (int64_t k = 0; !rc && k < s->path.frames; k++) {
 		double m[12], r[9];
-		rc = e3_quat_to_mat(s->place[k].q, r) ? e3_fail(err, "writing results: %s: a pose without rotation", s->name)
-											  : 0;
+		rc =
+			e3_quat_to_mat(s->pose[k].q, r) ? e3_fail(err, "writing results: %s: a pose without rotation", s->name) : 0;
 		for (int row = 0; row < 3; row++) {
 			memcpy(m + 4 * row, r + 3 * row, 3 * sizeof *m);
-			m[4 * row + 3] = s->place[k].x[row];
+			m[4 * row + 3] = s->pose[k].x[row];
 		}
 		rc = rc || e3_traj_add(&traj, (double)k, m, err) ? -1 : 0;
 	}
@@ -137,13 +137,13 @@ static int traj_text(const char *dir, const ev_seq *s, e3_err *err)
 
 /* Focal length and K of each frame, in pixels of the network's picture. The reference has square pixels and so one
  * focal length: here it is the horizontal one, K's first number there too. */
-static int camera_text(const char *dir, const ev_seq *s, e3_err *err)
+static int intrinsics_text(const char *dir, const e3_eval_seq *s, e3_err *err)
 {
 	e3_buf focal = {0}, k9 = {0};
 	char name[1024];
 	int rc = 0;
 	for (int64_t k = 0; !rc && k < s->path.frames; k++) {
-		const e3_intrinsics *c = &s->camera[k];
+		const e3_intrinsics *c = &s->intrinsics[k];
 		rc = e3_buf_printf(&focal, err, "%.6f\n", c->fx) ||
 				e3_buf_printf(&k9, err, "%.6f %.6f %.6f %.6f %.6f %.6f %.6f %.6f %.6f\n", c->fx, 0.0, c->cx, 0.0, c->fy,
 					c->cy, 0.0, 0.0, 1.0)
@@ -166,17 +166,17 @@ static double six(double v)
 	return strtod(text, NULL);
 }
 
-static int error_log(const ev_report *r, const char *dir, e3_err *err)
+static int error_log(const e3_eval_report *r, const char *dir, e3_err *err)
 {
 	e3_buf text = {0};
 	double sum[3] = {0};
 	int n = 0, rc = 0;
 	for (int k = 0; !rc && k < r->n; k++) {
-		const ev_seq *s = &r->seq[k];
+		const e3_eval_seq *s = &r->seq[k];
 		const double v[3] = {s->path.score.ate.rmse, s->path.score.rpe_t.rmse, s->path.score.rpe_r.rmse};
 		if (!s->path.scored) {
 			rc = e3_buf_printf(&text, err, "Exception in sequence %s: %s\n", s->name,
-				s->failed ? s->why : ev_task_pose.why(s));
+				s->failed ? s->why : eval_task_pose.why(s));
 			continue;
 		}
 		rc = e3_buf_printf(&text, err, "%s-%-16s | ATE: %.5f, RPE trans: %.5f, RPE rot: %.5f\n%.5f\n%.5f\n%.5f\n",
@@ -198,7 +198,7 @@ static int error_log(const ev_report *r, const char *dir, e3_err *err)
 
 /* Where the data set's name is given and the stream comes from it, the scene's name in it, as in chess/seq-03; else the
  * file's. */
-static void scene_id(const ev_report *r, const ev_seq *s, char to[256])
+static void scene_id(const e3_eval_report *r, const e3_eval_seq *s, char to[256])
 {
 	size_t n = strlen(r->o->dataset);
 	const char *from = s->head.source;
@@ -209,7 +209,7 @@ static void scene_id(const ev_report *r, const ev_seq *s, char to[256])
 }
 
 /* A line for each scene, labels as they are there; the reference adds to the file, this writes it anew. */
-static int recon_lines(const ev_report *r, e3_buf *text, e3_err *err)
+static int recon_lines(const e3_eval_report *r, e3_buf *text, e3_err *err)
 {
 	for (int k = 0; k < r->n; k++) {
 		const e3_recon_score *s = &r->seq[k].recon.score;
@@ -228,7 +228,7 @@ static int recon_lines(const ev_report *r, e3_buf *text, e3_err *err)
 	return 0;
 }
 
-static int recon_logs(const ev_report *r, const char *dir, e3_err *err)
+static int recon_logs(const e3_eval_report *r, const char *dir, e3_err *err)
 {
 	const e3_recon_score *s = r->average ? &r->average->recon.score : &r->seq->recon.score;
 	e3_buf text = {0};
@@ -245,17 +245,17 @@ static int recon_logs(const ev_report *r, const char *dir, e3_err *err)
 	return rc;
 }
 
-int ev_results(const ev_report *r, const char *dir, e3_err *err)
+int e3_eval_results(const e3_eval_report *r, const char *dir, e3_err *err)
 {
 	if (e3_mkdirs(dir, err) || depth_files(r, dir, err))
 		return -1;
-	if (r->o->tasks >> EV_TASK_RECON & 1 && recon_logs(r, dir, err))
+	if (r->o->tasks >> E3_EVAL_RECON & 1 && recon_logs(r, dir, err))
 		return -1;
-	if (!(r->o->tasks >> EV_TASK_POSE & 1))
+	if (!(r->o->tasks >> E3_EVAL_POSE & 1))
 		return 0;
 	for (int k = 0; k < r->n; k++) {
-		const ev_seq *s = &r->seq[k];
-		if (s->path.frames && (traj_text(dir, s, err) || (s->camera && camera_text(dir, s, err))))
+		const e3_eval_seq *s = &r->seq[k];
+		if (s->path.frames && (traj_text(dir, s, err) || (s->intrinsics && intrinsics_text(dir, s, err))))
 			return -1;
 		if (s->path.scored && metric_text(dir, s, err))
 			return -1;
@@ -263,7 +263,7 @@ int ev_results(const ev_report *r, const char *dir, e3_err *err)
 	return error_log(r, dir, err);
 }
 
-int ev_save_npy(const ev_options *o, const char *name, int64_t k, const e3_pred *p, e3_err *err)
+int eval_save_npy(const e3_eval_options *o, const char *name, int64_t k, const e3_pred *p, e3_err *err)
 {
 	char path[4096];
 	const e3_depth depth = {p->w, p->h, p->depth};
@@ -271,6 +271,6 @@ int ev_save_npy(const ev_options *o, const char *name, int64_t k, const e3_pred 
 		return e3_fail(err, "writing results: %s: the path is too long", o->results);
 	if (k == 0 && e3_mkdirs(path, err))
 		return -1;
-	snprintf(path + strlen(path), 64, "/frame_%04" PRId64 "%s.npy", k, o->tasks == 1u << EV_TASK_DEPTH ? "depth" : "");
+	snprintf(path + strlen(path), 64, "/frame_%04" PRId64 "%s.npy", k, o->tasks == 1u << E3_EVAL_DEPTH ? "depth" : "");
 	return e3_npy_save(path, &depth, err);
 }

@@ -1,6 +1,6 @@
-/* e3-eval: the report for people: at most 25 lines. A block for each task: a heading, a row for each sequence (the
+/* eval: the report for people: at most 25 lines. A block for each task: a heading, a row for each sequence (the
  * worst ones, when there are more than fit), the average. */
-#include "eval.h"
+#include "eval/tasks.h"
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -9,7 +9,7 @@
 
 enum { LINES = 25, NAME = 24, LABEL = 12 };
 
-static int cell(e3_buf *to, const ev_figure *f, double v, e3_err *err)
+static int cell(e3_buf *to, const eval_figure *f, double v, e3_err *err)
 {
 	int width = (int)strlen(f->name) + 2;
 	width = width < 9 ? 9 : width;
@@ -22,7 +22,7 @@ static int cell(e3_buf *to, const ev_figure *f, double v, e3_err *err)
 	return e3_buf_printf(to, err, "%*.*f", width, size >= 1e8 ? 0 : digits, v);
 }
 
-static int heading(e3_buf *to, const ev_task *t, const char *name, e3_err *err)
+static int heading(e3_buf *to, const eval_task *t, const char *name, e3_err *err)
 {
 	if (e3_buf_printf(to, err, "%-*s", NAME + LABEL, name))
 		return -1;
@@ -37,9 +37,9 @@ static int heading(e3_buf *to, const ev_task *t, const char *name, e3_err *err)
 	return e3_buf_add(to, "\n", 1, err);
 }
 
-static int row(e3_buf *to, const ev_task *t, const ev_seq *s, int k, e3_err *err)
+static int row(e3_buf *to, const eval_task *t, const e3_eval_seq *s, int k, e3_err *err)
 {
-	double v[EV_FIGURES] = {0};
+	double v[EVAL_FIGURES] = {0};
 	const char *label = t->row(s, k, v);
 	if (e3_buf_printf(to, err, "  %-*.*s%-*s", NAME - 2, NAME - 3, s->name, LABEL, label))
 		return -1;
@@ -50,9 +50,9 @@ static int row(e3_buf *to, const ev_task *t, const ev_seq *s, int k, e3_err *err
 }
 
 /* What kind of run it was: one line for one sequence, else what all have in common. */
-static int run_lines(const ev_report *r, e3_buf *to, e3_err *err)
+static int run_lines(const e3_eval_report *r, e3_buf *to, e3_err *err)
 {
-	const ev_seq *s = r->seq;
+	const e3_eval_seq *s = r->seq;
 	if (r->average) {
 		int64_t frames = 0;
 		for (int k = 0; k < r->n; k++)
@@ -79,12 +79,12 @@ static int run_lines(const ev_report *r, e3_buf *to, e3_err *err)
 }
 
 /* What a reader of the figures has to know. */
-static int warning_lines(const ev_report *r, e3_buf *to, e3_err *err)
+static int warning_lines(const e3_eval_report *r, e3_buf *to, e3_err *err)
 {
 	uint64_t bad = 0, low = 0, unseen = 0, used = 0;
-	const ev_seq *first = NULL, *first_low = NULL;
+	const e3_eval_seq *first = NULL, *first_low = NULL;
 	for (int k = 0; k < r->n; k++) {
-		const ev_seq *s = &r->seq[k];
+		const e3_eval_seq *s = &r->seq[k];
 		bad += s->pixels.not_finite, unseen += s->pixels.unseen, used += s->pixels.used;
 		low += s->pixels.not_positive;
 		first = first || !s->pixels.not_finite ? first : s;
@@ -93,7 +93,7 @@ static int warning_lines(const ev_report *r, e3_buf *to, e3_err *err)
 	if (bad &&
 		e3_buf_printf(to, err, "warning: %" PRIu64 " pixels predicted not finite, first in %s frame %" PRId64 "%s\n",
 			bad, first->name, first->first_not_finite,
-			r->o->pixels.finite ? ": left out" : " (--finite leaves them out)"))
+			r->o->pixels.finite ? ": left out" : eval_hint(r->o->hints.not_finite)))
 		return -1;
 	if (low &&
 		e3_buf_printf(to, err,
@@ -108,17 +108,17 @@ static int warning_lines(const ev_report *r, e3_buf *to, e3_err *err)
 }
 
 /* Lines that blocks need beside their rows of sequences. */
-static int fixed_lines(const ev_report *r, int *blocks)
+static int fixed_lines(const e3_eval_report *r, int *blocks)
 {
 	uint64_t bad = 0, low = 0, unseen = 0;
 	for (int k = 0; k < r->n; k++)
 		low += r->seq[k].pixels.not_positive, bad += r->seq[k].pixels.not_finite, unseen += r->seq[k].pixels.unseen;
 	int lines = (r->average ? 1 : 2) + (bad > 0) + (low > 0) + (unseen > 0);
 	*blocks = 0;
-	for (int k = 0; k < EV_TASKS; k++)
+	for (int k = 0; k < E3_EVAL_TASKS; k++)
 		if (r->o->tasks >> k & 1) {
-			const ev_seq *most = r->average ? r->average : r->seq;
-			int rows = ev_tasks[k]->rows(most);
+			const e3_eval_seq *most = r->average ? r->average : r->seq;
+			int rows = eval_tasks[k]->rows(most);
 			lines += 1 + (r->average ? rows : 0);
 			*blocks += rows;
 		}
@@ -137,13 +137,13 @@ static int by_badness(const void *a, const void *b)
 	return x->v != y->v ? (x->v < y->v) - (x->v > y->v) : x->seq - y->seq;
 }
 
-static int rows_of_task(const ev_report *r, const ev_task *t, int room, e3_buf *to, e3_err *err)
+static int rows_of_task(const e3_eval_report *r, const eval_task *t, int room, e3_buf *to, e3_err *err)
 {
 	ranked *order = e3_alloc((size_t)r->n, sizeof *order, "the report", err);
 	int rc = order ? 0 : -1, rows = t->rows(r->average ? r->average : r->seq), n = 0;
 	for (int k = 0; !rc && k < r->n; k++)
 		if (t->rows(&r->seq[k])) {
-			double v[EV_FIGURES] = {0};
+			double v[EVAL_FIGURES] = {0};
 			t->row(&r->seq[k], 0, v);
 			order[n++] = (ranked){k, isnan(v[0]) ? INFINITY : t->high_is_good ? -v[0] : v[0]};
 		}
@@ -163,16 +163,16 @@ static int rows_of_task(const ev_report *r, const ev_task *t, int room, e3_buf *
 	return rc;
 }
 
-int ev_text(const ev_report *r, e3_buf *to, e3_err *err)
+int e3_eval_text(const e3_eval_report *r, e3_buf *to, e3_err *err)
 {
 	int blocks, fixed = fixed_lines(r, &blocks), room = blocks ? (LINES - fixed) / blocks : 0;
 	if (run_lines(r, to, err))
 		return -1;
-	for (int k = 0; k < EV_TASKS; k++) {
-		const ev_task *t = ev_tasks[k];
+	for (int k = 0; k < E3_EVAL_TASKS; k++) {
+		const eval_task *t = eval_tasks[k];
 		if (!(r->o->tasks >> k & 1))
 			continue;
-		const ev_seq *any = r->average ? r->average : r->seq;
+		const e3_eval_seq *any = r->average ? r->average : r->seq;
 		if (!t->rows(any)) {
 			const char *why = t->why(r->seq);
 			if (e3_buf_printf(to, err, "%s: not scored: %s\n", t->name, why && why[0] ? why : "nothing to score"))

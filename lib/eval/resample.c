@@ -19,7 +19,7 @@ static void cubic(float x, float w[TAPS])
 	w[3] = 1.0f - w[0] - w[1] - w[2];
 }
 
-static int axis_weights(e3_onto *o, int axis, int n, e3_err *err)
+static int axis_weights(e3_resampler *o, int axis, int n, e3_err *err)
 {
 	o->weight[axis] = e3_alloc((size_t)n * TAPS, sizeof **o->weight, "resize weights", err);
 	o->first[axis] = e3_alloc((size_t)n, sizeof **o->first, "resize weights", err);
@@ -35,7 +35,7 @@ static int axis_weights(e3_onto *o, int axis, int n, e3_err *err)
 }
 
 /* One axis: which pixels of the truth have their centre in the part of the network picture where the source is. */
-static void axis_seen(e3_onto *o, int axis)
+static void axis_seen(e3_resampler *o, int axis)
 {
 	int n = axis ? o->h : o->w, lo = n, hi = 0;
 	for (int k = 0; k < n; k++) {
@@ -47,7 +47,7 @@ static void axis_seen(e3_onto *o, int axis)
 }
 
 /* The network picture shows `source` pixels from `fit`; `n` of them are the truth's. */
-static void axis_init(e3_onto *o, int axis, double fit_scale, double fit_move, int source)
+static void axis_init(e3_resampler *o, int axis, double fit_scale, double fit_move, int source)
 {
 	int from = axis ? o->from_h : o->from_w, n = axis ? o->h : o->w;
 	double end = fit_scale * source + fit_move;
@@ -63,9 +63,9 @@ static void axis_init(e3_onto *o, int axis, double fit_scale, double fit_move, i
 	axis_seen(o, axis);
 }
 
-int e3_onto_init(e3_onto *o, const e3_source *s, int from_w, int from_h, int w, int h, e3_err *err)
+int e3_resampler_init(e3_resampler *o, const e3_source *s, int from_w, int from_h, int w, int h, e3_err *err)
 {
-	*o = (e3_onto){.from_w = from_w,
+	*o = (e3_resampler){.from_w = from_w,
 		.from_h = from_h,
 		.w = w,
 		.h = h,
@@ -89,7 +89,7 @@ int e3_onto_init(e3_onto *o, const e3_source *s, int from_w, int from_h, int w, 
 	o->row = e3_alloc((size_t)w * TAPS, sizeof *o->row, "resize rows", err);
 	o->row_at = e3_alloc(TAPS, sizeof *o->row_at, "resize rows", err);
 	if (!o->row || !o->row_at || axis_weights(o, 0, w, err) || axis_weights(o, 1, h, err)) {
-		e3_onto_release(o);
+		e3_resampler_release(o);
 		return -1;
 	}
 	return 0;
@@ -98,7 +98,7 @@ int e3_onto_init(e3_onto *o, const e3_source *s, int from_w, int from_h, int w, 
 static int clamp(int v, int lo, int hi) { return v < lo ? lo : v >= hi ? hi - 1 : v; }
 
 /* One row of the network picture, resized along x. */
-static void across(const e3_onto *o, const float *from, float *to)
+static void across(const e3_resampler *o, const float *from, float *to)
 {
 	int lo = o->part[0], hi = o->part[2];
 	for (int x = o->seen[0]; x < o->seen[2]; x++) {
@@ -116,7 +116,7 @@ static void across(const e3_onto *o, const float *from, float *to)
 }
 
 /* The resized row y of the network picture: rows are kept four deep, by y modulo 4. */
-static const float *row_of(e3_onto *o, const float *from, int y)
+static const float *row_of(e3_resampler *o, const float *from, int y)
 {
 	int slot = y & (TAPS - 1);
 	float *row = o->row + (size_t)slot * (size_t)o->w;
@@ -127,7 +127,7 @@ static const float *row_of(e3_onto *o, const float *from, int y)
 	return row;
 }
 
-void e3_onto_apply(e3_onto *o, const float *from, float *to)
+void e3_resampler_apply(e3_resampler *o, const float *from, float *to)
 {
 	if (o->same) {
 		memcpy(to, from, (size_t)o->w * (size_t)o->h * sizeof *to);
@@ -145,22 +145,22 @@ void e3_onto_apply(e3_onto *o, const float *from, float *to)
 	}
 }
 
-void e3_onto_release(e3_onto *o)
+void e3_resampler_release(e3_resampler *o)
 {
 	for (int k = 0; k < 2; k++)
 		free(o->weight[k]), free(o->first[k]);
 	free(o->row), free(o->row_at);
-	*o = (e3_onto){0};
+	*o = (e3_resampler){0};
 }
 
 int e3_resize_cubic(const float *from, int from_w, int from_h, float *to, int w, int h, e3_err *err)
 {
-	e3_onto o;
+	e3_resampler o;
 	/* as if the source had the shape of the result */
 	e3_source s = {.src_w = w, .src_h = h, .fit = {(double)from_w / w, (double)from_h / h, 0, 0}};
-	if (e3_onto_init(&o, &s, from_w, from_h, w, h, err))
+	if (e3_resampler_init(&o, &s, from_w, from_h, w, h, err))
 		return -1;
-	e3_onto_apply(&o, from, to);
-	e3_onto_release(&o);
+	e3_resampler_apply(&o, from, to);
+	e3_resampler_release(&o);
 	return 0;
 }

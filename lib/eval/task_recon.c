@@ -1,5 +1,5 @@
-/* e3-eval: the task recon: the scene as clouds of points. */
-#include "eval.h"
+/* eval: the task recon: the scene as clouds of points. */
+#include "eval/tasks.h"
 #include "e3/export.h"
 #include "e3/io.h"
 #include "e3/tool.h"
@@ -9,7 +9,7 @@
 
 enum { FIGURES = 16 };
 
-static const ev_figure figures[FIGURES] = {
+static const eval_figure figures[FIGURES] = {
 	{"acc", "Acc", 4},
 	{"acc_med", "Acc med", 4},
 	{"comp", "Comp", 4},
@@ -29,14 +29,14 @@ static const ev_figure figures[FIGURES] = {
 };
 
 typedef struct recon_state {
-	const ev_options *o;
+	const e3_eval_options *o;
 	e3_recon scene;
 	float *points; /* of predicted depth */
 	size_t room;
 	int64_t no_points, no_camera;
 } recon_state;
 
-static void *begin(const ev_options *o, e3_err *err)
+static void *begin(const e3_eval_options *o, e3_err *err)
 {
 	recon_state *s = e3_alloc(1, sizeof *s, "the task recon", err);
 	if (s)
@@ -45,7 +45,7 @@ static void *begin(const ev_options *o, e3_err *err)
 }
 
 /* The predicted points of a frame; NULL: it has none (counted) or, with *rc -1, there is no memory. */
-static const float *points_of(recon_state *s, const ev_pair *p, int *rc, e3_err *err)
+static const float *points_of(recon_state *s, const eval_sample *p, int *rc, e3_err *err)
 {
 	const e3_pred *q = p->pred;
 	size_t n = (size_t)q->w * (size_t)q->h;
@@ -75,7 +75,7 @@ static bool true_camera(const e3_truth *t, e3_intrinsics *k)
 	return k->fx > 0 && k->fy > 0;
 }
 
-static int add_view(recon_state *s, const ev_pair *p, const e3_onto *onto, e3_err *err)
+static int add_view(recon_state *s, const eval_sample *p, const e3_resampler *resampler, e3_err *err)
 {
 	e3_intrinsics k;
 	int rc = 0;
@@ -84,28 +84,28 @@ static int add_view(recon_state *s, const ev_pair *p, const e3_onto *onto, e3_er
 		return 0;
 	}
 	const float *points = points_of(s, p, &rc, err);
-	e3_recon_view view = {onto, points, p->pred->rgb, p->truth->map->depth, &p->truth->pose, &k};
+	e3_recon_view view = {resampler, points, p->pred->rgb, p->truth->map->depth, &p->truth->pose, &k};
 	return points ? e3_recon_add(&s->scene, &view, (int)s->o->crop, err) : rc;
 }
 
-static int add(void *state, const ev_pair *p, e3_err *err)
+static int add(void *state, const eval_sample *p, e3_err *err)
 {
 	const e3_truth *t = p->truth->map;
-	e3_onto own;
-	if (p->onto)
-		return add_view(state, p, p->onto, err);
+	e3_resampler own;
+	if (p->resampler)
+		return add_view(state, p, p->resampler, err);
 	if (!t || !p->pred || !p->pred->points)
 		return 0;
 	/* points without depth: nobody has laid the picture over the truth yet */
-	if (e3_onto_init(&own, &p->pred->s, p->pred->w, p->pred->h, t->w, t->h, err))
+	if (e3_resampler_init(&own, &p->pred->s, p->pred->w, p->pred->h, t->w, t->h, err))
 		return -1;
 	int rc = add_view(state, p, &own, err);
-	e3_onto_release(&own);
+	e3_resampler_release(&own);
 	return rc;
 }
 
 /* The reference's three clouds, under its names. */
-static int save_cloud(const recon_state *s, const ev_seq *seq, const char *end, const char *what, e3_err *err)
+static int save_cloud(const recon_state *s, const e3_eval_seq *seq, const char *end, const char *what, e3_err *err)
 {
 	const e3_matched *m = &s->scene.inside;
 	char path[4096], comment[256];
@@ -123,7 +123,7 @@ static int save_cloud(const recon_state *s, const ev_seq *seq, const char *end, 
 }
 
 /* What cannot be computed is said in `recon.why`; what cannot be written is a failure. */
-static int score(recon_state *s, ev_seq *seq, e3_err *err)
+static int score(recon_state *s, e3_eval_seq *seq, e3_err *err)
 {
 	e3_recon_rule rule = {.radius = s->o->icp, .similarity = s->o->use_proj, .threads = (int)s->o->threads};
 	e3_recon_score *to = &seq->recon.score;
@@ -136,25 +136,26 @@ static int score(recon_state *s, ev_seq *seq, e3_err *err)
 		if (!e3_recon_compare(&s->scene, &rule, to, &why))
 			return to->points ? save_cloud(s, seq, "-mask_align.ply", "predicted points after ICP", err) : 0;
 	}
-	snprintf(seq->recon.why, EV_WHY, "%.*s", EV_WHY - 1, why.text);
+	snprintf(seq->recon.why, E3_EVAL_WHY, "%.*s", E3_EVAL_WHY - 1, why.text);
 	to->points = 0;
 	return 0;
 }
 
-static int finish(void *state, ev_seq *seq, e3_err *err)
+static int finish(void *state, e3_eval_seq *seq, e3_err *err)
 {
 	recon_state *s = state;
-	seq->recon = (ev_recon){.views = s->scene.views};
+	seq->recon = (e3_eval_recon){.views = s->scene.views};
 	if (s->scene.views == 0)
-		snprintf(seq->recon.why, EV_WHY, "%s",
+		snprintf(seq->recon.why, E3_EVAL_WHY, "%s%s",
 			s->no_points && s->o->use_proj ? "no frame has a predicted depth and a usable camera"
-				: s->no_points             ? "no frame has predicted points; --use-proj makes them of depth and camera"
+				: s->no_points             ? "no frame has predicted points"
 				: s->no_camera             ? "no frame has a true camera"
-										   : "no frame has predicted points and a true depth");
+										   : "no frame has predicted points and a true depth",
+			s->no_points && !s->o->use_proj ? eval_hint(s->o->hints.no_points) : "");
 	else if (score(s, seq, err))
 		return -1;
 	else if (seq->recon.score.points == 0 && !seq->recon.why[0])
-		snprintf(seq->recon.why, EV_WHY, "no pixel inside the crop has a truth and a finite prediction");
+		snprintf(seq->recon.why, E3_EVAL_WHY, "no pixel inside the crop has a truth and a finite prediction");
 	seq->recon.scored = seq->recon.score.points > 0;
 	return 0;
 }
@@ -169,7 +170,7 @@ static void release(void *state)
 	free(s);
 }
 
-static void values(const ev_recon *r, double *v)
+static void values(const e3_eval_recon *r, double *v)
 {
 	const e3_recon_score *s = &r->score;
 	const double all[FIGURES] = {s->acc, s->acc_med, s->comp, s->comp_med, s->nc, s->nc_med, (double)s->points, s->nc1,
@@ -179,12 +180,12 @@ static void values(const ev_recon *r, double *v)
 }
 
 /* Plain means over scenes; of counts the sum. */
-static void average(const ev_options *o, const ev_seq *s, int n, ev_seq *to)
+static void average(const e3_eval_options *o, const e3_eval_seq *s, int n, e3_eval_seq *to)
 {
-	ev_recon *r = &to->recon;
+	e3_eval_recon *r = &to->recon;
 	e3_recon_score *a = &r->score;
 	int count = 0;
-	*r = (ev_recon){.views = 0};
+	*r = (e3_eval_recon){.views = 0};
 	for (int k = 0; k < n; k++) {
 		const e3_recon_score *b = &s[k].recon.score;
 		if (!s[k].recon.scored)
@@ -205,17 +206,17 @@ static void average(const ev_options *o, const ev_seq *s, int n, ev_seq *to)
 	r->scored = count > 0;
 }
 
-static int rows(const ev_seq *s) { return s->recon.scored; }
+static int rows(const e3_eval_seq *s) { return s->recon.scored; }
 
-static const char *row(const ev_seq *s, int k, double *v)
+static const char *row(const e3_eval_seq *s, int k, double *v)
 {
 	values(&s->recon, v);
 	return "points";
 }
 
-static const char *why(const ev_seq *s) { return s->recon.why; }
+static const char *why(const e3_eval_seq *s) { return s->recon.why; }
 
-const ev_task ev_task_recon = {
+const eval_task eval_task_recon = {
 	"recon",
 	"recon",
 	figures,

@@ -1,6 +1,6 @@
-/* e3-eval: frames kept for the error sheet, evenly spaced whatever the length of the stream, and the sheet: picture,
+/* eval: frames kept for the error sheet, evenly spaced whatever the length of the stream, and the sheet: picture,
  * truth, aligned prediction, error. */
-#include "eval.h"
+#include "eval/tasks.h"
 #include "e3/image.h"
 #include <inttypes.h>
 #include <math.h>
@@ -32,7 +32,7 @@ typedef struct shot {
 } shot;
 
 /* Every stride-th frame with depth; when the room is full, every other one goes and the stride doubles. */
-struct ev_shots {
+struct e3_eval_shots {
 	shot at[KEPT];
 	int n;
 	int64_t stride, seen;
@@ -44,16 +44,16 @@ static void shot_release(shot *s)
 	*s = (shot){0};
 }
 
-void ev_shots_free(ev_shots *x)
+void eval_shots_free(e3_eval_shots *x)
 {
 	for (int k = 0; x && k < x->n; k++)
 		shot_release(&x->at[k]);
 	free(x);
 }
 
-static int fill(shot *s, const ev_pair *p, const ev_options *o, e3_err *err)
+static int fill(shot *s, const eval_sample *p, const e3_eval_options *o, e3_err *err)
 {
-	const e3_onto *on = p->onto;
+	const e3_resampler *on = p->resampler;
 	const e3_truth *t = p->truth->map;
 	e3_pixels px = {.f = p->pixels, .n = p->n_pixels};
 	e3_depth_rule rule = {E3_DEPTH_MEDIAN, o->disparity, o->clip, 1};
@@ -102,9 +102,9 @@ static int fill(shot *s, const ev_pair *p, const ev_options *o, e3_err *err)
 	return 0;
 }
 
-int ev_shots_add(ev_shots **to, const ev_pair *p, const ev_options *o, e3_err *err)
+int eval_shots_add(e3_eval_shots **to, const eval_sample *p, const e3_eval_options *o, e3_err *err)
 {
-	ev_shots *x = *to;
+	e3_eval_shots *x = *to;
 	if (!x) {
 		if (!(x = *to = e3_alloc(1, sizeof *x, "pictures", err)))
 			return -1;
@@ -129,7 +129,7 @@ int ev_shots_add(ev_shots **to, const ev_pair *p, const ev_options *o, e3_err *e
 }
 
 /* Inverse depth, near to far, of the truth: percentiles 2 and 98. */
-static int range_of(const ev_shots *x, double range[2], e3_err *err)
+static int range_of(const e3_eval_shots *x, double range[2], e3_err *err)
 {
 	e3_pct p;
 	int rc = e3_pct_init(&p, (double[]){2, 98}, 2, err);
@@ -164,7 +164,7 @@ static void draw_maps(e3_image *sheet, int at_x, int at_y, const shot *s, int st
 				e3_draw_fill(sheet, at_x + x, at_y + 2 * step + y, 1, 1, rgb);
 			}
 			if (g > 0 && isfinite(q)) {
-				e3_cmap_rgb(E3_MAGMA, fabs(q - g) / g / EV_ERROR_TOP, rgb);
+				e3_cmap_rgb(E3_MAGMA, fabs(q - g) / g / EVAL_ERROR_TOP, rgb);
 				e3_draw_fill(sheet, at_x + x, at_y + 3 * step + y, 1, 1, rgb);
 			}
 		}
@@ -188,14 +188,14 @@ static void draw_bar(e3_image *sheet, const int at[2], int h, const double *rang
 		if (range)
 			snprintf(text, sizeof text, "%.3g", 1 / (range[0] + part * (range[1] - range[0])));
 		else
-			snprintf(text, sizeof text, "%g %%", 100 * part * EV_ERROR_TOP);
+			snprintf(text, sizeof text, "%g %%", 100 * part * EVAL_ERROR_TOP);
 		e3_draw_fill(sheet, at[0] + BAR, (int)lrint(y), 4, 1, soft);
 		e3_draw_text(sheet, at[0] + BAR + 8, (int)fmax(at[1], fmin(y - LINE / 2.0, at[1] + h - LINE)), TEXT, soft,
 			text);
 	}
 }
 
-int ev_shots_draw(const ev_shots *x, const char *title, const char *unit, const char *path, e3_err *err)
+int eval_shots_draw(const e3_eval_shots *x, const char *title, const char *unit, const char *path, e3_err *err)
 {
 	char truth[128];
 	const char *const label[ROWS] = {NULL, truth, "predicted, aligned by the image's median",

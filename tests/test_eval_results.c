@@ -1,5 +1,5 @@
-/* e3-eval: the result files of the reference, byte for byte, from reports with the figures of the vectors. */
-#include "../cmd/e3-eval/eval.h"
+/* eval: the result files of the reference, byte for byte, from reports with the figures of the vectors. */
+#include "eval/tasks.h"
 #include "vectors.h"
 #include <errno.h>
 #include <sys/stat.h>
@@ -38,10 +38,10 @@ static const char *text_of(const char *name, const char *part)
 static void depth(void **state)
 {
 	const char *want = text_of("depth/json_line", "expected");
-	ev_options o = {.tasks = 1u << EV_TASK_DEPTH};
-	ev_seq s = {.depth = {.score = {0.25, 1.5, 2, 0.3, {0, 0.6, 0.8, 0.9}, 0, 1}}};
-	ev_report r = {.o = &o, .seq = &s, .n = 1};
-	assert_int_equal(ev_results(&r, folder, NULL), 0);
+	e3_eval_options o = {.tasks = 1u << E3_EVAL_DEPTH};
+	e3_eval_seq s = {.depth = {.score = {0.25, 1.5, 2, 0.3, {0, 0.6, 0.8, 0.9}, 0, 1}}};
+	e3_eval_report r = {.o = &o, .seq = &s, .n = 1};
+	assert_int_equal(e3_eval_results(&r, folder, NULL), 0);
 	assert_string_equal(taken("metric.json"), want);
 }
 
@@ -49,16 +49,16 @@ static void poses(void **state)
 {
 	const char *want = text_of("pose/error_log_lines", "expected");
 	json_t *in = json_object_get(vector("pose/error_log_lines"), "inputs");
-	ev_options o = {.tasks = 1u << EV_TASK_POSE, .dataset = json_string_value(json_object_get(in, "dataset"))};
+	e3_eval_options o = {.tasks = 1u << E3_EVAL_POSE, .dataset = json_string_value(json_object_get(in, "dataset"))};
 	char name[32];
 	snprintf(name, sizeof name, "%s", json_string_value(json_object_get(in, "seq")));
-	ev_seq s = {.name = name,
+	e3_eval_seq s = {.name = name,
 		.path = {.scored = true,
 			.score = {.ate.rmse = number(in, "ate"),
 				.rpe_t.rmse = number(in, "rpe_t"),
 				.rpe_r.rmse = number(in, "rpe_r")}}};
-	ev_report r = {.o = &o, .seq = &s, .n = 1};
-	assert_int_equal(ev_results(&r, folder, NULL), 0);
+	e3_eval_report r = {.o = &o, .seq = &s, .n = 1};
+	assert_int_equal(e3_eval_results(&r, folder, NULL), 0);
 	const char *got = taken("_error_log.txt");
 	assert_memory_equal(got, want, strlen(want));
 	assert_string_equal(got + strlen(want),
@@ -71,8 +71,8 @@ static void recon(void **state)
 {
 	json_t *lines = json_object_get(vector("mv/log_summary_line"), "inputs");
 	const char *want = text_of("mv/log_summary_line", "expected");
-	ev_options o = {.tasks = 1u << EV_TASK_RECON, .dataset = "7scenes"};
-	ev_seq s[2] = {{.name = NULL}}, mean = {.name = NULL};
+	e3_eval_options o = {.tasks = 1u << E3_EVAL_RECON, .dataset = "7scenes"};
+	e3_eval_seq s[2] = {{.name = NULL}}, mean = {.name = NULL};
 	char name[2][32], source[96], all[1024] = "";
 	for (size_t k = 0; k < 2; k++) {
 		e3_recon_score *v = &s[k].recon.score;
@@ -92,9 +92,9 @@ static void recon(void **state)
 		}
 		snprintf(all + strlen(all), sizeof all - strlen(all), "%s\n", line);
 	}
-	ev_task_recon.average(&o, s, 2, &mean);
-	ev_report r = {.o = &o, .seq = s, .n = 2, .average = &mean};
-	assert_int_equal(ev_results(&r, folder, NULL), 0);
+	eval_task_recon.average(&o, s, 2, &mean);
+	e3_eval_report r = {.o = &o, .seq = s, .n = 2, .average = &mean};
+	assert_int_equal(e3_eval_results(&r, folder, NULL), 0);
 	assert_string_equal(taken("logs_0.txt"), all);
 	snprintf(all + strlen(all), sizeof all - strlen(all), "%s", want);
 	assert_string_equal(taken("logs_all.txt"), all);
@@ -103,5 +103,5 @@ static void recon(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(depth), cmocka_unit_test(poses), cmocka_unit_test(recon)};
-	return cmocka_run_group_tests_name("e3-eval: result files", tests, open_folder, close_folder);
+	return cmocka_run_group_tests_name("eval: result files", tests, open_folder, close_folder);
 }

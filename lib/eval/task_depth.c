@@ -1,13 +1,11 @@
-/* e3-eval: the tasks depth (each image by itself) and video-depth (each sequence as one). */
-#include "eval.h"
+/* eval: the tasks depth (each image by itself) and video-depth (each sequence as one). */
+#include "eval/tasks.h"
 #include <stdlib.h>
 #include <string.h>
 
-const char *const ev_align_name[EV_ALIGNS] = {"median", "scale", "scale&shift", "metric", "lstsq"};
-
 enum { FIGURES = 11, SCORES = 9 };
 
-static const ev_figure figures[FIGURES] = {
+static const eval_figure figures[FIGURES] = {
 	{"abs_rel", "AbsRel", 4},
 	{"sq_rel", "SqRel", 4},
 	{"rmse", "RMSE", 4},
@@ -21,7 +19,7 @@ static const ev_figure figures[FIGURES] = {
 	{"t", "shift", 4},
 };
 
-static void values(const ev_depth *d, double *v)
+static void values(const e3_eval_depth *d, double *v)
 {
 	const e3_depth_score *s = &d->score;
 	const double all[FIGURES] = {s->abs_rel, s->sq_rel, s->rmse, s->log_rmse, s->close, s->delta[1], s->delta[2],
@@ -29,7 +27,7 @@ static void values(const ev_depth *d, double *v)
 	memcpy(v, all, sizeof all);
 }
 
-static e3_depth_rule rule_of(const ev_options *o, e3_depth_align align)
+static e3_depth_rule rule_of(const e3_eval_options *o, e3_depth_align align)
 {
 	return (e3_depth_rule){align, o->disparity, o->clip, (int)o->threads};
 }
@@ -37,32 +35,32 @@ static e3_depth_rule rule_of(const ev_options *o, e3_depth_align align)
 /* --- depth --- */
 
 typedef struct image_state {
-	const ev_options *o;
+	const e3_eval_options *o;
 	e3_depth_align align;
 	e3_depth_score sum;
 	int64_t images;
 } image_state;
 
-static void *image_begin(const ev_options *o, e3_err *err)
+static void *image_begin(const e3_eval_options *o, e3_err *err)
 {
 	image_state *s = e3_alloc(1, sizeof *s, "the task depth", err);
 	if (!s)
 		return NULL;
 	*s = (image_state){.o = o, .align = E3_DEPTH_MEDIAN};
-	for (int k = 0; !o->all && k < EV_ALIGNS; k++)
+	for (int k = 0; !o->all && k < E3_EVAL_ALIGNS; k++)
 		if (o->align[k])
 			s->align = (e3_depth_align)k;
 	return s;
 }
 
-static int image_add(void *state, const ev_pair *p, e3_err *err)
+static int image_add(void *state, const eval_sample *p, e3_err *err)
 {
 	image_state *s = state;
 	e3_pixels x = {.f = p->pixels, .n = p->n_pixels};
 	e3_depth_rule rule = rule_of(s->o, s->align);
 	e3_depth_fit fit;
 	e3_depth_score one;
-	if (!p->onto)
+	if (!p->resampler)
 		return 0;
 	if (e3_depth_align_fit(&x, &rule, &fit, err))
 		return -1;
@@ -72,22 +70,23 @@ static int image_add(void *state, const ev_pair *p, e3_err *err)
 	return 0;
 }
 
-static int image_finish(void *state, ev_seq *seq, e3_err *err)
+static int image_finish(void *state, e3_eval_seq *seq, e3_err *err)
 {
 	image_state *s = state;
-	seq->depth = (ev_depth){.score = s->sum, .images = s->images};
+	seq->depth = (e3_eval_depth){.score = s->sum, .images = s->images};
 	e3_depth_average_finish(&seq->depth.score);
 	if (s->images)
 		seq->curve_score = seq->depth.score.abs_rel;
 	return 0;
 }
 
-static void average_of(const ev_seq *s, int n, const ev_depth *(*part)(const ev_seq *, int), int which, ev_depth *to)
+static void average_of(const e3_eval_seq *s, int n, const e3_eval_depth *(*part)(const e3_eval_seq *, int), int which,
+	e3_eval_depth *to)
 {
 	int scored = 0;
-	*to = (ev_depth){0};
+	*to = (e3_eval_depth){0};
 	for (int k = 0; k < n; k++) {
-		const ev_depth *d = part(&s[k], which);
+		const e3_eval_depth *d = part(&s[k], which);
 		if (d->score.n == 0)
 			continue;
 		e3_depth_average_add(&to->score, &d->score);
@@ -99,30 +98,30 @@ static void average_of(const ev_seq *s, int n, const ev_depth *(*part)(const ev_
 		to->fit.s /= scored, to->fit.t /= scored;
 }
 
-static const ev_depth *image_part(const ev_seq *s, int which) { return &s->depth; }
-static const ev_depth *video_part(const ev_seq *s, int which) { return &s->video[which]; }
+static const e3_eval_depth *image_part(const e3_eval_seq *s, int which) { return &s->depth; }
+static const e3_eval_depth *video_part(const e3_eval_seq *s, int which) { return &s->video[which]; }
 
-static void image_average(const ev_options *o, const ev_seq *s, int n, ev_seq *to)
+static void image_average(const e3_eval_options *o, const e3_eval_seq *s, int n, e3_eval_seq *to)
 {
 	average_of(s, n, image_part, 0, &to->depth);
 }
 
-static int image_rows(const ev_seq *s) { return s->depth.score.n > 0; }
+static int image_rows(const e3_eval_seq *s) { return s->depth.score.n > 0; }
 
-static const char *image_row(const ev_seq *s, int row, double *v)
+static const char *image_row(const e3_eval_seq *s, int row, double *v)
 {
 	values(&s->depth, v);
 	return "per image";
 }
 
-static const char *depth_why(const ev_seq *s)
+static const char *depth_why(const e3_eval_seq *s)
 {
 	return s->pixels.not_finite ? "no pixel with a truth is predicted finite"
 		: s->with_depth         ? "no pixel has a true depth inside the limits"
 								: "no frame has both a predicted and a true depth";
 }
 
-const ev_task ev_task_depth = {
+const eval_task eval_task_depth = {
 	"depth",
 	"depth",
 	figures,
@@ -141,12 +140,12 @@ const ev_task ev_task_depth = {
 /* --- video-depth --- */
 
 typedef struct video_state {
-	const ev_options *o;
+	const e3_eval_options *o;
 	e3_pixel_store store;
 	int64_t images;
 } video_state;
 
-static void *video_begin(const ev_options *o, e3_err *err)
+static void *video_begin(const e3_eval_options *o, e3_err *err)
 {
 	video_state *s = e3_alloc(1, sizeof *s, "the task video-depth", err);
 	if (s)
@@ -154,14 +153,14 @@ static void *video_begin(const ev_options *o, e3_err *err)
 	return s;
 }
 
-static int video_add(void *state, const ev_pair *p, e3_err *err)
+static int video_add(void *state, const eval_sample *p, e3_err *err)
 {
 	video_state *s = state;
-	s->images += p->onto != NULL;
-	return p->onto ? e3_pixel_store_add(&s->store, p->pixels, p->n_pixels, err) : 0;
+	s->images += p->resampler != NULL;
+	return p->resampler ? e3_pixel_store_add(&s->store, p->pixels, p->n_pixels, err) : 0;
 }
 
-static bool wanted(const ev_options *o, int align)
+static bool wanted(const e3_eval_options *o, int align)
 {
 	if (o->align_given)
 		return o->align[align];
@@ -169,11 +168,11 @@ static bool wanted(const ev_options *o, int align)
 }
 
 /* The errors of its frames under the sequence's alignment: their pixels lie one after the other. */
-static void fill_moments(const e3_pixels *all, const e3_depth_rule *rule, const ev_depth *d, ev_seq *seq)
+static void fill_moments(const e3_pixels *all, const e3_depth_rule *rule, const e3_eval_depth *d, e3_eval_seq *seq)
 {
 	size_t at = 0;
-	for (size_t k = 0; k < seq->n_moments; k++) {
-		ev_moment *m = &seq->moment[k];
+	for (size_t k = 0; k < seq->n_frame_errors; k++) {
+		e3_eval_frame_error *m = &seq->frame_error[k];
 		e3_pixels x = {.f = all->f + 2 * at, .n = m->pixels, .mapped = all->mapped};
 		e3_depth_score one;
 		at += m->pixels;
@@ -184,14 +183,14 @@ static void fill_moments(const e3_pixels *all, const e3_depth_rule *rule, const 
 	}
 }
 
-static int video_finish(void *state, ev_seq *seq, e3_err *err)
+static int video_finish(void *state, e3_eval_seq *seq, e3_err *err)
 {
 	video_state *s = state;
 	e3_pixels x;
 	if (e3_pixel_store_read(&s->store, &x, err))
 		return -1;
-	for (int k = 0; k < EV_ALIGNS; k++) {
-		ev_depth *d = &seq->video[k];
+	for (int k = 0; k < E3_EVAL_ALIGNS; k++) {
+		e3_eval_depth *d = &seq->video[k];
 		e3_depth_rule rule = rule_of(s->o, (e3_depth_align)k);
 		if (!wanted(s->o, k))
 			continue;
@@ -201,7 +200,7 @@ static int video_finish(void *state, ev_seq *seq, e3_err *err)
 		e3_depth_evaluate(&x, &rule, &d->fit, &d->score);
 		if (d->score.n > 0) { /* the last of them, which without a choice is `scale` */
 			fill_moments(&x, &rule, d, seq);
-			seq->curve_align = ev_align_name[k], seq->curve_score = d->score.abs_rel;
+			seq->curve_align = e3_depth_align_name((e3_depth_align)k), seq->curve_score = d->score.abs_rel;
 		}
 	}
 	return 0;
@@ -215,30 +214,30 @@ static void video_free(void *state)
 	free(s);
 }
 
-static void video_average(const ev_options *o, const ev_seq *s, int n, ev_seq *to)
+static void video_average(const e3_eval_options *o, const e3_eval_seq *s, int n, e3_eval_seq *to)
 {
-	for (int k = 0; k < EV_ALIGNS; k++)
+	for (int k = 0; k < E3_EVAL_ALIGNS; k++)
 		average_of(s, n, video_part, k, &to->video[k]);
 }
 
-static int video_rows(const ev_seq *s)
+static int video_rows(const e3_eval_seq *s)
 {
 	int n = 0;
-	for (int k = 0; k < EV_ALIGNS; k++)
+	for (int k = 0; k < E3_EVAL_ALIGNS; k++)
 		n += s->video[k].score.n > 0;
 	return n;
 }
 
-static const char *video_row(const ev_seq *s, int row, double *v)
+static const char *video_row(const e3_eval_seq *s, int row, double *v)
 {
 	int k = 0;
 	for (; s->video[k].score.n == 0 || row-- > 0; k++)
 		;
 	values(&s->video[k], v);
-	return ev_align_name[k];
+	return e3_depth_align_name((e3_depth_align)k);
 }
 
-const ev_task ev_task_video = {
+const eval_task eval_task_video = {
 	"video-depth",
 	"video_depth",
 	figures,

@@ -1,0 +1,169 @@
+/* e3-eval: the command line: options, what they imply for each other, and the words that name them in messages. */
+#include "options.h"
+#include "e3/num.h"
+#include "e3/opt.h"
+#include "e3/stream.h"
+#include "e3/tool.h"
+#include <string.h>
+#include <unistd.h>
+
+#define DATASETS "e3|sintel|bonn|kitti|nyu|tum|scannet|co3d|7scenes|nrgbd"
+
+static int parse_truth(void *to, const char *arg, e3_err *err)
+{
+	eval_cli *x = to;
+	if (x->o.n_truth == EVAL_TRUTHS_MAX)
+		return e3_fail(err, "given more than %d times", EVAL_TRUTHS_MAX);
+	x->truth[x->o.n_truth++] = arg;
+	return 0;
+}
+
+static int parse_align(void *to, const char *arg, e3_err *err)
+{
+	e3_eval_options *o = to;
+	o->align_given = true;
+	memset(o->align, 0, sizeof o->align);
+	for (const char *at = arg;; at++) {
+		size_t n = strcspn(at, ",");
+		int k = 0;
+		for (; k < E3_EVAL_ALIGNS; k++) {
+			const char *name = e3_depth_align_name((e3_depth_align)k);
+			if (strlen(name) == n && !memcmp(name, at, n))
+				break;
+		}
+		if (k == E3_EVAL_ALIGNS)
+			return e3_fail(err, "expected " E3_DEPTH_ALIGNS ", or several with commas, got '%.*s'", (int)n, at);
+		o->align[k] = true;
+		at += n;
+		if (!*at)
+			return 0;
+	}
+}
+
+static eval_cli c = {
+	.o =
+		{
+			.max_diff = -1,
+			.icp = 0.1,
+			.crop = 224,
+			.hints =
+				{
+					.no_truth = ": e3-scene and e3-decode --dataset send it, --truth FILE attaches it",
+					.no_truth_file = ": --truth FILE attaches it",
+					.unequal_counts = ": --max-diff SEC pairs them by time",
+					.scalar_first = " (--traj-format tum reads x y z w)",
+					.no_points = "; --use-proj makes them of depth and camera",
+					.not_finite = " (--finite leaves them out)",
+				},
+		},
+};
+
+static const e3_opt table[] = {
+	{E3_OPT_TITLE, .help = "Truth"},
+	{E3_OPT_CALL, "truth", .to = &c, .arg = "FILE", .call = parse_truth,
+		.help = "truth from a stream, a safetensors or a trajectory\n"
+				"file instead of the input: one for all inputs, or one each"},
+	{E3_OPT_TEXT, "against", .to = &c.against, .arg = "FILE",
+		.help = "how far from the predictions in FILE, instead of the truth"},
+	{E3_OPT_CHOICE, "traj-format", .to = &c.o.traj_format, .arg = "FORM", .choices = "auto|tum|wxyz|kitti|4x4|nrgbd",
+		.help = "of trajectory files: auto, tum, wxyz, kitti, 4x4, nrgbd"},
+	{E3_OPT_REAL, "max-diff", .to = &c.o.max_diff, .arg = "SEC", .min = 0, .max = 1e9,
+		.help = "pair poses of a trajectory file by time, at most SEC apart"},
+	E3_STREAM_OPTIONS,
+	{E3_OPT_TITLE, .help = "Depth"},
+	{E3_OPT_CALL, "align", .to = &c.o, .arg = "HOW", .call = parse_align,
+		.help = "median, scale, scale&shift, metric, lstsq; several with\ncommas (depth: median; video-depth: scale)"},
+	{E3_OPT_CHOICE, "dataset", .to = &c.dataset, .arg = "NAME", .choices = DATASETS,
+		.help =
+			"limits of sintel, bonn, kitti or nyu; its name, of these or\ntum, scannet, co3d, 7scenes, nrgbd, for result files"},
+	{E3_OPT_REAL, "max-depth", .to = &c.o.pixels.cap, .arg = "D", .min = 0, .max = 1e30,
+		.help = "only where the truth is below D"},
+	{E3_OPT_REAL, "clip", .to = &c.o.clip, .arg = "D", .min = 0, .max = 1e30,
+		.help = "aligned predictions are at most D"},
+	{E3_OPT_FLAG, "disparity", .to = &c.o.disparity, .help = "predictions are inverse depth"},
+	{E3_OPT_FLAG, "finite", .to = &c.o.pixels.finite, .help = "leave out pixels predicted not finite"},
+	{E3_OPT_TITLE, .help = "Reconstruction"},
+	{E3_OPT_FLAG, "use-proj", .to = &c.o.use_proj,
+		.help = "points of predicted depth and camera, not predicted points"},
+	{E3_OPT_REAL, "icp", .to = &c.o.icp, .arg = "R", .min = 0, .max = 1e9,
+		.help = "points farther apart than R are no partners (default 0.1)"},
+	{E3_OPT_INT, "crop", .to = &c.o.crop, .arg = "N", .min = 0, .max = 65535,
+		.help = "compare the middle N x N of each picture (default 224;\n0: all of it)"},
+	{E3_OPT_TEXT, "ply", .to = &c.o.ply, .arg = "DIR", .help = "write the clouds that are compared into DIR, as PLY"},
+	{E3_OPT_TITLE, .help = "Report"},
+	{E3_OPT_INT, "threads", .to = &c.o.threads, .arg = "N", .min = 1, .max = 64,
+		.help = "threads of recon and scale&shift (default: one a processor)"},
+	{E3_OPT_FLAG, "json", .to = &c.json, .help = "report as one JSON object"},
+	{E3_OPT_TEXT, "output", .letter = 'o', .to = &c.output, .arg = "FILE",
+		.help = "report to FILE instead of standard output"},
+	{E3_OPT_FLAG, "by-folder", .to = &c.o.by_folder,
+		.help = "inputs of one folder are one category: its pairs pooled, then\n"
+				"the mean over folders"},
+	{E3_OPT_TEXT, "png", .to = &c.o.charts, .arg = "DIR",
+		.help = "draw errors, paths, and accuracy against memory into DIR"},
+	{E3_OPT_TEXT, "results", .to = &c.o.results, .arg = "DIR", .help = "write the reference's result files into DIR"},
+	{E3_OPT_FLAG, "npy", .to = &c.o.npy, .help = "and every predicted depth map (with --results)"},
+	{E3_OPT_FLAG, "compat", .to = &c.o.compat, .help = "what the reference's scripts do besides: see the manual"},
+	{E3_OPT_END, .name = NULL},
+};
+
+/* doc/evaluation.md 3.4 */
+static void apply_dataset(eval_cli *x)
+{
+	enum { NONE, SINTEL, BONN };
+	static const char *const name[] = {"e3", "sintel", "bonn", "kitti", "nyu", "tum", "scannet", "co3d", "7scenes",
+		"NRGBD"};
+	x->o.dataset = name[x->dataset];
+	if (x->dataset == SINTEL && x->o.clip == 0)
+		x->o.clip = 70;
+	if ((x->dataset == SINTEL || x->dataset == BONN) && x->o.pixels.cap == 0)
+		x->o.pixels.cap = 70;
+}
+
+/* The first operand may name a task. */
+static int choose_task(e3_eval_options *o, const char *word)
+{
+	for (int k = 0; word && k < E3_EVAL_TASKS; k++)
+		if (!strcmp(word, e3_eval_task_name((e3_eval_task)k))) {
+			o->tasks = 1u << k;
+			return 1;
+		}
+	o->tasks = ((1u << E3_EVAL_TASKS) - 1) & ~(1u << E3_EVAL_RECON), o->all = true; /* which takes memory and minutes */
+	return 0;
+}
+
+static const e3_opts opts = {
+	.tool = "e3-eval",
+	.usage = "[depth | video-depth | pose | pairs | recon] [options] [INPUT...]",
+	.summary = "Compares predictions with the truth: the papers' metrics.",
+	.table = table,
+	.tail =
+		"Without a task: whatever the truth allows but recon. INPUT is a file, '-' (standard input, the default), a zmq: endpoint,\n"
+		"or for poses a trajectory file; several are several sequences.\n",
+};
+
+eval_cli *eval_cli_parse(int argc, char **argv)
+{
+	int first = e3_opts_parse(&opts, argc, argv), aligns = 0;
+	first += choose_task(&c.o, first < argc ? argv[first] : NULL);
+	c.input = argv + first, c.inputs = argc - first;
+	c.o.truth = c.truth;
+	if (c.against && c.o.n_truth)
+		e3_usage_error("--against takes the place of --truth: give one of them");
+	if (c.against)
+		c.truth[0] = c.against, c.o.n_truth = 1, c.o.against = true;
+	if (c.o.n_truth > 1 && c.o.n_truth != c.inputs)
+		e3_usage_error("--truth was given %d times for %d inputs: once, or once for each", c.o.n_truth, c.inputs);
+	for (int k = 0; k < E3_EVAL_ALIGNS; k++)
+		aligns += c.o.align[k];
+	if (!c.o.all && c.o.tasks == 1u << E3_EVAL_DEPTH && aligns > 1)
+		e3_usage_error("the task depth takes one --align");
+	if (c.o.npy && !c.o.results)
+		e3_usage_error("--npy needs --results DIR");
+	if (c.o.ply && c.o.tasks != 1u << E3_EVAL_RECON)
+		e3_usage_error("--ply needs the task recon");
+	if (c.o.threads == 0)
+		c.o.threads = sysconf(_SC_NPROCESSORS_ONLN);
+	apply_dataset(&c);
+	return &c;
+}
