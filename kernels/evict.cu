@@ -1,5 +1,5 @@
-/* kernels: scores of cached tokens: entering, adding a frame's share, choosing who leaves (doc/network.md 9.2;
- * lib/dev/cpu_evict.c is the oracle: the same decisions on the same numbers).
+/* kernels: scores of cached tokens: entering, adding a frame's share, choosing tokens to evict (doc/network.md
+ * 9.2; lib/dev/cpu_evict.c is the reference: the same decisions on the same numbers).
  *
  * One block works on one layer, the layers side by side. Sums are made in a fixed order and multiplications are kept
  * apart from additions where the CPU keeps them apart, so the order of the tokens is the CPU's to the last bit. Results
@@ -54,7 +54,7 @@ static __device__ bool is_special(const e3_rule &r, uint32_t id) { return id % r
 static __device__ bool is_protected(const e3_rule &r, uint32_t id)
 {
 	int64_t frame = id / r.tokens;
-	return frame == 0 || (is_special(r, id) && (r.starve || frame + r.protected_frames > r.t));
+	return frame == 0 || (is_special(r, id) && r.t - frame < r.protected_frames);
 }
 
 /* ---- entering and moving ---- */
@@ -154,7 +154,7 @@ static __device__ void add_share(const e3_rule &r, const cell &c, float mass, in
 {
 	bool fresh = *c.id / r.tokens == r.t;
 	*c.seen = fresh ? 1 : *c.seen + 1;
-	if (r.f16_sums) {
+	if (r.scoring.sums == E3_SUMS_F16) {
 		float share = half_of(__fmul_rn(mass, (float)n));
 		*c.sum = fresh && is_special(r, *c.id) ? CUDART_INF : fresh ? share : half_of(__fadd_rn(share, (float)*c.sum));
 	} else {
@@ -171,23 +171,29 @@ static __device__ uint32_t mix32(uint32_t h)
 	return h ^ h >> 16;
 }
 
-static __device__ float even_lot(const e3_rule &r, uint32_t id)
+/* The upper 23 bits as a number in (0, 1). */
+static __device__ float fraction(uint32_t bits) { return (float)(2 * (bits >> 9) + 1) * 0x1p-24f; }
+
+static __device__ float dither(const e3_rule &r, uint32_t id)
 {
 	uint32_t frame = id / r.tokens, index = id % r.tokens, patch = index - r.special;
 	uint32_t column = index < r.special ? index : patch % r.columns,
 			 row = index < r.special ? 0 : patch / r.columns + 1;
-	uint32_t at = 0x80000000u - (column * 3242174889u + (row - 1) * 2447445414u + frame * 2654435769u);
-	return (float)(2 * (at >> 9) + 1) * 0x1p-24f;
+	return fraction(0x80000000u - (column * 3242174889u + (row - 1) * 2447445414u + frame * 2654435769u));
 }
 
 static __device__ float score_of(const e3_rule &r, const cell &c)
 {
-	if (r.score == E3_SCORE_FRAME)
-		return (float)(*c.id / r.tokens);
-	if (r.score == E3_SCORE_LOT)
-		return (float)mix32(*c.id * 2654435761u + 1u);
-	float mean = __fdiv_rn((float)*c.sum, __fadd_rn((float)*c.seen, 1e-6f));
-	return r.score == E3_SCORE_PRIORITY ? __fdiv_rn(__fsqrt_rn(mean), even_lot(r, *c.id)) : mean;
+	const e3_scoring &s = r.scoring;
+	uint32_t id = *c.id, hash = mix32(id * 2654435761u + 1u);
+	if (s.measure == E3_MEASURE_NOTHING)
+		return s.dither == E3_DITHER_EVEN ? dither(r, id) : (float)hash;
+	float score = s.measure == E3_MEASURE_FRAME ? (float)(id / r.tokens)
+												: __fdiv_rn((float)*c.sum, __fadd_rn((float)*c.seen, 1e-6f));
+	score = s.root ? __fsqrt_rn(score) : score;
+	if (s.dither == E3_DITHER_NONE)
+		return score;
+	return __fdiv_rn(score, s.dither == E3_DITHER_EVEN ? dither(r, id) : fraction(hash));
 }
 
 static __global__ void __launch_bounds__(BLOCK) score(const score_args *layers, e3_rule r)
@@ -303,7 +309,7 @@ static __global__ void __launch_bounds__(BLOCK) choose(const choose_args *layers
 	uint32_t may = 0, ends = 0;
 	for (int k = threadIdx.x; k < a.v.n; k += BLOCK) {
 		cell c = cell_of(a.v, (uint32_t)k);
-		bool prot = is_protected(r, *c.id), leaves = !prot || r.starve;
+		bool prot = is_protected(r, *c.id), leaves = !prot || r.protected_last;
 		float s = prot ? CUDART_INF_F : score_of(r, c);
 		a.one.key[k] = leaves ? (uint64_t)__float_as_uint(s) << 32 | *c.id : ~(uint64_t)0;
 		a.one.at[k] = (uint32_t)k;

@@ -58,11 +58,11 @@ static inline void ev_compare(table *t, const ev_layer *l)
 static inline bool ev_protected(const e3_rule *r, uint32_t id)
 {
 	int64_t frame = id / r->tokens;
-	return frame == 0 || (id % r->tokens < r->special && (r->starve || r->t - frame < r->protected_frames));
+	return frame == 0 || (id % r->tokens < r->special && r->t - frame < r->protected_frames);
 }
 
 /* In (0, 1), to 24 bits: half a turn less the constants of the R2 sequence and of the golden ratio, in 2^-32 turns. */
-static inline float ev_even_lot(const e3_rule *r, uint32_t id)
+static inline float ev_dither(const e3_rule *r, uint32_t id)
 {
 	int64_t index = id % r->tokens, patch = index - r->special;
 	int64_t column = patch < 0 ? index : patch % r->columns, row = patch < 0 ? -1 : patch / r->columns;
@@ -72,12 +72,13 @@ static inline float ev_even_lot(const e3_rule *r, uint32_t id)
 
 static inline float ev_score(const e3_rule *r, const ev_layer *l, int s)
 {
-	if (r->score == E3_SCORE_FRAME)
-		return (float)(l->id[s] / r->tokens);
-	if (r->score == E3_SCORE_LOT)
-		return (float)e3_fmix32(l->id[s] * 2654435761u + 1u);
-	float mean = (float)l->sum[s] / ((float)l->seen[s] + 1e-6f);
-	return r->score == E3_SCORE_PRIORITY ? sqrtf(mean) / ev_even_lot(r, l->id[s]) : mean;
+	uint32_t hash = e3_fmix32(l->id[s] * 2654435761u + 1u);
+	float measured[] = {1, (float)(l->id[s] / r->tokens), (float)l->sum[s] / ((float)l->seen[s] + 1e-6f)};
+	float dither[] = {1, (float)ldexp((double)(hash - hash % 512), -32) + 0x1p-24f, ev_dither(r, l->id[s])};
+	if (r->scoring.measure == E3_MEASURE_NOTHING)
+		return r->scoring.dither == E3_DITHER_EVEN ? dither[E3_DITHER_EVEN] : (float)hash;
+	float v = measured[r->scoring.measure];
+	return (r->scoring.root ? sqrtf(v) : v) / dither[r->scoring.dither];
 }
 
 static inline void ev_add(const e3_rule *r, ev_layer *l, int s)
@@ -85,7 +86,7 @@ static inline void ev_add(const e3_rule *r, ev_layer *l, int s)
 	bool fresh = l->id[s] / r->tokens == (uint64_t)r->t;
 	float n = (float)l->kv.n_keys;
 	l->seen[s] = fresh ? 1 : l->seen[s] + 1;
-	if (!r->f16_sums) {
+	if (r->scoring.sums == E3_SUMS_F64) {
 		l->sum[s] = (fresh ? 0 : l->sum[s]) + (double)l->mass[s] * l->kv.n_keys;
 		return;
 	}
@@ -106,7 +107,7 @@ static inline void ev_check_stat(table *t, const e3_rule *r, const ev_layer *l, 
 	}
 	for (int s = 0; s < l->kv.n_keys; s++)
 		var += (l->mass[s] - mean) * (l->mass[s] - mean) / l->kv.n_keys;
-	if (!e3_score_by_mass(r->score))
+	if (!e3_scoring_needs_mass(&r->scoring))
 		var = 0;
 	if (stat->prot != prot || stat->saturated != saturated || !(fabs(stat->variance - var) <= 1e-6 * var))
 		fail_msg("score, case %d: protected %u, saturated %u, variance %g; expected %u, %u, %g", t->cases[T_EVICT],
@@ -121,7 +122,7 @@ static inline void ev_check_choice(table *t, const e3_rule *r, const ev_layer *l
 	for (int s = 0; s < l->kv.n_keys; s++) {
 		bool p = ev_protected(r, l->id[s]);
 		score[s] = p ? INFINITY : ev_score(r, l, s);
-		if (p && !r->starve)
+		if (p && !r->protected_last)
 			continue;
 		int k = n++; /* insertion: by score, then by id */
 		for (; k > 0 &&
@@ -183,7 +184,8 @@ static inline void ev_run(table *t, e3_rule r)
 			for (int s = 0; s < x->kv.n_keys; s++)
 				x->mass[s] = floorf(4 + 4 * any(t)) / 8 + (s % 31 == 7 ? 40.0f : 0);
 			must(t, ops->upload(t->dev, x->dev_mass, x->mass, (size_t)x->kv.n_keys, &err), &err);
-			scored[l] = (e3_scored){&x->kv, e3_score_by_mass(r.score) ? x->dev_mass : NULL, (e3_layer_stat *)stats + l};
+			scored[l] =
+				(e3_scored){&x->kv, e3_scoring_needs_mass(&r.scoring) ? x->dev_mass : NULL, (e3_layer_stat *)stats + l};
 			uint32_t *at = (uint32_t *)room + 2 * l * EV_SLOTS;
 			chosen[l] = (e3_chosen){&x->kv, (int)(r.t * (l ? 11 : 4)), at, at + EV_SLOTS, (e3_choice *)choices + l};
 		}
@@ -191,7 +193,7 @@ static inline void ev_run(table *t, e3_rule r)
 			continue; /* frame 0 is not scored */
 		must(t, ops->score(t->dev, &r, scored, EV_LAYERS, &err) || ops->finish(t->dev, &err), &err);
 		for (int l = 0; l < EV_LAYERS; l++) {
-			for (int s = 0; e3_score_by_mass(r.score) && s < layer[l].kv.n_keys; s++)
+			for (int s = 0; e3_scoring_needs_mass(&r.scoring) && s < layer[l].kv.n_keys; s++)
 				ev_add(&r, &layer[l], s);
 			ev_compare(t, &layer[l]);
 			ev_check_stat(t, &r, &layer[l], (e3_layer_stat *)stats + l);
@@ -215,17 +217,28 @@ static inline void ev_run(table *t, e3_rule r)
 static inline void case_evict(table *t)
 {
 	static const int64_t newest[] = {1, 4, 100};
-	for (int score = E3_SCORE_MASS; score <= E3_SCORE_PRIORITY; score++)
-		for (int how = 0; how < (e3_score_by_mass((e3_score)score) ? 4 : 1); how++)
-			for (int k = 0; k < 3; k++)
-				ev_run(t,
-					(e3_rule){.score = (e3_score)score,
-						.f16_sums = how & 1,
-						.starve = how & 2,
-						.tokens = EV_TOKENS,
-						.special = 3,
-						.columns = how & 1 ? 3 : 7,
-						.protected_frames = newest[k]});
+	/* The scorings of the policies, then others: what a new policy may combine. */
+	static const e3_scoring scorings[] = {
+		{.measure = E3_MEASURE_SHARE},
+		{.measure = E3_MEASURE_FRAME},
+		{.measure = E3_MEASURE_NOTHING, .dither = E3_DITHER_RANDOM},
+		{.measure = E3_MEASURE_SHARE, .root = true, .dither = E3_DITHER_EVEN},
+		{.measure = E3_MEASURE_SHARE, .dither = E3_DITHER_RANDOM},
+		{.measure = E3_MEASURE_FRAME, .root = true, .dither = E3_DITHER_RANDOM},
+		{.measure = E3_MEASURE_NOTHING, .dither = E3_DITHER_EVEN},
+	};
+	for (int s = 0; s < (int)(sizeof scorings / sizeof *scorings); s++)
+		for (int how = 0; how < (e3_scoring_needs_mass(&scorings[s]) ? 4 : 1); how++)
+			for (int k = 0; k < 3; k++) {
+				e3_rule rule = {.scoring = scorings[s],
+					.protected_last = how & 2,
+					.tokens = EV_TOKENS,
+					.special = 3,
+					.columns = how & 1 ? 3 : 7,
+					.protected_frames = how & 2 ? E3_ALL_FRAMES : newest[k]};
+				rule.scoring.sums = how & 1 ? E3_SUMS_F16 : E3_SUMS_F64;
+				ev_run(t, rule);
+			}
 }
 
 #endif

@@ -127,26 +127,32 @@ static void quantiles_are_numpys(void **state)
 		assert_true(isnan(q[k]));
 }
 
+static const e3_rule oldest_first = {.scoring = {.measure = E3_MEASURE_FRAME}, .tokens = 10},
+					 random_first = {.scoring = {.dither = E3_DITHER_RANDOM}, .tokens = 10};
+
 static void random_scores_spread_and_stay(void **state)
 {
 	size_t below = 0;
 	for (uint32_t id = 0; id < 10000; id++) {
-		assert_true(e3_rank_lot_score(id) == e3_rank_lot_score(id) && isfinite(e3_rank_lot_score(id)));
-		below += e3_rank_lot_score(id) < 0x1p31f;
+		float score = e3_rank_score(&random_first, id, 0);
+		assert_true(score == e3_rank_score(&random_first, id, 7) && score == e3_rank_random(id) && isfinite(score));
+		below += score < 0x1p31f;
 	}
 	assert_true(below > 4800 && below < 5200);
-	assert_true(e3_rank_frame_score(8) > e3_rank_frame_score(7));
+	assert_true(e3_rank_score(&oldest_first, 80, 0) == 8 && e3_rank_score(&oldest_first, 79, 0) == 7);
 }
 
 /* Frames of 3 special tokens and 12 x 16 patches. */
 enum { SPECIAL = 3, COLUMNS = 16, PATCHES = 192, TOKENS = SPECIAL + PATCHES };
 
-static float even_lot(uint32_t frame, uint32_t index)
-{
-	return e3_rank_even_lot(frame * TOKENS + index, TOKENS, SPECIAL, COLUMNS);
-}
+static const e3_rule priority = {.scoring = {.measure = E3_MEASURE_SHARE, .root = true, .dither = E3_DITHER_EVEN},
+	.tokens = TOKENS,
+	.special = SPECIAL,
+	.columns = COLUMNS};
 
-static void even_lots_are_those_worked_out_by_hand(void **state)
+static float dither(uint32_t frame, uint32_t index) { return e3_rank_dither(&priority, frame * TOKENS + index); }
+
+static void dithers_are_those_worked_out_by_hand(void **state)
 {
 	/* 0.5 - 0.7548776662 column - 0.5698402910 row - 0.6180339887 frame, less its whole part; specials are row -1. */
 	static const struct {
@@ -163,29 +169,28 @@ static void even_lots_are_those_worked_out_by_hand(void **state)
 		{3, 2, 0.7059829922},
 	};
 	for (size_t k = 0; k < sizeof c / sizeof *c; k++) {
-		float lot = even_lot(c[k].frame, c[k].index);
-		if (!(fabs(lot - c[k].want) < 0x1p-23 + 1e-8)) /* 24 bits, and constants of ten digits */
-			fail_msg("frame %u, token %u: %.9f, expected %.9f", c[k].frame, c[k].index, (double)lot, c[k].want);
+		float got = dither(c[k].frame, c[k].index);
+		if (!(fabs(got - c[k].want) < 0x1p-23 + 1e-8)) /* 24 bits, and constants of ten digits */
+			fail_msg("frame %u, token %u: %.9f, expected %.9f", c[k].frame, c[k].index, (double)got, c[k].want);
 	}
-	assert_true(even_lot(0, SPECIAL) == 0x800001p-24f);
+	assert_true(dither(0, SPECIAL) == 0x800001p-24f);
 	for (uint32_t id = 0; id < 40000000u; id += 997) { /* never 0, never 1, and odd in the last place */
-		float lot = e3_rank_even_lot(id, TOKENS, SPECIAL, COLUMNS);
-		assert_true(lot > 0 && lot < 1 && (uint32_t)(lot * 0x1p24f) % 2 == 1);
+		float d = e3_rank_dither(&priority, id);
+		assert_true(d > 0 && d < 1 && (uint32_t)(d * 0x1p24f) % 2 == 1);
 	}
 }
 
-static void even_lots_lie_evenly_over_picture_and_time(void **state)
+static void dithers_lie_evenly_over_picture_and_time(void **state)
 {
 	int seen[PATCHES] = {0};
 	for (uint32_t t = 0; t < 64; t++) {
 		int frame = 0, quarter[4] = {0};
 		for (uint32_t p = 0; p < PATCHES; p++) {
 			uint32_t row = p / COLUMNS, column = p % COLUMNS;
-			bool in = even_lot(t, SPECIAL + p) < 0.25f;
+			bool in = dither(t, SPECIAL + p) < 0.25f;
 			frame += in, seen[p] += in, quarter[row / 6 * 2 + column / 8] += in;
 			if (in && column + 1 < COLUMNS && row < 11) /* no corner of four has three of them */
-				assert_true(
-					1 + (even_lot(t, SPECIAL + p + 1) < 0.25f) + (even_lot(t, SPECIAL + p + COLUMNS) < 0.25f) <= 2);
+				assert_true(1 + (dither(t, SPECIAL + p + 1) < 0.25f) + (dither(t, SPECIAL + p + COLUMNS) < 0.25f) <= 2);
 		}
 		assert_in_range(frame, 46, 50); /* of 48; a fair draw strays by 6 */
 		for (int k = 0; k < 4; k++)
@@ -195,16 +200,23 @@ static void even_lots_lie_evenly_over_picture_and_time(void **state)
 	}
 }
 
-static void priority_is_the_root_of_the_mean_over_the_lot(void **state)
+static void priority_is_the_root_of_the_share_over_the_dither(void **state)
 {
-	assert_true(
-		e3_rank_priority(0.25f, 0.5f) == 1 && e3_rank_priority(9, 0.75f) == 4 && e3_rank_priority(0, 0.5f) == 0);
-	assert_true(isinf(e3_rank_priority(INFINITY, 0.999f)));
+	static const float shares[] = {0, 0.25f, 1, 9};
+	e3_rule whole = priority, alone = priority;
+	whole.scoring.root = false, alone.scoring.dither = E3_DITHER_NONE;
+	for (uint32_t id = 0; id < 1000; id++)
+		for (int k = 0; k < 4; k++) {
+			float d = e3_rank_dither(&priority, id);
+			assert_true(e3_rank_score(&priority, id, shares[k]) == sqrtf(shares[k]) / d);
+			assert_true(e3_rank_score(&whole, id, shares[k]) == shares[k] / d);
+			assert_true(e3_rank_score(&alone, id, shares[k]) == sqrtf(shares[k]));
+		}
+	assert_true(isinf(e3_rank_score(&priority, 7, INFINITY)));
 	/* Of tokens with four times the mean, twice as many are among those above a bound. */
 	int kept[2] = {0};
 	for (uint32_t id = 0; id < 100000; id++) {
-		float lot = e3_rank_even_lot(id, TOKENS, SPECIAL, COLUMNS);
-		kept[0] += e3_rank_priority(1, lot) > 10, kept[1] += e3_rank_priority(4, lot) > 10;
+		kept[0] += e3_rank_score(&priority, id, 1) > 10, kept[1] += e3_rank_score(&priority, id, 4) > 10;
 	}
 	assert_in_range(kept[0], 9900, 10100);
 	assert_in_range(kept[1], 19900, 20100);
@@ -221,9 +233,9 @@ int main(void)
 		cmocka_unit_test(order_is_by_score_then_by_age),
 		cmocka_unit_test(quantiles_are_numpys),
 		cmocka_unit_test(random_scores_spread_and_stay),
-		cmocka_unit_test(even_lots_are_those_worked_out_by_hand),
-		cmocka_unit_test(even_lots_lie_evenly_over_picture_and_time),
-		cmocka_unit_test(priority_is_the_root_of_the_mean_over_the_lot),
+		cmocka_unit_test(dithers_are_those_worked_out_by_hand),
+		cmocka_unit_test(dithers_lie_evenly_over_picture_and_time),
+		cmocka_unit_test(priority_is_the_root_of_the_share_over_the_dither),
 	};
 	return cmocka_run_group_tests_name("model: policy", tests, NULL, NULL);
 }

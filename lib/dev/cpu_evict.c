@@ -1,5 +1,5 @@
-/* dev: the CPU's scores: entering tokens, adding a frame's share, choosing who leaves. The arithmetic of order is
- * rank.c's. */
+/* dev: the CPU's scores of cached tokens: tokens enter, a frame's shares are added, the tokens to evict are chosen. The
+ * arithmetic of the order is in rank.c. */
 #include "cpu.h"
 #include "dev/rank.h"
 #include "e3/mem.h"
@@ -55,7 +55,7 @@ static bool is_special(const e3_rule *r, uint32_t id) { return id % r->tokens < 
 static bool is_protected(const e3_rule *r, uint32_t id)
 {
 	int64_t frame = id / r->tokens;
-	return frame == 0 || (is_special(r, id) && (r->starve || frame + r->protected_frames > r->t));
+	return frame == 0 || (is_special(r, id) && r->t - frame < r->protected_frames);
 }
 
 static double half(float v) { return e3_f16_to_f32(e3_f32_to_f16(v)); }
@@ -65,7 +65,7 @@ static void add_share(const e3_rule *r, cell c, float mass, int n)
 {
 	bool fresh = *c.id / r->tokens == r->t;
 	*c.seen = fresh ? 1 : *c.seen + 1;
-	if (r->f16_sums) {
+	if (r->scoring.sums == E3_SUMS_F16) {
 		double share = half(mass * (float)n);
 		*c.sum = fresh && is_special(r, *c.id) ? INFINITY : fresh ? share : half((float)share + (float)*c.sum);
 	} else {
@@ -75,17 +75,7 @@ static void add_share(const e3_rule *r, cell c, float mass, int n)
 
 static float score_of(const e3_rule *r, cell c)
 {
-	float mean = (float)*c.sum / ((float)*c.seen + 1e-6f);
-	switch (r->score) {
-	case E3_SCORE_FRAME:
-		return e3_rank_frame_score(*c.id / r->tokens);
-	case E3_SCORE_LOT:
-		return e3_rank_lot_score(*c.id);
-	case E3_SCORE_PRIORITY:
-		return e3_rank_priority(mean, e3_rank_even_lot(*c.id, r->tokens, r->special, r->columns));
-	default:
-		return mean;
-	}
+	return e3_rank_score(r, *c.id, (float)*c.sum / ((float)*c.seen + 1e-6f));
 }
 
 int e3_cpu_score(e3_dev *dev, const e3_rule *r, const e3_scored *layer, int layers, e3_err *err)
@@ -147,7 +137,7 @@ int e3_cpu_choose(e3_dev *dev, const e3_rule *r, const e3_chosen *layer, int lay
 		for (int k = 0; k < layer[l].kv->n_keys; k++) {
 			cell c = cell_of(dev, layer[l].kv, (uint32_t)k);
 			bool prot = is_protected(r, *c.id);
-			if (!prot || r->starve)
+			if (!prot || r->protected_last)
 				candidate[n++] = (e3_candidate){prot ? INFINITY : score_of(r, c), *c.id, (uint32_t)k};
 		}
 		e3_rank_sort(candidate, n);

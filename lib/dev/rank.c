@@ -39,17 +39,31 @@ void e3_rank_quantiles(const e3_candidate *sorted, size_t n, float q[9])
 	}
 }
 
-float e3_rank_frame_score(uint32_t frame) { return (float)frame; }
+static uint32_t hash(uint32_t id) { return e3_fmix32(id * 2654435761u + 1u); }
 
-float e3_rank_lot_score(uint32_t id) { return (float)e3_fmix32(id * 2654435761u + 1u); }
+/* The upper 23 bits as a number in (0, 1). */
+static float fraction(uint32_t bits) { return (float)(2 * (bits >> 9) + 1) * 0x1p-24f; }
 
-float e3_rank_even_lot(uint32_t id, uint32_t tokens, uint32_t special, uint32_t columns)
+float e3_rank_random(uint32_t id) { return (float)hash(id); }
+
+float e3_rank_dither(const e3_rule *rule, uint32_t id)
 {
-	uint32_t frame = id / tokens, index = id % tokens, patch = index - special;
-	uint32_t column = index < special ? index : patch % columns, row = index < special ? 0 : patch / columns + 1;
-	/* 2^32 over p and p^2, p^3 = p + 1, and over the golden ratio: fractions, since products are modulo 2^32. */
-	uint32_t at = 0x80000000u - (column * 3242174889u + (row - 1) * 2447445414u + frame * 2654435769u);
-	return (float)(2 * (at >> 9) + 1) * 0x1p-24f;
+	uint32_t frame = id / rule->tokens, index = id % rule->tokens, patch = index - rule->special;
+	bool special = index < rule->special;
+	uint32_t column = special ? index : patch % rule->columns, row = special ? 0 : patch / rule->columns + 1;
+	/* 2^32 / p and 2^32 / p^2, where p^3 = p + 1, and 2^32 / golden ratio: fractions, since products are modulo 2^32.
+	 */
+	return fraction(0x80000000u - (column * 3242174889u + (row - 1) * 2447445414u + frame * 2654435769u));
 }
 
-float e3_rank_priority(float mean, float lot) { return sqrtf(mean) / lot; }
+float e3_rank_score(const e3_rule *rule, uint32_t id, float share)
+{
+	const e3_scoring *s = &rule->scoring;
+	if (s->measure == E3_MEASURE_NOTHING)
+		return s->dither == E3_DITHER_EVEN ? e3_rank_dither(rule, id) : e3_rank_random(id);
+	float score = s->measure == E3_MEASURE_FRAME ? (float)(id / rule->tokens) : share;
+	score = s->root ? sqrtf(score) : score;
+	if (s->dither == E3_DITHER_NONE)
+		return score;
+	return score / (s->dither == E3_DITHER_EVEN ? e3_rank_dither(rule, id) : fraction(hash(id)));
+}

@@ -119,25 +119,51 @@ typedef struct e3_mass {
 	float *map;  /* [rows][n_keys], or NULL */
 } e3_mass;
 
-/* ---- eviction (doc/network.md 9.2, doc/design.md 4): scores are kept and compared on the device, what is decided
- * about a whole layer is decided by the caller ---- */
+/* ---- eviction (doc/network.md 9.2, doc/design.md 4) ----
+ * The device keeps the scores of the cached tokens and compares them; the caller decides how many tokens each layer
+ * loses. A policy is data: what is measured, how it is summed up, how it is randomised, which tokens are protected. A
+ * policy that combines the choices below differently is a row in a table (lib/model/policy.h) and needs no new kernel.
+ */
 
-/* Mean relative share; age; a fixed lot; root of the mean relative share, over an even lot (lib/dev/rank.h). */
-typedef enum e3_score { E3_SCORE_MASS, E3_SCORE_FRAME, E3_SCORE_LOT, E3_SCORE_PRIORITY } e3_score;
+/* What is measured of a token; the lowest scores leave first. */
+typedef enum e3_measure {
+	E3_MEASURE_NOTHING, /* every token counts the same: the score is the random number itself */
+	E3_MEASURE_FRAME,   /* the frame that it came with: the oldest leave first */
+	E3_MEASURE_SHARE    /* the attention that it receives, relative to its layer's mean, averaged over the frames that
+						   saw it; needs the masses */
+} e3_measure;
 
-static inline bool e3_score_by_mass(e3_score s) { return s == E3_SCORE_MASS || s == E3_SCORE_PRIORITY; }
+/* How the shares of the frames are added up: exactly; or, as the released code does, in half precision, where a frame's
+ * special tokens start with an infinite sum. */
+typedef enum e3_sums { E3_SUMS_F64, E3_SUMS_F16 } e3_sums;
+
+/* The random number of a token, the same in every frame. The measurement is divided by it (lib/dev/rank.h). */
+typedef enum e3_dither {
+	E3_DITHER_NONE,
+	E3_DITHER_RANDOM, /* a hash of the token's id */
+	E3_DITHER_EVEN    /* a dither pattern: spread evenly over picture and time */
+} e3_dither;
+
+/* score = measurement / dither, or sqrt(measurement) / dither. */
+typedef struct e3_scoring {
+	e3_measure measure;
+	bool root;
+	e3_dither dither;
+	e3_sums sums;
+} e3_scoring;
+
+static inline bool e3_scoring_needs_mass(const e3_scoring *s) { return s->measure == E3_MEASURE_SHARE; }
 
 /* How tokens are scored and which are protected: those of frame 0, and the first `special` of each of the newest
  * `protected_frames` frames. A token's id is frame * tokens + index. */
+#define E3_ALL_FRAMES INT64_MAX
 typedef struct e3_rule {
-	e3_score score;
-	bool f16_sums; /* sums in half precision; a frame's specials enter with an infinite one: the released code */
-	bool starve; /* the specials of all frames are protected, but protected tokens leave too, after all others: likewise
-				  */
+	e3_scoring scoring;
+	bool protected_last; /* protected tokens may leave too, after all others (the released code) */
 	uint32_t tokens, special;
-	uint32_t columns; /* of the grid of patches, which follow the specials row by row */
-	int64_t t;        /* the frame that was just computed */
-	int64_t protected_frames;
+	uint32_t columns;         /* of the grid of patches, which follow the special tokens row by row */
+	int64_t t;                /* the frame that was just computed */
+	int64_t protected_frames; /* or E3_ALL_FRAMES */
 } e3_rule;
 
 typedef struct e3_layer_stat {
@@ -157,7 +183,7 @@ typedef struct e3_entered {
 /* One layer to be scored: adds this frame's share to every slot. */
 typedef struct e3_scored {
 	const e3_kv *kv;
-	const float *mass;   /* [n_keys]; NULL unless the rule scores by mass */
+	const float *mass;   /* [n_keys]; NULL unless the scoring needs it */
 	e3_layer_stat *stat; /* in alloc_host memory */
 } e3_scored;
 
@@ -283,7 +309,7 @@ struct e3_dev {
 };
 
 /* What a plug-in exports under the name e3_dev_plugin_cuda. The number changes with anything in this file. */
-#define E3_DEV_ABI 8
+#define E3_DEV_ABI 9
 typedef struct e3_dev_plugin {
 	int abi;
 	e3_dev *(*open)(bool strict, e3_err *err);

@@ -12,7 +12,8 @@ bool e3_evictor_decides(const e3_evictor *e, int64_t t)
 
 bool e3_evictor_needs_mass(const e3_evictor *e, int64_t t)
 {
-	return e3_evictor_decides(e, t) && e3_score_by_mass(e3_policy_score(e->policy));
+	e3_scoring scoring = e3_policy_score(e->policy);
+	return e3_evictor_decides(e, t) && e3_scoring_needs_mass(&scoring);
 }
 
 void e3_evictor_release(e3_evictor *e)
@@ -58,14 +59,16 @@ int e3_evictor_open(e3_evictor *e, const e3_cache *cache, e3_err *err)
 
 static e3_rule rule_of(const e3_evictor *e, const e3_plan *plan, int64_t t)
 {
-	return (e3_rule){.score = e3_policy_score(e->policy),
-		.f16_sums = e->compat & E3_COMPAT_F16_SUMS,
-		.starve = e->compat & E3_COMPAT_STARVE,
+	bool starve = e->compat & E3_COMPAT_STARVE;
+	e3_scoring scoring = e3_policy_score(e->policy);
+	scoring.sums = e->compat & E3_COMPAT_F16_SUMS ? E3_SUMS_F16 : E3_SUMS_F64;
+	return (e3_rule){.scoring = scoring,
+		.protected_last = starve,
 		.tokens = (uint32_t)plan->tokens_per_frame,
 		.special = (uint32_t)plan->special,
 		.columns = (uint32_t)plan->patch_grid[1],
 		.t = t,
-		.protected_frames = plan->protected_frames};
+		.protected_frames = starve ? E3_ALL_FRAMES : plan->protected_frames};
 }
 
 int e3_evictor_begin(e3_evictor *e, const e3_plan *plan, const e3_cache *cache, int64_t t, float *const *mass,
@@ -77,7 +80,7 @@ int e3_evictor_begin(e3_evictor *e, const e3_plan *plan, const e3_cache *cache, 
 		return -1;
 	e3_rule rule = rule_of(e, plan, t);
 	e3_scored scored[E3_MAX_LAYERS];
-	bool by_mass = e3_score_by_mass(rule.score);
+	bool by_mass = e3_scoring_needs_mass(&rule.scoring);
 	for (int l = 0; l < e->layers; l++) {
 		e->view[l] = e3_cache_view(cache, l);
 		scored[l] = (e3_scored){&e->view[l], by_mass ? mass[l] : NULL, &e->stat[l]};

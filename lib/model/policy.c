@@ -7,6 +7,16 @@
 
 const char *const e3_policy_names[] = {"evict3r", "window", "random", "e3", "none"};
 
+static const e3_scoring scorings[] = {
+	[E3_POLICY_EVICT3R] = {.measure = E3_MEASURE_SHARE},
+	[E3_POLICY_WINDOW] = {.measure = E3_MEASURE_FRAME},
+	[E3_POLICY_RANDOM] = {.measure = E3_MEASURE_NOTHING, .dither = E3_DITHER_RANDOM},
+	[E3_POLICY_E3] = {.measure = E3_MEASURE_SHARE, .root = true, .dither = E3_DITHER_EVEN},
+	[E3_POLICY_NONE] = {.measure = E3_MEASURE_SHARE},
+};
+
+e3_scoring e3_policy_score(e3_policy p) { return scorings[p]; }
+
 void e3_policy_shares(const double *variance, int layers, double temperature, double *alpha)
 {
 	double least = INFINITY, sum = 0;

@@ -5,12 +5,8 @@
 
 #include "e3/infer.h"
 
-/* The order of leaving that a policy asks of the device; with none nobody leaves. */
-static inline e3_score e3_policy_score(e3_policy p)
-{
-	static const e3_score score[] = {E3_SCORE_MASS, E3_SCORE_FRAME, E3_SCORE_LOT, E3_SCORE_PRIORITY, E3_SCORE_MASS};
-	return score[p];
-}
+/* How a policy scores tokens (e3/dev.h); with `none` nothing is evicted. */
+e3_scoring e3_policy_score(e3_policy p);
 
 /* Shares that sum to 1: softmax(-variance / temperature) over the layers. */
 void e3_policy_shares(const double *variance, int layers, double temperature, double *alpha);
