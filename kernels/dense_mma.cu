@@ -124,7 +124,8 @@ int e3_cuda_tail(e3_cuda *c, const e3_dense *op, const pixel_args *px, e3_err *e
 	a.map.uv_x = op->uv_x, a.map.uv_y = op->uv_y;
 	size_t shared = shared_size(op->c);
 	E3_TRY(cudaFuncSetAttribute(tail, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)shared), "dense");
-	tail < <<tiles<c->attend.sms ? tiles : c->attend.sms, THREADS, shared, e3_cuda_stream(c)>>>(a);
+	int blocks = tiles < c->attend.sms ? tiles : c->attend.sms;
+	tail<<<blocks, THREADS, shared, e3_cuda_stream(c)>>>(a);
 	E3_LAUNCHED("dense");
 	return 0;
 }
