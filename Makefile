@@ -18,7 +18,7 @@ WARN := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototyp
 ALL_CFLAGS = -std=c11 -D_GNU_SOURCE $(OPT) -g $(WARN) $(if $(WERROR),-Werror) -Ilib -MMD -MP -pthread $(CFLAGS) $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer)
 ALL_LDFLAGS = -pthread $(LDFLAGS) $(if $(SAN),-fsanitize=$(SAN))
 
-LAYERS := base data wire image video dev model geom export sets scene eval
+LAYERS := base data wire image trace video dev model geom export sets scene eval
 SCRIPTS := e3-clips
 TOOLS := e3-decode e3-infer e3-evict-stats e3-export e3-cat e3-dump e3-model e3-scene e3-eval
 
@@ -53,7 +53,7 @@ $(foreach l,$(LAYERS),$(eval $(call layer_rules,$(l))))
 # Each tool names the layers it is made of, left to right as they may include each other.
 USES_e3-decode := video sets geom image wire data base
 USES_e3-infer := model dev image wire data base
-USES_e3-evict-stats := image wire data base
+USES_e3-evict-stats := trace image wire data base
 USES_e3-export := export geom image wire data base
 USES_e3-cat := wire data base
 USES_e3-dump := wire data base
@@ -97,16 +97,14 @@ TEST_sets := sets geom image data base
 TEST_scene := scene geom data base
 # (model: jansson, for the vectors)
 TEST_eval := eval export sets model geom image wire data base
-TEST_stats := image wire data base
-# What a tool has of its own is tested as test_WHAT_*.c, linked with all of the tool's files but main.
-OBJS_stats := $(patsubst cmd/%.c,$(B)/cmd/%.o,$(filter-out %/main.c,$(SRCS_e3-evict-stats)))
+TEST_trace := trace image data base
 UNIT_SRCS := $(sort $(wildcard tests/test_*.c))
 UNITS := $(UNIT_SRCS:tests/%.c=$(B)/tests/%)
 unit_layer = $(word 2,$(subst _, ,$(notdir $(1))))
 define unit_rules
-$$(B)/tests/$(1): tests/$(1).c $$(OBJS_$$(call unit_layer,$(1))) $$(foreach l,$$(TEST_$$(call unit_layer,$(1))),$$(LIB_$$(l)))
+$$(B)/tests/$(1): tests/$(1).c $$(foreach l,$$(TEST_$$(call unit_layer,$(1))),$$(LIB_$$(l)))
 	@mkdir -p $$(@D)
-	$$(CC) $$(ALL_CFLAGS) $$(ALL_LDFLAGS) -Itests -o $$@ $$< $$(OBJS_$$(call unit_layer,$(1))) $$(call libs,$$(TEST_$$(call unit_layer,$(1)))) -lcmocka
+	$$(CC) $$(ALL_CFLAGS) $$(ALL_LDFLAGS) -Itests -o $$@ $$< $$(call libs,$$(TEST_$$(call unit_layer,$(1)))) -lcmocka
 endef
 $(foreach u,$(UNIT_SRCS:tests/%.c=%),$(eval $(call unit_rules,$(u))))
 units: $(UNITS)

@@ -9,6 +9,7 @@ prepare() {
 		[base]="" [data]="base" [wire]="base data" [image]="base data" [video]="base data image" [dev]="base"
 		[model]="base data dev" [geom]="base data" [export]="base data geom image"
 		[sets]="base data geom image" [scene]="base data" [eval]="base data wire image model geom export sets"
+		[trace]="base data image"
 	)
 }
 

@@ -156,7 +156,7 @@ m[1:-1] = [[k, dict(x, i=n - 1 - x["i"])] for k, x in m[-2:0:-1]]'
 		assert a[-1][1]["cache_now"] == pick(c, "head")[0]["kv_token_bytes"] * sum(r["k_after"] for r in pick(a, "evict")[0]["layers"])
 	PY
 	[ "$(sha256sum <"$cache")" = "$sum" ]
-	fails 1 "answers of e3-infer --freeze: their cache does not change" -- e3-evict-stats "$T/ahead"
+	fails 1 "made by e3-infer --freeze: the cache did not change" -- e3-evict-stats "$T/ahead"
 }
 
 @test "options that do not go together: exit 2; such as contradict the file, with both: exit 1" {
@@ -261,6 +261,6 @@ m[1:-1] = [[k, dict(x, i=n - 1 - x["i"])] for k, x in m[-2:0:-1]]'
 	e3-cat --skip 4 --take 4 "$f/through.e3" >"$T/x.e3"
 	e3-cat "$f/first.e3" --then "$T/2.e3" --skip 4 --take 4 >"$T/y.e3"
 	same "$T/x.e3" "$T/y.e3" pred evict
-	fails 1 "goes on after frame 5 of another stream, whose records are needed too: join them with e3-cat --then" -- e3-evict-stats "$T/2.e3"
+	fails 1 "continues another stream after its frame 5, and the records of that one are needed too: join both with e3-cat --then" -- e3-evict-stats "$T/2.e3"
 	e3-evict-stats --check "$T/o.e3" | grep -q .
 }

@@ -1,4 +1,4 @@
-/* e3-evict-stats: the report for programs: one JSON object. What is not known is null. */
+/* e3-evict-stats: the report for programs: one JSON object. Unknown figures are null. */
 #include "evict-stats.h"
 #include <inttypes.h>
 #include <math.h>
@@ -31,25 +31,25 @@ static int closing(e3_buf *to, const char *with, e3_err *err)
 
 static int open_object(e3_buf *to, const char *key, e3_err *err) { return e3_buf_printf(to, err, "\"%s\":{", key); }
 
-static int shape(const es_report *x, e3_buf *to, e3_err *err)
+static int shape(const report *x, e3_buf *to, e3_err *err)
 {
-	const es_shape *sh = &x->r->shape;
-	const e3_head *h = x->head;
+	const e3_trace_shape *sh = &x->run.replay->shape;
+	const e3_head *h = x->run.head;
 	return text(to, "source", h->source, err) || text(to, "model", h->model, err) ||
 		text(to, "device", h->device, err) || text(to, "policy", h->policy, err) ||
 		whole(to, "budget_tokens", h->budget, h->budget >= 0, err) ||
 		e3_buf_printf(to, err, "\"interrupted\":%s,", x->interrupted ? "true" : "false") ||
-		whole(to, "frames", x->r->steps, true, err) || whole(to, "layers", sh->layers, true, err) ||
+		whole(to, "frames", x->run.replay->steps, true, err) || whole(to, "layers", sh->layers, true, err) ||
 		whole(to, "tokens_per_frame", sh->n, true, err) || whole(to, "special_tokens", sh->special, true, err) ||
 		e3_buf_printf(to, err, "\"patch_grid\":[%d,%d],", sh->rows, sh->cols);
 }
 
-static int memory(const es_report *x, e3_buf *to, e3_err *err)
+static int memory(const report *x, e3_buf *to, e3_err *err)
 {
-	const es_shape *sh = &x->r->shape;
-	int64_t kv = x->head->kv_token_bytes, now = (int64_t)x->r->step[x->r->steps - 1].after,
-			peak = (int64_t)x->s->peak_tokens;
-	int64_t full = (int64_t)sh->layers * sh->n * x->r->steps;
+	const e3_trace_shape *sh = &x->run.replay->shape;
+	int64_t kv = x->run.head->kv_token_bytes, now = (int64_t)x->run.replay->step[x->run.replay->steps - 1].after,
+			peak = (int64_t)x->run.stats->peak_tokens;
+	int64_t full = (int64_t)sh->layers * sh->n * x->run.replay->steps;
 	return open_object(to, "cache", err) || whole(to, "tokens_now", now, true, err) ||
 		whole(to, "tokens_peak", peak, true, err) || whole(to, "tokens_without_eviction", full, true, err) ||
 		whole(to, "token_bytes", kv, kv > 0, err) || whole(to, "bytes_now", now * kv, kv > 0, err) ||
@@ -58,33 +58,37 @@ static int memory(const es_report *x, e3_buf *to, e3_err *err)
 		real(to, "kept_fraction", (double)now / (double)full, err) || closing(to, "},", err);
 }
 
-static int layers(const es_report *x, e3_buf *to, e3_err *err)
+static int layers(const report *x, e3_buf *to, e3_err *err)
 {
-	int64_t t = x->s->last_eviction, end = x->r->steps - 1, n = x->r->shape.layers;
-	if (whole(to, "last_eviction", t < 0 ? 0 : x->r->step[t].i, t >= 0, err) ||
-		whole(to, "tokens_removed", (int64_t)x->s->removed, true, err) ||
+	int64_t t = x->run.stats->last_eviction, end = x->run.replay->steps - 1, n = x->run.replay->shape.layers;
+	if (whole(to, "last_eviction", t < 0 ? 0 : x->run.replay->step[t].i, t >= 0, err) ||
+		whole(to, "tokens_removed", (int64_t)x->run.stats->removed, true, err) ||
 		real(to, "budget_use",
-			t >= 0 && x->head->budget > 0 ? (double)x->r->step[t].after / (double)x->head->budget : NAN, err) ||
-		real(to, "entropy", x->s->entropy, err) || e3_buf_printf(to, err, "\"per_layer\":["))
+			t >= 0 && x->run.head->budget > 0 ? (double)x->run.replay->step[t].after / (double)x->run.head->budget
+											  : NAN,
+			err) ||
+		real(to, "entropy", x->run.stats->entropy, err) || e3_buf_printf(to, err, "\"per_layer\":["))
 		return -1;
 	for (int l = 0; l < n; l++) {
-		const es_cell *c = es_cell_at(x->r, t < 0 ? end : t, l);
-		const es_survival *v = &x->s->layer[l];
-		if (e3_buf_printf(to, err, "{\"layer\":%d,\"tokens_now\":%" PRIu32 ",", l, es_cell_at(x->r, end, l)->after) ||
-			real(to, "budget", c->budget, err) || real(to, "budget_use", es_budget_use(c), err) ||
+		const e3_trace_cell *c = e3_trace_cell_at(x->run.replay, t < 0 ? end : t, l);
+		const e3_trace_survival *v = &x->run.stats->layer[l];
+		if (e3_buf_printf(to, err, "{\"layer\":%d,\"tokens_now\":%" PRIu32 ",", l,
+				e3_trace_cell_at(x->run.replay, end, l)->after) ||
+			real(to, "budget", c->budget, err) || real(to, "budget_use", e3_trace_budget_use(c), err) ||
 			real(to, "alpha", c->alpha, err) || real(to, "variance", c->variance, err) ||
 			whole(to, "median_life", v->median, v->median >= 0, err) ||
-			real(to, "jaccard_next", l + 1 < n ? x->s->agreement[l * n + l + 1] : NAN, err) || closing(to, "},", err))
+			real(to, "jaccard_next", l + 1 < n ? x->run.stats->agreement[l * n + l + 1] : NAN, err) ||
+			closing(to, "},", err))
 			return -1;
 	}
 	return closing(to, "],", err);
 }
 
-static int lives(const es_report *x, e3_buf *to, e3_err *err)
+static int lives(const report *x, e3_buf *to, e3_err *err)
 {
 	static const int tau[] = {0, 1, 2, 5, 10, 20, 50};
-	const es_survival *v = &x->s->all;
-	const es_step *last = &x->r->step[x->r->steps - 1];
+	const e3_trace_survival *v = &x->run.stats->all;
+	const e3_trace_step *last = &x->run.replay->step[x->run.replay->steps - 1];
 	if (open_object(to, "survival", err))
 		return -1;
 	for (size_t k = 0; k < sizeof tau / sizeof *tau; k++) {
@@ -94,34 +98,36 @@ static int lives(const es_report *x, e3_buf *to, e3_err *err)
 			return -1;
 	}
 	return closing(to, "},", err) || whole(to, "median_life", v->median, v->median >= 0, err) ||
-		real(to, "stillborn", x->s->born ? (double)x->s->stillborn / (double)x->s->born : NAN, err) ||
+		real(to, "stillborn", x->run.stats->born ? (double)x->run.stats->stillborn / (double)x->run.stats->born : NAN,
+			err) ||
 		e3_buf_printf(to, err,
 			"\"age\":{\"5\":%" PRIu32 ",\"25\":%" PRIu32 ",\"50\":%" PRIu32 ",\"75\":%" PRIu32 ",\"95\":%" PRIu32
 			",\"max\":%" PRIu32 "},",
 			last->age[0], last->age[1], last->age[2], last->age[3], last->age[4], last->age_max) ||
-		real(to, "first_frame_kept", x->s->first_kept, err) || real(to, "special_kept", x->s->special_kept, err) ||
-		whole(to, "saturated_max", (int64_t)x->s->saturated, true, err) ||
-		whole(to, "protected_evicted", (int64_t)x->s->protected_evicted, true, err);
+		real(to, "first_frame_kept", x->run.stats->first_kept, err) ||
+		real(to, "special_kept", x->run.stats->special_kept, err) ||
+		whole(to, "saturated_max", (int64_t)x->run.stats->saturated, true, err) ||
+		whole(to, "protected_evicted", (int64_t)x->run.stats->protected_evicted, true, err);
 }
 
-static int violations(const es_report *x, e3_buf *to, e3_err *err)
+static int violations(const report *x, e3_buf *to, e3_err *err)
 {
-	const es_check *c = x->check;
+	const e3_trace_check *c = x->check;
 	if (whole(to, "violations_total", (int64_t)c->total, true, err) || e3_buf_printf(to, err, "\"violations\":["))
 		return -1;
 	for (int k = 0; k < c->n; k++) {
-		const es_violation *v = &c->list[k];
+		const e3_trace_violation *v = &c->list[k];
 		if (e3_buf_printf(to, err, "{\"frame\":%" PRId64 ",", v->frame) ||
-			whole(to, "layer", v->layer, v->layer >= 0, err) || text(to, "rule", es_rule_name(v->rule), err) ||
+			whole(to, "layer", v->layer, v->layer >= 0, err) || text(to, "rule", e3_trace_rule_name(v->rule), err) ||
 			text(to, "expected", v->expected, err) || text(to, "found", v->found, err) || closing(to, "},", err))
 			return -1;
 	}
 	return closing(to, "],", err);
 }
 
-static int latency(const es_report *x, e3_buf *to, e3_err *err)
+static int latency(const report *x, e3_buf *to, e3_err *err)
 {
-	const es_latency *l = x->latency;
+	const e3_trace_latency *l = x->latency;
 	if (l->n == 0)
 		return e3_buf_printf(to, err, "\"latency\":null,");
 	return open_object(to, "latency", err) || whole(to, "frames", (int64_t)l->n, true, err) ||
@@ -129,13 +135,13 @@ static int latency(const es_report *x, e3_buf *to, e3_err *err)
 		real(to, "max", l->max, err) || closing(to, "},", err);
 }
 
-int es_json(const es_report *x, e3_buf *to, e3_err *err)
+int report_json(const report *x, e3_buf *to, e3_err *err)
 {
 	if (e3_buf_add(to, "{", 1, err) || shape(x, to, err) || memory(x, to, err) || layers(x, to, err) ||
 		lives(x, to, err) || latency(x, to, err) || e3_buf_printf(to, err, "\"importance\":["))
 		return -1;
-	for (int64_t f = 0; f < x->r->steps; f++)
-		if (e3_buf_printf(to, err, "%.6g,", x->s->importance[f]))
+	for (int64_t f = 0; f < x->run.replay->steps; f++)
+		if (e3_buf_printf(to, err, "%.6g,", x->run.stats->importance[f]))
 			return -1;
 	return closing(to, "],", err) || violations(x, to, err) || closing(to, "}\n", err);
 }

@@ -1,4 +1,4 @@
-/* e3-evict-stats: the report for people: at most 25 lines without violations, each "name  figures in words". */
+/* e3-evict-stats: the report for people: one line per subject, "name  figures in words". */
 #include "evict-stats.h"
 #include <inttypes.h>
 #include <math.h>
@@ -8,28 +8,9 @@
 
 enum { TOP = 3, VIOLATIONS_SHOWN = 20 };
 
-void es_count_text(uint64_t v, char to[32])
-{
-	char plain[24];
-	size_t n = (size_t)snprintf(plain, sizeof plain, "%" PRIu64, v), out = 0;
-	for (size_t k = 0; k < n; k++) {
-		if (k && (n - k) % 3 == 0)
-			to[out++] = ',';
-		to[out++] = plain[k];
-	}
-	to[out] = 0;
-}
+static const char *plural(uint64_t n) { return n == 1 ? "" : "s"; }
 
-void es_bytes_text(double bytes, char to[32])
-{
-	static const char *const unit[] = {"B", "KiB", "MiB", "GiB", "TiB"};
-	int k = 0;
-	while (bytes >= 1024 && k < 4)
-		bytes /= 1024, k++;
-	snprintf(to, 32, k ? "%.1f %s" : "%.0f %s", bytes, unit[k]);
-}
-
-/* A line "name      text"; lines that continue have no name. */
+/* A line "name        text"; a line that continues the one above has no name. */
 E3_PRINTF(4, 5) static int line(e3_buf *to, e3_err *err, const char *name, const char *fmt, ...)
 {
 	char text[512];
@@ -40,17 +21,17 @@ E3_PRINTF(4, 5) static int line(e3_buf *to, e3_err *err, const char *name, const
 	return e3_buf_printf(to, err, "%-12s%s\n", name, text);
 }
 
-static int shape_lines(const es_report *x, e3_buf *to, e3_err *err)
+static int shape_lines(const report *x, e3_buf *to, e3_err *err)
 {
-	const es_shape *sh = &x->r->shape;
-	const e3_head *h = x->head;
+	const e3_trace_shape *sh = &x->run.replay->shape;
+	const e3_head *h = x->run.head;
 	char budget[32];
-	es_count_text((uint64_t)(h->budget > 0 ? h->budget : 0), budget);
-	if (line(to, err, "run", "%s, %" PRId64 " frame%s%s, model %s on %s", h->source ? h->source : "?", x->r->steps,
-			x->r->steps == 1 ? "" : "s", x->interrupted ? " (interrupted)" : "", h->model,
-			h->device ? h->device : "?") ||
-		line(to, err, "network", "%d layers, %d tokens a frame: %d special, %d x %d patches", sh->layers, sh->n,
-			sh->special, sh->rows, sh->cols))
+	e3_trace_count_text((uint64_t)(h->budget > 0 ? h->budget : 0), budget);
+	if (line(to, err, "run", "%s, %" PRId64 " frame%s%s, model %s on %s", h->source ? h->source : "?",
+			x->run.replay->steps, plural((uint64_t)x->run.replay->steps), x->interrupted ? " (interrupted)" : "",
+			h->model, h->device ? h->device : "?") ||
+		line(to, err, "network", "%d layer%s, %d tokens a frame: %d special, %d x %d patches", sh->layers,
+			plural((uint64_t)sh->layers), sh->n, sh->special, sh->rows, sh->cols))
 		return -1;
 	if (h->budget < 0)
 		return line(to, err, "policy", "%s, no budget", h->policy ? h->policy : "?");
@@ -58,56 +39,59 @@ static int shape_lines(const es_report *x, e3_buf *to, e3_err *err)
 		budget, (double)h->budget / ((double)sh->layers * sh->n));
 }
 
-static int memory_lines(const es_report *x, e3_buf *to, e3_err *err)
+static int memory_lines(const report *x, e3_buf *to, e3_err *err)
 {
-	const es_shape *sh = &x->r->shape;
-	uint64_t now = x->r->step[x->r->steps - 1].after, peak = x->s->peak_tokens;
-	uint64_t full = (uint64_t)sh->layers * (uint64_t)sh->n * (uint64_t)x->r->steps;
-	double kv = (double)x->head->kv_token_bytes;
+	const e3_trace_shape *sh = &x->run.replay->shape;
+	uint64_t now = x->run.replay->step[x->run.replay->steps - 1].after, peak = x->run.stats->peak_tokens;
+	uint64_t full = (uint64_t)sh->layers * (uint64_t)sh->n * (uint64_t)x->run.replay->steps;
+	double kv = (double)x->run.head->kv_token_bytes;
 	char a[32], b[32], c[32];
-	es_count_text(now, a), es_count_text(peak, b), es_count_text(full, c);
+	e3_trace_count_text(now, a), e3_trace_count_text(peak, b), e3_trace_count_text(full, c);
 	if (line(to, err, "cache", "%s tokens now, %s peak (before an eviction), %s without eviction", a, b, c))
 		return -1;
 	if (kv <= 0)
 		return line(to, err, "memory", "unknown: the stream does not give the bytes of a token");
-	es_bytes_text(kv * (double)now, a), es_bytes_text(kv * (double)peak, b), es_bytes_text(kv * (double)full, c);
+	e3_trace_bytes_text(kv * (double)now, a), e3_trace_bytes_text(kv * (double)peak, b),
+		e3_trace_bytes_text(kv * (double)full, c);
 	return line(to, err, "memory", "%s now, %s peak, %s without eviction: %.1f %% kept", a, b, c,
 		100.0 * (double)now / (double)full);
 }
 
-/* Layers with the most and the least of the budget at the last eviction, and those that could not fill theirs. */
-static int budget_lines(const es_report *x, e3_buf *to, e3_err *err)
+/* At the last eviction: how much of the budget is used, and the layers with the largest and the smallest share. */
+static int budget_lines(const report *x, e3_buf *to, e3_err *err)
 {
-	int64_t t = x->s->last_eviction;
-	int layers = x->r->shape.layers, most = 0, least = 0, under = 0, over = 0;
+	int64_t t = x->run.stats->last_eviction;
+	int layers = x->run.replay->shape.layers, most = 0, least = 0, under = 0, over = 0;
 	if (t < 0)
 		return line(to, err, "eviction", "nothing was removed");
 	char removed[32];
-	es_count_text(x->s->removed, removed);
-	if (line(to, err, "eviction", "%s tokens removed, last at frame %" PRId64, removed, x->r->step[t].i))
+	e3_trace_count_text(x->run.stats->removed, removed);
+	if (line(to, err, "eviction", "%s tokens removed, last at frame %" PRId64, removed, x->run.replay->step[t].i))
 		return -1;
 	for (int l = 0; l < layers; l++) {
-		double share = es_cell_at(x->r, t, l)->alpha, use = es_budget_use(es_cell_at(x->r, t, l));
-		most = share > es_cell_at(x->r, t, most)->alpha ? l : most;
-		least = share < es_cell_at(x->r, t, least)->alpha ? l : least;
+		double share = e3_trace_cell_at(x->run.replay, t, l)->alpha,
+			   use = e3_trace_budget_use(e3_trace_cell_at(x->run.replay, t, l));
+		most = share > e3_trace_cell_at(x->run.replay, t, most)->alpha ? l : most;
+		least = share < e3_trace_cell_at(x->run.replay, t, least)->alpha ? l : least;
 		under += use<1, over += use> 1;
 	}
-	const es_cell *hi = es_cell_at(x->r, t, most), *lo = es_cell_at(x->r, t, least);
-	if (x->head->budget > 0 &&
+	const e3_trace_cell *hi = e3_trace_cell_at(x->run.replay, t, most), *lo = e3_trace_cell_at(x->run.replay, t, least);
+	if (x->run.head->budget > 0 &&
 		line(to, err, "budget use", "%.1f %% of the whole at that frame; %d layer%s under, %d over their share",
-			100.0 * (double)x->r->step[t].after / (double)x->head->budget, under, under == 1 ? "" : "s", over))
+			100.0 * (double)x->run.replay->step[t].after / (double)x->run.head->budget, under, plural((uint64_t)under),
+			over))
 		return -1;
-	if (!isfinite(x->s->entropy) || hi->alpha <= lo->alpha)
+	if (!isfinite(x->run.stats->entropy) || hi->alpha <= lo->alpha)
 		return 0;
 	return line(to, err, "shares",
 		"most layer %d (%.1f %%, %" PRIu32 " tokens), least layer %d (%.1f %%, %" PRIu32 "); evenness %.3f", most,
-		100 * hi->alpha, hi->after, least, 100 * lo->alpha, lo->after, x->s->entropy);
+		100 * hi->alpha, hi->after, least, 100 * lo->alpha, lo->after, x->run.stats->entropy);
 }
 
-static int life_lines(const es_report *x, e3_buf *to, e3_err *err)
+static int life_lines(const report *x, e3_buf *to, e3_err *err)
 {
 	static const int tau[] = {1, 2, 5, 10, 20, 50};
-	const es_survival *v = &x->s->all;
+	const e3_trace_survival *v = &x->run.stats->all;
 	char text[256] = "", median[48] = "longer than the run";
 	size_t at = 0;
 	for (size_t k = 0; k < sizeof tau / sizeof *tau; k++)
@@ -115,32 +99,32 @@ static int life_lines(const es_report *x, e3_buf *to, e3_err *err)
 			at += (size_t)snprintf(text + at, sizeof text - at, "%s%d: %.1f %%", at ? ", " : "", tau[k],
 				100 * v->s[tau[k]]);
 	if (v->median >= 0)
-		snprintf(median, sizeof median, "%" PRId64 " frame%s", v->median, v->median == 1 ? "" : "s");
+		snprintf(median, sizeof median, "%" PRId64 " frame%s", v->median, plural((uint64_t)v->median));
 	if ((at && line(to, err, "survival", "patches still kept after frames %s", text)) ||
 		line(to, err, "", "median life %s; stillborn %.1f %%", median,
-			x->s->born ? 100.0 * (double)x->s->stillborn / (double)x->s->born : 0.0))
+			x->run.stats->born ? 100.0 * (double)x->run.stats->stillborn / (double)x->run.stats->born : 0.0))
 		return -1;
-	const es_step *last = &x->r->step[x->r->steps - 1];
-	if (line(to, err, "age", "of the kept patches: median %" PRIu32 ", 95 %% %" PRIu32 ", oldest %" PRIu32 " frames",
-			last->age[2], last->age[4], last->age_max))
+	const e3_trace_step *last = &x->run.replay->step[x->run.replay->steps - 1];
+	if (line(to, err, "age", "of the kept patches: median %" PRIu32 ", 95 %% %" PRIu32 ", oldest %" PRIu32 " frame%s",
+			last->age[2], last->age[4], last->age_max, plural(last->age_max)))
 		return -1;
-	return isfinite(x->s->special_kept)
-		? line(to, err, "protected", "frame 0: %.1f %% kept, special tokens: %.1f %% kept", 100 * x->s->first_kept,
-			  100 * x->s->special_kept)
+	return isfinite(x->run.stats->special_kept)
+		? line(to, err, "protected", "frame 0: %.1f %% kept, special tokens: %.1f %% kept",
+			  100 * x->run.stats->first_kept, 100 * x->run.stats->special_kept)
 		: 0;
 }
 
-static int frame_lines(const es_report *x, e3_buf *to, e3_err *err)
+static int frame_lines(const report *x, e3_buf *to, e3_err *err)
 {
-	const es_replay *r = x->r;
+	const e3_replay *r = x->run.replay;
 	int64_t top[TOP], oldest = -1;
 	int n = 0;
-	for (int64_t f = 1; f <= x->s->last_eviction; f++) { /* later frames have not been through an eviction */
-		if (!(x->s->importance[f] > 0))
+	for (int64_t f = 1; f <= x->run.stats->last_eviction; f++) { /* nothing was evicted after later frames came */
+		if (!(x->run.stats->importance[f] > 0))
 			continue;
 		oldest = oldest < 0 ? f : oldest;
 		int k = n < TOP ? n++ : TOP;
-		for (; k > 0 && x->s->importance[f] > x->s->importance[top[k - 1]]; k--)
+		for (; k > 0 && x->run.stats->importance[f] > x->run.stats->importance[top[k - 1]]; k--)
 			if (k < TOP)
 				top[k] = top[k - 1];
 		if (k < TOP)
@@ -150,7 +134,7 @@ static int frame_lines(const es_report *x, e3_buf *to, e3_err *err)
 	size_t at = 0;
 	for (int k = 0; k < n; k++)
 		at += (size_t)snprintf(text + at, sizeof text - at, "%s%" PRId64 " (%.1f %%)", k ? ", " : "", r->step[top[k]].i,
-			100 * x->s->importance[top[k]]);
+			100 * x->run.stats->importance[top[k]]);
 	if (n && line(to, err, "remembered", "most, after frame %" PRId64 ": frames %s", r->step[0].i, text))
 		return -1;
 	if (oldest > 0)
@@ -158,21 +142,21 @@ static int frame_lines(const es_report *x, e3_buf *to, e3_err *err)
 	return 0;
 }
 
-static int latency_line(const es_report *x, e3_buf *to, e3_err *err)
+static int latency_line(const report *x, e3_buf *to, e3_err *err)
 {
-	const es_latency *l = x->latency;
+	const e3_trace_latency *l = x->latency;
 	return l->n
 		? line(to, err, "latency", "from capture to prediction: median %.3f s, 99 %% within %.3f s, at most %.3f s",
 			  l->p50, l->p99, l->max)
 		: 0;
 }
 
-static int agreement_line(const es_report *x, e3_buf *to, e3_err *err)
+static int agreement_line(const report *x, e3_buf *to, e3_err *err)
 {
-	int layers = x->r->shape.layers, n = 0;
+	int layers = x->run.replay->shape.layers, n = 0;
 	double sum = 0, lo = INFINITY, hi = -INFINITY;
 	for (int l = 0; l + 1 < layers; l++) {
-		double j = x->s->agreement[l * layers + l + 1];
+		double j = x->run.stats->agreement[l * layers + l + 1];
 		if (isfinite(j))
 			sum += j, n++, lo = fmin(lo, j), hi = fmax(hi, j);
 	}
@@ -181,23 +165,26 @@ static int agreement_line(const es_report *x, e3_buf *to, e3_err *err)
 			 : 0;
 }
 
-static int warning_lines(const es_report *x, e3_buf *to, e3_err *err)
+static int warning_lines(const report *x, e3_buf *to, e3_err *err)
 {
-	const es_check *c = x->check;
-	if (x->s->saturated &&
-		line(to, err, "warning", "up to %" PRIu64 " scores overflowed: those tokens can never leave", x->s->saturated))
+	const e3_trace_check *c = x->check;
+	if (x->run.stats->saturated &&
+		line(to, err, "warning", "up to %" PRIu64 " score%s overflowed: such a token can never be evicted",
+			x->run.stats->saturated, plural(x->run.stats->saturated)))
 		return -1;
-	if (x->s->protected_evicted &&
-		line(to, err, "warning", "%" PRIu64 " protected tokens were removed (the released code's rule)",
-			x->s->protected_evicted))
+	if (x->run.stats->protected_evicted &&
+		line(to, err, "warning", "%" PRIu64 " protected token%s removed, as e3-infer --compat evict3r does",
+			x->run.stats->protected_evicted, x->run.stats->protected_evicted == 1 ? " was" : "s were"))
 		return -1;
 	if (c->total && !x->with_check)
-		return line(to, err, "warning", "%" PRIu64 " violations of the cache's rules: see --check", c->total);
+		return line(to, err, "warning", "%" PRIu64 " violation%s of the cache's rules: see --check", c->total,
+			plural(c->total));
 	if (x->with_check && c->total == 0)
-		return line(to, err, "check", "%" PRId64 " steps of %d layers: every rule holds", c->steps, x->r->shape.layers);
+		return line(to, err, "check", "%" PRId64 " step%s of %d layer%s: every rule holds", c->steps,
+			plural((uint64_t)c->steps), x->run.replay->shape.layers, plural((uint64_t)x->run.replay->shape.layers));
 	for (int k = 0; x->with_check && k < c->n && k < VIOLATIONS_SHOWN; k++) {
 		char text[320];
-		es_violation_text(&c->list[k], text, sizeof text);
+		e3_trace_violation_text(&c->list[k], text, sizeof text);
 		if (line(to, err, "violation", "%s", text))
 			return -1;
 	}
@@ -206,7 +193,7 @@ static int warning_lines(const es_report *x, e3_buf *to, e3_err *err)
 	return 0;
 }
 
-int es_text(const es_report *x, e3_buf *to, e3_err *err)
+int report_text(const report *x, e3_buf *to, e3_err *err)
 {
 	return shape_lines(x, to, err) || memory_lines(x, to, err) || budget_lines(x, to, err) || life_lines(x, to, err) ||
 			frame_lines(x, to, err) || agreement_line(x, to, err) || latency_line(x, to, err) ||

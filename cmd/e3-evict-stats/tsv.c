@@ -1,5 +1,6 @@
-/* e3-evict-stats: tables: one header line, tab-separated; what is not known is "nan". */
+/* e3-evict-stats: tables: a line of headings, columns separated by tabs; unknown figures are "nan". */
 #include "evict-stats.h"
+#include "e3/io.h"
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -13,24 +14,24 @@ static void real(FILE *f, double v)
 		fputs("\tnan", f);
 }
 
-static void per_step(const es_report *x, FILE *f)
+static void per_step(const report *x, FILE *f)
 {
-	const es_replay *r = x->r;
-	double per_frame = (double)r->shape.layers * r->shape.n, kv = (double)x->head->kv_token_bytes;
+	const e3_replay *r = x->run.replay;
+	double per_frame = (double)r->shape.layers * r->shape.n, kv = (double)x->run.head->kv_token_bytes;
 	double patches = (double)r->shape.layers * (r->shape.n - r->shape.special);
 	fputs(
 		"step\tframe\ttokens_before\ttokens_after\tremoved\tturnover\tkept_fraction\tbudget_use\tstillborn\tage_5\tage_25\t"
 		"age_50\tage_75\tage_95\tage_max\tbytes\tbytes_without_eviction\n",
 		f);
 	for (int64_t t = 0; t < r->steps; t++) {
-		const es_step *s = &r->step[t];
+		const e3_trace_step *s = &r->step[t];
 		fprintf(f, "%" PRId64 "\t%" PRId64 "\t%" PRIu64 "\t%" PRIu64 "\t%" PRIu32, t, s->i, s->before, s->after,
 			s->removed);
 		real(f, (double)s->removed / (double)s->before);
 		real(f, (double)s->after / (per_frame * (double)(t + 1)));
-		real(f, x->head->budget > 0 ? (double)s->after / (double)x->head->budget : NAN);
+		real(f, x->run.head->budget > 0 ? (double)s->after / (double)x->run.head->budget : NAN);
 		real(f, s->stillborn / patches);
-		for (int k = 0; k < ES_AGES; k++)
+		for (int k = 0; k < E3_TRACE_AGES; k++)
 			fprintf(f, "\t%" PRIu32, s->age[k]);
 		fprintf(f, "\t%" PRIu32, s->age_max);
 		real(f, kv > 0 ? kv * (double)s->after : NAN);
@@ -39,9 +40,9 @@ static void per_step(const es_report *x, FILE *f)
 	}
 }
 
-static void per_layer(const es_report *x, FILE *f)
+static void per_layer(const report *x, FILE *f)
 {
-	const es_replay *r = x->r;
+	const e3_replay *r = x->run.replay;
 	double patches = r->shape.n - r->shape.special;
 	fputs(
 		"step\tframe\tlayer\tk_before\tk_after\tremoved\tturnover\tkept_fraction\tbudget\tbudget_use\talpha\tvariance\tstillborn\t"
@@ -50,15 +51,15 @@ static void per_layer(const es_report *x, FILE *f)
 		f);
 	for (int64_t t = 0; t < r->steps; t++)
 		for (int l = 0; l < r->shape.layers; l++) {
-			const es_cell *c = es_cell_at(r, t, l);
+			const e3_trace_cell *c = e3_trace_cell_at(r, t, l);
 			fprintf(f, "%" PRId64 "\t%" PRId64 "\t%d\t%" PRIu32 "\t%" PRIu32 "\t%" PRIu32, t, r->step[t].i, l,
 				c->before, c->after, c->removed);
 			real(f, (double)c->removed / c->before);
 			real(f, c->after / ((double)r->shape.n * (double)(t + 1)));
-			real(f, c->budget), real(f, es_budget_use(c)), real(f, c->alpha), real(f, c->variance),
+			real(f, c->budget), real(f, e3_trace_budget_use(c)), real(f, c->alpha), real(f, c->variance),
 				real(f, c->stillborn / patches);
 			fprintf(f, "\t%" PRIu32 "\t%" PRIu32 "\t%" PRIu32, c->prot, c->protected_evicted, c->saturated);
-			for (int k = 0; k < ES_QUANTILES; k++)
+			for (int k = 0; k < E3_TRACE_QUANTILES; k++)
 				real(f, c->q[k]);
 			real(f, c->max_evicted), real(f, c->min_kept), real(f, c->min_kept - c->max_evicted),
 				real(f, c->jaccard_next);
@@ -66,11 +67,11 @@ static void per_layer(const es_report *x, FILE *f)
 		}
 }
 
-static void survival(const es_report *x, FILE *f)
+static void survival(const report *x, FILE *f)
 {
 	fputs("layer\tage\tat_risk\tdeaths\thazard\tsurvival\n", f);
-	for (int l = -1; l < x->r->shape.layers; l++) {
-		const es_survival *v = l < 0 ? &x->s->all : &x->s->layer[l];
+	for (int l = -1; l < x->run.replay->shape.layers; l++) {
+		const e3_trace_survival *v = l < 0 ? &x->run.stats->all : &x->run.stats->layer[l];
 		for (int64_t a = 0; a < v->n && v->at_risk[a]; a++) {
 			char name[16] = "all";
 			if (l >= 0)
@@ -83,41 +84,41 @@ static void survival(const es_report *x, FILE *f)
 	}
 }
 
-static void frames(const es_report *x, FILE *f)
+static void frames(const report *x, FILE *f)
 {
-	int layers = x->r->shape.layers;
+	int layers = x->run.replay->shape.layers;
 	fputs("step\tframe\timportance", f);
 	for (int l = 0; l < layers; l++)
 		fprintf(f, "\tkept_%02d", l);
 	fputc('\n', f);
-	for (int64_t k = 0; k < x->r->steps; k++) {
-		fprintf(f, "%" PRId64 "\t%" PRId64, k, x->r->step[k].i);
-		real(f, x->s->importance[k]);
+	for (int64_t k = 0; k < x->run.replay->steps; k++) {
+		fprintf(f, "%" PRId64 "\t%" PRId64, k, x->run.replay->step[k].i);
+		real(f, x->run.stats->importance[k]);
 		for (int l = 0; l < layers; l++)
-			fprintf(f, "\t%" PRIu32, x->s->kept[k * layers + l]);
+			fprintf(f, "\t%" PRIu32, x->run.stats->kept[k * layers + l]);
 		fputc('\n', f);
 	}
 }
 
-static void agreement(const es_report *x, FILE *f)
+static void agreement(const report *x, FILE *f)
 {
-	int layers = x->r->shape.layers;
+	int layers = x->run.replay->shape.layers;
 	fputs("layer\tother\tjaccard\n", f);
 	for (int a = 0; a < layers; a++)
 		for (int b = 0; b < layers; b++) {
 			fprintf(f, "%d\t%d", a, b);
-			real(f, x->s->agreement[a * layers + b]);
+			real(f, x->run.stats->agreement[a * layers + b]);
 			fputc('\n', f);
 		}
 }
 
-/* Tables go through stdio, whose errors the commit notices. */
+/* Tables are written through stdio; e3_file_commit reports its errors. */
 typedef struct output {
 	const char *name;
-	void (*table)(const es_report *x, FILE *f); /* NULL: the JSON text */
+	void (*table)(const report *x, FILE *f); /* NULL: the JSON text */
 } output;
 
-static int write_output(const output *o, const char *dir, const es_report *x, const e3_buf *json, e3_err *err)
+static int write_output(const output *o, const char *dir, const report *x, const e3_buf *json, e3_err *err)
 {
 	char path[4096];
 	e3_file file;
@@ -131,12 +132,12 @@ static int write_output(const output *o, const char *dir, const es_report *x, co
 	return e3_file_commit(&file, err);
 }
 
-int es_tsv(const es_report *x, const char *dir, e3_err *err)
+int report_tsv(const report *x, const char *dir, e3_err *err)
 {
 	static const output outputs[] = {{"per_step.tsv", per_step}, {"per_layer.tsv", per_layer},
 		{"survival.tsv", survival}, {"frames.tsv", frames}, {"agreement.tsv", agreement}, {"summary.json", NULL}};
 	e3_buf json = {0};
-	int rc = es_json(x, &json, err) || e3_mkdirs(dir, err) ? -1 : 0;
+	int rc = report_json(x, &json, err) || e3_mkdirs(dir, err) ? -1 : 0;
 	for (size_t k = 0; !rc && k < sizeof outputs / sizeof *outputs; k++)
 		rc = write_output(&outputs[k], dir, x, &json, err);
 	e3_buf_release(&json);

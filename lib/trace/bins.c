@@ -1,29 +1,30 @@
-/* e3-evict-stats: a matrix of bounded size over a stream of unknown length: when it is full, two rows (or columns)
- * become one. */
-#include "evict-stats.h"
+/* trace: a matrix of bounded size over a stream of unknown length: when it is full, pairs of rows (or columns) are
+ * merged. */
+#include "trace/bins.h"
+#include "e3/mem.h"
 #include <stdlib.h>
 #include <string.h>
 
-int es_bins_init(es_bins *b, int side, e3_err *err)
+int trace_bins_init(trace_bins *b, int side, e3_err *err)
 {
 	size_t n = (size_t)side * (size_t)side;
-	*b = (es_bins){.side = side, .row_bin = 1, .col_bin = 1};
+	*b = (trace_bins){.side = side, .row_bin = 1, .col_bin = 1};
 	b->sum = e3_alloc(n, sizeof *b->sum, "bins", err);
 	b->count = e3_alloc(n, sizeof *b->count, "bins", err);
 	if (b->sum && b->count)
 		return 0;
-	es_bins_release(b);
+	trace_bins_release(b);
 	return -1;
 }
 
-void es_bins_release(es_bins *b)
+void trace_bins_release(trace_bins *b)
 {
 	free(b->sum);
 	free(b->count);
-	*b = (es_bins){0};
+	*b = (trace_bins){0};
 }
 
-static void merge(es_bins *b, size_t to, size_t from)
+static void merge(trace_bins *b, size_t to, size_t from)
 {
 	float sum = b->sum[from];
 	uint32_t count = b->count[from];
@@ -31,9 +32,8 @@ static void merge(es_bins *b, size_t to, size_t from)
 	b->sum[to] += sum, b->count[to] += count;
 }
 
-/* Rows 2k and 2k+1 become row k. Going upwards, a row is read before it is written: from >= to, and what is moved is
- * cleared. */
-static void halve_rows(es_bins *b)
+/* Rows 2k and 2k+1 become row k. In ascending order a row is read before it is overwritten. */
+static void halve_rows(trace_bins *b)
 {
 	size_t side = (size_t)b->side;
 	for (size_t r = 1; r < side; r++)
@@ -42,7 +42,7 @@ static void halve_rows(es_bins *b)
 	b->row_bin *= 2;
 }
 
-static void halve_cols(es_bins *b)
+static void halve_cols(trace_bins *b)
 {
 	size_t side = (size_t)b->side;
 	for (size_t r = 0; r < side; r++)
@@ -51,7 +51,7 @@ static void halve_cols(es_bins *b)
 	b->col_bin *= 2;
 }
 
-void es_bins_reach(es_bins *b, int64_t rows, int64_t cols)
+void trace_bins_reach(trace_bins *b, int64_t rows, int64_t cols)
 {
 	b->rows = rows > b->rows ? rows : b->rows;
 	b->cols = cols > b->cols ? cols : b->cols;
@@ -61,7 +61,7 @@ void es_bins_reach(es_bins *b, int64_t rows, int64_t cols)
 		halve_cols(b);
 }
 
-void es_bins_add(es_bins *b, int64_t row, int64_t col, float v)
+void trace_bins_add(trace_bins *b, int64_t row, int64_t col, float v)
 {
 	size_t at = (size_t)(row / b->row_bin) * (size_t)b->side + (size_t)(col / b->col_bin);
 	b->sum[at] += v;

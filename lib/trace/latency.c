@@ -1,9 +1,9 @@
-/* e3-evict-stats: how far the predictions of a live source were behind it. Owns the figures of all frames: exact
- * quantiles need them. */
-#include "evict-stats.h"
+/* trace: the latency of every frame of a live source. Keeps all of them, because the quantiles are exact. */
+#include "e3/trace.h"
+#include "e3/mem.h"
 #include <stdlib.h>
 
-int es_latency_add(es_latency *l, double seconds, e3_err *err)
+int e3_trace_latency_add(e3_trace_latency *l, double seconds, e3_err *err)
 {
 	if (l->n == l->room) {
 		size_t more = l->room ? 2 * l->room : 1024;
@@ -21,15 +21,15 @@ static int by_value(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* Between the two neighbours, as numpy's percentile is by default. */
-static double quantile(const es_latency *l, double q)
+/* Interpolates between the two neighbours, as numpy.percentile does by default. */
+static double quantile(const e3_trace_latency *l, double q)
 {
 	double at = q * (double)(l->n - 1);
 	size_t below = (size_t)at, above = below + 1 < l->n ? below + 1 : below;
 	return l->seconds[below] + (at - (double)below) * (l->seconds[above] - l->seconds[below]);
 }
 
-void es_latency_finish(es_latency *l)
+void e3_trace_latency_finish(e3_trace_latency *l)
 {
 	if (l->n == 0)
 		return;
@@ -39,8 +39,8 @@ void es_latency_finish(es_latency *l)
 	l->p50 = quantile(l, 0.5), l->p99 = quantile(l, 0.99), l->max = l->seconds[l->n - 1];
 }
 
-void es_latency_release(es_latency *l)
+void e3_trace_latency_release(e3_trace_latency *l)
 {
 	free(l->seconds);
-	*l = (es_latency){0};
+	*l = (e3_trace_latency){0};
 }

@@ -1,6 +1,7 @@
-/* e3-evict-stats: sheets of kept patches, one per layer, and the map of how many layers still hold a patch
+/* trace: sheets of kept patches, one per layer, and the sheet of how many layers still hold a patch
  * (doc/formats.md 7.3). */
-#include "evict-stats.h"
+#include "e3/trace_draw.h"
+#include "e3/io.h"
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -12,8 +13,8 @@ enum { TEXT = 2, LINE = 8 * TEXT, GAP = 8, MARGIN = 16, WIDE = 1800, NOW_FRAMES 
 static const uint8_t board[3] = {22, 24, 29}, ink[3] = {226, 230, 238}, soft[3] = {140, 147, 160},
 					 red[3] = {0xe0, 0x30, 0x30};
 
-/* Every pixel of one patch through fn. */
-static void each_pixel(e3_image *im, const int box[4], void (*fn)(uint8_t *px, const void *ctx), const void *ctx)
+/* Applies fn to every pixel of the box (x, y, w, h). */
+static void map_pixels(e3_image *im, const int box[4], void (*fn)(uint8_t *px, const void *ctx), const void *ctx)
 {
 	for (int y = box[1]; y < box[1] + box[3]; y++)
 		for (int x = box[0]; x < box[0] + box[2]; x++)
@@ -32,7 +33,7 @@ static void mark(uint8_t *px, const void *ctx)
 
 static void hide(uint8_t *px, const void *ctx) { memset(px, 255, 3); }
 
-/* The picture's brightness under a colour: what is seen stays recognisable. */
+/* Colours a pixel but keeps its brightness, so that the picture stays recognisable. */
 static void tint(uint8_t *px, const void *ctx)
 {
 	const uint8_t *rgb = ctx;
@@ -41,38 +42,38 @@ static void tint(uint8_t *px, const void *ctx)
 		px[c] = (uint8_t)((rgb[c] * (90 + y * 2 / 3) / 255 * 3 + y) / 4);
 }
 
-void es_patch_paint(e3_image *im, const int box[4], es_style style)
+static void paint_evicted(e3_image *im, const int box[4], e3_patch_style style)
 {
-	each_pixel(im, box, style == ES_MARK ? mark : style == ES_HIDE ? hide : dim, NULL);
+	map_pixels(im, box, style == E3_PATCH_MARK ? mark : style == E3_PATCH_HIDE ? hide : dim, NULL);
 }
 
 /* What a tile shows: the patches of a shot in one layer after step t. */
 typedef struct scene {
-	const es_report *x;
-	const es_frames *fr;
-	const es_look *look;
-	es_view view;
-	int layer; /* not for ES_LAYERS */
+	const e3_trace_run *x;
+	const e3_trace_shots *fr;
+	const e3_sheet_look *look;
+	e3_sheet_view view;
+	int layer; /* not for E3_SHEET_LAYERS */
 	int64_t t;
 } scene;
 
-static int paint_patch(const scene *s, e3_image *im, const es_shot *shot, int index, const int box[4])
+static int paint_patch(const scene *s, e3_image *im, const e3_trace_shot *shot, int index, const int box[4])
 {
-	const es_replay *r = s->x->r;
+	const e3_replay *r = s->x->replay;
 	uint8_t rgb[3] = {255, 255, 255};
-	if (s->view == ES_LAYERS) {
-		int holding = es_holding(r, shot->t, index, s->t);
+	if (s->view == E3_SHEET_LAYERS) {
+		int holding = e3_replay_holders(r, shot->t, index, s->t);
 		e3_cmap_rgb(E3_VIRIDIS, (double)holding / r->shape.layers, rgb);
-		each_pixel(im, box, tint, rgb);
+		map_pixels(im, box, tint, rgb);
 		return holding;
 	}
-	bool alive = es_alive_at(r, s->layer, shot->t, index, s->t);
-	if (s->view == ES_AGE) {
+	bool alive = e3_replay_alive_at(r, s->layer, shot->t, index, s->t);
+	if (s->view == E3_SHEET_AGE) {
 		if (!alive)
-			e3_cmap_rgb(E3_VIRIDIS, (double)es_life(r, s->layer, shot->t, index) / (double)r->steps, rgb);
-		each_pixel(im, box, tint, rgb);
+			e3_cmap_rgb(E3_VIRIDIS, (double)e3_replay_life(r, s->layer, shot->t, index) / (double)r->steps, rgb);
+		map_pixels(im, box, tint, rgb);
 	} else if (!alive) {
-		es_patch_paint(im, box, s->look->style);
+		paint_evicted(im, box, s->look->style);
 	}
 	return alive;
 }
@@ -89,9 +90,9 @@ static void draw_grid(e3_image *im, int cell)
 }
 
 /* One tile with its caption at (x, y) of the sheet. `cell` pixels a patch. */
-static int draw_tile(const scene *s, const es_shot *shot, int cell, e3_image *sheet, const int at[2], e3_err *err)
+static int draw_tile(const scene *s, const e3_trace_shot *shot, int cell, e3_image *sheet, const int at[2], e3_err *err)
 {
-	const es_shape *sh = &s->x->r->shape;
+	const e3_trace_shape *sh = &s->x->replay->shape;
 	e3_image im;
 	if (e3_resize_bicubic(&shot->rgb, sh->cols * cell, sh->rows * cell, &im, err))
 		return -1;
@@ -106,7 +107,7 @@ static int draw_tile(const scene *s, const es_shot *shot, int cell, e3_image *sh
 	int64_t of = (int64_t)sh->rows * sh->cols;
 	snprintf(text, sizeof text, "%" PRId64, shot->i);
 	int width = e3_draw_text(sheet, at[0], at[1] + im.h + 4, TEXT, ink, text);
-	if (s->view == ES_LAYERS)
+	if (s->view == E3_SHEET_LAYERS)
 		snprintf(text, sizeof text, "%.1f layers", (double)kept / (double)of);
 	else
 		snprintf(text, sizeof text, "%" PRId64 " kept", kept);
@@ -120,13 +121,15 @@ static int draw_tile(const scene *s, const es_shot *shot, int cell, e3_image *sh
 
 static void draw_legend(e3_image *sheet, const scene *s)
 {
-	if (s->view != ES_AGE && s->view != ES_LAYERS)
+	if (s->view != E3_SHEET_AGE && s->view != E3_SHEET_LAYERS)
 		return;
 	char high[48];
-	if (s->view == ES_LAYERS)
-		snprintf(high, sizeof high, "%d layers", s->x->r->shape.layers);
+	if (s->view == E3_SHEET_LAYERS)
+		snprintf(high, sizeof high, "%d layer%s", s->x->replay->shape.layers,
+			s->x->replay->shape.layers == 1 ? "" : "s");
 	else
-		snprintf(high, sizeof high, "%" PRId64 " steps; white: kept", s->x->r->steps);
+		snprintf(high, sizeof high, "%" PRId64 " step%s; white: kept", s->x->replay->steps,
+			s->x->replay->steps == 1 ? "" : "s");
 	int x = sheet->w - MARGIN - e3_text_width(TEXT, high), y = MARGIN;
 	e3_draw_text(sheet, x, y, TEXT, soft, high);
 	x -= LEGEND + 10;
@@ -156,7 +159,7 @@ static int save(e3_image *sheet, int rc, const char *dir, const char *name, e3_e
 	return rc;
 }
 
-/* Columns so that the sheet is not much wider than it is high, and not wider than WIDE. */
+/* As many columns as keep the sheet not much wider than high, and at most WIDE pixels wide. */
 static int sheet_columns(int n, int tile_w, int tile_h)
 {
 	int most = (WIDE - 2 * MARGIN + GAP) / (tile_w + GAP), cols = 1;
@@ -168,12 +171,12 @@ static int sheet_columns(int n, int tile_w, int tile_h)
 /* Frames in reading order, each with its own patches as they are at the end. */
 static int draw_sheet(const scene *s, const char *title, const char *dir, const char *name, e3_err *err)
 {
-	const es_shot *shots[256];
-	int n = es_frames_pick(s->fr, s->look->frames, shots), cell = s->fr->cell;
+	const e3_trace_shot *shots[256];
+	int n = e3_trace_shots_pick(s->fr, s->look->frames, shots), cell = s->fr->cell;
 	int w = s->fr->shape.cols * cell + GAP, h = s->fr->shape.rows * cell + LINE + 2 * GAP,
 		cols = sheet_columns(n, w, h);
 	int top = 2 * MARGIN + LINE, width = 2 * MARGIN + cols * w - GAP, least = 2 * MARGIN + e3_text_width(TEXT, title);
-	if (s->view == ES_AGE || s->view == ES_LAYERS)
+	if (s->view == E3_SHEET_AGE || s->view == E3_SHEET_LAYERS)
 		least += 36 * 6 * TEXT + LEGEND;
 	e3_image sheet;
 	if (open_sheet(&sheet, width > least ? width : least, top + (n + cols - 1) / cols * h + MARGIN / 2, title, err))
@@ -185,11 +188,11 @@ static int draw_sheet(const scene *s, const char *title, const char *dir, const 
 	return save(&sheet, rc, dir, name, err);
 }
 
-/* One row per step, the frames so far as they stood at it, the newest last: memory fading down the sheet. */
+/* One row per step: the frames up to this step, each as it was then, the newest last. */
 static int draw_now(const scene *s, const char *title, const char *dir, const char *name, e3_err *err)
 {
-	const es_shot *shots[NOW_FRAMES];
-	int n = es_frames_pick(s->fr, s->look->frames < NOW_FRAMES ? s->look->frames : NOW_FRAMES, shots);
+	const e3_trace_shot *shots[NOW_FRAMES];
+	int n = e3_trace_shots_pick(s->fr, s->look->frames < NOW_FRAMES ? s->look->frames : NOW_FRAMES, shots);
 	int cell = s->fr->cell / 2 > 1 ? s->fr->cell / 2 : 1, label = 8 * 6 * TEXT;
 	int w = s->fr->shape.cols * cell + GAP, h = s->fr->shape.rows * cell + LINE + 2 * GAP;
 	int top = 2 * MARGIN + LINE, width = 2 * MARGIN + label + n * w - GAP,
@@ -212,19 +215,19 @@ static int draw_now(const scene *s, const char *title, const char *dir, const ch
 
 static int draw_layer(const scene *s, const char *dir, e3_err *err)
 {
-	static const char *const what[] = {[ES_SELF] = "patches still in the cache at the end",
-		[ES_NOW] = "patches in the cache, step by step",
-		[ES_AGE] = "how long patches stayed"};
-	const es_replay *r = s->x->r;
+	static const char *const what[] = {[E3_SHEET_SELF] = "patches still in the cache at the end",
+		[E3_SHEET_NOW] = "patches in the cache, step by step",
+		[E3_SHEET_AGE] = "how long patches stayed"};
+	const e3_replay *r = s->x->replay;
 	char title[160], name[32], kept[32], all[32];
-	es_count_text(es_cell_at(r, r->steps - 1, s->layer)->after, kept);
-	es_count_text((uint64_t)r->steps * (uint64_t)r->shape.n, all);
+	e3_trace_count_text(e3_trace_cell_at(r, r->steps - 1, s->layer)->after, kept);
+	e3_trace_count_text((uint64_t)r->steps * (uint64_t)r->shape.n, all);
 	snprintf(title, sizeof title, "layer %d: %s (%s of %s tokens kept)", s->layer, what[s->view], kept, all);
 	snprintf(name, sizeof name, "L%02d.png", s->layer);
-	return s->view == ES_NOW ? draw_now(s, title, dir, name, err) : draw_sheet(s, title, dir, name, err);
+	return s->view == E3_SHEET_NOW ? draw_now(s, title, dir, name, err) : draw_sheet(s, title, dir, name, err);
 }
 
-static bool wanted(const es_look *look, int layer)
+static bool wanted(const e3_sheet_look *look, int layer)
 {
 	for (int k = 0; k < look->n_layers; k++)
 		if (look->layers[k] == layer)
@@ -232,14 +235,15 @@ static bool wanted(const es_look *look, int layer)
 	return look->n_layers == 0;
 }
 
-int es_sheets(const es_report *x, const es_frames *fr, const es_look *look, const char *dir, e3_err *err)
+int e3_trace_sheets(const e3_trace_run *x, const e3_trace_shots *fr, const e3_sheet_look *look, const char *dir,
+	e3_err *err)
 {
 	if (e3_mkdirs(dir, err))
 		return -1;
-	scene s = {x, fr, look, ES_LAYERS, 0, x->r->steps - 1};
+	scene s = {x, fr, look, E3_SHEET_LAYERS, 0, x->replay->steps - 1};
 	int rc = draw_sheet(&s, "layers that still hold a patch at the end", dir, "layers.png", err);
 	s.view = look->view;
-	for (int l = 0; !rc && look->view != ES_LAYERS && l < x->r->shape.layers; l++) {
+	for (int l = 0; !rc && look->view != E3_SHEET_LAYERS && l < x->replay->shape.layers; l++) {
 		s.layer = l;
 		if (wanted(look, l))
 			rc = draw_layer(&s, dir, err);

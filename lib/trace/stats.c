@@ -1,11 +1,12 @@
-/* e3-evict-stats: figures of a finished replay. Definitions: doc/formats.md 7.4. */
-#include "evict-stats.h"
+/* trace: figures of a finished replay. Definitions: doc/formats.md 7.4. */
+#include "e3/trace.h"
+#include "e3/mem.h"
 #include <math.h>
 #include <stdlib.h>
 
-static int survival_init(es_survival *v, int64_t n, e3_err *err)
+static int survival_init(e3_trace_survival *v, int64_t n, e3_err *err)
 {
-	*v = (es_survival){.n = n, .median = -1};
+	*v = (e3_trace_survival){.n = n, .median = -1};
 	size_t room = (size_t)n + 1;
 	v->at_risk = e3_alloc(room, sizeof *v->at_risk, "survival", err);
 	v->deaths = v->at_risk ? e3_alloc(room, sizeof *v->deaths, "survival", err) : NULL;
@@ -13,15 +14,15 @@ static int survival_init(es_survival *v, int64_t n, e3_err *err)
 	return v->s ? 0 : -1;
 }
 
-static void survival_release(es_survival *v)
+static void survival_release(e3_trace_survival *v)
 {
 	free(v->at_risk);
 	free(v->deaths);
 	free(v->s);
 }
 
-/* On entry at_risk[a] counts the patches last seen at age a: those that died then and those alive at the end. */
-static void survival_finish(es_survival *v)
+/* On entry at_risk[a] counts the patches whose last age was a: removed then, or alive at the end. */
+static void survival_finish(e3_trace_survival *v)
 {
 	double s = 1;
 	for (int64_t a = v->n - 2; a >= 0; a--)
@@ -35,13 +36,13 @@ static void survival_finish(es_survival *v)
 	}
 }
 
-static void count_lives(es_stats *s, int layer, int64_t f)
+static void count_lives(e3_trace_stats *s, int layer, int64_t f)
 {
-	const es_replay *r = s->r;
-	es_survival *own = &s->layer[layer];
-	int64_t last = r->steps - 1 - f; /* the last age at which it could have left */
+	const e3_replay *r = s->r;
+	e3_trace_survival *own = &s->layer[layer];
+	int64_t last = r->steps - 1 - f; /* the age of the frame at the end */
 	for (int k = r->shape.special; k < r->shape.n; k++) {
-		int32_t life = es_life(r, layer, f, k);
+		int32_t life = e3_replay_life(r, layer, f, k);
 		int64_t seen = life >= 0 && life < last ? life : last;
 		own->at_risk[seen]++, s->all.at_risk[seen]++;
 		if (life >= 0)
@@ -49,14 +50,14 @@ static void count_lives(es_stats *s, int layer, int64_t f)
 	}
 }
 
-static void measure_tokens(es_stats *s, int layer, int64_t f)
+static void measure_tokens(e3_trace_stats *s, int layer, int64_t f)
 {
-	const es_replay *r = s->r;
-	const es_shape *sh = &r->shape;
+	const e3_replay *r = s->r;
+	const e3_trace_shape *sh = &r->shape;
 	double span = (double)(r->steps - f);
 	uint32_t *kept = s->kept + f * sh->layers + layer;
 	for (int k = sh->special; k < sh->n; k++) {
-		int32_t life = es_life(r, layer, f, k);
+		int32_t life = e3_replay_life(r, layer, f, k);
 		*kept += life < 0;
 		s->spatial[(size_t)layer * (size_t)(sh->rows * sh->cols) + (size_t)(k - sh->special)] +=
 			life < 0 ? 1 : (double)life / span;
@@ -65,33 +66,34 @@ static void measure_tokens(es_stats *s, int layer, int64_t f)
 	if (f == 0)
 		s->first_kept += *kept;
 	for (int k = 0; k < sh->special; k++)
-		*(f ? &s->special_kept : &s->first_kept) += es_life(r, layer, f, k) < 0;
+		*(f ? &s->special_kept : &s->first_kept) += e3_replay_life(r, layer, f, k) < 0;
 }
 
-static void measure_agreement(es_stats *s)
+static void measure_agreement(e3_trace_stats *s)
 {
-	const es_replay *r = s->r;
+	const e3_replay *r = s->r;
 	int layers = r->shape.layers;
 	for (int a = 0; a < layers; a++)
 		for (int b = a; b < layers; b++) {
 			uint64_t both = 0;
 			for (int64_t f = 0; f < r->steps; f++)
 				for (int k = r->shape.special; k < r->shape.n; k++)
-					both += es_life(r, a, f, k) < 0 && es_life(r, b, f, k) < 0;
+					both += e3_replay_life(r, a, f, k) < 0 && e3_replay_life(r, b, f, k) < 0;
 			uint64_t either = (uint64_t)r->patches[a] + r->patches[b] - both;
 			s->agreement[a * layers + b] = s->agreement[b * layers + a] = either ? (double)both / (double)either : NAN;
 		}
 }
 
-static void sum_steps(es_stats *s)
+static void sum_steps(e3_trace_stats *s)
 {
-	const es_replay *r = s->r;
+	const e3_replay *r = s->r;
 	s->last_eviction = -1;
 	for (int64_t t = 0; t < r->steps; t++) {
-		const es_step *x = &r->step[t];
+		const e3_trace_step *x = &r->step[t];
 		uint64_t saturated = 0;
 		for (int l = 0; l < r->shape.layers; l++)
-			saturated += es_cell_at(r, t, l)->saturated, s->protected_evicted += es_cell_at(r, t, l)->protected_evicted;
+			saturated += e3_trace_cell_at(r, t, l)->saturated,
+				s->protected_evicted += e3_trace_cell_at(r, t, l)->protected_evicted;
 		s->saturated = saturated > s->saturated ? saturated : s->saturated;
 		s->peak_tokens = x->before > s->peak_tokens ? x->before : s->peak_tokens;
 		s->removed += x->removed;
@@ -106,15 +108,15 @@ static void sum_steps(es_stats *s)
 		return;
 	double h = 0;
 	for (int l = 0; l < r->shape.layers; l++) {
-		double a = es_cell_at(r, s->last_eviction, l)->alpha;
+		double a = e3_trace_cell_at(r, s->last_eviction, l)->alpha;
 		h -= a > 0 ? a * log(a) : 0;
 	}
 	s->entropy = h / log(r->shape.layers);
 }
 
-static int allocate(es_stats *s, e3_err *err)
+static int allocate(e3_trace_stats *s, e3_err *err)
 {
-	const es_shape *sh = &s->r->shape;
+	const e3_trace_shape *sh = &s->r->shape;
 	size_t layers = (size_t)sh->layers, steps = (size_t)s->r->steps;
 	if (survival_init(&s->all, s->r->steps, err) || !(s->layer = e3_alloc(layers, sizeof *s->layer, "survival", err)))
 		return -1;
@@ -128,14 +130,14 @@ static int allocate(es_stats *s, e3_err *err)
 	return s->agreement && s->spatial && s->kept && s->importance ? 0 : -1;
 }
 
-int es_stats_init(es_stats *s, const es_replay *r, e3_err *err)
+int e3_trace_stats_init(e3_trace_stats *s, const e3_replay *r, e3_err *err)
 {
-	*s = (es_stats){.r = r};
+	*s = (e3_trace_stats){.r = r};
 	if (allocate(s, err)) {
-		es_stats_release(s);
+		e3_trace_stats_release(s);
 		return -1;
 	}
-	const es_shape *sh = &r->shape;
+	const e3_trace_shape *sh = &r->shape;
 	for (int l = 0; l < sh->layers; l++) {
 		for (int64_t f = 0; f < r->steps; f++) {
 			measure_tokens(s, l, f);
@@ -157,7 +159,7 @@ int es_stats_init(es_stats *s, const es_replay *r, e3_err *err)
 	return 0;
 }
 
-void es_stats_release(es_stats *s)
+void e3_trace_stats_release(e3_trace_stats *s)
 {
 	survival_release(&s->all);
 	for (int l = 0; s->layer && l < s->r->shape.layers; l++)
@@ -167,28 +169,28 @@ void es_stats_release(es_stats *s)
 	free(s->spatial);
 	free(s->kept);
 	free(s->importance);
-	*s = (es_stats){0};
+	*s = (e3_trace_stats){0};
 }
 
-double es_budget_use(const es_cell *c)
+double e3_trace_budget_use(const e3_trace_cell *c)
 {
 	return isfinite(c->budget) && c->budget > 0 ? c->after / ceil(c->budget) : NAN;
 }
 
-/* left[age] = patches of frame f that left after being kept `age` steps, over all layers. */
-static void ages_of_frame(const es_replay *r, int64_t f, uint32_t *left)
+/* left[age] = patches of frame f that were removed after `age` steps, over all layers. */
+static void ages_of_frame(const e3_replay *r, int64_t f, uint32_t *left)
 {
 	for (int64_t a = 0; a < r->steps - f; a++)
 		left[a] = 0;
 	for (int l = 0; l < r->shape.layers; l++)
 		for (int k = r->shape.special; k < r->shape.n; k++) {
-			int32_t life = es_life(r, l, f, k);
+			int32_t life = e3_replay_life(r, l, f, k);
 			if (life >= 0)
 				left[life]++;
 		}
 }
 
-double *es_remembered(const es_replay *r, int side, int *size, int *bin, e3_err *err)
+double *e3_trace_remembered(const e3_replay *r, int side, int *size, int *bin, e3_err *err)
 {
 	*bin = (int)((r->steps + side - 1) / side);
 	*bin = *bin > 0 ? *bin : 1;

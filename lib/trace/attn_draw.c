@@ -1,6 +1,8 @@
-/* e3-evict-stats: attention drawn: binned maps with evicted keys in neutral grey, frame-to-frame mass as pictures and
- * tables. */
-#include "attn.h"
+/* trace: draws attention: binned maps with evicted keys in neutral grey; frame-to-frame mass as pictures and tables. */
+#include "trace/attn.h"
+#include "e3/io.h"
+#include "e3/mem.h"
+#include "e3/plot.h"
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -8,12 +10,12 @@
 
 enum { SIDE = 720, BORDERS = 24 };
 
-/* A matrix ready to draw: means of what is there, 0 above the diagonal (no query sees the future). */
+/* A matrix to draw: the means of the bins; 0 above the diagonal, because no query sees a later frame. */
 typedef struct table {
 	int rows, cols;
-	double *v;        /* NaN: nothing there any more */
-	double *gone;     /* share of the cell's (query, key) pairs whose key had been evicted */
-	uint32_t *layers; /* how many layers gave a cell a value; only for means */
+	double *v;        /* NaN: all keys were evicted */
+	double *gone;     /* share of the cell's (query, key) pairs whose key was evicted */
+	uint32_t *layers; /* how many layers gave the cell a value; only for means over layers */
 } table;
 
 static int by_value(const void *a, const void *b)
@@ -22,8 +24,8 @@ static int by_value(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* What --range says, or up to percentile `top`, from the least value. */
-static int find_range(const es_attn_look *look, double top, const table *m, double range[2], e3_err *err)
+/* The range that was asked for, or from 0 to percentile `top` of the values above 0. */
+static int find_range(const e3_trace_attn_look *look, double top, const table *m, double range[2], e3_err *err)
 {
 	if (look->has_range && !isnan(look->lo)) {
 		range[0] = look->lo, range[1] = look->hi;
@@ -44,8 +46,8 @@ static int find_range(const es_attn_look *look, double top, const table *m, doub
 	return 0;
 }
 
-/* (row, column) units of a bin that attention may join: the key's frame is not later than the query's. */
-static int64_t causal_pairs(const es_bins *b, int r, int c, int64_t queries, int64_t tokens)
+/* How many (query, key) pairs of a bin are causal: the key's frame is not later than the query's. */
+static int64_t causal_pairs(const trace_bins *b, int r, int c, int64_t queries, int64_t tokens)
 {
 	int64_t row_end = (r + 1) * b->row_bin, first = c * b->col_bin, end = first + b->col_bin, pairs = 0;
 	row_end = row_end < b->rows ? row_end : b->rows;
@@ -57,9 +59,9 @@ static int64_t causal_pairs(const es_bins *b, int r, int c, int64_t queries, int
 	return pairs;
 }
 
-static int make_table(const es_bins *b, int64_t tokens, bool full, table *m, e3_err *err)
+static int make_table(const trace_bins *b, int64_t tokens, bool full, table *m, e3_err *err)
 {
-	*m = (table){.rows = es_bins_rows(b), .cols = es_bins_cols(b)};
+	*m = (table){.rows = trace_bins_rows(b), .cols = trace_bins_cols(b)};
 	m->v = e3_alloc((size_t)m->rows * (size_t)m->cols, sizeof *m->v, "a picture of attention", err);
 	m->gone = e3_alloc((size_t)m->rows * (size_t)m->cols, sizeof *m->gone, "a picture of attention", err);
 	if (!m->v || !m->gone)
@@ -75,7 +77,7 @@ static int make_table(const es_bins *b, int64_t tokens, bool full, table *m, e3_
 	return 0;
 }
 
-/* The share of evicted keys as a veil of neutral grey. */
+/* Blends in neutral grey by the share of evicted keys. */
 static void draw_gone(e3_plot *p, const table *m)
 {
 	static const uint8_t grey[3] = {0x80, 0x80, 0x80};
@@ -86,7 +88,7 @@ static void draw_gone(e3_plot *p, const table *m)
 		}
 }
 
-/* Frames as dashed white lines, while they are far enough apart to be seen. */
+/* Borders of frames as dashed white lines, unless there are too many to tell apart. */
 static void draw_borders(e3_plot *p, int64_t frames)
 {
 	static const e3_pen white = {{255, 255, 255}, 1, true};
@@ -100,11 +102,11 @@ static void draw_borders(e3_plot *p, int64_t frames)
 typedef struct sheet {
 	const char *dir, *name, *title, *note, *scale;
 	int64_t frames;
-	double top; /* percentile of the range unless --range says otherwise */
-	bool maps;  /* tokens, not frames: with evicted keys and the borders of frames */
+	double top; /* percentile that the range ends at when none was asked for */
+	bool maps;  /* a column is a token, not a frame: draw evicted keys and the borders of frames */
 } sheet;
 
-static int draw_table(const es_attn *a, const table *m, const sheet *s, e3_err *err)
+static int draw_table(const e3_trace_attn *a, const table *m, const sheet *s, e3_err *err)
 {
 	double range[2];
 	char path[4096];
@@ -161,22 +163,20 @@ static void table_release(table *m)
 	*m = (table){0};
 }
 
-/* All layers' pictures of one kind (maps, or frame-to-frame mass), and their mean. */
-static int draw_kind(es_attn *a, const char *dir, bool maps, int64_t frames, e3_err *err)
+/* The pictures of one kind (maps, or frame-to-frame mass): one per layer, and their mean. */
+static int draw_kind(e3_trace_attn *a, const char *dir, bool maps, int64_t frames, e3_err *err)
 {
 	table mean = {0};
 	int rc = 0;
 	bool full = a->layer[0].full;
 	const char *note = !maps ? "query frame; a row sums to 1"
 		: full               ? "query of frame; grey: evicted keys"
-							 : "query frame; grey: evicted keys",
-			   *from = !maps ? ""
-		: full               ? ", head-averaged maps"
-							 : ", mean over a frame's queries";
+							 : "query frame; grey: evicted keys";
+	const char *from = !maps ? "" : full ? ", head-averaged maps" : ", mean over a frame's queries";
 	char title[128], name[64];
 	sheet s = {dir, name, title, note, maps ? "prob." : "mass", frames, maps ? 99 : 95, maps};
 	for (int k = 0; !rc && k < a->n; k++) {
-		const es_attn_layer *x = &a->layer[k];
+		const attn_layer *x = &a->layer[k];
 		table m;
 		snprintf(title, sizeof title, "Attention%s, layer %d%s%s", maps ? "" : " between frames", x->layer, from,
 			maps && a->look.scale_rows ? ", rows x (frame + 1)" : "");
@@ -201,7 +201,7 @@ static int draw_kind(es_attn *a, const char *dir, bool maps, int64_t frames, e3_
 }
 
 /* Row t of a layer into `to`; NaN where the layer has no such row. */
-static int read_row(es_attn_layer *x, int64_t t, float *to, e3_err *err)
+static int read_row(attn_layer *x, int64_t t, float *to, e3_err *err)
 {
 	for (int64_t k = 0; k <= t; k++)
 		to[k] = NAN;
@@ -223,8 +223,8 @@ static void write_row(FILE *f, const double *row, const int *n, int64_t t, int64
 	}
 }
 
-/* frames × frames numbers: the mean over layers [from, to). Exact, whatever the pictures are binned to. */
-static int write_table(es_attn *a, const int layers[2], int64_t frames, const char *path, e3_err *err)
+/* frames × frames numbers: the mean over layers [from, to). Exact: pictures are binned, tables are not. */
+static int write_table(e3_trace_attn *a, const int layers[2], int64_t frames, const char *path, e3_err *err)
 {
 	e3_file file;
 	float *one = e3_alloc((size_t)frames, sizeof *one, "a row of attention", err);
@@ -253,7 +253,7 @@ static int write_table(es_attn *a, const int layers[2], int64_t frames, const ch
 	return rc;
 }
 
-int es_attn_draw(es_attn *a, const char *out, int *layers, e3_err *err)
+int e3_trace_attn_draw(e3_trace_attn *a, const char *out, int *layers, e3_err *err)
 {
 	char dir[4000], path[4096];
 	int64_t frames = 0;
@@ -266,9 +266,9 @@ int es_attn_draw(es_attn *a, const char *out, int *layers, e3_err *err)
 			return e3_fail(err, "drawing attention: layer %d has maps, layer %d has only mass",
 				a->layer[a->layer[0].full ? 0 : k].layer, a->layer[a->layer[0].full ? k : 0].layer);
 	}
-	for (int k = 0; k < a->n; k++) { /* the same bins for all, also when the stream broke off between two layers */
-		es_bins_reach(&a->layer[k].mass, frames, frames);
-		es_bins_reach(&a->layer[k].map, a->layer[0].full ? frames * a->shape.n : frames, frames * a->shape.n);
+	for (int k = 0; k < a->n; k++) { /* the stream may end between two layers: give all of them the same bins */
+		trace_bins_reach(&a->layer[k].mass, frames, frames);
+		trace_bins_reach(&a->layer[k].map, a->layer[0].full ? frames * a->shape.n : frames, frames * a->shape.n);
 	}
 	snprintf(dir, sizeof dir, "%s/attn", out);
 	if (e3_mkdirs(dir, err) || draw_kind(a, dir, true, frames, err) || draw_kind(a, dir, false, frames, err))

@@ -1,6 +1,5 @@
-/* e3-evict-stats: the contact sheet: frames side by side, what was seen, how far it is, and what of it the cache still
- * holds. */
-#include "evict-stats.h"
+/* trace: the contact sheet: frames side by side: the picture, its depth, and the patches that the cache still holds. */
+#include "e3/trace_draw.h"
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -9,8 +8,8 @@ enum { TEXT = 2, LINE = 8 * TEXT, GAP = 8, MARGIN = 16, ROWS = 3, COLUMNS = 64 }
 
 static const uint8_t board[3] = {22, 24, 29}, ink[3] = {226, 230, 238}, soft[3] = {140, 147, 160};
 
-/* Inverse depth in turbo: near is red, far is blue; unknown is the board. */
-static void draw_depth(e3_image *sheet, const int at[2], const es_shot *s, const double range[2])
+/* Inverse depth in the colour map turbo: near is red, far is blue; where it is unknown, the background stays. */
+static void draw_depth(e3_image *sheet, const int at[2], const e3_trace_shot *s, const double range[2])
 {
 	double span = range[1] > range[0] ? range[1] - range[0] : 1;
 	for (int y = 0; y < s->rgb.h; y++)
@@ -23,16 +22,16 @@ static void draw_depth(e3_image *sheet, const int at[2], const es_shot *s, const
 		}
 }
 
-/* Light and colour grow with the layers that hold a patch, fast for the first ones; without any, only a trace is left.
- */
-static void draw_kept(e3_image *sheet, const int at[2], const es_shot *s, const es_replay *r, int cell)
+/* The more layers hold a patch, the brighter and more colourful it is; the first layers count most. A patch that no
+ * layer holds is almost black. */
+static void draw_kept(e3_image *sheet, const int at[2], const e3_trace_shot *s, const e3_replay *r, int cell)
 {
-	const es_shape *sh = &r->shape;
+	const e3_trace_shape *sh = &r->shape;
 	for (int y = 0; y < s->rgb.h; y++)
 		for (int x = 0; x < s->rgb.w; x++) {
 			int index = sh->special + y / cell * sh->cols + x / cell;
 			const uint8_t *px = s->rgb.px + 3 * ((size_t)y * (size_t)s->rgb.w + (size_t)x);
-			int holding = es_holding(r, s->t, index, r->steps - 1);
+			int holding = e3_replay_holders(r, s->t, index, r->steps - 1);
 			double share = sqrt((double)holding / sh->layers), colour = holding ? 0.5 + 0.5 * share : 0;
 			double grey = 0.299 * px[0] + 0.587 * px[1] + 0.114 * px[2], light = 0.14 + 0.86 * share;
 			uint8_t rgb[3];
@@ -42,24 +41,24 @@ static void draw_kept(e3_image *sheet, const int at[2], const es_shot *s, const 
 		}
 }
 
-static void title_text(const es_report *x, char *to, size_t size)
+static void title_text(const e3_trace_run *x, char *to, size_t size)
 {
-	const es_replay *r = x->r;
+	const e3_replay *r = x->replay;
 	uint64_t now = r->step[r->steps - 1].after,
 			 full = (uint64_t)r->shape.layers * (uint64_t)r->shape.n * (uint64_t)r->steps;
 	char a[32], b[32];
 	if (x->head->kv_token_bytes > 0) {
-		es_bytes_text((double)now * (double)x->head->kv_token_bytes, a);
-		es_bytes_text((double)full * (double)x->head->kv_token_bytes, b);
+		e3_trace_bytes_text((double)now * (double)x->head->kv_token_bytes, a);
+		e3_trace_bytes_text((double)full * (double)x->head->kv_token_bytes, b);
 	} else {
-		es_count_text(now, a), es_count_text(full, b);
+		e3_trace_count_text(now, a), e3_trace_count_text(full, b);
 	}
-	snprintf(to, size, "%" PRId64 " frames, %s of cache kept of %s (%.0f %%)", r->steps, a, b,
-		100.0 * (double)now / (double)full);
+	snprintf(to, size, "%" PRId64 " frame%s, %s of cache kept of %s (%.0f %%)", r->steps, r->steps == 1 ? "" : "s", a,
+		b, 100.0 * (double)now / (double)full);
 }
 
-static void draw_column(const es_report *x, const es_frames *fr, const es_shot *s, e3_image *sheet, const int at[2],
-	bool depth)
+static void draw_column(const e3_trace_run *x, const e3_trace_shots *fr, const e3_trace_shot *s, e3_image *sheet,
+	const int at[2], bool depth)
 {
 	int step = fr->shape.rows * fr->cell + GAP + LINE + 6, y = at[1];
 	double range[2];
@@ -73,18 +72,18 @@ static void draw_column(const es_report *x, const es_frames *fr, const es_shot *
 	e3_draw_blit(sheet, at[0], y, &s->rgb);
 	y += step;
 	if (depth) {
-		es_frames_range(fr, 2, 98, range);
+		e3_trace_shots_range(fr, 2, 98, range);
 		if (s->inverse)
 			draw_depth(sheet, (int[2]){at[0], y}, s, range);
 		y += step;
 	}
-	draw_kept(sheet, (int[2]){at[0], y}, s, x->r, fr->cell);
+	draw_kept(sheet, (int[2]){at[0], y}, s, x->replay, fr->cell);
 }
 
-int es_contact(const es_report *x, const es_frames *fr, int columns, const char *path, e3_err *err)
+int e3_trace_contact(const e3_trace_run *x, const e3_trace_shots *fr, int columns, const char *path, e3_err *err)
 {
-	const es_shot *shots[COLUMNS];
-	int n = es_frames_pick(fr, columns < COLUMNS ? columns : COLUMNS, shots);
+	const e3_trace_shot *shots[COLUMNS];
+	int n = e3_trace_shots_pick(fr, columns < COLUMNS ? columns : COLUMNS, shots);
 	bool depth = false;
 	for (int k = 0; k < n; k++)
 		depth |= shots[k]->inverse != NULL;

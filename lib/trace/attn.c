@@ -1,23 +1,24 @@
-/* e3-evict-stats: gathers attention records into bounded bins, and the exact frame-to-frame mass into a spool
+/* trace: gathers attention records: into bins of bounded size, and the exact frame-to-frame mass into a temporary file
  * (doc/formats.md 2.4).
  *
- * Keys are placed by token id, so records work with eviction on: a key that left has no value, which stays visible.
- * Refused: records out of order, or of another shape.
+ * A key is placed by its token id, so this works with eviction on: an evicted key has no value, and the maps show that.
+ * Records that are out of order or of another shape are refused.
  */
-#include "attn.h"
+#include "trace/attn.h"
 #include "e3/io.h"
+#include "e3/mem.h"
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-es_attn *es_attn_open(const es_attn_look *look, const es_shape *shape, e3_err *err)
+e3_trace_attn *e3_trace_attn_open(const e3_trace_attn_look *look, const e3_trace_shape *shape, e3_err *err)
 {
-	es_attn *a = e3_alloc(1, sizeof *a, "attention", err);
+	e3_trace_attn *a = e3_alloc(1, sizeof *a, "attention", err);
 	if (!a)
 		return NULL;
 	a->look = *look;
-	a->look.side &= ~1; /* halving needs pairs */
+	a->look.side &= ~1; /* bins are merged in pairs */
 	a->shape = *shape;
 	a->layer = e3_alloc((size_t)shape->layers, sizeof *a->layer, "attention layers", err);
 	if (!a->layer) {
@@ -27,15 +28,15 @@ es_attn *es_attn_open(const es_attn_look *look, const es_shape *shape, e3_err *e
 	return a;
 }
 
-static void layer_release(es_attn_layer *x)
+static void layer_release(attn_layer *x)
 {
-	es_bins_release(&x->map);
-	es_bins_release(&x->mass);
+	trace_bins_release(&x->map);
+	trace_bins_release(&x->mass);
 	if (x->rows)
 		fclose(x->rows);
 }
 
-void es_attn_close(es_attn *a)
+void e3_trace_attn_close(e3_trace_attn *a)
 {
 	if (!a)
 		return;
@@ -45,7 +46,7 @@ void es_attn_close(es_attn *a)
 	free(a);
 }
 
-static bool wanted(const es_attn_look *look, int layer)
+static bool wanted(const e3_trace_attn_look *look, int layer)
 {
 	for (int k = 0; k < look->n_layers; k++)
 		if (look->layers[k] == layer)
@@ -53,16 +54,16 @@ static bool wanted(const es_attn_look *look, int layer)
 	return look->n_layers == 0;
 }
 
-/* The layer's place; made, in order, at its first record. */
-static es_attn_layer *find_layer(es_attn *a, const e3_attn *rec, e3_err *err)
+/* The layer's bins, created at its first record. Layers stay in ascending order. */
+static attn_layer *find_layer(e3_trace_attn *a, const e3_attn *rec, e3_err *err)
 {
 	int at = 0;
 	while (at < a->n && a->layer[at].layer < rec->layer)
 		at++;
 	if (at < a->n && a->layer[at].layer == rec->layer)
 		return &a->layer[at];
-	es_attn_layer made = {.layer = rec->layer, .full = rec->map != NULL};
-	if (es_bins_init(&made.map, a->look.side, err) || es_bins_init(&made.mass, a->look.side, err) ||
+	attn_layer made = {.layer = rec->layer, .full = rec->map != NULL};
+	if (trace_bins_init(&made.map, a->look.side, err) || trace_bins_init(&made.mass, a->look.side, err) ||
 		!(made.rows = e3_spool(err))) {
 		layer_release(&made);
 		return NULL;
@@ -73,12 +74,12 @@ static es_attn_layer *find_layer(es_attn *a, const e3_attn *rec, e3_err *err)
 	return &a->layer[at];
 }
 
-static int check_record(const es_attn *a, int64_t t, const e3_attn *rec, e3_err *err)
+static int check_record(const e3_trace_attn *a, int64_t t, const e3_attn *rec, e3_err *err)
 {
 	int64_t frames = rec->n_frames, tokens = frames * a->shape.n;
 	if (rec->layer < 0 || rec->layer >= a->shape.layers)
 		return e3_fail(err, "layer %d: the network has layers 0 to %d", rec->layer, a->shape.layers - 1);
-	if (frames != t && frames != t + 1) /* beside the eviction record of its frame: before or after it */
+	if (frames != t && frames != t + 1) /* it comes just before or just after the eviction record of its frame */
 		return e3_fail(err, "mass on %" PRId64 " frames, the stream is at frame %" PRId64 " of the run", frames, t);
 	if (rec->n_keys && rec->key[rec->n_keys - 1] >= tokens)
 		return e3_fail(err, "key %" PRIu32 ": ids go to %" PRId64 " here", rec->key[rec->n_keys - 1], tokens - 1);
@@ -87,7 +88,7 @@ static int check_record(const es_attn *a, int64_t t, const e3_attn *rec, e3_err 
 	return 0;
 }
 
-static int keep_row(es_attn_layer *x, int64_t t, const e3_attn *rec, e3_err *err)
+static int keep_row(attn_layer *x, int64_t t, const e3_attn *rec, e3_err *err)
 {
 	float unknown = NAN;
 	for (; x->frames < t; x->frames++)
@@ -100,32 +101,32 @@ static int keep_row(es_attn_layer *x, int64_t t, const e3_attn *rec, e3_err *err
 	return 0;
 }
 
-static void gather(const es_attn *a, es_attn_layer *x, int64_t t, const e3_attn *rec)
+static void gather(const e3_trace_attn *a, attn_layer *x, int64_t t, const e3_attn *rec)
 {
 	int64_t n = a->shape.n;
 	float scale = a->look.scale_rows ? (float)(t + 1) : 1;
-	es_bins_reach(&x->mass, t + 1, t + 1);
+	trace_bins_reach(&x->mass, t + 1, t + 1);
 	for (uint32_t f = 0; f < rec->n_frames; f++)
-		es_bins_add(&x->mass, t, f, rec->frame_mass[f]);
+		trace_bins_add(&x->mass, t, f, rec->frame_mass[f]);
 	if (!x->full) {
-		es_bins_reach(&x->map, t + 1, (t + 1) * n);
+		trace_bins_reach(&x->map, t + 1, (t + 1) * n);
 		for (uint32_t k = 0; k < rec->n_keys; k++)
-			es_bins_add(&x->map, t, rec->key[k], scale * rec->mass[k] / (float)n);
+			trace_bins_add(&x->map, t, rec->key[k], scale * rec->mass[k] / (float)n);
 		return;
 	}
-	es_bins_reach(&x->map, (t + 1) * n, (t + 1) * n);
+	trace_bins_reach(&x->map, (t + 1) * n, (t + 1) * n);
 	for (int64_t q = 0; q < n; q++)
 		for (uint32_t k = 0; k < rec->n_keys; k++)
-			es_bins_add(&x->map, t * n + q, rec->key[k], scale * rec->map[q * rec->n_keys + k]);
+			trace_bins_add(&x->map, t * n + q, rec->key[k], scale * rec->map[q * rec->n_keys + k]);
 }
 
-int es_attn_add(es_attn *a, int64_t steps, const e3_attn *rec, e3_err *err)
+int e3_trace_attn_add(e3_trace_attn *a, int64_t steps, const e3_attn *rec, e3_err *err)
 {
 	if (!wanted(&a->look, rec->layer))
 		return 0;
 	int64_t t = (int64_t)rec->n_frames - 1;
 	int rc = rec->n_frames ? check_record(a, steps, rec, err) : e3_fail(err, "mass on no frames");
-	es_attn_layer *x = rc ? NULL : find_layer(a, rec, err);
+	attn_layer *x = rc ? NULL : find_layer(a, rec, err);
 	if (x && x->full != (rec->map != NULL))
 		rc = e3_fail(err, "layer %d: some records have a map and some have none", rec->layer);
 	else if (x && t < x->frames)

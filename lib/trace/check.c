@@ -1,55 +1,55 @@
-/* e3-evict-stats: the invariants of doc/formats.md 7.4, checked on every record against the cache before it.
+/* trace: the rules of doc/formats.md 7.4, checked on every record against the cache before it.
  *
- * Default eviction never removes a protected token and gives a layer at least what is protected; `--compat evict3r`
- * removes protected tokens where a share is smaller. The stream does not say which mode made it: both counts are
- * accepted, and a protected token may only leave where no finite candidate stays. A record without eviction (the first,
- * the last of a stream of known length) has its own count as budget. Refused: records of another network, a stream
- * without its beginning.
+ * By default eviction never removes a protected token, and a layer keeps at least its protected tokens. With
+ * `e3-infer --compat evict3r` it removes protected tokens where the layer's share is smaller. The stream does not say
+ * which of both made it, so both token counts are accepted, and a protected token may be removed only where no other
+ * token with a finite score is kept. A record without eviction (of the first frame, and of the last one of a stream of
+ * known length) has its own token count as its budget.
  */
-#include "evict-stats.h"
+#include "e3/trace.h"
 #include <inttypes.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-void es_check_init(es_check *c, const e3_head *head)
+void e3_trace_check_init(e3_trace_check *c, const e3_head *head)
 {
-	*c = (es_check){0};
+	*c = (e3_trace_check){0};
 	c->budgeted = head->budget >= 0 && !(head->policy && strcmp(head->policy, "none") == 0);
 }
 
-const char *es_rule_name(es_rule rule)
+const char *e3_trace_rule_name(e3_trace_rule rule)
 {
-	static const char *const names[ES_RULES] = {[ES_ALIVE] = "alive",
-		[ES_UNIQUE] = "unique",
-		[ES_COUNT] = "count",
-		[ES_BUDGET] = "budget",
-		[ES_PROTECTED] = "protected",
-		[ES_ALPHA] = "alpha",
-		[ES_ORDER] = "order"};
+	static const char *const names[E3_RULES] = {[E3_RULE_ALIVE] = "alive",
+		[E3_RULE_UNIQUE] = "unique",
+		[E3_RULE_COUNT] = "count",
+		[E3_RULE_BUDGET] = "budget",
+		[E3_RULE_PROTECTED] = "protected",
+		[E3_RULE_ALPHA] = "alpha",
+		[E3_RULE_ORDER] = "order"};
 	return names[rule];
 }
 
-/* A violation without its texts: where, and which rule. */
+/* Where a violation was found. */
 typedef struct place {
-	es_check *c;
+	e3_trace_check *c;
 	int64_t frame;
 	int layer;
 } place;
 
-E3_PRINTF(4, 5) static void violated(const place *at, es_rule rule, const char *expected, const char *found, ...)
+E3_PRINTF(4, 5) static void violated(const place *at, e3_trace_rule rule, const char *expected, const char *found, ...)
 {
-	es_check *c = at->c;
-	es_violation v = {.frame = at->frame, .layer = at->layer, .rule = rule};
+	e3_trace_check *c = at->c;
+	e3_trace_violation v = {.frame = at->frame, .layer = at->layer, .rule = rule};
 	va_list args;
 	va_start(args, found);
 	vsnprintf(v.found, sizeof v.found, found, args);
 	va_end(args);
 	snprintf(v.expected, sizeof v.expected, "%s", expected);
-	if (rule <= ES_COUNT && !c->is_broken)
+	if (rule <= E3_RULE_COUNT && !c->is_broken)
 		c->broken = v, c->is_broken = true;
-	if (c->n < ES_VIOLATIONS_KEPT)
+	if (c->n < E3_TRACE_VIOLATIONS)
 		c->list[c->n++] = v;
 	c->total++;
 }
@@ -60,8 +60,8 @@ static const char *number(char to[80], const char *fmt, uint64_t v)
 	return to;
 }
 
-/* Every id once, and alive. Returns how many protected tokens leave. */
-static uint32_t check_ids(const place *at, const es_replay *r, const e3_evict_layer *x, int64_t protected_frames)
+/* Every id occurs once and is alive. Returns how many protected tokens are removed. */
+static uint32_t check_ids(const place *at, const e3_replay *r, const e3_evict_layer *x, int64_t protected_frames)
 {
 	uint32_t n = (uint32_t)r->shape.n, protected = 0;
 	bool said_unique = false, said_alive = false;
@@ -71,17 +71,17 @@ static uint32_t check_ids(const place *at, const es_replay *r, const e3_evict_la
 		int64_t f = id / n;
 		if (k && id <= x->removed[k - 1]) {
 			if (!said_unique)
-				violated(at, ES_UNIQUE, number(text, "ids above %" PRIu64, x->removed[k - 1]), "%" PRIu32, id);
+				violated(at, E3_RULE_UNIQUE, number(text, "ids above %" PRIu64, x->removed[k - 1]), "%" PRIu32, id);
 			said_unique = true;
 		} else if (f > r->steps) {
 			if (!said_alive)
-				violated(at, ES_ALIVE, number(text, "ids below %" PRIu64, (uint64_t)(r->steps + 1) * n), "%" PRIu32,
-					id);
+				violated(at, E3_RULE_ALIVE, number(text, "ids below %" PRIu64, (uint64_t)(r->steps + 1) * n),
+					"%" PRIu32, id);
 			said_alive = true;
-		} else if (f < r->steps && es_life(r, x->layer, f, (int)index) >= 0) {
+		} else if (f < r->steps && e3_replay_life(r, x->layer, f, (int)index) >= 0) {
 			if (!said_alive)
-				violated(at, ES_ALIVE, "a token in the cache", "%" PRIu32 ", which left at step %" PRId64, id,
-					f + es_life(r, x->layer, f, (int)index));
+				violated(at, E3_RULE_ALIVE, "a token in the cache", "%" PRIu32 ", which left at step %" PRId64, id,
+					f + e3_replay_life(r, x->layer, f, (int)index));
 			said_alive = true;
 		} else {
 			protected += f == 0 || (index < (uint32_t)r->shape.special && f + protected_frames > r->steps);
@@ -90,9 +90,9 @@ static uint32_t check_ids(const place *at, const es_replay *r, const e3_evict_la
 	return protected;
 }
 
-/* K_after = min(K_before, max(ceil(budget), protected)); without the floor where protected tokens were evicted. The
- * engine computes the cut in f32, so a budget within its rounding of a whole number may go either way. */
-static void check_budget(const place *at, const es_replay *r, const e3_evict_layer *x)
+/* K_after = min(K_before, max(ceil(budget), protected)), or without `protected` where protected tokens were evicted.
+ * e3-infer computes the budget in f32: next to a whole number its ceiling may be either of two. */
+static void check_budget(const place *at, const e3_replay *r, const e3_evict_layer *x)
 {
 	uint32_t protected = x->prot;
 	if (!isfinite(x->budget) || x->budget < 0)
@@ -110,21 +110,21 @@ static void check_budget(const place *at, const es_replay *r, const e3_evict_lay
 			x->budget);
 	else
 		snprintf(text, sizeof text, "%.0f kept (budget %.2f of %.0f)", share, x->budget, before);
-	violated(at, ES_BUDGET, text, "%" PRIu32, x->k_after);
+	violated(at, E3_RULE_BUDGET, text, "%" PRIu32, x->k_after);
 }
 
-static void check_layer(const place *at, const es_replay *r, const e3_evict_layer *x)
+static void check_layer(const place *at, const e3_replay *r, const e3_evict_layer *x)
 {
 	uint32_t n = (uint32_t)r->shape.n, alive = r->alive[x->layer] + n;
 	char text[80];
 	if (x->k_before != alive)
-		violated(at, ES_COUNT, number(text, "%" PRIu64 " tokens before", alive), "%" PRIu32, x->k_before);
+		violated(at, E3_RULE_COUNT, number(text, "%" PRIu64 " tokens before", alive), "%" PRIu32, x->k_before);
 	if (x->k_after != x->k_before - x->n_removed)
-		violated(at, ES_COUNT, number(text, "%" PRIu64 " tokens after", x->k_before - x->n_removed), "%" PRIu32,
+		violated(at, E3_RULE_COUNT, number(text, "%" PRIu64 " tokens after", x->k_before - x->n_removed), "%" PRIu32,
 			x->k_after);
-	int64_t frames = es_protected_frames(r, x->layer, x->prot);
+	int64_t frames = e3_replay_protected_frames(r, x->layer, x->prot);
 	if (frames < 0 && x->n_removed)
-		violated(at, ES_PROTECTED,
+		violated(at, E3_RULE_PROTECTED,
 			number(text, "frame 0 and whole sets of specials protected, at most %" PRIu64,
 				r->first[x->layer] + r->specials[x->layer] + (uint64_t)r->shape.special),
 			"%" PRIu32, x->prot);
@@ -132,20 +132,20 @@ static void check_layer(const place *at, const es_replay *r, const e3_evict_laye
 	int64_t others_left = (int64_t)alive - x->prot - ((int64_t)x->n_removed - gone);
 	bool finite_stays = isfinite(x->min_kept) || (x->saturated == 0 && others_left > 0);
 	if (gone && finite_stays)
-		violated(at, ES_PROTECTED, "specials and frame 0 kept while others could go", "%" PRIu32 " of them removed",
-			gone);
+		violated(at, E3_RULE_PROTECTED, "specials and frame 0 kept while others could go",
+			"%" PRIu32 " of them removed", gone);
 	if (at->c->budgeted && r->steps > 0)
 		check_budget(at, r, x);
 	if (x->saturated == 0 && x->max_evicted > x->min_kept) /* false when either is NaN */
-		violated(at, ES_ORDER, "no evicted score above a kept one", "%.6g evicted, %.6g kept", x->max_evicted,
+		violated(at, E3_RULE_ORDER, "no evicted score above a kept one", "%.6g evicted, %.6g kept", x->max_evicted,
 			x->min_kept);
 }
 
-static int belongs(const es_replay *r, const e3_evict *rec, e3_err *err)
+static int belongs(const e3_replay *r, const e3_evict *rec, e3_err *err)
 {
 	if (rec->n_layers != r->shape.layers)
-		return e3_fail(err, "frame %" PRId64 ": eviction record of %d layers, the head says %d", rec->i, rec->n_layers,
-			r->shape.layers);
+		return e3_fail(err, "frame %" PRId64 ": eviction record of %d layer%s, the head says %d", rec->i, rec->n_layers,
+			rec->n_layers == 1 ? "" : "s", r->shape.layers);
 	for (int l = 0; l < rec->n_layers; l++)
 		if (rec->layer[l].layer != l)
 			return e3_fail(err, "frame %" PRId64 ": layer %d where layer %d was expected", rec->i, rec->layer[l].layer,
@@ -158,7 +158,7 @@ static int belongs(const es_replay *r, const e3_evict *rec, e3_err *err)
 	return 0;
 }
 
-int es_check_step(es_check *c, const es_replay *before, const e3_evict *rec, e3_err *err)
+int e3_trace_check_step(e3_trace_check *c, const e3_replay *before, const e3_evict *rec, e3_err *err)
 {
 	if (belongs(before, rec, err))
 		return -1;
@@ -169,18 +169,18 @@ int es_check_step(es_check *c, const es_replay *before, const e3_evict *rec, e3_
 		alpha += rec->layer[l].alpha, removed += rec->layer[l].n_removed;
 	}
 	if (removed && !(fabs(alpha - 1) <= 1e-5))
-		violated(&(place){c, rec->i, -1}, ES_ALPHA, "shares that sum to 1", "%.7g", alpha);
+		violated(&(place){c, rec->i, -1}, E3_RULE_ALPHA, "shares that sum to 1", "%.7g", alpha);
 	c->steps++;
 	return 0;
 }
 
-const es_violation *es_check_broken(const es_check *c) { return c->is_broken ? &c->broken : NULL; }
+const e3_trace_violation *e3_trace_check_broken(const e3_trace_check *c) { return c->is_broken ? &c->broken : NULL; }
 
-void es_violation_text(const es_violation *v, char *to, size_t size)
+void e3_trace_violation_text(const e3_trace_violation *v, char *to, size_t size)
 {
 	char layer[24] = "all layers";
 	if (v->layer >= 0)
 		snprintf(layer, sizeof layer, "layer %d", v->layer);
-	snprintf(to, size, "frame %" PRId64 ", %s: %s: expected %s, found %s", v->frame, layer, es_rule_name(v->rule),
+	snprintf(to, size, "frame %" PRId64 ", %s: %s: expected %s, found %s", v->frame, layer, e3_trace_rule_name(v->rule),
 		v->expected, v->found);
 }

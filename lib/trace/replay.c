@@ -1,17 +1,17 @@
-/* e3-evict-stats: the cache, replayed from eviction records: who is alive in which layer, and how long everybody lived.
+/* trace: the cache, replayed from eviction records: which tokens each layer holds, and how long it kept the others.
  *
- * Eviction is monotone, so one number for each (layer, token) says everything: the steps it was kept
- * (doc/formats.md 7.2). A row of these exists from the first removal in it: a run without eviction costs nothing,
- * others 2 bytes a token and layer.
+ * A token that was removed never returns, so one number per (layer, token) is enough: the steps it was kept
+ * (doc/formats.md 7.2). The numbers of a frame's tokens are allocated when the first of them is removed.
  */
-#include "evict-stats.h"
+#include "e3/trace.h"
+#include "e3/mem.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-int es_replay_init(es_replay *r, const es_shape *shape, e3_err *err)
+int e3_replay_init(e3_replay *r, const e3_trace_shape *shape, e3_err *err)
 {
-	*r = (es_replay){.shape = *shape};
+	*r = (e3_replay){.shape = *shape};
 	uint32_t **counts[] = {&r->alive, &r->patches, &r->first, &r->specials, &r->common};
 	for (int k = 0; k < 5; k++)
 		if (!(*counts[k] = e3_alloc((size_t)shape->layers, sizeof(uint32_t), "counts of the layers", err)))
@@ -19,17 +19,17 @@ int es_replay_init(es_replay *r, const es_shape *shape, e3_err *err)
 	return 0;
 }
 
-void es_replay_release(es_replay *r)
+void e3_replay_release(e3_replay *r)
 {
 	for (int64_t k = 0; r->life && k < r->steps * r->shape.layers; k++)
 		free(r->life[k]);
 	void *parts[] = {r->step, r->cell, r->life, r->by_frame, r->alive, r->patches, r->first, r->specials, r->common};
 	for (size_t k = 0; k < sizeof parts / sizeof *parts; k++)
 		free(parts[k]);
-	*r = (es_replay){0};
+	*r = (e3_replay){0};
 }
 
-static int make_room(es_replay *r, e3_err *err)
+static int make_room(e3_replay *r, e3_err *err)
 {
 	if (r->steps < r->room)
 		return 0;
@@ -43,35 +43,35 @@ static int make_room(es_replay *r, e3_err *err)
 	return 0;
 }
 
-static uint16_t *life_row(const es_replay *r, int layer, int64_t f) { return r->life[f * r->shape.layers + layer]; }
+static uint16_t *life_row(const e3_replay *r, int layer, int64_t f) { return r->life[f * r->shape.layers + layer]; }
 
-static bool alive_now(const es_replay *r, int layer, int64_t f, int index)
+static bool alive_now(const e3_replay *r, int layer, int64_t f, int index)
 {
 	const uint16_t *row = life_row(r, layer, f);
 	return !row || row[index] == 0;
 }
 
-int32_t es_life(const es_replay *r, int layer, int64_t f, int index)
+int32_t e3_replay_life(const e3_replay *r, int layer, int64_t f, int index)
 {
 	const uint16_t *row = life_row(r, layer, f);
 	return row ? (int32_t)row[index] - 1 : -1;
 }
 
-bool es_alive_at(const es_replay *r, int layer, int64_t f, int index, int64_t t)
+bool e3_replay_alive_at(const e3_replay *r, int layer, int64_t f, int index, int64_t t)
 {
-	int32_t life = es_life(r, layer, f, index);
+	int32_t life = e3_replay_life(r, layer, f, index);
 	return f <= t && (life < 0 || t < f + life);
 }
 
-int es_holding(const es_replay *r, int64_t f, int index, int64_t t)
+int e3_replay_holders(const e3_replay *r, int64_t f, int index, int64_t t)
 {
 	int n = 0;
 	for (int l = 0; l < r->shape.layers; l++)
-		n += es_alive_at(r, l, f, index, t);
+		n += e3_replay_alive_at(r, l, f, index, t);
 	return n;
 }
 
-int64_t es_protected_frames(const es_replay *r, int layer, uint32_t prot)
+int64_t e3_replay_protected_frames(const e3_replay *r, int layer, uint32_t prot)
 {
 	int64_t t = r->steps, special = r->shape.special;
 	int64_t first = t ? (int64_t)r->first[layer] : r->shape.n, specials = t ? r->specials[layer] + special : 0;
@@ -81,11 +81,11 @@ int64_t es_protected_frames(const es_replay *r, int layer, uint32_t prot)
 	return fits ? (prot - first) / special : -1;
 }
 
-/* One token leaves. Kept counts follow it, so that no statistic of a step needs a pass over the cache. */
-static int remove_token(es_replay *r, int layer, uint32_t id, int64_t protected_frames, e3_err *err)
+/* Removes one token, and keeps the counts of what is alive up to date: no step needs a pass over the cache. */
+static int remove_token(e3_replay *r, int layer, uint32_t id, int64_t protected_frames, e3_err *err)
 {
-	es_cell *c = r->cell + r->steps * r->shape.layers + layer;
-	const es_shape *sh = &r->shape;
+	e3_trace_cell *c = r->cell + r->steps * r->shape.layers + layer;
+	const e3_trace_shape *sh = &r->shape;
 	int64_t t = r->steps, f = id / (uint32_t)sh->n;
 	int index = (int)(id % (uint32_t)sh->n);
 	if (f > t || !alive_now(r, layer, f, index))
@@ -93,7 +93,7 @@ static int remove_token(es_replay *r, int layer, uint32_t id, int64_t protected_
 	uint16_t **row = &r->life[f * sh->layers + layer];
 	if (!*row && !(*row = e3_alloc((size_t)sh->n, sizeof **row, "lives of a frame's tokens", err)))
 		return -1;
-	(*row)[index] = (uint16_t)((t - f < ES_LIFE_MAX ? t - f : ES_LIFE_MAX - 1) + 1);
+	(*row)[index] = (uint16_t)((t - f < E3_TRACE_LIFE_MAX ? t - f : E3_TRACE_LIFE_MAX - 1) + 1);
 	r->alive[layer]--;
 	c->protected_evicted += f == 0 || (index < sh->special && f + protected_frames > t);
 	r->first[layer] -= f == 0;
@@ -109,10 +109,10 @@ static int remove_token(es_replay *r, int layer, uint32_t id, int64_t protected_
 	return 0;
 }
 
-static int replay_layer(es_replay *r, const e3_evict_layer *from, int layer, int64_t protected_frames, e3_err *err)
+static int replay_layer(e3_replay *r, const e3_evict_layer *from, int layer, int64_t protected_frames, e3_err *err)
 {
-	es_cell *c = r->cell + r->steps * r->shape.layers + layer;
-	*c = (es_cell){.before = from->k_before,
+	e3_trace_cell *c = r->cell + r->steps * r->shape.layers + layer;
+	*c = (e3_trace_cell){.before = from->k_before,
 		.after = from->k_after,
 		.removed = (uint32_t)from->n_removed,
 		.saturated = from->saturated,
@@ -130,10 +130,10 @@ static int replay_layer(es_replay *r, const e3_evict_layer *from, int layer, int
 	return 0;
 }
 
-/* The new frame's tokens are in every layer before anything leaves. */
-static void add_frame(es_replay *r)
+/* The new frame's tokens enter every layer before anything is removed. */
+static void add_frame(e3_replay *r)
 {
-	const es_shape *sh = &r->shape;
+	const e3_trace_shape *sh = &r->shape;
 	uint32_t patches = (uint32_t)(sh->n - sh->special);
 	memset(r->life + r->steps * sh->layers, 0, (size_t)sh->layers * sizeof *r->life);
 	r->by_frame[r->steps] = patches * (uint32_t)sh->layers;
@@ -145,10 +145,10 @@ static void add_frame(es_replay *r)
 	}
 }
 
-/* Smallest age that at least that share of the kept patches does not exceed. */
-static void measure_ages(const es_replay *r, es_step *s)
+/* A quantile is the smallest age that at least this share of the kept patches does not exceed. */
+static void measure_ages(const e3_replay *r, e3_trace_step *s)
 {
-	static const double share[ES_AGES] = {0.05, 0.25, 0.5, 0.75, 0.95};
+	static const double share[E3_TRACE_AGES] = {0.05, 0.25, 0.5, 0.75, 0.95};
 	uint64_t total = 0, seen = 0;
 	int64_t t = r->steps;
 	for (int64_t f = 0; f <= t; f++)
@@ -156,36 +156,36 @@ static void measure_ages(const es_replay *r, es_step *s)
 	int k = 0;
 	for (int64_t age = 0; age <= t && total; age++) {
 		seen += r->by_frame[t - age];
-		while (k < ES_AGES && (double)seen >= share[k] * (double)total)
+		while (k < E3_TRACE_AGES && (double)seen >= share[k] * (double)total)
 			s->age[k++] = (uint32_t)age;
 		if (r->by_frame[t - age])
 			s->age_max = (uint32_t)age;
 	}
 }
 
-int es_replay_add(es_replay *r, const e3_evict *rec, e3_err *err)
+int e3_replay_add(e3_replay *r, const e3_evict *rec, e3_err *err)
 {
 	if (make_room(r, err))
 		return -1;
-	es_step *s = &r->step[r->steps];
-	*s = (es_step){.i = rec->i};
+	e3_trace_step *s = &r->step[r->steps];
+	*s = (e3_trace_step){.i = rec->i};
 	int rc = 0;
-	int64_t protected_frames[ES_MAX_LAYERS];
+	int64_t protected_frames[E3_TRACE_MAX_LAYERS];
 	for (int l = 0; l < r->shape.layers; l++) {
-		int64_t frames = es_protected_frames(r, l, rec->layer[l].prot);
+		int64_t frames = e3_replay_protected_frames(r, l, rec->layer[l].prot);
 		protected_frames[l] = frames < 0 ? r->steps + 1 : frames;
 	}
 	add_frame(r);
 	for (int l = 0; !rc && l < r->shape.layers; l++)
 		rc = replay_layer(r, &rec->layer[l], l, protected_frames[l], err);
 	for (int l = 0; !rc && l < r->shape.layers; l++) {
-		es_cell *c = r->cell + r->steps * r->shape.layers + l;
+		e3_trace_cell *c = r->cell + r->steps * r->shape.layers + l;
 		s->before += c->before, s->after += c->after, s->removed += c->removed, s->stillborn += c->stillborn;
 		if (l + 1 < r->shape.layers && r->patches[l] + r->patches[l + 1])
 			c->jaccard_next = (float)r->common[l] / (float)(r->patches[l] + r->patches[l + 1] - r->common[l]);
 	}
 	if (!rc)
 		measure_ages(r, s);
-	r->steps++; /* also after a failure: what add_frame made is released with the rest */
+	r->steps++; /* also after a failure, so that the release frees what was allocated for this step */
 	return rc;
 }

@@ -1,49 +1,49 @@
-/* e3-evict-stats: pictures of some frames for the sheets: evenly spaced over a stream of unknown length, in bounded
- * memory.
+/* trace: small pictures of some frames: evenly spaced over a stream of unknown length, in bounded memory.
  *
- * Every stride-th frame is kept, small; when the room is used up every second one goes and the stride doubles. The
- * newest frame is always there too. Depth is kept as its inverse; its range over the run comes from a histogram.
+ * Every stride-th frame is kept. When the room is used up, every second picture is dropped and the stride doubles. The
+ * newest frame is always kept too. Depth is kept as its inverse; a histogram gives its range over the whole run.
  */
-#include "evict-stats.h"
+#include "e3/trace_draw.h"
+#include "e3/mem.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { TILE = 260, BINS = 1 << 15 };
 
-int es_frames_init(es_frames *fr, const es_shape *shape, int capacity, e3_err *err)
+int e3_trace_shots_init(e3_trace_shots *fr, const e3_trace_shape *shape, int capacity, e3_err *err)
 {
 	int longer = shape->rows > shape->cols ? shape->rows : shape->cols, cell = TILE / longer;
-	*fr = (es_frames){.shape = *shape, .capacity = capacity, .stride = 1, .cell = cell > 1 ? cell : 1};
+	*fr = (e3_trace_shots){.shape = *shape, .capacity = capacity, .stride = 1, .cell = cell > 1 ? cell : 1};
 	fr->shot = e3_alloc((size_t)capacity + 1, sizeof *fr->shot, "pictures of frames", err);
 	fr->histogram = e3_alloc(BINS, sizeof *fr->histogram, "histogram of depth", err);
 	return fr->shot && fr->histogram ? 0 : -1;
 }
 
-static void shot_release(es_shot *s)
+static void shot_release(e3_trace_shot *s)
 {
 	e3_image_release(&s->rgb);
 	free(s->inverse);
-	*s = (es_shot){0};
+	*s = (e3_trace_shot){0};
 }
 
-void es_frames_release(es_frames *fr)
+void e3_trace_shots_release(e3_trace_shots *fr)
 {
 	for (int k = 0; fr->shot && k < fr->n + fr->has_last; k++)
 		shot_release(&fr->shot[k]);
 	free(fr->shot);
 	free(fr->histogram);
-	*fr = (es_frames){0};
+	*fr = (e3_trace_shots){0};
 }
 
-/* Usable inverse depth, or 0. */
+/* 1 / depth, or 0 where the depth is not usable. */
 static float inverse_of(float depth)
 {
 	float v = 1 / depth;
 	return depth > 0 && isfinite(v) && v > 0 ? v : 0;
 }
 
-static void count_depth(es_frames *fr, const e3_pred *p)
+static void count_depth(e3_trace_shots *fr, const e3_pred *p)
 {
 	size_t n = (size_t)p->w * (size_t)p->h;
 	for (size_t k = 0; k < n; k++) {
@@ -54,8 +54,8 @@ static void count_depth(es_frames *fr, const e3_pred *p)
 	}
 }
 
-/* Mean inverse depth of the pixels under each pixel of the tile. */
-static int shrink_depth(es_shot *s, const e3_pred *p, e3_err *err)
+/* Each pixel of the small picture gets the mean inverse depth of the pixels that it covers. */
+static int shrink_depth(e3_trace_shot *s, const e3_pred *p, e3_err *err)
 {
 	int w = s->rgb.w, h = s->rgb.h;
 	s->inverse = e3_alloc((size_t)w * (size_t)h, sizeof *s->inverse, "small depth map", err);
@@ -76,10 +76,10 @@ static int shrink_depth(es_shot *s, const e3_pred *p, e3_err *err)
 	return 0;
 }
 
-static int take_shot(const es_frames *fr, int64_t t, const e3_pred *p, es_shot *s, e3_err *err)
+static int take_shot(const e3_trace_shots *fr, int64_t t, const e3_pred *p, e3_trace_shot *s, e3_err *err)
 {
 	int w = fr->shape.cols * fr->cell, h = fr->shape.rows * fr->cell;
-	*s = (es_shot){.t = t, .i = p->s.i, .pts = p->s.pts};
+	*s = (e3_trace_shot){.t = t, .i = p->s.i, .pts = p->s.pts};
 	e3_image seen = {p->w, p->h, 3, p->rgb};
 	if (e3_resize_bicubic(&seen, w, h, &s->rgb, err) || (p->depth && shrink_depth(s, p, err))) {
 		shot_release(s);
@@ -88,7 +88,7 @@ static int take_shot(const es_frames *fr, int64_t t, const e3_pred *p, es_shot *
 	return 0;
 }
 
-static void thin_out(es_frames *fr)
+static void thin_out(e3_trace_shots *fr)
 {
 	int kept = 0;
 	for (int k = 0; k < fr->n; k++)
@@ -100,9 +100,9 @@ static void thin_out(es_frames *fr)
 	fr->stride *= 2;
 }
 
-int es_frames_add(es_frames *fr, int64_t t, const e3_pred *p, e3_err *err)
+int e3_trace_shots_add(e3_trace_shots *fr, int64_t t, const e3_pred *p, e3_err *err)
 {
-	es_shot s;
+	e3_trace_shot s;
 	if (take_shot(fr, t, p, &s, err))
 		return -1;
 	if (p->depth)
@@ -117,14 +117,14 @@ int es_frames_add(es_frames *fr, int64_t t, const e3_pred *p, e3_err *err)
 	return 0;
 }
 
-int es_frames_pick(const es_frames *fr, int want, const es_shot **to)
+int e3_trace_shots_pick(const e3_trace_shots *fr, int want, const e3_trace_shot **to)
 {
 	int all = fr->n + fr->has_last, n = 0, next = 0;
 	int64_t end = all ? fr->shot[all - 1].t : 0;
 	want = want < all ? want : all;
 	for (int k = 0; k < want; k++) {
 		double at = want > 1 ? (double)end * k / (want - 1) : 0;
-		int left = want - 1 - k, best = next; /* leave enough for those that follow */
+		int left = want - 1 - k, best = next; /* leave enough shots for the picks that follow */
 		for (int c = next; c < all - left; c++)
 			if (fabs((double)fr->shot[c].t - at) < fabs((double)fr->shot[best].t - at))
 				best = c;
@@ -142,7 +142,7 @@ static double from_bin(int bin)
 	return v;
 }
 
-void es_frames_range(const es_frames *fr, double low_pct, double high_pct, double range[2])
+void e3_trace_shots_range(const e3_trace_shots *fr, double low_pct, double high_pct, double range[2])
 {
 	uint64_t total = 0, seen = 0;
 	range[0] = 0, range[1] = 1;

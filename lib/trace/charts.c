@@ -1,6 +1,9 @@
-/* e3-evict-stats: charts: cache by layer, memory, shares of the budget, survival, who is remembered, where, agreement.
- */
-#include "evict-stats.h"
+/* trace: charts: tokens by layer, memory, shares of the budget, survival, which frames are remembered, where in the
+ * picture, and how far layers agree. */
+#include "e3/trace_draw.h"
+#include "e3/io.h"
+#include "e3/mem.h"
+#include "e3/plot.h"
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -12,7 +15,7 @@ enum { W = 900, H = 420, MATRIX = 720, KEYED_LAYERS = 12, LEGEND_CHARS = 15 };
 static const e3_pen black = {{40, 44, 52}, 2, false}, limit = {{200, 60, 50}, 2, true},
 					faint = {{150, 156, 168}, 2, true};
 
-/* Layers from dark to light, the very bright end of the map left out: it does not show on white. */
+/* Layers from dark to light, without the bright end of the map, which does not show on white. */
 static e3_pen layer_pen(int layer, int layers, double width)
 {
 	e3_pen pen = {.width = width};
@@ -20,7 +23,7 @@ static e3_pen layer_pen(int layer, int layers, double width)
 	return pen;
 }
 
-/* A key for every layer when they are few, for the first and the last otherwise. */
+/* A key for every layer when there are few, else for the first and the last. */
 static void layer_keys(e3_plot *p, int layers)
 {
 	for (int l = 0; l < layers; l++) {
@@ -42,7 +45,7 @@ static int save(e3_plot *p, const char *dir, const char *name, e3_err *err)
 	return rc;
 }
 
-/* x = 0, 1, 2, ... and room for one curve of the same length. */
+/* x = 0, 1, 2, ..., n-1, followed by room for a curve of n values. */
 static double *columns(int64_t n, e3_err *err)
 {
 	double *x = e3_alloc(2 * (size_t)(n > 0 ? n : 1), sizeof *x, "a curve", err);
@@ -51,9 +54,9 @@ static double *columns(int64_t n, e3_err *err)
 	return x;
 }
 
-static int draw_tokens(const es_report *x, const char *dir, e3_err *err)
+static int draw_tokens(const e3_trace_run *x, const char *dir, e3_err *err)
 {
-	const es_replay *r = x->r;
+	const e3_replay *r = x->replay;
 	int layers = r->shape.layers;
 	double top = 0, *step = columns(r->steps, err), *y = step ? step + r->steps : NULL;
 	if (!step)
@@ -88,7 +91,7 @@ static int draw_tokens(const es_report *x, const char *dir, e3_err *err)
 	for (int l = 0; l < layers; l++) {
 		e3_pen pen = layer_pen(l, layers, 1.6);
 		for (int64_t t = 0; t < r->steps; t++)
-			y[t] = es_cell_at(r, t, l)->after;
+			y[t] = e3_trace_cell_at(r, t, l)->after;
 		e3_plot_curve(&p, step, y, (size_t)r->steps, &pen);
 	}
 	layer_keys(&p, layers);
@@ -96,9 +99,9 @@ static int draw_tokens(const es_report *x, const char *dir, e3_err *err)
 	return save(&p, dir, "tokens.png", err);
 }
 
-static int draw_memory(const es_report *x, const char *dir, e3_err *err)
+static int draw_memory(const e3_trace_run *x, const char *dir, e3_err *err)
 {
-	const es_replay *r = x->r;
+	const e3_replay *r = x->replay;
 	double kv = (double)x->head->kv_token_bytes, unit = kv > 0 ? kv / (1024.0 * 1024.0) : 1,
 		   *step = columns(r->steps, err);
 	double *y = step ? step + r->steps : NULL, full = (double)r->shape.layers * r->shape.n * unit;
@@ -142,11 +145,11 @@ static int draw_memory(const es_report *x, const char *dir, e3_err *err)
 	return save(&p, dir, "memory.png", err);
 }
 
-static int draw_survival(const es_report *x, const char *dir, e3_err *err)
+static int draw_survival(const e3_trace_run *x, const char *dir, e3_err *err)
 {
-	int layers = x->r->shape.layers;
+	int layers = x->replay->shape.layers;
 	int64_t n = 0;
-	while (n < x->s->all.n && x->s->all.at_risk[n])
+	while (n < x->stats->all.n && x->stats->all.at_risk[n])
 		n++;
 	double *age = columns(n, err);
 	if (!age)
@@ -167,26 +170,26 @@ static int draw_survival(const es_report *x, const char *dir, e3_err *err)
 	}
 	for (int l = 0; l < layers; l++) {
 		e3_pen pen = layer_pen(l, layers, 1.4);
-		e3_plot_curve(&p, age, x->s->layer[l].s, (size_t)n, &pen);
+		e3_plot_curve(&p, age, x->stats->layer[l].s, (size_t)n, &pen);
 	}
-	e3_plot_curve(&p, age, x->s->all.s, (size_t)n, &(e3_pen){{40, 44, 52}, 3.5, false});
+	e3_plot_curve(&p, age, x->stats->all.s, (size_t)n, &(e3_pen){{40, 44, 52}, 3.5, false});
 	e3_plot_key(&p, "all layers", &(e3_pen){{40, 44, 52}, 3.5, false});
 	layer_keys(&p, layers);
 	free(age);
 	return save(&p, dir, "survival.png", err);
 }
 
-/* Bars: what each layer keeps at the last eviction, over the frame of its budget. */
-static int draw_budget(const es_report *x, const char *dir, e3_err *err)
+/* Bars: the tokens that each layer keeps at the last eviction; lines: its budget. */
+static int draw_budget(const e3_trace_run *x, const char *dir, e3_err *err)
 {
-	const es_replay *r = x->r;
+	const e3_replay *r = x->replay;
 	int layers = r->shape.layers;
-	int64_t t = x->s->last_eviction;
+	int64_t t = x->stats->last_eviction;
 	if (t < 0)
 		return 0;
 	double top = 0;
 	for (int l = 0; l < layers; l++) {
-		const es_cell *c = es_cell_at(r, t, l);
+		const e3_trace_cell *c = e3_trace_cell_at(r, t, l);
 		top = fmax(top, fmax(c->after, isfinite(c->budget) ? fmin(c->budget, 2.0 * c->before) : 0));
 	}
 	char title[96];
@@ -207,7 +210,7 @@ static int draw_budget(const es_report *x, const char *dir, e3_err *err)
 		return -1;
 	static const uint8_t bar[3] = {70, 130, 180}, prot[3] = {38, 84, 124};
 	for (int l = 0; l < layers; l++) {
-		const es_cell *c = es_cell_at(r, t, l);
+		const e3_trace_cell *c = e3_trace_cell_at(r, t, l);
 		e3_plot_bar(&p, l - 0.36, l + 0.36, c->after, bar);
 		e3_plot_bar(&p, l - 0.36, l + 0.36, fmin(c->prot, c->after), prot);
 		e3_plot_curve(&p, (double[2]){l - 0.46, l + 0.46}, (double[2]){c->budget, c->budget}, 2,
@@ -223,7 +226,7 @@ typedef struct heat {
 	const char *name, *title, *x_label, *y_label, *scale;
 	const double *v;
 	int rows, cols, w, h;
-	double bin; /* units a column and a row of a binned matrix stand for */
+	double bin; /* units that a column (and a row of a square matrix) stands for */
 	double range[2];
 	e3_cmap map;
 } heat;
@@ -251,9 +254,9 @@ static int draw_heat(const heat *m, const char *dir, e3_err *err)
 }
 
 /* Steps are averaged when there are more of them than pixels. */
-static int draw_alpha(const es_report *x, const char *dir, e3_err *err)
+static int draw_alpha(const e3_trace_run *x, const char *dir, e3_err *err)
 {
-	const es_replay *r = x->r;
+	const e3_replay *r = x->replay;
 	int layers = r->shape.layers, bin = (int)((r->steps + W - 1) / W), cols = (int)((r->steps + bin - 1) / bin);
 	double *v = e3_alloc((size_t)layers * (size_t)cols, sizeof *v, "shares of the layers", err), top = 0;
 	if (!v)
@@ -263,7 +266,7 @@ static int draw_alpha(const es_report *x, const char *dir, e3_err *err)
 			double sum = 0;
 			int n = 0;
 			for (int64_t t = (int64_t)c * bin; t < (int64_t)(c + 1) * bin && t < r->steps; t++) {
-				double a = es_cell_at(r, t, l)->alpha;
+				double a = e3_trace_cell_at(r, t, l)->alpha;
 				if (isfinite(a) && a > 0)
 					sum += a, n++;
 			}
@@ -279,32 +282,32 @@ static int draw_alpha(const es_report *x, const char *dir, e3_err *err)
 	return rc;
 }
 
-static int draw_remembered(const es_report *x, const char *dir, e3_err *err)
+static int draw_remembered(const e3_trace_run *x, const char *dir, e3_err *err)
 {
 	int size, bin;
-	double *m = es_remembered(x->r, MATRIX, &size, &bin, err);
+	double *m = e3_trace_remembered(x->replay, MATRIX, &size, &bin, err);
 	if (!m)
 		return -1;
-	int rc = draw_heat(&(heat){"remembered.png",
-						   "Who is remembered: patches of a frame still in the cache, mean over layers", "of frame",
-						   "after frame", "share", m, size, size, MATRIX, MATRIX, bin, {0, 1}, E3_VIRIDIS},
-		dir, err);
+	int rc =
+		draw_heat(&(heat){"remembered.png", "Frames remembered: share of their patches in the cache, mean over layers",
+					  "of frame", "after frame", "share", m, size, size, MATRIX, MATRIX, bin, {0, 1}, E3_VIRIDIS},
+			dir, err);
 	free(m);
 	return rc;
 }
 
-static int draw_agreement(const es_report *x, const char *dir, e3_err *err)
+static int draw_agreement(const e3_trace_run *x, const char *dir, e3_err *err)
 {
-	int layers = x->r->shape.layers, side = layers * 40 > 640 ? 640 : layers * 40 < 240 ? 240 : layers * 40;
+	int layers = x->replay->shape.layers, side = layers * 40 > 640 ? 640 : layers * 40 < 240 ? 240 : layers * 40;
 	return draw_heat(&(heat){"agreement.png", "Same patches at the end (Jaccard)", "layer", "layer", "Jaccard",
-						 x->s->agreement, layers, layers, side, side, 1, {0, 1}, E3_VIRIDIS},
+						 x->stats->agreement, layers, layers, side, side, 1, {0, 1}, E3_VIRIDIS},
 		dir, err);
 }
 
-/* Small maps, one a layer, and their mean first. */
-static int draw_spatial(const es_report *x, const char *dir, e3_err *err)
+/* Small maps: the mean of all layers first, then one per layer. */
+static int draw_spatial(const e3_trace_run *x, const char *dir, e3_err *err)
 {
-	const es_shape *sh = &x->r->shape;
+	const e3_trace_shape *sh = &x->replay->shape;
 	int n = sh->layers + 1, size = sh->rows * sh->cols, cell = 230 / (sh->cols > sh->rows ? sh->cols : sh->rows);
 	int across = n < 5 ? n : 5, rows = (n + across - 1) / across;
 	cell = cell > 1 ? cell : 1;
@@ -313,7 +316,7 @@ static int draw_spatial(const es_report *x, const char *dir, e3_err *err)
 	if (!mean)
 		return -1;
 	for (int k = 0; k < sh->layers * size; k++)
-		mean[k % size] += x->s->spatial[k] / sh->layers, top = fmax(top, x->s->spatial[k]);
+		mean[k % size] += x->stats->spatial[k] / sh->layers, top = fmax(top, x->stats->spatial[k]);
 	e3_plot p;
 	e3_plot_axes axes = {.w = across * step_x,
 		.h = rows * step_y,
@@ -329,7 +332,7 @@ static int draw_spatial(const es_report *x, const char *dir, e3_err *err)
 	double range[2] = {0, top > 0 ? top : 1};
 	for (int k = 0; k < n; k++) {
 		int left = p.x + 8 + k % across * step_x, y = p.y + 28 + k / across * step_y;
-		const double *v = k ? x->s->spatial + (k - 1) * size : mean;
+		const double *v = k ? x->stats->spatial + (k - 1) * size : mean;
 		e3_plot small = {.im = p.im, .x = left, .y = y, .w = w, .h = h};
 		char text[24] = "all layers";
 		if (k)
@@ -342,7 +345,7 @@ static int draw_spatial(const es_report *x, const char *dir, e3_err *err)
 	return save(&p, dir, "spatial.png", err);
 }
 
-int es_charts(const es_report *x, const char *dir, e3_err *err)
+int e3_trace_charts(const e3_trace_run *x, const char *dir, e3_err *err)
 {
 	return e3_mkdirs(dir, err) || draw_tokens(x, dir, err) || draw_memory(x, dir, err) || draw_budget(x, dir, err) ||
 			draw_alpha(x, dir, err) || draw_survival(x, dir, err) || draw_remembered(x, dir, err) ||

@@ -1,0 +1,114 @@
+/* e3-evict-stats: its options. */
+#include "evict-stats.h"
+#include "e3/num.h"
+#include "e3/opt.h"
+#include "e3/stream.h"
+#include "e3/tool.h"
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+/* As the table parses it; options_parse makes `options` of it. */
+static struct {
+	options o;
+	int64_t tiles, columns, attn_size;
+	int style, view, row_scale;
+	int layers[E3_TRACE_MAX_LAYERS];
+} given = {.o.attn_look.map = E3_VIRIDIS, .tiles = 24, .columns = 8, .attn_size = 1024};
+
+static int parse_layers(void *unused, const char *arg, e3_err *err)
+{
+	int n = e3_parse_ints(arg, 0, E3_TRACE_MAX_LAYERS - 1, given.layers, E3_TRACE_MAX_LAYERS, err);
+	if (n < 0)
+		return -1;
+	given.o.look.layers = given.o.attn_look.layers = given.layers;
+	given.o.look.n_layers = given.o.attn_look.n_layers = n;
+	return 0;
+}
+
+static int parse_cmap(void *to, const char *arg, e3_err *err) { return e3_cmap_parse(arg, to, err); }
+
+/* MIN:MAX, or pPCT: from 0 to that percentile. */
+static int parse_range(void *to, const char *arg, e3_err *err)
+{
+	e3_trace_attn_look *look = to;
+	const char *colon = strchr(arg, ':');
+	char low[64];
+	look->has_range = true;
+	if (!colon) {
+		look->lo = NAN;
+		if (arg[0] != 'p' || e3_parse_f64(arg + 1, 0, 100, &look->hi, NULL))
+			return e3_fail(err, "expected MIN:MAX or p and a percentile from 0 to 100, got '%s'", arg);
+		return 0;
+	}
+	snprintf(low, sizeof low, "%.*s", (int)(colon - arg < 63 ? colon - arg : 63), arg);
+	if (e3_parse_f64(low, -1e30, 1e30, &look->lo, err) || e3_parse_f64(colon + 1, -1e30, 1e30, &look->hi, err))
+		return -1;
+	return look->lo < look->hi ? 0 : e3_fail(err, "expected MIN below MAX, got '%s'", arg);
+}
+
+static const e3_opt table[] = {
+	{E3_OPT_TITLE, .help = "Report"},
+	{E3_OPT_FLAG, "json", .to = &given.o.json, .help = "report as one JSON object"},
+	{E3_OPT_TEXT, "output", .letter = 'o', .to = &given.o.output, .arg = "FILE",
+		.help = "report to FILE instead of standard output"},
+	E3_STREAM_OPTIONS,
+	{E3_OPT_TEXT, "tsv", .to = &given.o.tsv, .arg = "DIR",
+		.help = "write tables to DIR: per_step, per_layer, survival, frames,\n"
+				"agreement (.tsv) and summary.json"},
+	{E3_OPT_FLAG, "check", .to = &given.o.check, .help = "check every record; exit 1 when a rule is violated"},
+	{E3_OPT_FLAG, "pass", .to = &given.o.pass,
+		.help = "forward the stream to standard output;\n"
+				"the report goes to standard error or -o FILE"},
+	{E3_OPT_TITLE, .help = "Pictures"},
+	{E3_OPT_TEXT, "sheet", .to = &given.o.sheet, .arg = "FILE",
+		.help = "contact sheet (PNG): frames, depth, patches still kept"},
+	{E3_OPT_INT, "columns", .to = &given.columns, .arg = "N", .help = "frames on the contact sheet (8)", .min = 1,
+		.max = MAX_SHOTS},
+	{E3_OPT_TEXT, "png", .to = &given.o.png, .arg = "DIR",
+		.help = "write charts and a sheet of kept patches per layer to DIR"},
+	{E3_OPT_CHOICE, "view", .to = &given.view, .arg = "VIEW",
+		.help = "what the layers' sheets show: self, now, age, layers (self)", .choices = "self|now|age|layers"},
+	{E3_OPT_CHOICE, "style", .to = &given.style, .arg = "STYLE",
+		.help = "how evicted patches look: dim, mark, hide (dim)", .choices = "dim|mark|hide"},
+	{E3_OPT_FLAG, "grid", .to = &given.o.look.grid, .help = "draw the edges of patches"},
+	{E3_OPT_INT, "tiles", .to = &given.tiles, .arg = "N", .help = "frames on a layer's sheet (24)", .min = 1,
+		.max = MAX_SHOTS},
+	{E3_OPT_CALL, "layers", .arg = "LIST", .help = "only these layers, as in 0,5,11 (--png and --attn)",
+		.call = parse_layers},
+	{E3_OPT_TITLE, .help = "Attention (of a stream made with e3-infer --attn-layers)"},
+	{E3_OPT_TEXT, "attn", .to = &given.o.attn, .arg = "DIR", .help = "write maps and frame-to-frame mass to DIR/attn"},
+	{E3_OPT_CHOICE, "row-scale", .to = &given.row_scale, .arg = "HOW",
+		.help = "none, or frames: multiply rows of frame f by f+1 (none)", .choices = "none|frames"},
+	{E3_OPT_CALL, "cmap", .to = &given.o.attn_look.map, .arg = "NAME", .call = parse_cmap,
+		.help = "viridis, plasma, magma, turbo, grey, gist_rainbow (viridis)"},
+	{E3_OPT_CALL, "range", .to = &given.o.attn_look, .arg = "RANGE", .call = parse_range,
+		.help = "MIN:MAX, or pPCT: up to that percentile (maps p99, mass p95)"},
+	{E3_OPT_INT, "attn-size", .to = &given.attn_size, .arg = "N", .min = 16, .max = 2048,
+		.help = "most rows and columns of a map (1024)"},
+	{E3_OPT_END, .name = NULL},
+};
+
+static const e3_opts opts = {
+	.tool = "e3-evict-stats",
+	.usage = "[options] [INPUT]",
+	.summary = "Reports what the cache of e3-infer kept: statistics, tables, pictures.",
+	.table = table,
+	.tail = "INPUT is a file, '-' (standard input, the default), or a zmq: endpoint.\n",
+};
+
+const options *options_parse(int argc, char **argv)
+{
+	options *o = &given.o;
+	int first = e3_opts_parse(&opts, argc, argv);
+	if (argc - first > 1)
+		e3_usage_error("expected one INPUT, got '%s' and '%s'", argv[first], argv[first + 1]);
+	o->input = first < argc ? argv[first] : "-";
+	o->columns = (int)given.columns;
+	o->look.style = (e3_patch_style)given.style;
+	o->look.view = (e3_sheet_view)given.view;
+	o->look.frames = (int)given.tiles;
+	o->attn_look.scale_rows = given.row_scale == 1;
+	o->attn_look.side = (int)given.attn_size;
+	return o;
+}

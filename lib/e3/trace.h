@@ -1,0 +1,184 @@
+/* trace: the cache of a run, replayed from the eviction records of its prediction stream: statistics and checks.
+ *
+ * Order of use: e3_replay (which token was in which layer after every frame), then e3_trace_check (does a record follow
+ * the rules) and e3_trace_stats (figures of the whole run), then the pictures of e3/trace_draw.h. Nothing here reads a
+ * stream: the caller hands over decoded records.
+ *
+ * Terms. Steps are counted 0, 1, 2, ... in the order in which e3-infer saw the frames. A token's id is step × N + index,
+ * N being the tokens of a frame (doc/formats.md 7.2). The first `special` indices of a frame are its special tokens, the
+ * others are its patches. Protected tokens are those of frame 0 and the special tokens of the newest frames: all frames,
+ * or fewer where the budget is small; the record's `protected` count says how many.
+ */
+#ifndef E3_TRACE_H
+#define E3_TRACE_H
+
+#include "e3/data.h"
+#include "e3/err.h"
+
+/* --- replay.c: the cache, step by step --- */
+
+typedef struct e3_trace_shape {
+	int layers;
+	int n;          /* tokens of a frame */
+	int rows, cols; /* patch grid */
+	int special;    /* n - rows × cols */
+} e3_trace_shape;
+
+enum { E3_TRACE_QUANTILES = 9, E3_TRACE_AGES = 5, E3_TRACE_LIFE_MAX = 65534, E3_TRACE_MAX_LAYERS = 256 };
+
+/* One layer at one step. */
+typedef struct e3_trace_cell {
+	uint32_t before, after, removed;
+	uint32_t stillborn;         /* patches of this step's frame that were removed at this step */
+	uint32_t saturated, prot;   /* as recorded */
+	uint32_t protected_evicted; /* protected tokens among the removed ones */
+	double budget, alpha, variance;
+	float q[E3_TRACE_QUANTILES], max_evicted, min_kept;
+	float jaccard_next; /* patches alive in this layer and the next / patches alive in either; NaN in the last layer */
+} e3_trace_cell;
+
+/* All layers at one step. */
+typedef struct e3_trace_step {
+	int64_t i;              /* the frame's index in the stream */
+	uint64_t before, after; /* tokens */
+	uint32_t removed, stillborn;
+	uint32_t age[E3_TRACE_AGES]; /* steps since the kept patches arrived: quantiles 5, 25, 50, 75, 95 % */
+	uint32_t age_max;
+} e3_trace_step;
+
+/* The whole run. Takes 2 bytes for each token of every (layer, frame) that lost one, and one cell per (layer, step). */
+typedef struct e3_replay {
+	e3_trace_shape shape;
+	int64_t steps;
+	e3_trace_step *step; /* [steps] */
+	e3_trace_cell *cell; /* [steps][layers] */
+	uint16_t **life;     /* [steps][layers]: NULL: nothing was removed; else [n]: 0 = alive, k + 1 = kept for k steps */
+	uint32_t *by_frame;  /* [steps] patches alive now, over all layers */
+	uint32_t *alive;     /* [layers] tokens alive now */
+	uint32_t *patches;   /* [layers] patches alive now */
+	uint32_t *first;     /* [layers] tokens of frame 0 alive now */
+	uint32_t *specials;  /* [layers] special tokens of later frames alive now */
+	uint32_t *common;    /* [layers] patches alive now in this layer and in the next */
+	int64_t room;        /* steps allocated */
+} e3_replay;
+
+int e3_replay_init(e3_replay *r, const e3_trace_shape *shape, e3_err *err);
+void e3_replay_release(e3_replay *r);
+/* Applies a record, which must have passed e3_trace_check_step. Ids that are not alive are ignored. */
+int e3_replay_add(e3_replay *r, const e3_evict *rec, e3_err *err);
+/* For how many steps `layer` kept token `index` of frame f (0: removed on arrival, at most E3_TRACE_LIFE_MAX);
+ * -1: it is alive now. */
+int32_t e3_replay_life(const e3_replay *r, int layer, int64_t f, int index);
+/* How many of the newest frames have protected special tokens at the next step, when its record counts `prot` protected
+ * tokens; -1 when no number of frames gives that count. */
+int64_t e3_replay_protected_frames(const e3_replay *r, int layer, uint32_t prot);
+/* Whether the token was in the cache after step t. */
+bool e3_replay_alive_at(const e3_replay *r, int layer, int64_t f, int index, int64_t t);
+/* How many layers held the token after step t. */
+int e3_replay_holders(const e3_replay *r, int64_t f, int index, int64_t t);
+static inline const e3_trace_cell *e3_trace_cell_at(const e3_replay *r, int64_t t, int layer)
+{
+	return r->cell + t * r->shape.layers + layer;
+}
+
+/* --- check.c: the rules of doc/formats.md 7.4 --- */
+
+typedef enum e3_trace_rule {
+	E3_RULE_ALIVE,
+	E3_RULE_UNIQUE,
+	E3_RULE_COUNT,
+	E3_RULE_BUDGET,
+	E3_RULE_PROTECTED,
+	E3_RULE_ALPHA,
+	E3_RULE_ORDER,
+	E3_RULES
+} e3_trace_rule;
+
+typedef struct e3_trace_violation {
+	int64_t frame;
+	int layer; /* -1: all layers together */
+	e3_trace_rule rule;
+	char expected[80], found[80];
+} e3_trace_violation;
+
+enum { E3_TRACE_VIOLATIONS = 100 };
+
+typedef struct e3_trace_check {
+	bool budgeted;  /* the run has a budget */
+	int64_t steps;  /* checked so far */
+	uint64_t total; /* violations, also those that `list` has no room for */
+	e3_trace_violation list[E3_TRACE_VIOLATIONS];
+	int n;
+	bool is_broken;
+	e3_trace_violation broken; /* the first violation of alive, unique or count */
+} e3_trace_check;
+
+void e3_trace_check_init(e3_trace_check *c, const e3_head *head);
+/* Checks a record against the cache as it was before the record. Violations are counted in *c. -1 when the record cannot
+ * be applied at all: its layers are not those of the head, or the beginning of the stream is missing. */
+int e3_trace_check_step(e3_trace_check *c, const e3_replay *before, const e3_evict *rec, e3_err *err);
+const char *e3_trace_rule_name(e3_trace_rule rule);
+/* The first violation of alive, unique or count, after which the replay no longer describes the cache; NULL: none. */
+const e3_trace_violation *e3_trace_check_broken(const e3_trace_check *c);
+/* "frame 3, layer 2: budget: expected 10, found 12" */
+void e3_trace_violation_text(const e3_trace_violation *v, char *to, size_t size);
+
+/* --- stats.c: figures of a finished replay (doc/formats.md 7.4) --- */
+
+/* Kaplan-Meier estimate over the patches of frames 1 and later; a patch that is alive at the end is censored. */
+typedef struct e3_trace_survival {
+	int64_t n;                  /* ages 0 .. n-1 */
+	uint64_t *at_risk, *deaths; /* [n] */
+	double *s;                  /* [n] share of the patches that are still alive after this age */
+	int64_t median;             /* first age with s <= 0.5; -1: not reached */
+} e3_trace_survival;
+
+typedef struct e3_trace_stats {
+	const e3_replay *r;
+	e3_trace_survival all, *layer; /* all layers pooled; [layers] */
+	double *agreement;             /* [layers][layers] Jaccard index of the patches alive at the end; NaN: none alive */
+	double *spatial;               /* [layers][rows][cols] mean over frames of (steps kept) / (steps since arrival) */
+	uint32_t *kept;                /* [steps][layers] patches of the step's frame alive at the end */
+	double *importance;            /* [steps] their sum over layers / (layers × n) */
+	int64_t last_eviction;         /* the last step that removed something; -1: no step did */
+	uint64_t peak_tokens;          /* most tokens over all layers at once, which is before an eviction */
+	uint64_t removed;              /* tokens */
+	uint64_t born, stillborn;      /* patches of frames 1 and later; of these, those removed on arrival */
+	uint64_t saturated;            /* the largest count of a step */
+	uint64_t protected_evicted;    /* total */
+	double special_kept, first_kept; /* share alive at the end of the special tokens of frames 1 and later, and of frame
+										0; NaN: there are none */
+	double entropy;                  /* of alpha at last_eviction, divided by ln layers; NaN: unknown */
+} e3_trace_stats;
+
+/* The replay is borrowed until the release. */
+int e3_trace_stats_init(e3_trace_stats *s, const e3_replay *r, e3_err *err);
+void e3_trace_stats_release(e3_trace_stats *s);
+/* Kept tokens / ceil(budget); NaN without a budget. */
+double e3_trace_budget_use(const e3_trace_cell *c);
+/* Which frames are remembered when: row = step, column = frame, value = share of the frame's patches alive, mean over
+ * layers; NaN above the diagonal. Averaged into at most `side` rows and columns; *size receives their number, *bin how
+ * many steps one stands for. */
+double *e3_trace_remembered(const e3_replay *r, int side, int *size, int *bin, e3_err *err);
+
+/* --- latency.c: seconds from capture to prediction of every frame of a live source --- */
+
+/* Zero-initialised is empty. The figures are valid after e3_trace_latency_finish. */
+typedef struct e3_trace_latency {
+	double *seconds; /* [n]; all of them, because quantiles are exact */
+	size_t n, room;
+	double mean, p50, p99, max;
+} e3_trace_latency;
+
+int e3_trace_latency_add(e3_trace_latency *l, double seconds, e3_err *err);
+void e3_trace_latency_finish(e3_trace_latency *l);
+void e3_trace_latency_release(e3_trace_latency *l);
+
+/* --- text.c: numbers for people --- */
+
+/* "1,234,567" */
+void e3_trace_count_text(uint64_t v, char to[32]);
+/* "1.5 MiB" */
+void e3_trace_bytes_text(double bytes, char to[32]);
+
+#endif
