@@ -27,7 +27,7 @@ nothing_left() {
 @test "points, colours, confidences and cameras of a GLB are those of the stream" {
 	stream "$T/x.e3" nan=7 src_w=640 src_h=480
 	e3-export --glb "$T/x.glb" --glb-conf "$T/x.e3" 2>"$T/stderr"
-	grep -q "21 points were not finite" "$T/stderr"
+	grep -q "left out 21 points with a coordinate or confidence that is not finite" "$T/stderr"
 	check points "$T/x.glb" "$T/x.e3"
 	check cameras "$T/x.glb" "$T/x.e3"
 	e3-export -q --glb "$T/x.glb" --conf-pct 71.5 --glb-color upstream "$T/x.e3"
@@ -75,9 +75,9 @@ nothing_left() {
 	stream "$T/white.e3" colour=241,255,250
 	stream "$T/grey.e3" colour=240,255,250
 	stream "$T/black.e3" colour=5,5,5
-	fails 1 "none is left of 1152" -- e3-export --glb "$T/out/x.glb" --mask-white "$T/white.e3"
-	fails 1 "none is left of 1152" -- e3-export --glb "$T/out/x.glb" --mask-black "$T/black.e3"
-	fails 1 "none is left of 1152" -- e3-export --glb "$T/out/x.glb" --conf-min 1000 "$T/grey.e3"
+	fails 1 "none of 1152 is left" -- e3-export --glb "$T/out/x.glb" --mask-white "$T/white.e3"
+	fails 1 "none of 1152 is left" -- e3-export --glb "$T/out/x.glb" --mask-black "$T/black.e3"
+	fails 1 "none of 1152 is left" -- e3-export --glb "$T/out/x.glb" --conf-min 1000 "$T/grey.e3"
 	nothing_left
 	e3-export -q --glb "$T/x.glb" --conf-pct 0 --mask-white --mask-black "$T/grey.e3"
 	check count "$T/x.glb" 1152
@@ -140,7 +140,7 @@ nothing_left() {
 	/usr/bin/python3 -B "$ROOT/tests/edit_stream.py" "$T/x.e3" "$T/nofov.e3" \
 		"m[2][1]['pose']['data'] = m[2][1]['pose']['data'][:28] + bytes(8)"
 	e3-export --glb "$T/nofov.glb" "$T/nofov.e3" 2>"$T/stderr"
-	grep -q "1 cameras have no usable field of view" "$T/stderr"
+	grep -q "1 of 3 cameras have no frustum: their field of view is not usable" "$T/stderr"
 	[ "$n" -eq 21 ]
 	node "$ROOT/tests/validate_gltf.js" "$T"/v*.glb "$T/nofov.glb"
 }
@@ -187,7 +187,7 @@ nothing_left() {
 	e3-export -q --npz - "$T/x.e3" | cmp - "$T/x.npz"
 	stream "$T/x.e3" without=points
 	e3-export --npz "$T/x.npz" "$T/x.e3" 2>"$T/stderr"
-	grep -q "2 of the nine arrays are left out" "$T/stderr"
+	grep -q "left out 2 of the nine arrays" "$T/stderr"
 	check npz "$T/x.npz" "$T/x.e3"
 }
 
@@ -203,7 +203,7 @@ nothing_left() {
 		e3-export --depth "$T/d" --depth-scale "${factor/#0/auto}" "$T/y.e3" 2>"$T/stderr"
 		check depth "$T/y.e3" "$T/d" "$factor"
 	done
-	grep -q "depths are too large for --depth-scale 20000" "$T/stderr"
+	grep -q "depths too large for the factor 20000" "$T/stderr"
 	e3-export -q --depth-color "$T/c" "$T/y.e3"
 	check depth-color "$T/y.e3" "$T/c"
 	e3-export -q --depth-color "$T/c" --depth-range 100:200 --depth-cmap grey "$T/x.e3"
@@ -291,12 +291,12 @@ assert (export_check.png('$T/c/000000.png')[0] == 255).all()"
 
 @test "wrong usage exits 2 and says what is wrong" {
 	fails 2 "nothing to write: give at least one of --glb" -- e3-export
-	fails 2 "same name" -- e3-export --glb "$T/x" --ply "$T/x"
-	fails 2 "only one output can be standard output" -- e3-export --tum - --kitti -
+	fails 2 "--glb and --ply have the same name, $T/x: give them different names" -- e3-export --glb "$T/x" --ply "$T/x"
+	fails 2 "--tum and --kitti: only one output can be standard output" -- e3-export --tum - --kitti -
 	fails 2 "--show-cam and --no-cameras" -- e3-export --glb "$T/x" --show-cam --no-cameras
-	fails 2 "different folders" -- e3-export --depth "$T/d" --depth-color "$T/d"
+	fails 2 "--depth and --depth-color have the same name, $T/d: give them different names" -- e3-export --depth "$T/d" --depth-color "$T/d"
 	fails 2 "--per-frame needs --ply" -- e3-export --glb "$T/x" --per-frame
-	fails 2 "a folder cannot be standard output" -- e3-export --depth -
+	fails 2 "--depth: a folder cannot be standard output" -- e3-export --depth -
 	fails 2 "from 0 to 100" -- e3-export --glb "$T/x" --conf-pct 101
 	fails 2 "expected NEAR below FAR" -- e3-export --depth-color "$T/d" --depth-range 3:2
 	fails 2 "expected NEAR:FAR" -- e3-export --depth-color "$T/d" --depth-range 3

@@ -1,5 +1,4 @@
-/* e3-export: its parts: e3-export.c (the loop), e3-export-options.c (the command line), e3-export-tell.c (what was
- * made). */
+/* e3-export: main.c (the loop over the stream), options.c (the command line), tell.c (what was written). */
 #ifndef E3_CMD_EXPORT_H
 #define E3_CMD_EXPORT_H
 

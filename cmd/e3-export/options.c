@@ -7,15 +7,17 @@
 #include "e3/tool.h"
 #include <float.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
 /* What the table cannot put into e3_export_options directly. */
 static struct {
 	e3_export_options opt;
+	const char *path[E3_MAX_FORMATS]; /* of the output in each row of e3_formats */
 	double conf_pct;
 	int points, frustum, align, glb_color, intrinsics, compat;
-	bool show_cam;
+	bool show_cam, per_frame;
 } o = {
 	.opt =
 		{
@@ -98,17 +100,8 @@ static int parse_range(void *to, const char *arg, e3_err *err)
 		E3_OPT_CALL, name, 0, to, arg, help, 0, 0, NULL, fn \
 	}
 
-static const e3_opt table[] = {
-	TITLE("Outputs (any number of them; FILE may be - for standard output)"),
-	TEXT("glb", &o.opt.glb, "FILE", "binary glTF: points, cameras, trajectory"),
-	TEXT("ply", &o.opt.ply, "FILE", "binary PLY point cloud; a folder with --per-frame"),
-	TEXT("tum", &o.opt.tum, "FILE", "trajectory: time, camera centre, quaternion"),
-	TEXT("kitti", &o.opt.kitti, "FILE", "trajectory: 3x4 world-from-camera matrices"),
-	TEXT("intrinsics-txt", &o.opt.intrinsics, "FILE", "fx fy cx cy width height of each frame"),
-	TEXT("npz", &o.opt.npz, "FILE", "predictions.npz with the reference's nine keys"),
-	TEXT("depth", &o.opt.depth, "DIR", "16-bit PNG of every frame's depth"),
-	TEXT("depth-color", &o.opt.depth_color, "DIR", "coloured PNG of every frame's depth"),
-	TEXT("run-json", &o.opt.run_json, "FILE", "what was read and chosen, frame by frame"),
+/* What follows the outputs. */
+static const e3_opt rest[] = {
 	TITLE("Points (GLB and PLY)"),
 	CHOICE("points", &o.points, "auto|map|depth",
 		"from the point map, or from depth and pose\n(auto: the point map if the stream has it)"),
@@ -140,7 +133,7 @@ static const e3_opt table[] = {
 	FLAG("ply-conf", &o.opt.ply_conf, "property confidence (the default)"),
 	CLEAR("no-ply-conf", &o.opt.ply_conf, "without it"),
 	FLAG("ply-frame", &o.opt.ply_frame, "property frame"),
-	FLAG("per-frame", &o.opt.ply_per_frame, "one file per frame in the folder of --ply"),
+	FLAG("per-frame", &o.per_frame, "one file per frame in the folder of --ply"),
 	TITLE("Text and depth"),
 	CHOICE("intrinsics", &o.intrinsics, "source|model", "pixels of the source picture or of the network's"),
 	FLAG("first-identity", &o.opt.kitti_first_identity, "KITTI: relative to the first frame"),
@@ -154,6 +147,9 @@ static const e3_opt table[] = {
 	{E3_OPT_END, NULL, 0, NULL, NULL, NULL, 0, 0, NULL, NULL},
 };
 
+/* The rows of the outputs, then the rest. */
+static e3_opt table[1 + E3_MAX_FORMATS + sizeof rest / sizeof *rest];
+
 static const e3_opts opts = {
 	.tool = "e3-export",
 	.usage = "OUTPUT... [options] [STREAM]",
@@ -162,56 +158,82 @@ static const e3_opts opts = {
 	.tail = "Example: e3-decode clip.mp4 | e3-infer --P 0.5 | e3-export --glb out.glb --tum out.tum\n",
 };
 
-static bool is_stdout(const char *path) { return path && strcmp(path, "-") == 0; }
+static void fill_table(void)
+{
+	e3_opt *to = table;
+	*to++ = (e3_opt){E3_OPT_TITLE, .help = "Outputs (any number of them; FILE may be - for standard output)"};
+	for (int k = 0; e3_formats[k].name; k++) {
+		const e3_format *f = &e3_formats[k];
+		const char *arg = f->kind == E3_FORMAT_FOLDER ? "DIR" : "FILE";
+		*to++ = (e3_opt){E3_OPT_TEXT, .name = f->name, .to = &o.path[k], .arg = arg, .help = f->help};
+	}
+	memcpy(to, rest, sizeof rest);
+}
+
+static bool is_stdout(const e3_output *x) { return strcmp(x->path, "-") == 0; }
 
 static bool same_file(const char *a, const char *b)
 {
 	struct stat x, y;
-	return a && stat(a, &x) == 0 && stat(b, &y) == 0 && S_ISREG(x.st_mode) && x.st_dev == y.st_dev &&
-		x.st_ino == y.st_ino;
+	return stat(a, &x) == 0 && stat(b, &y) == 0 && S_ISREG(x.st_mode) && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
 }
 
-static void check_outputs(const e3_export_options *x, const char *from)
+static void check_output(const e3_output *x, const char *from)
 {
-	const char *files[] = {x->glb, x->npz, x->ply, x->tum, x->kitti, x->intrinsics, x->run_json};
-	enum { FILES = sizeof files / sizeof *files, BINARY = 3 };
-	int to_stdout = 0;
-	bool any = x->depth || x->depth_color;
-	for (int k = 0; k < FILES; k++) {
-		any = any || files[k];
-		to_stdout += is_stdout(files[k]);
-		if (same_file(files[k], from))
-			e3_usage_error("%s is the stream that is read: give the output another name", files[k]);
-		for (int j = 0; files[k] && !is_stdout(files[k]) && strncmp(files[k], "/dev/", 5) != 0 && j < k; j++)
-			if (files[j] && strcmp(files[j], files[k]) == 0)
-				e3_usage_error("two outputs have the same name: %s", files[k]);
-		e3_err err;
-		if (k < BINARY && is_stdout(files[k]) && e3_refuse_terminal(1, &err))
-			e3_usage_error("%s", err.text);
-	}
-	if (!any)
-		e3_usage_error(
-			"nothing to write: give at least one of --glb, --ply, --tum, --kitti, --intrinsics-txt, --npz, --depth, "
-			"--depth-color, --run-json");
-	if (to_stdout > 1)
-		e3_usage_error("only one output can be standard output");
-	if (is_stdout(x->depth) || is_stdout(x->depth_color) || (x->ply_per_frame && is_stdout(x->ply)))
-		e3_usage_error("a folder cannot be standard output");
-	if (x->depth && x->depth_color && strcmp(x->depth, x->depth_color) == 0)
-		e3_usage_error("--depth and --depth-color use the same names: give them different folders");
-	if (x->ply_per_frame && !x->ply)
+	e3_err err;
+	if (is_stdout(x) && e3_output_is_folder(x))
+		e3_usage_error("--%s: a folder cannot be standard output", x->format->name);
+	if (is_stdout(x) && x->format->kind == E3_FORMAT_BINARY && e3_refuse_terminal(1, &err))
+		e3_usage_error("%s", err.text);
+	if (same_file(x->path, from))
+		e3_usage_error("--%s: %s is the stream that is read: give the output another name", x->format->name, x->path);
+}
+
+static void check_pair(const e3_output *x, const e3_output *y)
+{
+	if (is_stdout(x) && is_stdout(y))
+		e3_usage_error("--%s and --%s: only one output can be standard output", x->format->name, y->format->name);
+	if (strncmp(x->path, "/dev/", 5) != 0 && strcmp(x->path, y->path) == 0)
+		e3_usage_error("--%s and --%s have the same name, %s: give them different names", x->format->name,
+			y->format->name, x->path);
+}
+
+static _Noreturn void complain_no_output(void)
+{
+	char names[512] = "";
+	for (const e3_format *f = e3_formats; f->name; f++)
+		snprintf(names + strlen(names), sizeof names - strlen(names), "%s--%s", f == e3_formats ? "" : ", ", f->name);
+	e3_usage_error("nothing to write: give at least one of %s", names);
+}
+
+/* Lists the outputs that were asked for. */
+static void take_outputs(e3_export_options *x, const char *from)
+{
+	const e3_format *ply = e3_format_find("ply");
+	if (o.per_frame && !o.path[ply - e3_formats])
 		e3_usage_error("--per-frame needs --ply DIR");
+	for (int k = 0; e3_formats[k].name; k++)
+		if (o.path[k])
+			x->output[x->n_outputs++] = (e3_output){&e3_formats[k], o.path[k], o.per_frame && &e3_formats[k] == ply};
+	if (!x->n_outputs)
+		complain_no_output();
+	for (int k = 0; k < x->n_outputs; k++) {
+		check_output(&x->output[k], from);
+		for (int j = 0; j < k; j++)
+			check_pair(&x->output[j], &x->output[k]);
+	}
 }
 
 const char *e3_export_parse(int argc, char **argv, e3_export_options *opt)
 {
+	fill_table();
 	int at = e3_opts_parse(&opts, argc, argv);
 	e3_export_options *x = &o.opt;
 	if (argc - at > 1)
 		e3_usage_error("one stream at a time: '%s' is too much", argv[at + 1]);
 	x->upstream = x->cloud.upstream = o.compat == 1;
 	x->cloud.allow_empty = x->cloud.allow_empty || x->upstream;
-	x->cloud.source = (e3_points)o.points;
+	x->cloud.source = (e3_point_source)o.points;
 	x->cloud.conf_pct = o.conf_pct >= 0 ? o.conf_pct : x->cloud.conf_min > 0 ? 0 : 20;
 	x->cloud.stride = (int)stride;
 	x->align = o.align >= 0 ? (e3_align)o.align : x->upstream ? E3_ALIGN_UPSTREAM : E3_ALIGN_GL;
@@ -221,7 +243,7 @@ const char *e3_export_parse(int argc, char **argv, e3_export_options *opt)
 	if (o.show_cam && !x->cameras)
 		e3_usage_error("--show-cam and --no-cameras contradict each other");
 	const char *from = at < argc ? argv[at] : "-";
-	check_outputs(x, from);
+	take_outputs(x, from);
 	*opt = *x;
 	return from;
 }

@@ -1,10 +1,10 @@
-/* export: predictions to files other programs open: one file of lib/export per format behind one small interface
- * (lib/export/sink.h).
+/* export: predictions to files that other programs open. lib/export has one file per format, and a table of all
+ * formats.
  *
  * Usage: e3_export_open, e3_export_add for every prediction, e3_export_finish, e3_export_close. Nothing appears under
- * its final name before e3_export_finish has written everything; closing without finishing leaves nothing behind. What
- * must wait for the end of the stream waits in nameless temporary files, so memory does not grow with the number of
- * frames, except by what e3/export.h says for a format. Formats and rules: doc/formats.md 1, 3, 4.
+ * its final name before e3_export_finish has written everything; closing without finishing leaves nothing behind. Data
+ * that is needed at the end of the stream waits in nameless temporary files, so memory does not grow with the number of
+ * frames, except where a format says so. Formats and rules: doc/formats.md 1, 3, 4.
  */
 #ifndef E3_EXPORT_H
 #define E3_EXPORT_H
@@ -15,29 +15,60 @@
 #include "e3/image.h"
 #include <stdbool.h>
 
-typedef enum e3_points { E3_POINTS_AUTO, E3_POINTS_MAP, E3_POINTS_DEPTH } e3_points;
+/* --- formats.c: the table of formats --- */
 
-/* Which points survive: shared by every point-cloud format. */
+typedef enum e3_format_kind { E3_FORMAT_TEXT, E3_FORMAT_BINARY, E3_FORMAT_FOLDER } e3_format_kind;
+
+/* One output format. */
+typedef struct e3_format {
+	const char *name;    /* of the option that asks for it: "tum" */
+	const char *help;    /* what --help says of it: one line */
+	e3_format_kind kind; /* text and binary: one file, which may be standard output; folder: files in a folder */
+	bool points;         /* it writes a point cloud: e3_cloud_options apply */
+	const struct e3_format_ops *ops;
+} e3_format;
+
+enum { E3_MAX_FORMATS = 16 };
+
+/* Every format, in the order in which outputs are written. The last row has no name. */
+extern const e3_format e3_formats[];
+/* NULL when there is no such format. */
+const e3_format *e3_format_find(const char *name);
+
+/* --- export.c: one run --- */
+
+/* What to write where. */
+typedef struct e3_output {
+	const e3_format *format;
+	const char *path; /* "-" is standard output, except for folders */
+	bool per_frame;   /* PLY only: one file for each frame in the folder `path` */
+} e3_output;
+
+bool e3_output_is_folder(const e3_output *o);
+
+typedef enum e3_point_source { E3_POINTS_AUTO, E3_POINTS_POINT_MAP, E3_POINTS_DEPTH } e3_point_source;
+
+/* Which points survive: shared by every format with points. */
 typedef struct e3_cloud_options {
-	e3_points source;     /* auto: the point head where the stream has it, else depth */
-	double conf_pct;      /* percentile of confidence that points must reach, 0..100 */
-	double conf_min;      /* absolute confidence that points must reach; 0 = none */
-	bool mask_black;      /* drop r+g+b < 16 */
-	bool mask_white;      /* drop r, g, b all > 240 */
-	const char *mask_dir; /* pictures, non-zero = keep; NULL = none */
-	int stride;           /* every n-th pixel of every n-th row; 1 = all */
-	double voxel;         /* edge of a cell in scene units; 0 = none */
-	bool voxel_auto;      /* the smallest scale/2048 · 2^k that gives at most max_points cells */
-	int64_t max_points;   /* 0 = all; -1 = the format's default: GLB 2,000,000, PLY all */
-	bool upstream;        /* depth mode uses the point map, as the reference does */
-	bool allow_empty;     /* no point left is not an error */
+	e3_point_source source; /* auto: the point map when the stream has it, else depth */
+	double conf_pct;        /* percentile of confidence that points must reach, 0..100 */
+	double conf_min;        /* absolute confidence that points must reach; 0 = none */
+	bool mask_black;        /* drop r+g+b < 16 */
+	bool mask_white;        /* drop r, g, b all > 240 */
+	const char *mask_dir;   /* pictures, non-zero = keep; NULL = none */
+	int stride;             /* every n-th pixel of every n-th row; 1 = all */
+	double voxel;           /* edge of a cell in scene units; 0 = none */
+	bool voxel_auto;        /* the smallest scale/2048 · 2^k that gives at most max_points cells */
+	int64_t max_points;     /* 0 = all; -1 = the format's default: GLB 2,000,000, PLY all */
+	bool upstream;          /* depth mode uses the point map, as the reference does */
+	bool allow_empty;       /* no point left is not an error */
 } e3_cloud_options;
 
 typedef enum e3_frustum { E3_FRUSTUM_LINES, E3_FRUSTUM_MESH } e3_frustum;
 
 typedef struct e3_export_options {
-	/* Where to; NULL = not wanted. "-" is standard output, except for folders. */
-	const char *glb, *ply, *tum, *kitti, *intrinsics, *npz, *depth, *depth_color, *run_json;
+	e3_output output[E3_MAX_FORMATS]; /* in any order, at most one of each format */
+	int n_outputs;
 	e3_cloud_options cloud;
 	e3_align align;
 	bool cameras; /* frustums and trajectory in the GLB */
@@ -46,7 +77,6 @@ typedef struct e3_export_options {
 	bool glb_conf;       /* adds _CONFIDENCE */
 	bool glb_srgb;       /* sRGB bytes in COLOR_0, as the reference writes */
 	bool ply_conf, ply_frame;
-	bool ply_per_frame; /* `ply` names a folder */
 	bool kitti_first_identity;
 	bool model_intrinsics; /* of the network image instead of the source picture */
 	double depth_scale;    /* 16-bit value of depth 1; 0 = auto */
@@ -58,25 +88,23 @@ typedef struct e3_export_options {
 /* What was found and done, for messages and run.json. Complete after e3_export_finish. */
 typedef struct e3_export_facts {
 	int64_t frames;
-	uint64_t points;                 /* candidates: finite, after stride */
-	uint64_t non_finite;             /* points dropped for NaN or infinity in position or confidence */
-	uint64_t kept;                   /* after threshold and masks */
-	uint64_t glb_points, ply_points; /* written */
-	double threshold;                /* confidence the percentile came to */
-	double scene_scale;              /* |p95 - p5| of the kept points */
-	double voxel;                    /* edge used; 0 = none */
-	bool from_depth;                 /* points came from depth, by choice or because the stream has no point map */
-	int64_t cameras_skipped;         /* fields of view without a frustum */
-	int64_t skipped_frames;          /* frames without usable camera whose depth could not be unprojected */
-	uint64_t depth_clipped;          /* depths the 16-bit factor cannot hold: written as 0 (unknown) */
+	uint64_t points;                  /* candidates: finite, after stride */
+	uint64_t non_finite;              /* points dropped for NaN or infinity in position or confidence */
+	uint64_t kept;                    /* after threshold and masks */
+	uint64_t written[E3_MAX_FORMATS]; /* points in the output of each row of e3_formats */
+	double threshold;                 /* confidence the percentile came to */
+	double scene_scale;               /* |p95 - p5| of the kept points */
+	double voxel;                     /* edge used; 0 = none */
+	bool from_depth;                  /* points came from depth, by choice or because the stream has no point map */
+	int64_t skipped_frames;           /* frames without usable camera whose depth could not be unprojected */
+	uint64_t depth_clipped;           /* depths the 16-bit factor cannot hold: written as 0 (unknown) */
 	double depth_scale;
-	int npz_missing;  /* keys of the npz the stream could not fill */
 	uint64_t spooled; /* bytes in temporary files */
 } e3_export_facts;
 
 typedef struct e3_export e3_export;
 
-/* Opens every output (so that a folder that cannot be written fails now). opt and its strings are borrowed until close.
+/* Opens every output, so that a folder that cannot be written fails now. opt and its strings are borrowed until close.
  */
 e3_export *e3_export_open(const e3_export_options *opt, e3_err *err);
 /* The stream's head; borrowed only during the call. */

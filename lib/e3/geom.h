@@ -10,6 +10,7 @@
 
 #include "e3/data.h"
 #include "e3/err.h"
+#include <math.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -66,6 +67,7 @@ int e3_intrinsics_to_source(const e3_intrinsics *k, const e3_source *s, e3_intri
 /* World points of a depth map: X_cam = ((u-cx) d/fx, (v-cy) d/fy, d), X_world = Rᵀ (X_cam - t). points is [h][w][3].
  * Every pixel is computed; those with depth <= E3_DEPTH_MIN or not finite are not valid points. */
 #define E3_DEPTH_MIN 1e-8f
+static inline bool e3_depth_known(float d) { return isfinite(d) && d > E3_DEPTH_MIN; }
 void e3_unproject(const e3_pose *p, const e3_intrinsics *k, const float *depth, float *points);
 
 typedef enum e3_align { E3_ALIGN_GL, E3_ALIGN_UPSTREAM, E3_ALIGN_NONE } e3_align;

@@ -1,13 +1,13 @@
 /* export: the point cloud of a run: candidates on disk, 20 bytes each, and the rules that choose among them
  * (doc/formats.md 1.3, 4.8). Owns one temporary file and the voxel grid. Points and confidences that are not finite
  * never enter. */
-#include "export/sink.h"
+#include "export/writer.h"
 #include "e3/num.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { BATCH = 8192, GLB_DEFAULT = 2000000 };
+enum { BATCH = 8192 };
 
 /* In front of the candidates of each frame. */
 typedef struct segment {
@@ -17,7 +17,7 @@ typedef struct segment {
 
 struct e3_cloud {
 	e3_cloud_options opt;
-	e3_points source; /* decided at the first frame */
+	e3_point_source source; /* decided at the first frame */
 	e3_masks *masks;
 	FILE *f;
 	uint64_t bytes, segments, kept, survivors;
@@ -62,13 +62,13 @@ static int choose_source(e3_cloud *c, const e3_pred *p, e3_err *err)
 {
 	bool depth = p->depth && p->has_pose;
 	if (c->source == E3_POINTS_AUTO) {
-		c->source = c->opt.source != E3_POINTS_AUTO ? c->opt.source : p->points ? E3_POINTS_MAP : E3_POINTS_DEPTH;
+		c->source = c->opt.source != E3_POINTS_AUTO ? c->opt.source : p->points ? E3_POINTS_POINT_MAP : E3_POINTS_DEPTH;
 		if (c->opt.upstream && !p->points)
 			c->source = E3_POINTS_DEPTH;
 	}
 	bool copies = c->source == E3_POINTS_DEPTH && c->opt.upstream && p->points;
-	if (c->source == E3_POINTS_MAP && !p->points)
-		return e3_fail(err, "frame %lld: points: the stream has no point map; --points depth uses depth and pose",
+	if (c->source == E3_POINTS_POINT_MAP && !p->points)
+		return e3_fail(err, "frame %lld: points: the stream has no point map; points from depth and pose need none",
 			(long long)p->s.i);
 	if (c->source == E3_POINTS_DEPTH && !depth && !copies)
 		return e3_fail(err, "frame %lld: points: the stream has no %s; points need a point map, or depth and pose",
@@ -82,15 +82,15 @@ typedef struct located {
 	const float *depth;         /* where the points come from depth: tells which are known */
 } located;
 
-static int locate(e3_cloud *c, const e3_view *v, located *at, e3_err *err)
+static int locate(e3_cloud *c, const e3_export_frame *frame, located *at, e3_err *err)
 {
-	const e3_pred *p = v->pred;
+	const e3_pred *p = frame->pred;
 	bool from_depth = c->source == E3_POINTS_DEPTH;
 	*at = (located){.points = p->points, .conf = from_depth ? p->depth_conf : p->points_conf};
 	if (!from_depth || (c->opt.upstream && p->points))
 		return 0;
 	at->points = NULL;
-	if (!v->usable_k)
+	if (!frame->usable_k)
 		return 0;
 	size_t n = (size_t)p->w * (size_t)p->h * 3;
 	if (n > c->world_cap) {
@@ -98,7 +98,7 @@ static int locate(e3_cloud *c, const e3_view *v, located *at, e3_err *err)
 			return -1;
 		c->world_cap = n;
 	}
-	e3_unproject(&v->pose, &v->k, p->depth, c->world);
+	e3_unproject(&frame->pose, &frame->k, p->depth, c->world);
 	at->points = c->world;
 	at->depth = p->depth;
 	return 0;
@@ -153,11 +153,11 @@ static int add_row(e3_cloud *c, const e3_pred *p, const located *at, int row, e3
 	return put(c, c->batch, n * sizeof *c->batch, err);
 }
 
-int e3_cloud_add(e3_cloud *c, const e3_view *v, e3_export_facts *facts, e3_err *err)
+int e3_cloud_add(e3_cloud *c, const e3_export_frame *frame, e3_export_facts *facts, e3_err *err)
 {
-	const e3_pred *p = v->pred;
+	const e3_pred *p = frame->pred;
 	located at;
-	if (choose_source(c, p, err) || locate(c, v, &at, err) || load_mask(c, p, err))
+	if (choose_source(c, p, err) || locate(c, frame, &at, err) || load_mask(c, p, err))
 		return -1;
 	facts->from_depth = c->source == E3_POINTS_DEPTH;
 	facts->skipped_frames += !at.points;
@@ -183,7 +183,7 @@ void e3_cloud_rewind(e3_cloud *c)
 }
 
 /* The next candidates, unfiltered: 1, 0 at the end, -1. */
-static int next_candidates(e3_cloud *c, e3_batch *b, e3_err *err)
+static int next_candidates(e3_cloud *c, e3_point_batch *b, e3_err *err)
 {
 	if (!c->left) {
 		segment s;
@@ -199,7 +199,7 @@ static int next_candidates(e3_cloud *c, e3_batch *b, e3_err *err)
 	if (fread(c->batch, sizeof *c->batch, n, c->f) != n)
 		return e3_fail_sys(err, "reading points back from a temporary file");
 	c->left -= n;
-	*b = (e3_batch){c->batch, n, c->frame, c->segment_at - 1};
+	*b = (e3_point_batch){c->batch, n, c->frame, c->segment_at - 1};
 	return 1;
 }
 
@@ -212,7 +212,7 @@ static bool is_kept(const e3_cloud *c, const e3_point *p)
 	return !(c->opt.mask_white && p->rgb[0] > 240 && p->rgb[1] > 240 && p->rgb[2] > 240);
 }
 
-static int next_kept(e3_cloud *c, e3_batch *b, e3_err *err)
+static int next_kept(e3_cloud *c, e3_point_batch *b, e3_err *err)
 {
 	int rc = next_candidates(c, b, err);
 	size_t n = 0;
@@ -227,7 +227,7 @@ static int next_kept(e3_cloud *c, e3_batch *b, e3_err *err)
  */
 static uint32_t hash_of(uint64_t index) { return e3_fmix32((uint32_t)index * 2654435761u); }
 
-int e3_cloud_next(e3_cloud *c, const e3_pick *pick, e3_batch *b, e3_err *err)
+int e3_cloud_next(e3_cloud *c, const e3_point_selection *selection, e3_point_batch *b, e3_err *err)
 {
 	int rc = next_kept(c, b, err);
 	size_t n = 0;
@@ -236,7 +236,7 @@ int e3_cloud_next(e3_cloud *c, const e3_pick *pick, e3_batch *b, e3_err *err)
 		if (c->voxels && !e3_voxels_kept(c->voxels, p->xyz, c->kept_at + k))
 			continue;
 		uint64_t survivor = c->survivor_at++;
-		if (pick->all || (hash_of(survivor) <= pick->limit && c->given < pick->n)) {
+		if (selection->all || (hash_of(survivor) <= selection->limit && c->given < selection->n)) {
 			c->batch[n++] = *p;
 			c->given++;
 		}
@@ -250,7 +250,7 @@ int e3_cloud_next(e3_cloud *c, const e3_pick *pick, e3_batch *b, e3_err *err)
 /* Pass 2 over the confidences. */
 static int find_threshold(e3_cloud *c, e3_export_facts *facts, e3_err *err)
 {
-	e3_batch b;
+	e3_point_batch b;
 	int rc;
 	if (c->opt.conf_pct <= 0)
 		return 0;
@@ -269,7 +269,7 @@ static int find_threshold(e3_cloud *c, e3_export_facts *facts, e3_err *err)
 static int measure(e3_cloud *c, e3_export_facts *facts, e3_err *err)
 {
 	e3_pct axis[3] = {{.n = 0}};
-	e3_batch b;
+	e3_point_batch b;
 	int rc = 0;
 	double sum = 0;
 	for (int k = 0; k < 3 && !rc; k++)
@@ -295,10 +295,10 @@ static int measure(e3_cloud *c, e3_export_facts *facts, e3_err *err)
 
 static int fill_voxels(e3_cloud *c, e3_export_facts *facts, e3_err *err)
 {
-	uint64_t most = c->opt.max_points > 0 ? (uint64_t)c->opt.max_points : GLB_DEFAULT;
+	uint64_t most = c->opt.max_points > 0 ? (uint64_t)c->opt.max_points : E3_GLB_MAX_POINTS;
 	double size = c->opt.voxel_auto ? facts->scene_scale / 2048 : c->opt.voxel;
 	uint64_t index = 0;
-	e3_batch b;
+	e3_point_batch b;
 	int rc;
 	if (!(size > 0))
 		return 0;
@@ -322,10 +322,10 @@ int e3_cloud_settle(e3_cloud *c, e3_export_facts *facts, e3_err *err)
 	if (c->kept || c->opt.allow_empty)
 		return 0;
 	return e3_fail(err,
-		"selecting points: none is left of %llu (%llu more were not finite; confidence at least %g); "
-		"see --conf-pct, --conf-min, the masks, or --allow-empty",
-		(unsigned long long)facts->points, (unsigned long long)facts->non_finite,
-		fmax(facts->threshold, c->opt.conf_min));
+		"selecting points: none of %llu is left (confidence at least %g; %llu more were not finite): "
+		"lower the threshold, check the masks, or allow an empty cloud",
+		(unsigned long long)facts->points, fmax(facts->threshold, c->opt.conf_min),
+		(unsigned long long)facts->non_finite);
 }
 
 /* The n-th smallest of the survivors' hashes (n from 1): a histogram of the upper halves, then of the lower ones in
@@ -351,13 +351,13 @@ static int nth_hash(const e3_cloud *c, uint64_t n, uint32_t *limit, e3_err *err)
 	return 0;
 }
 
-int e3_cloud_pick(e3_cloud *c, uint64_t max, e3_pick *pick, e3_err *err)
+int e3_cloud_select(e3_cloud *c, uint64_t max, e3_point_selection *selection, e3_err *err)
 {
-	*pick = (e3_pick){.n = c->survivors, .all = true};
+	*selection = (e3_point_selection){.n = c->survivors, .all = true};
 	if (!max || c->survivors <= max)
 		return 0;
-	*pick = (e3_pick){.n = max, .all = false};
-	return nth_hash(c, max, &pick->limit, err);
+	*selection = (e3_point_selection){.n = max, .all = false};
+	return nth_hash(c, max, &selection->limit, err);
 }
 
 uint64_t e3_cloud_bytes(const e3_cloud *c) { return c->bytes; }

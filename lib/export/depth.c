@@ -1,38 +1,47 @@
 /* export: depth as 16-bit PNG with one factor for the run, and as pictures in one colour range for the run
- * (doc/formats.md 4.9), which is why both wait for the end of the stream. Depth that is not finite or not above 1e-8 is
- * unknown: 0, and neutral grey. */
-#include "export/sink.h"
+ * (doc/formats.md 4.9). Factor and range need every frame, so both formats write at the end of the stream. Unknown
+ * depth is 0, and neutral grey. */
+#include "export/writer.h"
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
+
+/* The path of a frame's picture. */
+static int picture_path(const e3_format_writer *w, const e3_pred *p, char *to, size_t size, e3_err *err)
+{
+	char name[64];
+	snprintf(name, sizeof name, "%06" PRId64 ".png", p->s.i);
+	return e3_outdir_name(&w->dir, name, to, size, err);
+}
+
+static size_t pixels(const e3_pred *p) { return (size_t)p->w * (size_t)p->h; }
+
+static int require_depth(const e3_pred *p, e3_err *err)
+{
+	return p->depth
+		? 0
+		: e3_fail(err, "writing depth: the stream has none for frame %lld: e3-infer was told to leave depth out",
+			  (long long)p->s.i);
+}
+
+/* --- 16-bit values --- */
 
 typedef struct depth {
-	e3_sink sink;
-	e3_outdir grey, colour;
-	bool wants_grey, wants_colour;
+	e3_format_writer base;
 	float farthest;
-	e3_pct inverse; /* 1/depth */
-	uint16_t *values;
+	uint16_t *values; /* of one frame */
 	size_t cap;
 } depth;
 
-static bool known(float d) { return isfinite(d) && d > E3_DEPTH_MIN; }
-
-static int depth_add(e3_sink *sink, e3_run *run, const e3_view *v, e3_err *err)
+static int depth_add(e3_format_writer *w, e3_export_run *run, const e3_export_frame *frame, e3_err *err)
 {
-	depth *s = (depth *)sink;
-	const e3_pred *p = v->pred;
-	if (!p->depth)
-		return e3_fail(err, "writing depth: the stream has none for frame %lld (see e3-infer --outputs)",
-			(long long)p->s.i);
-	for (size_t k = 0; k < (size_t)p->w * (size_t)p->h; k++) {
-		if (!known(p->depth[k]))
-			continue;
-		if (p->depth[k] > s->farthest)
+	depth *s = (depth *)w;
+	const e3_pred *p = frame->pred;
+	if (require_depth(p, err))
+		return -1;
+	for (size_t k = 0; k < pixels(p); k++)
+		if (e3_depth_known(p->depth[k]) && p->depth[k] > s->farthest)
 			s->farthest = p->depth[k];
-		e3_pct_add(&s->inverse, 1 / p->depth[k]);
-	}
 	return 0;
 }
 
@@ -48,9 +57,9 @@ static double choose_factor(const e3_export_options *o, float farthest)
 	return factor >= 1 ? factor : 65535 / (double)farthest;
 }
 
-static int write_grey(depth *s, e3_run *run, const e3_pred *p, const char *name, e3_err *err)
+static int write_values(depth *s, e3_export_run *run, const e3_pred *p, e3_err *err)
 {
-	size_t n = (size_t)p->w * (size_t)p->h;
+	size_t n = pixels(p);
 	char path[4096], factor[32];
 	const char *const text[] = {
 		"depth_scale",
@@ -65,36 +74,66 @@ static int write_grey(depth *s, e3_run *run, const e3_pred *p, const char *name,
 		s->cap = n;
 	}
 	for (size_t k = 0; k < n; k++) {
-		double v = known(p->depth[k]) ? nearbyint(p->depth[k] * run->facts.depth_scale) : 0;
+		double v = e3_depth_known(p->depth[k]) ? nearbyint(p->depth[k] * run->facts.depth_scale) : 0;
 		run->facts.depth_clipped += v > 65535;
 		s->values[k] = v > 65535 ? 0 : (uint16_t)v;
 	}
 	snprintf(factor, sizeof factor, "%.9g", run->facts.depth_scale);
-	return e3_outdir_name(&s->grey, name, path, sizeof path, err)
-		? -1
-		: e3_png16_save(path, s->values, p->w, p->h, text, err);
+	return picture_path(&s->base, p, path, sizeof path, err) ? -1
+															 : e3_png16_save(path, s->values, p->w, p->h, text, err);
 }
 
-static int write_colour(depth *s, e3_cmap map, const double range[2], const e3_pred *p, const char *name, e3_err *err)
+static int depth_write(e3_format_writer *w, e3_export_run *run, e3_err *err)
 {
-	e3_image im;
-	char path[4096];
-	double span = range[1] - range[0];
-	if (e3_image_init(&im, p->w, p->h, 3, err))
-		return -1;
-	for (size_t k = 0; k < (size_t)p->w * (size_t)p->h; k++) {
-		double x = span > 0 ? (1 / (double)p->depth[k] - range[0]) / span : 0.5;
-		e3_cmap_rgb(map, known(p->depth[k]) ? x : (double)NAN, im.px + 3 * k);
-	}
-	int rc = e3_outdir_name(&s->colour, name, path, sizeof path, err);
-	if (!rc)
-		rc = e3_png_save(path, &im, err);
-	e3_image_release(&im);
+	depth *s = (depth *)w;
+	const e3_pred *p;
+	int rc;
+	run->facts.depth_scale = choose_factor(run->opt, s->farthest);
+	e3_frame_spool_rewind(run->frames);
+	while ((rc = e3_frame_spool_next(run->frames, E3_PART_DEPTH, &p, err)) == 1)
+		if (write_values(s, run, p, err))
+			return -1;
+	if (run->facts.depth_clipped)
+		e3_tell(E3_TELL_WARN, "%s: wrote 0 (unknown) for %" PRIu64 " depth%s too large for the factor %g", w->dir.path,
+			run->facts.depth_clipped, run->facts.depth_clipped == 1 ? "" : "s", run->facts.depth_scale);
 	return rc;
 }
 
-/* Limits of 1/depth: as asked, or the 2nd and 98th percentiles of the run. */
-static int find_range(depth *s, e3_run *run, double range[2], e3_err *err)
+static void depth_release(e3_format_writer *w) { free(((depth *)w)->values); }
+
+const e3_format_ops e3_depth_format = {
+	.size = sizeof(depth),
+	.parts = E3_PART_DEPTH,
+	.add = depth_add,
+	.write = depth_write,
+	.release = depth_release,
+};
+
+/* --- colours --- */
+
+typedef struct depth_color {
+	e3_format_writer base;
+	e3_pct inverse; /* 1/depth */
+} depth_color;
+
+static int color_open(e3_format_writer *w, e3_export_run *run, e3_err *err)
+{
+	return e3_pct_init(&((depth_color *)w)->inverse, (double[]){2, 98}, 2, err);
+}
+
+static int color_add(e3_format_writer *w, e3_export_run *run, const e3_export_frame *frame, e3_err *err)
+{
+	const e3_pred *p = frame->pred;
+	if (require_depth(p, err))
+		return -1;
+	for (size_t k = 0; k < pixels(p); k++)
+		if (e3_depth_known(p->depth[k]))
+			e3_pct_add(&((depth_color *)w)->inverse, 1 / p->depth[k]);
+	return 0;
+}
+
+/* Limits of 1/depth: as the options say, or the 2nd and 98th percentiles of the run. */
+static int find_range(depth_color *s, e3_export_run *run, double range[2], e3_err *err)
 {
 	const e3_export_options *o = run->opt;
 	const e3_pred *p;
@@ -106,68 +145,56 @@ static int find_range(depth *s, e3_run *run, double range[2], e3_err *err)
 	}
 	if (e3_pct_turn(&s->inverse, err))
 		return -1;
-	e3_frames_rewind(run->frames);
-	while ((rc = e3_frames_next(run->frames, E3_PART_DEPTH, &p, err)) == 1)
-		for (size_t k = 0; k < (size_t)p->w * (size_t)p->h; k++)
-			if (known(p->depth[k]))
+	e3_frame_spool_rewind(run->frames);
+	while ((rc = e3_frame_spool_next(run->frames, E3_PART_DEPTH, &p, err)) == 1)
+		for (size_t k = 0; k < pixels(p); k++)
+			if (e3_depth_known(p->depth[k]))
 				e3_pct_refine(&s->inverse, 1 / p->depth[k]);
 	range[0] = e3_pct_value(&s->inverse, 0);
 	range[1] = e3_pct_value(&s->inverse, 1);
 	return rc;
 }
 
-static int depth_write(e3_sink *sink, e3_run *run, e3_err *err)
+static int write_colors(const depth_color *s, e3_cmap cmap, const double range[2], const e3_pred *p, e3_err *err)
 {
-	depth *s = (depth *)sink;
-	const e3_pred *p;
-	double range[2] = {0, 0};
-	int rc;
-	run->facts.depth_scale = choose_factor(run->opt, s->farthest);
-	if (s->wants_colour && find_range(s, run, range, err))
+	e3_image im;
+	char path[4096];
+	double span = range[1] - range[0];
+	if (e3_image_init(&im, p->w, p->h, 3, err))
 		return -1;
-	e3_frames_rewind(run->frames);
-	while ((rc = e3_frames_next(run->frames, E3_PART_DEPTH, &p, err)) == 1) {
-		char name[64];
-		snprintf(name, sizeof name, "%06" PRId64 ".png", p->s.i);
-		if ((s->wants_grey && write_grey(s, run, p, name, err)) ||
-			(s->wants_colour && write_colour(s, run->opt->depth_cmap, range, p, name, err)))
-			return -1;
+	for (size_t k = 0; k < pixels(p); k++) {
+		double x = span > 0 ? (1 / (double)p->depth[k] - range[0]) / span : 0.5;
+		e3_cmap_rgb(cmap, e3_depth_known(p->depth[k]) ? x : (double)NAN, im.px + 3 * k);
 	}
+	int rc = picture_path(&s->base, p, path, sizeof path, err);
+	if (!rc)
+		rc = e3_png_save(path, &im, err);
+	e3_image_release(&im);
 	return rc;
 }
 
-static int depth_commit(e3_sink *sink, e3_err *err)
+static int color_write(e3_format_writer *w, e3_export_run *run, e3_err *err)
 {
-	depth *s = (depth *)sink;
-	if (s->wants_grey && e3_outdir_commit(&s->grey, err))
+	depth_color *s = (depth_color *)w;
+	const e3_pred *p;
+	double range[2] = {0, 0};
+	int rc;
+	if (find_range(s, run, range, err))
 		return -1;
-	return s->wants_colour ? e3_outdir_commit(&s->colour, err) : 0;
+	e3_frame_spool_rewind(run->frames);
+	while ((rc = e3_frame_spool_next(run->frames, E3_PART_DEPTH, &p, err)) == 1)
+		if (write_colors(s, run->opt->depth_cmap, range, p, err))
+			return -1;
+	return rc;
 }
 
-static void depth_free(e3_sink *sink)
-{
-	depth *s = (depth *)sink;
-	e3_outdir_discard(&s->grey);
-	e3_outdir_discard(&s->colour);
-	e3_pct_release(&s->inverse);
-	free(s->values);
-	free(s);
-}
+static void color_release(e3_format_writer *w) { e3_pct_release(&((depth_color *)w)->inverse); }
 
-static const e3_sink_ops ops = {depth_add, depth_write, depth_commit, depth_free};
-
-e3_sink *e3_depth_open(e3_run *run, e3_err *err)
-{
-	const e3_export_options *o = run->opt;
-	depth *s = e3_alloc(1, sizeof *s, "depth images", err);
-	if (!s)
-		return NULL;
-	*s = (depth){.sink = {&ops}, .wants_grey = o->depth, .wants_colour = o->depth_color};
-	if (e3_pct_init(&s->inverse, (double[]){2, 98}, 2, err) || (o->depth && e3_outdir_open(&s->grey, o->depth, err)) ||
-		(o->depth_color && e3_outdir_open(&s->colour, o->depth_color, err))) {
-		depth_free(&s->sink);
-		return NULL;
-	}
-	run->parts |= E3_PART_DEPTH;
-	return &s->sink;
-}
+const e3_format_ops e3_depth_color_format = {
+	.size = sizeof(depth_color),
+	.parts = E3_PART_DEPTH,
+	.open = color_open,
+	.add = color_add,
+	.write = color_write,
+	.release = color_release,
+};

@@ -1,54 +1,45 @@
-/* export: one run: which formats were asked for, and that they appear together or not at all. Knows no format. */
-#include "export/sink.h"
+/* export: one run: its outputs appear together or not at all. Knows no format but through the table. */
+#include "export/writer.h"
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_SINKS = 8 };
-
 struct e3_export {
-	e3_run run;
-	e3_sink *sink[MAX_SINKS];
+	e3_export_run run;
+	e3_format_writer *writer[E3_MAX_FORMATS];
 	int n;
 };
 
-int e3_view_make(const e3_pred *pred, e3_view *v, e3_err *err)
+bool e3_output_is_folder(const e3_output *o) { return o->per_frame || o->format->kind == E3_FORMAT_FOLDER; }
+
+static int open_output(e3_export *x, const e3_output *o, e3_err *err)
 {
-	*v = (e3_view){.pred = pred};
-	if (!pred->has_pose)
-		return 0;
-	if (e3_pose_decode(pred->pose, &v->pose, err))
-		return e3_fail_in(err, "frame %lld", (long long)pred->s.i);
-	v->k = e3_intrinsics_decode(pred->pose, pred->w, pred->h);
-	v->usable_k = e3_intrinsics_usable(pred->pose);
-	return 0;
+	const e3_format_ops *ops = o->format->ops;
+	e3_format_writer *w = e3_alloc(1, ops->size, o->format->name, err);
+	if (!w)
+		return -1;
+	w->format = o->format;
+	x->writer[x->n++] = w;
+	x->run.parts |= ops->parts;
+	if (e3_output_is_folder(o) ? e3_outdir_open(&w->dir, o->path, err) : e3_file_renew(&w->file, o->path, err))
+		return -1;
+	return ops->open ? ops->open(w, &x->run, err) : 0;
 }
 
-int e3_sink_flush(e3_file *file, e3_err *err)
-{
-	if (fflush(file->f) || ferror(file->f))
-		return e3_fail_sys(err, "writing: %s", file->path);
-	return 0;
-}
-
-static int open_sinks(e3_export *x, e3_err *err)
+static int open_outputs(e3_export *x, e3_err *err)
 {
 	const e3_export_options *o = x->run.opt;
-	const struct {
-		bool wanted;
-		e3_sink *(*open)(e3_run *, e3_err *);
-	} formats[MAX_SINKS] = {
-		{o->glb, e3_glb_open}, {o->ply, e3_ply_open}, {o->tum, e3_tum_open}, {o->kitti, e3_kitti_open},
-		{o->intrinsics, e3_intrinsics_open}, {o->npz, e3_npz_open}, {o->depth || o->depth_color, e3_depth_open},
-		{o->run_json, e3_run_json_open}, /* last: it tells what the others did */
-	};
-	for (int k = 0; k < MAX_SINKS; k++)
-		if (formats[k].wanted) {
-			x->sink[x->n] = formats[k].open(&x->run, err);
-			if (!x->sink[x->n])
+	bool points = false;
+	for (const e3_format *f = e3_formats; f->name; f++)
+		for (int k = 0; k < o->n_outputs; k++) {
+			if (o->output[k].format != f)
+				continue;
+			if (open_output(x, &o->output[k], err))
 				return -1;
-			x->n++;
+			points = points || f->points;
 		}
-	return 0;
+	if (points && !(x->run.cloud = e3_cloud_open(&o->cloud, err)))
+		return -1;
+	return x->run.parts && !(x->run.frames = e3_frame_spool_open(err)) ? -1 : 0;
 }
 
 e3_export *e3_export_open(const e3_export_options *opt, e3_err *err)
@@ -57,13 +48,9 @@ e3_export *e3_export_open(const e3_export_options *opt, e3_err *err)
 	if (!x)
 		return NULL;
 	x->run.opt = opt;
+	x->run.formats = e3_formats;
 	x->run.budget = -1;
-	int rc = open_sinks(x, err);
-	if (!rc && x->run.wants_cloud && !(x->run.cloud = e3_cloud_open(&opt->cloud, err)))
-		rc = -1;
-	if (!rc && x->run.parts && !(x->run.frames = e3_frames_open(err)))
-		rc = -1;
-	if (rc) {
+	if (open_outputs(x, err)) {
 		e3_export_close(x);
 		return NULL;
 	}
@@ -79,7 +66,7 @@ static int copy_text(char **to, const char *from, e3_err *err)
 
 int e3_export_head(e3_export *x, const e3_head *head, e3_err *err)
 {
-	e3_run *r = &x->run;
+	e3_export_run *r = &x->run;
 	r->budget = head->budget;
 	if (copy_text(&r->source, head->source, err) || copy_text(&r->model, head->model, err) ||
 		copy_text(&r->policy, head->policy, err) || copy_text(&r->device, head->device, err))
@@ -89,40 +76,47 @@ int e3_export_head(e3_export *x, const e3_head *head, e3_err *err)
 
 int e3_export_add(e3_export *x, const e3_pred *pred, e3_err *err)
 {
-	e3_run *r = &x->run;
-	e3_view v;
-	if (e3_view_make(pred, &v, err))
+	e3_export_run *r = &x->run;
+	e3_export_frame frame;
+	if (e3_export_frame_init(&frame, pred, err))
 		return -1;
 	if (!r->facts.frames && pred->has_pose) {
-		r->first = v.pose;
+		r->first = frame.pose;
 		r->has_first = true;
 	}
-	if (r->cloud && e3_cloud_add(r->cloud, &v, &r->facts, err))
+	if (r->cloud && e3_cloud_add(r->cloud, &frame, &r->facts, err))
 		return -1;
-	if (r->frames && e3_frames_add(r->frames, pred, r->parts, err))
+	if (r->frames && e3_frame_spool_add(r->frames, pred, r->parts, err))
 		return -1;
-	for (int k = 0; k < x->n; k++)
-		if (x->sink[k]->ops->add && x->sink[k]->ops->add(x->sink[k], r, &v, err))
+	for (int k = 0; k < x->n; k++) {
+		e3_format_writer *w = x->writer[k];
+		if (w->format->ops->add && w->format->ops->add(w, r, &frame, err))
 			return -1;
+	}
 	r->facts.frames++;
-	r->facts.spooled = (r->cloud ? e3_cloud_bytes(r->cloud) : 0) + (r->frames ? e3_frames_bytes(r->frames) : 0);
+	r->facts.spooled = (r->cloud ? e3_cloud_bytes(r->cloud) : 0) + (r->frames ? e3_frame_spool_bytes(r->frames) : 0);
 	return 0;
 }
 
 int e3_export_finish(e3_export *x, const e3_end *end, e3_err *err)
 {
-	e3_run *r = &x->run;
+	e3_export_run *r = &x->run;
 	r->end = end;
 	if (!r->facts.frames)
 		return e3_fail(err, "exporting: the stream has no predictions");
 	if (r->cloud && e3_cloud_settle(r->cloud, &r->facts, err))
 		return -1;
-	for (int k = 0; k < x->n; k++)
-		if (x->sink[k]->ops->write(x->sink[k], r, err))
+	for (int k = 0; k < x->n; k++) {
+		e3_format_writer *w = x->writer[k];
+		if ((w->format->ops->write && w->format->ops->write(w, r, err)) || e3_writer_flush(w, err))
 			return -1;
-	for (int k = 0; k < x->n; k++)
-		if (x->sink[k]->ops->commit(x->sink[k], err))
+		r->facts.written[w->format - e3_formats] = w->points;
+	}
+	for (int k = 0; k < x->n; k++) {
+		e3_format_writer *w = x->writer[k];
+		if (w->dir.path ? e3_outdir_commit(&w->dir, err) : e3_file_commit(&w->file, err))
 			return -1;
+	}
 	return 0;
 }
 
@@ -132,10 +126,16 @@ void e3_export_close(e3_export *x)
 {
 	if (!x)
 		return;
-	for (int k = 0; k < x->n; k++)
-		x->sink[k]->ops->free(x->sink[k]);
+	for (int k = 0; k < x->n; k++) {
+		e3_format_writer *w = x->writer[k];
+		if (w->format->ops->release)
+			w->format->ops->release(w);
+		e3_file_discard(&w->file);
+		e3_outdir_discard(&w->dir);
+		free(w);
+	}
 	e3_cloud_close(x->run.cloud);
-	e3_frames_close(x->run.frames);
+	e3_frame_spool_close(x->run.frames);
 	free(x->run.source);
 	free(x->run.model);
 	free(x->run.policy);

@@ -1,6 +1,6 @@
 /* export: predictions on disk, replayed as often as a format needs. Owns one nameless temporary file; memory is one
  * frame. */
-#include "export/sink.h"
+#include "export/writer.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,7 +13,7 @@ typedef struct record {
 	double ms;
 } record;
 
-struct e3_frames {
+struct e3_frame_spool {
 	FILE *f;
 	uint64_t bytes, n, at; /* written; frames; next to read */
 	e3_pred p;             /* what the last call handed out */
@@ -39,9 +39,9 @@ static const void *array_of(const e3_pred *p, int k)
 	return all[k];
 }
 
-e3_frames *e3_frames_open(e3_err *err)
+e3_frame_spool *e3_frame_spool_open(e3_err *err)
 {
-	e3_frames *f = e3_alloc(1, sizeof *f, "the frame spool", err);
+	e3_frame_spool *f = e3_alloc(1, sizeof *f, "the frame spool", err);
 	if (!f)
 		return NULL;
 	f->f = e3_spool(err);
@@ -52,7 +52,7 @@ e3_frames *e3_frames_open(e3_err *err)
 	return f;
 }
 
-static int put(e3_frames *f, const void *from, size_t n, e3_err *err)
+static int put(e3_frame_spool *f, const void *from, size_t n, e3_err *err)
 {
 	if (fwrite(from, 1, n, f->f) != n)
 		return e3_fail_sys(err, "spooling frames to a temporary file (TMPDIR chooses where)");
@@ -60,7 +60,7 @@ static int put(e3_frames *f, const void *from, size_t n, e3_err *err)
 	return 0;
 }
 
-int e3_frames_add(e3_frames *f, const e3_pred *p, unsigned parts, e3_err *err)
+int e3_frame_spool_add(e3_frame_spool *f, const e3_pred *p, unsigned parts, e3_err *err)
 {
 	record r;
 	memset(&r, 0, sizeof r);
@@ -77,13 +77,13 @@ int e3_frames_add(e3_frames *f, const e3_pred *p, unsigned parts, e3_err *err)
 	return 0;
 }
 
-void e3_frames_rewind(e3_frames *f)
+void e3_frame_spool_rewind(e3_frame_spool *f)
 {
 	rewind(f->f);
 	f->at = 0;
 }
 
-static int get(e3_frames *f, void *to, size_t n, e3_err *err)
+static int get(e3_frame_spool *f, void *to, size_t n, e3_err *err)
 {
 	if (fread(to, 1, n, f->f) == n)
 		return 0;
@@ -91,7 +91,7 @@ static int get(e3_frames *f, void *to, size_t n, e3_err *err)
 						: e3_fail(err, "reading frames back from a temporary file: it ends early");
 }
 
-int e3_frames_next(e3_frames *f, unsigned parts, const e3_pred **p, e3_err *err)
+int e3_frame_spool_next(e3_frame_spool *f, unsigned parts, const e3_pred **p, e3_err *err)
 {
 	record r;
 	if (f->at == f->n)
@@ -135,9 +135,9 @@ int e3_frames_next(e3_frames *f, unsigned parts, const e3_pred **p, e3_err *err)
 	return 1;
 }
 
-uint64_t e3_frames_bytes(const e3_frames *f) { return f->bytes; }
+uint64_t e3_frame_spool_bytes(const e3_frame_spool *f) { return f->bytes; }
 
-void e3_frames_close(e3_frames *f)
+void e3_frame_spool_close(e3_frame_spool *f)
 {
 	if (!f)
 		return;

@@ -6,19 +6,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DEFAULT_POINTS = 2000000, CHUNK = 4096 };
+enum { CHUNK = 4096 };
 
 typedef struct glb {
-	e3_sink sink;
-	e3_file file;
+	e3_format_writer base;
 	e3_glb_camera *cameras;
 	size_t n, cap;
+	int64_t unusable;     /* cameras without a usable field of view */
+	uint16_t linear[256]; /* of sRGB bytes */
 } glb;
 
-static int glb_add(e3_sink *sink, e3_run *run, const e3_view *v, e3_err *err)
+static int glb_add(e3_format_writer *w, e3_export_run *run, const e3_export_frame *frame, e3_err *err)
 {
-	glb *s = (glb *)sink;
-	const e3_pred *p = v->pred;
+	glb *s = (glb *)w;
+	const e3_pred *p = frame->pred;
 	if (!run->opt->cameras || !p->has_pose)
 		return 0;
 	if (s->n == s->cap) {
@@ -31,23 +32,23 @@ static int glb_add(e3_sink *sink, e3_run *run, const e3_view *v, e3_err *err)
 		.frame = p->s.i,
 		.src_i = p->s.src_i,
 		.pts = p->s.pts,
-		.pose = v->pose,
+		.pose = frame->pose,
 		.fov_h = p->pose[7],
 		.fov_w = p->pose[8],
-		.usable = v->usable_k,
+		.usable = frame->usable_k,
 	};
-	run->facts.cameras_skipped += !v->usable_k;
+	s->unusable += !frame->usable_k;
 	return 0;
 }
 
 /* Bounds of positions and colours: glTF wants them exactly, in front of the data. */
-static int measure(e3_run *run, const e3_pick *pick, e3_glb_scene *scene, e3_err *err)
+static int measure(e3_export_run *run, const e3_point_selection *selection, e3_glb_scene *scene, e3_err *err)
 {
-	e3_batch b;
+	e3_point_batch b;
 	int rc;
 	bool any = false;
 	e3_cloud_rewind(run->cloud);
-	while ((rc = e3_cloud_next(run->cloud, pick, &b, err)) == 1)
+	while ((rc = e3_cloud_next(run->cloud, selection, &b, err)) == 1)
 		for (size_t k = 0; k < b.n; k++, any = true)
 			for (int j = 0; j < 3; j++) {
 				float x = b.p[k].xyz[j];
@@ -93,18 +94,14 @@ static size_t encode(attribute a, bool srgb, const uint16_t *linear, const e3_po
 	}
 }
 
-static int write_batch(glb *s, e3_run *run, attribute a, const e3_batch *b, e3_err *err)
+static int write_batch(glb *s, e3_export_run *run, attribute a, const e3_point_batch *b, e3_err *err)
 {
-	static uint16_t linear[256];
 	uint8_t room[CHUNK * 12];
 	size_t used = 0;
-	if (!linear[255])
-		for (int k = 0; k < 256; k++)
-			linear[k] = e3_linear16((uint8_t)k);
 	for (size_t k = 0; k < b->n; k++) {
-		used += encode(a, run->opt->glb_srgb, linear, &b->p[k], room + used);
+		used += encode(a, run->opt->glb_srgb, s->linear, &b->p[k], room + used);
 		if (used + 12 > sizeof room || k + 1 == b->n) {
-			if (e3_file_write(&s->file, room, used, err))
+			if (e3_file_write(&s->base.file, room, used, err))
 				return -1;
 			used = 0;
 		}
@@ -115,15 +112,15 @@ static int write_batch(glb *s, e3_run *run, attribute a, const e3_batch *b, e3_e
 /* What the reference shows when nothing is left. */
 static const e3_point upstream_nothing = {.xyz = {1, 0, 0}, .conf = 1, .rgb = {255, 255, 255}};
 
-static int write_points(glb *s, e3_run *run, const e3_pick *pick, bool nothing, e3_err *err)
+static int write_points(glb *s, e3_export_run *run, const e3_point_selection *selection, bool nothing, e3_err *err)
 {
 	for (attribute a = POSITIONS; a <= (run->opt->glb_conf ? CONFIDENCES : COLOURS); a++) {
-		e3_batch b = {.p = &upstream_nothing, .n = 1};
+		e3_point_batch b = {.p = &upstream_nothing, .n = 1};
 		int rc = 0;
 		if (nothing && write_batch(s, run, a, &b, err))
 			return -1;
 		e3_cloud_rewind(run->cloud);
-		while (!nothing && (rc = e3_cloud_next(run->cloud, pick, &b, err)) == 1)
+		while (!nothing && (rc = e3_cloud_next(run->cloud, selection, &b, err)) == 1)
 			if (write_batch(s, run, a, &b, err))
 				return -1;
 		if (rc)
@@ -137,57 +134,58 @@ static int write_chunk_head(glb *s, uint64_t n, const char *type, e3_err *err)
 	uint8_t head[8];
 	e3_put_le32(head, (uint32_t)n);
 	memcpy(head + 4, type, 4);
-	return e3_file_write(&s->file, head, sizeof head, err);
+	return e3_file_write(&s->base.file, head, sizeof head, err);
 }
 
-static int write_container(glb *s, e3_run *run, const e3_pick *pick, e3_gltf *g, e3_err *err)
+static int write_container(glb *s, e3_export_run *run, const e3_point_selection *selection, e3_gltf *g, e3_err *err)
 {
 	e3_buf json = {0};
 	uint64_t bin = g->points_bytes + g->tail.len;
 	uint32_t total;
 	uint8_t head[12] = "glTF\2";
-	bool nothing = g->plain && !pick->n;
+	bool nothing = g->plain && !selection->n;
 	int rc = e3_gltf_json(g, &json);
 	if (!rc)
-		rc = e3_glb_size(s->file.path, pick->n, json.len, bin, &total, err);
+		rc = e3_glb_size(s->base.file.path, selection->n, json.len, bin, &total, err);
 	if (!rc) {
 		e3_put_le32(head + 8, total);
-		rc = e3_file_write(&s->file, head, sizeof head, err);
+		rc = e3_file_write(&s->base.file, head, sizeof head, err);
 	}
 	if (!rc)
 		rc = write_chunk_head(s, json.len, "JSON", err);
 	if (!rc)
-		rc = e3_file_write(&s->file, json.data, json.len, err);
+		rc = e3_file_write(&s->base.file, json.data, json.len, err);
 	if (!rc && bin)
 		rc = write_chunk_head(s, bin, "BIN", err); /* with the NUL */
 	if (!rc && g->points_bytes)
-		rc = write_points(s, run, pick, nothing, err);
+		rc = write_points(s, run, selection, nothing, err);
 	if (!rc && g->tail.len)
-		rc = e3_file_write(&s->file, g->tail.data, g->tail.len, err);
+		rc = e3_file_write(&s->base.file, g->tail.data, g->tail.len, err);
 	e3_buf_release(&json);
-	return rc ? -1 : e3_sink_flush(&s->file, err);
+	return rc;
 }
 
-static int glb_write(e3_sink *sink, e3_run *run, e3_err *err)
+static int glb_write(e3_format_writer *w, e3_export_run *run, e3_err *err)
 {
-	glb *s = (glb *)sink;
+	glb *s = (glb *)w;
 	const e3_export_options *o = run->opt;
 	int64_t max = o->cloud.max_points;
-	e3_pick pick;
-	if (e3_cloud_pick(run->cloud, max > 0 ? (uint64_t)max : max < 0 && !o->upstream ? DEFAULT_POINTS : 0, &pick, err))
+	e3_point_selection selection;
+	uint64_t most = max > 0 ? (uint64_t)max : max < 0 && !o->upstream ? E3_GLB_MAX_POINTS : 0;
+	if (e3_cloud_select(run->cloud, most, &selection, err))
 		return -1;
 	e3_glb_scene scene = {
 		.opt = o,
 		.cameras = s->cameras,
 		.n_cameras = s->n,
-		.n_points = pick.n,
+		.n_points = selection.n,
 		.first = run->has_first ? &run->first : NULL,
-		.scale = run->facts.scene_scale > 0 || (o->upstream && pick.n) ? run->facts.scene_scale : 1,
+		.scale = run->facts.scene_scale > 0 || (o->upstream && selection.n) ? run->facts.scene_scale : 1,
 	};
-	if (measure(run, &pick, &scene, err))
+	if (measure(run, &selection, &scene, err))
 		return -1;
-	run->facts.glb_points = pick.n;
-	if (o->upstream && !pick.n) {
+	w->points = selection.n;
+	if (o->upstream && !selection.n) {
 		scene.n_points = 1;
 		memcpy(scene.min, upstream_nothing.xyz, sizeof scene.min);
 		memcpy(scene.max, upstream_nothing.xyz, sizeof scene.max);
@@ -200,33 +198,25 @@ static int glb_write(e3_sink *sink, e3_run *run, e3_err *err)
 		e3_glb_scene_upstream(&scene, &g);
 	else
 		e3_glb_scene_ours(&scene, &g);
-	int rc = g.rc ? -1 : write_container(s, run, &pick, &g, err);
+	int rc = g.rc ? -1 : write_container(s, run, &selection, &g, err);
 	e3_gltf_release(&g);
+	if (s->unusable)
+		e3_tell(E3_TELL_WARN, "%s: %lld of %zu cameras have no frustum: their field of view is not usable",
+			w->file.path, (long long)s->unusable, s->n);
 	return rc;
 }
 
-static int glb_commit(e3_sink *sink, e3_err *err) { return e3_file_commit(&((glb *)sink)->file, err); }
-
-static void glb_free(e3_sink *sink)
+static int glb_open(e3_format_writer *w, e3_export_run *run, e3_err *err)
 {
-	glb *s = (glb *)sink;
-	e3_file_discard(&s->file);
-	free(s->cameras);
-	free(s);
+	for (int k = 0; k < 256; k++)
+		((glb *)w)->linear[k] = e3_linear16((uint8_t)k);
+	return 0;
 }
 
-static const e3_sink_ops ops = {glb_add, glb_write, glb_commit, glb_free};
+static void glb_release(e3_format_writer *w) { free(((glb *)w)->cameras); }
 
-e3_sink *e3_glb_open(e3_run *run, e3_err *err)
-{
-	glb *s = e3_alloc(1, sizeof *s, "a GLB file", err);
-	if (!s)
-		return NULL;
-	s->sink.ops = &ops;
-	if (e3_file_renew(&s->file, run->opt->glb, err)) {
-		free(s);
-		return NULL;
-	}
-	run->wants_cloud = true;
-	return &s->sink;
-}
+const e3_format_ops e3_glb_format = {.size = sizeof(glb),
+	.open = glb_open,
+	.add = glb_add,
+	.write = glb_write,
+	.release = glb_release};

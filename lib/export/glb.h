@@ -3,7 +3,7 @@
 #ifndef E3_EXPORT_GLB_H
 #define E3_EXPORT_GLB_H
 
-#include "export/sink.h"
+#include "export/writer.h"
 
 /* --- glb_doc.c: a glTF document under construction --- */
 

@@ -115,8 +115,8 @@ int e3_glb_size(const char *path, uint64_t points, uint64_t json, uint64_t bin, 
 	uint64_t n = 12 + 8 + json + (bin ? 8 + bin : 0);
 	if (n > UINT32_MAX)
 		return e3_fail(err,
-			"writing: %s: %" PRIu64 " points make %.1f GiB, and a GLB cannot pass 4 GiB; "
-			"lower --max-points, use --voxel, or write --ply",
+			"writing: %s: %" PRIu64 " points make %.1f GiB, and a GLB holds at most 4 GiB; "
+			"write fewer points, larger voxels, or a PLY",
 			path, points, (double)n / (1 << 30));
 	*total = (uint32_t)n;
 	return 0;

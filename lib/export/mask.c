@@ -1,7 +1,7 @@
 /* export: masks, one picture per frame, non-zero = keep (doc/formats.md 1.4). They are pictures of the source, sampled
  * through the same scaling and cropping as the frame, so a portrait video's centre crop meets the right rows. Owns the
  * sorted list of names. */
-#include "export/sink.h"
+#include "export/writer.h"
 #include <dirent.h>
 #include <stdlib.h>
 #include <string.h>

@@ -2,14 +2,14 @@
  * checksum of a member grows as frames arrive and is joined with its header's at the end, so nothing is patched and a
  * pipe is good enough. Refuses frames of different sizes. Keys the stream cannot fill are left out and counted. */
 #include "e3/num.h"
-#include "export/sink.h"
+#include "export/writer.h"
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <zlib.h>
 
 /* Fills the floats of one frame. */
-typedef void fill_fn(const e3_view *v, float *to);
+typedef void fill_fn(const e3_export_frame *frame, float *to);
 
 typedef enum what { NONE = 0, POSE = 1, DEPTH = 2, DEPTH_CONF = 4, POINTS = 8, POINTS_CONF = 16 } what;
 
@@ -20,35 +20,47 @@ typedef struct member {
 	fill_fn *fill;
 } member;
 
-static size_t pixels(const e3_view *v) { return (size_t)v->pred->w * (size_t)v->pred->h; }
+static size_t pixels(const e3_export_frame *frame) { return (size_t)frame->pred->w * (size_t)frame->pred->h; }
 
-static void fill_points(const e3_view *v, float *to) { memcpy(to, v->pred->points, 12 * pixels(v)); }
-static void fill_points_conf(const e3_view *v, float *to) { memcpy(to, v->pred->points_conf, 4 * pixels(v)); }
-static void fill_depth(const e3_view *v, float *to) { memcpy(to, v->pred->depth, 4 * pixels(v)); }
-static void fill_depth_conf(const e3_view *v, float *to) { memcpy(to, v->pred->depth_conf, 4 * pixels(v)); }
-static void fill_pose(const e3_view *v, float *to) { memcpy(to, v->pred->pose, 9 * sizeof *to); }
-static void fill_unprojected(const e3_view *v, float *to) { e3_unproject(&v->pose, &v->k, v->pred->depth, to); }
-
-static void fill_images(const e3_view *v, float *to)
+static void fill_points(const e3_export_frame *frame, float *to)
 {
-	size_t n = pixels(v);
-	for (size_t c = 0; c < 3; c++)
-		for (size_t k = 0; k < n; k++)
-			*to++ = v->pred->rgb ? (float)v->pred->rgb[3 * k + c] / 255.0f : 0;
+	memcpy(to, frame->pred->points, 12 * pixels(frame));
+}
+static void fill_points_conf(const e3_export_frame *frame, float *to)
+{
+	memcpy(to, frame->pred->points_conf, 4 * pixels(frame));
+}
+static void fill_depth(const e3_export_frame *frame, float *to) { memcpy(to, frame->pred->depth, 4 * pixels(frame)); }
+static void fill_depth_conf(const e3_export_frame *frame, float *to)
+{
+	memcpy(to, frame->pred->depth_conf, 4 * pixels(frame));
+}
+static void fill_pose(const e3_export_frame *frame, float *to) { memcpy(to, frame->pred->pose, 9 * sizeof *to); }
+static void fill_unprojected(const e3_export_frame *frame, float *to)
+{
+	e3_unproject(&frame->pose, &frame->k, frame->pred->depth, to);
 }
 
-static void fill_extrinsic(const e3_view *v, float *to)
+static void fill_images(const e3_export_frame *frame, float *to)
+{
+	size_t n = pixels(frame);
+	for (size_t c = 0; c < 3; c++)
+		for (size_t k = 0; k < n; k++)
+			*to++ = frame->pred->rgb ? (float)frame->pred->rgb[3 * k + c] / 255.0f : 0;
+}
+
+static void fill_extrinsic(const e3_export_frame *frame, float *to)
 {
 	for (int row = 0; row < 3; row++, to += 4) {
 		for (int col = 0; col < 3; col++)
-			to[col] = (float)v->pose.r[3 * row + col];
-		to[3] = (float)v->pose.t[row];
+			to[col] = (float)frame->pose.r[3 * row + col];
+		to[3] = (float)frame->pose.t[row];
 	}
 }
 
-static void fill_intrinsic(const e3_view *v, float *to)
+static void fill_intrinsic(const e3_export_frame *frame, float *to)
 {
-	const float k[9] = {(float)v->k.fx, 0, (float)v->k.cx, 0, (float)v->k.fy, (float)v->k.cy, 0, 0, 1};
+	const float k[9] = {(float)frame->k.fx, 0, (float)frame->k.cx, 0, (float)frame->k.fy, (float)frame->k.cy, 0, 0, 1};
 	memcpy(to, k, sizeof k);
 }
 
@@ -69,8 +81,7 @@ static const member members[MEMBERS] = {
 static const member copied = {"world_points_from_depth", {H, W, 3}, POINTS, E3_PART_POINTS, fill_points};
 
 typedef struct npz {
-	e3_sink sink;
-	e3_file file;
+	e3_format_writer base;
 	int w, h;
 	unsigned has; /* what the stream has; fixed by the first frame */
 	member m[MEMBERS];
@@ -109,10 +120,10 @@ static uint32_t crc_more(uint32_t crc, const void *bytes, size_t n)
 	return crc;
 }
 
-static int npz_add(e3_sink *sink, e3_run *run, const e3_view *v, e3_err *err)
+static int npz_add(e3_format_writer *w, e3_export_run *run, const e3_export_frame *frame, e3_err *err)
 {
-	npz *s = (npz *)sink;
-	const e3_pred *p = v->pred;
+	npz *s = (npz *)w;
+	const e3_pred *p = frame->pred;
 	if (!run->facts.frames) {
 		s->w = p->w, s->h = p->h, s->has = contents(p);
 		size_t floats = (size_t)p->w * (size_t)p->h * 3;
@@ -123,12 +134,12 @@ static int npz_add(e3_sink *sink, e3_run *run, const e3_view *v, e3_err *err)
 	if (p->w != s->w || p->h != s->h || contents(p) != s->has)
 		return e3_fail(err,
 			"writing: %s: frame %lld is %d × %d or has other arrays; an npz holds one shape, the first was %d × %d",
-			s->file.path, (long long)p->s.i, p->w, p->h, s->w, s->h);
+			s->base.file.path, (long long)p->s.i, p->w, p->h, s->w, s->h);
 	for (int k = 0; k < MEMBERS; k++) {
 		const member *m = &s->m[k];
 		if (!present(s, m))
 			continue;
-		m->fill(v, s->room);
+		m->fill(frame, s->room);
 		s->crc[k] = crc_more(s->crc[k], s->room, frame_floats(s, m) * sizeof *s->room);
 	}
 	return 0;
@@ -154,7 +165,7 @@ static size_t npy_header(const npz *s, const member *m, int64_t frames, char to[
 static int put(npz *s, const void *from, size_t n, e3_err *err)
 {
 	s->at += n;
-	return e3_file_write(&s->file, from, n, err);
+	return e3_file_write(&s->base.file, from, n, err);
 }
 
 #define BIG 0xffffffffu
@@ -223,7 +234,7 @@ static int put_end(npz *s, uint64_t entries, uint64_t start, e3_err *err)
 	return put(s, e, sizeof e, err);
 }
 
-static int write_member(npz *s, e3_run *run, int k, e3_err *err)
+static int write_member(npz *s, e3_export_run *run, int k, e3_err *err)
 {
 	const member *m = &s->m[k];
 	char header[192];
@@ -236,25 +247,24 @@ static int write_member(npz *s, e3_run *run, int k, e3_err *err)
 		return -1;
 	const e3_pred *p;
 	int rc;
-	e3_frames_rewind(run->frames);
-	while ((rc = e3_frames_next(run->frames, m->parts, &p, err)) == 1) {
-		e3_view v;
-		if (e3_view_make(p, &v, err))
+	e3_frame_spool_rewind(run->frames);
+	while ((rc = e3_frame_spool_next(run->frames, m->parts, &p, err)) == 1) {
+		e3_export_frame frame;
+		if (e3_export_frame_init(&frame, p, err))
 			return -1;
-		m->fill(&v, s->room);
+		m->fill(&frame, s->room);
 		if (put(s, s->room, floats * sizeof *s->room, err))
 			return -1;
 	}
 	return rc;
 }
 
-static int npz_write(e3_sink *sink, e3_run *run, e3_err *err)
+static int npz_write(e3_format_writer *w, e3_export_run *run, e3_err *err)
 {
-	npz *s = (npz *)sink;
-	uint64_t entries = 0;
+	npz *s = (npz *)w;
+	int entries = 0;
 	for (int k = 0; k < MEMBERS; k++) {
 		if (!present(s, &s->m[k])) {
-			run->facts.npz_missing++;
 			continue;
 		}
 		if (write_member(s, run, k, err))
@@ -265,34 +275,28 @@ static int npz_write(e3_sink *sink, e3_run *run, e3_err *err)
 	for (int k = 0; k < MEMBERS; k++)
 		if (present(s, &s->m[k]) && put_entry(s, k, true, err))
 			return -1;
-	return put_end(s, entries, start, err) ? -1 : e3_sink_flush(&s->file, err);
+	if (entries < MEMBERS)
+		e3_tell(E3_TELL_WARN, "%s: left out %d of the nine arrays: the stream lacks depth, points or pose",
+			w->file.path, MEMBERS - entries);
+	return put_end(s, (uint64_t)entries, start, err);
 }
 
-static int npz_commit(e3_sink *sink, e3_err *err) { return e3_file_commit(&((npz *)sink)->file, err); }
-
-static void npz_free(e3_sink *sink)
+static int npz_open(e3_format_writer *w, e3_export_run *run, e3_err *err)
 {
-	npz *s = (npz *)sink;
-	e3_file_discard(&s->file);
-	free(s->room);
-	free(s);
-}
-
-static const e3_sink_ops ops = {npz_add, npz_write, npz_commit, npz_free};
-
-e3_sink *e3_npz_open(e3_run *run, e3_err *err)
-{
-	npz *s = e3_alloc(1, sizeof *s, "an npz file", err);
-	if (!s)
-		return NULL;
-	s->sink.ops = &ops;
+	npz *s = (npz *)w;
 	memcpy(s->m, members, sizeof members);
 	if (run->opt->upstream)
 		s->m[UNPROJECTED] = copied;
-	if (e3_file_renew(&s->file, run->opt->npz, err)) {
-		free(s);
-		return NULL;
-	}
-	run->parts |= E3_PART_RGB | E3_PART_DEPTH | E3_PART_POINTS | E3_PART_CONF;
-	return &s->sink;
+	return 0;
 }
+
+static void npz_release(e3_format_writer *w) { free(((npz *)w)->room); }
+
+const e3_format_ops e3_npz_format = {
+	.size = sizeof(npz),
+	.parts = E3_PART_RGB | E3_PART_DEPTH | E3_PART_POINTS | E3_PART_CONF,
+	.open = npz_open,
+	.add = npz_add,
+	.write = npz_write,
+	.release = npz_release,
+};

@@ -1,6 +1,7 @@
-/* export: a folder of outputs that appear together: they are written into a hidden folder inside it and moved at the
- * end. */
-#include "export/sink.h"
+/* export: a folder of outputs that appear together: they are written into a hidden folder inside it and moved up at
+ * the end. */
+#include "export/outdir.h"
+#include "e3/io.h"
 #include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
@@ -34,8 +35,8 @@ int e3_outdir_name(const e3_outdir *d, const char *name, char *to, size_t size, 
 	return 0;
 }
 
-/* Calls for every file in the hidden folder: moves it up (move) or removes it. */
-static int empty(const e3_outdir *d, bool move, e3_err *err)
+/* Moves every file of the hidden folder up into the output folder, or removes it. */
+static int empty_temp(const e3_outdir *d, bool move, e3_err *err)
 {
 	char from[4096], to[4096];
 	DIR *dir = opendir(d->temp);
@@ -57,7 +58,7 @@ static int empty(const e3_outdir *d, bool move, e3_err *err)
 
 int e3_outdir_commit(e3_outdir *d, e3_err *err)
 {
-	if (empty(d, true, err))
+	if (empty_temp(d, true, err))
 		return -1;
 	d->made = false;
 	e3_outdir_discard(d);
@@ -67,7 +68,7 @@ int e3_outdir_commit(e3_outdir *d, e3_err *err)
 void e3_outdir_discard(e3_outdir *d)
 {
 	if (d->path && d->temp) {
-		(void)empty(d, false, NULL);
+		(void)empty_temp(d, false, NULL);
 		rmdir(d->temp);
 		if (d->made)
 			rmdir(d->path);

@@ -2,16 +2,14 @@
  * bytes, positions stay in the world of the stream. */
 #include "e3/num.h"
 #include "e3/tool.h"
-#include "export/sink.h"
+#include "export/writer.h"
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 typedef struct ply {
-	e3_sink sink;
-	e3_file file;
-	e3_outdir dir;
-	bool conf, frame, per_frame;
+	e3_format_writer base;
+	bool conf, frame; /* the properties that are written */
 } ply;
 
 enum { CHUNK = 1024, MAX_RECORD = 27 };
@@ -48,7 +46,7 @@ static void put_f32(uint8_t *to, float v)
 	e3_put_le32(to, u);
 }
 
-static int write_points(const ply *s, e3_file *to, const e3_batch *b, e3_err *err)
+static int write_points(const ply *s, e3_file *to, const e3_point_batch *b, e3_err *err)
 {
 	uint8_t room[CHUNK * MAX_RECORD];
 	size_t used = 0;
@@ -106,28 +104,28 @@ int e3_ply_save(const char *path, const e3_ply_points *p, e3_err *err)
 	return e3_file_commit(&file, err);
 }
 
-static int write_one(ply *s, e3_run *run, const e3_pick *pick, e3_err *err)
+static int write_one(ply *s, e3_export_run *run, const e3_point_selection *selection, e3_err *err)
 {
-	e3_batch b;
+	e3_point_batch b;
 	int rc;
-	if (write_stream_header(s, &s->file, pick->n, err))
+	if (write_stream_header(s, &s->base.file, selection->n, err))
 		return -1;
 	e3_cloud_rewind(run->cloud);
-	while ((rc = e3_cloud_next(run->cloud, pick, &b, err)) == 1)
-		if (write_points(s, &s->file, &b, err))
+	while ((rc = e3_cloud_next(run->cloud, selection, &b, err)) == 1)
+		if (write_points(s, &s->base.file, &b, err))
 			return -1;
-	return rc ? -1 : e3_sink_flush(&s->file, err);
+	return rc;
 }
 
 /* How many points each frame has, because a header comes before its points. The folder holds one file per frame anyway.
  */
-static uint64_t *count_frames(e3_run *run, const e3_pick *pick, e3_err *err)
+static uint64_t *count_frames(e3_export_run *run, const e3_point_selection *selection, e3_err *err)
 {
 	uint64_t *count = e3_alloc((size_t)run->facts.frames, sizeof *count, "the points of each frame", err);
-	e3_batch b;
+	e3_point_batch b;
 	int rc = count ? 0 : -1;
 	e3_cloud_rewind(run->cloud);
-	while (!rc && (rc = e3_cloud_next(run->cloud, pick, &b, err)) == 1) {
+	while (!rc && (rc = e3_cloud_next(run->cloud, selection, &b, err)) == 1) {
 		count[b.segment] += b.n;
 		rc = 0;
 	}
@@ -138,18 +136,19 @@ static uint64_t *count_frames(e3_run *run, const e3_pick *pick, e3_err *err)
 	return count;
 }
 
-static int write_frames(ply *s, e3_run *run, const e3_pick *pick, const uint64_t *count, e3_err *err)
+static int write_frames(ply *s, e3_export_run *run, const e3_point_selection *selection, const uint64_t *count,
+	e3_err *err)
 {
-	e3_batch b;
+	e3_point_batch b;
 	e3_file file = {0};
 	uint64_t next = 0;
 	int rc;
 	e3_cloud_rewind(run->cloud);
-	while ((rc = e3_cloud_next(run->cloud, pick, &b, err)) == 1) {
+	while ((rc = e3_cloud_next(run->cloud, selection, &b, err)) == 1) {
 		if (b.segment == next) {
 			char name[64], path[4096];
 			snprintf(name, sizeof name, "frame_%04" PRId64 ".ply", b.frame);
-			if ((file.f && e3_file_commit(&file, err)) || e3_outdir_name(&s->dir, name, path, sizeof path, err) ||
+			if ((file.f && e3_file_commit(&file, err)) || e3_outdir_name(&s->base.dir, name, path, sizeof path, err) ||
 				e3_file_open(&file, path, err) || write_stream_header(s, &file, count[next], err)) {
 				rc = -1;
 				break;
@@ -167,49 +166,27 @@ static int write_frames(ply *s, e3_run *run, const e3_pick *pick, const uint64_t
 	return -1;
 }
 
-static int ply_write(e3_sink *sink, e3_run *run, e3_err *err)
+static int ply_write(e3_format_writer *w, e3_export_run *run, e3_err *err)
 {
-	ply *s = (ply *)sink;
+	ply *s = (ply *)w;
 	int64_t max = run->opt->cloud.max_points;
-	e3_pick pick;
-	if (e3_cloud_pick(run->cloud, max > 0 ? (uint64_t)max : 0, &pick, err))
+	e3_point_selection selection;
+	if (e3_cloud_select(run->cloud, max > 0 ? (uint64_t)max : 0, &selection, err))
 		return -1;
-	run->facts.ply_points = pick.n;
-	if (!s->per_frame)
-		return write_one(s, run, &pick, err);
-	uint64_t *count = count_frames(run, &pick, err);
-	int rc = count ? write_frames(s, run, &pick, count, err) : -1;
+	w->points = selection.n;
+	if (!w->dir.path)
+		return write_one(s, run, &selection, err);
+	uint64_t *count = count_frames(run, &selection, err);
+	int rc = count ? write_frames(s, run, &selection, count, err) : -1;
 	free(count);
 	return rc;
 }
 
-static int ply_commit(e3_sink *sink, e3_err *err)
+static int ply_open(e3_format_writer *w, e3_export_run *run, e3_err *err)
 {
-	ply *s = (ply *)sink;
-	return s->per_frame ? e3_outdir_commit(&s->dir, err) : e3_file_commit(&s->file, err);
+	ply *s = (ply *)w;
+	s->conf = run->opt->ply_conf, s->frame = run->opt->ply_frame;
+	return 0;
 }
 
-static void ply_free(e3_sink *sink)
-{
-	ply *s = (ply *)sink;
-	e3_file_discard(&s->file);
-	e3_outdir_discard(&s->dir);
-	free(s);
-}
-
-static const e3_sink_ops ops = {NULL, ply_write, ply_commit, ply_free};
-
-e3_sink *e3_ply_open(e3_run *run, e3_err *err)
-{
-	const e3_export_options *o = run->opt;
-	ply *s = e3_alloc(1, sizeof *s, "a PLY file", err);
-	if (!s)
-		return NULL;
-	*s = (ply){.sink = {&ops}, .conf = o->ply_conf, .frame = o->ply_frame, .per_frame = o->ply_per_frame};
-	if (s->per_frame ? e3_outdir_open(&s->dir, o->ply, err) : e3_file_renew(&s->file, o->ply, err)) {
-		free(s);
-		return NULL;
-	}
-	run->wants_cloud = true;
-	return &s->sink;
-}
+const e3_format_ops e3_ply_format = {.size = sizeof(ply), .open = ply_open, .write = ply_write};

@@ -1,21 +1,20 @@
 /* export: run.json: what the other formats cannot say (doc/formats.md 4.9): where each frame came from, and what was
  * chosen. The lines of the frames wait in a temporary file. */
 #include "e3/tool.h"
-#include "export/sink.h"
+#include "export/writer.h"
 #include <inttypes.h>
 #include <stdlib.h>
 
 typedef struct run_json {
-	e3_sink sink;
-	e3_file file;
+	e3_format_writer base;
 	FILE *lines;
 	int w, h;
 } run_json;
 
-static int json_add(e3_sink *sink, e3_run *run, const e3_view *v, e3_err *err)
+static int json_add(e3_format_writer *w, e3_export_run *run, const e3_export_frame *frame, e3_err *err)
 {
-	run_json *s = (run_json *)sink;
-	const e3_pred *p = v->pred;
+	run_json *s = (run_json *)w;
+	const e3_pred *p = frame->pred;
 	if (!run->facts.frames)
 		s->w = p->w, s->h = p->h;
 	int rc = fprintf(s->lines,
@@ -34,7 +33,23 @@ static int add_text(e3_buf *b, const char *key, const char *text, e3_err *err)
 	return (text ? e3_buf_json(b, text, err) : e3_buf_printf(b, err, "null")) ? -1 : e3_buf_printf(b, err, ",");
 }
 
-static int add_facts(e3_buf *b, const e3_run *run, const run_json *s, e3_err *err)
+static int add_points(e3_buf *b, const e3_export_run *run, e3_err *err)
+{
+	const e3_export_facts *f = &run->facts;
+	int rc = e3_buf_printf(b, err,
+		"\n \"points\":{\"from\":\"%s\",\"candidates\":%" PRIu64 ",\"not_finite\":%" PRIu64 ",\"kept\":%" PRIu64 ",",
+		f->from_depth ? "depth" : "map", f->points, f->non_finite, f->kept);
+	for (const e3_format *format = run->formats; !rc && format->name; format++)
+		if (format->points)
+			rc = e3_buf_printf(b, err, "\"%s\":%" PRIu64 ",", format->name, f->written[format - run->formats]);
+	if (!rc)
+		rc = e3_buf_printf(b, err,
+			"\"conf_pct\":%.9g,\"conf_min\":%.9g,\"threshold\":%.9g,\"voxel\":%.9g},\n \"scene_scale\":%.9g,",
+			run->opt->cloud.conf_pct, run->opt->cloud.conf_min, f->threshold, f->voxel, f->scene_scale);
+	return rc;
+}
+
+static int add_facts(e3_buf *b, const e3_export_run *run, const run_json *s, e3_err *err)
 {
 	const e3_export_facts *f = &run->facts;
 	const e3_end *end = run->end;
@@ -44,12 +59,7 @@ static int add_facts(e3_buf *b, const e3_run *run, const run_json *s, e3_err *er
 	if (!rc)
 		rc = run->budget < 0 ? e3_buf_printf(b, err, "null,") : e3_buf_printf(b, err, "%" PRId64 ",", run->budget);
 	if (!rc && run->cloud)
-		rc = e3_buf_printf(b, err,
-			"\n \"points\":{\"from\":\"%s\",\"candidates\":%" PRIu64 ",\"not_finite\":%" PRIu64 ",\"kept\":%" PRIu64
-			",\"glb\":%" PRIu64 ",\"ply\":%" PRIu64 ",\"conf_pct\":%.9g,\"conf_min\":%.9g,\"threshold\":%.9g,"
-			"\"voxel\":%.9g},\n \"scene_scale\":%.9g,",
-			f->from_depth ? "depth" : "map", f->points, f->non_finite, f->kept, f->glb_points, f->ply_points,
-			run->opt->cloud.conf_pct, run->opt->cloud.conf_min, f->threshold, f->voxel, f->scene_scale);
+		rc = add_points(b, run, err);
 	if (!rc && f->depth_scale > 0)
 		rc = e3_buf_printf(b, err, "\n \"depth_scale\":%.9g,", f->depth_scale);
 	if (!rc && end)
@@ -66,15 +76,15 @@ static int copy_lines(run_json *s, e3_err *err)
 	size_t n;
 	rewind(s->lines);
 	while ((n = fread(room, 1, sizeof room, s->lines)) > 0)
-		if (e3_file_write(&s->file, room, n, err))
+		if (e3_file_write(&s->base.file, room, n, err))
 			return -1;
 	return ferror(s->lines) ? e3_fail_sys(err, "reading frames back from a temporary file") : 0;
 }
 
-static int json_write(e3_sink *sink, e3_run *run, e3_err *err)
+static int json_write(e3_format_writer *w, e3_export_run *run, e3_err *err)
 {
 	static const char end[] = "\n ]\n}\n";
-	run_json *s = (run_json *)sink;
+	run_json *s = (run_json *)w;
 	e3_buf b = {0};
 	int rc = e3_buf_printf(&b, err, "{\n \"tool\":\"e3-export %s\",", E3_VERSION);
 	if (!rc)
@@ -82,35 +92,28 @@ static int json_write(e3_sink *sink, e3_run *run, e3_err *err)
 			add_text(&b, "policy", run->policy, err) || add_text(&b, "device", run->device, err) ||
 			add_facts(&b, run, s, err);
 	if (!rc)
-		rc = e3_file_write(&s->file, b.data, b.len, err) || copy_lines(s, err) ||
-			e3_file_write(&s->file, end, sizeof end - 1, err);
+		rc = e3_file_write(&s->base.file, b.data, b.len, err) || copy_lines(s, err) ||
+			e3_file_write(&s->base.file, end, sizeof end - 1, err);
 	e3_buf_release(&b);
-	return rc ? -1 : e3_sink_flush(&s->file, err);
+	return rc;
 }
 
-static int json_commit(e3_sink *sink, e3_err *err) { return e3_file_commit(&((run_json *)sink)->file, err); }
-
-static void json_free(e3_sink *sink)
+static int json_open(e3_format_writer *w, e3_export_run *run, e3_err *err)
 {
-	run_json *s = (run_json *)sink;
-	e3_file_discard(&s->file);
+	run_json *s = (run_json *)w;
+	s->lines = e3_spool(err);
+	return s->lines ? 0 : -1;
+}
+
+static void json_release(e3_format_writer *w)
+{
+	run_json *s = (run_json *)w;
 	if (s->lines)
 		fclose(s->lines);
-	free(s);
 }
 
-static const e3_sink_ops ops = {json_add, json_write, json_commit, json_free};
-
-e3_sink *e3_run_json_open(e3_run *run, e3_err *err)
-{
-	run_json *s = e3_alloc(1, sizeof *s, "run.json", err);
-	if (!s)
-		return NULL;
-	s->sink.ops = &ops;
-	s->lines = e3_spool(err);
-	if (!s->lines || e3_file_renew(&s->file, run->opt->run_json, err)) {
-		json_free(&s->sink);
-		return NULL;
-	}
-	return &s->sink;
-}
+const e3_format_ops e3_run_json_format = {.size = sizeof(run_json),
+	.open = json_open,
+	.add = json_add,
+	.write = json_write,
+	.release = json_release};

@@ -1,0 +1,23 @@
+/* export: a folder of outputs that appear together (outdir.c). */
+#ifndef E3_EXPORT_OUTDIR_H
+#define E3_EXPORT_OUTDIR_H
+
+#include "e3/err.h"
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Zero-initialised is closed. */
+typedef struct e3_outdir {
+	char *path, *temp;
+	bool made; /* e3_outdir_open created the folder */
+} e3_outdir;
+
+int e3_outdir_open(e3_outdir *d, const char *path, e3_err *err);
+/* The path to write NAME to. -1 when it is longer than `size`. */
+int e3_outdir_name(const e3_outdir *d, const char *name, char *to, size_t size, e3_err *err);
+/* The files appear in the folder; closes. */
+int e3_outdir_commit(e3_outdir *d, e3_err *err);
+/* Removes what was not committed, the folder too if it was created; closes. Safe on a closed one. */
+void e3_outdir_discard(e3_outdir *d);
+
+#endif

@@ -1,0 +1,21 @@
+/* export: what every format uses: the pose of a frame, and a checked flush. */
+#include "export/writer.h"
+
+int e3_export_frame_init(e3_export_frame *frame, const e3_pred *pred, e3_err *err)
+{
+	*frame = (e3_export_frame){.pred = pred};
+	if (!pred->has_pose)
+		return 0;
+	if (e3_pose_decode(pred->pose, &frame->pose, err))
+		return e3_fail_in(err, "frame %lld", (long long)pred->s.i);
+	frame->k = e3_intrinsics_decode(pred->pose, pred->w, pred->h);
+	frame->usable_k = e3_intrinsics_usable(pred->pose);
+	return 0;
+}
+
+int e3_writer_flush(e3_format_writer *w, e3_err *err)
+{
+	if (w->file.f && (fflush(w->file.f) || ferror(w->file.f)))
+		return e3_fail_sys(err, "writing: %s", w->file.path);
+	return 0;
+}

@@ -1,0 +1,122 @@
+/* export: what a format implements, and what it may use. HACKING.md lists the files that a new format touches. */
+#ifndef E3_EXPORT_WRITER_H
+#define E3_EXPORT_WRITER_H
+
+#include "e3/export.h"
+#include "e3/io.h"
+#include "e3/mem.h"
+#include "export/outdir.h"
+
+typedef struct e3_cloud e3_cloud;
+typedef struct e3_frame_spool e3_frame_spool;
+
+/* Everything that the formats of one run share. */
+typedef struct e3_export_run {
+	const e3_export_options *opt;
+	const e3_format *formats; /* the table */
+	e3_export_facts facts;
+	e3_cloud *cloud;        /* NULL unless a format writes points */
+	e3_frame_spool *frames; /* the arrays `parts` of every frame; NULL when no format reads frames again */
+	unsigned parts;
+	bool has_first; /* first: pose of the first frame, when the stream has poses */
+	e3_pose first;
+	char *source, *model, *policy, *device;
+	int64_t budget;
+	const e3_end *end; /* during write; NULL when interrupted */
+} e3_export_run;
+
+/* A frame as it arrives, with its pose decoded once for all formats. */
+typedef struct e3_export_frame {
+	const e3_pred *pred;
+	e3_pose pose;    /* valid when pred->has_pose */
+	e3_intrinsics k; /* of the network image */
+	bool usable_k;
+} e3_export_frame;
+
+/* One open output. A format that keeps more than this puts it first into a struct of its own. */
+typedef struct e3_format_writer {
+	const e3_format *format;
+	e3_file file;    /* where to write; closed when the output is a folder */
+	e3_outdir dir;   /* the folder otherwise */
+	uint64_t points; /* formats with points: how many were written, set by `write` */
+} e3_format_writer;
+
+/* A format. The run allocates and zeroes the writer, opens its file or folder, flushes and closes it, and makes it
+ * appear under its name when every format has written. Each function may be NULL. */
+typedef struct e3_format_ops {
+	size_t size;    /* of the format's own struct */
+	unsigned parts; /* E3_PART_*: arrays that `write` reads from run->frames */
+	int (*open)(e3_format_writer *w, e3_export_run *run, e3_err *err);
+	int (*add)(e3_format_writer *w, e3_export_run *run, const e3_export_frame *frame, e3_err *err);
+	int (*write)(e3_format_writer *w, e3_export_run *run, e3_err *err); /* the stream is over: write what is left */
+	void (*release)(e3_format_writer *w); /* frees what the functions above allocated, also after they failed */
+} e3_format_ops;
+
+/* --- writer.c --- */
+
+/* Decodes the pose: -1 when that is not possible. */
+int e3_export_frame_init(e3_export_frame *frame, const e3_pred *pred, e3_err *err);
+/* fflush, checked, so that a full disk is noticed before any output appears. */
+int e3_writer_flush(e3_format_writer *w, e3_err *err);
+
+/* --- frames.c: predictions on disk, replayed in order as often as wanted --- */
+
+enum { E3_PART_RGB = 1, E3_PART_DEPTH = 2, E3_PART_POINTS = 4, E3_PART_CONF = 8 /* of depth and of points */ };
+
+e3_frame_spool *e3_frame_spool_open(e3_err *err);
+int e3_frame_spool_add(e3_frame_spool *f, const e3_pred *p, unsigned parts, e3_err *err);
+void e3_frame_spool_rewind(e3_frame_spool *f);
+/* The next frame with those of `parts` that it has (the other arrays are NULL): 1, 0 at the end, or -1. *p is reused
+ * from call to call. */
+int e3_frame_spool_next(e3_frame_spool *f, unsigned parts, const e3_pred **p, e3_err *err);
+uint64_t e3_frame_spool_bytes(const e3_frame_spool *f);
+void e3_frame_spool_close(e3_frame_spool *f);
+
+/* --- cloud.c: points on disk; threshold, masks, reduction --- */
+
+enum { E3_GLB_MAX_POINTS = 2000000 }; /* of a GLB unless the options say otherwise */
+
+typedef struct e3_point {
+	float xyz[3], conf;
+	uint8_t rgb[3], unused;
+} e3_point;
+
+/* Which of the kept points one output takes. */
+typedef struct e3_point_selection {
+	uint64_t n; /* points it takes */
+	bool all;
+	uint32_t limit; /* unless all: it takes those whose hash is at most this */
+} e3_point_selection;
+
+/* Consecutive points of one frame; n may be 0. Every frame gives at least one batch. */
+typedef struct e3_point_batch {
+	const e3_point *p;
+	size_t n;
+	int64_t frame;    /* its number in the stream */
+	uint64_t segment; /* 0, 1, 2, ...: how many frames came before */
+} e3_point_batch;
+
+e3_cloud *e3_cloud_open(const e3_cloud_options *opt, e3_err *err);
+int e3_cloud_add(e3_cloud *c, const e3_export_frame *frame, e3_export_facts *facts, e3_err *err);
+/* When every frame is added: finds threshold, scene scale and voxels, and fills the facts. Fails when no point is left,
+ * unless allow_empty. */
+int e3_cloud_settle(e3_cloud *c, e3_export_facts *facts, e3_err *err);
+/* Selects `max` of the kept points, 0 = all. After e3_cloud_settle. */
+int e3_cloud_select(e3_cloud *c, uint64_t max, e3_point_selection *selection, e3_err *err);
+/* Goes through the selected points in order, as often as wanted: 1, 0 at the end, -1. */
+void e3_cloud_rewind(e3_cloud *c);
+int e3_cloud_next(e3_cloud *c, const e3_point_selection *selection, e3_point_batch *b, e3_err *err);
+uint64_t e3_cloud_bytes(const e3_cloud *c);
+void e3_cloud_close(e3_cloud *c);
+
+/* --- mask.c: one picture per frame that says which pixels give points --- */
+
+typedef struct e3_masks e3_masks;
+
+e3_masks *e3_masks_open(const char *dir, e3_err *err);
+/* keep receives w × h bytes of 0 or 1 for the pixels of the network image; ordinal counts the frames of this run from
+ * 0. */
+int e3_masks_get(e3_masks *m, const e3_pred *p, int64_t ordinal, uint8_t *keep, e3_err *err);
+void e3_masks_close(e3_masks *m);
+
+#endif
