@@ -111,13 +111,31 @@ assert rows["cave_2"]["missing"] == "not found" and not rows["mine"]["published"
 	grep -q "e3-decode failed (exit 1): opening: kitti: .*: expected depth_selection" "$T/told" || { cat "$T/told"; return 1; }
 }
 
+@test "the manual page and the published tables name the data sets of the registry, with their tasks" {
+	local name task said
+	e3-decode --dataset '?' 2>&1 | sed -n "s/.*expected one of \(.*\), got '?'/\1/p" | tr '|' '\n' >"$T/names"
+	[ "$(wc -l <"$T/names")" -ge 9 ]
+	sed -n 's/^\.It \([a-z0-9]*\) Ta \([a-z, -]*\) Ta .*/\1: \2/p' "$ROOT/man/e3-datasets.7" >"$T/manual"
+	while read -r name; do
+		said=
+		for task in depth video-depth recon pose pairs; do
+			e3-decode --dataset "$name" --root "$T/none" --task $task 2>&1 | grep -q 'no truth for the task' || said+=" $task"
+		done
+		grep "^$name: " "$T/manual" | sed 's/.*: //; s/, /\n/g' | sort | tr '\n' ' ' >"$T/tasks"
+		[ "$(tr ' ' '\n' <<<"${said# }" | sort | tr '\n' ' ')" = "$(cat "$T/tasks")" ] || { echo "$name: tasks$said; the manual: $(cat "$T/tasks")"; return 1; }
+	done <"$T/names"
+	[ "$(wc -l <"$T/manual")" -eq "$(wc -l <"$T/names")" ]
+	awk '!/^#/ && NF { print $3 }' "$ROOT/pipelines/eval/tables" | sort -u | grep -vxFf "$T/names" >"$T/unknown" || true
+	[ ! -s "$T/unknown" ] || { echo "pipelines/eval/tables names:"; cat "$T/unknown"; return 1; }
+}
+
 @test "options that do not go together are refused" {
 	fails 2 "--dataset needs --root" -- e3-decode --dataset kitti
 	fails 2 "takes no INPUT" -- e3-decode --dataset kitti --root . clip.mp4
 	fails 2 "need --dataset" -- e3-decode --stride 2 clip.mp4
 	fails 2 "only --stride and --max-frames" -- e3-decode --dataset kitti --root . --every 1
-	fails 2 "are co3d's" -- e3-decode --dataset kitti --root . --draw 4
-	fails 2 "is 7scenes'" -- e3-decode --dataset kitti --root . --reject-invalid
+	fails 2 "--fast-eval do not go with kitti" -- e3-decode --dataset kitti --root . --draw 4
+	fails 2 "--reject-invalid does not go with kitti" -- e3-decode --dataset kitti --root . --reject-invalid
 	fails 2 "not a multiple of 14" -- e3-decode --dataset nrgbd --root . --fit 200
 	fails 2 "--json goes with --list" -- e3-decode --dataset kitti --root . --json
 	fails 2 "--as needs one folder" -- e3-scene --as kitti

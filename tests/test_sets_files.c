@@ -61,7 +61,7 @@ static const struct format {
 	decode_fn *decode;
 	int (*save)(const char *, const e3_depth *, e3_err *);
 	double step; /* what it rounds to */
-} formats[] = {{"x.dpt", e3_dpt_decode, e3_dpt_save, 0}, {"x.npy", e3_npy_decode, e3_npy_save, 0},
+} formats[] = {{"x.dpt", e3_sintel_dpt_decode, e3_sintel_dpt_save, 0}, {"x.npy", e3_npy_decode, e3_npy_save, 0},
 	{"x.png", decode_bonn, save_bonn, 1.0 / 5000}};
 enum { FORMATS = sizeof formats / sizeof *formats };
 
@@ -113,28 +113,28 @@ static void dpt_says_what_is_wrong(void **state)
 	e3_depth d = sample(), none;
 	e3_err err;
 	size_t n;
-	assert_int_equal(e3_dpt_save(fresh(), &d, NULL), 0);
+	assert_int_equal(e3_sintel_dpt_save(fresh(), &d, NULL), 0);
 	uint8_t *b = slurp(path, &n);
 	b[0] = 'Q';
-	refused(e3_dpt_decode(b, n, "a.dpt", &none, &err), &err,
+	refused(e3_sintel_dpt_decode(b, n, "a.dpt", &none, &err), &err,
 		"reading: a.dpt: begins with 51 49 45 48: expected the tag 50 49 45 48");
 	b[0] = 'P';
 	e3_put_le32(b + 4, 0);
-	refused(e3_dpt_decode(b, n, "a.dpt", &none, &err), &err, "0 × 3 pixels");
+	refused(e3_sintel_dpt_decode(b, n, "a.dpt", &none, &err), &err, "0 × 3 pixels");
 	e3_put_le32(b + 4, 0xffffffffu);
-	refused(e3_dpt_decode(b, n, "a.dpt", &none, &err), &err, "-1 × 3 pixels");
+	refused(e3_sintel_dpt_decode(b, n, "a.dpt", &none, &err), &err, "-1 × 3 pixels");
 	e3_put_le32(b + 4, 60000), e3_put_le32(b + 8, 60000);
-	refused(e3_dpt_decode(b, n, "a.dpt", &none, &err), &err, "fewer than 100000000");
+	refused(e3_sintel_dpt_decode(b, n, "a.dpt", &none, &err), &err, "fewer than 100000000");
 	e3_put_le32(b + 4, 6), e3_put_le32(b + 8, 3);
-	refused(e3_dpt_decode(b, n, "a.dpt", &none, &err), &err, "truncated: 72 bytes: 6 × 3 pixels take 84");
+	refused(e3_sintel_dpt_decode(b, n, "a.dpt", &none, &err), &err, "truncated: 72 bytes: 6 × 3 pixels take 84");
 	e3_put_le32(b + 4, 4);
-	refused(e3_dpt_decode(b, n, "a.dpt", &none, &err), &err, "too long");
+	refused(e3_sintel_dpt_decode(b, n, "a.dpt", &none, &err), &err, "too long");
 	e3_put_le32(b + 4, W);
 	put_float(b + 12 + 4 * (W + 2), NAN);
-	refused(e3_dpt_decode(b, n, "a.dpt", &none, &err), &err, "pixel 2, 1: not a number");
+	refused(e3_sintel_dpt_decode(b, n, "a.dpt", &none, &err), &err, "pixel 2, 1: not a number");
 	/* the sky is far, and behind the camera is nowhere */
 	put_float(b + 12, INFINITY), put_float(b + 12 + 4 * (W + 2), -3);
-	assert_int_equal(e3_dpt_decode(b, n, "a.dpt", &none, &err), 0);
+	assert_int_equal(e3_sintel_dpt_decode(b, n, "a.dpt", &none, &err), 0);
 	assert_true(isinf(none.z[0]) && none.z[W + 2] == 0);
 	e3_depth_release(&none);
 	e3_depth_release(&d);

@@ -47,7 +47,7 @@ static void sintel_depth_and_camera(void **state)
 	size_t n = bytes_of("io/sintel_dpt", bytes, sizeof bytes);
 	json_t *want = expected("io/sintel_dpt");
 	e3_depth d;
-	assert_int_equal(e3_dpt_decode(bytes, n, "a.dpt", &d, NULL), 0);
+	assert_int_equal(e3_sintel_dpt_decode(bytes, n, "a.dpt", &d, NULL), 0);
 	assert_int_equal(d.w, (int)number(want, "width"));
 	assert_int_equal(d.h, (int)number(want, "height"));
 	compare_map("dpt", &d, json_object_get(want, "depth"));

@@ -19,7 +19,7 @@ void set_check(const set_request *r, const decode_options *o, int n)
 			e3_usage_error("--root, --sequence, --list, --task, --stride, --repeat and the like need --dataset");
 		return;
 	}
-	bool co3d = r->set == E3_SET_CO3D;
+	const e3_set_info *info = e3_set_info_of(r->set);
 	if (n > 0)
 		e3_usage_error("--dataset takes no INPUT: give the folder with --root");
 	if (!r->root)
@@ -33,12 +33,13 @@ void set_check(const set_request *r, const decode_options *o, int n)
 		e3_usage_error("--repeat does not go with --list");
 	if (r->json && !r->list)
 		e3_usage_error("--json goes with --list");
-	if (!co3d && (r->annotations || r->co3d_size || r->draw || r->min_frames || r->seed || r->fast_eval))
-		e3_usage_error("--annotations, --co3d-size, --draw, --min-frames, --seed and --fast-eval are co3d's");
-	if (r->reject_invalid && r->set != E3_SET_SCENES7)
-		e3_usage_error("--reject-invalid is 7scenes'");
-	if (co3d && o->fit)
-		e3_usage_error("--fit does not go with co3d: see --co3d-size");
+	if (!info->draws && (r->annotations || r->co3d_size || r->draw || r->min_frames || r->seed || r->fast_eval))
+		e3_usage_error("--annotations, --co3d-size, --draw, --min-frames, --seed and --fast-eval do not go with %s",
+			e3_set_name(r->set));
+	if (r->reject_invalid && !info->registers)
+		e3_usage_error("--reject-invalid does not go with %s", e3_set_name(r->set));
+	if (info->draws && o->fit)
+		e3_usage_error("--fit does not go with %s: see --co3d-size", e3_set_name(r->set));
 	if (o->fit % 14)
 		e3_usage_error("--fit %" PRId64 " is not a multiple of 14", o->fit);
 }
@@ -121,7 +122,7 @@ static int choose(const set_request *r, const e3_set *s, size_t *at, size_t *n, 
 	}
 	if (*n)
 		return 0;
-	return e3_fail(err, "reading: %s: %s: no sequence %s%s here: see --list", e3_set_name((e3_set_id)r->set), r->root,
+	return e3_fail(err, "reading: %s: %s: no sequence %s%s here: see --list", e3_set_name(r->set), r->root,
 		r->sequence ? "matches " : "", r->sequence ? r->sequence : "is");
 }
 
@@ -192,7 +193,7 @@ static int send_stream(sending *t, e3_seq *q, const char *set, const char *name,
 
 static int send_sequence(const set_request *r, const e3_set *s, size_t k, const char *to, e3_err *err)
 {
-	const char *set = e3_set_name((e3_set_id)r->set), *name = e3_set_entry_at(s, k).name;
+	const char *set = e3_set_name(r->set), *name = e3_set_entry_at(s, k).name;
 	char *endpoint = endpoint_of(to, name, err);
 	sending t = {.out = endpoint ? e3_out_open(endpoint, err) : NULL, .started = e3_now()};
 	free(endpoint);
@@ -229,7 +230,7 @@ static int send_all(const set_request *r, const decode_options *o, const e3_set 
 	if (!rc && n > 1 && !(o->out && strstr(o->out, "%s")))
 		rc = e3_fail(err,
 			"reading: %s: %zu sequences, from %s to %s: choose one with --sequence, or give -o a name with %%s in it",
-			e3_set_name((e3_set_id)r->set), n, e3_set_entry_at(s, at[0]).name, e3_set_entry_at(s, at[n - 1]).name);
+			e3_set_name(r->set), n, e3_set_entry_at(s, at[0]).name, e3_set_entry_at(s, at[n - 1]).name);
 	if (rc)
 		tell(o, err);
 	for (size_t k = 0; !rc && k < n && !e3_stop_signal(); k++)
@@ -240,7 +241,7 @@ static int send_all(const set_request *r, const decode_options *o, const e3_set 
 
 int set_run(const set_request *r, const decode_options *o, e3_err *err)
 {
-	const e3_set_options want = {.set = (e3_set_id)r->set,
+	const e3_set_options want = {.set = r->set,
 		.root = r->root,
 		.annotations = r->annotations,
 		.task = r->task,

@@ -26,8 +26,7 @@ typedef struct set_request {
 			.to = &(r).set, \
 			.arg = "NAME", \
 			.choices = E3_SET_NAMES, \
-			.help = \
-				"read this data set, with its truth, instead of INPUT:\nsintel, kitti, bonn, nyu, 7scenes, nrgbd, tum, scannet,\nco3d"}, \
+			.help = "read this data set, with its truth, instead of INPUT: one of\n" E3_SET_WORDS}, \
 		{.type = E3_OPT_TEXT, .name = "root", .to = &(r).root, .arg = "DIR", .help = "where it lies"}, \
 		{.type = E3_OPT_TEXT, \
 			.name = "sequence", \
@@ -53,7 +52,7 @@ typedef struct set_request {
 			.arg = "N", \
 			.min = 1, \
 			.max = 1e9, \
-			.help = "every Nth frame (default 1; 7scenes 200, nrgbd 500)"}, \
+			.help = "every Nth frame (default: as the papers do)"}, \
 		{.type = E3_OPT_INT, \
 			.name = "repeat", \
 			.to = &(r).repeat, \

@@ -2,12 +2,11 @@
 #include "options.h"
 #include "e3/num.h"
 #include "e3/opt.h"
+#include "e3/sets.h"
 #include "e3/stream.h"
 #include "e3/tool.h"
 #include <string.h>
 #include <unistd.h>
-
-#define DATASETS "e3|sintel|bonn|kitti|nyu|tum|scannet|co3d|7scenes|nrgbd"
 
 static int parse_truth(void *to, const char *arg, e3_err *err)
 {
@@ -73,9 +72,9 @@ static const e3_opt table[] = {
 	{E3_OPT_TITLE, .help = "Depth"},
 	{E3_OPT_CALL, "align", .to = &c.o, .arg = "HOW", .call = parse_align,
 		.help = "median, scale, scale&shift, metric, lstsq; several with\ncommas (depth: median; video-depth: scale)"},
-	{E3_OPT_CHOICE, "dataset", .to = &c.dataset, .arg = "NAME", .choices = DATASETS,
+	{E3_OPT_CHOICE, "dataset", .to = &c.dataset, .arg = "NAME", .choices = "e3" E3_SET_CHOICES,
 		.help =
-			"limits of sintel, bonn, kitti or nyu; its name, of these or\ntum, scannet, co3d, 7scenes, nrgbd, for result files"},
+			"limits on depth as the papers use them for this data set, and\nits name in result files; e3 (default) or one of\n" E3_SET_WORDS},
 	{E3_OPT_REAL, "max-depth", .to = &c.o.pixels.cap, .arg = "D", .min = 0, .max = 1e30,
 		.help = "only where the truth is below D"},
 	{E3_OPT_REAL, "clip", .to = &c.o.clip, .arg = "D", .min = 0, .max = 1e30,
@@ -107,17 +106,18 @@ static const e3_opt table[] = {
 	{E3_OPT_END, .name = NULL},
 };
 
-/* doc/evaluation.md 3.4 */
+/* doc/evaluation.md 3.4. The choice 0 is "e3": no data set. */
 static void apply_dataset(eval_cli *x)
 {
-	enum { NONE, SINTEL, BONN };
-	static const char *const name[] = {"e3", "sintel", "bonn", "kitti", "nyu", "tum", "scannet", "co3d", "7scenes",
-		"NRGBD"};
-	x->o.dataset = name[x->dataset];
-	if (x->dataset == SINTEL && x->o.clip == 0)
-		x->o.clip = 70;
-	if ((x->dataset == SINTEL || x->dataset == BONN) && x->o.pixels.cap == 0)
-		x->o.pixels.cap = 70;
+	x->o.dataset = "e3";
+	if (x->dataset == 0)
+		return;
+	const e3_set_info *info = e3_set_info_of(x->dataset - 1);
+	x->o.dataset = info->label ? info->label : e3_set_name(x->dataset - 1);
+	if (x->o.clip == 0)
+		x->o.clip = info->max_prediction;
+	if (x->o.pixels.cap == 0)
+		x->o.pixels.cap = info->max_depth;
 }
 
 /* The first operand may name a task. */

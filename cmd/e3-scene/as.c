@@ -11,9 +11,9 @@
 
 void scene_as_complete(const scene_as *as, e3_scene_options *o)
 {
-	e3_set_format f = e3_set_format_of((e3_set_id)as->set);
+	const e3_set_format f = e3_set_info_of(as->set)->format;
 	if (f.focal > 0 && o->fov > 0)
-		e3_usage_error("--fov does not go with --as %s: its readers know one camera", e3_set_name((e3_set_id)as->set));
+		e3_usage_error("--fov does not go with --as %s: its readers know one camera", e3_set_name(as->set));
 	if (!o->w)
 		o->w = f.w, o->h = f.h;
 	o->metres = true;
@@ -72,8 +72,8 @@ static int write_frame(room *r, e3_set_writer *w, int64_t i, double seconds, e3_
 int scene_as_run(const scene_as *as, const e3_scene_options *o, e3_err *err)
 {
 	room r = {.scene = NULL};
-	e3_set_writer *w = e3_set_writer_open((e3_set_id)as->set, as->dir, as->sequence, err);
-	int rc = w ? open_room(&r, o, e3_set_format_of((e3_set_id)as->set).central, err) : -1;
+	e3_set_writer *w = e3_set_writer_open(as->set, as->dir, as->sequence, err);
+	int rc = w ? open_room(&r, o, e3_set_info_of(as->set)->format.central, err) : -1;
 	int64_t i = as->start;
 	for (; !rc && i < o->frames && !e3_stop_signal(); i++) {
 		rc = write_frame(&r, w, i, (double)(i - as->start) / as->fps, err);

@@ -165,7 +165,7 @@ static const e3_opt table[] = {
 		.arg = "NAME",
 		.choices = E3_SET_NAMES,
 		.help =
-			"write a data set into DIR instead: sintel, kitti, bonn,\nnyu, 7scenes, nrgbd, tum, scannet or co3d, in its size\nunless --size is given, in metres"},
+			"write a data set into DIR instead, in its size unless --size is\ngiven, in metres: one of\n" E3_SET_WORDS},
 	{.type = E3_OPT_TEXT,
 		.name = "sequence",
 		.to = &t.as.sequence,

@@ -31,7 +31,8 @@ const char *e3_eval_task_name(e3_eval_task task);
 
 enum { E3_EVAL_ALIGNS = 5, E3_EVAL_WHY = 256 };
 
-/* What the caller may add to some messages, each appended as it is; NULL adds nothing. A tool names its options here. */
+/* What the caller may add to some messages, each appended as it is; NULL adds nothing. A tool names its options here.
+ */
 typedef struct e3_eval_hints {
 	const char *no_truth;       /* the stream carries no truth */
 	const char *no_truth_file;  /* a trajectory needs a truth from elsewhere */
@@ -42,30 +43,30 @@ typedef struct e3_eval_hints {
 } e3_eval_hints;
 
 typedef struct e3_eval_options {
-	unsigned tasks;               /* bit k: e3_eval_task k */
-	bool all;                     /* no task was asked for: score whatever the truth allows */
-	bool align[E3_EVAL_ALIGNS];   /* by e3_depth_align; none: the task's own */
+	unsigned tasks;             /* bit k: e3_eval_task k */
+	bool all;                   /* no task was asked for: score whatever the truth allows */
+	bool align[E3_EVAL_ALIGNS]; /* by e3_depth_align; none: the task's own */
 	bool align_given;
 	e3_pixel_rule pixels;
 	double clip;
 	bool disparity, compat, by_folder;
-	const char *const *truth;     /* [n_truth] files with the truth: none, one for all inputs, or one for each */
+	const char *const *truth; /* [n_truth] files with the truth: none, one for all inputs, or one for each */
 	int n_truth;
-	bool against;                 /* truth[0] is a stream whose predictions stand as truth */
-	int traj_format;              /* of trajectory files: 0 = by content, else 1 + e3_traj_format */
-	double max_diff;              /* seconds by which stamps may differ; negative: pair index to index */
-	const char *results;          /* folder for e3_eval_results; NULL: none, and intrinsics are not kept */
-	const char *charts;           /* folder for e3_eval_charts; NULL: none, and errors of frames are not kept */
-	bool npy;                     /* save every predicted depth map below `results` while reading */
-	const char *dataset;          /* its name in result files, or "e3" */
-	const char *ply;              /* recon: folder for clouds */
-	bool use_proj;                /* recon: points of predicted depth and camera */
-	double icp;                   /* recon: radius */
-	int64_t crop;                 /* recon */
+	bool against;        /* truth[0] is a stream whose predictions stand as truth */
+	int traj_format;     /* of trajectory files: 0 = by content, else 1 + e3_traj_format */
+	double max_diff;     /* seconds by which stamps may differ; negative: pair index to index */
+	const char *results; /* folder for e3_eval_results; NULL: none, and intrinsics are not kept */
+	const char *charts;  /* folder for e3_eval_charts; NULL: none, and errors of frames are not kept */
+	bool npy;            /* save every predicted depth map below `results` while reading */
+	const char *dataset; /* its name in result files, or "e3" */
+	const char *ply;     /* recon: folder for clouds */
+	bool use_proj;       /* recon: points of predicted depth and camera */
+	double icp;          /* recon: radius */
+	int64_t crop;        /* recon */
 	int64_t threads;
 	e3_eval_hints hints;
 	/* The caller's side; each may be NULL. */
-	bool (*stop)(void);           /* true: score what has been read, leave out the rest */
+	bool (*stop)(void); /* true: score what has been read, leave out the rest */
 	void (*progress)(const char *name, int64_t frames);
 } e3_eval_options;
 

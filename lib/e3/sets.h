@@ -29,8 +29,8 @@ int e3_depth_init(e3_depth *d, int w, int h, e3_err *err);
 
 /* Sintel's .dpt: float32. Refuses another tag, sizes that do not fit the bytes or exceed 1e8 pixels, NaN. Zero and
  * below is unknown. */
-int e3_dpt_decode(const uint8_t *bytes, size_t n, const char *name, e3_depth *out, e3_err *err);
-int e3_dpt_save(const char *path, const e3_depth *d, e3_err *err);
+int e3_sintel_dpt_decode(const uint8_t *bytes, size_t n, const char *name, e3_depth *out, e3_err *err);
+int e3_sintel_dpt_save(const char *path, const e3_depth *d, e3_err *err);
 
 /* numpy's .npy with a matrix of '<f4' or '<f8' in C order. Refuses values that are not finite. Zero and below is
  * unknown. */
@@ -137,20 +137,28 @@ int e3_loader_c(const e3_image *in, int size, e3_image *out, e3_fit *fit, e3_err
 
 /* --- set.c, seq.c, read.c: a data set as sequences of frames with truth --- */
 
-typedef enum e3_set_id {
-	E3_SET_SINTEL,
-	E3_SET_KITTI,
-	E3_SET_BONN,
-	E3_SET_NYU,
-	E3_SET_SCENES7,
-	E3_SET_NRGBD,
-	E3_SET_TUM,
-	E3_SET_SCANNET,
-	E3_SET_CO3D,
-	E3_SET_IDS
-} e3_set_id;
-#define E3_SET_NAMES "sintel|kitti|bonn|nyu|7scenes|nrgbd|tum|scannet|co3d"
-const char *e3_set_name(e3_set_id id);
+/* The registry: a line for each data set, with the identifier of its row in lib/sets (sets_IDENTIFIER, in a file of its
+ * own) and the name that options and messages use. Choices, help texts and error texts follow from it. */
+#define E3_SETS(X) \
+	X(sintel, "sintel") \
+	X(kitti, "kitti") \
+	X(bonn, "bonn") \
+	X(nyu, "nyu") \
+	X(scenes7, "7scenes") \
+	X(nrgbd, "nrgbd") \
+	X(tum, "tum") \
+	X(scannet, "scannet") \
+	X(co3d, "co3d")
+
+#define E3_SET_COUNT_ONE(ident, name) +1
+#define E3_SET_WORD(ident, name) " " name
+#define E3_SET_CHOICE(ident, name) "|" name
+enum { E3_SET_COUNT = 0 E3_SETS(E3_SET_COUNT_ONE) };
+#define E3_SET_WORDS E3_SETS(E3_SET_WORD)     /* " sintel kitti ...", a literal */
+#define E3_SET_CHOICES E3_SETS(E3_SET_CHOICE) /* "|sintel|kitti ...", a literal */
+#define E3_SET_NAMES (&E3_SET_CHOICES[1])     /* "sintel|kitti ...", as option tables take it */
+
+typedef int e3_set_id; /* position in the registry */
 
 typedef enum e3_task {
 	E3_TASK_DEPTH,
@@ -162,6 +170,30 @@ typedef enum e3_task {
 } e3_task;
 #define E3_TASK_NAMES "depth|video-depth|recon|pose|pairs"
 const char *e3_task_name(e3_task task);
+
+/* What a data set's files look like when a scene is written as one. */
+typedef struct e3_set_format {
+	int w, h;     /* of the data set's pictures */
+	double focal; /* in pixels at that width, where the readers know only this one, and these proportions; 0: any */
+	bool central; /* the readers take w/2, h/2 as the principal point, counted from the centre of the first pixel */
+	const char *sequence; /* the first of the published ones */
+} e3_set_format;
+
+/* What is known of a data set without its files. */
+typedef struct e3_set_info {
+	const char *label;     /* in the reference's result files; NULL: the name */
+	unsigned tasks;        /* 1 << e3_task: those it has truth for */
+	e3_task usual;         /* the one the papers use it for */
+	int64_t stride;        /* of the papers: every so many frames */
+	double max_depth;      /* depth is scored only where the truth is below that; 0: everywhere */
+	double max_prediction; /* aligned predictions are at most that; 0: no limit */
+	bool draws;            /* frames are drawn at random: e3_set_options' annotations, co3d_size, draw, ... */
+	bool registers;        /* raw depth is registered to colour: e3_set_options' reject_invalid */
+	e3_set_format format;
+} e3_set_info;
+
+const char *e3_set_name(e3_set_id id);
+const e3_set_info *e3_set_info_of(e3_set_id id);
 
 typedef struct e3_set_options {
 	e3_set_id set;
@@ -213,15 +245,6 @@ e3_seq_counts e3_seq_count(const e3_seq *q);
 int e3_seq_read(e3_seq *q, int64_t k, e3_frame *frame, e3_truth *truth, e3_err *err);
 
 /* --- write.c: a scene in a data set's own layout and files, for e3_set_open and the originals' readers --- */
-
-typedef struct e3_set_format {
-	int w, h;     /* of the data set's pictures */
-	double focal; /* in pixels at that width, where the readers know only this one, and these proportions; 0: any */
-	bool central; /* the readers take w/2, h/2 as the principal point, counted from the centre of the first pixel */
-	const char *sequence; /* the first of the published ones */
-} e3_set_format;
-
-e3_set_format e3_set_format_of(e3_set_id set);
 
 typedef struct e3_set_writer e3_set_writer;
 

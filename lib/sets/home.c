@@ -22,17 +22,7 @@ static bool has_folder(const char *path, const sets_row *row)
 	return yes;
 }
 
-static bool is_home(const e3_set *s)
-{
-	switch (s->o.set) {
-	case E3_SET_CO3D:
-		return sets_co3d_is_home(s);
-	case E3_SET_KITTI:
-		return sets_kitti_is_home(s);
-	default:
-		return has_folder(s->base, s->row);
-	}
-}
+static bool is_home(const e3_set *s) { return s->row->is_home ? s->row->is_home(s) : has_folder(s->base, s->row); }
 
 /* Takes `path` (with its slash) for s->base when the data set lies there; else frees it. */
 static bool take(e3_set *s, char *path)
@@ -120,27 +110,6 @@ static int describe(const char *root, e3_buf *to)
 	return rc;
 }
 
-/* NYU is handed out in MATLAB's and HDF5 files. -1 when the root is or holds such a thing. */
-static int refuse_packed(const e3_set *s, e3_err *err)
-{
-	static const char packed[] = ".mat|.h5";
-	sets_names found = {0};
-	const char *name = NULL;
-	if (s->o.set != E3_SET_NYU)
-		return 0;
-	if (sets_is_file(s->o.root))
-		name = sets_suffix_of(s->o.root, packed) ? "" : NULL;
-	else if (sets_folder(s->o.root, (sets_pattern){NULL, packed, false}, &found, NULL) == 0 && found.n)
-		name = found.v[0];
-	if (name)
-		e3_fail(err,
-			"opening: nyu: %s%s%s: expected val/nyu_images and val/nyu_depths, found a MATLAB or HDF5 file: pipelines/eval/nyu.py makes"
-			" them of it",
-			s->o.root, *name ? "/" : "", name);
-	sets_names_release(&found);
-	return name ? -1 : 0;
-}
-
 int sets_find_home(e3_set *s, e3_err *err)
 {
 	const sets_row *row = s->row;
@@ -152,14 +121,14 @@ int sets_find_home(e3_set *s, e3_err *err)
 	free(dir);
 	if (found)
 		return 0;
-	if (refuse_packed(s, err))
+	if (row->refuse && row->refuse(s, err))
 		return -1;
 	if (!sets_is_folder(root))
-		return e3_fail(err, "opening: %s: %s: no such folder", row->name, root);
+		return e3_fail(err, "opening: %s: %s: no such folder", s->name, root);
 	e3_buf what = {0};
 	char *other = near_by(s, root);
 	describe(root, &what);
-	e3_fail(err, "opening: %s: %s: expected %s, here or in %s; found %s%s%s", row->name, root, row->expected,
+	e3_fail(err, "opening: %s: %s: expected %s, here or in %s; found %s%s%s", s->name, root, row->expected,
 		row->homes[1], what.data ? what.data : "", other ? "; it lies elsewhere: give " : "", other ? other : "");
 	free(other);
 	e3_buf_release(&what);

@@ -97,31 +97,48 @@ typedef struct sets_entry {
 
 enum { SETS_HOMES = 6 };
 
+#define SETS_MAY(t) (1u << E3_TASK_##t)
+
+/* A data set: its row is in its own file, set_IDENTIFIER.c. Functions that are NULL have nothing to do. */
 typedef struct sets_row {
-	const char *name;
-	const char
-		*homes[SETS_HOMES]; /* names of the folder under --root; "": the root itself; their case does not matter */
-	sets_pattern folder;    /* what a home holds: such a folder ... */
-	const char *inside;     /* ... with this in it; NULL: nothing in particular */
-	const char *expected;   /* the same in words */
-	unsigned tasks;         /* 1 << e3_task */
-	e3_task usual;
-	int64_t stride; /* of the papers */
+	e3_set_info info;
+	/* Where it lies: names of its folder under the root ("": the root itself; case does not matter), and what such a
+	 * folder holds. */
+	const char *homes[SETS_HOMES];
+	sets_pattern folder;              /* such a folder ... */
+	const char *inside;               /* ... with this in it; NULL: nothing in particular */
+	const char *expected;             /* the same in words */
+	bool (*is_home)(const e3_set *s); /* instead of `folder` and `inside`: whether it lies in s->base */
+	/* -1 when the root holds the data set in a form that cannot be read: says what to do. */
+	int (*refuse)(const e3_set *s, e3_err *err);
+	/* What is read. */
 	sets_map map;
 	e3_depth16 kind; /* of SETS_PNG16 */
 	const char *unit;
-	int (*list)(e3_set *s, e3_err *err);
-	int (*open)(const e3_set *s, const char *name, e3_seq *q, e3_err *err);
+	int (*list)(e3_set *s, e3_err *err);                                    /* adds its sequences: sets_entry_add */
+	int (*open)(const e3_set *s, const char *name, e3_seq *q, e3_err *err); /* adds the frames of one: sets_add */
+	void (*release)(e3_set *s);                                             /* s->own */
+	/* What is written. */
+	const char *form; /* of a sequence's name, in words */
+	const char *mark; /* the file or folder that shows that a sequence exists, below the root; %s is its name */
+	int (*put)(e3_set_writer *w, const e3_set_shot *shot, e3_err *err); /* a frame */
+	int (*finish)(e3_set_writer *w, e3_err *err);                       /* what belongs to the whole sequence */
+	void (*writer_release)(e3_set_writer *w);                           /* w->own */
 } sets_row;
+
+#define SETS_DECLARE(ident, name) extern const sets_row sets_##ident;
+E3_SETS(SETS_DECLARE)
+const sets_row *sets_row_of(e3_set_id id);
 
 struct e3_set {
 	e3_set_options o;
 	const sets_row *row;
+	const char *name;
 	e3_task task;
 	char *base; /* the data set's folder, with its slash */
 	sets_entry *entry;
 	size_t n, cap;
-	void *co3d; /* what its annotations said; see set_co3d.c */
+	void *own; /* what the data set keeps for itself */
 };
 
 /* --- home.c --- */
@@ -130,25 +147,11 @@ struct e3_set {
  * give. */
 int sets_find_home(e3_set *s, e3_err *err);
 
+/* --- entries.c --- */
+
 /* The entry of that name, made when it is new; marks are added. */
 int sets_entry_add(e3_set *s, const char *name, bool published, bool found, e3_err *err);
 /* `published` (ends with NULL) and the folders of `path` that look so, their prefix and suffix taken off. */
 int sets_list_folders(e3_set *s, const char *path, sets_pattern want, const char *const *published, e3_err *err);
-
-/* The layouts, one file each. */
-int sets_sintel_list(e3_set *s, e3_err *err),
-	sets_sintel_open(const e3_set *s, const char *name, e3_seq *q, e3_err *err);
-int sets_kitti_list(e3_set *s, e3_err *err), sets_kitti_open(const e3_set *s, const char *name, e3_seq *q, e3_err *err);
-int sets_bonn_list(e3_set *s, e3_err *err), sets_bonn_open(const e3_set *s, const char *name, e3_seq *q, e3_err *err);
-int sets_nyu_list(e3_set *s, e3_err *err), sets_nyu_open(const e3_set *s, const char *name, e3_seq *q, e3_err *err);
-int sets_scenes7_list(e3_set *s, e3_err *err),
-	sets_scenes7_open(const e3_set *s, const char *name, e3_seq *q, e3_err *err);
-int sets_nrgbd_list(e3_set *s, e3_err *err), sets_nrgbd_open(const e3_set *s, const char *name, e3_seq *q, e3_err *err);
-int sets_tum_list(e3_set *s, e3_err *err), sets_tum_open(const e3_set *s, const char *name, e3_seq *q, e3_err *err);
-int sets_scannet_list(e3_set *s, e3_err *err),
-	sets_scannet_open(const e3_set *s, const char *name, e3_seq *q, e3_err *err);
-int sets_co3d_list(e3_set *s, e3_err *err), sets_co3d_open(const e3_set *s, const char *name, e3_seq *q, e3_err *err);
-bool sets_co3d_is_home(const e3_set *s), sets_kitti_is_home(const e3_set *s); /* whether it lies in s->base */
-void sets_co3d_release(e3_set *s);
 
 #endif

@@ -81,7 +81,7 @@ static int dpt(const uint8_t *bytes, size_t n, e3_depth *out, e3_err *err)
 	return 0;
 }
 
-int e3_dpt_decode(const uint8_t *bytes, size_t n, const char *name, e3_depth *out, e3_err *err)
+int e3_sintel_dpt_decode(const uint8_t *bytes, size_t n, const char *name, e3_depth *out, e3_err *err)
 {
 	*out = (e3_depth){0};
 	if (dpt(bytes, n, out, err) == 0)
@@ -99,7 +99,7 @@ void sets_put_floats(uint8_t *to, const float *v, size_t n)
 	}
 }
 
-int e3_dpt_save(const char *path, const e3_depth *d, e3_err *err)
+int e3_sintel_dpt_save(const char *path, const e3_depth *d, e3_err *err)
 {
 	size_t n = (size_t)d->w * (size_t)d->h;
 	uint8_t *bytes = e3_alloc(DPT_HEAD + 4 * n, 1, "a depth map", err);

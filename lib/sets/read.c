@@ -58,7 +58,7 @@ static int load_depth(const e3_seq *q, const sets_frame *f, e3_depth *out, e3_er
 		return -1;
 	switch (row->map) {
 	case SETS_DPT:
-		rc = e3_dpt_decode(map.data, map.size, f->depth, out, err);
+		rc = e3_sintel_dpt_decode(map.data, map.size, f->depth, out, err);
 		break;
 	case SETS_NPY:
 		rc = e3_npy_decode(map.data, map.size, f->depth, out, err);

@@ -116,7 +116,7 @@ e3_seq *e3_seq_open(const e3_set *s, size_t k, e3_err *err)
 	if (!rc)
 		rc = s->row->open(s, q->name, q, err);
 	if (rc) {
-		e3_fail_in(err, "%s: %s", s->row->name, s->entry[k].name);
+		e3_fail_in(err, "%s: %s", s->name, s->entry[k].name);
 		e3_seq_close(q);
 		return NULL;
 	}

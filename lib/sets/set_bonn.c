@@ -2,12 +2,12 @@
  * from the original folders. Its pose rows are not associated with the pictures: they are not read
  * (doc/evaluation.md 2.2).
  */
-#include "internal.h"
+#include "write.h"
 #include <stdlib.h>
 
 static const char *const published[] = {"balloon2", "crowd2", "crowd3", "person_tracking2", "synchronous", NULL};
 
-int sets_bonn_list(e3_set *s, e3_err *err)
+static int list(e3_set *s, e3_err *err)
 {
 	return sets_list_folders(s, s->base, (sets_pattern){"rgbd_bonn_", NULL, true}, published, err);
 }
@@ -43,7 +43,7 @@ static int list_pair(const char *home, bool prepared, pair *p, e3_err *err)
 	return 0;
 }
 
-int sets_bonn_open(const e3_set *s, const char *name, e3_seq *q, e3_err *err)
+static int open_sequence(const e3_set *s, const char *name, e3_seq *q, e3_err *err)
 {
 	pair p = {.path = {NULL}};
 	char *home = sets_path(err, "%srgbd_bonn_%s", s->base, name),
@@ -66,3 +66,47 @@ int sets_bonn_open(const e3_set *s, const char *name, e3_seq *q, e3_err *err)
 	free(home), free(ready);
 	return rc;
 }
+
+/* --- writing --- */
+
+/* Depth is taken a little later than colour: readers pair by index. */
+static const double later = 0.0125;
+
+static int put(e3_set_writer *w, const e3_set_shot *s, e3_err *err)
+{
+	double t = SETS_RECORDED + s->seconds;
+	if (sets_save_rgb(sets_to_write(w, err, "rgbd_bonn_dataset/rgbd_bonn_%s/rgb_110/%.5f.png", w->name, t), s, err))
+		return -1;
+	return sets_save_depth16(sets_to_write(w, err, "rgbd_bonn_dataset/rgbd_bonn_%s/depth_110/%.5f.png", w->name,
+								 t + later),
+		E3_DEPTH16_BONN, s, err);
+}
+
+static int finish(e3_set_writer *w, e3_err *err)
+{
+	return sets_save_recorded(w, sets_to_write(w, err, "rgbd_bonn_dataset/rgbd_bonn_%s/groundtruth_110.txt", w->name),
+		err);
+}
+
+const sets_row sets_bonn = {
+	.info =
+		{
+			.tasks = SETS_MAY(DEPTH) | SETS_MAY(VIDEO_DEPTH),
+			.usual = E3_TASK_VIDEO_DEPTH,
+			.stride = 1,
+			.max_depth = 70,
+			.format = {640, 480, 0, false, "balloon2"},
+		},
+	.homes = {"rgbd_bonn_dataset/", "bonn/rgbd_bonn_dataset/", "bonn/", ""},
+	.folder = {"rgbd_bonn_", "", true},
+	.expected = "rgbd_bonn_dataset/rgbd_bonn_SEQUENCE/",
+	.map = SETS_PNG16,
+	.kind = E3_DEPTH16_BONN,
+	.unit = "m",
+	.list = list,
+	.open = open_sequence,
+	.form = "NAME",
+	.mark = "rgbd_bonn_dataset/rgbd_bonn_%s",
+	.put = put,
+	.finish = finish,
+};

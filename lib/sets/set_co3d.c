@@ -4,6 +4,7 @@
  * sequence and frame. */
 #include "e3/mem.h"
 #include "json_gz.h"
+#include "write.h"
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
@@ -184,7 +185,7 @@ static int list_category(e3_set *s, co3d *all, const char *category, const char 
 }
 
 /* Annotations, or the categories' folders when those lie elsewhere. */
-bool sets_co3d_is_home(const e3_set *s)
+static bool is_home(const e3_set *s)
 {
 	bool yes = false;
 	for (size_t k = 0; !yes && categories[k]; k++) {
@@ -195,10 +196,10 @@ bool sets_co3d_is_home(const e3_set *s)
 	return yes;
 }
 
-int sets_co3d_list(e3_set *s, e3_err *err)
+static int list(e3_set *s, e3_err *err)
 {
 	const char *folder = s->o.annotations ? s->o.annotations : s->base;
-	co3d *all = s->co3d = e3_alloc(1, sizeof *all, "CO3D's sequences", err);
+	co3d *all = s->own = e3_alloc(1, sizeof *all, "CO3D's sequences", err);
 	size_t found = 0;
 	int rc = all ? 0 : -1;
 	if (!rc && s->o.draw > s->o.min_frames)
@@ -219,20 +220,20 @@ int sets_co3d_list(e3_set *s, e3_err *err)
 	return rc;
 }
 
-void sets_co3d_release(e3_set *s)
+static void release(e3_set *s)
 {
-	co3d *all = s->co3d;
+	co3d *all = s->own;
 	for (size_t k = 0; all && k < all->n; k++)
 		choice_release(&all->seq[k]);
 	if (all)
 		free(all->seq);
 	free(all);
-	s->co3d = NULL;
+	s->own = NULL;
 }
 
-int sets_co3d_open(const e3_set *s, const char *name, e3_seq *q, e3_err *err)
+static int open_sequence(const e3_set *s, const char *name, e3_seq *q, e3_err *err)
 {
-	const co3d *all = s->co3d;
+	const co3d *all = s->own;
 	for (size_t k = 0; k < all->n; k++) {
 		const choice *c = &all->seq[k];
 		if (strcmp(c->name, name))
@@ -249,3 +250,94 @@ int sets_co3d_open(const e3_set *s, const char *name, e3_seq *q, e3_err *err)
 	}
 	return e3_fail(err, "reading: no annotations of %s", name);
 }
+
+/* --- writing --- */
+
+static json_t *row_of(const double *v, int n)
+{
+	json_t *row = json_array();
+	for (int k = 0; k < n; k++)
+		json_array_append_new(row, json_real(v[k]));
+	return row;
+}
+
+/* PyTorch3D: row vectors, x left, y up; lengths in half the shorter side of the picture. */
+static json_t *annotation(const char *path, const e3_set_shot *s)
+{
+	static const double sign[3] = {-1, -1, 1};
+	double w2c[12], half = (s->rgb->w < s->rgb->h ? s->rgb->w : s->rgb->h) / 2.0, t[3];
+	e3_rigid_invert(s->pose, w2c);
+	json_t *r = json_array(), *one = json_object();
+	for (int col = 0; col < 3; col++) {
+		double turned[3];
+		for (int row = 0; row < 3; row++)
+			turned[row] = sign[row] * w2c[4 * row + col];
+		json_array_append_new(r, row_of(turned, 3));
+		t[col] = sign[col] * w2c[4 * col + 3];
+	}
+	const double focal[2] = {s->k.fx / half, s->k.fy / half};
+	const double centre[2] = {(s->rgb->w / 2.0 - s->k.cx) / half, (s->rgb->h / 2.0 - s->k.cy) / half};
+	json_object_set_new(one, "filepath", json_string(path));
+	json_object_set_new(one, "R", r);
+	json_object_set_new(one, "T", row_of(t, 3));
+	json_object_set_new(one, "focal_length", row_of(focal, 2));
+	json_object_set_new(one, "principal_point", row_of(centre, 2));
+	return one;
+}
+
+static void writer_release(e3_set_writer *w)
+{
+	json_decref(w->own);
+	w->own = NULL;
+}
+
+static int put(e3_set_writer *w, const e3_set_shot *s, e3_err *err)
+{
+	if (!w->own)
+		w->own = json_array();
+	char *path = sets_to_write(w, err, "%s/images/frame%06lld.jpg", w->name, (long long)w->n + 1);
+	int rc = path ? e3_jpeg_save(path, s->rgb, 95, err) : -1;
+	if (!rc && json_array_append_new(w->own, annotation(path + strlen(w->root) + 1, s)))
+		rc = e3_fail(err, "writing: %s: out of memory", path);
+	free(path);
+	return rc;
+}
+
+static int finish(e3_set_writer *w, e3_err *err)
+{
+	const char *slash = strchr(w->name, '/');
+	char *path = sets_to_write(w, err, "%.*s_test.jgz", (int)(slash - w->name), w->name);
+	json_t *all = !path ? NULL : sets_is_file(path) ? sets_json_load(path, err) : json_object();
+	int rc = all ? 0 : -1;
+	if (!rc && json_object_set(all, slash + 1, w->own))
+		rc = e3_fail(err, "writing: %s: out of memory", path);
+	if (!rc)
+		rc = sets_json_save(path, all, err);
+	json_decref(all);
+	free(path);
+	return rc;
+}
+
+const sets_row sets_co3d = {
+	.info =
+		{
+			.tasks = SETS_MAY(PAIRS),
+			.usual = E3_TASK_PAIRS,
+			.stride = 1,
+			.draws = true,
+			.format = {640, 480, 0, false, "apple/110_13051_23361"},
+		},
+	.homes = {"", "co3d/", "co3dv2/"},
+	.expected = "CATEGORY_test.jgz (or, with annotations elsewhere, CATEGORY/)",
+	.map = SETS_NO_DEPTH,
+	.unit = "CO3D unit",
+	.list = list,
+	.open = open_sequence,
+	.is_home = is_home,
+	.release = release,
+	.writer_release = writer_release,
+	.form = "CATEGORY/NAME",
+	.mark = "%s",
+	.put = put,
+	.finish = finish,
+};

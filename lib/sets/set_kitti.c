@@ -1,7 +1,7 @@
 /* sets: KITTI's depth selection: as gathered for the papers (a folder of pictures and one of depth maps a drive), or
  * gathered here from what KITTI hands out: the first 110 annotated depth maps of a drive and the raw recording's
  * pictures of the same numbers (doc/evaluation.md 2.3). */
-#include "internal.h"
+#include "write.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,7 +25,7 @@ static bool look(const e3_set *s, bool gathered, sets_names *names)
 	return yes && (gathered || names->n > 0);
 }
 
-bool sets_kitti_is_home(const e3_set *s)
+static bool is_home(const e3_set *s)
 {
 	sets_names names = {0};
 	bool yes = look(s, true, &names) || look(s, false, &names);
@@ -33,7 +33,7 @@ bool sets_kitti_is_home(const e3_set *s)
 	return yes;
 }
 
-int sets_kitti_list(e3_set *s, e3_err *err)
+static int list(e3_set *s, e3_err *err)
 {
 	int rc = 0;
 	for (size_t k = 0; !rc && published[k]; k++)
@@ -85,7 +85,7 @@ static int pair(const folders *in, const sets_names *images, const sets_names *d
 	return in->most == FRAMES ? 0 : sets_need_all(&of, err);
 }
 
-int sets_kitti_open(const e3_set *s, const char *name, e3_seq *q, e3_err *err)
+static int open_sequence(const e3_set *s, const char *name, e3_seq *q, e3_err *err)
 {
 	sets_names images = {0}, depths = {0};
 	sets_pattern png = {NULL, ".png", false}, pictures = {NULL, SETS_PICTURES, false};
@@ -104,3 +104,37 @@ int sets_kitti_open(const e3_set *s, const char *name, e3_seq *q, e3_err *err)
 	free(in.image), free(in.depth);
 	return rc;
 }
+
+/* --- writing --- */
+
+static int put(e3_set_writer *w, const e3_set_shot *s, e3_err *err)
+{
+	static const char home[] = "depth_selection/val_selection_cropped";
+	long long k = w->n;
+	if (sets_save_rgb(sets_to_write(w, err, "%s/image_gathered/%s/%010lld.png", home, w->name, k), s, err))
+		return -1;
+	return sets_save_depth16(sets_to_write(w, err, "%s/groundtruth_depth_gathered/%s/%010lld.png", home, w->name, k),
+		E3_DEPTH16_KITTI, s, err);
+}
+
+const sets_row sets_kitti = {
+	.info =
+		{
+			.tasks = SETS_MAY(DEPTH) | SETS_MAY(VIDEO_DEPTH),
+			.usual = E3_TASK_VIDEO_DEPTH,
+			.stride = 1,
+			.format = {1242, 375, 0, false, "2011_09_26_drive_0002_sync_02"},
+		},
+	.homes = {"", "kitti/"},
+	.expected =
+		"depth_selection/val_selection_cropped/groundtruth_depth_gathered/DRIVE_02/*.png, or val/DRIVE/proj_depth/groundtruth/image_02/*.png",
+	.map = SETS_PNG16,
+	.kind = E3_DEPTH16_KITTI,
+	.unit = "m",
+	.list = list,
+	.open = open_sequence,
+	.is_home = is_home,
+	.form = "NAME",
+	.mark = "depth_selection/val_selection_cropped/image_gathered/%s",
+	.put = put,
+};

@@ -1,5 +1,5 @@
 /* sets: Neural RGB-D: rendered scenes, numbered without zeros, one poses.txt each (doc/evaluation.md 2.6). */
-#include "internal.h"
+#include "write.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,7 +8,7 @@ static const char *const published[] = {"breakfast_room", "complete_kitchen", "g
 
 static const e3_intrinsics camera = {554.2562584220408, 554.2562584220408, 320, 240, 640, 480};
 
-int sets_nrgbd_list(e3_set *s, e3_err *err) { return sets_list_folders(s, s->base, (sets_pattern){0}, published, err); }
+static int list(e3_set *s, e3_err *err) { return sets_list_folders(s, s->base, (sets_pattern){0}, published, err); }
 
 static int add_frame(const char *home, int64_t k, const double pose[12], e3_seq *q, e3_err *err)
 {
@@ -20,7 +20,7 @@ static int add_frame(const char *home, int64_t k, const double pose[12], e3_seq 
 	return sets_need(f->image, "expected a picture", err) || sets_need(f->depth, "expected a depth map", err) ? -1 : 0;
 }
 
-int sets_nrgbd_open(const e3_set *s, const char *name, e3_seq *q, e3_err *err)
+static int open_sequence(const e3_set *s, const char *name, e3_seq *q, e3_err *err)
 {
 	sets_names images = {0}, depths = {0};
 	e3_traj t = {0};
@@ -46,3 +46,46 @@ int sets_nrgbd_open(const e3_set *s, const char *name, e3_seq *q, e3_err *err)
 	free(home), free(poses), free(folder[0]), free(folder[1]);
 	return rc ? -1 : 0;
 }
+
+/* --- writing --- */
+
+static int put(e3_set_writer *w, const e3_set_shot *s, e3_err *err)
+{
+	long long k = w->n;
+	if (sets_save_rgb(sets_to_write(w, err, "%s/images/img%lld.png", w->name, k), s, err))
+		return -1;
+	return sets_save_depth16(sets_to_write(w, err, "%s/depth/depth%lld.png", w->name, k), E3_DEPTH16_NRGBD, s, err);
+}
+
+static int finish(e3_set_writer *w, e3_err *err)
+{
+	e3_buf text = {0};
+	if (e3_buf_printf(&text, err, "%.17g\n", w->focal) ||
+		sets_save_text(sets_to_write(w, err, "%s/focal.txt", w->name), &text, err))
+		return -1;
+	return sets_save_poses(sets_to_write(w, err, "%s/poses.txt", w->name), E3_TRAJ_NRGBD, &w->poses, err);
+}
+
+const sets_row sets_nrgbd = {
+	.info =
+		{
+			.label = "NRGBD",
+			.tasks = SETS_MAY(RECON),
+			.usual = E3_TASK_RECON,
+			.stride = 500,
+			.format = {640, 480, 554.2562584220408, true, "breakfast_room"},
+		},
+	.homes = {"", "neural_rgbd/", "nrgbd/", "neural_rgbd_data/"},
+	.folder = {"", "", true},
+	.inside = "poses.txt",
+	.expected = "SCENE/poses.txt",
+	.map = SETS_PNG16,
+	.kind = E3_DEPTH16_NRGBD,
+	.unit = "m",
+	.list = list,
+	.open = open_sequence,
+	.form = "NAME",
+	.mark = "%s",
+	.put = put,
+	.finish = finish,
+};

@@ -2,7 +2,7 @@
  * first 270 frames is used (doc/evaluation.md 2.8). Refuses .sens files whose sizes do not fit, colour that is not
  * JPEG, poses that are missing. */
 #include "e3/num.h"
-#include "internal.h"
+#include "write.h"
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
@@ -13,7 +13,7 @@ enum { FRAMES = 270, EVERY = 3 };
 /* The papers' hundred. */
 enum { FIRST = 707, LAST = 806 };
 
-int sets_scannet_list(e3_set *s, e3_err *err)
+static int list(e3_set *s, e3_err *err)
 {
 	sets_names found = {0};
 	int rc = 0;
@@ -137,7 +137,7 @@ static int open_sens(const char *path, e3_seq *q, e3_err *err)
 	return rc ? e3_fail_in(err, "reading: %s", path) : 0;
 }
 
-int sets_scannet_open(const e3_set *s, const char *name, e3_seq *q, e3_err *err)
+static int open_sequence(const e3_set *s, const char *name, e3_seq *q, e3_err *err)
 {
 	char *home = sets_path(err, "%s%s", s->base, name), *ready = home ? sets_path(err, "%s/color_90", home) : NULL;
 	char *sens = ready ? sets_path(err, "%s/%s.sens", home, name) : NULL;
@@ -145,3 +145,40 @@ int sets_scannet_open(const e3_set *s, const char *name, e3_seq *q, e3_err *err)
 	free(home), free(ready), free(sens);
 	return rc;
 }
+
+/* --- writing --- */
+
+static int put(e3_set_writer *w, const e3_set_shot *s, e3_err *err)
+{
+	long long k = w->n;
+	if (sets_save_jpeg(sets_to_write(w, err, "%s/color_90/frame_%04lld.jpg", w->name, k), s, err))
+		return -1;
+	return sets_save_depth16(sets_to_write(w, err, "%s/depth_90/frame_%04lld.png", w->name, k), E3_DEPTH16_NRGBD, s,
+		err);
+}
+
+static int finish(e3_set_writer *w, e3_err *err)
+{
+	return sets_save_poses(sets_to_write(w, err, "%s/pose_90.txt", w->name), E3_TRAJ_4X4, &w->poses, err);
+}
+
+const sets_row sets_scannet = {
+	.info =
+		{
+			.tasks = SETS_MAY(POSE),
+			.usual = E3_TASK_POSE,
+			.stride = 1,
+			.format = {1296, 968, 0, false, "scene0707_00"},
+		},
+	.homes = {"", "scannetv2/", "scannet/", "scannet-v2/"},
+	.folder = {"scene", "", true},
+	.expected = "sceneNNNN_NN/",
+	.map = SETS_NO_DEPTH,
+	.unit = "m",
+	.list = list,
+	.open = open_sequence,
+	.form = "sceneNNNN_NN",
+	.mark = "%s",
+	.put = put,
+	.finish = finish,
+};

@@ -1,7 +1,7 @@
 /* sets: 7-Scenes: the test split's sequences, every so many frames; one camera for all; depth registered to colour,
  * here when it was not before (doc/evaluation.md 2.5). */
 #include "e3/mem.h"
-#include "internal.h"
+#include "write.h"
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
@@ -54,7 +54,7 @@ static int list_split(e3_set *s, const char *scene, e3_err *err)
 	return rc;
 }
 
-int sets_scenes7_list(e3_set *s, e3_err *err)
+static int list(e3_set *s, e3_err *err)
 {
 	sets_names scenes;
 	int rc = 0;
@@ -98,7 +98,7 @@ static int add_frame(const e3_set *s, const char *home, int64_t number, e3_seq *
 	return rc;
 }
 
-int sets_scenes7_open(const e3_set *s, const char *name, e3_seq *q, e3_err *err)
+static int open_sequence(const e3_set *s, const char *name, e3_seq *q, e3_err *err)
 {
 	sets_names all = {0};
 	char *home = sets_path(err, "%s%s", s->base, name);
@@ -121,3 +121,66 @@ int sets_scenes7_open(const e3_set *s, const char *name, e3_seq *q, e3_err *err)
 	free(home);
 	return rc;
 }
+
+/* --- writing --- */
+
+static int put(e3_set_writer *w, const e3_set_shot *s, e3_err *err)
+{
+	long long k = w->n;
+	e3_traj one = {.n = 1, .stamp = w->poses.stamp + w->n, .pose = w->poses.pose + w->n};
+	if (sets_save_rgb(sets_to_write(w, err, "%s/frame-%06lld.color.png", w->name, k), s, err) ||
+		sets_save_depth16(sets_to_write(w, err, "%s/frame-%06lld.depth.proj.png", w->name, k), E3_DEPTH16_SCENES7, s,
+			err))
+		return -1;
+	return sets_save_poses(sets_to_write(w, err, "%s/frame-%06lld.pose.txt", w->name, k), E3_TRAJ_4X4, &one, err);
+}
+
+/* The scene's list of test sequences, this one added. */
+static int finish(e3_set_writer *w, e3_err *err)
+{
+	const char *slash = strchr(w->name, '/');
+	char *path = sets_to_write(w, err, "%.*s/TestSplit.txt", (int)(slash - w->name), w->name);
+	e3_map map = {0};
+	e3_buf text = {0};
+	int rc = path ? 0 : -1;
+	if (!rc && sets_is_file(path)) {
+		rc = e3_map_open(&map, path, err);
+		if (!rc)
+			rc = e3_buf_add(&text, map.data, map.size, err);
+		if (!rc && text.len && text.data[text.len - 1] != '\n')
+			rc = e3_buf_add(&text, "\n", 1, err);
+		e3_map_close(&map);
+	}
+	if (!rc)
+		rc = e3_buf_printf(&text, err, "sequence%lld\n", (long long)sets_number(slash));
+	if (rc) {
+		free(path);
+		e3_buf_release(&text);
+		return -1;
+	}
+	return sets_save_text(path, &text, err);
+}
+
+const sets_row sets_scenes7 = {
+	.info =
+		{
+			.tasks = SETS_MAY(RECON),
+			.usual = E3_TASK_RECON,
+			.stride = 200,
+			.registers = true,
+			.format = {640, 480, 525, true, "chess/seq-03"},
+		},
+	.homes = {"", "7scenes/", "7-scenes/"},
+	.folder = {"", "", true},
+	.inside = "TestSplit.txt",
+	.expected = "SCENE/TestSplit.txt",
+	.map = SETS_SCENES7,
+	.kind = E3_DEPTH16_SCENES7,
+	.unit = "m",
+	.list = list,
+	.open = open_sequence,
+	.form = "SCENE/seq-NN",
+	.mark = "%s",
+	.put = put,
+	.finish = finish,
+};

@@ -1,5 +1,5 @@
 /* sets: MPI-Sintel: training/final, depth and camdata_left, one file a frame in each (doc/evaluation.md 2.1). */
-#include "internal.h"
+#include "write.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,7 +9,7 @@ static const char *const all[] = {"alley_1", "alley_2", "ambush_2", "ambush_4", 
 static const char *const posed[] = {"alley_2", "ambush_4", "ambush_5", "ambush_6", "cave_2", "cave_4", "market_2",
 	"market_5", "market_6", "shaman_3", "sleeping_1", "sleeping_2", "temple_2", "temple_3", NULL};
 
-int sets_sintel_list(e3_set *s, e3_err *err)
+static int list(e3_set *s, e3_err *err)
 {
 	char *path = sets_path(err, "%straining/final", s->base);
 	int rc = path ? sets_list_folders(s, path, (sets_pattern){0}, s->task == E3_TASK_POSE ? posed : all, err) : -1;
@@ -56,7 +56,7 @@ static int add_frame(const e3_set *s, const folders *in, size_t k, e3_seq *q, e3
 	return rc;
 }
 
-int sets_sintel_open(const e3_set *s, const char *name, e3_seq *q, e3_err *err)
+static int open_sequence(const e3_set *s, const char *name, e3_seq *q, e3_err *err)
 {
 	static const char *const part[3] = {"final", "depth", "camdata_left"},
 							 *const suffix[3] = {SETS_PICTURES, ".dpt", ".cam"},
@@ -84,3 +84,44 @@ int sets_sintel_open(const e3_set *s, const char *name, e3_seq *q, e3_err *err)
 	}
 	return rc;
 }
+
+/* --- writing --- */
+
+static int put(e3_set_writer *w, const e3_set_shot *s, e3_err *err)
+{
+	long long k = w->n + 1;
+	e3_cam cam = {.k = {s->k.fx, 0, s->k.cx, 0, s->k.fy, s->k.cy, 0, 0, 1}};
+	e3_rigid_invert(s->pose, cam.w2c);
+	if (sets_save_rgb(sets_to_write(w, err, "training/final/%s/frame_%04lld.png", w->name, k), s, err))
+		return -1;
+	char *depth = sets_to_write(w, err, "training/depth/%s/frame_%04lld.dpt", w->name, k);
+	char *camera = depth ? sets_to_write(w, err, "training/camdata_left/%s/frame_%04lld.cam", w->name, k) : NULL;
+	int rc = camera ? e3_sintel_dpt_save(depth, s->depth, err) : -1;
+	if (!rc)
+		rc = e3_cam_save(camera, &cam, err);
+	free(depth), free(camera);
+	return rc;
+}
+
+const sets_row sets_sintel = {
+	.info =
+		{
+			.tasks = SETS_MAY(DEPTH) | SETS_MAY(VIDEO_DEPTH) | SETS_MAY(POSE),
+			.usual = E3_TASK_VIDEO_DEPTH,
+			.stride = 1,
+			.max_depth = 70,
+			.max_prediction = 70,
+			.format = {1024, 436, 0, false, "alley_2"},
+		},
+	.homes = {"", "sintel/"},
+	.folder = {"training", "", true},
+	.inside = "final",
+	.expected = "training/final/SEQUENCE/frame_0001.png",
+	.map = SETS_DPT,
+	.unit = "Sintel unit",
+	.list = list,
+	.open = open_sequence,
+	.form = "NAME",
+	.mark = "training/final/%s",
+	.put = put,
+};

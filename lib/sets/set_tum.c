@@ -2,7 +2,7 @@
  * rgb.txt and groundtruth.txt as the preparation does: paired by time, every third, 90 of them (doc/evaluation.md 2.7).
  */
 #include "e3/mem.h"
-#include "internal.h"
+#include "write.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,15 +15,13 @@ static const char *const published[] = {"rgbd_dataset_freiburg3_sitting_halfsphe
 enum { EVERY = 3, FRAMES = 90 };
 static const double within = 0.02;
 
-int sets_tum_list(e3_set *s, e3_err *err)
+static int list(e3_set *s, e3_err *err)
 {
-	e3_set_entry one;
 	if (sets_list_folders(s, s->base, (sets_pattern){NULL, NULL, true}, published, err))
 		return -1;
 	size_t n = 0; /* folders of other kinds may lie beside */
 	for (size_t k = 0; k < s->n; k++) {
-		one = e3_set_entry_at(s, k);
-		if (one.published || strncmp(one.name, "rgbd_dataset_", 13) == 0)
+		if (s->entry[k].published || strncmp(s->entry[k].name, "rgbd_dataset_", 13) == 0)
 			s->entry[n++] = s->entry[k];
 		else
 			free(s->entry[k].name);
@@ -145,10 +143,43 @@ static int open_original(const char *home, e3_seq *q, e3_err *err)
 	return rc ? -1 : 0;
 }
 
-int sets_tum_open(const e3_set *s, const char *name, e3_seq *q, e3_err *err)
+static int open_sequence(const e3_set *s, const char *name, e3_seq *q, e3_err *err)
 {
 	char *home = sets_path(err, "%s%s", s->base, name), *ready = home ? sets_path(err, "%s/rgb_90", home) : NULL;
 	int rc = !ready ? -1 : sets_is_folder(ready) ? open_prepared(home, q, err) : open_original(home, q, err);
 	free(home), free(ready);
 	return rc;
 }
+
+/* --- writing --- */
+
+static int put(e3_set_writer *w, const e3_set_shot *s, e3_err *err)
+{
+	return sets_save_rgb(sets_to_write(w, err, "%s/rgb_90/%.6f.png", w->name, SETS_RECORDED + s->seconds), s, err);
+}
+
+static int finish(e3_set_writer *w, e3_err *err)
+{
+	return sets_save_recorded(w, sets_to_write(w, err, "%s/groundtruth_90.txt", w->name), err);
+}
+
+const sets_row sets_tum = {
+	.info =
+		{
+			.tasks = SETS_MAY(POSE),
+			.usual = E3_TASK_POSE,
+			.stride = 1,
+			.format = {640, 480, 0, false, "rgbd_dataset_freiburg3_sitting_static"},
+		},
+	.homes = {"", "tum/"},
+	.folder = {"rgbd_dataset_", "", true},
+	.expected = "rgbd_dataset_freiburg3_*/",
+	.map = SETS_NO_DEPTH,
+	.unit = "m",
+	.list = list,
+	.open = open_sequence,
+	.form = "rgbd_dataset_NAME",
+	.mark = "%s",
+	.put = put,
+	.finish = finish,
+};

@@ -50,7 +50,7 @@ stream() {
 	local more=()
 	[ "$4" = - ] || more+=(--stride "$4")
 	[ -z "${E3_EVAL_REVISIT:-}" ] || more+=(--repeat "$E3_EVAL_REVISIT")
-	[ "$1" != co3d ] || [ -z "${E3_EVAL_ANNOTATIONS:-}" ] || more+=(--annotations "$E3_EVAL_ANNOTATIONS")
+	[ "$3" != pairs ] || [ -z "${E3_EVAL_ANNOTATIONS:-}" ] || more+=(--annotations "$E3_EVAL_ANNOTATIONS")
 	# shellcheck disable=SC2086 # lists of options
 	stage e3-decode -q --dataset "$1" --root "$2" --task "$3" --sequence "$5" "${more[@]}" "${@:6}" ${E3_EVAL_DECODE:-}
 }
@@ -92,7 +92,7 @@ if [ "${1:-}" = --piece ]; then
 	trap 'exit 130' INT
 	echo "run.sh: ${folder##*/runs/}: $name" >&2
 	if {
-		if [ "$set" = co3d ]; then
+		if [ "$task" = pairs ]; then
 			category "$set" "$dir" "$task" "$stride" "$infer" "$name" "$to.temp.part"
 		else
 			stream "$set" "$dir" "$task" "$stride" "$name" | infer "$task" "$infer" | measure "$task" "$set" -
@@ -204,7 +204,7 @@ look() { # SET TASK DIR: what is there, into $out/SET-TASK.list
 		why[$1-$2]="no folder given: --data, or --root $1=DIR"
 		return
 	fi
-	[ "$1" != co3d ] || [ -z "$annotations" ] || more+=(--annotations "$annotations")
+	[ "$2" != pairs ] || [ -z "$annotations" ] || more+=(--annotations "$annotations")
 	# shellcheck disable=SC2086 # a list of options
 	e3-decode --dataset "$1" --root "$3" --task "$2" --list "${more[@]}" $decode >"$out/$1-$2.list" 2>"$err" || why[$1-$2]=$(tail -1 "$err")
 	rm -f "$err"
@@ -232,7 +232,7 @@ plan() {
 		fi
 		cp "$out/$set-$task.list" "$folder/list"
 		whole=published
-		[ "$set" != co3d ] || whole=categories
+		[ "$task" != pairs ] || whole=categories # a category's pairs are pooled
 		"$whole" <"$folder/list" |
 			while read -r name; do
 				[ -e "$folder/${name//\//_}.json" ] || echo "$folder|$set|$dir|$task|$stride|$keep|$name"

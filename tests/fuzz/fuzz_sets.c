@@ -75,7 +75,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	int format = data[0] % FORMATS;
 	data++, size--;
 	if (format == DPT) {
-		check_depth(e3_dpt_decode(data, size, "fuzz", &d, &err), &d, &err);
+		check_depth(e3_sintel_dpt_decode(data, size, "fuzz", &d, &err), &d, &err);
 	} else if (format == CAM) {
 		if (e3_cam_decode(data, size, "fuzz", &cam, &err) == 0)
 			check_pose(cam.w2c);
