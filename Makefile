@@ -155,7 +155,7 @@ deps:
 deps-test:
 	@tests/deps.sh build test
 
-# The tests need no GPU and no network; golden comparisons that need ../shared skip, saying so, when it is not there.
+# The tests need no GPU and no network. A test of the photographs skips when E3_SHARED does not have them.
 test: deps-test
 	@$(MAKE) --no-print-directory all units study
 	@B=$(abspath $(B)) tests/run.sh
@@ -199,7 +199,7 @@ $(B)/bench/clouds: tests/bench/clouds.c $(foreach l,eval geom data base,$(LIB_$(
 
 bench: all $(B)/bench/sgemm $(B)/bench/clouds
 	@B=$(abspath $(B)) tests/bench/run.sh
-# Needs ../shared, 7 GiB and several minutes.
+# Needs the large files of tests/data/golden/README.md, 7 GiB and several minutes.
 parity: all $(B)/bench/sgemm
 	@B=$(abspath $(B)) tests/parity.sh
 

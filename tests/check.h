@@ -14,7 +14,8 @@
 /* cmocka last: it needs the headers above */
 #include <cmocka.h>
 
-/* Where ../shared is, or NULL: tests that need it skip, saying so. */
+/* The folder of files too large for the tree (tests/data/golden/README.md), or NULL: then the tests that need it skip.
+ */
 static inline const char *check_shared(void)
 {
 	const char *dir = getenv("E3_SHARED");

@@ -24,8 +24,3 @@ fails() {
 		return 1
 	}
 }
-
-# need_shared FILE: skips the test, saying so, when ../shared/FILE is not there; then use "$E3_SHARED/FILE".
-need_shared() {
-	[ -n "${E3_SHARED:-}" ] && [ -e "$E3_SHARED/$1" ] || skip "needs ../shared/$1"
-}

@@ -80,20 +80,18 @@ by_ffmpeg() {
 }
 
 @test "NTSC rates truncate to 29 frames a second, as doc/formats.md 5.1 lists" {
-	need_shared golden/io/tuntag.mp4
-	decode --every 1 "$E3_SHARED/golden/io/tuntag.mp4"
+	decode --every 1 "$ROOT/tests/data/golden/io/tuntag.mp4"
 	kept_is "28 57 86 115"
-	decode --every 2.5 "$E3_SHARED/golden/io/tuntag.mp4"
+	decode --every 2.5 "$ROOT/tests/data/golden/io/tuntag.mp4"
 	kept_is "73"
 }
 
 @test "frames are kept by time, which follows a varying rate" {
-	need_shared golden/io/tvfr.mp4
-	decode --sampling time "$E3_SHARED/golden/io/tvfr.mp4"
+	decode --sampling time "$ROOT/tests/data/golden/io/tvfr.mp4"
 	head_is "frames=8 fps=2 n=8"
 	[ "$(sed 1d "$T/show" | cut -d' ' -f2 | tr '\n' ' ')" = "0.000 0.500 1.000 1.500 2.000 2.500 3.000 3.500 " ] || { cat "$T/show"; return 1; }
-	e3-decode "$E3_SHARED/golden/io/tvfr.mp4" 2>&1 >/dev/null | grep -q 'the frame rate varies (on average 34.393, at base 60.000)'
-	decode --fps-source avg "$E3_SHARED/golden/io/tvfr.mp4" # 17 frames
+	e3-decode "$ROOT/tests/data/golden/io/tvfr.mp4" 2>&1 >/dev/null | grep -q 'the frame rate varies (on average 34.393, at base 60.000)'
+	decode --fps-source avg "$ROOT/tests/data/golden/io/tvfr.mp4" # 17 frames
 	kept_is "16 33 50 67 84 101 118 135"
 }
 
@@ -147,12 +145,11 @@ by_ffmpeg() {
 }
 
 @test "colours: --matrix opencv equals the stored hashes, and the ffmpeg program's BT.601" {
-	need_shared golden/io/hashes.txt
 	local name sum
 	while read -r name _ _ _ sum; do
-		decode --all --max-frames 1 --matrix opencv "$E3_SHARED/golden/io/$name.mp4"
+		decode --all --max-frames 1 --matrix opencv "$ROOT/tests/data/golden/io/$name.mp4"
 		grep -q " $sum\$" "$T/show" || { echo "$name: $(cat "$T/show"), expected $sum"; return 1; }
-	done <"$E3_SHARED/golden/io/hashes.txt"
+	done <"$ROOT/tests/data/golden/io/hashes.txt"
 }
 
 @test "colours: the stream's tag decides, or the number of rows, or --matrix" {
@@ -196,9 +193,8 @@ by_ffmpeg() {
 		[ "$(pixels | sort -u | cut -c1-6)" = "$(printf '128x96\n%.0s' 1 2 3)" ] || { pixels; return 1; }
 		k=$((k + 1))
 	done
-	need_shared golden/io/trot.mp4
-	decode --all --max-frames 2 --matrix opencv "$E3_SHARED/golden/io/trot.mp4"
-	by_ffmpeg "$E3_SHARED/golden/io/trot.mp4" "scale=in_color_matrix=bt601:flags=bicubic" | head -2 >"$T/want"
+	decode --all --max-frames 2 --matrix opencv "$ROOT/tests/data/golden/io/trot.mp4"
+	by_ffmpeg "$ROOT/tests/data/golden/io/trot.mp4" "scale=in_color_matrix=bt601:flags=bicubic" | head -2 >"$T/want"
 	pixels | diff "$T/want" -
 	grep -q ' 480x640 rot270 ' "$T/show"
 }

@@ -105,8 +105,7 @@ for k, f in m:
 }
 
 @test "a demo run from end to end" {
-	[ -n "$E3_SHARED" ] || skip "needs ../shared"
-	e3-scene --seed 7 --frames 3 | e3-infer --model "$E3_SHARED/data/demo/model.safetensors" -q | e3-eval recon >"$T/text"
+	e3-scene --seed 7 --frames 3 | e3-infer --model "$DEMO/model.safetensors" -q | e3-eval recon >"$T/text"
 	grep -q 'Acc.*Comp.*NC' "$T/text"
 	[ "$(wc -l <"$T/text")" -le 25 ]
 }

@@ -263,8 +263,7 @@ for k, f in m:
 }
 
 @test "result files and layouts are those of the vectors" {
-	need_shared spec/eval_vectors.json
-	/usr/bin/python3 - "$E3_SHARED/spec/eval_vectors.json" "$T" <<-'PY'
+	/usr/bin/python3 - "$ROOT/tests/data/eval/vectors.json" "$T" <<-'PY'
 		import json, sys
 		v = json.load(open(sys.argv[1]))["vectors"]["pose/sim3_ate_rpe"]["inputs"]
 		for name, rows in (("ref.txt", v["ref_xyz_qwxyz"]), ("demo.txt", v["est_xyz_qwxyz"])):
@@ -273,7 +272,7 @@ for k, f in m:
 		            print(i, *row, file=f)
 	PY
 	e3-eval pose --traj-format wxyz --truth "$T/ref.txt" --results "$T/r" "$T/demo.txt" >"$T/o"
-	/usr/bin/python3 - "$E3_SHARED/spec/eval_vectors.json" "$T/r" <<-'PY'
+	/usr/bin/python3 - "$ROOT/tests/data/eval/vectors.json" "$T/r" <<-'PY'
 		import json, sys
 		v = json.load(open(sys.argv[1]))["vectors"]
 		assert open(sys.argv[2] + "/demo_eval_metric.txt").read() == v["pose/eval_metric_txt"]["expected"]

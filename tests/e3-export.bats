@@ -91,10 +91,9 @@ nothing_left() {
 }
 
 @test "--compat upstream equals the reference's own file" {
-	need_shared golden/io/upstream_2x4x6_input.npz
-	check upstream-input "$E3_SHARED/golden/io/upstream_2x4x6_input.npz" "$T/x.e3"
+	check upstream-input "$ROOT/tests/data/golden/io/upstream_2x4x6_input.npz" "$T/x.e3"
 	e3-export -q --compat upstream --conf-pct 50 --glb "$T/x.glb" "$T/x.e3"
-	check upstream-golden "$T/x.glb" "$E3_SHARED/golden/io/upstream_2x4x6_pct50_cam.glb"
+	check upstream-golden "$T/x.glb" "$ROOT/tests/data/golden/io/upstream_2x4x6_pct50_cam.glb"
 }
 
 @test "--compat upstream repeats what the reference does to depth and to nothing" {

@@ -1,11 +1,9 @@
 #!/usr/bin/env bats
-# All vectors of ../shared/spec/eval_vectors.json: every one is compared by a test, or says itself that it only informs. Those that concern
-# lists of files are compared here, on data sets that e3-scene writes; the others in the programs, which say what they asked for.
+# Every vector of tests/data/eval/vectors.json is compared by a test, or is marked as informative. Vectors about lists of files are
+# compared here, on data sets that e3-scene writes. The other vectors are compared by the unit tests, which log the names they use.
 load common
 
-prepare() { need_shared spec/eval_vectors.json; }
-
-vectors() { echo "$E3_SHARED/spec/eval_vectors.json"; }
+vectors() { echo "$ROOT/tests/data/eval/vectors.json"; }
 
 # numbers NAME STRIDE: the frames that are sent
 numbers() {
@@ -87,7 +85,7 @@ numbers() {
 	PY
 }
 
-@test "all of them: which are compared, which only inform" {
+@test "every vector is compared by a test or is marked informative" {
 	local program
 	export E3_VECTORS_SEEN=$T/seen
 	for program in eval_vectors eval_recon sets_vectors results_files; do

@@ -1,6 +1,6 @@
 #!/bin/bash
 # The full network (seeded, 1.19 billion parameters) on the CPU against full.golden: two runs over nine photographs, several
-# minutes and nearly 7 GiB. Needs ../shared. make parity
+# minutes and nearly 7 GiB. Needs the large files of tests/data/golden/README.md in E3_SHARED. make parity
 set -u -o pipefail
 cd "$(dirname "$0")/.." || exit 1
 B=${B:-build}

@@ -1,6 +1,7 @@
 #!/bin/bash
 # Runs every test under prove: cmocka programs and bats files, as TAP, two at a time. tests/run.sh [FILE...] runs only those.
-# Environment: B (build folder, default build), E3_SHARED (default ../shared beside the checkout, when it exists), JOBS (2).
+# Environment: B (build folder, default build), E3_SHARED (the large files of tests/data/golden/README.md; default ../shared
+# beside the checkout, when it exists), JOBS (2).
 # OpenBLAS picks its kernels by the processor; to see other kernels' numbers set OPENBLAS_CORETYPE, which is passed on.
 set -u -o pipefail
 cd "$(dirname "$0")/.." || exit 1

@@ -1,5 +1,4 @@
-/* eval: small cases with their figures in place, for machines without ../shared; edges; and how maps of different sizes
- * meet. */
+/* eval: small cases with their figures in the source, edge cases, and maps of different sizes. */
 #include "check.h"
 #include "e3/eval.h"
 

@@ -1,6 +1,5 @@
-/* eval: the vectors of spec/eval_vectors.json that concern depth, resizing, paths and pairs; read at run time from
- * ../shared. Which test compares each of the others: eval-vectors.bats, which counts them all. Smaller ones without
- * ../shared: test_eval_*.c. */
+/* eval: the vectors of tests/data/eval/vectors.json about depth, resizing, paths and pairs. eval-vectors.bats checks
+ * that every vector of the file is compared by some test. */
 #include "e3/eval.h"
 #include "vectors.h"
 

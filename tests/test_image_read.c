@@ -49,7 +49,7 @@ static void photographs_equal_pillow(void **state)
 		0x3271a277e25ab39fu};
 	const char *shared = check_shared();
 	if (!shared) {
-		print_message("needs ../shared/data/building: E3_SHARED is not set\n");
+		print_message("needs the photographs in data/building of E3_SHARED, which is not set\n");
 		skip();
 	}
 	for (int k = 0; k < 9; k++) {

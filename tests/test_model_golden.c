@@ -19,12 +19,8 @@ static double worst;
 
 static int set_up(void **state)
 {
-	char path[4096];
 	e3_err err = {""};
-	if (!check_shared())
-		return 0;
-	snprintf(path, sizeof path, "%s/golden/tiny.golden.safetensors", check_shared());
-	golden = e3_ckpt_open(path, &err);
+	golden = e3_ckpt_open("tests/data/golden/tiny.golden.safetensors", &err);
 	weights = e3_ckpt_open("seed:tiny:7", &err);
 	dev = e3_dev_cpu(2, &err);
 	net = golden && weights && dev ? e3_net_open(weights, dev, &err) : NULL;
@@ -149,8 +145,6 @@ static void check_masses(const run *r, e3_session *s, int i)
 static void one_run(const run *r, int compat)
 {
 	e3_err err = {""};
-	if (!check_shared())
-		skip();
 	bool attn[4] = {true, true, true, true};
 	e3_infer_options o = e3_infer_defaults();
 	o.policy = r->policy, o.budget = r->p, o.temperature = r->temperature, o.frames = FRAMES, o.compat = compat,
@@ -190,17 +184,10 @@ static void keeps_three_tenths_one_camera_cache(void **state) { one_run(&p30, E3
 static void keeps_half(void **state) { one_run(&p50, 0); }
 static void keeps_half_one_camera_cache(void **state) { one_run(&p50, E3_COMPAT_CAMERA); }
 
-static void prints_the_worst(void **state)
-{
-	if (!check_shared())
-		skip();
-	printf("# worst relative L2 of all comparisons: %.2e\n", worst);
-}
+static void prints_the_worst(void **state) { printf("# worst relative L2 of all comparisons: %.2e\n", worst); }
 
 int main(void)
 {
-	if (!check_shared())
-		printf("# skip: needs ../shared/golden/tiny.golden.safetensors\n");
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(without_eviction),
 		cmocka_unit_test(without_eviction_one_camera_cache),

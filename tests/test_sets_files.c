@@ -1,4 +1,4 @@
-/* sets: files read and written: what comes back, what is refused and in which words; values that need no ../shared. */
+/* sets: files read and written: values that come back, and the messages for files that are refused. */
 #include "check.h"
 #include "e3/num.h"
 #include "e3/sets.h"

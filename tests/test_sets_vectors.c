@@ -1,6 +1,4 @@
-/* sets: the vectors of ../shared/spec/eval_vectors.json that concern files, loaders, registration and draws. Small ones
- * that need no
- * ../shared stand in the other test_sets_*.c. */
+/* sets: the vectors of tests/data/eval/vectors.json about files, loaders, registration and draws. */
 #include "e3/image.h"
 #include "e3/sets.h"
 #include "vectors.h"

@@ -1,6 +1,6 @@
-/* The vectors of ../shared/spec/eval_vectors.json for unit tests: read once for the group (vectors_load,
- * vectors_unload), asked for by name. Without ../shared the test that asks skips, saying so. E3_VECTORS_SEEN names a
- * file that the names asked for are added to: eval-vectors.bats counts them. */
+/* The vectors of tests/data/eval/vectors.json for unit tests: loaded once for the group (vectors_load, vectors_unload)
+ * and looked up by name. When E3_VECTORS_SEEN names a file, every name looked up is appended to it: eval-vectors.bats
+ * checks that no vector is left out. */
 #ifndef VECTORS_H
 #define VECTORS_H
 
@@ -11,12 +11,8 @@ static json_t *vectors_root;
 
 static int vectors_load(void **state)
 {
-	char path[4096];
-	if (!check_shared())
-		return 0;
-	snprintf(path, sizeof path, "%s/spec/eval_vectors.json", check_shared());
-	vectors_root = json_load_file(path, 0, NULL);
-	return 0;
+	vectors_root = json_load_file("tests/data/eval/vectors.json", 0, NULL);
+	return vectors_root ? 0 : -1;
 }
 
 static int vectors_unload(void **state)
@@ -27,10 +23,6 @@ static int vectors_unload(void **state)
 
 static json_t *vector(const char *name)
 {
-	if (!vectors_root) {
-		print_message("# skip: needs ../shared/spec/eval_vectors.json\n");
-		skip();
-	}
 	json_t *v = json_object_get(json_object_get(vectors_root, "vectors"), name);
 	if (!v)
 		fail_msg("no vector %s", name);

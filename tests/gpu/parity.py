@@ -1,7 +1,7 @@
 #!/usr/bin/python3
-"""e3-infer on CUDA against the golden files: parity.py GOLDEN-FOLDER FRAMES [PRECISION...]. FRAMES: a stream of the nine photographs.
+"""e3-infer on CUDA against the golden files: parity.py FULL-GOLDEN FRAMES [PRECISION...]. FRAMES: a stream of the nine photographs.
 
-tiny.golden and full.golden, in bf16 within the reference's own error under autocast (golden/README.md) and in f32 (--precision f32)
+tiny.golden and full.golden, in bf16 within the reference's own error under autocast (tests/data/golden/README.md) and in f32 (--precision f32)
 within 1e-4 of the CPU's distance. Prints every figure, also those that pass; exit 1 when one does not.
 """
 import os
@@ -20,6 +20,7 @@ FIELDS = {"depth": "depth", "dconf": "depth_conf", "pts": "points", "pconf": "po
 REFERENCE = {"depth": 4.0e-3, "dconf": 3.5e-3, "pts": 7.1e-3, "pconf": 2.8e-3, "pose": 5.5e-2}
 STRICT = dict.fromkeys(REFERENCE, 1e-4)
 FIRST_EVICTION = 4
+TINY = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../data/golden/tiny.golden.safetensors")
 
 
 def write_frames(path, images, tell=True):
@@ -78,8 +79,8 @@ def jaccard(evicts, golden, tokens, layers, bound):
 
 
 def main():
-    folder, frames = sys.argv[1:3]
-    tiny, full = safetensors(f"{folder}/tiny.golden.safetensors"), safetensors(f"{folder}/full.golden.safetensors")
+    path, frames = sys.argv[1:3]
+    tiny, full = safetensors(TINY), safetensors(path)
     ok = True
     with tempfile.TemporaryDirectory() as tmp:
         small, out = f"{tmp}/frames.e3", f"{tmp}/out.e3"

@@ -1,5 +1,6 @@
 #!/bin/bash
-# The golden files on CUDA. Needs a GPU and ../shared; FRAMES=FILE: the photographs as a stream, when they cannot be decoded here.
+# The golden files on CUDA. Needs a GPU and the large files of tests/data/golden/README.md in E3_SHARED. FRAMES=FILE gives the
+# photographs as a frame stream, for a machine without e3-decode.
 # make parity-gpu
 set -u -o pipefail
 cd "$(dirname "$0")/../.." || exit 1
@@ -11,4 +12,4 @@ out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
 frames=${FRAMES:-$out/frames.e3}
 [ -n "${FRAMES:-}" ] || e3-decode --all --fit 518 "$shared/data/building" >"$frames" || exit 1
-"${PYTHON:-/usr/bin/python3}" -B tests/gpu/parity.py "$shared/golden" "$frames" "$@"
+"${PYTHON:-/usr/bin/python3}" -B tests/gpu/parity.py "$shared/golden/full.golden.safetensors" "$frames" "$@"

@@ -2,8 +2,8 @@
 """StreamVGGT and Evict3R's eviction in float64, written from doc/network.md alone: the second opinion tests/test_model_session.c
 compares the C network with. Needs torch; not run by the tests, which read the numbers it wrote.
 
-  streamvggt.py check tiny.golden.safetensors   this program against the golden file of the reference
-  streamvggt.py write FILE                      tests/data/model/custom.safetensors: networks of other dimensions (CUSTOM below)
+  streamvggt.py check FILE   this program against the reference: tests/data/golden/tiny.golden.safetensors
+  streamvggt.py write FILE   tests/data/model/custom.safetensors: networks of other dimensions (CUSTOM below)
 
 Weights are seeded (doc/design.md 6); names and shapes are those of doc/network.md 1. Pictures are a formula (picture()).
 """
