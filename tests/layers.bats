@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
-# The shape of the source, as doc/design.md 5 and README say it: who may include whom, who links what, how long things may be.
+# The shape of the source (doc/design.md 5): which layer may include which, what each tool links, how long files and functions may be,
+# and that comments cite sections that exist.
 load common
 
 prepare() {
@@ -66,7 +67,7 @@ included_layers() {
 			[[ " $uses " == *" $other "* ]] || bad+="$file includes $other, which USES_$tool lacks"$'\n'
 		done < <(included_layers cmd/"$tool"/*.[ch])
 	done < <(grep '^USES_' Makefile)
-	private=$(grep -HnE '#[ \t]*include "(base|data|wire|image|video|dev|model|geom|export)/' cmd/*/*.[ch] || true)
+	private=$(grep -HnE "#[ \t]*include \"($(IFS='|' && echo "${!may[*]}"))/" cmd/*/*.[ch] || true)
 	[ -z "$bad$private" ] || { echo "$bad$private"; return 1; }
 }
 
@@ -117,4 +118,23 @@ included_layers() {
 	}
 	END { if (functions < 100) print "only " functions + 0 " functions found" }' >"$T/long"
 	[ ! -s "$T/long" ] || { cat "$T/long"; return 1; }
+}
+
+@test "every citation of doc/ names a section that exists" {
+	tests/citations.py
+}
+
+@test "a citation of a missing document or section is reported" {
+	# Written in pieces, so that this file holds no wrong citation itself.
+	local d=doc/
+	printf '/* dev: what (%snetwork.md 5.2,\n * 99.1). */\n' "$d" >"$T/section.c"
+	printf '# see %snothing.md 1\n' "$d" >"$T/file.sh"
+	printf '/* %snetwork.md 5.1 to 5.3 and %sdesign.md 6, %sformats.md */\n' "$d" "$d" "$d" >"$T/good.c"
+	tests/citations.py "$T/good.c"
+	rc=0
+	tests/citations.py "$T/section.c" "$T/file.sh" >"$T/out" || rc=$?
+	[ "$rc" -eq 1 ]
+	[ "$(wc -l <"$T/out")" -eq 2 ]
+	grep -q 'section.c:1: doc/network.md has no section 99.1$' "$T/out"
+	grep -q "file.sh:1: ${d}nothing.md does not exist\$" "$T/out"
 }
