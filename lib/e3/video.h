@@ -1,7 +1,7 @@
 /* video: frames out of anything FFmpeg reads: files, URLs, and descriptors (a pipe too, seekable or spooled).
  *
  * Owns demuxing, decoding, counting frames without decoding, the choice of frames, rotation and colour
- * (doc/formats.md 5.1 to 5.5). Decoding errors inside a stream are tolerated and counted, as the ffmpeg program does; a
+ * (doc/formats.md 5.1 to 5.4). Decoding errors inside a stream are tolerated and counted, as the ffmpeg program does; a
  * source that ends early or cannot be read on is an error after the frames before it. Nothing is printed: FFmpeg's own
  * messages go to e3_video_log's function.
  */
