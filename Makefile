@@ -18,7 +18,7 @@ WARN := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototyp
 ALL_CFLAGS = -std=c11 -D_GNU_SOURCE $(OPT) -g $(WARN) $(if $(WERROR),-Werror) -Ilib -MMD -MP -pthread $(CFLAGS) $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer)
 ALL_LDFLAGS = -pthread $(LDFLAGS) $(if $(SAN),-fsanitize=$(SAN))
 
-LAYERS := base data wire image trace video dev model geom export sets scene eval
+LAYERS := base data wire stage image trace video dev model geom export sets scene eval
 SCRIPTS := e3-clips
 TOOLS := e3-decode e3-infer e3-evict-stats e3-export e3-cat e3-dump e3-model e3-scene e3-eval
 
@@ -51,15 +51,15 @@ endef
 $(foreach l,$(LAYERS),$(eval $(call layer_rules,$(l))))
 
 # Each tool names the layers it is made of, left to right as they may include each other.
-USES_e3-decode := video sets geom image wire data base
-USES_e3-infer := model dev image wire data base
-USES_e3-evict-stats := trace image wire data base
-USES_e3-export := export geom image wire data base
-USES_e3-cat := wire data base
-USES_e3-dump := wire data base
+USES_e3-decode := stage video sets geom image wire data base
+USES_e3-infer := stage model dev image wire data base
+USES_e3-evict-stats := stage trace image wire data base
+USES_e3-export := stage export geom image wire data base
+USES_e3-cat := stage wire data base
+USES_e3-dump := stage wire data base
 USES_e3-model := model base
-USES_e3-scene := scene sets geom image wire data base
-USES_e3-eval := eval export sets model geom image wire data base
+USES_e3-scene := stage scene sets geom image wire data base
+USES_e3-eval := stage eval export sets model geom image wire data base
 $(foreach t,$(TOOLS),$(eval SRCS_$(t) := $(wildcard cmd/$(t)/*.c)))
 
 .PHONY: all cuda units fuzz-bins clean demo test lint fuzz parity bench install uninstall deps deps-test

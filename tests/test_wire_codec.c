@@ -164,7 +164,7 @@ static void test_every_kind_returns_equal(void **state)
 	e3_err err = {""};
 	e3_map map;
 	assert_int_equal(sample_write(path, &err), 0);
-	check_sample(e3_in_open(path, &err));
+	check_sample(e3_in_open(path, NULL, &err));
 	assert_int_equal(e3_map_open(&map, path, &err), 0);
 	check_sample(e3_in_memory(map.data, map.size, &err));
 	e3_map_close(&map);
@@ -184,7 +184,7 @@ static void test_bytes_equal_those_of_python(void **state)
 		if (ours.data[k] != theirs.data[k])
 			fail_msg("byte %zu is %02x, expected %02x", k, ours.data[k], theirs.data[k]);
 	e3_map_close(&ours), e3_map_close(&theirs);
-	check_sample(e3_in_open("tests/data/stream/golden.e3", &err));
+	check_sample(e3_in_open("tests/data/stream/golden.e3", NULL, &err));
 }
 
 /* A stream that goes on after another one says so in its head. */
@@ -194,12 +194,12 @@ static void heads_of_resumed_streams_come_back(void **state)
 	for (int k = 0; k < 3; k++) {
 		e3_head sent = sample_head(), got = {.seen = 77, .after = 78, .frozen = true};
 		e3_msg msg;
-		e3_out *out = e3_out_open(path, &err);
+		e3_out *out = e3_out_open(path, NULL, &err);
 		sent.seen = k ? 18 : 0, sent.after = k ? 40 : 0, sent.frozen = k == 2, sent.frames = 0;
 		assert_int_equal(e3_out_head(out, &sent, &err) || e3_out_end(out, &(e3_end){.frames = 0}, &err) ||
 				e3_out_close(out, &err),
 			0);
-		e3_in *in = e3_in_open(path, &err);
+		e3_in *in = e3_in_open(path, NULL, &err);
 		next(in, E3_HEAD, &msg);
 		assert_int_equal(e3_head_decode(&msg, &got, &err), 0);
 		assert_true(got.seen == sent.seen && got.after == sent.after && got.frozen == sent.frozen &&

@@ -199,14 +199,11 @@ static uint8_t *replaced(int m, const char *key, const void *value, size_t n, si
 	return copy;
 }
 
+// clang-format off
 #define BYTES(s) s, sizeof(s) - 1
 #define NAN64 BYTES("\xcb\x7f\xf8\0\0\0\0\0\0")
 #define INF64 BYTES("\xcb\x7f\xf0\0\0\0\0\0\0")
-#define ARRAY(dtype, shape, data) \
-	BYTES("\x83\xa5" \
-		  "dtype" dtype "\xa5" \
-		  "shape" shape "\xa4" \
-		  "data" data)
+#define ARRAY(dtype, shape, data) BYTES("\x83\xa5" "dtype" dtype "\xa5" "shape" shape "\xa4" "data" data)
 #define ZEROS36 "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
 
 static const struct row {
@@ -217,18 +214,11 @@ static const struct row {
 } fields[] = {
 	{HEAD, "v", BYTES("\x02"), "head: stream version 2; this program reads version 1"},
 	{HEAD, "v", BYTES("\xcd\xff\xff"), "stream version 65535; this program reads version 1"},
-	{HEAD, "v",
-		BYTES("\xa1"
-			  "1"),
-		"head: v: missing or not a whole number"},
+	{HEAD, "v", BYTES("\xa1" "1"), "head: v: missing or not a whole number"},
 	{HEAD, "tool", BYTES("\x01"), "head: tool: is a whole number, expected text"},
-	{HEAD, "tool",
-		BYTES("\xa2"
-			  "a\0"),
-		"head: tool: text with a zero byte in it"},
+	{HEAD, "tool", BYTES("\xa2" "a\0"), "head: tool: text with a zero byte in it"},
 	{HEAD, "frames", BYTES("\xff"), "head: frames: is -1, expected 0 to 9007199254740991"},
-	{HEAD, "frames", BYTES("\xcf\xff\xff\xff\xff\xff\xff\xff\xff"),
-		"head: frames: is 18446744073709551615, expected 0 to"},
+	{HEAD, "frames", BYTES("\xcf\xff\xff\xff\xff\xff\xff\xff\xff"), "head: frames: is 18446744073709551615, expected 0 to"},
 	{HEAD, "fps", NAN64, "head: fps: is not a number, expected a finite number"},
 	{HEAD, "fps", BYTES("\xff"), "head: fps: is -1, expected 0 (unknown) or more"},
 	{HEAD, "patch_grid", BYTES("\x93\x01\x02\x03"), "head: patch_grid: expected a list of 2 numbers"},
@@ -237,8 +227,7 @@ static const struct row {
 	{FRAME, "i", BYTES("\xcf\x00\x20\0\0\0\0\0\0"), "message 2: frame: i: missing, or not a whole number from 0"},
 	{FRAME, "pts", NAN64, "frame 0: pts: is not a number, expected a finite number"},
 	{FRAME, "pts", INF64, "frame 0: pts: is infinite, expected a finite number"},
-	{FRAME, "fit", BYTES("\x94\x01\x01\x00\xca\x7f\x80\0\0"),
-		"frame 0: fit: [3]: is infinite, expected a finite number"},
+	{FRAME, "fit", BYTES("\x94\x01\x01\x00\xca\x7f\x80\0\0"), "frame 0: fit: [3]: is infinite, expected a finite number"},
 	{FRAME, "fit", BYTES("\x94\x00\x01\x00\x00"), "frame 0: fit: scale 0, 1; both must be above 0"},
 	{FRAME, "rot", BYTES("\x2d"), "frame 0: rot: is 45, expected 0, 90, 180 or 270"},
 	{FRAME, "src_w", BYTES("\x00"), "frame 0: src_w, src_h: size 0 × 1080; each side must be 1 to 65535"},
@@ -247,152 +236,38 @@ static const struct row {
 	{FRAME, "w", BYTES("\xce\0\1\0\0"), "frame 0: size 65536 × 4; each side must be 1 to 65535"},
 	{FRAME, "w", BYTES("\xce\xff\xff\xff\xff"), "frame 0: w: is 4294967295, expected 0 to 2147483647"},
 	{FRAME, "h", BYTES("\x05"), "frame 0: rgb: shape[0] is 4, expected 5"},
-	{FRAME, "rgb",
-		BYTES("\xc4\x03"
-			  "abc"),
-		"frame 0: rgb: is bytes, expected an array"},
-	{FRAME, "rgb",
-		ARRAY("\xa2"
-			  "u8",
-			"\x93\x00\x00\x03", "\xc4\x00"),
-		"frame 0: rgb: shape[0] is 0, expected 4"},
-	{FRAME, "rgb",
-		ARRAY("\xa2"
-			  "u8",
-			"\x92\x04\x06",
-			"\xc4\x18"
-			"123456789012345678901234"),
-		"frame 0: rgb: has 2 dimensions, expected 3"},
-	{FRAME, "rgb",
-		ARRAY("\xa2"
-			  "u8",
-			"\x93\x04\x06\x03",
-			"\xc4\x01"
-			"x"),
-		"frame 0: rgb: shape and dtype need 72 bytes, data has 1"},
-	{FRAME, "rgb",
-		ARRAY("\xa2"
-			  "u9",
-			"\x93\x04\x06\x03", "\xc4\x00"),
-		"frame 0: rgb: dtype is 'u9', expected u8, u32, f16 or f32"},
-	{FRAME, "rgb", ARRAY("\x01", "\x93\x04\x06\x03", "\xc4\x00"),
-		"frame 0: rgb: dtype is a whole number, expected text"},
-	{FRAME, "rgb",
-		ARRAY("\xa3"
-			  "u32",
-			"\x91\x00", "\xc4\x00"),
-		"frame 0: rgb: is u32, expected u8"},
-	{FRAME, "rgb",
-		ARRAY("\xa2"
-			  "u8",
-			"\x90", "\xc4\x00"),
-		"frame 0: rgb: shape is not a list of 1 to 4 numbers"},
-	{FRAME, "rgb",
-		ARRAY("\xa2"
-			  "u8",
-			"\x95\1\1\1\1\1",
-			"\xc4\x01"
-			"x"),
-		"frame 0: rgb: shape is not a list of 1 to 4 numbers"},
-	{FRAME, "rgb",
-		ARRAY("\xa2"
-			  "u8",
-			"\x91\xff", "\xc4\x00"),
-		"frame 0: rgb: shape[0] is not a whole number from 0 to"},
-	{FRAME, "rgb",
-		ARRAY("\xa3"
-			  "f32",
-			"\x94\xce\x7f\xff\xff\xff\xce\x7f\xff\xff\xff\xce\x7f\xff\xff\xff\x04", "\xc4\x00"),
-		"frame 0: rgb: shape is too large"},
-	{FRAME, "rgb",
-		ARRAY("\xa2"
-			  "u8",
-			"\x93\x04\x06\x03",
-			"\xa1"
-			"x"),
-		"frame 0: rgb: data is text, expected bytes"},
-	{FRAME, "rgb",
-		BYTES("\x82\xa5"
-			  "dtype"
-			  "\xa2"
-			  "u8"
-			  "\xa5"
-			  "shape"
-			  "\x91\x00"),
-		"frame 0: rgb: array without data"},
-	{FRAME, "rgb",
-		BYTES("\x82\xa5"
-			  "dtype"
-			  "\xa2"
-			  "u8"
-			  "\xa5"
-			  "dtype"
-			  "\xa2"
-			  "u8"),
-		"frame 0: rgb: dtype given twice"},
-	{TRUTH, "pose",
-		ARRAY("\xa3"
-			  "f32",
-			"\x91\x08",
-			"\xc4\x20"
-			"12345678901234567890123456789012"),
-		"truth 0: pose: shape[0] is 8, expected 9"},
-	{TRUTH, "depth",
-		ARRAY("\xa2"
-			  "u8",
-			"\x92\x04\x06",
-			"\xc4\x18"
-			"123456789012345678901234"),
-		"truth 0: depth: is u8, expected f32"},
-	{TRUTH, "intrinsics", BYTES("\x94\x00\x01\x00\x00"),
-		"truth 0: intrinsics: focal lengths 0, 1; both must be above 0"},
+	{FRAME, "rgb", BYTES("\xc4\x03" "abc"), "frame 0: rgb: is bytes, expected an array"},
+	{FRAME, "rgb", ARRAY("\xa2" "u8", "\x93\x00\x00\x03", "\xc4\x00"), "frame 0: rgb: shape[0] is 0, expected 4"},
+	{FRAME, "rgb", ARRAY("\xa2" "u8", "\x92\x04\x06", "\xc4\x18" "123456789012345678901234"), "frame 0: rgb: has 2 dimensions, expected 3"},
+	{FRAME, "rgb", ARRAY("\xa2" "u8", "\x93\x04\x06\x03", "\xc4\x01" "x"), "frame 0: rgb: shape and dtype need 72 bytes, data has 1"},
+	{FRAME, "rgb", ARRAY("\xa2" "u9", "\x93\x04\x06\x03", "\xc4\x00"), "frame 0: rgb: dtype is 'u9', expected u8, u32, f16 or f32"},
+	{FRAME, "rgb", ARRAY("\x01", "\x93\x04\x06\x03", "\xc4\x00"), "frame 0: rgb: dtype is a whole number, expected text"},
+	{FRAME, "rgb", ARRAY("\xa3" "u32", "\x91\x00", "\xc4\x00"), "frame 0: rgb: is u32, expected u8"},
+	{FRAME, "rgb", ARRAY("\xa2" "u8", "\x90", "\xc4\x00"), "frame 0: rgb: shape is not a list of 1 to 4 numbers"},
+	{FRAME, "rgb", ARRAY("\xa2" "u8", "\x95\1\1\1\1\1", "\xc4\x01" "x"), "frame 0: rgb: shape is not a list of 1 to 4 numbers"},
+	{FRAME, "rgb", ARRAY("\xa2" "u8", "\x91\xff", "\xc4\x00"), "frame 0: rgb: shape[0] is not a whole number from 0 to"},
+	{FRAME, "rgb", ARRAY("\xa3" "f32", "\x94\xce\x7f\xff\xff\xff\xce\x7f\xff\xff\xff\xce\x7f\xff\xff\xff\x04", "\xc4\x00"),
+	 "frame 0: rgb: shape is too large"},
+	{FRAME, "rgb", ARRAY("\xa2" "u8", "\x93\x04\x06\x03", "\xa1" "x"), "frame 0: rgb: data is text, expected bytes"},
+	{FRAME, "rgb", BYTES("\x82\xa5" "dtype" "\xa2" "u8" "\xa5" "shape" "\x91\x00"), "frame 0: rgb: array without data"},
+	{FRAME, "rgb", BYTES("\x82\xa5" "dtype" "\xa2" "u8" "\xa5" "dtype" "\xa2" "u8"), "frame 0: rgb: dtype given twice"},
+	{TRUTH, "pose", ARRAY("\xa3" "f32", "\x91\x08", "\xc4\x20" "12345678901234567890123456789012"), "truth 0: pose: shape[0] is 8, expected 9"},
+	{TRUTH, "depth", ARRAY("\xa2" "u8", "\x92\x04\x06", "\xc4\x18" "123456789012345678901234"), "truth 0: depth: is u8, expected f32"},
+	{TRUTH, "intrinsics", BYTES("\x94\x00\x01\x00\x00"), "truth 0: intrinsics: focal lengths 0, 1; both must be above 0"},
 	{TRUTH, "intrinsics", BYTES("\x93\x01\x01\x00"), "truth 0: intrinsics: expected a list of 4 numbers"},
 	{TRUTH, "w", BYTES("\x07"), "truth 0: depth: shape[1] is 6, expected 7"},
-	{PRED, "pose",
-		ARRAY("\xa3"
-			  "f32",
-			"\x91\x09",
-			"\xc4\x24\0\0\xc0\x7f"
-			"12345678901234567890123456789012"),
-		"pred 0: pose[0]: is not a number, expected a finite number"},
+	{PRED, "pose", ARRAY("\xa3" "f32", "\x91\x09", "\xc4\x24\0\0\xc0\x7f" "12345678901234567890123456789012"),
+	 "pred 0: pose[0]: is not a number, expected a finite number"},
 	{PRED, "ms", INF64, "pred 0: ms: is infinite, expected a finite number"},
-	{PRED, "depth",
-		ARRAY("\xa2"
-			  "u8",
-			"\x92\x04\x06",
-			"\xc4\x18"
-			"123456789012345678901234"),
-		"pred 0: depth: is u8, expected f32"},
-	{PRED, "points",
-		ARRAY("\xa3"
-			  "f32",
-			"\x93\x04\x06\x00", "\xc4\x00"),
-		"pred 0: points: shape[2] is 0, expected 3"},
+	{PRED, "depth", ARRAY("\xa2" "u8", "\x92\x04\x06", "\xc4\x18" "123456789012345678901234"), "pred 0: depth: is u8, expected f32"},
+	{PRED, "points", ARRAY("\xa3" "f32", "\x93\x04\x06\x00", "\xc4\x00"), "pred 0: points: shape[2] is 0, expected 3"},
 	{EVICT, "layers", BYTES("\xc0"), "evict 0: layers: is nil, expected a list"},
 	{EVICT, "layers", BYTES("\x91\xc0"), "evict 0: layers[0]: is nil, expected a map"},
 	{EVICT, "layers", BYTES("\x91\x80"), "evict 0: layers[0]: layer: missing"},
 	{EVICT, "layers", BYTES("\x91\x81\x01\x01"), "evict 0: layers[0]: a key is a whole number, expected text"},
-	{ATTN, "key",
-		ARRAY("\xa3"
-			  "u32",
-			"\x91\x02",
-			"\xc4\x08"
-			"\5\0\0\0\5\0\0\0"),
-		"attn 0: key: [1] is 5 after 5, ids must ascend"},
-	{ATTN, "mass",
-		ARRAY("\xa3"
-			  "f32",
-			"\x91\x01",
-			"\xc4\x04"
-			"1234"),
-		"attn 0: mass: shape[0] is 1, expected 3"},
-	{ATTN, "map",
-		ARRAY("\xa3"
-			  "f32",
-			"\x92\x01\x02",
-			"\xc4\x08"
-			"12345678"),
-		"attn 0: map: shape[1] is 2, expected 3"},
+	{ATTN, "key", ARRAY("\xa3" "u32", "\x91\x02", "\xc4\x08" "\5\0\0\0\5\0\0\0"), "attn 0: key: [1] is 5 after 5, ids must ascend"},
+	{ATTN, "mass", ARRAY("\xa3" "f32", "\x91\x01", "\xc4\x04" "1234"), "attn 0: mass: shape[0] is 1, expected 3"},
+	{ATTN, "map", ARRAY("\xa3" "f32", "\x92\x01\x02", "\xc4\x08" "12345678"), "attn 0: map: shape[1] is 2, expected 3"},
 	{ATTN, "layer", BYTES("\xff"), "attn 0: layer: is -1, expected 0 to 2147483647"},
 	{END, "frames", BYTES("\x03"), "message 8: end counts 3 frames, the stream had 2"},
 	{END, "seconds", NAN64, "end: seconds: is not a number, expected a finite number"},
@@ -405,6 +280,7 @@ static const struct row {
 	{END, "seconds", BYTES("\xc1"), "message 8: end: damaged near byte"},
 	{END, "seconds", BYTES("\x91\x91\x91\x91\x91\x91\x91\x91\x00"), "nested deeper than 8"},
 };
+// clang-format on
 
 static void test_every_field(void **state)
 {
@@ -422,36 +298,23 @@ static void test_every_field(void **state)
 /* Every required key: absent (its last letter changed), and given twice (the key after it takes its name). */
 static void test_missing_keys(void **state)
 {
+	// clang-format off
 	static const struct {
 		int m;
 		const char *key, *text;
 	} rows[] = {
-		{HEAD, "tool", "head: tool: missing"},
-		{HEAD, "version", "head: version: missing"},
-		{HEAD, "source", "head: source: missing"},
-		{HEAD, "frames", "head: frames: missing"},
-		{HEAD, "fps", "head: fps: missing"},
-		{FRAME, "pts", "frame 0: pts: missing"},
-		{FRAME, "src_i", "frame 0: src_i: missing"},
-		{FRAME, "src_w", "frame 0: src_w: missing"},
-		{FRAME, "src_h", "frame 0: src_h: missing"},
-		{FRAME, "rot", "frame 0: rot: missing"},
-		{FRAME, "fit", "frame 0: fit: missing"},
-		{FRAME, "rgb", "frame 0: rgb: missing"},
-		{PRED, "rgb", "pred 0: rgb: missing"},
-		{PRED, "ms", "pred 0: ms: missing"},
-		{PRED, "depth", "pred 0: depth_conf without depth"},
-		{PRED, "depth_conf", "pred 0: depth without depth_conf"},
-		{PRED, "points", "pred 0: points_conf without points"},
-		{TRUTH, "w", "truth 0: w and h: missing"},
-		{EVICT, "layers", "evict 0: layers: missing"},
-		{ATTN, "layer", "attn 0: layer: missing"},
-		{ATTN, "key", "attn 0: key: missing"},
-		{ATTN, "mass", "attn 0: mass: missing"},
-		{ATTN, "frame_mass", "attn 0: frame_mass: missing"},
-		{END, "frames", "end: frames: missing"},
-		{END, "seconds", "end: seconds: missing"},
+		{HEAD, "tool", "head: tool: missing"}, {HEAD, "version", "head: version: missing"}, {HEAD, "source", "head: source: missing"},
+		{HEAD, "frames", "head: frames: missing"}, {HEAD, "fps", "head: fps: missing"},
+		{FRAME, "pts", "frame 0: pts: missing"}, {FRAME, "src_i", "frame 0: src_i: missing"}, {FRAME, "src_w", "frame 0: src_w: missing"},
+		{FRAME, "src_h", "frame 0: src_h: missing"}, {FRAME, "rot", "frame 0: rot: missing"}, {FRAME, "fit", "frame 0: fit: missing"},
+		{FRAME, "rgb", "frame 0: rgb: missing"}, {PRED, "rgb", "pred 0: rgb: missing"}, {PRED, "ms", "pred 0: ms: missing"},
+		{PRED, "depth", "pred 0: depth_conf without depth"}, {PRED, "depth_conf", "pred 0: depth without depth_conf"},
+		{PRED, "points", "pred 0: points_conf without points"}, {TRUTH, "w", "truth 0: w and h: missing"},
+		{EVICT, "layers", "evict 0: layers: missing"}, {ATTN, "layer", "attn 0: layer: missing"}, {ATTN, "key", "attn 0: key: missing"},
+		{ATTN, "mass", "attn 0: mass: missing"}, {ATTN, "frame_mass", "attn 0: frame_mass: missing"},
+		{END, "frames", "end: frames: missing"}, {END, "seconds", "end: seconds: missing"},
 	};
+	// clang-format on
 	uint8_t *copy = malloc(size);
 	for (size_t k = 0; k < sizeof rows / sizeof *rows; k++) {
 		e3_value v;
@@ -535,12 +398,12 @@ static void test_first_failure_is_kept(void **state)
 	assert_int_equal(pipe(ends), 0);
 	char name[32];
 	snprintf(name, sizeof name, "/dev/fd/%d", ends[1]);
-	e3_out *out = e3_out_open(name, &err);
+	e3_out *out = e3_out_open(name, NULL, &err);
 	assert_non_null(out);
 	e3_out_abort(out, "e3-infer", 1, "e3-decode failed (exit 2): opening: x.mp4: No such file or directory");
 	close(ends[1]);
 	snprintf(name, sizeof name, "/dev/fd/%d", ends[0]);
-	e3_in *in = e3_in_open(name, &err);
+	e3_in *in = e3_in_open(name, NULL, &err);
 	assert_int_equal(e3_in_next(in, &msg, &err), -1);
 	assert_string_equal(err.text, "e3-decode failed (exit 2): opening: x.mp4: No such file or directory");
 	e3_in_close(in);
@@ -564,7 +427,7 @@ static e3_in *from_pipe(const uint8_t *bytes, size_t n, size_t step, pid_t *chil
 	}
 	close(ends[1]);
 	snprintf(name, sizeof name, "/dev/fd/%d", ends[0]);
-	e3_in *in = e3_in_open(name, &err);
+	e3_in *in = e3_in_open(name, NULL, &err);
 	close(ends[0]);
 	if (!in)
 		fail_msg("%s", err.text);

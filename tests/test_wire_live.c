@@ -30,7 +30,7 @@ static void write_stream(const e3_end *end)
 {
 	e3_err err = {""};
 	e3_head head = sample_head();
-	e3_out *out = e3_out_open(path, &err);
+	e3_out *out = e3_out_open(path, NULL, &err);
 	assert_non_null(out);
 	assert_int_equal(e3_out_head(out, &head, &err), 0);
 	for (int64_t i = 0; i < 2; i++) {
@@ -56,7 +56,7 @@ static void test_capture_time_and_latency_arrive(void **state)
 	e3_end end = sample_end(2);
 	end.latency_mean = 0.25, end.latency_max = 1.5, end.device_used = (uint64_t)9 << 32;
 	write_stream(&end);
-	e3_in *in = e3_in_open(path, &err);
+	e3_in *in = e3_in_open(path, NULL, &err);
 	assert_non_null(in);
 	next(in, E3_HEAD, &msg);
 	for (int i = 0; i < 2; i++) {
@@ -81,7 +81,7 @@ static void test_what_is_not_live_does_not_say_so(void **state)
 	e3_msg msg;
 	e3_end end = sample_end(2);
 	write_stream(&end);
-	e3_in *in = e3_in_open(path, &err);
+	e3_in *in = e3_in_open(path, NULL, &err);
 	for (int k = 0; k < 6; k++)
 		assert_int_equal(e3_in_next(in, &msg, &err), 1);
 	assert_int_equal(msg.kind, E3_END);
@@ -97,7 +97,7 @@ static void test_a_time_that_is_none_is_refused(void **state)
 	e3_err err = {""};
 	e3_head head = sample_head();
 	e3_frame frame = sample_frame(0);
-	e3_out *out = e3_out_open(path, &err);
+	e3_out *out = e3_out_open(path, NULL, &err);
 	assert_int_equal(e3_out_head(out, &head, &err), 0);
 	frame.s.t_capture = INFINITY;
 	assert_int_equal(e3_out_frame(out, &frame, &err), -1);

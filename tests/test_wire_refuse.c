@@ -14,7 +14,7 @@ static void test_writers_refuse(void **state)
 	e3_pred pred = sample_pred(0, false);
 	e3_evict evict = sample_evict(0);
 	e3_end end = sample_end(2);
-	e3_out *out = e3_out_open(path, &err);
+	e3_out *out = e3_out_open(path, NULL, &err);
 	assert_non_null(out);
 #define REFUSES(call, expected) \
 	do { \
@@ -55,7 +55,7 @@ static void test_over_long_message_is_refused(void **state)
 	free(head.source);
 	head.source = malloc(70000);
 	memset(head.source, 'x', 69999), head.source[69999] = 0;
-	e3_out *out = e3_out_open("/dev/null", &err);
+	e3_out *out = e3_out_open("/dev/null", NULL, &err);
 	assert_non_null(out);
 	assert_int_equal(e3_out_head(out, &head, &err), -1);
 	assert_non_null(strstr(err.text, "writing: /dev/null: head of 70"));
@@ -77,10 +77,10 @@ static void test_endpoints_that_are_refused(void **state)
 		{true, "zmq:pull:tcp://127.0.0.1", "expected tcp://host:port"},
 		{true, "zmq:pull:tcp://127.0.0.1:x", "expected tcp://host:port"},
 		{true, "zmq:pull:tcp://:5", "expected tcp://host:port"},
-		{true, "zmq:pull:tcp://*:5", "--insecure"},
+		{true, "zmq:pull:tcp://*:5", "or 'insecure' on a network you trust"},
 		{true, "zmq:pull:>tcp://127.0.0.1.example.com:5", "reaches beyond this machine"},
 		{false, "zmq:push:tcp://192.168.0.1:5",
-			"use --curve-key (keys: e3-cat --keygen), 127.0.0.1, a tunnel (ssh -L), or --insecure"},
+			"use 'curve_key' (keys: 'keygen'), 127.0.0.1, a tunnel (ssh -L), or 'insecure'"},
 		{false, "zmq:push:tcp://[2001:db8::1]:5", "reaches beyond this machine"},
 		{true, "zmq:pull:ipc://", "a path of 1 to 100 bytes"},
 		{true, "zmq:pull:ipc:///dev/null", "/dev/null exists and is not a socket"},
@@ -92,8 +92,8 @@ static void test_endpoints_that_are_refused(void **state)
 	for (size_t k = 0; k < sizeof rows / sizeof *rows; k++) {
 		e3_err err = {"(no error)"};
 		e3_msg msg;
-		e3_in *in = rows[k].reading ? e3_in_open(rows[k].endpoint, &err) : NULL;
-		e3_out *out = rows[k].reading ? NULL : e3_out_open(rows[k].endpoint, &err);
+		e3_in *in = rows[k].reading ? e3_in_open(rows[k].endpoint, NULL, &err) : NULL;
+		e3_out *out = rows[k].reading ? NULL : e3_out_open(rows[k].endpoint, NULL, &err);
 		if (in)
 			assert_int_equal(e3_in_next(in, &msg, &err), -1);
 		if (!strstr(err.text, rows[k].text))

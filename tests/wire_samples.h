@@ -156,7 +156,7 @@ static inline int sample_write(const char *endpoint, e3_err *err)
 	e3_attn attn = sample_attn(0);
 	e3_truth truth = sample_truth(0);
 	e3_end end = sample_end(2);
-	e3_out *out = e3_out_open(endpoint, err);
+	e3_out *out = e3_out_open(endpoint, NULL, err);
 	int rc = !out || e3_out_head(out, &head, err) || e3_out_frame(out, &frame, err) || e3_out_truth(out, &truth, err) ||
 		e3_out_pred(out, &pred[0], err) || e3_out_evict(out, &evict, err) || e3_out_attn(out, &attn, err) ||
 		e3_out_pred(out, &pred[1], err) || e3_out_end(out, &end, err);

@@ -2,7 +2,7 @@
 #ifndef E3_CMD_CAT_H
 #define E3_CMD_CAT_H
 
-#include "e3/stream.h"
+#include "e3/stage.h"
 
 enum { CAT_PARTS = 64 };
 
@@ -12,7 +12,7 @@ enum { CAT_PARTS = 64 };
 typedef struct cat_join cat_join;
 
 /* Opens all parts. Refuses later parts that do not go on after another stream, or are of another network. */
-cat_join *cat_join_open(const char *const *part, int n, e3_err *err);
+cat_join *cat_join_open(const char *const *part, int n, const e3_stream_options *options, e3_err *err);
 /* As e3_in_next. The head is that of the first part, `end` that of the last: its counts of frames are of its part. */
 int cat_join_next(cat_join *j, e3_msg *msg, e3_err *err);
 void cat_join_close(cat_join *j);

@@ -34,14 +34,14 @@ static int read_head(cat_join *j, int k, e3_err *err)
 	return rc;
 }
 
-cat_join *cat_join_open(const char *const *part, int n, e3_err *err)
+cat_join *cat_join_open(const char *const *part, int n, const e3_stream_options *options, e3_err *err)
 {
 	cat_join *j = e3_alloc(1, sizeof *j, "inputs", err);
 	if (!j)
 		return NULL;
 	j->name = part, j->got = -1;
 	for (; j->n < n; j->n++) {
-		if (!(j->in[j->n] = e3_in_open(part[j->n], err)) || (j->n && read_head(j, j->n, err))) {
+		if (!(j->in[j->n] = e3_in_open(part[j->n], options, err)) || (j->n && read_head(j, j->n, err))) {
 			j->n++;
 			cat_join_close(j);
 			return NULL;

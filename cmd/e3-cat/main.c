@@ -7,13 +7,12 @@
 #include "e3/mem.h"
 #include "e3/num.h"
 #include "e3/opt.h"
-#include "e3/stream.h"
 #include "e3/tool.h"
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 
-enum { MAX_OUTPUTS = 16 };
+enum { MAX_COPIES = 15 };
 
 /* A copy of the stream. */
 typedef struct tee {
@@ -22,27 +21,26 @@ typedef struct tee {
 } tee;
 
 typedef struct cat {
+	e3_stage stage; /* the main output; the inputs are join's */
 	const char *output, *keygen;
-	tee tee[MAX_OUTPUTS - 1];
-	int n_tee, failed_copies;
+	tee tee[MAX_COPIES];
+	e3_out *copy[MAX_COPIES]; /* NULL once it failed */
+	int n_tee, n_open, failed_copies;
 	int64_t skip, take; /* take -1: all */
 
 	const char *part[CAT_PARTS]; /* the input, then what --then names */
 	int n_parts;
 	cat_join *in;
-	e3_out *out[MAX_OUTPUTS]; /* the first is the main one; a copy that failed is NULL */
-	int n_out;
-	bool headed, ended;
+	bool headed;
 	int64_t seen, last;    /* distinct indices so far, and the highest */
 	int64_t first_kept;    /* index; -1: none yet */
 	int64_t frames, preds; /* sent */
-	double started;
 } cat;
 
 static int add_copy(cat *c, const char *endpoint, bool block, e3_err *err)
 {
-	if (c->n_tee == MAX_OUTPUTS - 1)
-		return e3_fail(err, "at most %d", MAX_OUTPUTS - 1);
+	if (c->n_tee == MAX_COPIES)
+		return e3_fail(err, "at most %d", MAX_COPIES);
 	c->tee[c->n_tee++] = (tee){endpoint, block};
 	return 0;
 }
@@ -71,7 +69,7 @@ static void parse(cat *c, int argc, char **argv)
 			NULL, add_tee},
 		{E3_OPT_CALL, "tee-block", 0, c, "ENDPOINT", "a copy that loses nothing: its reader may hold up all", 0, 0,
 			NULL, add_tee_block},
-		E3_QUEUE_OPTIONS,
+		E3_STAGE_QUEUE_ROWS(c->stage),
 		{E3_OPT_TITLE, NULL, 0, NULL, NULL, "Part of the stream", 0, 0, NULL, NULL},
 		{E3_OPT_INT, "skip", 0, &c->skip, "N", "leave out the first N frames, and all that belongs to them", 0, 0x1p53,
 			NULL, NULL},
@@ -79,7 +77,7 @@ static void parse(cat *c, int argc, char **argv)
 		{E3_OPT_CALL, "then", 0, c, "INPUT",
 			"the run that went on where this one stopped, joined to it; may be repeated", 0, 0, NULL, add_part},
 		{E3_OPT_TITLE, NULL, 0, NULL, NULL, "Network", 0, 0, NULL, NULL},
-		E3_STREAM_OPTIONS,
+		E3_STAGE_ENDPOINT_ROWS(c->stage),
 		{E3_OPT_TEXT, "keygen", 0, &c->keygen, "FILE", "make a key pair: secret in FILE, public in FILE.pub; and exit",
 			0, 0, NULL, NULL},
 		{E3_OPT_END, NULL, 0, NULL, NULL, NULL, 0, 0, NULL, NULL},
@@ -102,49 +100,57 @@ static void parse(cat *c, int argc, char **argv)
 		c->output = argv[at++];
 	if (at < argc)
 		e3_usage_error("too many operands: %s; e3-cat reads one stream", argv[at]);
-	if (!c->output)
-		c->output = "-";
+	if (c->output)
+		c->stage.output = c->output;
 }
 
 static int open_all(cat *c, e3_err *err)
 {
-	c->in = cat_join_open(c->part, c->n_parts, err);
-	if (!c->in)
+	c->in = cat_join_open(c->part, c->n_parts, e3_stage_options(&c->stage), err);
+	if (!c->in || e3_stage_open_output(&c->stage, err))
 		return -1;
-	e3_drop drop = e3_stream_set.drop ? (e3_drop)e3_stream_set.drop : E3_DROP_OLDEST;
-	for (int k = 0; k <= c->n_tee; k++) {
-		const tee *t = k ? &c->tee[k - 1] : NULL;
-		c->out[k] =
-			t ? e3_out_open_copy(t->endpoint, t->block ? E3_DROP_NONE : drop, err) : e3_out_open(c->output, err);
-		if (!c->out[k])
+	for (; c->n_open < c->n_tee; c->n_open++) {
+		const tee *t = &c->tee[c->n_open];
+		e3_stream_options o = *e3_stage_options(&c->stage);
+		o.drop = t->block ? E3_DROP_NONE : o.drop ? o.drop : E3_DROP_OLDEST;
+		if (!(c->copy[c->n_open] = e3_out_open_copy(t->endpoint, &o, err)))
 			return -1;
-		c->n_out++;
 	}
 	return 0;
 }
 
-/* A copy cannot be written any more: said, and the others go on. */
+/* A copy cannot be written any more: reported, and the other outputs continue. */
 static void lose_copy(cat *c, int k, const e3_err *why)
 {
-	e3_warn("%s; the other outputs go on", why->text);
-	e3_out_abort(c->out[k], e3_tool_name(), 1, why->text);
-	c->out[k] = NULL;
+	e3_warn("%s; the other outputs continue", why->text);
+	e3_out_abort(c->copy[k], e3_tool_name(), 1, why->text);
+	c->copy[k] = NULL;
 	c->failed_copies++;
 }
 
-/* The message to all outputs; `frames` replaces its count when `counted`. */
-static int send_all(cat *c, const e3_msg *msg, bool counted, int64_t frames, e3_err *err)
+/* What goes to every output: a message; with `frames` in place of its count; or an end made here. */
+typedef struct parcel {
+	const e3_msg *msg;
+	bool counted;
+	int64_t frames;
+	const e3_end *end;
+} parcel;
+
+static int send_one(e3_out *out, const parcel *p, e3_err *err)
 {
-	for (int k = 0; k < c->n_out; k++) {
+	if (p->end)
+		return e3_out_end(out, p->end, err);
+	return p->counted ? e3_out_msg_frames(out, p->msg, p->frames, err) : e3_out_msg(out, p->msg, err);
+}
+
+static int send_all(cat *c, const parcel *p, e3_err *err)
+{
+	if (send_one(c->stage.out, p, err))
+		return -1;
+	for (int k = 0; k < c->n_tee; k++) {
 		e3_err why = {""};
-		if (!c->out[k] ||
-			(counted ? e3_out_msg_frames(c->out[k], msg, frames, &why) : e3_out_msg(c->out[k], msg, &why)) == 0)
-			continue;
-		if (k == 0) {
-			*err = why;
-			return -1;
-		}
-		lose_copy(c, k, &why);
+		if (c->copy[k] && send_one(c->copy[k], p, &why))
+			lose_copy(c, k, &why);
 	}
 	return 0;
 }
@@ -180,7 +186,7 @@ static int send_head(cat *c, const e3_msg *msg, e3_err *err)
 	int64_t frames = count_kept(c, head.frames);
 	bool changed = frames != head.frames;
 	e3_head_release(&head);
-	if (send_all(c, msg, changed, frames, err))
+	if (send_all(c, &(parcel){.msg = msg, .counted = changed, .frames = frames}, err))
 		return -1;
 	c->headed = true;
 	return 0;
@@ -190,33 +196,19 @@ static int64_t sent(const cat *c) { return c->frames > c->preds ? c->frames : c-
 
 static int send_end(cat *c, const e3_msg *msg, e3_err *err)
 {
-	if (send_all(c, msg, true, sent(c), err))
-		return -1;
-	c->ended = true;
-	return 0;
+	return send_all(c, &(parcel){.msg = msg, .counted = true, .frames = sent(c)}, err);
 }
 
-/* The stream ends here by our will: --take, or a signal. */
+/* The stream ends here because of --take, or a signal. */
 static int make_end(cat *c, e3_err *err)
 {
-	const e3_end end = {.frames = sent(c), .seconds = e3_now() - c->started, .peak_rss = e3_rss_peak()};
-	for (int k = 0; k < c->n_out; k++) {
-		e3_err why = {""};
-		if (!c->out[k] || e3_out_end(c->out[k], &end, &why) == 0)
-			continue;
-		if (k == 0) {
-			*err = why;
-			return -1;
-		}
-		lose_copy(c, k, &why);
-	}
-	c->ended = true;
-	return 0;
+	const e3_end end = e3_stage_end(&c->stage, sent(c));
+	return send_all(c, &(parcel){.end = &end}, err);
 }
 
 static int forward(cat *c, const e3_msg *msg, e3_err *err)
 {
-	if (send_all(c, msg, false, 0, err))
+	if (send_all(c, &(parcel){.msg = msg}, err))
 		return -1;
 	c->frames += msg->kind == E3_FRAME;
 	c->preds += msg->kind == E3_PRED;
@@ -225,13 +217,13 @@ static int forward(cat *c, const e3_msg *msg, e3_err *err)
 
 static void show_progress(const cat *c)
 {
-	int64_t dropped = 0;
+	int64_t dropped = e3_out_dropped(c->stage.out);
 	char text[64] = "";
-	for (int k = 0; k < c->n_out; k++)
-		dropped += c->out[k] ? e3_out_dropped(c->out[k]) : 0;
+	for (int k = 0; k < c->n_tee; k++)
+		dropped += c->copy[k] ? e3_out_dropped(c->copy[k]) : 0;
 	if (dropped)
-		snprintf(text, sizeof text, "  %" PRId64 " dropped", dropped);
-	e3_progress("%" PRId64 " frames  %.1f frames/s%s", sent(c), (double)sent(c) / (e3_now() - c->started + 1e-9), text);
+		snprintf(text, sizeof text, ", %" PRId64 " dropped", dropped);
+	e3_stage_progress(&c->stage, sent(c), -1, "%s", text);
 }
 
 /* One message: 1 to go on, 0 when the wanted part is complete, -1 on failure. */
@@ -254,34 +246,36 @@ static int step(cat *c, const e3_msg *msg, e3_err *err)
 static int loop(cat *c, e3_err *err)
 {
 	e3_msg msg;
-	int rc;
-	c->started = e3_now();
-	while ((rc = cat_join_next(c->in, &msg, err)) > 0)
-		if ((rc = step(c, &msg, err)) <= 0)
-			return rc;
-	if (rc < 0 && e3_stop_signal() && c->headed && !c->ended)
+	int more;
+	while ((more = cat_join_next(c->in, &msg, err)) > 0)
+		if ((more = step(c, &msg, err)) <= 0)
+			return more;
+	if (more < 0 && e3_stop_signal() && c->headed && !e3_out_ended(c->stage.out))
 		return make_end(c, err);
-	return rc;
+	return more;
 }
 
-/* Finishes every output, or tells every reader why there is no more. A copy that fails spoils the exit status, and
- * nothing else. *gone: the main output's reader left. */
-static int close_all(cat *c, int rc, bool *gone, e3_err *err)
+/* Completes every output, or tells every reader why there is no more. A copy that fails changes the exit status, and
+ * nothing else. */
+static int finish(cat *c, int rc, e3_err *err)
 {
-	bool failed = rc != 0;
-	*gone = c->n_out > 0 && e3_out_reader_gone(c->out[0]);
-	for (int k = 0; k < c->n_out; k++) {
+	bool failed = rc != 0, gone = failed && c->stage.out && e3_out_reader_gone(c->stage.out);
+	e3_err reason = *err;
+	rc = e3_stage_finish(&c->stage, rc, err);
+	for (int k = 0; k < c->n_open; k++) {
 		e3_err why = {""};
-		if (!c->out[k])
+		if (!c->copy[k])
 			continue;
 		if (failed)
-			e3_out_abort(c->out[k], e3_tool_name(), 1, err->text);
-		else if (e3_out_close(c->out[k], &why) && k == 0)
-			rc = -1, *err = why;
-		else if (*why.text)
+			e3_out_abort(c->copy[k], e3_tool_name(), 1, reason.text);
+		else if (e3_out_close(c->copy[k], &why))
 			e3_warn("%s", why.text), c->failed_copies++;
 	}
 	cat_join_close(c->in);
+	e3_stage_close(&c->stage);
+	signal(SIGPIPE, SIG_DFL);
+	if (gone && !e3_stop_signal())
+		e3_tool_broken_pipe();
 	if (!rc && c->failed_copies)
 		rc = e3_fail(err, "copying: %d of %d copies failed", c->failed_copies, c->n_tee);
 	return rc;
@@ -289,22 +283,14 @@ static int close_all(cat *c, int rc, bool *gone, e3_err *err)
 
 int main(int argc, char **argv)
 {
-	cat c = {.n_parts = 1, .take = -1, .last = -1, .first_kept = -1};
+	cat c = {.stage = E3_STAGE_INIT, .n_parts = 1, .take = -1, .last = -1, .first_kept = -1};
 	e3_err err = {""};
-	bool gone;
 	e3_tool_init("e3-cat");
 	parse(&c, argc, argv);
 	if (c.keygen)
 		return e3_tool_exit(e3_curve_keygen(c.keygen, &err), &err);
-	signal(SIGPIPE, SIG_IGN); /* so that the other outputs are closed properly before we go */
-	int rc = open_all(&c, &err);
-	if (!rc)
-		rc = loop(&c, &err);
-	rc = close_all(&c, rc, &gone, &err);
-	if (gone && !e3_stop_signal()) {
-		e3_progress_end();
-		signal(SIGPIPE, SIG_DFL);
-		raise(SIGPIPE);
-	}
+	signal(SIGPIPE, SIG_IGN); /* so that the copies are told before this process ends */
+	int rc = open_all(&c, &err) || loop(&c, &err) ? -1 : 0;
+	rc = finish(&c, rc, &err);
 	return e3_tool_exit(rc, &err);
 }

@@ -6,7 +6,7 @@
 #include "e3/image.h"
 #include "e3/io.h"
 #include "e3/live.h"
-#include "e3/stream.h"
+#include "e3/stage.h"
 #include "e3/video.h"
 
 enum { LIVE_AUTO, LIVE_LATEST, LIVE_ALL, LIVE_OFF, MAX_SETTINGS = 32 };
@@ -29,8 +29,9 @@ typedef struct decode_options {
 	double reconnect, stall; /* seconds; < 0: not given */
 	int64_t stream, threads, fit, patch, spool_max;
 	bool natural, autorotate, spool;
-	int compat; /* 1: upstream */
-	const char *out, *png;
+	int compat;     /* 1: upstream */
+	e3_stage stage; /* its output; NULL: not given */
+	const char *png;
 } decode_options;
 
 enum { DEFAULT_PATCH = 14 };
@@ -41,7 +42,7 @@ enum { DEFAULT_PATCH = 14 };
 typedef struct sink {
 	const decode_options *o;
 	const char *source, *name; /* as the head has it; as messages have it */
-	e3_out *out;               /* NULL: no stream */
+	e3_stage stage;            /* its output; without one: no stream */
 	e3_file table;             /* DIR/frames.tsv */
 	bool begun;                /* the head is out */
 	bool lost;                 /* a live source went away: the stream ends properly, the tool fails */
@@ -57,7 +58,7 @@ int sink_head(sink *s, int64_t total, double fps, e3_err *err);
 /* The picture upright, with pts, src_i and rot of the source filled. */
 int sink_frame(sink *s, const e3_image *im, e3_source at, bool key, e3_err *err);
 int sink_end(sink *s, e3_err *err);
-void sink_abort(sink *s, const char *text);
+void sink_abort(sink *s, e3_err *why);
 
 /* --- what is read --- */
 
@@ -77,7 +78,7 @@ int decode_stdin(sink *s, e3_err *err);
 /* Whether this input is read as a live source. */
 bool decode_is_live(const char *input, const decode_options *o);
 /* Before the output is opened: what waits in it is no longer fresh. */
-void decode_live_prepare(const char *input, const decode_options *o);
+void decode_live_prepare(const char *input, decode_options *o);
 /* Seconds without anything after which the input is lost; 0: never. */
 double decode_patience(const char *input, const decode_options *o);
 /* -1 also when the source was lost after its first frames: then s->lost is set, and what was sent is whole. */

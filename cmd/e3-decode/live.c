@@ -19,14 +19,17 @@ bool decode_is_live(const char *input, const decode_options *o)
 	return o->live == LIVE_LATEST || o->live == LIVE_ALL || (o->live == LIVE_AUTO && is);
 }
 
-void decode_live_prepare(const char *input, const decode_options *o)
+void decode_live_prepare(const char *input, decode_options *o)
 {
-	if (decode_is_live(input, o) && o->live != LIVE_ALL && e3_stream_set.queue.messages == 0) /* not asked for */
-		e3_stream_set.queue.messages = 1;
+	e3_queue_limit *q = &o->stage.stream.queue;
+	if (decode_is_live(input, o) && o->live != LIVE_ALL && q->messages == 0) /* not asked for */
+		q->messages = 1;
 }
 
+static e3_stage *written; /* the output of the loop at hand */
+
 /* Nobody may be reading any more while the source gives nothing. */
-static int stop(void) { return e3_stop_signal() || e3_out_lost(NULL); }
+static int stop(void) { return e3_stop_signal() || e3_stage_output_lost(written, NULL); }
 
 static void say(const char *line) { e3_note("%s", line); }
 
@@ -95,7 +98,7 @@ static void report(e3_live *l, const sink *s)
 static void wait_for_reader(const sink *s)
 {
 	enum { MS = 2 };
-	while (s->out && e3_out_unread(s->out) && !stop())
+	while (s->stage.out && e3_out_unread(s->stage.out) && !stop())
 		(void)poll(NULL, 0, MS);
 }
 
@@ -119,7 +122,7 @@ static int pass_frames(e3_live *l, sink *s, e3_err *err)
 		rc = sink_frame(s, &im, at, f.key, err);
 	}
 	e3_image_release(&im);
-	if (!rc && !e3_stop_signal() && e3_out_lost(err))
+	if (!rc && !e3_stop_signal() && e3_stage_output_lost(&s->stage, err))
 		return -1;
 	s->lost = !rc && got < 0 && s->sent > 0;
 	return rc || got < 0 ? -1 : 0;
@@ -128,6 +131,7 @@ static int pass_frames(e3_live *l, sink *s, e3_err *err)
 int decode_live(const char *input, sink *s, e3_err *err)
 {
 	const decode_options *o = s->o;
+	written = &s->stage;
 	e3_input_kind kind = e3_input_kind_of(input);
 	e3_live_options options = {.kind = kind,
 		.w = o->w,

@@ -3,7 +3,6 @@
 #include "set.h"
 #include "e3/num.h"
 #include "e3/opt.h"
-#include "e3/stream.h"
 #include "e3/tool.h"
 #include <math.h>
 #include <stdio.h>
@@ -18,7 +17,7 @@ static decode_options o = {.every = -1,
 	.patch = DEFAULT_PATCH,
 	.autorotate = true,
 	.spool_max = (int64_t)4 << 30,
-	.out = NULL};
+	.stage = {.stream = E3_STREAM_DEFAULTS, .lock = PTHREAD_MUTEX_INITIALIZER}};
 
 static set_request set = SET_REQUEST_NONE;
 
@@ -208,11 +207,11 @@ static const e3_opt table[] = {
 	{.type = E3_OPT_TEXT,
 		.name = "output",
 		.letter = 'o',
-		.to = &o.out,
+		.to = &o.stage.output,
 		.arg = "ENDPOINT",
 		.help = "where the stream goes (default -)"},
-	E3_STREAM_OPTIONS,
-	E3_QUEUE_OPTIONS,
+	E3_STAGE_ENDPOINT_ROWS(o.stage),
+	E3_STAGE_QUEUE_ROWS(o.stage),
 	{.type = E3_OPT_TEXT,
 		.name = "png",
 		.to = &o.png,
@@ -300,7 +299,7 @@ int main(int argc, char **argv)
 		if (closed)
 			rc = -1, err = ending;
 		if (rc && (closed || !s.lost))
-			sink_abort(&s, err.text);
+			sink_abort(&s, &err);
 	}
 	return e3_tool_exit(rc, &err);
 }

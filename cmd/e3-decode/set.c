@@ -142,7 +142,7 @@ static char *endpoint_of(const char *to, const char *name, e3_err *err)
 }
 
 typedef struct sending {
-	e3_out *out;
+	e3_stage stage;
 	e3_frame frame;
 	e3_truth truth;
 	int64_t sent, total, once; /* once: frames of the sequence, sent over and over */
@@ -155,9 +155,9 @@ static int send_frame(sending *t, e3_seq *q, e3_err *err)
 	if (e3_seq_read(q, t->sent % t->once, &t->frame, &t->truth, err))
 		return -1;
 	t->frame.s.i = t->truth.i = t->sent;
-	if (e3_out_frame(t->out, &t->frame, err))
+	if (e3_out_frame(t->stage.out, &t->frame, err))
 		return -1;
-	return t->sent < t->total - t->once ? 0 : e3_out_truth(t->out, &t->truth, err);
+	return t->sent < t->total - t->once ? 0 : e3_out_truth(t->stage.out, &t->truth, err);
 }
 
 static int send_frames(sending *t, e3_seq *q, const char *name, e3_err *err)
@@ -177,28 +177,26 @@ static int send_stream(sending *t, e3_seq *q, const char *set, const char *name,
 	e3_buf source = {0};
 	if (e3_buf_printf(&source, err, "%s/%s", set, name))
 		return -1;
-	/* borrowed texts: the head is not released */
-	e3_head head = {.tool = (char *)(uintptr_t)e3_tool_name(),
-		.version = (char *)(uintptr_t)E3_VERSION,
-		.source = source.data,
-		.frames = t->total,
-		.budget = -1};
-	int rc = e3_out_head(t->out, &head, err);
+	e3_head head = e3_stage_head(source.data);
+	head.frames = t->total;
+	int rc = e3_out_head(t->stage.out, &head, err);
 	e3_buf_release(&source);
 	if (rc || send_frames(t, q, name, err))
 		return -1;
-	e3_end end = {.frames = t->sent, .seconds = e3_now() - t->started, .peak_rss = e3_rss_peak()};
-	return e3_out_end(t->out, &end, err);
+	e3_end end = e3_stage_end(&t->stage, t->sent);
+	return e3_out_end(t->stage.out, &end, err);
 }
 
-static int send_sequence(const set_request *r, const e3_set *s, size_t k, const char *to, e3_err *err)
+static int send_sequence(const set_request *r, const decode_options *o, const e3_set *s, size_t k, e3_err *err)
 {
 	const char *set = e3_set_name(r->set), *name = e3_set_entry_at(s, k).name;
-	char *endpoint = endpoint_of(to, name, err);
-	sending t = {.out = endpoint ? e3_out_open(endpoint, err) : NULL, .started = e3_now()};
-	free(endpoint);
-	if (!t.out)
+	char *endpoint = endpoint_of(o->stage.output, name, err);
+	sending t = {.stage = o->stage, .started = e3_now()};
+	t.stage.output = endpoint;
+	if (!endpoint || e3_stage_open_output(&t.stage, err)) {
+		free(endpoint);
 		return -1;
+	}
 	e3_seq *q = e3_seq_open(s, k, err);
 	t.once = q ? e3_seq_count(q).frames : 0;
 	t.total = t.once * (r->repeat ? r->repeat : 1);
@@ -206,10 +204,8 @@ static int send_sequence(const set_request *r, const e3_set *s, size_t k, const 
 	e3_seq_close(q);
 	e3_frame_release(&t.frame);
 	e3_truth_release(&t.truth);
-	if (rc)
-		e3_out_abort(t.out, e3_tool_name(), 1, err->text);
-	else if (e3_out_close(t.out, err))
-		rc = -1;
+	rc = e3_stage_finish(&t.stage, rc, err);
+	free(endpoint);
 	if (!rc)
 		e3_detail("%s: %s: %" PRId64 " frames for %s in %.2f s", set, name, t.sent, e3_task_name(e3_set_task(s)),
 			e3_now() - t.started);
@@ -217,24 +213,28 @@ static int send_sequence(const set_request *r, const e3_set *s, size_t k, const 
 }
 
 /* The stage downstream learns of a failure before the first stream was open. */
-static void tell(const decode_options *o, const e3_err *err)
+static void tell(const decode_options *o, e3_err *err)
 {
-	if (!o->out || !strstr(o->out, "%s"))
-		e3_out_abort(e3_out_open(o->out ? o->out : "-", NULL), e3_tool_name(), 1, err->text);
+	if (!o->stage.output || !strstr(o->stage.output, "%s")) {
+		e3_stage stage = o->stage;
+		stage.output = o->stage.output ? o->stage.output : "-";
+		if (e3_stage_open_output(&stage, NULL) == 0)
+			e3_stage_finish(&stage, -1, err);
+	}
 }
 
 static int send_all(const set_request *r, const decode_options *o, const e3_set *s, e3_err *err)
 {
 	size_t n = 0, *at = e3_alloc(e3_set_count(s), sizeof *at, "sequences", err);
 	int rc = at ? choose(r, s, at, &n, err) : -1;
-	if (!rc && n > 1 && !(o->out && strstr(o->out, "%s")))
+	if (!rc && n > 1 && !(o->stage.output && strstr(o->stage.output, "%s")))
 		rc = e3_fail(err,
 			"reading: %s: %zu sequences, from %s to %s: choose one with --sequence, or give -o a name with %%s in it",
 			e3_set_name(r->set), n, e3_set_entry_at(s, at[0]).name, e3_set_entry_at(s, at[n - 1]).name);
 	if (rc)
 		tell(o, err);
 	for (size_t k = 0; !rc && k < n && !e3_stop_signal(); k++)
-		rc = send_sequence(r, s, at[k], o->out, err);
+		rc = send_sequence(r, o, s, at[k], err);
 	free(at);
 	return rc;
 }

@@ -25,17 +25,17 @@ static int open_folder(sink *s, const char *dir, e3_err *err)
 int sink_open(sink *s, const decode_options *o, const char *source, e3_err *err)
 {
 	*s = (sink){.o = o,
+		.stage = o->stage,
 		.source = source,
 		.name = strcmp(source, "-") ? source : "standard input",
 		.total = -1,
 		.started = e3_now()};
-	if (o->out || !o->png) {
-		s->out = e3_out_open(o->out ? o->out : "-", err);
-		if (!s->out)
-			return -1;
-	}
+	if (!o->stage.output)
+		s->stage.output = "-";
+	if ((o->stage.output || !o->png) && e3_stage_open_output(&s->stage, err))
+		return -1;
 	if (o->png && open_folder(s, o->png, err)) {
-		sink_abort(s, err->text);
+		sink_abort(s, err);
 		return -1;
 	}
 	return 0;
@@ -45,16 +45,12 @@ int sink_head(sink *s, int64_t total, double fps, e3_err *err)
 {
 	s->begun = true;
 	s->total = total;
-	if (!s->out)
+	if (!s->stage.out)
 		return 0;
-	/* borrowed texts: the head is not released */
-	e3_head head = {.tool = (char *)(uintptr_t)e3_tool_name(),
-		.version = (char *)(uintptr_t)E3_VERSION,
-		.source = (char *)(uintptr_t)s->source,
-		.frames = total,
-		.fps = fps,
-		.budget = -1};
-	return e3_out_head(s->out, &head, err);
+	e3_head head = e3_stage_head(s->source);
+	head.frames = total;
+	head.fps = fps;
+	return e3_out_head(s->stage.out, &head, err);
 }
 
 static void show_progress(const sink *s)
@@ -110,7 +106,7 @@ int sink_frame(sink *s, const e3_image *im, e3_source at, bool key, e3_err *err)
 	if (fit(s, &im, &at, err))
 		return -1;
 	e3_frame frame = {.s = at, .w = im->w, .h = im->h, .rgb = im->px}; /* borrowed */
-	if (s->out && e3_out_frame(s->out, &frame, err))
+	if (s->stage.out && e3_out_frame(s->stage.out, &frame, err))
 		return -1;
 	if (s->o->png && save_png(s, im, &at, key, err))
 		return -1;
@@ -142,23 +138,19 @@ int sink_end(sink *s, e3_err *err)
 {
 	report(s);
 	int rc = s->begun ? 0 : sink_head(s, -1, 0, err);
-	e3_end end = {.frames = s->sent, .seconds = e3_now() - s->started, .peak_rss = e3_rss_peak()};
-	if (!rc && s->out)
-		rc = e3_out_end(s->out, &end, err);
+	e3_end end = e3_stage_end(&s->stage, s->sent);
+	if (!rc && s->stage.out)
+		rc = e3_out_end(s->stage.out, &end, err);
 	if (!rc && s->table.f)
 		rc = e3_file_commit(&s->table, err);
-	if (!rc && s->out) {
-		rc = e3_out_close(s->out, err);
-		s->out = NULL;
-	}
+	rc = e3_stage_finish(&s->stage, rc, err);
 	e3_image_release(&s->fitted);
 	return rc;
 }
 
-void sink_abort(sink *s, const char *text)
+void sink_abort(sink *s, e3_err *why)
 {
-	e3_out_abort(s->out, e3_tool_name(), 1, text);
-	s->out = NULL;
+	e3_stage_finish(&s->stage, -1, why);
 	e3_file_discard(&s->table);
 	e3_image_release(&s->fitted);
 }

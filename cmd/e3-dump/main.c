@@ -4,7 +4,7 @@
  * damage. */
 #include "e3/mem.h"
 #include "e3/opt.h"
-#include "e3/stream.h"
+#include "e3/stage.h"
 #include "e3/tool.h"
 #include "e3/value.h"
 #include <inttypes.h>
@@ -19,7 +19,7 @@ enum {
 };
 
 typedef struct dump {
-	const char *input;
+	e3_stage stage;
 	bool json, arrays, full;
 	e3_buf line;
 	int64_t messages;
@@ -248,7 +248,7 @@ static void parse(dump *d, int argc, char **argv)
 		{E3_OPT_FLAG, "arrays", 'a', &d->arrays, NULL, "the values of arrays of up to 64 elements", 0, 0, NULL, NULL},
 		{E3_OPT_FLAG, "full", 0, &d->full, NULL, "the values of all arrays, and long texts whole", 0, 0, NULL, NULL},
 		{E3_OPT_TITLE, NULL, 0, NULL, NULL, "Network", 0, 0, NULL, NULL},
-		E3_STREAM_OPTIONS,
+		E3_STAGE_ENDPOINT_ROWS(d->stage),
 		{E3_OPT_END, NULL, 0, NULL, NULL, NULL, 0, 0, NULL, NULL},
 	};
 	const e3_opts opts = {
@@ -259,36 +259,35 @@ static void parse(dump *d, int argc, char **argv)
 		"INPUT: -, a path, or zmq:pull:ADDR with ADDR tcp://host:port or ipc://path.\n",
 	};
 	int at = e3_opts_parse(&opts, argc, argv);
-	d->input = at < argc ? argv[at++] : "-";
+	if (at < argc)
+		d->stage.input = argv[at++];
 	if (at < argc)
 		e3_usage_error("too many operands: %s; e3-dump reads one stream", argv[at]);
 }
 
-static int loop(dump *d, e3_in *in, e3_err *err)
+static int loop(dump *d, e3_err *err)
 {
 	e3_msg msg;
-	int rc;
-	while ((rc = e3_in_next(in, &msg, err)) > 0)
+	int more;
+	while ((more = e3_stage_next(&d->stage, &msg, err)) > 0)
 		if (show(d, &msg, err))
 			return -1;
-	if (rc < 0 && e3_stop_signal())
-		return 0; /* every message so far has been shown */
 	/* An abort is a message too: shown, then reported. */
 	e3_err failed = {""};
-	if (e3_in_abort(in) && show(d, &msg, &failed))
+	if (e3_in_abort(d->stage.in) && show(d, &msg, &failed))
 		*err = failed;
-	return rc;
+	return more;
 }
 
 int main(int argc, char **argv)
 {
-	dump d = {0};
+	dump d = {.stage = E3_STAGE_INIT};
 	e3_err err = {""};
 	e3_tool_init("e3-dump");
 	parse(&d, argc, argv);
-	e3_in *in = e3_in_open(d.input, &err);
-	int rc = in ? loop(&d, in, &err) : -1;
-	e3_in_close(in);
+	int rc = e3_stage_open_input(&d.stage, &err) || loop(&d, &err) ? -1 : 0;
+	rc = e3_stage_finish(&d.stage, rc, &err);
+	e3_stage_close(&d.stage);
 	e3_buf_release(&d.line);
 	return e3_tool_exit(rc, &err);
 }

@@ -1,10 +1,9 @@
 /* e3-eval: main: reads every input, then writes all that was asked for; nothing is written before the end. */
 #include "e3/io.h"
+#include "e3/stage.h"
 #include "e3/tool.h"
 #include "options.h"
 #include <inttypes.h>
-
-static bool stopped(void) { return e3_stop_signal() != 0; }
 
 static void progress(const char *name, int64_t frames)
 {
@@ -33,7 +32,7 @@ int main(int argc, char **argv)
 	e3_err err;
 	e3_tool_init("e3-eval");
 	eval_cli *c = eval_cli_parse(argc, argv);
-	c->o.stop = stopped, c->o.progress = progress;
+	c->o.stop = c->o.stream.stop = e3_stop_signal, c->o.progress = progress;
 	e3_eval *e = e3_eval_run(&c->o, c->input, c->inputs, &err);
 	int rc = e ? 0 : -1;
 	e3_progress_end();
@@ -44,5 +43,7 @@ int main(int argc, char **argv)
 	if (!rc)
 		rc = write_report(c, &e->report, &err);
 	e3_eval_free(e);
+	if (rc)
+		e3_stage_explain(&err);
 	return e3_tool_exit(rc, &err);
 }

@@ -3,7 +3,7 @@
 #include "e3/num.h"
 #include "e3/opt.h"
 #include "e3/sets.h"
-#include "e3/stream.h"
+#include "e3/stage.h"
 #include "e3/tool.h"
 #include <string.h>
 #include <unistd.h>
@@ -43,6 +43,7 @@ static eval_cli c = {
 	.o =
 		{
 			.max_diff = -1,
+			.stream = E3_STREAM_DEFAULTS,
 			.icp = 0.1,
 			.crop = 224,
 			.hints =
@@ -68,7 +69,7 @@ static const e3_opt table[] = {
 		.help = "of trajectory files: auto, tum, wxyz, kitti, 4x4, nrgbd"},
 	{E3_OPT_REAL, "max-diff", .to = &c.o.max_diff, .arg = "SEC", .min = 0, .max = 1e9,
 		.help = "pair poses of a trajectory file by time, at most SEC apart"},
-	E3_STREAM_OPTIONS,
+	E3_STAGE_ENDPOINT_ROWS(c.o),
 	{E3_OPT_TITLE, .help = "Depth"},
 	{E3_OPT_CALL, "align", .to = &c.o, .arg = "HOW", .call = parse_align,
 		.help = "median, scale, scale&shift, metric, lstsq; several with\ncommas (depth: median; video-depth: scale)"},

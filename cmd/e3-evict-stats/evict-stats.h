@@ -3,6 +3,7 @@
 #define E3_EVICT_STATS_H
 
 #include "e3/mem.h"
+#include "e3/stage.h"
 #include "e3/trace.h"
 #include "e3/trace_draw.h"
 
@@ -11,7 +12,7 @@ enum { MAX_SHOTS = 64 };
 /* --- options.c --- */
 
 typedef struct options {
-	const char *input;
+	e3_stage stage; /* its input; its output with --pass */
 	bool json, check, pass;
 	const char *output, *tsv; /* NULL: standard output; no tables */
 	const char *sheet, *png, *attn;
@@ -21,7 +22,7 @@ typedef struct options {
 } options;
 
 /* Ends the tool on a usage error. The options stay valid until the tool ends. */
-const options *options_parse(int argc, char **argv);
+options *options_parse(int argc, char **argv);
 
 /* --- text.c, json.c, tsv.c --- */
 

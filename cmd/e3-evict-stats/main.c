@@ -1,7 +1,6 @@
 /* e3-evict-stats: reads a prediction stream to its end, then writes the reports and pictures asked for. */
 #include "evict-stats.h"
 #include "e3/io.h"
-#include "e3/stream.h"
 #include "e3/tool.h"
 #include <inttypes.h>
 #include <stdio.h>
@@ -12,11 +11,9 @@ enum { MAX_TOKENS = 1 << 20 };
 
 typedef struct session {
 	const options *o;
-	e3_in *in;
-	e3_out *out;        /* the stream passed on; NULL: it is not */
+	e3_stage *stage;    /* with an output where the stream is passed on */
 	e3_file to;         /* the report; closed: standard error */
 	const char *source; /* the input's name for messages */
-	e3_head head;
 	e3_replay replay;
 	e3_trace_check check;
 	e3_trace_shots shots;
@@ -26,7 +23,6 @@ typedef struct session {
 	e3_evict evict;
 	e3_attn attn_record;
 	int64_t preds;
-	bool interrupted;
 } session;
 
 static bool with_shots(const options *o) { return o->png || o->sheet; }
@@ -34,7 +30,7 @@ static bool with_shots(const options *o) { return o->png || o->sheet; }
 /* The record's numbers are trusted from here on: sizes are computed from them. */
 static int read_shape(const session *x, e3_trace_shape *shape, e3_err *err)
 {
-	const e3_head *h = &x->head;
+	const e3_head *h = &x->stage->head;
 	int64_t patches = (int64_t)h->patch_grid[0] * h->patch_grid[1];
 	if (h->layers < 1 || h->layers > E3_TRACE_MAX_LAYERS || h->tokens_per_frame < 1 ||
 		h->tokens_per_frame > MAX_TOKENS || h->patch_grid[0] < 1 || h->patch_grid[1] < 1 ||
@@ -54,12 +50,9 @@ static int read_shape(const session *x, e3_trace_shape *shape, e3_err *err)
 
 static int start(session *x, e3_err *err)
 {
-	const e3_head *h = &x->head;
+	const e3_head *h = &x->stage->head;
 	e3_trace_shape shape;
 	x->source = h->source ? h->source : "-";
-	if (!h->model)
-		return e3_fail(err, "reading: %s: a stream of frames without predictions (from %s): run e3-infer on it first",
-			x->source, h->tool ? h->tool : "?");
 	if (h->frozen)
 		return e3_fail(err, "reading: %s: made by e3-infer --freeze: the cache did not change", x->source);
 	if (h->seen)
@@ -117,7 +110,7 @@ static int add_message(session *x, const e3_msg *msg, e3_err *err)
 {
 	switch (msg->kind) {
 	case E3_HEAD:
-		return e3_head_decode(msg, &x->head, err) || start(x, err) ? -1 : 0;
+		return start(x, err);
 	case E3_PRED:
 		return add_pred(x, msg, err);
 	case E3_EVICT:
@@ -133,43 +126,23 @@ static int add_message(session *x, const e3_msg *msg, e3_err *err)
 static int read_stream(session *x, e3_err *err)
 {
 	e3_msg msg;
-	int rc;
-	while ((rc = e3_in_next(x->in, &msg, err)) == 1) {
-		if (add_message(x, &msg, err) || (x->out && e3_out_msg(x->out, &msg, err)))
+	int more;
+	while ((more = e3_stage_next(x->stage, &msg, err)) > 0) {
+		if (add_message(x, &msg, err) || e3_stage_pass(x->stage, &msg, err))
 			return -1;
-		if (e3_progress_due())
-			e3_progress("%" PRId64 " frames", x->replay.steps);
+		e3_stage_progress(x->stage, x->replay.steps, x->stage->head.frames, "%s", "");
 	}
-	x->interrupted = rc < 0 && e3_stop_signal();
-	if (rc < 0 && !x->interrupted)
+	if (more < 0)
 		return -1;
 	if (x->replay.steps > 0)
 		return 0;
-	if (x->interrupted)
+	if (x->stage->interrupted)
 		return e3_fail(err, "interrupted before the first frame");
 	if (x->preds == 0)
 		return e3_fail(err, "reading: %s: the stream has no frames: nothing to report", x->source);
 	return e3_fail(err,
 		"reading: %s: %" PRId64 " prediction%s, but no eviction records: they would say what the cache kept", x->source,
 		x->preds, x->preds == 1 ? "" : "s");
-}
-
-/* Ends the stream that is passed on, or tells the stages after this one why it is not whole. */
-static int close_pass(session *x, int rc, e3_err *err)
-{
-	e3_out *out = x->out;
-	x->out = NULL;
-	if (!out)
-		return rc;
-	if (rc == 0 && !x->interrupted)
-		return e3_out_close(out, err);
-	const e3_abort *first = x->in ? e3_in_abort(x->in) : NULL;
-	if (first)
-		e3_out_abort(out, first->tool, first->code, first->text);
-	else
-		e3_out_abort(out, e3_tool_name(), x->interrupted ? 128 + e3_stop_signal() : 1,
-			x->interrupted ? "interrupted" : err->text);
-	return rc;
 }
 
 /* Files that cannot be written are reported before the stream is read, because it may not come a second time. */
@@ -226,11 +199,11 @@ static int report_all(session *x, e3_err *err)
 	if (e3_trace_stats_init(&stats, &x->replay, err))
 		return -1;
 	e3_trace_latency_finish(&x->latency);
-	report r = {.run = {&x->head, &x->replay, &stats},
+	report r = {.run = {&x->stage->head, &x->replay, &stats},
 		.check = &x->check,
 		.latency = &x->latency,
 		.with_check = o->check,
-		.interrupted = x->interrupted};
+		.interrupted = x->stage->interrupted};
 	int rc = write_report(x, &r, err);
 	if (!rc && o->tsv)
 		rc = report_tsv(&r, o->tsv, err);
@@ -245,9 +218,8 @@ static int report_all(session *x, e3_err *err)
 
 static void release(session *x)
 {
-	e3_in_close(x->in);
+	e3_stage_close(x->stage);
 	e3_file_discard(&x->to);
-	e3_head_release(&x->head);
 	e3_pred_release(&x->pred);
 	e3_evict_release(&x->evict);
 	e3_attn_release(&x->attn_record);
@@ -261,11 +233,13 @@ int main(int argc, char **argv)
 {
 	e3_err err = {""};
 	e3_tool_init("e3-evict-stats");
-	session x = {.o = options_parse(argc, argv), .source = "-"};
-	if (x.o->pass && !(x.out = e3_out_open("-", &err)))
-		return e3_tool_exit(-1, &err);
-	int rc = open_outputs(&x, &err) || !(x.in = e3_in_open(x.o->input, &err)) || read_stream(&x, &err) ? -1 : 0;
-	rc = close_pass(&x, rc, &err);
+	options *o = options_parse(argc, argv);
+	session x = {.o = o, .stage = &o->stage, .source = "-"};
+	int rc = (o->pass && e3_stage_open_output(x.stage, &err)) || open_outputs(&x, &err) ||
+			e3_stage_open_input(x.stage, &err) || read_stream(&x, &err)
+		? -1
+		: 0;
+	rc = e3_stage_finish(x.stage, rc, &err);
 	if (!rc)
 		rc = report_all(&x, &err);
 	release(&x);

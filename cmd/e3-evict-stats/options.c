@@ -2,7 +2,6 @@
 #include "evict-stats.h"
 #include "e3/num.h"
 #include "e3/opt.h"
-#include "e3/stream.h"
 #include "e3/tool.h"
 #include <math.h>
 #include <stdio.h>
@@ -14,7 +13,7 @@ static struct {
 	int64_t tiles, columns, attn_size;
 	int style, view, row_scale;
 	int layers[E3_TRACE_MAX_LAYERS];
-} given = {.o.attn_look.map = E3_VIRIDIS, .tiles = 24, .columns = 8, .attn_size = 1024};
+} given = {.o.stage = E3_STAGE_INIT, .o.attn_look.map = E3_VIRIDIS, .tiles = 24, .columns = 8, .attn_size = 1024};
 
 static int parse_layers(void *unused, const char *arg, e3_err *err)
 {
@@ -52,7 +51,7 @@ static const e3_opt table[] = {
 	{E3_OPT_FLAG, "json", .to = &given.o.json, .help = "report as one JSON object"},
 	{E3_OPT_TEXT, "output", .letter = 'o', .to = &given.o.output, .arg = "FILE",
 		.help = "report to FILE instead of standard output"},
-	E3_STREAM_OPTIONS,
+	E3_STAGE_ENDPOINT_ROWS(given.o.stage),
 	{E3_OPT_TEXT, "tsv", .to = &given.o.tsv, .arg = "DIR",
 		.help = "write tables to DIR: per_step, per_layer, survival, frames,\n"
 				"agreement (.tsv) and summary.json"},
@@ -97,13 +96,15 @@ static const e3_opts opts = {
 	.tail = "INPUT is a file, '-' (standard input, the default), or a zmq: endpoint.\n",
 };
 
-const options *options_parse(int argc, char **argv)
+options *options_parse(int argc, char **argv)
 {
 	options *o = &given.o;
 	int first = e3_opts_parse(&opts, argc, argv);
 	if (argc - first > 1)
 		e3_usage_error("expected one INPUT, got '%s' and '%s'", argv[first], argv[first + 1]);
-	o->input = first < argc ? argv[first] : "-";
+	if (first < argc)
+		o->stage.input = argv[first];
+	o->stage.needs = E3_STAGE_PREDICTIONS;
 	o->columns = (int)given.columns;
 	o->look.style = (e3_patch_style)given.style;
 	o->look.view = (e3_sheet_view)given.view;

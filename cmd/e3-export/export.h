@@ -3,9 +3,10 @@
 #define E3_CMD_EXPORT_H
 
 #include "e3/export.h"
+#include "e3/stage.h"
 
-/* Fills *opt and returns the endpoint to read; exits 2 on a usage error. */
-const char *e3_export_parse(int argc, char **argv, e3_export_options *opt);
+/* Fills *opt and returns the stage, its input set; exits 2 on a usage error. */
+e3_stage *e3_export_parse(int argc, char **argv, e3_export_options *opt);
 
 /* One line per output on standard error, and warnings. */
 void e3_export_tell(const e3_export_options *opt, const e3_export_facts *f);

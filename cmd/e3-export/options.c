@@ -3,7 +3,6 @@
 #include "e3/io.h"
 #include "e3/num.h"
 #include "e3/opt.h"
-#include "e3/stream.h"
 #include "e3/tool.h"
 #include <float.h>
 #include <math.h>
@@ -33,6 +32,7 @@ static struct {
 	.glb_color = -1,
 };
 static int64_t stride = 1;
+static e3_stage stage = E3_STAGE_INIT;
 
 static int parse_voxel(void *to, const char *arg, e3_err *err)
 {
@@ -143,7 +143,7 @@ static const e3_opt rest[] = {
 	CALL("depth-range", &o.opt, "NEAR:FAR",
 		"depths at the ends of the colours; default: 2nd and\n98th percentile of 1/depth over the run", parse_range),
 	{E3_OPT_TITLE, .help = "Input"},
-	E3_STREAM_OPTIONS,
+	E3_STAGE_ENDPOINT_ROWS(stage),
 	{E3_OPT_END, NULL, 0, NULL, NULL, NULL, 0, 0, NULL, NULL},
 };
 
@@ -224,7 +224,7 @@ static void take_outputs(e3_export_options *x, const char *from)
 	}
 }
 
-const char *e3_export_parse(int argc, char **argv, e3_export_options *opt)
+e3_stage *e3_export_parse(int argc, char **argv, e3_export_options *opt)
 {
 	fill_table();
 	int at = e3_opts_parse(&opts, argc, argv);
@@ -242,8 +242,9 @@ const char *e3_export_parse(int argc, char **argv, e3_export_options *opt)
 	x->model_intrinsics = o.intrinsics == 1;
 	if (o.show_cam && !x->cameras)
 		e3_usage_error("--show-cam and --no-cameras contradict each other");
-	const char *from = at < argc ? argv[at] : "-";
-	take_outputs(x, from);
+	if (at < argc)
+		stage.input = argv[at];
+	take_outputs(x, stage.input);
 	*opt = *x;
-	return from;
+	return &stage;
 }

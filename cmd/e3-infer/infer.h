@@ -5,7 +5,7 @@
 #include "e3/image.h"
 #include "e3/infer.h"
 #include "e3/saved.h"
-#include "e3/stream.h"
+#include "e3/stage.h"
 
 /* What was said on the command line, rather than left to its default. */
 typedef struct infer_given {
@@ -13,7 +13,8 @@ typedef struct infer_given {
 } infer_given;
 
 typedef struct infer_request {
-	const char *input, *output, *model;
+	e3_stage stage; /* its input and output */
+	const char *model;
 	e3_infer_options o;
 	bool attn[E3_MAX_LAYERS];
 	int n_attn, last_attn; /* layers asked for, the highest */

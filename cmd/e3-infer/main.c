@@ -5,7 +5,6 @@
 #include "infer.h"
 #include "e3/mem.h"
 #include "e3/num.h"
-#include "e3/stream.h"
 #include "e3/tool.h"
 #include <math.h>
 #include <stdlib.h>
@@ -17,9 +16,7 @@ typedef struct infer {
 	e3_net *net;
 	e3_session *session; /* opened by the first frame: its size is not known before */
 	infer_scan scan;     /* where in its stream it stands */
-	e3_in *in;
-	e3_out *out;
-	e3_head head; /* of the input, completed for the output */
+	e3_head head;        /* of the input, completed for the output */
 	bool head_sent, input_failed;
 	infer_reader *reader;
 	infer_writer *writer;
@@ -136,7 +133,7 @@ static int send_head(infer *f, e3_err *err)
 			e3_note("%s saw %lld frames of this stream: they are skipped", f->r.load, (long long)f->scan.skipped);
 	}
 	f->head_sent = true;
-	return e3_out_head(f->out, h, err);
+	return e3_out_head(f->r.stage.out, h, err);
 }
 
 /* Moves what the step gave into the parcel. */
@@ -271,7 +268,7 @@ static int pass_truth_as(infer *f, const e3_msg *msg, int64_t i, e3_err *err)
 	e3_truth truth = {0};
 	int rc = e3_truth_decode(msg, &truth, err);
 	truth.i = i;
-	rc = rc || e3_out_truth(f->out, &truth, err) ? -1 : 0;
+	rc = rc || e3_out_truth(f->r.stage.out, &truth, err) ? -1 : 0;
 	e3_truth_release(&truth);
 	return rc;
 }
@@ -286,7 +283,7 @@ static int pass_truth(infer *f, const e3_msg *msg, e3_err *err)
 		return 0;
 	if (infer_writer_wait(f->writer, err) || begin(f, err))
 		return -1;
-	return i == e3_msg_index(msg) ? e3_out_msg(f->out, msg, err) : pass_truth_as(f, msg, i, err);
+	return i == e3_msg_index(msg) ? e3_out_msg(f->r.stage.out, msg, err) : pass_truth_as(f, msg, i, err);
 }
 
 /* Nothing is given back on the way: at the end it is what it was at its highest. */
@@ -310,7 +307,7 @@ static int send_end(infer *f, e3_err *err)
 	if (f->latency.n)
 		e3_detail("from capture to prediction: %.3f s on average, %.3f s at most", e3_latency_mean(&f->latency),
 			f->latency.max);
-	return e3_out_end(f->out, &end, err);
+	return e3_out_end(f->r.stage.out, &end, err);
 }
 
 static int loop(infer *f, e3_err *err)
@@ -374,18 +371,17 @@ static int save_last(infer *f, int rc, e3_err *err)
 static int run(infer *f, e3_err *err)
 {
 	f->start = e3_now();
-	f->out = e3_out_open(f->r.output, err);
-	if (!f->out)
+	if (e3_stage_open_output(&f->r.stage, err))
 		return -1;
-	f->writer = infer_writer_open(f->out, err);
+	f->writer = infer_writer_open(f->r.stage.out, err);
 	int rc =
 		!f->writer || open_device(f, err) || open_net(f, err) || infer_scan_open(&f->scan, &f->r, f->net, f->dev, err)
 		? -1
 		: 0;
 	if (!rc && f->scan.from)
 		f->size[0] = f->scan.from->size[0], f->size[1] = f->scan.from->size[1];
-	rc = rc || !(f->in = e3_in_open(f->r.input, err)) ||
-			!(f->reader = infer_reader_open(f->in, e3_net_config(f->net), (e3_fit_mode)f->r.fit_mode,
+	rc = rc || e3_stage_open_input(&f->r.stage, err) ||
+			!(f->reader = infer_reader_open(f->r.stage.in, e3_net_config(f->net), (e3_fit_mode)f->r.fit_mode,
 				  infer_scan_seen(&f->scan, &f->r), err))
 		? -1
 		: 0;
@@ -393,17 +389,14 @@ static int run(infer *f, e3_err *err)
 	rc = rc || loop(f, err) ? -1 : 0;
 	if (f->writer)
 		infer_writer_wait(f->writer, NULL);
-	if (rc)
-		e3_out_abort(f->out, e3_tool_name(), 1, err->text);
-	else
-		rc = e3_out_close(f->out, err);
+	rc = e3_stage_finish(&f->r.stage, rc, err);
 	return save_last(f, rc, err);
 }
 
 static void close_all(infer *f)
 {
 	if (infer_reader_close(f->reader))
-		e3_in_close(f->in);
+		e3_stage_close(&f->r.stage);
 	infer_writer_close(f->writer);
 	e3_session_close(f->session);
 	infer_scan_close(&f->scan);

@@ -2,7 +2,6 @@
 #include "infer.h"
 #include "e3/num.h"
 #include "e3/opt.h"
-#include "e3/stream.h"
 #include "e3/tool.h"
 #include <math.h>
 #include <stdio.h>
@@ -152,8 +151,7 @@ void infer_parse(int argc, char **argv, infer_request *r)
 {
 	static int64_t frames = -1, camera_frames = -1;
 	static double temperature = -1;
-	*r = (infer_request){.input = "-",
-		.output = "-",
+	*r = (infer_request){.stage = E3_STAGE_INIT,
 		.o = e3_infer_defaults(),
 		.last_attn = -1,
 		.plan_size = {640, 480},
@@ -210,8 +208,8 @@ void infer_parse(int argc, char **argv, infer_request *r)
 		{E3_OPT_FLAG, "freeze", 0, &r->freeze, NULL,
 			"with it: each picture is seen beside the saved cache, which stays as it is", 0, 0, NULL, NULL},
 		{E3_OPT_TITLE, .help = "What is written"},
-		{E3_OPT_TEXT, "output", 'o', &r->output, "ENDPOINT", "where the predictions go (default standard output)", 0, 0,
-			NULL, NULL},
+		{E3_OPT_TEXT, "output", 'o', &r->stage.output, "ENDPOINT", "where the predictions go (default standard output)",
+			0, 0, NULL, NULL},
 		{E3_OPT_CALL, "outputs", 0, r, "LIST", "pose, depth, points (default all)", 0, 0, NULL, parse_outputs},
 		{E3_OPT_FLAG, "half", 0, &r->half, NULL, "send dense maps in half precision", 0, 0, NULL, NULL},
 		{E3_OPT_CALL, "attn-layers", 0, r, "LIST", "report the attention of these global layers, as in 0,5,11", 0, 0,
@@ -223,8 +221,8 @@ void infer_parse(int argc, char **argv, infer_request *r)
 			NULL, NULL},
 		{E3_OPT_CALL, "size", 0, r->plan_size, "WxH", "of the pictures to plan for (default 640x480)", 0, 0, NULL,
 			parse_size},
-		E3_STREAM_OPTIONS,
-		E3_QUEUE_OPTIONS,
+		E3_STAGE_ENDPOINT_ROWS(r->stage),
+		E3_STAGE_QUEUE_ROWS(r->stage),
 		{E3_OPT_END, NULL, 0, NULL, NULL, NULL, 0, 0, NULL, NULL},
 	};
 	const e3_opts opts = {"e3-infer", "[options] [INPUT]",
@@ -234,7 +232,7 @@ void infer_parse(int argc, char **argv, infer_request *r)
 	if (argc - first > 1)
 		e3_usage_error("one input at most, got '%s' too", argv[first + 1]);
 	if (argc > first)
-		r->input = argv[first];
+		r->stage.input = argv[first];
 	r->given.policy = no_evict || policy >= 0, r->given.budget = fraction_given || budget_given;
 	r->given.temperature = temperature > 0, r->given.camera_frames = camera_frames > 0,
 	r->given.fit_mode = r->fit_mode >= 0;

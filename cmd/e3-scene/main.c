@@ -4,7 +4,7 @@
 #include "e3/mem.h"
 #include "e3/num.h"
 #include "e3/opt.h"
-#include "e3/stream.h"
+#include "e3/stage.h"
 #include "e3/tool.h"
 #include <inttypes.h>
 #include <math.h>
@@ -33,17 +33,15 @@ typedef struct scene_tool {
 	double fps, length, fov, noise;
 	int size[2];
 	bool revisit, endless, metres;
-	const char *output; /* NULL: standard output */
 	scene_as as;
 
 	e3_scene_options o;
 	e3_scene *scene;
-	e3_out *out;
 	e3_buf source;
 	uint8_t *rgb;
 	float *depth;
 	int64_t sent;
-	double started;
+	e3_stage stage;
 } scene_tool;
 
 static scene_tool t = {
@@ -54,6 +52,7 @@ static scene_tool t = {
 	.noise = 0.008,
 	.objects = 14,
 	.as = {.set = -1},
+	.stage = {.stream = E3_STREAM_DEFAULTS, .lock = PTHREAD_MUTEX_INITIALIZER},
 };
 
 static int parse_size(void *to, const char *arg, e3_err *err)
@@ -154,11 +153,11 @@ static const e3_opt table[] = {
 	{.type = E3_OPT_TEXT,
 		.name = "output",
 		.letter = 'o',
-		.to = &t.output,
+		.to = &t.stage.output,
 		.arg = "ENDPOINT",
 		.help = "where the stream goes (default -)"},
-	E3_STREAM_OPTIONS,
-	E3_QUEUE_OPTIONS,
+	E3_STAGE_ENDPOINT_ROWS(t.stage),
+	E3_STAGE_QUEUE_ROWS(t.stage),
 	{.type = E3_OPT_CHOICE,
 		.name = "as",
 		.to = &t.as.set,
@@ -216,7 +215,7 @@ static void check_operands(int n, char **operand)
 		return;
 	if (n != 1)
 		e3_usage_error("--as needs one folder to write to");
-	if (t.endless || t.output)
+	if (t.endless || t.stage.output)
 		e3_usage_error("--as does not go with %s", t.endless ? "--endless" : "--output: it writes files, no stream");
 	t.as.dir = operand[0];
 }
@@ -263,27 +262,10 @@ static int send_head(e3_err *err)
 {
 	if (e3_buf_printf(&t.source, err, "scene %" PRId64 " %s", t.seed, kinds[t.kind].name))
 		return -1;
-	/* borrowed texts: the head is not released */
-	e3_head head = {.tool = (char *)(uintptr_t)e3_tool_name(),
-		.version = (char *)(uintptr_t)E3_VERSION,
-		.source = t.source.data,
-		.frames = t.endless ? -1 : t.o.frames - t.start,
-		.fps = t.fps,
-		.budget = -1};
-	return e3_out_head(t.out, &head, err);
-}
-
-static void report(void)
-{
-	if (!e3_progress_due())
-		return;
-	double rate = (double)t.sent / (e3_now() - t.started + 1e-9);
-	int64_t left = t.o.frames - t.start - t.sent;
-	if (t.endless)
-		e3_progress("%" PRId64 " frames  %.1f frames/s", t.sent, rate);
-	else
-		e3_progress("%" PRId64 "/%" PRId64 " frames  %.1f frames/s  %.0f s left", t.sent, t.o.frames - t.start, rate,
-			(double)left / rate);
+	e3_head head = e3_stage_head(t.source.data);
+	head.frames = t.endless ? -1 : t.o.frames - t.start;
+	head.fps = t.fps;
+	return e3_out_head(t.stage.out, &head, err);
 }
 
 /* The frame, then its truth. */
@@ -302,18 +284,19 @@ static int send_frame(int64_t i, e3_err *err)
 		.unit = (char *)(uintptr_t)facts->unit};
 	memcpy(truth.intrinsics, facts->intrinsics, sizeof truth.intrinsics);
 	e3_scene_render(t.scene, i, t.rgb, t.depth, truth.pose);
-	if (e3_out_frame(t.out, &frame, err) || e3_out_truth(t.out, &truth, err))
+	if (e3_out_frame(t.stage.out, &frame, err) || e3_out_truth(t.stage.out, &truth, err))
 		return -1;
 	t.sent++;
-	report();
+	e3_stage_progress(&t.stage, t.sent, t.endless ? -1 : t.o.frames - t.start, "%s", "");
 	return 0;
 }
 
 static int open_all(e3_err *err)
 {
 	size_t pixels = (size_t)t.o.w * (size_t)t.o.h;
-	t.out = e3_out_open(t.output ? t.output : "-", err);
-	if (!t.out)
+	if (!t.stage.output)
+		t.stage.output = "-";
+	if (e3_stage_open_output(&t.stage, err))
 		return -1;
 	t.scene = e3_scene_open(&t.o, err);
 	t.rgb = e3_alloc(pixels, 3, "a frame", err);
@@ -328,15 +311,14 @@ static int open_all(e3_err *err)
 
 static int run(e3_err *err)
 {
-	t.started = e3_now();
 	if (open_all(err) || send_head(err))
 		return -1;
 	for (int64_t i = t.start; (t.endless || i < t.o.frames) && !e3_stop_signal(); i++)
 		if (send_frame(i, err))
 			return -1;
-	e3_end end = {.frames = t.sent, .seconds = e3_now() - t.started, .peak_rss = e3_rss_peak()};
+	e3_end end = e3_stage_end(&t.stage, t.sent);
 	e3_detail("%" PRId64 " frames in %.2f s", t.sent, end.seconds);
-	return e3_out_end(t.out, &end, err);
+	return e3_out_end(t.stage.out, &end, err);
 }
 
 int main(int argc, char **argv)
@@ -347,10 +329,8 @@ int main(int argc, char **argv)
 	if (t.as.set >= 0)
 		return e3_tool_exit(scene_as_run(&t.as, &t.o, &err), &err);
 	int rc = run(&err);
-	if (rc)
-		e3_out_abort(t.out, e3_tool_name(), 1, err.text);
-	else
-		rc = e3_out_close(t.out, &err);
+	rc = e3_stage_finish(&t.stage, rc, &err);
+	e3_stage_close(&t.stage);
 	e3_scene_close(t.scene);
 	free(t.rgb), free(t.depth);
 	e3_buf_release(&t.source);

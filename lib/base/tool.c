@@ -84,6 +84,15 @@ const char *e3_tool_name(void) { return tool; }
 
 int e3_stop_signal(void) { return stop_signal; }
 
+void e3_tool_broken_pipe(void)
+{
+	struct sigaction now;
+	if (sigaction(SIGPIPE, NULL, &now) == 0 && now.sa_handler != SIG_IGN) {
+		e3_progress_end();
+		kill(getpid(), SIGPIPE); /* the process, not this thread, which may block it */
+	}
+}
+
 static void say(const char *fmt, va_list args)
 {
 	char line[2048];

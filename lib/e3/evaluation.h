@@ -14,6 +14,7 @@
 #include "e3/err.h"
 #include "e3/eval.h"
 #include "e3/mem.h"
+#include "e3/stream.h"
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -64,9 +65,10 @@ typedef struct e3_eval_options {
 	double icp;          /* recon: radius */
 	int64_t crop;        /* recon */
 	int64_t threads;
+	e3_stream_options stream; /* of every stream that is read */
 	e3_eval_hints hints;
 	/* The caller's side; each may be NULL. */
-	bool (*stop)(void); /* true: score what has been read, leave out the rest */
+	int (*stop)(void); /* not 0: score what has been read, leave out the rest */
 	void (*progress)(const char *name, int64_t frames);
 } e3_eval_options;
 

@@ -2,7 +2,8 @@
  *
  * Reading:  e3_in_open, then e3_in_next until it returns 0, then e3_in_close. Every message handed out has passed the
  * limits of its kind, the structure scan and the grammar (head first, end or abort last, indices in order); arrays are
- * checked when a message is decoded. Writing: e3_out_open, e3_out_put_*, then e3_out_close after `end` or e3_out_abort.
+ * checked when a message is decoded. Writing: e3_out_open, e3_out_head, e3_out_frame, ..., then e3_out_close after
+ * `end` or e3_out_abort.
  *
  * Endpoints: "-" (standard input or output), a path, and ZeroMQ: "zmq:pull:ADDR" or "zmq:sub:ADDR" to read,
  * "zmq:push:ADDR" or "zmq:pub:ADDR" to write, with ADDR "tcp://host:port" or "ipc://path". pull and pub bind, push and
@@ -45,94 +46,60 @@ typedef struct e3_queue_limit {
 	int64_t messages, bytes;
 } e3_queue_limit;
 
-/* How the endpoints of this process behave: set by the options below before any is opened. */
-typedef struct e3_stream_settings {
+/* How an endpoint behaves, given when it is opened. The struct is copied; texts are borrowed until the endpoint is
+ * closed. Error texts name a setting by its field in quotes ('curve_key'): a tool shows how it is set there. */
+typedef struct e3_stream_options {
 	bool insecure;            /* TCP beyond this machine without keys */
 	const char *curve_key;    /* file with the own secret key; NULL: none */
 	const char *curve_server; /* file with the public key of the side that listens, where we connect */
 	const char
-		*curve_allow; /* public keys of the clients that may come in, where we listen: a file, or a folder of *.pub */
-	double timeout;   /* seconds; 0 for ever; negative: 60 s without a peer, for ever without a message */
-	int drop;         /* e3_drop, of outputs */
-	e3_queue_limit
-		queue; /* zero: the defaults, 64 messages and 16 MiB; 64 MiB where frames are dropped, and for copies */
-} e3_stream_settings;
-extern e3_stream_settings e3_stream_set;
+		*curve_allow;     /* public keys of clients that may connect, where we listen: a file, or a folder of *.pub */
+	double timeout;       /* seconds; 0: for ever; negative: 60 s without a peer, for ever without a message */
+	int drop;             /* e3_drop; outputs */
+	e3_queue_limit queue; /* 0: the defaults, 64 messages and 16 MiB; 64 MiB where frames are dropped, and for copies */
 
-/* The same as setting `insecure`. */
-void e3_stream_allow_insecure(bool allow);
-/* Parses "N" or "N,SIZE" into an e3_queue_limit (E3_OPT_CALL). */
-int e3_stream_queue_option(void *to, const char *arg, e3_err *err);
+	/* Callbacks, called while the endpoint waits, from any thread; each may be NULL. */
+	int (*stop)(void); /* not 0: give up waiting; a signal asked to stop */
+	/* Inputs: is reading on pointless because nobody reads what is written any more? 0, or -1 with the reason, with
+	 * which e3_in_next then fails. */
+	int (*output_lost)(void *context, e3_err *err);
+	void *context; /* of output_lost */
+} e3_stream_options;
 
-/* The rows of every tool's option table (e3/opt.h) that concern endpoints; documented in e3-stream(5), ENDPOINTS. */
-#define E3_STREAM_OPTIONS \
-	{.type = E3_OPT_TEXT, \
-		.name = "curve-key", \
-		.to = &e3_stream_set.curve_key, \
-		.arg = "FILE", \
-		.help = "encrypt TCP with this secret key (e3-cat --keygen)"}, \
-		{.type = E3_OPT_TEXT, \
-			.name = "curve-server", \
-			.to = &e3_stream_set.curve_server, \
-			.arg = "FILE", \
-			.help = "public key of the side that listens, to connect to it"}, \
-		{.type = E3_OPT_TEXT, \
-			.name = "curve-allow", \
-			.to = &e3_stream_set.curve_allow, \
-			.arg = "PATH", \
-			.help = "public keys that may connect: a file, or a folder of *.pub"}, \
-		{.type = E3_OPT_FLAG, \
-			.name = "insecure", \
-			.to = &e3_stream_set.insecure, \
-			.help = "allow TCP beyond this machine: unencrypted, open to anyone"}, \
+/* What an endpoint gets that is opened with NULL for its options. */
+#define E3_STREAM_DEFAULTS \
 	{ \
-		.type = E3_OPT_REAL, .name = "timeout", .to = &e3_stream_set.timeout, .arg = "SEC", .min = 0, .max = 1e9, \
-		.help = "fail after SEC seconds without a peer or a message;\n0: never (default: 60 without a peer)" \
-	}
-/* And those of tools that write a stream. */
-#define E3_QUEUE_OPTIONS \
-	{.type = E3_OPT_CHOICE, \
-		.name = "drop", \
-		.to = &e3_stream_set.drop, \
-		.arg = "WHICH", \
-		.choices = "none|oldest|newest", \
-		.help = "frames that a slow reader makes wait: none (default),\noldest or newest"}, \
-	{ \
-		.type = E3_OPT_CALL, .name = "queue", .to = &e3_stream_set.queue, .arg = "N", .call = e3_stream_queue_option, \
-		.help = \
-			"at most N messages wait for a slow reader; N,SIZE: and\nSIZE bytes (default 64,16M; to drop from 64,64M)" \
+		.timeout = -1 \
 	}
 
 /* Makes a key pair for CURVE: the secret in `path`, for the owner only, the public key in `path`.pub. Refuses to
  * overwrite. */
 int e3_curve_keygen(const char *path, e3_err *err);
 
-e3_in *e3_in_open(const char *endpoint, e3_err *err);
+/* options NULL: E3_STREAM_DEFAULTS. */
+e3_in *e3_in_open(const char *endpoint, const e3_stream_options *options, e3_err *err);
 /* A stream in memory (tests, fuzzing); the bytes are borrowed. */
 e3_in *e3_in_memory(const void *bytes, size_t len, e3_err *err);
 /* The next message: 1; 0 after `end`; -1 on damage, on end of file before `end` ("truncated"), on an `abort` from
- * upstream (the text names the stage that failed and why), or when a signal asked to stop ("interrupted";
- * e3_stop_signal() tells). *msg is owned by the reader and valid until the next call. `end` itself is handed out (1)
- * before the 0. */
+ * upstream (the text names the stage that failed and why), or when the options' stop() says so ("interrupted"). *msg is
+ * owned by the reader and valid until the next call. `end` itself is handed out (1) before the 0. */
 int e3_in_next(e3_in *in, e3_msg *msg, e3_err *err);
 void e3_in_close(e3_in *in);
 
 /* Refuses a terminal. The stream must be closed with e3_out_close after `end`, or with e3_out_abort. */
-e3_out *e3_out_open(const char *endpoint, e3_err *err);
-/* The same for a copy of the stream whose reader must not hold up this process: with `drop` not E3_DROP_NONE it never
- * does. The copy is written by a thread of its own, and a reader that goes away is seen by e3_out_lost only for outputs
- * that are no copies. */
-e3_out *e3_out_open_copy(const char *endpoint, e3_drop drop, e3_err *err);
+e3_out *e3_out_open(const char *endpoint, const e3_stream_options *options, e3_err *err);
+/* The same for a copy of the stream whose reader must not hold up this process: with the options' `drop` not
+ * E3_DROP_NONE it never does. The copy is written by a thread of its own. */
+e3_out *e3_out_open_copy(const char *endpoint, const e3_stream_options *options, e3_err *err);
 /* Frames dropped so far because the reader was slower. */
 int64_t e3_out_dropped(e3_out *out);
 /* A pipe whose reader has not yet taken all of it, without a queue of its own: what comes now would wait behind that
  * and age. */
 bool e3_out_unread(const e3_out *out);
-/* Has the reader of an open output (that is no copy) gone away? 0, or -1 with the error that writing to it would give.
- * e3_in_next asks while it waits, so that the end of a pipeline reaches its beginning also when nothing flows; so must
- * others who wait. A reader of standard output that left ends the process by SIGPIPE here, as writing would. From any
- * thread. */
-int e3_out_lost(e3_err *err);
+/* Has the reader of an open output gone away? 0, or -1 with the error that writing to it would give. Asked while an
+ * input waits (e3_stream_options.output_lost), so that the end of a pipeline reaches its beginning also when nothing
+ * flows. From any thread, until the output is closed. */
+int e3_out_lost(e3_out *out, e3_err *err);
 /* Forwards a message unread. */
 int e3_out_msg(e3_out *out, const e3_msg *msg, e3_err *err);
 /* Forwards a head or an end with its `frames` replaced (negative: unknown), everything else as it is. */
@@ -144,14 +111,16 @@ int e3_out_evict(e3_out *out, const e3_evict *x, e3_err *err);
 int e3_out_attn(e3_out *out, const e3_attn *x, e3_err *err);
 int e3_out_truth(e3_out *out, const e3_truth *x, e3_err *err);
 int e3_out_end(e3_out *out, const e3_end *x, e3_err *err);
+/* Has `end` been written? */
+bool e3_out_ended(const e3_out *out);
 /* Flushes and closes, checked; a file appears under its name now. Frees `out` in every case. */
 int e3_out_close(e3_out *out, e3_err *err);
 /* Tells the stages downstream that `tool` failed, and closes; a file does not appear. Failures are ignored: the caller
  * is failing already. NULL is fine. When `text` came from an upstream abort, its tool is kept: the first failure is
  * what is reported. */
 void e3_out_abort(e3_out *out, const char *tool, int code, const char *text);
-/* After a failed e3_out_*: true when a pipe's reader went away (seen only with SIGPIPE ignored; else the process
- * ended). */
+/* After a failed e3_out_* or e3_out_lost: true when it failed because a pipe's reader went away. (A direct write to
+ * such a pipe raises SIGPIPE first, unless that is ignored.) */
 bool e3_out_reader_gone(const e3_out *out);
 
 /* The upstream abort that made e3_in_next fail, or NULL; owned by `in`. */

@@ -24,9 +24,12 @@ void e3_warn(const char *fmt, ...) E3_PRINTF(1, 2);
 void e3_note(const char *fmt, ...) E3_PRINTF(1, 2);   /* unless --quiet */
 void e3_detail(const char *fmt, ...) E3_PRINTF(1, 2); /* only with --verbose */
 
-/* The signal that asked us to stop (SIGINT or SIGTERM), or 0. Blocking calls in lib/wire return early when it is set.
- */
+/* The signal that asked us to stop (SIGINT or SIGTERM), or 0. It is what libraries are given as their `stop` callback:
+ * they give up waiting when it returns non-zero. */
 int e3_stop_signal(void);
+/* The reader of our output went away: ends the process by SIGPIPE, as writing to a pipe would; returns when that is
+ * ignored. From any thread. */
+void e3_tool_broken_pipe(void);
 
 /* The exit status of main: `rc` (0 or -1) with its error printed; after a signal 130 or 143, its work having been
  * finished. */

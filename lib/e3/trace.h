@@ -4,10 +4,10 @@
  * the rules) and e3_trace_stats (figures of the whole run), then the pictures of e3/trace_draw.h. Nothing here reads a
  * stream: the caller hands over decoded records.
  *
- * Terms. Steps are counted 0, 1, 2, ... in the order in which e3-infer saw the frames. A token's id is step × N + index,
- * N being the tokens of a frame (doc/formats.md 7.2). The first `special` indices of a frame are its special tokens, the
- * others are its patches. Protected tokens are those of frame 0 and the special tokens of the newest frames: all frames,
- * or fewer where the budget is small; the record's `protected` count says how many.
+ * Terms. Steps are counted 0, 1, 2, ... in the order in which e3-infer saw the frames. A token's id is step × N +
+ * index, N being the tokens of a frame (doc/formats.md 7.2). The first `special` indices of a frame are its special
+ * tokens, the others are its patches. Protected tokens are those of frame 0 and the special tokens of the newest
+ * frames: all frames, or fewer where the budget is small; the record's `protected` count says how many.
  */
 #ifndef E3_TRACE_H
 #define E3_TRACE_H
@@ -114,8 +114,8 @@ typedef struct e3_trace_check {
 } e3_trace_check;
 
 void e3_trace_check_init(e3_trace_check *c, const e3_head *head);
-/* Checks a record against the cache as it was before the record. Violations are counted in *c. -1 when the record cannot
- * be applied at all: its layers are not those of the head, or the beginning of the stream is missing. */
+/* Checks a record against the cache as it was before the record. Violations are counted in *c. -1 when the record
+ * cannot be applied at all: its layers are not those of the head, or the beginning of the stream is missing. */
 int e3_trace_check_step(e3_trace_check *c, const e3_replay *before, const e3_evict *rec, e3_err *err);
 const char *e3_trace_rule_name(e3_trace_rule rule);
 /* The first violation of alive, unique or count, after which the replay no longer describes the cache; NULL: none. */

@@ -214,7 +214,7 @@ static int take(run *r, const e3_msg *msg, e3_err *err)
 
 static int read_stream(run *r, const char *input, e3_err *err)
 {
-	e3_in *in = e3_in_open(input, err);
+	e3_in *in = e3_in_open(input, &r->o->stream, err);
 	e3_msg msg;
 	int rc = in ? 1 : -1;
 	while (rc > 0 && (rc = e3_in_next(in, &msg, err)) > 0) {

@@ -65,7 +65,7 @@ eval_truth *eval_truth_open(const char *path, const e3_eval_options *o, e3_err *
 	if (!rc && o->against && t->kind != EVAL_STREAM)
 		rc = e3_fail(err, "comparing with %s: expected a stream of predictions", path);
 	else if (!rc && t->kind == EVAL_STREAM)
-		rc = (t->in = e3_in_open(path, err)) ? 0 : -1;
+		rc = (t->in = e3_in_open(path, &o->stream, err)) ? 0 : -1;
 	else if (!rc && t->kind == EVAL_SAFETENSORS)
 		rc = open_tensors(t, err);
 	else if (!rc)

@@ -28,7 +28,7 @@ static int parse_line(char *line, const char *word, const char **key, const char
 		if (strcmp(first, PUBLIC) == 0 || strcmp(first, SECRET) == 0)
 			return e3_fail(err, "holds a %s key where a %s key is needed", strcmp(first, PUBLIC) ? "secret" : "public",
 				strcmp(word, PUBLIC) ? "secret" : "public");
-		return e3_fail(err, "expected a line '%s KEY'; e3-cat --keygen makes such files", word);
+		return e3_fail(err, "expected a line '%s KEY'; 'keygen' makes such files", word);
 	}
 	*key = strtok_r(NULL, " \t\r", &rest);
 	uint8_t raw[32];
@@ -214,8 +214,8 @@ int e3_curve_keygen(const char *path, e3_err *err)
 	if (rc)
 		return -1;
 	snprintf(text, sizeof text,
-		"# e3: public key, for --curve-server and --curve-allow of the other side.\n" PUBLIC " %s %.60s@%s\n",
-		pair.public_key, base ? base + 1 : path, host);
+		"# e3: public key, for the other side (curve-server, curve-allow).\n" PUBLIC " %s %.60s@%s\n", pair.public_key,
+		base ? base + 1 : path, host);
 	if (write_new(public_path, 0644, text, err)) {
 		unlink(path);
 		return -1;

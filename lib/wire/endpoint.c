@@ -1,7 +1,6 @@
 /* wire: endpoint names. Owns which side binds, which addresses are allowed and which are encrypted; refuses TCP beyond
- * loopback without keys and without --insecure. */
+ * loopback without keys and without `insecure`. */
 #include "endpoint.h"
-#include "e3/stream.h"
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netdb.h>
@@ -33,23 +32,23 @@ static bool is_loopback(const char *host)
 
 /* Keys that are given have to be enough, where the stream leaves this machine; and they are not passed over in silence
  * elsewhere. */
-static int check_reach(const char *host, const e3_endpoint *ep, e3_err *err)
+static int check_reach(const char *host, const e3_endpoint *ep, const e3_stream_options *o, e3_err *err)
 {
-	const char *other = ep->bind ? e3_stream_set.curve_allow : e3_stream_set.curve_server;
-	if (other && !e3_stream_set.curve_key)
+	const char *other = ep->bind ? o->curve_allow : o->curve_server;
+	if (other && !o->curve_key)
 		return e3_fail(err,
-			"endpoint %s: %s is not enough: --curve-key names this side's own secret key (e3-cat --keygen makes one)",
-			ep->text, ep->bind ? "--curve-allow" : "--curve-server");
-	bool alone = e3_stream_set.curve_key && !e3_stream_set.curve_allow && !e3_stream_set.curve_server;
-	if (!alone && (ep->curve || is_loopback(host) || e3_stream_set.insecure))
+			"endpoint %s: %s is not enough: 'curve_key' names this side's own secret key, which 'keygen' makes",
+			ep->text, ep->bind ? "'curve_allow'" : "'curve_server'");
+	bool alone = o->curve_key && !o->curve_allow && !o->curve_server;
+	if (!alone && (ep->curve || is_loopback(host) || o->insecure))
 		return 0;
-	if (e3_stream_set.curve_key)
-		return e3_fail(err, "endpoint %s: --curve-key alone is not enough: where this side %s", ep->text,
-			ep->bind ? "listens, --curve-allow says whose keys may connect"
-					 : "connects, --curve-server says whom to expect");
+	if (o->curve_key)
+		return e3_fail(err, "endpoint %s: 'curve_key' alone is not enough: where this side %s", ep->text,
+			ep->bind ? "listens, 'curve_allow' says whose keys may connect"
+					 : "connects, 'curve_server' says whom to expect");
 	return e3_fail(err,
 		"endpoint %s: %s reaches beyond this machine, and the stream is neither encrypted nor authenticated; use "
-		"--curve-key (keys: e3-cat --keygen), 127.0.0.1, a tunnel (ssh -L), or --insecure on a network you trust",
+		"'curve_key' (keys: 'keygen'), 127.0.0.1, a tunnel (ssh -L), or 'insecure' on a network you trust",
 		ep->text, host);
 }
 
@@ -89,7 +88,7 @@ static int look_up(const char *host, bool *ipv6, e3_err *err)
 
 /* rest = "host:port". "localhost" becomes its number: libzmq takes names of interfaces where it binds, and a name may
  * be resolved to another machine, or not at all. */
-static int parse_tcp(const char *rest, e3_endpoint *out, e3_err *err)
+static int parse_tcp(const char *rest, const e3_stream_options *o, e3_endpoint *out, e3_err *err)
 {
 	char host[MAX_HOST];
 	const char *colon = "";
@@ -97,8 +96,8 @@ static int parse_tcp(const char *rest, e3_endpoint *out, e3_err *err)
 		return e3_fail_in(err, "endpoint %s", out->text);
 	if (strcmp(host, "*") == 0)
 		out->bind = true;
-	out->curve = e3_stream_set.curve_key && (out->bind ? e3_stream_set.curve_allow : e3_stream_set.curve_server);
-	if (check_reach(host, out, err))
+	out->curve = o->curve_key && (out->bind ? o->curve_allow : o->curve_server);
+	if (check_reach(host, out, o, err))
 		return -1;
 	struct in_addr number;
 	bool local = strcmp(host, "localhost") == 0;
@@ -145,7 +144,7 @@ static int parse_ipc(const char *path, e3_endpoint *out, e3_err *err)
 	return 0;
 }
 
-int e3_endpoint_parse(const char *text, bool reading, e3_endpoint *out, e3_err *err)
+int e3_endpoint_parse(const char *text, bool reading, const e3_stream_options *o, e3_endpoint *out, e3_err *err)
 {
 	*out = (e3_endpoint){.text = text};
 	const char *p = text;
@@ -172,7 +171,7 @@ int e3_endpoint_parse(const char *text, bool reading, e3_endpoint *out, e3_err *
 	else if (starts(&p, ">"))
 		out->bind = false;
 	if (starts(&p, "tcp://"))
-		return parse_tcp(p, out, err);
+		return parse_tcp(p, o, out, err);
 	if (starts(&p, "ipc://"))
 		return parse_ipc(p, out, err);
 	return e3_fail(err, "endpoint %s: expected tcp:// or ipc:// after the kind of socket", text);

@@ -2,7 +2,7 @@
 #ifndef E3_WIRE_ENDPOINT_H
 #define E3_WIRE_ENDPOINT_H
 
-#include "e3/err.h"
+#include "e3/stream.h"
 #include <stdbool.h>
 
 typedef enum e3_endpoint_type { E3_EP_STD, E3_EP_PATH, E3_EP_ZMQ } e3_endpoint_type;
@@ -18,7 +18,7 @@ typedef struct e3_endpoint {
 	char addr[512]; /* what libzmq is given */
 } e3_endpoint;
 
-/* Refuses TCP beyond this machine without keys, unless e3_stream_set.insecure. */
-int e3_endpoint_parse(const char *text, bool reading, e3_endpoint *out, e3_err *err);
+/* Refuses TCP beyond this machine without keys, unless o->insecure. */
+int e3_endpoint_parse(const char *text, bool reading, const e3_stream_options *o, e3_endpoint *out, e3_err *err);
 
 #endif

@@ -1,9 +1,6 @@
-/* wire: interruptible reads and writes on descriptors. Owns the waiting; e3_stop_signal ends a wait within E3_WAIT_MS.
- */
+/* wire: interruptible reads and writes on descriptors. Owns the waiting. */
 #include "fd.h"
 #include "e3/num.h"
-#include "e3/tool.h"
-#include "settings.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -33,19 +30,19 @@ bool e3_fd_unread(int fd)
 }
 
 /* Until there is something to read: 0, or -1 with errno. */
-static int wait_bytes(int fd)
+static int wait_bytes(const e3_fd *f)
 {
-	double patience = e3_patience_message();
+	double timeout = e3_message_timeout(f->o);
 	for (double start = e3_now();;) {
-		struct pollfd p = {.fd = fd, .events = POLLIN};
+		struct pollfd p = {.fd = f->fd, .events = POLLIN};
 		int ready = poll(&p, 1, E3_WAIT_MS), why = 0;
-		if (e3_stop_signal())
+		if (e3_stop_asked(f->o))
 			why = EINTR;
 		else if (ready > 0)
 			return 0;
-		else if (patience > 0 && e3_now() - start > patience)
+		else if (timeout > 0 && e3_now() - start > timeout)
 			why = ETIMEDOUT;
-		else if (e3_out_lost(NULL))
+		else if (e3_output_lost(f->o, NULL))
 			why = EPIPE;
 		if (why) {
 			errno = why;
@@ -54,13 +51,13 @@ static int wait_bytes(int fd)
 	}
 }
 
-ssize_t e3_fd_read(int fd, bool regular, void *to, size_t n)
+ssize_t e3_fd_read(const e3_fd *f, void *to, size_t n)
 {
 	size_t got = 0;
 	while (got < n) {
-		if (!regular && wait_bytes(fd))
+		if (!f->regular && wait_bytes(f))
 			return -1;
-		ssize_t r = read(fd, (char *)to + got, n - got);
+		ssize_t r = read(f->fd, (char *)to + got, n - got);
 		if (r > 0)
 			got += (size_t)r;
 		else if (r == 0)
@@ -72,18 +69,18 @@ ssize_t e3_fd_read(int fd, bool regular, void *to, size_t n)
 }
 
 /* Until the reader takes something: 0, or -1 with errno. */
-static int wait_taken(int fd, const atomic_bool *give_up)
+static int wait_taken(const e3_fd *f)
 {
-	struct pollfd p = {.fd = fd, .events = POLLOUT};
-	double start = e3_now(), patience = e3_patience_message(), stop = 0;
+	struct pollfd p = {.fd = f->fd, .events = POLLOUT};
+	double start = e3_now(), timeout = e3_message_timeout(f->o), stop = 0;
 	while (poll(&p, 1, E3_WAIT_MS) <= 0) {
 		double now = e3_now();
 		int why = 0;
-		if (e3_stop_signal() && stop == 0)
+		if (stop == 0 && e3_stop_asked(f->o))
 			stop = now;
 		if (stop > 0 && now - stop > STUCK_SECONDS)
 			why = EINTR;
-		else if ((patience > 0 && now - start > patience) || (give_up && atomic_load(give_up)))
+		else if ((timeout > 0 && now - start > timeout) || (f->give_up && atomic_load(f->give_up)))
 			why = ETIMEDOUT;
 		if (why) {
 			errno = why;
@@ -94,25 +91,26 @@ static int wait_taken(int fd, const atomic_bool *give_up)
 }
 
 /* At most what fits without blocking. */
-static ssize_t write_little(int fd, const struct iovec *part, const atomic_bool *give_up)
+static ssize_t write_little(const e3_fd *f, const struct iovec *part)
 {
-	return wait_taken(fd, give_up) ? -1
-								   : write(fd, part->iov_base, part->iov_len < PIPE_BUF ? part->iov_len : PIPE_BUF);
+	if (wait_taken(f))
+		return -1;
+	return write(f->fd, part->iov_base, part->iov_len < PIPE_BUF ? part->iov_len : PIPE_BUF);
 }
 
-int e3_fd_write(int fd, struct iovec *part, int n, const atomic_bool *give_up)
+int e3_fd_write(const e3_fd *f, struct iovec *part, int n)
 {
 	while (n > 0) {
 		if (part->iov_len == 0) {
 			part++, n--;
 			continue;
 		}
-		/* Whoever may have to give up must not block in write. */
-		bool stopping = e3_stop_signal() != 0, careful = stopping || give_up || e3_patience_message() > 0;
-		ssize_t r = careful ? write_little(fd, part, give_up) : writev(fd, part, n);
+		/* A wait that may have to end must not be inside write. */
+		bool stopping = e3_stop_asked(f->o), careful = stopping || f->give_up || e3_message_timeout(f->o) > 0;
+		ssize_t r = careful ? write_little(f, part) : writev(f->fd, part, n);
 		if (r < 0) {
 			if (errno == EAGAIN) {
-				struct pollfd p = {.fd = fd, .events = POLLOUT};
+				struct pollfd p = {.fd = f->fd, .events = POLLOUT};
 				(void)poll(&p, 1, E3_WAIT_MS);
 			} else if (errno != EINTR || stopping) {
 				return -1;

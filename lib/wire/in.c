@@ -2,7 +2,6 @@
  * messages. */
 #include "e3/io.h"
 #include "e3/mem.h"
-#include "e3/tool.h"
 #include "e3/value.h"
 #include "endpoint.h"
 #include "fd.h"
@@ -20,7 +19,8 @@
 
 struct e3_in {
 	char *name; /* for messages */
-	int fd;     /* -1: memory or ZeroMQ */
+	e3_stream_options o;
+	int fd; /* -1: memory or ZeroMQ */
 	bool regular;
 	const uint8_t *memory;
 	size_t memory_left;
@@ -35,11 +35,13 @@ struct e3_in {
 	bool aborted, finished, failed;
 };
 
-static e3_in *in_new(const char *name, e3_err *err)
+static const e3_stream_options defaults = E3_STREAM_DEFAULTS;
+
+static e3_in *in_new(const char *name, const e3_stream_options *o, e3_err *err)
 {
 	e3_in *in = calloc(1, sizeof *in);
 	if (in)
-		in->name = strdup(name);
+		in->name = strdup(name), in->o = *o;
 	if (!in || !in->name) {
 		e3_fail(err, "opening: %s: out of memory", name);
 		free(in);
@@ -53,7 +55,7 @@ static int open_source(e3_in *in, const e3_endpoint *ep, e3_err *err)
 {
 	struct stat st;
 	if (ep->type == E3_EP_ZMQ) {
-		in->zmq = e3_zmq_open(ep, true, err);
+		in->zmq = e3_zmq_open(ep, &in->o, true, err);
 		in->sub = ep->kind == E3_ZMQ_SUB;
 		return in->zmq ? 0 : e3_fail_in(err, "opening: %s", in->name);
 	}
@@ -68,12 +70,13 @@ static int open_source(e3_in *in, const e3_endpoint *ep, e3_err *err)
 	return 0;
 }
 
-e3_in *e3_in_open(const char *endpoint, e3_err *err)
+e3_in *e3_in_open(const char *endpoint, const e3_stream_options *options, e3_err *err)
 {
 	e3_endpoint ep;
-	if (e3_endpoint_parse(endpoint, true, &ep, err))
+	const e3_stream_options *o = options ? options : &defaults;
+	if (e3_endpoint_parse(endpoint, true, o, &ep, err))
 		return NULL;
-	e3_in *in = in_new(ep.type == E3_EP_STD ? "standard input" : endpoint, err);
+	e3_in *in = in_new(ep.type == E3_EP_STD ? "standard input" : endpoint, o, err);
 	if (in && open_source(in, &ep, err)) {
 		e3_in_close(in);
 		return NULL;
@@ -83,7 +86,7 @@ e3_in *e3_in_open(const char *endpoint, e3_err *err)
 
 e3_in *e3_in_memory(const void *bytes, size_t len, e3_err *err)
 {
-	e3_in *in = in_new("memory", err);
+	e3_in *in = in_new("memory", &defaults, err);
 	if (in)
 		in->memory = bytes ? bytes : (const uint8_t *)"", in->memory_left = len;
 	return in;
@@ -120,13 +123,13 @@ static ssize_t fill(e3_in *in, size_t have, size_t n, e3_err *err)
 			in->cap = room;
 		}
 		size_t part = (n < in->cap ? n : in->cap) - have;
-		ssize_t r = e3_fd_read(in->fd, in->regular, in->buf + have, part);
+		ssize_t r = e3_fd_read(&(e3_fd){.fd = in->fd, .o = &in->o, .regular = in->regular}, in->buf + have, part);
 		if (r < 0 && errno == EINTR)
 			return e3_fail(err, "interrupted");
 		if (r < 0 && errno == ETIMEDOUT)
-			return e3_fail(err, "nothing came for %g s (--timeout)", e3_patience_message());
+			return e3_fail(err, "nothing came for %g s ('timeout')", e3_message_timeout(&in->o));
 		if (r < 0 && errno == EPIPE)
-			return e3_out_lost(err);
+			return e3_output_lost(&in->o, err);
 		if (r < 0)
 			return e3_fail_sys(err, "failed");
 		have += (size_t)r;
@@ -254,7 +257,7 @@ int e3_in_next(e3_in *in, e3_msg *msg, e3_err *err)
 	*msg = (e3_msg){0};
 	if (in->failed)
 		return e3_fail(err, "reading: %s: failed before", in->name);
-	if (e3_stop_signal())
+	if (e3_stop_asked(&in->o))
 		return e3_fail(err, "reading: %s: interrupted", in->name);
 	int rc;
 	if (in->finished)
@@ -264,7 +267,7 @@ int e3_in_next(e3_in *in, e3_msg *msg, e3_err *err)
 	if (rc < 0) {
 		e3_err lost;
 		in->failed = true;
-		if (e3_out_lost(&lost)) { /* what made waiting pointless is what is told */
+		if (e3_output_lost(&in->o, &lost)) { /* the cause is reported, not its effect */
 			if (err)
 				*err = lost;
 			return -1;

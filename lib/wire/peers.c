@@ -111,10 +111,9 @@ static const char *failure(const e3_peers *p)
 {
 	switch (p->last_failure) {
 	case ZMQ_PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH:
-		return p->rule.curve ? "it does not encrypt"
-							 : "it encrypts, and this side has no --curve-key and --curve-allow";
+		return p->rule.curve ? "it does not encrypt" : "it encrypts, and this side has no keys";
 	case ZMQ_PROTOCOL_ERROR_ZMTP_CRYPTOGRAPHIC:
-		return "it expects another key here: its --curve-server is not this side's public key";
+		return "it expects another public key than this side's";
 	case BROKE_OFF:
 		return p->rule.curve ? "it broke off: it has no keys, perhaps" : "it broke off: it wants keys, perhaps";
 	case LEFT:
@@ -312,13 +311,13 @@ int e3_peers_refused(e3_peers *p, e3_err *err)
 	if (refused == 0)
 		return 0;
 	if (refused == 400)
-		return e3_fail(err, "refused by the other side: the public key of this side is not in its --curve-allow");
+		return e3_fail(err, "refused by the other side: this side's public key is not among its 'curve_allow'");
 	if (refused == 500)
 		return e3_fail(err, "refused by the other side: it has a peer already, and a socket carries one stream");
 	if (refused == ZMQ_PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH)
 		return e3_fail(err,
-			p->rule.curve ? "refused: the other side does not encrypt; it needs --curve-key and --curve-allow"
-						  : "refused: the other side encrypts; this one needs --curve-key and --curve-server");
+			p->rule.curve ? "refused: the other side does not encrypt; it needs 'curve_key' and 'curve_allow'"
+						  : "refused: the other side encrypts; this one needs 'curve_key' and 'curve_server'");
 	return e3_fail(err, "refused: the other side does not speak ZeroMQ as it should (error 0x%x)", (unsigned)refused);
 }
 
@@ -331,7 +330,7 @@ const char *e3_peers_hint(e3_peers *p)
 		return "";
 	if (p->rule.curve)
 		return p->rule.listening ? "; somebody came without the right keys"
-								 : "; the other side breaks off: is --curve-server its public key?";
+								 : "; the other side breaks off: is 'curve_server' its public key?";
 	return p->rule.listening
 		? "; who came was none"
 		: "; who answers breaks off: it wants keys, or is of another kind (push goes with pull, pub with sub)";

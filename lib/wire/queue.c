@@ -20,7 +20,7 @@ typedef struct item {
 } item;
 
 struct e3_queue {
-	e3_sink *sink;
+	e3_writer *writer;
 	e3_drop drop;
 	e3_queue_limit limit;
 	pthread_t thread;
@@ -64,7 +64,7 @@ static void clear(e3_queue *q)
 static void await_reader(e3_queue *q)
 {
 	enum { MS = 2 };
-	while (q->drop && !q->quit && q->first && droppable(q->first->kind) && e3_sink_unread(q->sink)) {
+	while (q->drop && !q->quit && q->first && droppable(q->first->kind) && e3_writer_unread(q->writer)) {
 		pthread_mutex_unlock(&q->lock);
 		(void)poll(NULL, 0, MS);
 		pthread_mutex_lock(&q->lock);
@@ -86,7 +86,7 @@ static void *run(void *arg)
 		pthread_cond_broadcast(&q->changed);
 		pthread_mutex_unlock(&q->lock);
 		e3_err err = {""};
-		int rc = e3_sink_send(q->sink, &(struct iovec){x->bytes, x->len}, 1, &err);
+		int rc = e3_writer_send(q->writer, &(struct iovec){x->bytes, x->len}, 1, &err);
 		free(x);
 		pthread_mutex_lock(&q->lock);
 		q->busy = false;
@@ -103,16 +103,16 @@ static void *run(void *arg)
 	return NULL;
 }
 
-e3_queue *e3_queue_open(e3_sink *sink, e3_drop drop, e3_queue_limit limit, e3_err *err)
+e3_queue *e3_queue_open(e3_writer *writer, e3_err *err)
 {
 	e3_queue *q = calloc(1, sizeof *q);
 	if (!q) {
-		e3_fail(err, "opening: %s: out of memory", sink->name);
+		e3_fail(err, "opening: %s: out of memory", writer->name);
 		return NULL;
 	}
-	*q = (e3_queue){.sink = sink,
-		.drop = drop,
-		.limit = limit,
+	*q = (e3_queue){.writer = writer,
+		.drop = (e3_drop)writer->o.drop,
+		.limit = e3_queue_of(&writer->o, true),
 		.last = &q->first,
 		.going = -1,
 		.gone = -1,
@@ -123,8 +123,8 @@ e3_queue *e3_queue_open(e3_sink *sink, e3_drop drop, e3_queue_limit limit, e3_er
 	pthread_mutex_init(&q->lock, NULL);
 	pthread_cond_init(&q->changed, &clock);
 	pthread_condattr_destroy(&clock);
-	e3_sink_give_up_on(sink, &q->give_up);
-	sigset_t all, before; /* signals are for the main thread; also SIGPIPE: the sink's error says it */
+	e3_writer_give_up_on(writer, &q->give_up);
+	sigset_t all, before; /* signals are for the main thread; also SIGPIPE: the writer's error says it */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	int rc = pthread_create(&q->thread, NULL, run, q);
@@ -132,7 +132,7 @@ e3_queue *e3_queue_open(e3_sink *sink, e3_drop drop, e3_queue_limit limit, e3_er
 	if (rc == 0)
 		return q;
 	free(q);
-	e3_fail(err, "opening: %s: no thread to be had", sink->name);
+	e3_fail(err, "opening: %s: cannot create a thread", writer->name);
 	return NULL;
 }
 
@@ -159,7 +159,7 @@ static void drop_frame(e3_queue *q, int64_t i)
 	remove_frame(q, i);
 	if (q->dropped++ == 0)
 		e3_tell(E3_TELL_NOTE, "writing: %s: its reader is slower than the stream: the %s frames are dropped",
-			q->sink->name, q->drop == E3_DROP_OLDEST ? "oldest" : "newest");
+			q->writer->name, q->drop == E3_DROP_OLDEST ? "oldest" : "newest");
 	q->gone = i;
 }
 
@@ -177,9 +177,9 @@ static bool has_room(const e3_queue *q, size_t len)
 	return q->messages == 0 || (q->messages < q->limit.messages && q->bytes + len <= (size_t)q->limit.bytes);
 }
 
-/* Makes room for a message: 1 it may go in, 0 it is dropped itself, -1 the sink has failed. With dropping nothing ever
- * waits: the rest of a frame that is on its way or, the oldest being dropped, of the newest, and head and end, go in
- * beyond the limit. */
+/* Makes room for a message: 1 it may go in, 0 it is dropped itself, -1 the writer has failed. With dropping nothing
+ * ever waits: the rest of a frame that is on its way or, the oldest being dropped, of the newest, and head and end, go
+ * in beyond the limit. */
 static int make_room(e3_queue *q, const e3_msg *msg, int64_t i)
 {
 	bool own = droppable(msg->kind);
@@ -235,7 +235,7 @@ int e3_queue_put(e3_queue *q, const e3_msg *msg, e3_err *err)
 	pthread_mutex_lock(&q->lock);
 	int rc = make_room(q, msg, i);
 	if (rc > 0)
-		rc = append(q, msg, i, err) ? e3_fail_in(err, "writing: %s", q->sink->name) : 0;
+		rc = append(q, msg, i, err) ? e3_fail_in(err, "writing: %s", q->writer->name) : 0;
 	else if (rc < 0 && err)
 		*err = q->err;
 	pthread_mutex_unlock(&q->lock);
@@ -253,7 +253,7 @@ int64_t e3_queue_dropped(e3_queue *q)
 /* Until the thread has nothing left to do, or its reader has taken nothing for too long. */
 static void drain(e3_queue *q)
 {
-	double patience = e3_patience_peer();
+	double timeout = e3_peer_timeout(&q->writer->o);
 	q->moved = e3_now();
 	while ((q->first || q->busy) && !q->failed) {
 		struct timespec until;
@@ -261,7 +261,7 @@ static void drain(e3_queue *q)
 		until.tv_nsec += E3_WAIT_MS * 1000000L;
 		until.tv_sec += until.tv_nsec / 1000000000L, until.tv_nsec %= 1000000000L;
 		pthread_cond_timedwait(&q->changed, &q->lock, &until);
-		if (patience > 0 && e3_now() - q->moved > patience)
+		if (timeout > 0 && e3_now() - q->moved > timeout)
 			atomic_store(&q->give_up, true);
 	}
 }
@@ -280,7 +280,7 @@ int e3_queue_finish(e3_queue *q, bool hurry, e3_err *err)
 	if (rc && err)
 		*err = q->err;
 	clear(q);
-	e3_sink_give_up_on(q->sink, NULL);
+	e3_writer_give_up_on(q->writer, NULL);
 	pthread_cond_destroy(&q->changed);
 	pthread_mutex_destroy(&q->lock);
 	free(q);

@@ -5,7 +5,6 @@
 #include "zmq.h"
 #include "curve.h"
 #include "e3/num.h"
-#include "e3/tool.h"
 #include "fd.h"
 #include "flight.h"
 #include "order.h"
@@ -42,6 +41,7 @@ static const struct {
 
 struct e3_zmq {
 	e3_zmq_kind kind;
+	e3_stream_options o;
 	char *label; /* the endpoint's text, for messages */
 	void *ctx, *sock;
 	e3_peers *peers;
@@ -62,7 +62,7 @@ static int set_options(e3_zmq *z, const e3_endpoint *ep)
 {
 	int64_t most = (int64_t)E3_ENVELOPE + (int64_t)e3_kind_limit(E3_PRED);
 	/* Who drops frames wants the newest to arrive soon: little may stand between. */
-	int queue = e3_stream_set.drop ? 1 : (int)e3_queue_of(false).messages;
+	int queue = z->o.drop ? 1 : (int)e3_queue_of(&z->o, false).messages;
 	if (set_int(z->sock, ZMQ_LINGER, 0) || set_int(z->sock, ZMQ_SNDHWM, queue) ||
 		set_int(z->sock, ZMQ_RCVHWM, READ_AHEAD) || set_int(z->sock, ZMQ_IPV6, ep->ipv6) ||
 		set_int(z->sock, ZMQ_HEARTBEAT_IVL, PING_MS) || set_int(z->sock, ZMQ_HEARTBEAT_TIMEOUT, 0) ||
@@ -87,11 +87,11 @@ static int set_curve(e3_zmq *z, const e3_endpoint *ep, e3_err *err)
 	char server[E3_CURVE_TEXT] = "", name[E3_CURVE_NAME];
 	if (!ep->curve)
 		return 0;
-	int rc = e3_curve_secret(e3_stream_set.curve_key, &own, err);
+	int rc = e3_curve_secret(z->o.curve_key, &own, err);
 	if (!rc && ep->bind)
-		rc = e3_curve_allowed(e3_stream_set.curve_allow, "", name, err) < 0 ? -1 : 0;
+		rc = e3_curve_allowed(z->o.curve_allow, "", name, err) < 0 ? -1 : 0;
 	else if (!rc)
-		rc = e3_curve_public(e3_stream_set.curve_server, server, err);
+		rc = e3_curve_public(z->o.curve_server, server, err);
 	if (!rc &&
 		(set_key(z->sock, ZMQ_CURVE_SECRETKEY, own.secret) ||
 			(ep->bind ? set_int(z->sock, ZMQ_CURVE_SERVER, 1)
@@ -105,7 +105,7 @@ static int set_curve(e3_zmq *z, const e3_endpoint *ep, e3_err *err)
 static int open_sockets(e3_zmq *z, const e3_endpoint *ep, e3_err *err)
 {
 	const e3_peers_rule rule = {z->label, kinds[ep->kind].peer, ep->bind,
-		ep->kind == E3_ZMQ_PULL || ep->kind == E3_ZMQ_PUSH, ep->curve, e3_stream_set.curve_allow};
+		ep->kind == E3_ZMQ_PULL || ep->kind == E3_ZMQ_PUSH, ep->curve, z->o.curve_allow};
 	z->ctx = zmq_ctx_new();
 	z->sock = z->ctx ? zmq_socket(z->ctx, kinds[ep->kind].type) : NULL;
 	if (!z->sock || set_options(z, ep))
@@ -124,12 +124,13 @@ static int open_sockets(e3_zmq *z, const e3_endpoint *ep, e3_err *err)
 	return 0;
 }
 
-e3_zmq *e3_zmq_open(const e3_endpoint *ep, bool reading, e3_err *err)
+e3_zmq *e3_zmq_open(const e3_endpoint *ep, const e3_stream_options *o, bool reading, e3_err *err)
 {
 	e3_zmq *z = calloc(1, sizeof *z);
 	if (z) {
 		zmq_msg_init(&z->msg);
 		z->kind = ep->kind;
+		z->o = *o;
 		z->label = strdup(ep->text);
 	}
 	if (!z || !z->label) {
@@ -183,39 +184,39 @@ static void tell_publisher(e3_zmq *z, bool there)
 		there ? "is back" : "went away; waiting for it to come back");
 }
 
-/* Who waits for nobody should know it before --timeout is over. */
+/* Who waits for nobody should know it before the timeout is over. */
 static void tell_waiting(e3_zmq *z, const e3_peers_state *s, double waited)
 {
 	char most[64] = "";
 	if (s->ever > 0 || z->told_waiting || waited < WAITING_MS / 1e3)
 		return;
 	z->told_waiting = true;
-	if (e3_patience_peer() > 0)
-		snprintf(most, sizeof most, ", at most %g s (--timeout)", e3_patience_peer());
+	if (e3_peer_timeout(&z->o) > 0)
+		snprintf(most, sizeof most, ", at most %g s", e3_peer_timeout(&z->o));
 	e3_tell(E3_TELL_NOTE, "%s: waiting for a %s%s%s", z->label, kinds[z->kind].peer, most, e3_peers_hint(z->peers));
 }
 
 /* While waiting, since `start`: is there still somebody to wait for? 0 or -1. */
-static int check_patience(e3_zmq *z, double start, e3_err *err)
+static int check_timeout(e3_zmq *z, double start, e3_err *err)
 {
 	const char *peer = kinds[z->kind].peer;
-	double now = e3_now(), peer_s = e3_patience_peer(), message_s = e3_patience_message();
+	double now = e3_now(), peer_s = e3_peer_timeout(&z->o), message_s = e3_message_timeout(&z->o);
 	e3_peers_state s = e3_peers_look(z->peers);
 	if (e3_peers_refused(z->peers, err))
 		return -1;
 	if (given_up(z))
-		return e3_fail(err, "the %s took nothing for %g s (--timeout)", peer, peer_s);
+		return e3_fail(err, "the %s took nothing for %g s ('timeout')", peer, peer_s);
 	tell_publisher(z, s.now > 0);
 	double since = s.since > start ? s.since : start;
 	tell_waiting(z, &s, now - since);
 	if (s.now == 0 && peer_s > 0 && now - since > peer_s)
-		return e3_fail(err, "no %s came%s within %g s (--timeout)%s", peer, s.ever > 0 ? " back" : "", peer_s,
+		return e3_fail(err, "no %s came%s within %g s ('timeout')%s", peer, s.ever > 0 ? " back" : "", peer_s,
 			e3_peers_hint(z->peers));
 	if (s.now > 0 && peer_s > 0 && s.silent > peer_s)
-		return e3_fail(err, "no sign of life from the %s for %g s (--timeout)", peer, peer_s);
+		return e3_fail(err, "no sign of life from the %s for %g s ('timeout')", peer, peer_s);
 	if (s.now > 0 && message_s > 0 && now - start > message_s)
-		return z->kind == E3_ZMQ_PUSH ? e3_fail(err, "the reader took nothing for %g s (--timeout)", message_s)
-									  : e3_fail(err, "no message for %g s (--timeout)", message_s);
+		return z->kind == E3_ZMQ_PUSH ? e3_fail(err, "the reader took nothing for %g s ('timeout')", message_s)
+									  : e3_fail(err, "no message for %g s ('timeout')", message_s);
 	return 0;
 }
 
@@ -242,11 +243,11 @@ int e3_zmq_recv(e3_zmq *z, const uint8_t **bytes, size_t *len, e3_err *err)
 		int rc = recv_now(z, bytes, len, err);
 		if (rc)
 			return rc < 0 ? -1 : 0;
-		if (e3_stop_signal())
+		if (e3_stop_asked(&z->o))
 			return e3_fail(err, "interrupted");
 		if (is_pair(z) && (has_left(z, &s, GONE_MS) || is_stranger(z, &s)) && e3_now() - start > GONE_MS / 1e3)
 			return e3_fail(err, "truncated: the sender went away before the end of the stream");
-		if (check_patience(z, start, err) || e3_out_lost(err))
+		if (check_timeout(z, start, err) || e3_output_lost(&z->o, err))
 			return -1;
 		zmq_pollitem_t item = {z->sock, 0, ZMQ_POLLIN, 0};
 		if (zmq_poll(&item, 1, E3_WAIT_MS) < 0 && zmq_errno() != EINTR)
@@ -287,9 +288,9 @@ int e3_zmq_lost(e3_zmq *z, e3_err *err)
 		return e3_fail(err, "the reader went away before the end of the stream");
 	if (is_stranger(z, &s))
 		return no_reader(err);
-	double patience = e3_patience_peer();
-	if (patience > 0 && s.silent > patience)
-		return e3_fail(err, "no sign of life from the reader for %g s (--timeout)", patience);
+	double timeout = e3_peer_timeout(&z->o);
+	if (timeout > 0 && s.silent > timeout)
+		return e3_fail(err, "no sign of life from the reader for %g s ('timeout')", timeout);
 	return 0;
 }
 
@@ -312,15 +313,15 @@ static int wait_room(e3_zmq *z, size_t len, double until, e3_err *err)
 	for (double start = e3_now();;) {
 		e3_flight_rearm(z->flight);
 		size_t waiting = e3_flight_bytes(z->flight);
-		bool heavy = waiting > 0 && waiting + len > (size_t)e3_queue_of(false).bytes;
+		bool heavy = waiting > 0 && waiting + len > (size_t)e3_queue_of(&z->o, false).bytes;
 		if (e3_zmq_lost(z, err))
 			return -1;
 		int ready = wait_slice(z, heavy, err);
 		if (ready)
 			return ready < 0 ? -1 : 0;
-		if (check_patience(z, start, err))
+		if (check_timeout(z, start, err))
 			return -1;
-		if (stop == 0 && e3_stop_signal())
+		if (stop == 0 && e3_stop_asked(&z->o))
 			stop = e3_now() + (z->partner ? STOP_MS / 1e3 : 0);
 		if (stop > 0 && e3_now() >= stop)
 			return e3_fail(err, z->partner ? "interrupted, and the reader takes nothing" : "interrupted");
@@ -364,8 +365,8 @@ int e3_zmq_send(e3_zmq *z, const struct iovec *part, int n, int wait_ms, e3_err 
  * message. */
 int e3_zmq_finish(e3_zmq *z, int wait_ms, e3_err *err)
 {
-	double now = e3_now(), until = wait_ms < 0 ? 0 : now + wait_ms / 1e3, patience = e3_patience_peer();
-	double most = z->kind == E3_ZMQ_PUB ? patience : e3_patience_message();
+	double now = e3_now(), until = wait_ms < 0 ? 0 : now + wait_ms / 1e3, timeout = e3_peer_timeout(&z->o);
+	double most = z->kind == E3_ZMQ_PUB ? timeout : e3_message_timeout(&z->o);
 	double limit = most > 0 ? now + most : 0;
 	for (;; now = e3_now()) {
 		e3_peers_state s = e3_peers_look(z->peers);
@@ -373,10 +374,10 @@ int e3_zmq_finish(e3_zmq *z, int wait_ms, e3_err *err)
 			return 0;
 		if (z->kind == E3_ZMQ_PUSH && is_stranger(z, &s))
 			return no_reader(err);
-		if (until == 0 && e3_stop_signal())
+		if (until == 0 && e3_stop_asked(&z->o))
 			until = now + STOP_MS / 1e3;
 		bool late = (until > 0 && now >= until) || (limit > 0 && now >= limit) || given_up(z) ||
-			(patience > 0 && s.silent > patience);
+			(timeout > 0 && s.silent > timeout);
 		if (late && z->kind == E3_ZMQ_PUB) {
 			e3_tell(E3_TELL_WARN, "%s: %d subscriber%s did not hang up after the end of the stream", z->label, s.now,
 				s.now == 1 ? "" : "s");

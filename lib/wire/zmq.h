@@ -12,12 +12,12 @@
 
 typedef struct e3_zmq e3_zmq;
 
-e3_zmq *e3_zmq_open(const e3_endpoint *ep, bool reading, e3_err *err);
+e3_zmq *e3_zmq_open(const e3_endpoint *ep, const e3_stream_options *o, bool reading, e3_err *err);
 /* Waits that this flag ends, from another thread; NULL for none. */
 void e3_zmq_give_up_on(e3_zmq *z, const atomic_bool *flag);
 /* The next message, valid until the next call or close. Errors carry no prefix: a writer that left before the end, no
- * writer for as long as --timeout says, a lost output (e3_out_lost), a stop signal ("interrupted"). A publisher that
- * left may come back. */
+ * writer for as long as the timeout says, a lost output (e3_output_lost), a request to stop ("interrupted"). A
+ * publisher that left may come back. */
 int e3_zmq_recv(e3_zmq *z, const uint8_t **bytes, size_t *len, e3_err *err);
 /* The last message was received: lets the peer know by disconnecting. The message stays valid. */
 void e3_zmq_done(e3_zmq *z);

@@ -1,6 +1,5 @@
 /* wire: where bytes of a stream go. Owns the descriptor, file or socket; refuses terminals. */
-#include "sink.h"
-#include "e3/tool.h"
+#include "writer.h"
 #include "fd.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -13,7 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
-static int use_fd(e3_sink *s, int fd, e3_err *err)
+static int use_fd(e3_writer *s, int fd, e3_err *err)
 {
 	struct stat st;
 	s->fd = fd;
@@ -24,7 +23,7 @@ static int use_fd(e3_sink *s, int fd, e3_err *err)
 	return 0;
 }
 
-static int open_path(e3_sink *s, const char *path, bool copy, e3_err *err)
+static int open_path(e3_writer *s, const char *path, bool copy, e3_err *err)
 {
 	struct stat st;
 	if (copy && stat(path, &st) == 0 && S_ISFIFO(st.st_mode)) {
@@ -34,9 +33,9 @@ static int open_path(e3_sink *s, const char *path, bool copy, e3_err *err)
 	return e3_file_open(&s->file, path, err) || use_fd(s, s->file.fd, err) ? -1 : 0;
 }
 
-int e3_sink_open(e3_sink *s, const e3_endpoint *ep, bool copy, e3_err *err)
+int e3_writer_open(e3_writer *s, const e3_endpoint *ep, const e3_stream_options *o, bool copy, e3_err *err)
 {
-	*s = (e3_sink){.fd = -1};
+	*s = (e3_writer){.fd = -1, .o = *o};
 	s->name = strdup(ep->type == E3_EP_STD ? "standard output" : ep->text);
 	if (!s->name)
 		return e3_fail(err, "opening: %s: out of memory", ep->text);
@@ -44,11 +43,11 @@ int e3_sink_open(e3_sink *s, const e3_endpoint *ep, bool copy, e3_err *err)
 		return use_fd(s, STDOUT_FILENO, err);
 	if (ep->type == E3_EP_PATH)
 		return open_path(s, ep->text, copy, err);
-	s->zmq = e3_zmq_open(ep, false, err);
+	s->zmq = e3_zmq_open(ep, o, false, err);
 	return s->zmq ? 0 : e3_fail_in(err, "opening: %s", s->name);
 }
 
-void e3_sink_give_up_on(e3_sink *s, const atomic_bool *flag)
+void e3_writer_give_up_on(e3_writer *s, const atomic_bool *flag)
 {
 	s->give_up = flag;
 	if (s->zmq)
@@ -56,13 +55,13 @@ void e3_sink_give_up_on(e3_sink *s, const atomic_bool *flag)
 }
 
 /* A FIFO is opened once it has a reader: until then open says ENXIO to those who would not wait. */
-static int open_fifo(e3_sink *s, e3_err *err)
+static int open_fifo(e3_writer *s, e3_err *err)
 {
 	int probe;
 	while ((probe = open(s->fifo, O_WRONLY | O_NONBLOCK | O_CLOEXEC)) < 0) {
 		if (errno != ENXIO)
 			return e3_fail_sys(err, "opening: %s", s->name);
-		if (e3_stop_signal() || (s->give_up && atomic_load(s->give_up)))
+		if (e3_stop_asked(&s->o) || (s->give_up && atomic_load(s->give_up)))
 			return e3_fail(err, "opening: %s: nobody reads it", s->name);
 		(void)poll(NULL, 0, E3_WAIT_MS / 4);
 	}
@@ -73,7 +72,7 @@ static int open_fifo(e3_sink *s, e3_err *err)
 	return rc;
 }
 
-static int send_zmq(e3_sink *s, const struct iovec *part, int n, int wait_ms, e3_err *err)
+static int send_zmq(e3_writer *s, const struct iovec *part, int n, int wait_ms, e3_err *err)
 {
 	if (e3_zmq_send(s->zmq, part, n, wait_ms, err) == 0)
 		return 0;
@@ -81,7 +80,7 @@ static int send_zmq(e3_sink *s, const struct iovec *part, int n, int wait_ms, e3
 	return e3_fail_in(err, "writing: %s", s->name);
 }
 
-int e3_sink_send(e3_sink *s, struct iovec *part, int n, e3_err *err)
+int e3_writer_send(e3_writer *s, struct iovec *part, int n, e3_err *err)
 {
 	if (s->zmq)
 		return send_zmq(s, part, n, -1, err);
@@ -89,19 +88,19 @@ int e3_sink_send(e3_sink *s, struct iovec *part, int n, e3_err *err)
 		s->broken = true;
 		return -1;
 	}
-	if (e3_fd_write(s->fd, part, n, s->give_up) == 0)
+	if (e3_fd_write(&(e3_fd){.fd = s->fd, .o = &s->o, .give_up = s->give_up}, part, n) == 0)
 		return 0;
 	s->broken = true;
 	s->reader_gone = errno == EPIPE;
 	if (errno == EINTR)
 		return e3_fail(err, "writing: %s: interrupted, and nothing reads it", s->name);
 	if (errno == ETIMEDOUT)
-		return e3_fail(err, "writing: %s: its reader takes nothing (--timeout)", s->name);
+		return e3_fail(err, "writing: %s: its reader takes nothing ('timeout')", s->name);
 	return e3_fail_sys(err, "writing: %s", s->name);
 }
 
 /* The caller has an error of its own to tell: a reader that is gone must not end it here, nor hold it up for long. */
-void e3_sink_send_quietly(e3_sink *s, struct iovec *part, int n)
+void e3_writer_send_quietly(e3_writer *s, struct iovec *part, int n)
 {
 	enum { SEND_MS = 1000, TAKE_MS = 5000 };
 	sigset_t pipe_set, before;
@@ -115,14 +114,14 @@ void e3_sink_send_quietly(e3_sink *s, struct iovec *part, int n)
 	sigemptyset(&pipe_set);
 	sigaddset(&pipe_set, SIGPIPE);
 	pthread_sigmask(SIG_BLOCK, &pipe_set, &before);
-	e3_sink_send(s, part, n, NULL);
+	e3_writer_send(s, part, n, NULL);
 	if (s->reader_gone && !sigismember(&before, SIGPIPE))
 		(void)sigtimedwait(&pipe_set, NULL, &(struct timespec){0});
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
 /* Standard output is not ours to close, but closing a copy of it reports what writing left unsaid. */
-int e3_sink_finish(e3_sink *s, e3_err *err)
+int e3_writer_finish(e3_writer *s, e3_err *err)
 {
 	if (s->zmq)
 		return e3_zmq_finish(s->zmq, -1, err) ? e3_fail_in(err, "closing: %s", s->name) : 0;
@@ -134,9 +133,9 @@ int e3_sink_finish(e3_sink *s, e3_err *err)
 	return 0;
 }
 
-bool e3_sink_unread(const e3_sink *s) { return s->pipe && !s->fifo && e3_fd_unread(s->fd); }
+bool e3_writer_unread(const e3_writer *s) { return s->pipe && !s->fifo && e3_fd_unread(s->fd); }
 
-int e3_sink_lost(e3_sink *s, e3_err *err)
+int e3_writer_lost(e3_writer *s, e3_err *err)
 {
 	if (s->zmq)
 		return e3_zmq_lost(s->zmq, err) ? e3_fail_in(err, "writing: %s", s->name) : 0;
@@ -147,11 +146,11 @@ int e3_sink_lost(e3_sink *s, e3_err *err)
 	return e3_fail_sys(err, "writing: %s", s->name);
 }
 
-void e3_sink_release(e3_sink *s)
+void e3_writer_release(e3_writer *s)
 {
 	e3_zmq_close(s->zmq);
 	e3_file_discard(&s->file);
 	free(s->fifo);
 	free(s->name);
-	*s = (e3_sink){.fd = -1};
+	*s = (e3_writer){.fd = -1};
 }

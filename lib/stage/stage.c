@@ -1,0 +1,136 @@
+/* stage: a tool's input and output. Owns their opening and closing, and what becomes of the process when the reader of
+ * the output goes away. */
+#include "e3/stage.h"
+#include "e3/mem.h"
+#include "e3/num.h"
+#include "e3/tool.h"
+#include <inttypes.h>
+
+int e3_stage_output_lost(e3_stage *s, e3_err *err)
+{
+	pthread_mutex_lock(&s->lock);
+	int rc = s->out ? e3_out_lost(s->out, err) : 0;
+	if (rc && e3_out_reader_gone(s->out))
+		e3_tool_broken_pipe();
+	pthread_mutex_unlock(&s->lock);
+	return rc;
+}
+
+static int output_lost(void *context, e3_err *err) { return e3_stage_output_lost(context, err); }
+
+const e3_stream_options *e3_stage_options(e3_stage *s)
+{
+	s->stream.stop = e3_stop_signal;
+	s->stream.output_lost = output_lost;
+	s->stream.context = s;
+	return &s->stream;
+}
+
+static void set_output(e3_stage *s, e3_out *out)
+{
+	pthread_mutex_lock(&s->lock);
+	s->out = out;
+	pthread_mutex_unlock(&s->lock);
+}
+
+int e3_stage_open_output(e3_stage *s, e3_err *err)
+{
+	s->started = s->started > 0 ? s->started : e3_now();
+	e3_out *out = e3_out_open(s->output, e3_stage_options(s), err);
+	set_output(s, out);
+	if (!out)
+		e3_stage_explain(err);
+	return out ? 0 : -1;
+}
+
+int e3_stage_open_input(e3_stage *s, e3_err *err)
+{
+	s->started = s->started > 0 ? s->started : e3_now();
+	s->in = e3_in_open(s->input, e3_stage_options(s), err);
+	if (!s->in)
+		e3_stage_explain(err);
+	return s->in ? 0 : -1;
+}
+
+static int take_head(e3_stage *s, const e3_msg *msg, e3_err *err)
+{
+	if (e3_head_decode(msg, &s->head, err))
+		return -1;
+	const char *from = s->head.tool && *s->head.tool ? s->head.tool : "an unknown tool";
+	if (s->needs == E3_STAGE_PREDICTIONS && !s->head.model)
+		return e3_fail(err, "reading: the stream comes from %s and holds no predictions; e3-infer makes them", from);
+	if (s->needs == E3_STAGE_FRAMES && s->head.model)
+		return e3_fail(err, "reading: the stream carries predictions already: expected frames from e3-decode");
+	return 0;
+}
+
+int e3_stage_next(e3_stage *s, e3_msg *msg, e3_err *err)
+{
+	int more = e3_in_next(s->in, msg, err);
+	if (more <= 0) {
+		s->interrupted = more < 0 && e3_stop_signal();
+		return s->interrupted ? 0 : more;
+	}
+	s->frames += msg->kind == E3_FRAME, s->preds += msg->kind == E3_PRED;
+	if (msg->kind == E3_HEAD && take_head(s, msg, err))
+		return -1;
+	if (msg->kind == E3_END && e3_end_decode(msg, &s->end, err))
+		return -1;
+	s->ended |= msg->kind == E3_END;
+	return 1;
+}
+
+int e3_stage_pass(e3_stage *s, const e3_msg *msg, e3_err *err) { return s->out ? e3_out_msg(s->out, msg, err) : 0; }
+
+e3_head e3_stage_head(const char *source)
+{
+	return (e3_head){.tool = (char *)(uintptr_t)e3_tool_name(),
+		.version = (char *)(uintptr_t)E3_VERSION,
+		.source = (char *)(uintptr_t)source,
+		.frames = -1,
+		.budget = -1};
+}
+
+e3_end e3_stage_end(const e3_stage *s, int64_t frames)
+{
+	return (e3_end){.frames = frames,
+		.seconds = e3_now() - s->started,
+		.peak_rss = e3_rss_peak(),
+		.latency_mean = e3_latency_mean(&s->latency),
+		.latency_max = s->latency.max};
+}
+
+/* A stream that a signal cut off and nobody gave an end has failed, for those who read it. */
+static int close_output(e3_stage *s, e3_out *out, int rc, e3_err *err)
+{
+	bool cut = !rc && s->interrupted && !e3_out_ended(out);
+	if (!rc && !cut)
+		return e3_out_close(out, err);
+	e3_out_abort(out, e3_tool_name(), cut ? 128 + e3_stop_signal() : 1, cut ? "interrupted" : err->text);
+	return rc;
+}
+
+int e3_stage_finish(e3_stage *s, int rc, e3_err *err)
+{
+	e3_out *out = s->out;
+	if (rc)
+		e3_stage_explain(err);
+	if (!out)
+		return rc;
+	bool gone = rc && e3_out_reader_gone(out);
+	set_output(s, NULL);
+	if (close_output(s, out, rc, err) && !rc) {
+		rc = -1;
+		e3_stage_explain(err);
+	}
+	if (gone && !e3_stop_signal())
+		e3_tool_broken_pipe();
+	return rc;
+}
+
+void e3_stage_close(e3_stage *s)
+{
+	e3_in_close(s->in);
+	s->in = NULL;
+	e3_head_release(&s->head);
+}
