@@ -120,7 +120,7 @@ static void resized(int w, int h, double want_sum, const sample *want)
 	double sum = 0;
 	for (int k = 0; k < 37 * 23; k++)
 		from[k] = (float)((k * 7919 % 1000) / 100.0);
-	assert_int_equal(e3_resize_cubic(from, 37, 23, to, w, h, NULL), 0);
+	assert_int_equal(e3_resize_cubic(from, (int[]){37, 23}, to, (int[]){w, h}, NULL), 0);
 	for (int k = 0; k < w * h; k++)
 		sum += to[k];
 	near(sum, want_sum, 1e-6 * want_sum);
@@ -155,7 +155,7 @@ static void ramp(e3_source s, int from_w, int from_h, int w, int h, const int se
 		for (int y = 0; y < from_h; y++)
 			for (int x = 0; x < from_w; x++)
 				from[y * from_w + x] = (float)(axis ? y : x) + 0.5f;
-		if (e3_resampler_init(&o, &s, from_w, from_h, w, h, &err))
+		if (e3_resampler_init(&o, &s, (int[]){from_w, from_h}, (int[]){w, h}, &err))
 			fail_msg("%s", err.text);
 		assert_memory_equal(o.seen, seen, sizeof o.seen);
 		e3_resampler_apply(&o, from, to);
@@ -193,10 +193,10 @@ static void test_resampler_refuses(void **state)
 	e3_resampler o;
 	e3_err err;
 	e3_source s = {.i = 7, .src_w = 80, .src_h = 60, .fit = {0.5, 0.5, 0, 0}};
-	assert_int_equal(e3_resampler_init(&o, &s, 40, 30, 50, 50, &err), -1);
+	assert_int_equal(e3_resampler_init(&o, &s, (int[]){40, 30}, (int[]){50, 50}, &err), -1);
 	assert_non_null(strstr(err.text, "frame 7: truth of 50 × 50 pixels"));
 	s.fit.tx = 1e6;
-	assert_int_equal(e3_resampler_init(&o, &s, 40, 30, 80, 60, &err), -1);
+	assert_int_equal(e3_resampler_init(&o, &s, (int[]){40, 30}, (int[]){80, 60}, &err), -1);
 	assert_non_null(strstr(err.text, "saw nothing of the truth"));
 }
 

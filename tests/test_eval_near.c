@@ -199,7 +199,7 @@ static void test_icp(void **state)
 				x[0][i][a] = x[1][i][a] = p[a] + 0.02 * (uniform() - 0.5);
 		}
 		assert_int_equal(e3_kdtree_init(&t, to, MANY, 1, NULL), 0);
-		assert_int_equal(e3_icp_run(x[0], MANY, &t, radius, 2, &icp, NULL), 0);
+		assert_int_equal(e3_icp_run(x[0], MANY, &t, &(e3_icp_rule){radius, 2}, &icp, NULL), 0);
 		assert_int_equal(icp.steps, plain_icp(x[1], MANY, &t, radius, &rmse));
 		assert_true(icp.steps >= 3 && fabs(icp.rmse - rmse) < 1e-12);
 		for (int i = 0; i < MANY; i++)

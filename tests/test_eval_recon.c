@@ -166,12 +166,12 @@ static void test_icp(void **state)
 	e3_icp icp;
 	scene(&r, 4000, 1, 0, 0.02);
 	assert_int_equal(e3_kdtree_init(&t, r.inside.truth, 3000, 1, NULL), 0);
-	assert_int_equal(e3_icp_run(r.inside.pred, 3000, &t, 0.1, 2, &icp, NULL), 0);
+	assert_int_equal(e3_icp_run(r.inside.pred, 3000, &t, &(e3_icp_rule){0.1, 2}, &icp, NULL), 0);
 	near("turned back", icp.m[1], sin(0.02), 1e-12), near("rmse", icp.rmse, 0, 1e-12),
 		near("fitness", icp.fitness, 1, 0);
 	assert_true(icp.steps > 1 && icp.steps < 30);
 	double far[1][3] = {{9, 9, 9}}; /* nothing within the radius: it stays where it is */
-	assert_int_equal(e3_icp_run(far, 1, &t, 0.1, 1, &icp, NULL), 0);
+	assert_int_equal(e3_icp_run(far, 1, &t, &(e3_icp_rule){0.1, 1}, &icp, NULL), 0);
 	assert_true(icp.fitness == 0 && icp.rmse == 0 && icp.steps == 1 && far[0][0] == 9);
 	e3_kdtree_release(&t), e3_recon_release(&r);
 }
@@ -233,7 +233,7 @@ static void test_view(void **state)
 	for (int i = 0; i < 4 * W * H; i++)
 		depth[i / (2 * W)][i % (2 * W)] = (float)(i + 1);
 	depth[1][1] = 0; /* beside the first pixel */
-	assert_int_equal(e3_resampler_init(&o, &src, W, H, 2 * W, 2 * H, NULL), 0);
+	assert_int_equal(e3_resampler_init(&o, &src, (int[]){W, H}, (int[]){2 * W, 2 * H}, NULL), 0);
 	e3_recon r = {.views = 0};
 	assert_int_equal(e3_recon_add(&r, &(e3_recon_view){&o, points, NULL, depth[0], &pose, &k}, 2, NULL), 0);
 	assert_int_equal(r.inside.n, 4);
@@ -365,7 +365,7 @@ static void test_vector_chain(void **state)
 	e3_icp icp;
 	e3_recon_score s;
 	assert_int_equal(e3_kdtree_init(&t.tree, gt, 120, 1, NULL), 0);
-	assert_int_equal(e3_icp_run(pred, 100, &t.tree, number(in, "threshold"), 1, &icp, NULL), 0);
+	assert_int_equal(e3_icp_run(pred, 100, &t.tree, &(e3_icp_rule){number(in, "threshold"), 1}, &icp, NULL), 0);
 	assert_int_equal(icp.steps, (int)number(out, "iterations"));
 	near("fitness", icp.fitness, number(out, "fitness"), 1e-12);
 	near("rmse", icp.rmse, number(out, "inlier_rmse"), 1e-12);

@@ -148,7 +148,7 @@ static void cubic_case(const char *name)
 	for (size_t k = 0; k < n; k++)
 		from[k] = (float)values[k];
 	assert_int_equal(flatten(json_object_get(v, "expected"), want), w * h);
-	assert_int_equal(e3_resize_cubic(from, from_w, from_h, to, w, h, NULL), 0);
+	assert_int_equal(e3_resize_cubic(from, (int[]){from_w, from_h}, to, (int[]){w, h}, NULL), 0);
 	double worst = 0;
 	for (int k = 0; k < w * h; k++)
 		worst = fmax(worst, fabs(to[k] - want[k]));

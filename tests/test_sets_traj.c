@@ -137,23 +137,24 @@ static void stamps_are_paired_nearest_first(void **state)
 	const double a[] = {0.2, 0.0, 0.033, 0.067, 0.1, 0.133},
 				 b[] = {0.005, 0.024, 0.03, 0.071, 0.119, 0.125, 0.181, 0.23};
 	const double want[][2] = {{0, 0.005}, {0.033, 0.03}, {0.067, 0.071}, {0.1, 0.119}, {0.133, 0.125}, {0.2, 0.181}};
-	size_t(*pair)[2], n;
-	assert_int_equal(e3_traj_associate(a, 6, b, 8, 0.02, &pair, &n, NULL), 0);
-	assert_int_equal(n, 6);
-	for (size_t k = 0; k < n; k++) {
-		near(a[pair[k][0]], want[k][0], 0);
-		near(b[pair[k][1]], want[k][1], 0);
+	e3_stamp_pairs pairs;
+	assert_int_equal(e3_traj_associate((e3_stamps){a, 6}, (e3_stamps){b, 8}, 0.02, &pairs, NULL), 0);
+	assert_int_equal(pairs.n, 6);
+	for (size_t k = 0; k < pairs.n; k++) {
+		near(a[pairs.at[k][0]], want[k][0], 0);
+		near(b[pairs.at[k][1]], want[k][1], 0);
 	}
-	free(pair);
-	assert_int_equal(e3_traj_associate((double[]){1}, 1, (double[]){1.25}, 1, 0.25, &pair, &n, NULL), 0);
-	assert_int_equal(n, 0);
-	free(pair);
+	free(pairs.at);
+	const double one = 1, later = 1.25;
+	assert_int_equal(e3_traj_associate((e3_stamps){&one, 1}, (e3_stamps){&later, 1}, 0.25, &pairs, NULL), 0);
+	assert_int_equal(pairs.n, 0);
+	free(pairs.at);
 	/* all at once would be too many to list */
 	size_t many = 5000;
 	double *same = calloc(many, sizeof *same);
 	e3_err err;
-	assert_int_equal(e3_traj_associate(same, many, same, many, 0.02, &pair, &n, &err), -1);
-	assert_null(pair);
+	assert_int_equal(e3_traj_associate((e3_stamps){same, many}, (e3_stamps){same, many}, 0.02, &pairs, &err), -1);
+	assert_null(pairs.at);
 	assert_non_null(strstr(err.text, "less than 0.02 s apart"));
 	free(same);
 }

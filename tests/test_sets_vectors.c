@@ -248,15 +248,18 @@ static void stamps_are_paired(void **state)
 {
 	json_t *in = input("pose/tum_associate");
 	double a[16], b[16], want[32];
-	size_t n_a = flatten(json_object_get(in, "rgb"), a), n_b = flatten(json_object_get(in, "groundtruth"), b), n;
-	size_t n_want = flatten(expected("pose/tum_associate"), want) / 2, (*pair)[2];
-	assert_int_equal(e3_traj_associate(a, n_a, b, n_b, number(in, "max_difference"), &pair, &n, NULL), 0);
-	assert_int_equal(n, n_want);
-	for (size_t k = 0; k < n; k++) {
-		near("rgb", a[pair[k][0]], want[2 * k], 0);
-		near("groundtruth", b[pair[k][1]], want[2 * k + 1], 0);
+	size_t n_a = flatten(json_object_get(in, "rgb"), a), n_b = flatten(json_object_get(in, "groundtruth"), b);
+	e3_stamp_pairs pairs;
+	size_t n_want = flatten(expected("pose/tum_associate"), want) / 2;
+	assert_int_equal(e3_traj_associate((e3_stamps){a, n_a}, (e3_stamps){b, n_b}, number(in, "max_difference"), &pairs,
+						 NULL),
+		0);
+	assert_int_equal(pairs.n, n_want);
+	for (size_t k = 0; k < pairs.n; k++) {
+		near("rgb", a[pairs.at[k][0]], want[2 * k], 0);
+		near("groundtruth", b[pairs.at[k][1]], want[2 * k + 1], 0);
 	}
-	free(pair);
+	free(pairs.at);
 }
 
 static void draws(void **state)

@@ -20,7 +20,7 @@
 
 /* OpenCV's INTER_CUBIC on one channel of f32: half-pixel centres, four taps a side, a = -0.75, edges repeated, no
  * antialiasing; weights and sums in single precision as there. `to` is [h][w]. Equal sizes copy. */
-int e3_resize_cubic(const float *from, int from_w, int from_h, float *to, int w, int h, e3_err *err);
+int e3_resize_cubic(const float *from, const int from_size[2], float *to, const int size[2], e3_err *err);
 
 /* Where the pixels of a w × h truth lie in a network picture. A truth of the network picture's size is beside it pixel
  * by pixel; any other is of the whole source picture, whatever its resolution, and the frame's `fit` says which part
@@ -40,7 +40,7 @@ typedef struct e3_resampler {
 
 /* -1 when the truth has neither the network picture's size nor the source's shape (within 2 %), or nothing of it was
  * seen. */
-int e3_resampler_init(e3_resampler *o, const e3_source *s, int from_w, int from_h, int w, int h, e3_err *err);
+int e3_resampler_init(e3_resampler *o, const e3_source *s, const int from[2], const int to[2], e3_err *err);
 /* `to` is [h][w]; only the pixels in `seen` are written. */
 void e3_resampler_apply(e3_resampler *o, const float *from, float *to);
 void e3_resampler_release(e3_resampler *o);
@@ -233,6 +233,11 @@ void e3_normals_make(const e3_kdtree *t, int k, int threads, double (*normal)[3]
 
 /* --- icp.c: doc/evaluation.md 4.5 --- */
 
+typedef struct e3_icp_rule {
+	double radius; /* points farther apart are not matched */
+	int threads;   /* figures do not depend on it */
+} e3_icp_rule;
+
 typedef struct e3_icp {
 	double m[12];         /* 3×4: what x was moved by */
 	double fitness, rmse; /* share of points with a partner within the radius; of their distances. At the end */
@@ -240,7 +245,7 @@ typedef struct e3_icp {
 } e3_icp;
 
 /* Moves the n >= 1 points x onto those of the tree, rotation and translation only. */
-int e3_icp_run(double (*x)[3], size_t n, const e3_kdtree *to, double radius, int threads, e3_icp *out, e3_err *err);
+int e3_icp_run(double (*x)[3], size_t n, const e3_kdtree *to, const e3_icp_rule *rule, e3_icp *out, e3_err *err);
 
 /* --- recon.c: doc/evaluation.md 4 --- */
 

@@ -106,10 +106,20 @@ int e3_traj_save(const char *path, e3_traj_format format, const e3_traj *t, e3_e
 int e3_traj_add(e3_traj *t, double stamp, const double pose[12], e3_err *err);
 void e3_traj_release(e3_traj *t);
 
+/* Time stamps in seconds, in any order. */
+typedef struct e3_stamps {
+	const double *t;
+	size_t n;
+} e3_stamps;
+
+typedef struct e3_stamp_pairs {
+	size_t (*at)[2]; /* [n] positions in a and in b; free() it */
+	size_t n;
+} e3_stamp_pairs;
+
 /* Pairs of stamps of a and b less than `within` apart (strictly), the nearest first, each used once; ordered by a
- * (doc/evaluation.md 2.7). pair is malloc'd: [n][2] indices into a and b. */
-int e3_traj_associate(const double *a, size_t n_a, const double *b, size_t n_b, double within, size_t (**pair)[2],
-	size_t *n, e3_err *err);
+ * (doc/evaluation.md 2.7). */
+int e3_traj_associate(e3_stamps a, e3_stamps b, double within, e3_stamp_pairs *out, e3_err *err);
 
 /* --- loader.c: pictures as the reference's loaders give them to the network, byte for byte (doc/evaluation.md 1) ---
  */

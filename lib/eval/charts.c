@@ -36,31 +36,39 @@ typedef struct curve {
 	const e3_pen *pen;
 } curve;
 
-static int draw_curves(const char *dir, const char *name, const char *title, const char *unit, const curve *c,
-	int curves, const double *x, size_t n, e3_err *err)
+/* Curves over the frames x. */
+typedef struct chart {
+	const char *file, *title, *unit;
+	const curve *curve;
+	int curves;
+	const double *x;
+	size_t n;
+} chart;
+
+static int draw_curves(const char *dir, const chart *c, e3_err *err)
 {
 	double top = 0;
-	for (int k = 0; k < curves; k++)
-		for (size_t j = 0; j < n; j++)
-			top = isfinite(c[k].y[j]) ? fmax(top, c[k].y[j]) : top;
+	for (int k = 0; k < c->curves; k++)
+		for (size_t j = 0; j < c->n; j++)
+			top = isfinite(c->curve[k].y[j]) ? fmax(top, c->curve[k].y[j]) : top;
 	e3_plot p;
 	e3_plot_axes axes = {.w = W,
 		.h = H,
-		.title = title,
+		.title = c->title,
 		.x_label = "frame",
-		.y_label = unit,
-		.x0 = x[0],
-		.x1 = x[n - 1],
+		.y_label = c->unit,
+		.x0 = c->x[0],
+		.x1 = c->x[c->n - 1],
 		.y1 = top > 0 ? 1.08 * top : 1,
 		.whole_x = true,
 		.key_chars = KEY_CHARS};
 	if (e3_plot_init(&p, &axes, err))
 		return -1;
-	for (int k = 0; k < curves; k++) {
-		e3_plot_curve(&p, x, c[k].y, n, c[k].pen);
-		e3_plot_key(&p, c[k].key, c[k].pen);
+	for (int k = 0; k < c->curves; k++) {
+		e3_plot_curve(&p, c->x, c->curve[k].y, c->n, c->curve[k].pen);
+		e3_plot_key(&p, c->curve[k].key, c->curve[k].pen);
 	}
-	return save(&p, dir, name, err);
+	return save(&p, dir, c->file, err);
 }
 
 /* Error of depth frame by frame: each image by itself, and all under the sequence's scale. */
@@ -80,7 +88,8 @@ static int draw_depth(const e3_eval_seq *s, const char *dir, e3_err *err)
 	snprintf(title, sizeof title, "%.100s: error of depth", s->name);
 	snprintf(key, sizeof key, "sequence: %s", s->curve_align ? s->curve_align : "");
 	const curve c[2] = {{"each image's median", alone, &blue}, {key, together, &red}};
-	int rc = n ? draw_curves(dir, "depth.png", title, "AbsRel", c, has ? 2 : 1, v, n, err) : 0;
+	const chart all = {"depth.png", title, "AbsRel", c, has ? 2 : 1, v, n};
+	int rc = n ? draw_curves(dir, &all, err) : 0;
 	free(v);
 	return rc;
 }
@@ -103,10 +112,11 @@ static int draw_pose(const e3_eval_seq *s, const char *dir, e3_err *err)
 	for (size_t k = 0; k < n; k++)
 		v[k] = (double)k, turn[k] = turn_of(&s->true_pose[k], &s->pose[k]);
 	snprintf(title, sizeof title, "%.100s: distance from the true position, path aligned", s->name);
-	int rc = draw_curves(dir, "position.png", title, unit_of(s), &(curve){"position", s->ate, &red}, 1, v, n, err);
+	const curve position = {"position", s->ate, &red}, rotation = {"rotation", turn, &blue};
+	int rc = draw_curves(dir, &(chart){"position.png", title, unit_of(s), &position, 1, v, n}, err);
 	snprintf(title, sizeof title, "%.100s: rotation error, not aligned", s->name);
 	if (!rc)
-		rc = draw_curves(dir, "rotation.png", title, "degrees", &(curve){"rotation", turn, &blue}, 1, v, n, err);
+		rc = draw_curves(dir, &(chart){"rotation.png", title, "degrees", &rotation, 1, v, n}, err);
 	free(v);
 	return rc;
 }

@@ -144,10 +144,10 @@ static void iterate(icp *s, e3_icp *out)
 	}
 }
 
-int e3_icp_run(double (*x)[3], size_t n, const e3_kdtree *to, double radius, int threads, e3_icp *out, e3_err *err)
+int e3_icp_run(double (*x)[3], size_t n, const e3_kdtree *to, const e3_icp_rule *rule, e3_icp *out, e3_err *err)
 {
 	size_t blocks = (n + E3_EACH_BLOCK - 1) / E3_EACH_BLOCK;
-	icp s = {.x = x, .n = n, .to = to, .radius = radius, .threads = threads};
+	icp s = {.x = x, .n = n, .to = to, .radius = rule->radius, .threads = rule->threads};
 	*out = (e3_icp){.m = {1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0}};
 	if (n == 0)
 		return e3_fail(err, "moving a cloud onto another: it has no points");

@@ -54,7 +54,7 @@ static int match_depth(run *r, const e3_pred *p, const e3_truth *t, eval_sample 
 	size_t n = (size_t)t->w * (size_t)t->h;
 	if (!resampler_fits(r, p, t)) {
 		e3_resampler_release(&r->resampler);
-		if (e3_resampler_init(&r->resampler, &p->s, p->w, p->h, t->w, t->h, err))
+		if (e3_resampler_init(&r->resampler, &p->s, (int[]){p->w, p->h}, (int[]){t->w, t->h}, err))
 			return -1;
 		r->resampler_source = p->s;
 	}

@@ -268,7 +268,7 @@ int e3_recon_compare(e3_recon *r, const e3_recon_rule *rule, e3_recon_score *to,
 	if (to->points == 0)
 		return 0;
 	int rc = e3_kdtree_init(&truth.tree, s->truth, s->n, rule->threads, err) ||
-			e3_icp_run(s->pred, s->n, &truth.tree, rule->radius, rule->threads, &to->icp, err) ||
+			e3_icp_run(s->pred, s->n, &truth.tree, &(e3_icp_rule){rule->radius, rule->threads}, &to->icp, err) ||
 			e3_kdtree_init(&pred.tree, s->pred, s->n, rule->threads, err) || normals_of(&pred, rule, err) ||
 			normals_of(&truth, rule, err) || e3_point_sets_compare(&pred, &truth, rule->threads, to, err)
 		? -1

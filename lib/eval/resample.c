@@ -63,8 +63,9 @@ static void axis_init(e3_resampler *o, int axis, double fit_scale, double fit_mo
 	axis_seen(o, axis);
 }
 
-int e3_resampler_init(e3_resampler *o, const e3_source *s, int from_w, int from_h, int w, int h, e3_err *err)
+int e3_resampler_init(e3_resampler *o, const e3_source *s, const int from[2], const int to[2], e3_err *err)
 {
+	const int from_w = from[0], from_h = from[1], w = to[0], h = to[1];
 	*o = (e3_resampler){.from_w = from_w,
 		.from_h = from_h,
 		.w = w,
@@ -153,12 +154,13 @@ void e3_resampler_release(e3_resampler *o)
 	*o = (e3_resampler){0};
 }
 
-int e3_resize_cubic(const float *from, int from_w, int from_h, float *to, int w, int h, e3_err *err)
+int e3_resize_cubic(const float *from, const int from_size[2], float *to, const int size[2], e3_err *err)
 {
+	const int w = size[0], h = size[1];
 	e3_resampler o;
 	/* as if the source had the shape of the result */
-	e3_source s = {.src_w = w, .src_h = h, .fit = {(double)from_w / w, (double)from_h / h, 0, 0}};
-	if (e3_resampler_init(&o, &s, from_w, from_h, w, h, err))
+	e3_source s = {.src_w = w, .src_h = h, .fit = {(double)from_size[0] / w, (double)from_size[1] / h, 0, 0}};
+	if (e3_resampler_init(&o, &s, from_size, size, err))
 		return -1;
 	e3_resampler_apply(&o, from, to);
 	e3_resampler_release(&o);

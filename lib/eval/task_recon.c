@@ -97,7 +97,7 @@ static int add(void *state, const eval_sample *p, e3_err *err)
 	if (!t || !p->pred || !p->pred->points)
 		return 0;
 	/* points without depth: nobody has laid the picture over the truth yet */
-	if (e3_resampler_init(&own, &p->pred->s, p->pred->w, p->pred->h, t->w, t->h, err))
+	if (e3_resampler_init(&own, &p->pred->s, (int[]){p->pred->w, p->pred->h}, (int[]){t->w, t->h}, err))
 		return -1;
 	int rc = add_view(state, p, &own, err);
 	e3_resampler_release(&own);

@@ -29,72 +29,81 @@ static int by_difference(const void *x, const void *y)
 	return o ? o : order(p->b, q->b);
 }
 
-static stamp *sorted(const double *t, size_t n, e3_err *err)
+static stamp *sorted(e3_stamps x, e3_err *err)
 {
-	stamp *s = e3_alloc(n, sizeof *s, "time stamps", err);
-	for (size_t k = 0; s && k < n; k++)
-		s[k] = (stamp){t[k], k};
+	stamp *s = e3_alloc(x.n, sizeof *s, "time stamps", err);
+	for (size_t k = 0; s && k < x.n; k++)
+		s[k] = (stamp){x.t[k], k};
 	if (s)
-		qsort(s, n, sizeof *s, by_time);
+		qsort(s, x.n, sizeof *s, by_time);
 	return s;
 }
 
-/* All pairs closer than `within`, in any order. */
-static int find(const stamp *a, size_t n_a, const stamp *b, size_t n_b, double within, candidate **out, size_t *n,
-	e3_err *err)
+typedef struct search {
+	const stamp *a, *b; /* sorted */
+	size_t n_a, n_b;
+	double within;
+	candidate *found; /* [n] in any order */
+	size_t n, room;
+} search;
+
+static int add(search *s, const stamp *a, const stamp *b, double difference, e3_err *err)
 {
-	size_t first = 0, cap = 0;
-	*out = NULL, *n = 0;
-	for (size_t k = 0; k < n_a; k++) {
-		double reach = 1.01 * within; /* the exact test is below */
-		while (first < n_b && b[first].t < a[k].t - reach)
+	if (s->n == MAX_CANDIDATES)
+		return e3_fail(err, "pairing time stamps: more than %d pairs are less than %g s apart", MAX_CANDIDATES,
+			s->within);
+	if (s->n == s->room) {
+		size_t more = s->room ? 2 * s->room : 1024;
+		if (e3_grow((void **)&s->found, more, sizeof *s->found, "pairs of time stamps", err))
+			return -1;
+		s->room = more;
+	}
+	s->found[s->n++] = (candidate){difference, a->t, b->t, {a->at, b->at}};
+	return 0;
+}
+
+/* All pairs closer than `within`. */
+static int find(search *s, e3_err *err)
+{
+	size_t first = 0;
+	for (size_t k = 0; k < s->n_a; k++) {
+		double reach = 1.01 * s->within; /* the exact test is below */
+		while (first < s->n_b && s->b[first].t < s->a[k].t - reach)
 			first++;
-		for (size_t j = first; j < n_b && b[j].t <= a[k].t + reach; j++) {
-			double difference = fabs(a[k].t - b[j].t);
-			if (!(difference < within))
-				continue;
-			if (*n == MAX_CANDIDATES)
-				return e3_fail(err, "pairing time stamps: more than %d pairs are less than %g s apart", MAX_CANDIDATES,
-					within);
-			if (*n == cap) {
-				cap = cap ? 2 * cap : 1024;
-				if (e3_grow((void **)out, cap, sizeof **out, "pairs of time stamps", err))
-					return -1;
-			}
-			(*out)[(*n)++] = (candidate){difference, a[k].t, b[j].t, {a[k].at, b[j].at}};
+		for (size_t j = first; j < s->n_b && s->b[j].t <= s->a[k].t + reach; j++) {
+			double difference = fabs(s->a[k].t - s->b[j].t);
+			if (difference < s->within && add(s, &s->a[k], &s->b[j], difference, err))
+				return -1;
 		}
 	}
 	return 0;
 }
 
-int e3_traj_associate(const double *a, size_t n_a, const double *b, size_t n_b, double within, size_t (**pair)[2],
-	size_t *n, e3_err *err)
+int e3_traj_associate(e3_stamps a, e3_stamps b, double within, e3_stamp_pairs *out, e3_err *err)
 {
 	enum { NONE = -1 };
-	candidate *c = NULL;
-	size_t n_c = 0;
-	stamp *sa = sorted(a, n_a, err), *sb = sa ? sorted(b, n_b, err) : NULL;
-	int64_t *of_a = sb ? e3_alloc(n_a, sizeof *of_a, "pairs", err) : NULL;
-	bool *used = of_a ? e3_alloc(n_b, sizeof *used, "pairs", err) : NULL;
-	*pair = used ? e3_alloc(n_a, sizeof **pair, "pairs", err) : NULL;
-	*n = 0;
-	int rc = *pair ? find(sa, n_a, sb, n_b, within, &c, &n_c, err) : -1;
-	for (size_t k = 0; !rc && k < n_a; k++)
+	stamp *sa = sorted(a, err), *sb = sa ? sorted(b, err) : NULL;
+	int64_t *of_a = sb ? e3_alloc(a.n, sizeof *of_a, "pairs", err) : NULL;
+	bool *used = of_a ? e3_alloc(b.n, sizeof *used, "pairs", err) : NULL;
+	search s = {.a = sa, .b = sb, .n_a = a.n, .n_b = b.n, .within = within};
+	*out = (e3_stamp_pairs){.at = used ? e3_alloc(a.n, sizeof *out->at, "pairs", err) : NULL};
+	int rc = out->at ? find(&s, err) : -1;
+	for (size_t k = 0; !rc && k < a.n; k++)
 		of_a[k] = NONE;
-	if (!rc && n_c)
-		qsort(c, n_c, sizeof *c, by_difference);
-	for (size_t k = 0; !rc && k < n_c; k++)
-		if (of_a[c[k].at[0]] == NONE && !used[c[k].at[1]]) {
-			of_a[c[k].at[0]] = (int64_t)c[k].at[1];
-			used[c[k].at[1]] = true;
-		}
-	for (size_t k = 0; !rc && k < n_a; k++)
+	if (!rc && s.n)
+		qsort(s.found, s.n, sizeof *s.found, by_difference);
+	for (size_t k = 0; !rc && k < s.n; k++) {
+		const candidate *c = &s.found[k];
+		if (of_a[c->at[0]] == NONE && !used[c->at[1]])
+			of_a[c->at[0]] = (int64_t)c->at[1], used[c->at[1]] = true;
+	}
+	for (size_t k = 0; !rc && k < a.n; k++)
 		if (of_a[sa[k].at] != NONE)
-			(*pair)[*n][0] = sa[k].at, (*pair)[(*n)++][1] = (size_t)of_a[sa[k].at];
-	free(c), free(sa), free(sb), free(of_a), free(used);
+			out->at[out->n][0] = sa[k].at, out->at[out->n++][1] = (size_t)of_a[sa[k].at];
+	free(s.found), free(sa), free(sb), free(of_a), free(used);
 	if (rc) {
-		free(*pair);
-		*pair = NULL;
+		free(out->at);
+		*out = (e3_stamp_pairs){0};
 	}
 	return rc;
 }

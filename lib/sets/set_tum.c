@@ -117,18 +117,18 @@ static int open_original(const char *home, e3_seq *q, e3_err *err)
 {
 	stamps rgb = {0};
 	e3_traj t = {0};
-	size_t(*pair)[2] = NULL, n = 0;
+	e3_stamp_pairs pairs = {0};
 	char *list = sets_path(err, "%s/rgb.txt", home), *truth = sets_path(err, "%s/groundtruth.txt", home);
 	int rc = list && truth ? 0 : -1;
 	if (!rc)
 		rc = sets_need(list, "neither this nor rgb_90 is there", err) || parse_rgb(list, &rgb, err) ||
 			e3_traj_load(truth, E3_TRAJ_TUM, &t, err);
 	if (!rc)
-		rc = e3_traj_associate(rgb.t, rgb.path.n, t.stamp, t.n, within, &pair, &n, err);
-	if (!rc && n == 0)
+		rc = e3_traj_associate((e3_stamps){rgb.t, rgb.path.n}, (e3_stamps){t.stamp, t.n}, within, &pairs, err);
+	if (!rc && pairs.n == 0)
 		rc = e3_fail(err, "reading: %s: no pose within %g s of a picture", truth, within);
-	for (size_t k = 0; !rc && k < n && q->n < FRAMES; k += EVERY) {
-		size_t i = pair[k][0], j = pair[k][1];
+	for (size_t k = 0; !rc && k < pairs.n && q->n < FRAMES; k += EVERY) {
+		size_t i = pairs.at[k][0], j = pairs.at[k][1];
 		char *image = sets_path(err, "%s/%s", home, rgb.path.v[i]);
 		rc = image ? sets_need(image, "named in rgb.txt", err) : -1;
 		if (rc)
@@ -137,7 +137,7 @@ static int open_original(const char *home, e3_seq *q, e3_err *err)
 			rc = add(q, image, t.stamp[j], t.pose[j], err);
 	}
 	q->counts = (e3_seq_counts){.images = (int64_t)rgb.path.n, .poses = (int64_t)t.n};
-	free(pair), free(list), free(truth);
+	free(pairs.at), free(list), free(truth);
 	stamps_release(&rgb);
 	e3_traj_release(&t);
 	return rc ? -1 : 0;

@@ -89,7 +89,7 @@ static int stages(e3_recon *r, int threads, e3_recon_score *s, e3_err *err)
 	if (e3_kdtree_init(&truth.tree, m->truth, m->n, threads, err))
 		return -1;
 	tell("a tree", &t);
-	if (e3_icp_run(m->pred, m->n, &truth.tree, 0.1, threads, &s->icp, err))
+	if (e3_icp_run(m->pred, m->n, &truth.tree, &(e3_icp_rule){0.1, threads}, &s->icp, err))
 		return -1;
 	tell("ICP", &t);
 	if (e3_kdtree_init(&pred.tree, m->pred, m->n, threads, err))

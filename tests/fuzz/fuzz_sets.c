@@ -50,19 +50,20 @@ static void try_traj(const uint8_t *data, size_t size, e3_traj_format format)
 static void try_associate(const uint8_t *data, size_t size)
 {
 	double stamp[2][256];
-	size_t n[2] = {size / 2 < 256 ? size / 2 : 256, size - size / 2 < 256 ? size - size / 2 : 256}, (*pair)[2], n_pair;
+	size_t n[2] = {size / 2 < 256 ? size / 2 : 256, size - size / 2 < 256 ? size - size / 2 : 256};
+	e3_stamp_pairs pairs;
 	bool used[256] = {false};
 	for (int side = 0; side < 2; side++)
 		for (size_t k = 0; k < n[side]; k++)
 			stamp[side][k] = data[side * (size / 2) + k] / 100.0;
-	require(e3_traj_associate(stamp[0], n[0], stamp[1], n[1], 0.02, &pair, &n_pair, NULL) == 0);
-	for (size_t k = 0; k < n_pair; k++) {
-		require(fabs(stamp[0][pair[k][0]] - stamp[1][pair[k][1]]) < 0.02);
-		require(k == 0 || stamp[0][pair[k - 1][0]] <= stamp[0][pair[k][0]]);
-		require(!used[pair[k][1]]);
-		used[pair[k][1]] = true;
+	require(e3_traj_associate((e3_stamps){stamp[0], n[0]}, (e3_stamps){stamp[1], n[1]}, 0.02, &pairs, NULL) == 0);
+	for (size_t k = 0; k < pairs.n; k++) {
+		require(fabs(stamp[0][pairs.at[k][0]] - stamp[1][pairs.at[k][1]]) < 0.02);
+		require(k == 0 || stamp[0][pairs.at[k - 1][0]] <= stamp[0][pairs.at[k][0]]);
+		require(!used[pairs.at[k][1]]);
+		used[pairs.at[k][1]] = true;
 	}
-	free(pair);
+	free(pairs.at);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
