@@ -57,6 +57,7 @@ need_test() {
 	python PIL python3-pil
 	python zmq python3-zmq
 	python h5py python3-h5py
+	python scipy python3-scipy
 	cmd node nodejs
 	cmd npm npm
 }
