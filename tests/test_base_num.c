@@ -123,9 +123,39 @@ static void sizes_have_units(void **state)
 		{"1048577k", 0}, {"1MB", 0}, {" 1M", 0}, {"1m", 0}, {"10000000000000000000000000000000000", 0}};
 	for (size_t k = 0; k < sizeof table / sizeof *table; k++) {
 		int64_t n = 0;
-		assert_int_equal(e3_parse_size(table[k].text, &n, NULL), table[k].want ? 0 : -1);
+		assert_int_equal(e3_parse_bytes(table[k].text, &n, NULL), table[k].want ? 0 : -1);
 		assert_int_equal(n, table[k].want);
 	}
+}
+
+static void pictures_have_a_width_and_a_height(void **state)
+{
+	static const char *const refused[] = {"", "640", "x480", "640x", "640x480x3", "0x480", "640x0", "1001x1", "1x1001",
+		"-1x5", " 4x5", "4 x5", "4X5", "100000000000000000000000000000000000x1"};
+	int size[2];
+	assert_int_equal(e3_parse_size("640x480", 1000, size, NULL), 0);
+	assert_true(size[0] == 640 && size[1] == 480);
+	assert_int_equal(e3_parse_size("1000x1", 1000, size, NULL), 0);
+	for (size_t k = 0; k < sizeof refused / sizeof *refused; k++)
+		assert_int_equal(e3_parse_size(refused[k], 1000, size, NULL), -1);
+	assert_true(size[0] == 1000 && size[1] == 1);
+	e3_err err;
+	e3_parse_size("640", 1000, size, &err);
+	assert_string_equal(err.text, "expected WIDTHxHEIGHT such as 640x480, got '640'");
+}
+
+static void ranges_have_a_low_and_a_high_end(void **state)
+{
+	static const char *const refused[] = {"", "1", ":", "1:", ":2", "2:1", "1:1", "1:2:3", "nan:1", "-5:0", "0:11"};
+	double range[2];
+	e3_err err;
+	assert_int_equal(e3_parse_range("0.5:1e1", -1, 10, range, NULL), 0);
+	assert_true(range[0] == 0.5 && range[1] == 10);
+	for (size_t k = 0; k < sizeof refused / sizeof *refused; k++)
+		assert_int_equal(e3_parse_range(refused[k], -1, 10, range, NULL), -1);
+	assert_true(range[0] == 0.5 && range[1] == 10);
+	e3_parse_range("3:2", -1, 10, range, &err);
+	assert_string_equal(err.text, "expected LO:HI with LO below HI, got '3:2'");
 }
 
 /* One line without control characters, whatever comes from outside; too long a text is cut, not overrun. */
@@ -159,6 +189,8 @@ int main(void)
 		cmocka_unit_test(json_text_is_escaped),
 		cmocka_unit_test(json_text_is_utf8),
 		cmocka_unit_test(sizes_have_units),
+		cmocka_unit_test(pictures_have_a_width_and_a_height),
+		cmocka_unit_test(ranges_have_a_low_and_a_high_end),
 		cmocka_unit_test(messages_are_one_clean_line),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

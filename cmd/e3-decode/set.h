@@ -20,86 +20,28 @@ typedef struct set_request {
 
 /* The rows of the option table that fill `r`. */
 #define SET_OPTIONS(r) \
-	{.type = E3_OPT_TITLE, .help = "Data sets: e3-datasets(7)"}, \
-		{.type = E3_OPT_CHOICE, \
-			.name = "dataset", \
-			.to = &(r).set, \
-			.arg = "NAME", \
-			.choices = E3_SET_NAMES, \
-			.help = "read this data set, with its truth, instead of INPUT: one of\n" E3_SET_WORDS}, \
-		{.type = E3_OPT_TEXT, .name = "root", .to = &(r).root, .arg = "DIR", .help = "where it lies"}, \
-		{.type = E3_OPT_TEXT, \
-			.name = "sequence", \
-			.to = &(r).sequence, \
-			.arg = "PATTERN", \
-			.help = \
-				"which sequences, as the shell matches names; several\nneed -o with a %s, which becomes the name"}, \
-		{.type = E3_OPT_FLAG, \
-			.name = "list", \
-			.to = &(r).list, \
-			.help = "say what is there and what is missing, and exit"}, \
-		{.type = E3_OPT_FLAG, .name = "json", .to = &(r).json, .help = "with --list: as JSON"}, \
-		{.type = E3_OPT_CHOICE, \
-			.name = "task", \
-			.to = &(r).task, \
-			.arg = "TASK", \
-			.choices = E3_TASK_NAMES, \
-			.help = \
-				"what the frames are for: depth, video-depth, recon, pose\nor pairs (default: what the data set is used for)"}, \
-		{.type = E3_OPT_INT, \
-			.name = "stride", \
-			.to = &(r).stride, \
-			.arg = "N", \
-			.min = 1, \
-			.max = 1e9, \
-			.help = "every Nth frame (default: as the papers do)"}, \
-		{.type = E3_OPT_INT, \
-			.name = "repeat", \
-			.to = &(r).repeat, \
-			.arg = "N", \
-			.min = 1, \
-			.max = 1000, \
-			.help = \
-				"send the sequence N times over in one stream, with truth\nthe last time only: what is scored has been seen before"}, \
-		{.type = E3_OPT_FLAG, \
-			.name = "reject-invalid", \
-			.to = &(r).reject_invalid, \
-			.help = "7scenes: depth registered here, without the invalid code\nthe reference takes for 65.5 m"}, \
-		{.type = E3_OPT_TEXT, \
-			.name = "annotations", \
-			.to = &(r).annotations, \
-			.arg = "DIR", \
-			.help = "co3d: where the .jgz files lie (default: the root)"}, \
-		{.type = E3_OPT_CHOICE, \
-			.name = "co3d-size", \
-			.to = &(r).co3d_size, \
-			.arg = "N", \
-			.choices = "224|518", \
-			.help = "co3d: squeezed to 224 x 224 as the reference does it\n(default), or 518 wide in proportion"}, \
-		{.type = E3_OPT_INT, \
-			.name = "draw", \
-			.to = &(r).draw, \
-			.arg = "N", \
-			.min = 2, \
-			.max = 1e4, \
-			.help = "co3d: frames drawn of each sequence (default 10)"}, \
-		{.type = E3_OPT_INT, \
-			.name = "min-frames", \
-			.to = &(r).min_frames, \
-			.arg = "N", \
-			.min = 2, \
-			.max = 1e6, \
-			.help = "co3d: shorter sequences are left out (default 50)"}, \
-		{.type = E3_OPT_INT, \
-			.name = "seed", \
-			.to = &(r).seed, \
-			.arg = "N", \
-			.min = 0, \
-			.max = 4294967295.0, \
-			.help = "co3d: of the draws (default 0)"}, \
-	{ \
-		.type = E3_OPT_FLAG, .name = "fast-eval", .to = &(r).fast_eval, .help = "co3d: ten sequences of each category" \
-	}
+	E3_OPT_TITLE("Data sets: e3-datasets(7)"), \
+		E3_OPT_CHOICE("dataset", &(r).set, "NAME", E3_SET_NAMES, \
+			"read this data set, with its truth, instead of INPUT: one of\n" E3_SET_WORDS), \
+		E3_OPT_TEXT("root", &(r).root, "DIR", "where it lies"), \
+		E3_OPT_TEXT("sequence", &(r).sequence, "PATTERN", \
+			"which sequences, as the shell matches names; several\nneed -o with a %s, which becomes the name"), \
+		E3_OPT_FLAG("list", &(r).list, "say what is there and what is missing, and exit"), \
+		E3_OPT_FLAG("json", &(r).json, "with --list: as JSON"), \
+		E3_OPT_CHOICE("task", &(r).task, "TASK", E3_TASK_NAMES, \
+			"what the frames are for: depth, video-depth, recon, pose\nor pairs (default: what the data set is used for)"), \
+		E3_OPT_INT("stride", &(r).stride, "N", 1, 1e9, "every Nth frame (default: as the papers do)"), \
+		E3_OPT_INT("repeat", &(r).repeat, "N", 1, 1000, \
+			"send the sequence N times over in one stream, with truth\nthe last time only: what is scored has been seen before"), \
+		E3_OPT_FLAG("reject-invalid", &(r).reject_invalid, \
+			"7scenes: depth registered here, without the invalid code\nthe reference takes for 65.5 m"), \
+		E3_OPT_TEXT("annotations", &(r).annotations, "DIR", "co3d: where the .jgz files lie (default: the root)"), \
+		E3_OPT_CHOICE("co3d-size", &(r).co3d_size, "N", "224|518", \
+			"co3d: squeezed to 224 x 224 as the reference does it\n(default), or 518 wide in proportion"), \
+		E3_OPT_INT("draw", &(r).draw, "N", 2, 1e4, "co3d: frames drawn of each sequence (default 10)"), \
+		E3_OPT_INT("min-frames", &(r).min_frames, "N", 2, 1e6, "co3d: shorter sequences are left out (default 50)"), \
+		E3_OPT_INT("seed", &(r).seed, "N", 0, 4294967295.0, "co3d: of the draws (default 0)"), \
+		E3_OPT_FLAG("fast-eval", &(r).fast_eval, "co3d: ten sequences of each category")
 
 /* Ends the tool when the options do not go together; n operands were given. */
 void set_check(const set_request *r, const decode_options *o, int n);

@@ -243,13 +243,13 @@ static int show(dump *d, const e3_msg *msg, e3_err *err)
 static void parse(dump *d, int argc, char **argv)
 {
 	const e3_opt table[] = {
-		{E3_OPT_TITLE, NULL, 0, NULL, NULL, "Output", 0, 0, NULL, NULL},
-		{E3_OPT_FLAG, "json", 'j', &d->json, NULL, "one JSON object a line", 0, 0, NULL, NULL},
-		{E3_OPT_FLAG, "arrays", 'a', &d->arrays, NULL, "the values of arrays of up to 64 elements", 0, 0, NULL, NULL},
-		{E3_OPT_FLAG, "full", 0, &d->full, NULL, "the values of all arrays, and long texts whole", 0, 0, NULL, NULL},
-		{E3_OPT_TITLE, NULL, 0, NULL, NULL, "Network", 0, 0, NULL, NULL},
+		E3_OPT_TITLE("Output"),
+		E3_OPT_FLAG("json,j", &d->json, "one JSON object a line"),
+		E3_OPT_FLAG("arrays,a", &d->arrays, "the values of arrays of up to 64 elements"),
+		E3_OPT_FLAG("full", &d->full, "the values of all arrays, and long texts whole"),
+		E3_OPT_TITLE("Network"),
 		E3_STAGE_ENDPOINT_ROWS(d->stage),
-		{E3_OPT_END, NULL, 0, NULL, NULL, NULL, 0, 0, NULL, NULL},
+		E3_OPT_END,
 	};
 	const e3_opts opts = {
 		"e3-dump",

@@ -67,84 +67,54 @@ static int parse_range(void *to, const char *arg, e3_err *err)
 	return x->depth_near < x->depth_far ? 0 : e3_fail(err, "expected NEAR below FAR, got '%s'", arg);
 }
 
-#define TITLE(text) \
-	{ \
-		E3_OPT_TITLE, NULL, 0, NULL, NULL, text, 0, 0, NULL, NULL \
-	}
-#define TEXT(name, to, arg, help) \
-	{ \
-		E3_OPT_TEXT, name, 0, to, arg, help, 0, 0, NULL, NULL \
-	}
-#define FLAG(name, to, help) \
-	{ \
-		E3_OPT_FLAG, name, 0, to, NULL, help, 0, 0, NULL, NULL \
-	}
-#define CLEAR(name, to, help) \
-	{ \
-		E3_OPT_CLEAR, name, 0, to, NULL, help, 0, 0, NULL, NULL \
-	}
-#define REAL(name, to, arg, min, max, help) \
-	{ \
-		E3_OPT_REAL, name, 0, to, arg, help, min, max, NULL, NULL \
-	}
-#define INT(name, to, arg, min, max, help) \
-	{ \
-		E3_OPT_INT, name, 0, to, arg, help, min, max, NULL, NULL \
-	}
-#define CHOICE(name, to, words, help) \
-	{ \
-		E3_OPT_CHOICE, name, 0, to, words, help, 0, 0, words, NULL \
-	}
-#define CALL(name, to, arg, help, fn) \
-	{ \
-		E3_OPT_CALL, name, 0, to, arg, help, 0, 0, NULL, fn \
-	}
-
 /* What follows the outputs. */
 static const e3_opt rest[] = {
-	TITLE("Points (GLB and PLY)"),
-	CHOICE("points", &o.points, "auto|map|depth",
+	E3_OPT_TITLE("Points (GLB and PLY)"),
+	E3_OPT_CHOICE("points", &o.points, "auto|map|depth", "auto|map|depth",
 		"from the point map, or from depth and pose\n(auto: the point map if the stream has it)"),
-	REAL("conf-pct", &o.conf_pct, "Q", 0, 100,
+	E3_OPT_REAL("conf-pct", &o.conf_pct, "Q", 0, 100,
 		"drop the Q % least confident points; default 20,\n0 when --conf-min is given"),
-	REAL("conf-min", &o.opt.cloud.conf_min, "X", 0, FLT_MAX, "drop points with confidence below X"),
-	FLAG("mask-black", &o.opt.cloud.mask_black, "drop nearly black points"),
-	FLAG("mask-white", &o.opt.cloud.mask_white, "drop nearly white points"),
-	TEXT("mask-dir", &o.opt.cloud.mask_dir, "DIR",
+	E3_OPT_REAL("conf-min", &o.opt.cloud.conf_min, "X", 0, FLT_MAX, "drop points with confidence below X"),
+	E3_OPT_FLAG("mask-black", &o.opt.cloud.mask_black, "drop nearly black points"),
+	E3_OPT_FLAG("mask-white", &o.opt.cloud.mask_white, "drop nearly white points"),
+	E3_OPT_TEXT("mask-dir", &o.opt.cloud.mask_dir, "DIR",
 		"one picture per frame, non-zero = keep: named by\nframe number (000012.png), or in sorted order"),
-	INT("stride", &stride, "N", 1, 65535, "every N-th pixel of every N-th row"),
-	CALL("voxel", &o.opt.cloud, "SIZE|auto",
-		"keep the most confident point of each cell of SIZE\nscene units; auto: as fine as --max-points allows",
-		parse_voxel),
-	INT("max-points", &o.opt.cloud.max_points, "N", 0, 1e15,
+	E3_OPT_INT("stride", &stride, "N", 1, 65535, "every N-th pixel of every N-th row"),
+	E3_OPT_CALL("voxel", &o.opt.cloud, "SIZE|auto", parse_voxel,
+		"keep the most confident point of each cell of SIZE\nscene units; auto: as fine as --max-points allows"),
+	E3_OPT_INT("max-points", &o.opt.cloud.max_points, "N", 0, 1e15,
 		"keep N points, evenly chosen; 0 = all;\ndefault: GLB 2000000, PLY all"),
-	FLAG("allow-empty", &o.opt.cloud.allow_empty, "no point left is not an error"),
-	TITLE("GLB"),
-	FLAG("show-cam", &o.show_cam, "camera frustums and trajectory (the default)"),
-	CLEAR("no-cameras", &o.opt.cameras, "points only"),
-	CHOICE("frustum", &o.frustum, "lines|mesh", "thin lines, or ribbons visible in every viewer"),
-	REAL("frustum-size", &o.opt.frustum_size, "F", 1e-6, 1000, "depth of a frustum as a fraction of the scene; 0.1"),
-	CHOICE("align", &o.align, "gl|upstream|none",
+	E3_OPT_FLAG("allow-empty", &o.opt.cloud.allow_empty, "no point left is not an error"),
+	E3_OPT_TITLE("GLB"),
+	E3_OPT_FLAG("show-cam", &o.show_cam, "camera frustums and trajectory (the default)"),
+	E3_OPT_CLEAR("no-cameras", &o.opt.cameras, "points only"),
+	E3_OPT_CHOICE("frustum", &o.frustum, "lines|mesh", "lines|mesh", "thin lines, or ribbons visible in every viewer"),
+	E3_OPT_REAL("frustum-size", &o.opt.frustum_size, "F", 1e-6, 1000,
+		"depth of a frustum as a fraction of the scene; 0.1"),
+	E3_OPT_CHOICE("align", &o.align, "gl|upstream|none", "gl|upstream|none",
 		"first camera at the origin, looking down -z, y up;\nas the reference; or the stream's own axes"),
-	FLAG("glb-conf", &o.opt.glb_conf, "add confidences as attribute _CONFIDENCE"),
-	CHOICE("glb-color", &o.glb_color, "linear|upstream", "linear 16-bit colours, or sRGB bytes as the reference"),
-	CHOICE("compat", &o.compat, "none|upstream", "GLB and npz as the reference writes them, defects\nincluded"),
-	TITLE("PLY"),
-	FLAG("ply-conf", &o.opt.ply_conf, "property confidence (the default)"),
-	CLEAR("no-ply-conf", &o.opt.ply_conf, "without it"),
-	FLAG("ply-frame", &o.opt.ply_frame, "property frame"),
-	FLAG("per-frame", &o.per_frame, "one file per frame in the folder of --ply"),
-	TITLE("Text and depth"),
-	CHOICE("intrinsics", &o.intrinsics, "source|model", "pixels of the source picture or of the network's"),
-	FLAG("first-identity", &o.opt.kitti_first_identity, "KITTI: relative to the first frame"),
-	CALL("depth-scale", &o.opt.depth_scale, "auto|F",
-		"16-bit value of depth 1; auto: 5000, 1000, 256 or\nless, as the largest depth allows", parse_scale),
-	CALL("depth-cmap", &o.opt.depth_cmap, "NAME", "turbo (default), viridis, plasma, magma, grey", parse_cmap),
-	CALL("depth-range", &o.opt, "NEAR:FAR",
-		"depths at the ends of the colours; default: 2nd and\n98th percentile of 1/depth over the run", parse_range),
-	{E3_OPT_TITLE, .help = "Input"},
+	E3_OPT_FLAG("glb-conf", &o.opt.glb_conf, "add confidences as attribute _CONFIDENCE"),
+	E3_OPT_CHOICE("glb-color", &o.glb_color, "linear|upstream", "linear|upstream",
+		"linear 16-bit colours, or sRGB bytes as the reference"),
+	E3_OPT_CHOICE("compat", &o.compat, "none|upstream", "none|upstream",
+		"GLB and npz as the reference writes them, defects\nincluded"),
+	E3_OPT_TITLE("PLY"),
+	E3_OPT_FLAG("ply-conf", &o.opt.ply_conf, "property confidence (the default)"),
+	E3_OPT_CLEAR("no-ply-conf", &o.opt.ply_conf, "without it"),
+	E3_OPT_FLAG("ply-frame", &o.opt.ply_frame, "property frame"),
+	E3_OPT_FLAG("per-frame", &o.per_frame, "one file per frame in the folder of --ply"),
+	E3_OPT_TITLE("Text and depth"),
+	E3_OPT_CHOICE("intrinsics", &o.intrinsics, "source|model", "source|model",
+		"pixels of the source picture or of the network's"),
+	E3_OPT_FLAG("first-identity", &o.opt.kitti_first_identity, "KITTI: relative to the first frame"),
+	E3_OPT_CALL("depth-scale", &o.opt.depth_scale, "auto|F", parse_scale,
+		"16-bit value of depth 1; auto: 5000, 1000, 256 or\nless, as the largest depth allows"),
+	E3_OPT_CALL("depth-cmap", &o.opt.depth_cmap, "NAME", parse_cmap, "turbo (default), viridis, plasma, magma, grey"),
+	E3_OPT_CALL("depth-range", &o.opt, "NEAR:FAR", parse_range,
+		"depths at the ends of the colours; default: 2nd and\n98th percentile of 1/depth over the run"),
+	E3_OPT_TITLE("Input"),
 	E3_STAGE_ENDPOINT_ROWS(stage),
-	{E3_OPT_END, NULL, 0, NULL, NULL, NULL, 0, 0, NULL, NULL},
+	E3_OPT_END,
 };
 
 /* The rows of the outputs, then the rest. */
@@ -161,11 +131,11 @@ static const e3_opts opts = {
 static void fill_table(void)
 {
 	e3_opt *to = table;
-	*to++ = (e3_opt){E3_OPT_TITLE, .help = "Outputs (any number of them; FILE may be - for standard output)"};
+	*to++ = (e3_opt)E3_OPT_TITLE("Outputs (any number of them; FILE may be - for standard output)");
 	for (int k = 0; e3_formats[k].name; k++) {
 		const e3_format *f = &e3_formats[k];
 		const char *arg = f->kind == E3_FORMAT_FOLDER ? "DIR" : "FILE";
-		*to++ = (e3_opt){E3_OPT_TEXT, .name = f->name, .to = &o.path[k], .arg = arg, .help = f->help};
+		*to++ = (e3_opt)E3_OPT_TEXT(f->name, &o.path[k], arg, f->help);
 	}
 	memcpy(to, rest, sizeof rest);
 }

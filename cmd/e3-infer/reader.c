@@ -3,8 +3,7 @@
  * ahead than that. */
 #include "infer.h"
 #include "e3/mem.h"
-#include <pthread.h>
-#include <signal.h>
+#include "e3/thread.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,13 +15,13 @@ struct infer_reader {
 	int64_t frames;
 	infer_span seen;
 	int64_t skipped;
-	pthread_t thread;
+	e3_thread thread;
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	infer_item item[2];
 	int more;    /* of the item that is ready: what e3_in_next said */
 	int filling; /* the item the thread fills; the other is the caller's */
-	bool ready, quit, started, finished;
+	bool ready, quit, finished;
 	e3_err err;
 };
 
@@ -134,14 +133,9 @@ infer_reader *infer_reader_open(e3_in *in, const e3_config *c, e3_fit_mode mode,
 	r->in = in, r->image_size = c->image_size, r->patch = c->patch, r->mode = mode, r->seen = seen;
 	pthread_mutex_init(&r->lock, NULL);
 	pthread_cond_init(&r->changed, NULL);
-	sigset_t all, before; /* signals are for the main thread; reading ends soon after one */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	r->started = pthread_create(&r->thread, NULL, run, r) == 0;
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	if (r->started)
+	if (e3_thread_start(&r->thread, run, r, err) == 0)
 		return r;
-	e3_fail(err, "starting the reader: no thread to be had");
+	e3_fail_in(err, "starting the reader");
 	infer_reader_close(r);
 	return NULL;
 }
@@ -168,13 +162,12 @@ bool infer_reader_close(infer_reader *r)
 		return true;
 	pthread_mutex_lock(&r->lock);
 	r->quit = true;
-	bool finished = r->finished || !r->started;
+	bool finished = r->finished || !r->thread.started;
 	pthread_cond_broadcast(&r->changed);
 	pthread_mutex_unlock(&r->lock);
 	if (!finished)
 		return false;
-	if (r->started)
-		pthread_join(r->thread, NULL);
+	e3_thread_join(&r->thread);
 	for (int k = 0; k < 2; k++) {
 		e3_image_release(&r->item[k].picture);
 		free(r->item[k].msg.bytes);

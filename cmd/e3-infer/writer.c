@@ -3,18 +3,17 @@
  * network down. */
 #include "infer.h"
 #include "e3/mem.h"
-#include <pthread.h>
-#include <signal.h>
+#include "e3/thread.h"
 #include <stdlib.h>
 
 struct infer_writer {
 	e3_out *out;
-	pthread_t thread;
+	e3_thread thread;
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	infer_parcel parcel[2];
 	int filling; /* the parcel main may touch; the other is the thread's while `busy` */
-	bool busy, quit, failed, started;
+	bool busy, quit, failed;
 	e3_err err;
 };
 
@@ -57,14 +56,9 @@ infer_writer *infer_writer_open(e3_out *out, e3_err *err)
 	w->out = out;
 	pthread_mutex_init(&w->lock, NULL);
 	pthread_cond_init(&w->changed, NULL);
-	sigset_t all, before; /* signals are for the thread that reads */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	w->started = pthread_create(&w->thread, NULL, run, w) == 0;
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	if (w->started)
+	if (e3_thread_start(&w->thread, run, w, err) == 0)
 		return w;
-	e3_fail(err, "starting the writer: no thread to be had");
+	e3_fail_in(err, "starting the writer");
 	infer_writer_close(w);
 	return NULL;
 }
@@ -101,12 +95,12 @@ void infer_writer_close(infer_writer *w)
 {
 	if (!w)
 		return;
-	if (w->started) {
+	if (w->thread.started) {
 		pthread_mutex_lock(&w->lock);
 		w->quit = true;
 		pthread_cond_broadcast(&w->changed);
 		pthread_mutex_unlock(&w->lock);
-		pthread_join(w->thread, NULL);
+		e3_thread_join(&w->thread);
 	}
 	for (int k = 0; k < 2; k++) {
 		infer_parcel *p = &w->parcel[k];

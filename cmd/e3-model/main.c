@@ -27,23 +27,21 @@ static int add_meta(void *to, const char *arg, e3_err *err)
 }
 
 static const e3_opt table[] = {
-	{E3_OPT_TITLE, NULL, 0, NULL, NULL, "list and check", 0, 0, NULL, NULL},
-	{E3_OPT_FLAG, "json", 0, &o.json, NULL, "one JSON object instead of text", 0, 0, NULL, NULL},
-	{E3_OPT_TITLE, NULL, 0, NULL, NULL, "convert and seed", 0, 0, NULL, NULL},
-	{E3_OPT_CHOICE, "dtype", 0, &o.dtype, "TYPE",
-		"f32, f16 or bf16 for every floating-point tensor,\nrounded to nearest even", 0, 0, "f32|f16|bf16", NULL},
-	{E3_OPT_CALL, "meta", 0, &o, "KEY=VALUE",
+	E3_OPT_TITLE("list and check"),
+	E3_OPT_FLAG("json", &o.json, "one JSON object instead of text"),
+	E3_OPT_TITLE("convert and seed"),
+	E3_OPT_CHOICE("dtype", &o.dtype, "TYPE", "f32|f16|bf16",
+		"f32, f16 or bf16 for every floating-point tensor,\nrounded to nearest even"),
+	E3_OPT_CALL("meta", &o, "KEY=VALUE", add_meta,
 		"set a metadata entry, for example e3.vit_heads=6;\nrepeatable; an empty value "
-		"removes it",
-		0, 0, NULL, add_meta},
-	{E3_OPT_TITLE, NULL, 0, NULL, NULL, "convert", 0, 0, NULL, NULL},
-	{E3_OPT_FLAG, "drop-track", 0, &o.drop_track, NULL, "leave out the track head, which e3-infer does not use", 0, 0,
-		NULL, NULL},
-	{E3_OPT_TITLE, NULL, 0, NULL, NULL, "seed", 0, 0, NULL, NULL},
-	{E3_OPT_TEXT, "config", 0, &o.config, "NAME", "tiny or full (the released network's shape)", 0, 0, NULL, NULL},
-	{E3_OPT_INT, "seed", 0, &o.seed, "N", "the seed: every value is a function of it", 0, 9e18, NULL, NULL},
-	{E3_OPT_TEXT, "output", 'o', &o.output, "FILE", "where to write; - is standard output (default)", 0, 0, NULL, NULL},
-	{E3_OPT_END, NULL, 0, NULL, NULL, NULL, 0, 0, NULL, NULL},
+		"removes it"),
+	E3_OPT_TITLE("convert"),
+	E3_OPT_FLAG("drop-track", &o.drop_track, "leave out the track head, which e3-infer does not use"),
+	E3_OPT_TITLE("seed"),
+	E3_OPT_TEXT("config", &o.config, "NAME", "tiny or full (the released network's shape)"),
+	E3_OPT_INT("seed", &o.seed, "N", 0, 9e18, "the seed: every value is a function of it"),
+	E3_OPT_TEXT("output,o", &o.output, "FILE", "where to write; - is standard output (default)"),
+	E3_OPT_END,
 };
 
 static const e3_opts opts = {

@@ -118,7 +118,7 @@ int e3_parse_f64(const char *text, double min, double max, double *out, e3_err *
 	return 0;
 }
 
-int e3_parse_size(const char *text, int64_t *out, e3_err *err)
+int e3_parse_bytes(const char *text, int64_t *out, e3_err *err)
 {
 	static const char units[] = "kMGT";
 	char number[32];
@@ -134,6 +134,46 @@ int e3_parse_size(const char *text, int64_t *out, e3_err *err)
 	if (e3_parse_i64(number, 1, 1 << 20, &v, err))
 		return -1;
 	*out = v << 10 * (unit - units + 1);
+	return 0;
+}
+
+/* The text before `mark` to `first`; returns the text after it, NULL when there is no mark or nothing before it. */
+static const char *split(const char *text, char mark, char *first, size_t room)
+{
+	const char *at = strchr(text, mark);
+	size_t n = at ? (size_t)(at - text) : 0;
+	if (n == 0 || n >= room)
+		return NULL;
+	memcpy(first, text, n);
+	first[n] = 0;
+	return at + 1;
+}
+
+int e3_parse_size(const char *text, int max, int size[2], e3_err *err)
+{
+	char width[32];
+	int64_t w, h;
+	const char *height = split(text, 'x', width, sizeof width);
+	if (!height)
+		return e3_fail(err, "expected WIDTHxHEIGHT such as 640x480, got '%.60s'", text);
+	if (e3_parse_i64(width, 1, max, &w, err) || e3_parse_i64(height, 1, max, &h, err))
+		return -1;
+	size[0] = (int)w, size[1] = (int)h;
+	return 0;
+}
+
+int e3_parse_range(const char *text, double min, double max, double range[2], e3_err *err)
+{
+	char low[64];
+	double lo, hi;
+	const char *high = split(text, ':', low, sizeof low);
+	if (!high)
+		return e3_fail(err, "expected LO:HI such as 0.5:20, got '%.60s'", text);
+	if (e3_parse_f64(low, min, max, &lo, err) || e3_parse_f64(high, min, max, &hi, err))
+		return -1;
+	if (lo >= hi)
+		return e3_fail(err, "expected LO:HI with LO below HI, got '%.60s'", text);
+	range[0] = lo, range[1] = hi;
 	return 0;
 }
 

@@ -8,17 +8,48 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_OPTIONS = 96 };
+enum { MAX_ROWS = 128, MAX_NAME = 32 };
 
 static bool help, version;
 static const e3_opt common[] = {
-	{E3_OPT_TITLE, NULL, 0, NULL, NULL, "Everywhere", 0, 0, NULL, NULL},
-	{E3_OPT_FLAG, "quiet", 'q', &e3_quiet, NULL, "errors only", 0, 0, NULL, NULL},
-	{E3_OPT_FLAG, "verbose", 'v', &e3_verbose, NULL, "say more on standard error", 0, 0, NULL, NULL},
-	{E3_OPT_FLAG, "help", 'h', &help, NULL, "print this and exit", 0, 0, NULL, NULL},
-	{E3_OPT_FLAG, "version", 0, &version, NULL, "print the version and exit", 0, 0, NULL, NULL},
-	{E3_OPT_END, NULL, 0, NULL, NULL, NULL, 0, 0, NULL, NULL},
+	E3_OPT_TITLE("Everywhere"),
+	E3_OPT_FLAG("quiet,q", &e3_quiet, "errors only"),
+	E3_OPT_FLAG("verbose,v", &e3_verbose, "say more on standard error"),
+	E3_OPT_FLAG("help,h", &help, "print this and exit"),
+	E3_OPT_FLAG("version", &version, "print the version and exit"),
+	E3_OPT_END,
 };
+
+/* The rows of all tables in one list, names and letters apart. */
+typedef struct row {
+	e3_opt opt;
+	char name[MAX_NAME], letter;
+} row;
+
+typedef struct row_list {
+	row row[MAX_ROWS];
+	int n;
+} row_list;
+
+static void add_rows(row_list *list, const e3_opt *table, char *base)
+{
+	for (const e3_opt *o = table; o->type != E3_ROW_END; o++) {
+		if (o->type == E3_ROW_ROWS) {
+			add_rows(list, o->rows, o->to);
+			continue;
+		}
+		if (list->n == MAX_ROWS)
+			return;
+		row *r = &list->row[list->n++];
+		*r = (row){.opt = *o};
+		if (base && o->type != E3_ROW_TITLE)
+			r->opt.to = base + (uintptr_t)o->to;
+		const char *comma = o->name ? strchr(o->name, ',') : NULL;
+		if (o->name)
+			snprintf(r->name, sizeof r->name, "%.*s", comma ? (int)(comma - o->name) : (int)strlen(o->name), o->name);
+		r->letter = comma ? comma[1] : 0;
+	}
+}
 
 void e3_usage_error(const char *fmt, ...)
 {
@@ -32,35 +63,59 @@ void e3_usage_error(const char *fmt, ...)
 	exit(2);
 }
 
-static void print_option(const e3_opt *o)
+enum { HELP_COLUMN = 32, HELP_WIDTH = 92 };
+
+/* "a, b or c", broken into lines. */
+static int print_names(const char *(*names)(int k), int column)
 {
-	if (o->type == E3_OPT_TITLE) {
+	const char *name;
+	for (int k = 0; (name = names(k)); k++) {
+		const char *before = k == 0 ? "" : names(k + 1) ? ", " : " or ";
+		int n = (int)(strlen(before) + strlen(name));
+		if (k && column + n > HELP_WIDTH) {
+			printf("%s\n%*s%s", strcmp(before, ", ") == 0 ? "," : "", HELP_COLUMN, "",
+				strcmp(before, ", ") == 0 ? "" : "or ");
+			before = "", column = HELP_COLUMN;
+		}
+		column += printf("%s%s", before, name);
+	}
+	return column;
+}
+
+static void print_option(const row *r)
+{
+	const e3_opt *o = &r->opt;
+	if (o->type == E3_ROW_TITLE) {
 		printf("\n%s\n", o->help);
 		return;
 	}
 	char left[128], letter[8] = "    ";
-	if (o->letter)
-		snprintf(letter, sizeof letter, "-%c, ", o->letter);
-	snprintf(left, sizeof left, "  %s--%s%s%s", letter, o->name, o->arg ? " " : "", o->arg ? o->arg : "");
-	int column = 32;
-	printf("%-*s", column, left);
-	if (strlen(left) >= (size_t)column)
-		printf("\n%*s", column, "");
+	if (r->letter)
+		snprintf(letter, sizeof letter, "-%c, ", r->letter);
+	snprintf(left, sizeof left, "  %s--%s%s%s", letter, r->name, o->arg ? " " : "", o->arg ? o->arg : "");
+	printf("%-*s", HELP_COLUMN, left);
+	if (strlen(left) >= (size_t)HELP_COLUMN)
+		printf("\n%*s", HELP_COLUMN, "");
+	int column = HELP_COLUMN;
 	for (const char *p = o->help; *p; p++) {
+		if (o->names && p[0] == '%' && p[1] == 's') {
+			column = print_names(o->names, column);
+			p++;
+			continue;
+		}
 		putchar(*p);
+		column++;
 		if (*p == '\n')
-			printf("%*s", column, "");
+			column = printf("%*s", HELP_COLUMN, "");
 	}
 	putchar('\n');
 }
 
-static void print_help(const e3_opts *opts)
+static void print_help(const e3_opts *opts, const row_list *list)
 {
 	printf("Usage: %s %s\n%s\n", opts->tool, opts->usage, opts->summary);
-	for (const e3_opt *o = opts->table; o->type != E3_OPT_END; o++)
-		print_option(o);
-	for (const e3_opt *o = common; o->type != E3_OPT_END; o++)
-		print_option(o);
+	for (int k = 0; k < list->n; k++)
+		print_option(&list->row[k]);
 	if (opts->tail)
 		printf("\n%s", opts->tail);
 	printf("\nManual: man %s\n", opts->tool);
@@ -82,73 +137,128 @@ static int pick_choice(const char *choices, const char *arg, int *out, e3_err *e
 	return e3_fail(err, "expected one of %s, got '%s'", choices, arg);
 }
 
+static int pick_name(const char *(*names)(int k), const char *arg, int *out, e3_err *err)
+{
+	char all[512] = "";
+	size_t used = 0;
+	const char *name;
+	for (int k = 0; (name = names(k)); k++) {
+		if (strcmp(name, arg) == 0) {
+			*out = k;
+			return 0;
+		}
+		int n = snprintf(all + used, sizeof all - used, "%s%s", k ? "|" : "", name);
+		used = used + (size_t)n < sizeof all ? used + (size_t)n : sizeof all - 1;
+	}
+	return e3_fail(err, "expected one of %s, got '%s'", all, arg);
+}
+
 static int apply(const e3_opt *o, const char *arg, e3_err *err)
 {
 	switch (o->type) {
-	case E3_OPT_FLAG:
+	case E3_ROW_FLAG:
 		*(bool *)o->to = true;
 		return 0;
-	case E3_OPT_CLEAR:
+	case E3_ROW_CLEAR:
 		*(bool *)o->to = false;
 		return 0;
-	case E3_OPT_TEXT:
+	case E3_ROW_TEXT:
 		*(const char **)o->to = arg;
 		return 0;
-	case E3_OPT_INT:
+	case E3_ROW_INT:
 		return e3_parse_i64(arg, (int64_t)o->min, (int64_t)o->max, o->to, err);
-	case E3_OPT_REAL:
+	case E3_ROW_REAL:
 		return e3_parse_f64(arg, o->min, o->max, o->to, err);
-	case E3_OPT_CHOICE:
+	case E3_ROW_BYTES:
+		return e3_parse_bytes(arg, o->to, err);
+	case E3_ROW_SIZE:
+		return e3_parse_size(arg, (int)o->max, o->to, err);
+	case E3_ROW_RANGE:
+		return e3_parse_range(arg, o->min, o->max, o->to, err);
+	case E3_ROW_CHOICE:
 		return pick_choice(o->choices, arg, o->to, err);
-	case E3_OPT_CALL:
+	case E3_ROW_NAMED:
+		return pick_name(o->names, arg, o->to, err);
+	case E3_ROW_CALL:
 		return o->call(o->to, arg, err);
 	default:
 		return 0;
 	}
 }
 
-int e3_opts_parse(const e3_opts *opts, int argc, char **argv)
+/* What getopt_long takes: the index into the list is the value of a long option. */
+typedef struct getopt_tables {
+	struct option longs[MAX_ROWS + 1];
+	char letters[2 * MAX_ROWS + 2];
+} getopt_tables;
+
+enum { LONG = 256 }; /* above every letter */
+
+static void fill_tables(getopt_tables *t, const row_list *list)
 {
-	struct option longs[MAX_OPTIONS + 1] = {0};
-	const e3_opt *from[MAX_OPTIONS];
-	char letters[2 * MAX_OPTIONS + 2] = ":";
+	size_t used = 0;
 	int n = 0;
-	size_t used = 1;
-	const e3_opt *tables[2] = {opts->table, common};
-	for (int t = 0; t < 2; t++)
-		for (const e3_opt *o = tables[t]; o->type != E3_OPT_END; o++) {
-			if (o->type == E3_OPT_TITLE || n == MAX_OPTIONS)
-				continue;
-			from[n] = o;
-			longs[n] = (struct option){o->name, o->arg ? required_argument : no_argument, NULL, 256 + n};
-			n++;
-			if (o->letter) {
-				letters[used++] = o->letter;
-				if (o->arg)
-					letters[used++] = ':';
-			}
+	t->letters[used++] = ':';
+	for (int k = 0; k < list->n; k++) {
+		const row *r = &list->row[k];
+		if (!r->opt.name)
+			continue;
+		t->longs[n++] = (struct option){r->name, r->opt.arg ? required_argument : no_argument, NULL, LONG + k};
+		if (r->letter) {
+			t->letters[used++] = r->letter;
+			if (r->opt.arg)
+				t->letters[used++] = ':';
 		}
-	letters[used] = 0;
+	}
+	t->letters[used] = 0;
+	t->longs[n] = (struct option){0};
+}
+
+/* What getopt_long refused: the word it stopped at, or a letter in it. */
+_Noreturn static void refuse(const row_list *list, const char *word)
+{
+	if (optopt && optopt < LONG)
+		e3_usage_error("unknown option -%c", optopt);
+	if (optopt >= LONG)
+		e3_usage_error("option --%s takes no argument", list->row[optopt - LONG].name);
+	int matches = 0;
+	size_t n = strcspn(word, "=");
+	for (int k = 0; k < list->n; k++)
+		matches += n > 2 && list->row[k].name[0] && strncmp(list->row[k].name, word + 2, n - 2) == 0;
+	if (matches > 1)
+		e3_usage_error("ambiguous option %s", word);
+	e3_usage_error("unknown option %s", word);
+}
+
+static void parse(const row_list *list, int argc, char **argv)
+{
+	getopt_tables t;
+	fill_tables(&t, list);
 	opterr = 0;
-	for (int c; (c = getopt_long(argc, argv, letters, longs, NULL)) != -1;) {
-		int at = c - 256;
-		for (int k = 0; c < 256 && c != '?' && c != ':' && k < n; k++)
-			if (from[k]->letter == c)
-				at = k;
+	for (int c; (c = getopt_long(argc, argv, t.letters, t.longs, NULL)) != -1;) {
 		if (c == ':')
 			e3_usage_error("option %s needs an argument", argv[optind - 1]);
-		if (c == '?' || at < 0 || at >= n) {
-			if (optopt && optopt < 256)
-				e3_usage_error("unknown option -%c", optopt);
-			e3_usage_error("unknown, ambiguous or misused option %s", argv[optind - 1]);
-		}
+		if (c == '?')
+			refuse(list, argv[optind - 1]);
+		int at = c - LONG;
+		for (int k = 0; c < LONG && k < list->n; k++)
+			if (list->row[k].letter == c)
+				at = k;
 		e3_err err;
-		if (apply(from[at], optarg, &err))
-			e3_usage_error("option --%s: %s", from[at]->name, err.text);
+		if (apply(&list->row[at].opt, optarg, &err))
+			e3_usage_error("option --%s: %s", list->row[at].name, err.text);
 	}
+}
+
+int e3_opts_parse(const e3_opts *opts, int argc, char **argv)
+{
+	row_list list = {.n = 0};
+	add_rows(&list, opts->table, NULL);
+	add_rows(&list, common, NULL);
+	parse(&list, argc, argv);
 	if (help || version) {
 		if (help)
-			print_help(opts);
+			print_help(opts, &list);
 		else
 			printf("%s %s\n", opts->tool, E3_VERSION);
 		int rc = fflush(stdout) || ferror(stdout) ? -1 : 0;

@@ -136,7 +136,7 @@ e3_dev *e3_dev_cpu(int threads, e3_err *err)
 	if (!cpu)
 		return NULL;
 	cpu->dev.ops = &cpu_ops;
-	cpu->pool = e3_pool_open(threads > 0 ? threads : available_processors(), err);
+	cpu->pool = e3_pool_open(threads > 0 ? threads : available_processors(), E3_POOL_SPIN, err);
 	if (cpu->pool)
 		cpu->scratch = e3_alloc((size_t)e3_pool_threads(cpu->pool) + 1, sizeof *cpu->scratch, "CPU backend", err);
 	if (!cpu->pool || !cpu->scratch) {

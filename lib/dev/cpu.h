@@ -7,7 +7,7 @@
 #define E3_DEV_CPU_H
 
 #include "e3/dev.h"
-#include "pool.h"
+#include "e3/thread.h"
 #include <cblas.h>
 
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__)

@@ -98,7 +98,7 @@ int e3_cpu_qkv(e3_dev *dev, const e3_qkv *op, e3_err *err)
 	size_t rows = (size_t)e3_ceil_div(op->rows, job.row_parts), groups = (size_t)e3_ceil_div(job.groups, job.col_parts);
 	if (e3_cpu_scratch_all(cpu, rows * groups * (size_t)op->kv->head_dim, "qkv", err))
 		return -1;
-	e3_pool_run(cpu->pool, job.row_parts * job.col_parts, qkv_task, &job);
+	e3_parallel_for(cpu->pool, job.row_parts * job.col_parts, qkv_task, &job);
 	return 0;
 }
 
@@ -188,7 +188,7 @@ int e3_cpu_attend(e3_dev *dev, const e3_attend *op, e3_err *err)
 	size_t need = e3_area(job.tile, kv->page_keys + kv->head_dim + 2);
 	if (e3_cpu_scratch_all(cpu, need, "attend", err))
 		return -1;
-	e3_pool_run(cpu->pool, kv->heads * job.tiles, attend_task, &job);
+	e3_parallel_for(cpu->pool, kv->heads * job.tiles, attend_task, &job);
 	return 0;
 }
 
@@ -247,6 +247,6 @@ int e3_cpu_mass(e3_dev *dev, const e3_mass *op, e3_err *err)
 		.scale = 1.0f / sqrtf((float)op->kv->head_dim)};
 	if (e3_cpu_scratch_all(cpu, e3_area(job.tile + 1, op->kv->page_keys), "mass", err))
 		return -1;
-	e3_pool_run(cpu->pool, e3_ceil_div(op->kv->n_keys, op->kv->page_keys), mass_task, &job);
+	e3_parallel_for(cpu->pool, e3_ceil_div(op->kv->n_keys, op->kv->page_keys), mass_task, &job);
 	return 0;
 }

@@ -113,7 +113,7 @@ int e3_cpu_conv(e3_dev *dev, const e3_conv *op, e3_err *err)
 	job.strip = strip_rows(job.out_h, job.out_w, op->mat->in);
 	if (e3_cpu_scratch_all(cpu, e3_area(job.strip, job.out_w) * (size_t)op->mat->in, "conv", err))
 		return -1;
-	e3_pool_run(cpu->pool, e3_ceil_div(job.out_h, job.strip), conv_task, &job);
+	e3_parallel_for(cpu->pool, e3_ceil_div(job.out_h, job.strip), conv_task, &job);
 	return 0;
 }
 
@@ -148,7 +148,7 @@ int e3_cpu_deconv(e3_dev *dev, const float *x, int h, int w, const e3_mat *mat, 
 	e3_cpu *cpu = e3_cpu_of(dev);
 	if (e3_cpu_scratch_all(cpu, e3_area(w, mat->out), "deconv", err))
 		return -1;
-	e3_pool_run(cpu->pool, h, deconv_task, &(deconv_job){cpu, x, mat, h, w, k, out});
+	e3_parallel_for(cpu->pool, h, deconv_task, &(deconv_job){cpu, x, mat, h, w, k, out});
 	return 0;
 }
 
@@ -206,7 +206,7 @@ static void upsample_task(void *ctx, int y, int thread)
 
 int e3_cpu_upsample(e3_dev *dev, const float *x, const int from[2], int c, float *out, const int to[2], e3_err *err)
 {
-	e3_pool_run(e3_cpu_of(dev)->pool, to[0], upsample_task, &(upsample_job){x, from, to, c, out});
+	e3_parallel_for(e3_cpu_of(dev)->pool, to[0], upsample_task, &(upsample_job){x, from, to, c, out});
 	return 0;
 }
 
@@ -287,6 +287,6 @@ int e3_cpu_dense(e3_dev *dev, const e3_dense *op, e3_err *err)
 	size_t need = e3_area(op->W, op->c) * (size_t)(job.strip + 2) + e3_area(op->W, 9 * op->c + op->conv->out);
 	if (e3_cpu_scratch_all(cpu, need, "dense", err))
 		return -1;
-	e3_pool_run(cpu->pool, e3_ceil_div(op->H, job.strip), dense_task, &job);
+	e3_parallel_for(cpu->pool, e3_ceil_div(op->H, job.strip), dense_task, &job);
 	return 0;
 }

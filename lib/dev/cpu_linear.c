@@ -144,7 +144,7 @@ int e3_cpu_norm(e3_dev *dev, const float *x, int ldx, int rows, const e3_norm *n
 {
 	e3_cpu *cpu = e3_cpu_of(dev);
 	int parts = rows >= 32 ? 2 * e3_pool_threads(cpu->pool) : 1; /* a row is a row on any thread */
-	e3_pool_run(cpu->pool, parts, norm_task, &(norm_job){x, ldx, rows, parts, norm, out, ldo});
+	e3_parallel_for(cpu->pool, parts, norm_task, &(norm_job){x, ldx, rows, parts, norm, out, ldo});
 	return 0;
 }
 
@@ -174,7 +174,7 @@ int e3_cpu_linear(e3_dev *dev, const e3_linear *op, e3_err *err)
 	size_t rows = (size_t)e3_ceil_div(op->rows, job.row_parts), cols = (size_t)e3_ceil_div(op->mat->out, job.col_parts);
 	if (op->add && e3_cpu_scratch_all(cpu, rows * cols, "linear", err))
 		return -1;
-	e3_pool_run(cpu->pool, job.row_parts * job.col_parts, linear_task, &job);
+	e3_parallel_for(cpu->pool, job.row_parts * job.col_parts, linear_task, &job);
 	return 0;
 }
 

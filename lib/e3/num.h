@@ -61,7 +61,11 @@ static inline void e3_put_le64(uint8_t *p, uint64_t v)
 int e3_parse_i64(const char *text, int64_t min, int64_t max, int64_t *out, e3_err *err);
 int e3_parse_f64(const char *text, double min, double max, double *out, e3_err *err); /* finite only */
 /* Bytes, as in 512M or 4G (k, M, G, T: powers of 1024), from 1. */
-int e3_parse_size(const char *text, int64_t *out, e3_err *err);
+int e3_parse_bytes(const char *text, int64_t *out, e3_err *err);
+/* WIDTHxHEIGHT, as in 640x480: each side from 1 to max. */
+int e3_parse_size(const char *text, int max, int size[2], e3_err *err);
+/* LO:HI, as in 0.5:20: two numbers in [min, max], LO below HI. */
+int e3_parse_range(const char *text, double min, double max, double range[2], e3_err *err);
 /* "a,b,c" of integers in [min,max], at most max_n: the count, or -1. An empty string is an error. */
 int e3_parse_ints(const char *text, int64_t min, int64_t max, int *out, int max_n, e3_err *err);
 

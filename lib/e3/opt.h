@@ -2,6 +2,13 @@
  *
  * The table drives getopt_long, the range checks and the text of --help, so help cannot disagree with what is parsed.
  * --help, --version, -q/--quiet and -v/--verbose are added here for every tool.
+ *
+ *     static const e3_opt table[] = {
+ *         E3_OPT_TITLE("Output"),
+ *         E3_OPT_TEXT("output,o", &o.output, "FILE", "where to write (default -)"),
+ *         E3_OPT_INT("frames", &o.frames, "N", 1, 1e12, "stop after N frames"),
+ *         E3_OPT_END,
+ *     };
  */
 #ifndef E3_OPT_H
 #define E3_OPT_H
@@ -12,28 +19,106 @@
 #include <stdint.h>
 
 typedef enum e3_opt_type {
-	E3_OPT_END = 0, /* closes the table */
-	E3_OPT_TITLE,   /* a heading in --help: only `help` is used */
-	E3_OPT_FLAG,    /* bool *to = true */
-	E3_OPT_CLEAR,   /* bool *to = false (for --no-x) */
-	E3_OPT_TEXT,    /* const char **to = argument */
-	E3_OPT_INT,     /* int64_t *to, in [min, max] */
-	E3_OPT_REAL,    /* double *to, in [min, max] */
-	E3_OPT_CHOICE,  /* int *to = index of the argument in `choices`, words separated by '|' */
-	E3_OPT_CALL     /* int (*call)(void *to, const char *arg, e3_err *): anything else, repeatable options too */
+	E3_ROW_END,
+	E3_ROW_TITLE,
+	E3_ROW_FLAG,
+	E3_ROW_CLEAR,
+	E3_ROW_TEXT,
+	E3_ROW_INT,
+	E3_ROW_REAL,
+	E3_ROW_BYTES,
+	E3_ROW_SIZE,
+	E3_ROW_RANGE,
+	E3_ROW_CHOICE,
+	E3_ROW_NAMED,
+	E3_ROW_CALL,
+	E3_ROW_ROWS
 } e3_opt_type;
 
+/* A row; the macros below fill it. */
 typedef struct e3_opt {
 	e3_opt_type type;
-	const char *name; /* long name without the dashes */
-	char letter;      /* short name, or 0 */
-	void *to;
+	const char *name; /* "output": --output; "output,o": -o too */
+	void *to;         /* where the value goes */
 	const char *arg;  /* how --help calls the argument; NULL for none */
-	const char *help; /* one or more lines, '\n' between them */
+	const char *help; /* one or more lines, '\n' between them; of a title its text */
 	double min, max;
-	const char *choices;
+	const char *choices; /* words separated by '|' */
 	int (*call)(void *to, const char *arg, e3_err *err);
+	const char *(*names)(int k);
+	const struct e3_opt *rows;
 } e3_opt;
+
+/* Closes the table. */
+#define E3_OPT_END \
+	{ \
+		.type = E3_ROW_END \
+	}
+/* A heading in --help. */
+#define E3_OPT_TITLE(text) \
+	{ \
+		.type = E3_ROW_TITLE, .help = (text) \
+	}
+/* bool *to = true; false. */
+#define E3_OPT_FLAG(key, var, text) \
+	{ \
+		.type = E3_ROW_FLAG, .name = (key), .to = (var), .help = (text) \
+	}
+#define E3_OPT_CLEAR(key, var, text) \
+	{ \
+		.type = E3_ROW_CLEAR, .name = (key), .to = (var), .help = (text) \
+	}
+/* const char **to = the argument. */
+#define E3_OPT_TEXT(key, var, argument, text) \
+	{ \
+		.type = E3_ROW_TEXT, .name = (key), .to = (var), .arg = (argument), .help = (text) \
+	}
+/* int64_t *to, double *to, in [lo, hi]. */
+#define E3_OPT_INT(key, var, argument, lo, hi, text) \
+	{ \
+		.type = E3_ROW_INT, .name = (key), .to = (var), .arg = (argument), .min = (lo), .max = (hi), .help = (text) \
+	}
+#define E3_OPT_REAL(key, var, argument, lo, hi, text) \
+	{ \
+		.type = E3_ROW_REAL, .name = (key), .to = (var), .arg = (argument), .min = (lo), .max = (hi), .help = (text) \
+	}
+/* int64_t *to: bytes, as in 512M (e3_parse_bytes). */
+#define E3_OPT_BYTES(key, var, text) \
+	{ \
+		.type = E3_ROW_BYTES, .name = (key), .to = (var), .arg = "SIZE", .help = (text) \
+	}
+/* int to[2]: width and height, each from 1 to `side`, as in 640x480 (e3_parse_size). */
+#define E3_OPT_SIZE(key, var, side, text) \
+	{ \
+		.type = E3_ROW_SIZE, .name = (key), .to = (var), .arg = "WxH", .max = (side), .help = (text) \
+	}
+/* double to[2]: two numbers in [lo, hi], as in 0.5:20 (e3_parse_range). */
+#define E3_OPT_RANGE(key, var, argument, lo, hi, text) \
+	{ \
+		.type = E3_ROW_RANGE, .name = (key), .to = (var), .arg = (argument), .min = (lo), .max = (hi), .help = (text) \
+	}
+/* int *to = which of `words`, which '|' separates. */
+#define E3_OPT_CHOICE(key, var, argument, words, text) \
+	{ \
+		.type = E3_ROW_CHOICE, .name = (key), .to = (var), .arg = (argument), .choices = (words), .help = (text) \
+	}
+/* int *to = the k of the list(k) that is the argument; list(k) is NULL past the last. For names that a registry holds:
+ * "%s" in the help stands for all of them. */
+#define E3_OPT_NAMED(key, var, argument, list, text) \
+	{ \
+		.type = E3_ROW_NAMED, .name = (key), .to = (var), .arg = (argument), .names = (list), .help = (text) \
+	}
+/* parse(to, argument): anything else, repeatable options too. */
+#define E3_OPT_CALL(key, var, argument, parse, text) \
+	{ \
+		.type = E3_ROW_CALL, .name = (key), .to = (var), .arg = (argument), .call = (parse), .help = (text) \
+	}
+/* The rows of another table, which fill the struct at `base`: their `var` is E3_OPT_AT(type of the struct, member). */
+#define E3_OPT_ROWS(table, base) \
+	{ \
+		.type = E3_ROW_ROWS, .to = (base), .rows = (table) \
+	}
+#define E3_OPT_AT(type, member) ((void *)offsetof(type, member))
 
 typedef struct e3_opts {
 	const char *tool;    /* "e3-decode" */
@@ -43,12 +128,14 @@ typedef struct e3_opts {
 	const char *tail; /* shown after the options: examples; may be NULL */
 } e3_opts;
 
-/* Parses argv. On --help and --version prints to standard output and exits 0; on a usage error prints the message and
- * "try 'tool --help'" to standard error and exits 2: this is the one place below cmd/ that may exit, because only main
- * calls it. Returns the index of the first operand; operands keep their order, "--" ends options. */
+/* Parses argv and returns the index of the first operand; operands keep their order, "--" ends options. Prints and
+ * exits 0 on --help and --version, prints and exits 2 on a usage error, so only a tool's main may call it. An error
+ * names the option, what is allowed and what was given: "option --frames: expected a whole number from 1 to 9, got
+ * 'x'". */
 int e3_opts_parse(const e3_opts *opts, int argc, char **argv);
 
-/* Prints "tool: text" and the hint, exits 2: for rules a table cannot say ("--P needs a number of frames"). */
+/* Prints "tool: text" and a hint at --help, exits 2: for rules that a table cannot say ("--P needs a number of
+ * frames"). */
 _Noreturn void e3_usage_error(const char *fmt, ...) E3_PRINTF(1, 2);
 
 #endif

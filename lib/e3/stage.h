@@ -48,42 +48,21 @@ typedef struct e3_stage {
 
 /* Rows of a tool's table of options (e3/opt.h), documented in e3-stream(5), ENDPOINTS: what concerns any endpoint, */
 #define E3_STAGE_ENDPOINT_ROWS(stage) \
-	{.type = E3_OPT_TEXT, \
-		.name = "curve-key", \
-		.to = &(stage).stream.curve_key, \
-		.arg = "FILE", \
-		.help = "encrypt TCP with this secret key (e3-cat --keygen)"}, \
-		{.type = E3_OPT_TEXT, \
-			.name = "curve-server", \
-			.to = &(stage).stream.curve_server, \
-			.arg = "FILE", \
-			.help = "public key of the side that listens, to connect to it"}, \
-		{.type = E3_OPT_TEXT, \
-			.name = "curve-allow", \
-			.to = &(stage).stream.curve_allow, \
-			.arg = "PATH", \
-			.help = "public keys that may connect: a file, or a folder of *.pub"}, \
-		{.type = E3_OPT_FLAG, \
-			.name = "insecure", \
-			.to = &(stage).stream.insecure, \
-			.help = "allow TCP beyond this machine: unencrypted, open to anyone"}, \
-	{ \
-		.type = E3_OPT_REAL, .name = "timeout", .to = &(stage).stream.timeout, .arg = "SEC", .min = 0, .max = 1e9, \
-		.help = "fail after SEC seconds without a peer or a message;\n0: never (default: 60 without a peer)" \
-	}
+	E3_OPT_TEXT("curve-key", &(stage).stream.curve_key, "FILE", "encrypt TCP with this secret key (e3-cat --keygen)"), \
+		E3_OPT_TEXT("curve-server", &(stage).stream.curve_server, "FILE", \
+			"public key of the side that listens, to connect to it"), \
+		E3_OPT_TEXT("curve-allow", &(stage).stream.curve_allow, "PATH", \
+			"public keys that may connect: a file, or a folder of *.pub"), \
+		E3_OPT_FLAG("insecure", &(stage).stream.insecure, \
+			"allow TCP beyond this machine: unencrypted, open to anyone"), \
+		E3_OPT_REAL("timeout", &(stage).stream.timeout, "SEC", 0, 1e9, \
+			"fail after SEC seconds without a peer or a message;\n0: never (default: 60 without a peer)")
 /* and what concerns outputs. */
 #define E3_STAGE_QUEUE_ROWS(stage) \
-	{.type = E3_OPT_CHOICE, \
-		.name = "drop", \
-		.to = &(stage).stream.drop, \
-		.arg = "WHICH", \
-		.choices = "none|oldest|newest", \
-		.help = "frames to drop for a slow reader: none (default),\noldest or newest"}, \
-	{ \
-		.type = E3_OPT_CALL, .name = "queue", .to = &(stage).stream.queue, .arg = "N", .call = e3_stage_queue_option, \
-		.help = \
-			"at most N messages wait for a slow reader; N,SIZE: and\nSIZE bytes (default 64,16M; to drop from 64,64M)" \
-	}
+	E3_OPT_CHOICE("drop", &(stage).stream.drop, "WHICH", "none|oldest|newest", \
+		"frames to drop for a slow reader: none (default),\noldest or newest"), \
+		E3_OPT_CALL("queue", &(stage).stream.queue, "N", e3_stage_queue_option, \
+			"at most N messages wait for a slow reader; N,SIZE: and\nSIZE bytes (default 64,16M; to drop from 64,64M)")
 /* "N" or "N,SIZE" into an e3_queue_limit (E3_OPT_CALL). */
 int e3_stage_queue_option(void *to, const char *arg, e3_err *err);
 

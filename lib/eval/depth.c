@@ -2,7 +2,7 @@
  * are taken block by block in double precision, always in the same order. */
 #include "e3/eval.h"
 #include "e3/mem.h"
-#include "eval/each.h"
+#include "e3/thread.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,7 +46,7 @@ const char *e3_depth_align_name(e3_depth_align align)
 	return names[align];
 }
 
-static size_t blocks_of(const e3_pixels *x) { return (x->n + E3_EACH_BLOCK - 1) / E3_EACH_BLOCK; }
+static size_t blocks_of(const e3_pixels *x) { return (x->n + E3_PARALLEL_BLOCK - 1) / E3_PARALLEL_BLOCK; }
 
 static double total(const double lane[LANES]) { return (lane[0] + lane[1]) + (lane[2] + lane[3]); }
 
@@ -158,7 +158,7 @@ typedef struct residuals {
 	const e3_pixels *x;
 	bool inverse;
 	double s, t;
-	residual *sum; /* one for each E3_EACH_BLOCK pairs */
+	residual *sum; /* one for each E3_PARALLEL_BLOCK pairs */
 } residuals;
 
 typedef double lanes __attribute__((vector_size(LANES * sizeof(double))));
@@ -188,7 +188,7 @@ static inline __attribute__((always_inline)) void add_residuals(void *ctx, size_
 		sum.loss += total((double *)&size), sum.grad[0] += total((double *)&along),
 			sum.grad[1] += total((double *)&sign);
 	}
-	j->sum[from / E3_EACH_BLOCK] = sum;
+	j->sum[from / E3_PARALLEL_BLOCK] = sum;
 }
 
 static void residuals_plain(void *ctx, size_t from, size_t to) { add_residuals(ctx, from, to); }
@@ -209,7 +209,7 @@ static residual all_residuals(residuals *j, int threads)
 	if (__builtin_cpu_supports("avx2"))
 		fn = residuals_avx2;
 #endif
-	e3_each(j->x->n < ENOUGH ? 1 : threads, j->x->n, fn, j);
+	e3_parallel_blocks(j->x->n < ENOUGH ? 1 : threads, j->x->n, fn, j);
 	for (size_t k = 0; k < blocks_of(j->x); k++) {
 		sum.loss += j->sum[k].loss;
 		for (int a = 0; a < 2; a++)

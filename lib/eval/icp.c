@@ -6,7 +6,7 @@
  */
 #include "e3/eval.h"
 #include "e3/mem.h"
-#include "eval/each.h"
+#include "e3/thread.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -85,15 +85,15 @@ static void match_some(void *ctx, size_t from, size_t to)
 		if (d2 >= 0)
 			add(s, i, d2, &sum);
 	}
-	s->sum[from / E3_EACH_BLOCK] = sum;
+	s->sum[from / E3_PARALLEL_BLOCK] = sum;
 }
 
 static void step(icp *s, const double *m, sums *all, e3_icp *out)
 {
 	*all = (sums){.n = 0};
 	s->m = m;
-	e3_each(s->threads, s->n, match_some, s);
-	for (size_t k = 0; k < (s->n + E3_EACH_BLOCK - 1) / E3_EACH_BLOCK; k++) {
+	e3_parallel_blocks(s->threads, s->n, match_some, s);
+	for (size_t k = 0; k < (s->n + E3_PARALLEL_BLOCK - 1) / E3_PARALLEL_BLOCK; k++) {
 		const sums *b = &s->sum[k];
 		all->n += b->n, all->d2 += b->d2;
 		for (int a = 0; a < 3; a++)
@@ -146,7 +146,7 @@ static void iterate(icp *s, e3_icp *out)
 
 int e3_icp_run(double (*x)[3], size_t n, const e3_kdtree *to, const e3_icp_rule *rule, e3_icp *out, e3_err *err)
 {
-	size_t blocks = (n + E3_EACH_BLOCK - 1) / E3_EACH_BLOCK;
+	size_t blocks = (n + E3_PARALLEL_BLOCK - 1) / E3_PARALLEL_BLOCK;
 	icp s = {.x = x, .n = n, .to = to, .radius = rule->radius, .threads = rule->threads};
 	*out = (e3_icp){.m = {1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0}};
 	if (n == 0)

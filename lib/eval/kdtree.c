@@ -8,7 +8,7 @@
  */
 #include "e3/eval.h"
 #include "e3/mem.h"
-#include "eval/each.h"
+#include "e3/thread.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -111,11 +111,10 @@ static void build(e3_kdtree *t, span s, int to_level)
 	build(t, part(&s, true), to_level);
 }
 
-/* The k-th subtree below the levels built alone; e3_each hands out blocks, so each one stands for a block. */
-static void build_below(void *ctx, size_t from, size_t to)
+/* The k-th subtree below the levels that one thread builds. */
+static void build_below(void *ctx, int k, int thread)
 {
 	e3_kdtree *t = ctx;
-	size_t k = from / E3_EACH_BLOCK;
 	span s = {.hi = t->n};
 	for (int bit = ALONE - 1; bit >= 0; bit--)
 		s = part(&s, k >> bit & 1);
@@ -142,7 +141,7 @@ int e3_kdtree_init(e3_kdtree *t, double (*x)[3], size_t n, int threads, e3_err *
 		t->was[k] = (uint32_t)k;
 	build(t, (span){.hi = n}, t->levels < ALONE ? t->levels + 1 : ALONE);
 	if (t->levels >= ALONE)
-		e3_each(threads, (size_t)E3_EACH_BLOCK << ALONE, build_below, t);
+		e3_parallel_once(threads, 1 << ALONE, build_below, t);
 	return 0;
 }
 

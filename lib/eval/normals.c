@@ -6,7 +6,7 @@
  * farther; the few others search alone.
  */
 #include "e3/eval.h"
-#include "eval/each.h"
+#include "e3/thread.h"
 #include "eval/select.h"
 #include <math.h>
 #include <string.h>
@@ -148,5 +148,5 @@ static void some(void *ctx, size_t from, size_t to)
 void e3_normals_make(const e3_kdtree *t, int k, int threads, double (*normal)[3])
 {
 	job j = {t, k < 1 ? 1 : k > E3_NORMAL_MOST ? E3_NORMAL_MOST : (size_t)k, normal};
-	e3_each(threads, t->n, some, &j);
+	e3_parallel_blocks(threads, t->n, some, &j);
 }

@@ -2,7 +2,7 @@
  * views, then compared as clouds (doc/evaluation.md 4). Keeps 48 bytes a point until the scene is scored. */
 #include "e3/eval.h"
 #include "e3/mem.h"
-#include "eval/each.h"
+#include "e3/thread.h"
 #include "eval/select.h"
 #include <math.h>
 #include <stdlib.h>
@@ -193,10 +193,10 @@ int e3_point_sets_compare(const e3_point_set *pred, const e3_point_set *truth, i
 	if (!v)
 		return -1;
 	side a = {pred, truth, v, v + n}, b = {truth, pred, v, v + n};
-	e3_each(threads, pred->tree.n, compare_some, &a);
+	e3_parallel_blocks(threads, pred->tree.n, compare_some, &a);
 	mean_median(a.distance, pred->tree.n, &to->acc, &to->acc_med);
 	mean_median(a.likeness, pred->tree.n, &to->nc1, &to->nc1_med);
-	e3_each(threads, truth->tree.n, compare_some, &b);
+	e3_parallel_blocks(threads, truth->tree.n, compare_some, &b);
 	mean_median(b.distance, truth->tree.n, &to->comp, &to->comp_med);
 	mean_median(b.likeness, truth->tree.n, &to->nc2, &to->nc2_med);
 	to->nc = (to->nc1 + to->nc2) / 2, to->nc_med = (to->nc1_med + to->nc2_med) / 2;

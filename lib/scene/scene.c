@@ -1,8 +1,8 @@
 /* scene: a scene from its options: drawn once, then rendered frame by frame, in any order. */
 #include "arith.h"
 #include "cast.h"
-#include "crew.h"
 #include "e3/mem.h"
+#include "e3/thread.h"
 #include "pose.h"
 #include <inttypes.h>
 #include <stdlib.h>
@@ -20,7 +20,7 @@ struct e3_scene {
 	scene_view first;
 	float fov[2]; /* vertical, horizontal */
 	float gamma[SCENE_GAMMA + 2], normal[SCENE_NORMAL];
-	scene_crew *crew;
+	e3_pool *pool;
 	scene_row row[E3_SCENE_THREADS_MAX];
 	uint8_t *rgb; /* of the frame that is being made */
 	float *depth;
@@ -154,7 +154,7 @@ e3_scene *e3_scene_open(const e3_scene_options *o, e3_err *err)
 	int rc = 0;
 	for (int t = 0; t < o->threads && !rc; t++)
 		rc = scene_row_open(&s->row[t], o->w, err);
-	if (rc || !(s->crew = scene_crew_open(o->threads, err))) {
+	if (rc || !(s->pool = e3_pool_open(o->threads, E3_POOL_SLEEP, err))) {
 		e3_scene_close(s);
 		return NULL;
 	}
@@ -170,7 +170,7 @@ void e3_scene_render(e3_scene *s, int64_t i, uint8_t *rgb, float *depth, float p
 	scene_view view = take(s, i);
 	s->rgb = rgb, s->depth = depth;
 	if (rgb || depth)
-		scene_crew_run(s->crew, (s->camera.h + BLOCK - 1) / BLOCK, do_rows, s);
+		e3_parallel_for(s->pool, (s->camera.h + BLOCK - 1) / BLOCK, do_rows, s);
 	scene_pose(&s->first, &view, s->facts.metres, p);
 	for (int k = 0; k < 7; k++)
 		pose[k] = (float)p[k];
@@ -181,7 +181,7 @@ void e3_scene_close(e3_scene *s)
 {
 	if (!s)
 		return;
-	scene_crew_close(s->crew);
+	e3_pool_close(s->pool);
 	for (int t = 0; t < s->o.threads; t++)
 		scene_row_close(&s->row[t]);
 	free(s);

@@ -16,7 +16,7 @@ int e3_stage_queue_option(void *to, const char *arg, e3_err *err)
 	number[n] = 0;
 	if (e3_parse_i64(number, 1, 1 << 20, &q->messages, err))
 		return -1;
-	return comma ? e3_parse_size(comma + 1, &q->bytes, err) : 0;
+	return comma ? e3_parse_bytes(comma + 1, &q->bytes, err) : 0;
 }
 
 /* What lib/wire's texts call a setting, and what sets it. */

@@ -4,7 +4,6 @@
 #include "e3/mem.h"
 #include "e3/num.h"
 #include <math.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -22,12 +21,7 @@ void live_wait(e3_live *l, double seconds)
 
 static int start(e3_live *l, e3_err *err)
 {
-	sigset_t all, before; /* signals are for the main thread */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	l->started = pthread_create(&l->thread, NULL, live_capture, l) == 0;
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return l->started ? 0 : e3_fail(err, "reading: %s: no thread to be had", l->o.video.input);
+	return e3_thread_start(&l->thread, live_capture, l, err) ? e3_fail_in(err, "reading: %s", l->o.video.input) : 0;
 }
 
 static int prepare(e3_live *l, e3_err *err)
@@ -172,17 +166,14 @@ e3_live_counts e3_live_counted(e3_live *l)
 
 void e3_live_close(e3_live *l)
 {
-	enum { PATIENCE = 2 }; /* s: FFmpeg asks ten times a second whether to give up */
+	enum { TIMEOUT = 2 }; /* s: FFmpeg asks ten times a second whether to give up */
 	if (!l)
 		return;
 	pthread_mutex_lock(&l->lock);
 	atomic_store(&l->quit, true);
 	pthread_cond_broadcast(&l->changed);
 	pthread_mutex_unlock(&l->lock);
-	struct timespec until;
-	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_sec += PATIENCE;
-	if (l->started && pthread_timedjoin_np(l->thread, NULL, &until))
+	if (!e3_thread_join_within(&l->thread, TIMEOUT))
 		return;
 	e3_video_close(l->v);
 	av_frame_free(&l->waiting.frame);

@@ -3,9 +3,9 @@
 #define E3_VIDEO_LIVE_H
 
 #include "e3/live.h"
+#include "e3/thread.h"
 #include "video/clock.h"
 #include "video/internal.h"
-#include <pthread.h>
 
 enum { LIVE_MAX_SETTINGS = 64 };
 
@@ -34,8 +34,7 @@ struct e3_live {
 	live_settings settings;
 	e3_video_info info;
 	atomic_bool quit;
-	pthread_t thread;
-	bool started;
+	e3_thread thread;
 
 	/* the thread's */
 	e3_video *v;

@@ -1,12 +1,11 @@
 /* wire: who is at the other end. Owns the thread that watches a ZeroMQ socket, and what it has seen. */
 #include "peers.h"
 #include "e3/num.h"
+#include "e3/thread.h"
 #include "zap.h"
 #include <arpa/inet.h>
 #include <errno.h>
 #include <linux/tcp.h> /* more of tcp_info than netinet/tcp.h */
-#include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,8 +35,7 @@ struct e3_peers {
 	e3_zap zap;
 	void *monitor, *rep;
 	int quit; /* eventfd */
-	bool started;
-	pthread_t thread;
+	e3_thread thread;
 	/* the thread's own */
 	connection at[MAX_CONNECTIONS]; /* in the order they came */
 	int n;
@@ -281,15 +279,10 @@ e3_peers *e3_peers_open(void *ctx, void *sock, const e3_peers_rule *rule, e3_err
 	p->state.since = e3_now();
 	pthread_mutex_init(&p->lock, NULL);
 	p->quit = eventfd(0, EFD_CLOEXEC);
-	sigset_t all, before; /* signals are for the main thread */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	if (p->quit >= 0 && open_sockets(p, ctx, sock) == 0)
-		p->started = pthread_create(&p->thread, NULL, run, p) == 0;
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	if (p->started)
+	if (p->quit < 0 || open_sockets(p, ctx, sock))
+		e3_fail(err, "%s", zmq_strerror(zmq_errno()));
+	else if (e3_thread_start(&p->thread, run, p, err) == 0)
 		return p;
-	e3_fail(err, "%s", zmq_strerror(zmq_errno()));
 	zmq_socket_monitor(sock, NULL, 0);
 	e3_peers_close(p);
 	return NULL;
@@ -340,10 +333,10 @@ void e3_peers_close(e3_peers *p)
 {
 	if (!p)
 		return;
-	if (p->started) {
+	if (p->thread.started) {
 		uint64_t one = 1;
 		(void)!write(p->quit, &one, sizeof one);
-		pthread_join(p->thread, NULL);
+		e3_thread_join(&p->thread);
 	}
 	if (p->monitor)
 		zmq_close(p->monitor);

@@ -1,12 +1,11 @@
 /* wire: messages that wait for a slow reader. Owns their copies, their thread, and what is dropped. */
 #include "queue.h"
 #include "e3/num.h"
+#include "e3/thread.h"
 #include "fd.h"
 #include "rewrite.h"
 #include "settings.h"
 #include <poll.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -23,7 +22,7 @@ struct e3_queue {
 	e3_writer *writer;
 	e3_drop drop;
 	e3_queue_limit limit;
-	pthread_t thread;
+	e3_thread thread;
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	item *first, **last;
@@ -124,15 +123,10 @@ e3_queue *e3_queue_open(e3_writer *writer, e3_err *err)
 	pthread_cond_init(&q->changed, &clock);
 	pthread_condattr_destroy(&clock);
 	e3_writer_give_up_on(writer, &q->give_up);
-	sigset_t all, before; /* signals are for the main thread; also SIGPIPE: the writer's error says it */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	int rc = pthread_create(&q->thread, NULL, run, q);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	if (rc == 0)
+	if (e3_thread_start(&q->thread, run, q, err) == 0)
 		return q;
 	free(q);
-	e3_fail(err, "opening: %s: cannot create a thread", writer->name);
+	e3_fail_in(err, "opening: %s", writer->name);
 	return NULL;
 }
 
@@ -275,7 +269,7 @@ int e3_queue_finish(e3_queue *q, bool hurry, e3_err *err)
 	q->quit = true;
 	pthread_cond_broadcast(&q->changed);
 	pthread_mutex_unlock(&q->lock);
-	pthread_join(q->thread, NULL);
+	e3_thread_join(&q->thread);
 	int rc = q->failed ? -1 : 0;
 	if (rc && err)
 		*err = q->err;

@@ -370,10 +370,9 @@ static int plot_measure(const study *s, int m, const char *dir, e3_err *err)
 
 static const char *png;
 static const e3_opt table[] = {
-	{E3_OPT_TEXT, "less", .to = &rival_name, .arg = "POLICY",
-		.help = "the policy that others are compared with (default evict3r)"},
-	{E3_OPT_TEXT, "png", .to = &png, .arg = "DIR", .help = "draw a plot of each measure into DIR"},
-	{E3_OPT_END, .name = NULL},
+	E3_OPT_TEXT("less", &rival_name, "POLICY", "the policy that others are compared with (default evict3r)"),
+	E3_OPT_TEXT("png", &png, "DIR", "draw a plot of each measure into DIR"),
+	E3_OPT_END,
 };
 
 int main(int argc, char **argv)
