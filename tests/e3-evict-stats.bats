@@ -262,8 +262,8 @@ $2"
 }
 
 @test "usage and full disks" {
-	fails 2 "option --range: expected MIN below MAX" -- e3-evict-stats --range 3:1 "$T/run.e3"
-	fails 2 "option --range: expected MIN:MAX or p and a percentile" -- e3-evict-stats --range 99 "$T/run.e3"
+	fails 2 "option --range: expected LO:HI with LO below HI" -- e3-evict-stats --range 3:1 "$T/run.e3"
+	fails 2 "option --range: expected LO:HI or p and a percentile" -- e3-evict-stats --range 99 "$T/run.e3"
 	fails 2 "option --cmap: expected a colour map" -- e3-evict-stats --cmap jet "$T/run.e3"
 	fails 2 "expected one INPUT" -- e3-evict-stats a b
 	fails 1 "layer 7: the network has layers 0 to 2" -- e3-evict-stats --layers 7 "$T/run.e3"

@@ -297,8 +297,8 @@ assert (export_check.png('$T/c/000000.png')[0] == 255).all()"
 	fails 2 "--per-frame needs --ply" -- e3-export --glb "$T/x" --per-frame
 	fails 2 "--depth: a folder cannot be standard output" -- e3-export --depth -
 	fails 2 "from 0 to 100" -- e3-export --glb "$T/x" --conf-pct 101
-	fails 2 "expected NEAR below FAR" -- e3-export --depth-color "$T/d" --depth-range 3:2
-	fails 2 "expected NEAR:FAR" -- e3-export --depth-color "$T/d" --depth-range 3
+	fails 2 "option --depth-range: expected LO:HI with LO below HI" -- e3-export --depth-color "$T/d" --depth-range 3:2
+	fails 2 "option --depth-range: expected LO:HI such as" -- e3-export --depth-color "$T/d" --depth-range 3
 	fails 2 "auto|map|depth" -- e3-export --glb "$T/x" --points cloud
 	fails 2 "one stream at a time" -- e3-export --glb "$T/x" a b
 	stream "$T/run.e3"

@@ -358,7 +358,7 @@ chosen() { # TIMES NUMBERS OPTION...
 	fails 1 "--reconnect is for cameras and network streams" -- e3-decode --reconnect 5 lavfi:testsrc2
 	fails 1 "input option 'foo': not one that FFmpeg's lavfi input has" -- e3-decode --input-option foo=bar lavfi:testsrc2
 	fails 1 "input option 'foo': not one that FFmpeg's" -- e3-decode --input-option foo=bar "$BATS_FILE_TMPDIR/clip.mp4"
-	fails 2 "expected WIDTHxHEIGHT such as 1280x720, got '64'" -- e3-decode --size 64 x
+	fails 2 "expected WIDTHxHEIGHT such as 640x480, got '64'" -- e3-decode --size 64 x
 	fails 2 "expected KEY=VALUE, got 'foo'" -- e3-decode --input-option foo x
 	fails 1 "No such filter: 'nosuchthing'" -- e3-decode -v lavfi:nosuchthing
 }

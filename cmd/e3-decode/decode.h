@@ -21,7 +21,7 @@ typedef struct decode_options {
 	double fps; /* 0: as the source says */
 	int fps_source, matrix, fit_mode;
 	int live;    /* LIVE_AUTO ... */
-	int w, h;    /* --size; 0: the camera's choice */
+	int size[2]; /* --size: width and height; 0: the camera's choice */
 	double rate; /* --rate; 0: the same */
 	const char *pixfmt;
 	const char *set[MAX_SETTINGS]; /* --input-option */

@@ -45,10 +45,10 @@ double decode_patience(const char *input, const decode_options *o)
 static int check(const char *input, const e3_live_options *l, const decode_options *o, e3_err *err)
 {
 	bool camera = l->kind == E3_INPUT_CAMERA, comes_back = camera || is_remote(l->kind);
-	const char *what = !camera && o->w > 0 ? "--size"
-		: !camera && o->rate > 0           ? "--rate"
-		: !camera && o->pixfmt             ? "--pixfmt"
-										   : NULL;
+	const char *what = !camera && o->size[0] > 0 ? "--size"
+		: !camera && o->rate > 0                 ? "--rate"
+		: !camera && o->pixfmt                   ? "--pixfmt"
+												 : NULL;
 	if (what)
 		return e3_fail(err, "reading: %s: %s is for cameras", input, what);
 	if (o->reconnect > 0 && !comes_back)
@@ -134,8 +134,8 @@ int decode_live(const char *input, sink *s, e3_err *err)
 	written = &s->stage;
 	e3_input_kind kind = e3_input_kind_of(input);
 	e3_live_options options = {.kind = kind,
-		.w = o->w,
-		.h = o->h,
+		.w = o->size[0],
+		.h = o->size[1],
 		.rate = o->rate,
 		.pixfmt = o->pixfmt,
 		.every = o->live == LIVE_ALL,

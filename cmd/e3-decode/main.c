@@ -21,31 +21,6 @@ static decode_options o = {.every = -1,
 
 static set_request set = SET_REQUEST_NONE;
 
-static int parse_size(void *to, const char *arg, e3_err *err)
-{
-	static const char units[] = "kMGT";
-	char number[32];
-	size_t n = strlen(arg);
-	const char *unit = n ? strchr(units, arg[n - 1]) : NULL;
-	if (n == 0 || n >= sizeof number)
-		return e3_fail(err, "expected a size such as 512M or 4G, got '%s'", arg);
-	memcpy(number, arg, n + 1);
-	number[n - (unit != NULL)] = 0;
-	int64_t v;
-	if (e3_parse_i64(number, 1, 1 << 20, &v, err))
-		return unit ? -1 : e3_parse_i64(arg, 1, (int64_t)1 << 50, to, err);
-	*(int64_t *)to = unit ? v << 10 * (unit - units + 1) : v;
-	return 0;
-}
-
-static int parse_wxh(void *unused, const char *arg, e3_err *err)
-{
-	int n = 0;
-	if (sscanf(arg, "%5dx%5d%n", &o.w, &o.h, &n) != 2 || arg[n] || o.w < 1 || o.h < 1)
-		return e3_fail(err, "expected WIDTHxHEIGHT such as 1280x720, got '%s'", arg);
-	return 0;
-}
-
 static int add_setting(void *unused, const char *arg, e3_err *err)
 {
 	const char *is = strchr(arg, '=');
@@ -77,7 +52,7 @@ static const e3_opt table[] = {
 	E3_OPT_CHOICE("live", &o.live, "HOW", "auto|latest|all|off",
 		"latest: when the reader is ready it gets the newest\nframe, the others are skipped (auto does that with\n"
 		"cameras and network streams); all: every frame, the\nsource waits; off: read like a file"),
-	E3_OPT_CALL("size", NULL, "WxH", parse_wxh, "size of a camera's pictures"),
+	E3_OPT_SIZE("size", o.size, 65535, "size of a camera's pictures"),
 	E3_OPT_REAL("rate", &o.rate, "X", 1e-3, 1e5, "frames per second of a camera"),
 	E3_OPT_TEXT("pixfmt", &o.pixfmt, "NAME", "what a camera sends: mjpeg, yuyv422, ..."),
 	E3_OPT_REAL("reconnect", &o.reconnect, "SEC", 0, 1e9,
@@ -103,7 +78,7 @@ static const e3_opt table[] = {
 	E3_STAGE_QUEUE_ROWS(o.stage),
 	E3_OPT_TEXT("png", &o.png, "DIR", "DIR/%06d.png and DIR/frames.tsv; no stream unless -o"),
 	E3_OPT_FLAG("spool", &o.spool, "copy a piped video to a temporary file first, so that\nits frames can be counted"),
-	E3_OPT_CALL("spool-max", &o.spool_max, "SIZE", parse_size, "limit of such copies (default 4G)"),
+	E3_OPT_BYTES("spool-max", &o.spool_max, "limit of such copies (default 4G)"),
 	E3_OPT_INT("threads", &o.threads, "N", 1, 64, "decoder threads (default 2)"),
 	E3_OPT_END,
 };

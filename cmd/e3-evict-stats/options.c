@@ -27,23 +27,19 @@ static int parse_layers(void *unused, const char *arg, e3_err *err)
 
 static int parse_cmap(void *to, const char *arg, e3_err *err) { return e3_cmap_parse(arg, to, err); }
 
-/* MIN:MAX, or pPCT: from 0 to that percentile. */
+/* LO:HI, or pPCT: from 0 to that percentile. */
 static int parse_range(void *to, const char *arg, e3_err *err)
 {
 	e3_trace_attn_look *look = to;
-	const char *colon = strchr(arg, ':');
-	char low[64];
+	bool both = strchr(arg, ':');
+	double range[2] = {NAN};
 	look->has_range = true;
-	if (!colon) {
-		look->lo = NAN;
-		if (arg[0] != 'p' || e3_parse_f64(arg + 1, 0, 100, &look->hi, NULL))
-			return e3_fail(err, "expected MIN:MAX or p and a percentile from 0 to 100, got '%s'", arg);
-		return 0;
-	}
-	snprintf(low, sizeof low, "%.*s", (int)(colon - arg < 63 ? colon - arg : 63), arg);
-	if (e3_parse_f64(low, -1e30, 1e30, &look->lo, err) || e3_parse_f64(colon + 1, -1e30, 1e30, &look->hi, err))
+	if (!both && (arg[0] != 'p' || e3_parse_f64(arg + 1, 0, 100, &range[1], NULL)))
+		return e3_fail(err, "expected LO:HI or p and a percentile from 0 to 100, got '%s'", arg);
+	if (both && e3_parse_range(arg, -1e30, 1e30, range, err))
 		return -1;
-	return look->lo < look->hi ? 0 : e3_fail(err, "expected MIN below MAX, got '%s'", arg);
+	look->lo = range[0], look->hi = range[1];
+	return 0;
 }
 
 static const e3_opt table[] = {
@@ -75,7 +71,7 @@ static const e3_opt table[] = {
 	E3_OPT_CALL("cmap", &given.o.attn_look.map, "NAME", parse_cmap,
 		"viridis, plasma, magma, turbo, grey, gist_rainbow (viridis)"),
 	E3_OPT_CALL("range", &given.o.attn_look, "RANGE", parse_range,
-		"MIN:MAX, or pPCT: up to that percentile (maps p99, mass p95)"),
+		"LO:HI, or pPCT: up to that percentile (maps p99, mass p95)"),
 	E3_OPT_INT("attn-size", &given.attn_size, "N", 16, 2048, "most rows and columns of a map (1024)"),
 	E3_OPT_END,
 };

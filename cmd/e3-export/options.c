@@ -51,22 +51,6 @@ static int parse_scale(void *to, const char *arg, e3_err *err)
 	return 0;
 }
 
-static int parse_range(void *to, const char *arg, e3_err *err)
-{
-	e3_export_options *x = to;
-	char near[64];
-	const char *colon = strchr(arg, ':');
-	size_t n = colon ? (size_t)(colon - arg) : 0;
-	if (!colon || n >= sizeof near)
-		return e3_fail(err, "expected NEAR:FAR, got '%s'", arg);
-	memcpy(near, arg, n);
-	near[n] = 0;
-	if (e3_parse_f64(near, 1e-8, DBL_MAX, &x->depth_near, err) ||
-		e3_parse_f64(colon + 1, 1e-8, DBL_MAX, &x->depth_far, err))
-		return -1;
-	return x->depth_near < x->depth_far ? 0 : e3_fail(err, "expected NEAR below FAR, got '%s'", arg);
-}
-
 /* What follows the outputs. */
 static const e3_opt rest[] = {
 	E3_OPT_TITLE("Points (GLB and PLY)"),
@@ -110,7 +94,7 @@ static const e3_opt rest[] = {
 	E3_OPT_CALL("depth-scale", &o.opt.depth_scale, "auto|F", parse_scale,
 		"16-bit value of depth 1; auto: 5000, 1000, 256 or\nless, as the largest depth allows"),
 	E3_OPT_CALL("depth-cmap", &o.opt.depth_cmap, "NAME", parse_cmap, "turbo (default), viridis, plasma, magma, grey"),
-	E3_OPT_CALL("depth-range", &o.opt, "NEAR:FAR", parse_range,
+	E3_OPT_RANGE("depth-range", o.opt.depth_range, "NEAR:FAR", 1e-8, DBL_MAX,
 		"depths at the ends of the colours; default: 2nd and\n98th percentile of 1/depth over the run"),
 	E3_OPT_TITLE("Input"),
 	E3_STAGE_ENDPOINT_ROWS(stage),

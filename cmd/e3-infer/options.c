@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static bool no_evict, fraction_given, budget_given, size_given;
+static bool no_evict, fraction_given, budget_given;
 static int policy = -1, precision;
 
 static int parse_fraction(void *to, const char *arg, e3_err *err)
@@ -54,15 +54,6 @@ static int parse_vram(void *to, const char *arg, e3_err *err)
 	if (rc || r.o.budget_kind != E3_BUDGET_BYTES)
 		return e3_fail(err, "expected a size such as 6G or 6000M, got '%.60s'", arg);
 	((infer_request *)to)->vram = r.o.budget;
-	return 0;
-}
-
-static int parse_size(void *to, const char *arg, e3_err *err)
-{
-	int *size = to, end = 0;
-	if (sscanf(arg, "%5dx%5d%n", &size[0], &size[1], &end) != 2 || arg[end] || size[0] < 1 || size[1] < 1)
-		return e3_fail(err, "expected WIDTHxHEIGHT, got '%.60s'", arg);
-	size_given = true;
 	return 0;
 }
 
@@ -129,7 +120,7 @@ static void check(const infer_request *r)
 		e3_usage_error("--policy e3 has none of the released code's defects: of --compat it takes camera only");
 	if (r->vram > 0 && (r->o.policy == E3_POLICY_NONE || fraction_given || budget_given))
 		e3_usage_error("--vram states a budget: it takes no --P, --budget or --no-evict");
-	if (size_given && !r->plan)
+	if (r->plan_size[0] && !r->plan)
 		e3_usage_error("--size: only with --plan; frames have their own size");
 	if (r->save_every && !r->save)
 		e3_usage_error("--save-every: needs --save-cache");
@@ -151,11 +142,7 @@ void infer_parse(int argc, char **argv, infer_request *r)
 {
 	static int64_t frames = -1, camera_frames = -1;
 	static double temperature = -1;
-	*r = (infer_request){.stage = E3_STAGE_INIT,
-		.o = e3_infer_defaults(),
-		.last_attn = -1,
-		.plan_size = {640, 480},
-		.fit_mode = -1};
+	*r = (infer_request){.stage = E3_STAGE_INIT, .o = e3_infer_defaults(), .last_attn = -1, .fit_mode = -1};
 	const e3_opt table[] = {
 		E3_OPT_TITLE("Model and device"),
 		E3_OPT_TEXT("model,m", &r->model, "FILE",
@@ -201,7 +188,7 @@ void infer_parse(int argc, char **argv, infer_request *r)
 		E3_OPT_INT("log-every", &r->log_every, "N", 1, 1e9,
 			"a line on standard error every N frames: time, cache, resident memory"),
 		E3_OPT_FLAG("plan", &r->plan, "print what memory a run would take, and exit; reads no stream"),
-		E3_OPT_CALL("size", r->plan_size, "WxH", parse_size, "of the pictures to plan for (default 640x480)"),
+		E3_OPT_SIZE("size", r->plan_size, 65535, "of the pictures to plan for (default 640x480)"),
 		E3_STAGE_ENDPOINT_ROWS(r->stage),
 		E3_STAGE_QUEUE_ROWS(r->stage),
 		E3_OPT_END,
@@ -227,4 +214,6 @@ void infer_parse(int argc, char **argv, infer_request *r)
 	if (camera_frames > 0)
 		r->o.camera_frames = (int)camera_frames;
 	check(r);
+	if (!r->plan_size[0])
+		r->plan_size[0] = 640, r->plan_size[1] = 480;
 }

@@ -57,19 +57,12 @@ static scene_tool t = {
 
 static int parse_size(void *to, const char *arg, e3_err *err)
 {
-	int64_t side[2];
-	char number[32];
-	size_t n = strcspn(arg, "x");
-	if (n == 0 || n >= sizeof number || arg[n] != 'x')
-		return e3_fail(err, "expected WIDTHxHEIGHT, as 224x168, got '%s'", arg);
-	memcpy(number, arg, n);
-	number[n] = 0;
-	if (e3_parse_i64(number, 1, E3_SCENE_SIDE_MAX, &side[0], err) ||
-		e3_parse_i64(arg + n + 1, 1, E3_SCENE_SIDE_MAX, &side[1], err))
+	int side[2];
+	if (e3_parse_size(arg, E3_SCENE_SIDE_MAX, side, err))
 		return -1;
-	if (side[0] * side[1] > E3_SCENE_PIXELS_MAX)
+	if ((int64_t)side[0] * side[1] > E3_SCENE_PIXELS_MAX)
 		return e3_fail(err, "at most %d pixels fit into a truth message, got '%s'", E3_SCENE_PIXELS_MAX, arg);
-	((int *)to)[0] = (int)side[0], ((int *)to)[1] = (int)side[1];
+	memcpy(to, side, sizeof side);
 	return 0;
 }
 

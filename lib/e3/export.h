@@ -81,8 +81,8 @@ typedef struct e3_export_options {
 	bool model_intrinsics; /* of the network image instead of the source picture */
 	double depth_scale;    /* 16-bit value of depth 1; 0 = auto */
 	e3_cmap depth_cmap;
-	double depth_near, depth_far; /* colour range; both 0 = 2nd and 98th percentile of 1/depth */
-	bool upstream;                /* the reference's GLB and npz with their quirks (doc/formats.md 1.7, 1.8) */
+	double depth_range[2]; /* depths at the ends of the colours; both 0 = 2nd and 98th percentile of 1/depth */
+	bool upstream;         /* the reference's GLB and npz with their quirks (doc/formats.md 1.7, 1.8) */
 } e3_export_options;
 
 /* What was found and done, for messages and run.json. Complete after e3_export_finish. */

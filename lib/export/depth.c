@@ -138,9 +138,9 @@ static int find_range(depth_color *s, e3_export_run *run, double range[2], e3_er
 	const e3_export_options *o = run->opt;
 	const e3_pred *p;
 	int rc;
-	if (o->depth_far > o->depth_near) {
-		range[0] = 1 / o->depth_far;
-		range[1] = 1 / o->depth_near;
+	if (o->depth_range[1] > o->depth_range[0]) {
+		range[0] = 1 / o->depth_range[1];
+		range[1] = 1 / o->depth_range[0];
 		return 0;
 	}
 	if (e3_pct_turn(&s->inverse, err))
