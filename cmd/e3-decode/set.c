@@ -1,6 +1,7 @@
 /* e3-decode: a data set's sequences as streams of prepared frames, each followed by its truth; and the list of what is
  * there. */
 #include "set.h"
+#include "e3/json.h"
 #include "e3/mem.h"
 #include "e3/num.h"
 #include "e3/opt.h"
@@ -59,18 +60,19 @@ static int put_text(e3_buf *to, const line *l, e3_err *err)
 		l->missing ? l->missing : "-");
 }
 
-static int put_json(e3_buf *to, const line *l, e3_err *err)
+static void put_json(e3_json *j, const line *l)
 {
 	const e3_seq_counts *c = &l->counts;
-	if (e3_buf_printf(to, err, "%s{\"sequence\": ", to->len > 1 ? ",\n " : "") || e3_buf_json(to, l->entry.name, err) ||
-		e3_buf_printf(to, err,
-			", \"frames\": %" PRId64 ", \"images\": %" PRId64 ", \"depths\": %" PRId64 ", \"poses\": %" PRId64,
-			c->frames, c->images, c->depths, c->poses) ||
-		e3_buf_printf(to, err, ", \"published\": %s, \"missing\": ", l->entry.published ? "true" : "false"))
-		return -1;
-	if (l->missing ? e3_buf_json(to, l->missing, err) : e3_buf_add(to, "null", 4, err))
-		return -1;
-	return e3_buf_add(to, "}", 1, err);
+	e3_json_object(j, NULL);
+	e3_json_text(j, "sequence", l->entry.name);
+	e3_json_int(j, "frames", c->frames);
+	e3_json_int(j, "images", c->images);
+	e3_json_int(j, "depths", c->depths);
+	e3_json_int(j, "poses", c->poses);
+	e3_json_bool(j, "published", l->entry.published);
+	e3_json_text(j, "missing", l->missing);
+	e3_json_end(j);
+	e3_json_blank(j, "\n ");
 }
 
 static bool matches(const set_request *r, const char *name)
@@ -81,8 +83,12 @@ static bool matches(const set_request *r, const char *name)
 static int list(const set_request *r, const e3_set *s, e3_err *err)
 {
 	e3_buf text = {0};
-	int rc = r->json ? e3_buf_add(&text, "[", 1, err)
-					 : e3_buf_printf(&text, err, "# sequence\tframes\timages\tdepths\tposes\tpublished\tmissing\n");
+	e3_json j = {.to = &text, .err = err, .spaced = true};
+	int rc = 0;
+	if (r->json)
+		e3_json_array(&j, NULL);
+	else
+		rc = e3_buf_printf(&text, err, "# sequence\tframes\timages\tdepths\tposes\tpublished\tmissing\n");
 	for (size_t k = 0; !rc && k < e3_set_count(s); k++) {
 		e3_err why = {""};
 		line l = {.entry = e3_set_entry_at(s, k)};
@@ -94,10 +100,16 @@ static int list(const set_request *r, const e3_set *s, e3_err *err)
 		else
 			l.missing = l.entry.found ? why.text : "not found";
 		e3_seq_close(q);
-		rc = r->json ? put_json(&text, &l, err) : put_text(&text, &l, err);
+		if (r->json)
+			put_json(&j, &l);
+		else
+			rc = put_text(&text, &l, err);
 	}
-	if (!rc && r->json)
-		rc = e3_buf_add(&text, "]\n", 2, err);
+	if (r->json) {
+		e3_json_blank(&j, NULL);
+		e3_json_end(&j);
+		rc = j.rc ? -1 : e3_buf_add(&text, "\n", 1, err);
+	}
 	if (!rc && (fwrite(text.data, 1, text.len, stdout) != text.len || fflush(stdout)))
 		rc = e3_fail_sys(err, "writing: standard output");
 	e3_buf_release(&text);

@@ -1,147 +1,154 @@
 /* e3-evict-stats: the report for programs: one JSON object. Unknown figures are null. */
 #include "evict-stats.h"
-#include <inttypes.h>
+#include "e3/json.h"
 #include <math.h>
-#include <string.h>
 
-static int text(e3_buf *to, const char *key, const char *v, e3_err *err)
+/* An integer, null when it is not known. */
+static void whole(e3_json *j, const char *key, int64_t v, bool known)
 {
-	return e3_buf_printf(to, err, "\"%s\":", key) || (v ? e3_buf_json(to, v, err) : e3_buf_add(to, "null", 4, err)) ||
-		e3_buf_add(to, ",", 1, err);
+	if (known)
+		e3_json_int(j, key, v);
+	else
+		e3_json_null(j, key);
 }
 
-static int real(e3_buf *to, const char *key, double v, e3_err *err)
-{
-	return isfinite(v) ? e3_buf_printf(to, err, "\"%s\":%.9g,", key, v) : e3_buf_printf(to, err, "\"%s\":null,", key);
-}
+static void real(e3_json *j, const char *key, double v) { e3_json_real(j, key, v, 9); }
 
-/* 0 stands for "unknown" in counts that are never 0. */
-static int whole(e3_buf *to, const char *key, int64_t v, bool known, e3_err *err)
-{
-	return known ? e3_buf_printf(to, err, "\"%s\":%" PRId64 ",", key, v) : e3_buf_printf(to, err, "\"%s\":null,", key);
-}
-
-/* Replaces the comma that every member ends with. */
-static int closing(e3_buf *to, const char *with, e3_err *err)
-{
-	if (to->len && to->data[to->len - 1] == ',')
-		to->len--;
-	return e3_buf_add(to, with, strlen(with), err);
-}
-
-static int open_object(e3_buf *to, const char *key, e3_err *err) { return e3_buf_printf(to, err, "\"%s\":{", key); }
-
-static int shape(const report *x, e3_buf *to, e3_err *err)
+static void shape(const report *x, e3_json *j)
 {
 	const e3_trace_shape *sh = &x->run.replay->shape;
 	const e3_head *h = x->run.head;
-	return text(to, "source", h->source, err) || text(to, "model", h->model, err) ||
-		text(to, "device", h->device, err) || text(to, "policy", h->policy, err) ||
-		whole(to, "budget_tokens", h->budget, h->budget >= 0, err) ||
-		e3_buf_printf(to, err, "\"interrupted\":%s,", x->interrupted ? "true" : "false") ||
-		whole(to, "frames", x->run.replay->steps, true, err) || whole(to, "layers", sh->layers, true, err) ||
-		whole(to, "tokens_per_frame", sh->n, true, err) || whole(to, "special_tokens", sh->special, true, err) ||
-		e3_buf_printf(to, err, "\"patch_grid\":[%d,%d],", sh->rows, sh->cols);
+	e3_json_text(j, "source", h->source);
+	e3_json_text(j, "model", h->model);
+	e3_json_text(j, "device", h->device);
+	e3_json_text(j, "policy", h->policy);
+	whole(j, "budget_tokens", h->budget, h->budget >= 0);
+	e3_json_bool(j, "interrupted", x->interrupted);
+	e3_json_int(j, "frames", x->run.replay->steps);
+	e3_json_int(j, "layers", sh->layers);
+	e3_json_int(j, "tokens_per_frame", sh->n);
+	e3_json_int(j, "special_tokens", sh->special);
+	e3_json_ints(j, "patch_grid", (int[]){sh->rows, sh->cols}, 2);
 }
 
-static int memory(const report *x, e3_buf *to, e3_err *err)
+static void memory(const report *x, e3_json *j)
 {
 	const e3_trace_shape *sh = &x->run.replay->shape;
 	int64_t kv = x->run.head->kv_token_bytes, now = (int64_t)x->run.replay->step[x->run.replay->steps - 1].after,
 			peak = (int64_t)x->run.stats->peak_tokens;
 	int64_t full = (int64_t)sh->layers * sh->n * x->run.replay->steps;
-	return open_object(to, "cache", err) || whole(to, "tokens_now", now, true, err) ||
-		whole(to, "tokens_peak", peak, true, err) || whole(to, "tokens_without_eviction", full, true, err) ||
-		whole(to, "token_bytes", kv, kv > 0, err) || whole(to, "bytes_now", now * kv, kv > 0, err) ||
-		whole(to, "bytes_peak", peak * kv, kv > 0, err) ||
-		whole(to, "bytes_without_eviction", full * kv, kv > 0, err) ||
-		real(to, "kept_fraction", (double)now / (double)full, err) || closing(to, "},", err);
+	e3_json_object(j, "cache");
+	e3_json_int(j, "tokens_now", now);
+	e3_json_int(j, "tokens_peak", peak);
+	e3_json_int(j, "tokens_without_eviction", full);
+	whole(j, "token_bytes", kv, kv > 0);
+	whole(j, "bytes_now", now * kv, kv > 0);
+	whole(j, "bytes_peak", peak * kv, kv > 0);
+	whole(j, "bytes_without_eviction", full * kv, kv > 0);
+	real(j, "kept_fraction", (double)now / (double)full);
+	e3_json_end(j);
 }
 
-static int layers(const report *x, e3_buf *to, e3_err *err)
+static void layers(const report *x, e3_json *j)
 {
 	int64_t t = x->run.stats->last_eviction, end = x->run.replay->steps - 1, n = x->run.replay->shape.layers;
-	if (whole(to, "last_eviction", t < 0 ? 0 : x->run.replay->step[t].i, t >= 0, err) ||
-		whole(to, "tokens_removed", (int64_t)x->run.stats->removed, true, err) ||
-		real(to, "budget_use",
-			t >= 0 && x->run.head->budget > 0 ? (double)x->run.replay->step[t].after / (double)x->run.head->budget
-											  : NAN,
-			err) ||
-		real(to, "entropy", x->run.stats->entropy, err) || e3_buf_printf(to, err, "\"per_layer\":["))
-		return -1;
+	whole(j, "last_eviction", t < 0 ? 0 : x->run.replay->step[t].i, t >= 0);
+	e3_json_int(j, "tokens_removed", (int64_t)x->run.stats->removed);
+	real(j, "budget_use",
+		t >= 0 && x->run.head->budget > 0 ? (double)x->run.replay->step[t].after / (double)x->run.head->budget : NAN);
+	real(j, "entropy", x->run.stats->entropy);
+	e3_json_array(j, "per_layer");
 	for (int l = 0; l < n; l++) {
 		const e3_trace_cell *c = e3_trace_cell_at(x->run.replay, t < 0 ? end : t, l);
 		const e3_trace_survival *v = &x->run.stats->layer[l];
-		if (e3_buf_printf(to, err, "{\"layer\":%d,\"tokens_now\":%" PRIu32 ",", l,
-				e3_trace_cell_at(x->run.replay, end, l)->after) ||
-			real(to, "budget", c->budget, err) || real(to, "budget_use", e3_trace_budget_use(c), err) ||
-			real(to, "alpha", c->alpha, err) || real(to, "variance", c->variance, err) ||
-			whole(to, "median_life", v->median, v->median >= 0, err) ||
-			real(to, "jaccard_next", l + 1 < n ? x->run.stats->agreement[l * n + l + 1] : NAN, err) ||
-			closing(to, "},", err))
-			return -1;
+		e3_json_object(j, NULL);
+		e3_json_int(j, "layer", l);
+		e3_json_int(j, "tokens_now", e3_trace_cell_at(x->run.replay, end, l)->after);
+		real(j, "budget", c->budget);
+		real(j, "budget_use", e3_trace_budget_use(c));
+		real(j, "alpha", c->alpha);
+		real(j, "variance", c->variance);
+		whole(j, "median_life", v->median, v->median >= 0);
+		real(j, "jaccard_next", l + 1 < n ? x->run.stats->agreement[l * n + l + 1] : NAN);
+		e3_json_end(j);
 	}
-	return closing(to, "],", err);
+	e3_json_end(j);
 }
 
-static int lives(const report *x, e3_buf *to, e3_err *err)
+static void lives(const report *x, e3_json *j)
 {
 	static const int tau[] = {0, 1, 2, 5, 10, 20, 50};
+	static const char *const age[] = {"5", "25", "50", "75", "95"};
 	const e3_trace_survival *v = &x->run.stats->all;
 	const e3_trace_step *last = &x->run.replay->step[x->run.replay->steps - 1];
-	if (open_object(to, "survival", err))
-		return -1;
+	e3_json_object(j, "survival");
 	for (size_t k = 0; k < sizeof tau / sizeof *tau; k++) {
 		char key[16];
 		snprintf(key, sizeof key, "%d", tau[k]);
-		if (real(to, key, tau[k] < v->n && v->at_risk[tau[k]] ? v->s[tau[k]] : NAN, err))
-			return -1;
+		real(j, key, tau[k] < v->n && v->at_risk[tau[k]] ? v->s[tau[k]] : NAN);
 	}
-	return closing(to, "},", err) || whole(to, "median_life", v->median, v->median >= 0, err) ||
-		real(to, "stillborn", x->run.stats->born ? (double)x->run.stats->stillborn / (double)x->run.stats->born : NAN,
-			err) ||
-		e3_buf_printf(to, err,
-			"\"age\":{\"5\":%" PRIu32 ",\"25\":%" PRIu32 ",\"50\":%" PRIu32 ",\"75\":%" PRIu32 ",\"95\":%" PRIu32
-			",\"max\":%" PRIu32 "},",
-			last->age[0], last->age[1], last->age[2], last->age[3], last->age[4], last->age_max) ||
-		real(to, "first_frame_kept", x->run.stats->first_kept, err) ||
-		real(to, "special_kept", x->run.stats->special_kept, err) ||
-		whole(to, "saturated_max", (int64_t)x->run.stats->saturated, true, err) ||
-		whole(to, "protected_evicted", (int64_t)x->run.stats->protected_evicted, true, err);
+	e3_json_end(j);
+	whole(j, "median_life", v->median, v->median >= 0);
+	real(j, "stillborn", x->run.stats->born ? (double)x->run.stats->stillborn / (double)x->run.stats->born : NAN);
+	e3_json_object(j, "age");
+	for (size_t k = 0; k < sizeof age / sizeof *age; k++)
+		e3_json_int(j, age[k], last->age[k]);
+	e3_json_int(j, "max", last->age_max);
+	e3_json_end(j);
+	real(j, "first_frame_kept", x->run.stats->first_kept);
+	real(j, "special_kept", x->run.stats->special_kept);
+	e3_json_int(j, "saturated_max", (int64_t)x->run.stats->saturated);
+	e3_json_int(j, "protected_evicted", (int64_t)x->run.stats->protected_evicted);
 }
 
-static int violations(const report *x, e3_buf *to, e3_err *err)
+static void violations(const report *x, e3_json *j)
 {
 	const e3_trace_check *c = x->check;
-	if (whole(to, "violations_total", (int64_t)c->total, true, err) || e3_buf_printf(to, err, "\"violations\":["))
-		return -1;
+	e3_json_int(j, "violations_total", (int64_t)c->total);
+	e3_json_array(j, "violations");
 	for (int k = 0; k < c->n; k++) {
 		const e3_trace_violation *v = &c->list[k];
-		if (e3_buf_printf(to, err, "{\"frame\":%" PRId64 ",", v->frame) ||
-			whole(to, "layer", v->layer, v->layer >= 0, err) || text(to, "rule", e3_trace_rule_name(v->rule), err) ||
-			text(to, "expected", v->expected, err) || text(to, "found", v->found, err) || closing(to, "},", err))
-			return -1;
+		e3_json_object(j, NULL);
+		e3_json_int(j, "frame", v->frame);
+		whole(j, "layer", v->layer, v->layer >= 0);
+		e3_json_text(j, "rule", e3_trace_rule_name(v->rule));
+		e3_json_text(j, "expected", v->expected);
+		e3_json_text(j, "found", v->found);
+		e3_json_end(j);
 	}
-	return closing(to, "],", err);
+	e3_json_end(j);
 }
 
-static int latency(const report *x, e3_buf *to, e3_err *err)
+static void latency(const report *x, e3_json *j)
 {
 	const e3_trace_latency *l = x->latency;
-	if (l->n == 0)
-		return e3_buf_printf(to, err, "\"latency\":null,");
-	return open_object(to, "latency", err) || whole(to, "frames", (int64_t)l->n, true, err) ||
-		real(to, "mean", l->mean, err) || real(to, "p50", l->p50, err) || real(to, "p99", l->p99, err) ||
-		real(to, "max", l->max, err) || closing(to, "},", err);
+	if (l->n == 0) {
+		e3_json_null(j, "latency");
+		return;
+	}
+	e3_json_object(j, "latency");
+	e3_json_int(j, "frames", (int64_t)l->n);
+	real(j, "mean", l->mean);
+	real(j, "p50", l->p50);
+	real(j, "p99", l->p99);
+	real(j, "max", l->max);
+	e3_json_end(j);
 }
 
 int report_json(const report *x, e3_buf *to, e3_err *err)
 {
-	if (e3_buf_add(to, "{", 1, err) || shape(x, to, err) || memory(x, to, err) || layers(x, to, err) ||
-		lives(x, to, err) || latency(x, to, err) || e3_buf_printf(to, err, "\"importance\":["))
-		return -1;
+	e3_json j = {.to = to, .err = err};
+	e3_json_object(&j, NULL);
+	shape(x, &j);
+	memory(x, &j);
+	layers(x, &j);
+	lives(x, &j);
+	latency(x, &j);
+	e3_json_array(&j, "importance");
 	for (int64_t f = 0; f < x->run.replay->steps; f++)
-		if (e3_buf_printf(to, err, "%.6g,", x->run.stats->importance[f]))
-			return -1;
-	return closing(to, "],", err) || violations(x, to, err) || closing(to, "}\n", err);
+		e3_json_real(&j, NULL, x->run.stats->importance[f], 6);
+	e3_json_end(&j);
+	violations(x, &j);
+	e3_json_end(&j);
+	return j.rc ? -1 : e3_buf_add(to, "\n", 1, err);
 }

@@ -1,6 +1,7 @@
 /* model: writing safetensors. Owns the header's text and the order of the bytes; never holds more than a chunk of
  * values. Refuses a conversion that would turn a finite value into an infinite one. */
 #include "ckpt.h"
+#include "e3/json.h"
 #include "e3/mem.h"
 #include "e3/num.h"
 #include <inttypes.h>
@@ -45,40 +46,41 @@ static int choose(saving *s)
 	return 0;
 }
 
-static int add_metadata(const saving *s, e3_buf *b)
-{
-	int rc = s->how->n_meta ? e3_buf_printf(b, s->err, "\"__metadata__\":{") : 0;
-	for (size_t k = 0; k < s->how->n_meta && !rc; k++)
-		rc = (k && e3_buf_add(b, ",", 1, s->err)) || e3_buf_json(b, s->how->meta[k][0], s->err) ||
-			e3_buf_add(b, ":", 1, s->err) || e3_buf_json(b, s->how->meta[k][1], s->err);
-	if (s->how->n_meta && !rc)
-		rc = e3_buf_printf(b, s->err, "}%s", s->n ? "," : "");
-	return rc ? -1 : 0;
-}
-
-static int add_entry(saving *s, e3_buf *b, const e3_tensor_info *t)
+static void add_entry(saving *s, e3_json *j, const e3_tensor_info *t)
 {
 	e3_dtype dtype = target(s, t);
 	uint64_t end = s->total + t->count * e3_dtype_size(dtype);
-	int rc = e3_buf_json(b, t->name, s->err) ||
-		e3_buf_printf(b, s->err, ":{\"dtype\":\"%s\",\"shape\":[", e3_dtype_name(dtype));
-	for (int d = 0; d < t->rank && !rc; d++)
-		rc = e3_buf_printf(b, s->err, "%s%" PRId64, d ? "," : "", t->shape[d]);
-	if (!rc)
-		rc = e3_buf_printf(b, s->err, "],\"data_offsets\":[%" PRIu64 ",%" PRIu64 "]}", s->total, end);
+	e3_json_object(j, t->name);
+	e3_json_text(j, "dtype", e3_dtype_name(dtype));
+	e3_json_array(j, "shape");
+	for (int d = 0; d < t->rank; d++)
+		e3_json_int(j, NULL, t->shape[d]);
+	e3_json_end(j);
+	e3_json_array(j, "data_offsets");
+	e3_json_int(j, NULL, (int64_t)s->total);
+	e3_json_int(j, NULL, (int64_t)end);
+	e3_json_end(j);
+	e3_json_end(j);
 	s->total = end;
-	return rc ? -1 : 0;
 }
 
 /* u64 length and JSON, padded with spaces so that the data begins on a multiple of 64. */
 static int write_header(saving *s)
 {
 	e3_buf b = {0};
+	e3_json j = {.to = &b, .err = s->err};
 	uint8_t length[8];
-	int rc = e3_buf_add(&b, "{", 1, s->err) || add_metadata(s, &b);
-	for (size_t k = 0; k < s->n && !rc; k++)
-		rc = (k && e3_buf_add(&b, ",", 1, s->err)) || add_entry(s, &b, nth(s, k));
-	rc = rc || e3_buf_add(&b, "}", 1, s->err);
+	e3_json_object(&j, NULL);
+	if (s->how->n_meta) {
+		e3_json_object(&j, "__metadata__");
+		for (size_t k = 0; k < s->how->n_meta; k++)
+			e3_json_text(&j, s->how->meta[k][0], s->how->meta[k][1]);
+		e3_json_end(&j);
+	}
+	for (size_t k = 0; k < s->n; k++)
+		add_entry(s, &j, nth(s, k));
+	e3_json_end(&j);
+	int rc = j.rc;
 	while (!rc && (8 + b.len) % 64)
 		rc = e3_buf_add(&b, " ", 1, s->err);
 	if (!rc) {
