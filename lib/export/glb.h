@@ -3,14 +3,21 @@
 #ifndef E3_EXPORT_GLB_H
 #define E3_EXPORT_GLB_H
 
+#include "e3/json.h"
 #include "export/writer.h"
 
 /* --- glb_doc.c: a glTF document under construction --- */
 
+/* An array of the document: its members so far, as JSON. */
+typedef struct e3_gltf_list {
+	e3_buf text;
+	e3_json json;
+	int n;
+} e3_gltf_list;
+
 /* The binary chunk is the points (streamed, never in memory) and then `tail`. */
 typedef struct e3_gltf {
-	e3_buf views, accessors, meshes, nodes, materials, cameras; /* members of the arrays, comma separated */
-	int n_views, n_accessors, n_meshes, n_nodes, n_materials, n_cameras;
+	e3_gltf_list views, accessors, meshes, nodes, materials, cameras;
 	uint64_t points_bytes;
 	e3_buf tail;
 	bool plain; /* as the reference: no bufferView targets */
@@ -34,8 +41,9 @@ typedef struct e3_gltf_array {
 } e3_gltf_array;
 
 int e3_gltf_accessor(e3_gltf *g, const e3_gltf_array *a);
-/* One member of an array: meshes, nodes... ; returns its number, *n before the call. */
-int e3_gltf_member(e3_gltf *g, e3_buf *array, int *n, const char *fmt, ...) E3_PRINTF(4, 5);
+/* One member of an array: begin opens the object, the caller fills it, end returns its number. */
+e3_json *e3_gltf_begin(e3_gltf *g, e3_gltf_list *list);
+int e3_gltf_end(e3_gltf *g, e3_gltf_list *list);
 /* The JSON chunk, padded to 4 with spaces (at least one when plain). */
 int e3_gltf_json(e3_gltf *g, e3_buf *out);
 void e3_gltf_release(e3_gltf *g);

@@ -3,44 +3,31 @@
 #include "e3/tool.h"
 #include "export/glb.h"
 #include <inttypes.h>
-#include <stdarg.h>
-#include <stdio.h>
 
-static void add(e3_gltf *g, e3_buf *to, const char *fmt, ...) E3_PRINTF(3, 4);
-static void add(e3_gltf *g, e3_buf *to, const char *fmt, ...)
+e3_json *e3_gltf_begin(e3_gltf *g, e3_gltf_list *list)
 {
-	char text[1024];
-	va_list args;
-	va_start(args, fmt);
-	int n = vsnprintf(text, sizeof text, fmt, args);
-	va_end(args);
-	if (!g->rc)
-		g->rc = n < 0 || n >= (int)sizeof text ? e3_fail(g->err, "writing glTF: a member is too long")
-											   : e3_buf_add(to, text, (size_t)n, g->err);
+	list->json.to = &list->text, list->json.err = g->err;
+	e3_json_object(&list->json, NULL);
+	return &list->json;
 }
 
-int e3_gltf_member(e3_gltf *g, e3_buf *array, int *n, const char *fmt, ...)
+int e3_gltf_end(e3_gltf *g, e3_gltf_list *list)
 {
-	char text[1024];
-	va_list args;
-	va_start(args, fmt);
-	int len = vsnprintf(text, sizeof text, fmt, args);
-	va_end(args);
-	if (len < 0 || len >= (int)sizeof text) {
-		g->rc = e3_fail(g->err, "writing glTF: a member is too long");
-		return 0;
-	}
-	add(g, array, "%s%s", *n ? "," : "", text);
-	return (*n)++;
+	e3_json_end(&list->json);
+	if (!g->rc)
+		g->rc = list->json.rc;
+	return list->n++;
 }
 
 int e3_gltf_view(e3_gltf *g, uint64_t offset, uint64_t length, int target)
 {
-	char more[32] = "";
+	e3_json *j = e3_gltf_begin(g, &g->views);
+	e3_json_int(j, "buffer", 0);
+	e3_json_int(j, "byteOffset", (int64_t)offset);
+	e3_json_int(j, "byteLength", (int64_t)length);
 	if (target && !g->plain)
-		snprintf(more, sizeof more, ",\"target\":%d", target);
-	return e3_gltf_member(g, &g->views, &g->n_views,
-		"{\"buffer\":0,\"byteOffset\":%" PRIu64 ",\"byteLength\":%" PRIu64 "%s}", offset, length, more);
+		e3_json_int(j, "target", target);
+	return e3_gltf_end(g, &g->views);
 }
 
 uint64_t e3_gltf_tail(e3_gltf *g, const void *bytes, size_t n)
@@ -55,57 +42,87 @@ uint64_t e3_gltf_tail(e3_gltf *g, const void *bytes, size_t n)
 
 int e3_gltf_accessor(e3_gltf *g, const e3_gltf_array *a)
 {
-	const char *type = a->width == 1 ? "SCALAR" : a->width == 3 ? "VEC3" : "VEC4";
-	bool colour = a->width == 4 && a->component != E3_GLTF_F32;
-	char bounds[256] = "";
-	int used = 0;
-	for (int side = 0; a->min && a->max && side < 2; side++)
+	e3_json *j = e3_gltf_begin(g, &g->accessors);
+	e3_json_int(j, "bufferView", a->view);
+	e3_json_int(j, "byteOffset", 0);
+	e3_json_int(j, "componentType", a->component);
+	e3_json_int(j, "count", (int64_t)a->count);
+	e3_json_text(j, "type", a->width == 1 ? "SCALAR" : a->width == 3 ? "VEC3" : "VEC4");
+	if (a->width == 4 && a->component != E3_GLTF_F32)
+		e3_json_bool(j, "normalized", true);
+	for (int side = 0; a->min && a->max && side < 2; side++) {
+		e3_json_array(j, side ? "max" : "min");
 		for (int k = 0; k < a->width; k++)
-			used += snprintf(bounds + used, sizeof bounds - (size_t)used, "%s%.9g%s",
-				k          ? ","
-					: side ? ",\"max\":["
-						   : ",\"min\":[",
-				side ? a->max[k] : a->min[k], k + 1 == a->width ? "]" : "");
-	return e3_gltf_member(g, &g->accessors, &g->n_accessors,
-		"{\"bufferView\":%d,\"byteOffset\":0,\"componentType\":%d,\"count\":%" PRIu64 ",\"type\":\"%s\"%s%s}", a->view,
-		a->component, a->count, type, colour ? ",\"normalized\":true" : "", bounds);
+			e3_json_real(j, NULL, side ? a->max[k] : a->min[k], 9);
+		e3_json_end(j);
+	}
+	return e3_gltf_end(g, &g->accessors);
 }
 
-static void join(e3_gltf *g, e3_buf *out, const char *key, const e3_buf *members)
+static void join(e3_json *j, const char *key, const e3_gltf_list *list)
 {
-	if (!members->len || g->rc)
+	if (!list->n || !list->text.len)
 		return;
-	add(g, out, ",\n\"%s\":[", key);
-	if (!g->rc)
-		g->rc = e3_buf_add(out, members->data, members->len, g->err);
-	add(g, out, "]");
+	e3_json_blank(j, "\n");
+	e3_json_array(j, key);
+	e3_json_raw(j, NULL, list->text.data, list->text.len);
+	e3_json_end(j);
+}
+
+static void add_asset(e3_json *j)
+{
+	e3_json_object(j, "asset");
+	e3_json_text(j, "version", "2.0");
+	e3_json_text(j, "generator", "e3-export " E3_VERSION);
+	e3_json_end(j);
+}
+
+static void add_buffer(e3_json *j, uint64_t bytes)
+{
+	e3_json_blank(j, "\n");
+	e3_json_array(j, "buffers");
+	e3_json_object(j, NULL);
+	e3_json_int(j, "byteLength", (int64_t)bytes);
+	e3_json_end(j);
+	e3_json_end(j);
 }
 
 int e3_gltf_json(e3_gltf *g, e3_buf *out)
 {
 	uint64_t bin = g->points_bytes + g->tail.len;
-	bool unlit = !g->plain && g->n_materials;
-	add(g, out,
-		"{\"asset\":{\"version\":\"2.0\",\"generator\":\"e3-export " E3_VERSION "\"}%s,"
-		"\"scene\":0,\"scenes\":[{\"nodes\":[0]}]",
-		unlit ? ",\"extensionsUsed\":[\"KHR_materials_unlit\"]" : "");
-	join(g, out, "nodes", &g->nodes);
-	join(g, out, "cameras", &g->cameras);
-	join(g, out, "meshes", &g->meshes);
-	join(g, out, "materials", &g->materials);
-	join(g, out, "accessors", &g->accessors);
-	join(g, out, "bufferViews", &g->views);
+	e3_json j = {.to = out, .err = g->err, .rc = g->rc};
+	e3_json_object(&j, NULL);
+	add_asset(&j);
+	if (!g->plain && g->materials.n) {
+		e3_json_array(&j, "extensionsUsed");
+		e3_json_text(&j, NULL, "KHR_materials_unlit");
+		e3_json_end(&j);
+	}
+	e3_json_int(&j, "scene", 0);
+	e3_json_array(&j, "scenes");
+	e3_json_object(&j, NULL);
+	e3_json_ints(&j, "nodes", (int[]){0}, 1);
+	e3_json_end(&j);
+	e3_json_end(&j);
+	join(&j, "nodes", &g->nodes);
+	join(&j, "cameras", &g->cameras);
+	join(&j, "meshes", &g->meshes);
+	join(&j, "materials", &g->materials);
+	join(&j, "accessors", &g->accessors);
+	join(&j, "bufferViews", &g->views);
 	if (bin)
-		add(g, out, ",\n\"buffers\":[{\"byteLength\":%" PRIu64 "}]", bin);
-	add(g, out, "}%s", g->plain ? " " : "");
+		add_buffer(&j, bin);
+	e3_json_end(&j);
+	g->rc = j.rc ? j.rc : g->plain ? e3_buf_add(out, " ", 1, g->err) : 0;
 	while (!g->rc && out->len % 4)
-		add(g, out, " ");
+		g->rc = e3_buf_add(out, " ", 1, g->err);
 	return g->rc;
 }
 
 void e3_gltf_release(e3_gltf *g)
 {
-	e3_buf *all[] = {&g->views, &g->accessors, &g->meshes, &g->nodes, &g->materials, &g->cameras, &g->tail};
+	e3_buf *all[] = {&g->views.text, &g->accessors.text, &g->meshes.text, &g->nodes.text, &g->materials.text,
+		&g->cameras.text, &g->tail};
 	for (size_t k = 0; k < sizeof all / sizeof *all; k++)
 		e3_buf_release(all[k]);
 }

@@ -8,22 +8,25 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void format_matrix(const e3_glb_scene *s, char *to, size_t size)
+static void add_matrix(const e3_glb_scene *s, e3_json *j)
 {
 	double m[16];
-	size_t used = 0;
 	e3_align_matrix(s->opt->align, s->first, m);
-	for (int k = 0; k < 16; k++)
-		used += (size_t)snprintf(to + used, size - used, "%s%.17g", k ? "," : "", m[k]);
+	e3_json_reals(j, "matrix", m, 16, 17);
 }
 
-/* The accessors of the points; returns the attributes of their primitive in `to`. */
-static void add_points(const e3_glb_scene *s, e3_gltf *g, char *to, size_t size)
+/* The accessors of the points; -1: none. */
+typedef struct attributes {
+	int position, colour, conf;
+} attributes;
+
+static attributes add_points(const e3_glb_scene *s, e3_gltf *g)
 {
 	const e3_export_options *o = s->opt;
+	attributes a = {.conf = -1};
 	uint64_t n = s->n_points, at = 0;
 	e3_gltf_array position = {e3_gltf_view(g, at, 12 * n, E3_GLTF_VERTICES), E3_GLTF_F32, 3, n, s->min, s->max};
-	int positions = e3_gltf_accessor(g, &position);
+	a.position = e3_gltf_accessor(g, &position);
 	at += 12 * n;
 	uint64_t colour_bytes = (o->glb_srgb ? 4 : 8) * n;
 	float low[4] = {s->rgb_min[0], s->rgb_min[1], s->rgb_min[2], 255};
@@ -37,11 +40,52 @@ static void add_points(const e3_glb_scene *s, e3_gltf *g, char *to, size_t size)
 		.max = high,
 	};
 	at += colour_bytes;
-	int used = snprintf(to, size, "\"POSITION\":%d,\"COLOR_0\":%d", positions, e3_gltf_accessor(g, &colour));
+	a.colour = e3_gltf_accessor(g, &colour);
 	if (o->glb_conf) {
 		e3_gltf_array conf = {e3_gltf_view(g, at, 4 * n, E3_GLTF_VERTICES), E3_GLTF_F32, 1, n, NULL, NULL};
-		snprintf(to + used, size - (size_t)used, ",\"_CONFIDENCE\":%d", e3_gltf_accessor(g, &conf));
+		a.conf = e3_gltf_accessor(g, &conf);
 	}
+	return a;
+}
+
+static void name_attributes(e3_json *j, attributes a)
+{
+	e3_json_object(j, "attributes");
+	e3_json_int(j, "POSITION", a.position);
+	if (a.colour >= 0)
+		e3_json_int(j, "COLOR_0", a.colour);
+	if (a.conf >= 0)
+		e3_json_int(j, "_CONFIDENCE", a.conf);
+	e3_json_end(j);
+}
+
+/* A mesh of one primitive: the caller names the rest of it and calls end_mesh. */
+static e3_json *begin_mesh(e3_gltf *g, const char *name)
+{
+	e3_json *j = e3_gltf_begin(g, &g->meshes);
+	e3_json_text(j, "name", name);
+	return j;
+}
+
+static void begin_primitive(e3_json *j)
+{
+	e3_json_array(j, "primitives");
+	e3_json_object(j, NULL);
+}
+
+static int end_mesh(e3_gltf *g)
+{
+	e3_json_end(&g->meshes.json);
+	e3_json_end(&g->meshes.json);
+	return e3_gltf_end(g, &g->meshes);
+}
+
+static void add_node(e3_gltf *g, const char *name, int mesh)
+{
+	e3_json *j = e3_gltf_begin(g, &g->nodes);
+	e3_json_text(j, "name", name);
+	e3_json_int(j, "mesh", mesh);
+	e3_gltf_end(g, &g->nodes);
 }
 
 static int add_unlit(e3_gltf *g, const char *name, const uint8_t srgb[3])
@@ -49,11 +93,18 @@ static int add_unlit(e3_gltf *g, const char *name, const uint8_t srgb[3])
 	double linear[3];
 	for (int k = 0; k < 3; k++)
 		linear[k] = e3_linear16(srgb[k]) / 65535.0;
-	return e3_gltf_member(g, &g->materials, &g->n_materials,
-		"{\"name\":\"%s\",\"pbrMetallicRoughness\":"
-		"{\"baseColorFactor\":[%.6g,%.6g,%.6g,1],\"metallicFactor\":0,\"roughnessFactor\":1},"
-		"\"extensions\":{\"KHR_materials_unlit\":{}}}",
-		name, linear[0], linear[1], linear[2]);
+	e3_json *j = e3_gltf_begin(g, &g->materials);
+	e3_json_text(j, "name", name);
+	e3_json_object(j, "pbrMetallicRoughness");
+	e3_json_reals(j, "baseColorFactor", (double[]){linear[0], linear[1], linear[2], 1}, 4, 6);
+	e3_json_int(j, "metallicFactor", 0);
+	e3_json_int(j, "roughnessFactor", 1);
+	e3_json_end(j);
+	e3_json_object(j, "extensions");
+	e3_json_object(j, "KHR_materials_unlit");
+	e3_json_end(j);
+	e3_json_end(j);
+	return e3_gltf_end(g, &g->materials);
 }
 
 /* Vertices at the end of the binary chunk; returns their accessor. */
@@ -110,10 +161,52 @@ static bool new_lens(e3_gltf *g, const e3_glb_camera *c, double size, shared *x)
 	if (x->camera >= 0 && x->fov_h == c->fov_h && x->fov_w == c->fov_w)
 		return false;
 	x->fov_h = c->fov_h, x->fov_w = c->fov_w;
-	x->camera = e3_gltf_member(g, &g->cameras, &g->n_cameras,
-		"{\"type\":\"perspective\",\"perspective\":{\"yfov\":%.9g,\"aspectRatio\":%.9g,\"znear\":%.9g}}", c->fov_h,
-		tan(c->fov_w / 2.0) / tan(c->fov_h / 2.0), 0.01 * size);
+	e3_json *j = e3_gltf_begin(g, &g->cameras);
+	e3_json_text(j, "type", "perspective");
+	e3_json_object(j, "perspective");
+	e3_json_real(j, "yfov", c->fov_h, 9);
+	e3_json_real(j, "aspectRatio", tan(c->fov_w / 2.0) / tan(c->fov_h / 2.0), 9);
+	e3_json_real(j, "znear", 0.01 * size, 9);
+	e3_json_end(j);
+	x->camera = e3_gltf_end(g, &g->cameras);
 	return true;
+}
+
+static int add_frustum(e3_gltf *g, const e3_glb_camera *c, bool mesh, const shared *x)
+{
+	char name[48];
+	snprintf(name, sizeof name, "frustum_%06" PRId64, c->frame);
+	e3_json *j = begin_mesh(g, name);
+	begin_primitive(j);
+	e3_json_int(j, "mode", mesh ? 4 : 1);
+	name_attributes(j, (attributes){x->shape, -1, -1});
+	e3_json_int(j, "indices", x->indices);
+	e3_json_int(j, "material", x->material);
+	return end_mesh(g);
+}
+
+static void add_camera_node(e3_gltf *g, const e3_glb_camera *c, bool mesh, const shared *x)
+{
+	char name[48];
+	double at[3], q[4];
+	e3_pose_center(&c->pose, at);
+	e3_pose_quat_to_world(&c->pose, q);
+	e3_quat_mul(q, (double[4]){1, 0, 0, 0}, q);
+	snprintf(name, sizeof name, "cam_%06" PRId64, c->frame);
+	e3_json *j = e3_gltf_begin(g, &g->nodes);
+	e3_json_text(j, "name", name);
+	e3_json_reals(j, "translation", at, 3, 9);
+	e3_json_reals(j, "rotation", q, 4, 9);
+	if (c->usable)
+		e3_json_int(j, "camera", x->camera);
+	if (mesh || c->usable)
+		e3_json_int(j, "mesh", x->mesh);
+	e3_json_object(j, "extras");
+	e3_json_int(j, "frame", c->frame);
+	e3_json_int(j, "source_frame", c->src_i);
+	e3_json_real(j, "time", c->pts, 9);
+	e3_json_end(j);
+	e3_gltf_end(g, &g->nodes);
 }
 
 static void add_camera(const e3_glb_scene *s, e3_gltf *g, size_t k, shared *x)
@@ -136,22 +229,8 @@ static void add_camera(const e3_glb_scene *s, e3_gltf *g, size_t k, shared *x)
 		changed = true;
 	}
 	if (changed && x->shape >= 0)
-		x->mesh = e3_gltf_member(g, &g->meshes, &g->n_meshes,
-			"{\"name\":\"frustum_%06" PRId64 "\",\"primitives\":"
-			"[{\"mode\":%d,\"attributes\":{\"POSITION\":%d},\"indices\":%d,\"material\":%d}]}",
-			c->frame, mesh ? 4 : 1, x->shape, x->indices, x->material);
-	double at[3], q[4];
-	e3_pose_center(&c->pose, at);
-	e3_pose_quat_to_world(&c->pose, q);
-	e3_quat_mul(q, (double[4]){1, 0, 0, 0}, q);
-	char more[64] = "";
-	int used = c->usable ? snprintf(more, sizeof more, ",\"camera\":%d", x->camera) : 0;
-	if (mesh || c->usable)
-		snprintf(more + used, sizeof more - (size_t)used, ",\"mesh\":%d", x->mesh);
-	e3_gltf_member(g, &g->nodes, &g->n_nodes,
-		"{\"name\":\"cam_%06" PRId64 "\",\"translation\":[%.9g,%.9g,%.9g],\"rotation\":[%.9g,%.9g,%.9g,%.9g]%s,"
-		"\"extras\":{\"frame\":%" PRId64 ",\"source_frame\":%" PRId64 ",\"time\":%.9g}}",
-		c->frame, at[0], at[1], at[2], q[0], q[1], q[2], q[3], more, c->frame, c->src_i, c->pts);
+		x->mesh = add_frustum(g, c, mesh, x);
+	add_camera_node(g, c, mesh, x);
 }
 
 /* A line through the camera centres. */
@@ -171,58 +250,58 @@ static void add_path(const e3_glb_scene *s, e3_gltf *g)
 	}
 	int position = add_vertices(g, v, s->n_cameras);
 	int material = add_unlit(g, "trajectory", grey);
-	int mesh = e3_gltf_member(g, &g->meshes, &g->n_meshes,
-		"{\"name\":\"trajectory\",\"primitives\":[{\"mode\":3,\"attributes\":{\"POSITION\":%d},\"material\":%d}]}",
-		position, material);
-	e3_gltf_member(g, &g->nodes, &g->n_nodes, "{\"name\":\"trajectory\",\"mesh\":%d}", mesh);
+	e3_json *j = begin_mesh(g, "trajectory");
+	begin_primitive(j);
+	e3_json_int(j, "mode", 3);
+	name_attributes(j, (attributes){position, -1, -1});
+	e3_json_int(j, "material", material);
+	add_node(g, "trajectory", end_mesh(g));
 	free(v);
 }
 
-static void add_children(e3_gltf *g, e3_buf *to, int n)
-{
-	for (int k = 1; k <= n && !g->rc; k++)
-		g->rc = e3_buf_printf(to, g->err, "%s%d", k > 1 ? "," : ",\"children\":[", k);
-	if (n && !g->rc)
-		g->rc = e3_buf_add(to, "]", 1, g->err);
-}
-
 /* Nodes are numbered as they are added; the world is node 0 and lists them all, so it is put in front at the end. */
-static void add_world(e3_gltf *g, const char *matrix)
+static void add_world(const e3_glb_scene *s, e3_gltf *g, bool matrix)
 {
-	e3_buf world = {0};
-	int n = g->n_nodes - 1; /* counted from 1: see below */
+	e3_gltf_list world = {.n = g->nodes.n};
+	e3_json *j = e3_gltf_begin(g, &world);
+	e3_json_text(j, "name", "world");
+	if (matrix)
+		add_matrix(s, j);
+	if (g->nodes.n > 1)
+		e3_json_array(j, "children");
+	for (int k = 1; k < g->nodes.n; k++)
+		e3_json_int(j, NULL, k);
+	if (g->nodes.n > 1)
+		e3_json_end(j);
+	e3_json_end(j);
+	if (g->nodes.text.len)
+		e3_json_raw(j, NULL, g->nodes.text.data, g->nodes.text.len);
 	if (!g->rc)
-		g->rc = e3_buf_printf(&world, g->err, "{\"name\":\"world\"%s%s%s", matrix ? ",\"matrix\":[" : "",
-			matrix ? matrix : "", matrix ? "]" : "");
-	add_children(g, &world, n);
-	if (!g->rc)
-		g->rc = e3_buf_add(&world, "}", 1, g->err);
-	if (!g->rc && g->nodes.len)
-		g->rc = e3_buf_add(&world, g->nodes.data, g->nodes.len, g->err);
-	e3_buf_release(&g->nodes);
+		g->rc = j->rc;
+	e3_buf_release(&g->nodes.text);
 	g->nodes = world;
 }
 
 void e3_glb_scene_ours(const e3_glb_scene *s, e3_gltf *g)
 {
 	static const uint8_t white[3] = {255, 255, 255};
-	char matrix[640], attributes[96];
-	format_matrix(s, matrix, sizeof matrix);
-	g->n_nodes = 1; /* the world, written last */
+	g->nodes.n = 1; /* the world, written last */
 	if (s->n_points) {
-		add_points(s, g, attributes, sizeof attributes);
+		attributes a = add_points(s, g);
 		int material = add_unlit(g, "points", white);
-		int mesh = e3_gltf_member(g, &g->meshes, &g->n_meshes,
-			"{\"name\":\"points\",\"primitives\":[{\"mode\":0,\"attributes\":{%s},\"material\":%d}]}", attributes,
-			material);
-		e3_gltf_member(g, &g->nodes, &g->n_nodes, "{\"name\":\"points\",\"mesh\":%d}", mesh);
+		e3_json *j = begin_mesh(g, "points");
+		begin_primitive(j);
+		e3_json_int(j, "mode", 0);
+		name_attributes(j, a);
+		e3_json_int(j, "material", material);
+		add_node(g, "points", end_mesh(g));
 	}
 	shared x = {.indices = -1, .shape = -1, .colour = -1, .mesh = -1, .camera = -1};
 	for (size_t k = 0; k < s->n_cameras && !g->rc; k++)
 		add_camera(s, g, k, &x);
 	if (s->n_cameras >= 2)
 		add_path(s, g);
-	add_world(g, s->opt->align == E3_ALIGN_NONE ? NULL : matrix);
+	add_world(s, g, s->opt->align != E3_ALIGN_NONE);
 }
 
 /* One of the reference's cameras: its cone in world coordinates, one colour for all vertices. */
@@ -252,10 +331,18 @@ static void add_upstream_camera(const e3_glb_scene *s, e3_gltf *g, size_t k, int
 		.min = colour,
 		.max = colour,
 	};
-	e3_gltf_member(g, &g->meshes, &g->n_meshes,
-		"{\"name\":\"geometry_%zu\",\"extras\":{\"processed\":true},\"primitives\":"
-		"[{\"attributes\":{\"POSITION\":%d,\"COLOR_0\":%d},\"indices\":%d,\"mode\":4}]}",
-		k + 1, position, e3_gltf_accessor(g, &colours), indices);
+	char name[32];
+	snprintf(name, sizeof name, "geometry_%zu", k + 1);
+	attributes a = {position, e3_gltf_accessor(g, &colours), -1};
+	e3_json *j = begin_mesh(g, name);
+	e3_json_object(j, "extras");
+	e3_json_bool(j, "processed", true);
+	e3_json_end(j);
+	begin_primitive(j);
+	name_attributes(j, a);
+	e3_json_int(j, "indices", indices);
+	e3_json_int(j, "mode", 4);
+	end_mesh(g);
 }
 
 static int add_upstream_indices(e3_gltf *g)
@@ -271,22 +358,40 @@ static int add_upstream_indices(e3_gltf *g)
 	return e3_gltf_accessor(g, &a);
 }
 
+static void add_upstream_points(const e3_glb_scene *s, e3_gltf *g)
+{
+	attributes a = add_points(s, g);
+	e3_json *j = begin_mesh(g, "geometry_0");
+	begin_primitive(j);
+	name_attributes(j, a);
+	e3_json_int(j, "mode", 0);
+	e3_json_int(j, "material", 0);
+	end_mesh(g);
+	j = e3_gltf_begin(g, &g->materials);
+	e3_json_object(j, "pbrMetallicRoughness");
+	e3_json_ints(j, "baseColorFactor", (int[]){1, 1, 1, 1}, 4);
+	e3_json_int(j, "metallicFactor", 0);
+	e3_json_int(j, "roughnessFactor", 0);
+	e3_json_end(j);
+	e3_gltf_end(g, &g->materials);
+}
+
 void e3_glb_scene_upstream(const e3_glb_scene *s, e3_gltf *g)
 {
-	char matrix[640], attributes[96];
-	format_matrix(s, matrix, sizeof matrix);
 	g->plain = true;
-	g->n_nodes = 1;
-	add_points(s, g, attributes, sizeof attributes);
-	e3_gltf_member(g, &g->meshes, &g->n_meshes,
-		"{\"name\":\"geometry_0\",\"primitives\":[{\"attributes\":{%s},\"mode\":0,\"material\":0}]}", attributes);
-	e3_gltf_member(g, &g->materials, &g->n_materials,
-		"{\"pbrMetallicRoughness\":{\"baseColorFactor\":[1,1,1,1],\"metallicFactor\":0,\"roughnessFactor\":0}}");
+	g->nodes.n = 1;
+	add_upstream_points(s, g);
 	int indices = s->n_cameras ? add_upstream_indices(g) : 0;
 	for (size_t k = 0; k < s->n_cameras && !g->rc; k++)
 		add_upstream_camera(s, g, k, indices);
-	for (int k = 0; k < g->n_meshes && !g->rc; k++)
-		e3_gltf_member(g, &g->nodes, &g->n_nodes, "{\"name\":\"geometry_%d\",\"mesh\":%d,\"matrix\":[%s]}", k, k,
-			matrix);
-	add_world(g, NULL);
+	for (int k = 0; k < g->meshes.n && !g->rc; k++) {
+		char name[32];
+		snprintf(name, sizeof name, "geometry_%d", k);
+		e3_json *j = e3_gltf_begin(g, &g->nodes);
+		e3_json_text(j, "name", name);
+		e3_json_int(j, "mesh", k);
+		add_matrix(s, j);
+		e3_gltf_end(g, &g->nodes);
+	}
+	add_world(s, g, false);
 }

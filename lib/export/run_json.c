@@ -1,73 +1,111 @@
 /* export: run.json: what the other formats cannot say (doc/formats.md 4.9): where each frame came from, and what was
  * chosen. The lines of the frames wait in a temporary file. */
+#include "e3/json.h"
 #include "e3/tool.h"
 #include "export/writer.h"
-#include <inttypes.h>
 #include <stdlib.h>
 
 typedef struct run_json {
 	e3_format_writer base;
-	FILE *lines;
+	FILE *lines; /* the array of frames */
+	e3_buf text;
+	e3_json json; /* writes the lines, through `text` */
 	int w, h;
 } run_json;
+
+static int spool(run_json *s, e3_err *err)
+{
+	if (s->json.rc)
+		return -1;
+	bool fails = fwrite(s->text.data, 1, s->text.len, s->lines) != s->text.len;
+	s->text.len = 0;
+	return fails ? e3_fail_sys(err, "spooling frames to a temporary file (TMPDIR chooses where)") : 0;
+}
 
 static int json_add(e3_format_writer *w, e3_export_run *run, const e3_export_frame *frame, e3_err *err)
 {
 	run_json *s = (run_json *)w;
 	const e3_pred *p = frame->pred;
+	const e3_fit *fit = &p->s.fit;
+	e3_json *j = &s->json;
 	if (!run->facts.frames)
 		s->w = p->w, s->h = p->h;
-	int rc = fprintf(s->lines,
-		"%s\n  {\"index\":%" PRId64 ",\"source_frame\":%" PRId64
-		",\"pts\":%.9g,\"src_w\":%d,\"src_h\":%d,\"rotation\":%d,"
-		"\"w\":%d,\"h\":%d,\"fit\":[%.17g,%.17g,%.17g,%.17g],\"ms\":%.6g}",
-		run->facts.frames ? "," : "", p->s.i, p->s.src_i, p->s.pts, p->s.src_w, p->s.src_h, p->s.rot, p->w, p->h,
-		p->s.fit.sx, p->s.fit.sy, p->s.fit.tx, p->s.fit.ty, p->ms);
-	return rc < 0 ? e3_fail_sys(err, "spooling frames to a temporary file (TMPDIR chooses where)") : 0;
+	j->err = err;
+	e3_json_blank(j, "\n  ");
+	e3_json_object(j, NULL);
+	e3_json_int(j, "index", p->s.i);
+	e3_json_int(j, "source_frame", p->s.src_i);
+	e3_json_real(j, "pts", p->s.pts, 9);
+	e3_json_int(j, "src_w", p->s.src_w);
+	e3_json_int(j, "src_h", p->s.src_h);
+	e3_json_int(j, "rotation", p->s.rot);
+	e3_json_int(j, "w", p->w);
+	e3_json_int(j, "h", p->h);
+	e3_json_reals(j, "fit", (double[]){fit->sx, fit->sy, fit->tx, fit->ty}, 4, 17);
+	e3_json_real(j, "ms", p->ms, 6);
+	e3_json_end(j);
+	return spool(s, err);
 }
 
-static int add_text(e3_buf *b, const char *key, const char *text, e3_err *err)
+/* The name of a value on a line of its own. */
+static const char *line(e3_json *j, const char *key)
 {
-	if (e3_buf_printf(b, err, "\n \"%s\":", key))
-		return -1;
-	return (text ? e3_buf_json(b, text, err) : e3_buf_printf(b, err, "null")) ? -1 : e3_buf_printf(b, err, ",");
+	e3_json_blank(j, "\n ");
+	return key;
 }
 
-static int add_points(e3_buf *b, const e3_export_run *run, e3_err *err)
+static void add_points(e3_json *j, const e3_export_run *run)
 {
 	const e3_export_facts *f = &run->facts;
-	int rc = e3_buf_printf(b, err,
-		"\n \"points\":{\"from\":\"%s\",\"candidates\":%" PRIu64 ",\"not_finite\":%" PRIu64 ",\"kept\":%" PRIu64 ",",
-		f->from_depth ? "depth" : "map", f->points, f->non_finite, f->kept);
-	for (const e3_format *format = run->formats; !rc && format->name; format++)
+	e3_json_object(j, line(j, "points"));
+	e3_json_text(j, "from", f->from_depth ? "depth" : "map");
+	e3_json_int(j, "candidates", (int64_t)f->points);
+	e3_json_int(j, "not_finite", (int64_t)f->non_finite);
+	e3_json_int(j, "kept", (int64_t)f->kept);
+	for (const e3_format *format = run->formats; format->name; format++)
 		if (format->points)
-			rc = e3_buf_printf(b, err, "\"%s\":%" PRIu64 ",", format->name, f->written[format - run->formats]);
-	if (!rc)
-		rc = e3_buf_printf(b, err,
-			"\"conf_pct\":%.9g,\"conf_min\":%.9g,\"threshold\":%.9g,\"voxel\":%.9g},\n \"scene_scale\":%.9g,",
-			run->opt->cloud.conf_pct, run->opt->cloud.conf_min, f->threshold, f->voxel, f->scene_scale);
-	return rc;
+			e3_json_int(j, format->name, (int64_t)f->written[format - run->formats]);
+	e3_json_real(j, "conf_pct", run->opt->cloud.conf_pct, 9);
+	e3_json_real(j, "conf_min", run->opt->cloud.conf_min, 9);
+	e3_json_real(j, "threshold", f->threshold, 9);
+	e3_json_real(j, "voxel", f->voxel, 9);
+	e3_json_end(j);
+	e3_json_real(j, line(j, "scene_scale"), f->scene_scale, 9);
 }
 
-static int add_facts(e3_buf *b, const e3_export_run *run, const run_json *s, e3_err *err)
+static void add_inference(e3_json *j, const e3_end *end)
+{
+	e3_json_object(j, line(j, "inference"));
+	e3_json_real(j, "seconds", end->seconds, 9);
+	e3_json_int(j, "peak_rss", (int64_t)end->peak_rss);
+	e3_json_int(j, "cache_now", (int64_t)end->cache_now);
+	e3_json_int(j, "cache_peak", (int64_t)end->cache_peak);
+	e3_json_int(j, "cache_full", (int64_t)end->cache_full);
+	e3_json_end(j);
+}
+
+static void add_facts(e3_json *j, const e3_export_run *run, const run_json *s)
 {
 	const e3_export_facts *f = &run->facts;
-	const e3_end *end = run->end;
-	int rc = e3_buf_printf(b, err,
-		"\n \"complete\":%s,\n \"frames_total\":%" PRId64 ",\n \"w\":%d,\n \"h\":%d,\n \"budget_tokens\":",
-		end ? "true" : "false", f->frames, s->w, s->h);
-	if (!rc)
-		rc = run->budget < 0 ? e3_buf_printf(b, err, "null,") : e3_buf_printf(b, err, "%" PRId64 ",", run->budget);
-	if (!rc && run->cloud)
-		rc = add_points(b, run, err);
-	if (!rc && f->depth_scale > 0)
-		rc = e3_buf_printf(b, err, "\n \"depth_scale\":%.9g,", f->depth_scale);
-	if (!rc && end)
-		rc = e3_buf_printf(b, err,
-			"\n \"inference\":{\"seconds\":%.9g,\"peak_rss\":%" PRIu64 ",\"cache_now\":%" PRIu64
-			",\"cache_peak\":%" PRIu64 ",\"cache_full\":%" PRIu64 "},",
-			end->seconds, end->peak_rss, end->cache_now, end->cache_peak, end->cache_full);
-	return rc ? rc : e3_buf_printf(b, err, "\n \"frames\":[");
+	e3_json_text(j, line(j, "tool"), "e3-export " E3_VERSION);
+	e3_json_text(j, line(j, "source"), run->source);
+	e3_json_text(j, line(j, "model"), run->model);
+	e3_json_text(j, line(j, "policy"), run->policy);
+	e3_json_text(j, line(j, "device"), run->device);
+	e3_json_bool(j, line(j, "complete"), run->end);
+	e3_json_int(j, line(j, "frames_total"), f->frames);
+	e3_json_int(j, line(j, "w"), s->w);
+	e3_json_int(j, line(j, "h"), s->h);
+	if (run->budget < 0)
+		e3_json_null(j, line(j, "budget_tokens"));
+	else
+		e3_json_int(j, line(j, "budget_tokens"), run->budget);
+	if (run->cloud)
+		add_points(j, run);
+	if (f->depth_scale > 0)
+		e3_json_real(j, line(j, "depth_scale"), f->depth_scale, 9);
+	if (run->end)
+		add_inference(j, run->end);
 }
 
 static int copy_lines(run_json *s, e3_err *err)
@@ -81,33 +119,43 @@ static int copy_lines(run_json *s, e3_err *err)
 	return ferror(s->lines) ? e3_fail_sys(err, "reading frames back from a temporary file") : 0;
 }
 
+static int end_lines(run_json *s, e3_err *err)
+{
+	s->json.err = err;
+	e3_json_blank(&s->json, "\n ");
+	e3_json_end(&s->json);
+	return spool(s, err);
+}
+
+/* The frames come last, so that they can be copied from their file. */
 static int json_write(e3_format_writer *w, e3_export_run *run, e3_err *err)
 {
-	static const char end[] = "\n ]\n}\n";
+	static const char end[] = "\n}\n";
 	run_json *s = (run_json *)w;
 	e3_buf b = {0};
-	int rc = e3_buf_printf(&b, err, "{\n \"tool\":\"e3-export %s\",", E3_VERSION);
-	if (!rc)
-		rc = add_text(&b, "source", run->source, err) || add_text(&b, "model", run->model, err) ||
-			add_text(&b, "policy", run->policy, err) || add_text(&b, "device", run->device, err) ||
-			add_facts(&b, run, s, err);
-	if (!rc)
-		rc = e3_file_write(&s->base.file, b.data, b.len, err) || copy_lines(s, err) ||
-			e3_file_write(&s->base.file, end, sizeof end - 1, err);
+	e3_json j = {.to = &b, .err = err};
+	e3_json_object(&j, NULL);
+	add_facts(&j, run, s);
+	e3_json_key(&j, line(&j, "frames"));
+	int rc = j.rc || e3_file_write(&s->base.file, b.data, b.len, err) || end_lines(s, err) || copy_lines(s, err) ||
+		e3_file_write(&s->base.file, end, sizeof end - 1, err);
 	e3_buf_release(&b);
-	return rc;
+	return rc ? -1 : 0;
 }
 
 static int json_open(e3_format_writer *w, e3_export_run *run, e3_err *err)
 {
 	run_json *s = (run_json *)w;
 	s->lines = e3_spool(err);
-	return s->lines ? 0 : -1;
+	s->json = (e3_json){.to = &s->text, .err = err};
+	e3_json_array(&s->json, NULL);
+	return s->lines ? s->json.rc : -1;
 }
 
 static void json_release(e3_format_writer *w)
 {
 	run_json *s = (run_json *)w;
+	e3_buf_release(&s->text);
 	if (s->lines)
 		fclose(s->lines);
 }
