@@ -121,6 +121,16 @@ static void pictures_land_where_the_reference_puts_them(void **state)
 	plan_is(500, 500, E3_FIT_PAD, (e3_fit_plan){518, 518, 518, 518, 0, 0, 0});
 }
 
+static void the_affine_follows_resize_crop_and_padding(void **state)
+{
+	const e3_fit_plan crop = {518, 686, 518, 518, 84, 0, 0}, pad = {294, 518, 518, 518, 0, 112, 0};
+	e3_fit f = e3_fit_compose((e3_fit){1, 1, 0, 0}, &crop, 480, 640);
+	assert_true(f.sx == 518.0 / 480 && f.sy == 686.0 / 640 && f.tx == 0 && f.ty == -84);
+	f = e3_fit_compose((e3_fit){0.5, 0.25, 3, -4}, &pad, 720, 1280);
+	assert_true(f.sx == 0.5 * (294.0 / 720) && f.sy == 0.25 * (518.0 / 1280));
+	assert_true(f.tx == 3 * (294.0 / 720) + 112 && f.ty == -4 * (518.0 / 1280));
+}
+
 static void impossible_plans_are_refused(void **state)
 {
 	e3_fit_plan p;
@@ -190,6 +200,7 @@ int main(void)
 		cmocka_unit_test(resizing_equals_pillow),
 		cmocka_unit_test(weights_are_the_published_ones),
 		cmocka_unit_test(pictures_land_where_the_reference_puts_them),
+		cmocka_unit_test(the_affine_follows_resize_crop_and_padding),
 		cmocka_unit_test(impossible_plans_are_refused),
 		cmocka_unit_test(fitting_is_the_resize_cropped_or_padded),
 		cmocka_unit_test(nearest_takes_the_pixel_below),

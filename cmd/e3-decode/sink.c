@@ -80,8 +80,7 @@ static int fit(sink *s, const e3_image **im, e3_source *at, e3_err *err)
 	if (e3_fit_plan_make(in->w, in->h, (int)s->o->fit, (int)s->o->patch, (e3_fit_mode)s->o->fit_mode, &plan, err) ||
 		e3_fit_apply(in, &plan, &s->fitted, err))
 		return -1;
-	at->fit =
-		(e3_fit){(double)plan.scaled_w / in->w, (double)plan.scaled_h / in->h, plan.pad_x, plan.pad_y - plan.crop_y};
+	at->fit = e3_fit_compose(at->fit, &plan, in->w, in->h);
 	*im = &s->fitted;
 	return 0;
 }

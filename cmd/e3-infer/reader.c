@@ -25,14 +25,6 @@ struct infer_reader {
 	e3_err err;
 };
 
-/* Pixel of the network image from a pixel of the source: first the frame's own map, then the resize done here. */
-static e3_fit compose(const e3_frame *frame, const e3_fit_plan *p)
-{
-	const e3_fit *a = &frame->s.fit;
-	double sx = (double)p->scaled_w / frame->w, sy = (double)p->scaled_h / frame->h;
-	return (e3_fit){a->sx * sx, a->sy * sy, a->tx * sx + p->pad_x, a->ty * sy + p->pad_y - p->crop_y};
-}
-
 /* The picture a data set's loader made is the network's, whatever size the model was trained for: it changes hands. */
 static int take_prepared(infer_reader *r, infer_item *to, e3_err *err)
 {
@@ -58,7 +50,7 @@ static int read_frame(infer_reader *r, const e3_msg *msg, infer_item *to, e3_err
 		e3_fit_apply(&in, &plan, &to->picture, err))
 		return -1;
 	to->source = r->frame.s;
-	to->source.fit = compose(&r->frame, &plan);
+	to->source.fit = e3_fit_compose(r->frame.s.fit, &plan, in.w, in.h);
 	return 0;
 }
 

@@ -5,6 +5,7 @@
 #ifndef E3_IMAGE_H
 #define E3_IMAGE_H
 
+#include "e3/data.h"
 #include "e3/err.h"
 #include <stdbool.h>
 #include <stddef.h>
@@ -90,6 +91,10 @@ typedef struct e3_fit_plan {
 int e3_fit_plan_make(int w, int h, int target, int patch, e3_fit_mode mode, e3_fit_plan *plan, e3_err *err);
 /* Applies it: out is initialised here. RGB only. */
 int e3_fit_apply(const e3_image *in, const e3_fit_plan *plan, e3_image *out, e3_err *err);
+
+/* The affine from source pixels to those of the planned picture, of a w × h picture to which `before` leads from the
+ * source. */
+e3_fit e3_fit_compose(e3_fit before, const e3_fit_plan *plan, int w, int h);
 
 /* Nearest-neighbour resize for masks and enlargements. */
 int e3_resize_nearest(const e3_image *in, int w, int h, e3_image *out, e3_err *err);

@@ -43,6 +43,13 @@ int e3_fit_plan_make(int w, int h, int target, int patch, e3_fit_mode mode, e3_f
 	return 0;
 }
 
+e3_fit e3_fit_compose(e3_fit before, const e3_fit_plan *plan, int w, int h)
+{
+	double sx = (double)plan->scaled_w / w, sy = (double)plan->scaled_h / h;
+	return (e3_fit){before.sx * sx, before.sy * sy, before.tx * sx + plan->pad_x,
+		before.ty * sy + plan->pad_y - plan->crop_y};
+}
+
 int e3_fit_apply(const e3_image *in, const e3_fit_plan *plan, e3_image *out, e3_err *err)
 {
 	*out = (e3_image){0};

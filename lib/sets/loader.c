@@ -151,6 +151,6 @@ int e3_loader_c(const e3_image *in, int size, e3_image *out, e3_fit *fit, e3_err
 	*out = (e3_image){0};
 	if (size == LONG_SIDE && e3_fit_plan_make(in->w, in->h, size, PATCH, E3_FIT_CROP, &plan, err))
 		return -1;
-	*fit = (e3_fit){(double)plan.scaled_w / in->w, (double)plan.scaled_h / in->h, 0, -plan.crop_y};
+	*fit = e3_fit_compose((e3_fit){1, 1, 0, 0}, &plan, in->w, in->h);
 	return e3_fit_apply(in, &plan, out, err);
 }
