@@ -1,16 +1,60 @@
 /* base: output files that appear whole or not at all. Owns the temporary name, the rename and the removal, and the lock
- * that tells a file that somebody is writing from one that a killed process left. */
+ * that tells a file that a process is writing from one that a killed process left. */
 #include "e3/io.h"
-#include "e3/tool.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+/* Temporary files that are being written. The lock is for threads; a signal handler reads without it, so a slot holds a
+ * whole path or NULL at any time, and is cleared before its path is freed. */
+enum { MAX_UNFINISHED = 64 };
+static _Atomic(char *) unfinished[MAX_UNFINISHED];
+static pthread_mutex_t unfinished_lock = PTHREAD_MUTEX_INITIALIZER;
+
+void e3_file_remove_unfinished(void)
+{
+	for (int k = 0; k < MAX_UNFINISHED; k++) {
+		const char *path = unfinished[k];
+		if (path)
+			unlink(path);
+	}
+}
+
+static void remember(const char *path)
+{
+	char *copy = strdup(path);
+	pthread_mutex_lock(&unfinished_lock);
+	for (int k = 0; copy && k < MAX_UNFINISHED; k++)
+		if (!unfinished[k]) {
+			unfinished[k] = copy;
+			copy = NULL;
+		}
+	pthread_mutex_unlock(&unfinished_lock);
+	free(copy);
+}
+
+static void forget(const char *path)
+{
+	char *found = NULL;
+	pthread_mutex_lock(&unfinished_lock);
+	for (int k = 0; !found && k < MAX_UNFINISHED; k++) {
+		char *p = unfinished[k];
+		if (p && strcmp(p, path) == 0) {
+			found = p;
+			unfinished[k] = NULL;
+		}
+	}
+	pthread_mutex_unlock(&unfinished_lock);
+	free(found);
+}
 
 static ssize_t write_all(void *cookie, const char *from, size_t n)
 {
@@ -19,7 +63,7 @@ static ssize_t write_all(void *cookie, const char *from, size_t n)
 
 static int close_descriptor(void *cookie) { return close((int)(intptr_t)cookie); }
 
-/* A FILE for a descriptor that may block: stdio alone would report a write that a signal interrupts as failed. */
+/* A FILE for a descriptor that may block: stdio by itself reports a write that a signal interrupts as failed. */
 static FILE *open_blocking(int fd)
 {
 	cookie_io_functions_t io = {.write = write_all, .close = close_descriptor};
@@ -36,7 +80,8 @@ static int in_place(const char *path)
 	return stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode);
 }
 
-/* Locked for as long as it is open. A file system without locks is no failure: nothing is swept there. */
+/* Locked for as long as it is open. On a file system without locks the file stays unlocked; e3_file_sweep removes
+ * nothing there. */
 static FILE *open_locked(const char *temp)
 {
 	for (;;) {
@@ -44,7 +89,7 @@ static FILE *open_locked(const char *temp)
 		FILE *f = fopen(temp, "w+e");
 		if (!f || flock(fileno(f), LOCK_EX) || fstat(fileno(f), &st) || st.st_nlink > 0)
 			return f;
-		fclose(f); /* swept before it was locked */
+		fclose(f); /* another process removed it before it was locked */
 	}
 }
 
@@ -109,7 +154,7 @@ int e3_file_open(e3_file *file, const char *path, e3_err *err)
 			file->f = open_locked(file->temp);
 			if (file->f) {
 				file->fd = fileno(file->f);
-				e3_cleanup_add(file->temp);
+				remember(file->temp);
 			} else {
 				rc = e3_fail_sys(err, "opening: %s", path);
 			}
@@ -127,8 +172,7 @@ int e3_file_write(e3_file *file, const void *from, size_t n, e3_err *err)
 	return 0;
 }
 
-/* The folder a path is in, so that its new name is on disk too; not every file system can do that, and then it is no
- * failure. */
+/* Syncs the folder of a path, so that the new name is on disk too. Some file systems cannot; that is not an error. */
 static void sync_folder(const char *path)
 {
 	char *copy = strdup(path), *slash = copy ? strrchr(copy, '/') : NULL;
@@ -160,7 +204,7 @@ int e3_file_commit_durable(e3_file *file, e3_err *err)
 
 int e3_file_commit(e3_file *file, e3_err *err)
 {
-	int rc = 0, locked = file->temp ? dup(file->fd) : -1; /* until it has its name */
+	int rc = 0, locked = file->temp ? dup(file->fd) : -1; /* keeps the lock until the rename */
 	if (fflush(file->f) || ferror(file->f))
 		rc = e3_fail_sys(err, "writing: %s", file->path);
 	if (fclose(file->f) && !rc)
@@ -169,7 +213,7 @@ int e3_file_commit(e3_file *file, e3_err *err)
 	if (!rc && file->temp && rename(file->temp, file->path))
 		rc = e3_fail_sys(err, "renaming to: %s", file->path);
 	if (!rc && file->temp) {
-		e3_cleanup_drop(file->temp);
+		forget(file->temp);
 		free(file->temp);
 		file->temp = NULL;
 	}
@@ -185,7 +229,7 @@ void e3_file_discard(e3_file *file)
 		fclose(file->f);
 	if (file->temp) {
 		unlink(file->temp);
-		e3_cleanup_drop(file->temp);
+		forget(file->temp);
 	}
 	free(file->temp);
 	free(file->path);

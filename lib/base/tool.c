@@ -1,5 +1,6 @@
-/* base: conduct of the tools: messages, the progress line, signals, cleaning up. */
+/* base: what all tools do alike: messages, the progress line, signals, exit status. */
 #include "e3/tool.h"
+#include "e3/io.h"
 #include "e3/num.h"
 #include <fcntl.h>
 #include <locale.h>
@@ -18,32 +19,20 @@ static volatile sig_atomic_t stop_signal;
 static double last_progress;
 static atomic_bool progress_shown; /* messages come from several threads */
 
-/* Paths to unlink when a second signal ends us. Slots are set and cleared by the main thread; the handler only reads.
- */
-enum { MAX_CLEANUP = 64 };
-static char *volatile cleanup[MAX_CLEANUP];
-
-static void remove_files(void)
-{
-	for (int k = 0; k < MAX_CLEANUP; k++)
-		if (cleanup[k])
-			unlink(cleanup[k]);
-}
-
 static void on_signal(int sig)
 {
 	if (stop_signal) {
-		remove_files();
+		e3_file_remove_unfinished();
 		_exit(128 + sig);
 	}
 	stop_signal = sig;
 }
 
-/* The reader went away: end as quietly as without a handler (which SA_RESETHAND has taken away by now), but leave no
- * half files. */
+/* The reader of standard output went away. SA_RESETHAND has restored the default action, so raising the signal again
+ * ends the process without a message. */
 static void on_broken_pipe(int sig)
 {
-	remove_files();
+	e3_file_remove_unfinished();
 	raise(sig);
 }
 
@@ -57,14 +46,14 @@ static void on_tell(e3_tell_level level, const char *text)
 		e3_detail("%s", text);
 }
 
-/* A parent may start us without standard input, output or error. The next file opened would take their number, and
- * messages or data would land in it: occupy them, so that what they are asked to do fails. */
+/* A parent may start the tool without standard input, output or error. The next file opened would get that number, and
+ * messages or data would be written into it. /dev/null takes the number instead, opened so that using it fails. */
 static void occupy_standard(void)
 {
-	static const int useless[] = {O_WRONLY, O_RDONLY, O_WRONLY};
+	static const int wrong_way[] = {O_WRONLY, O_RDONLY, O_WRONLY};
 	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
 		if (fcntl(fd, F_GETFD) < 0)
-			(void)!open("/dev/null", useless[fd]);
+			(void)!open("/dev/null", wrong_way[fd]);
 }
 
 void e3_tool_init(const char *name)
@@ -155,24 +144,4 @@ void e3_progress_end(void)
 {
 	if (atomic_exchange(&progress_shown, false))
 		(void)!write(STDERR_FILENO, "\r\033[K", 4);
-}
-
-void e3_cleanup_add(const char *path)
-{
-	for (int k = 0; k < MAX_CLEANUP; k++)
-		if (!cleanup[k]) {
-			cleanup[k] = strdup(path);
-			return;
-		}
-}
-
-void e3_cleanup_drop(const char *path)
-{
-	for (int k = 0; k < MAX_CLEANUP; k++)
-		if (cleanup[k] && strcmp(cleanup[k], path) == 0) {
-			char *p = cleanup[k];
-			cleanup[k] = NULL;
-			free(p);
-			return;
-		}
 }

@@ -17,26 +17,26 @@ ssize_t e3_read_full(int fd, void *to, size_t n);
 /* Writes all n bytes: 0, or -1 with errno set. */
 int e3_write_full(int fd, const void *from, size_t n);
 
-/* An output file that is not there until it is complete. Owner: the caller; zero-initialised is closed. */
+/* An output file that appears under its name when it is complete. Owner: the caller; zero-initialised is closed. */
 typedef struct e3_file {
 	FILE *f;    /* write here; seeking allowed. NULL when closed */
-	int fd;     /* the descriptor under f, for those who write without stdio */
+	int fd;     /* the descriptor under f, for writing without stdio */
 	char *path; /* final name; "-" is standard output (nothing is renamed, no seeking promised) */
 	char *temp; /* name while writing; NULL for standard output */
 } e3_file;
 
-/* Opens PATH.tmp.PID beside PATH (removed again by e3_file_discard and on SIGINT/SIGTERM exits through
- * e3_tool_cleanup). */
+/* Opens PATH.tmp.PID beside PATH. e3_file_commit gives it its name; e3_file_discard removes it. */
 int e3_file_open(e3_file *file, const char *path, e3_err *err);
-/* The same for a file that is worth nothing half and is made anew again and again: sweeps first. */
+/* The same after e3_file_sweep, for files that are useless when incomplete. */
 int e3_file_renew(e3_file *file, const char *path, e3_err *err);
-/* Removes PATH.tmp.PID files that nobody is writing: what killed processes left. One that is being written is locked,
- * and stays. */
+/* Removes the PATH.tmp.PID files that killed processes left. A file that a process is writing is locked, and stays. */
 void e3_file_sweep(const char *path);
+/* Removes the temporary files of all open e3_files: for a signal handler that ends the process (async-signal-safe). */
+void e3_file_remove_unfinished(void);
 /* Flushes, closes (both checked: a full disk is an error) and renames. On failure nothing is left behind. */
 int e3_file_commit(e3_file *file, e3_err *err);
-/* The same, and both the bytes and the name are on disk when it returns: what was there before stays until the new one
- * is whole, whatever fails. */
+/* The same, and both the bytes and the name are on disk when it returns: even a power failure leaves either the old
+ * file or the whole new one. */
 int e3_file_commit_durable(e3_file *file, e3_err *err);
 /* Closes and removes; safe on a closed file. */
 void e3_file_discard(e3_file *file);

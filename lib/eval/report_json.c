@@ -1,7 +1,7 @@
 /* eval: the report for programs: one JSON object on one line. What is not known is null. */
 #include "eval/tasks.h"
 #include "e3/json.h"
-#include "e3/tool.h"
+#include "e3/version.h"
 #include <math.h>
 
 /* An integer, null when it is not known. */

@@ -2,7 +2,7 @@
 #include "eval/tasks.h"
 #include "e3/export.h"
 #include "e3/io.h"
-#include "e3/tool.h"
+#include "e3/version.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

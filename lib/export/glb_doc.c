@@ -1,6 +1,6 @@
 /* export: a glTF document under construction: counts what it adds, so that references are right by construction. */
 #include "e3/num.h"
-#include "e3/tool.h"
+#include "e3/version.h"
 #include "export/glb.h"
 #include <inttypes.h>
 

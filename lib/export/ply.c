@@ -1,7 +1,7 @@
 /* export: binary little-endian PLY (doc/formats.md 4.2): one file, or one per frame in a folder. Colours stay sRGB
  * bytes, positions stay in the world of the stream. */
 #include "e3/num.h"
-#include "e3/tool.h"
+#include "e3/version.h"
 #include "export/writer.h"
 #include <inttypes.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* export: run.json: what the other formats cannot say (doc/formats.md 4.9): where each frame came from, and what was
  * chosen. The lines of the frames wait in a temporary file. */
 #include "e3/json.h"
-#include "e3/tool.h"
+#include "e3/version.h"
 #include "export/writer.h"
 #include <stdlib.h>
 
