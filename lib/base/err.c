@@ -1,4 +1,4 @@
-/* base: building error texts. Owns their form ("context: object: reason", one clean line); refuses to print. */
+/* base: building error texts. Owns their form: "context: object: reason", one line without control characters. */
 #include "e3/err.h"
 #include <errno.h>
 #include <stdarg.h>

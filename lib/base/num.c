@@ -1,4 +1,4 @@
-/* base: half precision, strict parsing of numbers, hashes, the clock. */
+/* base: half precision, strict parsing of numbers and sizes, hashes, the clock. */
 #include "e3/num.h"
 #include <errno.h>
 #include <math.h>
@@ -67,8 +67,8 @@ __attribute__((target("avx,f16c"))) static size_t to_half(const float *from, uin
 
 static int has_f16c(void)
 {
-	/* clang 14 does not know "f16c" by name; asking the processor is slow in a virtual machine, so once. AVX by name
-	 * also says that the system keeps the registers. */
+	/* __builtin_cpu_supports of clang 14 does not know "f16c". CPUID is slow in a virtual machine, so it is asked once.
+	 * "avx" also says that the system saves the registers. */
 	static _Atomic int known; /* 0 not asked, 1 no, 2 yes */
 	unsigned a, b, c, d;
 	if (!known)

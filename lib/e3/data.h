@@ -1,4 +1,4 @@
-/* data: what travels between stages, as plain structs. No wire format, no model: both sides include only this.
+/* data: what stages send each other, as plain structs, without the wire format and without the model.
  *
  * Poses: camera from world, x_cam = R x_world + t, OpenCV axes (x right, y down, z forward), the world is the first
  * camera's frame up to the model's scale. pose[9] = t (3), quaternion x y z w (not normalised), fov_h (vertical), fov_w
@@ -17,25 +17,25 @@
 /* Message kinds: the numbers are those of the stream (e3-stream(5)). */
 typedef enum e3_kind { E3_HEAD = 1, E3_FRAME, E3_PRED, E3_EVICT, E3_ATTN, E3_END, E3_ABORT, E3_TRUTH } e3_kind;
 
-/* Pixel of this image = s * (pixel of the source image) + t, per axis; integer coordinates name the same point in both
- * as the resize maps them, without half-pixel terms (doc/formats.md 4.1). Identity: {1, 1, 0, 0}. */
+/* Pixel of this image = s * (pixel of the source image) + t, per axis, without half-pixel terms (doc/formats.md 4.1).
+ * Identity: {1, 1, 0, 0}. */
 typedef struct e3_fit {
 	double sx, sy, tx, ty;
 } e3_fit;
 
-/* Where a frame came from; carried unchanged from frame to pred. */
+/* Where a frame came from. A prediction carries the same as its frame, but for `fit`. */
 typedef struct e3_source {
 	int64_t i;        /* 0, 1, 2, ... strictly increasing in a stream */
 	double pts;       /* seconds; for images without a time: i */
 	int64_t src_i;    /* index of the frame in the source (video frame number, image number) */
 	int src_w, src_h; /* size of the source picture, upright (after rotation) */
-	int rot;          /* degrees clockwise the decoder turned it: 0, 90, 180, 270 */
+	int rot;          /* degrees clockwise by which the decoder rotated it: 0, 90, 180, 270 */
 	e3_fit fit;
-	double t_capture; /* when a live source took it, in seconds since 1970 UTC; 0 = not live, or not known */
+	double t_capture; /* when a live source took it, seconds since 1970 UTC; 0 = not live, or unknown */
 } e3_source;
 
 typedef struct e3_head {
-	char *tool, *version; /* who wrote this stream */
+	char *tool, *version; /* that wrote this stream */
 	char *source;         /* what was read: file name, URL, "-" */
 	int64_t frames;       /* total in the stream; -1 = unknown */
 	double fps;           /* of the stream (after sampling); 0 = unknown */
@@ -44,20 +44,21 @@ typedef struct e3_head {
 	int layers;             /* global-attention layers */
 	int tokens_per_frame;   /* N = special tokens + patches; 0 until known */
 	int patch_grid[2];      /* rows, columns; {0,0} until known */
-	char *policy;           /* evict3r, window, random, none */
+	char *policy;           /* of eviction: a name that e3-infer --policy takes */
 	int64_t budget;         /* tokens over all layers; -1 = none */
 	char *device;           /* "cpu", or the name of the GPU */
 	int64_t kv_token_bytes; /* bytes of cache one token takes in one layer */
-	int64_t seen, after; /* frames the cache had seen when the stream began, 0 = none: it goes on after frame `after` of
-							another */
-	bool frozen;         /* the cache stays as it was then: every frame is seen beside the same scan, and forgotten */
+	/* Of a run that began with a saved cache: the frames that cache had seen (0 = no saved cache), and the index of the
+	 * last of them. */
+	int64_t seen, after;
+	bool frozen; /* the saved cache did not change: each frame was added to it and removed again */
 } e3_head;
 
 typedef struct e3_frame {
 	e3_source s;
 	int w, h;
 	uint8_t *rgb;  /* [h][w][3] */
-	bool prepared; /* a data set's loader made this picture: the network takes it as it is, without a resize */
+	bool prepared; /* made by a data set's loader: the network takes it without a resize */
 } e3_frame;
 
 typedef struct e3_pred {
@@ -79,22 +80,22 @@ typedef struct e3_evict_layer {
 	double budget;              /* tokens this layer may keep, before rounding up */
 	double alpha, variance;     /* share of the budget (sums to 1 over layers); variance of the mass */
 	uint32_t saturated;         /* scores that overflowed to +inf (f16 sums only) */
-	uint32_t prot;              /* protected by rule; "protected" in the stream */
+	uint32_t prot;              /* tokens that may not be evicted; "protected" in the stream */
 	float score_q[9];           /* quantiles 0 1 5 25 50 75 95 99 100 % of the finite scores; NaN when there are none */
 	float max_evicted, min_kept; /* finite scores; NaN when there are none */
-	uint32_t *removed;           /* ids that left at this step, ascending; id = frame * tokens_per_frame + index */
+	uint32_t *removed;           /* ids evicted at this step, ascending; id = frame * tokens_per_frame + index */
 	size_t n_removed;
 } e3_evict_layer;
 
-/* One per frame from e3-infer, whether or not anything left: what the cache did after frame i. */
+/* What the cache did after frame i; sent for every frame, also when nothing was evicted. */
 typedef struct e3_evict {
 	int64_t i;
 	e3_evict_layer *layer;
 	int n_layers;
 } e3_evict;
 
-/* Attention of frame i in one layer, for the layers asked for. Mass = sum over this frame's queries of the mean over
- * heads of the softmax probability; over all keys it sums to tokens_per_frame. */
+/* Attention of frame i in one layer, for the layers that e3-infer was told to report. Mass = sum over this frame's
+ * queries of the mean over heads of the softmax probability; over all keys it sums to tokens_per_frame. */
 typedef struct e3_attn {
 	int64_t i;
 	int layer;
@@ -114,10 +115,8 @@ typedef struct e3_end {
 	double seconds;                             /* wall time of the stage that wrote it */
 	uint64_t peak_rss;                          /* bytes, of that stage */
 	uint64_t cache_now, cache_peak, cache_full; /* bytes of KV cache: at the end, highest, had nothing been evicted */
-	double latency_mean,
-		latency_max;      /* seconds from capture to this stage's result, of a live source; both 0 = not live */
-	uint64_t device_used; /* bytes of a GPU's memory at the end, less what was in use before the weights; 0 = no GPU, or
-							 unknown */
+	double latency_mean, latency_max;           /* seconds from capture to this stage's result; both 0 = not live */
+	uint64_t device_used; /* GPU memory at the end less what was in use before the weights; 0 = no GPU, or unknown */
 } e3_end;
 
 typedef struct e3_abort {
@@ -126,7 +125,7 @@ typedef struct e3_abort {
 	char *text;
 } e3_abort;
 
-/* Ground truth of frame i. Every stage passes it through. */
+/* Ground truth of frame i. Every stage passes it on. */
 typedef struct e3_truth {
 	int64_t i;
 	int w, h;
@@ -135,21 +134,20 @@ typedef struct e3_truth {
 	float pose[9];
 	bool has_intrinsics;
 	double intrinsics[4]; /* fx fy cx cy, pixels of the w × h depth map */
-	char *unit;           /* "m", or what one unit is */
+	char *unit;           /* of lengths: "m", or what one unit is */
 } e3_truth;
 
-/* How far a stage is behind a live source: seconds from a frame's capture until its result is there. Zero-initialised
- * is empty. Right as far as the clocks of the machine that captures and of this one agree; a difference may come out
- * negative. */
+/* How far a stage is behind a live source: seconds from a frame's capture to its result. Zero-initialised is empty. The
+ * figures contain the difference between the clocks of the two machines, so they may be negative. */
 typedef struct e3_latency {
 	int64_t n;
 	double last, sum, max;
 } e3_latency;
 
-/* The result of the frame taken at `t_capture` is there at `now` (both as e3_source has it); nothing when that is 0. */
+/* Adds a frame captured at `t_capture` whose result was ready at `now`, seconds since 1970 UTC; ignores t_capture 0. */
 void e3_latency_add(e3_latency *l, double t_capture, double now);
 double e3_latency_mean(const e3_latency *l); /* 0 when empty */
-/* For a progress line: ", 0.31 s behind (mean 0.28)", or nothing when empty; always terminated. */
+/* Text for a progress line: ", 0.31 s behind (mean 0.28)", or "" when empty. */
 void e3_latency_print(const e3_latency *l, char *to, size_t n);
 
 void e3_head_release(e3_head *x);

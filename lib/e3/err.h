@@ -1,8 +1,8 @@
-/* base: the one way e3 reports failure.
+/* base: how e3 reports failure.
  *
  * Every function that can fail takes an `e3_err *` as its last argument and returns 0 or -1 (or a pointer or NULL). The
  * text reads "doing what: object: reason", in words a user can act on; a tool prints it after its own name. The library
- * never prints and never exits. Passing NULL for the error is allowed when only success matters.
+ * neither prints nor exits. The error may be NULL when only success matters.
  */
 #ifndef E3_ERR_H
 #define E3_ERR_H
@@ -26,13 +26,13 @@ int e3_fail_sys(e3_err *err, const char *fmt, ...) E3_PRINTF(2, 3);
 /* Puts "context: " before the text already there; returns -1. */
 int e3_fail_in(e3_err *err, const char *fmt, ...) E3_PRINTF(2, 3);
 
-/* What the library has to tell while work goes on (a peer went away, a client was refused): one line, from any thread.
- * It goes to whoever listens; nobody does until e3_tell_to is called, which e3_tool_init does for the tools. */
+/* Reports an event while work continues (a peer went away, a client was refused): one line, from any thread. The
+ * function given to e3_tell_to gets it; without one it is dropped. e3_tool_init gives one for the tools. */
 typedef enum e3_tell_level { E3_TELL_DETAIL, E3_TELL_NOTE, E3_TELL_WARN } e3_tell_level;
 void e3_tell(e3_tell_level level, const char *fmt, ...) E3_PRINTF(2, 3);
-void e3_tell_to(void (*listener)(e3_tell_level level, const char *text)); /* NULL: nobody */
+void e3_tell_to(void (*listener)(e3_tell_level level, const char *text)); /* NULL: none */
 
-/* Replaces control bytes by '?', in place: text that came from a file or a peer is never printed raw. */
+/* Replaces control bytes by '?', in place: for text from a file or a peer that is going to be printed. */
 void e3_text_clean(char *text);
 
 #endif

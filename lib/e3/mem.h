@@ -1,4 +1,4 @@
-/* base: memory with checked sizes, and what the process uses of it. */
+/* base: memory with checked sizes, and how much of it the process uses. */
 #ifndef E3_MEM_H
 #define E3_MEM_H
 
@@ -13,14 +13,14 @@ void *e3_alloc(size_t n, size_t size, const char *what, e3_err *err);
 /* Grows *p (from e3_alloc, e3_grow or NULL) to hold n × size bytes, contents kept, new bytes undefined. 0 or -1. */
 int e3_grow(void **p, size_t n, size_t size, const char *what, e3_err *err);
 
-/* a × b without overflow: 0, or -1 (no text: the caller knows the object). */
+/* *out = a × b: 0, or -1 on overflow. */
 int e3_mul(size_t a, size_t b, size_t *out);
 
-/* Resident memory of this process in bytes: now, and the highest so far. 0 when the system does not say. */
+/* Resident memory of this process in bytes: now, and the highest so far; 0 when unknown. */
 uint64_t e3_rss_now(void);
 uint64_t e3_rss_peak(void);
 
-/* A growing byte string. Zero-initialised is empty; `data` is NUL-terminated one past `len` once something was added.
+/* A growing byte string. Zero-initialised is empty. Once something was added, a NUL follows the `len` bytes of `data`.
  */
 typedef struct e3_buf {
 	char *data;

@@ -1,6 +1,6 @@
 /* base: numbers: half and bfloat16, little- and big-endian bytes, strict parsing, hashes.
  *
- * Product and tests use the same conversions; all round to nearest, ties to even.
+ * All conversions round to nearest, ties to even.
  */
 #ifndef E3_NUM_H
 #define E3_NUM_H
@@ -70,12 +70,12 @@ int e3_parse_range(const char *text, double min, double max, double range[2], e3
 int e3_parse_ints(const char *text, int64_t min, int64_t max, int *out, int max_n, e3_err *err);
 
 uint64_t e3_fnv1a64(const void *bytes, size_t n);
-/* Murmur3's 32-bit finaliser: the deterministic hash behind every "keep a random subset". */
+/* Murmur3's 32-bit finaliser: the hash that picks every "random" subset, the same in each run. */
 uint32_t e3_fmix32(uint32_t h);
 
-/* Seconds on a clock that only goes forward. */
+/* Seconds on a clock that never goes backwards (CLOCK_MONOTONIC). */
 double e3_now(void);
-/* Seconds since 1970 UTC, as the system's clock has it; it may be set back. */
+/* Seconds since 1970 UTC on the system's clock, which may be set back. */
 double e3_now_utc(void);
 
 #endif
