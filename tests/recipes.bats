@@ -72,7 +72,7 @@ preds() { e3-dump "$1" | grep -c '^pred'; }
 	[ "$(wc -l <"$T/printed")" -eq "$(grep -c '^\.Bd -literal' "$ROOT/man/e3-pipelines.7")" ]
 }
 
-@test "one host: one-host, stats; record and replay: record, budgets" {
+@test "one host: one-host, stats; record and replay: record, budgets, resume" {
 	cook one-host
 	glb out.glb
 	[ "$(grep -vc '^#' out.txt)" -eq 6 ]
@@ -86,6 +86,11 @@ preds() { e3-dump "$1" | grep -c '^pred'; }
 	/usr/bin/python3 -m json.tool stats.json >/dev/null
 	cook budgets
 	for b in 5f 10f 20f; do glb $b.glb; done
+	# The first part ends after three frames, where a user would press Ctrl-C.
+	cook resume 's#frames.e3 -o part1.e3#-o part1.e3 <(e3-cat --take 3 frames.e3)#'
+	[ "$(preds part1.e3)" -eq 3 ]
+	e3-infer --budget 10f frames.e3 -o whole.e3
+	/usr/bin/python3 -B "$ROOT/tests/stream_equal.py" run.e3 whole.e3 pred evict
 }
 
 @test "two hosts: ssh; keys-gpu, keys-camera, listen, connect" {
