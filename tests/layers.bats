@@ -138,3 +138,9 @@ included_layers() {
 	grep -q 'section.c:1: doc/network.md has no section 99.1$' "$T/out"
 	grep -q "file.sh:1: ${d}nothing.md does not exist\$" "$T/out"
 }
+
+@test "doc/design.md 5 has the table of layers that is checked here" {
+	for l in "${!may[@]}"; do echo "$l: ${may[$l]}"; done | sed 's/ *$//' | sort >"$T/here"
+	sed -n '/^## 5\. /,/^## 6\. /s/^    \([a-z]*\) *: \(.*\)/\1: \2/p' doc/design.md | sed 's/  .*//; s/ *(nothing)//' | sort >"$T/there"
+	diff "$T/here" "$T/there"
+}
