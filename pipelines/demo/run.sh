@@ -20,4 +20,4 @@ echo "$out/demo.png  frames, depth, and what the cache kept of them"
 echo "$out/demo.txt  what the cache did, in words and figures"
 awk -v n="$frames" -v s="$seconds" 'BEGIN { printf "%d frames in %.1f s: %.1f frames/s, from video to GLB\n", n, s, n / s }'
 sed -n 's/^memory  *\(.*\)/cache: \1/p' "$out/demo.txt"
-echo "The model knows only rendered rooms: for photographs see README.md, \"The released checkpoint\"."
+echo "The model was trained on rendered rooms only. For photographs see README.md, \"The released checkpoint\"."
