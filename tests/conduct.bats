@@ -1,10 +1,10 @@
 #!/usr/bin/env bats
-# How every tool behaves towards its user and its neighbours (doc/design.md 8, e3(7)): exit status, messages, terminals, full disks,
-# readers that go away, stages that die, signals.
+# Rules that every tool follows (doc/design.md 8, e3(7)): exit status, messages, terminals, full disks, readers that go away, stages
+# that are killed, signals.
 load common
 
 TOOLS=$(sed -n 's/^TOOLS := //p' "$BATS_TEST_DIRNAME/../Makefile")
-# Those that read something.
+# The tools that read an input.
 READERS=${TOOLS/ e3-scene/}
 
 # A short frame stream and prediction stream of the bundled clip through the seeded tiny network.
@@ -88,7 +88,7 @@ said() { # said FILE TEXT
 	done
 }
 
-@test "started without standard input, output or error: what needs them fails, and no file takes their place" {
+@test "a tool started without standard input, output or error fails if it needs them, and opens no file in their place" {
 	for t in $TOOLS; do
 		reading "$t" "$(input_of "$t")"
 		rc=0
@@ -152,11 +152,11 @@ said() { # said FILE TEXT
 	done
 }
 
-@test "text to a terminal is fine" {
+@test "text may go to a terminal" {
 	script -qec "e3-dump $frames" /dev/null </dev/null | grep -q head
 }
 
-@test "a full disk is a failure, whatever is being written" {
+@test "a full disk is a failure for every output" {
 	for t in $TOOLS; do
 		rc=0
 		reading "$t" "$(input_of "$t")"
@@ -183,7 +183,7 @@ said() { # said FILE TEXT
 	done
 }
 
-@test "a stage that fails says so downstream, and the first failure is what is reported" {
+@test "a stage that fails sends the reason downstream, and every later stage reports that first failure" {
 	# The folder's second picture is damaged.
 	mkdir "$T/pictures"
 	ffmpeg -v error -i "$DEMO/clip.mp4" -frames:v 2 "$T/pictures/%d.png"
@@ -203,7 +203,7 @@ said() { # said FILE TEXT
 	nothing_left
 }
 
-@test "a stage that is killed: the next one reports a truncated stream, those after it name that one" {
+@test "when a stage is killed, the next reports a truncated stream and the later ones name that stage" {
 	mkfifo "$T/pictures"
 	set +e
 	{ e3-decode - <"$T/pictures" 2>"$T/e1" & echo $! >"$T/pid"; wait $!; echo $? >"$T/rc"; } |
@@ -237,7 +237,7 @@ interrupt_export() {
 	sleep 0.2
 }
 
-@test "SIGINT in the middle: the files made so far are complete, exit 130" {
+@test "SIGINT in the middle of a stream: the files are complete, exit 130" {
 	interrupt_export INT
 	wait_for 130 "$pid"
 	exec 7>&-
@@ -247,14 +247,14 @@ interrupt_export() {
 	[ -z "$(find "$T/out" "$TMPDIR" -type f ! -name x.glb ! -name x.ply)" ]
 }
 
-@test "SIGTERM the same, exit 143" {
+@test "SIGTERM in the middle of a stream: the files are complete, exit 143" {
 	interrupt_export TERM
 	wait_for 143 "$pid"
 	exec 7>&-
 	/usr/bin/python3 -B "$ROOT/tests/glb_facts.py" "$T/out/x.glb" >/dev/null
 }
 
-@test "SIGINT to e3-infer and to e3-decode: exit 130, and what comes after gets a stream that says so" {
+@test "SIGINT to e3-infer and e3-decode: exit 130, and the next stage gets a stream with its end" {
 	mkfifo "$T/in"
 	e3-infer --model seed:tiny:7 --no-evict -o "$T/out/x.e3" <"$T/in" 2>"$T/e" &
 	pid=$!
@@ -292,7 +292,7 @@ interrupt_export() {
 	[ "$(cat "$T/out/x.glb")" = old ]
 }
 
-@test "a folder that does not exist is named" {
+@test "the message names a folder that does not exist" {
 	fails 1 "e3-cat: opening: $T/absent/x.e3: No such file or directory" -- e3-cat "$frames" -o "$T/absent/x.e3"
 	fails 1 "$T/absent" -- e3-export --glb "$T/absent/x.glb" "$preds"
 	said "$T/stderr" "No such file or directory"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
-# Whole tools fed damaged streams: every row changes one thing, and the tool must say what it was, exit 1 and leave nothing.
-# The codec's own tables are in tests/test_wire_*.c; this is about what reaches the user.
+# Tools given damaged streams: every row changes one thing, and the tool must name it, exit 1 and leave no output.
+# The tables of the codec are in tests/test_wire_*.c; these tests are about what users see.
 load common
 
 setup_file() {
@@ -52,14 +52,14 @@ table() {
 	[ "$rows" -gt 0 ]
 }
 
-@test "undamaged, all of them pass" {
+@test "every tool accepts the undamaged streams" {
 	infer "$frames"
 	copy "$preds"
 	export_all "$preds"
 	stats "$preds" >/dev/null
 }
 
-@test "envelope and order: every tool refuses" {
+@test "every tool refuses damaged envelopes and messages in a wrong order" {
 	table "$frames" infer copy <<-'ROWS'
 		stream version 2; this program reads version 1 | m[0][1]["v"] = 2
 		unknown kind 9 | raw[at[1] + 5] = 9
@@ -82,7 +82,7 @@ table() {
 	ROWS
 }
 
-@test "frames: sizes, arrays and numbers that cannot be" {
+@test "frames with impossible sizes, arrays and numbers are refused" {
 	table "$frames" infer <<-'ROWS'
 		frame 1: rgb: missing | del m[2][1]["rgb"]
 		frame 0: w: missing | del m[1][1]["w"]
@@ -107,7 +107,7 @@ table() {
 	ROWS
 }
 
-@test "frames that are whole but that no network can take" {
+@test "valid frames that no network can process are refused" {
 	table "$frames" infer <<-'ROWS'
 		65535 | m[1][1].update(w=65535, h=1); m[1][1]["rgb"].update(shape=[1, 65535, 3], data=bytes(3 * 65535))
 		65535 | m[1][1].update(w=1, h=65535); m[1][1]["rgb"].update(shape=[65535, 1, 3], data=bytes(3 * 65535))
@@ -115,7 +115,7 @@ table() {
 	ROWS
 }
 
-@test "predictions: arrays and numbers that cannot be" {
+@test "predictions with impossible arrays and numbers are refused" {
 	table "$preds" export_all stats <<-'ROWS'
 		pose[0]: is not a number | a = bytearray(m[1][1]["pose"]["data"]); a[:4] = struct.pack("<f", nan); m[1][1]["pose"]["data"] = bytes(a)
 		pred 0: pose | m[1][1]["pose"]["shape"] = [8]
@@ -130,7 +130,7 @@ table() {
 	ROWS
 }
 
-@test "a stream without predictions is refused by what needs them, one with them by e3-infer" {
+@test "tools that need predictions refuse a stream without them, and e3-infer refuses one with them" {
 	cp "$frames" "$T/bad.e3"
 	refused export_all "predictions"
 	refused stats "predictions"
@@ -138,14 +138,14 @@ table() {
 	refused infer "predictions"
 }
 
-@test "eviction records that contradict themselves are found by --check" {
+@test "--check finds eviction records that contradict themselves" {
 	# The violations are the report, on standard output: as one line on standard error for this table.
 	check() {
 		e3-evict-stats --check "$1" 2>/dev/null | awk '/^violation/ { all = all "; " $0 } END { print all }' >&2
 		return "${PIPESTATUS[0]}"
 	}
 	e3-evict-stats --check "$preds" >/dev/null
-	# The first record in which a layer lets something go.
+	# The first record in which a layer evicts something.
 	local first='l = next(l for k, f in m if k == 4 for l in f["layers"] if l["removed"]["data"])'
 	table "$preds" check <<-ROWS
 		specials and frame 0 kept | $first; l["removed"]["data"] = struct.pack("<I", 0) + l["removed"]["data"][4:]
@@ -159,7 +159,7 @@ table() {
 	ROWS
 }
 
-@test "values that are not numbers inside dense arrays do not reach the files" {
+@test "values that are not finite in dense arrays do not reach the files" {
 	/usr/bin/python3 -B "$edit" "$preds" "$T/x.e3" '
 for k, f in m:
 	if k == 3:

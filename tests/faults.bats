@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
-# What goes wrong between stages over TCP, each with a bounded time: stages that are killed, peers that never come, leave, come
-# back, or send what is no stream; full disks; slow readers. Nothing hangs, nothing half is left, and every survivor says which
-# stage failed.
+# Failures between stages over TCP, each with a bounded time: stages that are killed; peers that never come, leave, come back, or
+# do not send a stream; full disks; slow readers. Nothing may hang, no incomplete file may remain, and every stage that survives names
+# the one that failed.
 load common
 load network
 
@@ -35,7 +35,7 @@ no_output() { # killing e3-export leaves its temporary files, and never a half r
 	[ "${1:-}" = killed ] || nothing_left
 }
 
-@test "the first of three stages is killed: the second says so, the third names the second" {
+@test "the first of three stages is killed: the second reports it, the third names the second" {
 	three_stages
 	kill -9 $pid1
 	ends 1 $pid2 5
@@ -45,7 +45,7 @@ no_output() { # killing e3-export leaves its temporary files, and never a half r
 	no_output
 }
 
-@test "the second is killed: both neighbours say so, also the one that has nothing to write at the moment" {
+@test "the second of three stages is killed: both neighbours report it, also one that is not writing" {
 	three_stages
 	kill -9 $pid2
 	ends 1 $pid1 5
@@ -55,7 +55,7 @@ no_output() { # killing e3-export leaves its temporary files, and never a half r
 	no_output
 }
 
-@test "the third is killed: the second says so, and through it the first ends too" {
+@test "the third of three stages is killed: the second reports it, and the first ends too" {
 	three_stages
 	kill -9 $pid3
 	ends 1 $pid2 5
@@ -65,7 +65,7 @@ no_output() { # killing e3-export leaves its temporary files, and never a half r
 	no_output killed
 }
 
-@test "the reader of a pipe goes away while nothing flows: the stages before it end as quietly as if they had written" {
+@test "the reader of an idle pipe goes away: the stages before it end quietly" {
 	mkfifo in out
 	e3-cat in 2>err >out &
 	pid=$!
@@ -95,7 +95,7 @@ no_output() { # killing e3-export leaves its temporary files, and never a half r
 	nothing_left
 }
 
-@test "a peer that is there and says nothing: fine without --timeout, a failure with it" {
+@test "a peer that is connected and sends nothing is a failure only with --timeout" {
 	mkfifo in
 	e3-cat in "zmq:push:$a" 2>err1 &
 	writer=$!
@@ -111,7 +111,7 @@ no_output() { # killing e3-export leaves its temporary files, and never a half r
 	[ ! -e x.e3 ]
 }
 
-@test "a reader that leaves before the stream began, and another comes: nothing is lost" {
+@test "a reader leaves before the stream begins and another comes: nothing is lost" {
 	mkfifo in
 	e3-cat in "zmq:push:$a" &
 	writer=$!
@@ -131,7 +131,7 @@ no_output() { # killing e3-export leaves its temporary files, and never a half r
 	cmp y.e3 "$golden"
 }
 
-@test "a writer that leaves before the stream began, and another comes" {
+@test "a writer leaves before the stream begins and another comes" {
 	mkfifo in
 	e3-cat "zmq:pull:$a" y.e3 &
 	reader=$!
@@ -147,7 +147,7 @@ no_output() { # killing e3-export leaves its temporary files, and never a half r
 	cmp y.e3 "$golden"
 }
 
-@test "a publisher that dies and comes back: the subscriber waits, goes on, and says what is missing" {
+@test "a publisher dies and comes back: the subscriber waits, continues, and reports what is missing" {
 	many 9 >nine.e3
 	mkfifo in1 in2
 	e3-cat in1 "zmq:pub:$a" 2>/dev/null &
@@ -208,7 +208,7 @@ no_output() { # killing e3-export leaves its temporary files, and never a half r
 	nothing_left
 }
 
-@test "late subscribers get the head first, and know where they came in" {
+@test "late subscribers get the head first, and the index at which they joined" {
 	many 9 >nine
 	/usr/bin/python3 -B "$ROOT/tests/edit_stream.py" nine nine.e3 'm = m' # the bytes that the same tool writes below
 	mkfifo in
@@ -235,7 +235,7 @@ no_output() { # killing e3-export leaves its temporary files, and never a half r
 	said err2 "5 of 9 frames arrived"
 }
 
-@test "a subscriber that comes after the end of the stream, while another still takes it: head and end at once; the publisher waits for nobody else" {
+@test "a subscriber that comes after the end gets head and end at once while another still reads; the publisher waits for no more" {
 	many 200 160 120 >many.e3
 	mkfifo in slow
 	e3-cat --queue 4 in "zmq:pub:$a" &
@@ -261,7 +261,7 @@ no_output() { # killing e3-export leaves its temporary files, and never a half r
 	ends 0 $publisher 5
 }
 
-@test "a subscriber that is slow loses messages and is told; the publisher and the others do not wait for it" {
+@test "a slow subscriber loses messages and reports it; the publisher and the others do not wait for it" {
 	many 200 160 120 >many.e3
 	mkfifo in slow
 	e3-cat --queue 4 in "zmq:pub:$a" &
@@ -285,7 +285,7 @@ no_output() { # killing e3-export leaves its temporary files, and never a half r
 	said err "$got of 200 frames arrived"
 }
 
-@test "what is no message, from a peer of another kind: refused by name, nothing written, and the reader ends" {
+@test "data that is not a message, from a foreign peer, is refused by name: nothing is written and the reader ends" {
 	while IFS='|' read -r what text; do
 		e3-cat "zmq:pull:$a" x.e3 2>err &
 		pid=$!
@@ -304,7 +304,7 @@ no_output() { # killing e3-export leaves its temporary files, and never a half r
 	nothing_left
 }
 
-@test "a message of a tebibyte is refused before it takes memory" {
+@test "a message of one tebibyte is refused before memory is allocated" {
 	! ldd "$B/bin/e3-cat" | grep -q asan || skip "not under a sanitizer"
 	(
 		ulimit -v 400000
@@ -319,7 +319,7 @@ no_output() { # killing e3-export leaves its temporary files, and never a half r
 	nothing_left
 }
 
-@test "whoever tries a port that listens disturbs nobody: before the writer comes, and while it is there" {
+@test "a stranger that connects to a listening port disturbs nothing, before the writer comes and while it writes" {
 	mkfifo in
 	e3-cat "zmq:pull:$a" x.e3 2>err &
 	reader=$!
@@ -343,7 +343,7 @@ no_output() { # killing e3-export leaves its temporary files, and never a half r
 	cmp x.e3 "$golden"
 }
 
-@test "a server of another protocol takes nothing for granted: the writer fails, and does not say that all went well" {
+@test "writing to a server of another protocol is a failure, not a success" {
 	peer ssh 127.0.0.1 "${a##*:}" >listening &
 	server=$!
 	said listening listening
@@ -351,7 +351,7 @@ no_output() { # killing e3-export leaves its temporary files, and never a half r
 	kill $server
 }
 
-@test "who waits for nobody is told so before --timeout is over, with what is known" {
+@test "a tool that waits for a peer says so before --timeout is over, and what it knows" {
 	rc=0
 	e3-cat --timeout 5.5 "$golden" "zmq:push:$a" 2>err || rc=$?
 	[ "$rc" -eq 1 ]
@@ -372,7 +372,7 @@ e3-cat: writing: zmq:push:$a: no reader came within 5.5 s (--timeout)" ]
 	[ "$(cat n)" = 8 ]
 }
 
-@test "a full disk at the end of the line: the reader says so, the writer learns that it went, nothing is left" {
+@test "a full disk at the end of a pipeline: the reader reports it, the writer ends too, no file is left" {
 	e3-cat "zmq:pull:$a" /dev/full 2>err2 &
 	reader=$!
 	many 40 320 240 >forty.e3
@@ -394,7 +394,7 @@ e3-cat: writing: zmq:push:$a: no reader came within 5.5 s (--timeout)" ]
 	[ -z "$left" ]
 }
 
-@test "--drop: a writer does not wait for a slow reader, keeps the newest frames or the first ones, and says how many went" {
+@test "--drop: a writer does not wait for a slow reader, keeps the newest or the first frames, and reports how many it dropped" {
 	many 300 64 48 >many.e3
 	mkfifo slow
 	for which in oldest newest; do
@@ -419,7 +419,7 @@ e3-cat: writing: zmq:push:$a: no reader came within 5.5 s (--timeout)" ]
 	fails 2 "option --queue" -- e3-cat --queue 4,x
 }
 
-@test "SIGINT to a writer and a reader that wait for each other's end, and to a publisher" {
+@test "SIGINT to a writer and a reader that wait for each other, and to a publisher" {
 	many 5 >five.e3
 	mkfifo in
 	e3-cat "zmq:pull:$a" x.e3 &
@@ -449,7 +449,7 @@ e3-cat: writing: zmq:push:$a: no reader came within 5.5 s (--timeout)" ]
 	cmp x.e3 y.e3 || [ "$(kinds y.e3)" = "$(kinds x.e3)" ]
 }
 
-@test "100,000 messages through three stages over TCP: all there, and memory stays flat" {
+@test "100,000 messages through three stages over TCP: none is missing, and memory stays flat" {
 	! ldd "$B/bin/e3-cat" | grep -q asan || skip "not under a sanitizer"
 	/usr/bin/python3 -B "$ROOT/tests/flat_stages.py" 100000 "$a" "$b"
 }

@@ -5,7 +5,7 @@ load common
 
 setup_file() {
 	command -v clang >/dev/null || skip "needs clang"
-	# Not the jobs and variables of a make that may have started this.
+	# Without the jobs and variables of a make that started this test.
 	env -u MAKEFLAGS -u MAKELEVEL make -s -j2 -C "$BATS_TEST_DIRNAME/.." B="$B/fuzz" CC=clang SAN=fuzzer-no-link,address,undefined fuzz-bins
 }
 

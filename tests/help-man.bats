@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# --help, the manual page and the tool itself say the same.
+# --help, the manual page and the tool agree.
 load common
 
 prepare() {

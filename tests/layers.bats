@@ -43,7 +43,7 @@ included_layers() {
 	[ -z "$bad" ] || { echo "$bad"; return 1; }
 }
 
-@test "an include only goes to a layer on the right" {
+@test "an include only goes to a layer that may be included" {
 	bad=
 	for l in "${!may[@]}"; do
 		files=()

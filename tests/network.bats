@@ -52,7 +52,7 @@ stop_listening() {
 	wait "$tap" || true
 }
 
-@test "decode here, infer there, export here, encrypted: the same result as one pipeline, and no pixel on the wire" {
+@test "decoding, inference and export on different hosts, encrypted: the result of one pipeline, and no pixel readable on the network" {
 	two_machines
 	mkdir known
 	cp client.pub server.pub known/
@@ -78,7 +78,7 @@ stop_listening() {
 	found=$(/usr/bin/python3 -B "$ROOT/tests/wiretap.py" find heard frames.e3)
 	echo "# pieces of pictures found on the wire, with keys: $found"
 	[[ "$found" == "0 of "[1-9]* ]]
-	# The same ears do find them when nothing is encrypted.
+	# The same capture finds them when nothing is encrypted.
 	there e3-cat --insecure zmq:pull:tcp://*:5557 x.e3 &
 	pid=$!
 	listen
@@ -91,7 +91,7 @@ stop_listening() {
 	[ "${found% of*}" -gt $((${found#* of } / 2)) ]
 }
 
-@test "a client with an unknown key, and one without keys, get nothing; the log says who; a known one is served" {
+@test "clients with an unknown key or without keys are refused and logged; one with a known key is served" {
 	p=$(port)
 	as_server
 	mkfifo in
@@ -99,7 +99,7 @@ stop_listening() {
 	held three.e3 in &
 	e3-cat "${keys[@]}" -v in "zmq:pub:tcp://127.0.0.1:$p" 2>log &
 	server=$!
-	# Readers: with a stranger's key, without keys, and one that is no part of e3.
+	# Readers with an unknown key, without keys, and one that does not belong to e3.
 	fails 1 "refused by the other side: the public key of this side is not in its --curve-allow" -- \
 		e3-cat --curve-key stranger --curve-server server.pub "zmq:sub:tcp://127.0.0.1:$p" got.e3
 	said log "refused a client with key $(sed -n 's/^curve-public \([^ ]*\) .*/\1/p' stranger.pub) from 127.0.0.1: not in allow"
@@ -108,12 +108,12 @@ stop_listening() {
 		e3-cat "zmq:sub:tcp://127.0.0.1:$p" got.e3
 	said log "refused a client from 127.0.0.1: it " # does not encrypt, or broke off, whichever side saw it first
 	[ "$(peer sub "tcp://127.0.0.1:$p")" = 0 ]
-	# One that expects another server.
+	# A reader that expects another server.
 	fails 1 "is --curve-server its public key?" -- \
 		e3-cat --timeout 1 --curve-key client --curve-server stranger.pub "zmq:sub:tcp://127.0.0.1:$p" got.e3
 	said log "refused a client from 127.0.0.1: it expects another key here"
 	[ ! -e got.e3 ]
-	# Keys come and go while it runs.
+	# Keys are added and removed while it runs.
 	cp stranger.pub allow/
 	e3-cat --curve-key stranger --curve-server server.pub "zmq:sub:tcp://127.0.0.1:$p" ok1.e3 2>log1 &
 	a=$!
@@ -131,7 +131,7 @@ stop_listening() {
 	nothing_left
 }
 
-@test "writers without the right key reach nobody, and the reader serves the one that has it" {
+@test "writers with a wrong key are refused, and the reader accepts the one with the right key" {
 	p=$(port)
 	as_server
 	e3-cat "${keys[@]}" "zmq:pull:tcp://127.0.0.1:$p" got.e3 2>log &
@@ -169,7 +169,7 @@ stop_listening() {
 	cmp got.e3 three.e3
 }
 
-@test "keys that are damaged, of the wrong kind, or open to others are refused by name" {
+@test "key files that are damaged, of the wrong kind, or readable by others are refused by name" {
 	p=$(port)
 	try() { fails 1 "$1" -- e3-cat --curve-key "$2" --curve-allow "$3" "zmq:pull:tcp://127.0.0.1:$p" x.e3; }
 	cp server open
@@ -203,7 +203,7 @@ stop_listening() {
 	[ ! -e x.e3 ]
 }
 
-@test "endpoints that cannot work are refused by name, before anybody waits" {
+@test "impossible endpoints are refused by name at once" {
 	try() { fails 1 "endpoint $2: $1" -- e3-cat --insecure "${@:3}" "$golden" "$2"; }
 	try "expected tcp://host:port, an IPv6 address in brackets: tcp://[::1]:5555" zmq:push:tcp://::1:5555
 	try "expected tcp://host:port, an IPv6 address in brackets" zmq:push:tcp://127.0.0.1:80:90
@@ -224,7 +224,7 @@ stop_listening() {
 	grep -qE "no.such.host.invalid: Name or service not known|no reader came within 1 s" err || { cat err; return 1; }
 }
 
-@test "an ipc address that somebody listens at is not taken away; one that is left over is" {
+@test "an ipc address in use is not taken over; a stale one is" {
 	e3-cat "zmq:pull:ipc://$T/s" x.e3 &
 	reader=$!
 	for _ in {1..50}; do [ ! -S s ] || break; sleep 0.1; done
@@ -245,7 +245,7 @@ stop_listening() {
 	cmp y.e3 "$golden"
 }
 
-@test "IPv6, and a name instead of an address" {
+@test "IPv6 addresses and host names work" {
 	p=$(port)
 	[ -e /proc/net/if_inet6 ] && grep -q ' lo$' /proc/net/if_inet6 || skip "no IPv6 here"
 	for ends in "[::1] [::1]" "[::] [::1]" "[::] 127.0.0.1" "localhost localhost"; do
@@ -258,7 +258,7 @@ stop_listening() {
 	done
 }
 
-@test "the network pauses for 10 s: both sides say so within 5 s, and nothing is lost" {
+@test "the network pauses for 10 s: both sides report it within 5 s, and nothing is lost" {
 	two_machines
 	many 60 160 120 >sixty.e3
 	mkfifo in
@@ -291,7 +291,7 @@ stop_listening() {
 	cmp x.e3 sixty.e3
 }
 
-@test "the network stays away: both sides fail after --timeout, and no half file is left" {
+@test "the network stays away: both sides fail after --timeout, and no incomplete file is left" {
 	two_machines
 	many 60 160 120 >sixty.e3
 	mkfifo in

@@ -35,7 +35,7 @@ py() {
 	py demo_truth.py "$f/P0.1.e3" "$DEMO/truth.safetensors" P0.1
 }
 
-@test "e3-eval gives the figures of the three runs, one truth for all" {
+@test "e3-eval gives the figures of the three runs against one truth" {
 	e3-eval --json --truth "$DEMO/truth.safetensors" "$f/none.e3" "$f/P0.2.e3" "$f/P0.1.e3" >"$T/j"
 	/usr/bin/python3 -B - "$ROOT/tests" "$T/j" <<-'PY'
 		import json, sys
@@ -49,7 +49,7 @@ py() {
 	PY
 }
 
-@test "the checker of those figures notices one frame with a wrong scale, and two swapped cameras" {
+@test "the check of those figures notices one frame with a wrong scale, and two swapped cameras" {
 	for damage in 'f = m[91][1]["depth"]; f["data"] = (1.5 * np.frombuffer(f["data"], "<f4")).astype("<f4").tobytes()' \
 		'm[11][1]["pose"], m[91][1]["pose"] = m[91][1]["pose"], m[11][1]["pose"]'; do
 		py edit_stream.py "$f/P0.2.e3" "$T/x.e3" "import numpy as np; $damage"
@@ -61,7 +61,7 @@ py() {
 @test "a budget larger than the clip changes nothing: predictions equal --no-evict bit for bit" {
 	e3-infer -q --model "$DEMO/model.safetensors" --budget 60f "$f/frames.e3" >"$T/x.e3"
 	py stream_equal.py "$T/x.e3" "$f/none.e3" pred
-	# And the comparison is able to tell.
+	# The comparison does notice differences.
 	run py stream_equal.py "$f/P0.2.e3" "$f/none.e3" pred
 	[ "$status" -eq 1 ]
 }
@@ -74,7 +74,7 @@ py() {
 	py stream_equal.py "$T/1.e3" "$T/2.e3"
 }
 
-@test "the cache keeps what --P asked for, and says so" {
+@test "the cache keeps the fraction that --P gives, and reports it" {
 	/usr/bin/python3 -B - "$ROOT/tests" "$f" <<-'PY'
 		import sys
 		sys.path.insert(0, sys.argv[1])
@@ -145,7 +145,7 @@ py() {
 }
 
 @test "make install: tools, manual pages and the demo model, which e3-infer finds from there; make uninstall" {
-	# What is built already, without the make that may have started this.
+	# Installs what is already built; MAKEFLAGS of a make that started this test would interfere.
 	env -u MAKEFLAGS -u MAKELEVEL make -s -C "$ROOT" B="$B" DESTDIR="$T/installed" PREFIX=/usr install
 	for t in $(sed -n 's/^TOOLS := //p' "$ROOT/Makefile"); do [ -x "$T/installed/usr/bin/$t" ]; done
 	[ -f "$T/installed/usr/share/man/man7/e3.7" ]

@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
-# Every recipe of e3-pipelines(7), run as it is printed: only hosts, ports and devices are those of the test, ssh and scp stay on this
-# machine, the network is the seeded tiny one, and what never ends gets --max-frames. The cluster's is in slurm.bats.
+# Every recipe of e3-pipelines(7), run as it is printed. Only hosts, ports and devices are replaced, ssh and scp stay on this machine,
+# the model is the seeded tiny one, and endless sources get --max-frames. The recipe for a cluster is in slurm.bats.
 load common
 load recipes
 
@@ -31,7 +31,7 @@ teardown() {
 	done
 }
 
-# What the test has to be otherwise than the page.
+# Replaces what differs between the page and the test.
 here() {
 	sed -E "s#tcp://gpu:5555#tcp://127.0.0.1:$port#g; s#tcp://\*:5555#tcp://*:$port#g; s#rtsp://camera/#rtsp://127.0.0.1:$port/#g
 		s#/dev/video0#v4l2:/dev/video42#g; s#--pixfmt mjpeg#--pixfmt yuyv422#g"
@@ -105,7 +105,7 @@ preds() { e3-dump "$1" | grep -c '^pred'; }
 	cook connect
 	done_within 20 "${background[0]}"
 	[ "$(preds "$T/gpu/run.e3")" -eq 6 ]
-	# Somebody with another key gets nothing through.
+	# A writer with another key is refused.
 	e3-cat --keygen camera2.key
 	cd "$T/gpu" || return 1
 	simmer listen 's#run.e3#other.e3#; s#e3-infer#e3-infer --timeout 6#'

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# e3-infer --save-cache, --load-cache, --continue, --freeze and e3-cat --then: a run that was stopped goes on as if it had not been.
+# e3-infer --save-cache, --load-cache, --continue, --freeze and e3-cat --then: a run that was stopped and resumed equals one that was not stopped.
 # That sessions give the same bits in every mode, and that every damaged byte is noticed, is tested in tests/test_model_saved.c.
 load common
 bats_require_minimum_version 1.5.0
@@ -27,12 +27,12 @@ same() { /usr/bin/python3 -B "$ROOT/tests/stream_equal.py" "$@"; }
 edit() { /usr/bin/python3 -B "$ROOT/tests/edit_stream.py" "$@"; }
 python() { /usr/bin/python3 -B - "$@"; }
 
-@test "killed at 20 random frames, by SIGTERM and by SIGKILL, resumed, joined: the stream of a run that nobody stopped" {
+@test "killed at 20 random frames by SIGTERM and SIGKILL, resumed and joined: the stream of a run that was never stopped" {
 	mkdir "$T/k"
 	timeout 240 /usr/bin/python3 -B "$ROOT/tests/resume_kill.py" "$frames" "$T/k" 20 "${RESUME_SEED:-20261123}"
 }
 
-@test "a resumed run needs nothing said again; its head says after which frame it goes on, its end counts on" {
+@test "a resumed run needs no options again; its head says after which frame it continues, its end counts on" {
 	infer --load-cache "$cache" "$frames" >"$T/second.e3"
 	python "$T/second.e3" "$f/through.e3" <<-'PY'
 		import sys
@@ -52,13 +52,13 @@ python() { /usr/bin/python3 -B - "$@"; }
 	same "$T/x.e3" "$T/second.e3"
 	e3-cat -q "$f/first.e3" --then "$T/second.e3" >"$T/x.e3"
 	same "$T/x.e3" "$f/through.e3" pred evict end
-	# Nothing new: an empty stream, and the cache is what it was.
+	# Nothing new: an empty stream, and the cache is unchanged.
 	infer --load-cache "$cache" --save-cache "$T/again" "$f/six.e3" >"$T/x.e3"
 	cmp "$T/again" "$cache"
 	[ "$(e3-dump "$T/x.e3" | wc -l)" -eq 2 ]
 }
 
-@test "ground truth is passed on once, wherever the stop was" {
+@test "ground truth is passed on once, wherever the run was stopped" {
 	edit "$frames" "$T/truth.e3" 'for k in range(14, 0, -1): m.insert(k + 1, [8, {"i": k - 1, "unit": "m", "pose": {"dtype": "f32", "shape": [9], "data": struct.pack("<9f", *range(k, k + 9))}}])'
 	infer --budget 3f "$T/truth.e3" >"$T/through.e3"
 	# Cut before the truth of frame 4, after it, and saved when frame 5 came and gone at once.
@@ -97,7 +97,7 @@ python() { /usr/bin/python3 -B - "$@"; }
 	PY
 }
 
-@test "--continue takes another clip as new pictures, numbered on; a run of it that was stopped goes on too" {
+@test "--continue takes another clip as new pictures, with continued numbers; such a run can be stopped and resumed too" {
 	# The second half of the clip as a clip of its own, numbered from 0.
 	edit "$frames" "$T/half.e3" 'del m[1:7]; m[0][1]["frames"] = 8; m[-1][1]["frames"] = 8
 for k, x in m[1:-1]: x["i"] -= 6; x["pts"] -= 0.5'
@@ -127,7 +127,7 @@ for k, x in m[1:-1]: x["i"] -= 6; x["pts"] -= 0.5'
 	fails 1 "was of 6 frames; with this stream there are 14" -- infer --load-cache "$T/p" "$frames"
 }
 
-@test "--freeze answers in any order, changes nothing, and says so" {
+@test "--freeze answers in any order, changes nothing, and marks the stream as frozen" {
 	sum=$(sha256sum <"$cache")
 	edit "$frames" "$T/back.e3" 'n = len(m) - 2
 m[1:-1] = [[k, dict(x, i=n - 1 - x["i"])] for k, x in m[-2:0:-1]]'
@@ -159,7 +159,7 @@ m[1:-1] = [[k, dict(x, i=n - 1 - x["i"])] for k, x in m[-2:0:-1]]'
 	fails 1 "made by e3-infer --freeze: the cache did not change" -- e3-evict-stats "$T/ahead"
 }
 
-@test "options that do not go together: exit 2; such as contradict the file, with both: exit 1" {
+@test "contradicting options exit 2; options that contradict the saved cache exit 1 with both values" {
 	fails 2 "--save-every: needs --save-cache" -- infer --save-every 3 "$frames"
 	fails 2 "--continue: needs --load-cache" -- infer --continue "$frames"
 	fails 2 "--freeze: needs --load-cache" -- infer --freeze "$frames"
@@ -185,7 +185,7 @@ m[1:-1] = [[k, dict(x, i=n - 1 - x["i"])] for k, x in m[-2:0:-1]]'
 	ROWS
 }
 
-@test "another network, other pictures, another size, a damaged file: refused, and no output" {
+@test "another network, other pictures, another size or a damaged file is refused without output" {
 	fails 1 "is of the network seed:tiny:7 (" -- e3-infer -q --model seed:tiny:8 --load-cache "$cache" -o "$T/o.e3" "$frames"
 	edit "$frames" "$T/x.e3" 'd = bytearray(m[6][1]["rgb"]["data"]); d[77] ^= 1; m[6][1]["rgb"]["data"] = bytes(d)'
 	fails 1 "reading frame 5: is not the picture that the saved cache saw as frame 5 of " -- infer --load-cache "$cache" -o "$T/o.e3" "$T/x.e3"
@@ -207,7 +207,7 @@ m[1:-1] = [[k, dict(x, i=n - 1 - x["i"])] for k, x in m[-2:0:-1]]'
 	[ ! -e "$T/o.e3" ]
 }
 
-@test "no room for the cache: said, the old file stays, the predictions are whole" {
+@test "no room for the saved cache: an error, the old file stays, the predictions are complete" {
 	infer --budget 3f --save-cache "$T/c" "$f/six.e3" | e3-dump >/dev/null
 	sum=$(sha256sum <"$T/c")
 	set -o pipefail
@@ -224,7 +224,7 @@ m[1:-1] = [[k, dict(x, i=n - 1 - x["i"])] for k, x in m[-2:0:-1]]'
 	same "$T/p.e3" "$f/through.e3"
 }
 
-@test "what a killed save left goes with the next save, or the next load; what a killed run left of its predictions stays" {
+@test "the temporary file of a killed save is removed by the next save or load; that of killed predictions stays" {
 	echo half >"$T/c.tmp.4194305"
 	echo half >"$T/o.e3.tmp.4194305"
 	infer --budget 3f --save-cache "$T/c" -o "$T/o.e3" "$f/six.e3"
@@ -235,7 +235,7 @@ m[1:-1] = [[k, dict(x, i=n - 1 - x["i"])] for k, x in m[-2:0:-1]]'
 	[ ! -e "$T/c.tmp.4194305" ]
 }
 
-@test "an input that fails is not the cache's fault: it is saved, the failure passes on" {
+@test "when the input fails the cache is saved, and the failure is passed on" {
 	head -c 90000 "$frames" >"$T/cut.e3"
 	fails 1 "truncated" -- infer --budget 3f --save-cache "$T/c" "$T/cut.e3"
 	infer --load-cache "$T/c" "$frames" >"$T/2.e3"
@@ -245,7 +245,7 @@ m[1:-1] = [[k, dict(x, i=n - 1 - x["i"])] for k, x in m[-2:0:-1]]'
 	same "$T/x.e3" "$f/through.e3"
 }
 
-@test "e3-cat --then: gaps, strangers and answers are refused; a part without an end is cut where the next begins" {
+@test "e3-cat --then refuses gaps, foreign parts and frozen answers, and cuts a part without an end where the next begins" {
 	infer --load-cache "$cache" "$frames" >"$T/2.e3"
 	e3-cat --take 4 "$f/first.e3" >"$T/short.e3"
 	fails 1 "joining: $T/short.e3: has nothing after frame 3, $T/2.e3 goes on after frame 5" -- e3-cat "$T/short.e3" --then "$T/2.e3" "$T/o.e3"

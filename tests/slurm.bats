@@ -11,7 +11,7 @@ setup_file() {
 		command -v "$c" >/dev/null || { echo "$c" >"$BATS_FILE_TMPDIR/missing"; return 0; }
 	done
 	[ "$(id -u)" -eq 0 ] || { echo "to run as root" >"$BATS_FILE_TMPDIR/missing"; return 0; }
-	# Sockets have short names.
+	# The path of a socket is limited to 107 bytes.
 	d=$(mktemp -d /tmp/e3-slurm.XXXXXX)
 	echo "$d" >"$BATS_FILE_TMPDIR/cluster"
 	cluster_start "$d" >"$BATS_FILE_TMPDIR/start" 2>&1 3>&- || echo "a cluster that starts: $(tail -n 3 "$BATS_FILE_TMPDIR/start")" >"$BATS_FILE_TMPDIR/missing"
@@ -41,7 +41,7 @@ field() { # FILE NAME: of each record, in order
 	/usr/bin/python3 -c 'import json, sys; print(*[json.loads(l)[sys.argv[2]] for l in open(sys.argv[1])])' "$1" "$2"
 }
 
-@test "an array of 6 clips with one that fails: five results, one clear failure; a second submission runs only that one" {
+@test "an array of 6 clips, one of which fails: five results, one clear failure; a second submission runs only that one" {
 	rc=0
 	"${submit[@]}" --limit 2 out clips/*.mp4 >first 2>err || rc=$?
 	[ "$rc" -eq 1 ] || { echo "exit $rc"; cat err first; tail -n 20 out/.clips/*.log; return 1; }
@@ -64,12 +64,12 @@ field() { # FILE NAME: of each record, in order
 	[ "$(field second status)" = "done done done done done done" ]
 	[ "$(field second frames)" = "4 3 4 5 6 7" ]
 	stat -c '%n %Y %Z' out/c*/model.glb | cmp - before
-	# And a third has nothing to do.
+	# A third submission has nothing to do.
 	"${submit[@]}" out clips/*.mp4 2>err >/dev/null
 	grep -q '^e3-clips: 6 clips, 0 to do$' err
 }
 
-@test "a task that is told to stop says so, and is to be done again" {
+@test "a task that is stopped is recorded as such, and runs again" {
 	mkfifo clips/slow.mp4
 	e3-clips submit --decode '--live all' --infer "--model seed:tiny:1 --budget 2f --threads 1" out2 clips/slow.mp4 2>err
 	job=$(sed -n 's/.*submitted as job \([0-9]*\),.*/\1/p' err)

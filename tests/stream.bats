@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# The stream as users meet it: cut and damaged at the level of processes, small on memory whatever it claims, and the examples of
+# The stream at the level of processes: cut and damaged streams, memory that does not depend on claimed sizes, and the examples of
 # e3-stream(5), run as they are printed. The tables of damage by field are in tests/test_wire_damage.c.
 load common
 
@@ -13,7 +13,7 @@ example() {
 	awk -v word="$1" '/^\.Bd -literal/ { getline; show = index($0, word) == 1 } /^\.Ed/ { show = 0 } show' "$ROOT/man/e3-stream.5"
 }
 
-@test "e3-stream(5): the Python reader reads, and finds what e3-dump finds" {
+@test "the Python reader in e3-stream(5) finds what e3-dump finds" {
 	example "import sys" >read.py
 	[ "$(wc -l <read.py)" -gt 8 ]
 	sed -i '1i import warnings; warnings.simplefilter("ignore")' read.py
@@ -23,7 +23,7 @@ example() {
 	[ "$(e3-dump three.e3 | grep -o ' depth=f32\[6x8\]([^ ]*' | head -1)" = " depth=f32[6x8](0..47" ]
 }
 
-@test "e3-stream(5): the Python writer writes a stream that passes" {
+@test "the Python writer in e3-stream(5) writes a valid stream" {
 	example "import struct" >write.py
 	[ "$(wc -l <write.py)" -gt 8 ]
 	/usr/bin/python3 write.py >w.e3
@@ -32,7 +32,7 @@ example() {
 		"frame bytes=93 i=0 pts=0 src_i=0 src_w=2 src_h=1 rot=0 fit=[1,1,0,0] w=2 h=1 rgb=u8[1x2x3][255,0,0,0,0,255]" ]
 }
 
-@test "cut at every boundary and inside every message: exit 1, the message, nothing left" {
+@test "a stream cut at every boundary and inside every message: exit 1 with the reason, no output left" {
 	/usr/bin/python3 - "$golden" <<-'PY' >cuts
 		import struct, sys
 		data = open(sys.argv[1], "rb").read()
@@ -60,7 +60,7 @@ example() {
 	done <cuts
 }
 
-@test "a length of 512 MiB with nothing behind it takes no memory" {
+@test "a length of 512 MiB without data allocates no memory" {
 	! ldd "$B/bin/e3-cat" | grep -q asan || skip "not under a sanitizer"
 	/usr/bin/python3 -c '
 import struct, sys
@@ -94,7 +94,7 @@ sys.stdout.buffer.write(data[:n] + struct.pack(">BIB", 0xC9, 512 << 20, 3) + b"\
 	[ "$(cat long.kb)" -le $(($(cat short.kb) + 1024)) ]
 }
 
-@test "a stream of another version, another kind of file, a directory" {
+@test "a stream of another version, another kind of file and a directory are refused" {
 	/usr/bin/python3 -B "$ROOT/tests/edit_stream.py" "$golden" x.e3 'm[0][1]["v"] = 2'
 	fails 1 "e3-dump: reading: x.e3: message 1: head: stream version 2; this program reads version 1" -- e3-dump x.e3
 	printf '\211PNG\r\n' >x.png
