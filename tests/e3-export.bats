@@ -212,6 +212,33 @@ import export_check
 assert (export_check.png('$T/c/000000.png')[0] == 255).all()"
 }
 
+@test "PFM: depth comes back exactly, unknown as 0, also through OpenCV where it is installed" {
+	stream "$T/x.e3" frames=3
+	/usr/bin/python3 -B "$ROOT/tests/edit_stream.py" "$T/x.e3" "$T/y.e3" \
+		"d = m[1][1]['depth']; d['data'] = struct.pack('<5f', nan, inf, 0, -1, 1e-9) + d['data'][20:]"
+	e3-export -q --depth-pfm "$T/p" "$T/y.e3"
+	[ "$(find "$T/p" -type f | wc -l)" -eq 3 ]
+	cat >"$T/compare.py" <<-'PYTHON'
+		import sys
+		sys.path.insert(0, sys.argv[1])
+		import numpy as np
+		import e3read
+		try:
+		    import cv2
+		except ImportError:
+		    cv2 = None
+		for p in e3read.messages(sys.argv[2], "pred"):
+		    want = np.where(np.isfinite(p["depth"]) & (p["depth"] > 1e-8), p["depth"], np.float32(0))
+		    assert (want == 0).sum() == (5 if p["i"] == 0 else 0)
+		    path = f"{sys.argv[3]}/{p['i']:06d}.pfm"
+		    kind, size, scale, rows = open(path, "rb").read().split(b"\n", 3)
+		    assert (kind, size, scale) == (b"Pf", b"%d %d" % want.shape[::-1], b"-1.0"), (kind, size, scale)
+		    assert np.array_equal(np.frombuffer(rows, "<f4").reshape(want.shape)[::-1], want), path
+		    assert cv2 is None or np.array_equal(cv2.imread(path, cv2.IMREAD_UNCHANGED), want), path
+	PYTHON
+	/usr/bin/python3 -B "$T/compare.py" "$ROOT/tests" "$T/y.e3" "$T/p"
+}
+
 @test "run.json tells what was read and chosen" {
 	stream "$T/x.e3" src_w=640 src_h=480 fit=0.0375,0.0333,0,0.5
 	e3-export -q --run-json "$T/run.json" --glb "$T/x.glb" "$T/x.e3"

@@ -4,7 +4,7 @@
 
 /* Each is defined at the end of its format's file. */
 extern const e3_format_ops e3_glb_format, e3_ply_format, e3_tum_format, e3_kitti_format, e3_intrinsics_format,
-	e3_npz_format, e3_depth_format, e3_depth_color_format, e3_run_json_format;
+	e3_npz_format, e3_depth_format, e3_depth_color_format, e3_depth_pfm_format, e3_run_json_format;
 
 const e3_format e3_formats[] = {
 	{"glb", "binary glTF: points, cameras, trajectory", E3_FORMAT_BINARY, true, &e3_glb_format},
@@ -15,6 +15,7 @@ const e3_format e3_formats[] = {
 	{"npz", "predictions.npz with the reference's nine keys", E3_FORMAT_BINARY, false, &e3_npz_format},
 	{"depth", "16-bit PNG of every frame's depth", E3_FORMAT_FOLDER, false, &e3_depth_format},
 	{"depth-color", "coloured PNG of every frame's depth", E3_FORMAT_FOLDER, false, &e3_depth_color_format},
+	{"depth-pfm", "PFM of every frame's depth: 32-bit floats", E3_FORMAT_FOLDER, false, &e3_depth_pfm_format},
 	/* last: it reports what the others wrote */
 	{"run-json", "what was read and chosen, frame by frame", E3_FORMAT_TEXT, false, &e3_run_json_format},
 	{NULL, NULL, E3_FORMAT_TEXT, false, NULL},
