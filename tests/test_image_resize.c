@@ -52,20 +52,28 @@ static void resizing_equals_pillow(void **state)
 {
 	for (size_t r = 0; r < 2 * sizeof cases / sizeof *cases; r++) {
 		size_t k = r / 2;
-		resize_plain_only = r % 2;
+		bool portable = r % 2;
 		e3_image in = picture(cases[k].w, cases[k].h, cases[k].channels), out;
 		int (*resize)(const e3_image *, int, int, e3_image *, e3_err *) =
 			cases[k].lanczos ? e3_resize_lanczos : e3_resize_bicubic;
-		assert_int_equal(resize(&in, cases[k].to_w, cases[k].to_h, &out, NULL), 0);
+		resize_window window = {
+			.w = cases[k].to_w,
+			.h = cases[k].to_h,
+			.rows = cases[k].to_h,
+			.filter = cases[k].lanczos ? RESIZE_LANCZOS : RESIZE_BICUBIC,
+			.portable = true,
+		};
+		int rc =
+			portable ? resize_rows(&in, &window, &out, NULL) : resize(&in, cases[k].to_w, cases[k].to_h, &out, NULL);
+		assert_int_equal(rc, 0);
 		assert_int_equal(out.w, cases[k].to_w);
 		assert_int_equal(out.h, cases[k].to_h);
 		printf("# %d x %d -> %d x %d: %016llx%s\n", in.w, in.h, out.w, out.h, (unsigned long long)hash(&out),
-			resize_plain_only ? " portable" : "");
+			portable ? " portable" : "");
 		assert_true(hash(&out) == cases[k].pillow);
 		e3_image_release(&in);
 		e3_image_release(&out);
 	}
-	resize_plain_only = false;
 }
 
 /* An impulse of 255 at column x shows the weights: doc/network.md 3.2 gives those of 640 -> 518. */
@@ -98,7 +106,7 @@ static void weights_are_the_published_ones(void **state)
 static void plan_is(int w, int h, e3_fit_mode mode, e3_fit_plan want)
 {
 	e3_fit_plan p;
-	assert_int_equal(e3_fit_plan_make(w, h, 518, 14, mode, &p, NULL), 0);
+	assert_int_equal(e3_fit_plan_make(w, h, &(e3_fit_rule){518, 14, mode}, &p, NULL), 0);
 	int got[] = {p.scaled_w, p.scaled_h, p.w, p.h, p.crop_y, p.pad_x, p.pad_y};
 	int expected[] = {want.scaled_w, want.scaled_h, want.w, want.h, want.crop_y, want.pad_x, want.pad_y};
 	for (int k = 0; k < 7; k++)
@@ -135,15 +143,15 @@ static void impossible_plans_are_refused(void **state)
 {
 	e3_fit_plan p;
 	e3_err err;
-	assert_int_equal(e3_fit_plan_make(6000, 70, 518, 14, E3_FIT_CROP, &p, &err), -1);
+	assert_int_equal(e3_fit_plan_make(6000, 70, &(e3_fit_rule){518, 14, E3_FIT_CROP}, &p, &err), -1);
 	assert_non_null(strstr(err.text, "too wide"));
-	assert_int_equal(e3_fit_plan_make(70, 6000, 518, 14, E3_FIT_PAD, &p, &err), -1);
+	assert_int_equal(e3_fit_plan_make(70, 6000, &(e3_fit_rule){518, 14, E3_FIT_PAD}, &p, &err), -1);
 	assert_non_null(strstr(err.text, "too tall"));
-	assert_int_equal(e3_fit_plan_make(1, 65535, 518, 14, E3_FIT_CROP, &p, &err), -1);
+	assert_int_equal(e3_fit_plan_make(1, 65535, &(e3_fit_rule){518, 14, E3_FIT_CROP}, &p, &err), -1);
 	assert_non_null(strstr(err.text, "too tall"));
-	assert_int_equal(e3_fit_plan_make(640, 480, 500, 14, E3_FIT_CROP, &p, &err), -1);
+	assert_int_equal(e3_fit_plan_make(640, 480, &(e3_fit_rule){500, 14, E3_FIT_CROP}, &p, &err), -1);
 	assert_non_null(strstr(err.text, "multiple of the patch size 14"));
-	assert_int_equal(e3_fit_plan_make(0, 480, 518, 14, E3_FIT_CROP, &p, &err), -1);
+	assert_int_equal(e3_fit_plan_make(0, 480, &(e3_fit_rule){518, 14, E3_FIT_CROP}, &p, &err), -1);
 }
 
 /* Cropping computes only the rows it keeps: they must be those of the whole resize. Padding is white around it. */
@@ -154,7 +162,7 @@ static void fitting_is_the_resize_cropped_or_padded(void **state)
 		for (int mode = E3_FIT_CROP; mode <= E3_FIT_PAD; mode++) {
 			e3_fit_plan p;
 			e3_image in = picture(sizes[k][0], sizes[k][1], 3), whole, out;
-			assert_int_equal(e3_fit_plan_make(in.w, in.h, 518, 14, (e3_fit_mode)mode, &p, NULL), 0);
+			assert_int_equal(e3_fit_plan_make(in.w, in.h, &(e3_fit_rule){518, 14, (e3_fit_mode)mode}, &p, NULL), 0);
 			assert_int_equal(e3_resize_bicubic(&in, p.scaled_w, p.scaled_h, &whole, NULL), 0);
 			assert_int_equal(e3_fit_apply(&in, &p, &out, NULL), 0);
 			assert_int_equal(out.w, p.w);

@@ -71,14 +71,14 @@ static void show_progress(const sink *s)
 /* The picture as it leaves, and the affine that leads from source pixels to its own. */
 static int fit(sink *s, const e3_image **im, e3_source *at, e3_err *err)
 {
-	e3_fit_plan plan;
+	const e3_fit_rule rule = {(int)s->o->fit, (int)s->o->patch, (e3_fit_mode)s->o->fit_mode};
 	const e3_image *in = *im;
+	e3_fit_plan plan;
 	at->fit = (e3_fit){1, 1, 0, 0};
 	if (s->o->fit == 0)
 		return 0;
 	e3_image_release(&s->fitted);
-	if (e3_fit_plan_make(in->w, in->h, (int)s->o->fit, (int)s->o->patch, (e3_fit_mode)s->o->fit_mode, &plan, err) ||
-		e3_fit_apply(in, &plan, &s->fitted, err))
+	if (e3_fit_plan_make(in->w, in->h, &rule, &plan, err) || e3_fit_apply(in, &plan, &s->fitted, err))
 		return -1;
 	at->fit = e3_fit_compose(at->fit, &plan, in->w, in->h);
 	*im = &s->fitted;

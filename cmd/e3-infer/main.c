@@ -339,8 +339,8 @@ static int plan(infer *f, e3_err *err)
 	if (open_device(f, err) || open_net(f, err))
 		return -1;
 	const e3_config *c = e3_net_config(f->net);
-	if (e3_fit_plan_make(f->r.plan_size[0], f->r.plan_size[1], c->image_size, c->patch, (e3_fit_mode)f->r.fit_mode,
-			&fit, err))
+	const e3_fit_rule rule = {c->image_size, c->patch, (e3_fit_mode)f->r.fit_mode};
+	if (e3_fit_plan_make(f->r.plan_size[0], f->r.plan_size[1], &rule, &fit, err))
 		return -1;
 	infer_memory memory = {f->net, f->dev, {fit.h, fit.w}, f->before};
 	if (f->r.vram > 0 && infer_solve(&memory, f->r.vram, &f->r.o, err))

@@ -46,7 +46,7 @@ static int read_frame(infer_reader *r, const e3_msg *msg, infer_item *to, e3_err
 	e3_image_release(&to->picture);
 	if (r->frame.prepared)
 		return take_prepared(r, to, err);
-	if (e3_fit_plan_make(in.w, in.h, r->image_size, r->patch, r->mode, &plan, err) ||
+	if (e3_fit_plan_make(in.w, in.h, &(e3_fit_rule){r->image_size, r->patch, r->mode}, &plan, err) ||
 		e3_fit_apply(&in, &plan, &to->picture, err))
 		return -1;
 	to->source = r->frame.s;

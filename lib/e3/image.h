@@ -76,10 +76,16 @@ int e3_resize_bicubic(const e3_image *in, int w, int h, e3_image *out, e3_err *e
 /* The same with Pillow's Lanczos filter of three lobes (doc/evaluation.md 1.4). */
 int e3_resize_lanczos(const e3_image *in, int w, int h, e3_image *out, e3_err *err);
 
+/* --- fit.c: what the network gets to see of a picture (doc/network.md 3.1) --- */
+
 typedef enum e3_fit_mode { E3_FIT_CROP, E3_FIT_PAD } e3_fit_mode;
 
-/* Where the network's resize puts a w × h picture (doc/network.md 3.1 for target 518, patch 14): scaled size, then rows
- * cropped or white added. */
+typedef struct e3_fit_rule {
+	int target, patch; /* the longer side, or the width; sizes are multiples of the patch: 518 and 14 */
+	e3_fit_mode mode;
+} e3_fit_rule;
+
+/* Where a rule puts a w × h picture: the scaled size, then rows cropped or white added. */
 typedef struct e3_fit_plan {
 	int scaled_w, scaled_h; /* after the resize */
 	int w, h;               /* of the result */
@@ -88,8 +94,8 @@ typedef struct e3_fit_plan {
 } e3_fit_plan;
 
 /* -1 when the picture is too wide (height would be 0) or sizes are out of range. */
-int e3_fit_plan_make(int w, int h, int target, int patch, e3_fit_mode mode, e3_fit_plan *plan, e3_err *err);
-/* Applies it: out is initialised here. RGB only. */
+int e3_fit_plan_make(int w, int h, const e3_fit_rule *rule, e3_fit_plan *plan, e3_err *err);
+/* Applies the plan: out is initialised here. RGB only. */
 int e3_fit_apply(const e3_image *in, const e3_fit_plan *plan, e3_image *out, e3_err *err);
 
 /* The affine from source pixels to those of the planned picture, of a w × h picture to which `before` leads from the

@@ -13,15 +13,16 @@ static double other_side(int other, int side, int target, int patch)
 	return nearbyint(other * ((double)target / side) / patch) * patch;
 }
 
-int e3_fit_plan_make(int w, int h, int target, int patch, e3_fit_mode mode, e3_fit_plan *plan, e3_err *err)
+int e3_fit_plan_make(int w, int h, const e3_fit_rule *rule, e3_fit_plan *plan, e3_err *err)
 {
+	int target = rule->target, patch = rule->patch;
 	*plan = (e3_fit_plan){0};
 	if (patch < 1 || target < patch || target > MAX_TARGET || target % patch)
 		return e3_fail(err, "fitting a picture: target %d: expected a multiple of the patch size %d up to %d", target,
 			patch, MAX_TARGET);
 	if (w < 1 || h < 1 || w > MAX_SIDE || h > MAX_SIDE)
 		return e3_fail(err, "fitting a picture: %d × %d: sizes go from 1 to %d", w, h, MAX_SIDE);
-	bool upright = mode == E3_FIT_PAD && w < h;
+	bool upright = rule->mode == E3_FIT_PAD && w < h;
 	double other = upright ? other_side(w, h, target, patch) : other_side(h, w, target, patch);
 	if (other < 1)
 		return e3_fail(err, "fitting a picture: %d × %d: too %s: its %s would be 0 at %d", w, h,
@@ -31,7 +32,7 @@ int e3_fit_plan_make(int w, int h, int target, int patch, e3_fit_mode mode, e3_f
 			target);
 	plan->scaled_w = upright ? (int)other : target;
 	plan->scaled_h = upright ? target : (int)other;
-	if (mode == E3_FIT_PAD) {
+	if (rule->mode == E3_FIT_PAD) {
 		plan->w = plan->h = target;
 		plan->pad_x = (target - plan->scaled_w) / 2;
 		plan->pad_y = (target - plan->scaled_h) / 2;
@@ -57,8 +58,13 @@ int e3_fit_apply(const e3_image *in, const e3_fit_plan *plan, e3_image *out, e3_
 		return e3_fail(err, "fitting a picture: %d channels: expected 3", in->channels);
 	bool padded = plan->w != plan->scaled_w || plan->h > plan->scaled_h;
 	e3_image scaled;
-	resize_window window = {plan->scaled_w, plan->scaled_h, plan->crop_y, padded ? plan->scaled_h : plan->h,
-		RESIZE_BICUBIC};
+	resize_window window = {
+		.w = plan->scaled_w,
+		.h = plan->scaled_h,
+		.row = plan->crop_y,
+		.rows = padded ? plan->scaled_h : plan->h,
+		.filter = RESIZE_BICUBIC,
+	};
 	if (resize_rows(in, &window, &scaled, err))
 		return -1;
 	if (!padded) {

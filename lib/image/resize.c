@@ -66,7 +66,9 @@ static int axis_init(resize_axis *a, const filter *f, int in, int first, int n, 
 {
 	int out = a->out;
 	double scale = (double)in / out;
-	*a = (resize_axis){.out = out, .taps = (int)ceil(f->support * (scale < 1 ? 1 : scale)) * 2 + 1};
+	*a = (resize_axis){.out = out,
+		.portable = a->portable,
+		.taps = (int)ceil(f->support * (scale < 1 ? 1 : scale)) * 2 + 1};
 	double *row = e3_alloc((size_t)a->taps, sizeof *row, "resize weights", err);
 	a->lo = e3_alloc((size_t)out, sizeof *a->lo, "resize weights", err);
 	a->n = e3_alloc((size_t)out, sizeof *a->n, "resize weights", err);
@@ -80,54 +82,12 @@ static int axis_init(resize_axis *a, const filter *f, int in, int first, int n, 
 	return ok ? 0 : -1;
 }
 
-static inline uint8_t clip8(int32_t v)
+/* The passes for this processor. */
+static void pick(const resize_axis *a, resize_across_fn **across, resize_down_fn **down)
 {
-	v >>= RESIZE_BITS;
-	return (uint8_t)(v < 0 ? 0 : v > 255 ? 255 : v);
-}
-
-static inline __attribute__((always_inline)) void across_row(const resize_axis *a, const uint8_t *in, int c,
-	uint8_t *out)
-{
-	for (int o = 0; o < a->out; o++, out += c) {
-		const int32_t *q = a->q + (size_t)o * (size_t)a->taps;
-		const uint8_t *p = in + (size_t)a->lo[o] * (size_t)c;
-		int32_t sum[4] = {RESIZE_HALF, RESIZE_HALF, RESIZE_HALF, RESIZE_HALF};
-		for (int j = 0; j < a->n[o]; j++, p += c)
-			for (int k = 0; k < c; k++)
-				sum[k] += q[j] * p[k];
-		for (int k = 0; k < c; k++)
-			out[k] = clip8(sum[k]);
-	}
-}
-
-static void across_plain(const resize_axis *a, const resize_pair *rows, int in_w, int c, void *scratch)
-{
-	(void)in_w, (void)scratch;
-	for (int r = 0; r < 2; r++)
-		if (c == 3)
-			across_row(a, rows->in[r], 3, rows->out[r]);
-		else
-			across_row(a, rows->in[r], c, rows->out[r]);
-}
-
-void resize_down_plain(const int32_t *q, int n, const uint8_t *in, size_t stride, size_t from, uint8_t *out)
-{
-	for (size_t x = from; x < stride; x++) {
-		int32_t sum = RESIZE_HALF;
-		for (int j = 0; j < n; j++)
-			sum += q[j] * in[(size_t)j * stride + x];
-		out[x] = clip8(sum);
-	}
-}
-
-bool resize_plain_only;
-
-static void pick(resize_across_fn **across, resize_down_fn **down)
-{
-	*across = across_plain, *down = resize_down_plain;
+	*across = resize_across_plain, *down = resize_down_plain;
 #ifdef __x86_64__
-	if (__builtin_cpu_supports("avx2") && !resize_plain_only)
+	if (__builtin_cpu_supports("avx2") && !a->portable)
 		*across = resize_across_avx2, *down = resize_down_avx2;
 #endif
 }
@@ -137,7 +97,7 @@ static int pass_across(const e3_image *in, const resize_axis *a, int row, int ro
 {
 	resize_across_fn *across;
 	resize_down_fn *down;
-	pick(&across, &down);
+	pick(a, &across, &down);
 	void *scratch = e3_alloc((size_t)in->w, RESIZE_SCRATCH, "a row", err);
 	int rc = scratch ? e3_image_init(out, a->out, rows, in->channels, err) : -1;
 	size_t from = (size_t)in->w * (size_t)in->channels, to = (size_t)a->out * (size_t)in->channels;
@@ -151,12 +111,14 @@ static int pass_across(const e3_image *in, const resize_axis *a, int row, int ro
 	return rc;
 }
 
-/* Outputs [first, first + n) of the axis from rows that begin at source row `top`. */
-static int pass_down(const e3_image *in, const resize_axis *a, int top, int first, int n, e3_image *out, e3_err *err)
+/* The window's rows of the result, from rows that begin at source row `top`. */
+static int pass_down(const e3_image *in, const resize_axis *a, const resize_window *window, int top, e3_image *out,
+	e3_err *err)
 {
+	int first = window->row, n = window->rows;
 	resize_across_fn *across;
 	resize_down_fn *down;
-	pick(&across, &down);
+	pick(a, &across, &down);
 	if (e3_image_init(out, in->w, n, in->channels, err))
 		return -1;
 	size_t stride = (size_t)in->w * (size_t)in->channels;
@@ -179,7 +141,8 @@ static int copy_rows(const e3_image *in, int row, int rows, e3_image *out, e3_er
 int resize_rows(const e3_image *in, const resize_window *window, e3_image *out, e3_err *err)
 {
 	*out = (e3_image){0};
-	resize_axis horizontal = {.out = window->w}, vertical = {.out = window->h};
+	resize_axis horizontal = {.out = window->w, .portable = window->portable};
+	resize_axis vertical = {.out = window->h, .portable = window->portable};
 	const filter *f = &filters[window->filter];
 	e3_image between = {0};
 	int row = window->row, rows = window->rows, top = row, high = rows, rc = 0;
@@ -197,7 +160,7 @@ int resize_rows(const e3_image *in, const resize_window *window, e3_image *out, 
 			rc = pass_across(in, &horizontal, top, high, scale_h ? &between : out, err);
 	}
 	if (!rc && scale_h)
-		rc = pass_down(scale_w ? &between : in, &vertical, scale_w ? top : 0, row, rows, out, err);
+		rc = pass_down(scale_w ? &between : in, &vertical, window, scale_w ? top : 0, out, err);
 	if (!rc && !scale_w && !scale_h)
 		rc = copy_rows(in, row, rows, out, err);
 	e3_image_release(&between);
@@ -218,12 +181,12 @@ static int resize_whole(const e3_image *in, const resize_window *whole, e3_image
 
 int e3_resize_bicubic(const e3_image *in, int w, int h, e3_image *out, e3_err *err)
 {
-	return resize_whole(in, &(resize_window){w, h, 0, h, RESIZE_BICUBIC}, out, err);
+	return resize_whole(in, &(resize_window){.w = w, .h = h, .rows = h, .filter = RESIZE_BICUBIC}, out, err);
 }
 
 int e3_resize_lanczos(const e3_image *in, int w, int h, e3_image *out, e3_err *err)
 {
-	return resize_whole(in, &(resize_window){w, h, 0, h, RESIZE_LANCZOS}, out, err);
+	return resize_whole(in, &(resize_window){.w = w, .h = h, .rows = h, .filter = RESIZE_LANCZOS}, out, err);
 }
 
 int e3_resize_nearest(const e3_image *in, int w, int h, e3_image *out, e3_err *err)

@@ -10,6 +10,7 @@ typedef enum resize_filter { RESIZE_BICUBIC, RESIZE_LANCZOS } resize_filter;
 typedef struct resize_window {
 	int w, h, row, rows;
 	resize_filter filter;
+	bool portable; /* without AVX2, whatever the processor has */
 } resize_window;
 
 /* Pillow's resize, computing no more than the rows asked for; out is initialised here. */
@@ -25,6 +26,7 @@ typedef struct resize_axis {
 	int out, taps; /* taps: row length of q */
 	int *lo, *n;   /* [out] */
 	int32_t *q;    /* [out][taps] */
+	bool portable;
 } resize_axis;
 
 /* Two rows at once; they may be the same. */
@@ -39,7 +41,6 @@ typedef void resize_across_fn(const resize_axis *a, const resize_pair *rows, int
 typedef void resize_down_fn(const int32_t *q, int n, const uint8_t *in, size_t stride, size_t from, uint8_t *out);
 
 resize_down_fn resize_down_plain, resize_down_avx2;
-resize_across_fn resize_across_avx2;
-extern bool resize_plain_only; /* for the test, which compares both */
+resize_across_fn resize_across_plain, resize_across_avx2;
 
 #endif

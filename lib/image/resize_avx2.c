@@ -16,7 +16,7 @@ AVX2 static inline __m256i clip(__m256i sum)
 }
 
 /* Two rows of pixels side by side, each spread over four integers, so that all channels go in one multiplication. Lanes
- * beyond the channels hold whatever follows; nobody looks at them. */
+ * beyond the channels hold whatever follows; they are not used. */
 AVX2 static inline void widen(const resize_pair *rows, int w, int c, __m256i *wide)
 {
 	const uint8_t *a = rows->in[0], *b = rows->in[1];

@@ -149,7 +149,7 @@ int e3_loader_c(const e3_image *in, int size, e3_image *out, e3_fit *fit, e3_err
 {
 	e3_fit_plan plan = {.scaled_w = size, .scaled_h = size, .w = size, .h = size};
 	*out = (e3_image){0};
-	if (size == LONG_SIDE && e3_fit_plan_make(in->w, in->h, size, PATCH, E3_FIT_CROP, &plan, err))
+	if (size == LONG_SIDE && e3_fit_plan_make(in->w, in->h, &(e3_fit_rule){size, PATCH, E3_FIT_CROP}, &plan, err))
 		return -1;
 	*fit = e3_fit_compose((e3_fit){1, 1, 0, 0}, &plan, in->w, in->h);
 	return e3_fit_apply(in, &plan, out, err);
