@@ -86,7 +86,7 @@ nothing_left() {
 	e3-export -q --glb "$T/x.glb" --conf-pct 0 --mask-dir "$T/masks" "$T/grey.e3"
 	check count "$T/x.glb" 384
 	rm "$T/masks/2.pgm"
-	fails 1 "none for frame 2" -- e3-export --glb "$T/out/x.glb" --mask-dir "$T/masks" "$T/grey.e3"
+	fails 1 "no mask for frame 2" -- e3-export --glb "$T/out/x.glb" --mask-dir "$T/masks" "$T/grey.e3"
 	nothing_left
 }
 

@@ -65,7 +65,7 @@ static void masks_pass_through_resize_crop_and_padding(void **state)
 	p.s.i = 8;
 	uint8_t keep[N];
 	assert_int_equal(e3_masks_get(m, &p, 2, keep, &err), -1);
-	assert_non_null(strstr(err.text, "none for frame 8"));
+	assert_non_null(strstr(err.text, "no mask for frame 8"));
 	e3_masks_close(m);
 }
 

@@ -24,7 +24,7 @@ static double percentile(int law, int n, double q)
 	e3_pct p;
 	assert_int_equal(e3_pct_init(&p, &q, 1, NULL), 0);
 	feed(&p, law, n, e3_pct_add);
-	assert_int_equal(e3_pct_turn(&p, NULL), 0);
+	assert_int_equal(e3_pct_second_pass(&p, NULL), 0);
 	feed(&p, law, n, e3_pct_refine);
 	double v = e3_pct_value(&p, 0);
 	e3_pct_release(&p);
@@ -103,7 +103,7 @@ static void zeros_are_one_value_whatever_their_sign(void **state)
 	assert_int_equal(e3_pct_init(&p, &half, 1, NULL), 0);
 	for (int k = 0; k < 3; k++)
 		e3_pct_add(&p, zeros[k]);
-	assert_int_equal(e3_pct_turn(&p, NULL), 0);
+	assert_int_equal(e3_pct_second_pass(&p, NULL), 0);
 	for (int k = 0; k < 3; k++)
 		e3_pct_refine(&p, zeros[k]);
 	assert_int_equal(p.n_bins, 1);
@@ -128,7 +128,7 @@ static double of_four(double q)
 	assert_int_equal(e3_pct_init(&p, &q, 1, NULL), 0);
 	for (int k = 0; k < 4; k++)
 		e3_pct_add(&p, v[k]);
-	assert_int_equal(e3_pct_turn(&p, NULL), 0);
+	assert_int_equal(e3_pct_second_pass(&p, NULL), 0);
 	for (int k = 0; k < 4; k++)
 		e3_pct_refine(&p, v[k]);
 	double got = e3_pct_value(&p, 0);
@@ -148,12 +148,12 @@ static void two_percentiles_of_one_stream_and_none_of_an_empty_one(void **state)
 {
 	e3_pct p;
 	assert_int_equal(e3_pct_init(&p, (double[]){5, 95}, 2, NULL), 0);
-	assert_int_equal(e3_pct_turn(&p, NULL), 0);
+	assert_int_equal(e3_pct_second_pass(&p, NULL), 0);
 	assert_true(e3_pct_value(&p, 0) == 0 && e3_pct_value(&p, 1) == 0);
 	e3_pct_release(&p);
 	assert_int_equal(e3_pct_init(&p, (double[]){20, 95}, 2, NULL), 0);
 	feed(&p, SIGNED, 4097, e3_pct_add);
-	assert_int_equal(e3_pct_turn(&p, NULL), 0);
+	assert_int_equal(e3_pct_second_pass(&p, NULL), 0);
 	feed(&p, SIGNED, 4097, e3_pct_refine);
 	assert_true(e3_pct_value(&p, 0) == percentile(SIGNED, 4097, 20));
 	assert_true(e3_pct_value(&p, 1) == percentile(SIGNED, 4097, 95));

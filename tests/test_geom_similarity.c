@@ -86,7 +86,7 @@ static void test_similarity(void **state)
 	e3_similarity a;
 	e3_err err;
 	assert_int_equal(e3_similarity_fit(NULL, NULL, 0, true, &a, &err), -1);
-	assert_string_equal(err.text, "aligning points: there are none");
+	assert_string_equal(err.text, "aligning points: no points");
 }
 
 static void test_lower_percentile(void **state)
@@ -99,7 +99,7 @@ static void test_lower_percentile(void **state)
 				(pass ? e3_pct_refine : e3_pct_add)(&p,
 					(float)((k * 5 % n) - 3) * 0.25f); /* 0 .. n-1 in some order when 5 does not divide n */
 			if (!pass)
-				assert_int_equal(e3_pct_turn(&p, NULL), 0);
+				assert_int_equal(e3_pct_second_pass(&p, NULL), 0);
 		}
 		if (n % 5)
 			assert_true(e3_pct_lower(&p, 0) == ((n - 1) / 2 - 3) * 0.25);

@@ -1,4 +1,4 @@
-/* geom: poses, cameras, point clouds: pure arithmetic in double precision, no files.
+/* geom: poses, cameras, point clouds: arithmetic in double precision, no files.
  *
  * A pose is camera from world, x_cam = R x_world + t, OpenCV axes (x right, y down, z forward); its nine numbers are
  * described in e3/data.h and decoded as doc/network.md 6. Matrices are row-major unless said otherwise; quaternions are
@@ -23,7 +23,7 @@ typedef struct e3_pose {
 	double q[4]; /* the same rotation, unit length, sign as given */
 } e3_pose;
 
-/* -1 when the quaternion has no length (or anything is not finite). */
+/* -1 when the quaternion is zero or a number is not finite. */
 int e3_pose_decode(const float enc[9], e3_pose *out, e3_err *err);
 /* C = -Rᵀ t */
 void e3_pose_center(const e3_pose *p, double c[3]);
@@ -34,12 +34,12 @@ void e3_pose_quat_to_world(const e3_pose *p, double q[4]);
 
 /* Hamilton product: rotate by b, then by a. out may be a or b. */
 void e3_quat_mul(const double a[4], const double b[4], double out[4]);
-/* Rotation matrix of a quaternion of any length; -1 when it has none. */
+/* Rotation matrix of a quaternion of any length; -1 when it is zero. */
 int e3_quat_to_mat(const double q[4], double r[9]);
 /* The inverse of a rigid motion, 3×4 with an implied last row 0 0 0 1. out may be m. */
 void e3_rigid_invert(const double m[12], double out[12]);
-/* Unit quaternion of a rotation matrix, w >= 0; a matrix that is only nearly a rotation gives one near it. -1 when it
- * is none. */
+/* Unit quaternion of a rotation matrix, w >= 0; a matrix that is nearly a rotation gives one near it. -1 when the
+ * result has no length or is not finite. */
 int e3_mat_to_quat(const double r[9], double q[4]);
 /* Angle of a rotation in radians, 0 to pi, from its unit quaternion; exact for small angles. */
 double e3_quat_angle(const double q[4]);
@@ -56,7 +56,7 @@ typedef struct e3_intrinsics {
 /* From the fields of view (enc[7] vertical, enc[8] horizontal) for a w × h network image. A field of view of 0 gives
  * infinity. */
 e3_intrinsics e3_intrinsics_decode(const float enc[9], int w, int h);
-/* false when a field of view is not between 0 and pi: such a camera has no usable frustum and its depth cannot be
+/* false when a field of view is not between 0 and pi: such a camera has no frustum, and its depth cannot be
  * unprojected. */
 bool e3_intrinsics_usable(const float enc[9]);
 /* The same camera in pixels of the source picture (doc/formats.md 4.1). -1 when the fit or the source size is not
@@ -65,8 +65,9 @@ bool e3_intrinsics_usable(const float enc[9]);
 int e3_intrinsics_to_source(const e3_intrinsics *k, const e3_source *s, e3_intrinsics *out, e3_err *err);
 
 /* World points of a depth map: X_cam = ((u-cx) d/fx, (v-cy) d/fy, d), X_world = Rᵀ (X_cam - t). points is [h][w][3].
- * Every pixel is computed; those with depth <= E3_DEPTH_MIN or not finite are not valid points. */
+ * Every pixel is computed; where e3_depth_known is false, the point is not valid. */
 #define E3_DEPTH_MIN 1e-8f
+/* false for depth that is not finite or not above E3_DEPTH_MIN. */
 static inline bool e3_depth_known(float d) { return isfinite(d) && d > E3_DEPTH_MIN; }
 void e3_unproject(const e3_pose *p, const e3_intrinsics *k, const float *depth, float *points);
 
@@ -87,13 +88,14 @@ typedef struct e3_similarity {
 	double s, r[9], t[3];
 } e3_similarity;
 
-/* Least squares over n pairs of points (Umeyama 1991; doc/evaluation.md 5.2), a rotation in any case, no reflection; s
- * = 1 unless `scale`. -1 when fewer than two singular values exceed 2.2e-16: the points are in one place or on a line.
+/* Least squares over n pairs of points (Umeyama 1991; doc/evaluation.md 5.2): always a rotation, never a reflection;
+ * s = 1 unless `scale`. -1 when fewer than two singular values exceed 2.2e-16: the points are in one place or on a
+ * line.
  */
 int e3_similarity_fit(const double (*from)[3], const double (*to)[3], size_t n, bool scale, e3_similarity *out,
 	e3_err *err);
-/* What the fit needs of the pairs: their means, the mean of (to - its mean)(from - its mean)ᵀ, row-major, and of |from
- * - its mean|², which only a scale needs. */
+/* What e3_similarity_solve needs of the pairs: their means, the mean of (to - its mean)(from - its mean)ᵀ, row-major,
+ * and the mean of |from - its mean|², used only for a scale. */
 typedef struct e3_moments {
 	double from[3], to[3], cov[9], var;
 } e3_moments;
@@ -117,17 +119,18 @@ typedef struct e3_pct {
 	int n_bins;
 } e3_pct;
 
-/* Pass 1: e3_pct_add every value; e3_pct_turn; pass 2: e3_pct_refine every value again (any order); e3_pct_value.
+/* Pass 1: e3_pct_add every value; e3_pct_second_pass; pass 2: e3_pct_refine every value again, in any order;
+ * e3_pct_value.
  * Values are finite floats of either sign. About 2.5 MiB at most. */
 int e3_pct_init(e3_pct *p, const double *q, int n_q, e3_err *err);
 void e3_pct_add(e3_pct *p, float v);
-int e3_pct_turn(e3_pct *p, e3_err *err);
+int e3_pct_second_pass(e3_pct *p, e3_err *err);
 void e3_pct_refine(e3_pct *p, float v);
 /* The k-th percentile, equal to numpy's linear interpolation on float32 to the last bit. 0 when there were no values.
  */
 double e3_pct_value(const e3_pct *p, int k);
-/* The largest value at or below it that occurs: for 50 the lower median, sorted[(n - 1) / 2]. 0 when there were no
- * values. */
+/* The largest value that occurs at or below the k-th percentile: for 50 the lower median, sorted[(n - 1) / 2]. 0 when
+ * there were no values. */
 double e3_pct_lower(const e3_pct *p, int k);
 void e3_pct_release(e3_pct *p);
 
@@ -138,7 +141,7 @@ typedef struct e3_voxels e3_voxels;
 /* Cells of edge `size`. With max_cells > 0 the edge doubles whenever more cells would be occupied, as if the search had
  * begun with the larger edge; with 0 memory grows with the occupied cells (48 bytes each at most). */
 e3_voxels *e3_voxels_open(double size, uint64_t max_cells, e3_err *err);
-/* index: of this point in the run; on equal confidence the lowest stays. */
+/* index: of this point in the run; of equally confident points the one with the lowest index stays. */
 int e3_voxels_add(e3_voxels *v, const float xyz[3], float conf, uint64_t index, e3_err *err);
 /* true when the point `index` at xyz is the one its cell keeps. */
 bool e3_voxels_kept(const e3_voxels *v, const float xyz[3], uint64_t index);

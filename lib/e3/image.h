@@ -21,48 +21,49 @@ typedef struct e3_image {
 int e3_image_init(e3_image *im, int w, int h, int channels, e3_err *err);
 void e3_image_release(e3_image *im);
 
-/* --- read.c: PNG, JPEG (bit-identical to Pillow), PNM, told apart by their first bytes --- */
+/* --- read.c: PNG, JPEG (bit-identical to Pillow), PNM --- */
 
-/* From bytes in memory; result always RGB (alpha composited over white, grey replicated: doc/network.md 3.1). `name` is
- * for messages. *orientation receives the EXIF orientation 1..8 (1 when absent); it is not applied. */
+/* From bytes in memory. The result is always RGB: alpha is composited over white, grey replicated (doc/network.md 3.1).
+ * `name` is for messages. *orientation receives the EXIF orientation 1..8 (1 when absent), which is not applied. */
 int e3_image_decode(const uint8_t *bytes, size_t n, const char *name, e3_image *out, int *orientation, e3_err *err);
 int e3_image_load(const char *path, e3_image *out, int *orientation, e3_err *err);
 /* The same with alpha ignored instead of laid over white, as Pillow's convert('RGB') and OpenCV's imread do it. */
 int e3_image_decode_opaque(const uint8_t *bytes, size_t n, const char *name, e3_image *out, int *orientation,
 	e3_err *err);
-/* 16-bit grey PNG, and nothing else: *v is e3_alloc'd, [h][w] in host byte order. */
+/* 16-bit grey PNG only. *v is [h][w] in host byte order, from e3_alloc. */
 int e3_png16_decode(const uint8_t *bytes, size_t n, const char *name, uint16_t **v, int size[2], e3_err *err);
 /* Applies EXIF orientation 1..8; *im is replaced. */
 int e3_image_orient(e3_image *im, int orientation, e3_err *err);
 
 typedef enum e3_image_kind { E3_IMAGE_NONE, E3_IMAGE_PNG, E3_IMAGE_JPEG, E3_IMAGE_PNM } e3_image_kind;
 
-/* By the first bytes; 8 are enough. */
+/* The format, from the first bytes; 8 are enough. */
 e3_image_kind e3_image_sniff(const uint8_t *bytes, size_t n);
 
 /* --- stream.c: pictures one after another --- */
 
-/* Where the first picture in `bytes` ends: 1 and *at = its length; 0 when bytes are missing (or, for plain PNM, always:
- * such a picture ends with the stream), -1 when it is none. *at starts at 0 and carries progress from call to call as
- * bytes are added. */
+/* Where the first picture in `bytes` ends: 1 and *at = its length; 0 when bytes are missing (always for plain PNM,
+ * which ends where the stream ends); -1 when they are not a picture. *at starts at 0 and carries progress from call to
+ * call as bytes are added. */
 int e3_image_extent(const uint8_t *bytes, size_t n, size_t *at, e3_err *err);
 
 typedef struct e3_image_stream e3_image_stream;
 
 /* Pictures from a descriptor (borrowed), of which the `n` bytes at `head` were read already. `stop`, if not NULL, is
- * asked while waiting: not 0 ends the wait with an error. */
+ * called while waiting: when it returns not 0, the wait ends with an error. */
 e3_image_stream *e3_image_stream_open(int fd, const void *head, size_t n, int (*stop)(void), e3_err *err);
-/* The bytes of the next picture, as soon as the last of them is there: 1; 0 at the end; -1. They are the stream's,
- * until the next call. Messages say at which byte, not in which file. */
+/* The bytes of the next picture, as soon as the last of them has arrived: 1; 0 at the end; -1. The stream owns them,
+ * until the next call. Messages name the byte, not the file. */
 int e3_image_stream_next(e3_image_stream *s, const uint8_t **bytes, size_t *n, e3_err *err);
 void e3_image_stream_close(e3_image_stream *s);
 
 /* --- png.c --- */
 
-/* 8-bit PNG, channels 1, 3 or 4, to an open stream (checked by the caller's close), or to a file that appears whole. */
+/* 8-bit PNG, channels 1, 3 or 4: to an open stream, which the caller closes and checks, or to a file that appears
+ * whole. */
 int e3_png_write(FILE *to, const char *name, const e3_image *im, e3_err *err);
 int e3_png_save(const char *path, const e3_image *im, e3_err *err);
-/* 16-bit grey PNG of w × h values; text chunks key/value pairs end with NULL; may be NULL. */
+/* 16-bit grey PNG of w × h values. text: keys and values of text chunks in turn, then NULL; may be NULL. */
 int e3_png16_save(const char *path, const uint16_t *v, int w, int h, const char *const *text, e3_err *err);
 
 /* JPEG of an RGB picture, every channel in full resolution; quality 1 to 100. Appears whole. */
@@ -89,8 +90,8 @@ typedef struct e3_fit_rule {
 typedef struct e3_fit_plan {
 	int scaled_w, scaled_h; /* after the resize */
 	int w, h;               /* of the result */
-	int crop_y;             /* rows dropped on top (crop mode) */
-	int pad_x, pad_y;       /* white on the left and on top (pad mode) */
+	int crop_y;             /* crop mode: rows dropped at the top */
+	int pad_x, pad_y;       /* pad mode: white columns on the left and rows at the top */
 } e3_fit_plan;
 
 /* -1 when the picture is too wide (height would be 0) or sizes are out of range. */
@@ -110,7 +111,7 @@ int e3_resize_nearest(const e3_image *in, int w, int h, e3_image *out, e3_err *e
 typedef enum e3_cmap { E3_VIRIDIS, E3_PLASMA, E3_MAGMA, E3_TURBO, E3_GREY, E3_RAINBOW /* gist_rainbow */ } e3_cmap;
 
 /* x in [0,1] (clamped; NaN gives neutral grey 808080) to RGB, matplotlib's index rule. */
-void e3_cmap_rgb(e3_cmap map, double x, uint8_t rgb[3]);
+void e3_cmap_rgb(e3_cmap cmap, double x, uint8_t rgb[3]);
 int e3_cmap_parse(const char *name, e3_cmap *out, e3_err *err);
 
 /* --- draw.c: enough to label and chart; pictures are RGB; everything is clipped to the picture --- */

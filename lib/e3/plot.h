@@ -1,7 +1,7 @@
-/* image: a small plotter: axes with labels, curves, bars, heat maps, a key and a colour scale, drawn with image.h.
+/* image: a small plotter: axes with labels, curves, bars, heat maps, a key and a colour scale.
  *
  * e3_plot_init draws title, frame, ticks and grid; then curves, bars or one heat map go into the frame, in data
- * coordinates, clipped to it. What does not exist (NaN) is left out. The caller saves p.im and calls e3_plot_release.
+ * coordinates, clipped to it. Values that are NaN are left out. The caller saves p.im and calls e3_plot_release.
  */
 #ifndef E3_PLOT_H
 #define E3_PLOT_H
@@ -38,12 +38,12 @@ void e3_plot_release(e3_plot *p);
 void e3_plot_curve(e3_plot *p, const double *x, const double *y, size_t n, const e3_pen *pen);
 /* A box from x0 to x1 and from 0 (or the nearer end of the axis) to y. */
 void e3_plot_bar(e3_plot *p, double x0, double x1, double y, const uint8_t rgb[3]);
-/* Fills the frame with v [rows][cols], row 0 on top; values at lo and below take the map's first colour, at hi and
- * above its last. */
-void e3_plot_heat(e3_plot *p, const double *v, int rows, int cols, e3_cmap map, const double range[2]);
+/* Fills the frame with v [rows][cols], row 0 on top; values at range[0] and below take the first
+ * colour, values at range[1] and above the last. */
+void e3_plot_heat(e3_plot *p, const double *v, int rows, int cols, e3_cmap cmap, const double range[2]);
 /* On the right: one line of the key, or the colours of a heat map from lo to hi. */
 void e3_plot_key(e3_plot *p, const char *text, const e3_pen *pen);
-void e3_plot_scale(e3_plot *p, e3_cmap map, const double range[2], const char *label);
+void e3_plot_scale(e3_plot *p, e3_cmap cmap, const double range[2], const char *label);
 
 /* First tick at or above lo and the distance of ticks (1, 2 or 5 times a power of ten) for about `count` of them in
  * [lo, hi]. */

@@ -84,7 +84,7 @@ static int median_f32(const e3_pixels *x, int side, bool inverse, double *to, e3
 				(pass ? e3_pct_refine : e3_pct_add)(&pct, (float)(inverse ? 1 / (v + 1e-8) : v));
 			}
 		if (!pass)
-			rc = e3_pct_turn(&pct, err);
+			rc = e3_pct_second_pass(&pct, err);
 	}
 	*to = rc ? NAN : e3_pct_lower(&pct, 0);
 	e3_pct_release(&pct);

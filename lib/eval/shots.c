@@ -139,7 +139,7 @@ static int range_of(const e3_eval_shots *x, double range[2], e3_err *err)
 				if (x->at[k].truth[j] > 0)
 					(pass ? e3_pct_refine : e3_pct_add)(&p, 1 / x->at[k].truth[j]);
 		if (!pass)
-			rc = e3_pct_turn(&p, err);
+			rc = e3_pct_second_pass(&p, err);
 	}
 	range[0] = rc ? 0 : e3_pct_value(&p, 0), range[1] = rc ? 1 : e3_pct_value(&p, 1);
 	e3_pct_release(&p);

@@ -1,6 +1,9 @@
-/* export: the point cloud of a run: candidates on disk, 20 bytes each, and the rules that choose among them
- * (doc/formats.md 1.3, 4.8). Owns one temporary file and the voxel grid. Points and confidences that are not finite
- * never enter. */
+/* export: the point cloud of a run: candidates in a temporary file, 20 bytes each, and the rules that select among them
+ * (doc/formats.md 1.3, 4.8). A candidate has finite coordinates and confidence. Owns the file and the voxel grid.
+ *
+ * Each stage filters the one before: candidates, kept (confidence, colour), survivors (voxels), selected (their
+ * number).
+ */
 #include "export/writer.h"
 #include "e3/num.h"
 #include <math.h>
@@ -9,7 +12,7 @@
 
 enum { BATCH = 8192 };
 
-/* In front of the candidates of each frame. */
+/* Precedes the candidates of each frame. */
 typedef struct segment {
 	int64_t frame;
 	uint64_t n;
@@ -24,11 +27,11 @@ struct e3_cloud {
 	e3_pct conf;
 	float threshold;
 	e3_voxels *voxels;
-	/* scratch of e3_cloud_add */
+	/* buffers of e3_cloud_add */
 	float *world;
 	uint8_t *mask;
 	size_t world_cap, mask_cap;
-	/* the cursor */
+	/* the cursor: where e3_cloud_next is */
 	uint64_t segment_at, left, kept_at, survivor_at, given;
 	int64_t frame;
 	e3_point *batch; /* [BATCH] */
@@ -76,10 +79,10 @@ static int choose_source(e3_cloud *c, const e3_pred *p, e3_err *err)
 	return 0;
 }
 
-/* The points of a frame, from whichever source. */
+/* The points of a frame, from the point map or from depth. */
 typedef struct located {
-	const float *points, *conf; /* points NULL when the frame cannot give any; conf NULL counts as 1 */
-	const float *depth;         /* where the points come from depth: tells which are known */
+	const float *points, *conf; /* points: NULL when the frame has none; conf: NULL counts as 1 */
+	const float *depth;         /* of points from depth, to skip where it is unknown */
 } located;
 
 static int locate(e3_cloud *c, const e3_export_frame *frame, located *at, e3_err *err)
@@ -117,7 +120,7 @@ static int load_mask(e3_cloud *c, const e3_pred *p, e3_err *err)
 	return e3_masks_get(c->masks, p, (int64_t)c->segments, c->mask, err);
 }
 
-/* Pixel k as a candidate: false when it is none. */
+/* Makes a candidate of pixel k: false when something is not finite. */
 static bool candidate(const e3_cloud *c, const e3_pred *p, const located *at, size_t k, e3_point *to)
 {
 	const float *xyz = at->points + 3 * k;
@@ -247,14 +250,14 @@ int e3_cloud_next(e3_cloud *c, const e3_point_selection *selection, e3_point_bat
 	return rc;
 }
 
-/* Pass 2 over the confidences. */
+/* The percentile of the confidences, by a second pass over them. */
 static int find_threshold(e3_cloud *c, e3_export_facts *facts, e3_err *err)
 {
 	e3_point_batch b;
 	int rc;
 	if (c->opt.conf_pct <= 0)
 		return 0;
-	if (e3_pct_turn(&c->conf, err))
+	if (e3_pct_second_pass(&c->conf, err))
 		return -1;
 	e3_cloud_rewind(c);
 	while ((rc = next_candidates(c, &b, err)) == 1)
@@ -265,7 +268,7 @@ static int find_threshold(e3_cloud *c, e3_export_facts *facts, e3_err *err)
 	return rc;
 }
 
-/* Distance between the 5th and 95th percentiles of the kept points, axis by axis; counts them. */
+/* Counts the kept points and finds the scene scale: the length of the box between their 5th and 95th percentiles. */
 static int measure(e3_cloud *c, e3_export_facts *facts, e3_err *err)
 {
 	e3_pct axis[3] = {{.n = 0}};
@@ -281,7 +284,7 @@ static int measure(e3_cloud *c, e3_export_facts *facts, e3_err *err)
 				for (int j = 0; j < 3; j++)
 					(pass ? e3_pct_refine : e3_pct_add)(&axis[j], b.p[k].xyz[j]);
 		for (int j = 0; j < 3 && !rc && !pass; j++)
-			rc = e3_pct_turn(&axis[j], err);
+			rc = e3_pct_second_pass(&axis[j], err);
 	}
 	c->kept = facts->kept = axis[0].n;
 	for (int k = 0; k < 3; k++) {

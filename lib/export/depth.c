@@ -143,7 +143,7 @@ static int find_range(depth_color *s, e3_export_run *run, double range[2], e3_er
 		range[1] = 1 / o->depth_range[0];
 		return 0;
 	}
-	if (e3_pct_turn(&s->inverse, err))
+	if (e3_pct_second_pass(&s->inverse, err))
 		return -1;
 	e3_frame_spool_rewind(run->frames);
 	while ((rc = e3_frame_spool_next(run->frames, E3_PART_DEPTH, &p, err)) == 1)

@@ -1,10 +1,10 @@
-/* export: predictions on disk, replayed as often as a format needs. Owns one nameless temporary file; memory is one
- * frame. */
+/* export: predictions in a nameless temporary file, read again as often as a format needs. Holds one frame in memory.
+ */
 #include "export/writer.h"
 #include <stdlib.h>
 #include <string.h>
 
-/* In front of each frame's arrays, which follow in the order of `part`. Read back only by the process that wrote it. */
+/* Precedes the arrays of each frame, which follow in the order of `arrays`. Only the process that wrote it reads it. */
 typedef struct record {
 	e3_source s;
 	int w, h;
@@ -15,13 +15,13 @@ typedef struct record {
 
 struct e3_frame_spool {
 	FILE *f;
-	uint64_t bytes, n, at; /* written; frames; next to read */
-	e3_pred p;             /* what the last call handed out */
+	uint64_t bytes, n, at; /* bytes written; frames; the frame to read next */
+	e3_pred p;             /* what e3_frame_spool_next returned last */
 	void *room[5];         /* its arrays, reused */
 	size_t cap[5];
 };
 
-/* The arrays of a prediction: bytes per pixel, and to which part they belong. */
+/* The arrays of a prediction: bytes per pixel, and the part that asks for them. */
 static const struct {
 	size_t pixel;
 	unsigned part;

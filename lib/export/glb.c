@@ -1,6 +1,6 @@
-/* export: binary glTF (doc/formats.md 3). Every size is known before the first byte is written, so a pipe is as good as
- * a file and points are never in memory. Refuses more than 4 GiB. Memory: the camera nodes, about half a kilobyte per
- * frame. */
+/* export: binary glTF (doc/formats.md 3). Every size is known before the first byte is written, so the output may be a
+ * pipe and points are never all in memory. The camera nodes are: about half a kilobyte per frame. Refuses more than
+ * 4 GiB. */
 #include "e3/num.h"
 #include "export/glb.h"
 #include <stdlib.h>
@@ -41,7 +41,7 @@ static int glb_add(e3_format_writer *w, e3_export_run *run, const e3_export_fram
 	return 0;
 }
 
-/* Bounds of positions and colours: glTF wants them exactly, in front of the data. */
+/* Bounds of positions and colours: glTF requires them, exact, before the data. */
 static int measure(e3_export_run *run, const e3_point_selection *selection, e3_glb_scene *scene, e3_err *err)
 {
 	e3_point_batch b;
@@ -109,7 +109,7 @@ static int write_batch(glb *s, e3_export_run *run, attribute a, const e3_point_b
 	return 0;
 }
 
-/* What the reference shows when nothing is left. */
+/* What the reference shows when no point is left. */
 static const e3_point upstream_nothing = {.xyz = {1, 0, 0}, .conf = 1, .rgb = {255, 255, 255}};
 
 static int write_points(glb *s, e3_export_run *run, const e3_point_selection *selection, bool nothing, e3_err *err)

@@ -1,5 +1,5 @@
-/* export: the parts of the GLB writer: the document (glb_doc.c), camera shapes (glb_camera.c), the scene as we write it
- * and as the reference does (glb_scene.c), the container (glb.c). Byte level: doc/formats.md 3. */
+/* export: the parts of the GLB writer: the document (glb_doc.c), camera shapes (glb_camera.c), the scene in our layout
+ * and in the reference's (glb_scene.c), the container (glb.c). Byte level: doc/formats.md 3. */
 #ifndef E3_EXPORT_GLB_H
 #define E3_EXPORT_GLB_H
 
@@ -28,12 +28,12 @@ typedef struct e3_gltf {
 enum { E3_GLTF_U8 = 5121, E3_GLTF_U16 = 5123, E3_GLTF_U32 = 5125, E3_GLTF_F32 = 5126 };
 enum { E3_GLTF_VERTICES = 34962, E3_GLTF_INDICES = 34963 };
 
-/* A stretch of the binary chunk; target 0 = not stated. Returns its number. */
+/* Adds a view of a part of the binary chunk and returns its number; target 0 = none. */
 int e3_gltf_view(e3_gltf *g, uint64_t offset, uint64_t length, int target);
 /* Appends to the tail, padded to 4 bytes; returns the offset in the binary chunk. */
 uint64_t e3_gltf_tail(e3_gltf *g, const void *bytes, size_t n);
-/* What an accessor reads: from a view, `count` elements of `width` 1, 3 or 4; min and max [width] or NULL. Bytes and
- * shorts of width 4 are normalized colours. */
+/* An array that an accessor reads from a view: `count` elements of `width` 1, 3 or 4; min and max [width] or NULL.
+ * Bytes and shorts of width 4 are normalized colours. */
 typedef struct e3_gltf_array {
 	int view, component, width;
 	uint64_t count;
@@ -41,15 +41,15 @@ typedef struct e3_gltf_array {
 } e3_gltf_array;
 
 int e3_gltf_accessor(e3_gltf *g, const e3_gltf_array *a);
-/* One member of an array: begin opens the object, the caller fills it, end returns its number. */
+/* Adds a member to an array: begin opens the object, the caller fills it, end returns its number. */
 e3_json *e3_gltf_begin(e3_gltf *g, e3_gltf_list *list);
 int e3_gltf_end(e3_gltf *g, e3_gltf_list *list);
 /* The JSON chunk, padded to 4 with spaces (at least one when plain). */
 int e3_gltf_json(e3_gltf *g, e3_buf *out);
 void e3_gltf_release(e3_gltf *g);
-/* Bytes of the whole file; -1 and what to do about it when the format cannot hold it (4 GiB). */
+/* Bytes of the whole file; -1 when the format cannot hold it (4 GiB). */
 int e3_glb_size(const char *path, uint64_t points, uint64_t json, uint64_t bin, uint32_t *total, e3_err *err);
-/* [index][component] -> extremes of each of three floats */
+/* Extremes of n points. */
 void e3_bounds(const float *v, size_t n, float min[3], float max[3]);
 
 /* --- glb_camera.c --- */

@@ -1,5 +1,4 @@
-/* export: the shapes and colours of cameras: line frusta that show the real field of view, and the reference's ribbons.
- */
+/* export: the shapes and colours of cameras in a GLB: lines along the real field of view, and the reference's cones. */
 #include "e3/num.h"
 #include "export/glb.h"
 #include <math.h>

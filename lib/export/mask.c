@@ -1,6 +1,6 @@
-/* export: masks, one picture per frame, non-zero = keep (doc/formats.md 1.4). They are pictures of the source, sampled
- * through the same scaling and cropping as the frame, so a portrait video's centre crop meets the right rows. Owns the
- * sorted list of names. */
+/* export: masks, one picture per frame, where not black = keep (doc/formats.md 1.4). A mask is a picture of the source
+ * and goes through the scaling and cropping of its frame, so that it covers the right rows when a portrait video is
+ * cropped. Owns the sorted list of file names. */
 #include "export/writer.h"
 #include <dirent.h>
 #include <stdlib.h>
@@ -10,7 +10,7 @@
 struct e3_masks {
 	char *dir, **name;
 	size_t n;
-	bool numbered; /* every name is a frame number */
+	bool numbered; /* every name is a frame number; otherwise names belong to frames in sorted order */
 };
 
 static bool is_picture(const char *name)
@@ -25,7 +25,7 @@ static bool is_picture(const char *name)
 
 static int by_name(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
 
-/* The number a name is, or -1: "000012.png" is 12. */
+/* The number that a name consists of, or -1: "000012.png" is 12. */
 static int64_t number_of(const char *name)
 {
 	size_t digits = strspn(name, "0123456789");
@@ -55,7 +55,7 @@ static int read_names(e3_masks *m, DIR *d, e3_err *err)
 		m->n++;
 	}
 	if (!m->n)
-		return e3_fail(err, "reading masks: %s: no PNG, JPEG or PNM file there", m->dir);
+		return e3_fail(err, "reading masks: %s: holds no PNG, JPEG or PNM file", m->dir);
 	m->numbered = true;
 	for (size_t k = 0; k < m->n; k++)
 		m->numbered = m->numbered && number_of(m->name[k]) >= 0;
@@ -98,9 +98,9 @@ static const char *name_for(const e3_masks *m, int64_t frame, int64_t ordinal)
 	return first < m->n && number_of(m->name[first]) == frame ? m->name[first] : NULL;
 }
 
-/* For each pixel of the network image along one axis: the pixel of the mask, or -1 outside of the source picture. Areas
- * are mapped, not centres: the resize keeps the picture's edges together. */
-static void map_axis(int n, double s, double t, int src, int mask, int *to)
+/* For each pixel of the network image along one axis: the pixel of the mask that covers its centre, or -1 outside the
+ * source picture. The resize keeps the edges of the pictures together, so centres are at k + 0.5. */
+static void sample_axis(int n, double s, double t, int src, int mask, int *to)
 {
 	for (int k = 0; k < n; k++) {
 		double at = (k + 0.5 - t) / s / src;
@@ -116,7 +116,7 @@ int e3_masks_get(e3_masks *m, const e3_pred *p, int64_t ordinal, uint8_t *keep, 
 	e3_image im = {0};
 	int orientation;
 	if (!name)
-		return e3_fail(err, "reading masks: %s: none for frame %lld", m->dir, (long long)p->s.i);
+		return e3_fail(err, "reading masks: %s: no mask for frame %lld", m->dir, (long long)p->s.i);
 	if (snprintf(path, sizeof path, "%s/%s", m->dir, name) >= (int)sizeof path)
 		return e3_fail(err, "reading masks: %s: name too long", m->dir);
 	if (e3_image_load(path, &im, &orientation, err))
@@ -128,8 +128,8 @@ int e3_masks_get(e3_masks *m, const e3_pred *p, int64_t ordinal, uint8_t *keep, 
 		return -1;
 	}
 	int *y = x + p->w;
-	map_axis(p->w, direct ? 1 : f->sx, direct ? 0 : f->tx, direct ? p->w : p->s.src_w, im.w, x);
-	map_axis(p->h, direct ? 1 : f->sy, direct ? 0 : f->ty, direct ? p->h : p->s.src_h, im.h, y);
+	sample_axis(p->w, direct ? 1 : f->sx, direct ? 0 : f->tx, direct ? p->w : p->s.src_w, im.w, x);
+	sample_axis(p->h, direct ? 1 : f->sy, direct ? 0 : f->ty, direct ? p->h : p->s.src_h, im.h, y);
 	for (int v = 0; v < p->h; v++)
 		for (int u = 0; u < p->w; u++) {
 			bool inside = x[u] >= 0 && y[v] >= 0;

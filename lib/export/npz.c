@@ -1,6 +1,7 @@
-/* export: predictions.npz with the nine keys of the reference (doc/formats.md 0, 4.7): a stored zip of npy members. The
- * checksum of a member grows as frames arrive and is joined with its header's at the end, so nothing is patched and a
- * pipe is good enough. Refuses frames of different sizes. Keys the stream cannot fill are left out and counted. */
+/* export: predictions.npz with the nine arrays of the reference (doc/formats.md 0, 4.7): a zip of uncompressed npy
+ * members. The checksum of an array grows as frames arrive and is combined with that of its header at the end, so that
+ * nothing is written twice and the output may be a pipe. Refuses frames of different sizes. Leaves out arrays the
+ * stream has no data for. */
 #include "e3/num.h"
 #include "export/writer.h"
 #include <inttypes.h>
@@ -11,12 +12,13 @@
 /* Fills the floats of one frame. */
 typedef void fill_fn(const e3_export_frame *frame, float *to);
 
-typedef enum what { NONE = 0, POSE = 1, DEPTH = 2, DEPTH_CONF = 4, POINTS = 8, POINTS_CONF = 16 } what;
+/* Contents of a prediction. */
+typedef enum contents { NONE = 0, POSE = 1, DEPTH = 2, DEPTH_CONF = 4, POINTS = 8, POINTS_CONF = 16 } contents;
 
 typedef struct member {
 	const char *key;
-	int tail[3]; /* the shape after the frame count; -1 = h, -2 = w, 0 = no more */
-	unsigned needs, parts;
+	int tail[3];           /* the shape after the frame count; -1 = h, -2 = w, 0 = no more */
+	unsigned needs, parts; /* what the stream must have; E3_PART_* that `fill` reads */
 	fill_fn *fill;
 } member;
 
@@ -91,7 +93,7 @@ typedef struct npz {
 	uint64_t at;                             /* bytes written */
 } npz;
 
-static unsigned contents(const e3_pred *p)
+static unsigned contents_of(const e3_pred *p)
 {
 	return (p->has_pose ? POSE : 0) | (p->depth ? DEPTH : 0) | (p->depth_conf ? DEPTH_CONF : 0) |
 		(p->points ? POINTS : 0) | (p->points_conf ? POINTS_CONF : 0);
@@ -109,7 +111,7 @@ static size_t frame_floats(const npz *s, const member *m)
 
 static bool present(const npz *s, const member *m) { return (s->has & m->needs) == m->needs; }
 
-/* zlib takes lengths of 32 bits. */
+/* crc32 of any length: zlib takes 32 bits. */
 static uint32_t crc_more(uint32_t crc, const void *bytes, size_t n)
 {
 	const uint8_t *p = bytes;
@@ -125,13 +127,13 @@ static int npz_add(e3_format_writer *w, e3_export_run *run, const e3_export_fram
 	npz *s = (npz *)w;
 	const e3_pred *p = frame->pred;
 	if (!run->facts.frames) {
-		s->w = p->w, s->h = p->h, s->has = contents(p);
+		s->w = p->w, s->h = p->h, s->has = contents_of(p);
 		size_t floats = (size_t)p->w * (size_t)p->h * 3;
 		s->room = e3_alloc(floats > 12 ? floats : 12, sizeof *s->room, "a frame", err);
 		if (!s->room)
 			return -1;
 	}
-	if (p->w != s->w || p->h != s->h || contents(p) != s->has)
+	if (p->w != s->w || p->h != s->h || contents_of(p) != s->has)
 		return e3_fail(err,
 			"writing: %s: frame %lld is %d × %d or has other arrays; an npz holds one shape, the first was %d × %d",
 			s->base.file.path, (long long)p->s.i, p->w, p->h, s->w, s->h);
@@ -170,8 +172,8 @@ static int put(npz *s, const void *from, size_t n, e3_err *err)
 
 #define BIG 0xffffffffu
 
-/* The local header, and the central one with the fields it has in addition. Sizes and offsets that need more than 32
- * bits go to the zip64 extra field. */
+/* The local header of a member, or its central one, which has more fields. Sizes and offsets of more than 32 bits go
+ * into the zip64 extra field. */
 static int put_entry(npz *s, int k, bool central, e3_err *err)
 {
 	uint8_t e[46 + 64 + 28] = {0}, *p = e;

@@ -14,7 +14,7 @@ typedef struct ply {
 
 enum { CHUNK = 1024, MAX_RECORD = 27 };
 
-/* `more`: further properties. */
+/* `more`: header lines of further properties. */
 static int write_header(e3_file *to, const char *comment, uint64_t n, const char *type, const char *more, e3_err *err)
 {
 	int rc = fprintf(to->f,
@@ -117,8 +117,7 @@ static int write_one(ply *s, e3_export_run *run, const e3_point_selection *selec
 	return rc;
 }
 
-/* How many points each frame has, because a header comes before its points. The folder holds one file per frame anyway.
- */
+/* The points of each frame, which its header must tell. One number a frame does not matter beside one file a frame. */
 static uint64_t *count_frames(e3_export_run *run, const e3_point_selection *selection, e3_err *err)
 {
 	uint64_t *count = e3_alloc((size_t)run->facts.frames, sizeof *count, "the points of each frame", err);

@@ -1,5 +1,4 @@
-/* export: trajectories and intrinsics as text (doc/formats.md 4.4, 4.5): a line per frame, written as the frame
- * arrives. */
+/* export: trajectories and intrinsics as text (doc/formats.md 4.4, 4.5): one line per frame, written as it arrives. */
 #include "export/writer.h"
 
 typedef struct text text;
@@ -9,7 +8,7 @@ struct text {
 	e3_format_writer base;
 	line_fn *line;
 	bool begun;
-	double last_q[4];      /* TUM: the quaternion before, for sign continuity */
+	double last_q[4];      /* TUM: the previous quaternion; q and -q are one rotation, and the sign must not jump */
 	double from_first[12]; /* KITTI: camera from world of the first frame */
 };
 

@@ -23,7 +23,8 @@ int e3_intrinsics_to_source(const e3_intrinsics *k, const e3_source *s, e3_intri
 {
 	const e3_fit *f = &s->fit;
 	if (!(f->sx > 0) || !(f->sy > 0) || s->src_w < 1 || s->src_h < 1)
-		return e3_fail(err, "frame %lld: intrinsics of the source: it says %d × %d pixels, scaled by %g × %g",
+		return e3_fail(err,
+			"frame %lld: intrinsics of the source picture: the stream gives it %d × %d pixels and a scale of %g × %g",
 			(long long)s->i, s->src_w, s->src_h, f->sx, f->sy);
 	*out = (e3_intrinsics){
 		.fx = k->fx / f->sx,

@@ -67,7 +67,7 @@ static int slot_of(const e3_pct *p, uint32_t bin)
 	return -1;
 }
 
-int e3_pct_turn(e3_pct *p, e3_err *err)
+int e3_pct_second_pass(e3_pct *p, e3_err *err)
 {
 	for (int k = 0; p->n && k < 2 * p->n_q; k++) {
 		double fraction;

@@ -1,4 +1,4 @@
-/* geom: rotations and poses. Refuses quaternions without length. */
+/* geom: rotations and poses. Refuses zero quaternions. */
 #include "e3/geom.h"
 #include <math.h>
 #include <string.h>
@@ -68,7 +68,7 @@ int e3_pose_decode(const float enc[9], e3_pose *out, e3_err *err)
 		if (!isfinite(enc[k]))
 			return e3_fail(err, "pose: value %d is not finite", k);
 	if (e3_quat_to_mat(q, out->r))
-		return e3_fail(err, "pose: its quaternion has no length");
+		return e3_fail(err, "pose: the quaternion is zero");
 	double len = sqrt(q[0] * q[0] + q[1] * q[1] + q[2] * q[2] + q[3] * q[3]);
 	for (int k = 0; k < 4; k++)
 		out->q[k] = q[k] / len;

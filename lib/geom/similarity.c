@@ -1,5 +1,5 @@
 /* geom: the singular values of a 3×3 matrix, and the similarity that takes one set of points closest to another.
- * Refuses sets that do not fix a rotation. */
+ * Refuses sets that do not determine a rotation. */
 #include "e3/geom.h"
 #include <float.h>
 #include <math.h>
@@ -15,7 +15,8 @@ static void cross(const double a[3], const double b[3], double to[3])
 	memcpy(to, c, sizeof c);
 }
 
-/* Turns rows p and q of g, and with them those of v, so that the rows of g are orthogonal: 0 when they were. */
+/* Rotates rows p and q of g, and with them those of v, so that the rows of g are orthogonal: 0 when they already were.
+ */
 static int turn(double g[3][3], double v[3][3], int p, int q)
 {
 	double a = dot(g[p], g[p]), b = dot(g[q], g[q]), c = dot(g[p], g[q]);
@@ -111,7 +112,7 @@ int e3_similarity_solve(const e3_moments *m, bool scale, e3_similarity *out, e3_
 	e3_svd3(m->cov, u, d, v);
 	if (!(d[1] > DBL_EPSILON))
 		return e3_fail(err, "aligning points: degenerate: %s",
-			d[0] > DBL_EPSILON ? "they lie on a line, which leaves the rotation about it open"
+			d[0] > DBL_EPSILON ? "they lie on a line, and the rotation about it is undetermined"
 							   : "they are all in one place");
 	double sign = det3(u) * det3(v) < 0 ? -1 : 1;
 	for (int row = 0; row < 3; row++)
@@ -129,7 +130,7 @@ int e3_similarity_fit(const double (*from)[3], const double (*to)[3], size_t n, 
 {
 	e3_moments m = {.var = 0};
 	if (n == 0)
-		return e3_fail(err, "aligning points: there are none");
+		return e3_fail(err, "aligning points: no points");
 	mean_of(from, n, m.from), mean_of(to, n, m.to);
 	for (size_t i = 0; i < n; i++) {
 		double x[3] = {from[i][0] - m.from[0], from[i][1] - m.from[1], from[i][2] - m.from[2]};

@@ -60,29 +60,29 @@ static void from_knots(const knot *table, int entry, uint8_t rgb[3])
 	}
 }
 
-void e3_cmap_rgb(e3_cmap map, double x, uint8_t rgb[3])
+void e3_cmap_rgb(e3_cmap cmap, double x, uint8_t rgb[3])
 {
 	if (isnan(x)) {
 		memset(rgb, 0x80, 3);
 		return;
 	}
 	int entry = x <= 0 ? 0 : x >= 1 ? 255 : (int)(256 * x);
-	if (map == E3_RAINBOW)
+	if (cmap == E3_RAINBOW)
 		from_rainbow(entry, rgb);
 	else
-		from_knots(tables[map], entry, rgb);
+		from_knots(tables[cmap], entry, rgb);
 }
 
 int e3_cmap_parse(const char *name, e3_cmap *out, e3_err *err)
 {
 	static const struct {
 		const char *name;
-		e3_cmap map;
+		e3_cmap cmap;
 	} names[] = {{"viridis", E3_VIRIDIS}, {"plasma", E3_PLASMA}, {"magma", E3_MAGMA}, {"turbo", E3_TURBO},
 		{"grey", E3_GREY}, {"gray", E3_GREY}, {"gist_rainbow", E3_RAINBOW}};
 	for (size_t k = 0; k < sizeof names / sizeof *names; k++)
 		if (strcmp(name, names[k].name) == 0) {
-			*out = names[k].map;
+			*out = names[k].cmap;
 			return 0;
 		}
 	return e3_fail(err, "expected a colour map (viridis, plasma, magma, turbo, grey, gist_rainbow), got '%s'", name);

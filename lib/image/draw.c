@@ -1,7 +1,8 @@
-/* image: drawing on RGB pictures: boxes, pictures, lines, and text in the built-in font. Clips to the picture; refuses
- * nothing.
+/* image: drawing on RGB pictures: boxes, pictures, lines, and text in the built-in font. Everything is
+ * clipped to the picture.
  *
- * The font is ours: 95 glyphs, five dots wide, seven high and one below the base line, in cells of six by eight.
+ * The font was drawn for e3: 95 glyphs, five dots wide, seven high and one below the base line, in cells of six by
+ * eight.
  */
 #include "e3/image.h"
 #include <math.h>

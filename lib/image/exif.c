@@ -1,4 +1,4 @@
-/* image: the one EXIF field that matters here, orientation. Anything damaged reads as "upright". */
+/* image: the one EXIF field in use, orientation. A damaged field counts as upright. */
 #include "read.h"
 #include <string.h>
 

@@ -1,4 +1,4 @@
-/* image: where the network's resize puts a picture, and doing it (doc/network.md 3.1). */
+/* image: scales and crops or pads a picture to the size that the network takes (doc/network.md 3.1). */
 #include "e3/image.h"
 #include "resize.h"
 #include <math.h>

@@ -1,6 +1,6 @@
 /* image: JPEG through TurboJPEG with its default settings, which is what Pillow decodes to, bit for bit. A file that
- * ends early is refused; other damage inside is decoded as well as it goes, as Pillow does. CMYK is taken as Adobe
- * stores it, inverted. */
+ * ends early is refused; other damage is decoded as far as possible, as Pillow does. CMYK is read as Adobe stores it,
+ * inverted. */
 #include "read.h"
 #include "e3/mem.h"
 #include <stdlib.h>
@@ -24,7 +24,7 @@ size_t jpeg_marker(const uint8_t *bytes, size_t n, size_t at)
 	return n;
 }
 
-/* Looks through the segments: the orientation if there is one, and whether an end-of-image marker closes them. */
+/* Walks the segments: finds the orientation, if any, and whether the end-of-image marker is there. */
 static bool survey(const uint8_t *bytes, size_t n, int *orientation)
 {
 	bool found = false;
@@ -66,7 +66,7 @@ static void from_cmyk(const uint8_t *from, uint8_t *to, size_t pixels)
 
 static int decompress(tjhandle tj, const uint8_t *bytes, size_t n, int format, e3_image *to, e3_err *err)
 {
-	/* a warning is not a failure: what is missing was found by survey() */
+	/* A warning is not a failure: survey() has found what is missing. */
 	if (tjDecompress2(tj, bytes, (unsigned long)n, to->px, to->w, 0, to->h, format, TJFLAG_LIMITSCANS) &&
 		tjGetErrorCode(tj) != TJERR_WARNING)
 		return e3_fail(err, "%s", tjGetErrorStr2(tj));
@@ -76,10 +76,11 @@ static int decompress(tjhandle tj, const uint8_t *bytes, size_t n, int format, e
 static int decode(tjhandle tj, const uint8_t *bytes, size_t n, e3_image *out, e3_err *err)
 {
 	int w = 0, h = 0, subsampling = -1, space = -1;
-	/* Unusual sampling factors make this fail after it has found all we need. */
+	/* With unusual sampling factors this fails, but only after it has set all that is needed here. */
 	if (tjDecompressHeader3(tj, bytes, (unsigned long)n, &w, &h, &subsampling, &space) && (w < 1 || h < 1 || space < 0))
 		return e3_fail(err, "%s", tjGetErrorStr2(tj));
-	/* A block of 64 pixels takes a bit at the least; arithmetic coding can do with less. Asked before memory is. */
+	/* A block of 64 pixels takes about a bit at least; 4096 pixels a byte leaves room for arithmetic coding. This comes
+	 * before memory is allocated for what the header claims. */
 	if ((uint64_t)n < (uint64_t)w * (uint64_t)h / 4096)
 		return e3_fail(err, "truncated: %zu bytes for %d × %d pixels", n, w, h);
 	if (e3_image_init(out, w, h, 3, err))

@@ -1,5 +1,4 @@
-/* image: the plotter: where things stand on a chart, ticks, curves, bars, heat maps. Owns the look; refuses nothing but
- * sizes. */
+/* image: the plotter: layout and look of a chart, ticks, curves, bars, heat maps. */
 #include "e3/plot.h"
 #include <math.h>
 #include <stdio.h>
@@ -186,7 +185,7 @@ void e3_plot_bar(e3_plot *p, double x0, double x1, double y, const uint8_t rgb[3
 	e3_draw_fill(&p->im, x, top, (int)lrint(hi[0]) - x, (int)lrint(hi[1]) - top, rgb);
 }
 
-void e3_plot_heat(e3_plot *p, const double *v, int rows, int cols, e3_cmap map, const double range[2])
+void e3_plot_heat(e3_plot *p, const double *v, int rows, int cols, e3_cmap cmap, const double range[2])
 {
 	double span = range[1] > range[0] ? range[1] - range[0] : 1;
 	for (int r = 0; r < rows; r++) {
@@ -194,7 +193,7 @@ void e3_plot_heat(e3_plot *p, const double *v, int rows, int cols, e3_cmap map, 
 		for (int c = 0; c < cols; c++) {
 			int x = (int)((int64_t)c * p->w / cols), x_end = (int)((int64_t)(c + 1) * p->w / cols);
 			uint8_t rgb[3];
-			e3_cmap_rgb(map, (v[(size_t)r * (size_t)cols + (size_t)c] - range[0]) / span, rgb);
+			e3_cmap_rgb(cmap, (v[(size_t)r * (size_t)cols + (size_t)c] - range[0]) / span, rgb);
 			e3_draw_fill(&p->im, p->x + x, p->y + y, x_end - x, y_end - y, rgb);
 		}
 	}
@@ -210,12 +209,12 @@ void e3_plot_key(e3_plot *p, const char *text, const e3_pen *pen)
 	p->keys++;
 }
 
-void e3_plot_scale(e3_plot *p, e3_cmap map, const double range[2], const char *label)
+void e3_plot_scale(e3_plot *p, e3_cmap cmap, const double range[2], const char *label)
 {
 	int x = p->x + p->w + 2 * GAP;
 	for (int r = 0; r < p->h; r++) {
 		uint8_t rgb[3];
-		e3_cmap_rgb(map, p->h > 1 ? 1 - (double)r / (p->h - 1) : 1, rgb);
+		e3_cmap_rgb(cmap, p->h > 1 ? 1 - (double)r / (p->h - 1) : 1, rgb);
 		e3_draw_fill(&p->im, x, p->y + r, SCALE_W, 1, rgb);
 	}
 	double first, step, span = range[1] > range[0] ? range[1] - range[0] : 1;

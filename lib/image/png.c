@@ -1,15 +1,16 @@
-/* image: writing PNG. libpng's setjmp boundary stays inside this file; every write is checked. */
+/* image: writing PNG. libpng's setjmp stays inside this file; every write is checked. */
 #include "e3/image.h"
 #include "e3/io.h"
 #include <png.h>
 #include <stdlib.h>
 #include <string.h>
 
-typedef struct sink {
+/* Where a PNG goes. */
+typedef struct target {
 	FILE *to;
 	const char *name;
 	e3_err *err;
-} sink;
+} target;
 
 typedef struct plane {
 	const uint8_t *rows;
@@ -20,7 +21,7 @@ typedef struct plane {
 
 static void on_error(png_structp png, const char *text)
 {
-	sink *s = png_get_error_ptr(png);
+	target *s = png_get_error_ptr(png);
 	e3_fail(s->err, "writing: %s: %s", s->name, text);
 	png_longjmp(png, 1);
 }
@@ -29,7 +30,7 @@ static void on_warning(png_structp png, const char *text) { (void)png, (void)tex
 
 static void on_write(png_structp png, png_bytep bytes, size_t n)
 {
-	sink *s = png_get_io_ptr(png);
+	target *s = png_get_io_ptr(png);
 	if (fwrite(bytes, 1, n, s->to) != n) {
 		e3_fail_sys(s->err, "writing: %s", s->name);
 		png_longjmp(png, 1);
@@ -41,7 +42,7 @@ static void on_flush(png_structp png) { (void)png; }
 static void write_text(png_structp png, png_infop info, const char *const *text)
 {
 	for (; text && text[0] && text[1]; text += 2) {
-		/* libpng takes its arguments as not const, and copies them */
+		/* libpng copies its arguments, although they are not const */
 		png_text t = {.compression = PNG_TEXT_COMPRESSION_NONE,
 			.key = (char *)(uintptr_t)text[0],
 			.text = (char *)(uintptr_t)text[1]};
@@ -50,7 +51,7 @@ static void write_text(png_structp png, png_infop info, const char *const *text)
 	}
 }
 
-static int write_plane(sink *s, const plane *p)
+static int write_plane(target *s, const plane *p)
 {
 	png_structp png = png_create_write_struct(PNG_LIBPNG_VER_STRING, s, on_error, on_warning);
 	png_infop info = png ? png_create_info_struct(png) : NULL;
@@ -87,7 +88,7 @@ static plane plane_of(const e3_image *im)
 int e3_png_write(FILE *to, const char *name, const e3_image *im, e3_err *err)
 {
 	plane p = plane_of(im);
-	return write_plane(&(sink){to, name, err}, &p);
+	return write_plane(&(target){to, name, err}, &p);
 }
 
 static int save(const char *path, const plane *p, e3_err *err)
@@ -95,7 +96,7 @@ static int save(const char *path, const plane *p, e3_err *err)
 	e3_file file;
 	if (e3_file_open(&file, path, err))
 		return -1;
-	if (write_plane(&(sink){file.f, path, err}, p)) {
+	if (write_plane(&(target){file.f, path, err}, p)) {
 		e3_file_discard(&file);
 		return -1;
 	}

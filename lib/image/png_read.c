@@ -1,7 +1,7 @@
-/* image: reading PNG to RGB as Pillow's convert('RGB') gives it: palettes and grey expanded, 16 bits cut to their upper
- * byte, except that 16-bit grey saturates at 255, gamma and transparent colours ignored, RGBA (and 16-bit grey with
- * alpha) composited over white or, when asked, taken without its alpha. 16-bit grey can also be had as it is.
- * Everything libpng calls an error is one; setjmp stays inside this file. */
+/* image: reading PNG to RGB as Pillow's convert('RGB') does: palettes and grey are expanded; 16 bits are cut to their
+ * upper byte, except that 16-bit grey saturates at 255; gamma and transparent colours are ignored; RGBA, and 16-bit
+ * grey with alpha, is composited over white, or its alpha is ignored. 16-bit grey can also be read as it is. Every
+ * error of libpng is an error here; setjmp stays inside this file. */
 #include "read.h"
 #include "e3/mem.h"
 #include <png.h>
@@ -10,14 +10,14 @@
 
 enum { MAX_PIXELS = 1 << 28 };
 
-/* All that lives across the longjmp. */
+/* Everything that must survive the longjmp. */
 typedef struct reader {
 	const uint8_t *bytes;
 	size_t n, at;
 	e3_err *err;
 	uint8_t *rows; /* one row, or all of them when interlaced */
 	e3_image out;
-	uint16_t *grey; /* when the samples themselves are wanted, not `out` */
+	uint16_t *grey; /* want_grey: the samples, instead of `out` */
 	int w, h;
 	bool want_grey, opaque;
 	int orientation, type, depth;
@@ -104,13 +104,13 @@ static int prepare_grey(reader *r, png_structp png)
 	return r->grey ? 0 : -1;
 }
 
-/* Header and transformations; sizes are believed only when the bytes present could hold them. */
+/* Header and transformations. Refuses sizes that the bytes present cannot hold, before memory is allocated. */
 static int prepare(reader *r, png_structp png, png_infop info)
 {
 	png_read_info(png, info);
 	png_uint_32 w = png_get_image_width(png, info), h = png_get_image_height(png, info);
 	r->type = png_get_color_type(png, info), r->depth = png_get_bit_depth(png, info);
-	enum { DEFLATE_LIMIT = 1032 }; /* no deflate stream expands further */
+	enum { DEFLATE_LIMIT = 1032 }; /* the largest factor by which deflate expands */
 	uint64_t raw = ((uint64_t)w * png_get_channels(png, info) * (unsigned)r->depth + 7) / 8 * h;
 	if (raw / DEFLATE_LIMIT > r->n)
 		return e3_fail(r->err, "truncated: %zu bytes for %u × %u pixels", r->n, (unsigned)w, (unsigned)h);

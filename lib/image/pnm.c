@@ -1,6 +1,6 @@
-/* image: PNM, P1 to P6, 8 and 16 bits a sample, scaled to 8 bits by their maximum. Refused: headers that are not PNM,
- * samples above the maximum, fewer bytes than the header promises (before any memory is asked for). PAM (P7) is not
- * read. */
+/* image: PNM, P1 to P6, 8 and 16 bits a sample, scaled to 8 bits by their maximum. Refuses headers that are not PNM,
+ * samples above the maximum, and fewer bytes than the header promises (before memory is allocated). Does not read PAM
+ * (P7). */
 #include "read.h"
 #include <string.h>
 
@@ -26,7 +26,7 @@ static void skip_blank(scan *s)
 			return;
 }
 
-/* A decimal number up to 65535 after blanks: 1; 0 when the bytes end; -1 when it is none. */
+/* A decimal number up to 65535 after blanks: 1; 0 when the bytes end; -1 when there is no number. */
 static int number(scan *s, int *out)
 {
 	skip_blank(s);
@@ -75,7 +75,7 @@ int pnm_header_read(const uint8_t *bytes, size_t n, pnm_header *out, e3_err *err
 
 static uint8_t scaled(int v, int maxval) { return (uint8_t)(maxval == 255 ? v : (v * 255 + maxval / 2) / maxval); }
 
-/* One sample of the plain kinds; P1 digits may stand together. -1 when there is none. */
+/* One sample of the plain kinds; P1 digits may stand together. -1 when there is no sample. */
 static int plain_sample(scan *s, const pnm_header *h)
 {
 	int v;
@@ -119,7 +119,7 @@ int pnm_decode(const uint8_t *bytes, size_t n, e3_image *out, e3_err *err)
 	int rc = pnm_header_read(bytes, n, &h, err);
 	if (rc <= 0)
 		return rc ? -1 : e3_fail(err, "truncated: the PNM header is not complete");
-	/* a plain sample is a character at least */
+	/* A plain sample takes at least one character. */
 	size_t least = (size_t)h.h * (h.kind > 3 ? h.row : (size_t)h.w * (size_t)h.channels);
 	if (n - h.data < least)
 		return e3_fail(err, "truncated: %d × %d pixels need %zu bytes, %zu are there", h.w, h.h, least, n - h.data);

@@ -4,15 +4,14 @@
 
 #include "e3/image.h"
 
-/* What a decoder is given. */
+/* The input of a decoder. */
 typedef struct picture_bytes {
 	const uint8_t *bytes;
 	size_t n;
-	bool opaque; /* alpha ignored, not laid over white */
+	bool opaque; /* ignore alpha instead of compositing over white */
 } picture_bytes;
 
-/* Messages carry the reason only: e3_image_decode puts "reading: NAME" before it. Nothing is left in *out on failure.
- */
+/* A message is the reason only: e3_image_decode puts "reading: NAME" before it. On failure *out is empty. */
 int jpeg_decode(const uint8_t *bytes, size_t n, e3_image *out, int *orientation, e3_err *err);
 int png_decode(const picture_bytes *from, e3_image *out, int *orientation, e3_err *err);
 int pnm_decode(const uint8_t *bytes, size_t n, e3_image *out, e3_err *err);

@@ -1,8 +1,8 @@
 /* image: pictures one after another on a descriptor (PNM, PNG and JPEG, mixed as they come).
  *
- * Owns finding where a picture ends; it reads no further than what is there, so that a picture is handed out as soon as
- * its last byte has arrived. The plain kinds P1 to P3 hold one picture a stream, as their definition says. Memory
- * follows the bytes that came, not what headers promise.
+ * Finds where a picture ends. It never waits for bytes beyond that, so that a picture is returned as soon as its last
+ * byte has arrived. A stream of the plain kinds P1 to P3 holds one picture, as they are defined. Memory grows with the
+ * bytes received, not with what headers promise.
  */
 #include "read.h"
 #include "e3/mem.h"
@@ -16,7 +16,8 @@
 enum { CHUNK = 1 << 18 };
 #define MAX_PICTURE ((size_t)2 << 30)
 
-/* Each walker: 1 and *at = the length of the first picture; 0 and *at = how far it got, when bytes are missing. */
+/* Each of the next three: 1 and *at = the length of the first picture; 0 and *at = how far it got, when bytes are
+ * missing. */
 static int png_extent(const uint8_t *p, size_t n, size_t *at, e3_err *err)
 {
 	size_t k = *at ? *at : 8;
@@ -127,7 +128,7 @@ void e3_image_stream_close(e3_image_stream *s)
 	free(s);
 }
 
-/* Reads what is there, at least a byte unless the stream ends. */
+/* Reads what is available: at least one byte unless the stream ends. */
 static int more(e3_image_stream *s, e3_err *err)
 {
 	if (s->from) {
