@@ -59,7 +59,7 @@ nothing_left() {
 	check count "$T/x.glb" $((4 * 20 * 14))
 }
 
-@test "what it says of each output: points, the confidence that decided, frames" {
+@test "each output is reported with its points, confidence threshold and frames" {
 	stream "$T/x.e3" conf=2.5 frames=1
 	e3-export --conf-min 2.25 --glb "$T/x.glb" --ply - --tum "$T/x.tum" "$T/x.e3" 2>"$T/stderr" >"$T/x.ply"
 	diff "$T/stderr" - <<-ROWS
@@ -71,7 +71,7 @@ nothing_left() {
 	grep -qF "x.glb: 7 points of 384 (384 passed confidence 2.5 and masks), 1 frame" "$T/stderr"
 }
 
-@test "colour masks, mask folders and thresholds leave out what they say" {
+@test "colour masks, mask folders and thresholds drop the points they describe" {
 	stream "$T/white.e3" colour=241,255,250
 	stream "$T/grey.e3" colour=240,255,250
 	stream "$T/black.e3" colour=5,5,5
@@ -96,7 +96,7 @@ nothing_left() {
 	check upstream-golden "$T/x.glb" "$ROOT/tests/data/golden/io/upstream_2x4x6_pct50_cam.glb"
 }
 
-@test "--compat upstream repeats what the reference does to depth and to nothing" {
+@test "--compat upstream treats depth and an empty cloud as the reference does" {
 	stream "$T/x.e3"
 	e3-export -q --compat upstream --points depth --conf-pct 0 --glb "$T/x.glb" --npz "$T/x.npz" "$T/x.e3"
 	check points "$T/x.glb" "$T/x.e3" 0 points
@@ -156,7 +156,7 @@ nothing_left() {
 	[ "$(find "$T/out/p" -mindepth 1 | wc -l)" -eq 3 ]
 }
 
-@test "TUM, KITTI and intrinsics give the poses back, in source and in model pixels" {
+@test "TUM, KITTI and intrinsics hold the poses of the stream, in source and in model pixels" {
 	stream "$T/x.e3" frames=6 src_w=1080 src_h=1920 fit=0.0222222,0.0234375,0,-14.5
 	e3-export -q --tum "$T/t" --kitti "$T/k" --intrinsics-txt "$T/i" "$T/x.e3"
 	check trajectory "$T/x.e3" "$T/t" "$T/k" "$T/i" source
@@ -166,7 +166,7 @@ nothing_left() {
 		for (k = 1; k <= 12; k++) if (($k - (k % 5 == 1)) ^ 2 > 1e-18) exit 1 }'
 }
 
-@test "a trajectory on a pipe leaves frame by frame" {
+@test "a trajectory on a pipe is written frame by frame" {
 	stream "$T/x.e3" end=0
 	mkfifo "$T/in"
 	e3-export -q --tum - <"$T/in" >"$T/t" &
@@ -239,13 +239,13 @@ assert (export_check.png('$T/c/000000.png')[0] == 255).all()"
 	/usr/bin/python3 -B "$T/compare.py" "$ROOT/tests" "$T/y.e3" "$T/p"
 }
 
-@test "run.json tells what was read and chosen" {
+@test "run.json holds what was read and chosen" {
 	stream "$T/x.e3" src_w=640 src_h=480 fit=0.0375,0.0333,0,0.5
 	e3-export -q --run-json "$T/run.json" --glb "$T/x.glb" "$T/x.e3"
 	check run-json "$T/run.json" "$T/x.e3"
 }
 
-@test "what is missing in the stream is named" {
+@test "an error names what the stream lacks" {
 	stream "$T/nopose.e3" without=pose
 	stream "$T/poses.e3" without=depth,points
 	fails 1 "no pose for frame 0" -- e3-export --tum "$T/out/t" "$T/nopose.e3"
@@ -260,7 +260,7 @@ assert (export_check.png('$T/c/000000.png')[0] == 255).all()"
 	nothing_left
 }
 
-@test "a stream that is cut or aborted leaves nothing; the failing stage is named" {
+@test "a truncated or aborted stream leaves no output; the error names the stage that failed" {
 	all=(--glb "$T/out/x.glb" --ply "$T/out/p" --per-frame --npz "$T/out/x.npz" --tum "$T/out/t" --depth "$T/out/d" --run-json "$T/out/j")
 	stream "$T/x.e3" end=0
 	fails 1 "truncated" -- e3-export "${all[@]}" "$T/x.e3"
@@ -315,7 +315,7 @@ assert (export_check.png('$T/c/000000.png')[0] == 255).all()"
 	[ "$many" -le $((few + 512)) ]
 }
 
-@test "wrong usage exits 2 and says what is wrong" {
+@test "wrong usage exits 2 and the error names it" {
 	fails 2 "nothing to write: give at least one of --glb" -- e3-export
 	fails 2 "--glb and --ply have the same name, $T/x: give them different names" -- e3-export --glb "$T/x" --ply "$T/x"
 	fails 2 "--tum and --kitti: only one output can be standard output" -- e3-export --tum - --kitti -

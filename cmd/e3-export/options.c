@@ -1,4 +1,4 @@
-/* e3-export: the command line, and the rules between options that a table cannot say. */
+/* e3-export: the command line, and the rules between options that a table cannot express. */
 #include "export.h"
 #include "e3/io.h"
 #include "e3/num.h"
@@ -10,7 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* What the table cannot put into e3_export_options directly. */
+/* The options, and what the table cannot put into e3_export_options directly. */
 static struct {
 	e3_export_options opt;
 	const char *path[E3_MAX_FORMATS]; /* of the output in each row of e3_formats */
@@ -68,11 +68,11 @@ static const e3_opt rest[] = {
 		"keep the most confident point of each cell of SIZE\nscene units; auto: as fine as --max-points allows"),
 	E3_OPT_INT("max-points", &o.opt.cloud.max_points, "N", 0, 1e15,
 		"keep N points, evenly chosen; 0 = all;\ndefault: GLB 2000000, PLY all"),
-	E3_OPT_FLAG("allow-empty", &o.opt.cloud.allow_empty, "no point left is not an error"),
+	E3_OPT_FLAG("allow-empty", &o.opt.cloud.allow_empty, "write outputs even when no point is left"),
 	E3_OPT_TITLE("GLB"),
 	E3_OPT_FLAG("show-cam", &o.show_cam, "camera frustums and trajectory (the default)"),
 	E3_OPT_CLEAR("no-cameras", &o.opt.cameras, "points only"),
-	E3_OPT_CHOICE("frustum", &o.frustum, "lines|mesh", "lines|mesh", "thin lines, or ribbons visible in every viewer"),
+	E3_OPT_CHOICE("frustum", &o.frustum, "lines|mesh", "lines|mesh", "thin lines, or cones visible in every viewer"),
 	E3_OPT_REAL("frustum-size", &o.opt.frustum_size, "F", 1e-6, 1000,
 		"depth of a frustum as a fraction of the scene; 0.1"),
 	E3_OPT_CHOICE("align", &o.align, "gl|upstream|none", "gl|upstream|none",
@@ -83,9 +83,9 @@ static const e3_opt rest[] = {
 	E3_OPT_CHOICE("compat", &o.compat, "none|upstream", "none|upstream",
 		"GLB and npz as the reference writes them, defects\nincluded"),
 	E3_OPT_TITLE("PLY"),
-	E3_OPT_FLAG("ply-conf", &o.opt.ply_conf, "property confidence (the default)"),
-	E3_OPT_CLEAR("no-ply-conf", &o.opt.ply_conf, "without it"),
-	E3_OPT_FLAG("ply-frame", &o.opt.ply_frame, "property frame"),
+	E3_OPT_FLAG("ply-conf", &o.opt.ply_conf, "add property confidence (the default)"),
+	E3_OPT_CLEAR("no-ply-conf", &o.opt.ply_conf, "no property confidence"),
+	E3_OPT_FLAG("ply-frame", &o.opt.ply_frame, "add property frame"),
 	E3_OPT_FLAG("per-frame", &o.per_frame, "one file per frame in the folder of --ply"),
 	E3_OPT_TITLE("Text and depth"),
 	E3_OPT_CHOICE("intrinsics", &o.intrinsics, "source|model", "source|model",
@@ -107,7 +107,7 @@ static e3_opt table[1 + E3_MAX_FORMATS + sizeof rest / sizeof *rest];
 static const e3_opts opts = {
 	.tool = "e3-export",
 	.usage = "OUTPUT... [options] [STREAM]",
-	.summary = "Writes a prediction stream (standard input, a path or zmq:...) to files other programs open.",
+	.summary = "Writes a prediction stream (standard input, a path or zmq:...) to files that other programs open.",
 	.table = table,
 	.tail = "Example: e3-decode clip.mp4 | e3-infer --P 0.5 | e3-export --glb out.glb --tum out.tum\n",
 };
@@ -184,7 +184,7 @@ e3_stage *e3_export_parse(int argc, char **argv, e3_export_options *opt)
 	int at = e3_opts_parse(&opts, argc, argv);
 	e3_export_options *x = &o.opt;
 	if (argc - at > 1)
-		e3_usage_error("one stream at a time: '%s' is too much", argv[at + 1]);
+		e3_usage_error("expected one stream at a time: '%s' is one more", argv[at + 1]);
 	x->upstream = x->cloud.upstream = o.compat == 1;
 	x->cloud.allow_empty = x->cloud.allow_empty || x->upstream;
 	x->cloud.source = (e3_point_source)o.points;

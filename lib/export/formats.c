@@ -8,7 +8,7 @@ extern const e3_format_ops e3_glb_format, e3_ply_format, e3_tum_format, e3_kitti
 
 const e3_format e3_formats[] = {
 	{"glb", "binary glTF: points, cameras, trajectory", E3_FORMAT_BINARY, true, &e3_glb_format},
-	{"ply", "binary PLY point cloud, one or one for each frame", E3_FORMAT_BINARY, true, &e3_ply_format},
+	{"ply", "binary PLY point cloud: one file, or one per frame", E3_FORMAT_BINARY, true, &e3_ply_format},
 	{"tum", "trajectory: time, camera centre, quaternion", E3_FORMAT_TEXT, false, &e3_tum_format},
 	{"kitti", "trajectory: 3x4 world-from-camera matrices", E3_FORMAT_TEXT, false, &e3_kitti_format},
 	{"intrinsics-txt", "fx fy cx cy width height of each frame", E3_FORMAT_TEXT, false, &e3_intrinsics_format},
