@@ -1,7 +1,7 @@
 /* What the outputs hold: which points, which depths, which signs. */
 #include "export_fixture.h"
 
-static void threshold_stride_and_empty_clouds(void **state)
+static void threshold_and_stride_select_points_and_an_empty_cloud_must_be_allowed(void **state)
 {
 	e3_export_options o = options();
 	e3_err err;
@@ -43,7 +43,7 @@ static int64_t kept_of(int red, int green, int blue, bool black, bool white)
 	return kept;
 }
 
-static void black_and_white_end_where_the_manual_says(void **state)
+static void the_limits_of_black_and_white_are_those_of_the_manual(void **state)
 {
 	assert_int_equal(kept_of(5, 5, 5, true, false), 0);
 	assert_int_equal(kept_of(15, 0, 0, true, false), 0);
@@ -180,8 +180,8 @@ static void a_large_frame_goes_through_the_writers_buffer_whole(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		IN_FOLDER(threshold_stride_and_empty_clouds),
-		IN_FOLDER(black_and_white_end_where_the_manual_says),
+		IN_FOLDER(threshold_and_stride_select_points_and_an_empty_cloud_must_be_allowed),
+		IN_FOLDER(the_limits_of_black_and_white_are_those_of_the_manual),
 		IN_FOLDER(unknown_depth_gives_no_point),
 		IN_FOLDER(quaternions_of_a_trajectory_do_not_change_sign),
 		IN_FOLDER(depth_takes_the_finest_usual_factor_that_fits),

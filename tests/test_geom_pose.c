@@ -75,7 +75,7 @@ static void matrices_give_their_quaternions(void **state)
 	}
 }
 
-static void a_motion_and_its_inverse_are_none(void **state)
+static void a_motion_and_its_inverse_cancel(void **state)
 {
 	e3_pose p;
 	double m[12], back[12], one[12];
@@ -146,7 +146,7 @@ static void intrinsics_of_the_source_undo_resize_and_crop(void **state)
 	assert_non_null(strstr(err.text, "intrinsics of the source"));
 }
 
-static void what_is_no_pose_is_refused(void **state)
+static void numbers_that_are_not_a_pose_are_refused(void **state)
 {
 	e3_pose p;
 	e3_err err;
@@ -200,11 +200,11 @@ int main(void)
 		cmocka_unit_test(a_rotation_is_orthonormal_whatever_the_length_of_its_quaternion),
 		cmocka_unit_test(products_of_quaternions_are_products_of_matrices),
 		cmocka_unit_test(matrices_give_their_quaternions),
-		cmocka_unit_test(a_motion_and_its_inverse_are_none),
+		cmocka_unit_test(a_motion_and_its_inverse_cancel),
 		cmocka_unit_test(the_centre_is_where_the_camera_sees_itself),
 		cmocka_unit_test(unprojected_points_project_back),
 		cmocka_unit_test(intrinsics_of_the_source_undo_resize_and_crop),
-		cmocka_unit_test(what_is_no_pose_is_refused),
+		cmocka_unit_test(numbers_that_are_not_a_pose_are_refused),
 		cmocka_unit_test(alignment_puts_the_first_camera_where_it_should_be),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -39,7 +39,7 @@ static void check_svd(const double a[9])
 	}
 }
 
-static void test_svd(void **state)
+static void singular_values_rebuild_the_matrix(void **state)
 {
 	double a[9];
 	for (int n = 0; n < 2000; n++) {
@@ -60,7 +60,7 @@ static void test_svd(void **state)
 }
 
 /* Points in a plane, in space; with and without scale: the one they were made with comes back. */
-static void test_similarity(void **state)
+static void known_similarities_are_found(void **state)
 {
 	for (int n = 0; n < 200; n++) {
 		double q[4] = {uniform(), uniform(), uniform(), uniform()}, r[9], t[3] = {uniform(), uniform(), uniform()},
@@ -89,7 +89,7 @@ static void test_similarity(void **state)
 	assert_string_equal(err.text, "aligning points: no points");
 }
 
-static void test_lower_percentile(void **state)
+static void the_lower_median_is_a_value_of_the_data(void **state)
 {
 	for (int n = 1; n <= 9; n++) {
 		e3_pct p;
@@ -110,9 +110,9 @@ static void test_lower_percentile(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_svd),
-		cmocka_unit_test(test_similarity),
-		cmocka_unit_test(test_lower_percentile),
+		cmocka_unit_test(singular_values_rebuild_the_matrix),
+		cmocka_unit_test(known_similarities_are_found),
+		cmocka_unit_test(the_lower_median_is_a_value_of_the_data),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -13,7 +13,7 @@ static void entry_rgb(e3_cmap map, int entry, uint8_t rgb[3]) { e3_cmap_rgb(map,
 
 /* Entries of the published 256-entry tables, most of them between knots. The rule's 1.5/255 is a bound before both
  * sides are rounded to bytes: 2 after. */
-static void published_entries(void **state)
+static void colours_equal_the_published_tables(void **state)
 {
 	static const sample published[] = {
 		{E3_VIRIDIS, 0, {68, 1, 84}},
@@ -92,7 +92,7 @@ static void published_entries(void **state)
 	printf("# largest difference from the published entries: %d of 255\n", worst);
 }
 
-static void rainbow_check_values(void **state)
+static void gist_rainbow_equals_its_published_values(void **state)
 {
 	static const sample exact[] = {
 		{E3_RAINBOW, 0, {255, 0, 40}},
@@ -118,7 +118,7 @@ static void rainbow_check_values(void **state)
 }
 
 /* min((int)(256 x), 255): entry k holds [k/256, (k+1)/256); outside clamps; NaN is neutral grey. */
-static void value_to_entry(void **state)
+static void values_pick_entries_as_matplotlib_does(void **state)
 {
 	static const struct {
 		double x;
@@ -136,7 +136,7 @@ static void value_to_entry(void **state)
 		}
 }
 
-static void names(void **state)
+static void colour_maps_are_found_by_name(void **state)
 {
 	(void)state;
 	static const char *const known[] = {"viridis", "plasma", "magma", "turbo", "grey", "gist_rainbow"};
@@ -155,10 +155,10 @@ static void names(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(published_entries),
-		cmocka_unit_test(rainbow_check_values),
-		cmocka_unit_test(value_to_entry),
-		cmocka_unit_test(names),
+		cmocka_unit_test(colours_equal_the_published_tables),
+		cmocka_unit_test(gist_rainbow_equals_its_published_values),
+		cmocka_unit_test(values_pick_entries_as_matplotlib_does),
+		cmocka_unit_test(colour_maps_are_found_by_name),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

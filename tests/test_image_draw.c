@@ -31,7 +31,7 @@ static void assert_picture(const e3_image *im, const char *want)
 	assert_string_equal(got, want);
 }
 
-static void fill_clips(void **state)
+static void boxes_are_clipped_to_the_picture(void **state)
 {
 	(void)state;
 	static const struct {
@@ -47,7 +47,7 @@ static void fill_clips(void **state)
 	}
 }
 
-static void blit_clips(void **state)
+static void pictures_are_clipped_to_the_picture(void **state)
 {
 	(void)state;
 	static const int at[][3] = {{1, 1, 9}, {-1, -2, 2}, {6, 3, 4}, {8, 0, 0}, {-3, 0, 0}, {0, 5, 0}};
@@ -69,7 +69,7 @@ static void blit_clips(void **state)
 	free(from.px);
 }
 
-static void lines(void **state)
+static void lines_set_the_expected_pixels(void **state)
 {
 	(void)state;
 	e3_image im = picture(7, 4);
@@ -82,7 +82,7 @@ static void lines(void **state)
 	free(im.px);
 }
 
-static void letters(void **state)
+static void letters_set_the_expected_pixels(void **state)
 {
 	(void)state;
 	e3_image im = picture(12, 8);
@@ -106,7 +106,7 @@ static void letters(void **state)
 }
 
 /* Every printable character has its own glyph, and only the blank has no dot. */
-static void glyphs_differ(void **state)
+static void every_glyph_is_different(void **state)
 {
 	(void)state;
 	uint8_t seen[95][6 * 8 * 3];
@@ -123,7 +123,7 @@ static void glyphs_differ(void **state)
 }
 
 /* A stroke covers its width: the green sum of a column is width × ink, wherever the line lies between pixel centres. */
-static void stroke_coverage(void **state)
+static void strokes_cover_pixels_by_their_share(void **state)
 {
 	(void)state;
 	static const double offset[] = {0, 0.25, 0.5, 0.9};
@@ -154,12 +154,12 @@ static void stroke_coverage(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(fill_clips),
-		cmocka_unit_test(blit_clips),
-		cmocka_unit_test(lines),
-		cmocka_unit_test(letters),
-		cmocka_unit_test(glyphs_differ),
-		cmocka_unit_test(stroke_coverage),
+		cmocka_unit_test(boxes_are_clipped_to_the_picture),
+		cmocka_unit_test(pictures_are_clipped_to_the_picture),
+		cmocka_unit_test(lines_set_the_expected_pixels),
+		cmocka_unit_test(letters_set_the_expected_pixels),
+		cmocka_unit_test(every_glyph_is_different),
+		cmocka_unit_test(strokes_cover_pixels_by_their_share),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -19,7 +19,7 @@ static void check(int from, int to, const int first[20], const int last[10], int
 	e3_image_release(&in), e3_image_release(&out);
 }
 
-static void test_nearest(void **state)
+static void nearest_neighbour_equals_opencv(void **state)
 {
 	static const int first[20] = {0, 1, 2, 3, 4, 6, 7, 8, 9, 11, 12, 13, 14, 15, 17, 18, 19, 20, 22, 23};
 	check(640, 522, first, (int[]){627, 628, 630, 631, 632, 633, 635, 636, 637, 638}, 166460);
@@ -28,6 +28,6 @@ static void test_nearest(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_nearest)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(nearest_neighbour_equals_opencv)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

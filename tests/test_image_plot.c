@@ -26,7 +26,7 @@ static e3_plot small(void)
 	return p;
 }
 
-static void ticks(void **state)
+static void ticks_fall_on_round_numbers(void **state)
 {
 	(void)state;
 	static const struct {
@@ -45,7 +45,7 @@ static void ticks(void **state)
 	}
 }
 
-static void curves(void **state)
+static void curves_are_clipped_and_broken_at_gaps(void **state)
 {
 	(void)state;
 	e3_plot p = small();
@@ -74,7 +74,7 @@ static void curves(void **state)
 	e3_plot_release(&p);
 }
 
-static void bars(void **state)
+static void bars_reach_from_zero_to_their_value(void **state)
 {
 	(void)state;
 	e3_plot p = small();
@@ -88,7 +88,7 @@ static void bars(void **state)
 	e3_plot_release(&p);
 }
 
-static void heat(void **state)
+static void heat_cells_have_the_colours_of_their_values(void **state)
 {
 	(void)state;
 	e3_plot p = small();
@@ -104,7 +104,7 @@ static void heat(void **state)
 }
 
 /* Titles and keys fit into the picture; a range of nothing is drawn, too. */
-static void room(void **state)
+static void there_is_room_for_titles_and_keys(void **state)
 {
 	(void)state;
 	e3_plot p;
@@ -131,11 +131,11 @@ static void room(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(ticks),
-		cmocka_unit_test(curves),
-		cmocka_unit_test(bars),
-		cmocka_unit_test(heat),
-		cmocka_unit_test(room),
+		cmocka_unit_test(ticks_fall_on_round_numbers),
+		cmocka_unit_test(curves_are_clipped_and_broken_at_gaps),
+		cmocka_unit_test(bars_reach_from_zero_to_their_value),
+		cmocka_unit_test(heat_cells_have_the_colours_of_their_values),
+		cmocka_unit_test(there_is_room_for_titles_and_keys),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

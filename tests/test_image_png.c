@@ -141,7 +141,7 @@ static void damage_is_refused(void **state)
 }
 
 /* A few bytes that claim gigabytes of pixels get no memory. */
-static void promises_without_bytes_are_refused(void **state)
+static void sizes_that_the_bytes_cannot_hold_are_refused(void **state)
 {
 	e3_buf png = encode(&kinds[12]);
 	e3_image im;
@@ -302,7 +302,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_type_reads_as_pillow_converts_it),
 		cmocka_unit_test(damage_is_refused),
-		cmocka_unit_test(promises_without_bytes_are_refused),
+		cmocka_unit_test(sizes_that_the_bytes_cannot_hold_are_refused),
 		cmocka_unit_test(what_is_written_reads_back),
 		cmocka_unit_test(sixteen_bits_and_text_are_written),
 		cmocka_unit_test(a_full_disk_is_an_error),

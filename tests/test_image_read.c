@@ -180,7 +180,7 @@ static void every_pnm_is_read(void **state)
 	}
 }
 
-static void cut_pnms_are_refused(void **state)
+static void truncated_pnms_are_refused(void **state)
 {
 	for (int k = 0; k < PNMS; k++)
 		for (size_t n = 0; n + 2 < pnms[k].n; n++) { /* + 2: a plain number and its newline may lose their tail */
@@ -194,7 +194,7 @@ static void cut_pnms_are_refused(void **state)
 		}
 }
 
-static void bad_pictures_say_what_is_wrong(void **state)
+static void errors_name_what_is_wrong_with_a_picture(void **state)
 {
 	static const struct {
 		const char *bytes;
@@ -226,7 +226,7 @@ static void bad_pictures_say_what_is_wrong(void **state)
 	}
 }
 
-static void cut_jpegs_are_refused_and_changed_ones_survived(void **state)
+static void truncated_jpegs_are_refused_and_altered_ones_do_no_harm(void **state)
 {
 	const char *names[] = {"420.jpg", "422-progressive.jpg", "cmyk.jpg"};
 	for (int k = 0; k < 3; k++) {
@@ -356,9 +356,9 @@ int main(void)
 		cmocka_unit_test(damaged_exif_reads_as_upright_or_something_valid),
 		cmocka_unit_test(pictures_are_turned_upright),
 		cmocka_unit_test(every_pnm_is_read),
-		cmocka_unit_test(cut_pnms_are_refused),
-		cmocka_unit_test(bad_pictures_say_what_is_wrong),
-		cmocka_unit_test(cut_jpegs_are_refused_and_changed_ones_survived),
+		cmocka_unit_test(truncated_pnms_are_refused),
+		cmocka_unit_test(errors_name_what_is_wrong_with_a_picture),
+		cmocka_unit_test(truncated_jpegs_are_refused_and_altered_ones_do_no_harm),
 		cmocka_unit_test(a_jpeg_that_claims_too_much_gets_no_memory),
 		cmocka_unit_test(pictures_stream_one_after_another),
 		cmocka_unit_test(extents_do_not_depend_on_how_bytes_arrive),
