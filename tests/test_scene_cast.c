@@ -82,15 +82,23 @@ static void an_empty_room(void **state)
 		assert_true(seen[f] > 100);
 }
 
+/* The middle row of a picture that looks along z from z = -1. Its middle pixel looks straight ahead: directions of
+ * exactly 0. */
+static scene_view cast_middle_row(const scene_room *room)
+{
+	scene_view v = {.eye = {0, 0, -1}};
+	const double at[3] = {0, 0, 1};
+	const scene_camera odd = {65, 49, 80};
+	scene_look(v.eye, at, 0, v.rot);
+	scene_shot_take(&shot, room, &odd, &v);
+	scene_cast(&shot, 24, &row);
+	return v;
+}
+
 static void looking_along_an_axis(void **state)
 {
 	scene_room room = empty_room();
-	scene_view v = {.eye = {0, 0, -1}};
-	const double at[3] = {0, 0, 5};
-	scene_look(v.eye, at, 0, v.rot);
-	const scene_camera odd = {65, 49, 80}; /* its middle pixel looks straight ahead: directions of exactly 0 */
-	scene_shot_take(&shot, &room, &odd, &v);
-	scene_cast(&shot, 24, &row);
+	scene_view v = cast_middle_row(&room);
 	assert_true(fabs(row.z[32] - 4) < 1e-12); /* the wall z = 3 */
 	assert_int_equal(row.hit[32], 5);
 	/* The whole wall is at one z depth. */
@@ -143,12 +151,7 @@ static void an_ellipsoid_and_a_box_head_on(void **state)
 	for (int round = 0; round < 2; round++) {
 		scene_room room = empty_room();
 		room.thing[room.things++] = thing_at(round, 0, 0, 1);
-		scene_view v = {.eye = {0, 0, -1}};
-		const double at[3] = {0, 0, 1};
-		scene_look(v.eye, at, 0, v.rot);
-		const scene_camera odd = {65, 49, 80};
-		scene_shot_take(&shot, &room, &odd, &v);
-		scene_cast(&shot, 24, &row);
+		cast_middle_row(&room);
 		assert_true(fabs(row.z[32] - 1.7) < 1e-12); /* 2 less the half depth 0.3, for both */
 		/* Along the middle row: the box ends where |x| = 0.4 at z = 1.7. */
 		for (int x = 0; x < 65 && !round; x++)
@@ -167,12 +170,7 @@ static void turned_things_keep_their_size(void **state)
 	room.thing[room.things++] = thing_at(false, 0, 0, 1);
 	const double quarter[9] = {0, 0, -1, 0, 1, 0, 1, 0, 0};
 	memcpy(room.thing[0].rot, quarter, sizeof quarter);
-	scene_view v = {.eye = {0, 0, -1}};
-	const double at[3] = {0, 0, 1};
-	scene_look(v.eye, at, 0, v.rot);
-	const scene_camera odd = {65, 49, 80};
-	scene_shot_take(&shot, &room, &odd, &v);
-	scene_cast(&shot, 24, &row);
+	cast_middle_row(&room);
 	assert_true(fabs(row.z[32] - 1.6) < 1e-12);
 	for (int x = 0; x < 65; x++)
 		assert_int_equal(row.hit[x] == 6, fabs((x + 0.5 - 32.5) / 80) * 1.6 < 0.3);

@@ -1,32 +1,6 @@
 /* wire: every kind of message through a file and back, with equal values; the bytes equal those of Python's msgpack. */
-#include "check.h"
+#include "wire_file.h"
 #include "e3/io.h"
-#include "wire_samples.h"
-#include <unistd.h>
-
-static char path[64];
-
-static int setup(void **state)
-{
-	snprintf(path, sizeof path, "/tmp/e3-wire-codec-%ld.e3", (long)getpid());
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	unlink(path);
-	return 0;
-}
-
-static void next(e3_in *in, int kind, e3_msg *msg)
-{
-	e3_err err = {""};
-	int rc = e3_in_next(in, msg, &err);
-	if (rc != 1)
-		print_error("%s\n", err.text);
-	assert_int_equal(rc, 1);
-	assert_int_equal(msg->kind, kind);
-}
 
 static void same_source(const e3_source *a, const e3_source *b)
 {

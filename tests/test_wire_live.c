@@ -1,29 +1,5 @@
 /* wire: what only live sources say: when a frame was taken, how far behind a stage was. */
-#include "check.h"
-#include "wire_samples.h"
-#include <unistd.h>
-
-static char path[64];
-
-static int setup(void **state)
-{
-	snprintf(path, sizeof path, "/tmp/e3-wire-live-%ld.e3", (long)getpid());
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	unlink(path);
-	return 0;
-}
-
-static void next(e3_in *in, int kind, e3_msg *msg)
-{
-	e3_err err = {""};
-	if (e3_in_next(in, msg, &err) != 1)
-		fail_msg("%s", err.text);
-	assert_int_equal(msg->kind, kind);
-}
+#include "wire_file.h"
 
 /* Two frames and their predictions, the first pair with a time of capture. */
 static void write_stream(const e3_end *end)
