@@ -14,8 +14,18 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Message kinds: the numbers are those of the stream (e3-stream(5)). */
-typedef enum e3_kind { E3_HEAD = 1, E3_FRAME, E3_PRED, E3_EVICT, E3_ATTN, E3_END, E3_ABORT, E3_TRUTH } e3_kind;
+/* Message kinds: the numbers are those of the stream (e3-stream(5)); E3_KINDS is one more than the highest. */
+typedef enum e3_kind {
+	E3_HEAD = 1,
+	E3_FRAME,
+	E3_PRED,
+	E3_EVICT,
+	E3_ATTN,
+	E3_END,
+	E3_ABORT,
+	E3_TRUTH,
+	E3_KINDS
+} e3_kind;
 
 /* Pixel of this image = s * (pixel of the source image) + t, per axis, without half-pixel terms (doc/formats.md 4.1).
  * Identity: {1, 1, 0, 0}. */

@@ -24,14 +24,11 @@ static void note_index(e3_gaps *g, const char *name, const e3_msg *msg)
 
 static int end_here(e3_gaps *g, const char *name, const e3_order *o, e3_msg *msg, e3_err *err)
 {
-	int64_t seen = o->frames > o->preds ? o->frames : o->preds;
-	e3_end end;
-	if (e3_end_decode(msg, &end, err))
-		return -1;
-	if (end.frames == seen)
+	int64_t seen = e3_order_frames(o), sent = e3_msg_int(msg, "frames");
+	if (sent == seen)
 		return 0;
-	if (seen < end.frames) /* more are counted when the publisher is a second one, that went on */
-		e3_tell(E3_TELL_WARN, "%s: %" PRId64 " of %" PRId64 " frames arrived", name, seen, end.frames);
+	if (seen < sent) /* fewer when another publisher continued the stream */
+		e3_tell(E3_TELL_WARN, "%s: %" PRId64 " of %" PRId64 " frames arrived", name, seen, sent);
 	e3_gaps_release(g);
 	if (e3_msg_with_frames(msg, seen, &g->end, err))
 		return -1;
@@ -41,7 +38,7 @@ static int end_here(e3_gaps *g, const char *name, const e3_order *o, e3_msg *msg
 
 int e3_gaps_step(e3_gaps *g, const char *name, const e3_order *seen, e3_msg *msg, e3_err *err)
 {
-	if (msg->kind == E3_FRAME || msg->kind == E3_PRED || msg->kind == E3_EVICT)
+	if (e3_kind_rule_of(msg->kind)->per_frame)
 		note_index(g, name, msg);
 	return msg->kind == E3_END ? end_here(g, name, seen, msg, err) : 0;
 }

@@ -8,6 +8,7 @@
 #include "gaps.h"
 #include "order.h"
 #include "settings.h"
+#include "unpack.h"
 #include "zmq.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -249,7 +250,7 @@ static int upstream_failed(e3_in *in, const e3_msg *msg, e3_err *err)
 	if (e3_abort_decode(msg, &in->abort, err))
 		return -1;
 	in->aborted = true;
-	return e3_fail(err, E3_ABORT_FORM, in->abort.tool, in->abort.code, in->abort.text);
+	return e3_abort_fail(&in->abort, err);
 }
 
 int e3_in_next(e3_in *in, e3_msg *msg, e3_err *err)

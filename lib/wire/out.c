@@ -2,17 +2,14 @@
  * order. */
 #include "e3/mem.h"
 #include "e3/num.h"
-#include "e3/stream.h"
-#include "encode.h"
 #include "endpoint.h"
 #include "order.h"
+#include "out.h"
 #include "queue.h"
 #include "rewrite.h"
 #include "writer.h"
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 struct e3_out {
 	e3_writer writer;
@@ -20,7 +17,6 @@ struct e3_out {
 	int64_t dropped; /* by a queue that is gone */
 	e3_buf whole;    /* a message in one piece, for the queue */
 	e3_pack pack;
-	e3_halves halves;
 	e3_order order;
 };
 
@@ -33,7 +29,6 @@ static void out_free(e3_out *out)
 	e3_writer_release(&out->writer);
 	e3_pack_release(&out->pack);
 	e3_buf_release(&out->whole);
-	free(out->halves.data);
 	free(out);
 }
 
@@ -92,49 +87,15 @@ static int failed_before(const e3_out *out, e3_err *err)
 	return !out->queue && out->writer.broken ? e3_fail(err, "writing: %s: failed before", out->writer.name) : 0;
 }
 
-/* Sends what was packed, after the encoder's verdict `rc`; `value` as in e3_order_step. */
-static int put(e3_out *out, int rc, int64_t value, e3_err *err)
+e3_pack *e3_out_pack(e3_out *out) { return &out->pack; }
+
+int e3_out_packed(e3_out *out, int rc, e3_err *err)
 {
 	if (failed_before(out, err))
 		return -1;
-	if (rc || e3_order_step(&out->order, out->pack.kind, value, err))
+	if (rc || e3_order_step(&out->order, out->pack.kind, out->pack.value, err))
 		return e3_fail_in(err, "writing: %s", out->writer.name);
 	return send_parts(out, err);
-}
-
-int e3_out_head(e3_out *out, const e3_head *x, e3_err *err)
-{
-	return put(out, e3_head_encode(&out->pack, x, err), 0, err);
-}
-
-int e3_out_frame(e3_out *out, const e3_frame *x, e3_err *err)
-{
-	return put(out, e3_frame_encode(&out->pack, x, err), x->s.i, err);
-}
-
-int e3_out_pred(e3_out *out, const e3_pred *x, e3_err *err)
-{
-	return put(out, e3_pred_encode(&out->pack, x, &out->halves, err), x->s.i, err);
-}
-
-int e3_out_evict(e3_out *out, const e3_evict *x, e3_err *err)
-{
-	return put(out, e3_evict_encode(&out->pack, x, err), x->i, err);
-}
-
-int e3_out_attn(e3_out *out, const e3_attn *x, e3_err *err)
-{
-	return put(out, e3_attn_encode(&out->pack, x, err), x->i, err);
-}
-
-int e3_out_truth(e3_out *out, const e3_truth *x, e3_err *err)
-{
-	return put(out, e3_truth_encode(&out->pack, x, err), x->i, err);
-}
-
-int e3_out_end(e3_out *out, const e3_end *x, e3_err *err)
-{
-	return put(out, e3_end_encode(&out->pack, x, err), x->frames, err);
 }
 
 int e3_out_msg(e3_out *out, const e3_msg *msg, e3_err *err)
@@ -174,8 +135,7 @@ static int finish_queue(e3_out *out, bool hurry, e3_err *err)
 	if (out->dropped)
 		e3_tell(E3_TELL_NOTE,
 			"writing: %s: %" PRId64 " of %" PRId64 " frames were dropped: its reader was slower than the stream",
-			out->writer.name, out->dropped,
-			out->order.frames > out->order.preds ? out->order.frames : out->order.preds);
+			out->writer.name, out->dropped, e3_order_frames(&out->order));
 	return rc;
 }
 
@@ -192,32 +152,11 @@ int e3_out_close(e3_out *out, e3_err *err)
 	return rc;
 }
 
-/* An abort made of the text of another abort says the same as that one: the first failure is what is reported. The
- * pieces are cut out of `copy`. */
-static e3_abort first_failure(const char *tool, int code, char *copy)
+void e3_out_cut_short(e3_out *out, bool packed)
 {
-	e3_abort a = {.tool = (char *)(uintptr_t)tool, .code = code, .text = copy};
-	char name[64];
-	int status, used = 0;
-	if (sscanf(copy, "%63[a-z0-9-] failed (exit %d): %n", name, &status, &used) == 2 && used > 0 && status >= 0 &&
-		status <= 255) {
-		copy[strlen(name)] = 0;
-		a = (e3_abort){.tool = copy, .code = status, .text = copy + used};
-	}
-	return a;
-}
-
-void e3_out_abort(e3_out *out, const char *tool, int code, const char *text)
-{
-	if (!out)
-		return;
+	e3_pack *p = &out->pack;
 	finish_queue(out, true, NULL);
-	char *copy = strdup(text ? text : "");
-	if (copy && !out->order.closed) {
-		e3_abort a = first_failure(tool, code, copy);
-		if (e3_abort_encode(&out->pack, &a, NULL) == 0 && e3_order_step(&out->order, E3_ABORT, 0, NULL) == 0)
-			e3_writer_send_quietly(&out->writer, out->pack.part, out->pack.n_parts);
-	}
-	free(copy);
+	if (packed && !out->order.closed && e3_order_step(&out->order, p->kind, p->value, NULL) == 0)
+		e3_writer_send_quietly(&out->writer, p->part, p->n_parts);
 	out_free(out);
 }

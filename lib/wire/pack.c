@@ -2,7 +2,8 @@
  * over-long bodies. */
 #include "pack.h"
 #include "e3/num.h"
-#include "order.h"
+#include "kinds.h"
+#include <stdlib.h>
 #include <string.h>
 
 /* Room before the fields for the envelope and the map's head, which is known only at the end. */
@@ -16,11 +17,11 @@ static int add(void *data, const char *bytes, size_t n)
 	return 0;
 }
 
-void e3_pack_begin(e3_pack *p, int kind)
+void e3_pack_begin(e3_pack *p, int kind, int64_t value)
 {
 	static const char lead[LEAD];
 	p->small.len = 0;
-	p->kind = kind, p->fields = 0, p->n_cuts = 0, p->failed = false;
+	p->kind = kind, p->value = value, p->fields = 0, p->n_cuts = 0, p->failed = false;
 	msgpack_packer_init(&p->pk, p, add);
 	add(p, lead, LEAD);
 }
@@ -44,9 +45,9 @@ int e3_pack_finish(e3_pack *p, e3_err *err)
 		from = p->cut[k].at;
 	}
 	p->part[p->n_parts++] = (struct iovec){p->small.data + from, p->small.len - from};
-	if (body > e3_kind_limit(p->kind))
-		return e3_fail(err, "%s of %zu bytes; at most %zu are allowed", e3_kind_name(p->kind), body,
-			e3_kind_limit(p->kind));
+	const e3_kind_rule *rule = e3_kind_rule_of(p->kind);
+	if (body > rule->limit)
+		return e3_fail(err, "%s of %zu bytes; at most %zu are allowed", rule->name, body, rule->limit);
 	first[0] = E3_MARK;
 	e3_put_be32(first + 1, (uint32_t)body);
 	first[5] = (uint8_t)p->kind;
@@ -54,7 +55,22 @@ int e3_pack_finish(e3_pack *p, e3_err *err)
 	return 0;
 }
 
-void e3_pack_release(e3_pack *p) { e3_buf_release(&p->small); }
+void e3_pack_release(e3_pack *p)
+{
+	e3_buf_release(&p->small);
+	free(p->halves);
+}
+
+uint16_t *e3_pack_halves(e3_pack *p, size_t n, e3_err *err)
+{
+	if (p->halves_cap < n) {
+		p->halves_cap = 0;
+		if (e3_grow((void **)&p->halves, n, sizeof *p->halves, "half precision arrays", err))
+			return NULL;
+		p->halves_cap = n;
+	}
+	return p->halves;
+}
 
 static void text(e3_pack *p, const char *s)
 {

@@ -14,6 +14,7 @@ typedef struct e3_pack {
 	e3_buf small; /* kept from message to message */
 	msgpack_packer pk;
 	int kind;
+	int64_t value;   /* its index, or the count of an end */
 	unsigned fields; /* of the map being written */
 	struct {
 		size_t at; /* goes into `small` here */
@@ -24,10 +25,12 @@ typedef struct e3_pack {
 	bool failed; /* out of memory */
 	struct iovec part[E3_PACK_PARTS];
 	int n_parts;
-	size_t len; /* of the finished message */
+	size_t len;       /* of the finished message */
+	uint16_t *halves; /* e3_pack_halves */
+	size_t halves_cap;
 } e3_pack;
 
-void e3_pack_begin(e3_pack *p, int kind);
+void e3_pack_begin(e3_pack *p, int kind, int64_t value);
 /* Completes envelope and map and lists the parts: p->part[0 .. n_parts), together p->len bytes. */
 int e3_pack_finish(e3_pack *p, e3_err *err);
 void e3_pack_release(e3_pack *p);
@@ -42,6 +45,8 @@ void e3_pack_reals(e3_pack *p, const char *key, const double *v, int n);
 void e3_pack_ints(e3_pack *p, const char *key, const int *v, int n);
 /* Data of 16 KiB and more is borrowed until the message was sent. */
 void e3_pack_array(e3_pack *p, const char *key, e3_array_type t, const void *data, int rank, const size_t *shape);
+/* Room for n numbers of half precision, kept from message to message. */
+uint16_t *e3_pack_halves(e3_pack *p, size_t n, e3_err *err);
 /* A list of n maps follows, each opened with e3_pack_map; its fields do not count for the outer map. */
 void e3_pack_list(e3_pack *p, const char *key, size_t n);
 void e3_pack_map(e3_pack *p, size_t n);

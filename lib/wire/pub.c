@@ -2,7 +2,7 @@
 #include "pub.h"
 #include "e3/mem.h"
 #include "e3/num.h"
-#include "order.h"
+#include "kinds.h"
 #include "rewrite.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -41,13 +41,9 @@ static int publish(void *sock, e3_flight *flight, const struct iovec *part, int 
 
 static int send_head(e3_pub *p, void *sock, e3_flight *flight, e3_err *err)
 {
-	e3_head head = {0};
 	e3_msg late;
-	if (e3_head_decode(&p->head, &head, err))
-		return -1;
-	int64_t passed = p->frames > p->preds ? p->frames : p->preds;
-	int64_t left = head.frames < 0 ? -1 : head.frames > passed ? head.frames - passed : 0;
-	e3_head_release(&head);
+	int64_t passed = p->frames > p->preds ? p->frames : p->preds, total = e3_msg_int(&p->head, "frames");
+	int64_t left = total < 0 ? -1 : total > passed ? total - passed : 0;
 	if (e3_msg_with_frames(&p->head, left, &late, err))
 		return -1;
 	int rc = publish(sock, flight, &(struct iovec){late.bytes, late.len}, 1, err);
@@ -67,7 +63,8 @@ static int greet(e3_pub *p, void *sock, e3_flight *flight, e3_err *err)
 int e3_pub_send(e3_pub *p, void *sock, e3_flight *flight, const struct iovec *part, int n, e3_err *err)
 {
 	int kind = ((const uint8_t *)part[0].iov_base)[E3_ENVELOPE - 1];
-	e3_msg *kept = kind == E3_HEAD ? &p->head : kind == E3_END || kind == E3_ABORT ? &p->last : NULL;
+	e3_kind_place place = e3_kind_rule_of(kind)->place;
+	e3_msg *kept = place == E3_PLACE_FIRST ? &p->head : place == E3_PLACE_LAST ? &p->last : NULL;
 	if (greet(p, sock, flight, err) || (kept && keep(kept, kind, part, n, err)))
 		return -1;
 	p->frames += kind == E3_FRAME;

@@ -3,6 +3,7 @@
 #include "e3/num.h"
 #include "e3/thread.h"
 #include "fd.h"
+#include "kinds.h"
 #include "rewrite.h"
 #include "settings.h"
 #include <poll.h>
@@ -38,7 +39,7 @@ struct e3_queue {
 	e3_err err;
 };
 
-static bool droppable(int kind) { return kind != E3_HEAD && kind != E3_END && kind != E3_ABORT; }
+static bool droppable(int kind) { return e3_kind_rule_of(kind)->place == E3_PLACE_BETWEEN; }
 
 static item *pop(e3_queue *q)
 {

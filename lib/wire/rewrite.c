@@ -2,7 +2,7 @@
 #include "rewrite.h"
 #include "e3/num.h"
 #include "e3/value.h"
-#include "order.h"
+#include "kinds.h"
 #include "pack.h"
 #include <stdlib.h>
 #include <string.h>

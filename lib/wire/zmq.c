@@ -7,7 +7,7 @@
 #include "e3/num.h"
 #include "fd.h"
 #include "flight.h"
-#include "order.h"
+#include "kinds.h"
 #include "peers.h"
 #include "pub.h"
 #include "settings.h"
@@ -60,7 +60,7 @@ static int set_int(void *sock, int option, int v) { return zmq_setsockopt(sock, 
 
 static int set_options(e3_zmq *z, const e3_endpoint *ep)
 {
-	int64_t most = (int64_t)E3_ENVELOPE + (int64_t)e3_kind_limit(E3_PRED);
+	int64_t most = (int64_t)E3_ENVELOPE + (int64_t)e3_kind_limit_max();
 	/* Who drops frames wants the newest to arrive soon: little may stand between. */
 	int queue = z->o.drop ? 1 : (int)e3_queue_of(&z->o, false).messages;
 	if (set_int(z->sock, ZMQ_LINGER, 0) || set_int(z->sock, ZMQ_SNDHWM, queue) ||

@@ -1,21 +1,51 @@
-/* wire: evict and attn into structs: what the cache and the attention did. Refuses unsorted ids and lists that
- * disagree. */
-#include "decode.h"
+/* wire: an eviction record: what the cache did after a frame. Refuses ids that do not ascend and counts that disagree. */
+#include "checks.h"
 #include "e3/mem.h"
-#include "e3/num.h"
-#include "order.h"
+#include "out.h"
+#include "unpack.h"
 #include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
 
-static int ascending(const char *name, const e3_array *ids, e3_err *err)
+static int pack_layer(e3_pack *p, const e3_evict_layer *x, e3_err *err)
 {
-	for (size_t k = 1; k < ids->count; k++) {
-		uint32_t before = e3_le32(ids->data + 4 * (k - 1)), now = e3_le32(ids->data + 4 * k);
-		if (now <= before)
-			return e3_fail(err, "%s: [%zu] is %" PRIu32 " after %" PRIu32 ", ids must ascend", name, k, now, before);
-	}
+	if (e3_reals_check("budget", &x->budget, 1, err) || e3_reals_check("alpha", &x->alpha, 1, err) ||
+		e3_reals_check("variance", &x->variance, 1, err))
+		return -1;
+	if (x->k_after > x->k_before || x->k_before - x->k_after != x->n_removed)
+		return e3_fail(err, "%" PRIu32 " tokens before, %" PRIu32 " after, but %zu removed", x->k_before, x->k_after,
+			x->n_removed);
+	e3_pack_map(p, 12);
+	e3_pack_int(p, "layer", x->layer);
+	e3_pack_int(p, "k_before", x->k_before);
+	e3_pack_int(p, "k_after", x->k_after);
+	e3_pack_real(p, "budget", x->budget);
+	e3_pack_real(p, "alpha", x->alpha);
+	e3_pack_real(p, "variance", x->variance);
+	e3_pack_int(p, "saturated", x->saturated);
+	e3_pack_int(p, "protected", x->prot);
+	e3_pack_array(p, "score_q", E3_ARRAY_F32, x->score_q, 1, (size_t[]){9});
+	e3_pack_single(p, "max_evicted", x->max_evicted);
+	e3_pack_single(p, "min_kept", x->min_kept);
+	e3_pack_array(p, "removed", E3_ARRAY_U32, x->removed, 1, &x->n_removed);
 	return 0;
+}
+
+static int encode(e3_pack *p, const e3_evict *x, e3_err *err)
+{
+	e3_pack_begin(p, E3_EVICT, x->i);
+	e3_pack_int(p, "i", x->i);
+	e3_pack_list(p, "layers", (size_t)x->n_layers);
+	unsigned fields = p->fields;
+	for (int k = 0; k < x->n_layers; k++)
+		if (pack_layer(p, &x->layer[k], err))
+			return e3_fail_in(err, "evict %" PRId64 ": layers[%d]", x->i, k);
+	p->fields = fields;
+	return e3_pack_finish(p, err);
+}
+
+int e3_out_evict(e3_out *out, const e3_evict *x, e3_err *err)
+{
+	return e3_out_packed(out, encode(e3_out_pack(out), x, err), err);
 }
 
 static int layer_fill(e3_cursor *c, e3_evict_layer *x, e3_err *err)
@@ -37,7 +67,7 @@ static int layer_fill(e3_cursor *c, e3_evict_layer *x, e3_err *err)
 		{.type = E3_F_END},
 	};
 	if (e3_fields_read(c, table, err) || e3_decode_want(&q, "score_q", E3_ARRAY_F32, 1, (size_t[]){9}, err) ||
-		e3_decode_want(&removed, "removed", E3_ARRAY_U32, 0, NULL, err) || ascending("removed", &removed, err))
+		e3_decode_want(&removed, "removed", E3_ARRAY_U32, 0, NULL, err) || e3_decode_ascending("removed", &removed, err))
 		return -1;
 	if (x->k_after > x->k_before || x->k_before - x->k_after != removed.count)
 		return e3_fail(err, "%" PRIu32 " tokens before, %" PRIu32 " after, but %zu removed", x->k_before, x->k_after,
@@ -89,55 +119,5 @@ int e3_evict_decode(const e3_msg *msg, e3_evict *x, e3_err *err)
 	if (evict_fill(msg, x, err) == 0)
 		return 0;
 	e3_evict_release(x);
-	return e3_decode_failed(msg, err);
-}
-
-static int attn_fill(const e3_msg *msg, e3_attn *x, e3_err *err)
-{
-	e3_array key, mass, frame_mass, map;
-	int64_t i;
-	int layer;
-	bool has_map;
-	e3_field table[] = {
-		E3_NEED(I64, "i", &i),
-		E3_NEED(INT, "layer", &layer),
-		E3_NEED(ARRAY, "key", &key),
-		E3_NEED(ARRAY, "mass", &mass),
-		E3_NEED(ARRAY, "frame_mass", &frame_mass),
-		E3_MAY(ARRAY, "map", &map, &has_map),
-		{.type = E3_F_END},
-	};
-	if (e3_decode_body(msg, E3_ATTN, table, err))
-		return -1;
-	if (e3_decode_want(&key, "key", E3_ARRAY_U32, 0, NULL, err) || ascending("key", &key, err) ||
-		e3_decode_want(&mass, "mass", E3_ARRAY_F32, 1, &key.count, err) ||
-		e3_decode_want(&frame_mass, "frame_mass", E3_ARRAY_F32, 0, NULL, err))
-		return -1;
-	if (has_map && e3_decode_want(&map, "map", E3_ARRAY_F32, 2, (size_t[]){map.shape[0], key.count}, err))
-		return -1;
-	size_t held = (size_t)x->map_rows * x->map_cols;
-	if (!has_map) {
-		free(x->map);
-		x->map = NULL;
-		x->map_rows = x->map_cols = 0;
-	} else {
-		if (e3_decode_take(&x->map, held, &map, "attention map", err))
-			return -1;
-		x->map_rows = map.shape[0], x->map_cols = map.shape[1];
-	}
-	if (e3_decode_take(&x->key, x->n_keys, &key, "key ids", err) ||
-		e3_decode_take(&x->mass, x->n_keys, &mass, "mass", err) ||
-		e3_decode_take(&x->frame_mass, x->n_frames, &frame_mass, "frame mass", err))
-		return -1;
-	x->n_keys = (uint32_t)key.count, x->n_frames = (uint32_t)frame_mass.count;
-	x->i = i, x->layer = layer;
-	return 0;
-}
-
-int e3_attn_decode(const e3_msg *msg, e3_attn *x, e3_err *err)
-{
-	if (attn_fill(msg, x, err) == 0)
-		return 0;
-	e3_attn_release(x);
 	return e3_decode_failed(msg, err);
 }

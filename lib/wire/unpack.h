@@ -1,9 +1,10 @@
-/* wire: what the decoders of all kinds share. */
-#ifndef E3_WIRE_DECODE_H
-#define E3_WIRE_DECODE_H
+/* wire: what the decoders of all kinds share: opening a body, checking and copying arrays. */
+#ifndef E3_WIRE_UNPACK_H
+#define E3_WIRE_UNPACK_H
 
 #include "e3/stream.h"
 #include "fields.h"
+#include "kinds.h"
 
 /* Reads the body of a message, which must be of this kind, into the table. */
 int e3_decode_body(const e3_msg *msg, e3_kind kind, e3_field *table, e3_err *err);
@@ -15,5 +16,9 @@ int e3_decode_want(const e3_array *a, const char *name, e3_array_type t, int ran
 int e3_decode_want_dense(const e3_array *a, const char *name, int rank, const size_t *shape, e3_err *err);
 /* Copies an array into *slot (a pointer to a pointer), used again when it held as many elements; f16 becomes f32. */
 int e3_decode_take(void *slot, size_t held, const e3_array *a, const char *name, e3_err *err);
+/* The ids of an array of u32 must ascend. */
+int e3_decode_ascending(const char *name, const e3_array *ids, e3_err *err);
+/* Fails with what an abort says. */
+int e3_abort_fail(const e3_abort *x, e3_err *err);
 
 #endif

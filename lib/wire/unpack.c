@@ -1,17 +1,15 @@
 /* wire: what every decoder does: opening a body, checking and copying arrays. Owns the reuse of buffers. */
-#include "decode.h"
+#include "unpack.h"
 #include "e3/mem.h"
 #include "e3/num.h"
-#include "order.h"
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
-#error "arrays travel little-endian and are copied as they are: a big-endian host needs swaps here and in encode.c"
+#error "arrays travel little-endian and are copied as they are: a big-endian host needs swaps here and in pack.c"
 #endif
 
-/* Reads the body of a message of this kind into the table. */
 int e3_decode_body(const e3_msg *msg, e3_kind kind, e3_field *table, e3_err *err)
 {
 	if (msg->kind != (int)kind || msg->len < E3_ENVELOPE)
@@ -23,7 +21,6 @@ int e3_decode_body(const e3_msg *msg, e3_kind kind, e3_field *table, e3_err *err
 	return e3_fields_read(&c, table, err);
 }
 
-/* "decoding pred 12: " before the text already there. */
 int e3_decode_failed(const e3_msg *msg, e3_err *err)
 {
 	const char *name = e3_kind_name(msg->kind);
@@ -33,7 +30,6 @@ int e3_decode_failed(const e3_msg *msg, e3_err *err)
 	return e3_fail_in(err, "decoding %s", name ? name : "message");
 }
 
-/* rank 0: any rank 1 array of any length. */
 int e3_decode_want(const e3_array *a, const char *name, e3_array_type t, int rank, const size_t *shape, e3_err *err)
 {
 	if (a->dtype != t)
@@ -46,7 +42,6 @@ int e3_decode_want(const e3_array *a, const char *name, e3_array_type t, int ran
 	return 0;
 }
 
-/* As want, for the arrays that may come as f16 or f32. */
 int e3_decode_want_dense(const e3_array *a, const char *name, int rank, const size_t *shape, e3_err *err)
 {
 	return e3_decode_want(a, name, a->dtype == E3_ARRAY_F16 ? E3_ARRAY_F16 : E3_ARRAY_F32, rank, shape, err);
@@ -64,7 +59,6 @@ static void widen(float *to, const uint8_t *from, size_t n)
 	}
 }
 
-/* Copies an array into *slot, which is used again when it held as many elements. f16 becomes f32. */
 int e3_decode_take(void *slot, size_t held, const e3_array *a, const char *name, e3_err *err)
 {
 	void **to = slot;
@@ -79,5 +73,15 @@ int e3_decode_take(void *slot, size_t held, const e3_array *a, const char *name,
 		widen(*to, a->data, a->count);
 	else if (a->count)
 		memcpy(*to, a->data, a->count * size);
+	return 0;
+}
+
+int e3_decode_ascending(const char *name, const e3_array *ids, e3_err *err)
+{
+	for (size_t k = 1; k < ids->count; k++) {
+		uint32_t before = e3_le32(ids->data + 4 * (k - 1)), now = e3_le32(ids->data + 4 * k);
+		if (now <= before)
+			return e3_fail(err, "%s: [%zu] is %" PRIu32 " after %" PRIu32 ", ids must ascend", name, k, now, before);
+	}
 	return 0;
 }

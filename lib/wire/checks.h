@@ -1,0 +1,15 @@
+/* wire: checks of values that a writer makes before it packs and a reader after it unpacked. Errors read "field: reason". */
+#ifndef E3_WIRE_CHECKS_H
+#define E3_WIRE_CHECKS_H
+
+#include "e3/data.h"
+#include "e3/err.h"
+
+enum { E3_MAX_SIDE = 65535, E3_MAX_EVICT_LAYERS = 1024 };
+
+int e3_reals_check(const char *name, const double *v, int n, e3_err *err); /* finite */
+int e3_pose_check(const float pose[9], e3_err *err);
+int e3_size_check(int w, int h, e3_err *err);
+int e3_source_check(const e3_source *s, e3_err *err);
+
+#endif
