@@ -304,7 +304,7 @@ int e3_peers_refused(e3_peers *p, e3_err *err)
 	if (refused == 0)
 		return 0;
 	if (refused == 400)
-		return e3_fail(err, "refused by the other side: this side's public key is not among its 'curve_allow'");
+		return e3_fail(err, "refused by the other side: the public key of this side is not in its 'curve_allow'");
 	if (refused == 500)
 		return e3_fail(err, "refused by the other side: it has a peer already, and a socket carries one stream");
 	if (refused == ZMQ_PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH)
