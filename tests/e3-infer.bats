@@ -183,7 +183,7 @@ check() {
 
 @test "eviction records tell what the cache holds, the end record what it took" {
 	for how in "--budget 3f" "--P 0.4" "--P 0.4 --compat evict3r" "--policy window --budget 2.5f" "--policy random --budget 2.5f" \
-		"--policy e3 --budget 2.5f" "--policy e3 --P 0.4"; do
+		"--policy spread --budget 2.5f" "--policy spread --P 0.4"; do
 		read -r -a words <<<"$how"
 		infer "${words[@]}"
 		check "$T/o.e3" <<-'PY'
@@ -229,15 +229,15 @@ check() {
 	same "$T/o.e3" "$f/all.e3"
 }
 
-@test "--policy e3: even parts of all frames, no special token but the newest protected; the same bits with any threads, length known or not" {
+@test "--policy spread: even parts of all frames, no special token but the newest protected; the same bits with any threads, length known or not" {
 	for k in 1 2 3; do
-		infer --policy e3 --budget 2.5f --threads $k
+		infer --policy spread --budget 2.5f --threads $k
 		[ $k -eq 1 ] && cp "$T/o.e3" "$T/one.e3"
 		same "$T/o.e3" "$T/one.e3"
 	done
 	differ "$T/o.e3" "$f/three.e3" pred
 	check "$T/o.e3" <<-'PY'
-		assert h["policy"] == "e3"
+		assert h["policy"] == "spread"
 		for layer in range(4):
 		    held = set()
 		    for i, record in enumerate(e):
@@ -249,16 +249,16 @@ check() {
 		    parts = [sum(t // 25 == i for t in held) for i in range(1, 8)]
 		    assert sum(parts) + 25 == len(held) and min(parts) >= 1, parts
 	PY
-	e3-infer -q --model seed:tiny:7 --policy e3 --budget 2.5f "$f/endless.e3" >"$T/x.e3"
+	e3-infer -q --model seed:tiny:7 --policy spread --budget 2.5f "$f/endless.e3" >"$T/x.e3"
 	same "$T/x.e3" "$T/one.e3" pred evict
 	e3-evict-stats --check "$T/one.e3" >"$T/stats"
-	grep -q '^policy *e3, budget 250 tokens' "$T/stats"
-	infer --policy e3 --P 0.4
+	grep -q '^policy *spread, budget 250 tokens' "$T/stats"
+	infer --policy spread --P 0.4
 	e3-evict-stats --check "$T/o.e3" >"$T/stats"
 	for words in f16-sums starve evict3r camera,starve; do
-		fails 2 "--policy e3 has none of the released code's defects" -- e3-infer --policy e3 --compat $words "$frames"
+		fails 2 "--policy spread has none of the released code's defects" -- e3-infer --policy spread --compat $words "$frames"
 	done
-	infer --policy e3 --P 0.4 --compat camera
+	infer --policy spread --P 0.4 --compat camera
 	differ "$T/o.e3" "$T/one.e3" pred
 }
 

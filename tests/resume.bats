@@ -177,7 +177,7 @@ m[1:-1] = [[k, dict(x, i=n - 1 - x["i"])] for k, x in m[-2:0:-1]]'
 		--P 0.5|--budget 3f|--P 0.5
 		--no-evict|--policy evict3r|--policy none
 		--policy random|--policy evict3r|--policy random
-		--policy e3|--policy evict3r|--policy e3
+		--policy spread|--policy evict3r|--policy spread
 		--temp 0.4|--temp 0.5|--temp 0.4
 		--camera-frames 9|--camera-frames 1024|--camera-frames 9
 		--compat starve|--compat (none)|--compat starve

@@ -107,10 +107,10 @@ prepare() {
 	grep -q "run.sh: 0 scenes" log
 	# another policy joins what is there
 	touch -d 2020-01-01 o/runs/short-1000/*
-	"$run" --out o --kinds short "${small[@]}" --policies e3 >again 2>log
-	[ "$(find o/runs -type f -newermt 2021-01-01 -printf '%f ')" = "e3-null-0.5 " ]
-	grep -q '^e3 ' again
-	cmp table <(grep -v '^e3 ' again)
+	"$run" --out o --kinds short "${small[@]}" --policies spread >again 2>log
+	[ "$(find o/runs -type f -newermt 2021-01-01 -printf '%f ')" = "spread-null-0.5 " ]
+	grep -q '^spread ' again
+	cmp table <(grep -v '^spread ' again)
 	"$run" --out o --kinds short "${small[@]}" >again 2>log
 	grep -q "run.sh: 0 scenes, 6 runs each" log
 	for p in depth within position rotation depth_moved position_moved rotation_moved; do
@@ -123,7 +123,7 @@ prepare() {
 	fails 2 "no kind 'tall'" -- "$run" --kinds tall
 	fails 2 "'x' is not a whole number" -- "$run" --seeds x
 	fails 2 "'0,5' is not a number" -- "$run" --fractions 0,5
-	fails 2 "no policy 'newest': evict3r, window, random, e3" -- "$run" --policies "window newest"
+	fails 2 "no policy 'newest': evict3r, window, random, spread" -- "$run" --policies "window newest"
 	fails 2 "no policy 'oldest'" -- "$run" --less oldest
 	fails 2 "--out needs a value" -- "$run" --out
 	fails 1 "there is nothing in o" -- "$run" --out o --show

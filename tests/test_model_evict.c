@@ -356,12 +356,12 @@ static void random_keeps_a_fixed_lot_of_every_age(void **state)
 	close_hand(&h), close_hand(&again);
 }
 
-/* ---- e3 ---- */
+/* ---- spread ---- */
 
 static void open_e3(hand *h, int special, int columns, int rows, double frames)
 {
 	open_hand(h, 1, special + columns * rows, special);
-	h->e.policy = E3_POLICY_E3, h->e.fill = true;
+	h->e.policy = E3_POLICY_SPREAD, h->e.fill = true;
 	h->plan.patch_grid[0] = rows, h->plan.patch_grid[1] = columns, h->plan.budget = frames * h->plan.tokens_per_frame;
 }
 

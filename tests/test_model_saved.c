@@ -139,8 +139,8 @@ static const struct how {
 	{"as released, camera memory wrapped", E3_POLICY_EVICT3R, E3_BUDGET_FRACTION, 0.3, 0.02, E3_COMPAT_ALL, 3},
 	{"window", E3_POLICY_WINDOW, E3_BUDGET_TOKENS, 500, 0.5, 0, 1024},
 	{"random", E3_POLICY_RANDOM, E3_BUDGET_TOKENS, 433, 0.5, 0, 1024},
-	{"e3, frames", E3_POLICY_E3, E3_BUDGET_FRAMES, 2.5, 0.5, 0, 1024},
-	{"e3, fraction", E3_POLICY_E3, E3_BUDGET_FRACTION, 0.4, 0.02, 0, 1024},
+	{"spread, frames", E3_POLICY_SPREAD, E3_BUDGET_FRAMES, 2.5, 0.5, 0, 1024},
+	{"spread, fraction", E3_POLICY_SPREAD, E3_BUDGET_FRACTION, 0.4, 0.02, 0, 1024},
 	{"everything", E3_POLICY_NONE, E3_BUDGET_FRACTION, 0.5, 0.5, 0, 1024},
 	{"everything, camera memory wrapped", E3_POLICY_NONE, E3_BUDGET_FRACTION, 0.5, 0.5, 0, 4},
 };

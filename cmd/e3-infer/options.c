@@ -116,8 +116,8 @@ static void check(const infer_request *r)
 		e3_usage_error("--P and --budget: one of them");
 	if (r->o.policy == E3_POLICY_NONE && (fraction_given || budget_given))
 		e3_usage_error("--no-evict and --policy none keep everything: they take no --P and no --budget");
-	if (r->o.policy == E3_POLICY_E3 && r->o.compat & (E3_COMPAT_F16_SUMS | E3_COMPAT_STARVE))
-		e3_usage_error("--policy e3 has none of the released code's defects: of --compat it takes camera only");
+	if (r->o.policy == E3_POLICY_SPREAD && r->o.compat & (E3_COMPAT_F16_SUMS | E3_COMPAT_STARVE))
+		e3_usage_error("--policy spread has none of the released code's defects: of --compat it takes camera only");
 	if (r->vram > 0 && (r->o.policy == E3_POLICY_NONE || fraction_given || budget_given))
 		e3_usage_error("--vram states a budget: it takes no --P, --budget or --no-evict");
 	if (r->plan_size[0] && !r->plan)
@@ -165,8 +165,8 @@ void infer_parse(int argc, char **argv, infer_request *r)
 			"device memory in all, as in 6G: weights, scratch and what is left for the\ncache (CUDA only)"),
 		E3_OPT_FLAG("each", &r->each, "nothing from frame to frame: every picture by itself"),
 		E3_OPT_FLAG("no-evict", &no_evict, "everything: memory grows with the stream"),
-		E3_OPT_CHOICE("policy", &policy, "NAME", "evict3r|window|random|e3|none",
-			"evict3r, window, random, e3 or none (default evict3r)"),
+		E3_OPT_CHOICE("policy", &policy, "NAME", "evict3r|window|random|spread|none",
+			"evict3r, window, random, spread or none (default evict3r)"),
 		E3_OPT_REAL("temp", &temperature, "T", 1e-6, 1e6, "temperature of the layers' shares (default 0.5)"),
 		E3_OPT_INT("camera-frames", &camera_frames, "N", 2, 1e6, "frames the camera head remembers (default 1024)"),
 		E3_OPT_CALL("compat", r, "LIST", parse_compat,

@@ -29,7 +29,7 @@ typedef enum e3_policy {
 	E3_POLICY_EVICT3R,
 	E3_POLICY_WINDOW,
 	E3_POLICY_RANDOM,
-	E3_POLICY_E3,
+	E3_POLICY_SPREAD,
 	E3_POLICY_NONE
 } e3_policy;
 extern const char *const e3_policy_names[]; /* in this order */
@@ -51,7 +51,7 @@ typedef struct e3_infer_options {
 	e3_policy policy;
 	e3_budget_kind budget_kind;
 	double budget;      /* fraction of the stream's tokens; frames per layer; tokens over all layers; bytes of cache */
-	double temperature; /* of the layer shares: evict3r, e3 */
+	double temperature; /* of the layer shares: evict3r, spread */
 	int64_t frames;     /* length of the stream, -1 unknown; a fraction needs it */
 	int compat;         /* E3_COMPAT_* */
 	int outputs;        /* E3_OUT_* */

@@ -91,7 +91,7 @@ int e3_plan_make(const e3_config *c, const e3_infer_options *o, int h, int w, e3
 	double per_layer = p->budget / p->layers - p->tokens_per_frame;
 	p->protected_frames =
 		(int64_t)fmax(1, floor((o->budget_kind == E3_BUDGET_FRACTION ? 1.0 : 0.5) * per_layer / p->special));
-	if (o->policy == E3_POLICY_E3)
+	if (o->policy == E3_POLICY_SPREAD)
 		p->protected_frames = 1; /* older special tokens draw lots as all others do */
 	/* The last frame of a known length does not evict; should there be another after all, it finds room too. */
 	p->pages = pages_for(p, fmin(p->budget, whole), o->budget_kind == E3_BUDGET_FRACTION ? 2 : 1);

@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
-const char *const e3_policy_names[] = {"evict3r", "window", "random", "e3", "none"};
+const char *const e3_policy_names[] = {"evict3r", "window", "random", "spread", "none"};
 
 static const e3_scoring scorings[] = {
 	[E3_POLICY_EVICT3R] = {.measure = E3_MEASURE_SHARE},

@@ -13,7 +13,7 @@ seeds=14
 first_seed=2000
 fractions="0.5 0.25 0.15 0.1 0.05"
 temps="0.5 1.5"
-policies="evict3r window random e3"
+policies="evict3r window random spread"
 less=evict3r
 declare -A scene=(
 	[short]="--kind short --frames 24"
@@ -122,7 +122,7 @@ for kind in $kinds; do
 	[ -n "${scene[$kind]+known}" ] || die "no kind '$kind': short, long, revisit" 2
 done
 for policy in $policies $less; do
-	[[ " evict3r window random e3 " == *" $policy "* ]] || die "no policy '$policy': evict3r, window, random, e3" 2
+	[[ " evict3r window random spread " == *" $policy "* ]] || die "no policy '$policy': evict3r, window, random, spread" 2
 done
 for tool in e3-scene e3-infer e3-eval; do
 	command -v $tool >/dev/null || die "$tool is not there: run make first, or say where it is with B=DIR"

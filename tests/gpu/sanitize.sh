@@ -31,6 +31,6 @@ for tool in ${TOOLS:-memcheck racecheck}; do
 	check "$tool" --budget 2f
 	E3_CUDA_PORTABLE=1 check "$tool" --budget 2f --attn-layers 1 --attn-map
 	[ "$tool" = racecheck ] || check "$tool" --budget 2f --precision f32
-	[ "$tool" = racecheck ] || check "$tool" --budget 2f --policy e3
+	[ "$tool" = racecheck ] || check "$tool" --budget 2f --policy spread
 done
 exit "$rc"
