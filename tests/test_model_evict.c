@@ -28,7 +28,7 @@ static void open_hand(hand *h, int layers, int tokens, int special)
 					.layers = layers,
 					.protected_frames = 1,
 					.budget = INFINITY},
-		.e = {.policy = E3_POLICY_EVICT3R, .temperature = 0.5, .frames = -1}};
+		.e = {.policy = e3_policy_find("evict3r"), .temperature = 0.5, .frames = -1}};
 	h->dev = e3_dev_cpu(1, &err);
 	assert_non_null(h->dev);
 	assert_int_equal(e3_cache_open(&h->cache, h->dev, (const int[]){layers, 1, 4, 64}, 0, &err), 0);
@@ -323,7 +323,7 @@ static void a_window_keeps_the_newest(void **state)
 {
 	hand h;
 	open_hand(&h, 2, 10, 2);
-	h.e.policy = E3_POLICY_WINDOW, h.e.fill = true, h.plan.budget = 2 * 30, h.plan.protected_frames = 2;
+	h.e.policy = e3_policy_find("window"), h.e.fill = true, h.plan.budget = 2 * 30, h.plan.protected_frames = 2;
 	assert_false(e3_evictor_needs_mass(&h.e, 5));
 	for (int t = 0; t < 12; t++)
 		next_frame(&h, NULL);
@@ -339,7 +339,7 @@ static void random_keeps_a_fixed_lot_of_every_age(void **state)
 	for (int k = 0; k < 2; k++) {
 		hand *x = k ? &again : &h;
 		open_hand(x, 1, 100, 2);
-		x->e.policy = E3_POLICY_RANDOM, x->e.fill = true, x->plan.budget = 500, x->plan.protected_frames = 1;
+		x->e.policy = e3_policy_find("random"), x->e.fill = true, x->plan.budget = 500, x->plan.protected_frames = 1;
 		for (int t = 0; t < 40; t++)
 			next_frame(x, NULL);
 		assert_int_equal(e3_cache_count(&x->cache, 0), 500);
@@ -361,7 +361,7 @@ static void random_keeps_a_fixed_lot_of_every_age(void **state)
 static void open_e3(hand *h, int special, int columns, int rows, double frames)
 {
 	open_hand(h, 1, special + columns * rows, special);
-	h->e.policy = E3_POLICY_SPREAD, h->e.fill = true;
+	h->e.policy = e3_policy_find("spread"), h->e.fill = true;
 	h->plan.patch_grid[0] = rows, h->plan.patch_grid[1] = columns, h->plan.budget = frames * h->plan.tokens_per_frame;
 }
 
@@ -420,7 +420,7 @@ static void without_a_policy_nothing_leaves(void **state)
 {
 	hand h;
 	open_hand(&h, 1, 10, 2);
-	h.e.policy = E3_POLICY_NONE;
+	h.e.policy = NULL;
 	for (int t = 0; t < 10; t++) {
 		assert_false(e3_evictor_decides(&h.e, t));
 		next_frame(&h, NULL);
@@ -433,7 +433,8 @@ static void without_a_policy_nothing_leaves(void **state)
 
 static void the_last_frame_of_a_known_stream_decides_nothing(void **state)
 {
-	e3_evictor e = {.policy = E3_POLICY_EVICT3R, .frames = 5}, endless = {.policy = E3_POLICY_EVICT3R, .frames = -1};
+	e3_evictor e = {.policy = e3_policy_find("evict3r"), .frames = 5},
+			   endless = {.policy = e3_policy_find("evict3r"), .frames = -1};
 	static const bool decides[] = {false, true, true, true, false};
 	for (int t = 0; t < 5; t++) {
 		assert_int_equal(e3_evictor_decides(&e, t), decides[t]);

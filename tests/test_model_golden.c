@@ -8,7 +8,7 @@ enum { FRAMES = 8 };
 
 typedef struct run {
 	const char *name; /* as in the golden file */
-	e3_policy policy;
+	const char *policy;
 	double p, temperature;
 } run;
 
@@ -147,8 +147,8 @@ static void one_run(const run *r, int compat)
 	e3_err err = {""};
 	bool attn[4] = {true, true, true, true};
 	e3_infer_options o = e3_infer_defaults();
-	o.policy = r->policy, o.budget = r->p, o.temperature = r->temperature, o.frames = FRAMES, o.compat = compat,
-	o.attn = attn, o.attn_map = true;
+	o.policy = e3_policy_find(r->policy), o.budget = r->p, o.temperature = r->temperature, o.frames = FRAMES,
+	o.compat = compat, o.attn = attn, o.attn_map = true;
 	e3_session *s = NULL;
 	e3_result pred;
 	e3_evict ev = {0};
@@ -174,8 +174,8 @@ static void one_run(const run *r, int compat)
 	e3_evict_release(&ev);
 }
 
-static const run off = {"off", E3_POLICY_NONE, 0.5, 0.5}, p30 = {"p30", E3_POLICY_EVICT3R, 0.3, 0.5},
-				 p50 = {"p50", E3_POLICY_EVICT3R, 0.5, 0.1};
+static const run off = {"off", "none", 0.5, 0.5}, p30 = {"p30", "evict3r", 0.3, 0.5},
+				 p50 = {"p50", "evict3r", 0.5, 0.1};
 
 static void without_eviction(void **state) { one_run(&off, 0); }
 static void without_eviction_one_camera_cache(void **state) { one_run(&off, E3_COMPAT_CAMERA); }

@@ -95,7 +95,7 @@ static void pages_grow_with_the_frame(void **state)
 static void without_eviction_there_is_no_budget(void **state)
 {
 	e3_infer_options o = with(E3_BUDGET_FRACTION, 0.5); /* and no length needed */
-	o.policy = E3_POLICY_NONE;
+	o.policy = e3_policy_find("none");
 	e3_plan p = made(o);
 	assert_true(isinf(p.budget) && p.pages == 0 && p.cache_bytes == 0 && p.tokens_per_frame == N);
 }
@@ -126,7 +126,7 @@ static void special_tokens_are_protected_as_there_is_room(void **state)
 static void under_e3_only_the_frame_at_hand_protects_its_special_tokens(void **state)
 {
 	e3_infer_options o = with(E3_BUDGET_FRACTION, 0.5), other = o;
-	o.frames = other.frames = 20, o.policy = E3_POLICY_SPREAD;
+	o.frames = other.frames = 20, o.policy = e3_policy_find("spread");
 	assert_int_equal(made(o).protected_frames, 1);
 	assert_true(made(o).budget == made(other).budget && made(o).pages == made(other).pages &&
 		made(o).smallest == made(other).smallest);

@@ -222,9 +222,18 @@ static void priority_is_the_root_of_the_share_over_the_dither(void **state)
 	assert_in_range(kept[1], 19900, 20100);
 }
 
+static void every_policy_is_found_by_its_name_and_one_by_its_old_name(void **state)
+{
+	for (const e3_policy *p = e3_policies; p->name; p++)
+		assert_ptr_equal(e3_policy_find(p->name), p);
+	assert_string_equal(e3_policy_find("e3")->name, "spread"); /* in caches saved before it was renamed */
+	assert_null(e3_policy_find("newest"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(every_policy_is_found_by_its_name_and_one_by_its_old_name),
 		cmocka_unit_test(variance_is_of_the_population_and_exact_for_large_means),
 		cmocka_unit_test(shares_are_a_softmax_that_survives_any_variance),
 		cmocka_unit_test(budgets_are_exact_when_nothing_is_bounded),

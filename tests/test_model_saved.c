@@ -126,32 +126,31 @@ static void same_use(e3_session *a, e3_session *b)
 
 static const struct how {
 	const char *name;
-	e3_policy policy;
+	const char *policy;
 	e3_budget_kind kind;
 	double budget, temperature;
 	int compat, camera_frames;
 } hows[] = {
-	{"evict3r, frames", E3_POLICY_EVICT3R, E3_BUDGET_FRAMES, 2.5, 0.5, 0, 1024},
-	{"evict3r, uneven shares", E3_POLICY_EVICT3R, E3_BUDGET_FRAMES, 3, 0.005, 0, 1024},
-	{"evict3r, fraction", E3_POLICY_EVICT3R, E3_BUDGET_FRACTION, 0.4, 0.02, 0, 1024},
-	{"evict3r, bytes", E3_POLICY_EVICT3R, E3_BUDGET_BYTES, 1.5e6, 0.5, 0, 1024},
-	{"as released", E3_POLICY_EVICT3R, E3_BUDGET_FRACTION, 0.3, 0.02, E3_COMPAT_ALL, 1024},
-	{"as released, camera memory wrapped", E3_POLICY_EVICT3R, E3_BUDGET_FRACTION, 0.3, 0.02, E3_COMPAT_ALL, 3},
-	{"window", E3_POLICY_WINDOW, E3_BUDGET_TOKENS, 500, 0.5, 0, 1024},
-	{"random", E3_POLICY_RANDOM, E3_BUDGET_TOKENS, 433, 0.5, 0, 1024},
-	{"spread, frames", E3_POLICY_SPREAD, E3_BUDGET_FRAMES, 2.5, 0.5, 0, 1024},
-	{"spread, fraction", E3_POLICY_SPREAD, E3_BUDGET_FRACTION, 0.4, 0.02, 0, 1024},
-	{"everything", E3_POLICY_NONE, E3_BUDGET_FRACTION, 0.5, 0.5, 0, 1024},
-	{"everything, camera memory wrapped", E3_POLICY_NONE, E3_BUDGET_FRACTION, 0.5, 0.5, 0, 4},
+	{"evict3r, frames", "evict3r", E3_BUDGET_FRAMES, 2.5, 0.5, 0, 1024},
+	{"evict3r, uneven shares", "evict3r", E3_BUDGET_FRAMES, 3, 0.005, 0, 1024},
+	{"evict3r, fraction", "evict3r", E3_BUDGET_FRACTION, 0.4, 0.02, 0, 1024},
+	{"evict3r, bytes", "evict3r", E3_BUDGET_BYTES, 1.5e6, 0.5, 0, 1024},
+	{"as released", "evict3r", E3_BUDGET_FRACTION, 0.3, 0.02, E3_COMPAT_ALL, 1024},
+	{"as released, camera memory wrapped", "evict3r", E3_BUDGET_FRACTION, 0.3, 0.02, E3_COMPAT_ALL, 3},
+	{"window", "window", E3_BUDGET_TOKENS, 500, 0.5, 0, 1024},
+	{"random", "random", E3_BUDGET_TOKENS, 433, 0.5, 0, 1024},
+	{"spread, frames", "spread", E3_BUDGET_FRAMES, 2.5, 0.5, 0, 1024},
+	{"spread, fraction", "spread", E3_BUDGET_FRACTION, 0.4, 0.02, 0, 1024},
+	{"everything", "none", E3_BUDGET_FRACTION, 0.5, 0.5, 0, 1024},
+	{"everything, camera memory wrapped", "none", E3_BUDGET_FRACTION, 0.5, 0.5, 0, 4},
 };
 
 static e3_infer_options options_of(const struct how *h)
 {
 	e3_infer_options o = e3_infer_defaults();
-	o.policy = h->policy, o.budget_kind = h->kind, o.budget = h->budget, o.temperature = h->temperature,
+	o.policy = e3_policy_find(h->policy), o.budget_kind = h->kind, o.budget = h->budget, o.temperature = h->temperature,
 	o.compat = h->compat;
-	o.camera_frames = h->camera_frames,
-	o.frames = h->kind == E3_BUDGET_FRACTION && h->policy != E3_POLICY_NONE ? STEPS : -1;
+	o.camera_frames = h->camera_frames, o.frames = h->kind == E3_BUDGET_FRACTION && !o.policy->keeps_all ? STEPS : -1;
 	return o;
 }
 
@@ -198,8 +197,8 @@ static void a_file_says_what_it_is(void **state)
 	assert_true(
 		x->t == 2 && x->size[0] == t.size[0] && x->size[1] == t.size[1] && x->tokens_per_frame == 25 && x->layers == 6);
 	assert_true(x->fingerprint == e3_net_fingerprint(t.net) && strcmp(x->device, "cpu") == 0);
-	assert_true(x->o.policy == E3_POLICY_EVICT3R && x->o.budget_kind == E3_BUDGET_FRACTION && x->o.budget == 0.4 &&
-		x->o.temperature == 0.02);
+	assert_true(strcmp(x->o.policy->name, "evict3r") == 0 && x->o.budget_kind == E3_BUDGET_FRACTION &&
+		x->o.budget == 0.4 && x->o.temperature == 0.02);
 	assert_true(x->o.frames == STEPS && x->o.camera_frames == 1024 && x->o.compat == 0 && !x->o.attn && !x->o.frozen);
 	assert_true(x->camera_caches == 4 && x->camera_keys == 2 && x->slots[5] >= 25);
 	assert_true(x->place.first_i == 3 && x->place.last_i == 40 && x->place.last_pts == 1.25 && x->place.shift_i == -4 &&
@@ -348,7 +347,7 @@ static void every_damaged_byte_is_noticed(void **state)
 	stream t;
 	size_t n;
 	e3_err err = {""};
-	o.policy = E3_POLICY_WINDOW, o.budget_kind = E3_BUDGET_FRAMES, o.budget = 2, o.outputs = E3_OUT_POSE,
+	o.policy = e3_policy_find("window"), o.budget_kind = E3_BUDGET_FRAMES, o.budget = 2, o.outputs = E3_OUT_POSE,
 	o.camera_frames = 4;
 	small.size[0] = small.size[1] = 4;
 	stream_open(dev, &t, &small, &o);
@@ -414,7 +413,7 @@ static void what_does_not_agree_with_itself_is_refused(void **state)
 	e3_infer_options o = e3_infer_defaults();
 	stream t;
 	size_t n;
-	o.policy = E3_POLICY_WINDOW, o.budget_kind = E3_BUDGET_FRAMES, o.budget = 2, o.outputs = E3_OUT_POSE,
+	o.policy = e3_policy_find("window"), o.budget_kind = E3_BUDGET_FRAMES, o.budget = 2, o.outputs = E3_OUT_POSE,
 	o.camera_frames = 4;
 	stream_open(dev, &t, &custom_bare, &o);
 	stream_step(&t, 0), stream_step(&t, 1);

@@ -124,7 +124,7 @@ static void against_oracle(const custom *c, const char *mode, int compat)
 {
 	e3_infer_options o = e3_infer_defaults();
 	o.frames = FRAMES, o.budget = c->p, o.temperature = c->temperature, o.compat = compat;
-	o.policy = strcmp(mode, "off") == 0 ? E3_POLICY_NONE : E3_POLICY_EVICT3R;
+	o.policy = strcmp(mode, "off") == 0 ? e3_policy_find("none") : e3_policy_find("evict3r");
 	o.outputs = c->c.point.present ? E3_OUT_ALL : E3_OUT_POSE | E3_OUT_DEPTH;
 	stream t;
 	int compared = 0;
@@ -188,10 +188,10 @@ static void run_beside(const e3_infer_options *a, const e3_infer_options *b, int
 static void a_budget_larger_than_the_stream_changes_nothing(void **state)
 {
 	e3_infer_options off = e3_infer_defaults(), frames = off, fraction = off, window = off;
-	off.policy = E3_POLICY_NONE;
+	off.policy = e3_policy_find("none");
 	frames.budget_kind = E3_BUDGET_FRAMES, frames.budget = 8, frames.frames = -1;
 	fraction.budget = 1, fraction.temperature = 1e6, fraction.frames = 8; /* at this temperature shares are even */
-	window.policy = E3_POLICY_WINDOW, window.budget_kind = E3_BUDGET_TOKENS, window.budget = 8 * 6 * 25;
+	window.policy = e3_policy_find("window"), window.budget_kind = E3_BUDGET_TOKENS, window.budget = 8 * 6 * 25;
 	run_beside(&off, &frames, 8, -1);
 	run_beside(&off, &fraction, 8, -1);
 	run_beside(&off, &window, 8, -1);
@@ -201,7 +201,7 @@ static void a_budget_of_three_frames_shows_at_the_fifth(void **state)
 {
 	/* The third frame fits; the fourth attends to all of it, and its eviction is what the fifth sees. */
 	e3_infer_options off = e3_infer_defaults(), three = off;
-	off.policy = E3_POLICY_NONE;
+	off.policy = e3_policy_find("none");
 	three.budget_kind = E3_BUDGET_FRAMES, three.budget = 3;
 	run_beside(&off, &three, 5, 4);
 }
@@ -218,7 +218,7 @@ static void asking_for_masses_changes_nothing(void **state)
 static void an_output_is_the_same_without_the_others(void **state)
 {
 	e3_infer_options all = e3_infer_defaults(), one = all;
-	all.policy = one.policy = E3_POLICY_NONE;
+	all.policy = one.policy = e3_policy_find("none");
 	for (one.outputs = 1; one.outputs < E3_OUT_ALL; one.outputs++) {
 		stream x, y;
 		stream_open(dev, &x, &custom_tall, &all);
@@ -245,7 +245,7 @@ static void outputs_the_model_has_no_head_for_are_refused(void **state)
 	e3_err err = {""};
 	e3_infer_options o = e3_infer_defaults();
 	sample file = {0};
-	o.policy = E3_POLICY_NONE;
+	o.policy = e3_policy_find("none");
 	e3_ckpt *ckpt = custom_open(&custom_bare.c, 1, &file, &err);
 	e3_net *net = e3_net_open(ckpt, dev, &err);
 	assert_non_null(net);
@@ -320,7 +320,7 @@ static void memory_stays_where_it_is(void **state)
 static void the_cache_grows_without_a_budget(void **state)
 {
 	e3_infer_options o = e3_infer_defaults();
-	o.policy = E3_POLICY_NONE, o.outputs = E3_OUT_POSE;
+	o.policy = e3_policy_find("none"), o.outputs = E3_OUT_POSE;
 	stream t;
 	stream_open(dev, &t, &custom_bare, &o);
 	for (int i = 0; i < 60; i++)
@@ -338,7 +338,7 @@ static void the_camera_head_remembers_as_many_frames_as_it_was_told(void **state
 {
 	for (int compat = 0; compat <= E3_COMPAT_CAMERA; compat += E3_COMPAT_CAMERA) {
 		e3_infer_options many = e3_infer_defaults(), few = many;
-		many.policy = few.policy = E3_POLICY_NONE, many.compat = few.compat = compat, few.camera_frames = 4;
+		many.policy = few.policy = e3_policy_find("none"), many.compat = few.compat = compat, few.camera_frames = 4;
 		run_beside(&many, &few, 5, 4);
 	}
 }

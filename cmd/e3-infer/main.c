@@ -75,8 +75,7 @@ static int new_session(infer *f, e3_err *err)
 				(long long)f->head.frames);
 		f->r.o.frames = f->head.frames;
 	}
-	if (f->r.vram <= 0 && f->r.o.policy != E3_POLICY_NONE && f->r.o.budget_kind == E3_BUDGET_FRACTION &&
-		f->r.o.frames < 0)
+	if (f->r.vram <= 0 && !f->r.o.policy->keeps_all && f->r.o.budget_kind == E3_BUDGET_FRACTION && f->r.o.frames < 0)
 		return e3_fail(err,
 			"planning: --P: the stream does not say how many frames it has: give --frames N, or an absolute budget with --budget");
 	f->r.o.attn = f->r.n_attn ? f->r.attn : NULL;
@@ -112,8 +111,7 @@ static int send_head(infer *f, e3_err *err)
 	const e3_config *c = e3_net_config(f->net);
 	e3_head *h = &f->head;
 	if (set_text(&h->tool, "e3-infer", err) || set_text(&h->version, E3_VERSION, err) ||
-		set_text(&h->model, c->name[0] ? c->name : "unnamed", err) ||
-		set_text(&h->policy, e3_policy_names[f->r.o.policy], err) ||
+		set_text(&h->model, c->name[0] ? c->name : "unnamed", err) || set_text(&h->policy, f->r.o.policy->name, err) ||
 		set_text(&h->device, f->dev->ops->name(f->dev), err))
 		return -1;
 	h->layers = c->layers;

@@ -114,11 +114,11 @@ static void check(const infer_request *r)
 			"--each remembers nothing from frame to frame: it takes no budget, no --load-cache and no --save-cache");
 	if (fraction_given && budget_given)
 		e3_usage_error("--P and --budget: one of them");
-	if (r->o.policy == E3_POLICY_NONE && (fraction_given || budget_given))
+	if (r->o.policy->keeps_all && (fraction_given || budget_given))
 		e3_usage_error("--no-evict and --policy none keep everything: they take no --P and no --budget");
-	if (r->o.policy == E3_POLICY_SPREAD && r->o.compat & (E3_COMPAT_F16_SUMS | E3_COMPAT_STARVE))
-		e3_usage_error("--policy spread has none of the released code's defects: of --compat it takes camera only");
-	if (r->vram > 0 && (r->o.policy == E3_POLICY_NONE || fraction_given || budget_given))
+	if (r->o.policy->no_compat && r->o.compat & (E3_COMPAT_F16_SUMS | E3_COMPAT_STARVE))
+		e3_usage_error("--policy %s cannot be combined with --compat f16-sums or starve", r->o.policy->name);
+	if (r->vram > 0 && (r->o.policy->keeps_all || fraction_given || budget_given))
 		e3_usage_error("--vram states a budget: it takes no --P, --budget or --no-evict");
 	if (r->plan_size[0] && !r->plan)
 		e3_usage_error("--size: only with --plan; frames have their own size");
@@ -138,10 +138,28 @@ static void check(const infer_request *r)
 		e3_usage_error("--attn-map: needs --attn-layers");
 }
 
+/* What --policy may be, from the table of policies. */
+typedef struct policy_texts {
+	char choices[256], help[1024];
+} policy_texts;
+
+static void list_policies(policy_texts *to)
+{
+	size_t n = 0,
+		   m = (size_t)snprintf(to->help, sizeof to->help, "which tokens are evicted (default %s)",
+			   e3_policies[0].name);
+	for (const e3_policy *p = e3_policies; p->name; p++) {
+		n += (size_t)snprintf(to->choices + n, sizeof to->choices - n, "%s%s", n ? "|" : "", p->name);
+		m += (size_t)snprintf(to->help + m, sizeof to->help - m, "\n%-8s %s", p->name, p->help);
+	}
+}
+
 void infer_parse(int argc, char **argv, infer_request *r)
 {
 	static int64_t frames = -1, camera_frames = -1;
 	static double temperature = -1;
+	static policy_texts texts;
+	list_policies(&texts);
 	*r = (infer_request){.stage = E3_STAGE_INIT, .o = e3_infer_defaults(), .last_attn = -1, .fit_mode = -1};
 	const e3_opt table[] = {
 		E3_OPT_TITLE("Model and device"),
@@ -165,8 +183,7 @@ void infer_parse(int argc, char **argv, infer_request *r)
 			"device memory in all, as in 6G: weights, scratch and what is left for the\ncache (CUDA only)"),
 		E3_OPT_FLAG("each", &r->each, "nothing from frame to frame: every picture by itself"),
 		E3_OPT_FLAG("no-evict", &no_evict, "everything: memory grows with the stream"),
-		E3_OPT_CHOICE("policy", &policy, "NAME", "evict3r|window|random|spread|none",
-			"evict3r, window, random, spread or none (default evict3r)"),
+		E3_OPT_CHOICE("policy", &policy, "NAME", texts.choices, texts.help),
 		E3_OPT_REAL("temp", &temperature, "T", 1e-6, 1e6, "temperature of the layers' shares (default 0.5)"),
 		E3_OPT_INT("camera-frames", &camera_frames, "N", 2, 1e6, "frames the camera head remembers (default 1024)"),
 		E3_OPT_CALL("compat", r, "LIST", parse_compat,
@@ -204,7 +221,7 @@ void infer_parse(int argc, char **argv, infer_request *r)
 	r->given.policy = no_evict || policy >= 0, r->given.budget = fraction_given || budget_given;
 	r->given.temperature = temperature > 0, r->given.camera_frames = camera_frames > 0,
 	r->given.fit_mode = r->fit_mode >= 0;
-	r->o.policy = no_evict || r->each ? E3_POLICY_NONE : policy < 0 ? E3_POLICY_EVICT3R : (e3_policy)policy;
+	r->o.policy = no_evict || r->each ? e3_policy_find("none") : &e3_policies[policy < 0 ? 0 : policy];
 	if (temperature > 0)
 		r->o.temperature = temperature;
 	if (r->fit_mode < 0)

@@ -16,7 +16,7 @@ static int contradicts(const char *path, const char *saved, const char *asked, e
 
 static const char *budget_text(const e3_infer_options *o, char to[64])
 {
-	if (o->policy == E3_POLICY_NONE)
+	if (o->policy->keeps_all)
 		snprintf(to, 64, "--no-evict");
 	else if (o->budget_kind == E3_BUDGET_FRACTION)
 		snprintf(to, 64, "--P %g", o->budget);
@@ -46,14 +46,14 @@ static int check_given(const infer_request *r, const e3_saved *x, e3_err *err)
 	const infer_given *g = &r->given;
 	const e3_infer_options *a = &x->o, *b = &r->o;
 	char saved[64], asked[64];
-	bool free_budget = r->go_on && a->policy != E3_POLICY_NONE && b->budget_kind != E3_BUDGET_FRACTION;
+	bool free_budget = r->go_on && !a->policy->keeps_all && b->budget_kind != E3_BUDGET_FRACTION;
 	if (g->policy && a->policy != b->policy) {
-		snprintf(saved, sizeof saved, "--policy %s", e3_policy_names[a->policy]);
-		snprintf(asked, sizeof asked, "--policy %s", e3_policy_names[b->policy]);
+		snprintf(saved, sizeof saved, "--policy %s", a->policy->name);
+		snprintf(asked, sizeof asked, "--policy %s", b->policy->name);
 		return contradicts(r->load, saved, asked, err);
 	}
 	if (g->budget && !free_budget &&
-		(a->policy == E3_POLICY_NONE || a->budget_kind != b->budget_kind || a->budget != b->budget))
+		(a->policy->keeps_all || a->budget_kind != b->budget_kind || a->budget != b->budget))
 		return contradicts(r->load, budget_text(a, saved), budget_text(b, asked), err);
 	if (g->temperature && a->temperature != b->temperature)
 		return contradicts(r->load, number_text("temp", a->temperature, saved),
@@ -63,7 +63,7 @@ static int check_given(const infer_request *r, const e3_saved *x, e3_err *err)
 			number_text("camera-frames", b->camera_frames, asked), err);
 	if (g->compat && a->compat != b->compat)
 		return contradicts(r->load, compat_text(a->compat, saved), compat_text(b->compat, asked), err);
-	if (b->frames >= 0 && !r->go_on && a->budget_kind == E3_BUDGET_FRACTION && a->policy != E3_POLICY_NONE &&
+	if (b->frames >= 0 && !r->go_on && a->budget_kind == E3_BUDGET_FRACTION && !a->policy->keeps_all &&
 		a->frames != b->frames)
 		return contradicts(r->load, number_text("frames", (double)a->frames, saved),
 			number_text("frames", (double)b->frames, asked), err);
@@ -81,7 +81,7 @@ static void settle(infer_request *r, const e3_saved *x)
 	o.outputs = r->o.outputs, o.attn_map = r->o.attn_map, o.frozen = r->freeze;
 	if (r->go_on && r->given.budget)
 		o.budget_kind = r->o.budget_kind, o.budget = r->o.budget;
-	else if (r->go_on && o.policy != E3_POLICY_NONE && o.budget_kind == E3_BUDGET_FRACTION)
+	else if (r->go_on && !o.policy->keeps_all && o.budget_kind == E3_BUDGET_FRACTION)
 		o.budget_kind = E3_BUDGET_TOKENS, o.budget *= (double)o.frames * x->layers * x->tokens_per_frame;
 	if (r->go_on)
 		o.frames = -1;
@@ -151,7 +151,7 @@ e3_session *infer_scan_resume(infer_scan *s, const infer_request *r, const e3_ne
 {
 	e3_infer_options o = r->o;
 	int64_t all = whole(s, frames);
-	bool fraction = o.policy != E3_POLICY_NONE && o.budget_kind == E3_BUDGET_FRACTION;
+	bool fraction = !o.policy->keeps_all && o.budget_kind == E3_BUDGET_FRACTION;
 	o.attn = r->n_attn ? r->attn : NULL;
 	if (fraction && !r->freeze && all >= 0 && all != o.frames) {
 		e3_fail(err,

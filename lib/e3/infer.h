@@ -12,6 +12,7 @@
 #include "e3/config.h"
 #include "e3/data.h"
 #include "e3/dev.h"
+#include "e3/policy.h"
 
 typedef struct e3_net e3_net;
 typedef struct e3_session e3_session;
@@ -24,15 +25,6 @@ void e3_net_close(e3_net *net);
  * (all of a small tensor), as f32. The same weights have the same in every container. */
 uint64_t e3_net_fingerprint(const e3_net *net);
 const e3_config *e3_net_config(const e3_net *net);
-
-typedef enum e3_policy {
-	E3_POLICY_EVICT3R,
-	E3_POLICY_WINDOW,
-	E3_POLICY_RANDOM,
-	E3_POLICY_SPREAD,
-	E3_POLICY_NONE
-} e3_policy;
-extern const char *const e3_policy_names[]; /* in this order */
 
 typedef enum e3_budget_kind { E3_BUDGET_FRACTION, E3_BUDGET_FRAMES, E3_BUDGET_TOKENS, E3_BUDGET_BYTES } e3_budget_kind;
 
@@ -48,7 +40,7 @@ enum {
 enum { E3_OUT_POSE = 1, E3_OUT_DEPTH = 2, E3_OUT_POINTS = 4, E3_OUT_ALL = 7 };
 
 typedef struct e3_infer_options {
-	e3_policy policy;
+	const e3_policy *policy;
 	e3_budget_kind budget_kind;
 	double budget;      /* fraction of the stream's tokens; frames per layer; tokens over all layers; bytes of cache */
 	double temperature; /* of the layer shares: evict3r, spread */

@@ -5,15 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-bool e3_evictor_decides(const e3_evictor *e, int64_t t)
-{
-	return e->policy != E3_POLICY_NONE && t > 0 && t != e->frames - 1;
-}
+bool e3_evictor_decides(const e3_evictor *e, int64_t t) { return e->policy && t > 0 && t != e->frames - 1; }
 
 bool e3_evictor_needs_mass(const e3_evictor *e, int64_t t)
 {
-	e3_scoring scoring = e3_policy_score(e->policy);
-	return e3_evictor_decides(e, t) && e3_scoring_needs_mass(&scoring);
+	return e3_evictor_decides(e, t) && e3_scoring_needs_mass(&e->policy->scoring);
 }
 
 void e3_evictor_release(e3_evictor *e)
@@ -60,7 +56,7 @@ int e3_evictor_open(e3_evictor *e, const e3_cache *cache, e3_err *err)
 static e3_rule rule_of(const e3_evictor *e, const e3_plan *plan, int64_t t)
 {
 	bool starve = e->compat & E3_COMPAT_STARVE;
-	e3_scoring scoring = e3_policy_score(e->policy);
+	e3_scoring scoring = e->policy->scoring;
 	scoring.sums = e->compat & E3_COMPAT_F16_SUMS ? E3_SUMS_F16 : E3_SUMS_F64;
 	return (e3_rule){.scoring = scoring,
 		.protected_last = starve,
@@ -141,7 +137,7 @@ int e3_evictor_decide(e3_evictor *e, const e3_plan *plan, const e3_cache *cache,
 	if (start_record(record, cache, t, err))
 		return -1;
 	if (!e3_evictor_decides(e, t)) {
-		for (int l = 0; t == 0 && e->policy != E3_POLICY_NONE && l < cache->layers; l++)
+		for (int l = 0; t == 0 && e->policy && l < cache->layers; l++)
 			record->layer[l].prot = cache->layer[l].n;
 		return 0;
 	}

@@ -12,7 +12,7 @@
 #include "policy.h"
 
 typedef struct e3_evictor {
-	e3_policy policy;
+	const e3_policy *policy; /* NULL: nothing is evicted */
 	double temperature;
 	int compat;
 	bool fill;      /* absolute budget: what one layer cannot use goes to the others */

@@ -5,7 +5,7 @@
 
 e3_infer_options e3_infer_defaults(void)
 {
-	return (e3_infer_options){.policy = E3_POLICY_EVICT3R,
+	return (e3_infer_options){.policy = &e3_policies[0],
 		.budget_kind = E3_BUDGET_FRACTION,
 		.budget = 0.5,
 		.temperature = 0.5,
@@ -58,7 +58,7 @@ int e3_plan_make(const e3_config *c, const e3_infer_options *o, int h, int w, e3
 		p->page_keys *= 2;
 	p->page_bytes = (uint64_t)p->page_keys * (p->token_bytes + 16); /* 16: what eviction knows of a token */
 	p->budget = INFINITY;
-	if (o->policy == E3_POLICY_NONE)
+	if (o->policy->keeps_all)
 		return 0;
 	double frame = (double)p->layers * p->tokens_per_frame, floor_tokens = frame + (double)p->layers * p->special;
 	bool starve = o->compat & E3_COMPAT_STARVE;
@@ -91,8 +91,8 @@ int e3_plan_make(const e3_config *c, const e3_infer_options *o, int h, int w, e3
 	double per_layer = p->budget / p->layers - p->tokens_per_frame;
 	p->protected_frames =
 		(int64_t)fmax(1, floor((o->budget_kind == E3_BUDGET_FRACTION ? 1.0 : 0.5) * per_layer / p->special));
-	if (o->policy == E3_POLICY_SPREAD)
-		p->protected_frames = 1; /* older special tokens draw lots as all others do */
+	if (o->policy->protects_newest)
+		p->protected_frames = 1;
 	/* The last frame of a known length does not evict; should there be another after all, it finds room too. */
 	p->pages = pages_for(p, fmin(p->budget, whole), o->budget_kind == E3_BUDGET_FRACTION ? 2 : 1);
 	p->cache_bytes = (uint64_t)p->pages * p->page_bytes;

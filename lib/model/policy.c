@@ -1,21 +1,34 @@
-/* model: shares, budgets, order: the arithmetic of eviction and nothing else. */
+/* model: the table of policies, and the arithmetic of shares and budgets. */
 #include "policy.h"
 #include "e3/num.h"
 #include <math.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 
-const char *const e3_policy_names[] = {"evict3r", "window", "random", "spread", "none"};
-
-static const e3_scoring scorings[] = {
-	[E3_POLICY_EVICT3R] = {.measure = E3_MEASURE_SHARE},
-	[E3_POLICY_WINDOW] = {.measure = E3_MEASURE_FRAME},
-	[E3_POLICY_RANDOM] = {.measure = E3_MEASURE_NOTHING, .dither = E3_DITHER_RANDOM},
-	[E3_POLICY_E3] = {.measure = E3_MEASURE_SHARE, .root = true, .dither = E3_DITHER_EVEN},
-	[E3_POLICY_NONE] = {.measure = E3_MEASURE_SHARE},
+const e3_policy e3_policies[] = {
+	{.name = "evict3r", .help = "the tokens that got the least attention", .scoring = {.measure = E3_MEASURE_SHARE}},
+	{.name = "window", .help = "the oldest tokens", .scoring = {.measure = E3_MEASURE_FRAME}},
+	{.name = "random",
+		.help = "random tokens, the same in every run",
+		.scoring = {.measure = E3_MEASURE_NOTHING, .dither = E3_DITHER_RANDOM}},
+	{.name = "spread",
+		.old_name = "e3",
+		.help = "a draw, even over picture and time; attention lowers the chance",
+		.protects_newest = true,
+		.no_compat = true,
+		.scoring = {.measure = E3_MEASURE_SHARE, .root = true, .dither = E3_DITHER_EVEN}},
+	{.name = "none", .help = "no tokens: memory grows with the stream", .keeps_all = true},
+	{.name = NULL},
 };
 
-e3_scoring e3_policy_score(e3_policy p) { return scorings[p]; }
+const e3_policy *e3_policy_find(const char *name)
+{
+	for (const e3_policy *p = e3_policies; p->name; p++)
+		if (strcmp(p->name, name) == 0 || (p->old_name && strcmp(p->old_name, name) == 0))
+			return p;
+	return NULL;
+}
 
 void e3_policy_shares(const double *variance, int layers, double temperature, double *alpha)
 {

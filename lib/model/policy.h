@@ -1,12 +1,9 @@
-/* model: what leaves the cache, as pure functions of numbers: no cache, no device (doc/network.md 9, doc/design.md 4).
- */
+/* model: shares and budgets of the layers, as pure functions of numbers: no cache, no device (doc/network.md 9,
+ * doc/design.md 4). The policies themselves are in e3/policy.h. */
 #ifndef E3_MODEL_POLICY_H
 #define E3_MODEL_POLICY_H
 
-#include "e3/infer.h"
-
-/* How a policy scores tokens (e3/dev.h); with `none` nothing is evicted. */
-e3_scoring e3_policy_score(e3_policy p);
+#include "e3/policy.h"
 
 /* Shares that sum to 1: softmax(-variance / temperature) over the layers. */
 void e3_policy_shares(const double *variance, int layers, double temperature, double *alpha);

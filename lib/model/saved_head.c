@@ -10,12 +10,12 @@
 const char *const e3_saved_types[] = {"f32", "bf16", "f16"};
 static const char *const kinds[] = {"fraction", "frames", "tokens", "bytes"};
 
-/* One key: an integer in [min, max], one of several words (as its index), a number, a text, a list of integers as long
- * as there are layers. */
+/* One key: an integer in [min, max], one of several words (as its index), a number, a text, a list of integers (one
+ * for each layer), a policy by its name. */
 typedef struct field {
-	enum { WHOLE, WORD, REAL, TEXT, LIST } type;
+	enum { WHOLE, WORD, REAL, TEXT, LIST, POLICY } type;
 	const char *key;
-	void *at;        /* int64_t, int64_t, double, char[n], uint32_t[] */
+	void *at;        /* int64_t, int64_t, double, char[n], uint32_t[], const e3_policy * */
 	double min, max; /* WORD: max is the highest index */
 	const char *const *words;
 	size_t n;
@@ -23,7 +23,7 @@ typedef struct field {
 
 /* The numbers of a header in types of one width; the other parts are where they belong. */
 typedef struct flat {
-	int64_t width, height, layers, heads, head_dim, tokens, t, peak, policy, kind, type, compat, frames, camera_frames;
+	int64_t width, height, layers, heads, head_dim, tokens, t, peak, kind, type, compat, frames, camera_frames;
 	int64_t caches, cam_heads, cam_head_dim, cam_keys, cam_frames, first_i, last_i, shift_i, first_crc, last_crc,
 		truths, fit, poses;
 	char fingerprint[17];
@@ -58,7 +58,7 @@ static void table_of(flat *f, e3_saved *x, field out[FIELDS])
 		WHOLE_OF("peak_tokens", &f->peak, 0, index),
 		{LIST, "slots", x->slots, 0, E3_HOLE - 1.0, NULL, 0},
 		{LIST, "holes", x->holes, 0, E3_HOLE - 1.0, NULL, 0},
-		{WORD, "policy", &f->policy, 0, E3_POLICY_NONE, e3_policy_names, 0},
+		{POLICY, "policy", &x->o.policy, 0, 0, NULL, 0},
 		{WORD, "budget_kind", &f->kind, 0, E3_BUDGET_BYTES, kinds, 0},
 		{REAL, "budget", &x->o.budget, 0, 1e300, NULL, 0},
 		{REAL, "temperature", &x->o.temperature, 1e-6, 1e6, NULL, 0},
@@ -93,6 +93,8 @@ static json_t *value_of(const field *f, int64_t layers)
 		return json_integer(*(const int64_t *)f->at);
 	case WORD:
 		return json_string(f->words[*(const int64_t *)f->at]);
+	case POLICY:
+		return json_string((*(const e3_policy *const *)f->at)->name);
 	case REAL:
 		return json_real(*(const double *)f->at);
 	case TEXT:
@@ -119,7 +121,6 @@ int e3_saved_head_write(const e3_saved *x, e3_buf *json, e3_err *err)
 		.tokens = x->tokens_per_frame,
 		.t = x->t,
 		.peak = (int64_t)x->peak_tokens,
-		.policy = o->policy,
 		.kind = o->budget_kind,
 		.type = o->cached,
 		.compat = o->compat,
@@ -188,6 +189,16 @@ static int read_word(const field *f, const json_t *v, e3_err *err)
 	return e3_fail(err, "header: %s: '%.40s' is not known to this program", f->key, text ? text : "(no text)");
 }
 
+static int read_policy(const field *f, const json_t *v, e3_err *err)
+{
+	const char *text = json_string_value(v);
+	const e3_policy *policy = text ? e3_policy_find(text) : NULL;
+	if (!policy)
+		return e3_fail(err, "header: %s: '%.40s' is not known to this program", f->key, text ? text : "(no text)");
+	*(const e3_policy **)f->at = policy;
+	return 0;
+}
+
 static int read_field(const field *f, const json_t *v, int64_t layers, e3_err *err)
 {
 	switch (f->type) {
@@ -197,6 +208,8 @@ static int read_field(const field *f, const json_t *v, int64_t layers, e3_err *e
 		return read_text(f, v, err);
 	case WORD:
 		return read_word(f, v, err);
+	case POLICY:
+		return read_policy(f, v, err);
 	case WHOLE:
 		if (!json_is_integer(v) || (double)json_integer_value(v) < f->min || (double)json_integer_value(v) > f->max)
 			return e3_fail(err, "header: %s: expected a whole number from %.0f to %.0f", f->key, f->min, f->max);
@@ -216,7 +229,7 @@ static void unflatten(const flat *f, e3_saved *x)
 	x->layers = (int)f->layers, x->heads = (int)f->heads, x->head_dim = (int)f->head_dim,
 	x->tokens_per_frame = (int)f->tokens;
 	x->t = f->t, x->peak_tokens = (uint64_t)f->peak;
-	x->o.policy = (e3_policy)f->policy, x->o.budget_kind = (e3_budget_kind)f->kind, x->o.cached = (e3_dtype)f->type;
+	x->o.budget_kind = (e3_budget_kind)f->kind, x->o.cached = (e3_dtype)f->type;
 	x->o.compat = (int)f->compat, x->o.frames = f->frames, x->o.camera_frames = (int)f->camera_frames;
 	x->o.outputs = f->poses ? E3_OUT_POSE : 0;
 	x->camera_caches = (int)f->caches, x->camera_heads = (int)f->cam_heads, x->camera_head_dim = (int)f->cam_head_dim;
@@ -242,7 +255,7 @@ static int agree(const e3_saved *x, e3_err *err)
 	if (x->place.last_i < x->place.first_i || x->place.last_i < x->t - 1)
 		return e3_fail(err, "header: frame %" PRId64 " is the last of %" PRId64 ", and %" PRId64 " the first",
 			x->place.last_i, x->t, x->place.first_i);
-	if (o->policy != E3_POLICY_NONE && o->budget_kind == E3_BUDGET_FRACTION && (o->frames < 1 || o->budget > 1))
+	if (!o->policy->keeps_all && o->budget_kind == E3_BUDGET_FRACTION && (o->frames < 1 || o->budget > 1))
 		return e3_fail(err, "header: a budget of %g of %" PRId64 " frames", o->budget, o->frames);
 	if (!x->camera_caches != !(o->outputs & E3_OUT_POSE) ||
 		(x->camera_caches && (!x->camera_heads || !x->camera_head_dim || x->camera_keys != held * each)))

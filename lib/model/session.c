@@ -97,12 +97,12 @@ static int open_parts(e3_session *s, int64_t pages, e3_err *err)
 	if (e3_dpt_open(s, err))
 		return -1;
 	bool fraction = s->o.budget_kind == E3_BUDGET_FRACTION;
-	s->evictor = (e3_evictor){.policy = s->o.frozen ? E3_POLICY_NONE : s->o.policy,
+	s->evictor = (e3_evictor){.policy = s->o.frozen || s->o.policy->keeps_all ? NULL : s->o.policy,
 		.temperature = s->o.temperature,
 		.compat = s->o.compat,
 		.fill = !fraction,
 		.frames = fraction ? s->o.frames : -1};
-	return s->evictor.policy == E3_POLICY_NONE ? 0 : open_evictor(s, err);
+	return s->evictor.policy ? open_evictor(s, err) : 0;
 }
 
 e3_session *e3_session_open(const e3_net *net, e3_dev *dev, const e3_infer_options *o, const int size[2], e3_err *err)

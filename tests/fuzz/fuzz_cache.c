@@ -42,7 +42,7 @@ static void set_sums(uint8_t *bytes, size_t size, const e3_saved *x)
 /* What a run of that size would take is its user's wish, not the reader's; here it would only be slow. */
 static bool small(const e3_saved *x)
 {
-	return x->size[0] <= 64 && x->size[1] <= 64 && x->o.camera_frames <= 64 && x->o.policy != E3_POLICY_NONE &&
+	return x->size[0] <= 64 && x->size[1] <= 64 && x->o.camera_frames <= 64 && !x->o.policy->keeps_all &&
 		x->o.budget_kind == E3_BUDGET_FRAMES && x->o.budget <= 16;
 }
 

@@ -404,7 +404,7 @@ static int run(e3_dev *dev, int n, double budget, const int size[2], e3_err *err
 	printf("%s: weights in %.1f s, resident %.0f MiB\n", dev->ops->name(dev), e3_now() - t,
 		(double)e3_rss_now() / 1048576);
 	e3_infer_options o = e3_infer_defaults();
-	o.policy = budget > 0 ? E3_POLICY_EVICT3R : E3_POLICY_NONE, o.budget_kind = E3_BUDGET_FRAMES, o.budget = budget;
+	o.policy = e3_policy_find(budget > 0 ? "evict3r" : "none"), o.budget_kind = E3_BUDGET_FRAMES, o.budget = budget;
 	e3_session *s = e3_session_open(net, dev, &o, size, err);
 	if (!s || frames(s, n + WARM, size, ms, err))
 		return -1;

@@ -1,0 +1,28 @@
+/* model: the eviction policies: one table, one row a policy.
+ *
+ * The row is all there is: options, help texts, saved sessions and the device read from it. A policy that combines the
+ * device's measurements differently needs a row in lib/model/policy.c and nothing else (HACKING.md).
+ */
+#ifndef E3_POLICY_H
+#define E3_POLICY_H
+
+#include "e3/dev.h"
+#include <stdbool.h>
+
+typedef struct e3_policy {
+	const char *name;     /* in options, in the head of a stream and in saved sessions */
+	const char *old_name; /* what files of older versions say, or NULL */
+	const char *help;     /* one line: which tokens are evicted */
+	bool keeps_all;       /* nothing is evicted: no budget is needed */
+	bool protects_newest; /* of the special tokens only those of frame 0 and of the newest frame are protected */
+	bool no_compat;       /* has no form with the released code's defects in eviction (E3_COMPAT_F16_SUMS, _STARVE) */
+	e3_scoring scoring;   /* how the device scores tokens: the lowest score is evicted first */
+} e3_policy;
+
+/* The first is the default. A row without a name closes the table. */
+extern const e3_policy e3_policies[];
+
+/* By its name or its old one; NULL when there is none. */
+const e3_policy *e3_policy_find(const char *name);
+
+#endif
