@@ -1,4 +1,8 @@
-/* model: what the container readers fill in and checkpoint.c serves. Private to this layer. */
+/* model: what the container readers fill in (ckpt_add.c) and users read from (ckpt_read.c). Private to this layer.
+ *
+ * A container is a row of the table in checkpoint.c: its name, how its content is recognised, its reader. Readers call
+ * ckpt_add.c, never checkpoint.c.
+ */
 #ifndef E3_MODEL_CKPT_H
 #define E3_MODEL_CKPT_H
 
@@ -12,7 +16,10 @@ typedef struct e3_ckpt_tensor {
 	char *owned;         /* the name as stored; info.name points into it, past a stripped prefix */
 	const uint8_t *data; /* element 0, little-endian; NULL when the values are generated */
 	bool row_major;
-	uint64_t hash; /* generated values: hash of name and seed, and the affine map of doc/design.md 6 */
+	/* Values that are generated: elements [first, first + n); from a hash of name and seed, and the affine map of
+	 * doc/design.md 6. */
+	void (*generate)(const struct e3_ckpt_tensor *t, size_t first, size_t n, float *to);
+	uint64_t hash;
 	double base, scale;
 } e3_ckpt_tensor;
 
@@ -44,11 +51,14 @@ int e3_ckpt_add_meta(e3_ckpt *c, const char *key, const char *value, e3_err *err
 size_t e3_ckpt_index(const e3_ckpt *c, const e3_tensor_info *t);
 
 /* The readers. `bytes` stay valid while c lives; messages leave out the path (checkpoint.c adds it). */
+bool e3_safetensors_matches(const uint8_t *bytes, size_t size);
+bool e3_pth_matches(const uint8_t *bytes, size_t size);
+bool e3_pth_legacy_matches(const uint8_t *bytes, size_t size);
 int e3_safetensors_parse(e3_ckpt *c, const uint8_t *bytes, size_t size, e3_err *err);
 int e3_pth_parse(e3_ckpt *c, const uint8_t *bytes, size_t size, e3_err *err);
+/* Refuses it, and says how to convert it. */
+int e3_pth_legacy_parse(e3_ckpt *c, const uint8_t *bytes, size_t size, e3_err *err);
 /* SPEC is what follows "seed:" in the name. */
 int e3_seed_parse(e3_ckpt *c, const char *spec, e3_err *err);
-/* Generated values [first, first + n) of a seeded tensor. */
-void e3_seed_values(const e3_ckpt_tensor *t, size_t first, size_t n, float *to);
 
 #endif

@@ -202,10 +202,14 @@ static int add_tensors(pth *p)
 	return 0;
 }
 
+bool e3_pth_matches(const uint8_t *bytes, size_t size)
+{
+	return size >= 4 && (memcmp(bytes, "PK\3\4", 4) == 0 || memcmp(bytes, "PK\5\6", 4) == 0);
+}
+
 int e3_pth_parse(e3_ckpt *c, const uint8_t *bytes, size_t size, e3_err *err)
 {
 	pth p = {.c = c, .err = err};
-	c->format = "torch zip";
 	int rc = e3_zip_read(&p.zip, bytes, size, err);
 	const e3_zip_member *index = rc ? NULL : find_index(&p);
 	if (index && !check_byte_order(&p) && !e3_pickle_read(&p.pickle, index->data, index->size, err))
@@ -215,4 +219,22 @@ int e3_pth_parse(e3_ckpt *c, const uint8_t *bytes, size_t size, e3_err *err)
 	e3_pickle_release(&p.pickle);
 	e3_zip_release(&p.zip);
 	return rc;
+}
+
+/* What PyTorch wrote before version 1.6. */
+static const char *legacy_form(const uint8_t *bytes, size_t size)
+{
+	if (size >= 2 && bytes[0] == 0x80 && bytes[1] <= 5 && (size < 9 || bytes[8] != '{'))
+		return "plain pickle";
+	return size >= 262 && memcmp(bytes + 257, "ustar", 5) == 0 ? "tar" : NULL;
+}
+
+bool e3_pth_legacy_matches(const uint8_t *bytes, size_t size) { return legacy_form(bytes, size) != NULL; }
+
+int e3_pth_legacy_parse(e3_ckpt *c, const uint8_t *bytes, size_t size, e3_err *err)
+{
+	return e3_fail(err,
+		"unsupported legacy format (%s, written by PyTorch before 1.6); convert it once with "
+		"python3 -c \"import torch; torch.save(torch.load('IN.pth', 'cpu'), 'OUT.pth')\"",
+		legacy_form(bytes, size));
 }

@@ -145,12 +145,11 @@ static int read_header(e3_ckpt *c, json_t *root, span *spans, e3_err *err)
 	return 0;
 }
 
+bool e3_safetensors_matches(const uint8_t *bytes, size_t size) { return size >= 10 && bytes[8] == '{'; }
+
 int e3_safetensors_parse(e3_ckpt *c, const uint8_t *bytes, size_t size, e3_err *err)
 {
-	c->format = "safetensors";
 	uint64_t length = e3_le64(bytes);
-	if (bytes[8] != '{')
-		return e3_fail(err, "neither safetensors nor a torch archive");
 	if (length > MAX_HEADER)
 		return e3_fail(err, "header: %llu bytes, at most %d are read", (unsigned long long)length, MAX_HEADER);
 	if (length > size - 8)

@@ -16,7 +16,7 @@
 
 static const uint64_t GOLDEN = 0x9e3779b97f4a7c15u;
 
-void e3_seed_values(const e3_ckpt_tensor *t, size_t first, size_t n, float *to)
+static void generate(const e3_ckpt_tensor *t, size_t first, size_t n, float *to)
 {
 	uint64_t z0 = t->hash + (first + 1) * GOLDEN;
 	double base = t->base, scale = t->scale;
@@ -66,7 +66,9 @@ static int add(void *ctx, const char *name, int rank, const int64_t *shape)
 {
 	adding *a = ctx;
 	size_t len = strlen(name);
-	e3_ckpt_tensor t = {.info = {.dtype = E3_F32, .rank = rank}, .hash = e3_fnv1a64(name, len) + a->seed * GOLDEN};
+	e3_ckpt_tensor t = {.info = {.dtype = E3_F32, .rank = rank},
+		.generate = generate,
+		.hash = e3_fnv1a64(name, len) + a->seed * GOLDEN};
 	memcpy(t.info.shape, shape, (size_t)rank * sizeof *shape);
 	e3_shape_strides(rank, shape, t.info.stride);
 	value_range(name, rank, shape, &t.base, &t.scale);
