@@ -35,7 +35,7 @@ static const char *path_of(const char *name)
 	return path[k];
 }
 
-static const e3_place place = {.first_i = 3,
+static const e3_stream_position position = {.first_i = 3,
 	.last_i = 40,
 	.last_pts = 1.25,
 	.shift_i = -4,
@@ -49,7 +49,7 @@ static const e3_place place = {.first_i = 3,
 static void save(stream *t, const char *path)
 {
 	e3_err err = {""};
-	if (e3_session_save(t->s, &place, path, &err))
+	if (e3_session_save(t->s, &position, path, &err))
 		fail_msg("%s", err.text);
 }
 
@@ -186,7 +186,7 @@ static void a_file_says_what_it_is(void **state)
 	e3_infer_options o = options_of(&hows[2]);
 	stream t;
 	stream_open(dev, &t, &custom_tall, &o);
-	assert_int_equal(e3_session_save(t.s, &place, path_of("a"), &err), -1);
+	assert_int_equal(e3_session_save(t.s, &position, path_of("a"), &err), -1);
 	assert_non_null(strstr(err.text, "saving the cache: "));
 	assert_non_null(strstr(err.text, "no frame was seen yet"));
 	stream_step(&t, 0), stream_step(&t, 1);
@@ -201,10 +201,10 @@ static void a_file_says_what_it_is(void **state)
 		x->o.budget == 0.4 && x->o.temperature == 0.02);
 	assert_true(x->o.frames == STEPS && x->o.camera_frames == 1024 && x->o.compat == 0 && !x->o.attn && !x->o.frozen);
 	assert_true(x->camera_caches == 4 && x->camera_keys == 2 && x->slots[5] >= 25);
-	assert_true(x->place.first_i == 3 && x->place.last_i == 40 && x->place.last_pts == 1.25 && x->place.shift_i == -4 &&
-		x->place.shift_pts == 0.1 && x->place.first_crc == 7);
-	assert_true(x->place.last_crc == 0xfffffff0u && x->place.truths == 2 && x->place.fit == 1);
-	assert_string_equal(x->place.source, "a \"clip\".mp4");
+	assert_true(x->position.first_i == 3 && x->position.last_i == 40 && x->position.last_pts == 1.25 &&
+		x->position.shift_i == -4 && x->position.shift_pts == 0.1 && x->position.first_crc == 7);
+	assert_true(x->position.last_crc == 0xfffffff0u && x->position.truths == 2 && x->position.fit == 1);
+	assert_string_equal(x->position.source, "a \"clip\".mp4");
 	e3_saved_close(file);
 	stream_close(&t);
 	unlink(path_of("a"));
@@ -437,9 +437,9 @@ static void a_full_disk_leaves_the_old_file(void **state)
 	stream t;
 	stream_open(dev, &t, &custom_tall, &o);
 	stream_step(&t, 0);
-	assert_int_equal(e3_session_save(t.s, &place, "/dev/full", &err), -1);
+	assert_int_equal(e3_session_save(t.s, &position, "/dev/full", &err), -1);
 	assert_non_null(strstr(err.text, "saving the cache: writing: /dev/full: No space left on device"));
-	assert_int_equal(e3_session_save(t.s, &place, path_of("none/a"), &err), -1);
+	assert_int_equal(e3_session_save(t.s, &position, path_of("none/a"), &err), -1);
 	assert_non_null(strstr(err.text, "No such file or directory"));
 	stream_close(&t);
 }

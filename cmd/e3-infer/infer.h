@@ -78,13 +78,13 @@ typedef struct infer_parcel {
 
 /* A scan and its file. */
 typedef struct infer_scan {
-	e3_saved_file *file;  /* --load-cache; closed with the scan */
-	const e3_saved *from; /* what it says; NULL without one */
-	e3_place place;       /* of the last frame that was computed */
-	int64_t skipped;      /* frames of this stream that the cache saw before */
-	int64_t pending;      /* messages of ground truth that were passed on before */
-	int64_t saved;        /* frames in the file as it is now */
-	bool moved, took;     /* the shift is known; a frame of this stream was computed */
+	e3_saved_file *file;         /* --load-cache; closed with the scan */
+	const e3_saved *from;        /* what it says; NULL without one */
+	e3_stream_position position; /* of the last frame that was computed */
+	int64_t skipped;             /* frames of this stream that the cache saw before */
+	int64_t pending;             /* messages of ground truth that were passed on before */
+	int64_t saved;               /* frames in the file as it is now */
+	bool moved, took;            /* the shift is known; a frame of this stream was computed */
 } infer_scan;
 
 /* Reads what the file says, checks that it goes with network, device and request, and completes the request from it. */

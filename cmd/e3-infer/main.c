@@ -125,7 +125,7 @@ static int send_head(infer *f, e3_err *err)
 			h->budget = (int64_t)floor(p->budget);
 	}
 	if (f->scan.from) {
-		h->seen = f->scan.from->t, h->after = f->scan.from->place.last_i, h->frozen = f->r.freeze;
+		h->seen = f->scan.from->t, h->after = f->scan.from->position.last_i, h->frozen = f->r.freeze;
 		h->frames = h->frames < 0 ? -1 : h->frames > f->scan.skipped ? h->frames - f->scan.skipped : 0;
 		if (f->scan.skipped)
 			e3_note("%s saw %lld frames of this stream: they are skipped", f->r.load, (long long)f->scan.skipped);
@@ -274,7 +274,7 @@ static int pass_truth_as(infer *f, const e3_msg *msg, int64_t i, e3_err *err)
 /* Ground truth goes through as it came, in its place; --continue numbers it as its frame. */
 static int pass_truth(infer *f, const e3_msg *msg, e3_err *err)
 {
-	int64_t i = e3_msg_index(msg) + (f->r.freeze ? 0 : f->scan.place.shift_i);
+	int64_t i = e3_msg_index(msg) + (f->r.freeze ? 0 : f->scan.position.shift_i);
 	if (!f->head_sent && !f->scan.from)
 		return e3_fail(err, "reading: truth before the first frame");
 	if (infer_scan_passed(&f->scan, &f->r, i))

@@ -67,9 +67,9 @@ static int check_given(const infer_request *r, const e3_saved *x, e3_err *err)
 		a->frames != b->frames)
 		return contradicts(r->load, number_text("frames", (double)a->frames, saved),
 			number_text("frames", (double)b->frames, asked), err);
-	if (g->fit_mode && r->fit_mode != x->place.fit)
-		return contradicts(r->load, x->place.fit ? "--fit-mode pad" : "--fit-mode crop",
-			x->place.fit ? "--fit-mode crop" : "--fit-mode pad", err);
+	if (g->fit_mode && r->fit_mode != x->position.fit)
+		return contradicts(r->load, x->position.fit ? "--fit-mode pad" : "--fit-mode crop",
+			x->position.fit ? "--fit-mode crop" : "--fit-mode pad", err);
 	return 0;
 }
 
@@ -86,20 +86,20 @@ static void settle(infer_request *r, const e3_saved *x)
 	if (r->go_on)
 		o.frames = -1;
 	r->o = o;
-	r->fit_mode = x->place.fit;
+	r->fit_mode = x->position.fit;
 }
 
 int infer_scan_open(infer_scan *s, infer_request *r, const e3_net *net, const e3_dev *dev, e3_err *err)
 {
-	*s = (infer_scan){.place = {.first_i = -1, .last_i = -1, .fit = r->fit_mode}};
+	*s = (infer_scan){.position = {.first_i = -1, .last_i = -1, .fit = r->fit_mode}};
 	if (!r->load)
 		return 0;
 	s->file = e3_saved_open(r->load, err);
 	if (!s->file || e3_saved_fits(s->file, net, dev, err))
 		return -1;
 	s->from = e3_saved_head(s->file);
-	s->place = s->from->place;
-	s->pending = s->place.truths;
+	s->position = s->from->position;
+	s->pending = s->position.truths;
 	if (check_given(r, s->from, err))
 		return -1;
 	if (strcmp(dev->ops->name((e3_dev *)(uintptr_t)dev), s->from->device) != 0)
@@ -107,8 +107,8 @@ int infer_scan_open(infer_scan *s, infer_request *r, const e3_net *net, const e3
 			s->from->device);
 	settle(r, s->from);
 	char budget[64];
-	e3_detail("%s: %" PRId64 " frames seen, the last frame %" PRId64 " of %s; %s", r->load, s->from->t, s->place.last_i,
-		s->place.source, budget_text(&r->o, budget));
+	e3_detail("%s: %" PRId64 " frames seen, the last frame %" PRId64 " of %s; %s", r->load, s->from->t,
+		s->position.last_i, s->position.source, budget_text(&r->o, budget));
 	return 0;
 }
 
@@ -122,12 +122,12 @@ infer_span infer_scan_seen(const infer_scan *s, const infer_request *r)
 {
 	if (!s->from || r->go_on || r->freeze)
 		return (infer_span){-1, -1};
-	return (infer_span){s->place.first_i - s->place.shift_i, s->place.last_i - s->place.shift_i};
+	return (infer_span){s->position.first_i - s->position.shift_i, s->position.last_i - s->position.shift_i};
 }
 
 int infer_scan_check(const infer_scan *s, const infer_item *item, e3_err *err)
 {
-	const e3_place *p = &s->place;
+	const e3_stream_position *p = &s->position;
 	const e3_image *im = &item->picture;
 	int64_t i = item->source.i + p->shift_i;
 	if (im->h != s->from->size[0] || im->w != s->from->size[1])
@@ -170,8 +170,8 @@ e3_session *infer_scan_resume(infer_scan *s, const infer_request *r, const e3_ne
 
 void infer_scan_move(infer_scan *s, const infer_request *r, const e3_head *head, const e3_source *first)
 {
-	e3_place *p = &s->place;
-	const e3_place *from = s->from ? &s->from->place : NULL;
+	e3_stream_position *p = &s->position;
+	const e3_stream_position *from = s->from ? &s->from->position : NULL;
 	if (from && r->go_on) {
 		p->shift_i = from->last_i + 1 - first->i;
 		p->shift_pts =
@@ -186,13 +186,13 @@ void infer_scan_place(infer_scan *s, const infer_request *r, e3_source *source)
 {
 	if (r->freeze)
 		return;
-	source->i += s->place.shift_i;
-	source->pts += s->place.shift_pts;
+	source->i += s->position.shift_i;
+	source->pts += s->position.shift_pts;
 }
 
 void infer_scan_took(infer_scan *s, const infer_request *r, const infer_parcel *parcel)
 {
-	e3_place *p = &s->place;
+	e3_stream_position *p = &s->position;
 	const e3_pred *pred = &parcel->pred;
 	if (r->freeze)
 		return;
@@ -206,11 +206,11 @@ void infer_scan_took(infer_scan *s, const infer_request *r, const infer_parcel *
 
 bool infer_scan_passed(infer_scan *s, const infer_request *r, int64_t i)
 {
-	bool again = s->from && !r->go_on && !r->freeze && !s->took && i == s->place.last_i && s->pending > 0;
+	bool again = s->from && !r->go_on && !r->freeze && !s->took && i == s->position.last_i && s->pending > 0;
 	if (again)
 		s->pending--;
-	else if (i == s->place.last_i)
-		s->place.truths++;
+	else if (i == s->position.last_i)
+		s->position.truths++;
 	return again;
 }
 
@@ -219,8 +219,8 @@ int infer_scan_save(infer_scan *s, const infer_request *r, e3_session *session, 
 	struct stat st;
 	double t = e3_now();
 	if (s->took)
-		s->place.last_crc = e3_picture_crc(last->fitted.px, last->pred.w, last->pred.h);
-	if (e3_session_save(session, &s->place, r->save, err))
+		s->position.last_crc = e3_picture_crc(last->fitted.px, last->pred.w, last->pred.h);
+	if (e3_session_save(session, &s->position, r->save, err))
 		return -1;
 	s->saved = e3_session_frames(session);
 	e3_detail("%s: %" PRId64 " frames, %.1f MiB in %.2f s", r->save, s->saved,

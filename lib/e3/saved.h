@@ -13,7 +13,7 @@
 #define E3_SAVED_VERSION 1
 
 /* Where in its stream a session stands. The session does not know: its owner keeps this, and gets it back. */
-typedef struct e3_place {
+typedef struct e3_stream_position {
 	int64_t first_i,
 		last_i; /* indices of the first frame of the source it saw and of the last, as they were sent on ... */
 	double last_pts;
@@ -23,7 +23,7 @@ typedef struct e3_place {
 	int64_t truths;               /* messages of ground truth of last_i that were passed on */
 	int fit;                      /* how pictures were brought to the network's size: the owner's numbering, 0 to 255 */
 	char source[256];             /* what the stream was read from, cut short if need be */
-} e3_place;
+} e3_stream_position;
 
 /* What a file says of itself. */
 typedef struct e3_saved {
@@ -37,7 +37,7 @@ typedef struct e3_saved {
 	uint32_t slots[E3_MAX_LAYERS], holes[E3_MAX_LAYERS]; /* of each layer */
 	int camera_caches, camera_heads, camera_head_dim;    /* 0 when poses were not asked for */
 	int camera_keys, camera_frames;                      /* keys in each; frames it has room for */
-	e3_place place;
+	e3_stream_position position;
 } e3_saved;
 
 typedef struct e3_saved_file e3_saved_file;
@@ -46,7 +46,7 @@ uint32_t e3_picture_crc(const uint8_t *rgb, int w, int h);
 
 /* Between steps, of a session that has seen a frame and is not frozen. The file appears under its name whole, on disk,
  * or what was there stays. */
-int e3_session_save(e3_session *s, const e3_place *place, const char *path, e3_err *err);
+int e3_session_save(e3_session *s, const e3_stream_position *position, const char *path, e3_err *err);
 
 /* Reads as far as what the file says of itself. Refuses other versions, damage, files that are shorter or longer than
  * they say. */

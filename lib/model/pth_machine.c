@@ -56,7 +56,10 @@ int e3_pk_push_new(e3_pk_machine *m, e3_pickle_value v)
 	return e3_pk_push(m, (uint32_t)m->n_value++);
 }
 
-int e3_pk_push_int(e3_pk_machine *m, int64_t v) { return e3_pk_push_new(m, (e3_pickle_value){.kind = E3_PK_INT, .number = v}); }
+int e3_pk_push_int(e3_pk_machine *m, int64_t v)
+{
+	return e3_pk_push_new(m, (e3_pickle_value){.kind = E3_PK_INT, .number = v});
+}
 
 /* The stack above the last mark; values below it belong to a container being built. */
 static size_t height(const e3_pk_machine *m) { return m->n_stack - (m->n_mark ? m->mark[m->n_mark - 1] : 0); }

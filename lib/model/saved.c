@@ -85,7 +85,7 @@ static int put_sum(writer *w, e3_err *err)
 	return put(w, sum, sizeof sum, err);
 }
 
-static void describe(const e3_session *s, const e3_place *place, e3_saved *x)
+static void describe(const e3_session *s, const e3_stream_position *position, e3_saved *x)
 {
 	const e3_config *c = &s->net->c;
 	*x = (e3_saved){.fingerprint = s->net->fingerprint,
@@ -97,7 +97,7 @@ static void describe(const e3_session *s, const e3_place *place, e3_saved *x)
 		.heads = c->heads,
 		.head_dim = c->head_dim,
 		.tokens_per_frame = s->plan.tokens_per_frame,
-		.place = *place};
+		.position = *position};
 	snprintf(x->model, sizeof x->model, "%s", c->name);
 	snprintf(x->device, sizeof x->device, "%s", s->dev->ops->name(s->dev));
 	for (int l = 0; l < c->layers; l++)
@@ -141,13 +141,13 @@ static int put_session(writer *w, e3_session *s, const e3_saved *x, e3_err *err)
 	return 0;
 }
 
-int e3_session_save(e3_session *s, const e3_place *place, const char *path, e3_err *err)
+int e3_session_save(e3_session *s, const e3_stream_position *position, const char *path, e3_err *err)
 {
 	writer w = {.dev = s->dev};
 	e3_saved x;
 	if (!s->t)
 		return e3_fail(err, "saving the cache: %s: no frame was seen yet", path);
-	describe(s, place, &x);
+	describe(s, position, &x);
 	if (s->dev->ops->alloc_host(s->dev, E3_SAVED_CHUNK, (void **)&w.chunk, err) || e3_file_renew(&w.file, path, err)) {
 		s->dev->ops->free_host(s->dev, w.chunk);
 		return e3_fail_in(err, "saving the cache");

@@ -75,12 +75,12 @@ static void table_of(flat *f, e3_saved *x, field out[FIELDS])
 		WHOLE_OF("last_i", &f->last_i, 0, index),
 		WHOLE_OF("first_crc", &f->first_crc, 0, UINT32_MAX),
 		WHOLE_OF("last_crc", &f->last_crc, 0, UINT32_MAX),
-		{REAL, "last_pts", &x->place.last_pts, -1e300, 1e300, NULL, 0},
+		{REAL, "last_pts", &x->position.last_pts, -1e300, 1e300, NULL, 0},
 		WHOLE_OF("shift_i", &f->shift_i, -index, index),
-		{REAL, "shift_pts", &x->place.shift_pts, -1e300, 1e300, NULL, 0},
+		{REAL, "shift_pts", &x->position.shift_pts, -1e300, 1e300, NULL, 0},
 		WHOLE_OF("truths", &f->truths, 0, index),
 		WHOLE_OF("fit", &f->fit, 0, 255),
-		TEXT_OF("source", x->place.source),
+		TEXT_OF("source", x->position.source),
 	};
 	memcpy(out, table, sizeof table);
 }
@@ -111,7 +111,7 @@ static json_t *value_of(const field *f, int64_t layers)
 int e3_saved_head_write(const e3_saved *x, e3_buf *json, e3_err *err)
 {
 	const e3_infer_options *o = &x->o;
-	const e3_place *p = &x->place;
+	const e3_stream_position *p = &x->position;
 	e3_saved copy = *x;
 	flat f = {.width = x->size[1],
 		.height = x->size[0],
@@ -234,9 +234,9 @@ static void unflatten(const flat *f, e3_saved *x)
 	x->o.outputs = f->poses ? E3_OUT_POSE : 0;
 	x->camera_caches = (int)f->caches, x->camera_heads = (int)f->cam_heads, x->camera_head_dim = (int)f->cam_head_dim;
 	x->camera_keys = (int)f->cam_keys, x->camera_frames = (int)f->cam_frames;
-	x->place.first_i = f->first_i, x->place.last_i = f->last_i, x->place.shift_i = f->shift_i,
-	x->place.truths = f->truths, x->place.fit = (int)f->fit;
-	x->place.first_crc = (uint32_t)f->first_crc, x->place.last_crc = (uint32_t)f->last_crc;
+	x->position.first_i = f->first_i, x->position.last_i = f->last_i, x->position.shift_i = f->shift_i,
+	x->position.truths = f->truths, x->position.fit = (int)f->fit;
+	x->position.first_crc = (uint32_t)f->first_crc, x->position.last_crc = (uint32_t)f->last_crc;
 	x->fingerprint = strtoull(f->fingerprint, NULL, 16);
 }
 
@@ -252,9 +252,9 @@ static int agree(const e3_saved *x, e3_err *err)
 	if ((uint64_t)x->t * (uint64_t)x->tokens_per_frame >= E3_HOLE)
 		return e3_fail(err, "header: %" PRId64 " frames of %d tokens: token ids would pass 32 bits", x->t,
 			x->tokens_per_frame);
-	if (x->place.last_i < x->place.first_i || x->place.last_i < x->t - 1)
+	if (x->position.last_i < x->position.first_i || x->position.last_i < x->t - 1)
 		return e3_fail(err, "header: frame %" PRId64 " is the last of %" PRId64 ", and %" PRId64 " the first",
-			x->place.last_i, x->t, x->place.first_i);
+			x->position.last_i, x->t, x->position.first_i);
 	if (!o->policy->keeps_all && o->budget_kind == E3_BUDGET_FRACTION && (o->frames < 1 || o->budget > 1))
 		return e3_fail(err, "header: a budget of %g of %" PRId64 " frames", o->budget, o->frames);
 	if (!x->camera_caches != !(o->outputs & E3_OUT_POSE) ||
