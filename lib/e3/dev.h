@@ -122,7 +122,7 @@ typedef struct e3_mass {
 /* ---- eviction (doc/network.md 9.2, doc/design.md 4) ----
  * The device keeps the scores of the cached tokens and compares them; the caller decides how many tokens each layer
  * loses. A policy is data: what is measured, how it is summed up, how it is randomised, which tokens are protected. A
- * policy that combines the choices below differently is a row in a table (lib/model/policy.h) and needs no new kernel.
+ * policy that combines the choices below differently is a row in a table (lib/model/policy.c) and needs no new kernel.
  */
 
 /* What is measured of a token; the lowest scores leave first. */
