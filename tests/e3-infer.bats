@@ -78,11 +78,11 @@ check() {
 }
 
 @test "options that do not go together, and arguments out of range: exit 2" {
-	fails 2 "--P and --budget: one of them" -- e3-infer --P 0.5 --budget 3f "$frames"
+	fails 2 "--P and --budget: give only one of them" -- e3-infer --P 0.5 --budget 3f "$frames"
 	fails 2 "--no-evict and --policy none keep everything" -- e3-infer --no-evict --P 0.5 "$frames"
 	fails 2 "--no-evict and --policy none keep everything" -- e3-infer --policy none -b 3f "$frames"
 	fails 2 "--attn-map: needs --attn-layers" -- e3-infer --attn-map "$frames"
-	fails 2 "one input at most" -- e3-infer "$frames" "$frames"
+	fails 2 "expected at most one input" -- e3-infer "$frames" "$frames"
 	while read -r -a words; do
 		fails 2 "option ${words[0]}" -- e3-infer "${words[@]}" "$frames"
 	done <<-'ROWS'
@@ -454,7 +454,7 @@ check() {
 	grep -q "^frames  *70 × 56, 25 tokens each$" "$T/plan"
 	grep -q "keeps 1000 tokens: 10.00 frames in each of 4 layers$" "$T/plan"
 	awk '/^(device|weights|scratch|cache)/ { sum += $2 } /^total/ { total = $2 } END { exit !(total > 0 && sum > total - 1 && sum < total + 1) }' "$T/plan"
-	fails 1 "planning: --budget: too small" -- e3-infer -q --model seed:tiny:1 --plan --budget 1f --size 70x56
+	fails 1 "planning: --budget is too small" -- e3-infer -q --model seed:tiny:1 --plan --budget 1f --size 70x56
 	fails 2 "--size: only with --plan" -- e3-infer --size 70x56
 	fails 2 "--vram states a budget" -- e3-infer --vram 6G --budget 10f
 	fails 2 "expected a size such as 6G or 6000M" -- e3-infer --vram 6f

@@ -44,7 +44,7 @@ python() { /usr/bin/python3 -B - "$@"; }
 		assert n["frames"] == 8 and all(n[k] == m[k] for k in ("cache_now", "cache_peak", "cache_full")), (n, m)
 	PY
 	e3-infer --device cpu --model seed:tiny:7 --load-cache "$cache" "$frames" 2>"$T/e" | e3-dump >/dev/null
-	grep -q 'saw 6 frames of this stream: they are skipped' "$T/e"
+	grep -q 'the saved session has seen 6 frames of this stream, which are skipped' "$T/e"
 	# The same with the options said again, and with an input that begins where the cache ends.
 	infer --load-cache "$cache" --budget 3f --policy evict3r --temp 0.5 --fit-mode crop "$frames" >"$T/x.e3"
 	same "$T/x.e3" "$T/second.e3"
@@ -163,10 +163,10 @@ m[1:-1] = [[k, dict(x, i=n - 1 - x["i"])] for k, x in m[-2:0:-1]]'
 	fails 2 "--save-every: needs --save-cache" -- infer --save-every 3 "$frames"
 	fails 2 "--continue: needs --load-cache" -- infer --continue "$frames"
 	fails 2 "--freeze: needs --load-cache" -- infer --freeze "$frames"
-	fails 2 "--freeze leaves the cache as it is" -- infer --load-cache "$cache" --freeze --save-cache "$T/c" "$frames"
-	fails 2 "--freeze leaves the cache as it is" -- infer --load-cache "$cache" --freeze --continue "$frames"
-	fails 2 "--load-cache: says what the budget is" -- infer --load-cache "$cache" --vram 6G "$frames"
-	fails 2 "--continue: how many frames there will be in all is not known" -- infer --load-cache "$cache" --continue --P 0.5 "$frames"
+	fails 2 "--freeze does not change the cache: it takes no --continue and no --save-cache" -- infer --load-cache "$cache" --freeze --save-cache "$T/c" "$frames"
+	fails 2 "--freeze does not change the cache: it takes no --continue and no --save-cache" -- infer --load-cache "$cache" --freeze --continue "$frames"
+	fails 2 "--load-cache: the file states the budget" -- infer --load-cache "$cache" --vram 6G "$frames"
+	fails 2 "--continue: the number of frames in all is not known" -- infer --load-cache "$cache" --continue --P 0.5 "$frames"
 	fails 2 "--save-cache: needs a file" -- infer --save-cache - "$frames"
 	while IFS='|' read -r options saved asked; do
 		read -r -a words <<<"$options"
@@ -188,7 +188,7 @@ m[1:-1] = [[k, dict(x, i=n - 1 - x["i"])] for k, x in m[-2:0:-1]]'
 @test "another network, other pictures, another size or a damaged file is refused without output" {
 	fails 1 "is of the network seed:tiny:7 (" -- e3-infer -q --model seed:tiny:8 --load-cache "$cache" -o "$T/o.e3" "$frames"
 	edit "$frames" "$T/x.e3" 'd = bytearray(m[6][1]["rgb"]["data"]); d[77] ^= 1; m[6][1]["rgb"]["data"] = bytes(d)'
-	fails 1 "reading frame 5: is not the picture that the saved cache saw as frame 5 of " -- infer --load-cache "$cache" -o "$T/o.e3" "$T/x.e3"
+	fails 1 "reading frame 5: not the picture that the saved session saw as frame 5 of " -- infer --load-cache "$cache" -o "$T/o.e3" "$T/x.e3"
 	edit "$frames" "$T/x.e3" 'd = bytearray(m[1][1]["rgb"]["data"]); d[0] ^= 1; m[1][1]["rgb"]["data"] = bytes(d)'
 	fails 1 "give --continue" -- infer --load-cache "$cache" -o "$T/o.e3" "$T/x.e3"
 	e3-decode -q --all --max-frames 9 "$DEMO/clip.mp4" >"$T/crop.e3"
@@ -203,7 +203,7 @@ m[1:-1] = [[k, dict(x, i=n - 1 - x["i"])] for k, x in m[-2:0:-1]]'
 	fails 1 "is not a cache that e3-infer saved" -- infer --load-cache "$frames" -o "$T/o.e3" "$frames"
 	fails 1 "No such file or directory" -- infer --load-cache "$T/none" -o "$T/o.e3" "$frames"
 	infer --budget 3f --outputs depth --save-cache "$T/c" "$f/six.e3" | e3-dump >/dev/null
-	fails 1 "has no camera memory, since it was saved without poses" -- infer --load-cache "$T/c" -o "$T/o.e3" "$frames"
+	fails 1 "has no camera memory, since it was saved without poses: leave pose out of --outputs" -- infer --load-cache "$T/c" -o "$T/o.e3" "$frames"
 	[ ! -e "$T/o.e3" ]
 }
 

@@ -53,7 +53,8 @@ static void frames_tokens_bytes_and_fractions_are_tokens(void **state)
 	 * promised. */
 	assert_int_equal(made(o).pages, 16);
 	o = with(E3_BUDGET_FRACTION, 0.5);
-	refused(o, "planning: --P: the length of the stream is unknown: give --frames N, or an absolute --budget");
+	refused(o,
+		"planning: 'fraction' needs the length of the stream, which is unknown: give 'frames', or an absolute 'budget'");
 }
 
 /* The first frame and the last do not evict, so any fraction of one or two frames keeps them; of three it may be too
@@ -68,8 +69,8 @@ static void any_fraction_of_two_frames_works(void **state)
 			p.pages * p.page_keys >= o.frames * LAYERS * N + LAYERS * (N + p.page_keys - 1)); /* and one frame more */
 	}
 	refused(o,
-		"planning: --P 0.01 of 3 frames: too small: frame 0 and one frame's special tokens must fit; the smallest that works "
-		"is --P 0.3769");
+		"planning: 'fraction' 0.01 of 3 frames is too small: frame 0 and one frame's special tokens must fit; the smallest that works "
+		"is 'fraction' 0.3769");
 }
 
 static void bytes_are_never_passed(void **state)
@@ -135,16 +136,16 @@ static void under_e3_only_the_frame_at_hand_protects_its_special_tokens(void **s
 static void too_small_is_refused_naming_what_works(void **state)
 {
 	static const char text[] =
-		"planning: --budget: too small: frame 0 and one frame's special tokens must fit; the smallest that works is "
-		"--budget 1.1305f, 78 or 0.1M";
+		"planning: 'budget' is too small: frame 0 and one frame's special tokens must fit; the smallest that works is "
+		"'budget' 1.1305f, 78 or 0.1M";
 	refused(with(E3_BUDGET_FRAMES, 1), text);
 	refused(with(E3_BUDGET_TOKENS, 77), text);
 	refused(with(E3_BUDGET_BYTES, 1000), text);
 	e3_infer_options o = with(E3_BUDGET_FRACTION, 0.05);
 	o.frames = 20;
 	refused(o,
-		"planning: --P 0.05 of 20 frames: too small: frame 0 and one frame's special tokens must fit; the smallest that works "
-		"is --P 0.0566");
+		"planning: 'fraction' 0.05 of 20 frames is too small: frame 0 and one frame's special tokens must fit; the smallest that works "
+		"is 'fraction' 0.0566");
 }
 
 /* The three numbers of a refusal, fed back, work; a step below them does not. */
@@ -165,9 +166,9 @@ static void the_smallest_named_works_for_any_shape(void **state)
 		e3_err err = {""};
 		double frames, tokens, mib, fraction;
 		assert_int_equal(e3_plan_make(&c, &o, h, w, &p, &err), -1);
-		const char *named = strstr(err.text, "works is --budget ");
+		const char *named = strstr(err.text, "works is 'budget' ");
 		assert_non_null(named);
-		assert_int_equal(sscanf(named, "works is --budget %lff, %lf or %lfM", &frames, &tokens, &mib), 3);
+		assert_int_equal(sscanf(named, "works is 'budget' %lff, %lf or %lfM", &frames, &tokens, &mib), 3);
 		e3_infer_options works[] = {with(E3_BUDGET_FRAMES, frames), with(E3_BUDGET_TOKENS, tokens),
 			with(E3_BUDGET_BYTES, mib * 1048576)};
 		for (int j = 0; j < 3; j++)
@@ -179,8 +180,8 @@ static void the_smallest_named_works_for_any_shape(void **state)
 		o = with(E3_BUDGET_FRACTION, 1e-5);
 		o.frames = 2 + (int64_t)(e3_fmix32(seed++) % 1000);
 		assert_int_equal(e3_plan_make(&c, &o, h, w, &p, &err), -1);
-		assert_non_null(named = strstr(err.text, "works is --P "));
-		assert_int_equal(sscanf(named, "works is --P %lf", &fraction), 1);
+		assert_non_null(named = strstr(err.text, "works is 'fraction' "));
+		assert_int_equal(sscanf(named, "works is 'fraction' %lf", &fraction), 1);
 		o.budget = fraction;
 		if (e3_plan_make(&c, &o, h, w, &p, &err))
 			fail_msg("%lld frames: %s", (long long)o.frames, err.text);

@@ -1,4 +1,15 @@
-/* e3-infer: what was asked for, where the model is, how frames come and results leave. */
+/* e3-infer's own parts: what was asked for, how frames come and results leave, how a session is resumed.
+ *
+ * A frame passes through four types, each made by one function only, so that no step can be left out:
+ *
+ *   infer_frame     as it was read, at the network's size          infer_reader_next
+ *   infer_placed    with its index and time in the output          infer_resume_place
+ *   infer_parcel    in the memory from which it will be written    infer_writer_fill
+ *   infer_computed  with its results                               compute (main.c)
+ *
+ * infer_writer_send takes it from there; infer_writer_wait says what has been written, as an infer_written, and only
+ * that can be saved.
+ */
 #ifndef E3_CMD_INFER_H
 #define E3_CMD_INFER_H
 
@@ -9,7 +20,7 @@
 
 /* What was said on the command line, rather than left to its default. */
 typedef struct infer_given {
-	bool policy, budget, temperature, camera_frames, compat, fit_mode;
+	bool policy, fraction, budget, temperature, camera_frames, compat, fit_mode;
 } infer_given;
 
 typedef struct infer_request {
@@ -29,8 +40,9 @@ typedef struct infer_request {
 	int plan_size[2];        /* --size: columns, rows of the source picture */
 	const char *save, *load; /* --save-cache, --load-cache */
 	int64_t save_every;
-	bool go_on, freeze; /* --continue, --freeze */
-	bool each;          /* --each: every frame in a session of its own */
+	bool continues; /* --continue */
+	bool freeze;
+	bool separate; /* --each: every frame in a session of its own */
 	infer_given given;
 } infer_request;
 
@@ -38,36 +50,47 @@ enum { DEVICE_AUTO, DEVICE_CPU, DEVICE_CUDA };
 
 /* Parses the command line; usage errors exit 2. */
 void infer_parse(int argc, char **argv, infer_request *r);
+/* Puts the options in place of the settings that an error of the library names in quotes: 'budget' becomes --budget. */
+void infer_explain(e3_err *err);
 
-/* --model, else $E3_MODEL, else a file in ~/.cache/e3, else the bundled demo model, saying on standard error which was
- * found. *path is to be freed. */
-int infer_find_model(const char *asked, char **path, e3_err *err);
+/* ---- reader.c: frames come in ---- */
 
-/* One message of the input; a frame as the network will see it. */
-typedef struct infer_item {
-	int kind;         /* e3_kind */
-	bool seen;        /* a frame that the saved cache saw: only to be compared with that */
-	int64_t skipped;  /* frames of the stream so far that it saw, this one included */
-	e3_source source; /* of a frame; fit: source pixel to network pixel */
+typedef struct infer_frame {
+	e3_source source; /* fit: source pixel to network pixel */
 	e3_image picture;
-	e3_msg msg; /* of anything else */
+	bool covered; /* the resumed session has seen it: to be compared, not computed */
+} infer_frame;
+
+/* One message of the input. */
+typedef struct infer_item {
+	int kind;          /* e3_kind */
+	int64_t covered;   /* frames of the stream so far that the resumed session has seen */
+	infer_frame frame; /* of E3_FRAME */
+	e3_msg msg;        /* of any other kind */
 } infer_item;
 
-typedef struct infer_reader infer_reader;
-
-/* Frames of a stream that a saved cache saw, by its own indices; {-1, -1}: none. Those between the first and the last
- * are not even decoded, nor is ground truth before the last. */
+/* Frames of a stream that the resumed session has seen, by the stream's own indices; {-1, -1}: none. Those between the
+ * first and the last are not even decoded, nor is ground truth before the last. */
 typedef struct infer_span {
 	int64_t first, last;
 } infer_span;
 
-infer_reader *infer_reader_open(e3_in *in, const e3_config *c, e3_fit_mode mode, infer_span seen, e3_err *err);
+typedef struct infer_reader infer_reader;
+
+infer_reader *infer_reader_open(e3_in *in, const e3_config *c, e3_fit_mode mode, infer_span covered, e3_err *err);
 /* As e3_in_next. The item is the caller's until the next call. */
 int infer_reader_next(infer_reader *r, infer_item **item, e3_err *err);
-/* false: it is still waiting for input, which nothing but the end of the process ends; then `in` may not be closed. */
+/* false: it still waits for input, which only the end of the process interrupts; then `in` may not be closed. */
 bool infer_reader_close(infer_reader *r);
 
-/* All that leaves for one frame. */
+/* ---- writer.c: results leave ---- */
+
+typedef struct infer_placed {
+	e3_source source;
+	e3_image *picture; /* of the infer_frame */
+} infer_placed;
+
+/* All that is written for one frame. */
 typedef struct infer_parcel {
 	e3_pred pred; /* owns nothing: the picture is `fitted`, the maps are lent by the session */
 	e3_image fitted;
@@ -76,61 +99,52 @@ typedef struct infer_parcel {
 	int n_attn, cap_attn;
 } infer_parcel;
 
-/* A scan and its file. */
-typedef struct infer_scan {
-	e3_saved_file *file;         /* --load-cache; closed with the scan */
-	const e3_saved *from;        /* what it says; NULL without one */
-	e3_stream_position position; /* of the last frame that was computed */
-	int64_t skipped;             /* frames of this stream that the cache saw before */
-	int64_t pending;             /* messages of ground truth that were passed on before */
-	int64_t saved;               /* frames in the file as it is now */
-	bool moved, took;            /* the shift is known; a frame of this stream was computed */
-} infer_scan;
+typedef struct infer_computed {
+	infer_parcel *parcel;
+} infer_computed;
 
-/* Reads what the file says, checks that it goes with network, device and request, and completes the request from it. */
-int infer_scan_open(infer_scan *s, infer_request *r, const e3_net *net, const e3_dev *dev, e3_err *err);
-void infer_scan_close(infer_scan *s);
-/* What of a stream need not be computed again. */
-infer_span infer_scan_seen(const infer_scan *s, const infer_request *r);
-/* A frame that the cache saw, from the stream at hand: is it the same picture? */
-int infer_scan_check(const infer_scan *s, const infer_item *item, e3_err *err);
-/* Before the first frame that is computed: --continue numbers it on from the last of the scan, and so the frames after
- * it. */
-void infer_scan_move(infer_scan *s, const infer_request *r, const e3_head *head, const e3_source *first);
-void infer_scan_place(infer_scan *s, const infer_request *r, e3_source *source);
-/* `frames`: how many the stream says it has, -1 unknown. */
-e3_session *infer_scan_resume(infer_scan *s, const infer_request *r, const e3_net *net, e3_dev *dev, int64_t frames,
-	e3_err *err);
-void infer_scan_took(infer_scan *s, const infer_request *r, const infer_parcel *parcel);
-/* Ground truth of frame i is at hand: true when it was passed on before the cache was saved. */
-bool infer_scan_passed(infer_scan *s, const infer_request *r, int64_t i);
-/* `last`: the last frame that was computed. */
-int infer_scan_save(infer_scan *s, const infer_request *r, e3_session *session, const infer_parcel *last, e3_err *err);
-
-/* Where memory is measured. */
-typedef struct infer_memory {
-	const e3_net *net;
-	e3_dev *dev;
-	int size[2];     /* rows, columns of the network's picture */
-	uint64_t before; /* in use before the network was loaded */
-} infer_memory;
-
-/* Prints what a run with these options takes: weights, scratch, cache, total. */
-int infer_plan(const infer_memory *m, const e3_infer_options *o, e3_err *err);
-/* Turns `total` bytes of device memory into the budget they leave for the cache. */
-int infer_solve(const infer_memory *m, double total, e3_infer_options *o, e3_err *err);
+/* The last parcel that was written, with everything before it. */
+typedef struct infer_written {
+	const infer_parcel *last;
+} infer_written;
 
 typedef struct infer_writer infer_writer;
 
 infer_writer *infer_writer_open(e3_out *out, e3_err *err);
-/* The parcel to fill next; the one sent before it may still be on its way. */
-infer_parcel *infer_writer_parcel(infer_writer *w);
-/* The one sent last, as long as it is not filled again. */
-const infer_parcel *infer_writer_last(const infer_writer *w);
-/* Sends it, after the one before has left. -1 when that one failed. */
-int infer_writer_send(infer_writer *w, e3_err *err);
-/* Until everything sent has left; then the caller may write to `out` itself. */
-int infer_writer_wait(infer_writer *w, e3_err *err);
+/* The next parcel, while the one before may still be on its way. Takes the picture; the reader gets the old one. */
+infer_parcel *infer_writer_fill(infer_writer *w, infer_placed placed);
+/* Starts to write it, once the one before has been written. -1 when that one failed. */
+int infer_writer_send(infer_writer *w, infer_computed computed, e3_err *err);
+/* Until everything sent has been written; then the caller may write to `out` itself. */
+int infer_writer_wait(infer_writer *w, infer_written *written, e3_err *err);
 void infer_writer_close(infer_writer *w);
+
+/* ---- resume.c: a session in a file ---- */
+
+typedef struct infer_resume {
+	e3_saved_file *file;         /* --load-cache; closed with this */
+	const e3_saved *from;        /* what it says; NULL without one */
+	e3_stream_position position; /* of the last frame that was computed */
+	int64_t covered;             /* frames of this stream that the saved session has seen */
+	int64_t delivered_truths;    /* ground truth of position.last_i that was forwarded before, and comes again */
+	bool placed, computed;       /* a frame of this stream was placed; was computed */
+} infer_resume;
+
+/* Reads what the file says, checks that it goes with network, device and request, and completes the request from it. */
+int infer_resume_open(infer_resume *s, infer_request *r, const e3_net *net, const e3_dev *dev, e3_err *err);
+void infer_resume_close(infer_resume *s);
+infer_span infer_resume_span(const infer_resume *s, const infer_request *r);
+/* `frames`: how many the stream says it has, -1 unknown. */
+e3_session *infer_resume_session(infer_resume *s, const infer_request *r, const e3_net *net, e3_dev *dev,
+	int64_t frames, e3_err *err);
+/* Is a covered frame the picture that the session has seen? */
+int infer_resume_check(const infer_resume *s, const infer_frame *frame, e3_err *err);
+/* Where a frame stands in the output: --continue numbers it on from the saved session. */
+infer_placed infer_resume_place(infer_resume *s, const infer_request *r, const e3_head *head, infer_frame *frame);
+void infer_resume_count(infer_resume *s, const infer_request *r, infer_computed computed);
+/* Ground truth of frame *i of the input: sets *i to its index in the output; true when it was delivered before the
+ * session was saved. */
+bool infer_resume_truth(infer_resume *s, const infer_request *r, int64_t *i);
+int infer_resume_save(infer_resume *s, const infer_request *r, e3_session *session, infer_written written, e3_err *err);
 
 #endif

@@ -1,33 +1,37 @@
 /* e3-infer: frames in, predictions out, one frame at a time: parse, open, loop, close.
  *
- * Refuses frames that change size in mid-stream, streams that carry predictions already, and budgets that cannot work.
+ * Refuses frames that change size in mid-stream, streams that already carry predictions, and budgets that are too
+ * small.
  */
 #include "infer.h"
 #include "e3/mem.h"
 #include "e3/num.h"
 #include "e3/tool.h"
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 typedef struct infer {
 	infer_request r;
 	e3_dev *dev;
+	bool gpu;        /* the device has memory of its own */
+	uint64_t before; /* device memory in use before the network is loaded */
 	e3_net *net;
-	e3_session *session; /* opened by the first frame: its size is not known before */
-	infer_scan scan;     /* where in its stream it stands */
-	e3_head head;        /* of the input, completed for the output */
-	bool head_sent, input_failed;
+	infer_resume resume;
 	infer_reader *reader;
 	infer_writer *writer;
-	int size[2];     /* rows, columns of the network's picture; 0 before the first frame */
-	uint64_t before; /* device memory in use before the network is loaded */
-	double ms;       /* of the last frame */
+	int size[2];         /* rows, columns of the network's picture; 0 before the first frame */
+	e3_session *session; /* opened by the first frame: its size is not known before */
+	e3_head head;        /* of the input, completed for the output */
+	bool head_sent, input_failed;
 	int64_t frames;
+	double ms;          /* of the last frame */
 	e3_latency latency; /* of a live source */
 	double start, first_done;
-	bool gpu; /* the device has memory of its own */
 } infer;
+
+/* ---- open ---- */
 
 static int open_device(infer *f, e3_err *err)
 {
@@ -45,10 +49,28 @@ static int open_device(infer *f, e3_err *err)
 	return f->dev ? 0 : -1;
 }
 
+static int find_model(const char *asked, char **path, e3_err *err)
+{
+	const char *from_env = getenv("E3_MODEL");
+	bool is_demo;
+	if (asked || (from_env && *from_env)) {
+		*path = strdup(asked ? asked : from_env);
+		return *path ? 0 : e3_fail(err, "finding the model: out of memory");
+	}
+	if (e3_ckpt_locate(path, &is_demo, err))
+		return e3_fail_in(err, "finding the model: neither --model nor $E3_MODEL is set");
+	if (is_demo)
+		e3_note("model: the bundled demo model, which only knows rendered rooms; for photographs give --model (%s)",
+			*path);
+	else
+		e3_note("model: %s", *path);
+	return 0;
+}
+
 static int open_net(infer *f, e3_err *err)
 {
 	char *path;
-	if (infer_find_model(f->r.model, &path, err))
+	if (find_model(f->r.model, &path, err))
 		return -1;
 	double t = e3_now();
 	f->before = f->dev->ops->memory(f->dev).used;
@@ -67,6 +89,13 @@ static int open_net(infer *f, e3_err *err)
 	return 0;
 }
 
+static int fit_vram(infer *f, e3_err *err)
+{
+	if (f->r.vram > 0 && e3_session_fit(f->net, f->dev, &f->r.o, f->size, f->r.vram, err))
+		return e3_fail_in(err, "planning: --vram");
+	return 0;
+}
+
 static int new_session(infer *f, e3_err *err)
 {
 	if (f->head.frames >= 0) {
@@ -79,8 +108,7 @@ static int new_session(infer *f, e3_err *err)
 		return e3_fail(err,
 			"planning: --P: the stream does not say how many frames it has: give --frames N, or an absolute budget with --budget");
 	f->r.o.attn = f->r.n_attn ? f->r.attn : NULL;
-	infer_memory memory = {f->net, f->dev, {f->size[0], f->size[1]}, f->before};
-	if (f->r.vram > 0 && infer_solve(&memory, f->r.vram, &f->r.o, err))
+	if (fit_vram(f, err))
 		return -1;
 	f->session = e3_session_open(f->net, f->dev, &f->r.o, f->size, err);
 	return f->session ? 0 : -1;
@@ -88,9 +116,9 @@ static int new_session(infer *f, e3_err *err)
 
 static int open_session(infer *f, e3_err *err)
 {
-	if (f->scan.from)
-		f->session = infer_scan_resume(&f->scan, &f->r, f->net, f->dev, f->head.frames, err);
-	if (!f->session && (f->scan.from || new_session(f, err)))
+	if (f->resume.from)
+		f->session = infer_resume_session(&f->resume, &f->r, f->net, f->dev, f->head.frames, err);
+	if (!f->session && (f->resume.from || new_session(f, err)))
 		return -1;
 	const e3_plan *p = e3_session_plan(f->session);
 	e3_detail("frames: %d × %d, %d tokens each; cache: %.1f MiB in pages of %d keys", f->size[1], f->size[0],
@@ -105,7 +133,7 @@ static int set_text(char **to, const char *text, e3_err *err)
 	return *to ? 0 : e3_fail(err, "writing the head: out of memory");
 }
 
-/* The head leaves with the first frame, when the session knows its numbers; or with the end of an empty stream. */
+/* Sent with the first frame, when the session knows its numbers, or with the end of an empty stream. */
 static int send_head(infer *f, e3_err *err)
 {
 	const e3_config *c = e3_net_config(f->net);
@@ -124,20 +152,30 @@ static int send_head(infer *f, e3_err *err)
 		if (isfinite(p->budget))
 			h->budget = (int64_t)floor(p->budget);
 	}
-	if (f->scan.from) {
-		h->seen = f->scan.from->t, h->after = f->scan.from->position.last_i, h->frozen = f->r.freeze;
-		h->frames = h->frames < 0 ? -1 : h->frames > f->scan.skipped ? h->frames - f->scan.skipped : 0;
-		if (f->scan.skipped)
-			e3_note("%s saw %lld frames of this stream: they are skipped", f->r.load, (long long)f->scan.skipped);
+	if (f->resume.from) {
+		h->seen = f->resume.from->t, h->after = f->resume.from->position.last_i, h->frozen = f->r.freeze;
+		h->frames = h->frames < 0 ? -1 : h->frames > f->resume.covered ? h->frames - f->resume.covered : 0;
+		if (f->resume.covered)
+			e3_note("%s: the saved session has seen %lld frames of this stream, which are skipped", f->r.load,
+				(long long)f->resume.covered);
 	}
 	f->head_sent = true;
 	return e3_out_head(f->r.stage.out, h, err);
 }
 
-/* Moves what the step gave into the parcel. */
+/* Session and head, with the first frame or when none will come. */
+static int begin(infer *f, e3_err *err)
+{
+	return (!f->session && open_session(f, err)) || (!f->head_sent && send_head(f, err)) ? -1 : 0;
+}
+
+/* ---- loop ---- */
+
+/* Puts the results of the step into the parcel. */
 static int pack(infer *f, const e3_result *r, infer_parcel *to, e3_err *err)
 {
 	to->pred.ms = f->ms;
+	to->pred.half = f->r.half;
 	to->pred.latency = to->pred.s.t_capture != 0 ? f->latency.last : 0;
 	to->pred.has_pose = r->has_pose;
 	memcpy(to->pred.pose, r->pose, sizeof r->pose);
@@ -190,70 +228,71 @@ static void report(infer *f)
 		behind, left);
 }
 
-/* Session and head, when the first frame is there or will not come. */
-/* --each: what the last frame left is forgotten, once its results are out. */
+/* --each: forgets the last frame once its results have been written. */
 static int forget(infer *f, e3_err *err)
 {
-	if (infer_writer_wait(f->writer, err))
+	infer_written written;
+	if (infer_writer_wait(f->writer, &written, err))
 		return -1;
 	e3_session_close(f->session);
 	f->session = NULL;
 	return 0;
 }
 
-static int begin(infer *f, e3_err *err)
-{
-	return (!f->session && open_session(f, err)) || (!f->head_sent && send_head(f, err)) ? -1 : 0;
-}
-
-/* Every so many frames, when the next one is there: then all that belongs to the last one has left too. A disk that is
- * full now may have room later: the run goes on. */
-static int save_now_and_then(infer *f, e3_err *err)
+/* --save-every: saves when the next frame has come, once the results of all frames before it have been written. A disk
+ * that is full now may have room later: the run goes on. */
+static int autosave(infer *f, e3_err *err)
 {
 	e3_err why = {""};
-	if (!f->r.save_every || !f->scan.took || e3_session_frames(f->session) % f->r.save_every)
+	infer_written written;
+	if (!f->r.save_every || !f->resume.computed || e3_session_frames(f->session) % f->r.save_every)
 		return 0;
-	if (infer_writer_wait(f->writer, err))
+	if (infer_writer_wait(f->writer, &written, err))
 		return -1;
-	if (infer_scan_save(&f->scan, &f->r, f->session, infer_writer_last(f->writer), &why))
+	if (infer_resume_save(&f->resume, &f->r, f->session, written, &why))
 		e3_warn("%s; the run goes on", why.text);
 	return 0;
 }
 
-static int do_frame(infer *f, infer_item *item, e3_err *err)
+static int check_size(infer *f, const e3_image *picture, e3_err *err)
 {
-	f->scan.skipped = item->skipped;
-	if (item->seen)
-		return infer_scan_check(&f->scan, item, err);
-	if (save_now_and_then(f, err))
-		return -1;
-	if (!f->scan.moved)
-		infer_scan_move(&f->scan, &f->r, &f->head, &item->source);
-	infer_scan_place(&f->scan, &f->r, &item->source);
-	infer_parcel *to = infer_writer_parcel(f->writer);
-	e3_image spare = to->fitted; /* the picture stays with the parcel until it has left; the reader gets the old one */
-	to->fitted = item->picture, item->picture = spare;
-	to->pred =
-		(e3_pred){.s = item->source, .w = to->fitted.w, .h = to->fitted.h, .rgb = to->fitted.px, .half = f->r.half};
 	if (!f->size[0])
-		f->size[0] = to->pred.h, f->size[1] = to->pred.w;
-	if (f->size[1] != to->pred.w || f->size[0] != to->pred.h)
-		return e3_fail(err,
-			"reading frame %lld: %d × %d for the network, %d × %d %s: all frames of a stream must have one shape",
-			(long long)f->frames, to->pred.w, to->pred.h, f->size[1], f->size[0],
-			f->frames ? "before" : "in the saved cache");
-	if ((f->r.each && forget(f, err)) || begin(f, err))
-		return -1;
-	double t = e3_now();
+		f->size[0] = picture->h, f->size[1] = picture->w;
+	if (f->size[1] == picture->w && f->size[0] == picture->h)
+		return 0;
+	return e3_fail(err,
+		"reading frame %lld: %d × %d for the network, %d × %d %s: all frames of a stream must have one shape",
+		(long long)f->frames, picture->w, picture->h, f->size[1], f->size[0],
+		f->frames ? "before" : "in the saved cache");
+}
+
+static int compute(infer *f, infer_parcel *to, infer_computed *computed, e3_err *err)
+{
 	e3_result r;
+	double t = e3_now();
 	if (e3_session_step(f->session, to->fitted.px, &r, &to->evict, err))
 		return -1;
 	f->ms = 1e3 * (e3_now() - t);
 	e3_latency_add(&f->latency, to->pred.s.t_capture, e3_now_utc());
-	infer_scan_took(&f->scan, &f->r, to);
-	if (f->r.each)
-		e3_evict_release(&to->evict); /* there is no cache to tell of */
-	if (pack(f, &r, to, err) || infer_writer_send(f->writer, err))
+	if (f->r.separate)
+		e3_evict_release(&to->evict); /* there is no cache to report */
+	*computed = (infer_computed){to};
+	return pack(f, &r, to, err);
+}
+
+static int do_frame(infer *f, infer_frame *frame, e3_err *err)
+{
+	infer_computed computed;
+	if (frame->covered)
+		return infer_resume_check(&f->resume, frame, err);
+	if (autosave(f, err) || check_size(f, &frame->picture, err))
+		return -1;
+	infer_placed placed = infer_resume_place(&f->resume, &f->r, &f->head, frame);
+	infer_parcel *parcel = infer_writer_fill(f->writer, placed);
+	if ((f->r.separate && forget(f, err)) || begin(f, err) || compute(f, parcel, &computed, err))
+		return -1;
+	infer_resume_count(&f->resume, &f->r, computed);
+	if (infer_writer_send(f->writer, computed, err))
 		return -1;
 	if (!f->frames++)
 		f->first_done = e3_now();
@@ -261,7 +300,7 @@ static int do_frame(infer *f, infer_item *item, e3_err *err)
 	return 0;
 }
 
-static int pass_truth_as(infer *f, const e3_msg *msg, int64_t i, e3_err *err)
+static int write_truth_as(infer *f, const e3_msg *msg, int64_t i, e3_err *err)
 {
 	e3_truth truth = {0};
 	int rc = e3_truth_decode(msg, &truth, err);
@@ -271,20 +310,21 @@ static int pass_truth_as(infer *f, const e3_msg *msg, int64_t i, e3_err *err)
 	return rc;
 }
 
-/* Ground truth goes through as it came, in its place; --continue numbers it as its frame. */
+/* Ground truth is forwarded as it is; --continue numbers it as its frame. */
 static int pass_truth(infer *f, const e3_msg *msg, e3_err *err)
 {
-	int64_t i = e3_msg_index(msg) + (f->r.freeze ? 0 : f->scan.position.shift_i);
-	if (!f->head_sent && !f->scan.from)
+	int64_t i = e3_msg_index(msg);
+	infer_written written;
+	if (!f->head_sent && !f->resume.from)
 		return e3_fail(err, "reading: truth before the first frame");
-	if (infer_scan_passed(&f->scan, &f->r, i))
+	if (infer_resume_truth(&f->resume, &f->r, &i))
 		return 0;
-	if (infer_writer_wait(f->writer, err) || begin(f, err))
+	if (infer_writer_wait(f->writer, &written, err) || begin(f, err))
 		return -1;
-	return i == e3_msg_index(msg) ? e3_out_msg(f->r.stage.out, msg, err) : pass_truth_as(f, msg, i, err);
+	return i == e3_msg_index(msg) ? e3_out_msg(f->r.stage.out, msg, err) : write_truth_as(f, msg, i, err);
 }
 
-/* Nothing is given back on the way: at the end it is what it was at its highest. */
+/* Memory is not released during a run: what is in use at the end is the maximum. */
 static uint64_t device_used(const infer *f)
 {
 	uint64_t used = f->gpu && f->net ? f->dev->ops->memory(f->dev).used : 0;
@@ -293,7 +333,9 @@ static uint64_t device_used(const infer *f)
 
 static int send_end(infer *f, e3_err *err)
 {
-	if (infer_writer_wait(f->writer, err) || (f->scan.from ? begin(f, err) : !f->head_sent && send_head(f, err)))
+	infer_written written;
+	if (infer_writer_wait(f->writer, &written, err) ||
+		(f->resume.from ? begin(f, err) : !f->head_sent && send_head(f, err)))
 		return -1;
 	e3_cache_use use = f->session ? e3_session_cache(f->session) : (e3_cache_use){0};
 	e3_end end = {f->frames, e3_now() - f->start, e3_rss_peak(), use.now, use.peak, use.full,
@@ -314,10 +356,11 @@ static int loop(infer *f, e3_err *err)
 	int more;
 	while ((more = infer_reader_next(f->reader, &item, err)) > 0) {
 		int rc = 0;
+		f->resume.covered = item->covered;
 		if (item->kind == E3_HEAD)
 			rc = e3_head_decode(&item->msg, &f->head, err);
 		else if (item->kind == E3_FRAME)
-			rc = do_frame(f, item, err);
+			rc = do_frame(f, &item->frame, err);
 		else if (item->kind == E3_TRUTH)
 			rc = pass_truth(f, &item->msg, err);
 		else if (item->kind != E3_END)
@@ -325,30 +368,16 @@ static int loop(infer *f, e3_err *err)
 		if (rc)
 			return -1;
 	}
-	f->scan.skipped = item->skipped;
+	f->resume.covered = item->covered;
 	f->input_failed = more < 0 && !e3_stop_signal();
 	return f->input_failed ? -1 : send_end(f, err);
 }
 
-/* --plan: nothing is read, nothing but the table is written. */
-static int plan(infer *f, e3_err *err)
-{
-	e3_fit_plan fit;
-	if (open_device(f, err) || open_net(f, err))
-		return -1;
-	const e3_config *c = e3_net_config(f->net);
-	const e3_fit_rule rule = {c->image_size, c->patch, (e3_fit_mode)f->r.fit_mode};
-	if (e3_fit_plan_make(f->r.plan_size[0], f->r.plan_size[1], &rule, &fit, err))
-		return -1;
-	infer_memory memory = {f->net, f->dev, {fit.h, fit.w}, f->before};
-	if (f->r.vram > 0 && infer_solve(&memory, f->r.vram, &f->r.o, err))
-		return -1;
-	return infer_plan(&memory, &f->r.o, err);
-}
+/* ---- close ---- */
 
-/* The results have left: a cache that is saved has seen no frame that nobody got. What was computed before the input
- * failed is as good as ever. */
-static int save_last(infer *f, int rc, e3_err *err)
+/* Saves when the loop has ended. All results have been written by then: a saved cache covers only frames whose results
+ * were delivered. Also when the input failed, since the frames before that are complete. */
+static int save_last(infer *f, infer_written written, int rc, e3_err *err)
 {
 	e3_err why = {""};
 	if (!f->r.save || (rc && !f->input_failed))
@@ -357,7 +386,7 @@ static int save_last(infer *f, int rc, e3_err *err)
 		e3_note("%s: not saved: there was no frame", f->r.save);
 		return rc;
 	}
-	if (infer_scan_save(&f->scan, &f->r, f->session, infer_writer_last(f->writer), &why) == 0)
+	if (infer_resume_save(&f->resume, &f->r, f->session, written, &why) == 0)
 		return rc;
 	if (rc)
 		e3_warn("%s", why.text);
@@ -366,29 +395,66 @@ static int save_last(infer *f, int rc, e3_err *err)
 	return -1;
 }
 
+static int open_all(infer *f, e3_err *err)
+{
+	e3_stage *s = &f->r.stage;
+	if (e3_stage_open_output(s, err) || !(f->writer = infer_writer_open(s->out, err)) || open_device(f, err) ||
+		open_net(f, err) || infer_resume_open(&f->resume, &f->r, f->net, f->dev, err))
+		return -1;
+	if (f->resume.from)
+		f->size[0] = f->resume.from->size[0], f->size[1] = f->resume.from->size[1];
+	if (e3_stage_open_input(s, err))
+		return -1;
+	f->reader = infer_reader_open(s->in, e3_net_config(f->net), (e3_fit_mode)f->r.fit_mode,
+		infer_resume_span(&f->resume, &f->r), err);
+	return f->reader ? 0 : -1;
+}
+
 static int run(infer *f, e3_err *err)
 {
-	f->start = e3_now();
-	if (e3_stage_open_output(&f->r.stage, err))
-		return -1;
-	f->writer = infer_writer_open(f->r.stage.out, err);
-	int rc =
-		!f->writer || open_device(f, err) || open_net(f, err) || infer_scan_open(&f->scan, &f->r, f->net, f->dev, err)
-		? -1
-		: 0;
-	if (!rc && f->scan.from)
-		f->size[0] = f->scan.from->size[0], f->size[1] = f->scan.from->size[1];
-	rc = rc || e3_stage_open_input(&f->r.stage, err) ||
-			!(f->reader = infer_reader_open(f->r.stage.in, e3_net_config(f->net), (e3_fit_mode)f->r.fit_mode,
-				  infer_scan_seen(&f->scan, &f->r), err))
-		? -1
-		: 0;
+	infer_written written = {NULL};
+	int rc = open_all(f, err);
 	f->start = e3_now();
 	rc = rc || loop(f, err) ? -1 : 0;
+	infer_explain(err);
 	if (f->writer)
-		infer_writer_wait(f->writer, NULL);
+		infer_writer_wait(f->writer, &written, NULL);
 	rc = e3_stage_finish(&f->r.stage, rc, err);
-	return save_last(f, rc, err);
+	return save_last(f, written, rc, err);
+}
+
+/* --plan: reads no stream; prints the memory that a run with these options takes. */
+static int plan(infer *f, e3_err *err)
+{
+	const double mib = 1.0 / 1048576;
+	e3_fit_plan fit;
+	e3_session_memory m;
+	if (open_device(f, err) || open_net(f, err))
+		return -1;
+	const e3_config *c = e3_net_config(f->net);
+	const e3_fit_rule rule = {c->image_size, c->patch, (e3_fit_mode)f->r.fit_mode};
+	if (e3_fit_plan_make(f->r.plan_size[0], f->r.plan_size[1], &rule, &fit, err))
+		return -1;
+	f->size[0] = fit.h, f->size[1] = fit.w;
+	uint64_t with_net = f->dev->ops->memory(f->dev).used;
+	if (fit_vram(f, err) || e3_session_measure(f->net, f->dev, &f->r.o, f->size, &m, err)) {
+		infer_explain(err);
+		return -1;
+	}
+	const e3_plan *p = &m.plan;
+	printf("frames     %d × %d, %d tokens each\n", fit.w, fit.h, p->tokens_per_frame);
+	printf("device     %10.1f MiB  %s, before anything is loaded\n", mib * (double)f->before,
+		f->dev->ops->name(f->dev));
+	printf("weights    %10.1f MiB\n", mib * (double)(with_net - f->before));
+	printf("scratch    %10.1f MiB\n", mib * (double)(m.in_use - with_net) - mib * (double)p->cache_bytes);
+	if (isfinite(p->budget))
+		printf("cache      %10.1f MiB  keeps %.0f tokens: %.2f frames in each of %d layers\n",
+			mib * (double)p->cache_bytes, floor(p->budget), p->budget / p->layers / p->tokens_per_frame, p->layers);
+	else
+		printf("cache                      grows by %.1f MiB with every frame\n",
+			mib * (double)p->token_bytes * p->layers * p->tokens_per_frame);
+	printf("total      %10.1f MiB\n", mib * (double)m.in_use);
+	return fflush(stdout) || ferror(stdout) ? e3_fail_sys(err, "writing: standard output") : 0;
 }
 
 static void close_all(infer *f)
@@ -397,7 +463,7 @@ static void close_all(infer *f)
 		e3_stage_close(&f->r.stage);
 	infer_writer_close(f->writer);
 	e3_session_close(f->session);
-	infer_scan_close(&f->scan);
+	infer_resume_close(&f->resume);
 	e3_net_close(f->net);
 	e3_dev_close(f->dev);
 	e3_head_release(&f->head);

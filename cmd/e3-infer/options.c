@@ -1,4 +1,4 @@
-/* e3-infer: its command line. Owns what may not be combined; what a budget means is lib/model/plan.c's. */
+/* e3-infer: its command line. Owns which options may be combined; what a budget means is in lib/model/plan.c. */
 #include "infer.h"
 #include "e3/num.h"
 #include "e3/opt.h"
@@ -7,9 +7,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static bool no_evict, fraction_given, budget_given;
-static int policy = -1, precision;
-
 static int parse_fraction(void *to, const char *arg, e3_err *err)
 {
 	infer_request *r = to;
@@ -17,7 +14,7 @@ static int parse_fraction(void *to, const char *arg, e3_err *err)
 		return -1;
 	if (r->o.budget <= 0)
 		return e3_fail(err, "expected a fraction above 0, got '%s'", arg);
-	fraction_given = true;
+	r->given.fraction = true;
 	r->o.budget_kind = E3_BUDGET_FRACTION;
 	return 0;
 }
@@ -40,7 +37,7 @@ static int parse_budget(void *to, const char *arg, e3_err *err)
 			arg);
 	r->o.budget *= scale;
 	r->o.budget_kind = unit == 'f' ? E3_BUDGET_FRAMES : unit == 'M' || unit == 'G' ? E3_BUDGET_BYTES : E3_BUDGET_TOKENS;
-	budget_given = true;
+	r->given.budget = true;
 	return 0;
 }
 
@@ -48,10 +45,7 @@ static int parse_budget(void *to, const char *arg, e3_err *err)
 static int parse_vram(void *to, const char *arg, e3_err *err)
 {
 	infer_request r = {0};
-	bool before = budget_given;
-	int rc = parse_budget(&r, arg, err);
-	budget_given = before;
-	if (rc || r.o.budget_kind != E3_BUDGET_BYTES)
+	if (parse_budget(&r, arg, err) || r.o.budget_kind != E3_BUDGET_BYTES)
 		return e3_fail(err, "expected a size such as 6G or 6000M, got '%.60s'", arg);
 	((infer_request *)to)->vram = r.o.budget;
 	return 0;
@@ -107,35 +101,62 @@ static int parse_layers(void *to, const char *arg, e3_err *err)
 	return n < 0 ? -1 : 0;
 }
 
-static void check(const infer_request *r)
+static void check_budget(const infer_request *r)
 {
-	if (r->each && (r->load || r->save || r->vram > 0 || fraction_given || budget_given))
-		e3_usage_error(
-			"--each remembers nothing from frame to frame: it takes no budget, no --load-cache and no --save-cache");
-	if (fraction_given && budget_given)
-		e3_usage_error("--P and --budget: one of them");
-	if (r->o.policy->keeps_all && (fraction_given || budget_given))
+	const infer_given *g = &r->given;
+	if (r->separate && (r->load || r->save || r->vram > 0 || g->fraction || g->budget))
+		e3_usage_error("--each remembers nothing: it takes no budget, no --load-cache and no --save-cache");
+	if (g->fraction && g->budget)
+		e3_usage_error("--P and --budget: give only one of them");
+	if (r->o.policy->keeps_all && (g->fraction || g->budget))
 		e3_usage_error("--no-evict and --policy none keep everything: they take no --P and no --budget");
 	if (r->o.policy->no_compat && r->o.compat & (E3_COMPAT_F16_SUMS | E3_COMPAT_STARVE))
 		e3_usage_error("--policy %s cannot be combined with --compat f16-sums or starve", r->o.policy->name);
-	if (r->vram > 0 && (r->o.policy->keeps_all || fraction_given || budget_given))
+	if (r->vram > 0 && (r->o.policy->keeps_all || g->fraction || g->budget))
 		e3_usage_error("--vram states a budget: it takes no --P, --budget or --no-evict");
-	if (r->plan_size[0] && !r->plan)
-		e3_usage_error("--size: only with --plan; frames have their own size");
+}
+
+static void check_session(const infer_request *r)
+{
 	if (r->save_every && !r->save)
 		e3_usage_error("--save-every: needs --save-cache");
 	if (r->save && strcmp(r->save, "-") == 0)
 		e3_usage_error("--save-cache: needs a file: standard output carries the predictions");
-	if ((r->go_on || r->freeze) && !r->load)
-		e3_usage_error("--%s: needs --load-cache", r->go_on ? "continue" : "freeze");
-	if (r->freeze && (r->go_on || r->save))
-		e3_usage_error("--freeze leaves the cache as it is: it takes no --continue and no --save-cache");
+	if ((r->continues || r->freeze) && !r->load)
+		e3_usage_error("--%s: needs --load-cache", r->continues ? "continue" : "freeze");
+	if (r->freeze && (r->continues || r->save))
+		e3_usage_error("--freeze does not change the cache: it takes no --continue and no --save-cache");
 	if (r->load && (r->plan || r->vram > 0))
-		e3_usage_error("--load-cache: says what the budget is: it takes no --plan and no --vram");
-	if (r->go_on && fraction_given)
-		e3_usage_error("--continue: how many frames there will be in all is not known: give --budget, not --P");
+		e3_usage_error("--load-cache: the file states the budget: it takes no --plan and no --vram");
+	if (r->continues && r->given.fraction)
+		e3_usage_error("--continue: the number of frames in all is not known: give --budget, not --P");
+}
+
+static void check(const infer_request *r)
+{
+	check_budget(r);
+	check_session(r);
+	if (r->plan_size[0] && !r->plan)
+		e3_usage_error("--size: only with --plan; frames have their own size");
 	if (r->o.attn_map && !r->n_attn)
 		e3_usage_error("--attn-map: needs --attn-layers");
+}
+
+/* What the library calls a setting, and the option that sets it. */
+static const struct {
+	const char *setting, *option;
+} settings[] = {{"'fraction'", "--P"}, {"'budget'", "--budget"}, {"'frames'", "--frames"}, {"'outputs'", "--outputs"},
+	{"'device'", "--device"}, {"'precision'", "--precision"}};
+
+void infer_explain(e3_err *err)
+{
+	for (size_t k = 0; k < sizeof settings / sizeof *settings; k++) {
+		size_t n = strlen(settings[k].setting), m = strlen(settings[k].option);
+		for (char *at = err->text; (at = strstr(at, settings[k].setting)); at += m) {
+			memmove(at + m, at + n, strlen(at + n) + 1); /* an option is not longer */
+			memcpy(at, settings[k].option, m);
+		}
+	}
 }
 
 /* What --policy may be, from the table of policies. */
@@ -156,9 +177,11 @@ static void list_policies(policy_texts *to)
 
 void infer_parse(int argc, char **argv, infer_request *r)
 {
-	static int64_t frames = -1, camera_frames = -1;
-	static double temperature = -1;
-	static policy_texts texts;
+	int64_t frames = -1, camera_frames = -1;
+	double temperature = -1;
+	int policy = -1, precision = 0;
+	bool no_evict = false;
+	policy_texts texts;
 	list_policies(&texts);
 	*r = (infer_request){.stage = E3_STAGE_INIT, .o = e3_infer_defaults(), .last_attn = -1, .fit_mode = -1};
 	const e3_opt table[] = {
@@ -168,44 +191,48 @@ void infer_parse(int argc, char **argv, infer_request *r)
 			"~/.cache/e3, the bundled demo model)"),
 		E3_OPT_CHOICE("device", &r->device, "WHICH", "auto|cpu|cuda", "auto, cpu or cuda (default auto)"),
 		E3_OPT_CHOICE("precision", &precision, "TYPE", "bf16|f32",
-			"on CUDA: products of 16-bit numbers, or f32 throughout (default bf16;\nthe CPU is f32)"),
+			"on CUDA: 16-bit products, or f32 throughout (default bf16; the CPU always\nuses f32)"),
 		E3_OPT_INT("threads", &r->threads, "N", 1, 1024, "threads of the CPU backend (default: one per processor)"),
 		E3_OPT_CHOICE("fit-mode", &r->fit_mode, "MODE", "crop|pad",
 			"crop or pad frames to the network's size (default crop)"),
 		E3_OPT_TITLE("What the cache keeps"),
 		E3_OPT_CALL("P,P", r, "P", parse_fraction,
-			"the fraction P of the stream's tokens (default 0.5); needs its length"),
-		E3_OPT_INT("frames", &frames, "N", 1, 1e12, "length of the stream, when its head does not say"),
+			"keep the fraction P of the stream's tokens (default 0.5); needs its length"),
+		E3_OPT_INT("frames", &frames, "N", 1, 1e12, "length of the stream, if its head does not say"),
 		E3_OPT_CALL("budget,b", r, "SIZE", parse_budget,
-			"an absolute budget, for streams of any length: 10f (frames per layer),\n"
+			"keep an absolute number, for streams of any length: 10f (frames per layer),\n"
 			"200k (tokens over all layers), 1.5G (bytes of cache)"),
 		E3_OPT_CALL("vram", r, "SIZE", parse_vram,
-			"device memory in all, as in 6G: weights, scratch and what is left for the\ncache (CUDA only)"),
-		E3_OPT_FLAG("each", &r->each, "nothing from frame to frame: every picture by itself"),
-		E3_OPT_FLAG("no-evict", &no_evict, "everything: memory grows with the stream"),
+			"use this much device memory in all, as in 6G: weights, scratch, and the\nrest for the cache (CUDA only)"),
+		E3_OPT_FLAG("each", &r->separate, "process every frame on its own"),
+		E3_OPT_FLAG("no-evict", &no_evict, "keep everything: memory grows with the stream"),
 		E3_OPT_CHOICE("policy", &policy, "NAME", texts.choices, texts.help),
 		E3_OPT_REAL("temp", &temperature, "T", 1e-6, 1e6, "temperature of the layers' shares (default 0.5)"),
 		E3_OPT_INT("camera-frames", &camera_frames, "N", 2, 1e6, "frames the camera head remembers (default 1024)"),
 		E3_OPT_CALL("compat", r, "LIST", parse_compat,
-			"the released code's defects: evict3r (all of them), or some of\nf16-sums, starve, camera"),
-		E3_OPT_TITLE("Stopping and going on"),
-		E3_OPT_TEXT("save-cache", &r->save, "FILE", "save the cache when the stream ends, also by SIGTERM or SIGINT"),
-		E3_OPT_INT("save-every", &r->save_every, "N", 1, 1e12, "and after every N frames, when the next one comes"),
+			"reproduce defects of the released code: evict3r (all of them), or some of\nf16-sums, starve, camera"),
+		E3_OPT_TITLE("Saving and resuming a session"),
+		E3_OPT_TEXT("save-cache", &r->save, "FILE",
+			"save the session when the stream ends, also after SIGTERM or SIGINT"),
+		E3_OPT_INT("save-every", &r->save_every, "N", 1, 1e12,
+			"save also after every N frames, when the next one comes"),
 		E3_OPT_TEXT("load-cache", &r->load, "FILE",
-			"go on where the saved run stood: frames it saw are skipped, what the\ncache keeps is as it was"),
-		E3_OPT_FLAG("continue", &r->go_on, "with it: the stream is new pictures of the same scene, numbered on"),
-		E3_OPT_FLAG("freeze", &r->freeze, "with it: each picture is seen beside the saved cache, which stays as it is"),
+			"resume a saved session: skip the frames that it has seen, keep its\noptions for the cache"),
+		E3_OPT_FLAG("continue", &r->continues,
+			"with it: the stream shows the same scene again; continue its numbering"),
+		E3_OPT_FLAG("freeze", &r->freeze, "with it: process each frame against the saved cache, do not change it"),
 		E3_OPT_TITLE("What is written"),
-		E3_OPT_TEXT("output,o", &r->stage.output, "ENDPOINT", "where the predictions go (default standard output)"),
-		E3_OPT_CALL("outputs", r, "LIST", parse_outputs, "pose, depth, points (default all)"),
+		E3_OPT_TEXT("output,o", &r->stage.output, "ENDPOINT",
+			"where to write the predictions (default standard output)"),
+		E3_OPT_CALL("outputs", r, "LIST", parse_outputs, "what to predict: pose, depth, points (default all)"),
 		E3_OPT_FLAG("half", &r->half, "send dense maps in half precision"),
 		E3_OPT_CALL("attn-layers", r, "LIST", parse_layers,
 			"report the attention of these global layers, as in 0,5,11"),
-		E3_OPT_FLAG("attn-map", &r->o.attn_map, "with the head-averaged map of each"),
+		E3_OPT_FLAG("attn-map", &r->o.attn_map, "also report the map of each, averaged over heads"),
 		E3_OPT_INT("log-every", &r->log_every, "N", 1, 1e9,
 			"a line on standard error every N frames: time, cache, resident memory"),
-		E3_OPT_FLAG("plan", &r->plan, "print what memory a run would take, and exit; reads no stream"),
-		E3_OPT_SIZE("size", r->plan_size, 65535, "of the pictures to plan for (default 640x480)"),
+		E3_OPT_FLAG("plan", &r->plan, "print how much memory a run would take, and exit; reads no stream"),
+		E3_OPT_SIZE("size", r->plan_size, 65535, "size of the pictures for --plan (default 640x480)"),
 		E3_STAGE_ENDPOINT_ROWS(r->stage),
 		E3_STAGE_QUEUE_ROWS(r->stage),
 		E3_OPT_END,
@@ -215,13 +242,13 @@ void infer_parse(int argc, char **argv, infer_request *r)
 		"  e3-decode clip.mp4 | e3-infer --P 0.5 | e3-export --glb out.glb\n"};
 	int first = e3_opts_parse(&opts, argc, argv);
 	if (argc - first > 1)
-		e3_usage_error("one input at most, got '%s' too", argv[first + 1]);
+		e3_usage_error("expected at most one input, got '%s' too", argv[first + 1]);
 	if (argc > first)
 		r->stage.input = argv[first];
-	r->given.policy = no_evict || policy >= 0, r->given.budget = fraction_given || budget_given;
+	r->given.policy = no_evict || policy >= 0;
 	r->given.temperature = temperature > 0, r->given.camera_frames = camera_frames > 0,
 	r->given.fit_mode = r->fit_mode >= 0;
-	r->o.policy = no_evict || r->each ? e3_policy_find("none") : &e3_policies[policy < 0 ? 0 : policy];
+	r->o.policy = no_evict || r->separate ? e3_policy_find("none") : &e3_policies[policy < 0 ? 0 : policy];
 	if (temperature > 0)
 		r->o.temperature = temperature;
 	if (r->fit_mode < 0)

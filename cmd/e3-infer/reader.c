@@ -1,6 +1,5 @@
-/* e3-infer: the stream is read on a thread of its own, one message ahead: while a frame is computed the next is taken
- * from the pipe, decoded and brought to the network's size. Owns two items that change places; nothing is read further
- * ahead than that. */
+/* e3-infer: reads the stream on a thread of its own, one message ahead: while a frame is computed, the next one is
+ * read, decoded and resized for the network. Owns two items that are filled in turn; nothing is read further ahead. */
 #include "infer.h"
 #include "e3/mem.h"
 #include "e3/thread.h"
@@ -13,8 +12,8 @@ struct infer_reader {
 	e3_fit_mode mode;
 	e3_frame frame; /* as it came */
 	int64_t frames;
-	infer_span seen;
-	int64_t skipped;
+	infer_span covered_span;
+	int64_t covered;
 	e3_thread thread;
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
@@ -25,8 +24,8 @@ struct infer_reader {
 	e3_err err;
 };
 
-/* The picture a data set's loader made is the network's, whatever size the model was trained for: it changes hands. */
-static int take_prepared(infer_reader *r, infer_item *to, e3_err *err)
+/* A data set's loader has already brought the picture to the network's size: the item takes it over. */
+static int take_prepared(infer_reader *r, infer_frame *to, e3_err *err)
 {
 	e3_frame *f = &r->frame;
 	if (f->w % r->patch || f->h % r->patch)
@@ -37,7 +36,7 @@ static int take_prepared(infer_reader *r, infer_item *to, e3_err *err)
 	return 0;
 }
 
-static int read_frame(infer_reader *r, const e3_msg *msg, infer_item *to, e3_err *err)
+static int read_frame(infer_reader *r, const e3_msg *msg, infer_frame *to, e3_err *err)
 {
 	e3_fit_plan plan;
 	if (e3_frame_decode(msg, &r->frame, err))
@@ -54,7 +53,7 @@ static int read_frame(infer_reader *r, const e3_msg *msg, infer_item *to, e3_err
 	return 0;
 }
 
-/* Anything but a frame is handed on as it came. */
+/* Any other message is kept as it is. */
 static int keep_message(const e3_msg *msg, infer_item *to, e3_err *err)
 {
 	if (e3_grow((void **)&to->msg.bytes, msg->len, 1, "a message", err))
@@ -64,15 +63,15 @@ static int keep_message(const e3_msg *msg, infer_item *to, e3_err *err)
 	return 0;
 }
 
-/* What a saved cache saw is passed over, but for the two frames that tell whether it is the same stream. */
+/* Skips frames that the resumed session has seen, except the first and the last of them, which are compared. */
 static int next_wanted(infer_reader *r, infer_item *to, e3_msg *msg, e3_err *err)
 {
 	int more;
-	for (to->skipped = r->skipped; (more = e3_in_next(r->in, msg, err)) > 0;) {
+	for (to->covered = r->covered; (more = e3_in_next(r->in, msg, err)) > 0;) {
 		int64_t i = msg->kind == E3_FRAME || msg->kind == E3_TRUTH ? e3_msg_index(msg) : INT64_MAX;
-		to->seen = msg->kind == E3_FRAME && i <= r->seen.last;
-		to->skipped = r->skipped += to->seen;
-		if (i >= r->seen.last || (to->seen && i == r->seen.first))
+		to->frame.covered = msg->kind == E3_FRAME && i <= r->covered_span.last;
+		to->covered = r->covered += to->frame.covered;
+		if (i >= r->covered_span.last || (to->frame.covered && i == r->covered_span.first))
 			break;
 	}
 	return more;
@@ -87,7 +86,7 @@ static int read_item(infer_reader *r, infer_item *to, e3_err *err)
 	to->kind = msg.kind;
 	if (msg.kind != E3_FRAME)
 		return keep_message(&msg, to, err) ? -1 : 1;
-	if (read_frame(r, &msg, to, err)) {
+	if (read_frame(r, &msg, &to->frame, err)) {
 		e3_fail_in(err, "reading frame %lld", (long long)r->frames);
 		return -1;
 	}
@@ -95,7 +94,7 @@ static int read_item(infer_reader *r, infer_item *to, e3_err *err)
 	return 1;
 }
 
-/* An item is filled once the one before it has been taken: by then the caller is done with this one. */
+/* Fills an item once the one before it has been taken: then the caller no longer uses this one. */
 static void *run(void *arg)
 {
 	infer_reader *r = arg;
@@ -117,12 +116,12 @@ static void *run(void *arg)
 	return NULL;
 }
 
-infer_reader *infer_reader_open(e3_in *in, const e3_config *c, e3_fit_mode mode, infer_span seen, e3_err *err)
+infer_reader *infer_reader_open(e3_in *in, const e3_config *c, e3_fit_mode mode, infer_span covered, e3_err *err)
 {
 	infer_reader *r = e3_alloc(1, sizeof *r, "reader", err);
 	if (!r)
 		return NULL;
-	r->in = in, r->image_size = c->image_size, r->patch = c->patch, r->mode = mode, r->seen = seen;
+	r->in = in, r->image_size = c->image_size, r->patch = c->patch, r->mode = mode, r->covered_span = covered;
 	pthread_mutex_init(&r->lock, NULL);
 	pthread_cond_init(&r->changed, NULL);
 	if (e3_thread_start(&r->thread, run, r, err) == 0)
@@ -161,7 +160,7 @@ bool infer_reader_close(infer_reader *r)
 		return false;
 	e3_thread_join(&r->thread);
 	for (int k = 0; k < 2; k++) {
-		e3_image_release(&r->item[k].picture);
+		e3_image_release(&r->item[k].frame.picture);
 		free(r->item[k].msg.bytes);
 	}
 	e3_frame_release(&r->frame);

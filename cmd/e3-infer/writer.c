@@ -1,5 +1,5 @@
-/* e3-infer: results leave on a thread of their own, so that a frame is computed while the one before is written. Owns
- * two parcels that change places; at most one frame is ever waiting, so memory is bounded and a slow reader slows the
+/* e3-infer: writes results on a thread of its own, so that a frame is computed while the one before is written. Owns
+ * two parcels that are filled in turn: at most one frame waits, so memory is bounded, and a slow reader slows the
  * network down. */
 #include "infer.h"
 #include "e3/mem.h"
@@ -12,7 +12,8 @@ struct infer_writer {
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	infer_parcel parcel[2];
-	int filling; /* the parcel main may touch; the other is the thread's while `busy` */
+	int filling;              /* the parcel main may touch */
+	const infer_parcel *sent; /* the other one: the thread's while `busy` */
 	bool busy, quit, failed;
 	e3_err err;
 };
@@ -34,7 +35,7 @@ static void *run(void *arg)
 			pthread_cond_wait(&w->changed, &w->lock);
 		if (!w->busy)
 			break;
-		infer_parcel *p = &w->parcel[1 - w->filling];
+		const infer_parcel *p = w->sent;
 		pthread_mutex_unlock(&w->lock);
 		e3_err err = {""};
 		int rc = write_parcel(w->out, p, &err);
@@ -63,11 +64,16 @@ infer_writer *infer_writer_open(e3_out *out, e3_err *err)
 	return NULL;
 }
 
-infer_parcel *infer_writer_parcel(infer_writer *w) { return &w->parcel[w->filling]; }
+infer_parcel *infer_writer_fill(infer_writer *w, infer_placed placed)
+{
+	infer_parcel *to = &w->parcel[w->filling];
+	e3_image spare = to->fitted;
+	to->fitted = *placed.picture, *placed.picture = spare;
+	to->pred = (e3_pred){.s = placed.source, .w = to->fitted.w, .h = to->fitted.h, .rgb = to->fitted.px};
+	return to;
+}
 
-const infer_parcel *infer_writer_last(const infer_writer *w) { return &w->parcel[1 - w->filling]; }
-
-int infer_writer_wait(infer_writer *w, e3_err *err)
+int infer_writer_wait(infer_writer *w, infer_written *written, e3_err *err)
 {
 	pthread_mutex_lock(&w->lock);
 	while (w->busy)
@@ -76,14 +82,17 @@ int infer_writer_wait(infer_writer *w, e3_err *err)
 	pthread_mutex_unlock(&w->lock);
 	if (failed && err)
 		*err = w->err;
+	*written = (infer_written){w->sent};
 	return failed ? -1 : 0;
 }
 
-int infer_writer_send(infer_writer *w, e3_err *err)
+int infer_writer_send(infer_writer *w, infer_computed computed, e3_err *err)
 {
-	if (infer_writer_wait(w, err))
+	infer_written before;
+	if (infer_writer_wait(w, &before, err))
 		return -1;
 	pthread_mutex_lock(&w->lock);
+	w->sent = computed.parcel;
 	w->filling = 1 - w->filling;
 	w->busy = true;
 	pthread_cond_broadcast(&w->changed);

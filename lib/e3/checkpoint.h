@@ -33,6 +33,10 @@ e3_ckpt *e3_ckpt_open(const char *path, e3_err *err);
 e3_ckpt *e3_ckpt_memory(const void *bytes, size_t size, const char *name, e3_err *err);
 void e3_ckpt_close(e3_ckpt *ckpt);
 
+/* Where there are weights when none are named: the first .safetensors or .pth file of ~/.cache/e3 by name, else the
+ * bundled demo model. *path is to be freed. */
+int e3_ckpt_locate(char **path, bool *is_demo, e3_err *err);
+
 size_t e3_ckpt_count(const e3_ckpt *ckpt);
 const e3_tensor_info *e3_ckpt_at(const e3_ckpt *ckpt, size_t k);           /* in the order of the file */
 const e3_tensor_info *e3_ckpt_find(const e3_ckpt *ckpt, const char *name); /* NULL when absent */

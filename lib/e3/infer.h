@@ -95,6 +95,18 @@ int e3_session_step(e3_session *s, const uint8_t *rgb, e3_result *result, e3_evi
 /* After a step: the attention of the k-th reported layer, k = 0, 1, ...; 1 when there is one, 0 past the last. */
 int e3_session_attn(e3_session *s, int k, e3_attn *attn, e3_err *err);
 
+/* The device memory in use while a session with these options is at work: everything, weights and other processes of
+ * the device included. */
+typedef struct e3_session_memory {
+	e3_plan plan;
+	uint64_t in_use;
+} e3_session_memory;
+
+int e3_session_measure(const e3_net *net, e3_dev *dev, const e3_infer_options *o, const int size[2],
+	e3_session_memory *out, e3_err *err);
+/* Sets the budget of *o to what `total` bytes of device memory leave for the cache. */
+int e3_session_fit(const e3_net *net, e3_dev *dev, e3_infer_options *o, const int size[2], double total, e3_err *err);
+
 typedef struct e3_cache_use {
 	uint64_t now, peak, full; /* bytes in tokens: kept, the highest during a step, had nothing been evicted */
 } e3_cache_use;

@@ -33,13 +33,13 @@ static int refuse(const e3_infer_options *o, const e3_plan *p, e3_err *err)
 	double least = fmax(p->smallest, 1), frames = least / ((double)p->layers * p->tokens_per_frame);
 	if (o->budget_kind == E3_BUDGET_FRACTION)
 		return e3_fail(err,
-			"planning: --P %g of %lld frames: too small: frame 0 and one frame's special tokens must fit; "
-			"the smallest that works is --P %.4f",
+			"planning: 'fraction' %g of %lld frames is too small: frame 0 and one frame's special tokens must fit; "
+			"the smallest that works is 'fraction' %.4f",
 			o->budget, (long long)o->frames, ceil(frames / (double)o->frames * 1e4) / 1e4);
 	double mib = (double)pages_for(p, p->smallest, 1) * (double)p->page_bytes / 1048576;
 	return e3_fail(err,
-		"planning: --budget: too small: frame 0 and one frame's special tokens must fit; "
-		"the smallest that works is --budget %.4ff, %.0f or %.1fM",
+		"planning: 'budget' is too small: frame 0 and one frame's special tokens must fit; "
+		"the smallest that works is 'budget' %.4ff, %.0f or %.1fM",
 		ceil(frames * 1e4) / 1e4, ceil(least), ceil(mib * 10) / 10);
 }
 
@@ -67,7 +67,7 @@ int e3_plan_make(const e3_config *c, const e3_infer_options *o, int h, int w, e3
 	case E3_BUDGET_FRACTION:
 		if (o->frames < 0)
 			return e3_fail(err,
-				"planning: --P: the length of the stream is unknown: give --frames N, or an absolute --budget");
+				"planning: 'fraction' needs the length of the stream, which is unknown: give 'frames', or an absolute 'budget'");
 		/* Neither the first frame nor the last evicts: of two, whatever P is, nothing leaves. */
 		p->budget = fmax(o->budget * (double)o->frames * frame,
 			o->frames <= 2 ? fmin(p->smallest, (double)o->frames * frame) : 0);

@@ -132,7 +132,7 @@ int e3_saved_fits(const e3_saved_file *file, const e3_net *net, const e3_dev *de
 			net->fingerprint);
 	if (x->o.cached != dev->attn_dtype)
 		return e3_fail(err,
-			"opening the saved cache: %s: has keys and values in %s, saved on %s; this run has them in %s (see --device, --precision)",
+			"opening the saved cache: %s: has keys and values in %s, saved on %s; this run has them in %s (see 'device', 'precision')",
 			file->path, e3_saved_types[x->o.cached], x->device, e3_saved_types[dev->attn_dtype]);
 	if (x->layers != c->layers || x->heads != c->heads || x->head_dim != c->head_dim)
 		return e3_fail(err,
@@ -257,7 +257,7 @@ static int resume(e3_saved_file *file, const e3_net *net, e3_dev *dev, const e3_
 	int64_t pages = 0;
 	o.cached = dev->attn_dtype;
 	if (o.outputs & E3_OUT_POSE && !x->camera_caches)
-		return e3_fail(err, "has no camera memory, since it was saved without poses: ask for others with --outputs");
+		return e3_fail(err, "has no camera memory, since it was saved without poses: leave pose out of 'outputs'");
 	if (pages_of(x, &net->c, &o, &pages, err))
 		return -1;
 	e3_session *s = *out = e3_session_open_with(net, dev, &o, x->size, pages, err);

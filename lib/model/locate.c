@@ -1,6 +1,5 @@
-/* e3-infer: finding the model when none is named, and saying which was found. */
-#include "infer.h"
-#include "e3/tool.h"
+/* model: where weights are found that nobody named: in the user's cache folder, else the bundled demo model. */
+#include "e3/checkpoint.h"
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -50,23 +49,14 @@ static char *bundled(void)
 	return NULL;
 }
 
-int infer_find_model(const char *asked, char **path, e3_err *err)
+int e3_ckpt_locate(char **path, bool *is_demo, e3_err *err)
 {
-	const char *from_env = getenv("E3_MODEL"), *home = getenv("HOME");
+	const char *home = getenv("HOME");
 	char dir[4096];
-	*path = NULL;
-	if (asked || (from_env && *from_env)) {
-		*path = strdup(asked ? asked : from_env);
-		return *path ? 0 : e3_fail(err, "finding the model: out of memory");
-	}
-	if (home && snprintf(dir, sizeof dir, "%s/.cache/e3", home) < (int)sizeof dir && (*path = model_in(dir))) {
-		e3_note("model: %s", *path);
+	*path = NULL, *is_demo = false;
+	if (home && snprintf(dir, sizeof dir, "%s/.cache/e3", home) < (int)sizeof dir && (*path = model_in(dir)))
 		return 0;
-	}
-	if ((*path = bundled())) {
-		e3_note("model: the bundled demo model, which only knows rendered rooms; for photographs give --model (%s)",
-			*path);
-		return 0;
-	}
-	return e3_fail(err, "finding the model: --model, $E3_MODEL, ~/.cache/e3: none given, none found");
+	*is_demo = true;
+	*path = bundled();
+	return *path ? 0 : e3_fail(err, "~/.cache/e3: no model there, and the demo model is not installed");
 }

@@ -1,6 +1,6 @@
-/* e3-infer: --save-cache, --load-cache, --continue, --freeze: where in its stream a scan stands, what of a stream it
- * has seen, and which options its file answers. Refuses options that contradict the file, and frames that are not those
- * the cache saw. */
+/* e3-infer: --save-cache, --load-cache, --continue, --freeze: where in its stream a session stands, which frames of a
+ * stream it has seen, and which options its file answers. Refuses options that contradict the file, and frames that are
+ * not those the session saw. */
 #include "infer.h"
 #include "e3/num.h"
 #include "e3/tool.h"
@@ -40,19 +40,19 @@ static const char *compat_text(int compat, char to[64])
 	return to;
 }
 
-/* What the file answers may be said again, but not otherwise. */
+/* Options may repeat what the file says, but not contradict it. */
 static int check_given(const infer_request *r, const e3_saved *x, e3_err *err)
 {
 	const infer_given *g = &r->given;
 	const e3_infer_options *a = &x->o, *b = &r->o;
 	char saved[64], asked[64];
-	bool free_budget = r->go_on && !a->policy->keeps_all && b->budget_kind != E3_BUDGET_FRACTION;
+	bool free_budget = r->continues && !a->policy->keeps_all && b->budget_kind != E3_BUDGET_FRACTION;
 	if (g->policy && a->policy != b->policy) {
 		snprintf(saved, sizeof saved, "--policy %s", a->policy->name);
 		snprintf(asked, sizeof asked, "--policy %s", b->policy->name);
 		return contradicts(r->load, saved, asked, err);
 	}
-	if (g->budget && !free_budget &&
+	if ((g->fraction || g->budget) && !free_budget &&
 		(a->policy->keeps_all || a->budget_kind != b->budget_kind || a->budget != b->budget))
 		return contradicts(r->load, budget_text(a, saved), budget_text(b, asked), err);
 	if (g->temperature && a->temperature != b->temperature)
@@ -63,7 +63,7 @@ static int check_given(const infer_request *r, const e3_saved *x, e3_err *err)
 			number_text("camera-frames", b->camera_frames, asked), err);
 	if (g->compat && a->compat != b->compat)
 		return contradicts(r->load, compat_text(a->compat, saved), compat_text(b->compat, asked), err);
-	if (b->frames >= 0 && !r->go_on && a->budget_kind == E3_BUDGET_FRACTION && !a->policy->keeps_all &&
+	if (b->frames >= 0 && !r->continues && a->budget_kind == E3_BUDGET_FRACTION && !a->policy->keeps_all &&
 		a->frames != b->frames)
 		return contradicts(r->load, number_text("frames", (double)a->frames, saved),
 			number_text("frames", (double)b->frames, asked), err);
@@ -73,25 +73,25 @@ static int check_given(const infer_request *r, const e3_saved *x, e3_err *err)
 	return 0;
 }
 
-/* The request as it was when the file was saved, but for what is written. A fraction of a stream that is over stays the
- * number of tokens it was. */
-static void settle(infer_request *r, const e3_saved *x)
+/* Takes the options from the file, except those about the output. With --continue a fraction becomes the number of
+ * tokens that it was. */
+static void take_options(infer_request *r, const e3_saved *x)
 {
 	e3_infer_options o = x->o;
 	o.outputs = r->o.outputs, o.attn_map = r->o.attn_map, o.frozen = r->freeze;
-	if (r->go_on && r->given.budget)
+	if (r->continues && r->given.budget)
 		o.budget_kind = r->o.budget_kind, o.budget = r->o.budget;
-	else if (r->go_on && !o.policy->keeps_all && o.budget_kind == E3_BUDGET_FRACTION)
+	else if (r->continues && !o.policy->keeps_all && o.budget_kind == E3_BUDGET_FRACTION)
 		o.budget_kind = E3_BUDGET_TOKENS, o.budget *= (double)o.frames * x->layers * x->tokens_per_frame;
-	if (r->go_on)
+	if (r->continues)
 		o.frames = -1;
 	r->o = o;
 	r->fit_mode = x->position.fit;
 }
 
-int infer_scan_open(infer_scan *s, infer_request *r, const e3_net *net, const e3_dev *dev, e3_err *err)
+int infer_resume_open(infer_resume *s, infer_request *r, const e3_net *net, const e3_dev *dev, e3_err *err)
 {
-	*s = (infer_scan){.position = {.first_i = -1, .last_i = -1, .fit = r->fit_mode}};
+	*s = (infer_resume){.position = {.first_i = -1, .last_i = -1, .fit = r->fit_mode}};
 	if (!r->load)
 		return 0;
 	s->file = e3_saved_open(r->load, err);
@@ -99,55 +99,54 @@ int infer_scan_open(infer_scan *s, infer_request *r, const e3_net *net, const e3
 		return -1;
 	s->from = e3_saved_head(s->file);
 	s->position = s->from->position;
-	s->pending = s->position.truths;
+	s->delivered_truths = s->position.truths;
 	if (check_given(r, s->from, err))
 		return -1;
 	if (strcmp(dev->ops->name((e3_dev *)(uintptr_t)dev), s->from->device) != 0)
-		e3_note("%s was saved on %s: going on here gives results as right, but not the same bits", r->load,
+		e3_note("%s was saved on %s: results on another device are as accurate, but not bit for bit the same", r->load,
 			s->from->device);
-	settle(r, s->from);
+	take_options(r, s->from);
 	char budget[64];
 	e3_detail("%s: %" PRId64 " frames seen, the last frame %" PRId64 " of %s; %s", r->load, s->from->t,
 		s->position.last_i, s->position.source, budget_text(&r->o, budget));
 	return 0;
 }
 
-void infer_scan_close(infer_scan *s)
+void infer_resume_close(infer_resume *s)
 {
 	e3_saved_close(s->file);
-	*s = (infer_scan){0};
+	*s = (infer_resume){0};
 }
 
-infer_span infer_scan_seen(const infer_scan *s, const infer_request *r)
+infer_span infer_resume_span(const infer_resume *s, const infer_request *r)
 {
-	if (!s->from || r->go_on || r->freeze)
+	if (!s->from || r->continues || r->freeze)
 		return (infer_span){-1, -1};
 	return (infer_span){s->position.first_i - s->position.shift_i, s->position.last_i - s->position.shift_i};
 }
 
-int infer_scan_check(const infer_scan *s, const infer_item *item, e3_err *err)
+int infer_resume_check(const infer_resume *s, const infer_frame *frame, e3_err *err)
 {
 	const e3_stream_position *p = &s->position;
-	const e3_image *im = &item->picture;
-	int64_t i = item->source.i + p->shift_i;
+	const e3_image *im = &frame->picture;
+	int64_t i = frame->source.i + p->shift_i;
 	if (im->h != s->from->size[0] || im->w != s->from->size[1])
 		return e3_fail(err, "reading frame %" PRId64 ": %d × %d for the network, %d × %d in the saved cache",
-			item->source.i, im->w, im->h, s->from->size[1], s->from->size[0]);
+			frame->source.i, im->w, im->h, s->from->size[1], s->from->size[0]);
 	uint32_t crc = e3_picture_crc(im->px, im->w, im->h);
 	if ((i == p->first_i && crc != p->first_crc) || (i == p->last_i && crc != p->last_crc))
 		return e3_fail(err,
-			"reading frame %" PRId64 ": is not the picture that the saved cache saw as frame %" PRId64
-			" of %s; to take this stream "
-			"as new pictures of the same scene give --continue",
-			item->source.i, i, p->source);
+			"reading frame %" PRId64 ": not the picture that the saved session saw as frame %" PRId64
+			" of %s; if these are new pictures of the same scene, give --continue",
+			frame->source.i, i, p->source);
 	return 0;
 }
 
-/* The length of the whole, if the stream says its own. */
-static int64_t whole(const infer_scan *s, int64_t stream) { return stream < 0 ? -1 : s->from->t + stream - s->skipped; }
+/* The length of the whole stream, if this part of it says its own. */
+static int64_t whole(const infer_resume *s, int64_t part) { return part < 0 ? -1 : s->from->t + part - s->covered; }
 
-e3_session *infer_scan_resume(infer_scan *s, const infer_request *r, const e3_net *net, e3_dev *dev, int64_t frames,
-	e3_err *err)
+e3_session *infer_resume_session(infer_resume *s, const infer_request *r, const e3_net *net, e3_dev *dev,
+	int64_t frames, e3_err *err)
 {
 	e3_infer_options o = r->o;
 	int64_t all = whole(s, frames);
@@ -156,74 +155,78 @@ e3_session *infer_scan_resume(infer_scan *s, const infer_request *r, const e3_ne
 	if (fraction && !r->freeze && all >= 0 && all != o.frames) {
 		e3_fail(err,
 			"opening the saved cache: %s: --P %g was of %" PRId64 " frames; with this stream there are %" PRId64
-			", and that is another budget: "
-			"--continue takes what it was as a number of tokens",
+			", which would change the budget; --continue keeps its number of tokens",
 			r->load, o.budget, o.frames, all);
 		return NULL;
 	}
 	if (!fraction && o.frames >= 0 && (all < 0 || all > o.frames))
-		o.frames = all; /* room for more than was announced */
+		o.frames = all; /* the stream is longer than was said */
 	if (s->from->t > s->from->camera_frames && s->from->camera_frames)
-		o.camera_frames = s->from->camera_frames; /* it goes round in there */
+		o.camera_frames = s->from->camera_frames; /* the memory is a ring of this size */
 	return e3_session_resume(net, dev, &o, s->file, err);
 }
 
-void infer_scan_move(infer_scan *s, const infer_request *r, const e3_head *head, const e3_source *first)
+/* --continue: how much more the index and the time of every frame of this stream are in the output. */
+static void find_shift(infer_resume *s, const e3_head *head, const e3_source *first)
 {
-	e3_stream_position *p = &s->position;
-	const e3_stream_position *from = s->from ? &s->from->position : NULL;
-	if (from && r->go_on) {
-		p->shift_i = from->last_i + 1 - first->i;
-		p->shift_pts =
-			first->pts > from->last_pts ? 0 : from->last_pts - first->pts + (head->fps > 0 ? 1 / head->fps : 1);
-	}
-	if (!from || r->go_on)
-		snprintf(p->source, sizeof p->source, "%s", head->source);
-	s->moved = true;
+	const e3_stream_position *from = &s->from->position;
+	double frame_time = head->fps > 0 ? 1 / head->fps : 1;
+	s->position.shift_i = from->last_i + 1 - first->i;
+	s->position.shift_pts = first->pts > from->last_pts ? 0 : from->last_pts - first->pts + frame_time;
 }
 
-void infer_scan_place(infer_scan *s, const infer_request *r, e3_source *source)
+infer_placed infer_resume_place(infer_resume *s, const infer_request *r, const e3_head *head, infer_frame *frame)
 {
-	if (r->freeze)
-		return;
-	source->i += s->position.shift_i;
-	source->pts += s->position.shift_pts;
+	infer_placed placed = {frame->source, &frame->picture};
+	if (!s->placed && s->from && r->continues)
+		find_shift(s, head, &frame->source);
+	if (!s->placed && (!s->from || r->continues))
+		snprintf(s->position.source, sizeof s->position.source, "%s", head->source);
+	s->placed = true;
+	if (!r->freeze)
+		placed.source.i += s->position.shift_i, placed.source.pts += s->position.shift_pts;
+	return placed;
 }
 
-void infer_scan_took(infer_scan *s, const infer_request *r, const infer_parcel *parcel)
+void infer_resume_count(infer_resume *s, const infer_request *r, infer_computed computed)
 {
 	e3_stream_position *p = &s->position;
+	const infer_parcel *parcel = computed.parcel;
 	const e3_pred *pred = &parcel->pred;
 	if (r->freeze)
 		return;
-	if (!s->took && (!s->from || r->go_on)) {
+	if (!s->computed && (!s->from || r->continues)) {
 		p->first_i = pred->s.i;
 		p->first_crc = e3_picture_crc(parcel->fitted.px, pred->w, pred->h);
 	}
-	s->took = true;
+	s->computed = true;
 	p->last_i = pred->s.i, p->last_pts = pred->s.pts, p->truths = 0;
 }
 
-bool infer_scan_passed(infer_scan *s, const infer_request *r, int64_t i)
+bool infer_resume_truth(infer_resume *s, const infer_request *r, int64_t *i)
 {
-	bool again = s->from && !r->go_on && !r->freeze && !s->took && i == s->position.last_i && s->pending > 0;
+	*i += r->freeze ? 0 : s->position.shift_i;
+	if (*i != s->position.last_i)
+		return false;
+	bool same_stream = s->from && !r->continues && !r->freeze,
+		 again = same_stream && !s->computed && s->delivered_truths > 0;
 	if (again)
-		s->pending--;
-	else if (i == s->position.last_i)
+		s->delivered_truths--;
+	else
 		s->position.truths++;
 	return again;
 }
 
-int infer_scan_save(infer_scan *s, const infer_request *r, e3_session *session, const infer_parcel *last, e3_err *err)
+int infer_resume_save(infer_resume *s, const infer_request *r, e3_session *session, infer_written written, e3_err *err)
 {
 	struct stat st;
 	double t = e3_now();
-	if (s->took)
+	const infer_parcel *last = written.last;
+	if (s->computed)
 		s->position.last_crc = e3_picture_crc(last->fitted.px, last->pred.w, last->pred.h);
 	if (e3_session_save(session, &s->position, r->save, err))
 		return -1;
-	s->saved = e3_session_frames(session);
-	e3_detail("%s: %" PRId64 " frames, %.1f MiB in %.2f s", r->save, s->saved,
+	e3_detail("%s: %" PRId64 " frames, %.1f MiB in %.2f s", r->save, e3_session_frames(session),
 		stat(r->save, &st) ? 0 : (double)st.st_size / 1048576, e3_now() - t);
 	return 0;
 }

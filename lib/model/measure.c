@@ -1,0 +1,53 @@
+/* model: how much device memory a session takes, and the budget that an amount of memory leaves for the cache. Found by
+ * trying: a session is opened for frames of the size at hand and computes two grey frames, so that everything a frame
+ * needs has been allocated. */
+#include "e3/infer.h"
+#include "e3/mem.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What a device needs for each token besides keys, values and scores: its mass, and working memory for eviction. */
+enum { WORK_PER_TOKEN = 28 };
+
+int e3_session_measure(const e3_net *net, e3_dev *dev, const e3_infer_options *o, const int size[2],
+	e3_session_memory *out, e3_err *err)
+{
+	size_t bytes = 3 * (size_t)size[0] * (size_t)size[1];
+	e3_session *s = e3_session_open(net, dev, o, size, err);
+	uint8_t *grey = e3_alloc(bytes, 1, "a picture", err);
+	e3_evict evict = {0};
+	int rc = s && grey ? 0 : -1;
+	if (!rc)
+		memset(grey, 128, bytes);
+	for (int k = 0; !rc && k < 2; k++) {
+		e3_result r;
+		rc = e3_session_step(s, grey, &r, &evict, err);
+	}
+	if (!rc)
+		*out = (e3_session_memory){*e3_session_plan(s), dev->ops->memory(dev).used};
+	e3_evict_release(&evict);
+	free(grey);
+	e3_session_close(s);
+	return rc;
+}
+
+int e3_session_fit(const e3_net *net, e3_dev *dev, e3_infer_options *o, const int size[2], double total, e3_err *err)
+{
+	const double mib = 1048576;
+	e3_infer_options least = *o;
+	e3_session_memory m;
+	least.attn = NULL, least.attn_map = false;
+	least.budget_kind = E3_BUDGET_FRAMES, least.budget = 2;
+	if (e3_session_measure(net, dev, &least, size, &m, err))
+		return -1;
+	double per_token = (double)m.plan.page_bytes / m.plan.page_keys, work = WORK_PER_TOKEN / per_token,
+		   least_cache = (double)m.plan.cache_bytes, fixed = (double)m.in_use - least_cache;
+	double cache = (total - fixed) / (1 + work), smallest = fixed + least_cache * (1 + work);
+	if (cache < least_cache)
+		return e3_fail(err, "%.0f MiB is too small: all but the cache takes %.0f; the smallest that works is %.0fM",
+			total / mib, fixed / mib, ceil(smallest / mib));
+	o->budget_kind = E3_BUDGET_BYTES;
+	o->budget = cache;
+	return 0;
+}
