@@ -1,7 +1,7 @@
 /* model: the shape of a StreamVGGT network, read from a checkpoint, and the list of tensors it must have.
  *
- * doc/network.md 1 and 2: what shapes say, what metadata says. Nothing here is specific to the released model: embed
- * width, depths, heads, grids, patch size are read, and checked against each other.
+ * doc/network.md 1 and 2: what the shapes say and what the metadata says. Nothing here is specific to the released
+ * model: embedding width, depths, heads, grids and patch size are read and checked against each other.
  */
 #ifndef E3_CONFIG_H
 #define E3_CONFIG_H
@@ -41,17 +41,18 @@ typedef struct e3_config {
 	e3_dpt_config depth, point;
 	int image_size;                       /* target of the resize: 518 */
 	bool rope_bf16;                       /* angles rounded to bf16, as the released weights were trained */
-	bool has_track;                       /* a track head is in the file; it is not used */
+	bool has_track;                       /* the file has a track head, which is not used */
 	int64_t parameters, parameters_track; /* of the tensors used (without mask_token); of the track head */
 } e3_config;
 
-/* Reads configuration and checks that every tensor of that configuration is there with the right type (F32, F16, BF16)
- * and each dimension, and that nothing unknown is there (track_head.* and mask_token are known and skipped). All misses
- * are collected: `report`, if not NULL, receives one line for each, and err names the number and the first few. */
+/* Reads the configuration and checks that the file is exactly that network: every tensor is there with the right type
+ * (F32, F16, BF16) and dimensions, and there are no unknown ones (track_head.* and mask_token are known and skipped).
+ * All problems are collected: `report`, if not NULL, receives one line for each, and err has their number and the first
+ * few. */
 int e3_config_read(const e3_ckpt *ckpt, e3_config *out, e3_buf *report, e3_err *err);
 
 /* The two built-in configurations of doc/design.md 6: "tiny", with exact rotation angles, and "full", the released one,
- * with its bf16 angles (tiny.golden and full.golden were made so). */
+ * with its bf16 angles (as in tiny.golden and full.golden). */
 int e3_config_builtin(const char *name, e3_config *out, e3_err *err);
 
 /* Calls fn for every tensor a configuration needs (without the track head), in file order; stops at the first non-zero.

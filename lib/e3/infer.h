@@ -2,8 +2,8 @@
  * budget: doc/design.md 4.
  *
  * An e3_net is loaded weights: immutable, may serve several sessions. An e3_session is one stream: caches, scores,
- * frame counter. Everything a session needs is allocated when it is opened, and what a device needs for its work while
- * it computes the first frame; but with no eviction, where the cache grows with the stream.
+ * frame counter. A session allocates all its memory when it is opened, the device its working memory during the first
+ * frame. Without eviction the cache grows with the stream.
  */
 #ifndef E3_INFER_H
 #define E3_INFER_H
@@ -21,18 +21,18 @@ typedef struct e3_session e3_session;
  * afterwards. */
 e3_net *e3_net_open(const e3_ckpt *ckpt, e3_dev *dev, e3_err *err);
 void e3_net_close(e3_net *net);
-/* Tells networks apart: a hash of the configuration, of every tensor's name and shape, and of a sample of its values
- * (all of a small tensor), as f32. The same weights have the same in every container. */
+/* Tells networks apart: a hash of the configuration, of the name and shape of every tensor, and of a sample of its
+ * values (all values of a small tensor) as f32. The same weights have the same fingerprint in every container. */
 uint64_t e3_net_fingerprint(const e3_net *net);
 const e3_config *e3_net_config(const e3_net *net);
 
 typedef enum e3_budget_kind { E3_BUDGET_FRACTION, E3_BUDGET_FRAMES, E3_BUDGET_TOKENS, E3_BUDGET_BYTES } e3_budget_kind;
 
-/* The released code's defects (doc/design.md 4), each by itself; all of them is `--compat evict3r`. */
+/* The defects of the released code (doc/design.md 4), one by one. */
 enum {
-	E3_COMPAT_F16_SUMS =
-		1, /* score sums in half precision: an average token overflows to "protected" after some 60 frames */
-	E3_COMPAT_STARVE = 2, /* a layer's share may be below what is protected, and protected tokens leave */
+	/* score sums in half precision: the sum of an average token overflows after some 60 frames, which protects it */
+	E3_COMPAT_F16_SUMS = 1,
+	E3_COMPAT_STARVE = 2, /* a layer's share may be less than what is protected; protected tokens are evicted too */
 	E3_COMPAT_CAMERA = 4, /* one camera cache for all refinement iterations */
 	E3_COMPAT_ALL = 7
 };
@@ -43,28 +43,27 @@ typedef struct e3_infer_options {
 	const e3_policy *policy;
 	e3_budget_kind budget_kind;
 	double budget;      /* fraction of the stream's tokens; frames per layer; tokens over all layers; bytes of cache */
-	double temperature; /* of the layer shares: evict3r, spread */
+	double temperature; /* of the layer shares, where the policy needs the masses */
 	int64_t frames;     /* length of the stream, -1 unknown; a fraction needs it */
 	int compat;         /* E3_COMPAT_* */
 	int outputs;        /* E3_OUT_* */
 	int camera_frames;  /* frames the camera head remembers (frame 0 and the newest) */
 	const bool *attn;   /* [layers] whose attention to report, or NULL */
 	bool attn_map;      /* with the head-averaged map */
-	bool frozen; /* frames see the cache of a session that was resumed (e3/saved.h) and themselves, and leave it as it
-					was */
+	bool frozen;     /* a frame sees the cache of a resumed session (e3/saved.h) and itself, and does not change it */
 	e3_dtype cached; /* type of keys and values: set by e3_session_open to what the device has */
 } e3_infer_options;
 
 /* The options of a plain run: evict3r, P 0.5, temperature 0.5, all outputs. */
 e3_infer_options e3_infer_defaults(void);
 
-/* What a budget means for frames of this size: all counts over all layers. */
+/* What a budget means for frames of this size. Counts are over all layers. */
 typedef struct e3_plan {
 	int tokens_per_frame, special, layers;
 	int patch_grid[2];
 	double budget;            /* tokens kept after a step; INFINITY with no eviction */
 	double smallest;          /* the smallest budget that works, in tokens */
-	int64_t protected_frames; /* newest frames whose special tokens cannot leave (frame 0 never leaves) */
+	int64_t protected_frames; /* newest frames whose special tokens are protected (frame 0 always is) */
 	int page_keys;
 	int64_t pages;        /* of the cache, allocated at once; 0 with no eviction */
 	uint64_t token_bytes; /* keys and values of one token in one layer */
@@ -72,7 +71,8 @@ typedef struct e3_plan {
 	uint64_t cache_bytes; /* pages, in bytes */
 } e3_plan;
 
-/* -1 when the options do not work for this network and frame size: names the smallest budget that does. */
+/* -1 when the options do not work for this network and frame size; the error names the smallest budget that does. An
+ * error names a setting in quotes: 'fraction' (a budget of E3_BUDGET_FRACTION), 'budget' (any other), 'frames'. */
 int e3_plan_make(const e3_config *c, const e3_infer_options *o, int h, int w, e3_plan *plan, e3_err *err);
 
 /* For frames of h × w pixels (multiples of the patch size). */
@@ -80,8 +80,8 @@ e3_session *e3_session_open(const e3_net *net, e3_dev *dev, const e3_infer_optio
 void e3_session_close(e3_session *s);
 const e3_plan *e3_session_plan(const e3_session *s);
 
-/* What one frame gave, as in e3_pred; maps that were not asked for are NULL. Lent by the session: good until the step
- * after the next one, so that one frame can be written while the next is computed. */
+/* The results of one frame, as in e3_pred; maps that were not asked for are NULL. The session owns them and keeps them
+ * until the step after the next one, so that one frame can be written while the next is computed. */
 typedef struct e3_result {
 	int w, h;
 	bool has_pose;
@@ -89,10 +89,11 @@ typedef struct e3_result {
 	float *depth, *depth_conf, *points, *points_conf;
 } e3_result;
 
-/* One frame: rgb [h][w][3]. Fills *result and *evict (owned by the caller, its `i` counts frames of this session; of a
- * frozen session it is the number of frames its cache had seen, every time, and nothing comes or leaves). */
+/* One frame: rgb [h][w][3]. Fills *result and *evict, which the caller owns; evict->i counts the frames of this
+ * session. In a frozen session it is always the number of frames that the cache has seen, and no token is added or
+ * evicted. */
 int e3_session_step(e3_session *s, const uint8_t *rgb, e3_result *result, e3_evict *evict, e3_err *err);
-/* After a step: the attention of the k-th reported layer, k = 0, 1, ...; 1 when there is one, 0 past the last. */
+/* After a step: the attention of the k-th reported layer, k = 0, 1, ... Returns 1, 0 past the last layer, or -1. */
 int e3_session_attn(e3_session *s, int k, e3_attn *attn, e3_err *err);
 
 /* The device memory in use while a session with these options is at work: everything, weights and other processes of
@@ -108,7 +109,7 @@ int e3_session_measure(const e3_net *net, e3_dev *dev, const e3_infer_options *o
 int e3_session_fit(const e3_net *net, e3_dev *dev, e3_infer_options *o, const int size[2], double total, e3_err *err);
 
 typedef struct e3_cache_use {
-	uint64_t now, peak, full; /* bytes in tokens: kept, the highest during a step, had nothing been evicted */
+	uint64_t now, peak, full; /* bytes of the tokens: kept now; at most during a step; without eviction */
 } e3_cache_use;
 e3_cache_use e3_session_cache(const e3_session *s);
 
