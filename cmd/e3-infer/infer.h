@@ -1,4 +1,4 @@
-/* e3-infer's own parts: what was asked for, how frames come and results leave, how a session is resumed.
+/* infer: what was asked for, how frames come and results leave, how a session is resumed.
  *
  * A frame passes through four types, each made by one function only, so that no step can be left out:
  *
