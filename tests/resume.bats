@@ -186,7 +186,7 @@ m[1:-1] = [[k, dict(x, i=n - 1 - x["i"])] for k, x in m[-2:0:-1]]'
 }
 
 @test "another network, other pictures, another size or a damaged file is refused without output" {
-	fails 1 "is of the network seed:tiny:7 (" -- e3-infer -q --model seed:tiny:8 --load-cache "$cache" -o "$T/o.e3" "$frames"
+	fails 1 "belongs to the network seed:tiny:7 (" -- e3-infer -q --model seed:tiny:8 --load-cache "$cache" -o "$T/o.e3" "$frames"
 	edit "$frames" "$T/x.e3" 'd = bytearray(m[6][1]["rgb"]["data"]); d[77] ^= 1; m[6][1]["rgb"]["data"] = bytes(d)'
 	fails 1 "reading frame 5: not the picture that the saved session saw as frame 5 of " -- infer --load-cache "$cache" -o "$T/o.e3" "$T/x.e3"
 	edit "$frames" "$T/x.e3" 'd = bytearray(m[1][1]["rgb"]["data"]); d[0] ^= 1; m[1][1]["rgb"]["data"] = bytes(d)'

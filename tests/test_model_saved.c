@@ -188,7 +188,7 @@ static void a_file_says_what_it_is(void **state)
 	stream_open(dev, &t, &custom_tall, &o);
 	assert_int_equal(e3_session_save(t.s, &position, path_of("a"), &err), -1);
 	assert_non_null(strstr(err.text, "saving the cache: "));
-	assert_non_null(strstr(err.text, "no frame was seen yet"));
+	assert_non_null(strstr(err.text, "it has seen no frame yet"));
 	stream_step(&t, 0), stream_step(&t, 1);
 	save(&t, path_of("a"));
 	e3_saved_file *file = e3_saved_open(path_of("a"), &err);
@@ -307,16 +307,18 @@ static void what_does_not_fit_is_refused(void **state)
 	stream_open(dev, &t, &custom_tall, &o), stream_open(dev, &u, &other, &o);
 	stream_step(&t, 0);
 	save(&t, path_of("a"));
-	refused(&u, NULL, "is of the network unnamed (");
+	refused(&u, NULL, "belongs to the network unnamed (");
 	assert_int_not_equal(e3_net_fingerprint(t.net), e3_net_fingerprint(u.net));
 	dev->attn_dtype = E3_BF16;
 	refused(&t, NULL,
-		"has keys and values in f32, saved on cpu; this run has them in bf16 (see --device, --precision)");
+		"has keys and values in f32, saved on cpu; this run has them in bf16 (see 'device', 'precision')");
 	dev->attn_dtype = E3_F32;
 	resume(&t, path_of("a"), &blind); /* poses may be left out ... */
 	stream_step(&t, 1);
 	save(&t, path_of("a"));
-	refused(&t, NULL, "has no camera memory, since it was saved without poses"); /* ... but do not come back */
+	refused(&t, NULL,
+		"has no camera memory, since it was saved without poses: leave pose out of 'outputs'"); /* ... but do not come
+																								   back */
 	resume(&t, path_of("a"), &blind);
 	unlink(path_of("a"));
 	refused(&t, NULL, "No such file or directory");
@@ -396,17 +398,17 @@ static void what_does_not_agree_with_itself_is_refused(void **state)
 		{"\"layers\":4", "\"layers\":0", "header: layers: expected a whole number from 1 to 256"},
 		{"\"t\":2", "\"t\":0", "header: t: expected a whole number from 1 to"},
 		{"\"t\":2", "\"t\":9", "header: camera memory: "},
-		{"\"last_i\":40", "\"last_i\":03", "header: is no JSON object: "},
+		{"\"last_i\":40", "\"last_i\":03", "header: not a JSON object: "},
 		{"\"last_i\":40", "\"last_i\":2 ", "header: frame 2 is the last of 2, and 3 the first"},
 		{"\"holes\":[0,", "\"holes\":[9,", "layer 0: 0 holes in 24 slots, expected 9"},
 		{"\"slots\":[24,", "\"slots\":[25,", "truncated: "},
 		{"\"slots\":[24,", "\"slots\":[23,", "too long: "},
 		{"\"tokens_per_frame\":12", "\"tokens_per_frame\":13", "13 tokens a frame, expected 12"},
-		{"\"heads\":3", "\"heads\":\"", "header: is no JSON object: "},
-		{"\"heads\":3,\"head_dim\":12", "\"heads\":6,\"head_dim\":06", "header: is no JSON object: "},
+		{"\"heads\":3", "\"heads\":\"", "header: not a JSON object: "},
+		{"\"heads\":3,\"head_dim\":12", "\"heads\":6,\"head_dim\":06", "header: not a JSON object: "},
 		{"\"heads\":3,\"head_dim\":12", "\"heads\":9,\"head_dim\": 4",
 			"has 4 layers of 9 heads of 4 values, the network 4 of 3 of 12"},
-		{"\"budget\":2.0", "\"budget\":-2.", "header: is no JSON object: "},
+		{"\"budget\":2.0", "\"budget\":-2.", "header: not a JSON object: "},
 		{"\"camera_heads\":2", "\"camera_heads\":0", "header: camera memory: "},
 		{"\"camera_room\":4", "\"camera_room\":1", "header: camera memory: "},
 	};

@@ -1,5 +1,5 @@
-/* model: a configuration out of the shapes and metadata of a checkpoint, and the check that the checkpoint is exactly
- * that network (doc/network.md 1 and 2). Every miss is collected; refuses a file with any. */
+/* model: reads a configuration from the shapes and metadata of a checkpoint, and checks that the checkpoint is exactly
+ * that network (doc/network.md 1 and 2). Collects all problems; refuses a file that has any. */
 #include "e3/config.h"
 #include "ckpt.h"
 #include "e3/num.h"
@@ -19,7 +19,7 @@ typedef struct reading {
 	bool *seen; /* per tensor of the checkpoint */
 	size_t problems;
 	char few[768]; /* the first problems, for the error */
-	bool broken;   /* no memory for the report */
+	bool broken;   /* out of memory for the report */
 } reading;
 
 static void problem(reading *r, const char *fmt, ...) E3_PRINTF(2, 3);
@@ -60,8 +60,8 @@ static void wanted_text(char *to, int rank, const int64_t *shape)
 	snprintf(to + n, TEXT - n, "]");
 }
 
-/* The size of one axis of a tensor that the configuration is read from; 0 with a problem noted when it is not to be
- * had. A tensor that is missing is not noted here: it is among the needed ones, which are all checked later. */
+/* The size of one axis of a tensor that the configuration is read from; 0, with a problem noted, if it is not valid. A
+ * missing tensor is not noted here: all needed tensors are checked later. */
 static int axis(reading *r, const char *name, int rank, int at, int min)
 {
 	const e3_tensor_info *t = e3_ckpt_find(r->ckpt, name);
@@ -98,7 +98,7 @@ static bool any_with(const reading *r, const char *prefix)
 	return false;
 }
 
-/* 1 + the largest i of PREFIXi.…: holes below it show as missing tensors. */
+/* 1 + the largest i of PREFIXi.…; a gap below it is found later, as missing tensors. */
 static int count_blocks(const reading *r, const char *prefix)
 {
 	int n = 0;
@@ -115,7 +115,7 @@ static int count_blocks(const reading *r, const char *prefix)
 	return n;
 }
 
-/* Whether a family of blocks has LayerScale: any of its gammas tells, since one may be missing. */
+/* Whether a family of blocks has LayerScale: looks for any of its gammas, since one may be missing. */
 static bool scaled(const reading *r, const char *prefix)
 {
 	for (size_t k = 0; k < e3_ckpt_count(r->ckpt); k++) {
@@ -167,10 +167,10 @@ static void read_blocks(reading *r)
 	e3_config *c = r->c;
 	int frame = count_blocks(r, "aggregator.frame_blocks."), global = count_blocks(r, "aggregator.global_blocks.");
 	if (frame != global)
-		problem(r, "configuration: %d frame blocks and %d global blocks, expected as many", frame, global);
+		problem(r, "configuration: %d frame blocks and %d global blocks, expected the same number", frame, global);
 	c->layers = frame > global ? frame : global;
 	c->hidden = axis(r, "aggregator.frame_blocks.0.mlp.fc1.weight", 2, 0, 1);
-	for (size_t k = 0; k < e3_ckpt_count(r->ckpt) && !c->head_dim; k++) { /* any of them tells: one may be missing */
+	for (size_t k = 0; k < e3_ckpt_count(r->ckpt) && !c->head_dim; k++) { /* look at all: one may be missing */
 		const char *name = e3_ckpt_at(r->ckpt, k)->name;
 		if ((!starts(name, "aggregator.frame_blocks.") && !starts(name, "aggregator.global_blocks.")) ||
 			(!strstr(name, ".attn.q_norm.") && !strstr(name, ".attn.k_norm.")))
@@ -181,7 +181,7 @@ static void read_blocks(reading *r)
 	if (!scaled(r, "aggregator.frame_blocks.") && !scaled(r, "aggregator.global_blocks."))
 		c->unscaled |= E3_UNSCALED_AGGREGATOR;
 	if (!c->qk_norm)
-		c->head_dim = meta_int(r, "e3.head_dim", 64); /* no tensor says it */
+		c->head_dim = meta_int(r, "e3.head_dim", 64); /* no tensor has this dimension */
 	c->heads = c->head_dim ? c->embed / c->head_dim : 0;
 }
 
@@ -252,7 +252,8 @@ static void read_metadata(reading *r)
 	copy_text(c->license, sizeof c->license, e3_ckpt_meta(r->ckpt, "e3.license"));
 }
 
-/* What shapes and metadata say of each other. Zeros come from what is missing, which is noted as such. */
+/* Checks shapes and metadata against each other. A 0 stands for a value that could not be read, which is noted
+ * elsewhere. */
 static void cross_check(reading *r)
 {
 	const e3_config *c = r->c;
@@ -280,7 +281,7 @@ static void cross_check(reading *r)
 		problem(r, "configuration: neither a depth_head nor a point_head");
 }
 
-/* A dimension of 0 in the wanted shape is one that could not be read: any size passes there. */
+/* A dimension of 0 in the wanted shape could not be read: any size is accepted. */
 static bool fits(const e3_tensor_info *t, int rank, const int64_t *shape)
 {
 	if (t->rank != rank)
@@ -312,7 +313,7 @@ static int check_tensor(void *ctx, const char *name, int rank, const int64_t *sh
 	return 0;
 }
 
-/* What no configuration needs: the track head and the mask token are known, the rest is not this network. */
+/* Tensors that the configuration does not need: the track head and the mask token are known, others are problems. */
 static void check_rest(reading *r)
 {
 	char got[TEXT];

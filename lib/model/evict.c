@@ -1,4 +1,5 @@
-/* model: budgets per layer, and freeing what the device chose. Owns when a frame evicts; scores are the device's. */
+/* model: the budget of each layer, and freeing the slots that the device chose. Owns when a frame evicts; the device
+ * owns the scores. */
 #include "evict.h"
 #include "e3/mem.h"
 #include <math.h>
@@ -84,17 +85,16 @@ int e3_evictor_begin(e3_evictor *e, const e3_plan *plan, const e3_cache *cache, 
 	return e->dev->ops->score(e->dev, &rule, scored, e->layers, err);
 }
 
-/* How many of a layer's tokens must go. The released form counts from the whole stream in f32 (9.2 step 3). */
+/* How many tokens a layer holds over its budget. The released code counts from the whole stream in f32 (9.2 step 3). */
 static int64_t surplus(const e3_evictor *e, const e3_plan *plan, int64_t t, double budget, uint32_t held)
 {
 	if (!(e->compat & E3_COMPAT_STARVE))
-		return (int64_t)held -
-			(int64_t)ceil(budget - 1e-6); /* a millionth of a token is what the sharing out was rounded by */
+		return (int64_t)held - (int64_t)ceil(budget - 1e-6); /* the shares are rounded: a millionth of a token */
 	float stream = (float)plan->tokens_per_frame * (float)(t + 1);
 	return (int64_t)truncf(stream - (float)budget) - ((int64_t)stream - (int64_t)held);
 }
 
-/* Shares and budgets of all layers into the record. */
+/* Writes the shares and budgets of all layers into the record. */
 static void share_out(const e3_evictor *e, const e3_plan *plan, const e3_cache *cache, e3_evict *record)
 {
 	double variance[E3_MAX_LAYERS], alpha[E3_MAX_LAYERS], budget[E3_MAX_LAYERS], floors[E3_MAX_LAYERS],
@@ -154,7 +154,7 @@ int e3_evictor_decide(e3_evictor *e, const e3_plan *plan, const e3_cache *cache,
 	return e->dev->ops->choose(e->dev, &rule, e->chosen, e->layers, err);
 }
 
-/* ids ascending, as the record has them: counted by digits, since there is a frame's worth of them in every layer. */
+/* Ascending, as in the record. A radix sort, since every layer evicts about a frame's worth of tokens. */
 static void sort_ids(uint32_t *id, uint32_t *work, size_t n)
 {
 	for (int shift = 0; shift < 32; shift += 8) {
@@ -193,15 +193,4 @@ int e3_evictor_apply(e3_evictor *e, const e3_plan *plan, e3_cache *cache, int64_
 		if (apply_layer(e, plan, cache, l, &record->layer[l], err))
 			return e3_fail_in(err, "evicting: frame %lld, layer %d", (long long)t, l);
 	return 0;
-}
-
-int e3_evictor_step(e3_evictor *e, const e3_plan *plan, e3_cache *cache, int64_t t, float *const *mass,
-	e3_evict *record, e3_err *err)
-{
-	const e3_dev_ops *ops = cache->dev->ops;
-	return e3_evictor_begin(e, plan, cache, t, mass, err) || ops->finish(cache->dev, err) ||
-			e3_evictor_decide(e, plan, cache, t, record, err) || ops->finish(cache->dev, err) ||
-			e3_evictor_apply(e, plan, cache, t, record, err)
-		? -1
-		: 0;
 }

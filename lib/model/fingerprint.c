@@ -1,6 +1,6 @@
-/* model: telling networks apart without reading all of their weights: what a saved cache belongs to. Owns which values
- * are looked at: all of a small tensor, four runs of a large one, so that other weights of the same shapes are noticed
- * wherever training changed them, in milliseconds. */
+/* model: telling networks apart without reading all of their weights, so that a saved session is resumed with its own.
+ * Owns which values are read: all of a small tensor, four runs of a large one. Weights that training changed differ
+ * there too, and it takes milliseconds. */
 #include "e3/num.h"
 #include "net.h"
 #include <string.h>
@@ -30,7 +30,7 @@ static int mix_tensor(void *ctx, const char *name, int rank, const int64_t *shap
 {
 	print *p = ctx;
 	float v[RUN * RUNS];
-	const e3_tensor_info *t = e3_ckpt_find(p->ckpt, name); /* there: the configuration was checked */
+	const e3_tensor_info *t = e3_ckpt_find(p->ckpt, name); /* it exists: the configuration was checked */
 	bool small = t->count <= RUN * RUNS;
 	int runs = small ? 1 : RUNS;
 	size_t n = small ? t->count : RUN;

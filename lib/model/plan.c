@@ -1,5 +1,5 @@
 /* model: what a budget means: from an option to tokens, pages and bytes, before anything is allocated. Refuses budgets
- * that cannot hold what is protected, naming the smallest that can. */
+ * that cannot hold the protected tokens; the error names the smallest that can. */
 #include "e3/infer.h"
 #include <math.h>
 
@@ -56,7 +56,7 @@ int e3_plan_make(const e3_config *c, const e3_infer_options *o, int h, int w, e3
 	p->page_keys = 64;
 	while (p->page_keys < 256 && p->page_keys < p->tokens_per_frame)
 		p->page_keys *= 2;
-	p->page_bytes = (uint64_t)p->page_keys * (p->token_bytes + 16); /* 16: what eviction knows of a token */
+	p->page_bytes = (uint64_t)p->page_keys * (p->token_bytes + 16); /* 16: a token's id, score and count */
 	p->budget = INFINITY;
 	if (o->policy->keeps_all)
 		return 0;
@@ -68,7 +68,7 @@ int e3_plan_make(const e3_config *c, const e3_infer_options *o, int h, int w, e3
 		if (o->frames < 0)
 			return e3_fail(err,
 				"planning: 'fraction' needs the length of the stream, which is unknown: give 'frames', or an absolute 'budget'");
-		/* Neither the first frame nor the last evicts: of two, whatever P is, nothing leaves. */
+		/* Neither the first frame nor the last evicts: of two frames nothing is evicted, whatever the fraction. */
 		p->budget = fmax(o->budget * (double)o->frames * frame,
 			o->frames <= 2 ? fmin(p->smallest, (double)o->frames * frame) : 0);
 		break;
@@ -85,7 +85,7 @@ int e3_plan_make(const e3_config *c, const e3_infer_options *o, int h, int w, e3
 	/* A stream shorter than the budget never evicts, whatever is protected. */
 	double whole = o->frames >= 0 ? (double)o->frames * frame : INFINITY, least = fmin(p->smallest, whole);
 	if (p->budget < least && p->budget >= least * (1 - 1e-9))
-		p->budget = least; /* the smallest, as it comes back from its decimal form */
+		p->budget = least; /* the smallest one, rounded to the digits of the error message */
 	if (p->budget < least || p->budget < 0)
 		return refuse(o, p, err);
 	double per_layer = p->budget / p->layers - p->tokens_per_frame;
@@ -93,7 +93,8 @@ int e3_plan_make(const e3_config *c, const e3_infer_options *o, int h, int w, e3
 		(int64_t)fmax(1, floor((o->budget_kind == E3_BUDGET_FRACTION ? 1.0 : 0.5) * per_layer / p->special));
 	if (o->policy->protects_newest)
 		p->protected_frames = 1;
-	/* The last frame of a known length does not evict; should there be another after all, it finds room too. */
+	/* The last frame of a known length does not evict. If the stream is longer than announced, one more frame has room.
+	 */
 	p->pages = pages_for(p, fmin(p->budget, whole), o->budget_kind == E3_BUDGET_FRACTION ? 2 : 1);
 	p->cache_bytes = (uint64_t)p->pages * p->page_bytes;
 	return 0;

@@ -1,6 +1,7 @@
-/* model: torch's .pth: finds the state dict in the pickle and places its tensors on the storages of the archive. Checks
- * every size, stride and offset against the storage, and the storage against its member; refuses compressed and
- * big-endian archives. */
+/* model: torch's .pth: finds the state dict in the pickle and the bytes of its tensors in the archive. Checks every
+ * size, stride and offset against the storage, and the storage against its member; refuses compressed and big-endian
+ * archives.
+ */
 #include "ckpt.h"
 #include "e3/mem.h"
 #include "pth.h"
@@ -17,7 +18,7 @@ typedef struct pth {
 	e3_err *err;
 } pth;
 
-/* A member's bytes can be used as they lie. */
+/* The bytes of a stored member can be used in place. */
 static int check_stored(const e3_zip_member *m, e3_err *err)
 {
 	if (m->method == 0)
@@ -67,7 +68,7 @@ static int check_byte_order(pth *p)
 	return 0;
 }
 
-/* The values of a tuple of whole numbers >= 0; -1 when it is anything else. */
+/* Reads a tuple of whole numbers >= 0; -1 for anything else. */
 static int read_numbers(const pth *p, uint32_t v, int64_t *out, int *rank)
 {
 	const e3_pickle_value *box = &p->pickle.value[v];
@@ -84,7 +85,7 @@ static int read_numbers(const pth *p, uint32_t v, int64_t *out, int *rank)
 	return 0;
 }
 
-/* Elements of storage a view needs, counted from the storage's begin. */
+/* How many elements of the storage a view reaches, from its beginning. */
 static int view_reach(const e3_tensor_info *t, int64_t offset, int64_t *reach)
 {
 	int64_t step;
@@ -157,8 +158,8 @@ static bool holds_tensors(const pth *p, uint32_t dict)
 	return false;
 }
 
-/* The dictionary below `dict` under a name training scripts use; itself when it has tensors. 0 (the first value, which
- * is nothing) when there is none. */
+/* The dictionary that has tensors: `dict` itself, or one in it under a name that training scripts use. 0 (the first
+ * value, E3_PK_NOTHING) if there is none. */
 static uint32_t find_state(const pth *p, uint32_t dict, int depth)
 {
 	static const char *const names[] = {"model", "state_dict", "model_state_dict", "module", "net", "network",

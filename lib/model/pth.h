@@ -5,7 +5,7 @@
 #include "e3/checkpoint.h"
 #include <stdbool.h>
 
-/* One member of the archive. Stored members lie in the file as they are. */
+/* One member of the archive. */
 typedef struct e3_zip_member {
 	const char *name; /* not NUL-terminated, in the file */
 	size_t name_len;
@@ -24,15 +24,15 @@ int e3_zip_read(e3_zip *z, const uint8_t *bytes, size_t size, e3_err *err);
 const e3_zip_member *e3_zip_find(const e3_zip *z, const char *name, size_t name_len);
 void e3_zip_release(e3_zip *z);
 
-/* The names a pickle may use, and what calling one means here: a description, never a call. */
+/* The names that a pickle may use, and what a call of one describes here; nothing is called. */
 typedef enum e3_pickle_role {
 	E3_PKR_DICT,
 	E3_PKR_TENSOR,    /* (storage, offset, sizes, strides, ...) */
 	E3_PKR_PARAMETER, /* (tensor, ...) is the tensor */
 	E3_PKR_STORAGE,   /* the class in a storage's id */
 	E3_PKR_SIZE,      /* (tuple) is the tuple */
-	E3_PKR_OBJECT,    /* anything: of no use */
-	E3_PKR_INERT      /* a word, not callable */
+	E3_PKR_OBJECT,    /* any arguments; the result is not used */
+	E3_PKR_INERT      /* not callable */
 } e3_pickle_role;
 
 typedef struct e3_pickle_name {
@@ -57,10 +57,10 @@ typedef enum e3_pickle_kind {
 	E3_PK_GLOBAL,  /* number = index of the known names */
 	E3_PK_STORAGE, /* number = elements, dtype, ref = the key's text */
 	E3_PK_TENSOR,  /* ref = the tuple (storage, offset, sizes, strides, ...) */
-	E3_PK_OTHER    /* a float, bytes, an options object: of no use here */
+	E3_PK_OTHER    /* a float, bytes, an options object: not used */
 } e3_pickle_kind;
 
-/* Values are numbered; containers are chains of cells, dictionaries of key, value, key, value. No recursion anywhere.
+/* Values are numbered; containers are linked lists of cells, dictionaries of key, value, key, value. Nothing recurses.
  */
 typedef struct e3_pickle_value {
 	uint8_t kind, dtype;
@@ -94,7 +94,7 @@ int e3_pickle_read(e3_pickle *p, const uint8_t *bytes, size_t size, e3_err *err)
 void e3_pickle_release(e3_pickle *p);
 /* Whether a text value equals s. */
 int e3_pickle_is(const e3_pickle *p, uint32_t value, const char *s);
-/* Word for a kind, for messages. */
+/* The name of a kind, for messages. */
 const char *e3_pickle_kind_name(int kind);
 
 #endif

@@ -81,7 +81,7 @@ static int append(e3_pk_machine *m, uint32_t to, uint32_t v)
 	return 0;
 }
 
-/* The values from stack height `from` up become the last items of `to`, or nothing's. */
+/* The values from stack height `from` up become the last items of `to`; they are dropped if it is not used. */
 static int move_items(e3_pk_machine *m, size_t from, uint32_t to)
 {
 	int kind = m->value[to].kind;
@@ -132,7 +132,8 @@ static int extend(e3_pk_machine *m, size_t from, e3_pickle_kind kind)
 		return e3_pk_bad(m, "no container below the items");
 	uint32_t to = m->stack[from - 1];
 	if (m->value[to].kind != kind && m->value[to].kind != E3_PK_OTHER)
-		return e3_pk_bad(m, kind == E3_PK_DICT ? "items for what is no dictionary" : "items for what is no list");
+		return e3_pk_bad(m,
+			kind == E3_PK_DICT ? "items for a value that is not a dictionary" : "items for a value that is not a list");
 	if (kind == E3_PK_DICT && (m->n_stack - from) % 2)
 		return e3_pk_bad(m, "a key without a value");
 	return move_items(m, from, to);

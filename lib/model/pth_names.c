@@ -1,5 +1,5 @@
-/* model: the only names a pickle may use: torch's storages and rebuild functions, plain containers, a few inert words
- * that stand beside weights in training checkpoints. What is not here is refused by name. */
+/* model: the names that a pickle may use: torch's storages and rebuild functions, plain containers, and a few names
+ * that stand beside weights in training checkpoints. Any other name is refused. */
 #include "pth.h"
 #include <string.h>
 

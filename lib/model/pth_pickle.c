@@ -55,7 +55,7 @@ static int read_persistent(e3_pk_machine *m)
 		return -1;
 	uint32_t id = m->stack[--m->n_stack];
 	if (m->value[id].kind != E3_PK_TUPLE || e3_pk_items_of(m, id, item, 5) < 5)
-		return e3_pk_bad(m, "a storage id that is no tuple of 5");
+		return e3_pk_bad(m, "a storage id that is not a tuple of 5");
 	const e3_pickle_value *word = &m->value[item[0]], *class = &m->value[item[1]], *key = &m->value[item[2]],
 						  *n = &m->value[item[4]];
 	if (word->kind != E3_PK_TEXT || !same("storage", m->p + word->text.at, word->text.len))
@@ -67,7 +67,7 @@ static int read_persistent(e3_pk_machine *m)
 		(e3_pickle_value){.kind = E3_PK_STORAGE, .dtype = (uint8_t)type->dtype, .number = n->number, .ref = item[2]});
 }
 
-/* callable(args): only what the table knows, and only as a description. */
+/* callable(args): only what the table lists, and only as a description. */
 static int reduce(e3_pk_machine *m, bool is_new)
 {
 	uint32_t first = E3_PK_NOTHING;
@@ -76,7 +76,7 @@ static int reduce(e3_pk_machine *m, bool is_new)
 	uint32_t args = m->stack[m->n_stack - 1];
 	const e3_pickle_value *callable = &m->value[m->stack[m->n_stack - 2]];
 	if (callable->kind != E3_PK_GLOBAL || m->value[args].kind != E3_PK_TUPLE)
-		return e3_pk_bad(m, "a call of what is no known function");
+		return e3_pk_bad(m, "a call of an unknown function");
 	m->n_stack -= 2;
 	size_t n = e3_pk_items_of(m, args, &first, 1);
 	const e3_pickle_name *what = e3_pickle_name_at((int)callable->number);
@@ -94,14 +94,14 @@ static int reduce(e3_pk_machine *m, bool is_new)
 	return e3_fail(m->err, "pickle: byte %zu: %s.%s with %zu unexpected arguments", m->op, what->module, what->name, n);
 }
 
-/* State given to an object already made: _metadata on a state dict, fields of options. None of it is used. */
+/* State for an existing object: _metadata of a state dict, fields of options. None of it is used. */
 static int build(e3_pk_machine *m)
 {
 	if (e3_pk_need(m, 2))
 		return -1;
 	int kind = m->value[m->stack[m->n_stack - 2]].kind;
 	if (kind != E3_PK_DICT && kind != E3_PK_OTHER && kind != E3_PK_TENSOR)
-		return e3_pk_bad(m, "state for what is no object");
+		return e3_pk_bad(m, "state for a value that is not an object");
 	m->n_stack--;
 	return 0;
 }
@@ -166,7 +166,7 @@ static int step_value(e3_pk_machine *m, uint8_t op)
 	}
 }
 
-/* Opcodes that work on what is there. */
+/* Opcodes that work on the stack. */
 static int step_stack(e3_pk_machine *m, uint8_t op)
 {
 	size_t from;
@@ -219,7 +219,7 @@ static int step_stack(e3_pk_machine *m, uint8_t op)
 	case '.':
 		return stop(m);
 	case 0x80:
-		return e3_pk_take(m, 1) ? 0 : -1; /* protocol: the opcodes say what they are */
+		return e3_pk_take(m, 1) ? 0 : -1; /* protocol: not needed, the opcodes differ */
 	case 0x95:
 		return e3_pk_take(m, 8) ? 0 : -1; /* frame: a hint for buffering */
 	default:

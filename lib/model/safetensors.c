@@ -1,6 +1,6 @@
-/* model: the safetensors container: u64 length, JSON header, bytes. Checks the header's size, number of values, every
- * type, shape and offset before anything is used; refuses tensors that overlap or end past the file. Gaps are
- * tolerated. */
+/* model: the safetensors container: u64 length, JSON header, bytes. Checks the size of the header, the number of
+ * values, and every type, shape and offset before anything is used; refuses tensors that overlap or end past the file,
+ * accepts gaps. */
 #include "ckpt.h"
 #include "e3/mem.h"
 #include "e3/num.h"
@@ -15,7 +15,8 @@ typedef struct span {
 	size_t tensor;
 } span;
 
-/* A JSON tree costs some 100 bytes a value: counted before it is built, so a hostile header costs no gigabytes. */
+/* A JSON tree takes some 100 bytes for each value. They are counted before it is built, so that a hostile header cannot
+ * take gigabytes. */
 static int count_values(const char *text, size_t n, e3_err *err)
 {
 	size_t values = 0;
@@ -49,7 +50,7 @@ static int read_shape(const char *name, const json_t *item, e3_tensor_info *info
 	for (int k = 0; k < info->rank; k++) {
 		const json_t *d = json_array_get(shape, (size_t)k);
 		if (!json_is_integer(d) || json_integer_value(d) < 0)
-			return e3_fail(err, "header: tensor '%s': dimension %d is no size", name, k);
+			return e3_fail(err, "header: tensor '%s': dimension %d is not a size", name, k);
 		info->shape[k] = json_integer_value(d);
 	}
 	if (e3_shape_count(info->rank, info->shape, &info->count))
@@ -110,7 +111,7 @@ static int by_begin(const void *a, const void *b)
 	return x->end < y->end ? -1 : x->end > y->end;
 }
 
-/* Spans inside the file, none over another; only then do tensors get their pointers. */
+/* Checks that all spans are inside the file and do not overlap, then sets the pointers of the tensors. */
 static int place(e3_ckpt *c, span *spans, const uint8_t *data, size_t size, e3_err *err)
 {
 	qsort(spans, c->n, sizeof *spans, by_begin);

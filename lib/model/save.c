@@ -1,5 +1,5 @@
-/* model: writing safetensors. Owns the header's text and the order of the bytes; never holds more than a chunk of
- * values. Refuses a conversion that would turn a finite value into an infinite one. */
+/* model: writing safetensors. Owns the header and the order of the tensors; holds only one chunk of values in memory.
+ * Refuses a conversion that would turn a finite value into an infinite one. */
 #include "ckpt.h"
 #include "e3/json.h"
 #include "e3/mem.h"
@@ -29,7 +29,7 @@ static e3_dtype target(const saving *s, const e3_tensor_info *t)
 
 static const e3_tensor_info *nth(const saving *s, size_t k) { return e3_ckpt_at(s->c, s->order[k]); }
 
-/* Which tensors, in which order: widest elements first, so that no tensor is misaligned without gaps between them. */
+/* Which tensors, in which order: the widest elements first, so that all are aligned without gaps between them. */
 static int choose(saving *s)
 {
 	s->order = e3_alloc(e3_ckpt_count(s->c), sizeof *s->order, "order of tensors", s->err);
@@ -132,7 +132,7 @@ static int write_tensors(saving *s)
 {
 	for (size_t k = 0; k < s->n; k++) {
 		const e3_tensor_info *t = nth(s, k);
-		size_t most = CHUNK * sizeof *s->values / 8; /* what is copied as it is may have 8 bytes an element */
+		size_t most = CHUNK * sizeof *s->values / 8; /* unconverted elements may have 8 bytes */
 		for (size_t first = 0; first < t->count; first += most)
 			if (write_chunk(s, t, first, t->count - first < most ? t->count - first : most))
 				return -1;

@@ -1,5 +1,5 @@
 /* model: writing a session into a file, chunk by chunk (e3-cache(5)). Owns the layout of what follows the header.
- * Refuses sessions that have seen nothing. */
+ * Refuses sessions that have seen no frame. */
 #include "saved.h"
 #include "e3/io.h"
 #include "e3/num.h"
@@ -40,7 +40,7 @@ int e3_saved_pieces(e3_dtype type, const e3_kv *kv, e3_piece fn, void *ctx, e3_e
 typedef struct writer {
 	e3_dev *dev;
 	e3_file file;
-	float *chunk; /* alloc_host: E3_SAVED_CHUNK bytes; what is in it may still be on its way from the device */
+	float *chunk; /* alloc_host: E3_SAVED_CHUNK bytes; the device may still be copying into it */
 	size_t used;  /* floats */
 	uint32_t crc; /* of everything so far */
 } writer;
@@ -146,7 +146,7 @@ int e3_session_save(e3_session *s, const e3_stream_position *position, const cha
 	writer w = {.dev = s->dev};
 	e3_saved x;
 	if (!s->t)
-		return e3_fail(err, "saving the cache: %s: no frame was seen yet", path);
+		return e3_fail(err, "saving the cache: %s: it has seen no frame yet", path);
 	describe(s, position, &x);
 	if (s->dev->ops->alloc_host(s->dev, E3_SAVED_CHUNK, (void **)&w.chunk, err) || e3_file_renew(&w.file, path, err)) {
 		s->dev->ops->free_host(s->dev, w.chunk);

@@ -11,15 +11,15 @@ enum { E3_SAVED_PREFIX = 16, E3_SAVED_HEAD_MOST = 64 << 10, E3_SAVED_CHUNK = 1 <
 
 extern const char *const e3_saved_types[]; /* in the order of e3_dtype */
 
-/* saved_head.c: the header as JSON, and back; every value in its range, and all of them in agreement. */
+/* saved_head.c: the header as JSON, and back; every value is checked for its range and against the others. */
 int e3_saved_head_write(const e3_saved *x, e3_buf *json, e3_err *err);
 int e3_saved_head_read(const char *json, size_t n, e3_saved *x, e3_err *err);
 /* Bytes of everything after the header's checksum; 0 when no file can be so large. */
 uint64_t e3_saved_body(const e3_saved *x);
 
-/* saved.c: calls fn for every stretch of device memory behind the keys of kv, in the order of the file: what eviction
- * knows, if it is scored (frames that saw a slot, sums), then for each head its keys, then its values, slot by slot.
- * Stops at the first non-zero. `type` is the device's short one. */
+/* saved.c: calls fn for every piece of device memory of kv, in the order of the file: the scores, if there are any (how
+ * many frames saw a slot, sums), then for each head its keys, then its values, slot by slot. Stops at the first
+ * non-zero. `type` is the device's attn_dtype. */
 typedef int (*e3_piece)(void *ctx, float *at, size_t floats, e3_err *err);
 int e3_saved_pieces(e3_dtype type, const e3_kv *kv, e3_piece fn, void *ctx, e3_err *err);
 

@@ -1,5 +1,5 @@
-/* model: the header of a saved session: one JSON object. Owns its keys and what each may hold; refuses what does not
- * fit together, so that nothing in it can surprise a reader. */
+/* model: the header of a saved session: one JSON object. Owns its keys and the range of each value; refuses values that
+ * contradict each other. */
 #include "saved.h"
 #include <inttypes.h>
 #include <jansson.h>
@@ -21,7 +21,7 @@ typedef struct field {
 	size_t n;
 } field;
 
-/* The numbers of a header in types of one width; the other parts are where they belong. */
+/* The numbers of a header, all of one type; the rest is read straight into e3_saved. */
 typedef struct flat {
 	int64_t width, height, layers, heads, head_dim, tokens, t, peak, kind, type, compat, frames, camera_frames;
 	int64_t caches, cam_heads, cam_head_dim, cam_keys, cam_frames, first_i, last_i, shift_i, first_crc, last_crc,
@@ -99,7 +99,7 @@ static json_t *value_of(const field *f, int64_t layers)
 		return json_real(*(const double *)f->at);
 	case TEXT:
 		list = json_string(f->at);
-		return list ? list : json_string("?"); /* not UTF-8: only messages lose by it */
+		return list ? list : json_string("?"); /* not UTF-8: it is only shown in messages */
 	default:
 		list = json_array();
 		for (int64_t k = 0; list && k < layers; k++)
@@ -273,7 +273,7 @@ int e3_saved_head_read(const char *json, size_t n, e3_saved *x, e3_err *err)
 	json_t *object = json_loadb(json, n, JSON_REJECT_DUPLICATES, &why);
 	if (!json_is_object(object)) {
 		json_decref(object);
-		return e3_fail(err, "header: is no JSON object: %s", object ? "something else" : why.text);
+		return e3_fail(err, "header: not a JSON object: %s", object ? "something else" : why.text);
 	}
 	table_of(&f, x, table);
 	int rc = 0;
@@ -290,8 +290,7 @@ uint64_t e3_saved_body(const e3_saved *x)
 {
 	uint64_t size = e3_dtype_size(x->o.cached), row = 2 * (uint64_t)x->heads * (uint64_t)x->head_dim * size + 16, n = 0;
 	uint64_t camera = 8 * (uint64_t)x->camera_heads * (uint64_t)x->camera_head_dim * (uint64_t)x->camera_keys + 4;
-	bool sane =
-		camera < 1ull << 46; /* the ranges of the header keep every product inside 64 bits, the sums are kept here */
+	bool sane = camera < 1ull << 46; /* the ranges of the header keep every product below 2^64; this check, the sums */
 	for (int l = 0; l < x->layers; l++) {
 		sane = sane && row * x->slots[l] < 1ull << 50;
 		n += row * x->slots[l] + 4;

@@ -1,6 +1,6 @@
-/* model: a session out of a file, chunk by chunk (e3-cache(5)). Owns the file while it is read; refuses damage, other
- * versions, other networks, another type of keys and values. A session is handed out only when all of the file has been
- * read and agrees with itself. */
+/* model: reading a session from a file, chunk by chunk (e3-cache(5)). Owns the file while it is read; refuses damage,
+ * other versions, other networks, another type of keys and values. The caller gets a session only when the whole file
+ * has been read and checked. */
 #include "saved.h"
 #include "e3/io.h"
 #include "e3/num.h"
@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <zlib.h>
 
-_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "what is in memory is written as it lies there");
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "memory is written to the file as it is");
 
 struct e3_saved_file {
 	FILE *f;
@@ -41,7 +41,7 @@ static int get_sum(e3_saved_file *file, e3_err *err)
 	if (get(file, sum, sizeof sum, err))
 		return -1;
 	if (e3_le32(sum) != want)
-		return e3_fail(err, "damaged: the checksum is %08" PRIx32 ", of what stands there it would be %08" PRIx32,
+		return e3_fail(err, "damaged: the checksum is %08" PRIx32 ", that of the bytes before it is %08" PRIx32,
 			e3_le32(sum), want);
 	return 0;
 }
@@ -95,7 +95,7 @@ static e3_saved_file *start(FILE *f, uint64_t size, const char *path, e3_err *er
 e3_saved_file *e3_saved_open(const char *path, e3_err *err)
 {
 	struct stat st;
-	e3_file_sweep(path); /* a save that was killed */
+	e3_file_sweep(path); /* of a run that was killed while it saved */
 	FILE *f = fopen(path, "re");
 	if (f && (fstat(fileno(f), &st) || !S_ISREG(st.st_mode))) {
 		fclose(f);
@@ -127,7 +127,7 @@ int e3_saved_fits(const e3_saved_file *file, const e3_net *net, const e3_dev *de
 	const e3_config *c = &net->c;
 	if (x->fingerprint != net->fingerprint)
 		return e3_fail(err,
-			"opening the saved cache: %s: is of the network %s (%016" PRIx64 "), this is %s (%016" PRIx64 ")",
+			"opening the saved cache: %s: belongs to the network %s (%016" PRIx64 "), this is %s (%016" PRIx64 ")",
 			file->path, x->model[0] ? x->model : "unnamed", x->fingerprint, c->name[0] ? c->name : "unnamed",
 			net->fingerprint);
 	if (x->o.cached != dev->attn_dtype)
@@ -168,7 +168,7 @@ static int check_ids(const e3_saved *x, int layer, const uint32_t *id, e3_err *e
 	return 0;
 }
 
-/* The device knows each slot's token too; a hole's does not matter. */
+/* The device needs the token of each slot too; in a hole any value will do. */
 static int upload_ids(e3_dev *dev, const e3_kv *kv, const uint32_t *id, e3_err *err)
 {
 	for (int p = 0; p * kv->page_keys < kv->n_keys; p++) {
@@ -199,7 +199,7 @@ static int get_layer(e3_saved_file *file, e3_session *s, int layer, e3_err *err)
 	return rc;
 }
 
-/* Read to its end also when poses are not wanted any more: all of the file is checked. */
+/* Read also when no poses are wanted: the whole file is checked. */
 static int get_camera(e3_saved_file *file, e3_session *s, int cache, e3_err *err)
 {
 	const e3_saved *x = &file->head;
@@ -233,7 +233,7 @@ static int get_session(e3_saved_file *file, e3_session *s, e3_err *err)
 	return s->dev->ops->finish(s->dev, err);
 }
 
-/* Pages that hold what was saved and the next frame. */
+/* The pages for what was saved and for the next frame. */
 static int pages_of(const e3_saved *x, const e3_config *c, const e3_infer_options *o, int64_t *pages, e3_err *err)
 {
 	e3_plan p;

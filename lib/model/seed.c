@@ -1,6 +1,5 @@
 /* model: weights that are a function of seed, name and index (doc/design.md 6), so that golden files need no weight
- * file. Owns the generator and the list of tensors of a built-in configuration; the values are made when they are read.
- */
+ * file. Owns the generator; the values are computed when they are read. */
 #include "ckpt.h"
 #include "e3/config.h"
 #include "e3/num.h"
