@@ -43,7 +43,7 @@ check() {
 	/usr/bin/python3 "$T/check.py" "$1"
 }
 
-@test "without --model the bundled demo model is used, and named" {
+@test "without --model the bundled demo model is used, with a message" {
 	e3-cat --take 4 "$frames" >"$T/four.e3"
 	e3-infer --P 0.5 "$T/four.e3" >"$T/o.e3" 2>"$T/e"
 	grep -q 'model: the bundled demo model' "$T/e"
@@ -59,7 +59,7 @@ check() {
 	PY
 }
 
-@test "the model: --model before E3_MODEL, that before ~/.cache/e3, its first file by name" {
+@test "which model is used: --model, else E3_MODEL, else the first file of ~/.cache/e3 by name" {
 	mkdir -p "$HOME/.cache/e3"
 	touch "$HOME/.cache/e3/.hidden.safetensors" "$HOME/.cache/e3/notes.txt"
 	e3-infer --budget 2f "$frames" 2>"$T/e" | e3-dump >/dev/null
@@ -77,7 +77,7 @@ check() {
 	fails 1 "expected seed:tiny:N or seed:full:N" -- e3-infer --model seed:small:1 "$frames"
 }
 
-@test "options that do not go together, and arguments out of range: exit 2" {
+@test "options that exclude each other, and arguments out of range: exit 2" {
 	fails 2 "--P and --budget: give only one of them" -- e3-infer --P 0.5 --budget 3f "$frames"
 	fails 2 "--no-evict and --policy none keep everything" -- e3-infer --no-evict --P 0.5 "$frames"
 	fails 2 "--no-evict and --policy none keep everything" -- e3-infer --policy none -b 3f "$frames"
@@ -112,7 +112,7 @@ check() {
 	ROWS
 }
 
-@test "--device cuda without one is refused; auto falls back, saying so once" {
+@test "--device cuda fails without a GPU; auto falls back to the CPU with one message" {
 	[ ! -e /dev/nvidiactl ] || skip "there is an NVIDIA driver here"
 	fails 1 "e3-infer: opening the device: cuda: " -- e3-infer --device cuda --model seed:tiny:7 --no-evict "$frames"
 	e3-infer --model seed:tiny:7 --no-evict "$frames" >"$T/o.e3" 2>"$T/e"
@@ -123,7 +123,7 @@ check() {
 	[ ! -s "$T/e" ]
 }
 
-@test "a budget too small names the smallest, and that one works" {
+@test "a budget that is too small is refused; the smallest one, which the error names, works" {
 	# N = 25, four layers: frame 0 and five special tokens are 120 tokens, 1.2 frames a layer.
 	for b in 1f 119 0.1M; do
 		fails 1 "the smallest that works is --budget 1.2000f, 120 or " -- e3-infer -q --model seed:tiny:7 --budget $b "$frames"
@@ -137,7 +137,7 @@ check() {
 	infer --P 0.01 --compat starve # the released code takes anything
 }
 
-@test "one picture, or two: nothing leaves them, so any --P works, the default too" {
+@test "one picture, or two: nothing is evicted, so any --P works" {
 	for n in 1 2; do
 		e3-decode --all --max-frames $n "$DEMO/clip.mp4" >"$T/few.e3"
 		for how in '' '--P 0.01'; do
@@ -181,7 +181,7 @@ check() {
 	same "$T/x.e3" "$f/all.e3" pred
 }
 
-@test "eviction records tell what the cache holds, the end record what it took" {
+@test "eviction records describe the cache, the end record its size" {
 	for how in "--budget 3f" "--P 0.4" "--P 0.4 --compat evict3r" "--policy window --budget 2.5f" "--policy random --budget 2.5f" \
 		"--policy spread --budget 2.5f" "--policy spread --P 0.4"; do
 		read -r -a words <<<"$how"
@@ -209,7 +209,7 @@ check() {
 	done
 }
 
-@test "--policy window keeps the newest, none keeps all, random and evict3r differ from it" {
+@test "--policy window keeps the newest tokens, none keeps all; random and evict3r give other results" {
 	infer --policy window --budget 3f
 	check "$T/o.e3" <<-'PY'
 		assert h["policy"] == "window"
@@ -240,7 +240,7 @@ check() {
 	done
 }
 
-@test "--policy spread: even parts of all frames, no special token but the newest protected; the same bits with any threads, length known or not" {
+@test "--policy spread: keeps even parts of all frames, protects only the newest special tokens; same bits with any number of threads, length known or not" {
 	for k in 1 2 3; do
 		infer --policy spread --budget 2.5f --threads $k
 		[ $k -eq 1 ] && cp "$T/o.e3" "$T/one.e3"
@@ -283,7 +283,7 @@ check() {
 	done
 }
 
-@test "--compat: each word changes what it says, all three are evict3r" {
+@test "--compat: each word has its effect, evict3r is all three" {
 	infer --no-evict --compat camera
 	check "$T/o.e3" >"$T/1" <<<"print([x['depth'].tobytes()[:64] for x in p], [list(x['pose']) for x in p])"
 	check "$f/all.e3" >"$T/2" <<<"print([x['depth'].tobytes()[:64] for x in p], [list(x['pose']) for x in p])"
@@ -302,7 +302,7 @@ check() {
 	differ "$T/o.e3" "$T/x.e3" evict
 }
 
-@test "--outputs: only what was asked for, and the same" {
+@test "--outputs: only the outputs asked for, with the same values" {
 	for list in pose depth points pose,depth; do
 		infer --no-evict --outputs $list
 		check "$T/o.e3" <<-PY
@@ -318,7 +318,7 @@ check() {
 	done
 }
 
-@test "--half sends dense maps in half precision, poses as they are" {
+@test "--half sends dense maps in half precision, poses unchanged" {
 	infer --no-evict --half
 	check "$T/o.e3" <<-PY
 		for x, y in zip(p, [x for k, x in stream("$f/all.e3") if k == "pred"]):
@@ -396,7 +396,7 @@ check() {
 	[ ! -e "$T/out.e3" ]
 }
 
-@test "a stream that carries predictions already is refused" {
+@test "a stream that already carries predictions is refused" {
 	fails 1 "the stream carries predictions already: expected frames from e3-decode" -- e3-infer -q --model seed:tiny:7 --no-evict "$f/all.e3"
 }
 
@@ -406,7 +406,7 @@ check() {
 	check "$T/o.e3" <<<'assert not p and not e and n["frames"] == 0 and h["layers"] == 4 and h["model"]'
 }
 
-@test "truth passes through, after the prediction of its frame" {
+@test "ground truth is forwarded after the prediction of its frame" {
 	edit "$frames" "$T/x.e3" 'for k in range(8, 0, -1): m.insert(k + 1, [8, {"i": k - 1, "unit": "m", "pose": {"dtype": "f32", "shape": [9], "data": struct.pack("<9f", *range(9))}}])'
 	e3-infer -q --model seed:tiny:7 --budget 3f "$T/x.e3" >"$T/o.e3"
 	same "$T/o.e3" "$f/three.e3" pred evict
@@ -417,7 +417,7 @@ check() {
 	PY
 }
 
-@test "an abort from upstream passes on, naming the stage that failed first" {
+@test "an abort from upstream is forwarded and names the stage that failed first" {
 	edit "$frames" "$T/x.e3" 'm[5:] = [[7, {"tool": "e3-decode", "code": 1, "text": "decoding: clip.mp4: damaged"}]]'
 	rc=0
 	e3-infer -q --model seed:tiny:7 --budget 3f "$T/x.e3" >"$T/o.e3" 2>"$T/e" || rc=$?
@@ -430,7 +430,7 @@ check() {
 	grep -q 'e3-decode.*decoding: clip.mp4: damaged' "$T/e"
 }
 
-@test "SIGINT in mid-stream: the frames so far and an end that counts them, exit 130" {
+@test "SIGINT in mid-stream: the output has the frames so far and an end; exit 130" {
 	mkfifo "$T/in"
 	e3-infer -q --model seed:tiny:7 --budget 3f <"$T/in" >"$T/o.e3" 2>"$T/e" &
 	pid=$!
@@ -449,7 +449,7 @@ check() {
 	check "$T/o.e3" <<<'assert len(p) == len(e) == n["frames"] == 5, (len(p), n)'
 }
 
-@test "--plan prints what a run takes and reads nothing; --vram is for devices that have memory of their own" {
+@test "--plan prints the memory of a run and reads no stream; --vram needs a device with its own memory" {
 	e3-infer -q --model seed:tiny:1 --plan --budget 10f --size 70x56 </dev/null >"$T/plan"
 	grep -q "^frames  *70 × 56, 25 tokens each$" "$T/plan"
 	grep -q "keeps 1000 tokens: 10.00 frames in each of 4 layers$" "$T/plan"
@@ -461,7 +461,7 @@ check() {
 	fails 1 "--vram: the CPU has no device memory" -- e3-infer --device cpu --model seed:tiny:1 --plan --vram 6G
 }
 
-@test "--each: every picture by itself, as the first of a stream; nothing is remembered" {
+@test "--each: every frame gives what it would give as the first of a stream" {
 	e3-infer -q --model seed:tiny:7 --each -o "$T/each.e3" "$frames"
 	for k in 0 1 3; do
 		e3-cat --skip $k --take 1 "$frames" | e3-infer -q --model seed:tiny:7 --no-evict -o "$T/one.e3" -

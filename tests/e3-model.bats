@@ -187,7 +187,7 @@ nothing_in_out() { [ -z "$(ls -A "$T/out")" ] || { ls -A "$T/out"; return 1; }; 
 	nothing_in_out
 }
 
-@test "convert holds little of the file in memory" {
+@test "convert keeps only a small part of the file in memory" {
 	if grep -q __asan_init "$(command -v e3-model)"; then skip "a sanitizer needs memory of its own"; fi
 	/usr/bin/python3 - "$demo" "$T/a.safetensors" <<-'END'
 		import resource, subprocess, sys

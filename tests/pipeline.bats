@@ -104,7 +104,7 @@ py() {
 	[ "$peak" -le $((400 << 20)) ]
 }
 
-@test "a frame's prediction leaves before the next frame is read" {
+@test "the prediction of a frame is written before the next frame is read" {
 	mkfifo "$T/pictures"
 	e3-decode -q - <"$T/pictures" | e3-infer -q --model seed:tiny:7 --budget 3f | e3-dump >"$T/o" &
 	exec 7>"$T/pictures"

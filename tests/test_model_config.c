@@ -204,7 +204,7 @@ static void each_wrong_dimension_and_type_is_found(void **state)
 	e3_config_each(&least, break_each, (void *)(uintptr_t)&least);
 }
 
-static void all_misses_are_reported_at_once(void **state)
+static void all_problems_are_reported_at_once(void **state)
 {
 	e3_err err = {""};
 	sample s = {0};
@@ -350,7 +350,7 @@ static int in_order(void *ctx, const char *name, int rank, const int64_t *shape)
 	return 0;
 }
 
-static void the_released_layout_binds(void **state)
+static void the_released_layout_is_read(void **state)
 {
 	char line[512], path[] = "/tmp/e3-test-full-XXXXXX";
 	FILE *f = fopen("tests/data/model/state_dict_full.txt", "r");
@@ -455,10 +455,10 @@ int main(void)
 		cmocka_unit_test(any_size_of_network_is_read),
 		cmocka_unit_test(each_missing_tensor_is_named),
 		cmocka_unit_test(each_wrong_dimension_and_type_is_found),
-		cmocka_unit_test(all_misses_are_reported_at_once),
+		cmocka_unit_test(all_problems_are_reported_at_once),
 		cmocka_unit_test(shapes_are_checked_against_each_other),
 		cmocka_unit_test(parameters_agree_with_the_formulas),
-		cmocka_unit_test(the_released_layout_binds),
+		cmocka_unit_test(the_released_layout_is_read),
 		cmocka_unit_test(the_demo_model_is_read),
 		cmocka_unit_test(metadata_describes_the_configuration),
 	};

@@ -218,7 +218,7 @@ static float fixed_share(const hand *h, int layer, uint32_t id)
 	return share / (float)h->cache.layer[layer].n;
 }
 
-static void half_sums_lose_what_is_below_half_a_step(void **state)
+static void half_sums_lose_values_below_half_a_step(void **state)
 {
 	for (int compat = 0; compat <= E3_COMPAT_F16_SUMS; compat += E3_COMPAT_F16_SUMS) {
 		hand h;
@@ -265,7 +265,7 @@ static void protection_holds_for(hand *h, int frames, float (*fn)(const hand *, 
 	}
 }
 
-static void frame_0_and_the_newest_specials_never_leave(void **state)
+static void frame_0_and_the_newest_special_tokens_are_never_evicted(void **state)
 {
 	hand h;
 	open_hand(&h, 2, 10, 3);
@@ -280,7 +280,7 @@ static void frame_0_and_the_newest_specials_never_leave(void **state)
 	close_hand(&h);
 }
 
-static void specials_that_lost_protection_stay_as_long_as_they_are_looked_at(void **state)
+static void special_tokens_without_protection_stay_while_they_get_attention(void **state)
 {
 	hand h;
 	open_hand(&h, 1, 10, 3);
@@ -312,7 +312,7 @@ static void a_layer_with_a_small_share_keeps_what_is_protected(void **state)
 	close_hand(&h);
 }
 
-static void what_a_young_layer_cannot_use_goes_to_the_others_only_with_an_absolute_budget(void **state)
+static void only_with_an_absolute_budget_other_layers_use_what_a_layer_cannot(void **state)
 {
 	for (int fill = 0; fill < 2; fill++) {
 		hand h;
@@ -344,7 +344,7 @@ static void a_window_keeps_the_newest(void **state)
 	close_hand(&h);
 }
 
-static void random_keeps_a_fixed_lot_of_every_age(void **state)
+static void random_keeps_the_same_tokens_of_every_age(void **state)
 {
 	hand h, again;
 	for (int k = 0; k < 2; k++) {
@@ -383,7 +383,7 @@ static float worked_mass(const hand *h, int layer, uint32_t id)
 	return id / 6 == (uint64_t)h->t ? share[id] / (float)h->cache.layer[layer].n : 0;
 }
 
-static void e3_by_hand(void **state)
+static void spread_by_hand(void **state)
 {
 	/* Frames of 6: a special token, then patches in rows of three and two. Lots of frame 1: special 0.4518, patches
 	 * 0.8820 0.1271 0.3722 | 0.3121 0.5572. With shares 9 1 4 1 1 the patches, 7 to 11, have root over
@@ -408,7 +408,7 @@ static void e3_by_hand(void **state)
 	close_hand(&h);
 }
 
-static void e3_keeps_an_even_part_of_every_frame(void **state)
+static void spread_keeps_an_even_part_of_every_frame(void **state)
 {
 	hand h;
 	open_e3(&h, 5, 16, 12, 5); /* frame 0 whole, four frames for the others */
@@ -427,7 +427,7 @@ static void e3_keeps_an_even_part_of_every_frame(void **state)
 	close_hand(&h);
 }
 
-static void without_a_policy_nothing_leaves(void **state)
+static void without_a_policy_nothing_is_evicted(void **state)
 {
 	hand h;
 	open_hand(&h, 1, 10, 2);
@@ -442,7 +442,7 @@ static void without_a_policy_nothing_leaves(void **state)
 	close_hand(&h);
 }
 
-static void the_last_frame_of_a_known_stream_decides_nothing(void **state)
+static void the_last_frame_of_a_known_stream_evicts_nothing(void **state)
 {
 	e3_evictor e = {.policy = e3_policy_find("evict3r"), .frames = 5},
 			   endless = {.policy = e3_policy_find("evict3r"), .frames = -1};
@@ -461,17 +461,17 @@ int main(void)
 		cmocka_unit_test(worked_example_at_the_default_temperature_as_released),
 		cmocka_unit_test(worked_example_protected),
 		cmocka_unit_test(half_sums_saturate_after_some_sixty_frames),
-		cmocka_unit_test(half_sums_lose_what_is_below_half_a_step),
-		cmocka_unit_test(frame_0_and_the_newest_specials_never_leave),
-		cmocka_unit_test(specials_that_lost_protection_stay_as_long_as_they_are_looked_at),
+		cmocka_unit_test(half_sums_lose_values_below_half_a_step),
+		cmocka_unit_test(frame_0_and_the_newest_special_tokens_are_never_evicted),
+		cmocka_unit_test(special_tokens_without_protection_stay_while_they_get_attention),
 		cmocka_unit_test(a_layer_with_a_small_share_keeps_what_is_protected),
-		cmocka_unit_test(what_a_young_layer_cannot_use_goes_to_the_others_only_with_an_absolute_budget),
+		cmocka_unit_test(only_with_an_absolute_budget_other_layers_use_what_a_layer_cannot),
 		cmocka_unit_test(a_window_keeps_the_newest),
-		cmocka_unit_test(random_keeps_a_fixed_lot_of_every_age),
-		cmocka_unit_test(e3_by_hand),
-		cmocka_unit_test(e3_keeps_an_even_part_of_every_frame),
-		cmocka_unit_test(without_a_policy_nothing_leaves),
-		cmocka_unit_test(the_last_frame_of_a_known_stream_decides_nothing),
+		cmocka_unit_test(random_keeps_the_same_tokens_of_every_age),
+		cmocka_unit_test(spread_by_hand),
+		cmocka_unit_test(spread_keeps_an_even_part_of_every_frame),
+		cmocka_unit_test(without_a_policy_nothing_is_evicted),
+		cmocka_unit_test(the_last_frame_of_a_known_stream_evicts_nothing),
 	};
 	return cmocka_run_group_tests_name("model: eviction", tests, NULL, NULL);
 }

@@ -73,7 +73,7 @@ static void any_fraction_of_two_frames_works(void **state)
 		"is 'fraction' 0.3769");
 }
 
-static void bytes_are_never_passed(void **state)
+static void a_budget_of_bytes_is_never_exceeded(void **state)
 {
 	for (double bytes = 300000; bytes < 3e7; bytes *= 1.37) {
 		e3_plan p = made(with(E3_BUDGET_BYTES, bytes));
@@ -101,7 +101,7 @@ static void without_eviction_there_is_no_budget(void **state)
 	assert_true(isinf(p.budget) && p.pages == 0 && p.cache_bytes == 0 && p.tokens_per_frame == N);
 }
 
-static void a_stream_shorter_than_its_budget_takes_no_more_than_itself(void **state)
+static void a_stream_shorter_than_its_budget_takes_only_what_it_needs(void **state)
 {
 	e3_infer_options o = with(E3_BUDGET_FRAMES, 1000);
 	o.frames = 10;
@@ -113,7 +113,7 @@ static void a_stream_shorter_than_its_budget_takes_no_more_than_itself(void **st
 	assert_true(made(o).budget == 69);
 }
 
-static void special_tokens_are_protected_as_there_is_room(void **state)
+static void special_tokens_are_protected_as_far_as_there_is_room(void **state)
 {
 	/* Beside frame 0 a layer has 9 frames of 23: 69 frames of three special tokens. An absolute budget gives half of
 	 * that. */
@@ -124,7 +124,7 @@ static void special_tokens_are_protected_as_there_is_room(void **state)
 	assert_int_equal(made(with(E3_BUDGET_TOKENS, 78)).protected_frames, 1);
 }
 
-static void under_e3_only_the_frame_at_hand_protects_its_special_tokens(void **state)
+static void spread_protects_only_the_special_tokens_of_the_newest_frame(void **state)
 {
 	e3_infer_options o = with(E3_BUDGET_FRACTION, 0.5), other = o;
 	o.frames = other.frames = 20, o.policy = e3_policy_find("spread");
@@ -133,7 +133,7 @@ static void under_e3_only_the_frame_at_hand_protects_its_special_tokens(void **s
 		made(o).smallest == made(other).smallest);
 }
 
-static void too_small_is_refused_naming_what_works(void **state)
+static void a_budget_too_small_is_refused_and_the_smallest_is_named(void **state)
 {
 	static const char text[] =
 		"planning: 'budget' is too small: frame 0 and one frame's special tokens must fit; the smallest that works is "
@@ -188,7 +188,7 @@ static void the_smallest_named_works_for_any_shape(void **state)
 	}
 }
 
-static void the_released_way_takes_anything(void **state)
+static void starve_accepts_any_budget(void **state)
 {
 	e3_infer_options o = with(E3_BUDGET_TOKENS, 1);
 	o.compat = E3_COMPAT_STARVE;
@@ -217,15 +217,15 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(frames_tokens_bytes_and_fractions_are_tokens),
 		cmocka_unit_test(any_fraction_of_two_frames_works),
-		cmocka_unit_test(bytes_are_never_passed),
+		cmocka_unit_test(a_budget_of_bytes_is_never_exceeded),
 		cmocka_unit_test(pages_grow_with_the_frame),
 		cmocka_unit_test(without_eviction_there_is_no_budget),
-		cmocka_unit_test(a_stream_shorter_than_its_budget_takes_no_more_than_itself),
-		cmocka_unit_test(special_tokens_are_protected_as_there_is_room),
-		cmocka_unit_test(under_e3_only_the_frame_at_hand_protects_its_special_tokens),
-		cmocka_unit_test(too_small_is_refused_naming_what_works),
+		cmocka_unit_test(a_stream_shorter_than_its_budget_takes_only_what_it_needs),
+		cmocka_unit_test(special_tokens_are_protected_as_far_as_there_is_room),
+		cmocka_unit_test(spread_protects_only_the_special_tokens_of_the_newest_frame),
+		cmocka_unit_test(a_budget_too_small_is_refused_and_the_smallest_is_named),
 		cmocka_unit_test(the_smallest_named_works_for_any_shape),
-		cmocka_unit_test(the_released_way_takes_anything),
+		cmocka_unit_test(starve_accepts_any_budget),
 		cmocka_unit_test(odd_sizes_are_refused),
 	};
 	return cmocka_run_group_tests_name("model: plan", tests, NULL, NULL);

@@ -163,7 +163,7 @@ static void views_honour_offset_and_strides(void **state)
 	e3_ckpt_close(c);
 }
 
-static void bad_files_are_refused_saying_why(void **state)
+static void bad_files_are_refused_with_a_reason(void **state)
 {
 	static const char *const table[][2] = {
 		{"legacy_tar", "unsupported legacy format"},
@@ -191,7 +191,7 @@ static void bad_files_are_refused_saying_why(void **state)
 }
 
 /* A byte changed at the n-th place where PATTERN is found, plus an offset; the message that must follow. */
-static void damage_is_named(void **state)
+static void errors_name_the_damage(void **state)
 {
 	static const struct {
 		const char *file, *pattern;
@@ -300,8 +300,8 @@ int main(void)
 		cmocka_unit_test(state_dicts_of_modules_are_read),
 		cmocka_unit_test(every_type_is_known),
 		cmocka_unit_test(views_honour_offset_and_strides),
-		cmocka_unit_test(bad_files_are_refused_saying_why),
-		cmocka_unit_test(damage_is_named),
+		cmocka_unit_test(bad_files_are_refused_with_a_reason),
+		cmocka_unit_test(errors_name_the_damage),
 		cmocka_unit_test(every_truncation_is_refused),
 		cmocka_unit_test(no_single_byte_breaks_the_reader),
 	};

@@ -89,7 +89,7 @@ static void order_metadata_and_gaps_are_kept(void **state)
 
 #define ONE(dtype, shape, offsets) "{\"w\":{\"dtype\":" dtype ",\"shape\":" shape ",\"data_offsets\":" offsets "}}"
 
-static void damaged_headers_are_named(void **state)
+static void errors_name_the_damage_of_a_header(void **state)
 {
 	static const char *const table[][2] = {
 		{ONE("\"F32\"", "[2]", "[0,8]"), NULL},
@@ -183,7 +183,7 @@ static void the_header_is_bounded(void **state)
 	free(bytes);
 }
 
-static void prefixes_that_all_names_carry_are_left_out(void **state)
+static void a_prefix_of_all_names_is_removed(void **state)
 {
 	static const struct {
 		const char *names[3], *first;
@@ -221,7 +221,7 @@ static e3_ckpt *save_and_open(const e3_ckpt *c, const e3_ckpt_saving *how)
 	return again;
 }
 
-static void what_is_saved_reads_back(void **state)
+static void saved_files_read_back(void **state)
 {
 	static const char *const meta[][2] = {{"e3.name", "a \"b\"\n\\"}, {"x", ""}};
 	e3_err err;
@@ -269,7 +269,7 @@ static void what_is_saved_reads_back(void **state)
 
 static int stop_late(void *ctx, uint64_t done, uint64_t total) { return done == total; }
 
-static void saving_leaves_nothing_when_it_fails(void **state)
+static void failed_saving_leaves_no_file(void **state)
 {
 	sample s = {0};
 	e3_err err;
@@ -312,11 +312,11 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_type_reads_at_any_alignment),
 		cmocka_unit_test(order_metadata_and_gaps_are_kept),
-		cmocka_unit_test(damaged_headers_are_named),
+		cmocka_unit_test(errors_name_the_damage_of_a_header),
 		cmocka_unit_test(the_header_is_bounded),
-		cmocka_unit_test(prefixes_that_all_names_carry_are_left_out),
-		cmocka_unit_test(what_is_saved_reads_back),
-		cmocka_unit_test(saving_leaves_nothing_when_it_fails),
+		cmocka_unit_test(a_prefix_of_all_names_is_removed),
+		cmocka_unit_test(saved_files_read_back),
+		cmocka_unit_test(failed_saving_leaves_no_file),
 	};
 	return cmocka_run_group_tests_name("model: safetensors", tests, make_temp, remove_temp);
 }

@@ -180,7 +180,7 @@ static void a_resumed_session_gives_the_same_bits(void **state)
 	unlink(path_of("a")), unlink(path_of("b"));
 }
 
-static void a_file_says_what_it_is(void **state)
+static void the_header_describes_the_session(void **state)
 {
 	e3_err err = {""};
 	e3_infer_options o = options_of(&hows[2]);
@@ -211,7 +211,7 @@ static void a_file_says_what_it_is(void **state)
 }
 
 /* A second, smaller budget: the surplus leaves after the next frame. */
-static void another_budget_may_be_given(void **state)
+static void a_resumed_session_may_have_another_budget(void **state)
 {
 	e3_infer_options o = options_of(&hows[0]);
 	stream t;
@@ -237,7 +237,7 @@ static void another_budget_may_be_given(void **state)
 
 /* ---- frozen ---- */
 
-static void a_frozen_cache_answers_alike_in_any_order(void **state)
+static void results_of_a_frozen_session_do_not_depend_on_order(void **state)
 {
 	static const int order[2][4] = {{9, 4, 20, 9}, {20, 9, 9, 4}};
 	for (size_t h = 0; h < sizeof hows / sizeof *hows; h++) {
@@ -297,7 +297,7 @@ static void refused(const stream *t, const e3_infer_options *o, const char *text
 		fail_msg("'%s' lacks '%s'", err.text, text);
 }
 
-static void what_does_not_fit_is_refused(void **state)
+static void a_session_of_another_network_or_device_is_refused(void **state)
 {
 	e3_infer_options o = options_of(&hows[0]), blind = o;
 	custom other = custom_tall;
@@ -390,7 +390,7 @@ static void change(uint8_t *bytes, const char *from, const char *to)
 	e3_put_le32(bytes + 16 + head, (uint32_t)crc32(0, bytes, 16 + head));
 }
 
-static void what_does_not_agree_with_itself_is_refused(void **state)
+static void a_file_that_contradicts_itself_is_refused(void **state)
 {
 	static const char *const rows[][3] = {
 		{"\"policy\":\"window\"", "\"policy\":\"widow!\"", "header: policy: 'widow!' is not known to this program"},
@@ -450,12 +450,12 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_resumed_session_gives_the_same_bits),
-		cmocka_unit_test(a_file_says_what_it_is),
-		cmocka_unit_test(another_budget_may_be_given),
-		cmocka_unit_test(a_frozen_cache_answers_alike_in_any_order),
-		cmocka_unit_test(what_does_not_fit_is_refused),
+		cmocka_unit_test(the_header_describes_the_session),
+		cmocka_unit_test(a_resumed_session_may_have_another_budget),
+		cmocka_unit_test(results_of_a_frozen_session_do_not_depend_on_order),
+		cmocka_unit_test(a_session_of_another_network_or_device_is_refused),
 		cmocka_unit_test(every_damaged_byte_is_noticed),
-		cmocka_unit_test(what_does_not_agree_with_itself_is_refused),
+		cmocka_unit_test(a_file_that_contradicts_itself_is_refused),
 		cmocka_unit_test(a_full_disk_leaves_the_old_file),
 	};
 	return cmocka_run_group_tests_name("model: saved sessions", tests, set_up, tear_down);

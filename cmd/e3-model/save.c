@@ -1,5 +1,5 @@
-/* e3-model: convert and seed. Owns what metadata the new file carries: that of the old one, what the configuration says
- * where the old one says nothing, and --meta over both. */
+/* e3-model: convert and seed. Owns the metadata of the new file: --meta, else that of the old file, else what follows
+ * from the configuration. */
 #include "model.h"
 #include "e3/config.h"
 #include "e3/tool.h"
@@ -22,7 +22,7 @@ static void set_pair(pairs *p, const char *key, const char *value)
 	p->n += k == p->n;
 }
 
-/* What the configuration says, for keys that the checkpoint lacks. */
+/* The values of the configuration, for keys that the checkpoint lacks. */
 typedef struct defaults {
 	const e3_ckpt *ckpt;
 	pairs *to;
@@ -59,7 +59,7 @@ static int tick(void *ctx, uint64_t done, uint64_t total)
 	return e3_stop_signal();
 }
 
-int em_save(const e3_ckpt *ckpt, const char *path, const em_options *o, e3_err *err)
+int em_save(const e3_ckpt *ckpt, const em_options *o, e3_err *err)
 {
 	static const e3_dtype types[] = {E3_F32, E3_F16, E3_BF16};
 	size_t had = 0;
@@ -84,9 +84,9 @@ int em_save(const e3_ckpt *ckpt, const char *path, const em_options *o, e3_err *
 		.meta = (const char *const(*)[2])p.pair,
 		.n_meta = p.n,
 		.tick = tick,
-		.ctx = (void *)(uintptr_t)path,
+		.ctx = (void *)(uintptr_t)o->output,
 	};
-	int rc = e3_ckpt_save(ckpt, path, &how, err);
+	int rc = e3_ckpt_save(ckpt, o->output, &how, err);
 	free(p.pair);
 	return rc;
 }

@@ -159,7 +159,7 @@ static void config_rows(printing *p, const e3_config *c)
 	int_row(p, "parameters_track", c->parameters_track);
 }
 
-/* A line in the report for every tensor with values that are no numbers. */
+/* A line in the report for every tensor with values that are not finite. */
 static int check_values(const e3_ckpt *c, e3_buf *report, size_t *bad, e3_err *err)
 {
 	float *v = e3_alloc(CHUNK, sizeof *v, "values", err);
