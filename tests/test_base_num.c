@@ -158,6 +158,23 @@ static void ranges_have_a_low_and_a_high_end(void **state)
 	assert_string_equal(err.text, "expected LO:HI with LO below HI, got '3:2'");
 }
 
+static void lists_of_words_are_the_union_of_their_bits(void **state)
+{
+	static const e3_word words[] = {{"pose", 1}, {"depth", 2}, {"all", 7}, {NULL, 0}};
+	static const char *const refused[] = {"", ",", "pose,", "Pose", "pos", "pose depth", "depths"};
+	int bits = -1;
+	e3_err err;
+	assert_int_equal(e3_parse_words("depth", words, &bits, NULL), 0);
+	assert_int_equal(bits, 2);
+	assert_int_equal(e3_parse_words("depth,pose,depth", words, &bits, NULL), 0);
+	assert_int_equal(bits, 3);
+	for (size_t k = 0; k < sizeof refused / sizeof *refused; k++)
+		assert_int_equal(e3_parse_words(refused[k], words, &bits, NULL), -1);
+	assert_int_equal(bits, 3);
+	e3_parse_words("pose,x", words, &bits, &err);
+	assert_string_equal(err.text, "expected one of pose|depth|all, or several with commas, got 'pose,x'");
+}
+
 /* One line without control characters, whatever comes from outside; too long a text is cut, not overrun. */
 static void messages_are_one_clean_line(void **state)
 {
@@ -191,6 +208,7 @@ int main(void)
 		cmocka_unit_test(sizes_have_units),
 		cmocka_unit_test(pictures_have_a_width_and_a_height),
 		cmocka_unit_test(ranges_have_a_low_and_a_high_end),
+		cmocka_unit_test(lists_of_words_are_the_union_of_their_bits),
 		cmocka_unit_test(messages_are_one_clean_line),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

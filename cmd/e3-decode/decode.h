@@ -80,7 +80,7 @@ bool decode_is_live(const char *input, const decode_options *o);
 /* Before the output is opened: what waits in it is no longer fresh. */
 void decode_live_prepare(const char *input, decode_options *o);
 /* Seconds without anything after which the input is lost; 0: never. */
-double decode_patience(const char *input, const decode_options *o);
+double decode_timeout(const char *input, const decode_options *o);
 /* -1 also when the source was lost after its first frames: then s->lost is set, and what was sent is whole. */
 int decode_live(const char *input, sink *s, e3_err *err);
 

@@ -35,7 +35,7 @@ static void say(const char *line) { e3_note("%s", line); }
 
 static bool is_remote(e3_input_kind kind) { return kind == E3_INPUT_NETWORK || kind == E3_INPUT_URL; }
 
-double decode_patience(const char *input, const decode_options *o)
+double decode_timeout(const char *input, const decode_options *o)
 {
 	e3_input_kind kind = e3_input_kind_of(input);
 	return o->stall >= 0 ? o->stall : kind == E3_INPUT_CAMERA || is_remote(kind) ? DEFAULT_STALL : 0;
@@ -150,7 +150,7 @@ int decode_live(const char *input, sink *s, e3_err *err)
 		.spool_max = (uint64_t)o->spool_max,
 		.set = o->set,
 		.n_set = o->n_set,
-		.timeout = decode_patience(input, o),
+		.timeout = decode_timeout(input, o),
 		.stream = (int)o->stream,
 		.threads = (int)o->threads,
 		.autorotate = o->autorotate,

@@ -20,23 +20,16 @@ static int parse_truth(void *to, const char *arg, e3_err *err)
 static int parse_align(void *to, const char *arg, e3_err *err)
 {
 	e3_eval_options *o = to;
+	e3_word words[E3_EVAL_ALIGNS + 1] = {{NULL, 0}};
+	int chosen;
+	for (int k = 0; k < E3_EVAL_ALIGNS; k++)
+		words[k] = (e3_word){e3_depth_align_name((e3_depth_align)k), 1 << k};
+	if (e3_parse_words(arg, words, &chosen, err))
+		return -1;
 	o->align_given = true;
-	memset(o->align, 0, sizeof o->align);
-	for (const char *at = arg;; at++) {
-		size_t n = strcspn(at, ",");
-		int k = 0;
-		for (; k < E3_EVAL_ALIGNS; k++) {
-			const char *name = e3_depth_align_name((e3_depth_align)k);
-			if (strlen(name) == n && !memcmp(name, at, n))
-				break;
-		}
-		if (k == E3_EVAL_ALIGNS)
-			return e3_fail(err, "expected " E3_DEPTH_ALIGNS ", or several with commas, got '%.*s'", (int)n, at);
-		o->align[k] = true;
-		at += n;
-		if (!*at)
-			return 0;
-	}
+	for (int k = 0; k < E3_EVAL_ALIGNS; k++)
+		o->align[k] = chosen >> k & 1;
+	return 0;
 }
 
 static eval_cli c = {

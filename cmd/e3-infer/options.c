@@ -51,42 +51,19 @@ static int parse_vram(void *to, const char *arg, e3_err *err)
 	return 0;
 }
 
-typedef struct word {
-	const char *name;
-	int bits;
-} word;
-
-/* A comma-separated list of words to the union of their bits. */
-static int parse_words(const char *arg, const word *words, int *out, e3_err *err)
-{
-	*out = 0;
-	for (const char *p = arg;; p++) {
-		size_t n = strcspn(p, ",");
-		const word *w = words;
-		while (w->name && (strlen(w->name) != n || strncmp(w->name, p, n) != 0))
-			w++;
-		if (!w->name)
-			return e3_fail(err, "unknown word '%.*s' in '%s'", (int)n, p, arg);
-		*out |= w->bits;
-		p += n;
-		if (!*p)
-			return 0;
-	}
-}
-
 static int parse_outputs(void *to, const char *arg, e3_err *err)
 {
-	static const word words[] = {{"pose", E3_OUT_POSE}, {"depth", E3_OUT_DEPTH}, {"points", E3_OUT_POINTS},
+	static const e3_word words[] = {{"pose", E3_OUT_POSE}, {"depth", E3_OUT_DEPTH}, {"points", E3_OUT_POINTS},
 		{"all", E3_OUT_ALL}, {NULL, 0}};
-	return parse_words(arg, words, &((infer_request *)to)->o.outputs, err);
+	return e3_parse_words(arg, words, &((infer_request *)to)->o.outputs, err);
 }
 
 static int parse_compat(void *to, const char *arg, e3_err *err)
 {
 	((infer_request *)to)->given.compat = true;
-	static const word words[] = {{"evict3r", E3_COMPAT_ALL}, {"f16-sums", E3_COMPAT_F16_SUMS},
+	static const e3_word words[] = {{"evict3r", E3_COMPAT_ALL}, {"f16-sums", E3_COMPAT_F16_SUMS},
 		{"starve", E3_COMPAT_STARVE}, {"camera", E3_COMPAT_CAMERA}, {NULL, 0}};
-	return parse_words(arg, words, &((infer_request *)to)->o.compat, err);
+	return e3_parse_words(arg, words, &((infer_request *)to)->o.compat, err);
 }
 
 static int parse_layers(void *to, const char *arg, e3_err *err)

@@ -2,6 +2,7 @@
 #include "e3/num.h"
 #include <errno.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 #if defined(__x86_64__)
@@ -197,6 +198,35 @@ int e3_parse_ints(const char *text, int64_t min, int64_t max, int *out, int max_
 		if (!*p)
 			return n;
 	}
+}
+
+static int refuse_word(const char *text, const e3_word *words, e3_err *err)
+{
+	char all[512] = "";
+	for (const e3_word *w = words; w->name; w++) {
+		size_t used = strlen(all);
+		snprintf(all + used, sizeof all - used, "%s%s", w == words ? "" : "|", w->name);
+	}
+	return e3_fail(err, "expected one of %s, or several with commas, got '%s'", all, text);
+}
+
+int e3_parse_words(const char *text, const e3_word *words, int *out, e3_err *err)
+{
+	int bits = 0;
+	for (const char *p = text;; p++) {
+		size_t n = strcspn(p, ",");
+		const e3_word *w = words;
+		while (w->name && (strlen(w->name) != n || strncmp(w->name, p, n) != 0))
+			w++;
+		if (!w->name)
+			return refuse_word(text, words, err);
+		bits |= w->bits;
+		p += n;
+		if (!*p)
+			break;
+	}
+	*out = bits;
+	return 0;
 }
 
 uint64_t e3_fnv1a64(const void *bytes, size_t n)

@@ -111,8 +111,7 @@ typedef struct e3_depth_fit {
 	int steps;   /* of the iteration, if there is one */
 } e3_depth_fit;
 
-/* Names of the alignments in the order of the enumeration, separated by '|': as options and result files spell them. */
-#define E3_DEPTH_ALIGNS "median|scale|scale&shift|metric|lstsq"
+/* As options and result files spell it. */
 const char *e3_depth_align_name(e3_depth_align align);
 
 /* No pixel gives s = 1, t = 0. */

@@ -69,6 +69,15 @@ int e3_parse_range(const char *text, double min, double max, double range[2], e3
 /* "a,b,c" of integers in [min,max], at most max_n: the count, or -1. An empty string is an error. */
 int e3_parse_ints(const char *text, int64_t min, int64_t max, int *out, int max_n, e3_err *err);
 
+/* A word and the bits it stands for. */
+typedef struct e3_word {
+	const char *name; /* NULL closes a table */
+	int bits;
+} e3_word;
+
+/* "a,b,c" of words of the table: *out is the union of their bits. */
+int e3_parse_words(const char *text, const e3_word *words, int *out, e3_err *err);
+
 uint64_t e3_fnv1a64(const void *bytes, size_t n);
 /* Murmur3's 32-bit finaliser: the hash that picks every "random" subset, the same in each run. */
 uint32_t e3_fmix32(uint32_t h);
