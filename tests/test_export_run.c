@@ -1,6 +1,20 @@
 /* A run through the library: outputs appear together or not at all; frames are read again from disk. */
 #include "export_fixture.h"
 
+static void the_table_of_formats_is_complete(void **state)
+{
+	int n = 0;
+	for (const e3_format *f = e3_formats; f->name; f++, n++) {
+		assert_ptr_equal(e3_format_find(f->name), f); /* no other has its name */
+		assert_true(f->help && *f->help && !strchr(f->help, '\n'));
+		assert_true(f->ops && f->ops->size >= sizeof(e3_format_writer));
+		assert_true(f->ops->add || f->ops->write);
+	}
+	assert_true(n > 0 && n <= E3_MAX_FORMATS);
+	assert_string_equal(e3_formats[n - 1].name, "run-json"); /* it reports what the others wrote */
+	assert_null(e3_format_find("obj"));
+}
+
 static void outputs_appear_at_the_end_and_not_before(void **state)
 {
 	e3_export_options o = options();
@@ -137,6 +151,7 @@ static void frames_come_back_as_often_as_wanted(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_table_of_formats_is_complete),
 		IN_FOLDER(outputs_appear_at_the_end_and_not_before),
 		IN_FOLDER(a_run_that_is_not_finished_leaves_nothing),
 		IN_FOLDER(one_output_that_fails_keeps_the_others_back),

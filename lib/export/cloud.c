@@ -55,10 +55,8 @@ e3_cloud *e3_cloud_open(const e3_cloud_options *opt, e3_err *err)
 
 static int put(e3_cloud *c, const void *from, size_t n, e3_err *err)
 {
-	if (fwrite(from, 1, n, c->f) != n)
-		return e3_fail_sys(err, "spooling points to a temporary file (TMPDIR chooses where)");
 	c->bytes += n;
-	return 0;
+	return e3_spool_write(c->f, from, n, err);
 }
 
 static int choose_source(e3_cloud *c, const e3_pred *p, e3_err *err)
@@ -174,7 +172,7 @@ int e3_cloud_add(e3_cloud *c, const e3_export_frame *frame, e3_export_facts *fac
 			return -1;
 	s.n = facts->points - before;
 	if (start < 0 || fseeko(c->f, start, SEEK_SET) || fwrite(&s, sizeof s, 1, c->f) != 1 || fseeko(c->f, 0, SEEK_END))
-		return e3_fail_sys(err, "spooling points to a temporary file (TMPDIR chooses where)");
+		return e3_fail_sys(err, "writing to a temporary file (TMPDIR chooses where)");
 	c->segments++;
 	return 0;
 }
@@ -192,15 +190,15 @@ static int next_candidates(e3_cloud *c, e3_point_batch *b, e3_err *err)
 		segment s;
 		if (c->segment_at == c->segments)
 			return 0;
-		if (fread(&s, sizeof s, 1, c->f) != 1)
-			return e3_fail_sys(err, "reading points back from a temporary file");
+		if (e3_spool_read(c->f, &s, sizeof s, err))
+			return -1;
 		c->segment_at++;
 		c->frame = s.frame;
 		c->left = s.n;
 	}
 	size_t n = c->left < BATCH ? (size_t)c->left : BATCH;
-	if (fread(c->batch, sizeof *c->batch, n, c->f) != n)
-		return e3_fail_sys(err, "reading points back from a temporary file");
+	if (e3_spool_read(c->f, c->batch, n * sizeof *c->batch, err))
+		return -1;
 	c->left -= n;
 	*b = (e3_point_batch){c->batch, n, c->frame, c->segment_at - 1};
 	return 1;

@@ -54,10 +54,8 @@ e3_frame_spool *e3_frame_spool_open(e3_err *err)
 
 static int put(e3_frame_spool *f, const void *from, size_t n, e3_err *err)
 {
-	if (fwrite(from, 1, n, f->f) != n)
-		return e3_fail_sys(err, "spooling frames to a temporary file (TMPDIR chooses where)");
 	f->bytes += n;
-	return 0;
+	return e3_spool_write(f->f, from, n, err);
 }
 
 int e3_frame_spool_add(e3_frame_spool *f, const e3_pred *p, unsigned parts, e3_err *err)
@@ -83,20 +81,12 @@ void e3_frame_spool_rewind(e3_frame_spool *f)
 	f->at = 0;
 }
 
-static int get(e3_frame_spool *f, void *to, size_t n, e3_err *err)
-{
-	if (fread(to, 1, n, f->f) == n)
-		return 0;
-	return ferror(f->f) ? e3_fail_sys(err, "reading frames back from a temporary file")
-						: e3_fail(err, "reading frames back from a temporary file: it ends early");
-}
-
 int e3_frame_spool_next(e3_frame_spool *f, unsigned parts, const e3_pred **p, e3_err *err)
 {
 	record r;
 	if (f->at == f->n)
 		return 0;
-	if (get(f, &r, sizeof r, err))
+	if (e3_spool_read(f->f, &r, sizeof r, err))
 		return -1;
 	void *got[5] = {0};
 	for (int k = 0; k < 5; k++) {
@@ -105,7 +95,7 @@ int e3_frame_spool_next(e3_frame_spool *f, unsigned parts, const e3_pred **p, e3
 			continue;
 		if (!(arrays[k].part & parts)) {
 			if (fseeko(f->f, (off_t)n, SEEK_CUR))
-				return e3_fail_sys(err, "reading frames back from a temporary file");
+				return e3_fail_sys(err, "reading a temporary file");
 			continue;
 		}
 		if (n > f->cap[k]) {
@@ -113,7 +103,7 @@ int e3_frame_spool_next(e3_frame_spool *f, unsigned parts, const e3_pred **p, e3
 				return -1;
 			f->cap[k] = n;
 		}
-		if (get(f, f->room[k], n, err))
+		if (e3_spool_read(f->f, f->room[k], n, err))
 			return -1;
 		got[k] = f->room[k];
 	}

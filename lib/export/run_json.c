@@ -1,4 +1,4 @@
-/* export: run.json: what the other formats cannot say (doc/formats.md 4.9): where each frame came from, and what was
+/* export: run.json, what the other formats cannot hold (doc/formats.md 4.9): where each frame came from, and what was
  * chosen. The lines of the frames wait in a temporary file. */
 #include "e3/json.h"
 #include "e3/version.h"
@@ -17,9 +17,9 @@ static int spool(run_json *s, e3_err *err)
 {
 	if (s->json.rc)
 		return -1;
-	bool fails = fwrite(s->text.data, 1, s->text.len, s->lines) != s->text.len;
+	int rc = e3_spool_write(s->lines, s->text.data, s->text.len, err);
 	s->text.len = 0;
-	return fails ? e3_fail_sys(err, "spooling frames to a temporary file (TMPDIR chooses where)") : 0;
+	return rc;
 }
 
 static int json_add(e3_format_writer *w, e3_export_run *run, const e3_export_frame *frame, e3_err *err)
@@ -116,7 +116,7 @@ static int copy_lines(run_json *s, e3_err *err)
 	while ((n = fread(room, 1, sizeof room, s->lines)) > 0)
 		if (e3_file_write(&s->base.file, room, n, err))
 			return -1;
-	return ferror(s->lines) ? e3_fail_sys(err, "reading frames back from a temporary file") : 0;
+	return ferror(s->lines) ? e3_fail_sys(err, "reading a temporary file") : 0;
 }
 
 static int end_lines(run_json *s, e3_err *err)
