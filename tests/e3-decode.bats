@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
-# e3-decode: what it sends equals what the reference's tools read (ffmpeg, Pillow), the announced number of frames is the number that
-# comes, and damaged input ends in a message and exit 1.
+# e3-decode: its frames equal those that ffmpeg and Pillow read, the announced number of frames is right, and damaged input ends in a
+# message and exit 1.
 load common
 
 # Clips of 4 s at 25 frames/s and 160x120, most with several groups of pictures.
@@ -86,7 +86,7 @@ by_ffmpeg() {
 	kept_is "73"
 }
 
-@test "frames are kept by time, which follows a varying rate" {
+@test "--sampling time keeps even intervals when the frame rate varies" {
 	decode --sampling time "$ROOT/tests/data/golden/io/tvfr.mp4"
 	head_is "frames=8 fps=2 n=8"
 	[ "$(sed 1d "$T/show" | cut -d' ' -f2 | tr '\n' ' ')" = "0.000 0.500 1.000 1.500 2.000 2.500 3.000 3.500 " ] || { cat "$T/show"; return 1; }
@@ -105,7 +105,7 @@ by_ffmpeg() {
 	done
 }
 
-@test "going to --start gives the frames that reading through gives" {
+@test "--start gives the same frames as reading from the beginning" {
 	for f in h.mp4 h.mkv h.ts v8.webm; do
 		decode --all "$clips/$f"
 		sed 1d "$T/show" >"$T/all"
@@ -117,7 +117,7 @@ by_ffmpeg() {
 	done
 }
 
-@test "pipes: a video with its index first, last, in pieces, without; and standard input as a file" {
+@test "videos on a pipe: mp4 with its index first, last or in fragments, and mkv; standard input from a file" {
 	decode --all "$clips/h.mp4"
 	pixels >"$T/want"
 	for f in fast.mp4 h.mp4 frag.mp4 h.mkv; do
@@ -129,7 +129,7 @@ by_ffmpeg() {
 		head_is "frames=100 fps=25 n=100"
 		pixels | diff "$T/want" - || { echo "$f as standard input"; return 1; }
 	done
-	# An mp4 tells its frames on a pipe; of others they are known when copied first.
+	# On a pipe, an mp4 states its number of frames; of others it is known when they are copied first.
 	for how in "fast.mp4" "h.mp4" "h.mkv --spool" "frag.mp4 --spool"; do
 		# shellcheck disable=SC2086
 		set -- $how
@@ -141,7 +141,7 @@ by_ffmpeg() {
 	show "$T/s" >"$T/show"
 	head_is "frames=None fps=25 n=100"
 	[ "$(cat "$clips/h.mp4" | e3-decode --all --spool-max 10k - 2>&1 >/dev/null)" = \
-		"e3-decode: reading: standard input: more than 10240 bytes to copy before the first frame: raise --spool-max, or give a file" ]
+		"e3-decode: reading: standard input: more than 10240 bytes to copy before the first frame: raise the limit of such copies, or give a file" ]
 }
 
 @test "colours: --matrix opencv equals the stored hashes, and the ffmpeg program's BT.601" {
@@ -199,7 +199,7 @@ by_ffmpeg() {
 	grep -q ' 480x640 rot270 ' "$T/show"
 }
 
-@test "pictures: folders in byte order or as people count, lists as given, every one unless --step" {
+@test "pictures: folders in byte order or natural order, operands in their order, all unless --step" {
 	mkdir "$T/d"
 	for k in 1 2 3 4 5 6; do cp "$clips/pic$k.png" "$T/d/f$((k + 6)).png"; done # f7 .. f12
 	cp "$clips/pic1.png" "$T/d/.hidden.png"
@@ -226,12 +226,12 @@ by_ffmpeg() {
 	fails 1 "the frame rate is unknown: give it with --fps" -- e3-decode --every 1 "$T/d"
 }
 
-@test "pictures on a pipe, one kind after another, leave as they come" {
+@test "pictures of several formats on a pipe are sent as they come" {
 	cat "$clips/pics.ppm" "$clips/pic1.png" "$ROOT/tests/data/decode/420.jpg" "$clips/pics.ppm" | e3-decode - >"$T/s"
 	show "$T/s" >"$T/show"
 	head_is "frames=None fps=0 n=10"
 	pixels | cut -d' ' -f1 | uniq -c | tr -s ' \n' ' ' | grep -q '^ 4 60x40 1 62x46 1 61x45 4 60x40 $'
-	# A frame is out while the pipe is still open.
+	# A frame is sent while the pipe is still open.
 	mkfifo "$T/in" "$T/out"
 	e3-decode - <"$T/in" >"$T/out" &
 	exec 7>"$T/in" 8<"$T/out"
@@ -244,7 +244,7 @@ by_ffmpeg() {
 	[ "$got" -eq 1 ]
 }
 
-@test "EXIF orientation is applied, unless told not to or as upstream does" {
+@test "EXIF orientation is applied, unless --no-autorotate or --compat upstream" {
 	/usr/bin/python3 -c 'import PIL' 2>/dev/null || skip "needs python3-pil"
 	/usr/bin/python3 -B - "$ROOT/tests/data/decode/444.jpg" "$T" <<-'PY' >"$T/want"
 		import hashlib, sys
@@ -269,7 +269,7 @@ by_ffmpeg() {
 	done
 }
 
-@test "--fit is the network's resize, and says where every pixel came from" {
+@test "--fit resizes as the network does, and states where every pixel comes from" {
 	e3-decode --fit 70 --max-frames 1 "$clips/pic1.png" | e3-dump >"$T/dump" # 62x46: 70x52 -> 70x56
 	grep -q 'src_w=62 src_h=46 rot=0 fit=\[1.1290322580645162,1.2173913043478262,0,0\] w=70 h=56' "$T/dump" || { cat "$T/dump"; return 1; }
 	ffmpeg -v error -i "$clips/pic1.png" -vf transpose=clock "$T/tall.png" # 46x62 -> 70x98, 14 rows off the top
@@ -299,7 +299,7 @@ by_ffmpeg() {
 	[ "$(find "$T/p" -type f | wc -l)" -eq 3 ]
 }
 
-@test "input that cannot be read ends in a message, exit 1 and an abort for whoever reads" {
+@test "input that cannot be read ends in a message, exit 1 and an abort in the stream" {
 	local size
 	fails 1 "reading: /nonexistent: No such file or directory" -- e3-decode /nonexistent
 	e3-decode /nonexistent 2>/dev/null | e3-dump >"$T/dump" 2>"$T/err2" || true
@@ -324,7 +324,7 @@ by_ffmpeg() {
 	grep -q 'its head states 4.00 s: cut off?' "$T/err"
 }
 
-@test "a video that ends early on a pipe: the frames so far, then an abort" {
+@test "a video that ends early on a pipe: its frames are sent, then an abort" {
 	local size rc=0
 	size=$(stat -c %s "$clips/fast.mp4")
 	head -c $((size - 5000)) "$clips/fast.mp4" | e3-decode --all - >"$T/s" 2>"$T/err" || rc=$?
@@ -335,7 +335,7 @@ by_ffmpeg() {
 	grep -q 'truncated: 9[0-9] frames of 100' "$T/err2"
 }
 
-@test "damage inside a video is counted, and the rest is sent" {
+@test "damage inside a video is counted, and the other frames are sent" {
 	cp "$clips/h.mp4" "$T/bad.mp4"
 	local k
 	for k in 9000 14000 20000 26000 33000; do
@@ -346,7 +346,7 @@ by_ffmpeg() {
 	show "$T/s" | head -1 | grep -qE 'n=(9[0-9]|100)$'
 }
 
-@test "interrupted: the frames so far, an end, exit 130" {
+@test "after SIGINT the stream has the frames so far and an end; exit 130" {
 	local rc=0
 	mkfifo "$T/in"
 	e3-decode - <"$T/in" >"$T/s" 2>"$T/err" &

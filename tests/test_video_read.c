@@ -1,4 +1,5 @@
-/* The bundled clip: counted, timed, sought; the same from a path, a descriptor, a pipe; cut anywhere it is refused. */
+/* The bundled clip: counting, times, seeking; the same frames from a path, a descriptor and a pipe; cut clips are
+ * refused. */
 #include "check.h"
 #include "e3/io.h"
 #include "e3/num.h"
@@ -67,7 +68,7 @@ static void frames_are_counted_and_timed_before_decoding(void **state)
 		assert_string_equal(i->codec, "h264");
 		assert_true(fabs(i->seconds - 4) < 1e-3);
 		uint64_t h[FRAMES];
-		hashes(v, h); /* counting took nothing away */
+		hashes(v, h); /* counting took no frame away */
 		for (int k = 1; k < FRAMES; k++)
 			assert_true(h[k] != h[k - 1]);
 		e3_video_close(v);
@@ -89,7 +90,7 @@ static void seeking_gives_the_frames_that_reading_through_gives(void **state)
 		assert_int_equal(e3_video_index(v, true, NULL), 0);
 		assert_int_equal(e3_video_seek(v, starts[k], NULL), 0);
 		while (e3_video_next(v, &f, NULL) > 0) {
-			assert_true(met || f.index == 0 || f.pts <= starts[k]); /* nothing wanted was jumped over */
+			assert_true(met || f.index == 0 || f.pts <= starts[k]); /* no wanted frame was skipped */
 			met++;
 			assert_true(fabs(f.pts - (double)f.index / 12) < 1e-9);
 			assert_int_equal(e3_video_image(v, &im, &rot, NULL), 0);
@@ -113,8 +114,7 @@ static void *feed(void *arg)
 	return NULL;
 }
 
-/* A pipe that is copied, and a descriptor that is sought in, both from where they stand: their frames can be counted
- * and timed. */
+/* A copied pipe, and a descriptor that can seek, both from their current position: frames can be counted and timed. */
 static void a_descriptor_and_a_pipe_give_the_same(void **state)
 {
 	uint64_t path[FRAMES], other[FRAMES];
@@ -167,7 +167,7 @@ static void a_copy_has_a_limit(void **state)
 	close(fds[0]);
 }
 
-/* An mp4 cut anywhere is refused when it is opened or when the frames that are there have been read; nothing worse. */
+/* An mp4 that is cut anywhere is refused when it is opened, or after the frames that are there. */
 static void cut_clips_are_refused(void **state)
 {
 	e3_map map;
@@ -194,7 +194,7 @@ static void cut_clips_are_refused(void **state)
 	unlink(path);
 }
 
-static void what_is_no_video_is_refused_by_name(void **state)
+static void inputs_that_are_no_video_are_refused_by_name(void **state)
 {
 	const struct {
 		const char *input, *says;
@@ -223,7 +223,7 @@ int main(void)
 		cmocka_unit_test(a_descriptor_and_a_pipe_give_the_same),
 		cmocka_unit_test(a_copy_has_a_limit),
 		cmocka_unit_test(cut_clips_are_refused),
-		cmocka_unit_test(what_is_no_video_is_refused_by_name),
+		cmocka_unit_test(inputs_that_are_no_video_are_refused_by_name),
 	};
 	e3_video_log(NULL);
 	return cmocka_run_group_tests(tests, NULL, NULL);

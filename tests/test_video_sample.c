@@ -4,7 +4,7 @@
 
 enum { MANY = 100 };
 
-/* Feeds n frames `dt` seconds apart; the indices kept, their number returned. */
+/* Feeds n frames `dt` seconds apart. kept[] receives the indices of those that are kept; returns how many. */
 static int keep(e3_sampling rule, int n, double dt, int kept[MANY])
 {
 	e3_sampler s;
@@ -36,7 +36,7 @@ static void counting_follows_the_reference(void **state)
 	list_is((e3_sampling){.step = 75}, 300, 1 / 30.0, "74 149 224 299");
 	list_is((e3_sampling){.step = 29}, 120, 1001 / 30000.0, "28 57 86 115");
 	list_is((e3_sampling){.step = 1}, 5, 0.04, "0 1 2 3 4");
-	list_is((e3_sampling){.step = 75}, 60, 1 / 30.0, ""); /* two seconds at 2.5: nothing */
+	list_is((e3_sampling){.step = 75}, 60, 1 / 30.0, ""); /* 2 s at one frame every 2.5 s: none */
 	list_is((e3_sampling){.step = 75, .first = true}, 60, 1 / 30.0, "0");
 	list_is((e3_sampling){.step = 3, .first = true}, 10, 0.04, "0 2 5 8");
 	list_is((e3_sampling){.step = 1, .first = true}, 3, 0.04, "0 1 2");
@@ -52,13 +52,13 @@ static void counting_begins_at_the_start_time(void **state)
 static void time_takes_the_first_frame_at_or_after_each_multiple(void **state)
 {
 	list_is((e3_sampling){.every = 0.5}, 60, 1 / 24.0, "0 12 24 36 48");
-	list_is((e3_sampling){.every = 0.1}, 12, 1 / 30.0, "0 3 6 9"); /* 9/30 is an ulp below 3 × 0.1 */
+	list_is((e3_sampling){.every = 0.1}, 12, 1 / 30.0, "0 3 6 9"); /* 9/30 is less than 3 × 0.1 in the last bit */
 	list_is((e3_sampling){.every = 0.1}, 8, 0.04, "0 3 5");
 	list_is((e3_sampling){.every = 0.5, .start = 0.2}, 60, 1 / 24.0, "5 17 29 41 53");
-	list_is((e3_sampling){.every = 0.01}, 4, 0.04, "0 1 2 3"); /* finer than the frames: each once */
+	list_is((e3_sampling){.every = 0.01}, 4, 0.04, "0 1 2 3"); /* more often than frames come: each once */
 }
 
-/* Half a second of frames, then a gap of two: one frame after it, then the regular beat. */
+/* Half a second of frames, then a gap of two seconds: one frame after it, then regular intervals. */
 static void a_gap_is_not_followed_by_a_burst(void **state)
 {
 	e3_sampling rule = {.every = 0.25, .end = INFINITY};
@@ -77,7 +77,7 @@ static void a_gap_is_not_followed_by_a_burst(void **state)
 		assert_true(fabs(kept[k] - want[k]) < 1e-9);
 }
 
-static void limits_end_it(void **state)
+static void no_frame_is_kept_beyond_the_limits(void **state)
 {
 	e3_sampler s;
 	list_is((e3_sampling){.step = 2, .max_frames = 3}, 100, 0.04, "1 3 5");
@@ -96,7 +96,7 @@ int main(void)
 		cmocka_unit_test(counting_begins_at_the_start_time),
 		cmocka_unit_test(time_takes_the_first_frame_at_or_after_each_multiple),
 		cmocka_unit_test(a_gap_is_not_followed_by_a_burst),
-		cmocka_unit_test(limits_end_it),
+		cmocka_unit_test(no_frame_is_kept_beyond_the_limits),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

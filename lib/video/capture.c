@@ -1,7 +1,6 @@
-/* video: live sources: the thread that captures: it connects, decodes what comes, dates it, and leaves the newest frame
- * to the reader.
+/* video: the capturing thread of a live source: it connects, decodes, dates the frames, and hands over the newest.
  *
- * Nothing grows while nobody reads. A connection that is lost is made again for as long as the options say.
+ * Memory does not grow while the reader takes nothing. A lost connection is made again for as long as the options say.
  */
 #include "video/live.h"
 #include "e3/num.h"
@@ -9,10 +8,22 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
+
+void live_wait(e3_live *l, double seconds)
+{
+	struct timespec t;
+	double most = seconds < 0.1 ? seconds : 0.1;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	t.tv_nsec += (long)(1e9 * fmax(most, 0));
+	t.tv_sec += t.tv_nsec / 1000000000;
+	t.tv_nsec %= 1000000000;
+	pthread_cond_timedwait(&l->changed, &l->lock, &t);
+}
 
 static bool stopped(const e3_live *l) { return video_stopped(&l->o.video); }
 
-/* A file on a server, which is over when it was read to its end, and no camera, which would be lost. */
+/* Whether it is a file on a server, which ends; a camera that ends is lost. */
 static bool has_length(const e3_live *l)
 {
 	AVIOContext *io = l->v->format->pb;
@@ -37,14 +48,14 @@ static void tell(e3_live *l, const char *fmt, ...)
 	pthread_mutex_unlock(&l->lock);
 }
 
-/* Seconds by the source's own clock, on no known origin; NaN when the frame has no time. */
+/* Seconds by the source's own clock, from an unknown origin; NaN when the frame has no time stamp. */
 static double stamp_of(const e3_video *v)
 {
 	int64_t tick = v->frame->pts != AV_NOPTS_VALUE ? v->frame->pts : v->frame->best_effort_timestamp;
 	return tick != AV_NOPTS_VALUE ? (double)tick * av_q2d(v->stream->time_base) : NAN;
 }
 
-/* Formats that are pictures one after another: FFmpeg counts 25 a second, whatever happens. */
+/* In formats that are pictures one after another FFmpeg counts 25 frames a second, which says nothing about time. */
 static bool times_are_counted(const e3_video *v)
 {
 	const AVInputFormat *f = v->format->iformat;
@@ -52,7 +63,7 @@ static bool times_are_counted(const e3_video *v)
 		strcmp(f->name, "yuv4mpegpipe") == 0;
 }
 
-/* A file, or what FFmpeg draws, is there at once: its frames are held until a camera would have sent them. */
+/* Frames of a file, or that FFmpeg draws, are available at once: each is held until a camera would have sent it. */
 static void pace(e3_live *l, double stamp)
 {
 	if (!is_paced(l) || !isfinite(stamp))
@@ -65,10 +76,10 @@ static void pace(e3_live *l, double stamp)
 	pthread_mutex_unlock(&l->lock);
 }
 
-/* Connecting takes FFmpeg some time, and servers begin with the pictures since the last key frame: those come at once,
- * are no longer fresh, and would pass for taken on arrival. They are over when the stamps no longer run ahead of the
- * clock. */
-static void see_whether_caught_up(e3_live *l, double stamp, double now)
+/* Connecting takes FFmpeg some time, and servers begin with the frames since the last key frame. These old frames come
+ * all at once and would be dated as taken on arrival. They are over when the time stamps no longer advance faster than
+ * the clock. */
+static void check_caught_up(e3_live *l, double stamp, double now)
 {
 	bool timed =
 		isfinite(stamp) && (l->o.kind == E3_INPUT_NETWORK || l->o.kind == E3_INPUT_URL || l->o.kind == E3_INPUT_PIPE);
@@ -77,7 +88,7 @@ static void see_whether_caught_up(e3_live *l, double stamp, double now)
 	l->last_stamp = stamp, l->last_at = now;
 }
 
-/* A device's raw pictures lie in its driver's buffers, which are few and end with it: they are copied out. */
+/* A camera's raw pictures lie in the few buffers of its driver: they are copied, so that the buffers become free. */
 static int take_out(e3_live *l)
 {
 	AVFrame *f = l->v->frame, *own = l->own;
@@ -94,7 +105,7 @@ static int take_out(e3_live *l)
 	return 0;
 }
 
-/* Puts the frame where the reader finds it. */
+/* Hands the frame over to the reader, in place of one that it has not taken. */
 static void publish(e3_live *l, const e3_live_frame *at)
 {
 	int orientation = video_settle_orientation(l->v);
@@ -114,7 +125,7 @@ static void publish(e3_live *l, const e3_live_frame *at)
 	pthread_mutex_unlock(&l->lock);
 }
 
-/* One frame more has come: counted, dated, and shown if it is among those wanted. DONE: no other will be. */
+/* Counts and dates the frame that was decoded, and publishes it if the sampling keeps it. DONE: it keeps no other. */
 static e3_sample take_in(e3_live *l, bool key)
 {
 	double stamp = stamp_of(l->v);
@@ -123,10 +134,10 @@ static e3_sample take_in(e3_live *l, bool key)
 	if (times_are_counted(l->v))
 		stamp = NAN;
 	if (l->catching_up)
-		see_whether_caught_up(l, stamp, now);
+		check_caught_up(l, stamp, now);
 	double taken = video_clock_taken(&l->clock, stamp, now, l->o.kind == E3_INPUT_CAMERA);
 	if (!l->fresh)
-		l->clock.origin = taken; /* time begins with the first frame that is fresh */
+		l->clock.origin = taken; /* time begins with the first fresh frame */
 	l->fresh = l->fresh || !l->catching_up;
 	e3_live_frame at = {.index = l->counts.seen,
 		.pts = taken - l->clock.origin,
@@ -146,7 +157,7 @@ static e3_sample take_in(e3_live *l, bool key)
 	return what;
 }
 
-/* Until the connection ends (0) or fails (-1); 1: nothing more is wanted. */
+/* Captures until the connection ends (0), it fails (-1), or no more frames are wanted (1). */
 static int capture(e3_live *l, e3_err *err)
 {
 	e3_video_frame f;
@@ -165,7 +176,7 @@ static int capture(e3_live *l, e3_err *err)
 	return 1;
 }
 
-/* Before the next attempt to connect: 1, 2, 4 ... 30 s, but not beyond `until`. */
+/* Waits before the next attempt to connect: 1, 2, 4 ... 30 s, but not beyond `until`. */
 static void back_off(e3_live *l, double until)
 {
 	const double longest = 30;
@@ -177,7 +188,7 @@ static void back_off(e3_live *l, double until)
 	pthread_mutex_unlock(&l->lock);
 }
 
-/* A connection made; NULL when `until` has come without one: then *err says what the last attempt met. */
+/* Connects; NULL when `until` passes without success: then *err says why the last attempt failed. */
 static e3_video *connect_until(e3_live *l, double until, e3_err *err)
 {
 	for (;;) {
@@ -201,9 +212,9 @@ static e3_video *connect_until(e3_live *l, double until, e3_err *err)
 	}
 }
 
-/* After the connection ended (rc 0) or failed: another one, or -1 with the reason. The time it may take counts from the
- * last frame, so that a source that answers and gives nothing is given up as well. */
-static int come_back(e3_live *l, int rc, e3_err *err)
+/* Connects again after the connection ended (rc 0) or failed; -1 when that takes too long. The time counts from the
+ * last frame, so that a source which answers but sends nothing is given up as well. */
+static int reconnect(e3_live *l, int rc, e3_err *err)
 {
 	e3_err why = *err;
 	if (rc == 0)
@@ -229,7 +240,7 @@ static int come_back(e3_live *l, int rc, e3_err *err)
 	return e3_fail(err, "%s: not back within %g s", why.text, l->o.reconnect);
 }
 
-/* The first connection; whoever opened the source waits for it. */
+/* The first connection, for which e3_live_open waits. */
 static int connect_first(e3_live *l, e3_err *err)
 {
 	l->v = connect_until(l, l->o.retry ? e3_now() + l->o.reconnect : 0, err);
@@ -253,12 +264,12 @@ void *live_capture(void *arg)
 		rc = capture(l, &err);
 		if (rc > 0 || l->o.reconnect <= 0 || (rc == 0 && has_length(l)))
 			break;
-		if ((rc = come_back(l, rc, &err)) < 0 || stopped(l))
+		if ((rc = reconnect(l, rc, &err)) < 0 || stopped(l))
 			break;
 	}
 	pthread_mutex_lock(&l->lock);
 	if (l->catching_up && l->waiting.frame->width > 0)
-		l->full = true; /* so short that it was over first */
+		l->full = true; /* the source ended before it was known to be fresh */
 	l->state = rc < 0 ? LIVE_LOST : LIVE_ENDED;
 	l->err = err;
 	pthread_cond_broadcast(&l->changed);

@@ -1,12 +1,12 @@
-/* video: from the time stamps of a live source to times on our clock. Pure; refuses nothing: what makes no sense is
- * taken on arrival. */
+/* video: from the time stamps of a live source to times on our clock. A frame whose time stamp makes no sense is dated
+ * on arrival. */
 #include "video/clock.h"
 #include <math.h>
 
 #define WINDOW 10.0 /* s */
-#define JUMP 5.0    /* s: stamps that run so far from arrivals belong to another clock */
-#define OLD 2.0     /* s: no driver holds a picture so long */
-#define STEP 1e-6   /* s between two frames at least */
+#define JUMP 5.0    /* s: stamps that drift so far from arrivals belong to another clock */
+#define OLD 2.0     /* s: no driver holds a picture for so long */
+#define STEP 1e-6   /* s: least time between two frames */
 
 static void begin_window(video_clock *c, double offset, double arrival)
 {

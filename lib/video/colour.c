@@ -1,5 +1,5 @@
-/* video: decoded frames to upright RGB: matrix and range (doc/formats.md 5.4), rotation (5.3). Refuses nothing swscale
- * can read; there is no tone mapping and no deinterlacing. */
+/* video: decoded frames to upright RGB: matrix and range (doc/formats.md 5.4), rotation (5.3). Accepts every pixel
+ * format that swscale reads. There is no tone mapping and no deinterlacing. */
 #include "internal.h"
 #include "e3/mem.h"
 #include <libavutil/display.h>
@@ -8,7 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* EXIF's number for what the ffmpeg program does with a display matrix; angles between quarters are left alone. */
+/* The EXIF orientation that equals what the ffmpeg program does with a display matrix; angles that are no multiples of
+ * 90 degrees are ignored. */
 int video_orientation(const int32_t *matrix)
 {
 	double angle = av_display_rotation_get(matrix);
@@ -38,7 +39,7 @@ static const int32_t *stream_matrix(const AVStream *stream)
 #endif
 }
 
-/* The stream's matrix, else the first frame's; settled once. */
+/* From the display matrix of the stream, else of the first frame. */
 int video_settle_orientation(e3_video *v)
 {
 	if (v->orientation == 0) {
@@ -77,7 +78,7 @@ static int space_of(e3_matrix matrix, const AVFrame *f)
 	}
 }
 
-/* The deprecated full-range formats say in their name what the range field says of the others. */
+/* The deprecated full-range formats state by their name what the range field states for others. */
 static enum AVPixelFormat plain_format(enum AVPixelFormat format)
 {
 	switch (format) {
@@ -99,7 +100,7 @@ static enum AVPixelFormat plain_format(enum AVPixelFormat format)
 static int prepare_sws(video_colour *c, const AVFrame *f, e3_err *err)
 {
 	bool opencv = c->matrix == E3_MATRIX_OPENCV;
-	/* OpenCV hands the format on as it is and says nothing of matrix or range. */
+	/* OpenCV passes the format on as it is and sets neither matrix nor range. */
 	enum AVPixelFormat format = opencv ? (enum AVPixelFormat)f->format : plain_format((enum AVPixelFormat)f->format);
 	int space = opencv ? -1 : space_of(c->matrix, f);
 	int range = f->color_range == AVCOL_RANGE_JPEG || (int)format != f->format;
@@ -114,13 +115,14 @@ static int prepare_sws(video_colour *c, const AVFrame *f, e3_err *err)
 			av_get_pix_fmt_name(format) ? av_get_pix_fmt_name(format) : "unknown", f->width, f->height);
 	if (!opencv) {
 		const int *k = sws_getCoefficients(space);
-		sws_setColorspaceDetails(c->sws, k, range, k, 1, 0, 1 << 16, 1 << 16); /* refused for RGB input, rightly */
+		sws_setColorspaceDetails(c->sws, k, range, k, 1, 0, 1 << 16,
+			1 << 16); /* RGB input has no matrix: refused, which is right */
 	}
 	c->w = f->width, c->h = f->height, c->format = f->format, c->space = space, c->range = range;
 	return 0;
 }
 
-/* swscale writes whole vectors: rows that do not end on one go through padded ones. */
+/* swscale writes whole vectors: rows of other lengths are written to padded rows first. */
 static int convert(video_colour *c, const AVFrame *f, e3_image *out, e3_err *err)
 {
 	size_t row = 3 * (size_t)f->width, stride = (row + 63) / 64 * 64 + 64;

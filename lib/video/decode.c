@@ -1,4 +1,4 @@
-/* video: packets in, frames out: numbering, times, tolerance, seeking. */
+/* video: decoding: from packets to frames with numbers and times; tolerates damage; seeks. */
 #include "internal.h"
 #include <libavutil/time.h>
 #include <stdlib.h>
@@ -27,7 +27,7 @@ static void stamp(e3_video *v)
 	v->errors += f->decode_error_flags != 0 || (f->flags & AV_FRAME_FLAG_CORRUPT);
 }
 
-/* The container's index promised more packets than came. */
+/* The container's index lists more packets than came. */
 static bool ended_early(const e3_video *v, int64_t *expected)
 {
 	*expected = avformat_index_get_entries_count(v->stream);
@@ -38,25 +38,26 @@ static void remember_failure(e3_video *v, int code)
 {
 	e3_err err;
 	int64_t expected;
-	bool early = ended_early(v, &expected) && !v->input.error && (code == AVERROR_EOF || code == AVERROR_INVALIDDATA);
+	bool early = ended_early(v, &expected) && !v->bytes.error && (code == AVERROR_EOF || code == AVERROR_INVALIDDATA);
 	if (early)
 		e3_fail(&err, "reading: %s: truncated: %lld frames of %lld are there", v->options.input, (long long)v->packets,
 			(long long)expected);
-	else if (code != AVERROR_EOF || v->input.error)
+	else if (code != AVERROR_EOF || v->bytes.error)
 		video_fail(v, code, &err);
 	else
 		return;
 	v->failure = strdup(err.text);
 }
 
-/* Gives the decoder one packet more, or tells it that there are none. A packet it refuses is counted and dropped. */
+/* Gives the decoder the next packet, or tells it that there is none. A packet that it refuses is counted and dropped.
+ */
 static int feed(e3_video *v)
 {
 	for (;;) {
 		video_expect(v);
 		int rc = av_read_frame(v->format, v->packet);
 		if (rc == AVERROR(EAGAIN) && !video_stopped(&v->options)) {
-			av_usleep(5000); /* a device that has nothing yet and does not wait */
+			av_usleep(5000); /* a device that has no frame yet and does not wait */
 			continue;
 		}
 		if (rc < 0) {
@@ -71,7 +72,7 @@ static int feed(e3_video *v)
 		av_packet_unref(v->packet);
 		if (rc == AVERROR(ENOMEM))
 			return rc;
-		v->errors += rc < 0 && rc != AVERROR(EAGAIN); /* of this packet, or of one before it in another thread */
+		v->errors += rc < 0 && rc != AVERROR(EAGAIN); /* this packet, or an earlier one that another thread decodes */
 		return 0;
 	}
 }
@@ -87,7 +88,7 @@ static int at_end(e3_video *v, e3_err *err)
 
 static int decode_one(e3_video *v, e3_err *err)
 {
-	enum { MAX_DRAIN_ERRORS = 1000 }; /* a decoder that never says it is empty */
+	enum { MAX_DRAIN_ERRORS = 1000 }; /* for a decoder that never reports that it is empty */
 	for (int refused = 0; refused < MAX_DRAIN_ERRORS;) {
 		if (video_stopped(&v->options))
 			return video_fail(v, AVERROR_EXIT, err);
@@ -117,7 +118,7 @@ int e3_video_next(e3_video *v, e3_video_frame *out, e3_err *err)
 	return rc;
 }
 
-/* Goes to where the container says a decoder can start for this tick, and decodes the first frame that comes out. */
+/* Seeks to where decoding can start for this tick by the container's index, and decodes the first frame there. */
 static int seek_to(e3_video *v, int64_t tick, e3_err *err)
 {
 	int rc = av_seek_frame(v->format, v->stream->index, tick, AVSEEK_FLAG_BACKWARD);
@@ -128,18 +129,18 @@ static int seek_to(e3_video *v, int64_t tick, e3_err *err)
 	v->seeked = true, v->draining = false;
 	rc = decode_one(v, err);
 	v->held = rc > 0;
-	v->errors = 0; /* a decoder that starts in the middle complains */
+	v->errors = 0; /* a decoder that starts in the middle reports errors */
 	return rc < 0 ? -1 : 0;
 }
 
 int e3_video_seek(e3_video *v, double pts, e3_err *err)
 {
-	/* Containers seek by decoding time, which runs ahead of presentation by a few frames. */
+	/* Containers seek by decoding time, which is a few frames ahead of presentation time. */
 	const double margin = 1;
 	if (!v->ticks || pts <= 2 * margin)
 		return 0;
 	double ticks = (pts - margin) / av_q2d(v->stream->time_base);
 	if (seek_to(v, v->origin + (int64_t)ticks, err) == 0 && v->held && v->current.pts <= pts)
 		return 0;
-	return video_restart(v, err); /* too late, or in the middle of nothing: from the start, then */
+	return video_restart(v, err); /* the seek failed or went too far: read from the start */
 }

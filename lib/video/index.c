@@ -1,15 +1,14 @@
-/* video: how many frames there are, and when, without decoding them.
+/* video: the number of frames and their times, without decoding.
  *
- * An mp4 states it in its index; anything else on this machine's disk is read through once, by a reader of its own.
- * What neither covers (pipes, the network) stays unknown. Frames that packets carry and no decoder shows are not
- * counted.
+ * The index of an mp4 states the number. Other files on disk are read through once, by a reader of their own. For pipes
+ * and the network both stay unknown. Frames that no decoder shows are not counted.
  */
 #include "internal.h"
 #include "e3/mem.h"
 #include <stdlib.h>
 #include <string.h>
 
-/* Bytes the container's index speaks of that are not there: refused before the first frame. */
+/* Refuses a file that ends before the last byte that its index refers to. */
 int video_truncation_check(e3_video *v, e3_err *err)
 {
 	int64_t size = v->format->pb && (v->format->pb->seekable & AVIO_SEEKABLE_NORMAL) ? avio_size(v->format->pb) : -1,
@@ -45,7 +44,7 @@ static int by_tick(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* VP8 keeps frames that are only referred to in packets of their own; the bit says which are shown. */
+/* VP8 has packets with frames that are only referred to; a bit says which ones are shown. */
 static bool shown(const AVCodecParameters *par, const AVPacket *p)
 {
 	return !(p->flags & AV_PKT_FLAG_DISCARD) &&
@@ -55,13 +54,14 @@ static bool shown(const AVCodecParameters *par, const AVPacket *p)
 typedef struct tally {
 	int64_t *ticks;
 	size_t n, cap;
-	bool timed, began; /* every packet had a time; the first key frame has come */
+	bool timed, began; /* every packet has a time; the first key frame has come */
 	int64_t key;       /* its time */
 } tally;
 
 static int tally_add(tally *t, int64_t pts, e3_err *err)
 {
-	/* Shown before the first key frame, decoded after it: refers to what was cut off, and no decoder shows it. */
+	/* To be shown before the first key frame, decoded after it: refers to frames that were cut off; no decoder shows
+	 * it. */
 	if (pts != AV_NOPTS_VALUE && t->key != AV_NOPTS_VALUE && pts < t->key)
 		return 0;
 	if (t->n == t->cap) {
@@ -75,7 +75,7 @@ static int tally_add(tally *t, int64_t pts, e3_err *err)
 	return 0;
 }
 
-/* Reads every packet of the stream. A read error ends the count as it will end the decoding. */
+/* Reads every packet of the stream. A read error ends the count, as it will end the decoding. */
 static int tally_packets(e3_video *v, AVFormatContext *format, AVPacket *packet, tally *t, e3_err *err)
 {
 	int rc = 0;
@@ -109,7 +109,7 @@ static int count_by_reading(e3_video *v, e3_err *err)
 	av_packet_free(&packet);
 	video_format_close(&format);
 	if (rc || t.n == 0 || !t.timed) {
-		/* Without times nobody can tell whether MPEG-2 begins with frames that refer to what was cut off. */
+		/* Without times it is unknown whether MPEG-2 begins with frames that refer to frames that were cut off. */
 		bool open = v->stream->codecpar->codec_id == AV_CODEC_ID_MPEG2VIDEO ||
 			v->stream->codecpar->codec_id == AV_CODEC_ID_MPEG1VIDEO;
 		v->frames = !rc && t.n && !open ? (int64_t)t.n : -1;
@@ -122,11 +122,11 @@ static int count_by_reading(e3_video *v, e3_err *err)
 	return 0;
 }
 
-/* A second reader finds the same bytes: our own seekable descriptor, or a plain file. */
+/* Whether a second reader finds the same bytes: in our own seekable descriptor, or in a plain file. */
 static bool readable_twice(const e3_video *v)
 {
 	if (v->options.fd >= 0)
-		return v->input.seekable;
+		return v->bytes.seekable;
 	const char *protocol = avio_find_protocol_name(v->url);
 	return protocol && strcmp(protocol, "file") == 0 && v->format->pb &&
 		(v->format->pb->seekable & AVIO_SEEKABLE_NORMAL);

@@ -1,4 +1,4 @@
-/* video: private to this folder. */
+/* video: what the files of this folder share: an open video, its bytes, its colours. */
 #ifndef E3_VIDEO_INTERNAL_H
 #define E3_VIDEO_INTERNAL_H
 
@@ -7,26 +7,26 @@
 #include <libavformat/avformat.h>
 #include <libswscale/swscale.h>
 
-/* Bytes for FFmpeg from a descriptor. */
-typedef struct video_input {
+/* Bytes for FFmpeg, read from a descriptor. */
+typedef struct video_bytes {
 	int fd;
-	FILE *spool; /* owner of fd when the pipe was copied */
+	FILE *spool; /* the copy of a pipe; owns fd then */
 	bool seekable;
 	int64_t base;        /* where the data begin in a seekable descriptor */
 	int64_t size;        /* of a seekable one, from base; -1 otherwise */
-	const uint8_t *head; /* bytes of a pipe that were read before */
+	const uint8_t *head; /* bytes of a pipe that were read already */
 	size_t n_head;
 	const e3_video_options *o; /* for stop, quit and timeout */
 	int error;                 /* errno of a failed read, 0 = none */
-} video_input;
+} video_bytes;
 
-/* One reader over a video_input; the counting pass has its own. */
+/* One reader over a video_bytes; the counting pass has its own. */
 typedef struct video_reader {
-	video_input *input;
+	video_bytes *bytes;
 	int64_t at;
 } video_reader;
 
-/* Turns decoded frames into upright RGB. A live source has one on the side that takes frames, a video its own. */
+/* Converts decoded frames to upright RGB. The reader of a live source has one of its own. */
 typedef struct video_colour {
 	const char *input; /* its name, for messages */
 	e3_matrix matrix;
@@ -39,7 +39,7 @@ typedef struct video_colour {
 struct e3_video {
 	e3_video_options options;
 	char *url;
-	video_input input; /* fd < 0: FFmpeg opens the url itself */
+	video_bytes bytes; /* fd < 0: FFmpeg opens the url itself */
 	video_reader reader;
 	e3_video_info info;
 	AVFormatContext *format;
@@ -48,7 +48,7 @@ struct e3_video {
 	AVPacket *packet;
 	AVFrame *frame;
 	video_colour colour;
-	int orientation; /* 1 to 8; 0 until the first frame settled it */
+	int orientation; /* 1 to 8; 0: unknown until the first frame */
 	/* counting */
 	int64_t frames; /* -1 = unknown */
 	int64_t *ticks; /* [frames] ascending, in the stream's time base; or NULL */
@@ -57,31 +57,31 @@ struct e3_video {
 	int64_t origin; /* ticks of the first frame; AV_NOPTS_VALUE until known */
 	double last_pts;
 	e3_video_frame current;
-	bool held; /* current was decoded by a seek and not yet handed out */
+	bool held; /* `current` was decoded by a seek and not yet handed out */
 	bool seeked, draining;
-	char *failure;   /* why reading stopped, told when the frames before it are out */
-	double deadline; /* on e3_now's clock: when waiting for the source has lasted too long; 0: never */
-	bool stalled;    /* it has: this connection is over */
+	char *failure;   /* why reading stopped; reported after the frames before it */
+	double deadline; /* on e3_now's clock: until when data must come; 0: no limit */
+	bool stalled;    /* it did not come: this connection is over */
 };
 
-/* input.c */
+/* bytes.c */
 bool video_stopped(const e3_video_options *o);
 /* The options are borrowed until it is closed. */
-int video_input_open(video_input *in, const e3_video_options *o, e3_err *err);
-void video_input_close(video_input *in);
+int video_bytes_open(video_bytes *in, const e3_video_options *o, e3_err *err);
+void video_bytes_close(video_bytes *in);
 /* An AVIOContext reading it; NULL on failure. The input must outlive it. */
-AVIOContext *video_reader_open(video_reader *r, video_input *in, e3_err *err);
+AVIOContext *video_reader_open(video_reader *r, video_bytes *in, e3_err *err);
 void video_reader_close(AVIOContext **io);
 
 /* open.c */
 int video_format_open(e3_video *v, video_reader *reader, AVFormatContext **out, e3_err *err);
 void video_format_close(AVFormatContext **format);
-/* Back to the first packet of a source that can be read twice, with a new decoder. */
+/* Starts again at the first packet of a source that can be read twice, with a new decoder. */
 int video_restart(e3_video *v, e3_err *err);
-/* What is waited for from now on must come within options.timeout. */
+/* Data must come within options.timeout from now. */
 void video_expect(e3_video *v);
 bool video_is_mov(const AVFormatContext *format);
-/* "reading: NAME: reason" with FFmpeg's text for a code, or what the input remembers of a failed read. */
+/* "reading: NAME: reason": the error of a failed read, else FFmpeg's text for the code. */
 int video_fail(e3_video *v, int code, e3_err *err);
 
 /* index.c */
@@ -90,7 +90,7 @@ int64_t video_lookup(const e3_video *v, int64_t tick);
 
 /* colour.c, orientation */
 int video_orientation(const int32_t *matrix);
-/* 1 to 8 of the frame just decoded; settled by the first. */
+/* EXIF orientation of the frame just decoded, 1 to 8; determined by the first frame. */
 int video_settle_orientation(e3_video *v);
 int video_colour_image(video_colour *c, const AVFrame *f, int orientation, e3_image *out, int *rot, e3_err *err);
 void video_colour_release(video_colour *c);

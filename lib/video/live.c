@@ -1,23 +1,12 @@
-/* video: live sources: opening and closing, and the reader's side: the frame that waits, taken and turned to RGB. The
- * thread of capture.c owns the connection (v) and the clock; between both lies one frame under a lock. */
+/* video: live sources: opening, closing, and the reader's side, which takes the waiting frame and converts it to RGB.
+ * The thread of capture.c owns the connection (v) and the clock. One frame, under a lock, is handed from it to the
+ * reader. */
 #include "video/live.h"
 #include "e3/mem.h"
 #include "e3/num.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-
-void live_wait(e3_live *l, double seconds)
-{
-	struct timespec t;
-	double most = seconds < 0.1 ? seconds : 0.1;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	t.tv_nsec += (long)(1e9 * fmax(most, 0));
-	t.tv_sec += t.tv_nsec / 1000000000;
-	t.tv_nsec %= 1000000000;
-	pthread_cond_timedwait(&l->changed, &l->lock, &t);
-}
 
 static int start(e3_live *l, e3_err *err)
 {
@@ -58,7 +47,7 @@ static void say_news(e3_live *l)
 	pthread_mutex_lock(&l->lock);
 }
 
-/* The driver of a device may keep the thread waiting for ever; then only the reader can tell. */
+/* A driver may block the thread for ever; then only the reader can find out. */
 static bool device_hangs(const e3_live *l)
 {
 	double most = l->o.video.timeout;
@@ -118,7 +107,7 @@ e3_live *e3_live_open(const e3_live_options *options, e3_err *err)
 
 const e3_video_info *e3_live_describe(const e3_live *l) { return &l->info; }
 
-/* With the lock held: 1 when a frame waits, 0 at the end, -1. */
+/* With the lock held: 1 when a frame waits, 0 at the end, -1 when the source is lost. */
 static int await(e3_live *l, e3_err *err)
 {
 	l->asked = e3_now();

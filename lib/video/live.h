@@ -9,7 +9,7 @@
 
 enum { LIVE_MAX_SETTINGS = 64 };
 
-/* What FFmpeg is told: ours first, then the user's, whose texts are borrowed. */
+/* Settings for FFmpeg: ours first, then the user's, whose texts are borrowed. */
 typedef struct live_settings {
 	char text[4][256];
 	const char *list[LIVE_MAX_SETTINGS];
@@ -17,12 +17,12 @@ typedef struct live_settings {
 } live_settings;
 
 int live_settings_make(live_settings *s, const e3_live_options *o, e3_err *err);
-/* The input without the prefix that tells its kind; points into it. */
+/* The input without the prefix that states its kind; points into it. */
 const char *live_input_path(const char *input);
 
 typedef enum live_state { LIVE_CONNECTS, LIVE_RUNS, LIVE_ENDED, LIVE_LOST } live_state;
 
-/* A decoded frame and what is known of it. */
+/* A decoded frame. */
 typedef struct live_shot {
 	AVFrame *frame;
 	e3_live_frame at;
@@ -36,24 +36,24 @@ struct e3_live {
 	atomic_bool quit;
 	e3_thread thread;
 
-	/* the thread's */
+	/* used by the thread only */
 	e3_video *v;
-	AVFrame *own;        /* a frame between the decoder and the reader */
-	int64_t lost_frames; /* for want of memory */
+	AVFrame *own;        /* on its way from the decoder to the reader */
+	int64_t lost_frames; /* because memory ran out */
 	video_clock clock;
 	e3_sampler sampler;
-	double first_stamp, first_at; /* pacing: the first frame's time stamp, and when it came */
-	double last_stamp, last_at;   /* of the frame before, on this connection; NaN at its start */
-	bool catching_up;             /* what came while FFmpeg connected is still being decoded */
-	bool fresh;                   /* a frame has come since */
-	double lost_at, wait;         /* when the source went away, 0 while it is there; before the next attempt */
+	double first_stamp, first_at; /* pacing: time stamp of the first frame, and when it came */
+	double last_stamp, last_at;   /* the same of the previous frame of this connection; NaN: there is none */
+	bool catching_up;             /* frames from before the connection are still being decoded */
+	bool fresh;                   /* a frame has come since then */
+	double lost_at, wait;         /* when the source was lost, 0: it is not; seconds before the next attempt */
 
-	/* the reader's */
+	/* used by the reader only */
 	live_shot taken;
 	video_colour colour;
-	double asked; /* when it began to wait, or the device last gave something */
+	double asked; /* when it began to wait */
 
-	/* both: under the lock */
+	/* used by both, under the lock */
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	live_shot waiting;
@@ -62,13 +62,13 @@ struct e3_live {
 	e3_err err;
 	e3_live_counts counts;
 	double last_came;
-	char news[512]; /* what the reader is to say */
+	char news[512]; /* for the reader to pass to say(); empty: nothing */
 };
 
-/* live.c */
-/* With the lock held: until something changed, a tenth of a second at most, so that a signal is seen. */
+/* capture.c */
+/* With the lock held: waits until something changes, for a tenth of a second at most, so that signals are noticed. */
 void live_wait(e3_live *l, double seconds);
-/* capture.c: the thread: connects, decodes until there is no more or quit is set, leaves the state behind. */
+/* The thread: connects and decodes until the source ends, is lost, or `quit` is set. */
 void *live_capture(void *live);
 
 #endif

@@ -45,10 +45,10 @@ int video_fail(e3_video *v, int code, e3_err *err)
 	char text[AV_ERROR_MAX_STRING_SIZE] = "";
 	if (video_stopped(&v->options))
 		return e3_fail(err, "reading: %s: interrupted", v->options.input);
-	if (v->stalled || v->input.error == ETIMEDOUT)
+	if (v->stalled || v->bytes.error == ETIMEDOUT)
 		return e3_fail(err, "reading: %s: nothing came for %.3g s", v->options.input, v->options.timeout);
-	if (v->input.error)
-		return e3_fail(err, "reading: %s: %s", v->options.input, strerror(v->input.error));
+	if (v->bytes.error)
+		return e3_fail(err, "reading: %s: %s", v->options.input, strerror(v->bytes.error));
 	if (code == AVERROR_INVALIDDATA)
 		return e3_fail(err, "reading: %s: %s", v->options.input,
 			v->next_index ? "damaged" : "not a video or picture FFmpeg understands, or damaged");
@@ -58,7 +58,7 @@ int video_fail(e3_video *v, int code, e3_err *err)
 	return e3_fail(err, "reading: %s: %s", v->options.input, text);
 }
 
-/* The input format asked for by name; NULL also when none was. */
+/* The input format that was asked for by name; NULL: none was. */
 static int find_format(const e3_video *v, const AVInputFormat **out, e3_err *err)
 {
 	*out = NULL;
@@ -116,7 +116,7 @@ int video_format_open(e3_video *v, video_reader *reader, AVFormatContext **out, 
 		return e3_fail(err, "opening: %s: out of memory", v->options.input);
 	(*out)->interrupt_callback = (AVIOInterruptCB){on_interrupt, v};
 	if (v->options.fd >= 0) {
-		(*out)->pb = video_reader_open(reader, &v->input, err);
+		(*out)->pb = video_reader_open(reader, &v->bytes, err);
 		if (!(*out)->pb) {
 			avformat_free_context(*out);
 			*out = NULL;
@@ -131,7 +131,7 @@ int video_format_open(e3_video *v, video_reader *reader, AVFormatContext **out, 
 			video_reader_close(&ours);
 		return -1;
 	}
-	if (v->options.low_delay) { /* else seconds go by until the frame rate is sure, unless the user wants that */
+	if (v->options.low_delay) { /* else FFmpeg takes seconds to find the frame rate; the user may still ask for that */
 		(*out)->fps_probe_size = FEW;
 		if ((*out)->max_analyze_duration == 0)
 			(*out)->max_analyze_duration = AV_TIME_BASE / 2;
@@ -153,7 +153,7 @@ void video_format_close(AVFormatContext **format)
 
 bool video_is_mov(const AVFormatContext *format) { return strstr(format->iformat->name, "mp4") != NULL; }
 
-/* All other streams are dropped as they are read. */
+/* Packets of all other streams are discarded. */
 static int choose_stream(e3_video *v, e3_err *err)
 {
 	int want = v->options.stream;
@@ -239,8 +239,8 @@ e3_video *e3_video_open(const e3_video_options *options, e3_err *err)
 		return NULL;
 	v->options = *options;
 	v->colour = (video_colour){.input = options->input, .matrix = options->matrix};
-	v->frames = -1, v->origin = AV_NOPTS_VALUE, v->input.fd = -1;
-	/* A name that exists is a file, even if it looks like a URL; devices open by their plain name. */
+	v->frames = -1, v->origin = AV_NOPTS_VALUE, v->bytes.fd = -1;
+	/* A name that exists is a file, even if it looks like a URL. Devices are opened by their plain name. */
 	const char *what = options->url ? options->url : options->input;
 	bool file = options->fd < 0 && !options->format && access(what, F_OK) == 0;
 	size_t n = strlen(what) + 6;
@@ -248,7 +248,7 @@ e3_video *e3_video_open(const e3_video_options *options, e3_err *err)
 	int rc = v->url ? 0 : e3_fail(err, "opening: %s: out of memory", options->input);
 	if (!rc) {
 		snprintf(v->url, n, "%s%s", file ? "file:" : "", what);
-		rc = video_input_open(&v->input, &v->options, err);
+		rc = video_bytes_open(&v->bytes, &v->options, err);
 	}
 	if (!rc)
 		rc = open_all(v, err);
@@ -269,7 +269,7 @@ void e3_video_close(e3_video *v)
 	av_packet_free(&v->packet);
 	avcodec_free_context(&v->codec);
 	video_format_close(&v->format);
-	video_input_close(&v->input);
+	video_bytes_close(&v->bytes);
 	free(v->url), free(v->ticks), free(v->failure);
 	free(v);
 }

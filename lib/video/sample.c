@@ -1,9 +1,8 @@
-/* video: which frames are kept. Pure: the same rule runs over the counted frames before decoding and over the decoded
- * ones. */
+/* video: which frames are kept. The same rule runs over the counted frames before decoding and over the decoded ones.
+ */
 #include "e3/video.h"
 
-/* Times are ticks of some clock in binary fractions; a multiple of the interval and the frame it names may differ by an
- * ulp. */
+/* Times are rounded: a multiple of the interval and the time of the frame that it names may differ in the last bit. */
 #define SLACK 1e-6
 
 void e3_sampler_init(e3_sampler *s, const e3_sampling *rule) { *s = (e3_sampler){.rule = *rule, .due = rule->start}; }
@@ -14,7 +13,7 @@ static bool is_due(e3_sampler *s, double pts)
 {
 	if (pts + SLACK < s->due)
 		return false;
-	/* Only the next multiple counts: a gap in the stream is not followed by a burst. */
+	/* Only the next multiple is due: after a gap in the stream no burst of frames is kept. */
 	int64_t passed = (int64_t)((pts + SLACK - s->rule.start) / s->rule.every);
 	s->due = s->rule.start + (double)(passed + 1) * s->rule.every;
 	return true;

@@ -1,5 +1,4 @@
-/* video: what an input is by its name and by what is on disk under it, and what FFmpeg must be told to open a live one.
- */
+/* video: which kind of input a name stands for, and the settings that FFmpeg needs to open a live source. */
 #include "video/live.h"
 #include <stdio.h>
 #include <string.h>
@@ -74,13 +73,13 @@ int live_settings_make(live_settings *s, const e3_live_options *o, e3_err *err)
 	}
 	if (!rc && o->kind == E3_INPUT_CAMERA && o->pixfmt)
 		rc = set(s, err, "input_format", o->pixfmt);
-	/* Over UDP, what a slow moment loses is lost; the user's settings come later and win. */
+	/* Over UDP, packets are lost when we are slow for a moment. The user's settings come later and take precedence. */
 	if (!rc && (begins(o->video.input, "rtsp:") || begins(o->video.input, "rtsps:")))
 		rc = set(s, err, "rtsp_transport", "tcp");
 	for (int k = 0; !rc && k < o->video.n_set; k++) {
 		if (s->n == LIVE_MAX_SETTINGS)
 			return e3_fail(err, "more than %d input options", LIVE_MAX_SETTINGS);
-		s->list[s->n++] = o->video.set[k]; /* as it is: it is checked when it is used */
+		s->list[s->n++] = o->video.set[k]; /* checked when it is used */
 	}
 	return rc;
 }

@@ -1,8 +1,8 @@
 /* video: bytes from a descriptor for FFmpeg.
  *
- * A regular file is read at any place from where it stood. A pipe is read forward only, unless it must be copied to a
- * nameless temporary file first: when asked to, or when it carries an mp4 whose index comes after its data. The copy
- * has a size limit.
+ * A regular file can be read at any place from its current position on. A pipe is read forward only, unless it is
+ * copied to a temporary file first: on request, or because it carries an mp4 whose index comes after its data. Such a
+ * copy has a size limit.
  */
 #include "internal.h"
 #include "e3/io.h"
@@ -20,9 +20,8 @@ enum { CHUNK = 1 << 16 };
 
 bool video_stopped(const e3_video_options *o) { return (o->stop && o->stop()) || (o->quit && atomic_load(o->quit)); }
 
-/* Some bytes of a pipe: > 0; 0 at its end; -1 with errno: EINTR when asked to stop, ETIMEDOUT when nothing came for too
- * long. */
-static ssize_t read_pipe(const video_input *in, void *to, size_t n)
+/* As read(); -1 with errno EINTR when asked to stop, ETIMEDOUT when nothing came for too long. */
+static ssize_t read_pipe(const video_bytes *in, void *to, size_t n)
 {
 	double deadline = in->o->timeout > 0 ? e3_now() + in->o->timeout : INFINITY;
 	for (;;) {
@@ -47,7 +46,7 @@ static ssize_t read_pipe(const video_input *in, void *to, size_t n)
 static int on_read(void *opaque, uint8_t *to, int n)
 {
 	video_reader *r = opaque;
-	video_input *in = r->input;
+	video_bytes *in = r->bytes;
 	ssize_t got;
 	if (in->seekable) {
 		do
@@ -72,16 +71,16 @@ static int64_t on_seek(void *opaque, int64_t offset, int whence)
 {
 	video_reader *r = opaque;
 	if (whence & AVSEEK_SIZE)
-		return r->input->size;
-	int64_t to = offset + ((whence & 3) == SEEK_CUR ? r->at : (whence & 3) == SEEK_END ? r->input->size : 0);
+		return r->bytes->size;
+	int64_t to = offset + ((whence & 3) == SEEK_CUR ? r->at : (whence & 3) == SEEK_END ? r->bytes->size : 0);
 	if (to < 0)
 		return AVERROR(EINVAL);
 	return r->at = to;
 }
 
-AVIOContext *video_reader_open(video_reader *r, video_input *in, e3_err *err)
+AVIOContext *video_reader_open(video_reader *r, video_bytes *in, e3_err *err)
 {
-	*r = (video_reader){.input = in};
+	*r = (video_reader){.bytes = in};
 	uint8_t *buffer = av_malloc(CHUNK);
 	AVIOContext *io =
 		buffer ? avio_alloc_context(buffer, CHUNK, 0, r, on_read, NULL, in->seekable ? on_seek : NULL) : NULL;
@@ -102,7 +101,7 @@ void video_reader_close(AVIOContext **io)
 }
 
 /* Reads on into `have` (grown) until it holds n bytes or the pipe ends. */
-static int fill(video_input *in, e3_buf *have, size_t n, e3_err *err)
+static int fill(video_bytes *in, e3_buf *have, size_t n, e3_err *err)
 {
 	uint8_t part[4096];
 	while (have->len < n) {
@@ -118,9 +117,9 @@ static int fill(video_input *in, e3_buf *have, size_t n, e3_err *err)
 	return 0;
 }
 
-/* Whether this is an mp4 (or mov) whose data come before its index: walks the top-level boxes up to either. What is
- * read for it is kept in `have`. */
-static int index_is_last(video_input *in, e3_buf *have, bool *yes, e3_err *err)
+/* Whether this is an mp4 (or mov) whose data come before its index: walks the top-level boxes up to the first of both.
+ * The bytes that were read are kept in `have`. */
+static int index_is_last(video_bytes *in, e3_buf *have, bool *yes, e3_err *err)
 {
 	enum { SEARCH = 1 << 20 };
 	size_t at = 0;
@@ -146,7 +145,7 @@ static int index_is_last(video_input *in, e3_buf *have, bool *yes, e3_err *err)
 	return 0;
 }
 
-static int copy_to_spool(video_input *in, const e3_buf *have, uint64_t max, e3_err *err)
+static int copy_to_spool(video_bytes *in, const e3_buf *have, uint64_t max, e3_err *err)
 {
 	uint64_t size = have->len;
 	uint8_t *part = e3_alloc(CHUNK, 1, "a buffer", err);
@@ -162,7 +161,8 @@ static int copy_to_spool(video_input *in, const e3_buf *have, uint64_t max, e3_e
 		if (r < 0)
 			rc = errno == EINTR ? e3_fail(err, "interrupted") : e3_fail_sys(err, "reading");
 		else if (size > max)
-			rc = e3_fail(err, "more than %llu bytes to copy before the first frame: raise --spool-max, or give a file",
+			rc = e3_fail(err,
+				"more than %llu bytes to copy before the first frame: raise the limit of such copies, or give a file",
 				(unsigned long long)max);
 		else if (e3_write_full(to, part, (size_t)r))
 			rc = e3_fail_sys(err, "writing a temporary file");
@@ -172,7 +172,7 @@ static int copy_to_spool(video_input *in, const e3_buf *have, uint64_t max, e3_e
 	return rc;
 }
 
-static int open_pipe(video_input *in, const e3_video_options *o, e3_err *err)
+static int open_pipe(video_bytes *in, const e3_video_options *o, e3_err *err)
 {
 	e3_buf have = {0};
 	bool last = false;
@@ -182,17 +182,17 @@ static int open_pipe(video_input *in, const e3_video_options *o, e3_err *err)
 	if (!rc && (last || o->spool))
 		rc = copy_to_spool(in, &have, o->spool_max, err);
 	if (!rc && !in->seekable) {
-		in->head = (uint8_t *)have.data, in->n_head = have.len; /* ours now; freed by video_input_close */
+		in->head = (uint8_t *)have.data, in->n_head = have.len; /* freed by video_bytes_close */
 		return 0;
 	}
 	e3_buf_release(&have);
 	return rc;
 }
 
-int video_input_open(video_input *in, const e3_video_options *o, e3_err *err)
+int video_bytes_open(video_bytes *in, const e3_video_options *o, e3_err *err)
 {
 	struct stat st;
-	*in = (video_input){.fd = o->fd, .size = -1, .o = o};
+	*in = (video_bytes){.fd = o->fd, .size = -1, .o = o};
 	if (o->fd < 0)
 		return 0;
 	int64_t base = lseek(o->fd, 0, SEEK_CUR) - (int64_t)o->n_head;
@@ -206,10 +206,10 @@ int video_input_open(video_input *in, const e3_video_options *o, e3_err *err)
 	return rc ? e3_fail_in(err, "reading: %s", o->input) : 0;
 }
 
-void video_input_close(video_input *in)
+void video_bytes_close(video_bytes *in)
 {
 	if (in->spool)
 		fclose(in->spool);
 	free((void *)(uintptr_t)in->head);
-	*in = (video_input){.fd = -1, .size = -1};
+	*in = (video_bytes){.fd = -1, .size = -1};
 }
