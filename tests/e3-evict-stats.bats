@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# e3-evict-stats: figures against an independent count of who was alive, pictures pixel by pixel, the stream passed on, damage.
+# e3-evict-stats: figures against an independent count of the tokens alive, pictures pixel by pixel, --pass, damaged streams.
 load common
 
 run_py() { /usr/bin/python3 -B "$BATS_TEST_DIRNAME/evict_run.py" "$@"; }
@@ -9,7 +9,7 @@ prepare() {
 	run_py write "$T/run.e3" "$T/truth.npz" attn=0,2
 }
 
-@test "every figure equals one counted from the truth, for several shapes" {
+@test "every figure equals an independent count, for several shapes" {
 	for options in "seed=1" "seed=2 frames=16 layers=1" "seed=3 frames=5 rows=1 cols=7 special=1" "seed=4 p=0.9" \
 		"seed=5 first=7 step=3 special=0" "seed=6 layers=8 frames=12 p=0.25"; do
 		# shellcheck disable=SC2086
@@ -19,7 +19,7 @@ prepare() {
 	done
 }
 
-@test "the report in words: at most 25 lines, the right ones" {
+@test "the report for people has at most 25 lines and the right figures" {
 	e3-evict-stats "$T/run.e3" >"$T/o"
 	[ "$(wc -l <"$T/o")" -le 25 ]
 	[ "$(awk '{ if (length > n) n = length } END { print n }' "$T/o")" -le 120 ]
@@ -37,7 +37,7 @@ prepare() {
 	e3-evict-stats --check "$T/run.e3" | grep -qx 'check       9 steps of 3 layers: every rule holds'
 }
 
-@test "--pass forwards every byte and reports elsewhere" {
+@test "--pass forwards every byte; the report goes to standard error or -o" {
 	e3-evict-stats "$T/run.e3" >"$T/report"
 	e3-evict-stats --pass <"$T/run.e3" >"$T/out.e3" 2>"$T/e"
 	cmp "$T/run.e3" "$T/out.e3"
@@ -45,14 +45,14 @@ prepare() {
 	e3-evict-stats --pass --json -o "$T/report.json" <"$T/run.e3" 2>"$T/e" | cmp - "$T/run.e3"
 	[ ! -s "$T/e" ]
 	e3-evict-stats --json "$T/run.e3" | cmp - "$T/report.json"
-	# upstream failed: the stage after this one learns who and why
+	# When a stage upstream fails, the stage downstream is told which and why.
 	edit "$T/run.e3" "$T/abort.e3" 'm[-1] = [7, {"tool": "e3-x", "code": 1, "text": "no more film"}]'
 	e3-evict-stats --pass "$T/abort.e3" 2>"$T/e" | e3-cat >"$T/out.e3" 2>"$T/e2" && return 1
 	grep -q 'no more film' "$T/e"
 	grep -q 'e3-x.*no more film' "$T/e2"
 }
 
-# planted RULE CODE: --check names the rule, exits 1 and still reports; the stream is otherwise the run.
+# planted RULE CODE: damages the run with CODE; --check names the rule, exits 1, and still reports.
 planted() {
 	edit "$T/run.e3" "$T/bad.e3" "e = [f for k, f in m if k == 4]
 $2"
@@ -62,7 +62,7 @@ $2"
 	/usr/bin/python3 -c 'import json, sys; j = json.load(open(sys.argv[1])); assert sys.argv[2] in [v["rule"] for v in j["violations"]]' "$T/j" "$1"
 }
 
-@test "--check names what a record violates" {
+@test "--check names the rule that a record violates" {
 	big='l = max(e[5]["layers"], key=lambda l: len(l["removed"]["data"]));'
 	planted alive "$big l['removed']['data'] = l['removed']['data'][:-4] + struct.pack('<I', 14 * 6 + 3)"
 	planted count "l = e[5]['layers'][1]; l['k_before'] += 2; l['k_after'] += 2"
@@ -74,7 +74,7 @@ $2"
 	planted order "$big l['max_evicted'] = l['min_kept'] + 0.5"
 }
 
-@test "records that cannot be replayed are refused without --check, naming the first" {
+@test "without --check, records that cannot be replayed are refused; the message names the first" {
 	edit "$T/run.e3" "$T/bad.e3" 'del m[next(k for k, x in enumerate(m) if x[0] == 4 and x[1]["i"] == 3)]'
 	fails 1 "frame 4, layer 0: count: expected" -- e3-evict-stats --png "$T/png" --tsv "$T/tsv" "$T/bad.e3"
 	[ ! -s "$T/stdout" ]
@@ -88,7 +88,7 @@ $2"
 	fails 1 "30000 x 30000 patches" -- e3-evict-stats "$T/bad.e3"
 }
 
-@test "streams with nothing to report say which" {
+@test "streams with nothing to report are refused with the reason" {
 	edit "$T/run.e3" "$T/x.e3" 'm[:] = [x for x in m if x[0] != 4]'
 	fails 1 "9 predictions, but no eviction records" -- e3-evict-stats "$T/x.e3"
 	edit "$T/run.e3" "$T/x.e3" 'm[:] = [x for x in m if x[0] in (1, 6)]; m[-1][1]["frames"] = 0'
@@ -103,7 +103,7 @@ $2"
 	[ ! -e "$T/s.png" ]
 }
 
-@test "one frame: every output" {
+@test "a run of one frame gives every output" {
 	run_py write "$T/one.e3" "$T/one.npz" frames=1 attn=1
 	e3-evict-stats --check --png "$T/png" --tsv "$T/tsv" --sheet "$T/s.png" --attn "$T/a" "$T/one.e3" >"$T/o"
 	grep -q '^eviction    nothing was removed$' "$T/o"
@@ -152,7 +152,7 @@ $2"
 	PY
 }
 
-@test "the contact sheet: frames, depth, what is kept" {
+@test "the contact sheet shows frames, depth and kept patches" {
 	e3-evict-stats --sheet "$T/s.png" --columns 3 "$T/run.e3" >/dev/null
 	edit "$T/run.e3" "$T/flat.e3" 'for k, f in m:
 	if k == 3: del f["depth"], f["depth_conf"]'
@@ -182,7 +182,7 @@ $2"
 	PY
 }
 
-@test "attention: tables exact, maps with evicted keys in grey" {
+@test "attention tables are exact, and maps show evicted keys in grey" {
 	e3-evict-stats --attn "$T" --range 0:0.2 "$T/run.e3" >/dev/null
 	run_py write "$T/map.e3" "$T/map.npz" attn=0,2 map=1
 	e3-evict-stats --attn "$T/m" --row-scale frames --cmap grey --range 0:1 "$T/map.e3" >/dev/null
@@ -238,7 +238,7 @@ $2"
 	[ ! -e "$T/a" ]
 }
 
-@test "interrupted: the frames so far are reported, exit 130" {
+@test "after SIGINT the frames so far are reported; exit 130" {
 	mkfifo "$T/in"
 	e3-evict-stats --json "$T/in" >"$T/o" 2>"$T/e" &
 	pid=$!
@@ -261,14 +261,14 @@ $2"
 	/usr/bin/python3 -c 'import json, sys; j = json.load(open(sys.argv[1])); assert j["interrupted"] and j["frames"] == 4, j' "$T/o"
 }
 
-@test "usage and full disks" {
+@test "wrong options, files that cannot be written and full disks are errors" {
 	fails 2 "option --range: expected LO:HI with LO below HI" -- e3-evict-stats --range 3:1 "$T/run.e3"
 	fails 2 "option --range: expected LO:HI or p and a percentile" -- e3-evict-stats --range 99 "$T/run.e3"
 	fails 2 "option --cmap: expected a colour map" -- e3-evict-stats --cmap jet "$T/run.e3"
 	fails 2 "expected one INPUT" -- e3-evict-stats a b
 	fails 1 "layer 7: the network has layers 0 to 2" -- e3-evict-stats --layers 7 "$T/run.e3"
 	fails 1 "/dev/full" -- e3-evict-stats -o /dev/full "$T/run.e3"
-	# What cannot be written is said before the stream, which may not come a second time, is read: here it is empty.
+	# Files that cannot be written are reported before the stream is read, because it may not come a second time.
 	fails 1 "e3-evict-stats: opening: $T/absent/report: No such file or directory" -- e3-evict-stats -o "$T/absent/report"
 	fails 1 "e3-evict-stats: opening: $T/absent/x.png: No such file or directory" -- e3-evict-stats --sheet "$T/absent/x.png"
 	fails 1 "truncated: empty" -- e3-evict-stats -o "$T/report" --sheet "$T/x.png"
