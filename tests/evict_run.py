@@ -1,12 +1,12 @@
 #!/usr/bin/python3
-"""A made-up run with eviction, and what is true of it, for tests of e3-evict-stats.
+"""A synthetic run with eviction, and the truth about it, for tests of e3-evict-stats.
 
-evict_run.py write STREAM TRUTH.npz [KEY=VALUE]...   writes the stream, and who was alive after which step
-evict_run.py judge TRUTH.npz JSON TSV_DIR            compares the tool's figures with figures from that truth
+evict_run.py write STREAM TRUTH.npz [KEY=VALUE]...   writes the stream, and which tokens were alive after each step
+evict_run.py judge TRUTH.npz JSON TSV_DIR            compares the tool's figures with those counted from the truth
 
 Keys: frames layers rows cols special seed p (budget, a fraction) map (1: attention with maps) attn (comma list of layers) first
-(index of the first frame) step (between indices). The truth is a table of booleans over (layer, step, frame, index); every figure
-is counted from it here, none the way the tool does it.
+(index of the first frame) step (between indices). The truth is a table of booleans over (layer, step, frame, index), from which
+every figure is counted here, in another way than the tool does.
 """
 import csv
 import json
