@@ -7,6 +7,7 @@
 #include "trace/attn.h"
 #include "e3/io.h"
 #include "e3/mem.h"
+#include "trace/style.h"
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
@@ -44,14 +45,6 @@ void e3_trace_attn_close(e3_trace_attn *a)
 		layer_release(&a->layer[k]);
 	free(a->layer);
 	free(a);
-}
-
-static bool wanted(const e3_trace_attn_look *look, int layer)
-{
-	for (int k = 0; k < look->n_layers; k++)
-		if (look->layers[k] == layer)
-			return true;
-	return look->n_layers == 0;
 }
 
 /* The layer's bins, created at its first record. Layers stay in ascending order. */
@@ -122,7 +115,7 @@ static void gather(const e3_trace_attn *a, attn_layer *x, int64_t t, const e3_at
 
 int e3_trace_attn_add(e3_trace_attn *a, int64_t steps, const e3_attn *rec, e3_err *err)
 {
-	if (!wanted(&a->look, rec->layer))
+	if (!wants_layer(a->look.layers, a->look.n_layers, rec->layer))
 		return 0;
 	int64_t t = (int64_t)rec->n_frames - 1;
 	int rc = rec->n_frames ? check_record(a, steps, rec, err) : e3_fail(err, "mass on no frames");

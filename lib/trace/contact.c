@@ -1,12 +1,11 @@
 /* trace: the contact sheet: frames side by side: the picture, its depth, and the patches that the cache still holds. */
 #include "e3/trace_draw.h"
+#include "trace/style.h"
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 
-enum { TEXT = 2, LINE = 8 * TEXT, GAP = 8, MARGIN = 16, ROWS = 3, COLUMNS = 64 };
-
-static const uint8_t board[3] = {22, 24, 29}, ink[3] = {226, 230, 238}, soft[3] = {140, 147, 160};
+enum { ROWS = 3, COLUMNS = 64 };
 
 /* Inverse depth in the colour map turbo: near is red, far is blue; where it is unknown, the background stays. */
 static void draw_depth(e3_image *sheet, const int at[2], const e3_trace_shot *s, const double range[2])

@@ -2,16 +2,16 @@
  * (doc/formats.md 7.3). */
 #include "e3/trace_draw.h"
 #include "e3/io.h"
+#include "trace/style.h"
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { TEXT = 2, LINE = 8 * TEXT, GAP = 8, MARGIN = 16, WIDE = 1800, NOW_FRAMES = 12, LEGEND = 160 };
+enum { WIDE = 1800, NOW_FRAMES = 12, LEGEND = 160 };
 
-static const uint8_t board[3] = {22, 24, 29}, ink[3] = {226, 230, 238}, soft[3] = {140, 147, 160},
-					 red[3] = {0xe0, 0x30, 0x30};
+static const uint8_t red[3] = {0xe0, 0x30, 0x30};
 
 /* Applies fn to every pixel of the box (x, y, w, h). */
 static void map_pixels(e3_image *im, const int box[4], void (*fn)(uint8_t *px, const void *ctx), const void *ctx)
@@ -227,14 +227,6 @@ static int draw_layer(const scene *s, const char *dir, e3_err *err)
 	return s->view == E3_SHEET_NOW ? draw_now(s, title, dir, name, err) : draw_sheet(s, title, dir, name, err);
 }
 
-static bool wanted(const e3_sheet_look *look, int layer)
-{
-	for (int k = 0; k < look->n_layers; k++)
-		if (look->layers[k] == layer)
-			return true;
-	return look->n_layers == 0;
-}
-
 int e3_trace_sheets(const e3_trace_run *x, const e3_trace_shots *fr, const e3_sheet_look *look, const char *dir,
 	e3_err *err)
 {
@@ -245,7 +237,7 @@ int e3_trace_sheets(const e3_trace_run *x, const e3_trace_shots *fr, const e3_sh
 	s.view = look->view;
 	for (int l = 0; !rc && look->view != E3_SHEET_LAYERS && l < x->replay->shape.layers; l++) {
 		s.layer = l;
-		if (wanted(look, l))
+		if (wants_layer(look->layers, look->n_layers, l))
 			rc = draw_layer(&s, dir, err);
 	}
 	return rc;
