@@ -73,16 +73,18 @@ void video_bytes_close(video_bytes *in);
 AVIOContext *video_reader_open(video_reader *r, video_bytes *in, e3_err *err);
 void video_reader_close(AVIOContext **io);
 
-/* open.c */
+/* format.c */
 int video_format_open(e3_video *v, video_reader *reader, AVFormatContext **out, e3_err *err);
 void video_format_close(AVFormatContext **format);
-/* Starts again at the first packet of a source that can be read twice, with a new decoder. */
-int video_restart(e3_video *v, e3_err *err);
 /* Data must come within options.timeout from now. */
 void video_expect(e3_video *v);
 bool video_is_mov(const AVFormatContext *format);
 /* "reading: NAME: reason": the error of a failed read, else FFmpeg's text for the code. */
 int video_fail(e3_video *v, int code, e3_err *err);
+
+/* open.c */
+/* Starts again at the first packet of a source that can be read twice, with a new decoder. */
+int video_restart(e3_video *v, e3_err *err);
 
 /* index.c */
 int video_truncation_check(e3_video *v, e3_err *err);
