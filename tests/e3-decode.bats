@@ -223,7 +223,7 @@ by_ffmpeg() {
 	decode --max-frames 2 "$T/d"
 	head_is "frames=2 fps=0 n=2"
 	fails 1 "no pictures in this folder" -- e3-decode "$T/d/sub.png"
-	fails 1 "the frame rate is unknown: give it with --fps" -- e3-decode --every 1 "$T/d"
+	fails 1 "the frame rate is unknown: state it, or choose every Nth frame" -- e3-decode --every 1 "$T/d"
 }
 
 @test "pictures of several formats on a pipe are sent as they come" {

@@ -1,5 +1,4 @@
-/* e3-decode: where frames go: the network's resize when asked for, the stream, pictures in a folder, the progress line.
- */
+/* e3-decode: where frames go: resized if asked for, into the stream, into pictures in a folder. */
 #include "decode.h"
 #include "e3/mem.h"
 #include "e3/num.h"
@@ -22,63 +21,55 @@ static int open_folder(sink *s, const char *dir, e3_err *err)
 	return rc;
 }
 
-int sink_open(sink *s, const decode_options *o, const char *source, e3_err *err)
+static int fail(sink *s, e3_err *err)
 {
-	*s = (sink){.o = o,
-		.stage = o->stage,
-		.source = source,
-		.name = strcmp(source, "-") ? source : "standard input",
-		.total = -1,
-		.started = e3_now()};
+	e3_stage_finish(s->stage, -1, err);
+	e3_file_discard(&s->table);
+	e3_image_release(&s->fitted);
+	return -1;
+}
+
+int sink_open(sink *s, decode_options *o, e3_err *err)
+{
+	*s = (sink){.o = o, .stage = &o->stage, .name = e3_input_name(&o->input), .total = -1};
+	bool stream = o->stage.output || !o->png;
 	if (!o->stage.output)
-		s->stage.output = "-";
-	if ((o->stage.output || !o->png) && e3_stage_open_output(&s->stage, err))
+		o->stage.output = "-";
+	if (stream && e3_stage_open_output(s->stage, err))
 		return -1;
-	if (o->png && open_folder(s, o->png, err)) {
-		sink_abort(s, err);
-		return -1;
-	}
-	return 0;
+	return o->png && open_folder(s, o->png, err) ? fail(s, err) : 0;
 }
 
 int sink_head(sink *s, int64_t total, double fps, e3_err *err)
 {
 	s->begun = true;
 	s->total = total;
-	if (!s->stage.out)
+	if (!s->stage->out)
 		return 0;
-	e3_head head = e3_stage_head(s->source);
+	e3_head head = e3_stage_head(s->o->input.operand[0]);
 	head.frames = total;
 	head.fps = fps;
-	return e3_out_head(s->stage.out, &head, err);
+	return e3_out_head(s->stage->out, &head, err);
 }
 
 static void show_progress(const sink *s)
 {
-	if (!e3_progress_due())
-		return;
-	double rate = (double)s->sent / (e3_now() - s->started + 1e-9);
-	if (s->total > 0)
-		e3_progress("%" PRId64 "/%" PRId64 " frames  %.1f frames/s  at %.2f s  %.0f s left", s->sent, s->total, rate,
-			s->last_pts, (double)(s->total - s->sent) / rate);
-	else if (s->skipped > 0)
-		e3_progress("%" PRId64 " frames  %.1f frames/s  at %.2f s  %" PRId64 " skipped", s->sent, rate, s->last_pts,
-			s->skipped);
-	else
-		e3_progress("%" PRId64 " frames  %.1f frames/s  at %.2f s", s->sent, rate, s->last_pts);
+	char skipped[48] = "";
+	if (s->skipped > 0)
+		snprintf(skipped, sizeof skipped, ", %" PRId64 " skipped", s->skipped);
+	e3_stage_progress(s->stage, s->sent, s->total, ", at %.2f s%s", s->last_pts, skipped);
 }
 
-/* The picture as it leaves, and the affine that leads from source pixels to its own. */
+/* Resizes the picture if that was asked for; at->fit leads from source pixels to those of *im. */
 static int fit(sink *s, const e3_image **im, e3_source *at, e3_err *err)
 {
-	const e3_fit_rule rule = {(int)s->o->fit, (int)s->o->patch, (e3_fit_mode)s->o->fit_mode};
 	const e3_image *in = *im;
 	e3_fit_plan plan;
 	at->fit = (e3_fit){1, 1, 0, 0};
-	if (s->o->fit == 0)
+	if (s->o->fit.target == 0)
 		return 0;
 	e3_image_release(&s->fitted);
-	if (e3_fit_plan_make(in->w, in->h, &rule, &plan, err) || e3_fit_apply(in, &plan, &s->fitted, err))
+	if (e3_fit_plan_make(in->w, in->h, &s->o->fit, &plan, err) || e3_fit_apply(in, &plan, &s->fitted, err))
 		return -1;
 	at->fit = e3_fit_compose(at->fit, &plan, in->w, in->h);
 	*im = &s->fitted;
@@ -105,7 +96,7 @@ int sink_frame(sink *s, const e3_image *im, e3_source at, bool key, e3_err *err)
 	if (fit(s, &im, &at, err))
 		return -1;
 	e3_frame frame = {.s = at, .w = im->w, .h = im->h, .rgb = im->px}; /* borrowed */
-	if (s->stage.out && e3_out_frame(s->stage.out, &frame, err))
+	if (s->stage->out && e3_out_frame(s->stage->out, &frame, err))
 		return -1;
 	if (s->o->png && save_png(s, im, &at, key, err))
 		return -1;
@@ -119,37 +110,41 @@ int sink_frame(sink *s, const e3_image *im, e3_source at, bool key, e3_err *err)
 static void report(const sink *s)
 {
 	if (s->sent)
-		e3_detail("%" PRId64 " frames sent, from %.3f to %.3f s, in %.2f s", s->sent, s->first_pts, s->last_pts,
-			e3_now() - s->started);
+		e3_detail("%" PRId64 " frame%s sent, from %.3f to %.3f s, in %.2f s", s->sent, s->sent == 1 ? "" : "s",
+			s->first_pts, s->last_pts, e3_now() - s->stage->started);
 	if (e3_stop_signal())
 		return;
 	if (s->total >= 0 && s->total != s->sent)
-		e3_warn("reading: %s: %" PRId64 " frames were announced, %" PRId64
-				" came: the source is damaged, or its index wrong",
-			s->name, s->total, s->sent);
+		e3_warn("reading: %s: %" PRId64 " frame%s announced, %" PRId64
+				" came: the source is damaged, or its index is wrong",
+			s->name, s->total, s->total == 1 ? " was" : "s were", s->sent);
 	else if (s->sent == 0)
-		e3_warn(
-			"reading: %s: no frame was kept: the source is shorter than one interval, or --start to --end holds nothing",
+		e3_warn("reading: %s: no frame was kept: the source is shorter than one interval, or has no frame from --start "
+				"to --end",
 			s->name);
 }
 
-int sink_end(sink *s, e3_err *err)
+static int end(sink *s, e3_err *err)
 {
 	report(s);
 	int rc = s->begun ? 0 : sink_head(s, -1, 0, err);
-	e3_end end = e3_stage_end(&s->stage, s->sent);
-	if (!rc && s->stage.out)
-		rc = e3_out_end(s->stage.out, &end, err);
+	e3_end last = e3_stage_end(s->stage, s->sent);
+	if (!rc && s->stage->out)
+		rc = e3_out_end(s->stage->out, &last, err);
 	if (!rc && s->table.f)
 		rc = e3_file_commit(&s->table, err);
-	rc = e3_stage_finish(&s->stage, rc, err);
 	e3_image_release(&s->fitted);
-	return rc;
+	return e3_stage_finish(s->stage, rc, err);
 }
 
-void sink_abort(sink *s, e3_err *why)
+int sink_close(sink *s, int rc, e3_err *err)
 {
-	e3_stage_finish(&s->stage, -1, why);
-	e3_file_discard(&s->table);
-	e3_image_release(&s->fitted);
+	e3_err ending = {""};
+	if (rc && !s->lost)
+		return fail(s, err);
+	if (end(s, &ending)) {
+		*err = ending;
+		return fail(s, err);
+	}
+	return rc;
 }

@@ -1,6 +1,7 @@
-/* e3-decode: what the operands are: pictures, folders of pictures, or one video. Told by content, not by name, except
- * in folders. */
-#include "decode.h"
+/* video: pictures in files and folders, as a list of paths. Operands are told by their first bytes, files in folders by
+ * their names. */
+#include "e3/input.h"
+#include "e3/io.h"
 #include "e3/mem.h"
 #include <dirent.h>
 #include <fcntl.h>
@@ -24,7 +25,7 @@ static bool has_suffix(const char *name, const char *list)
 	return false;
 }
 
-static int add(input_list *list, const char *dir, const char *name, e3_err *err)
+static int add(e3_picture_list *list, const char *dir, const char *name, e3_err *err)
 {
 	e3_buf path = {0};
 	if (e3_grow((void **)&list->path, list->n + 1, sizeof *list->path, "a list of files", err))
@@ -35,19 +36,19 @@ static int add(input_list *list, const char *dir, const char *name, e3_err *err)
 	return 0;
 }
 
-void inputs_release(input_list *list)
+void e3_pictures_release(e3_picture_list *list)
 {
 	for (size_t k = 0; k < list->n; k++)
 		free(list->path[k]);
 	free(list->path);
-	*list = (input_list){0};
+	*list = (e3_picture_list){0};
 }
 
 static int by_bytes(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
 
 static bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
-/* Runs of digits compare as numbers, all else by bytes; names that say the same keep their byte order. */
+/* Compares runs of digits as numbers and all else by bytes; equal names are ordered by bytes. */
 static int naturally(const void *a, const void *b)
 {
 	const char *x = *(char *const *)a, *y = *(char *const *)b;
@@ -69,7 +70,7 @@ static int naturally(const void *a, const void *b)
 	return order ? order : by_bytes(a, b);
 }
 
-static int add_folder(input_list *list, const char *dir, bool natural, e3_err *err)
+static int add_folder(e3_picture_list *list, const char *dir, bool natural, e3_err *err)
 {
 	size_t before = list->n;
 	int rc = 0;
@@ -90,7 +91,7 @@ static int add_folder(input_list *list, const char *dir, bool natural, e3_err *e
 	return rc;
 }
 
-/* A file of motion JPEG begins like a picture, and its name says that it is more. */
+/* A file of motion JPEG begins like a picture; only its name tells. */
 static bool is_picture(const char *path)
 {
 	uint8_t head[8];
@@ -104,9 +105,9 @@ static bool is_picture(const char *path)
 	return n > 0 && e3_image_sniff(head, (size_t)n) != E3_IMAGE_NONE;
 }
 
-int inputs_expand(char **operand, int n, bool natural, input_list *out, e3_err *err)
+int e3_pictures_expand(char *const *operand, int n, bool natural, e3_picture_list *out, e3_err *err)
 {
-	*out = (input_list){0};
+	*out = (e3_picture_list){0};
 	for (int k = 0; k < n; k++) {
 		struct stat st;
 		int rc = 0;
@@ -115,7 +116,7 @@ int inputs_expand(char **operand, int n, bool natural, input_list *out, e3_err *
 		if (stat(operand[k], &st) == 0 && S_ISDIR(st.st_mode))
 			rc = add_folder(out, operand[k], natural, err);
 		else if (n == 1 && !is_picture(operand[k]))
-			return 0; /* a video, or what FFmpeg has to say about it */
+			return 0; /* a video, or something that FFmpeg will refuse */
 		else if (access(operand[k], R_OK))
 			rc = e3_fail_sys(err, "reading: %s", operand[k]);
 		else if (!is_picture(operand[k]))

@@ -1,0 +1,58 @@
+/* video: from the frames that are asked for to the rule that chooses them, and other defaults by kind of input. */
+#include "video/input.h"
+#include <math.h>
+
+#define DEFAULT_EVERY 0.5    /* s between frames of a video */
+#define DEFAULT_TIMEOUT 10.0 /* s without data from a camera or the network */
+
+int input_rule(const e3_choice *c, bool pictures, double fps, e3_sampling *rule, double *kept_fps, e3_err *err)
+{
+	double every = c->every > 0 ? c->every : DEFAULT_EVERY;
+	*rule = (e3_sampling){.step = 1, .first = c->first, .start = c->start, .end = c->end, .max_frames = c->max_frames};
+	*kept_fps = fps;
+	if (c->step > 0 || c->all || (pictures && c->every <= 0)) {
+		rule->step = c->step > 0 ? c->step : 1;
+	} else if (c->by_time) {
+		rule->step = 0, rule->every = every;
+		*kept_fps = 1 / every;
+		return 0;
+	} else {
+		if (fps <= 0)
+			return e3_fail(err,
+				"the frame rate is unknown: state it, or choose every Nth frame, all frames, or sampling by time");
+		/* truncated, as the reference does: 29.97 frames/s and 1 s make 29 */
+		rule->step = (int64_t)(fps * every);
+		if (rule->step < 1) {
+			e3_tell(E3_TELL_WARN, "%g s are less than a frame at %.3f frames/s: every frame is kept", every, fps);
+			rule->step = 1;
+		}
+	}
+	*kept_fps = fps / (double)rule->step;
+	return 0;
+}
+
+static double timeout_of(const e3_input_options *o)
+{
+	e3_input_kind kind = e3_input_kind_of(o->operand[0]);
+	bool waits = kind == E3_INPUT_CAMERA || kind == E3_INPUT_NETWORK || kind == E3_INPUT_URL;
+	return o->stall >= 0 ? o->stall : waits ? DEFAULT_TIMEOUT : 0;
+}
+
+e3_video_options input_video_options(const e3_input *in, int fd)
+{
+	const e3_input_options *o = &in->o;
+	return (e3_video_options){.input = in->name,
+		.fd = fd,
+		.head = in->head.bytes,
+		.n_head = in->head.n,
+		.spool = o->spool,
+		.spool_max = o->spool_max,
+		.set = o->set,
+		.n_set = o->n_set,
+		.timeout = timeout_of(o),
+		.stream = o->stream,
+		.threads = o->threads,
+		.autorotate = o->autorotate,
+		.matrix = o->matrix,
+		.stop = o->stop};
+}

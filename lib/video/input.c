@@ -1,0 +1,104 @@
+/* video: opens an input as what it is. Standard input is told by its first bytes, operands by what is on disk. */
+#include "video/input.h"
+#include "e3/mem.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+bool e3_input_is_live(const e3_input_options *o)
+{
+	if (o->n != 1 || o->live == E3_LIVE_OFF)
+		return false;
+	e3_input_kind kind = e3_input_kind_of(o->operand[0]);
+	return o->live != E3_LIVE_AUTO || kind == E3_INPUT_CAMERA || kind == E3_INPUT_NETWORK || kind == E3_INPUT_DRAWN;
+}
+
+const char *e3_input_name(const e3_input_options *o)
+{
+	return strcmp(o->operand[0], "-") ? o->operand[0] : "standard input";
+}
+
+/* Uses read() itself, so that a signal ends the wait. */
+static int read_head(const e3_input_options *o, input_head *head, e3_err *err)
+{
+	while (head->n < sizeof head->bytes) {
+		ssize_t r = read(STDIN_FILENO, head->bytes + head->n, sizeof head->bytes - head->n);
+		if (r < 0 && (errno == EINTR || errno == EAGAIN) && !(o->stop && o->stop()))
+			continue;
+		if (r < 0)
+			return e3_fail_sys(err, "reading: standard input");
+		if (r == 0)
+			break;
+		head->n += (size_t)r;
+	}
+	return head->n ? 0 : e3_fail(err, "reading: standard input: empty");
+}
+
+static int open_stdin(e3_input *in, e3_err *err)
+{
+	if (read_head(&in->o, &in->head, err))
+		return -1;
+	if (e3_image_sniff(in->head.bytes, in->head.n) != E3_IMAGE_NONE)
+		return input_open_picture_stream(in, err);
+	return input_open_video(in, STDIN_FILENO, err);
+}
+
+static int open_operands(e3_input *in, e3_err *err)
+{
+	if (e3_pictures_expand(in->o.operand, in->o.n, in->o.natural, &in->list, err))
+		return -1;
+	return in->list.n ? input_open_pictures(in, err) : input_open_video(in, -1, err);
+}
+
+static void release(e3_input *in)
+{
+	e3_pictures_release(&in->list);
+	e3_image_stream_close(in->stream);
+	e3_video_close(in->video);
+	e3_live_close(in->live);
+	if (in->fd >= 0)
+		close(in->fd);
+	free(in);
+}
+
+e3_input *e3_input_open(const e3_input_options *o, e3_err *err)
+{
+	e3_input *in = e3_alloc(1, sizeof *in, "an input", err);
+	if (!in)
+		return NULL;
+	in->o = *o;
+	in->name = e3_input_name(o);
+	in->total = -1, in->fd = -1;
+	int rc = e3_input_is_live(o)                       ? input_open_live(in, err)
+		: o->n == 1 && strcmp(o->operand[0], "-") == 0 ? open_stdin(in, err)
+													   : open_operands(in, err);
+	if (rc) {
+		release(in);
+		return NULL;
+	}
+	return in;
+}
+
+int64_t e3_input_frames(const e3_input *in) { return in->total; }
+double e3_input_fps(const e3_input *in) { return in->fps; }
+int64_t e3_input_skipped(e3_input *in) { return in->live ? e3_live_counted(in->live).skipped : 0; }
+
+int e3_input_next(e3_input *in, e3_image *im, e3_source *at, bool *key, e3_err *err)
+{
+	*at = (e3_source){.pts = 0};
+	if (in->o.stop && in->o.stop())
+		return 0;
+	int rc = in->kind->next(in, im, at, key, err);
+	in->given += rc > 0;
+	return rc;
+}
+
+void e3_input_close(e3_input *in)
+{
+	if (!in)
+		return;
+	if (in->kind->report)
+		in->kind->report(in);
+	release(in);
+}

@@ -1,0 +1,49 @@
+/* video: private to the inputs: input.c opens one of the kinds below, whose files know nothing of each other. */
+#ifndef E3_VIDEO_INPUT_H
+#define E3_VIDEO_INPUT_H
+
+#include "e3/input.h"
+
+typedef struct input_kind {
+	/* As e3_input_next; *at is zeroed. */
+	int (*next)(e3_input *in, e3_image *im, e3_source *at, bool *key, e3_err *err);
+	/* Tells what there is to tell at the end; may be NULL. */
+	void (*report)(e3_input *in);
+} input_kind;
+
+/* Bytes of standard input that were read to see what it carries. */
+typedef struct input_head {
+	uint8_t bytes[8];
+	size_t n;
+} input_head;
+
+struct e3_input {
+	e3_input_options o;
+	const char *name; /* for messages */
+	const input_kind *kind;
+	int64_t total; /* frames that will be kept; -1: unknown */
+	double fps;    /* of the frames that are kept; 0: unknown */
+	int64_t given; /* frames handed out */
+	input_head head;
+	e3_sampler sampler;      /* pictures, video */
+	int64_t index;           /* pictures: number of the next one */
+	e3_picture_list list;    /* pictures in files */
+	e3_image_stream *stream; /* pictures on standard input */
+	e3_video *video;
+	double last_pts; /* of the frame of the video last decoded */
+	e3_live *live;
+	int fd; /* that `live` reads; -1: none */
+};
+
+/* Each opens `in` as its kind: fills kind, total, fps. e3_input_open frees what was opened before a failure. */
+int input_open_pictures(e3_input *in, e3_err *err); /* those of in->list */
+int input_open_picture_stream(e3_input *in, e3_err *err);
+int input_open_video(e3_input *in, int fd, e3_err *err); /* fd < 0: the first operand */
+int input_open_live(e3_input *in, e3_err *err);
+
+/* choice.c: the rule for a source of this frame rate (0: unknown), and *kept_fps, the rate of the frames it keeps. */
+int input_rule(const e3_choice *c, bool pictures, double fps, e3_sampling *rule, double *kept_fps, e3_err *err);
+/* choice.c: the options that videos and live sources share. */
+e3_video_options input_video_options(const e3_input *in, int fd);
+
+#endif

@@ -1,0 +1,114 @@
+/* video: inputs that are pictures: in files, or one after another on standard input. */
+#include "e3/io.h"
+#include "video/input.h"
+#include <inttypes.h>
+#include <stdio.h>
+#include <unistd.h>
+
+static double time_of(const e3_input *in)
+{
+	double fps = in->o.choice.fps;
+	return fps > 0 ? (double)in->index / fps : (double)in->index;
+}
+
+/* With the number of pictures known, so is how many the rule keeps. */
+static int begin(e3_input *in, int64_t n, e3_err *err)
+{
+	e3_sampling rule;
+	if (input_rule(&in->o.choice, true, in->o.choice.fps, &rule, &in->fps, err))
+		return -1;
+	e3_sampler_init(&in->sampler, &rule);
+	in->total = n < 0 ? -1 : 0;
+	for (; in->index < n; in->index++)
+		in->total += e3_sampler_feed(&in->sampler, time_of(in)) == E3_SAMPLE_KEEP;
+	in->index = 0;
+	e3_sampler_init(&in->sampler, &rule);
+	return 0;
+}
+
+/* A picture of n bytes, turned upright. */
+static int decode(e3_input *in, const e3_map *map, const char *name, e3_image *im, e3_source *at, e3_err *err)
+{
+	static const int degrees[9] = {0, 0, 0, 180, 180, 90, 90, 270, 270};
+	int orientation;
+	e3_image_release(im);
+	if (e3_image_decode(map->data, map->size, name, im, &orientation, err))
+		return -1;
+	*at = (e3_source){.pts = time_of(in), .src_i = in->index, .rot = in->o.exif ? degrees[orientation] : 0};
+	return in->o.exif ? e3_image_orient(im, orientation, err) : 0;
+}
+
+static int load(e3_input *in, const char *path, e3_image *im, e3_source *at, e3_err *err)
+{
+	e3_map map;
+	size_t length = 0;
+	if (e3_map_open(&map, path, err))
+		return -1;
+	int rc = decode(in, &map, path, im, at, err);
+	if (!rc && e3_image_extent(map.data, map.size, &length, NULL) > 0 &&
+		e3_image_sniff(map.data + length, map.size - length) == E3_IMAGE_PNM)
+		e3_tell(E3_TELL_WARN,
+			"reading: %s: only the first of its pictures is used; standard input takes several in one file", path);
+	e3_map_close(&map);
+	return rc;
+}
+
+static int next_file(e3_input *in, e3_image *im, e3_source *at, bool *key, e3_err *err)
+{
+	*key = true;
+	while (in->index < (int64_t)in->list.n) {
+		e3_sample what = e3_sampler_feed(&in->sampler, time_of(in));
+		if (what == E3_SAMPLE_DONE)
+			break;
+		if (what == E3_SAMPLE_KEEP && load(in, in->list.path[in->index], im, at, err))
+			return -1;
+		in->index++;
+		if (what == E3_SAMPLE_KEEP)
+			return 1;
+	}
+	return 0;
+}
+
+static int next_on_pipe(e3_input *in, e3_image *im, e3_source *at, bool *key, e3_err *err)
+{
+	e3_map map;
+	char name[64];
+	*key = true;
+	while (!e3_sampler_full(&in->sampler)) {
+		int got = e3_image_stream_next(in->stream, &map.data, &map.size, err);
+		if (got < 0)
+			return e3_fail_in(err, "reading: standard input: picture %" PRId64, in->index);
+		e3_sample what = got ? e3_sampler_feed(&in->sampler, time_of(in)) : E3_SAMPLE_DONE;
+		if (what == E3_SAMPLE_DONE)
+			break;
+		snprintf(name, sizeof name, "standard input: picture %" PRId64, in->index);
+		if (what == E3_SAMPLE_KEEP && decode(in, &map, name, im, at, err))
+			return -1;
+		in->index++;
+		if (what == E3_SAMPLE_KEEP)
+			return 1;
+	}
+	return 0;
+}
+
+int input_open_pictures(e3_input *in, e3_err *err)
+{
+	static const input_kind kind = {.next = next_file};
+	const e3_picture_list *list = &in->list;
+	in->kind = &kind;
+	if (begin(in, (int64_t)list->n, err))
+		return -1;
+	e3_tell(E3_TELL_DETAIL, "%zu picture%s, from %s to %s", list->n, list->n == 1 ? "" : "s", list->path[0],
+		list->path[list->n - 1]);
+	return 0;
+}
+
+int input_open_picture_stream(e3_input *in, e3_err *err)
+{
+	static const input_kind kind = {.next = next_on_pipe};
+	in->kind = &kind;
+	if (begin(in, -1, err))
+		return -1;
+	in->stream = e3_image_stream_open(STDIN_FILENO, in->head.bytes, in->head.n, in->o.stop, err);
+	return in->stream ? 0 : -1;
+}
