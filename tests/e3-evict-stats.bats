@@ -232,7 +232,7 @@ $2"
 	edit "$T/run.e3" "$T/x.e3" "$first; a[4]['layer'] = 3"
 	fails 1 "attention at frame 2: layer 3: the network has layers 0 to 2" -- e3-evict-stats --attn "$T/a" "$T/x.e3"
 	edit "$T/run.e3" "$T/x.e3" "$first; a[4]['key']['data'] = a[4]['key']['data'][:-4] + struct.pack('<I', 42)"
-	fails 1 "key 42: ids go to 41 here" -- e3-evict-stats --attn "$T/a" "$T/x.e3"
+	fails 1 "key 42: token ids end at 41 here" -- e3-evict-stats --attn "$T/a" "$T/x.e3"
 	edit "$T/run.e3" "$T/x.e3" "$first; a[5]['layer'] = 0"
 	fails 1 "layer 0: two records" -- e3-evict-stats --attn "$T/a" "$T/x.e3"
 	[ ! -e "$T/a" ]

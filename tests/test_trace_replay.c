@@ -204,13 +204,13 @@ static void every_violation_is_found_and_named(void **state)
 		const char *text;
 	} table[] = {
 		{"dead", dead, E3_RULE_ALIVE, 12, 0,
-			"frame 12, layer 0: alive: expected a token in the cache, found 6, which left at step 1"},
+			"frame 12, layer 0: alive: expected a token in the cache, found 6, which was evicted at step 1"},
 		{"unborn", unborn, E3_RULE_ALIVE, 12, 0, "frame 12, layer 0: alive: expected ids below 15, found 16"},
 		{"twice", twice, E3_RULE_UNIQUE, 12, 1, "frame 12, layer 1: unique: expected ids above 6, found 6"},
 		{"before", more_before, E3_RULE_COUNT, 12, 1, "frame 12, layer 1: count: expected 15 tokens before, found 16"},
 		{"after", more_after, E3_RULE_COUNT, 12, 1, "frame 12, layer 1: count: expected 13 tokens after, found 14"},
 		{"special", special, E3_RULE_PROTECTED, 12, 0,
-			"frame 12, layer 0: protected: expected specials and frame 0 kept while others could go, found 1 of them removed"},
+			"frame 12, layer 0: protected: expected special tokens and frame 0 kept while others could be evicted, found 1 of them removed"},
 		{"frame 0", first_frame, E3_RULE_PROTECTED, 12, 0, NULL},
 		{"at frame 0", at_frame_0, E3_RULE_PROTECTED, 10, 0, NULL},
 		{"over", over_budget, E3_RULE_BUDGET, 13, 1,

@@ -73,9 +73,10 @@ static int check_record(const e3_trace_attn *a, int64_t t, const e3_attn *rec, e
 	if (rec->layer < 0 || rec->layer >= a->shape.layers)
 		return e3_fail(err, "layer %d: the network has layers 0 to %d", rec->layer, a->shape.layers - 1);
 	if (frames != t && frames != t + 1) /* it comes just before or just after the eviction record of its frame */
-		return e3_fail(err, "mass on %" PRId64 " frames, the stream is at frame %" PRId64 " of the run", frames, t);
+		return e3_fail(err, "mass over %" PRId64 " frames at step %" PRId64 " of the run", frames, t);
 	if (rec->n_keys && rec->key[rec->n_keys - 1] >= tokens)
-		return e3_fail(err, "key %" PRIu32 ": ids go to %" PRId64 " here", rec->key[rec->n_keys - 1], tokens - 1);
+		return e3_fail(err, "key %" PRIu32 ": token ids end at %" PRId64 " here", rec->key[rec->n_keys - 1],
+			tokens - 1);
 	if (rec->map && rec->map_rows != (uint32_t)a->shape.n)
 		return e3_fail(err, "a map of %" PRIu32 " rows, a frame has %d queries", rec->map_rows, a->shape.n);
 	return 0;
@@ -118,7 +119,7 @@ int e3_trace_attn_add(e3_trace_attn *a, int64_t steps, const e3_attn *rec, e3_er
 	if (!wants_layer(a->look.layers, a->look.n_layers, rec->layer))
 		return 0;
 	int64_t t = (int64_t)rec->n_frames - 1;
-	int rc = rec->n_frames ? check_record(a, steps, rec, err) : e3_fail(err, "mass on no frames");
+	int rc = rec->n_frames ? check_record(a, steps, rec, err) : e3_fail(err, "mass over no frames");
 	attn_layer *x = rc ? NULL : find_layer(a, rec, err);
 	if (x && x->full != (rec->map != NULL))
 		rc = e3_fail(err, "layer %d: some records have a map and some have none", rec->layer);

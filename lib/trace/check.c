@@ -80,8 +80,8 @@ static uint32_t check_ids(const place *at, const e3_replay *r, const e3_evict_la
 			said_alive = true;
 		} else if (f < r->steps && e3_replay_life(r, x->layer, f, (int)index) >= 0) {
 			if (!said_alive)
-				violated(at, E3_RULE_ALIVE, "a token in the cache", "%" PRIu32 ", which left at step %" PRId64, id,
-					f + e3_replay_life(r, x->layer, f, (int)index));
+				violated(at, E3_RULE_ALIVE, "a token in the cache", "%" PRIu32 ", which was evicted at step %" PRId64,
+					id, f + e3_replay_life(r, x->layer, f, (int)index));
 			said_alive = true;
 		} else {
 			protected += f == 0 || (index < (uint32_t)r->shape.special && f + protected_frames > r->steps);
@@ -125,14 +125,14 @@ static void check_layer(const place *at, const e3_replay *r, const e3_evict_laye
 	int64_t frames = e3_replay_protected_frames(r, x->layer, x->prot);
 	if (frames < 0 && x->n_removed)
 		violated(at, E3_RULE_PROTECTED,
-			number(text, "frame 0 and whole sets of specials protected, at most %" PRIu64,
+			number(text, "frame 0 and the special tokens of whole frames protected, at most %" PRIu64,
 				r->first[x->layer] + r->specials[x->layer] + (uint64_t)r->shape.special),
 			"%" PRIu32, x->prot);
 	uint32_t gone = check_ids(at, r, x, frames < 0 ? r->steps + 1 : frames);
 	int64_t others_left = (int64_t)alive - x->prot - ((int64_t)x->n_removed - gone);
 	bool finite_stays = isfinite(x->min_kept) || (x->saturated == 0 && others_left > 0);
 	if (gone && finite_stays)
-		violated(at, E3_RULE_PROTECTED, "specials and frame 0 kept while others could go",
+		violated(at, E3_RULE_PROTECTED, "special tokens and frame 0 kept while others could be evicted",
 			"%" PRIu32 " of them removed", gone);
 	if (at->c->budgeted && r->steps > 0)
 		check_budget(at, r, x);
