@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
-# Live sources: the newest frame whenever the reader is ready, dated by its capture, on constant memory; sources that go away, come
-# back, hang or were never there. No camera and no network is needed: FFmpeg draws, a server and a driver are played by the tests.
+# Live sources: the reader gets the newest frame, dated by its capture, in constant memory; sources that are lost, come back, hang or
+# do not exist. No camera and no network is needed: FFmpeg draws pictures, and the tests play a server and a driver.
 load common
 
 setup_file() {
@@ -60,7 +60,7 @@ camera() { # e3-decode on a camera that is not there; $T/plug is its plug
 	awk 'NR > 3 { if ($1 - last < 8 || $3 > 0.75) bad = 1 } { last = $1; n++ } END { exit bad || n != 6 }' "$T/seen"
 }
 
-@test "fresh over a network too: e3-cat --drop oldest --queue 1 takes what comes and hands on the newest" {
+@test "fresh frames over a network: e3-cat --drop oldest --queue 1 takes every frame and passes on the newest" {
 	start e3-decode lavfi:testsrc2=s=320x240:r=50 -o "zmq:push:tcp://127.0.0.1:$port" 2>"$T/err"
 	e3-cat --drop oldest --queue 1 "zmq:pull:tcp://127.0.0.1:$port" 2>"$T/err2" | live --wait 0.3 --take 6 >"$T/seen" || [ "${PIPESTATUS[1]}" -eq 0 ]
 	cat "$T/seen"
@@ -68,7 +68,7 @@ camera() { # e3-decode on a camera that is not there; $T/plug is its plug
 	grep -qE 'standard output: [0-9]+ of [0-9]+ frames were dropped' "$T/err2"
 }
 
-@test "fresh over a network also when the reader waits itself: one frame waits in front of the socket, unless --queue says more" {
+@test "fresh frames over a network when the reader connects itself: one frame waits at the socket, unless --queue allows more" {
 	local more last
 	for more in "" "--queue 20"; do
 		# shellcheck disable=SC2086
@@ -83,7 +83,7 @@ camera() { # e3-decode on a camera that is not there; $T/plug is its plug
 	done
 }
 
-@test "a reader that goes away ends a source that gives nothing" {
+@test "when the reader goes away, e3-decode ends, also while the source gives nothing" {
 	mkfifo "$T/cam"
 	exec 7<>"$T/cam" # a source that is there and silent
 	start bash -c "e3-decode --live latest '$T/cam' 7>&-; echo \$? >'$T/rc'" 2>"$T/err" > >(sleep 0.3)
@@ -100,7 +100,7 @@ camera() { # e3-decode on a camera that is not there; $T/plug is its plug
 	live --constant <(e3-decode --max-frames 10 lavfi:testsrc2=s=64x48:r=50)
 }
 
-@test "--live all: every frame of the source, however slow the reader" {
+@test "--live all sends every frame of the source, however slow the reader is" {
 	e3-decode --live all --max-frames 12 lavfi:testsrc2=s=320x240:r=100 | live --wait 0.05 >"$T/seen"
 	[ "$(cut -d' ' -f1 "$T/seen" | paste -sd' ')" = "0 1 2 3 4 5 6 7 8 9 10 11" ] || { cat "$T/seen"; return 1; }
 }
@@ -114,13 +114,13 @@ chosen() { # TIMES NUMBERS OPTION...
 	return 1
 }
 
-@test "frames are chosen by time, by number, from and to" {
+@test "frames are chosen by time, by number, and from --start to --end" {
 	# By the time of capture, which a busy machine makes late for some frames: exactly these, once in five times at least.
 	chosen 5 "0 5 10 15 20" --every 0.2 --end 1
 	chosen 5 "11 18" --step 7 --start 0.2 --end 1
 }
 
-@test "a file is played in real time when asked to, and not live otherwise" {
+@test "a file is played in real time on request, and is not live otherwise" {
 	local start=$EPOCHREALTIME
 	e3-decode --live all "$BATS_FILE_TMPDIR/clip.mp4" | live >"$T/seen"
 	[ "$(wc -l <"$T/seen")" -eq 30 ]
@@ -128,7 +128,7 @@ chosen() { # TIMES NUMBERS OPTION...
 	e3-decode --all "$BATS_FILE_TMPDIR/clip.mp4" | e3-dump | { ! grep -q t_capture; }
 }
 
-@test "how far behind every stage is: every prediction, e3-infer's end, the progress lines and e3-evict-stats say it" {
+@test "the latency of every stage is in predictions, e3-infer's end, progress lines and e3-evict-stats" {
 	e3-decode --max-frames 6 lavfi:testsrc2=s=64x48:r=20 | e3-infer -q --model seed:tiny:1 --budget 3f -o "$T/p.e3"
 	e3-dump --json "$T/p.e3" >"$T/dump"
 	[ "$(grep -c '"kind":"pred".*"t_capture":1[0-9]\{9\}' "$T/dump")" -eq 6 ] || { cut -c1-200 "$T/dump"; return 1; }
@@ -161,7 +161,7 @@ chosen() { # TIMES NUMBERS OPTION...
 	e3-evict-stats --json "$T/r.e3" | grep -q '"latency":null,'
 }
 
-@test "memory is the same however long nobody reads" {
+@test "memory does not grow while nobody reads" {
 	! ldd "$(command -v e3-decode)" | grep -q libasan || skip "a sanitizer build keeps freed memory"
 	mkfifo "$T/out"
 	exec 8<>"$T/out" # a reader that does not read
@@ -176,7 +176,7 @@ chosen() { # TIMES NUMBERS OPTION...
 	exec 8<&-
 }
 
-@test "SIGINT and SIGTERM: the stream is closed, exit 130 and 143, also with a reader that waits" {
+@test "after SIGINT and SIGTERM the stream is closed, exit 130 and 143, also with a slow reader" {
 	for how in "INT 130" "TERM 143"; do
 		# shellcheck disable=SC2086
 		set -- $how
@@ -192,7 +192,7 @@ chosen() { # TIMES NUMBERS OPTION...
 	done
 }
 
-@test "a pipe that is fed in real time: fresh frames, dated on arrival where the format has no time" {
+@test "a pipe that is fed in real time gives fresh frames, dated on arrival where the format has no times" {
 	mkfifo "$T/cam"
 	start ffmpeg -v error -re -f lavfi -i testsrc2=s=320x240:r=20 -t 4 -pix_fmt yuv420p -c:v libx264 -qp 5 -g 10 -tune zerolatency -y -f h264 "$T/cam"
 	e3-decode --live latest "$T/cam" 2>"$T/err" | live --wait 0.2 --take 6 >"$T/seen" || [ "${PIPESTATUS[1]}" -eq 0 ]
@@ -202,7 +202,7 @@ chosen() { # TIMES NUMBERS OPTION...
 	awk 'NR == 3 { i = $1; p = $2 } { r = ($1 - i) / ($2 - p + 1e-9) } END { exit !(r > 16 && r < 24) }' "$T/seen"
 }
 
-@test "RTSP: frames as they come, and back after the camera was away" {
+@test "RTSP: frames as they come, and again after the camera was lost" {
 	mkfifo "$T/life"
 	plug_in() { start bash -c 'exec /usr/bin/python3 -B "$0" "$1" <"$2" >"$3"' "$ROOT/tests/rtsp_server.py" "$port" "$T/life" "$T/server"; }
 	plug_in
@@ -227,7 +227,7 @@ chosen() { # TIMES NUMBERS OPTION...
 	awk 'NR > 1 { d = $2 - last; if (d > 1) gaps++; else { n++; sum += d } } { last = $2 } END { print gaps, n, sum / n; exit !(gaps == 1 && n > 20 && sum / n > 0.045 && sum / n < 0.15) }' "$T/seen"
 }
 
-@test "a camera that sends JPEG pictures over HTTP: fresh and evenly dated, back after its answer ended, given up in the end" {
+@test "JPEG pictures over HTTP: fresh, evenly dated, connected again after the answer ended, given up in the end" {
 	mkfifo "$T/life"
 	start bash -c 'exec /usr/bin/python3 -B "$0" "$1" "$4" <"$2" >"$3"' "$ROOT/tests/http_camera.py" "$port" "$T/life" "$T/server" "$BATS_FILE_TMPDIR/clip.mp4"
 	exec 7>"$T/life"
@@ -246,7 +246,7 @@ chosen() { # TIMES NUMBERS OPTION...
 	live --constant "$T/s.e3"
 }
 
-@test "over HTTP: a file with a length is over when it ends, an answer without one may come back, a part of a file is none" {
+@test "over HTTP: a file with a length ends, an answer without a length may come back, a truncated file is an error" {
 	mkfifo "$T/life"
 	start bash -c 'exec /usr/bin/python3 -B "$0" "$1" "$4" <"$2" >"$3"' "$ROOT/tests/http_camera.py" "$port" "$T/life" "$T/server" "$BATS_FILE_TMPDIR/clip.mp4"
 	exec 7>"$T/life"
@@ -260,7 +260,7 @@ chosen() { # TIMES NUMBERS OPTION...
 	exec 7>&-
 }
 
-@test "a network source that does not come back: the frames so far are a whole stream, exit 1" {
+@test "when a network source does not come back, the frames so far are a whole stream; exit 1" {
 	start e3-decode --reconnect 1 "tcp://127.0.0.1:$port?listen" -o "$T/s.e3" 2>"$T/err"
 	local pid=$!
 	until_true 10 eval "ffmpeg -v quiet -re -f lavfi -i testsrc2=s=64x48:r=20 -t 1 -pix_fmt yuv420p -c:v libx264 -g 5 -tune zerolatency -f mpegts tcp://127.0.0.1:$port"
@@ -270,7 +270,7 @@ chosen() { # TIMES NUMBERS OPTION...
 	[ "$(wc -l <"$T/seen")" -ge 5 ]
 }
 
-@test "a network source that stalls is noticed; one that is not there is a failure at once, unless --reconnect was asked for" {
+@test "a network source that stalls is noticed; one that does not exist fails at once, unless --reconnect is given" {
 	start /usr/bin/python3 -c "import socket, time; s = socket.create_server(('127.0.0.1', $port)); c = s.accept(); print('in', flush=True); time.sleep(60)"
 	until_true 10 eval "ss -ltn 2>/dev/null | grep -q :$port || grep -qi $(printf '%04X' "$port") /proc/net/tcp"
 	fails 1 "e3-decode: reading: tcp://127.0.0.1:$port: nothing came for 1 s" -- e3-decode --stall 1 --reconnect 0 "tcp://127.0.0.1:$port"
@@ -280,7 +280,7 @@ chosen() { # TIMES NUMBERS OPTION...
 	[ $((SECONDS - start)) -ge 1 ]
 }
 
-@test "a camera: its size, its pictures, dated by the driver" {
+@test "a camera: its size and its pictures, dated by the driver" {
 	touch "$T/plug"
 	camera -v --size 96x64 --rate 20 --max-frames 12 -o "$T/s.e3" 2>"$T/err"
 	grep -q 'live: rawvideo, yuyv422, 96 x 64, 20.000 frames/s' "$T/err" || { cat "$T/err"; return 1; }
@@ -292,7 +292,7 @@ chosen() { # TIMES NUMBERS OPTION...
 	awk '$3 < 0.03 { bad = 1 } END { exit bad }' "$T/seen" || { cat "$T/seen"; return 1; }
 }
 
-@test "a camera that is unplugged: the frames so far, exit 1; with --reconnect it may come back" {
+@test "when a camera is unplugged: the frames so far, exit 1; with --reconnect it may come back" {
 	touch "$T/plug"
 	camera -o "$T/s.e3" 2>"$T/err" &
 	background+=($!)
@@ -320,7 +320,7 @@ chosen() { # TIMES NUMBERS OPTION...
 	awk 'NR > 1 && $4 < last { again = 1 } { last = $4 } END { exit !again }' "$T/seen"
 }
 
-@test "a camera that hangs, one that somebody else has, one that is none, one that is not there" {
+@test "a camera that hangs, is busy, is no camera, or does not exist" {
 	echo hang >"$T/plug"
 	local rc=0
 	camera --stall 1 >"$T/o" 2>"$T/err" || rc=$?
@@ -336,7 +336,7 @@ chosen() { # TIMES NUMBERS OPTION...
 	fails 1 "reading: v4l2:$T/plug: not a camera" -- e3-decode "v4l2:$T/plug"
 }
 
-@test "a device is a camera by its number; without a right to it that is what is said" {
+@test "a device is a camera by its number; without permission the message says so" {
 	mknod "$T/video0" c 81 63 2>/dev/null || skip "needs the right to make a device node"
 	chmod 600 "$T/video0"
 	local rc=0
@@ -353,7 +353,7 @@ chosen() { # TIMES NUMBERS OPTION...
 	grep -qE "reading: $T/video0: (Permission denied|Operation not permitted)\$" "$T/err" || { cat "$T/err"; return 1; }
 }
 
-@test "options that do not concern the source are refused, and so are FFmpeg's that it does not have" {
+@test "options of other kinds of sources are refused, and so are unknown options of FFmpeg" {
 	fails 1 "reading: lavfi:testsrc2: --size is for cameras" -- e3-decode --size 64x48 lavfi:testsrc2
 	fails 1 "--reconnect is for cameras and network streams" -- e3-decode --reconnect 5 lavfi:testsrc2
 	fails 1 "input option 'foo': not one that FFmpeg's lavfi input has" -- e3-decode --input-option foo=bar lavfi:testsrc2
