@@ -143,7 +143,8 @@ $(B)/kernels/%.o: kernels/%.cu
 	@mkdir -p $(@D)
 	$(NVCC) $(NVCC_FLAGS) -c -o $@ $<
 # Only the table is exported: the runtime and everything else stay inside.
-$(B)/lib/e3/libe3-cuda.so: $(OBJ_kernels) $(LIB_base)
+$(B)/lib/dev/check.o: EXTRA_dev += -fPIC
+$(B)/lib/e3/libe3-cuda.so: $(OBJ_kernels) $(B)/lib/dev/check.o $(LIB_base)
 	@mkdir -p $(@D)
 	$(NVCC) $(GENCODE) -shared -cudart static -o $@ $^ -L$(CUDA)/lib64 -L$(CUDA)/lib64/stubs -lcublasLt -Xlinker --exclude-libs,ALL,--as-needed,-z,defs
 cuda:

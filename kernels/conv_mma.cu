@@ -1,9 +1,9 @@
 /* kernels: 3×3 convolutions as implicit matrix products on tensor cores: pixels × output channels, over nine taps of
  * input channels.
  *
- * f16 maps and weights, f32 sums. Operands go through a ring of tiles in shared memory, filled by asynchronous copies;
- * nothing is gathered in device memory. Small maps do not fill the device with tiles: then the depth is cut too and the
- * parts are added in a fixed order by a second kernel.
+ * f16 features and weights, f32 sums. Operands go through a ring of tiles in shared memory, filled by asynchronous
+ * copies; nothing is gathered in device memory. Small feature maps do not fill the device with tiles: then the depth is
+ * cut too, and a second kernel adds the parts in a fixed order.
  */
 #include "mma.cuh"
 
@@ -170,21 +170,19 @@ template <int BM, int BN, int BK, int WR> static cudaError_t launch(e3_cuda *c, 
 	return cudaGetLastError();
 }
 
-bool e3_cuda_conv_mma_can(const e3_cuda *c, const e3_conv *op)
+bool e3_cuda_conv_mma_can(const e3_conv *op)
 {
-	return e3_cuda_weight_type(c, op->mat) == E3_F16 && op->mat->in % (9 * 32) == 0 && op->mat->out % 8 == 0 &&
-		e3_aligned(op->x, 16);
+	return op->mat->w.dtype == E3_F16 && op->mat->in % (9 * 32) == 0 && op->mat->out % 8 == 0 &&
+		e3_aligned(op->x.t.p, 16);
 }
 
 int e3_cuda_conv_mma(e3_cuda *c, const e3_conv *op, e3_err *err)
 {
-	int cin = op->mat->in / 9, cout = op->mat->out, out_h = (op->h - 1) / op->stride + 1,
-		out_w = (op->w - 1) / op->stride + 1;
+	int cin = op->mat->in / 9, cout = op->mat->out, out_h = op->out.h, out_w = op->out.w;
 	bool deep = cin % 64 == 0;
-	conv_args a = {(const f16 *)(const void *)op->x, (const f16 *)(const void *)op->mat->w,
-		(const f16 *)(const void *)op->resid, (const f16 *)(const void *)op->plus, (f16 *)(void *)op->out, op->mat->b,
-		NULL, op->h, op->w, cin, out_w, out_h * out_w, cout, op->stride, 9 * cin / (deep ? 64 : 32), 1, op->relu_in,
-		op->relu_resid, op->act};
+	conv_args a = {(const f16 *)op->x.t.p, (const f16 *)op->mat->w.p, (const f16 *)op->resid.p, (const f16 *)op->plus.p,
+		(f16 *)op->out.t.p, op->mat->b, NULL, op->x.h, op->x.w, cin, out_w, out_h * out_w, cout, op->stride,
+		9 * cin / (deep ? 64 : 32), 1, op->relu_in, op->relu_resid, op->act};
 	int sms = c->attend.sms, large = e3_ceil_div(a.pixels, 128) * e3_ceil_div(cout, 128),
 		small = e3_ceil_div(a.pixels, 64) * e3_ceil_div(cout, 64);
 	bool narrow = cout <= 32, use_large = !narrow && large >= sms;

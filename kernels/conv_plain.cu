@@ -9,13 +9,18 @@ typedef struct plain_args {
 	bool relu_in, relu_resid;
 	e3_act act;
 	const float *b;
+	const void *x, *weight, *resid, *plus; /* resid and plus may be NULL */
+	void *out;
+	int ldw;
 } plain_args;
 
 /* 64 pixels by 64 channels a block, four by four a thread; DEPTH values of the gathered row at a time. */
-template <typename T, typename TW>
-static __global__ void __launch_bounds__(256)
-	conv_plain(plain_args a, const T *x, const TW *weight, int ldw, const T *resid, const T *plus, T *out)
+template <typename T, typename TW> static __global__ void __launch_bounds__(256) conv_plain(plain_args a)
 {
+	const T *x = (const T *)a.x, *resid = (const T *)a.resid, *plus = (const T *)a.plus;
+	const TW *weight = (const TW *)a.weight;
+	T *out = (T *)a.out;
+	int ldw = a.ldw;
 	__shared__ float px[DEPTH][TILE + 1], wt[DEPTH][TILE + 1];
 	int pixels = a.out_h * a.out_w, depth = 9 * a.cin, p0 = blockIdx.x * TILE, o0 = blockIdx.y * TILE;
 	int tx = threadIdx.x % 16, ty = threadIdx.x / 16;
@@ -60,35 +65,36 @@ static __global__ void __launch_bounds__(256)
 		}
 }
 
-template <typename T, typename TW> static cudaError_t launch(const e3_cuda *c, const e3_conv *op, const plain_args *a)
+template <typename T, typename TW> static cudaError_t launch(const e3_cuda *c, const plain_args *a)
 {
 	dim3 grid((unsigned)e3_ceil_div(a->out_h * a->out_w, TILE), (unsigned)e3_ceil_div(a->cout, TILE));
-	conv_plain<T, TW><<<grid, 256, 0, e3_cuda_stream(c)>>>(*a, (const T *)(const void *)op->x,
-		(const TW *)(const void *)op->mat->w, e3_cuda_weight_ld(c, op->mat), (const T *)(const void *)op->resid,
-		(const T *)(const void *)op->plus, (T *)(void *)op->out);
+	conv_plain<T, TW><<<grid, 256, 0, e3_cuda_stream(c)>>>(*a);
 	return cudaGetLastError();
 }
 
 int e3_cuda_conv_plain(e3_cuda *c, const e3_conv *op, e3_err *err)
 {
-	plain_args a = {op->h, op->w, op->mat->in / 9, (op->h - 1) / op->stride + 1, (op->w - 1) / op->stride + 1,
-		op->mat->out, op->stride, op->relu_in, op->relu_resid, op->act, op->mat->b};
-	e3_dtype weights = e3_cuda_weight_type(c, op->mat);
+	plain_args a = {op->x.h, op->x.w, op->mat->in / 9, op->out.h, op->out.w, op->mat->out, op->stride, op->relu_in,
+		op->relu_resid, op->act, op->mat->b, op->x.t.p, op->mat->w.p, op->resid.p, op->plus.p, op->out.t.p,
+		e3_cuda_weight_ld(op->mat)};
+	e3_dtype weights = op->mat->w.dtype;
 	if (c->strict)
-		E3_TRY((launch<float, float>(c, op, &a)), "conv");
+		E3_TRY((launch<float, float>(c, &a)), "conv");
 	else if (weights == E3_F32)
-		E3_TRY((launch<f16, float>(c, op, &a)), "conv");
+		E3_TRY((launch<f16, float>(c, &a)), "conv");
 	else if (weights == E3_F16)
-		E3_TRY((launch<f16, f16>(c, op, &a)), "conv");
+		E3_TRY((launch<f16, f16>(c, &a)), "conv");
 	else
-		return e3_fail(err, "conv: the matrix was not meant for maps");
+		return e3_fail(err, "conv: the matrix is %s, expected F16", e3_dtype_name(weights));
 	return 0;
 }
 
 int e3_cuda_conv(e3_dev *dev, const e3_conv *op, e3_err *err)
 {
 	e3_cuda *c = e3_cuda_of(dev);
-	if (op->h <= 0 || op->w <= 0 || op->mat->out <= 0)
+	if (e3_check_conv(dev, op, err))
+		return -1;
+	if (op->x.h <= 0 || op->x.w <= 0 || op->mat->out <= 0)
 		return 0;
-	return e3_cuda_conv_mma_can(c, op) ? e3_cuda_conv_mma(c, op, err) : e3_cuda_conv_plain(c, op, err);
+	return e3_cuda_conv_mma_can(op) ? e3_cuda_conv_mma(c, op, err) : e3_cuda_conv_plain(c, op, err);
 }

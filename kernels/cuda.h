@@ -9,6 +9,7 @@
 #define E3_KERNELS_CUDA_H
 
 extern "C" {
+#include "dev/check.h"
 #include "e3/dev.h"
 }
 #include "attend.h"
@@ -26,7 +27,7 @@ enum {
 	SCRATCH_PRODUCT,
 	SCRATCH_ATTEND,
 	SCRATCH_LT,
-	SCRATCH_MAP,
+	SCRATCH_FEATURES,
 	SCRATCH_SPLIT,
 	SCRATCH_RESULT,
 	SCRATCH_CHOOSE,
@@ -53,9 +54,9 @@ typedef struct e3_ring {
 	int n_seen;
 } e3_ring;
 
-/* Two halves of a buffer through which weights go to the device; let go when a session opens. */
+/* Two halves of a buffer through which weights go to the device; released when a session opens. */
 typedef struct e3_cuda_upload {
-	float *host[2], *device[2];
+	float *host[2], *device[2]; /* f32 */
 	cudaEvent_t done[2];
 	int next;
 } e3_cuda_upload;
@@ -110,22 +111,21 @@ int e3_cuda_send(e3_cuda *c, e3_err *err);
 #define E3_LAUNCHED(what) E3_TRY(cudaGetLastError(), what)
 
 void e3_cuda_upload_close(e3_cuda *c);
-/* weight.cu: the type a matrix is kept in, and values from one row to the next. */
+/* weight.cu: the type that the role of a matrix asks for (later it is mat->w.dtype), and values from one row to the
+ * next.
+ */
 static inline e3_dtype e3_cuda_weight_type(const e3_cuda *c, const e3_mat *m)
 {
-	if (c->strict || m->use == E3_USE_ANY)
+	if (c->strict || m->role == E3_ROLE_EXACT)
 		return E3_F32;
-	return m->use == E3_USE_SHORT ? E3_BF16 : E3_F16;
+	return m->role == E3_ROLE_ATTENDED ? E3_BF16 : E3_F16;
 }
 static inline int e3_cuda_padded(int n) { return (n + 7) & ~7; }
-static inline int e3_cuda_weight_ld(const e3_cuda *c, const e3_mat *m)
-{
-	return e3_cuda_weight_type(c, m) == E3_F32 ? m->in : e3_cuda_padded(m->in);
-}
+static inline int e3_cuda_weight_ld(const e3_mat *m) { return m->w.dtype == E3_F32 ? m->in : e3_cuda_padded(m->in); }
 
 /* norm.cu: rows of x, normalised if `norm` is not NULL, to rows of another type; columns from dim up to `width` become
  * zero. */
-typedef struct e3_rows {
+typedef struct e3_convert {
 	const void *x;
 	e3_dtype x_type;
 	int ldx, rows, dim;
@@ -133,8 +133,8 @@ typedef struct e3_rows {
 	void *out;
 	e3_dtype out_type;
 	int ldo, width;
-} e3_rows;
-int e3_cuda_rows(e3_cuda *c, const e3_rows *r, e3_err *err);
+} e3_convert;
+int e3_cuda_convert(e3_cuda *c, const e3_convert *r, e3_err *err);
 
 /* gemm.cu: d [rows][out] = x [rows][in] w^T (+ bias), or d += that; x and w of one type, d f32 or of that type. Row
  * starts of x and w must be aligned to 16 bytes unless f32. */
@@ -167,8 +167,8 @@ typedef struct e3_tiles {
 bool e3_cuda_tiles_can(const e3_cuda *c, const e3_mat *m, int rows);
 int e3_cuda_tiles(e3_cuda *c, const e3_tiles *g, e3_err *err);
 
-/* linear.cu: x as the matrix wants it (type, padding, norm): straight from where it is when it can be. */
-int e3_cuda_product_input(e3_cuda *c, const e3_rows *from, const e3_mat *mat, const void **x, int *ldx, e3_err *err);
+/* linear.cu: x as the matrix needs it (type, padding, norm): where it is already, if that is possible. */
+int e3_cuda_product_input(e3_cuda *c, const e3_convert *from, const e3_mat *mat, const void **x, int *ldx, e3_err *err);
 
 /* gemv.cu: one row times a matrix, f32 arithmetic. With `q` the result is split into q and the places of k and v. */
 typedef struct e3_gemv {
@@ -183,34 +183,34 @@ typedef struct e3_gemv {
 } e3_gemv;
 int e3_cuda_gemv(e3_cuda *c, const e3_gemv *g, e3_err *err);
 
-/* conv_mma.cu, conv_plain.cu: 3×3 convolution of maps; the first needs channels in multiples of 32 and 8 and f16 maps.
- */
-bool e3_cuda_conv_mma_can(const e3_cuda *c, const e3_conv *op);
+/* conv_mma.cu, conv_plain.cu: 3×3 convolution; the first needs f16 features, and channels in multiples of 32 (in) and 8
+ * (out). */
+bool e3_cuda_conv_mma_can(const e3_conv *op);
 int e3_cuda_conv_mma(e3_cuda *c, const e3_conv *op, e3_err *err);
 int e3_cuda_conv_plain(e3_cuda *c, const e3_conv *op, e3_err *err);
 
 /* Table of operations, by file. */
 int e3_cuda_weight(e3_dev *, const float *, e3_mat *, e3_err *);
-int e3_cuda_patchify(e3_dev *, const uint8_t *, int, int, int, float *, e3_err *);
+int e3_cuda_patchify(e3_dev *, const e3_patchify *, e3_err *);
 int e3_cuda_linear(e3_dev *, const e3_linear *, e3_err *);
-int e3_cuda_norm(e3_dev *, const float *, int, int, const e3_norm *, float *, int, e3_err *);
-int e3_cuda_copy_rows(e3_dev *, const float *, int, int, int, float *, int, e3_err *);
+int e3_cuda_norm(e3_dev *, e3_rows, const e3_norm *, e3_rows, e3_err *);
+int e3_cuda_copy_rows(e3_dev *, e3_rows, int, e3_rows, e3_err *);
 int e3_cuda_modulate(e3_dev *, const float *, const float *, int, float *, e3_err *);
 int e3_cuda_qkv(e3_dev *, const e3_qkv *, e3_err *);
 int e3_cuda_attend(e3_dev *, const e3_attend *, e3_err *);
 int e3_cuda_mass(e3_dev *, const e3_mass *, e3_err *);
 int e3_cuda_move(e3_dev *, const e3_kv *, const uint32_t *, const uint32_t *, int, e3_err *);
 int e3_cuda_conv(e3_dev *, const e3_conv *, e3_err *);
-int e3_cuda_deconv(e3_dev *, const float *, int, int, const e3_mat *, int, float *, e3_err *);
-int e3_cuda_upsample(e3_dev *, const float *, const int[2], int, float *, const int[2], e3_err *);
-int e3_cuda_add_uv(e3_dev *, float *, int, int, int, const float *, const float *, e3_err *);
+int e3_cuda_deconv(e3_dev *, e3_features, const e3_mat *, e3_features, e3_err *);
+int e3_cuda_upsample(e3_dev *, e3_features, e3_features, e3_err *);
+int e3_cuda_add_uv(e3_dev *, e3_features, e3_uv, e3_err *);
 int e3_cuda_dense(e3_dev *, const e3_dense *, e3_err *);
 int e3_cuda_enter(e3_dev *, const e3_entered *, int, e3_err *);
 int e3_cuda_score(e3_dev *, const e3_rule *, const e3_scored *, int, e3_err *);
 int e3_cuda_reserve(e3_dev *, size_t, e3_err *);
 int e3_cuda_choose(e3_dev *, const e3_rule *, const e3_chosen *, int, e3_err *);
 
-/* evict.cu, qkv.cu: has the kernels loaded that the first frames do not need, lest they take memory later. */
+/* evict.cu, qkv.cu: load the kernels that the first frames do not need, so that they take no memory later. */
 cudaError_t e3_cuda_evict_open(void);
 cudaError_t e3_cuda_move_open(void);
 /* from and to are on the device. */

@@ -23,31 +23,27 @@ template <typename T> static __global__ void __launch_bounds__(256) finish_pixel
 	}
 }
 
-/* Step by step, through maps of full size. */
+/* Step by step, through feature maps of full size. */
 static int by_steps(e3_cuda *c, const e3_dense *op, const pixel_args *px, e3_err *err)
 {
-	int from[2] = {op->h, op->w}, to[2] = {op->H, op->W};
-	size_t map = (px->pixels * op->c * e3_dtype_size(c->dev.feature_dtype) + 255) & ~(size_t)255;
-	resize_args a = resize_of(from, to, op->c);
-	a.uv_x = op->uv_x, a.uv_y = op->uv_y;
-	void *wide, *hidden;
-	if (e3_cuda_scratch_get(c, SCRATCH_MAP, map + px->pixels * px->hid * e3_dtype_size(c->dev.feature_dtype), &wide,
-			err) ||
-		e3_cuda_resize(c, &a, op->z, wide, err))
+	e3_dtype type = c->dev.feature_dtype;
+	size_t first = (px->pixels * op->z.c * e3_dtype_size(type) + 255) & ~(size_t)255;
+	resize_args a = resize_of(op->z, op->H, op->W);
+	a.uv = op->uv;
+	void *wide;
+	if (e3_cuda_scratch_get(c, SCRATCH_FEATURES, first + px->pixels * px->hid * e3_dtype_size(type), &wide, err) ||
+		e3_cuda_resize(c, &a, op->z.t.p, wide, err))
 		return -1;
-	hidden = (char *)wide + map;
-	e3_conv conv = {.x = (const float *)wide,
-		.h = op->H,
-		.w = op->W,
+	uint8_t *hidden = (uint8_t *)wide + first;
+	e3_conv conv = {.x = {{(uint8_t *)wide, type}, op->H, op->W, op->z.c},
 		.mat = op->conv,
 		.stride = 1,
 		.act = E3_ACT_RELU,
-		.out = (float *)hidden};
+		.out = {{hidden, type}, op->H, op->W, op->conv->out}};
 	if (e3_cuda_conv(&c->dev, &conv, err))
 		return -1;
 	int blocks = (int)((px->pixels + 255) / 256);
-	E3_WITH_TYPE(c->dev.feature_dtype, T,
-		(finish_pixels<T><<<blocks, 256, 0, e3_cuda_stream(c)>>>(*px, (const T *)hidden)));
+	E3_WITH_TYPE(type, T, (finish_pixels<T><<<blocks, 256, 0, e3_cuda_stream(c)>>>(*px, (const T *)hidden)));
 	E3_LAUNCHED("dense");
 	return 0;
 }
@@ -59,12 +55,14 @@ int e3_cuda_dense(e3_dev *dev, const e3_dense *op, e3_err *err)
 	size_t pixels = (size_t)op->H * op->W;
 	int n = op->out->out - 1;
 	void *result;
+	if (e3_check_dense(dev, op, err))
+		return -1;
 	if (n < 1 || n >= MOST)
 		return e3_fail(err, "dense: %d values for each pixel: expected 2 to %d", n + 1, (int)MOST);
 	if (e3_cuda_scratch_get(c, SCRATCH_RESULT, pixels * MOST * sizeof(float), &result, err))
 		return e3_fail_in(err, "dense");
 	float *value = (float *)result, *conf = value + pixels * (size_t)n;
-	pixel_args px = {op->out->w, op->out->b, op->conv->out, n, pixels, value, conf};
+	pixel_args px = {e3_tensor_floats(op->out->w), op->out->b, op->conv->out, n, pixels, value, conf};
 	if (e3_cuda_tail_can(c, op) ? e3_cuda_tail(c, op, &px, err) : by_steps(c, op, &px, err))
 		return e3_fail_in(err, "dense");
 	E3_TRY(cudaMemcpyAsync(op->value, value, pixels * n * sizeof *value, cudaMemcpyDeviceToHost, stream), "dense");

@@ -94,7 +94,7 @@ static int view_of(e3_cuda *c, const e3_kv *kv, layer_view *v, e3_err *err)
 	e3_attend_kv pages;
 	if (e3_cuda_put_kv(c, kv, &pages, err))
 		return -1;
-	*v = (layer_view){pages.page, kv->page_keys, kv->n_keys, e3_page_floats(c->dev.attn_dtype, kv) * sizeof(float)};
+	*v = (layer_view){pages.page, kv->page_keys, kv->n_keys, e3_kv_bytes(kv)};
 	return 0;
 }
 

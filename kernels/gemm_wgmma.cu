@@ -368,7 +368,7 @@ template <int AFTER, typename T> static int choose(const e3_cuda *c, const e3_ti
 
 bool e3_cuda_tiles_can(const e3_cuda *c, const e3_mat *m, int rows)
 {
-	return c->attend.wgmma && c->encode_tiled && e3_cuda_weight_type(c, m) != E3_F32 && rows >= 64 && m->out % 16 == 0;
+	return c->attend.wgmma && c->encode_tiled && m->w.dtype != E3_F32 && rows >= 64 && m->out % 16 == 0;
 }
 
 int e3_cuda_tiles(e3_cuda *c, const e3_tiles *g, e3_err *err)

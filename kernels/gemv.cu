@@ -88,9 +88,8 @@ template <typename T, int V> static cudaError_t launch(const e3_cuda *c, const e
 		? cudaFuncSetAttribute(gemv<T, V>, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)shared)
 		: cudaSuccess;
 	if (code == cudaSuccess) {
-		gemv<T, V><<<e3_ceil_div(a->out, WARPS * ROWS), THREADS, shared, e3_cuda_stream(c)>>>((const T *)(const void *)
-																								  g->mat->w,
-			*a);
+		gemv<T, V>
+			<<<e3_ceil_div(a->out, WARPS * ROWS), THREADS, shared, e3_cuda_stream(c)>>>((const T *)g->mat->w.p, *a);
 		code = cudaGetLastError();
 	}
 	return code;
@@ -99,16 +98,16 @@ template <typename T, int V> static cudaError_t launch(const e3_cuda *c, const e
 int e3_cuda_gemv(e3_cuda *c, const e3_gemv *g, e3_err *err)
 {
 	const e3_mat *m = g->mat;
-	e3_dtype type = e3_cuda_weight_type(c, m);
-	gemv_args a = {g->x, m->in, e3_cuda_weight_ld(c, m), g->norm != NULL, g->norm ? g->norm->eps : 0,
-		g->norm ? g->norm->w : NULL, g->norm ? g->norm->b : NULL, e3_cuda_weight_ld(c, m), m->out, m->b, g->act, g->add,
+	e3_dtype type = m->w.dtype;
+	gemv_args a = {g->x, m->in, e3_cuda_weight_ld(m), g->norm != NULL, g->norm ? g->norm->eps : 0,
+		g->norm ? g->norm->w : NULL, g->norm ? g->norm->b : NULL, e3_cuda_weight_ld(m), m->out, m->b, g->act, g->add,
 		g->out, g->q, g->k, g->v, g->dim, g->head_dim, g->head_stride};
 	if ((size_t)a.width * sizeof(float) > c->shared_most)
 		return e3_fail(err, "linear: a row of %d values is too long", m->in);
-	cudaError_t code = type == E3_F16            ? launch<f16, 8>(c, g, &a)
-		: type == E3_BF16                        ? launch<bf16, 8>(c, g, &a)
-		: m->in % 4 == 0 && e3_aligned(m->w, 16) ? launch<float, 4>(c, g, &a)
-												 : launch<float, 1>(c, g, &a);
+	cudaError_t code = type == E3_F16              ? launch<f16, 8>(c, g, &a)
+		: type == E3_BF16                          ? launch<bf16, 8>(c, g, &a)
+		: m->in % 4 == 0 && e3_aligned(m->w.p, 16) ? launch<float, 4>(c, g, &a)
+												   : launch<float, 1>(c, g, &a);
 	E3_TRY(code, "linear");
 	return 0;
 }

@@ -1,14 +1,9 @@
 /* kernels: linear layers: input brought to the type of the matrix (with its norm), product, and what follows it. */
 #include "values.cuh"
 
-static e3_dtype type_of(const e3_cuda *c, bool is_short, bool is_map)
+int e3_cuda_product_input(e3_cuda *c, const e3_convert *from, const e3_mat *mat, const void **x, int *ldx, e3_err *err)
 {
-	return is_short ? c->dev.attn_dtype : is_map ? c->dev.feature_dtype : E3_F32;
-}
-
-int e3_cuda_product_input(e3_cuda *c, const e3_rows *from, const e3_mat *mat, const void **x, int *ldx, e3_err *err)
-{
-	e3_dtype type = e3_cuda_weight_type(c, mat);
+	e3_dtype type = mat->w.dtype;
 	bool fits = type == E3_F32 || (from->ldx % 8 == 0 && mat->in % 8 == 0 && e3_aligned(from->x, 16));
 	if (from->x_type == type && !from->norm && fits) {
 		*x = from->x, *ldx = from->ldx;
@@ -18,10 +13,10 @@ int e3_cuda_product_input(e3_cuda *c, const e3_rows *from, const e3_mat *mat, co
 	void *to;
 	if (e3_cuda_scratch_get(c, SCRATCH_INPUT, (size_t)from->rows * ld * e3_dtype_size(type), &to, err))
 		return -1;
-	e3_rows rows = *from;
+	e3_convert rows = *from;
 	rows.out = to, rows.out_type = type, rows.ldo = rows.width = ld;
 	*x = to, *ldx = ld;
-	return e3_cuda_rows(c, &rows, err);
+	return e3_cuda_convert(c, &rows, err);
 }
 
 typedef struct finish_args {
@@ -72,9 +67,9 @@ template <typename T> static void launch_finish(const finish_args *a, T *out, cu
 		finish<T, 1><<<blocks, 256, 0, stream>>>(*a, out);
 }
 
-static int run_finish(e3_cuda *c, const finish_args *a, void *out, e3_dtype type, e3_err *err)
+static int run_finish(e3_cuda *c, const finish_args *a, e3_tensor out, e3_err *err)
 {
-	E3_WITH_TYPE(type, T, launch_finish<T>(a, (T *)out, e3_cuda_stream(c)));
+	E3_WITH_TYPE(out.dtype, T, launch_finish<T>(a, (T *)out.p, e3_cuda_stream(c)));
 	E3_LAUNCHED("linear");
 	return 0;
 }
@@ -83,30 +78,32 @@ int e3_cuda_linear(e3_dev *dev, const e3_linear *op, e3_err *err)
 {
 	e3_cuda *c = e3_cuda_of(dev);
 	const e3_mat *m = op->mat;
+	e3_dtype out_type = op->out.dtype;
+	if (e3_check_linear(dev, op, err))
+		return -1;
 	if (op->rows <= 0 || m->out <= 0)
 		return 0;
-	e3_dtype x_type = type_of(c, op->x_short, op->x_map), out_type = type_of(c, op->out_short, op->out_map);
-	if (op->rows == 1 && x_type == E3_F32 && out_type == E3_F32) {
-		e3_gemv v = {op->x, op->norm, m, op->act, op->add, op->out};
+	if (op->rows == 1 && op->x.dtype == E3_F32 && out_type == E3_F32) {
+		e3_gemv v = {(const float *)op->x.p, op->norm, m, op->act, op->add, (float *)op->out.p};
 		return e3_cuda_gemv(c, &v, err);
 	}
-	e3_rows from = {op->x, x_type, op->ldx, op->rows, m->in, op->norm};
-	e3_gemm g = {NULL, m->w, e3_cuda_weight_type(c, m), op->rows, m->in, m->out, 0, e3_cuda_weight_ld(c, m)};
+	e3_convert from = {op->x.p, op->x.dtype, op->ldx, op->rows, m->in, op->norm};
+	e3_gemm g = {NULL, m->w.p, m->w.dtype, op->rows, m->in, m->out, 0, e3_cuda_weight_ld(m)};
 	if (e3_cuda_product_input(c, &from, m, &g.x, &g.ldx, err))
 		return e3_fail_in(err, "linear");
-	if (!op->add && out_type == g.type && op->ldo % 4 == 0 && e3_aligned(op->out, 16) &&
+	if (!op->add && out_type == g.type && op->ldo % 4 == 0 && e3_aligned(op->out.p, 16) &&
 		e3_cuda_tiles_can(c, m, op->rows)) {
-		e3_tiles t = {g.x, m->w, g.type, op->rows, m->in, m->out, g.ldx, g.ldw, m->b, op->act, op->out, op->ldo};
+		e3_tiles t = {g.x, m->w.p, g.type, op->rows, m->in, m->out, g.ldx, g.ldw, m->b, op->act, op->out.p, op->ldo};
 		return e3_cuda_tiles(c, &t, err) ? e3_fail_in(err, "linear") : 0;
 	}
 	bool whole = op->act == E3_ACT_NONE && out_type == E3_F32; /* the product can do all of it */
 	if (whole) {
-		g.bias = m->b, g.add = op->add, g.d = op->out, g.d_type = E3_F32, g.ldd = op->ldo;
+		g.bias = m->b, g.add = op->add, g.d = op->out.p, g.d_type = E3_F32, g.ldd = op->ldo;
 		return e3_cuda_gemm(c, &g, err) ? e3_fail_in(err, "linear") : 0;
 	}
 	if (e3_cuda_scratch_get(c, SCRATCH_PRODUCT, (size_t)op->rows * m->out * sizeof(float), &g.d, err))
 		return e3_fail_in(err, "linear");
 	g.d_type = E3_F32, g.ldd = m->out;
 	finish_args a = {(const float *)g.d, m->b, op->rows, m->out, op->ldo, op->act, op->add};
-	return e3_cuda_gemm(c, &g, err) || run_finish(c, &a, op->out, out_type, err) ? e3_fail_in(err, "linear") : 0;
+	return e3_cuda_gemm(c, &g, err) || run_finish(c, &a, op->out, err) ? e3_fail_in(err, "linear") : 0;
 }

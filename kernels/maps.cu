@@ -1,5 +1,5 @@
-/* kernels: maps: pictures to patches, positions, bilinear resizing, transposed convolution, copies (doc/network.md 3.1,
- * 4, 7). */
+/* kernels: feature maps: pictures to patches, positions, bilinear resizing, transposed convolution, copies
+ * (doc/network.md 3.1, 4, 7). */
 #include "maps.cuh"
 #include <string.h>
 
@@ -22,42 +22,48 @@ static int blocks_for(size_t n)
 	return (int)(blocks < 1 ? 1 : blocks < 16384 ? blocks : 16384);
 }
 
-int e3_cuda_patchify(e3_dev *dev, const uint8_t *rgb, int h, int w, int patch, float *out, e3_err *err)
+int e3_cuda_patchify(e3_dev *dev, const e3_patchify *op, e3_err *err)
 {
 	e3_cuda *c = e3_cuda_of(dev);
 	const void *picture;
-	if (e3_cuda_stage(c, rgb, 3 * (size_t)h * w, &picture, err))
+	size_t bytes = 3 * (size_t)op->h * op->w;
+	if (e3_cuda_stage(c, op->rgb, bytes, &picture, err))
 		return e3_fail_in(err, "patchify");
-	patchify<<<blocks_for(3 * (size_t)h * w), 256, 0, e3_cuda_stream(c)>>>((const uint8_t *)picture, h, w, patch, out);
+	patchify<<<blocks_for(bytes), 256, 0, e3_cuda_stream(c)>>>((const uint8_t *)picture, op->h, op->w, op->patch,
+		op->out);
 	E3_LAUNCHED("patchify");
 	return 0;
 }
 
-int e3_cuda_copy_rows(e3_dev *dev, const float *x, int ldx, int rows, int dim, float *out, int ldo, e3_err *err)
+int e3_cuda_copy_rows(e3_dev *dev, e3_rows x, int dim, e3_rows out, e3_err *err)
 {
-	if (rows > 0 && dim > 0)
-		E3_TRY(cudaMemcpy2DAsync(out, (size_t)ldo * sizeof *out, x, (size_t)ldx * sizeof *x, (size_t)dim * sizeof *x,
-				   (size_t)rows, cudaMemcpyDeviceToDevice, e3_cuda_stream(e3_cuda_of(dev))),
+	const size_t size = sizeof(float);
+	if (e3_check_rows("copy_rows", x, out, err))
+		return -1;
+	if (x.n > 0 && dim > 0)
+		E3_TRY(cudaMemcpy2DAsync(out.p, (size_t)out.ld * size, x.p, (size_t)x.ld * size, (size_t)dim * size,
+				   (size_t)x.n, cudaMemcpyDeviceToDevice, e3_cuda_stream(e3_cuda_of(dev))),
 			"copy_rows");
 	return 0;
 }
 
-template <typename T> static __global__ void add_uv(T *x, int h, int w, int c, const float *uv_x, const float *uv_y)
+template <typename T> static __global__ void add_uv(T *x, int h, int w, int c, e3_uv uv)
 {
 	int half = c / 2;
 	size_t n = (size_t)h * w * c;
 	for (size_t k = (size_t)blockIdx.x * blockDim.x + threadIdx.x; k < n; k += (size_t)gridDim.x * blockDim.x) {
 		int at = (int)(k % c), col = (int)(k / c % w), row = (int)(k / c / w);
-		x[k] = as<T>(as_f32(x[k]) + (at < half ? uv_x[col * half + at] : uv_y[row * half + at - half]));
+		x[k] = as<T>(as_f32(x[k]) + (at < half ? uv.x[col * half + at] : uv.y[row * half + at - half]));
 	}
 }
 
-int e3_cuda_add_uv(e3_dev *dev, float *x, int h, int w, int c, const float *uv_x, const float *uv_y, e3_err *err)
+int e3_cuda_add_uv(e3_dev *dev, e3_features x, e3_uv uv, e3_err *err)
 {
-	e3_cuda *cu = e3_cuda_of(dev);
-	int blocks = blocks_for((size_t)h * w * c);
-	E3_WITH_TYPE(dev->feature_dtype, T,
-		(add_uv<T><<<blocks, 256, 0, e3_cuda_stream(cu)>>>((T *)(void *)x, h, w, c, uv_x, uv_y)));
+	e3_cuda *c = e3_cuda_of(dev);
+	int blocks = blocks_for((size_t)x.h * x.w * x.c);
+	if (e3_check_add_uv(dev, x, err))
+		return -1;
+	E3_WITH_TYPE(x.t.dtype, T, (add_uv<T><<<blocks, 256, 0, e3_cuda_stream(c)>>>((T *)x.t.p, x.h, x.w, x.c, uv)));
 	E3_LAUNCHED("add_uv");
 	return 0;
 }
@@ -93,40 +99,48 @@ int e3_cuda_resize(e3_cuda *c, const resize_args *a, const void *x, void *out, e
 	return 0;
 }
 
-int e3_cuda_upsample(e3_dev *dev, const float *x, const int from[2], int c, float *out, const int to[2], e3_err *err)
+int e3_cuda_upsample(e3_dev *dev, e3_features x, e3_features out, e3_err *err)
 {
-	resize_args a = resize_of(from, to, c);
-	return e3_cuda_resize(e3_cuda_of(dev), &a, x, out, err);
+	resize_args a = resize_of(x, out.h, out.w);
+	return e3_check_upsample(dev, x, out, err) ? -1 : e3_cuda_resize(e3_cuda_of(dev), &a, x.t.p, out.t.p, err);
 }
 
+typedef struct spread_args {
+	int h, w, k, c;
+	const float *bias;
+} spread_args;
+
 /* y [h * w][k * k * c] -> out [h * k][w * k][c], bias added. */
-template <typename T> static __global__ void spread(const T *y, const float *bias, int h, int w, int k, int c, T *out)
+template <typename T> static __global__ void spread(spread_args a, const T *y, T *out)
 {
+	int h = a.h, w = a.w, k = a.k, c = a.c;
 	size_t n = (size_t)h * w * k * k * c;
 	for (size_t at = (size_t)blockIdx.x * blockDim.x + threadIdx.x; at < n; at += (size_t)gridDim.x * blockDim.x) {
 		int ch = (int)(at % c), col = (int)(at / c % (w * k)), row = (int)(at / c / (w * k));
 		size_t from = (((size_t)(row / k) * w + col / k) * k * k + (row % k) * k + col % k) * c + ch;
-		out[at] = as<T>(as_f32(y[from]) + bias[ch]);
+		out[at] = as<T>(as_f32(y[from]) + a.bias[ch]);
 	}
 }
 
-int e3_cuda_deconv(e3_dev *dev, const float *x, int h, int w, const e3_mat *m, int k, float *out, e3_err *err)
+int e3_cuda_deconv(e3_dev *dev, e3_features x, const e3_mat *m, e3_features out, e3_err *err)
 {
 	e3_cuda *c = e3_cuda_of(dev);
-	e3_rows from = {x, dev->feature_dtype, m->in, h * w, m->in};
-	e3_gemm g = {NULL, m->w, e3_cuda_weight_type(c, m), h * w, m->in, m->out, 0, e3_cuda_weight_ld(c, m), NULL, false,
-		NULL, dev->feature_dtype, m->out};
-	if (e3_cuda_weight_type(c, m) != dev->feature_dtype)
-		return e3_fail(err, "deconv: the matrix was not meant for maps");
+	int rows = x.h * x.w;
+	e3_dtype type = x.t.dtype;
+	e3_convert from = {x.t.p, type, m->in, rows, m->in};
+	e3_gemm g = {NULL, m->w.p, m->w.dtype, rows, m->in, m->out, 0, e3_cuda_weight_ld(m), NULL, false, NULL, type,
+		m->out};
+	if (e3_check_deconv(dev, x, m, out, err))
+		return -1;
+	if (m->w.dtype != type)
+		return e3_fail(err, "deconv: the matrix is %s, expected %s", e3_dtype_name(m->w.dtype), e3_dtype_name(type));
 	if (e3_cuda_product_input(c, &from, m, &g.x, &g.ldx, err) ||
-		e3_cuda_scratch_get(c, SCRATCH_PRODUCT, (size_t)h * w * m->out * e3_dtype_size(dev->feature_dtype), &g.d,
-			err) ||
+		e3_cuda_scratch_get(c, SCRATCH_PRODUCT, (size_t)rows * m->out * e3_dtype_size(type), &g.d, err) ||
 		e3_cuda_gemm(c, &g, err))
 		return e3_fail_in(err, "deconv");
-	int blocks = blocks_for((size_t)h * w * m->out);
-	E3_WITH_TYPE(dev->feature_dtype, T,
-		(spread<T><<<blocks, 256, 0, e3_cuda_stream(c)>>>((const T *)g.d, m->b, h, w, k, m->out / (k * k),
-			(T *)(void *)out)));
+	int blocks = blocks_for((size_t)rows * m->out);
+	spread_args a = {x.h, x.w, out.h / x.h, out.c, m->b};
+	E3_WITH_TYPE(type, T, (spread<T><<<blocks, 256, 0, e3_cuda_stream(c)>>>(a, (const T *)g.d, (T *)out.t.p)));
 	E3_LAUNCHED("deconv");
 	return 0;
 }

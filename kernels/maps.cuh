@@ -7,14 +7,14 @@
 typedef struct resize_args {
 	int h, w, c, to_h, to_w;
 	float step_y, step_x;
-	const float *uv_x, *uv_y; /* added to the result, as in e3_dense; or NULL */
+	e3_uv uv; /* added to the result; or NULL */
 } resize_args;
 
-static inline resize_args resize_of(const int from[2], const int to[2], int c)
+static inline resize_args resize_of(e3_features from, int to_h, int to_w)
 {
-	resize_args a = {from[0], from[1], c, to[0], to[1]};
-	a.step_y = to[0] > 1 ? (float)(from[0] - 1) / (float)(to[0] - 1) : 0;
-	a.step_x = to[1] > 1 ? (float)(from[1] - 1) / (float)(to[1] - 1) : 0;
+	resize_args a = {from.h, from.w, from.c, to_h, to_w};
+	a.step_y = to_h > 1 ? (float)(from.h - 1) / (float)(to_h - 1) : 0;
+	a.step_x = to_w > 1 ? (float)(from.w - 1) / (float)(to_w - 1) : 0;
 	return a;
 }
 
@@ -36,8 +36,8 @@ static __device__ __forceinline__ void resize_pixel(const resize_args &a, const 
 #pragma unroll
 	for (int e = 0; e < V; e++) {
 		v[e] = w00 * p[0][e] + w01 * p[1][e] + (w10 * p[2][e] + w11 * p[3][e]);
-		if (a.uv_x)
-			v[e] += at + e < half ? a.uv_x[(size_t)col * half + at + e] : a.uv_y[(size_t)row * half + at + e - half];
+		if (a.uv.x)
+			v[e] += at + e < half ? a.uv.x[(size_t)col * half + at + e] : a.uv.y[(size_t)row * half + at + e - half];
 	}
 }
 

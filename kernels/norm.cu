@@ -82,7 +82,7 @@ static __global__ void __launch_bounds__(THREADS) rows_any(const TI *x, TO *out,
 	}
 }
 
-template <typename TI, typename TO> static void launch(const e3_rows *r, const row_args *a, cudaStream_t stream)
+template <typename TI, typename TO> static void launch(const e3_convert *r, const row_args *a, cudaStream_t stream)
 {
 	const TI *x = (const TI *)r->x;
 	TO *out = (TO *)r->out;
@@ -96,7 +96,7 @@ template <typename TI, typename TO> static void launch(const e3_rows *r, const r
 		rows_any<TI, TO><<<r->rows, THREADS, 0, stream>>>(x, out, *a);
 }
 
-int e3_cuda_rows(e3_cuda *c, const e3_rows *r, e3_err *err)
+int e3_cuda_convert(e3_cuda *c, const e3_convert *r, e3_err *err)
 {
 	if (r->rows <= 0)
 		return 0;
@@ -114,10 +114,10 @@ int e3_cuda_rows(e3_cuda *c, const e3_rows *r, e3_err *err)
 	return 0;
 }
 
-int e3_cuda_norm(e3_dev *dev, const float *x, int ldx, int rows, const e3_norm *norm, float *out, int ldo, e3_err *err)
+int e3_cuda_norm(e3_dev *dev, e3_rows x, const e3_norm *norm, e3_rows out, e3_err *err)
 {
-	e3_rows r = {x, E3_F32, ldx, rows, norm->dim, norm, out, E3_F32, ldo, norm->dim};
-	return e3_cuda_rows(e3_cuda_of(dev), &r, err);
+	e3_convert r = {x.p, E3_F32, x.ld, x.n, norm->dim, norm, out.p, E3_F32, out.ld, norm->dim};
+	return e3_check_rows("norm", x, out, err) ? -1 : e3_cuda_convert(e3_cuda_of(dev), &r, err);
 }
 
 static __global__ void __launch_bounds__(1024) modulate(const float *p, const float *mod, int dim, float *out)

@@ -24,7 +24,7 @@ static void free_retired(e3_cuda *c)
 		cudaFree(c->retired[--c->n_retired]);
 }
 
-/* After a failure in the midst of gathering. */
+/* After a failure between gather and launch. */
 static void drop_gathered(e3_cuda *c)
 {
 	cudaGraph_t graph = NULL;
@@ -67,38 +67,38 @@ static e3_memory cuda_memory(e3_dev *dev)
 	return {total - left, total};
 }
 
-static int cuda_alloc(e3_dev *dev, size_t floats, float **out, e3_err *err)
+static int cuda_alloc(e3_dev *dev, e3_dtype dtype, size_t n, e3_tensor *out, e3_err *err)
 {
-	size_t bytes = (floats ? floats : 1) * sizeof(float);
-	*out = NULL;
-	if (floats > SIZE_MAX / sizeof(float))
-		return e3_fail(err, "device memory: too much was asked for");
-	cudaError_t code = cudaMalloc((void **)out, bytes);
+	size_t size = e3_dtype_size(dtype), bytes = (n ? n : 1) * size;
+	*out = {NULL, dtype};
+	if (n > SIZE_MAX / size)
+		return e3_fail(err, "device memory: more was asked for than there are addresses");
+	cudaError_t code = cudaMalloc((void **)&out->p, bytes);
 	if (code != cudaSuccess) {
-		*out = NULL;
-		cudaGetLastError(); /* taken note of: it does not stick */
+		out->p = NULL;
+		cudaGetLastError(); /* so that the next call does not report it again */
 		char what[80];
 		snprintf(what, sizeof what, "device memory: %.1f MiB", (double)bytes / 1048576);
 		return e3_cuda_fail(err, what, code);
 	}
-	E3_TRY(cudaMemsetAsync(*out, 0, bytes, e3_cuda_stream(e3_cuda_of(dev))), "device memory");
+	E3_TRY(cudaMemsetAsync(out->p, 0, bytes, e3_cuda_stream(e3_cuda_of(dev))), "device memory");
 	return 0;
 }
 
-static void cuda_free(e3_dev *dev, float *p) { cudaFree(p); }
+static void cuda_free(e3_dev *dev, void *p) { cudaFree(p); }
 
-static int cuda_upload(e3_dev *dev, float *to, const float *from, size_t n, e3_err *err)
+static int cuda_upload(e3_dev *dev, e3_tensor to, const void *from, size_t n, e3_err *err)
 {
 	cudaStream_t stream = e3_cuda_stream(e3_cuda_of(dev));
-	E3_TRY(cudaMemcpyAsync(to, from, n * sizeof *to, cudaMemcpyHostToDevice, stream), "upload");
+	E3_TRY(cudaMemcpyAsync(to.p, from, n * e3_dtype_size(to.dtype), cudaMemcpyHostToDevice, stream), "upload");
 	E3_TRY(cudaStreamSynchronize(stream), "upload");
 	return 0;
 }
 
-static int cuda_download(e3_dev *dev, float *to, const float *from, size_t n, e3_err *err)
+static int cuda_download(e3_dev *dev, void *to, e3_tensor from, size_t n, e3_err *err)
 {
 	cudaStream_t stream = e3_cuda_stream(e3_cuda_of(dev));
-	E3_TRY(cudaMemcpyAsync(to, from, n * sizeof *to, cudaMemcpyDeviceToHost, stream), "download");
+	E3_TRY(cudaMemcpyAsync(to, from.p, n * e3_dtype_size(from.dtype), cudaMemcpyDeviceToHost, stream), "download");
 	E3_TRY(cudaStreamSynchronize(stream), "download");
 	return 0;
 }
@@ -106,7 +106,7 @@ static int cuda_download(e3_dev *dev, float *to, const float *from, size_t n, e3
 static int cuda_alloc_host(e3_dev *dev, size_t bytes, void **out, e3_err *err)
 {
 	*out = NULL;
-	e3_cuda_upload_close(e3_cuda_of(dev)); /* results are next: the weights are all given */
+	e3_cuda_upload_close(e3_cuda_of(dev)); /* results come next: all weights have been given */
 	E3_TRY(cudaMallocHost(out, bytes ? bytes : 1), "results");
 	memset(*out, 0, bytes);
 	return 0;
@@ -114,16 +114,19 @@ static int cuda_alloc_host(e3_dev *dev, size_t bytes, void **out, e3_err *err)
 
 static void cuda_free_host(e3_dev *dev, void *p) { cudaFreeHost(p); }
 
-static int cuda_fetch(e3_dev *dev, float *to, const float *from, size_t n, e3_err *err)
+static int cuda_fetch(e3_dev *dev, void *to, e3_tensor from, size_t n, e3_err *err)
 {
-	E3_TRY(cudaMemcpyAsync(to, from, n * sizeof *to, cudaMemcpyDeviceToHost, e3_cuda_stream(e3_cuda_of(dev))), "fetch");
+	cudaStream_t stream = e3_cuda_stream(e3_cuda_of(dev));
+	E3_TRY(cudaMemcpyAsync(to, from.p, n * e3_dtype_size(from.dtype), cudaMemcpyDeviceToHost, stream), "fetch");
 	return 0;
 }
 
-static int cuda_copy(e3_dev *dev, float *to, const float *from, size_t n, e3_err *err)
+static int cuda_copy(e3_dev *dev, e3_tensor to, e3_tensor from, size_t n, e3_err *err)
 {
-	E3_TRY(cudaMemcpyAsync(to, from, n * sizeof *to, cudaMemcpyDeviceToDevice, e3_cuda_stream(e3_cuda_of(dev))),
-		"copy");
+	cudaStream_t stream = e3_cuda_stream(e3_cuda_of(dev));
+	if (e3_check_copy(to, from, err))
+		return -1;
+	E3_TRY(cudaMemcpyAsync(to.p, from.p, n * e3_dtype_size(to.dtype), cudaMemcpyDeviceToDevice, stream), "copy");
 	return 0;
 }
 
@@ -179,13 +182,13 @@ static int cuda_gather(e3_dev *dev, int which, e3_err *err)
 	return 0;
 }
 
-/* The piece of the frame before, with this frame's arguments; or a new one when they differ in more. */
+/* The piece of the frame before, updated with this frame's arguments; or a new one if more than those differ. */
 static int update(cudaGraphExec_t *piece, cudaGraph_t graph, e3_err *err)
 {
 	cudaGraphExecUpdateResultInfo info;
 	if (*piece && cudaGraphExecUpdate(*piece, graph, &info) == cudaSuccess)
 		return 0;
-	cudaGetLastError(); /* that they differ is no error */
+	cudaGetLastError(); /* a failed update is no error */
 	if (*piece)
 		cudaGraphExecDestroy(*piece);
 	*piece = NULL;
@@ -209,8 +212,8 @@ static int cuda_launch(e3_dev *dev, e3_err *err)
 	return rc;
 }
 
-/* Lets go of memory that work of this branch may still use. */
-static int let_go(e3_cuda *c, void *p, e3_err *err)
+/* Releases memory that work of this branch may still use. */
+static int retire(e3_cuda *c, void *p, e3_err *err)
 {
 	c->steady = 0;
 	if (!p)
@@ -228,7 +231,7 @@ int e3_cuda_scratch_get(e3_cuda *c, int kind, size_t bytes, void **out, e3_err *
 {
 	e3_cuda_scratch *s = &c->scratch[c->branch][kind];
 	if (s->size < bytes) {
-		if (let_go(c, s->p, err))
+		if (retire(c, s->p, err))
 			return -1;
 		*s = (e3_cuda_scratch){NULL, 0};
 		cudaError_t code = cudaMalloc(&s->p, bytes);
@@ -271,7 +274,7 @@ static int ring_open(e3_cuda *c, size_t size, e3_err *err)
 	return 0;
 }
 
-/* Room for so many bytes: what lies in the ring may still be needed, so everything is waited for. */
+/* Makes room for so many bytes. What lies in the ring may still be needed, so everything is waited for. */
 static int ring_empty(e3_cuda *c, size_t room, e3_err *err)
 {
 	int branch = c->branch;
@@ -348,13 +351,13 @@ static const e3_dev_ops cuda_ops = {
 	.alloc_host = cuda_alloc_host,
 	.free_host = cuda_free_host,
 	.fetch = cuda_fetch,
+	.copy = cuda_copy,
 	.mark = cuda_mark,
 	.wait = cuda_wait,
 	.branch = cuda_branch,
 	.finish = cuda_finish,
 	.gather = cuda_gather,
 	.launch = cuda_launch,
-	.copy = cuda_copy,
 	.patchify = e3_cuda_patchify,
 	.linear = e3_cuda_linear,
 	.norm = e3_cuda_norm,
@@ -385,7 +388,7 @@ static int find_device(cudaDeviceProp *prop, e3_err *err)
 		return e3_fail(err, "%s: no NVIDIA driver, or one too old for this build (CUDA %d.%d)", where,
 			CUDART_VERSION / 1000, CUDART_VERSION % 1000 / 10);
 	if (code == cudaErrorNoDevice || (code == cudaSuccess && n == 0))
-		return e3_fail(err, "%s: the driver finds none", where);
+		return e3_fail(err, "%s: the driver finds no device", where);
 	if (code != cudaSuccess)
 		return e3_cuda_fail(err, where, code);
 	if ((code = cudaSetDevice(0)) != cudaSuccess || (code = cudaGetDeviceProperties(prop, 0)) != cudaSuccess)
@@ -411,7 +414,7 @@ static int open_parts(e3_cuda *c, e3_err *err)
 	E3_TRY(cudaEventCreateWithFlags(&c->marked, cudaEventDisableTiming), where);
 	E3_TRY(e3_attend_open(&c->attend), where);
 	E3_TRY(e3_cuda_evict_open(), where);
-	const char *portable = getenv("E3_CUDA_PORTABLE"); /* to try on Hopper what other GPUs get */
+	const char *portable = getenv("E3_CUDA_PORTABLE"); /* to try on Hopper the kernels of other GPUs */
 	if (portable && *portable)
 		c->attend.wgmma = 0;
 	cudaDriverEntryPointQueryResult found;

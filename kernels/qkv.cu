@@ -1,5 +1,5 @@
-/* kernels: projection to queries, keys and values and their way into the cache; attention and mass through attend.h;
- * moves (doc/network.md 5.2-5.4). */
+/* kernels: projection to queries, keys and values, which go into the cache; attention and mass through attend.h; moves
+ * (doc/network.md 5.2-5.4). */
 #include "place.cuh"
 #include "values.cuh"
 
@@ -75,9 +75,9 @@ static int qkv_row(e3_cuda *c, const e3_qkv *op, e3_err *err)
 	const e3_kv *kv = op->kv;
 	int page = (int)(op->slot[0] / (uint32_t)kv->page_keys), at = (int)(op->slot[0] % (uint32_t)kv->page_keys),
 		stride = kv->page_keys * kv->head_dim;
-	float *k = kv->page[page] + (size_t)at * kv->head_dim;
-	e3_gemv g = {op->x, op->norm, op->mat, E3_ACT_NONE, false, NULL, op->q, k, k + (size_t)kv->heads * stride,
-		kv->heads * kv->head_dim, kv->head_dim, stride};
+	float *k = (float *)kv->page[page] + (size_t)at * kv->head_dim;
+	e3_gemv g = {op->x, op->norm, op->mat, E3_ACT_NONE, false, NULL, (float *)op->q.p, k,
+		k + (size_t)kv->heads * stride, kv->heads * kv->head_dim, kv->head_dim, stride};
 	return e3_cuda_gemv(c, &g, err) ? e3_fail_in(err, "qkv") : 0;
 }
 
@@ -88,14 +88,16 @@ int e3_cuda_qkv(e3_dev *dev, const e3_qkv *op, e3_err *err)
 	e3_cuda *c = e3_cuda_of(dev);
 	const e3_kv *kv = op->kv;
 	const e3_mat *m = op->mat;
+	if (e3_check_qkv(dev, op, err))
+		return -1;
 	if (op->rows <= 0)
 		return 0;
 	if (kv->head_dim > 128)
 		return e3_fail(err, "qkv: heads of %d values, at most 128 are possible", kv->head_dim);
-	e3_dtype type = kv->exact ? E3_F32 : c->dev.attn_dtype;
+	e3_dtype type = kv->dtype;
 	if (op->rows == 1 && type == E3_F32 && !op->q_norm && !op->k_norm && !op->rope)
 		return qkv_row(c, op, err);
-	e3_rows from = {op->x, E3_F32, m->in, op->rows, m->in, op->norm};
+	e3_convert from = {op->x, E3_F32, m->in, op->rows, m->in, op->norm};
 	e3_attend_kv pages;
 	const void *slot, *x;
 	int ldx;
@@ -105,15 +107,15 @@ int e3_cuda_qkv(e3_dev *dev, const e3_qkv *op, e3_err *err)
 		e3_cuda_product_input(c, &from, m, &x, &ldx, err))
 		return e3_fail_in(err, "qkv");
 	place_args a = {m->b, op->rows, kv->heads, kv->head_dim, kv->page_keys,
-		{place_norm_of(op->q_norm), place_norm_of(op->k_norm)}, op->rope, pages.page, (const uint32_t *)slot, op->q};
+		{place_norm_of(op->q_norm), place_norm_of(op->k_norm)}, op->rope, pages.page, (const uint32_t *)slot, op->q.p};
 	bool affine = (!op->q_norm || op->q_norm->w) && (!op->k_norm || op->k_norm->w);
 	if (type == E3_BF16 && kv->head_dim == 64 && affine && e3_cuda_tiles_can(c, m, op->rows)) {
-		e3_tiles t = {x, m->w, e3_cuda_weight_type(c, m), op->rows, m->in, m->out, ldx, e3_cuda_weight_ld(c, m), m->b,
-			E3_ACT_NONE, NULL, 0, &a};
+		e3_tiles t = {x, m->w.p, m->w.dtype, op->rows, m->in, m->out, ldx, e3_cuda_weight_ld(m), m->b, E3_ACT_NONE,
+			NULL, 0, &a};
 		return e3_cuda_tiles(c, &t, err) ? e3_fail_in(err, "qkv") : 0;
 	}
-	e3_gemm g = {x, m->w, e3_cuda_weight_type(c, m), op->rows, m->in, m->out, ldx, e3_cuda_weight_ld(c, m), NULL, false,
-		NULL, E3_F32, m->out};
+	e3_gemm g = {x, m->w.p, m->w.dtype, op->rows, m->in, m->out, ldx, e3_cuda_weight_ld(m), NULL, false, NULL, E3_F32,
+		m->out};
 	if (e3_cuda_scratch_get(c, SCRATCH_PRODUCT, (size_t)op->rows * m->out * sizeof(float), &g.d, err) ||
 		e3_cuda_gemm(c, &g, err))
 		return e3_fail_in(err, "qkv");
@@ -124,11 +126,11 @@ int e3_cuda_qkv(e3_dev *dev, const e3_qkv *op, e3_err *err)
 /* Workspace of the network's attention: the same from the first frame on. */
 enum { ATTEND_WORK = 16 << 20 };
 
-/* What both passes of attention take; mass_keys: how many mass is asked of at a time. */
+/* What both passes of attention take; mass_keys: of how many keys the mass is taken at a time. */
 static int attend_job(e3_cuda *c, const e3_attend *op, int mass_keys, e3_attend_job *job, e3_err *err)
 {
 	const e3_kv *kv = op->kv;
-	*job = (e3_attend_job){.q = op->q, .rows = op->rows, .lse = op->lse};
+	*job = (e3_attend_job){.q = op->q.p, .rows = op->rows, .lse = op->lse};
 	job->size = e3_attend_workspace(&c->attend, op->rows, mass_keys, kv->heads, kv->head_dim);
 	if (op->rows > 1 && job->size < ATTEND_WORK)
 		job->size = ATTEND_WORK;
@@ -141,22 +143,24 @@ int e3_cuda_attend(e3_dev *dev, const e3_attend *op, e3_err *err)
 {
 	e3_cuda *c = e3_cuda_of(dev);
 	e3_attend_job job;
+	if (e3_check_attend(dev, op, err))
+		return -1;
 	if (op->rows <= 0)
 		return 0;
 	if (attend_job(c, op, 0, &job, err))
 		return e3_fail_in(err, "attend");
-	bool exact = op->kv->exact || c->strict;
-	E3_TRY((exact ? e3_attend_f32 : e3_attend_bf16)(&c->attend, &job, op->out, e3_cuda_stream(c)), "attend");
+	bool exact = op->kv->dtype == E3_F32;
+	E3_TRY((exact ? e3_attend_f32 : e3_attend_bf16)(&c->attend, &job, op->out.p, e3_cuda_stream(c)), "attend");
 	return 0;
 }
 
-/* Keys whose mass is taken at a time: whole pages, as many as the workspace has room for; a map is made in one piece.
- */
+/* Keys whose mass is taken at a time: whole pages, as many as the workspace has room for; an attention map is made in
+ * one piece. */
 static int mass_at_once(const e3_cuda *c, const e3_mass *op)
 {
 	const e3_kv *kv = op->kv;
 	int keys = kv->n_keys;
-	while (!op->map && keys > kv->page_keys &&
+	while (!op->attn_map && keys > kv->page_keys &&
 		e3_attend_workspace(&c->attend, op->rows, keys, kv->heads, kv->head_dim) > ATTEND_WORK)
 		keys = e3_ceil_div(keys / 2, kv->page_keys) * kv->page_keys;
 	return keys;
@@ -167,13 +171,15 @@ int e3_cuda_mass(e3_dev *dev, const e3_mass *op, e3_err *err)
 	e3_cuda *c = e3_cuda_of(dev);
 	const e3_attend as = {.q = op->q, .rows = op->rows, .kv = op->kv, .lse = const_cast<float *>(op->lse)};
 	int keys = mass_at_once(c, op), all = op->kv->n_keys;
-	bool exact = op->kv->exact || c->strict;
+	bool exact = op->kv->dtype == E3_F32;
 	e3_attend_job job;
+	if (e3_check_mass(dev, op, err))
+		return -1;
 	if (attend_job(c, &as, keys, &job, err))
 		return e3_fail_in(err, "mass");
 	for (int at = 0; at < all; at += keys, job.kv.page += keys / job.kv.page_keys) {
 		job.kv.n_keys = all - at < keys ? all - at : keys;
-		E3_TRY((exact ? e3_mass_f32 : e3_mass_bf16)(&c->attend, &job, op->mass + at, op->map, e3_cuda_stream(c)),
+		E3_TRY((exact ? e3_mass_f32 : e3_mass_bf16)(&c->attend, &job, op->mass + at, op->attn_map, e3_cuda_stream(c)),
 			"mass");
 	}
 	return 0;
@@ -202,7 +208,7 @@ int e3_cuda_move(e3_dev *dev, const e3_kv *kv, const uint32_t *from, const uint3
 	if (e3_cuda_put_kv(c, kv, &pages, err) || e3_cuda_put(c, from, (size_t)n * sizeof *from, &f, err) ||
 		e3_cuda_stage(c, to, (size_t)n * sizeof *to, &t, err))
 		return e3_fail_in(err, "move");
-	if (kv->exact || c->strict)
+	if (kv->dtype == E3_F32)
 		move_keys<float><<<n, 256, 0, e3_cuda_stream(c)>>>(pages.page, kv->page_keys, kv->heads, kv->head_dim,
 			(const uint32_t *)f, (const uint32_t *)t);
 	else

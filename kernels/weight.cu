@@ -14,10 +14,12 @@ template <typename T> static __global__ void convert(const float *from, int rows
 	}
 }
 
-/* f32 from the host through the pinned halves of c->weights, each used again when the device is done with it: what
- * comes next may be read or made while this is on its way. */
-static int send(e3_cuda *c, const float *from, const e3_mat *m, e3_dtype type, int ld, e3_err *err)
+/* f32 from the host through the two pinned halves of c->upload. Each half is used again when the device is done with
+ * it, so that the caller may read the next weights while these are on their way. */
+static int send(e3_cuda *c, const float *from, const e3_mat *m, e3_err *err)
 {
+	e3_dtype type = m->w.dtype;
+	int ld = e3_cuda_weight_ld(m);
 	cudaStream_t stream = e3_cuda_stream(c);
 	e3_cuda_upload *u = &c->upload;
 	int at_once = STAGE_FLOATS / m->in;
@@ -33,13 +35,12 @@ static int send(e3_cuda *c, const float *from, const e3_mat *m, e3_dtype type, i
 		size_t bytes = (size_t)rows * m->in * sizeof(float);
 		E3_TRY(cudaEventSynchronize(u->done[k]), "weight");
 		memcpy(u->host[k], from + (size_t)r * m->in, bytes);
-		void *to = type == E3_F32 ? (void *)(m->w + (size_t)r * m->in) : u->device[k];
+		void *to = type == E3_F32 ? (void *)((float *)m->w.p + (size_t)r * m->in) : u->device[k];
 		E3_TRY(cudaMemcpyAsync(to, u->host[k], bytes, cudaMemcpyHostToDevice, stream), "weight");
 		if (type == E3_BF16)
-			convert<bf16>
-				<<<1024, 256, 0, stream>>>(u->device[k], rows, m->in, ld, (bf16 *)(void *)m->w + (size_t)r * ld);
+			convert<bf16><<<1024, 256, 0, stream>>>(u->device[k], rows, m->in, ld, (bf16 *)m->w.p + (size_t)r * ld);
 		else if (type == E3_F16)
-			convert<f16><<<1024, 256, 0, stream>>>(u->device[k], rows, m->in, ld, (f16 *)(void *)m->w + (size_t)r * ld);
+			convert<f16><<<1024, 256, 0, stream>>>(u->device[k], rows, m->in, ld, (f16 *)m->w.p + (size_t)r * ld);
 		E3_LAUNCHED("weight");
 		E3_TRY(cudaEventRecord(u->done[k], stream), "weight");
 	}
@@ -63,12 +64,12 @@ int e3_cuda_weight(e3_dev *dev, const float *from, e3_mat *mat, e3_err *err)
 {
 	e3_cuda *c = e3_cuda_of(dev);
 	e3_dtype type = e3_cuda_weight_type(c, mat);
-	int ld = e3_cuda_weight_ld(c, mat);
-	if (dev->ops->alloc(dev, e3_dtype_floats(type, (size_t)mat->out * ld), &mat->w, err))
+	int ld = type == E3_F32 ? mat->in : e3_cuda_padded(mat->in);
+	if (dev->ops->alloc(dev, type, (size_t)mat->out * ld, &mat->w, err))
 		return -1;
-	if (send(c, from, mat, type, ld, err) == 0)
+	if (send(c, from, mat, err) == 0)
 		return 0;
-	dev->ops->free(dev, mat->w);
-	mat->w = NULL;
+	dev->ops->free(dev, mat->w.p);
+	mat->w.p = NULL;
 	return -1;
 }

@@ -19,8 +19,9 @@ static inline void case_patchify(table *t)
 			rgb[j] = (uint8_t)(127.5f + 127.5f * any(t));
 		double *want = expected(NULL, n);
 		float *out = on_device(t, NULL, n);
-		ref_patchify(rgb, h, w, shape[k][2], want);
-		must(t, t->dev->ops->patchify(t->dev, rgb, h, w, shape[k][2], out, &err), &err);
+		e3_patchify op = {rgb, h, w, shape[k][2], out};
+		ref_patchify(&op, want);
+		must(t, t->dev->ops->patchify(t->dev, &op, &err), &err);
 		result(t, T_PATCHIFY, out, want, n);
 		end_case(t);
 		free(rgb);
@@ -39,7 +40,7 @@ static inline void one_linear(table *t, int rows, const int dims[2], const int h
 	for (size_t k = 0; k < no; k++)
 		if (mode == 0 || k % (size_t)ldo >= (size_t)out)
 			before[k] = sentinel();
-	e3_linear host = {.x = x,
+	e3_linear host = {.x = e3_tensor_f32(x),
 				  .rows = rows,
 				  .ldx = ldx,
 				  .norm = how[2] ? &norm.host : NULL,
@@ -48,12 +49,13 @@ static inline void one_linear(table *t, int rows, const int dims[2], const int h
 				  .add = mode > 0,
 				  .ldo = ldo},
 			  dev = host;
-	dev.x = on_device(t, x, nx), dev.norm = how[2] ? &norm.dev : NULL, dev.mat = &m.dev;
-	dev.out = on_device(t, before, no);
+	float *out_at = on_device(t, before, no);
+	dev.x = e3_tensor_f32(on_device(t, x, nx)), dev.norm = how[2] ? &norm.dev : NULL, dev.mat = &m.dev;
+	dev.out = e3_tensor_f32(out_at);
 	double *want = expected(before, no);
 	ref_linear(&host, want);
 	must(t, t->dev->ops->linear(t->dev, &dev, &err), &err);
-	result(t, T_LINEAR, dev.out, want, no);
+	result(t, T_LINEAR, out_at, want, no);
 	guards_intact(t, T_LINEAR);
 	end_case(t);
 	mat_free(&m), norm_free(&norm), free(x), free(before);
@@ -93,10 +95,9 @@ static inline void case_norm(table *t)
 				row[j] = x[r * ldx + j];
 			ref_norm_row(row, &norm.host, want + r * ldo);
 		}
-		const float *from = on_device(t, x, nx);
-		float *out = on_device(t, NULL, no);
-		must(t, t->dev->ops->norm(t->dev, from, ldx, many, &norm.dev, out, ldo, &err), &err);
-		result(t, T_NORM, out, want, no);
+		e3_rows from = {on_device(t, x, nx), many, ldx}, out = {on_device(t, NULL, no), many, ldo};
+		must(t, t->dev->ops->norm(t->dev, from, &norm.dev, out, &err), &err);
+		result(t, T_NORM, out.p, want, no);
 		end_case(t);
 		norm_free(&norm), free(x), free(row);
 	}
@@ -113,11 +114,11 @@ static inline void case_copy(table *t)
 		for (int r = 0; r < rows; r++)
 			for (int k = 0; k < dim; k++)
 				want[r * ldo + k] = x[r * (dim + gap) + k];
-		const float *from = on_device(t, x, 25 * 40);
-		float *out = on_device(t, NULL, n), *flat = on_device(t, NULL, 25 * 40);
-		must(t, t->dev->ops->copy_rows(t->dev, from, dim + gap, rows, dim, out, ldo, &err), &err);
-		result(t, T_COPY, out, want, n);
-		must(t, t->dev->ops->copy(t->dev, flat, from, 999, &err), &err);
+		e3_rows from = {on_device(t, x, 25 * 40), rows, dim + gap}, out = {on_device(t, NULL, n), rows, ldo};
+		float *flat = on_device(t, NULL, 25 * 40);
+		must(t, t->dev->ops->copy_rows(t->dev, from, dim, out, &err), &err);
+		result(t, T_COPY, out.p, want, n);
+		must(t, t->dev->ops->copy(t->dev, e3_tensor_f32(flat), e3_tensor_f32(from.p), 999, &err), &err);
 		want = expected(x, 25 * 40);
 		want[999] = NAN; /* copy took one less */
 		result(t, T_COPY, flat, want, 25 * 40);
@@ -148,16 +149,17 @@ static inline void one_qkv(table *t, int rows, const int *heads, int page_keys, 
 	for (int r = 0; r < rows; r++)
 		slot[r] = (uint32_t)((r * step + 1) % slots); /* scattered, all different */
 	e3_qkv host = {x, rows, &norm.host, &m.host, how & 1 ? &qn.host : NULL, how & 1 ? &kn.host : NULL,
-		how & 2 ? rope : NULL, NULL, &kv.host, slot};
+		how & 2 ? rope : NULL, {0}, &kv.host, slot};
+	float *q_at = on_device(t, NULL, nq);
 	e3_qkv dev = {on_device(t, x, nq), rows, &norm.dev, &m.dev, how & 1 ? &qn.dev : NULL, how & 1 ? &kn.dev : NULL,
-		how & 2 ? on_device(t, rope, (size_t)(rows * d)) : NULL, on_device(t, NULL, nq), &kv.dev, slot};
+		how & 2 ? on_device(t, rope, (size_t)(rows * d)) : NULL, e3_tensor_f32(q_at), &kv.dev, slot};
 	double *q = expected(NULL, nq), *page[16];
 	size_t floats = 2 * (size_t)(dim * page_keys);
 	for (int k = 0; k < kv.pages; k++)
 		page[k] = expected(NULL, floats);
 	ref_qkv(&host, q, page);
 	must(t, t->dev->ops->qkv(t->dev, &dev, &err), &err);
-	result(t, T_QKV, dev.q, q, nq);
+	result(t, T_QKV, q_at, q, nq);
 	for (int k = 0; k < kv.pages; k++)
 		result(t, T_QKV, kv.dev_page[k], page[k], floats);
 	end_case(t);
@@ -189,25 +191,26 @@ static inline void one_attention(table *t, int rows, const int *heads, const int
 	ref_attention(q, rows, &kv.host, want);
 	for (size_t k = 0; k < nl; k++)
 		lse32[k] = (float)want[1][k];
-	e3_attend attend = {on_device(t, q, nq), rows, &kv.dev, on_device(t, NULL, nq), on_device(t, NULL, nl)},
-			  bare = attend;
-	bare.out = on_device(t, NULL, nq), bare.lse = NULL;
+	float *out = on_device(t, NULL, nq), *bare_out = on_device(t, NULL, nq);
+	e3_tensor dev_q = e3_tensor_f32(on_device(t, q, nq));
+	e3_attend attend = {dev_q, rows, &kv.dev, e3_tensor_f32(out), on_device(t, NULL, nl)}, bare = attend;
+	bare.out = e3_tensor_f32(bare_out), bare.lse = NULL;
 	must(t, t->dev->ops->attend(t->dev, &attend, &err), &err);
 	must(t, t->dev->ops->attend(t->dev, &bare, &err), &err);
 	double *again = malloc(nq * sizeof *again);
 	memcpy(again, want[0], nq * sizeof *again);
-	result(t, sharp ? T_SHARP : T_ATTEND, attend.out, want[0], nq);
-	result(t, sharp ? T_SHARP : T_ATTEND, bare.out, again, nq);
+	result(t, sharp ? T_SHARP : T_ATTEND, out, want[0], nq);
+	result(t, sharp ? T_SHARP : T_ATTEND, bare_out, again, nq);
 	result(t, T_LSE, attend.lse, want[1], nl);
 	e3_mass mass = {attend.q, rows, &kv.dev, on_device(t, lse32, nl), on_device(t, NULL, n), NULL}, map = mass;
-	map.mass = on_device(t, NULL, n), map.map = on_device(t, NULL, nm);
+	map.mass = on_device(t, NULL, n), map.attn_map = on_device(t, NULL, nm);
 	must(t, t->dev->ops->mass(t->dev, &mass, &err), &err);
 	must(t, t->dev->ops->mass(t->dev, &map, &err), &err);
 	again = malloc(n * sizeof *again);
 	memcpy(again, want[2], n * sizeof *again);
 	result(t, sharp ? T_SHARP : T_MASS, mass.mass, want[2], n);
 	result(t, sharp ? T_SHARP : T_MASS, map.mass, again, n);
-	result(t, sharp ? T_SHARP : T_MAP, map.map, want[3], nm);
+	result(t, sharp ? T_SHARP : T_MAP, map.attn_map, want[3], nm);
 	guards_intact(t, T_MASS);
 	end_case(t);
 	kv_free(&kv), free(q), free(lse32);
@@ -267,9 +270,9 @@ static inline void case_modulate(table *t)
 	}
 }
 
-/* ---- maps ---- */
+/* ---- feature maps ---- */
 
-static const int maps[][2] = {{1, 1}, {1, 9}, {8, 1}, {2, 2}, {5, 7}, {14, 19}};
+static const int map_sizes[][2] = {{1, 1}, {1, 9}, {8, 1}, {2, 2}, {5, 7}, {14, 19}};
 
 /* how: relu_in, relu of resid, resid, plus, no bias (bits); act; stride. */
 static inline void one_conv(table *t, const int *size, const int channels[2], const int how[3])
@@ -280,23 +283,24 @@ static inline void one_conv(table *t, const int *size, const int channels[2], co
 		   no = (size_t)(((size[0] - 1) / stride + 1) * ((size[1] - 1) / stride + 1) * cout);
 	mat_pair m = mat_make(t, cout, 9 * cin, bits & 16 ? 0 : cout);
 	float *x = values(t, nx, 1), *resid = values(t, no, 1), *plus = values(t, no, 1);
-	e3_conv host = {.x = x,
-				.h = size[0],
-				.w = size[1],
+	e3_conv host = {.x = {e3_tensor_f32(x), size[0], size[1], cin},
 				.mat = &m.host,
 				.stride = stride,
 				.relu_in = bits & 1,
 				.act = (e3_act)how[1],
-				.resid = bits & 4 ? resid : NULL,
+				.resid = e3_tensor_f32(bits & 4 ? resid : NULL),
 				.relu_resid = bits & 2,
-				.plus = bits & 8 ? plus : NULL},
+				.plus = e3_tensor_f32(bits & 8 ? plus : NULL)},
 			dev = host;
-	dev.x = on_device(t, x, nx), dev.mat = &m.dev, dev.out = on_device(t, NULL, no);
-	dev.resid = host.resid ? on_device(t, resid, no) : NULL, dev.plus = host.plus ? on_device(t, plus, no) : NULL;
+	float *out = on_device(t, NULL, no);
+	dev.x.t = e3_tensor_f32(on_device(t, x, nx)), dev.mat = &m.dev;
+	dev.out = (e3_features){e3_tensor_f32(out), (size[0] - 1) / stride + 1, (size[1] - 1) / stride + 1, cout};
+	dev.resid = e3_tensor_f32(bits & 4 ? on_device(t, resid, no) : NULL);
+	dev.plus = e3_tensor_f32(bits & 8 ? on_device(t, plus, no) : NULL);
 	double *want = expected(NULL, no);
 	ref_conv(&host, want);
 	must(t, t->dev->ops->conv(t->dev, &dev, &err), &err);
-	result(t, T_CONV, dev.out, want, no);
+	result(t, T_CONV, out, want, no);
 	guards_intact(t, T_CONV);
 	end_case(t);
 	mat_free(&m), free(x), free(resid), free(plus);
@@ -305,26 +309,28 @@ static inline void one_conv(table *t, const int *size, const int channels[2], co
 static inline void case_conv(table *t)
 {
 	static const int channels[][2] = {{1, 1}, {3, 5}, {12, 36}, {20, 8}, {64, 40}};
-	for (int s = 0; s < COUNT(maps); s++)
+	for (int s = 0; s < COUNT(map_sizes); s++)
 		for (int c = 0; c < COUNT(channels); c++)
 			for (int how = 0; how < 32 * 3 * 2; how++) /* activations: none, GELU, ReLU */
 				if (how % (1 + c * s) == c)
-					one_conv(t, maps[s], channels[c], (const int[]){how % 32, how / 32 % 3, how / 96 + 1});
+					one_conv(t, map_sizes[s], channels[c], (const int[]){how % 32, how / 32 % 3, how / 96 + 1});
 }
 
 static inline void case_deconv(table *t)
 {
 	static const int shape[][3] = {{1, 1, 1}, {3, 5, 2}, {12, 8, 3}, {32, 16, 4}, {7, 1, 5}};
 	e3_err err = {""};
-	for (int s = 0; s < COUNT(maps); s++)
+	for (int s = 0; s < COUNT(map_sizes); s++)
 		for (int c = 0; c < COUNT(shape); c++) {
-			int h = maps[s][0], w = maps[s][1], cin = shape[c][0], cout = shape[c][1], k = shape[c][2];
+			int h = map_sizes[s][0], w = map_sizes[s][1], cin = shape[c][0], cout = shape[c][1], k = shape[c][2];
 			size_t nx = (size_t)(h * w * cin), no = (size_t)(h * w * k * k * cout);
 			mat_pair m = mat_make(t, k * k * cout, cin, cout);
 			float *x = values(t, nx, 1), *out = on_device(t, NULL, no);
 			double *want = expected(NULL, no);
-			ref_deconv(x, h, w, &m.host, k, want);
-			must(t, t->dev->ops->deconv(t->dev, on_device(t, x, nx), h, w, &m.dev, k, out, &err), &err);
+			e3_features host = {e3_tensor_f32(x), h, w, cin}, from = {e3_tensor_f32(on_device(t, x, nx)), h, w, cin},
+						to = {e3_tensor_f32(out), h * k, w * k, cout};
+			ref_deconv(host, &m.host, k, want);
+			must(t, t->dev->ops->deconv(t->dev, from, &m.dev, to, &err), &err);
 			result(t, T_DECONV, out, want, no);
 			end_case(t);
 			mat_free(&m), free(x);
@@ -335,14 +341,17 @@ static inline void case_upsample(table *t)
 {
 	static const int to[][2] = {{1, 1}, {3, 4}, {10, 14}, {5, 7}, {1, 20}, {40, 3}};
 	e3_err err = {""};
-	for (int s = 0; s < COUNT(maps); s++)
+	for (int s = 0; s < COUNT(map_sizes); s++)
 		for (int k = 0; k < COUNT(to); k++) {
 			int c = (int[]){1, 8, 36}[k % 3];
-			size_t nx = (size_t)(maps[s][0] * maps[s][1] * c), no = (size_t)(to[k][0] * to[k][1] * c);
+			size_t nx = (size_t)(map_sizes[s][0] * map_sizes[s][1] * c), no = (size_t)(to[k][0] * to[k][1] * c);
 			float *x = values(t, nx, 1), *out = on_device(t, NULL, no);
 			double *want = expected(NULL, no);
-			ref_upsample(x, maps[s], c, want, to[k]);
-			must(t, t->dev->ops->upsample(t->dev, on_device(t, x, nx), maps[s], c, out, to[k], &err), &err);
+			e3_features host = {e3_tensor_f32(x), map_sizes[s][0], map_sizes[s][1], c}, from = host,
+						large = {e3_tensor_f32(out), to[k][0], to[k][1], c};
+			from.t = e3_tensor_f32(on_device(t, x, nx));
+			ref_upsample(host, to[k], want);
+			must(t, t->dev->ops->upsample(t->dev, from, large, &err), &err);
 			result(t, T_UPSAMPLE, out, want, no);
 			end_case(t);
 			free(x);
@@ -352,16 +361,17 @@ static inline void case_upsample(table *t)
 static inline void case_uv(table *t)
 {
 	e3_err err = {""};
-	for (int s = 0; s < COUNT(maps); s++)
+	for (int s = 0; s < COUNT(map_sizes); s++)
 		for (int c = 2; c <= 36; c += 17) {
-			int h = maps[s][0], w = maps[s][1], half = c / 2, even = 2 * half;
+			int h = map_sizes[s][0], w = map_sizes[s][1], half = c / 2, even = 2 * half;
 			size_t n = (size_t)(h * w * even);
 			float *x = values(t, n, 1), *ux = values(t, (size_t)(w * half), 1), *uy = values(t, (size_t)(h * half), 1);
 			float *at = on_device(t, x, n), *dx = on_device(t, ux, (size_t)(w * half)),
 				  *dy = on_device(t, uy, (size_t)(h * half));
 			double *want = expected(x, n);
-			ref_add_uv(want, h, w, even, ux, uy);
-			must(t, t->dev->ops->add_uv(t->dev, at, h, w, even, dx, dy, &err), &err);
+			ref_add_uv(want, (const int[]){h, w, even}, (e3_uv){ux, uy});
+			e3_features map = {e3_tensor_f32(at), h, w, even};
+			must(t, t->dev->ops->add_uv(t->dev, map, (e3_uv){dx, dy}, &err), &err);
 			result(t, T_UV, at, want, n);
 			end_case(t);
 			free(x), free(ux), free(uy);
@@ -389,10 +399,16 @@ static inline void one_dense(table *t, const int *size, const int to[2], const i
 	mat_pair conv = mat_make(t, hid, 9 * c, hid), out = mat_make(t, n + 1, hid, n + 1);
 	float *z = values(t, nz, 1), *ux = values(t, (size_t)(to[1] * c / 2), 0.1f),
 		  *uy = values(t, (size_t)(to[0] * c / 2), 0.1f);
-	e3_dense host = {z, size[0], size[1], c, ux, uy, &conv.host, &out.host, to[0], to[1], NULL, NULL}, dev = host;
+	e3_dense host = {.z = {e3_tensor_f32(z), size[0], size[1], c},
+				 .uv = {ux, uy},
+				 .conv = &conv.host,
+				 .out = &out.host,
+				 .H = to[0],
+				 .W = to[1]},
+			 dev = host;
 	void *values_at, *conf_at;
-	dev.z = on_device(t, z, nz), dev.uv_x = on_device(t, ux, (size_t)(to[1] * c / 2)),
-	dev.uv_y = on_device(t, uy, (size_t)(to[0] * c / 2));
+	dev.z.t = e3_tensor_f32(on_device(t, z, nz));
+	dev.uv = (e3_uv){on_device(t, ux, (size_t)(to[1] * c / 2)), on_device(t, uy, (size_t)(to[0] * c / 2))};
 	dev.conv = &conv.dev, dev.out = &out.dev, dev.value = host_room(t, many, &values_at),
 	dev.conf = host_room(t, area, &conf_at);
 	double *value = expected(NULL, many), *conf = expected(NULL, area);
@@ -410,14 +426,14 @@ static inline void case_dense(table *t)
 {
 	static const int to[][2] = {{14, 14}, {1, 12}, {9, 1}, {7, 10}, {42, 56}};
 	static const int channels[][3] = {{2, 1, 1}, {4, 7, 3}, {16, 32, 1}, {16, 32, 3}};
-	for (int s = 0; s < COUNT(maps); s++)
+	for (int s = 0; s < COUNT(map_sizes); s++)
 		for (int k = 0; k < COUNT(to); k++)
 			for (int c = 0; c < COUNT(channels); c++)
 				if (k < 4 || c % 2 == s % 2)
-					one_dense(t, maps[s], to[k], channels[c]);
+					one_dense(t, map_sizes[s], to[k], channels[c]);
 }
 
-/* ---- a block, with what it passes on in the device's short type ---- */
+/* ---- a block, with what it passes on in the device's attn_dtype ---- */
 
 static inline void case_block(table *t)
 {
@@ -430,39 +446,25 @@ static inline void case_block(table *t)
 		norm_pair norm = norm_make(t, dim, 1e-5f, true);
 		kv_pair kv;
 		kv_make(t, &kv, (const int[]){attention_heads[h][0], d, 64, rows}, 0);
-		kv.host.exact = kv.dev.exact = false;
-		float *x = values(t, n, 1), *start = on_device(t, x, n), *q = on_device(t, NULL, n), *y = on_device(t, NULL, n);
-		float *lse = on_device(t, NULL, n), *wide = on_device(t, NULL, (size_t)(rows * hidden)),
+		float *x = values(t, n, 1), *start = on_device(t, x, n), *lse = on_device(t, NULL, n),
 			  *mass = on_device(t, NULL, (size_t)rows);
+		e3_tensor sum = e3_tensor_f32(start), q = e3_tensor_f32(on_device(t, NULL, n)),
+				  y = e3_tensor_f32(on_device(t, NULL, n)),
+				  wide = e3_tensor_f32(on_device(t, NULL, (size_t)(rows * hidden)));
 		uint32_t slot[25];
 		for (int k = 0; k < rows; k++)
 			slot[k] = (uint32_t)(rows - 1 - k);
 		e3_qkv one = {start, rows, &norm.dev, &qkv.dev, NULL, NULL, NULL, q, &kv.dev, slot};
-		e3_linear three = {.x = y,
-			.rows = rows,
-			.ldx = dim,
-			.mat = &proj.dev,
-			.add = true,
-			.out = start,
-			.ldo = dim,
-			.x_short = true};
-		e3_linear four = {.x = start,
+		e3_linear three = {.x = y, .rows = rows, .ldx = dim, .mat = &proj.dev, .add = true, .out = sum, .ldo = dim};
+		e3_linear four = {.x = sum,
 			.rows = rows,
 			.ldx = dim,
 			.norm = &norm.dev,
 			.mat = &fc1.dev,
 			.act = E3_ACT_GELU,
 			.out = wide,
-			.ldo = hidden,
-			.out_short = true};
-		e3_linear five = {.x = wide,
-			.rows = rows,
-			.ldx = hidden,
-			.mat = &fc2.dev,
-			.add = true,
-			.out = start,
-			.ldo = dim,
-			.x_short = true};
+			.ldo = hidden};
+		e3_linear five = {.x = wide, .rows = rows, .ldx = hidden, .mat = &fc2.dev, .add = true, .out = sum, .ldo = dim};
 		must(t,
 			t->dev->ops->qkv(t->dev, &one, &err) ||
 				t->dev->ops->attend(t->dev, &(e3_attend){q, rows, &kv.dev, y, lse}, &err) ||
@@ -483,15 +485,15 @@ static inline void case_block(table *t)
 		ref_attention(hq, rows, &kv.host, (double *const[]){dy, NULL, dm, NULL});
 		for (size_t k = 0; k < n; k++)
 			hq[k] = (float)dy[k];
-		three.x = hq, three.mat = &proj.host;
+		three.x = e3_tensor_f32(hq), three.mat = &proj.host;
 		ref_linear(&three, dx);
 		for (size_t k = 0; k < n; k++)
 			hq[k] = (float)dx[k];
-		four.x = hq, four.mat = &fc1.host, four.norm = &norm.host;
+		four.x = e3_tensor_f32(hq), four.mat = &fc1.host, four.norm = &norm.host;
 		ref_linear(&four, dh);
 		for (int k = 0; k < rows * hidden; k++)
 			hh[k] = (float)dh[k];
-		five.x = hh, five.mat = &fc2.host;
+		five.x = e3_tensor_f32(hh), five.mat = &fc2.host;
 		ref_linear(&five, dx);
 		result(t, T_BLOCK, start, dx, n);
 		result(t, T_BLOCK, mass, dm, (size_t)rows);

@@ -13,6 +13,7 @@ typedef struct ev_layer {
 	uint32_t id[EV_SLOTS], seen[EV_SLOTS];
 	float mass[EV_SLOTS];
 	float *page[EV_PAGES]; /* on the device */
+	uint8_t *list[EV_PAGES];
 	float *dev_mass;
 	e3_kv kv;
 	size_t page_floats;
@@ -20,13 +21,16 @@ typedef struct ev_layer {
 
 static inline void ev_open(table *t, ev_layer *l)
 {
-	*l = (ev_layer){.kv = {.page_keys = EV_KEYS, .heads = 3, .head_dim = 4, .scored = true}};
-	l->page_floats = e3_page_floats(t->dev->attn_dtype, &l->kv) + 4 * EV_KEYS;
+	*l = (ev_layer){
+		.kv = {.dtype = t->dev->attn_dtype, .page_keys = EV_KEYS, .heads = 3, .head_dim = 4, .scored = true}};
+	l->page_floats = e3_page_bytes(&l->kv) / sizeof(float);
 	float *zero = calloc(l->page_floats, sizeof *zero);
-	for (int p = EV_PAGES - 1; p >= 0; p--)
+	for (int p = EV_PAGES - 1; p >= 0; p--) {
 		l->page[p] = on_device(t, zero, l->page_floats);
+		l->list[p] = (uint8_t *)l->page[p];
+	}
 	free(zero);
-	l->kv.page = l->page;
+	l->kv.page = l->list;
 	l->dev_mass = on_device(t, NULL, EV_SLOTS);
 }
 
@@ -38,7 +42,7 @@ static inline void ev_compare(table *t, const ev_layer *l)
 	t->cases[T_EVICT]++;
 	for (int p = 0; p * EV_KEYS < l->kv.n_keys; p++) {
 		must(t, t->dev->ops->finish(t->dev, &err), &err);
-		must(t, t->dev->ops->download(t->dev, got, l->page[p], l->page_floats, &err), &err);
+		must(t, t->dev->ops->download(t->dev, got, e3_tensor_f32(l->page[p]), l->page_floats, &err), &err);
 		const float *cells = got + l->page_floats - 4 * EV_KEYS;
 		for (int k = 0; k < EV_KEYS && p * EV_KEYS + k < l->kv.n_keys; k++) {
 			int s = p * EV_KEYS + k;
@@ -183,7 +187,7 @@ static inline void ev_run(table *t, e3_rule r)
 			/* Eighths, so that there are ties; now and then much. */
 			for (int s = 0; s < x->kv.n_keys; s++)
 				x->mass[s] = floorf(4 + 4 * any(t)) / 8 + (s % 31 == 7 ? 40.0f : 0);
-			must(t, ops->upload(t->dev, x->dev_mass, x->mass, (size_t)x->kv.n_keys, &err), &err);
+			must(t, ops->upload(t->dev, e3_tensor_f32(x->dev_mass), x->mass, (size_t)x->kv.n_keys, &err), &err);
 			scored[l] =
 				(e3_scored){&x->kv, e3_scoring_needs_mass(&r.scoring) ? x->dev_mass : NULL, (e3_layer_stat *)stats + l};
 			uint32_t *at = (uint32_t *)room + 2 * l * EV_SLOTS;

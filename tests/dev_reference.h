@@ -39,6 +39,7 @@ static inline void ref_norm_row(const double *x, const e3_norm *n, double *out)
 /* One row through norm (or NULL) and matrix: y [mat->out]. */
 static inline void ref_product(const float *x, const e3_norm *norm, const e3_mat *m, double *y)
 {
+	const float *w = e3_tensor_floats(m->w);
 	double *u = malloc((size_t)m->in * sizeof *u);
 	for (int k = 0; k < m->in; k++)
 		u[k] = x[k];
@@ -47,7 +48,7 @@ static inline void ref_product(const float *x, const e3_norm *norm, const e3_mat
 	for (int o = 0; o < m->out; o++) {
 		y[o] = m->b ? m->b[o] : 0;
 		for (int k = 0; k < m->in; k++)
-			y[o] += u[k] * m->w[(size_t)o * (size_t)m->in + (size_t)k];
+			y[o] += u[k] * w[(size_t)o * (size_t)m->in + (size_t)k];
 	}
 	free(u);
 }
@@ -56,7 +57,7 @@ static inline void ref_linear(const e3_linear *op, double *out)
 {
 	double *y = malloc((size_t)op->mat->out * sizeof *y);
 	for (int r = 0; r < op->rows; r++) {
-		ref_product(op->x + (size_t)r * (size_t)op->ldx, op->norm, op->mat, y);
+		ref_product(e3_tensor_floats(op->x) + (size_t)r * (size_t)op->ldx, op->norm, op->mat, y);
 		double *to = out + (size_t)r * (size_t)op->ldo;
 		for (int o = 0; o < op->mat->out; o++) {
 			double v = ref_act(y[o], op->act);
@@ -66,15 +67,16 @@ static inline void ref_linear(const e3_linear *op, double *out)
 	free(y);
 }
 
-static inline void ref_patchify(const uint8_t *rgb, int h, int w, int p, double *out)
+static inline void ref_patchify(const e3_patchify *op, double *out)
 {
+	int h = op->h, w = op->w, p = op->patch;
 	static const double mean[3] = {0.485, 0.456, 0.406}, std[3] = {0.229, 0.224, 0.225};
 	for (int y = 0; y < h; y++)
 		for (int x = 0; x < w; x++)
 			for (int c = 0; c < 3; c++) {
 				int patch = y / p * (w / p) + x / p, at = (c * p + y % p) * p + x % p;
 				out[(size_t)patch * (size_t)(3 * p * p) + (size_t)at] =
-					(rgb[3 * (y * w + x) + c] / 255.0 - mean[c]) / std[c];
+					(op->rgb[3 * (y * w + x) + c] / 255.0 - mean[c]) / std[c];
 			}
 }
 
@@ -84,6 +86,9 @@ static inline size_t ref_place(const e3_kv *kv, int half, int head, int slot)
 	return ((size_t)(half * kv->heads + head) * (size_t)kv->page_keys + (size_t)(slot % kv->page_keys)) *
 		(size_t)kv->head_dim;
 }
+
+/* The page of a slot on the host. */
+static inline float *ref_page(const e3_kv *kv, int slot) { return (float *)(void *)kv->page[slot / kv->page_keys]; }
 
 /* q [heads][rows][d]; pages: one array of doubles for each page. */
 static inline void ref_qkv(const e3_qkv *op, double *q, double *const *page)
@@ -120,7 +125,7 @@ static inline double ref_probabilities(const float *q, const e3_kv *kv, int head
 {
 	double most = -INFINITY, sum = 0;
 	for (int k = 0; k < kv->n_keys; k++) {
-		const float *key = kv->page[k / kv->page_keys] + ref_place(kv, 0, head, k);
+		const float *key = ref_page(kv, k) + ref_place(kv, 0, head, k);
 		p[k] = 0;
 		for (int c = 0; c < kv->head_dim; c++)
 			p[k] += (double)q[c] * key[c];
@@ -134,7 +139,7 @@ static inline double ref_probabilities(const float *q, const e3_kv *kv, int head
 	return most + log(sum);
 }
 
-/* out [rows][heads * d], lse [heads][rows], mass [n_keys], map [rows][n_keys]: each or NULL. */
+/* out [rows][heads * d], lse [heads][rows], mass [n_keys], attention map [rows][n_keys]: each or NULL. */
 static inline void ref_attention(const float *q, int rows, const e3_kv *kv, double *const to[4])
 {
 	size_t n = (size_t)kv->n_keys, d = (size_t)kv->head_dim, heads = (size_t)kv->heads, many = (size_t)rows;
@@ -149,7 +154,7 @@ static inline void ref_attention(const float *q, int rows, const e3_kv *kv, doub
 			for (size_t c = 0; to[0] && c < d; c++)
 				to[0][(r * heads + head) * d + c] = 0;
 			for (size_t k = 0; k < n; k++) {
-				const float *v = kv->page[k / (size_t)kv->page_keys] + ref_place(kv, 1, (int)head, (int)k);
+				const float *v = ref_page(kv, (int)k) + ref_place(kv, 1, (int)head, (int)k);
 				for (size_t c = 0; to[0] && c < d; c++)
 					to[0][(r * heads + head) * d + c] += p[k] * v[c];
 				if (to[2])
@@ -172,46 +177,49 @@ static inline void ref_modulate(const float *p, const float *mod, int dim, doubl
 		out[k] = p[k] + (double)mod[2 * dim + k] * (out[k] * (1.0 + mod[dim + k]) + mod[k]);
 }
 
-/* 3×3, padding 1, of a map of doubles: taps row by row, channels innermost. */
+/* 3×3, padding 1, of a feature map of doubles: taps row by row, channels innermost. */
 static inline double ref_taps(const double *x, const int size[2], const e3_mat *m, int y, int at, int o)
 {
 	int cin = m->in / 9;
+	const float *w = e3_tensor_floats(m->w);
 	double v = m->b ? m->b[o] : 0;
 	for (int tap = 0; tap < 9; tap++) {
 		int sy = y + tap / 3 - 1, sx = at + tap % 3 - 1;
 		for (int c = 0; c < cin && sy >= 0 && sx >= 0 && sy < size[0] && sx < size[1]; c++)
-			v += x[(sy * size[1] + sx) * cin + c] * m->w[(size_t)o * (size_t)m->in + (size_t)(tap * cin + c)];
+			v += x[(sy * size[1] + sx) * cin + c] * w[(size_t)o * (size_t)m->in + (size_t)(tap * cin + c)];
 	}
 	return v;
 }
 
 static inline void ref_conv(const e3_conv *op, double *out)
 {
-	int oh = (op->h - 1) / op->stride + 1, ow = (op->w - 1) / op->stride + 1, cout = op->mat->out,
-		n = op->h * op->w * (op->mat->in / 9);
+	int h = op->x.h, w = op->x.w, oh = (h - 1) / op->stride + 1, ow = (w - 1) / op->stride + 1, cout = op->mat->out,
+		n = h * w * (op->mat->in / 9);
+	const float *in = e3_tensor_floats(op->x.t), *resid = e3_tensor_floats(op->resid),
+				*plus = e3_tensor_floats(op->plus);
 	double *x = malloc((size_t)n * sizeof *x);
 	for (int k = 0; k < n; k++)
-		x[k] = op->relu_in ? ref_act(op->x[k], E3_ACT_RELU) : op->x[k];
+		x[k] = op->relu_in ? ref_act(in[k], E3_ACT_RELU) : in[k];
 	for (int y = 0; y < oh; y++)
 		for (int at = 0; at < ow; at++)
 			for (int o = 0; o < cout; o++) {
 				int k = (y * ow + at) * cout + o;
-				double v =
-					ref_act(ref_taps(x, (int[]){op->h, op->w}, op->mat, y * op->stride, at * op->stride, o), op->act);
-				if (op->resid)
-					v += op->relu_resid ? ref_act(op->resid[k], E3_ACT_RELU) : op->resid[k];
-				out[k] = v + (op->plus ? op->plus[k] : 0);
+				double v = ref_act(ref_taps(x, (int[]){h, w}, op->mat, y * op->stride, at * op->stride, o), op->act);
+				if (resid)
+					v += op->relu_resid ? ref_act(resid[k], E3_ACT_RELU) : resid[k];
+				out[k] = v + (plus ? plus[k] : 0);
 			}
 	free(x);
 }
 
-static inline void ref_deconv(const float *x, int h, int w, const e3_mat *m, int k, double *out)
+static inline void ref_deconv(e3_features in, const e3_mat *m, int k, double *out)
 {
-	int cout = m->out / (k * k);
+	const float *x = e3_tensor_floats(in.t);
+	int h = in.h, w = in.w, cout = m->out / (k * k);
 	for (int y = 0; y < h * k; y++)
 		for (int at = 0; at < w * k; at++)
 			for (int o = 0; o < cout; o++) {
-				const float *row = m->w + (size_t)((y % k * k + at % k) * cout + o) * (size_t)m->in;
+				const float *row = e3_tensor_floats(m->w) + (size_t)((y % k * k + at % k) * cout + o) * (size_t)m->in;
 				double v = m->b[o];
 				for (int c = 0; c < m->in; c++)
 					v += (double)x[(y / k * w + at / k) * m->in + c] * row[c];
@@ -219,8 +227,10 @@ static inline void ref_deconv(const float *x, int h, int w, const e3_mat *m, int
 			}
 }
 
-static inline void ref_upsample(const float *x, const int from[2], int c, double *out, const int to[2])
+static inline void ref_upsample(e3_features in, const int to[2], double *out)
 {
+	const float *x = e3_tensor_floats(in.t);
+	const int from[2] = {in.h, in.w}, c = in.c;
 	for (int y = 0; y < to[0]; y++)
 		for (int at = 0; at < to[1]; at++) {
 			double v = to[0] > 1 ? (double)y * (from[0] - 1) / (to[0] - 1) : 0,
@@ -236,34 +246,36 @@ static inline void ref_upsample(const float *x, const int from[2], int c, double
 		}
 }
 
-static inline void ref_add_uv(double *x, int h, int w, int c, const float *uv_x, const float *uv_y)
+static inline void ref_add_uv(double *x, const int size[3], e3_uv uv)
 {
+	int h = size[0], w = size[1], c = size[2];
 	for (int y = 0; y < h; y++)
 		for (int at = 0; at < w; at++)
 			for (int k = 0; k < c; k++)
-				x[(y * w + at) * c + k] += k < c / 2 ? uv_x[at * (c / 2) + k] : uv_y[y * (c / 2) + k - c / 2];
+				x[(y * w + at) * c + k] += k < c / 2 ? uv.x[at * (c / 2) + k] : uv.y[y * (c / 2) + k - c / 2];
 }
 
 static inline void ref_dense(const e3_dense *op, double *value, double *conf)
 {
-	int size[2] = {op->H, op->W}, n = op->out->out - 1, hid = op->conv->out;
-	double *map = malloc((size_t)(op->H * op->W * op->c) * sizeof *map), *u = malloc((size_t)hid * sizeof *u);
-	ref_upsample(op->z, (int[]){op->h, op->w}, op->c, map, size);
-	ref_add_uv(map, op->H, op->W, op->c, op->uv_x, op->uv_y);
+	int size[3] = {op->H, op->W, op->z.c}, n = op->out->out - 1, hid = op->conv->out;
+	const float *last = e3_tensor_floats(op->out->w);
+	double *wide = malloc((size_t)(op->H * op->W * op->z.c) * sizeof *wide), *u = malloc((size_t)hid * sizeof *u);
+	ref_upsample(op->z, size, wide);
+	ref_add_uv(wide, size, op->uv);
 	for (int k = 0; k < op->H * op->W; k++) {
 		for (int o = 0; o < hid; o++)
-			u[o] = ref_act(ref_taps(map, size, op->conv, k / op->W, k % op->W, o), E3_ACT_RELU);
+			u[o] = ref_act(ref_taps(wide, size, op->conv, k / op->W, k % op->W, o), E3_ACT_RELU);
 		for (int o = 0; o <= n; o++) {
 			double v = op->out->b[o];
 			for (int c = 0; c < hid; c++)
-				v += u[c] * op->out->w[o * hid + c];
+				v += u[c] * last[o * hid + c];
 			if (o == n)
 				conf[k] = 1 + exp(v);
 			else
 				value[k * n + o] = n == 1 ? exp(v) : v < 0 ? -expm1(-v) : expm1(v);
 		}
 	}
-	free(map), free(u);
+	free(wide), free(u);
 }
 
 #endif

@@ -41,7 +41,7 @@ static const char *const table_names[T_KINDS] = {
 	"attend",
 	"log-sum-exp",
 	"mass",
-	"map",
+	"attention map",
 	"sharp attention",
 	"move",
 	"modulate",
@@ -50,7 +50,7 @@ static const char *const table_names[T_KINDS] = {
 	"upsample",
 	"add_uv",
 	"dense",
-	"block (short)",
+	"block",
 	"evict",
 };
 
@@ -105,8 +105,8 @@ static inline float *on_device(table *t, const float *from, size_t n)
 	for (size_t k = 0; k < n + 2 * GUARD; k++)
 		host[k] = from && k >= GUARD && k < n + GUARD ? from[k - GUARD] : sentinel();
 	assert_true(t->n_held < MAX_HELD);
-	must(t, t->dev->ops->alloc(t->dev, n + 2 * GUARD, &p, &err), &err);
-	must(t, t->dev->ops->upload(t->dev, p, host, n + 2 * GUARD, &err), &err);
+	must(t, e3_dev_floats(t->dev, n + 2 * GUARD, &p, &err), &err);
+	must(t, t->dev->ops->upload(t->dev, e3_tensor_f32(p), host, n + 2 * GUARD, &err), &err);
 	free(host);
 	t->held[t->n_held] = p, t->size[t->n_held++] = n;
 	return p + GUARD;
@@ -151,7 +151,7 @@ static inline void result(table *t, int kind, const float *p, double *want, size
 	e3_err err = {""};
 	float *got = malloc((n + 2 * GUARD) * sizeof *got);
 	must(t, t->dev->ops->finish(t->dev, &err), &err);
-	must(t, t->dev->ops->download(t->dev, got, p - GUARD, n + 2 * GUARD, &err), &err);
+	must(t, t->dev->ops->download(t->dev, got, e3_tensor_f32(p - GUARD), n + 2 * GUARD, &err), &err);
 	compare(t, kind, got, want, n);
 	free(got), free(want);
 }
@@ -173,8 +173,8 @@ static inline void guards_intact(table *t, int kind)
 	float edge[GUARD];
 	for (int k = 0; k < t->n_held; k++)
 		for (int side = 0; side < 2; side++) {
-			must(t, t->dev->ops->download(t->dev, edge, t->held[k] + (side ? GUARD + t->size[k] : 0), GUARD, &err),
-				&err);
+			e3_tensor at = e3_tensor_f32(t->held[k] + (side ? GUARD + t->size[k] : 0));
+			must(t, t->dev->ops->download(t->dev, edge, at, GUARD, &err), &err);
 			for (int j = 0; j < GUARD; j++)
 				if (memcmp(&edge[j], &none, 4) != 0)
 					fail_msg("%s, case %d: wrote beside a buffer", table_names[kind], t->cases[kind]);
@@ -189,15 +189,15 @@ typedef struct mat_pair {
 static inline mat_pair mat_make(table *t, int out, int in, int biases)
 {
 	size_t n = (size_t)out * (size_t)in;
-	mat_pair m = {.host = {.out = out, .in = in, .w = values(t, n, sqrtf(3.0f / (float)in))},
-		.dev = {.out = out, .in = in}};
+	float *w = values(t, n, sqrtf(3.0f / (float)in));
+	mat_pair m = {.host = {.out = out, .in = in, .w = e3_tensor_f32(w)}, .dev = {.out = out, .in = in}};
 	m.host.b = biases ? values(t, (size_t)biases, 0.5f) : NULL;
-	m.dev.w = on_device(t, m.host.w, n);
+	m.dev.w = e3_tensor_f32(on_device(t, w, n));
 	m.dev.b = biases ? on_device(t, m.host.b, (size_t)biases) : NULL;
 	return m;
 }
 
-static inline void mat_free(mat_pair *m) { free(m->host.w), free(m->host.b); }
+static inline void mat_free(mat_pair *m) { free(m->host.w.p), free(m->host.b); }
 
 typedef struct norm_pair {
 	e3_norm host, dev;
@@ -219,6 +219,7 @@ static inline void norm_free(norm_pair *n) { free(n->host.w), free(n->host.b); }
 typedef struct kv_pair {
 	e3_kv host, dev;
 	float *host_page[16], *dev_page[16];
+	uint8_t *host_list[16], *dev_list[16]; /* the same, as e3_kv wants them */
 	int pages;
 } kv_pair;
 
@@ -227,9 +228,9 @@ static inline void kv_make(table *t, kv_pair *p, const int shape[4], float scale
 	int heads = shape[0], d = shape[1], page_keys = shape[2], n_keys = shape[3];
 	p->pages = (n_keys + page_keys - 1) / page_keys;
 	assert_true(p->pages <= 16);
-	p->host = (e3_kv){p->host_page, page_keys, n_keys, heads, d, true, false};
+	p->host = (e3_kv){p->host_list, E3_F32, page_keys, n_keys, heads, d, false};
 	p->dev = p->host;
-	p->dev.page = p->dev_page;
+	p->dev.page = p->dev_list;
 	size_t floats = 2 * (size_t)heads * (size_t)d * (size_t)page_keys;
 	for (int j = p->pages - 1; j >= 0; j--) { /* the first page is not the first in memory */
 		p->host_page[j] = scale > 0 ? values(t, floats, scale) : NULL;
@@ -243,6 +244,7 @@ static inline void kv_make(table *t, kv_pair *p, const int shape[4], float scale
 				for (int c = 0; c < d; c++)
 					p->host_page[j][((size_t)row * (size_t)page_keys + (size_t)s) * (size_t)d + (size_t)c] = 1e30f;
 		p->dev_page[j] = on_device(t, p->host_page[j], floats);
+		p->host_list[j] = (uint8_t *)p->host_page[j], p->dev_list[j] = (uint8_t *)p->dev_page[j];
 	}
 }
 

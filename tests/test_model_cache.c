@@ -32,7 +32,7 @@ static float mark_of(int layer, uint32_t id, int row, int c)
 
 static float *at(const e3_kv *v, uint32_t slot, int row)
 {
-	return v->page[slot / (uint32_t)v->page_keys] +
+	return (float *)(void *)v->page[slot / (uint32_t)v->page_keys] +
 		((size_t)row * (size_t)v->page_keys + slot % (uint32_t)v->page_keys) * DIM;
 }
 
@@ -108,7 +108,7 @@ static beside scores_of(const e3_cache *c, int layer, uint32_t slot)
 {
 	e3_kv v = e3_cache_view(c, layer);
 	uint32_t keys = (uint32_t)v.page_keys, at = slot % keys;
-	double *sum = (double *)(void *)(v.page[slot / keys] + e3_page_floats(E3_F32, &v));
+	double *sum = (double *)(void *)(v.page[slot / keys] + e3_kv_bytes(&v));
 	uint32_t *id = (uint32_t *)(void *)(sum + keys);
 	return (beside){sum + at, id + at, id + keys + at};
 }

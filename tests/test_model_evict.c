@@ -228,7 +228,7 @@ static void half_sums_lose_values_below_half_a_step(void **state)
 			next_frame(&h, fixed_share);
 		/* f16 has steps of 32 there (9.4.7): 40000 + 15.9 = 40000. */
 		e3_kv kv = e3_cache_view(&h.cache, 0);
-		const double *sum = (const double *)(const void *)(kv.page[0] + e3_page_floats(E3_F32, &kv));
+		const double *sum = (const double *)(const void *)(kv.page[0] + e3_kv_bytes(&kv));
 		const uint32_t *id = (const uint32_t *)(const void *)(sum + kv.page_keys), *seen = id + kv.page_keys;
 		assert_true(fabs(sum[14] - (compat ? 40000 : 40000 + 10 * 15.9)) < 0.05);
 		assert_int_equal(seen[14], 11);

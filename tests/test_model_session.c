@@ -265,13 +265,13 @@ static void outputs_the_model_has_no_head_for_are_refused(void **state)
 static struct {
 	e3_dev_ops ops;
 	const e3_dev_ops *real;
-	size_t calls, floats;
+	size_t calls, bytes;
 } counting;
 
-static int counted_alloc(e3_dev *d, size_t floats, float **out, e3_err *err)
+static int counted_alloc(e3_dev *d, e3_dtype dtype, size_t n, e3_tensor *out, e3_err *err)
 {
-	counting.calls++, counting.floats += floats;
-	return counting.real->alloc(d, floats, out, err);
+	counting.calls++, counting.bytes += n * e3_dtype_size(dtype);
+	return counting.real->alloc(d, dtype, n, out, err);
 }
 
 static void memory_stays_where_it_is(void **state)
@@ -285,7 +285,7 @@ static void memory_stays_where_it_is(void **state)
 	stream_open(dev, &t, &custom_bare, &o);
 	const e3_plan *p = e3_session_plan(t.s);
 	const e3_cache *cache = &t.s->cache;
-	size_t at_start = counting.floats, growth = 0;
+	size_t at_start = counting.bytes, growth = 0;
 	assert_int_equal(cache->n_pages, p->pages);
 	for (int i = 0; i < 400; i++) {
 		stream_step(&t, i % 50);
@@ -306,13 +306,13 @@ static void memory_stays_where_it_is(void **state)
 		assert_true(e3_session_cache(t.s).peak <= p->cache_bytes);
 		assert_int_equal(e3_session_cache(t.s).full, (uint64_t)(i + 1) * 12 * 4 * p->token_bytes);
 		if (i == 20)
-			growth = counting.floats;
+			growth = counting.bytes;
 	}
-	printf("# %zu floats at the start, %zu more by frame 20, %zu more by frame 400\n", at_start, growth - at_start,
-		counting.floats - growth);
+	printf("# %zu bytes at the start, %zu more by frame 20, %zu more by frame 400\n", at_start, growth - at_start,
+		counting.bytes - growth);
 	assert_int_equal(cache->n_pages, p->pages);
 	assert_int_equal(cache->n_slabs, 1);
-	assert_int_equal(counting.floats, growth);
+	assert_int_equal(counting.bytes, growth);
 	stream_close(&t);
 	dev->ops = counting.real;
 }

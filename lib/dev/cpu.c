@@ -27,24 +27,36 @@ static e3_memory cpu_memory(e3_dev *dev)
 	return (e3_memory){e3_rss_now(), (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE)};
 }
 
-static int cpu_alloc(e3_dev *dev, size_t floats, float **out, e3_err *err)
+static int cpu_alloc(e3_dev *dev, e3_dtype dtype, size_t n, e3_tensor *out, e3_err *err)
 {
-	*out = e3_alloc(floats, sizeof(float), "memory of the network", err);
-	return *out ? 0 : -1;
+	*out = (e3_tensor){e3_alloc(n, e3_dtype_size(dtype), "memory of the network", err), dtype};
+	return out->p ? 0 : -1;
 }
 
-static void cpu_free(e3_dev *dev, float *p) { free(p); }
+static void cpu_free(e3_dev *dev, void *p) { free(p); }
 
-static int cpu_copy(e3_dev *dev, float *to, const float *from, size_t n, e3_err *err)
+static int cpu_upload(e3_dev *dev, e3_tensor to, const void *from, size_t n, e3_err *err)
 {
-	memcpy(to, from, n * sizeof(float));
+	memcpy(to.p, from, n * e3_dtype_size(to.dtype));
 	return 0;
+}
+
+/* download and fetch */
+static int cpu_download(e3_dev *dev, void *to, e3_tensor from, size_t n, e3_err *err)
+{
+	memcpy(to, from.p, n * e3_dtype_size(from.dtype));
+	return 0;
+}
+
+static int cpu_copy(e3_dev *dev, e3_tensor to, e3_tensor from, size_t n, e3_err *err)
+{
+	return e3_check_copy(to, from, err) ? -1 : cpu_upload(dev, to, from.p, n, err);
 }
 
 static int cpu_weight(e3_dev *dev, const float *from, e3_mat *mat, e3_err *err)
 {
 	size_t n = e3_area(mat->out, mat->in);
-	return cpu_alloc(dev, n, &mat->w, err) || cpu_copy(dev, mat->w, from, n, err) ? -1 : 0;
+	return cpu_alloc(dev, E3_F32, n, &mat->w, err) || cpu_upload(dev, mat->w, from, n, err) ? -1 : 0;
 }
 
 static int cpu_alloc_host(e3_dev *dev, size_t bytes, void **out, e3_err *err)
@@ -89,12 +101,12 @@ static const e3_dev_ops cpu_ops = {
 	.memory = cpu_memory,
 	.alloc = cpu_alloc,
 	.free = cpu_free,
-	.upload = cpu_copy,
+	.upload = cpu_upload,
 	.weight = cpu_weight,
-	.download = cpu_copy,
+	.download = cpu_download,
 	.alloc_host = cpu_alloc_host,
 	.free_host = cpu_free_host,
-	.fetch = cpu_copy,
+	.fetch = cpu_download,
 	.mark = cpu_nothing,
 	.wait = cpu_nothing,
 	.branch = cpu_no_choice,

@@ -6,6 +6,7 @@
 #ifndef E3_DEV_CPU_H
 #define E3_DEV_CPU_H
 
+#include "dev/check.h"
 #include "e3/dev.h"
 #include "e3/thread.h"
 #include <cblas.h>
@@ -27,28 +28,38 @@ typedef struct e3_cpu {
 } e3_cpu;
 
 static inline e3_cpu *e3_cpu_of(e3_dev *dev) { return (e3_cpu *)(void *)dev; }
+static inline float *e3_cpu_page(const e3_kv *kv, uint32_t page) { return (float *)(void *)kv->page[page]; }
 
 /* At least `floats` floats for each thread (which = 0..threads-1) or for the operation (which = threads): kept between
  * calls, so nothing is allocated once shapes have been seen. */
 int e3_cpu_scratch(e3_cpu *cpu, int which, size_t floats, float **out, e3_err *err);
 int e3_cpu_scratch_all(e3_cpu *cpu, size_t floats, const char *op, e3_err *err);
 
-/* c [m][n] (ldc) = a [m][k] (lda) × b^T, b [n][k] (ldb); one thread. */
-static inline void e3_gemm_nt(int m, int n, int k, float alpha, const float *a, int lda, const float *b, int ldb,
-	float *c, int ldc)
-{
-	cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, m, n, k, alpha, a, lda, b, ldb, 0, c, ldc);
-}
+/* A matrix in memory: where it begins, and values from one row to the next. */
+typedef struct e3_block_of {
+	const float *p;
+	int ld;
+} e3_block_of;
 
-/* c += the same. */
-static inline void e3_gemm_nt_add(int m, int n, int k, const float *a, int lda, const float *b, int ldb, float *c,
-	int ldc)
+/* c [m][n] (ldc) = alpha × a [m][k] × b^T, b [n][k], + beta × c; one thread. */
+typedef struct e3_product {
+	int m, n, k;
+	e3_block_of a, b;
+	float *c;
+	int ldc;
+	float alpha, beta;
+} e3_product;
+
+static inline void e3_gemm_nt(const e3_product *p)
 {
-	cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, m, n, k, 1, a, lda, b, ldb, 1, c, ldc);
+	cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, p->m, p->n, p->k, p->alpha, p->a.p, p->a.ld, p->b.p, p->b.ld,
+		p->beta, p->c, p->ldc);
 }
 
 /* Into how many tasks a product of rows × cols is cut. */
 void e3_cpu_cut(int rows, int cols, int *row_parts, int *col_parts);
+/* LayerNorm of rows. */
+void e3_cpu_norm_rows(e3_cpu *cpu, e3_rows x, const e3_norm *n, e3_rows out);
 /* One row of LayerNorm. */
 void e3_cpu_norm_row(const float *x, const e3_norm *n, float *out);
 /* Applies an activation to n floats in place. */
@@ -82,11 +93,11 @@ static inline float e3_expf(float x)
 	return p * scale.f * zero;
 }
 
-/* Table of operations, by file. */
-int e3_cpu_patchify(e3_dev *, const uint8_t *, int, int, int, float *, e3_err *);
+/* The operations, by file. All values are f32, which the checks make sure of. */
+int e3_cpu_patchify(e3_dev *, const e3_patchify *, e3_err *);
 int e3_cpu_linear(e3_dev *, const e3_linear *, e3_err *);
-int e3_cpu_norm(e3_dev *, const float *, int, int, const e3_norm *, float *, int, e3_err *);
-int e3_cpu_copy_rows(e3_dev *, const float *, int, int, int, float *, int, e3_err *);
+int e3_cpu_norm(e3_dev *, e3_rows, const e3_norm *, e3_rows, e3_err *);
+int e3_cpu_copy_rows(e3_dev *, e3_rows, int, e3_rows, e3_err *);
 int e3_cpu_modulate(e3_dev *, const float *, const float *, int, float *, e3_err *);
 int e3_cpu_qkv(e3_dev *, const e3_qkv *, e3_err *);
 int e3_cpu_attend(e3_dev *, const e3_attend *, e3_err *);
@@ -97,9 +108,9 @@ int e3_cpu_score(e3_dev *, const e3_rule *, const e3_scored *, int, e3_err *);
 int e3_cpu_reserve(e3_dev *, size_t, e3_err *);
 int e3_cpu_choose(e3_dev *, const e3_rule *, const e3_chosen *, int, e3_err *);
 int e3_cpu_conv(e3_dev *, const e3_conv *, e3_err *);
-int e3_cpu_deconv(e3_dev *, const float *, int, int, const e3_mat *, int, float *, e3_err *);
-int e3_cpu_upsample(e3_dev *, const float *, const int[2], int, float *, const int[2], e3_err *);
-int e3_cpu_add_uv(e3_dev *, float *, int, int, int, const float *, const float *, e3_err *);
+int e3_cpu_deconv(e3_dev *, e3_features, const e3_mat *, e3_features, e3_err *);
+int e3_cpu_upsample(e3_dev *, e3_features, e3_features, e3_err *);
+int e3_cpu_add_uv(e3_dev *, e3_features, e3_uv, e3_err *);
 int e3_cpu_dense(e3_dev *, const e3_dense *, e3_err *);
 
 #endif

@@ -11,7 +11,7 @@
 
 static float *page_k(const e3_kv *kv, int page, int head)
 {
-	return kv->page[page] + (size_t)head * (size_t)kv->page_keys * (size_t)kv->head_dim;
+	return e3_cpu_page(kv, (uint32_t)page) + (size_t)head * (size_t)kv->page_keys * (size_t)kv->head_dim;
 }
 
 static float *page_v(const e3_kv *kv, int page, int head) { return page_k(kv, page, kv->heads + head); }
@@ -40,14 +40,14 @@ static void rotate(float *u, const float *rope, int head_dim)
 	}
 }
 
-/* One head of one row, just projected: bias is in; norm, rotation, and off to its place. */
+/* One head of one row after projection and bias: norm, rotation, and the copy to its place. */
 static void place(const e3_qkv *op, int group, int row, float *u)
 {
 	int heads = op->kv->heads, d = op->kv->head_dim, kind = group / heads, head = group % heads;
 	const e3_norm *norm = kind == 0 ? op->q_norm : kind == 1 ? op->k_norm : NULL;
 	float *to;
 	if (kind == 0) {
-		to = op->q + (e3_area(head, op->rows) + (size_t)row) * (size_t)d;
+		to = e3_tensor_floats(op->q) + (e3_area(head, op->rows) + (size_t)row) * (size_t)d;
 	} else {
 		uint32_t slot = op->slot[row];
 		int page = (int)(slot / (uint32_t)op->kv->page_keys), at = (int)(slot % (uint32_t)op->kv->page_keys);
@@ -73,7 +73,14 @@ static void qkv_task(void *ctx, int task, int thread)
 	if (n <= 0 || rows <= 0)
 		return;
 	float *y = j->cpu->scratch[thread].p;
-	e3_gemm_nt(rows, n, m->in, 1, j->normed + e3_area(r0, m->in), m->in, m->w + e3_area(g0 * d, m->in), m->in, y, n);
+	e3_gemm_nt(&(e3_product){.m = rows,
+		.n = n,
+		.k = m->in,
+		.a = {j->normed + e3_area(r0, m->in), m->in},
+		.b = {e3_tensor_floats(m->w) + e3_area(g0 * d, m->in), m->in},
+		.c = y,
+		.ldc = n,
+		.alpha = 1});
 	for (int r = 0; r < rows; r++)
 		for (int g = g0; g < g1; g++) {
 			float *u = y + e3_area(r, n) + (size_t)(g - g0) * (size_t)d;
@@ -89,9 +96,12 @@ int e3_cpu_qkv(e3_dev *dev, const e3_qkv *op, e3_err *err)
 	int threads = e3_pool_threads(cpu->pool), dim = op->mat->in;
 	qkv_job job = {.cpu = cpu, .op = op, .groups = 3 * op->kv->heads};
 	float *normed;
+	if (e3_check_qkv(dev, op, err))
+		return -1;
 	if (e3_cpu_scratch(cpu, threads, e3_area(op->rows, dim), &normed, err))
 		return e3_fail_in(err, "qkv");
-	e3_cpu_norm(dev, op->x, dim, op->rows, op->norm, normed, dim, err);
+	e3_cpu_norm_rows(cpu, (e3_rows){(float *)(uintptr_t)op->x, op->rows, dim}, op->norm,
+		(e3_rows){normed, op->rows, dim});
 	job.normed = normed;
 	e3_cpu_cut(op->rows, op->mat->out, &job.row_parts, &job.col_parts);
 	job.col_parts = e3_min(job.groups, job.col_parts);
@@ -147,12 +157,19 @@ static void attend_task(void *ctx, int task, int thread)
 		return;
 	float *s = j->cpu->scratch[thread].p, *o = s + e3_area(j->tile, kv->page_keys), *max = o + e3_area(j->tile, d),
 		  *sum = max + j->tile;
-	const float *q = op->q + (e3_area(head, op->rows) + (size_t)r0) * (size_t)d;
+	const float *q = e3_tensor_floats(op->q) + (e3_area(head, op->rows) + (size_t)r0) * (size_t)d;
 	for (int r = 0; r < rows; r++)
 		max[r] = -INFINITY, sum[r] = 0;
 	for (int page = 0; page * kv->page_keys < kv->n_keys; page++) {
 		int n = e3_min(kv->page_keys, kv->n_keys - page * kv->page_keys);
-		e3_gemm_nt(rows, n, d, j->scale, q, d, page_k(kv, page, head), d, s, kv->page_keys);
+		e3_gemm_nt(&(e3_product){.m = rows,
+			.n = n,
+			.k = d,
+			.a = {q, d},
+			.b = {page_k(kv, page, head), d},
+			.c = s,
+			.ldc = kv->page_keys,
+			.alpha = j->scale});
 		for (int r = 0; r < rows; r++) {
 			float shrink = softmax_row(s + e3_area(r, kv->page_keys), n, &max[r], &sum[r]);
 			if (page && shrink != 1.0f)
@@ -163,7 +180,7 @@ static void attend_task(void *ctx, int task, int thread)
 	}
 	int width = kv->heads * d;
 	for (int r = 0; r < rows; r++) {
-		float *to = op->out + e3_area(r0 + r, width) + (size_t)head * (size_t)d;
+		float *to = e3_tensor_floats(op->out) + e3_area(r0 + r, width) + (size_t)head * (size_t)d;
 		memcpy(to, o + e3_area(r, d), (size_t)d * sizeof *to);
 		scale_row(to, d, 1.0f / sum[r]);
 		if (op->lse)
@@ -186,7 +203,7 @@ int e3_cpu_attend(e3_dev *dev, const e3_attend *op, e3_err *err)
 	job.tile = tile_rows(op->rows, kv->heads);
 	job.tiles = e3_ceil_div(op->rows, job.tile);
 	size_t need = e3_area(job.tile, kv->page_keys + kv->head_dim + 2);
-	if (e3_cpu_scratch_all(cpu, need, "attend", err))
+	if (e3_check_attend(dev, op, err) || e3_cpu_scratch_all(cpu, need, "attend", err))
 		return -1;
 	e3_parallel_for(cpu->pool, kv->heads * job.tiles, attend_task, &job);
 	return 0;
@@ -224,14 +241,21 @@ static void mass_task(void *ctx, int page, int thread)
 		for (int r0 = 0; r0 < op->rows; r0 += j->tile) {
 			int rows = e3_min(j->tile, op->rows - r0);
 			size_t at = e3_area(head, op->rows) + (size_t)r0;
-			e3_gemm_nt(rows, n, d, j->scale, op->q + at * (size_t)d, d, page_k(kv, page, head), d, s, kv->page_keys);
+			e3_gemm_nt(&(e3_product){.m = rows,
+				.n = n,
+				.k = d,
+				.a = {e3_tensor_floats(op->q) + at * (size_t)d, d},
+				.b = {page_k(kv, page, head), d},
+				.c = s,
+				.ldc = kv->page_keys,
+				.alpha = j->scale});
 			memset(acc, 0, (size_t)n * sizeof *acc);
 			for (int r = 0; r < rows; r++)
 				mass_row(s + e3_area(r, kv->page_keys), n, op->lse[at + (size_t)r], acc);
 			for (int k = 0; k < n; k++)
 				mass[k] += acc[k] * inv;
-			for (int r = 0; op->map && r < rows; r++) {
-				float *row = op->map + e3_area(r0 + r, kv->n_keys) + first;
+			for (int r = 0; op->attn_map && r < rows; r++) {
+				float *row = op->attn_map + e3_area(r0 + r, kv->n_keys) + first;
 				for (int k = 0; k < n; k++)
 					row[k] = (head ? row[k] : 0) + s[e3_area(r, kv->page_keys) + (size_t)k] * inv;
 			}
@@ -245,7 +269,7 @@ int e3_cpu_mass(e3_dev *dev, const e3_mass *op, e3_err *err)
 		.op = op,
 		.tile = e3_min(op->rows, 256),
 		.scale = 1.0f / sqrtf((float)op->kv->head_dim)};
-	if (e3_cpu_scratch_all(cpu, e3_area(job.tile + 1, op->kv->page_keys), "mass", err))
+	if (e3_check_mass(dev, op, err) || e3_cpu_scratch_all(cpu, e3_area(job.tile + 1, op->kv->page_keys), "mass", err))
 		return -1;
 	e3_parallel_for(cpu->pool, e3_ceil_div(op->kv->n_keys, op->kv->page_keys), mass_task, &job);
 	return 0;

@@ -13,10 +13,10 @@ typedef struct cell {
 	uint32_t *id, *seen;
 } cell;
 
-static cell cell_of(e3_dev *dev, const e3_kv *kv, uint32_t slot)
+static cell cell_of(const e3_kv *kv, uint32_t slot)
 {
 	size_t keys = (size_t)kv->page_keys, at = slot % keys;
-	double *sum = (double *)(void *)(kv->page[slot / keys] + e3_page_floats(dev->attn_dtype, kv));
+	double *sum = (double *)(void *)(kv->page[slot / keys] + e3_kv_bytes(kv));
 	uint32_t *id = (uint32_t *)(void *)(sum + keys);
 	return (cell){sum + at, id + at, id + keys + at};
 }
@@ -26,12 +26,12 @@ int e3_cpu_move(e3_dev *dev, const e3_kv *kv, const uint32_t *from, const uint32
 	uint32_t keys = (uint32_t)kv->page_keys;
 	size_t d = (size_t)kv->head_dim;
 	for (int k = 0; k < n; k++) {
-		const float *source = kv->page[from[k] / keys] + from[k] % keys * d;
-		float *target = kv->page[to[k] / keys] + to[k] % keys * d;
+		const float *source = e3_cpu_page(kv, from[k] / keys) + from[k] % keys * d;
+		float *target = e3_cpu_page(kv, to[k] / keys) + to[k] % keys * d;
 		for (int part = 0; part < 2 * kv->heads; part++, source += keys * d, target += keys * d)
 			memcpy(target, source, d * sizeof *target);
 		if (kv->scored) {
-			cell a = cell_of(dev, kv, from[k]), b = cell_of(dev, kv, to[k]);
+			cell a = cell_of(kv, from[k]), b = cell_of(kv, to[k]);
 			*b.sum = *a.sum, *b.id = *a.id, *b.seen = *a.seen;
 		}
 	}
@@ -42,7 +42,7 @@ int e3_cpu_enter(e3_dev *dev, const e3_entered *layer, int layers, e3_err *err)
 {
 	for (int l = 0; l < layers; l++)
 		for (int k = 0; k < layer[l].n; k++) {
-			cell c = cell_of(dev, layer[l].kv, layer[l].slot[k]);
+			cell c = cell_of(layer[l].kv, layer[l].slot[k]);
 			*c.id = layer[l].first_id + (uint32_t)k;
 			*c.sum = layer[l].first_id ? 0 : INFINITY;
 			*c.seen = layer[l].first_id ? 0 : 1;
@@ -86,7 +86,7 @@ int e3_cpu_score(e3_dev *dev, const e3_rule *r, const e3_scored *layer, int laye
 		if (s->mass)
 			s->stat->variance = e3_rank_variance(s->mass, (size_t)s->kv->n_keys);
 		for (int k = 0; k < s->kv->n_keys; k++) {
-			cell c = cell_of(dev, s->kv, (uint32_t)k);
+			cell c = cell_of(s->kv, (uint32_t)k);
 			if (s->mass)
 				add_share(r, c, s->mass[k], s->kv->n_keys);
 			bool prot = is_protected(r, *c.id);
@@ -135,7 +135,7 @@ int e3_cpu_choose(e3_dev *dev, const e3_rule *r, const e3_chosen *layer, int lay
 	for (int l = 0; l < layers; l++) {
 		size_t n = 0;
 		for (int k = 0; k < layer[l].kv->n_keys; k++) {
-			cell c = cell_of(dev, layer[l].kv, (uint32_t)k);
+			cell c = cell_of(layer[l].kv, (uint32_t)k);
 			bool prot = is_protected(r, *c.id);
 			if (!prot || r->protected_last)
 				candidate[n++] = (e3_candidate){prot ? INFINITY : score_of(r, c), *c.id, (uint32_t)k};

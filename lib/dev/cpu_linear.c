@@ -99,21 +99,26 @@ static void linear_task(void *ctx, int task, int thread)
 	int n = c1 - c0, rows = r1 - r0;
 	if (n <= 0 || rows <= 0)
 		return;
-	const float *x = j->x + (size_t)r0 * (size_t)j->ldx, *w = m->w + (size_t)c0 * (size_t)m->in;
-	float *out = op->out + (size_t)r0 * (size_t)op->ldo + c0;
+	const float *x = j->x + (size_t)r0 * (size_t)j->ldx, *w = e3_tensor_floats(m->w) + (size_t)c0 * (size_t)m->in;
+	float *out = e3_tensor_floats(op->out) + (size_t)r0 * (size_t)op->ldo + c0;
+	e3_product product =
+		{.m = rows, .n = n, .k = m->in, .a = {x, j->ldx}, .b = {w, m->in}, .c = out, .ldc = op->ldo, .alpha = 1};
 	if (op->add && op->act == E3_ACT_NONE && op->rows > 1) { /* the product itself can add */
-		e3_gemm_nt_add(rows, n, m->in, x, j->ldx, w, m->in, out, op->ldo);
+		product.beta = 1;
+		e3_gemm_nt(&product);
 		for (int r = 0; m->b && r < rows; r++)
 			add_row(out + (size_t)r * (size_t)op->ldo, m->b + c0, n);
 		return;
 	}
 	float *y = op->add ? j->cpu->scratch[thread].p : out;
 	int ldy = op->add ? n : op->ldo;
-	if (op->rows == 1)
+	if (op->rows == 1) {
 		for (int c = 0; c < n; c++)
 			y[c] = dot(x, w + (size_t)c * (size_t)m->in, m->in);
-	else
-		e3_gemm_nt(rows, n, m->in, 1, x, j->ldx, w, m->in, y, ldy);
+	} else {
+		product.c = y, product.ldc = ldy;
+		e3_gemm_nt(&product);
+	}
 	for (int r = 0; r < rows; r++) {
 		float *row = y + (size_t)r * (size_t)ldy;
 		if (m->b)
@@ -125,26 +130,31 @@ static void linear_task(void *ctx, int task, int thread)
 }
 
 typedef struct norm_job {
-	const float *x;
-	int ldx, rows, parts;
+	e3_rows x;
 	const e3_norm *norm;
-	float *out;
-	int ldo;
+	e3_rows out;
+	int parts;
 } norm_job;
 
 static void norm_task(void *ctx, int task, int thread)
 {
 	norm_job *j = ctx;
-	int r0 = (int)((int64_t)j->rows * task / j->parts), r1 = (int)((int64_t)j->rows * (task + 1) / j->parts);
+	int r0 = (int)((int64_t)j->x.n * task / j->parts), r1 = (int)((int64_t)j->x.n * (task + 1) / j->parts);
 	for (int r = r0; r < r1; r++)
-		e3_cpu_norm_row(j->x + (size_t)r * (size_t)j->ldx, j->norm, j->out + (size_t)r * (size_t)j->ldo);
+		e3_cpu_norm_row(j->x.p + (size_t)r * (size_t)j->x.ld, j->norm, j->out.p + (size_t)r * (size_t)j->out.ld);
 }
 
-int e3_cpu_norm(e3_dev *dev, const float *x, int ldx, int rows, const e3_norm *norm, float *out, int ldo, e3_err *err)
+void e3_cpu_norm_rows(e3_cpu *cpu, e3_rows x, const e3_norm *norm, e3_rows out)
 {
-	e3_cpu *cpu = e3_cpu_of(dev);
-	int parts = rows >= 32 ? 2 * e3_pool_threads(cpu->pool) : 1; /* a row is a row on any thread */
-	e3_parallel_for(cpu->pool, parts, norm_task, &(norm_job){x, ldx, rows, parts, norm, out, ldo});
+	int parts = x.n >= 32 ? 2 * e3_pool_threads(cpu->pool) : 1; /* a row is the same on any thread */
+	e3_parallel_for(cpu->pool, parts, norm_task, &(norm_job){x, norm, out, parts});
+}
+
+int e3_cpu_norm(e3_dev *dev, e3_rows x, const e3_norm *norm, e3_rows out, e3_err *err)
+{
+	if (e3_check_rows("norm", x, out, err))
+		return -1;
+	e3_cpu_norm_rows(e3_cpu_of(dev), x, norm, out);
 	return 0;
 }
 
@@ -162,12 +172,15 @@ int e3_cpu_linear(e3_dev *dev, const e3_linear *op, e3_err *err)
 {
 	e3_cpu *cpu = e3_cpu_of(dev);
 	int threads = e3_pool_threads(cpu->pool);
-	linear_job job = {.cpu = cpu, .op = op, .x = op->x, .ldx = op->ldx};
+	linear_job job = {.cpu = cpu, .op = op, .x = e3_tensor_floats(op->x), .ldx = op->ldx};
+	if (e3_check_linear(dev, op, err))
+		return -1;
 	if (op->norm) {
 		float *normed;
 		if (e3_cpu_scratch(cpu, threads, e3_area(op->rows, op->mat->in), &normed, err))
 			return e3_fail_in(err, "linear");
-		e3_cpu_norm(dev, op->x, op->ldx, op->rows, op->norm, normed, op->mat->in, err);
+		e3_cpu_norm_rows(cpu, (e3_rows){e3_tensor_floats(op->x), op->rows, op->ldx}, op->norm,
+			(e3_rows){normed, op->rows, op->mat->in});
 		job.x = normed, job.ldx = op->mat->in;
 	}
 	e3_cpu_cut(op->rows, op->mat->out, &job.row_parts, &job.col_parts);
@@ -178,10 +191,12 @@ int e3_cpu_linear(e3_dev *dev, const e3_linear *op, e3_err *err)
 	return 0;
 }
 
-int e3_cpu_copy_rows(e3_dev *dev, const float *x, int ldx, int rows, int dim, float *out, int ldo, e3_err *err)
+int e3_cpu_copy_rows(e3_dev *dev, e3_rows x, int dim, e3_rows out, e3_err *err)
 {
-	for (int r = 0; r < rows; r++)
-		memcpy(out + (size_t)r * (size_t)ldo, x + (size_t)r * (size_t)ldx, (size_t)dim * sizeof *out);
+	if (e3_check_rows("copy_rows", x, out, err))
+		return -1;
+	for (int r = 0; r < x.n; r++)
+		memcpy(out.p + (size_t)r * (size_t)out.ld, x.p + (size_t)r * (size_t)x.ld, (size_t)dim * sizeof *out.p);
 	return 0;
 }
 

@@ -1,21 +1,55 @@
 /* dev: the seam between the network and the machine it runs on.
  *
- * A device is a table of operations and a private state. The model code exists once and calls only these; each
- * operation is as coarse as a good backend needs for fusing. Two backends: the CPU (here, the oracle) and CUDA (a
- * plug-in that fills the same table). Mathematics: doc/network.md; the section is named beside each operation.
+ * A device is a table of operations and a private state. The model code exists once and calls only these operations;
+ * each is coarse enough for a backend to fuse what it contains. There are two backends: the CPU (lib/dev, the reference
+ * for the other) and CUDA (kernels/, a plug-in that fills the same table). The mathematics is in doc/network.md; the
+ * numbers in parentheses below are its sections.
  *
- * Memory: pointers from `alloc` belong to the device and only the device's operations may read or write through them
- * (on the CPU they happen to be plain memory). Everything is f32, but for activations that only matter for products,
- * which have a type of the backend (e3_dev.attn_dtype, feature_dtype; f32 on the CPU and in strict mode): "short" are
- * queries, keys, values and attention's output unless the e3_kv is exact, and what e3_linear says; maps are what conv,
- * deconv, upsample, add_uv and dense work on, what lies between the two products of an MLP, and what e3_linear says.
- * Weights are handed over as f32; `weight` keeps them in the type that suits their use. Matrices are row-major
- * [rows][columns]; maps are [row][column][channel]. An operation with no work is valid.
+ * Operands and their types. Memory that always holds f32 is `float *`. Where the device chooses the type, the operand
+ * is an e3_tensor, which carries its type; an operation refuses a tensor of the wrong type (lib/dev/check.c). A is the
+ * device's attn_dtype, F its feature_dtype: bf16 and f16 on CUDA; f32 on the CPU and in strict mode.
  *
- * Order: operations return 0, or -1 with a text that names the operation; they may still be running when they return.
- * They take effect in the order they were given, within a branch. Results in host memory (`fetch`, `dense`) are there
- * after `finish`, or after `wait` if they were asked for before `mark`. Host memory handed to an operation may be
- * reused when it returns, unless the operation writes to it.
+ *   operation    reads                             writes
+ *   patchify     rgb u8 (host)                     out f32
+ *   linear       x f32, A or F                     out f32, A or F; f32 when it adds
+ *   norm         x f32                             out f32
+ *   modulate     token, modulation f32             out f32
+ *   qkv          x, rope f32                       q and kv: A, or f32 where kv is f32
+ *   attend       q, kv: A, or both f32             out as q; lse f32
+ *   mass         q, kv: A, or both f32; lse f32    mass, attn_map f32
+ *   conv         x, resid, plus F                  out F
+ *   deconv       x F                               out F
+ *   upsample     x F                               out F
+ *   add_uv       x F; uv f32                       x
+ *   dense        z F; uv f32                       value, conf f32 (host)
+ *   copy_rows    x f32                             out f32
+ *   copy         any type                          the same type
+ *   move         pages of kv                       pages of kv
+ *   enter, score, choose: scored pages; results in host memory
+ *
+ * Weights are given as f32; `weight` keeps them in the type that suits their role. Matrices are row-major
+ * [rows][columns]. Three things are not called maps for short: feature maps are `e3_features` [row][column][channel],
+ * attention maps are `attn_map` [query][key], and memory that a file is mapped into does not occur here. An operation
+ * with no work is valid.
+ *
+ * Order. Operations return 0, or -1 with a text that names the operation; they may still be running when they return.
+ * Within a branch they take effect in the order given. One frame, as lib/model/session.c gives it to the device:
+ *
+ *   caller     gather tokens launch mark | branch 1 .. | branch 0 .. | wait | branch 2 choose mark wait, move | finish
+ *   branch 0   [------- tokens -------]^mark            [------ dense heads ------]                           |
+ *   branch 1                            [---- camera head ----]                                               |
+ *   branch 2                                                     [choose]^mark  [move]                        |
+ *
+ *   mark      remembers this point of the current branch.
+ *   wait      returns when everything before the last mark is done.
+ *   branch    selects the branch that the next operations go to. Branches run side by side. The first use of branch 1
+ * or 2 since `finish` starts after everything that was given before the last mark. finish    waits for all branches and
+ * returns to branch 0. gather    begins a piece: what is given until `launch`, to one branch and without waiting, may
+ * be held back ... launch    ... and is started here as one, which costs the device less time than many small starts.
+ *
+ * What one branch writes, another may use after a wait for it or after finish. Results in host memory (fetch, dense,
+ * score, choose) are there after finish, or after wait if they were asked for before mark. Host memory that an
+ * operation only reads may be reused when the operation returns.
  */
 #ifndef E3_DEV_H
 #define E3_DEV_H
@@ -28,64 +62,110 @@
 
 typedef struct e3_dev e3_dev;
 
+/* Values of one type in device memory: a small handle, passed by value. Only a device may read or write through p (the
+ * CPU's memory happens to be plain memory). p NULL: no tensor. */
+typedef struct e3_tensor {
+	uint8_t *p;
+	e3_dtype dtype;
+} e3_tensor;
+
+/* The tensor from its value n on. */
+static inline e3_tensor e3_tensor_at(e3_tensor t, size_t n)
+{
+	return (e3_tensor){t.p + n * e3_dtype_size(t.dtype), t.dtype};
+}
+
+/* f32 memory as a tensor, and back; NULL if the tensor has another type. */
+static inline e3_tensor e3_tensor_f32(const float *p) { return (e3_tensor){(uint8_t *)(uintptr_t)p, E3_F32}; }
+static inline float *e3_tensor_floats(e3_tensor t) { return t.dtype == E3_F32 ? (float *)(void *)t.p : NULL; }
+
+/* Rows of f32 values: `ld` values from the start of one to the start of the next. */
+typedef struct e3_rows {
+	float *p;
+	int n, ld;
+} e3_rows;
+
+/* A feature map [h][w][c]. */
+typedef struct e3_features {
+	e3_tensor t;
+	int h, w, c;
+} e3_features;
+
+/* Position features of a map of h × w pixels and c channels: x [w][c / 2] goes to the first half of the channels, y
+ * [h][c / 2] to the second. Scaled by 0.1 already (7.1). */
+typedef struct e3_uv {
+	const float *x, *y;
+} e3_uv;
+
 typedef enum e3_act { E3_ACT_NONE, E3_ACT_GELU, E3_ACT_RELU, E3_ACT_SILU } e3_act;
 
-/* LayerNorm over `dim` values: population variance, eps inside the root. w and b NULL: no affine. */
+/* LayerNorm over `dim` values: population variance, eps inside the root. w and b NULL: no affine part. */
 typedef struct e3_norm {
 	int dim;
 	float eps;
 	float *w, *b;
 } e3_norm;
 
-/* The type of an activation. Pointers are float * all the same; e3_dtype_floats says how many floats hold n values. */
-static inline size_t e3_dtype_floats(e3_dtype t, size_t n) { return t == E3_F32 ? n : (n + 1) / 2; }
+/* What a matrix is multiplied with, which decides the type that a backend keeps it in. */
+typedef enum e3_role {
+	E3_ROLE_EXACT,    /* anything; kept in f32 */
+	E3_ROLE_ATTENDED, /* the output of attention: attn_dtype */
+	E3_ROLE_ROW,      /* f32, one row at a time, where reading the weights is the cost: the camera head */
+	E3_ROLE_FEATURES  /* features, or f32 that is rounded to their type: feature_dtype */
+} e3_role;
 
-/* What a matrix is for, which decides the type a backend keeps it in: f32; products with short activations; with one
- * row at a time, where reading the weights is the cost (the camera head); with maps, or f32 that will be rounded as
- * maps are. */
-typedef enum e3_use { E3_USE_ANY, E3_USE_SHORT, E3_USE_ROW, E3_USE_MAPS } e3_use;
-
-/* Linear layer: y = x W^T + b, W [out][in]; b may be NULL. w comes from `weight`, or with E3_USE_ANY from alloc and
- * upload. */
+/* Linear layer: y = x W^T + b, W [out][in]; b may be NULL. w comes from `weight`, or with E3_ROLE_EXACT also from alloc
+ * and upload. */
 typedef struct e3_mat {
 	int out, in;
-	float *w, *b;
-	e3_use use;
+	e3_tensor w;
+	float *b;
+	e3_role role;
 } e3_mat;
 
 /* Keys and values of one attention layer: a list of pages. A page holds K [heads][page_keys][head_dim], then V the
  * same. Keys 0..n_keys-1 lie one after the other through the pages: slot k is row k % page_keys of page k / page_keys.
  * A scored page goes on with what eviction knows of each slot: the sum of its scores (f64 [page_keys]), its token id,
- * and the frames that saw it (u32). */
+ * and the number of frames that saw it (u32 [page_keys] each). */
 typedef struct e3_kv {
-	float *const *page;
+	uint8_t *const *page;
+	e3_dtype dtype; /* of K and V: attn_dtype, or f32 for the camera head */
 	int page_keys, n_keys;
 	int heads, head_dim;
-	bool exact;  /* f32 throughout: the camera head */
 	bool scored; /* page_keys is even */
 } e3_kv;
 
-/* Floats of K and V in one page of a type; the scores, if there are any, begin there and take 4 floats for each key. */
-static inline size_t e3_page_floats(e3_dtype type, const e3_kv *kv)
+/* Bytes of K and V in a page, which is where the scores begin; and of the whole page. */
+static inline size_t e3_kv_bytes(const e3_kv *kv)
 {
-	return e3_dtype_floats(type, 2 * (size_t)kv->heads * (size_t)kv->head_dim * (size_t)kv->page_keys);
+	return 2 * (size_t)kv->heads * (size_t)kv->head_dim * (size_t)kv->page_keys * e3_dtype_size(kv->dtype);
+}
+static inline size_t e3_page_bytes(const e3_kv *kv)
+{
+	return e3_kv_bytes(kv) + (kv->scored ? (sizeof(double) + 2 * sizeof(uint32_t)) * (size_t)kv->page_keys : 0);
 }
 
-/* act(norm(x) W^T + b) -> out; with `add`: out += that. (doc/network.md 4, 5.2; LayerScale is in the matrix) */
+/* RGB [h][w][3] in host memory to normalised patches [h/patch * w/patch][3 * patch * patch], channel slowest (3.1, 4).
+ */
+typedef struct e3_patchify {
+	const uint8_t *rgb;
+	int h, w, patch;
+	float *out;
+} e3_patchify;
+
+/* act(norm(x) W^T + b) -> out; with `add`: out += that (4, 5.2; LayerScale is in the matrix). */
 typedef struct e3_linear {
-	const float *x;
-	int rows, ldx;       /* ldx: floats from one row of x to the next */
+	e3_tensor x;
+	int rows, ldx;       /* ldx: values from one row of x to the next */
 	const e3_norm *norm; /* or NULL */
 	const e3_mat *mat;
 	e3_act act;
 	bool add; /* accumulate into out */
-	float *out;
+	e3_tensor out;
 	int ldo;
-	bool x_short, out_short; /* the type of x and of out, ... */
-	bool x_map, out_map;     /* ... at most one of each; out is f32 with `add` */
 } e3_linear;
 
-/* LayerNorm, qkv projection, norm of q and k per head, 2D RoPE, keys and values into their slots. (5.2, 5.3, 5.4) */
+/* LayerNorm, qkv projection, norm of q and k per head, 2D RoPE, keys and values into their slots (5.2, 5.3, 5.4). */
 typedef struct e3_qkv {
 	const float *x; /* [rows][dim] */
 	int rows;
@@ -93,7 +173,7 @@ typedef struct e3_qkv {
 	const e3_mat *mat;              /* [3 dim][dim], output [q | k | v], each head-major */
 	const e3_norm *q_norm, *k_norm; /* or NULL */
 	const float *rope;    /* [rows][head_dim]: cos of head_dim/2 angles, then their sines (y half first); or NULL */
-	float *q;             /* [heads][rows][head_dim] */
+	e3_tensor q;          /* [heads][rows][head_dim] */
 	const e3_kv *kv;      /* where k and v go */
 	const uint32_t *slot; /* [rows] slot of each row's key (host memory) */
 } e3_qkv;
@@ -101,22 +181,23 @@ typedef struct e3_qkv {
 /* softmax(q K^T / sqrt(head_dim)) V over all keys -> out [rows][heads * head_dim]; on request the log-sum-exp of each
  * row. */
 typedef struct e3_attend {
-	const float *q; /* [heads][rows][head_dim] */
+	e3_tensor q; /* [heads][rows][head_dim] */
 	int rows;
 	const e3_kv *kv;
-	float *out;
+	e3_tensor out;
 	float *lse; /* [heads][rows], or NULL */
 } e3_attend;
 
 /* The mass of each key, recomputed from q, K and the log-sum-exp: sum over rows of the mean over heads of the
- * probability (9.1). No score matrix is stored, unless `map` asks for the head-averaged one. Slot order. */
+ * probability (9.1), in slot order. The probabilities are not stored, unless attn_map asks for their mean over heads.
+ */
 typedef struct e3_mass {
-	const float *q;
+	e3_tensor q;
 	int rows;
 	const e3_kv *kv;
 	const float *lse;
-	float *mass; /* [n_keys] */
-	float *map;  /* [rows][n_keys], or NULL */
+	float *mass;     /* [n_keys] */
+	float *attn_map; /* [rows][n_keys], or NULL */
 } e3_mass;
 
 /* ---- eviction (doc/network.md 9.2, doc/design.md 4) ----
@@ -171,7 +252,7 @@ typedef struct e3_layer_stat {
 	uint32_t prot, saturated; /* protected; not protected but with an infinite sum */
 } e3_layer_stat;
 
-/* Tokens that have come into one layer, with ids from first_id on: no score yet; those of frame 0 (first_id 0) an
+/* New tokens of one layer, with ids from first_id on. They have no score yet; those of frame 0 (first_id 0) have an
  * infinite one. */
 typedef struct e3_entered {
 	const e3_kv *kv;
@@ -188,7 +269,7 @@ typedef struct e3_scored {
 } e3_scored;
 
 typedef struct e3_choice {
-	uint32_t removed; /* as many as asked for, or all that may leave if they are fewer */
+	uint32_t removed; /* as many as asked for, or all that may leave if there are fewer */
 	float score_q[9]; /* quantiles 0 1 5 25 50 75 95 99 100 % of the finite scores; NaN when there are none */
 	float max_evicted, min_kept; /* finite scores; NaN when there are none */
 } e3_choice;
@@ -204,26 +285,23 @@ typedef struct e3_chosen {
 
 /* Convolution 3×3, padding 1 (7): out = act(conv(x or relu(x)) + b) + resid or relu(resid) + plus. */
 typedef struct e3_conv {
-	const float *x;
-	int h, w;
+	e3_features x;
 	const e3_mat *mat; /* [out][3 * 3 * in], taps row by row, channels innermost */
 	int stride;        /* 1 or 2: out is (h-1)/stride+1 × (w-1)/stride+1 */
 	bool relu_in;
 	e3_act act;
-	const float *resid; /* same shape as out, or NULL */
+	e3_tensor resid; /* same shape as out, or none */
 	bool relu_resid;
-	const float *plus; /* same shape as out, or NULL */
-	float *out;
+	e3_tensor plus; /* same shape as out, or none */
+	e3_features out;
 } e3_conv;
 
-/* The end of a dense head (7, "Tail"): z [h][w][c] resized (bilinear, align corners) to H × W, plus 0.1 UV, conv 3×3 to
- * `hidden`, ReLU, 1×1 to n+1 channels, then exp (n = 1) or sign·expm1 (n = 3), and 1 + exp for the confidence. Results
- * in host memory. */
+/* The end of a dense head (7, "Tail"): z resized (bilinear, align corners) to H × W, plus position features, conv 3×3
+ * to `conv->out` channels, ReLU, 1×1 to n+1 channels, then exp (n = 1) or sign·expm1 (n = 3), and 1 + exp for the
+ * confidence. Results in host memory. */
 typedef struct e3_dense {
-	const float *z;
-	int h, w, c;
-	const float *uv_x,
-		*uv_y; /* [W][c/2], [H][c/2], scaled by 0.1 already; channels 0..c/2-1 take uv_x, the rest uv_y */
+	e3_features z;
+	e3_uv uv; /* of H × W pixels and z.c channels */
 	const e3_mat *conv, *out;
 	int H, W;
 	float *value; /* [H][W][n], from alloc_host */
@@ -232,8 +310,8 @@ typedef struct e3_dense {
 
 enum { E3_BRANCHES = 3, E3_PIECES = 4 };
 
-/* Bytes of the memory the device works in: in use (by everybody, as the device tells it; of this process on the CPU),
- * and in all. */
+/* Bytes of the memory that the device works in: in use (by everybody, as the device reports it; by this process on the
+ * CPU), and in all. */
 typedef struct e3_memory {
 	uint64_t used, total;
 } e3_memory;
@@ -243,39 +321,34 @@ typedef struct e3_dev_ops {
 	void (*close)(e3_dev *);
 	e3_memory (*memory)(e3_dev *);
 
-	int (*alloc)(e3_dev *, size_t floats, float **out, e3_err *); /* zeroed, aligned to 64 bytes */
-	void (*free)(e3_dev *, float *);                              /* NULL is fine, as it is for free_host */
-	int (*upload)(e3_dev *, float *to, const float *from, size_t n, e3_err *);
-	/* Allocates mat->w and fills it from f32 [mat->out][mat->in] in host memory, for mat->use; `free` lets it go. */
+	/* n values: zeroed, aligned to 64 bytes. free and free_host accept NULL. */
+	int (*alloc)(e3_dev *, e3_dtype, size_t n, e3_tensor *out, e3_err *);
+	void (*free)(e3_dev *, void *p);
+	int (*upload)(e3_dev *, e3_tensor to, const void *from, size_t n, e3_err *);
+	int (*download)(e3_dev *, void *to, e3_tensor from, size_t n, e3_err *); /* complete when it returns */
+	/* Allocates mat->w and fills it from f32 [mat->out][mat->in] in host memory, as mat->role asks; `free` releases it.
+	 */
 	int (*weight)(e3_dev *, const float *from, e3_mat *mat, e3_err *);
-	int (*download)(e3_dev *, float *to, const float *from, size_t n, e3_err *); /* complete when it returns */
 	/* Host memory that results can be written to while the caller goes on; zeroed. */
 	int (*alloc_host)(e3_dev *, size_t bytes, void **out, e3_err *);
 	void (*free_host)(e3_dev *, void *);
-	int (*fetch)(e3_dev *, float *to, const float *from, size_t n,
-		e3_err *); /* download into alloc_host memory, in order */
-	/* mark remembers this point of the branch at hand; wait returns when everything before the last mark is done. */
+	/* A download into alloc_host memory, in the order of the branch. */
+	int (*fetch)(e3_dev *, void *to, e3_tensor from, size_t n, e3_err *);
+	int (*copy)(e3_dev *, e3_tensor to, e3_tensor from, size_t n, e3_err *);
+
+	/* The order of work: see the timeline above. `which` of gather is below E3_PIECES and names pieces that are alike
+	 * from frame to frame. */
 	int (*mark)(e3_dev *, e3_err *);
 	int (*wait)(e3_dev *, e3_err *);
-	/* What is given after branch(1) or branch(2) may run beside the other branches, but after all that was given before
-	 * the last mark when the branch is first gone to since `finish`. finish waits for all branches and goes back to
-	 * branch 0. What one branch writes another may use after a wait for it, or after finish. */
 	int (*branch)(e3_dev *, int which, e3_err *);
 	int (*finish)(e3_dev *, e3_err *);
-	/* What is given from gather to launch, to one branch and without waiting, may be held back until launch and started
-	 * as one piece, which takes the device less time; `which`, below E3_PIECES, names pieces that are alike from frame
-	 * to frame. */
 	int (*gather)(e3_dev *, int which, e3_err *);
 	int (*launch)(e3_dev *, e3_err *);
-	int (*copy)(e3_dev *, float *to, const float *from, size_t n, e3_err *);
 
-	/* u8 RGB [h][w][3] in host memory -> normalised patches [h/p * w/p][3 * p * p], channel slowest (3.1, 4). */
-	int (*patchify)(e3_dev *, const uint8_t *rgb, int h, int w, int patch, float *out, e3_err *);
+	int (*patchify)(e3_dev *, const e3_patchify *, e3_err *);
 	int (*linear)(e3_dev *, const e3_linear *, e3_err *);
-	/* out [rows][dim] (ldo) = norm(x [rows][dim] (ldx)) */
-	int (*norm)(e3_dev *, const float *x, int ldx, int rows, const e3_norm *, float *out, int ldo, e3_err *);
-	/* Rows of `dim` floats, strided on both sides. */
-	int (*copy_rows)(e3_dev *, const float *x, int ldx, int rows, int dim, float *out, int ldo, e3_err *);
+	int (*norm)(e3_dev *, e3_rows x, const e3_norm *, e3_rows out, e3_err *);
+	int (*copy_rows)(e3_dev *, e3_rows x, int dim, e3_rows out, e3_err *); /* the first dim values of each row */
 	int (*qkv)(e3_dev *, const e3_qkv *, e3_err *);
 	int (*attend)(e3_dev *, const e3_attend *, e3_err *);
 	int (*mass)(e3_dev *, const e3_mass *, e3_err *);
@@ -285,18 +358,15 @@ typedef struct e3_dev_ops {
 	int (*modulate)(e3_dev *, const float *p, const float *mod, int dim, float *out, e3_err *);
 
 	int (*conv)(e3_dev *, const e3_conv *, e3_err *);
-	/* Transposed convolution with kernel = stride = k: mat [k * k * out][in], tap row, tap column, channel; bias [out]
-	 * in mat->b. */
-	int (*deconv)(e3_dev *, const float *x, int h, int w, const e3_mat *, int k, float *out, e3_err *);
-	/* Bilinear, align corners. */
-	int (*upsample)(e3_dev *, const float *x, const int from[2], int c, float *out, const int to[2], e3_err *);
-	/* x [h][w][c] += uv (see e3_dense). */
-	int (*add_uv)(e3_dev *, float *x, int h, int w, int c, const float *uv_x, const float *uv_y, e3_err *);
+	/* Transposed convolution with kernel = stride = k, where out is k times as high and wide as x: mat [k * k *
+	 * out][in], tap row, tap column, channel; bias [out] in mat->b. */
+	int (*deconv)(e3_dev *, e3_features x, const e3_mat *, e3_features out, e3_err *);
+	int (*upsample)(e3_dev *, e3_features x, e3_features out, e3_err *); /* bilinear, align corners */
+	int (*add_uv)(e3_dev *, e3_features x, e3_uv, e3_err *);             /* x += uv */
 	int (*dense)(e3_dev *, const e3_dense *, e3_err *);
 
 	int (*enter)(e3_dev *, const e3_entered *, int layers, e3_err *);
-	/* score and choose will be given no more than `keys` keys over all layers: memory they need for that is made now.
-	 */
+	/* Allocates what score and choose need for up to `keys` keys over all layers. */
 	int (*reserve)(e3_dev *, size_t keys, e3_err *);
 	int (*score)(e3_dev *, const e3_rule *, const e3_scored *, int layers, e3_err *);
 	int (*choose)(e3_dev *, const e3_rule *, const e3_chosen *, int layers, e3_err *);
@@ -308,18 +378,27 @@ struct e3_dev {
 	e3_dtype attn_dtype, feature_dtype;
 };
 
+/* f32 memory: alloc for float *. */
+static inline int e3_dev_floats(e3_dev *dev, size_t n, float **out, e3_err *err)
+{
+	e3_tensor t = {0};
+	int rc = dev->ops->alloc(dev, E3_F32, n, &t, err);
+	*out = e3_tensor_floats(t);
+	return rc;
+}
+
 /* What a plug-in exports under the name e3_dev_plugin_cuda. The number changes with anything in this file. */
-#define E3_DEV_ABI 9
+#define E3_DEV_ABI 10
 typedef struct e3_dev_plugin {
 	int abi;
 	e3_dev *(*open)(bool strict, e3_err *err);
 } e3_dev_plugin;
 
-/* The CUDA backend, from its plug-in. strict: f32 throughout instead of bf16 products. NULL with "no CUDA device: why".
+/* The CUDA backend, from its plug-in. strict: f32 throughout instead of bf16 and f16. NULL with "no CUDA device: why".
  */
 e3_dev *e3_dev_cuda(bool strict, e3_err *err);
 
-/* threads 0: one for each processor this process may use. */
+/* threads 0: one for each processor that this process may use. */
 e3_dev *e3_dev_cpu(int threads, e3_err *err);
 void e3_dev_close(e3_dev *dev);
 

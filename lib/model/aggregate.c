@@ -25,12 +25,12 @@ static int rope_table(e3_session *s, e3_err *err)
 			row[2 * quarter + k] = (float)sin((double)angle);
 		}
 	}
-	int rc = e3_session_upload(s, table, (size_t)s->plan.tokens_per_frame * (size_t)d, &s->rope, err);
+	int rc = e3_arena_upload(&s->arena, table, (size_t)s->plan.tokens_per_frame * (size_t)d, &s->rope, err);
 	free(table);
 	return rc;
 }
 
-/* Lets *device and *host go and makes them hold n floats; `host` NULL: only on the device. */
+/* Releases *device and *host and allocates n floats for them; `host` NULL: only on the device. */
 static int replace(e3_session *s, float **device, float **host, size_t n, e3_err *err)
 {
 	const e3_dev_ops *ops = s->dev->ops;
@@ -38,7 +38,7 @@ static int replace(e3_session *s, float **device, float **host, size_t n, e3_err
 	*device = NULL;
 	if (host)
 		ops->free_host(s->dev, *host), *host = NULL;
-	return ops->alloc(s->dev, n, device, err) ||
+	return e3_dev_floats(s->dev, n, device, err) ||
 			(host && ops->alloc_host(s->dev, n * sizeof **host, (void **)host, err))
 		? -1
 		: 0;
@@ -58,20 +58,20 @@ static int room_for_masses(e3_session *s, size_t n, e3_err *err)
 	return 0;
 }
 
-/* With a budget the room is what the budget allows, once and for all. */
+/* With a budget the room is what the budget allows, allocated once. */
 static int open_masses(e3_session *s, e3_err *err)
 {
 	size_t layers = (size_t)s->net->c.layers;
 	e3_masses *m = &s->mass;
 	m->layer = e3_alloc(layers, sizeof *m->layer, "masses", err);
 	m->host_layer = e3_alloc(layers, sizeof *m->host_layer, "masses", err);
-	m->map = e3_alloc(layers, sizeof *m->map, "masses", err);
-	if (!m->layer || !m->host_layer || !m->map)
+	m->attn_map = e3_alloc(layers, sizeof *m->attn_map, "masses", err);
+	if (!m->layer || !m->host_layer || !m->attn_map)
 		return -1;
 	return s->plan.pages ? room_for_masses(s, (size_t)s->plan.pages * (size_t)s->plan.page_keys, err) : 0;
 }
 
-/* Without one it grows with the cache, by half each time, and only if somebody asked for reports. */
+/* Without one it grows with the cache, by half each time, and only if reports are wanted. */
 static int prepare_masses(e3_session *s, e3_err *err)
 {
 	size_t n = 0;
@@ -90,17 +90,18 @@ int e3_aggregate_open(e3_session *s, e3_err *err)
 	size_t patches = n - (size_t)s->plan.special;
 	int shape[4] = {c->layers, c->heads, c->head_dim, s->plan.page_keys};
 	size_t hidden = (size_t)(c->hidden > c->vit_hidden ? c->hidden : c->vit_hidden);
-	e3_dtype type = s->dev->attn_dtype;
-	if (e3_session_alloc(s, n * dim, &s->x, err) || e3_session_alloc_as(s, type, most * dim, &s->q, err) ||
-		e3_session_alloc_as(s, type, most * dim, &s->attended, err) ||
-		e3_session_alloc_as(s, s->dev->feature_dtype, most * hidden, &s->hidden, err) ||
-		e3_session_alloc(s, n * (size_t)c->heads, &s->lse, err) || e3_session_alloc(s, 2 * dim, &s->last, err) ||
-		rope_table(s, err) || e3_self_open(s, &s->self, (int)n, c->heads, c->head_dim, err) ||
+	e3_arena *a = &s->arena;
+	e3_dtype attn = s->dev->attn_dtype, feature = s->dev->feature_dtype;
+	if (e3_arena_floats(a, n * dim, &s->x, err) || e3_arena_alloc(a, attn, most * dim, &s->q, err) ||
+		e3_arena_alloc(a, attn, most * dim, &s->attended, err) ||
+		e3_arena_alloc(a, feature, most * hidden, &s->hidden, err) ||
+		e3_arena_floats(a, n * (size_t)c->heads, &s->lse, err) || e3_arena_floats(a, 2 * dim, &s->last, err) ||
+		rope_table(s, err) || e3_self_open(a, &s->self, (const int[]){(int)n, c->heads, c->head_dim}, err) ||
 		e3_cache_open(&s->cache, s->dev, shape, s->plan.pages, err))
 		return -1;
 	if (s->o.outputs & (E3_OUT_DEPTH | E3_OUT_POINTS))
 		for (int k = 0; k < E3_DPT_LEVELS; k++)
-			if (e3_session_alloc(s, patches * 2 * dim, &s->cat[k], err))
+			if (e3_arena_floats(a, patches * 2 * dim, &s->cat[k], err))
 				return -1;
 	s->slot = e3_alloc(n * (size_t)c->layers, sizeof *s->slot, "slots", err);
 	return s->slot ? open_masses(s, err) : -1;
@@ -110,10 +111,10 @@ void e3_aggregate_close(e3_session *s)
 {
 	const e3_dev_ops *ops = s->dev->ops;
 	e3_masses *m = &s->mass;
-	for (int l = 0; m->map && l < s->net->c.layers; l++)
-		ops->free(s->dev, m->map[l].device), ops->free_host(s->dev, m->map[l].host);
+	for (int l = 0; m->attn_map && l < s->net->c.layers; l++)
+		ops->free(s->dev, m->attn_map[l].device), ops->free_host(s->dev, m->attn_map[l].host);
 	ops->free(s->dev, m->device), ops->free_host(s->dev, m->host);
-	free(m->layer), free(m->host_layer), free(m->map);
+	free(m->layer), free(m->host_layer), free(m->attn_map);
 }
 
 /* Copies the tokens as they are now into one half of what the heads will read. */
@@ -123,20 +124,21 @@ static int keep(e3_session *s, int layer, int half, e3_err *err)
 	int dim = c->embed, special = s->plan.special, patches = s->plan.tokens_per_frame - special;
 	for (int k = 0; k < E3_DPT_LEVELS; k++)
 		if (c->dpt_layers[k] == layer && s->cat[k] &&
-			s->dev->ops->copy_rows(s->dev, s->x + (size_t)special * (size_t)dim, dim, patches, dim,
-				s->cat[k] + (size_t)half * (size_t)dim, 2 * dim, err))
+			s->dev->ops->copy_rows(s->dev, (e3_rows){s->x + (size_t)special * (size_t)dim, patches, dim}, dim,
+				(e3_rows){s->cat[k] + (size_t)half * (size_t)dim, patches, 2 * dim}, err))
 			return -1;
 	if (layer == c->layers - 1)
-		return s->dev->ops->copy(s->dev, s->last + (size_t)half * (size_t)dim, s->x, (size_t)dim, err);
+		return s->dev->ops->copy(s->dev, e3_tensor_f32(s->last + (size_t)half * (size_t)dim), e3_tensor_f32(s->x),
+			(size_t)dim, err);
 	return 0;
 }
 
-/* Asks for the mass of every key of this layer; for a report also on the host, and its map. */
+/* Asks for the mass of every key of this layer; for a report also on the host, and its attention map. */
 static int take_mass(e3_session *s, int layer, const e3_kv *kv, e3_err *err)
 {
 	const e3_dev_ops *ops = s->dev->ops;
 	e3_masses *m = &s->mass;
-	struct e3_mass_map *map = &m->map[layer];
+	struct e3_attn_map *map = &m->attn_map[layer];
 	bool report = s->o.attn && s->o.attn[layer], with_map = report && s->o.attn_map;
 	size_t n = (size_t)kv->n_keys, rows = (size_t)s->plan.tokens_per_frame;
 	m->layer[layer] = m->device + m->used;
@@ -150,15 +152,14 @@ static int take_mass(e3_session *s, int layer, const e3_kv *kv, e3_err *err)
 		map->cap = rows * n;
 	}
 	e3_mass mass = {s->q, (int)rows, kv, s->lse, m->layer[layer], with_map ? map->device : NULL};
-	return ops->mass(s->dev, &mass, err) ||
-			(report && ops->fetch(s->dev, m->host_layer[layer], m->layer[layer], n, err)) ||
-			(with_map && ops->fetch(s->dev, map->host, map->device, rows * n, err))
+	e3_tensor here = e3_tensor_f32(m->layer[layer]);
+	return ops->mass(s->dev, &mass, err) || (report && ops->fetch(s->dev, m->host_layer[layer], here, n, err)) ||
+			(with_map && ops->fetch(s->dev, map->host, e3_tensor_f32(map->device), rows * n, err))
 		? -1
 		: 0;
 }
 
-/* Slots for the frame's tokens in all layers, before the first of them: what the device has to know for that goes to it
- * in one. */
+/* Slots for the frame's tokens in all layers, before the first layer runs: the device is told once, for all of them. */
 static int enter(e3_session *s, e3_err *err)
 {
 	int n = s->plan.tokens_per_frame;
@@ -197,7 +198,8 @@ int e3_aggregate_step(e3_session *s, e3_err *err)
 	const e3_config *c = &s->net->c;
 	size_t special = (size_t)s->plan.special * (size_t)c->embed;
 	if (prepare_masses(s, err) || enter(s, err) ||
-		s->dev->ops->copy(s->dev, s->x, s->net->special + (s->t ? special : 0), special, err))
+		s->dev->ops->copy(s->dev, e3_tensor_f32(s->x), e3_tensor_f32(s->net->special + (s->t ? special : 0)), special,
+			err))
 		return -1;
 	for (int layer = 0; layer < c->layers; layer++) {
 		e3_block_run run = {.block = &s->net->frame[layer],

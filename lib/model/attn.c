@@ -1,4 +1,5 @@
-/* model: the attention of a layer as users get it: keys by token id, mass, mass by frame, and the map on request. */
+/* model: the attention of a layer as users get it: keys by token id, mass, mass by frame, and on request the attention
+ * map. */
 #include "e3/mem.h"
 #include "session.h"
 #include <stdlib.h>
@@ -13,26 +14,27 @@ static int by_id(const void *a, const void *b)
 	return x->id < y->id ? -1 : x->id > y->id;
 }
 
-static int fill(e3_attn *a, const key_at *order, const e3_session *s, const float *mass, const float *map, e3_err *err)
+static int fill(e3_attn *a, const key_at *order, const e3_session *s, const float *mass, const float *attn_map,
+	e3_err *err)
 {
 	uint32_t n = a->n_keys, tokens = (uint32_t)s->plan.tokens_per_frame;
 	a->key = e3_alloc(n, sizeof *a->key, "attention record", err);
 	a->mass = e3_alloc(n, sizeof *a->mass, "attention record", err);
 	a->frame_mass = e3_alloc(a->n_frames, sizeof *a->frame_mass, "attention record", err);
-	if (map)
+	if (attn_map)
 		a->map = e3_alloc((size_t)tokens * n, sizeof *a->map, "attention map", err);
-	if (!a->key || !a->mass || !a->frame_mass || (map && !a->map))
+	if (!a->key || !a->mass || !a->frame_mass || (attn_map && !a->map))
 		return -1;
 	for (uint32_t k = 0; k < n; k++) {
 		a->key[k] = order[k].id;
 		a->mass[k] = mass[order[k].slot];
 		a->frame_mass[order[k].id / tokens] += a->mass[k] / (float)tokens;
 	}
-	if (map) {
+	if (attn_map) {
 		a->map_rows = tokens, a->map_cols = n;
 		for (size_t q = 0; q < tokens; q++)
 			for (size_t k = 0; k < n; k++)
-				a->map[q * n + k] = map[q * n + order[k].slot];
+				a->map[q * n + k] = attn_map[q * n + order[k].slot];
 	}
 	return 0;
 }
@@ -56,7 +58,7 @@ static int report(e3_session *s, int layer, e3_err *err)
 	for (uint32_t k = 0; k < l->n; k++)
 		order[k] = (key_at){l->id[k], k};
 	qsort(order, l->n, sizeof *order, by_id);
-	int rc = fill(a, order, s, s->mass.host_layer[layer], s->o.attn_map ? s->mass.map[layer].host : NULL, err);
+	int rc = fill(a, order, s, s->mass.host_layer[layer], s->o.attn_map ? s->mass.attn_map[layer].host : NULL, err);
 	free(order);
 	return rc;
 }

@@ -1,4 +1,4 @@
-/* model: pages and slots. Refuses to pass the number of pages it was opened with. */
+/* model: pages and slots. Refuses to use more pages than it was opened with. */
 #include "cache.h"
 #include "e3/mem.h"
 #include <stdlib.h>
@@ -8,14 +8,14 @@ enum { SLAB_PAGES = 16 }; /* pages added at a time when the cache grows */
 
 static int add_slab(e3_cache *c, int64_t pages, e3_err *err)
 {
-	float *p;
+	e3_tensor slab;
 	if (e3_grow((void **)&c->slab, (size_t)c->n_slabs + 1, sizeof *c->slab, "cache", err) ||
 		e3_grow((void **)&c->spare, (size_t)(c->n_pages + pages), sizeof *c->spare, "cache", err) ||
-		c->dev->ops->alloc(c->dev, (size_t)pages * c->page_floats, &p, err))
+		c->dev->ops->alloc(c->dev, E3_U8, (size_t)pages * c->page_bytes, &slab, err))
 		return e3_fail_in(err, "growing the cache");
-	c->slab[c->n_slabs++] = p;
+	c->slab[c->n_slabs++] = slab.p;
 	for (int64_t k = pages - 1; k >= 0; k--)
-		c->spare[c->n_spare++] = p + (size_t)k * c->page_floats;
+		c->spare[c->n_spare++] = slab.p + (size_t)k * c->page_bytes;
 	c->n_pages += pages;
 	return 0;
 }
@@ -28,8 +28,12 @@ int e3_cache_open(e3_cache *c, e3_dev *dev, const int shape[4], int64_t pages, e
 		.head_dim = shape[2],
 		.page_keys = shape[3],
 		.grows = pages == 0};
-	e3_kv shape_of_page = {NULL, c->page_keys, 0, c->heads, c->head_dim, false, true};
-	c->page_floats = e3_page_floats(dev->attn_dtype, &shape_of_page) + 4 * (size_t)c->page_keys;
+	e3_kv page = {.dtype = dev->attn_dtype,
+		.page_keys = c->page_keys,
+		.heads = c->heads,
+		.head_dim = c->head_dim,
+		.scored = true};
+	c->page_bytes = e3_page_bytes(&page);
 	c->layer = e3_alloc((size_t)c->layers, sizeof *c->layer, "cache", err);
 	if (!c->layer || (pages && add_slab(c, pages, err))) {
 		e3_cache_release(c);
@@ -94,7 +98,7 @@ int e3_cache_append(e3_cache *c, int layer, uint32_t first_id, int n, uint32_t *
 	return 0;
 }
 
-/* Cuts trailing holes off and gives whole pages back. */
+/* Drops trailing holes and gives whole pages back. */
 static void trim(e3_cache *c, e3_layer_cache *l)
 {
 	while (l->n && l->id[l->n - 1] == E3_HOLE)
@@ -126,7 +130,7 @@ static int close_gaps(e3_cache *c, int layer, uint32_t reserve, e3_err *err)
 		l->id[last] = E3_HOLE;
 		trim(c, l);
 	}
-	/* The pages of `view` that were given back still hold their bytes: nobody has taken them yet. */
+	/* The pages of `view` that were given back still hold their bytes: they have not been taken again. */
 	return c->dev->ops->move(c->dev, &view, from, to, (int)n, err);
 }
 
@@ -167,7 +171,13 @@ int e3_cache_restore(e3_cache *c, int layer, const uint32_t *id, uint32_t n, e3_
 e3_kv e3_cache_view(const e3_cache *c, int layer)
 {
 	const e3_layer_cache *l = &c->layer[layer];
-	return (e3_kv){l->page, c->page_keys, (int)l->n, c->heads, c->head_dim, false, true};
+	return (e3_kv){.page = l->page,
+		.dtype = c->dev->attn_dtype,
+		.page_keys = c->page_keys,
+		.n_keys = (int)l->n,
+		.heads = c->heads,
+		.head_dim = c->head_dim,
+		.scored = true};
 }
 
 uint32_t e3_cache_count(const e3_cache *c, int layer) { return c->layer[layer].n - c->layer[layer].holes; }

@@ -17,19 +17,19 @@ typedef struct e3_layer_cache {
 	uint32_t holes; /* how many of them are holes */
 	uint32_t cap;   /* size of the array below */
 	uint32_t *id; /* token id of each slot, or E3_HOLE; id = frame * tokens_per_frame + index. The pages have it too */
-	float **page;
+	uint8_t **page;
 	int n_pages, cap_pages;
 } e3_layer_cache;
 
 typedef struct e3_cache {
 	e3_dev *dev;
 	int layers, heads, head_dim, page_keys;
-	size_t page_floats;
+	size_t page_bytes;
 	bool grows; /* no budget: slabs are added as the stream goes on */
 	e3_layer_cache *layer;
-	float **slab; /* what was allocated; pages point into it */
+	uint8_t **slab; /* what was allocated; pages point into it */
 	int n_slabs;
-	float **spare; /* free pages */
+	uint8_t **spare; /* free pages */
 	int64_t n_spare, n_pages;
 	uint32_t *scratch; /* for moves: 2 × scratch_n */
 	size_t scratch_n;
@@ -38,16 +38,16 @@ typedef struct e3_cache {
 /* pages = 0: no budget, grows. shape = {layers, heads, head_dim, page_keys}. */
 int e3_cache_open(e3_cache *c, e3_dev *dev, const int shape[4], int64_t pages, e3_err *err);
 void e3_cache_release(e3_cache *c);
-/* Slots for the n tokens of a frame (ids first_id ... first_id + n - 1): slot[k], ascending holes first. The device is
- * told by the caller (its operation `enter`), of all layers at once. */
+/* Slots for the n tokens of a frame (ids first_id ... first_id + n - 1): slot[k], ascending holes first. The caller
+ * tells the device (its operation `enter`), for all layers at once. */
 int e3_cache_append(e3_cache *c, int layer, uint32_t first_id, int n, uint32_t *slot, e3_err *err);
 /* Frees n slots (distinct, in use); `reserve` tokens will come next and fill gaps, gaps beyond that are closed. */
 int e3_cache_remove(e3_cache *c, int layer, const uint32_t *slot, int n, int reserve, e3_err *err);
-/* Lets the tokens with ids from first_id on go as if they had never come: slots, holes and pages are as before. Nothing
- * moves. */
+/* Removes the tokens with ids from first_id on, as if they had never come: slots, holes and pages are as before.
+ * Nothing moves. */
 void e3_cache_forget(e3_cache *c, int layer, uint32_t first_id);
-/* An empty layer takes n slots with these ids (E3_HOLE: in nobody's use), the last not a hole; keys, values and what
- * eviction knows of them are the caller's to write into the pages. */
+/* Gives an empty layer n slots with these ids (E3_HOLE: unused), the last not a hole. The caller writes keys, values
+ * and scores into the pages. */
 int e3_cache_restore(e3_cache *c, int layer, const uint32_t *id, uint32_t n, e3_err *err);
 /* The view attention takes. Valid until the next change. No holes may be left (append fills them: a frame is never
  * smaller). */

@@ -14,8 +14,12 @@ static e3_kv view(const e3_session *s, int cache, int keys)
 {
 	const e3_config *c = &s->net->c;
 	const e3_camera_state *k = &s->camera;
-	return (e3_kv){k->page + (size_t)cache * (size_t)k->pages_each, k->page_keys, keys, c->camera_heads,
-		c->camera_dim / c->camera_heads, true, false};
+	return (e3_kv){.page = k->page + (size_t)cache * (size_t)k->pages_each,
+		.dtype = E3_F32,
+		.page_keys = k->page_keys,
+		.n_keys = keys,
+		.heads = c->camera_heads,
+		.head_dim = c->camera_dim / c->camera_heads};
 }
 
 e3_kv e3_camera_view(const e3_session *s, int cache)
@@ -36,23 +40,24 @@ int e3_camera_open(e3_session *s, e3_err *err)
 		frames = 2;
 	k->frames = (int)frames;
 	k->caches = c->camera_depth * (shared ? 1 : E3_CAMERA_ITERATIONS);
-	int keys = (k->frames + s->o.frozen) *
-		keys_each(s); /* a frozen session forgets nobody to have room for the frame at hand */
+	/* A frozen session keeps everything, so it needs room for the current frame too. */
+	int keys = (k->frames + s->o.frozen) * keys_each(s);
 	k->page_keys = keys < 256 ? keys : 256;
 	k->pages_each = (keys + k->page_keys - 1) / k->page_keys;
-	size_t dim = (size_t)c->camera_dim, page = 2 * dim * (size_t)k->page_keys,
-		   n = (size_t)k->caches * (size_t)k->pages_each;
+	size_t dim = (size_t)c->camera_dim, n = (size_t)k->caches * (size_t)k->pages_each,
+		   hidden = (size_t)(c->camera_hidden > c->camera_mlp ? c->camera_hidden : c->camera_mlp);
+	e3_arena *a = &s->arena;
+	e3_tensor pages;
+	size_t page = 2 * dim * (size_t)k->page_keys;
 	k->page = e3_alloc(n, sizeof *k->page, "camera cache", err);
-	if (!k->page || e3_session_alloc(s, n * page, &k->pages, err))
+	if (!k->page || e3_arena_alloc(a, E3_F32, n * page, &pages, err))
 		return -1;
 	for (size_t p = 0; p < n; p++)
-		k->page[p] = k->pages + p * page;
-	return e3_session_alloc(s, dim, &k->normed, err) || e3_session_alloc(s, dim, &k->x, err) ||
-			e3_session_alloc(s, 3 * dim, &k->mod, err) || e3_session_alloc(s, dim, &k->embed, err) ||
-			e3_session_alloc(s, E3_POSE, &k->pose, err) || e3_session_alloc(s, dim, &k->q, err) ||
-			e3_session_alloc(s, dim, &k->attended, err) ||
-			e3_session_alloc(s, (size_t)(c->camera_hidden > c->camera_mlp ? c->camera_hidden : c->camera_mlp),
-				&k->hidden, err)
+		k->page[p] = e3_tensor_at(pages, p * page).p;
+	return e3_arena_floats(a, dim, &k->normed, err) || e3_arena_floats(a, dim, &k->x, err) ||
+			e3_arena_floats(a, 3 * dim, &k->mod, err) || e3_arena_floats(a, dim, &k->embed, err) ||
+			e3_arena_floats(a, E3_POSE, &k->pose, err) || e3_arena_alloc(a, E3_F32, dim, &k->q, err) ||
+			e3_arena_alloc(a, E3_F32, dim, &k->attended, err) || e3_arena_alloc(a, E3_F32, hidden, &k->hidden, err)
 		? -1
 		: 0;
 }
@@ -94,19 +99,24 @@ int e3_camera_step(e3_session *s, e3_err *err)
 	const e3_dev_ops *ops = s->dev->ops;
 	e3_camera_state *k = &s->camera;
 	int dim = c->camera_dim;
-	if (ops->norm(s->dev, s->last, dim, 1, &net->token_norm, k->normed, dim, err))
+	if (ops->norm(s->dev, (e3_rows){s->last, 1, dim}, &net->token_norm, (e3_rows){k->normed, 1, dim}, err))
 		return -1;
 	for (int it = 0; it < E3_CAMERA_ITERATIONS; it++) {
 		/* SiLU belongs to the modulation; it is taken where its input is made. */
-		e3_linear embed = {.x = it ? k->pose : net->empty_pose,
+		e3_linear embed = {.x = e3_tensor_f32(it ? k->pose : net->empty_pose),
 			.rows = 1,
 			.ldx = E3_POSE,
 			.mat = &net->embed_pose,
 			.act = E3_ACT_SILU,
-			.out = k->embed,
+			.out = e3_tensor_f32(k->embed),
 			.ldo = dim};
-		e3_linear mod = {.x = k->embed, .rows = 1, .ldx = dim, .mat = &net->modulation, .out = k->mod, .ldo = 3 * dim};
-		e3_linear fc1 = {.x = k->x,
+		e3_linear mod = {.x = e3_tensor_f32(k->embed),
+			.rows = 1,
+			.ldx = dim,
+			.mat = &net->modulation,
+			.out = e3_tensor_f32(k->mod),
+			.ldo = 3 * dim};
+		e3_linear fc1 = {.x = e3_tensor_f32(k->x),
 			.rows = 1,
 			.ldx = dim,
 			.norm = &net->trunk_norm,
@@ -119,12 +129,12 @@ int e3_camera_step(e3_session *s, e3_err *err)
 			.ldx = c->camera_mlp,
 			.mat = &net->pose2,
 			.add = it > 0,
-			.out = k->pose,
+			.out = e3_tensor_f32(k->pose),
 			.ldo = E3_POSE};
 		if (ops->linear(s->dev, &embed, err) || ops->linear(s->dev, &mod, err) ||
 			ops->modulate(s->dev, k->normed, k->mod, dim, k->x, err) || trunk_step(s, it, err) ||
 			ops->linear(s->dev, &fc1, err) || ops->linear(s->dev, &fc2, err))
 			return -1;
 	}
-	return ops->fetch(s->dev, s->pose, k->pose, E3_POSE, err);
+	return ops->fetch(s->dev, s->pose, e3_tensor_f32(k->pose), E3_POSE, err);
 }

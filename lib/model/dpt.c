@@ -1,4 +1,4 @@
-/* model: a dense head: four kept layers to one map of depth or points (doc/network.md 7).
+/* model: a dense head: four kept layers to depth or points of every pixel (doc/network.md 7).
  *
  * The 1×1 convolution after each fusion is done before the enlargement, which it commutes with, for a quarter of the
  * work.
@@ -19,9 +19,10 @@ static float spaced(int k, int n, float span)
 }
 
 /* 0.1 × [sin, cos] of the positions along one axis: [n][c/2]. */
-static int uv_axis(e3_session *s, int n, int c, float span, float **out, e3_err *err)
+static int uv_axis(e3_session *s, int n, int c, float span, const float **out, e3_err *err)
 {
 	int quarter = c / 4;
+	float *device = NULL;
 	float *host = e3_alloc((size_t)n * (size_t)(c / 2), sizeof *host, "position table", err);
 	if (!host)
 		return -1;
@@ -31,7 +32,8 @@ static int uv_axis(e3_session *s, int n, int c, float span, float **out, e3_err 
 			host[(size_t)i * (size_t)(c / 2) + (size_t)k] = 0.1f * (float)sin(angle);
 			host[(size_t)i * (size_t)(c / 2) + (size_t)(quarter + k)] = 0.1f * (float)cos(angle);
 		}
-	int rc = e3_session_upload(s, host, (size_t)n * (size_t)(c / 2), out, err);
+	int rc = e3_arena_upload(&s->arena, host, (size_t)n * (size_t)(c / 2), &device, err);
+	*out = device;
 	free(host);
 	return rc;
 }
@@ -45,7 +47,7 @@ static int uv_tables(e3_session *s, int h, int w, int c, e3_uv *out, e3_err *err
 		: 0;
 }
 
-/* What one head needs of the maps both share, in floats. */
+/* What one head needs of the feature maps that both share, in values. */
 typedef struct need {
 	size_t projected, resized, level[E3_DPT_LEVELS], work, fused, last;
 } need;
@@ -84,19 +86,20 @@ int e3_dpt_open(e3_session *s, e3_err *err)
 		return -1;
 	if (!n.work)
 		return 0;
+	e3_arena *a = &s->arena;
 	e3_dtype type = s->dev->feature_dtype;
 	for (int k = 0; k < E3_DPT_LEVELS; k++)
-		if (e3_session_alloc_as(s, type, n.level[k], &w->level[k], err))
+		if (e3_arena_alloc(a, type, n.level[k], &w->level[k], err))
 			return -1;
 	/* What is not needed at the same time lies in the same place: z where t and s were, a level's making in s and u. */
 	size_t t = (n.work + 127) & ~(size_t)127, second = n.work, third = n.work;
 	most(&second, n.projected), most(&third, n.resized);
 	size_t both = t + second;
 	most(&both, n.last);
-	if (e3_session_alloc_as(s, type, both, &w->t, err) || e3_session_alloc_as(s, type, third, &w->u, err) ||
-		e3_session_alloc_as(s, type, n.fused, &w->y, err))
+	if (e3_arena_alloc(a, type, both, &w->t, err) || e3_arena_alloc(a, type, third, &w->u, err) ||
+		e3_arena_alloc(a, type, n.fused, &w->y, err))
 		return -1;
-	w->z = w->t, w->s = w->projected = w->t + e3_dtype_floats(type, t), w->resized = w->u;
+	w->z = w->t, w->s = w->projected = e3_tensor_at(w->t, t), w->resized = w->u;
 	return 0;
 }
 
@@ -105,55 +108,50 @@ static int make_level(e3_session *s, const e3_dpt *net, const e3_dpt_state *d, i
 {
 	e3_dpt_work *w = &s->dpt;
 	const e3_dev_ops *ops = s->dev->ops;
-	int gh = s->plan.patch_grid[0], gw = s->plan.patch_grid[1], oc = net->project[k].out,
-		up = k < 2 ? d->size[k][0] / gh : 1;
-	e3_linear project = {.x = s->cat[k],
+	int gh = s->plan.patch_grid[0], gw = s->plan.patch_grid[1], oc = net->project[k].out;
+	e3_features map = {w->projected, gh, gw, oc}, level = {w->level[k], d->size[k][0], d->size[k][1], net->rn[k].out};
+	e3_features resized = {w->resized, level.h, level.w, oc};
+	e3_linear project = {.x = e3_tensor_f32(s->cat[k]),
 		.rows = gh * gw,
 		.ldx = 2 * s->net->c.embed,
 		.norm = &net->norm,
 		.mat = &net->project[k],
 		.out = w->projected,
-		.ldo = oc,
-		.out_map = true};
-	if (ops->linear(s->dev, &project, err) ||
-		ops->add_uv(s->dev, w->projected, gh, gw, oc, d->uv[k].x, d->uv[k].y, err))
+		.ldo = oc};
+	if (ops->linear(s->dev, &project, err) || ops->add_uv(s->dev, map, d->uv[k], err))
 		return -1;
-	const float *map = w->projected;
 	int rc = 0;
 	if (k < 2) {
-		rc = ops->deconv(s->dev, w->projected, gh, gw, &net->up[k], up, w->resized, err);
-		map = w->resized;
+		rc = ops->deconv(s->dev, map, &net->up[k], resized, err);
+		map = resized;
 	} else if (k == 3) {
-		rc = ops->conv(s->dev,
-			&(e3_conv){.x = w->projected, .h = gh, .w = gw, .mat = &net->down, .stride = 2, .out = w->resized}, err);
-		map = w->resized;
+		rc = ops->conv(s->dev, &(e3_conv){.x = map, .mat = &net->down, .stride = 2, .out = resized}, err);
+		map = resized;
 	}
-	e3_conv rn =
-		{.x = map, .h = d->size[k][0], .w = d->size[k][1], .mat = &net->rn[k], .stride = 1, .out = w->level[k]};
+	e3_conv rn = {.x = map, .mat = &net->rn[k], .stride = 1, .out = level};
 	return rc || ops->conv(s->dev, &rn, err) ? -1 : 0;
 }
 
 /* out = relu(x) + conv2(relu(conv1(relu(x)))) + plus. The first ReLU is in place in the reference: the skip carries it
  * too. */
-static int rcu(e3_dev *dev, const e3_rcu *net, const float *x, const int size[2], const float *plus, float *work,
-	float *out, e3_err *err)
+typedef struct rcu_run {
+	const e3_rcu *net;
+	e3_features x;
+	e3_tensor plus; /* or none */
+	e3_tensor work, out;
+} rcu_run;
+
+static int rcu(e3_dev *dev, const rcu_run *r, e3_err *err)
 {
-	e3_conv one = {.x = x,
-		.h = size[0],
-		.w = size[1],
-		.mat = &net->conv[0],
-		.stride = 1,
-		.relu_in = true,
-		.act = E3_ACT_RELU,
-		.out = work};
+	e3_features work = r->x, out = r->x;
+	work.t = r->work, out.t = r->out;
+	e3_conv one = {.x = r->x, .mat = &r->net->conv[0], .stride = 1, .relu_in = true, .act = E3_ACT_RELU, .out = work};
 	e3_conv two = {.x = work,
-		.h = size[0],
-		.w = size[1],
-		.mat = &net->conv[1],
+		.mat = &r->net->conv[1],
 		.stride = 1,
-		.resid = x,
+		.resid = r->x.t,
 		.relu_resid = true,
-		.plus = plus,
+		.plus = r->plus,
 		.out = out};
 	return dev->ops->conv(dev, &one, err) || dev->ops->conv(dev, &two, err) ? -1 : 0;
 }
@@ -166,35 +164,27 @@ int e3_dpt_step(e3_session *s, const e3_dpt *net, const e3_dpt_state *d, float *
 	for (int k = 0; k < E3_DPT_LEVELS; k++)
 		if (make_level(s, net, d, k, err))
 			return e3_fail_in(err, "level %d", k);
-	const float *fused = w->level[3];
+	e3_tensor fused = w->level[3];
 	int twice[2] = {2 * d->size[0][0], 2 * d->size[0][1]};
 	for (int k = E3_DPT_LEVELS - 1; k >= 0; k--) {
 		const int *size = d->size[k], *to = k ? d->size[k - 1] : twice;
 		if (k < E3_DPT_LEVELS - 1) { /* y + RCU(level) */
-			if (rcu(s->dev, &net->skip[k], w->level[k], size, w->y, w->t, w->s, err))
+			rcu_run skip = {&net->skip[k], {w->level[k], size[0], size[1], features}, w->y, w->t, w->s};
+			if (rcu(s->dev, &skip, err))
 				return -1;
 			fused = w->s;
 		}
 		int area = size[0] * size[1];
-		e3_linear out = {.x = w->u,
-			.rows = area,
-			.ldx = features,
-			.mat = &net->out[k],
-			.out = w->t,
-			.ldo = features,
-			.x_map = true,
-			.out_map = true};
-		if (rcu(s->dev, &net->fuse[k], fused, size, NULL, w->t, w->u, err) || ops->linear(s->dev, &out, err) ||
-			ops->upsample(s->dev, w->t, size, features, w->y, to, err))
+		rcu_run fuse = {&net->fuse[k], {fused, size[0], size[1], features}, {0}, w->t, w->u};
+		e3_linear out = {.x = w->u, .rows = area, .ldx = features, .mat = &net->out[k], .out = w->t, .ldo = features};
+		e3_features small = {w->t, size[0], size[1], features}, large = {w->y, to[0], to[1], features};
+		if (rcu(s->dev, &fuse, err) || ops->linear(s->dev, &out, err) || ops->upsample(s->dev, small, large, err))
 			return e3_fail_in(err, "fusion %d", k);
 	}
-	e3_conv conv1 = {.x = w->y, .h = twice[0], .w = twice[1], .mat = &net->conv1, .stride = 1, .out = w->z};
-	e3_dense dense = {.z = w->z,
-		.h = twice[0],
-		.w = twice[1],
-		.c = net->conv1.out,
-		.uv_x = d->uv_full.x,
-		.uv_y = d->uv_full.y,
+	e3_features y = {w->y, twice[0], twice[1], features}, z = {w->z, twice[0], twice[1], net->conv1.out};
+	e3_conv conv1 = {.x = y, .mat = &net->conv1, .stride = 1, .out = z};
+	e3_dense dense = {.z = z,
+		.uv = d->uv_full,
 		.conv = &net->conv2,
 		.out = &net->last,
 		.H = s->h,

@@ -72,10 +72,10 @@ int e3_embed_open(e3_session *s, e3_err *err)
 	if (c->vit_registers)
 		memcpy(t + dim, s->net->vit_registers, (lead - 1) * dim * sizeof *t);
 	int rc = position_embedding(s, t + lead * dim, err) ||
-		e3_session_upload(s, t, (size_t)s->vit_tokens * dim, &s->vit_template, err) ||
-		e3_session_alloc(s, (size_t)s->vit_tokens * dim, &s->xv, err) ||
-		e3_session_alloc(s, patches * 3 * (size_t)(c->patch * c->patch), &s->patches, err) ||
-		e3_self_open(s, &s->vit_self, s->vit_tokens, c->vit_heads, c->embed / c->vit_heads, err);
+		e3_arena_upload(&s->arena, t, (size_t)s->vit_tokens * dim, &s->vit_template, err) ||
+		e3_arena_floats(&s->arena, (size_t)s->vit_tokens * dim, &s->xv, err) ||
+		e3_arena_floats(&s->arena, patches * 3 * (size_t)(c->patch * c->patch), &s->patches, err) ||
+		e3_self_open(&s->arena, &s->vit_self, (const int[]){s->vit_tokens, c->vit_heads, c->embed / c->vit_heads}, err);
 	free(t);
 	return rc ? -1 : 0;
 }
@@ -87,15 +87,17 @@ int e3_embed_step(e3_session *s, const uint8_t *rgb, e3_err *err)
 	int patches = s->plan.patch_grid[0] * s->plan.patch_grid[1], lead = s->vit_tokens - patches,
 		width = 3 * c->patch * c->patch;
 	float *at = s->xv + (size_t)lead * (size_t)c->embed;
-	e3_linear conv = {.x = s->patches,
+	e3_patchify patchify = {rgb, s->h, s->w, c->patch, s->patches};
+	e3_linear conv = {.x = e3_tensor_f32(s->patches),
 		.rows = patches,
 		.ldx = width,
 		.mat = &s->net->patch,
 		.add = true,
-		.out = at,
+		.out = e3_tensor_f32(at),
 		.ldo = c->embed};
-	if (ops->patchify(s->dev, rgb, s->h, s->w, c->patch, s->patches, err) ||
-		ops->copy(s->dev, s->xv, s->vit_template, (size_t)s->vit_tokens * (size_t)c->embed, err) ||
+	if (ops->patchify(s->dev, &patchify, err) ||
+		ops->copy(s->dev, e3_tensor_f32(s->xv), e3_tensor_f32(s->vit_template),
+			(size_t)s->vit_tokens * (size_t)c->embed, err) ||
 		ops->linear(s->dev, &conv, err))
 		return -1;
 	for (int k = 0; k < c->vit_depth; k++) {
@@ -111,5 +113,5 @@ int e3_embed_step(e3_session *s, const uint8_t *rgb, e3_err *err)
 			return e3_fail_in(err, "ViT block %d", k);
 	}
 	float *x = s->x + (size_t)s->plan.special * (size_t)c->embed;
-	return ops->norm(s->dev, at, c->embed, patches, &s->net->vit_norm, x, c->embed, err);
+	return ops->norm(s->dev, (e3_rows){at, patches, c->embed}, &s->net->vit_norm, (e3_rows){x, patches, c->embed}, err);
 }

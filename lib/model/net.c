@@ -1,4 +1,4 @@
-/* model: loading a whole network, and letting it go. */
+/* model: loading a whole network, and releasing it. */
 #include "net.h"
 #include "e3/mem.h"
 #include <stdio.h>
@@ -35,7 +35,7 @@ static int load_special(e3_loader *l, e3_err *err)
 		memcpy(both + (k * n + 1) * width, registers + k * (n - 1) * width, (n - 1) * width * sizeof *both);
 	}
 	if (!rc)
-		rc = e3_load_upload(l->net, both, 2 * n * width, &l->net->special, err);
+		rc = e3_arena_upload(&l->net->arena, both, 2 * n * width, &l->net->special, err);
 	free(camera), free(registers), free(both);
 	return rc;
 }
@@ -44,7 +44,7 @@ static int load_aggregator(e3_loader *l, e3_err *err)
 {
 	e3_net *net = l->net;
 	const e3_config *c = &net->c;
-	l->use = E3_USE_MAPS;
+	l->role = E3_ROLE_FEATURES;
 	set_prefix(l, "aggregator.");
 	if (load_special(l, err))
 		return -1;
@@ -65,14 +65,14 @@ static int load_camera(e3_loader *l, e3_err *err)
 {
 	e3_net *net = l->net;
 	set_prefix(l, "camera_head.");
-	l->use = E3_USE_ANY; /* small, and next to the pose itself */
+	l->role = E3_ROLE_EXACT; /* small, and next to the pose itself */
 	if (e3_load_norm(l, "token_norm", 1e-5f, &net->token_norm, err) ||
 		e3_load_norm(l, "trunk_norm", 1e-5f, &net->trunk_norm, err) ||
 		e3_load_linear(l, "embed_pose", &net->embed_pose, err) ||
 		e3_load_linear(l, "pose_branch.fc2", &net->pose2, err) ||
 		e3_load_vector(l, "empty_pose_tokens", &net->empty_pose, err))
 		return -1;
-	l->use = E3_USE_ROW;
+	l->role = E3_ROLE_ROW;
 	if (e3_load_linear(l, "poseLN_modulation.1", &net->modulation, err) ||
 		e3_load_linear(l, "pose_branch.fc1", &net->pose1, err))
 		return -1;
@@ -84,7 +84,7 @@ e3_net *e3_net_open(const e3_ckpt *ckpt, e3_dev *dev, e3_err *err)
 	e3_net *net = e3_alloc(1, sizeof *net, "network", err);
 	if (!net)
 		return NULL;
-	net->dev = dev;
+	net->arena.dev = dev;
 	e3_loader l = {.net = net, .ckpt = ckpt};
 	int rc = e3_config_read(ckpt, &net->c, NULL, err) || e3_fingerprint(ckpt, &net->c, &net->fingerprint, err) ||
 		load_aggregator(&l, err) || load_camera(&l, err);
@@ -108,9 +108,7 @@ void e3_net_close(e3_net *net)
 {
 	if (!net)
 		return;
-	for (size_t k = 0; k < net->n_owned; k++)
-		net->dev->ops->free(net->dev, net->owned[k]);
-	free(net->owned);
+	e3_arena_release(&net->arena);
 	free(net->cls), free(net->pos), free(net->vit_registers);
 	free(net->vit), free(net->frame), free(net->global), free(net->trunk);
 	free(net);

@@ -2,6 +2,7 @@
 #ifndef E3_MODEL_NET_H
 #define E3_MODEL_NET_H
 
+#include "arena.h"
 #include "e3/infer.h"
 
 enum { E3_CAMERA_ITERATIONS = 4, E3_POSE = 9 };
@@ -32,9 +33,7 @@ typedef struct e3_dpt {
 struct e3_net {
 	e3_config c;
 	uint64_t fingerprint;
-	e3_dev *dev;
-	float **owned; /* everything uploaded, to be freed */
-	size_t n_owned, cap_owned;
+	e3_arena arena; /* everything on the device */
 
 	e3_mat patch;
 	float *cls, *pos, *vit_registers; /* host memory: they go into a template once per frame size */
@@ -60,7 +59,7 @@ typedef struct e3_loader {
 	e3_net *net;
 	const e3_ckpt *ckpt;
 	char prefix[160];   /* put before every name */
-	e3_use use;         /* of the matrices that come next */
+	e3_role role;       /* of the matrices that come next */
 	const float *scale; /* of their rows and biases, or NULL */
 	float *host[2];     /* a tensor as read, and reordered: kept from tensor to tensor, or the heap is left in holes */
 	size_t cap[2];
@@ -76,6 +75,5 @@ int e3_load_deconv(e3_loader *l, const char *name, e3_mat *out, e3_err *err); /*
 bool e3_load_has(const e3_loader *l, const char *name);
 int e3_load_block(e3_loader *l, float eps, int heads, e3_block *out, e3_err *err);
 int e3_load_dpt(e3_loader *l, e3_dpt *out, e3_err *err);
-int e3_load_upload(e3_net *net, const float *from, size_t n, float **out, e3_err *err);
 
 #endif

@@ -17,26 +17,6 @@ static const e3_tensor_info *find(const e3_loader *l, const char *name, e3_err *
 
 bool e3_load_has(const e3_loader *l, const char *name) { return find(l, name, NULL) != NULL; }
 
-/* Room in the list of what the net owns, before there is something to own. */
-static int list_room(e3_net *net, e3_err *err)
-{
-	if (net->n_owned < net->cap_owned)
-		return 0;
-	size_t cap = net->cap_owned ? 2 * net->cap_owned : 256;
-	if (e3_grow((void **)&net->owned, cap, sizeof *net->owned, "list of weights", err))
-		return -1;
-	net->cap_owned = cap;
-	return 0;
-}
-
-int e3_load_upload(e3_net *net, const float *from, size_t n, float **out, e3_err *err)
-{
-	if (list_room(net, err) || net->dev->ops->alloc(net->dev, n, out, err))
-		return -1;
-	net->owned[net->n_owned++] = *out;
-	return net->dev->ops->upload(net->dev, *out, from, n, err);
-}
-
 /* Room for n floats in the loader's buffer `which`. */
 static float *room(e3_loader *l, int which, size_t n, e3_err *err)
 {
@@ -87,7 +67,7 @@ int e3_load_vector(e3_loader *l, const char *name, float **out, e3_err *err)
 {
 	const e3_tensor_info *t = find(l, name, err);
 	const float *host = read_tensor(l, t, NULL, err);
-	return host ? e3_load_upload(l->net, host, t->count, out, err) : -1;
+	return host ? e3_arena_upload(&l->net->arena, host, t->count, out, err) : -1;
 }
 
 int e3_load_norm(e3_loader *l, const char *name, float eps, e3_norm *out, e3_err *err)
@@ -116,22 +96,21 @@ static int load_mat(e3_loader *l, const char *name, reorder *order, bool transpo
 	snprintf(b, sizeof b, "%s.bias", name);
 	const e3_tensor_info *t = find(l, w, err);
 	float *host = read_tensor(l, t, order, err);
-	*out = (e3_mat){.use = l->use};
-	if (!host || list_room(l->net, err))
+	*out = (e3_mat){.role = l->role};
+	if (!host)
 		return -1;
 	int first = (int)t->shape[0], others = (int)(t->count / (size_t)first);
 	out->out = transposed ? others : first, out->in = transposed ? first : others;
 	scale_rows(l->scale, host, out->out, out->in);
-	if (l->net->dev->ops->weight(l->net->dev, host, out, err))
+	if (e3_arena_weight(&l->net->arena, host, out, err))
 		return -1;
-	l->net->owned[l->net->n_owned++] = out->w;
 	if (!e3_load_has(l, b))
 		return 0;
 	host = read_tensor(l, find(l, b, err), NULL, err);
 	if (!host)
 		return -1;
 	scale_rows(l->scale, host, out->out, 1);
-	return e3_load_upload(l->net, host, (size_t)out->out, &out->b, err);
+	return e3_arena_upload(&l->net->arena, host, (size_t)out->out, &out->b, err);
 }
 
 /* 1×1 convolutions and the patch convolution are linear layers over their last axes. */
@@ -183,14 +162,14 @@ static int load_scaled(e3_loader *l, const char *name, const char *gamma, e3_mat
 
 int e3_load_block(e3_loader *l, float eps, int heads, e3_block *b, e3_err *err)
 {
-	e3_use use = l->use;
+	e3_role role = l->role;
 	*b = (e3_block){.heads = heads, .qk_norm = e3_load_has(l, "attn.q_norm.weight")};
 	int rc = e3_load_norm(l, "norm1", eps, &b->norm1, err) || e3_load_norm(l, "norm2", eps, &b->norm2, err) ||
 		e3_load_linear(l, "attn.qkv", &b->qkv, err) || e3_load_linear(l, "mlp.fc1", &b->fc1, err) ||
 		load_scaled(l, "mlp.fc2", "ls2.gamma", &b->fc2, err);
-	l->use = use == E3_USE_MAPS ? E3_USE_SHORT : use; /* it takes what attention made */
+	l->role = role == E3_ROLE_FEATURES ? E3_ROLE_ATTENDED : role;
 	rc = rc || load_scaled(l, "attn.proj", "ls1.gamma", &b->proj, err);
-	l->use = use;
+	l->role = role;
 	if (!rc && b->qk_norm)
 		rc = e3_load_norm(l, "attn.q_norm", eps, &b->q_norm, err) ||
 			e3_load_norm(l, "attn.k_norm", eps, &b->k_norm, err);
@@ -212,7 +191,7 @@ int e3_load_dpt(e3_loader *l, e3_dpt *d, e3_err *err)
 {
 	char name[64];
 	*d = (e3_dpt){0};
-	l->use = E3_USE_MAPS;
+	l->role = E3_ROLE_FEATURES;
 	int rc = e3_load_norm(l, "norm", 1e-5f, &d->norm, err) || e3_load_deconv(l, "resize_layers.0", &d->up[0], err) ||
 		e3_load_deconv(l, "resize_layers.1", &d->up[1], err) || e3_load_conv(l, "resize_layers.3", &d->down, err) ||
 		e3_load_conv(l, "scratch.output_conv1", &d->conv1, err) ||
@@ -230,6 +209,6 @@ int e3_load_dpt(e3_loader *l, e3_dpt *d, e3_err *err)
 		if (!rc && k < E3_DPT_LEVELS - 1)
 			rc = load_rcu(l, name, &d->skip[k], err);
 	}
-	l->use = E3_USE_ANY;
+	l->role = E3_ROLE_EXACT;
 	return rc || e3_load_linear(l, "scratch.output_conv2.2", &d->last, err) ? -1 : 0;
 }

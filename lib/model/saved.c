@@ -13,7 +13,7 @@ uint32_t e3_picture_crc(const uint8_t *rgb, int w, int h)
 	return (uint32_t)crc32_z(0, rgb, 3 * (size_t)w * (size_t)h);
 }
 
-/* The same stretch of every page that is in use: `each` floats for a slot, `first` floats into the page. */
+/* The same stretch of every page that is in use: `each` bytes for a slot, `first` bytes into the page. */
 static int stretch(const e3_kv *kv, size_t first, size_t each, e3_piece fn, void *ctx, e3_err *err)
 {
 	for (int p = 0; p * kv->page_keys < kv->n_keys; p++) {
@@ -24,15 +24,15 @@ static int stretch(const e3_kv *kv, size_t first, size_t each, e3_piece fn, void
 	return 0;
 }
 
-int e3_saved_pieces(e3_dtype type, const e3_kv *kv, e3_piece fn, void *ctx, e3_err *err)
+int e3_saved_pieces(const e3_kv *kv, e3_piece fn, void *ctx, e3_err *err)
 {
-	e3_dtype t = kv->exact ? E3_F32 : type;
-	size_t keys = (size_t)kv->page_keys, scores = e3_page_floats(t, kv);
-	if (kv->scored && (stretch(kv, scores + 3 * keys, 1, fn, ctx, err) || stretch(kv, scores, 2, fn, ctx, err)))
+	size_t keys = (size_t)kv->page_keys, scores = e3_kv_bytes(kv),
+		   row_bytes = (size_t)kv->head_dim * e3_dtype_size(kv->dtype);
+	/* How many frames saw a slot, then the sum of its scores. */
+	if (kv->scored && (stretch(kv, scores + 12 * keys, 4, fn, ctx, err) || stretch(kv, scores, 8, fn, ctx, err)))
 		return -1;
 	for (int row = 0; row < 2 * kv->heads; row++)
-		if (stretch(kv, e3_dtype_floats(t, (size_t)row * keys * (size_t)kv->head_dim),
-				e3_dtype_floats(t, (size_t)kv->head_dim), fn, ctx, err))
+		if (stretch(kv, (size_t)row * keys * row_bytes, row_bytes, fn, ctx, err))
 			return -1;
 	return 0;
 }
@@ -40,8 +40,8 @@ int e3_saved_pieces(e3_dtype type, const e3_kv *kv, e3_piece fn, void *ctx, e3_e
 typedef struct writer {
 	e3_dev *dev;
 	e3_file file;
-	float *chunk; /* alloc_host: E3_SAVED_CHUNK bytes; the device may still be copying into it */
-	size_t used;  /* floats */
+	uint8_t *chunk; /* alloc_host: E3_SAVED_CHUNK bytes; the device may still be copying into it */
+	size_t used;
 	uint32_t crc; /* of everything so far */
 } writer;
 
@@ -55,20 +55,20 @@ static int flush(writer *w, e3_err *err)
 {
 	if (!w->used)
 		return 0;
-	if (w->dev->ops->finish(w->dev, err) || put(w, w->chunk, w->used * sizeof *w->chunk, err))
+	if (w->dev->ops->finish(w->dev, err) || put(w, w->chunk, w->used, err))
 		return -1;
 	w->used = 0;
 	return 0;
 }
 
-static int put_piece(void *ctx, float *at, size_t floats, e3_err *err)
+static int put_piece(void *ctx, uint8_t *at, size_t bytes, e3_err *err)
 {
 	writer *w = ctx;
-	while (floats) {
-		size_t room = E3_SAVED_CHUNK / sizeof *w->chunk - w->used, n = floats < room ? floats : room;
-		if (w->dev->ops->fetch(w->dev, w->chunk + w->used, at, n, err))
+	while (bytes) {
+		size_t room = E3_SAVED_CHUNK - w->used, n = bytes < room ? bytes : room;
+		if (w->dev->ops->fetch(w->dev, w->chunk + w->used, (e3_tensor){at, E3_U8}, n, err))
 			return -1;
-		w->used += n, at += n, floats -= n;
+		w->used += n, at += n, bytes -= n;
 		if (n == room && flush(w, err))
 			return -1;
 	}
@@ -124,18 +124,17 @@ static int put_head(writer *w, const e3_saved *x, e3_err *err)
 
 static int put_session(writer *w, e3_session *s, const e3_saved *x, e3_err *err)
 {
-	e3_dtype type = s->dev->attn_dtype;
 	if (put_head(w, x, err))
 		return -1;
 	for (int l = 0; l < x->layers; l++) {
 		e3_kv kv = e3_cache_view(&s->cache, l);
 		if (put(w, s->cache.layer[l].id, x->slots[l] * sizeof(uint32_t), err) ||
-			e3_saved_pieces(type, &kv, put_piece, w, err) || put_sum(w, err))
+			e3_saved_pieces(&kv, put_piece, w, err) || put_sum(w, err))
 			return -1;
 	}
 	for (int k = 0; k < x->camera_caches; k++) {
 		e3_kv kv = e3_camera_view(s, k);
-		if (e3_saved_pieces(type, &kv, put_piece, w, err) || put_sum(w, err))
+		if (e3_saved_pieces(&kv, put_piece, w, err) || put_sum(w, err))
 			return -1;
 	}
 	return 0;

@@ -19,8 +19,8 @@ uint64_t e3_saved_body(const e3_saved *x);
 
 /* saved.c: calls fn for every piece of device memory of kv, in the order of the file: the scores, if there are any (how
  * many frames saw a slot, sums), then for each head its keys, then its values, slot by slot. Stops at the first
- * non-zero. `type` is the device's attn_dtype. */
-typedef int (*e3_piece)(void *ctx, float *at, size_t floats, e3_err *err);
-int e3_saved_pieces(e3_dtype type, const e3_kv *kv, e3_piece fn, void *ctx, e3_err *err);
+ * non-zero. */
+typedef int (*e3_piece)(void *ctx, uint8_t *at, size_t bytes, e3_err *err);
+int e3_saved_pieces(const e3_kv *kv, e3_piece fn, void *ctx, e3_err *err);
 
 #endif

@@ -22,7 +22,7 @@ struct e3_saved_file {
 	e3_saved head;
 	/* While a session is read: */
 	e3_dev *dev;
-	float *chunk; /* alloc_host: E3_SAVED_CHUNK bytes, or as many as there are in all */
+	uint8_t *chunk; /* alloc_host: E3_SAVED_CHUNK bytes, or as many as there are in all */
 };
 
 static int get(e3_saved_file *file, void *to, size_t n, e3_err *err)
@@ -141,15 +141,15 @@ int e3_saved_fits(const e3_saved_file *file, const e3_net *net, const e3_dev *de
 	return 0;
 }
 
-static int get_piece(void *ctx, float *at, size_t floats, e3_err *err)
+static int get_piece(void *ctx, uint8_t *at, size_t bytes, e3_err *err)
 {
 	e3_saved_file *file = ctx;
-	while (floats) {
-		size_t most = E3_SAVED_CHUNK / sizeof *file->chunk, n = floats < most ? floats : most;
-		if (get(file, file->chunk, n * sizeof *file->chunk, err) ||
-			file->dev->ops->upload(file->dev, at, file->chunk, n, err))
+	while (bytes) {
+		size_t n = bytes < E3_SAVED_CHUNK ? bytes : E3_SAVED_CHUNK;
+		if (get(file, file->chunk, n, err) ||
+			file->dev->ops->upload(file->dev, (e3_tensor){at, E3_U8}, file->chunk, n, err))
 			return -1;
-		at += n, floats -= n;
+		at += n, bytes -= n;
 	}
 	return 0;
 }
@@ -173,9 +173,8 @@ static int upload_ids(e3_dev *dev, const e3_kv *kv, const uint32_t *id, e3_err *
 {
 	for (int p = 0; p * kv->page_keys < kv->n_keys; p++) {
 		int left = kv->n_keys - p * kv->page_keys, n = left < kv->page_keys ? left : kv->page_keys;
-		float *at = kv->page[p] + e3_page_floats(dev->attn_dtype, kv) + 2 * (size_t)kv->page_keys;
-		if (dev->ops->upload(dev, at, (const float *)(const void *)(id + (size_t)p * (size_t)kv->page_keys), (size_t)n,
-				err))
+		e3_tensor at = {kv->page[p] + e3_kv_bytes(kv) + sizeof(double) * (size_t)kv->page_keys, E3_I32};
+		if (dev->ops->upload(dev, at, id + (size_t)p * (size_t)kv->page_keys, (size_t)n, err))
 			return -1;
 	}
 	return 0;
@@ -191,10 +190,8 @@ static int get_layer(e3_saved_file *file, e3_session *s, int layer, e3_err *err)
 		: 0;
 	e3_kv kv = e3_cache_view(&s->cache, layer);
 	if (!rc)
-		rc = upload_ids(s->dev, &kv, id, err) || e3_saved_pieces(s->dev->attn_dtype, &kv, get_piece, file, err) ||
-				get_sum(file, err)
-			? -1
-			: 0;
+		rc = upload_ids(s->dev, &kv, id, err) || e3_saved_pieces(&kv, get_piece, file, err) || get_sum(file, err) ? -1
+																												  : 0;
 	free(id);
 	return rc;
 }
@@ -210,7 +207,7 @@ static int get_camera(e3_saved_file *file, e3_session *s, int cache, e3_err *err
 			return e3_fail(err, "%d of %d keys of %d heads of %d values, expected %d of %d of %d of %d",
 				x->camera_caches, x->camera_keys, x->camera_heads, x->camera_head_dim, s->camera.caches, kv.n_keys,
 				kv.heads, kv.head_dim);
-		return e3_saved_pieces(s->dev->attn_dtype, &kv, get_piece, file, err) || get_sum(file, err) ? -1 : 0;
+		return e3_saved_pieces(&kv, get_piece, file, err) || get_sum(file, err) ? -1 : 0;
 	}
 	uint64_t left = 8 * (uint64_t)x->camera_keys * (uint64_t)x->camera_heads * (uint64_t)x->camera_head_dim;
 	for (size_t n; left; left -= n) {

@@ -5,42 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-int e3_session_alloc(e3_session *s, size_t floats, float **out, e3_err *err)
-{
-	if (s->n_owned == s->cap_owned) {
-		size_t cap = s->cap_owned ? 2 * s->cap_owned : 64;
-		if (e3_grow((void **)&s->owned, cap, sizeof *s->owned, "session", err))
-			return -1;
-		s->cap_owned = cap;
-	}
-	if (s->dev->ops->alloc(s->dev, floats, out, err))
-		return -1;
-	s->owned[s->n_owned++] = *out;
-	return 0;
-}
-
-int e3_session_alloc_as(e3_session *s, e3_dtype type, size_t n, float **out, e3_err *err)
-{
-	return e3_session_alloc(s, e3_dtype_floats(type, n), out, err);
-}
-
-int e3_session_upload(e3_session *s, const float *from, size_t n, float **out, e3_err *err)
-{
-	return e3_session_alloc(s, n, out, err) || s->dev->ops->upload(s->dev, *out, from, n, err) ? -1 : 0;
-}
-
-int e3_self_open(e3_session *s, e3_self *self, int tokens, int heads, int head_dim, e3_err *err)
-{
-	size_t n = 2 * (size_t)tokens * (size_t)heads * (size_t)head_dim;
-	self->slot = e3_alloc((size_t)tokens, sizeof *self->slot, "session", err);
-	if (!self->slot || e3_session_alloc_as(s, s->dev->attn_dtype, n, &self->page, err))
-		return -1;
-	for (int k = 0; k < tokens; k++)
-		self->slot[k] = (uint32_t)k;
-	self->kv = (e3_kv){&self->page, tokens, tokens, heads, head_dim, false, false};
-	return 0;
-}
-
 static int check_outputs(const e3_session *s, e3_err *err)
 {
 	if (s->o.outputs & E3_OUT_DEPTH && !s->net->c.depth.present)
@@ -116,7 +80,7 @@ e3_session *e3_session_open_with(const e3_net *net, e3_dev *dev, const e3_infer_
 	e3_session *s = e3_alloc(1, sizeof *s, "session", err);
 	if (!s)
 		return NULL;
-	s->net = net, s->dev = dev, s->o = *o, s->h = size[0], s->w = size[1];
+	s->net = net, s->dev = s->arena.dev = dev, s->o = *o, s->h = size[0], s->w = size[1];
 	s->o.cached = dev->attn_dtype;
 	if (open_parts(s, pages, err)) {
 		e3_session_close(s);
@@ -131,8 +95,7 @@ void e3_session_close(e3_session *s)
 		return;
 	e3_cache_release(&s->cache);
 	e3_evictor_release(&s->evictor);
-	for (size_t k = 0; k < s->n_owned; k++)
-		s->dev->ops->free(s->dev, s->owned[k]);
+	e3_arena_release(&s->arena);
 	e3_aggregate_close(s);
 	for (int k = 0; k < 2; k++) {
 		float *maps[] = {s->result[k].depth, s->result[k].depth_conf, s->result[k].points, s->result[k].points_conf};
@@ -142,7 +105,7 @@ void e3_session_close(e3_session *s)
 	s->dev->ops->free_host(s->dev, s->pose);
 	for (int k = 0; k < s->cap_attn; k++)
 		e3_attn_release(&s->attn[k]);
-	free(s->owned), free(s->slot), free(s->attn);
+	free(s->slot), free(s->attn);
 	free(s->vit_self.slot), free(s->self.slot), free(s->camera.page);
 	free(s);
 }

@@ -21,7 +21,7 @@ typedef struct row {
 	int calls;
 } row;
 
-/* Stands before a device: passes everything on, and times what it is told to. */
+/* Stands before a device: passes everything on, and times the operations of a frame. */
 typedef struct probe {
 	e3_dev dev;
 	e3_dev *inner;
@@ -76,7 +76,7 @@ static int on_dense(e3_dev *d, const void *a, e3_err *err) { return d->ops->dens
 static int p_linear(e3_dev *dev, const e3_linear *op, e3_err *err)
 {
 	char label[64];
-	const char *kind = op->rows == 1 ? "row" : op->mat->use == E3_USE_MAPS ? "map 1x1" : "linear";
+	const char *kind = op->rows == 1 ? "row" : op->mat->role == E3_ROLE_FEATURES ? "features 1x1" : "linear";
 	snprintf(label, sizeof label, op->rows == 1 ? "%s x %d x %d" : "%s %d x %d x %d", kind, op->mat->in, op->mat->out,
 		op->rows);
 	return timed(dev, on_linear, op, label, 2.0 * op->rows * op->mat->in * op->mat->out, err);
@@ -103,7 +103,7 @@ static int p_mass(e3_dev *dev, const e3_mass *op, e3_err *err)
 static int p_conv(e3_dev *dev, const e3_conv *op, e3_err *err)
 {
 	char label[64];
-	int oh = (op->h - 1) / op->stride + 1, ow = (op->w - 1) / op->stride + 1;
+	int oh = op->out.h, ow = op->out.w;
 	snprintf(label, sizeof label, "conv %d x %d, %d to %d", oh, ow, op->mat->in / 9, op->mat->out);
 	return timed(dev, on_conv, op, label, 2.0 * oh * ow * op->mat->in * op->mat->out, err);
 }
@@ -113,16 +113,18 @@ static int p_dense(e3_dev *dev, const e3_dense *op, e3_err *err)
 	return timed(dev, on_dense, op, "dense", 2.0 * op->H * op->W * op->conv->in * op->conv->out, err);
 }
 
-/* The rest is timed by the same means, spelled out once for each shape of arguments. */
+/* The operations that take their operands one by one. */
 typedef struct rest {
-	int what, n[6];
-	const float *a, *b, *c;
-	float *out;
+	int what, n;
+	e3_rows rows, out_rows;
+	e3_features x, out;
+	e3_tensor to, from;
+	const float *a, *b;
+	e3_uv uv;
 	const e3_mat *mat;
 	const e3_norm *norm;
-	const uint8_t *rgb;
 } rest;
-enum { R_NORM, R_COPY_ROWS, R_COPY, R_DECONV, R_UPSAMPLE, R_UV, R_MODULATE, R_PATCHIFY };
+enum { R_NORM, R_COPY_ROWS, R_COPY, R_DECONV, R_UPSAMPLE, R_UV, R_MODULATE };
 
 static int on_rest(e3_dev *d, const void *args, e3_err *err)
 {
@@ -130,83 +132,78 @@ static int on_rest(e3_dev *d, const void *args, e3_err *err)
 	const e3_dev_ops *o = d->ops;
 	switch (r->what) {
 	case R_NORM:
-		return o->norm(d, r->a, r->n[0], r->n[1], r->norm, r->out, r->n[2], err);
+		return o->norm(d, r->rows, r->norm, r->out_rows, err);
 	case R_COPY_ROWS:
-		return o->copy_rows(d, r->a, r->n[0], r->n[1], r->n[2], r->out, r->n[3], err);
+		return o->copy_rows(d, r->rows, r->n, r->out_rows, err);
 	case R_COPY:
-		return o->copy(d, r->out, r->a, (size_t)r->n[0], err);
+		return o->copy(d, r->to, r->from, (size_t)r->n, err);
 	case R_DECONV:
-		return o->deconv(d, r->a, r->n[0], r->n[1], r->mat, r->n[2], r->out, err);
+		return o->deconv(d, r->x, r->mat, r->out, err);
 	case R_UPSAMPLE:
-		return o->upsample(d, r->a, r->n, r->n[2], r->out, r->n + 3, err);
+		return o->upsample(d, r->x, r->out, err);
 	case R_UV:
-		return o->add_uv(d, r->out, r->n[0], r->n[1], r->n[2], r->a, r->b, err);
-	case R_MODULATE:
-		return o->modulate(d, r->a, r->b, r->n[0], r->out, err);
+		return o->add_uv(d, r->x, r->uv, err);
 	default:
-		return o->patchify(d, r->rgb, r->n[0], r->n[1], r->n[2], r->out, err);
+		return o->modulate(d, r->a, r->b, r->n, r->out_rows.p, err);
 	}
 }
 
-static int p_norm(e3_dev *d, const float *x, int ldx, int rows, const e3_norm *norm, float *out, int ldo, e3_err *err)
+static int p_norm(e3_dev *d, e3_rows x, const e3_norm *norm, e3_rows out, e3_err *err)
 {
-	return timed(d, on_rest, &(rest){.what = R_NORM, .n = {ldx, rows, ldo}, .a = x, .out = out, .norm = norm}, "norm",
-		0, err);
+	return timed(d, on_rest, &(rest){.what = R_NORM, .rows = x, .out_rows = out, .norm = norm}, "norm", 0, err);
 }
 
-static int p_copy_rows(e3_dev *d, const float *x, int ldx, int rows, int dim, float *out, int ldo, e3_err *err)
+static int p_copy_rows(e3_dev *d, e3_rows x, int dim, e3_rows out, e3_err *err)
 {
-	return timed(d, on_rest, &(rest){.what = R_COPY_ROWS, .n = {ldx, rows, dim, ldo}, .a = x, .out = out}, "copies", 0,
-		err);
+	return timed(d, on_rest, &(rest){.what = R_COPY_ROWS, .n = dim, .rows = x, .out_rows = out}, "copies", 0, err);
 }
 
-static int p_copy(e3_dev *d, float *to, const float *from, size_t n, e3_err *err)
+static int p_copy(e3_dev *d, e3_tensor to, e3_tensor from, size_t n, e3_err *err)
 {
-	return timed(d, on_rest, &(rest){.what = R_COPY, .n = {(int)n}, .a = from, .out = to}, "copies", 0, err);
+	return timed(d, on_rest, &(rest){.what = R_COPY, .n = (int)n, .to = to, .from = from}, "copies", 0, err);
 }
 
-static int p_deconv(e3_dev *d, const float *x, int h, int w, const e3_mat *mat, int k, float *out, e3_err *err)
+static int p_deconv(e3_dev *d, e3_features x, const e3_mat *mat, e3_features out, e3_err *err)
 {
-	return timed(d, on_rest, &(rest){.what = R_DECONV, .n = {h, w, k}, .a = x, .out = out, .mat = mat}, "deconv",
-		2.0 * h * w * mat->in * mat->out, err);
+	return timed(d, on_rest, &(rest){.what = R_DECONV, .x = x, .out = out, .mat = mat}, "deconv",
+		2.0 * x.h * x.w * mat->in * mat->out, err);
 }
 
-static int p_upsample(e3_dev *d, const float *x, const int from[2], int c, float *out, const int to[2], e3_err *err)
+static int p_upsample(e3_dev *d, e3_features x, e3_features out, e3_err *err)
 {
-	return timed(d, on_rest, &(rest){.what = R_UPSAMPLE, .n = {from[0], from[1], c, to[0], to[1]}, .a = x, .out = out},
-		"upsample", 0, err);
+	return timed(d, on_rest, &(rest){.what = R_UPSAMPLE, .x = x, .out = out}, "upsample", 0, err);
 }
 
-static int p_uv(e3_dev *d, float *x, int h, int w, int c, const float *uv_x, const float *uv_y, e3_err *err)
+static int p_uv(e3_dev *d, e3_features x, e3_uv uv, e3_err *err)
 {
-	return timed(d, on_rest, &(rest){.what = R_UV, .n = {h, w, c}, .a = uv_x, .b = uv_y, .out = x}, "add_uv", 0, err);
+	return timed(d, on_rest, &(rest){.what = R_UV, .x = x, .uv = uv}, "add_uv", 0, err);
 }
 
 static int p_modulate(e3_dev *d, const float *p, const float *mod, int dim, float *out, e3_err *err)
 {
-	return timed(d, on_rest, &(rest){.what = R_MODULATE, .n = {dim}, .a = p, .b = mod, .out = out}, "row modulate", 0,
-		err);
+	return timed(d, on_rest, &(rest){.what = R_MODULATE, .n = dim, .a = p, .b = mod, .out_rows = {out, 1, dim}},
+		"row modulate", 0, err);
 }
 
-static int p_patchify(e3_dev *d, const uint8_t *rgb, int h, int w, int patch, float *out, e3_err *err)
+static int on_patchify(e3_dev *d, const void *a, e3_err *err) { return d->ops->patchify(d, a, err); }
+static int p_patchify(e3_dev *d, const e3_patchify *op, e3_err *err)
 {
-	return timed(d, on_rest, &(rest){.what = R_PATCHIFY, .n = {h, w, patch}, .rgb = rgb, .out = out}, "patchify", 0,
-		err);
+	return timed(d, on_patchify, op, "patchify", 0, err);
 }
 
 /* Passed on as they are. */
 static const char *p_name(e3_dev *d) { return probe_of(d)->inner->ops->name(probe_of(d)->inner); }
-static int p_alloc(e3_dev *d, size_t n, float **out, e3_err *e)
+static int p_alloc(e3_dev *d, e3_dtype type, size_t n, e3_tensor *out, e3_err *e)
 {
-	return probe_of(d)->inner->ops->alloc(probe_of(d)->inner, n, out, e);
+	return probe_of(d)->inner->ops->alloc(probe_of(d)->inner, type, n, out, e);
 }
-static void p_free(e3_dev *d, float *p) { probe_of(d)->inner->ops->free(probe_of(d)->inner, p); }
+static void p_free(e3_dev *d, void *p) { probe_of(d)->inner->ops->free(probe_of(d)->inner, p); }
 static int p_alloc_host(e3_dev *d, size_t n, void **out, e3_err *e)
 {
 	return probe_of(d)->inner->ops->alloc_host(probe_of(d)->inner, n, out, e);
 }
 static void p_free_host(e3_dev *d, void *p) { probe_of(d)->inner->ops->free_host(probe_of(d)->inner, p); }
-static int p_upload(e3_dev *d, float *to, const float *from, size_t n, e3_err *e)
+static int p_upload(e3_dev *d, e3_tensor to, const void *from, size_t n, e3_err *e)
 {
 	return probe_of(d)->inner->ops->upload(probe_of(d)->inner, to, from, n, e);
 }
@@ -214,11 +211,11 @@ static int p_weight(e3_dev *d, const float *from, e3_mat *m, e3_err *e)
 {
 	return probe_of(d)->inner->ops->weight(probe_of(d)->inner, from, m, e);
 }
-static int p_download(e3_dev *d, float *to, const float *from, size_t n, e3_err *e)
+static int p_download(e3_dev *d, void *to, e3_tensor from, size_t n, e3_err *e)
 {
 	return probe_of(d)->inner->ops->download(probe_of(d)->inner, to, from, n, e);
 }
-static int p_fetch(e3_dev *d, float *to, const float *from, size_t n, e3_err *e)
+static int p_fetch(e3_dev *d, void *to, e3_tensor from, size_t n, e3_err *e)
 {
 	return probe_of(d)->inner->ops->fetch(probe_of(d)->inner, to, from, n, e);
 }

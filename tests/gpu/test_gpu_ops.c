@@ -65,29 +65,33 @@ static float *values_as(mixed *m, e3_dtype type, size_t n, float scale)
 	return v;
 }
 
+static size_t floats_of(e3_dtype type, size_t n) { return type == E3_F32 ? n : (n + 1) / 2; }
+
 /* n values of a type on the device, as on_device does it; n even unless f32. from NULL: sentinels. */
-static float *put_as(mixed *m, e3_dtype type, const float *from, size_t n)
+static e3_tensor put_as(mixed *m, e3_dtype type, const float *from, size_t n)
 {
 	if (type == E3_F32 || !from)
-		return on_device(&m->t, from, e3_dtype_floats(type, n));
+		return (e3_tensor){(uint8_t *)on_device(&m->t, from, floats_of(type, n)), type};
 	uint16_t *half = calloc(n + 1, sizeof *half);
 	for (size_t k = 0; k < n; k++)
 		half[k] = type == E3_BF16 ? e3_f32_to_bf16(from[k]) : e3_f32_to_f16(from[k]);
-	float *p = on_device(&m->t, (const float *)(const void *)half, e3_dtype_floats(type, n));
+	float *p = on_device(&m->t, (const float *)(const void *)half, floats_of(type, n));
 	free(half);
-	return p;
+	return (e3_tensor){(uint8_t *)p, type};
 }
 
-static void compare_as(mixed *m, const char *what, e3_dtype type, const float *dev, const float *want, size_t n,
-	double bound)
+static void compare_as(mixed *m, const char *what, e3_tensor dev, const float *want, size_t n, double bound)
 {
 	e3_err err = {""};
-	size_t floats = e3_dtype_floats(type, n);
+	e3_dtype type = dev.dtype;
+	size_t floats = floats_of(type, n);
 	float *got = malloc((floats + 2 * GUARD) * sizeof *got), none = sentinel();
 	const uint16_t *half = (const uint16_t *)(const void *)(got + GUARD);
 	double num = 0, den = 0;
 	must(&m->t,
-		m->gpu->ops->finish(m->gpu, &err) || m->gpu->ops->download(m->gpu, got, dev - GUARD, floats + 2 * GUARD, &err),
+		m->gpu->ops->finish(m->gpu, &err) ||
+			m->gpu->ops->download(m->gpu, got, e3_tensor_f32((const float *)(void *)dev.p - GUARD), floats + 2 * GUARD,
+				&err),
 		&err);
 	for (size_t k = 0; k < GUARD; k++)
 		if (memcmp(&got[k], &none, 4) || memcmp(&got[GUARD + floats + k], &none, 4))
@@ -107,13 +111,17 @@ static void compare_as(mixed *m, const char *what, e3_dtype type, const float *d
 }
 
 /* The same matrix on both; the CPU's holds what the type of the other leaves of it. */
-static mat_pair weights(mixed *m, int out, int in, e3_use use, int biases)
+static mat_pair weights(mixed *m, int out, int in, e3_role role, int biases)
 {
 	e3_err err = {""};
-	e3_dtype type = use == E3_USE_ANY ? E3_F32 : use == E3_USE_SHORT ? m->gpu->attn_dtype : m->gpu->feature_dtype;
-	mat_pair p = {{.out = out, .in = in, .use = use}, {.out = out, .in = in, .use = use}};
-	p.host.w = values_as(m, type, (size_t)out * (size_t)in, sqrtf(3.0f / (float)in));
-	must(&m->t, m->gpu->ops->weight(m->gpu, p.host.w, &p.dev, &err), &err);
+	e3_dtype type = role == E3_ROLE_EXACT ? E3_F32
+		: role == E3_ROLE_ATTENDED        ? m->gpu->attn_dtype
+										  : m->gpu->feature_dtype;
+	mat_pair p = {{.out = out, .in = in, .role = role}, {.out = out, .in = in, .role = role}};
+	float *w = values_as(m, type, (size_t)out * (size_t)in, sqrtf(3.0f / (float)in));
+	p.host.w = e3_tensor_f32(w);
+	must(&m->t, m->gpu->ops->weight(m->gpu, w, &p.dev, &err), &err);
+	assert_int_equal(p.dev.w.dtype, type);
 	if (biases) {
 		p.host.b = values(&m->t, (size_t)biases, 0.5f);
 		p.dev.b = on_device(&m->t, p.host.b, (size_t)biases);
@@ -123,23 +131,23 @@ static mat_pair weights(mixed *m, int out, int in, e3_use use, int biases)
 
 static void weights_free(mixed *m, mat_pair *p)
 {
-	m->gpu->ops->free(m->gpu, p->dev.w);
+	m->gpu->ops->free(m->gpu, p->dev.w.p);
 	mat_free(p);
 }
 
 typedef struct linear_case {
 	const char *what;
 	int rows, in, out;
-	e3_use use;
+	e3_role role;
 	e3_act act;
 	int mode, norm; /* as in one_linear */
-	char x, y;      /* f: f32, s: short, m: map */
+	char x, y;      /* f: f32, a: attn_dtype, m: feature_dtype */
 	double bound;
 } linear_case;
 
 static e3_dtype type_named(const mixed *m, char c)
 {
-	return c == 's' ? m->gpu->attn_dtype : c == 'm' ? m->gpu->feature_dtype : E3_F32;
+	return c == 'a' ? m->gpu->attn_dtype : c == 'm' ? m->gpu->feature_dtype : E3_F32;
 }
 
 static void linear_as(mixed *m, const linear_case *c)
@@ -147,10 +155,10 @@ static void linear_as(mixed *m, const linear_case *c)
 	e3_err err = {""};
 	e3_dtype xt = type_named(m, c->x), yt = type_named(m, c->y);
 	size_t nx = (size_t)c->rows * (size_t)c->in, ny = (size_t)c->rows * (size_t)c->out;
-	mat_pair w = weights(m, c->out, c->in, c->use, c->out);
+	mat_pair w = weights(m, c->out, c->in, c->role, c->out);
 	norm_pair norm = norm_make(&m->t, c->in, 1e-5f, c->norm == 1);
 	float *x = values_as(m, xt, nx, 1), *before = values(&m->t, ny, 1);
-	e3_linear host = {.x = x,
+	e3_linear host = {.x = e3_tensor_f32(x),
 				  .rows = c->rows,
 				  .ldx = c->in,
 				  .norm = c->norm ? &norm.host : NULL,
@@ -161,10 +169,9 @@ static void linear_as(mixed *m, const linear_case *c)
 			  dev = host;
 	dev.x = put_as(m, xt, x, nx), dev.norm = c->norm ? &norm.dev : NULL, dev.mat = &w.dev;
 	dev.out = put_as(m, yt, c->mode ? before : NULL, ny);
-	dev.x_short = c->x == 's', dev.out_short = c->y == 's', dev.x_map = c->x == 'm', dev.out_map = c->y == 'm';
-	host.out = before;
+	host.out = e3_tensor_f32(before);
 	must(&m->t, m->cpu->ops->linear(m->cpu, &host, &err) || m->gpu->ops->linear(m->gpu, &dev, &err), &err);
-	compare_as(m, c->what, yt, dev.out, before, ny, c->bound);
+	compare_as(m, c->what, dev.out, before, ny, c->bound);
 	end_case(&m->t);
 	weights_free(m, &w), norm_free(&norm), free(x), free(before);
 }
@@ -172,20 +179,20 @@ static void linear_as(mixed *m, const linear_case *c)
 static void linears(mixed *m)
 {
 	static const linear_case cases[] = {
-		{"linear f16: patches, added", 1036, 588, 1024, E3_USE_MAPS, E3_ACT_NONE, 1, 0, 'f', 'f', 5e-4},
-		{"linear bf16: projection, added", 1041, 1024, 1024, E3_USE_SHORT, E3_ACT_NONE, 1, 0, 's', 'f', 1e-5},
-		{"linear bf16: short to short", 200, 128, 96, E3_USE_SHORT, E3_ACT_RELU, 0, 0, 's', 's', 5e-3},
-		{"linear f16: norm, GELU", 333, 1024, 4096, E3_USE_MAPS, E3_ACT_GELU, 0, 1, 'f', 'm', 8e-4},
-		{"linear f16: norm, GELU, odd", 65, 136, 400, E3_USE_MAPS, E3_ACT_GELU, 0, 1, 'f', 'm', 8e-4},
-		{"linear f16: back, added", 333, 4096, 1024, E3_USE_MAPS, E3_ACT_NONE, 1, 0, 'm', 'f', 1e-5},
-		{"linear f16: 36 to 100, three rows", 3, 36, 100, E3_USE_MAPS, E3_ACT_SILU, 0, 2, 'f', 'm', 8e-4},
-		{"row f16: norm, GELU", 1, 2048, 8192, E3_USE_ROW, E3_ACT_GELU, 0, 1, 'f', 'f', 2e-6},
-		{"row f16: back, added", 1, 8192, 2048, E3_USE_ROW, E3_ACT_NONE, 1, 0, 'f', 'f', 2e-6},
-		{"row f16: 36 to 101", 1, 36, 101, E3_USE_ROW, E3_ACT_SILU, 1, 2, 'f', 'f', 2e-6},
-		{"row f32: pose", 1, 9, 2048, E3_USE_ANY, E3_ACT_SILU, 0, 0, 'f', 'f', 2e-6},
-		{"linear f16: norm, level", 1036, 2048, 256, E3_USE_MAPS, E3_ACT_NONE, 0, 1, 'f', 'm', 1e-3},
-		{"linear f16: map to map", 4144, 256, 256, E3_USE_MAPS, E3_ACT_NONE, 0, 0, 'm', 'm', 1e-3},
-		{"linear f16: 20 to 12, map to map", 35, 20, 12, E3_USE_MAPS, E3_ACT_NONE, 0, 0, 'm', 'm', 1e-3},
+		{"linear f16: patches, added", 1036, 588, 1024, E3_ROLE_FEATURES, E3_ACT_NONE, 1, 0, 'f', 'f', 5e-4},
+		{"linear bf16: projection, added", 1041, 1024, 1024, E3_ROLE_ATTENDED, E3_ACT_NONE, 1, 0, 'a', 'f', 1e-5},
+		{"linear bf16: to the same type", 200, 128, 96, E3_ROLE_ATTENDED, E3_ACT_RELU, 0, 0, 'a', 'a', 5e-3},
+		{"linear f16: norm, GELU", 333, 1024, 4096, E3_ROLE_FEATURES, E3_ACT_GELU, 0, 1, 'f', 'm', 8e-4},
+		{"linear f16: norm, GELU, odd", 65, 136, 400, E3_ROLE_FEATURES, E3_ACT_GELU, 0, 1, 'f', 'm', 8e-4},
+		{"linear f16: back, added", 333, 4096, 1024, E3_ROLE_FEATURES, E3_ACT_NONE, 1, 0, 'm', 'f', 1e-5},
+		{"linear f16: 36 to 100, three rows", 3, 36, 100, E3_ROLE_FEATURES, E3_ACT_SILU, 0, 2, 'f', 'm', 8e-4},
+		{"row f16: norm, GELU", 1, 2048, 8192, E3_ROLE_ROW, E3_ACT_GELU, 0, 1, 'f', 'f', 2e-6},
+		{"row f16: back, added", 1, 8192, 2048, E3_ROLE_ROW, E3_ACT_NONE, 1, 0, 'f', 'f', 2e-6},
+		{"row f16: 36 to 101", 1, 36, 101, E3_ROLE_ROW, E3_ACT_SILU, 1, 2, 'f', 'f', 2e-6},
+		{"row f32: pose", 1, 9, 2048, E3_ROLE_EXACT, E3_ACT_SILU, 0, 0, 'f', 'f', 2e-6},
+		{"linear f16: norm, level", 1036, 2048, 256, E3_ROLE_FEATURES, E3_ACT_NONE, 0, 1, 'f', 'm', 1e-3},
+		{"linear f16: features to features", 4144, 256, 256, E3_ROLE_FEATURES, E3_ACT_NONE, 0, 0, 'm', 'm', 1e-3},
+		{"linear f16: 20 to 12, features", 35, 20, 12, E3_ROLE_FEATURES, E3_ACT_NONE, 0, 0, 'm', 'm', 1e-3},
 	};
 	for (int k = 0; k < COUNT(cases); k++)
 		linear_as(m, &cases[k]);
@@ -203,25 +210,27 @@ static void conv_as(mixed *m, const conv_case *c)
 	e3_dtype type = m->gpu->feature_dtype;
 	size_t nx = (size_t)(c->h * c->w * c->cin),
 		   no = (size_t)(((c->h - 1) / c->stride + 1) * ((c->w - 1) / c->stride + 1) * c->cout);
-	mat_pair w = weights(m, c->cout, 9 * c->cin, E3_USE_MAPS, c->bits & 16 ? 0 : c->cout);
+	mat_pair w = weights(m, c->cout, 9 * c->cin, E3_ROLE_FEATURES, c->bits & 16 ? 0 : c->cout);
 	float *x = values_as(m, type, nx, 1), *resid = values_as(m, type, no, 1), *plus = values_as(m, type, no, 1),
 		  *want = malloc(no * sizeof *want);
-	e3_conv host = {.x = x,
-				.h = c->h,
-				.w = c->w,
+	e3_features in = {e3_tensor_f32(x), c->h, c->w, c->cin};
+	e3_features out = {e3_tensor_f32(want), (c->h - 1) / c->stride + 1, (c->w - 1) / c->stride + 1, c->cout};
+	e3_conv host = {.x = in,
 				.mat = &w.host,
 				.stride = c->stride,
 				.relu_in = c->bits & 1,
 				.act = c->act,
-				.resid = c->bits & 4 ? resid : NULL,
+				.resid = e3_tensor_f32(c->bits & 4 ? resid : NULL),
 				.relu_resid = c->bits & 2,
-				.plus = c->bits & 8 ? plus : NULL,
-				.out = want},
+				.plus = e3_tensor_f32(c->bits & 8 ? plus : NULL),
+				.out = out},
 			dev = host;
-	dev.x = put_as(m, type, x, nx), dev.mat = &w.dev, dev.out = put_as(m, type, NULL, no);
-	dev.resid = host.resid ? put_as(m, type, resid, no) : NULL, dev.plus = host.plus ? put_as(m, type, plus, no) : NULL;
+	const e3_tensor none = {NULL, type};
+	dev.x.t = put_as(m, type, x, nx), dev.mat = &w.dev, dev.out.t = put_as(m, type, NULL, no);
+	dev.resid = c->bits & 4 ? put_as(m, type, resid, no) : none,
+	dev.plus = c->bits & 8 ? put_as(m, type, plus, no) : none;
 	must(&m->t, m->cpu->ops->conv(m->cpu, &host, &err) || m->gpu->ops->conv(m->gpu, &dev, &err), &err);
-	compare_as(m, c->what, type, dev.out, want, no, 6e-4);
+	compare_as(m, c->what, dev.out.t, want, no, 6e-4);
 	end_case(&m->t);
 	weights_free(m, &w), free(x), free(resid), free(plus), free(want);
 }
@@ -244,34 +253,34 @@ static void convs(mixed *m)
 		conv_as(m, &cases[k]);
 }
 
-static void other_maps(mixed *m)
+static void other_features(mixed *m)
 {
 	e3_err err = {""};
 	e3_dtype type = m->gpu->feature_dtype;
 	static const int shape[][4] = {{28, 37, 64, 4}, {5, 7, 12, 2}, {1, 9, 8, 3}};
 	for (int k = 0; k < COUNT(shape); k++) {
-		int h = shape[k][0], w = shape[k][1], c = shape[k][2], up = shape[k][3], to[2] = {h * up, w * up};
+		int h = shape[k][0], w = shape[k][1], c = shape[k][2], up = shape[k][3];
 		size_t nx = (size_t)(h * w * c), no = nx * (size_t)(up * up);
-		mat_pair mat = weights(m, up * up * c, c, E3_USE_MAPS, c);
-		float *x = values_as(m, type, nx, 1), *want = malloc(no * sizeof *want), *dev = put_as(m, type, x, nx),
-			  *out = put_as(m, type, NULL, no);
+		mat_pair mat = weights(m, up * up * c, c, E3_ROLE_FEATURES, c);
+		float *x = values_as(m, type, nx, 1), *want = malloc(no * sizeof *want);
+		e3_features host = {e3_tensor_f32(x), h, w, c}, host_out = {e3_tensor_f32(want), h * up, w * up, c}, dev = host,
+					out = host_out;
+		dev.t = put_as(m, type, x, nx), out.t = put_as(m, type, NULL, no);
 		must(&m->t,
-			m->cpu->ops->deconv(m->cpu, x, h, w, &mat.host, up, want, &err) ||
-				m->gpu->ops->deconv(m->gpu, dev, h, w, &mat.dev, up, out, &err),
+			m->cpu->ops->deconv(m->cpu, host, &mat.host, host_out, &err) ||
+				m->gpu->ops->deconv(m->gpu, dev, &mat.dev, out, &err),
 			&err);
-		compare_as(m, "deconv", type, out, want, no, 6e-4);
+		compare_as(m, "deconv", out.t, want, no, 6e-4);
 		must(&m->t,
-			m->cpu->ops->upsample(m->cpu, x, shape[k], c, want, to, &err) ||
-				m->gpu->ops->upsample(m->gpu, dev, shape[k], c, out, to, &err),
-			&err);
-		compare_as(m, "upsample", type, out, want, no, 6e-4);
+			m->cpu->ops->upsample(m->cpu, host, host_out, &err) || m->gpu->ops->upsample(m->gpu, dev, out, &err), &err);
+		compare_as(m, "upsample", out.t, want, no, 6e-4);
 		float *ux = values(&m->t, (size_t)(w * c / 2), 1), *uy = values(&m->t, (size_t)(h * c / 2), 1);
 		float *dx = on_device(&m->t, ux, (size_t)(w * c / 2)), *dy = on_device(&m->t, uy, (size_t)(h * c / 2));
 		must(&m->t,
-			m->cpu->ops->add_uv(m->cpu, x, h, w, c, ux, uy, &err) ||
-				m->gpu->ops->add_uv(m->gpu, dev, h, w, c, dx, dy, &err),
+			m->cpu->ops->add_uv(m->cpu, host, (e3_uv){ux, uy}, &err) ||
+				m->gpu->ops->add_uv(m->gpu, dev, (e3_uv){dx, dy}, &err),
 			&err);
-		compare_as(m, "add_uv", type, dev, x, nx, 6e-4);
+		compare_as(m, "add_uv", dev.t, x, nx, 6e-4);
 		end_case(&m->t);
 		weights_free(m, &mat), free(x), free(want), free(ux), free(uy);
 	}
@@ -283,15 +292,15 @@ static void dense_as(mixed *m, const int from[2], const int to[2], const int cha
 	e3_dtype type = m->gpu->feature_dtype;
 	int c = channels[0], hid = channels[1], n = channels[2];
 	size_t nz = (size_t)(from[0] * from[1] * c), area = (size_t)(to[0] * to[1]), many = area * (size_t)n;
-	mat_pair conv = weights(m, hid, 9 * c, E3_USE_MAPS, hid), out = weights(m, n + 1, hid, E3_USE_ANY, n + 1);
+	mat_pair conv = weights(m, hid, 9 * c, E3_ROLE_FEATURES, hid), out = weights(m, n + 1, hid, E3_ROLE_EXACT, n + 1);
 	float *z = values_as(m, type, nz, 1), *ux = values(&m->t, (size_t)(to[1] * c / 2), 0.1f),
 		  *uy = values(&m->t, (size_t)(to[0] * c / 2), 0.1f);
-	e3_dense host = {z, from[0], from[1], c, ux, uy, &conv.host, &out.host, to[0], to[1], malloc(many * sizeof(float)),
-				 malloc(area * sizeof(float))},
+	e3_dense host = {{e3_tensor_f32(z), from[0], from[1], c}, {ux, uy}, &conv.host, &out.host, to[0], to[1],
+				 malloc(many * sizeof(float)), malloc(area * sizeof(float))},
 			 dev = host;
 	void *value, *conf;
-	dev.z = put_as(m, type, z, nz), dev.uv_x = on_device(&m->t, ux, (size_t)(to[1] * c / 2)),
-	dev.uv_y = on_device(&m->t, uy, (size_t)(to[0] * c / 2));
+	dev.z.t = put_as(m, type, z, nz);
+	dev.uv = (e3_uv){on_device(&m->t, ux, (size_t)(to[1] * c / 2)), on_device(&m->t, uy, (size_t)(to[0] * c / 2))};
 	dev.conv = &conv.dev, dev.out = &out.dev, dev.value = host_room(&m->t, many, &value),
 	dev.conf = host_room(&m->t, area, &conf);
 	must(&m->t,
@@ -324,29 +333,32 @@ static void attention_as(mixed *m, int rows, const int *heads, int page_keys, in
 	e3_dtype type = m->gpu->attn_dtype;
 	int d = heads[1], dim = heads[0] * d;
 	size_t nq = (size_t)(rows * dim), page = 2 * (size_t)(dim * page_keys), nl = (size_t)(rows * heads[0]);
-	mat_pair mat = weights(m, 3 * dim, dim, E3_USE_MAPS, 3 * dim);
+	mat_pair mat = weights(m, 3 * dim, dim, E3_ROLE_FEATURES, 3 * dim);
 	norm_pair norm = norm_make(&m->t, dim, 1e-5f, true), qn = norm_make(&m->t, d, 1e-5f, true),
 			  kn = norm_make(&m->t, d, 1e-5f, true);
 	float *x = values(&m->t, nq, 1), *rope = values(&m->t, (size_t)(rows * d), 1), *q = malloc(nq * sizeof *q),
 		  *y = malloc(nq * sizeof *y);
-	float *host_page[16], *dev_page[16], *lse = malloc(nl * sizeof *lse), *mass = malloc((size_t)n_keys * sizeof *mass);
+	float *host_page[16], *lse = malloc(nl * sizeof *lse), *mass = malloc((size_t)n_keys * sizeof *mass);
+	e3_tensor dev_page[16];
+	uint8_t *host_list[16], *dev_list[16];
 	int pages = (n_keys + page_keys - 1) / page_keys;
 	for (int k = 0; k < pages; k++) {
 		host_page[k] = values_as(m, type, page, 1);
 		dev_page[k] = put_as(m, type, host_page[k], page);
+		host_list[k] = (uint8_t *)host_page[k], dev_list[k] = dev_page[k].p;
 	}
 	uint32_t *slot = malloc((size_t)rows * sizeof *slot);
 	for (int r = 0; r < rows; r++)
 		slot[r] = (uint32_t)(n_keys - 1 - r);
-	e3_kv host_kv = {host_page, page_keys, n_keys, heads[0], d, false, false}, dev_kv = host_kv;
-	dev_kv.page = dev_page;
-	e3_qkv host = {x, rows, &norm.host, &mat.host, &qn.host, &kn.host, rope, q, &host_kv, slot};
+	e3_kv host_kv = {host_list, E3_F32, page_keys, n_keys, heads[0], d, false}, dev_kv = host_kv;
+	dev_kv.page = dev_list, dev_kv.dtype = type;
+	e3_qkv host = {x, rows, &norm.host, &mat.host, &qn.host, &kn.host, rope, e3_tensor_f32(q), &host_kv, slot};
 	e3_qkv dev = {on_device(&m->t, x, nq), rows, &norm.dev, &mat.dev, &qn.dev, &kn.dev,
 		on_device(&m->t, rope, (size_t)(rows * d)), put_as(m, type, NULL, nq), &dev_kv, slot};
 	must(&m->t, m->cpu->ops->qkv(m->cpu, &host, &err) || m->gpu->ops->qkv(m->gpu, &dev, &err), &err);
-	compare_as(m, "qkv bf16: queries", type, dev.q, q, nq, 3e-3);
+	compare_as(m, "qkv bf16: queries", dev.q, q, nq, 3e-3);
 	for (int k = 0; k < pages; k++)
-		compare_as(m, "qkv bf16: a page", type, dev_page[k], host_page[k], page, 3e-3);
+		compare_as(m, "qkv bf16: a page", dev_page[k], host_page[k], page, 3e-3);
 	for (int k = 0; k < pages; k++)
 		for (size_t j = 0; j < page; j++)
 			host_page[k][j] = rounded(type, host_page[k][j]);
@@ -354,20 +366,20 @@ static void attention_as(mixed *m, int rows, const int *heads, int page_keys, in
 		q[k] = rounded(type, q[k]);
 	/* The device reads what the CPU wrote, rounded: only attention is compared. */
 	for (int k = 0; k < pages; k++)
-		dev_page[k] = put_as(m, type, host_page[k], page);
-	e3_attend host_at = {q, rows, &host_kv, y, lse},
-			  dev_at = {put_as(m, type, q, nq), rows, &dev_kv, put_as(m, type, NULL, nq), put_as(m, E3_F32, NULL, nl)};
-	e3_mass host_mass = {q, rows, &host_kv, lse, mass, NULL},
-			dev_mass = {dev_at.q, rows, &dev_kv, dev_at.lse, put_as(m, E3_F32, NULL, (size_t)n_keys), NULL};
+		dev_list[k] = put_as(m, type, host_page[k], page).p;
+	e3_attend host_at = {e3_tensor_f32(q), rows, &host_kv, e3_tensor_f32(y), lse},
+			  dev_at = {put_as(m, type, q, nq), rows, &dev_kv, put_as(m, type, NULL, nq), on_device(&m->t, NULL, nl)};
+	e3_mass host_mass = {host_at.q, rows, &host_kv, lse, mass, NULL},
+			dev_mass = {dev_at.q, rows, &dev_kv, dev_at.lse, on_device(&m->t, NULL, (size_t)n_keys), NULL};
 	must(&m->t,
 		m->cpu->ops->attend(m->cpu, &host_at, &err) || m->gpu->ops->attend(m->gpu, &dev_at, &err) ||
 			m->cpu->ops->mass(m->cpu, &host_mass, &err) || m->gpu->ops->mass(m->gpu, &dev_mass, &err),
 		&err);
 	char what[80];
 	snprintf(what, sizeof what, "attend bf16: %d rows, %d heads of %d, %d keys", rows, heads[0], d, n_keys);
-	compare_as(m, what, type, dev_at.out, y, nq, 6e-3);
-	compare_as(m, "  log-sum-exp", E3_F32, dev_at.lse, lse, nl, 1e-5);
-	compare_as(m, "  mass", E3_F32, dev_mass.mass, mass, (size_t)n_keys, 1e-4);
+	compare_as(m, what, dev_at.out, y, nq, 6e-3);
+	compare_as(m, "  log-sum-exp", e3_tensor_f32(dev_at.lse), lse, nl, 1e-5);
+	compare_as(m, "  mass", e3_tensor_f32(dev_mass.mass), mass, (size_t)n_keys, 1e-4);
 	end_case(&m->t);
 	for (int k = 0; k < pages; k++)
 		free(host_page[k]);
@@ -383,7 +395,7 @@ static void every_operation_in_bf16_and_f16(void **state)
 	m.t = (table){.dev = m.gpu, .seed = 77};
 	linears(&m);
 	convs(&m);
-	other_maps(&m);
+	other_features(&m);
 	dense_as(&m, (const int[]){24, 30}, (const int[]){42, 52}, (const int[]){128, 32, 1});
 	dense_as(&m, (const int[]){24, 30}, (const int[]){42, 52}, (const int[]){128, 32, 3});
 	dense_as(&m, (const int[]){8, 10}, (const int[]){14, 17}, (const int[]){16, 32, 3});
