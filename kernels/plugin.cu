@@ -212,6 +212,8 @@ static int cuda_launch(e3_dev *dev, e3_err *err)
 	return rc;
 }
 
+static int cuda_note(e3_dev *dev, const e3_activation *note, e3_err *err) { return 0; }
+
 /* Releases memory that work of this branch may still use. */
 static int retire(e3_cuda *c, void *p, e3_err *err)
 {
@@ -346,8 +348,8 @@ static const e3_dev_ops cuda_ops = {
 	.alloc = cuda_alloc,
 	.free = cuda_free,
 	.upload = cuda_upload,
-	.weight = e3_cuda_weight,
 	.download = cuda_download,
+	.weight = e3_cuda_weight,
 	.alloc_host = cuda_alloc_host,
 	.free_host = cuda_free_host,
 	.fetch = cuda_fetch,
@@ -358,6 +360,7 @@ static const e3_dev_ops cuda_ops = {
 	.finish = cuda_finish,
 	.gather = cuda_gather,
 	.launch = cuda_launch,
+	.note = cuda_note,
 	.patchify = e3_cuda_patchify,
 	.linear = e3_cuda_linear,
 	.norm = e3_cuda_norm,

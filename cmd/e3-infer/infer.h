@@ -17,6 +17,7 @@
 #include "e3/infer.h"
 #include "e3/saved.h"
 #include "e3/stage.h"
+#include "e3/watch.h"
 
 /* What was said on the command line, rather than left to its default. */
 typedef struct infer_given {
@@ -44,6 +45,9 @@ typedef struct infer_request {
 	bool freeze;
 	bool separate; /* --each: every frame in a session of its own */
 	infer_given given;
+	const char *dump; /* folder for activations, or NULL */
+	bool dump_blocks[E3_WATCH_BLOCKS], counters;
+	int n_dump_blocks; /* 0: all */
 } infer_request;
 
 enum { DEVICE_AUTO, DEVICE_CPU, DEVICE_CUDA };

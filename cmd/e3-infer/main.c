@@ -7,6 +7,7 @@
 #include "e3/mem.h"
 #include "e3/num.h"
 #include "e3/tool.h"
+#include "e3/watch.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -47,6 +48,17 @@ static int open_device(infer *f, e3_err *err)
 		return e3_fail(err, "opening the device: --vram: the CPU has no device memory: give --budget");
 	f->dev = e3_dev_cpu((int)f->r.threads, err);
 	return f->dev ? 0 : -1;
+}
+
+/* --dump and --counters: a device that stands in front of the other one. */
+static int watch_device(infer *f, e3_err *err)
+{
+	const infer_request *r = &f->r;
+	e3_watch_options o = {r->dump, r->n_dump_blocks ? r->dump_blocks : NULL, r->counters};
+	if (!r->dump && !r->counters)
+		return 0;
+	f->dev = e3_dev_watch(f->dev, &o, err);
+	return f->dev ? 0 : e3_fail_in(err, "opening: --dump");
 }
 
 static int find_model(const char *asked, char **path, e3_err *err)
@@ -269,6 +281,8 @@ static int check_size(infer *f, const e3_image *picture, e3_err *err)
 static int compute(infer *f, infer_parcel *to, infer_computed *computed, e3_err *err)
 {
 	e3_result r;
+	if (f->r.dump)
+		e3_watch_frame(f->dev, to->pred.s.i);
 	double t = e3_now();
 	if (e3_session_step(f->session, to->fitted.px, &r, &to->evict, err))
 		return -1;
@@ -399,7 +413,7 @@ static int open_all(infer *f, e3_err *err)
 {
 	e3_stage *s = &f->r.stage;
 	if (e3_stage_open_output(s, err) || !(f->writer = infer_writer_open(s->out, err)) || open_device(f, err) ||
-		open_net(f, err) || infer_resume_open(&f->resume, &f->r, f->net, f->dev, err))
+		watch_device(f, err) || open_net(f, err) || infer_resume_open(&f->resume, &f->r, f->net, f->dev, err))
 		return -1;
 	if (f->resume.from)
 		f->size[0] = f->resume.from->size[0], f->size[1] = f->resume.from->size[1];
@@ -419,6 +433,8 @@ static int run(infer *f, e3_err *err)
 	infer_explain(err);
 	if (f->writer)
 		infer_writer_wait(f->writer, &written, NULL);
+	if (f->r.counters && f->frames)
+		e3_watch_print(f->dev, stderr);
 	rc = e3_stage_finish(&f->r.stage, rc, err);
 	return save_last(f, written, rc, err);
 }

@@ -78,6 +78,16 @@ static int parse_layers(void *to, const char *arg, e3_err *err)
 	return n < 0 ? -1 : 0;
 }
 
+static int parse_blocks(void *to, const char *arg, e3_err *err)
+{
+	infer_request *r = to;
+	int list[E3_WATCH_BLOCKS], n = e3_parse_ints(arg, 0, E3_WATCH_BLOCKS - 1, list, E3_WATCH_BLOCKS, err);
+	for (int k = 0; k < n; k++)
+		r->dump_blocks[list[k]] = true;
+	r->n_dump_blocks = n;
+	return n < 0 ? -1 : 0;
+}
+
 static void check_budget(const infer_request *r)
 {
 	const infer_given *g = &r->given;
@@ -115,6 +125,8 @@ static void check(const infer_request *r)
 	check_session(r);
 	if (r->plan_size[0] && !r->plan)
 		e3_usage_error("--size: only with --plan; frames have their own size");
+	if (r->n_dump_blocks && !r->dump)
+		e3_usage_error("--dump-layers: needs --dump");
 	if (r->o.attn_map && !r->n_attn)
 		e3_usage_error("--attn-map: needs --attn-layers");
 }
@@ -208,6 +220,10 @@ void infer_parse(int argc, char **argv, infer_request *r)
 		E3_OPT_FLAG("attn-map", &r->o.attn_map, "also report the map of each, averaged over heads"),
 		E3_OPT_INT("log-every", &r->log_every, "N", 1, 1e9,
 			"a line on standard error every N frames: time, cache, resident memory"),
+		E3_OPT_TEXT("dump", &r->dump, "DIR", "write the activations of every frame into DIR, as .npy"),
+		E3_OPT_CALL("dump-layers", r, "LIST", parse_blocks, "with it: only these blocks of vit and agg, as in 0,7"),
+		E3_OPT_FLAG("counters", &r->counters,
+			"at the end, a table on standard error: calls, time and bytes by stage\nand operation; the run is slower"),
 		E3_OPT_FLAG("plan", &r->plan, "print how much memory a run would take, and exit; reads no stream"),
 		E3_OPT_SIZE("size", r->plan_size, 65535, "size of the pictures for --plan (default 640x480)"),
 		E3_STAGE_ENDPOINT_ROWS(r->stage),

@@ -23,7 +23,7 @@ static int check(const e3_dev *dev, const char *op, const operand *o, e3_err *er
 	for (; o->name; o++)
 		if (!allowed(dev, o))
 			return e3_fail(err, "%s: %s is %s, expected %s", op, o->name, e3_dtype_name(o->t.dtype),
-				e3_dtype_name(o->may & ATTN    ? dev->attn_dtype
+				e3_dtype_name(o->may & ATTN ? dev->attn_dtype
 						: o->may & FEATURES ? dev->feature_dtype
 											: E3_F32));
 	return 0;

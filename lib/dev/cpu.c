@@ -70,6 +70,8 @@ static void cpu_free_host(e3_dev *dev, void *p) { free(p); }
 /* Everything is done when an operation returns: there is nothing to mark or to wait for. */
 static int cpu_nothing(e3_dev *dev, e3_err *err) { return 0; }
 
+static int cpu_note(e3_dev *dev, const e3_activation *note, e3_err *err) { return 0; }
+
 static int cpu_no_choice(e3_dev *dev, int which, e3_err *err) { return 0; }
 
 int e3_cpu_scratch(e3_cpu *cpu, int which, size_t floats, float **out, e3_err *err)
@@ -113,6 +115,7 @@ static const e3_dev_ops cpu_ops = {
 	.finish = cpu_nothing,
 	.gather = cpu_no_choice,
 	.launch = cpu_nothing,
+	.note = cpu_note,
 	.copy = cpu_copy,
 	.patchify = e3_cpu_patchify,
 	.linear = e3_cpu_linear,

@@ -200,6 +200,16 @@ typedef struct e3_mass {
 	float *attn_map; /* [rows][n_keys], or NULL */
 } e3_mass;
 
+/* Tells whoever watches the device what the operations are computing (e3/watch.h); devices themselves ignore it.
+ * Without a tensor a stage begins, with one it is a result of the stage. */
+typedef struct e3_activation {
+	const char *stage; /* vit, agg, camera, depth, point, evict */
+	int index;         /* number of a block, level or iteration; -1: none */
+	const char *part;  /* or NULL */
+	e3_tensor t;
+	int shape[3]; /* rows and columns, or height, width and channels; the unused ones are 0 */
+} e3_activation;
+
 /* ---- eviction (doc/network.md 9.2, doc/design.md 4) ----
  * The device keeps the scores of the cached tokens and compares them; the caller decides how many tokens each layer
  * loses. A policy is data: what is measured, how it is summed up, how it is randomised, which tokens are protected. A
@@ -345,6 +355,8 @@ typedef struct e3_dev_ops {
 	int (*gather)(e3_dev *, int which, e3_err *);
 	int (*launch)(e3_dev *, e3_err *);
 
+	int (*note)(e3_dev *, const e3_activation *, e3_err *);
+
 	int (*patchify)(e3_dev *, const e3_patchify *, e3_err *);
 	int (*linear)(e3_dev *, const e3_linear *, e3_err *);
 	int (*norm)(e3_dev *, e3_rows x, const e3_norm *, e3_rows out, e3_err *);
@@ -388,7 +400,7 @@ static inline int e3_dev_floats(e3_dev *dev, size_t n, float **out, e3_err *err)
 }
 
 /* What a plug-in exports under the name e3_dev_plugin_cuda. The number changes with anything in this file. */
-#define E3_DEV_ABI 10
+#define E3_DEV_ABI 11
 typedef struct e3_dev_plugin {
 	int abi;
 	e3_dev *(*open)(bool strict, e3_err *err);

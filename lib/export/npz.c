@@ -2,6 +2,7 @@
  * members. The checksum of an array grows as frames arrive and is combined with that of its header at the end, so that
  * nothing is written twice and the output may be a pipe. Refuses frames of different sizes. Leaves out arrays the
  * stream has no data for. */
+#include "e3/npy.h"
 #include "e3/num.h"
 #include "export/writer.h"
 #include <inttypes.h>
@@ -150,18 +151,11 @@ static int npz_add(e3_format_writer *w, e3_export_run *run, const e3_export_fram
 /* npy 1.0 header: its length, a multiple of 64. */
 static size_t npy_header(const npz *s, const member *m, int64_t frames, char to[192])
 {
-	char text[160];
-	int n = snprintf(text, sizeof text, "{'descr': '<f4', 'fortran_order': False, 'shape': (%" PRId64 ", ", frames);
+	int64_t shape[4] = {frames};
+	int dims = 1;
 	for (int k = 0; k < 3 && m->tail[k]; k++)
-		n += snprintf(text + n, sizeof text - (size_t)n, "%d, ", dimension(s, m->tail[k]));
-	n += snprintf(text + n - 2, sizeof text - (size_t)n + 2, "), }") - 2;
-	size_t total = ((size_t)n + 11 + 63) / 64 * 64;
-	memset(to, ' ', total);
-	memcpy(to, "\x93NUMPY\1", 8); /* with the NUL: minor version */
-	e3_put_le16((uint8_t *)to + 8, (uint16_t)(total - 10));
-	memcpy(to + 10, text, (size_t)n);
-	to[total - 1] = '\n';
-	return total;
+		shape[dims++] = dimension(s, m->tail[k]);
+	return e3_npy_header(to, shape, dims);
 }
 
 static int put(npz *s, const void *from, size_t n, e3_err *err)

@@ -211,8 +211,11 @@ int e3_aggregate_step(e3_session *s, e3_err *err)
 			.q = s->q,
 			.attended = s->attended,
 			.hidden = s->hidden};
-		if (e3_block_step(s->dev, &run, err) || keep(s, layer, 0, err) || global_step(s, layer, err) ||
-			keep(s, layer, 1, err))
+		e3_activation frame = {"agg", layer, "frame", e3_tensor_f32(s->x), {s->plan.tokens_per_frame, c->embed}},
+					  global = frame;
+		global.part = "global";
+		if (e3_block_step(s->dev, &run, err) || s->dev->ops->note(s->dev, &frame, err) || keep(s, layer, 0, err) ||
+			global_step(s, layer, err) || s->dev->ops->note(s->dev, &global, err) || keep(s, layer, 1, err))
 			return e3_fail_in(err, "layer %d", layer);
 	}
 	return 0;

@@ -133,7 +133,9 @@ int e3_camera_step(e3_session *s, e3_err *err)
 			.ldo = E3_POSE};
 		if (ops->linear(s->dev, &embed, err) || ops->linear(s->dev, &mod, err) ||
 			ops->modulate(s->dev, k->normed, k->mod, dim, k->x, err) || trunk_step(s, it, err) ||
-			ops->linear(s->dev, &fc1, err) || ops->linear(s->dev, &fc2, err))
+			ops->note(s->dev, &(e3_activation){"camera", it, "trunk", e3_tensor_f32(k->x), {dim}}, err) ||
+			ops->linear(s->dev, &fc1, err) || ops->linear(s->dev, &fc2, err) ||
+			ops->note(s->dev, &(e3_activation){"camera", it, "pose", e3_tensor_f32(k->pose), {E3_POSE}}, err))
 			return -1;
 	}
 	return ops->fetch(s->dev, s->pose, e3_tensor_f32(k->pose), E3_POSE, err);

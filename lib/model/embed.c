@@ -109,9 +109,15 @@ int e3_embed_step(e3_session *s, const uint8_t *rgb, e3_err *err)
 			.q = s->q,
 			.attended = s->attended,
 			.hidden = s->hidden};
-		if (e3_block_step(s->dev, &run, err))
+		e3_activation block = {"vit", k, NULL, e3_tensor_f32(s->xv), {s->vit_tokens, c->embed}};
+		if (e3_block_step(s->dev, &run, err) || ops->note(s->dev, &block, err))
 			return e3_fail_in(err, "ViT block %d", k);
 	}
 	float *x = s->x + (size_t)s->plan.special * (size_t)c->embed;
-	return ops->norm(s->dev, (e3_rows){at, patches, c->embed}, &s->net->vit_norm, (e3_rows){x, patches, c->embed}, err);
+	e3_activation tokens = {"vit", -1, "tokens", e3_tensor_f32(x), {patches, c->embed}};
+	return ops->norm(s->dev, (e3_rows){at, patches, c->embed}, &s->net->vit_norm, (e3_rows){x, patches, c->embed},
+			   err) ||
+			ops->note(s->dev, &tokens, err)
+		? -1
+		: 0;
 }

@@ -124,10 +124,15 @@ static uint64_t tokens_held(const e3_session *s)
  * next is gathered. */
 enum { PIECE_AGGREGATOR, PIECE_CAMERA, PIECE_DENSE };
 
+static int begin_stage(e3_session *s, const char *stage, e3_err *err)
+{
+	return s->dev->ops->note(s->dev, &(e3_activation){.stage = stage, .index = -1}, err);
+}
+
 static int aggregate(e3_session *s, e3_err *err)
 {
 	const e3_dev_ops *ops = s->dev->ops;
-	return ops->gather(s->dev, PIECE_AGGREGATOR, err) || e3_aggregate_step(s, err) ||
+	return begin_stage(s, "agg", err) || ops->gather(s->dev, PIECE_AGGREGATOR, err) || e3_aggregate_step(s, err) ||
 			e3_evictor_begin(&s->evictor, &s->plan, &s->cache, s->t, s->mass.layer, err) || ops->launch(s->dev, err)
 		? -1
 		: 0;
@@ -136,7 +141,10 @@ static int aggregate(e3_session *s, e3_err *err)
 static int camera(e3_session *s, e3_err *err)
 {
 	const e3_dev_ops *ops = s->dev->ops;
-	return ops->gather(s->dev, PIECE_CAMERA, err) || e3_camera_step(s, err) || ops->launch(s->dev, err) ? -1 : 0;
+	return begin_stage(s, "camera", err) || ops->gather(s->dev, PIECE_CAMERA, err) || e3_camera_step(s, err) ||
+			ops->launch(s->dev, err)
+		? -1
+		: 0;
 }
 
 static int dense(e3_session *s, e3_result *r, e3_err *err)
@@ -156,7 +164,7 @@ static int dense(e3_session *s, e3_result *r, e3_err *err)
 static int step(e3_session *s, const uint8_t *rgb, e3_result *r, e3_evict *evict, e3_err *err)
 {
 	const e3_dev_ops *ops = s->dev->ops;
-	if (e3_embed_step(s, rgb, err) || aggregate(s, err) || ops->mark(s->dev, err))
+	if (begin_stage(s, "vit", err) || e3_embed_step(s, rgb, err) || aggregate(s, err) || ops->mark(s->dev, err))
 		return -1;
 	if (ops->branch(s->dev, 1, err) || (r->has_pose && camera(s, err)))
 		return e3_fail_in(err, "camera head");
@@ -164,8 +172,9 @@ static int step(e3_session *s, const uint8_t *rgb, e3_result *r, e3_evict *evict
 		return -1;
 	uint64_t held = tokens_held(s);
 	s->peak_tokens = held > s->peak_tokens ? held : s->peak_tokens;
-	if (ops->branch(s->dev, 2, err) || e3_evictor_decide(&s->evictor, &s->plan, &s->cache, s->t, evict, err) ||
-		e3_attn_collect(s, err) || ops->mark(s->dev, err) || ops->wait(s->dev, err) ||
+	if (ops->branch(s->dev, 2, err) || begin_stage(s, "evict", err) ||
+		e3_evictor_decide(&s->evictor, &s->plan, &s->cache, s->t, evict, err) || e3_attn_collect(s, err) ||
+		ops->mark(s->dev, err) || ops->wait(s->dev, err) ||
 		e3_evictor_apply(&s->evictor, &s->plan, &s->cache, s->t, evict, err))
 		return -1;
 	return ops->finish(s->dev, err);

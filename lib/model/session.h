@@ -27,6 +27,7 @@ typedef struct e3_dpt_work {
 } e3_dpt_work;
 
 typedef struct e3_dpt_state {
+	const char *name;                 /* depth, point */
 	int size[E3_DPT_LEVELS][2];       /* rows, columns of each level */
 	e3_uv uv[E3_DPT_LEVELS], uv_full; /* position tables */
 } e3_dpt_state;

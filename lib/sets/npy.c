@@ -1,6 +1,7 @@
 /* sets: numpy's .npy files of one float matrix (doc/evaluation.md 2). Refuses other types, orders and ranks, headers
  * that lie about the bytes, values that are not finite. */
 #include "e3/mem.h"
+#include "e3/npy.h"
 #include "e3/num.h"
 #include "e3/sets.h"
 #include "internal.h"
@@ -123,21 +124,14 @@ int e3_npy_decode(const uint8_t *bytes, size_t n, const char *name, e3_depth *ou
 
 int e3_npy_save(const char *path, const e3_depth *d, e3_err *err)
 {
-	enum { HEAD = 128 }; /* what numpy's own makes of two small numbers; a multiple of 64 */
-	size_t n = (size_t)d->w * (size_t)d->h;
-	uint8_t *bytes = e3_alloc(HEAD + 4 * n, 1, "a matrix", err);
+	char head[192];
+	size_t n = (size_t)d->w * (size_t)d->h, length = e3_npy_header(head, (const int64_t[]){d->h, d->w}, 2);
+	uint8_t *bytes = e3_alloc(length + 4 * n, 1, "a matrix", err);
 	if (!bytes)
 		return -1;
-	memset(bytes, ' ', HEAD);
-	memcpy(bytes, "\x93NUMPY\1", 8); /* with the NUL: minor version */
-	e3_put_le16(bytes + 8, HEAD - 10);
-	char text[HEAD];
-	int length =
-		snprintf(text, sizeof text, "{'descr': '<f4', 'fortran_order': False, 'shape': (%d, %d), }", d->h, d->w);
-	memcpy(bytes + 10, text, (size_t)length);
-	bytes[HEAD - 1] = '\n';
-	sets_put_floats(bytes + HEAD, d->z, n);
-	int rc = sets_save(path, bytes, HEAD + 4 * n, err);
+	memcpy(bytes, head, length);
+	sets_put_floats(bytes + length, d->z, n);
+	int rc = sets_save(path, bytes, length + 4 * n, err);
 	free(bytes);
 	return rc;
 }

@@ -229,6 +229,7 @@ static int p_finish(e3_dev *d, e3_err *e) { return probe_of(d)->inner->ops->fini
 /* Operations are timed one by one: nothing is gathered. */
 static int p_gather(e3_dev *d, int which, e3_err *e) { return 0; }
 static int p_launch(e3_dev *d, e3_err *e) { return 0; }
+static int p_note(e3_dev *d, const e3_activation *note, e3_err *e) { return 0; }
 static int p_reserve(e3_dev *d, size_t keys, e3_err *e)
 {
 	return probe_of(d)->inner->ops->reserve(probe_of(d)->inner, keys, e);
@@ -271,6 +272,7 @@ static const e3_dev_ops timing = {
 	.finish = p_finish,
 	.gather = p_gather,
 	.launch = p_launch,
+	.note = p_note,
 	.reserve = p_reserve,
 	.copy = p_copy,
 	.patchify = p_patchify,
