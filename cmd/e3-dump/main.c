@@ -36,7 +36,7 @@ static void parse(dump *d, int argc, char **argv)
 		E3_OPT_FLAG("arrays,a", &d->look.arrays, "the values of arrays of up to 64 elements"),
 		E3_OPT_FLAG("full", &d->look.full, "the values of all arrays, and long texts whole"),
 		E3_OPT_TITLE("Network"),
-		E3_STAGE_ENDPOINT_ROWS(d->stage),
+		E3_OPT_ROWS(e3_stage_endpoint_rows, &d->stage.stream),
 		E3_OPT_END,
 	};
 	const e3_opts opts = {

@@ -60,7 +60,7 @@ static const e3_opt table[] = {
 	E3_OPT_CHOICE("traj-format", &c.o.traj_format, "FORM", "auto|tum|wxyz|kitti|4x4|nrgbd",
 		"of trajectory files: auto, tum, wxyz, kitti, 4x4, nrgbd"),
 	E3_OPT_REAL("max-diff", &c.o.max_diff, "SEC", 0, 1e9, "pair poses of a trajectory file by time, at most SEC apart"),
-	E3_STAGE_ENDPOINT_ROWS(c.o),
+	E3_OPT_ROWS(e3_stage_endpoint_rows, &c.o.stream),
 	E3_OPT_TITLE("Depth"),
 	E3_OPT_CALL("align", &c.o, "HOW", parse_align,
 		"median, scale, scale&shift, metric, lstsq; several with\ncommas (depth: median; video-depth: scale)"),

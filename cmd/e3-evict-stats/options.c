@@ -46,7 +46,7 @@ static const e3_opt table[] = {
 	E3_OPT_TITLE("Report"),
 	E3_OPT_FLAG("json", &given.o.json, "report as one JSON object"),
 	E3_OPT_TEXT("output,o", &given.o.output, "FILE", "report to FILE instead of standard output"),
-	E3_STAGE_ENDPOINT_ROWS(given.o.stage),
+	E3_OPT_ROWS(e3_stage_endpoint_rows, &given.o.stage.stream),
 	E3_OPT_TEXT("tsv", &given.o.tsv, "DIR",
 		"write tables to DIR: per_step, per_layer, survival, frames,\n"
 		"agreement (.tsv) and summary.json"),

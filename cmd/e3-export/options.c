@@ -97,7 +97,7 @@ static const e3_opt rest[] = {
 	E3_OPT_RANGE("depth-range", o.opt.depth_range, "NEAR:FAR", 1e-8, DBL_MAX,
 		"depths at the ends of the colours; default: 2nd and\n98th percentile of 1/depth over the run"),
 	E3_OPT_TITLE("Input"),
-	E3_STAGE_ENDPOINT_ROWS(stage),
+	E3_OPT_ROWS(e3_stage_endpoint_rows, &stage.stream),
 	E3_OPT_END,
 };
 

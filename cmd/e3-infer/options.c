@@ -226,8 +226,8 @@ void infer_parse(int argc, char **argv, infer_request *r)
 			"at the end, a table on standard error: calls, time and bytes by stage\nand operation; the run is slower"),
 		E3_OPT_FLAG("plan", &r->plan, "print how much memory a run would take, and exit; reads no stream"),
 		E3_OPT_SIZE("size", r->plan_size, 65535, "size of the pictures for --plan (default 640x480)"),
-		E3_STAGE_ENDPOINT_ROWS(r->stage),
-		E3_STAGE_QUEUE_ROWS(r->stage),
+		E3_OPT_ROWS(e3_stage_endpoint_rows, &r->stage.stream),
+		E3_OPT_ROWS(e3_stage_queue_rows, &r->stage.stream),
 		E3_OPT_END,
 	};
 	const e3_opts opts = {"e3-infer", "[options] [INPUT]",

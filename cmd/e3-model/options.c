@@ -37,8 +37,8 @@ static const em_command *pick(int operands, char **operand)
 		if (strcmp(operand[0], commands[k].name) == 0) {
 			const em_command *c = &commands[k];
 			if (operands - 1 != c->operands)
-				e3_usage_error("%s: expected %d file name%s, got %d", c->name, c->operands,
-					c->operands == 1 ? "" : "s", operands - 1);
+				e3_usage_error("%s: expected %d file name%s, got %d", c->name, c->operands, c->operands == 1 ? "" : "s",
+					operands - 1);
 			return c;
 		}
 	e3_usage_error("expected list, check, convert or seed, got '%s'", operand[0]);

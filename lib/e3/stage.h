@@ -1,6 +1,6 @@
 /* stage: what every tool does that reads or writes a stream.
  *
- *   static e3_stage stage = E3_STAGE_INIT;      with E3_STAGE_INPUT_ROWS(stage) and the like in the table of options
+ *   static e3_stage stage = E3_STAGE_INIT;      with e3_stage_endpoint_rows in the table of options
  *
  *   rc = e3_stage_open_output(&stage, &err) || e3_stage_open_input(&stage, &err) ? -1 : 0;
  *   while (!rc && (more = e3_stage_next(&stage, &msg, &err)) > 0)
@@ -46,25 +46,9 @@ typedef struct e3_stage {
 		.input = "-", .output = "-", .stream = E3_STREAM_DEFAULTS, .lock = PTHREAD_MUTEX_INITIALIZER \
 	}
 
-/* Rows of a tool's table of options (e3/opt.h), documented in e3-stream(5), ENDPOINTS: what concerns any endpoint, */
-#define E3_STAGE_ENDPOINT_ROWS(stage) \
-	E3_OPT_TEXT("curve-key", &(stage).stream.curve_key, "FILE", "encrypt TCP with this secret key (e3-cat --keygen)"), \
-		E3_OPT_TEXT("curve-server", &(stage).stream.curve_server, "FILE", \
-			"public key of the side that listens, to connect to it"), \
-		E3_OPT_TEXT("curve-allow", &(stage).stream.curve_allow, "PATH", \
-			"public keys that may connect: a file, or a folder of *.pub"), \
-		E3_OPT_FLAG("insecure", &(stage).stream.insecure, \
-			"allow TCP beyond this machine: unencrypted, open to anyone"), \
-		E3_OPT_REAL("timeout", &(stage).stream.timeout, "SEC", 0, 1e9, \
-			"fail after SEC seconds without a peer or a message;\n0: never (default: 60 without a peer)")
-/* and what concerns outputs. */
-#define E3_STAGE_QUEUE_ROWS(stage) \
-	E3_OPT_CHOICE("drop", &(stage).stream.drop, "WHICH", "none|oldest|newest", \
-		"frames to drop for a slow reader: none (default),\noldest or newest"), \
-		E3_OPT_CALL("queue", &(stage).stream.queue, "N", e3_stage_queue_option, \
-			"at most N messages wait for a slow reader; N,SIZE: and\nSIZE bytes (default 64,16M; to drop from 64,64M)")
-/* "N" or "N,SIZE" into an e3_queue_limit (E3_OPT_CALL). */
-int e3_stage_queue_option(void *to, const char *arg, e3_err *err);
+/* Rows of a tool's table of options, documented in e3-stream(5), ENDPOINTS: for all endpoints, and for outputs. They
+ * fill an e3_stream_options: E3_OPT_ROWS(e3_stage_endpoint_rows, &stage.stream). */
+extern const e3_opt e3_stage_endpoint_rows[], e3_stage_queue_rows[];
 
 /* Opens stage->output, or stage->input. */
 int e3_stage_open_output(e3_stage *s, e3_err *err);

@@ -4,7 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
-int e3_stage_queue_option(void *to, const char *arg, e3_err *err)
+/* "N" or "N,SIZE". */
+static int parse_queue(void *to, const char *arg, e3_err *err)
 {
 	e3_queue_limit *q = to;
 	const char *comma = strchr(arg, ',');
@@ -18,6 +19,28 @@ int e3_stage_queue_option(void *to, const char *arg, e3_err *err)
 		return -1;
 	return comma ? e3_parse_bytes(comma + 1, &q->bytes, err) : 0;
 }
+
+const e3_opt e3_stage_endpoint_rows[] = {
+	E3_OPT_TEXT("curve-key", E3_OPT_AT(e3_stream_options, curve_key), "FILE",
+		"encrypt TCP with this secret key (e3-cat --keygen)"),
+	E3_OPT_TEXT("curve-server", E3_OPT_AT(e3_stream_options, curve_server), "FILE",
+		"public key of the side that listens, to connect to it"),
+	E3_OPT_TEXT("curve-allow", E3_OPT_AT(e3_stream_options, curve_allow), "PATH",
+		"public keys that may connect: a file, or a folder of *.pub"),
+	E3_OPT_FLAG("insecure", E3_OPT_AT(e3_stream_options, insecure),
+		"allow TCP beyond this machine: unencrypted, open to anyone"),
+	E3_OPT_REAL("timeout", E3_OPT_AT(e3_stream_options, timeout), "SEC", 0, 1e9,
+		"fail after SEC seconds without a peer or a message;\n0: never (default: 60 without a peer)"),
+	E3_OPT_END,
+};
+
+const e3_opt e3_stage_queue_rows[] = {
+	E3_OPT_CHOICE("drop", E3_OPT_AT(e3_stream_options, drop), "WHICH", "none|oldest|newest",
+		"frames to drop for a slow reader: none (default),\noldest or newest"),
+	E3_OPT_CALL("queue", E3_OPT_AT(e3_stream_options, queue), "N", parse_queue,
+		"at most N messages wait for a slow reader; N,SIZE: and\nSIZE bytes (default 64,16M; to drop from 64,64M)"),
+	E3_OPT_END,
+};
 
 /* What lib/wire's texts call a setting, and what sets it. */
 static const struct {

@@ -1,4 +1,5 @@
-/* wire: checks of values that a writer makes before it packs and a reader after it unpacked. Errors read "field: reason". */
+/* wire: checks of values that a writer makes before it packs and a reader after it unpacked. Errors read "field:
+ * reason". */
 #ifndef E3_WIRE_CHECKS_H
 #define E3_WIRE_CHECKS_H
 

@@ -1,4 +1,5 @@
-/* wire: an attention record: where the queries of a frame looked. Refuses ids that do not ascend and lists that disagree. */
+/* wire: an attention record: where the queries of a frame looked. Refuses ids that do not ascend and lists that
+ * disagree. */
 #include "out.h"
 #include "unpack.h"
 #include <inttypes.h>

@@ -1,4 +1,5 @@
-/* wire: an eviction record: what the cache did after a frame. Refuses ids that do not ascend and counts that disagree. */
+/* wire: an eviction record: what the cache did after a frame. Refuses ids that do not ascend and counts that disagree.
+ */
 #include "checks.h"
 #include "e3/mem.h"
 #include "out.h"
@@ -67,7 +68,8 @@ static int layer_fill(e3_cursor *c, e3_evict_layer *x, e3_err *err)
 		{.type = E3_F_END},
 	};
 	if (e3_fields_read(c, table, err) || e3_decode_want(&q, "score_q", E3_ARRAY_F32, 1, (size_t[]){9}, err) ||
-		e3_decode_want(&removed, "removed", E3_ARRAY_U32, 0, NULL, err) || e3_decode_ascending("removed", &removed, err))
+		e3_decode_want(&removed, "removed", E3_ARRAY_U32, 0, NULL, err) ||
+		e3_decode_ascending("removed", &removed, err))
 		return -1;
 	if (x->k_after > x->k_before || x->k_before - x->k_after != removed.count)
 		return e3_fail(err, "%" PRIu32 " tokens before, %" PRIu32 " after, but %zu removed", x->k_before, x->k_after,

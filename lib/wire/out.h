@@ -9,7 +9,8 @@
 e3_pack *e3_out_pack(e3_out *out);
 /* Sends it. `rc` is the encoder's verdict: its error gets the output's name. */
 int e3_out_packed(e3_out *out, int rc, e3_err *err);
-/* Ends a stream that will not be complete, with the message that was packed, if any; errors are ignored. Frees `out`. */
+/* Ends a stream that will not be complete, with the message that was packed, if any; errors are ignored. Frees `out`.
+ */
 void e3_out_cut_short(e3_out *out, bool packed);
 
 #endif
