@@ -30,6 +30,17 @@ man_options() {
 	done
 }
 
+@test "the argument of every option is the same in --help and in the manual page" {
+	for t in $tools; do
+		"$t" --help | sed -nE 's/^ +(-[A-Za-z0-9], )?--([A-Za-z0-9-]+) ([^ ]+).*/\2 \3/p' | sort >"$T/help"
+		# Without macros and blanks; where --help has a name for it, the manual may list the words instead.
+		sed -nE 's/^\.It Fl ([A-Za-z0-9] , )?(Fl )?-([A-Za-z0-9-]+) (.*)/\3 \4/p' "$ROOT/man/$t.1" |
+			sed -E 's/ (Ar|Cm|Ns|Oo|Oc|Op|Li)\b//g; s/ +//2g' | sort >"$T/man"
+		bad=$(join -a 1 -a 2 -e none -o 0,1.2,2.2 "$T/help" "$T/man" | awk '$2 != $3 && !(index($3, "|") && !index($2, "|"))')
+		[ -z "$bad" ] || { echo "$t: option, argument in --help, in the manual:"; echo "$bad"; return 1; }
+	done
+}
+
 @test "every option in --help is one the tool accepts, and its argument is asked for" {
 	for t in $tools; do
 		while read -r _ name; do
