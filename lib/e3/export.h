@@ -21,8 +21,8 @@ typedef enum e3_format_kind { E3_FORMAT_TEXT, E3_FORMAT_BINARY, E3_FORMAT_FOLDER
 
 /* One output format. */
 typedef struct e3_format {
-	const char *name;    /* of the option that asks for it: "tum" */
-	const char *help;    /* what --help says of it: one line */
+	const char *name;    /* what the user calls it: "tum" */
+	const char *help;    /* one line */
 	e3_format_kind kind; /* text and binary: one file, which may be standard output; folder: files in a folder */
 	bool points;         /* it writes a point cloud: e3_cloud_options apply */
 	const struct e3_format_ops *ops;
@@ -85,18 +85,18 @@ typedef struct e3_export_options {
 	bool upstream;         /* the reference's GLB and npz with their quirks (doc/formats.md 1.7, 1.8) */
 } e3_export_options;
 
-/* What was found and done, for messages and run.json. Complete after e3_export_finish. */
+/* Counts and choices of a run, for messages and run.json. Complete after e3_export_finish. */
 typedef struct e3_export_facts {
 	int64_t frames;
 	uint64_t points;                  /* candidates: finite, after stride */
 	uint64_t non_finite;              /* points dropped for NaN or infinity in position or confidence */
 	uint64_t kept;                    /* after threshold and masks */
 	uint64_t written[E3_MAX_FORMATS]; /* points in the output of each row of e3_formats */
-	double threshold;                 /* confidence the percentile came to */
+	double threshold;                 /* confidence at the percentile */
 	double scene_scale;               /* |p95 - p5| of the kept points */
 	double voxel;                     /* edge used; 0 = none */
 	bool from_depth;                  /* points came from depth, by choice or because the stream has no point map */
-	int64_t skipped_frames;           /* frames without usable camera whose depth could not be unprojected */
+	int64_t skipped_frames;           /* frames without points: no usable field of view to unproject the depth */
 	uint64_t depth_clipped;           /* depths the 16-bit factor cannot hold: written as 0 (unknown) */
 	double depth_scale;
 	uint64_t spooled; /* bytes in temporary files */

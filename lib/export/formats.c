@@ -7,6 +7,7 @@ extern const e3_format_ops e3_glb_format, e3_ply_format, e3_tum_format, e3_kitti
 	e3_npz_format, e3_depth_format, e3_depth_color_format, e3_depth_pfm_format, e3_run_json_format;
 
 const e3_format e3_formats[] = {
+	/* name, help, kind, whether it writes points, functions */
 	{"glb", "binary glTF: points, cameras, trajectory", E3_FORMAT_BINARY, true, &e3_glb_format},
 	{"ply", "binary PLY point cloud: one file, or one per frame", E3_FORMAT_BINARY, true, &e3_ply_format},
 	{"tum", "trajectory: time, camera centre, quaternion", E3_FORMAT_TEXT, false, &e3_tum_format},
