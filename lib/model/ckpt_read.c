@@ -71,29 +71,20 @@ static void convert(e3_dtype dtype, const uint8_t *from, size_t n, float *to)
 {
 	uint16_t half[CHUNK];
 	double wide[CHUNK / 4];
-	switch (dtype) {
-	case E3_F16:
-		for (size_t m; n; n -= m, to += m, from += 2 * m) {
-			m = n < CHUNK ? n : CHUNK;
-			memcpy(half, from, 2 * m);
-			e3_f16_to_f32_n(half, to, m);
-		}
-		break;
-	case E3_BF16:
-		for (size_t m; n; n -= m, to += m, from += 2 * m) {
-			m = n < CHUNK ? n : CHUNK;
-			memcpy(half, from, 2 * m);
-			from_bf16(half, to, m);
-		}
-		break;
-	default: /* E3_F64: the caller handles the rest */
+	void (*from_half)(const uint16_t *, float *, size_t) = dtype == E3_F16 ? e3_f16_to_f32_n : from_bf16;
+	if (dtype == E3_F64)
 		for (size_t m; n; n -= m, to += m, from += 8 * m) {
 			m = n < CHUNK / 4 ? n : CHUNK / 4;
 			memcpy(wide, from, 8 * m);
 			for (size_t k = 0; k < m; k++)
 				to[k] = (float)wide[k];
 		}
-	}
+	else
+		for (size_t m; n; n -= m, to += m, from += 2 * m) {
+			m = n < CHUNK ? n : CHUNK;
+			memcpy(half, from, 2 * m);
+			from_half(half, to, m);
+		}
 }
 
 /* Elements of a view: walks the index like an odometer, a run of the last dimension at a time. */

@@ -54,6 +54,23 @@ static double *columns(int64_t n, e3_err *err)
 	return x;
 }
 
+/* What the cache would hold without eviction, `grows` more with each frame, and the budget when there is one. step:
+ * from columns(). */
+static void draw_limits(e3_plot *p, double *step, int64_t steps, double grows, double budget, const char *key)
+{
+	double *y = step + steps;
+	for (int64_t t = 0; t < steps; t++)
+		y[t] = grows * (double)(t + 1);
+	e3_plot_curve(p, step, y, (size_t)steps, &faint);
+	e3_plot_key(p, "no eviction", &faint);
+	if (!(budget > 0))
+		return;
+	for (int64_t t = 0; t < steps; t++)
+		y[t] = budget;
+	e3_plot_curve(p, step, y, (size_t)steps, &limit);
+	e3_plot_key(p, key, &limit);
+}
+
 static int draw_tokens(const e3_trace_run *x, const char *dir, e3_err *err)
 {
 	const e3_replay *r = x->replay;
@@ -78,16 +95,7 @@ static int draw_tokens(const e3_trace_run *x, const char *dir, e3_err *err)
 		free(step);
 		return -1;
 	}
-	for (int64_t t = 0; t < r->steps; t++)
-		y[t] = (double)r->shape.n * (double)(t + 1);
-	e3_plot_curve(&p, step, y, (size_t)r->steps, &faint);
-	e3_plot_key(&p, "no eviction", &faint);
-	if (x->head->budget > 0) {
-		for (int64_t t = 0; t < r->steps; t++)
-			y[t] = (double)x->head->budget / layers;
-		e3_plot_curve(&p, step, y, (size_t)r->steps, &limit);
-		e3_plot_key(&p, "mean budget", &limit);
-	}
+	draw_limits(&p, step, r->steps, r->shape.n, (double)x->head->budget / layers, "mean budget");
 	for (int l = 0; l < layers; l++) {
 		e3_pen pen = layer_pen(l, layers, 1.6);
 		for (int64_t t = 0; t < r->steps; t++)
@@ -127,16 +135,7 @@ static int draw_memory(const e3_trace_run *x, const char *dir, e3_err *err)
 		free(step);
 		return -1;
 	}
-	for (int64_t t = 0; t < r->steps; t++)
-		y[t] = full * (double)(t + 1);
-	e3_plot_curve(&p, step, y, (size_t)r->steps, &faint);
-	e3_plot_key(&p, "no eviction", &faint);
-	for (int64_t t = 0; x->head->budget > 0 && t < r->steps; t++)
-		y[t] = (double)x->head->budget * unit;
-	if (x->head->budget > 0) {
-		e3_plot_curve(&p, step, y, (size_t)r->steps, &limit);
-		e3_plot_key(&p, "budget", &limit);
-	}
+	draw_limits(&p, step, r->steps, full, (double)x->head->budget * unit, "budget");
 	for (int64_t t = 0; t < r->steps; t++)
 		y[t] = (double)r->step[t].after * unit;
 	e3_plot_curve(&p, step, y, (size_t)r->steps, &(e3_pen){{40, 44, 52}, 3, false});
