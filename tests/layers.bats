@@ -78,6 +78,22 @@ included_layers() {
 	[ -z "$bad" ] || { echo "$bad"; return 1; }
 }
 
+@test "the library does not know the command line" {
+	# base has the option table, stage the rows that the tools share.
+	bad=$(grep -nE '"([^"\\]|\\.)*--[a-z]|#[ \t]*include "e3/(tool|opt)\.h"' lib/*/*.c | grep -vE '^lib/(base/(tool|opt)|stage/[a-z]+)\.c:' || true)
+	[ -z "$bad" ] || { echo "$bad"; return 1; }
+}
+
+@test "threads, JSON and option rows are made in one way" {
+	bad=$(
+		grep -nE '\bpthread_create *\(' lib/*/*.c cmd/*/*.c | grep -v '^lib/base/thread\.c:'
+		grep -nE '\\"[a-z_]+\\" *:' lib/*/*.c cmd/*/*.c
+		grep -nE 'E3_ROW_[A-Z]' lib/*/*.[ch] cmd/*/*.[ch] | grep -vE '^lib/(base/opt\.c|e3/opt\.h):'
+		true
+	)
+	[ -z "$bad" ] || { echo "$bad"; return 1; }
+}
+
 @test "only e3-decode links FFmpeg, only e3-infer links BLAS, nothing links CUDA" {
 	for t in "$B"/bin/e3-*; do
 		[ "$(head -c 2 "$t")" != "#!" ] || continue

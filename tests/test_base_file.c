@@ -1,4 +1,4 @@
-/* base: files that appear whole: what killed processes leave of them is swept, what somebody is writing is not. */
+/* base: files that appear whole: sweeping removes what killed processes left, and no file that is being written. */
 #include "check.h"
 #include "e3/io.h"
 #include <signal.h>
@@ -42,7 +42,7 @@ static void write_whole(const char *path, bool renew)
 		fail_msg("%s", err.text);
 }
 
-static void test_what_is_left_goes_and_nothing_else(void **state)
+static void test_sweeping_removes_only_what_killed_processes_left(void **state)
 {
 	static const char *const stay[] = {"x.tmp.", "x.tmp.7a", "x.tmp", "y.tmp.7", "ax.tmp.7", "xx.tmp.7", "sub"};
 	mkdir("sub", 0777), mkdir("x.tmp.5", 0777);
@@ -82,7 +82,7 @@ static pid_t writer(const char *path)
 	return pid;
 }
 
-static void test_what_is_being_written_stays(void **state)
+static void test_sweeping_leaves_files_that_are_being_written(void **state)
 {
 	char temp[32];
 	pid_t pid = writer("z");
@@ -96,7 +96,7 @@ static void test_what_is_being_written_stays(void **state)
 	assert_false(is_there(temp));
 }
 
-/* Between the making of the name and its lock, and between closing and renaming, nothing gets lost. */
+/* Also between creating a file and locking it, and between closing and renaming it. */
 static void test_sweeping_never_takes_a_file_from_its_writer(void **state)
 {
 	pid_t pid = fork();
@@ -117,8 +117,8 @@ static void test_sweeping_never_takes_a_file_from_its_writer(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_what_is_left_goes_and_nothing_else),
-		cmocka_unit_test(test_what_is_being_written_stays),
+		cmocka_unit_test(test_sweeping_removes_only_what_killed_processes_left),
+		cmocka_unit_test(test_sweeping_leaves_files_that_are_being_written),
 		cmocka_unit_test(test_sweeping_never_takes_a_file_from_its_writer),
 	};
 	return cmocka_run_group_tests_name("base_file", tests, setup, teardown);

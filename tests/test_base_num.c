@@ -74,7 +74,7 @@ static void numbers_are_parsed_strictly(void **state)
 	assert_int_equal(e3_parse_ints("", 0, 23, list, 3, &err), -1);
 }
 
-static void json_text_is_escaped(void **state)
+static void json_strings_are_quoted(void **state)
 {
 	e3_err err;
 	e3_buf b = {0};
@@ -84,7 +84,7 @@ static void json_text_is_escaped(void **state)
 }
 
 /* What is UTF-8 stays; every byte that is not becomes U+FFFD: sequences too long, surrogates, beyond U+10FFFF, cut. */
-static void json_text_is_utf8(void **state)
+static void json_strings_are_valid_utf8(void **state)
 {
 	static const char *const good[] = {"\x7f", "\xc2\x80", "\xdf\xbf", "\xe0\xa0\x80", "\xed\x9f\xbf", "\xee\x80\x80",
 		"\xef\xbf\xbf", "\xf0\x90\x80\x80", "\xf4\x8f\xbf\xbf"};
@@ -113,7 +113,7 @@ static void json_text_is_utf8(void **state)
 	}
 }
 
-static void sizes_have_units(void **state)
+static void sizes_in_bytes_have_units(void **state)
 {
 	static const struct {
 		const char *text;
@@ -128,7 +128,7 @@ static void sizes_have_units(void **state)
 	}
 }
 
-static void pictures_have_a_width_and_a_height(void **state)
+static void picture_sizes_are_width_x_height(void **state)
 {
 	static const char *const refused[] = {"", "640", "x480", "640x", "640x480x3", "0x480", "640x0", "1001x1", "1x1001",
 		"-1x5", " 4x5", "4 x5", "4X5", "100000000000000000000000000000000000x1"};
@@ -144,7 +144,7 @@ static void pictures_have_a_width_and_a_height(void **state)
 	assert_string_equal(err.text, "expected WIDTHxHEIGHT such as 640x480, got '640'");
 }
 
-static void ranges_have_a_low_and_a_high_end(void **state)
+static void ranges_are_low_colon_high(void **state)
 {
 	static const char *const refused[] = {"", "1", ":", "1:", ":2", "2:1", "1:1", "1:2:3", "nan:1", "-5:0", "0:11"};
 	double range[2];
@@ -193,7 +193,7 @@ static void messages_are_one_clean_line(void **state)
 	assert_int_equal(strlen(err.text), sizeof err.text - 1);
 	assert_int_equal(e3_fail_in(&err, "%s", long_text), -1);
 	assert_int_equal(strlen(err.text), sizeof err.text - 1);
-	assert_int_equal(e3_fail(NULL, "nobody asks"), -1);
+	assert_int_equal(e3_fail(NULL, "not reported"), -1);
 }
 
 int main(void)
@@ -203,11 +203,11 @@ int main(void)
 		cmocka_unit_test(halves_round_to_even_and_match_the_processor),
 		cmocka_unit_test(bfloat_rounds_to_even),
 		cmocka_unit_test(numbers_are_parsed_strictly),
-		cmocka_unit_test(json_text_is_escaped),
-		cmocka_unit_test(json_text_is_utf8),
-		cmocka_unit_test(sizes_have_units),
-		cmocka_unit_test(pictures_have_a_width_and_a_height),
-		cmocka_unit_test(ranges_have_a_low_and_a_high_end),
+		cmocka_unit_test(json_strings_are_quoted),
+		cmocka_unit_test(json_strings_are_valid_utf8),
+		cmocka_unit_test(sizes_in_bytes_have_units),
+		cmocka_unit_test(picture_sizes_are_width_x_height),
+		cmocka_unit_test(ranges_are_low_colon_high),
 		cmocka_unit_test(lists_of_words_are_the_union_of_their_bits),
 		cmocka_unit_test(messages_are_one_clean_line),
 	};

@@ -40,7 +40,7 @@ typedef struct cat {
 static int add_copy(cat *c, const char *endpoint, bool block, e3_err *err)
 {
 	if (c->n_tee == MAX_COPIES)
-		return e3_fail(err, "at most %d", MAX_COPIES);
+		return e3_fail(err, "expected at most %d copies", MAX_COPIES);
 	c->tee[c->n_tee++] = (tee){endpoint, block};
 	return 0;
 }
@@ -53,7 +53,7 @@ static int add_part(void *to, const char *arg, e3_err *err)
 {
 	cat *c = to;
 	if (c->n_parts == CAT_PARTS)
-		return e3_fail(err, "at most %d", CAT_PARTS - 1);
+		return e3_fail(err, "expected at most %d further inputs", CAT_PARTS - 1);
 	c->part[c->n_parts++] = arg;
 	return 0;
 }

@@ -29,7 +29,7 @@ static int add_setting(void *unused, const char *arg, e3_err *err)
 	if (!is || is == arg)
 		return e3_fail(err, "expected KEY=VALUE, got '%s'", arg);
 	if (given.n_settings == MAX_SETTINGS)
-		return e3_fail(err, "at most %d", MAX_SETTINGS);
+		return e3_fail(err, "expected at most %d of them", MAX_SETTINGS);
 	given.setting[given.n_settings++] = arg;
 	return 0;
 }

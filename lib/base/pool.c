@@ -1,8 +1,8 @@
 /* base: the thread pool. Owns the workers; tasks are claimed from one counter, so a thread that is held up takes fewer
  * of them.
  *
- * A worker that wakes late finds the loop closed and the caller does not wait for it: on a busy machine nobody waits
- * for a thread that has not begun.
+ * A worker that wakes late finds the loop closed and the caller does not wait for it: on a busy machine a loop is
+ * not held up by threads that have not begun.
  */
 #include "e3/mem.h"
 #include "e3/thread.h"
