@@ -97,15 +97,21 @@ static void the_replay_knows_what_is_alive_and_how_long_the_rest_was(void **stat
 	e3_replay_release(&r);
 }
 
+/* The replay of the story, and its statistics. */
+static void work_out(e3_replay *r, e3_trace_stats *x)
+{
+	story s;
+	tell(&s);
+	play(&s, r);
+	assert_int_equal(e3_trace_stats_init(x, r, NULL), 0);
+}
+
 static void survival_is_the_kaplan_meier_estimate(void **state)
 {
 	(void)state;
-	story s;
 	e3_replay r;
 	e3_trace_stats x;
-	tell(&s);
-	play(&s, &r);
-	assert_int_equal(e3_trace_stats_init(&x, &r, NULL), 0);
+	work_out(&r, &x);
 	static const uint64_t risk[3][3] = {{12, 7, 2}, {12, 7, 3}, {24, 14, 5}},
 						  deaths[3][3] = {{1, 2, 0}, {2, 1, 0}, {3, 3, 0}};
 	const e3_trace_survival *v[3] = {&x.layer[0], &x.layer[1], &x.all};
@@ -128,12 +134,9 @@ static void survival_is_the_kaplan_meier_estimate(void **state)
 static void statistics_equal_those_worked_out_by_hand(void **state)
 {
 	(void)state;
-	story s;
 	e3_replay r;
 	e3_trace_stats x;
-	tell(&s);
-	play(&s, &r);
-	assert_int_equal(e3_trace_stats_init(&x, &r, NULL), 0);
+	work_out(&r, &x);
 	near(x.agreement[1], 11 / 15.0);
 	near(x.agreement[2], 11 / 15.0);
 	near(x.agreement[0], 1);
