@@ -180,7 +180,7 @@ static void turned_things_keep_their_size(void **state)
 static void rectangles_leave_nothing_out(void **state)
 {
 	static scene_room room;
-	static scene_way way;
+	static scene_path path;
 	double z[W];
 	int64_t hit[W], covered = 0;
 	for (uint64_t seed = 0; seed < 60; seed++) {
@@ -188,9 +188,9 @@ static void rectangles_leave_nothing_out(void **state)
 		double half[3];
 		o.seed = seed, o.path = seed % 2 ? E3_SCENE_WALK : E3_SCENE_CLIP;
 		scene_room_size(seed, half);
-		scene_way_draw(&way, &o, half);
-		scene_room_draw(&room, &o, &way);
-		scene_view v = scene_way_view(&way, (int64_t)(seed % 48));
+		scene_path_draw(&path, &o, half);
+		scene_room_draw(&room, &o, &path);
+		scene_view v = scene_path_view(&path, (int64_t)(seed % 48));
 		const scene_camera c = {W, H, seed % 3 ? 80 : 20};
 		for (int y = 0; y < H; y += 5) {
 			scene_shot_take(&shot, &room, &c, &v);
@@ -281,7 +281,7 @@ static void points_agree_between_frames(void **state)
 		assert_non_null(s);
 		e3_scene_render(s, 3, NULL, first, enc[0]);
 		e3_scene_render(s, 15, NULL, second, enc[1]);
-		compare_frames(e3_scene_tell(s), depth, enc, &a);
+		compare_frames(e3_scene_describe(s), depth, enc, &a);
 		e3_scene_close(s);
 	}
 	printf("# %zu points compared, %zu hidden, %zu in front of the surface; the others within %.1e m\n", a.compared,

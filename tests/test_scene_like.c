@@ -227,15 +227,15 @@ static void parameters_have_their_ranges(void **state)
 	};
 	int round = 0, things = 0, pattern[PATTERNS] = {0}, floors[PATTERNS] = {0};
 	static scene_room room;
-	static scene_way way;
+	static scene_path path;
 	for (uint64_t seed = 0; seed < 1000; seed++) {
 		e3_scene_options o = E3_SCENE_DEFAULTS;
 		double half[3];
 		o.seed = seed, o.frames = 12;
 		scene_room_size(seed, half);
-		scene_way_draw(&way, &o, half);
-		scene_room_draw(&room, &o, &way);
-		note(&d[D_WIDE], room.half[0]), note(&d[D_HIGH], room.half[1]), note(&d[D_EYE], way.start[1] + room.half[1]);
+		scene_path_draw(&path, &o, half);
+		scene_room_draw(&room, &o, &path);
+		note(&d[D_WIDE], room.half[0]), note(&d[D_HIGH], room.half[1]), note(&d[D_EYE], path.start[1] + room.half[1]);
 		note(&d[D_FOV], scene_fov(&o) * 180 / SCENE_PI), note(&d[D_AMBIENT], room.light.ambient),
 			note(&d[D_FALLOFF], room.light.falloff);
 		note(&d[D_GAIN], room.light.gain), note(&d[D_GAMMA], room.light.gamma), note(&d[D_TINT], room.light.tint[1]);

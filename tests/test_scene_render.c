@@ -47,7 +47,7 @@ static void centre(e3_scene *s, int64_t i, double c[3])
 	assert_int_equal(e3_pose_decode(enc, &p, NULL), 0);
 	e3_pose_center(&p, c);
 	for (int k = 0; k < 3; k++)
-		c[k] *= e3_scene_tell(s)->metres;
+		c[k] *= e3_scene_describe(s)->metres;
 }
 
 static double apart(const double a[3], const double b[3])
@@ -117,14 +117,14 @@ static void the_first_camera_is_the_world(void **state)
 		for (int k = 0; k < 9; k++)
 			assert_true(fabsf(got.pose[k] - first[k]) < 1e-6f);
 		/* The unit: the mean distance of the points, 1 by definition. */
-		const double *in = e3_scene_tell(s)->intrinsics;
+		const double *in = e3_scene_describe(s)->intrinsics;
 		double sum = 0;
 		for (int k = 0; k < PIXELS; k++) {
 			double x = (k % W - in[2]) / in[0], y = ((double)(k / W) - in[3]) / in[1];
 			sum += got.depth[k] * sqrt(x * x + y * y + 1);
 		}
 		assert_true(fabs(sum / PIXELS - 1) < 1e-6);
-		double metres = e3_scene_tell(s)->metres;
+		double metres = e3_scene_describe(s)->metres;
 		e3_scene_close(s);
 		static shot in_metres;
 		o.metres = true;
@@ -207,7 +207,7 @@ static void a_return_sees_the_start_again(void **state)
 	assert_true(far >= 9);
 }
 
-/* A walk's speed is even and its direction changes smoothly, also where the way closes; it stays inside the room. */
+/* A walk's speed is even and its direction changes smoothly, also where the path closes; it stays inside the room. */
 static void walks_are_smooth_and_endless(void **state)
 {
 	for (uint64_t seed = 0; seed < 8; seed++) {
@@ -237,7 +237,7 @@ static void walks_are_smooth_and_endless(void **state)
 			widest = fmax(widest, apart(c[0], c[i]));
 			memcpy(before, pose, sizeof pose);
 		}
-		const e3_scene_facts *f = e3_scene_tell(s);
+		const e3_scene_facts *f = e3_scene_describe(s);
 		double mean = total / (N - 1), expected = f->length / 47;
 		printf(
 			"# seed %llu: steps %.4f to %.4f m, mean %.4f (the first 48: %.4f); bends by up to %.3f, turns by up to %.3f\n",
@@ -249,7 +249,7 @@ static void walks_are_smooth_and_endless(void **state)
 	}
 }
 
-/* The way a finite walk goes is the beginning of the endless one. */
+/* A finite walk is the beginning of the endless one. */
 static void endless_begins_as_the_walk(void **state)
 {
 	static shot a, b;
@@ -271,7 +271,7 @@ static void no_camera_stands_inside_a_thing(void **state)
 		e3_scene_options o = small(seed);
 		o.path = seed % 2 ? E3_SCENE_WALK : E3_SCENE_CLIP, o.objects = 40, o.metres = true, o.length = 3;
 		e3_scene *s = make(&o);
-		assert_in_range(e3_scene_tell(s)->objects, 20, 40);
+		assert_in_range(e3_scene_describe(s)->objects, 20, 40);
 		for (int i = 0; i < 48; i += 7) {
 			take(s, i, &got);
 			for (int k = 0; k < PIXELS; k++)
@@ -321,7 +321,7 @@ static void the_smallest_scenes(void **state)
 			assert_true(depth[at] > 0 && depth[at] < 10);
 		for (int j = 0; j < 9; j++)
 			assert_true(isfinite(pose[j]));
-		assert_true(e3_scene_tell(s)->objects == 0 && e3_scene_tell(s)->length == 0);
+		assert_true(e3_scene_describe(s)->objects == 0 && e3_scene_describe(s)->length == 0);
 		e3_scene_close(s);
 	}
 }

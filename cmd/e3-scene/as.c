@@ -53,7 +53,7 @@ static int write_frame(room *r, e3_set_writer *w, int64_t i, double seconds, e3_
 {
 	float enc[9];
 	e3_pose pose;
-	const double *k = e3_scene_tell(r->scene)->intrinsics;
+	const double *k = e3_scene_describe(r->scene)->intrinsics;
 	e3_scene_render(r->scene, i, r->rgb.px, r->depth.z, enc);
 	for (size_t y = 0, n = (size_t)r->rgb_cut.w; y < (size_t)r->rgb_cut.h; y++) {
 		memcpy(r->rgb_cut.px + 3 * n * y, r->rgb.px + 3 * (size_t)r->rgb.w * y, 3 * n);

@@ -176,7 +176,7 @@ static int send_head(e3_err *err)
 /* The frame, then its truth. */
 static int send_frame(int64_t i, e3_err *err)
 {
-	const e3_scene_facts *facts = e3_scene_tell(t.scene);
+	const e3_scene_facts *facts = e3_scene_describe(t.scene);
 	const int w = t.o.w, h = t.o.h;
 	const e3_source at = {.i = i, .pts = (double)i / t.fps, .src_i = i, .src_w = w, .src_h = h, .fit = {1, 1, 0, 0}};
 	e3_frame frame = {.s = at, .w = w, .h = h, .rgb = t.rgb};
@@ -208,7 +208,7 @@ static int open_all(e3_err *err)
 	t.depth = t.rgb ? e3_alloc(pixels, sizeof *t.depth, "a depth map", err) : NULL;
 	if (!t.scene || !t.rgb || !t.depth)
 		return -1;
-	const e3_scene_facts *f = e3_scene_tell(t.scene);
+	const e3_scene_facts *f = e3_scene_describe(t.scene);
 	e3_detail("room %.2f × %.2f m, %.2f m high, %d objects; path %.2f m; one unit is %.3f m", f->room[0], f->room[2],
 		f->room[1], f->objects, f->length, f->metres);
 	return 0;

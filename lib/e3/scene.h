@@ -16,7 +16,7 @@
 #include <stdint.h>
 
 /* Where the camera goes. CLIP: one bent stroke past the furniture, as in the bundled clip. WALK: round the room at
- * walking height on a smooth closed way, looking mostly to its middle. */
+ * walking height on a smooth closed path, looking mostly to its middle. */
 typedef enum e3_scene_path { E3_SCENE_CLIP, E3_SCENE_WALK } e3_scene_path;
 
 enum { E3_SCENE_OBJECTS_MAX = 256, E3_SCENE_THREADS_MAX = 64 };
@@ -60,7 +60,7 @@ typedef struct e3_scene_facts {
 
 /* NULL with what is wrong: an option out of its range, memory, threads. */
 e3_scene *e3_scene_open(const e3_scene_options *o, e3_err *err);
-const e3_scene_facts *e3_scene_tell(const e3_scene *s);
+const e3_scene_facts *e3_scene_describe(const e3_scene *s);
 /* Frame i: rgb [h][w][3] and depth [h][w] (each may be NULL), pose as in e3/data.h; the world is the camera of frame 0.
  * i is 0 or more, and below `frames` unless endless. One caller at a time. */
 void e3_scene_render(e3_scene *s, int64_t i, uint8_t *rgb, float *depth, float pose[9]);

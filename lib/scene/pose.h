@@ -2,7 +2,7 @@
 #ifndef SCENE_POSE_H
 #define SCENE_POSE_H
 
-#include "way.h"
+#include "path.h"
 
 /* x y z w, w >= 0, unit length, of a rotation. */
 void scene_quaternion(const double rot[9], double q[4]);

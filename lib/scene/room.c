@@ -76,18 +76,18 @@ static void draw_light(scene_light *l, uint64_t seed)
 }
 
 /* Anywhere in the room, or, more often, in front of where the camera begins. The height is the same in each try. */
-static void place(scene_thing *t, const scene_room *room, const scene_way *way, int index, int try)
+static void place(scene_thing *t, const scene_room *room, const scene_path *path, int index, int try)
 {
 	const int at = index + try * E3_SCENE_OBJECTS_MAX;
-	uint64_t seed = way->seed;
+	uint64_t seed = path->seed;
 	bool lifted = uniform(seed, DRAW_THING_LIFT, 2 * index, 0, 1) < 0.12;
 	t->centre[1] =
 		-room->half[1] + 0.98 * t->half[1] + (lifted ? uniform(seed, DRAW_THING_LIFT, 2 * index + 1, 0, 1) : 0);
 	if (uniform(seed, DRAW_THING_AHEAD, 2 * at, 0, 1) < 0.66) {
 		double far = uniform(seed, DRAW_THING_AHEAD, 2 * at + 1, 1.3, 4);
-		double x =
-			way->start[0] + far * scene_cos(way->yaw) + 0.9 * scene_normal(seed, DRAW_THING_NORMAL, (uint64_t)(2 * at));
-		double z = way->start[2] + far * scene_sin(way->yaw) +
+		double x = path->start[0] + far * scene_cos(path->yaw) +
+			0.9 * scene_normal(seed, DRAW_THING_NORMAL, (uint64_t)(2 * at));
+		double z = path->start[2] + far * scene_sin(path->yaw) +
 			0.9 * scene_normal(seed, DRAW_THING_NORMAL, (uint64_t)(2 * at + 1));
 		t->centre[0] = clamp(x, 0.1 - room->half[0], room->half[0] - 0.1);
 		t->centre[2] = clamp(z, 0.1 - room->half[2], room->half[2] - 0.1);
@@ -112,9 +112,9 @@ static void draw_turn(scene_thing *t, uint64_t seed, int index)
 }
 
 /* false: the camera would run into it. On a walk, which passes everywhere, other places are tried first. */
-static bool draw_thing(scene_thing *t, const scene_room *room, const scene_way *way, int index)
+static bool draw_thing(scene_thing *t, const scene_room *room, const scene_path *path, int index)
 {
-	uint64_t seed = way->seed;
+	uint64_t seed = path->seed;
 	double norm = 0;
 	for (int k = 0; k < 3; k++) {
 		t->half[k] = log_uniform(seed, DRAW_THING_SIZE, 3 * index + k, 0.13, 0.55);
@@ -123,15 +123,15 @@ static bool draw_thing(scene_thing *t, const scene_room *room, const scene_way *
 	t->round = uniform(seed, DRAW_THING_KIND, index, 0, 1) < 0.35;
 	draw_turn(t, seed, index);
 	draw_paint(&t->paint, seed, FACES + index);
-	for (int try = 0; try < (way->path == E3_SCENE_WALK ? TRIES : 1); try++) {
-		place(t, room, way, index, try);
-		if (scene_way_clear(way, t->centre, sqrt(norm) + 0.4))
+	for (int try = 0; try < (path->kind == E3_SCENE_WALK ? TRIES : 1); try++) {
+		place(t, room, path, index, try);
+		if (scene_path_clear(path, t->centre, sqrt(norm) + 0.4))
 			return true;
 	}
 	return false;
 }
 
-void scene_room_draw(scene_room *room, const e3_scene_options *o, const scene_way *way)
+void scene_room_draw(scene_room *room, const e3_scene_options *o, const scene_path *path)
 {
 	scene_room_size(o->seed, room->half);
 	for (int f = 0; f < FACES; f++)
@@ -139,5 +139,5 @@ void scene_room_draw(scene_room *room, const e3_scene_options *o, const scene_wa
 	draw_light(&room->light, o->seed);
 	room->things = 0;
 	for (int k = 0; k < o->objects; k++)
-		room->things += draw_thing(&room->thing[room->things], room, way, k);
+		room->things += draw_thing(&room->thing[room->things], room, path, k);
 }

@@ -5,7 +5,7 @@
 #ifndef SCENE_ROOM_H
 #define SCENE_ROOM_H
 
-#include "way.h"
+#include "path.h"
 
 /* Faces of the room: 2 × axis, + 1 on the side where the coordinate is positive. Paints: the faces, then the things. */
 enum { FACE_FLOOR = 2, FACE_CEILING = 3, FACES = 6 };
@@ -39,10 +39,10 @@ typedef struct scene_room {
 	int things;
 } scene_room;
 
-/* The size of the room, half of each side, which the way needs too. */
+/* The size of the room, half of each side; the path needs it too. */
 void scene_room_size(uint64_t seed, double half[3]);
 /* Draws paint, light and furniture; what the camera would run into is left out. */
-void scene_room_draw(scene_room *room, const e3_scene_options *o, const scene_way *way);
+void scene_room_draw(scene_room *room, const e3_scene_options *o, const scene_path *path);
 /* Horizontal field of view in radians. */
 double scene_fov(const e3_scene_options *o);
 

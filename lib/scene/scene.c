@@ -14,7 +14,7 @@ struct e3_scene {
 	e3_scene_options o;
 	e3_scene_facts facts;
 	scene_room room;
-	scene_way way;
+	scene_path path;
 	scene_camera camera;
 	scene_shot shot;
 	scene_view first;
@@ -94,7 +94,7 @@ static void do_rows(void *ctx, int task, int thread)
 
 static scene_view take(e3_scene *s, int64_t i)
 {
-	scene_view view = scene_way_view(&s->way, i);
+	scene_view view = scene_path_view(&s->path, i);
 	scene_shot_take(&s->shot, &s->room, &s->camera, &view);
 	s->shot.gamma = s->gamma, s->shot.normal = s->normal;
 	s->shot.noise = (uint32_t)scene_bits(s->o.seed, DRAW_NOISE, (uint64_t)i);
@@ -122,8 +122,8 @@ static void draw(e3_scene *s)
 	const e3_scene_options *o = &s->o;
 	double half[3], fov = scene_fov(o);
 	scene_room_size(o->seed, half);
-	scene_way_draw(&s->way, o, half);
-	scene_room_draw(&s->room, o, &s->way);
+	scene_path_draw(&s->path, o, half);
+	scene_room_draw(&s->room, o, &s->path);
 	s->camera = (scene_camera){o->w, o->h, o->w / 2.0 / scene_tan(fov / 2)};
 	s->fov[0] = (float)(2 * scene_atan(o->h / 2.0 / s->camera.focal));
 	s->fov[1] = (float)fov;
@@ -134,7 +134,7 @@ static void draw(e3_scene *s)
 		.room = {2 * half[0], 2 * half[1], 2 * half[2]},
 		.objects = s->room.things,
 		.metres = o->metres ? 1 : mean_distance(s),
-		.length = s->way.total,
+		.length = s->path.total,
 		/* rays go through pixel centres, and the axis through the middle of the picture */
 		.intrinsics = {s->camera.focal, s->camera.focal, o->w / 2.0 - 0.5, o->h / 2.0 - 0.5},
 		.unit = o->metres ? "m" : "mean distance of the first frame's points",
@@ -162,7 +162,7 @@ e3_scene *e3_scene_open(const e3_scene_options *o, e3_err *err)
 	return s;
 }
 
-const e3_scene_facts *e3_scene_tell(const e3_scene *s) { return &s->facts; }
+const e3_scene_facts *e3_scene_describe(const e3_scene *s) { return &s->facts; }
 
 void e3_scene_render(e3_scene *s, int64_t i, uint8_t *rgb, float *depth, float pose[9])
 {

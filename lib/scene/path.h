@@ -1,15 +1,16 @@
-/* scene: the camera's way through the room. Metres, y up, the middle of the room is the origin; rotations row-major. */
-#ifndef SCENE_WAY_H
-#define SCENE_WAY_H
+/* scene: the camera's path through the room. Metres, y up, the middle of the room is the origin; rotations row-major.
+ */
+#ifndef SCENE_PATH_H
+#define SCENE_PATH_H
 
 #include "e3/scene.h"
 
 enum { WALK_KNOTS = 8, WALK_SAMPLES = 1024 };
 
-typedef struct scene_way {
+typedef struct scene_path {
 	uint64_t seed;
 	int64_t frames;
-	e3_scene_path path;
+	e3_scene_path kind;
 	bool revisit, endless;
 	double limit[3]; /* |eye| never exceeds this */
 	double metres;   /* from the first frame to the last, or to the turning point with revisit, bends not counted */
@@ -19,24 +20,24 @@ typedef struct scene_way {
 	bool orbit;
 	/* walk: a closed cubic B-spline, and the metres from its beginning to each of its samples */
 	double knot[WALK_KNOTS][3], along[WALK_SAMPLES + 1];
-	double back[3], back_yaw;       /* revisit: how far off the way back is in the end */
-	double passes[WALK_SAMPLES][3]; /* points of the way */
+	double back[3], back_yaw;       /* revisit: deviation of the path back at its end */
+	double passes[WALK_SAMPLES][3]; /* points of the path */
 	int n_passes;
 	double total;        /* metres from the first frame to the last */
 	double jitter_total; /* sum of the uneven steps from the first frame to the last */
 	int64_t step;        /* up to this frame ... */
 	double stepped;      /* ... the steps sum to this */
-} scene_way;
+} scene_path;
 
 typedef struct scene_view {
 	double eye[3];
 	double rot[9]; /* camera from world */
 } scene_view;
 
-void scene_way_draw(scene_way *way, const e3_scene_options *o, const double half[3]);
-scene_view scene_way_view(scene_way *way, int64_t frame);
-/* No part of the way comes closer to the centre than that. */
-bool scene_way_clear(const scene_way *way, const double centre[3], double radius);
+void scene_path_draw(scene_path *path, const e3_scene_options *o, const double half[3]);
+scene_view scene_path_view(scene_path *path, int64_t frame);
+/* Whether the whole path stays at least `radius` away from the centre. */
+bool scene_path_clear(const scene_path *path, const double centre[3], double radius);
 /* Camera from world for a camera at eye that looks at target, turned about its axis by roll. */
 void scene_look(const double eye[3], const double target[3], double roll, double rot[9]);
 
