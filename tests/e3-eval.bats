@@ -318,7 +318,7 @@ for k, f in m:
 	make_stream "$T/x.e3" nan=5 depth=1.1,0,0.1
 	e3-eval --json "$T/x.e3" >"$T/j"
 	holds "$T/j" 's["pixels_not_finite"] == 5 and s["first_not_finite"] == 1' 's["depth"]["per image"]["abs_rel"] is None'
-	e3-eval "$T/x.e3" | grep -qx 'warning: 5 pixels predicted not finite, first in x frame 1 (--finite leaves them out)'
+	e3-eval "$T/x.e3" | grep -qx 'warning: 5 pixels with predictions that are not finite, first in x frame 1 (--finite leaves them out)'
 	e3-eval --json --finite "$T/x.e3" >"$T/j"
 	holds "$T/j" 's["depth"]["per image"]["pixels"] == 6 * 24 * 16 - 5' '0 < s["depth"]["per image"]["abs_rel"] < 0.2' \
 		's["pixels_not_finite"] == 5'
@@ -331,7 +331,7 @@ for k, f in m:
 	edit "$T/x.e3" "$T/none.e3" 'for k, f in m:
     if k == 3: f["depth"]["data"] = struct.pack("<f", nan) * (24 * 16)'
 	e3-eval "$T/zero.e3" >"$T/o"
-	grep -qx 'warning: 1536 pixels predicted 0 or less, first in zero frame 2: where they are half of all, no alignment means anything' "$T/o"
+	grep -qx 'warning: 1536 pixels predicted 0 or less, first in zero frame 2: if half of all pixels are, no alignment is meaningful' "$T/o"
 	grep -Eq '^  zero +per image +nan +nan +nan +nan ' "$T/o"
 	e3-eval --json "$T/zero.e3" "$T/x.e3" >"$T/j"
 	holds "$T/j" 's["pixels_not_positive"] == 4 * 24 * 16 and s["first_not_positive"] == 2' 's["pixels_not_finite"] == 0' \
@@ -339,7 +339,7 @@ for k, f in m:
 		'j["sequences"][1]["pixels_not_positive"] == 0 and j["sequences"][1]["first_not_positive"] is None'
 	/usr/bin/python3 -c 'import json, sys; json.load(open(sys.argv[1]), parse_constant=lambda x: sys.exit(x))' "$T/j"
 	fails 1 "evaluating depth: nothing could be scored" -- e3-eval depth --finite "$T/none.e3"
-	grep -q 'depth: none: not scored: no pixel with a truth is predicted finite' "$T/stderr"
+	grep -q 'depth: none: not scored: no pixel with a truth has a finite prediction' "$T/stderr"
 }
 
 @test "what cannot be scored is said, and bad input ends the program" {
@@ -361,8 +361,8 @@ for k, f in m:
 	make_stream "$T/single.e3" frames=1
 	e3-eval "$T/single.e3" >"$T/o"
 	grep -qx 'truth: 1 frame with depth (24 x 16, predicted at 24 x 16), 1 with pose' "$T/o"
-	grep -qx 'pose: not scored: one frame with poses makes no path' "$T/o"
-	grep -qx 'pairs: not scored: one frame with poses makes no pair' "$T/o"
+	grep -qx 'pose: not scored: a path needs two or more frames with poses' "$T/o"
+	grep -qx 'pairs: not scored: a pair needs two frames with poses' "$T/o"
 	edit "$T/x.e3" "$T/apart.e3" 'for k, f in m:
     if k == 8: f["i"] += 100'
 	fails 1 "evaluating: $T/apart.e3: its 6 predictions and its 6 truths have no frame in common" -- e3-eval "$T/apart.e3"

@@ -1,10 +1,10 @@
 /* eval: the metrics of the papers (doc/evaluation.md): depth, camera paths, pairs of cameras, clouds of points.
- * Arithmetic in double precision; no files but nameless temporary ones.
+ * Arithmetic is in double precision. The only files are temporary ones without a name.
  *
- * Predictions and truth are those of e3/data.h. What the reference defines by what it does (ten iterations and no more,
- * the lower median, a thousand small steps) is done likewise, because the published figures stand on it. Nothing here
- * drops a value: a prediction that is not finite makes the figures it enters not finite, as in the reference; callers
- * who want it otherwise leave such pixels out when they collect (e3_pixels_collect says how many).
+ * Predictions and truth are those of e3/data.h. Where the reference's code defines a metric (exactly ten iterations,
+ * the lower median, a thousand small steps), this code does the same, because the published figures depend on it. No
+ * value is dropped silently: a prediction that is not finite makes the figures not finite, as in the reference. Callers
+ * can leave such pixels out when they collect them; e3_pixels_collect counts them.
  */
 #ifndef E3_EVAL_H
 #define E3_EVAL_H
@@ -16,15 +16,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* --- resample.c: a predicted map brought to the size of the truth (doc/evaluation.md 1.5) --- */
+/* --- resample.c: resizing a predicted map to the size of the truth (doc/evaluation.md 1.5) --- */
 
 /* OpenCV's INTER_CUBIC on one channel of f32: half-pixel centres, four taps a side, a = -0.75, edges repeated, no
  * antialiasing; weights and sums in single precision as there. `to` is [h][w]. Equal sizes copy. */
 int e3_resize_cubic(const float *from, const int from_size[2], float *to, const int size[2], e3_err *err);
 
-/* Where the pixels of a w × h truth lie in a network picture. A truth of the network picture's size is beside it pixel
- * by pixel; any other is of the whole source picture, whatever its resolution, and the frame's `fit` says which part
- * the network saw. */
+/* Where the pixels of a w × h truth lie in a network picture. A truth of the network picture's size corresponds to it
+ * pixel by pixel. Any other truth shows the whole source picture, at any resolution; the frame's `fit` says which part
+ * of it the network saw. */
 typedef struct e3_resampler {
 	int from_w, from_h;       /* the network picture */
 	int w, h;                 /* the truth */
@@ -35,49 +35,48 @@ typedef struct e3_resampler {
 	int *first[2];            /* [w], [h]: the first of four taps, before edges are repeated */
 	float *row;               /* scratch: [4][w] */
 	int *row_at;              /* scratch: [4] */
-	bool same;                /* nothing to do */
+	bool same;                /* the sizes are equal: copy */
 } e3_resampler;
 
-/* -1 when the truth has neither the network picture's size nor the source's shape (within 2 %), or nothing of it was
- * seen. */
+/* -1 when the truth has neither the network picture's size nor the source's proportions (within 2 %), or when the
+ * network saw no part of it. */
 int e3_resampler_init(e3_resampler *o, const e3_source *s, const int from[2], const int to[2], e3_err *err);
 /* `to` is [h][w]; only the pixels in `seen` are written. */
 void e3_resampler_apply(e3_resampler *o, const float *from, float *to);
 void e3_resampler_release(e3_resampler *o);
 
-/* --- pixels.c: the pixels of an image or of a whole sequence that count --- */
+/* --- pixels.c: the scored pixels of an image or of a whole sequence --- */
 
-/* Predicted and true depth side by side, n pairs, as one of two types; the other pointer is NULL. Borrowed. */
+/* n pairs of predicted and true depth, in one of two types; the other pointer is NULL. Borrowed. */
 typedef struct e3_pixels {
 	const float *f;  /* [n][2] */
 	const double *d; /* [n][2] */
 	size_t n;
-	bool mapped; /* f is part of a file: what was read through is given back to the system, so that it does not add up
-					in memory */
+	bool mapped; /* f is part of a mapped file: pages are released after they were read, so that memory does not grow */
 } e3_pixels;
 
-/* Says that the pairs before `at` have been read, for this pass. */
+/* Tells that the pairs before `at` have been read in this pass. */
 void e3_pixels_passed(const e3_pixels *x, size_t at);
 
 typedef struct e3_pixel_rule {
 	double cap;  /* truth must be below it; 0 = none */
-	bool finite; /* leave out what is predicted not finite */
+	bool finite; /* leave out predictions that are not finite */
 } e3_pixel_rule;
 
-/* What became of the pixels of a map; adds to what is there. */
+/* Counts of the pixels of a map; e3_pixels_collect adds to them. */
 typedef struct e3_pixel_count {
-	uint64_t used;       /* truth > 0 and below the cap */
-	uint64_t not_finite; /* of the pixels with truth, predicted NaN or infinite (used unless the rule says otherwise) */
-	uint64_t not_positive; /* of the pixels with truth, predicted 0 or less (used) */
-	uint64_t unseen;       /* with truth, where the network saw nothing */
+	uint64_t used;         /* truth > 0 and below the cap */
+	uint64_t not_finite;   /* with truth, predicted NaN or infinite (used unless the rule leaves them out) */
+	uint64_t not_positive; /* with truth, predicted 0 or less (used) */
+	uint64_t unseen;       /* with truth, outside the part that the network saw */
 } e3_pixel_count;
 
-/* From maps of one size (a predicted one that e3_resampler_apply has made); `to` has room for [w × h][2]. Returns the
- * pairs written. */
+/* Both maps have the truth's size (`pred` comes from e3_resampler_apply); `to` has room for [w × h][2]. Returns the
+ * number of pairs written. */
 size_t e3_pixels_collect(const e3_resampler *o, const float *pred, const float *truth, const e3_pixel_rule *rule,
 	float *to, e3_pixel_count *count);
 
-/* Pairs of any number, in a nameless temporary file (e3_spool): memory does not grow. 8 bytes a pixel. */
+/* Any number of pairs, in a temporary file without a name (e3_spool): memory does not grow. 8 bytes a pixel. */
 typedef struct e3_pixel_store {
 	void *file; /* FILE * */
 	void *map;
@@ -85,7 +84,7 @@ typedef struct e3_pixel_store {
 } e3_pixel_store;
 
 int e3_pixel_store_add(e3_pixel_store *s, const float *pairs, size_t n, e3_err *err);
-/* All of them, to be read any number of times; more cannot be added. */
+/* All pairs, to be read any number of times. No more can be added after this. */
 int e3_pixel_store_read(e3_pixel_store *s, e3_pixels *out, e3_err *err);
 void e3_pixel_store_release(e3_pixel_store *s);
 
@@ -93,28 +92,29 @@ void e3_pixel_store_release(e3_pixel_store *s);
 
 typedef enum e3_depth_align {
 	E3_DEPTH_MEDIAN,      /* s = lower median of the truth / lower median of the prediction */
-	E3_DEPTH_SCALE,       /* least absolute error by ten re-weighted least squares, unconverged as the reference's */
-	E3_DEPTH_SCALE_SHIFT, /* at most 1000 steps of Adam of 1e-4 from the median's scale */
-	E3_DEPTH_METRIC,      /* as it is */
+	E3_DEPTH_SCALE,       /* least absolute error by ten steps of re-weighted least squares; like the reference's, not
+							 converged */
+	E3_DEPTH_SCALE_SHIFT, /* at most 1000 Adam steps with rate 1e-4, starting from the median's scale */
+	E3_DEPTH_METRIC,      /* no alignment */
 	E3_DEPTH_LSTSQ        /* s and t of least squares */
 } e3_depth_align;
 
 typedef struct e3_depth_rule {
 	e3_depth_align align;
-	bool disparity; /* align to 1 / (truth + 1e-8), then turn the prediction over (0 where it is not above 0) */
+	bool disparity; /* align to 1 / (truth + 1e-8), then invert the prediction (0 where it is not above 0) */
 	double clip;    /* predictions are at most this, after alignment; 0 = no limit */
-	int threads;    /* for E3_DEPTH_SCALE_SHIFT, a pass over all pixels a step; 0 = 1. Figures do not depend on it */
+	int threads;    /* for E3_DEPTH_SCALE_SHIFT, whose steps each read all pixels; 0 = 1. Figures do not depend on it */
 } e3_depth_rule;
 
 typedef struct e3_depth_fit {
 	double s, t; /* aligned = s × prediction + t */
-	int steps;   /* of the iteration, if there is one */
+	int steps;   /* of the iterative alignments */
 } e3_depth_fit;
 
 /* As options and result files spell it. */
 const char *e3_depth_align_name(e3_depth_align align);
 
-/* No pixel gives s = 1, t = 0. */
+/* Without pixels s = 1, t = 0. */
 int e3_depth_align_fit(const e3_pixels *x, const e3_depth_rule *rule, e3_depth_fit *fit, e3_err *err);
 
 enum { E3_DELTAS = 4 };
@@ -128,13 +128,13 @@ typedef struct e3_depth_score {
 
 /* n = 0 gives zeros and weight 0, as in the reference. */
 void e3_depth_evaluate(const e3_pixels *x, const e3_depth_rule *rule, const e3_depth_fit *fit, e3_depth_score *score);
-/* Means weighted by pixels: *sum starts zeroed; add each, then finish. */
+/* Means weighted by pixels: start with *sum zeroed, add each score, then finish. */
 void e3_depth_average_add(e3_depth_score *sum, const e3_depth_score *one);
 void e3_depth_average_finish(e3_depth_score *sum);
 
 /* --- path.c: doc/evaluation.md 5 --- */
 
-/* A camera in the world. */
+/* Position and orientation of a camera in the world. */
 typedef struct e3_camera_pose {
 	double x[3];
 	double q[4]; /* world from camera, x y z w, unit length */
@@ -143,22 +143,22 @@ typedef struct e3_camera_pose {
 void e3_camera_pose_of(const e3_pose *p, e3_camera_pose *to);
 
 typedef struct e3_stats {
-	double max, mean, median, min, rmse, sse, std; /* std of the whole, not of a sample */
+	double max, mean, median, min, rmse, sse, std; /* std: of the population */
 } e3_stats;
 
 typedef struct e3_path_score {
 	e3_similarity sim;     /* estimate to reference */
 	e3_stats ate;          /* distance of positions after sim */
 	e3_stats rpe_t, rpe_r; /* of neighbours (i, i + 1): length, and angle in degrees; all 0 when n is 1 */
-	e3_stats turn;         /* angle between the rotations of estimate and reference as they are, in degrees */
+	e3_stats turn;         /* angle between the rotations of estimate and reference, not aligned, in degrees */
 } e3_path_score;
 
-/* n places each, index to index. `ate`, if not NULL, receives the n distances. -1 "degenerate" when the estimate or the
- * reference does not fix a rotation. */
+/* Compares n poses each, index to index. `ate`, if not NULL, receives the n distances. -1 "degenerate" when the
+ * positions of one of them do not determine a rotation. */
 int e3_path_evaluate(const e3_camera_pose *ref, const e3_camera_pose *est, size_t n, e3_path_score *score, double *ate,
 	e3_err *err);
 
-/* Of n values, which are sorted on the way. n = 0 gives zeros. */
+/* Statistics of n values; sorts them. n = 0 gives zeros. */
 void e3_stats_make(double *v, size_t n, e3_stats *to);
 
 /* --- pairs.c: doc/evaluation.md 6 --- */
@@ -170,11 +170,11 @@ void e3_pair_errors(const e3_pose ref[2], const e3_pose est[2], double *rotation
 enum { E3_AUCS = 4, E3_AUC_MAX = 30 };
 static const int e3_auc_at[E3_AUCS] = {30, 15, 5, 3};
 
-/* Counts of pairs: poses of any number of sequences may be pooled. Zero-initialised is empty. */
+/* Counts of pairs; those of several sequences may be added up. Zero-initialised is empty. */
 typedef struct e3_pair_counts {
 	uint64_t n;
-	uint64_t bin[E3_AUC_MAX];                         /* by the whole degrees of max(rotation, translation) */
-	uint64_t exact[E3_AUCS];                          /* max exactly at the limit, which still counts in its last bin */
+	uint64_t bin[E3_AUC_MAX]; /* by the whole degrees of max(rotation, translation) */
+	uint64_t exact[E3_AUCS];  /* max exactly at the limit, which counts in the last bin below it */
 	uint64_t rotation[E3_AUCS], translation[E3_AUCS]; /* below e3_auc_at degrees */
 } e3_pair_counts;
 
@@ -189,45 +189,45 @@ double e3_pair_auc(const e3_pair_counts *c, int k);
 
 typedef struct e3_kdtree {
 	double (*x)[3]; /* [n] the points, in the order of the tree; borrowed */
-	uint32_t *was;  /* [n] the row each had before */
+	uint32_t *was;  /* [n] the row that each point had before */
 	size_t n;
 	struct e3_kdnode *node; /* [2^levels - 1] */
 	int levels;
 } e3_kdtree;
 
-/* Over n >= 1 points, which it puts into another order and which must stay as they are then. about 10 bytes a point
- * beside them. The same for any number of threads. -1 also when a coordinate is not finite. */
+/* Over n >= 1 points. It changes their order; after that they must not change. Takes about 10 more bytes a point. The
+ * tree does not depend on the number of threads. -1 also when a coordinate is not finite. */
 int e3_kdtree_init(e3_kdtree *t, double (*x)[3], size_t n, int threads, e3_err *err);
-/* The k >= 1 nearest to q (itself included, if it is one of them) whose squared distance is below `limit`: rows of t->x
- * and squared distances, nearest first. Returns how many there are. */
+/* The k >= 1 points nearest to q (which counts if it is one of them) whose squared distance is below `limit`: rows of
+ * t->x and squared distances, nearest first. Returns how many were found. */
 size_t e3_kdtree_near(const e3_kdtree *t, const double q[3], size_t k, double limit, size_t *row, double *d2);
 
 #define E3_NOWHERE UINT32_MAX
 
 typedef struct e3_nearest {
 	uint32_t row; /* or E3_NOWHERE */
-	double d2;    /* its squared distance; without one, `limit` */
-	double rest;  /* all other points are at least this far (squared) */
+	double d2;    /* its squared distance; `limit` when there is no such point */
+	double rest;  /* lower bound of the squared distances of all other points */
 } e3_nearest;
 
-/* The nearest whose squared distance is below `limit`. guess: a row that is near, or E3_NOWHERE. slack >= 0 makes
- * `rest` tell more: at least (distance + slack)^2, or the distance of the second nearest if that is less. */
+/* The nearest point whose squared distance is below `limit`. guess: a row that is near, or E3_NOWHERE. slack >= 0 makes
+ * `rest` larger: (distance + slack)^2, or the squared distance of the second nearest if that is less. */
 void e3_kdtree_nearest(const e3_kdtree *t, const double q[3], uint32_t guess, double limit, double slack,
 	e3_nearest *to);
-/* Rows in ascending order, all those nearer to a box than `radius` among them, and others. Returns how many there are;
- * no more than `room` are written. */
+/* Rows in ascending order: all that are nearer to the box than `radius`, and possibly others. Returns how many there
+ * are; at most `room` are written. */
 size_t e3_kdtree_around(const e3_kdtree *t, const double low[3], const double high[3], double radius, uint32_t *row,
 	size_t room);
 void e3_kdtree_release(e3_kdtree *t);
-/* Puts the points back in the order they had, and releases; also of a tree that could not be made. */
+/* Restores the original order of the points and releases the tree, also after a failed e3_kdtree_init. */
 void e3_kdtree_undo(e3_kdtree *t);
 
 /* --- normals.c: doc/evaluation.md 4.6 --- */
 
 enum { E3_NORMAL_NEIGHBOURS = 30, E3_NORMAL_MOST = 64 };
 
-/* Of every point of the tree, from its k <= E3_NORMAL_MOST nearest with itself; unit length, either sign; 0 0 1 where
- * there is none. */
+/* The normal of every point of the tree, from its k <= E3_NORMAL_MOST nearest points, itself included. Unit length,
+ * either sign; 0 0 1 where the points do not determine one. */
 void e3_normals_make(const e3_kdtree *t, int k, int threads, double (*normal)[3]);
 
 /* --- icp.c: doc/evaluation.md 4.5 --- */
@@ -238,9 +238,10 @@ typedef struct e3_icp_rule {
 } e3_icp_rule;
 
 typedef struct e3_icp {
-	double m[12];         /* 3×4: what x was moved by */
-	double fitness, rmse; /* share of points with a partner within the radius; of their distances. At the end */
-	int steps;            /* at most 30 */
+	double m[12]; /* 3×4: the motion of x */
+	double fitness,
+		rmse;  /* at the end: share of points matched within the radius; root mean square of their distances */
+	int steps; /* at most 30 */
 } e3_icp;
 
 /* Moves the n >= 1 points x onto those of the tree, rotation and translation only. */
@@ -250,22 +251,22 @@ int e3_icp_run(double (*x)[3], size_t n, const e3_kdtree *to, const e3_icp_rule 
 
 /* The point of a pixel u, v of depth z, in the world; K in pixels of the map. */
 void e3_point_of_depth(const e3_pose *pose, const e3_intrinsics *k, const int at[2], double depth, double x[3]);
-/* The middle crop × crop of a picture as x0 y0 x1 y1, or what there is of it; crop 0: all. */
+/* The middle crop × crop pixels of a picture as x0 y0 x1 y1, or the whole picture where it is smaller; crop 0: all. */
 void e3_recon_crop(int w, int h, int crop, int box[4]);
 
-/* Points beside points. */
+/* Predicted and true points, matched one to one. */
 typedef struct e3_matched {
 	double (*pred)[3], (*truth)[3];
 	uint8_t (*rgb)[3]; /* of both; NULL unless colours are kept */
 	size_t n, room;
 } e3_matched;
 
-/* A scene: all its pixels with truth. Zero-initialised is empty. */
+/* All pixels of a scene that have a truth. Zero-initialised is empty. */
 typedef struct e3_recon {
-	e3_matched inside, outside; /* of the crop: `outside` only counts for shift and scale */
+	e3_matched inside, outside; /* the crop; `outside` enters only shift and scale */
 	e3_pose first;              /* of the truth: its points are kept in this camera's frame */
 	int64_t views;
-	bool colours; /* set it before the first view: the colours of the points inside are kept, 3 bytes each */
+	bool colours; /* set before the first view: keep the colours of the points inside, 3 bytes each */
 } e3_recon;
 
 typedef struct e3_recon_view {
@@ -285,8 +286,8 @@ void e3_recon_release(e3_recon *r);
 
 /* [0] of the truth, [1] of the prediction. */
 typedef struct e3_recon_fit {
-	double shift[2]; /* lower median of z, taken off */
-	double size[2];  /* lower median of distances from the centre; predictions were multiplied by size[0] / size[1] */
+	double shift[2]; /* lower median of z, which is subtracted */
+	double size[2];  /* lower median of distances from the centre; predictions are multiplied by size[0] / size[1] */
 	double centre[2][3]; /* lower median of each coordinate, after the shift */
 } e3_recon_fit;
 
@@ -295,7 +296,7 @@ int e3_recon_normalise(e3_recon *r, e3_recon_fit *fit, e3_err *err);
 
 typedef struct e3_recon_rule {
 	double radius;   /* of ICP */
-	bool similarity; /* before it, over all pairs: for points from predicted depth and cameras */
+	bool similarity; /* fit and apply one over all pairs before ICP: for points from predicted depth and cameras */
 	int threads;     /* figures do not depend on it */
 } e3_recon_rule;
 
@@ -318,13 +319,13 @@ typedef struct e3_point_set {
 /* Fills the ten figures of the score. */
 int e3_point_sets_compare(const e3_point_set *pred, const e3_point_set *truth, int threads, e3_recon_score *to,
 	e3_err *err);
-/* First: shift, scale, what is not finite left out, the similarity. r->inside then has the points as they are compared,
- * but for ICP. */
+/* First step: shift, scale, removal of what is not finite, similarity. r->inside then holds the points as they are
+ * compared, before ICP. */
 int e3_recon_align(e3_recon *r, const e3_recon_rule *rule, e3_recon_score *to, e3_err *err);
-/* Then: ICP and the figures. r->inside has the prediction moved; with colours in the same order, without in any. 140
- * bytes a point at most, the points included. */
+/* Second step: ICP and the figures. r->inside then holds the moved prediction, with colours in the same order, without
+ * colours in any order. Takes at most 140 bytes a point, the points included. */
 int e3_recon_compare(e3_recon *r, const e3_recon_rule *rule, e3_recon_score *to, e3_err *err);
-/* Both. */
+/* Both steps. */
 int e3_recon_evaluate(e3_recon *r, const e3_recon_rule *rule, e3_recon_score *to, e3_err *err);
 
 #endif

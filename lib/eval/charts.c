@@ -1,4 +1,4 @@
-/* eval: charts: errors over time, the path from above beside the true one, accuracy against memory. */
+/* eval: charts: errors over time, the predicted camera path above the true one, accuracy against memory. */
 #include "eval/tasks.h"
 #include "e3/io.h"
 #include "e3/plot.h"
@@ -71,7 +71,7 @@ static int draw_curves(const char *dir, const chart *c, e3_err *err)
 	return save(&p, dir, c->file, err);
 }
 
-/* Error of depth frame by frame: each image by itself, and all under the sequence's scale. */
+/* Error of depth in each frame: aligned by itself, and with the alignment of the sequence. */
 static int draw_depth(const e3_eval_seq *s, const char *dir, e3_err *err)
 {
 	size_t n = s->n_frame_errors;
@@ -121,7 +121,7 @@ static int draw_pose(const e3_eval_seq *s, const char *dir, e3_err *err)
 	return rc;
 }
 
-/* x to the right, z upwards (forward): both paths in the truth's world. */
+/* Top view, x to the right and z (forward) upwards: both paths in the world of the truth. */
 static int draw_path(const e3_eval_seq *s, const char *dir, e3_err *err)
 {
 	size_t n = (size_t)s->path.frames;
@@ -162,7 +162,7 @@ static int draw_path(const e3_eval_seq *s, const char *dir, e3_err *err)
 	return save(&p, dir, "path.png", err);
 }
 
-/* What is drawn against memory: of an input, NaN where it was not scored. */
+/* The error that is drawn against memory; NaN where an input was not scored. */
 static double depth_error(const e3_eval_seq *s) { return s->curve_score; }
 
 static double path_error(const e3_eval_seq *s) { return s->path.scored ? s->path.score.ate.rmse : NAN; }
@@ -184,7 +184,7 @@ static const memory_chart memory_charts[] = {
 	{"memory_recon.png", "Error of the points against memory", "mean of Acc and Comp", cloud_error, true},
 };
 
-/* One point for each input: what its cache held at most, and how wrong it was. */
+/* One point for each input: the largest size of its cache, and its error. */
 static int draw_memory(const e3_eval_report *r, const char *dir, const memory_chart *c, e3_err *err)
 {
 	char y_label[160];

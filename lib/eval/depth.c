@@ -1,5 +1,5 @@
-/* eval: depth: alignment of a prediction to the truth, and its errors (doc/evaluation.md 3). Owns the formulas; sums
- * are taken block by block in double precision, always in the same order. */
+/* eval: depth: aligning a prediction to the truth, and its errors (doc/evaluation.md 3). Sums are added block by block
+ * in double precision, always in the same order. */
 #include "e3/eval.h"
 #include "e3/mem.h"
 #include "e3/thread.h"
@@ -7,22 +7,22 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Sums are kept in four lanes, which is what lets the compiler use vectors; the order of addition is fixed by it. */
+/* Each sum has four lanes, so that the compiler can use vectors. This fixes the order of addition. */
 enum {
 	BLOCK = 512,
 	LANES = 4,
 	SCALE_STEPS = 10,
 	ADAM_STEPS = 1000,
-	ENOUGH = 1 << 17 /* pixels that are worth starting threads for */
+	ENOUGH = 1 << 17 /* fewer pixels are not worth starting threads */
 };
 
 typedef struct block {
-	double p[BLOCK],
-		g[BLOCK]; /* prediction; what it is aligned to or measured against; 0 up to a whole number of lanes */
+	double p[BLOCK], g[BLOCK]; /* prediction, and the value to align to or to compare with; padded with 0 to a whole
+								  number of lanes */
 	size_t n;
 } block;
 
-/* Pairs from `at` on; false at the end. */
+/* The pairs from `at` on; false at the end. */
 static inline bool next(const e3_pixels *x, size_t at, bool inverse, block *b)
 {
 	b->n = at < x->n ? (x->n - at < BLOCK ? x->n - at : BLOCK) : 0;
@@ -56,7 +56,7 @@ static int by_value(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* Lower median of one side of the pairs when they are double: there are few of them. */
+/* Lower median of one side of pairs of double, of which there are few. */
 static int median_wide(const e3_pixels *x, int side, bool inverse, double *to, e3_err *err)
 {
 	double *v = e3_alloc(x->n, sizeof *v, "values for a median", err);
@@ -70,8 +70,8 @@ static int median_wide(const e3_pixels *x, int side, bool inverse, double *to, e
 	return 0;
 }
 
-/* The same in bounded memory. The inverse of a median of an even number is not the median of the inverses, so those are
- * ranked. */
+/* The same for pairs of float, in bounded memory. The inverse of the median of an even number of values is not the
+ * median of the inverses, so the inverses are ranked. */
 static int median_f32(const e3_pixels *x, int side, bool inverse, double *to, e3_err *err)
 {
 	e3_pct pct;
@@ -164,8 +164,8 @@ typedef struct residuals {
 typedef double lanes __attribute__((vector_size(LANES * sizeof(double))));
 typedef int64_t masks __attribute__((vector_size(LANES * sizeof(int64_t))));
 
-/* A thousand times over all pixels: vectors as gcc and clang have them, compiled twice, for processors with and without
- * long ones. */
+/* This loop runs up to a thousand times over all pixels. It uses vector types of gcc and clang and is compiled twice:
+ * with and without AVX2. */
 static inline __attribute__((always_inline)) void add_residuals(void *ctx, size_t from, size_t to)
 {
 	const residuals *j = ctx;
@@ -253,7 +253,7 @@ static void fit_least_squares(const e3_pixels *x, bool inverse, e3_depth_fit *fi
 	for (size_t at = 0; next(x, at, inverse, &b); at += b.n)
 		for (size_t k = 0; k < b.n; k++)
 			pg += (b.p[k] - p) * (b.g[k] - g), pp += (b.p[k] - p) * (b.p[k] - p);
-	if (pp == 0) { /* one value everywhere: the shortest of the solutions */
+	if (pp == 0) { /* all predictions are equal: the least-norm solution */
 		fit->s = g * p / (p * p + 1), fit->t = g / (p * p + 1);
 		return;
 	}

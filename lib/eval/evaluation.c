@@ -1,4 +1,4 @@
-/* eval: a run: every input in turn, what the tasks scored, folders pooled, the average. */
+/* eval: a run: reads every input, scores it with each task, pools folders, averages. */
 #include "eval/tasks.h"
 #include <math.h>
 #include <stdio.h>
@@ -18,7 +18,7 @@ static int name_sequence(e3_eval_seq *s, const char *input, e3_err *err)
 	return s->input && s->group && s->name ? 0 : e3_fail(err, "naming %s: out of memory", input);
 }
 
-/* Files are called after sequences, so two sequences must not share a name. */
+/* Files are named after sequences, so two sequences must not share a name. */
 static int check_names(const e3_eval_options *o, const e3_eval_seq *seq, int n, e3_err *err)
 {
 	for (int k = 1; (o->results || o->charts || o->ply) && k < n; k++)

@@ -1,9 +1,7 @@
-/* eval: a cloud moved onto another, point to point, as Open3D's registration_icp does it (doc/evaluation.md 4.5).
- *
- * A step goes over the points once: each is moved, matched, and added to the sums the next motion is made of. Partners
- * are exact, yet most need no search: when a point was searched for, the tree said how far all others are at least, and
- * what it has moved since takes that much off.
- */
+/* eval: ICP: moves a cloud onto another, point to point, as Open3D's registration_icp does (doc/evaluation.md 4.5). An
+ * iteration visits each point once: it moves the point, matches it, and adds it to the sums that determine the next
+ * motion. Matches are exact, yet most points need no search: a search also returns a lower bound of the distance to all
+ * other points, and the bound shrinks only by the distance that the point has moved since. */
 #include "e3/eval.h"
 #include "e3/mem.h"
 #include "e3/thread.h"
@@ -11,29 +9,29 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { STEPS = 30, AHEAD = 8 /* steps of the present length that a search shall last */ };
-#define STILL 1e-6      /* change of fitness and rmse that ends it */
-#define SAFE (1 - 1e-6) /* for what is kept in single precision */
+enum { STEPS = 30, AHEAD = 8 /* a search should remain valid for so many steps of the current length */ };
+#define STILL 1e-6      /* iteration stops when fitness and rmse change less than that */
+#define SAFE (1 - 1e-6) /* safety factor for bounds in single precision */
 
-/* Of the matched points of a block, taken from `origin`. */
+/* Sums over the matched points of a block, relative to `origin`. */
 typedef struct sums {
 	size_t n;
 	double d2, from[3], to[3], cov[9];
 } sums;
 
 typedef struct icp {
-	double (*x)[3]; /* [n] moved on the way */
+	double (*x)[3]; /* [n] moved in place */
 	size_t n;
 	const e3_kdtree *to;
 	double radius, origin[3];
-	const double *m; /* the motion at hand, or NULL */
+	const double *m; /* the motion of this step, or NULL */
 	uint32_t *match; /* [n] nearest row of `to`, or E3_NOWHERE */
-	float *gap;      /* [n] no other row is nearer than that */
+	float *gap;      /* [n] lower bound of the distance to any other row */
 	sums *sum;       /* [blocks] */
 	int threads;
 } icp;
 
-/* Returns how far it went. */
+/* Returns the distance moved. */
 static double move(double x[3], const double m[12])
 {
 	const double p[3] = {x[0], x[1], x[2]};
@@ -56,7 +54,8 @@ static void add(const icp *s, size_t i, double d2, sums *to)
 	to->n++, to->d2 += d2;
 }
 
-/* The squared distance to the partner; negative when there is none within the radius. `moved`: since the last step. */
+/* The squared distance to the matched point; negative when none is within the radius. `moved`: distance moved since the
+ * last step. */
 static double match(icp *s, size_t i, double moved, uint32_t near)
 {
 	double limit = s->radius * s->radius, d2 = 0, gap = s->gap[i] - moved;
@@ -104,7 +103,7 @@ static void step(icp *s, const double *m, sums *all, e3_icp *out)
 	out->fitness = (double)all->n / (double)s->n, out->rmse = all->n ? sqrt(all->d2 / (double)all->n) : 0;
 }
 
-/* The motion that brings matched points onto their partners; none when they do not fix one. */
+/* The motion that moves the points onto their matches; the identity when the matches do not determine one. */
 static void motion(const icp *s, const sums *all, double m[12])
 {
 	static const double still[12] = {1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0};

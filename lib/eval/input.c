@@ -1,4 +1,4 @@
-/* eval: what an operand is, and trajectory files as poses. */
+/* eval: the kind of an input file, and trajectory files as poses. */
 #include "eval/tasks.h"
 #include "e3/io.h"
 #include "e3/num.h"
@@ -24,7 +24,7 @@ int eval_input_kind_of(const char *path, eval_input_kind *kind, e3_err *err)
 	uint8_t b[64];
 	*kind = EVAL_STREAM;
 	if (!strcmp(path, "-") || stat(path, &st) || !S_ISREG(st.st_mode))
-		return 0; /* an endpoint, a pipe, or nothing: the stream's reader says what is wrong with it */
+		return 0; /* an endpoint, a pipe or a missing file: the stream reader reports what is wrong with it */
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	ssize_t n = fd < 0 ? -1 : e3_read_full(fd, b, sizeof b);
 	if (fd >= 0)
@@ -40,10 +40,10 @@ int eval_input_kind_of(const char *path, eval_input_kind *kind, e3_err *err)
 	*kind = EVAL_TRAJ;
 	return is_text(b, (size_t)n)
 		? 0
-		: e3_fail(err, "reading: %s: neither a stream nor a safetensors file nor a trajectory in text", path);
+		: e3_fail(err, "reading: %s: not a stream, a safetensors file or a trajectory in text", path);
 }
 
-/* Numbers in the first line that is no comment. */
+/* The count of numbers in the first line that is not a comment. */
 static int numbers_in_line(const char *text, size_t n)
 {
 	int count = 0;

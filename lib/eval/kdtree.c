@@ -1,11 +1,9 @@
-/* eval: nearest neighbours in a cloud of points, exactly. A balanced tree over the points themselves, which it puts
- * into its own order: neighbours in space are neighbours in memory. Refuses coordinates that are not finite.
- *
- * Every node has the box of its points: clouds are surfaces, and what cuts space along one axis at a time says little
- * about how far away a piece of a surface is. Boxes are in single precision, rounded outwards. Pruning is exact in
- * floating point too: the bound of a box adds the same three squares in the same order as the distance of a point, each
- * no larger, and rounding keeps order.
- */
+/* eval: exact nearest neighbours in a cloud of points. The balanced tree reorders the points, so that neighbours in
+ * space are neighbours in memory. Refuses coordinates that are not finite. Every node has the bounding box of its
+ * points. Clouds are surfaces, for which a box is a much better bound than a plane that cuts space along one axis.
+ * Boxes are in single precision, rounded outwards. Pruning is exact in floating point too: the bound of a box adds the
+ * same three squares in the same order as the distance of a point does, each square is no larger, and rounding is
+ * monotonic. */
 #include "e3/eval.h"
 #include "e3/mem.h"
 #include "e3/thread.h"
@@ -13,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LEAF = 16, ALONE = 5 }; /* points in a leaf at most; levels built before the rest is shared by threads */
+enum { LEAF = 16, ALONE = 5 }; /* most points in a leaf; levels that one thread builds before threads share the rest */
 
 struct e3_kdnode {
 	float low[3], high[3];
@@ -74,7 +72,7 @@ static float round_to(double v, float towards)
 	return (towards < 0 ? (double)f > v : (double)f < v) ? nextafterf(f, towards) : f;
 }
 
-/* The box of its points. Returns the axis along which it is longest. */
+/* Computes the bounding box. Returns the axis of its longest side. */
 static int box(const e3_kdtree *t, const span *s)
 {
 	struct e3_kdnode *node = &t->node[s->node];
@@ -151,7 +149,7 @@ void e3_kdtree_release(e3_kdtree *t)
 	*t = (e3_kdtree){0};
 }
 
-/* The other way round: every point moves to its row, one by one. */
+/* The inverse: moves every point back to its row. */
 void e3_kdtree_undo(e3_kdtree *t)
 {
 	for (size_t k = 0; t->was && k < t->n; k++)
@@ -181,8 +179,7 @@ static double to_box(const struct e3_kdnode *box, const double q[3])
 	return square(d);
 }
 
-/* The three searches go down the tree alike: `node` stands for the rows lo .. hi - 1; behind `inner` nodes come the
- * leaves. */
+/* The three searches descend in the same way: `node` covers the rows lo .. hi - 1; leaves follow the `inner` nodes. */
 static size_t inner(const e3_kdtree *t) { return ((size_t)1 << t->levels) - 1; }
 
 typedef struct search {
@@ -192,7 +189,7 @@ typedef struct search {
 	size_t *row; /* [found], nearest first */
 	double *d2;  /* [found] */
 	size_t found, k;
-	double limit; /* squared distance that is too far */
+	double limit; /* squared distance; only nearer points count */
 } search;
 
 static void offer(search *s, size_t row, double d2)
@@ -297,7 +294,7 @@ typedef struct around {
 	size_t n, room;
 } around;
 
-/* Squared distance of two boxes. */
+/* Squared distance between two boxes. */
 static double between(const struct e3_kdnode *box, const around *s)
 {
 	double d[3];

@@ -1,10 +1,8 @@
-/* eval: normals of a cloud of points as Open3D's estimate_normals makes them (doc/evaluation.md 4.6): the direction of
- * least variance among the nearest neighbours, of either sign.
- *
- * Points that follow each other in the tree lie close together, so they share one search: all points within a radius of
- * their box. A point whose k-th nearest of those is within the radius has its neighbours, since every other point is
- * farther; the few others search alone.
- */
+/* eval: normals of a cloud of points as Open3D's estimate_normals computes them (doc/evaluation.md 4.6): the direction
+ * of least variance among the nearest neighbours, of either sign. Points that follow each other in the tree are close
+ * together, so a group of them shares one search for all points within a radius of their box. If the k-th nearest of
+ * these is within the radius of a point, all its neighbours were found, since every other point is farther. The few
+ * points that fail this test search by themselves. */
 #include "e3/eval.h"
 #include "e3/thread.h"
 #include "eval/select.h"
@@ -19,7 +17,7 @@ typedef struct job {
 	double (*normal)[3];
 } job;
 
-/* The points around a group, coordinate by coordinate. */
+/* The points around a group, one array for each coordinate. */
 typedef struct around {
 	uint32_t row[ROOM];
 	double x[3][ROOM], d2[ROOM], rank[ROOM + 1];
@@ -31,7 +29,7 @@ static void normal_of(const e3_kdtree *t, const uint32_t *row, size_t n, double 
 {
 	static const double up[3] = {0, 0, 1};
 	double mean[3] = {0}, c[9] = {0}, u[9], d[3], v[9];
-	const double *origin = t->x[row[0]]; /* so that what is in one place is at 0 exactly */
+	const double *origin = t->x[row[0]]; /* so that coinciding points are at exactly 0 */
 	memcpy(normal, up, sizeof up);
 	if (n < 3)
 		return;
@@ -51,12 +49,12 @@ static void normal_of(const e3_kdtree *t, const uint32_t *row, size_t n, double 
 		c[a] /= (double)n;
 	c[3] = c[1], c[6] = c[2], c[7] = c[5];
 	e3_svd3(c, u, d, v);
-	if (d[0] > d[2]) /* otherwise no direction stands out */
+	if (d[0] > d[2]) /* otherwise the least direction is not determined */
 		for (int a = 0; a < 3; a++)
 			normal[a] = v[3 * a + 2];
 }
 
-/* By itself: also when there are fewer than k points. Returns the distance of the farthest neighbour. */
+/* A search for one point; also when there are fewer than k points. Returns the distance of the farthest neighbour. */
 static double alone(const job *j, size_t i)
 {
 	size_t row[E3_NORMAL_MOST];
@@ -80,13 +78,13 @@ static void gather(const job *j, size_t from, size_t to, around *near)
 		}
 	near->n = e3_kdtree_around(j->t, low, high, near->radius, near->row, ROOM);
 	if (near->n > ROOM)
-		near->n = 0; /* more than are worth it */
+		near->n = 0; /* too many to be worth sharing */
 	for (size_t k = 0; k < near->n; k++)
 		for (int a = 0; a < 3; a++)
 			near->x[a][k] = j->t->x[near->row[k]][a];
 }
 
-/* The k-th smallest of d2; `about` is what it may be: when as many are below, few are left to choose from. */
+/* The k-th smallest of d2. `about` is a guess: when at least k values are below it, only those are ranked. */
 static double kth(around *near, size_t k, double about)
 {
 	size_t n = 0;
@@ -99,8 +97,8 @@ static double kth(around *near, size_t k, double about)
 	return e3_select(near->rank, n, k - 1);
 }
 
-/* The neighbours of a point among those around it, into `row`: their number, or 0 when there may be others. *farthest,
- * squared: in, of a point nearby; out. */
+/* The neighbours of a point among those around the group, into `row`. Returns their number, or 0 when the group's
+ * points may not contain all of them. *farthest, squared: in, of a point nearby; out, of this point. */
 static size_t choose(const double q[3], size_t k, around *near, uint32_t row[ROOM], double *farthest)
 {
 	size_t n = 0;
@@ -118,7 +116,7 @@ static size_t choose(const double q[3], size_t k, around *near, uint32_t row[ROO
 		row[n] = near->row[m];
 		n += near->d2[m] < last;
 	}
-	for (size_t m = 0; n < k; m++) /* of those as far as the last, the first in order */
+	for (size_t m = 0; n < k; m++) /* among points as far as the last one, the first in the order of the tree */
 		if (near->d2[m] == last)
 			row[n++] = near->row[m];
 	return n;
@@ -141,7 +139,7 @@ static void some(void *ctx, size_t from, size_t to)
 			double far = n ? sqrt(d2) : alone(j, i);
 			most = far > most ? far : most;
 		}
-		near.radius = 1.1 * most; /* what the next ones will need */
+		near.radius = 1.1 * most; /* a radius for the next group */
 	}
 }
 

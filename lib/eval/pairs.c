@@ -1,5 +1,5 @@
-/* eval: pairs of cameras: errors of relative rotation and of the direction of relative translation, and their
- * accumulation (doc/evaluation.md 6). Counts are whole numbers, so pooling in any order gives the same figures. */
+/* eval: pairs of cameras: errors of relative rotation and of the direction of relative translation (doc/evaluation.md
+ * 6). They are counted in whole numbers, so pooling in any order gives the same figures. */
 #include "e3/eval.h"
 #include <math.h>
 

@@ -1,5 +1,5 @@
-/* eval: camera paths: ATE and RPE after a similarity (doc/evaluation.md 5; evo's conventions), and rotations as they
- * are. */
+/* eval: camera paths: ATE and RPE after a similarity, with evo's conventions (doc/evaluation.md 5), and rotations
+ * without alignment. */
 #include "e3/eval.h"
 #include "e3/mem.h"
 #include <math.h>
@@ -44,19 +44,18 @@ static void between(const double a[4], const double b[4], double out[4])
 	e3_quat_mul(back, b, out);
 }
 
-/* Step from place a to place b in the axes of a: rotation and translation. */
+/* The motion from pose a to pose b in the axes of a: rotation and translation. */
 static void step(const e3_camera_pose *a, const e3_camera_pose *b, double q[4], double t[3])
 {
 	double r[9], d[3] = {b->x[0] - a->x[0], b->x[1] - a->x[1], b->x[2] - a->x[2]};
 	between(a->q, b->q, q);
 	if (e3_quat_to_mat(a->q, r))
-		memset(r, 0, sizeof r); /* unit length by contract */
+		memset(r, 0, sizeof r); /* cannot fail: q has unit length */
 	for (int k = 0; k < 3; k++)
 		t[k] = r[k] * d[0] + r[3 + k] * d[1] + r[6 + k] * d[2];
 }
 
-/* The error of step i as a motion: its length does not depend on the axes it is seen in, so the similarity enters by
- * its scale. */
+/* The error of motion i. Its length does not depend on the axes, so only the scale of the similarity matters. */
 static void step_error(const e3_camera_pose *ref, const e3_camera_pose *est, double scale, double *length,
 	double *angle)
 {

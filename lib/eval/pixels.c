@@ -1,5 +1,5 @@
-/* eval: which pixels count, and where those of a whole sequence are kept until its end: a temporary file, read as
- * memory. */
+/* eval: choosing the pixels to score, and keeping those of a whole sequence until its end, in a temporary file that is
+ * mapped for reading. */
 #include "e3/eval.h"
 #include "e3/io.h"
 #include <math.h>
@@ -7,7 +7,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { PAIR = 2 * sizeof(float), STEP = 1 << 18 /* pairs given back at a time */ };
+enum { PAIR = 2 * sizeof(float), STEP = 1 << 18 /* pairs whose pages are released at a time */ };
 
 static bool has_truth(float g, const e3_pixel_rule *rule)
 {
@@ -75,8 +75,8 @@ int e3_pixel_store_read(e3_pixel_store *s, e3_pixels *out, e3_err *err)
 	return 0;
 }
 
-/* Whole pages inside the last STEP pairs, or at the end of a pass inside what is left of them. They stay in the
- * system's file cache. */
+/* Releases the whole pages of the last STEP pairs, or at the end of a pass those of the remaining pairs. The data stay
+ * in the system's file cache. */
 void e3_pixels_passed(const e3_pixels *x, size_t at)
 {
 	if (!x->mapped || at == 0 || (at < x->n && at % STEP))

@@ -1,4 +1,4 @@
-/* eval: one input: its predictions, each beside its truth, handed to the tasks. */
+/* eval: reading one input: pairs each prediction with its truth and passes both to the tasks. */
 #include "eval/tasks.h"
 #include "e3/stream.h"
 #include <inttypes.h>
@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { WAITING = 8 }; /* predictions without truth, or the reverse, that wait for the other */
+enum { WAITING = 8 }; /* most predictions that wait for their truth, or the reverse */
 
 typedef struct run {
 	const e3_eval_options *o;
@@ -17,11 +17,11 @@ typedef struct run {
 	e3_pred pred[WAITING];
 	e3_truth told[WAITING];
 	int preds, tolds;
-	int64_t n_told; /* truths of the stream so far */
+	int64_t n_told; /* truth messages of the stream so far */
 	e3_resampler resampler;
 	e3_source resampler_source; /* the frame `resampler` was made for */
 	float *depth, *pixels;
-	size_t room; /* pixels in both */
+	size_t room; /* capacity of both, in pixels */
 } run;
 
 static int begin_tasks(run *r, e3_err *err)
@@ -48,7 +48,7 @@ static bool resampler_fits(const run *r, const e3_pred *p, const e3_truth *t)
 		!memcmp(&a->fit, &b->fit, sizeof a->fit);
 }
 
-/* The predicted depth at the truth's size, and the pixels that count. */
+/* Resizes the predicted depth to the truth's size and collects the pixels to score. */
 static int match_depth(run *r, const e3_pred *p, const e3_truth *t, eval_sample *pair, e3_err *err)
 {
 	size_t n = (size_t)t->w * (size_t)t->h;
@@ -79,7 +79,7 @@ static int match_depth(run *r, const e3_pred *p, const e3_truth *t, eval_sample 
 	return 0;
 }
 
-/* What the pictures need of a frame. */
+/* Keeps what the charts need of a frame. */
 static int remember(run *r, const eval_sample *p, e3_err *err)
 {
 	e3_eval_seq *s = r->s;
@@ -101,7 +101,7 @@ static int remember(run *r, const eval_sample *p, e3_err *err)
 	return eval_shots_add(&s->shots, p, r->o, err);
 }
 
-/* A prediction beside its truth. */
+/* Scores a prediction against its truth. */
 static int score(run *r, const e3_pred *p, const eval_frame_truth *t, e3_err *err)
 {
 	e3_eval_seq *s = r->s;
@@ -122,7 +122,7 @@ static int score(run *r, const e3_pred *p, const eval_frame_truth *t, e3_err *er
 	return add_to_tasks(r, &pair, err);
 }
 
-/* --- truth inside the stream: it comes before or after its prediction --- */
+/* --- truth inside the stream, before or after its prediction --- */
 
 static void drop(void *all, int *n, size_t size)
 {
@@ -136,7 +136,7 @@ static void drop(void *all, int *n, size_t size)
 static void drop_pred(run *r) { drop(r->pred, &r->preds, sizeof *r->pred); }
 static void drop_told(run *r) { drop(r->told, &r->tolds, sizeof *r->told); }
 
-/* Both come in order, so of two heads that differ the lower one has no partner. */
+/* Both come in order of their index, so when the first ones differ, the lower one has no partner. */
 static int match(run *r, e3_err *err)
 {
 	while (r->preds && r->tolds) {
@@ -181,7 +181,7 @@ static int take_truth(run *r, const e3_msg *msg, e3_err *err)
 	return match(r, err);
 }
 
-/* What comes through a pipe is called as its source. */
+/* A stream from a pipe is named after its source. */
 static int name_pipe(e3_eval_seq *s, e3_err *err)
 {
 	if (strcmp(s->input, "-") || !s->head.source || !s->head.source[0])
@@ -228,7 +228,7 @@ static int read_stream(run *r, const char *input, e3_err *err)
 	return rc < 0 && !r->s->interrupted ? -1 : 0;
 }
 
-/* A trajectory in place of predictions: poses alone. */
+/* A trajectory file in place of predictions: only poses. */
 static int read_traj(run *r, const char *input, e3_err *err)
 {
 	e3_traj traj;
@@ -300,6 +300,6 @@ int eval_read(const e3_eval_options *o, const char *input, const char *truth, e3
 	if (!rc)
 		rc = finish(&r, err);
 	release(&r);
-	/* what the readers of files say names the file already */
+	/* messages of file readers name the file already */
 	return rc ? (strcmp(input, "-") && strstr(err->text, input) ? -1 : e3_fail_in(err, "evaluating: %s", input)) : 0;
 }

@@ -1,5 +1,5 @@
-/* eval: reconstructions against the truth: points collected view by view, brought together by shift and scale over all
- * views, then compared as clouds (doc/evaluation.md 4). Keeps 48 bytes a point until the scene is scored. */
+/* eval: reconstruction: collects points view by view, aligns them by shift and scale over all views, then compares the
+ * clouds (doc/evaluation.md 4). Keeps 48 bytes a point until the scene is scored. */
 #include "e3/eval.h"
 #include "e3/mem.h"
 #include "e3/thread.h"
@@ -52,7 +52,7 @@ void e3_point_of_depth(const e3_pose *pose, const e3_intrinsics *k, const int at
 		x[a] = pose->r[a] * c[0] + pose->r[3 + a] * c[1] + pose->r[6 + a] * c[2];
 }
 
-/* The pixel of the truth that a pixel of the network picture shows; false where there is none. */
+/* The pixel of the truth that corresponds to a pixel of the network picture; false when there is none. */
 static bool beside(const e3_resampler *o, int u, int v, int at[2])
 {
 	at[0] = o->same ? u : (int)floor((u + 0.5 - o->move[0]) / o->scale[0]);
@@ -100,7 +100,7 @@ int e3_recon_add(e3_recon *r, const e3_recon_view *view, int crop, e3_err *err)
 
 /* --- shift and scale --- */
 
-/* Lower median of what is not NaN; NaN without any. */
+/* Lower median of the values that are not NaN; NaN without any. */
 static double lower_median(double *v, size_t n)
 {
 	size_t kept = 0;
@@ -120,7 +120,7 @@ static double distance(const double x[3], const void *ctx)
 	return sqrt((x[0] - c[0]) * (x[0] - c[0]) + (x[1] - c[1]) * (x[1] - c[1]) + (x[2] - c[2]) * (x[2] - c[2]));
 }
 
-/* Over inside and outside. */
+/* Over the points inside and outside the crop. */
 static double median_of(const e3_recon *r, bool pred, e3_of_point value, const void *ctx, double *room)
 {
 	const e3_matched *set[2] = {&r->inside, &r->outside};
@@ -204,7 +204,7 @@ int e3_point_sets_compare(const e3_point_set *pred, const e3_point_set *truth, i
 	return 0;
 }
 
-/* A pair goes as a whole when any predicted coordinate is not finite (doc/evaluation.md 4.4: ours). */
+/* Drops a pair of points when any predicted coordinate is not finite (doc/evaluation.md 4.4: e3's own rule). */
 static size_t drop_not_finite(e3_matched *s)
 {
 	size_t kept = 0, n = s->n;
@@ -221,7 +221,8 @@ static size_t drop_not_finite(e3_matched *s)
 	return n - kept;
 }
 
-/* The cameras' own path may be of another scale and turn: points from them are moved onto the truth first. */
+/* The predicted cameras may have another scale and orientation than the true ones, so a similarity moves the points
+ * first. */
 static int move_onto(e3_matched *s, e3_err *err)
 {
 	e3_similarity fit;
@@ -254,7 +255,7 @@ int e3_recon_align(e3_recon *r, const e3_recon_rule *rule, e3_recon_score *to, e
 	return s->n && rule->similarity ? move_onto(s, err) : 0;
 }
 
-/* With colours, which stay where they are, the points are put back beside them. */
+/* Colours keep their order, so the points are put back into theirs. */
 static void leave(const e3_matched *s, e3_point_set *c)
 {
 	free(c->normal);

@@ -1,4 +1,4 @@
-/* eval: the report for programs: one JSON object on one line. What is not known is null. */
+/* eval: the report for programs: one JSON object on one line. Unknown values are null. */
 #include "eval/tasks.h"
 #include "e3/json.h"
 #include "e3/version.h"

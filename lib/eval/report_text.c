@@ -13,7 +13,7 @@ static int cell(e3_buf *to, const eval_figure *f, double v, e3_err *err)
 {
 	int width = (int)strlen(f->name) + 2;
 	width = width < 9 ? 9 : width;
-	if (isnan(v)) /* whose sign says nothing */
+	if (isnan(v)) /* the sign of a NaN means nothing */
 		return e3_buf_printf(to, err, "%*s", width, "nan");
 	if (f->digits == 0 && isfinite(v))
 		return e3_buf_printf(to, err, " %*.0f", width > 11 ? width : 11, v);
@@ -49,7 +49,7 @@ static int row(e3_buf *to, const eval_task *t, const e3_eval_seq *s, int k, e3_e
 	return e3_buf_add(to, "\n", 1, err);
 }
 
-/* What kind of run it was: one line for one sequence, else what all have in common. */
+/* The first lines: how the run was made, for one sequence, or else what all have in common. */
 static int run_lines(const e3_eval_report *r, e3_buf *to, e3_err *err)
 {
 	const e3_eval_seq *s = r->seq;
@@ -78,7 +78,7 @@ static int run_lines(const e3_eval_report *r, e3_buf *to, e3_err *err)
 	return 0;
 }
 
-/* What a reader of the figures has to know. */
+/* Warnings that a reader of the figures needs. */
 static int warning_lines(const e3_eval_report *r, e3_buf *to, e3_err *err)
 {
 	uint64_t bad = 0, low = 0, unseen = 0, used = 0;
@@ -91,14 +91,15 @@ static int warning_lines(const e3_eval_report *r, e3_buf *to, e3_err *err)
 		first_low = first_low || !s->pixels.not_positive ? first_low : s;
 	}
 	if (bad &&
-		e3_buf_printf(to, err, "warning: %" PRIu64 " pixels predicted not finite, first in %s frame %" PRId64 "%s\n",
-			bad, first->name, first->first_not_finite,
+		e3_buf_printf(to, err,
+			"warning: %" PRIu64 " pixels with predictions that are not finite, first in %s frame %" PRId64 "%s\n", bad,
+			first->name, first->first_not_finite,
 			r->o->pixels.finite ? ": left out" : eval_hint(r->o->hints.not_finite)))
 		return -1;
 	if (low &&
 		e3_buf_printf(to, err,
 			"warning: %" PRIu64 " pixels predicted 0 or less, first in %s frame %" PRId64
-			": where they are half of all, no alignment means anything\n",
+			": if half of all pixels are, no alignment is meaningful\n",
 			low, first_low->name, first_low->first_not_positive))
 		return -1;
 	return unseen
@@ -107,7 +108,7 @@ static int warning_lines(const e3_eval_report *r, e3_buf *to, e3_err *err)
 		: 0;
 }
 
-/* Lines that blocks need beside their rows of sequences. */
+/* Counts the lines besides the rows of sequences. */
 static int fixed_lines(const e3_eval_report *r, int *blocks)
 {
 	uint64_t bad = 0, low = 0, unseen = 0;
@@ -125,7 +126,7 @@ static int fixed_lines(const e3_eval_report *r, int *blocks)
 	return lines;
 }
 
-/* The largest first figure first: what it is for AUC, where small is bad, is turned over. */
+/* Sorts the largest first figure first; for AUC, where small is bad, its negative is used. */
 typedef struct ranked {
 	int seq;
 	double v;

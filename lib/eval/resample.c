@@ -1,4 +1,4 @@
-/* eval: predicted maps at the size of the truth. Owns OpenCV's cubic resize of f32, and which part of the truth the
+/* eval: resizing predicted maps to the size of the truth: OpenCV's cubic resize of f32, and which part of the truth the
  * network saw. */
 #include "e3/eval.h"
 #include "e3/mem.h"
@@ -8,8 +8,8 @@
 
 enum { TAPS = 4 };
 
-/* Keys' kernel with a = -0.75 at distances 1 + x, x, 1 - x, 2 - x; in single precision, the last by difference, as
- * OpenCV does. */
+/* Keys' kernel with a = -0.75 at the distances 1 + x, x, 1 - x, 2 - x. In single precision, the last one as the
+ * difference to 1, as in OpenCV. */
 static void cubic(float x, float w[TAPS])
 {
 	const float a = -0.75f;
@@ -34,7 +34,8 @@ static int axis_weights(e3_resampler *o, int axis, int n, e3_err *err)
 	return 0;
 }
 
-/* One axis: which pixels of the truth have their centre in the part of the network picture where the source is. */
+/* Along one axis: the range of pixels of the truth whose centre lies in the part of the network picture that shows the
+ * source. */
 static void axis_seen(e3_resampler *o, int axis)
 {
 	int n = axis ? o->h : o->w, lo = n, hi = 0;
@@ -46,13 +47,13 @@ static void axis_seen(e3_resampler *o, int axis)
 	o->seen[axis] = lo, o->seen[2 + axis] = hi;
 }
 
-/* The network picture shows `source` pixels from `fit`; `n` of them are the truth's. */
+/* The network picture shows `source` pixels, placed by `fit`; the truth has `n` pixels for them. */
 static void axis_init(e3_resampler *o, int axis, double fit_scale, double fit_move, int source)
 {
 	int from = axis ? o->from_h : o->from_w, n = axis ? o->h : o->w;
 	double end = fit_scale * source + fit_move;
 	if (fabs(fit_move) < 0.5 &&
-		fabs(end - from) < 0.5) { /* all of the source, nothing else: the scale the reference takes */
+		fabs(end - from) < 0.5) { /* the picture shows exactly the source: the scale that the reference uses */
 		o->scale[axis] = (double)from / n, o->move[axis] = 0;
 		o->part[axis] = 0, o->part[2 + axis] = from;
 		o->seen[axis] = 0, o->seen[2 + axis] = n;
@@ -116,7 +117,7 @@ static void across(const e3_resampler *o, const float *from, float *to)
 	}
 }
 
-/* The resized row y of the network picture: rows are kept four deep, by y modulo 4. */
+/* The row y of the network picture, resized along x. Four rows are kept, row y in slot y modulo 4. */
 static const float *row_of(e3_resampler *o, const float *from, int y)
 {
 	int slot = y & (TAPS - 1);
@@ -158,7 +159,7 @@ int e3_resize_cubic(const float *from, const int from_size[2], float *to, const 
 {
 	const int w = size[0], h = size[1];
 	e3_resampler o;
-	/* as if the source had the shape of the result */
+	/* as if the source had the proportions of the result */
 	e3_source s = {.src_w = w, .src_h = h, .fit = {(double)from_size[0] / w, (double)from_size[1] / h, 0, 0}};
 	if (e3_resampler_init(&o, &s, from_size, size, err))
 		return -1;

@@ -80,7 +80,7 @@ static int depth_files(const e3_eval_report *r, const char *dir, e3_err *err)
 	return 0;
 }
 
-/* One of evo's blocks. */
+/* A block of statistics as evo prints it. */
 static int stats_block(e3_buf *to, const char *title, const e3_stats *s, e3_err *err)
 {
 	return e3_buf_printf(to, err,
@@ -109,7 +109,7 @@ static int metric_text(const char *dir, const e3_eval_seq *s, e3_err *err)
 	return rc;
 }
 
-/* Scalar first, although it looks like a TUM file: the reference's. */
+/* Scalar first, although the file looks like a TUM trajectory, as the reference writes it. */
 static int traj_text(const char *dir, const e3_eval_seq *s, e3_err *err)
 {
 	char path[4096];
@@ -136,7 +136,7 @@ static int traj_text(const char *dir, const e3_eval_seq *s, e3_err *err)
 }
 
 /* Focal length and K of each frame, in pixels of the network's picture. The reference has square pixels and so one
- * focal length: here it is the horizontal one, K's first number there too. */
+ * focal length; here the horizontal one is written, which is also K's first number. */
 static int intrinsics_text(const char *dir, const e3_eval_seq *s, e3_err *err)
 {
 	e3_buf focal = {0}, k9 = {0};
@@ -158,7 +158,7 @@ static int intrinsics_text(const char *dir, const e3_eval_seq *s, e3_err *err)
 	return rc;
 }
 
-/* As read back from the text files, which have six digits after the point. */
+/* The value that is read back from the text files, which have six digits after the point. */
 static double six(double v)
 {
 	char text[64];
@@ -196,8 +196,8 @@ static int error_log(const e3_eval_report *r, const char *dir, e3_err *err)
 	return rc;
 }
 
-/* Where the data set's name is given and the stream comes from it, the scene's name in it, as in chess/seq-03; else the
- * file's. */
+/* The scene's name in the data set, as in chess/seq-03, when the stream comes from the data set that was named; else
+ * the name of the file. */
 static void scene_id(const e3_eval_report *r, const e3_eval_seq *s, char to[256])
 {
 	size_t n = strlen(r->o->dataset);
@@ -208,7 +208,7 @@ static void scene_id(const e3_eval_report *r, const e3_eval_seq *s, char to[256]
 	e3_text_clean(to);
 }
 
-/* A line for each scene, labels as they are there; the reference adds to the file, this writes it anew. */
+/* A line for each scene, with the reference's labels. The reference appends to the file; this replaces it. */
 static int recon_lines(const e3_eval_report *r, e3_buf *text, e3_err *err)
 {
 	for (int k = 0; k < r->n; k++) {

@@ -1,5 +1,5 @@
-/* eval: frames kept for the error sheet, evenly spaced whatever the length of the stream, and the sheet: picture,
- * truth, aligned prediction, error. */
+/* eval: the error sheet: keeps frames evenly spaced over a stream of any length, and draws picture, truth, aligned
+ * prediction and error. */
 #include "eval/tasks.h"
 #include "e3/image.h"
 #include <inttypes.h>
@@ -31,7 +31,7 @@ typedef struct shot {
 	double abs_rel;
 } shot;
 
-/* Every stride-th frame with depth; when the room is full, every other one goes and the stride doubles. */
+/* Keeps every stride-th frame with depth. When the room is full, drops every other one and doubles the stride. */
 struct e3_eval_shots {
 	shot at[KEPT];
 	int n;
@@ -128,7 +128,7 @@ int eval_shots_add(e3_eval_shots **to, const eval_sample *p, const e3_eval_optio
 	return 0;
 }
 
-/* Inverse depth, near to far, of the truth: percentiles 2 and 98. */
+/* The range of inverse depth for the colours: percentiles 2 and 98 of the truth. */
 static int range_of(const e3_eval_shots *x, double range[2], e3_err *err)
 {
 	e3_pct p;
@@ -172,8 +172,8 @@ static void draw_maps(e3_image *sheet, int at_x, int at_y, const shot *s, int st
 
 static int bar_room(void) { return GAP + BAR + 8 + e3_text_width(TEXT, "1.23e+04"); }
 
-/* The colours of a row with what they stand for, on its right: of inverse depth from range[0] to range[1], told as
- * depth; or, without a range, of relative error. As many ticks as there is room for. */
+/* A colour bar on the right of a row: of inverse depth from range[0] to range[1], labelled as depth; or, without a
+ * range, of relative error. It has as many ticks as there is room for. */
 static void draw_bar(e3_image *sheet, const int at[2], int h, const double *range)
 {
 	int n = h >= TICKS * (LINE + 4) ? TICKS : 2;

@@ -116,7 +116,7 @@ static const char *image_row(const e3_eval_seq *s, int row, double *v)
 
 static const char *depth_why(const e3_eval_seq *s)
 {
-	return s->pixels.not_finite ? "no pixel with a truth is predicted finite"
+	return s->pixels.not_finite ? "no pixel with a truth has a finite prediction"
 		: s->with_depth         ? "no pixel has a true depth inside the limits"
 								: "no frame has both a predicted and a true depth";
 }
@@ -167,7 +167,8 @@ static bool wanted(const e3_eval_options *o, int align)
 	return align == E3_DEPTH_SCALE || (o->all && align == E3_DEPTH_MEDIAN);
 }
 
-/* The errors of its frames under the sequence's alignment: their pixels lie one after the other. */
+/* Fills in the errors of the frames under the sequence's alignment. The pixels of frames follow each other in the
+ * store. */
 static void fill_moments(const e3_pixels *all, const e3_depth_rule *rule, const e3_eval_depth *d, e3_eval_seq *seq)
 {
 	size_t at = 0;
@@ -198,7 +199,7 @@ static int video_finish(void *state, e3_eval_seq *seq, e3_err *err)
 		if (e3_depth_align_fit(&x, &rule, &d->fit, err))
 			return -1;
 		e3_depth_evaluate(&x, &rule, &d->fit, &d->score);
-		if (d->score.n > 0) { /* the last of them, which without a choice is `scale` */
+		if (d->score.n > 0) { /* the last alignment counts; without a choice that is `scale` */
 			fill_moments(&x, &rule, d, seq);
 			seq->curve_align = e3_depth_align_name((e3_depth_align)k), seq->curve_score = d->score.abs_rel;
 		}

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PAIRS_FRAMES = 5000 }; /* most frames of which all pairs are taken without being asked */
+enum { PAIRS_FRAMES = 5000 }; /* most frames whose pairs are compared when the task was not asked for by name */
 
 enum { PAIRS_FIGURES = 13 };
 
@@ -96,7 +96,7 @@ static const char *pairs_row(const e3_eval_seq *s, int row, double *v)
 	return "all pairs";
 }
 
-/* All pairs pooled; by folder, where each `s` is a folder's pool, the mean of their figures. */
+/* Pools all pairs. With `by_folder`, where each `s` is the pool of a folder, the mean of their figures counts. */
 static void pairs_average(const e3_eval_options *o, const e3_eval_seq *s, int n, e3_eval_seq *to)
 {
 	double v[PAIRS_FIGURES];
@@ -117,7 +117,7 @@ static void pairs_average(const e3_eval_options *o, const e3_eval_seq *s, int n,
 static const char *pairs_why(const e3_eval_seq *s)
 {
 	return s->pairs_why[0]  ? s->pairs_why
-		: s->with_pose == 1 ? "one frame with poses makes no pair"
+		: s->with_pose == 1 ? "a pair needs two frames with poses"
 		: s->with_pose      ? ""
 							: "no frame has both a predicted and a true pose";
 }

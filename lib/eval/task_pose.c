@@ -82,7 +82,7 @@ static int pose_finish(void *state, e3_eval_seq *seq, e3_err *err)
 	if (!ate)
 		return -1;
 	if (s->n == 1)
-		e3_fail(&why, "one frame with poses makes no path");
+		e3_fail(&why, "a path needs two or more frames with poses");
 	seq->path.scored = s->n > 1 && !e3_path_evaluate(s->ref, s->est, s->n, &seq->path.score, ate, &why);
 	if (!seq->path.scored)
 		snprintf(seq->path.why, sizeof seq->path.why, "%.*s", E3_EVAL_WHY - 1, why.text);
@@ -99,7 +99,7 @@ static void pose_free(void *state)
 	free(s);
 }
 
-/* As the reference reads it back from its result files. */
+/* The value that the reference reads back from its result files. */
 static double six(const e3_eval_options *o, double v)
 {
 	char text[64];

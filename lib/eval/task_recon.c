@@ -31,7 +31,7 @@ static const eval_figure figures[FIGURES] = {
 typedef struct recon_state {
 	const e3_eval_options *o;
 	e3_recon scene;
-	float *points; /* of predicted depth */
+	float *points; /* points of the predicted depth */
 	size_t room;
 	int64_t no_points, no_camera;
 } recon_state;
@@ -44,7 +44,7 @@ static void *begin(const e3_eval_options *o, e3_err *err)
 	return s;
 }
 
-/* The predicted points of a frame; NULL: it has none (counted) or, with *rc -1, there is no memory. */
+/* The predicted points of a frame. NULL: there are none (which is counted) or, with *rc -1, there is no memory. */
 static const float *points_of(recon_state *s, const eval_sample *p, int *rc, e3_err *err)
 {
 	const e3_pred *q = p->pred;
@@ -63,7 +63,7 @@ static const float *points_of(recon_state *s, const eval_sample *p, int *rc, e3_
 	return s->points;
 }
 
-/* Of the true depth map, as told or from the fields of view. */
+/* Intrinsics of the true depth map, as given or from the fields of view. */
 static bool true_camera(const e3_truth *t, e3_intrinsics *k)
 {
 	if (t->has_intrinsics)
@@ -96,7 +96,7 @@ static int add(void *state, const eval_sample *p, e3_err *err)
 		return add_view(state, p, p->resampler, err);
 	if (!t || !p->pred || !p->pred->points)
 		return 0;
-	/* points without depth: nobody has laid the picture over the truth yet */
+	/* points without depth: no resampler was made yet */
 	if (e3_resampler_init(&own, &p->pred->s, (int[]){p->pred->w, p->pred->h}, (int[]){t->w, t->h}, err))
 		return -1;
 	int rc = add_view(state, p, &own, err);
@@ -122,7 +122,7 @@ static int save_cloud(const recon_state *s, const e3_eval_seq *seq, const char *
 		err);
 }
 
-/* What cannot be computed is said in `recon.why`; what cannot be written is a failure. */
+/* A scene that cannot be scored is explained in `recon.why`; a file that cannot be written is a failure. */
 static int score(recon_state *s, e3_eval_seq *seq, e3_err *err)
 {
 	e3_recon_rule rule = {.radius = s->o->icp, .similarity = s->o->use_proj, .threads = (int)s->o->threads};
@@ -179,7 +179,7 @@ static void values(const e3_eval_recon *r, double *v)
 	memcpy(v, all, sizeof all);
 }
 
-/* Plain means over scenes; of counts the sum. */
+/* Unweighted means over scenes; sums of counts. */
 static void average(const e3_eval_options *o, const e3_eval_seq *s, int n, e3_eval_seq *to)
 {
 	e3_eval_recon *r = &to->recon;

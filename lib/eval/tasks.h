@@ -36,7 +36,7 @@ typedef struct eval_frame_truth {
 	const char *unit; /* or NULL */
 } eval_frame_truth;
 
-/* Of a message. */
+/* The truth of a message. */
 int eval_frame_truth_of(const e3_truth *t, eval_frame_truth *to, e3_err *err);
 
 /* A stream, a safetensors file (depth [n,h,w], pose [n,9]) or a trajectory file, told apart by content. */
@@ -119,7 +119,7 @@ int eval_save_npy(const e3_eval_options *o, const char *name, int64_t k, const e
 
 #define EVAL_ERROR_TOP 0.25 /* relative error that has the lightest colour */
 
-/* Maybe keeps the frame, which has depth. *to: NULL at first. */
+/* Keeps the frame, which has depth, if its turn has come. */
 int eval_shots_add(e3_eval_shots **to, const eval_sample *p, const e3_eval_options *o, e3_err *err);
 /* unit: of the truth. */
 int eval_shots_draw(const e3_eval_shots *x, const char *title, const char *unit, const char *path, e3_err *err);

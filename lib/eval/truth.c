@@ -12,10 +12,10 @@ struct eval_truth {
 	eval_input_kind kind;
 	const char *path;
 	const e3_eval_options *o;
-	e3_truth now; /* the last one handed out, or (stream) the next to be */
+	e3_truth now; /* the truth returned last or, for streams, to be returned next */
 	/* stream */
 	e3_in *in;
-	bool ended, ahead; /* `ahead`: `now` has not been asked for yet */
+	bool ended, ahead; /* `ahead`: `now` was not returned yet */
 	e3_pred other;     /* with `against`: `now` borrows its depth */
 	/* safetensors */
 	e3_ckpt *ckpt;
@@ -77,7 +77,7 @@ eval_truth *eval_truth_open(const char *path, const e3_eval_options *o, e3_err *
 	return t;
 }
 
-/* A message of the wanted kind into `now`. */
+/* Decodes a message of the wanted kind into `now`. */
 static int decode_now(eval_truth *t, const e3_msg *msg, e3_err *err)
 {
 	if (!t->o->against)
@@ -150,7 +150,7 @@ static int traj_at(eval_truth *t, int64_t k, const e3_source *s, eval_frame_trut
 		if (!(fabs(t->traj.stamp[row] - s->pts) <= t->o->max_diff))
 			return 0;
 	} else if (row >= t->traj.n)
-		return 0; /* said at the end, with both numbers */
+		return 0; /* eval_truth_end reports both counts */
 	return eval_traj_pose(t->traj.pose[row], &to->pose, err) ? -1 : 1;
 }
 
