@@ -103,21 +103,21 @@ for p in glob.glob(sys.argv[1] + "/*.png"):
 	for set in sintel:MPI-complete bonn:rgbd 7scenes:7s nrgbd:rooms kitti:k nyu:n tum:t scannet:sc co3d:c; do
 		name=${set%:*} dir=$T/all/${set#*:}
 		scene "$name" "$dir"
-		fails 1 "it lies elsewhere: give $T/all/" -- e3-decode --dataset "$name" --root "$T/all" --list
+		fails 1 "the data set is elsewhere: give $T/all/" -- e3-decode --dataset "$name" --root "$T/all" --list
 	done
-	fails 1 "; it lies elsewhere: give $T/all/MPI-complete/" -- e3-decode --dataset sintel --root "$T/all"
-	fails 1 "; it lies elsewhere: give $T/all/MPI-complete/" -- e3-decode --dataset sintel --root "$T/all/MPI-complete/training"
-	fails 1 "; it lies elsewhere: give $T/all/MPI-complete/" -- e3-decode --dataset sintel --root "$T/all/MPI-complete/training/final/"
-	fails 1 "; it lies elsewhere: give $T/all/7s/" -- e3-decode --dataset 7scenes --root "$T/all/7s/chess"
-	fails 1 "; it lies elsewhere: give $T/all/rgbd/rgbd_bonn_dataset/" -- e3-decode --dataset bonn --root "$T/all/rgbd/rgbd_bonn_dataset/rgbd_bonn_balloon2"
+	fails 1 "; the data set is elsewhere: give $T/all/MPI-complete/" -- e3-decode --dataset sintel --root "$T/all"
+	fails 1 "; the data set is elsewhere: give $T/all/MPI-complete/" -- e3-decode --dataset sintel --root "$T/all/MPI-complete/training"
+	fails 1 "; the data set is elsewhere: give $T/all/MPI-complete/" -- e3-decode --dataset sintel --root "$T/all/MPI-complete/training/final/"
+	fails 1 "; the data set is elsewhere: give $T/all/7s/" -- e3-decode --dataset 7scenes --root "$T/all/7s/chess"
+	fails 1 "; the data set is elsewhere: give $T/all/rgbd/rgbd_bonn_dataset/" -- e3-decode --dataset bonn --root "$T/all/rgbd/rgbd_bonn_dataset/rgbd_bonn_balloon2"
 	mv "$T/all/rgbd" "$T/all/BONN"
 	e3-decode --dataset bonn --root "$T/all" --list >"$T/list" # BONN is bonn
 	[ "$(grep -cP '\t-$' "$T/list")" -eq 1 ]
 	mkdir "$T/all/empty"
-	fails 1 "found nothing; it lies elsewhere: give $T/all/BONN/rgbd_bonn_dataset/" -- e3-decode --dataset bonn --root "$T/all/empty" --list
+	fails 1 "found nothing; the data set is elsewhere: give $T/all/BONN/rgbd_bonn_dataset/" -- e3-decode --dataset bonn --root "$T/all/empty" --list
 	mkdir -p "$T/lone/a/b/c/d"
 	fails 1 "found nothing" -- e3-decode --dataset bonn --root "$T/lone/a/b/c/d" --list
-	[ "$(grep -c "lies elsewhere" "$T/stderr")" -eq 0 ]
+	[ "$(grep -c "is elsewhere" "$T/stderr")" -eq 0 ]
 }
 
 @test "nyu as it is handed out is refused, saying what to do" {
@@ -252,7 +252,7 @@ convert() { /usr/bin/python3 "$ROOT/pipelines/eval/nyu.py" "$@"; }
 	rm "$T"/tum/*/groundtruth_90.txt
 	listed tum rgbd_dataset_freiburg3_sitting_static "groundtruth_90.txt: No such file or directory"
 	rm -r "$T/scannet/scene0707_00/color_90"
-	listed scannet scene0707_00 "scene0707_00.sens: neither this nor color_90 is there"
+	listed scannet scene0707_00 "scene0707_00.sens: neither this nor color_90 exists"
 	[ "$(grep -c '^scene0[78].*not found$' "$T/list")" -eq 99 ]
 	rm "$T"/co3d/apple/110_13051_23361/images/*2.jpg
 	listed co3d apple/110_13051_23361 "named in the annotations: No such file" --min-frames 3 --draw 3

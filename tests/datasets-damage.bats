@@ -55,7 +55,7 @@ nan4='\000\000\300\177' nan8='\000\000\000\000\000\000\370\177'
 	damage sintel '*.cam' "number 10 is not finite: the pose is missing" "$(poke 76 "$nan8")"
 	damage sintel '*.cam' "number 1 is not finite: the intrinsics are missing" "$(poke 4 "$nan8")"
 	damage sintel '*.cam' "focal lengths 0 and" "$(poke 4 '\0\0\0\0\0\0\0\0')"
-	damage sintel '*.cam' "the matrix is no rotation" "$(poke 76 '\0\0\0\0\0\0\0\100')"
+	damage sintel '*.cam' "the matrix is not a rotation" "$(poke 76 '\0\0\0\0\0\0\0\100')"
 	damage sintel '*.cam' "missing: there are 4 pictures and 3 of these" 'rm "$f"'
 }
 
@@ -117,7 +117,7 @@ nan4='\000\000\300\177' nan8='\000\000\000\000\000\000\370\177'
 	damage 7scenes '*.pose.txt' "2 poses: expected one" 'cat "$f" "$f" >"$f.2"; mv "$f.2" "$f"'
 	damage 7scenes '*.pose.txt' "line 1: number 1 is not finite: the pose is missing" 'sed -i "1s/^[^ ]*/nan/" "$f"'
 	damage 7scenes '*.pose.txt' "line 2: " 'sed -i "2s/^[^ ]*/here/" "$f"'
-	damage 7scenes '*.pose.txt' "is no rotation" 'sed -i "1s/^[^ ]*/7/" "$f"'
+	damage 7scenes '*.pose.txt' "is not a rotation" 'sed -i "1s/^[^ ]*/7/" "$f"'
 	damage 7scenes '*.pose.txt' "frame-000001.pose.txt: holds no pose" ': >"$f"'
 	damage 7scenes '*.pose.txt' "frame-000001.pose.txt: No such file" 'rm "$f"'
 	scene nrgbd
@@ -167,7 +167,7 @@ nan4='\000\000\300\177' nan8='\000\000\000\000\000\000\370\177'
 	}
 	bad "110_13051_23361: frame 0: T is not 3 numbers: the pose is missing" 'sed -i "s/\"T\":\[[^,]*,/\"T\":[/" "$j"'
 	bad "R is not 3 × 3 numbers" 'sed -i "s/\"R\"/\"Q\"/" "$j"'
-	bad "the matrix is no rotation" 'sed -i "s/\"R\":\[\[[^,]*,/\"R\":[[3,/" "$j"'
+	bad "the matrix is not a rotation" 'sed -i "s/\"R\":\[\[[^,]*,/\"R\":[[3,/" "$j"'
 	bad "not JSON" 'sed -i "s/\"R\":\[\[[^,]*,/\"R\":[[NaN,/" "$j"'
 	bad "filepath is missing" 'sed -i "s/\"filepath\"/\"file\"/g" "$j"'
 	bad "leaves the data set" 'sed -i "s/\"apple\/110/\"..\/110/g" "$j"'

@@ -103,7 +103,7 @@ assert rows["cave_2"]["missing"] == "not found" and not rows["mine"]["published"
 		e3-decode --dataset co3d --root "$T/r"
 	mkdir "$T/r/apple"
 	fails 1 "co3d: $T/r/some: expected annotations: apple_test.jgz and so on" -- e3-decode --dataset co3d --root "$T/r" --annotations "$T/r/some"
-	fails 1 "no truth for the task recon: it has that for depth, video-depth" -- e3-decode --dataset bonn --root "$T/r" --task recon
+	fails 1 "no truth for the task recon: it has truth for depth, video-depth" -- e3-decode --dataset bonn --root "$T/r" --task recon
 	# and downstream learns of it
 	rc=0
 	e3-decode --dataset kitti --root "$T/r" 2>/dev/null | e3-dump - >/dev/null 2>"$T/told" || rc=$?
@@ -144,7 +144,7 @@ assert rows["cave_2"]["missing"] == "not found" and not rows["mine"]["published"
 	fails 1 "its readers expect the proportions of 640 × 480" -- e3-scene --as 7scenes --size 250x180 "$T/k"
 	fails 1 "expected a name such as chess/seq-03 (SCENE/seq-NN)" -- e3-scene --as 7scenes --sequence ../seq-1 --size 64x48 "$T/k"
 	scene tum --frames 1
-	fails 1 "is there already" -- e3-scene --as tum --size 64x48 --frames 1 "$T/tum"
+	fails 1 "exists already" -- e3-scene --as tum --size 64x48 --frames 1 "$T/tum"
 }
 
 @test "a writer that fails takes back what it wrote" {
@@ -292,7 +292,7 @@ frames_of() {
 	    assert abs(fb[k]["pts"] - fa[3 * k]["pts"] - 0.004) < 1e-5
 	PY
 	rm "$d/rgb.txt"
-	fails 1 "rgb.txt: neither this nor rgb_90 is there" -- e3-decode --dataset tum --root "$T/tum" -o "$T/o.e3"
+	fails 1 "rgb.txt: neither this nor rgb_90 exists" -- e3-decode --dataset tum --root "$T/tum" -o "$T/o.e3"
 }
 
 @test "scannet: the .sens file itself, every third of its first 270 frames" {
@@ -331,14 +331,14 @@ frames_of() {
 	}
 	bad 283 '\001' "colour compression 1: expected 2 (JPEG)"
 	bad 319 '\0000\0000\0300\0177' "frame 0: the pose is missing"
-	bad 319 '\0000\0000\0000\0101' "frame 0: the matrix is no rotation"
+	bad 319 '\0000\0000\0000\0101' "frame 0: the matrix is not a rotation"
 	bad 399 '\0000\0000\0000\0000\0001\0000\0000\0000' "frame 0: truncated: 4294967296 bytes wanted"
 	truncate -s -300 "$d/scene0707_00.sens"
 	fails 1 "scene0707_00.sens: frame 6: truncated" -- e3-decode --dataset scannet --root "$T/scannet" -o "$T/o.e3"
 	printf '\5' | dd of="$d/scene0707_00.sens" bs=1 conv=notrunc status=none
 	fails 1 ".sens version 5: expected 4" -- e3-decode --dataset scannet --root "$T/scannet" -o "$T/o.e3"
 	rm "$d/scene0707_00.sens"
-	fails 1 "neither this nor color_90 is there" -- e3-decode --dataset scannet --root "$T/scannet" -o "$T/o.e3"
+	fails 1 "neither this nor color_90 exists" -- e3-decode --dataset scannet --root "$T/scannet" -o "$T/o.e3"
 }
 
 @test "a stop in the middle leaves a whole tree" {

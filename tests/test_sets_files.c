@@ -260,7 +260,7 @@ static void cameras_come_back_or_say_what_is_wrong(void **state)
 	memset(b + 4 + 8 * 9, 0xff, 8);
 	refused(e3_cam_decode(b, n, "a.cam", &back, &err), &err, "number 10 is not finite: the pose is missing");
 	memset(b + 4 + 8 * 9, 0, 8);
-	refused(e3_cam_decode(b, n, "a.cam", &back, &err), &err, "the matrix is no rotation");
+	refused(e3_cam_decode(b, n, "a.cam", &back, &err), &err, "the matrix is not a rotation");
 	memcpy(b + 4 + 8 * 9, keep, 8);
 	memset(b + 4, 0, 8);
 	refused(e3_cam_decode(b, n, "a.cam", &back, &err), &err, "focal lengths 0 and 1121");

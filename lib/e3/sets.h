@@ -1,10 +1,7 @@
-/* sets: the papers' data sets on disk: their files, their layouts, their loaders; read and written (doc/evaluation.md
- * 1, 2, 6).
- *
- * Poses here are world from camera (camera to world), 3×4 row-major with an implied last row 0 0 0 1, OpenCV axes,
- * whatever the file holds: what hands them to the stream inverts them. Depth is z depth in the unit of the data set; 0
- * is unknown.
- */
+/* sets: the papers' data sets on disk: their files, folders and loaders, for reading and writing (doc/evaluation.md 1,
+ * 2, 6). Poses here are world from camera (camera to world), 3×4 row-major with an implied last row 0 0 0 1, with
+ * OpenCV axes, whatever the file contains; e3_seq_read inverts them for the stream. Depth is z depth in the unit of the
+ * data set; 0 is unknown. */
 #ifndef E3_SETS_H
 #define E3_SETS_H
 
@@ -24,16 +21,16 @@ typedef struct e3_depth {
 } e3_depth;
 
 void e3_depth_release(e3_depth *d);
-/* Zeroed; sizes as e3_image_init. */
+/* A zeroed map; the limits of the sizes are those of e3_image_init. */
 int e3_depth_init(e3_depth *d, int w, int h, e3_err *err);
 
-/* Sintel's .dpt: float32. Refuses another tag, sizes that do not fit the bytes or exceed 1e8 pixels, NaN. Zero and
- * below is unknown. */
+/* Sintel's .dpt: float32. Refuses another tag, sizes that do not match the bytes or exceed 1e8 pixels, NaN. Zero and
+ * negative values are unknown. */
 int e3_sintel_dpt_decode(const uint8_t *bytes, size_t n, const char *name, e3_depth *out, e3_err *err);
 int e3_sintel_dpt_save(const char *path, const e3_depth *d, e3_err *err);
 
-/* numpy's .npy with a matrix of '<f4' or '<f8' in C order. Refuses values that are not finite. Zero and below is
- * unknown. */
+/* numpy's .npy with a matrix of '<f4' or '<f8' in C order. Refuses values that are not finite. Zero and negative values
+ * are unknown. */
 int e3_npy_decode(const uint8_t *bytes, size_t n, const char *name, e3_depth *out, e3_err *err);
 int e3_npy_save(const char *path, const e3_depth *d, e3_err *err);
 
@@ -45,10 +42,10 @@ typedef enum e3_depth16 {
 	E3_DEPTH16_NRGBD    /* mm; beyond 10 m: unknown */
 } e3_depth16;
 
-/* As the reference reads them (doc/evaluation.md 2). KITTI and Bonn: a map whose highest value is at most 255 was 8-bit
- * once: refused. */
+/* As the reference reads them (doc/evaluation.md 2). Refuses a KITTI or Bonn map whose highest value is at most 255: it
+ * was converted from 8 bits. */
 int e3_depth16_decode(const uint8_t *bytes, size_t n, const char *name, e3_depth16 kind, e3_depth *out, e3_err *err);
-/* Metres rounded to the format's step; what the format cannot hold becomes unknown. */
+/* Rounds metres to the format's step; values outside its range become unknown. */
 int e3_depth16_save(const char *path, e3_depth16 kind, const e3_depth *d, e3_err *err);
 
 /* Sintel's .cam. */
@@ -57,14 +54,14 @@ typedef struct e3_cam {
 	double w2c[12]; /* camera from world */
 } e3_cam;
 
-/* Refuses another tag or size, numbers that are not finite, focal lengths of 0, what is no rotation. */
+/* Refuses another tag or size, numbers that are not finite, focal lengths of 0, a matrix that is not a rotation. */
 int e3_cam_decode(const uint8_t *bytes, size_t n, const char *name, e3_cam *out, e3_err *err);
 int e3_cam_save(const char *path, const e3_cam *cam, e3_err *err);
 
 /* --- register.c: 7-Scenes' raw depth seen from its colour camera (doc/evaluation.md 2.5) --- */
 
-/* raw, out: [h][w] mm. With reject_invalid the code 65535 is dropped; without, it is projected and wraps, as in the
- * reference. */
+/* raw, out: [h][w] mm. With reject_invalid the code 65535 is dropped; without it, the code is projected and may wrap
+ * around, as in the reference. */
 int e3_scenes7_register(const uint16_t *raw, int w, int h, bool reject_invalid, uint16_t *out, e3_err *err);
 
 /* --- rng.c: the draws of CO3D's evaluation (doc/evaluation.md 6), value for value --- */
@@ -96,13 +93,13 @@ typedef struct e3_traj {
 	double (*pose)[12]; /* world from camera */
 } e3_traj;
 
-/* Reads all of `text` (n bytes, no NUL needed). `name` is for messages, which name the line. Refuses numbers that are
- * missing, too many or not finite, quaternions without length, matrices that are no rotation within 1 %. *out is
+/* Reads all of `text` (n bytes, no NUL needed). Errors begin with `name` and the line. Refuses numbers that are
+ * missing, superfluous or not finite, quaternions of length 0, matrices that are not a rotation within 1 %. *out is
  * initialised here. */
 int e3_traj_decode(const char *text, size_t n, const char *name, e3_traj_format format, e3_traj *out, e3_err *err);
 int e3_traj_load(const char *path, e3_traj_format format, e3_traj *out, e3_err *err);
 int e3_traj_save(const char *path, e3_traj_format format, const e3_traj *t, e3_err *err);
-/* Adds one; *t may be zeroed. */
+/* Adds a pose; *t may be zeroed. */
 int e3_traj_add(e3_traj *t, double stamp, const double pose[12], e3_err *err);
 void e3_traj_release(e3_traj *t);
 
@@ -121,11 +118,10 @@ typedef struct e3_stamp_pairs {
  * (doc/evaluation.md 2.7). */
 int e3_traj_associate(e3_stamps a, e3_stamps b, double within, e3_stamp_pairs *out, e3_err *err);
 
-/* --- loader.c: pictures as the reference's loaders give them to the network, byte for byte (doc/evaluation.md 1) ---
- */
+/* --- loader.c: the reference's image loaders, byte for byte (doc/evaluation.md 1) --- */
 
-/* A: long side to `size`, then the sides squeezed (or, with `crop`, cut) to multiples of 14. *fit leads from pixels of
- * `in` to pixels of *out. Refuses squares. RGB only; out is initialised here. */
+/* A: scales the long side to `size`, then scales (or, with `crop`, crops) the sides to multiples of 14. *fit maps
+ * pixels of `in` to pixels of *out. Refuses squares. RGB only; out is initialised here. */
 int e3_loader_a(const e3_image *in, int size, bool crop, e3_image *out, e3_fit *fit, e3_err *err);
 
 typedef struct e3_loaded {
@@ -135,20 +131,21 @@ typedef struct e3_loaded {
 	e3_fit fit;
 } e3_loaded;
 
-/* B: cut around the principal point, scaled to cover target[0] × target[1], cut to that; depth by nearest neighbour.
- * `depth` may be NULL; else it has the size of `rgb`. Refuses upright pictures and principal points in the outer fifth.
- */
+/* B: crops around the principal point, scales to cover target[0] × target[1], crops to that; depth by nearest
+ * neighbour. `depth` may be NULL; else it has the size of `rgb`. Refuses portrait pictures and principal points in the
+ * outer fifth. */
 int e3_loader_b(const e3_image *rgb, const e3_depth *depth, const e3_intrinsics *k, const int target[2], e3_loaded *out,
 	e3_err *err);
 void e3_loaded_release(e3_loaded *x);
 
-/* C: 224: squeezed to 224 × 224; 518: width 518, the height rounded to a multiple of 14, at most 518. */
+/* C: 224: scaled to 224 × 224, whatever the proportions; 518: width 518, the height rounded to a multiple of 14, at
+ * most 518. */
 int e3_loader_c(const e3_image *in, int size, e3_image *out, e3_fit *fit, e3_err *err);
 
 /* --- set.c, seq.c, read.c: a data set as sequences of frames with truth --- */
 
-/* The registry: a line for each data set, with the identifier of its row in lib/sets (sets_IDENTIFIER, in a file of its
- * own) and the name that options and messages use. Choices, help texts and error texts follow from it. */
+/* The registry: a line for each data set, with the identifier of its row in lib/sets (sets_IDENTIFIER, in
+ * set_IDENTIFIER.c) and the name in options and messages. Choices, help texts and error texts follow from it. */
 #define E3_SETS(X) \
 	X(sintel, "sintel") \
 	X(kitti, "kitti") \
@@ -181,17 +178,17 @@ typedef enum e3_task {
 #define E3_TASK_NAMES "depth|video-depth|recon|pose|pairs"
 const char *e3_task_name(e3_task task);
 
-/* What a data set's files look like when a scene is written as one. */
+/* The properties of a data set's files when a scene is written as one. */
 typedef struct e3_set_format {
 	int w, h;     /* of the data set's pictures */
-	double focal; /* in pixels at that width, where the readers know only this one, and these proportions; 0: any */
-	bool central; /* the readers take w/2, h/2 as the principal point, counted from the centre of the first pixel */
+	double focal; /* in pixels at that width, if the readers assume this value and these proportions; 0: any */
+	bool central; /* the readers assume the principal point w/2, h/2, counted from the centre of the first pixel */
 	const char *sequence; /* the first of the published ones */
 } e3_set_format;
 
 /* What is known of a data set without its files. */
 typedef struct e3_set_info {
-	const char *label;     /* in the reference's result files; NULL: the name */
+	const char *label;     /* name in the reference's result files; NULL: the name */
 	unsigned tasks;        /* 1 << e3_task: those it has truth for */
 	e3_task usual;         /* the one the papers use it for */
 	int64_t stride;        /* of the papers: every so many frames */
@@ -207,31 +204,31 @@ const e3_set_info *e3_set_info_of(e3_set_id id);
 
 typedef struct e3_set_options {
 	e3_set_id set;
-	const char *root;               /* the data set's folder, or the one that holds it under its usual name */
-	const char *annotations;        /* CO3D: where CATEGORY_test.jgz lie; NULL: the root */
-	int task;                       /* e3_task; -1: the one the data set is for */
-	int64_t stride;                 /* every so many frames; 0: as the papers do */
-	int64_t max_frames;             /* of those at most; 0: all */
+	const char *root;               /* the data set's folder, or a folder that contains it under its usual name */
+	const char *annotations;        /* CO3D: folder of the files CATEGORY_test.jgz; NULL: the root */
+	int task;                       /* e3_task; -1: the data set's usual task */
+	int64_t stride;                 /* every stride-th frame; 0: as in the papers */
+	int64_t max_frames;             /* at most so many of those; 0: all */
 	int size;                       /* of loaders A and B; 0: 518 */
 	int co3d_size;                  /* of loader C, 224 or 518; 0: 224 */
 	int64_t draw, seed, min_frames; /* CO3D: frames drawn of a sequence (0: 10), the generators' seed, sequences shorter
 									   are left out (0: 50) */
 	bool ten;                       /* CO3D: ten sequences of each category, drawn: the reference's fast_eval */
-	bool reject_invalid;            /* 7-Scenes: registered here, without the invalid code */
+	bool reject_invalid;            /* 7-Scenes: register the raw depth here, without the invalid code */
 } e3_set_options;
 
 typedef struct e3_set e3_set;
 
-/* Looks what is there. -1 names what was expected where, and what was found, when nothing is; also for a task the set
- * has no truth for. The options' texts are borrowed. */
+/* Finds the data set and lists its sequences. NULL when nothing of it is found, with what was expected and what is
+ * there, and for a task that it has no truth for. Strings in the options are borrowed. */
 e3_set *e3_set_open(const e3_set_options *o, e3_err *err);
 void e3_set_close(e3_set *s);
 e3_task e3_set_task(const e3_set *s);
 
 typedef struct e3_set_entry {
-	const char *name; /* as --sequence takes it */
-	bool published;   /* one of those the papers' tables are made of */
-	bool found;       /* something of it is there */
+	const char *name; /* its name in options */
+	bool published;   /* part of the papers' tables */
+	bool found;       /* some of its files exist */
 } e3_set_entry;
 
 size_t e3_set_count(const e3_set *s);
@@ -240,29 +237,31 @@ e3_set_entry e3_set_entry_at(const e3_set *s, size_t k);
 typedef struct e3_seq e3_seq;
 
 typedef struct e3_seq_counts {
-	int64_t images, depths, poses; /* what lies there: before strides and limits */
+	int64_t images, depths, poses; /* what exists, before strides and limits */
 	int64_t frames;                /* what e3_seq_read gives */
 } e3_seq_counts;
 
-/* Lists and pairs the files of sequence k. NULL names what is missing: the file, what was expected, what was found. */
+/* Lists and pairs the files of sequence k. NULL when something is missing: the error names the file, what was expected
+ * and what was found. */
 e3_seq *e3_seq_open(const e3_set *s, size_t k, e3_err *err);
 void e3_seq_close(e3_seq *q);
 e3_seq_counts e3_seq_count(const e3_seq *q);
-/* Frame k (0 .. frames-1) as the loader of the task gives it, and its truth (both released first, then filled): for
- * depth and video-depth the depth map in its own size, with the intrinsics of that where the set states them; for recon
- * the depth as loader B cuts it, with its intrinsics; for pose and pairs no depth. Poses are camera from world, the
- * world being the first frame's camera; their fields of view are 0 where the set states no intrinsics. */
+/* Frame k (0 .. frames-1) as the loader of the task prepares it, and its truth (both are released first, then filled).
+ * For depth and video-depth the truth is the depth map in its own size, with its intrinsics where the data set states
+ * them; for recon the depth map as loader B crops it, with its intrinsics; for pose and pairs there is no depth map.
+ * Poses are camera from world, where the world is the first frame's camera; their fields of view are 0 where the data
+ * set states no intrinsics. */
 int e3_seq_read(e3_seq *q, int64_t k, e3_frame *frame, e3_truth *truth, e3_err *err);
 
 /* --- write.c: a scene in a data set's own layout and files, for e3_set_open and the originals' readers --- */
 
 typedef struct e3_set_writer e3_set_writer;
 
-/* Under `dir`, which --root then names; sequence NULL: that of the format. Refuses names that are not of the set's
- * form, and sequences that are there already. */
+/* Writes below `dir`, the root for e3_set_open. sequence NULL: that of the format. Refuses names that do not match the
+ * data set's form, and sequences that exist. */
 e3_set_writer *e3_set_writer_open(e3_set_id set, const char *dir, const char *sequence, e3_err *err);
 /* The next frame: depth in metres (Sintel: units) of the size of rgb, pose world from camera, seconds from the first
- * frame. What a format cannot hold is rounded to its step, or becomes unknown. */
+ * frame. Values are rounded to the format's step; those outside its range become unknown. */
 typedef struct e3_set_shot {
 	const e3_image *rgb;
 	const e3_depth *depth;
@@ -270,7 +269,7 @@ typedef struct e3_set_shot {
 	double pose[12], seconds;
 } e3_set_shot;
 int e3_set_writer_add(e3_set_writer *w, const e3_set_shot *shot, e3_err *err);
-/* Writes what belongs to the whole sequence, and frees w. On failure nothing of the sequence stays. */
+/* Writes the files of the whole sequence, and frees w. On failure all files of the sequence are removed. */
 int e3_set_writer_close(e3_set_writer *w, e3_err *err);
 /* Frees w and removes what it wrote. NULL is fine. */
 void e3_set_writer_discard(e3_set_writer *w);

@@ -101,5 +101,5 @@ int eval_traj_pose(const double c2w[12], e3_pose *to, e3_err *err)
 		memcpy(to->r + 3 * row, m + 4 * row, 3 * sizeof *m);
 		to->t[row] = m[4 * row + 3];
 	}
-	return e3_mat_to_quat(to->r, to->q) ? e3_fail(err, "a pose without rotation") : 0;
+	return e3_mat_to_quat(to->r, to->q) ? e3_fail(err, "the matrix of a pose is not a rotation") : 0;
 }

@@ -121,8 +121,9 @@ static int traj_text(const char *dir, const e3_eval_seq *s, e3_err *err)
 		return -1;
 	for (int64_t k = 0; !rc && k < s->path.frames; k++) {
 		double m[12], r[9];
-		rc =
-			e3_quat_to_mat(s->pose[k].q, r) ? e3_fail(err, "writing results: %s: a pose without rotation", s->name) : 0;
+		rc = e3_quat_to_mat(s->pose[k].q, r)
+			? e3_fail(err, "writing results: %s: the matrix of a pose is not a rotation", s->name)
+			: 0;
 		for (int row = 0; row < 3; row++) {
 			memcpy(m + 4 * row, r + 3 * row, 3 * sizeof *m);
 			m[4 * row + 3] = s->pose[k].x[row];

@@ -1,5 +1,5 @@
-/* sets: pairing two lists of time stamps, nearest first, each stamp once (doc/evaluation.md 2.7). Refuses lists in
- * which so many stamps lie together that the candidates would not fit. */
+/* sets: pairing two lists of time stamps: nearest first, each stamp once (doc/evaluation.md 2.7). Refuses lists with so
+ * many close stamps that the candidates would not fit in memory. */
 #include "e3/mem.h"
 #include "e3/sets.h"
 #include <math.h>

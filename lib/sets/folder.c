@@ -1,4 +1,4 @@
-/* sets: folders and names: sorted listings, paths, "what is missing". */
+/* sets: folders and file names: sorted listings, paths, messages about missing files. */
 #include "e3/mem.h"
 #include "internal.h"
 #include <dirent.h>
@@ -65,7 +65,7 @@ int sets_folder(const char *path, sets_pattern want, sets_names *out, e3_err *er
 		if (!fits(e->d_name, &want))
 			continue;
 		if (fstatat(dirfd(d), e->d_name, &st, 0)) {
-			/* a link to nowhere: were it left out, what is paired by order would shift */
+			/* a dangling link: leaving it out would shift files that are paired by order */
 			if (want.suffix && *want.suffix && !want.folders)
 				rc = e3_fail_sys(err, "reading: %s/%s", path, e->d_name);
 			continue;

@@ -1,5 +1,5 @@
-/* sets: where a data set lies. Refuses roots in which nothing of it is found, naming what was expected, what is there
- * and, where it lies a few folders above or one below, which folder to give instead. */
+/* sets: finding the folder of a data set. When nothing of it is at the root, the message says what was expected, what
+ * is there and, if the data set is up to three folders above or one below, which folder to give. */
 #include "e3/mem.h"
 #include "internal.h"
 #include <stdio.h>
@@ -24,7 +24,7 @@ static bool has_folder(const char *path, const sets_row *row)
 
 static bool is_home(const e3_set *s) { return s->row->is_home ? s->row->is_home(s) : has_folder(s->base, s->row); }
 
-/* Takes `path` (with its slash) for s->base when the data set lies there; else frees it. */
+/* Makes `path` (which ends in a slash) s->base when the data set is there; else frees it. */
 static bool take(e3_set *s, char *path)
 {
 	s->base = path;
@@ -35,7 +35,7 @@ static bool take(e3_set *s, char *path)
 	return false;
 }
 
-/* Below `dir` (with its slash) in a folder called as `home`, in other capitals. */
+/* Looks in a folder below `dir` (which ends in a slash) whose name differs from `home` only in case. */
 static bool is_called(e3_set *s, const char *dir, const sets_names *here, const char *home)
 {
 	size_t n = strcspn(home, "/");
@@ -46,7 +46,7 @@ static bool is_called(e3_set *s, const char *dir, const sets_names *here, const 
 	return false;
 }
 
-/* In `dir` (with its slash), or in a folder there that is called as the data set usually is. */
+/* Looks in `dir` (which ends in a slash) and in its folders with one of the data set's usual names. */
 static bool is_in(e3_set *s, const char *dir)
 {
 	const char *const *home = s->row->homes;
@@ -62,7 +62,7 @@ static bool is_in(e3_set *s, const char *dir)
 	return yes;
 }
 
-/* One below the root, or above it: the folder to give, allocated; NULL. */
+/* Looks one folder below the root and a few above. Returns the folder to give instead, allocated, or NULL. */
 static char *near_by(e3_set *s, const char *root)
 {
 	enum { ABOVE = 3 };
@@ -87,7 +87,7 @@ static char *near_by(e3_set *s, const char *root)
 	return base;
 }
 
-/* What lies at the root, for the message; a few names. */
+/* Lists a few names of the root's contents, for the message. */
 static int describe(const char *root, e3_buf *to)
 {
 	enum { SHOWN = 6 };
@@ -129,7 +129,8 @@ int sets_find_home(e3_set *s, e3_err *err)
 	char *other = near_by(s, root);
 	describe(root, &what);
 	e3_fail(err, "opening: %s: %s: expected %s, here or in %s; found %s%s%s", s->name, root, row->expected,
-		row->homes[1], what.data ? what.data : "", other ? "; it lies elsewhere: give " : "", other ? other : "");
+		row->homes[1], what.data ? what.data : "", other ? "; the data set is elsewhere: give " : "",
+		other ? other : "");
 	free(other);
 	e3_buf_release(&what);
 	return -1;

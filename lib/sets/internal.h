@@ -1,17 +1,17 @@
-/* sets: private to lib/sets/: what a data set and a sequence are made of, and what the layouts share. */
+/* sets: private: the structure of a data set and of a sequence, and what the readers share. */
 #ifndef E3_SETS_INTERNAL_H
 #define E3_SETS_INTERNAL_H
 
 #include "e3/io.h"
 #include "e3/sets.h"
 
-/* A file of n bytes that appears whole. */
+/* Writes a file of n bytes; it appears only when it is complete. */
 int sets_save(const char *path, const void *bytes, size_t n, e3_err *err);
-/* n floats, little-endian. */
+/* Writes n floats in little-endian order. */
 void sets_put_floats(uint8_t *to, const float *v, size_t n);
-/* "the matrix is no rotation ..." when rows or handedness are off by 1 %. */
+/* -1 "the matrix is not a rotation ..." when rows or handedness are off by 1 %. */
 int sets_check_rotation(const double m[12], e3_err *err);
-/* raw [h][w] to metres, in a map of that size. */
+/* Converts raw [h][w] to metres; `out` has that size. */
 int sets_depth16(const uint16_t *raw, e3_depth16 kind, e3_depth *out, e3_err *err);
 
 /* --- folder.c: names and folders --- */
@@ -24,9 +24,8 @@ typedef struct sets_names {
 void sets_names_release(sets_names *x);
 int sets_names_add(sets_names *x, const char *name, e3_err *err);
 bool sets_names_have(const sets_names *sorted, const char *name);
-/* What a folder holds whose names begin and end so, sorted by bytes; hidden ones left out. A suffix may be several, as
- * in ".png|.jpg", and its case does not matter. With `folders` only folders, else only what is none. -1 when it cannot
- * be read. */
+/* Lists the files or folders of `path` that match, sorted by bytes, without hidden ones. The suffix may have
+ * alternatives, as in ".png|.jpg", and ignores case. -1 when the folder cannot be read. */
 typedef struct sets_pattern {
 	const char *prefix, *suffix;
 	bool folders;
@@ -34,11 +33,11 @@ typedef struct sets_pattern {
 int sets_folder(const char *path, sets_pattern want, sets_names *out, e3_err *err);
 bool sets_is_folder(const char *path);
 bool sets_is_file(const char *path);
-/* An allocated path; NULL without memory. */
+/* An allocated path; NULL when out of memory. */
 char *sets_path(e3_err *err, const char *fmt, ...) E3_PRINTF(2, 3);
-/* "reading: PATH: WHAT: ..." when the file is not there. */
+/* -1 "reading: PATH: WHAT: ..." when the file is missing. */
 int sets_need(const char *path, const char *what, e3_err *err);
-/* Where the suffix of `name` begins that fits one of `suffixes`; NULL: none does. */
+/* The position in `name` of a suffix that matches one of `suffixes`; NULL when none does. */
 const char *sets_suffix_of(const char *name, const char *suffixes);
 
 /* --- a sequence --- */
@@ -47,12 +46,12 @@ typedef enum sets_map { SETS_NO_DEPTH, SETS_DPT, SETS_NPY, SETS_PNG16, SETS_SCEN
 
 typedef struct sets_frame {
 	char *image, *depth; /* paths; depth NULL: none */
-	size_t at, size;     /* of the picture inside the sequence's pack; size 0: the whole file `image` */
-	double stamp;        /* seconds, or the index */
-	int64_t index;       /* the data set's own number */
+	size_t at, size;     /* position of the picture inside the sequence's pack; size 0: the whole file `image` */
+	double stamp;        /* seconds, or the index where the files state no time */
+	int64_t index;       /* its number in the data set */
 	bool has_pose;
 	double pose[12]; /* world from camera */
-	e3_intrinsics k; /* of a picture of k.w × k.h, 0: of its own size; fx 0: unknown */
+	e3_intrinsics k; /* for a picture of k.w × k.h (0: its own size); fx 0: unknown */
 } sets_frame;
 
 struct e3_seq {
@@ -60,32 +59,33 @@ struct e3_seq {
 	char *name;
 	sets_frame *frame;
 	size_t n, cap;
-	e3_seq_counts counts; /* without frames: that is n */
-	bool strided;         /* the layout has taken its stride already */
-	e3_map pack;          /* the file that frames with a size lie in */
+	e3_seq_counts counts; /* `frames` is not used: it is n */
+	bool strided;         /* the reader of the data set has applied the stride already */
+	e3_map pack;          /* the file that contains the frames whose `size` is not 0 */
 };
 
-/* Adds a frame, numbered `index`; `image` is taken over, NULL fails. The pointer is good until the next. */
+/* Adds a frame with number `index`. Takes ownership of `image`; fails when that is NULL. The pointer is valid until the
+ * next call. */
 sets_frame *sets_add(e3_seq *q, char *image, int64_t index, e3_err *err);
 
-/* What a loader takes for a picture, as a suffix below. */
+/* The endings of picture files, as a suffix below. */
 #define SETS_PICTURES ".png|.jpg|.jpeg"
 
-/* The file that belongs to file `name` (a picture's, say): DIR/STEM SUFFIX, the stem being `name` without its ending;
- * the case of the ending does not matter. -1 names it when it is not among `there` (sorted), with how many there are of
- * each. */
+/* The path of the file that belongs to the file `name`: DIR/STEM SUFFIX, where STEM is `name` without its ending.
+ * Ignores the case of the ending. -1 names the file when it is not among `there` (sorted), with the counts of both
+ * kinds. */
 typedef struct sets_beside {
 	const char *dir, *suffix; /* of the file looked for; the suffix may have alternatives, as in a pattern */
 	const sets_names *there;
-	const sets_names *from; /* what `name` is one of ... */
-	const char *what;       /* ... and what those are: "pictures" */
+	const sets_names *from; /* the files that `name` is one of ... */
+	const char *what;       /* ... and what they are: "pictures" */
 } sets_beside;
 char *sets_find_beside(const sets_beside *b, const char *name, e3_err *err);
-/* -1 names the first of b->there to which none of b->from belongs. */
+/* -1 names the first file of b->there that has no partner in b->from. */
 int sets_need_all(const sets_beside *b, e3_err *err);
 /* The first number in a name; -1 when it has none. */
 int64_t sets_number(const char *name);
-/* What lies in a folder, all of it needed: -1 also when nothing does, saying `what` was expected. */
+/* Lists a folder that must not be empty: -1 when nothing matches, saying that `what` was expected. */
 int sets_listing(const char *path, sets_pattern want, const char *what, sets_names *out, e3_err *err);
 
 /* --- a data set --- */
@@ -99,31 +99,32 @@ enum { SETS_HOMES = 6 };
 
 #define SETS_MAY(t) (1u << E3_TASK_##t)
 
-/* A data set: its row is in its own file, set_IDENTIFIER.c. Functions that are NULL have nothing to do. */
+/* A data set. Its row is in its own file, set_IDENTIFIER.c. A function may be NULL where the data set has nothing to
+ * do. */
 typedef struct sets_row {
 	e3_set_info info;
-	/* Where it lies: names of its folder under the root ("": the root itself; case does not matter), and what such a
-	 * folder holds. */
+	/* Names of its folder below the root ("": the root itself; case is ignored), and what such a folder contains: */
 	const char *homes[SETS_HOMES];
 	sets_pattern folder;              /* such a folder ... */
 	const char *inside;               /* ... with this in it; NULL: nothing in particular */
-	const char *expected;             /* the same in words */
-	bool (*is_home)(const e3_set *s); /* instead of `folder` and `inside`: whether it lies in s->base */
-	/* -1 when the root holds the data set in a form that cannot be read: says what to do. */
+	const char *expected;             /* the same in words, for messages */
+	bool (*is_home)(const e3_set *s); /* replaces `folder` and `inside`: whether the data set is in s->base */
+	/* -1 when the data set is at the root in a form that cannot be read; the message says what to do. */
 	int (*refuse)(const e3_set *s, e3_err *err);
-	/* What is read. */
+	/* Reading. */
 	sets_map map;
 	e3_depth16 kind; /* of SETS_PNG16 */
 	const char *unit;
-	int (*list)(e3_set *s, e3_err *err);                                    /* adds its sequences: sets_entry_add */
-	int (*open)(const e3_set *s, const char *name, e3_seq *q, e3_err *err); /* adds the frames of one: sets_add */
-	void (*release)(e3_set *s);                                             /* s->own */
-	/* What is written. */
+	int (*list)(e3_set *s, e3_err *err); /* adds its sequences with sets_entry_add */
+	int (*open)(const e3_set *s, const char *name, e3_seq *q,
+		e3_err *err);           /* adds the frames of a sequence with sets_add */
+	void (*release)(e3_set *s); /* frees s->own */
+	/* Writing. */
 	const char *form; /* of a sequence's name, in words */
 	const char *mark; /* the file or folder that shows that a sequence exists, below the root; %s is its name */
-	int (*put)(e3_set_writer *w, const e3_set_shot *shot, e3_err *err); /* a frame */
-	int (*finish)(e3_set_writer *w, e3_err *err);                       /* what belongs to the whole sequence */
-	void (*writer_release)(e3_set_writer *w);                           /* w->own */
+	int (*put)(e3_set_writer *w, const e3_set_shot *shot, e3_err *err); /* writes a frame */
+	int (*finish)(e3_set_writer *w, e3_err *err);                       /* writes the files of the whole sequence */
+	void (*writer_release)(e3_set_writer *w);                           /* frees w->own */
 } sets_row;
 
 #define SETS_DECLARE(ident, name) extern const sets_row sets_##ident;
@@ -135,23 +136,24 @@ struct e3_set {
 	const sets_row *row;
 	const char *name;
 	e3_task task;
-	char *base; /* the data set's folder, with its slash */
+	char *base; /* the data set's folder; ends in a slash */
 	sets_entry *entry;
 	size_t n, cap;
-	void *own; /* what the data set keeps for itself */
+	void *own; /* private to the data set */
 };
 
 /* --- home.c --- */
 
-/* Finds s->base from the root. -1 says what was expected, what is there, and, where it lies near by, which folder to
- * give. */
+/* Finds s->base, starting from the root. -1 says what was expected, what is there and, if the data set is close by,
+ * which folder to give. */
 int sets_find_home(e3_set *s, e3_err *err);
 
 /* --- entries.c --- */
 
-/* The entry of that name, made when it is new; marks are added. */
+/* Adds an entry of that name, or adds the marks to an existing one. */
 int sets_entry_add(e3_set *s, const char *name, bool published, bool found, e3_err *err);
-/* `published` (ends with NULL) and the folders of `path` that look so, their prefix and suffix taken off. */
+/* Adds `published` (which ends with NULL) and the folders of `path` that match, named without their prefix and suffix.
+ */
 int sets_list_folders(e3_set *s, const char *path, sets_pattern want, const char *const *published, e3_err *err);
 
 #endif

@@ -1,10 +1,10 @@
-/* sets: gzip-compressed JSON, CO3D's annotations. Refuses what unpacks to more than a gigabyte. */
+/* sets: gzip-compressed JSON: CO3D's annotations. Refuses files that unpack to more than a gigabyte. */
 #include "e3/mem.h"
 #include "json_gz.h"
 #include <string.h>
 #include <zlib.h>
 
-enum { MAX_JSON = 1 << 30, STEP = 1 << 16, GZIP = 15 + 16 /* zlib's window bits, with gzip's wrapping */ };
+enum { MAX_JSON = 1 << 30, STEP = 1 << 16, GZIP = 15 + 16 /* zlib's window bits, with a gzip header */ };
 
 static int gunzip(const e3_map *map, e3_buf *out, e3_err *err)
 {

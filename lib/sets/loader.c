@@ -1,6 +1,6 @@
-/* sets: the three loaders of the reference: A for depth and trajectories, B for reconstruction, C for CO3D
- * (doc/evaluation.md 1.1-1.3). Refuses what the reference has no rule or only a random one for: squares (A), upright
- * pictures (B). */
+/* sets: the three image loaders of the reference: A for depth and trajectories, B for reconstruction, C for CO3D
+ * (doc/evaluation.md 1.1-1.3). Refuses pictures for which the reference has no rule, or only a random one: squares (A),
+ * portrait pictures (B). */
 #include "e3/mem.h"
 #include "e3/sets.h"
 #include <math.h>
@@ -53,7 +53,7 @@ void e3_loaded_release(e3_loaded *x)
 	*x = (e3_loaded){0};
 }
 
-/* Where the pieces lie. */
+/* The steps of loader B. */
 typedef struct plan_b {
 	int box[4]; /* first cut: left, top, width, height */
 	int scaled[2];
@@ -66,8 +66,8 @@ static int plan_of(const e3_image *in, const e3_intrinsics *k, const int target[
 	int cx = (int)nearbyint(k->cx), cy = (int)nearbyint(k->cy);
 	int mx = cx < in->w - cx ? cx : in->w - cx, my = cy < in->h - cy ? cy : in->h - cy;
 	if (!(mx > in->w / 5.0 && my > in->h / 5.0))
-		return e3_fail(err, "loading: %d × %d: the principal point %g, %g lies too far out", in->w, in->h, k->cx,
-			k->cy);
+		return e3_fail(err, "loading: %d × %d: the principal point %g, %g is too far from the middle", in->w, in->h,
+			k->cx, k->cy);
 	*p = (plan_b){.box = {cx - mx, cy - my, 2 * mx, 2 * my}};
 	if (p->box[3] > 0.9 * p->box[2])
 		return e3_fail(err, "loading: %d × %d: expected a picture clearly wider than high", p->box[2], p->box[3]);
@@ -79,7 +79,7 @@ static int plan_of(const e3_image *in, const e3_intrinsics *k, const int target[
 	return 0;
 }
 
-/* Pixel centres lie half a pixel in, for the scaling alone. */
+/* Pixel centres are at half pixels, but only for the scaling. */
 static e3_intrinsics intrinsics_of(const e3_intrinsics *k, const plan_b *p, const int target[2])
 {
 	double cx = k->cx - p->box[0] + 0.5, cy = k->cy - p->box[1] + 0.5;
@@ -102,7 +102,7 @@ static int load_rgb(const e3_image *in, const plan_b *p, const int target[2], e3
 	return rc;
 }
 
-/* OpenCV's nearest neighbour: no half pixel. */
+/* OpenCV's nearest neighbour: without half pixels. */
 static int nearest(int at, int in, int out)
 {
 	int k = (int)floor(at * (1 / ((double)out / in)));

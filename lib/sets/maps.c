@@ -155,9 +155,9 @@ int e3_cam_save(const char *path, const e3_cam *c, e3_err *err)
 /* --- 16-bit PNG --- */
 
 static const struct {
-	double step;     /* raw values in a metre */
-	float near, far; /* metres; beyond: unknown */
-	bool deep;       /* some value must exceed 255 */
+	double step;     /* raw values per metre */
+	float near, far; /* metres; values outside are unknown */
+	bool deep;       /* at least one value must exceed 255 */
 } kinds[] = {
 	[E3_DEPTH16_KITTI] = {256, 0, INFINITY, true},
 	[E3_DEPTH16_BONN] = {5000, 0, INFINITY, true},

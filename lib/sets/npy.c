@@ -1,5 +1,5 @@
-/* sets: numpy's .npy files of one float matrix (doc/evaluation.md 2). Refuses other types, orders and ranks, headers
- * that lie about the bytes, values that are not finite. */
+/* sets: numpy's .npy files with a float matrix (doc/evaluation.md 2). Refuses other types, orders and ranks, headers
+ * that do not match the number of bytes, values that are not finite. */
 #include "e3/mem.h"
 #include "e3/npy.h"
 #include "e3/num.h"
@@ -11,12 +11,12 @@
 #include <string.h>
 
 typedef struct header {
-	size_t data; /* where the numbers begin */
-	int size;    /* bytes of one */
+	size_t data; /* offset of the numbers */
+	int size;    /* bytes per number */
 	int64_t h, w;
 } header;
 
-/* The text after 'key': in the header's dictionary, blanks skipped; NULL when there is none. */
+/* The text after 'key': in the header's dictionary, without leading blanks; NULL when the key is missing. */
 static const char *value_of(const char *text, const char *key)
 {
 	char quoted[32];

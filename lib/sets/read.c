@@ -1,12 +1,13 @@
-/* sets: one frame of a sequence: its picture through the task's loader, its truth beside it. Refuses depth maps that do
- * not belong to their picture. */
+/* sets: reading one frame of a sequence: its picture through the loader of the task, with its truth. Refuses depth maps
+ * whose size differs from their picture's. */
 #include "e3/mem.h"
 #include "internal.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* The picture upright. CO3D's transparent ones are laid over white, all others lose their alpha. */
+/* Loads the picture and turns it upright. CO3D's transparent pictures are laid over white; all others lose their alpha.
+ */
 static int load_picture(e3_seq *q, const sets_frame *f, e3_image *out, int *rot, e3_err *err)
 {
 	static const int degrees[9] = {0, 0, 0, 180, 180, 90, 90, 270, 270};
@@ -27,7 +28,8 @@ static int load_picture(e3_seq *q, const sets_frame *f, e3_image *out, int *rot,
 	return rc;
 }
 
-/* 7-Scenes: the registered map; from the raw one where there is none, or where invalid values are to be left out. */
+/* 7-Scenes: loads the registered map; registers the raw one where it is missing, or where invalid values are to be left
+ * out. */
 static int load_scenes7(const sets_frame *f, bool reject, const e3_map *map, e3_depth *out, e3_err *err)
 {
 	size_t n = strlen(f->depth);
@@ -78,7 +80,7 @@ static int load_depth(const e3_seq *q, const sets_frame *f, e3_depth *out, e3_er
 	return rc;
 }
 
-/* The intrinsics of a picture of w × h, from those the set states for its nominal size. */
+/* The intrinsics for a picture of w × h, from those for the nominal size. */
 static e3_intrinsics scaled(const e3_intrinsics *k, int w, int h)
 {
 	double sx = k->w ? (double)w / k->w : 1, sy = k->h ? (double)h / k->h : 1;
@@ -91,7 +93,8 @@ static e3_intrinsics through(const e3_intrinsics *k, const e3_fit *fit, int w, i
 		e3_intrinsics){k->fx * fit->sx, k->fy * fit->sy, k->cx * fit->sx + fit->tx, k->cy * fit->sy + fit->ty, w, h};
 }
 
-/* What the loader of the task makes of the picture and the map, in *to: the truth's depth and intrinsics, too. */
+/* Applies the loader of the task to the picture and the depth map; *to receives the truth's depth and intrinsics too.
+ */
 static int prepare(const e3_seq *q, const e3_image *im, e3_depth *depth, e3_intrinsics *k, e3_loaded *to, e3_err *err)
 {
 	const e3_set_options *o = &q->set->o;
@@ -118,7 +121,7 @@ static int prepare(const e3_seq *q, const e3_image *im, e3_depth *depth, e3_intr
 	}
 }
 
-/* Camera from world, the world being the first frame's camera. */
+/* Pose: camera from world, where the world is the first frame's camera. */
 static void put_pose(const e3_seq *q, const sets_frame *f, const e3_intrinsics *k, e3_truth *t)
 {
 	double w2c[12], m[12], q4[4];

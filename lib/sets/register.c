@@ -1,11 +1,11 @@
-/* sets: 7-Scenes' registration: each raw depth pixel is carried into the colour camera, the nearest wins
+/* sets: 7-Scenes' registration: projects each raw depth pixel into the colour camera; the nearest one counts
  * (doc/evaluation.md 2.5). */
 #include "e3/mem.h"
 #include "e3/sets.h"
 #include <math.h>
 #include <stdlib.h>
 
-/* Colour from depth camera, and both cameras, at 640 × 480. */
+/* The motion from the depth to the colour camera, and both cameras at 640 × 480. */
 static const double motion[12] = {
 	0.99996518012567637,
 	0.0026765126468950343,
@@ -23,8 +23,8 @@ static const double motion[12] = {
 enum { NOMINAL_W = 640, NOMINAL_H = 480, INVALID = 65535 };
 static const double focal_depth = 585, focal_colour = 525, far_limit = 100;
 
-/* x, y, z in the colour picture of a raw pixel. The half that is added here is not taken off there: the reference's
- * doing. */
+/* x, y, z in the colour picture of a raw pixel. As in the reference, 0.5 is added before the projection but not
+ * subtracted after it. */
 static void project(double u, double v, double d, const double scale[2], double out[3])
 {
 	double cx = NOMINAL_W / 2 * scale[0], cy = NOMINAL_H / 2 * scale[1];

@@ -1,5 +1,5 @@
 /* sets: Mersenne Twister as NumPy's legacy generator and CPython's random use it (doc/evaluation.md 6). Refuses to draw
- * more than there is. */
+ * more values than there are. */
 #include "e3/mem.h"
 #include "e3/sets.h"
 #include <math.h>
@@ -105,7 +105,7 @@ int e3_mt_sample(e3_mt *g, uint32_t n, uint32_t k, uint32_t *out, e3_err *err)
 	uint32_t *v = counted(n, k, err);
 	if (!v)
 		return -1;
-	double pool = 21; /* up to this many are shuffled, beyond it repeats are drawn again */
+	double pool = 21; /* up to this many the population is shuffled; beyond, repeated draws are rejected */
 	if (k > 5)
 		pool += pow(4, ceil(log(k * 3.0) / log(4)));
 	for (uint32_t i = 0; i < k; i++)

@@ -1,4 +1,4 @@
-/* sets: a sequence: its frames, strides and limits; pairing by name. Refuses pictures whose companion is not there,
+/* sets: a sequence: its frames, strides and limits; pairing files by name. Refuses a picture whose partner is missing,
  * naming it. */
 #include "e3/mem.h"
 #include "internal.h"
@@ -54,7 +54,7 @@ static size_t stem_of(const char *name)
 	return dot ? (size_t)(dot - name) : strlen(name);
 }
 
-/* Of the names one with the stem of `name`, and with one of the suffixes (NULL: any); NULL: there is none. */
+/* The first of the names that has the stem of `name` and one of the suffixes (NULL: any); NULL when there is none. */
 static const char *with_stem(const sets_names *names, const char *name, const char *suffixes)
 {
 	size_t n = stem_of(name);
@@ -90,7 +90,7 @@ int sets_need_all(const sets_beside *b, e3_err *err)
 	return 0;
 }
 
-/* Every stride-th frame, and not more than asked for. */
+/* Keeps every stride-th frame, up to max_frames. */
 static void thin(e3_seq *q)
 {
 	const e3_set_options *o = &q->set->o;

@@ -1,4 +1,4 @@
-/* sets: a data set: its task, its folder, its sequences. Refuses tasks it has no truth for. */
+/* sets: opening a data set: its task, its folder, its sequences. Refuses tasks that the data set has no truth for. */
 #include "e3/mem.h"
 #include "internal.h"
 #include <stdio.h>
@@ -18,7 +18,7 @@ static int choose_task(e3_set *s, e3_err *err)
 	for (int t = 0; t < E3_TASKS; t++)
 		if (s->row->info.tasks >> t & 1)
 			e3_buf_printf(&may, NULL, "%s%s", may.len ? ", " : "", task_names[t]);
-	e3_fail(err, "opening: %s: no truth for the task %s: it has that for %s", s->name, task_names[s->task],
+	e3_fail(err, "opening: %s: no truth for the task %s: it has truth for %s", s->name, task_names[s->task],
 		may.data ? may.data : "");
 	e3_buf_release(&may);
 	return -1;

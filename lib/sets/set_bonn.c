@@ -1,6 +1,5 @@
-/* sets: Bonn RGB-D dynamic: pictures and depth maps paired by index, 110 of them, prepared (rgb_110) or chosen here
- * from the original folders. Its pose rows are not associated with the pictures: they are not read
- * (doc/evaluation.md 2.2).
+/* sets: Bonn RGB-D dynamic: 110 pictures and depth maps, paired by index; either prepared (rgb_110) or selected here
+ * from the original folders. Its poses do not correspond to the pictures, so they are not read (doc/evaluation.md 2.2).
  */
 #include "write.h"
 #include <stdlib.h>
@@ -69,7 +68,7 @@ static int open_sequence(const e3_set *s, const char *name, e3_seq *q, e3_err *e
 
 /* --- writing --- */
 
-/* Depth is taken a little later than colour: readers pair by index. */
+/* The depth camera's frames are a little later than the colour camera's; readers pair by index. */
 static const double later = 0.0125;
 
 static int put(e3_set_writer *w, const e3_set_shot *s, e3_err *err)

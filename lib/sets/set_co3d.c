@@ -1,6 +1,6 @@
-/* sets: CO3Dv2: ten frames of every sequence, drawn as NumPy's legacy generator draws them, in the order of the
- * reference: categories as listed, sequences sorted, one generator for all (doc/evaluation.md 2.9, 6). What is drawn is
- * kept; the annotations are not. Refuses annotations that are not gzip, not JSON, or lack a field, naming category,
+/* sets: CO3Dv2: ten frames of every sequence, drawn with NumPy's legacy generator in the order of the reference:
+ * categories as listed, sequences sorted, one generator for all (doc/evaluation.md 2.9, 6). Keeps the frames that were
+ * drawn, not the annotations. Refuses annotations that are not gzip or not JSON, or that lack a field, naming category,
  * sequence and frame. */
 #include "e3/mem.h"
 #include "json_gz.h"
@@ -88,7 +88,7 @@ static void choice_release(choice *c)
 	*c = (choice){0};
 }
 
-/* Whether the reference would use it: 1, 0; -1 damaged. */
+/* Whether the reference uses the sequence: 1 or 0; -1 when it is damaged. */
 static int usable(const e3_set *s, json_t *frames, e3_err *err)
 {
 	size_t n = json_array_size(frames);
@@ -145,7 +145,7 @@ static int add_sequence(e3_set *s, co3d *all, const char *category, const char *
 
 static int by_bytes(const void *a, const void *b) { return strcmp(*(const char *const *)a, *(const char *const *)b); }
 
-/* The names in order; ten of them with fast_eval. */
+/* The names in order; with fast_eval ten of them. */
 static const char **names_of(const e3_set *s, co3d *all, json_t *json, size_t *n, e3_err *err)
 {
 	const char **names = e3_alloc(json_object_size(json), sizeof *names, "names", err), *key, *ten[FAST];
@@ -184,7 +184,7 @@ static int list_category(e3_set *s, co3d *all, const char *category, const char 
 	return rc;
 }
 
-/* Annotations, or the categories' folders when those lie elsewhere. */
+/* Looks for annotations, or for the categories' folders when the annotations are elsewhere. */
 static bool is_home(const e3_set *s)
 {
 	bool yes = false;

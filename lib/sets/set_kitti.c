@@ -1,6 +1,6 @@
-/* sets: KITTI's depth selection: as gathered for the papers (a folder of pictures and one of depth maps a drive), or
- * gathered here from what KITTI hands out: the first 110 annotated depth maps of a drive and the raw recording's
- * pictures of the same numbers (doc/evaluation.md 2.3). */
+/* sets: KITTI's depth selection: as gathered for the papers (for each drive a folder of pictures and one of depth
+ * maps), or gathered here from KITTI's own archives: the first 110 annotated depth maps of a drive and the pictures of
+ * the same numbers in the raw recording (doc/evaluation.md 2.3). */
 #include "write.h"
 #include <stdlib.h>
 #include <string.h>
@@ -12,11 +12,11 @@ static const char *const published[] = {"2011_09_26_drive_0002_sync_02", "2011_0
 	"2011_09_30_drive_0016_sync_02", "2011_10_03_drive_0047_sync_02", NULL};
 
 #define GATHERED "depth_selection/val_selection_cropped/"
-static const char camera[] = "_02"; /* what the papers add to a drive's name */
+static const char camera[] = "_02"; /* the papers append this to a drive's name */
 static const sets_pattern drives = {NULL, "_sync", true};
 enum { FRAMES = 110, DATE = 10 };
 
-/* One of the two forms below base; *names what it has. */
+/* Looks for one of the two forms below base; lists its drives in *names. */
 static bool look(const e3_set *s, bool gathered, sets_names *names)
 {
 	char *path = sets_path(NULL, "%s%s", s->base, gathered ? GATHERED "groundtruth_depth_gathered" : "val");
@@ -56,7 +56,7 @@ typedef struct folders {
 	size_t most; /* frames */
 } folders;
 
-/* A drive that was gathered is read from there. */
+/* Prefers the gathered form of a drive. */
 static int find(const e3_set *s, const char *name, folders *in, e3_err *err)
 {
 	size_t drive = strlen(name) > strlen(camera) ? strlen(name) - strlen(camera) : 0;
@@ -72,7 +72,7 @@ static int find(const e3_set *s, const char *name, folders *in, e3_err *err)
 	return in->depth && in->image ? 0 : -1;
 }
 
-/* A raw recording has more pictures than depth maps; gathered folders have as many. */
+/* A raw recording has more pictures than depth maps; gathered folders have equal numbers. */
 static int pair(const folders *in, const sets_names *images, const sets_names *depths, e3_seq *q, e3_err *err)
 {
 	sets_beside of = {in->image, SETS_PICTURES, images, depths, "depth maps"};

@@ -1,5 +1,5 @@
-/* sets: NYU-v2's validation pictures: one list, paired by name where they have the same, else by sorted order as the
- * reference does it (doc/evaluation.md 2.4). */
+/* sets: NYU-v2's validation pictures: one sequence. Files are paired by name where names are equal, else by sorted
+ * order as in the reference (doc/evaluation.md 2.4). */
 #include "write.h"
 #include <stdlib.h>
 
@@ -36,7 +36,7 @@ static int open_sequence(const e3_set *s, const char *name, e3_seq *q, e3_err *e
 	return rc;
 }
 
-/* NYU is handed out in MATLAB's and HDF5 files. -1 when the root is or holds such a thing. */
+/* NYU is distributed as MATLAB and HDF5 files. -1 when the root is or contains one. */
 static int refuse_packed(const e3_set *s, e3_err *err)
 {
 	static const char packed[] = ".mat|.h5";

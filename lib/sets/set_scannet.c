@@ -1,6 +1,6 @@
-/* sets: ScanNet v2: the prepared folders (color_90, pose_90.txt), or the .sens file itself, of which every third of the
- * first 270 frames is used (doc/evaluation.md 2.8). Refuses .sens files whose sizes do not fit, colour that is not
- * JPEG, poses that are missing. */
+/* sets: ScanNet v2: the prepared folders (color_90, pose_90.txt), or the .sens file, of which every third of the first
+ * 270 frames is used (doc/evaluation.md 2.8). Refuses .sens files whose sizes do not match, colour that is not JPEG,
+ * missing poses. */
 #include "e3/num.h"
 #include "write.h"
 #include <inttypes.h>
@@ -10,7 +10,7 @@
 
 enum { FRAMES = 270, EVERY = 3 };
 
-/* The papers' hundred. */
+/* The hundred scenes of the papers. */
 enum { FIRST = 707, LAST = 806 };
 
 static int list(e3_set *s, e3_err *err)
@@ -67,7 +67,7 @@ static const uint8_t *take(cursor *c, uint64_t n, e3_err *err)
 {
 	const uint8_t *at = c->p;
 	if (n > c->left) {
-		e3_fail(err, "truncated: %" PRIu64 " bytes wanted, %zu are left", n, c->left);
+		e3_fail(err, "truncated: %" PRIu64 " bytes expected, %zu are left", n, c->left);
 		return NULL;
 	}
 	c->p += n, c->left -= n;
@@ -103,7 +103,7 @@ static int pose_of(const uint8_t *p, double pose[12], e3_err *err)
 	return sets_check_rotation(pose, err);
 }
 
-/* Pose, stamps, sizes, then colour and depth. `to` NULL: passed over. */
+/* Reads pose, stamps, sizes, then colour and depth. `to` NULL: skips the frame. */
 static int read_frame(cursor *c, const e3_map *map, sets_frame *to, e3_err *err)
 {
 	enum { POSE = 64, STAMPS = 16 };
@@ -120,7 +120,7 @@ static int read_frame(cursor *c, const e3_map *map, sets_frame *to, e3_err *err)
 static int open_sens(const char *path, e3_seq *q, e3_err *err)
 {
 	uint64_t frames = 0;
-	if (sets_need(path, "neither this nor color_90 is there", err) || e3_map_open(&q->pack, path, err))
+	if (sets_need(path, "neither this nor color_90 exists", err) || e3_map_open(&q->pack, path, err))
 		return -1;
 	cursor c = {q->pack.data, q->pack.size};
 	int rc = read_head(&c, &frames, err);

@@ -1,5 +1,5 @@
-/* sets: 7-Scenes: the test split's sequences, every so many frames; one camera for all; depth registered to colour,
- * here when it was not before (doc/evaluation.md 2.5). */
+/* sets: 7-Scenes: the sequences of the test split, every stride-th frame; one camera for all; depth is registered to
+ * colour here where that was not done before (doc/evaluation.md 2.5). */
 #include "e3/mem.h"
 #include "write.h"
 #include <ctype.h>
@@ -26,7 +26,7 @@ static bool parse_split(const char *line, size_t n, char to[32])
 	return k > 0;
 }
 
-/* The sequences that a TestSplit.txt names. */
+/* Adds the sequences that a TestSplit.txt names. */
 static int list_split(e3_set *s, const char *scene, e3_err *err)
 {
 	e3_map map;
@@ -135,7 +135,7 @@ static int put(e3_set_writer *w, const e3_set_shot *s, e3_err *err)
 	return sets_save_poses(sets_to_write(w, err, "%s/frame-%06lld.pose.txt", w->name, k), E3_TRAJ_4X4, &one, err);
 }
 
-/* The scene's list of test sequences, this one added. */
+/* Adds this sequence to the scene's list of test sequences. */
 static int finish(e3_set_writer *w, e3_err *err)
 {
 	const char *slash = strchr(w->name, '/');

@@ -1,4 +1,4 @@
-/* sets: MPI-Sintel: training/final, depth and camdata_left, one file a frame in each (doc/evaluation.md 2.1). */
+/* sets: MPI-Sintel: training/final, depth and camdata_left, each with one file per frame (doc/evaluation.md 2.1). */
 #include "write.h"
 #include <stdlib.h>
 #include <string.h>
@@ -49,7 +49,7 @@ static int add_frame(const e3_set *s, const folders *in, size_t k, e3_seq *q, e3
 	if (s->task != E3_TASK_POSE && !(f->depth = sets_find_beside(&depth, image, err)))
 		return -1;
 	if (in->names[2].n == 0)
-		return 0; /* depth without cameras is fine; the task of poses has listed them */
+		return 0; /* depth needs no cameras; for poses their absence was an error above */
 	char *path = sets_find_beside(&camera, image, err);
 	int rc = path ? load_camera(path, f, err) : -1;
 	free(path);

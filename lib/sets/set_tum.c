@@ -1,6 +1,6 @@
-/* sets: TUM RGB-D dynamics: pictures with associated poses, prepared (rgb_90, groundtruth_90.txt) or chosen here from
- * rgb.txt and groundtruth.txt as the preparation does: paired by time, every third, 90 of them (doc/evaluation.md 2.7).
- */
+/* sets: TUM RGB-D dynamics: pictures with associated poses, either prepared (rgb_90, groundtruth_90.txt) or selected
+ * here from rgb.txt and groundtruth.txt as the preparation does: paired by time, every third pair, 90 of them
+ * (doc/evaluation.md 2.7). */
 #include "e3/mem.h"
 #include "write.h"
 #include <math.h>
@@ -19,7 +19,7 @@ static int list(e3_set *s, e3_err *err)
 {
 	if (sets_list_folders(s, s->base, (sets_pattern){NULL, NULL, true}, published, err))
 		return -1;
-	size_t n = 0; /* folders of other kinds may lie beside */
+	size_t n = 0; /* other folders may be there too */
 	for (size_t k = 0; k < s->n; k++) {
 		if (s->entry[k].published || strncmp(s->entry[k].name, "rgbd_dataset_", 13) == 0)
 			s->entry[n++] = s->entry[k];
@@ -40,7 +40,7 @@ static int add(e3_seq *q, char *image, double stamp, const double pose[12], e3_e
 	return 0;
 }
 
-/* rgb_90 in order of names, row by row with groundtruth_90.txt. */
+/* Pairs the files of rgb_90, in order of their names, with the rows of groundtruth_90.txt. */
 static int open_prepared(const char *home, e3_seq *q, e3_err *err)
 {
 	e3_traj t = {0};
@@ -109,7 +109,7 @@ static int parse_rgb(const char *path, stamps *out, e3_err *err)
 	}
 	e3_map_close(&map);
 	if (!rc && out->path.n == 0)
-		rc = e3_fail(err, "reading: %s: names no picture", path);
+		rc = e3_fail(err, "reading: %s: no picture is named in it", path);
 	return rc;
 }
 
@@ -121,7 +121,7 @@ static int open_original(const char *home, e3_seq *q, e3_err *err)
 	char *list = sets_path(err, "%s/rgb.txt", home), *truth = sets_path(err, "%s/groundtruth.txt", home);
 	int rc = list && truth ? 0 : -1;
 	if (!rc)
-		rc = sets_need(list, "neither this nor rgb_90 is there", err) || parse_rgb(list, &rgb, err) ||
+		rc = sets_need(list, "neither this nor rgb_90 exists", err) || parse_rgb(list, &rgb, err) ||
 			e3_traj_load(truth, E3_TRAJ_TUM, &t, err);
 	if (!rc)
 		rc = e3_traj_associate((e3_stamps){rgb.t, rgb.path.n}, (e3_stamps){t.stamp, t.n}, within, &pairs, err);

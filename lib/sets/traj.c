@@ -1,5 +1,5 @@
-/* sets: trajectories from text: TUM, KITTI, 4×4 matrices, NRGBD's. Refuses what is no number,
- * not finite or no rotation, naming the line. */
+/* sets: reading trajectories from text: TUM, KITTI, 4×4 matrices, NRGBD's. Refuses what is not a number, not finite or
+ * not a rotation, naming the line. */
 #include "e3/io.h"
 #include "e3/mem.h"
 #include "e3/sets.h"
@@ -31,14 +31,14 @@ int e3_traj_add(e3_traj *t, double stamp, const double pose[12], e3_err *err)
 
 typedef struct scan {
 	const char *p, *end;
-	int64_t line; /* of the number read last, or where there was none */
+	int64_t line; /* line of the number read last, or of the place where a number was expected */
 	bool fresh;   /* that number was the first of its line */
 } scan;
 
 static bool is_blank(char c) { return c == ' ' || c == '\t' || c == ',' || c == '\r'; }
 
-/* Past blanks, and past line ends and comments when `lines`: whether something is left (on this line, if not `lines`).
- */
+/* Skips blanks, and with `lines` also line ends and comments. Returns whether something is left (without `lines`: on
+ * this line). */
 static bool skip(scan *s, bool lines)
 {
 	for (; s->p < s->end; s->p++) {
@@ -55,7 +55,7 @@ static bool skip(scan *s, bool lines)
 	return false;
 }
 
-/* The number here; nan and inf are read. */
+/* Reads a number; nan and inf are accepted. */
 static int number(scan *s, double *out, e3_err *err)
 {
 	char word[64], *stop;
@@ -73,7 +73,7 @@ static int number(scan *s, double *out, e3_err *err)
 	return 0;
 }
 
-/* The n numbers of a line. */
+/* Reads a line of n numbers. */
 static int row_of(scan *s, double *to, int n, e3_err *err)
 {
 	for (int k = 0; k < n; k++) {
@@ -87,7 +87,7 @@ static int row_of(scan *s, double *to, int n, e3_err *err)
 	return 0;
 }
 
-/* --- what they mean --- */
+/* --- from numbers to poses --- */
 
 int sets_check_rotation(const double m[12], e3_err *err)
 {
@@ -97,9 +97,9 @@ int sets_check_rotation(const double m[12], e3_err *err)
 		for (int b = 0; b <= a; b++) {
 			double dot = m[4 * a] * m[4 * b] + m[4 * a + 1] * m[4 * b + 1] + m[4 * a + 2] * m[4 * b + 2];
 			if (!(fabs(dot - (a == b)) <= 0.01))
-				return e3_fail(err, "the matrix is no rotation");
+				return e3_fail(err, "the matrix is not a rotation");
 		}
-	return det > 0 ? 0 : e3_fail(err, "the matrix mirrors: expected a rotation");
+	return det > 0 ? 0 : e3_fail(err, "the matrix is a reflection: expected a rotation");
 }
 
 static int check_finite(const double *v, int n, int64_t line, e3_err *err)
@@ -116,7 +116,7 @@ static int from_quaternion(const double v[8], bool scalar_first, int64_t line, d
 	if (scalar_first)
 		q[0] = v[5], q[1] = v[6], q[2] = v[7], q[3] = v[4];
 	if (e3_quat_to_mat(q, r))
-		return e3_fail(err, "line %lld: the quaternion has no length", (long long)line);
+		return e3_fail(err, "line %lld: the quaternion has length 0", (long long)line);
 	for (int row = 0; row < 3; row++) {
 		memcpy(pose + 4 * row, r + 3 * row, 3 * sizeof *r);
 		pose[4 * row + 3] = v[1 + row];
@@ -134,9 +134,8 @@ static int from_matrix(const double v[16], int n, int64_t line, double pose[12],
 	return sets_check_rotation(pose, err) ? e3_fail_in(err, "line %lld", (long long)line) : 0;
 }
 
-/* doc/evaluation.md 2.6: the reference uses the identity where there is no pose; OpenGL's y and z axes point the other
- * way.
- */
+/* doc/evaluation.md 2.6: the reference uses the identity where a pose is missing; OpenGL's y and z axes point the other
+ * way. */
 static int from_nrgbd(double v[16], int64_t line, double pose[12], e3_err *err)
 {
 	static const double none[16] = {1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1};

@@ -1,5 +1,5 @@
-/* sets: trajectories to text, in the formats traj.c reads. Numbers keep all the digits a double needs; a file appears
- * whole. */
+/* sets: writing trajectories, in the formats that traj.c reads. Numbers have all digits that a double needs; a file
+ * appears only when it is complete. */
 #include "e3/io.h"
 #include "e3/mem.h"
 #include "e3/sets.h"
@@ -10,7 +10,7 @@ static int put_tum(e3_buf *b, const e3_traj *t, size_t k, bool scalar_first, e3_
 	const double *m = t->pose[k], r[9] = {m[0], m[1], m[2], m[4], m[5], m[6], m[8], m[9], m[10]};
 	double q[4];
 	if (e3_mat_to_quat(r, q))
-		return e3_fail(err, "pose %zu is no rotation", k);
+		return e3_fail(err, "pose %zu is not a rotation", k);
 	/* stamps are seconds to the microsecond, or plain counts */
 	bool count = scalar_first && t->stamp[k] == floor(t->stamp[k]);
 	if (e3_buf_printf(b, err, "%.*f %.17g %.17g %.17g", count ? 0 : 6, t->stamp[k], m[3], m[7], m[11]))
@@ -47,7 +47,7 @@ static int put_all(e3_buf *b, e3_traj_format format, const e3_traj *t, e3_err *e
 {
 	for (size_t k = 0; k < t->n; k++) {
 		bool tum = format == E3_TRAJ_TUM || format == E3_TRAJ_TUM_WXYZ;
-		/* one pose has 7-Scenes' four lines, several have ScanNet's one each */
+		/* one pose: four lines as in 7-Scenes; several: a line each as in ScanNet */
 		if (tum ? put_tum(b, t, k, format == E3_TRAJ_TUM_WXYZ, err)
 				: put_matrix(b, t->pose[k], format, format == E3_TRAJ_4X4 && t->n > 1, err))
 			return -1;

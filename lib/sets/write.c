@@ -1,5 +1,5 @@
-/* sets: writing a scene as a data set; what was written is removed when writing fails. Refuses names a reader would not
- * look for and sequences that exist. */
+/* sets: writing a scene as a data set. When writing fails, the files written so far are removed. Refuses names that a
+ * reader would not find, and sequences that exist. */
 #include "e3/mem.h"
 #include "write.h"
 #include <ctype.h>
@@ -8,7 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Whether a name is of the form: capitals stand for words, N for a digit, all else for itself. */
+/* Whether a name matches the form, in which words in capitals stand for words, N for a digit, and everything else for
+ * itself. */
 static bool has_form(const char *name, const char *form)
 {
 	while (*form) {
@@ -47,8 +48,8 @@ e3_set_writer *e3_set_writer_open(e3_set_id set, const char *dir, const char *se
 	char *there = sets_path(err, "%s/%.*s%s%s", dir, (int)(mark - row->mark), row->mark, name, mark + 2);
 	int rc = w->root && w->name && there ? 0 : e3_fail(err, "writing: %s: out of memory", e3_set_name(set));
 	if (!rc && access(there, F_OK) == 0)
-		rc = e3_fail(err, "writing: %s: %s: is there already: choose another folder or sequence", e3_set_name(set),
-			there);
+		rc =
+			e3_fail(err, "writing: %s: %s: exists already: choose another folder or sequence", e3_set_name(set), there);
 	free(there);
 	if (!rc)
 		return w;
@@ -70,7 +71,7 @@ int e3_set_writer_add(e3_set_writer *w, const e3_set_shot *shot, e3_err *err)
 			w->size[0], w->size[1], f->w, f->h);
 	double focal = f->focal * w->size[0] / f->w;
 	if (f->focal > 0 && !(shot->k.fx > focal - 1e-3 && shot->k.fx < focal + 1e-3))
-		return e3_fail(err, "writing: %s: a focal length of %.3f pixels: its readers take it to be %.3f at this width",
+		return e3_fail(err, "writing: %s: a focal length of %.3f pixels: its readers assume %.3f at this width",
 			e3_set_name(w->set), shot->k.fx, focal);
 	if (e3_traj_add(&w->poses, shot->seconds, shot->pose, err) || w->row->put(w, shot, err))
 		return -1;
@@ -90,7 +91,7 @@ static void writer_free(e3_set_writer *w)
 
 int e3_set_writer_close(e3_set_writer *w, e3_err *err)
 {
-	int rc = w->n ? 0 : e3_fail(err, "writing: %s: no frame came", e3_set_name(w->set));
+	int rc = w->n ? 0 : e3_fail(err, "writing: %s: no frame was written", e3_set_name(w->set));
 	if (!rc && w->row->finish)
 		rc = w->row->finish(w, err);
 	if (rc)
@@ -100,7 +101,7 @@ int e3_set_writer_close(e3_set_writer *w, e3_err *err)
 	return rc;
 }
 
-/* Folders go when nothing is left in them, up to the root. */
+/* Removes folders that become empty too, up to the root. */
 void e3_set_writer_discard(e3_set_writer *w)
 {
 	if (!w)

@@ -25,7 +25,7 @@ char *sets_to_write(e3_set_writer *w, e3_err *err, const char *fmt, ...)
 	*slash = 0;
 	int rc = e3_mkdirs(path, err);
 	*slash = '/';
-	if (!rc && access(path, F_OK)) /* what was there before is not ours to remove */
+	if (!rc && access(path, F_OK)) /* do not remove files that existed before */
 		rc = sets_names_add(&w->written, path, err);
 	if (!rc)
 		return path;
