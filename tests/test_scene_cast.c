@@ -108,10 +108,12 @@ static void looking_along_an_axis(void **state)
 	assert_true(v.rot[0] < -0.999 && v.rot[4] < -0.999 && v.rot[8] > 0.999);
 }
 
-static scene_thing thing_at(bool round, double x, double y, double z)
+static scene_object object_at(bool round, double x, double y, double z)
 {
-	return (
-		scene_thing){.round = round, .half = {0.4, 0.25, 0.3}, .centre = {x, y, z}, .rot = {1, 0, 0, 0, 1, 0, 0, 0, 1}};
+	return (scene_object){.round = round,
+		.half = {0.4, 0.25, 0.3},
+		.centre = {x, y, z},
+		.rot = {1, 0, 0, 0, 1, 0, 0, 0, 1}};
 }
 
 /* A ball of radius r at distance c: z = (C·d - sqrt((C·d)^2 - d·d (c^2 - r^2))) / d·d. */
@@ -119,9 +121,9 @@ static void a_ball(void **state)
 {
 	scene_room room = empty_room();
 	const double r = 0.35, at[3] = {0.2, -0.3, 1.5};
-	room.thing[room.things++] = thing_at(true, at[0], at[1], at[2]);
+	room.object[room.objects++] = object_at(true, at[0], at[1], at[2]);
 	for (int k = 0; k < 3; k++)
-		room.thing[0].half[k] = r;
+		room.object[0].half[k] = r;
 	scene_view v = {.eye = {-0.4, 0.3, -1}};
 	scene_look(v.eye, at, 0.1, v.rot);
 	scene_shot_take(&shot, &room, &camera, &v);
@@ -150,7 +152,7 @@ static void an_ellipsoid_and_a_box_head_on(void **state)
 {
 	for (int round = 0; round < 2; round++) {
 		scene_room room = empty_room();
-		room.thing[room.things++] = thing_at(round, 0, 0, 1);
+		room.object[room.objects++] = object_at(round, 0, 0, 1);
 		cast_middle_row(&room);
 		assert_true(fabs(row.z[32] - 1.7) < 1e-12); /* 2 less the half depth 0.3, for both */
 		/* Along the middle row: the box ends where |x| = 0.4 at z = 1.7. */
@@ -163,13 +165,13 @@ static void an_ellipsoid_and_a_box_head_on(void **state)
 	}
 }
 
-static void turned_things_keep_their_size(void **state)
+static void turned_objects_keep_their_size(void **state)
 {
 	scene_room room = empty_room();
 	/* A quarter turn about the vertical: width and depth change places. */
-	room.thing[room.things++] = thing_at(false, 0, 0, 1);
+	room.object[room.objects++] = object_at(false, 0, 0, 1);
 	const double quarter[9] = {0, 0, -1, 0, 1, 0, 1, 0, 0};
-	memcpy(room.thing[0].rot, quarter, sizeof quarter);
+	memcpy(room.object[0].rot, quarter, sizeof quarter);
 	cast_middle_row(&room);
 	assert_true(fabs(row.z[32] - 1.6) < 1e-12);
 	for (int x = 0; x < 65; x++)
@@ -196,7 +198,7 @@ static void rectangles_leave_nothing_out(void **state)
 			scene_shot_take(&shot, &room, &c, &v);
 			scene_cast(&shot, y, &row);
 			memcpy(z, row.z, sizeof z), memcpy(hit, row.hit, sizeof hit);
-			for (int k = 0; k < room.things; k++) {
+			for (int k = 0; k < room.objects; k++) {
 				scene_seen *s = &shot.seen[k];
 				covered += (int64_t)(s->right - s->left) * (s->bottom - s->top);
 				s->left = s->top = 0, s->right = W, s->bottom = H;
@@ -298,7 +300,7 @@ int main(void)
 		cmocka_unit_test(looking_along_an_axis),
 		cmocka_unit_test(a_ball),
 		cmocka_unit_test(an_ellipsoid_and_a_box_head_on),
-		cmocka_unit_test(turned_things_keep_their_size),
+		cmocka_unit_test(turned_objects_keep_their_size),
 		cmocka_unit_test(rectangles_leave_nothing_out),
 		cmocka_unit_test(points_agree_between_frames),
 	};

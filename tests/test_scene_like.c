@@ -195,7 +195,7 @@ enum {
 	D_WIDE,
 	D_HIGH,
 	D_EYE,
-	D_THING,
+	D_OBJECT,
 	D_FOV,
 	D_AMBIENT,
 	D_FALLOFF,
@@ -214,7 +214,7 @@ static void parameters_have_their_ranges(void **state)
 		[D_WIDE] = {.name = "half width", .lo = 1.9, .hi = 3.4},
 		[D_HIGH] = {.name = "half height", .lo = 1.25, .hi = 1.45},
 		[D_EYE] = {.name = "eye height", .lo = 1.3, .hi = 1.7},
-		[D_THING] = {.name = "log size", .lo = log(0.13), .hi = log(0.55)},
+		[D_OBJECT] = {.name = "log size", .lo = log(0.13), .hi = log(0.55)},
 		[D_FOV] = {.name = "view", .lo = 57, .hi = 63},
 		[D_AMBIENT] = {.name = "ambient", .lo = 0.5, .hi = 0.75},
 		[D_FALLOFF] = {.name = "falloff", .lo = 0, .hi = 0.04},
@@ -225,7 +225,7 @@ static void parameters_have_their_ranges(void **state)
 		[D_FLOOR_SCALE] = {.name = "floor scale", .lo = 1.8, .hi = 3.2},
 		[D_CEILING] = {.name = "ceiling", .lo = 0.8, .hi = 0.95},
 	};
-	int round = 0, things = 0, pattern[PATTERNS] = {0}, floors[PATTERNS] = {0};
+	int round = 0, objects = 0, pattern[PATTERNS] = {0}, floors[PATTERNS] = {0};
 	static scene_room room;
 	static scene_path path;
 	for (uint64_t seed = 0; seed < 1000; seed++) {
@@ -245,20 +245,20 @@ static void parameters_have_their_ranges(void **state)
 		assert_int_equal(room.face[FACE_CEILING].pattern, CLOUDS);
 		for (int k = 0; k < 6; k++)
 			pattern[room.face[k].pattern] += k != FACE_FLOOR && k != FACE_CEILING;
-		for (int k = 0; k < room.things; k++) {
-			round += room.thing[k].round;
-			note(&d[D_THING], log(room.thing[k].half[1]));
+		for (int k = 0; k < room.objects; k++) {
+			round += room.object[k].round;
+			note(&d[D_OBJECT], log(room.object[k].half[1]));
 		}
-		things += room.things;
+		objects += room.objects;
 	}
 	int good = 0;
 	for (int k = 0; k < DRAWN;
-		 k++) /* sizes of things: large ones are left out more often, so only their range is theirs */
-		good += k == D_THING ? d[k].least >= d[k].lo && d[k].most <= d[k].hi : uniform(&d[k]);
+		 k++) /* sizes of objects: large ones are left out more often, so only their range is theirs */
+		good += k == D_OBJECT ? d[k].least >= d[k].lo && d[k].most <= d[k].hi : uniform(&d[k]);
 	assert_int_equal(good, DRAWN);
-	printf("# %d things in 1000 rooms, %.3f of them round\n", things, (double)round / things);
-	assert_in_range(things, 13000, 14000);
-	assert_true(fabs((double)round / things - 0.35) < 4 * sqrt(0.35 * 0.65 / things) + 0.01);
+	printf("# %d objects in 1000 rooms, %.3f of them round\n", objects, (double)round / objects);
+	assert_in_range(objects, 13000, 14000);
+	assert_true(fabs((double)round / objects - 0.35) < 4 * sqrt(0.35 * 0.65 / objects) + 0.01);
 	for (int k = 0; k < PATTERNS; k++) {
 		assert_true(fabs(pattern[k] / 4000.0 - 1.0 / PATTERNS) < 4 * sqrt(5.0 / 36 / 4000));
 		bool on_floors = k == CHECKS || k == STRIPES || k == BRICKS;

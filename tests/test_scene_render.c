@@ -264,7 +264,7 @@ static void endless_begins_as_the_walk(void **state)
 		assert_true(b.depth[k] > 0 && b.depth[k] < 10);
 }
 
-static void no_camera_stands_inside_a_thing(void **state)
+static void no_camera_stands_inside_an_object(void **state)
 {
 	for (uint64_t seed = 0; seed < 60; seed++) {
 		static shot got;
@@ -275,7 +275,7 @@ static void no_camera_stands_inside_a_thing(void **state)
 		for (int i = 0; i < 48; i += 7) {
 			take(s, i, &got);
 			for (int k = 0; k < PIXELS; k++)
-				assert_true(got.depth[k] > 0.15); /* 0.4 m from any thing, at most 49 degrees off the axis */
+				assert_true(got.depth[k] > 0.15); /* 0.4 m from any object, at most 49 degrees off the axis */
 		}
 		e3_scene_close(s);
 	}
@@ -306,7 +306,7 @@ static void options_out_of_range_are_refused(void **state)
 	}
 }
 
-/* One pixel, one frame, one row, no things: nothing to divide by zero with. */
+/* One pixel, one frame, one row, no objects: nothing to divide by zero with. */
 static void the_smallest_scenes(void **state)
 {
 	static const int size[][2] = {{1, 1}, {1, 40}, {333, 1}};
@@ -337,7 +337,7 @@ int main(void)
 		cmocka_unit_test(a_return_sees_the_start_again),
 		cmocka_unit_test(walks_are_smooth_and_endless),
 		cmocka_unit_test(endless_begins_as_the_walk),
-		cmocka_unit_test(no_camera_stands_inside_a_thing),
+		cmocka_unit_test(no_camera_stands_inside_an_object),
 		cmocka_unit_test(options_out_of_range_are_refused),
 		cmocka_unit_test(the_smallest_scenes),
 	};

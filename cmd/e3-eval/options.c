@@ -104,7 +104,7 @@ static void apply_dataset(eval_cli *x)
 		x->o.pixels.cap = info->max_depth;
 }
 
-/* The first operand may name a task. */
+/* The first operand may be a task. */
 static int choose_task(e3_eval_options *o, const char *word)
 {
 	for (int k = 0; word && k < E3_EVAL_TASKS; k++)
@@ -112,7 +112,8 @@ static int choose_task(e3_eval_options *o, const char *word)
 			o->tasks = 1u << k;
 			return 1;
 		}
-	o->tasks = ((1u << E3_EVAL_TASKS) - 1) & ~(1u << E3_EVAL_RECON), o->all = true; /* which takes memory and minutes */
+	o->tasks = ((1u << E3_EVAL_TASKS) - 1) & ~(1u << E3_EVAL_RECON),
+	o->all = true; /* recon takes memory and minutes, so it must be asked for */
 	return 0;
 }
 

@@ -1,6 +1,6 @@
-/* e3-scene: renders into a data set's layout. Some readers count their principal point from the first pixel's centre:
- * for those the picture is rendered one pixel wider and higher, and that pixel cut off, which puts the middle where
- * they expect it. */
+/* e3-scene: rendering into a data set's layout. Some readers count the principal point from the centre of the first
+ * pixel. For those the picture is rendered one pixel wider and higher and that pixel is cropped, so that the principal
+ * point is where they expect it. */
 #include "as.h"
 #include "e3/opt.h"
 #include "e3/tool.h"

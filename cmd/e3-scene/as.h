@@ -13,9 +13,9 @@ typedef struct scene_as {
 	double fps;
 } scene_as;
 
-/* Completes the options: metres, the data set's size (where *o has none) and its camera. */
+/* Sets metres, the data set's size (where *o has none) and its camera. */
 void scene_as_complete(const scene_as *as, e3_scene_options *o);
-/* Renders and writes it all. */
+/* Renders and writes all frames. */
 int scene_as_run(const scene_as *as, const e3_scene_options *o, e3_err *err);
 
 #endif

@@ -1,13 +1,10 @@
-/* scene: rendered rooms with ground truth: furniture, paint, light and a moving camera, all from one seed.
- *
- * The rooms are those the bundled model was made for (man page e3-scene(1)): boxes and ellipsoids in a box, solid
- * textures, one distant light, no antialiasing, a little noise. A frame is ray cast on the CPU; its depth is the exact
- * z depth of the surface at each pixel's centre. Every frame can be made by itself, in any order.
- *
- * The same options give the same bytes on every machine with IEEE 754 arithmetic, whatever the number of threads:
- * nothing but the four operations, square roots and integers is used (lib/scene/arith.h), none of them contracted or
- * reordered.
- */
+/* scene: rendered rooms with ground truth: furniture, paint, light and a moving camera, all generated from one seed.
+ * The rooms are of the kind that the bundled model was trained on (e3-scene(1)): boxes and ellipsoids in a box, solid
+ * textures, one distant light, no antialiasing, a little noise. Frames are ray cast on the CPU; depth is the exact z
+ * depth of the surface at each pixel's centre. Every frame can be rendered without the others, in any order. The same
+ * options give the same bytes on every machine with IEEE 754 arithmetic and for any number of threads: the code uses
+ * only the four operations, square roots and integers (lib/scene/arith.h), and the compiler must not contract or
+ * reorder them. */
 #ifndef E3_SCENE_H
 #define E3_SCENE_H
 
@@ -15,27 +12,27 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Where the camera goes. CLIP: one bent stroke past the furniture, as in the bundled clip. WALK: round the room at
+/* The path of the camera. CLIP: one curved stroke past the furniture, as in the bundled clip. WALK: round the room at
  * walking height on a smooth closed path, looking mostly to its middle. */
 typedef enum e3_scene_path { E3_SCENE_CLIP, E3_SCENE_WALK } e3_scene_path;
 
 enum { E3_SCENE_OBJECTS_MAX = 256, E3_SCENE_THREADS_MAX = 64 };
 #define E3_SCENE_FRAMES_MAX 10000000
-#define E3_SCENE_PIXELS_MAX 16000000 /* a truth message holds 64 MiB */
+#define E3_SCENE_PIXELS_MAX 16000000 /* the limit of a truth message, 64 MiB */
 #define E3_SCENE_SIDE_MAX 8192
 
 typedef struct e3_scene_options {
 	uint64_t seed;
 	int w, h;
-	int64_t frames; /* of the whole path: with the length it gives the speed */
+	int64_t frames; /* of the whole path; length and frames determine the speed */
 	double length;  /* of the path; 1 is 0.2 to 1.5 m, by the seed */
 	e3_scene_path path;
-	bool revisit; /* there and back again: the last frames see what the first saw, from nearby */
-	bool endless; /* WALK only: the same speed, for ever; frames may be asked for beyond `frames` */
+	bool revisit; /* there and back: the last frames see what the first ones saw, from nearby */
+	bool endless; /* WALK only: the path never ends; frames beyond `frames` may be rendered */
 	bool metres;  /* truth in metres; otherwise in mean distances of the first frame's points */
 	int objects;
 	double fov;   /* horizontal, radians; 0: 57 to 63 degrees, by the seed */
-	double noise; /* standard deviation of the image noise; 1 is white. 0.008 is what the model was made for */
+	double noise; /* standard deviation of the image noise, where 1 is white; the model was trained with 0.008 */
 	int threads;
 } e3_scene_options;
 
@@ -48,17 +45,17 @@ typedef struct e3_scene_options {
 
 typedef struct e3_scene e3_scene;
 
-/* What can be said of a scene in numbers. */
+/* A scene in numbers. */
 typedef struct e3_scene_facts {
 	double room[3];       /* metres: wide, high, deep */
-	int objects;          /* that stand in it: those the camera would run into are left out */
+	int objects;          /* objects in the room: those that the camera would run into are left out */
 	double metres;        /* one unit of the truth */
 	double length;        /* of the path in metres, over `frames` */
 	double intrinsics[4]; /* fx fy cx cy; the centre of the first pixel is at 0, 0 */
-	const char *unit;     /* "m" or what it is; static */
+	const char *unit;     /* "m", or a description of the unit; static */
 } e3_scene_facts;
 
-/* NULL with what is wrong: an option out of its range, memory, threads. */
+/* NULL when an option is out of range, or without memory or threads. */
 e3_scene *e3_scene_open(const e3_scene_options *o, e3_err *err);
 const e3_scene_facts *e3_scene_describe(const e3_scene *s);
 /* Frame i: rgb [h][w][3] and depth [h][w] (each may be NULL), pose as in e3/data.h; the world is the camera of frame 0.

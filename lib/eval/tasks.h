@@ -1,9 +1,7 @@
-/* eval: private: what the parts of an evaluation share.
- *
- * Data flow in one direction: truth (where it comes from) -> read (one input, each prediction beside its truth) ->
- * tasks (each keeps what it needs and scores a sequence at its end) -> text, JSON, result files, charts. A task is a
- * row of eval_tasks: it fills its own part of e3_eval_seq and says which figures of it to show.
- */
+/* eval: private: declarations that the parts of an evaluation share. Data flow in one direction: truth (truth.c) ->
+ * read.c (pairs each prediction with its truth) -> tasks (each keeps what it needs and scores a sequence at its end) ->
+ * text, JSON, result files, charts. A task is a row of eval_tasks: it fills its own part of e3_eval_seq and says which
+ * of its figures to show. */
 #ifndef E3_EVAL_TASKS_H
 #define E3_EVAL_TASKS_H
 

@@ -1,4 +1,5 @@
-/* scene: elementary functions from the four operations and square roots: argument reduction, then a power series. */
+/* scene: elementary functions, computed with the four operations and square roots: argument reduction, then a power
+ * series. */
 #include "arith.h"
 
 /* 1 - x2/(n (n+1)) + x2^2/(n (n+1) (n+2) (n+3)) - ..., n = first: the series of sine (2) and cosine (1), by Horner's

@@ -1,11 +1,11 @@
-/* scene: casting rays: for each pixel the nearest surface and its z depth, in double precision. */
+/* scene: ray casting: for each pixel the nearest surface and its z depth, in double precision. */
 #include "cast.h"
 #include "e3/mem.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define NEAR 1e-3 /* nothing closer is seen; the camera is never that close */
+#define NEAR 1e-3 /* nearer surfaces are not seen; the camera is never that close */
 #define FAR 1e9
 
 int scene_row_open(scene_row *row, int w, e3_err *err)
@@ -32,8 +32,9 @@ void scene_row_close(scene_row *row)
 
 static double py_of(const scene_camera *c, int y) { return (y + 0.5 - c->h / 2.0) / c->focal; }
 
-/* The smallest rectangle that holds the corners of its box; everything when one is not well in front of the camera. */
-static void bound(scene_seen *s, const scene_thing *t, const scene_shot *shot)
+/* The smallest rectangle that contains the corners of the object's box; the whole picture when a corner is not clearly
+ * in front of the camera. */
+static void bound(scene_seen *s, const scene_object *t, const scene_shot *shot)
 {
 	const scene_camera *c = &shot->camera;
 	const double *r = shot->view.rot;
@@ -69,15 +70,15 @@ static void bound(scene_seen *s, const scene_thing *t, const scene_shot *shot)
 void scene_shot_take(scene_shot *shot, const scene_room *room, const scene_camera *camera, const scene_view *view)
 {
 	shot->room = room, shot->camera = *camera, shot->view = *view;
-	for (int n = 0; n < room->things; n++) {
-		const scene_thing *t = &room->thing[n];
+	for (int n = 0; n < room->objects; n++) {
+		const scene_object *t = &room->object[n];
 		scene_seen *s = &shot->seen[n];
 		s->round = t->round;
 		for (int k = 0; k < 3; k++) {
 			s->origin[k] = 0;
 			for (int j = 0; j < 3; j++) {
 				s->origin[k] += t->rot[3 * k + j] * (view->eye[j] - t->centre[j]) / t->half[k];
-				s->ray[3 * k + j] = 0; /* thing from world times world from camera */
+				s->ray[3 * k + j] = 0; /* object from world × world from camera */
 				for (int m = 0; m < 3; m++)
 					s->ray[3 * k + j] += t->rot[3 * k + m] * view->rot[3 * j + m] / t->half[k];
 			}
@@ -91,7 +92,7 @@ static inline __attribute__((always_inline)) double away_from_zero(double v, dou
 	return fabs(v) < least ? least : v;
 }
 
-/* The room from inside: the nearest of the planes ahead. */
+/* The room's faces: the nearest of the planes in the direction of the ray. */
 SCENE_CLONES static void cast_walls(const scene_shot *shot, int y, double *restrict z, int64_t *restrict hit)
 {
 	const scene_camera *c = &shot->camera;
@@ -118,7 +119,7 @@ SCENE_CLONES static void cast_walls(const scene_shot *shot, int y, double *restr
 	}
 }
 
-/* What two functions below begin with: the ray of a pixel in the thing's axes. */
+/* The common part of the two functions below: the ray of a pixel in the object's axes. */
 #define THING_RAY \
 	const double *m = s->ray; \
 	const double b0 = m[1] * py + m[2], b1 = m[4] * py + m[5], b2 = m[7] * py + m[8], m0 = m[0], m1 = m[3], m2 = m[6]; \
@@ -174,7 +175,7 @@ void scene_cast(const scene_shot *shot, int y, scene_row *row)
 {
 	double py = py_of(&shot->camera, y);
 	cast_walls(shot, y, row->z, row->hit);
-	for (int n = 0; n < shot->room->things; n++) {
+	for (int n = 0; n < shot->room->objects; n++) {
 		const scene_seen *s = &shot->seen[n];
 		if (y < s->top || y >= s->bottom)
 			continue;

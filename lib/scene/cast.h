@@ -1,4 +1,4 @@
-/* scene: one frame of a room: casting rays, painting what they hit. Rows are independent of each other. */
+/* scene: one frame of a room: casting rays and shading what they hit. Rows are independent of each other. */
 #ifndef SCENE_CAST_H
 #define SCENE_CAST_H
 
@@ -12,15 +12,15 @@
 
 typedef struct scene_camera {
 	int w, h;
-	double focal; /* pixels; the axis passes the middle of the picture */
+	double focal; /* in pixels; the axis goes through the middle of the picture */
 } scene_camera;
 
-/* A thing as a frame sees it: eye and ray in its own axes, where it is the cube or ball of half size 1. */
+/* An object in one frame: eye and rays in the object's axes, in which it is the cube or ball of half size 1. */
 typedef struct scene_seen {
 	bool round;
 	double origin[3];
 	double ray[9];                /* direction = ray (px, py, 1) */
-	int left, right, top, bottom; /* no pixel outside sees it; right and bottom are one past */
+	int left, right, top, bottom; /* the pixels that may see it; right and bottom are exclusive */
 } scene_seen;
 
 typedef struct scene_shot {
@@ -40,7 +40,7 @@ void scene_shot_take(scene_shot *shot, const scene_room *room, const scene_camer
 /* Scratch of one thread: rows of w. */
 typedef struct scene_row {
 	double *z;              /* z depth of the nearest surface */
-	int64_t *hit;           /* its paint: a face, or FACES + thing */
+	int64_t *hit;           /* its paint: a face, or FACES + object */
 	float *x, *y, *z_local; /* texture coordinates */
 	float *light, *mix, *fade;
 } scene_row;
@@ -50,7 +50,7 @@ void scene_row_close(scene_row *row);
 
 /* Fills z and hit of row y. */
 void scene_cast(const scene_shot *shot, int y, scene_row *row);
-/* From those the pixels, rgb [w][3]. */
+/* Computes the pixels from them, rgb [w][3]. */
 void scene_paint_row(const scene_shot *shot, int y, scene_row *row, uint8_t *rgb);
 
 #endif

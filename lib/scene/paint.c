@@ -1,18 +1,18 @@
-/* scene: from what rays hit to pixels: solid textures, light, gain, gamma, noise. A row falls into stretches of one
- * surface; each is done with that surface's constants, in loops over its pixels. */
+/* scene: shading: solid textures, light, gain, gamma, noise. A row is divided into spans of one surface; each span is
+ * shaded with that surface's constants, in loops over its pixels. */
 #include "cast.h"
 #include <math.h>
 #include <string.h>
 
 #define INLINE static inline __attribute__((always_inline))
 
-/* A stretch of a row: n pixels of one surface from column x. */
-typedef struct stretch {
+/* A span: n pixels of one surface from column x. */
+typedef struct span {
 	const scene_shot *shot;
 	const scene_row *row;
 	int x, n, y;
 	int64_t hit;
-} stretch;
+} span;
 
 INLINE int32_t floor_to_int(float v)
 {
@@ -20,7 +20,7 @@ INLINE int32_t floor_to_int(float v)
 	return i - ((float)i > v);
 }
 
-/* 0 to 1 from three whole numbers; only the low 31 bits count, so 32-bit arithmetic is enough. */
+/* A value from 0 to 1 for three integers; only the low 31 bits count, so 32-bit arithmetic is enough. */
 INLINE float lattice(uint32_t n)
 {
 	n = n << 13 ^ n;
@@ -30,7 +30,7 @@ INLINE float lattice(uint32_t n)
 
 INLINE float blend(float a, float b, float t) { return a * (1 - t) + b * t; }
 
-/* Noise that is smooth over a unit of length: random values on a grid, blended with 3t^2 - 2t^3. */
+/* Smooth noise: random values on a grid of unit length, blended with 3t^2 - 2t^3. */
 INLINE float soft_noise(float x, float y, float z)
 {
 	int32_t ix = floor_to_int(x), iy = floor_to_int(y), iz = floor_to_int(z);
@@ -69,7 +69,7 @@ INLINE float pattern_at(scene_pattern p, float x, float y, float z, float n2, fl
 	}
 }
 
-INLINE void mix_pixels(scene_pattern p, const stretch *s, const scene_paint *paint)
+INLINE void mix_pixels(scene_pattern p, const span *s, const scene_paint *paint)
 {
 	const float *restrict lx = s->row->x, *restrict ly = s->row->y, *restrict lz = s->row->z_local;
 	float *restrict mix = s->row->mix;
@@ -84,7 +84,7 @@ INLINE void mix_pixels(scene_pattern p, const stretch *s, const scene_paint *pai
 	}
 }
 
-SCENE_CLONES static void mix_colours(const stretch *s, const scene_paint *paint)
+SCENE_CLONES static void mix_colours(const span *s, const scene_paint *paint)
 {
 	switch (paint->pattern) {
 	case CHECKS:
@@ -107,14 +107,14 @@ SCENE_CLONES static void mix_colours(const stretch *s, const scene_paint *paint)
 	}
 }
 
-/* Lambert's cosine to brightness: light from the side of the normal, and less than ambient from behind. */
+/* Brightness by Lambert's cosine: full on the side of the light, less than ambient on the other side. */
 INLINE float brightness(float cosine, float ambient)
 {
 	return ambient + (1 - ambient) * (cosine > 0 ? cosine : 0) + 0.12f * (cosine < 0 ? cosine : 0);
 }
 
-/* Texture coordinates are the room's own; the face has one brightness. */
-SCENE_CLONES static void light_wall(const stretch *s)
+/* A face of the room: texture coordinates are those of the room, and the brightness is constant. */
+SCENE_CLONES static void light_wall(const span *s)
 {
 	const scene_shot *shot = s->shot;
 	const double *r = shot->view.rot, *eye = shot->view.eye, *restrict z = s->row->z + s->x;
@@ -138,12 +138,12 @@ SCENE_CLONES static void light_wall(const stretch *s)
 	}
 }
 
-/* The same for a thing: coordinates in its own axes; the normal is that of the face, or of the ellipsoid at the point.
- */
-SCENE_CLONES static void light_thing(const stretch *s)
+/* The same for an object: coordinates are in its own axes; the normal is that of its face, or that of the ellipsoid at
+ * the point. */
+SCENE_CLONES static void light_object(const span *s)
 {
 	const scene_shot *shot = s->shot;
-	const scene_thing *t = &shot->room->thing[s->hit - FACES];
+	const scene_object *t = &shot->room->object[s->hit - FACES];
 	const scene_seen *seen = &shot->seen[s->hit - FACES];
 	const scene_light *l = &shot->room->light;
 	const double *m = seen->ray, *restrict z = s->row->z + s->x;
@@ -152,7 +152,7 @@ SCENE_CLONES static void light_thing(const stretch *s)
 	const double b0 = m[1] * py + m[2], b1 = m[4] * py + m[5], b2 = m[7] * py + m[8], m0 = m[0], m1 = m[3], m2 = m[6];
 	const double o0 = seen->origin[0], o1 = seen->origin[1], o2 = seen->origin[2];
 	const float h0 = (float)t->half[0], h1 = (float)t->half[1], h2 = (float)t->half[2], ambient = (float)l->ambient;
-	float along[3]; /* the light in the thing's axes */
+	float along[3]; /* the light in the object's axes */
 	for (int k = 0; k < 3; k++)
 		along[k] = (float)(t->rot[3 * k] * l->dir[0] + t->rot[3 * k + 1] * l->dir[1] + t->rot[3 * k + 2] * l->dir[2]);
 	const float l0 = along[0], l1 = along[1], l2 = along[2];
@@ -188,8 +188,8 @@ INLINE uint32_t scatter(uint32_t h) /* Murmur3's finaliser */
 	return h ^ h >> 16;
 }
 
-/* One channel: colour times light, gain and tint, the gamma curve by its table, noise, 8 bits. */
-INLINE void develop(const stretch *s, const scene_paint *paint, int channel, uint8_t *restrict rgb)
+/* One channel: colour × light, gain and tint, gamma curve by table, noise, 8 bits. */
+INLINE void develop(const span *s, const scene_paint *paint, int channel, uint8_t *restrict rgb)
 {
 	const scene_light *l = &s->shot->room->light;
 	const float *restrict mix = s->row->mix, *restrict light = s->row->light;
@@ -212,7 +212,7 @@ INLINE void develop(const stretch *s, const scene_paint *paint, int channel, uin
 		rgb[3 * k + channel] = (uint8_t)out[k];
 }
 
-SCENE_CLONES static void expose(const stretch *s, const scene_paint *paint, uint8_t *rgb)
+SCENE_CLONES static void expose(const span *s, const scene_paint *paint, uint8_t *rgb)
 {
 	float *restrict light = s->row->light;
 	const double *restrict z = s->row->z + s->x;
@@ -231,12 +231,12 @@ void scene_paint_row(const scene_shot *shot, int y, scene_row *row, uint8_t *rgb
 	for (int x = 0, end; x < w; x = end) {
 		for (end = x + 1; end < w && row->hit[end] == row->hit[x];)
 			end++;
-		const stretch s = {shot, row, x, end - x, y, row->hit[x]};
-		const scene_paint *paint = s.hit < FACES ? &shot->room->face[s.hit] : &shot->room->thing[s.hit - FACES].paint;
+		const span s = {shot, row, x, end - x, y, row->hit[x]};
+		const scene_paint *paint = s.hit < FACES ? &shot->room->face[s.hit] : &shot->room->object[s.hit - FACES].paint;
 		if (s.hit < FACES)
 			light_wall(&s);
 		else
-			light_thing(&s);
+			light_object(&s);
 		mix_colours(&s, paint);
 		expose(&s, paint, rgb + 3 * (size_t)x);
 	}

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #define MARGIN 0.45     /* metres between the camera and any wall */
-#define STEP_MEAN 0.65  /* of the uneven steps, 0.3 to 1 */
+#define STEP_MEAN 0.65  /* mean of the uneven steps, which are 0.3 to 1 */
 #define GAZE_METRES 1.0 /* between the control points of where a walk looks */
 
 static double draw(const scene_path *path, int what, int index, double lo, double hi)
@@ -40,7 +40,7 @@ static double distance(const double a[3], const double b[3])
 	return sqrt(x * x + y * y + z * z);
 }
 
-/* Where the walk is after so many metres; it closes after along[WALK_SAMPLES] of them. */
+/* The position on the walk after so many metres; the walk closes after along[WALK_SAMPLES] of them. */
 static void walk_at(const scene_path *path, double metres, double p[3])
 {
 	double round = path->along[WALK_SAMPLES];
@@ -89,7 +89,7 @@ static void draw_walk(scene_path *path, const double half[3])
 	path->yaw = scene_atan2(-path->start[2], -path->start[0]) + gaze(path, DRAW_GAZE_YAW, 0, -0.9, 0.9);
 }
 
-static void draw_clip(scene_path *path, const double half[3], double stretch)
+static void draw_clip(scene_path *path, const double half[3], double span)
 {
 	double height = draw(path, DRAW_HEIGHT, 0, 1.3, 1.7);
 	double angle = draw(path, DRAW_PLACE, 0, 0, 2 * SCENE_PI), radius = draw(path, DRAW_PLACE, 1, 0.3, 0.75);
@@ -99,10 +99,10 @@ static void draw_clip(scene_path *path, const double half[3], double stretch)
 	path->heading = draw(path, DRAW_HEADING, 0, 0, 2 * SCENE_PI);
 	path->climb = draw(path, DRAW_HEADING, 1, -0.12, 0.12);
 	path->bend = draw(path, DRAW_BEND, 0, -0.4, 0.4);
-	path->length = stretch;
+	path->length = span;
 	/* mostly towards the middle of the room */
 	path->yaw = scene_atan2(-path->start[2], -path->start[0]) + draw(path, DRAW_YAW, 0, -0.7, 0.7);
-	path->sweep = draw(path, DRAW_SWEEP, 0, -0.8, 0.8) * stretch;
+	path->sweep = draw(path, DRAW_SWEEP, 0, -0.8, 0.8) * span;
 	path->pitch = draw(path, DRAW_PITCH, 0, -0.4, -0.12);
 	path->pitch_sweep = draw(path, DRAW_PITCH, 1, -0.1, 0.1);
 	double far = draw(path, DRAW_FOCUS, 0, 1.6, 3.2);
@@ -129,7 +129,7 @@ static double progress(scene_path *path, int64_t frame)
 	return path->stepped / path->jitter_total;
 }
 
-/* There and back: a triangle with its tip rounded. */
+/* There and back: a triangle function with a rounded tip. */
 static double there_and_back(double t)
 {
 	const double tip = 0.1, x = 2 * t - 1;

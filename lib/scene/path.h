@@ -25,8 +25,8 @@ typedef struct scene_path {
 	int n_passes;
 	double total;        /* metres from the first frame to the last */
 	double jitter_total; /* sum of the uneven steps from the first frame to the last */
-	int64_t step;        /* up to this frame ... */
-	double stepped;      /* ... the steps sum to this */
+	int64_t step;        /* steps were added up to this frame ... */
+	double stepped;      /* ... and this is their sum */
 } scene_path;
 
 typedef struct scene_view {
@@ -41,7 +41,8 @@ bool scene_path_clear(const scene_path *path, const double centre[3], double rad
 /* Camera from world for a camera at eye that looks at target, turned about its axis by roll. */
 void scene_look(const double eye[3], const double target[3], double roll, double rot[9]);
 
-/* What is drawn, for scene_uniform and scene_normal: the numbers never change, so that a seed keeps its scene. */
+/* The random draws, for scene_uniform and scene_normal. These numbers must never change, so that a seed keeps its
+ * scene. */
 enum {
 	DRAW_SIZE,
 	DRAW_HEIGHT,
@@ -57,13 +58,13 @@ enum {
 	DRAW_ORBIT,
 	DRAW_ROLL,
 	DRAW_FOV,
-	DRAW_THING_SIZE,
-	DRAW_THING_KIND,
-	DRAW_THING_PLACE,
-	DRAW_THING_LIFT,
-	DRAW_THING_AHEAD,
-	DRAW_THING_NORMAL,
-	DRAW_THING_TURN,
+	DRAW_OBJECT_SIZE,
+	DRAW_OBJECT_KIND,
+	DRAW_OBJECT_PLACE,
+	DRAW_OBJECT_LIFT,
+	DRAW_OBJECT_AHEAD,
+	DRAW_OBJECT_NORMAL,
+	DRAW_OBJECT_TURN,
 	DRAW_COLOUR,
 	DRAW_PATTERN,
 	DRAW_OFFSET,

@@ -4,7 +4,7 @@
 
 void scene_quaternion(const double r[9], double q[4])
 {
-	/* The component of largest size first: dividing by it is safe. Four times the square of each is: */
+	/* Computes the largest component first, so that the division is safe. Four times the square of each is: */
 	const double square[4] = {1 + r[0] - r[4] - r[8], 1 - r[0] + r[4] - r[8], 1 - r[0] - r[4] + r[8],
 		1 + r[0] + r[4] + r[8]};
 	const double x = r[7] - r[5], y = r[2] - r[6], z = r[3] - r[1], xy = r[1] + r[3], xz = r[2] + r[6],
@@ -29,7 +29,7 @@ void scene_pose(const scene_view *first, const scene_view *view, double metres, 
 				rel[3 * i + j] += view->rot[3 * i + k] * first->rot[3 * j + k];
 	for (int k = 0; k < 3; k++)
 		away[k] = first->eye[k] - view->eye[k];
-	for (int k = 0; k < 3; k++) /* the first camera as this one sees it */
+	for (int k = 0; k < 3; k++) /* position of the first camera in this camera's axes */
 		pose[k] =
 			(view->rot[3 * k] * away[0] + view->rot[3 * k + 1] * away[1] + view->rot[3 * k + 2] * away[2]) / metres;
 	scene_quaternion(rel, pose + 3);

@@ -4,9 +4,9 @@
 
 #include "path.h"
 
-/* x y z w, w >= 0, unit length, of a rotation. */
+/* The quaternion x y z w of a rotation, w >= 0, unit length. */
 void scene_quaternion(const double rot[9], double q[4]);
-/* t (in units of so many metres) and quaternion: this camera from the first camera's. */
+/* Translation (in units of so many metres) and quaternion of this camera from the first camera's. */
 void scene_pose(const scene_view *first, const scene_view *view, double metres, double pose[7]);
 
 #endif

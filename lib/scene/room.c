@@ -1,4 +1,4 @@
-/* scene: drawing a room: size, paint, light, furniture. */
+/* scene: generating a room from the seed: size, paint, light, furniture. */
 #include "room.h"
 #include "arith.h"
 #include <string.h>
@@ -30,7 +30,7 @@ double scene_fov(const e3_scene_options *o)
 	return o->fov > 0 ? o->fov : uniform(o->seed, DRAW_FOV, 0, 57, 63) * SCENE_PI / 180;
 }
 
-/* Walls are paler than things. Index: of the paint. */
+/* The colour of a paint. Walls are paler than objects. */
 static void draw_paint(scene_paint *p, uint64_t seed, int index)
 {
 	enum { COLOURS = 16 };
@@ -75,34 +75,35 @@ static void draw_light(scene_light *l, uint64_t seed)
 	l->gamma = uniform(seed, DRAW_CAMERA, 4, 0.8, 1.1);
 }
 
-/* Anywhere in the room, or, more often, in front of where the camera begins. The height is the same in each try. */
-static void place(scene_thing *t, const scene_room *room, const scene_path *path, int index, int try)
+/* Places the object anywhere in the room or, more often, in front of the first camera. The height is the same in each
+ * try. */
+static void place(scene_object *t, const scene_room *room, const scene_path *path, int index, int try)
 {
 	const int at = index + try * E3_SCENE_OBJECTS_MAX;
 	uint64_t seed = path->seed;
-	bool lifted = uniform(seed, DRAW_THING_LIFT, 2 * index, 0, 1) < 0.12;
+	bool lifted = uniform(seed, DRAW_OBJECT_LIFT, 2 * index, 0, 1) < 0.12;
 	t->centre[1] =
-		-room->half[1] + 0.98 * t->half[1] + (lifted ? uniform(seed, DRAW_THING_LIFT, 2 * index + 1, 0, 1) : 0);
-	if (uniform(seed, DRAW_THING_AHEAD, 2 * at, 0, 1) < 0.66) {
-		double far = uniform(seed, DRAW_THING_AHEAD, 2 * at + 1, 1.3, 4);
+		-room->half[1] + 0.98 * t->half[1] + (lifted ? uniform(seed, DRAW_OBJECT_LIFT, 2 * index + 1, 0, 1) : 0);
+	if (uniform(seed, DRAW_OBJECT_AHEAD, 2 * at, 0, 1) < 0.66) {
+		double far = uniform(seed, DRAW_OBJECT_AHEAD, 2 * at + 1, 1.3, 4);
 		double x = path->start[0] + far * scene_cos(path->yaw) +
-			0.9 * scene_normal(seed, DRAW_THING_NORMAL, (uint64_t)(2 * at));
+			0.9 * scene_normal(seed, DRAW_OBJECT_NORMAL, (uint64_t)(2 * at));
 		double z = path->start[2] + far * scene_sin(path->yaw) +
-			0.9 * scene_normal(seed, DRAW_THING_NORMAL, (uint64_t)(2 * at + 1));
+			0.9 * scene_normal(seed, DRAW_OBJECT_NORMAL, (uint64_t)(2 * at + 1));
 		t->centre[0] = clamp(x, 0.1 - room->half[0], room->half[0] - 0.1);
 		t->centre[2] = clamp(z, 0.1 - room->half[2], room->half[2] - 0.1);
 	} else {
-		t->centre[0] = uniform(seed, DRAW_THING_PLACE, 2 * at, -1, 1) * room->half[0];
-		t->centre[2] = uniform(seed, DRAW_THING_PLACE, 2 * at + 1, -1, 1) * room->half[2];
+		t->centre[0] = uniform(seed, DRAW_OBJECT_PLACE, 2 * at, -1, 1) * room->half[0];
+		t->centre[2] = uniform(seed, DRAW_OBJECT_PLACE, 2 * at + 1, -1, 1) * room->half[2];
 	}
 }
 
-/* Turned about the vertical, and a few tilted. */
-static void draw_turn(scene_thing *t, uint64_t seed, int index)
+/* Rotates the object about the vertical; tilts a few. */
+static void draw_turn(scene_object *t, uint64_t seed, int index)
 {
-	double turn = uniform(seed, DRAW_THING_TURN, 3 * index, 0, SCENE_PI);
-	double tilt = uniform(seed, DRAW_THING_TURN, 3 * index + 1, 0, 1) < 0.12
-		? uniform(seed, DRAW_THING_TURN, 3 * index + 2, -0.4, 0.4)
+	double turn = uniform(seed, DRAW_OBJECT_TURN, 3 * index, 0, SCENE_PI);
+	double tilt = uniform(seed, DRAW_OBJECT_TURN, 3 * index + 1, 0, 1) < 0.12
+		? uniform(seed, DRAW_OBJECT_TURN, 3 * index + 2, -0.4, 0.4)
 		: 0;
 	double s, c, sx, cx;
 	scene_sincos(turn, &s, &c);
@@ -111,16 +112,16 @@ static void draw_turn(scene_thing *t, uint64_t seed, int index)
 	memcpy(t->rot, rot, sizeof rot);
 }
 
-/* false: the camera would run into it. On a walk, which passes everywhere, other places are tried first. */
-static bool draw_thing(scene_thing *t, const scene_room *room, const scene_path *path, int index)
+/* false when the camera would run into the object. A walk passes everywhere, so other positions are tried first. */
+static bool draw_object(scene_object *t, const scene_room *room, const scene_path *path, int index)
 {
 	uint64_t seed = path->seed;
 	double norm = 0;
 	for (int k = 0; k < 3; k++) {
-		t->half[k] = log_uniform(seed, DRAW_THING_SIZE, 3 * index + k, 0.13, 0.55);
+		t->half[k] = log_uniform(seed, DRAW_OBJECT_SIZE, 3 * index + k, 0.13, 0.55);
 		norm += t->half[k] * t->half[k];
 	}
-	t->round = uniform(seed, DRAW_THING_KIND, index, 0, 1) < 0.35;
+	t->round = uniform(seed, DRAW_OBJECT_KIND, index, 0, 1) < 0.35;
 	draw_turn(t, seed, index);
 	draw_paint(&t->paint, seed, FACES + index);
 	for (int try = 0; try < (path->kind == E3_SCENE_WALK ? TRIES : 1); try++) {
@@ -137,7 +138,7 @@ void scene_room_draw(scene_room *room, const e3_scene_options *o, const scene_pa
 	for (int f = 0; f < FACES; f++)
 		draw_paint(&room->face[f], o->seed, f);
 	draw_light(&room->light, o->seed);
-	room->things = 0;
+	room->objects = 0;
 	for (int k = 0; k < o->objects; k++)
-		room->things += draw_thing(&room->thing[room->things], room, path, k);
+		room->objects += draw_object(&room->object[room->objects], room, path, k);
 }

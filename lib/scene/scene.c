@@ -1,4 +1,4 @@
-/* scene: a scene from its options: drawn once, then rendered frame by frame, in any order. */
+/* scene: a scene: generated once from its options, then rendered frame by frame, in any order. */
 #include "arith.h"
 #include "cast.h"
 #include "e3/mem.h"
@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BLOCK = 4 }; /* rows a thread takes at a time */
+enum { BLOCK = 4 }; /* rows per task */
 
 struct e3_scene {
 	e3_scene_options o;
@@ -22,7 +22,7 @@ struct e3_scene {
 	float gamma[SCENE_GAMMA + 2], normal[SCENE_NORMAL];
 	e3_pool *pool;
 	scene_row row[E3_SCENE_THREADS_MAX];
-	uint8_t *rgb; /* of the frame that is being made */
+	uint8_t *rgb; /* output of the current frame */
 	float *depth;
 };
 
@@ -49,7 +49,7 @@ static int check(const e3_scene_options *o, e3_err *err)
 	return 0;
 }
 
-/* Quantiles of the normal distribution at (k + 1/2) / SCENE_NORMAL: x' = sqrt(2 pi) exp(x^2 / 2), from the middle
+/* Quantiles of the normal distribution at (k + 1/2) / SCENE_NORMAL: solves x' = sqrt(2 pi) exp(x^2 / 2) from the middle
  * outwards. */
 static void fill_normal(float *normal, double deviation)
 {
@@ -59,7 +59,7 @@ static void fill_normal(float *normal, double deviation)
 	for (int k = 0; k < HALF; k++) {
 		int steps = k ? SUBSTEPS : SUBSTEPS / 2;
 		double h = 1.0 / SUBSTEPS / SCENE_NORMAL;
-		for (int n = 0; n < steps; n++) { /* Runge and Kutta */
+		for (int n = 0; n < steps; n++) { /* fourth-order Runge-Kutta */
 			double a = root * scene_exp(x * x / 2), x1 = x + h / 2 * a, b = root * scene_exp(x1 * x1 / 2);
 			double x2 = x + h / 2 * b, c = root * scene_exp(x2 * x2 / 2), x3 = x + h * c,
 				   d = root * scene_exp(x3 * x3 / 2);
@@ -132,7 +132,7 @@ static void draw(e3_scene *s)
 	s->first = take(s, 0);
 	s->facts = (e3_scene_facts){
 		.room = {2 * half[0], 2 * half[1], 2 * half[2]},
-		.objects = s->room.things,
+		.objects = s->room.objects,
 		.metres = o->metres ? 1 : mean_distance(s),
 		.length = s->path.total,
 		/* rays go through pixel centres, and the axis through the middle of the picture */
