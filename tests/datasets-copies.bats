@@ -23,7 +23,7 @@ same_frames() {
 	PY
 }
 
-@test "kitti as it is handed out: val/ and the raw recording, the first 110 maps, pictures of their numbers" {
+@test "kitti's own archives: val/ and the raw recording, the first 110 maps, pictures of the same numbers" {
 	name=2011_09_26_drive_0002_sync
 	e3-scene --as kitti --seed 3 --frames 120 --size 28x20 "$T/gathered"
 	g=$T/gathered/depth_selection/val_selection_cropped d=$T/kitti/val/$name/proj_depth/groundtruth/image_02
@@ -48,7 +48,7 @@ same_frames() {
 	same_frames "$T/both.e3" "$T/gathered.e3"
 }
 
-@test "a gathered folder with more of one kind is refused, naming what is alone" {
+@test "a gathered folder with unequal numbers of files is refused, naming the file without a partner" {
 	scene kitti "$T/k"
 	g=$T/k/depth_selection/val_selection_cropped name=2011_09_26_drive_0002_sync_02
 	cp "$g/image_gathered/$name/0000000002.png" "$g/image_gathered/$name/0000000009.png"
@@ -68,7 +68,7 @@ same_frames() {
 	[ "$(e3-decode --dataset nyu --root "$T/n" --fit 56 | e3-dump - | grep -c ^truth)" -eq 3 ]
 }
 
-@test "other capitals, hidden and foreign files, links, blanks in paths" {
+@test "other case of names, hidden and foreign files, links, blanks in paths" {
 	dir="$T/my data (copy)"
 	mkdir "$dir"
 	scene sintel "$dir/MPI"
@@ -99,7 +99,7 @@ for p in glob.glob(sys.argv[1] + "/*.png"):
 	[ "$(e3-decode --dataset tum --root "$dir" --fit 56 | e3-dump - | grep -c ^frame)" -eq 3 ]
 }
 
-@test "a root too high or too low: which folder to give" {
+@test "for a root too high or too low the message says which folder to give" {
 	for set in sintel:MPI-complete bonn:rgbd 7scenes:7s nrgbd:rooms kitti:k nyu:n tum:t scannet:sc co3d:c; do
 		name=${set%:*} dir=$T/all/${set#*:}
 		scene "$name" "$dir"
@@ -120,7 +120,7 @@ for p in glob.glob(sys.argv[1] + "/*.png"):
 	[ "$(grep -c "is elsewhere" "$T/stderr")" -eq 0 ]
 }
 
-@test "nyu as it is handed out is refused, saying what to do" {
+@test "nyu's own files are refused, saying what to do" {
 	mkdir "$T/nyu"
 	touch "$T/nyu/nyu_depth_v2_labeled.mat" "$T/00001.h5"
 	text="expected val/nyu_images and val/nyu_depths, found a MATLAB or HDF5 file: pipelines/eval/nyu.py makes them of it"
@@ -152,7 +152,7 @@ packed_nyu() {
 
 convert() { /usr/bin/python3 "$ROOT/pipelines/eval/nyu.py" "$@"; }
 
-@test "nyu.py turns .h5 files into what is read; stopped, damaged" {
+@test "nyu.py converts .h5 files; when stopped; damaged files" {
 	/usr/bin/python3 -c 'import h5py' 2>/dev/null || skip "needs python3-h5py"
 	packed_nyu
 	convert "$T/official" "$T/nyu_v2"
@@ -174,7 +174,7 @@ convert() { /usr/bin/python3 "$ROOT/pipelines/eval/nyu.py" "$@"; }
 	fails 1 "give --split splits.mat" -- /usr/bin/python3 "$ROOT/pipelines/eval/nyu.py" "$T/labeled.mat" "$T/other"
 }
 
-@test "nyu.py takes the test pictures of the .mat file with its split" {
+@test "nyu.py converts the test pictures of the .mat file with its split" {
 	/usr/bin/python3 -c 'import h5py, scipy.io' 2>/dev/null || skip "needs python3-h5py and python3-scipy"
 	packed_nyu
 	e3-decode --dataset nyu --root "$T/want" --fit 56 -o "$T/want.e3"
@@ -186,7 +186,7 @@ convert() { /usr/bin/python3 "$ROOT/pipelines/eval/nyu.py" "$@"; }
 	fails 1 "picture 5: $T/labeled.mat has 1 to 4" -- /usr/bin/python3 "$ROOT/pipelines/eval/nyu.py" --split "$T/splits.mat" "$T/labeled.mat" "$T/mat"
 }
 
-@test "co3d.py makes the evaluation's annotations of the original ones" {
+@test "co3d.py makes the evaluation's annotations from the original ones" {
 	for s in 1 2; do e3-scene --as co3d --sequence apple/s$s --seed $s --frames 6 --size 28x20 "$T/co3d"; done
 	e3-decode --dataset co3d --root "$T/co3d" --draw 3 --min-frames 4 -o "$T/want-%s.e3"
 	/usr/bin/python3 - "$T/co3d" <<-'PY'
@@ -221,7 +221,7 @@ convert() { /usr/bin/python3 "$ROOT/pipelines/eval/nyu.py" "$@"; }
 	[ -z "$(ls "$T/annotations")" ]
 }
 
-@test "--list of trees that lack something: every set names file, expected, found, and goes on" {
+@test "--list of incomplete trees: every data set names file, expected and found, and goes on" {
 	for name in sintel kitti bonn nyu 7scenes nrgbd tum scannet co3d; do
 		scene "$name" "$T/$name"
 		if [ $name = sintel ]; then scene sintel "$T/sintel" --sequence cave_2; fi
@@ -262,7 +262,7 @@ convert() { /usr/bin/python3 "$ROOT/pipelines/eval/nyu.py" "$@"; }
 	done
 }
 
-@test "--repeat: frames numbered on, truth with the last time over, scored is what was seen again" {
+@test "--repeat: frame numbers continue, only the last pass has truth and is scored" {
 	scene tum "$T/tum" --frames 4
 	e3-decode --dataset tum --root "$T/tum" --fit 140 --repeat 3 -o "$T/r.e3"
 	e3-decode --dataset tum --root "$T/tum" --fit 140 -o "$T/once.e3"

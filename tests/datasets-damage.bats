@@ -144,7 +144,7 @@ nan4='\000\000\300\177' nan8='\000\000\000\000\000\000\370\177'
 	damage scannet '*pose_90.txt' "pose_90.txt: No such file" 'rm "$f"'
 }
 
-@test "the stage downstream learns of damage, and the network has seen what was whole" {
+@test "the next stage is told of damage, and the network received the intact frames" {
 	scene tum
 	rc=0
 	truncate -s 300 "$T"/tum/*/rgb_90/1548266469.166667.png

@@ -41,7 +41,7 @@ round_trip() {
 @test "scannet: written, read, compared" { round_trip scannet; }
 @test "co3d: written, read, compared" { round_trip co3d; }
 
-@test "sintel: the task of poses cuts instead of squeezing, and needs no depth" {
+@test "sintel: for poses pictures are cropped instead of scaled, and depth is not needed" {
 	scene sintel
 	rm -r "$T/sintel/training/depth"
 	decode sintel --task pose --fit 224 -o "$T/p.e3"
@@ -62,7 +62,7 @@ round_trip() {
 	[ "$(e3-dump "$T/p.e3" | grep -c '^truth.*depth=f32\[180x250\]')" -eq 2 ]
 }
 
-@test "--list says what is there, what is published and what is missing" {
+@test "--list reports what exists, what is published and what is missing" {
 	scene sintel
 	e3-scene --as sintel --sequence mine --seed 1 --frames 3 --size 64x48 "$T/sintel"
 	rm "$T/sintel/training/depth/mine/frame_0002.dpt"
@@ -81,7 +81,7 @@ assert rows["cave_2"]["missing"] == "not found" and not rows["mine"]["published"
 	[ "$(decode sintel --list --sequence 'a*_2' | cut -f1 | tr '\n' ' ')" = "# sequence alley_2 ambush_2 " ]
 }
 
-@test "several sequences: a stream each, named by %s; without it they are counted and refused" {
+@test "several sequences: a stream each, named by %s; refused without it, with their number" {
 	scene sintel
 	e3-scene --as sintel --sequence cave_2 --seed 1 --frames 3 --size 64x48 "$T/sintel"
 	fails 1 "2 sequences, from alley_2 to cave_2: choose one with --sequence, or give -o a name with %s in it" -- \
@@ -94,7 +94,7 @@ assert rows["cave_2"]["missing"] == "not found" and not rows["mine"]["published"
 	fails 1 "sintel: temple_2: reading: $T/sintel/: not found" -- e3-decode --dataset sintel --root "$T/sintel" --sequence temple_2 -o "$T/x.e3"
 }
 
-@test "what a root lacks is named, with what is there" {
+@test "the message names what a root lacks and what is there" {
 	mkdir -p "$T/r/some" && touch "$T/r/file"
 	fails 1 "opening: kitti: $T/r: expected depth_selection/val_selection_cropped/groundtruth_depth_gathered/DRIVE_02/*.png, or val/DRIVE/proj_depth/groundtruth/image_02/*.png, here or in kitti/; found some/, file" -- \
 		e3-decode --dataset kitti --root "$T/r"
@@ -147,7 +147,7 @@ assert rows["cave_2"]["missing"] == "not found" and not rows["mine"]["published"
 	fails 1 "exists already" -- e3-scene --as tum --size 64x48 --frames 1 "$T/tum"
 }
 
-@test "a writer that fails takes back what it wrote" {
+@test "a writer that fails removes what it wrote" {
 	mkdir "$T/full"
 	touch "$T/full/apple_test.jgz"
 	fails 1 "apple_test.jgz: truncated" -- e3-scene --as co3d --frames 2 --size 64x48 "$T/full"
@@ -158,7 +158,7 @@ assert rows["cave_2"]["missing"] == "not found" and not rows["mine"]["published"
 	[ "$(find "$T/f2" -type f | wc -l)" -eq 1 ]
 }
 
-@test "co3d: frames are NumPy's draws, one generator for all sequences" {
+@test "co3d: frames are drawn as by NumPy, with one generator for all sequences" {
 	for s in b/2 a/1; do
 		e3-scene --as co3d --sequence "$(tr ab 'ba' <<<"${s%/*}" | sed 's/a/apple/; s/b/banana/')/s${s#*/}" --seed 3 --frames 12 --size 28x20 "$T/co3d"
 	done
@@ -179,7 +179,7 @@ frames_of() {
 	decode "$1" --fit 56 ${2:+--stride "$2"} | e3-dump - | sed -n 's/^frame.* src_i=\([0-9]*\).*/\1/p' | tr '\n' ' '
 }
 
-@test "7scenes and nrgbd: strides count as the reference's" {
+@test "7scenes and nrgbd: strides select the same frames as the reference" {
 	scene 7scenes --frames 1 --size 64x48
 	d=$T/7scenes/chess/seq-03
 	for k in $(seq 1 999); do printf '%s/frame-%06d.color.png ' "$d" "$k"; done | xargs touch
@@ -227,7 +227,7 @@ frames_of() {
 	PY
 }
 
-@test "7scenes: raw depth is registered on the way; --reject-invalid leaves the invalid code out" {
+@test "7scenes: raw depth is registered; --reject-invalid leaves out the invalid code" {
 	scene 7scenes --size 640x480 --frames 1
 	d=$T/7scenes/chess/seq-03
 	/usr/bin/python3 - "$d" <<-'PY'
@@ -254,7 +254,7 @@ frames_of() {
 	fails 1 "expected the depth map, raw, or registered as .depth.proj.png" -- bash -c "rm '$d/frame-000000.depth.png'; e3-decode --dataset 7scenes --root '$T/7scenes'"
 }
 
-@test "bonn: prepared here when it was not: items 30 to 139 by index" {
+@test "bonn: unprepared folders give items 30 to 139 by index" {
 	scene bonn --size 28x20 --frames 145 --fps 30
 	d=$T/bonn/rgbd_bonn_dataset/rgbd_bonn_balloon2
 	decode bonn --fit 28 -o "$T/a.e3"
@@ -268,7 +268,7 @@ frames_of() {
 	fails 1 "depth_110: No such file" -- bash -c "mkdir '$d/rgb_110'; cp '$d'/rgb/*7.png '$d/rgb_110'; e3-decode --dataset bonn --root '$T/bonn'"
 }
 
-@test "tum: prepared here when it was not: paired by time, every third" {
+@test "tum: unprepared folders are paired by time, every third pair" {
 	scene tum --size 28x20 --frames 30 --fps 30
 	d=$T/tum/rgbd_dataset_freiburg3_sitting_static
 	decode tum --fit 28 -o "$T/a.e3"
@@ -295,7 +295,7 @@ frames_of() {
 	fails 1 "rgb.txt: neither this nor rgb_90 exists" -- e3-decode --dataset tum --root "$T/tum" -o "$T/o.e3"
 }
 
-@test "scannet: the .sens file itself, every third of its first 270 frames" {
+@test "scannet: a .sens file gives every third of its first 270 frames" {
 	scene scannet --size 64x48 --frames 7
 	d=$T/scannet/scene0707_00
 	decode scannet --fit 56 -o "$T/a.e3"
@@ -332,7 +332,7 @@ frames_of() {
 	bad 283 '\001' "colour compression 1: expected 2 (JPEG)"
 	bad 319 '\0000\0000\0300\0177' "frame 0: the pose is missing"
 	bad 319 '\0000\0000\0000\0101' "frame 0: the matrix is not a rotation"
-	bad 399 '\0000\0000\0000\0000\0001\0000\0000\0000' "frame 0: truncated: 4294967296 bytes wanted"
+	bad 399 '\0000\0000\0000\0000\0001\0000\0000\0000' "frame 0: truncated: 4294967296 bytes expected"
 	truncate -s -300 "$d/scene0707_00.sens"
 	fails 1 "scene0707_00.sens: frame 6: truncated" -- e3-decode --dataset scannet --root "$T/scannet" -o "$T/o.e3"
 	printf '\5' | dd of="$d/scene0707_00.sens" bs=1 conv=notrunc status=none
@@ -341,7 +341,7 @@ frames_of() {
 	fails 1 "neither this nor color_90 exists" -- e3-decode --dataset scannet --root "$T/scannet" -o "$T/o.e3"
 }
 
-@test "a stop in the middle leaves a whole tree" {
+@test "a stop in the middle leaves a complete tree" {
 	e3-scene --as tum --frames 100000 --size 64x48 "$T/stop" &
 	pid=$!
 	for _ in $(seq 200); do [ ! -d "$T/stop/rgbd_dataset_freiburg3_sitting_static/rgb_90" ] || break; sleep 0.05; done

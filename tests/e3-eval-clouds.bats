@@ -27,7 +27,7 @@ holds() {
 	PY
 }
 
-@test "7-Scenes and NRGBD: the truth fed back has no error; shift and scale are taken off" {
+@test "7-Scenes and NRGBD: the truth as prediction has no error; shift and scale are removed" {
 	for name in 7scenes nrgbd; do
 		options=() views=2 # of 6 frames NRGBD's loader takes every third whatever the stride
 		[ $name = nrgbd ] || options=(--stride 2) views=3
@@ -44,7 +44,7 @@ holds() {
 	done
 }
 
-@test "known errors: a shift is what ICP takes off, and the distance without it; what stands out by more than the radius stays" {
+@test "known errors: ICP removes a shift; without ICP it is the distance; points beyond the radius stay" {
 	for name in 7scenes nrgbd; do
 		# one picture of 7-Scenes, whose points are farther apart than they are moved; of NRGBD two, which hardly ever meet closer
 		frames_of $name --stride 6
@@ -68,7 +68,7 @@ holds() {
 		's["comp"] < 3e-3' # they move the medians that scale is made of a little
 }
 
-@test "every figure and every cloud is numpy's: crops, radii, depth and camera instead of points" {
+@test "every figure and every cloud equals that of numpy: crops, radii, depth and camera instead of points" {
 	frames_of 7scenes --stride 2
 	frames_of nrgbd
 	local code='p *= 1.3; p += 0.03 * rng.normal(size=p.shape); p[..., 2] += 0.2; d *= 1 + 0.01 * rng.normal(size=d.shape); c *= 1.1; c += 0.02 * rng.normal(size=3)'
@@ -85,7 +85,7 @@ holds() {
 	done
 }
 
-@test "clouds: named safely, whole or not at all; what cannot be" {
+@test "clouds: file names are safe, files are complete or absent, impossible requests are refused" {
 	frames_of nrgbd
 	scene nrgbd 'p[0, :5, 1] = np.nan'
 	e3-eval recon --json --crop 0 --ply "$T/a/b" "$T/nrgbd.e3" >"$T/j"

@@ -46,7 +46,7 @@ holds() {
 	PY
 }
 
-@test "the truth fed back has no error; shift and scale are taken off; the crop and the count of points" {
+@test "the truth as prediction has no error; shift and scale are removed; the crop and the number of points" {
 	room pass
 	e3-eval recon --json "$T/room.e3" >"$T/j"
 	holds "$T/j" 's["acc"] < 1e-5 and s["comp"] < 1e-5 and s["nc"] > 0.999 and s["fitness"] == 1' 's["points"] == 3 * 96 * 72' \
@@ -72,7 +72,7 @@ holds() {
 	cmp "$T/j1" "$T/j3"
 }
 
-@test "points of predicted depth and camera; a similarity takes off the scale of the cameras" {
+@test "points from predicted depth and cameras; a similarity removes the scale of the cameras" {
 	room pass
 	e3-eval recon --json --use-proj "$T/perfect.e3" >"$T/j" # the room's principal point is half a pixel off the network's
 	holds "$T/j" 's["acc"] < 2e-3 and s["nc"] > 0.99'
@@ -93,7 +93,7 @@ for k, f in m:
 	[[ $output == *"nothing could be scored"* ]]
 }
 
-@test "points not finite are left out and counted; the result files" {
+@test "points that are not finite are left out and counted; the result files" {
 	room 'p[0, :5, 1] = np.nan'
 	cp "$T/room.e3" "$T/other.e3"
 	e3-eval recon --json --results "$T/r" "$T/room.e3" "$T/other.e3" >"$T/j"
@@ -104,7 +104,7 @@ for k, f in m:
 	grep -Eq '^mean                : acc: 0\.000 \| comp: 0\.000 \| nc1: [01]\.[0-9]{3} \| nc2: [01]\.[0-9]{3} \| acc_med: 0\.000 \| comp_med: 0\.000 \| nc1_med: 1\.000 \| nc2_med: 1\.000 \| nc: [01]\.[0-9]{3} \| nc_med: 1\.000 \| $' "$T/r/logs_all.txt"
 }
 
-@test "a demo run from end to end" {
+@test "the demo model is scored from frames to figures" {
 	e3-scene --seed 7 --frames 3 | e3-infer --model "$DEMO/model.safetensors" -q | e3-eval recon >"$T/text"
 	grep -q 'Acc.*Comp.*NC' "$T/text"
 	[ "$(wc -l <"$T/text")" -le 25 ]

@@ -21,7 +21,7 @@ holds() {
 	PY
 }
 
-@test "a perfect prediction has no error, wherever the truth stands" {
+@test "a perfect prediction has no error, wherever the truth comes from" {
 	for order in before after; do
 		make_stream "$T/x.e3" order=$order
 		e3-eval --json --align median,scale,scale\&shift,metric,lstsq "$T/x.e3" >"$T/j"
@@ -64,7 +64,7 @@ for k, f in m:
 		's["video_depth"]["scale"]["abs_rel"] < 1e-5'
 }
 
-@test "every figure equals numpy's" {
+@test "every figure equals that of numpy" {
 	local k=0
 	for options in "depth=0.8,0.3,0.05 jitter=0.1 turn=3 holes=40" "depth=1.3,0,0.2 jitter=0.4 path=0.2 seed=5 frames=11 order=before" \
 		"depth=0.4,0,0.1 jitter=1 turn=-20 seed=9 frames=2" "depth=1,0,0.3 frames=9 truth=odd jitter=0.2 seed=2"; do
@@ -106,7 +106,7 @@ for k, f in m:
 	fails 1 "truth of 40 × 40 pixels: it has neither the size of the network's picture (24 × 16) nor the shape of the source" -- e3-eval "$T/x.e3"
 }
 
-@test "--against: how far from other predictions, whatever the truth says" {
+@test "--against compares with other predictions instead of the truth" {
 	make_stream "$T/a.e3" depth=1,0,0 truth=none
 	make_stream "$T/b.e3" depth=1.25,0,0 jitter=0.1
 	e3-eval --json --align metric --against "$T/a.e3" "$T/b.e3" "$T/a.e3" >"$T/j"
@@ -165,7 +165,7 @@ for k, f in m:
 	holds "$T/j" 's["frames"] == 6 and s["pose"]["Sim(3)"]["frames"] == 3'
 }
 
-@test "the report in words: at most 25 lines of at most 150 characters, for one sequence and for thirty" {
+@test "the text report has at most 25 lines of at most 150 characters, for one sequence and for thirty" {
 	make_stream "$T/s1.e3" depth=1.2,0,0.1 jitter=0.1 name=clip
 	e3-eval "$T/s1.e3" >"$T/o"
 	[ "$(wc -l <"$T/o")" -eq 11 ]
@@ -186,7 +186,7 @@ for k, f in m:
 	[ "$(sed -n 3p "$T/o" | awk '{ print $1 }')" = "$worst" ]
 }
 
-@test "averages: weighted by pixels, plain, pooled; by folder" {
+@test "averages: weighted by pixels, unweighted, pooled; by folder" {
 	mkdir -p "$T/apple" "$T/pear"
 	make_stream "$T/apple/a.e3" depth=1.2,0,0.1 jitter=0.2 frames=5
 	make_stream "$T/apple/b.e3" depth=0.7,0,0.3 jitter=0.6 turn=4 frames=4 holes=200 seed=4
@@ -262,7 +262,7 @@ for k, f in m:
 	fails 2 "--npy needs --results" -- e3-eval --npy "$T/alley_2.e3"
 }
 
-@test "result files and layouts are those of the vectors" {
+@test "result files and layouts equal those of the vectors" {
 	/usr/bin/python3 - "$ROOT/tests/data/eval/vectors.json" "$T" <<-'PY'
 		import json, sys
 		v = json.load(open(sys.argv[1]))["vectors"]["pose/sim3_ate_rpe"]["inputs"]
@@ -301,7 +301,7 @@ for k, f in m:
 	PY
 }
 
-@test "interrupted, it reports the frames so far" {
+@test "after an interruption it reports the frames so far" {
 	make_stream "$T/x.e3" frames=40
 	mkfifo "$T/pipe"
 	e3-eval --json "$T/pipe" >"$T/j" 2>"$T/e" 3>&- &
@@ -314,7 +314,7 @@ for k, f in m:
 	holds "$T/j" 's["interrupted"] and 15 < s["frames"] < 25' 's["depth"]["per image"]["abs_rel"] < 1e-6'
 }
 
-@test "what is predicted not finite is counted and named, and left out on request" {
+@test "predictions that are not finite are counted and named, and left out on request" {
 	make_stream "$T/x.e3" nan=5 depth=1.1,0,0.1
 	e3-eval --json "$T/x.e3" >"$T/j"
 	holds "$T/j" 's["pixels_not_finite"] == 5 and s["first_not_finite"] == 1' 's["depth"]["per image"]["abs_rel"] is None'
@@ -324,7 +324,7 @@ for k, f in m:
 		's["pixels_not_finite"] == 5'
 }
 
-@test "predictions of 0 and below are counted and named, and NaN says why" {
+@test "predictions of 0 and below are counted and named; NaN figures are explained" {
 	make_stream "$T/x.e3" depth=1.1,0,0.1
 	edit "$T/x.e3" "$T/zero.e3" 'for k, f in m:
     if k == 3 and f["i"] > 1: f["depth"]["data"] = bytes(len(f["depth"]["data"]))'
@@ -342,7 +342,7 @@ for k, f in m:
 	grep -q 'depth: none: not scored: no pixel with a truth has a finite prediction' "$T/stderr"
 }
 
-@test "what cannot be scored is said, and bad input ends the program" {
+@test "what cannot be scored is reported, and bad input ends the program" {
 	make_stream "$T/x.e3"
 	make_stream "$T/bare.e3" truth=none
 	fails 1 "evaluating: $T/bare.e3: no truth beside its 6 predictions" -- e3-eval "$T/bare.e3"
@@ -425,10 +425,10 @@ data_set() {
 }
 
 @test "data sets for depth, from their own files to the metric" { for n in sintel kitti bonn nyu; do data_set $n; done; }
-@test "data sets for reconstruction, likewise" { for n in 7scenes nrgbd; do data_set $n; done; }
-@test "data sets for poses, likewise" { for n in tum scannet co3d; do data_set $n; done; }
+@test "data sets for reconstruction, from their own files to the metric" { for n in 7scenes nrgbd; do data_set $n; done; }
+@test "data sets for poses, from their own files to the metric" { for n in tum scannet co3d; do data_set $n; done; }
 
-@test "pictures: errors where they are, paths, accuracy against memory" {
+@test "charts: errors at the right places, paths, accuracy against memory" {
 	make_stream "$T/a.e3" tw=48 th=32 w=48 h=32 src_w=48 src_h=32 frames=20
 	edit "$T/a.e3" "$T/b.e3" 'import numpy as np
 for k, f in m:
@@ -483,7 +483,7 @@ for k, f in m:
 	fails 1 "$T/a.e3/x" -- e3-eval --png "$T/a.e3/x" "$T/a.e3"
 }
 
-@test "a rendered room through the pipeline: one command" {
+@test "a rendered room through the pipeline in one command" {
 	e3-scene --seed 7 --frames 6 | e3-infer -q --model "$DEMO/model.safetensors" --P 0.5 | e3-eval --json >"$T/j"
 	holds "$T/j" 's["frames"] == s["frames_with_depth"] == s["frames_with_pose"] == 6' 's["depth"]["per image"]["abs_rel"] < 0.2' \
 		's["pose"]["Sim(3)"]["rotation"] < 5' 's["policy"] == "evict3r"' 's["cache_peak"] > 0'

@@ -47,7 +47,7 @@ same_but_end() { # two streams hold the same messages; the end tells how long it
 	diff "$T/want" "$T/got"
 }
 
-@test "intrinsics, fields of view and the unit fit each other" {
+@test "intrinsics, fields of view and the unit agree" {
 	e3-scene --seed 3 --frames 1 --size 100x60 --fov 60 --metres >"$T/m.e3"
 	e3-scene -v --seed 3 --frames 1 --size 100x60 --fov 60 >"$T/u.e3" 2>"$T/e"
 	unit=$(sed -n 's/.*one unit is \([0-9.]*\) m$/\1/p' "$T/e")
@@ -58,7 +58,7 @@ same_but_end() { # two streams hold the same messages; the end tells how long it
 	awk -v m="$metres" -v u="$units" -v s="$unit" 'BEGIN { exit !(m / u / s > 0.999 && m / u / s < 1.001) }'
 }
 
-@test "the same scene whatever the threads; another for another seed; parts are parts of the whole" {
+@test "the number of threads does not change a scene, the seed does; a part equals that part of the whole" {
 	for n in 1 2 5; do e3-scene --seed 4 --frames 9 --size 96x64 --threads $n >"$T/$n.e3"; done
 	same_but_end "$T/1.e3" "$T/2.e3"
 	same_but_end "$T/1.e3" "$T/5.e3"
@@ -71,7 +71,7 @@ same_but_end() { # two streams hold the same messages; the end tells how long it
 	[ "$status" -ne 0 ]
 }
 
-@test "kinds: how many frames, and how far from the start they end" {
+@test "kinds: number of frames, and distance of the end from the start" {
 	for kind in short long revisit; do
 		e3-scene --seed 1 --kind $kind --size 16x12 >"$T/$kind.e3"
 		facts "$T/$kind.e3" 'len(frames)' >>"$T/got"
@@ -96,7 +96,7 @@ same_but_end() { # two streams hold the same messages; the end tells how long it
 	awk -v a="$(d 0)" -v b="$(d 14)" -v c="$(d 100)" 'BEGIN { exit !(a > b && b > c) }'
 }
 
-@test "bad options are usage errors, in words" {
+@test "bad options are usage errors with an explanation" {
 	fails 2 "expected WIDTHxHEIGHT" -- e3-scene --size 224
 	fails 2 "expected WIDTHxHEIGHT" -- e3-scene --size x168
 	fails 2 "from 1 to 8192" -- e3-scene --size 9000x10
@@ -114,7 +114,7 @@ same_but_end() { # two streams hold the same messages; the end tells how long it
 	[ ! -s "$T/stdout" ]
 }
 
-@test "--endless goes on until its reader has enough, and quietly" {
+@test "--endless runs until its reader goes away, and ends without a message" {
 	set +o pipefail
 	e3-scene --seed 1 --endless --size 32x24 2>"$T/e" | head -c 2000000 >"$T/x"
 	[ "${PIPESTATUS[*]}" = "141 0" ]
@@ -125,7 +125,7 @@ same_but_end() { # two streams hold the same messages; the end tells how long it
 	[ "$(facts "$T/x.e3" 'len(frames), len(truths)')" = "(30, 30)" ]
 }
 
-@test "--endless: memory at frame 20,000 is that of frame 2,000" {
+@test "--endless: memory at frame 20,000 equals that at frame 2,000" {
 	! ldd "$B/bin/e3-scene" | grep -q asan || skip "not under a sanitizer"
 	mkfifo "$T/pipe"
 	e3-scene --seed 1 --endless --size 16x12 --threads 2 >"$T/pipe" &
@@ -147,7 +147,7 @@ print(*seen)' "$pid" <"$T/pipe" >"$T/rss"
 	awk '{ print "# KiB:", $0; exit !($1 > 0 && $2 <= 1.05 * $1) }' "$T/rss"
 }
 
-@test "SIGINT and SIGTERM: a whole stream with the frames so far, exit 130 and 143" {
+@test "SIGINT and SIGTERM: a complete stream with the frames so far, exit 130 and 143" {
 	for signal in INT TERM; do
 		rm -f "$T/x.e3"
 		e3-scene --seed 1 --endless --size 64x48 -o "$T/x.e3" 2>"$T/e" &
@@ -174,7 +174,7 @@ print(*seen)' "$pid" <"$T/pipe" >"$T/rss"
 
 # The proof that the rooms are those the model knows. Means over six scenes; over twelve of the generator that made the training data
 # the medians were 0.060 for AbsRel and 0.010 for ATE (a run by hand, --P 0.2).
-@test "the bundled model knows these rooms: depth within 10 %, paths within 0.02, on most seeds" {
+@test "the bundled model predicts these rooms: depth within 10 %, paths within 0.02, on most seeds" {
 	for s in 1 3 4 6 7; do
 		e3-scene --seed $s --frames 12 | e3-infer -q --model "$DEMO/model.safetensors" --no-evict >"$T/$s.e3"
 		PYTHONPATH=$ROOT/tests py - "$T/$s.e3" >>"$T/figures" <<-'END'

@@ -12,7 +12,7 @@ prepare() {
 
 sintel() { e3-scene --as sintel --sequence "$1" --seed "$2" --frames "$3" --size 96x72 data/sintel; }
 
-@test "video depth: sequences weighted by pixels, as e3-eval itself does it over all; figures beside the published" {
+@test "video depth: sequences weighted by pixels, as by e3-eval over all of them; figures beside the published ones" {
 	sintel alley_2 1 3
 	sintel cave_2 2 2
 	rc=0
@@ -29,7 +29,7 @@ sintel() { e3-scene --as sintel --sequence "$1" --seed "$2" --frames "$3" --size
 	grep "B=0.8" table | grep -qFf want || { cat table want; return 1; }
 }
 
-@test "a run goes on where it was; other weights or options need another folder; a sequence that fails is named and tried again" {
+@test "a run continues where it stopped; other weights or options need another folder; a failed sequence is named and tried again" {
 	sintel alley_2 1 2
 	"$run" --data data "${weights[@]}" "${small[@]}" --sets sintel --rows 'B=0.2' evict3r-1 >/dev/null 2>log || true
 	grep -q "run.sh: 1 pieces of work" log
@@ -52,7 +52,7 @@ sintel() { e3-scene --as sintel --sequence "$1" --seed "$2" --frames "$3" --size
 	[ -z "$(find out -name '*.part')" ]
 }
 
-@test "every picture by itself; camera paths averaged plainly; pairs pooled over a category, then the mean over categories" {
+@test "single pictures; camera paths with unweighted averages; pairs pooled over a category, then the mean over categories" {
 	e3-scene --as nyu --seed 3 --frames 2 --size 96x72 data/nyu-v2
 	for s in static xyz; do e3-scene --as tum --sequence rgbd_dataset_freiburg3_sitting_$s --seed ${#s} --frames 3 --size 96x72 data/tum; done
 	"$run" --data data "${weights[@]}" "${small[@]}" --sets nyu,tum --rows 'StreamVGGT' streamvggt-depth streamvggt-pose >table 2>log || true
@@ -85,7 +85,7 @@ print("AUC@30 %.1f / 82.4?   (2 of 41" % (50 * (mean(n("apple.json")) + mean(n("
 	grep co3d table | grep -qFf want || { cat table want log; return 1; }
 }
 
-@test "what is not there is said, row by row" {
+@test "missing data is reported row by row" {
 	mkdir data
 	rc=0
 	"$run" --data data "${weights[@]}" evict3r-1 >table 2>log || rc=$?
@@ -105,7 +105,7 @@ rooms() { # SET SEQUENCE SEED [options]: a small one under data/SET
 	e3-scene --as "$1" --sequence "$2" --seed "$3" --frames 4 --size 64x48 "${@:4}" "data/$1"
 }
 
-@test "reconstruction: means over scenes beside the published, medians, memory as the highest; as JSON too" {
+@test "reconstruction: means over scenes beside the published ones, medians, the highest memory; also as JSON" {
 	rooms 7scenes chess/seq-03 1
 	rooms 7scenes fire/seq-04 2
 	rooms nrgbd kitchen 3
@@ -163,7 +163,7 @@ figures_of() {
 	PY
 }
 
-@test "killed in the middle: nothing half is left, only what is missing runs again, with the same figures" {
+@test "killed in the middle: no partial file is left, only what is missing runs again, with the same figures" {
 	for s in alley_1 alley_2 ambush_2 ambush_4 bamboo_1 cave_2; do sintel $s ${#s} 3; done
 	options=(--data data "${weights[@]}" --decode "--fit 140" --sets sintel --rows "B=0.2" --jobs 2)
 	"$run" "${options[@]}" --out whole evict3r-1 >table 2>log || true
@@ -198,7 +198,7 @@ fake_infer() {
 	chmod +x "$T/fake/bin/e3-infer"
 }
 
-@test "SIGTERM ends it with all it started, exit 130; a second one in the same folder waits its turn; a killed stage is said" {
+@test "SIGTERM ends it and all that it started, exit 130; a second run in the same folder is refused; a killed stage is reported" {
 	sintel alley_2 1 2
 	sintel cave_2 2 2
 	options=(--data data "${weights[@]}" --sets sintel --rows "B=0.2")
@@ -223,7 +223,7 @@ fake_infer() {
 	grep -q "2 failed, first alley_2: run.sh: e3-infer was ended by signal 9: is there memory enough?" table || { cat table log; return 1; }
 }
 
-@test "--revisit scores the last time over; --jobs and paths are checked; blanks in paths are fine" {
+@test "--revisit scores the last pass; --jobs and paths are checked; blanks in paths work" {
 	for s in static xyz; do e3-scene --as tum --sequence rgbd_dataset_freiburg3_sitting_$s --seed ${#s} --frames 3 --size 96x72 "my data/tum"; done
 	options=(--data "my data" "${weights[@]}" --decode "--fit 56" --rows StreamVGGT --sets tum --out "my out" streamvggt-pose)
 	"$run" --revisit 2 "${options[@]}" >table 2>log || true
@@ -243,7 +243,7 @@ print("ATE %.3f / 0.026   RPE rot %.3f / 0.316   (2 of 8" % tuple(sum(x[k] for x
 	fails 2 "paths with a |" -- "$run" --out 'a|b' streamvggt-pose
 }
 
-@test "every row of the tables names a data set, a task it has truth for, and figures e3-eval has" {
+@test "every row of the tables names a data set, a task that it has truth for, and figures of e3-eval" {
 	local -A seen=()
 	mkdir empty
 	while read -r table row set task stride infer figures; do

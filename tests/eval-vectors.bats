@@ -85,7 +85,7 @@ numbers() {
 	PY
 }
 
-@test "every vector is compared by a test or is marked informative" {
+@test "every vector is compared by a test or marked as informative" {
 	local program
 	export E3_VECTORS_SEEN=$T/seen
 	for program in eval_vectors eval_recon sets_vectors results_files; do

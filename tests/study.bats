@@ -11,7 +11,7 @@ prepare() {
 	small=(--seeds 1 --first-seed 1000 --scene "--frames 6 --size 112x84" --fractions 0.5 --temps 0.5)
 }
 
-@test "means, paired differences and intervals are those of an independent bootstrap" {
+@test "means, paired differences and intervals equal those of an independent bootstrap" {
 	/usr/bin/python3 - <<-'PY'
 		import json, random
 		random.seed(3)
@@ -75,7 +75,7 @@ prepare() {
 	PY
 }
 
-@test "scenes through the pipeline: the figures are e3-eval's; what was run is not run again; others are other studies" {
+@test "scenes through the pipeline: the figures equal those of e3-eval; finished runs are not repeated; other settings are other studies" {
 	"$run" --out o --kinds short "${small[@]}" "${older[@]}" >table 2>log
 	grep -q "run.sh: 1 scenes, 5 runs each" log
 	e3-scene --seed 1000 --frames 6 --size 112x84 -o s.e3
