@@ -47,8 +47,8 @@ sintel() { e3-scene --as sintel --sequence "$1" --seed "$2" --frames "$3" --size
 	[ "$(date -r "$one" +%Y)" = 2020 ] # not measured again
 	"$run" --out out/eval --show --rows 'B=0.2' --sets sintel evict3r-1 >again || true
 	diff table again
-	fails 1 "holds results of another kind" -- "$run" --data data "${weights[@]}" --sets sintel evict3r-1
-	fails 1 "holds results of another kind" -- "$run" --data data --model seed:tiny:1 "${small[@]}" --sets sintel evict3r-1
+	fails 1 "contains results with other weights or options" -- "$run" --data data "${weights[@]}" --sets sintel evict3r-1
+	fails 1 "contains results with other weights or options" -- "$run" --data data --model seed:tiny:1 "${small[@]}" --sets sintel evict3r-1
 	[ -z "$(find out -name '*.part')" ]
 }
 
@@ -208,12 +208,12 @@ fake_infer() {
 	pid=$!
 	for _ in $(seq 2400); do [ ! -e started ] || break; sleep 0.05; done
 	group=$(pgrep -P $pid xargs)
-	fails 1 "another run.sh is at work in out/eval" -- "$run" "${options[@]}" evict3r-1
+	fails 1 "another run.sh is running in out/eval" -- "$run" "${options[@]}" evict3r-1
 	kill -TERM $pid
 	rc=0
 	wait $pid || rc=$?
 	[ "$rc" -eq 130 ] || { cat log; return 1; }
-	grep -q "run.sh: stopped: what was measured is kept in out/eval, the same command goes on" log
+	grep -q "run.sh: stopped: results so far are kept in out/eval, the same command continues" log
 	for _ in $(seq 1200); do pgrep -g "$group" >/dev/null || break; sleep 0.05; done
 	! pgrep -g "$group" || return 1
 	[ -z "$(find out/eval/runs -type f ! -name list)" ] || { find out/eval/runs; return 1; }
@@ -236,8 +236,8 @@ a = [json.load(open(p))["average"]["pose"]["Sim(3)"] for p in ("static.json", "x
 assert all(x["frames"] == 3 for x in a), a
 print("ATE %.3f / 0.026   RPE rot %.3f / 0.316   (2 of 8" % tuple(sum(x[k] for x in a) / 2 for k in ("ate", "rpe_r")))' >want
 	grep tum table | grep -qFf want || { cat table want log; return 1; }
-	grep -q "^e3-decode: --fit 56, each sequence 2 times over, scored the last time$" table
-	fails 1 "holds results of another kind" -- "$run" "${options[@]}"
+	grep -q "^e3-decode: --fit 56, each sequence 2 times, scored the last time$" table
+	fails 1 "contains results with other weights or options" -- "$run" "${options[@]}"
 	fails 2 "--jobs 0: expected a number from 1" -- "$run" --jobs 0 "${options[@]}"
 	fails 2 "--revisit x: expected a number from 1" -- "$run" --revisit x "${options[@]}"
 	fails 2 "paths with a |" -- "$run" --out 'a|b' streamvggt-pose

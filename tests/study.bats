@@ -129,11 +129,11 @@ prepare() {
 	fails 1 "there is nothing in o" -- "$run" --out o --show
 	fails 1 "reading none: No such file" -- "$table" none
 	: >empty
-	fails 1 "there is no run in it" -- "$table" empty
+	fails 1 "it contains no run" -- "$table" empty
 	echo '{"kind":"short","seed":1,' >torn
 	fails 1 "reading torn: line 1" -- "$table" torn
 	echo '{"kind":"short","seed":1,"policy":"none","p":1,"truth":{}}' >bare
-	fails 1 "line 1: no run: it lacks a report of e3-eval" -- "$table" bare
+	fails 1 "line 1: not a run: it lacks a report of e3-eval" -- "$table" bare
 	s='{"sequences":[{}]}'
 	printf '{"kind":"short","seed":1,"policy":"none","p":1,"truth":%s,"full":%s}\n' "$s" "$s" "$s" "$s" >twice
 	fails 1 "the same run twice: short 1" -- "$table" twice

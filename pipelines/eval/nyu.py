@@ -3,7 +3,7 @@
 
 FROM is a folder of .h5 files (rgb [3, h, w] of 8 bits, depth [h, w] in metres: the 654 of val/official that the papers' preparation
 reads), or nyu_depth_v2_labeled.mat with the file that names its test pictures. What is there already is kept, so that a run that was
-stopped goes on where it was. Needs h5py, numpy and Pillow; --split needs scipy."""
+stopped continues where it was. Needs h5py, numpy and Pillow; --split needs scipy."""
 import argparse
 import glob
 import os

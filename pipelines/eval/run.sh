@@ -1,6 +1,6 @@
 #!/bin/bash
-# The published tables on your copy of the data: run.sh [options] TABLE... (all: every one). What was measured is kept in the output
-# folder, sequence by sequence; a run that was stopped goes on where it was. Prints our figures beside the published ones.
+# Reproduces the published tables on your copy of the data: run.sh [options] TABLE... (all: every table). Results are kept in the output
+# folder, one file for each sequence; the same command continues a run that was stopped. Prints our figures beside the published ones.
 set -eu -o pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 self=$here/${0##*/}
@@ -10,21 +10,21 @@ usage() {
 	cat <<-EOF
 		Usage: run.sh [options] TABLE...
 		Tables: $(awk '!/^#/ && NF { if (!seen[$1]++) printf "%s ", $1 }' "$here/tables")all
-		  --data DIR        holds the data sets, each in its usual folder (default \$E3_DATA)
-		  --root SET=DIR    where one of them lies instead; may be repeated
-		  --annotations DIR where CO3D's .jgz files lie (default: with its pictures)
+		  --data DIR        contains the data sets, each in its usual folder (default \$E3_DATA)
+		  --root SET=DIR    folder of one data set; may be repeated
+		  --annotations DIR folder of CO3D's .jgz files (default: that of its pictures)
 		  --model FILE      weights, as e3-infer takes them (default: what it finds)
-		  --out DIR         where results are kept (default out/eval)
-		  --jobs N          sequences at a time, the processors shared among them (default 1)
+		  --out DIR         folder for the results (default out/eval)
+		  --jobs N          sequences at the same time, which share the processors (default 1)
 		  --sets LIST       only these data sets, with commas
 		  --rows PATTERN    only these rows, as the shell matches them
-		  --own             as e3 does it by default; without it, --compat evict3r: as the papers' code does it
-		  --revisit N       every sequence N times over, scored the last time: the papers' --revisit
+		  --own             e3's defaults instead of --compat evict3r, which imitates the papers' code
+		  --revisit N       every sequence N times, scoring the last pass: the papers' --revisit
 		  --infer OPTIONS   more options for e3-infer, as in '--device cuda'
 		  --decode OPTIONS  more options for e3-decode, as in '--max-frames 3': figures are no longer comparable
-		  --show            print the tables of what is there, measure nothing
+		  --show            print the tables of existing results, measure nothing
 		  --json            print them as one JSON object
-		Exit status: 0 every row has all its sequences; 1 some lack, and are named; 2 usage; 130 stopped: the same command goes on.
+		Exit status: 0 every row has all its sequences; 1 some are missing, and named; 2 usage error; 130 stopped: the same command continues.
 	EOF
 }
 die() {
@@ -34,7 +34,7 @@ die() {
 
 # --- one piece of work: a sequence (CO3D: a category) through the network; its figures to $out/runs/FOLDER/NAME.json ---
 
-# stage COMMAND...: a stage that is killed says nothing itself.
+# stage COMMAND...: reports a stage that was killed, which cannot report itself.
 stage() {
 	local status=0
 	"$@" || status=$?
@@ -81,7 +81,7 @@ category() { # SET DIR TASK STRIDE INFER NAME TEMP: pooled over its sequences
 	measure "$3" "$1" --by-folder "$7/$6"/*.e3
 }
 
-# Which of a failed piece's messages says why: a stage that was killed, or the last one.
+# The message that explains a failed piece: that of a killed stage, or the last one.
 reason() { grep -m 1 'was ended by signal' "$1" || tail -n 1 "$1"; }
 
 if [ "${1:-}" = --piece ]; then
@@ -155,12 +155,12 @@ if [ -z "$show" ]; then
 	[ -n "$model" ] || model=${E3_MODEL:-$(find_model)}
 	[ -n "$model" ] || die "no weights: give --model"
 	mkdir -p "$out"
-	exec 9>"$out/lock" # held by all that is started from here, so that nobody's pieces are removed
-	flock -n 9 || die "another run.sh is at work in $out"
+	exec 9>"$out/lock" # held by all processes started from here, so that no running piece is removed
+	flock -n 9 || die "another run.sh is running in $out"
 	find "$out" -name '*.part' -prune -exec rm -rf {} + # of a run that was killed
 fi
 
-# What the figures depend on: one folder of results holds one kind.
+# What the figures depend on: it must be the same for all results in a folder.
 identity() {
 	if [ -f "$model" ]; then
 		echo "model: ${model##*/}, $(stat -Lc %s "$model") bytes, sha256 $(sha256sum <"$model" | cut -c1-16)"
@@ -168,18 +168,18 @@ identity() {
 		echo "model: $model"
 	fi
 	echo "e3-infer: the row's options${compat:+ $compat}${infer:+ $infer}"
-	echo "e3-decode: ${decode:-as the papers}${revisit:+, each sequence $revisit times over, scored the last time}"
+	echo "e3-decode: ${decode:-as the papers}${revisit:+, each sequence $revisit times, scored the last time}"
 }
 if [ -z "$show" ]; then
 	identity >"$out/identity.new"
 	if [ -e "$out/identity" ] && ! diff "$out/identity" "$out/identity.new" >&2; then
 		rm "$out/identity.new"
-		die "$out holds results of another kind (<): give another --out, or remove it"
+		die "$out contains results with other weights or options (<): give another --out, or remove it"
 	fi
 	mv "$out/identity.new" "$out/identity"
 fi
 
-# What they should not depend on, for the record: what ran where.
+# What the figures should not depend on: version and machine, for the record.
 machine() {
 	local build
 	build=$(git -C "$here" describe --always --dirty --exclude '*' 2>/dev/null || true)
@@ -195,9 +195,9 @@ folder_of() { # SET TASK STRIDE INFER
 	echo "$out/runs/$1-$2$stride/${kept//,/}"
 }
 
-declare -A why=() # there is nothing to measure, by SET-TASK; empty: there is
+declare -A why=() # by SET-TASK: why there is nothing to measure; empty: there is something
 
-look() { # SET TASK DIR: what is there, into $out/SET-TASK.list
+look() { # SET TASK DIR: lists the sequences into $out/SET-TASK.list
 	local err=$out/$1-$2.part more=()
 	why[$1-$2]=
 	if [ -z "$3" ]; then
@@ -212,7 +212,7 @@ look() { # SET TASK DIR: what is there, into $out/SET-TASK.list
 published() { awk -F'\t' '$6 == "yes" && $7 == "-" { print $1 }'; }
 categories() { published | sed 's|/.*||' | sort -u; }
 
-# The rows that are asked for, into $chosen; what there is to do for them, into $todo.
+# Writes the requested rows into $chosen, and the missing pieces of work into $todo.
 plan() {
 	local table row set task stride keep figures folder dir name whole
 	while read -r table row set task stride keep figures; do
@@ -240,7 +240,7 @@ plan() {
 	done <"$here/tables"
 }
 
-# In a process group of its own, so that a signal is seen here and handed to all of it.
+# Runs in a process group of its own, so that a signal arrives here first and is passed on to the whole group.
 work() {
 	local pid
 	sort -u "$todo" | tr '\n' '\0' >"$todo.0"
@@ -258,7 +258,7 @@ work() {
 	trap 'stopped=1; kill -TERM -- -$pid 2>/dev/null || true' INT TERM HUP
 	while kill -0 "$pid" 2>/dev/null; do wait "$pid" || true; done
 	trap - INT TERM HUP
-	[ -z "$stopped" ] || die "stopped: what was measured is kept in $out, the same command goes on" 130
+	[ -z "$stopped" ] || die "stopped: results so far are kept in $out, the same command continues" 130
 }
 
 stopped='' temp=$(mktemp -d)

@@ -1,13 +1,13 @@
 #!/bin/bash
 # Accuracy against memory: every policy at every fraction of the cache over rendered scenes, paired scene by scene. Each run is one line
-# of JSON in the output folder; a run that is there is not repeated. Prints the table and draws the plot.
+# of JSON in the output folder; finished runs are not repeated. Prints the table and draws the plots.
 set -eu -o pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 self=$here/${0##*/}
 B=${B:-$here/../../build}
 PATH=$B/bin:$PATH
 
-# What the study is: the seeds are kept for the report, so choose and tune on others (--first-seed 1000).
+# The settings of the study. Its seeds are reserved for the report: choose and tune on others (--first-seed 1000).
 kinds="short long revisit"
 seeds=14
 first_seed=2000
@@ -28,8 +28,8 @@ show=
 usage() {
 	cat <<-EOF
 		Usage: run.sh [options]
-		  --out DIR          where runs are kept (default $out)
-		  --jobs N           scenes at a time, one thread each (default $jobs)
+		  --out DIR          folder for the runs (default $out)
+		  --jobs N           scenes at the same time, one thread each (default $jobs)
 		  --seeds N          scenes of each kind (default $seeds)
 		  --first-seed N     their seeds are N, N+1, ... (default $first_seed: the report; others for development)
 		  --kinds LIST       default "$kinds"
@@ -38,8 +38,8 @@ usage() {
 		  --temps LIST       of evict3r (default "$temps")
 		  --infer OPTIONS    more options for e3-infer, as in '--device cuda --precision f32'
 		  --scene OPTIONS    more options for e3-scene, as in '--frames 6': another study, give another --out
-		  --less POLICY      whom the table compares the others with (default $less)
-		  --show             table and plot of what is there, run nothing
+		  --less POLICY      the policy that the others are compared with (default $less)
+		  --show             print and draw existing runs, run nothing
 	EOF
 }
 die() {
@@ -129,7 +129,7 @@ for tool in e3-scene e3-infer e3-eval; do
 done
 [ -x "$B/study/table" ] || die "$B/study/table is not there: run make study"
 
-# What decides about a figure, but for seeds and fractions, which have files of their own.
+# The settings that decide about a figure, except seeds and fractions, which have their own files.
 mkdir -p "$out/runs"
 identity() {
 	local kind

@@ -1,8 +1,8 @@
 /* study: the table and the plots of accuracy against memory, from the runs that run.sh left: one JSON object a line.
  *
  * Every figure is a mean over scenes with the 95 % interval of a bootstrap over them (percentiles of 10,000 resamples,
- * each kind of scene resampled by itself, the same numbers on every machine). Differences are of pairs: the same scene
- * under both. */
+ * each kind of scene resampled separately, the same numbers on every machine). Differences are paired: the same scene
+ * with both policies. */
 #include "e3/err.h"
 #include "e3/io.h"
 #include "e3/mem.h"
@@ -38,9 +38,9 @@ static const measure measures[MEASURES] = {
 typedef struct run {
 	char kind[NAME], policy[NAME];
 	int64_t seed;
-	double temp, p;     /* temp NaN: it has none */
-	double cache;       /* the highest it was, as a share of what no eviction needs */
-	double v[MEASURES]; /* NaN: not there */
+	double temp, p;     /* temp NaN: the policy has none */
+	double cache;       /* largest size, as a share of the size without eviction */
+	double v[MEASURES]; /* NaN: missing */
 } run;
 
 typedef struct interval {
@@ -73,9 +73,9 @@ static int read_run(json_t *line, run *r, e3_err *err)
 	double seed = number(line, "seed");
 	*r = (run){.temp = number(line, "temp"), .p = number(line, "p")};
 	if (!kind || !policy || strlen(kind) >= NAME || strlen(policy) >= NAME || !(fabs(seed) <= 9e15) || !isfinite(r->p))
-		return e3_fail(err, "no run: it lacks 'kind', 'seed', 'policy' or 'p'");
+		return e3_fail(err, "not a run: it lacks 'kind', 'seed', 'policy' or 'p'");
 	if (!sequence(line, "truth") || !sequence(line, "full"))
-		return e3_fail(err, "no run: it lacks a report of e3-eval in 'truth' or 'full'");
+		return e3_fail(err, "not a run: it lacks a report of e3-eval in 'truth' or 'full'");
 	strcpy(r->kind, kind), strcpy(r->policy, policy);
 	r->seed = (int64_t)seed;
 	r->cache = number(sequence(line, "truth"), "cache_peak") / number(sequence(line, "truth"), "cache_full");
@@ -142,7 +142,7 @@ static int read_runs(study *s, const char *path, e3_err *err)
 	if (rc)
 		return -1;
 	if (s->n == 0)
-		return e3_fail(err, "reading %s: there is no run in it", path);
+		return e3_fail(err, "reading %s: it contains no run", path);
 	qsort(s->runs, s->n, sizeof *s->runs, by_all);
 	for (size_t k = 1; k < s->n; k++)
 		if (!by_all(&s->runs[k - 1], &s->runs[k]))
@@ -249,7 +249,7 @@ static void print_interval(const interval *i, bool sign)
 	printf("  %-27s", text);
 }
 
-/* Whom the others are compared with: evict3r is at the temperature that e3-infer takes by itself. */
+/* The policy that the others are compared with; evict3r at the default temperature of e3-infer. */
 static const char *rival_name = "evict3r";
 
 static setting rival_at(const study *s, double p)
@@ -301,7 +301,7 @@ static const e3_pen pens[] = {{{214, 69, 65}, 2, false}, {{235, 149, 50}, 2, fal
 	{{60, 150, 80}, 2, false}, {{130, 80, 160}, 2, false}, {{110, 110, 110}, 2, false}};
 enum { PENS = sizeof pens / sizeof *pens, POINTS = 64 };
 
-/* The bars of the n-th policy stand a little beside those of the others. */
+/* The bars of the n-th policy are shifted a little, so that they do not hide each other. */
 static void plot_policy(e3_plot *p, const study *s, size_t first, int m, int nth)
 {
 	const e3_pen *pen = &pens[nth % PENS];
