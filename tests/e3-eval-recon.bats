@@ -89,7 +89,7 @@ for k, f in m:
 	PY
 	run e3-eval recon "$T/perfect.e3"
 	[ "$status" = 1 ]
-	[[ $output == *"no frame has predicted points; --use-proj makes them of depth and camera"* ]]
+	[[ $output == *"no frame has predicted points; --use-proj computes them from depth and camera"* ]]
 	[[ $output == *"nothing could be scored"* ]]
 }
 

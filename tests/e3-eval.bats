@@ -115,7 +115,7 @@ for k, f in m:
 	# the other way round it is the other share, and no truth of b.e3's counts
 	e3-eval depth --json --align metric --against "$T/b.e3" "$T/a.e3" >"$T/j"
 	holds "$T/j" 'near(s["depth"]["per image"]["abs_rel"], 0.2)'
-	fails 2 "--against takes the place of --truth" -- e3-eval --against "$T/a.e3" --truth "$T/a.e3" "$T/b.e3"
+	fails 2 "--against replaces --truth" -- e3-eval --against "$T/a.e3" --truth "$T/a.e3" "$T/b.e3"
 	e3-export -q --tum "$T/a.tum" "$T/a.e3"
 	fails 1 "comparing with $T/a.tum: expected a stream of predictions" -- e3-eval pose --against "$T/a.tum" "$T/b.e3"
 	head -c 3000 "$T/a.e3" >"$T/cut.e3"

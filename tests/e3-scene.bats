@@ -110,7 +110,7 @@ same_but_end() { # two streams hold the same messages; the end tells how long it
 	fails 2 "--endless and --kind revisit exclude each other" -- e3-scene --endless --kind revisit
 	fails 2 "--endless needs --path walk" -- e3-scene --endless --path clip
 	fails 2 "--start 48: the scene has 48 frames" -- e3-scene --start 48
-	fails 2 "room.png: a scene is made from a seed" -- e3-scene room.png
+	fails 2 "room.png: e3-scene reads no input" -- e3-scene room.png
 	[ ! -s "$T/stdout" ]
 }
 

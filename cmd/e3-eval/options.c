@@ -12,7 +12,7 @@ static int parse_truth(void *to, const char *arg, e3_err *err)
 {
 	eval_cli *x = to;
 	if (x->o.n_truth == EVAL_TRUTHS_MAX)
-		return e3_fail(err, "given more than %d times", EVAL_TRUTHS_MAX);
+		return e3_fail(err, "may be given at most %d times", EVAL_TRUTHS_MAX);
 	x->truth[x->o.n_truth++] = arg;
 	return 0;
 }
@@ -45,7 +45,7 @@ static eval_cli c = {
 					.no_truth_file = ": --truth FILE attaches it",
 					.unequal_counts = ": --max-diff SEC pairs them by time",
 					.scalar_first = " (--traj-format tum reads x y z w)",
-					.no_points = "; --use-proj makes them of depth and camera",
+					.no_points = "; --use-proj computes them from depth and camera",
 					.not_finite = " (--finite leaves them out)",
 				},
 		},
@@ -54,39 +54,40 @@ static eval_cli c = {
 static const e3_opt table[] = {
 	E3_OPT_TITLE("Truth"),
 	E3_OPT_CALL("truth", &c, "FILE", parse_truth,
-		"truth from a stream, a safetensors or a trajectory\n"
-		"file instead of the input: one for all inputs, or one each"),
-	E3_OPT_TEXT("against", &c.against, "FILE", "how far from the predictions in FILE, instead of the truth"),
+		"take the truth from a stream, a safetensors or a trajectory\n"
+		"file instead of the input: once, or once for each input"),
+	E3_OPT_TEXT("against", &c.against, "FILE", "compare with the predictions in FILE instead of the truth"),
 	E3_OPT_CHOICE("traj-format", &c.o.traj_format, "FORM", "auto|tum|wxyz|kitti|4x4|nrgbd",
-		"of trajectory files: auto, tum, wxyz, kitti, 4x4, nrgbd"),
+		"format of trajectory files: auto, tum, wxyz, kitti, 4x4, nrgbd"),
 	E3_OPT_REAL("max-diff", &c.o.max_diff, "SEC", 0, 1e9, "pair poses of a trajectory file by time, at most SEC apart"),
 	E3_OPT_ROWS(e3_stage_endpoint_rows, &c.o.stream),
 	E3_OPT_TITLE("Depth"),
 	E3_OPT_CALL("align", &c.o, "HOW", parse_align,
 		"median, scale, scale&shift, metric, lstsq; several with\ncommas (depth: median; video-depth: scale)"),
 	E3_OPT_CHOICE("dataset", &c.dataset, "NAME", "e3" E3_SET_CHOICES,
-		"limits on depth as the papers use them for this data set, and\nits name in result files; e3 (default) or one of\n" E3_SET_WORDS),
-	E3_OPT_REAL("max-depth", &c.o.pixels.cap, "D", 0, 1e30, "only where the truth is below D"),
-	E3_OPT_REAL("clip", &c.o.clip, "D", 0, 1e30, "aligned predictions are at most D"),
+		"limit depth as the papers do for this data set, and use its\nname in result files; e3 (default) or one of\n" E3_SET_WORDS),
+	E3_OPT_REAL("max-depth", &c.o.pixels.cap, "D", 0, 1e30, "score only pixels whose truth is below D"),
+	E3_OPT_REAL("clip", &c.o.clip, "D", 0, 1e30, "limit aligned predictions to D"),
 	E3_OPT_FLAG("disparity", &c.o.disparity, "predictions are inverse depth"),
-	E3_OPT_FLAG("finite", &c.o.pixels.finite, "leave out pixels predicted not finite"),
+	E3_OPT_FLAG("finite", &c.o.pixels.finite, "leave out pixels with predictions that are not finite"),
 	E3_OPT_TITLE("Reconstruction"),
-	E3_OPT_FLAG("use-proj", &c.o.use_proj, "points of predicted depth and camera, not predicted points"),
-	E3_OPT_REAL("icp", &c.o.icp, "R", 0, 1e9, "points farther apart than R are no partners (default 0.1)"),
+	E3_OPT_FLAG("use-proj", &c.o.use_proj, "compute points from predicted depth and camera"),
+	E3_OPT_REAL("icp", &c.o.icp, "R", 0, 1e9, "do not match points farther apart than R (default 0.1)"),
 	E3_OPT_INT("crop", &c.o.crop, "N", 0, 65535,
-		"compare the middle N x N of each picture (default 224;\n0: all of it)"),
-	E3_OPT_TEXT("ply", &c.o.ply, "DIR", "write the clouds that are compared into DIR, as PLY"),
+		"compare the middle N x N pixels of each picture (default\n224; 0: all)"),
+	E3_OPT_TEXT("ply", &c.o.ply, "DIR", "write the compared clouds into DIR, as PLY"),
 	E3_OPT_TITLE("Report"),
-	E3_OPT_INT("threads", &c.o.threads, "N", 1, 64, "threads of recon and scale&shift (default: one a processor)"),
+	E3_OPT_INT("threads", &c.o.threads, "N", 1, 64,
+		"threads for recon and scale&shift (default: one for each\nprocessor)"),
 	E3_OPT_FLAG("json", &c.json, "report as one JSON object"),
-	E3_OPT_TEXT("output,o", &c.output, "FILE", "report to FILE instead of standard output"),
+	E3_OPT_TEXT("output,o", &c.output, "FILE", "write the report to FILE instead of standard output"),
 	E3_OPT_FLAG("by-folder", &c.o.by_folder,
-		"inputs of one folder are one category: its pairs pooled, then\n"
-		"the mean over folders"),
-	E3_OPT_TEXT("png", &c.o.charts, "DIR", "draw errors, paths, and accuracy against memory into DIR"),
+		"treat the inputs of a folder as one category: pool its pairs,\n"
+		"then average over folders"),
+	E3_OPT_TEXT("png", &c.o.charts, "DIR", "draw charts of errors, paths, and accuracy against memory"),
 	E3_OPT_TEXT("results", &c.o.results, "DIR", "write the reference's result files into DIR"),
-	E3_OPT_FLAG("npy", &c.o.npy, "and every predicted depth map (with --results)"),
-	E3_OPT_FLAG("compat", &c.o.compat, "what the reference's scripts do besides: see the manual"),
+	E3_OPT_FLAG("npy", &c.o.npy, "with --results: write every predicted depth map too"),
+	E3_OPT_FLAG("compat", &c.o.compat, "imitate further properties of the reference's scripts"),
 	E3_OPT_END,
 };
 
@@ -120,11 +121,11 @@ static int choose_task(e3_eval_options *o, const char *word)
 static const e3_opts opts = {
 	.tool = "e3-eval",
 	.usage = "[depth | video-depth | pose | pairs | recon] [options] [INPUT...]",
-	.summary = "Compares predictions with the truth: the papers' metrics.",
+	.summary = "Compares predictions with the truth, with the papers' metrics.",
 	.table = table,
 	.tail =
-		"Without a task: whatever the truth allows but recon. INPUT is a file, '-' (standard input, the default), a zmq: endpoint,\n"
-		"or for poses a trajectory file; several are several sequences.\n",
+		"Without a task: all tasks that the truth allows, except recon. INPUT is a file, '-' (standard input, the default), a zmq:\n"
+		"endpoint, or for poses a trajectory file; each is one sequence.\n",
 };
 
 eval_cli *eval_cli_parse(int argc, char **argv)
@@ -134,11 +135,12 @@ eval_cli *eval_cli_parse(int argc, char **argv)
 	c.input = argv + first, c.inputs = argc - first;
 	c.o.truth = c.truth;
 	if (c.against && c.o.n_truth)
-		e3_usage_error("--against takes the place of --truth: give one of them");
+		e3_usage_error("--against replaces --truth: give only one of them");
 	if (c.against)
 		c.truth[0] = c.against, c.o.n_truth = 1, c.o.against = true;
 	if (c.o.n_truth > 1 && c.o.n_truth != c.inputs)
-		e3_usage_error("--truth was given %d times for %d inputs: once, or once for each", c.o.n_truth, c.inputs);
+		e3_usage_error("--truth was given %d times for %d inputs: give it once, or once for each", c.o.n_truth,
+			c.inputs);
 	for (int k = 0; k < E3_EVAL_ALIGNS; k++)
 		aligns += c.o.align[k];
 	if (!c.o.all && c.o.tasks == 1u << E3_EVAL_DEPTH && aligns > 1)

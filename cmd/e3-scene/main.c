@@ -68,31 +68,31 @@ static int parse_size(void *to, const char *arg, e3_err *err)
 
 static const e3_opt table[] = {
 	E3_OPT_TITLE("The scene"),
-	E3_OPT_INT("seed", &t.seed, "N", 0, 0x1p53, "which room, furniture, light and path (default 0)"),
+	E3_OPT_INT("seed", &t.seed, "N", 0, 0x1p53, "determines room, furniture, light and path (default 0)"),
 	E3_OPT_CHOICE("kind", &t.kind, "KIND", "short|long|revisit",
 		"frames, length and path: short (48 past furniture, the\ndefault), long (144 round the room), revisit (144, there\nand back)"),
-	E3_OPT_INT("frames", &t.frames, "N", 1, E3_SCENE_FRAMES_MAX, "frames on the path"),
+	E3_OPT_INT("frames", &t.frames, "N", 1, E3_SCENE_FRAMES_MAX, "number of frames on the path"),
 	E3_OPT_REAL("length", &t.length, "X", 0, 1000, "length of the path; 1 is 0.2 to 1.5 m"),
 	E3_OPT_CHOICE("path", &t.path, "PATH", "clip|walk",
 		"clip: one stroke past the furniture; walk: round the\nroom, as often as the length needs"),
-	E3_OPT_FLAG("revisit", &t.revisit, "the path returns: there and, nearby, back"),
-	E3_OPT_FLAG("endless", &t.endless, "a walk that never ends; the speed follows from length\nand frames"),
+	E3_OPT_FLAG("revisit", &t.revisit, "the path turns back half-way and returns close by"),
+	E3_OPT_FLAG("endless", &t.endless, "a walk without end; its speed follows from length and\nframes"),
 	E3_OPT_INT("objects", &t.objects, "N", 0, E3_SCENE_OBJECTS_MAX, "boxes and ellipsoids in the room (default 14)"),
 	E3_OPT_TITLE("The camera"),
-	E3_OPT_CALL("size", t.size, "WxH", parse_size, "of the pictures (default 224x168)"),
+	E3_OPT_CALL("size", t.size, "WxH", parse_size, "size of the pictures (default 224x168)"),
 	E3_OPT_REAL("fov", &t.fov, "DEG", 1, 170, "horizontal field of view (default: 57 to 63, by the\nseed)"),
 	E3_OPT_REAL("fps", &t.fps, "X", 1e-3, 1e6, "frames per second, for the times (default 12)"),
 	E3_OPT_REAL("noise", &t.noise, "X", 0, 1, "standard deviation of the image noise (default 0.008,\nwhite is 1)"),
 	E3_OPT_TITLE("Output"),
-	E3_OPT_TEXT("output,o", &t.stage.output, "ENDPOINT", "where the stream goes (default -)"),
+	E3_OPT_TEXT("output,o", &t.stage.output, "ENDPOINT", "destination of the stream (default -)"),
 	E3_OPT_ROWS(e3_stage_endpoint_rows, &t.stage.stream),
 	E3_OPT_ROWS(e3_stage_queue_rows, &t.stage.stream),
 	E3_OPT_CHOICE("as", &t.as.set, "NAME", E3_SET_NAMES,
-		"write a data set into DIR instead, in its size unless --size is\ngiven, in metres: one of\n" E3_SET_WORDS),
-	E3_OPT_TEXT("sequence", &t.as.sequence, "NAME", "what the sequence is called there"),
-	E3_OPT_INT("start", &t.start, "I", 0, 0x1p53, "begin with frame I: what comes is the same without"),
-	E3_OPT_FLAG("metres", &t.metres, "truth in metres, not in mean distances of the first\nframe's points"),
-	E3_OPT_INT("threads", &t.threads, "N", 1, E3_SCENE_THREADS_MAX, "how many render (default: one per processor)"),
+		"write a data set into DIR instead, in metres and, without\n--size, in its size: one of\n" E3_SET_WORDS),
+	E3_OPT_TEXT("sequence", &t.as.sequence, "NAME", "with --as: name of the sequence"),
+	E3_OPT_INT("start", &t.start, "I", 0, 0x1p53, "begin with frame I; frames are the same as without this"),
+	E3_OPT_FLAG("metres", &t.metres, "give the truth in metres instead of mean distances of the\nfirst frame's points"),
+	E3_OPT_INT("threads", &t.threads, "N", 1, E3_SCENE_THREADS_MAX, "threads that render (default: one per processor)"),
 	E3_OPT_END,
 };
 
@@ -113,15 +113,15 @@ static int processors(void)
 static void check_operands(int n, char **operand)
 {
 	if (t.as.set < 0 && n > 0)
-		e3_usage_error("%s: a scene is made from a seed: there is nothing to read", operand[0]);
+		e3_usage_error("%s: e3-scene reads no input", operand[0]);
 	if (t.as.set < 0 && t.as.sequence)
-		e3_usage_error("--sequence goes with --as");
+		e3_usage_error("--sequence needs --as");
 	if (t.as.set < 0)
 		return;
 	if (n != 1)
 		e3_usage_error("--as needs one folder to write to");
 	if (t.endless || t.stage.output)
-		e3_usage_error("--as does not go with %s", t.endless ? "--endless" : "--output: it writes files, no stream");
+		e3_usage_error("--as does not go with %s", t.endless ? "--endless" : "--output: it writes files, not a stream");
 	t.as.dir = operand[0];
 }
 
@@ -132,10 +132,9 @@ static void parse(int argc, char **argv)
 	check_operands(argc - first, argv + first);
 	bool revisit = t.revisit || k->revisit;
 	if (t.endless && revisit)
-		e3_usage_error("--endless and %s exclude each other: an endless walk passes everywhere again",
-			t.revisit ? "--revisit" : "--kind revisit");
+		e3_usage_error("--endless and %s exclude each other", t.revisit ? "--revisit" : "--kind revisit");
 	if (t.endless && t.path == E3_SCENE_CLIP)
-		e3_usage_error("--endless needs --path walk: a clip is over at its end");
+		e3_usage_error("--endless needs --path walk: a clip ends");
 	int64_t frames = t.frames > 0 ? t.frames : k->frames;
 	if (!t.endless && t.start >= frames)
 		e3_usage_error("--start %" PRId64 ": the scene has %" PRId64 " frames", t.start, frames);
