@@ -380,7 +380,7 @@ for k, f in m:
 	printf 'hello\n' >"$T/text"
 	fails 1 "reading: $T/text: line 1" -- e3-eval pose --truth "$T/text" "$T/x.e3"
 	head -c 100 /dev/zero >"$T/zeros"
-	fails 1 "neither a stream nor a safetensors file nor a trajectory" -- e3-eval "$T/zeros"
+	fails 1 "not a stream, a safetensors file or a trajectory" -- e3-eval "$T/zeros"
 	fails 1 "a safetensors file, expected a prediction stream" -- e3-eval "$DEMO/model.safetensors"
 	fails 1 "neither a tensor 'depth' nor a tensor 'pose'" -- e3-eval --truth "$DEMO/model.safetensors" "$T/x.e3"
 	printf '0 0 0 0 0 0 0 1\n' >"$T/one.txt"
