@@ -54,7 +54,7 @@ static int read_inputs(const e3_eval_options *o, char **input, e3_eval_report *r
 		r->scored += rc == 0;
 	}
 	if (r->scored == 0)
-		return e3_fail(err, "evaluating: none of %d inputs could be scored", r->n);
+		return e3_fail(err, "evaluating: none of %d input%s could be scored", r->n, r->n == 1 ? "" : "s");
 	return 0;
 }
 

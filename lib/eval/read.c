@@ -14,10 +14,10 @@ typedef struct run {
 	e3_eval_seq *s;
 	eval_truth *truth; /* from a file; NULL: from the stream */
 	void *state[E3_EVAL_TASKS];
-	e3_pred pred[WAITING];
-	e3_truth told[WAITING];
-	int preds, tolds;
-	int64_t n_told; /* truth messages of the stream so far */
+	e3_pred pending_pred[WAITING];
+	e3_truth pending_truth[WAITING];
+	int n_pending_pred, n_pending_truth;
+	int64_t n_truths; /* truth messages of the stream so far */
 	e3_resampler resampler;
 	e3_source resampler_source; /* the frame `resampler` was made for */
 	float *depth, *pixels;
@@ -133,35 +133,35 @@ static void drop(void *all, int *n, size_t size)
 	--*n;
 }
 
-static void drop_pred(run *r) { drop(r->pred, &r->preds, sizeof *r->pred); }
-static void drop_told(run *r) { drop(r->told, &r->tolds, sizeof *r->told); }
+static void drop_pred(run *r) { drop(r->pending_pred, &r->n_pending_pred, sizeof *r->pending_pred); }
+static void drop_truth(run *r) { drop(r->pending_truth, &r->n_pending_truth, sizeof *r->pending_truth); }
 
 /* Both come in order of their index, so when the first ones differ, the lower one has no partner. */
 static int match(run *r, e3_err *err)
 {
-	while (r->preds && r->tolds) {
-		int64_t a = r->pred[0].s.i, b = r->told[0].i;
+	while (r->n_pending_pred && r->n_pending_truth) {
+		int64_t a = r->pending_pred[0].s.i, b = r->pending_truth[0].i;
 		eval_frame_truth t;
-		if (a == b && (eval_frame_truth_of(&r->told[0], &t, err) || score(r, &r->pred[0], &t, err)))
+		if (a == b && (eval_frame_truth_of(&r->pending_truth[0], &t, err) || score(r, &r->pending_pred[0], &t, err)))
 			return -1;
 		if (a <= b)
 			drop_pred(r);
 		if (b <= a)
-			drop_told(r);
+			drop_truth(r);
 	}
 	return 0;
 }
 
 static int take_pred(run *r, const e3_msg *msg, e3_err *err)
 {
-	if (r->preds == WAITING)
+	if (r->n_pending_pred == WAITING)
 		drop_pred(r);
-	e3_pred *p = &r->pred[r->preds];
+	e3_pred *p = &r->pending_pred[r->n_pending_pred];
 	if (e3_pred_decode(msg, p, err))
 		return -1;
 	int64_t k = r->s->frames++;
 	if (!r->truth) {
-		r->preds++;
+		r->n_pending_pred++;
 		return match(r, err);
 	}
 	eval_frame_truth t;
@@ -173,11 +173,11 @@ static int take_truth(run *r, const e3_msg *msg, e3_err *err)
 {
 	if (r->truth)
 		return 0;
-	if (r->tolds == WAITING)
-		drop_told(r);
-	if (e3_truth_decode(msg, &r->told[r->tolds], err))
+	if (r->n_pending_truth == WAITING)
+		drop_truth(r);
+	if (e3_truth_decode(msg, &r->pending_truth[r->n_pending_truth], err))
 		return -1;
-	r->tolds++, r->n_told++;
+	r->n_pending_truth++, r->n_truths++;
 	return match(r, err);
 }
 
@@ -255,17 +255,18 @@ static int read_traj(run *r, const char *input, e3_err *err)
 static int finish(run *r, e3_err *err)
 {
 	e3_eval_seq *s = r->s;
+	const char *plural = s->frames == 1 ? "" : "s";
 	if (s->frames == 0)
 		return e3_fail(err, "it has no predictions");
 	if (r->truth && !s->interrupted && eval_truth_end(r->truth, s->frames, err))
 		return -1;
-	if (s->with_truth == 0 && r->n_told > 0)
-		return e3_fail(err, "its %" PRId64 " predictions and its %" PRId64 " truths have no frame in common", s->frames,
-			r->n_told);
+	if (s->with_truth == 0 && r->n_truths > 0)
+		return e3_fail(err, "its %" PRId64 " prediction%s and its %" PRId64 " truth%s have no frame in common",
+			s->frames, plural, r->n_truths, r->n_truths == 1 ? "" : "s");
 	if (s->with_truth == 0)
-		return r->truth
-			? e3_fail(err, "none of its %" PRId64 " predictions has a truth", s->frames)
-			: e3_fail(err, "no truth beside its %" PRId64 " predictions%s", s->frames, eval_hint(r->o->hints.no_truth));
+		return r->truth ? e3_fail(err, "none of its %" PRId64 " prediction%s has a truth", s->frames, plural)
+						: e3_fail(err, "no truth beside its %" PRId64 " prediction%s%s", s->frames, plural,
+							  eval_hint(r->o->hints.no_truth));
 	for (int k = 0; k < E3_EVAL_TASKS; k++)
 		if (r->state[k] && eval_tasks[k]->finish(r->state[k], s, err))
 			return -1;
@@ -278,7 +279,7 @@ static void release(run *r)
 		if (r->state[k])
 			eval_tasks[k]->free(r->state[k]);
 	for (int k = 0; k < WAITING; k++)
-		e3_pred_release(&r->pred[k]), e3_truth_release(&r->told[k]);
+		e3_pred_release(&r->pending_pred[k]), e3_truth_release(&r->pending_truth[k]);
 	eval_truth_close(r->truth);
 	e3_resampler_release(&r->resampler);
 	free(r->depth), free(r->pixels);

@@ -92,15 +92,15 @@ static int warning_lines(const e3_eval_report *r, e3_buf *to, e3_err *err)
 	}
 	if (bad &&
 		e3_buf_printf(to, err,
-			"warning: %" PRIu64 " pixels with predictions that are not finite, first in %s frame %" PRId64 "%s\n", bad,
-			first->name, first->first_not_finite,
+			"warning: %" PRIu64 " pixel%s with predictions that are not finite, first in %s frame %" PRId64 "%s\n", bad,
+			bad == 1 ? "" : "s", first->name, first->first_not_finite,
 			r->o->pixels.finite ? ": left out" : eval_hint(r->o->hints.not_finite)))
 		return -1;
 	if (low &&
 		e3_buf_printf(to, err,
-			"warning: %" PRIu64 " pixels predicted 0 or less, first in %s frame %" PRId64
+			"warning: %" PRIu64 " pixel%s predicted 0 or less, first in %s frame %" PRId64
 			": if half of all pixels are, no alignment is meaningful\n",
-			low, first_low->name, first_low->first_not_positive))
+			low, low == 1 ? "" : "s", first_low->name, first_low->first_not_positive))
 		return -1;
 	return unseen
 		? e3_buf_printf(to, err, "note: %.1f %% of the pixels with truth were cropped before the network: not scored\n",

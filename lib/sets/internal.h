@@ -5,6 +5,9 @@
 #include "e3/io.h"
 #include "e3/sets.h"
 
+/* The ending of a plural in messages. */
+#define SETS_S(n) ((n) == 1 ? "" : "s")
+
 /* Writes a file of n bytes; it appears only when it is complete. */
 int sets_save(const char *path, const void *bytes, size_t n, e3_err *err);
 /* Writes n floats in little-endian order. */

@@ -47,7 +47,7 @@ enum { DPT_HEAD = 12, CAM_BYTES = 4 + 21 * 8, MAX_DPT = 100000000 };
 static int check_tag(const uint8_t *bytes, size_t n, e3_err *err)
 {
 	if (n < 4)
-		return e3_fail(err, "truncated: %zu bytes", n);
+		return e3_fail(err, "truncated: %zu byte%s", n, SETS_S(n));
 	if (e3_le32(bytes) != TAG)
 		return e3_fail(err, "begins with %02x %02x %02x %02x: expected the tag 50 49 45 48 (202021.25)", bytes[0],
 			bytes[1], bytes[2], bytes[3]);

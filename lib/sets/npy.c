@@ -56,7 +56,7 @@ static int parse_header(const uint8_t *bytes, size_t n, header *out, e3_err *err
 {
 	char text[4096];
 	if (n < 10 || memcmp(bytes, "\x93NUMPY", 6))
-		return e3_fail(err, n < 10 ? "truncated: %zu bytes" : "not a .npy file (%zu bytes)", n);
+		return e3_fail(err, n < 10 ? "truncated: %zu byte%s" : "not a .npy file (%zu byte%s)", n, SETS_S(n));
 	size_t at = bytes[6] == 1 ? 10 : 12;
 	if (bytes[6] < 1 || bytes[6] > 3)
 		return e3_fail(err, ".npy version %d: expected 1 to 3", bytes[6]);

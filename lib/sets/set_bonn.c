@@ -32,8 +32,8 @@ static int list_pair(const char *home, bool prepared, pair *p, e3_err *err)
 	p->first = prepared ? 0 : FIRST;
 	p->n = have[0] < have[1] ? have[0] : have[1];
 	if (prepared && have[0] != have[1])
-		return e3_fail(err, "reading: %s: %zu pictures, but %zu depth maps in %s", p->path[0], have[0], have[1],
-			p->path[1]);
+		return e3_fail(err, "reading: %s: %zu picture%s, but %zu depth map%s in %s", p->path[0], have[0],
+			SETS_S(have[0]), have[1], SETS_S(have[1]), p->path[1]);
 	if (p->n <= p->first)
 		return e3_fail(err, "reading: %s: %zu pictures and %zu depth maps: numbers %d to %d are wanted", home, have[0],
 			have[1], FIRST, FIRST + FRAMES - 1);

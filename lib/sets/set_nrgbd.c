@@ -34,7 +34,8 @@ static int open_sequence(const e3_set *s, const char *name, e3_seq *q, e3_err *e
 			e3_traj_load(poses, E3_TRAJ_NRGBD, &t, err);
 	q->counts = (e3_seq_counts){.images = (int64_t)images.n, .depths = (int64_t)depths.n, .poses = (int64_t)t.n};
 	if (!rc && t.n < images.n)
-		rc = e3_fail(err, "reading: %s: %zu poses: expected one for each of the %zu pictures", poses, t.n, images.n);
+		rc = e3_fail(err, "reading: %s: %zu pose%s: expected one for each of the %zu pictures", poses, t.n, SETS_S(t.n),
+			images.n);
 	int64_t n = (int64_t)images.n, step = s->o.stride < n / 2 ? s->o.stride : n / 2,
 			most = s->o.max_frames ? s->o.max_frames : INT64_MAX;
 	for (int64_t k = 0; !rc && k < n && (int64_t)q->n<most; k += step> 0 ? step : 1)

@@ -17,7 +17,8 @@ static int open_sequence(const e3_set *s, const char *name, e3_seq *q, e3_err *e
 			? -1
 			: 0;
 	if (!rc && images.n != depths.n)
-		rc = e3_fail(err, "reading: %s: %zu pictures, but %zu depth maps in %s", image, images.n, depths.n, depth);
+		rc = e3_fail(err, "reading: %s: %zu picture%s, but %zu depth map%s in %s", image, images.n, SETS_S(images.n),
+			depths.n, SETS_S(depths.n), depth);
 	sets_beside of = {depth, ".npy", &depths, &images, "pictures"};
 	char *first = rc ? NULL : sets_find_beside(&of, images.v[0], NULL);
 	for (size_t k = 0; !rc && k < images.n; k++) {

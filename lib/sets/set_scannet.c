@@ -42,7 +42,8 @@ static int open_prepared(const char *home, e3_seq *q, e3_err *err)
 	if (!rc)
 		rc = e3_traj_load(poses, E3_TRAJ_4X4, &t, err);
 	if (!rc && t.n != names.n)
-		rc = e3_fail(err, "reading: %s: %zu poses, but %zu pictures in %s", poses, t.n, names.n, folder);
+		rc = e3_fail(err, "reading: %s: %zu pose%s, but %zu picture%s in %s", poses, t.n, SETS_S(t.n), names.n,
+			SETS_S(names.n), folder);
 	for (size_t k = 0; !rc && k < names.n; k++) {
 		sets_frame *f = sets_add(q, sets_path(err, "%s/%s", folder, names.v[k]), sets_number(names.v[k]), err);
 		if (f)

@@ -53,7 +53,8 @@ static int open_prepared(const char *home, e3_seq *q, e3_err *err)
 	if (!rc)
 		rc = e3_traj_load(truth, E3_TRAJ_TUM, &t, err);
 	if (!rc && t.n != names.n)
-		rc = e3_fail(err, "reading: %s: %zu poses, but %zu pictures in %s", truth, t.n, names.n, folder);
+		rc = e3_fail(err, "reading: %s: %zu pose%s, but %zu picture%s in %s", truth, t.n, SETS_S(t.n), names.n,
+			SETS_S(names.n), folder);
 	for (size_t k = 0; !rc && k < names.n; k++)
 		rc = add(q, sets_path(err, "%s/%s", folder, names.v[k]), t.stamp[k], t.pose[k], err);
 	q->counts = (e3_seq_counts){.images = (int64_t)names.n, .poses = (int64_t)t.n};
