@@ -88,7 +88,7 @@ static const e3_opt table[] = {
 	E3_OPT_ROWS(e3_stage_endpoint_rows, &t.stage.stream),
 	E3_OPT_ROWS(e3_stage_queue_rows, &t.stage.stream),
 	E3_OPT_CHOICE("as", &t.as.set, "NAME", E3_SET_NAMES,
-		"write a data set into DIR instead, in metres and, without\n--size, in its size: one of\n" E3_SET_WORDS),
+		"write a data set into DIR instead, in metres and in its own\nsize unless --size is given: one of\n" E3_SET_WORDS),
 	E3_OPT_TEXT("sequence", &t.as.sequence, "NAME", "with --as: name of the sequence"),
 	E3_OPT_INT("start", &t.start, "I", 0, 0x1p53, "begin with frame I; frames are the same as without this"),
 	E3_OPT_FLAG("metres", &t.metres, "give the truth in metres instead of mean distances of the\nfirst frame's points"),
