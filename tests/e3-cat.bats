@@ -161,7 +161,7 @@ prepare() {
 	fails 1 "e3-cat: writing the key: k.pub: File exists" -- e3-cat --keygen k
 	[ ! -e k ] # no secret without its public key
 	fails 1 "No such file or directory" -- e3-cat --keygen absent/k
-	fails 2 "--keygen makes keys and moves no stream" -- e3-cat --keygen k in
+	fails 2 "--keygen only makes keys: it takes no endpoints" -- e3-cat --keygen k in
 }
 
 @test "ZeroMQ over ipc and loopback TCP, either side first, messages of several megabytes" {
@@ -220,7 +220,7 @@ prepare() {
 	sleep 0.5
 	kill -9 $sender
 	ends 1 $reader
-	grep -q "truncated: the sender went away before the end of the stream" err
+	grep -q "truncated: the writer disconnected before the end of the stream" err
 	[ ! -e x.e3 ]
 	exec 7>&-
 	e3-cat in "zmq:push:ipc://$T/s" 2>err &
@@ -235,7 +235,7 @@ prepare() {
 	tail -c +1501 "$golden" >&7 || true
 	exec 7>&-
 	ends 1 $sender
-	grep -q "the reader went away before the end of the stream" err
+	grep -q "the reader disconnected before the end of the stream" err
 }
 
 @test "ZeroMQ: waiting for a peer that never comes ends on a signal, with nothing written" {
@@ -309,7 +309,7 @@ prepare() {
 	kill -INT "$pid"
 	ends 130 "$pid"
 	exec 8>&-
-	grep -q "interrupted, and nothing reads it" err
+	grep -q "interrupted while the reader accepts no data" err
 }
 
 @test "the reader of standard output goes away: SIGPIPE, quietly, and the copy is not left half" {

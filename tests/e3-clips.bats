@@ -35,12 +35,12 @@ is() { [ "$(field "$1" "$2")" = "$3" ] || { echo "$2: $(field "$1" "$2"), expect
 	stat -c '%n %Y %Z' out/c*/model.glb >before
 	cp clips/c1.mp4 clips/bad.mp4
 	e3-clips run --jobs 2 "${with[@]}" out clips/*.mp4 >second 2>err
-	grep -q '^e3-clips: 4 clips, 1 to do$' err
+	grep -q '^e3-clips: 4 clips, 1 to process$' err
 	is second status "done done done done"
 	is second frames "3 3 4 5"
 	stat -c '%n %Y %Z' out/c*/model.glb | cmp - before
 	e3-clips run "${with[@]}" out clips/*.mp4 >third 2>err
-	grep -q '^e3-clips: 4 clips, 0 to do$' err
+	grep -q '^e3-clips: 4 clips, 0 to process$' err
 	cmp <(sort second) <(sort third)
 	e3-clips status out >status
 	cmp <(sort second) <(sort status)
@@ -48,7 +48,7 @@ is() { [ "$(field "$1" "$2")" = "$3" ] || { echo "$2: $(field "$1" "$2"), expect
 
 @test "a clip is done again when it, an option or an output is another, and with --again" {
 	run() { e3-clips run "${with[@]}" "$@" out clips/c1.mp4 clips/c2.mp4 >o 2>err || { cat o err; return 1; }; }
-	to_do() { grep -qx "e3-clips: 2 clips, $1 to do" err || { cat err; return 1; }; }
+	to_do() { grep -qx "e3-clips: 2 clips, $1 to process" err || { cat err; return 1; }; }
 	run && to_do 2
 	run && to_do 0
 	rm out/c1/model.glb
@@ -76,7 +76,7 @@ is() { [ "$(field "$1" "$2")" = "$3" ] || { echo "$2: $(field "$1" "$2"), expect
 	is s status "done running"
 	# Another run leaves it to the first.
 	e3-clips run "${with[@]}" --decode '--live all' out clips/slow.mp4 >o2 2>err2 7>&- || true
-	grep -q 'slow: somebody else works on it' err2
+	grep -q 'slow: another process works on it' err2
 	kill -TERM "$pid"
 	rc=0
 	wait "$pid" || rc=$?
@@ -87,7 +87,7 @@ is() { [ "$(field "$1" "$2")" = "$3" ] || { echo "$2: $(field "$1" "$2"), expect
 	rm clips/slow.mp4
 	cp clips/c2.mp4 clips/slow.mp4
 	e3-clips run "${with[@]}" --decode '--live all' out clips/c1.mp4 clips/slow.mp4 >o 2>err
-	grep -qx 'e3-clips: 2 clips, 1 to do' err
+	grep -qx 'e3-clips: 2 clips, 1 to process' err
 	is o status "done done"
 }
 
@@ -128,8 +128,8 @@ is() { [ "$(field "$1" "$2")" = "$3" ] || { echo "$2: $(field "$1" "$2"), expect
 	e3-clips run "${with[@]}" out "$odd" >o 2>err || { cat o err; return 1; }
 	is o status "done"
 	is o clip 'an "odd" \ näme '
-	fails 2 "no folder can be named after it" -- e3-clips run --tree out ../x.mp4
-	fails 2 "holds a tab or a line break" -- e3-clips run out $'a\nb.mp4'
+	fails 2 "its name cannot be used for a folder" -- e3-clips run --tree out ../x.mp4
+	fails 2 "contains a tab or a line break" -- e3-clips run out $'a\nb.mp4'
 }
 
 @test "what is wrong with a command line" {
@@ -141,6 +141,6 @@ is() { [ "$(field "$1" "$2")" = "$3" ] || { echo "$2: $(field "$1" "$2"), expect
 	fails 2 "no clips" -- e3-clips run out
 	fails 2 "no folder for the results" -- e3-clips run
 	fails 1 "reading: nolist: cannot be read" -- e3-clips run --list nolist out
-	fails 1 "nothing was ever run or submitted there" -- e3-clips status out
+	fails 1 "no clips were run or submitted there" -- e3-clips status out
 	e3-clips --version | grep -qE '^e3-clips [0-9]+\.[0-9]+\.[0-9]+$'
 }

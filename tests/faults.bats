@@ -40,8 +40,8 @@ no_output() { # killing e3-export leaves its temporary files, and never a half r
 	kill -9 $pid1
 	ends 1 $pid2 5
 	ends 1 $pid3 5
-	said err2 "reading: zmq:pull:$a: truncated: the sender went away before the end of the stream"
-	said err3 "e3-infer failed (exit 1): reading: zmq:pull:$a: truncated: the sender went away before the end of the stream"
+	said err2 "reading: zmq:pull:$a: truncated: the writer disconnected before the end of the stream"
+	said err3 "e3-infer failed (exit 1): reading: zmq:pull:$a: truncated: the writer disconnected before the end of the stream"
 	no_output
 }
 
@@ -50,8 +50,8 @@ no_output() { # killing e3-export leaves its temporary files, and never a half r
 	kill -9 $pid2
 	ends 1 $pid1 5
 	ends 1 $pid3 5
-	said err1 "e3-cat: writing: zmq:push:$a: the reader went away before the end of the stream"
-	said err3 "e3-export: reading: zmq:pull:$b: truncated: the sender went away before the end of the stream"
+	said err1 "e3-cat: writing: zmq:push:$a: the reader disconnected before the end of the stream"
+	said err3 "e3-export: reading: zmq:pull:$b: truncated: the writer disconnected before the end of the stream"
 	no_output
 }
 
@@ -60,8 +60,8 @@ no_output() { # killing e3-export leaves its temporary files, and never a half r
 	kill -9 $pid3
 	ends 1 $pid2 5
 	ends 1 $pid1 5
-	said err2 "e3-infer: writing: zmq:push:$b: the reader went away before the end of the stream"
-	said err1 "e3-cat: writing: zmq:push:$a: the reader went away before the end of the stream"
+	said err2 "e3-infer: writing: zmq:push:$b: the reader disconnected before the end of the stream"
+	said err1 "e3-cat: writing: zmq:push:$a: the reader disconnected before the end of the stream"
 	no_output killed
 }
 
@@ -80,16 +80,16 @@ no_output() { # killing e3-export leaves its temporary files, and never a half r
 }
 
 @test "a peer that never comes: exit 1 after --timeout, whatever the kind of socket" {
-	fails 1 "writing: zmq:push:$a: no reader came within 1 s (--timeout)" -- e3-cat --timeout 1 "$golden" "zmq:push:$a"
-	fails 1 "reading: zmq:pull:$a: no writer came within 1 s (--timeout)" -- e3-cat --timeout 1 "zmq:pull:$a" x.e3
-	fails 1 "reading: zmq:sub:$a: no publisher came within 1 s (--timeout)" -- e3-cat --timeout 1 "zmq:sub:$a" x.e3
-	fails 1 "reading: zmq:pull:ipc://$T/s: no writer came within 1 s (--timeout)" -- e3-cat --timeout 1 "zmq:pull:ipc://$T/s" x.e3
-	fails 1 "reading: zmq:pull:$a: no writer came within 1 s (--timeout)" -- e3-infer -q --timeout 1 --model seed:tiny:7 --no-evict "zmq:pull:$a"
+	fails 1 "writing: zmq:push:$a: no reader connected within 1 s (--timeout)" -- e3-cat --timeout 1 "$golden" "zmq:push:$a"
+	fails 1 "reading: zmq:pull:$a: no writer connected within 1 s (--timeout)" -- e3-cat --timeout 1 "zmq:pull:$a" x.e3
+	fails 1 "reading: zmq:sub:$a: no publisher connected within 1 s (--timeout)" -- e3-cat --timeout 1 "zmq:sub:$a" x.e3
+	fails 1 "reading: zmq:pull:ipc://$T/s: no writer connected within 1 s (--timeout)" -- e3-cat --timeout 1 "zmq:pull:ipc://$T/s" x.e3
+	fails 1 "reading: zmq:pull:$a: no writer connected within 1 s (--timeout)" -- e3-infer -q --timeout 1 --model seed:tiny:7 --no-evict "zmq:pull:$a"
 	mkfifo in
 	exec 7<>in
-	fails 1 "reading: in: nothing came for 1 s (--timeout)" -- e3-cat --timeout 1 in x.e3
+	fails 1 "reading: in: no data arrived for 1 s (--timeout)" -- e3-cat --timeout 1 in x.e3
 	many 20 640 480 >twenty.e3
-	fails 1 "writing: in: its reader takes nothing (--timeout)" -- e3-cat --timeout 1 twenty.e3 in
+	fails 1 "writing: in: the reader accepts no data (--timeout)" -- e3-cat --timeout 1 twenty.e3 in
 	exec 7>&-
 	[ ! -e x.e3 ]
 	nothing_left
@@ -107,7 +107,7 @@ no_output() { # killing e3-export leaves its temporary files, and never a half r
 	said err2 "reading: zmq:pull:$a: no message for 1 s (--timeout)"
 	ends 1 $writer 5
 	exec 7>&-
-	said err1 "the reader went away before the end of the stream"
+	said err1 "the reader disconnected before the end of the stream"
 	[ ! -e x.e3 ]
 }
 
@@ -160,7 +160,7 @@ no_output() { # killing e3-export leaves its temporary files, and never a half r
 	sleep 0.5
 	kill -9 $first
 	exec 7>&-
-	said err "the publisher went away; waiting for it to come back"
+	said err "the publisher disconnected; waiting for it to connect again"
 	e3-cat in2 "zmq:pub:$a" &
 	second=$!
 	exec 7>in2
@@ -197,10 +197,10 @@ no_output() { # killing e3-export leaves its temporary files, and never a half r
 			sleep 0.3
 			cat "$golden" >&7
 			exec 7>&-
-			said err "(the publisher may have begun again)"
+			said err "(the publisher may have restarted)"
 			ends 0 $publisher
 		else
-			said err "no publisher came back within 3 s (--timeout)"
+			said err "no publisher connected again within 3 s (--timeout)"
 		fi
 		ends 1 $subscriber
 		[ ! -e x.e3 ]
@@ -314,7 +314,7 @@ no_output() { # killing e3-export leaves its temporary files, and never a half r
 	sleep 0.3
 	peer huge 127.0.0.1 "${a##*:}"
 	ends 1 $pid
-	said err "truncated: the sender went away before the end of the stream"
+	said err "truncated: the writer disconnected before the end of the stream"
 	[ ! -e x.e3 ]
 	nothing_left
 }
@@ -326,7 +326,7 @@ no_output() { # killing e3-export leaves its temporary files, and never a half r
 	sleep 0.3
 	peer stray 127.0.0.1 "${a##*:}"
 	fails 1 "who answers breaks off: it wants keys, or is of another kind (push goes with pull, pub with sub)" -- e3-cat --timeout 1 "zmq:sub:$a" y.e3
-	said err "refused a client from 127.0.0.1: it broke off: it does not speak ZeroMQ, or is of another kind"
+	said err "refused a client from 127.0.0.1: it closed the connection: it does not speak ZeroMQ, or is of another kind"
 	e3-cat in "zmq:push:$a" &
 	writer=$!
 	exec 7>in
@@ -347,7 +347,7 @@ no_output() { # killing e3-export leaves its temporary files, and never a half r
 	peer ssh 127.0.0.1 "${a##*:}" >listening &
 	server=$!
 	said listening listening
-	fails 1 "e3-cat: closing: zmq:push:$a: who answers there is no reader, and does not speak ZeroMQ as it should" -- e3-cat "$golden" "zmq:push:$a"
+	fails 1 "e3-cat: closing: zmq:push:$a: the peer is not an e3 reader: it does not follow the ZeroMQ protocol" -- e3-cat "$golden" "zmq:push:$a"
 	kill $server
 }
 
@@ -356,7 +356,7 @@ no_output() { # killing e3-export leaves its temporary files, and never a half r
 	e3-cat --timeout 5.5 "$golden" "zmq:push:$a" 2>err || rc=$?
 	[ "$rc" -eq 1 ]
 	[ "$(cat err)" = "e3-cat: zmq:push:$a: waiting for a reader, at most 5.5 s
-e3-cat: writing: zmq:push:$a: no reader came within 5.5 s (--timeout)" ]
+e3-cat: writing: zmq:push:$a: no reader connected within 5.5 s (--timeout)" ]
 }
 
 @test "plain ZeroMQ peers read and write streams" {
@@ -376,7 +376,7 @@ e3-cat: writing: zmq:push:$a: no reader came within 5.5 s (--timeout)" ]
 	e3-cat "zmq:pull:$a" /dev/full 2>err2 &
 	reader=$!
 	many 40 320 240 >forty.e3
-	fails 1 "writing: zmq:push:$a: the reader went away before the end of the stream" -- e3-cat forty.e3 "zmq:push:$a"
+	fails 1 "writing: zmq:push:$a: the reader disconnected before the end of the stream" -- e3-cat forty.e3 "zmq:push:$a"
 	ends 1 $reader
 	said err2 "writing: /dev/full: No space left on device"
 	mkdir small
@@ -389,7 +389,7 @@ e3-cat: writing: zmq:push:$a: no reader came within 5.5 s (--timeout)" ]
 	umount small
 	[ "$rc" -eq 1 ]
 	ends 1 $reader
-	said err1 "the reader went away before the end of the stream"
+	said err1 "the reader disconnected before the end of the stream"
 	said err2 "No space left on device"
 	[ -z "$left" ]
 }
@@ -401,13 +401,13 @@ e3-cat: writing: zmq:push:$a: no reader came within 5.5 s (--timeout)" ]
 		e3-cat --drop $which --queue 6 many.e3 slow 2>err &
 		pid=$!
 		exec 8<slow
-		said err "its reader is slower than the stream: the $which frames are dropped"
+		said err "the reader is slower than the stream: dropping the $which frames"
 		sleep 0.5
 		e3-cat - x.e3 <&8
 		exec 8<&-
 		ends 0 $pid
 		got=$(kinds x.e3 | tr ' ' '\n' | grep -c ^pred)
-		said err "$((300 - got)) of 300 frames were dropped: its reader was slower than the stream"
+		said err "$((300 - got)) of 300 frames were dropped: the reader was slower than the stream"
 		[[ "$(kinds x.e3)" == "head:None truth:"*" end:$got" ]]
 		case $which in
 		oldest) [[ "$(kinds x.e3)" == *" pred:299 evict:299 end:$got" ]] ;;

@@ -120,8 +120,8 @@ stop_listening() {
 	as_client
 	e3-cat "${keys[@]}" "zmq:sub:tcp://127.0.0.1:$p" ok2.e3 2>log2 &
 	b=$!
-	said log "let in a subscriber: stranger@"
-	said log "let in a subscriber: client@"
+	said log "accepted a subscriber: stranger@"
+	said log "accepted a subscriber: client@"
 	sleep 0.3
 	touch go
 	ends 0 $server
@@ -221,7 +221,7 @@ stop_listening() {
 	rc=0
 	e3-cat --insecure --timeout 1 "$golden" zmq:push:tcp://no.such.host.invalid:5555 2>err || rc=$?
 	[ "$rc" -eq 1 ]
-	grep -qE "no.such.host.invalid: Name or service not known|no reader came within 1 s" err || { cat err; return 1; }
+	grep -qE "no.such.host.invalid: Name or service not known|no reader connected within 1 s" err || { cat err; return 1; }
 }
 
 @test "an ipc address in use is not taken over; a stale one is" {
@@ -274,8 +274,8 @@ stop_listening() {
 	ip -n "$there" link set cable down
 	down=$SECONDS
 	head -c 10000000 sixty.e3 | tail -c +5000001 >&7 & # while the cable is unplugged
-	said log1 "no sign of life from the reader for 4 s"
-	said log2 "no sign of life from the writer for 4 s"
+	said log1 "no response from the reader for 4 s"
+	said log2 "no response from the writer for 4 s"
 	echo "# said after $((SECONDS - down)) s"
 	[ $((SECONDS - down)) -le 7 ] # of a paused clock, so to speak: 5 s and what a loaded machine adds
 	kill -0 $reader
@@ -310,8 +310,8 @@ stop_listening() {
 	exec 7>&-
 	echo "# failed after $((SECONDS - down)) s"
 	[ $((SECONDS - down)) -le 10 ]
-	grep -qE "writing: zmq:push:tcp://10.77.0.2:5555: (no sign of life from the reader for|the reader took nothing for) 5 s \(--timeout\)" log1
-	grep -qE "reading: zmq:pull:tcp://\*:5555: (no sign of life from the writer|no message) for 5 s \(--timeout\)" log2
+	grep -qE "writing: zmq:push:tcp://10.77.0.2:5555: (no response from the reader for|the reader accepted no data for) 5 s \(--timeout\)" log1
+	grep -qE "reading: zmq:pull:tcp://\*:5555: (no response from the writer|no message) for 5 s \(--timeout\)" log2
 	[ ! -e x.e3 ]
 	nothing_left
 }

@@ -60,13 +60,13 @@ field() { # FILE NAME: of each record, in order
 	stat -c '%n %Y %Z' out/c*/model.glb >before
 	cp clips/c2.mp4 clips/bad.mp4
 	"${submit[@]}" out clips/*.mp4 >second 2>err
-	grep -q '^e3-clips: 6 clips, 1 to do$' err
+	grep -q '^e3-clips: 6 clips, 1 to process$' err
 	[ "$(field second status)" = "done done done done done done" ]
 	[ "$(field second frames)" = "4 3 4 5 6 7" ]
 	stat -c '%n %Y %Z' out/c*/model.glb | cmp - before
 	# A third submission has nothing to do.
 	"${submit[@]}" out clips/*.mp4 2>err >/dev/null
-	grep -q '^e3-clips: 6 clips, 0 to do$' err
+	grep -q '^e3-clips: 6 clips, 0 to process$' err
 }
 
 @test "a task that is stopped is recorded as such, and runs again" {

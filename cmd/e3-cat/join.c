@@ -27,7 +27,7 @@ static int read_head(cat_join *j, int k, e3_err *err)
 		return -1;
 	int rc = 0;
 	if (!head.seen || head.frozen)
-		rc = e3_fail(err, "joining: %s: does not go on after another stream, as e3-infer --load-cache writes them",
+		rc = e3_fail(err, "joining: %s: does not continue another stream, as e3-infer --load-cache writes them",
 			j->name[k]);
 	j->limit[k - 1] = head.after;
 	e3_head_release(&head);
@@ -67,12 +67,12 @@ static int next_part(cat_join *j, const e3_err *why, e3_err *err)
 {
 	int64_t want = j->limit[j->at];
 	if (j->got != want && why->text[0])
-		return e3_fail(err, "%s (%s goes on after frame %" PRId64 ")", why->text, j->name[j->at + 1], want);
+		return e3_fail(err, "%s (%s continues after frame %" PRId64 ")", why->text, j->name[j->at + 1], want);
 	if (j->got != want)
-		return e3_fail(err, "joining: %s: has nothing after frame %" PRId64 ", %s goes on after frame %" PRId64,
+		return e3_fail(err, "joining: %s: ends with frame %" PRId64 ", but %s continues after frame %" PRId64,
 			j->name[j->at], j->got, j->name[j->at + 1], want);
 	if (why->text[0])
-		e3_note("%s; %s goes on after frame %" PRId64, why->text, j->name[j->at + 1], want);
+		e3_note("%s; %s continues after frame %" PRId64, why->text, j->name[j->at + 1], want);
 	j->at++;
 	return 0;
 }

@@ -62,16 +62,17 @@ static void parse(cat *c, int argc, char **argv)
 {
 	const e3_opt table[] = {
 		E3_OPT_TITLE("Output"),
-		E3_OPT_TEXT("output,o", &c->output, "ENDPOINT", "where to (default: -, standard output)"),
+		E3_OPT_TEXT("output,o", &c->output, "ENDPOINT", "write to ENDPOINT (default: -, standard output)"),
 		E3_OPT_CALL("tee,t", c, "ENDPOINT", add_tee,
-			"a copy to here as well; a slow reader of it loses frames\nand holds up nobody; may be repeated"),
-		E3_OPT_CALL("tee-block", c, "ENDPOINT", add_tee_block, "a copy that loses nothing: its reader may hold up all"),
+			"write a copy to ENDPOINT too; its reader delays no other\nand loses frames when it is slow; may be repeated"),
+		E3_OPT_CALL("tee-block", c, "ENDPOINT", add_tee_block,
+			"write a complete copy; a slow reader delays all outputs"),
 		E3_OPT_ROWS(e3_stage_queue_rows, &c->stage.stream),
 		E3_OPT_TITLE("Part of the stream"),
-		E3_OPT_INT("skip", &c->skip, "N", 0, 0x1p53, "leave out the first N frames, and all that belongs to them"),
+		E3_OPT_INT("skip", &c->skip, "N", 0, 0x1p53, "leave out the first N frames and their records"),
 		E3_OPT_INT("take", &c->take, "N", 0, 0x1p53, "end after N frames"),
 		E3_OPT_CALL("then", c, "INPUT", add_part,
-			"the run that went on where this one stopped, joined to it; may be repeated"),
+			"append the stream of the run that resumed this one;\nmay be repeated"),
 		E3_OPT_TITLE("Network"),
 		E3_OPT_ROWS(e3_stage_endpoint_rows, &c->stage.stream),
 		E3_OPT_TEXT("keygen", &c->keygen, "FILE", "make a key pair: secret in FILE, public in FILE.pub; and exit"),
@@ -87,7 +88,7 @@ static void parse(cat *c, int argc, char **argv)
 	};
 	int at = e3_opts_parse(&opts, argc, argv);
 	if (c->keygen && (at < argc || c->output || c->n_tee))
-		e3_usage_error("--keygen makes keys and moves no stream");
+		e3_usage_error("--keygen only makes keys: it takes no endpoints");
 	c->part[0] = at < argc ? argv[at++] : "-";
 	if (at < argc && c->output)
 		e3_usage_error("two outputs: --output %s and %s; copies are made with --tee", c->output, argv[at]);

@@ -17,7 +17,7 @@ static void note_index(e3_gaps *g, const char *name, const e3_msg *msg)
 	*next = i + 1;
 	if (g->missing == g->told || (g->told && e3_now() - g->when < TELL_SECONDS))
 		return;
-	e3_tell(E3_TELL_WARN, "%s: %" PRId64 " messages are missing before %s %" PRId64 ": dropped on the way", name,
+	e3_tell(E3_TELL_WARN, "%s: %" PRId64 " messages are missing before %s %" PRId64 ": dropped in transit", name,
 		g->missing - g->told, e3_kind_name(msg->kind), i);
 	g->told = g->missing, g->when = e3_now();
 }

@@ -64,7 +64,7 @@ static int open_source(e3_in *in, const e3_endpoint *ep, e3_err *err)
 	if (in->fd < 0)
 		return e3_fail_sys(err, "opening: %s", in->name);
 	if (isatty(in->fd))
-		return e3_fail(err, "reading: %s: is a terminal; name a file or pipe a stream in", in->name);
+		return e3_fail(err, "reading: %s: is a terminal; give a file or a pipe", in->name);
 	if (fstat(in->fd, &st) == 0 && S_ISREG(st.st_mode))
 		in->regular = true;
 	e3_fd_enlarge(in->fd);
@@ -128,7 +128,7 @@ static ssize_t fill(e3_in *in, size_t have, size_t n, e3_err *err)
 		if (r < 0 && errno == EINTR)
 			return e3_fail(err, "interrupted");
 		if (r < 0 && errno == ETIMEDOUT)
-			return e3_fail(err, "nothing came for %g s ('timeout')", e3_message_timeout(&in->o));
+			return e3_fail(err, "no data arrived for %g s ('timeout')", e3_message_timeout(&in->o));
 		if (r < 0 && errno == EPIPE)
 			return e3_output_lost(&in->o, err);
 		if (r < 0)
@@ -227,7 +227,7 @@ static int next_message(e3_in *in, e3_msg *msg, e3_err *err)
 		return -1;
 	if (e3_order_check(&in->order, msg, err))
 		return e3_fail_in(err, "message %" PRId64 "%s", in->order.messages + 1,
-			in->greeted ? " (the publisher may have begun again)" : "");
+			in->greeted ? " (the publisher may have restarted)" : "");
 	if (in->sub && msg->kind != E3_END && e3_gaps_step(&in->gaps, in->name, &in->order, msg, err))
 		return -1;
 	if (in->zmq && in->order.closed)
@@ -257,7 +257,7 @@ int e3_in_next(e3_in *in, e3_msg *msg, e3_err *err)
 {
 	*msg = (e3_msg){0};
 	if (in->failed)
-		return e3_fail(err, "reading: %s: failed before", in->name);
+		return e3_fail(err, "reading: %s: failed earlier", in->name);
 	if (e3_stop_asked(&in->o))
 		return e3_fail(err, "reading: %s: interrupted", in->name);
 	int rc;

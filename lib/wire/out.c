@@ -84,7 +84,7 @@ static int send_parts(e3_out *out, e3_err *err)
 
 static int failed_before(const e3_out *out, e3_err *err)
 {
-	return !out->queue && out->writer.broken ? e3_fail(err, "writing: %s: failed before", out->writer.name) : 0;
+	return !out->queue && out->writer.broken ? e3_fail(err, "writing: %s: failed earlier", out->writer.name) : 0;
 }
 
 e3_pack *e3_out_pack(e3_out *out) { return &out->pack; }
@@ -134,7 +134,7 @@ static int finish_queue(e3_out *out, bool hurry, e3_err *err)
 	out->queue = NULL;
 	if (out->dropped)
 		e3_tell(E3_TELL_NOTE,
-			"writing: %s: %" PRId64 " of %" PRId64 " frames were dropped: its reader was slower than the stream",
+			"writing: %s: %" PRId64 " of %" PRId64 " frames were dropped: the reader was slower than the stream",
 			out->writer.name, out->dropped, e3_order_frames(&out->order));
 	return rc;
 }

@@ -113,11 +113,12 @@ static const char *failure(const e3_peers *p)
 	case ZMQ_PROTOCOL_ERROR_ZMTP_CRYPTOGRAPHIC:
 		return "it expects another public key than this side's";
 	case BROKE_OFF:
-		return p->rule.curve ? "it broke off: it has no keys, perhaps" : "it broke off: it wants keys, perhaps";
+		return p->rule.curve ? "it closed the connection; it may have no keys"
+							 : "it closed the connection; it may require keys";
 	case LEFT:
-		return "it broke off: it does not speak ZeroMQ, or is of another kind (push goes with pull, pub with sub)";
+		return "it closed the connection: it does not speak ZeroMQ, or is of another kind (push goes with pull, pub with sub)";
 	default:
-		return "it does not speak ZeroMQ as it should";
+		return "it does not follow the ZeroMQ protocol";
 	}
 }
 
@@ -131,7 +132,7 @@ static void end_connection(e3_peers *p, int fd)
 		}
 	if (c.up) {
 		count_peers(p, -1);
-		e3_tell(E3_TELL_DETAIL, "%s: a %s left", p->rule.label, p->rule.role);
+		e3_tell(E3_TELL_DETAIL, "%s: a %s disconnected", p->rule.label, p->rule.role);
 		return;
 	}
 	if (p->failing > 0) {
@@ -182,7 +183,7 @@ static void read_events(e3_peers *p)
 			p->granted -= p->granted > 0;
 			mark_up(p);
 			count_peers(p, 1);
-			e3_tell(E3_TELL_DETAIL, "%s: a %s is there", p->rule.label, p->rule.role);
+			e3_tell(E3_TELL_DETAIL, "%s: a %s connected", p->rule.label, p->rule.role);
 		} else {
 			handshake_failed(p, event, value);
 		}
@@ -216,7 +217,7 @@ static void look_for_life(e3_peers *p)
 	p->state.silent = silent ? least / 1e3 : 0;
 	pthread_mutex_unlock(&p->lock);
 	if (silent && !p->told_silent) {
-		e3_tell(E3_TELL_WARN, "%s: no sign of life from the %s for %.0f s", p->rule.label, p->rule.role, least / 1e3);
+		e3_tell(E3_TELL_WARN, "%s: no response from the %s for %.0f s", p->rule.label, p->rule.role, least / 1e3);
 		p->silent_from = e3_now() - least / 1e3;
 	}
 	if (!silent && p->told_silent && peers > 0)
@@ -311,7 +312,7 @@ int e3_peers_refused(e3_peers *p, e3_err *err)
 		return e3_fail(err,
 			p->rule.curve ? "refused: the other side does not encrypt; it needs 'curve_key' and 'curve_allow'"
 						  : "refused: the other side encrypts; this one needs 'curve_key' and 'curve_server'");
-	return e3_fail(err, "refused: the other side does not speak ZeroMQ as it should (error 0x%x)", (unsigned)refused);
+	return e3_fail(err, "refused: the peer does not follow the ZeroMQ protocol (error 0x%x)", (unsigned)refused);
 }
 
 const char *e3_peers_hint(e3_peers *p)
@@ -322,11 +323,11 @@ const char *e3_peers_hint(e3_peers *p)
 	if (dropped == 0)
 		return "";
 	if (p->rule.curve)
-		return p->rule.listening ? "; somebody came without the right keys"
-								 : "; the other side breaks off: is 'curve_server' its public key?";
+		return p->rule.listening ? "; a client connected without the right keys"
+								 : "; the peer closes the connection: is 'curve_server' its public key?";
 	return p->rule.listening
-		? "; who came was none"
-		: "; who answers breaks off: it wants keys, or is of another kind (push goes with pull, pub with sub)";
+		? "; the clients that connected were not e3 peers"
+		: "; the peer closes the connection: it requires keys, or is of another kind (push goes with pull, pub with sub)";
 }
 
 void e3_peers_close(e3_peers *p)

@@ -153,7 +153,7 @@ static void drop_frame(e3_queue *q, int64_t i)
 {
 	remove_frame(q, i);
 	if (q->dropped++ == 0)
-		e3_tell(E3_TELL_NOTE, "writing: %s: its reader is slower than the stream: the %s frames are dropped",
+		e3_tell(E3_TELL_NOTE, "writing: %s: the reader is slower than the stream: dropping the %s frames",
 			q->writer->name, q->drop == E3_DROP_OLDEST ? "oldest" : "newest");
 	q->gone = i;
 }

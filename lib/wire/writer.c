@@ -62,7 +62,7 @@ static int open_fifo(e3_writer *s, e3_err *err)
 		if (errno != ENXIO)
 			return e3_fail_sys(err, "opening: %s", s->name);
 		if (e3_stop_asked(&s->o) || (s->give_up && atomic_load(s->give_up)))
-			return e3_fail(err, "opening: %s: nobody reads it", s->name);
+			return e3_fail(err, "opening: %s: no process reads it", s->name);
 		(void)poll(NULL, 0, E3_WAIT_MS / 4);
 	}
 	int rc = e3_file_open(&s->file, s->fifo, err) || use_fd(s, s->file.fd, err) ? -1 : 0;
@@ -93,9 +93,9 @@ int e3_writer_send(e3_writer *s, struct iovec *part, int n, e3_err *err)
 	s->broken = true;
 	s->reader_gone = errno == EPIPE;
 	if (errno == EINTR)
-		return e3_fail(err, "writing: %s: interrupted, and nothing reads it", s->name);
+		return e3_fail(err, "writing: %s: interrupted while the reader accepts no data", s->name);
 	if (errno == ETIMEDOUT)
-		return e3_fail(err, "writing: %s: its reader takes nothing ('timeout')", s->name);
+		return e3_fail(err, "writing: %s: the reader accepts no data ('timeout')", s->name);
 	return e3_fail_sys(err, "writing: %s", s->name);
 }
 

@@ -77,7 +77,7 @@ bool e3_zap_answer(e3_zap *z, void *rep, bool room)
 	}
 	if (allowed > 0 && room) {
 		send_answer(rep, &q, "200", "OK");
-		e3_tell(E3_TELL_DETAIL, "%s: let in a %s%s%s from %s", z->label, z->role, *name ? ": " : "", name, address);
+		e3_tell(E3_TELL_DETAIL, "%s: accepted a %s%s%s from %s", z->label, z->role, *name ? ": " : "", name, address);
 		return true;
 	}
 	if (allowed > 0)

@@ -181,7 +181,7 @@ static void tell_publisher(e3_zmq *z, bool there)
 		return;
 	z->told = !there;
 	e3_tell(E3_TELL_WARN, "%s: the publisher %s", z->label,
-		there ? "is back" : "went away; waiting for it to come back");
+		there ? "is back" : "disconnected; waiting for it to connect again");
 }
 
 /* Who waits for nobody should know it before the timeout is over. */
@@ -205,17 +205,17 @@ static int check_timeout(e3_zmq *z, double start, e3_err *err)
 	if (e3_peers_refused(z->peers, err))
 		return -1;
 	if (given_up(z))
-		return e3_fail(err, "the %s took nothing for %g s ('timeout')", peer, peer_s);
+		return e3_fail(err, "the %s accepted no data for %g s ('timeout')", peer, peer_s);
 	tell_publisher(z, s.now > 0);
 	double since = s.since > start ? s.since : start;
 	tell_waiting(z, &s, now - since);
 	if (s.now == 0 && peer_s > 0 && now - since > peer_s)
-		return e3_fail(err, "no %s came%s within %g s ('timeout')%s", peer, s.ever > 0 ? " back" : "", peer_s,
+		return e3_fail(err, "no %s connected%s within %g s ('timeout')%s", peer, s.ever > 0 ? " again" : "", peer_s,
 			e3_peers_hint(z->peers));
 	if (s.now > 0 && peer_s > 0 && s.silent > peer_s)
-		return e3_fail(err, "no sign of life from the %s for %g s ('timeout')", peer, peer_s);
+		return e3_fail(err, "no response from the %s for %g s ('timeout')", peer, peer_s);
 	if (s.now > 0 && message_s > 0 && now - start > message_s)
-		return z->kind == E3_ZMQ_PUSH ? e3_fail(err, "the reader took nothing for %g s ('timeout')", message_s)
+		return z->kind == E3_ZMQ_PUSH ? e3_fail(err, "the reader accepted no data for %g s ('timeout')", message_s)
 									  : e3_fail(err, "no message for %g s ('timeout')", message_s);
 	return 0;
 }
@@ -246,7 +246,7 @@ int e3_zmq_recv(e3_zmq *z, const uint8_t **bytes, size_t *len, e3_err *err)
 		if (e3_stop_asked(&z->o))
 			return e3_fail(err, "interrupted");
 		if (is_pair(z) && (has_left(z, &s, GONE_MS) || is_stranger(z, &s)) && e3_now() - start > GONE_MS / 1e3)
-			return e3_fail(err, "truncated: the sender went away before the end of the stream");
+			return e3_fail(err, "truncated: the writer disconnected before the end of the stream");
 		if (check_timeout(z, start, err) || e3_output_lost(&z->o, err))
 			return -1;
 		zmq_pollitem_t item = {z->sock, 0, ZMQ_POLLIN, 0};
@@ -276,7 +276,7 @@ void e3_zmq_done(e3_zmq *z) { close_sockets(z); }
 
 static int no_reader(e3_err *err)
 {
-	return e3_fail(err, "who answers there is no reader, and does not speak ZeroMQ as it should");
+	return e3_fail(err, "the peer is not an e3 reader: it does not follow the ZeroMQ protocol");
 }
 
 int e3_zmq_lost(e3_zmq *z, e3_err *err)
@@ -285,12 +285,12 @@ int e3_zmq_lost(e3_zmq *z, e3_err *err)
 		return 0;
 	e3_peers_state s = e3_peers_look(z->peers);
 	if (has_left(z, &s, 0))
-		return e3_fail(err, "the reader went away before the end of the stream");
+		return e3_fail(err, "the reader disconnected before the end of the stream");
 	if (is_stranger(z, &s))
 		return no_reader(err);
 	double timeout = e3_peer_timeout(&z->o);
 	if (timeout > 0 && s.silent > timeout)
-		return e3_fail(err, "no sign of life from the reader for %g s ('timeout')", timeout);
+		return e3_fail(err, "no response from the reader for %g s ('timeout')", timeout);
 	return 0;
 }
 
@@ -324,7 +324,7 @@ static int wait_room(e3_zmq *z, size_t len, double until, e3_err *err)
 		if (stop == 0 && e3_stop_asked(&z->o))
 			stop = e3_now() + (z->partner ? STOP_MS / 1e3 : 0);
 		if (stop > 0 && e3_now() >= stop)
-			return e3_fail(err, z->partner ? "interrupted, and the reader takes nothing" : "interrupted");
+			return e3_fail(err, z->partner ? "interrupted while the reader accepts no data" : "interrupted");
 		if (until > 0 && e3_now() > until)
 			return e3_fail(err, "no reader");
 	}
@@ -379,12 +379,12 @@ int e3_zmq_finish(e3_zmq *z, int wait_ms, e3_err *err)
 		bool late = (until > 0 && now >= until) || (limit > 0 && now >= limit) || given_up(z) ||
 			(timeout > 0 && s.silent > timeout);
 		if (late && z->kind == E3_ZMQ_PUB) {
-			e3_tell(E3_TELL_WARN, "%s: %d subscriber%s did not hang up after the end of the stream", z->label, s.now,
+			e3_tell(E3_TELL_WARN, "%s: %d subscriber%s did not disconnect after the end of the stream", z->label, s.now,
 				s.now == 1 ? "" : "s");
 			return 0;
 		}
 		if (late)
-			return e3_fail(err, "the reader did not take the end of the stream");
+			return e3_fail(err, "the reader did not confirm the end of the stream");
 		if (z->kind == E3_ZMQ_PUB && e3_pub_repeat(&z->pub, z->sock, z->flight, err))
 			return -1;
 		(void)poll(NULL, 0, 5);

@@ -1,9 +1,10 @@
 #!/bin/bash
-# e3-clips: many clips through the pipeline, each on a GPU or some cores of its own: with GNU parallel on this machine, as a Slurm array
-# on a cluster. A line of JSON for each clip; what is done is not done again. See e3-clips(1).
+# e3-clips: processes many clips, each on its own GPU or cores: with GNU parallel on this machine, or as a Slurm array on a cluster.
+# Prints a line of JSON for each clip; skips clips that are done. See e3-clips(1).
 #
-# OUT/NAME holds what came of a clip, with clip.json (its record), the stages' logs, .lock (held while it is worked on) and .done
-# (what it was made from, and what was made: a clip without it, or with another, is still to do). OUT/.clips holds the submissions.
+# OUT/NAME holds the results of a clip, with clip.json (its record), the logs of the stages, .lock (held while the clip is processed)
+# and .done (inputs and results: a clip without .done, or whose inputs differ from it, is processed again). OUT/.clips holds the
+# submissions.
 set -u -o pipefail
 export LC_ALL=C.UTF-8
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -17,27 +18,27 @@ usage() {
 		Many clips through the pipeline, each on a GPU or some cores of its own; OUT/NAME gets what comes of each.
 
 		Commands
-		  run                       here, with GNU parallel; prints a line of JSON for each clip
-		  submit                    on a cluster, as a Slurm array
+		  run                       process clips here with GNU parallel; print a line of JSON for each
+		  submit                    process them on a cluster, as a Slurm array
 		  status                    print a line of JSON for each clip; exit 1 unless all are done
 
 		Which clips
-		      --list FILE           the paths in FILE too, one on each line
+		      --list FILE           add the paths in FILE, one on each line
 		      --tree                name folders after the whole path of a clip, not its last part
-		      --again               also the clips that are done
+		      --again               process clips again that are done
 
-		What is done with them ({} is the clip's folder)
+		Options of the stages ({} is the clip's folder)
 		      --decode OPTIONS      of e3-decode
 		      --infer OPTIONS       of e3-infer (default: --budget 10f)
 		      --export OPTIONS      of e3-export (default: --glb {}/model.glb --tum {}/trajectory.txt)
 
-		How many at a time
-		      --gpus N              N clips, each with a GPU of its own
-		      --jobs N              N clips (default: as --gpus and --cores say, else 1)
+		Parallelism
+		      --gpus N              N clips at a time, each on its own GPU
+		      --jobs N              N clips at a time (default: from --gpus and --cores, else 1)
 		      --cores N             N cores for each clip (default: all, divided by --jobs)
 
 		Slurm
-		      --sbatch OPTIONS      for sbatch, as in '--gres=gpu:1 --time=2:00:00'
+		      --sbatch OPTIONS      of sbatch, as in '--gres=gpu:1 --time=2:00:00'
 		      --limit N             at most N clips of the array at a time
 		      --wait                wait for the array, then print status
 
@@ -78,7 +79,7 @@ save() { # FILE: standard input, whole or not at all
 	fi
 }
 
-# What a clip's results are made from; when that changes it is done again.
+# The inputs of a clip's results; when they change, the clip is processed again.
 key_of() { # SOURCE
 	printf '%s|%s|%s|%s|%s' "$1" "$(stat -Lc '%s %Y' -- "$1" 2>/dev/null)" "$decode" "$infer" "$export"
 }
@@ -153,13 +154,13 @@ one() { # JOB NUMBER: clip NUMBER of a submission; prints its record; 1 unless i
 	local job=$out/.clips/$1 name source dir start seconds pid stopped='' error frames status=failed
 	local -a outputs=()
 	# shellcheck source=/dev/null
-	. "$job.conf" || die 1 "reading: $job.conf: not there"
+	. "$job.conf" || die 1 "reading: $job.conf: does not exist"
 	IFS=$'\t' read -r name source < <(sed -n "$2p" "$job.list")
 	[ -n "${source:-}" ] || die 1 "reading: $job.list: there is no clip $2"
 	dir=$out/$name
 	mkdir -p "$dir" || exit 1
 	exec 9>>"$dir/.lock"
-	flock -n 9 || { say "$name: somebody else works on it"; show "$name" "$source"; return 0; }
+	flock -n 9 || { say "$name: another process works on it"; show "$name" "$source"; return 0; }
 	if [ -z "${again:-}" ] && is_done "$name" "$source"; then
 		show "$name" "$source"
 		return 0
@@ -223,9 +224,9 @@ collect() {
 	local -A taken=()
 	names=() sources=()
 	for clip in "${clips[@]}"; do
-		[[ $clip != *[$'\t\n']* ]] || die 2 "a clip's path holds a tab or a line break: $(json_text "$clip")"
+		[[ $clip != *[$'\t\n']* ]] || die 2 "a clip's path contains a tab or a line break: $(json_text "$clip")"
 		n=$(name_of "$clip")
-		[[ -n $n && /$n/ != */../* && $n != .* ]] || die 2 "$clip: no folder can be named after it"
+		[[ -n $n && /$n/ != */../* && $n != .* ]] || die 2 "$clip: its name cannot be used for a folder"
 		[ -z "${taken[$n]:-}" ] || die 2 "${taken[$n]} and $clip would both go to $out/$n: give --tree, or rename one"
 		taken[$n]=$clip
 		names+=("$n")
@@ -253,7 +254,7 @@ prepare() {
 	for v in decode infer export again gpus threads quiet; do
 		printf '%s=%q\n' "$v" "${!v}"
 	done | save "$out/.clips/$job.conf" || die 1 "writing: $out/.clips: failed"
-	say "${#names[@]} clips, $todo to do"
+	say "${#names[@]} clip$([ ${#names[@]} -eq 1 ] || echo s), $todo to process"
 }
 
 summary() { # of the clips of this submission; 1 unless all are done
@@ -269,7 +270,7 @@ summary() { # of the clips of this submission; 1 unless all are done
 
 run() {
 	local pid stopped=''
-	parallel --version 2>/dev/null | grep -q '^GNU parallel' || die 1 "GNU parallel is not there: install it (Debian: apt-get install parallel)"
+	parallel --version 2>/dev/null | grep -q '^GNU parallel' || die 1 "GNU parallel is not installed (Debian: apt-get install parallel)"
 	collect
 	[ -n "$jobs" ] || jobs=${gpus:-$([ -z "$cores" ] && echo 1 || echo $(($(nproc) / cores > 0 ? $(nproc) / cores : 1)))}
 	threads=$cores
@@ -289,7 +290,7 @@ run() {
 
 submit() {
 	local size at n id options=() waits=() array
-	command -v sbatch >/dev/null || die 1 "sbatch is not there: this machine does not belong to a Slurm cluster"
+	command -v sbatch >/dev/null || die 1 "sbatch is not installed: this machine does not belong to a Slurm cluster"
 	collect
 	threads=
 	prepare
@@ -317,7 +318,7 @@ submit() {
 
 status() { # every clip of every submission, once
 	local n s rc=0 line
-	[ -d "$out/.clips" ] || die 1 "reading: $out: nothing was ever run or submitted there"
+	[ -d "$out/.clips" ] || die 1 "reading: $out: no clips were run or submitted there"
 	while IFS=$'\t' read -r n s; do
 		line=$(show "$n" "$s")
 		printf '%s\n' "$line"
@@ -370,7 +371,7 @@ run | submit | status | one) ;;
 *) die 2 "unknown command '$command': run, submit or status" ;;
 esac
 [ -n "${operands[1]:-}" ] || die 2 "no folder for the results"
-case ${operands[1]} in *[$'\t\n']*) die 2 "the folder's path holds a tab or a line break" ;; esac
+case ${operands[1]} in *[$'\t\n']*) die 2 "the folder's path contains a tab or a line break" ;; esac
 out=$(realpath -m -- "${operands[1]}")
 if [ "$command" = one ]; then
 	one "${operands[2]:?}" "${operands[3]:?}"
