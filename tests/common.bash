@@ -24,3 +24,52 @@ fails() {
 		return 1
 	}
 }
+
+# wait_until SECONDS COMMAND...: runs the command again and again until it succeeds; fails when it has not after SECONDS.
+wait_until() {
+	local seconds=$1 end=$((SECONDS + $1))
+	shift
+	until "$@"; do
+		[ "$SECONDS" -le "$end" ] || { echo "not within $seconds s: $*"; return 1; }
+		sleep 0.05
+	done
+}
+
+# Conditions to wait for.
+size_is() { [ "$(stat -c %s "$1")" -eq "$2" ]; }  # size_is FILE BYTES
+size_above() { [ "$(stat -c %s "$1" 2>/dev/null || echo 0)" -gt "$2" ]; } # size_above FILE BYTES
+written_above() { [ "$(cat "$1".tmp.* 2>/dev/null | wc -c)" -gt "$2" ]; } # written_above FILE BYTES: so much under its temporary name
+lines_are() { [ "$(wc -l <"$1")" -eq "$2" ]; }    # lines_are FILE N
+has_text() { grep -qsF -- "$2" "$1"; }            # has_text FILE TEXT
+gone() { ! kill -0 "$1" 2>/dev/null; }            # gone PID
+# handles_signals PID: the process has installed its handlers of SIGINT and SIGTERM.
+handles_signals() { (((0x$(awk '/^SigCgt/ { print $2 }' "/proc/$1/status") & 0x4002) == 0x4002)); }
+# unread FIFO: how many bytes were written to it and not yet read.
+unread() {
+	/usr/bin/python3 -c '
+import fcntl, os, struct, sys, termios
+fd = os.open(sys.argv[1], os.O_RDONLY | os.O_NONBLOCK)
+print(struct.unpack("i", fcntl.ioctl(fd, termios.FIONREAD, bytes(4)))[0])' "$1"
+}
+all_read() { [ "$(unread "$1")" -eq 0 ]; }        # all_read FIFO
+has_unread() { [ "$(unread "$1")" -gt 0 ]; }      # has_unread FIFO
+is_full() { [ "$(unread "$1")" -ge 60000 ]; }     # is_full FIFO: its reader takes nothing
+count_is() { [ "$(grep -cF -- "$2" "$1")" -eq "$3" ]; } # count_is FILE TEXT N: N lines have the text
+# listens PORT: a process of this machine listens on the TCP port.
+listens() { grep -qiE "^ *[0-9]+: [0-9A-F]+:$(printf '%04X' "$1") [0-9A-F]+:0000 0A" /proc/net/tcp /proc/net/tcp6; }
+# has_read PID FILE: the process has read the file, which it has open, to its end.
+has_read() {
+	local fd
+	for fd in /proc/"$1"/fd/*; do
+		[ "$fd" -ef "$2" ] || continue
+		[ "$(awk '/^pos/ { print $2 }' "/proc/$1/fdinfo/${fd##*/}")" -eq "$(stat -c %s "$2")" ] && return
+	done
+	return 1
+}
+
+port() { # a TCP port that is free now; never the same twice in a test file
+	local p
+	for ((p = 47000 + RANDOM % 800; ; p++)); do
+		grep -qi ":$(printf '%04X' $p) " /proc/net/tcp || { echo $p; return; }
+	done
+}

@@ -53,11 +53,8 @@ nothing_left() { # no temporary file in the working folder, the output folder or
 }
 
 wait_for() { # wait_for STATUS PID: the process ends by itself within 20 s, with this status
-	local rc=0 k
-	for ((k = 0; k < 200; k++)); do
-		kill -0 "$2" 2>/dev/null || break
-		sleep 0.1
-	done
+	local rc=0
+	wait_until 20 gone "$2" || true
 	! kill -9 "$2" 2>/dev/null || { echo "still running after 20 s"; return 1; }
 	wait "$2" || rc=$?
 	[ "$rc" -eq "$1" ] || { echo "exit $rc, expected $1"; return 1; }
@@ -167,6 +164,11 @@ said() { # said FILE TEXT
 	nothing_left
 }
 
+# Standard output is a pipe that has no reader any more (POLLERR).
+reader_left() {
+	/usr/bin/python3 -c 'import select; p = select.poll(); p.register(1, 0); exit(not p.poll(0))'
+}
+
 @test "a reader that goes away ends every stage quietly, also when SIGPIPE was ignored by the parent" {
 	for t in e3-decode e3-infer e3-cat e3-dump e3-scene; do
 		reading "$t" "$(input_of "$t")"
@@ -174,8 +176,8 @@ said() { # said FILE TEXT
 			(
 				[ $ignored = no ] || trap '' PIPE
 				set +o pipefail
-				# The reader closes at once; the writer cannot finish before it has.
-				{ sleep 0.3; rc=0; "${cmd[@]}" 2>"$T/e" || rc=$?; echo "$rc" >"$T/rc"; } | :
+				# The tool starts when the reader has closed: then a write to the pipe fails.
+				{ wait_until 10 reader_left; rc=0; "${cmd[@]}" 2>"$T/e" || rc=$?; echo "$rc" >"$T/rc"; } | :
 			)
 			[ "$(cat "$T/rc")" -eq 141 ] || { echo "$t: exit $(cat "$T/rc") (SIGPIPE ignored: $ignored)"; cat "$T/e"; return 1; }
 			[ ! -s "$T/e" ] || { echo "$t was not quiet:"; cat "$T/e"; return 1; }
@@ -213,7 +215,7 @@ said() { # said FILE TEXT
 	exec 7>"$T/pictures"
 	# Two pictures arrive, the third never does.
 	ffmpeg -v error -i "$DEMO/clip.mp4" -frames:v 2 -f image2pipe -c:v ppm - >&7
-	sleep 1
+	wait_until 10 all_read "$T/pictures"
 	kill -9 "$(cat "$T/pid")"
 	exec 7>&-
 	wait_for 1 "$whole"
@@ -232,9 +234,8 @@ interrupt_export() {
 	pid=$!
 	exec 7>"$T/in"
 	/usr/bin/python3 -B "$ROOT/tests/edit_stream.py" "$preds" - 'del m[-1]' >&7
-	sleep 0.5
+	wait_until 10 all_read "$T/in"
 	kill -"$1" "$pid"
-	sleep 0.2
 }
 
 @test "SIGINT in the middle of a stream: the files are complete, exit 130" {
@@ -260,7 +261,7 @@ interrupt_export() {
 	pid=$!
 	exec 7>"$T/in"
 	/usr/bin/python3 -B "$ROOT/tests/edit_stream.py" "$frames" - 'del m[-1]' >&7
-	sleep 1
+	wait_until 20 all_read "$T/in"
 	kill -INT "$pid"
 	wait_for 130 "$pid"
 	exec 7>&-
@@ -271,7 +272,7 @@ interrupt_export() {
 	pid=$!
 	exec 7>"$T/pictures"
 	ffmpeg -v error -i "$DEMO/clip.mp4" -frames:v 3 -f image2pipe -c:v ppm - >&7
-	sleep 0.5
+	wait_until 10 all_read "$T/pictures"
 	kill -INT "$pid"
 	wait_for 130 "$pid"
 	exec 7>&-

@@ -71,11 +71,7 @@ prepare() {
 	# Everything up to the second prediction, and one byte of what follows.
 	n=$(e3-dump --json three.e3 | head -6 | sed 's/.*"bytes":\([0-9]*\).*/\1/' | awk '{ n += $1 } END { print n }')
 	head -c "$((n + 1))" three.e3 >&7
-	for _ in {1..50}; do
-		[ "$(stat -c %s x.e3)" -lt "$n" ] || break
-		sleep 0.1
-	done
-	[ "$(stat -c %s x.e3)" -eq "$n" ]
+	wait_until 10 size_is x.e3 "$n"
 	tail -c "+$((n + 2))" three.e3 >&7
 	exec 7>&-
 	ends 0 "$pid"
@@ -101,10 +97,7 @@ prepare() {
 	mkfifo slow
 	e3-cat --queue 10 --tee slow --tee t.e3 many.e3 o.e3 2>err &
 	pid=$!
-	for _ in {1..100}; do
-		[ ! -e t.e3 ] || break # the other copy ends long before the slow one is read
-		sleep 0.1
-	done
+	wait_until 20 test -e o.e3 # complete before the slow copy is read
 	cmp o.e3 many.e3
 	exec 8<slow
 	e3-cat - s.e3 <&8
@@ -125,8 +118,16 @@ prepare() {
 
 @test "--drop oldest --queue 1: the end takes nobody's place, the newest frame is always there" {
 	many 6 >six.e3
-	# Nobody reads until everything has come: the pipe holds the head, the queue one frame of them.
-	e3-cat --drop oldest --queue 1 six.e3 - 2>err | { sleep 1; cat; } >x.e3
+	# Nothing is read until everything was dropped that will be: the pipe holds the head, the queue one frame.
+	mkfifo in
+	e3-cat --drop oldest --queue 1 in - 2>err | { wait_until 20 test -e go; cat; } >x.e3 &
+	writer=$!
+	exec 7>in
+	cat six.e3 >&7
+	wait_until 10 all_read in
+	exec 7>&-
+	touch go
+	wait $writer
 	[ "$(kinds x.e3)" = "head:None truth:5 pred:5 evict:5 end:1" ]
 	grep -q "5 of 6 frames were dropped" err
 }
@@ -166,17 +167,17 @@ prepare() {
 
 @test "ZeroMQ over ipc and loopback TCP, either side first, messages of several megabytes" {
 	many 6 800 600 >six.e3
-	for address in "ipc://$T/s" tcp://127.0.0.1:48123 tcp://localhost:48124 'tcp://[::1]:48125'; do
+	for address in "ipc://$T/s" "tcp://127.0.0.1:$(port)" "tcp://localhost:$(port)" "tcp://[::1]:$(port)"; do
 		e3-cat "zmq:pull:$address" x.e3 &
 		pid=$!
 		e3-cat six.e3 "zmq:push:$address"
 		ends 0 $pid
 		cmp x.e3 six.e3
 	done
-	for address in "ipc://$T/s" tcp://127.0.0.1:48123; do
+	for address in "ipc://$T/s" "tcp://127.0.0.1:$(port)"; do
 		e3-cat six.e3 "zmq:push:$address" &
 		pid=$!
-		sleep 0.2
+		wait_until 10 handles_signals $pid # started first
 		e3-cat "zmq:pull:$address" x.e3
 		ends 0 $pid
 		cmp x.e3 six.e3
@@ -199,7 +200,7 @@ prepare() {
 	e3-cat forty.e3 "zmq:push:ipc://$T/s" &
 	writer=$!
 	exec 8<pipe
-	sleep 1
+	wait_until 10 is_full pipe
 	kill -0 $writer # 150 MB do not fit anywhere on the way
 	peak=$(awk '/VmHWM/ { print $2 }' "/proc/$writer/status")
 	echo "# writer's peak memory: $((peak / 1024)) MiB for a stream of $(($(stat -c %s forty.e3) >> 20)) MiB"
@@ -213,25 +214,27 @@ prepare() {
 	mkfifo in
 	e3-cat in "zmq:push:ipc://$T/s" &
 	sender=$!
-	e3-cat "zmq:pull:ipc://$T/s" x.e3 2>err &
+	e3-cat -v "zmq:pull:ipc://$T/s" x.e3 2>err &
 	reader=$!
 	exec 7>in
 	head -c 1500 "$golden" >&7
-	sleep 0.5
+	said err "a writer connected"
+	wait_until 10 all_read in
 	kill -9 $sender
 	ends 1 $reader
 	grep -q "truncated: the writer disconnected before the end of the stream" err
 	[ ! -e x.e3 ]
 	exec 7>&-
-	e3-cat in "zmq:push:ipc://$T/s" 2>err &
+	e3-cat -v in "zmq:push:ipc://$T/s" 2>err &
 	sender=$!
 	e3-cat "zmq:pull:ipc://$T/s" x.e3 &
 	reader=$!
 	exec 7>in
 	head -c 1500 "$golden" >&7
-	sleep 0.5
+	said err "a reader connected"
+	wait_until 10 all_read in
 	kill -9 $reader
-	sleep 0.2
+	said err "a reader disconnected"
 	tail -c +1501 "$golden" >&7 || true
 	exec 7>&-
 	ends 1 $sender
@@ -243,7 +246,9 @@ prepare() {
 	a=$!
 	e3-cat "zmq:pull:ipc://$T/r" x.e3 2>/dev/null &
 	b=$!
-	sleep 0.5
+	wait_until 10 handles_signals $a
+	wait_until 10 handles_signals $b
+	wait_until 10 test -S r
 	kill -INT $a
 	kill -TERM $b
 	ends 130 $a
@@ -253,11 +258,12 @@ prepare() {
 }
 
 @test "endpoints that reach beyond this machine need --insecure" {
-	fails 1 "--insecure" -- e3-cat "zmq:pull:tcp://*:48126"
+	p=$(port)
+	fails 1 "--insecure" -- e3-cat "zmq:pull:tcp://*:$p"
 	fails 1 "127.0.0.1" -- e3-cat "$golden" zmq:push:tcp://192.0.2.1:5
-	e3-cat --insecure "zmq:pull:tcp://*:48126" x.e3 &
+	e3-cat --insecure "zmq:pull:tcp://*:$p" x.e3 &
 	pid=$!
-	e3-cat "$golden" zmq:push:tcp://127.0.0.1:48126
+	e3-cat "$golden" "zmq:push:tcp://127.0.0.1:$p"
 	ends 0 $pid
 	cmp x.e3 "$golden"
 }
@@ -289,7 +295,7 @@ prepare() {
 	pid=$!
 	exec 7>in
 	/usr/bin/python3 -B "$ROOT/tests/edit_stream.py" four.e3 - 'del m[-4:]' >&7
-	sleep 0.5
+	wait_until 10 all_read in
 	kill -INT "$pid"
 	ends 130 "$pid"
 	exec 7>&-
@@ -305,7 +311,7 @@ prepare() {
 	exec 8<>pipe # open, never read
 	e3-cat ten.e3 pipe 2>err &
 	pid=$!
-	sleep 0.5
+	wait_until 10 is_full pipe
 	kill -INT "$pid"
 	ends 130 "$pid"
 	exec 8>&-

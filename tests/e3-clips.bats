@@ -66,10 +66,7 @@ is() { [ "$(field "$1" "$2")" = "$3" ] || { echo "$2: $(field "$1" "$2"), expect
 	e3-clips run "${with[@]}" --decode '--live all' out clips/c1.mp4 clips/slow.mp4 >o 2>err &
 	pid=$!
 	exec 7<>clips/slow.mp4 # a video that does not come
-	for _ in $(seq 200); do
-		! grep -qs running out/slow/clip.json || break
-		sleep 0.1
-	done
+	wait_until 20 has_text out/slow/clip.json running
 	rc=0
 	e3-clips status out >s || rc=$?
 	[ "$rc" -eq 1 ]

@@ -344,8 +344,8 @@ frames_of() {
 @test "a stop in the middle leaves a complete tree" {
 	e3-scene --as tum --frames 100000 --size 64x48 "$T/stop" &
 	pid=$!
-	for _ in $(seq 200); do [ ! -d "$T/stop/rgbd_dataset_freiburg3_sitting_static/rgb_90" ] || break; sleep 0.05; done
-	sleep 0.3
+	wait_until 10 test -e "$T/stop/rgbd_dataset_freiburg3_sitting_static/rgb_90"
+	wait_until 10 eval '[ "$(ls "$T/stop/rgbd_dataset_freiburg3_sitting_static/rgb_90" | wc -l)" -ge 5 ]'
 	kill -INT $pid
 	rc=0
 	wait $pid || rc=$?

@@ -353,7 +353,7 @@ by_ffmpeg() {
 	local pid=$!
 	exec 7>"$T/in"
 	cat "$clips/pics.ppm" >&7
-	for _ in $(seq 50); do [ "$(stat -c %s "$T/s")" -gt 28000 ] && break; sleep 0.1; done
+	wait_until 10 size_above "$T/s" 28000
 	kill -INT "$pid"
 	wait "$pid" || rc=$?
 	exec 7>&-

@@ -109,11 +109,7 @@ assert json.loads(sys.stdin.read())["new field"] == {"a": [1, None, True, 1.5], 
 	e3-dump <in >o &
 	exec 7>in
 	head -c 400 "$golden" >&7 # head, frame and a bit
-	for _ in {1..50}; do
-		[ "$(wc -l <o)" -lt 2 ] || break
-		sleep 0.1
-	done
-	[ "$(wc -l <o)" -eq 2 ]
+	wait_until 10 lines_are o 2
 	tail -c +401 "$golden" >&7
 	exec 7>&-
 	wait $!
@@ -126,7 +122,7 @@ assert json.loads(sys.stdin.read())["new field"] == {"a": [1, None, True, 1.5], 
 	pid=$!
 	exec 7>in
 	head -c 400 "$golden" >&7
-	sleep 0.5
+	wait_until 10 lines_are o 2
 	kill -INT $pid
 	rc=0
 	wait $pid || rc=$?

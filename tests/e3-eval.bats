@@ -307,9 +307,12 @@ for k, f in m:
 	e3-eval --json "$T/pipe" >"$T/j" 2>"$T/e" 3>&- &
 	local pid=$! rc=0 size
 	size=$(wc -c <"$T/x.e3")
-	{ head -c $((size / 2)) "$T/x.e3" && sleep 2 && kill -INT $pid && sleep 20; } >"$T/pipe" 3>&- &
+	exec 7>"$T/pipe"
+	head -c $((size / 2)) "$T/x.e3" >&7
+	wait_until 10 all_read "$T/pipe"
+	kill -INT $pid
 	wait $pid || rc=$?
-	kill $! 2>/dev/null || true
+	exec 7>&-
 	[ "$rc" -eq 130 ] || { cat "$T/e"; return 1; }
 	holds "$T/j" 's["interrupted"] and 15 < s["frames"] < 25' 's["depth"]["per image"]["abs_rel"] < 1e-6'
 }

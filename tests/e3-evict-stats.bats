@@ -252,7 +252,7 @@ $2"
 		    records += kind == 4
 		sys.stdout.buffer.write(data[:at])
 	PY
-	sleep 0.5
+	wait_until 10 all_read "$T/in"
 	kill -INT $pid
 	rc=0
 	wait $pid || rc=$?

@@ -9,11 +9,7 @@ stream() { /usr/bin/python3 -B "$ROOT/tests/make_pred.py" "$@"; }
 check() { /usr/bin/python3 -B "$ROOT/tests/export_check.py" "$@"; }
 # wait_lines N FILE: until it has that many, at most 10 s
 wait_lines() {
-	for _ in $(seq 200); do
-		[ "$(wc -l <"$2")" -ge "$1" ] && return
-		sleep 0.05
-	done
-	return 1
+	wait_until 10 eval "[ \$(wc -l <'$2') -ge $1 ]"
 }
 nothing_left() {
 	local found

@@ -436,11 +436,8 @@ check() {
 	pid=$!
 	exec 7>"$T/in"
 	edit "$frames" - 'del m[6:]' >&7
-	for _ in {1..100}; do
-		[ "$(stat -c %s "$T/o.e3")" -lt 400000 ] || break
-		sleep 0.05
-	done
-	sleep 0.3
+	wait_until 10 size_above "$T/o.e3" 399999
+	wait_until 10 all_read "$T/in"
 	kill -INT "$pid"
 	rc=0
 	wait "$pid" || rc=$?

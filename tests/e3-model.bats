@@ -166,7 +166,7 @@ nothing_in_out() { [ -z "$(ls -A "$T/out")" ] || { ls -A "$T/out"; return 1; }; 
 	[ "$rc" -eq 124 ] # timeout's own; the tool's is looked at next
 	nothing_in_out
 	e3-model seed --config full --seed 1 -o /dev/null & pid=$!
-	sleep 0.2
+	wait_until 10 handles_signals "$pid"
 	kill -TERM "$pid"
 	rc=0
 	wait "$pid" || rc=$?

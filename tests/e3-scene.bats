@@ -152,10 +152,7 @@ print(*seen)' "$pid" <"$T/pipe" >"$T/rss"
 		rm -f "$T/x.e3"
 		e3-scene --seed 1 --endless --size 64x48 -o "$T/x.e3" 2>"$T/e" &
 		pid=$!
-		for _ in $(seq 100); do
-			[ -n "$(find "$T" -name 'x.e3.tmp.*' -size +100k)" ] && break
-			sleep 0.1
-		done
+		wait_until 10 size_above "$T/x.e3.tmp.$pid" 102400
 		rc=0
 		kill -$signal "$pid"
 		wait "$pid" || rc=$?

@@ -170,14 +170,14 @@ figures_of() {
 	[ "$(find whole -name '*.json' | wc -l)" -eq 6 ]
 	"$run" "${options[@]}" --out cut evict3r-1 >/dev/null 2>log 3>&- &
 	pid=$!
-	for _ in $(seq 2400); do [ -z "$(find cut -name '*.json' 2>/dev/null)" ] || break; sleep 0.05; done
+	wait_until 120 eval '[ -n "$(find cut -name "*.json" 2>/dev/null)" ]'
 	group=$(pgrep -P $pid xargs)
 	kill -KILL $pid
 	kill -KILL -- "-$group"
 	wait $pid || true
 	n=$(find cut -name '*.json' | wc -l)
 	[ "$n" -ge 1 ] && [ "$n" -lt 6 ] || { echo "$n were done"; return 1; }
-	for _ in $(seq 1200); do flock -n cut/lock true && break; sleep 0.05; done
+	wait_until 60 flock -n cut/lock true
 	find cut -name '*.json' -exec touch -d 2020-01-01 {} +
 	"$run" "${options[@]}" --out cut evict3r-1 >table2 2>log || true
 	grep -q "run.sh: $((6 - n)) pieces of work, 2 at a time" log
@@ -206,7 +206,7 @@ fake_infer() {
 	export E3_TEST_STARTED=$T/started
 	B=$T/fake "$run" "${options[@]}" evict3r-1 >/dev/null 2>log 3>&- &
 	pid=$!
-	for _ in $(seq 2400); do [ ! -e started ] || break; sleep 0.05; done
+	wait_until 120 test -e started
 	group=$(pgrep -P $pid xargs)
 	fails 1 "another run.sh is running in out/eval" -- "$run" "${options[@]}" evict3r-1
 	kill -TERM $pid
@@ -214,8 +214,7 @@ fake_infer() {
 	wait $pid || rc=$?
 	[ "$rc" -eq 130 ] || { cat log; return 1; }
 	grep -q "run.sh: stopped: results so far are kept in out/eval, the same command continues" log
-	for _ in $(seq 1200); do pgrep -g "$group" >/dev/null || break; sleep 0.05; done
-	! pgrep -g "$group" || return 1
+	wait_until 60 eval "! pgrep -g $group >/dev/null"
 	[ -z "$(find out/eval/runs -type f ! -name list)" ] || { find out/eval/runs; return 1; }
 	# shellcheck disable=SC2016
 	fake_infer 'kill -KILL $$'

@@ -9,7 +9,7 @@ setup_file() {
 }
 
 prepare() {
-	port=$((20000 + ($$ * 7 + BATS_TEST_NUMBER * 131) % 20000))
+	port=$(port)
 	background=()
 }
 
@@ -29,21 +29,9 @@ start() {
 	background+=($!)
 }
 
-# until_true SECONDS COMMAND...: it succeeds within that time
-until_true() {
-	local k n=$(($1 * 20))
-	shift
-	for ((k = 0; k < n; k++)); do
-		! "$@" 2>/dev/null || return 0
-		sleep 0.05
-	done
-	echo "not within $((n / 20)) s: $*"
-	return 1
-}
-
 ends() { # ends STATUS PID: within 20 s
 	local rc=0
-	until_true 20 eval "! kill -0 $2" || { kill -9 "$2"; return 1; }
+	wait_until 20 eval "! kill -0 $2" || { kill -9 "$2"; return 1; }
 	wait "$2" || rc=$?
 	[ "$rc" -eq "$1" ] || { echo "exit $rc, expected $1"; cat "$T"/err*; return 1; }
 }
@@ -86,8 +74,11 @@ camera() { # e3-decode on a camera that is not there; $T/plug is its plug
 @test "when the reader goes away, e3-decode ends, also while the source gives nothing" {
 	mkfifo "$T/cam"
 	exec 7<>"$T/cam" # a source that is there and silent
-	start bash -c "e3-decode --live latest '$T/cam' 7>&-; echo \$? >'$T/rc'" 2>"$T/err" > >(sleep 0.3)
-	until_true 10 test -s "$T/rc"
+	start bash -c "e3-decode --live latest '$T/cam' 7>&-; echo \$? >'$T/rc'" 2>"$T/err" > >(wait_until 10 test -e "$T/go")
+	wait_until 10 pgrep -f "e3-decode --live latest $T/cam"
+	wait_until 10 handles_signals "$(pgrep -f "^e3-decode --live latest $T/cam")"
+	touch "$T/go"
+	wait_until 10 test -s "$T/rc"
 	exec 7>&-
 	[ "$(cat "$T/rc")" -eq 141 ] || { cat "$T/rc" "$T/err"; return 1; }
 }
@@ -167,11 +158,11 @@ chosen() { # TIMES NUMBERS OPTION...
 	exec 8<>"$T/out" # a reader that does not read
 	start e3-decode lavfi:testsrc2=s=320x240:r=100 >&8 2>"$T/err"
 	local pid=$! early late
-	sleep 0.7
+	wait_until 10 has_unread "$T/out" # the head: no frame is sent before it is read
 	early=$(awk '/VmRSS/ { print $2 }' "/proc/$pid/status")
-	sleep 1.5
+	sleep 1.5 # fixed: 150 frames come in this time
 	late=$(awk '/VmRSS/ { print $2 }' "/proc/$pid/status")
-	echo "# resident: $early kB after 0.7 s, $late kB after 2.2 s, 150 frames of 225 kB later"
+	echo "# resident: $early kB at the start, $late kB 150 frames of 225 kB later"
 	[ "$late" -lt $((early + 2048)) ]
 	exec 8<&-
 }
@@ -182,8 +173,7 @@ chosen() { # TIMES NUMBERS OPTION...
 		set -- $how
 		start e3-decode lavfi:testsrc2=s=64x48:r=25 -o "$T/$1.e3" 2>"$T/err"
 		local pid=$!
-		until_true 10 eval "[ -s $T/$1.e3.tmp.$pid ]"
-		sleep 0.3
+		wait_until 10 size_above "$T/$1.e3.tmp.$pid" 30000 # the head and some frames
 		kill -"$1" "$pid"
 		ends "$2" "$pid"
 		live <"$T/$1.e3" >"$T/seen"
@@ -207,16 +197,17 @@ chosen() { # TIMES NUMBERS OPTION...
 	plug_in() { start bash -c 'exec /usr/bin/python3 -B "$0" "$1" <"$2" >"$3"' "$ROOT/tests/rtsp_server.py" "$port" "$T/life" "$T/server"; }
 	plug_in
 	exec 7>"$T/life"
-	until_true 20 grep -q ready "$T/server"
+	wait_until 20 grep -q ready "$T/server"
 	start e3-decode --reconnect 30 "rtsp://127.0.0.1:$port/cam" -o "$T/s.e3" 2>"$T/err"
 	local pid=$!
-	until_true 20 eval "[ -e $T/s.e3.tmp.$pid ] && [ \$(stat -c %s $T/s.e3.tmp.$pid) -gt 500000 ]"
+	wait_until 20 size_above "$T/s.e3.tmp.$pid" 500000
 	exec 7>&- # the camera loses power
-	until_true 20 grep -q 'connecting again, for 30 s at most' "$T/err"
+	wait_until 20 grep -q 'connecting again, for 30 s at most' "$T/err"
 	plug_in
 	exec 7>"$T/life"
-	until_true 30 grep -q "rtsp://127.0.0.1:$port/cam: back after" "$T/err"
-	sleep 1
+	wait_until 30 grep -q "rtsp://127.0.0.1:$port/cam: back after" "$T/err"
+	size=$(stat -c %s "$T/s.e3.tmp.$pid")
+	wait_until 10 size_above "$T/s.e3.tmp.$pid" $((size + 1500000)) # twenty frames and more
 	kill -INT "$pid"
 	ends 130 "$pid"
 	exec 7>&-
@@ -231,15 +222,16 @@ chosen() { # TIMES NUMBERS OPTION...
 	mkfifo "$T/life"
 	start bash -c 'exec /usr/bin/python3 -B "$0" "$1" "$4" <"$2" >"$3"' "$ROOT/tests/http_camera.py" "$port" "$T/life" "$T/server" "$BATS_FILE_TMPDIR/clip.mp4"
 	exec 7>"$T/life"
-	until_true 20 grep -q ready "$T/server"
+	wait_until 20 grep -q ready "$T/server"
 	e3-decode --live latest "http://127.0.0.1:$port/cam" 2>"$T/err" 7>&- | live --wait 0.2 --take 8 >"$T/seen" || [ "${PIPESTATUS[1]}" -eq 0 ]
 	cat "$T/seen"
 	# By FFmpeg's counted 25 frames a second the last would be dated at 4/5 of the time; picture k has 4k mod 256 in its first channel.
 	awk 'NR > 3 && $3 > 0.75 { bad = 1 } NR == 3 { i = $1; p = $2 } { r = ($1 - i) / ($2 - p + 1e-9); n++ } END { exit !(r > 15 && r < 24.5 && n == 8 && !bad) }' "$T/seen"
 	start e3-decode --live latest --reconnect 20 "http://127.0.0.1:$port/short" -o "$T/s.e3" 2>"$T/err"
 	local pid=$!
-	until_true 30 grep -q "/short: back after" "$T/err"
-	sleep 0.3
+	wait_until 30 grep -q "/short: back after" "$T/err"
+	size=$(stat -c %s "$T/s.e3.tmp.$pid")
+	wait_until 10 size_above "$T/s.e3.tmp.$pid" "$size"
 	exec 7>&- # the camera loses power
 	kill -INT "$pid"
 	ends 130 "$pid"
@@ -250,7 +242,7 @@ chosen() { # TIMES NUMBERS OPTION...
 	mkfifo "$T/life"
 	start bash -c 'exec /usr/bin/python3 -B "$0" "$1" "$4" <"$2" >"$3"' "$ROOT/tests/http_camera.py" "$port" "$T/life" "$T/server" "$BATS_FILE_TMPDIR/clip.mp4"
 	exec 7>"$T/life"
-	until_true 20 grep -q ready "$T/server"
+	wait_until 20 grep -q ready "$T/server"
 	timeout 20 e3-decode --live all "http://127.0.0.1:$port/file" 2>"$T/err" 7>&- | live >"$T/seen"
 	[ "$(wc -l <"$T/seen")" -eq 30 ]
 	[ ! -s "$T/err" ] || { cat "$T/err"; return 1; }
@@ -263,7 +255,7 @@ chosen() { # TIMES NUMBERS OPTION...
 @test "when a network source does not come back, the frames so far are a whole stream; exit 1" {
 	start e3-decode --reconnect 1 "tcp://127.0.0.1:$port?listen" -o "$T/s.e3" 2>"$T/err"
 	local pid=$!
-	until_true 10 eval "ffmpeg -v quiet -re -f lavfi -i testsrc2=s=64x48:r=20 -t 1 -pix_fmt yuv420p -c:v libx264 -g 5 -tune zerolatency -f mpegts tcp://127.0.0.1:$port"
+	wait_until 10 eval "ffmpeg -v quiet -re -f lavfi -i testsrc2=s=64x48:r=20 -t 1 -pix_fmt yuv420p -c:v libx264 -g 5 -tune zerolatency -f mpegts tcp://127.0.0.1:$port"
 	ends 1 "$pid"
 	grep -q "tcp://127.0.0.1:$port?listen: .*: not back within 1 s" "$T/err" || { cat "$T/err"; return 1; }
 	live <"$T/s.e3" >"$T/seen"
@@ -272,7 +264,7 @@ chosen() { # TIMES NUMBERS OPTION...
 
 @test "a network source that stalls is noticed; one that does not exist fails at once, unless --reconnect is given" {
 	start /usr/bin/python3 -c "import socket, time; s = socket.create_server(('127.0.0.1', $port)); c = s.accept(); print('in', flush=True); time.sleep(60)"
-	until_true 10 eval "ss -ltn 2>/dev/null | grep -q :$port || grep -qi $(printf '%04X' "$port") /proc/net/tcp"
+	wait_until 10 eval "ss -ltn 2>/dev/null | grep -q :$port || grep -qi $(printf '%04X' "$port") /proc/net/tcp"
 	fails 1 "e3-decode: reading: tcp://127.0.0.1:$port: nothing came for 1 s" -- e3-decode --stall 1 --reconnect 0 "tcp://127.0.0.1:$port"
 	fails 1 "reading: rtsp://127.0.0.1:1/x: Connection refused" -- timeout 10 e3-decode rtsp://127.0.0.1:1/x
 	local start=$SECONDS
@@ -297,7 +289,7 @@ chosen() { # TIMES NUMBERS OPTION...
 	camera -o "$T/s.e3" 2>"$T/err" &
 	background+=($!)
 	local pid=$!
-	sleep 1
+	wait_until 20 written_above "$T/s.e3" 120000
 	rm "$T/plug"
 	ends 1 "$pid"
 	grep -q 'reading: v4l2:/dev/video42: No such device' "$T/err" || { cat "$T/err"; return 1; }
@@ -307,12 +299,13 @@ chosen() { # TIMES NUMBERS OPTION...
 	camera --reconnect 20 -o "$T/t.e3" 2>"$T/err2" &
 	background+=($!)
 	pid=$!
-	sleep 1
+	wait_until 20 written_above "$T/t.e3" 120000
 	rm "$T/plug"
-	until_true 10 grep -q 'No such device: connecting again' "$T/err2"
+	wait_until 10 grep -q 'No such device: connecting again' "$T/err2"
 	touch "$T/plug"
-	until_true 20 grep -q 'v4l2:/dev/video42: back after' "$T/err2"
-	sleep 0.5
+	wait_until 20 grep -q 'v4l2:/dev/video42: back after' "$T/err2"
+	size=$(cat "$T"/t.e3.tmp.* | wc -c)
+	wait_until 20 written_above "$T/t.e3" $((size + 40000))
 	kill -INT "$(pgrep -P "$pid" || echo "$pid")"
 	ends 130 "$pid"
 	live <"$T/t.e3" >"$T/seen"

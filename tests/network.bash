@@ -2,11 +2,8 @@
 
 # ends STATUS PID [SECONDS]: the process ends by itself in time (15 s), with this status.
 ends() {
-	local rc=0 k
-	for ((k = 0; k < ${3:-15} * 10; k++)); do
-		kill -0 "$2" 2>/dev/null || break
-		sleep 0.1
-	done
+	local rc=0
+	wait_until "${3:-15}" gone "$2" || true
 	if kill -9 "$2" 2>/dev/null; then
 		echo "process $2 did not end"
 		return 1
@@ -16,11 +13,7 @@ ends() {
 }
 
 said() { # said FILE TEXT: the text is, or comes to be within 10 s, in the file
-	local k
-	for ((k = 0; k < 100; k++)); do
-		! grep -qF -- "$2" "$1" || return 0
-		sleep 0.1
-	done
+	! wait_until 10 has_text "$1" "$2" || return 0
 	echo "'$2' is not in:"
 	cat "$1"
 	return 1
@@ -53,17 +46,7 @@ held() {
 	n=$(e3-dump --json "$1" | tail -1 | sed 's/.*"bytes":\([0-9]*\).*/\1/')
 	{
 		head -c "-$n" "$1"
-		for ((k = 0; k < 200; k++)); do
-			[ ! -e "$T/go" ] || break
-			sleep 0.1
-		done
+		wait_until 20 test -e "$T/go"
 		tail -c "$n" "$1"
 	} >"$2"
-}
-
-port() { # a TCP port that is free now; never the same twice in a test file
-	local p
-	for ((p = 47000 + RANDOM % 800; ; p++)); do
-		grep -qi ":$(printf '%04X' $p) " /proc/net/tcp || { echo $p; return; }
-	done
 }

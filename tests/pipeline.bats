@@ -112,11 +112,7 @@ py() {
 	for k in 1 2 3; do
 		cat "$T/$k.ppm" >&7
 		# The pipe is still open, and nothing more will come until this prediction has been seen.
-		for _ in {1..100}; do
-			[ "$(grep -c '^pred' "$T/o" || true)" -lt "$k" ] || break
-			sleep 0.1
-		done
-		[ "$(grep -c '^pred' "$T/o")" -eq "$k" ] || { echo "no prediction of picture $k"; cat "$T/o"; return 1; }
+		wait_until 10 count_is "$T/o" "pred bytes=" "$k" || { echo "no prediction of picture $k"; cat "$T/o"; return 1; }
 	done
 	exec 7>&-
 	wait

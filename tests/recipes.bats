@@ -10,7 +10,7 @@ setup_file() {
 }
 
 prepare() {
-	port=$((20000 + ($$ * 11 + BATS_TEST_NUMBER * 137) % 20000))
+	port=$(port)
 	background=()
 	mkdir "$T/bin" "$T/gpu" "$T/here"
 	cd "$T/here" || return 1
@@ -53,13 +53,7 @@ simmer() {
 }
 
 done_within() { # SECONDS PID: it ends with status 0
-	local k
-	for ((k = 0; k < $1 * 10; k++)); do
-		kill -0 "$2" 2>/dev/null || { wait "$2"; return; }
-		sleep 0.1
-	done
-	echo "still running after $1 s"
-	return 1
+	wait_until "$1" gone "$2" && wait "$2"
 }
 
 glb() { /usr/bin/python3 -B "$ROOT/tests/glb_facts.py" "$1" | grep -qE '^POINTS [1-9]' || { echo "$1 has no points"; return 1; }; }
@@ -127,10 +121,7 @@ preds() { e3-dump "$1" | grep -c '^pred'; }
 	[ "$(preds scan.e3)" -eq 3 ]
 	setsid bash -c 'sleep 30 | /usr/bin/python3 -B "$0" "$1"' "$ROOT/tests/rtsp_server.py" "$port" >"$T/server" 3>&- &
 	background+=($!)
-	for _ in $(seq 100); do
-		! grep -q ready "$T/server" || break
-		sleep 0.1
-	done
+	wait_until 10 has_text "$T/server" ready
 	cook rtsp "s#e3-decode#e3-decode --max-frames 3#"
 	[ "$(preds scan.e3)" -eq 3 ]
 }
@@ -153,10 +144,7 @@ preds() { e3-dump "$1" | grep -c '^pred'; }
 
 @test "fan-out, subscribe, and a live view by files: view" {
 	simmer fan-out 's#e3-decode#e3-decode --max-frames 150#; s#r=30#r=20#'
-	for _ in $(seq 100); do
-		[ ! -S live ] || break
-		sleep 0.1
-	done
+	wait_until 10 test -S live
 	simmer subscribe
 	simmer view 's#--take 30#--take 5#'
 	local seen=0 last=none now

@@ -69,11 +69,8 @@ python() { /usr/bin/python3 -B - "$@"; }
 		pid=$!
 		exec 7>"$T/in"
 		edit "$T/truth.e3" - "del m[$cut:]" >&7
-		for _ in {1..400}; do
-			[ "$(stat -c %s "$T/1.e3")" -lt $((cut == 10 ? 536000 : 536120)) ] || break
-			sleep 0.05
-		done
-		sleep 0.3
+		wait_until 20 size_above "$T/1.e3" $((cut == 10 ? 535999 : 536119))
+		wait_until 10 all_read "$T/in"
 		kill -TERM "$pid"
 		rc=0
 		wait "$pid" || rc=$?

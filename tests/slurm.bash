@@ -43,10 +43,7 @@ cluster_start() {
 	echo $! >"$d/ctld.pid"
 	slurmd -D -N "$node" >"$d/slurmd.out" 2>&1 &
 	echo $! >"$d/d.pid"
-	for ((k = 0; k < 300; k++)); do
-		[ "$(sinfo -h -o %T 2>/dev/null)" != idle ] || return 0
-		sleep 0.1
-	done
+	! wait_until 30 eval '[ "$(sinfo -h -o %T 2>/dev/null)" = idle ]' || return 0
 	tail -n 5 "$d"/*.log "$d"/*.out
 	return 1
 }

@@ -74,15 +74,9 @@ field() { # FILE NAME: of each record, in order
 	e3-clips submit --decode '--live all' --infer "--model seed:tiny:1 --budget 2f --threads 1" out2 clips/slow.mp4 2>err
 	job=$(sed -n 's/.*submitted as job \([0-9]*\),.*/\1/p' err)
 	exec 7<>clips/slow.mp4 # it waits for a video that does not come
-	for _ in $(seq 200); do
-		! grep -qs running out2/slow/clip.json || break
-		sleep 0.1
-	done
+	wait_until 20 has_text out2/slow/clip.json running
 	scancel --batch --signal=TERM "$job"
-	for _ in $(seq 200); do
-		grep -qs running out2/slow/clip.json || break
-		sleep 0.1
-	done
+	wait_until 20 eval '! grep -qs running out2/slow/clip.json'
 	exec 7>&-
 	e3-clips status out2 >s || true
 	[ "$(field s status)" = interrupted ] || { cat s; return 1; }
@@ -99,9 +93,6 @@ field() { # FILE NAME: of each record, in order
 	grep -q 'cpus-per-task=1 --time=1:00:00.*--limit 16' recipe.sh
 	timeout 60 bash recipe.sh >s 2>err || true # status tells that they are not done yet
 	grep -q 'submitted as job' err || { cat err; return 1; }
-	for _ in $(seq 300); do
-		! e3-clips status out >s || break
-		sleep 0.1
-	done
+	wait_until 30 eval 'e3-clips status out >s'
 	[ "$(field s status)" = "done done done done done" ] || { cat s; return 1; }
 }

@@ -285,7 +285,7 @@ int main(int argc, char **argv)
 	parse(&c, argc, argv);
 	if (c.keygen)
 		return e3_tool_exit(e3_curve_keygen(c.keygen, &err), &err);
-	signal(SIGPIPE, SIG_IGN); /* so that the copies are told before this process ends */
+	signal(SIGPIPE, SIG_IGN); /* so that the copies are closed before this process ends */
 	int rc = open_all(&c, &err) || loop(&c, &err) ? -1 : 0;
 	rc = finish(&c, rc, &err);
 	return e3_tool_exit(rc, &err);

@@ -21,7 +21,7 @@
 
 #define E3_STREAM_VERSION 1
 
-/* One message as bytes: the 6-byte envelope (0xc9, length, kind) and the body. Owned by whoever says so; see below. */
+/* One message as bytes: the 6-byte envelope (0xc9, length, kind) and the body. Who owns the bytes is said below. */
 typedef struct e3_msg {
 	int kind; /* e3_kind */
 	uint8_t *bytes;
@@ -60,7 +60,7 @@ typedef struct e3_stream_options {
 
 	/* Callbacks, called while the endpoint waits, from any thread; each may be NULL. */
 	int (*stop)(void); /* not 0: give up waiting; a signal asked to stop */
-	/* Inputs: is reading on pointless because nobody reads what is written any more? 0, or -1 with the reason, with
+	/* Inputs: is reading pointless because the reader of the output is gone? 0, or -1 with the reason, with
 	 * which e3_in_next then fails. */
 	int (*output_lost)(void *context, e3_err *err);
 	void *context; /* of output_lost */

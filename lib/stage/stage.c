@@ -100,7 +100,7 @@ e3_end e3_stage_end(const e3_stage *s, int64_t frames)
 		.latency_max = s->latency.max};
 }
 
-/* A stream that a signal cut off and nobody gave an end has failed, for those who read it. */
+/* After a signal, a stream to which the tool wrote no end is reported downstream as interrupted. */
 static int close_output(e3_stage *s, e3_out *out, int rc, e3_err *err)
 {
 	bool cut = !rc && s->interrupted && !e3_out_ended(out);

@@ -84,7 +84,7 @@ static int load(const char *path, bool secret, char *text, e3_err *err)
 	if (!rc && strlen(text) != (size_t)n)
 		rc = e3_fail(err, "is not a key file: it has a zero byte");
 	if (!rc && secret && (st.st_mode & 077) &&
-		strstr(text, SECRET)) /* without a secret that is what is told, elsewhere */
+		strstr(text, SECRET)) /* without a secret the error is another one, reported elsewhere */
 		rc = e3_fail(err, "mode %04o lets others read a secret key; chmod 600 it", (unsigned)(st.st_mode & 07777));
 	close(fd);
 	return rc;

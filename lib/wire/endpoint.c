@@ -109,7 +109,7 @@ static int parse_tcp(const char *rest, const e3_stream_options *o, e3_endpoint *
 	return 0;
 }
 
-/* Is somebody there already? A socket of another type is told so, and disturbs nobody. */
+/* Does a process listen there? Connecting a socket of another type finds out without disturbing that process. */
 static bool is_listened_to(const char *path)
 {
 	struct sockaddr_un a = {.sun_family = AF_UNIX};
@@ -122,7 +122,7 @@ static bool is_listened_to(const char *path)
 	return is;
 }
 
-/* libzmq removes whatever stands at a path it binds: only a socket may be there, and one that nobody has any more.
+/* libzmq removes any file at a path that it binds: only a socket may be there, and one on which no process listens.
  * Where it connects, it would wait for a folder that does not exist. */
 static int parse_ipc(const char *path, e3_endpoint *out, e3_err *err)
 {

@@ -1,11 +1,11 @@
-/* wire: what a subscriber did not get. Owns the count, and the end that is true for this reader. */
+/* wire: messages that a subscriber did not get. Owns their count, and the end with the count of this reader. */
 #include "gaps.h"
 #include "e3/num.h"
 #include "rewrite.h"
 #include <inttypes.h>
 #include <stdlib.h>
 
-enum { TELL_SECONDS = 5 };
+enum { REPORT_SECONDS = 5 };
 
 static void note_index(e3_gaps *g, const char *name, const e3_msg *msg)
 {
@@ -15,11 +15,11 @@ static void note_index(e3_gaps *g, const char *name, const e3_msg *msg)
 	if (*next > 0 && i > *next)
 		g->missing += i - *next;
 	*next = i + 1;
-	if (g->missing == g->told || (g->told && e3_now() - g->when < TELL_SECONDS))
+	if (g->missing == g->reported || (g->reported && e3_now() - g->reported_at < REPORT_SECONDS))
 		return;
 	e3_tell(E3_TELL_WARN, "%s: %" PRId64 " messages are missing before %s %" PRId64 ": dropped in transit", name,
-		g->missing - g->told, e3_kind_name(msg->kind), i);
-	g->told = g->missing, g->when = e3_now();
+		g->missing - g->reported, e3_kind_name(msg->kind), i);
+	g->reported = g->missing, g->reported_at = e3_now();
 }
 
 static int end_here(e3_gaps *g, const char *name, const e3_order *o, e3_msg *msg, e3_err *err)

@@ -26,8 +26,8 @@ struct e3_in {
 	const uint8_t *memory;
 	size_t memory_left;
 	e3_zmq *zmq;
-	bool sub;     /* from a publisher, who loses messages, and sends the head to everyone who comes */
-	bool greeted; /* it sent the head again */
+	bool sub;        /* from a publisher: messages may be lost, and the head is repeated for new subscribers */
+	bool head_again; /* the publisher sent the head again */
 	e3_gaps gaps;
 	uint8_t *buf; /* the current message */
 	size_t cap;
@@ -208,7 +208,7 @@ static int next_zmq(e3_in *in, const uint8_t **at, size_t *len, e3_err *err)
 static bool is_for_others(e3_in *in, const e3_msg *msg)
 {
 	if (in->order.headed && msg->kind == E3_HEAD)
-		return in->greeted = true;
+		return in->head_again = true;
 	return !in->order.headed && msg->kind != E3_HEAD && msg->kind != E3_ABORT;
 }
 
@@ -227,7 +227,7 @@ static int next_message(e3_in *in, e3_msg *msg, e3_err *err)
 		return -1;
 	if (e3_order_check(&in->order, msg, err))
 		return e3_fail_in(err, "message %" PRId64 "%s", in->order.messages + 1,
-			in->greeted ? " (the publisher may have restarted)" : "");
+			in->head_again ? " (the publisher may have restarted)" : "");
 	if (in->sub && msg->kind != E3_END && e3_gaps_step(&in->gaps, in->name, &in->order, msg, err))
 		return -1;
 	if (in->zmq && in->order.closed)

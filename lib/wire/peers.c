@@ -1,4 +1,4 @@
-/* wire: who is at the other end. Owns the thread that watches a ZeroMQ socket, and what it has seen. */
+/* wire: the peers of a ZeroMQ socket. Owns the thread that watches the socket, and what it has seen. */
 #include "peers.h"
 #include "e3/num.h"
 #include "e3/thread.h"
@@ -17,16 +17,16 @@ enum {
 	MAX_CONNECTIONS = 256,
 	LOOK_MS = 500,    /* between looks at the connections */
 	GREETING = 64,    /* bytes that every ZeroMQ peer sends first */
-	BROKE_OFF = 1,    /* a handshake that failed without a word; */
+	BROKE_OFF = 1,    /* a handshake that failed without a reason; */
 	LEFT = 2,         /* a connection that ended before its handshake did; else ZMQ_PROTOCOL_ERROR_* */
-	SILENT_MS = 4000, /* without a sign of life: noticed, with LOOK_MS, within 5 s */
+	SILENT_MS = 4000, /* without a response: noticed, with LOOK_MS, within 5 s */
 	EVENTS = ZMQ_EVENT_CONNECTED | ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_HANDSHAKE_SUCCEEDED |
 		ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH
 };
 
 typedef struct connection {
 	int fd;
-	bool up; /* the handshake is through: a peer */
+	bool up; /* the handshake is complete: a peer */
 	char address[64];
 } connection;
 
@@ -36,19 +36,19 @@ struct e3_peers {
 	void *monitor, *rep;
 	int quit; /* eventfd */
 	e3_thread thread;
-	/* the thread's own */
+	/* of the thread alone */
 	connection at[MAX_CONNECTIONS]; /* in the order they came */
 	int n;
-	int failing; /* handshakes that failed, their connection not yet closed */
-	int granted; /* let in by us, handshake not yet through */
+	int failing; /* failed handshakes whose connection is not yet closed */
+	int granted; /* accepted by us, handshake not yet complete */
 	uint32_t last_failure;
-	bool told_silent;
+	bool silence_reported;
 	double silent_from;
-	/* what everybody sees, under the lock */
+	/* shared, under the lock */
 	pthread_mutex_t lock;
 	e3_peers_state state;
-	int refused;  /* 400, 500, or a ZMQ_PROTOCOL_ERROR_*: the side we connect to will not have us; 0 */
-	long dropped; /* connections that ended in their handshake, without a word */
+	int refused;  /* 400, 500, or a ZMQ_PROTOCOL_ERROR_*: the side we connect to refused us; 0 */
+	long dropped; /* connections that ended during the handshake, without a reason */
 };
 
 static void count_peers(e3_peers *p, int change)
@@ -86,8 +86,8 @@ static void add_connection(e3_peers *p, int fd)
 		inet_ntop(AF_INET6, &((struct sockaddr_in6 *)&a)->sin6_addr, c->address, sizeof c->address);
 }
 
-/* A handshake is through, and libzmq does not say whose: the newest of those that have said something. Others may be
- * connected too, who are no peers and never will be: whoever tries what listens here. */
+/* A handshake is complete, and libzmq does not say on which connection: take the newest one that has sent something.
+ * Other connections may be open that never become peers, such as port scanners. */
 static void mark_up(e3_peers *p)
 {
 	int found = -1;
@@ -153,7 +153,7 @@ static void handshake_failed(e3_peers *p, int event, uint32_t value)
 {
 	p->failing++;
 	p->granted -= p->granted > 0;
-	if (event != ZMQ_EVENT_HANDSHAKE_FAILED_AUTH) /* that one was told when it was decided */
+	if (event != ZMQ_EVENT_HANDSHAKE_FAILED_AUTH) /* reported when it was refused */
 		p->last_failure = event == ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL ? value : BROKE_OFF;
 	pthread_mutex_lock(&p->lock);
 	if (event == ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL)
@@ -190,8 +190,8 @@ static void read_events(e3_peers *p)
 	}
 }
 
-/* Milliseconds since the peer's kernel was heard, when something of ours waits for its answer; 0 otherwise. A full
- * window is no silence: then nothing is waiting but probes, which are answered. */
+/* Milliseconds since the peer's kernel last answered, while data of ours is not acknowledged; 0 otherwise. A full
+ * receive window is not silence: then only probes are outstanding, which the kernel answers. */
 static unsigned silence(int fd)
 {
 	struct tcp_info t = {0};
@@ -203,7 +203,7 @@ static unsigned silence(int fd)
 	return t.tcpi_last_ack_recv < t.tcpi_last_data_recv ? t.tcpi_last_ack_recv : t.tcpi_last_data_recv;
 }
 
-static void look_for_life(e3_peers *p)
+static void check_heartbeat(e3_peers *p)
 {
 	unsigned least = UINT32_MAX;
 	int peers = 0;
@@ -216,14 +216,14 @@ static void look_for_life(e3_peers *p)
 	pthread_mutex_lock(&p->lock);
 	p->state.silent = silent ? least / 1e3 : 0;
 	pthread_mutex_unlock(&p->lock);
-	if (silent && !p->told_silent) {
+	if (silent && !p->silence_reported) {
 		e3_tell(E3_TELL_WARN, "%s: no response from the %s for %.0f s", p->rule.label, p->rule.role, least / 1e3);
 		p->silent_from = e3_now() - least / 1e3;
 	}
-	if (!silent && p->told_silent && peers > 0)
+	if (!silent && p->silence_reported && peers > 0)
 		e3_tell(E3_TELL_WARN, "%s: the %s is back after %.0f s", p->rule.label, p->rule.role,
 			e3_now() - p->silent_from);
-	p->told_silent = silent;
+	p->silence_reported = silent;
 }
 
 static void *run(void *arg)
@@ -242,7 +242,7 @@ static void *run(void *arg)
 			p->granted += e3_zap_answer(&p->zap, p->rep, room);
 		}
 		if (e3_now() - looked >= LOOK_MS / 1e3) {
-			look_for_life(p);
+			check_heartbeat(p);
 			looked = e3_now();
 		}
 	}

@@ -1,4 +1,4 @@
-/* wire: publishing. Owns the head, for those who come late, and the last message, until everybody has it. */
+/* wire: publishing. Owns the head, for late subscribers, and the last message, until every subscriber has it. */
 #include "pub.h"
 #include "e3/mem.h"
 #include "e3/num.h"
@@ -25,7 +25,7 @@ static int keep(e3_msg *msg, int kind, const struct iovec *part, int n, e3_err *
 	return 0;
 }
 
-/* libzmq leaves out who has no room. */
+/* libzmq drops the message for subscribers that have no room. */
 static int publish(void *sock, e3_flight *flight, const struct iovec *part, int n, e3_err *err)
 {
 	zmq_msg_t msg;
@@ -53,11 +53,11 @@ static int send_head(e3_pub *p, void *sock, e3_flight *flight, e3_err *err)
 
 static int greet(e3_pub *p, void *sock, e3_flight *flight, e3_err *err)
 {
-	bool somebody = false;
+	bool subscribed = false;
 	uint8_t word[64];
 	for (int n; (n = zmq_recv(sock, word, sizeof word, ZMQ_DONTWAIT)) >= 0;)
-		somebody |= n > 0 && word[0] == 1;
-	return somebody && p->head.len ? send_head(p, sock, flight, err) : 0;
+		subscribed |= n > 0 && word[0] == 1;
+	return subscribed && p->head.len ? send_head(p, sock, flight, err) : 0;
 }
 
 int e3_pub_send(e3_pub *p, void *sock, e3_flight *flight, const struct iovec *part, int n, e3_err *err)

@@ -29,11 +29,11 @@ struct e3_queue {
 	item *first, **last;
 	int64_t messages;
 	size_t bytes;
-	int64_t frames, preds; /* that went out or wait */
-	int64_t going;         /* index of the frame of which a part has gone out; -1 */
-	int64_t gone;          /* of the one dropped last; -1 */
+	int64_t frames, preds; /* sent or waiting */
+	int64_t sending;       /* index of the frame of which a part was sent; -1 */
+	int64_t last_dropped;  /* index; -1 */
 	int64_t dropped;
-	double moved; /* when something was sent last */
+	double last_sent; /* e3_now() */
 	bool busy, quit, failed;
 	atomic_bool give_up;
 	e3_err err;
@@ -49,7 +49,7 @@ static item *pop(e3_queue *q)
 		q->last = &q->first;
 	q->messages--, q->bytes -= x->len;
 	if (droppable(x->kind))
-		q->going = x->i;
+		q->sending = x->i;
 	return x;
 }
 
@@ -59,8 +59,8 @@ static void clear(e3_queue *q)
 		free(pop(q));
 }
 
-/* With the lock held, when frames are dropped: what a pipe holds is older than what waits here and can still be
- * replaced. */
+/* With the lock held, where frames are dropped: waits until the pipe is empty. What waits here can still be replaced by
+ * newer frames, what is in the pipe cannot. */
 static void await_reader(e3_queue *q)
 {
 	enum { MS = 2 };
@@ -90,7 +90,7 @@ static void *run(void *arg)
 		free(x);
 		pthread_mutex_lock(&q->lock);
 		q->busy = false;
-		q->moved = e3_now();
+		q->last_sent = e3_now();
 		if (rc) {
 			q->failed = true, q->err = err;
 			clear(q);
@@ -114,9 +114,9 @@ e3_queue *e3_queue_open(e3_writer *writer, e3_err *err)
 		.drop = (e3_drop)writer->o.drop,
 		.limit = e3_queue_of(&writer->o, true),
 		.last = &q->first,
-		.going = -1,
-		.gone = -1,
-		.moved = e3_now()};
+		.sending = -1,
+		.last_dropped = -1,
+		.last_sent = e3_now()};
 	pthread_condattr_t clock;
 	pthread_condattr_init(&clock);
 	pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
@@ -131,7 +131,7 @@ e3_queue *e3_queue_open(e3_writer *writer, e3_err *err)
 	return NULL;
 }
 
-/* Takes all that waits of frame i out of the queue. */
+/* Removes all waiting messages of frame i from the queue. */
 static void remove_frame(e3_queue *q, int64_t i)
 {
 	q->last = &q->first;
@@ -148,21 +148,21 @@ static void remove_frame(e3_queue *q, int64_t i)
 	}
 }
 
-/* What is still to come of a dropped frame does not go out either. */
+/* Later messages of a dropped frame are not sent either. */
 static void drop_frame(e3_queue *q, int64_t i)
 {
 	remove_frame(q, i);
 	if (q->dropped++ == 0)
 		e3_tell(E3_TELL_NOTE, "writing: %s: the reader is slower than the stream: dropping the %s frames",
 			q->writer->name, q->drop == E3_DROP_OLDEST ? "oldest" : "newest");
-	q->gone = i;
+	q->last_dropped = i;
 }
 
-/* The oldest frame of which nothing has gone out yet; -1: none waits. */
+/* The oldest frame of which nothing was sent yet; -1: none waits. */
 static int64_t oldest(const e3_queue *q)
 {
 	for (const item *x = q->first; x; x = x->next)
-		if (droppable(x->kind) && x->i != q->going)
+		if (droppable(x->kind) && x->i != q->sending)
 			return x->i;
 	return -1;
 }
@@ -184,18 +184,18 @@ static int make_room(e3_queue *q, const e3_msg *msg, int64_t i)
 			continue;
 		}
 		if (!own)
-			return 1; /* an end that took the last frame's place would leave nothing */
-		if (i == q->gone)
+			return 1; /* an end must not replace the last frame */
+		if (i == q->last_dropped)
 			return 0;
-		int64_t victim = q->drop == E3_DROP_OLDEST ? oldest(q) : i != q->going ? i : -1;
+		int64_t victim = q->drop == E3_DROP_OLDEST ? oldest(q) : i != q->sending ? i : -1;
 		if (victim < 0 || (victim == i && q->drop == E3_DROP_OLDEST))
-			return 1; /* nothing older waits: the newest frame stays whole */
+			return 1; /* nothing older waits: the newest frame stays complete */
 		drop_frame(q, victim);
 	}
-	return q->failed ? -1 : !(own && i == q->gone);
+	return q->failed ? -1 : !(own && i == q->last_dropped);
 }
 
-/* Head and end as they are true for this reader: *out is msg or a new message, the caller's to free then. */
+/* Head and end with the counts of this reader: *out is msg, or a new message that the caller frees. */
 static int adapt(const e3_queue *q, const e3_msg *msg, e3_msg *out, e3_err *err)
 {
 	*out = *msg;
@@ -245,18 +245,18 @@ int64_t e3_queue_dropped(e3_queue *q)
 	return n;
 }
 
-/* Until the thread has nothing left to do, or its reader has taken nothing for too long. */
+/* Waits until the thread has sent everything, or its reader has accepted nothing for too long. */
 static void drain(e3_queue *q)
 {
 	double timeout = e3_peer_timeout(&q->writer->o);
-	q->moved = e3_now();
+	q->last_sent = e3_now();
 	while ((q->first || q->busy) && !q->failed) {
 		struct timespec until;
 		clock_gettime(CLOCK_MONOTONIC, &until);
 		until.tv_nsec += E3_WAIT_MS * 1000000L;
 		until.tv_sec += until.tv_nsec / 1000000000L, until.tv_nsec %= 1000000000L;
 		pthread_cond_timedwait(&q->changed, &q->lock, &until);
-		if (timeout > 0 && e3_now() - q->moved > timeout)
+		if (timeout > 0 && e3_now() - q->last_sent > timeout)
 			atomic_store(&q->give_up, true);
 	}
 }

@@ -9,9 +9,9 @@ typedef struct e3_queue e3_queue;
 
 /* Takes over the writer's writing (not its release) until e3_queue_finish. */
 e3_queue *e3_queue_open(e3_writer *writer, e3_err *err);
-/* A message of kind and index (-1: none) goes into the queue, copied; what has to make room for it, does, or this
- * waits. With dropping, head and end are rewritten: the first does not know how many frames will come, the second
- * counts those that went out. -1 when the writer has failed: its error. */
+/* Copies a message into the queue; drops frames to make room, or waits. Where frames are dropped, head and end are
+ * rewritten: the head says that the number of frames is unknown, the end counts those that were sent. -1 with the
+ * writer's error when that has failed. */
 int e3_queue_put(e3_queue *q, const e3_msg *msg, e3_err *err);
 int64_t e3_queue_dropped(e3_queue *q);
 /* Waits until everything is sent, as long as the reader takes something every so often (the timeout); ends the thread.

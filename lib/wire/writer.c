@@ -54,7 +54,7 @@ void e3_writer_give_up_on(e3_writer *s, const atomic_bool *flag)
 		e3_zmq_give_up_on(s->zmq, flag);
 }
 
-/* A FIFO is opened once it has a reader: until then open says ENXIO to those who would not wait. */
+/* A FIFO is opened once it has a reader; until then a non-blocking open fails with ENXIO. */
 static int open_fifo(e3_writer *s, e3_err *err)
 {
 	int probe;
@@ -105,7 +105,7 @@ void e3_writer_send_quietly(e3_writer *s, struct iovec *part, int n)
 	enum { SEND_MS = 1000, TAKE_MS = 5000 };
 	sigset_t pipe_set, before;
 	if (s->broken || s->fifo || s->file.temp)
-		return; /* nobody is there yet, or the file will not appear */
+		return; /* no reader yet, or a file that will not be renamed */
 	if (s->zmq) {
 		if (send_zmq(s, part, n, SEND_MS, NULL) == 0)
 			e3_zmq_finish(s->zmq, TAKE_MS, NULL);

@@ -1,5 +1,5 @@
-/* wire: who may come in. Owns the answers and their log; refuses clients whose key is not in the list, and a second
- * peer where there is one already. The list is read at every question, so keys come and go while a stream runs. */
+/* wire: which clients may connect. Owns the answers and their log; refuses clients whose key is not in the list, and a
+ * second peer while one is connected. The list is read for every request, so keys can change while a stream runs. */
 #include "zap.h"
 #include "curve.h"
 #include "e3/num.h"
@@ -10,13 +10,13 @@
 
 enum { PARTS = 7, ROOM = 256, AGAIN_SECONDS = 10 };
 
-/* The parts of a question: version, request id, domain, address, routing id, mechanism, key. */
-typedef struct question {
+/* The parts of a request: version, request id, domain, address, routing id, mechanism, key. */
+typedef struct request {
 	uint8_t part[PARTS][ROOM];
 	int len[PARTS], n;
-} question;
+} request;
 
-static bool receive(void *rep, question *q)
+static bool receive(void *rep, request *q)
 {
 	for (q->n = 0;; q->n++) {
 		uint8_t rest[ROOM];
@@ -34,7 +34,7 @@ static bool receive(void *rep, question *q)
 	return q->n >= 6;
 }
 
-static void send_answer(void *rep, const question *q, const char *status, const char *text)
+static void send_answer(void *rep, const request *q, const char *status, const char *text)
 {
 	zmq_send(rep, "1.0", 3, ZMQ_SNDMORE);
 	zmq_send(rep, q->part[1], (size_t)q->len[1], ZMQ_SNDMORE);
@@ -50,7 +50,7 @@ void e3_zap_log(e3_zap *z, const char *who, const char *address, const char *why
 	time_t t = time(NULL);
 	struct tm tm;
 	snprintf(text, sizeof text, "%s from %s: %s", who, address, why);
-	if (strcmp(z->last, text) == 0 && e3_now() - z->told < AGAIN_SECONDS) {
+	if (strcmp(z->last, text) == 0 && e3_now() - z->reported < AGAIN_SECONDS) {
 		z->more++;
 		return;
 	}
@@ -59,12 +59,12 @@ void e3_zap_log(e3_zap *z, const char *who, const char *address, const char *why
 	strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&t, &tm));
 	e3_tell(E3_TELL_WARN, "%s: %s: refused a client%s%s", z->label, when, text, more);
 	memcpy(z->last, text, sizeof text);
-	z->told = e3_now(), z->more = 0;
+	z->reported = e3_now(), z->more = 0;
 }
 
 bool e3_zap_answer(e3_zap *z, void *rep, bool room)
 {
-	question q;
+	request q;
 	char key[E3_CURVE_TEXT] = "", who[E3_CURVE_TEXT + 16] = "", name[E3_CURVE_NAME] = "", why[128];
 	e3_err err = {""};
 	if (!receive(rep, &q))

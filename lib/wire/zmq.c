@@ -1,7 +1,7 @@
-/* wire: ZeroMQ. Owns socket and context; refuses to wait for ever for a peer that was there and left.
+/* wire: ZeroMQ. Owns socket and context; does not wait for ever for a peer that disconnected.
  *
- * libzmq alone would queue a thousand messages, hang at exit when the peer never comes, and wait for a dead sender
- * without end (doc/dependencies.md 1): the options below and the watch on the peers are against that. */
+ * libzmq alone would queue a thousand messages, hang at exit when no peer connects, and wait for a dead sender for ever
+ * (doc/dependencies.md 1): the options below and the thread that watches the peers prevent that. */
 #include "zmq.h"
 #include "curve.h"
 #include "e3/num.h"
@@ -21,11 +21,11 @@
 
 enum {
 	READ_AHEAD = 2, /* messages a reader holds beside the one it works on */
-	PING_MS = 1000, /* so that there is always something for the peer to acknowledge */
+	PING_MS = 1000, /* so that the peer always has something to acknowledge */
 	RECONNECT_MS = 100,
 	RECONNECT_MAX_MS = 5000,
-	GONE_MS = 1000, /* a peer that left: this long for what may still be on its way, or for the watch to hear of it */
-	WAITING_MS = 5000, /* without anybody, before that is said */
+	GONE_MS = 1000,    /* after a peer disconnected: for data still in transit, or for the watching thread to notice */
+	WAITING_MS = 5000, /* without a peer, before that is reported */
 	STOP_MS = 5000     /* after a stop signal, for the end of the stream */
 };
 
@@ -47,11 +47,11 @@ struct e3_zmq {
 	e3_peers *peers;
 	e3_flight *flight;
 	e3_pub pub;
-	zmq_msg_t msg;      /* the one handed out */
-	double first;       /* when the first message went through, */
-	atomic_int partner; /* to or from the peer with this number, in the order they came; 0: not yet */
-	bool told;          /* that the publisher left */
-	bool told_waiting;  /* that nobody is there */
+	zmq_msg_t msg;         /* the one handed out */
+	double first;          /* e3_now() of the first message, */
+	atomic_int partner;    /* and the number of its peer, in the order they connected; 0: no message yet */
+	bool loss_reported;    /* the publisher disconnected */
+	bool waiting_reported; /* no peer is connected */
 	const atomic_bool *give_up;
 	char *path; /* of a bound ipc socket: libzmq leaves the file behind */
 };
@@ -61,7 +61,7 @@ static int set_int(void *sock, int option, int v) { return zmq_setsockopt(sock, 
 static int set_options(e3_zmq *z, const e3_endpoint *ep)
 {
 	int64_t most = (int64_t)E3_ENVELOPE + (int64_t)e3_kind_limit_max();
-	/* Who drops frames wants the newest to arrive soon: little may stand between. */
+	/* Where frames are dropped the newest should arrive soon, so little is queued here. */
 	int queue = z->o.drop ? 1 : (int)e3_queue_of(&z->o, false).messages;
 	if (set_int(z->sock, ZMQ_LINGER, 0) || set_int(z->sock, ZMQ_SNDHWM, queue) ||
 		set_int(z->sock, ZMQ_RCVHWM, READ_AHEAD) || set_int(z->sock, ZMQ_IPV6, ep->ipv6) ||
@@ -151,8 +151,8 @@ static bool given_up(const e3_zmq *z) { return z->give_up && atomic_load(z->give
 
 static bool is_pair(const e3_zmq *z) { return z->kind == E3_ZMQ_PULL || z->kind == E3_ZMQ_PUSH; }
 
-/* A message went through. When nobody is there, the watch on the peers does not yet know the one who took part, or
- * knows already that it left. */
+/* A message was sent or received. When no peer is connected now, the watching thread has not yet seen this message's
+ * peer connect, or has already seen it disconnect. */
 static void note_partner(e3_zmq *z)
 {
 	if (z->partner)
@@ -162,41 +162,41 @@ static void note_partner(e3_zmq *z)
 	z->partner = s.now > 0 ? s.ever : s.ever + 1;
 }
 
-/* Took part, and left more than `ms` ago? */
+/* Has the peer of this stream disconnected more than `ms` ago? */
 static bool has_left(const e3_zmq *z, const e3_peers_state *s, int ms)
 {
 	return z->partner && s->now == 0 && s->ever >= z->partner && e3_now() - s->since >= ms / 1e3;
 }
 
-/* Something went through, and the watch never heard of a peer? Servers of other protocols may look to libzmq like a
+/* Was a message sent although no peer completed a handshake? To libzmq a server of another protocol may look like a
  * peer of its oldest version, which has no handshake. */
-static bool is_stranger(const e3_zmq *z, const e3_peers_state *s)
+static bool is_not_zmq(const e3_zmq *z, const e3_peers_state *s)
 {
 	return z->partner && s->now == 0 && s->ever < z->partner && e3_now() - z->first > GONE_MS / 1e3;
 }
 
-static void tell_publisher(e3_zmq *z, bool there)
+static void report_publisher(e3_zmq *z, bool there)
 {
-	if (z->kind != E3_ZMQ_SUB || !z->partner || z->told == !there)
+	if (z->kind != E3_ZMQ_SUB || !z->partner || z->loss_reported == !there)
 		return;
-	z->told = !there;
+	z->loss_reported = !there;
 	e3_tell(E3_TELL_WARN, "%s: the publisher %s", z->label,
 		there ? "is back" : "disconnected; waiting for it to connect again");
 }
 
-/* Who waits for nobody should know it before the timeout is over. */
-static void tell_waiting(e3_zmq *z, const e3_peers_state *s, double waited)
+/* A tool that waits without a peer reports it before the timeout is over. */
+static void report_waiting(e3_zmq *z, const e3_peers_state *s, double waited)
 {
 	char most[64] = "";
-	if (s->ever > 0 || z->told_waiting || waited < WAITING_MS / 1e3)
+	if (s->ever > 0 || z->waiting_reported || waited < WAITING_MS / 1e3)
 		return;
-	z->told_waiting = true;
+	z->waiting_reported = true;
 	if (e3_peer_timeout(&z->o) > 0)
 		snprintf(most, sizeof most, ", at most %g s", e3_peer_timeout(&z->o));
 	e3_tell(E3_TELL_NOTE, "%s: waiting for a %s%s%s", z->label, kinds[z->kind].peer, most, e3_peers_hint(z->peers));
 }
 
-/* While waiting, since `start`: is there still somebody to wait for? 0 or -1. */
+/* While waiting, since `start`: -1 when the wait has to end. */
 static int check_timeout(e3_zmq *z, double start, e3_err *err)
 {
 	const char *peer = kinds[z->kind].peer;
@@ -206,9 +206,9 @@ static int check_timeout(e3_zmq *z, double start, e3_err *err)
 		return -1;
 	if (given_up(z))
 		return e3_fail(err, "the %s accepted no data for %g s ('timeout')", peer, peer_s);
-	tell_publisher(z, s.now > 0);
+	report_publisher(z, s.now > 0);
 	double since = s.since > start ? s.since : start;
-	tell_waiting(z, &s, now - since);
+	report_waiting(z, &s, now - since);
 	if (s.now == 0 && peer_s > 0 && now - since > peer_s)
 		return e3_fail(err, "no %s connected%s within %g s ('timeout')%s", peer, s.ever > 0 ? " again" : "", peer_s,
 			e3_peers_hint(z->peers));
@@ -237,15 +237,14 @@ static int recv_now(e3_zmq *z, const uint8_t **bytes, size_t *len, e3_err *err)
 int e3_zmq_recv(e3_zmq *z, const uint8_t **bytes, size_t *len, e3_err *err)
 {
 	for (double start = e3_now();;) {
-		/* Looked at before the socket: what a peer sent before it left is in the socket by the time it is seen to be
-		 * gone. */
+		/* Looked at before the socket: what a peer sent before it disconnected is in the socket once that is seen. */
 		e3_peers_state s = e3_peers_look(z->peers);
 		int rc = recv_now(z, bytes, len, err);
 		if (rc)
 			return rc < 0 ? -1 : 0;
 		if (e3_stop_asked(&z->o))
 			return e3_fail(err, "interrupted");
-		if (is_pair(z) && (has_left(z, &s, GONE_MS) || is_stranger(z, &s)) && e3_now() - start > GONE_MS / 1e3)
+		if (is_pair(z) && (has_left(z, &s, GONE_MS) || is_not_zmq(z, &s)) && e3_now() - start > GONE_MS / 1e3)
 			return e3_fail(err, "truncated: the writer disconnected before the end of the stream");
 		if (check_timeout(z, start, err) || e3_output_lost(&z->o, err))
 			return -1;
@@ -255,8 +254,8 @@ int e3_zmq_recv(e3_zmq *z, const uint8_t **bytes, size_t *len, e3_err *err)
 	}
 }
 
-/* Nothing lingers: what has to arrive has arrived (e3_zmq_finish). The monitor ends first: closing the socket would
- * wait for it. */
+/* Nothing lingers: e3_zmq_finish has waited for what has to arrive. The monitor ends first, because closing the socket
+ * would wait for it. */
 static void close_sockets(e3_zmq *z)
 {
 	if (z->sock) {
@@ -274,7 +273,7 @@ static void close_sockets(e3_zmq *z)
 
 void e3_zmq_done(e3_zmq *z) { close_sockets(z); }
 
-static int no_reader(e3_err *err)
+static int not_a_reader(e3_err *err)
 {
 	return e3_fail(err, "the peer is not an e3 reader: it does not follow the ZeroMQ protocol");
 }
@@ -286,8 +285,8 @@ int e3_zmq_lost(e3_zmq *z, e3_err *err)
 	e3_peers_state s = e3_peers_look(z->peers);
 	if (has_left(z, &s, 0))
 		return e3_fail(err, "the reader disconnected before the end of the stream");
-	if (is_stranger(z, &s))
-		return no_reader(err);
+	if (is_not_zmq(z, &s))
+		return not_a_reader(err);
 	double timeout = e3_peer_timeout(&z->o);
 	if (timeout > 0 && s.silent > timeout)
 		return e3_fail(err, "no response from the reader for %g s ('timeout')", timeout);
@@ -372,8 +371,8 @@ int e3_zmq_finish(e3_zmq *z, int wait_ms, e3_err *err)
 		e3_peers_state s = e3_peers_look(z->peers);
 		if (z->kind == E3_ZMQ_PUB ? s.now == 0 : has_left(z, &s, 0))
 			return 0;
-		if (z->kind == E3_ZMQ_PUSH && is_stranger(z, &s))
-			return no_reader(err);
+		if (z->kind == E3_ZMQ_PUSH && is_not_zmq(z, &s))
+			return not_a_reader(err);
 		if (until == 0 && e3_stop_asked(&z->o))
 			until = now + STOP_MS / 1e3;
 		bool late = (until > 0 && now >= until) || (limit > 0 && now >= limit) || given_up(z) ||

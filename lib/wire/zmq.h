@@ -1,5 +1,5 @@
 /* wire: one end of a ZeroMQ connection. PUSH and PULL carry one stream from one writer to one reader and lose nothing;
- * PUB sends to whoever is there, SUB hears what comes. */
+ * PUB sends to all subscribers, SUB receives from a publisher; messages may be lost. */
 #ifndef E3_WIRE_ZMQ_H
 #define E3_WIRE_ZMQ_H
 
