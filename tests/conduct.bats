@@ -169,7 +169,7 @@ reader_left() {
 	/usr/bin/python3 -c 'import select; p = select.poll(); p.register(1, 0); exit(not p.poll(0))'
 }
 
-@test "a reader that goes away ends every stage quietly, also when SIGPIPE was ignored by the parent" {
+@test "every stage ends without a message when its reader exits, also when the parent ignored SIGPIPE" {
 	for t in e3-decode e3-infer e3-cat e3-dump e3-scene; do
 		reading "$t" "$(input_of "$t")"
 		for ignored in no yes; do
@@ -280,7 +280,7 @@ interrupt_export() {
 	said "$T/o" "end"
 }
 
-@test "output files appear whole or not at all" {
+@test "output files are complete or do not exist" {
 	head -c 300000 "$frames" >"$T/cut.e3"
 	fails 1 "truncated" -- e3-cat -o "$T/out/x.e3" "$T/cut.e3"
 	fails 1 "truncated" -- e3-infer --model seed:tiny:7 --no-evict -o "$T/out/x.e3" "$T/cut.e3"

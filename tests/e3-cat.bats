@@ -22,7 +22,7 @@ prepare() {
 	nothing_left
 }
 
-@test "--skip and --take: frames, what belongs to them, and the counts" {
+@test "--skip and --take select frames with their records, and correct the counts" {
 	many 6 >six.e3
 	e3-cat --skip 2 --take 2 six.e3 x.e3
 	[ "$(kinds x.e3)" = "head:2 truth:2 pred:2 evict:2 truth:3 pred:3 evict:3 end:2" ]
@@ -42,7 +42,7 @@ prepare() {
 	cmp x.e3 six.e3
 }
 
-@test "an unknown length stays unknown, an unknown field of the end stays" {
+@test "an unknown length stays unknown; unknown fields of the end are kept" {
 	many 3 >three.e3
 	/usr/bin/python3 -B "$ROOT/tests/edit_stream.py" three.e3 open.e3 'm[0][1]["frames"] = None'
 	e3-cat --skip 1 open.e3 x.e3
@@ -50,7 +50,7 @@ prepare() {
 	e3-dump x.e3 | tail -1 | grep -q 'added_later=kept'
 }
 
-@test "--take ends while the input goes on" {
+@test "--take ends while the input continues" {
 	mkfifo in
 	many 4 >four.e3
 	e3-cat --take 2 in x.e3 &
@@ -62,7 +62,7 @@ prepare() {
 	[ "$(kinds x.e3)" = "head:2 truth:0 pred:0 evict:0 truth:1 pred:1 evict:1 end:2" ]
 }
 
-@test "each message leaves before the next comes" {
+@test "each message is written before the next arrives" {
 	mkfifo in
 	many 3 >three.e3
 	e3-cat <in >x.e3 &
@@ -92,7 +92,7 @@ prepare() {
 	nothing_left
 }
 
-@test "--tee: a reader that takes nothing holds up nobody; its oldest frames are dropped, counted, and its end is true" {
+@test "--tee: a reader that reads nothing delays no output; its oldest frames are dropped and its end counts the rest" {
 	many 300 64 48 >many.e3
 	mkfifo slow
 	e3-cat --queue 10 --tee slow --tee t.e3 many.e3 o.e3 2>err &
@@ -116,7 +116,7 @@ prepare() {
 	done
 }
 
-@test "--drop oldest --queue 1: the end takes nobody's place, the newest frame is always there" {
+@test "--drop oldest --queue 1: the newest frame is always sent, and the end after it" {
 	many 6 >six.e3
 	# Nothing is read until everything was dropped that will be: the pipe holds the head, the queue one frame.
 	mkfifo in
@@ -132,7 +132,7 @@ prepare() {
 	grep -q "5 of 6 frames were dropped" err
 }
 
-@test "--tee into a full disk, to a reader that dies: the other outputs are whole, exit 1" {
+@test "--tee into a full disk or to a reader that exits: the other outputs are complete, exit 1" {
 	rc=0
 	e3-cat --tee /dev/full --tee t.e3 "$golden" >o.e3 2>err || rc=$?
 	[ "$rc" -eq 1 ]
@@ -151,7 +151,7 @@ prepare() {
 	nothing_left
 }
 
-@test "--keygen: a secret for the owner alone, and nothing is overwritten" {
+@test "--keygen: only the owner can read the secret, and no file is overwritten" {
 	(umask 0; e3-cat --keygen k)
 	[ "$(stat -c %a k)" = 600 ]
 	grep -qE '^curve-secret .{40}$' k
@@ -192,7 +192,7 @@ prepare() {
 	[ ! -e r ] # the sockets are gone from the file system
 }
 
-@test "ZeroMQ: a slow reader holds the writer back and loses nothing" {
+@test "ZeroMQ: a slow reader slows the writer down and loses nothing" {
 	many 40 640 480 >forty.e3
 	mkfifo pipe
 	e3-cat "zmq:pull:ipc://$T/s" pipe &
@@ -210,7 +210,7 @@ prepare() {
 	ends 0 $reader
 }
 
-@test "ZeroMQ: a sender that is killed is a truncated stream, a reader that is killed an error" {
+@test "ZeroMQ: after a killed writer the stream is truncated, after a killed reader the writer fails" {
 	mkfifo in
 	e3-cat in "zmq:push:ipc://$T/s" &
 	sender=$!
@@ -241,7 +241,7 @@ prepare() {
 	grep -q "the reader disconnected before the end of the stream" err
 }
 
-@test "ZeroMQ: waiting for a peer that never comes ends on a signal, with nothing written" {
+@test "ZeroMQ: a signal ends the wait for a peer, and no file is written" {
 	e3-cat "$golden" "zmq:push:ipc://$T/s" 2>/dev/null &
 	a=$!
 	e3-cat "zmq:pull:ipc://$T/r" x.e3 2>/dev/null &
@@ -288,7 +288,7 @@ prepare() {
 	nothing_left
 }
 
-@test "SIGINT in the middle: a whole stream of the frames so far, exit 130" {
+@test "SIGINT in the middle: a complete stream of the frames so far, exit 130" {
 	mkfifo in
 	many 4 >four.e3
 	e3-cat in x.e3 --tee t.e3 &
@@ -305,7 +305,7 @@ prepare() {
 	nothing_left
 }
 
-@test "SIGINT when the reader takes nothing: the process still ends" {
+@test "SIGINT while the reader reads nothing: the process still ends" {
 	many 10 640 480 >ten.e3
 	mkfifo pipe
 	exec 8<>pipe # open, never read
@@ -318,7 +318,7 @@ prepare() {
 	grep -q "interrupted while the reader accepts no data" err
 }
 
-@test "the reader of standard output goes away: SIGPIPE, quietly, and the copy is not left half" {
+@test "the reader of standard output exits: SIGPIPE without a message, and no incomplete copy" {
 	many 10 640 480 >ten.e3
 	set +e +o pipefail
 	{ e3-cat --tee t.e3 ten.e3 2>err; echo $? >rc; } | head -c 1000 >first

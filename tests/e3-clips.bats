@@ -18,7 +18,7 @@ field() { # FILE NAME: of each record, sorted by clip
 }
 is() { [ "$(field "$1" "$2")" = "$3" ] || { echo "$2: $(field "$1" "$2"), expected $3"; cat "$1"; return 1; }; }
 
-@test "one clip fails, the others are done; the second run does that one; the third nothing" {
+@test "one clip fails and the others are done; a second run processes only that one, a third none" {
 	rc=0
 	e3-clips run --jobs 2 "${with[@]}" out clips/*.mp4 >first 2>err || rc=$?
 	[ "$rc" -eq 1 ]
@@ -46,7 +46,7 @@ is() { [ "$(field "$1" "$2")" = "$3" ] || { echo "$2: $(field "$1" "$2"), expect
 	cmp <(sort second) <(sort status)
 }
 
-@test "a clip is done again when it, an option or an output is another, and with --again" {
+@test "a clip is processed again when it, an option or an output changed, and with --again" {
 	run() { e3-clips run "${with[@]}" "$@" out clips/c1.mp4 clips/c2.mp4 >o 2>err || { cat o err; return 1; }; }
 	to_do() { grep -qx "e3-clips: 2 clips, $1 to process" err || { cat err; return 1; }; }
 	run && to_do 2
@@ -61,7 +61,7 @@ is() { [ "$(field "$1" "$2")" = "$3" ] || { echo "$2: $(field "$1" "$2"), expect
 	run --export '--ply {}/points.ply' --again && to_do 2
 }
 
-@test "killed in the middle: nothing half-written counts as done, and the next run goes on" {
+@test "killed in the middle: incomplete clips are not done, and the next run processes them" {
 	mkfifo clips/slow.mp4
 	e3-clips run "${with[@]}" --decode '--live all' out clips/c1.mp4 clips/slow.mp4 >o 2>err &
 	pid=$!
@@ -88,7 +88,7 @@ is() { [ "$(field "$1" "$2")" = "$3" ] || { echo "$2: $(field "$1" "$2"), expect
 	is o status "done done"
 }
 
-@test "a worker that is killed leaves a clip that is interrupted, not one that runs for ever" {
+@test "a clip whose worker was killed is interrupted, not running" {
 	mkdir -p out/x out/.clips
 	printf 'x\t%s\n' "$T/clips/c1.mp4" >out/.clips/1.all
 	echo '{"clip":"x","source":"c1.mp4","status":"running","frames":0,"seconds":0,"outputs":[],"error":null}' >out/x/clip.json
@@ -97,7 +97,7 @@ is() { [ "$(field "$1" "$2")" = "$3" ] || { echo "$2: $(field "$1" "$2"), expect
 	is s error "it was killed"
 }
 
-@test "each clip at a time gets a GPU of its own, of those there are" {
+@test "clips that run at the same time get different GPUs" {
 	mkdir bin
 	printf '#!/bin/sh\necho "e3-infer: GPU $CUDA_VISIBLE_DEVICES" >&2; sleep 0.5; exit 1\n' >bin/e3-infer
 	chmod +x bin/e3-infer
@@ -110,7 +110,7 @@ is() { [ "$(field "$1" "$2")" = "$3" ] || { echo "$2: $(field "$1" "$2"), expect
 	[ "$(field o error | grep -o 'GPU [0-9]' | sort | paste -sd' ')" = "GPU 0 GPU 1" ] || { cat o; return 1; }
 }
 
-@test "names: of the last part, of the whole path with --tree; from a list; odd ones" {
+@test "names of clips: last part of the path, whole path with --tree, from a list, unusual characters" {
 	mkdir -p a b
 	cp clips/c1.mp4 a/video.mp4
 	cp clips/c2.mp4 b/video.mp4
@@ -129,7 +129,7 @@ is() { [ "$(field "$1" "$2")" = "$3" ] || { echo "$2: $(field "$1" "$2"), expect
 	fails 2 "contains a tab or a line break" -- e3-clips run out $'a\nb.mp4'
 }
 
-@test "what is wrong with a command line" {
+@test "errors of the command line" {
 	fails 2 "no command" -- e3-clips
 	fails 2 "unknown command 'walk'" -- e3-clips walk out x
 	fails 2 "unknown option --frobnicate" -- e3-clips run --frobnicate out x

@@ -7,7 +7,7 @@ prepare() {
 	cd "$T" || return 1
 }
 
-@test "text: one line a message, kinds first" {
+@test "text: one line for each message, its kind first" {
 	e3-dump "$golden" >o
 	[ "$(cut -d' ' -f1 o | tr '\n' ' ')" = "head frame truth pred evict attn pred end " ]
 	sed -n 2p o >line
@@ -81,7 +81,7 @@ prepare() {
 	e3-dump --arrays "$golden" | grep -qF 'pose=f32[9][1,2,3,0,0,0.5,-1,0.75,1.25]'
 }
 
-@test "fields and values it does not know are shown" {
+@test "unknown fields and values are shown" {
 	/usr/bin/python3 -B "$ROOT/tests/edit_stream.py" "$golden" x.e3 'm[1][1]["new field"] = {"a": [1, None, True, 1.5], "b": b"xy", "t": "say \"hi\"\n"}'
 	e3-dump x.e3 | sed -n 2p | grep -qF 'new field"={a=[1,nil,true,1.5] b=(2 bytes) t="say "hi"?"}'
 	e3-dump --json x.e3 | sed -n 2p | /usr/bin/python3 -c '
@@ -116,7 +116,7 @@ assert json.loads(sys.stdin.read())["new field"] == {"a": [1, None, True, 1.5], 
 	[ "$(wc -l <o)" -eq 8 ]
 }
 
-@test "SIGINT while waiting: what came was shown, exit 130, nothing on standard error" {
+@test "SIGINT while waiting: all messages so far are shown, exit 130, nothing on standard error" {
 	mkfifo in
 	e3-dump <in >o 2>err &
 	pid=$!

@@ -65,7 +65,7 @@ no_output() { # killing e3-export leaves its temporary files, and never a half r
 	no_output killed
 }
 
-@test "the reader of an idle pipe goes away: the stages before it end quietly" {
+@test "the reader of an idle pipe exits: the stages before it end without a message" {
 	mkfifo in out
 	e3-cat in 2>err >out &
 	pid=$!
@@ -79,7 +79,7 @@ no_output() { # killing e3-export leaves its temporary files, and never a half r
 	[ ! -s err ]
 }
 
-@test "a peer that never comes: exit 1 after --timeout, whatever the kind of socket" {
+@test "no peer connects: exit 1 after --timeout, for every kind of socket" {
 	fails 1 "writing: zmq:push:$a: no reader connected within 1 s (--timeout)" -- e3-cat --timeout 1 "$golden" "zmq:push:$a"
 	fails 1 "reading: zmq:pull:$a: no writer connected within 1 s (--timeout)" -- e3-cat --timeout 1 "zmq:pull:$a" x.e3
 	fails 1 "reading: zmq:sub:$a: no publisher connected within 1 s (--timeout)" -- e3-cat --timeout 1 "zmq:sub:$a" x.e3
@@ -95,7 +95,7 @@ no_output() { # killing e3-export leaves its temporary files, and never a half r
 	nothing_left
 }
 
-@test "a peer that is connected and sends nothing is a failure only with --timeout" {
+@test "a connected peer that sends nothing is an error only with --timeout" {
 	mkfifo in
 	e3-cat in "zmq:push:$a" 2>err1 &
 	writer=$!
@@ -111,7 +111,7 @@ no_output() { # killing e3-export leaves its temporary files, and never a half r
 	[ ! -e x.e3 ]
 }
 
-@test "a reader leaves before the stream begins and another comes: nothing is lost" {
+@test "a reader disconnects before the stream begins and another connects: nothing is lost" {
 	mkfifo in
 	e3-cat -v in "zmq:push:$a" 2>err1 &
 	writer=$!
@@ -131,7 +131,7 @@ no_output() { # killing e3-export leaves its temporary files, and never a half r
 	cmp y.e3 "$golden"
 }
 
-@test "a writer leaves before the stream begins and another comes" {
+@test "a writer disconnects before the stream begins and another connects" {
 	mkfifo in
 	e3-cat -v "zmq:pull:$a" y.e3 2>err &
 	reader=$!
@@ -147,7 +147,7 @@ no_output() { # killing e3-export leaves its temporary files, and never a half r
 	cmp y.e3 "$golden"
 }
 
-@test "a publisher dies and comes back: the subscriber waits, continues, and reports what is missing" {
+@test "a publisher is killed and restarted: the subscriber waits, continues, and reports what is missing" {
 	many 9 >nine.e3
 	mkfifo in1 in2
 	e3-cat -v in1 "zmq:pub:$a" 2>err1 &
@@ -175,7 +175,7 @@ no_output() { # killing e3-export leaves its temporary files, and never a half r
 	[ "$(kinds x.e3 | sed 's/.* //')" = end:6 ]
 }
 
-@test "a publisher that does not come back, or comes back with another stream" {
+@test "a publisher is not restarted, or restarts with another stream" {
 	mkfifo in
 	for again in no yes; do
 		e3-cat -v in "zmq:pub:$a" 2>err1 &
@@ -235,7 +235,7 @@ no_output() { # killing e3-export leaves its temporary files, and never a half r
 	said err2 "5 of 9 frames arrived"
 }
 
-@test "a subscriber that comes after the end gets head and end at once while another still reads; the publisher waits for no more" {
+@test "a subscriber that connects after the end gets head and end while another still reads" {
 	many 200 160 120 >many.e3
 	mkfifo in slow
 	e3-cat -v --queue 4 in "zmq:pub:$a" 2>err1 &
@@ -283,7 +283,7 @@ no_output() { # killing e3-export leaves its temporary files, and never a half r
 	said err "$got of 200 frames arrived"
 }
 
-@test "data that is not a message, from a foreign peer, is refused by name: nothing is written and the reader ends" {
+@test "data from a foreign peer that is not a message is refused with the reason, and no file is written" {
 	while IFS='|' read -r what text; do
 		e3-cat "zmq:pull:$a" x.e3 2>err &
 		pid=$!
@@ -317,7 +317,7 @@ no_output() { # killing e3-export leaves its temporary files, and never a half r
 	nothing_left
 }
 
-@test "a stranger that connects to a listening port disturbs nothing, before the writer comes and while it writes" {
+@test "a client that is not an e3 peer does not disturb the stream, before and while the writer is connected" {
 	mkfifo in
 	e3-cat -v "zmq:pull:$a" x.e3 2>err &
 	reader=$!
@@ -349,7 +349,7 @@ no_output() { # killing e3-export leaves its temporary files, and never a half r
 	kill $server
 }
 
-@test "a tool that waits for a peer says so before --timeout is over, and what it knows" {
+@test "a tool that waits for a peer reports it, with the reason if known, before --timeout is over" {
 	rc=0
 	e3-cat --timeout 5.5 "$golden" "zmq:push:$a" 2>err || rc=$?
 	[ "$rc" -eq 1 ]

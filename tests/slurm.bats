@@ -69,7 +69,7 @@ field() { # FILE NAME: of each record, in order
 	grep -q '^e3-clips: 6 clips, 0 to process$' err
 }
 
-@test "a task that is stopped is recorded as such, and runs again" {
+@test "a stopped task is recorded as interrupted, and runs again" {
 	mkfifo clips/slow.mp4
 	e3-clips submit --decode '--live all' --infer "--model seed:tiny:1 --budget 2f --threads 1" out2 clips/slow.mp4 2>err
 	job=$(sed -n 's/.*submitted as job \([0-9]*\),.*/\1/p' err)
