@@ -29,7 +29,7 @@ fails() {
 wait_until() {
 	local seconds=$1 end=$((SECONDS + $1))
 	shift
-	until "$@"; do
+	until "$@" 2>/dev/null; do
 		[ "$SECONDS" -le "$end" ] || { echo "not within $seconds s: $*"; return 1; }
 		sleep 0.05
 	done

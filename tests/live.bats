@@ -255,7 +255,7 @@ chosen() { # TIMES NUMBERS OPTION...
 @test "when a network source does not come back, the frames so far are a whole stream; exit 1" {
 	start e3-decode --reconnect 1 "tcp://127.0.0.1:$port?listen" -o "$T/s.e3" 2>"$T/err"
 	local pid=$!
-	wait_until 10 eval "ffmpeg -v quiet -re -f lavfi -i testsrc2=s=64x48:r=20 -t 1 -pix_fmt yuv420p -c:v libx264 -g 5 -tune zerolatency -f mpegts tcp://127.0.0.1:$port"
+	wait_until 60 eval "ffmpeg -v quiet -re -f lavfi -i testsrc2=s=64x48:r=20 -t 1 -pix_fmt yuv420p -c:v libx264 -g 5 -tune zerolatency -f mpegts tcp://127.0.0.1:$port"
 	ends 1 "$pid"
 	grep -q "tcp://127.0.0.1:$port?listen: .*: not back within 1 s" "$T/err" || { cat "$T/err"; return 1; }
 	live <"$T/s.e3" >"$T/seen"

@@ -246,9 +246,9 @@ m[1:-1] = [[k, dict(x, i=n - 1 - x["i"])] for k, x in m[-2:0:-1]]'
 	infer --load-cache "$cache" "$frames" >"$T/2.e3"
 	e3-cat --take 4 "$f/first.e3" >"$T/short.e3"
 	fails 1 "joining: $T/short.e3: ends with frame 3, but $T/2.e3 continues after frame 5" -- e3-cat "$T/short.e3" --then "$T/2.e3" "$T/o.e3"
-	fails 1 "does not go on after another stream" -- e3-cat "$T/2.e3" --then "$f/first.e3" "$T/o.e3"
+	fails 1 "does not continue another stream" -- e3-cat "$T/2.e3" --then "$f/first.e3" "$T/o.e3"
 	infer --load-cache "$cache" --freeze "$frames" >"$T/3.e3"
-	fails 1 "does not go on after another stream" -- e3-cat "$f/first.e3" --then "$T/3.e3" "$T/o.e3"
+	fails 1 "does not continue another stream" -- e3-cat "$f/first.e3" --then "$T/3.e3" "$T/o.e3"
 	head -c 300000 "$f/first.e3" >"$T/cut.e3"
 	fails 1 "truncated" -- e3-cat "$T/cut.e3" --then "$T/2.e3" "$T/o.e3"
 	[ ! -e "$T/o.e3" ]
