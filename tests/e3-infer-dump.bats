@@ -101,3 +101,21 @@ setup_file() {
 	run -2 e3-infer --dump-layers 1 -o /dev/null "$BATS_FILE_TMPDIR/frames.e3"
 	[[ $output == *"--dump-layers: needs --dump"* ]]
 }
+
+@test "compare_dumps.py names the first activation that differs" {
+	local a=$BATS_FILE_TMPDIR/all/of/it
+	"$ROOT/tests/compare_dumps.py" "$a" "$a" >"$T/same"
+	[ "$(tail -1 "$T/same")" = "first beyond 1e-05: none" ]
+	cp -r "$a" "$T/other"
+	/usr/bin/python3 - "$T/other" <<-'PY'
+		import sys
+		import numpy as np
+		for name in "frame000002.agg.03.frame", "frame000002.agg.02.global", "frame000003.vit.00":
+		    path = f"{sys.argv[1]}/{name}.npy"
+		    np.save(path, np.load(path) * np.float32(1.001))
+	PY
+	rc=0
+	"$ROOT/tests/compare_dumps.py" "$T/other" "$a" >"$T/differ" || rc=$?
+	[ "$rc" -eq 1 ]
+	[ "$(tail -1 "$T/differ")" = "first beyond 1e-05: frame000002.agg.02.global.npy" ]
+}

@@ -140,17 +140,23 @@ included_layers() {
 	tests/citations.py
 }
 
-@test "a citation of a missing document or section is reported" {
+@test "paths of source files in HACKING.md, README.md and doc/ exist" {
+	tests/citations.py --paths
+}
+
+@test "a citation of a missing document, section or source file is reported" {
 	# Written in pieces, so that this file holds no wrong citation itself.
 	local d=doc/
 	printf '/* dev: what (%snetwork.md 5.2,\n * 99.1). */\n' "$d" >"$T/section.c"
 	printf '# see %snothing.md 1\n' "$d" >"$T/file.sh"
+	printf 'lib/e3/data.h and lib/e3/nothing.h\n' >"$T/path.md"
 	printf '/* %snetwork.md 5.1 to 5.3 and %sdesign.md 6, %sformats.md */\n' "$d" "$d" "$d" >"$T/good.c"
 	tests/citations.py "$T/good.c"
 	rc=0
-	tests/citations.py "$T/section.c" "$T/file.sh" >"$T/out" || rc=$?
+	tests/citations.py --paths "$T/section.c" "$T/file.sh" "$T/path.md" >"$T/out" || rc=$?
 	[ "$rc" -eq 1 ]
-	[ "$(wc -l <"$T/out")" -eq 2 ]
+	[ "$(wc -l <"$T/out")" -eq 3 ]
+	grep -q 'path.md:1: lib/e3/nothing.h does not exist$' "$T/out"
 	grep -q 'section.c:1: doc/network.md has no section 99.1$' "$T/out"
 	grep -q "file.sh:1: ${d}nothing.md does not exist\$" "$T/out"
 }

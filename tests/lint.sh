@@ -47,7 +47,7 @@ else
 	echo "lint: skipped the layout of C sources: there is no clang-format 14"
 fi
 
-tests/citations.py || complain "a citation of a document or section that does not exist"
+tests/citations.py --paths || complain "a citation of a document, a section or a source file that does not exist"
 
 # Absolute paths of somebody's home or work folders have no place in the tree (this file spells them so that it does not match).
 git grep -nIE '/(w[o]rk|h[o]me/[a-z]|r[o]ot|Us[e]rs)/' -- . ':!tests/fuzz/corpus' && complain "a path of one machine"
