@@ -287,13 +287,17 @@ static __device__ __forceinline__ void join(float &m, float &l, float (&o)[4], f
 		o[i] = o[i] * a + o2[i] * b;
 }
 
-/* A warp takes every eighth key, 4 at a time; lane t has channels t + 32 i. */
+/* The running result of one query: weighted values, reference and sum of the exponentials. */
+typedef struct few {
+	float o[4], m, l;
+} few;
+
+/* The keys of a stretch (x to y): each warp takes every eighth group of 4 keys; lane t has channels t + 32 i. */
 template <typename T>
-static __device__ void few_keys(const plan &p, int head, const float (&q)[4], int from, int to, float (&o)[4], float &m,
-	float &l)
+static __device__ void few_keys(const plan &p, int head, const float (&q)[4], int2 stretch, few &r)
 {
-	int lane = threadIdx.x & 31;
-	for (int key = from + threadIdx.x / 32 * 4; key < to; key += THREADS / 32 * 4) {
+	int lane = threadIdx.x & 31, to = stretch.y;
+	for (int key = stretch.x + threadIdx.x / 32 * 4; key < to; key += THREADS / 32 * 4) {
 		float s[4] = {}, v[4][4];
 #pragma unroll
 		for (int j = 0; j < 4; j++) {
@@ -313,7 +317,7 @@ static __device__ void few_keys(const plan &p, int head, const float (&q)[4], in
 			for (int by = 1; by < 32; by *= 2)
 				s[j] += __shfl_xor_sync(~0u, s[j], by);
 			if (key + j < to)
-				join(m, l, o, s[j] * p.scale, 1.0f, v[j]);
+				join(r.m, r.l, r.o, s[j] * p.scale, 1.0f, v[j]);
 		}
 	}
 }
@@ -325,11 +329,12 @@ template <typename T> static __global__ void __launch_bounds__(THREADS) few_kern
 	__shared__ bool last;
 	int lane = threadIdx.x & 31, warp = threadIdx.x / 32, head = blockIdx.y, row = blockIdx.z, d = p.kv.head_dim;
 	int from = blockIdx.x * p.split, to = min(from + p.split, p.kv.n_keys), query = head * p.rows + row;
-	float q[4], o[4] = {}, o2[4], m = -INFINITY, l = 0;
+	few r = {{}, -INFINITY, 0};
+	float q[4], o2[4], (&o)[4] = r.o, &m = r.m, &l = r.l;
 #pragma unroll
 	for (int i = 0; i < 4; i++)
 		q[i] = lane + 32 * i < d ? load((const T *)p.q + (size_t)query * d + lane + 32 * i) : 0.0f;
-	few_keys<T>(p, head, q, from, to, o, m, l);
+	few_keys<T>(p, head, q, make_int2(from, to), r);
 #pragma unroll
 	for (int i = 0; i < 4; i++)
 		room[warp][lane + 32 * i] = o[i];

@@ -8,7 +8,7 @@
  * Work is the line of all (head, query tile, key tile) steps, cut into equal parts, one for each multiprocessor,
  * whatever the number of queries (or at the query tiles, where the keys are few). A query tile cut between blocks
  * leaves partial results in the workspace, and the last of its blocks to arrive adds them up, always in the order of
- * the keys: same input, same bits. Nobody waits for another block.
+ * the keys: same input, same bits. No block waits for another.
  */
 #include "attend_wgmma_fetch.cuh"
 
@@ -18,9 +18,10 @@
 
 /* ---- computing ---- */
 
-/* The running state of a thread. Its reference m for the exponentials is the largest score of the first tile, and stays
- * while the sums of a tile are below HIGH: no other maximum is looked for. f32 and bf16 have room for that, above and
- * below. When a sum is not below it, the scores may be beyond recovery; they are computed anew and m follows.
+/* The running state of a thread. Flash attention usually moves the reference m of the exponentials to the maximum of
+ * every tile. Here m is the largest score of the first tile and stays there as long as the sums of a tile are below
+ * HIGH: f32 and bf16 have range enough above and below it, and no maximum needs to be found. When a sum reaches HIGH,
+ * exponentials may have overflowed; the scores of that tile are computed again and m moves to their maximum.
  *
  * A thread has rows lane / 4 and 8 further on of its warp's 16, of these columns 2 (lane % 4) + {0, 1} of every 8; the
  * four threads of a row agree on m and each has its share of l. */
@@ -149,6 +150,8 @@ static __device__ __forceinline__ void attend_part(const plan &p, cursor &at, in
 	st.m[0] = st.m[1] = -INFINITY;
 	st.l[0] = st.l[1] = 0;
 
+	/* Before the loop, the first tile of keys: wait for K, scores, mask, the reference m, exponentials. What the loop
+	 * finds in `pr` are the probabilities of the tile before, as bf16, whose product with V is still to be made. */
 	int stage = at.n % STAGES;
 	e3_mbar_wait(bar_of(at.bars.full, 0, stage), at.n / STAGES & 1);
 	e3_wgmma_fence();
@@ -163,24 +166,30 @@ static __device__ __forceinline__ void attend_part(const plan &p, cursor &at, in
 	exponentiate(s, st.m, st.l, c);
 	pack(s, pr);
 	for (int step = part.x + 1; step < part.y; step++) {
+		/* 1. Wait for K of this step and for V of the step before. */
 		int last = stage;
 		uint32_t phase = at.n / STAGES & 1;
 		at.n++;
 		stage = at.n % STAGES;
 		e3_mbar_wait(bar_of(at.bars.full, 0, stage), at.n / STAGES & 1);
 		e3_mbar_wait(bar_of(at.bars.full, 1, last), phase);
+		/* 2. Start both products: the scores of this step, then the probabilities of the step before times its V. */
 		e3_hold(st.o);
 		e3_wgmma_fence();
 		scores(s, q, k0 + stage * (TILE >> 4));
 		e3_wgmma_commit();
 		weigh(st.o, pr, v0 + last * (TILE >> 4));
 		e3_wgmma_commit();
+		/* 3. Wait for the first only, and exponentiate while the tensor cores work on the second. */
 		e3_wgmma_wait<1>();
 		e3_hold(s);
 		int valid = p.kv.n_keys - step * KEYS;
 		if (valid < KEYS)
 			mask(s, valid);
 		exponentiate(s, st.m, sum, c);
+		/* 4. Rarely: a sum is too large (or not a number). The warp computes the scores of this tile again from shared
+		 *    memory, since exponentiation has overwritten them, moves m to their maximum, and scales what it has summed
+		 *    up so far. */
 		bool moved = __any_sync(~0u, !(fmaxf(sum[0], sum[1]) < HIGH));
 		if (moved) {
 			e3_wgmma_wait<0>();
@@ -201,6 +210,8 @@ static __device__ __forceinline__ void attend_part(const plan &p, cursor &at, in
 			}
 			exponentiate(s, st.m, sum, c);
 		}
+		/* 5. K of this step is not needed any more; add up; wait for the second product and return V of the step
+		 *    before. */
 		release(at.bars.empty, 0, stage);
 		st.l[0] += sum[0];
 		st.l[1] += sum[1];
@@ -211,8 +222,10 @@ static __device__ __forceinline__ void attend_part(const plan &p, cursor &at, in
 #pragma unroll
 			for (int i = 0; i < 32; i++)
 				st.o[i] *= shrink[i >> 1 & 1];
+		/* 6. The probabilities become bf16 operands for the next step. */
 		pack(s, pr);
 	}
+	/* After the loop: the last tile times its V, then the sum over the four threads of a row. */
 	e3_mbar_wait(bar_of(at.bars.full, 1, stage), at.n / STAGES & 1);
 	e3_hold(st.o);
 	e3_wgmma_fence();
@@ -229,7 +242,7 @@ static __device__ __forceinline__ void attend_part(const plan &p, cursor &at, in
 	}
 }
 
-/* A warpgroup without rows keeps pace with the others. */
+/* A warpgroup without rows returns every stage, so that the fetching warpgroup can go on. */
 static __device__ void skip_part(cursor &at, int2 part)
 {
 	for (int step = part.x; step < part.y; step++, at.n++) {

@@ -81,7 +81,7 @@ static __device__ __forceinline__ void fetch(const plan &p, const char *const fr
 	}
 }
 
-/* Tells the consumers that half-tile n has arrived: all its parts by every fetching thread. */
+/* Tells the computing warpgroups that this warp's parts of half-tile n have arrived. */
 static __device__ __forceinline__ void announce(uint32_t full, int n)
 {
 	e3_fence_async();
@@ -106,6 +106,9 @@ static __device__ __forceinline__ void produce(const plan &p, ring bars, uint32_
 			next[1] = source(p, (step + 1) * KEYS + 64, at);
 #pragma unroll
 			for (int half = 0; half < 2; half++, n++) {
+				/* 1. Wait until every computing warp has returned this half of the stage.
+				 * 2. Start the copies of it, as one group.
+				 * 3. Announce the half-tile of LAG groups ago, whose copies have arrived by now. */
 				int stage = (n >> 1) % STAGES;
 				e3_mbar_wait(bar_of(bars.empty, half, stage), ((n >> 1) / STAGES & 1) ^ 1);
 				fetch(p, from, p.kv.n_keys - step * KEYS, to + (half ? V_AT : K_AT) + stage * TILE);

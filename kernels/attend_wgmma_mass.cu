@@ -1,6 +1,6 @@
 /* kernels: the mass of each key on Hopper, bf16, head_dim 64.
  *
- * Scores are computed turned round: rows are keys, columns queries, so that a thread adds up the probabilities of its
+ * Scores are computed transposed: rows are keys, columns are queries, so that a thread adds up the probabilities of its
  * two keys in registers. A block keeps the queries of one head in shared memory (a chunk of at most MAX_TILES tiles),
  * and its four warpgroups walk on their own along the line of (tile of 64 keys, tile of 176 queries) steps, cut into
  * equal parts: a product, then its exponentials, while the other three do theirs. Sums go to the workspace, one piece
@@ -166,8 +166,8 @@ static __device__ __forceinline__ void put_piece(const float (&sum)[4], float *p
 	}
 }
 
-/* The warpgroups take turns with the tensor cores, one product each, in every round of a block: left alone they would
- * all wait for theirs at the same time, and all exponentiate at the same time. */
+/* The warpgroups take turns with the tensor cores, one product each, in every round of a block: without turns
+ * they would all wait for a product at the same time, and all exponentiate at the same time. */
 static __device__ __forceinline__ void await_turn(int group, bool first)
 {
 	if (!first || group > 0)
@@ -179,7 +179,8 @@ static __device__ __forceinline__ void pass_turn(int group, bool last)
 		e3_bar_arrive(BAR_TURN + (group + 1) % GROUPS, 256);
 }
 
-/* The steps of one worker; one that has fewer than the others, or none, passes its turn on. */
+/* The steps of one worker: (tile of keys, tile of queries), queries fastest. A worker that has fewer steps than the
+ * others, or none, still takes part in the turns. */
 static __device__ __forceinline__ void work(const plan &p, const room &r, int head, int worker, share mine)
 {
 	int at = begin_of(mine, worker), steps = worker < p.workers ? begin_of(mine, worker + 1) - at : 0,
@@ -197,27 +198,34 @@ static __device__ __forceinline__ void work(const plan &p, const room &r, int he
 			pass_turn(group, round + 1 == rounds);
 			continue;
 		}
+		/* 1. New keys: wait until this thread's copies have arrived, make them visible to the products, and wait for
+		 * the other threads of the warpgroup. */
 		if (fresh) {
 			e3_cp_wait<0>();
 			e3_fence_async();
 			e3_bar(BAR_GROUP + group, 128);
 		}
-		if (round < mine.tiles) { /* these queries are met for the first time */
+		/* 2. In the first pass over the queries: wait until this tile of them has arrived. */
+		if (round < mine.tiles) {
 			e3_mbar_wait(r.bars + 8 * query, 0);
 			e3_fence_async();
 		}
+		/* 3. The product, when it is this warpgroup's turn; the turn is passed on when the product is complete. */
 		await_turn(group, round == 0);
 		scores(s, k, q + query * (Q_TILE >> 4));
 		e3_wgmma_wait<0>();
 		pass_turn(group, round + 1 == rounds);
 		e3_hold(s);
+		/* 4. After the last queries, ask for the next keys; they arrive while this step exponentiates. */
 		fresh = last;
 		if (last && round + 1 < steps) {
-			e3_bar(BAR_GROUP + group, 128); /* nobody's product needs these keys any more */
+			e3_bar(BAR_GROUP + group, 128); /* no product of the warpgroup needs these keys any more */
 			ask_keys(p, head, (tile + 1) * KEYS, r.k);
 		}
+		/* 5. Probabilities from scores and log-sum-exp, added to the sums of the two keys of this thread. */
 		add_up(s, sum, lse + query * QUERIES, c);
 		query++;
+		/* 6. The keys are finished, or the worker is: the sums go to the workspace. */
 		if (last || round + 1 == steps) {
 			put_piece(sum, piece_of(p, blockIdx.y, worker, tile));
 			sum[0] = sum[1] = sum[2] = sum[3] = 0;

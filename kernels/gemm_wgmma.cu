@@ -1,10 +1,15 @@
 /* kernels: products with the tokens of a frame on Hopper, and what follows while the result is still in registers: bias
- * and activation into the type of the input; norm, rotation and the way into the cache.
+ * and activation, stored in the type of the input; or norm and rotation of heads, stored as queries and into the cache.
  *
- * One tile of the result for each block: two or three warpgroups compute 64 rows each, one warp fetches tiles of 64
- * channels into a ring in shared memory through tensor maps. Two neighbouring blocks share the tile of x: each fetches
- * half of it for both. The shape of the tile is chosen so that the tiles fill the multiprocessors in as few rounds as
- * possible.
+ * Each block computes one tile of the result: two or three warpgroups compute 64 rows each, one thread of a further
+ * warpgroup fetches tiles of 64 channels of x and w into a ring in shared memory through tensor maps. Two neighbouring
+ * blocks (a cluster) have the same rows of x and different columns of w: each fetches half of the tile of x for both.
+ *
+ * A stage of the ring has two barriers. `full` completes when the bytes that were announced for it have arrived.
+ * `empty` completes when the computing warps of both blocks have finished with the stage, since each block writes into
+ * the ring of the other. Both flip their phase each time round the ring: stage k % STAGES is in round k / STAGES.
+ *
+ * The shape of the tile is chosen so that the tiles fill the multiprocessors in as few rounds as possible (cost).
  */
 #include "attend_wgmma.cuh"
 #include "place.cuh"
@@ -13,7 +18,7 @@
 #include <type_traits>
 
 enum { DEPTH = 64, PAIR = 2, BARRIERS = 256, MOST_SHARED = 225 << 10 };
-enum { AFTER_SHORT, AFTER_PLACE };
+enum { AFTER_STORE, AFTER_PLACE }; /* what follows the product */
 
 typedef struct tile_args {
 	int rows, out, steps, ldo;
@@ -100,7 +105,7 @@ static __device__ __forceinline__ float quick_gelu(float x)
 
 /* Row r, columns from o0 on, of which this thread has d[4 * block + half * 2 + {0, 1}]. */
 template <int BN, typename T>
-static __device__ __forceinline__ void after_short(const tile_args &a, const float (&d)[BN / 2], int r, int half,
+static __device__ __forceinline__ void after_store(const tile_args &a, const float (&d)[BN / 2], int r, int half,
 	int o0, const float *bias)
 {
 	int col = 2 * (threadIdx.x & 3);
@@ -209,7 +214,7 @@ static __device__ __forceinline__ void after_place(const tile_args &a, const flo
 	}
 }
 
-/* Biases of the tile's columns, and the norms of queries and keys, to where they are at hand when the sums are done. */
+/* Copies the biases of the tile's columns, and the norms of queries and keys, into shared memory for the end. */
 template <int BN, int AFTER> static __device__ void fill_near(const tile_args &a, int o0, float *near)
 {
 	for (int k = threadIdx.x; k < BN; k += blockDim.x)
@@ -228,7 +233,7 @@ template <int GROUPS, int BN> struct tile_shape {
 						 THREADS = 128 * (GROUPS + 1);
 };
 
-/* Clusters are asked for where there is something to run in them: other architectures compile the kernel empty. */
+/* Other architectures compile the kernel empty, and without clusters. */
 #ifdef E3_WGMMA
 #define IN_PAIRS __cluster_dims__(1, PAIR, 1)
 #else
@@ -254,12 +259,16 @@ static __global__ void IN_PAIRS __launch_bounds__(128 * (GROUPS + 1), 1) tile(co
 		asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
 	}
 	fill_near<BN, AFTER>(a, o0, near);
-	pair_sync();
-	if (group == GROUPS) {
+	pair_sync();           /* both blocks have initialised their barriers before either arrives at one of the other */
+	if (group == GROUPS) { /* the warpgroup that fetches needs few registers; the others get them */
 		e3_regs_less<40>();
 		if (threadIdx.x == GROUPS * 128) {
 			asm volatile("griddepcontrol.wait;" ::: "memory"); /* what makes x may still be running */
 			for (int k = 0; k < a.steps; k++) {
+				/* 1. Wait until both blocks have finished with what this stage held a round ago (in the first round a
+				 *    wait for the opposite phase returns at once).
+				 * 2. Announce how many bytes will arrive in this block's stage: x in two halves, w whole.
+				 * 3. Fetch this block's half of x into both blocks, and its own w. */
 				int s = k % S::STAGES;
 				uint32_t to = smem + s * S::STAGE, mine = rank * (S::BM / PAIR);
 				e3_mbar_wait(empty(s), (k / S::STAGES & 1) ^ 1);
@@ -276,6 +285,10 @@ static __global__ void IN_PAIRS __launch_bounds__(128 * (GROUPS + 1), 1) tile(co
 			d[k] = 0;
 		int lane = threadIdx.x % 32;
 		for (int k = 0; k < a.steps; k++) {
+			/* 1. Wait for the tiles of this step.
+			 * 2. Start the products of its four times 16 channels; they run on their own.
+			 * 3. Wait until at most this step's products are under way, so those of the step before are complete.
+			 * 4. Only then return the stage of the step before, to both blocks: lane 0 tells one, lane 1 the other. */
 			int s = k % S::STAGES;
 			e3_mbar_wait(full(s), k / S::STAGES & 1);
 			uint64_t x = e3_desc(smem + s * S::STAGE + group * 64 * DEPTH * 2),
@@ -286,23 +299,22 @@ static __global__ void IN_PAIRS __launch_bounds__(128 * (GROUPS + 1), 1) tile(co
 				wgmma<BN, T>::ss(d, x + 2 * c, w + 2 * c, true);
 			e3_wgmma_commit();
 			e3_wgmma_wait<1>();
-			if (k > 0 &&
-				lane <
-					PAIR) /* the step before is done with its tiles, also with the half that the other block fetched */
+			if (k > 0 && lane < PAIR)
 				arrive_at(empty((k - 1) % S::STAGES), lane);
 		}
+		/* The sums are complete: a thread has rows r and r + 8, two columns of every eight. */
 		e3_wgmma_wait<0>();
 		e3_hold(d);
 		int r = p0 + group * 64 + threadIdx.x / 32 % 4 * 16 + lane / 4;
 #pragma unroll
 		for (int half = 0; half < 2; half++) {
-			if constexpr (AFTER == AFTER_SHORT)
-				after_short<BN, T>(a, d, r + 8 * half, half, o0, near);
+			if constexpr (AFTER == AFTER_STORE)
+				after_store<BN, T>(a, d, r + 8 * half, half, o0, near);
 			else
 				after_place<BN>(a, d, r + 8 * half, half, o0, near);
 		}
 	}
-	pair_sync(); /* nobody leaves while the other may still write to or arrive in its shared memory */
+	pair_sync(); /* neither block ends while the other may still write to its shared memory or arrive at its barriers */
 #endif
 }
 
@@ -310,12 +322,12 @@ typedef CUresult encode_tiled(CUtensorMap *, CUtensorMapDataType, cuuint32_t, vo
 	const cuuint64_t *, const cuuint32_t *, const cuuint32_t *, CUtensorMapInterleave, CUtensorMapSwizzle,
 	CUtensorMapL2promotion, CUtensorMapFloatOOBfill);
 
-/* Boxes of 64 channels × `box` rows of a matrix [rows][ld]. */
-static int describe(const e3_cuda *c, CUtensorMap *map, CUtensorMapDataType type, const void *p, const int size[3],
-	int box, e3_err *err)
+/* The tensor map of a matrix: boxes of 64 channels × `box` rows. size: rows, columns, values from row to row, box. */
+static int describe(const e3_cuda *c, CUtensorMap *map, CUtensorMapDataType type, const void *p, const int size[4],
+	e3_err *err)
 {
 	cuuint64_t dims[2] = {(cuuint64_t)size[1], (cuuint64_t)size[0]}, strides[1] = {(cuuint64_t)size[2] * 2};
-	cuuint32_t boxes[2] = {DEPTH, (cuuint32_t)box}, steps[2] = {1, 1};
+	cuuint32_t boxes[2] = {DEPTH, (cuuint32_t)size[3]}, steps[2] = {1, 1};
 	CUresult rc = ((encode_tiled *)c->encode_tiled)(map, type, 2, const_cast<void *>(p), dims, strides, boxes, steps,
 		CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B, CU_TENSOR_MAP_L2_PROMOTION_L2_256B,
 		CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
@@ -329,10 +341,10 @@ static int launch(const e3_cuda *c, const e3_tiles *g, const tile_args *a, e3_er
 {
 	typedef tile_shape<GROUPS, BN> S;
 	CUtensorMap x, w;
-	const int size_x[3] = {g->rows, g->in, g->ldx}, size_w[3] = {g->out, g->in, g->ldw};
+	const int size_x[4] = {g->rows, g->in, g->ldx, S::BM / PAIR}, size_w[4] = {g->out, g->in, g->ldw, BN};
 	CUtensorMapDataType type =
 		std::is_same<T, bf16>::value ? CU_TENSOR_MAP_DATA_TYPE_BFLOAT16 : CU_TENSOR_MAP_DATA_TYPE_FLOAT16;
-	if (describe(c, &x, type, g->x, size_x, S::BM / PAIR, err) || describe(c, &w, type, g->w, size_w, BN, err))
+	if (describe(c, &x, type, g->x, size_x, err) || describe(c, &w, type, g->w, size_w, err))
 		return -1;
 	E3_TRY(cudaFuncSetAttribute(tile<GROUPS, BN, AFTER, T>, cudaFuncAttributeMaxDynamicSharedMemorySize, S::SHARED),
 		"product");
@@ -379,5 +391,5 @@ int e3_cuda_tiles(e3_cuda *c, const e3_tiles *g, e3_err *err)
 		a.place = *g->place;
 		return half ? choose<AFTER_PLACE, f16>(c, g, &a, err) : choose<AFTER_PLACE, bf16>(c, g, &a, err);
 	}
-	return half ? choose<AFTER_SHORT, f16>(c, g, &a, err) : choose<AFTER_SHORT, bf16>(c, g, &a, err);
+	return half ? choose<AFTER_STORE, f16>(c, g, &a, err) : choose<AFTER_STORE, bf16>(c, g, &a, err);
 }

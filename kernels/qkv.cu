@@ -3,13 +3,15 @@
 #include "place.cuh"
 #include "values.cuh"
 
-/* A warp for each head of each row; heads of q, then of k, then of v. d at most 128 (doc/network.md 5.2). */
+/* A warp for each head of each row; heads of q, then of k, then of v (doc/network.md 5.2). Lane t has channels t + 32
+ * k, so d is at most 128. */
 template <typename T> static __global__ void __launch_bounds__(256) place(place_args a, const float *product)
 {
 	int groups = 3 * a.heads, job = blockIdx.x * 8 + threadIdx.x / 32, lane = threadIdx.x % 32;
 	if (job >= a.rows * groups)
 		return;
 	int row = job / groups, group = job % groups, kind = group / a.heads, head = group % a.heads;
+	/* 1. The projected head, with its bias. */
 	const float *y = product + (size_t)job * a.d, *bias = a.bias ? a.bias + group * a.d : NULL;
 	float v[4], sum = 0, var = 0;
 #pragma unroll
@@ -18,7 +20,8 @@ template <typename T> static __global__ void __launch_bounds__(256) place(place_
 		v[k] = e < a.d ? y[e] + (bias ? bias[e] : 0.0f) : 0;
 		sum += v[k];
 	}
-	const place_norm norm = kind == 1 ? a.norm[1] : a.norm[0]; /* by index it would be copied to the stack */
+	/* 2. Queries and keys: LayerNorm over the head. (An index into a.norm would copy the array to the stack.) */
+	const place_norm norm = kind == 1 ? a.norm[1] : a.norm[0];
 	if (kind < 2 && norm.on) {
 		const float *w = norm.w, *b = norm.b;
 		float mean = warp_sum(sum) / a.d;
@@ -33,6 +36,7 @@ template <typename T> static __global__ void __launch_bounds__(256) place(place_
 				v[k] = (v[k] - mean) * inv * (w ? w[e] : 1.0f) + (w ? b[e] : 0.0f);
 		}
 	}
+	/* 3. Values, and everything where there is no rotation, are stored as they are. */
 	T *to = place_of<T>(a, kind, head, row);
 	if (kind == 2 || !a.rope) {
 #pragma unroll
@@ -41,7 +45,9 @@ template <typename T> static __global__ void __launch_bounds__(256) place(place_
 				to[lane + 32 * k] = as<T>(v[k]);
 		return;
 	}
-	/* Channel e of a half pairs with e ± quarter; sines follow the cosines of both halves (5.3). */
+	/* 4. Rotation: the first half of the channels by the row's angle, the second by the column's. Channel e of a half
+	 * pairs with e ± quarter, which another lane may have: shared memory. The sines follow the cosines of both halves
+	 * (5.3). */
 	__shared__ float room[8][128];
 	float *u = room[threadIdx.x / 32];
 	int quarter = a.d / 4, half = a.d / 2;
@@ -69,7 +75,7 @@ template <typename T> static cudaError_t launch_place(e3_cuda *c, const place_ar
 	return cudaGetLastError();
 }
 
-/* The camera head's: one row, nothing between product and cache. */
+/* The camera head: one row, and nothing happens between product and cache. */
 static int qkv_row(e3_cuda *c, const e3_qkv *op, e3_err *err)
 {
 	const e3_kv *kv = op->kv;
@@ -101,7 +107,7 @@ int e3_cuda_qkv(e3_dev *dev, const e3_qkv *op, e3_err *err)
 	e3_attend_kv pages;
 	const void *slot, *x;
 	int ldx;
-	/* The norm last: the product may be set up while it runs. */
+	/* The conversion of x comes last, so that the product can be set up while it runs. */
 	if (e3_cuda_put_kv(c, kv, &pages, err) ||
 		e3_cuda_stage(c, op->slot, (size_t)op->rows * sizeof *op->slot, &slot, err) ||
 		e3_cuda_product_input(c, &from, m, &x, &ldx, err))

@@ -10,6 +10,8 @@
 #include "e3/mem.h"
 #include "e3/num.h"
 
+#define COUNT(a) (int)(sizeof(a) / sizeof *(a))
+
 enum {
 	T_PATCHIFY,
 	T_LINEAR,

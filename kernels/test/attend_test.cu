@@ -61,8 +61,15 @@ static __global__ void into_pages(const float *from, void *const *page, int half
 	}
 }
 
-/* Normal values; a 64 Ki table is enough and fast. */
-static float *values(size_t n, int width, float scale, int every, float peak, bool f32, size_t from)
+/* Rows that are `peak` times as large as the others: every so many, from a third of `from` on; every 0: none. */
+typedef struct peaks {
+	int every;
+	float peak;
+	size_t from;
+} peaks;
+
+/* Normal values; a table of 4096 of them is enough and fast. */
+static float *values(const setup &s, size_t n, float scale, peaks high)
 {
 	float *h = (float *)malloc(n * sizeof *h), table[1 << 12], *d = (float *)dev_alloc(n * sizeof *d, 0);
 	for (int i = 0; i < 1 << 12; i++)
@@ -71,9 +78,10 @@ static float *values(size_t n, int width, float scale, int every, float peak, bo
 		uint64_t z = (i + 1) * 0x9E3779B97F4A7C15u ^ seed;
 		z = (z ^ z >> 31) * 0xBF58476D1CE4E5B9u;
 		float x = table[z >> 52] * scale;
-		if (every && i / width % every == 0 && i / width % from >= from / 3)
-			x *= peak;
-		h[i] = f32 ? x : __bfloat162float(__float2bfloat16_rn(x));
+		size_t row = i / s.dim;
+		if (high.every && row % high.every == 0 && row % high.from >= high.from / 3)
+			x *= high.peak;
+		h[i] = s.f32 ? x : __bfloat162float(__float2bfloat16_rn(x));
 	}
 	CHECK(cudaMemcpy(d, h, n * sizeof *h, cudaMemcpyHostToDevice));
 	free(h);
@@ -90,9 +98,9 @@ static problem make(setup s)
 	p.size = s.f32 ? 4 : 2;
 	p.pages = (s.keys + s.page_keys - 1) / s.page_keys;
 	size_t row = (size_t)s.heads * s.rows * s.dim, key = (size_t)s.heads * s.keys * s.dim;
-	p.q = values(row, s.dim, 1.6f, 7, s.peak, s.f32, 1);
-	p.k = values(key, s.dim, 1.0f, s.spike ? 97 : 0, s.spike, s.f32, s.keys);
-	p.v = values(key, s.dim, 1.0f, 0, 0, s.f32, 1);
+	p.q = values(s, row, 1.6f, {7, (float)s.peak, 1});
+	p.k = values(s, key, 1.0f, {s.spike ? 97 : 0, (float)s.spike, (size_t)s.keys});
+	p.v = values(s, key, 1.0f, {0, 0, 1});
 	p.qt = dev_alloc(row * p.size + SENTINEL, 0xff);
 	convert<<<256, 256>>>(p.q, p.qt, row, s.f32);
 	size_t bytes = ((size_t)2 * s.heads * s.page_keys * s.dim * p.size + 255) & ~(size_t)255;

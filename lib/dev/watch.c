@@ -1,8 +1,8 @@
 /* dev: the device that looks at another one. Every operation is passed on; notes become files, and with `count` the
  * operation is waited for and its time and bytes go into a table.
  *
- * What is watched happens in one branch, one operation after the other: branches, marks and pieces are not passed on, so
- * that the time of an operation is its own. Results are the same, since order within a branch is kept.
+ * What is watched happens in one branch, one operation after the other: branches, marks and pieces are not passed on,
+ * so that the time of an operation is its own. Results are the same, since order within a branch is kept.
  */
 #include "e3/watch.h"
 #include "e3/io.h"

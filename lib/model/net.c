@@ -5,14 +5,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int load_blocks(e3_loader *l, const char *family, int n, float eps, int heads, e3_block **out, e3_err *err)
+/* Blocks with the same shape, NAME.0, NAME.1, ... */
+typedef struct family {
+	const char *name;
+	int n, heads;
+	float eps;
+} family;
+
+static int load_blocks(e3_loader *l, const family *f, e3_block **out, e3_err *err)
 {
-	*out = e3_alloc((size_t)n, sizeof **out, "blocks", err);
+	*out = e3_alloc((size_t)f->n, sizeof **out, "blocks", err);
 	if (!*out)
 		return -1;
-	for (int k = 0; k < n; k++) {
-		snprintf(l->prefix, sizeof l->prefix, "%s.%d.", family, k);
-		if (e3_load_block(l, eps, heads, &(*out)[k], err))
+	for (int k = 0; k < f->n; k++) {
+		snprintf(l->prefix, sizeof l->prefix, "%s.%d.", f->name, k);
+		if (e3_load_block(l, f->eps, f->heads, &(*out)[k], err))
 			return -1;
 	}
 	return 0;
@@ -54,9 +61,11 @@ static int load_aggregator(e3_loader *l, e3_err *err)
 		return -1;
 	if (c->vit_registers && e3_load_host(l, "register_tokens", &net->vit_registers, err))
 		return -1;
-	return load_blocks(l, "aggregator.patch_embed.blocks", c->vit_depth, 1e-6f, c->vit_heads, &net->vit, err) ||
-			load_blocks(l, "aggregator.frame_blocks", c->layers, 1e-5f, c->heads, &net->frame, err) ||
-			load_blocks(l, "aggregator.global_blocks", c->layers, 1e-5f, c->heads, &net->global, err)
+	const family vit = {"aggregator.patch_embed.blocks", c->vit_depth, c->vit_heads, 1e-6f},
+				 frame = {"aggregator.frame_blocks", c->layers, c->heads, 1e-5f},
+				 global = {"aggregator.global_blocks", c->layers, c->heads, 1e-5f};
+	return load_blocks(l, &vit, &net->vit, err) || load_blocks(l, &frame, &net->frame, err) ||
+			load_blocks(l, &global, &net->global, err)
 		? -1
 		: 0;
 }
@@ -76,7 +85,8 @@ static int load_camera(e3_loader *l, e3_err *err)
 	if (e3_load_linear(l, "poseLN_modulation.1", &net->modulation, err) ||
 		e3_load_linear(l, "pose_branch.fc1", &net->pose1, err))
 		return -1;
-	return load_blocks(l, "camera_head.trunk", net->c.camera_depth, 1e-5f, net->c.camera_heads, &net->trunk, err);
+	const family trunk = {"camera_head.trunk", net->c.camera_depth, net->c.camera_heads, 1e-5f};
+	return load_blocks(l, &trunk, &net->trunk, err);
 }
 
 e3_net *e3_net_open(const e3_ckpt *ckpt, e3_dev *dev, e3_err *err)
