@@ -86,8 +86,9 @@ static __device__ __forceinline__ void e3_bar_arrive(int id, int threads)
 	asm volatile("bar.arrive %0, %1;" ::"r"(id), "r"(threads) : "memory");
 }
 
-/* One thread, after a barrier behind everybody's writes: true for the last of `total` to arrive, which may then read
- * what all wrote (past the first-level cache) once the others have passed another barrier; the counter is back at zero.
+/* One thread, after a barrier that follows the writes of all threads: true for the last of `total` to arrive, which may
+ * then read what all wrote (past the first-level cache) once the others have passed another barrier; the counter is
+ * back at zero.
  */
 static __device__ __forceinline__ bool e3_arrive(int *count, int total)
 {

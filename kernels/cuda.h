@@ -1,6 +1,6 @@
 /* kernels: what the files of the CUDA backend share: its state, errors, scratch memory, staging, types.
  *
- * Every operation only enqueues work on the stream of the branch at hand. Scratch memory grows when a shape is first
+ * Every operation only enqueues work on the stream of the current branch. Scratch memory grows when a shape is first
  * seen and stays; small arrays from the host (slots, page tables, pictures) go through a pinned ring that `finish`
  * rewinds. What lies between gather and launch is captured into a graph once the memory has stopped growing; the graph
  * of the frame before is brought up to date and started.

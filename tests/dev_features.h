@@ -1,4 +1,5 @@
-/* The table's cases of feature maps: convolutions, resizing, positions, the end of the dense heads. Part of dev_cases.h. */
+/* The table's cases of feature maps: convolutions, resizing, positions, the end of the dense heads. Part of
+ * dev_cases.h. */
 #ifndef DEV_FEATURES_H
 #define DEV_FEATURES_H
 

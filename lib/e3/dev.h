@@ -320,7 +320,7 @@ typedef struct e3_dense {
 
 enum { E3_BRANCHES = 3, E3_PIECES = 4 };
 
-/* Bytes of the memory that the device works in: in use (by everybody, as the device reports it; by this process on the
+/* Bytes of the memory that the device works in: in use (by all processes, as the device reports it; by this one on the
  * CPU), and in all. */
 typedef struct e3_memory {
 	uint64_t used, total;

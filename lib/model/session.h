@@ -94,7 +94,7 @@ int e3_camera_open(e3_session *s, e3_err *err);
 int e3_camera_step(e3_session *s, e3_err *err); /* into s->pose, there after finish */
 /* The keys and values that one of the caches keeps between frames. */
 e3_kv e3_camera_view(const e3_session *s, int cache);
-int e3_dpt_open(e3_session *s, e3_err *err); /* both heads, as far as they are wanted */
+int e3_dpt_open(e3_session *s, e3_err *err); /* the heads that are wanted */
 int e3_dpt_step(e3_session *s, const e3_dpt *net, const e3_dpt_state *d, float *value, float *conf, e3_err *err);
 
 /* attn.c: turns the masses (and attention maps) of the layers asked for into reports, key ids ascending. After wait. */
