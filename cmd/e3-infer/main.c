@@ -27,8 +27,7 @@ typedef struct infer {
 	e3_head head;        /* of the input, completed for the output */
 	bool head_sent, input_failed;
 	int64_t frames;
-	double ms;          /* of the last frame */
-	e3_latency latency; /* of a live source */
+	double ms; /* of the last frame */
 	double start, first_done;
 } infer;
 
@@ -188,7 +187,7 @@ static int pack(infer *f, const e3_result *r, infer_parcel *to, e3_err *err)
 {
 	to->pred.ms = f->ms;
 	to->pred.half = f->r.half;
-	to->pred.latency = to->pred.s.t_capture != 0 ? f->latency.last : 0;
+	to->pred.latency = to->pred.s.t_capture != 0 ? f->r.stage.latency.last : 0;
 	to->pred.has_pose = r->has_pose;
 	memcpy(to->pred.pose, r->pose, sizeof r->pose);
 	to->pred.depth = r->depth, to->pred.depth_conf = r->depth_conf;
@@ -231,7 +230,7 @@ static void report(infer *f)
 	if (!e3_progress_due())
 		return;
 	char left[64] = "", budget[64] = "", behind[64];
-	e3_latency_print(&f->latency, behind, sizeof behind);
+	e3_latency_print(&f->r.stage.latency, behind, sizeof behind);
 	if (f->head.frames > f->frames)
 		snprintf(left, sizeof left, ", %.0f s left", (double)(f->head.frames - f->frames) / rate);
 	if (isfinite(p->budget))
@@ -287,7 +286,7 @@ static int compute(infer *f, infer_parcel *to, infer_computed *computed, e3_err 
 	if (e3_session_step(f->session, to->fitted.px, &r, &to->evict, err))
 		return -1;
 	f->ms = 1e3 * (e3_now() - t);
-	e3_latency_add(&f->latency, to->pred.s.t_capture, e3_now_utc());
+	e3_latency_add(&f->r.stage.latency, to->pred.s.t_capture, e3_now_utc());
 	if (f->r.separate)
 		e3_evict_release(&to->evict); /* there is no cache to report */
 	*computed = (infer_computed){to};
@@ -352,15 +351,16 @@ static int send_end(infer *f, e3_err *err)
 		(f->resume.from ? begin(f, err) : !f->head_sent && send_head(f, err)))
 		return -1;
 	e3_cache_use use = f->session ? e3_session_cache(f->session) : (e3_cache_use){0};
-	e3_end end = {f->frames, e3_now() - f->start, e3_rss_peak(), use.now, use.peak, use.full,
-		e3_latency_mean(&f->latency), f->latency.max, device_used(f)};
+	e3_end end = e3_stage_end(&f->r.stage, f->frames);
+	end.seconds = e3_now() - f->start;
+	end.cache_now = use.now, end.cache_peak = use.peak, end.cache_full = use.full;
+	end.device_used = device_used(f);
 	e3_detail(
 		"%lld frames in %.2f s; resident memory at most %.1f MiB; cache %.1f MiB, at most %.1f, without eviction %.1f",
 		(long long)f->frames, end.seconds, (double)end.peak_rss / 1048576, (double)use.now / 1048576,
 		(double)use.peak / 1048576, (double)use.full / 1048576);
-	if (f->latency.n)
-		e3_detail("from capture to prediction: %.3f s on average, %.3f s at most", e3_latency_mean(&f->latency),
-			f->latency.max);
+	if (f->r.stage.latency.n)
+		e3_detail("from capture to prediction: %.3f s on average, %.3f s at most", end.latency_mean, end.latency_max);
 	return e3_out_end(f->r.stage.out, &end, err);
 }
 
