@@ -1,4 +1,4 @@
-/* dev: the CPU backend's table, memory and scratch. OpenBLAS does the products, one call per task of our own pool:
+/* dev: the CPU backend's table and memory. OpenBLAS does the products, one call per task of our own pool:
  * small products would lose more in OpenBLAS's own threads than they gain, and the steps around a product run on the
  * same thread, in cache. */
 #include "cpu.h"
@@ -73,29 +73,6 @@ static int cpu_nothing(e3_dev *dev, e3_err *err) { return 0; }
 static int cpu_note(e3_dev *dev, const e3_activation *note, e3_err *err) { return 0; }
 
 static int cpu_no_choice(e3_dev *dev, int which, e3_err *err) { return 0; }
-
-int e3_cpu_scratch(e3_cpu *cpu, int which, size_t floats, float **out, e3_err *err)
-{
-	if (cpu->scratch[which].floats < floats) {
-		free(cpu->scratch[which].p);
-		cpu->scratch[which].floats = 0;
-		cpu->scratch[which].p = e3_alloc(floats, sizeof(float), "scratch memory", err);
-		if (!cpu->scratch[which].p)
-			return -1;
-		cpu->scratch[which].floats = floats;
-	}
-	if (out)
-		*out = cpu->scratch[which].p;
-	return 0;
-}
-
-int e3_cpu_scratch_all(e3_cpu *cpu, size_t floats, const char *op, e3_err *err)
-{
-	for (int t = 0; t < e3_pool_threads(cpu->pool); t++)
-		if (e3_cpu_scratch(cpu, t, floats, NULL, err))
-			return e3_fail_in(err, "%s", op);
-	return 0;
-}
 
 static const e3_dev_ops cpu_ops = {
 	.name = cpu_name,
