@@ -87,6 +87,7 @@ $(foreach t,$(TOOLS),$(eval $(call tool_rules,$(t))))
 TEST_base := base
 TEST_data := data base
 TEST_wire := wire data base
+TEST_stage := stage wire data base
 TEST_image := image base
 TEST_video := video image base
 TEST_dev := dev base

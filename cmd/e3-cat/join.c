@@ -1,5 +1,5 @@
-/* e3-cat: --then: the parts of a run that was stopped and went on, as the one stream it would have been. Owns where a
- * part ends: at the frame after which a later one goes on, not at its own end, which may be missing. Refuses gaps. */
+/* e3-cat: --then: joins the parts of a run that was stopped and resumed into one stream. Owns where a part ends: at the
+ * frame after which a later part continues, not at its own end, which may be missing. Refuses gaps. */
 #include "cat.h"
 #include "e3/mem.h"
 #include "e3/tool.h"
@@ -10,12 +10,12 @@
 struct cat_join {
 	const char *const *name;
 	e3_in *in[CAT_PARTS];
-	int64_t limit[CAT_PARTS]; /* the last frame that is wanted of each part; INT64_MAX: all */
+	int64_t limit[CAT_PARTS]; /* the last frame used of each part; INT64_MAX: all */
 	int n, at;
 	int64_t got; /* the last frame handed out */
 };
 
-/* The head of a later part: where it goes on. */
+/* Reads the head of a later part: after which frame it continues. */
 static int read_head(cat_join *j, int k, e3_err *err)
 {
 	e3_msg msg;
@@ -47,8 +47,8 @@ cat_join *cat_join_open(const char *const *part, int n, const e3_stream_options 
 			return NULL;
 		}
 	}
-	/* A part is not wanted beyond where any later one goes on: that may have begun from an older cache than the one
-	 * before it. */
+	/* A part ends where any later one continues: a later part may have resumed from an older cache than the part before
+	 * it. */
 	j->limit[n - 1] = INT64_MAX;
 	for (int k = n - 2; k >= 0; k--)
 		j->limit[k] = j->limit[k] < j->limit[k + 1] ? j->limit[k] : j->limit[k + 1];
@@ -62,7 +62,7 @@ void cat_join_close(cat_join *j)
 	free(j);
 }
 
-/* The part at hand is over: by its end (why empty), by a failure, or because the next one has what follows. */
+/* The current part is over: by its end (why empty), by a failure, or because the next part continues here. */
 static int next_part(cat_join *j, const e3_err *why, e3_err *err)
 {
 	int64_t want = j->limit[j->at];
