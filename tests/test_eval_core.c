@@ -41,7 +41,7 @@ static e3_depth_score score_of(e3_depth_rule rule, e3_depth_fit *fit)
 	return s;
 }
 
-static void test_alignments(void **state)
+static void each_alignment_finds_its_optimum(void **state)
 {
 	e3_depth_fit fit;
 	e3_depth_score s = score_of((e3_depth_rule){.align = E3_DEPTH_MEDIAN, .clip = 70}, &fit);
@@ -64,7 +64,7 @@ static void test_alignments(void **state)
 }
 
 /* Single and double pairs differ by rounding alone, also over many blocks. */
-static void test_types(void **state)
+static void single_and_double_pairs_agree(void **state)
 {
 	enum { N = 5000 };
 	static float f[N][2];
@@ -86,7 +86,7 @@ static void test_types(void **state)
 		}
 }
 
-static void test_not_finite(void **state)
+static void a_prediction_that_is_not_finite_shows_in_the_figures(void **state)
 {
 	static const float pairs[3][2] = {{NAN, 2}, {1, 2}, {3, 4}};
 	const e3_pixels x = {.f = pairs[0], .n = 3};
@@ -97,7 +97,7 @@ static void test_not_finite(void **state)
 		assert_int_equal(e3_depth_align_fit(&x, &rule, &fit, NULL), 0);
 		e3_depth_evaluate(&x, &rule, &fit, &s);
 		assert_true(isnan(s.abs_rel) && isnan(s.rmse));
-		assert_true(s.delta[1] <= 2 / 3.0); /* it does not count as close */
+		assert_true(s.delta[1] <= 2 / 3.0); /* no value counts as close */
 	}
 	static const float one[2][2] = {{2, 3}, {2, 5}};
 	const e3_pixels flat = {.f = one[0], .n = 2};
@@ -129,7 +129,7 @@ static void resized(int w, int h, double want_sum, const sample *want)
 }
 
 /* cv2.resize(..., INTER_CUBIC) of OpenCV 4.6. */
-static void test_cubic(void **state)
+static void cubic_resize_equals_opencv(void **state)
 {
 	resized(64, 48, 15330.8727,
 		(sample[]){{0, 0, -0.908422291f}, {63, 1, 0.765215158f}, {21, 24, 0.242521241f}, {63, 47, 1.42341959f},
@@ -175,20 +175,20 @@ static void ramp(e3_source s, int from_w, int from_h, int w, int h, const int se
 	}
 }
 
-static void test_resampler(void **state)
+static void a_ramp_stays_a_ramp_through_fit_and_resize(void **state)
 {
 	ramp((e3_source){.src_w = 80, .src_h = 60, .fit = {0.5, 0.5, 0, 0}}, 40, 30, 80, 60, (int[]){0, 0, 80, 60});
 	ramp((e3_source){.src_w = 80, .src_h = 60, .fit = {0.5, 0.5, 0, 0}}, 40, 30, 160, 120, (int[]){0, 0, 160, 120});
-	/* squeezed: 1024 × 436 to 518 × 210 */
+	/* scaled: 1024 × 436 to 518 × 210 */
 	ramp((e3_source){.src_w = 1024, .src_h = 436, .fit = {518 / 1024.0, 210 / 436.0, 0, 0}}, 518, 210, 1024, 436,
 		(int[]){0, 0, 1024, 436});
-	/* five rows cut on top and at the bottom of the network's picture: ten of the source */
+	/* five rows cropped at the top and at the bottom of the network's picture: ten of the source */
 	ramp((e3_source){.src_w = 80, .src_h = 80, .fit = {0.5, 0.5, 0, -5}}, 40, 30, 80, 80, (int[]){0, 10, 80, 70});
 	/* white borders of 8 columns on either side */
 	ramp((e3_source){.src_w = 48, .src_h = 60, .fit = {0.5, 0.5, 8, 0}}, 40, 30, 48, 60, (int[]){0, 0, 48, 60});
 }
 
-static void test_resampler_refuses(void **state)
+static void truth_of_other_proportions_is_refused(void **state)
 {
 	e3_resampler o;
 	e3_err err;
@@ -200,7 +200,7 @@ static void test_resampler_refuses(void **state)
 	assert_non_null(strstr(err.text, "saw nothing of the truth"));
 }
 
-static void test_collect(void **state)
+static void pixels_to_score_are_collected_and_counted(void **state)
 {
 	const float pred[6] = {1, NAN, 3, INFINITY, 5, 6}, truth[6] = {1, 2, 0, 4, 70, NAN};
 	e3_resampler o = {.w = 3, .h = 2, .seen = {0, 0, 3, 2}};
@@ -219,7 +219,7 @@ static void test_collect(void **state)
 	assert_int_equal(c.not_positive, 2), assert_int_equal(c.not_finite, 2);
 }
 
-static void test_store(void **state)
+static void stored_pixels_come_back(void **state)
 {
 	enum { N = 100000 };
 	static float pairs[N][2];
@@ -239,9 +239,9 @@ static void test_store(void **state)
 
 /* --- paths, pairs --- */
 
-static void test_path(void **state)
+static void a_known_path_has_its_known_errors(void **state)
 {
-	/* the reference on a helix; the estimate scaled by 1/2, turned and moved, which costs nothing */
+	/* the reference on a helix; the estimate scaled by 1/2, rotated and moved, which must not matter */
 	enum { N = 20 };
 	static e3_camera_pose ref[N], est[N];
 	const double half[4] = {0, 0.6, 0, 0.8};
@@ -264,7 +264,7 @@ static void test_path(void **state)
 	near(s.rpe_r.max, 3, 1e-9), near(s.rpe_r.sse, 18, 1e-8), near(s.ate.max, 0, 1e-12);
 }
 
-static void test_path_degenerate(void **state)
+static void a_path_without_a_rotation_is_refused(void **state)
 {
 	e3_camera_pose ref[3] = {{{0}, {0, 0, 0, 1}}, {{1, 0, 0}, {0, 0, 0, 1}}, {{2, 0.5, 0}, {0, 0, 0, 1}}},
 				   est[3] = {ref[0], ref[0], ref[0]};
@@ -282,7 +282,7 @@ static void test_path_degenerate(void **state)
 	assert_non_null(strstr(err.text, "not finite"));
 }
 
-static void test_stats(void **state)
+static void statistics_of_few_values(void **state)
 {
 	double v[4] = {4, 1, 3, 2};
 	e3_stats s;
@@ -294,7 +294,7 @@ static void test_stats(void **state)
 	near(s.rmse + s.max + s.std, 0, 0);
 }
 
-static void test_pairs(void **state)
+static void pairs_have_their_known_errors(void **state)
 {
 	/* cameras that look along z from the origin and from (1, 0, 0); the estimate turned by 10 degrees about y, moved at
 	 * 20 degrees */
@@ -305,12 +305,12 @@ static void test_pairs(void **state)
 	double q[4] = {0, sin(a), 0, cos(a)};
 	memcpy(est[1].q, q, sizeof q);
 	assert_int_equal(e3_quat_to_mat(q, est[1].r), 0);
-	const double c[3] = {3 * cos(4 * a), 0, 3 * sin(4 * a)}; /* its centre: 20 degrees off */
+	const double c[3] = {3 * cos(4 * a), 0, 3 * sin(4 * a)}; /* its centre is 20 degrees off */
 	for (int k = 0; k < 3; k++)
 		est[1].t[k] = -(est[1].r[3 * k] * c[0] + est[1].r[3 * k + 1] * c[1] + est[1].r[3 * k + 2] * c[2]);
 	e3_pair_errors(ref, est, &rotation, &translation);
 	near(rotation, 10, 1e-6), near(translation, 20, 1e-6);
-	for (int k = 0; k < 3; k++) /* the other way: a direction has no sign */
+	for (int k = 0; k < 3; k++) /* the opposite direction: directions have no sign */
 		est[1].t[k] = -est[1].t[k];
 	e3_pair_errors(ref, est, &rotation, &translation);
 	near(translation, 20, 1e-6);
@@ -331,8 +331,8 @@ static void test_pairs(void **state)
 	near(e3_pair_auc(&n, 3), 0.256410, 5e-7);
 }
 
-/* Large enough to be shared by threads: the same figures, and those of the plain formulas. */
-static void test_adam_threads(void **state)
+/* Large enough to be shared by threads: the same figures, equal to those of the plain formulas. */
+static void adam_does_not_depend_on_threads(void **state)
 {
 	enum { N = 300001 };
 	float *pair = calloc(N, 2 * sizeof *pair);
@@ -376,19 +376,19 @@ static void test_adam_threads(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_alignments),
-		cmocka_unit_test(test_types),
-		cmocka_unit_test(test_not_finite),
-		cmocka_unit_test(test_cubic),
-		cmocka_unit_test(test_resampler),
-		cmocka_unit_test(test_resampler_refuses),
-		cmocka_unit_test(test_collect),
-		cmocka_unit_test(test_store),
-		cmocka_unit_test(test_path),
-		cmocka_unit_test(test_path_degenerate),
-		cmocka_unit_test(test_stats),
-		cmocka_unit_test(test_pairs),
-		cmocka_unit_test(test_adam_threads),
+		cmocka_unit_test(each_alignment_finds_its_optimum),
+		cmocka_unit_test(single_and_double_pairs_agree),
+		cmocka_unit_test(a_prediction_that_is_not_finite_shows_in_the_figures),
+		cmocka_unit_test(cubic_resize_equals_opencv),
+		cmocka_unit_test(a_ramp_stays_a_ramp_through_fit_and_resize),
+		cmocka_unit_test(truth_of_other_proportions_is_refused),
+		cmocka_unit_test(pixels_to_score_are_collected_and_counted),
+		cmocka_unit_test(stored_pixels_come_back),
+		cmocka_unit_test(a_known_path_has_its_known_errors),
+		cmocka_unit_test(a_path_without_a_rotation_is_refused),
+		cmocka_unit_test(statistics_of_few_values),
+		cmocka_unit_test(pairs_have_their_known_errors),
+		cmocka_unit_test(adam_does_not_depend_on_threads),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
-/* eval: what makes large clouds fast, against the plain way to do it: the nearest point and how far all others are,
- * points around a box, normals of points that search together, partners in ICP that were not searched for. */
+/* eval: the fast searches in large clouds against plain ones: the nearest point and the bound for all others, points
+ * around a box, normals, ICP. */
 #include "e3/eval.h"
 #include "e3/mem.h"
 #include "e3/num.h"
@@ -61,11 +61,12 @@ static void nearest_case(const e3_kdtree *t, int j)
 	}
 	assert_true(got.d2 == best && apart(t->x[got.row], q) == best);
 	double sure = (sqrt(best) + slack) * (sqrt(best) + slack) * (1 - 1e-12);
-	assert_true(got.rest <= second);                                             /* no other is nearer */
-	assert_true(got.rest >= fmin(fmin(second, limit), slack > 0 ? sure : best)); /* and it tells as much as was asked */
+	assert_true(got.rest <= second); /* no other is nearer */
+	assert_true(
+		got.rest >= fmin(fmin(second, limit), slack > 0 ? sure : best)); /* and it is as large as was asked for */
 }
 
-static void test_nearest(void **state)
+static void nearest_points_equal_brute_force(void **state)
 {
 	static double x[MANY][3];
 	static const size_t sizes[] = {1, 2, 9, 100, MANY};
@@ -80,7 +81,7 @@ static void test_nearest(void **state)
 		}
 }
 
-static void test_around(void **state)
+static void points_around_a_box_are_complete(void **state)
 {
 	static double x[MANY][3], was[MANY][3];
 	static uint32_t row[MANY];
@@ -112,7 +113,7 @@ static void test_around(void **state)
 }
 
 /* By the plain search, one point at a time; the angle between the two, when the neighbours leave no choice. */
-static void test_normals(void **state)
+static void normals_equal_those_of_a_plain_search(void **state)
 {
 	static double x[MANY][3], normal[MANY][3];
 	for (int kind = 0; kind < KINDS; kind++)
@@ -128,7 +129,7 @@ static void test_normals(void **state)
 				size_t found = e3_kdtree_near(&t, x[i], E3_NORMAL_NEIGHBOURS + 1, INFINITY, row, d2);
 				size_t k = found > E3_NORMAL_NEIGHBOURS ? E3_NORMAL_NEIGHBOURS : found;
 				if (found > k && d2[k] == d2[k - 1])
-					continue; /* one of several as far away: either is right */
+					continue; /* one of several at the same distance: any of them is right */
 				for (size_t m = 0; m < k; m++)
 					for (int a = 0; a < 3; a++)
 						mean[a] += x[row[m]][a] / (double)k;
@@ -137,13 +138,14 @@ static void test_normals(void **state)
 						c[a] += (x[row[m]][a / 3] - mean[a / 3]) * (x[row[m]][a % 3] - mean[a % 3]) / (double)k;
 				e3_svd3(c, u, d, v);
 				if (d[1] - d[2] < 0.01 * d[0])
-					continue; /* the least one is hardly told from the next */
+					continue; /* the smallest direction is hardly determined */
 				double cosine = fabs(normal[i][0] * v[2] + normal[i][1] * v[5] + normal[i][2] * v[8]);
 				assert_true(fabs(cosine - 1) < 1e-9);
 				compared++;
 			}
-			assert_true(compared >=
-				(kind == 2 && n == MANY ? 0 : (int)n / 2)); /* of a grid every one has neighbours as far away */
+			assert_true(compared >= (kind == 2 && n == MANY ? 0
+															: (int)n /
+												2)); /* points of a grid have several neighbours at the same distance */
 			e3_kdtree_release(&t);
 		}
 }
@@ -183,7 +185,7 @@ static int plain_icp(double (*x)[3], size_t n, const e3_kdtree *to, double radiu
 	return steps;
 }
 
-static void test_icp(void **state)
+static void icp_equals_a_plain_search(void **state)
 {
 	static double to[MANY][3], x[2][MANY][3];
 	for (int j = 0; j < 6; j++) {
@@ -211,10 +213,10 @@ static void test_icp(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_nearest),
-		cmocka_unit_test(test_around),
-		cmocka_unit_test(test_normals),
-		cmocka_unit_test(test_icp),
+		cmocka_unit_test(nearest_points_equal_brute_force),
+		cmocka_unit_test(points_around_a_box_are_complete),
+		cmocka_unit_test(normals_equal_those_of_a_plain_search),
+		cmocka_unit_test(icp_equals_a_plain_search),
 	};
 	return cmocka_run_group_tests_name("eval: neighbours", tests, NULL, NULL);
 }

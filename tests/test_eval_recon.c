@@ -72,7 +72,7 @@ static void against_brute_force(int kind, size_t n)
 	e3_kdtree_release(&t);
 }
 
-static void test_tree(void **state)
+static void the_tree_equals_brute_force(void **state)
 {
 	static const size_t sizes[] = {1, 2, 7, 8, 9, 16, 17, 64, 100, 513, 1000};
 	for (int kind = 0; kind < 4; kind++)
@@ -80,7 +80,7 @@ static void test_tree(void **state)
 			against_brute_force(kind, sizes[k]);
 }
 
-static void test_tree_refuses(void **state)
+static void a_tree_refuses_bad_points(void **state)
 {
 	double x[2][3] = {{0, 0, 0}, {0, NAN, 0}};
 	e3_kdtree t;
@@ -90,7 +90,7 @@ static void test_tree_refuses(void **state)
 	assert_int_equal(e3_kdtree_init(&t, x, 0, 1, &err), -1);
 }
 
-static void test_normals(void **state)
+static void normals_of_known_surfaces(void **state)
 {
 	/* a plane with the normal (1, 2, 2) / 3 */
 	static double x[400][3], normal[400][3];
@@ -104,7 +104,7 @@ static void test_normals(void **state)
 	for (int k = 0; k < 400; k++)
 		near("normal", fabs(normal[k][0] + 2 * normal[k][1] + 2 * normal[k][2]) / 3, 1, 1e-12);
 	e3_kdtree_release(&t);
-	fill(3, x, 400); /* none where all are in one place, or where there are two */
+	fill(3, x, 400); /* none where all points coincide, or where there are two */
 	for (size_t n = 2; n <= 400; n += 398) {
 		assert_int_equal(e3_kdtree_init(&t, x, n, 1, NULL), 0);
 		e3_normals_make(&t, E3_NORMAL_NEIGHBOURS, 1, normal);
@@ -128,7 +128,7 @@ static void scene(e3_recon *r, size_t n, double k, double shift, double turn)
 
 static const e3_recon_rule usual = {.radius = 0.1, .threads = 2};
 
-static void test_perfect(void **state)
+static void a_perfect_reconstruction_has_no_error(void **state)
 {
 	e3_recon r = {.views = 0};
 	e3_recon_score s;
@@ -141,8 +141,8 @@ static void test_perfect(void **state)
 	e3_recon_release(&r);
 }
 
-/* Whatever scale and shift along z: undone. */
-static void test_known_motion(void **state)
+/* Any scale and shift along z is removed. */
+static void scale_and_shift_are_removed(void **state)
 {
 	e3_recon r = {.views = 0};
 	e3_recon_score s;
@@ -159,7 +159,7 @@ static void test_known_motion(void **state)
 	e3_recon_release(&r);
 }
 
-static void test_icp(void **state)
+static void icp_undoes_a_known_motion(void **state)
 {
 	e3_recon r = {.views = 0};
 	e3_kdtree t;
@@ -170,13 +170,13 @@ static void test_icp(void **state)
 	near("turned back", icp.m[1], sin(0.02), 1e-12), near("rmse", icp.rmse, 0, 1e-12),
 		near("fitness", icp.fitness, 1, 0);
 	assert_true(icp.steps > 1 && icp.steps < 30);
-	double far[1][3] = {{9, 9, 9}}; /* nothing within the radius: it stays where it is */
+	double far[1][3] = {{9, 9, 9}}; /* nothing within the radius: no motion */
 	assert_int_equal(e3_icp_run(far, 1, &t, &(e3_icp_rule){0.1, 1}, &icp, NULL), 0);
 	assert_true(icp.fitness == 0 && icp.rmse == 0 && icp.steps == 1 && far[0][0] == 9);
 	e3_kdtree_release(&t), e3_recon_release(&r);
 }
 
-static void test_not_finite(void **state)
+static void points_that_are_not_finite_are_left_out(void **state)
 {
 	e3_recon r = {.views = 0};
 	e3_recon_score s;
@@ -203,7 +203,7 @@ static void test_not_finite(void **state)
 	e3_recon_release(&r);
 }
 
-static void test_threads(void **state)
+static void figures_do_not_depend_on_threads(void **state)
 {
 	e3_recon_score s[2];
 	memset(s, 0, sizeof s);
@@ -220,7 +220,7 @@ static void test_threads(void **state)
 }
 
 /* A view by its pixels: true points by hand; the truth twice as large as the picture, nearest pixel; the crop. */
-static void test_view(void **state)
+static void a_view_matches_the_nearest_true_pixels(void **state)
 {
 	enum { W = 4, H = 2 };
 	float points[H * W * 3], depth[2 * H][2 * W];
@@ -278,7 +278,7 @@ static void world_from_camera(const double m[16], e3_pose *to)
 	}
 }
 
-static void test_vector_unproject(void **state)
+static void unprojection_equals_the_vectors(void **state)
 {
 	json_t *in = inputs("mv/unproject");
 	double depth[6], k[9], m[16], want[6][3], x[3];
@@ -294,7 +294,7 @@ static void test_vector_unproject(void **state)
 	}
 }
 
-static void test_vector_shift_scale(void **state)
+static void shift_and_scale_equal_the_vectors(void **state)
 {
 	json_t *in = inputs("mv/regr3d_scale_shift"), *out = expected("mv/regr3d_scale_shift"),
 		   *mask = json_object_get(in, "mask");
@@ -336,7 +336,7 @@ static void test_vector_shift_scale(void **state)
 	e3_recon_release(&r);
 }
 
-static void test_vector_compare(void **state)
+static void comparison_equals_the_vectors(void **state)
 {
 	json_t *in = inputs("mv/accuracy_completion");
 	double x[2][9][3], given[2][9][3], normal[2][9][3];
@@ -355,7 +355,7 @@ static void test_vector_compare(void **state)
 	e3_kdtree_release(&c[0].tree), e3_kdtree_release(&c[1].tree);
 }
 
-static void test_vector_chain(void **state)
+static void the_whole_chain_equals_the_vectors(void **state)
 {
 	json_t *in = inputs("mv/icp_normals_full_chain"), *out = expected("mv/icp_normals_full_chain");
 	static double pred[100][3], gt[120][3], normal[2][120][3], m[16], want[2][5][3];
@@ -394,7 +394,7 @@ static void test_vector_chain(void **state)
 }
 
 /* --use-proj: points of predicted depth and camera, as e3_unproject makes them in single precision. */
-static void test_vector_use_proj(void **state)
+static void points_of_depth_and_camera_equal_the_vectors(void **state)
 {
 	double enc[2][9], depth[2][24], want[2][24][3];
 	flatten(json_object_get(inputs("pose/pose_encoding"), "pose_enc_tx_ty_tz_qx_qy_qz_qw_fovh_fovw"), enc[0]);
@@ -415,7 +415,7 @@ static void test_vector_use_proj(void **state)
 	}
 }
 
-static void test_vector_crop(void **state)
+static void the_crop_equals_the_vectors(void **state)
 {
 	json_t *out = expected("mv/centre_crop");
 	int box[4];
@@ -428,21 +428,21 @@ static void test_vector_crop(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_tree),
-		cmocka_unit_test(test_tree_refuses),
-		cmocka_unit_test(test_normals),
-		cmocka_unit_test(test_perfect),
-		cmocka_unit_test(test_known_motion),
-		cmocka_unit_test(test_icp),
-		cmocka_unit_test(test_not_finite),
-		cmocka_unit_test(test_threads),
-		cmocka_unit_test(test_view),
-		cmocka_unit_test(test_vector_unproject),
-		cmocka_unit_test(test_vector_shift_scale),
-		cmocka_unit_test(test_vector_compare),
-		cmocka_unit_test(test_vector_chain),
-		cmocka_unit_test(test_vector_use_proj),
-		cmocka_unit_test(test_vector_crop),
+		cmocka_unit_test(the_tree_equals_brute_force),
+		cmocka_unit_test(a_tree_refuses_bad_points),
+		cmocka_unit_test(normals_of_known_surfaces),
+		cmocka_unit_test(a_perfect_reconstruction_has_no_error),
+		cmocka_unit_test(scale_and_shift_are_removed),
+		cmocka_unit_test(icp_undoes_a_known_motion),
+		cmocka_unit_test(points_that_are_not_finite_are_left_out),
+		cmocka_unit_test(figures_do_not_depend_on_threads),
+		cmocka_unit_test(a_view_matches_the_nearest_true_pixels),
+		cmocka_unit_test(unprojection_equals_the_vectors),
+		cmocka_unit_test(shift_and_scale_equal_the_vectors),
+		cmocka_unit_test(comparison_equals_the_vectors),
+		cmocka_unit_test(the_whole_chain_equals_the_vectors),
+		cmocka_unit_test(points_of_depth_and_camera_equal_the_vectors),
+		cmocka_unit_test(the_crop_equals_the_vectors),
 	};
 	return cmocka_run_group_tests_name("eval: recon", tests, vectors_load, vectors_unload);
 }

@@ -15,7 +15,7 @@ static int close_folder(void **state)
 	return rmdir(folder); /* every test removes its files, and there are no others */
 }
 
-/* What the file holds, which goes. */
+/* The content of the file, which is removed. */
 static const char *taken(const char *name)
 {
 	static char text[4096];
@@ -35,7 +35,7 @@ static const char *text_of(const char *name, const char *part)
 	return json_string_value(json_object_get(vector(name), part));
 }
 
-static void depth(void **state)
+static void depth_files_equal_the_vectors(void **state)
 {
 	const char *want = text_of("depth/json_line", "expected");
 	e3_eval_options o = {.tasks = 1u << E3_EVAL_DEPTH};
@@ -45,7 +45,7 @@ static void depth(void **state)
 	assert_string_equal(taken("metric.json"), want);
 }
 
-static void poses(void **state)
+static void pose_logs_equal_the_vectors(void **state)
 {
 	const char *want = text_of("pose/error_log_lines", "expected");
 	json_t *in = json_object_get(vector("pose/error_log_lines"), "inputs");
@@ -66,8 +66,8 @@ static void poses(void **state)
 	taken("alley_2_eval_metric.txt"); /* compared in e3-eval.bats */
 }
 
-/* Two scenes' lines, as the vector has them; and what it makes of them. */
-static void recon(void **state)
+/* The lines of two scenes, as the vector has them, and their summary. */
+static void recon_logs_equal_the_vectors(void **state)
 {
 	json_t *lines = json_object_get(vector("mv/log_summary_line"), "inputs");
 	const char *want = text_of("mv/log_summary_line", "expected");
@@ -102,6 +102,7 @@ static void recon(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(depth), cmocka_unit_test(poses), cmocka_unit_test(recon)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(depth_files_equal_the_vectors),
+		cmocka_unit_test(pose_logs_equal_the_vectors), cmocka_unit_test(recon_logs_equal_the_vectors)};
 	return cmocka_run_group_tests_name("eval: result files", tests, open_folder, close_folder);
 }

@@ -17,7 +17,7 @@ static size_t depth_pairs(bool sequence, double cap, bool mask, double (*to)[2])
 	assert_int_equal(flatten(json_object_get(data, "gt"), g), 24);
 	for (int frame = 0; frame < (sequence ? 2 : 1); frame++)
 		for (int k = 0; k < 24; k++) {
-			int from = frame ? 6 * (3 - k / 6) + k % 6 : k; /* rows upside down */
+			int from = frame ? 6 * (3 - k / 6) + k % 6 : k; /* rows in reverse order */
 			double a = (frame ? 1.1 : 1) * p[from], b = (frame ? 0.9 : 1) * g[from];
 			if (!(b > 0) || (cap > 0 && !(b < cap)) || (mask && k % 3 == 0))
 				continue;
@@ -71,7 +71,7 @@ static void depth_case(const char *name)
 		near(key[k], got[k], number(metrics, key[k]), 1e-10);
 }
 
-static void test_depth(void **state)
+static void depth_scores_equal_the_vectors(void **state)
 {
 	static const char *const names[] = {"depth/median_nocap", "depth/median_cap70_clip70", "depth/scale_cap70_clip70",
 		"depth/scale_cap70", "depth/scale_nocap", "depth/metric_cap70_clip70", "depth/scaleshift_lad2_cap70_clip70",
@@ -81,7 +81,7 @@ static void test_depth(void **state)
 		depth_case(names[k]);
 }
 
-static void test_depth_nothing(void **state)
+static void no_pixels_give_zeros(void **state)
 {
 	json_t *expected = json_object_get(vector("depth/no_valid_pixel"), "expected");
 	e3_pixels none = {0};
@@ -100,7 +100,7 @@ static void test_depth_nothing(void **state)
 	}
 }
 
-static void test_depth_average(void **state)
+static void averages_are_weighted_by_pixels(void **state)
 {
 	json_t *v = vector("depth/average"), *inputs = json_object_get(v, "inputs");
 	e3_depth_score sum = {0};
@@ -113,7 +113,7 @@ static void test_depth_average(void **state)
 	near("average", sum.abs_rel, number(json_object_get(v, "expected"), "abs_rel"), 1e-15);
 }
 
-static void test_lower_median(void **state)
+static void the_lower_median_is_used(void **state)
 {
 	json_t *v = vector("depth/lower_median"), *inputs = json_object_get(v, "inputs"),
 		   *expected = json_object_get(v, "expected");
@@ -156,7 +156,7 @@ static void cubic_case(const char *name)
 	assert_true(worst <= 2e-6);
 }
 
-static void test_cubic(void **state)
+static void cubic_resize_equals_the_vectors(void **state)
 {
 	cubic_case("resize/cubic_5x3_to_8x7");
 	cubic_case("resize/cubic_5x3_to_3x2");
@@ -179,7 +179,7 @@ static void fit_case(const char *name, e3_similarity *sim, double (*src)[3], dou
 		near("t", sim->t[k], t[k], 1e-12);
 }
 
-static void test_umeyama(void **state)
+static void similarities_equal_the_vectors(void **state)
 {
 	e3_similarity sim;
 	double src[16][3], dst[16][3], sum = 0;
@@ -209,7 +209,7 @@ static void places(json_t *rows, e3_camera_pose *to, size_t n)
 	}
 }
 
-static void test_path(void **state)
+static void path_errors_equal_the_vectors(void **state)
 {
 	json_t *v = vector("pose/sim3_ate_rpe"), *inputs = json_object_get(v, "inputs"),
 		   *expected = json_object_get(v, "expected");
@@ -243,7 +243,7 @@ static void test_path(void **state)
 
 /* --- camera encoding, pairs --- */
 
-static void test_encoding(void **state)
+static void camera_encodings_equal_the_vectors(void **state)
 {
 	json_t *v = vector("pose/pose_encoding"), *inputs = json_object_get(v, "inputs"),
 		   *expected = json_object_get(v, "expected");
@@ -290,7 +290,7 @@ static void check_auc(const e3_pair_counts *c, json_t *expected)
 		near(key[k], e3_pair_auc(c, k), number(expected, key[k]), 1e-14);
 }
 
-static void test_pairs(void **state)
+static void pair_errors_equal_the_vectors(void **state)
 {
 	json_t *v = vector("co3d/relative_pose_errors"), *inputs = json_object_get(v, "inputs"),
 		   *expected = json_object_get(v, "expected");
@@ -316,7 +316,7 @@ static void test_pairs(void **state)
 		near("t_acc_5", e3_pair_rta(&c, 2), number(expected, "t_acc_5"), 0);
 }
 
-static void test_auc(void **state)
+static void areas_under_the_curve_equal_the_vectors(void **state)
 {
 	json_t *v = vector("co3d/auc_boundaries"), *inputs = json_object_get(v, "inputs");
 	double r[16], t[16];
@@ -332,7 +332,7 @@ static void test_auc(void **state)
 	check_auc(&halves[0], json_object_get(v, "expected"));
 }
 
-static void test_identity(void **state)
+static void identical_cameras_have_no_error(void **state)
 {
 	json_t *expected = json_object_get(vector("co3d/degenerate_identity"), "expected");
 	const e3_pose same[2] = {{{1, 0, 0, 0, 1, 0, 0, 0, 1}, {0}, {0, 0, 0, 1}},
@@ -347,17 +347,17 @@ static void test_identity(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_depth),
-		cmocka_unit_test(test_depth_nothing),
-		cmocka_unit_test(test_depth_average),
-		cmocka_unit_test(test_lower_median),
-		cmocka_unit_test(test_cubic),
-		cmocka_unit_test(test_umeyama),
-		cmocka_unit_test(test_path),
-		cmocka_unit_test(test_encoding),
-		cmocka_unit_test(test_pairs),
-		cmocka_unit_test(test_auc),
-		cmocka_unit_test(test_identity),
+		cmocka_unit_test(depth_scores_equal_the_vectors),
+		cmocka_unit_test(no_pixels_give_zeros),
+		cmocka_unit_test(averages_are_weighted_by_pixels),
+		cmocka_unit_test(the_lower_median_is_used),
+		cmocka_unit_test(cubic_resize_equals_the_vectors),
+		cmocka_unit_test(similarities_equal_the_vectors),
+		cmocka_unit_test(path_errors_equal_the_vectors),
+		cmocka_unit_test(camera_encodings_equal_the_vectors),
+		cmocka_unit_test(pair_errors_equal_the_vectors),
+		cmocka_unit_test(areas_under_the_curve_equal_the_vectors),
+		cmocka_unit_test(identical_cameras_have_no_error),
 	};
 	return cmocka_run_group_tests(tests, vectors_load, vectors_unload);
 }

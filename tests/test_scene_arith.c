@@ -27,7 +27,7 @@ static void functions_equal_the_library(void **state)
 	assert_true(scene_atan2(2, 0) == SCENE_PI / 2 && scene_atan2(-2, 0) == -SCENE_PI / 2 && scene_atan2(0, 0) == 0);
 }
 
-/* What they are for: not the library's last bits but these, on every machine. */
+/* The purpose of these functions: not the library's last bits but these, on every machine. */
 static void bits_are_fixed(void **state)
 {
 	double s, c;

@@ -60,7 +60,7 @@ static const struct format {
 	const char *name;
 	decode_fn *decode;
 	int (*save)(const char *, const e3_depth *, e3_err *);
-	double step; /* what it rounds to */
+	double step; /* the rounded value */
 } formats[] = {{"x.dpt", e3_sintel_dpt_decode, e3_sintel_dpt_save, 0}, {"x.npy", e3_npy_decode, e3_npy_save, 0},
 	{"x.png", decode_bonn, save_bonn, 1.0 / 5000}};
 enum { FORMATS = sizeof formats / sizeof *formats };
@@ -77,7 +77,7 @@ static void depth_maps_come_back(void **state)
 		assert_int_equal(back.h, H);
 		for (int k = 0; k < W * H; k++)
 			near(back.z[k], d.z[k], formats[f].step / 2 + 1e-7);
-		/* cut anywhere: refused by name, nothing kept, nothing read beyond the end (sanitizers) */
+		/* truncated anywhere: refused by name, nothing kept, nothing read beyond the end (sanitizers) */
 		for (size_t cut = 0; cut < n; cut++) {
 			uint8_t *part = malloc(cut ? cut : 1);
 			e3_depth none;
@@ -132,7 +132,7 @@ static void dpt_says_what_is_wrong(void **state)
 	e3_put_le32(b + 4, W);
 	put_float(b + 12 + 4 * (W + 2), NAN);
 	refused(e3_sintel_dpt_decode(b, n, "a.dpt", &none, &err), &err, "pixel 2, 1: not a number");
-	/* the sky is far, and behind the camera is nowhere */
+	/* the sky is far; depth behind the camera is unknown */
 	put_float(b + 12, INFINITY), put_float(b + 12 + 4 * (W + 2), -3);
 	assert_int_equal(e3_sintel_dpt_decode(b, n, "a.dpt", &none, &err), 0);
 	assert_true(isinf(none.z[0]) && none.z[W + 2] == 0);
@@ -197,7 +197,7 @@ static void npy_says_what_is_wrong(void **state)
 	e3_depth_release(&d);
 }
 
-/* 8 bits where 16 are due, in both disguises; the far limit; what a format cannot hold. */
+/* 8 bits instead of 16, in both forms; the far limit; values that a format cannot hold. */
 static void png_depth_says_what_is_wrong(void **state)
 {
 	uint16_t v[4] = {0, 255, 17, 3};
@@ -269,7 +269,7 @@ static void cameras_come_back_or_say_what_is_wrong(void **state)
 	free(b);
 }
 
-/* Registered depth: of two that fall on one pixel the nearer stays; a plane at constant depth stays one. */
+/* Registered depth: of two points on one pixel the nearer counts; a plane at constant depth remains one. */
 static void the_nearest_is_registered(void **state)
 {
 	enum { RW = 64, RH = 48 };

@@ -12,7 +12,7 @@ static void near(double got, double want, double within)
 
 static int parse(const char *text, e3_traj_format format, e3_traj *t, e3_err *err)
 {
-	size_t n = strlen(text); /* its own block: reading past it is seen */
+	size_t n = strlen(text); /* a block of its own, so that reading past it is detected */
 	char *own = malloc(n ? n : 1);
 	memcpy(own, text, n);
 	int rc = e3_traj_decode(own, n, "t.txt", format, t, err);
@@ -118,7 +118,7 @@ static void a_pose_that_is_missing_or_damaged_is_named(void **state)
 	assert_non_null(strstr(err.text, "No such file"));
 }
 
-/* NRGBD's missing pose is the identity, turned as all of them. */
+/* A missing pose of NRGBD is the identity, rotated like all of its poses. */
 static void a_pose_of_nans_is_the_identity(void **state)
 {
 	static const double want[12] = {1, 0, 0, 0, 0, -1, 0, 0, 0, 0, -1, 0};
@@ -149,7 +149,7 @@ static void stamps_are_paired_nearest_first(void **state)
 	assert_int_equal(e3_traj_associate((e3_stamps){&one, 1}, (e3_stamps){&later, 1}, 0.25, &pairs, NULL), 0);
 	assert_int_equal(pairs.n, 0);
 	free(pairs.at);
-	/* all at once would be too many to list */
+	/* all pairs together are too many to list */
 	size_t many = 5000;
 	double *same = calloc(many, sizeof *same);
 	e3_err err;

@@ -62,7 +62,7 @@ static void sintel_depth_and_camera(void **state)
 	compare("c2w", (double[]){c2w[3], c2w[7], c2w[11]}, json_object_get(want, "c2w_translation"), 3, 1e-15);
 }
 
-static void npy(void **state)
+static void npy_files(void **state)
 {
 	uint8_t bytes[512];
 	size_t n = bytes_of("io/npy_2x3_f32", bytes, sizeof bytes);
@@ -70,7 +70,7 @@ static void npy(void **state)
 	assert_int_equal(e3_npy_decode(bytes, n, "a.npy", &d, NULL), 0);
 	assert_int_equal(d.w, 3);
 	compare_map("npy", &d, json_object_get(vector("io/npy_2x3_f32"), "expected"));
-	/* what is written is what numpy.save writes */
+	/* the written bytes are those of numpy.save */
 	char path[] = "/tmp/e3-test-XXXXXX";
 	uint8_t back[512];
 	int fd = mkstemp(path);
@@ -85,7 +85,7 @@ static void npy(void **state)
 	e3_depth_release(&d);
 }
 
-/* Values through a real 16-bit PNG. The vector has -1 where we have 0: unknown. */
+/* Values through a real 16-bit PNG. The vector has -1 for unknown, e3 has 0. */
 static void depth_in_png(void **state)
 {
 	static const struct {
@@ -116,7 +116,7 @@ static void depth_in_png(void **state)
 	}
 }
 
-/* One pixel at a time: where it lands and what is stored there. Wrapped values too. */
+/* One pixel at a time: its position and the stored value. Wrapped values too. */
 static void scenes7_registration(void **state)
 {
 	enum { W = 640, H = 480 };
@@ -262,7 +262,7 @@ static void stamps_are_paired(void **state)
 	free(pairs.at);
 }
 
-static void draws(void **state)
+static void draws_equal_numpy_and_python(void **state)
 {
 	static const char *const names[] = {"co3d/rng_numpy_choice_seed0", "co3d/rng_python_sample_seed0"};
 	for (int k = 0; k < 2; k++) {
@@ -282,7 +282,7 @@ static void draws(void **state)
 }
 
 /* Columns 1 and 2 change sign; the vector's numbers are no rotation, so one of the same signs is used. */
-static void opengl_axes(void **state)
+static void opengl_axes_are_converted(void **state)
 {
 	double in[16], want[16];
 	assert_int_equal(flatten(input("mv/nrgbd_pose_flip"), in), 16);
@@ -302,7 +302,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(sintel_depth_and_camera),
-		cmocka_unit_test(npy),
+		cmocka_unit_test(npy_files),
 		cmocka_unit_test(depth_in_png),
 		cmocka_unit_test(scenes7_registration),
 		cmocka_unit_test(resizes_are_pillows),
@@ -310,8 +310,8 @@ int main(void)
 		cmocka_unit_test(loader_a_makes_the_networks_sizes),
 		cmocka_unit_test(loader_b_keeps_the_camera),
 		cmocka_unit_test(stamps_are_paired),
-		cmocka_unit_test(draws),
-		cmocka_unit_test(opengl_axes),
+		cmocka_unit_test(draws_equal_numpy_and_python),
+		cmocka_unit_test(opengl_axes_are_converted),
 	};
 	return cmocka_run_group_tests(tests, vectors_load, vectors_unload);
 }
