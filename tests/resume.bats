@@ -212,7 +212,7 @@ m[1:-1] = [[k, dict(x, i=n - 1 - x["i"])] for k, x in m[-2:0:-1]]'
 	rc=0
 	(trap '' XFSZ; ulimit -f 200; infer --budget 3f --save-cache "$T/c" --save-every 4 "$frames" 2>"$T/e") | e3-cat - "$T/o.e3" || rc=$?
 	[ "$rc" -eq 1 ] || { echo "exit $rc"; cat "$T/e"; return 1; }
-	[ "$(grep -c 'saving the cache: writing: .*: File too large; the run goes on$' "$T/e")" -eq 3 ]
+	[ "$(grep -c 'saving the cache: writing: .*: File too large; the run continues$' "$T/e")" -eq 3 ]
 	[ "$(tail -1 "$T/e")" = "e3-infer: saving the cache: writing: $T/c: File too large" ]
 	same "$T/o.e3" "$f/through.e3"
 	[ "$(sha256sum <"$T/c")" = "$sum" ]

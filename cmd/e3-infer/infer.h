@@ -1,4 +1,4 @@
-/* infer: what was asked for, how frames come and results leave, how a session is resumed.
+/* infer: what was asked for, how frames are read and results written, how a session is resumed.
  *
  * A frame passes through four types, each made by one function only, so that no step can be left out:
  *
@@ -57,7 +57,7 @@ void infer_parse(int argc, char **argv, infer_request *r);
 /* Puts the options in place of the settings that an error of the library names in quotes: 'budget' becomes --budget. */
 void infer_explain(e3_err *err);
 
-/* ---- reader.c: frames come in ---- */
+/* ---- reader.c: reads frames ---- */
 
 typedef struct infer_frame {
 	e3_source source; /* fit: source pixel to network pixel */
@@ -87,7 +87,7 @@ int infer_reader_next(infer_reader *r, infer_item **item, e3_err *err);
 /* false: it still waits for input, which only the end of the process interrupts; then `in` may not be closed. */
 bool infer_reader_close(infer_reader *r);
 
-/* ---- writer.c: results leave ---- */
+/* ---- writer.c: writes results ---- */
 
 typedef struct infer_placed {
 	e3_source source;

@@ -251,7 +251,7 @@ static int forget(infer *f, e3_err *err)
 }
 
 /* --save-every: saves when the next frame has come, once the results of all frames before it have been written. A disk
- * that is full now may have room later: the run goes on. */
+ * that is full now may have room later: the run continues. */
 static int autosave(infer *f, e3_err *err)
 {
 	e3_err why = {""};
@@ -261,7 +261,7 @@ static int autosave(infer *f, e3_err *err)
 	if (infer_writer_wait(f->writer, &written, err))
 		return -1;
 	if (infer_resume_save(&f->resume, &f->r, f->session, written, &why))
-		e3_warn("%s; the run goes on", why.text);
+		e3_warn("%s; the run continues", why.text);
 	return 0;
 }
 

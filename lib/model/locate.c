@@ -1,4 +1,4 @@
-/* model: where weights are found that nobody named: in the user's cache folder, else the bundled demo model. */
+/* model: finds the weights if none are named: in the user's cache folder, else the bundled demo model. */
 #include "e3/checkpoint.h"
 #include <dirent.h>
 #include <stdio.h>

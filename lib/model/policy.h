@@ -8,9 +8,8 @@
 /* Shares that sum to 1: softmax(-variance / temperature) over the layers. */
 void e3_policy_shares(const double *variance, int layers, double temperature, double *alpha);
 
-/* budget[l] = total × alpha[l] where floors[l] <= that <= ceilings[l]; the others are held at their bound and what they
- * take or leave is shared by the rest in proportion, so the sum stays `total` (or sum(ceilings), if that is less).
- * Bounds may be 0 and INFINITY. */
+/* budget[l] = total × alpha[l], but at least floors[l] and at most ceilings[l]. The other layers share the difference
+ * in proportion, so the sum stays `total` (or sum(ceilings), if that is less). Bounds may be 0 and INFINITY. */
 void e3_policy_budgets(const double *alpha, int layers, double total, const double *floors, const double *ceilings,
 	double *budget);
 
