@@ -88,7 +88,7 @@ numbers() {
 @test "every vector is compared by a test or marked as informative" {
 	local program
 	export E3_VECTORS_SEEN=$T/seen
-	for program in eval_vectors eval_recon sets_vectors results_files; do
+	for program in eval_vectors eval_recon sets_vectors eval_results; do
 		"$B/tests/test_$program" >"$T/out" 2>&1 || { cat "$T/out"; return 1; }
 	done
 	/usr/bin/python3 - "$(vectors)" "$T/seen" "$BATS_TEST_DIRNAME" <<-'PY' >&3
