@@ -8,14 +8,14 @@
 #define MIB ((size_t)1 << 20)
 
 static const e3_kind_rule rules[E3_KINDS] = {
-	[E3_HEAD] = {"head", 64 * KIB, E3_PLACE_FIRST},
-	[E3_FRAME] = {"frame", 256 * MIB, E3_PLACE_BETWEEN, .once = true, .per_frame = true},
-	[E3_PRED] = {"pred", 512 * MIB, E3_PLACE_BETWEEN, .once = true, .per_frame = true},
-	[E3_EVICT] = {"evict", 64 * MIB, E3_PLACE_BETWEEN, .per_frame = true},
-	[E3_ATTN] = {"attn", 64 * MIB, E3_PLACE_BETWEEN},
-	[E3_END] = {"end", 64 * MIB, E3_PLACE_LAST},
-	[E3_ABORT] = {"abort", 64 * MIB, E3_PLACE_LAST, .without_head = true},
-	[E3_TRUTH] = {"truth", 64 * MIB, E3_PLACE_BETWEEN},
+	[E3_HEAD] = {.name = "head", .limit = 64 * KIB, .place = E3_PLACE_FIRST},
+	[E3_FRAME] = {.name = "frame", .limit = 256 * MIB, .place = E3_PLACE_BETWEEN, .once = true, .per_frame = true},
+	[E3_PRED] = {.name = "pred", .limit = 512 * MIB, .place = E3_PLACE_BETWEEN, .once = true, .per_frame = true},
+	[E3_EVICT] = {.name = "evict", .limit = 64 * MIB, .place = E3_PLACE_BETWEEN, .per_frame = true},
+	[E3_ATTN] = {.name = "attn", .limit = 64 * MIB, .place = E3_PLACE_BETWEEN},
+	[E3_END] = {.name = "end", .limit = 64 * MIB, .place = E3_PLACE_LAST},
+	[E3_ABORT] = {.name = "abort", .limit = 64 * MIB, .place = E3_PLACE_LAST, .without_head = true},
+	[E3_TRUTH] = {.name = "truth", .limit = 64 * MIB, .place = E3_PLACE_BETWEEN},
 };
 
 const e3_kind_rule *e3_kind_rule_of(int kind) { return kind > 0 && kind < E3_KINDS ? &rules[kind] : NULL; }
