@@ -148,7 +148,7 @@ table() {
 	# The first record in which a layer evicts something.
 	local first='l = next(l for k, f in m if k == 4 for l in f["layers"] if l["removed"]["data"])'
 	table "$preds" check <<-ROWS
-		specials and frame 0 kept | $first; l["removed"]["data"] = struct.pack("<I", 0) + l["removed"]["data"][4:]
+		special tokens and frame 0 kept | $first; l["removed"]["data"] = struct.pack("<I", 0) + l["removed"]["data"][4:]
 		alpha | $first; l["alpha"] += 0.25
 		ids below | $first; l["removed"]["data"] = l["removed"]["data"][:-4] + struct.pack("<I", 100000)
 	ROWS

@@ -388,7 +388,7 @@ for k, f in m:
 	fails 1 "neither a tensor 'depth' nor a tensor 'pose'" -- e3-eval --truth "$DEMO/model.safetensors" "$T/x.e3"
 	printf '0 0 0 0 0 0 0 1\n' >"$T/one.txt"
 	fails 1 "evaluating: $T/one.txt: a trajectory file carries no truth: --truth FILE attaches it" -- e3-eval pose "$T/one.txt"
-	fails 2 "expected median|scale|scale&shift|metric|lstsq" -- e3-eval --align best "$T/x.e3"
+	fails 2 "expected one of median|scale|scale&shift|metric|lstsq" -- e3-eval --align best "$T/x.e3"
 	fails 2 "the task depth takes one --align" -- e3-eval depth --align median,scale "$T/x.e3"
 	fails 1 "$T/absent.e3: No such file" -- e3-eval "$T/absent.e3"
 	[ -e /dev/full ] || return 0
