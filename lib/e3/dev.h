@@ -42,10 +42,11 @@
  *
  *   mark      remembers this point of the current branch.
  *   wait      returns when everything before the last mark is done.
- *   branch    selects the branch that the next operations go to. Branches run side by side. The first use of branch 1
- * or 2 since `finish` starts after everything that was given before the last mark. finish    waits for all branches and
- * returns to branch 0. gather    begins a piece: what is given until `launch`, to one branch and without waiting, may
- * be held back ... launch    ... and is started here as one, which costs the device less time than many small starts.
+ *   branch    selects the branch that the next operations go to. Branches run side by side. The first use of
+ *             branch 1 or 2 since `finish` starts after everything that was given before the last mark.
+ *   finish    waits for all branches and returns to branch 0.
+ *   gather    begins a piece: what is given until `launch`, to one branch and without waiting, may be held back
+ *   launch    and is started here as one, which costs the device less time than many small starts.
  *
  * What one branch writes, another may use after a wait for it or after finish. Results in host memory (fetch, dense,
  * score, choose) are there after finish, or after wait if they were asked for before mark. Host memory that an
