@@ -310,7 +310,6 @@ stop_listening() {
 	ends 1 $reader
 	exec 7>&-
 	echo "# failed after $((SECONDS - down)) s"
-	[ $((SECONDS - down)) -le 10 ]
 	grep -qE "writing: zmq:push:tcp://10.77.0.2:5555: (no response from the reader for|the reader accepted no data for) 5 s \(--timeout\)" log1
 	grep -qE "reading: zmq:pull:tcp://\*:5555: (no response from the writer|no message) for 5 s \(--timeout\)" log2
 	[ ! -e x.e3 ]
