@@ -10,7 +10,7 @@
 #include "e3/live.h"
 #include "e3/video.h"
 
-/* Which frames, as they are asked for. Without `every`, `step` and `all`: all pictures, every 0.5 s of a video, all
+/* Which frames are wanted. Without `every`, `step` and `all`: all pictures, every 0.5 s of a video, all
  * that the reader has time for of a live source. */
 typedef struct e3_choice {
 	double every;       /* seconds; 0: not given */
@@ -55,7 +55,7 @@ typedef struct e3_input_options {
 
 typedef struct e3_input e3_input;
 
-/* Whether it will be read as a live source. */
+/* Whether the input will be read as a live source. */
 bool e3_input_is_live(const e3_input_options *o);
 /* The name of the first operand for messages. */
 const char *e3_input_name(const e3_input_options *o);
@@ -79,8 +79,8 @@ typedef struct e3_picture_list {
 } e3_picture_list;
 
 /* Files and folders to paths of pictures. One operand that is no picture gives an empty list: it may be a video.
- * Several operands must all be pictures or folders. Files are told by their first bytes, files in folders by their
- * names. */
+ * Several operands must all be pictures or folders. Operands are recognized by their first bytes, files in folders by
+ * their names. */
 int e3_pictures_expand(char *const *operand, int n, bool natural, e3_picture_list *out, e3_err *err);
 void e3_pictures_release(e3_picture_list *list);
 

@@ -1,4 +1,5 @@
-/* video: opens an input as what it is. Standard input is told by its first bytes, operands by what is on disk. */
+/* video: finds out what an input is, and opens it. Standard input is recognized by its first bytes, operands by what is
+ * on disk. */
 #include "video/input.h"
 #include "e3/mem.h"
 #include <errno.h>

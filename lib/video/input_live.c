@@ -1,4 +1,4 @@
-/* video: inputs that are live sources: cameras, network streams, and what else is read as it comes. */
+/* video: inputs that are live sources: cameras, network streams, and anything that is to be read as it comes. */
 #include "video/input.h"
 #include <fcntl.h>
 #include <inttypes.h>

@@ -1,5 +1,5 @@
-/* video: pictures in files and folders, as a list of paths. Operands are told by their first bytes, files in folders by
- * their names. */
+/* video: pictures in files and folders, as a list of paths. Operands are recognized by their first bytes, files in
+ * folders by their names. */
 #include "e3/input.h"
 #include "e3/io.h"
 #include "e3/mem.h"
