@@ -111,11 +111,12 @@ static void damaged_exif_reads_as_upright_or_something_valid(void **state)
 }
 
 /* Each orientation as Pillow's exif_transpose names it: the stored pixel that upright (x, y) shows. */
-static void stored(int orientation, int w, int h, int x, int y, int *sx, int *sy)
+static void stored(int orientation, const int size[2], int x, int y, int at[2])
 {
+	int w = size[0], h = size[1];
 	const int map[9][2] = {{0, 0}, {x, y}, {w - 1 - x, y}, {w - 1 - x, h - 1 - y}, {x, h - 1 - y}, {y, x},
 		{y, h - 1 - x}, {w - 1 - y, h - 1 - x}, {w - 1 - y, x}};
-	*sx = map[orientation][0], *sy = map[orientation][1];
+	at[0] = map[orientation][0], at[1] = map[orientation][1];
 }
 
 static void pictures_are_turned_upright(void **state)
@@ -132,10 +133,10 @@ static void pictures_are_turned_upright(void **state)
 			assert_int_equal(im.h, o < 5 ? SH : SW);
 			for (int y = 0; y < im.h; y++)
 				for (int x = 0; x < im.w; x++) {
-					int sx, sy;
-					stored(o, SW, SH, x, y, &sx, &sy);
+					int at[2];
+					stored(o, (const int[]){SW, SH}, x, y, at);
 					for (int c = 0; c < channels; c++)
-						assert_int_equal(im.px[(y * im.w + x) * channels + c], (sy * SW + sx) * channels + c);
+						assert_int_equal(im.px[(y * im.w + x) * channels + c], (at[1] * SW + at[0]) * channels + c);
 				}
 			e3_image_release(&im);
 		}
