@@ -8,6 +8,8 @@
 
 .DEFAULT_GOAL := all
 B ?= build
+# One spelling of a folder in the tree, build and $PWD/build alike: the dependency files name what they belong to.
+override B := $(patsubst $(CURDIR)/%,%,$(abspath $(B)))
 OPT ?= -O2
 CC ?= cc
 CFLAGS ?=
