@@ -77,6 +77,26 @@ row "e3-cat to e3-cat, ipc" "$(over "ipc://$out/s")" GB/s "100 predictions of 51
 row "e3-cat to e3-cat, tcp loopback" "$(over tcp://127.0.0.1:47900)" GB/s "the same"
 reader=(--curve-key "$out/a" --curve-allow "$out/b.pub") writer=(--curve-key "$out/b" --curve-server "$out/a.pub")
 row "  the same with CURVE keys" "$(over tcp://127.0.0.1:47901)" GB/s "encrypted and authenticated"
+# How soon a late subscriber has the end. until_said FILE TEXT: waits until FILE has TEXT, 30 s at most.
+until_said() {
+	for _ in $(seq 3000); do
+		! grep -qsF -- "$2" "$1" || break
+		sleep 0.01
+	done
+}
+mkfifo "$out/slow"
+e3-cat -v --queue 4 "$out/large.e3" "zmq:pub:ipc://$out/p" 2>"$out/told" &
+until listens "ipc://$out/p"; do sleep 0.01; done
+e3-cat -q "zmq:sub:ipc://$out/p" "$out/slow" &
+exec 8<"$out/slow"
+until_said "$out/told" "a subscriber connected"
+sleep 1 # the publisher waits for the slow reader now
+t=$EPOCHREALTIME
+timeout 30 e3-cat "zmq:sub:ipc://$out/p" "$out/late.e3" 2>/dev/null
+row "a late subscriber has the end after" "$(awk -v a="$t" -v b="$EPOCHREALTIME" 'BEGIN { printf "%.1f", b - a }')" s "while another still reads; asked: 5 s"
+cat <&8 >/dev/null
+exec 8<&-
+wait
 rm -f "$out/large.e3"
 points=$((48 * 224 * 168))
 row "e3-export --glb" "$(rate "$(awk -v p=$points 'BEGIN { print p / 1e6 }')" "$(seconds e3-export -q --glb "$out/x.glb" "$out/preds.e3")")" \
