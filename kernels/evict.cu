@@ -32,7 +32,7 @@ typedef struct choose_args {
 	layer_view v;
 	int remove;
 	uint32_t *slot, *id; /* host memory */
-	e3_choice *choice;
+	e3_evict_choice *choice;
 	slot_list one, two;
 } choose_args;
 

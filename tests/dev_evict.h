@@ -168,7 +168,7 @@ static inline void ev_run(table *t, e3_rule r)
 	ev_layer layer[EV_LAYERS];
 	void *stats, *choices, *room;
 	must(t, ops->alloc_host(t->dev, EV_LAYERS * sizeof(e3_layer_stat), &stats, &err), &err);
-	must(t, ops->alloc_host(t->dev, EV_LAYERS * sizeof(e3_choice), &choices, &err), &err);
+	must(t, ops->alloc_host(t->dev, EV_LAYERS * sizeof(e3_evict_choice), &choices, &err), &err);
 	must(t, ops->alloc_host(t->dev, (size_t)(2 * EV_LAYERS * EV_SLOTS) * sizeof(uint32_t), &room, &err), &err);
 	for (int l = 0; l < EV_LAYERS; l++)
 		ev_open(t, &layer[l]);
@@ -191,7 +191,8 @@ static inline void ev_run(table *t, e3_rule r)
 			scored[l] =
 				(e3_scored){&x->kv, e3_scoring_needs_mass(&r.scoring) ? x->dev_mass : NULL, (e3_layer_stat *)stats + l};
 			uint32_t *at = (uint32_t *)room + 2 * l * EV_SLOTS;
-			chosen[l] = (e3_chosen){&x->kv, (int)(r.t * (l ? 11 : 4)), at, at + EV_SLOTS, (e3_choice *)choices + l};
+			chosen[l] =
+				(e3_chosen){&x->kv, (int)(r.t * (l ? 11 : 4)), at, at + EV_SLOTS, (e3_evict_choice *)choices + l};
 		}
 		if (r.t == 0)
 			continue; /* frame 0 is not scored */

@@ -36,6 +36,16 @@ included_layers() {
 	done
 }
 
+@test "no two public headers define a type of the same name" {
+	# A source could not include both.
+	for h in lib/e3/*.h; do
+		sed -nE 's/^(typedef .*|\})[ *(](e3_[a-z0-9_]+)(\)\(.*)?;.*/\2/p' "$h" | sort -u
+	done | sort >"$T/types"
+	[ "$(wc -l <"$T/types")" -gt 100 ]
+	twice=$(uniq -d "$T/types")
+	[ -z "$twice" ] || { echo "defined twice: $twice"; return 1; }
+}
+
 @test "every source file opens by saying what it owns" {
 	bad=$(for f in lib/*/*.[ch] cmd/*/*.[ch]; do
 		[ -e "$f" ] && ! head -1 "$f" | grep -qE '^/\* [a-z0-9-]+: ' && echo "$f: $(head -1 "$f")"

@@ -61,7 +61,7 @@ static void a_video_is_read_twice_a_second_unless_asked_otherwise(void **state)
 	o.choice.all = true;
 	assert_int_equal(read_all(&o, src, &fps), 48);
 	assert_true(fps == 12);
-	o.choice = (e3_choice){.every = 1, .by_time = true, .start = 1, .end = INFINITY};
+	o.choice = (e3_frame_choice){.every = 1, .by_time = true, .start = 1, .end = INFINITY};
 	assert_int_equal(read_all(&o, src, &fps), 3);
 	assert_int_equal(src[0], 12);
 	assert_int_equal(src[2], 36);

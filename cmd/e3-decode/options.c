@@ -136,7 +136,7 @@ static void check_without_set(void)
 static void check_with_set(int operands)
 {
 	const set_request *r = &o.request;
-	const e3_choice *c = &o.input.choice;
+	const e3_frame_choice *c = &o.input.choice;
 	const e3_set_info *info = e3_set_info_of(given.set);
 	const char *name = e3_set_name(given.set);
 	if (operands > 0)
@@ -165,7 +165,7 @@ static void check_with_set(int operands)
 
 static void check(int operands)
 {
-	const e3_choice *c = &o.input.choice;
+	const e3_frame_choice *c = &o.input.choice;
 	if (given.set < 0)
 		check_without_set();
 	else

@@ -113,7 +113,7 @@ static void choose_from(const e3_chosen *c, const e3_candidate *sorted, size_t n
 	size_t finite = 0, out = (size_t)c->remove < n ? (size_t)c->remove : n;
 	while (finite < n && isfinite(sorted[finite].score))
 		finite++;
-	*c->choice = (e3_choice){.removed = (uint32_t)out, .max_evicted = NAN, .min_kept = NAN};
+	*c->choice = (e3_evict_choice){.removed = (uint32_t)out, .max_evicted = NAN, .min_kept = NAN};
 	e3_rank_quantiles(sorted, finite, c->choice->score_q);
 	if (out && finite)
 		c->choice->max_evicted = sorted[out < finite ? out - 1 : finite - 1].score;

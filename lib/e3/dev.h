@@ -279,11 +279,11 @@ typedef struct e3_scored {
 	e3_layer_stat *stat; /* in alloc_host memory */
 } e3_scored;
 
-typedef struct e3_choice {
+typedef struct e3_evict_choice {
 	uint32_t removed; /* as many as asked for, or all that may leave if there are fewer */
 	float score_q[9]; /* quantiles 0 1 5 25 50 75 95 99 100 % of the finite scores; NaN when there are none */
 	float max_evicted, min_kept; /* finite scores; NaN when there are none */
-} e3_choice;
+} e3_evict_choice;
 
 /* One layer to choose from: the `remove` slots with the lowest (score, id) of those that may leave. Results in
  * alloc_host memory. */
@@ -291,7 +291,7 @@ typedef struct e3_chosen {
 	const e3_kv *kv;
 	int remove;
 	uint32_t *slot, *id; /* [remove] in that order */
-	e3_choice *choice;
+	e3_evict_choice *choice;
 } e3_chosen;
 
 /* Convolution 3×3, padding 1 (7): out = act(conv(x or relu(x)) + b) + resid or relu(resid) + plus. */

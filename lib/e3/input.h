@@ -12,7 +12,7 @@
 
 /* Which frames are wanted. Without `every`, `step` and `all`: all pictures, every 0.5 s of a video, all
  * that the reader has time for of a live source. */
-typedef struct e3_choice {
+typedef struct e3_frame_choice {
 	double every;       /* seconds; 0: not given */
 	int64_t step;       /* every Nth frame; 0: not given */
 	bool all;           /* every frame */
@@ -22,7 +22,7 @@ typedef struct e3_choice {
 	int64_t max_frames; /* 0: no limit */
 	double fps;         /* frame rate for `every` and times of pictures; 0: as the source states it */
 	e3_fps_source rate; /* which of the rates that the source states */
-} e3_choice;
+} e3_frame_choice;
 
 typedef enum e3_live_mode {
 	E3_LIVE_AUTO,   /* cameras and network streams are live: as LATEST */
@@ -35,7 +35,7 @@ typedef struct e3_input_options {
 	char **operand; /* [n] one video or live source, "-" (standard input), or pictures and folders of pictures */
 	int n;
 	bool natural; /* sort folders as people count: 2 before 10 */
-	e3_choice choice;
+	e3_frame_choice choice;
 	e3_live_mode live;
 	int w, h;               /* of a camera's pictures; 0: its choice */
 	double rate;            /* frames per second of a camera; 0: its choice */

@@ -22,8 +22,8 @@ typedef struct e3_evictor {
 	e3_dev *dev;
 	int layers;
 	e3_kv *view;
-	e3_layer_stat *stat; /* alloc_host */
-	e3_choice *choice;   /* alloc_host */
+	e3_layer_stat *stat;     /* alloc_host */
+	e3_evict_choice *choice; /* alloc_host */
 	e3_chosen *chosen;
 	uint32_t
 		*room; /* alloc_host: slots, then ids, of the evicted tokens: room_keys each, for all that the cache holds */

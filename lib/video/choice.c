@@ -5,7 +5,7 @@
 #define DEFAULT_EVERY 0.5    /* s between frames of a video */
 #define DEFAULT_TIMEOUT 10.0 /* s without data from a camera or the network */
 
-int input_rule(const e3_choice *c, bool pictures, double fps, e3_sampling *rule, double *kept_fps, e3_err *err)
+int input_rule(const e3_frame_choice *c, bool pictures, double fps, e3_sampling *rule, double *kept_fps, e3_err *err)
 {
 	double every = c->every > 0 ? c->every : DEFAULT_EVERY;
 	*rule = (e3_sampling){.step = 1, .first = c->first, .start = c->start, .end = c->end, .max_frames = c->max_frames};

@@ -42,7 +42,7 @@ int input_open_video(e3_input *in, int fd, e3_err *err); /* fd < 0: the first op
 int input_open_live(e3_input *in, e3_err *err);
 
 /* choice.c: the rule for a source of this frame rate (0: unknown), and *kept_fps, the rate of the frames it keeps. */
-int input_rule(const e3_choice *c, bool pictures, double fps, e3_sampling *rule, double *kept_fps, e3_err *err);
+int input_rule(const e3_frame_choice *c, bool pictures, double fps, e3_sampling *rule, double *kept_fps, e3_err *err);
 /* choice.c: the options that videos and live sources share. */
 e3_video_options input_video_options(const e3_input *in, int fd);
 

@@ -10,7 +10,7 @@
 static bool is_remote(e3_input_kind kind) { return kind == E3_INPUT_NETWORK || kind == E3_INPUT_URL; }
 
 /* By time: counting makes no sense where frames get lost. Every frame, unless `every` or `step` ask for fewer. */
-static e3_sampling choose(const e3_choice *c)
+static e3_sampling choose(const e3_frame_choice *c)
 {
 	e3_sampling rule = {.step = c->step > 0 ? c->step : 1, .first = c->first, .start = c->start, .end = c->end};
 	if (c->every > 0)

@@ -24,7 +24,7 @@ static int64_t predict(const e3_video *v, const e3_sampling *rule)
 static void describe(const e3_input *in, const e3_sampling *rule, double fps)
 {
 	const e3_video_info *i = e3_video_describe(in->video);
-	const e3_choice *c = &in->o.choice;
+	const e3_frame_choice *c = &in->o.choice;
 	double avg = i->fps[E3_FPS_AVG], r = i->fps[E3_FPS_R];
 	e3_tell(E3_TELL_DETAIL,
 		"%s: %s, %s, %d x %d, %.3f frames/s (guess %.3f, avg %.3f, r %.3f), %.3f s, %" PRId64 " frames", in->name,
@@ -89,7 +89,7 @@ int input_open_video(e3_input *in, int fd, e3_err *err)
 	in->video = e3_video_open(&options, err);
 	if (!in->video)
 		return -1;
-	const e3_choice *c = &in->o.choice;
+	const e3_frame_choice *c = &in->o.choice;
 	double fps = c->fps > 0 ? c->fps : e3_video_describe(in->video)->fps[c->rate];
 	if (input_rule(c, false, fps, &rule, &in->fps, err))
 		return e3_fail_in(err, "reading: %s", in->name);
