@@ -132,21 +132,10 @@ static void check(const infer_request *r)
 }
 
 /* What the library calls a setting, and the option that sets it. */
-static const struct {
-	const char *setting, *option;
-} settings[] = {{"'fraction'", "--P"}, {"'budget'", "--budget"}, {"'frames'", "--frames"}, {"'outputs'", "--outputs"},
-	{"'device'", "--device"}, {"'precision'", "--precision"}};
+static const e3_err_name settings[] = {{"'fraction'", "--P"}, {"'budget'", "--budget"}, {"'frames'", "--frames"},
+	{"'outputs'", "--outputs"}, {"'device'", "--device"}, {"'precision'", "--precision"}, {NULL, NULL}};
 
-void infer_explain(e3_err *err)
-{
-	for (size_t k = 0; k < sizeof settings / sizeof *settings; k++) {
-		size_t n = strlen(settings[k].setting), m = strlen(settings[k].option);
-		for (char *at = err->text; (at = strstr(at, settings[k].setting)); at += m) {
-			memmove(at + m, at + n, strlen(at + n) + 1); /* an option is not longer */
-			memcpy(at, settings[k].option, m);
-		}
-	}
-}
+void infer_explain(e3_err *err) { e3_err_rename(err, settings); }
 
 /* What --policy may be, from the table of policies. */
 typedef struct policy_texts {

@@ -56,6 +56,23 @@ int e3_fail_in(e3_err *err, const char *fmt, ...)
 	return -1;
 }
 
+/* `at` is in the text; what does not fit is cut off. */
+static void replace(e3_err *err, char *at, const e3_err_name *by)
+{
+	size_t room = sizeof err->text - (size_t)(at - err->text), n = strlen(by->name);
+	e3_err rest;
+	snprintf(rest.text, sizeof rest.text, "%s", at + strlen(by->setting));
+	if (n < room)
+		snprintf(at, room, "%s%s", by->name, rest.text);
+}
+
+void e3_err_rename(e3_err *err, const e3_err_name *table)
+{
+	for (const e3_err_name *by = table; err && by->setting; by++)
+		for (char *at = err->text; (at = strstr(at, by->setting)); at++)
+			replace(err, at, by);
+}
+
 static void (*listener)(e3_tell_level, const char *);
 
 void e3_tell_to(void (*to)(e3_tell_level level, const char *text)) { listener = to; }

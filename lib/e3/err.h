@@ -26,6 +26,15 @@ int e3_fail_sys(e3_err *err, const char *fmt, ...) E3_PRINTF(2, 3);
 /* Puts "context: " before the text already there; returns -1. */
 int e3_fail_in(e3_err *err, const char *fmt, ...) E3_PRINTF(2, 3);
 
+/* What the library calls a setting, and what the user knows it by: {"'timeout'", "--timeout"}. */
+typedef struct e3_err_name {
+	const char *setting, *name;
+} e3_err_name;
+
+/* Puts names for settings wherever the text has them. The last row of the table has no setting. What no longer fits is
+ * cut off at the end of the text. */
+void e3_err_rename(e3_err *err, const e3_err_name *table);
+
 /* Reports an event while work continues (a peer went away, a client was refused): one line, from any thread. The
  * function given to e3_tell_to gets it; without one it is dropped. e3_tool_init gives one for the tools. */
 typedef enum e3_tell_level { E3_TELL_DETAIL, E3_TELL_NOTE, E3_TELL_WARN } e3_tell_level;

@@ -1,7 +1,6 @@
 /* stage: settings of a stream on the command line: parsing, and how error texts name them. */
 #include "e3/num.h"
 #include "e3/stage.h"
-#include <stdio.h>
 #include <string.h>
 
 /* "N" or "N,SIZE". */
@@ -43,32 +42,14 @@ const e3_opt e3_stage_queue_rows[] = {
 };
 
 /* What lib/wire's texts call a setting, and what sets it. */
-static const struct {
-	const char *setting, *option;
-} names[] = {
+static const e3_err_name names[] = {
 	{"'curve_key'", "--curve-key"},
 	{"'curve_server'", "--curve-server"},
 	{"'curve_allow'", "--curve-allow"},
 	{"'insecure'", "--insecure"},
 	{"'timeout'", "--timeout"},
 	{"'keygen'", "e3-cat --keygen"},
+	{NULL, NULL},
 };
 
-/* `at` is in `text`; what does not fit is cut off. */
-static void replace(e3_err *err, char *at, const char *old, const char *new)
-{
-	size_t room = sizeof err->text - (size_t)(at - err->text), n = strlen(new);
-	char rest[sizeof err->text];
-	memcpy(rest, at + strlen(old), strlen(at) - strlen(old) + 1);
-	if (n >= room)
-		return;
-	memcpy(at, new, n);
-	snprintf(at + n, room - n, "%s", rest);
-}
-
-void e3_stage_explain(e3_err *err)
-{
-	for (size_t k = 0; err && k < sizeof names / sizeof *names; k++)
-		for (char *at = err->text; (at = strstr(at, names[k].setting)); at++)
-			replace(err, at, names[k].setting, names[k].option);
-}
+void e3_stage_explain(e3_err *err) { e3_err_rename(err, names); }
