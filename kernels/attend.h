@@ -40,8 +40,8 @@ typedef struct e3_attend_job {
 	const void *q; /* [heads][rows][head_dim], type of the pages, aligned to 16 bytes */
 	int rows;
 	e3_attend_kv kv;
-	float *lse;  /* [heads][rows]: natural logarithm of the sum of exp(q.k / sqrt(head_dim)). Written by attend (NULL:
-					not wanted),  read by mass */
+	float *lse;  /* [heads][rows]: natural logarithm of the sum of exp(q.k / sqrt(head_dim)). Written by attend unless
+					NULL; read by mass. */
 	void *work;  /* workspace, aligned to 256 bytes */
 	size_t size; /* its bytes */
 } e3_attend_job;

@@ -1,5 +1,5 @@
 /* kernels: attention and mass for bf16 on every GPU since compute capability 8.0, by warp-wide matrix products
- * (mma.sync); head_dim a multiple of 16 up to 128. Simple and sound rather than the last word: one block for 128
+ * (mma.sync); head_dim a multiple of 16 up to 128. Simple rather than as fast as possible: one block for 128
  * queries (attention) or for 64 keys (mass) of a head, keys (or queries) double-buffered in shared memory.
  */
 #include "attend_impl.cuh"

@@ -276,7 +276,7 @@ static __global__ void reduce_kernel(const float *partial, int heads, int keys, 
 
 /* ---- few queries: a block for a stretch of keys of one head and query ---- */
 
-/* Adds what comes after: both sides are (maximum, sum, output relative to the maximum). */
+/* Merges the result of later keys: both sides are (maximum, sum, output relative to the maximum). */
 static __device__ __forceinline__ void join(float &m, float &l, float (&o)[4], float m2, float l2, const float (&o2)[4])
 {
 	float top = fmaxf(m, m2), a = l > 0 ? expf(m - top) : 0.0f, b = l2 > 0 ? expf(m2 - top) : 0.0f;

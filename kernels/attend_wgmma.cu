@@ -91,7 +91,7 @@ static __device__ __forceinline__ void weigh(float (&o)[32], const uint32_t (&pr
 		wgmma<64, __nv_bfloat16>::rs_turned(o, pr + 4 * i, v + i * (2048 >> 4), true);
 }
 
-/* One score once more, from the tiles in shared memory. */
+/* Recomputes one score, from the tiles in shared memory. */
 static __device__ __noinline__ float score_again(uint32_t q, uint32_t k, int row, int key)
 {
 	float sum = 0;

@@ -44,7 +44,8 @@ static __device__ __forceinline__ void put(const conv_args &a, int pixel, int o,
 	store_pack<f16, 2>(a.out + at, u);
 }
 
-/* Byte offset of a 16-byte piece of a row of BK values: pieces are permuted so that eight rows meet in no bank. */
+/* Byte offset of a 16-byte piece of a row of BK values: pieces are permuted so that eight rows do not conflict in a
+ * bank. */
 template <int BK> static __device__ __forceinline__ uint32_t piece_at(int row, int piece)
 {
 	return BK == 64 ? (uint32_t)(row * 128 + ((piece ^ (row & 7)) << 4))

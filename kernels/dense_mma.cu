@@ -17,7 +17,7 @@ typedef struct tail_args {
 	pixel_args px;
 } tail_args;
 
-/* Rows of shared memory are padded by 16 bytes: eight of them meet in no bank. */
+/* Rows of shared memory are padded by 16 bytes so that eight rows do not conflict in a bank. */
 static __device__ __forceinline__ int pixel_bytes(int c) { return c * 2 + 16; }
 static __device__ __forceinline__ int weight_bytes(int c) { return 9 * c * 2 + 16; }
 

@@ -3,7 +3,7 @@
  *
  * One block works on one layer, the layers side by side. Sums are made in a fixed order and multiplications are kept
  * apart from additions where the CPU keeps them apart, so the order of the tokens is the CPU's to the last bit. Results
- * go straight to host memory: a few numbers for each layer, and the slots and ids of those that leave.
+ * go straight to host memory: a few numbers for each layer, and the slots and ids of the evicted tokens.
  */
 #include "values.cuh"
 #include <math_constants.h>
@@ -296,7 +296,7 @@ static __device__ float quantile(const uint64_t *sorted, uint32_t n, double q)
 
 static __constant__ double asked[9] = {0, .01, .05, .25, .5, .75, .95, .99, 1};
 
-/* Candidates first by (score, id); those that may not leave have all bits set and come last. */
+/* Candidates first by (score, id); those that may not be evicted have all bits set and come last. */
 static __global__ void __launch_bounds__(BLOCK) choose(const choose_args *layers, e3_rule r, int id_bits)
 {
 	extern __shared__ uint32_t count[]; /* [DIGITS * BLOCK] */

@@ -233,7 +233,7 @@ template <int GROUPS, int BN> struct tile_shape {
 						 THREADS = 128 * (GROUPS + 1);
 };
 
-/* Other architectures compile the kernel empty, and without clusters. */
+/* For other architectures the kernel body is empty, and there are no clusters. */
 #ifdef E3_WGMMA
 #define IN_PAIRS __cluster_dims__(1, PAIR, 1)
 #else

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { RING = 4 << 20, SMALL = 64 << 10, OLDEST = 80 }; /* only small arrays come again */
+enum { RING = 4 << 20, SMALL = 64 << 10, OLDEST = 80 }; /* after the weights only small arrays are uploaded */
 
 int e3_cuda_fail(e3_err *err, const char *what, cudaError_t code)
 {
@@ -106,7 +106,7 @@ static int cuda_download(e3_dev *dev, void *to, e3_tensor from, size_t n, e3_err
 static int cuda_alloc_host(e3_dev *dev, size_t bytes, void **out, e3_err *err)
 {
 	*out = NULL;
-	e3_cuda_upload_close(e3_cuda_of(dev)); /* results come next: all weights have been given */
+	e3_cuda_upload_close(e3_cuda_of(dev)); /* all weights are loaded: allocate for results */
 	E3_TRY(cudaMallocHost(out, bytes ? bytes : 1), "results");
 	memset(*out, 0, bytes);
 	return 0;

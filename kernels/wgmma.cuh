@@ -1,9 +1,13 @@
 /* kernels: the warpgroup matrix product of Hopper, written once for every width and type used here.
  *
- * d [64][N] (+)= A B^T, 16 channels, sums in f32; T is bf16 or f16. ss: A [64] and B [N] rows in shared memory, laid
- * out as attend_wgmma.cuh says. rs: A in registers, the fragment of mma.m16n8k16 (16 rows to a warp). rs_turned: that,
- * and B [16][N]. Of row lane / 4 + 8 h of its warp's 16 a thread has d[4 j + 2 h + e] at column 8 j + 2 (lane % 4) + e.
- * Without `keep` what d held is forgotten.
+ * d [64][N] (+)= A B^T, 16 channels, sums in f32; T is bf16 or f16.
+ *
+ *   ss         A [64] and B [N] rows in shared memory, laid out as attend_wgmma.cuh says.
+ *   rs         A in registers, the fragment of mma.m16n8k16 (16 rows to a warp); B as for ss.
+ *   rs_turned  A as for rs; B transposed in shared memory, [16][N].
+ *   keep       0: d is overwritten; 1: the product is added to d.
+ *
+ * Of row lane / 4 + 8 h of its warp's 16 a thread has d[4 j + 2 h + e] at column 8 j + 2 (lane % 4) + e.
  */
 #ifndef E3_KERNELS_WGMMA_CUH
 #define E3_KERNELS_WGMMA_CUH
@@ -19,7 +23,7 @@
 #ifdef E3_WGMMA
 template <int N, typename T> struct wgmma;
 
-/* Names of operands whose numbers begin with the digits t: the first few, or all ten. */
+/* Operands %t0, %t1, ... whose numbers begin with the digits t: the first few, or all ten. */
 #define E3_NAMES_2(t) "%" #t "0, %" #t "1"
 #define E3_NAMES_4(t) E3_NAMES_2(t) ", %" #t "2, %" #t "3"
 #define E3_NAMES_6(t) E3_NAMES_4(t) ", %" #t "4, %" #t "5"
@@ -28,14 +32,14 @@ template <int N, typename T> struct wgmma;
 #define E3_NAMES_30 E3_NAMES_10() E3_NAMES_10(1) E3_NAMES_10(2)
 #define E3_NAMES_60 E3_NAMES_30 E3_NAMES_10(3) E3_NAMES_10(4) E3_NAMES_10(5)
 #define E3_NAMES_90 E3_NAMES_60 E3_NAMES_10(6) E3_NAMES_10(7) E3_NAMES_10(8)
-/* The sums that they name; a list in parentheses comes open where it is used. */
+/* The sums that they name; E3_OPEN removes the parentheses around a list. */
 #define E3_SUMS_8(i) \
 	"+f"(d[i]), "+f"(d[i + 1]), "+f"(d[i + 2]), "+f"(d[i + 3]), "+f"(d[i + 4]), "+f"(d[i + 5]), "+f"(d[i + 6]), \
 		"+f"(d[i + 7])
 #define E3_SUMS_32(i) E3_SUMS_8(i), E3_SUMS_8(i + 8), E3_SUMS_8(i + 16), E3_SUMS_8(i + 24)
 #define E3_OPEN(...) __VA_ARGS__
 
-/* The instruction: names of A, numbers of B and of `keep`, which of A and B are turned; what the names stand for. */
+/* The instruction: names of A, operand numbers of B and of `keep`, which of A and B are transposed; the operands. */
 #define E3_WGMMA_ASM(N, TYPE, NAMES, A, B, KEEP, TURNED, SUMS, ...) \
 	asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, %" #KEEP ", 0;\n" \
 				 "wgmma.mma_async.sync.aligned.m64n" #N "k16.f32." TYPE "." TYPE " {" NAMES "}, " A ", %" #B \

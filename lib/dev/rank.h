@@ -14,7 +14,7 @@ typedef struct e3_candidate {
 	uint32_t id, slot;
 } e3_candidate;
 
-/* Ascending by score, ties by id: the first r leave. Scores may be +inf, not NaN. */
+/* Ascending by score, ties by id: the first r are evicted. Scores may be +inf, not NaN. */
 void e3_rank_sort(e3_candidate *c, size_t n);
 
 /* Quantiles 0 1 5 25 50 75 95 99 100 % of sorted scores, linear interpolation; NaN when n = 0. */

@@ -28,9 +28,8 @@
  *   enter, score, choose: scored pages; results in host memory
  *
  * Weights are given as f32; `weight` keeps them in the type that suits their role. Matrices are row-major
- * [rows][columns]. Three things are not called maps for short: feature maps are `e3_features` [row][column][channel],
- * attention maps are `attn_map` [query][key], and memory that a file is mapped into does not occur here. An operation
- * with no work is valid.
+ * [rows][columns]. "Map" alone is not used: feature maps are `e3_features` [row][column][channel], attention maps are
+ * `attn_map` [query][key]. An operation with no work is valid.
  *
  * Order. Operations return 0, or -1 with a text that names the operation; they may still be running when they return.
  * Within a branch they take effect in the order given. One frame, as lib/model/session.c gives it to the device:
@@ -45,8 +44,8 @@
  *   branch    selects the branch that the next operations go to. Branches run side by side. The first use of
  *             branch 1 or 2 since `finish` starts after everything that was given before the last mark.
  *   finish    waits for all branches and returns to branch 0.
- *   gather    begins a piece: what is given until `launch`, to one branch and without waiting, may be held back
- *   launch    and is started here as one, which costs the device less time than many small starts.
+ *   gather    starts recording the operations of one branch; no wait until launch.
+ *   launch    starts the recorded operations as one, which is cheaper than many small starts.
  *
  * What one branch writes, another may use after a wait for it or after finish. Results in host memory (fetch, dense,
  * score, choose) are there after finish, or after wait if they were asked for before mark. Host memory that an
@@ -217,10 +216,10 @@ typedef struct e3_activation {
  * policy that combines the choices below differently is a row in a table (lib/model/policy.c) and needs no new kernel.
  */
 
-/* What is measured of a token; the lowest scores leave first. */
+/* What is measured of a token; tokens with the lowest scores are evicted first. */
 typedef enum e3_measure {
 	E3_MEASURE_NOTHING, /* every token counts the same: the score is the random number itself */
-	E3_MEASURE_FRAME,   /* the frame that it came with: the oldest leave first */
+	E3_MEASURE_FRAME,   /* the frame that it came with: the oldest are evicted first */
 	E3_MEASURE_SHARE    /* the attention that it receives, relative to its layer's mean, averaged over the frames that
 						   saw it; needs the masses */
 } e3_measure;
@@ -251,7 +250,7 @@ static inline bool e3_scoring_needs_mass(const e3_scoring *s) { return s->measur
 #define E3_ALL_FRAMES INT64_MAX
 typedef struct e3_rule {
 	e3_scoring scoring;
-	bool protected_last; /* protected tokens may leave too, after all others (the released code) */
+	bool protected_last; /* protected tokens may be evicted too, after all others (the released code) */
 	uint32_t tokens, special;
 	uint32_t columns;         /* of the grid of patches, which follow the special tokens row by row */
 	int64_t t;                /* the frame that was just computed */
@@ -280,12 +279,12 @@ typedef struct e3_scored {
 } e3_scored;
 
 typedef struct e3_evict_choice {
-	uint32_t removed; /* as many as asked for, or all that may leave if there are fewer */
+	uint32_t removed; /* as many as asked for, or all that may be evicted if there are fewer */
 	float score_q[9]; /* quantiles 0 1 5 25 50 75 95 99 100 % of the finite scores; NaN when there are none */
 	float max_evicted, min_kept; /* finite scores; NaN when there are none */
 } e3_evict_choice;
 
-/* One layer to choose from: the `remove` slots with the lowest (score, id) of those that may leave. Results in
+/* One layer to choose from: the `remove` slots with the lowest (score, id) of those that may be evicted. Results in
  * alloc_host memory. */
 typedef struct e3_chosen {
 	const e3_kv *kv;
