@@ -1,8 +1,5 @@
-/* base: the thread pool. Owns the workers; tasks are claimed from one counter, so a thread that is held up takes fewer
- * of them.
- *
- * A worker that wakes late finds the loop closed and the caller does not wait for it: on a busy machine a loop is
- * not held up by threads that have not begun.
+/* base: the thread pool. Owns the workers. Tasks are claimed from one counter: a slow thread takes fewer tasks; a loop
+ * does not wait for threads that have not started.
  */
 #include "e3/mem.h"
 #include "e3/thread.h"

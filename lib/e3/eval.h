@@ -55,7 +55,7 @@ typedef struct e3_pixels {
 	bool mapped; /* f is part of a mapped file: pages are released after they were read, so that memory does not grow */
 } e3_pixels;
 
-/* Tells that the pairs before `at` have been read in this pass. */
+/* Call when the pairs before `at` have been read; their pages may be released. */
 void e3_pixels_passed(const e3_pixels *x, size_t at);
 
 typedef struct e3_pixel_rule {

@@ -53,7 +53,7 @@ typedef struct e3_eval_options {
 	bool disparity, compat, by_folder;
 	const char *const *truth; /* [n_truth] files with the truth: none, one for all inputs, or one for each */
 	int n_truth;
-	bool against;        /* truth[0] is a stream whose predictions stand as truth */
+	bool against;        /* truth[0] is a stream whose predictions are used as truth */
 	int traj_format;     /* of trajectory files: 0 = by content, else 1 + e3_traj_format */
 	double max_diff;     /* seconds by which stamps may differ; negative: pair index to index */
 	const char *results; /* folder for e3_eval_results; NULL: none, and intrinsics are not kept */

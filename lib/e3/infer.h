@@ -21,8 +21,8 @@ typedef struct e3_session e3_session;
  * afterwards. */
 e3_net *e3_net_open(const e3_ckpt *ckpt, e3_dev *dev, e3_err *err);
 void e3_net_close(e3_net *net);
-/* Tells networks apart: a hash of the configuration, of the name and shape of every tensor, and of a sample of its
- * values (all values of a small tensor) as f32. The same weights have the same fingerprint in every container. */
+/* A fingerprint of the network: a hash of the configuration, of the name and shape of every tensor, and of a sample of
+ * its values (all values of a small tensor) as f32. The same weights have the same fingerprint in every container. */
 uint64_t e3_net_fingerprint(const e3_net *net);
 const e3_config *e3_net_config(const e3_net *net);
 

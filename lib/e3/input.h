@@ -68,7 +68,7 @@ int64_t e3_input_skipped(e3_input *in);      /* frames of a live source that a n
 /* The next frame that is kept: 1; 0 at the end, or when stop() says so; -1. After -1 of a live source what it gave
  * before is whole: the source was lost. *im is reused. *at receives time, number in the source and rotation. */
 int e3_input_next(e3_input *in, e3_image *im, e3_source *at, bool *key, e3_err *err);
-/* Tells about skipped frames, lost connections and damage, and frees. NULL is fine. */
+/* Reports skipped frames, lost connections and damage, and frees. NULL is fine. */
 void e3_input_close(e3_input *in);
 
 /* --- list.c: pictures in files and folders --- */

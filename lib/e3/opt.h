@@ -102,8 +102,8 @@ typedef struct e3_opt {
 	{ \
 		.type = E3_ROW_CHOICE, .name = (key), .to = (var), .arg = (argument), .choices = (words), .help = (text) \
 	}
-/* int *to = the k of the list(k) that is the argument; list(k) is NULL past the last. For names that a registry holds:
- * "%s" in the help stands for all of them. */
+/* int *to = the index k for which list(k) equals the argument; list(k) is NULL past the last. For names that a registry
+ * holds: "%s" in the help stands for all of them. */
 #define E3_OPT_NAMED(key, var, argument, list, text) \
 	{ \
 		.type = E3_ROW_NAMED, .name = (key), .to = (var), .arg = (argument), .names = (list), .help = (text) \

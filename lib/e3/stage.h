@@ -31,7 +31,7 @@ typedef struct e3_stage {
 
 	e3_in *in;
 	e3_out *out;           /* write with e3_out_*, from one thread */
-	pthread_mutex_t lock;  /* over `out` appearing and going, for the thread that reads */
+	pthread_mutex_t lock;  /* guards `out` while it is opened and closed; the reading thread checks it */
 	double started;        /* e3_now() at opening */
 	e3_head head;          /* from the first message on */
 	int64_t frames, preds; /* messages read so far */

@@ -1,6 +1,6 @@
 /* base: how every e3 tool behaves towards its user: messages, progress, signals, exit status (doc/design.md 8, e3(7)).
  *
- * For main and the other files of a tool; of the library only lib/base/opt.c includes this. Exit status: 0 done,
+ * For main and the other files of a tool; of the library only lib/base and lib/stage include this. Exit status: 0 done,
  * 1 failure, 2 usage, 130/143 after SIGINT/SIGTERM.
  */
 #ifndef E3_TOOL_H

@@ -42,7 +42,7 @@ int e3_trace_shots_pick(const e3_trace_shots *fr, int want, const e3_trace_shot 
 /* 1 / depth at two percentiles of the whole run; 0 and 1 when the stream has no depth. */
 void e3_trace_shots_range(const e3_trace_shots *fr, double low_pct, double high_pct, double range[2]);
 
-/* --- sheets.c, contact.c, charts.c, map_charts.c --- */
+/* --- sheets.c, contact.c, charts.c --- */
 
 /* How evicted patches look: a quarter of the light without colour; red; white. */
 typedef enum e3_patch_style { E3_PATCH_DIM, E3_PATCH_MARK, E3_PATCH_HIDE } e3_patch_style;

@@ -1,4 +1,4 @@
-/* model: telling networks apart without reading all of their weights, so that a saved session is resumed with its own.
+/* model: a fingerprint of the network: a hash of part of its weights, so that a saved session is resumed with its own.
  * Owns which values are read: all of a small tensor, four runs of a large one. Weights that training changed differ
  * there too, and it takes milliseconds. */
 #include "e3/num.h"

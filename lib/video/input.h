@@ -7,7 +7,7 @@
 typedef struct input_kind {
 	/* As e3_input_next; *at is zeroed. */
 	int (*next)(e3_input *in, e3_image *im, e3_source *at, bool *key, e3_err *err);
-	/* Tells what there is to tell at the end; may be NULL. */
+	/* Reports counts and warnings at the end; may be NULL. */
 	void (*report)(e3_input *in);
 } input_kind;
 

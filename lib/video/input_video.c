@@ -41,8 +41,8 @@ static void describe(const e3_input *in, const e3_sampling *rule, double fps)
 		e3_tell(E3_TELL_NOTE, "%s: HDR (PQ or HLG): sent without tone mapping", in->name);
 }
 
-/* Some containers end without an error although they were cut; the duration in their head tells. Sound may be a little
- * longer than the pictures. */
+/* Some containers end without an error although they were cut; the duration in their header shows it. Sound may be a
+ * little longer than the pictures. */
 static void check_end(const e3_input *in)
 {
 	double stated = e3_video_describe(in->video)->seconds, missing = stated - in->last_pts;

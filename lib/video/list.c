@@ -91,7 +91,7 @@ static int add_folder(e3_picture_list *list, const char *dir, bool natural, e3_e
 	return rc;
 }
 
-/* A file of motion JPEG begins like a picture; only its name tells. */
+/* A file of motion JPEG begins like a picture; only its name distinguishes it. */
 static bool is_picture(const char *path)
 {
 	uint8_t head[8];

@@ -204,7 +204,7 @@ static int next_zmq(e3_in *in, const uint8_t **at, size_t *len, e3_err *err)
 	return 0;
 }
 
-/* A subscriber comes in anywhere: what lies before its head is not for it, and neither is the head of others. */
+/* A subscriber may join mid-stream: skip messages before the first head (except an abort), and repeated heads. */
 static bool is_for_others(e3_in *in, const e3_msg *msg)
 {
 	if (in->order.headed && msg->kind == E3_HEAD)

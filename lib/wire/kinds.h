@@ -14,7 +14,7 @@ typedef struct e3_kind_rule {
 	e3_kind_place place;
 	bool without_head; /* may come before the head */
 	/* Of kinds that come between first and last, which all have an index `i`: */
-	bool once;      /* indices increase; else several in a row may have the same one */
+	bool once;      /* each index occurs once (strictly increasing); otherwise it may repeat */
 	bool per_frame; /* every frame has one, so that a gap in the indices means messages lost on the way */
 } e3_kind_rule;
 

@@ -43,7 +43,7 @@ static e3_out *open_out(const char *endpoint, const e3_stream_options *options, 
 		e3_fail(err, "opening: %s: out of memory", endpoint);
 		return NULL;
 	}
-	/* Files take what comes, and a publisher drops by itself; a queue is for readers that may be slow. */
+	/* Files accept everything and a publisher drops on its own; a queue is for readers that may be slow. */
 	int rc = e3_writer_open(&out->writer, &ep, o, copy, err);
 	bool queue = !rc && !out->writer.file.temp && ep.kind != E3_ZMQ_PUB &&
 		(o->drop != E3_DROP_NONE || (copy && out->writer.fifo));

@@ -99,7 +99,7 @@ int e3_writer_send(e3_writer *s, struct iovec *part, int n, e3_err *err)
 	return e3_fail_sys(err, "writing: %s", s->name);
 }
 
-/* The caller has an error of its own to tell: a reader that is gone must not end it here, nor hold it up for long. */
+/* The caller reports its own error: a lost reader must not end the process, nor delay it for long. */
 void e3_writer_send_quietly(e3_writer *s, struct iovec *part, int n)
 {
 	enum { SEND_MS = 1000, TAKE_MS = 5000 };
