@@ -20,7 +20,7 @@ static int require_depth(const e3_pred *p, e3_err *err)
 {
 	return p->depth
 		? 0
-		: e3_fail(err, "writing depth: the stream has none for frame %lld: e3-infer was told to leave depth out",
+		: e3_fail(err, "writing depth: the stream has none for frame %lld: e3-infer ran without the output depth",
 			  (long long)p->s.i);
 }
 

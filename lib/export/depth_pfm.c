@@ -42,7 +42,7 @@ static int pfm_add(e3_format_writer *w, e3_export_run *run, const e3_export_fram
 	char name[64], path[4096];
 	e3_file file;
 	if (!p->depth)
-		return e3_fail(err, "writing depth: the stream has none for frame %lld: e3-infer was told to leave depth out",
+		return e3_fail(err, "writing depth: the stream has none for frame %lld: e3-infer ran without the output depth",
 			(long long)p->s.i);
 	snprintf(name, sizeof name, "%06" PRId64 ".pfm", p->s.i);
 	if (e3_outdir_name(&w->dir, name, path, sizeof path, err) || e3_file_open(&file, path, err))

@@ -54,7 +54,7 @@ static int text_add(e3_format_writer *w, e3_export_run *run, const e3_export_fra
 {
 	text *t = (text *)w;
 	if (!frame->pred->has_pose)
-		return e3_fail(err, "writing: %s: the stream has no pose for frame %lld: e3-infer was told to leave poses out",
+		return e3_fail(err, "writing: %s: the stream has no pose for frame %lld: e3-infer ran without the output pose",
 			w->file.path, (long long)frame->pred->s.i);
 	if (err)
 		err->text[0] = 0;

@@ -15,7 +15,7 @@ usage() {
 	cat <<-'EOF'
 		Usage: e3-clips run|submit [options] OUT [CLIP...]
 		       e3-clips status OUT
-		Many clips through the pipeline, each on a GPU or some cores of its own; OUT/NAME gets what comes of each.
+		Runs the pipeline on many clips, each on its own GPU or cores; the results of a clip go to OUT/NAME.
 
 		Commands
 		  run                       process clips here with GNU parallel; print a line of JSON for each
