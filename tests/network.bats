@@ -21,7 +21,8 @@ teardown() {
 	fi
 }
 
-# Two machines with a cable between them: here (10.77.0.1) and there (10.77.0.2).
+# Two machines with a cable between them: here (10.77.0.1) and there (10.77.0.2). They are network namespaces of this test, so that
+# no other process uses a port there: the ports may be fixed.
 two_machines() {
 	here=e3a$$ there=e3b$$
 	ip netns add "$here" 2>/dev/null && ip netns add "$there" 2>/dev/null &&

@@ -41,7 +41,7 @@ def send(address, parts):
     sock.connect(address)
     for part in parts:
         sock.send_multipart(part) if isinstance(part, list) else sock.send(part)
-    time.sleep(0.5)
+    time.sleep(0.5)  # fixed: the receiver reads, or refuses, while this side is still connected
     sock.close()
 
 
@@ -67,16 +67,16 @@ def huge(host, port):
         s.sendall(b"\xff" + bytes(8) + b"\x7f\x03\x00NULL" + bytes(16) + b"\x00" + bytes(31))
         ready = b"\x05READY\x0bSocket-Type\x00\x00\x00\x04PUSH"
         s.sendall(b"\x04" + bytes([len(ready)]) + ready)
-        time.sleep(0.5)
+        time.sleep(0.5)  # fixed: the handshake is over before the message comes
         s.sendall(b"\x00" + bytes([len(HEAD)]) + HEAD + b"\x02" + struct.pack(">Q", 1 << 40) + bytes(1000))
-        time.sleep(0.5)
+        time.sleep(0.5)  # fixed: the receiver sees the size before the connection closes
 
 
 def stray(host, port):
     for hello in (b"", b"GET / HTTP/1.1\r\nHost: e3\r\n\r\n", b"\x01\x00" + bytes([len(HEAD) + 1]) + b"\x00" + HEAD):
         with socket.create_connection((host, int(port)), 5) as s:
             s.sendall(hello)
-            time.sleep(0.3)
+            time.sleep(0.3)  # fixed: the listener reads this before the connection closes
 
 
 def ssh(host, port):
