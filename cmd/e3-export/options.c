@@ -160,15 +160,27 @@ static _Noreturn void complain_no_output(void)
 	e3_usage_error("nothing to write: give at least one of %s", names);
 }
 
+static _Noreturn void complain_no_folder(void)
+{
+	char names[512] = "";
+	for (const e3_format *f = e3_formats; f->name; f++)
+		if (f->per_frame)
+			snprintf(names + strlen(names), sizeof names - strlen(names), "%s--%s DIR", *names ? " or " : "", f->name);
+	e3_usage_error("--per-frame needs %s", names);
+}
+
 /* Lists the outputs that were asked for. */
 static void take_outputs(e3_export_options *x, const char *from)
 {
-	const e3_format *ply = e3_format_find("ply");
-	if (o.per_frame && !o.path[ply - e3_formats])
-		e3_usage_error("--per-frame needs --ply DIR");
+	bool split = false;
 	for (int k = 0; e3_formats[k].name; k++)
-		if (o.path[k])
-			x->output[x->n_outputs++] = (e3_output){&e3_formats[k], o.path[k], o.per_frame && &e3_formats[k] == ply};
+		if (o.path[k]) {
+			bool per_frame = o.per_frame && e3_formats[k].per_frame;
+			x->output[x->n_outputs++] = (e3_output){&e3_formats[k], o.path[k], per_frame};
+			split = split || per_frame;
+		}
+	if (o.per_frame && !split)
+		complain_no_folder();
 	if (!x->n_outputs)
 		complain_no_output();
 	for (int k = 0; k < x->n_outputs; k++) {

@@ -25,6 +25,7 @@ typedef struct e3_format {
 	const char *help;    /* one line */
 	e3_format_kind kind; /* text and binary: one file, which may be standard output; folder: files in a folder */
 	bool points;         /* it writes a point cloud: e3_cloud_options apply */
+	bool per_frame;      /* it can write one file for each frame (e3_output.per_frame) */
 	const struct e3_format_ops *ops;
 } e3_format;
 
@@ -41,7 +42,7 @@ const e3_format *e3_format_find(const char *name);
 typedef struct e3_output {
 	const e3_format *format;
 	const char *path; /* "-" is standard output, except for folders */
-	bool per_frame;   /* PLY only: one file for each frame in the folder `path` */
+	bool per_frame;   /* where the format can: one file for each frame in the folder `path` */
 } e3_output;
 
 bool e3_output_is_folder(const e3_output *o);
