@@ -13,7 +13,8 @@ seeds=14
 first_seed=2000
 fractions="0.5 0.25 0.15 0.1 0.05"
 temps="0.5 1.5"
-policies="evict3r window random spread"
+known="evict3r window random spread" # in the order of the table
+policies=$known
 less=evict3r
 declare -A scene=(
 	[short]="--kind short --frames 24"
@@ -122,7 +123,7 @@ for kind in $kinds; do
 	[ -n "${scene[$kind]+known}" ] || die "no kind '$kind': short, long, revisit" 2
 done
 for policy in $policies $less; do
-	[[ " evict3r window random spread " == *" $policy "* ]] || die "no policy '$policy': evict3r, window, random, spread" 2
+	[[ " $known " == *" $policy "* ]] || die "no policy '$policy': ${known// /, }" 2
 done
 for tool in e3-scene e3-infer e3-eval; do
 	command -v $tool >/dev/null || die "$tool is not there: run make first, or say where it is with B=DIR"
@@ -170,5 +171,7 @@ if [ -z "$show" ]; then
 	export B E3_STUDY_MODEL=$here/../demo/model.safetensors E3_STUDY_OUT=$out E3_STUDY_INFER=$infer
 	[ ${#work[@]} -eq 0 ] || printf '%s\0' "${work[@]}" | xargs -0 -n 1 -P "$jobs" bash "$self" --piece
 fi
-find "$out/runs" -type f ! -name '*.part.*' -print0 | LC_ALL=C sort -z | xargs -0 -r cat >"$out/study.jsonl"
+for policy in none $known; do
+	find "$out/runs" -type f \( -name "$policy" -o -name "$policy-*" \) ! -name '*.part.*' -print0 | LC_ALL=C sort -z | xargs -0 -r cat
+done >"$out/study.jsonl"
 "$B/study/table" --less "$less" --png "$out" "$out/study.jsonl" | tee "$out/table.txt"

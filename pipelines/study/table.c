@@ -37,6 +37,7 @@ static const measure measures[MEASURES] = {
 
 typedef struct run {
 	char kind[NAME], policy[NAME];
+	size_t rank; /* of the policy: the row of the file that has it first */
 	int64_t seed;
 	double temp, p;     /* temp NaN: the policy has none */
 	double cache;       /* largest size, as a share of the size without eviction */
@@ -49,7 +50,7 @@ typedef struct interval {
 } interval;
 
 typedef struct study {
-	run *runs; /* by policy, temperature, fraction, kind, seed: a setting is a stretch of it */
+	run *runs; /* by rank, temperature, fraction, kind, seed: a setting is a stretch of it */
 	size_t n, room;
 } study;
 
@@ -96,13 +97,7 @@ static int by_scene(const run *a, const run *b)
 
 static int by_setting(const run *a, const run *b)
 {
-	static const char *const first[] = {"none", "evict3r", "window", "random"};
-	int x = 0, y = 0;
-	while (x < 4 && strcmp(first[x], a->policy))
-		x++;
-	while (y < 4 && strcmp(first[y], b->policy))
-		y++;
-	int d = x != y ? x - y : strcmp(a->policy, b->policy);
+	int d = (a->rank > b->rank) - (a->rank < b->rank);
 	if (!d)
 		d = (temp_key(a) > temp_key(b)) - (temp_key(a) < temp_key(b));
 	return d ? d : (a->p < b->p) - (a->p > b->p);
@@ -112,6 +107,14 @@ static int by_all(const void *x, const void *y)
 {
 	int d = by_setting(x, y);
 	return d ? d : by_scene(x, y);
+}
+
+static size_t rank_of(const study *s, const char *policy)
+{
+	size_t k = 0;
+	while (k < s->n && strcmp(s->runs[k].policy, policy))
+		k++;
+	return k < s->n ? s->runs[k].rank : s->n;
 }
 
 static int read_runs(study *s, const char *path, e3_err *err)
@@ -131,8 +134,10 @@ static int read_runs(study *s, const char *path, e3_err *err)
 			s->room = 2 * s->room + 64;
 			rc = e3_grow((void **)&s->runs, s->room, sizeof *s->runs, "the runs", err);
 		}
-		if (rc || read_run(line, &s->runs[s->n++], err))
+		if (rc || read_run(line, &s->runs[s->n], err))
 			rc = e3_fail_in(err, "reading %s: line %zu", path, row);
+		else
+			s->runs[s->n].rank = rank_of(s, s->runs[s->n].policy), s->n++;
 		json_decref(line);
 	}
 	if (!rc && ferror(f))
@@ -208,8 +213,7 @@ static setting setting_at(const study *s, size_t first)
 /* The runs of a policy at a fraction; nothing when there are none. NaN: without a temperature. */
 static setting setting_of(const study *s, const char *policy, double temp, double p)
 {
-	run want = {.temp = temp, .p = p};
-	snprintf(want.policy, sizeof want.policy, "%s", policy);
+	run want = {.rank = rank_of(s, policy), .temp = temp, .p = p};
 	for (size_t k = 0; k < s->n; k++)
 		if (!by_setting(&s->runs[k], &want))
 			return setting_at(s, k);
