@@ -17,22 +17,23 @@ prepare() {
 	edit=$ROOT/tests/edit_stream.py
 }
 
-infer() { e3-infer -q --model seed:tiny:7 --no-evict -o "$T/out/x.e3" "$1"; }
-export_all() { e3-export -q --glb "$T/out/x.glb" --ply "$T/out/x.ply" --npz "$T/out/x.npz" --tum "$T/out/x.tum" "$1"; }
-stats() { e3-evict-stats --png "$T/out/png" --tsv "$T/out/tsv" "$1"; }
-copy() { e3-cat -o "$T/out/x.e3" "$1"; }
+# A hang fails: exit 124 or 137.
+within() { timeout -k 5 20 "$@"; }
+infer() { within e3-infer -q --model seed:tiny:7 --no-evict -o "$T/out/x.e3" "$1"; }
+export_all() { within e3-export -q --glb "$T/out/x.glb" --ply "$T/out/x.ply" --npz "$T/out/x.npz" --tum "$T/out/x.tum" "$1"; }
+stats() { within e3-evict-stats --png "$T/out/png" --tsv "$T/out/tsv" "$1"; }
+copy() { within e3-cat -o "$T/out/x.e3" "$1"; }
+dump() { within e3-dump --json "$1"; }
 
-# refused TOOL EXPECTED: the tool (one of the functions above) given $T/bad.e3 exits 1, says EXPECTED, leaves no file, in 20 s.
+# refused TOOL EXPECTED: the tool (one of the functions above) given $T/bad.e3 exits 1, says EXPECTED, leaves no file.
 refused() {
 	local rc=0 left
-	SECONDS=0
 	"$1" "$T/bad.e3" >"$T/o" 2>"$T/e" </dev/null || rc=$?
 	[ "$rc" -eq 1 ] || { echo "$1: exit $rc, expected 1 ('$2')"; cat "$T/e"; return 1; }
 	grep -qF -- "$2" "$T/e" || { echo "$1 does not say '$2':"; cat "$T/e"; return 1; }
 	[ "$(wc -l <"$T/e")" -eq 1 ] || { echo "$1: more than one line:"; cat "$T/e"; return 1; }
 	left=$(find "$T/out" "$TMPDIR" -type f)
 	[ -z "$left" ] || { echo "$1 left $left ('$2')"; return 1; }
-	[ "$SECONDS" -lt 20 ]
 }
 
 # table STREAM TOOL... : rows on standard input, "EXPECTED | CODE" (see tests/edit_stream.py).
@@ -141,7 +142,7 @@ table() {
 @test "--check finds eviction records that contradict themselves" {
 	# The violations are the report, on standard output: as one line on standard error for this table.
 	check() {
-		e3-evict-stats --check "$1" 2>/dev/null | awk '/^violation/ { all = all "; " $0 } END { print all }' >&2
+		within e3-evict-stats --check "$1" 2>/dev/null | awk '/^violation/ { all = all "; " $0 } END { print all }' >&2
 		return "${PIPESTATUS[0]}"
 	}
 	e3-evict-stats --check "$preds" >/dev/null
@@ -190,11 +191,10 @@ for k, f in m:
 		        open(f"{to}{seed}", "wb").write(b)
 	PY
 	for k in {0..23}; do
-		for run in "infer $T/f$k" "export_all $T/p$k" "stats $T/p$k" "copy $T/p$k" "e3-dump --json $T/p$k"; do
+		for run in "infer $T/f$k" "export_all $T/p$k" "stats $T/p$k" "copy $T/p$k" "dump $T/p$k"; do
 			rc=0
-			SECONDS=0
 			$run >"$T/o" 2>"$T/e" </dev/null || rc=$?
-			{ [ "$rc" -le 1 ] && [ "$SECONDS" -lt 20 ]; } || { echo "$run: exit $rc after $SECONDS s"; cat "$T/e"; return 1; }
+			[ "$rc" -le 1 ] || { echo "$run: exit $rc"; cat "$T/e"; return 1; }
 			[ "$rc" -eq 0 ] || [ -s "$T/e" ] || { echo "$run: exit $rc without a word"; return 1; }
 			rm -rf "$T/out" && mkdir "$T/out"
 		done
