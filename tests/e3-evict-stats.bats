@@ -264,7 +264,7 @@ $2"
 @test "wrong options, files that cannot be written and full disks are errors" {
 	fails 2 "option --range: expected LO:HI with LO below HI" -- e3-evict-stats --range 3:1 "$T/run.e3"
 	fails 2 "option --range: expected LO:HI or p and a percentile" -- e3-evict-stats --range 99 "$T/run.e3"
-	fails 2 "option --cmap: expected a colour map" -- e3-evict-stats --cmap jet "$T/run.e3"
+	fails 2 "option --cmap: expected one of viridis|plasma|magma|turbo|grey|gist_rainbow, got 'jet'" -- e3-evict-stats --cmap jet "$T/run.e3"
 	fails 2 "expected one INPUT" -- e3-evict-stats a b
 	fails 1 "layer 7: the network has layers 0 to 2" -- e3-evict-stats --layers 7 "$T/run.e3"
 	fails 1 "/dev/full" -- e3-evict-stats -o /dev/full "$T/run.e3"

@@ -11,9 +11,9 @@
 static struct {
 	options o;
 	int64_t tiles, columns, attn_size;
-	int style, view, row_scale;
+	int style, view, row_scale, map;
 	int layers[E3_TRACE_MAX_LAYERS];
-} given = {.o.stage = E3_STAGE_INIT, .o.attn_look.map = E3_VIRIDIS, .tiles = 24, .columns = 8, .attn_size = 1024};
+} given = {.o.stage = E3_STAGE_INIT, .map = E3_VIRIDIS, .tiles = 24, .columns = 8, .attn_size = 1024};
 
 static int parse_layers(void *unused, const char *arg, e3_err *err)
 {
@@ -24,8 +24,6 @@ static int parse_layers(void *unused, const char *arg, e3_err *err)
 	given.o.look.n_layers = given.o.attn_look.n_layers = n;
 	return 0;
 }
-
-static int parse_cmap(void *to, const char *arg, e3_err *err) { return e3_cmap_parse(arg, to, err); }
 
 /* LO:HI, or pPCT: from 0 to that percentile. */
 static int parse_range(void *to, const char *arg, e3_err *err)
@@ -68,8 +66,7 @@ static const e3_opt table[] = {
 	E3_OPT_TEXT("attn", &given.o.attn, "DIR", "write maps and frame-to-frame mass to DIR/attn"),
 	E3_OPT_CHOICE("row-scale", &given.row_scale, "HOW", "none|frames",
 		"none, or frames: multiply rows of frame f by f+1 (none)"),
-	E3_OPT_CALL("cmap", &given.o.attn_look.map, "NAME", parse_cmap,
-		"viridis, plasma, magma, turbo, grey, gist_rainbow (viridis)"),
+	E3_OPT_NAMED("cmap", &given.map, "NAME", e3_cmap_name, "%s (viridis)"),
 	E3_OPT_CALL("range", &given.o.attn_look, "RANGE", parse_range,
 		"LO:HI, or pPCT: up to that percentile (maps p99, mass p95)"),
 	E3_OPT_INT("attn-size", &given.attn_size, "N", 16, 2048, "most rows and columns of a map (1024)"),
@@ -97,6 +94,7 @@ options *options_parse(int argc, char **argv)
 	o->look.style = (e3_patch_style)given.style;
 	o->look.view = (e3_sheet_view)given.view;
 	o->look.frames = (int)given.tiles;
+	o->attn_look.map = (e3_cmap)given.map;
 	o->attn_look.scale_rows = given.row_scale == 1;
 	o->attn_look.side = (int)given.attn_size;
 	return o;

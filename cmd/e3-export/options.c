@@ -15,7 +15,7 @@ static struct {
 	e3_export_options opt;
 	const char *path[E3_MAX_FORMATS]; /* of the output in each row of e3_formats */
 	double conf_pct;
-	int points, frustum, align, glb_color, intrinsics, compat;
+	int points, frustum, align, glb_color, intrinsics, compat, depth_cmap;
 	bool show_cam, per_frame;
 } o = {
 	.opt =
@@ -24,12 +24,12 @@ static struct {
 			.cameras = true,
 			.frustum_size = 0.1,
 			.ply_conf = true,
-			.depth_cmap = E3_TURBO,
 		},
 	.conf_pct = -1,
 	.align = -1,
 	.frustum = -1,
 	.glb_color = -1,
+	.depth_cmap = E3_TURBO,
 };
 static int64_t stride = 1;
 static e3_stage stage = E3_STAGE_INIT;
@@ -40,8 +40,6 @@ static int parse_voxel(void *to, const char *arg, e3_err *err)
 	c->voxel_auto = strcmp(arg, "auto") == 0;
 	return c->voxel_auto ? 0 : e3_parse_f64(arg, DBL_MIN, DBL_MAX, &c->voxel, err);
 }
-
-static int parse_cmap(void *to, const char *arg, e3_err *err) { return e3_cmap_parse(arg, to, err); }
 
 static int parse_scale(void *to, const char *arg, e3_err *err)
 {
@@ -93,7 +91,7 @@ static const e3_opt rest[] = {
 	E3_OPT_FLAG("first-identity", &o.opt.kitti_first_identity, "KITTI: relative to the first frame"),
 	E3_OPT_CALL("depth-scale", &o.opt.depth_scale, "auto|F", parse_scale,
 		"16-bit value of depth 1; auto: 5000, 1000, 256 or\nless, as the largest depth allows"),
-	E3_OPT_CALL("depth-cmap", &o.opt.depth_cmap, "NAME", parse_cmap, "turbo (default), viridis, plasma, magma, grey"),
+	E3_OPT_NAMED("depth-cmap", &o.depth_cmap, "NAME", e3_cmap_name, "%s\n(default turbo)"),
 	E3_OPT_RANGE("depth-range", o.opt.depth_range, "NEAR:FAR", 1e-8, DBL_MAX,
 		"depths at the ends of the colours; default: 2nd and\n98th percentile of 1/depth over the run"),
 	E3_OPT_TITLE("Input"),
@@ -205,6 +203,7 @@ e3_stage *e3_export_parse(int argc, char **argv, e3_export_options *opt)
 	x->align = o.align >= 0 ? (e3_align)o.align : x->upstream ? E3_ALIGN_UPSTREAM : E3_ALIGN_GL;
 	x->frustum = o.frustum == 1 ? E3_FRUSTUM_MESH : E3_FRUSTUM_LINES;
 	x->glb_srgb = o.glb_color >= 0 ? o.glb_color == 1 : x->upstream;
+	x->depth_cmap = (e3_cmap)o.depth_cmap;
 	x->model_intrinsics = o.intrinsics == 1;
 	if (o.show_cam && !x->cameras)
 		e3_usage_error("--show-cam and --no-cameras contradict each other");

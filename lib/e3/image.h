@@ -112,7 +112,8 @@ typedef enum e3_cmap { E3_VIRIDIS, E3_PLASMA, E3_MAGMA, E3_TURBO, E3_GREY, E3_RA
 
 /* x in [0,1] (clamped; NaN gives neutral grey 808080) to RGB, matplotlib's index rule. */
 void e3_cmap_rgb(e3_cmap cmap, double x, uint8_t rgb[3]);
-int e3_cmap_parse(const char *name, e3_cmap *out, e3_err *err);
+/* The name of each e3_cmap; NULL past the last. */
+const char *e3_cmap_name(int cmap);
 
 /* --- draw.c: enough to label and chart; pictures are RGB; everything is clipped to the picture --- */
 

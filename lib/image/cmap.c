@@ -33,8 +33,17 @@ static const knot grey[] = {{0, 0x000000}, {255, 0xffffff}};
 static const double rainbow[][4] = {{0, 1, 0, .16}, {.030, 1, 0, 0}, {.215, 1, 1, 0}, {.400, 0, 1, 0}, {.586, 0, 1, 1},
 	{.770, 0, 0, 1}, {.954, 1, 0, 1}, {1, 1, 0, .75}};
 
-static const knot *const tables[] =
-	{[E3_VIRIDIS] = viridis, [E3_PLASMA] = plasma, [E3_MAGMA] = magma, [E3_TURBO] = turbo, [E3_GREY] = grey};
+static const struct {
+	const char *name;
+	const knot *knots; /* NULL: from_rainbow */
+} maps[] = {
+	[E3_VIRIDIS] = {"viridis", viridis},
+	[E3_PLASMA] = {"plasma", plasma},
+	[E3_MAGMA] = {"magma", magma},
+	[E3_TURBO] = {"turbo", turbo},
+	[E3_GREY] = {"grey", grey},
+	[E3_RAINBOW] = {"gist_rainbow", NULL},
+};
 
 static void from_rainbow(int entry, uint8_t rgb[3])
 {
@@ -67,23 +76,13 @@ void e3_cmap_rgb(e3_cmap cmap, double x, uint8_t rgb[3])
 		return;
 	}
 	int entry = x <= 0 ? 0 : x >= 1 ? 255 : (int)(256 * x);
-	if (cmap == E3_RAINBOW)
-		from_rainbow(entry, rgb);
+	if (maps[cmap].knots)
+		from_knots(maps[cmap].knots, entry, rgb);
 	else
-		from_knots(tables[cmap], entry, rgb);
+		from_rainbow(entry, rgb);
 }
 
-int e3_cmap_parse(const char *name, e3_cmap *out, e3_err *err)
+const char *e3_cmap_name(int cmap)
 {
-	static const struct {
-		const char *name;
-		e3_cmap cmap;
-	} names[] = {{"viridis", E3_VIRIDIS}, {"plasma", E3_PLASMA}, {"magma", E3_MAGMA}, {"turbo", E3_TURBO},
-		{"grey", E3_GREY}, {"gray", E3_GREY}, {"gist_rainbow", E3_RAINBOW}};
-	for (size_t k = 0; k < sizeof names / sizeof *names; k++)
-		if (strcmp(name, names[k].name) == 0) {
-			*out = names[k].cmap;
-			return 0;
-		}
-	return e3_fail(err, "expected a colour map (viridis, plasma, magma, turbo, grey, gist_rainbow), got '%s'", name);
+	return cmap >= 0 && cmap < (int)(sizeof maps / sizeof *maps) ? maps[cmap].name : NULL;
 }
