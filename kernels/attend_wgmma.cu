@@ -187,9 +187,8 @@ static __device__ __forceinline__ void attend_part(const plan &p, cursor &at, in
 		if (valid < KEYS)
 			mask(s, valid);
 		exponentiate(s, st.m, sum, c);
-		/* 4. Rarely: a sum is too large (or not a number). The warp computes the scores of this tile again from shared
-		 *    memory, since exponentiation has overwritten them, moves m to their maximum, and scales what it has summed
-		 *    up so far. */
+		/* 4. Rarely a sum is too large or not a number. The warp then computes the overwritten scores of this tile
+		 *    again from shared memory, moves m to their maximum, and scales its sums so far. */
 		bool moved = __any_sync(~0u, !(fmaxf(sum[0], sum[1]) < HIGH));
 		if (moved) {
 			e3_wgmma_wait<0>();
@@ -210,8 +209,7 @@ static __device__ __forceinline__ void attend_part(const plan &p, cursor &at, in
 			}
 			exponentiate(s, st.m, sum, c);
 		}
-		/* 5. K of this step is not needed any more; add up; wait for the second product and return V of the step
-		 *    before. */
+		/* 5. Return K of this step; add up; wait for the second product and return V of the step before. */
 		release(at.bars.empty, 0, stage);
 		st.l[0] += sum[0];
 		st.l[1] += sum[1];
