@@ -82,6 +82,11 @@ typedef struct e3_pred {
 	double ms;                   /* time of this frame in the network */
 	double latency;              /* seconds from s.t_capture to this result; 0 = not live */
 	bool half;                   /* send dense arrays as f16 (in memory they are always f32) */
+	/* Of a stream in segments: which one answered, and the similarity that has been applied to pose, depth and points,
+	 * from the segment's own coordinates to those of the stream. */
+	bool has_segment;
+	int64_t segment;
+	double world[8]; /* a similarity y = s R x + t: s, quaternion x y z w of R, t */
 } e3_pred;
 
 typedef struct e3_evict_layer {
@@ -146,6 +151,30 @@ typedef struct e3_truth {
 	double intrinsics[4]; /* fx fy cx cy, pixels of the w × h depth map */
 	char *unit;           /* of lengths: "m", or what one unit is */
 } e3_truth;
+
+/* A measured similarity between two segments: from the coordinates of b to those of a, each as the segment had them
+ * itself, before e3_pred.world. */
+typedef enum e3_edge_type {
+	E3_EDGE_JOIN, /* of consecutive segments, from the frames that both saw */
+	E3_EDGE_LOOP  /* of places where the camera was twice */
+} e3_edge_type;
+
+typedef struct e3_edge {
+	int64_t i; /* the newest frame that was sent before it */
+	e3_edge_type type;
+	int64_t a, b;     /* segments */
+	int64_t frame[2]; /* one frame of each place; of a join twice the last shared one */
+	double sim[8];    /* as e3_pred.world */
+	double sigma[3];  /* standard deviations: rotation in radians, translation in units of a, logarithm of the scale */
+} e3_edge;
+
+/* The similarity to apply to what was sent for frames `from` to `to`, both included, in the coordinates in which it was
+ * sent. The newest for a frame replaces earlier ones. */
+typedef struct e3_correct {
+	int64_t i; /* the newest frame that was sent before it */
+	int64_t from, to;
+	double sim[8];
+} e3_correct;
 
 /* How far a stage is behind a live source: seconds from a frame's capture to its result. Zero-initialised is empty. The
  * figures contain the difference between the clocks of the two machines, so they may be negative. */

@@ -88,6 +88,21 @@ typedef struct e3_similarity {
 	double s, r[9], t[3];
 } e3_similarity;
 
+/* As the eight numbers of a message: s, quaternion x y z w, t. unpack: -1 when the scale is not positive, the
+ * quaternion is zero, or a number is not finite. */
+extern const e3_similarity e3_similarity_identity;
+void e3_similarity_pack(const e3_similarity *a, double to[8]);
+int e3_similarity_unpack(const double from[8], e3_similarity *out, e3_err *err);
+/* out = a after b. out may be a or b. */
+void e3_similarity_mul(const e3_similarity *a, const e3_similarity *b, e3_similarity *out);
+/* out may be a. */
+void e3_similarity_invert(const e3_similarity *a, e3_similarity *out);
+/* The pose of the same camera in the coordinates that `a` leads to; fields of view do not change. -1 as
+ * e3_pose_decode. */
+int e3_similarity_pose(const e3_similarity *a, float pose[9], e3_err *err);
+/* Applies it to pose, depth and points of a prediction, and to its `world`, if it has a segment. */
+int e3_similarity_pred(const e3_similarity *a, e3_pred *pred, e3_err *err);
+
 /* Least squares over n pairs of points (Umeyama 1991; doc/evaluation.md 5.2): always a rotation, never a reflection;
  * s = 1 unless `scale`. -1 when fewer than two singular values exceed 2.2e-16: the points are in one place or on a
  * line.
