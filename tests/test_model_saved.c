@@ -228,7 +228,7 @@ static void a_resumed_session_may_have_another_budget(void **state)
 		for (int l = 0; l < 6; l++)
 			held += t.evict.layer[l].k_after;
 		assert_int_equal(t.evict.layer[0].k_before,
-			i == 6 ? 175 : t.s->cache.layer[0].n + t.evict.layer[0].n_removed - t.s->cache.layer[0].holes);
+			i == 6 ? 175 : t.s->past->cache.layer[0].n + t.evict.layer[0].n_removed - t.s->past->cache.layer[0].holes);
 		assert_true(held >= 300 && held < 306);
 	}
 	stream_close(&t);
@@ -274,10 +274,10 @@ static void results_of_a_frozen_session_do_not_depend_on_order(void **state)
 					const e3_evict_layer *r = &query.evict.layer[l];
 					assert_true(
 						!r->n_removed && r->k_before == r->k_after && r->k_after == scan.evict.layer[l].k_after);
-					assert_int_equal(query.s->cache.layer[l].n, scan.s->cache.layer[l].n);
-					assert_int_equal(query.s->cache.layer[l].n_pages, scan.s->cache.layer[l].n_pages);
-					assert_memory_equal(query.s->cache.layer[l].id, scan.s->cache.layer[l].id,
-						scan.s->cache.layer[l].n * sizeof(uint32_t));
+					assert_int_equal(query.s->past->cache.layer[l].n, scan.s->past->cache.layer[l].n);
+					assert_int_equal(query.s->past->cache.layer[l].n_pages, scan.s->past->cache.layer[l].n_pages);
+					assert_memory_equal(query.s->past->cache.layer[l].id, scan.s->past->cache.layer[l].id,
+						scan.s->past->cache.layer[l].n * sizeof(uint32_t));
 				}
 			}
 		e3_cache_use after = e3_session_cache(query.s);

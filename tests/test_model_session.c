@@ -284,7 +284,7 @@ static void memory_stays_where_it_is(void **state)
 	stream t;
 	stream_open(dev, &t, &custom_bare, &o);
 	const e3_plan *p = e3_session_plan(t.s);
-	const e3_cache *cache = &t.s->cache;
+	const e3_cache *cache = &t.s->past->cache;
 	size_t at_start = counting.bytes, growth = 0;
 	assert_int_equal(cache->n_pages, p->pages);
 	for (int i = 0; i < 400; i++) {
@@ -329,7 +329,7 @@ static void the_cache_grows_without_a_budget(void **state)
 	assert_int_equal(use.now, 60 * 12 * 4 * e3_session_plan(t.s)->token_bytes);
 	assert_true(use.now == use.peak && use.now == use.full);
 	assert_int_equal(t.evict.layer[3].k_after, 720);
-	assert_true(t.s->cache.n_pages >= 4 * 12 && t.s->cache.n_slabs > 1);
+	assert_true(t.s->past->cache.n_pages >= 4 * 12 && t.s->past->cache.n_slabs > 1);
 	stream_close(&t);
 }
 

@@ -50,6 +50,10 @@ typedef struct e3_infer_options {
 	int camera_frames;  /* frames the camera head remembers (frame 0 and the newest) */
 	const bool *attn;   /* [layers] whose attention to report, or NULL */
 	bool attn_map;      /* with the head-averaged map */
+	/* Frames of the stream that a past covers at most, when a new one begins after so many (e3/track.h); 0: all. A
+	 * fraction is of these frames then. */
+	int64_t segment;
+	bool side;       /* with a second past beside the first: e3_session_side */
 	bool frozen;     /* a frame sees the cache of a resumed session (e3/saved.h) and itself, and does not change it */
 	e3_dtype cached; /* type of keys and values: set by e3_session_open to what the device has */
 } e3_infer_options;
@@ -75,6 +79,9 @@ typedef struct e3_plan {
  * error names a setting in quotes: 'fraction' (a budget of E3_BUDGET_FRACTION), 'budget' (any other), 'frames'. */
 int e3_plan_make(const e3_config *c, const e3_infer_options *o, int h, int w, e3_plan *plan, e3_err *err);
 
+/* The most frames that one past covers: of a segment, or of the stream; -1 unknown. */
+int64_t e3_plan_frames(const e3_infer_options *o);
+
 /* For frames of h × w pixels (multiples of the patch size). */
 e3_session *e3_session_open(const e3_net *net, e3_dev *dev, const e3_infer_options *o, const int size[2], e3_err *err);
 void e3_session_close(e3_session *s);
@@ -93,6 +100,18 @@ typedef struct e3_result {
  * session. In a frozen session it is always the number of frames that the cache has seen, and no token is added or
  * evicted. */
 int e3_session_step(e3_session *s, const uint8_t *rgb, e3_result *result, e3_evict *evict, e3_err *err);
+/* A step beside the main stream, with a past of its own, which the options must ask for ('side'). rgb NULL: the picture
+ * of the last main step, whose first part is not computed again; no other step may have come between. The result has
+ * pose and depth as the options say, never points; it is the session's until the next side step. */
+int e3_session_side(e3_session *s, const uint8_t *rgb, e3_result *result, e3_evict *evict, e3_err *err);
+/* The side forgets all its frames. */
+void e3_session_side_clear(e3_session *s);
+/* The side becomes the main stream; what was the main stream's past is forgotten and becomes the side. */
+void e3_session_take_over(e3_session *s);
+/* Frames that the main stream's past, and the side's, have seen. */
+int64_t e3_session_frames(const e3_session *s);
+int64_t e3_session_side_frames(const e3_session *s);
+
 /* After a step: the attention of the k-th reported layer, k = 0, 1, ... Returns 1, 0 past the last layer, or -1. */
 int e3_session_attn(e3_session *s, int k, e3_attn *attn, e3_err *err);
 

@@ -64,7 +64,5 @@ int e3_saved_fits(const e3_saved_file *file, const e3_net *net, const e3_dev *de
  * evicted after the next frame, and its memory is used until then. */
 e3_session *e3_session_resume(const e3_net *net, e3_dev *dev, const e3_infer_options *o, e3_saved_file *file,
 	e3_err *err);
-/* The frames a session has seen, including those before it was resumed. */
-int64_t e3_session_frames(const e3_session *s);
 
 #endif

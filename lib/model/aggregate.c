@@ -77,8 +77,8 @@ static int prepare_masses(e3_session *s, e3_err *err)
 	size_t n = 0;
 	if (!s->plan.pages && !s->o.attn)
 		return 0;
-	for (int l = 0; l < s->cache.layers; l++)
-		n += e3_cache_count(&s->cache, l) + (size_t)s->plan.tokens_per_frame;
+	for (int l = 0; l < s->past->cache.layers; l++)
+		n += e3_cache_count(&s->past->cache, l) + (size_t)s->plan.tokens_per_frame;
 	return room_for_masses(s, n <= s->mass.cap ? n : n + n / 2, err);
 }
 
@@ -97,7 +97,8 @@ int e3_aggregate_open(e3_session *s, e3_err *err)
 		e3_arena_alloc(a, feature, most * hidden, &s->hidden, err) ||
 		e3_arena_floats(a, n * (size_t)c->heads, &s->lse, err) || e3_arena_floats(a, 2 * dim, &s->last, err) ||
 		rope_table(s, err) || e3_self_open(a, &s->self, (const int[]){(int)n, c->heads, c->head_dim}, err) ||
-		e3_cache_open(&s->cache, s->dev, shape, s->plan.pages, err))
+		e3_cache_open(&s->pasts[0].cache, s->dev, shape, s->plan.pages, err) ||
+		(s->o.side && e3_cache_open(&s->pasts[1].cache, s->dev, shape, s->plan.pages, err)))
 		return -1;
 	if (s->o.outputs & (E3_OUT_DEPTH | E3_OUT_POINTS))
 		for (int k = 0; k < E3_DPT_LEVELS; k++)
@@ -139,7 +140,7 @@ static int take_mass(e3_session *s, int layer, const e3_kv *kv, e3_err *err)
 	const e3_dev_ops *ops = s->dev->ops;
 	e3_masses *m = &s->mass;
 	struct e3_attn_map *map = &m->attn_map[layer];
-	bool report = s->o.attn && s->o.attn[layer], with_map = report && s->o.attn_map;
+	bool report = e3_session_reports(s, layer), with_map = report && s->o.attn_map;
 	size_t n = (size_t)kv->n_keys, rows = (size_t)s->plan.tokens_per_frame;
 	m->layer[layer] = m->device + m->used;
 	if (report)
@@ -165,21 +166,21 @@ static int enter(e3_session *s, e3_err *err)
 	int n = s->plan.tokens_per_frame;
 	e3_entered entered[E3_MAX_LAYERS];
 	e3_kv view[E3_MAX_LAYERS];
-	for (int l = 0; l < s->cache.layers; l++) {
-		uint32_t first = (uint32_t)(s->t * n), *slot = s->slot + (size_t)l * (size_t)n;
-		if (e3_cache_append(&s->cache, l, first, n, slot, err))
+	for (int l = 0; l < s->past->cache.layers; l++) {
+		uint32_t first = (uint32_t)(s->past->t * n), *slot = s->slot + (size_t)l * (size_t)n;
+		if (e3_cache_append(&s->past->cache, l, first, n, slot, err))
 			return e3_fail_in(err, "layer %d", l);
-		view[l] = e3_cache_view(&s->cache, l);
+		view[l] = e3_cache_view(&s->past->cache, l);
 		entered[l] = (e3_entered){&view[l], slot, n, first};
 	}
-	return s->dev->ops->enter(s->dev, entered, s->cache.layers, err);
+	return s->dev->ops->enter(s->dev, entered, s->past->cache.layers, err);
 }
 
 static int global_step(e3_session *s, int layer, e3_err *err)
 {
 	uint32_t n = (uint32_t)s->plan.tokens_per_frame;
-	e3_kv kv = e3_cache_view(&s->cache, layer);
-	bool wanted = e3_evictor_needs_mass(&s->evictor, s->t) || (s->o.attn && s->o.attn[layer]);
+	e3_kv kv = e3_cache_view(&s->past->cache, layer);
+	bool wanted = e3_evictor_needs_mass(&s->past->evictor, s->past->t) || e3_session_reports(s, layer);
 	e3_block_run run = {.block = &s->net->global[layer],
 		.x = s->x,
 		.rows = (int)n,
@@ -198,8 +199,8 @@ int e3_aggregate_step(e3_session *s, e3_err *err)
 	const e3_config *c = &s->net->c;
 	size_t special = (size_t)s->plan.special * (size_t)c->embed;
 	if (prepare_masses(s, err) || enter(s, err) ||
-		s->dev->ops->copy(s->dev, e3_tensor_f32(s->x), e3_tensor_f32(s->net->special + (s->t ? special : 0)), special,
-			err))
+		s->dev->ops->copy(s->dev, e3_tensor_f32(s->x), e3_tensor_f32(s->net->special + (s->past->t ? special : 0)),
+			special, err))
 		return -1;
 	for (int layer = 0; layer < c->layers; layer++) {
 		e3_block_run run = {.block = &s->net->frame[layer],

@@ -41,7 +41,7 @@ static int fill(e3_attn *a, const key_at *order, const e3_session *s, const floa
 
 static int report(e3_session *s, int layer, e3_err *err)
 {
-	const e3_layer_cache *l = &s->cache.layer[layer];
+	const e3_layer_cache *l = &s->past->cache.layer[layer];
 	if (s->n_attn == s->cap_attn) {
 		if (e3_grow((void **)&s->attn, (size_t)s->cap_attn + 8, sizeof *s->attn, "attention records", err))
 			return -1;
@@ -51,7 +51,7 @@ static int report(e3_session *s, int layer, e3_err *err)
 	}
 	e3_attn *a = &s->attn[s->n_attn++];
 	e3_attn_release(a);
-	*a = (e3_attn){.i = s->t, .layer = layer, .n_keys = l->n, .n_frames = (uint32_t)s->t + 1};
+	*a = (e3_attn){.i = s->past->t, .layer = layer, .n_keys = l->n, .n_frames = (uint32_t)s->past->t + 1};
 	key_at *order = e3_alloc(l->n, sizeof *order, "attention record", err);
 	if (!order)
 		return -1;
@@ -66,8 +66,8 @@ static int report(e3_session *s, int layer, e3_err *err)
 int e3_attn_collect(e3_session *s, e3_err *err)
 {
 	s->n_attn = 0;
-	for (int l = 0; s->o.attn && l < s->cache.layers; l++)
-		if (s->o.attn[l] && report(s, l, err))
+	for (int l = 0; l < s->past->cache.layers; l++)
+		if (e3_session_reports(s, l) && report(s, l, err))
 			return -1;
 	return 0;
 }

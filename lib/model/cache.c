@@ -152,6 +152,14 @@ void e3_cache_forget(e3_cache *c, int layer, uint32_t first_id)
 	trim(c, l);
 }
 
+void e3_cache_clear(e3_cache *c)
+{
+	for (int l = 0; l < c->layers; l++) {
+		c->layer[l].n = c->layer[l].holes = 0;
+		trim(c, &c->layer[l]);
+	}
+}
+
 int e3_cache_restore(e3_cache *c, int layer, const uint32_t *id, uint32_t n, e3_err *err)
 {
 	e3_layer_cache *l = &c->layer[layer];

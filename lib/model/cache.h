@@ -46,6 +46,8 @@ int e3_cache_remove(e3_cache *c, int layer, const uint32_t *slot, int n, int res
 /* Removes the tokens with ids from first_id on, as if they had never come: slots, holes and pages are as before.
  * Nothing moves. */
 void e3_cache_forget(e3_cache *c, int layer, uint32_t first_id);
+/* Every layer is empty again, and all pages are free. */
+void e3_cache_clear(e3_cache *c);
 /* Gives an empty layer n slots with these ids (E3_HOLE: unused), the last not a hole. The caller writes keys, values
  * and scores into the pages. */
 int e3_cache_restore(e3_cache *c, int layer, const uint32_t *id, uint32_t n, e3_err *err);

@@ -14,7 +14,7 @@ static e3_kv view(const e3_session *s, int cache, int keys)
 {
 	const e3_config *c = &s->net->c;
 	const e3_camera_state *k = &s->camera;
-	return (e3_kv){.page = k->page + (size_t)cache * (size_t)k->pages_each,
+	return (e3_kv){.page = s->past->camera + (size_t)cache * (size_t)k->pages_each,
 		.dtype = E3_F32,
 		.page_keys = k->page_keys,
 		.n_keys = keys,
@@ -24,8 +24,20 @@ static e3_kv view(const e3_session *s, int cache, int keys)
 
 e3_kv e3_camera_view(const e3_session *s, int cache)
 {
-	int64_t held = s->t < s->camera.frames ? s->t : s->camera.frames;
+	int64_t held = s->past->t < s->camera.frames ? s->past->t : s->camera.frames;
 	return view(s, cache, (int)held * keys_each(s));
+}
+
+/* n pages of so many values. */
+static int open_pages(e3_session *s, uint8_t ***pages, size_t n, size_t each, e3_err *err)
+{
+	e3_tensor values;
+	*pages = e3_alloc(n, sizeof **pages, "camera cache", err);
+	if (!*pages || e3_arena_alloc(&s->arena, E3_F32, n * each, &values, err))
+		return -1;
+	for (size_t p = 0; p < n; p++)
+		(*pages)[p] = e3_tensor_at(values, p * each).p;
+	return 0;
 }
 
 int e3_camera_open(e3_session *s, e3_err *err)
@@ -34,8 +46,9 @@ int e3_camera_open(e3_session *s, e3_err *err)
 	e3_camera_state *k = &s->camera;
 	bool shared = s->o.compat & E3_COMPAT_CAMERA;
 	int64_t frames = s->o.camera_frames;
-	if (s->o.frames > 0 && s->o.frames < frames)
-		frames = s->o.frames;
+	int64_t most = e3_plan_frames(&s->o);
+	if (most > 0 && most < frames)
+		frames = most;
 	if (frames < 2)
 		frames = 2;
 	k->frames = (int)frames;
@@ -47,13 +60,9 @@ int e3_camera_open(e3_session *s, e3_err *err)
 	size_t dim = (size_t)c->camera_dim, n = (size_t)k->caches * (size_t)k->pages_each,
 		   hidden = (size_t)(c->camera_hidden > c->camera_mlp ? c->camera_hidden : c->camera_mlp);
 	e3_arena *a = &s->arena;
-	e3_tensor pages;
-	size_t page = 2 * dim * (size_t)k->page_keys;
-	k->page = e3_alloc(n, sizeof *k->page, "camera cache", err);
-	if (!k->page || e3_arena_alloc(a, E3_F32, n * page, &pages, err))
-		return -1;
-	for (size_t p = 0; p < n; p++)
-		k->page[p] = e3_tensor_at(pages, p * page).p;
+	for (int p = 0; p <= s->o.side; p++)
+		if (open_pages(s, &s->pasts[p].camera, n, 2 * dim * (size_t)k->page_keys, err))
+			return -1;
 	return e3_arena_floats(a, dim, &k->normed, err) || e3_arena_floats(a, dim, &k->x, err) ||
 			e3_arena_floats(a, 3 * dim, &k->mod, err) || e3_arena_floats(a, dim, &k->embed, err) ||
 			e3_arena_floats(a, E3_POSE, &k->pose, err) || e3_arena_alloc(a, E3_F32, dim, &k->q, err) ||
@@ -68,9 +77,9 @@ static int trunk_step(e3_session *s, int iteration, e3_err *err)
 	const e3_config *c = &s->net->c;
 	e3_camera_state *k = &s->camera;
 	bool shared = s->o.compat & E3_COMPAT_CAMERA;
-	bool room = s->o.frozen || s->t < k->frames; /* else this frame takes the place of the oldest but frame 0 */
-	int64_t before = s->t < k->frames ? s->t : k->frames;
-	int64_t frame = room ? before : 1 + (s->t - 1) % (k->frames - 1), held = room ? before + 1 : before;
+	bool room = s->o.frozen || s->past->t < k->frames; /* else this frame takes the place of the oldest but frame 0 */
+	int64_t before = s->past->t < k->frames ? s->past->t : k->frames;
+	int64_t frame = room ? before : 1 + (s->past->t - 1) % (k->frames - 1), held = room ? before + 1 : before;
 	uint32_t slot = (uint32_t)(shared ? frame * E3_CAMERA_ITERATIONS + iteration : frame);
 	int keys = (int)(!shared ? held
 			: room           ? frame * E3_CAMERA_ITERATIONS + iteration + 1

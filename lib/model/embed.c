@@ -113,9 +113,17 @@ int e3_embed_step(e3_session *s, const uint8_t *rgb, e3_err *err)
 		if (e3_block_step(s->dev, &run, err) || ops->note(s->dev, &block, err))
 			return e3_fail_in(err, "ViT block %d", k);
 	}
-	float *x = s->x + (size_t)s->plan.special * (size_t)c->embed;
+	return e3_embed_again(s, err);
+}
+
+int e3_embed_again(e3_session *s, e3_err *err)
+{
+	const e3_config *c = &s->net->c;
+	const e3_dev_ops *ops = s->dev->ops;
+	int patches = s->plan.patch_grid[0] * s->plan.patch_grid[1], lead = s->vit_tokens - patches;
+	float *from = s->xv + (size_t)lead * (size_t)c->embed, *x = s->x + (size_t)s->plan.special * (size_t)c->embed;
 	e3_activation tokens = {"vit", -1, "tokens", e3_tensor_f32(x), {patches, c->embed}};
-	return ops->norm(s->dev, (e3_rows){at, patches, c->embed}, &s->net->vit_norm, (e3_rows){x, patches, c->embed},
+	return ops->norm(s->dev, (e3_rows){from, patches, c->embed}, &s->net->vit_norm, (e3_rows){x, patches, c->embed},
 			   err) ||
 			ops->note(s->dev, &tokens, err)
 		? -1

@@ -14,6 +14,12 @@ e3_infer_options e3_infer_defaults(void)
 		.camera_frames = 1024};
 }
 
+int64_t e3_plan_frames(const e3_infer_options *o)
+{
+	bool known = o->frames >= 0;
+	return o->segment > 0 && (!known || o->segment < o->frames) ? o->segment : known ? o->frames : -1;
+}
+
 /* Pages that hold `kept` tokens after every step, the tokens of `frames` more, and the unused ends of pages. */
 static int64_t pages_for(const e3_plan *p, double kept, int frames)
 {
@@ -30,12 +36,13 @@ static double tokens_in_bytes(const e3_plan *p, double bytes)
 
 static int refuse(const e3_infer_options *o, const e3_plan *p, e3_err *err)
 {
+	int64_t stream = e3_plan_frames(o);
 	double least = fmax(p->smallest, 1), frames = least / ((double)p->layers * p->tokens_per_frame);
 	if (o->budget_kind == E3_BUDGET_FRACTION)
 		return e3_fail(err,
 			"planning: 'fraction' %g of %lld frames is too small: frame 0 and one frame's special tokens must fit; "
 			"the smallest that works is 'fraction' %.4f",
-			o->budget, (long long)o->frames, ceil(frames / (double)o->frames * 1e4) / 1e4);
+			o->budget, (long long)stream, ceil(frames / (double)stream * 1e4) / 1e4);
 	double mib = (double)pages_for(p, p->smallest, 1) * (double)p->page_bytes / 1048576;
 	return e3_fail(err,
 		"planning: 'budget' is too small: frame 0 and one frame's special tokens must fit; "
@@ -60,17 +67,18 @@ int e3_plan_make(const e3_config *c, const e3_infer_options *o, int h, int w, e3
 	p->budget = INFINITY;
 	if (o->policy->keeps_all)
 		return 0;
+	int64_t stream = e3_plan_frames(o);
 	double frame = (double)p->layers * p->tokens_per_frame, floor_tokens = frame + (double)p->layers * p->special;
 	bool starve = o->compat & E3_COMPAT_STARVE;
 	p->smallest = starve ? 0 : floor_tokens;
 	switch (o->budget_kind) {
 	case E3_BUDGET_FRACTION:
-		if (o->frames < 0)
+		if (stream < 0)
 			return e3_fail(err,
 				"planning: 'fraction' needs the length of the stream, which is unknown: give 'frames', or an absolute 'budget'");
 		/* Neither the first frame nor the last evicts: of two frames nothing is evicted, whatever the fraction. */
-		p->budget = fmax(o->budget * (double)o->frames * frame,
-			o->frames <= 2 ? fmin(p->smallest, (double)o->frames * frame) : 0);
+		p->budget =
+			fmax(o->budget * (double)stream * frame, stream <= 2 ? fmin(p->smallest, (double)stream * frame) : 0);
 		break;
 	case E3_BUDGET_FRAMES:
 		p->budget = o->budget * frame;
@@ -83,7 +91,7 @@ int e3_plan_make(const e3_config *c, const e3_infer_options *o, int h, int w, e3
 		break;
 	}
 	/* A stream shorter than the budget never evicts, whatever is protected. */
-	double whole = o->frames >= 0 ? (double)o->frames * frame : INFINITY, least = fmin(p->smallest, whole);
+	double whole = stream >= 0 ? (double)stream * frame : INFINITY, least = fmin(p->smallest, whole);
 	if (p->budget < least && p->budget >= least * (1 - 1e-9))
 		p->budget = least; /* the smallest one, rounded to the digits of the error message */
 	if (p->budget < least || p->budget < 0)

@@ -91,8 +91,8 @@ static void describe(const e3_session *s, const e3_stream_position *position, e3
 	*x = (e3_saved){.fingerprint = s->net->fingerprint,
 		.o = s->o,
 		.size = {s->h, s->w},
-		.t = s->t,
-		.peak_tokens = s->peak_tokens,
+		.t = s->past->t,
+		.peak_tokens = s->past->peak_tokens,
 		.layers = c->layers,
 		.heads = c->heads,
 		.head_dim = c->head_dim,
@@ -101,7 +101,7 @@ static void describe(const e3_session *s, const e3_stream_position *position, e3
 	snprintf(x->model, sizeof x->model, "%s", c->name);
 	snprintf(x->device, sizeof x->device, "%s", s->dev->ops->name(s->dev));
 	for (int l = 0; l < c->layers; l++)
-		x->slots[l] = s->cache.layer[l].n, x->holes[l] = s->cache.layer[l].holes;
+		x->slots[l] = s->past->cache.layer[l].n, x->holes[l] = s->past->cache.layer[l].holes;
 	if (s->o.outputs & E3_OUT_POSE) {
 		e3_kv kv = e3_camera_view(s, 0);
 		x->camera_caches = s->camera.caches, x->camera_frames = s->camera.frames;
@@ -127,8 +127,8 @@ static int put_session(writer *w, e3_session *s, const e3_saved *x, e3_err *err)
 	if (put_head(w, x, err))
 		return -1;
 	for (int l = 0; l < x->layers; l++) {
-		e3_kv kv = e3_cache_view(&s->cache, l);
-		if (put(w, s->cache.layer[l].id, x->slots[l] * sizeof(uint32_t), err) ||
+		e3_kv kv = e3_cache_view(&s->past->cache, l);
+		if (put(w, s->past->cache.layer[l].id, x->slots[l] * sizeof(uint32_t), err) ||
 			e3_saved_pieces(&kv, put_piece, w, err) || put_sum(w, err))
 			return -1;
 	}
@@ -144,7 +144,7 @@ int e3_session_save(e3_session *s, const e3_stream_position *position, const cha
 {
 	writer w = {.dev = s->dev};
 	e3_saved x;
-	if (!s->t)
+	if (!s->past->t)
 		return e3_fail(err, "saving the cache: %s: it has seen no frame yet", path);
 	describe(s, position, &x);
 	if (s->dev->ops->alloc_host(s->dev, E3_SAVED_CHUNK, (void **)&w.chunk, err) || e3_file_renew(&w.file, path, err)) {

@@ -185,10 +185,10 @@ static int get_layer(e3_saved_file *file, e3_session *s, int layer, e3_err *err)
 	const e3_saved *x = &file->head;
 	uint32_t n = x->slots[layer], *id = e3_alloc(n, sizeof *id, "cache slots", err);
 	int rc = !id || get(file, id, n * sizeof *id, err) || check_ids(x, layer, id, err) ||
-			e3_cache_restore(&s->cache, layer, id, n, err)
+			e3_cache_restore(&s->past->cache, layer, id, n, err)
 		? -1
 		: 0;
-	e3_kv kv = e3_cache_view(&s->cache, layer);
+	e3_kv kv = e3_cache_view(&s->past->cache, layer);
 	if (!rc)
 		rc = upload_ids(s->dev, &kv, id, err) || e3_saved_pieces(&kv, get_piece, file, err) || get_sum(file, err) ? -1
 																												  : 0;
@@ -261,7 +261,7 @@ static int resume(e3_saved_file *file, const e3_net *net, e3_dev *dev, const e3_
 	uint64_t body = e3_saved_body(x);
 	if (!s || dev->ops->alloc_host(dev, body < E3_SAVED_CHUNK ? body : E3_SAVED_CHUNK, (void **)&file->chunk, err))
 		return -1;
-	s->t = x->t, s->peak_tokens = x->peak_tokens;
+	s->past->t = x->t, s->past->peak_tokens = x->peak_tokens;
 	file->dev = dev;
 	return get_session(file, s, err);
 }
@@ -280,5 +280,3 @@ e3_session *e3_session_resume(const e3_net *net, e3_dev *dev, const e3_infer_opt
 	e3_session_close(s);
 	return NULL;
 }
-
-int64_t e3_session_frames(const e3_session *s) { return s->t; }

@@ -14,23 +14,35 @@ static int check_outputs(const e3_session *s, e3_err *err)
 	return 0;
 }
 
-/* Two sets of results, one to be written while the other is computed. */
-static int open_results(e3_session *s, e3_err *err)
+static int open_result(e3_session *s, e3_result *r, int outputs, e3_err *err)
 {
 	size_t bytes = (size_t)s->h * (size_t)s->w * sizeof(float);
-	for (int k = 0; k < 2; k++) {
-		e3_result *r = &s->result[k];
-		*r = (e3_result){.w = s->w, .h = s->h, .has_pose = s->o.outputs & E3_OUT_POSE};
-		if (s->o.outputs & E3_OUT_DEPTH &&
-			(s->dev->ops->alloc_host(s->dev, bytes, (void **)&r->depth, err) ||
-				s->dev->ops->alloc_host(s->dev, bytes, (void **)&r->depth_conf, err)))
-			return -1;
-		if (s->o.outputs & E3_OUT_POINTS &&
-			(s->dev->ops->alloc_host(s->dev, 3 * bytes, (void **)&r->points, err) ||
-				s->dev->ops->alloc_host(s->dev, bytes, (void **)&r->points_conf, err)))
-			return -1;
-	}
+	*r = (e3_result){.w = s->w, .h = s->h, .has_pose = outputs & E3_OUT_POSE};
+	if (outputs & E3_OUT_DEPTH &&
+		(s->dev->ops->alloc_host(s->dev, bytes, (void **)&r->depth, err) ||
+			s->dev->ops->alloc_host(s->dev, bytes, (void **)&r->depth_conf, err)))
+		return -1;
+	if (outputs & E3_OUT_POINTS &&
+		(s->dev->ops->alloc_host(s->dev, 3 * bytes, (void **)&r->points, err) ||
+			s->dev->ops->alloc_host(s->dev, bytes, (void **)&r->points_conf, err)))
+		return -1;
+	return 0;
+}
+
+/* Two sets of results, one to be written while the other is computed; and those of side steps. */
+static int open_results(e3_session *s, e3_err *err)
+{
+	if (open_result(s, &s->result[0], s->o.outputs, err) || open_result(s, &s->result[1], s->o.outputs, err) ||
+		(s->o.side && open_result(s, &s->side, s->o.outputs & ~E3_OUT_POINTS, err)))
+		return -1;
 	return s->dev->ops->alloc_host(s->dev, E3_POSE * sizeof(float), (void **)&s->pose, err);
+}
+
+static void close_result(e3_session *s, e3_result *r)
+{
+	float *maps[] = {r->depth, r->depth_conf, r->points, r->points_conf};
+	for (int m = 0; m < 4; m++)
+		s->dev->ops->free_host(s->dev, maps[m]);
 }
 
 static int make_plan(e3_session *s, int64_t pages, e3_err *err)
@@ -44,11 +56,20 @@ static int make_plan(e3_session *s, int64_t pages, e3_err *err)
 }
 
 /* Choosing is done in branch 2. */
-static int open_evictor(e3_session *s, e3_err *err)
+static int open_evictor(e3_session *s, e3_past *past, e3_err *err)
 {
 	const e3_dev_ops *ops = s->dev->ops;
-	return ops->branch(s->dev, 2, err) || e3_evictor_open(&s->evictor, &s->cache, err) || ops->finish(s->dev, err) ? -1
-																												   : 0;
+	bool fraction = s->o.budget_kind == E3_BUDGET_FRACTION;
+	past->evictor = (e3_evictor){.policy = s->o.frozen || s->o.policy->keeps_all ? NULL : s->o.policy,
+		.temperature = s->o.temperature,
+		.compat = s->o.compat,
+		.fill = !fraction,
+		.frames = fraction ? e3_plan_frames(&s->o) : -1};
+	return past->evictor.policy &&
+			(ops->branch(s->dev, 2, err) || e3_evictor_open(&past->evictor, &past->cache, err) ||
+				ops->finish(s->dev, err))
+		? -1
+		: 0;
 }
 
 static int open_parts(e3_session *s, int64_t pages, e3_err *err)
@@ -58,15 +79,10 @@ static int open_parts(e3_session *s, int64_t pages, e3_err *err)
 		return -1;
 	if (s->o.outputs & E3_OUT_POSE && e3_camera_open(s, err))
 		return -1;
-	if (e3_dpt_open(s, err))
-		return -1;
-	bool fraction = s->o.budget_kind == E3_BUDGET_FRACTION;
-	s->evictor = (e3_evictor){.policy = s->o.frozen || s->o.policy->keeps_all ? NULL : s->o.policy,
-		.temperature = s->o.temperature,
-		.compat = s->o.compat,
-		.fill = !fraction,
-		.frames = fraction ? s->o.frames : -1};
-	return s->evictor.policy ? open_evictor(s, err) : 0;
+	return e3_dpt_open(s, err) || open_evictor(s, &s->pasts[0], err) ||
+			(s->o.side && open_evictor(s, &s->pasts[1], err))
+		? -1
+		: 0;
 }
 
 e3_session *e3_session_open(const e3_net *net, e3_dev *dev, const e3_infer_options *o, const int size[2], e3_err *err)
@@ -82,6 +98,7 @@ e3_session *e3_session_open_with(const e3_net *net, e3_dev *dev, const e3_infer_
 		return NULL;
 	s->net = net, s->dev = s->arena.dev = dev, s->o = *o, s->h = size[0], s->w = size[1];
 	s->o.cached = dev->attn_dtype;
+	s->past = &s->pasts[0];
 	if (open_parts(s, pages, err)) {
 		e3_session_close(s);
 		return NULL;
@@ -93,20 +110,20 @@ void e3_session_close(e3_session *s)
 {
 	if (!s)
 		return;
-	e3_cache_release(&s->cache);
-	e3_evictor_release(&s->evictor);
+	for (int k = 0; k < 2; k++) {
+		e3_cache_release(&s->pasts[k].cache);
+		e3_evictor_release(&s->pasts[k].evictor);
+		free(s->pasts[k].camera);
+		close_result(s, &s->result[k]);
+	}
+	close_result(s, &s->side);
 	e3_arena_release(&s->arena);
 	e3_aggregate_close(s);
-	for (int k = 0; k < 2; k++) {
-		float *maps[] = {s->result[k].depth, s->result[k].depth_conf, s->result[k].points, s->result[k].points_conf};
-		for (int m = 0; m < 4; m++)
-			s->dev->ops->free_host(s->dev, maps[m]);
-	}
 	s->dev->ops->free_host(s->dev, s->pose);
 	for (int k = 0; k < s->cap_attn; k++)
 		e3_attn_release(&s->attn[k]);
 	free(s->slot), free(s->attn);
-	free(s->vit_self.slot), free(s->self.slot), free(s->camera.page);
+	free(s->vit_self.slot), free(s->self.slot);
 	free(s);
 }
 
@@ -115,14 +132,14 @@ const e3_plan *e3_session_plan(const e3_session *s) { return &s->plan; }
 static uint64_t tokens_held(const e3_session *s)
 {
 	uint64_t n = 0;
-	for (int l = 0; l < s->cache.layers; l++)
-		n += e3_cache_count(&s->cache, l);
+	for (int l = 0; l < s->past->cache.layers; l++)
+		n += e3_cache_count(&s->past->cache, l);
 	return n;
 }
 
 /* Pieces of a frame that the device may start as one. The ViT is not among them: it keeps the device busy while the
  * next is gathered. */
-enum { PIECE_AGGREGATOR, PIECE_CAMERA, PIECE_DENSE };
+enum { PIECE_AGGREGATOR, PIECE_CAMERA, PIECE_DENSE, PIECE_DENSE_SIDE };
 
 static int begin_stage(e3_session *s, const char *stage, e3_err *err)
 {
@@ -133,7 +150,8 @@ static int aggregate(e3_session *s, e3_err *err)
 {
 	const e3_dev_ops *ops = s->dev->ops;
 	return begin_stage(s, "agg", err) || ops->gather(s->dev, PIECE_AGGREGATOR, err) || e3_aggregate_step(s, err) ||
-			e3_evictor_begin(&s->evictor, &s->plan, &s->cache, s->t, s->mass.layer, err) || ops->launch(s->dev, err)
+			e3_evictor_begin(&s->past->evictor, &s->plan, &s->past->cache, s->past->t, s->mass.layer, err) ||
+			ops->launch(s->dev, err)
 		? -1
 		: 0;
 }
@@ -150,7 +168,7 @@ static int camera(e3_session *s, e3_err *err)
 static int dense(e3_session *s, e3_result *r, e3_err *err)
 {
 	const e3_dev_ops *ops = s->dev->ops;
-	if (ops->gather(s->dev, PIECE_DENSE, err))
+	if (ops->gather(s->dev, r == &s->side ? PIECE_DENSE_SIDE : PIECE_DENSE, err))
 		return -1;
 	if (r->depth && e3_dpt_step(s, &s->net->depth, &s->depth, r->depth, r->depth_conf, err))
 		return e3_fail_in(err, "depth head");
@@ -164,18 +182,19 @@ static int dense(e3_session *s, e3_result *r, e3_err *err)
 static int step(e3_session *s, const uint8_t *rgb, e3_result *r, e3_evict *evict, e3_err *err)
 {
 	const e3_dev_ops *ops = s->dev->ops;
-	if (begin_stage(s, "vit", err) || e3_embed_step(s, rgb, err) || aggregate(s, err) || ops->mark(s->dev, err))
+	if (begin_stage(s, "vit", err) || (rgb ? e3_embed_step(s, rgb, err) : e3_embed_again(s, err)) ||
+		aggregate(s, err) || ops->mark(s->dev, err))
 		return -1;
 	if (ops->branch(s->dev, 1, err) || (r->has_pose && camera(s, err)))
 		return e3_fail_in(err, "camera head");
 	if (ops->branch(s->dev, 0, err) || dense(s, r, err) || ops->wait(s->dev, err))
 		return -1;
 	uint64_t held = tokens_held(s);
-	s->peak_tokens = held > s->peak_tokens ? held : s->peak_tokens;
+	s->past->peak_tokens = held > s->past->peak_tokens ? held : s->past->peak_tokens;
 	if (ops->branch(s->dev, 2, err) || begin_stage(s, "evict", err) ||
-		e3_evictor_decide(&s->evictor, &s->plan, &s->cache, s->t, evict, err) || e3_attn_collect(s, err) ||
-		ops->mark(s->dev, err) || ops->wait(s->dev, err) ||
-		e3_evictor_apply(&s->evictor, &s->plan, &s->cache, s->t, evict, err))
+		e3_evictor_decide(&s->past->evictor, &s->plan, &s->past->cache, s->past->t, evict, err) ||
+		e3_attn_collect(s, err) || ops->mark(s->dev, err) || ops->wait(s->dev, err) ||
+		e3_evictor_apply(&s->past->evictor, &s->plan, &s->past->cache, s->past->t, evict, err))
 		return -1;
 	return ops->finish(s->dev, err);
 }
@@ -183,35 +202,84 @@ static int step(e3_session *s, const uint8_t *rgb, e3_result *r, e3_evict *evict
 /* The frame's own tokens go again; its record says that nothing came. */
 static void forget_frame(e3_session *s, e3_evict *evict)
 {
-	for (int l = 0; l < s->cache.layers; l++) {
+	for (int l = 0; l < s->past->cache.layers; l++) {
 		e3_evict_layer *r = &evict->layer[l];
-		e3_cache_forget(&s->cache, l, (uint32_t)(s->t * s->plan.tokens_per_frame));
-		r->k_before = r->k_after = e3_cache_count(&s->cache, l);
+		e3_cache_forget(&s->past->cache, l, (uint32_t)(s->past->t * s->plan.tokens_per_frame));
+		r->k_before = r->k_after = e3_cache_count(&s->past->cache, l);
 		r->budget = r->k_after;
 	}
+}
+
+/* A step of s->past, and the pose that came of it. */
+static int whole_step(e3_session *s, const uint8_t *rgb, e3_result *r, e3_evict *evict, e3_err *err)
+{
+	int64_t t = s->past->t;
+	if ((uint64_t)(t + 1) * (uint64_t)s->plan.tokens_per_frame >= E3_HOLE)
+		return e3_fail(err, "inferring: frame %lld: token ids would pass 32 bits", (long long)t);
+	if (step(s, rgb, r, evict, err))
+		return e3_fail_in(err, "inferring: frame %lld", (long long)t);
+	for (int k = 0; r->has_pose && k < E3_POSE; k++) {
+		r->pose[k] = k < 7 ? s->pose[k] : fmaxf(s->pose[k], 0);
+		if (!isfinite(s->pose[k]))
+			return e3_fail(err, "inferring: frame %lld: the pose is not finite: the weights do not fit the network",
+				(long long)t);
+	}
+	if (s->o.frozen)
+		forget_frame(s, evict);
+	else
+		s->past->t++;
+	return 0;
 }
 
 int e3_session_step(e3_session *s, const uint8_t *rgb, e3_result *result, e3_evict *evict, e3_err *err)
 {
 	e3_result *r = &s->result[s->turn];
-	if ((uint64_t)(s->t + 1) * (uint64_t)s->plan.tokens_per_frame >= E3_HOLE)
-		return e3_fail(err, "inferring: frame %lld: token ids would pass 32 bits", (long long)s->t);
-	if (step(s, rgb, r, evict, err))
-		return e3_fail_in(err, "inferring: frame %lld", (long long)s->t);
-	for (int k = 0; r->has_pose && k < E3_POSE; k++) {
-		r->pose[k] = k < 7 ? s->pose[k] : fmaxf(s->pose[k], 0);
-		if (!isfinite(s->pose[k]))
-			return e3_fail(err, "inferring: frame %lld: the pose is not finite: the weights do not fit the network",
-				(long long)s->t);
-	}
+	if (whole_step(s, rgb, r, evict, err))
+		return -1;
 	s->turn = 1 - s->turn;
-	if (s->o.frozen)
-		forget_frame(s, evict);
-	else
-		s->t++;
+	s->embedded = true;
 	*result = *r;
 	return 0;
 }
+
+static e3_past *side_of(e3_session *s) { return &s->pasts[1 - s->main]; }
+
+bool e3_session_reports(const e3_session *s, int layer)
+{
+	return s->o.attn && s->o.attn[layer] && s->past == &s->pasts[s->main];
+}
+
+int e3_session_side(e3_session *s, const uint8_t *rgb, e3_result *result, e3_evict *evict, e3_err *err)
+{
+	if (!s->o.side || (!rgb && !s->embedded))
+		return e3_fail(err, "inferring beside the stream: %s", s->o.side ? "no picture" : "the session has no side");
+	s->past = side_of(s);
+	int rc = whole_step(s, rgb, &s->side, evict, err);
+	s->past = &s->pasts[s->main];
+	s->embedded = s->embedded && !rgb;
+	*result = s->side;
+	return rc;
+}
+
+void e3_session_side_clear(e3_session *s)
+{
+	e3_past *side = side_of(s);
+	e3_cache_clear(&side->cache);
+	side->t = 0;
+}
+
+void e3_session_take_over(e3_session *s)
+{
+	uint64_t peak = s->past->peak_tokens;
+	s->main = 1 - s->main;
+	s->past = &s->pasts[s->main];
+	s->past->peak_tokens = s->past->peak_tokens > peak ? s->past->peak_tokens : peak;
+	e3_session_side_clear(s);
+}
+
+int64_t e3_session_frames(const e3_session *s) { return s->past->t; }
+
+int64_t e3_session_side_frames(const e3_session *s) { return s->pasts[1 - s->main].t; }
 
 int e3_session_attn(e3_session *s, int k, e3_attn *attn, e3_err *err)
 {
@@ -225,7 +293,7 @@ int e3_session_attn(e3_session *s, int k, e3_attn *attn, e3_err *err)
 
 e3_cache_use e3_session_cache(const e3_session *s)
 {
-	uint64_t full = (uint64_t)s->t * (uint64_t)s->plan.tokens_per_frame * (uint64_t)s->plan.layers;
-	return (e3_cache_use){tokens_held(s) * s->plan.token_bytes, s->peak_tokens * s->plan.token_bytes,
+	uint64_t full = (uint64_t)s->past->t * (uint64_t)s->plan.tokens_per_frame * (uint64_t)s->plan.layers;
+	return (e3_cache_use){tokens_held(s) * s->plan.token_bytes, s->past->peak_tokens * s->plan.token_bytes,
 		full * s->plan.token_bytes};
 }

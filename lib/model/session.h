@@ -12,10 +12,9 @@
 #include "evict.h"
 
 typedef struct e3_camera_state {
-	uint8_t **page; /* [caches][pages_each], in one allocation */
-	int pages_each, caches, frames, page_keys;
-	float *normed, *x, *mod, *embed, *pose; /* device */
-	e3_tensor q, attended, hidden;          /* f32 */
+	int pages_each, caches, frames, page_keys; /* of each past */
+	float *normed, *x, *mod, *embed, *pose;    /* device */
+	e3_tensor q, attended, hidden;             /* f32 */
 } e3_camera_state;
 
 /* Feature maps that a dense head works in. The heads run one after the other and share them. */
@@ -45,14 +44,27 @@ typedef struct e3_masses {
 	} * attn_map; /* [layers] */
 } e3_masses;
 
+/* What earlier frames leave for the next one. */
+typedef struct e3_past {
+	int64_t t; /* frames done; those of a frozen session do not count */
+	e3_cache cache;
+	e3_evictor evictor;
+	uint8_t **camera; /* what the camera head remembers: pages [caches][pages_each], in one allocation */
+	uint64_t peak_tokens;
+} e3_past;
+
 struct e3_session {
 	const e3_net *net;
 	e3_dev *dev;
 	e3_infer_options o;
 	e3_plan plan;
 	int h, w;
-	int64_t t; /* frames done; those of a frozen session do not count */
-	int turn;  /* which result is lent next */
+	int turn; /* which result is lent next */
+
+	e3_past pasts[2]; /* the second one only if the options ask for a side */
+	e3_past *past;    /* that the current step sees: of the main stream, but during a side step */
+	int main;         /* which one is the main stream's */
+	bool embedded;    /* the tokens of the last main step's picture are still there */
 
 	e3_arena arena; /* device memory that lives as long as the session */
 
@@ -63,13 +75,11 @@ struct e3_session {
 	float *cat[E3_DPT_LEVELS]; /* [patches][2 embed] of the kept layers */
 	float *last;               /* [2 embed]: camera token of the last layer */
 
-	e3_cache cache;
-	e3_evictor evictor;
 	uint32_t *slot; /* [layers][tokens] of this frame */
 	e3_masses mass;
-	uint64_t peak_tokens;
 
 	e3_result result[2]; /* lent in turn; depth and points from alloc_host */
+	e3_result side;      /* of the last side step */
 	float *pose;         /* from alloc_host */
 
 	e3_attn *attn; /* reported layers of this frame */
@@ -87,7 +97,10 @@ e3_session *e3_session_open_with(const e3_net *net, e3_dev *dev, const e3_infer_
 
 int e3_embed_open(e3_session *s, e3_err *err);
 int e3_embed_step(e3_session *s, const uint8_t *rgb, e3_err *err);
+int e3_embed_again(e3_session *s, e3_err *err); /* the tokens of the picture before once more */
 int e3_aggregate_open(e3_session *s, e3_err *err);
+/* Is the attention of this layer to be reported? Not of side steps. */
+bool e3_session_reports(const e3_session *s, int layer);
 int e3_aggregate_step(e3_session *s, e3_err *err);
 void e3_aggregate_close(e3_session *s);
 int e3_camera_open(e3_session *s, e3_err *err);
