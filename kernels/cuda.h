@@ -195,6 +195,7 @@ int e3_cuda_patchify(e3_dev *, const e3_patchify *, e3_err *);
 int e3_cuda_linear(e3_dev *, const e3_linear *, e3_err *);
 int e3_cuda_norm(e3_dev *, e3_rows, const e3_norm *, e3_rows, e3_err *);
 int e3_cuda_copy_rows(e3_dev *, e3_rows, int, e3_rows, e3_err *);
+int e3_cuda_mean_rows(e3_dev *, e3_rows, int, float *, e3_err *);
 int e3_cuda_modulate(e3_dev *, const float *, const float *, int, float *, e3_err *);
 int e3_cuda_qkv(e3_dev *, const e3_qkv *, e3_err *);
 int e3_cuda_attend(e3_dev *, const e3_attend *, e3_err *);

@@ -47,6 +47,34 @@ int e3_cuda_copy_rows(e3_dev *dev, e3_rows x, int dim, e3_rows out, e3_err *err)
 	return 0;
 }
 
+enum { MEAN_COLUMNS = 32, MEAN_PARTS = 32 };
+
+/* A block of MEAN_COLUMNS × MEAN_PARTS threads takes the mean of neighbouring columns; the order of the sums depends on
+ * nothing. */
+static __global__ void mean_rows(e3_rows x, int dim, float *out)
+{
+	__shared__ double part[MEAN_PARTS][MEAN_COLUMNS + 1];
+	int column = blockIdx.x * MEAN_COLUMNS + threadIdx.x;
+	double sum = 0;
+	for (int r = threadIdx.y; column < dim && r < x.n; r += MEAN_PARTS)
+		sum += x.p[(size_t)r * x.ld + column];
+	part[threadIdx.y][threadIdx.x] = sum;
+	__syncthreads();
+	if (threadIdx.y || column >= dim)
+		return;
+	for (int k = 1; k < MEAN_PARTS; k++)
+		sum += part[k][threadIdx.x];
+	out[column] = (float)(sum / x.n);
+}
+
+int e3_cuda_mean_rows(e3_dev *dev, e3_rows x, int dim, float *out, e3_err *err)
+{
+	mean_rows<<<e3_ceil_div(dim, MEAN_COLUMNS), dim3(MEAN_COLUMNS, MEAN_PARTS), 0, e3_cuda_stream(e3_cuda_of(dev))>>>(x,
+		dim, out);
+	E3_LAUNCHED("mean_rows");
+	return 0;
+}
+
 template <typename T> static __global__ void add_uv(T *x, int h, int w, int c, e3_uv uv)
 {
 	int half = c / 2;

@@ -365,6 +365,7 @@ static const e3_dev_ops cuda_ops = {
 	.linear = e3_cuda_linear,
 	.norm = e3_cuda_norm,
 	.copy_rows = e3_cuda_copy_rows,
+	.mean_rows = e3_cuda_mean_rows,
 	.qkv = e3_cuda_qkv,
 	.attend = e3_cuda_attend,
 	.mass = e3_cuda_mass,

@@ -126,6 +126,29 @@ static inline void case_copy(table *t)
 	free(x);
 }
 
+static inline void case_mean(table *t)
+{
+	static const int shape[][2] = {{1, 1}, {3, 12}, {25, 37}, {197, 100}, {1036, 1024}}; /* rows, columns */
+	e3_err err = {""};
+	for (int k = 0; k < 2 * COUNT(shape); k++) {
+		int rows = shape[k / 2][0], dim = shape[k / 2][1], ld = dim + k % 2 * 3;
+		float *x = values(t, (size_t)(rows * ld), 1);
+		double *want = expected(NULL, (size_t)dim);
+		for (int c = 0; c < dim; c++) {
+			double sum = 0;
+			for (int r = rows - 1; r >= 0; r--)
+				x[r * ld + c] += 3, sum += x[r * ld + c];
+			want[c] = sum / rows;
+		}
+		float *out = on_device(t, NULL, (size_t)dim);
+		e3_rows from = {on_device(t, x, (size_t)(rows * ld)), rows, ld};
+		must(t, t->dev->ops->mean_rows(t->dev, from, dim, out, &err), &err);
+		result(t, T_MEAN, out, want, (size_t)dim);
+		end_case(t);
+		free(x);
+	}
+}
+
 /* ---- attention ---- */
 
 static const int attention_heads[][2] = {{3, 12}, {1, 32}, {2, 64}, {1, 128}, {4, 4}};
@@ -345,8 +368,8 @@ static inline void case_block(table *t)
 static inline uint64_t check_device(e3_dev *dev, const double bound[T_KINDS])
 {
 	table t = {.dev = dev, .bound = bound, .seed = 20u, .hash = 0xcbf29ce484222325u};
-	case_patchify(&t), case_linear(&t), case_norm(&t), case_copy(&t), case_qkv(&t), case_attention(&t), case_move(&t),
-		case_modulate(&t);
+	case_patchify(&t), case_linear(&t), case_norm(&t), case_copy(&t), case_mean(&t), case_qkv(&t), case_attention(&t),
+		case_move(&t), case_modulate(&t);
 	case_conv(&t), case_deconv(&t), case_upsample(&t), case_uv(&t), case_dense(&t), case_block(&t), case_evict(&t);
 	for (int k = 0; k < T_KINDS; k++)
 		printf("# %s: %-16s %4d results, worst relative L2 %.1e, bound %.0e\n", dev->ops->name(dev), table_names[k],

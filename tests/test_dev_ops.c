@@ -9,6 +9,7 @@ static const double bounds[T_KINDS] = {
 	[T_LINEAR] = 6e-6,
 	[T_NORM] = 3e-5,
 	[T_COPY] = 0,
+	[T_MEAN] = 1e-7,
 	[T_QKV] = 1e-6,
 	[T_ATTEND] = 1e-6,
 	[T_LSE] = 1e-6,

@@ -215,6 +215,54 @@ static void asking_for_masses_changes_nothing(void **state)
 	run_beside(&plain, &told, 5, -1);
 }
 
+/* The CPU, adding up the ViT's tokens when they are noted, patch by patch. */
+static struct {
+	e3_dev_ops ops;
+	const e3_dev_ops *real;
+	double sum[256];
+} adding;
+
+static int added_note(e3_dev *d, const e3_activation *note, e3_err *err)
+{
+	bool tokens = strcmp(note->stage, "vit") == 0 && note->part && strcmp(note->part, "tokens") == 0;
+	for (int c = 0; tokens && c < note->shape[1]; c++) {
+		adding.sum[c] = 0;
+		for (int p = 0; p < note->shape[0]; p++)
+			adding.sum[c] += e3_tensor_floats(note->t)[p * note->shape[1] + c];
+	}
+	return adding.real->note(d, note, err);
+}
+
+static void a_frame_is_described_by_the_direction_of_its_mean_patch(void **state)
+{
+	e3_infer_options o = e3_infer_defaults(), plain = o;
+	o.frames = plain.frames = 4, o.describe = true;
+	run_beside(&plain, &o, 4, -1);
+	adding.real = dev->ops, adding.ops = *dev->ops, adding.ops.note = added_note;
+	dev->ops = &adding.ops;
+	stream t, without;
+	float before[256];
+	stream_open(dev, &t, &custom_tall, &o), stream_open(dev, &without, &custom_tall, &plain);
+	assert_null(e3_session_descriptor(without.s));
+	for (int i = 0; i < 4; i++) {
+		double length = 0, worst = 0, ours = 0;
+		int dim = custom_tall.c.embed;
+		stream_step(&t, i);
+		const float *d = e3_session_descriptor(t.s);
+		for (int c = 0; c < dim; c++)
+			length += adding.sum[c] * adding.sum[c], ours += (double)d[c] * d[c];
+		for (int c = 0; c < dim; c++)
+			worst = fmax(worst, fabs(d[c] - adding.sum[c] / sqrt(length)));
+		printf("# descriptor %d: worst difference %.1e, length %.9f\n", i, worst, sqrt(ours));
+		assert_true(worst < 1e-7 && fabs(ours - 1) < 1e-6);
+		if (i)
+			assert_memory_not_equal(d, before, sizeof(float) * (size_t)dim);
+		memcpy(before, d, sizeof(float) * (size_t)dim);
+	}
+	stream_close(&t), stream_close(&without);
+	dev->ops = adding.real;
+}
+
 static void an_output_is_the_same_without_the_others(void **state)
 {
 	e3_infer_options all = e3_infer_defaults(), one = all;
@@ -358,6 +406,7 @@ int main(void)
 		cmocka_unit_test(a_budget_larger_than_the_stream_changes_nothing),
 		cmocka_unit_test(a_budget_of_three_frames_shows_at_the_fifth),
 		cmocka_unit_test(asking_for_masses_changes_nothing),
+		cmocka_unit_test(a_frame_is_described_by_the_direction_of_its_mean_patch),
 		cmocka_unit_test(an_output_is_the_same_without_the_others),
 		cmocka_unit_test(outputs_the_model_has_no_head_for_are_refused),
 		cmocka_unit_test(memory_stays_where_it_is),

@@ -98,6 +98,7 @@ static const e3_dev_ops cpu_ops = {
 	.linear = e3_cpu_linear,
 	.norm = e3_cpu_norm,
 	.copy_rows = e3_cpu_copy_rows,
+	.mean_rows = e3_cpu_mean_rows,
 	.qkv = e3_cpu_qkv,
 	.attend = e3_cpu_attend,
 	.mass = e3_cpu_mass,

@@ -98,6 +98,7 @@ int e3_cpu_patchify(e3_dev *, const e3_patchify *, e3_err *);
 int e3_cpu_linear(e3_dev *, const e3_linear *, e3_err *);
 int e3_cpu_norm(e3_dev *, e3_rows, const e3_norm *, e3_rows, e3_err *);
 int e3_cpu_copy_rows(e3_dev *, e3_rows, int, e3_rows, e3_err *);
+int e3_cpu_mean_rows(e3_dev *, e3_rows, int, float *, e3_err *);
 int e3_cpu_modulate(e3_dev *, const float *, const float *, int, float *, e3_err *);
 int e3_cpu_qkv(e3_dev *, const e3_qkv *, e3_err *);
 int e3_cpu_attend(e3_dev *, const e3_attend *, e3_err *);

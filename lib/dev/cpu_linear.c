@@ -200,6 +200,22 @@ int e3_cpu_copy_rows(e3_dev *dev, e3_rows x, int dim, e3_rows out, e3_err *err)
 	return 0;
 }
 
+/* Sums in double, rows in order: a few thousand rows of a few thousand values. */
+int e3_cpu_mean_rows(e3_dev *dev, e3_rows x, int dim, float *out, e3_err *err)
+{
+	enum { AT_ONCE = 64 };
+	for (int first = 0; first < dim; first += AT_ONCE) {
+		double sum[AT_ONCE] = {0};
+		int n = dim - first < AT_ONCE ? dim - first : AT_ONCE;
+		for (int r = 0; r < x.n; r++)
+			for (int k = 0; k < n; k++)
+				sum[k] += x.p[(size_t)r * (size_t)x.ld + (size_t)(first + k)];
+		for (int k = 0; k < n; k++)
+			out[first + k] = (float)(sum[k] / x.n);
+	}
+	return 0;
+}
+
 int e3_cpu_modulate(e3_dev *dev, const float *p, const float *mod, int dim, float *out, e3_err *err)
 {
 	e3_cpu_norm_row(p, &(e3_norm){.dim = dim, .eps = 1e-6f}, out);

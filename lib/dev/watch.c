@@ -111,6 +111,12 @@ static int w_copy_rows(e3_dev *dev, e3_rows x, int dim, e3_rows out, e3_err *err
 	return done(w, d->ops->copy_rows(d, x, dim, out, err), "copy_rows", start, 2 * rows_bytes(x.n, dim), err);
 }
 
+static int w_mean_rows(e3_dev *dev, e3_rows x, int dim, float *out, e3_err *err)
+{
+	BEGIN;
+	return done(w, d->ops->mean_rows(d, x, dim, out, err), "mean_rows", start, rows_bytes(x.n + 1, dim), err);
+}
+
 static int w_qkv(e3_dev *dev, const e3_qkv *op, e3_err *err)
 {
 	BEGIN;
@@ -373,6 +379,7 @@ static const e3_dev_ops watch_ops = {
 	.linear = w_linear,
 	.norm = w_norm,
 	.copy_rows = w_copy_rows,
+	.mean_rows = w_mean_rows,
 	.qkv = w_qkv,
 	.attend = w_attend,
 	.mass = w_mass,

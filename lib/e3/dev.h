@@ -23,6 +23,7 @@
  *   add_uv       x F; uv f32                       x
  *   dense        z F; uv f32                       value, conf f32 (host)
  *   copy_rows    x f32                             out f32
+ *   mean_rows    x f32                             out f32
  *   copy         any type                          the same type
  *   move         pages of kv                       pages of kv
  *   enter, score, choose: scored pages; results in host memory
@@ -361,6 +362,7 @@ typedef struct e3_dev_ops {
 	int (*linear)(e3_dev *, const e3_linear *, e3_err *);
 	int (*norm)(e3_dev *, e3_rows x, const e3_norm *, e3_rows out, e3_err *);
 	int (*copy_rows)(e3_dev *, e3_rows x, int dim, e3_rows out, e3_err *); /* the first dim values of each row */
+	int (*mean_rows)(e3_dev *, e3_rows x, int dim, float *out, e3_err *);  /* of the first dim values of each row */
 	int (*qkv)(e3_dev *, const e3_qkv *, e3_err *);
 	int (*attend)(e3_dev *, const e3_attend *, e3_err *);
 	int (*mass)(e3_dev *, const e3_mass *, e3_err *);
@@ -400,7 +402,7 @@ static inline int e3_dev_floats(e3_dev *dev, size_t n, float **out, e3_err *err)
 }
 
 /* What a plug-in exports under the name e3_dev_plugin_cuda. The number changes with anything in this file. */
-#define E3_DEV_ABI 11
+#define E3_DEV_ABI 12
 typedef struct e3_dev_plugin {
 	int abi;
 	e3_dev *(*open)(bool strict, e3_err *err);

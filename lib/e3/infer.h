@@ -54,6 +54,7 @@ typedef struct e3_infer_options {
 	 * fraction is of these frames then. */
 	int64_t segment;
 	bool side;       /* with a second past beside the first: e3_session_side */
+	bool describe;   /* compute a descriptor of every frame (e3_session_descriptor) */
 	bool frozen;     /* a frame sees the cache of a resumed session (e3/saved.h) and itself, and does not change it */
 	e3_dtype cached; /* type of keys and values: set by e3_session_open to what the device has */
 } e3_infer_options;
@@ -112,6 +113,10 @@ void e3_session_take_over(e3_session *s);
 int64_t e3_session_frames(const e3_session *s);
 int64_t e3_session_side_frames(const e3_session *s);
 
+/* After a step, if options.describe is set: what the frame looks like, for comparing frames by their inner product. The
+ * mean over the patches of the ViT's final normed tokens (doc/network.md 4.2), scaled to length 1: `embed` numbers (the
+ * config has it) in host memory, valid until the next step (a side step too). NULL if it was not asked for. */
+const float *e3_session_descriptor(const e3_session *s);
 /* After a step: the attention of the k-th reported layer, k = 0, 1, ... Returns 1, 0 past the last layer, or -1. */
 int e3_session_attn(e3_session *s, int k, e3_attn *attn, e3_err *err);
 

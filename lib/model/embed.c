@@ -57,6 +57,15 @@ static int position_embedding(const e3_session *s, float *to, e3_err *err)
 	return 0;
 }
 
+static int open_descriptor(e3_session *s, e3_err *err)
+{
+	size_t dim = (size_t)s->net->c.embed;
+	return e3_arena_floats(&s->arena, dim, &s->mean, err) ||
+			s->dev->ops->alloc_host(s->dev, dim * sizeof *s->descriptor, (void **)&s->descriptor, err)
+		? -1
+		: 0;
+}
+
 int e3_embed_open(e3_session *s, e3_err *err)
 {
 	const e3_config *c = &s->net->c;
@@ -77,7 +86,30 @@ int e3_embed_open(e3_session *s, e3_err *err)
 		e3_arena_floats(&s->arena, patches * 3 * (size_t)(c->patch * c->patch), &s->patches, err) ||
 		e3_self_open(&s->arena, &s->vit_self, (const int[]){s->vit_tokens, c->vit_heads, c->embed / c->vit_heads}, err);
 	free(t);
-	return rc ? -1 : 0;
+	return rc || (s->o.describe && open_descriptor(s, err)) ? -1 : 0;
+}
+
+/* The mean of the patch tokens on its way to the host. */
+static int take_mean(e3_session *s, e3_rows tokens, e3_err *err)
+{
+	const e3_dev_ops *ops = s->dev->ops;
+	size_t dim = (size_t)tokens.ld;
+	return ops->mean_rows(s->dev, tokens, tokens.ld, s->mean, err) ||
+			ops->fetch(s->dev, s->descriptor, e3_tensor_f32(s->mean), dim, err)
+		? -1
+		: 0;
+}
+
+void e3_embed_describe(e3_session *s)
+{
+	int dim = s->net->c.embed;
+	double square = 0;
+	if (!s->descriptor)
+		return;
+	for (int k = 0; k < dim; k++)
+		square += (double)s->descriptor[k] * s->descriptor[k];
+	for (int k = 0; square > 0 && k < dim; k++)
+		s->descriptor[k] = (float)(s->descriptor[k] / sqrt(square));
 }
 
 int e3_embed_step(e3_session *s, const uint8_t *rgb, e3_err *err)
@@ -123,9 +155,9 @@ int e3_embed_again(e3_session *s, e3_err *err)
 	int patches = s->plan.patch_grid[0] * s->plan.patch_grid[1], lead = s->vit_tokens - patches;
 	float *from = s->xv + (size_t)lead * (size_t)c->embed, *x = s->x + (size_t)s->plan.special * (size_t)c->embed;
 	e3_activation tokens = {"vit", -1, "tokens", e3_tensor_f32(x), {patches, c->embed}};
-	return ops->norm(s->dev, (e3_rows){from, patches, c->embed}, &s->net->vit_norm, (e3_rows){x, patches, c->embed},
-			   err) ||
-			ops->note(s->dev, &tokens, err)
+	e3_rows normed = {x, patches, c->embed};
+	return ops->norm(s->dev, (e3_rows){from, patches, c->embed}, &s->net->vit_norm, normed, err) ||
+			ops->note(s->dev, &tokens, err) || (s->descriptor && take_mean(s, normed, err))
 		? -1
 		: 0;
 }

@@ -119,7 +119,7 @@ void e3_session_close(e3_session *s)
 	close_result(s, &s->side);
 	e3_arena_release(&s->arena);
 	e3_aggregate_close(s);
-	s->dev->ops->free_host(s->dev, s->pose);
+	s->dev->ops->free_host(s->dev, s->pose), s->dev->ops->free_host(s->dev, s->descriptor);
 	for (int k = 0; k < s->cap_attn; k++)
 		e3_attn_release(&s->attn[k]);
 	free(s->slot), free(s->attn);
@@ -189,6 +189,7 @@ static int step(e3_session *s, const uint8_t *rgb, e3_result *r, e3_evict *evict
 		return e3_fail_in(err, "camera head");
 	if (ops->branch(s->dev, 0, err) || dense(s, r, err) || ops->wait(s->dev, err))
 		return -1;
+	e3_embed_describe(s);
 	uint64_t held = tokens_held(s);
 	s->past->peak_tokens = held > s->past->peak_tokens ? held : s->past->peak_tokens;
 	if (ops->branch(s->dev, 2, err) || begin_stage(s, "evict", err) ||
@@ -280,6 +281,8 @@ void e3_session_take_over(e3_session *s)
 int64_t e3_session_frames(const e3_session *s) { return s->past->t; }
 
 int64_t e3_session_side_frames(const e3_session *s) { return s->pasts[1 - s->main].t; }
+
+const float *e3_session_descriptor(const e3_session *s) { return s->descriptor; }
 
 int e3_session_attn(e3_session *s, int k, e3_attn *attn, e3_err *err)
 {

@@ -70,6 +70,7 @@ struct e3_session {
 
 	int vit_tokens;
 	float *patches, *vit_template, *xv, *x, *rope, *lse;
+	float *mean, *descriptor; /* of the patch tokens: device, alloc_host; NULL unless o.describe */
 	e3_tensor q, attended, hidden;
 	e3_self vit_self, self;
 	float *cat[E3_DPT_LEVELS]; /* [patches][2 embed] of the kept layers */
@@ -98,6 +99,8 @@ e3_session *e3_session_open_with(const e3_net *net, e3_dev *dev, const e3_infer_
 int e3_embed_open(e3_session *s, e3_err *err);
 int e3_embed_step(e3_session *s, const uint8_t *rgb, e3_err *err);
 int e3_embed_again(e3_session *s, e3_err *err); /* the tokens of the picture before once more */
+/* After wait: the descriptor of the frame, if it is wanted. */
+void e3_embed_describe(e3_session *s);
 int e3_aggregate_open(e3_session *s, e3_err *err);
 /* Is the attention of this layer to be reported? Not of side steps. */
 bool e3_session_reports(const e3_session *s, int layer);

@@ -124,7 +124,7 @@ typedef struct rest {
 	const e3_mat *mat;
 	const e3_norm *norm;
 } rest;
-enum { R_NORM, R_COPY_ROWS, R_COPY, R_DECONV, R_UPSAMPLE, R_UV, R_MODULATE };
+enum { R_NORM, R_COPY_ROWS, R_MEAN, R_COPY, R_DECONV, R_UPSAMPLE, R_UV, R_MODULATE };
 
 static int on_rest(e3_dev *d, const void *args, e3_err *err)
 {
@@ -135,6 +135,8 @@ static int on_rest(e3_dev *d, const void *args, e3_err *err)
 		return o->norm(d, r->rows, r->norm, r->out_rows, err);
 	case R_COPY_ROWS:
 		return o->copy_rows(d, r->rows, r->n, r->out_rows, err);
+	case R_MEAN:
+		return o->mean_rows(d, r->rows, r->n, r->out_rows.p, err);
 	case R_COPY:
 		return o->copy(d, r->to, r->from, (size_t)r->n, err);
 	case R_DECONV:
@@ -156,6 +158,11 @@ static int p_norm(e3_dev *d, e3_rows x, const e3_norm *norm, e3_rows out, e3_err
 static int p_copy_rows(e3_dev *d, e3_rows x, int dim, e3_rows out, e3_err *err)
 {
 	return timed(d, on_rest, &(rest){.what = R_COPY_ROWS, .n = dim, .rows = x, .out_rows = out}, "copies", 0, err);
+}
+
+static int p_mean_rows(e3_dev *d, e3_rows x, int dim, float *out, e3_err *err)
+{
+	return timed(d, on_rest, &(rest){.what = R_MEAN, .n = dim, .rows = x, .out_rows.p = out}, "mean_rows", 0, err);
 }
 
 static int p_copy(e3_dev *d, e3_tensor to, e3_tensor from, size_t n, e3_err *err)
@@ -279,6 +286,7 @@ static const e3_dev_ops timing = {
 	.linear = p_linear,
 	.norm = p_norm,
 	.copy_rows = p_copy_rows,
+	.mean_rows = p_mean_rows,
 	.qkv = p_qkv,
 	.attend = p_attend,
 	.mass = p_mass,
