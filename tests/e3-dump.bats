@@ -18,9 +18,20 @@ prepare() {
 	[ "$(tail -1 o)" = "end bytes=97 frames=2 seconds=1.75 peak_rss=8589934592 cache_now=1000 cache_peak=2000 cache_full=18446744073709551615" ]
 }
 
+@test "text: edges, corrections, and whose cache a record is about" {
+	e3-dump "${golden%/*}/segments.e3" >o
+	[ "$(cut -d' ' -f1 o | tr '\n' ' ')" = "head pred pred evict evict attn edge correct end " ]
+	grep -q '^head.* corrects=1$' o
+	grep '^pred.* i=1 ' o | grep -qF ' segment=1 world=[0.5,0,0,0,1,0,0,-2]'
+	[ "$(grep -c '^evict.* segment=1 first=1 ' o)" -eq 1 ]
+	grep -qF 'edge bytes=147 i=1 type=loop a=0 b=1 frames=[0,1] sim=[1.25,0,0,0.5,0.5,-1,2.5,3] sigma=[0.015625,0.0625,0.03125]' o
+	grep -qF 'correct bytes=97 i=1 from=0 to=1 sim=[0.75,0,0,0,1,0.125,0,-4]' o
+}
+
 @test "JSON with --full equals what Python's msgpack and numpy read" {
 	e3-dump --json --full "$golden" >o
-	/usr/bin/python3 -B - "$ROOT/tests" "$golden" <<-'PY'
+	e3-dump --json --full "${golden%/*}/segments.e3" >o2
+	/usr/bin/python3 -B - "$ROOT/tests" "$golden" "${golden%/*}/segments.e3" <<-'PY'
 		import json, sys
 		sys.path.insert(0, sys.argv[1])
 		import numpy as np
@@ -55,9 +66,9 @@ prepare() {
 		    else:
 		        assert got == want, (where, got, want)
 
-		lines = [json.loads(line) for line in open("o")]
-		messages = list(stream(sys.argv[2]))
-		assert len(lines) == len(messages) == 8
+		lines = [json.loads(line) for name in ("o", "o2") for line in open(name)]
+		messages = list(stream(sys.argv[2])) + list(stream(sys.argv[3]))
+		assert len(lines) == len(messages) == 8 + 9
 		for line, (kind, fields) in zip(lines, messages):
 		    assert line["kind"] == kind
 		    same(kind, line, fields)

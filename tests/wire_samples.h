@@ -136,6 +136,22 @@ static inline e3_truth sample_truth(int64_t i)
 		.unit = sample_text("m")};
 }
 
+static inline e3_edge sample_edge(int64_t i)
+{
+	return (e3_edge){.i = i,
+		.type = E3_EDGE_LOOP,
+		.a = 0,
+		.b = 1,
+		.frame = {0, i},
+		.sim = {1.25, 0, 0, 0.5, 0.5, -1, 2.5, 3},
+		.sigma = {0.015625, 0.0625, 0.03125}};
+}
+
+static inline e3_correct sample_correct(int64_t i)
+{
+	return (e3_correct){.i = i, .from = 0, .to = i, .sim = {0.75, 0, 0, 0, 1, 0.125, 0, -4}};
+}
+
 static inline e3_end sample_end(int64_t frames)
 {
 	return (e3_end){.frames = frames,
@@ -166,6 +182,36 @@ static inline int sample_write(const char *endpoint, e3_err *err)
 		rc = e3_out_close(out, err);
 	e3_head_release(&head), e3_frame_release(&frame), e3_pred_release(&pred[0]), e3_pred_release(&pred[1]);
 	e3_evict_release(&evict), e3_attn_release(&attn), e3_truth_release(&truth);
+	return rc ? -1 : 0;
+}
+
+/* The same for a stream in segments that is corrected: pred 1 is answered by segment 1, whose first frame is 1. */
+static inline int sample_write_segments(const char *endpoint, e3_err *err)
+{
+	e3_head head = sample_head();
+	e3_pred pred[2] = {sample_pred(0, false), sample_pred(1, false)};
+	e3_evict evict[2] = {sample_evict(1), sample_evict(1)};
+	e3_attn attn = sample_attn(2);
+	const e3_edge edge = sample_edge(1);
+	const e3_correct correct = sample_correct(1);
+	e3_end end = sample_end(2);
+	for (int k = 0; k < 2; k++) {
+		pred[k].has_segment = true, pred[k].segment = k, pred[k].world[0] = pred[k].world[4] = 1;
+		evict[k].segment = k, evict[k].first = k;
+	}
+	pred[1].world[0] = 0.5, pred[1].world[7] = -2, attn.segment = attn.first = 1, head.corrects = true;
+	e3_out *out = e3_out_open(endpoint, NULL, err);
+	int rc = !out || e3_out_head(out, &head, err) || e3_out_pred(out, &pred[0], err) ||
+		e3_out_pred(out, &pred[1], err) || e3_out_evict(out, &evict[1], err) || e3_out_evict(out, &evict[0], err) ||
+		e3_out_attn(out, &attn, err) || e3_out_edge(out, &edge, err) || e3_out_correct(out, &correct, err) ||
+		e3_out_end(out, &end, err);
+	if (rc)
+		e3_out_abort(out, "sample", 1, err->text);
+	else
+		rc = e3_out_close(out, err);
+	e3_head_release(&head), e3_attn_release(&attn);
+	for (int k = 0; k < 2; k++)
+		e3_pred_release(&pred[k]), e3_evict_release(&evict[k]);
 	return rc ? -1 : 0;
 }
 

@@ -14,7 +14,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Message kinds: the numbers are those of the stream (e3-stream(5)); E3_KINDS is one more than the highest. */
+/* Message kinds: the numbers are those of the stream (e3-stream(5)); E3_KINDS is one more than the highest. 9 is
+ * reserved (doc/design.md 10). */
 typedef enum e3_kind {
 	E3_HEAD = 1,
 	E3_FRAME,
@@ -24,6 +25,8 @@ typedef enum e3_kind {
 	E3_END,
 	E3_ABORT,
 	E3_TRUTH,
+	E3_CORRECT = 10,
+	E3_EDGE,
 	E3_KINDS
 } e3_kind;
 
@@ -61,7 +64,8 @@ typedef struct e3_head {
 	/* Of a run that began with a saved cache: the frames that cache had seen (0 = no saved cache), and the index of the
 	 * last of them. */
 	int64_t seen, after;
-	bool frozen; /* the saved cache did not change: each frame was added to it and removed again */
+	bool frozen;   /* the saved cache did not change: each frame was added to it and removed again */
+	bool corrects; /* messages `correct` may follow: what is sent for a frame is not final before the end */
 } e3_head;
 
 typedef struct e3_frame {
@@ -98,13 +102,16 @@ typedef struct e3_evict_layer {
 	uint32_t prot;              /* tokens that may not be evicted; "protected" in the stream */
 	float score_q[9];           /* quantiles 0 1 5 25 50 75 95 99 100 % of the finite scores; NaN when there are none */
 	float max_evicted, min_kept; /* finite scores; NaN when there are none */
-	uint32_t *removed;           /* ids evicted at this step, ascending; id = frame * tokens_per_frame + index */
+	uint32_t *removed; /* ids evicted at this step, ascending; id = (frame - first) * tokens_per_frame + index */
 	size_t n_removed;
 } e3_evict_layer;
 
-/* What the cache did after frame i; sent for every frame, also when nothing was evicted. */
+/* What the cache did after frame i; sent for every frame, also when nothing was evicted. While two segments overlap a
+ * frame has two: first that of the segment that answered, then that of its successor. */
 typedef struct e3_evict {
 	int64_t i;
+	int64_t segment; /* whose cache; 0 in a stream without segments */
+	int64_t first;   /* the frame of the stream that is frame 0 of this cache */
 	e3_evict_layer *layer;
 	int n_layers;
 } e3_evict;
@@ -113,13 +120,14 @@ typedef struct e3_evict {
  * queries of the mean over heads of the softmax probability; over all keys it sums to tokens_per_frame. */
 typedef struct e3_attn {
 	int64_t i;
+	int64_t segment, first; /* as in e3_evict: of the segment that answered */
 	int layer;
 	uint32_t n_keys;
 	uint32_t *key; /* [n_keys] token ids, ascending */
 	float *mass;   /* [n_keys] */
 	uint32_t n_frames;
-	float *frame_mass; /* [n_frames] mass on the tokens of frame f, divided by tokens_per_frame: sums to 1. n_frames = i
-						  + 1 */
+	float *frame_mass; /* [n_frames] mass on the tokens of frame first + f, divided by tokens_per_frame: sums to 1.
+						  n_frames = i + 1 - first */
 	uint32_t map_rows, map_cols;
 	float *map; /* [map_rows][map_cols] on request: head-averaged probability, queries × keys (columns as in key); or
 				   NULL */
@@ -171,8 +179,8 @@ typedef struct e3_edge {
 /* The similarity to apply to what was sent for frames `from` to `to`, both included, in the coordinates in which it was
  * sent. The newest for a frame replaces earlier ones. */
 typedef struct e3_correct {
-	int64_t i; /* the newest frame that was sent before it */
-	int64_t from, to;
+	int64_t i;        /* the newest frame that was sent before it */
+	int64_t from, to; /* from <= to <= i */
 	double sim[8];
 } e3_correct;
 

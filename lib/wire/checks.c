@@ -20,6 +20,17 @@ int e3_pose_check(const float pose[9], e3_err *err)
 	return 0;
 }
 
+int e3_sim_check(const char *name, const double v[8], e3_err *err)
+{
+	if (e3_reals_check(name, v, 8, err))
+		return -1;
+	if (!(v[0] > 0))
+		return e3_fail(err, "%s: scale %g, expected more than 0", name, v[0]);
+	if (v[1] == 0 && v[2] == 0 && v[3] == 0 && v[4] == 0)
+		return e3_fail(err, "%s: the quaternion is zero", name);
+	return 0;
+}
+
 int e3_size_check(int w, int h, e3_err *err)
 {
 	if (w < 1 || h < 1 || w > E3_MAX_SIDE || h > E3_MAX_SIDE)

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define MOST_I64 (((int64_t)1 << 53) - 1)
+
 static int wrong(const char *expected, const e3_value *v, e3_err *err)
 {
 	return e3_fail(err, "is %s, expected %s", e3_vtype_name(v->type), expected);
@@ -76,6 +78,8 @@ static int read_members(e3_cursor *c, const e3_field *f, const e3_value *list, e
 		int rc = e3_value_next(c, &v) ? e3_fail(err, "damaged") : 0;
 		if (!rc && f->type == E3_F_REALS)
 			rc = read_real(&v, true, (double *)f->to + k, err);
+		else if (!rc && f->type == E3_F_COUNTS)
+			rc = read_int(f, &v, MOST_I64, (int64_t *)f->to + k, err);
 		else if (!rc && (rc = read_int(f, &v, INT32_MAX, &i, err)) == 0)
 			((int *)f->to)[k] = (int)i;
 		if (rc)
@@ -93,7 +97,7 @@ static int read_scalar(e3_cursor *c, const e3_field *f, const e3_value *v, e3_er
 	int rc;
 	switch (f->type) {
 	case E3_F_I64:
-		return read_int(f, v, ((int64_t)1 << 53) - 1, f->to, err);
+		return read_int(f, v, MOST_I64, f->to, err);
 	case E3_F_INT:
 		if ((rc = read_int(f, v, INT32_MAX, &i, err)) == 0)
 			*(int *)f->to = (int)i;
@@ -115,6 +119,7 @@ static int read_scalar(e3_cursor *c, const e3_field *f, const e3_value *v, e3_er
 		return read_text(v, f->to, err);
 	case E3_F_REALS:
 	case E3_F_INTS:
+	case E3_F_COUNTS:
 		return read_members(c, f, v, err);
 	default:
 		return e3_fail(err, "not a type of field");

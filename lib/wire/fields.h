@@ -15,6 +15,7 @@ typedef enum e3_ftype {
 	E3_F_TEXT,   /* char **to, allocated, freed by the caller also on failure */
 	E3_F_REALS,  /* double to[n], finite: a list of exactly n numbers */
 	E3_F_INTS,   /* int to[n], in [min, max]: a list of exactly n */
+	E3_F_COUNTS, /* int64_t to[n], in [min, max]: a list of exactly n */
 	E3_F_ARRAY,  /* e3_array *to: a view */
 	E3_F_LIST    /* e3_list *to: a view of a list, its members to be read by the caller */
 } e3_ftype;
@@ -30,7 +31,7 @@ typedef struct e3_field {
 	void *to;
 	bool *has;        /* NULL: the field is required. Else optional, and *has tells whether it was there */
 	bool nil;         /* nil is allowed: I64 becomes -1, anything else counts as absent */
-	int64_t min, max; /* both 0: from 0 to 2^53 - 1 (I64) or INT32_MAX (INT, INTS) */
+	int64_t min, max; /* both 0: from 0 to 2^53 - 1 (I64, COUNTS) or INT32_MAX (INT, INTS) */
 	int n;
 	bool seen; /* set while reading */
 } e3_field;

@@ -12,6 +12,7 @@ static int encode(e3_pack *p, const e3_attn *x, e3_err *err)
 			x->n_keys);
 	e3_pack_begin(p, E3_ATTN, x->i);
 	e3_pack_int(p, "i", x->i);
+	e3_pack_cache(p, x->segment, x->first);
 	e3_pack_int(p, "layer", x->layer);
 	e3_pack_array(p, "key", E3_ARRAY_U32, x->key, 1, (size_t[]){x->n_keys});
 	e3_pack_array(p, "mass", E3_ARRAY_F32, x->mass, 1, (size_t[]){x->n_keys});
@@ -29,11 +30,13 @@ int e3_out_attn(e3_out *out, const e3_attn *x, e3_err *err)
 static int attn_fill(const e3_msg *msg, e3_attn *x, e3_err *err)
 {
 	e3_array key, mass, frame_mass, map;
-	int64_t i;
+	int64_t i, segment, first;
 	int layer;
-	bool has_map;
+	bool has_map, has_segment, has_first;
 	e3_field table[] = {
 		E3_NEED(I64, "i", &i),
+		E3_MAY(I64, "segment", &segment, &has_segment),
+		E3_MAY(I64, "first", &first, &has_first),
 		E3_NEED(INT, "layer", &layer),
 		E3_NEED(ARRAY, "key", &key),
 		E3_NEED(ARRAY, "mass", &mass),
@@ -41,7 +44,7 @@ static int attn_fill(const e3_msg *msg, e3_attn *x, e3_err *err)
 		E3_MAY(ARRAY, "map", &map, &has_map),
 		{.type = E3_F_END},
 	};
-	if (e3_decode_body(msg, E3_ATTN, table, err))
+	if (e3_decode_body(msg, E3_ATTN, table, err) || e3_decode_cache(has_segment, has_first, i, &segment, &first, err))
 		return -1;
 	if (e3_decode_want(&key, "key", E3_ARRAY_U32, 0, NULL, err) || e3_decode_ascending("key", &key, err) ||
 		e3_decode_want(&mass, "mass", E3_ARRAY_F32, 1, &key.count, err) ||
@@ -64,7 +67,7 @@ static int attn_fill(const e3_msg *msg, e3_attn *x, e3_err *err)
 		e3_decode_take(&x->frame_mass, x->n_frames, &frame_mass, "frame mass", err))
 		return -1;
 	x->n_keys = (uint32_t)key.count, x->n_frames = (uint32_t)frame_mass.count;
-	x->i = i, x->layer = layer;
+	x->i = i, x->layer = layer, x->segment = segment, x->first = first;
 	return 0;
 }
 

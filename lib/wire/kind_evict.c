@@ -35,6 +35,7 @@ static int encode(e3_pack *p, const e3_evict *x, e3_err *err)
 {
 	e3_pack_begin(p, E3_EVICT, x->i);
 	e3_pack_int(p, "i", x->i);
+	e3_pack_cache(p, x->segment, x->first);
 	e3_pack_list(p, "layers", (size_t)x->n_layers);
 	unsigned fields = p->fields;
 	for (int k = 0; k < x->n_layers; k++)
@@ -97,13 +98,16 @@ static int layers_room(e3_evict *x, size_t n, e3_err *err)
 static int evict_fill(const e3_msg *msg, e3_evict *x, e3_err *err)
 {
 	e3_list layers;
-	int64_t i;
+	int64_t i, segment, first;
+	bool has_segment, has_first;
 	e3_field table[] = {
 		E3_NEED(I64, "i", &i),
+		E3_MAY(I64, "segment", &segment, &has_segment),
+		E3_MAY(I64, "first", &first, &has_first),
 		E3_NEED(LIST, "layers", &layers),
 		{.type = E3_F_END},
 	};
-	if (e3_decode_body(msg, E3_EVICT, table, err))
+	if (e3_decode_body(msg, E3_EVICT, table, err) || e3_decode_cache(has_segment, has_first, i, &segment, &first, err))
 		return -1;
 	if (layers.n > E3_MAX_EVICT_LAYERS)
 		return e3_fail(err, "layers: %zu, at most %d are allowed", layers.n, E3_MAX_EVICT_LAYERS);
@@ -112,7 +116,7 @@ static int evict_fill(const e3_msg *msg, e3_evict *x, e3_err *err)
 	for (size_t k = 0; k < layers.n; k++)
 		if (layer_fill(&layers.at, &x->layer[k], err))
 			return e3_fail_in(err, "layers[%zu]", k);
-	x->i = i;
+	x->i = i, x->segment = segment, x->first = first;
 	return 0;
 }
 

@@ -8,7 +8,7 @@ static int encode(e3_pack *p, const e3_head *x, e3_err *err)
 {
 	if (e3_reals_check("fps", &x->fps, 1, err))
 		return e3_fail_in(err, "head");
-	e3_pack_begin(p, E3_HEAD, 0);
+	e3_pack_begin(p, E3_HEAD, x->corrects);
 	e3_pack_int(p, "v", E3_STREAM_VERSION);
 	e3_pack_text(p, "tool", x->tool);
 	e3_pack_text(p, "version", x->version);
@@ -31,6 +31,8 @@ static int encode(e3_pack *p, const e3_head *x, e3_err *err)
 		if (x->frozen)
 			e3_pack_int(p, "frozen", 1);
 	}
+	if (x->corrects)
+		e3_pack_int(p, "corrects", 1);
 	return e3_pack_finish(p, err);
 }
 
@@ -42,7 +44,7 @@ int e3_out_head(e3_out *out, const e3_head *x, e3_err *err)
 static int head_fill(const e3_msg *msg, e3_head *x, e3_err *err)
 {
 	bool model, layers, tokens, grid, policy, budget, device, bytes, seen, after, said;
-	int v, frozen = 0;
+	int v, frozen = 0, corrects = 0;
 	e3_field table[] = {
 		{E3_F_INT, "v", &v, .min = INT32_MIN, .max = INT32_MAX},
 		E3_NEED(TEXT, "tool", &x->tool),
@@ -61,6 +63,7 @@ static int head_fill(const e3_msg *msg, e3_head *x, e3_err *err)
 		E3_MAY(I64, "seen", &x->seen, &seen),
 		E3_MAY(I64, "after", &x->after, &after),
 		{.type = E3_F_INT, .name = "frozen", .to = &frozen, .has = &said, .max = 1},
+		{.type = E3_F_INT, .name = "corrects", .to = &corrects, .has = &said, .max = 1},
 		{.type = E3_F_END},
 	};
 	e3_head_release(x);
@@ -73,7 +76,7 @@ static int head_fill(const e3_msg *msg, e3_head *x, e3_err *err)
 		return e3_fail(err, "fps: is %g, expected 0 (unknown) or more", x->fps);
 	if (seen && x->seen > 0 && !after)
 		return e3_fail(err, "seen: is %" PRId64 ", but there is no after", x->seen);
-	x->seen = seen ? x->seen : 0, x->after = after ? x->after : 0, x->frozen = frozen;
+	x->seen = seen ? x->seen : 0, x->after = after ? x->after : 0, x->frozen = frozen, x->corrects = corrects;
 	return 0;
 }
 

@@ -27,7 +27,8 @@ static int encode(e3_pack *p, const e3_pred *x, e3_err *err)
 	uint16_t *half = NULL;
 	e3_pack_begin(p, E3_PRED, x->s.i);
 	if (e3_pack_source(p, &x->s, x->w, x->h, err) || e3_reals_check("ms", &x->ms, 1, err) ||
-		e3_reals_check("latency", &x->latency, 1, err) || (x->has_pose && e3_pose_check(x->pose, err)))
+		e3_reals_check("latency", &x->latency, 1, err) || (x->has_pose && e3_pose_check(x->pose, err)) ||
+		(x->has_segment && e3_sim_check("world", x->world, err)))
 		return e3_fail_in(err, "pred %" PRId64, x->s.i);
 	if (x->half && !(half = e3_pack_halves(p, h * w * 6, err)))
 		return -1;
@@ -45,6 +46,10 @@ static int encode(e3_pack *p, const e3_pred *x, e3_err *err)
 	e3_pack_real(p, "ms", x->ms);
 	if (x->latency != 0)
 		e3_pack_real(p, "latency", x->latency);
+	if (x->has_segment) {
+		e3_pack_int(p, "segment", x->segment);
+		e3_pack_reals(p, "world", x->world, 8);
+	}
 	return e3_pack_finish(p, err);
 }
 
@@ -94,7 +99,7 @@ static int pred_fill(const e3_msg *msg, e3_pred *x, e3_err *err)
 	e3_array rgb, pose;
 	double fit[4], ms, latency = 0;
 	int w, h;
-	bool has_pose, live, timed;
+	bool has_pose, live, timed, segment, world;
 	dense d[4] = {
 		{.name = "depth", .channels = 1, .to = &x->depth},
 		{.name = "depth_conf", .channels = 1, .to = &x->depth_conf},
@@ -113,6 +118,8 @@ static int pred_fill(const e3_msg *msg, e3_pred *x, e3_err *err)
 		E3_MAY(ARRAY, "points_conf", &d[3].a, &d[3].has),
 		E3_NEED(REAL, "ms", &ms),
 		E3_MAY(REAL, "latency", &latency, &timed),
+		E3_MAY(I64, "segment", &x->segment, &segment),
+		{E3_F_REALS, "world", x->world, .has = &world, .n = 8},
 		{.type = E3_F_END},
 	};
 	if (e3_decode_body(msg, E3_PRED, table, err))
@@ -121,6 +128,10 @@ static int pred_fill(const e3_msg *msg, e3_pred *x, e3_err *err)
 	if (e3_size_check(w, h, err) || e3_source_check(&s, err) ||
 		e3_decode_want(&rgb, "rgb", E3_ARRAY_U8, 3, (size_t[]){(size_t)h, (size_t)w, 3}, err) ||
 		dense_check(d, w, h, err))
+		return -1;
+	if (segment != world)
+		return e3_fail(err, "%s without %s", segment ? "segment" : "world", segment ? "world" : "segment");
+	if (segment && e3_sim_check("world", x->world, err))
 		return -1;
 	if (has_pose && e3_decode_want(&pose, "pose", E3_ARRAY_F32, 1, (size_t[]){9}, err))
 		return -1;
@@ -131,6 +142,11 @@ static int pred_fill(const e3_msg *msg, e3_pred *x, e3_err *err)
 	if (e3_pose_check(x->pose, err) || e3_decode_take(&x->rgb, held * 3, &rgb, "rgb", err) || dense_take(d, held, err))
 		return -1;
 	x->s = s, x->w = w, x->h = h, x->ms = ms, x->latency = latency, x->has_pose = has_pose;
+	x->has_segment = segment;
+	if (!segment) {
+		x->segment = 0;
+		memset(x->world, 0, sizeof x->world);
+	}
 	x->half = false;
 	for (int k = 0; k < 4; k++)
 		x->half |= d[k].has && d[k].a.dtype == E3_ARRAY_F16;

@@ -16,9 +16,15 @@ static const e3_kind_rule rules[E3_KINDS] = {
 	[E3_END] = {.name = "end", .limit = 64 * MIB, .place = E3_PLACE_LAST},
 	[E3_ABORT] = {.name = "abort", .limit = 64 * MIB, .place = E3_PLACE_LAST, .without_head = true},
 	[E3_TRUTH] = {.name = "truth", .limit = 64 * MIB, .place = E3_PLACE_BETWEEN},
+	[E3_CORRECT] = {.name = "correct", .limit = 64 * KIB, .place = E3_PLACE_BETWEEN, .kept = true},
+	[E3_EDGE] = {.name = "edge", .limit = 64 * KIB, .place = E3_PLACE_BETWEEN, .kept = true},
 };
+#define KNOWN "1 to 8, 10 and 11" /* the rows above, for messages */
 
-const e3_kind_rule *e3_kind_rule_of(int kind) { return kind > 0 && kind < E3_KINDS ? &rules[kind] : NULL; }
+const e3_kind_rule *e3_kind_rule_of(int kind)
+{
+	return kind > 0 && kind < E3_KINDS && rules[kind].name ? &rules[kind] : NULL;
+}
 
 const char *e3_kind_name(int kind) { return kind > 0 && kind < E3_KINDS ? rules[kind].name : NULL; }
 
@@ -38,7 +44,7 @@ int e3_envelope_check(const uint8_t *envelope, size_t *body, e3_err *err)
 	int kind = envelope[5];
 	const e3_kind_rule *rule = e3_kind_rule_of(kind);
 	if (!rule)
-		return e3_fail(err, "unknown kind %d; this version knows 1 to %d", kind, E3_KINDS - 1);
+		return e3_fail(err, "unknown kind %d; this version knows " KNOWN, kind);
 	if (n > rule->limit)
 		return e3_fail(err, "%s of %" PRIu32 " bytes; at most %zu are allowed", rule->name, n, rule->limit);
 	*body = n;

@@ -16,6 +16,7 @@ typedef struct e3_kind_rule {
 	/* Of kinds that come between first and last, which all have an index `i`: */
 	bool once;      /* each index occurs once (strictly increasing); otherwise it may repeat */
 	bool per_frame; /* every frame has one, so that a gap in the indices means messages lost on the way */
+	bool kept;      /* concerns more than its frame: stays when that is dropped for a slow reader */
 } e3_kind_rule;
 
 /* The row of a kind; NULL for a number that is none. */

@@ -41,6 +41,8 @@ int e3_order_step(e3_order *o, int kind, int64_t value, e3_err *err)
 		return e3_fail(err, "a second %s", rule->name);
 	if (rule->place != E3_PLACE_FIRST && !rule->without_head && !o->headed)
 		return e3_fail(err, "%s before the head", rule->name);
+	if (kind == E3_CORRECT && !o->corrects)
+		return e3_fail(err, "a correct, but the head does not announce corrections (corrects)");
 	if (rule->place == E3_PLACE_BETWEEN)
 		rc = step_index(o, kind, value, err);
 	else if (kind == E3_END)
@@ -48,7 +50,8 @@ int e3_order_step(e3_order *o, int kind, int64_t value, e3_err *err)
 	if (rc)
 		return -1;
 	o->messages++;
-	o->headed |= rule->place == E3_PLACE_FIRST;
+	if (rule->place == E3_PLACE_FIRST)
+		o->headed = true, o->corrects = value > 0;
 	o->closed = rule->place == E3_PLACE_LAST;
 	return 0;
 }
@@ -62,5 +65,6 @@ int e3_order_check(e3_order *o, const e3_msg *msg, e3_err *err)
 		return e3_fail(err, "head: v: missing or not a whole number");
 	if (msg->kind == E3_HEAD && v != E3_STREAM_VERSION)
 		return e3_fail(err, "head: stream version %" PRId64 "; this program reads version %d", v, E3_STREAM_VERSION);
-	return e3_order_step(o, msg->kind, msg->kind == E3_END ? e3_msg_int(msg, "frames") : e3_msg_index(msg), err);
+	const char *value = msg->kind == E3_HEAD ? "corrects" : msg->kind == E3_END ? "frames" : "i";
+	return e3_order_step(o, msg->kind, e3_msg_int(msg, value), err);
 }

@@ -141,6 +141,22 @@ void e3_pack_ints(e3_pack *p, const char *name, const int *v, int n)
 		msgpack_pack_int(&p->pk, v[k]);
 }
 
+void e3_pack_counts(e3_pack *p, const char *name, const int64_t *v, int n)
+{
+	key(p, name);
+	msgpack_pack_array(&p->pk, (size_t)n);
+	for (int k = 0; k < n; k++)
+		msgpack_pack_int64(&p->pk, v[k]);
+}
+
+void e3_pack_cache(e3_pack *p, int64_t segment, int64_t first)
+{
+	if (segment <= 0)
+		return;
+	e3_pack_int(p, "segment", segment);
+	e3_pack_int(p, "first", first);
+}
+
 void e3_pack_array(e3_pack *p, const char *name, e3_array_type t, const void *data, int rank, const size_t *shape)
 {
 	size_t bytes = e3_array_type_size(t);

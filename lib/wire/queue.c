@@ -39,7 +39,12 @@ struct e3_queue {
 	e3_err err;
 };
 
-static bool droppable(int kind) { return e3_kind_rule_of(kind)->place == E3_PLACE_BETWEEN; }
+/* Of the frames that may be dropped. */
+static bool droppable(int kind)
+{
+	const e3_kind_rule *rule = e3_kind_rule_of(kind);
+	return rule->place == E3_PLACE_BETWEEN && !rule->kept;
+}
 
 static item *pop(e3_queue *q)
 {

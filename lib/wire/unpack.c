@@ -76,6 +76,15 @@ int e3_decode_take(void *slot, size_t held, const e3_array *a, const char *name,
 	return 0;
 }
 
+int e3_decode_cache(bool has_segment, bool has_first, int64_t i, int64_t *segment, int64_t *first, e3_err *err)
+{
+	if (has_segment != has_first)
+		return e3_fail(err, "%s without %s", has_segment ? "segment" : "first", has_segment ? "first" : "segment");
+	if (!has_segment)
+		*segment = *first = 0;
+	return *first > i ? e3_fail(err, "first: is %" PRId64 ", after frame %" PRId64, *first, i) : 0;
+}
+
 int e3_decode_ascending(const char *name, const e3_array *ids, e3_err *err)
 {
 	for (size_t k = 1; k < ids->count; k++) {

@@ -16,6 +16,8 @@ int e3_decode_want(const e3_array *a, const char *name, e3_array_type t, int ran
 int e3_decode_want_dense(const e3_array *a, const char *name, int rank, const size_t *shape, e3_err *err);
 /* Copies an array into *slot (a pointer to a pointer), used again when it held as many elements; f16 becomes f32. */
 int e3_decode_take(void *slot, size_t held, const e3_array *a, const char *name, e3_err *err);
+/* Whose cache a record of frame i is about, absent for the first segment: both or neither, and not of later frames. */
+int e3_decode_cache(bool has_segment, bool has_first, int64_t i, int64_t *segment, int64_t *first, e3_err *err);
 /* The ids of an array of u32 must ascend. */
 int e3_decode_ascending(const char *name, const e3_array *ids, e3_err *err);
 /* Fails with what an abort says. */

@@ -30,6 +30,17 @@
 #include "wire/kind_truth.c"
 #undef encode
 
+#define encode edge_encode
+#define check edge_check
+#include "wire/kind_edge.c"
+#undef encode
+#undef check
+#define encode correct_encode
+#define check correct_check
+#include "wire/kind_correct.c"
+#undef encode
+#undef check
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static e3_pack pack;
@@ -43,6 +54,8 @@ typedef union any {
 	e3_end end;
 	e3_abort abort;
 	e3_truth truth;
+	e3_edge edge;
+	e3_correct correct;
 } any;
 
 static int decode(const e3_msg *m, any *x)
@@ -63,6 +76,10 @@ static int decode(const e3_msg *m, any *x)
 		return e3_end_decode(m, &x->end, &err);
 	case E3_ABORT:
 		return e3_abort_decode(m, &x->abort, &err);
+	case E3_EDGE:
+		return e3_edge_decode(m, &x->edge, &err);
+	case E3_CORRECT:
+		return e3_correct_decode(m, &x->correct, &err);
 	default:
 		return e3_truth_decode(m, &x->truth, &err);
 	}
@@ -86,6 +103,10 @@ static int encode(int kind, const any *x)
 		return end_encode(&pack, &x->end, &err);
 	case E3_ABORT:
 		return abort_encode(&pack, &x->abort, &err);
+	case E3_EDGE:
+		return edge_encode(&pack, &x->edge, &err);
+	case E3_CORRECT:
+		return correct_encode(&pack, &x->correct, &err);
 	default:
 		return truth_encode(&pack, &x->truth, &err);
 	}

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
-"""Writes the stream of tests/wire_samples.h with Python's msgpack: golden.py >golden.e3. An independent witness of the format.
+"""Writes the streams of tests/wire_samples.h with Python's msgpack: golden.py >golden.e3; golden.py --segments >segments.e3, a
+stream in segments that is corrected. An independent witness of the format.
 
 golden.py FOLDER writes the seeds of the fuzz target instead: each kind of message after a head, and small hostile bodies.
 """
@@ -10,7 +11,7 @@ import sys
 import msgpack
 import numpy as np
 
-KIND = {"head": 1, "frame": 2, "pred": 3, "evict": 4, "attn": 5, "end": 6, "abort": 7, "truth": 8}
+KIND = {"head": 1, "frame": 2, "pred": 3, "evict": 4, "attn": 5, "end": 6, "abort": 7, "truth": 8, "correct": 10, "edge": 11}
 W, H = 6, 4
 NAN = float("nan")
 
@@ -57,10 +58,10 @@ def dense(shape, dtype="<f4"):
     return array(v, dtype, shape)
 
 
-def pred(i, dtype):
+def pred(i, dtype, **more):
     return message("pred", **source(i), rgb=rgb(i), pose=array([1, 2, 3, 0, 0, 0.5, -1, 0.75, 1.25], "<f4", (9,)),
                    depth=dense((H, W), dtype), depth_conf=dense((H, W), dtype), points=dense((H, W, 3), dtype),
-                   points_conf=dense((H, W), dtype), ms=12.5)
+                   points_conf=dense((H, W), dtype), ms=12.5, **more)
 
 
 def layer(k):
@@ -70,24 +71,52 @@ def layer(k):
             "removed": array([] if k else [790, 1000, 70001], "<u4", (0 if k else 3,))}
 
 
+def head(**more):
+    return message("head", v=1, tool="e3-infer", version="0.1.0", source="clip.mp4", frames=2, fps=2.5, model="tiny", layers=24,
+                   tokens_per_frame=782, patch_grid=[21, 37], policy="evict3r", budget=70000, device="cpu", kv_token_bytes=8192, **more)
+
+
+def attn(i, **more):
+    return message("attn", i=i, **more, layer=11, key=array([0, 5, 783], "<u4", (3,)), mass=dense((3,)), frame_mass=dense((2,)),
+                   map=dense((2, 3)))
+
+
+def end():
+    return message("end", frames=2, seconds=1.75, peak_rss=1 << 33, cache_now=1000, cache_peak=2000, cache_full=(1 << 64) - 1)
+
+
+def segments():
+    yield head(corrects=1)
+    yield pred(0, "<f4", segment=0, world=[1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0])
+    yield pred(1, "<f4", segment=1, world=[0.5, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, -2.0])
+    yield message("evict", i=1, segment=1, first=1, layers=[layer(0), layer(1)])
+    yield message("evict", i=1, layers=[layer(0), layer(1)])
+    yield attn(2, segment=1, first=1)
+    yield message("edge", i=1, type="loop", a=0, b=1, frames=[0, 1], sim=[1.25, 0.0, 0.0, 0.5, 0.5, -1.0, 2.5, 3.0],
+                  sigma=[0.015625, 0.0625, 0.03125])
+    yield message("correct", i=1, **{"from": 0}, to=1, sim=[0.75, 0.0, 0.0, 0.0, 1.0, 0.125, 0.0, -4.0])
+    yield end()
+
+
 def stream():
-    yield message("head", v=1, tool="e3-infer", version="0.1.0", source="clip.mp4", frames=2, fps=2.5, model="tiny", layers=24,
-                  tokens_per_frame=782, patch_grid=[21, 37], policy="evict3r", budget=70000, device="cpu", kv_token_bytes=8192)
+    yield head()
     yield message("frame", **source(0), rgb=rgb(0))
     yield message("truth", i=0, w=W, h=H, depth=dense((H, W)), pose=array([0, 0, 0, 0, 0, 0, 1, 1, 1.5], "<f4", (9,)),
                   intrinsics=[500.5, 501.0, 3.0, 2.0], unit="m")
     yield pred(0, "<f4")
     yield message("evict", i=0, layers=[layer(0), layer(1)])
-    yield message("attn", i=0, layer=11, key=array([0, 5, 783], "<u4", (3,)), mass=dense((3,)), frame_mass=dense((2,)),
-                  map=dense((2, 3)))
+    yield attn(0)
     yield pred(1, "<f2")
-    yield message("end", frames=2, seconds=1.75, peak_rss=1 << 33, cache_now=1000, cache_peak=2000, cache_full=(1 << 64) - 1)
+    yield end()
 
 
 def seeds():
     """Name and bytes of the corpus in tests/fuzz/corpus/stream."""
     messages = list(stream())
     head, end = messages[0], message("end", frames=0, seconds=0.5)
+    for k, part in enumerate(list(segments())[2:-1], 2):
+        name = next(k for k, v in KIND.items() if v == part[5])
+        yield f"segments-{name}-{k}", next(segments()) + part + message("end", frames=int(name == "pred"), seconds=0.5)
     for part in messages[1:-1]:
         kind = part[5]
         name = next(k for k, v in KIND.items() if v == kind)
@@ -103,7 +132,9 @@ def seeds():
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 1:
+    if sys.argv[1:] == ["--segments"]:
+        sys.stdout.buffer.write(b"".join(segments()))
+    elif len(sys.argv) > 1:
         for name, data in seeds():
             with open(os.path.join(sys.argv[1], name), "wb") as f:
                 f.write(data)
