@@ -20,7 +20,7 @@ WARN := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototyp
 ALL_CFLAGS = -std=c11 -D_GNU_SOURCE $(OPT) -g $(WARN) $(if $(WERROR),-Werror) -Ilib -MMD -MP -pthread $(CFLAGS) $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer)
 ALL_LDFLAGS = -pthread $(LDFLAGS) $(if $(SAN),-fsanitize=$(SAN))
 
-LAYERS := base data wire stage image trace video dev model geom export sets scene eval
+LAYERS := base data wire stage image trace video dev model geom graph export sets scene eval
 SCRIPTS := e3-clips
 TOOLS := e3-decode e3-infer e3-evict-stats e3-export e3-cat e3-dump e3-model e3-scene e3-eval
 
@@ -35,6 +35,8 @@ EXTRA_dev := -O3 -fopenmp-simd -ffp-contract=fast
 EXTRA_scene := -O3 -fopenmp-simd -ffp-contract=off -fno-math-errno -fno-trapping-math
 EXTRA_eval := -O3
 PKGS_model := jansson zlib
+# (Debian 12's CHOLMOD has no pkg-config file)
+LINK_graph := -lcholmod
 PKGS_export := zlib
 PKGS_sets := jansson zlib
 pkg = $(if $(1),$(shell pkg-config $(2) $(1)))
@@ -42,7 +44,7 @@ define layer_rules
 LIB_$(1) := $$(B)/lib$(1).a
 OBJ_$(1) := $$(patsubst lib/%.c,$$(B)/lib/%.o,$$(sort $$(wildcard lib/$(1)/*.c)))
 CFLAGS_$(1) = $$(call pkg,$$(PKGS_$(1)),--cflags)
-LIBS_$(1) = $$(call pkg,$$(PKGS_$(1)),--libs)
+LIBS_$(1) = $$(call pkg,$$(PKGS_$(1)),--libs) $$(LINK_$(1))
 $$(B)/lib$(1).a: $$(OBJ_$(1))
 	@rm -f $$@
 	$$(AR) rcsD $$@ $$^
@@ -95,6 +97,7 @@ TEST_video := video image base
 TEST_dev := dev base
 TEST_model := model dev data base
 TEST_geom := geom data base
+TEST_graph := graph geom data base
 TEST_export := export geom image data base
 TEST_sets := sets geom image data base
 TEST_scene := scene geom data base
@@ -201,7 +204,11 @@ $(B)/bench/clouds: tests/bench/clouds.c $(foreach l,eval geom data base,$(LIB_$(
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $< $(call libs,eval geom data base)
 
-bench: all $(B)/bench/sgemm $(B)/bench/clouds
+$(B)/bench/graph: tests/bench/graph.c $(foreach l,graph geom data base,$(LIB_$(l)))
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -Itests -o $@ $< $(call libs,graph geom data base) -lcmocka
+
+bench: all $(B)/bench/sgemm $(B)/bench/clouds $(B)/bench/graph
 	@B=$(abspath $(B)) tests/bench/run.sh
 # Needs the large files of tests/data/golden/README.md, 7 GiB and several minutes.
 parity: all $(B)/bench/sgemm

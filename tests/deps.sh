@@ -10,6 +10,7 @@ missing=
 # differ between releases).
 lib() { pkg-config --exists "$1" 2>/dev/null || missing="$missing $2"; }
 cmd() { PATH=$PATH:/usr/sbin:/sbin command -v "$1" >/dev/null 2>&1 || missing="$missing $2"; }
+header() { echo "#include <$1>" | cc -E - >/dev/null 2>&1 || missing="$missing $2"; }
 python() { /usr/bin/python3 -c "import $1" >/dev/null 2>&1 || missing="$missing $2"; }
 
 need_build() {
@@ -28,6 +29,7 @@ need_build() {
 	lib zlib zlib1g-dev
 	lib jansson libjansson-dev
 	lib openblas libopenblas-pthread-dev
+	header suitesparse/cholmod.h libsuitesparse-dev
 }
 
 need_test() {
