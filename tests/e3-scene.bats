@@ -96,6 +96,28 @@ same_but_end() { # two streams hold the same messages; the end tells how long it
 	awk -v a="$(d 0)" -v b="$(d 14)" -v c="$(d 100)" 'BEGIN { exit !(a > b && b > c) }'
 }
 
+@test "--rooms 2: out of the first room and back in a round; --alike is another place that looks the same" {
+	for kind in "" "--alike"; do
+		# shellcheck disable=SC2086
+		e3-scene -v --seed 2 --rooms 2 $kind --laps 1 --frames 41 --size 64x48 --metres >"$T/r.e3" 2>"$T/e"
+		grep -q 'two rooms; first room .* 28 objects' "$T/e"
+		# a room is at most 6.8 m wide
+		facts "$T/r.e3" 'max(np.linalg.norm(t["pose"][:3]) for t in truths), np.linalg.norm(truths[-1]["pose"][:3])' |
+			tr -d '(,)' | awk '{ print "# metres away, and at the end:", $0; exit !($1 > 3.8 && $2 < 0.01) }'
+	done
+	e3-scene --seed 2 --rooms 2 --laps 1 --frames 41 --size 64x48 --metres >"$T/other.e3"
+	run same_but_end "$T/r.e3" "$T/other.e3"
+	[ "$status" -ne 0 ]
+	# with the other options: there and back, without end, as a data set
+	e3-scene --seed 2 --rooms 2 --laps 0.6 --revisit --frames 21 --size 64x48 --metres >"$T/back.e3"
+	facts "$T/back.e3" 'max(np.linalg.norm(t["pose"][:3]) for t in truths), np.linalg.norm(truths[-1]["pose"][:3])' |
+		tr -d '(,)' | awk '{ exit !($1 > 3 && $2 < 0.31) }'
+	e3-scene --seed 2 --rooms 2 --laps 1 --frames 41 --size 64x48 --metres --endless | e3-cat --take 41 - "$T/endless.e3"
+	same_but_end "$T/other.e3" "$T/endless.e3"
+	e3-scene -q --seed 2 --rooms 2 --laps 1 --frames 5 --size 64x48 --as tum "$T/set"
+	[ "$(find "$T/set" -path '*/rgb_90/*.png' | wc -l)" -eq 5 ]
+}
+
 @test "bad options are usage errors with an explanation" {
 	fails 2 "expected WIDTHxHEIGHT" -- e3-scene --size 224
 	fails 2 "expected WIDTHxHEIGHT" -- e3-scene --size x168
@@ -108,7 +130,12 @@ same_but_end() { # two streams hold the same messages; the end tells how long it
 	fails 2 "one of short|long|revisit" -- e3-scene --kind tall
 	fails 2 "--endless and --revisit exclude each other" -- e3-scene --endless --revisit
 	fails 2 "--endless and --kind revisit exclude each other" -- e3-scene --endless --kind revisit
-	fails 2 "--endless needs --path walk" -- e3-scene --endless --path clip
+	fails 2 "--endless needs --path walk: a clip ends" -- e3-scene --endless --path clip
+	fails 2 "--rooms 2 needs --path walk: a clip stays in its room" -- e3-scene --rooms 2 --path clip
+	fails 2 "--laps needs --path walk: a clip ends" -- e3-scene --laps 2 --path clip
+	fails 2 "--laps and --length exclude each other" -- e3-scene --laps 2 --length 3
+	fails 2 "--alike needs --rooms 2" -- e3-scene --alike
+	fails 2 "--rooms: expected" -- e3-scene --rooms 3
 	fails 2 "--start 48: the scene has 48 frames" -- e3-scene --start 48
 	fails 2 "room.png: e3-scene reads no input" -- e3-scene room.png
 	[ ! -s "$T/stdout" ]

@@ -226,16 +226,18 @@ static void parameters_have_their_ranges(void **state)
 		[D_CEILING] = {.name = "ceiling", .lo = 0.8, .hi = 0.95},
 	};
 	int round = 0, objects = 0, pattern[PATTERNS] = {0}, floors[PATTERNS] = {0};
-	static scene_room room;
+	static scene_house house;
 	static scene_path path;
 	for (uint64_t seed = 0; seed < 1000; seed++) {
 		e3_scene_options o = E3_SCENE_DEFAULTS;
-		double half[3];
+		scene_plan plan;
 		o.seed = seed, o.frames = 12;
-		scene_room_size(seed, half);
-		scene_path_draw(&path, &o, half);
-		scene_room_draw(&room, &o, &path);
-		note(&d[D_WIDE], room.half[0]), note(&d[D_HIGH], room.half[1]), note(&d[D_EYE], path.start[1] + room.half[1]);
+		scene_plan_draw(&plan, &o);
+		scene_path_draw(&path, &o, &plan);
+		scene_house_draw(&house, &o, &plan, &path);
+		const scene_room room = house.room[ROOM_FIRST];
+		note(&d[D_WIDE], room.box.half[0]), note(&d[D_HIGH], room.box.half[1]),
+			note(&d[D_EYE], path.start[1] + room.box.half[1]);
 		note(&d[D_FOV], scene_fov(&o) * 180 / SCENE_PI), note(&d[D_AMBIENT], room.light.ambient),
 			note(&d[D_FALLOFF], room.light.falloff);
 		note(&d[D_GAIN], room.light.gain), note(&d[D_GAMMA], room.light.gamma), note(&d[D_TINT], room.light.tint[1]);
@@ -245,11 +247,11 @@ static void parameters_have_their_ranges(void **state)
 		assert_int_equal(room.face[FACE_CEILING].pattern, CLOUDS);
 		for (int k = 0; k < 6; k++)
 			pattern[room.face[k].pattern] += k != FACE_FLOOR && k != FACE_CEILING;
-		for (int k = 0; k < room.objects; k++) {
-			round += room.object[k].round;
-			note(&d[D_OBJECT], log(room.object[k].half[1]));
+		for (int k = 0; k < house.objects; k++) {
+			round += house.object[k].round;
+			note(&d[D_OBJECT], log(house.object[k].half[1]));
 		}
-		objects += room.objects;
+		objects += house.objects;
 	}
 	int good = 0;
 	for (int k = 0; k < DRAWN;

@@ -296,7 +296,11 @@ static void options_out_of_range_are_refused(void **state)
 		{.text = "field of view 3.1", .o = {.w = 9, .h = 9, .frames = 1, .fov = 3.1}},
 		{.text = "noise -1", .o = {.w = 9, .h = 9, .frames = 1, .noise = -1}},
 		{.text = "0 threads", .o = {.w = 9, .h = 9, .frames = 1}},
-		{.text = "only a walk", .o = {.w = 9, .h = 9, .frames = 1, .threads = 1, .endless = true}},
+		{.text = "3 rooms: expected 1 or 2", .o = {.w = 9, .h = 9, .frames = 1, .threads = 1, .rooms = 3}},
+		{.text = "only a walk goes through", .o = {.w = 9, .h = 9, .frames = 1, .threads = 1, .rooms = 2}},
+		{.text = "look-alikes need two rooms", .o = {.w = 9, .h = 9, .frames = 1, .threads = 1, .alike = true}},
+		{.text = "2 times round: expected a walk", .o = {.w = 9, .h = 9, .frames = 1, .threads = 1, .laps = 2}},
+		{.text = "only a walk that", .o = {.w = 9, .h = 9, .frames = 1, .threads = 1, .endless = true}},
 	};
 	for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
 		e3_err err = {""};

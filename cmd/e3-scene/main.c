@@ -29,10 +29,10 @@ static const struct kind {
 
 typedef struct scene_tool {
 	int kind, path;
-	int64_t seed, frames, start, objects, threads;
-	double fps, length, fov, noise;
+	int64_t seed, frames, start, rooms, objects, threads;
+	double fps, length, laps, fov, noise;
 	int size[2];
-	bool revisit, endless, metres;
+	bool revisit, endless, alike, metres;
 	scene_as as;
 
 	e3_scene_options o;
@@ -50,6 +50,7 @@ static scene_tool t = {
 	.length = -1,
 	.fps = 12,
 	.noise = 0.008,
+	.rooms = 1,
 	.objects = 14,
 	.as = {.set = -1},
 	.stage = {.stream = E3_STREAM_DEFAULTS, .lock = PTHREAD_MUTEX_INITIALIZER},
@@ -73,11 +74,14 @@ static const e3_opt table[] = {
 		"frames, length and path: short (48 past furniture, the\ndefault), long (144 round the room), revisit (144, there\nand back)"),
 	E3_OPT_INT("frames", &t.frames, "N", 1, E3_SCENE_FRAMES_MAX, "number of frames on the path"),
 	E3_OPT_REAL("length", &t.length, "X", 0, 1000, "length of the path; 1 is 0.2 to 1.5 m"),
+	E3_OPT_REAL("laps", &t.laps, "X", 0, 1000, "times round, for a walk: instead of --length"),
 	E3_OPT_CHOICE("path", &t.path, "PATH", "clip|walk",
 		"clip: one stroke past the furniture; walk: round the\nroom, as often as the length needs"),
 	E3_OPT_FLAG("revisit", &t.revisit, "the path turns back half-way and returns close by"),
 	E3_OPT_FLAG("endless", &t.endless, "a walk without end; its speed follows from length and\nframes"),
-	E3_OPT_INT("objects", &t.objects, "N", 0, E3_SCENE_OBJECTS_MAX, "boxes and ellipsoids in the room (default 14)"),
+	E3_OPT_INT("rooms", &t.rooms, "N", 1, 2, "2: a walk through two rooms joined by a door (default 1)"),
+	E3_OPT_FLAG("alike", &t.alike, "the second room looks like the first"),
+	E3_OPT_INT("objects", &t.objects, "N", 0, E3_SCENE_OBJECTS_MAX, "boxes and ellipsoids in each room (default 14)"),
 	E3_OPT_TITLE("The camera"),
 	E3_OPT_CALL("size", t.size, "WxH", parse_size, "size of the pictures (default 224x168)"),
 	E3_OPT_REAL("fov", &t.fov, "DEG", 1, 170, "horizontal field of view (default: 57 to 63, by the\nseed)"),
@@ -133,8 +137,13 @@ static void parse(int argc, char **argv)
 	bool revisit = t.revisit || k->revisit;
 	if (t.endless && revisit)
 		e3_usage_error("--endless and %s exclude each other", t.revisit ? "--revisit" : "--kind revisit");
-	if (t.endless && t.path == E3_SCENE_CLIP)
-		e3_usage_error("--endless needs --path walk: a clip ends");
+	const char *walks = t.endless ? "--endless" : t.rooms == 2 ? "--rooms 2" : t.laps > 0 ? "--laps" : NULL;
+	if (walks && t.path == E3_SCENE_CLIP)
+		e3_usage_error("%s needs --path walk: a clip %s", walks, t.rooms == 2 ? "stays in its room" : "ends");
+	if (t.alike && t.rooms != 2)
+		e3_usage_error("--alike needs --rooms 2");
+	if (t.laps > 0 && t.length >= 0)
+		e3_usage_error("--laps and --length exclude each other");
 	int64_t frames = t.frames > 0 ? t.frames : k->frames;
 	if (!t.endless && t.start >= frames)
 		e3_usage_error("--start %" PRId64 ": the scene has %" PRId64 " frames", t.start, frames);
@@ -144,12 +153,15 @@ static void parse(int argc, char **argv)
 		.h = t.size[1],
 		.frames = frames,
 		.length = t.length >= 0 ? t.length : k->length,
-		.path = t.endless ? E3_SCENE_WALK
+		.laps = t.laps,
+		.path = walks     ? E3_SCENE_WALK
 			: t.path >= 0 ? (e3_scene_path)t.path
 						  : k->path,
 		.revisit = revisit,
 		.endless = t.endless,
 		.metres = t.metres,
+		.rooms = (int)t.rooms,
+		.alike = t.alike,
 		.objects = (int)t.objects,
 		.fov = t.fov * 3.14159265358979323846 / 180,
 		.noise = t.noise,
@@ -208,8 +220,10 @@ static int open_all(e3_err *err)
 	if (!t.scene || !t.rgb || !t.depth)
 		return -1;
 	const e3_scene_facts *f = e3_scene_describe(t.scene);
-	e3_detail("room %.2f × %.2f m, %.2f m high, %d objects; path %.2f m; one unit is %.3f m", f->room[0], f->room[2],
-		f->room[1], f->objects, f->length, f->metres);
+	e3_detail("%sroom %.2f × %.2f m, %.2f m high, %d objects; path %.2f m; one unit is %.3f m",
+		f->rooms > 1 ? "two rooms; first " : "", f->room[0], f->room[2], f->room[1], f->objects, f->length, f->metres);
+	if (f->lap > 0)
+		e3_detail("once round is %.2f m", f->lap);
 	return 0;
 }
 

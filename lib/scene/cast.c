@@ -67,11 +67,21 @@ static void bound(scene_seen *s, const scene_object *t, const scene_shot *shot)
 	s->right = before ? last[0] : 0, s->bottom = before ? last[1] : 0;
 }
 
-void scene_shot_take(scene_shot *shot, const scene_room *room, const scene_camera *camera, const scene_view *view)
+/* The room that a point is in: the doorway lies between the walls that it joins. */
+static int room_at(const scene_house *house, const double p[3])
 {
-	shot->room = room, shot->camera = *camera, shot->view = *view;
-	for (int n = 0; n < room->objects; n++) {
-		const scene_object *t = &room->object[n];
+	const scene_box *door = &house->room[ROOM_DOOR].box;
+	if (house->rooms == 1 || p[0] < door->centre[0] - door->half[0])
+		return ROOM_FIRST;
+	return p[0] > door->centre[0] + door->half[0] ? ROOM_SECOND : ROOM_DOOR;
+}
+
+void scene_shot_take(scene_shot *shot, const scene_house *house, const scene_camera *camera, const scene_view *view)
+{
+	shot->house = house, shot->inside = room_at(house, view->eye);
+	shot->camera = *camera, shot->view = *view;
+	for (int n = 0; n < house->objects; n++) {
+		const scene_object *t = &house->object[n];
 		scene_seen *s = &shot->seen[n];
 		s->round = t->round;
 		for (int k = 0; k < 3; k++) {
@@ -92,15 +102,17 @@ static inline __attribute__((always_inline)) double away_from_zero(double v, dou
 	return fabs(v) < least ? least : v;
 }
 
-/* The room's faces: the nearest of the planes in the direction of the ray. */
+/* The faces of the room that the camera is in: the nearest of the planes in the direction of the ray. */
 SCENE_CLONES static void cast_walls(const scene_shot *shot, int y, double *restrict z, int64_t *restrict hit)
 {
 	const scene_camera *c = &shot->camera;
-	const double *r = shot->view.rot, *eye = shot->view.eye, *half = shot->room->half;
+	const scene_box *box = &shot->house->room[shot->inside].box;
+	const double *r = shot->view.rot, *eye = shot->view.eye, *half = box->half, *centre = box->centre;
 	const double py = py_of(c, y), middle = c->w / 2.0, focal = c->focal;
 	const double b0 = r[3] * py + r[6], b1 = r[4] * py + r[7], b2 = r[5] * py + r[8];
-	const double r0 = r[0], r1 = r[1], r2 = r[2], e0 = eye[0], e1 = eye[1], e2 = eye[2], h0 = half[0], h1 = half[1],
-				 h2 = half[2];
+	const double r0 = r[0], r1 = r[1], r2 = r[2], e0 = eye[0] - centre[0], e1 = eye[1] - centre[1],
+				 e2 = eye[2] - centre[2], h0 = half[0], h1 = half[1], h2 = half[2];
+	const int64_t first = shot->inside * FACES;
 	const int w = c->w;
 #pragma omp simd
 	for (int x = 0; x < w; x++) {
@@ -110,7 +122,7 @@ SCENE_CLONES static void cast_walls(const scene_shot *shot, int y, double *restr
 		double p0 = (h0 - e0) * i0, q0 = (-h0 - e0) * i0, p1 = (h1 - e1) * i1, q1 = (-h1 - e1) * i1;
 		double p2 = (h2 - e2) * i2, q2 = (-h2 - e2) * i2;
 		double t0 = p0 > q0 ? p0 : q0, t1 = p1 > q1 ? p1 : q1, t2 = p2 > q2 ? p2 : q2;
-		int64_t f0 = d0 > 0 ? 1 : 0, f1 = d1 > 0 ? 3 : 2, f2 = d2 > 0 ? 5 : 4;
+		int64_t f0 = first + (d0 > 0 ? 1 : 0), f1 = first + (d1 > 0 ? 3 : 2), f2 = first + (d2 > 0 ? 5 : 4);
 		double t = t0;
 		int64_t f = f0;
 		f = t1 < t ? f1 : f, t = t1 < t ? t1 : t;
@@ -171,17 +183,68 @@ SCENE_CLONES static void cast_box(const scene_seen *s, const scene_camera *c, do
 	}
 }
 
+/* Where a ray that passes through a room leaves it: the depth, and the face. */
+static double leave(const scene_room *room, const double eye[3], const double d[3], int *face)
+{
+	double z = FAR;
+	for (int axis = 0; axis < 3; axis++) {
+		double inverse = 1 / away_from_zero(d[axis], 1e-9), e = eye[axis] - room->box.centre[axis];
+		double p = (room->box.half[axis] - e) * inverse, q = (-room->box.half[axis] - e) * inverse, t = p > q ? p : q;
+		if (t < z)
+			z = t, *face = 2 * axis + (d[axis] > 0);
+	}
+	return z;
+}
+
+/* The room that a ray comes to when it leaves one through a face at p; -1: it hits that wall. */
+static int room_behind(const scene_house *house, int room, int face, const double p[3])
+{
+	const scene_box *door = &house->room[ROOM_DOOR].box;
+	if (room == ROOM_DOOR)
+		return face == FACE_LEFT ? ROOM_FIRST : face == FACE_RIGHT ? ROOM_SECOND : -1;
+	if (face != (room == ROOM_FIRST ? FACE_RIGHT : FACE_LEFT))
+		return -1;
+	return fabs(p[1] - door->centre[1]) < door->half[1] && fabs(p[2] - door->centre[2]) < door->half[2] ? ROOM_DOOR
+																										: -1;
+}
+
+/* Follows the rays that go through the door. */
+static void pass_doors(const scene_shot *shot, int y, scene_row *row)
+{
+	const scene_camera *c = &shot->camera;
+	const double *r = shot->view.rot, *eye = shot->view.eye, py = py_of(c, y);
+	for (int x = 0; x < c->w; x++) {
+		const double px = (x + 0.5 - c->w / 2.0) / c->focal;
+		double d[3], p[3], z = row->z[x];
+		int room = shot->inside, face = (int)row->hit[x] % FACES, next;
+		for (int axis = 0; axis < 3; axis++)
+			d[axis] = r[axis] * px + r[3 + axis] * py + r[6 + axis];
+		for (;;) {
+			for (int axis = 0; axis < 3; axis++)
+				p[axis] = eye[axis] + z * d[axis];
+			next = room_behind(shot->house, room, face, p);
+			if (next < 0)
+				break;
+			room = next;
+			z = leave(&shot->house->room[room], eye, d, &face);
+		}
+		row->z[x] = z, row->hit[x] = room * FACES + face;
+	}
+}
+
 void scene_cast(const scene_shot *shot, int y, scene_row *row)
 {
 	double py = py_of(&shot->camera, y);
 	cast_walls(shot, y, row->z, row->hit);
-	for (int n = 0; n < shot->room->objects; n++) {
+	if (shot->house->rooms > 1)
+		pass_doors(shot, y, row);
+	for (int n = 0; n < shot->house->objects; n++) {
 		const scene_seen *s = &shot->seen[n];
 		if (y < s->top || y >= s->bottom)
 			continue;
 		if (s->round)
-			cast_ball(s, &shot->camera, py, FACES + n, row);
+			cast_ball(s, &shot->camera, py, SURFACE_OBJECT + n, row);
 		else
-			cast_box(s, &shot->camera, py, FACES + n, row);
+			cast_box(s, &shot->camera, py, SURFACE_OBJECT + n, row);
 	}
 }

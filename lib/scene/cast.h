@@ -1,4 +1,4 @@
-/* scene: one frame of a room: casting rays and shading what they hit. Rows are independent of each other. */
+/* scene: one frame of the rooms: casting rays and shading what they hit. Rows are independent of each other. */
 #ifndef SCENE_CAST_H
 #define SCENE_CAST_H
 
@@ -24,10 +24,11 @@ typedef struct scene_seen {
 } scene_seen;
 
 typedef struct scene_shot {
-	const scene_room *room;
+	const scene_house *house;
 	scene_camera camera;
 	scene_view view;
-	scene_seen seen[E3_SCENE_OBJECTS_MAX];
+	int inside; /* the room that the camera is in */
+	scene_seen seen[OBJECTS_MAX];
 	const float *gamma;  /* [SCENE_GAMMA + 2] the curve at k / SCENE_GAMMA */
 	const float *normal; /* [SCENE_NORMAL] quantiles of the noise, the deviation included */
 	uint32_t noise;      /* of this frame */
@@ -35,12 +36,12 @@ typedef struct scene_shot {
 
 enum { SCENE_GAMMA = 4096, SCENE_NORMAL = 4096 };
 
-void scene_shot_take(scene_shot *shot, const scene_room *room, const scene_camera *camera, const scene_view *view);
+void scene_shot_take(scene_shot *shot, const scene_house *house, const scene_camera *camera, const scene_view *view);
 
 /* Scratch of one thread: rows of w. */
 typedef struct scene_row {
 	double *z;              /* z depth of the nearest surface */
-	int64_t *hit;           /* its paint: a face, or FACES + object */
+	int64_t *hit;           /* its number: room × FACES + face, or SURFACE_OBJECT + object */
 	float *x, *y, *z_local; /* texture coordinates */
 	float *light, *mix, *fade;
 } scene_row;

@@ -12,6 +12,7 @@ typedef struct span {
 	const scene_row *row;
 	int x, n, y;
 	int64_t hit;
+	const scene_room *room;
 } span;
 
 INLINE int32_t floor_to_int(float v)
@@ -113,7 +114,7 @@ INLINE float brightness(float cosine, float ambient)
 	return ambient + (1 - ambient) * (cosine > 0 ? cosine : 0) + 0.12f * (cosine < 0 ? cosine : 0);
 }
 
-/* A face of the room: texture coordinates are those of the room, and the brightness is constant. */
+/* A face of a room: texture coordinates are from the middle of the room, and the brightness is constant. */
 SCENE_CLONES static void light_wall(const span *s)
 {
 	const scene_shot *shot = s->shot;
@@ -121,11 +122,14 @@ SCENE_CLONES static void light_wall(const span *s)
 	const double py = (s->y + 0.5 - shot->camera.h / 2.0) / shot->camera.focal, middle = shot->camera.w / 2.0,
 				 focal = shot->camera.focal;
 	const double b0 = r[3] * py + r[6], b1 = r[4] * py + r[7], b2 = r[5] * py + r[8];
-	const double r0 = r[0], r1 = r[1], r2 = r[2], e0 = eye[0], e1 = eye[1], e2 = eye[2];
+	const double *centre = s->room->box.centre;
+	const double r0 = r[0], r1 = r[1], r2 = r[2], e0 = eye[0] - centre[0], e1 = eye[1] - centre[1],
+				 e2 = eye[2] - centre[2];
 	float *restrict lx = s->row->x, *restrict ly = s->row->y, *restrict lz = s->row->z_local,
 					*restrict light = s->row->light;
-	const scene_light *l = &shot->room->light;
-	const double cosine = l->dir[s->hit / 2] * (s->hit % 2 ? -1 : 1);
+	const scene_light *l = &s->room->light;
+	const int64_t face = s->hit % FACES;
+	const double cosine = l->dir[face / 2] * (face % 2 ? -1 : 1);
 	const float bright = brightness((float)cosine, (float)l->ambient);
 	const int n = s->n, first = s->x;
 #pragma omp simd
@@ -143,9 +147,9 @@ SCENE_CLONES static void light_wall(const span *s)
 SCENE_CLONES static void light_object(const span *s)
 {
 	const scene_shot *shot = s->shot;
-	const scene_object *t = &shot->room->object[s->hit - FACES];
-	const scene_seen *seen = &shot->seen[s->hit - FACES];
-	const scene_light *l = &shot->room->light;
+	const scene_object *t = &shot->house->object[s->hit - SURFACE_OBJECT];
+	const scene_seen *seen = &shot->seen[s->hit - SURFACE_OBJECT];
+	const scene_light *l = &s->room->light;
 	const double *m = seen->ray, *restrict z = s->row->z + s->x;
 	const double py = (s->y + 0.5 - shot->camera.h / 2.0) / shot->camera.focal, middle = shot->camera.w / 2.0,
 				 focal = shot->camera.focal;
@@ -191,7 +195,7 @@ INLINE uint32_t scatter(uint32_t h) /* Murmur3's finaliser */
 /* One channel: colour × light, gain and tint, gamma curve by table, noise, 8 bits. */
 INLINE void develop(const span *s, const scene_paint *paint, int channel, uint8_t *restrict rgb)
 {
-	const scene_light *l = &s->shot->room->light;
+	const scene_light *l = &s->room->light;
 	const float *restrict mix = s->row->mix, *restrict light = s->row->light;
 	const float *restrict gamma = s->shot->gamma, *restrict normal = s->shot->normal;
 	float *restrict out = s->row->fade;
@@ -216,7 +220,7 @@ SCENE_CLONES static void expose(const span *s, const scene_paint *paint, uint8_t
 {
 	float *restrict light = s->row->light;
 	const double *restrict z = s->row->z + s->x;
-	const float falloff = (float)s->shot->room->light.falloff;
+	const float falloff = (float)s->room->light.falloff;
 	const int n = s->n;
 #pragma omp simd
 	for (int k = 0; k < n; k++)
@@ -231,9 +235,12 @@ void scene_paint_row(const scene_shot *shot, int y, scene_row *row, uint8_t *rgb
 	for (int x = 0, end; x < w; x = end) {
 		for (end = x + 1; end < w && row->hit[end] == row->hit[x];)
 			end++;
-		const span s = {shot, row, x, end - x, y, row->hit[x]};
-		const scene_paint *paint = s.hit < FACES ? &shot->room->face[s.hit] : &shot->room->object[s.hit - FACES].paint;
-		if (s.hit < FACES)
+		const int64_t hit = row->hit[x];
+		const scene_object *object = hit < SURFACE_OBJECT ? NULL : &shot->house->object[hit - SURFACE_OBJECT];
+		const scene_room *room = &shot->house->room[object ? object->room : hit / FACES];
+		const scene_paint *paint = object ? &object->paint : &room->face[hit % FACES];
+		const span s = {shot, row, x, end - x, y, hit, room};
+		if (!object)
 			light_wall(&s);
 		else
 			light_object(&s);

@@ -30,7 +30,7 @@ static void walk_point(const scene_path *path, double u, double p[3])
 	for (int axis = 0; axis < 3; axis++) {
 		p[axis] = 0;
 		for (int j = 0; j < 4; j++)
-			p[axis] += weight[j] * path->knot[((int)k + j) % WALK_KNOTS][axis];
+			p[axis] += weight[j] * path->tour.knot[((int)k + j) % path->knots][axis];
 	}
 }
 
@@ -40,8 +40,22 @@ static double distance(const double a[3], const double b[3])
 	return sqrt(x * x + y * y + z * z);
 }
 
-/* The position on the walk after so many metres; the walk closes after along[WALK_SAMPLES] of them. */
-static void walk_at(const scene_path *path, double metres, double p[3])
+/* The direction of the view there, without the gaze: to the middle of a single room, else as the tour says. */
+static double walk_yaw(const scene_path *path, double u, const double eye[3])
+{
+	if (path->rooms == 1)
+		return scene_atan2(-eye[2], -eye[0]);
+	double weight[4], k = floor(u), yaw = 0;
+	spline_weights(u - k, weight);
+	for (int j = 0; j < 4; j++) {
+		int at = (int)k + j;
+		yaw += weight[j] * (path->tour.yaw[at % path->knots] + (at < path->knots ? 0 : path->tour.turned));
+	}
+	return yaw;
+}
+
+/* Where on the spline the walk is after so many metres; it closes after along[WALK_SAMPLES] of them. */
+static double walk_at(const scene_path *path, double metres)
 {
 	double round = path->along[WALK_SAMPLES];
 	metres -= round * floor(metres / round);
@@ -54,7 +68,7 @@ static void walk_at(const scene_path *path, double metres, double p[3])
 			hi = mid;
 	}
 	double part = (metres - path->along[lo]) / (path->along[hi] - path->along[lo]);
-	walk_point(path, (lo + part) * WALK_KNOTS / WALK_SAMPLES, p);
+	return (lo + part) * path->knots / WALK_SAMPLES;
 }
 
 /* A smooth random function of the metres walked; its control points never repeat. */
@@ -67,26 +81,27 @@ static double gaze(const scene_path *path, int what, double metres, double lo, d
 	return sum;
 }
 
-static void draw_walk(scene_path *path, const double half[3])
+static void draw_walk(scene_path *path, const scene_plan *plan)
 {
+	const scene_box *box = &plan->box[ROOM_FIRST];
 	double turn = draw(path, DRAW_HEADING, 0, 0, 2 * SCENE_PI),
 		   sense = draw(path, DRAW_HEADING, 1, 0, 1) < 0.5 ? -1 : 1;
-	for (int k = 0; k < WALK_KNOTS; k++) {
-		double angle = turn + sense * 2 * SCENE_PI / WALK_KNOTS * (k + draw(path, DRAW_KNOT, 3 * k, -0.25, 0.25));
-		double radius = draw(path, DRAW_KNOT, 3 * k + 1, 0.3, 0.75);
-		path->knot[k][0] = radius * half[0] * scene_cos(angle);
-		path->knot[k][1] = draw(path, DRAW_KNOT, 3 * k + 2, 1.3, 1.7) - half[1];
-		path->knot[k][2] = radius * half[2] * scene_sin(angle);
-	}
+	const scene_round round = {plan->seed, box, turn, sense};
+	path->knots = plan->rooms == 2 ? TOUR_KNOTS : ROUND_KNOTS;
+	if (plan->rooms == 2)
+		scene_tour_draw(&path->tour, plan);
+	else
+		for (int k = 0; k < ROUND_KNOTS; k++)
+			scene_round_knot(&round, k, k, path->tour.knot[k]);
 	double before[3], p[3];
 	walk_point(path, 0, before);
 	memcpy(path->start, before, sizeof before);
 	for (int k = 1; k <= WALK_SAMPLES; k++) {
-		walk_point(path, (double)k * WALK_KNOTS / WALK_SAMPLES, p);
+		walk_point(path, (double)k * path->knots / WALK_SAMPLES, p);
 		path->along[k] = path->along[k - 1] + distance(before, p);
 		memcpy(before, p, sizeof p);
 	}
-	path->yaw = scene_atan2(-path->start[2], -path->start[0]) + gaze(path, DRAW_GAZE_YAW, 0, -0.9, 0.9);
+	path->yaw = walk_yaw(path, 0, path->start) + gaze(path, DRAW_GAZE_YAW, 0, -0.9, 0.9);
 }
 
 static void draw_clip(scene_path *path, const double half[3], double span)
@@ -173,20 +188,21 @@ static double clamp(double v, double limit) { return v > limit ? limit : v < -li
 scene_view scene_path_view(scene_path *path, int64_t frame)
 {
 	scene_view v;
-	double t = progress(path, frame), along = path->revisit ? there_and_back(t) : t, target[3], roll;
+	double t = progress(path, frame), along = path->revisit ? there_and_back(t) : t, target[3], roll, u = 0;
 	double off =
 		path->revisit && t > 0.5 ? (2 * t - 1) * (2 * t - 1) * (5 - 4 * t) : 0; /* smoothstep over the second half */
 	bool walk = path->kind == E3_SCENE_WALK;
-	if (walk)
-		walk_at(path, along * path->metres, v.eye);
-	else
+	if (walk) {
+		u = walk_at(path, along * path->metres);
+		walk_point(path, u, v.eye);
+	} else
 		clip_eye(path, along, v.eye);
 	for (int axis = 0; axis < 3; axis++)
 		v.eye[axis] = clamp(v.eye[axis] + off * path->back[axis], path->limit[axis]);
 	double yaw = off * path->back_yaw;
 	if (walk) {
 		double m = along * path->metres;
-		yaw += scene_atan2(-v.eye[2], -v.eye[0]) + gaze(path, DRAW_GAZE_YAW, m, -0.9, 0.9);
+		yaw += walk_yaw(path, u, v.eye) + gaze(path, DRAW_GAZE_YAW, m, -0.9, 0.9);
 		ahead_of(v.eye, yaw, gaze(path, DRAW_GAZE_PITCH, m, -0.45, -0.1), target);
 		roll = gaze(path, DRAW_GAZE_ROLL, m, -0.06, 0.06);
 	} else {
@@ -214,25 +230,29 @@ static void sample(scene_path *path)
 	if (path->kind == E3_SCENE_CLIP)
 		return;
 	for (int k = 0; k < WALK_SAMPLES; k++)
-		walk_point(path, (double)k * WALK_KNOTS / WALK_SAMPLES, path->passes[k]);
+		walk_point(path, (double)k * path->knots / WALK_SAMPLES, path->passes[k]);
 	path->n_passes = WALK_SAMPLES;
 }
 
-void scene_path_draw(scene_path *path, const e3_scene_options *o, const double half[3])
+void scene_path_draw(scene_path *path, const e3_scene_options *o, const scene_plan *plan)
 {
+	const double *half = plan->box[ROOM_FIRST].half;
 	*path = (scene_path){.seed = o->seed,
 		.frames = o->frames,
 		.kind = o->path,
 		.revisit = o->revisit,
-		.endless = o->endless};
+		.endless = o->endless,
+		.rooms = plan->rooms};
 	for (int axis = 0; axis < 3; axis++)
-		path->limit[axis] = half[axis] - MARGIN;
+		path->limit[axis] = plan->rooms == 1 ? half[axis] - MARGIN : INFINITY;
 	path->metres = draw(path, DRAW_LENGTH, 0, 0.2, 1.5) * o->length;
 	if (o->path == E3_SCENE_WALK)
-		draw_walk(path, half);
+		draw_walk(path, plan);
 	else
 		draw_clip(path, half, o->length);
-	if (o->length == 0) /* it stands still */
+	if (o->laps > 0)
+		path->metres = o->laps * path->along[WALK_SAMPLES];
+	if (path->metres == 0) /* it stands still */
 		path->pitch_sweep = path->roll_sweep = 0;
 	else if (o->revisit) {
 		for (int axis = 0; axis < 3; axis++)

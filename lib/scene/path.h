@@ -3,23 +3,26 @@
 #ifndef SCENE_PATH_H
 #define SCENE_PATH_H
 
-#include "e3/scene.h"
+#include "plan.h"
 
-enum { WALK_KNOTS = 8, WALK_SAMPLES = 1024 };
+enum { WALK_SAMPLES = 1024 };
 
 typedef struct scene_path {
 	uint64_t seed;
 	int64_t frames;
 	e3_scene_path kind;
 	bool revisit, endless;
-	double limit[3]; /* |eye| never exceeds this */
+	double limit[3]; /* |eye| never exceeds this; with two rooms the knots keep it away from the walls */
 	double metres;   /* from the first frame to the last, or to the turning point with revisit, bends not counted */
 	double start[3], yaw; /* where it begins, and the direction it looks in there */
 	/* clip: a bent stroke; looks along a sweep, or at a focus */
 	double heading, climb, bend, length, sweep, pitch, pitch_sweep, roll, roll_sweep, focus[3];
 	bool orbit;
-	/* walk: a closed cubic B-spline, and the metres from its beginning to each of its samples */
-	double knot[WALK_KNOTS][3], along[WALK_SAMPLES + 1];
+	/* walk: a closed cubic B-spline, and the metres from its beginning to each of its samples; the directions of the
+	 * view are used with two rooms */
+	scene_tour tour;
+	int knots, rooms;
+	double along[WALK_SAMPLES + 1];
 	double back[3], back_yaw;       /* revisit: deviation of the path back at its end */
 	double passes[WALK_SAMPLES][3]; /* points of the path */
 	int n_passes;
@@ -34,7 +37,7 @@ typedef struct scene_view {
 	double rot[9]; /* camera from world */
 } scene_view;
 
-void scene_path_draw(scene_path *path, const e3_scene_options *o, const double half[3]);
+void scene_path_draw(scene_path *path, const e3_scene_options *o, const scene_plan *plan);
 scene_view scene_path_view(scene_path *path, int64_t frame);
 /* Whether the whole path stays at least `radius` away from the centre. */
 bool scene_path_clear(const scene_path *path, const double centre[3], double radius);
@@ -75,7 +78,9 @@ enum {
 	DRAW_GAZE_PITCH,
 	DRAW_GAZE_ROLL,
 	DRAW_BACK,
-	DRAW_NOISE
+	DRAW_NOISE,
+	DRAW_ROOM,
+	DRAW_DOOR
 };
 
 #endif

@@ -1,14 +1,15 @@
-/* scene: the room that follows from a seed: its size, paint, light and furniture. In metres; y is up; the middle of the
- * room is the origin. Rotations are row-major. The distributions are those of the generator that the demo model was
- * trained with; the random numbers differ. */
+/* scene: the rooms that follow from a seed: their paint, light and furniture. In metres; y is up; the middle of the
+ * first room is the origin. Rotations are row-major. The distributions are those of the generator that the demo model
+ * was trained with; the random numbers differ. */
 #ifndef SCENE_ROOM_H
 #define SCENE_ROOM_H
 
 #include "path.h"
 
-/* Faces of the room: 2 × axis, + 1 for the side where the coordinate is positive. Paints are indexed by faces, then
- * objects. */
-enum { FACE_FLOOR = 2, FACE_CEILING = 3, FACES = 6 };
+/* Faces of a room: 2 × axis, + 1 for the side where the coordinate is positive. Surfaces are numbered: the faces of
+ * each room, then the objects. */
+enum { FACE_LEFT, FACE_RIGHT, FACE_FLOOR, FACE_CEILING, FACES = 6, SURFACE_OBJECT = ROOMS * FACES };
+enum { OBJECTS_MAX = 2 * E3_SCENE_OBJECTS_MAX };
 
 typedef enum scene_pattern { CHECKS, STRIPES, SOFT, BRICKS, CLOUDS, GRAIN, PATTERNS } scene_pattern;
 
@@ -23,6 +24,7 @@ typedef struct scene_object {
 	bool round;
 	double half[3], centre[3];
 	double rot[9]; /* object from world */
+	int room;
 	scene_paint paint;
 } scene_object;
 
@@ -32,17 +34,20 @@ typedef struct scene_light {
 } scene_light;
 
 typedef struct scene_room {
-	double half[3];
+	scene_box box;
 	scene_paint face[FACES];
-	scene_light light;
-	scene_object object[E3_SCENE_OBJECTS_MAX];
-	int objects;
+	scene_light light; /* gain, gamma and tint are the camera's: the same in all rooms */
 } scene_room;
 
-/* Half the size of the room along each axis. The path needs it too. */
-void scene_room_size(uint64_t seed, double half[3]);
+typedef struct scene_house {
+	int rooms; /* 1 or 2; with 2 there is ROOM_DOOR too */
+	scene_room room[ROOMS];
+	scene_object object[OBJECTS_MAX];
+	int objects;
+} scene_house;
+
 /* Generates paint, light and furniture, without the objects that the camera would run into. */
-void scene_room_draw(scene_room *room, const e3_scene_options *o, const scene_path *path);
+void scene_house_draw(scene_house *house, const e3_scene_options *o, const scene_plan *plan, const scene_path *path);
 /* Horizontal field of view in radians. */
 double scene_fov(const e3_scene_options *o);
 

@@ -13,7 +13,7 @@ enum { BLOCK = 4 }; /* rows per task */
 struct e3_scene {
 	e3_scene_options o;
 	e3_scene_facts facts;
-	scene_room room;
+	scene_house house;
 	scene_path path;
 	scene_camera camera;
 	scene_shot shot;
@@ -44,6 +44,14 @@ static int check(const e3_scene_options *o, e3_err *err)
 		return e3_fail(err, "noise %g: expected 0 to 1", o->noise);
 	if (o->threads < 1 || o->threads > E3_SCENE_THREADS_MAX)
 		return e3_fail(err, "%d threads: expected 1 to %d", o->threads, E3_SCENE_THREADS_MAX);
+	if (o->rooms < 0 || o->rooms > 2)
+		return e3_fail(err, "%d rooms: expected 1 or 2", o->rooms);
+	if (o->rooms == 2 && o->path != E3_SCENE_WALK)
+		return e3_fail(err, "only a walk goes through two rooms");
+	if (o->alike && o->rooms != 2)
+		return e3_fail(err, "look-alikes need two rooms");
+	if (!(o->laps >= 0 && o->laps <= 1000) || (o->laps > 0 && o->path != E3_SCENE_WALK))
+		return e3_fail(err, "%g times round: expected a walk, and 0 to 1000", o->laps);
 	if (o->endless && (o->path != E3_SCENE_WALK || o->revisit))
 		return e3_fail(err, "only a walk that does not turn back can be endless");
 	return 0;
@@ -95,7 +103,7 @@ static void do_rows(void *ctx, int task, int thread)
 static scene_view take(e3_scene *s, int64_t i)
 {
 	scene_view view = scene_path_view(&s->path, i);
-	scene_shot_take(&s->shot, &s->room, &s->camera, &view);
+	scene_shot_take(&s->shot, &s->house, &s->camera, &view);
 	s->shot.gamma = s->gamma, s->shot.normal = s->normal;
 	s->shot.noise = (uint32_t)scene_bits(s->o.seed, DRAW_NOISE, (uint64_t)i);
 	return view;
@@ -120,21 +128,24 @@ static double mean_distance(e3_scene *s)
 static void draw(e3_scene *s)
 {
 	const e3_scene_options *o = &s->o;
-	double half[3], fov = scene_fov(o);
-	scene_room_size(o->seed, half);
-	scene_path_draw(&s->path, o, half);
-	scene_room_draw(&s->room, o, &s->path);
+	scene_plan plan;
+	scene_plan_draw(&plan, o);
+	scene_path_draw(&s->path, o, &plan);
+	scene_house_draw(&s->house, o, &plan, &s->path);
+	const double *half = plan.box[ROOM_FIRST].half, fov = scene_fov(o);
 	s->camera = (scene_camera){o->w, o->h, o->w / 2.0 / scene_tan(fov / 2)};
 	s->fov[0] = (float)(2 * scene_atan(o->h / 2.0 / s->camera.focal));
 	s->fov[1] = (float)fov;
-	fill_gamma(s->gamma, s->room.light.gamma);
+	fill_gamma(s->gamma, s->house.room[ROOM_FIRST].light.gamma);
 	fill_normal(s->normal, o->noise);
 	s->first = take(s, 0);
 	s->facts = (e3_scene_facts){
 		.room = {2 * half[0], 2 * half[1], 2 * half[2]},
-		.objects = s->room.objects,
+		.rooms = s->house.rooms,
+		.objects = s->house.objects,
 		.metres = o->metres ? 1 : mean_distance(s),
 		.length = s->path.total,
+		.lap = o->path == E3_SCENE_WALK ? s->path.along[WALK_SAMPLES] : 0,
 		/* rays go through pixel centres, and the axis through the middle of the picture */
 		.intrinsics = {s->camera.focal, s->camera.focal, o->w / 2.0 - 0.5, o->h / 2.0 - 0.5},
 		.unit = o->metres ? "m" : "mean distance of the first frame's points",
