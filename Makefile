@@ -20,7 +20,7 @@ WARN := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototyp
 ALL_CFLAGS = -std=c11 -D_GNU_SOURCE $(OPT) -g $(WARN) $(if $(WERROR),-Werror) -Ilib -MMD -MP -pthread $(CFLAGS) $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer)
 ALL_LDFLAGS = -pthread $(LDFLAGS) $(if $(SAN),-fsanitize=$(SAN))
 
-LAYERS := base data wire stage image trace video dev model geom graph export sets scene eval
+LAYERS := base data wire stage image trace video dev model geom track graph export sets scene eval
 SCRIPTS := e3-clips
 TOOLS := e3-decode e3-infer e3-evict-stats e3-export e3-cat e3-dump e3-model e3-scene e3-eval
 
@@ -56,7 +56,7 @@ $(foreach l,$(LAYERS),$(eval $(call layer_rules,$(l))))
 
 # Each tool names the layers it is made of, left to right as they may include each other.
 USES_e3-decode := stage video sets geom image wire data base
-USES_e3-infer := stage model dev image wire data base
+USES_e3-infer := stage track model dev geom image wire data base
 USES_e3-evict-stats := stage trace image wire data base
 USES_e3-export := stage export geom image wire data base
 USES_e3-cat := stage wire data base
@@ -97,6 +97,7 @@ TEST_video := video image base
 TEST_dev := dev base
 TEST_model := model dev data base
 TEST_geom := geom data base
+TEST_track := track model dev geom data base
 TEST_graph := graph geom data base
 TEST_export := export geom image data base
 TEST_sets := sets geom image data base

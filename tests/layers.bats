@@ -10,7 +10,7 @@ prepare() {
 		[base]="" [data]="base" [wire]="base data" [stage]="base data wire" [image]="base data" [video]="base data image" [dev]="base"
 		[model]="base data dev" [geom]="base data" [graph]="base data geom" [export]="base data geom image"
 		[sets]="base data geom image" [scene]="base data" [eval]="base data wire image model geom export sets"
-		[trace]="base data image"
+		[trace]="base data image" [track]="base data dev model geom"
 	)
 }
 

@@ -17,17 +17,20 @@
 #include "e3/infer.h"
 #include "e3/saved.h"
 #include "e3/stage.h"
+#include "e3/track.h"
 #include "e3/watch.h"
 
 /* What was said on the command line, rather than left to its default. */
 typedef struct infer_given {
-	bool policy, fraction, budget, temperature, camera_frames, compat, fit_mode;
+	bool policy, fraction, budget, temperature, camera_frames, compat, fit_mode, overlap;
 } infer_given;
 
 typedef struct infer_request {
 	e3_stage stage; /* its input and output */
 	const char *model;
 	e3_infer_options o;
+	e3_track_options track; /* --segment, --overlap */
+	int outputs;            /* E3_OUT_*: what to send; o may compute more */
 	bool attn[E3_MAX_LAYERS];
 	int n_attn, last_attn; /* layers asked for, the highest */
 	int device;            /* index into "auto|cpu|cuda" */
@@ -94,6 +97,8 @@ typedef struct infer_placed {
 	e3_image *picture; /* of the infer_frame */
 } infer_placed;
 
+enum { INFER_EDGES = 4 }; /* that one step can make */
+
 /* All that is written for one frame. */
 typedef struct infer_parcel {
 	e3_pred pred; /* owns nothing: the picture is `fitted`, the maps are lent by the session */
@@ -101,6 +106,10 @@ typedef struct infer_parcel {
 	e3_evict evict;
 	e3_attn *attn;
 	int n_attn, cap_attn;
+	/* Written before the prediction: what was computed beside, after the frame before. */
+	e3_evict beside;
+	e3_edge edge[INFER_EDGES];
+	int n_edges;
 } infer_parcel;
 
 typedef struct infer_computed {
@@ -117,6 +126,13 @@ typedef struct infer_writer infer_writer;
 infer_writer *infer_writer_open(e3_out *out, e3_err *err);
 /* The next parcel, while the one before may still be on its way. Takes the picture; the reader gets the old one. */
 infer_parcel *infer_writer_fill(infer_writer *w, infer_placed placed);
+/* Puts the results of the step into the parcel: those that were asked for. */
+int infer_parcel_pack(infer_parcel *to, const infer_request *r, e3_session *session, const e3_result *result,
+	e3_err *err);
+/* Puts into it what the track has computed beside since. */
+void infer_parcel_beside(infer_parcel *to, e3_track *track);
+/* Writes that at once: there is no next frame. The writer must be idle. */
+int infer_write_beside(infer_writer *w, e3_track *track, e3_err *err);
 /* Starts to write it, once the one before has been written. -1 when that one failed. */
 int infer_writer_send(infer_writer *w, infer_computed computed, e3_err *err);
 /* Until everything sent has been written; then the caller may write to `out` itself. */

@@ -24,6 +24,7 @@ typedef struct infer {
 	infer_writer *writer;
 	int size[2];         /* rows, columns of the network's picture; 0 before the first frame */
 	e3_session *session; /* opened by the first frame: its size is not known before */
+	e3_track *track;     /* the chain of segments that it runs */
 	e3_head head;        /* of the input, completed for the output */
 	bool head_sent, input_failed;
 	int64_t frames;
@@ -115,10 +116,14 @@ static int new_session(infer *f, e3_err *err)
 				(long long)f->head.frames);
 		f->r.o.frames = f->head.frames;
 	}
-	if (f->r.vram <= 0 && !f->r.o.policy->keeps_all && f->r.o.budget_kind == E3_BUDGET_FRACTION && f->r.o.frames < 0)
+	if (f->r.vram <= 0 && !f->r.o.policy->keeps_all && f->r.o.budget_kind == E3_BUDGET_FRACTION &&
+		e3_plan_frames(&f->r.o) < 0)
 		return e3_fail(err,
 			"planning: --P: the stream does not say how many frames it has: give --frames N, or an absolute budget with --budget");
 	f->r.o.attn = f->r.n_attn ? f->r.attn : NULL;
+	f->r.track.frames = f->r.o.frames;
+	if (e3_track_prepare(&f->r.track, &f->r.o, err))
+		return -1;
 	if (fit_vram(f, err))
 		return -1;
 	f->session = e3_session_open(f->net, f->dev, &f->r.o, f->size, err);
@@ -130,6 +135,9 @@ static int open_session(infer *f, e3_err *err)
 	if (f->resume.from)
 		f->session = infer_resume_session(&f->resume, &f->r, f->net, f->dev, f->head.frames, err);
 	if (!f->session && (f->resume.from || new_session(f, err)))
+		return -1;
+	f->track = e3_track_open(f->session, &f->r.track, err);
+	if (!f->track)
 		return -1;
 	const e3_plan *p = e3_session_plan(f->session);
 	e3_detail("frames: %d × %d, %d tokens each; cache: %.1f MiB in pages of %d keys", f->size[1], f->size[0],
@@ -182,31 +190,6 @@ static int begin(infer *f, e3_err *err)
 
 /* ---- loop ---- */
 
-/* Puts the results of the step into the parcel. */
-static int pack(infer *f, const e3_result *r, infer_parcel *to, e3_err *err)
-{
-	to->pred.ms = f->ms;
-	to->pred.half = f->r.half;
-	to->pred.latency = to->pred.s.t_capture != 0 ? f->r.stage.latency.last : 0;
-	to->pred.has_pose = r->has_pose;
-	memcpy(to->pred.pose, r->pose, sizeof r->pose);
-	to->pred.depth = r->depth, to->pred.depth_conf = r->depth_conf;
-	to->pred.points = r->points, to->pred.points_conf = r->points_conf;
-	to->evict.i = to->pred.s.i;
-	for (to->n_attn = 0;; to->n_attn++) {
-		if (to->n_attn == to->cap_attn) {
-			if (e3_grow((void **)&to->attn, (size_t)to->cap_attn + 8, sizeof *to->attn, "attention records", err))
-				return -1;
-			memset(to->attn + to->cap_attn, 0, 8 * sizeof *to->attn);
-			to->cap_attn += 8;
-		}
-		int more = e3_session_attn(f->session, to->n_attn, &to->attn[to->n_attn], err);
-		if (more <= 0)
-			return more;
-		to->attn[to->n_attn].i = to->pred.s.i;
-	}
-}
-
 static void log_frame(infer *f, int64_t frame, double rate, uint64_t cache)
 {
 	const double mib = 1.0 / 1048576;
@@ -220,11 +203,11 @@ static void log_frame(infer *f, int64_t frame, double rate, uint64_t cache)
 static void report(infer *f)
 {
 	double seconds = e3_now() - f->start;
-	e3_cache_use use = e3_session_cache(f->session);
+	e3_cache_use use = e3_track_cache(f->track);
 	const e3_plan *p = e3_session_plan(f->session);
 	double rate = f->frames > 1 ? (double)(f->frames - 1) / (e3_now() - f->first_done) : 1 / seconds,
 		   mib = 1.0 / 1048576;
-	int64_t done = f->r.freeze ? f->frames : e3_session_frames(f->session);
+	int64_t done = f->r.freeze ? f->frames : e3_track_frames(f->track);
 	if (f->r.log_every && done % f->r.log_every == 0)
 		log_frame(f, done - 1, rate, use.now);
 	if (!e3_progress_due())
@@ -245,8 +228,9 @@ static int forget(infer *f, e3_err *err)
 	infer_written written;
 	if (infer_writer_wait(f->writer, &written, err))
 		return -1;
+	e3_track_close(f->track);
 	e3_session_close(f->session);
-	f->session = NULL;
+	f->track = NULL, f->session = NULL;
 	return 0;
 }
 
@@ -256,7 +240,7 @@ static int autosave(infer *f, e3_err *err)
 {
 	e3_err why = {""};
 	infer_written written;
-	if (!f->r.save_every || !f->resume.computed || e3_session_frames(f->session) % f->r.save_every)
+	if (!f->r.save_every || !f->resume.computed || e3_track_frames(f->track) % f->r.save_every)
 		return 0;
 	if (infer_writer_wait(f->writer, &written, err))
 		return -1;
@@ -283,14 +267,28 @@ static int compute(infer *f, infer_parcel *to, infer_computed *computed, e3_err 
 	if (f->r.dump)
 		e3_watch_frame(f->dev, to->pred.s.i);
 	double t = e3_now();
-	if (e3_session_step(f->session, to->fitted.px, &r, &to->evict, err))
+	if (e3_track_step(f->track, to->fitted.px, to->pred.s.i, &r, &to->evict, err))
 		return -1;
 	f->ms = 1e3 * (e3_now() - t);
 	e3_latency_add(&f->r.stage.latency, to->pred.s.t_capture, e3_now_utc());
 	if (f->r.separate)
 		e3_evict_release(&to->evict); /* there is no cache to report */
+	e3_track_place at = e3_track_placed(f->track);
+	to->pred.has_segment = at.segment > 0, to->pred.segment = at.segment;
+	e3_similarity_pack(&at.world, to->pred.world);
+	to->pred.ms = f->ms;
+	to->pred.half = f->r.half;
+	to->pred.latency = to->pred.s.t_capture != 0 ? f->r.stage.latency.last : 0;
 	*computed = (infer_computed){to};
-	return pack(f, &r, to, err);
+	return infer_parcel_pack(to, &f->r, f->session, &r, err);
+}
+
+/* While the result is on its way. */
+static int compute_beside(infer *f, e3_err *err)
+{
+	if (f->r.dump)
+		e3_watch_frame(f->dev, -1);
+	return e3_track_beside(f->track, err);
 }
 
 static int do_frame(infer *f, infer_frame *frame, e3_err *err)
@@ -302,10 +300,11 @@ static int do_frame(infer *f, infer_frame *frame, e3_err *err)
 		return -1;
 	infer_placed placed = infer_resume_place(&f->resume, &f->r, &f->head, frame);
 	infer_parcel *parcel = infer_writer_fill(f->writer, placed);
+	infer_parcel_beside(parcel, f->track);
 	if ((f->r.separate && forget(f, err)) || begin(f, err) || compute(f, parcel, &computed, err))
 		return -1;
 	infer_resume_count(&f->resume, &f->r, computed);
-	if (infer_writer_send(f->writer, computed, err))
+	if (infer_writer_send(f->writer, computed, err) || compute_beside(f, err))
 		return -1;
 	if (!f->frames++)
 		f->first_done = e3_now();
@@ -350,7 +349,9 @@ static int send_end(infer *f, e3_err *err)
 	if (infer_writer_wait(f->writer, &written, err) ||
 		(f->resume.from ? begin(f, err) : !f->head_sent && send_head(f, err)))
 		return -1;
-	e3_cache_use use = f->session ? e3_session_cache(f->session) : (e3_cache_use){0};
+	if (f->track && infer_write_beside(f->writer, f->track, err))
+		return -1;
+	e3_cache_use use = f->track ? e3_track_cache(f->track) : (e3_cache_use){0};
 	e3_end end = e3_stage_end(&f->r.stage, f->frames);
 	end.seconds = e3_now() - f->start;
 	end.cache_now = use.now, end.cache_peak = use.peak, end.cache_full = use.full;
@@ -478,6 +479,7 @@ static void close_all(infer *f)
 	if (infer_reader_close(f->reader))
 		e3_stage_close(&f->r.stage);
 	infer_writer_close(f->writer);
+	e3_track_close(f->track);
 	e3_session_close(f->session);
 	infer_resume_close(&f->resume);
 	e3_net_close(f->net);

@@ -103,6 +103,37 @@ static void check_budget(const infer_request *r)
 		e3_usage_error("--vram states a budget: it takes no --P, --budget or --no-evict");
 }
 
+/* "24f" or "24". */
+static int parse_segment(void *to, const char *arg, e3_err *err)
+{
+	char number[32];
+	size_t n = strlen(arg);
+	n -= n && arg[n - 1] == 'f';
+	if (n >= sizeof number)
+		return e3_fail(err, "expected a number of frames, as in 24f");
+	memcpy(number, arg, n);
+	number[n] = 0;
+	return e3_parse_i64(number, 2, 1000000, &((infer_request *)to)->track.segment, err);
+}
+
+static void check_segments(infer_request *r)
+{
+	e3_err err = {""};
+	if (r->given.overlap && !r->track.segment)
+		e3_usage_error("--overlap: needs --segment");
+	if (r->track.segment && r->separate)
+		e3_usage_error("--each remembers nothing: it takes no --segment");
+	if (r->track.segment && (r->load || r->save))
+		e3_usage_error("--segment: a session in segments cannot be saved or resumed");
+	if (!r->given.overlap)
+		r->track.overlap = r->track.segment / 3;
+	r->track.frames = r->o.frames;
+	if (e3_track_prepare(&r->track, &r->o, &err)) {
+		infer_explain(&err);
+		e3_usage_error("%s", err.text);
+	}
+}
+
 static void check_session(const infer_request *r)
 {
 	if (r->save_every && !r->save)
@@ -133,7 +164,8 @@ static void check(const infer_request *r)
 
 /* What the library calls a setting, and the option that sets it. */
 static const e3_err_name settings[] = {{"'fraction'", "--P"}, {"'budget'", "--budget"}, {"'frames'", "--frames"},
-	{"'outputs'", "--outputs"}, {"'device'", "--device"}, {"'precision'", "--precision"}, {NULL, NULL}};
+	{"'outputs'", "--outputs"}, {"'segment'", "--segment"}, {"'overlap'", "--overlap"}, {"'device'", "--device"},
+	{"'precision'", "--precision"}, {NULL, NULL}};
 
 void infer_explain(e3_err *err) { e3_err_rename(err, settings); }
 
@@ -155,7 +187,7 @@ static void list_policies(policy_texts *to)
 
 void infer_parse(int argc, char **argv, infer_request *r)
 {
-	int64_t frames = -1, camera_frames = -1;
+	int64_t frames = -1, camera_frames = -1, overlap = -1;
 	double temperature = -1;
 	int policy = -1, precision = 0;
 	bool no_evict = false;
@@ -183,6 +215,10 @@ void infer_parse(int argc, char **argv, infer_request *r)
 		E3_OPT_CALL("vram", r, "SIZE", parse_vram,
 			"use this much device memory in all, as in 6G: weights, scratch, and the\nrest for the cache (CUDA only)"),
 		E3_OPT_FLAG("each", &r->separate, "process every frame on its own"),
+		E3_OPT_CALL("segment", r, "N", parse_segment,
+			"begin anew every N frames, as in 24f, joined into one world: the error of\na long stream stays bounded"),
+		E3_OPT_INT("overlap", &overlap, "N", 1, 1000000,
+			"with it: frames that a segment shares with the next (default a third)"),
 		E3_OPT_FLAG("no-evict", &no_evict, "keep everything: memory grows with the stream"),
 		E3_OPT_CHOICE("policy", &policy, "NAME", texts.choices, texts.help),
 		E3_OPT_REAL("temp", &temperature, "T", 1e-6, 1e6, "temperature of the layers' shares (default 0.5)"),
@@ -239,7 +275,11 @@ void infer_parse(int argc, char **argv, infer_request *r)
 	r->o.frames = frames;
 	if (camera_frames > 0)
 		r->o.camera_frames = (int)camera_frames;
+	r->outputs = r->o.outputs;
+	r->given.overlap = overlap > 0;
+	r->track.overlap = overlap;
 	check(r);
+	check_segments(r);
 	if (!r->plan_size[0])
 		r->plan_size[0] = 640, r->plan_size[1] = 480;
 }

@@ -5,6 +5,7 @@
 #include "e3/mem.h"
 #include "e3/thread.h"
 #include <stdlib.h>
+#include <string.h>
 
 struct infer_writer {
 	e3_out *out;
@@ -18,9 +19,18 @@ struct infer_writer {
 	e3_err err;
 };
 
+static int write_beside(e3_out *out, const infer_parcel *p, e3_err *err)
+{
+	int rc = p->beside.n_layers && e3_out_evict(out, &p->beside, err);
+	for (int k = 0; !rc && k < p->n_edges; k++)
+		rc = e3_out_edge(out, &p->edge[k], err);
+	return rc ? -1 : 0;
+}
+
 static int write_parcel(e3_out *out, const infer_parcel *p, e3_err *err)
 {
-	int rc = e3_out_pred(out, &p->pred, err) || (p->evict.n_layers && e3_out_evict(out, &p->evict, err));
+	int rc = write_beside(out, p, err) || e3_out_pred(out, &p->pred, err) ||
+		(p->evict.n_layers && e3_out_evict(out, &p->evict, err));
 	for (int k = 0; !rc && k < p->n_attn; k++)
 		rc = e3_out_attn(out, &p->attn[k], err);
 	return rc ? -1 : 0;
@@ -73,6 +83,51 @@ infer_parcel *infer_writer_fill(infer_writer *w, infer_placed placed)
 	return to;
 }
 
+int infer_parcel_pack(infer_parcel *to, const infer_request *r, e3_session *session, const e3_result *result,
+	e3_err *err)
+{
+	int wanted = r->outputs;
+	to->pred.has_pose = result->has_pose && wanted & E3_OUT_POSE;
+	memcpy(to->pred.pose, result->pose, sizeof result->pose);
+	if (wanted & E3_OUT_DEPTH)
+		to->pred.depth = result->depth, to->pred.depth_conf = result->depth_conf;
+	to->pred.points = result->points, to->pred.points_conf = result->points_conf;
+	to->evict.i = to->pred.s.i;
+	for (to->n_attn = 0;; to->n_attn++) {
+		if (to->n_attn == to->cap_attn) {
+			if (e3_grow((void **)&to->attn, (size_t)to->cap_attn + 8, sizeof *to->attn, "attention records", err))
+				return -1;
+			memset(to->attn + to->cap_attn, 0, 8 * sizeof *to->attn);
+			to->cap_attn += 8;
+		}
+		int more = e3_session_attn(session, to->n_attn, &to->attn[to->n_attn], err);
+		if (more <= 0)
+			return more;
+		e3_attn *a = &to->attn[to->n_attn];
+		a->i = to->pred.s.i, a->segment = to->evict.segment, a->first = to->evict.first;
+	}
+}
+
+void infer_parcel_beside(infer_parcel *to, e3_track *track)
+{
+	e3_evict_release(&to->beside);
+	to->n_edges = 0;
+	if (!track)
+		return;
+	e3_track_report r = e3_track_reported(track);
+	to->beside = *r.evict;
+	*r.evict = (e3_evict){0};
+	for (; to->n_edges < r.n_edges && to->n_edges < INFER_EDGES; to->n_edges++)
+		to->edge[to->n_edges] = r.edge[to->n_edges];
+}
+
+int infer_write_beside(infer_writer *w, e3_track *track, e3_err *err)
+{
+	infer_parcel *p = &w->parcel[w->filling];
+	infer_parcel_beside(p, track);
+	return write_beside(w->out, p, err);
+}
+
 int infer_writer_wait(infer_writer *w, infer_written *written, e3_err *err)
 {
 	pthread_mutex_lock(&w->lock);
@@ -114,7 +169,7 @@ void infer_writer_close(infer_writer *w)
 	for (int k = 0; k < 2; k++) {
 		infer_parcel *p = &w->parcel[k];
 		e3_image_release(&p->fitted);
-		e3_evict_release(&p->evict);
+		e3_evict_release(&p->evict), e3_evict_release(&p->beside);
 		for (int a = 0; a < p->cap_attn; a++)
 			e3_attn_release(&p->attn[a]);
 		free(p->attn);

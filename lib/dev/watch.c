@@ -343,7 +343,8 @@ static int w_note(e3_dev *dev, const e3_activation *note, e3_err *err)
 	watch *w = watch_of(dev);
 	w->stage = note->stage;
 	bool block = note->index >= 0 && (!strcmp(note->stage, "vit") || !strcmp(note->stage, "agg"));
-	if (!w->o.dump || !note->t.p || (block && w->o.blocks && !w->o.blocks[note->index % E3_WATCH_BLOCKS]))
+	if (!w->o.dump || w->frame < 0 || !note->t.p ||
+		(block && w->o.blocks && !w->o.blocks[note->index % E3_WATCH_BLOCKS]))
 		return 0;
 	return dump(w, note, err) ? e3_fail_in(err, "dumping") : 0;
 }

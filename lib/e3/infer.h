@@ -42,7 +42,9 @@ enum { E3_OUT_POSE = 1, E3_OUT_DEPTH = 2, E3_OUT_POINTS = 4, E3_OUT_ALL = 7 };
 typedef struct e3_infer_options {
 	const e3_policy *policy;
 	e3_budget_kind budget_kind;
-	double budget;      /* fraction of the stream's tokens; frames per layer; tokens over all layers; bytes of cache */
+	/* Fraction of the stream's tokens; frames per layer; tokens over all layers; bytes of cache, of both pasts if there
+	 * is a side: the others are of one past. */
+	double budget;
 	double temperature; /* of the layer shares, where the policy needs the masses */
 	int64_t frames;     /* length of the stream, -1 unknown; a fraction needs it */
 	int compat;         /* E3_COMPAT_* */
@@ -70,10 +72,10 @@ typedef struct e3_plan {
 	double smallest;          /* the smallest budget that works, in tokens */
 	int64_t protected_frames; /* newest frames whose special tokens are protected (frame 0 always is) */
 	int page_keys;
-	int64_t pages;        /* of the cache, allocated at once; 0 with no eviction */
+	int64_t pages;        /* of a past's cache, allocated at once; 0 with no eviction */
 	uint64_t token_bytes; /* keys and values of one token in one layer */
 	uint64_t page_bytes;  /* with what eviction knows of each token */
-	uint64_t cache_bytes; /* pages, in bytes */
+	uint64_t cache_bytes; /* pages of all pasts, in bytes */
 } e3_plan;
 
 /* -1 when the options do not work for this network and frame size; the error names the smallest budget that does. An

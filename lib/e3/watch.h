@@ -16,7 +16,8 @@ typedef struct e3_watch_options {
 
 /* Takes `inner` over, also on failure: closing the result closes it. */
 e3_dev *e3_dev_watch(e3_dev *inner, const e3_watch_options *o, e3_err *err);
-/* The frame that comes next, for the names of the files: frame000002.agg.07.frame.npy. */
+/* The frame that comes next, for the names of the files: frame000002.agg.07.frame.npy. Below 0:
+ * what comes next is counted, but not dumped. */
 void e3_watch_frame(e3_dev *watch, int64_t i);
 /* The table of stages and operations so far. */
 void e3_watch_print(const e3_dev *watch, FILE *to);

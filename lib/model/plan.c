@@ -43,7 +43,7 @@ static int refuse(const e3_infer_options *o, const e3_plan *p, e3_err *err)
 			"planning: 'fraction' %g of %lld frames is too small: frame 0 and one frame's special tokens must fit; "
 			"the smallest that works is 'fraction' %.4f",
 			o->budget, (long long)stream, ceil(frames / (double)stream * 1e4) / 1e4);
-	double mib = (double)pages_for(p, p->smallest, 1) * (double)p->page_bytes / 1048576;
+	double mib = (double)pages_for(p, p->smallest, 1) * (double)p->page_bytes * (o->side ? 2 : 1) / 1048576;
 	return e3_fail(err,
 		"planning: 'budget' is too small: frame 0 and one frame's special tokens must fit; "
 		"the smallest that works is 'budget' %.4ff, %.0f or %.1fM",
@@ -87,7 +87,7 @@ int e3_plan_make(const e3_config *c, const e3_infer_options *o, int h, int w, e3
 		p->budget = o->budget;
 		break;
 	case E3_BUDGET_BYTES:
-		p->budget = tokens_in_bytes(p, o->budget);
+		p->budget = tokens_in_bytes(p, o->side ? o->budget / 2 : o->budget);
 		break;
 	}
 	/* A stream shorter than the budget never evicts, whatever is protected. */
@@ -104,6 +104,6 @@ int e3_plan_make(const e3_config *c, const e3_infer_options *o, int h, int w, e3
 	/* The last frame of a known length does not evict. If the stream is longer than announced, one more frame has room.
 	 */
 	p->pages = pages_for(p, fmin(p->budget, whole), o->budget_kind == E3_BUDGET_FRACTION ? 2 : 1);
-	p->cache_bytes = (uint64_t)p->pages * p->page_bytes;
+	p->cache_bytes = (uint64_t)p->pages * p->page_bytes * (o->side ? 2 : 1);
 	return 0;
 }

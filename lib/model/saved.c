@@ -92,7 +92,7 @@ static void describe(const e3_session *s, const e3_stream_position *position, e3
 		.o = s->o,
 		.size = {s->h, s->w},
 		.t = s->past->t,
-		.peak_tokens = s->past->peak_tokens,
+		.peak_tokens = s->peak_tokens,
 		.layers = c->layers,
 		.heads = c->heads,
 		.head_dim = c->head_dim,

@@ -261,7 +261,7 @@ static int resume(e3_saved_file *file, const e3_net *net, e3_dev *dev, const e3_
 	uint64_t body = e3_saved_body(x);
 	if (!s || dev->ops->alloc_host(dev, body < E3_SAVED_CHUNK ? body : E3_SAVED_CHUNK, (void **)&file->chunk, err))
 		return -1;
-	s->past->t = x->t, s->past->peak_tokens = x->peak_tokens;
+	s->past->t = x->t, s->peak_tokens = x->peak_tokens;
 	file->dev = dev;
 	return get_session(file, s, err);
 }

@@ -129,11 +129,13 @@ void e3_session_close(e3_session *s)
 
 const e3_plan *e3_session_plan(const e3_session *s) { return &s->plan; }
 
+/* In both pasts. */
 static uint64_t tokens_held(const e3_session *s)
 {
 	uint64_t n = 0;
-	for (int l = 0; l < s->past->cache.layers; l++)
-		n += e3_cache_count(&s->past->cache, l);
+	for (int k = 0; k < 2; k++)
+		for (int l = 0; l < s->pasts[k].cache.layers; l++)
+			n += e3_cache_count(&s->pasts[k].cache, l);
 	return n;
 }
 
@@ -191,7 +193,7 @@ static int step(e3_session *s, const uint8_t *rgb, e3_result *r, e3_evict *evict
 		return -1;
 	e3_embed_describe(s);
 	uint64_t held = tokens_held(s);
-	s->past->peak_tokens = held > s->past->peak_tokens ? held : s->past->peak_tokens;
+	s->peak_tokens = held > s->peak_tokens ? held : s->peak_tokens;
 	if (ops->branch(s->dev, 2, err) || begin_stage(s, "evict", err) ||
 		e3_evictor_decide(&s->past->evictor, &s->plan, &s->past->cache, s->past->t, evict, err) ||
 		e3_attn_collect(s, err) || ops->mark(s->dev, err) || ops->wait(s->dev, err) ||
@@ -271,10 +273,8 @@ void e3_session_side_clear(e3_session *s)
 
 void e3_session_take_over(e3_session *s)
 {
-	uint64_t peak = s->past->peak_tokens;
 	s->main = 1 - s->main;
 	s->past = &s->pasts[s->main];
-	s->past->peak_tokens = s->past->peak_tokens > peak ? s->past->peak_tokens : peak;
 	e3_session_side_clear(s);
 }
 
@@ -297,6 +297,6 @@ int e3_session_attn(e3_session *s, int k, e3_attn *attn, e3_err *err)
 e3_cache_use e3_session_cache(const e3_session *s)
 {
 	uint64_t full = (uint64_t)s->past->t * (uint64_t)s->plan.tokens_per_frame * (uint64_t)s->plan.layers;
-	return (e3_cache_use){tokens_held(s) * s->plan.token_bytes, s->past->peak_tokens * s->plan.token_bytes,
+	return (e3_cache_use){tokens_held(s) * s->plan.token_bytes, s->peak_tokens * s->plan.token_bytes,
 		full * s->plan.token_bytes};
 }

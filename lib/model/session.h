@@ -50,7 +50,6 @@ typedef struct e3_past {
 	e3_cache cache;
 	e3_evictor evictor;
 	uint8_t **camera; /* what the camera head remembers: pages [caches][pages_each], in one allocation */
-	uint64_t peak_tokens;
 } e3_past;
 
 struct e3_session {
@@ -61,10 +60,11 @@ struct e3_session {
 	int h, w;
 	int turn; /* which result is lent next */
 
-	e3_past pasts[2]; /* the second one only if the options ask for a side */
-	e3_past *past;    /* that the current step sees: of the main stream, but during a side step */
-	int main;         /* which one is the main stream's */
-	bool embedded;    /* the tokens of the last main step's picture are still there */
+	e3_past pasts[2];     /* the second one only if the options ask for a side */
+	e3_past *past;        /* that the current step sees: of the main stream, but during a side step */
+	int main;             /* which one is the main stream's */
+	uint64_t peak_tokens; /* of both */
+	bool embedded;        /* the tokens of the last main step's picture are still there */
 
 	e3_arena arena; /* device memory that lives as long as the session */
 

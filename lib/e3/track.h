@@ -1,0 +1,94 @@
+/* track: a stream as a chain of segments in one world (doc/design.md 4).
+ *
+ * A segment is a past of its own (e3/infer.h): it begins with the last frames of the one before, beside it, and takes
+ * over when that one ends. The similarity between the two, from the poses and depths of the frames that both saw, puts
+ * the new segment into the world of the stream. So the cache is bounded, and no frame depends on a reference that is
+ * far away.
+ *
+ * A frame is done in two parts: e3_track_step gives its result, which can be on its way while e3_track_beside computes
+ * what the next segment needs.
+ */
+#ifndef E3_TRACK_H
+#define E3_TRACK_H
+
+#include "e3/geom.h"
+#include "e3/infer.h"
+
+/* --- view.c: what joining needs of a frame --- */
+
+/* A frame as one segment saw it, in the segment's own coordinates: its pose, and depths of a grid of pixels. */
+typedef struct e3_view {
+	e3_pose pose;
+	double fov[2];       /* vertical, horizontal, radians */
+	int w, h;            /* of the grid */
+	float *depth, *conf; /* [h][w] */
+} e3_view;
+
+/* Every n-th pixel of every n-th row, about 3,000 in all. The view is reused: its arrays are kept when they fit. -1
+ * when the pose is not usable. */
+int e3_view_take(e3_view *v, const e3_result *r, e3_err *err);
+int e3_view_copy(e3_view *to, const e3_view *from, e3_err *err);
+void e3_view_release(e3_view *v);
+
+/* --- join.c: the similarity between two sights of the same frames --- */
+
+typedef struct e3_joint {
+	e3_similarity sim; /* from b's coordinates to a's */
+	double sigma[3];   /* standard deviations: rotation in radians, translation in units of a, logarithm of the scale */
+	/* How well the two agree: what is left of rotations and centres after sim, root mean square over the frames
+	 * (radians; relative to the mean depth); the spread of the logarithms of the depth ratios (1.48 times the median
+	 * deviation). */
+	double rotation, centre, depth;
+} e3_joint;
+
+/* a[k] and b[k], k < n, are the same frame. Scale: the median of the depth ratios, weighted by confidence; rotation and
+ * translation: means over the frames, in which frames that disagree count less. Where no pixel has a depth in both, the
+ * scale is 1, with a deviation of 1. */
+int e3_join(const e3_view *a, const e3_view *b, int n, e3_joint *out, e3_err *err);
+
+/* --- track.c: the chain --- */
+
+typedef struct e3_track_options {
+	int64_t segment; /* frames of a segment; 0: the whole stream is one */
+	int64_t frames;  /* of the stream; -1: unknown */
+	int64_t overlap; /* frames that a segment shares with the next one: 1 to segment / 2 */
+} e3_track_options;
+
+typedef struct e3_track e3_track;
+
+/* What a session needs for this: completes its options. Depth and pose are computed in any case. A stream that is known
+ * to be no longer than a segment needs nothing. -1 when the two do not
+ * go together; an error names a setting in quotes: 'segment', 'overlap', 'each', 'freeze'. */
+int e3_track_prepare(const e3_track_options *t, e3_infer_options *o, e3_err *err);
+
+/* The session is borrowed. */
+e3_track *e3_track_open(e3_session *s, const e3_track_options *o, e3_err *err);
+void e3_track_close(e3_track *t);
+
+/* Which segment answered, and where it is. */
+typedef struct e3_track_place {
+	int64_t segment, first; /* its number; the frame that it began with */
+	e3_similarity world;    /* has been applied */
+} e3_track_place;
+
+/* The results of frame i in the coordinates of the stream, as e3_session_step. */
+int e3_track_step(e3_track *t, const uint8_t *rgb, int64_t i, e3_result *result, e3_evict *evict, e3_err *err);
+e3_track_place e3_track_placed(const e3_track *t);
+
+/* Then once, before the next step: whatever is computed beside. It needs neither the picture nor the result. */
+int e3_track_beside(e3_track *t, e3_err *err);
+
+/* What the last call of e3_track_beside made; valid until the next one. */
+typedef struct e3_track_report {
+	e3_evict *evict; /* of the segment that began beside; n_layers 0: none. The caller may take it. */
+	const e3_edge *edge;
+	int n_edges;
+} e3_track_report;
+e3_track_report e3_track_reported(e3_track *t);
+
+/* Frames so far, with those of a resumed session. */
+int64_t e3_track_frames(const e3_track *t);
+/* Bytes of tokens, of both pasts: as e3_session_cache, of the whole stream. */
+e3_cache_use e3_track_cache(const e3_track *t);
+
+#endif
