@@ -20,7 +20,7 @@ WARN := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototyp
 ALL_CFLAGS = -std=c11 -D_GNU_SOURCE $(OPT) -g $(WARN) $(if $(WERROR),-Werror) -Ilib -MMD -MP -pthread $(CFLAGS) $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer)
 ALL_LDFLAGS = -pthread $(LDFLAGS) $(if $(SAN),-fsanitize=$(SAN))
 
-LAYERS := base data wire stage image trace video dev model geom track graph export sets scene eval
+LAYERS := base data wire stage image trace video dev model geom hold track graph export sets scene eval
 SCRIPTS := e3-clips
 TOOLS := e3-decode e3-infer e3-evict-stats e3-export e3-cat e3-dump e3-model e3-scene e3-eval
 
@@ -58,12 +58,12 @@ $(foreach l,$(LAYERS),$(eval $(call layer_rules,$(l))))
 USES_e3-decode := stage video sets geom image wire data base
 USES_e3-infer := stage track model dev geom image wire data base
 USES_e3-evict-stats := stage trace image wire data base
-USES_e3-export := stage export geom image wire data base
+USES_e3-export := stage export hold geom image wire data base
 USES_e3-cat := stage wire data base
 USES_e3-dump := stage wire data base
 USES_e3-model := model base
 USES_e3-scene := stage scene sets geom image wire data base
-USES_e3-eval := stage eval export sets model geom image wire data base
+USES_e3-eval := stage eval hold export sets model geom image wire data base
 $(foreach t,$(TOOLS),$(eval SRCS_$(t) := $(wildcard cmd/$(t)/*.c)))
 
 .PHONY: all cuda units fuzz-bins clean demo test lint fuzz parity bench install uninstall deps deps-test
@@ -99,11 +99,12 @@ TEST_model := model dev data base
 TEST_geom := geom data base
 TEST_track := track model dev geom data base
 TEST_graph := graph geom data base
+TEST_hold := hold geom wire data base
 TEST_export := export geom image data base
 TEST_sets := sets geom image data base
 TEST_scene := scene geom data base
 # (model: jansson, for the vectors)
-TEST_eval := eval export sets model geom image wire data base
+TEST_eval := eval hold export sets model geom image wire data base
 TEST_trace := trace image data base
 UNIT_SRCS := $(sort $(wildcard tests/test_*.c))
 UNITS := $(UNIT_SRCS:tests/%.c=$(B)/tests/%)

@@ -8,8 +8,8 @@ prepare() {
 	# What a layer may include beside itself. A public header names its layer in its first words: "/* wire: ...".
 	declare -gA may=(
 		[base]="" [data]="base" [wire]="base data" [stage]="base data wire" [image]="base data" [video]="base data image" [dev]="base"
-		[model]="base data dev" [geom]="base data" [graph]="base data geom" [export]="base data geom image"
-		[sets]="base data geom image" [scene]="base data" [eval]="base data wire image model geom export sets"
+		[model]="base data dev" [geom]="base data" [hold]="base data wire geom" [graph]="base data geom" [export]="base data geom image"
+		[sets]="base data geom image" [scene]="base data" [eval]="base data wire image model geom hold export sets"
 		[trace]="base data image" [track]="base data dev model geom"
 	)
 }

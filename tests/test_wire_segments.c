@@ -147,8 +147,10 @@ static void writers_refuse(void **state)
 		e3_correct correct;
 		const char *text;
 	} rows[] = {
-		{{.i = 4, .from = 3, .to = 2, .sim = {1, 0, 0, 0, 1}}, "correct 4: frames 3 to 2, expected a range up to frame 4"},
-		{{.i = 4, .from = 3, .to = 5, .sim = {1, 0, 0, 0, 1}}, "correct 4: frames 3 to 5, expected a range up to frame 4"},
+		{{.i = 4, .from = 3, .to = 2, .sim = {1, 0, 0, 0, 1}},
+			"correct 4: frames 3 to 2, expected a range up to frame 4"},
+		{{.i = 4, .from = 3, .to = 5, .sim = {1, 0, 0, 0, 1}},
+			"correct 4: frames 3 to 5, expected a range up to frame 4"},
 		{{.i = 4, .sim = {0, 0, 0, 0, 1}}, "correct 4: sim: scale 0, expected more than 0"},
 		{{.i = 4, .sim = {1}}, "correct 4: sim: the quaternion is zero"},
 		{{.i = 4, .sim = {1, 0, 0, NAN, 1}}, "correct 4: sim: is not a number, expected a finite number"},

@@ -1,11 +1,22 @@
 /* e3-export: prediction stream in, files for other programs out: options, the loop over the stream, what was made. */
 #include "export.h"
+#include "e3/hold.h"
 #include "e3/num.h"
 #include "e3/tool.h"
 
-static int take_pred(e3_export *x, e3_stage *s, e3_pred *pred, const e3_msg *msg, e3_err *err)
+/* What is read while the stream is held. */
+static int next(void *from, e3_msg *msg, e3_err *err)
 {
-	if (e3_pred_decode(msg, pred, err) || e3_export_add(x, pred, err))
+	e3_stage *s = from;
+	int more = e3_stage_next(s, msg, err);
+	if (more > 0 && msg->kind == E3_PRED && s->head.corrects)
+		e3_stage_progress(s, s->preds, s->head.frames, ", waiting for corrections");
+	return more;
+}
+
+static int take_pred(e3_export *x, e3_stage *s, e3_pred *pred, e3_err *err)
+{
+	if (e3_export_add(x, pred, err))
 		return -1;
 	e3_latency_add(&s->latency, pred->s.t_capture, e3_now_utc());
 	const e3_export_facts *f = e3_export_facts_of(x);
@@ -18,13 +29,16 @@ static int read_stream(e3_export *x, e3_stage *s, e3_err *err)
 {
 	e3_msg msg;
 	e3_pred pred = {0};
-	int rc = 0, more = 1;
-	while (!rc && (more = e3_stage_next(s, &msg, err)) > 0)
+	e3_hold *h = e3_hold_open(1U << E3_PRED, err);
+	int rc = h ? 0 : -1, more = 1;
+	while (!rc && (more = e3_hold_read(h, next, s, &msg, err)) > 0)
 		if (msg.kind == E3_HEAD)
 			rc = e3_export_head(x, &s->head, err);
 		else if (msg.kind == E3_PRED)
-			rc = take_pred(x, s, &pred, &msg, err);
+			rc =
+				e3_pred_decode(&msg, &pred, err) || e3_hold_pred(h, &pred, err) || take_pred(x, s, &pred, err) ? -1 : 0;
 	e3_pred_release(&pred);
+	e3_hold_close(h);
 	return rc || more < 0 ? -1 : 0;
 }
 

@@ -66,6 +66,19 @@ FILE *e3_spool(e3_err *err)
 	return f;
 }
 
+int e3_spool_write(FILE *f, const void *from, size_t n, e3_err *err)
+{
+	return fwrite(from, 1, n, f) == n ? 0 : e3_fail_sys(err, "writing to a temporary file (TMPDIR chooses where)");
+}
+
+int e3_spool_read(FILE *f, void *to, size_t n, e3_err *err)
+{
+	if (fread(to, 1, n, f) == n)
+		return 0;
+	return ferror(f) ? e3_fail_sys(err, "reading a temporary file")
+					 : e3_fail(err, "reading a temporary file: it ends early");
+}
+
 int e3_map_open(e3_map *map, const char *path, e3_err *err)
 {
 	struct stat st;

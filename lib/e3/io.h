@@ -45,6 +45,9 @@ int e3_file_write(e3_file *file, const void *from, size_t n, e3_err *err);
 
 /* A nameless temporary file (in $TMPDIR, else /tmp) for spooling; closed by fclose. NULL on failure. */
 FILE *e3_spool(e3_err *err);
+/* fwrite and fread of n bytes of it, checked. */
+int e3_spool_write(FILE *f, const void *from, size_t n, e3_err *err);
+int e3_spool_read(FILE *f, void *to, size_t n, e3_err *err);
 
 /* A read-only memory map of a whole regular file. An empty file maps to data = NULL, size = 0. */
 typedef struct e3_map {

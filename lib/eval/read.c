@@ -1,6 +1,6 @@
 /* eval: reading one input: pairs each prediction with its truth and passes both to the tasks. */
 #include "eval/tasks.h"
-#include "e3/stream.h"
+#include "e3/hold.h"
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -13,6 +13,8 @@ typedef struct run {
 	const e3_eval_options *o;
 	e3_eval_seq *s;
 	eval_truth *truth; /* from a file; NULL: from the stream */
+	e3_in *in;
+	e3_hold *hold;
 	void *state[E3_EVAL_TASKS];
 	e3_pred pending_pred[WAITING];
 	e3_truth pending_truth[WAITING];
@@ -157,7 +159,7 @@ static int take_pred(run *r, const e3_msg *msg, e3_err *err)
 	if (r->n_pending_pred == WAITING)
 		drop_pred(r);
 	e3_pred *p = &r->pending_pred[r->n_pending_pred];
-	if (e3_pred_decode(msg, p, err))
+	if (e3_pred_decode(msg, p, err) || e3_hold_pred(r->hold, p, err))
 		return -1;
 	int64_t k = r->s->frames++;
 	if (!r->truth) {
@@ -212,20 +214,29 @@ static int take(run *r, const e3_msg *msg, e3_err *err)
 	}
 }
 
+/* A stop is an end here: what came until then is scored. The reason stays in err. */
+static int next(void *from, e3_msg *msg, e3_err *err)
+{
+	run *r = from;
+	int more = e3_in_next(r->in, msg, err);
+	r->s->interrupted = more < 0 && eval_stopped(r->o);
+	return r->s->interrupted ? 0 : more;
+}
+
 static int read_stream(run *r, const char *input, e3_err *err)
 {
-	e3_in *in = e3_in_open(input, &r->o->stream, err);
 	e3_msg msg;
-	int rc = in ? 1 : -1;
-	while (rc > 0 && (rc = e3_in_next(in, &msg, err)) > 0) {
+	int rc = 1;
+	const unsigned kinds = 1U << E3_PRED | 1U << E3_TRUTH | 1U << E3_END;
+	if (!(r->in = e3_in_open(input, &r->o->stream, err)) || !(r->hold = e3_hold_open(kinds, err)))
+		return -1;
+	while (rc > 0 && (rc = e3_hold_read(r->hold, next, r, &msg, err)) > 0) {
 		if (take(r, &msg, err))
 			rc = -1;
 		else if (r->o->progress)
 			r->o->progress(r->s->name, r->s->frames);
 	}
-	e3_in_close(in);
-	r->s->interrupted = rc < 0 && eval_stopped(r->o) && r->s->frames > 0;
-	return rc < 0 && !r->s->interrupted ? -1 : 0;
+	return rc < 0 || (r->s->interrupted && r->s->frames == 0) ? -1 : 0;
 }
 
 /* A trajectory file in place of predictions: only poses. */
@@ -281,6 +292,8 @@ static void release(run *r)
 	for (int k = 0; k < WAITING; k++)
 		e3_pred_release(&r->pending_pred[k]), e3_truth_release(&r->pending_truth[k]);
 	eval_truth_close(r->truth);
+	e3_hold_close(r->hold);
+	e3_in_close(r->in);
 	e3_resampler_release(&r->resampler);
 	free(r->depth), free(r->pixels);
 }

@@ -2,7 +2,7 @@
  * run in its place; frame by frame, in order. */
 #include "eval/tasks.h"
 #include "e3/checkpoint.h"
-#include "e3/stream.h"
+#include "e3/hold.h"
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
@@ -15,6 +15,7 @@ struct eval_truth {
 	e3_truth now; /* the truth returned last or, for streams, to be returned next */
 	/* stream */
 	e3_in *in;
+	e3_hold *hold;
 	bool ended, ahead; /* `ahead`: `now` was not returned yet */
 	e3_pred other;     /* with `against`: `now` borrows its depth */
 	/* safetensors */
@@ -23,6 +24,9 @@ struct eval_truth {
 	/* trajectory */
 	e3_traj traj;
 };
+
+/* The messages of a stream that say the truth. */
+static int wanted(const eval_truth *t) { return t->o->against ? E3_PRED : E3_TRUTH; }
 
 int eval_frame_truth_of(const e3_truth *t, eval_frame_truth *to, e3_err *err)
 {
@@ -65,7 +69,7 @@ eval_truth *eval_truth_open(const char *path, const e3_eval_options *o, e3_err *
 	if (!rc && o->against && t->kind != EVAL_STREAM)
 		rc = e3_fail(err, "comparing with %s: expected a stream of predictions", path);
 	else if (!rc && t->kind == EVAL_STREAM)
-		rc = (t->in = e3_in_open(path, &o->stream, err)) ? 0 : -1;
+		rc = (t->hold = e3_hold_open(1U << wanted(t), err)) && (t->in = e3_in_open(path, &o->stream, err)) ? 0 : -1;
 	else if (!rc && t->kind == EVAL_SAFETENSORS)
 		rc = open_tensors(t, err);
 	else if (!rc)
@@ -82,7 +86,7 @@ static int decode_now(eval_truth *t, const e3_msg *msg, e3_err *err)
 {
 	if (!t->o->against)
 		return e3_truth_decode(msg, &t->now, err);
-	if (e3_pred_decode(msg, &t->other, err))
+	if (e3_pred_decode(msg, &t->other, err) || e3_hold_pred(t->hold, &t->other, err))
 		return -1;
 	const e3_pred *p = &t->other;
 	t->now = (e3_truth){.i = p->s.i, .w = p->w, .h = p->h, .depth = p->depth, .has_pose = p->has_pose};
@@ -96,10 +100,10 @@ static int stream_at(eval_truth *t, int64_t i, eval_frame_truth *to, e3_err *err
 	e3_msg msg;
 	int rc = 1;
 	while (!t->ended && !(t->ahead && t->now.i >= i)) {
-		if ((rc = e3_in_next(t->in, &msg, err)) < 0)
+		if ((rc = e3_hold_read(t->hold, e3_hold_from_in, t->in, &msg, err)) < 0)
 			return e3_fail_in(err, "the truth");
 		t->ended = rc == 0;
-		if (rc == 0 || msg.kind != (t->o->against ? E3_PRED : E3_TRUTH) || e3_msg_index(&msg) < i)
+		if (rc == 0 || msg.kind != wanted(t) || e3_msg_index(&msg) < i)
 			continue;
 		if (decode_now(t, &msg, err))
 			return e3_fail_in(err, "the truth: %s", t->path);
@@ -181,6 +185,7 @@ void eval_truth_close(eval_truth *t)
 	if (t->o->against)
 		t->now.depth = NULL;
 	e3_pred_release(&t->other), e3_truth_release(&t->now);
+	e3_hold_close(t->hold);
 	e3_in_close(t->in);
 	if (t->ckpt)
 		e3_ckpt_close(t->ckpt);

@@ -1,4 +1,4 @@
-/* export: what the formats share: the pose of a frame, a checked flush, temporary files. */
+/* export: what the formats share: the pose of a frame, a checked flush. */
 #include "export/writer.h"
 
 int e3_export_frame_init(e3_export_frame *frame, const e3_pred *pred, e3_err *err)
@@ -18,17 +18,4 @@ int e3_writer_flush(e3_format_writer *w, e3_err *err)
 	if (w->file.f && (fflush(w->file.f) || ferror(w->file.f)))
 		return e3_fail_sys(err, "writing: %s", w->file.path);
 	return 0;
-}
-
-int e3_spool_write(FILE *f, const void *from, size_t n, e3_err *err)
-{
-	return fwrite(from, 1, n, f) == n ? 0 : e3_fail_sys(err, "writing to a temporary file (TMPDIR chooses where)");
-}
-
-int e3_spool_read(FILE *f, void *to, size_t n, e3_err *err)
-{
-	if (fread(to, 1, n, f) == n)
-		return 0;
-	return ferror(f) ? e3_fail_sys(err, "reading a temporary file")
-					 : e3_fail(err, "reading a temporary file: it ends early");
 }

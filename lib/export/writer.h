@@ -59,10 +59,6 @@ int e3_export_frame_init(e3_export_frame *frame, const e3_pred *pred, e3_err *er
 /* fflush, checked, so that a full disk is noticed before any output appears. */
 int e3_writer_flush(e3_format_writer *w, e3_err *err);
 
-/* fwrite and fread of n bytes of a temporary file (e3_spool), checked. */
-int e3_spool_write(FILE *f, const void *from, size_t n, e3_err *err);
-int e3_spool_read(FILE *f, void *to, size_t n, e3_err *err);
-
 /* --- frames.c: predictions on disk, replayed in order as often as wanted --- */
 
 enum { E3_PART_RGB = 1, E3_PART_DEPTH = 2, E3_PART_POINTS = 4, E3_PART_CONF = 8 /* of depth and of points */ };

@@ -1,0 +1,112 @@
+#!/usr/bin/env bats
+# Corrections (e3-stream(5), correct) in all that reads predictions: what comes out is what comes out of a stream whose predictions
+# were corrected by numpy (tests/correct_stream.py) before.
+load common
+
+prepare() {
+	mkdir "$T/tmp"
+	export TMPDIR=$T/tmp
+	cd "$T" || return 1
+}
+stream() { /usr/bin/python3 -B "$ROOT/tests/make_pred.py" "$@"; }
+correct() { /usr/bin/python3 -B "$ROOT/tests/correct_stream.py" "$@"; }
+check() { /usr/bin/python3 -B "$ROOT/tests/export_check.py" "$@"; }
+edit() { /usr/bin/python3 -B "$ROOT/tests/edit_stream.py" "$@"; }
+# Frames 1 to 2 turned by 90 degrees about z, 3 to 4 by 180 about x; 0 and 5 stay: numbers that f32 holds exactly
+turns=("1,2,2,0,0,1,1,8,-4,0.5" "3,4,0.5,1,0,0,0,-3,0.25,16")
+
+@test "e3-export: every format holds the corrected predictions" {
+	stream x.e3 frames=6 src_w=640 src_h=480
+	correct x.e3 corrected.e3 applied.e3 "${turns[@]}"
+	all=(--glb x.glb --ply x.ply --ply-frame --tum t --kitti k --intrinsics-txt i --intrinsics source --npz x.npz --depth d --depth-color c
+		--depth-pfm p --run-json run.json)
+	e3-export -q "${all[@]}" corrected.e3
+	check points x.glb applied.e3
+	check cameras x.glb applied.e3
+	check ply x.ply applied.e3
+	check trajectory applied.e3 t k i source
+	check npz x.npz applied.e3 0 loose
+	check depth applied.e3 d
+	check depth-color applied.e3 c
+	check run-json run.json applied.e3
+	for f in p/*.pfm; do cp "$f" "ours-${f##*/}"; done
+	rm -r p
+	e3-export -q --depth-pfm p applied.e3
+	for f in p/*.pfm; do cmp "$f" "ours-${f##*/}"; done
+	e3-export -q --glb x.glb --points depth corrected.e3
+	check points x.glb applied.e3 20 depth
+	# the corrections did something, and none of it is left in the temporary folder
+	fails 1 "positions" -- /usr/bin/python3 -B "$ROOT/tests/export_check.py" ply x.ply x.e3
+	[ -z "$(ls tmp)" ]
+}
+
+@test "e3-export: a corrected stream on a pipe; one that is announced and never corrected" {
+	stream x.e3 frames=6
+	correct x.e3 corrected.e3 applied.e3 "${turns[@]}"
+	e3-export -q --ply a.ply corrected.e3
+	e3-export -q --ply - <corrected.e3 | cmp - a.ply
+	edit x.e3 announced.e3 'm[0][1]["corrects"] = 1'
+	e3-export -q --glb a.glb --tum a.tum x.e3
+	e3-export -q --glb b.glb --tum b.tum announced.e3
+	cmp a.glb b.glb
+	cmp a.tum b.tum
+}
+
+@test "e3-export: SIGINT: the frames so far, corrected as far as is known" {
+	stream x.e3 frames=6
+	correct x.e3 corrected.e3 applied.e3 "${turns[@]}"
+	mkfifo in
+	e3-export -q --ply a.ply --tum a.tum in &
+	pid=$!
+	exec 7>in
+	head -c -10 corrected.e3 >&7
+	wait_until 10 all_read in
+	kill -INT $pid
+	rc=0
+	wait $pid || rc=$?
+	exec 7>&-
+	[ "$rc" -eq 130 ]
+	[ "$(grep -vc '^#' a.tum)" -eq 6 ]
+	check ply a.ply applied.e3
+}
+
+@test "e3-eval: figures of corrected predictions, in the stream itself and as the other side" {
+	/usr/bin/python3 -B "$ROOT/tests/eval_stream.py" write perfect.e3
+	bend=("0,1,1.5,0.1,-0.2,0.3,0.9,1,2,-1" "3,4,0.7,0.5,0.1,0,0.8,-2,0,0.5")
+	correct perfect.e3 unused bent.e3 "${bend[@]/#//}"
+	correct bent.e3 corrected.e3 back.e3 "${bend[@]}"
+	e3-eval --json --align metric bent.e3 >bent.json
+	e3-eval --json --align metric corrected.e3 >corrected.json
+	e3-eval --json --align metric back.e3 >back.json
+	e3-eval --json --align metric --against corrected.e3 perfect.e3 >against.json
+	/usr/bin/python3 - <<-'PY'
+		import json
+		at = {n: json.load(open(n + ".json"))["sequences"][0] for n in ("bent", "corrected", "back", "against")}
+		ate = {n: s["pose"]["Sim(3)"]["ate"] for n, s in at.items()}
+		rel = {n: s["video_depth"]["metric"]["abs_rel"] for n, s in at.items()}
+		print(ate, rel)
+		assert ate["bent"] > 0.1 and rel["bent"] > 0.1
+		assert ate["corrected"] < 1e-6 and ate["back"] < 1e-6 and ate["against"] < 1e-6
+		assert rel["corrected"] < 1e-6 and rel["back"] < 1e-6 and rel["against"] < 1e-6
+		assert at["corrected"]["frames"] == at["corrected"]["frames_with_pose"] == 6
+	PY
+	[ -z "$(ls tmp)" ]
+}
+
+@test "a correction that the head did not announce is refused" {
+	stream x.e3 frames=6
+	correct x.e3 corrected.e3 applied.e3 "${turns[@]}"
+	edit corrected.e3 bad.e3 'm[0][1].pop("corrects")'
+	for tool in "e3-export --tum t" e3-eval e3-evict-stats e3-dump; do
+		fails 1 "a correct, but the head does not announce corrections (corrects)" -- $tool bad.e3
+	done
+	fails 1 "a correct, but the head does not announce corrections (corrects)" -- e3-cat bad.e3 out.e3
+	[ ! -e t ]
+	[ ! -e out.e3 ]
+}
+
+@test "a temporary folder that cannot be written is an error, where something has to wait" {
+	stream x.e3 frames=6
+	correct x.e3 corrected.e3 applied.e3 "${turns[@]}"
+	TMPDIR=$T/missing fails 1 "temporary file" -- e3-eval corrected.e3
+}
