@@ -210,6 +210,35 @@ static void the_header_describes_the_session(void **state)
 	unlink(path_of("a"));
 }
 
+/* Older programs read what they know: a file is of version 2 only with a key that version 1 does not have. */
+static void a_file_has_the_lowest_version_that_says_all(void **state)
+{
+	static const char key[] = "\"segment\":8";
+	e3_infer_options o = options_of(&hows[0]);
+	e3_err err = {""};
+	for (int segment = 0; segment <= 8; segment += 8) {
+		stream t;
+		size_t n;
+		o.segment = segment;
+		stream_open(dev, &t, &custom_tall, &o);
+		stream_step(&t, 0);
+		save(&t, path_of("a"));
+		uint8_t *bytes = contents(path_of("a"), &n);
+		assert_int_equal(e3_le32(bytes + 8), segment ? 2 : 1);
+		assert_int_equal(memmem(bytes + 16, e3_le32(bytes + 12), key, sizeof key - 1) != NULL, segment > 0);
+		e3_saved_file *file = e3_saved_memory(bytes, n, &err);
+		assert_non_null(file);
+		assert_int_equal(e3_saved_head(file)->o.segment, segment);
+		e3_saved_close(file);
+		bytes[8] = 3;
+		assert_null(e3_saved_memory(bytes, n, &err));
+		assert_non_null(strstr(err.text, "version 3; this program reads versions 1 to 2"));
+		free(bytes);
+		stream_close(&t);
+	}
+	unlink(path_of("a"));
+}
+
 /* A second, smaller budget: the surplus leaves after the next frame. */
 static void a_resumed_session_may_have_another_budget(void **state)
 {
@@ -451,6 +480,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_resumed_session_gives_the_same_bits),
 		cmocka_unit_test(the_header_describes_the_session),
+		cmocka_unit_test(a_file_has_the_lowest_version_that_says_all),
 		cmocka_unit_test(a_resumed_session_may_have_another_budget),
 		cmocka_unit_test(results_of_a_frozen_session_do_not_depend_on_order),
 		cmocka_unit_test(a_session_of_another_network_or_device_is_refused),

@@ -10,7 +10,9 @@
 
 #include "e3/infer.h"
 
-#define E3_SAVED_VERSION 1
+/* The newest. A file is written in the lowest version that has all that it says: older programs read it, or refuse it.
+ */
+#define E3_SAVED_VERSION 2
 
 /* Where in its stream a session stands. The session itself does not know: the caller keeps this, saves it with the
  * session and gets it back. */

@@ -112,11 +112,12 @@ static void describe(const e3_session *s, const e3_stream_position *position, e3
 static int put_head(writer *w, const e3_saved *x, e3_err *err)
 {
 	uint8_t prefix[E3_SAVED_PREFIX];
+	uint32_t version;
 	e3_buf json = {0};
-	if (e3_saved_head_write(x, &json, err))
+	if (e3_saved_head_write(x, &json, &version, err))
 		return -1;
 	memcpy(prefix, E3_SAVED_MAGIC, 8);
-	e3_put_le32(prefix + 8, E3_SAVED_VERSION), e3_put_le32(prefix + 12, (uint32_t)json.len);
+	e3_put_le32(prefix + 8, version), e3_put_le32(prefix + 12, (uint32_t)json.len);
 	int rc = put(w, prefix, sizeof prefix, err) || put(w, json.data, json.len, err) || put_sum(w, err);
 	e3_buf_release(&json);
 	return rc ? -1 : 0;

@@ -11,8 +11,9 @@ enum { E3_SAVED_PREFIX = 16, E3_SAVED_HEAD_MOST = 64 << 10, E3_SAVED_CHUNK = 1 <
 
 extern const char *const e3_saved_types[]; /* in the order of e3_dtype */
 
-/* saved_head.c: the header as JSON, and back; every value is checked for its range and against the others. */
-int e3_saved_head_write(const e3_saved *x, e3_buf *json, e3_err *err);
+/* saved_head.c: the header as JSON, with the lowest version that has all that it says; and back: every value is checked
+ * for its range and against the others. */
+int e3_saved_head_write(const e3_saved *x, e3_buf *json, uint32_t *version, e3_err *err);
 int e3_saved_head_read(const char *json, size_t n, e3_saved *x, e3_err *err);
 /* Bytes of everything after the header's checksum; 0 when no file can be so large. */
 uint64_t e3_saved_body(const e3_saved *x);

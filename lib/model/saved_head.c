@@ -11,7 +11,8 @@ const char *const e3_saved_types[] = {"f32", "bf16", "f16"};
 static const char *const kinds[] = {"fraction", "frames", "tokens", "bytes"};
 
 /* One key: an integer in [min, max], one of several words (as its index), a number, a text, a list of integers (one
- * for each layer), a policy by its name. */
+ * for each layer), a policy by its name. An integer may be optional: older files do not have it, and it is written only
+ * when it is not what its absence means. */
 typedef struct field {
 	enum { WHOLE, WORD, REAL, TEXT, LIST, POLICY } type;
 	const char *key;
@@ -19,25 +20,32 @@ typedef struct field {
 	double min, max; /* WORD: max is the highest index */
 	const char *const *words;
 	size_t n;
+	bool optional;
+	int64_t absent; /* what the absence of an optional one means */
 } field;
 
 /* The numbers of a header, all of one type; the rest is read straight into e3_saved. */
 typedef struct flat {
 	int64_t width, height, layers, heads, head_dim, tokens, t, peak, kind, type, compat, frames, camera_frames;
 	int64_t caches, cam_heads, cam_head_dim, cam_keys, cam_frames, first_i, last_i, shift_i, first_crc, last_crc,
-		truths, fit, poses;
+		truths, fit, poses, segment;
 	char fingerprint[17];
 } flat;
 
-enum { FIELDS = 38 };
+enum { FIELDS = 39 };
 
 #define WHOLE_OF(key, at, min, max) \
 	{ \
-		WHOLE, key, at, min, max, NULL, 0 \
+		WHOLE, key, at, min, max, NULL, 0, false, 0 \
+	}
+/* For keys that version 1 does not have: a file with one of them is of version 2. */
+#define LATER_OF(key, at, min, max, absent) \
+	{ \
+		WHOLE, key, at, min, max, NULL, 0, true, absent \
 	}
 #define TEXT_OF(key, at) \
 	{ \
-		TEXT, key, at, 0, 0, NULL, sizeof(at) \
+		TEXT, key, at, 0, 0, NULL, sizeof(at), false, 0 \
 	}
 
 static void table_of(flat *f, e3_saved *x, field out[FIELDS])
@@ -47,7 +55,7 @@ static void table_of(flat *f, e3_saved *x, field out[FIELDS])
 		TEXT_OF("model", x->model),
 		TEXT_OF("fingerprint", f->fingerprint),
 		TEXT_OF("device", x->device),
-		{WORD, "type", &f->type, 0, 2, e3_saved_types, 0},
+		{WORD, "type", &f->type, 0, 2, e3_saved_types, 0, false, 0},
 		WHOLE_OF("width", &f->width, 1, 65535),
 		WHOLE_OF("height", &f->height, 1, 65535),
 		WHOLE_OF("layers", &f->layers, 1, E3_MAX_LAYERS),
@@ -56,12 +64,12 @@ static void table_of(flat *f, e3_saved *x, field out[FIELDS])
 		WHOLE_OF("tokens_per_frame", &f->tokens, 1, 1 << 20),
 		WHOLE_OF("t", &f->t, 1, E3_HOLE),
 		WHOLE_OF("peak_tokens", &f->peak, 0, index),
-		{LIST, "slots", x->slots, 0, E3_HOLE - 1.0, NULL, 0},
-		{LIST, "holes", x->holes, 0, E3_HOLE - 1.0, NULL, 0},
-		{POLICY, "policy", &x->o.policy, 0, 0, NULL, 0},
-		{WORD, "budget_kind", &f->kind, 0, E3_BUDGET_BYTES, kinds, 0},
-		{REAL, "budget", &x->o.budget, 0, 1e300, NULL, 0},
-		{REAL, "temperature", &x->o.temperature, 1e-6, 1e6, NULL, 0},
+		{LIST, "slots", x->slots, 0, E3_HOLE - 1.0, NULL, 0, false, 0},
+		{LIST, "holes", x->holes, 0, E3_HOLE - 1.0, NULL, 0, false, 0},
+		{POLICY, "policy", &x->o.policy, 0, 0, NULL, 0, false, 0},
+		{WORD, "budget_kind", &f->kind, 0, E3_BUDGET_BYTES, kinds, 0, false, 0},
+		{REAL, "budget", &x->o.budget, 0, 1e300, NULL, 0, false, 0},
+		{REAL, "temperature", &x->o.temperature, 1e-6, 1e6, NULL, 0, false, 0},
 		WHOLE_OF("compat", &f->compat, 0, E3_COMPAT_ALL),
 		WHOLE_OF("frames", &f->frames, -1, index),
 		WHOLE_OF("camera_frames", &f->camera_frames, 2, 1 << 20),
@@ -75,12 +83,13 @@ static void table_of(flat *f, e3_saved *x, field out[FIELDS])
 		WHOLE_OF("last_i", &f->last_i, 0, index),
 		WHOLE_OF("first_crc", &f->first_crc, 0, UINT32_MAX),
 		WHOLE_OF("last_crc", &f->last_crc, 0, UINT32_MAX),
-		{REAL, "last_pts", &x->position.last_pts, -1e300, 1e300, NULL, 0},
+		{REAL, "last_pts", &x->position.last_pts, -1e300, 1e300, NULL, 0, false, 0},
 		WHOLE_OF("shift_i", &f->shift_i, -index, index),
-		{REAL, "shift_pts", &x->position.shift_pts, -1e300, 1e300, NULL, 0},
+		{REAL, "shift_pts", &x->position.shift_pts, -1e300, 1e300, NULL, 0, false, 0},
 		WHOLE_OF("truths", &f->truths, 0, index),
 		WHOLE_OF("fit", &f->fit, 0, 255),
 		TEXT_OF("source", x->position.source),
+		LATER_OF("segment", &f->segment, 0, index, 0),
 	};
 	memcpy(out, table, sizeof table);
 }
@@ -108,7 +117,9 @@ static json_t *value_of(const field *f, int64_t layers)
 	}
 }
 
-int e3_saved_head_write(const e3_saved *x, e3_buf *json, e3_err *err)
+static bool left_out(const field *f) { return f->optional && *(const int64_t *)f->at == f->absent; }
+
+int e3_saved_head_write(const e3_saved *x, e3_buf *json, uint32_t *version, e3_err *err)
 {
 	const e3_infer_options *o = &x->o;
 	const e3_stream_position *p = &x->position;
@@ -138,14 +149,20 @@ int e3_saved_head_write(const e3_saved *x, e3_buf *json, e3_err *err)
 		.last_crc = p->last_crc,
 		.truths = p->truths,
 		.fit = p->fit,
-		.poses = !!(o->outputs & E3_OUT_POSE)};
+		.poses = !!(o->outputs & E3_OUT_POSE),
+		.segment = o->segment};
 	snprintf(f.fingerprint, sizeof f.fingerprint, "%016" PRIx64, x->fingerprint);
 	field table[FIELDS];
 	table_of(&f, &copy, table);
 	json_t *object = json_object();
 	int rc = object ? 0 : -1;
-	for (int k = 0; !rc && table[k].key; k++)
+	*version = 1;
+	for (int k = 0; !rc && table[k].key; k++) {
+		if (left_out(&table[k]))
+			continue;
+		*version = table[k].optional ? E3_SAVED_VERSION : *version;
 		rc = json_object_set_new(object, table[k].key, value_of(&table[k], f.layers));
+	}
 	char *text = rc ? NULL : json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(17));
 	json_decref(object);
 	if (!text)
@@ -201,6 +218,10 @@ static int read_policy(const field *f, const json_t *v, e3_err *err)
 
 static int read_field(const field *f, const json_t *v, int64_t layers, e3_err *err)
 {
+	if (f->optional && !v) {
+		*(int64_t *)f->at = f->absent;
+		return 0;
+	}
 	switch (f->type) {
 	case LIST:
 		return read_list(f, v, layers, err);
@@ -231,6 +252,7 @@ static void unflatten(const flat *f, e3_saved *x)
 	x->t = f->t, x->peak_tokens = (uint64_t)f->peak;
 	x->o.budget_kind = (e3_budget_kind)f->kind, x->o.cached = (e3_dtype)f->type;
 	x->o.compat = (int)f->compat, x->o.frames = f->frames, x->o.camera_frames = (int)f->camera_frames;
+	x->o.segment = f->segment;
 	x->o.outputs = f->poses ? E3_OUT_POSE : 0;
 	x->camera_caches = (int)f->caches, x->camera_heads = (int)f->cam_heads, x->camera_head_dim = (int)f->cam_head_dim;
 	x->camera_keys = (int)f->cam_keys, x->camera_frames = (int)f->cam_frames;

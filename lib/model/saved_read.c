@@ -54,8 +54,8 @@ static int get_head(e3_saved_file *file, e3_err *err)
 	if (memcmp(prefix, E3_SAVED_MAGIC, 8) != 0)
 		return e3_fail(err, "is not a cache that e3-infer saved");
 	uint32_t version = e3_le32(prefix + 8), n = e3_le32(prefix + 12);
-	if (version != E3_SAVED_VERSION)
-		return e3_fail(err, "version %" PRIu32 "; this program reads version %d", version, E3_SAVED_VERSION);
+	if (version < 1 || version > E3_SAVED_VERSION)
+		return e3_fail(err, "version %" PRIu32 "; this program reads versions 1 to %d", version, E3_SAVED_VERSION);
 	if (n > E3_SAVED_HEAD_MOST || n + (uint64_t)E3_SAVED_PREFIX + 4 > file->size)
 		return e3_fail(err, "damaged: a header of %" PRIu32 " bytes in a file of %" PRIu64, n, file->size);
 	char *json = e3_alloc(n, 1, "header", err);
