@@ -110,3 +110,49 @@ turns=("1,2,2,0,0,1,1,8,-4,0.5" "3,4,0.5,1,0,0,0,-3,0.25,16")
 	correct x.e3 corrected.e3 applied.e3 "${turns[@]}"
 	TMPDIR=$T/missing fails 1 "temporary file" -- e3-eval corrected.e3
 }
+
+kinds() { e3-dump "$1" | cut -d' ' -f1 | uniq -c | awk '{ printf "%s%s ", $2, ($1 > 1 ? "*" $1 : "") }'; }
+
+@test "e3-cat --take reads on for the corrections of what it took, and of nothing else" {
+	stream x.e3 frames=6
+	correct x.e3 corrected.e3 applied.e3 "${turns[@]}"
+	for skip in 0 1 3; do
+		e3-cat --skip $skip --take 2 corrected.e3 part.e3
+		e3-cat --skip $skip --take 2 applied.e3 part-applied.e3
+		e3-export -q --ply a.ply --tum a.tum part.e3
+		e3-export -q --ply b.ply --tum b.tum part-applied.e3
+		cmp a.ply b.ply
+		[ "$(grep -vc '^#' a.tum)" -eq 2 ]
+	done
+	# the last one: frames 3 and 4; the wrong and the right correction of them
+	[ "$(kinds part.e3)" = "head pred*2 correct*2 end " ]
+	# the index of the second is beyond the part: it counts as no frame
+	e3-cat --take 3 part.e3 again.e3
+	cmp part.e3 again.e3
+	e3-dump part.e3 | grep -q '^correct .* i=5 from=3 to=4 '
+	# without corrections, or with none announced, the input ends at once
+	[ "$(head -c $(($(stat -c %s x.e3) - 1)) x.e3 | e3-cat --take 2 - part.e3; kinds part.e3)" = "head pred*2 end " ]
+	fails 1 "truncated" -- e3-cat --take 2 <(head -c -1 corrected.e3) o.e3
+}
+
+@test "e3-cat --then: numbers of segments go on, and corrections come after joining" {
+	stream x.e3 frames=6
+	numbered='
+n = 0
+for k, f in m:
+    if k == 3: f.update(segment=n // 2 + START, world=[1.0, 0, 0, 0, 1, 0, 0, 0]); n += 1'
+	edit x.e3 one.e3 "${numbered/START/0}"
+	later='
+m[0][1].update(seen=6, after=5)
+for k, f in m:
+    if k == 3: f["i"] += 6'
+	edit x.e3 two.e3 "${numbered/START/2}$later"
+	e3-cat one.e3 --then two.e3 both.e3
+	[ "$(e3-dump both.e3 | sed -n 's/^pred.* segment=\([0-9]*\) .*/\1/p' | tr '\n' ' ')" = "0 0 1 1 2 2 2 2 3 3 4 4 " ]
+	edit x.e3 two.e3 "${numbered/START/1}$later"
+	fails 1 "joining: two.e3: frame 6 is of segment 1, but segment 2 came before" -- e3-cat one.e3 --then two.e3 both.e3
+	edit x.e3 two.e3 "${numbered/START/2}$later"$'\nm[0][1]["corrects"] = 1'
+	fails 1 "joining: two.e3: announces corrections, which one.e3 does not: join first, then correct" -- e3-cat one.e3 --then two.e3 both.e3
+	edit one.e3 first.e3 'm[0][1]["corrects"] = 1'
+	e3-cat first.e3 --then two.e3 both.e3
+}

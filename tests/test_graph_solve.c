@@ -9,8 +9,8 @@ static e3_graph_report solve(e3_graph *g, const char *what)
 	e3_err err = {""};
 	if (e3_graph_solve(g, &r, &err))
 		fail_msg("%s", err.text);
-	printf("# %-44s %d steps, %d loops, %d refused, residual %.2e to %.2e, %.1f ms\n", what, r.steps, r.loops, r.refused,
-		r.before, r.after, 1000 * r.seconds);
+	printf("# %-44s %d steps, %d loops, %d refused, residual %.2e to %.2e, %.1f ms\n", what, r.steps, r.loops,
+		r.refused, r.before, r.after, 1000 * r.seconds);
 	return r;
 }
 

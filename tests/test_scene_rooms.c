@@ -95,8 +95,8 @@ static void walls_and_doors(void **state)
 		}
 	}
 	scene_row_close(&row);
-	printf("# of %zu pixels %zu show the first room, %zu the second, %zu the doorway; largest relative error %.1e\n", pixels,
-		seen[ROOM_FIRST], seen[ROOM_SECOND], seen[ROOM_DOOR], worst);
+	printf("# of %zu pixels %zu show the first room, %zu the second, %zu the doorway; largest relative error %.1e\n",
+		pixels, seen[ROOM_FIRST], seen[ROOM_SECOND], seen[ROOM_DOOR], worst);
 	assert_true(worst < 1e-9);
 	assert_true(seen[ROOM_DOOR] > pixels / 200 && seen[ROOM_FIRST] > pixels / 4 && seen[ROOM_SECOND] > pixels / 4);
 }
@@ -135,8 +135,8 @@ static void the_walk_goes_round_both_rooms(void **state)
 		}
 		assert_int_equal(at, 4);
 	}
-	printf("# never nearer than %.3f m to a wall; turns by up to %.3f a frame; ends within %.4f m of the start\n", nearest,
-		turned, end);
+	printf("# never nearer than %.3f m to a wall; turns by up to %.3f a frame; ends within %.4f m of the start\n",
+		nearest, turned, end);
 	assert_true(nearest > 0.15 && turned < 0.1 && end < 1e-9);
 }
 
@@ -284,7 +284,7 @@ static void endless_walks_return(void **state)
 		e3_scene_render(s, i, NULL, NULL, pose);
 		double away = sqrt((double)pose[0] * pose[0] + (double)pose[1] * pose[1] + (double)pose[2] * pose[2]) *
 			e3_scene_describe(s)->metres;
-		near += away < 1, far += away > e3_scene_describe(s)->room[0];
+		near += away<1, far += away> e3_scene_describe(s)->room[0];
 	}
 	e3_scene_close(s);
 	printf("# of 200 frames, two rounds, %d are within a metre of the first, %d in the second room\n", near, far);

@@ -31,9 +31,11 @@ typedef struct cat {
 	const char *part[CAT_PARTS]; /* the input, then what --then names */
 	int n_parts;
 	cat_join *in;
-	bool headed;
+	bool headed, corrects; /* the head was sent; it announces corrections */
+	bool tail;             /* the wanted part is over: only corrections of it are of interest */
 	int64_t seen, last;    /* distinct indices so far, and the highest */
 	int64_t first_kept;    /* index; -1: none yet */
+	int64_t last_kept;
 	int64_t frames, preds; /* sent */
 } cat;
 
@@ -154,8 +156,11 @@ static int send_all(cat *c, const parcel *p, e3_err *err)
 /* Where a frame index stands: before what is wanted, in it, or beyond it. */
 typedef enum place { BEFORE, WITHIN, BEYOND } place;
 
-static place place_of(cat *c, int64_t i)
+static place place_of(cat *c, const e3_msg *msg)
 {
+	int64_t i = e3_msg_index(msg);
+	if (msg->kind == E3_EDGE || msg->kind == E3_CORRECT) /* their index may be of a frame that is not in the stream */
+		i = i < c->last ? i : c->last;
 	if (i > c->last) {
 		c->last = i, c->seen++;
 		if (c->seen == c->skip + 1)
@@ -163,6 +168,7 @@ static place place_of(cat *c, int64_t i)
 	}
 	if (c->take >= 0 && c->seen > c->skip + c->take)
 		return BEYOND;
+	c->last_kept = c->last;
 	return c->first_kept >= 0 && i >= c->first_kept ? WITHIN : BEFORE;
 }
 
@@ -181,6 +187,7 @@ static int send_head(cat *c, const e3_msg *msg, e3_err *err)
 		return -1;
 	int64_t frames = count_kept(c, head.frames);
 	bool changed = frames != head.frames;
+	c->corrects = head.corrects;
 	e3_head_release(&head);
 	if (send_all(c, &(parcel){.msg = msg, .counted = changed, .frames = frames}, err))
 		return -1;
@@ -211,6 +218,17 @@ static int forward(cat *c, const e3_msg *msg, e3_err *err)
 	return 0;
 }
 
+/* After the wanted part: what is still to come may correct it. */
+static int forward_correction(cat *c, const e3_msg *msg, e3_err *err)
+{
+	e3_correct x;
+	if (msg->kind != E3_CORRECT || c->first_kept < 0)
+		return 0;
+	if (e3_correct_decode(msg, &x, err))
+		return -1;
+	return x.from <= c->last_kept && x.to >= c->first_kept ? forward(c, msg, err) : 0;
+}
+
 static void show_progress(const cat *c)
 {
 	int64_t dropped = e3_out_dropped(c->stage.out);
@@ -228,11 +246,12 @@ static int step(cat *c, const e3_msg *msg, e3_err *err)
 	if (msg->kind == E3_HEAD)
 		return send_head(c, msg, err) ? -1 : 1;
 	if (msg->kind == E3_END)
-		return send_end(c, msg, err) ? -1 : 1;
-	place p = place_of(c, e3_msg_index(msg));
-	if (p == BEYOND)
+		return (c->tail ? make_end(c, err) : send_end(c, msg, err)) ? -1 : 1;
+	place p = place_of(c, msg);
+	c->tail = p == BEYOND;
+	if (c->tail && !c->corrects)
 		return make_end(c, err);
-	if (p == WITHIN && forward(c, msg, err))
+	if (c->tail ? forward_correction(c, msg, err) : p == WITHIN ? forward(c, msg, err) : 0)
 		return -1;
 	if (e3_progress_due())
 		show_progress(c);

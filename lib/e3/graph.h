@@ -2,8 +2,8 @@
  * nonlinear least squares with sparse normal equations.
  *
  * A node is the similarity that takes a segment's own coordinates to the world. What is measured are terms. A new node
- * begins where its join edge puts it, so nothing moves until a loop or something known arrives; e3_graph_solve then goes
- * on from the state that is there.
+ * begins where its join edge puts it, so nothing moves until a loop or something known arrives; e3_graph_solve then
+ * goes on from the state that is there.
  *
  * The world: without known positions and poses, the first node stays where it began (with known distances only its
  * scale is free). Known positions and poses define the world as soon as they determine a similarity: three positions
@@ -29,8 +29,8 @@ typedef struct e3_graph e3_graph;
 /* How the squared length x of a loop's residual counts, in squares of the width: x; 2 sqrt(x) - 1 beyond 1; log(1 + x);
  * x / (1 + x). The last two are narrowed from wide to their width while solving, so that the start matters less.
  * (tests/test_graph_solve.c compares them: with 16 false loops beside 15 true ones geman-mcclure at 10 refuses every
- * false one and no true one, and the walk is as good as without them; cauchy leaves a fifth more error, huber and square
- * let themselves be pulled away.) */
+ * false one and no true one, and the walk is as good as without them; cauchy leaves a fifth more error, huber and
+ * square let themselves be pulled away.) */
 typedef enum e3_graph_loss { E3_LOSS_SQUARE, E3_LOSS_HUBER, E3_LOSS_CAUCHY, E3_LOSS_GEMAN } e3_graph_loss;
 /* "square", "huber", "cauchy", "geman-mcclure"; NULL past the last. */
 const char *e3_graph_loss_name(int loss);

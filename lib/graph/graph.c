@@ -58,7 +58,10 @@ static bool all_finite(const double *v, int n)
 	return true;
 }
 
-static bool sound(const e3_similarity *x) { return x->s > 0 && all_finite(&x->s, 1) && all_finite(x->r, 9) && all_finite(x->t, 3); }
+static bool sound(const e3_similarity *x)
+{
+	return x->s > 0 && all_finite(&x->s, 1) && all_finite(x->r, 9) && all_finite(x->t, 3);
+}
 
 int e3_graph_add_node(e3_graph *g, const e3_similarity *start, e3_err *err)
 {
@@ -77,8 +80,8 @@ bool e3_graph_world(const e3_graph *g) { return g->world; }
 
 static int add_term(e3_graph *g, const term *t, e3_err *err)
 {
-	bool numbers = all_finite(t->point[0], 6) && all_finite(t->rotation, 9) && all_finite(t->position, 3) && all_finite(t->turn, 9) &&
-		isfinite(t->log_scale) && all_finite(t->weight, 3);
+	bool numbers = all_finite(t->point[0], 6) && all_finite(t->rotation, 9) && all_finite(t->position, 3) &&
+		all_finite(t->turn, 9) && isfinite(t->log_scale) && all_finite(t->weight, 3);
 	for (int k = 0; k < 3; k++)
 		numbers &= t->weight[k] >= 0;
 	if (!numbers)

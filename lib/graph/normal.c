@@ -8,8 +8,8 @@
 struct normal {
 	cholmod_common c;
 	bool changed;
-	int nodes;               /* the layout's */
-	int *first, *row;        /* blocks below the diagonal: of column j row[first[j]] to row[first[j + 1] - 1], ascending */
+	int nodes;        /* the layout's */
+	int *first, *row; /* blocks below the diagonal: of column j row[first[j]] to row[first[j + 1] - 1], ascending */
 	cholmod_sparse *matrix;  /* lower triangle, with the damped diagonal while solving */
 	cholmod_dense *gradient; /* of the cost, negative */
 	double *diagonal;        /* [nodes][DOF] without damping */
@@ -60,7 +60,7 @@ void graph_normal_changed(normal *n) { n->changed = true; }
 static int fail(const normal *n, const char *what, e3_err *err)
 {
 	return e3_fail(err, "graph: %s: %s", what,
-		n->c.status == CHOLMOD_OUT_OF_MEMORY ? "out of memory"
+		n->c.status == CHOLMOD_OUT_OF_MEMORY   ? "out of memory"
 			: n->c.status == CHOLMOD_TOO_LARGE ? "the problem is too large"
 											   : "CHOLMOD failed");
 }

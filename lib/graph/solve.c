@@ -9,7 +9,7 @@
 enum { STEPS_MAX = 60, TRIES_MAX = 12 };
 
 static const double damping_least = 1e-9, damping_most = 1e8;
-static const double enough = 1e-10;     /* the solution is reached when no step is longer, */
+static const double enough = 1e-10;      /* the solution is reached when no step is longer, */
 static const double enough_cost = 1e-11; /* or when the cost falls by less than this part */
 static const double narrowing = 2;       /* of the width of a loss, from step to step */
 static const double widest = 1e4;
@@ -98,7 +98,10 @@ static int descend(search *s, e3_err *err)
 
 /* --- loops --- */
 
-static bool is_robust(const e3_graph *g) { return g->options.loss == E3_LOSS_CAUCHY || g->options.loss == E3_LOSS_GEMAN; }
+static bool is_robust(const e3_graph *g)
+{
+	return g->options.loss == E3_LOSS_CAUCHY || g->options.loss == E3_LOSS_GEMAN;
+}
 
 /* How many widths long the longest residual of a loop is; without `all`, of those that were not refused before. */
 static double worst_loop(const e3_graph *g, bool all)

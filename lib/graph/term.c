@@ -77,7 +77,8 @@ void graph_move(e3_similarity *node, const double x[DOF])
 	node->s *= exp(x[6]);
 }
 
-/* --- a point of a node in the world: rows at.. of node k's derivatives, times `m`, which is applied to the world --- */
+/* --- a point of a node in the world: rows at.. of node k's derivatives, times `m`, which is applied to the world ---
+ */
 
 static void point_slopes(const e3_similarity *x, const double p[3], const double m[9], double weight,
 	double j[ROWS_MAX][DOF], int at)
@@ -88,8 +89,7 @@ static void point_slopes(const e3_similarity *x, const double p[3], const double
 	put(j, at, 0, turned, -weight * x->s);
 	put(j, at, 3, mr, weight * x->s);
 	for (int row = 0; row < 3; row++)
-		j[at + row][6] =
-			weight * x->s * (mr[3 * row] * p[0] + mr[3 * row + 1] * p[1] + mr[3 * row + 2] * p[2]);
+		j[at + row][6] = weight * x->s * (mr[3 * row] * p[0] + mr[3 * row + 1] * p[1] + mr[3 * row + 2] * p[2]);
 }
 
 /* --- edges: D = A⁻¹ B against the measured Z --- */

@@ -12,8 +12,8 @@ static const double spread_least = 3;
 typedef struct sums {
 	double weight, own[3], known[3]; /* means */
 	double cov[9], var, known_cov[9];
-	double turn[9];   /* the sum of known rotations against the present ones */
-	double sigma2;    /* the mean square standard deviation of a position */
+	double turn[9]; /* the sum of known rotations against the present ones */
+	double sigma2;  /* the mean square standard deviation of a position */
 	int points, poses;
 } sums;
 

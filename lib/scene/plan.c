@@ -50,7 +50,8 @@ void scene_plan_draw(scene_plan *plan, const e3_scene_options *o)
 void scene_round_knot(const scene_round *r, int k, int index, double p[3])
 {
 	const double *half = r->box->half;
-	double angle = r->turn + r->sense * 2 * SCENE_PI / ROUND_KNOTS * (k + draw(r->seed, DRAW_KNOT, 3 * index, -0.25, 0.25));
+	double angle =
+		r->turn + r->sense * 2 * SCENE_PI / ROUND_KNOTS * (k + draw(r->seed, DRAW_KNOT, 3 * index, -0.25, 0.25));
 	double radius = draw(r->seed, DRAW_KNOT, 3 * index + 1, 0.3, 0.75);
 	p[0] = radius * half[0] * scene_cos(angle);
 	p[1] = draw(r->seed, DRAW_KNOT, 3 * index + 2, 1.3, 1.7) - half[1];

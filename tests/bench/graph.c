@@ -1,5 +1,6 @@
-/* The cost of an update of the graph of segments: graph N...: N segments on a path that is walked again and again, a loop to the
- * round before for every fifth segment; then ten more loops and ten more known positions, an update for each. */
+/* The cost of an update of the graph of segments: graph N...: N segments on a path that is walked again and again, a
+ * loop to the round before for every fifth segment; then ten more loops and ten more known positions, an update for
+ * each. */
 #include "../graph_walk.h"
 #include "e3/mem.h"
 
@@ -31,7 +32,8 @@ static void measure(int n)
 	}
 	show("a loop more", &r, sum / MORE);
 	for (int k = 0; k < 3; k++)
-		assert_true(e3_graph_add_position(g, k * ROUND / 3, (const double[3]){0}, w.truth[k * ROUND / 3].t, 0.1, NULL) >= 0);
+		assert_true(
+			e3_graph_add_position(g, k * ROUND / 3, (const double[3]){0}, w.truth[k * ROUND / 3].t, 0.1, NULL) >= 0);
 	assert_int_equal(e3_graph_solve(g, &r, NULL), 0);
 	for (int k = sum = 0; k < MORE; k++) {
 		int node = n - 1 - k * n / MORE;
