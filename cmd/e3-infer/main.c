@@ -172,7 +172,7 @@ static int send_head(infer *f, e3_err *err)
 			h->budget = (int64_t)floor(p->budget);
 	}
 	if (f->resume.from) {
-		h->seen = f->resume.from->t, h->after = f->resume.from->position.last_i, h->frozen = f->r.freeze;
+		h->seen = e3_saved_seen(f->resume.from), h->after = f->resume.from->position.last_i, h->frozen = f->r.freeze;
 		h->frames = h->frames < 0 ? -1 : h->frames > f->resume.covered ? h->frames - f->resume.covered : 0;
 		if (f->resume.covered)
 			e3_note("%s: the saved session has seen %lld frames of this stream, which are skipped", f->r.load,

@@ -107,7 +107,7 @@ int infer_resume_open(infer_resume *s, infer_request *r, const e3_net *net, cons
 			s->from->device);
 	take_options(r, s->from);
 	char budget[64];
-	e3_detail("%s: %" PRId64 " frames seen, the last frame %" PRId64 " of %s; %s", r->load, s->from->t,
+	e3_detail("%s: %" PRId64 " frames seen, the last frame %" PRId64 " of %s; %s", r->load, e3_saved_seen(s->from),
 		s->position.last_i, s->position.source, budget_text(&r->o, budget));
 	return 0;
 }
@@ -143,7 +143,10 @@ int infer_resume_check(const infer_resume *s, const infer_frame *frame, e3_err *
 }
 
 /* The length of the whole stream, if this part of it says its own. */
-static int64_t whole(const infer_resume *s, int64_t part) { return part < 0 ? -1 : s->from->t + part - s->covered; }
+static int64_t whole(const infer_resume *s, int64_t part)
+{
+	return part < 0 ? -1 : e3_saved_seen(s->from) + part - s->covered;
+}
 
 e3_session *infer_resume_session(infer_resume *s, const infer_request *r, const e3_net *net, e3_dev *dev,
 	int64_t frames, e3_err *err)
@@ -161,7 +164,7 @@ e3_session *infer_resume_session(infer_resume *s, const infer_request *r, const 
 	}
 	if (!fraction && o.frames >= 0 && (all < 0 || all > o.frames))
 		o.frames = all; /* the stream is longer than was said */
-	if (s->from->t > s->from->camera_frames && s->from->camera_frames)
+	if (s->from->past[0].t > s->from->camera_frames && s->from->camera_frames)
 		o.camera_frames = s->from->camera_frames; /* the memory is a ring of this size */
 	return e3_session_resume(net, dev, &o, s->file, err);
 }
@@ -224,7 +227,7 @@ int infer_resume_save(infer_resume *s, const infer_request *r, e3_session *sessi
 	const infer_parcel *last = written.last;
 	if (s->computed)
 		s->position.last_crc = e3_picture_crc(last->fitted.px, last->pred.w, last->pred.h);
-	if (e3_session_save(session, &s->position, r->save, err))
+	if (e3_session_save(session, &s->position, NULL, r->save, err))
 		return -1;
 	e3_detail("%s: %" PRId64 " frames, %.1f MiB in %.2f s", r->save, e3_session_frames(session),
 		stat(r->save, &st) ? 0 : (double)st.st_size / 1048576, e3_now() - t);

@@ -19,6 +19,8 @@
 typedef struct e3_stream_position {
 	int64_t first_i, last_i; /* indices in the output of the first and the last frame that it saw */
 	double last_pts;
+	int64_t earlier; /* frames of the stream before the first one of the session's past: those of earlier segments */
+	int64_t overlap; /* frames that two segments share (e3/track.h); 0: none */
 	int64_t shift_i; /* the indices and times in the output minus those in the source */
 	double shift_pts;
 	uint32_t first_crc, last_crc; /* e3_picture_crc of what the network saw of them */
@@ -27,18 +29,25 @@ typedef struct e3_stream_position {
 	char source[256]; /* what the stream was read from, truncated if it is longer */
 } e3_stream_position;
 
+/* What a file has of a past of the session (e3/infer.h). */
+typedef struct e3_saved_past {
+	int64_t t;                                           /* frames seen: of the main past at least 1 */
+	uint32_t slots[E3_MAX_LAYERS], holes[E3_MAX_LAYERS]; /* of each layer */
+	int camera_keys;                                     /* in each cache of the camera head */
+} e3_saved_past;
+
 /* The header of a file. */
 typedef struct e3_saved {
 	char model[128], device[64];
 	uint64_t fingerprint;
 	e3_infer_options o;   /* those of the cache; without `attn` and `frozen`; outputs: pose or nothing */
 	int size[2];          /* rows, columns of the network's picture */
-	int64_t t;            /* frames seen, at least 1 */
 	uint64_t peak_tokens; /* the most over all layers */
 	int layers, heads, head_dim, tokens_per_frame;
-	uint32_t slots[E3_MAX_LAYERS], holes[E3_MAX_LAYERS]; /* of each layer */
-	int camera_caches, camera_heads, camera_head_dim;    /* 0 when poses were not asked for */
-	int camera_keys, camera_frames;                      /* keys in each; frames it has room for */
+	e3_saved_past past[2];                            /* of the main stream; beside it, if that has seen a frame */
+	int camera_caches, camera_heads, camera_head_dim; /* 0 when poses were not asked for */
+	int camera_frames;                                /* that each has room for */
+	uint64_t extra;                                   /* bytes of the caller's */
 	e3_stream_position position;
 } e3_saved;
 
@@ -46,9 +55,20 @@ typedef struct e3_saved_file e3_saved_file;
 
 uint32_t e3_picture_crc(const uint8_t *rgb, int w, int h);
 
-/* Call it between steps, for a session that has seen a frame and is not frozen. The file replaces an older one only
- * when it is complete and on disk. */
-int e3_session_save(e3_session *s, const e3_stream_position *position, const char *path, e3_err *err);
+/* Bytes of the caller's own, which the file carries unread. `write` puts them out piece by piece; it is called twice,
+ * and puts out the same both times. */
+typedef struct e3_saved_out e3_saved_out;
+typedef struct e3_saved_extra {
+	int (*write)(void *ctx, e3_saved_out *to, e3_err *err);
+	void *ctx;
+} e3_saved_extra;
+int e3_saved_put(e3_saved_out *to, const void *bytes, size_t n, e3_err *err);
+#define E3_SAVED_EXTRA_MOST ((uint64_t)1 << 32)
+
+/* Call it between steps, for a session that has seen a frame and is not frozen. `extra` may be NULL. The file replaces
+ * an older one only when it is complete and on disk. */
+int e3_session_save(e3_session *s, const e3_stream_position *position, const e3_saved_extra *extra, const char *path,
+	e3_err *err);
 
 /* Reads the header. Refuses other versions, damage, and files that are shorter or longer than the header says. */
 e3_saved_file *e3_saved_open(const char *path, e3_err *err);
@@ -56,6 +76,8 @@ e3_saved_file *e3_saved_open(const char *path, e3_err *err);
 e3_saved_file *e3_saved_memory(const void *bytes, size_t n, e3_err *err);
 void e3_saved_close(e3_saved_file *file);
 const e3_saved *e3_saved_head(const e3_saved_file *file);
+/* Frames of the stream that the session has seen, of earlier segments too. */
+int64_t e3_saved_seen(const e3_saved *x);
 
 /* Refuses a file of another network, or with another type of keys and values than the device has; the error names both.
  * An error names a setting in quotes: 'device', 'precision'. */
@@ -63,8 +85,11 @@ int e3_saved_fits(const e3_saved_file *file, const e3_net *net, const e3_dev *de
 /* Opens a session where the saved one stood; once for each file. `o` is what the file says. It may ask for other
  * reports and other 'outputs' (but for no poses if the file has no camera memory), and may be frozen. With another
  * budget the results are not those of the saved session: if the budget is less than the cache holds, the surplus is
- * evicted after the next frame, and its memory is used until then. */
+ * evicted after the next frame, and its memory is used until then. Without a `side` that of the file is left out. */
 e3_session *e3_session_resume(const e3_net *net, e3_dev *dev, const e3_infer_options *o, e3_saved_file *file,
 	e3_err *err);
+/* After that: the next n bytes of the caller's own; -1 when there are not so many left. */
+int e3_saved_get(e3_saved_file *file, void *to, size_t n, e3_err *err);
+uint64_t e3_saved_left(const e3_saved_file *file);
 
 #endif

@@ -3,6 +3,7 @@
 #include "saved.h"
 #include "e3/io.h"
 #include "e3/num.h"
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -85,13 +86,14 @@ static int put_sum(writer *w, e3_err *err)
 	return put(w, sum, sizeof sum, err);
 }
 
-static void describe(const e3_session *s, const e3_stream_position *position, e3_saved *x)
+static e3_past *past_of(e3_session *s, int which) { return &s->pasts[which ? 1 - s->main : s->main]; }
+
+static void describe(e3_session *s, const e3_stream_position *position, e3_saved *x)
 {
 	const e3_config *c = &s->net->c;
 	*x = (e3_saved){.fingerprint = s->net->fingerprint,
 		.o = s->o,
 		.size = {s->h, s->w},
-		.t = s->past->t,
 		.peak_tokens = s->peak_tokens,
 		.layers = c->layers,
 		.heads = c->heads,
@@ -100,12 +102,16 @@ static void describe(const e3_session *s, const e3_stream_position *position, e3
 		.position = *position};
 	snprintf(x->model, sizeof x->model, "%s", c->name);
 	snprintf(x->device, sizeof x->device, "%s", s->dev->ops->name(s->dev));
-	for (int l = 0; l < c->layers; l++)
-		x->slots[l] = s->past->cache.layer[l].n, x->holes[l] = s->past->cache.layer[l].holes;
 	if (s->o.outputs & E3_OUT_POSE) {
 		e3_kv kv = e3_camera_view(s, 0);
 		x->camera_caches = s->camera.caches, x->camera_frames = s->camera.frames;
-		x->camera_heads = kv.heads, x->camera_head_dim = kv.head_dim, x->camera_keys = kv.n_keys;
+		x->camera_heads = kv.heads, x->camera_head_dim = kv.head_dim;
+	}
+	for (int k = 0; k <= s->o.side; k++) {
+		const e3_past *p = past_of(s, k);
+		x->past[k].t = p->t, x->past[k].camera_keys = e3_saved_camera_keys(x, p->t);
+		for (int l = 0; l < c->layers; l++)
+			x->past[k].slots[l] = p->cache.layer[l].n, x->past[k].holes[l] = p->cache.layer[l].holes;
 	}
 }
 
@@ -123,13 +129,11 @@ static int put_head(writer *w, const e3_saved *x, e3_err *err)
 	return rc ? -1 : 0;
 }
 
-static int put_session(writer *w, e3_session *s, const e3_saved *x, e3_err *err)
+static int put_past(writer *w, e3_session *s, const e3_saved *x, const e3_saved_past *p, e3_err *err)
 {
-	if (put_head(w, x, err))
-		return -1;
 	for (int l = 0; l < x->layers; l++) {
 		e3_kv kv = e3_cache_view(&s->past->cache, l);
-		if (put(w, s->past->cache.layer[l].id, x->slots[l] * sizeof(uint32_t), err) ||
+		if (put(w, s->past->cache.layer[l].id, p->slots[l] * sizeof(uint32_t), err) ||
 			e3_saved_pieces(&kv, put_piece, w, err) || put_sum(w, err))
 			return -1;
 	}
@@ -141,18 +145,57 @@ static int put_session(writer *w, e3_session *s, const e3_saved *x, e3_err *err)
 	return 0;
 }
 
-int e3_session_save(e3_session *s, const e3_stream_position *position, const char *path, e3_err *err)
+struct e3_saved_out {
+	writer *w; /* NULL: only counts */
+	uint64_t n;
+};
+
+int e3_saved_put(e3_saved_out *to, const void *bytes, size_t n, e3_err *err)
+{
+	if (n > E3_SAVED_EXTRA_MOST - to->n)
+		return e3_fail(err, "more than %" PRIu64 " bytes beside the session", E3_SAVED_EXTRA_MOST);
+	to->n += n;
+	return to->w ? put(to->w, bytes, n, err) : 0;
+}
+
+static int put_extra(writer *w, const e3_saved_extra *extra, uint64_t *n, e3_err *err)
+{
+	e3_saved_out out = {.w = w};
+	if (extra && extra->write(extra->ctx, &out, err))
+		return -1;
+	if (w && out.n != *n)
+		return e3_fail(err, "%" PRIu64 " bytes beside the session, then %" PRIu64, *n, out.n);
+	*n = out.n;
+	return w && out.n ? put_sum(w, err) : 0;
+}
+
+static int put_session(writer *w, e3_session *s, const e3_saved *x, e3_err *err)
+{
+	int rc = put_head(w, x, err);
+	for (int k = 0; !rc && k < 2; k++) {
+		s->past = past_of(s, k);
+		rc = x->past[k].t ? put_past(w, s, x, &x->past[k], err) : 0;
+	}
+	s->past = past_of(s, 0);
+	return rc;
+}
+
+int e3_session_save(e3_session *s, const e3_stream_position *position, const e3_saved_extra *extra, const char *path,
+	e3_err *err)
 {
 	writer w = {.dev = s->dev};
 	e3_saved x;
 	if (!s->past->t)
 		return e3_fail(err, "saving the cache: %s: it has seen no frame yet", path);
 	describe(s, position, &x);
-	if (s->dev->ops->alloc_host(s->dev, E3_SAVED_CHUNK, (void **)&w.chunk, err) || e3_file_renew(&w.file, path, err)) {
+	if (put_extra(NULL, extra, &x.extra, err) ||
+		s->dev->ops->alloc_host(s->dev, E3_SAVED_CHUNK, (void **)&w.chunk, err) || e3_file_renew(&w.file, path, err)) {
 		s->dev->ops->free_host(s->dev, w.chunk);
 		return e3_fail_in(err, "saving the cache");
 	}
-	int rc = put_session(&w, s, &x, err) || e3_file_commit_durable(&w.file, err) ? -1 : 0;
+	int rc = put_session(&w, s, &x, err) || put_extra(&w, extra, &x.extra, err) || e3_file_commit_durable(&w.file, err)
+		? -1
+		: 0;
 	if (rc)
 		e3_file_discard(&w.file);
 	s->dev->ops->free_host(s->dev, w.chunk);

@@ -11,8 +11,8 @@ const char *const e3_saved_types[] = {"f32", "bf16", "f16"};
 static const char *const kinds[] = {"fraction", "frames", "tokens", "bytes"};
 
 /* One key: an integer in [min, max], one of several words (as its index), a number, a text, a list of integers (one
- * for each layer), a policy by its name. An integer may be optional: older files do not have it, and it is written only
- * when it is not what its absence means. */
+ * for each layer), a policy by its name. An integer or a list may be optional: older files do not have it, and it is
+ * written only when it is not what its absence means; of a list that is zeros. */
 typedef struct field {
 	enum { WHOLE, WORD, REAL, TEXT, LIST, POLICY } type;
 	const char *key;
@@ -21,18 +21,18 @@ typedef struct field {
 	const char *const *words;
 	size_t n;
 	bool optional;
-	int64_t absent; /* what the absence of an optional one means */
+	int64_t absent; /* what the absence of an optional integer means */
 } field;
 
 /* The numbers of a header, all of one type; the rest is read straight into e3_saved. */
 typedef struct flat {
 	int64_t width, height, layers, heads, head_dim, tokens, t, peak, kind, type, compat, frames, camera_frames;
 	int64_t caches, cam_heads, cam_head_dim, cam_keys, cam_frames, first_i, last_i, shift_i, first_crc, last_crc,
-		truths, fit, poses, segment;
+		truths, fit, poses, segment, overlap, side, side_t, earlier, extra;
 	char fingerprint[17];
 } flat;
 
-enum { FIELDS = 39 };
+enum { FIELDS = 46 };
 
 #define WHOLE_OF(key, at, min, max) \
 	{ \
@@ -43,6 +43,10 @@ enum { FIELDS = 39 };
 	{ \
 		WHOLE, key, at, min, max, NULL, 0, true, absent \
 	}
+#define LATER_LIST_OF(key, at, max) \
+	{ \
+		LIST, key, at, 0, max, NULL, 0, true, 0 \
+	}
 #define TEXT_OF(key, at) \
 	{ \
 		TEXT, key, at, 0, 0, NULL, sizeof(at), false, 0 \
@@ -50,7 +54,7 @@ enum { FIELDS = 39 };
 
 static void table_of(flat *f, e3_saved *x, field out[FIELDS])
 {
-	const double index = 0x1p53;
+	const double index = 0x1p53, slot = E3_HOLE - 1.0;
 	const field table[FIELDS] = {
 		TEXT_OF("model", x->model),
 		TEXT_OF("fingerprint", f->fingerprint),
@@ -64,8 +68,8 @@ static void table_of(flat *f, e3_saved *x, field out[FIELDS])
 		WHOLE_OF("tokens_per_frame", &f->tokens, 1, 1 << 20),
 		WHOLE_OF("t", &f->t, 1, E3_HOLE),
 		WHOLE_OF("peak_tokens", &f->peak, 0, index),
-		{LIST, "slots", x->slots, 0, E3_HOLE - 1.0, NULL, 0, false, 0},
-		{LIST, "holes", x->holes, 0, E3_HOLE - 1.0, NULL, 0, false, 0},
+		{LIST, "slots", x->past[0].slots, 0, slot, NULL, 0, false, 0},
+		{LIST, "holes", x->past[0].holes, 0, slot, NULL, 0, false, 0},
 		{POLICY, "policy", &x->o.policy, 0, 0, NULL, 0, false, 0},
 		{WORD, "budget_kind", &f->kind, 0, E3_BUDGET_BYTES, kinds, 0, false, 0},
 		{REAL, "budget", &x->o.budget, 0, 1e300, NULL, 0, false, 0},
@@ -89,7 +93,14 @@ static void table_of(flat *f, e3_saved *x, field out[FIELDS])
 		WHOLE_OF("truths", &f->truths, 0, index),
 		WHOLE_OF("fit", &f->fit, 0, 255),
 		TEXT_OF("source", x->position.source),
-		LATER_OF("segment", &f->segment, 0, index, 0),
+		LATER_OF("segment", &f->segment, 0, 1e6, 0),
+		LATER_OF("overlap", &f->overlap, 0, 1e6, 0),
+		LATER_OF("earlier", &f->earlier, 0, index, 0),
+		LATER_OF("side", &f->side, 0, 1, 0),
+		LATER_OF("side_t", &f->side_t, 0, E3_HOLE, 0),
+		LATER_LIST_OF("side_slots", x->past[1].slots, slot),
+		LATER_LIST_OF("side_holes", x->past[1].holes, slot),
+		LATER_OF("extra", &f->extra, 0, (double)E3_SAVED_EXTRA_MOST, 0),
 	};
 	memcpy(out, table, sizeof table);
 }
@@ -117,7 +128,14 @@ static json_t *value_of(const field *f, int64_t layers)
 	}
 }
 
-static bool left_out(const field *f) { return f->optional && *(const int64_t *)f->at == f->absent; }
+static bool left_out(const field *f, int64_t layers)
+{
+	if (f->optional && f->type == LIST)
+		for (int64_t k = 0; k < layers; k++)
+			if (((const uint32_t *)f->at)[k])
+				return false;
+	return f->optional && (f->type == LIST || *(const int64_t *)f->at == f->absent);
+}
 
 int e3_saved_head_write(const e3_saved *x, e3_buf *json, uint32_t *version, e3_err *err)
 {
@@ -130,7 +148,7 @@ int e3_saved_head_write(const e3_saved *x, e3_buf *json, uint32_t *version, e3_e
 		.heads = x->heads,
 		.head_dim = x->head_dim,
 		.tokens = x->tokens_per_frame,
-		.t = x->t,
+		.t = x->past[0].t,
 		.peak = (int64_t)x->peak_tokens,
 		.kind = o->budget_kind,
 		.type = o->cached,
@@ -140,7 +158,7 @@ int e3_saved_head_write(const e3_saved *x, e3_buf *json, uint32_t *version, e3_e
 		.caches = x->camera_caches,
 		.cam_heads = x->camera_heads,
 		.cam_head_dim = x->camera_head_dim,
-		.cam_keys = x->camera_keys,
+		.cam_keys = x->past[0].camera_keys,
 		.cam_frames = x->camera_frames,
 		.first_i = p->first_i,
 		.last_i = p->last_i,
@@ -150,7 +168,12 @@ int e3_saved_head_write(const e3_saved *x, e3_buf *json, uint32_t *version, e3_e
 		.truths = p->truths,
 		.fit = p->fit,
 		.poses = !!(o->outputs & E3_OUT_POSE),
-		.segment = o->segment};
+		.segment = o->segment,
+		.overlap = p->overlap,
+		.earlier = p->earlier,
+		.side = o->side,
+		.side_t = x->past[1].t,
+		.extra = (int64_t)x->extra};
 	snprintf(f.fingerprint, sizeof f.fingerprint, "%016" PRIx64, x->fingerprint);
 	field table[FIELDS];
 	table_of(&f, &copy, table);
@@ -158,7 +181,7 @@ int e3_saved_head_write(const e3_saved *x, e3_buf *json, uint32_t *version, e3_e
 	int rc = object ? 0 : -1;
 	*version = 1;
 	for (int k = 0; !rc && table[k].key; k++) {
-		if (left_out(&table[k]))
+		if (left_out(&table[k], f.layers))
 			continue;
 		*version = table[k].optional ? E3_SAVED_VERSION : *version;
 		rc = json_object_set_new(object, table[k].key, value_of(&table[k], f.layers));
@@ -219,7 +242,8 @@ static int read_policy(const field *f, const json_t *v, e3_err *err)
 static int read_field(const field *f, const json_t *v, int64_t layers, e3_err *err)
 {
 	if (f->optional && !v) {
-		*(int64_t *)f->at = f->absent;
+		if (f->type == WHOLE)
+			*(int64_t *)f->at = f->absent;
 		return 0;
 	}
 	switch (f->type) {
@@ -249,40 +273,61 @@ static void unflatten(const flat *f, e3_saved *x)
 	x->size[0] = (int)f->height, x->size[1] = (int)f->width;
 	x->layers = (int)f->layers, x->heads = (int)f->heads, x->head_dim = (int)f->head_dim,
 	x->tokens_per_frame = (int)f->tokens;
-	x->t = f->t, x->peak_tokens = (uint64_t)f->peak;
+	x->past[0].t = f->t, x->past[1].t = f->side_t, x->peak_tokens = (uint64_t)f->peak;
 	x->o.budget_kind = (e3_budget_kind)f->kind, x->o.cached = (e3_dtype)f->type;
 	x->o.compat = (int)f->compat, x->o.frames = f->frames, x->o.camera_frames = (int)f->camera_frames;
-	x->o.segment = f->segment;
+	x->o.segment = f->segment, x->o.side = f->side, x->extra = (uint64_t)f->extra;
+	x->position.overlap = f->overlap, x->position.earlier = f->earlier;
 	x->o.outputs = f->poses ? E3_OUT_POSE : 0;
 	x->camera_caches = (int)f->caches, x->camera_heads = (int)f->cam_heads, x->camera_head_dim = (int)f->cam_head_dim;
-	x->camera_keys = (int)f->cam_keys, x->camera_frames = (int)f->cam_frames;
+	x->past[0].camera_keys = (int)f->cam_keys, x->camera_frames = (int)f->cam_frames;
+	x->past[1].camera_keys = e3_saved_camera_keys(x, f->side_t);
 	x->position.first_i = f->first_i, x->position.last_i = f->last_i, x->position.shift_i = f->shift_i,
 	x->position.truths = f->truths, x->position.fit = (int)f->fit;
 	x->position.first_crc = (uint32_t)f->first_crc, x->position.last_crc = (uint32_t)f->last_crc;
 	x->fingerprint = strtoull(f->fingerprint, NULL, 16);
 }
 
+int e3_saved_camera_keys(const e3_saved *x, int64_t t)
+{
+	int64_t held = t < x->camera_frames ? t : x->camera_frames;
+	return x->camera_caches ? (int)held * (x->o.compat & E3_COMPAT_CAMERA ? 4 : 1) : 0;
+}
+
+static int past_agrees(const e3_saved *x, const e3_saved_past *p, e3_err *err)
+{
+	for (int l = 0; l < x->layers; l++) {
+		if (p->holes[l] > p->slots[l] || p->holes[l] > (uint32_t)x->tokens_per_frame)
+			return e3_fail(err, "header: layer %d: %u holes in %u slots, with %d tokens a frame", l, p->holes[l],
+				p->slots[l], x->tokens_per_frame);
+		if (!p->t && p->slots[l])
+			return e3_fail(err, "header: layer %d: %u slots after no frame", l, p->slots[l]);
+	}
+	if ((uint64_t)p->t * (uint64_t)x->tokens_per_frame >= E3_HOLE)
+		return e3_fail(err, "header: %" PRId64 " frames of %d tokens: token ids would pass 32 bits", p->t,
+			x->tokens_per_frame);
+	return 0;
+}
+
 static int agree(const e3_saved *x, e3_err *err)
 {
 	const e3_infer_options *o = &x->o;
-	int each = o->compat & E3_COMPAT_CAMERA ? 4 : 1;
-	int64_t held = x->t < x->camera_frames ? x->t : x->camera_frames;
-	for (int l = 0; l < x->layers; l++)
-		if (x->holes[l] > x->slots[l] || x->holes[l] > (uint32_t)x->tokens_per_frame)
-			return e3_fail(err, "header: layer %d: %u holes in %u slots, with %d tokens a frame", l, x->holes[l],
-				x->slots[l], x->tokens_per_frame);
-	if ((uint64_t)x->t * (uint64_t)x->tokens_per_frame >= E3_HOLE)
-		return e3_fail(err, "header: %" PRId64 " frames of %d tokens: token ids would pass 32 bits", x->t,
-			x->tokens_per_frame);
-	if (x->position.last_i < x->position.first_i || x->position.last_i < x->t - 1)
+	const e3_saved_past *main = &x->past[0], *side = &x->past[1];
+	int64_t seen = e3_saved_seen(x);
+	if (past_agrees(x, main, err) || past_agrees(x, side, err))
+		return -1;
+	if (side->t && !o->side)
+		return e3_fail(err, "header: %" PRId64 " frames beside the stream, of a session that has no side", side->t);
+	if (x->position.last_i < x->position.first_i || x->position.last_i < seen - 1)
 		return e3_fail(err, "header: frame %" PRId64 " is the last of %" PRId64 ", and %" PRId64 " the first",
-			x->position.last_i, x->t, x->position.first_i);
-	if (!o->policy->keeps_all && o->budget_kind == E3_BUDGET_FRACTION && (o->frames < 1 || o->budget > 1))
-		return e3_fail(err, "header: a budget of %g of %" PRId64 " frames", o->budget, o->frames);
+			x->position.last_i, seen, x->position.first_i);
+	if (!o->policy->keeps_all && o->budget_kind == E3_BUDGET_FRACTION && (e3_plan_frames(o) < 1 || o->budget > 1))
+		return e3_fail(err, "header: a budget of %g of %" PRId64 " frames", o->budget, e3_plan_frames(o));
 	if (!x->camera_caches != !(o->outputs & E3_OUT_POSE) ||
-		(x->camera_caches && (!x->camera_heads || !x->camera_head_dim || x->camera_keys != held * each)))
+		(x->camera_caches && (!x->camera_heads || !x->camera_head_dim)) ||
+		main->camera_keys != e3_saved_camera_keys(x, main->t))
 		return e3_fail(err, "header: camera memory: %d caches of %d keys after %" PRId64 " frames", x->camera_caches,
-			x->camera_keys, x->t);
+			main->camera_keys, main->t);
 	return 0;
 }
 
@@ -311,11 +356,17 @@ int e3_saved_head_read(const char *json, size_t n, e3_saved *x, e3_err *err)
 uint64_t e3_saved_body(const e3_saved *x)
 {
 	uint64_t size = e3_dtype_size(x->o.cached), row = 2 * (uint64_t)x->heads * (uint64_t)x->head_dim * size + 16, n = 0;
-	uint64_t camera = 8 * (uint64_t)x->camera_heads * (uint64_t)x->camera_head_dim * (uint64_t)x->camera_keys + 4;
-	bool sane = camera < 1ull << 46; /* the ranges of the header keep every product below 2^64; this check, the sums */
-	for (int l = 0; l < x->layers; l++) {
-		sane = sane && row * x->slots[l] < 1ull << 50;
-		n += row * x->slots[l] + 4;
+	bool sane = true; /* the ranges of the header keep every product below 2^64; this check, the sums */
+	for (int k = 0; k < 2; k++) {
+		const e3_saved_past *p = &x->past[k];
+		uint64_t camera = 8 * (uint64_t)x->camera_heads * (uint64_t)x->camera_head_dim * (uint64_t)p->camera_keys + 4;
+		sane = sane && camera < 1ull << 46;
+		for (int l = 0; p->t && l < x->layers; l++) {
+			sane = sane && row * p->slots[l] < 1ull << 50;
+			n += row * p->slots[l] + 4;
+		}
+		n += p->t ? camera * (uint64_t)x->camera_caches : 0;
 	}
-	return sane ? n + camera * (uint64_t)x->camera_caches : 0;
+	n += x->extra ? x->extra + 4 : 0;
+	return sane ? n : 0;
 }

@@ -20,6 +20,7 @@ struct e3_saved_file {
 	uint64_t size;
 	uint32_t crc; /* of everything read so far */
 	e3_saved head;
+	uint64_t left; /* of the caller's own bytes */
 	/* While a session is read: */
 	e3_dev *dev;
 	uint8_t *chunk; /* alloc_host: E3_SAVED_CHUNK bytes, or as many as there are in all */
@@ -121,6 +122,8 @@ void e3_saved_close(e3_saved_file *file)
 
 const e3_saved *e3_saved_head(const e3_saved_file *file) { return &file->head; }
 
+int64_t e3_saved_seen(const e3_saved *x) { return x->position.earlier + x->past[0].t; }
+
 int e3_saved_fits(const e3_saved_file *file, const e3_net *net, const e3_dev *dev, e3_err *err)
 {
 	const e3_saved *x = &file->head;
@@ -154,17 +157,28 @@ static int get_piece(void *ctx, uint8_t *at, size_t bytes, e3_err *err)
 	return 0;
 }
 
-static int check_ids(const e3_saved *x, int layer, const uint32_t *id, e3_err *err)
+/* Reads what is not wanted: the whole file is checked. */
+static int skip(e3_saved_file *file, uint64_t bytes, e3_err *err)
 {
-	uint32_t holes = 0, n = x->slots[layer], most = (uint32_t)(x->t * x->tokens_per_frame);
+	for (size_t n; bytes; bytes -= n) {
+		n = bytes < E3_SAVED_CHUNK ? (size_t)bytes : E3_SAVED_CHUNK;
+		if (get(file, file->chunk, n, err))
+			return -1;
+	}
+	return get_sum(file, err);
+}
+
+static int check_ids(const e3_saved_past *p, int tokens, int layer, const uint32_t *id, e3_err *err)
+{
+	uint32_t holes = 0, n = p->slots[layer], most = (uint32_t)(p->t * tokens);
 	for (uint32_t k = 0; k < n; k++) {
 		holes += id[k] == E3_HOLE;
 		if (id[k] >= most && id[k] != E3_HOLE)
 			return e3_fail(err, "slot %" PRIu32 ": token %" PRIu32 " of %" PRIu32, k, id[k], most);
 	}
-	if (holes != x->holes[layer] || (n && id[n - 1] == E3_HOLE))
+	if (holes != p->holes[layer] || (n && id[n - 1] == E3_HOLE))
 		return e3_fail(err, "%" PRIu32 " holes in %" PRIu32 " slots, expected %" PRIu32 ", and none at the end", holes,
-			n, x->holes[layer]);
+			n, p->holes[layer]);
 	return 0;
 }
 
@@ -180,11 +194,10 @@ static int upload_ids(e3_dev *dev, const e3_kv *kv, const uint32_t *id, e3_err *
 	return 0;
 }
 
-static int get_layer(e3_saved_file *file, e3_session *s, int layer, e3_err *err)
+static int get_layer(e3_saved_file *file, e3_session *s, const e3_saved_past *p, int layer, e3_err *err)
 {
-	const e3_saved *x = &file->head;
-	uint32_t n = x->slots[layer], *id = e3_alloc(n, sizeof *id, "cache slots", err);
-	int rc = !id || get(file, id, n * sizeof *id, err) || check_ids(x, layer, id, err) ||
+	uint32_t n = p->slots[layer], *id = e3_alloc(n, sizeof *id, "cache slots", err);
+	int rc = !id || get(file, id, n * sizeof *id, err) || check_ids(p, s->plan.tokens_per_frame, layer, id, err) ||
 			e3_cache_restore(&s->past->cache, layer, id, n, err)
 		? -1
 		: 0;
@@ -196,41 +209,101 @@ static int get_layer(e3_saved_file *file, e3_session *s, int layer, e3_err *err)
 	return rc;
 }
 
-/* Read also when no poses are wanted: the whole file is checked. */
-static int get_camera(e3_saved_file *file, e3_session *s, int cache, e3_err *err)
+static uint64_t camera_bytes(const e3_saved *x, const e3_saved_past *p)
+{
+	return 8 * (uint64_t)p->camera_keys * (uint64_t)x->camera_heads * (uint64_t)x->camera_head_dim;
+}
+
+static int get_camera(e3_saved_file *file, e3_session *s, const e3_saved_past *p, int cache, e3_err *err)
 {
 	const e3_saved *x = &file->head;
-	if (s->o.outputs & E3_OUT_POSE) {
-		e3_kv kv = e3_camera_view(s, cache);
-		if (kv.n_keys != x->camera_keys || kv.heads != x->camera_heads || kv.head_dim != x->camera_head_dim ||
-			s->camera.caches != x->camera_caches)
-			return e3_fail(err, "%d of %d keys of %d heads of %d values, expected %d of %d of %d of %d",
-				x->camera_caches, x->camera_keys, x->camera_heads, x->camera_head_dim, s->camera.caches, kv.n_keys,
-				kv.heads, kv.head_dim);
-		return e3_saved_pieces(&kv, get_piece, file, err) || get_sum(file, err) ? -1 : 0;
-	}
-	uint64_t left = 8 * (uint64_t)x->camera_keys * (uint64_t)x->camera_heads * (uint64_t)x->camera_head_dim;
-	for (size_t n; left; left -= n) {
-		n = left < E3_SAVED_CHUNK ? (size_t)left : E3_SAVED_CHUNK;
-		if (get(file, file->chunk, n, err))
-			return -1;
-	}
-	return get_sum(file, err);
+	if (!(s->o.outputs & E3_OUT_POSE))
+		return skip(file, camera_bytes(x, p), err);
+	e3_kv kv = e3_camera_view(s, cache);
+	if (kv.n_keys != p->camera_keys || kv.heads != x->camera_heads || kv.head_dim != x->camera_head_dim ||
+		s->camera.caches != x->camera_caches)
+		return e3_fail(err, "%d of %d keys of %d heads of %d values, expected %d of %d of %d of %d", x->camera_caches,
+			p->camera_keys, x->camera_heads, x->camera_head_dim, s->camera.caches, kv.n_keys, kv.heads, kv.head_dim);
+	return e3_saved_pieces(&kv, get_piece, file, err) || get_sum(file, err) ? -1 : 0;
 }
+
+static int get_past(e3_saved_file *file, e3_session *s, const e3_saved_past *p, e3_err *err)
+{
+	const e3_saved *x = &file->head;
+	s->past->t = p->t;
+	for (int l = 0; l < x->layers; l++)
+		if (get_layer(file, s, p, l, err))
+			return e3_fail_in(err, "layer %d", l);
+	for (int k = 0; k < x->camera_caches; k++)
+		if (get_camera(file, s, p, k, err))
+			return e3_fail_in(err, "camera memory %d", k);
+	return 0;
+}
+
+static int skip_past(e3_saved_file *file, const e3_saved_past *p, e3_err *err)
+{
+	const e3_saved *x = &file->head;
+	uint64_t row = 2 * (uint64_t)x->heads * (uint64_t)x->head_dim * e3_dtype_size(x->o.cached) + 16;
+	for (int l = 0; l < x->layers; l++)
+		if (skip(file, row * p->slots[l], err))
+			return e3_fail_in(err, "layer %d", l);
+	for (int k = 0; k < x->camera_caches; k++)
+		if (skip(file, camera_bytes(x, p), err))
+			return e3_fail_in(err, "camera memory %d", k);
+	return 0;
+}
+
+static int get_side(e3_saved_file *file, e3_session *s, e3_err *err)
+{
+	const e3_saved_past *side = &file->head.past[1];
+	int rc = 0;
+	s->past = &s->pasts[1];
+	if (side->t)
+		rc = s->o.side ? get_past(file, s, side, err) : skip_past(file, side, err);
+	s->past = &s->pasts[0];
+	return rc ? e3_fail_in(err, "beside the stream") : 0;
+}
+
+/* Checks the caller's own bytes, which e3_saved_get will read again. */
+static int check_extra(e3_saved_file *file, e3_err *err)
+{
+	off_t at = ftello(file->f);
+	if (!file->head.extra)
+		return 0;
+	if (skip(file, file->head.extra, err))
+		return e3_fail_in(err, "beside the session");
+	file->left = file->head.extra;
+	return at < 0 || fseeko(file->f, at, SEEK_SET) ? e3_fail_sys(err, "failed") : 0;
+}
+
+int e3_saved_get(e3_saved_file *file, void *to, size_t n, e3_err *err)
+{
+	if (n > file->left)
+		return e3_fail(err, "ends too early");
+	file->left -= n;
+	return get(file, to, n, err);
+}
+
+uint64_t e3_saved_left(const e3_saved_file *file) { return file->left; }
 
 static int get_session(e3_saved_file *file, e3_session *s, e3_err *err)
 {
-	const e3_saved *x = &file->head;
-	for (int l = 0; l < x->layers; l++)
-		if (get_layer(file, s, l, err))
-			return e3_fail_in(err, "layer %d", l);
-	for (int k = 0; k < x->camera_caches; k++)
-		if (get_camera(file, s, k, err))
-			return e3_fail_in(err, "camera memory %d", k);
-	return s->dev->ops->finish(s->dev, err);
+	return get_past(file, s, &file->head.past[0], err) || get_side(file, s, err) || check_extra(file, err)
+		? -1
+		: s->dev->ops->finish(s->dev, err);
 }
 
-/* The pages for what was saved and for the next frame. */
+static int64_t pages_of_past(const e3_saved *x, const e3_saved_past *past, const e3_plan *p)
+{
+	int64_t pages = 0;
+	for (int l = 0; l < x->layers; l++) {
+		int64_t fresh = p->tokens_per_frame - (int64_t)past->holes[l], need = past->slots[l] + (fresh > 0 ? fresh : 0);
+		pages += (need + p->page_keys - 1) / p->page_keys;
+	}
+	return pages;
+}
+
+/* The pages for what was saved and for the next frame; of the past that needs more. */
 static int pages_of(const e3_saved *x, const e3_config *c, const e3_infer_options *o, int64_t *pages, e3_err *err)
 {
 	e3_plan p;
@@ -238,11 +311,8 @@ static int pages_of(const e3_saved *x, const e3_config *c, const e3_infer_option
 		return -1;
 	if (p.tokens_per_frame != x->tokens_per_frame)
 		return e3_fail(err, "%d tokens a frame, expected %d", x->tokens_per_frame, p.tokens_per_frame);
-	*pages = 0;
-	for (int l = 0; l < x->layers; l++) {
-		int64_t fresh = p.tokens_per_frame - (int64_t)x->holes[l], need = x->slots[l] + (fresh > 0 ? fresh : 0);
-		*pages += (need + p.page_keys - 1) / p.page_keys;
-	}
+	int64_t main = pages_of_past(x, &x->past[0], &p), side = o->side ? pages_of_past(x, &x->past[1], &p) : 0;
+	*pages = main > side ? main : side;
 	return 0;
 }
 
@@ -261,7 +331,7 @@ static int resume(e3_saved_file *file, const e3_net *net, e3_dev *dev, const e3_
 	uint64_t body = e3_saved_body(x);
 	if (!s || dev->ops->alloc_host(dev, body < E3_SAVED_CHUNK ? body : E3_SAVED_CHUNK, (void **)&file->chunk, err))
 		return -1;
-	s->past->t = x->t, s->peak_tokens = x->peak_tokens;
+	s->peak_tokens = x->peak_tokens;
 	file->dev = dev;
 	return get_session(file, s, err);
 }

@@ -28,15 +28,25 @@ static size_t set_sum(uint8_t *bytes, size_t at, size_t size)
 	return at + 4;
 }
 
+static size_t set_past(uint8_t *bytes, size_t at, size_t size, const e3_saved *x, const e3_saved_past *p)
+{
+	size_t camera = 8 * (size_t)x->camera_heads * (size_t)x->camera_head_dim * (size_t)p->camera_keys;
+	for (int l = 0; l < x->layers && at < size; l++)
+		at = set_sum(bytes, at + p->slots[l] * (16 + 8 * (size_t)x->heads * (size_t)x->head_dim), size);
+	for (int k = 0; k < x->camera_caches && at < size; k++)
+		at = set_sum(bytes, at + camera, size);
+	return at;
+}
+
 /* The checksum of every section that lies inside the file. */
 static void set_sums(uint8_t *bytes, size_t size, const e3_saved *x)
 {
 	size_t at = 16 + (size_t)e3_le32(bytes + 12) + 4;
-	for (int l = 0; l < x->layers && at < size; l++)
-		at = set_sum(bytes, at + x->slots[l] * (16 + 8 * (size_t)x->heads * (size_t)x->head_dim), size);
-	for (int k = 0; k < x->camera_caches && at < size; k++)
-		at = set_sum(bytes, at + 8 * (size_t)x->camera_heads * (size_t)x->camera_head_dim * (size_t)x->camera_keys,
-			size);
+	for (int k = 0; k < 2; k++)
+		if (x->past[k].t)
+			at = set_past(bytes, at, size, x, &x->past[k]);
+	if (x->extra && at < size)
+		set_sum(bytes, at + x->extra, size);
 }
 
 /* What a run of that size would take is its user's wish, not the reader's; here it would only be slow. */
