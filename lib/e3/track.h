@@ -13,6 +13,7 @@
 
 #include "e3/geom.h"
 #include "e3/infer.h"
+#include "e3/saved.h"
 
 /* --- view.c: what joining needs of a frame --- */
 
@@ -78,13 +79,24 @@ e3_track_place e3_track_placed(const e3_track *t);
 /* Then once, before the next step: whatever is computed beside. It needs neither the picture nor the result. */
 int e3_track_beside(e3_track *t, e3_err *err);
 
-/* What the last call of e3_track_beside made; valid until the next one. */
+/* What the last call of e3_track_beside made, once; valid until the next one. */
 typedef struct e3_track_report {
 	e3_evict *evict; /* of the segment that began beside; n_layers 0: none. The caller may take it. */
 	const e3_edge *edge;
 	int n_edges;
 } e3_track_report;
 e3_track_report e3_track_reported(e3_track *t);
+
+/* --- state.c: the chain in the file of a session --- */
+
+/* As e3_session_save, with what the chain knows, after e3_track_beside. What that made has to be on its way: it is not
+ * saved. Of the position, `earlier` and `overlap` are set. */
+int e3_track_save(e3_track *t, const e3_stream_position *position, const char *path, e3_err *err);
+/* Of a chain that was opened on the session that the file gave, with the options of the file: where the saved one
+ * stood. */
+int e3_track_restore(e3_track *t, e3_saved_file *from, e3_err *err);
+
+/* --- track.c again --- */
 
 /* Frames so far, with those of a resumed session. */
 int64_t e3_track_frames(const e3_track *t);

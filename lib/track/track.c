@@ -1,27 +1,9 @@
 /* track: the chain of segments. Owns when the next segment begins and takes over, and the world they share. Refuses
  * overlaps that leave a segment no frames of its own. */
-#include "e3/track.h"
+#include "track.h"
 #include "e3/mem.h"
 #include <stdlib.h>
 #include <string.h>
-
-/* What both segments saw of a shared frame. */
-typedef struct shared {
-	e3_view *a, *b; /* [overlap]: of the segment that answers, of the next one */
-	int64_t first;  /* the first shared frame */
-} shared;
-
-struct e3_track {
-	e3_session *s;
-	e3_track_options o;
-	e3_track_place at;
-	int64_t i, frames; /* the newest frame; how many there were */
-	shared shared;
-	e3_evict evict; /* of the last side step */
-	e3_edge edge;
-	int n_edges;
-	bool beside; /* the newest frame is shared, and the side has not seen it yet */
-};
 
 int e3_track_prepare(const e3_track_options *t, e3_infer_options *o, e3_err *err)
 {
@@ -33,7 +15,7 @@ int e3_track_prepare(const e3_track_options *t, e3_infer_options *o, e3_err *err
 		return e3_fail(err, "planning: 'overlap' of %lld frames: expected 1 to %lld, half of 'segment'",
 			(long long)t->overlap, (long long)t->segment / 2);
 	bool chain = t->frames < 0 || t->frames > t->segment;
-	o->segment = chain ? t->segment : 0;
+	o->segment = t->segment;
 	o->side = chain && !o->frozen;
 	o->outputs |= E3_OUT_POSE | E3_OUT_DEPTH;
 	return 0;
@@ -90,7 +72,7 @@ int e3_track_step(e3_track *t, const uint8_t *rgb, int64_t i, e3_result *result,
 	t->i = i, t->frames += now - before;
 	bool ends = t->o.frames >= 0 && t->frames - now + t->o.segment >= t->o.frames; /* the stream, with this segment */
 	t->beside = t->o.segment && now > before && now > own && !ends;
-	if (t->beside && e3_view_take(&t->shared.a[now - 1 - own], result, err))
+	if (t->beside && e3_view_take(&t->shared.a[e3_session_side_frames(t->s)], result, err))
 		return -1;
 	evict->i = i, evict->segment = t->at.segment, evict->first = t->at.segment ? t->at.first : 0;
 	return t->at.segment ? place(&t->at.world, result, err) : 0;
@@ -135,7 +117,12 @@ int e3_track_beside(e3_track *t, e3_err *err)
 	return seen + 1 == t->o.overlap ? hand_over(t, err) : 0;
 }
 
-e3_track_report e3_track_reported(e3_track *t) { return (e3_track_report){&t->evict, &t->edge, t->n_edges}; }
+e3_track_report e3_track_reported(e3_track *t)
+{
+	e3_track_report r = {&t->evict, &t->edge, t->n_edges};
+	t->n_edges = 0;
+	return r;
+}
 
 int64_t e3_track_frames(const e3_track *t) { return t->frames; }
 
