@@ -178,6 +178,72 @@ static void statistics_equal_those_worked_out_by_hand(void **state)
 	e3_replay_release(&r);
 }
 
+/* The story told twice: segment 0 as it is, and as segment 1 from its third frame on, which answers from the fifth on.
+ */
+static void segments_are_caches_of_their_own(void **state)
+{
+	(void)state;
+	story s, again;
+	e3_replay r;
+	e3_trace_stats x;
+	tell(&s), tell(&again);
+	assert_int_equal(e3_replay_init(&r, &shape, NULL), 0);
+	for (int t = 0; t < T; t++)
+		again.rec[t].i = 12 + t, again.rec[t].segment = 1, again.rec[t].first = 12;
+	for (int t = 0; t < T; t++) {
+		assert_int_equal(e3_replay_add(&r, &s.rec[t], NULL), 0);
+		if (t >= 2)
+			assert_int_equal(e3_replay_add(&r, &again.rec[t - 2], NULL), 0);
+	}
+	for (int t = 2; t < T; t++)
+		assert_int_equal(e3_replay_add(&r, &again.rec[t], NULL), 0);
+	static const int64_t answer[6] = {0, 1, 2, 4, 6, 7}, local[8] = {0, 1, 2, 0, 3, 1, 2, 3},
+						 frame[8] = {0, 1, 2, 2, 3, 3, 4, 5};
+	assert_int_equal(r.segments, 2);
+	assert_int_equal(r.frames, 6);
+	assert_memory_equal(r.answer, answer, sizeof answer);
+	for (int t = 0; t < 8; t++) {
+		assert_int_equal(r.step[t].local, local[t]);
+		assert_int_equal(r.step[t].frame, frame[t]);
+	}
+	assert_int_equal(r.segment[0].end, 6);
+	assert_null(e3_replay_segment(&r, 0));
+	assert_ptr_equal(e3_replay_segment(&r, 1), &r.segment[1]);
+	assert_int_equal(e3_replay_step_of(&r, 1, 3), 5);
+	assert_int_equal(e3_replay_step_of(&r, 1, 1), -1);
+	assert_int_equal(e3_replay_step_of(&r, 0, 4), -1);
+	assert_int_equal(e3_replay_answer(&r, 6), -1);
+	assert_int_equal(e3_replay_last(&r, 0), 4);
+	for (int k = 0; k < 2; k++) /* frame 1 of either: ids 6 and 7 of layer 0 */
+		for (int id = 1; id <= 2; id++)
+			assert_int_equal(e3_replay_life(&r, 0, e3_replay_step_of(&r, k, 1 + 2 * k), id), id - 1);
+	assert_false(e3_replay_alive_at(&r, 0, 0, 0, 6)); /* its segment is over */
+	assert_true(e3_replay_alive_at(&r, 0, 0, 0, 4));
+	assert_int_equal(e3_trace_stats_init(&x, &r, NULL), 0);
+	/* before 10 20 29 36, after 10 19 26 34: alone, while both are there, and alone again */
+	static const uint64_t held[6] = {10, 19, 26 + 10, 34 + 19, 26, 34};
+	assert_memory_equal(x.held, held, sizeof held);
+	assert_int_equal(x.peak_tokens, 34 + 20);
+	assert_int_equal(x.full_tokens, 6 * L * N);
+	assert_int_equal(x.removed, 12);
+	assert_int_equal(x.born, 48);
+	near(x.agreement[1], 11 / 15.0);
+	near(x.all.s[1], 21 / 24.0 * 11 / 14.0);
+	near(x.first_kept, 1);
+	near(x.special_kept, 1);
+	int size, bin;
+	double *m = e3_trace_remembered(&r, 720, &size, &bin, NULL);
+	static const double matrix[6][6] = {{1}, {1, 7 / 8.0}, {1, 5 / 8.0, 7 / 8.0}, {1, 5 / 8.0, 6 / 8.0, 7 / 8.0},
+		{0, 0, 1, 5 / 8.0, 7 / 8.0}, {0, 0, 1, 5 / 8.0, 6 / 8.0, 7 / 8.0}};
+	assert_int_equal(size, 6);
+	for (int t = 0; t < 6; t++)
+		for (int f = 0; f <= t; f++)
+			near(m[t * 6 + f], matrix[t][f]);
+	free(m);
+	e3_trace_stats_release(&x);
+	e3_replay_release(&r);
+}
+
 /* --- check --- */
 
 static void dead(story *s) { s->id[2][0][0] = 6; }
@@ -423,6 +489,7 @@ int main(void)
 		cmocka_unit_test(the_replay_knows_what_is_alive_and_how_long_the_rest_was),
 		cmocka_unit_test(survival_is_the_kaplan_meier_estimate),
 		cmocka_unit_test(statistics_equal_those_worked_out_by_hand),
+		cmocka_unit_test(segments_are_caches_of_their_own),
 		cmocka_unit_test(every_violation_is_found_and_named),
 		cmocka_unit_test(what_the_rules_allow_is_no_violation),
 		cmocka_unit_test(records_of_another_run_are_refused),

@@ -24,7 +24,7 @@ static void shape(const report *x, e3_json *j)
 	e3_json_text(j, "policy", h->policy);
 	whole(j, "budget_tokens", h->budget, h->budget >= 0);
 	e3_json_bool(j, "interrupted", x->interrupted);
-	e3_json_int(j, "frames", x->run.replay->steps);
+	e3_json_int(j, "frames", x->run.replay->frames);
 	e3_json_int(j, "layers", sh->layers);
 	e3_json_int(j, "tokens_per_frame", sh->n);
 	e3_json_int(j, "special_tokens", sh->special);
@@ -33,10 +33,8 @@ static void shape(const report *x, e3_json *j)
 
 static void memory(const report *x, e3_json *j)
 {
-	const e3_trace_shape *sh = &x->run.replay->shape;
-	int64_t kv = x->run.head->kv_token_bytes, now = (int64_t)x->run.replay->step[x->run.replay->steps - 1].after,
-			peak = (int64_t)x->run.stats->peak_tokens;
-	int64_t full = (int64_t)sh->layers * sh->n * x->run.replay->steps;
+	int64_t kv = x->run.head->kv_token_bytes, now = (int64_t)x->run.stats->held[x->run.replay->frames - 1],
+			peak = (int64_t)x->run.stats->peak_tokens, full = (int64_t)x->run.stats->full_tokens;
 	e3_json_object(j, "cache");
 	e3_json_int(j, "tokens_now", now);
 	e3_json_int(j, "tokens_peak", peak);
@@ -51,7 +49,8 @@ static void memory(const report *x, e3_json *j)
 
 static void layers(const report *x, e3_json *j)
 {
-	int64_t t = x->run.stats->last_eviction, end = x->run.replay->steps - 1, n = x->run.replay->shape.layers;
+	int64_t t = x->run.stats->last_eviction, end = x->run.replay->answer[x->run.replay->frames - 1],
+			n = x->run.replay->shape.layers;
 	whole(j, "last_eviction", t < 0 ? 0 : x->run.replay->step[t].i, t >= 0);
 	e3_json_int(j, "tokens_removed", (int64_t)x->run.stats->removed);
 	real(j, "budget_use",
@@ -80,7 +79,7 @@ static void lives(const report *x, e3_json *j)
 	static const int tau[] = {0, 1, 2, 5, 10, 20, 50};
 	static const char *const age[] = {"5", "25", "50", "75", "95"};
 	const e3_trace_survival *v = &x->run.stats->all;
-	const e3_trace_step *last = &x->run.replay->step[x->run.replay->steps - 1];
+	const e3_trace_step *last = &x->run.replay->step[x->run.replay->answer[x->run.replay->frames - 1]];
 	e3_json_object(j, "survival");
 	for (size_t k = 0; k < sizeof tau / sizeof *tau; k++) {
 		char key[16];
@@ -110,10 +109,39 @@ static void violations(const report *x, e3_json *j)
 		const e3_trace_violation *v = &c->list[k];
 		e3_json_object(j, NULL);
 		e3_json_int(j, "frame", v->frame);
+		if (x->run.replay->segments > 1)
+			e3_json_int(j, "segment", v->segment);
 		whole(j, "layer", v->layer, v->layer >= 0);
 		e3_json_text(j, "rule", e3_trace_rule_name(v->rule));
 		e3_json_text(j, "expected", v->expected);
 		e3_json_text(j, "found", v->found);
+		e3_json_end(j);
+	}
+	e3_json_end(j);
+}
+
+/* Only of a stream that has several. */
+static void segments(const report *x, e3_json *j)
+{
+	const e3_replay *r = x->run.replay;
+	if (r->segments < 2)
+		return;
+	e3_json_array(j, "segments");
+	for (int64_t k = 0; k < r->segments; k++) {
+		const e3_trace_segment *s = &r->segment[k];
+		int64_t answers = 0, removed = 0;
+		for (int64_t local = 0; local < s->steps; local++) {
+			const e3_trace_step *step = &r->step[s->step[local]];
+			answers += r->answer[step->frame] == s->step[local], removed += step->removed;
+		}
+		e3_json_object(j, NULL);
+		e3_json_int(j, "segment", s->number);
+		e3_json_int(j, "first", r->step[s->step[0]].i);
+		e3_json_int(j, "last", r->step[s->step[s->steps - 1]].i);
+		e3_json_int(j, "frames", s->steps);
+		e3_json_int(j, "answered", answers);
+		e3_json_int(j, "tokens_removed", removed);
+		e3_json_int(j, "tokens_at_end", (int64_t)r->step[s->step[s->steps - 1]].after);
 		e3_json_end(j);
 	}
 	e3_json_end(j);
@@ -145,9 +173,10 @@ int report_json(const report *x, e3_buf *to, e3_err *err)
 	lives(x, &j);
 	latency(x, &j);
 	e3_json_array(&j, "importance");
-	for (int64_t f = 0; f < x->run.replay->steps; f++)
-		e3_json_real(&j, NULL, x->run.stats->importance[f], 6);
+	for (int64_t f = 0; f < x->run.replay->frames; f++)
+		e3_json_real(&j, NULL, x->run.stats->importance[x->run.replay->answer[f]], 6);
 	e3_json_end(&j);
+	segments(x, &j);
 	violations(x, &j);
 	e3_json_end(&j);
 	return j.rc ? -1 : e3_buf_add(to, "\n", 1, err);

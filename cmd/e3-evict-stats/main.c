@@ -103,7 +103,7 @@ static int add_attn(session *x, const e3_msg *msg, e3_err *err)
 		return 0;
 	if (e3_attn_decode(msg, &x->attn_record, err))
 		return -1;
-	return e3_trace_attn_add(x->attn, x->replay.steps, &x->attn_record, err);
+	return e3_trace_attn_add(x->attn, &x->replay, &x->attn_record, err);
 }
 
 static int add_message(session *x, const e3_msg *msg, e3_err *err)
@@ -130,7 +130,7 @@ static int read_stream(session *x, e3_err *err)
 	while ((more = e3_stage_next(x->stage, &msg, err)) > 0) {
 		if (add_message(x, &msg, err) || e3_stage_pass(x->stage, &msg, err))
 			return -1;
-		e3_stage_progress(x->stage, x->replay.steps, x->stage->head.frames, "%s", "");
+		e3_stage_progress(x->stage, x->replay.frames, x->stage->head.frames, "%s", "");
 	}
 	if (more < 0)
 		return -1;

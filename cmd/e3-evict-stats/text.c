@@ -21,6 +21,14 @@ E3_PRINTF(4, 5) static int line(e3_buf *to, e3_err *err, const char *name, const
 	return e3_buf_printf(to, err, "%-12s%s\n", name, text);
 }
 
+static int segment_line(const e3_replay *r, e3_buf *to, e3_err *err)
+{
+	return line(to, err, "segments",
+		"%" PRId64 ", of at most %" PRId64 " frames; %" PRId64
+		" frame%s in two of them: figures are of each until its end",
+		r->segments, e3_replay_longest(r), r->steps - r->frames, plural((uint64_t)(r->steps - r->frames)));
+}
+
 static int shape_lines(const report *x, e3_buf *to, e3_err *err)
 {
 	const e3_trace_shape *sh = &x->run.replay->shape;
@@ -28,22 +36,24 @@ static int shape_lines(const report *x, e3_buf *to, e3_err *err)
 	char budget[32];
 	e3_trace_count_text((uint64_t)(h->budget > 0 ? h->budget : 0), budget);
 	if (line(to, err, "run", "%s, %" PRId64 " frame%s%s, model %s on %s", h->source ? h->source : "?",
-			x->run.replay->steps, plural((uint64_t)x->run.replay->steps), x->interrupted ? " (interrupted)" : "",
+			x->run.replay->frames, plural((uint64_t)x->run.replay->frames), x->interrupted ? " (interrupted)" : "",
 			h->model, h->device ? h->device : "?") ||
 		line(to, err, "network", "%d layer%s, %d tokens a frame: %d special, %d x %d patches", sh->layers,
 			plural((uint64_t)sh->layers), sh->n, sh->special, sh->rows, sh->cols))
 		return -1;
+	if (x->run.replay->segments > 1 && segment_line(x->run.replay, to, err))
+		return -1;
 	if (h->budget < 0)
 		return line(to, err, "policy", "%s, no budget", h->policy ? h->policy : "?");
-	return line(to, err, "policy", "%s, budget %s tokens: %.1f frames a layer on average", h->policy ? h->policy : "?",
-		budget, (double)h->budget / ((double)sh->layers * sh->n));
+	return line(to, err, "policy", "%s, budget %s tokens%s: %.1f frames a layer on average",
+		h->policy ? h->policy : "?", budget, x->run.replay->segments > 1 ? " a segment" : "",
+		(double)h->budget / ((double)sh->layers * sh->n));
 }
 
 static int memory_lines(const report *x, e3_buf *to, e3_err *err)
 {
-	const e3_trace_shape *sh = &x->run.replay->shape;
-	uint64_t now = x->run.replay->step[x->run.replay->steps - 1].after, peak = x->run.stats->peak_tokens;
-	uint64_t full = (uint64_t)sh->layers * (uint64_t)sh->n * (uint64_t)x->run.replay->steps;
+	uint64_t now = x->run.stats->held[x->run.replay->frames - 1], peak = x->run.stats->peak_tokens;
+	uint64_t full = x->run.stats->full_tokens;
 	double kv = (double)x->run.head->kv_token_bytes;
 	char a[32], b[32], c[32];
 	e3_trace_count_text(now, a), e3_trace_count_text(peak, b), e3_trace_count_text(full, c);
@@ -104,7 +114,7 @@ static int life_lines(const report *x, e3_buf *to, e3_err *err)
 		line(to, err, "", "median life %s; stillborn %.1f %%", median,
 			x->run.stats->born ? 100.0 * (double)x->run.stats->stillborn / (double)x->run.stats->born : 0.0))
 		return -1;
-	const e3_trace_step *last = &x->run.replay->step[x->run.replay->steps - 1];
+	const e3_trace_step *last = &x->run.replay->step[x->run.replay->answer[x->run.replay->frames - 1]];
 	if (line(to, err, "age", "of the kept patches: median %" PRIu32 ", 95 %% %" PRIu32 ", oldest %" PRIu32 " frame%s",
 			last->age[2], last->age[4], last->age_max, plural(last->age_max)))
 		return -1;
@@ -114,12 +124,16 @@ static int life_lines(const report *x, e3_buf *to, e3_err *err)
 		: 0;
 }
 
+/* Of the last segment that answered. */
 static int frame_lines(const report *x, e3_buf *to, e3_err *err)
 {
 	const e3_replay *r = x->run.replay;
+	const e3_trace_segment *s = &r->segment[r->step[r->answer[r->frames - 1]].segment];
 	int64_t top[TOP], oldest = -1;
 	int n = 0;
-	for (int64_t f = 1; f <= x->run.stats->last_eviction; f++) { /* nothing was evicted after later frames came */
+	/* nothing was evicted after later frames came */
+	for (int64_t local = 1; local < s->steps && s->step[local] <= x->run.stats->last_eviction; local++) {
+		int64_t f = s->step[local];
 		if (!(x->run.stats->importance[f] > 0))
 			continue;
 		oldest = oldest < 0 ? f : oldest;
@@ -135,7 +149,7 @@ static int frame_lines(const report *x, e3_buf *to, e3_err *err)
 	for (int k = 0; k < n; k++)
 		at += (size_t)snprintf(text + at, sizeof text - at, "%s%" PRId64 " (%.1f %%)", k ? ", " : "", r->step[top[k]].i,
 			100 * x->run.stats->importance[top[k]]);
-	if (n && line(to, err, "remembered", "most, after frame %" PRId64 ": frames %s", r->step[0].i, text))
+	if (n && line(to, err, "remembered", "most, after frame %" PRId64 ": frames %s", r->step[s->step[0]].i, text))
 		return -1;
 	if (oldest > 0)
 		return line(to, err, "", "oldest with patches left: frame %" PRId64, r->step[oldest].i);

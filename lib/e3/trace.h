@@ -4,10 +4,15 @@
  * the rules) and e3_trace_stats (figures of the whole run), then the pictures of e3/trace_draw.h. Nothing here reads a
  * stream: the caller hands over decoded records.
  *
- * Terms. Steps are counted 0, 1, 2, ... in the order in which e3-infer saw the frames. A token's id is step × N +
+ * Terms. A stream in segments has a cache for each; any other is one segment. A step is a record: a frame that entered
+ * a cache. Steps of the run are counted 0, 1, 2, ... in the order of the records, and so are the steps of each segment
+ * (`local`) and the frames of the stream; without segments the three are the same. A token's id is local step × N +
  * index, N being the tokens of a frame (doc/formats.md 7.2). The first `special` indices of a frame are its special
- * tokens, the others are its patches. Protected tokens are those of frame 0 and the special tokens of the newest
- * frames: all frames, or fewer where the budget is small; the record's `protected` count says how many.
+ * tokens, the others are its patches. Protected tokens are those of a segment's frame 0 and the special tokens of its
+ * newest frames: all frames, or fewer where the budget is small; the record's `protected` count says how many.
+ *
+ * While two segments overlap, a frame has a step in both; the first of them is the segment that answered. A segment
+ * ends when another one has answered instead, and with it everything that its cache held.
  */
 #ifndef E3_TRACE_H
 #define E3_TRACE_H
@@ -40,11 +45,29 @@ typedef struct e3_trace_cell {
 /* All layers at one step. */
 typedef struct e3_trace_step {
 	int64_t i;              /* the frame's index in the stream */
+	int64_t frame;          /* counted from 0 */
+	int64_t local;          /* step of the segment */
+	int64_t segment;        /* its place in e3_replay.segment */
 	uint64_t before, after; /* tokens */
 	uint32_t removed, stillborn;
 	uint32_t age[E3_TRACE_AGES]; /* steps since the kept patches arrived: quantiles 5, 25, 50, 75, 95 % */
 	uint32_t age_max;
 } e3_trace_step;
+
+/* A cache. */
+typedef struct e3_trace_segment {
+	int64_t number, first; /* as recorded: the segment, and the stream's index of its first frame */
+	int64_t steps;         /* so far */
+	int64_t *step;         /* [steps] the steps of the run that they are */
+	int64_t room;          /* steps allocated */
+	int64_t end;           /* the step of the run at which another one had answered; INT64_MAX: still in use */
+	/* Of each layer, alive now, or at the end: */
+	uint32_t *alive;    /* tokens */
+	uint32_t *patches;  /* patches */
+	uint32_t *of_first; /* tokens of the first frame */
+	uint32_t *specials; /* special tokens of later frames */
+	uint32_t *common;   /* patches in this layer and in the next */
+} e3_trace_segment;
 
 /* The whole run. Takes 2 bytes for each token of every (layer, frame) that lost one, and one cell per (layer, step). */
 typedef struct e3_replay {
@@ -53,26 +76,34 @@ typedef struct e3_replay {
 	e3_trace_step *step; /* [steps] */
 	e3_trace_cell *cell; /* [steps][layers] */
 	uint16_t **life;     /* [steps][layers]: NULL: nothing was removed; else [n]: 0 = alive, k + 1 = kept for k steps */
-	uint32_t *by_frame;  /* [steps] patches alive now, over all layers */
-	uint32_t *alive;     /* [layers] tokens alive now */
-	uint32_t *patches;   /* [layers] patches alive now */
-	uint32_t *first;     /* [layers] tokens of frame 0 alive now */
-	uint32_t *specials;  /* [layers] special tokens of later frames alive now */
-	uint32_t *common;    /* [layers] patches alive now in this layer and in the next */
+	uint32_t *by_frame;  /* [steps] patches of the step's frame alive now, over all layers */
 	int64_t room;        /* steps allocated */
+	int64_t frames;
+	int64_t *answer;           /* [frames] the step that answered */
+	e3_trace_segment *segment; /* [segments] in the order in which they began */
+	int64_t segments;
 } e3_replay;
 
 int e3_replay_init(e3_replay *r, const e3_trace_shape *shape, e3_err *err);
 void e3_replay_release(e3_replay *r);
 /* Applies a record, which must have passed e3_trace_check_step. Ids that are not alive are ignored. */
 int e3_replay_add(e3_replay *r, const e3_evict *rec, e3_err *err);
-/* For how many steps `layer` kept token `index` of frame f (0: removed on arrival, at most E3_TRACE_LIFE_MAX);
- * -1: it is alive now. */
+/* The segment in use that has this number; NULL: none. */
+const e3_trace_segment *e3_replay_segment(const e3_replay *r, int64_t number);
+/* The step at which frame `frame` entered the segment; -1: it never did. */
+int64_t e3_replay_step_of(const e3_replay *r, int64_t segment, int64_t frame);
+/* The step that answered for a frame, and the last step of a segment. -1: there is no such frame yet. */
+int64_t e3_replay_answer(const e3_replay *r, int64_t frame);
+int64_t e3_replay_last(const e3_replay *r, int64_t segment);
+/* Most steps of a segment. */
+int64_t e3_replay_longest(const e3_replay *r);
+/* For how many steps of its segment `layer` kept token `index` of the frame of step f (0: removed on arrival, at most
+ * E3_TRACE_LIFE_MAX); -1: to the end of the segment, or until now. */
 int32_t e3_replay_life(const e3_replay *r, int layer, int64_t f, int index);
-/* How many of the newest frames have protected special tokens at the next step, when its record counts `prot` protected
- * tokens; -1 when no number of frames gives that count. */
-int64_t e3_replay_protected_frames(const e3_replay *r, int layer, uint32_t prot);
-/* Whether the token was in the cache after step t. */
+/* How many of the newest frames have protected special tokens at the next step of the segment, when its record counts
+ * `prot` protected tokens; -1 when no number of frames gives that count. */
+int64_t e3_replay_protected_frames(const e3_replay *r, const e3_trace_segment *s, int layer, uint32_t prot);
+/* Whether the token of step f was in its cache after step t; never, when they are of different segments. */
 bool e3_replay_alive_at(const e3_replay *r, int layer, int64_t f, int index, int64_t t);
 /* How many layers held the token after step t. */
 int e3_replay_holders(const e3_replay *r, int64_t f, int index, int64_t t);
@@ -95,7 +126,7 @@ typedef enum e3_trace_rule {
 } e3_trace_rule;
 
 typedef struct e3_trace_violation {
-	int64_t frame;
+	int64_t frame, segment;
 	int layer; /* -1: all layers together */
 	e3_trace_rule rule;
 	char expected[80], found[80];
@@ -114,18 +145,20 @@ typedef struct e3_trace_check {
 } e3_trace_check;
 
 void e3_trace_check_init(e3_trace_check *c, const e3_head *head);
-/* Checks a record against the cache as it was before the record. Violations are counted in *c. -1 when the record
- * cannot be applied at all: its layers are not those of the head, or the beginning of the stream is missing. */
+/* Checks a record against its cache as it was before the record. Violations are counted in *c. -1 when the record
+ * cannot be applied at all: its layers are not those of the head, its segment is over, or the beginning of the stream
+ * or of the segment is missing. */
 int e3_trace_check_step(e3_trace_check *c, const e3_replay *before, const e3_evict *rec, e3_err *err);
 const char *e3_trace_rule_name(e3_trace_rule rule);
 /* The first violation of alive, unique or count, after which the replay no longer describes the cache; NULL: none. */
 const e3_trace_violation *e3_trace_check_broken(const e3_trace_check *c);
-/* "frame 3, layer 2: budget: expected 10, found 12" */
+/* "frame 3, layer 2: budget: expected 10, found 12"; after the frame "segment 4", but for the first segment */
 void e3_trace_violation_text(const e3_trace_violation *v, char *to, size_t size);
 
 /* --- stats.c: figures of a finished replay (doc/formats.md 7.4) --- */
 
-/* Kaplan-Meier estimate over the patches of frames 1 and later; a patch that is alive at the end is censored. */
+/* Kaplan-Meier estimate over the patches of frames 1 and later of each segment; a patch that is alive at the end of its
+ * segment is censored. */
 typedef struct e3_trace_survival {
 	int64_t n;                  /* ages 0 .. n-1 */
 	uint64_t *at_risk, *deaths; /* [n] */
@@ -133,19 +166,22 @@ typedef struct e3_trace_survival {
 	int64_t median;             /* first age with s <= 0.5; -1: not reached */
 } e3_trace_survival;
 
+/* "The end" is that of each segment. */
 typedef struct e3_trace_stats {
 	const e3_replay *r;
 	e3_trace_survival all, *layer; /* all layers pooled; [layers] */
 	double *agreement;             /* [layers][layers] Jaccard index of the patches alive at the end; NaN: none alive */
-	double *spatial;               /* [layers][rows][cols] mean over frames of (steps kept) / (steps since arrival) */
+	double *spatial;               /* [layers][rows][cols] mean over steps of (steps kept) / (steps since arrival) */
 	uint32_t *kept;                /* [steps][layers] patches of the step's frame alive at the end */
+	uint64_t *held;                /* [frames] tokens over all caches after the frame */
 	double *importance;            /* [steps] their sum over layers / (layers × n) */
 	int64_t last_eviction;         /* the last step that removed something; -1: no step did */
-	uint64_t peak_tokens;          /* most tokens over all layers at once, which is before an eviction */
+	uint64_t peak_tokens;          /* most tokens over all caches at once, which is before an eviction */
+	uint64_t full_tokens;          /* of one cache that holds all frames */
 	uint64_t removed;              /* tokens */
-	uint64_t born, stillborn;      /* patches of frames 1 and later; of these, those removed on arrival */
-	uint64_t saturated;            /* the largest count of a step */
-	uint64_t protected_evicted;    /* total */
+	uint64_t born, stillborn;   /* patches of frames 1 and later of each segment; of these, those removed on arrival */
+	uint64_t saturated;         /* the largest count of a step */
+	uint64_t protected_evicted; /* total */
 	double special_kept, first_kept; /* share alive at the end of the special tokens of frames 1 and later, and of frame
 										0; NaN: there are none */
 	double entropy;                  /* of alpha at last_eviction, divided by ln layers; NaN: unknown */
@@ -156,9 +192,9 @@ int e3_trace_stats_init(e3_trace_stats *s, const e3_replay *r, e3_err *err);
 void e3_trace_stats_release(e3_trace_stats *s);
 /* Kept tokens / ceil(budget); NaN without a budget. */
 double e3_trace_budget_use(const e3_trace_cell *c);
-/* Which frames are remembered when: row = step, column = frame, value = share of the frame's patches alive, mean over
- * layers; NaN above the diagonal. Averaged into at most `side` rows and columns; *size receives their number, *bin how
- * many steps one stands for. */
+/* Which frames are remembered when: row and column = frame, value = share of the column's patches in the cache that
+ * answered for the row, mean over layers; NaN above the diagonal. Averaged into at most `side` rows and columns; *size
+ * receives their number, *bin how many frames one stands for. */
 double *e3_trace_remembered(const e3_replay *r, int side, int *size, int *bin, e3_err *err);
 
 /* --- latency.c: seconds from capture to prediction of every frame of a live source --- */

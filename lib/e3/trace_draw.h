@@ -15,7 +15,7 @@ typedef struct e3_trace_run {
 /* --- shots.c: small pictures of some frames, evenly spaced, gathered while the stream is read --- */
 
 typedef struct e3_trace_shot {
-	int64_t t, i; /* step; index in the stream */
+	int64_t t, i; /* frame, counted from 0; index in the stream */
 	double pts;
 	e3_image rgb;   /* (cols × cell) × (rows × cell) pixels */
 	float *inverse; /* [h][w] 1 / depth, 0 = unknown; NULL when the stream has no depth */
@@ -34,7 +34,7 @@ typedef struct e3_trace_shots {
 
 int e3_trace_shots_init(e3_trace_shots *fr, const e3_trace_shape *shape, int capacity, e3_err *err);
 void e3_trace_shots_release(e3_trace_shots *fr);
-/* The prediction of step t. */
+/* The prediction of frame t, counted from 0. */
 int e3_trace_shots_add(e3_trace_shots *fr, int64_t t, const e3_pred *p, e3_err *err);
 /* At most `want` shots, spread evenly over the run; with want > 1 the first and the last frame are among them. to[want]
  * receives them; returns how many. */
@@ -86,8 +86,8 @@ typedef struct e3_trace_attn_look {
 typedef struct e3_trace_attn e3_trace_attn;
 
 e3_trace_attn *e3_trace_attn_open(const e3_trace_attn_look *look, const e3_trace_shape *shape, e3_err *err);
-/* `steps`: how many eviction records came before this one. */
-int e3_trace_attn_add(e3_trace_attn *a, int64_t steps, const e3_attn *rec, e3_err *err);
+/* `r`: of the eviction records that came before this one. */
+int e3_trace_attn_add(e3_trace_attn *a, const e3_replay *r, const e3_attn *rec, e3_err *err);
 /* Writes DIR/attn/. *layers receives how many layers were drawn: 0 when there were no attention records. */
 int e3_trace_attn_draw(e3_trace_attn *a, const char *dir, int *layers, e3_err *err);
 void e3_trace_attn_close(e3_trace_attn *a);

@@ -67,6 +67,16 @@ static attn_layer *find_layer(e3_trace_attn *a, const e3_attn *rec, e3_err *err)
 	return &a->layer[at];
 }
 
+/* The frame, counted from 0, that is frame 0 of the record's segment; *steps: of the segment so far. */
+static int64_t first_frame(const e3_replay *r, const e3_attn *rec, int64_t *steps)
+{
+	const e3_trace_segment *s = e3_replay_segment(r, rec->segment);
+	*steps = s ? s->steps : 0;
+	if (s)
+		return r->step[s->step[0]].frame;
+	return r->frames && r->step[r->answer[r->frames - 1]].i == rec->i ? r->frames - 1 : r->frames;
+}
+
 static int check_record(const e3_trace_attn *a, int64_t t, const e3_attn *rec, e3_err *err)
 {
 	int64_t frames = rec->n_frames, tokens = frames * a->shape.n;
@@ -82,43 +92,51 @@ static int check_record(const e3_trace_attn *a, int64_t t, const e3_attn *rec, e
 	return 0;
 }
 
-static int keep_row(attn_layer *x, int64_t t, const e3_attn *rec, e3_err *err)
+/* Row t; the record is of the frames from `first` on. */
+static int keep_row(attn_layer *x, int64_t t, int64_t first, const e3_attn *rec, e3_err *err)
 {
-	float unknown = NAN;
+	float unknown = NAN, none = 0;
 	for (; x->frames < t; x->frames++)
 		for (int64_t k = 0; k <= x->frames; k++)
 			if (fwrite(&unknown, sizeof unknown, 1, x->rows) != 1)
 				return e3_fail_sys(err, "writing a temporary file");
+	for (int64_t k = 0; k < first; k++)
+		if (fwrite(&none, sizeof none, 1, x->rows) != 1)
+			return e3_fail_sys(err, "writing a temporary file");
 	if (fwrite(rec->frame_mass, sizeof *rec->frame_mass, rec->n_frames, x->rows) != rec->n_frames)
 		return e3_fail_sys(err, "writing a temporary file");
 	x->frames++;
 	return 0;
 }
 
-static void gather(const e3_trace_attn *a, attn_layer *x, int64_t t, const e3_attn *rec)
+/* What the segment no longer holds has no value, and neither have the frames before it. */
+static void gather(const e3_trace_attn *a, attn_layer *x, int64_t t, int64_t first, const e3_attn *rec)
 {
 	int64_t n = a->shape.n;
-	float scale = a->look.scale_rows ? (float)(t + 1) : 1;
+	float scale = a->look.scale_rows ? (float)rec->n_frames : 1;
 	trace_bins_reach(&x->mass, t + 1, t + 1);
+	for (int64_t f = 0; f < first; f++)
+		trace_bins_add(&x->mass, t, f, 0);
 	for (uint32_t f = 0; f < rec->n_frames; f++)
-		trace_bins_add(&x->mass, t, f, rec->frame_mass[f]);
+		trace_bins_add(&x->mass, t, first + f, rec->frame_mass[f]);
 	if (!x->full) {
 		trace_bins_reach(&x->map, t + 1, (t + 1) * n);
 		for (uint32_t k = 0; k < rec->n_keys; k++)
-			trace_bins_add(&x->map, t, rec->key[k], scale * rec->mass[k] / (float)n);
+			trace_bins_add(&x->map, t, first * n + rec->key[k], scale * rec->mass[k] / (float)n);
 		return;
 	}
 	trace_bins_reach(&x->map, (t + 1) * n, (t + 1) * n);
 	for (int64_t q = 0; q < n; q++)
 		for (uint32_t k = 0; k < rec->n_keys; k++)
-			trace_bins_add(&x->map, t * n + q, rec->key[k], scale * rec->map[q * rec->n_keys + k]);
+			trace_bins_add(&x->map, t * n + q, first * n + rec->key[k], scale * rec->map[q * rec->n_keys + k]);
 }
 
-int e3_trace_attn_add(e3_trace_attn *a, int64_t steps, const e3_attn *rec, e3_err *err)
+int e3_trace_attn_add(e3_trace_attn *a, const e3_replay *r, const e3_attn *rec, e3_err *err)
 {
+	int64_t steps, first = first_frame(r, rec, &steps);
 	if (!wants_layer(a->look.layers, a->look.n_layers, rec->layer))
 		return 0;
-	int64_t t = (int64_t)rec->n_frames - 1;
+	int64_t t = first + (int64_t)rec->n_frames - 1;
 	int rc = rec->n_frames ? check_record(a, steps, rec, err) : e3_fail(err, "mass over no frames");
 	attn_layer *x = rc ? NULL : find_layer(a, rec, err);
 	if (x && x->full != (rec->map != NULL))
@@ -127,6 +145,6 @@ int e3_trace_attn_add(e3_trace_attn *a, int64_t steps, const e3_attn *rec, e3_er
 		rc = e3_fail(err, "layer %d: two records", rec->layer);
 	if (rc || !x)
 		return e3_fail_in(err, "attention at frame %" PRId64, rec->i);
-	gather(a, x, t, rec);
-	return keep_row(x, t, rec, err);
+	gather(a, x, t, first, rec);
+	return keep_row(x, t, first, rec, err);
 }

@@ -75,7 +75,7 @@ static int draw_tokens(const e3_trace_run *x, const char *dir, e3_err *err)
 {
 	const e3_replay *r = x->replay;
 	int layers = r->shape.layers;
-	double top = 0, *step = columns(r->steps, err), *y = step ? step + r->steps : NULL;
+	double top = 0, *step = columns(r->frames, err), *y = step ? step + r->frames : NULL;
 	if (!step)
 		return -1;
 	for (int64_t k = 0; k < r->steps * layers; k++)
@@ -86,7 +86,7 @@ static int draw_tokens(const e3_trace_run *x, const char *dir, e3_err *err)
 		.title = "Cache of each layer after every frame",
 		.x_label = "frame",
 		.y_label = "tokens",
-		.x1 = (double)(r->steps > 1 ? r->steps - 1 : 1),
+		.x1 = (double)(r->frames > 1 ? r->frames - 1 : 1),
 		.y1 = 1.08 * top,
 		.whole_x = true,
 		.whole_y = true,
@@ -95,12 +95,12 @@ static int draw_tokens(const e3_trace_run *x, const char *dir, e3_err *err)
 		free(step);
 		return -1;
 	}
-	draw_limits(&p, step, r->steps, r->shape.n, (double)x->head->budget / layers, "mean budget");
+	draw_limits(&p, step, r->frames, r->shape.n, (double)x->head->budget / layers, "mean budget");
 	for (int l = 0; l < layers; l++) {
 		e3_pen pen = layer_pen(l, layers, 1.6);
-		for (int64_t t = 0; t < r->steps; t++)
-			y[t] = e3_trace_cell_at(r, t, l)->after;
-		e3_plot_curve(&p, step, y, (size_t)r->steps, &pen);
+		for (int64_t t = 0; t < r->frames; t++)
+			y[t] = e3_trace_cell_at(r, r->answer[t], l)->after;
+		e3_plot_curve(&p, step, y, (size_t)r->frames, &pen);
 	}
 	layer_keys(&p, layers);
 	free(step);
@@ -111,13 +111,13 @@ static int draw_memory(const e3_trace_run *x, const char *dir, e3_err *err)
 {
 	const e3_replay *r = x->replay;
 	double kv = (double)x->head->kv_token_bytes, unit = kv > 0 ? kv / (1024.0 * 1024.0) : 1,
-		   *step = columns(r->steps, err);
-	double *y = step ? step + r->steps : NULL, full = (double)r->shape.layers * r->shape.n * unit;
+		   *step = columns(r->frames, err);
+	double *y = step ? step + r->frames : NULL, full = (double)r->shape.layers * r->shape.n * unit;
 	const char *label = "tokens";
 	if (!step)
 		return -1;
 	if (kv > 0) {
-		bool large = full * (double)r->steps >= 10240;
+		bool large = full * (double)r->frames >= 10240;
 		unit /= large ? 1024 : 1, full /= large ? 1024 : 1;
 		label = large ? "GiB" : "MiB";
 	}
@@ -127,18 +127,18 @@ static int draw_memory(const e3_trace_run *x, const char *dir, e3_err *err)
 		.title = "Cache of all layers",
 		.x_label = "frame",
 		.y_label = label,
-		.x1 = (double)(r->steps > 1 ? r->steps - 1 : 1),
-		.y1 = 1.05 * full * (double)r->steps,
+		.x1 = (double)(r->frames > 1 ? r->frames - 1 : 1),
+		.y1 = 1.05 * full * (double)r->frames,
 		.whole_x = true,
 		.key_chars = LEGEND_CHARS};
 	if (e3_plot_init(&p, &axes, err)) {
 		free(step);
 		return -1;
 	}
-	draw_limits(&p, step, r->steps, full, (double)x->head->budget * unit, "budget");
-	for (int64_t t = 0; t < r->steps; t++)
-		y[t] = (double)r->step[t].after * unit;
-	e3_plot_curve(&p, step, y, (size_t)r->steps, &(e3_pen){{40, 44, 52}, 3, false});
+	draw_limits(&p, step, r->frames, full, (double)x->head->budget * unit, "budget");
+	for (int64_t t = 0; t < r->frames; t++)
+		y[t] = (double)x->stats->held[t] * unit;
+	e3_plot_curve(&p, step, y, (size_t)r->frames, &(e3_pen){{40, 44, 52}, 3, false});
 	e3_plot_key(&p, "kept", &black);
 	free(step);
 	return save(&p, dir, "memory.png", err);
@@ -156,7 +156,8 @@ static int draw_survival(const e3_trace_run *x, const char *dir, e3_err *err)
 	e3_plot p;
 	e3_plot_axes axes = {.w = W,
 		.h = H,
-		.title = "Survival of patches (frames after the first)",
+		.title = x->replay->segments > 1 ? "Survival of patches (frames after the first of a segment)"
+										 : "Survival of patches (frames after the first)",
 		.x_label = "age, frames",
 		.y_label = "share still in the cache",
 		.x1 = (double)(n > 1 ? n - 1 : 1),
@@ -256,7 +257,7 @@ static int draw_heat(const heat *m, const char *dir, e3_err *err)
 static int draw_alpha(const e3_trace_run *x, const char *dir, e3_err *err)
 {
 	const e3_replay *r = x->replay;
-	int layers = r->shape.layers, bin = (int)((r->steps + W - 1) / W), cols = (int)((r->steps + bin - 1) / bin);
+	int layers = r->shape.layers, bin = (int)((r->frames + W - 1) / W), cols = (int)((r->frames + bin - 1) / bin);
 	double *v = e3_alloc((size_t)layers * (size_t)cols, sizeof *v, "shares of the layers", err), top = 0;
 	if (!v)
 		return -1;
@@ -264,8 +265,8 @@ static int draw_alpha(const e3_trace_run *x, const char *dir, e3_err *err)
 		for (int c = 0; c < cols; c++) {
 			double sum = 0;
 			int n = 0;
-			for (int64_t t = (int64_t)c * bin; t < (int64_t)(c + 1) * bin && t < r->steps; t++) {
-				double a = e3_trace_cell_at(r, t, l)->alpha;
+			for (int64_t t = (int64_t)c * bin; t < (int64_t)(c + 1) * bin && t < r->frames; t++) {
+				double a = e3_trace_cell_at(r, r->answer[t], l)->alpha;
 				if (isfinite(a) && a > 0)
 					sum += a, n++;
 			}

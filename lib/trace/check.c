@@ -34,14 +34,15 @@ const char *e3_trace_rule_name(e3_trace_rule rule)
 /* Where a violation was found. */
 typedef struct place {
 	e3_trace_check *c;
-	int64_t frame;
+	const e3_trace_segment *in;
+	int64_t frame, segment;
 	int layer;
 } place;
 
 E3_PRINTF(4, 5) static void violated(const place *at, e3_trace_rule rule, const char *expected, const char *found, ...)
 {
 	e3_trace_check *c = at->c;
-	e3_trace_violation v = {.frame = at->frame, .layer = at->layer, .rule = rule};
+	e3_trace_violation v = {.frame = at->frame, .segment = at->segment, .layer = at->layer, .rule = rule};
 	va_list args;
 	va_start(args, found);
 	vsnprintf(v.found, sizeof v.found, found, args);
@@ -64,27 +65,28 @@ static const char *number(char to[80], const char *fmt, uint64_t v)
 static uint32_t check_ids(const place *at, const e3_replay *r, const e3_evict_layer *x, int64_t protected_frames)
 {
 	uint32_t n = (uint32_t)r->shape.n, protected = 0;
+	int64_t t = at->in->steps;
 	bool said_unique = false, said_alive = false;
 	char text[80];
 	for (size_t k = 0; k < x->n_removed; k++) {
 		uint32_t id = x->removed[k], index = id % n;
 		int64_t f = id / n;
+		int32_t life = f < t ? e3_replay_life(r, x->layer, at->in->step[f], (int)index) : -1;
 		if (k && id <= x->removed[k - 1]) {
 			if (!said_unique)
 				violated(at, E3_RULE_UNIQUE, number(text, "ids above %" PRIu64, x->removed[k - 1]), "%" PRIu32, id);
 			said_unique = true;
-		} else if (f > r->steps) {
+		} else if (f > t) {
 			if (!said_alive)
-				violated(at, E3_RULE_ALIVE, number(text, "ids below %" PRIu64, (uint64_t)(r->steps + 1) * n),
-					"%" PRIu32, id);
+				violated(at, E3_RULE_ALIVE, number(text, "ids below %" PRIu64, (uint64_t)(t + 1) * n), "%" PRIu32, id);
 			said_alive = true;
-		} else if (f < r->steps && e3_replay_life(r, x->layer, f, (int)index) >= 0) {
+		} else if (life >= 0) {
 			if (!said_alive)
 				violated(at, E3_RULE_ALIVE, "a token in the cache", "%" PRIu32 ", which was evicted at step %" PRId64,
-					id, f + e3_replay_life(r, x->layer, f, (int)index));
+					id, f + life);
 			said_alive = true;
 		} else {
-			protected += f == 0 || (index < (uint32_t)r->shape.special && f + protected_frames > r->steps);
+			protected += f == 0 || (index < (uint32_t)r->shape.special && f + protected_frames > t);
 		}
 	}
 	return protected;
@@ -97,7 +99,7 @@ static void check_budget(const place *at, const e3_replay *r, const e3_evict_lay
 	uint32_t protected = x->prot;
 	if (!isfinite(x->budget) || x->budget < 0)
 		return;
-	double slack = 0x1p-22 * (x->budget + (double)r->shape.n * (double)(r->steps + 1));
+	double slack = 0x1p-22 * (x->budget + (double)r->shape.n * (double)(at->in->steps + 1));
 	double before = x->k_before, lo = fmin(before, ceil(x->budget - slack)), hi = fmin(before, ceil(x->budget + slack));
 	double floor_lo = fmin(before, fmax(lo, protected)), floor_hi = fmin(before, fmax(hi, protected)),
 		   after = x->k_after;
@@ -115,26 +117,26 @@ static void check_budget(const place *at, const e3_replay *r, const e3_evict_lay
 
 static void check_layer(const place *at, const e3_replay *r, const e3_evict_layer *x)
 {
-	uint32_t n = (uint32_t)r->shape.n, alive = r->alive[x->layer] + n;
+	uint32_t n = (uint32_t)r->shape.n, alive = at->in->alive[x->layer] + n;
 	char text[80];
 	if (x->k_before != alive)
 		violated(at, E3_RULE_COUNT, number(text, "%" PRIu64 " tokens before", alive), "%" PRIu32, x->k_before);
 	if (x->k_after != x->k_before - x->n_removed)
 		violated(at, E3_RULE_COUNT, number(text, "%" PRIu64 " tokens after", x->k_before - x->n_removed), "%" PRIu32,
 			x->k_after);
-	int64_t frames = e3_replay_protected_frames(r, x->layer, x->prot);
+	int64_t frames = e3_replay_protected_frames(r, at->in, x->layer, x->prot);
 	if (frames < 0 && x->n_removed)
 		violated(at, E3_RULE_PROTECTED,
 			number(text, "frame 0 and the special tokens of whole frames protected, at most %" PRIu64,
-				r->first[x->layer] + r->specials[x->layer] + (uint64_t)r->shape.special),
+				at->in->of_first[x->layer] + at->in->specials[x->layer] + (uint64_t)r->shape.special),
 			"%" PRIu32, x->prot);
-	uint32_t gone = check_ids(at, r, x, frames < 0 ? r->steps + 1 : frames);
+	uint32_t gone = check_ids(at, r, x, frames < 0 ? at->in->steps + 1 : frames);
 	int64_t others_left = (int64_t)alive - x->prot - ((int64_t)x->n_removed - gone);
 	bool finite_stays = isfinite(x->min_kept) || (x->saturated == 0 && others_left > 0);
 	if (gone && finite_stays)
 		violated(at, E3_RULE_PROTECTED, "special tokens and frame 0 kept while others could be evicted",
 			"%" PRIu32 " of them removed", gone);
-	if (at->c->budgeted && r->steps > 0)
+	if (at->c->budgeted && at->in->steps > 0)
 		check_budget(at, r, x);
 	if (x->saturated == 0 && x->max_evicted > x->min_kept) /* false when either is NaN */
 		violated(at, E3_RULE_ORDER, "no evicted score above a kept one", "%.6g evicted, %.6g kept", x->max_evicted,
@@ -150,7 +152,20 @@ static int belongs(const e3_replay *r, const e3_evict *rec, e3_err *err)
 		if (rec->layer[l].layer != l)
 			return e3_fail(err, "frame %" PRId64 ": layer %d where layer %d was expected", rec->i, rec->layer[l].layer,
 				l);
-	if (r->steps == 0 && rec->n_layers && rec->layer[0].k_before > (uint32_t)r->shape.n)
+	if (e3_replay_segment(r, rec->segment))
+		return 0;
+	for (int64_t k = r->segments - 1; k >= 0; k--)
+		if (r->segment[k].number >= rec->segment)
+			return e3_fail(err,
+				"frame %" PRId64 ": a record of segment %" PRId64 ", which ended before: segment %" PRId64
+				" had answered",
+				rec->i, rec->segment, r->segment[r->segments - 1].number);
+	if (rec->segment && rec->i != rec->first)
+		return e3_fail(err,
+			"the beginning of segment %" PRId64 " is missing: its first frame is %" PRId64 ", its first record that of "
+			"frame %" PRId64 "; give the whole stream of e3-infer",
+			rec->segment, rec->first, rec->i);
+	if (rec->n_layers && rec->layer[0].k_before > (uint32_t)r->shape.n)
 		return e3_fail(err,
 			"the beginning of the stream is missing: at frame %" PRId64 " the cache already holds %" PRIu32
 			" tokens of a layer, one frame has %d; give the whole stream of e3-infer",
@@ -160,16 +175,22 @@ static int belongs(const e3_replay *r, const e3_evict *rec, e3_err *err)
 
 int e3_trace_check_step(e3_trace_check *c, const e3_replay *before, const e3_evict *rec, e3_err *err)
 {
+	uint32_t none[E3_TRACE_MAX_LAYERS] = {0};
+	const e3_trace_segment empty = {.alive = none, .of_first = none, .specials = none};
 	if (belongs(before, rec, err))
 		return -1;
+	const e3_trace_segment *in = e3_replay_segment(before, rec->segment);
+	place at = {c, in ? in : &empty, rec->i, rec->segment, -1};
 	double alpha = 0;
 	size_t removed = 0;
 	for (int l = 0; l < rec->n_layers; l++) {
-		check_layer(&(place){c, rec->i, l}, before, &rec->layer[l]);
+		at.layer = l;
+		check_layer(&at, before, &rec->layer[l]);
 		alpha += rec->layer[l].alpha, removed += rec->layer[l].n_removed;
 	}
+	at.layer = -1;
 	if (removed && !(fabs(alpha - 1) <= 1e-5))
-		violated(&(place){c, rec->i, -1}, E3_RULE_ALPHA, "shares that sum to 1", "%.7g", alpha);
+		violated(&at, E3_RULE_ALPHA, "shares that sum to 1", "%.7g", alpha);
 	c->steps++;
 	return 0;
 }
@@ -178,9 +199,11 @@ const e3_trace_violation *e3_trace_check_broken(const e3_trace_check *c) { retur
 
 void e3_trace_violation_text(const e3_trace_violation *v, char *to, size_t size)
 {
-	char layer[24] = "all layers";
+	char segment[40] = "", layer[24] = "all layers";
+	if (v->segment)
+		snprintf(segment, sizeof segment, ", segment %" PRId64, v->segment);
 	if (v->layer >= 0)
 		snprintf(layer, sizeof layer, "layer %d", v->layer);
-	snprintf(to, size, "frame %" PRId64 ", %s: %s: expected %s, found %s", v->frame, layer, e3_trace_rule_name(v->rule),
-		v->expected, v->found);
+	snprintf(to, size, "frame %" PRId64 "%s, %s: %s: expected %s, found %s", v->frame, segment, layer,
+		e3_trace_rule_name(v->rule), v->expected, v->found);
 }

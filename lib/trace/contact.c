@@ -26,11 +26,12 @@ static void draw_depth(e3_image *sheet, const int at[2], const e3_trace_shot *s,
 static void draw_kept(e3_image *sheet, const int at[2], const e3_trace_shot *s, const e3_replay *r, int cell)
 {
 	const e3_trace_shape *sh = &r->shape;
+	int64_t step = e3_replay_answer(r, s->t), last = step < 0 ? -1 : e3_replay_last(r, r->step[step].segment);
 	for (int y = 0; y < s->rgb.h; y++)
 		for (int x = 0; x < s->rgb.w; x++) {
 			int index = sh->special + y / cell * sh->cols + x / cell;
 			const uint8_t *px = s->rgb.px + 3 * ((size_t)y * (size_t)s->rgb.w + (size_t)x);
-			int holding = e3_replay_holders(r, s->t, index, r->steps - 1);
+			int holding = step < 0 ? 0 : e3_replay_holders(r, step, index, last);
 			double share = sqrt((double)holding / sh->layers), colour = holding ? 0.5 + 0.5 * share : 0;
 			double grey = 0.299 * px[0] + 0.587 * px[1] + 0.114 * px[2], light = 0.14 + 0.86 * share;
 			uint8_t rgb[3];
@@ -43,8 +44,7 @@ static void draw_kept(e3_image *sheet, const int at[2], const e3_trace_shot *s, 
 static void title_text(const e3_trace_run *x, char *to, size_t size)
 {
 	const e3_replay *r = x->replay;
-	uint64_t now = r->step[r->steps - 1].after,
-			 full = (uint64_t)r->shape.layers * (uint64_t)r->shape.n * (uint64_t)r->steps;
+	uint64_t now = x->stats->held[r->frames - 1], full = x->stats->full_tokens;
 	char a[32], b[32];
 	if (x->head->kv_token_bytes > 0) {
 		e3_trace_bytes_text((double)now * (double)x->head->kv_token_bytes, a);
@@ -52,7 +52,7 @@ static void title_text(const e3_trace_run *x, char *to, size_t size)
 	} else {
 		e3_trace_count_text(now, a), e3_trace_count_text(full, b);
 	}
-	snprintf(to, size, "%" PRId64 " frame%s, %s of cache kept of %s (%.0f %%)", r->steps, r->steps == 1 ? "" : "s", a,
+	snprintf(to, size, "%" PRId64 " frame%s, %s of cache kept of %s (%.0f %%)", r->frames, r->frames == 1 ? "" : "s", a,
 		b, 100.0 * (double)now / (double)full);
 }
 
@@ -87,7 +87,9 @@ int e3_trace_contact(const e3_trace_run *x, const e3_trace_shots *fr, int column
 	for (int k = 0; k < n; k++)
 		depth |= shots[k]->inverse != NULL;
 	const char *label[ROWS] = {NULL, "predicted depth: near red, far blue",
-		"what the cache holds at the end: the more layers keep a patch, the brighter it is"};
+		x->replay->segments > 1
+			? "what the cache holds at the end of the segment: the more layers keep a patch, the brighter it is"
+			: "what the cache holds at the end: the more layers keep a patch, the brighter it is"};
 	int tile_w = fr->shape.cols * fr->cell, step = fr->shape.rows * fr->cell + GAP + LINE + 6, rows = depth ? 3 : 2;
 	int top = 2 * MARGIN + LINE, w = 2 * MARGIN + n * (tile_w + GAP) - GAP,
 		least = 2 * MARGIN + e3_text_width(TEXT, label[2]);

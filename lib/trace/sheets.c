@@ -47,30 +47,47 @@ static void paint_evicted(e3_image *im, const int box[4], e3_patch_style style)
 	map_pixels(im, box, style == E3_PATCH_MARK ? mark : style == E3_PATCH_HIDE ? hide : dim, NULL);
 }
 
-/* What a tile shows: the patches of a shot in one layer after step t. */
+/* What a tile shows: the patches of a shot in one layer. */
 typedef struct scene {
 	const e3_trace_run *x;
 	const e3_trace_shots *fr;
 	const e3_sheet_look *look;
 	e3_sheet_view view;
-	int layer; /* not for E3_SHEET_LAYERS */
-	int64_t t;
+	int layer;    /* not for E3_SHEET_LAYERS */
+	int64_t then; /* in the cache that answered for this frame, after it; -1: at the end of the shot's own segment */
 } scene;
 
-static int paint_patch(const scene *s, e3_image *im, const e3_trace_shot *shot, int index, const int box[4])
+/* The step of the shot's frame, and the step after which its tokens are shown. Without a step it is in no cache. */
+typedef struct moment {
+	int64_t step, at;
+} moment;
+
+static moment moment_of(const scene *s, const e3_trace_shot *shot)
+{
+	const e3_replay *r = s->x->replay;
+	int64_t at = e3_replay_answer(r, s->then < 0 ? shot->t : s->then);
+	if (at < 0)
+		return (moment){-1, -1};
+	int64_t segment = r->step[at].segment;
+	return s->then < 0 ? (moment){at, e3_replay_last(r, segment)}
+					   : (moment){e3_replay_step_of(r, segment, shot->t), at};
+}
+
+static int paint_patch(const scene *s, e3_image *im, moment m, int index, const int box[4])
 {
 	const e3_replay *r = s->x->replay;
 	uint8_t rgb[3] = {255, 255, 255};
 	if (s->view == E3_SHEET_LAYERS) {
-		int holding = e3_replay_holders(r, shot->t, index, s->t);
+		int holding = m.step < 0 ? 0 : e3_replay_holders(r, m.step, index, m.at);
 		e3_cmap_rgb(E3_VIRIDIS, (double)holding / r->shape.layers, rgb);
 		map_pixels(im, box, tint, rgb);
 		return holding;
 	}
-	bool alive = e3_replay_alive_at(r, s->layer, shot->t, index, s->t);
+	bool alive = m.step >= 0 && e3_replay_alive_at(r, s->layer, m.step, index, m.at);
 	if (s->view == E3_SHEET_AGE) {
+		double life = alive || m.step < 0 ? 0 : e3_replay_life(r, s->layer, m.step, index);
 		if (!alive)
-			e3_cmap_rgb(E3_VIRIDIS, (double)e3_replay_life(r, s->layer, shot->t, index) / (double)r->steps, rgb);
+			e3_cmap_rgb(E3_VIRIDIS, life / (double)e3_replay_longest(r), rgb);
 		map_pixels(im, box, tint, rgb);
 	} else if (!alive) {
 		paint_evicted(im, box, s->look->style);
@@ -97,9 +114,9 @@ static int draw_tile(const scene *s, const e3_trace_shot *shot, int cell, e3_ima
 	if (e3_resize_bicubic(&shot->rgb, sh->cols * cell, sh->rows * cell, &im, err))
 		return -1;
 	int64_t kept = 0;
+	moment m = moment_of(s, shot);
 	for (int p = 0; p < sh->rows * sh->cols; p++)
-		kept +=
-			paint_patch(s, &im, shot, sh->special + p, (int[4]){p % sh->cols * cell, p / sh->cols * cell, cell, cell});
+		kept += paint_patch(s, &im, m, sh->special + p, (int[4]){p % sh->cols * cell, p / sh->cols * cell, cell, cell});
 	if (s->look->grid)
 		draw_grid(&im, cell);
 	e3_draw_blit(sheet, at[0], at[1], &im);
@@ -128,8 +145,8 @@ static void draw_legend(e3_image *sheet, const scene *s)
 		snprintf(high, sizeof high, "%d layer%s", s->x->replay->shape.layers,
 			s->x->replay->shape.layers == 1 ? "" : "s");
 	else
-		snprintf(high, sizeof high, "%" PRId64 " step%s; white: kept", s->x->replay->steps,
-			s->x->replay->steps == 1 ? "" : "s");
+		snprintf(high, sizeof high, "%" PRId64 " step%s; white: kept", e3_replay_longest(s->x->replay),
+			e3_replay_longest(s->x->replay) == 1 ? "" : "s");
 	int x = sheet->w - MARGIN - e3_text_width(TEXT, high), y = MARGIN;
 	e3_draw_text(sheet, x, y, TEXT, soft, high);
 	x -= LEGEND + 10;
@@ -204,7 +221,7 @@ static int draw_now(const scene *s, const char *title, const char *dir, const ch
 	for (int row = 0; !rc && row < n; row++) {
 		scene then = *s;
 		char text[32];
-		then.t = shots[row]->t;
+		then.then = shots[row]->t;
 		snprintf(text, sizeof text, "at %" PRId64, shots[row]->i);
 		e3_draw_text(&sheet, MARGIN, top + row * h + (h - LINE) / 2 - LINE / 2, TEXT, soft, text);
 		for (int k = 0; !rc && k <= row; k++)
@@ -220,9 +237,13 @@ static int draw_layer(const scene *s, const char *dir, e3_err *err)
 		[E3_SHEET_AGE] = "how long patches stayed"};
 	const e3_replay *r = s->x->replay;
 	char title[160], name[32], kept[32], all[32];
-	e3_trace_count_text(e3_trace_cell_at(r, r->steps - 1, s->layer)->after, kept);
+	uint64_t left = 0;
+	for (int64_t k = 0; k < r->segments; k++)
+		left += e3_trace_cell_at(r, e3_replay_last(r, k), s->layer)->after;
+	e3_trace_count_text(left, kept);
 	e3_trace_count_text((uint64_t)r->steps * (uint64_t)r->shape.n, all);
-	snprintf(title, sizeof title, "layer %d: %s (%s of %s tokens kept)", s->layer, what[s->view], kept, all);
+	snprintf(title, sizeof title, "layer %d: %s%s (%s of %s tokens kept)", s->layer, what[s->view],
+		r->segments > 1 && s->view != E3_SHEET_NOW ? " of their segment" : "", kept, all);
 	snprintf(name, sizeof name, "L%02d.png", s->layer);
 	return s->view == E3_SHEET_NOW ? draw_now(s, title, dir, name, err) : draw_sheet(s, title, dir, name, err);
 }
@@ -232,8 +253,10 @@ int e3_trace_sheets(const e3_trace_run *x, const e3_trace_shots *fr, const e3_sh
 {
 	if (e3_mkdirs(dir, err))
 		return -1;
-	scene s = {x, fr, look, E3_SHEET_LAYERS, 0, x->replay->steps - 1};
-	int rc = draw_sheet(&s, "layers that still hold a patch at the end", dir, "layers.png", err);
+	scene s = {x, fr, look, E3_SHEET_LAYERS, 0, -1};
+	const char *title = x->replay->segments > 1 ? "layers that still hold a patch at the end of its segment"
+												: "layers that still hold a patch at the end";
+	int rc = draw_sheet(&s, title, dir, "layers.png", err);
 	s.view = look->view;
 	for (int l = 0; !rc && look->view != E3_SHEET_LAYERS && l < x->replay->shape.layers; l++) {
 		s.layer = l;

@@ -36,11 +36,17 @@ static void survival_finish(e3_trace_survival *v)
 	}
 }
 
+/* The last step of the segment of step f, as steps since f. */
+static int64_t left_after(const e3_replay *r, int64_t f)
+{
+	return r->segment[r->step[f].segment].steps - 1 - r->step[f].local;
+}
+
 static void count_lives(e3_trace_stats *s, int layer, int64_t f)
 {
 	const e3_replay *r = s->r;
 	e3_trace_survival *own = &s->layer[layer];
-	int64_t last = r->steps - 1 - f; /* the age of the frame at the end */
+	int64_t last = left_after(r, f);
 	for (int k = r->shape.special; k < r->shape.n; k++) {
 		int32_t life = e3_replay_life(r, layer, f, k);
 		int64_t seen = life >= 0 && life < last ? life : last;
@@ -54,7 +60,8 @@ static void measure_tokens(e3_trace_stats *s, int layer, int64_t f)
 {
 	const e3_replay *r = s->r;
 	const e3_trace_shape *sh = &r->shape;
-	double span = (double)(r->steps - f);
+	double span = (double)(left_after(r, f) + 1);
+	bool first = r->step[f].local == 0;
 	uint32_t *kept = s->kept + f * sh->layers + layer;
 	for (int k = sh->special; k < sh->n; k++) {
 		int32_t life = e3_replay_life(r, layer, f, k);
@@ -63,10 +70,10 @@ static void measure_tokens(e3_trace_stats *s, int layer, int64_t f)
 			life < 0 ? 1 : (double)life / span;
 	}
 	s->importance[f] += *kept;
-	if (f == 0)
+	if (first)
 		s->first_kept += *kept;
 	for (int k = 0; k < sh->special; k++)
-		*(f ? &s->special_kept : &s->first_kept) += e3_replay_life(r, layer, f, k) < 0;
+		*(first ? &s->first_kept : &s->special_kept) += e3_replay_life(r, layer, f, k) < 0;
 }
 
 static void measure_agreement(e3_trace_stats *s)
@@ -75,13 +82,45 @@ static void measure_agreement(e3_trace_stats *s)
 	int layers = r->shape.layers;
 	for (int a = 0; a < layers; a++)
 		for (int b = a; b < layers; b++) {
-			uint64_t both = 0;
+			uint64_t both = 0, sum = 0;
 			for (int64_t f = 0; f < r->steps; f++)
 				for (int k = r->shape.special; k < r->shape.n; k++)
 					both += e3_replay_life(r, a, f, k) < 0 && e3_replay_life(r, b, f, k) < 0;
-			uint64_t either = (uint64_t)r->patches[a] + r->patches[b] - both;
+			for (int64_t k = 0; k < r->segments; k++)
+				sum += (uint64_t)r->segment[k].patches[a] + r->segment[k].patches[b];
+			uint64_t either = sum - both;
 			s->agreement[a * layers + b] = s->agreement[b * layers + a] = either ? (double)both / (double)either : NAN;
 		}
+}
+
+/* What the other caches held when step t began. */
+static uint64_t held_beside(const e3_replay *r, int64_t t, const uint64_t *after)
+{
+	uint64_t sum = 0;
+	for (int64_t k = r->segments - 1; k >= 0 && r->segment[k].end > t; k--)
+		if (k != r->step[t].segment && r->segment[k].step[0] < t)
+			sum += after[k];
+	return sum;
+}
+
+/* Ends come in the order of beginnings, so the segments in use at a step are the last ones that began before it, and
+ * those behind them began later. */
+static int sum_caches(e3_trace_stats *s, e3_err *err)
+{
+	const e3_replay *r = s->r;
+	uint64_t *after = e3_alloc((size_t)r->segments, sizeof *after, "tokens of the caches", err);
+	if (!after)
+		return -1;
+	for (int64_t t = 0; t < r->steps; t++) {
+		const e3_trace_step *x = &r->step[t];
+		uint64_t beside = held_beside(r, t, after);
+		after[x->segment] = x->after;
+		s->peak_tokens = beside + x->before > s->peak_tokens ? beside + x->before : s->peak_tokens;
+		s->held[x->frame] = beside + x->after;
+	}
+	s->full_tokens = (uint64_t)r->shape.layers * (uint64_t)r->shape.n * (uint64_t)r->frames;
+	free(after);
+	return 0;
 }
 
 static void sum_steps(e3_trace_stats *s)
@@ -95,11 +134,10 @@ static void sum_steps(e3_trace_stats *s)
 			saturated += e3_trace_cell_at(r, t, l)->saturated,
 				s->protected_evicted += e3_trace_cell_at(r, t, l)->protected_evicted;
 		s->saturated = saturated > s->saturated ? saturated : s->saturated;
-		s->peak_tokens = x->before > s->peak_tokens ? x->before : s->peak_tokens;
 		s->removed += x->removed;
 		if (x->removed)
 			s->last_eviction = t;
-		if (t)
+		if (x->local)
 			s->stillborn += x->stillborn,
 				s->born += (uint64_t)r->shape.layers * (uint64_t)(r->shape.n - r->shape.special);
 	}
@@ -118,22 +156,24 @@ static int allocate(e3_trace_stats *s, e3_err *err)
 {
 	const e3_trace_shape *sh = &s->r->shape;
 	size_t layers = (size_t)sh->layers, steps = (size_t)s->r->steps;
-	if (survival_init(&s->all, s->r->steps, err) || !(s->layer = e3_alloc(layers, sizeof *s->layer, "survival", err)))
+	int64_t ages = e3_replay_longest(s->r);
+	if (survival_init(&s->all, ages, err) || !(s->layer = e3_alloc(layers, sizeof *s->layer, "survival", err)))
 		return -1;
 	for (size_t l = 0; l < layers; l++)
-		if (survival_init(&s->layer[l], s->r->steps, err))
+		if (survival_init(&s->layer[l], ages, err))
 			return -1;
 	s->agreement = e3_alloc(layers, layers * sizeof *s->agreement, "agreement", err);
 	s->spatial = e3_alloc(layers * (size_t)(sh->rows * sh->cols), sizeof *s->spatial, "spatial map", err);
 	s->kept = e3_alloc(steps * layers, sizeof *s->kept, "kept patches", err);
 	s->importance = e3_alloc(steps, sizeof *s->importance, "importance of frames", err);
-	return s->agreement && s->spatial && s->kept && s->importance ? 0 : -1;
+	s->held = e3_alloc((size_t)s->r->frames, sizeof *s->held, "tokens of the caches", err);
+	return s->agreement && s->spatial && s->kept && s->importance && s->held ? 0 : -1;
 }
 
 int e3_trace_stats_init(e3_trace_stats *s, const e3_replay *r, e3_err *err)
 {
 	*s = (e3_trace_stats){.r = r};
-	if (allocate(s, err)) {
+	if (allocate(s, err) || sum_caches(s, err)) {
 		e3_trace_stats_release(s);
 		return -1;
 	}
@@ -141,7 +181,7 @@ int e3_trace_stats_init(e3_trace_stats *s, const e3_replay *r, e3_err *err)
 	for (int l = 0; l < sh->layers; l++) {
 		for (int64_t f = 0; f < r->steps; f++) {
 			measure_tokens(s, l, f);
-			if (f)
+			if (r->step[f].local)
 				count_lives(s, l, f);
 		}
 		survival_finish(&s->layer[l]);
@@ -153,9 +193,9 @@ int e3_trace_stats_init(e3_trace_stats *s, const e3_replay *r, e3_err *err)
 		s->importance[f] /= (double)sh->layers * sh->n;
 	measure_agreement(s);
 	sum_steps(s);
-	double later = (double)(r->steps - 1) * sh->special * sh->layers;
+	double later = (double)(r->steps - r->segments) * sh->special * sh->layers;
 	s->special_kept = later > 0 ? s->special_kept / later : NAN;
-	s->first_kept = r->steps ? s->first_kept / ((double)sh->n * sh->layers) : NAN;
+	s->first_kept = r->steps ? s->first_kept / ((double)sh->n * sh->layers * (double)r->segments) : NAN;
 	return 0;
 }
 
@@ -169,6 +209,7 @@ void e3_trace_stats_release(e3_trace_stats *s)
 	free(s->spatial);
 	free(s->kept);
 	free(s->importance);
+	free(s->held);
 	*s = (e3_trace_stats){0};
 }
 
@@ -177,10 +218,10 @@ double e3_trace_budget_use(const e3_trace_cell *c)
 	return isfinite(c->budget) && c->budget > 0 ? c->after / ceil(c->budget) : NAN;
 }
 
-/* left[age] = patches of frame f that were removed after `age` steps, over all layers. */
+/* left[age] = patches of the frame of step f that were removed after `age` steps, over all layers. */
 static void ages_of_frame(const e3_replay *r, int64_t f, uint32_t *left)
 {
-	for (int64_t a = 0; a < r->steps - f; a++)
+	for (int64_t a = 0; a <= left_after(r, f); a++)
 		left[a] = 0;
 	for (int l = 0; l < r->shape.layers; l++)
 		for (int k = r->shape.special; k < r->shape.n; k++) {
@@ -190,25 +231,34 @@ static void ages_of_frame(const e3_replay *r, int64_t f, uint32_t *left)
 		}
 }
 
+/* Adds what the segment of step f remembers of its frame, in the rows for which it answered. left: room for ages. */
+static void add_remembered(const e3_replay *r, int64_t f, int bin, int size, uint32_t *left, double *m)
+{
+	const e3_trace_segment *s = &r->segment[r->step[f].segment];
+	double patches = (double)r->shape.layers * (r->shape.n - r->shape.special), alive = patches;
+	ages_of_frame(r, f, left);
+	for (int64_t local = r->step[f].local; local < s->steps; local++) {
+		int64_t t = s->step[local], row = r->step[t].frame;
+		alive -= left[local - r->step[f].local];
+		if (r->answer[row] == t)
+			m[row / bin * size + r->step[f].frame / bin] += alive / patches;
+	}
+}
+
 double *e3_trace_remembered(const e3_replay *r, int side, int *size, int *bin, e3_err *err)
 {
-	*bin = (int)((r->steps + side - 1) / side);
+	*bin = (int)((r->frames + side - 1) / side);
 	*bin = *bin > 0 ? *bin : 1;
-	*size = (int)((r->steps + *bin - 1) / *bin);
+	*size = (int)((r->frames + *bin - 1) / *bin);
 	double *m = e3_alloc((size_t)*size * (size_t)*size, sizeof *m, "matrix of remembered frames", err);
 	uint32_t *count = e3_alloc((size_t)*size * (size_t)*size, sizeof *count, "matrix of remembered frames", err);
-	uint32_t *left = e3_alloc((size_t)r->steps, sizeof *left, "ages of a frame", err);
-	double patches = (double)r->shape.layers * (r->shape.n - r->shape.special);
-	for (int64_t f = 0; m && count && left && f < r->steps; f++) {
-		ages_of_frame(r, f, left);
-		double alive = patches;
-		for (int64_t t = f; t < r->steps; t++) {
-			int at = (int)(t / *bin) * *size + (int)(f / *bin);
-			alive -= left[t - f];
-			m[at] += alive / patches, count[at]++;
-		}
-	}
+	uint32_t *left = e3_alloc((size_t)e3_replay_longest(r), sizeof *left, "ages of a frame", err);
 	bool ok = m && count && left;
+	for (int64_t f = 0; ok && f < r->steps; f++)
+		add_remembered(r, f, *bin, *size, left, m);
+	for (int64_t t = 0; ok && t < r->frames; t++)
+		for (int64_t f = 0; f <= t; f++)
+			count[t / *bin * *size + f / *bin]++;
 	for (int k = 0; ok && k < *size * *size; k++)
 		m[k] = count[k] ? m[k] / count[k] : NAN;
 	free(count);
