@@ -173,12 +173,20 @@ demo: deps
 	@$(MAKE) --no-print-directory all
 	@B=$(abspath $(B)) pipelines/demo/run.sh
 
-# Table and plots of pipelines/study.
-$(B)/study/table: pipelines/study/table.c $(foreach l,image base,$(LIB_$(l)))
-	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) $(call pkg,jansson,--cflags) -o $@ $< $(call libs,image base) $(call pkg,jansson,--libs)
+# The programs of pipelines/study: tables and plots, what is measured of a run, paths from above.
+STUDY_table := image base
+STUDY_long := image base
+STUDY_walk := wire geom data base
+STUDY_above := image base
+STUDY := table long walk above
+define study_rules
+$$(B)/study/$(1): pipelines/study/$(1).c pipelines/study/stats.c pipelines/study/stats.h $$(foreach l,$$(STUDY_$(1)),$$(LIB_$$(l)))
+	@mkdir -p $$(@D)
+	$$(CC) $$(ALL_CFLAGS) $$(ALL_LDFLAGS) $$(call pkg,jansson,--cflags) -o $$@ $$< pipelines/study/stats.c $$(call libs,$$(STUDY_$(1))) $$(call pkg,jansson,--libs)
+endef
+$(foreach s,$(STUDY),$(eval $(call study_rules,$(s))))
 .PHONY: study
-study: all $(B)/study/table
+study: all $(STUDY:%=$(B)/study/%)
 
 # On a machine with a GPU: operations against the CPU; the golden files; how fast.
 $(B)/tests/gpu/%: tests/gpu/%.c $(foreach l,model dev data base,$(LIB_$(l)))

@@ -284,7 +284,8 @@ static void endless_walks_return(void **state)
 		e3_scene_render(s, i, NULL, NULL, pose);
 		double away = sqrt((double)pose[0] * pose[0] + (double)pose[1] * pose[1] + (double)pose[2] * pose[2]) *
 			e3_scene_describe(s)->metres;
-		near += away<1, far += away> e3_scene_describe(s)->room[0];
+		near += away < 1;
+		far += away > e3_scene_describe(s)->room[0];
 	}
 	e3_scene_close(s);
 	printf("# of 200 frames, two rounds, %d are within a metre of the first, %d in the second room\n", near, far);

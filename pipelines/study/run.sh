@@ -6,6 +6,8 @@ here=$(cd "$(dirname "$0")" && pwd)
 self=$here/${0##*/}
 B=${B:-$here/../../build}
 PATH=$B/bin:$PATH
+# shellcheck source=pipelines/study/policies.sh
+. "$here/policies.sh"
 
 # The settings of the study. Its seeds are reserved for the report: choose and tune on others (--first-seed 1000).
 kinds="short long revisit"
@@ -13,8 +15,7 @@ seeds=14
 first_seed=2000
 fractions="0.5 0.25 0.15 0.1 0.05"
 temps="0.5 1.5"
-known="evict3r window random spread" # in the order of the table
-policies=$known
+policies="evict3r window random spread"
 less=evict3r
 declare -A scene=(
 	[short]="--kind short --frames 24"
@@ -122,11 +123,12 @@ done
 for kind in $kinds; do
 	[ -n "${scene[$kind]+known}" ] || die "no kind '$kind': short, long, revisit" 2
 done
-for policy in $policies $less; do
-	[[ " $known " == *" $policy "* ]] || die "no policy '$policy': ${known// /, }" 2
-done
 for tool in e3-scene e3-infer e3-eval; do
 	command -v $tool >/dev/null || die "$tool is not there: run make first, or say where it is with B=DIR"
+done
+known=$(study_policies) # in the order of the table
+for policy in $policies $less; do
+	[[ " $known " == *" $policy "* ]] || die "no policy '$policy': ${known// /, }" 2
 done
 [ -x "$B/study/table" ] || die "$B/study/table is not there: run make study"
 

@@ -1,8 +1,5 @@
 /* study: the table and the plots of accuracy against memory, from the runs that run.sh left: one JSON object a line.
- *
- * Every figure is a mean over scenes with the 95 % interval of a bootstrap over them (percentiles of 10,000 resamples,
- * each kind of scene resampled separately, the same numbers on every machine). Differences are paired: the same scene
- * with both policies. */
+ * Every figure is a mean over scenes with its interval (stats.h); kinds of scenes are resampled separately. */
 #include "e3/err.h"
 #include "e3/io.h"
 #include "e3/mem.h"
@@ -10,13 +7,14 @@
 #include "e3/opt.h"
 #include "e3/plot.h"
 #include "e3/tool.h"
+#include "stats.h"
 #include <jansson.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { MEASURES = 7, RESAMPLES = 10000, NAME = 24 };
+enum { MEASURES = 7, NAME = 24 };
 
 typedef struct measure {
 	const char *name, *file;
@@ -44,23 +42,12 @@ typedef struct run {
 	double v[MEASURES]; /* NaN: missing */
 } run;
 
-typedef struct interval {
-	double mean, lo, hi;
-	size_t n;
-} interval;
-
 typedef struct study {
 	run *runs; /* by rank, temperature, fraction, kind, seed: a setting is a stretch of it */
 	size_t n, room;
 } study;
 
 /* --- reading --- */
-
-static double number(json_t *j, const char *key)
-{
-	json_t *x = json_object_get(j, key);
-	return json_is_number(x) ? json_number_value(x) : NAN;
-}
 
 static json_t *sequence(json_t *line, const char *against)
 {
@@ -71,18 +58,19 @@ static int read_run(json_t *line, run *r, e3_err *err)
 {
 	const char *kind = json_string_value(json_object_get(line, "kind")),
 			   *policy = json_string_value(json_object_get(line, "policy"));
-	double seed = number(line, "seed");
-	*r = (run){.temp = number(line, "temp"), .p = number(line, "p")};
+	double seed = study_number(line, "seed");
+	*r = (run){.temp = study_number(line, "temp"), .p = study_number(line, "p")};
 	if (!kind || !policy || strlen(kind) >= NAME || strlen(policy) >= NAME || !(fabs(seed) <= 9e15) || !isfinite(r->p))
 		return e3_fail(err, "not a run: it lacks 'kind', 'seed', 'policy' or 'p'");
 	if (!sequence(line, "truth") || !sequence(line, "full"))
 		return e3_fail(err, "not a run: it lacks a report of e3-eval in 'truth' or 'full'");
 	strcpy(r->kind, kind), strcpy(r->policy, policy);
 	r->seed = (int64_t)seed;
-	r->cache = number(sequence(line, "truth"), "cache_peak") / number(sequence(line, "truth"), "cache_full");
+	r->cache =
+		study_number(sequence(line, "truth"), "cache_peak") / study_number(sequence(line, "truth"), "cache_full");
 	for (int k = 0; k < MEASURES; k++) {
 		const measure *m = &measures[k];
-		r->v[k] = number(json_object_get(json_object_get(sequence(line, m->against), m->group), m->row), m->key);
+		r->v[k] = study_number(json_object_get(json_object_get(sequence(line, m->against), m->group), m->row), m->key);
 	}
 	return 0;
 }
@@ -158,45 +146,6 @@ static int read_runs(study *s, const char *path, e3_err *err)
 
 /* --- statistics --- */
 
-static uint64_t draw(uint64_t *state) /* splitmix64 (Steele, Lea, Flood 2014) */
-{
-	uint64_t z = *state += 0x9e3779b97f4a7c15u;
-	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-	z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-	return z ^ z >> 31;
-}
-
-static int by_value(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-	return (x > y) - (x < y);
-}
-
-/* Of v [n], whose kinds are the stretches of equal numbers in `kind`. */
-static interval bootstrap(const double *v, const int *kind, size_t n)
-{
-	static double mean[RESAMPLES];
-	interval r = {.mean = n ? 0 : NAN, .lo = NAN, .hi = NAN, .n = n};
-	uint64_t state = 1;
-	for (size_t k = 0; k < n; k++)
-		r.mean += v[k] / (double)n;
-	if (n < 2)
-		return r;
-	for (int b = 0; b < RESAMPLES; b++) {
-		double sum = 0;
-		for (size_t first = 0, end; first < n; first = end) {
-			for (end = first; end < n && kind[end] == kind[first]; end++)
-				;
-			for (size_t k = first; k < end; k++)
-				sum += v[first + draw(&state) % (end - first)];
-		}
-		mean[b] = sum / (double)n;
-	}
-	qsort(mean, RESAMPLES, sizeof *mean, by_value);
-	r.lo = mean[RESAMPLES / 40], r.hi = mean[RESAMPLES - 1 - RESAMPLES / 40];
-	return r;
-}
-
 /* One setting's runs: s->runs[first .. end). */
 typedef struct setting {
 	size_t first, end;
@@ -238,7 +187,7 @@ static interval score(const study *s, setting a, const setting *b, int m, const 
 		if (isfinite(x) && (!only || !strcmp(only, r->kind)))
 			v[n] = x, kind[n++] = kinds;
 	}
-	interval i = bootstrap(v, kind, n);
+	interval i = study_mean(v, kind, n);
 	free(v), free(kind);
 	return i;
 }
