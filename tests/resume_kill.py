@@ -1,9 +1,10 @@
 #!/usr/bin/python3
-"""Kills e3-infer at random frames, resumes, joins, compares: resume_kill.py FRAMES FOLDER TIMES SEED.
+"""Kills e3-infer at random frames, resumes, joins, compares: resume_kill.py FRAMES FOLDER TIMES SEED [OPTIONS...].
 
 FRAMES is a stream of frames. Each time, e3-infer gets all of them but not the end, and is killed once its output has passed a random
 size: by SIGTERM with --save-cache, or by SIGKILL with --save-every as well. A second e3-infer goes on from the cache it left (from
-nothing, if it left none), e3-cat joins the two, and the result must be the stream of a run that nobody stopped."""
+nothing, if it left none), e3-cat joins the two, and the result must be the stream of a run that nobody stopped. Each OPTIONS is a way to
+run, used in turn: an odd number, so that each is killed by both signals."""
 import os
 import random
 import signal
@@ -57,6 +58,7 @@ def same(a, b):
 
 def main():
     source, folder, times, seed = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+    hows = sys.argv[5:] or HOW
     chance = random.Random(seed)
     cache, first, second, whole = (os.path.join(folder, n) for n in ("c.e3cache", "1.e3", "2.e3", "whole.e3"))
     frames = open(source, "rb").read()
@@ -64,9 +66,9 @@ def main():
     assert frames[end + 5] == 6
     resumed, nowhere = set(), 0
     for k in range(times):
-        how = HOW[k % len(HOW)].split()
+        how = hows[k % len(hows)].split()
         kill = signal.SIGKILL if k % 2 else signal.SIGTERM
-        through = os.path.join(folder, f"through{k % len(HOW)}.e3")
+        through = os.path.join(folder, f"through{k % len(hows)}.e3")
         if not os.path.exists(through):
             infer(how, source, through)
         if os.path.exists(cache):

@@ -49,6 +49,9 @@ static uint64_t step_chain(chain *c, int i)
 	h = h * 31 + (uint64_t)(r.evict->n_layers ? r.evict->i + r.evict->first : 0);
 	for (int k = 0; k < r.n_edges; k++)
 		h = h * 31 + e3_fnv1a64(r.edge[k].sim, sizeof r.edge[k].sim) + (uint64_t)r.edge[k].b;
+	if (r.evict->n_layers) /* taken: else it would be lost by saving now */
+		assert_int_equal(e3_track_save(c->track, &position, path_of("none"), &err), -1);
+	e3_evict_release(r.evict);
 	assert_int_equal(e3_track_reported(c->track).n_edges, 0);
 	return h;
 }

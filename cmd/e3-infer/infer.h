@@ -22,7 +22,7 @@
 
 /* What was said on the command line, rather than left to its default. */
 typedef struct infer_given {
-	bool policy, fraction, budget, temperature, camera_frames, compat, fit_mode, overlap;
+	bool policy, fraction, budget, temperature, camera_frames, compat, fit_mode, segment, overlap;
 } infer_given;
 
 typedef struct infer_request {
@@ -131,7 +131,7 @@ int infer_parcel_pack(infer_parcel *to, const infer_request *r, e3_session *sess
 	e3_err *err);
 /* Puts into it what the track has computed beside since. */
 void infer_parcel_beside(infer_parcel *to, e3_track *track);
-/* Writes that at once: there is no next frame. The writer must be idle. */
+/* Writes that at once, once all before it is written: there is no next frame yet. Nothing without a track. */
 int infer_write_beside(infer_writer *w, e3_track *track, e3_err *err);
 /* Starts to write it, once the one before has been written. -1 when that one failed. */
 int infer_writer_send(infer_writer *w, infer_computed computed, e3_err *err);
@@ -154,9 +154,9 @@ typedef struct infer_resume {
 int infer_resume_open(infer_resume *s, infer_request *r, const e3_net *net, const e3_dev *dev, e3_err *err);
 void infer_resume_close(infer_resume *s);
 infer_span infer_resume_span(const infer_resume *s, const infer_request *r);
-/* `frames`: how many the stream says it has, -1 unknown. */
-e3_session *infer_resume_session(infer_resume *s, const infer_request *r, const e3_net *net, e3_dev *dev,
-	int64_t frames, e3_err *err);
+/* Sets r->track for the rest of the stream. `frames`: how many the stream says it has, -1 unknown. */
+e3_session *infer_resume_session(infer_resume *s, infer_request *r, const e3_net *net, e3_dev *dev, int64_t frames,
+	e3_err *err);
 /* Is a covered frame the picture that the session has seen? */
 int infer_resume_check(const infer_resume *s, const infer_frame *frame, e3_err *err);
 /* Where a frame stands in the output: --continue numbers it on from the saved session. */
@@ -165,6 +165,6 @@ void infer_resume_count(infer_resume *s, const infer_request *r, infer_computed 
 /* Ground truth of frame *i of the input: sets *i to its index in the output; true when it was delivered before the
  * session was saved. */
 bool infer_resume_truth(infer_resume *s, const infer_request *r, int64_t *i);
-int infer_resume_save(infer_resume *s, const infer_request *r, e3_session *session, infer_written written, e3_err *err);
+int infer_resume_save(infer_resume *s, const infer_request *r, e3_track *track, infer_written written, e3_err *err);
 
 #endif

@@ -137,7 +137,7 @@ static int open_session(infer *f, e3_err *err)
 	if (!f->session && (f->resume.from || new_session(f, err)))
 		return -1;
 	f->track = e3_track_open(f->session, &f->r.track, err);
-	if (!f->track)
+	if (!f->track || (f->resume.from && e3_track_restore(f->track, f->resume.file, err)))
 		return -1;
 	const e3_plan *p = e3_session_plan(f->session);
 	e3_detail("frames: %d × %d, %d tokens each; cache: %.1f MiB in pages of %d keys", f->size[1], f->size[0],
@@ -242,9 +242,9 @@ static int autosave(infer *f, e3_err *err)
 	infer_written written;
 	if (!f->r.save_every || !f->resume.computed || e3_track_frames(f->track) % f->r.save_every)
 		return 0;
-	if (infer_writer_wait(f->writer, &written, err))
+	if (infer_write_beside(f->writer, f->track, err) || infer_writer_wait(f->writer, &written, err))
 		return -1;
-	if (infer_resume_save(&f->resume, &f->r, f->session, written, &why))
+	if (infer_resume_save(&f->resume, &f->r, f->track, written, &why))
 		e3_warn("%s; the run continues", why.text);
 	return 0;
 }
@@ -347,9 +347,8 @@ static int send_end(infer *f, e3_err *err)
 {
 	infer_written written;
 	if (infer_writer_wait(f->writer, &written, err) ||
-		(f->resume.from ? begin(f, err) : !f->head_sent && send_head(f, err)))
-		return -1;
-	if (f->track && infer_write_beside(f->writer, f->track, err))
+		(f->resume.from ? begin(f, err) : !f->head_sent && send_head(f, err)) ||
+		infer_write_beside(f->writer, f->track, err))
 		return -1;
 	e3_cache_use use = f->track ? e3_track_cache(f->track) : (e3_cache_use){0};
 	e3_end end = e3_stage_end(&f->r.stage, f->frames);
@@ -384,8 +383,9 @@ static int loop(infer *f, e3_err *err)
 			return -1;
 	}
 	f->resume.covered = item->covered;
-	f->input_failed = more < 0 && !e3_stop_signal();
-	return f->input_failed ? -1 : send_end(f, err);
+	bool failed = more < 0 && !e3_stop_signal();
+	f->input_failed = failed && !infer_write_beside(f->writer, f->track, NULL);
+	return failed ? -1 : send_end(f, err);
 }
 
 /* ---- close ---- */
@@ -401,7 +401,7 @@ static int save_last(infer *f, infer_written written, int rc, e3_err *err)
 		e3_note("%s: not saved: there was no frame", f->r.save);
 		return rc;
 	}
-	if (infer_resume_save(&f->resume, &f->r, f->session, written, &why) == 0)
+	if (infer_resume_save(&f->resume, &f->r, f->track, written, &why) == 0)
 		return rc;
 	if (rc)
 		e3_warn("%s", why.text);

@@ -113,6 +113,7 @@ static int parse_segment(void *to, const char *arg, e3_err *err)
 		return e3_fail(err, "expected a number of frames, as in 24f");
 	memcpy(number, arg, n);
 	number[n] = 0;
+	((infer_request *)to)->given.segment = true;
 	return e3_parse_i64(number, 2, 1000000, &((infer_request *)to)->track.segment, err);
 }
 
@@ -123,8 +124,6 @@ static void check_segments(infer_request *r)
 		e3_usage_error("--overlap: needs --segment");
 	if (r->track.segment && r->separate)
 		e3_usage_error("--each remembers nothing: it takes no --segment");
-	if (r->track.segment && (r->load || r->save))
-		e3_usage_error("--segment: a session in segments cannot be saved or resumed");
 	if (!r->given.overlap)
 		r->track.overlap = r->track.segment / 3;
 	r->track.frames = r->o.frames;

@@ -40,6 +40,27 @@ static const char *compat_text(int compat, char to[64])
 	return to;
 }
 
+static const char *segment_text(int64_t segment, char to[64])
+{
+	if (segment)
+		snprintf(to, 64, "--segment %" PRId64 "f", segment);
+	else
+		snprintf(to, 64, "no --segment");
+	return to;
+}
+
+static int check_segments(const infer_request *r, const e3_saved *x, e3_err *err)
+{
+	char saved[64], asked[64];
+	const e3_track_options *t = &r->track;
+	if (r->given.segment && x->o.segment != t->segment)
+		return contradicts(r->load, segment_text(x->o.segment, saved), segment_text(t->segment, asked), err);
+	if (r->given.overlap && x->position.overlap != t->overlap)
+		return contradicts(r->load, number_text("overlap", (double)x->position.overlap, saved),
+			number_text("overlap", (double)t->overlap, asked), err);
+	return 0;
+}
+
 /* Options may repeat what the file says, but not contradict it. */
 static int check_given(const infer_request *r, const e3_saved *x, e3_err *err)
 {
@@ -70,7 +91,7 @@ static int check_given(const infer_request *r, const e3_saved *x, e3_err *err)
 	if (g->fit_mode && r->fit_mode != x->position.fit)
 		return contradicts(r->load, x->position.fit ? "--fit-mode pad" : "--fit-mode crop",
 			x->position.fit ? "--fit-mode crop" : "--fit-mode pad", err);
-	return 0;
+	return check_segments(r, x, err);
 }
 
 /* Takes the options from the file, except those about the output. With --continue a fraction becomes the number of
@@ -82,10 +103,11 @@ static void take_options(infer_request *r, const e3_saved *x)
 	if (r->continues && r->given.budget)
 		o.budget_kind = r->o.budget_kind, o.budget = r->o.budget;
 	else if (r->continues && !o.policy->keeps_all && o.budget_kind == E3_BUDGET_FRACTION)
-		o.budget_kind = E3_BUDGET_TOKENS, o.budget *= (double)o.frames * x->layers * x->tokens_per_frame;
+		o.budget_kind = E3_BUDGET_TOKENS, o.budget *= (double)e3_plan_frames(&o) * x->layers * x->tokens_per_frame;
 	if (r->continues)
 		o.frames = -1;
 	r->o = o;
+	r->track = (e3_track_options){.segment = o.segment, .overlap = x->position.overlap};
 	r->fit_mode = x->position.fit;
 }
 
@@ -148,25 +170,39 @@ static int64_t whole(const infer_resume *s, int64_t part)
 	return part < 0 ? -1 : e3_saved_seen(s->from) + part - s->covered;
 }
 
-e3_session *infer_resume_session(infer_resume *s, const infer_request *r, const e3_net *net, e3_dev *dev,
-	int64_t frames, e3_err *err)
+/* The chain of segments goes on with this length of the stream. A second cache that the file has room for stays: a
+ * budget in bytes is one of both. */
+static int prepare_segments(infer_request *r, e3_infer_options *o, e3_err *err)
 {
-	e3_infer_options o = r->o;
-	int64_t all = whole(s, frames);
+	bool side = o->side;
+	r->track.frames = o->frames;
+	if (e3_track_prepare(&r->track, o, err))
+		return -1;
+	o->side = (o->side || side) && !r->freeze;
+	if (side && r->freeze && o->budget_kind == E3_BUDGET_BYTES)
+		o->budget /= 2;
+	return 0;
+}
+
+e3_session *infer_resume_session(infer_resume *s, infer_request *r, const e3_net *net, e3_dev *dev, int64_t frames,
+	e3_err *err)
+{
+	e3_infer_options o = r->o, now = o;
+	int64_t all = now.frames = whole(s, frames);
 	bool fraction = !o.policy->keeps_all && o.budget_kind == E3_BUDGET_FRACTION;
 	o.attn = r->n_attn ? r->attn : NULL;
-	if (fraction && !r->freeze && all >= 0 && all != o.frames) {
+	if (fraction && !r->freeze && all >= 0 && e3_plan_frames(&now) != e3_plan_frames(&o)) {
 		e3_fail(err,
 			"opening the saved cache: %s: --P %g was of %" PRId64 " frames; with this stream there are %" PRId64
 			", which would change the budget; --continue keeps its number of tokens",
-			r->load, o.budget, o.frames, all);
+			r->load, o.budget, e3_plan_frames(&o), e3_plan_frames(&now));
 		return NULL;
 	}
-	if (!fraction && o.frames >= 0 && (all < 0 || all > o.frames))
+	if ((!fraction || o.segment) && o.frames >= 0 && (all < 0 || all > o.frames))
 		o.frames = all; /* the stream is longer than was said */
 	if (s->from->past[0].t > s->from->camera_frames && s->from->camera_frames)
 		o.camera_frames = s->from->camera_frames; /* the memory is a ring of this size */
-	return e3_session_resume(net, dev, &o, s->file, err);
+	return prepare_segments(r, &o, err) ? NULL : e3_session_resume(net, dev, &o, s->file, err);
 }
 
 /* --continue: how much more the index and the time of every frame of this stream are in the output. */
@@ -220,16 +256,16 @@ bool infer_resume_truth(infer_resume *s, const infer_request *r, int64_t *i)
 	return again;
 }
 
-int infer_resume_save(infer_resume *s, const infer_request *r, e3_session *session, infer_written written, e3_err *err)
+int infer_resume_save(infer_resume *s, const infer_request *r, e3_track *track, infer_written written, e3_err *err)
 {
 	struct stat st;
 	double t = e3_now();
 	const infer_parcel *last = written.last;
 	if (s->computed)
 		s->position.last_crc = e3_picture_crc(last->fitted.px, last->pred.w, last->pred.h);
-	if (e3_session_save(session, &s->position, NULL, r->save, err))
+	if (e3_track_save(track, &s->position, r->save, err))
 		return -1;
-	e3_detail("%s: %" PRId64 " frames, %.1f MiB in %.2f s", r->save, e3_session_frames(session),
+	e3_detail("%s: %" PRId64 " frames, %.1f MiB in %.2f s", r->save, e3_track_frames(track),
 		stat(r->save, &st) ? 0 : (double)st.st_size / 1048576, e3_now() - t);
 	return 0;
 }

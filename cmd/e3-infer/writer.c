@@ -121,13 +121,6 @@ void infer_parcel_beside(infer_parcel *to, e3_track *track)
 		to->edge[to->n_edges] = r.edge[to->n_edges];
 }
 
-int infer_write_beside(infer_writer *w, e3_track *track, e3_err *err)
-{
-	infer_parcel *p = &w->parcel[w->filling];
-	infer_parcel_beside(p, track);
-	return write_beside(w->out, p, err);
-}
-
 int infer_writer_wait(infer_writer *w, infer_written *written, e3_err *err)
 {
 	pthread_mutex_lock(&w->lock);
@@ -139,6 +132,16 @@ int infer_writer_wait(infer_writer *w, infer_written *written, e3_err *err)
 		*err = w->err;
 	*written = (infer_written){w->sent};
 	return failed ? -1 : 0;
+}
+
+int infer_write_beside(infer_writer *w, e3_track *track, e3_err *err)
+{
+	infer_parcel *p = &w->parcel[w->filling];
+	infer_written before;
+	if (!track || infer_writer_wait(w, &before, err))
+		return track ? -1 : 0;
+	infer_parcel_beside(p, track);
+	return write_beside(w->out, p, err);
 }
 
 int infer_writer_send(infer_writer *w, infer_computed computed, e3_err *err)

@@ -89,8 +89,8 @@ e3_track_report e3_track_reported(e3_track *t);
 
 /* --- state.c: the chain in the file of a session --- */
 
-/* As e3_session_save, with what the chain knows, after e3_track_beside. What that made has to be on its way: it is not
- * saved. Of the position, `earlier` and `overlap` are set. */
+/* As e3_session_save, with what the chain knows, after e3_track_beside. What that made is not saved: it must have been
+ * taken (e3_track_reported). Of the position, `earlier` and `overlap` are set. */
 int e3_track_save(e3_track *t, const e3_stream_position *position, const char *path, e3_err *err);
 /* Of a chain that was opened on the session that the file gave, with the options of the file: where the saved one
  * stood. */

@@ -134,8 +134,9 @@ int e3_track_save(e3_track *t, const e3_stream_position *position, const char *p
 {
 	e3_stream_position p = *position;
 	e3_saved_extra extra = {write_parts, t};
-	if (t->beside)
-		return e3_fail(err, "saving the cache: %s: frame %" PRId64 " is not done yet", path, t->i);
+	if (t->beside || t->n_edges || t->evict.n_layers)
+		return e3_fail(err, "saving the cache: %s: what belongs to frame %" PRId64 " is not on its way yet", path,
+			t->i);
 	p.earlier = t->frames - e3_session_frames(t->s);
 	p.overlap = t->o.segment ? t->o.overlap : 0;
 	return e3_session_save(t->s, &p, &extra, path, err);
