@@ -54,7 +54,7 @@ static __device__ bool is_special(const e3_rule &r, uint32_t id) { return id % r
 static __device__ bool is_protected(const e3_rule &r, uint32_t id)
 {
 	int64_t frame = id / r.tokens;
-	return frame == 0 || (is_special(r, id) && r.t - frame < r.protected_frames);
+	return (frame == 0 && !r.free_first) || (is_special(r, id) && r.t - frame < r.protected_frames);
 }
 
 /* ---- entering and moving ---- */
@@ -64,6 +64,7 @@ typedef struct enter_args {
 	const uint32_t *slot;
 	int n;
 	uint32_t first_id;
+	bool infinite;
 } enter_args;
 
 /* Grid: stretches of tokens, layers. */
@@ -75,8 +76,8 @@ static __global__ void enter(const enter_args *layers)
 		return;
 	cell c = cell_of(a.v, a.slot[k]);
 	*c.id = a.first_id + (uint32_t)k;
-	*c.sum = a.first_id ? 0 : CUDART_INF;
-	*c.seen = a.first_id ? 0 : 1;
+	*c.sum = a.infinite ? CUDART_INF : 0;
+	*c.seen = a.infinite;
 }
 
 static __global__ void move_scores(layer_view v, const uint32_t *from, const uint32_t *to, int n)
@@ -108,7 +109,8 @@ int e3_cuda_enter(e3_dev *dev, const e3_entered *layer, int layers, e3_err *err)
 		if (view_of(c, layer[l].kv, &args[l].v, err) ||
 			e3_cuda_put(c, layer[l].slot, (size_t)layer[l].n * sizeof *layer[l].slot, &slot, err))
 			return e3_fail_in(err, "enter");
-		args[l].slot = (const uint32_t *)slot, args[l].n = layer[l].n, args[l].first_id = layer[l].first_id;
+		args[l].slot = (const uint32_t *)slot, args[l].n = layer[l].n, args[l].first_id = layer[l].first_id,
+		args[l].infinite = !layer[l].first_id && !layer[l].free_first;
 		most = most > layer[l].n ? most : layer[l].n;
 	}
 	if (!most)
@@ -185,7 +187,7 @@ static __device__ float dither(const e3_rule &r, uint32_t id)
 static __device__ float score_of(const e3_rule &r, const cell &c)
 {
 	const e3_scoring &s = r.scoring;
-	uint32_t id = *c.id, hash = mix32(id * 2654435761u + 1u);
+	uint32_t id = *c.id, hash = mix32((id * 2654435761u + 1u) ^ mix32(r.seed));
 	if (s.measure == E3_MEASURE_NOTHING)
 		return s.dither == E3_DITHER_EVEN ? dither(r, id) : (float)hash;
 	float score = s.measure == E3_MEASURE_FRAME ? (float)(id / r.tokens)

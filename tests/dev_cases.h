@@ -242,7 +242,7 @@ static inline void case_attention(table *t)
 {
 	/* Keys of a page, keys: one, a full page, one more, several pages with a partial last one, a page that is not a
 	 * power of two. */
-	static const int keys[][2] = {{64, 1}, {64, 64}, {64, 65}, {64, 300}, {256, 300}, {256, 7}, {21, 50}},
+	static const int keys[][2] = {{64, 1}, {64, 64}, {64, 65}, {64, 300}, {256, 300}, {256, 7}, {21, 50}, {1, 9}},
 					 rows[] = {1, 3, 25, 197};
 	for (int h = 0; h < COUNT(attention_heads); h++)
 		for (int k = 0; k < COUNT(keys); k++)

@@ -62,7 +62,7 @@ static inline void ev_compare(table *t, const ev_layer *l)
 static inline bool ev_protected(const e3_rule *r, uint32_t id)
 {
 	int64_t frame = id / r->tokens;
-	return frame == 0 || (id % r->tokens < r->special && r->t - frame < r->protected_frames);
+	return (frame == 0 && !r->free_first) || (id % r->tokens < r->special && r->t - frame < r->protected_frames);
 }
 
 /* In (0, 1), to 24 bits: half a turn less the constants of the R2 sequence and of the golden ratio, in 2^-32 turns. */
@@ -76,7 +76,8 @@ static inline float ev_dither(const e3_rule *r, uint32_t id)
 
 static inline float ev_score(const e3_rule *r, const ev_layer *l, int s)
 {
-	uint32_t hash = e3_fmix32(l->id[s] * 2654435761u + 1u);
+	uint32_t hash =
+		e3_fmix32(r->seed ? (l->id[s] * 2654435761u + 1u) ^ e3_fmix32(r->seed) : l->id[s] * 2654435761u + 1u);
 	float measured[] = {1, (float)(l->id[s] / r->tokens), (float)l->sum[s] / ((float)l->seen[s] + 1e-6f)};
 	float dither[] = {1, (float)ldexp((double)(hash - hash % 512), -32) + 0x1p-24f, ev_dither(r, l->id[s])};
 	if (r->scoring.measure == E3_MEASURE_NOTHING)
@@ -181,9 +182,10 @@ static inline void ev_run(table *t, e3_rule r)
 			x->kv.n_keys += EV_TOKENS;
 			for (uint32_t k = 0; k < EV_TOKENS; k++) { /* the new slots, in another order */
 				slot[k] = first + (k * 3 + 1) % EV_TOKENS;
-				x->id[slot[k]] = first + k, x->sum[slot[k]] = first ? 0 : INFINITY, x->seen[slot[k]] = first ? 0 : 1;
+				x->id[slot[k]] = first + k, x->sum[slot[k]] = first || r.free_first ? 0 : INFINITY,
+				x->seen[slot[k]] = first || r.free_first ? 0 : 1;
 			}
-			must(t, ops->enter(t->dev, &(e3_entered){&x->kv, slot, EV_TOKENS, first}, 1, &err), &err);
+			must(t, ops->enter(t->dev, &(e3_entered){&x->kv, slot, EV_TOKENS, first, r.free_first}, 1, &err), &err);
 			/* Eighths, so that there are ties; now and then much. */
 			for (int s = 0; s < x->kv.n_keys; s++)
 				x->mass[s] = floorf(4 + 4 * any(t)) / 8 + (s % 31 == 7 ? 40.0f : 0);
@@ -243,6 +245,9 @@ static inline void case_evict(table *t)
 					.protected_frames = how & 2 ? E3_ALL_FRAMES : newest[k]};
 				rule.scoring.sums = how & 1 ? E3_SUMS_F16 : E3_SUMS_F64;
 				ev_run(t, rule);
+				rule.free_first = true, rule.seed = k == 1 ? 7 : 4000000000u;
+				if (how < 2 && k)
+					ev_run(t, rule);
 			}
 }
 

@@ -123,7 +123,7 @@ static void append(e3_cache *c, int layer, uint32_t first, int n, ids *model)
 	if (e3_cache_append(c, layer, first, n, slot, &err))
 		fail_msg("%s", err.text);
 	e3_kv view = e3_cache_view(c, layer);
-	assert_int_equal(dev->ops->enter(dev, &(e3_entered){&view, slot, n, first}, 1, &err), 0);
+	assert_int_equal(dev->ops->enter(dev, &(e3_entered){&view, slot, n, first, false}, 1, &err), 0);
 	for (uint32_t k = 0; k < (uint32_t)n; k++) { /* lowest holes first, then the end */
 		assert_int_equal(slot[k], k < n_holes ? holes[k] : end + k - n_holes);
 		beside b = scores_of(c, layer, slot[k]);

@@ -259,6 +259,54 @@ static void a_file_that_contradicts_itself_is_refused(void **state)
 	stream_close(&t);
 }
 
+/* Settings that came later: a file without them is of version 1 and loads as before; one with them is of version 2,
+ * which an older program refuses. */
+static void files_say_which_version_reads_them(void **state)
+{
+	static const struct {
+		const char *policy;
+		bool free_first;
+		uint32_t seed;
+		uint8_t version;
+	} rows[] = {{"window", false, 0, 1}, {"random", false, 5, 2}, {"window", true, 0, 2}, {"k4", false, 0, 2}};
+	for (size_t k = 0; k < sizeof rows / sizeof *rows; k++) {
+		e3_infer_options o = e3_infer_defaults();
+		e3_err err = {""};
+		stream t;
+		size_t n;
+		o.budget_kind = E3_BUDGET_FRAMES, o.budget = 2, o.outputs = E3_OUT_POSE;
+		e3_infer_use_policy(&o, e3_policy_find(rows[k].policy));
+		o.free_first = rows[k].free_first, o.seed = rows[k].seed;
+		stream_open(dev, &t, &custom_bare, &o);
+		for (int i = 0; i < 6; i++)
+			stream_step(&t, i);
+		save(&t, path_of("a"));
+		uint8_t *bytes = contents(path_of("a"), &n);
+		assert_int_equal(bytes[8], rows[k].version);
+		e3_saved_file *file = e3_saved_memory(bytes, n, &err);
+		assert_non_null(file);
+		assert_true(
+			e3_saved_head(file)->o.free_first == rows[k].free_first && e3_saved_head(file)->o.seed == rows[k].seed);
+		e3_saved_close(file);
+		assert_int_equal(!memmem(bytes, n, "protect_first", 13), !rows[k].free_first);
+		assert_int_equal(!memmem(bytes, n, "\"seed\"", 6), !rows[k].seed);
+		if (strcmp(rows[k].policy, "k4") == 0) {
+			change(bytes, "\"bank_numbers\":36", "\"bank_numbers\":37");
+			assert_null(e3_saved_memory(bytes, n, &err));
+			assert_non_null(strstr(err.text, "truncated: "));
+			change(bytes, "\"bank_numbers\":37", "\"bank_numbers\":36"), change(bytes, "\"banks\":1", "\"banks\":0");
+			assert_null(e3_saved_memory(bytes, n, &err));
+			assert_non_null(strstr(err.text, "header: 0 sets of frames, with policy k4"));
+		}
+		bytes[8] = 3;
+		assert_null(e3_saved_memory(bytes, n, &err));
+		assert_non_null(strstr(err.text, "version 3; this program reads versions 1 to 2"));
+		free(bytes);
+		stream_close(&t);
+	}
+	unlink(path_of("a"));
+}
+
 static void a_full_disk_leaves_the_old_file(void **state)
 {
 	e3_infer_options o = options_of(&hows[0]);
@@ -283,6 +331,7 @@ int main(void)
 		cmocka_unit_test(a_session_of_another_network_or_device_is_refused),
 		cmocka_unit_test(every_damaged_byte_is_noticed),
 		cmocka_unit_test(a_file_that_contradicts_itself_is_refused),
+		cmocka_unit_test(files_say_which_version_reads_them),
 		cmocka_unit_test(a_full_disk_leaves_the_old_file),
 	};
 	return cmocka_run_group_tests_name("model: saved sessions", tests, set_up, tear_down);

@@ -22,7 +22,7 @@
 
 /* What was said on the command line, rather than left to its default. */
 typedef struct infer_given {
-	bool policy, fraction, budget, temperature, camera_frames, compat, fit_mode, segment, overlap;
+	bool policy, fraction, budget, temperature, camera_frames, compat, fit_mode, segment, overlap, protect_first, seed;
 } infer_given;
 
 typedef struct infer_request {

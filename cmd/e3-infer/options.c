@@ -88,9 +88,28 @@ static int parse_blocks(void *to, const char *arg, e3_err *err)
 	return n < 0 ? -1 : 0;
 }
 
+/* A policy with a budget of its own, and what else whole frames do not go with. */
+static void check_whole(const infer_request *r)
+{
+	const infer_given *g = &r->given;
+	const e3_policy *p = r->o.policy;
+	int frames = p->whole.frames;
+	if (frames &&
+		(g->fraction || r->vram > 0 || (g->budget && (r->o.budget_kind != E3_BUDGET_FRAMES || r->o.budget != frames))))
+		e3_usage_error("--policy %s keeps %d frames: it takes no --P, no --vram, and no --budget but %df", p->name,
+			frames, frames);
+	if (p->whole.rule && !p->whole.by_layer && g->camera_frames)
+		e3_usage_error(
+			"--policy %s: the camera head remembers the frames that the cache keeps: it takes no --camera-frames",
+			p->name);
+	if (p->whole.rule && g->temperature)
+		e3_usage_error("--policy %s keeps as much in every layer: it takes no --temp", p->name);
+}
+
 static void check_budget(const infer_request *r)
 {
 	const infer_given *g = &r->given;
+	check_whole(r);
 	if (r->separate && (r->load || r->save || r->vram > 0 || g->fraction || g->budget))
 		e3_usage_error("--each remembers nothing: it takes no budget, no --load-cache and no --save-cache");
 	if (g->fraction && g->budget)
@@ -99,6 +118,8 @@ static void check_budget(const infer_request *r)
 		e3_usage_error("--no-evict and --policy none keep everything: they take no --P and no --budget");
 	if (r->o.policy->no_compat && r->o.compat & (E3_COMPAT_F16_SUMS | E3_COMPAT_STARVE))
 		e3_usage_error("--policy %s cannot be combined with --compat f16-sums or starve", r->o.policy->name);
+	if (r->o.free_first && r->o.compat & (E3_COMPAT_F16_SUMS | E3_COMPAT_STARVE))
+		e3_usage_error("--protect-first no cannot be combined with --compat f16-sums or starve");
 	if (r->vram > 0 && (r->o.policy->keeps_all || g->fraction || g->budget))
 		e3_usage_error("--vram states a budget: it takes no --P, --budget or --no-evict");
 }
@@ -170,7 +191,7 @@ void infer_explain(e3_err *err) { e3_err_rename(err, settings); }
 
 /* What --policy may be, from the table of policies. */
 typedef struct policy_texts {
-	char choices[256], help[1024];
+	char choices[256], help[2048];
 } policy_texts;
 
 static void list_policies(policy_texts *to)
@@ -184,12 +205,39 @@ static void list_policies(policy_texts *to)
 	}
 }
 
+/* Options whose default depends on others; below 0: not given. */
+typedef struct said {
+	int64_t frames, camera_frames, overlap, seed;
+	double temperature;
+	int policy, first; /* indices of the words */
+	bool no_evict;
+} said;
+
+static void settle(infer_request *r, const said *s)
+{
+	r->given.policy = s->no_evict || s->policy >= 0;
+	r->given.temperature = s->temperature > 0, r->given.camera_frames = s->camera_frames > 0,
+	r->given.fit_mode = r->fit_mode >= 0;
+	r->given.protect_first = s->first >= 0, r->given.seed = s->seed >= 0;
+	r->o.policy = s->no_evict || r->separate ? e3_policy_find("none") : &e3_policies[s->policy < 0 ? 0 : s->policy];
+	r->o.free_first = s->first == 1, r->o.seed = s->seed > 0 ? (uint32_t)s->seed : 0;
+	if (s->temperature > 0)
+		r->o.temperature = s->temperature;
+	if (r->fit_mode < 0)
+		r->fit_mode = E3_FIT_CROP;
+	r->o.frames = s->frames;
+	if (s->camera_frames > 0)
+		r->o.camera_frames = (int)s->camera_frames;
+	r->outputs = r->o.outputs;
+	r->given.overlap = s->overlap > 0;
+	r->track.overlap = s->overlap;
+}
+
 void infer_parse(int argc, char **argv, infer_request *r)
 {
-	int64_t frames = -1, camera_frames = -1, overlap = -1;
-	double temperature = -1;
-	int policy = -1, precision = 0;
-	bool no_evict = false;
+	said s =
+		{.frames = -1, .camera_frames = -1, .overlap = -1, .seed = -1, .temperature = -1, .policy = -1, .first = -1};
+	int precision = 0;
 	policy_texts texts;
 	list_policies(&texts);
 	*r = (infer_request){.stage = E3_STAGE_INIT, .o = e3_infer_defaults(), .last_attn = -1, .fit_mode = -1};
@@ -207,7 +255,7 @@ void infer_parse(int argc, char **argv, infer_request *r)
 		E3_OPT_TITLE("What the cache keeps"),
 		E3_OPT_CALL("P,P", r, "P", parse_fraction,
 			"keep the fraction P of the stream's tokens (default 0.5); needs its length"),
-		E3_OPT_INT("frames", &frames, "N", 1, 1e12, "length of the stream, if its head does not say"),
+		E3_OPT_INT("frames", &s.frames, "N", 1, 1e12, "length of the stream, if its head does not say"),
 		E3_OPT_CALL("budget,b", r, "SIZE", parse_budget,
 			"keep an absolute number, for streams of any length: 10f (frames per layer),\n"
 			"200k (tokens over all layers), 1.5G (bytes of cache)"),
@@ -216,12 +264,16 @@ void infer_parse(int argc, char **argv, infer_request *r)
 		E3_OPT_FLAG("each", &r->separate, "process every frame on its own"),
 		E3_OPT_CALL("segment", r, "N", parse_segment,
 			"begin anew every N frames, as in 24f, joined into one world: the error of\na long stream stays bounded"),
-		E3_OPT_INT("overlap", &overlap, "N", 1, 1000000,
+		E3_OPT_INT("overlap", &s.overlap, "N", 1, 1000000,
 			"with it: frames that a segment shares with the next (default a third)"),
-		E3_OPT_FLAG("no-evict", &no_evict, "keep everything: memory grows with the stream"),
-		E3_OPT_CHOICE("policy", &policy, "NAME", texts.choices, texts.help),
-		E3_OPT_REAL("temp", &temperature, "T", 1e-6, 1e6, "temperature of the layers' shares (default 0.5)"),
-		E3_OPT_INT("camera-frames", &camera_frames, "N", 2, 1e6, "frames the camera head remembers (default 1024)"),
+		E3_OPT_FLAG("no-evict", &s.no_evict, "keep everything: memory grows with the stream"),
+		E3_OPT_CHOICE("policy", &s.policy, "NAME", texts.choices, texts.help),
+		E3_OPT_CHOICE("protect-first", &s.first, "WHETHER", "yes|no",
+			"never evict the tokens of frame 0 (default yes)"),
+		E3_OPT_INT("seed", &s.seed, "N", 0, UINT32_MAX,
+			"of the policy random: another number, another draw (default 0)"),
+		E3_OPT_REAL("temp", &s.temperature, "T", 1e-6, 1e6, "temperature of the layers' shares (default 0.5)"),
+		E3_OPT_INT("camera-frames", &s.camera_frames, "N", 2, 1e6, "frames the camera head remembers (default 1024)"),
 		E3_OPT_CALL("compat", r, "LIST", parse_compat,
 			"reproduce defects of the released code: evict3r (all of them), or some of\nf16-sums, starve, camera"),
 		E3_OPT_TITLE("Saving and resuming a session"),
@@ -262,22 +314,10 @@ void infer_parse(int argc, char **argv, infer_request *r)
 		e3_usage_error("expected at most one input, got '%s' too", argv[first + 1]);
 	if (argc > first)
 		r->stage.input = argv[first];
-	r->given.policy = no_evict || policy >= 0;
-	r->given.temperature = temperature > 0, r->given.camera_frames = camera_frames > 0,
-	r->given.fit_mode = r->fit_mode >= 0;
-	r->o.policy = no_evict || r->separate ? e3_policy_find("none") : &e3_policies[policy < 0 ? 0 : policy];
-	if (temperature > 0)
-		r->o.temperature = temperature;
-	if (r->fit_mode < 0)
-		r->fit_mode = E3_FIT_CROP;
 	r->strict = precision == 1;
-	r->o.frames = frames;
-	if (camera_frames > 0)
-		r->o.camera_frames = (int)camera_frames;
-	r->outputs = r->o.outputs;
-	r->given.overlap = overlap > 0;
-	r->track.overlap = overlap;
+	settle(r, &s);
 	check(r);
+	e3_infer_use_policy(&r->o, r->o.policy);
 	check_segments(r);
 	if (!r->plan_size[0])
 		r->plan_size[0] = 640, r->plan_size[1] = 480;

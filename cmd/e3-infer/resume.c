@@ -79,6 +79,11 @@ static int check_given(const infer_request *r, const e3_saved *x, e3_err *err)
 	if (g->temperature && a->temperature != b->temperature)
 		return contradicts(r->load, number_text("temp", a->temperature, saved),
 			number_text("temp", b->temperature, asked), err);
+	if (g->protect_first && a->free_first != b->free_first)
+		return contradicts(r->load, a->free_first ? "--protect-first no" : "--protect-first yes",
+			b->free_first ? "--protect-first no" : "--protect-first yes", err);
+	if (g->seed && a->seed != b->seed)
+		return contradicts(r->load, number_text("seed", a->seed, saved), number_text("seed", b->seed, asked), err);
 	if (g->camera_frames && a->camera_frames != b->camera_frames)
 		return contradicts(r->load, number_text("camera-frames", a->camera_frames, saved),
 			number_text("camera-frames", b->camera_frames, asked), err);

@@ -44,8 +44,9 @@ int e3_cpu_enter(e3_dev *dev, const e3_entered *layer, int layers, e3_err *err)
 		for (int k = 0; k < layer[l].n; k++) {
 			cell c = cell_of(layer[l].kv, layer[l].slot[k]);
 			*c.id = layer[l].first_id + (uint32_t)k;
-			*c.sum = layer[l].first_id ? 0 : INFINITY;
-			*c.seen = layer[l].first_id ? 0 : 1;
+			bool infinite = !layer[l].first_id && !layer[l].free_first;
+			*c.sum = infinite ? INFINITY : 0;
+			*c.seen = infinite;
 		}
 	return 0;
 }
@@ -55,7 +56,7 @@ static bool is_special(const e3_rule *r, uint32_t id) { return id % r->tokens < 
 static bool is_protected(const e3_rule *r, uint32_t id)
 {
 	int64_t frame = id / r->tokens;
-	return frame == 0 || (is_special(r, id) && r->t - frame < r->protected_frames);
+	return (frame == 0 && !r->free_first) || (is_special(r, id) && r->t - frame < r->protected_frames);
 }
 
 static double half(float v) { return e3_f16_to_f32(e3_f32_to_f16(v)); }

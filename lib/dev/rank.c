@@ -39,12 +39,13 @@ void e3_rank_quantiles(const e3_candidate *sorted, size_t n, float q[9])
 	}
 }
 
-static uint32_t hash(uint32_t id) { return e3_fmix32(id * 2654435761u + 1u); }
+/* Seed 0 changes nothing: the mixer keeps 0. */
+static uint32_t hash(uint32_t id, uint32_t seed) { return e3_fmix32((id * 2654435761u + 1u) ^ e3_fmix32(seed)); }
 
 /* The upper 23 bits as a number in (0, 1). */
 static float fraction(uint32_t bits) { return (float)(2 * (bits >> 9) + 1) * 0x1p-24f; }
 
-float e3_rank_random(uint32_t id) { return (float)hash(id); }
+float e3_rank_random(uint32_t id, uint32_t seed) { return (float)hash(id, seed); }
 
 float e3_rank_dither(const e3_rule *rule, uint32_t id)
 {
@@ -60,10 +61,10 @@ float e3_rank_score(const e3_rule *rule, uint32_t id, float share)
 {
 	const e3_scoring *s = &rule->scoring;
 	if (s->measure == E3_MEASURE_NOTHING)
-		return s->dither == E3_DITHER_EVEN ? e3_rank_dither(rule, id) : e3_rank_random(id);
+		return s->dither == E3_DITHER_EVEN ? e3_rank_dither(rule, id) : e3_rank_random(id, rule->seed);
 	float score = s->measure == E3_MEASURE_FRAME ? (float)(id / rule->tokens) : share;
 	score = s->root ? sqrtf(score) : score;
 	if (s->dither == E3_DITHER_NONE)
 		return score;
-	return score / (s->dither == E3_DITHER_EVEN ? e3_rank_dither(rule, id) : fraction(hash(id)));
+	return score / (s->dither == E3_DITHER_EVEN ? e3_rank_dither(rule, id) : fraction(hash(id, rule->seed)));
 }

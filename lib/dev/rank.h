@@ -20,8 +20,8 @@ void e3_rank_sort(e3_candidate *c, size_t n);
 /* Quantiles 0 1 5 25 50 75 95 99 100 % of sorted scores, linear interpolation; NaN when n = 0. */
 void e3_rank_quantiles(const e3_candidate *sorted, size_t n, float q[9]);
 
-/* A token's random number, the same in every frame: a hash of its id, from 0 to 2^32. */
-float e3_rank_random(uint32_t id);
+/* A token's random number, the same in every frame: a hash of its id and of the seed, from 0 to 2^32. */
+float e3_rank_random(uint32_t id, uint32_t seed);
 
 /* A token's dither: a number in (0, 1), an odd multiple of 2^-24, the same in every frame. The patches of a frame take
  * Roberts' R2 sequence along columns and rows, which is a dither mask: the patches below any bound lie evenly over the

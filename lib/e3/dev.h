@@ -232,7 +232,7 @@ typedef enum e3_sums { E3_SUMS_F64, E3_SUMS_F16 } e3_sums;
 /* The random number of a token, the same in every frame. The measurement is divided by it (lib/dev/rank.h). */
 typedef enum e3_dither {
 	E3_DITHER_NONE,
-	E3_DITHER_RANDOM, /* a hash of the token's id */
+	E3_DITHER_RANDOM, /* a hash of the token's id and the seed */
 	E3_DITHER_EVEN    /* a dither pattern: spread evenly over picture and time */
 } e3_dither;
 
@@ -246,8 +246,8 @@ typedef struct e3_scoring {
 
 static inline bool e3_scoring_needs_mass(const e3_scoring *s) { return s->measure == E3_MEASURE_SHARE; }
 
-/* How tokens are scored and which are protected: those of frame 0, and the first `special` of each of the newest
- * `protected_frames` frames. A token's id is frame * tokens + index. */
+/* How tokens are scored and which are protected: those of frame 0 unless `free_first`, and the first `special` of each
+ * of the newest `protected_frames` frames. A token's id is frame * tokens + index. */
 #define E3_ALL_FRAMES INT64_MAX
 typedef struct e3_rule {
 	e3_scoring scoring;
@@ -256,6 +256,8 @@ typedef struct e3_rule {
 	uint32_t columns;         /* of the grid of patches, which follow the special tokens row by row */
 	int64_t t;                /* the frame that was just computed */
 	int64_t protected_frames; /* or E3_ALL_FRAMES */
+	bool free_first;
+	uint32_t seed; /* of random numbers: each gives another draw */
 } e3_rule;
 
 typedef struct e3_layer_stat {
@@ -264,12 +266,13 @@ typedef struct e3_layer_stat {
 } e3_layer_stat;
 
 /* New tokens of one layer, with ids from first_id on. They have no score yet; those of frame 0 (first_id 0) have an
- * infinite one. */
+ * infinite one unless `free_first`. */
 typedef struct e3_entered {
 	const e3_kv *kv;
 	const uint32_t *slot; /* [n], host memory */
 	int n;
 	uint32_t first_id;
+	bool free_first;
 } e3_entered;
 
 /* One layer to be scored: adds this frame's share to every slot. */
@@ -402,7 +405,7 @@ static inline int e3_dev_floats(e3_dev *dev, size_t n, float **out, e3_err *err)
 }
 
 /* What a plug-in exports under the name e3_dev_plugin_cuda. The number changes with anything in this file. */
-#define E3_DEV_ABI 12
+#define E3_DEV_ABI 13
 typedef struct e3_dev_plugin {
 	int abi;
 	e3_dev *(*open)(bool strict, e3_err *err);

@@ -56,6 +56,8 @@ typedef struct e3_infer_options {
 	 * fraction is of these frames then. */
 	int64_t segment;
 	bool side;       /* with a second past beside the first: e3_session_side */
+	bool free_first; /* the tokens of frame 0 are not protected */
+	uint32_t seed;   /* of a policy's random numbers */
 	bool describe;   /* compute a descriptor of every frame (e3_session_descriptor) */
 	bool frozen;     /* a frame sees the cache of a resumed session (e3/saved.h) and itself, and does not change it */
 	e3_dtype cached; /* type of keys and values: set by e3_session_open to what the device has */
@@ -64,6 +66,9 @@ typedef struct e3_infer_options {
 /* The options of a plain run: evict3r, P 0.5, temperature 0.5, all outputs. */
 e3_infer_options e3_infer_defaults(void);
 
+/* Sets the policy, and the budget too if the policy has its own. */
+void e3_infer_use_policy(e3_infer_options *o, const e3_policy *policy);
+
 /* What a budget means for frames of this size. Counts are over all layers. */
 typedef struct e3_plan {
 	int tokens_per_frame, special, layers;
@@ -71,6 +76,7 @@ typedef struct e3_plan {
 	double budget;            /* tokens kept after a step; INFINITY with no eviction */
 	double smallest;          /* the smallest budget that works, in tokens */
 	int64_t protected_frames; /* newest frames whose special tokens are protected (frame 0 always is) */
+	int frames;               /* of a policy that evicts whole frames: how many stay in each layer; else 0 */
 	int page_keys;
 	int64_t pages;        /* of a past's cache, allocated at once; 0 with no eviction */
 	uint64_t token_bytes; /* keys and values of one token in one layer */

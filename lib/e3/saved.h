@@ -47,7 +47,9 @@ typedef struct e3_saved {
 	e3_saved_past past[2];                            /* of the main stream; beside it, if that has seen a frame */
 	int camera_caches, camera_heads, camera_head_dim; /* 0 when poses were not asked for */
 	int camera_frames;                                /* that each has room for */
-	uint64_t extra;                                   /* bytes of the caller's */
+	int banks, bank_numbers; /* of a policy that evicts whole frames: sets of frames in each past, and how many numbers
+								describe a frame */
+	uint64_t extra;          /* bytes of the caller's */
 	e3_stream_position position;
 } e3_saved;
 

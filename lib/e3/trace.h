@@ -100,9 +100,10 @@ int64_t e3_replay_longest(const e3_replay *r);
 /* For how many steps of its segment `layer` kept token `index` of the frame of step f (0: removed on arrival, at most
  * E3_TRACE_LIFE_MAX); -1: to the end of the segment, or until now. */
 int32_t e3_replay_life(const e3_replay *r, int layer, int64_t f, int index);
-/* How many of the newest frames have protected special tokens at the next step of the segment, when its record counts
- * `prot` protected tokens; -1 when no number of frames gives that count. */
-int64_t e3_replay_protected_frames(const e3_replay *r, const e3_trace_segment *s, int layer, uint32_t prot);
+/* How many of the newest frames have protected special tokens at the next step of the segment, by the number of
+ * protected tokens in its record; -1 when no number of frames gives that count. *first: whether its frame 0 is
+ * protected too. (Some counts fit both ways; then it is not if the record evicts tokens of it.) */
+int64_t e3_replay_protected_frames(const e3_replay *r, const e3_trace_segment *s, const e3_evict_layer *x, bool *first);
 /* Whether the token of step f was in its cache after step t; never, when they are of different segments. */
 bool e3_replay_alive_at(const e3_replay *r, int layer, int64_t f, int index, int64_t t);
 /* How many layers held the token after step t. */

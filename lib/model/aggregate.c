@@ -171,7 +171,7 @@ static int enter(e3_session *s, e3_err *err)
 		if (e3_cache_append(&s->past->cache, l, first, n, slot, err))
 			return e3_fail_in(err, "layer %d", l);
 		view[l] = e3_cache_view(&s->past->cache, l);
-		entered[l] = (e3_entered){&view[l], slot, n, first};
+		entered[l] = (e3_entered){&view[l], slot, n, first, s->o.free_first};
 	}
 	return s->dev->ops->enter(s->dev, entered, s->past->cache.layers, err);
 }

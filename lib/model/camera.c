@@ -1,11 +1,13 @@
 /* model: the camera head: four refinements of the pose, each seeing what it saw in earlier frames (doc/network.md 6).
  *
  * By default every refinement has its own cache, which is the form the network was trained in; the released streaming
- * code puts all four into one (E3_COMPAT_CAMERA). Bounded: frame 0 stays, the others are the newest.
+ * code puts all four into one (E3_COMPAT_CAMERA). Bounded: frame 0 stays, the others are the newest; or the frames that
+ * the cache keeps, if the policy keeps whole frames in all layers alike.
  */
 #include "e3/mem.h"
 #include "session.h"
 #include <stdlib.h>
+#include <string.h>
 
 /* Keys that a frame has in a cache. */
 static int keys_each(const e3_session *s) { return s->o.compat & E3_COMPAT_CAMERA ? E3_CAMERA_ITERATIONS : 1; }
@@ -22,11 +24,28 @@ static e3_kv view(const e3_session *s, int cache, int keys)
 		.head_dim = c->camera_dim / c->camera_heads};
 }
 
-e3_kv e3_camera_view(const e3_session *s, int cache)
+/* Does the camera head remember the frames that the cache keeps? Then each has a page of its own, in their order. */
+static bool coupled(const e3_session *s) { return s->o.policy->whole.rule && !s->o.policy->whole.by_layer; }
+
+/* Frames that it remembers. */
+static int64_t remembered(const e3_session *s)
 {
-	int64_t held = s->past->t < s->camera.frames ? s->past->t : s->camera.frames;
-	return view(s, cache, (int)held * keys_each(s));
+	if (coupled(s))
+		return s->past->evictor.bank[0].n;
+	return s->past->t < s->camera.frames ? s->past->t : s->camera.frames;
 }
+
+void e3_camera_forget(e3_session *s, int place)
+{
+	int each = s->camera.pages_each;
+	for (int c = 0; c < s->camera.caches; c++) {
+		uint8_t **page = s->past->camera + (size_t)c * (size_t)each, *freed = page[place];
+		memmove(page + place, page + place + 1, (size_t)(each - place - 1) * sizeof *page);
+		page[each - 1] = freed;
+	}
+}
+
+e3_kv e3_camera_view(const e3_session *s, int cache) { return view(s, cache, (int)remembered(s) * keys_each(s)); }
 
 /* n pages of so many values. */
 static int open_pages(e3_session *s, uint8_t ***pages, size_t n, size_t each, e3_err *err)
@@ -51,11 +70,11 @@ int e3_camera_open(e3_session *s, e3_err *err)
 		frames = most;
 	if (frames < 2)
 		frames = 2;
-	k->frames = (int)frames;
+	k->frames = coupled(s) ? s->plan.frames : (int)frames;
 	k->caches = c->camera_depth * (shared ? 1 : E3_CAMERA_ITERATIONS);
-	/* A frozen session keeps everything, so it needs room for the current frame too. */
-	int keys = (k->frames + s->o.frozen) * keys_each(s);
-	k->page_keys = keys < 256 ? keys : 256;
+	/* Where no frame gives its place to the current one, that needs room too. */
+	int keys = (k->frames + (s->o.frozen || coupled(s))) * keys_each(s);
+	k->page_keys = coupled(s) ? keys_each(s) : keys < 256 ? keys : 256;
 	k->pages_each = (keys + k->page_keys - 1) / k->page_keys;
 	size_t dim = (size_t)c->camera_dim, n = (size_t)k->caches * (size_t)k->pages_each,
 		   hidden = (size_t)(c->camera_hidden > c->camera_mlp ? c->camera_hidden : c->camera_mlp);
@@ -77,8 +96,9 @@ static int trunk_step(e3_session *s, int iteration, e3_err *err)
 	const e3_config *c = &s->net->c;
 	e3_camera_state *k = &s->camera;
 	bool shared = s->o.compat & E3_COMPAT_CAMERA;
-	bool room = s->o.frozen || s->past->t < k->frames; /* else this frame takes the place of the oldest but frame 0 */
-	int64_t before = s->past->t < k->frames ? s->past->t : k->frames;
+	int64_t before = remembered(s);
+	/* Else this frame takes the place of the oldest but frame 0. */
+	bool room = s->o.frozen || coupled(s) || s->past->t < k->frames;
 	int64_t frame = room ? before : 1 + (s->past->t - 1) % (k->frames - 1), held = room ? before + 1 : before;
 	uint32_t slot = (uint32_t)(shared ? frame * E3_CAMERA_ITERATIONS + iteration : frame);
 	int keys = (int)(!shared ? held

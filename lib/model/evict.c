@@ -10,7 +10,7 @@ bool e3_evictor_decides(const e3_evictor *e, int64_t t) { return e->policy && t 
 
 bool e3_evictor_needs_mass(const e3_evictor *e, int64_t t)
 {
-	return e3_evictor_decides(e, t) && e3_scoring_needs_mass(&e->policy->scoring);
+	return e3_evictor_decides(e, t) && !e->whole && e3_scoring_needs_mass(&e->policy->scoring);
 }
 
 void e3_evictor_release(e3_evictor *e)
@@ -21,6 +21,7 @@ void e3_evictor_release(e3_evictor *e)
 		e->dev->ops->free_host(e->dev, e->choice);
 	}
 	free(e->view), free(e->chosen);
+	e3_whole_release(e);
 	*e = (e3_evictor){.policy = e->policy};
 }
 
@@ -65,13 +66,15 @@ static e3_rule rule_of(const e3_evictor *e, const e3_plan *plan, int64_t t)
 		.special = (uint32_t)plan->special,
 		.columns = (uint32_t)plan->patch_grid[1],
 		.t = t,
-		.protected_frames = starve ? E3_ALL_FRAMES : plan->protected_frames};
+		.protected_frames = starve ? E3_ALL_FRAMES : plan->protected_frames,
+		.free_first = e->free_first,
+		.seed = e->seed};
 }
 
 int e3_evictor_begin(e3_evictor *e, const e3_plan *plan, const e3_cache *cache, int64_t t, float *const *mass,
 	e3_err *err)
 {
-	if (!e3_evictor_decides(e, t))
+	if (!e3_evictor_decides(e, t) || e->whole)
 		return 0;
 	if (e3_evictor_open(e, cache, err))
 		return -1;
@@ -136,9 +139,13 @@ int e3_evictor_decide(e3_evictor *e, const e3_plan *plan, const e3_cache *cache,
 {
 	if (start_record(record, cache, t, err))
 		return -1;
+	if (e->policy && e->whole) {
+		e3_whole_decide(e, plan, t, record);
+		return 0;
+	}
 	if (!e3_evictor_decides(e, t)) {
 		for (int l = 0; t == 0 && e->policy && l < cache->layers; l++)
-			record->layer[l].prot = cache->layer[l].n;
+			record->layer[l].prot = e->free_first ? (uint32_t)plan->special : cache->layer[l].n;
 		return 0;
 	}
 	e3_rule rule = rule_of(e, plan, t);
@@ -189,6 +196,8 @@ static int apply_layer(e3_evictor *e, const e3_plan *plan, e3_cache *cache, int 
 
 int e3_evictor_apply(e3_evictor *e, const e3_plan *plan, e3_cache *cache, int64_t t, e3_evict *record, e3_err *err)
 {
+	if (e->policy && e->whole)
+		return e3_whole_apply(e, plan, cache, t, record, err);
 	for (int l = 0; e3_evictor_decides(e, t) && l < e->layers; l++)
 		if (apply_layer(e, plan, cache, l, &record->layer[l], err))
 			return e3_fail_in(err, "evicting: frame %lld, layer %d", (long long)t, l);

@@ -7,6 +7,7 @@
 #ifndef E3_MODEL_EVICT_H
 #define E3_MODEL_EVICT_H
 
+#include "bank.h"
 #include "cache.h"
 #include "e3/infer.h"
 #include "policy.h"
@@ -15,7 +16,9 @@ typedef struct e3_evictor {
 	const e3_policy *policy; /* NULL: nothing is evicted */
 	double temperature;
 	int compat;
-	bool fill;      /* absolute budget: other layers use what one layer cannot use */
+	bool fill;       /* absolute budget: other layers use what one layer cannot use */
+	bool free_first; /* the tokens of frame 0 are not protected */
+	uint32_t seed;   /* of random numbers */
 	int64_t frames; /* length of the stream if the budget is a fraction of it, else -1; its last frame does not evict */
 
 	/* One for each layer. */
@@ -28,11 +31,26 @@ typedef struct e3_evictor {
 	uint32_t
 		*room; /* alloc_host: slots, then ids, of the evicted tokens: room_keys each, for all that the cache holds */
 	size_t room_keys;
+
+	/* Of a policy that evicts whole frames (whole.c); also in a frozen session, where `policy` is NULL. */
+	const e3_whole *whole; /* or NULL */
+	const float *seen;     /* the descriptor of the current frame, there when decide is called */
+	e3_bank *bank;         /* [banks] what is cached: one for all layers, or one for each */
+	int banks;
+	bool *keep;           /* [banks][2 * room of a bank] as e3_bank_choose leaves them */
+	int *gone, n_gone;    /* one bank: where the frames stood that went in the last step, the newest first */
+	uint32_t *whole_slot; /* [room of a bank × tokens per frame] */
 } e3_evictor;
 
 /* Allocates the memory for all steps, in the branch of the device that will choose; the settings above stay as they
  * are. begin calls it again if the cache has grown. */
 int e3_evictor_open(e3_evictor *e, const e3_cache *cache, e3_err *err);
+
+/* For a policy that evicts whole frames, after the settings above (`whole` among them): instead of e3_evictor_open.
+ * dim: numbers that describe a frame. */
+int e3_whole_open(e3_evictor *e, const e3_plan *plan, const e3_cache *cache, int dim, e3_err *err);
+/* Forgets all frames, when the cache does. */
+void e3_evictor_reset(e3_evictor *e);
 
 /* Whether frame t (counted from 0) ends in a decision, and whether that decision needs the masses. */
 bool e3_evictor_decides(const e3_evictor *e, int64_t t);
@@ -46,5 +64,10 @@ int e3_evictor_decide(e3_evictor *e, const e3_plan *plan, const e3_cache *cache,
 	e3_err *err);
 int e3_evictor_apply(e3_evictor *e, const e3_plan *plan, e3_cache *cache, int64_t t, e3_evict *record, e3_err *err);
 void e3_evictor_release(e3_evictor *e);
+
+/* ---- whole.c: what the three parts do for a policy that evicts whole frames ---- */
+void e3_whole_decide(e3_evictor *e, const e3_plan *plan, int64_t t, e3_evict *record);
+int e3_whole_apply(e3_evictor *e, const e3_plan *plan, e3_cache *cache, int64_t t, e3_evict *record, e3_err *err);
+void e3_whole_release(e3_evictor *e);
 
 #endif

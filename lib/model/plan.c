@@ -34,6 +34,26 @@ static double tokens_in_bytes(const e3_plan *p, double bytes)
 	return pages * p->page_keys - p->layers - (double)p->layers * p->tokens_per_frame;
 }
 
+void e3_infer_use_policy(e3_infer_options *o, const e3_policy *policy)
+{
+	o->policy = policy;
+	if (policy->whole.frames)
+		o->budget_kind = E3_BUDGET_FRAMES, o->budget = policy->whole.frames;
+}
+
+/* A policy that evicts whole frames rounds its budget down to frames. */
+static int plan_whole(const e3_infer_options *o, e3_plan *p, e3_err *err)
+{
+	const e3_policy *policy = o->policy;
+	double frame = (double)p->layers * p->tokens_per_frame;
+	if (policy->whole.frames && (o->budget_kind != E3_BUDGET_FRAMES || o->budget != policy->whole.frames))
+		return e3_fail(err, "planning: 'budget': the policy %s keeps %d frames, which is the only budget it works with",
+			policy->name, policy->whole.frames);
+	p->frames = (int)fmin(floor(p->budget / frame * (1 + 1e-12)), 1 << 16);
+	p->budget = p->frames * frame;
+	return 0;
+}
+
 static int refuse(const e3_infer_options *o, const e3_plan *p, e3_err *err)
 {
 	int64_t stream = e3_plan_frames(o);
@@ -68,9 +88,10 @@ int e3_plan_make(const e3_config *c, const e3_infer_options *o, int h, int w, e3
 	if (o->policy->keeps_all)
 		return 0;
 	int64_t stream = e3_plan_frames(o);
-	double frame = (double)p->layers * p->tokens_per_frame, floor_tokens = frame + (double)p->layers * p->special;
+	double frame = (double)p->layers * p->tokens_per_frame,
+		   floor_tokens = (o->free_first ? 0 : frame) + (double)p->layers * p->special;
 	bool starve = o->compat & E3_COMPAT_STARVE;
-	p->smallest = starve ? 0 : floor_tokens;
+	p->smallest = o->policy->whole.rule ? 2 * frame : starve ? 0 : floor_tokens;
 	switch (o->budget_kind) {
 	case E3_BUDGET_FRACTION:
 		if (stream < 0)
@@ -90,13 +111,15 @@ int e3_plan_make(const e3_config *c, const e3_infer_options *o, int h, int w, e3
 		p->budget = tokens_in_bytes(p, o->side ? o->budget / 2 : o->budget);
 		break;
 	}
+	if (o->policy->whole.rule && plan_whole(o, p, err))
+		return -1;
 	/* A stream shorter than the budget never evicts, whatever is protected. */
 	double whole = stream >= 0 ? (double)stream * frame : INFINITY, least = fmin(p->smallest, whole);
 	if (p->budget < least && p->budget >= least * (1 - 1e-9))
 		p->budget = least; /* the smallest one, rounded to the digits of the error message */
 	if (p->budget < least || p->budget < 0)
 		return refuse(o, p, err);
-	double per_layer = p->budget / p->layers - p->tokens_per_frame;
+	double per_layer = p->budget / p->layers - (o->free_first ? 0 : p->tokens_per_frame);
 	p->protected_frames =
 		(int64_t)fmax(1, floor((o->budget_kind == E3_BUDGET_FRACTION ? 1.0 : 0.5) * per_layer / p->special));
 	if (o->policy->protects_newest)

@@ -102,6 +102,9 @@ static void describe(e3_session *s, const e3_stream_position *position, e3_saved
 		.position = *position};
 	snprintf(x->model, sizeof x->model, "%s", c->name);
 	snprintf(x->device, sizeof x->device, "%s", s->dev->ops->name(s->dev));
+	const e3_evictor *e = &s->past->evictor;
+	if (e->whole)
+		x->banks = e->banks, x->bank_numbers = e->bank[0].dim;
 	if (s->o.outputs & E3_OUT_POSE) {
 		e3_kv kv = e3_camera_view(s, 0);
 		x->camera_caches = s->camera.caches, x->camera_frames = s->camera.frames;
@@ -135,6 +138,11 @@ static int put_past(writer *w, e3_session *s, const e3_saved *x, const e3_saved_
 		e3_kv kv = e3_cache_view(&s->past->cache, l);
 		if (put(w, s->past->cache.layer[l].id, p->slots[l] * sizeof(uint32_t), err) ||
 			e3_saved_pieces(&kv, put_piece, w, err) || put_sum(w, err))
+			return -1;
+	}
+	for (int k = 0; k < x->banks; k++) {
+		const e3_bank *b = &s->past->evictor.bank[k];
+		if (put(w, b->vector, (size_t)b->n * (size_t)b->dim * sizeof *b->vector, err) || put_sum(w, err))
 			return -1;
 	}
 	for (int k = 0; k < x->camera_caches; k++) {

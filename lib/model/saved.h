@@ -15,6 +15,8 @@ extern const char *const e3_saved_types[]; /* in the order of e3_dtype */
  * for its range and against the others. */
 int e3_saved_head_write(const e3_saved *x, e3_buf *json, uint32_t *version, e3_err *err);
 int e3_saved_head_read(const char *json, size_t n, e3_saved *x, e3_err *err);
+/* Frames in a layer, if the policy evicts whole ones. */
+uint64_t e3_saved_frames(const e3_saved *x, const e3_saved_past *p, int layer);
 /* Keys in each cache of the camera head after t frames. */
 int e3_saved_camera_keys(const e3_saved *x, int64_t t);
 /* Bytes of everything after the header's checksum; 0 when no file can be so large. */

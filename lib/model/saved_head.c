@@ -28,11 +28,11 @@ typedef struct field {
 typedef struct flat {
 	int64_t width, height, layers, heads, head_dim, tokens, t, peak, kind, type, compat, frames, camera_frames;
 	int64_t caches, cam_heads, cam_head_dim, cam_keys, cam_frames, first_i, last_i, shift_i, first_crc, last_crc,
-		truths, fit, poses, segment, overlap, side, side_t, earlier, extra;
+		truths, fit, poses, segment, overlap, side, side_t, earlier, extra, protect_first, seed, banks, bank_numbers;
 	char fingerprint[17];
 } flat;
 
-enum { FIELDS = 46 };
+enum { FIELDS = 50 };
 
 #define WHOLE_OF(key, at, min, max) \
 	{ \
@@ -100,6 +100,10 @@ static void table_of(flat *f, e3_saved *x, field out[FIELDS])
 		LATER_OF("side_t", &f->side_t, 0, E3_HOLE, 0),
 		LATER_LIST_OF("side_slots", x->past[1].slots, slot),
 		LATER_LIST_OF("side_holes", x->past[1].holes, slot),
+		LATER_OF("protect_first", &f->protect_first, 0, 1, 1),
+		LATER_OF("seed", &f->seed, 0, UINT32_MAX, 0),
+		LATER_OF("banks", &f->banks, 0, E3_MAX_LAYERS, 0),
+		LATER_OF("bank_numbers", &f->bank_numbers, 0, 1 << 16, 0),
 		LATER_OF("extra", &f->extra, 0, (double)E3_SAVED_EXTRA_MOST, 0),
 	};
 	memcpy(out, table, sizeof table);
@@ -173,6 +177,10 @@ int e3_saved_head_write(const e3_saved *x, e3_buf *json, uint32_t *version, e3_e
 		.earlier = p->earlier,
 		.side = o->side,
 		.side_t = x->past[1].t,
+		.protect_first = !o->free_first,
+		.seed = o->seed,
+		.banks = x->banks,
+		.bank_numbers = x->bank_numbers,
 		.extra = (int64_t)x->extra};
 	snprintf(f.fingerprint, sizeof f.fingerprint, "%016" PRIx64, x->fingerprint);
 	field table[FIELDS];
@@ -278,6 +286,8 @@ static void unflatten(const flat *f, e3_saved *x)
 	x->o.compat = (int)f->compat, x->o.frames = f->frames, x->o.camera_frames = (int)f->camera_frames;
 	x->o.segment = f->segment, x->o.side = f->side, x->extra = (uint64_t)f->extra;
 	x->position.overlap = f->overlap, x->position.earlier = f->earlier;
+	x->o.free_first = !f->protect_first, x->o.seed = (uint32_t)f->seed;
+	x->banks = (int)f->banks, x->bank_numbers = (int)f->bank_numbers;
 	x->o.outputs = f->poses ? E3_OUT_POSE : 0;
 	x->camera_caches = (int)f->caches, x->camera_heads = (int)f->cam_heads, x->camera_head_dim = (int)f->cam_head_dim;
 	x->past[0].camera_keys = (int)f->cam_keys, x->camera_frames = (int)f->cam_frames;
@@ -292,6 +302,11 @@ int e3_saved_camera_keys(const e3_saved *x, int64_t t)
 {
 	int64_t held = t < x->camera_frames ? t : x->camera_frames;
 	return x->camera_caches ? (int)held * (x->o.compat & E3_COMPAT_CAMERA ? 4 : 1) : 0;
+}
+
+uint64_t e3_saved_frames(const e3_saved *x, const e3_saved_past *p, int layer)
+{
+	return (p->slots[layer] - p->holes[layer]) / (uint32_t)x->tokens_per_frame;
 }
 
 static int past_agrees(const e3_saved *x, const e3_saved_past *p, e3_err *err)
@@ -323,6 +338,9 @@ static int agree(const e3_saved *x, e3_err *err)
 			x->position.last_i, seen, x->position.first_i);
 	if (!o->policy->keeps_all && o->budget_kind == E3_BUDGET_FRACTION && (e3_plan_frames(o) < 1 || o->budget > 1))
 		return e3_fail(err, "header: a budget of %g of %" PRId64 " frames", o->budget, e3_plan_frames(o));
+	bool whole = o->policy->whole.rule;
+	if (x->banks != (!whole ? 0 : o->policy->whole.by_layer ? x->layers : 1) || whole != (x->bank_numbers > 0))
+		return e3_fail(err, "header: %d sets of frames, with policy %s", x->banks, o->policy->name);
 	if (!x->camera_caches != !(o->outputs & E3_OUT_POSE) ||
 		(x->camera_caches && (!x->camera_heads || !x->camera_head_dim)) ||
 		main->camera_keys != e3_saved_camera_keys(x, main->t))
@@ -366,6 +384,8 @@ uint64_t e3_saved_body(const e3_saved *x)
 			n += row * p->slots[l] + 4;
 		}
 		n += p->t ? camera * (uint64_t)x->camera_caches : 0;
+		for (int l = 0; p->t && l < x->banks; l++)
+			n += 4 * e3_saved_frames(x, p, l) * (uint64_t)x->bank_numbers + 4;
 	}
 	n += x->extra ? x->extra + 4 : 0;
 	return sane ? n : 0;

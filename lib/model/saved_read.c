@@ -209,6 +209,32 @@ static int get_layer(e3_saved_file *file, e3_session *s, const e3_saved_past *p,
 	return rc;
 }
 
+/* The vectors that describe the frames of a set; which frames, the tokens in the cache say. */
+static int get_bank(e3_saved_file *file, e3_session *s, int k, e3_err *err)
+{
+	e3_bank *b = &s->past->evictor.bank[k];
+	const e3_layer_cache *l = &s->past->cache.layer[k];
+	uint32_t tokens = (uint32_t)file->head.tokens_per_frame, count = e3_cache_count(&s->past->cache, k) / tokens;
+	int64_t last = -1;
+	if (file->head.bank_numbers != b->dim || count > (uint32_t)b->room)
+		return e3_fail(err, "%" PRIu32 " frames of %d numbers, expected up to %d of %d", count, file->head.bank_numbers,
+			b->room, b->dim);
+	float *vector = e3_alloc((size_t)b->dim, sizeof *vector, "descriptors of frames", err);
+	int rc = vector ? 0 : -1;
+	for (uint32_t n = 0; !rc && n < count; n++) {
+		int64_t next = INT64_MAX;
+		for (uint32_t i = 0; i < l->n; i++)
+			if (l->id[i] != E3_HOLE && l->id[i] / tokens > last && l->id[i] / tokens < next)
+				next = l->id[i] / tokens;
+		rc = next == INT64_MAX ? e3_fail(err, "tokens of %" PRIu32 " frames, expected %" PRIu32, n, count)
+							   : get(file, vector, (size_t)b->dim * sizeof *vector, err);
+		if (!rc)
+			e3_bank_put(b, last = next, vector);
+	}
+	free(vector);
+	return rc || get_sum(file, err) ? -1 : 0;
+}
+
 static uint64_t camera_bytes(const e3_saved *x, const e3_saved_past *p)
 {
 	return 8 * (uint64_t)p->camera_keys * (uint64_t)x->camera_heads * (uint64_t)x->camera_head_dim;
@@ -234,6 +260,9 @@ static int get_past(e3_saved_file *file, e3_session *s, const e3_saved_past *p, 
 	for (int l = 0; l < x->layers; l++)
 		if (get_layer(file, s, p, l, err))
 			return e3_fail_in(err, "layer %d", l);
+	for (int k = 0; k < x->banks; k++)
+		if (get_bank(file, s, k, err))
+			return e3_fail_in(err, "set of frames %d", k);
 	for (int k = 0; k < x->camera_caches; k++)
 		if (get_camera(file, s, p, k, err))
 			return e3_fail_in(err, "camera memory %d", k);
@@ -247,6 +276,9 @@ static int skip_past(e3_saved_file *file, const e3_saved_past *p, e3_err *err)
 	for (int l = 0; l < x->layers; l++)
 		if (skip(file, row * p->slots[l], err))
 			return e3_fail_in(err, "layer %d", l);
+	for (int k = 0; k < x->banks; k++)
+		if (skip(file, 4 * e3_saved_frames(x, p, k) * (uint64_t)x->bank_numbers, err))
+			return e3_fail_in(err, "set of frames %d", k);
 	for (int k = 0; k < x->camera_caches; k++)
 		if (skip(file, camera_bytes(x, p), err))
 			return e3_fail_in(err, "camera memory %d", k);

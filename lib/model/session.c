@@ -64,7 +64,13 @@ static int open_evictor(e3_session *s, e3_past *past, e3_err *err)
 		.temperature = s->o.temperature,
 		.compat = s->o.compat,
 		.fill = !fraction,
+		.free_first = s->o.free_first,
+		.seed = s->o.seed,
+		.whole = s->o.policy->whole.rule ? &s->o.policy->whole : NULL,
+		.seen = s->descriptor,
 		.frames = fraction ? e3_plan_frames(&s->o) : -1};
+	if (past->evictor.whole)
+		return e3_whole_open(&past->evictor, &s->plan, &past->cache, s->net->c.embed, err);
 	return past->evictor.policy &&
 			(ops->branch(s->dev, 2, err) || e3_evictor_open(&past->evictor, &past->cache, err) ||
 				ops->finish(s->dev, err))
@@ -98,6 +104,7 @@ e3_session *e3_session_open_with(const e3_net *net, e3_dev *dev, const e3_infer_
 		return NULL;
 	s->net = net, s->dev = s->arena.dev = dev, s->o = *o, s->h = size[0], s->w = size[1];
 	s->o.cached = dev->attn_dtype;
+	s->o.describe |= o->policy->whole.rule && !o->policy->whole.by_layer && !o->frozen;
 	s->past = &s->pasts[0];
 	if (open_parts(s, pages, err)) {
 		e3_session_close(s);
@@ -199,6 +206,8 @@ static int step(e3_session *s, const uint8_t *rgb, e3_result *r, e3_evict *evict
 		e3_attn_collect(s, err) || ops->mark(s->dev, err) || ops->wait(s->dev, err) ||
 		e3_evictor_apply(&s->past->evictor, &s->plan, &s->past->cache, s->past->t, evict, err))
 		return -1;
+	for (int k = 0; r->has_pose && k < s->past->evictor.n_gone; k++)
+		e3_camera_forget(s, s->past->evictor.gone[k]);
 	return ops->finish(s->dev, err);
 }
 
@@ -268,6 +277,7 @@ void e3_session_side_clear(e3_session *s)
 {
 	e3_past *side = side_of(s);
 	e3_cache_clear(&side->cache);
+	e3_evictor_reset(&side->evictor);
 	side->t = 0;
 }
 

@@ -110,6 +110,9 @@ int e3_camera_open(e3_session *s, e3_err *err);
 int e3_camera_step(e3_session *s, e3_err *err); /* into s->pose, there after finish */
 /* The keys and values that one of the caches keeps between frames. */
 e3_kv e3_camera_view(const e3_session *s, int cache);
+/* Forgets the frame that stands at this place among those that the evictor keeps (a policy that evicts whole frames).
+ */
+void e3_camera_forget(e3_session *s, int place);
 int e3_dpt_open(e3_session *s, e3_err *err); /* the heads that are wanted */
 int e3_dpt_step(e3_session *s, const e3_dpt *net, const e3_dpt_state *d, float *value, float *conf, e3_err *err);
 

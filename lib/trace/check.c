@@ -1,5 +1,6 @@
 /* trace: the rules of doc/formats.md 7.4, checked on every record against the cache before it.
  *
+ * What is protected is frame 0 (unless the run was told otherwise) and the special tokens of some of the newest frames.
  * By default eviction never removes a protected token, and a layer keeps at least its protected tokens. With
  * `e3-infer --compat evict3r` it removes protected tokens where the layer's share is smaller. The stream does not say
  * which of both made it, so both token counts are accepted, and a protected token may be removed only where no other
@@ -62,7 +63,8 @@ static const char *number(char to[80], const char *fmt, uint64_t v)
 }
 
 /* Every id occurs once and is alive. Returns how many protected tokens are removed. */
-static uint32_t check_ids(const place *at, const e3_replay *r, const e3_evict_layer *x, int64_t protected_frames)
+static uint32_t check_ids(const place *at, const e3_replay *r, const e3_evict_layer *x, int64_t protected_frames,
+	bool first)
 {
 	uint32_t n = (uint32_t)r->shape.n, protected = 0;
 	int64_t t = at->in->steps;
@@ -86,7 +88,7 @@ static uint32_t check_ids(const place *at, const e3_replay *r, const e3_evict_la
 					id, f + life);
 			said_alive = true;
 		} else {
-			protected += f == 0 || (index < (uint32_t)r->shape.special && f + protected_frames > t);
+			protected += (f == 0 && first) || (index < (uint32_t)r->shape.special && f + protected_frames > t);
 		}
 	}
 	return protected;
@@ -124,13 +126,14 @@ static void check_layer(const place *at, const e3_replay *r, const e3_evict_laye
 	if (x->k_after != x->k_before - x->n_removed)
 		violated(at, E3_RULE_COUNT, number(text, "%" PRIu64 " tokens after", x->k_before - x->n_removed), "%" PRIu32,
 			x->k_after);
-	int64_t frames = e3_replay_protected_frames(r, at->in, x->layer, x->prot);
+	bool first;
+	int64_t frames = e3_replay_protected_frames(r, at->in, x, &first);
 	if (frames < 0 && x->n_removed)
 		violated(at, E3_RULE_PROTECTED,
 			number(text, "frame 0 and the special tokens of whole frames protected, at most %" PRIu64,
 				at->in->of_first[x->layer] + at->in->specials[x->layer] + (uint64_t)r->shape.special),
 			"%" PRIu32, x->prot);
-	uint32_t gone = check_ids(at, r, x, frames < 0 ? at->in->steps + 1 : frames);
+	uint32_t gone = check_ids(at, r, x, frames < 0 ? at->in->steps + 1 : frames, first || frames < 0);
 	int64_t others_left = (int64_t)alive - x->prot - ((int64_t)x->n_removed - gone);
 	bool finite_stays = isfinite(x->min_kept) || (x->saturated == 0 && others_left > 0);
 	if (gone && finite_stays)

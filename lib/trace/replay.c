@@ -151,18 +151,34 @@ int e3_replay_holders(const e3_replay *r, int64_t f, int index, int64_t t)
 	return n;
 }
 
-int64_t e3_replay_protected_frames(const e3_replay *r, const e3_trace_segment *s, int layer, uint32_t prot)
+int64_t e3_replay_protected_frames(const e3_replay *r, const e3_trace_segment *s, const e3_evict_layer *x,
+	bool *first_too)
 {
+	uint32_t prot = x->prot;
 	int64_t t = s->steps, special = r->shape.special;
-	int64_t first = t ? (int64_t)s->of_first[layer] : r->shape.n, specials = t ? s->specials[layer] + special : 0;
+	int64_t first = t ? (int64_t)s->of_first[x->layer] : r->shape.n, specials = t ? s->specials[x->layer] + special : 0;
+	*first_too = true;
 	if (prot == first + specials)
 		return t + 1;
-	bool fits = special > 0 && prot >= first && (prot - first) % special == 0 && (prot - first) / special <= t;
-	return fits ? (prot - first) / special : -1;
+	if (special <= 0)
+		return -1;
+	bool without = prot % special == 0 && prot / special <= t + 1,
+		 goes = x->n_removed && x->removed[0] < (uint32_t)r->shape.n;
+	if (first == r->shape.n && !(without && goes) && prot >= first && (prot - first) % special == 0 &&
+		(prot - first) / special <= t)
+		return (prot - first) / special;
+	*first_too = !without;
+	return without ? prot / special : -1;
 }
 
+/* What a record says is protected. */
+typedef struct guard {
+	int64_t frames;
+	bool first;
+} guard;
+
 /* Removes one token, and keeps the counts of what is alive up to date: no step needs a pass over the cache. */
-static int remove_token(e3_replay *r, int layer, uint32_t id, int64_t protected_frames, e3_err *err)
+static int remove_token(e3_replay *r, int layer, uint32_t id, guard g, e3_err *err)
 {
 	e3_trace_cell *c = r->cell + r->steps * r->shape.layers + layer;
 	e3_trace_segment *s = &r->segment[r->step[r->steps].segment];
@@ -177,7 +193,7 @@ static int remove_token(e3_replay *r, int layer, uint32_t id, int64_t protected_
 		return -1;
 	(*row)[index] = (uint16_t)((t - local < E3_TRACE_LIFE_MAX ? t - local : E3_TRACE_LIFE_MAX - 1) + 1);
 	s->alive[layer]--;
-	c->protected_evicted += local == 0 || (index < sh->special && local + protected_frames > t);
+	c->protected_evicted += (local == 0 && g.first) || (index < sh->special && local + g.frames > t);
 	s->of_first[layer] -= local == 0;
 	s->specials[layer] -= local > 0 && index < sh->special;
 	if (index < sh->special)
@@ -191,7 +207,7 @@ static int remove_token(e3_replay *r, int layer, uint32_t id, int64_t protected_
 	return 0;
 }
 
-static int replay_layer(e3_replay *r, const e3_evict_layer *from, int layer, int64_t protected_frames, e3_err *err)
+static int replay_layer(e3_replay *r, const e3_evict_layer *from, int layer, guard g, e3_err *err)
 {
 	e3_trace_cell *c = r->cell + r->steps * r->shape.layers + layer;
 	*c = (e3_trace_cell){.before = from->k_before,
@@ -207,7 +223,7 @@ static int replay_layer(e3_replay *r, const e3_evict_layer *from, int layer, int
 		.jaccard_next = NAN};
 	memcpy(c->q, from->score_q, sizeof c->q);
 	for (size_t k = 0; k < from->n_removed; k++)
-		if (remove_token(r, layer, from->removed[k], protected_frames, err))
+		if (remove_token(r, layer, from->removed[k], g, err))
 			return -1;
 	return 0;
 }
@@ -253,14 +269,15 @@ int e3_replay_add(e3_replay *r, const e3_evict *rec, e3_err *err)
 		return -1;
 	e3_trace_step *s = &r->step[r->steps];
 	int rc = 0;
-	int64_t protected_frames[E3_TRACE_MAX_LAYERS];
+	guard g[E3_TRACE_MAX_LAYERS];
 	for (int l = 0; l < r->shape.layers; l++) {
-		int64_t frames = e3_replay_protected_frames(r, from, l, rec->layer[l].prot);
-		protected_frames[l] = frames < 0 ? from->steps + 1 : frames;
+		g[l].frames = e3_replay_protected_frames(r, from, &rec->layer[l], &g[l].first);
+		if (g[l].frames < 0)
+			g[l] = (guard){from->steps + 1, true};
 	}
 	add_frame(r, from);
 	for (int l = 0; !rc && l < r->shape.layers; l++)
-		rc = replay_layer(r, &rec->layer[l], l, protected_frames[l], err);
+		rc = replay_layer(r, &rec->layer[l], l, g[l], err);
 	for (int l = 0; !rc && l < r->shape.layers; l++) {
 		e3_trace_cell *c = r->cell + r->steps * r->shape.layers + l;
 		uint32_t either = from->patches[l] + (l + 1 < r->shape.layers ? from->patches[l + 1] : 0);
