@@ -303,7 +303,7 @@ static const e3_dev_ops timing = {
 };
 
 /* What a session's operations go to from now on. */
-static void use(e3_session *s, e3_dev *dev) { s->dev = s->cache.dev = dev; }
+static void use(e3_session *s, e3_dev *dev) { s->dev = s->past->cache.dev = dev; }
 
 static int by_time(const void *a, const void *b)
 {
