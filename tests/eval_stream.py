@@ -166,6 +166,22 @@ def angle(r):
     return np.degrees(np.arctan2(np.linalg.norm([r[2, 1] - r[1, 2], r[0, 2] - r[2, 0], r[1, 0] - r[0, 1]]), np.trace(r) - 1))
 
 
+def drift(est, ref, scale):
+    """KITTI's relative errors over 1 to 8 tenths of the path."""
+    at = np.concatenate([[0], np.cumsum([np.linalg.norm(b[:3, 3] - a[:3, 3]) for a, b in zip(ref, ref[1:])])])
+    off, turn = [], []
+    for tenths in range(1, 9):
+        length = at[-1] * tenths / 10
+        for i in range(len(ref)):
+            later = np.flatnonzero(at > at[i] + length)
+            if len(later):
+                a, b = (np.linalg.inv(m[i]) @ m[later[0]] for m in (est, ref))
+                a[:3, 3] *= scale
+                e = np.linalg.inv(a) @ b
+                off.append(np.linalg.norm(e[:3, 3]) / length), turn.append(angle(e[:3, :3]) / length)
+    return {"drift_t": np.mean(off), "drift_r": np.mean(turn), "path_length": at[-1]}
+
+
 def path(est, ref):
     x, y = np.array([m[:3, 3] for m in est]), np.array([m[:3, 3] for m in ref])
     mx, my = x.mean(0), y.mean(0)
@@ -184,7 +200,8 @@ def path(est, ref):
     turn = [angle(a[:3, :3].T @ b[:3, :3]) for a, b in zip(est, ref)]
     return {"ate": rms(ate), "ate_mean": np.mean(ate), "ate_median": np.median(ate), "ate_max": np.max(ate), "scale": s,
             "rpe_t": rms([np.linalg.norm(m[:3, 3]) for m in e]), "rpe_r": rms([angle(m[:3, :3]) for m in e]),
-            "rotation": np.mean(turn), "rotation_max": np.max(turn), "frames": len(ref)}
+            "rotation": np.mean(turn), "rotation_max": np.max(turn), "frames": len(ref),
+            **drift(est, ref, s)}
 
 
 def pairs(est, ref):

@@ -256,12 +256,48 @@ static void a_known_path_has_its_known_errors(void **state)
 	}
 	assert_int_equal(e3_path_evaluate(ref, est, N, &s, ate, NULL), 0);
 	near(s.sim.s, 2, 1e-12), near(s.ate.max, 0, 1e-12), near(s.rpe_t.max, 0, 1e-12), near(s.rpe_r.max, 0, 1e-6);
+	near(s.drift_t, 0, 1e-12), near(s.drift_r, 0, 1e-6);
 	near(s.turn.mean, 2 * atan2(0.6, 0.8) * 180 / acos(-1), 1e-9), near(s.turn.std, 0, 1e-6);
 	/* a step of the rotation alone, by 3 degrees: two steps see it, the path does not */
 	double a = 1.5 * acos(-1) / 180;
 	e3_quat_mul(est[5].q, (const double[4]){sin(a), 0, 0, cos(a)}, est[5].q);
 	assert_int_equal(e3_path_evaluate(ref, est, N, &s, ate, NULL), 0);
 	near(s.rpe_r.max, 3, 1e-9), near(s.rpe_r.sse, 18, 1e-8), near(s.ate.max, 0, 1e-12);
+}
+
+/* On the same helix cameras that turn by a degree too much for each unit of the way: a part of m steps is off by that
+ * much for each unit of its length. Steps have one length, so a part of p tenths has the smallest m above 1.9 p. */
+static void drift_is_by_unit_of_the_way(void **state)
+{
+	enum { N = 20 };
+	static e3_camera_pose ref[N], est[N];
+	const double step = hypot(2 * sin(0.5), 0.1), degree = acos(-1) / 180;
+	double sum = 0, count = 0;
+	e3_path_score s;
+	for (int i = 0; i < N; i++) {
+		double too_much = i * step * degree / 2;
+		ref[i] = (e3_camera_pose){{cos(i), sin(i), 0.1 * i}, {0, 0, sin(0.1 * i), cos(0.1 * i)}};
+		est[i] = ref[i];
+		e3_quat_mul(ref[i].q, (const double[4]){0, 0, sin(too_much), cos(too_much)}, est[i].q);
+	}
+	for (int p = 1; p <= 8; p++) {
+		int m = (int)floor(1.9 * p) + 1;
+		sum += (N - m) * m / (1.9 * p), count += N - m;
+	}
+	assert_int_equal(e3_path_evaluate(ref, est, N, &s, NULL, NULL), 0);
+	near(s.length, 19 * step, 1e-12), near(s.drift_r, sum / count, 1e-9);
+	assert_true(s.drift_t > 0.01 && s.drift_t < 0.5);
+	/* positions alone: the estimate is right but twice as large from the middle on, which one scale cannot mend */
+	for (int i = 0; i < N; i++)
+		est[i] = ref[i];
+	assert_int_equal(e3_path_evaluate(ref, est, N, &s, NULL, NULL), 0);
+	near(s.drift_t, 0, 1e-12), near(s.drift_r, 0, 1e-9);
+	for (int i = N / 2; i < N; i++)
+		for (int k = 0; k < 3; k++)
+			est[i].x[k] = 2 * ref[i].x[k] - ref[N / 2].x[k];
+	assert_int_equal(e3_path_evaluate(ref, est, N, &s, NULL, NULL), 0);
+	assert_true(s.drift_t > 0.1);
+	near(s.drift_r, 0, 1e-9);
 }
 
 static void a_path_without_a_rotation_is_refused(void **state)
@@ -385,6 +421,7 @@ int main(void)
 		cmocka_unit_test(pixels_to_score_are_collected_and_counted),
 		cmocka_unit_test(stored_pixels_come_back),
 		cmocka_unit_test(a_known_path_has_its_known_errors),
+		cmocka_unit_test(drift_is_by_unit_of_the_way),
 		cmocka_unit_test(a_path_without_a_rotation_is_refused),
 		cmocka_unit_test(statistics_of_few_values),
 		cmocka_unit_test(pairs_have_their_known_errors),

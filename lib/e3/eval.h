@@ -151,6 +151,11 @@ typedef struct e3_path_score {
 	e3_stats ate;          /* distance of positions after sim */
 	e3_stats rpe_t, rpe_r; /* of neighbours (i, i + 1): length, and angle in degrees; all 0 when n is 1 */
 	e3_stats turn;         /* angle between the rotations of estimate and reference, not aligned, in degrees */
+	/* Error of the motion over parts of the path, each aligned at its beginning, by length of the part
+	 * (doc/evaluation.md 5.4): of position, a share; of rotation, degrees for each unit of the reference. NaN: no part
+	 * is long enough. */
+	double drift_t, drift_r;
+	double length; /* of the reference's path */
 } e3_path_score;
 
 /* Compares n poses each, index to index. `ate`, if not NULL, receives the n distances. -1 "degenerate" when the

@@ -1,5 +1,5 @@
-/* eval: camera paths: ATE and RPE after a similarity, with evo's conventions (doc/evaluation.md 5), and rotations
- * without alignment. */
+/* eval: camera paths: ATE and RPE after a similarity, with evo's conventions (doc/evaluation.md 5), drift over parts of
+ * the path, and rotations without alignment. */
 #include "e3/eval.h"
 #include "e3/mem.h"
 #include <math.h>
@@ -55,16 +55,47 @@ static void step(const e3_camera_pose *a, const e3_camera_pose *b, double q[4], 
 		t[k] = r[k] * d[0] + r[3 + k] * d[1] + r[6 + k] * d[2];
 }
 
-/* The error of motion i. Its length does not depend on the axes, so only the scale of the similarity matters. */
-static void step_error(const e3_camera_pose *ref, const e3_camera_pose *est, double scale, double *length,
+/* The error of the motion from pose 0 to pose `to`. Its length does not depend on the axes, so only the scale of the
+ * similarity matters. */
+static void step_error(const e3_camera_pose *ref, const e3_camera_pose *est, size_t to, double scale, double *length,
 	double *angle)
 {
 	double qr[4], tr[3], qe[4], te[3], q[4], sum = 0;
-	step(ref, ref + 1, qr, tr), step(est, est + 1, qe, te);
+	step(ref, ref + to, qr, tr), step(est, est + to, qe, te);
 	for (int k = 0; k < 3; k++)
 		sum += (scale * te[k] - tr[k]) * (scale * te[k] - tr[k]);
 	between(qr, qe, q);
 	*length = sqrt(sum), *angle = DEGREES * e3_quat_angle(q);
+}
+
+/* Parts of PARTS lengths, tenths of the path, from every pose on that has one so long after it. along: [n] room. */
+static void measure_drift(const e3_camera_pose *ref, const e3_camera_pose *est, size_t n, double *along,
+	e3_path_score *score)
+{
+	enum { PARTS = 8 };
+	double sum_t = 0, sum_r = 0;
+	size_t count = 0;
+	along[0] = 0;
+	for (size_t i = 1; i < n; i++) {
+		double square = 0;
+		for (int k = 0; k < 3; k++)
+			square += (ref[i].x[k] - ref[i - 1].x[k]) * (ref[i].x[k] - ref[i - 1].x[k]);
+		along[i] = along[i - 1] + sqrt(square);
+	}
+	score->length = along[n - 1];
+	for (int part = 1; part <= PARTS; part++) {
+		double want = score->length * part / 10, length, angle;
+		for (size_t i = 0, to = 0; want > 0; i++) {
+			while (to < n && !(along[to] > along[i] + want))
+				to++;
+			if (to == n)
+				break;
+			step_error(ref + i, est + i, to - i, score->sim.s, &length, &angle);
+			sum_t += length / want, sum_r += angle / want, count++;
+		}
+	}
+	score->drift_t = count ? sum_t / (double)count : NAN;
+	score->drift_r = count ? sum_r / (double)count : NAN;
 }
 
 static int align(const e3_camera_pose *ref, const e3_camera_pose *est, size_t n, e3_similarity *sim, e3_err *err)
@@ -100,12 +131,13 @@ int e3_path_evaluate(const e3_camera_pose *ref, const e3_camera_pose *est, size_
 		between(ref[i].q, est[i].q, q);
 		turn[i] = DEGREES * e3_quat_angle(q);
 		if (i + 1 < n)
-			step_error(ref + i, est + i, score->sim.s, &length[i], &angle[i]);
+			step_error(ref + i, est + i, 1, score->sim.s, &length[i], &angle[i]);
 	}
 	if (ate)
 		memcpy(ate, v, n * sizeof *v);
 	e3_stats_make(v, n, &score->ate), e3_stats_make(turn, n, &score->turn);
 	e3_stats_make(length, n - 1, &score->rpe_t), e3_stats_make(angle, n - 1, &score->rpe_r);
+	measure_drift(ref, est, n, v, score);
 	free(v);
 	return 0;
 }

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { POSE_FIGURES = 10 };
+enum { POSE_FIGURES = 13 };
 
 static const eval_figure pose_figures[POSE_FIGURES] = {
 	{"ate", "ATE", 5},
@@ -17,6 +17,9 @@ static const eval_figure pose_figures[POSE_FIGURES] = {
 	{"rotation_max", "rot max", 4},
 	{"scale", "scale", 4},
 	{"frames", "frames", 0},
+	{"drift_t", NULL, 5},
+	{"drift_r", NULL, 5},
+	{"path_length", NULL, 5},
 };
 
 typedef struct pose_state {
@@ -121,12 +124,13 @@ static void pose_average(const e3_eval_options *o, const e3_eval_seq *s, int n, 
 			sum.rpe_r.rmse += six(o, p->rpe_r.rmse);
 		sum.ate.mean += p->ate.mean, sum.ate.median += p->ate.median, sum.ate.max += p->ate.max;
 		sum.turn.mean += p->turn.mean, sum.turn.max += p->turn.max, sum.sim.s += p->sim.s;
+		sum.drift_t += p->drift_t, sum.drift_r += p->drift_r, sum.length += p->length;
 		to->path.frames += s[k].path.frames;
 		count++;
 	}
 	to->path.scored = count > 0;
 	double *const mean[] = {&sum.ate.rmse, &sum.rpe_t.rmse, &sum.rpe_r.rmse, &sum.ate.mean, &sum.ate.median,
-		&sum.ate.max, &sum.turn.mean, &sum.turn.max, &sum.sim.s};
+		&sum.ate.max, &sum.turn.mean, &sum.turn.max, &sum.sim.s, &sum.drift_t, &sum.drift_r, &sum.length};
 	for (size_t k = 0; count && k < sizeof mean / sizeof *mean; k++)
 		*mean[k] /= count;
 	to->path.score = sum;
@@ -138,7 +142,7 @@ static const char *pose_row(const e3_eval_seq *s, int row, double *v)
 {
 	const e3_path_score *p = &s->path.score;
 	const double all[POSE_FIGURES] = {p->ate.rmse, p->rpe_t.rmse, p->rpe_r.rmse, p->turn.mean, p->ate.mean,
-		p->ate.median, p->ate.max, p->turn.max, p->sim.s, (double)s->path.frames};
+		p->ate.median, p->ate.max, p->turn.max, p->sim.s, (double)s->path.frames, p->drift_t, p->drift_r, p->length};
 	memcpy(v, all, sizeof all);
 	return "Sim(3)";
 }
