@@ -156,3 +156,29 @@ for k, f in m:
 	edit one.e3 first.e3 'm[0][1]["corrects"] = 1'
 	e3-cat first.e3 --then two.e3 both.e3
 }
+
+@test "edges and corrections stay when their frames are dropped for a slow reader" {
+	stream x.e3 frames=6
+	correct x.e3 corrected.e3 applied.e3 "${turns[@]}"
+	edit corrected.e3 edges.e3 '
+edge = lambda i: [11, {"i": i, "type": "join", "a": 0, "b": 1, "frames": [0, 0], "sim": [1, 0, 0, 0, 1, 0, 0, 0], "sigma": [0, 0, 0]}]
+m[:] = [y for x in m for y in ([x, edge(x[1]["i"])] if x[0] == 3 else [x])]'
+	# as in e3-cat.bats: nothing is read until everything was dropped that will be
+	mkfifo in
+	e3-cat --drop oldest --queue 1 in - 2>err | { wait_until 20 test -e go; cat; } >o.e3 &
+	writer=$!
+	exec 7>in
+	cat edges.e3 >&7
+	wait_until 10 all_read in
+	exec 7>&-
+	touch go
+	wait $writer
+	grep -q "5 of 6 frames were dropped" err
+	[ "$(e3-dump o.e3 | grep -c '^edge ')" -eq 6 ]
+	[ "$(e3-dump o.e3 | grep -c '^correct ')" -eq 4 ]
+	[ "$(e3-dump o.e3 | grep -c '^pred ')" -eq 1 ]
+	e3-export -q --ply a.ply o.e3
+	e3-cat --skip 5 applied.e3 last.e3
+	e3-export -q --ply b.ply last.e3
+	cmp a.ply b.ply
+}

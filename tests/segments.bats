@@ -65,3 +65,24 @@ a[0]["frame_mass"].update(shape=[1], data=struct.pack("<f", 1.0))'
 	fails 1 "attention at frame 15: mass over 1 frames at step 3 of the run" -- e3-evict-stats --attn a bad.e3
 	[ ! -e a ]
 }
+
+@test "a run of e3-infer --segment: every rule holds, and the peak is what e3-infer says" {
+	e3-scene --seed 5 --size 112x84 --frames 18 -o frames.e3
+	for budget in "--budget 3f" "--budget 4f --policy window" --no-evict; do
+		# shellcheck disable=SC2086
+		e3-infer -q --segment 8f --overlap 3 $budget --attn-layers 0 frames.e3 -o run.e3
+		e3-evict-stats --check --json --png png --attn a run.e3 >j
+		e3-dump --json run.e3 >dump
+		/usr/bin/python3 - <<-'PY'
+			import json
+			j = json.load(open("j"))
+			m = [json.loads(x) for x in open("dump")]
+			assert j["frames"] == 18 and j["violations_total"] == 0
+			assert [s["first"] for s in j["segments"]] == [0, 5, 10, 15][:len(j["segments"])] and len(j["segments"]) >= 3, j["segments"]
+			assert sum(s["answered"] for s in j["segments"]) == 18
+			assert sum(s["frames"] for s in j["segments"]) == sum(x["kind"] == "evict" for x in m)
+			assert j["cache"]["bytes_peak"] == m[-1]["cache_peak"], (j["cache"], m[-1])
+			assert j["cache"]["bytes_now"] == m[-1]["cache_now"], (j["cache"], m[-1])
+		PY
+	done
+}
