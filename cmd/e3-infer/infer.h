@@ -22,7 +22,9 @@
 
 /* What was said on the command line, rather than left to its default. */
 typedef struct infer_given {
-	bool policy, fraction, budget, temperature, camera_frames, compat, fit_mode, segment, overlap, protect_first, seed;
+	bool policy, fraction, budget, temperature, camera_frames, compat, fit_mode, segment, overlap, places,
+		protect_first;
+	bool seed;
 } infer_given;
 
 typedef struct infer_request {

@@ -143,10 +143,12 @@ static void check_segments(infer_request *r)
 	e3_err err = {""};
 	if (r->given.overlap && !r->track.segment)
 		e3_usage_error("--overlap: needs --segment");
+	if ((r->track.loops || r->given.places) && !r->track.segment && !r->load)
+		e3_usage_error("--%s: needs --segment", r->given.places ? "loop-places" : "loops");
 	if (r->track.segment && r->separate)
 		e3_usage_error("--each remembers nothing: it takes no --segment");
 	if (!r->given.overlap)
-		r->track.overlap = r->track.segment / 3;
+		r->track.overlap = 1;
 	r->track.frames = r->o.frames;
 	if (e3_track_prepare(&r->track, &r->o, &err)) {
 		infer_explain(&err);
@@ -207,7 +209,7 @@ static void list_policies(policy_texts *to)
 
 /* Options whose default depends on others; below 0: not given. */
 typedef struct said {
-	int64_t frames, camera_frames, overlap, seed;
+	int64_t frames, camera_frames, overlap, places, seed;
 	double temperature;
 	int policy, first; /* indices of the words */
 	bool no_evict;
@@ -231,12 +233,19 @@ static void settle(infer_request *r, const said *s)
 	r->outputs = r->o.outputs;
 	r->given.overlap = s->overlap > 0;
 	r->track.overlap = s->overlap;
+	r->given.places = s->places > 0, r->track.places = s->places > 0 ? s->places : 256;
 }
 
 void infer_parse(int argc, char **argv, infer_request *r)
 {
-	said s =
-		{.frames = -1, .camera_frames = -1, .overlap = -1, .seed = -1, .temperature = -1, .policy = -1, .first = -1};
+	said s = {.frames = -1,
+		.camera_frames = -1,
+		.overlap = -1,
+		.places = -1,
+		.seed = -1,
+		.temperature = -1,
+		.policy = -1,
+		.first = -1};
 	int precision = 0;
 	policy_texts texts;
 	list_policies(&texts);
@@ -265,7 +274,10 @@ void infer_parse(int argc, char **argv, infer_request *r)
 		E3_OPT_CALL("segment", r, "N", parse_segment,
 			"begin anew every N frames, as in 24f, joined into one world: the error of\na long stream stays bounded"),
 		E3_OPT_INT("overlap", &s.overlap, "N", 1, 1000000,
-			"with it: frames that a segment shares with the next (default a third)"),
+			"with it: frames that a segment shares with the next (default 1)"),
+		E3_OPT_FLAG("loops", &r->track.loops,
+			"with it: find places again where the camera was before, and send how they\nlie to each other, for e3-align"),
+		E3_OPT_INT("loop-places", &s.places, "N", 2, 100000, "with it: places that are remembered (default 256)"),
 		E3_OPT_FLAG("no-evict", &s.no_evict, "keep everything: memory grows with the stream"),
 		E3_OPT_CHOICE("policy", &s.policy, "NAME", texts.choices, texts.help),
 		E3_OPT_CHOICE("protect-first", &s.first, "WHETHER", "yes|no",

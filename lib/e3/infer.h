@@ -73,6 +73,8 @@ void e3_infer_use_policy(e3_infer_options *o, const e3_policy *policy);
 typedef struct e3_plan {
 	int tokens_per_frame, special, layers;
 	int patch_grid[2];
+	int size[2];              /* rows, columns of the picture */
+	int describes;            /* values of a descriptor */
 	double budget;            /* tokens kept after a step; INFINITY with no eviction */
 	double smallest;          /* the smallest budget that works, in tokens */
 	int64_t protected_frames; /* newest frames whose special tokens are protected (frame 0 always is) */

@@ -20,9 +20,9 @@
 /* A frame as one segment saw it, in the segment's own coordinates: its pose, and depths of a grid of pixels. */
 typedef struct e3_view {
 	e3_pose pose;
-	double fov[2];       /* vertical, horizontal, radians */
-	int w, h;            /* of the grid */
-	float *depth, *conf; /* [h][w] */
+	int from, step;      /* the grid: every `step`-th pixel of the picture, from `from` on, in both directions */
+	e3_intrinsics k;     /* in pixels of the grid, w × h of them; fx 0: the field of view is not usable */
+	float *depth, *conf; /* [k.h][k.w] */
 } e3_view;
 
 /* Every n-th pixel of every n-th row, about 3,000 in all. The view is reused: its arrays are kept when they fit. -1
@@ -35,17 +35,21 @@ void e3_view_release(e3_view *v);
 
 typedef struct e3_joint {
 	e3_similarity sim; /* from b's coordinates to a's */
-	double sigma[3];   /* standard deviations: rotation in radians, translation in units of a, logarithm of the scale */
-	/* How well the two agree: what is left of rotations and centres after sim, root mean square over the frames
-	 * (radians; relative to the mean depth); the spread of the logarithms of the depth ratios (1.48 times the median
-	 * deviation). */
-	double rotation, centre, depth;
+	/* How well the two agree, root mean square over the frames: what is left of rotations (radians), of centres
+	 * (relative to the mean depth in a), and of the logarithms of the frames' depth ratios; and the spread of the
+	 * logarithms of all depth ratios (1.48 times the median deviation). */
+	double rotation, centre, scale, depth;
 } e3_joint;
 
-/* a[k] and b[k], k < n, are the same frame. Scale: the median of the depth ratios, weighted by confidence; rotation and
- * translation: means over the frames, in which frames that disagree count less. Where no pixel has a depth in both, the
- * scale is 1, with a deviation of 1. */
-int e3_join(const e3_view *a, const e3_view *b, int n, e3_joint *out, e3_err *err);
+/* What rotation and translation are taken from. */
+typedef enum e3_join_by {
+	E3_JOIN_FIRST, /* frame 0, which b begins with: nothing is more exact than a segment's pose of its own reference */
+	E3_JOIN_MEAN   /* the mean over all frames, in which frames that disagree count less */
+} e3_join_by;
+
+/* a[k] and b[k], k < n, are the same frame. The scale is the median of the depth ratios of all frames, weighted by
+ * confidence. Where no pixel has a depth in both, the scale is 1, and so are joint.scale and joint.depth. */
+int e3_join(const e3_view *a, const e3_view *b, int n, e3_join_by by, e3_joint *out, e3_err *err);
 
 /* --- track.c: the chain --- */
 
@@ -53,13 +57,15 @@ typedef struct e3_track_options {
 	int64_t segment; /* frames of a segment; 0: the whole stream is one */
 	int64_t frames;  /* of the stream; -1: unknown */
 	int64_t overlap; /* frames that a segment shares with the next one: 1 to segment / 2 */
+	bool loops;      /* find places again, and measure how they lie to each other: as edges */
+	int64_t places;  /* that are kept for it: 3 pictures and depth grids each */
 } e3_track_options;
 
 typedef struct e3_track e3_track;
 
 /* What a session needs for this: completes its options. Depth and pose are computed in any case. A stream that is known
- * to be no longer than a segment needs nothing. -1 when the two do not
- * go together; an error names a setting in quotes: 'segment', 'overlap', 'each', 'freeze'. */
+ * to be no longer than a segment needs no side. -1 when the two do not go together; an error names a setting in quotes:
+ * 'segment', 'overlap', 'loops'. */
 int e3_track_prepare(const e3_track_options *t, e3_infer_options *o, e3_err *err);
 
 /* The session is borrowed. */
@@ -76,7 +82,8 @@ typedef struct e3_track_place {
 int e3_track_step(e3_track *t, const uint8_t *rgb, int64_t i, e3_result *result, e3_evict *evict, e3_err *err);
 e3_track_place e3_track_placed(const e3_track *t);
 
-/* Then once, before the next step: whatever is computed beside. It needs neither the picture nor the result. */
+/* Then once, before the next step: whatever is computed beside. The picture must still be there; the result need not.
+ */
 int e3_track_beside(e3_track *t, e3_err *err);
 
 /* What the last call of e3_track_beside made, once; valid until the next one. */

@@ -74,7 +74,11 @@ int e3_plan_make(const e3_config *c, const e3_infer_options *o, int h, int w, e3
 {
 	if (h < c->patch || w < c->patch || h % c->patch || w % c->patch)
 		return e3_fail(err, "planning: frames of %d × %d: not a multiple of the patch size %d", w, h, c->patch);
-	*p = (e3_plan){.special = 1 + c->registers, .layers = c->layers, .patch_grid = {h / c->patch, w / c->patch}};
+	*p = (e3_plan){.special = 1 + c->registers,
+		.layers = c->layers,
+		.patch_grid = {h / c->patch, w / c->patch},
+		.size = {h, w},
+		.describes = c->embed};
 	int64_t n = p->special + (int64_t)p->patch_grid[0] * p->patch_grid[1];
 	if (n > 1 << 20)
 		return e3_fail(err, "planning: frames of %d × %d: too large", w, h);

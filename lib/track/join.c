@@ -43,7 +43,7 @@ static double trust(float a, float b)
 static size_t ratios_of(const e3_view *a, const e3_view *b, ratio *to)
 {
 	size_t n = 0;
-	for (int k = 0; k < a->w * a->h; k++) {
+	for (int k = 0; k < a->k.w * a->k.h; k++) {
 		double weight = trust(a->conf[k], b->conf[k]);
 		if (e3_depth_known(a->depth[k]) && e3_depth_known(b->depth[k]) && isfinite(weight) && weight > 0)
 			to[n++] = (ratio){log((double)a->depth[k] / (double)b->depth[k]), weight};
@@ -56,9 +56,9 @@ static int scale_of(const e3_view *a, const e3_view *b, int frames, e3_joint *ou
 	size_t room = 0, n = 0;
 	double squares = 0;
 	for (int k = 0; k < frames; k++) {
-		if (a[k].w != b[k].w || a[k].h != b[k].h)
+		if (a[k].k.w != b[k].k.w || a[k].k.h != b[k].k.h)
 			return e3_fail(err, "joining segments: pictures of different sizes");
-		room += (size_t)a[k].w * (size_t)a[k].h;
+		room += (size_t)a[k].k.w * (size_t)a[k].k.h;
 	}
 	ratio *r = e3_alloc(2 * room + 1, sizeof *r, "depth ratios", err);
 	if (!r)
@@ -74,13 +74,13 @@ static int scale_of(const e3_view *a, const e3_view *b, int frames, e3_joint *ou
 	out->sim.s = exp(middle);
 	for (int k = 0; each && k < frames; k++)
 		squares += (each[k] - middle) * (each[k] - middle);
-	out->sigma[2] = sqrt(squares / frames);
+	out->scale = sqrt(squares / frames);
 	for (size_t k = 0; k < n; k++)
 		r[k].log = fabs(r[k].log - middle);
 	out->depth = 1.4826 * median(r, n);
 	free(each), free(r);
 	if (!n) /* nothing is known of the scale */
-		out->sim.s = out->sigma[2] = out->depth = 1;
+		out->sim.s = out->scale = out->depth = 1;
 	return each ? 0 : -1;
 }
 
@@ -106,7 +106,6 @@ static double angle_between(const double a[9], const double b[9])
 /* The rotation with the least sum of angles to those of the frames: reweighted chordal means. */
 static int mean_rotation(const e3_view *a, const e3_view *b, int n, e3_joint *out, e3_err *err)
 {
-	double squares = 0;
 	memset(out->sim.r, 0, sizeof out->sim.r);
 	for (int round = 0; round < ROUNDS; round++) {
 		e3_moments m = {.var = 1};
@@ -122,13 +121,6 @@ static int mean_rotation(const e3_view *a, const e3_view *b, int n, e3_joint *ou
 			return e3_fail_in(err, "joining segments");
 		memcpy(out->sim.r, mean.r, sizeof mean.r);
 	}
-	for (int k = 0; k < n; k++) {
-		double r[9];
-		rotation_of(&a[k], &b[k], r);
-		double angle = angle_between(r, out->sim.r);
-		squares += angle * angle;
-	}
-	out->rotation = out->sigma[0] = sqrt(squares / n);
 	return 0;
 }
 
@@ -153,7 +145,6 @@ static double distance(const double a[3], const double b[3])
 /* The geometric median of the frames' translations. */
 static void mean_translation(const e3_view *a, const e3_view *b, int n, e3_joint *out)
 {
-	double squares = 0;
 	for (int round = 0; round < ROUNDS; round++) {
 		double sum[3] = {0}, all = 0;
 		for (int k = 0; k < n; k++) {
@@ -167,13 +158,6 @@ static void mean_translation(const e3_view *a, const e3_view *b, int n, e3_joint
 		for (int j = 0; j < 3; j++)
 			out->sim.t[j] = sum[j] / all;
 	}
-	for (int k = 0; k < n; k++) {
-		double t[3];
-		offset_of(&a[k], &b[k], &out->sim, t);
-		double far = distance(t, out->sim.t);
-		squares += far * far;
-	}
-	out->sigma[1] = sqrt(squares / n);
 }
 
 static double mean_depth(const e3_view *v, int n)
@@ -181,18 +165,33 @@ static double mean_depth(const e3_view *v, int n)
 	double sum = 0;
 	size_t count = 0;
 	for (int k = 0; k < n; k++)
-		for (int p = 0; p < v[k].w * v[k].h; p++)
+		for (int p = 0; p < v[k].k.w * v[k].k.h; p++)
 			if (e3_depth_known(v[k].depth[p]))
 				sum += (double)v[k].depth[p], count++;
 	return count ? sum / (double)count : 1;
 }
 
-int e3_join(const e3_view *a, const e3_view *b, int n, e3_joint *out, e3_err *err)
+/* What the frames say of rotation and centre, less what was made of it. */
+static void residuals(const e3_view *a, const e3_view *b, int n, e3_joint *out)
 {
+	double turns = 0, ways = 0;
+	for (int k = 0; k < n; k++) {
+		double r[9], t[3];
+		rotation_of(&a[k], &b[k], r), offset_of(&a[k], &b[k], &out->sim, t);
+		double angle = angle_between(r, out->sim.r), far = distance(t, out->sim.t);
+		turns += angle * angle, ways += far * far;
+	}
+	out->rotation = sqrt(turns / n);
+	out->centre = sqrt(ways / n) / fmax(mean_depth(a, n), DBL_MIN);
+}
+
+int e3_join(const e3_view *a, const e3_view *b, int n, e3_join_by by, e3_joint *out, e3_err *err)
+{
+	int used = by == E3_JOIN_FIRST ? 1 : n;
 	*out = (e3_joint){.sim = e3_similarity_identity};
-	if (scale_of(a, b, n, out, err) || mean_rotation(a, b, n, out, err))
+	if (scale_of(a, b, n, out, err) || mean_rotation(a, b, used, out, err))
 		return -1;
-	mean_translation(a, b, n, out);
-	out->centre = out->sigma[1] / fmax(mean_depth(a, n), DBL_MIN);
+	mean_translation(a, b, used, out);
+	residuals(a, b, n, out);
 	return 0;
 }

@@ -38,11 +38,13 @@ int e3_get_doubles(e3_saved_file *from, double *v, size_t n, e3_err *err)
 
 int e3_put_view(e3_saved_out *to, const e3_view *v, e3_err *err)
 {
-	int64_t size[2] = {v->w, v->h};
-	size_t bytes = (size_t)v->w * (size_t)v->h * sizeof(float);
-	return e3_put_ints(to, size, 2, err) || e3_put_doubles(to, v->pose.r, 9, err) ||
+	const e3_intrinsics *k = &v->k;
+	const int64_t size[4] = {k->w, k->h, v->from, v->step};
+	const double lens[4] = {k->fx, k->fy, k->cx, k->cy};
+	size_t bytes = (size_t)k->w * (size_t)k->h * sizeof(float);
+	return e3_put_ints(to, size, 4, err) || e3_put_doubles(to, v->pose.r, 9, err) ||
 			e3_put_doubles(to, v->pose.t, 3, err) || e3_put_doubles(to, v->pose.q, 4, err) ||
-			e3_put_doubles(to, v->fov, 2, err) || e3_saved_put(to, v->depth, bytes, err) ||
+			e3_put_doubles(to, lens, 4, err) || e3_saved_put(to, v->depth, bytes, err) ||
 			e3_saved_put(to, v->conf, bytes, err)
 		? -1
 		: 0;
@@ -50,22 +52,26 @@ int e3_put_view(e3_saved_out *to, const e3_view *v, e3_err *err)
 
 int e3_get_view(e3_saved_file *from, e3_view *v, e3_err *err)
 {
-	int64_t size[2];
+	int64_t size[4];
+	double lens[4];
 	e3_view_release(v);
-	if (e3_get_ints(from, size, 2, err) || e3_get_doubles(from, v->pose.r, 9, err) ||
+	if (e3_get_ints(from, size, 4, err) || e3_get_doubles(from, v->pose.r, 9, err) ||
 		e3_get_doubles(from, v->pose.t, 3, err) || e3_get_doubles(from, v->pose.q, 4, err) ||
-		e3_get_doubles(from, v->fov, 2, err))
+		e3_get_doubles(from, lens, 4, err))
 		return -1;
 	if (size[0] < 1 || size[0] > 65535 || size[1] < 1 || size[1] > 65535 ||
 		(uint64_t)(size[0] * size[1]) > e3_saved_left(from) / (2 * sizeof(float)))
 		return e3_fail(err, "a view of %" PRId64 " × %" PRId64 " depths", size[0], size[1]);
+	if (size[3] < 1 || size[3] > 65535 || size[2] < 0 || size[2] >= size[3])
+		return e3_fail(err, "a view of every %" PRId64 ". pixel from %" PRId64 " on", size[3], size[2]);
 	size_t n = (size_t)(size[0] * size[1]);
 	v->depth = e3_alloc(n, sizeof *v->depth, "a view", err);
 	v->conf = e3_alloc(n, sizeof *v->conf, "a view", err);
 	if (!v->depth || !v->conf || e3_saved_get(from, v->depth, n * sizeof *v->depth, err) ||
 		e3_saved_get(from, v->conf, n * sizeof *v->conf, err))
 		return -1;
-	v->w = (int)size[0], v->h = (int)size[1];
+	v->from = (int)size[2], v->step = (int)size[3];
+	v->k = (e3_intrinsics){lens[0], lens[1], lens[2], lens[3], (int)size[0], (int)size[1]};
 	return 0;
 }
 

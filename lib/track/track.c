@@ -14,11 +14,21 @@ int e3_track_prepare(const e3_track_options *t, e3_infer_options *o, e3_err *err
 	if (t->overlap < 1 || t->overlap > t->segment / 2)
 		return e3_fail(err, "planning: 'overlap' of %lld frames: expected 1 to %lld, half of 'segment'",
 			(long long)t->overlap, (long long)t->segment / 2);
+	if (t->loops && t->segment - t->overlap < E3_PLACE_FRAMES)
+		return e3_fail(err, "planning: 'segment' of %lld frames: 'loops' needs %d that are not shared",
+			(long long)t->segment, E3_PLACE_FRAMES);
 	bool chain = t->frames < 0 || t->frames > t->segment;
 	o->segment = t->segment;
 	o->side = chain && !o->frozen;
 	o->outputs |= E3_OUT_POSE | E3_OUT_DEPTH;
+	o->describe = t->loops && o->side;
 	return 0;
+}
+
+static int open_loops(e3_track *t, e3_err *err)
+{
+	t->loops = e3_alloc(1, sizeof *t->loops, "loops", err);
+	return t->loops ? e3_loops_open(t->loops, t->s, &t->o, err) : -1;
 }
 
 e3_track *e3_track_open(e3_session *s, const e3_track_options *o, e3_err *err)
@@ -32,25 +42,33 @@ e3_track *e3_track_open(e3_session *s, const e3_track_options *o, e3_err *err)
 	t->frames = e3_session_frames(s);
 	t->shared.a = e3_alloc(n + 1, sizeof *t->shared.a, "segments", err);
 	t->shared.b = e3_alloc(n + 1, sizeof *t->shared.b, "segments", err);
-	if (t->shared.a && t->shared.b)
-		return t;
-	e3_track_close(t);
-	return NULL;
+	bool chain = o->segment && (o->frames < 0 || o->frames > o->segment);
+	if (!t->shared.a || !t->shared.b || (chain && o->loops && open_loops(t, err))) {
+		e3_track_close(t);
+		return NULL;
+	}
+	return t;
 }
+
+static void close_reference(e3_reference *r) { e3_view_release(&r->view), e3_pyramid_release(&r->picture); }
 
 void e3_track_close(e3_track *t)
 {
 	if (!t)
 		return;
-	for (int64_t k = 0; k < t->o.overlap; k++) {
-		if (t->o.segment && t->shared.a)
+	for (int64_t k = 0; t->o.segment && k < t->o.overlap; k++) {
+		if (t->shared.a)
 			e3_view_release(&t->shared.a[k]);
-		if (t->o.segment && t->shared.b)
+		if (t->shared.b)
 			e3_view_release(&t->shared.b[k]);
 	}
 	free(t->shared.a), free(t->shared.b);
+	if (t->loops)
+		e3_loops_release(t->loops);
+	close_reference(&t->main), close_reference(&t->next);
+	e3_view_release(&t->now);
 	e3_evict_release(&t->evict);
-	free(t);
+	free(t->loops), free(t);
 }
 
 static int place(const e3_similarity *world, e3_result *r, e3_err *err)
@@ -63,16 +81,37 @@ static int place(const e3_similarity *world, e3_result *r, e3_err *err)
 	return 0;
 }
 
+static int refer(e3_track *t, e3_reference *to, const e3_view *view, e3_err *err)
+{
+	const e3_plan *p = e3_session_plan(t->s);
+	return e3_view_copy(&to->view, view, err) || e3_pyramid_make(&to->picture, t->rgb, p->size[1], p->size[0], err) ? -1
+																													: 0;
+}
+
+/* What joints and loops need of the k-th frame of a segment, as that saw it. */
+static int remember(e3_track *t, const e3_loop_frame *seen, e3_err *err)
+{
+	if (!seen->k && refer(t, seen->segment == t->at.segment ? &t->main : &t->next, seen->view, err))
+		return -1;
+	return t->loops ? e3_loops_take(t->loops, seen, err) : 0;
+}
+
 int e3_track_step(e3_track *t, const uint8_t *rgb, int64_t i, e3_result *result, e3_evict *evict, e3_err *err)
 {
 	int64_t before = e3_session_frames(t->s), own = t->o.segment - t->o.overlap;
 	if (e3_session_step(t->s, rgb, result, evict, err))
 		return -1;
 	int64_t now = e3_session_frames(t->s);
-	t->i = i, t->frames += now - before;
+	t->i = i, t->frames += now - before, t->rgb = rgb;
 	bool ends = t->o.frames >= 0 && t->frames - now + t->o.segment >= t->o.frames; /* the stream, with this segment */
-	t->beside = t->o.segment && now > before && now > own && !ends;
-	if (t->beside && e3_view_take(&t->shared.a[e3_session_side_frames(t->s)], result, err))
+	bool counts = t->o.segment && now > before;
+	t->beside = counts && now > own && !ends;
+	if (counts) {
+		e3_loop_frame seen = {i, t->at.segment, before, rgb, &t->now, &t->at.world};
+		if (e3_view_take(&t->now, result, err) || remember(t, &seen, err))
+			return -1;
+	}
+	if (t->beside && e3_view_copy(&t->shared.a[e3_session_side_frames(t->s)], &t->now, err))
 		return -1;
 	evict->i = i, evict->segment = t->at.segment, evict->first = t->at.segment ? t->at.first : 0;
 	return t->at.segment ? place(&t->at.world, result, err) : 0;
@@ -80,46 +119,85 @@ int e3_track_step(e3_track *t, const uint8_t *rgb, int64_t i, e3_result *result,
 
 e3_track_place e3_track_placed(const e3_track *t) { return t->at; }
 
-/* The next segment takes over. */
-static int hand_over(e3_track *t, e3_err *err)
+/* How the next segment lies to this one: by the first frame that they share, whose pose in this segment its picture
+ * tells more exactly than the network; the scale by all of them. */
+static int measure(e3_track *t, e3_edge *edge, e3_err *err)
 {
 	e3_joint joint;
-	if (e3_join(t->shared.a, t->shared.b, (int)t->o.overlap, &joint, err))
+	e3_aligned aligned;
+	e3_sight from = {&t->main.view, &t->main.picture}, to = {&t->shared.a[0], &t->next.picture};
+	bool direct = e3_align_direct(&from, &to, &aligned);
+	if (direct)
+		t->shared.a[0].pose = aligned.pose;
+	if (e3_join(t->shared.a, t->shared.b, (int)t->o.overlap, E3_JOIN_FIRST, &joint, err))
 		return -1;
-	t->edge = (e3_edge){.i = t->i,
+	*edge = (e3_edge){.i = t->i,
 		.type = E3_EDGE_JOIN,
 		.a = t->at.segment,
 		.b = t->at.segment + 1,
 		.frame = {t->i, t->i},
-		.sigma = {joint.sigma[0], joint.sigma[1], joint.sigma[2]}};
-	e3_similarity_pack(&joint.sim, t->edge.sim);
-	t->n_edges = 1;
-	e3_similarity_mul(&t->at.world, &joint.sim, &t->at.world);
-	t->at.segment++, t->at.first = t->shared.first;
-	e3_session_take_over(t->s);
+		.sigma = {direct ? 0.012 : 0.03, direct ? 0.012 : 0.03, 0.02}};
+	e3_similarity_pack(&joint.sim, edge->sim);
 	return 0;
+}
+
+/* The next segment takes over. */
+static int hand_over(e3_track *t, e3_err *err)
+{
+	e3_edge *edge = &t->edge[t->n_edges++];
+	e3_similarity sim, ended = t->at.world;
+	e3_reference old = t->main;
+	if (measure(t, edge, err) || e3_similarity_unpack(edge->sim, &sim, err))
+		return -1;
+	e3_similarity_mul(&t->at.world, &sim, &t->at.world);
+	t->at.segment++, t->at.first = t->shared.first;
+	t->main = t->next, t->next = old;
+	e3_session_take_over(t->s);
+	return t->loops ? e3_loops_segment_ended(t->loops, edge->a, &ended, err) : 0;
+}
+
+/* Beside the frames that are not shared, a loop may be tried. */
+static int try_loop(e3_track *t, int64_t time, e3_err *err)
+{
+	e3_edge *edge = &t->edge[t->n_edges];
+	int found = t->loops ? e3_loops_run(t->loops, time, edge, err) : 0;
+	edge->i = t->i;
+	t->n_edges += found == 1;
+	return found < 0 ? -1 : 0;
+}
+
+/* The next segment sees a shared frame. */
+static int see_shared(e3_track *t, e3_err *err)
+{
+	e3_result r;
+	int64_t k = e3_session_side_frames(t->s);
+	e3_loop_frame seen = {t->i, t->at.segment + 1, k, t->rgb, &t->shared.b[k], NULL};
+	if (!k)
+		t->shared.first = t->i;
+	if (e3_session_side(t->s, NULL, &r, &t->evict, err) || e3_view_take(&t->shared.b[k], &r, err) ||
+		remember(t, &seen, err))
+		return e3_fail_in(err, "segment %lld", (long long)seen.segment);
+	t->evict.i = t->i, t->evict.segment = seen.segment, t->evict.first = t->shared.first;
+	return k + 1 == t->o.overlap ? hand_over(t, err) : 0;
 }
 
 int e3_track_beside(e3_track *t, e3_err *err)
 {
-	e3_result r;
-	int64_t seen = e3_session_side_frames(t->s);
+	int64_t own = t->o.segment - t->o.overlap, now = e3_session_frames(t->s);
 	t->n_edges = 0;
 	e3_evict_release(&t->evict);
 	if (!t->beside)
-		return 0;
+		return try_loop(t, now <= own ? own - now + 1 : 1, err);
 	t->beside = false;
-	if (!seen)
-		t->shared.first = t->i;
-	if (e3_session_side(t->s, NULL, &r, &t->evict, err) || e3_view_take(&t->shared.b[seen], &r, err))
-		return e3_fail_in(err, "segment %lld", (long long)t->at.segment + 1);
-	t->evict.i = t->i, t->evict.segment = t->at.segment + 1, t->evict.first = t->shared.first;
-	return seen + 1 == t->o.overlap ? hand_over(t, err) : 0;
+	if (see_shared(t, err))
+		return -1;
+	/* If the next frame is shared again, there will be no better time. */
+	return e3_session_frames(t->s) == own && own == t->o.overlap ? try_loop(t, 1, err) : 0;
 }
 
 e3_track_report e3_track_reported(e3_track *t)
 {
-	e3_track_report r = {&t->evict, &t->edge, t->n_edges};
+	e3_track_report r = {&t->evict, t->edge, t->n_edges};
 	t->n_edges = 0;
 	return r;
 }

@@ -2,7 +2,8 @@
 #ifndef E3_TRACK_TRACK_H
 #define E3_TRACK_TRACK_H
 
-#include "e3/track.h"
+#include "direct.h"
+#include "loops.h"
 
 /* What both segments saw of a shared frame. */
 typedef struct e3_shared {
@@ -10,14 +11,24 @@ typedef struct e3_shared {
 	int64_t first;  /* the first shared frame */
 } e3_shared;
 
+/* The frame that a segment begins with, as the segment saw it. */
+typedef struct e3_reference {
+	e3_view view;
+	e3_pyramid picture;
+} e3_reference;
+
 struct e3_track {
 	e3_session *s;
 	e3_track_options o;
 	e3_track_place at;
-	int64_t i, frames; /* the newest frame; how many there were */
+	int64_t i, frames;       /* the newest frame; how many there were */
+	const uint8_t *rgb;      /* of the newest frame, until it is done */
+	e3_view now;             /* the newest frame as the segment that answers saw it */
+	e3_reference main, next; /* of the segment that answers; of the next one, once that has begun */
 	e3_shared shared;
-	e3_evict evict; /* of the last side step */
-	e3_edge edge;
+	e3_loops *loops; /* NULL: not wanted */
+	e3_evict evict;  /* of the last side step of the next segment */
+	e3_edge edge[2]; /* of the last call of e3_track_beside */
 	int n_edges;
 	bool beside; /* the newest frame is shared, and the side has not seen it yet */
 };
