@@ -35,6 +35,12 @@ same_frames() {
 	e3-decode --dataset kitti --root "$T/gathered" --fit 28 --max-frames 110 -o "$T/gathered.e3"
 	same_frames "$T/raw.e3" "$T/gathered.e3"
 	e3-decode --dataset kitti --root "$T" --list --sequence "${name}_02" | grep -qP "^${name}_02\t110\t120\t120\t0\tyes\t-$"
+	cp -r "$T/gathered/depth_selection" "$T/kitti" # the whole recording is not there, but in the original files
+	rm "$T/kitti/depth_selection/val_selection_cropped/groundtruth_depth_gathered/${name}_02"/*[1-9].png
+	e3-decode --dataset kitti --root "$T/kitti" --fit 28 --whole -o "$T/whole.e3"
+	e3-decode --dataset kitti --root "$T/gathered" --fit 28 -o "$T/gathered120.e3"
+	same_frames "$T/whole.e3" "$T/gathered120.e3"
+	rm -r "$T/kitti/depth_selection"
 	rm "$d/0000000000.png" "$d/0000000001.png" # a recording begins before its annotation
 	e3-decode --dataset kitti --root "$T/kitti" --fit 28 -o "$T/raw.e3"
 	[ "$(e3-dump "$T/raw.e3" | sed -n 's/^frame.* src_i=\([0-9]*\) .*/\1/p' | sed -n '1p;$p' | tr '\n' ' ')" = "2 111 " ]

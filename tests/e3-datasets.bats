@@ -262,6 +262,11 @@ frames_of() {
 	mv "$d/depth_110" "$d/depth"
 	decode bonn --fit 28 -o "$T/b.e3"
 	[ "$(e3-dump "$T/b.e3" | grep -c ^frame)" -eq 110 ]
+	decode bonn --fit 28 --whole -o "$T/whole.e3"
+	e3-dump "$T/a.e3" | sed -n 's/^frame.* pts=\([^ ]*\) .*/\1/p' | sed -n '31,$p' >"$T/want"
+	e3-dump "$T/whole.e3" | sed -n 's/^frame.* pts=\([^ ]*\) .*/\1/p' | diff - "$T/want"
+	[ "$(wc -l <"$T/want")" -eq 115 ]
+	[ "$(decode bonn --whole --list | awk -F'\t' '$1 == "balloon2" { print $2, $3 }')" = "115 145" ]
 	e3-dump "$T/a.e3" | sed -n 's/^frame.* pts=\([^ ]*\) .*/\1/p' | sed -n '31,140p' >"$T/want"
 	e3-dump "$T/b.e3" | sed -n 's/^frame.* pts=\([^ ]*\) .*/\1/p' | diff - "$T/want"
 	ls "$d"/depth/* | head -1 | xargs rm
@@ -291,7 +296,22 @@ frames_of() {
 	    assert np.allclose(a[3 * k]["pose"], b[k]["pose"], atol=1e-6)
 	    assert abs(fb[k]["pts"] - fa[3 * k]["pts"] - 0.004) < 1e-5
 	PY
+	# the whole recording, also beside a prepared part
+	mkdir "$d/rgb_90"
+	decode tum --fit 28 --whole -o "$T/c.e3"
+	decode tum --fit 28 --whole --stride 2 --max-frames 4 -o "$T/d.e3"
+	/usr/bin/python3 - "$ROOT/tests" "$T/a.e3" "$T/c.e3" "$T/d.e3" <<-'PY'
+	import sys
+	sys.path.insert(0, sys.argv[1])
+	import e3read, numpy as np
+	a, c, d = ([m["rgb"] for m in e3read.messages(p, "frame")] for p in sys.argv[2:])
+	assert len(c) == 30 and all(np.array_equal(x, y) for x, y in zip(a, c))
+	assert len(d) == 4 and all(np.array_equal(x, y) for x, y in zip(a[::2], d))
+	PY
+	rmdir "$d/rgb_90"
 	rm "$d/rgb.txt"
+	fails 1 "rgb.txt: it names the pictures of the recording" -- e3-decode --dataset tum --root "$T/tum" --whole -o "$T/o.e3"
+	fails 2 "--whole does not go with sintel" -- e3-decode --dataset sintel --root "$T/tum" --whole
 	fails 1 "rgb.txt: neither this nor rgb_90 exists" -- e3-decode --dataset tum --root "$T/tum" -o "$T/o.e3"
 }
 

@@ -75,6 +75,8 @@ static const e3_opt table[] = {
 	E3_OPT_CHOICE("task", &o.request.set.task, "TASK", E3_TASK_NAMES,
 		"what the frames are for: depth, video-depth, recon, pose\nor pairs (default: what the data set is used for)"),
 	E3_OPT_INT("stride", &o.request.set.stride, "N", 1, 1e9, "every Nth frame (default: as the papers do)"),
+	E3_OPT_FLAG("whole", &o.request.set.whole,
+		"bonn, kitti, tum: the whole recordings, from the original\nfiles, instead of the part that the papers use"),
 	E3_OPT_INT("repeat", &o.request.repeat, "N", 1, 1000,
 		"send the sequence N times over in one stream, with truth\nthe last time only: what is scored has been seen before"),
 	E3_OPT_FLAG("reject-invalid", &o.request.set.reject_invalid,
@@ -128,8 +130,8 @@ static void check_without_set(void)
 {
 	const set_request *r = &o.request;
 	const e3_set_options *s = &r->set;
-	if (s->root || r->sequence || r->list || r->json || s->task >= 0 || s->stride || r->repeat || s->reject_invalid ||
-		any_option_of_draws(s))
+	if (s->root || r->sequence || r->list || r->json || s->task >= 0 || s->stride || r->repeat || s->whole ||
+		s->reject_invalid || any_option_of_draws(s))
 		e3_usage_error("--root, --sequence, --list, --task, --stride, --repeat and the like need --dataset");
 }
 
@@ -157,6 +159,8 @@ static void check_with_set(int operands)
 			name);
 	if (r->set.reject_invalid && !info->registers)
 		e3_usage_error("--reject-invalid does not go with %s", name);
+	if (r->set.whole && !info->selects)
+		e3_usage_error("--whole does not go with %s: the papers use its whole recordings", name);
 	if (info->draws && given.fit)
 		e3_usage_error("--fit does not go with %s: see --co3d-size", name);
 	if (given.fit % PATCH_OF_SETS)

@@ -196,6 +196,7 @@ typedef struct e3_set_info {
 	double max_prediction; /* aligned predictions are at most that; 0: no limit */
 	bool draws;            /* frames are drawn at random: e3_set_options' annotations, co3d_size, draw, ... */
 	bool registers;        /* raw depth is registered to colour: e3_set_options' reject_invalid */
+	bool selects;          /* the papers use a part of each recording: e3_set_options' whole */
 	e3_set_format format;
 } e3_set_info;
 
@@ -209,6 +210,7 @@ typedef struct e3_set_options {
 	int task;                       /* e3_task; -1: the data set's usual task */
 	int64_t stride;                 /* every stride-th frame; 0: as in the papers */
 	int64_t max_frames;             /* at most so many of those; 0: all */
+	bool whole;                     /* the original recording to its end instead of the part that the papers use */
 	int size;                       /* of loaders A and B; 0: 518 */
 	int co3d_size;                  /* of loader C, 224 or 518; 0: 224 */
 	int64_t draw, seed, min_frames; /* CO3D: frames drawn of a sequence (0: 10), the generators' seed, sequences shorter

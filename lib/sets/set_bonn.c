@@ -1,5 +1,6 @@
 /* sets: Bonn RGB-D dynamic: 110 pictures and depth maps, paired by index; either prepared (rgb_110) or selected here
- * from the original folders. Its poses do not correspond to the pictures, so they are not read (doc/evaluation.md 2.2).
+ * from the original folders, of which the whole recording goes on. Its poses do not correspond to the pictures, so they
+ * are not read (doc/evaluation.md 2.2).
  */
 #include "write.h"
 #include <stdlib.h>
@@ -19,7 +20,8 @@ typedef struct pair {
 	size_t first, n;
 } pair;
 
-static int list_pair(const char *home, bool prepared, pair *p, e3_err *err)
+/* Of the original folders at most so many frames. */
+static int list_pair(const char *home, bool prepared, size_t most, pair *p, e3_err *err)
 {
 	static const char *const folder[2][2] = {{"rgb", "depth"}, {"rgb_110", "depth_110"}},
 							 *const what[2] = {"pictures", "depth maps"}, *const suffix[2] = {SETS_PICTURES, ".png"};
@@ -38,7 +40,7 @@ static int list_pair(const char *home, bool prepared, pair *p, e3_err *err)
 		return e3_fail(err, "reading: %s: %zu pictures and %zu depth maps: numbers %d to %d are wanted", home, have[0],
 			have[1], FIRST, FIRST + FRAMES - 1);
 	p->n -= p->first;
-	p->n = !prepared && p->n > FRAMES ? FRAMES : p->n;
+	p->n = !prepared && p->n > most ? most : p->n;
 	return 0;
 }
 
@@ -47,7 +49,8 @@ static int open_sequence(const e3_set *s, const char *name, e3_seq *q, e3_err *e
 	pair p = {.path = {NULL}};
 	char *home = sets_path(err, "%srgbd_bonn_%s", s->base, name),
 		 *ready = home ? sets_path(err, "%s/rgb_110", home) : NULL;
-	int rc = ready ? list_pair(home, sets_is_folder(ready), &p, err) : -1;
+	bool whole = s->o.whole;
+	int rc = ready ? list_pair(home, !whole && sets_is_folder(ready), whole ? SIZE_MAX : FRAMES, &p, err) : -1;
 	for (size_t k = 0; !rc && k < p.n; k++) {
 		const char *image = p.names[0].v[p.first + k];
 		sets_frame *f = sets_add(q, sets_path(err, "%s/%s", p.path[0], image), (int64_t)k, err);
@@ -94,6 +97,7 @@ const sets_row sets_bonn = {
 			.usual = E3_TASK_VIDEO_DEPTH,
 			.stride = 1,
 			.max_depth = 70,
+			.selects = true,
 			.format = {640, 480, 0, false, "balloon2"},
 		},
 	.homes = {"rgbd_bonn_dataset/", "bonn/rgbd_bonn_dataset/", "bonn/", ""},

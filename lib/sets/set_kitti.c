@@ -1,6 +1,6 @@
 /* sets: KITTI's depth selection: as gathered for the papers (for each drive a folder of pictures and one of depth
  * maps), or gathered here from KITTI's own archives: the first 110 annotated depth maps of a drive and the pictures of
- * the same numbers in the raw recording (doc/evaluation.md 2.3). */
+ * the same numbers in the raw recording (doc/evaluation.md 2.3), or all of them. */
 #include "write.h"
 #include <stdlib.h>
 #include <string.h>
@@ -54,6 +54,7 @@ static int list(e3_set *s, e3_err *err)
 typedef struct folders {
 	char *image, *depth;
 	size_t most; /* frames */
+	bool raw;
 } folders;
 
 /* Prefers the gathered form of a drive. */
@@ -63,12 +64,12 @@ static int find(const e3_set *s, const char *name, folders *in, e3_err *err)
 	in->depth = sets_path(err, "%s" GATHERED "groundtruth_depth_gathered/%s", s->base, name);
 	in->image = sets_path(err, "%s" GATHERED "image_gathered/%s", s->base, name);
 	in->most = SIZE_MAX;
-	if (!in->depth || !in->image || sets_is_folder(in->depth))
+	if (!in->depth || !in->image || (!s->o.whole && sets_is_folder(in->depth)))
 		return in->depth && in->image ? 0 : -1;
 	free(in->depth), free(in->image);
 	in->depth = sets_path(err, "%sval/%.*s/proj_depth/groundtruth/image_02", s->base, (int)drive, name);
 	in->image = sets_path(err, "%s%.*s/%.*s/image_02/data", s->base, DATE, name, (int)drive, name);
-	in->most = FRAMES;
+	in->most = s->o.whole ? SIZE_MAX : FRAMES, in->raw = true;
 	return in->depth && in->image ? 0 : -1;
 }
 
@@ -82,7 +83,7 @@ static int pair(const folders *in, const sets_names *images, const sets_names *d
 		if (!f || !(f->depth = sets_path(err, "%s/%s", in->depth, depths->v[k])))
 			return -1;
 	}
-	return in->most == FRAMES ? 0 : sets_need_all(&of, err);
+	return in->raw ? 0 : sets_need_all(&of, err);
 }
 
 static int open_sequence(const e3_set *s, const char *name, e3_seq *q, e3_err *err)
@@ -123,6 +124,7 @@ const sets_row sets_kitti = {
 			.tasks = SETS_MAY(DEPTH) | SETS_MAY(VIDEO_DEPTH),
 			.usual = E3_TASK_VIDEO_DEPTH,
 			.stride = 1,
+			.selects = true,
 			.format = {1242, 375, 0, false, "2011_09_26_drive_0002_sync_02"},
 		},
 	.homes = {"", "kitti/"},

@@ -1,6 +1,6 @@
 /* sets: TUM RGB-D dynamics: pictures with associated poses, either prepared (rgb_90, groundtruth_90.txt) or selected
  * here from rgb.txt and groundtruth.txt as the preparation does: paired by time, every third pair, 90 of them
- * (doc/evaluation.md 2.7). */
+ * (doc/evaluation.md 2.7), or all pairs. */
 #include "e3/mem.h"
 #include "write.h"
 #include <math.h>
@@ -114,7 +114,7 @@ static int parse_rgb(const char *path, stamps *out, e3_err *err)
 	return rc;
 }
 
-static int open_original(const char *home, e3_seq *q, e3_err *err)
+static int open_original(const char *home, bool whole, e3_seq *q, e3_err *err)
 {
 	stamps rgb = {0};
 	e3_traj t = {0};
@@ -122,13 +122,14 @@ static int open_original(const char *home, e3_seq *q, e3_err *err)
 	char *list = sets_path(err, "%s/rgb.txt", home), *truth = sets_path(err, "%s/groundtruth.txt", home);
 	int rc = list && truth ? 0 : -1;
 	if (!rc)
-		rc = sets_need(list, "neither this nor rgb_90 exists", err) || parse_rgb(list, &rgb, err) ||
-			e3_traj_load(truth, E3_TRAJ_TUM, &t, err);
+		rc =
+			sets_need(list, whole ? "it names the pictures of the recording" : "neither this nor rgb_90 exists", err) ||
+			parse_rgb(list, &rgb, err) || e3_traj_load(truth, E3_TRAJ_TUM, &t, err);
 	if (!rc)
 		rc = e3_traj_associate((e3_stamps){rgb.t, rgb.path.n}, (e3_stamps){t.stamp, t.n}, within, &pairs, err);
 	if (!rc && pairs.n == 0)
 		rc = e3_fail(err, "reading: %s: no pose within %g s of a picture", truth, within);
-	for (size_t k = 0; !rc && k < pairs.n && q->n < FRAMES; k += EVERY) {
+	for (size_t k = 0; !rc && k < pairs.n && (whole || q->n < FRAMES); k += whole ? 1 : EVERY) {
 		size_t i = pairs.at[k][0], j = pairs.at[k][1];
 		char *image = sets_path(err, "%s/%s", home, rgb.path.v[i]);
 		rc = image ? sets_need(image, "named in rgb.txt", err) : -1;
@@ -147,7 +148,10 @@ static int open_original(const char *home, e3_seq *q, e3_err *err)
 static int open_sequence(const e3_set *s, const char *name, e3_seq *q, e3_err *err)
 {
 	char *home = sets_path(err, "%s%s", s->base, name), *ready = home ? sets_path(err, "%s/rgb_90", home) : NULL;
-	int rc = !ready ? -1 : sets_is_folder(ready) ? open_prepared(home, q, err) : open_original(home, q, err);
+	bool whole = s->o.whole;
+	int rc = !ready                       ? -1
+		: !whole && sets_is_folder(ready) ? open_prepared(home, q, err)
+										  : open_original(home, whole, q, err);
 	free(home), free(ready);
 	return rc;
 }
@@ -170,6 +174,7 @@ const sets_row sets_tum = {
 			.tasks = SETS_MAY(POSE),
 			.usual = E3_TASK_POSE,
 			.stride = 1,
+			.selects = true,
 			.format = {640, 480, 0, false, "rgbd_dataset_freiburg3_sitting_static"},
 		},
 	.homes = {"", "tum/"},
