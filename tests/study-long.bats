@@ -8,7 +8,7 @@ prepare() {
 	export B
 	cd "$T" || return 1
 	small=(--seeds 1 --first-seed 100 --kinds rooms360 --model seed:tiny:7 --scene "--frames 20 --size 70x56 --laps 0.1" --segment "--segment 8 --overlap 3")
-	few=(--policies "evict3r window none" --budgets 4f --plot 4f --less window)
+	few=(--policies "evict3r window random none k6" --budgets 4f --draws 2 --plot 4f --less window)
 }
 png() { [ "$(head -c 4 "$1" | tail -c 3)" = PNG ]; }
 
@@ -152,8 +152,10 @@ m[-1:-1] = [e("join", 20, 20), e("loop", 2, 4), e("loop", 0, 44)]'
 
 @test "a scene through all of it: the figures are those of the tools; finished runs are not repeated; the time limit" {
 	"$run" --out o "${small[@]}" "${few[@]}" --modes "whole segments" >table 2>log
-	grep -q "long.sh: 1 scenes, 6 runs each" log
-	[ "$(wc -l <o/long.jsonl)" -eq 6 ]
+	# evict3r and window at 4 and, for k6, at 6 frames; two draws
+	grep -q "long.sh: 1 scenes, 16 runs each" log
+	[ "$(wc -l <o/long.jsonl)" -eq 16 ]
+	[ "$(awk '$3 == "whole" { print $1 $2 $4 }' o/plan | tr '\n' ' ')" = "evict3r4f0 evict3r6f0 window4f0 window6f0 random4f1 random4f2 noneall0 k66f0 " ]
 	cmp table o/table.txt
 	png o/along-rooms360.png
 	png o/above-rooms360-100.png
@@ -163,7 +165,7 @@ m[-1:-1] = [e("join", 20, 20), e("loop", 2, 4), e("loop", 0, 44)]'
 	"$study/walk" w.e3 >walk
 	/usr/bin/python3 - <<-'PY'
 		import json
-		r, = [r for r in map(json.loads, open("o/long.jsonl")) if (r["policy"], r["mode"]) == ("window", "segments")]
+		r, = [r for r in map(json.loads, open("o/long.jsonl")) if (r["policy"], r["mode"], r["budget"]) == ("window", "segments", "4f")]
 		assert (r["kind"], r["seed"], r["budget"], r["draw"]) == ("rooms360", 100, "4f", 0)
 		a, b = r["eval"]["sequences"][0], json.load(open("report"))["sequences"][0]
 		for part in ("video_depth", "pose", "depth"):
@@ -172,14 +174,15 @@ m[-1:-1] = [e("join", 20, 20), e("loop", 2, 4), e("loop", 0, 44)]'
 		none, = [r for r in map(json.loads, open("o/long.jsonl")) if (r["policy"], r["mode"]) == ("none", "whole")]
 		assert none["budget"] == "all" and none["eval"]["sequences"][0]["cache_peak"] == none["eval"]["sequences"][0]["cache_full"]
 	PY
+	[ "$(sort -u <(grep -o '"ate":[0-9.e-]*' o/runs/rooms360-100/whole.random.4f.?.json) | wc -l)" -eq 4 ] # in two reports each
 	touch -d 2020-01-01 o/runs/rooms360-100/*
 	rm o/runs/rooms360-100/segments.window.4f.0.json
 	"$run" --out o "${small[@]}" "${few[@]}" --modes "whole segments" --minutes 0 >again 2>log
 	grep -q "the time is over: the same command continues" log
-	[ "$(wc -l <o/long.jsonl)" -eq 5 ]
+	[ "$(wc -l <o/long.jsonl)" -eq 15 ]
 	"$run" --out o "${small[@]}" "${few[@]}" --modes "whole segments" >again 2>log
 	[ "$(find o/runs -type f -newermt 2021-01-01 -printf '%f ')" = "segments.window.4f.0.json " ]
-	[ "$(wc -l <o/long.jsonl)" -eq 6 ]
+	[ "$(wc -l <o/long.jsonl)" -eq 16 ]
 	"$run" --out o "${small[@]}" "${few[@]}" --show >again
 	grep -q '^segments *window' again
 	fails 1 "o holds runs with other options" -- "$run" --out o "${small[@]}" "${few[@]}" --modes whole --segment "--segment 9"

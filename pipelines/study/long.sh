@@ -58,7 +58,8 @@ usage() {
 		  --kinds LIST       of $all_kinds
 		                     (default: all)
 		  --policies LIST    default "$policies"
-		  --budgets LIST     of the cache (default "$budgets"; none keeps everything, in a segment that is bounded)
+		  --budgets LIST     of the cache (default "$budgets"; k4, k6 and k8 have their own; none keeps everything,
+		                     which in segments is bounded too)
 		  --modes LIST       whole: in one piece; segments; loops: segments with loops, aligned (default: all)
 		  --draws N          seeds of the policy random (default $draws)
 		  --segment OPTIONS  of e3-infer, for segments (default "$segment")
@@ -188,17 +189,32 @@ else
 	identity >"$out/identity"
 fi
 
+# fixed POLICY: the cache of a policy that keeps so many frames and takes no other budget.
+fixed() { [[ ! $1 =~ ^k([0-9]+)$ ]] || echo "${BASH_REMATCH[1]}f"; }
+
+# budgets_of POLICY: those it runs with. What the others are compared with has theirs too.
+budgets_of() {
+	local all=$budgets policy
+	case $1 in
+	none) echo all && return ;;
+	k[0-9]*) fixed "$1" && return ;;
+	"$less" | "$base") for policy in $policies; do all+=" $(fixed "$policy")"; done ;;
+	esac
+	# shellcheck disable=SC2086 # a list
+	printf '%s\n' $all | sort -nu
+}
+
 # The runs of a scene, one a line.
 plan() {
 	local mode policy budget draw
 	for mode in $modes; do
 		for policy in $policies; do
-			for budget in $budgets; do
-				case $policy in
-				none) echo "none all $mode 0" && break ;;
-				random) for ((draw = 1; draw <= draws; draw++)); do echo "random $budget $mode $draw"; done ;;
-				*) echo "$policy $budget $mode 0" ;;
-				esac
+			for budget in $(budgets_of "$policy"); do
+				if [ "$policy" = random ]; then
+					for ((draw = 1; draw <= draws; draw++)); do echo "random $budget $mode $draw"; done
+				else
+					echo "$policy $budget $mode 0"
+				fi
 			done
 		done
 	done
