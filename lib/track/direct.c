@@ -13,7 +13,8 @@ static const double TURN_MOST = 0.15; /* radians from where it began */
 static const double MOVE_MOST = 0.15; /* mean depths */
 static const double APART_TURN = 0.05, APART_MOVE = 0.06; /* of the two directions */
 static const double ALIKE_LEAST = 0.85;                   /* correlation of what is seen with what was expected */
-static const double ENOUGH = 1e-6;                        /* steps below do not matter */
+static const double BETTER = 0.95; /* of the residual before: a pose that is right already stays as it is */
+static const double ENOUGH = 1e-6; /* steps below do not matter */
 
 /* ---- pyramids ---- */
 
@@ -68,6 +69,7 @@ typedef struct point {
 	double x[3];   /* in the camera of `from` */
 	double bright; /* of `from`, at this level */
 	double r, weight, j[UNKNOWNS];
+	double gap; /* logarithm of the depth that it should have in `to`, less that which is there */
 } point;
 
 typedef struct search {
@@ -129,7 +131,8 @@ static bool project(const search *s, int level, point *p)
 	int ix = (int)lround(gx), iy = (int)lround(gy);
 	ix = ix < 0 ? 0 : ix >= v->k.w ? v->k.w - 1 : ix, iy = iy < 0 ? 0 : iy >= v->k.h ? v->k.h - 1 : iy;
 	double there = (double)v->depth[iy * v->k.w + ix];
-	if (!(fabs(log(q[2] / there)) < HIDDEN))
+	p->gap = log(q[2] / there);
+	if (!(fabs(p->gap) < HIDDEN))
 		return false;
 	p->r = sample(s->to->picture, level, x, y, slope) - s->gain * p->bright - s->offset;
 	double fx = v->k.fx * v->step / (1 << level), fy = v->k.fy * v->step / (1 << level);
@@ -273,6 +276,14 @@ static double alike(const search *s)
 	return va > 0 && vb > 0 ? (ab - a * b / n) / sqrt(va * vb) : 0;
 }
 
+/* How far the depths of both are apart: 1.48 times the median. */
+static double depth_gap(search *s)
+{
+	for (int k = 0; k < s->n_used; k++)
+		s->order[k] = fabs(s->used[k].gap);
+	return 1.4826 * median_of(s, s->n_used);
+}
+
 /* Did the search end near where it began, and where enough is seen? */
 static bool plausible(const search *s, const double r0[9], const double t0[3])
 {
@@ -302,7 +313,7 @@ static bool align(search *s)
 		}
 		evaluate(s, level);
 	}
-	return plausible(s, r0, t0) && s->residual < before && alike(s) > ALIKE_LEAST;
+	return plausible(s, r0, t0) && s->residual < BETTER * before && alike(s) > ALIKE_LEAST;
 }
 
 /* What is halfway between the two directions; false when they are too far apart. */
@@ -357,6 +368,8 @@ int e3_align_direct(const e3_sight *from, const e3_sight *to, e3_aligned *out)
 		return 0;
 	bool good = open_search(&there, from, to);
 	good = open_search(&back, to, from) && good && align(&there) && align(&back) && meet(&there, &back, out);
+	if (good)
+		out->depth = fmax(depth_gap(&there), depth_gap(&back));
 	free(there.p), free(there.used), free(there.order);
 	free(back.p), free(back.used), free(back.order);
 	return good;

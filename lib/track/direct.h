@@ -31,6 +31,7 @@ typedef struct e3_sight {
 typedef struct e3_aligned {
 	e3_pose pose;      /* of `to`, in the coordinates of both views */
 	double turn, move; /* by which the two directions differ: radians; mean depths */
+	double depth;      /* how far the depths of the two are apart: 1.48 times the median of the logarithm */
 } e3_aligned;
 
 /* Both views in the same coordinates; `to` is moved. Points of each picture are found in the other, and the result is

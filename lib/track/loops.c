@@ -13,7 +13,8 @@ enum {
 	REST = 1,        /* segments without a trial after a loop was found: the next would tell the same */
 	STEPS = 2 * E3_PLACE_FRAMES
 };
-static const double LIKENESS = 0.2; /* of descriptors less their mean, at least */
+static const double LIKENESS = 0.0; /* of descriptors less their mean, at least */
+static const double DEPTH = 0.07;   /* logarithm of the depths of the two first frames, where they see the same */
 static const double SCALE = 0.15;   /* logarithms of the depth ratios of the frames of a place: their spread, at most */
 static const double WAY_FIRST = 0.3; /* mean depths that the chain may be wrong by, at once */
 static const double WAY_EACH = 0.25; /* and for each unit walked */
@@ -205,9 +206,9 @@ static int measure(e3_loops *l, e3_similarity *sim, const char **refused, e3_err
 		return -1;
 	e3_similarity_invert(&newer.sim, &back);
 	e3_similarity_mul(&older.sim, &back, sim);
-	*refused = older.scale > SCALE || newer.scale > SCALE ? "the depths do not agree"
-		: !possible(l, sim)                               ? "too far from where it should be"
-														  : NULL;
+	*refused = aligned.depth > DEPTH || older.scale > SCALE || newer.scale > SCALE ? "the depths do not agree"
+		: !possible(l, sim)                                                        ? "too far from where it should be"
+																				   : NULL;
 	return 0;
 }
 
@@ -240,7 +241,7 @@ static int judge(e3_loops *l, e3_edge *edge, e3_err *err)
 		.a = l->older.segment,
 		.b = l->newer.segment,
 		.frame = {l->older.frame, l->newer.frame},
-		.sigma = {0.02, 0.03 * mean_depth(&l->older.view[0]), 0.03}};
+		.sigma = {0.02, 0.025 * mean_depth(&l->older.view[0]), 0.03}};
 	e3_similarity_pack(&sim, edge->sim);
 	adopt(l, &sim);
 	return 1;
