@@ -31,6 +31,7 @@ enum {
 	SCRATCH_SPLIT,
 	SCRATCH_RESULT,
 	SCRATCH_CHOOSE,
+	SCRATCH_MATCH,
 	SCRATCH_KINDS
 };
 enum { E3_LAYERS_MOST = 256, RETIRED_MOST = 64 };
@@ -201,6 +202,8 @@ int e3_cuda_qkv(e3_dev *, const e3_qkv *, e3_err *);
 int e3_cuda_attend(e3_dev *, const e3_attend *, e3_err *);
 int e3_cuda_mass(e3_dev *, const e3_mass *, e3_err *);
 int e3_cuda_move(e3_dev *, const e3_kv *, const uint32_t *, const uint32_t *, int, e3_err *);
+int e3_cuda_match(e3_dev *, const e3_match *, e3_err *);
+int e3_cuda_mean_keys(e3_dev *, const e3_mean_keys *, int, e3_err *);
 int e3_cuda_conv(e3_dev *, const e3_conv *, e3_err *);
 int e3_cuda_deconv(e3_dev *, e3_features, const e3_mat *, e3_features, e3_err *);
 int e3_cuda_upsample(e3_dev *, e3_features, e3_features, e3_err *);

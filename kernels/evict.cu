@@ -24,7 +24,7 @@ typedef struct score_args {
 
 /* What is sorted, on its way between two such lists. */
 typedef struct slot_list {
-	uint64_t *key; /* [n] score bits, then id */
+	uint64_t *key; /* [n] the score, then the id */
 	uint32_t *at;  /* [n] slots */
 } slot_list;
 
@@ -54,7 +54,8 @@ static __device__ bool is_special(const e3_rule &r, uint32_t id) { return id % r
 static __device__ bool is_protected(const e3_rule &r, uint32_t id)
 {
 	int64_t frame = id / r.tokens;
-	return (frame == 0 && !r.free_first) || (is_special(r, id) && r.t - frame < r.protected_frames);
+	return (frame == 0 && !r.free_first) || (r.newest_whole && frame == r.t) ||
+		(is_special(r, id) && r.t - frame < r.protected_frames);
 }
 
 /* ---- entering and moving ---- */
@@ -191,6 +192,7 @@ static __device__ float score_of(const e3_rule &r, const cell &c)
 	if (s.measure == E3_MEASURE_NOTHING)
 		return s.dither == E3_DITHER_EVEN ? dither(r, id) : (float)hash;
 	float score = s.measure == E3_MEASURE_FRAME ? (float)(id / r.tokens)
+		: s.measure == E3_MEASURE_MATCH         ? (float)*c.sum
 												: __fdiv_rn((float)*c.sum, __fadd_rn((float)*c.seen, 1e-6f));
 	score = s.root ? __fsqrt_rn(score) : score;
 	if (s.dither == E3_DITHER_NONE)
@@ -283,7 +285,18 @@ static __device__ void sort_pass(int n, slot_list from, slot_list to, int shift,
 	__syncthreads();
 }
 
-static __device__ float key_score(uint64_t key) { return __uint_as_float((uint32_t)(key >> 32)); }
+/* Scores as integers of the same order, also negative ones; and back. */
+static __device__ uint32_t ordered(float score)
+{
+	uint32_t bits = __float_as_uint(score + 0.0f); /* -0 is 0 */
+	return bits >> 31 ? ~bits : bits | 0x80000000u;
+}
+
+static __device__ float key_score(uint64_t key)
+{
+	uint32_t bits = (uint32_t)(key >> 32);
+	return __uint_as_float(bits >> 31 ? bits & 0x7fffffffu : ~bits);
+}
 
 static __device__ float quantile(const uint64_t *sorted, uint32_t n, double q)
 {
@@ -313,7 +326,7 @@ static __global__ void __launch_bounds__(BLOCK) choose(const choose_args *layers
 		cell c = cell_of(a.v, (uint32_t)k);
 		bool prot = is_protected(r, *c.id), leaves = !prot || r.protected_last;
 		float s = prot ? CUDART_INF_F : score_of(r, c);
-		a.one.key[k] = leaves ? (uint64_t)__float_as_uint(s) << 32 | *c.id : ~(uint64_t)0;
+		a.one.key[k] = leaves ? (uint64_t)ordered(s) << 32 | *c.id : ~(uint64_t)0;
 		a.one.at[k] = (uint32_t)k;
 		may += leaves, ends += leaves && isfinite(s);
 	}

@@ -62,7 +62,8 @@ static inline void ev_compare(table *t, const ev_layer *l)
 static inline bool ev_protected(const e3_rule *r, uint32_t id)
 {
 	int64_t frame = id / r->tokens;
-	return (frame == 0 && !r->free_first) || (id % r->tokens < r->special && r->t - frame < r->protected_frames);
+	return (frame == 0 && !r->free_first) || (frame == r->t && r->newest_whole) ||
+		(id % r->tokens < r->special && r->t - frame < r->protected_frames);
 }
 
 /* In (0, 1), to 24 bits: half a turn less the constants of the R2 sequence and of the golden ratio, in 2^-32 turns. */
@@ -78,7 +79,8 @@ static inline float ev_score(const e3_rule *r, const ev_layer *l, int s)
 {
 	uint32_t hash =
 		e3_fmix32(r->seed ? (l->id[s] * 2654435761u + 1u) ^ e3_fmix32(r->seed) : l->id[s] * 2654435761u + 1u);
-	float measured[] = {1, (float)(l->id[s] / r->tokens), (float)l->sum[s] / ((float)l->seen[s] + 1e-6f)};
+	float measured[] = {1, (float)(l->id[s] / r->tokens), (float)l->sum[s],
+		(float)l->sum[s] / ((float)l->seen[s] + 1e-6f)};
 	float dither[] = {1, (float)ldexp((double)(hash - hash % 512), -32) + 0x1p-24f, ev_dither(r, l->id[s])};
 	if (r->scoring.measure == E3_MEASURE_NOTHING)
 		return r->scoring.dither == E3_DITHER_EVEN ? dither[E3_DITHER_EVEN] : (float)hash;
@@ -160,6 +162,22 @@ static inline void ev_check_choice(table *t, const e3_rule *r, const ev_layer *l
 	assert_true(isnan(next) ? isnan(c->choice->min_kept) : c->choice->min_kept == next);
 }
 
+/* As `match` leaves them: other sums in every frame, also negative ones, with ties. */
+static inline void ev_match(table *t, ev_layer *layer)
+{
+	e3_err err = {""};
+	for (int l = 0; l < EV_LAYERS; l++) {
+		ev_layer *x = &layer[l];
+		for (int p = 0; p * EV_KEYS < x->kv.n_keys; p++) {
+			double sums[EV_KEYS] = {0};
+			for (int k = 0; k < EV_KEYS && p * EV_KEYS + k < x->kv.n_keys; k++)
+				sums[k] = x->sum[p * EV_KEYS + k] = floor(8 * any(t)) / 8;
+			e3_tensor at = {(uint8_t *)x->page[p] + e3_kv_bytes(&x->kv), E3_F64};
+			must(t, t->dev->ops->upload(t->dev, at, sums, EV_KEYS, &err), &err);
+		}
+	}
+}
+
 /* Fifteen frames under one rule: each enters in scattered slots, is scored, and choices of several sizes are made
  * (nothing leaves). */
 static inline void ev_run(table *t, e3_rule r)
@@ -198,6 +216,8 @@ static inline void ev_run(table *t, e3_rule r)
 		}
 		if (r.t == 0)
 			continue; /* frame 0 is not scored */
+		if (r.scoring.measure == E3_MEASURE_MATCH)
+			ev_match(t, layer);
 		must(t, ops->score(t->dev, &r, scored, EV_LAYERS, &err) || ops->finish(t->dev, &err), &err);
 		for (int l = 0; l < EV_LAYERS; l++) {
 			for (int s = 0; e3_scoring_needs_mass(&r.scoring) && s < layer[l].kv.n_keys; s++)
@@ -233,6 +253,7 @@ static inline void case_evict(table *t)
 		{.measure = E3_MEASURE_SHARE, .dither = E3_DITHER_RANDOM},
 		{.measure = E3_MEASURE_FRAME, .root = true, .dither = E3_DITHER_RANDOM},
 		{.measure = E3_MEASURE_NOTHING, .dither = E3_DITHER_EVEN},
+		{.measure = E3_MEASURE_MATCH},
 	};
 	for (int s = 0; s < (int)(sizeof scorings / sizeof *scorings); s++)
 		for (int how = 0; how < (e3_scoring_needs_mass(&scorings[s]) ? 4 : 1); how++)
@@ -245,7 +266,7 @@ static inline void case_evict(table *t)
 					.protected_frames = how & 2 ? E3_ALL_FRAMES : newest[k]};
 				rule.scoring.sums = how & 1 ? E3_SUMS_F16 : E3_SUMS_F64;
 				ev_run(t, rule);
-				rule.free_first = true, rule.seed = k == 1 ? 7 : 4000000000u;
+				rule.free_first = true, rule.newest_whole = k == 2, rule.seed = k == 1 ? 7 : 4000000000u;
 				if (how < 2 && k)
 					ev_run(t, rule);
 			}

@@ -16,6 +16,7 @@ static const double bounds[T_KINDS] = {
 	[T_MASS] = 2e-6,
 	[T_MAP] = 2e-6,
 	[T_SHARP] = 2e-4,
+	[T_MATCH] = 1e-6,
 	[T_MOVE] = 0,
 	[T_MODULATE] = 1e-6,
 	[T_CONV] = 2e-6,

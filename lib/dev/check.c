@@ -86,6 +86,13 @@ int e3_check_mass(const e3_dev *dev, const e3_mass *op, e3_err *err)
 	return check_attention(dev, "mass", op->q, op->kv, err);
 }
 
+int e3_check_match(const e3_dev *dev, const e3_match *op, e3_err *err)
+{
+	if (check_attention(dev, "match", op->q, op->kv, err))
+		return -1;
+	return op->kv->scored && op->pool > 0 ? 0 : e3_fail(err, "match: keys without scores, or groups of %d", op->pool);
+}
+
 int e3_check_conv(const e3_dev *dev, const e3_conv *op, e3_err *err)
 {
 	const operand list[] = {{"x", op->x.t, FEATURES}, {"resid", op->resid, FEATURES | OPTIONAL},

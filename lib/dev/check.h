@@ -10,6 +10,7 @@ int e3_check_rows(const char *op, e3_rows x, e3_rows out, e3_err *err);
 int e3_check_linear(const e3_dev *dev, const e3_linear *op, e3_err *err);
 int e3_check_qkv(const e3_dev *dev, const e3_qkv *op, e3_err *err);
 int e3_check_attend(const e3_dev *dev, const e3_attend *op, e3_err *err);
+int e3_check_match(const e3_dev *dev, const e3_match *op, e3_err *err);
 int e3_check_mass(const e3_dev *dev, const e3_mass *op, e3_err *err);
 int e3_check_conv(const e3_dev *dev, const e3_conv *op, e3_err *err);
 int e3_check_deconv(const e3_dev *dev, e3_features x, const e3_mat *mat, e3_features out, e3_err *err);

@@ -108,6 +108,8 @@ int e3_cpu_enter(e3_dev *, const e3_entered *, int, e3_err *);
 int e3_cpu_score(e3_dev *, const e3_rule *, const e3_scored *, int, e3_err *);
 int e3_cpu_reserve(e3_dev *, size_t, e3_err *);
 int e3_cpu_choose(e3_dev *, const e3_rule *, const e3_chosen *, int, e3_err *);
+int e3_cpu_match(e3_dev *, const e3_match *, e3_err *);
+int e3_cpu_mean_keys(e3_dev *, const e3_mean_keys *, int, e3_err *);
 int e3_cpu_conv(e3_dev *, const e3_conv *, e3_err *);
 int e3_cpu_deconv(e3_dev *, e3_features, const e3_mat *, e3_features, e3_err *);
 int e3_cpu_upsample(e3_dev *, e3_features, e3_features, e3_err *);

@@ -56,7 +56,8 @@ static bool is_special(const e3_rule *r, uint32_t id) { return id % r->tokens < 
 static bool is_protected(const e3_rule *r, uint32_t id)
 {
 	int64_t frame = id / r->tokens;
-	return (frame == 0 && !r->free_first) || (is_special(r, id) && r->t - frame < r->protected_frames);
+	return (frame == 0 && !r->free_first) || (r->newest_whole && frame == r->t) ||
+		(is_special(r, id) && r->t - frame < r->protected_frames);
 }
 
 static double half(float v) { return e3_f16_to_f32(e3_f32_to_f16(v)); }
@@ -76,7 +77,8 @@ static void add_share(const e3_rule *r, cell c, float mass, int n)
 
 static float score_of(const e3_rule *r, cell c)
 {
-	return e3_rank_score(r, *c.id, (float)*c.sum / ((float)*c.seen + 1e-6f));
+	bool match = r->scoring.measure == E3_MEASURE_MATCH;
+	return e3_rank_score(r, *c.id, match ? (float)*c.sum : (float)*c.sum / ((float)*c.seen + 1e-6f));
 }
 
 int e3_cpu_score(e3_dev *dev, const e3_rule *r, const e3_scored *layer, int layers, e3_err *err)

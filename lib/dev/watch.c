@@ -142,6 +142,22 @@ static int w_mass(e3_dev *dev, const e3_mass *op, e3_err *err)
 	return done(w, d->ops->mass(d, op, err), "mass", start, bytes, err);
 }
 
+static int w_match(e3_dev *dev, const e3_match *op, e3_err *err)
+{
+	BEGIN;
+	size_t n = (size_t)op->rows * (size_t)op->kv->heads * (size_t)op->kv->head_dim;
+	return done(w, d->ops->match(d, op, err), "match", start, kv_used(op->kv) / 2 + size_of(op->q, n), err);
+}
+
+static int w_mean_keys(e3_dev *dev, const e3_mean_keys *layer, int layers, e3_err *err)
+{
+	BEGIN;
+	uint64_t bytes = 0;
+	for (int l = 0; l < layers; l++)
+		bytes += kv_used(layer[l].kv) / 2 * (uint64_t)layer[l].n / (uint64_t)layer[l].kv->n_keys;
+	return done(w, d->ops->mean_keys(d, layer, layers, err), "mean_keys", start, bytes, err);
+}
+
 static int w_move(e3_dev *dev, const e3_kv *kv, const uint32_t *from, const uint32_t *to, int n, e3_err *err)
 {
 	BEGIN;
@@ -384,6 +400,8 @@ static const e3_dev_ops watch_ops = {
 	.qkv = w_qkv,
 	.attend = w_attend,
 	.mass = w_mass,
+	.match = w_match,
+	.mean_keys = w_mean_keys,
 	.move = w_move,
 	.modulate = w_modulate,
 	.conv = w_conv,

@@ -17,6 +17,8 @@
  *   qkv          x, rope f32                       q and kv: A, or f32 where kv is f32
  *   attend       q, kv: A, or both f32             out as q; lse f32
  *   mass         q, kv: A, or both f32; lse f32    mass, attn_map f32
+ *   match        q, kv: A, or both f32             scores of kv
+ *   mean_keys    kv: A                             out f32
  *   conv         x, resid, plus F                  out F
  *   deconv       x F                               out F
  *   upsample     x F                               out F
@@ -221,6 +223,7 @@ typedef struct e3_activation {
 typedef enum e3_measure {
 	E3_MEASURE_NOTHING, /* every token counts the same: the score is the random number itself */
 	E3_MEASURE_FRAME,   /* the frame that it came with: the oldest are evicted first */
+	E3_MEASURE_MATCH,   /* how well its key fits the queries of this frame, without a softmax (`match`) */
 	E3_MEASURE_SHARE    /* the attention that it receives, relative to its layer's mean, averaged over the frames that
 						   saw it; needs the masses */
 } e3_measure;
@@ -244,6 +247,23 @@ typedef struct e3_scoring {
 	e3_sums sums;
 } e3_scoring;
 
+/* The score of each key of a layer becomes its match with this frame's queries (E3_MEASURE_MATCH): the inner product of
+ * its mean over the heads with a mean query. That is the mean over the heads and over groups of rows: each of the first
+ * `special` rows is a group, then every `pool` rows are, the last perhaps smaller (9.8). */
+typedef struct e3_match {
+	e3_tensor q; /* [heads][rows][head_dim] */
+	int rows, special, pool;
+	const e3_kv *kv; /* scored */
+} e3_match;
+
+/* The mean of a frame's keys in one layer. */
+typedef struct e3_mean_keys {
+	const e3_kv *kv;
+	const uint32_t *slot; /* [n], host memory */
+	int n;
+	float *out; /* [heads * head_dim] */
+} e3_mean_keys;
+
 static inline bool e3_scoring_needs_mass(const e3_scoring *s) { return s->measure == E3_MEASURE_SHARE; }
 
 /* How tokens are scored and which are protected: those of frame 0 unless `free_first`, and the first `special` of each
@@ -256,6 +276,7 @@ typedef struct e3_rule {
 	uint32_t columns;         /* of the grid of patches, which follow the special tokens row by row */
 	int64_t t;                /* the frame that was just computed */
 	int64_t protected_frames; /* or E3_ALL_FRAMES */
+	bool newest_whole;        /* and all tokens of frame t */
 	bool free_first;
 	uint32_t seed; /* of random numbers: each gives another draw */
 } e3_rule;
@@ -369,6 +390,8 @@ typedef struct e3_dev_ops {
 	int (*qkv)(e3_dev *, const e3_qkv *, e3_err *);
 	int (*attend)(e3_dev *, const e3_attend *, e3_err *);
 	int (*mass)(e3_dev *, const e3_mass *, e3_err *);
+	int (*match)(e3_dev *, const e3_match *, e3_err *);
+	int (*mean_keys)(e3_dev *, const e3_mean_keys *, int layers, e3_err *);
 	/* Moves the key and value (and scores) of slot from[k] to slot to[k], k = 0..n-1 (host memory). */
 	int (*move)(e3_dev *, const e3_kv *, const uint32_t *from, const uint32_t *to, int n, e3_err *);
 	/* out = p + g * (LN(p; no affine, 1e-6) * (1 + b) + a), mod = [a | b | g] (6). */
@@ -405,7 +428,7 @@ static inline int e3_dev_floats(e3_dev *dev, size_t n, float **out, e3_err *err)
 }
 
 /* What a plug-in exports under the name e3_dev_plugin_cuda. The number changes with anything in this file. */
-#define E3_DEV_ABI 13
+#define E3_DEV_ABI 14
 typedef struct e3_dev_plugin {
 	int abi;
 	e3_dev *(*open)(bool strict, e3_err *err);

@@ -9,7 +9,7 @@
 #include "e3/dev.h"
 #include <stdbool.h>
 
-/* How a policy that evicts whole frames chooses those that stay (doc/network.md 9.7). */
+/* How a policy that evicts whole frames chooses those that stay (doc/network.md 9.7, 9.9). */
 typedef enum e3_whole_rule {
 	E3_WHOLE_NONE,    /* it evicts tokens */
 	E3_WHOLE_UNLIKE,  /* the newest, and those that are least like the newest */
@@ -32,6 +32,7 @@ typedef struct e3_policy {
 	const char *help;     /* one line: which tokens are evicted */
 	bool keeps_all;       /* nothing is evicted: no budget is needed */
 	bool protects_newest; /* of the special tokens only those of frame 0 and of the newest frame are protected */
+	bool newest_whole;    /* all tokens of the newest frame are protected */
 	bool no_compat;       /* has no form with the released code's defects in eviction (E3_COMPAT_F16_SUMS, _STARVE) */
 	e3_whole whole;       /* evicts whole frames; nothing is scored then */
 	e3_scoring scoring;   /* how the device scores tokens: the lowest score is evicted first */

@@ -191,7 +191,11 @@ static int global_step(e3_session *s, int layer, e3_err *err)
 		.attended = s->attended,
 		.hidden = s->hidden,
 		.lse = wanted ? s->lse : NULL};
-	return e3_block_step(s->dev, &run, err) || (wanted && take_mass(s, layer, &kv, err)) ? -1 : 0;
+	e3_match match = {s->q, (int)n, s->plan.special, E3_MATCH_POOL, &kv};
+	return e3_block_step(s->dev, &run, err) || (wanted && take_mass(s, layer, &kv, err)) ||
+			(e3_evictor_needs_match(&s->past->evictor, s->past->t) && s->dev->ops->match(s->dev, &match, err))
+		? -1
+		: 0;
 }
 
 int e3_aggregate_step(e3_session *s, e3_err *err)

@@ -12,12 +12,13 @@ int e3_bank_open(e3_bank *b, int room, int dim, e3_err *err)
 	b->frame = e3_alloc(n, sizeof *b->frame, "frames of the cache", err);
 	b->vector = e3_alloc(n * (size_t)dim, sizeof *b->vector, "descriptors of frames", err);
 	b->like = e3_alloc(n * n, sizeof *b->like, "frames of the cache", err);
-	return b->frame && b->vector && b->like ? 0 : -1;
+	b->near = e3_alloc(n, sizeof *b->near, "frames of the cache", err);
+	return b->frame && b->vector && b->like && b->near ? 0 : -1;
 }
 
 void e3_bank_release(e3_bank *b)
 {
-	free(b->frame), free(b->vector), free(b->like);
+	free(b->frame), free(b->vector), free(b->like), free(b->near);
 	*b = (e3_bank){0};
 }
 
@@ -142,12 +143,20 @@ static void by_age(const e3_bank *b, const e3_bank_rule *r, bool *keep)
 /* Farthest first: from the newest on, always the frame that is least like all that are kept. */
 static void farthest(const e3_bank *b, const e3_bank_rule *r, bool *keep)
 {
-	keep[b->n - 1] = true;
+	int last = b->n - 1;
+	for (int k = 0; k < b->n; k++)
+		b->near[k] = keep[0] ? *like_at(b, k, 0) : -INFINITY;
+	keep[last] = true;
 	while (count(keep, b->n) < r->frames) {
-		int k = least_like(b, keep, keep, b->n);
-		if (k < 0)
+		int best = -1;
+		for (int k = 0; k < b->n; k++) {
+			b->near[k] = fmax(b->near[k], *like_at(b, k, last));
+			if (!keep[k] && (best < 0 || b->near[k] < b->near[best]))
+				best = k;
+		}
+		if (best < 0)
 			return;
-		keep[k] = true;
+		keep[last = best] = true;
 	}
 }
 

@@ -1,5 +1,5 @@
 /* model: frames that are kept or evicted as a whole, and a vector of each to compare them by: which of them stay, as
- * pure functions of numbers (doc/network.md 9.7). */
+ * pure functions of numbers (doc/network.md 9.7, 9.9). */
 #ifndef E3_MODEL_BANK_H
 #define E3_MODEL_BANK_H
 
@@ -12,6 +12,7 @@ typedef struct e3_bank {
 	int64_t *frame; /* [n] ascending */
 	float *vector;  /* [n][dim], of length 1 */
 	double *like;   /* [room][room] inner products of the vectors */
+	double *near;   /* [room] used while choosing */
 } e3_bank;
 
 int e3_bank_open(e3_bank *b, int room, int dim, e3_err *err);

@@ -13,6 +13,11 @@ bool e3_evictor_needs_mass(const e3_evictor *e, int64_t t)
 	return e3_evictor_decides(e, t) && !e->whole && e3_scoring_needs_mass(&e->policy->scoring);
 }
 
+bool e3_evictor_needs_match(const e3_evictor *e, int64_t t)
+{
+	return e3_evictor_decides(e, t) && e->policy->scoring.measure == E3_MEASURE_MATCH;
+}
+
 void e3_evictor_release(e3_evictor *e)
 {
 	if (e->dev) {
@@ -67,6 +72,7 @@ static e3_rule rule_of(const e3_evictor *e, const e3_plan *plan, int64_t t)
 		.columns = (uint32_t)plan->patch_grid[1],
 		.t = t,
 		.protected_frames = starve ? E3_ALL_FRAMES : plan->protected_frames,
+		.newest_whole = e->policy->newest_whole,
 		.free_first = e->free_first,
 		.seed = e->seed};
 }
@@ -74,7 +80,9 @@ static e3_rule rule_of(const e3_evictor *e, const e3_plan *plan, int64_t t)
 int e3_evictor_begin(e3_evictor *e, const e3_plan *plan, const e3_cache *cache, int64_t t, float *const *mass,
 	e3_err *err)
 {
-	if (!e3_evictor_decides(e, t) || e->whole)
+	if (e->whole)
+		return e->policy && e->whole->by_layer ? e3_whole_begin(e, plan, cache, err) : 0;
+	if (!e3_evictor_decides(e, t))
 		return 0;
 	if (e3_evictor_open(e, cache, err))
 		return -1;
@@ -112,7 +120,9 @@ static void share_out(const e3_evictor *e, const e3_plan *plan, const e3_cache *
 	for (int l = 0; l < e->layers; l++) {
 		e3_evict_layer *r = &record->layer[l];
 		r->variance = variance[l], r->alpha = alpha[l], r->budget = budget[l];
-		r->prot = e->stat[l].prot, r->saturated = e->stat[l].saturated;
+		/* In the record the special tokens of protected frames count. */
+		uint32_t others = e->policy->newest_whole ? (uint32_t)(plan->tokens_per_frame - plan->special) : 0;
+		r->prot = e->stat[l].prot - others, r->saturated = e->stat[l].saturated;
 	}
 }
 

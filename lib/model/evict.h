@@ -33,9 +33,11 @@ typedef struct e3_evictor {
 	size_t room_keys;
 
 	/* Of a policy that evicts whole frames (whole.c); also in a frozen session, where `policy` is NULL. */
-	const e3_whole *whole; /* or NULL */
-	const float *seen;     /* the descriptor of the current frame, there when decide is called */
-	e3_bank *bank;         /* [banks] what is cached: one for all layers, or one for each */
+	const e3_whole *whole;   /* or NULL */
+	const float *seen;       /* what describes the current frame (by layer: in each), there when decide is called */
+	const uint32_t *slot;    /* [layers][tokens] of the current frame */
+	float *mean, *mean_host; /* [layers][dim] of the keys of the current frame, if the policy works by layer */
+	e3_bank *bank;           /* [banks] what is cached: one for all layers, or one for each */
 	int banks;
 	bool *keep;           /* [banks][2 * room of a bank] as e3_bank_choose leaves them */
 	int *gone, n_gone;    /* one bank: where the frames stood that went in the last step, the newest first */
@@ -52,9 +54,14 @@ int e3_whole_open(e3_evictor *e, const e3_plan *plan, const e3_cache *cache, int
 /* Forgets all frames, when the cache does. */
 void e3_evictor_reset(e3_evictor *e);
 
+/* Rows of patches that are one group for the device's `match` (9.8). */
+enum { E3_MATCH_POOL = 16 };
+
 /* Whether frame t (counted from 0) ends in a decision, and whether that decision needs the masses. */
 bool e3_evictor_decides(const e3_evictor *e, int64_t t);
 bool e3_evictor_needs_mass(const e3_evictor *e, int64_t t);
+/* Whether it needs the device's `match` in every layer. */
+bool e3_evictor_needs_match(const e3_evictor *e, int64_t t);
 
 /* After the aggregator of frame t: mass[l] on the device, in slot order (ignored if the policy does not need it). */
 int e3_evictor_begin(e3_evictor *e, const e3_plan *plan, const e3_cache *cache, int64_t t, float *const *mass,
@@ -66,6 +73,7 @@ int e3_evictor_apply(e3_evictor *e, const e3_plan *plan, e3_cache *cache, int64_
 void e3_evictor_release(e3_evictor *e);
 
 /* ---- whole.c: what the three parts do for a policy that evicts whole frames ---- */
+int e3_whole_begin(e3_evictor *e, const e3_plan *plan, const e3_cache *cache, e3_err *err);
 void e3_whole_decide(e3_evictor *e, const e3_plan *plan, int64_t t, e3_evict *record);
 int e3_whole_apply(e3_evictor *e, const e3_plan *plan, e3_cache *cache, int64_t t, e3_evict *record, e3_err *err);
 void e3_whole_release(e3_evictor *e);

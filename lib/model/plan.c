@@ -41,6 +41,9 @@ void e3_infer_use_policy(e3_infer_options *o, const e3_policy *policy)
 		o->budget_kind = E3_BUDGET_FRAMES, o->budget = policy->whole.frames;
 }
 
+/* Of whole frames, each of which is compared with the others. */
+enum { WHOLE_MOST = 256 };
+
 /* A policy that evicts whole frames rounds its budget down to frames. */
 static int plan_whole(const e3_infer_options *o, e3_plan *p, e3_err *err)
 {
@@ -49,8 +52,11 @@ static int plan_whole(const e3_infer_options *o, e3_plan *p, e3_err *err)
 	if (policy->whole.frames && (o->budget_kind != E3_BUDGET_FRAMES || o->budget != policy->whole.frames))
 		return e3_fail(err, "planning: 'budget': the policy %s keeps %d frames, which is the only budget it works with",
 			policy->name, policy->whole.frames);
-	p->frames = (int)fmin(floor(p->budget / frame * (1 + 1e-12)), 1 << 16);
-	p->budget = p->frames * frame;
+	double frames = floor(p->budget / frame * (1 + 1e-12));
+	if (frames > WHOLE_MOST)
+		return e3_fail(err, "planning: 'budget': the policy %s keeps at most %d frames in each layer, got %.0f",
+			policy->name, WHOLE_MOST, frames);
+	p->frames = (int)frames, p->budget = frames * frame;
 	return 0;
 }
 
@@ -58,16 +64,18 @@ static int refuse(const e3_infer_options *o, const e3_plan *p, e3_err *err)
 {
 	int64_t stream = e3_plan_frames(o);
 	double least = fmax(p->smallest, 1), frames = least / ((double)p->layers * p->tokens_per_frame);
+	const char *what =
+		o->policy->whole.rule || o->policy->newest_whole ? "the newest frame" : "one frame's special tokens";
 	if (o->budget_kind == E3_BUDGET_FRACTION)
 		return e3_fail(err,
-			"planning: 'fraction' %g of %lld frames is too small: frame 0 and one frame's special tokens must fit; "
+			"planning: 'fraction' %g of %lld frames is too small: frame 0 and %s must fit; "
 			"the smallest that works is 'fraction' %.4f",
-			o->budget, (long long)stream, ceil(frames / (double)stream * 1e4) / 1e4);
+			o->budget, (long long)stream, what, ceil(frames / (double)stream * 1e4) / 1e4);
 	double mib = (double)pages_for(p, p->smallest, 1) * (double)p->page_bytes * (o->side ? 2 : 1) / 1048576;
 	return e3_fail(err,
-		"planning: 'budget' is too small: frame 0 and one frame's special tokens must fit; "
+		"planning: 'budget' is too small: frame 0 and %s must fit; "
 		"the smallest that works is 'budget' %.4ff, %.0f or %.1fM",
-		ceil(frames * 1e4) / 1e4, ceil(least), ceil(mib * 10) / 10);
+		what, ceil(frames * 1e4) / 1e4, ceil(least), ceil(mib * 10) / 10);
 }
 
 int e3_plan_make(const e3_config *c, const e3_infer_options *o, int h, int w, e3_plan *p, e3_err *err)
@@ -93,7 +101,8 @@ int e3_plan_make(const e3_config *c, const e3_infer_options *o, int h, int w, e3
 		return 0;
 	int64_t stream = e3_plan_frames(o);
 	double frame = (double)p->layers * p->tokens_per_frame,
-		   floor_tokens = (o->free_first ? 0 : frame) + (double)p->layers * p->special;
+		   floor_tokens =
+			   (o->free_first ? 0 : frame) + (o->policy->newest_whole ? frame : (double)p->layers * p->special);
 	bool starve = o->compat & E3_COMPAT_STARVE;
 	p->smallest = o->policy->whole.rule ? 2 * frame : starve ? 0 : floor_tokens;
 	switch (o->budget_kind) {

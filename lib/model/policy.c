@@ -18,6 +18,13 @@ const e3_policy e3_policies[] = {
 		.protects_newest = true,
 		.no_compat = true,
 		.scoring = {.measure = E3_MEASURE_SHARE, .root = true, .dither = E3_DITHER_EVEN}},
+	/* ywh187/XStreamVGGT, prune mode XStreamVGGT. */
+	{.name = "xstream",
+		.help = "the tokens whose keys fit the newest frame's queries least",
+		.protects_newest = true,
+		.newest_whole = true,
+		.no_compat = true,
+		.scoring = {.measure = E3_MEASURE_MATCH}},
 	/* UniverseXing/eStreamVGGT (anchor_recent_dino_diverse_k4, _k6, _k8). */
 	{.name = "k4",
 		.help = "all frames but the first, the newest and two unlike it",
@@ -31,6 +38,11 @@ const e3_policy e3_policies[] = {
 		.help = "all frames but the first, the newest four and three of greater ages",
 		.no_compat = true,
 		.whole = {.rule = E3_WHOLE_AGES, .frames = 8, .newest = 4}},
+	/* FrameVGGT, arXiv 2603.07690: its bank, without the anchors. */
+	{.name = "frames",
+		.help = "whole frames, but those most unlike each other, layer by layer",
+		.no_compat = true,
+		.whole = {.rule = E3_WHOLE_FARTHEST, .newest = 1, .by_layer = true}},
 	{.name = "none", .help = "no tokens: memory grows with the stream", .keeps_all = true},
 	{.name = NULL},
 };

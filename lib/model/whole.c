@@ -17,6 +17,13 @@ int e3_whole_open(e3_evictor *e, const e3_plan *plan, const e3_cache *cache, int
 	e->gone = e3_alloc((size_t)room, sizeof *e->gone, "frames of the cache", err);
 	if (!e->bank || !e->keep || !e->whole_slot || !e->gone)
 		return -1;
+	size_t means = (size_t)e->banks * (size_t)dim;
+	if (e->whole->by_layer) {
+		if (e3_dev_floats(e->dev, means, &e->mean, err) ||
+			e->dev->ops->alloc_host(e->dev, means * sizeof(float), (void **)&e->mean_host, err))
+			return -1;
+		e->seen = e->mean_host;
+	}
 	for (int k = 0; k < e->banks; k++)
 		if (e3_bank_open(&e->bank[k], room, dim, err))
 			return -1;
@@ -27,6 +34,8 @@ void e3_whole_release(e3_evictor *e)
 {
 	for (int k = 0; e->bank && k < e->banks; k++)
 		e3_bank_release(&e->bank[k]);
+	if (e->dev)
+		e->dev->ops->free(e->dev, e->mean), e->dev->ops->free_host(e->dev, e->mean_host);
 	free(e->bank), free(e->keep), free(e->whole_slot), free(e->gone);
 }
 
@@ -34,6 +43,23 @@ void e3_evictor_reset(e3_evictor *e)
 {
 	for (int k = 0; k < e->banks; k++)
 		e3_bank_clear(&e->bank[k]);
+}
+
+int e3_whole_begin(e3_evictor *e, const e3_plan *plan, const e3_cache *cache, e3_err *err)
+{
+	const e3_dev_ops *ops = e->dev->ops;
+	e3_mean_keys layer[E3_MAX_LAYERS];
+	e3_kv view[E3_MAX_LAYERS];
+	size_t n = (size_t)plan->tokens_per_frame, dim = (size_t)e->bank->dim;
+	for (int l = 0; l < e->layers; l++) {
+		view[l] = e3_cache_view(cache, l);
+		layer[l] = (e3_mean_keys){&view[l], e->slot + (size_t)l * n, (int)n, e->mean + (size_t)l * dim};
+	}
+	size_t all = (size_t)e->layers * dim;
+	return ops->mean_keys(e->dev, layer, e->layers, err) ||
+			ops->fetch(e->dev, e->mean_host, e3_tensor_f32(e->mean), all, err)
+		? -1
+		: 0;
 }
 
 static bool *keep_of(const e3_evictor *e, int bank) { return e->keep + 2 * (size_t)bank * (size_t)e->bank->room; }

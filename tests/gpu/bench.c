@@ -100,6 +100,17 @@ static int p_mass(e3_dev *dev, const e3_mass *op, e3_err *err)
 	return timed(dev, on_mass, op, "mass", 2.0 * op->rows * op->kv->n_keys * op->kv->heads * op->kv->head_dim, err);
 }
 
+static int on_match(e3_dev *d, const void *a, e3_err *err) { return d->ops->match(d, a, err); }
+static int p_match(e3_dev *dev, const e3_match *op, e3_err *err)
+{
+	return timed(dev, on_match, op, "match", 2.0 * op->kv->n_keys * op->kv->heads * op->kv->head_dim, err);
+}
+
+static int p_mean_keys(e3_dev *d, const e3_mean_keys *layer, int layers, e3_err *e)
+{
+	return probe_of(d)->inner->ops->mean_keys(probe_of(d)->inner, layer, layers, e);
+}
+
 static int p_conv(e3_dev *dev, const e3_conv *op, e3_err *err)
 {
 	char label[64];
@@ -290,6 +301,8 @@ static const e3_dev_ops timing = {
 	.qkv = p_qkv,
 	.attend = p_attend,
 	.mass = p_mass,
+	.match = p_match,
+	.mean_keys = p_mean_keys,
 	.move = p_move,
 	.modulate = p_modulate,
 	.conv = p_conv,

@@ -15,6 +15,7 @@ static const double strict_bounds[T_KINDS] = {
 	[T_MASS] = 4e-6,
 	[T_MAP] = 4e-6,
 	[T_SHARP] = 2e-4,
+	[T_MATCH] = 2e-6,
 	[T_MOVE] = 0,
 	[T_MODULATE] = 1e-6,
 	[T_CONV] = 2e-6,
@@ -388,6 +389,59 @@ static void attention_as(mixed *m, int rows, const int *heads, int page_keys, in
 	free(x), free(rope), free(q), free(y), free(lse), free(mass), free(slot);
 }
 
+/* Scored pages in bf16: the match of keys with queries, and their mean. */
+static void keys_as(mixed *m, const int *heads, int rows, int page_keys, int n_keys)
+{
+	e3_err err = {""};
+	e3_dtype type = m->gpu->attn_dtype;
+	int dim = heads[0] * heads[1], pages = (n_keys + page_keys - 1) / page_keys;
+	size_t nq = (size_t)(rows * dim), n = 2 * (size_t)(dim * page_keys);
+	e3_kv host = {NULL, E3_F32, page_keys, n_keys, heads[0], heads[1], true}, dev = host;
+	dev.dtype = type;
+	size_t floats = e3_page_bytes(&dev) / sizeof(float);
+	uint8_t *host_list[16], *dev_list[16];
+	float *mean[2];
+	for (int p = 0; p < pages; p++) {
+		float *kv = values_as(m, type, n, 1), *page = calloc(1, e3_page_bytes(&host)),
+			  *raw = calloc(floats, sizeof *raw);
+		for (size_t k = 0; k < n; k++)
+			((uint16_t *)(void *)raw)[k] = e3_f32_to_bf16(kv[k]);
+		memcpy(page, kv, n * sizeof *kv);
+		host_list[p] = (uint8_t *)page, dev_list[p] = (uint8_t *)on_device(&m->t, raw, floats);
+		free(kv), free(raw);
+	}
+	host.page = host_list, dev.page = dev_list;
+	float *q = values_as(m, type, nq, 1);
+	uint32_t *slot = malloc((size_t)rows * sizeof *slot);
+	for (int k = 0; k < rows; k++)
+		slot[k] = (uint32_t)(n_keys - 1 - k);
+	mean[0] = malloc((size_t)dim * sizeof(float)), mean[1] = on_device(&m->t, NULL, (size_t)dim);
+	e3_match match = {e3_tensor_f32(q), rows, 5, 16, &host}, on_gpu = {put_as(m, type, q, nq), rows, 5, 16, &dev};
+	e3_mean_keys a = {&host, slot, rows, mean[0]}, b = {&dev, slot, rows, mean[1]};
+	must(&m->t,
+		m->cpu->ops->match(m->cpu, &match, &err) || m->gpu->ops->match(m->gpu, &on_gpu, &err) ||
+			m->cpu->ops->mean_keys(m->cpu, &a, 1, &err) || m->gpu->ops->mean_keys(m->gpu, &b, 1, &err) ||
+			m->gpu->ops->finish(m->gpu, &err),
+		&err);
+	compare_as(m, "mean_keys bf16", e3_tensor_f32(mean[1]), mean[0], (size_t)dim, 1e-6);
+	double num = 0, den = 0;
+	for (int k = 0; k < n_keys; k++) {
+		double ours, theirs;
+		memcpy(&ours, host_list[k / page_keys] + e3_kv_bytes(&host) + sizeof(double) * (size_t)(k % page_keys), 8);
+		e3_tensor at = {dev_list[k / page_keys] + e3_kv_bytes(&dev) + sizeof(double) * (size_t)(k % page_keys), E3_F64};
+		must(&m->t, m->gpu->ops->download(m->gpu, &theirs, at, 1, &err), &err);
+		num += (ours - theirs) * (ours - theirs), den += ours * ours;
+	}
+	printf("# match bf16: %d rows, %d heads of %d, %d keys: relative L2 %.1e, bound 1e-05\n", rows, heads[0], heads[1],
+		n_keys, sqrt(num / den));
+	assert_true(sqrt(num / den) <= 1e-5);
+	m->n++;
+	end_case(&m->t);
+	for (int p = 0; p < pages; p++)
+		free(host_list[p]);
+	free(mean[0]), free(q), free(slot);
+}
+
 static void every_operation_in_bf16_and_f16(void **state)
 {
 	e3_err err = {""};
@@ -406,6 +460,8 @@ static void every_operation_in_bf16_and_f16(void **state)
 	attention_as(&m, 25, (const int[]){2, 64}, 64, 25);
 	attention_as(&m, 37, (const int[]){3, 32}, 64, 130);
 	attention_as(&m, 9, (const int[]){3, 12}, 64, 70);
+	keys_as(&m, (const int[]){16, 64}, 1041, 256, 3000);
+	keys_as(&m, (const int[]){3, 12}, 25, 64, 130);
 	e3_dev_close(m.cpu);
 	e3_dev_close(m.gpu);
 }
