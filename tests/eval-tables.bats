@@ -247,14 +247,20 @@ print("ATE %.3f / 0.026   RPE rot %.3f / 0.316   (2 of 8" % tuple(sum(x[k] for x
 	mkdir empty
 	while read -r table row set task stride infer figures; do
 		case $table in \#* | '') continue ;; esac
-		[ -n "${seen[$set-$task]:-}" ] || fails 1 "opening: $set: empty: expected" -- e3-decode --dataset "$set" --root empty --task "$task" --list
-		seen[$set-$task]=1
-		case $infer in --no-evict | --each | --P,0.[0-9],--temp,1.5) ;; *) echo "$table $row: $infer"; return 1 ;; esac
-		case $stride in - | [1-9]*) ;; *) return 1 ;; esac
+		[[ $stride =~ ^(-|(whole:)?[1-9][0-9]*(:[1-9][0-9]*)?)$ ]] || { echo "$table $row: $stride"; return 1; }
+		options=()
+		[[ $stride != whole:* ]] || options=(--whole)
+		[ -n "${seen[${set%%/*}-$task${options[*]}]:-}" ] ||
+			fails 1 "opening: ${set%%/*}: empty: expected" -- e3-decode --dataset "${set%%/*}" --root empty --task "$task" "${options[@]}" --list
+		seen[${set%%/*}-$task${options[*]}]=1
+		infer=${infer#own,} infer=${infer%,--loops}
+		# shellcheck disable=SC2086
+		[ -n "${seen[$infer]:-}" ] || e3-infer -q --plan --model seed:tiny:1 --frames 1000 ${infer//,/ } >/dev/null || { echo "$table $row: $infer"; return 1; }
+		seen[$infer]=1
 		case $task in
 		depth | video-depth) keys='abs_rel|d1|memory' ;;
 		recon) keys='acc|comp|nc|acc_med|comp_med|nc_med|memory' ;;
-		pose) keys='ate|rpe_t|rpe_r' ;;
+		pose) keys='ate|rpe_t|rpe_r|memory' ;;
 		pairs) keys='auc30' ;;
 		esac
 		for f in $figures; do [[ $f =~ ^($keys)=(-|[0-9.]+\??|out-of-memory)$ ]] || { echo "$table $row: $f"; return 1; }; done
@@ -262,4 +268,48 @@ print("ATE %.3f / 0.026   RPE rot %.3f / 0.316   (2 of 8" % tuple(sum(x[k] for x
 	# no table has a row twice
 	awk '!/^#/ && NF { print $1, $2, $3, $4, $5 }' "$ROOT/pipelines/eval/tables" | sort | uniq -d >twice
 	[ ! -s twice ]
+}
+
+# original TUM: the recording under its own names
+recording() { # SEQUENCE SEED FRAMES
+	local d=data/tum/$1
+	e3-scene --as tum --sequence "$1" --seed "$2" --path walk --frames "$3" --size 96x72 --fps 30 data/tum
+	mv "$d/rgb_90" "$d/rgb"
+	mv "$d/groundtruth_90.txt" "$d/groundtruth.txt"
+	for f in "$d"/rgb/*.png; do
+		f=${f##*/}
+		echo "${f%.png} rgb/$f"
+	done >"$d/rgb.txt"
+}
+
+@test "long sequences: one recording a row, its first frames, with the policies of the papers and in segments" {
+	recording rgbd_dataset_freiburg1_room 5 30
+	recording rgbd_dataset_freiburg3_sitting_xyz 6 12
+	weights=(--model seed:tiny:7)
+	rc=0
+	"$run" --data data "${weights[@]}" --decode "--fit 70" --rows '[Ksw]*' estream-long long-pose >table 2>log || rc=$?
+	[ "$rc" -eq 1 ] # of freiburg2 and of seven others nothing is there
+	room=rgbd_dataset_freiburg1_room
+	row() { grep -F "tum/$room $1" table | grep " $2 "; }
+	for what in "K4:--policy k4 --compat camera" "segments:--budget 8f --segment 24 --overlap 8" "whole:--budget 8f"; do
+		# shellcheck disable=SC2086
+		e3-decode -q --dataset tum --root data --whole --sequence $room --fit 70 |
+			e3-infer -q --model seed:tiny:7 --outputs pose ${what#*:} | e3-eval pose --json - >one.json
+		python3 -c '
+import json
+p = json.load(open("one.json"))["average"]["pose"]["Sim(3)"]
+print("ATE %.3f / " % p["ate"])' >want
+		row "500 frames" "${what%%:*}" | grep -qF "$(cat want)" || { cat want table; return 1; }
+		row "500 frames" "${what%%:*}" | grep -qF "(1 of 1)"
+	done
+	row "1000 frames" K4 | grep -q "ATE [0-9.]* / 1.012   RPE trans [0-9.]* / 0.073   RPE rot [0-9.]* / 12.294   GB [0-9.]* / 7.84   (1 of 1)"
+	grep -F "tum/rgbd_dataset_freiburg2_desk 100 frames" table | grep -qF "(0 of 1; rgbd_dataset_freiburg2_desk: not found)"
+	grep -q "^  tum 500 frames *segments .*(1 of 8; .*not found)" table
+	# fewer frames: the selection is the row's
+	"$run" --data data "${weights[@]}" --decode "--fit 70 --max-frames 10" --out ten --rows 'K4' estream-long >ten.txt 2>log || true
+	[ "$(python3 -c '
+import glob, json
+print(json.load(open(glob.glob("ten/runs/tum-*room-pose-every-whole-1-100/policyk4/*.json")[0]))["sequences"][0]["frames"])')" -eq 10 ]
+	grep -q "^estream-long: eStreamVGGT" table
+	grep -q "^long-pose: long sequences, doc/evaluation.md 9.4" table
 }

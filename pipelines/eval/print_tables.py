@@ -11,7 +11,9 @@ WHAT = {"abs_rel": ("Abs Rel", 1, 3), "d1": ("δ<1.25 %", 100, 1), "ate": ("ATE"
         "comp_med": ("Comp", 1, 3), "nc_med": ("NC", 1, 3), "auc30": ("AUC@30", 100, 1), "memory": ("GB", 1 / 2**30, 2)}
 KEY = {"depth": "depth", "video-depth": "video_depth", "recon": "recon", "pose": "pose", "pairs": "pairs"}
 WEIGHT = {"depth": "pixels", "video-depth": "pixels"}
-SOURCE = {"evict3r": "Evict3R, arXiv 2509.17650", "streamvggt": "StreamVGGT, arXiv 2507.11539"}
+SOURCE = {"evict3r": "Evict3R, arXiv 2509.17650", "streamvggt": "StreamVGGT, arXiv 2507.11539",
+          "estream": "eStreamVGGT, supplementary tables of github.com/UniverseXing/eStreamVGGT",
+          "long": "long sequences, doc/evaluation.md 9.4"}
 
 
 class Tables:
@@ -108,6 +110,15 @@ def cells(task, have, published):
     return out
 
 
+def selection(frames):
+    """Which frames of a sequence, in words."""
+    if frames == "-":
+        return ""
+    every, _, most = frames.removeprefix("whole:").partition(":")
+    ordinal = every + {"2": "nd", "3": "rd"}.get(every, "th")
+    return ("" if every == "1" else f" every {ordinal}") + (f" {most} frames" if most else "")
+
+
 def show(key, value):
     _, factor, digits = WHAT[key]
     return "-" if value is None else value if isinstance(value, str) else f"{factor * value:.{digits}f}"
@@ -126,8 +137,7 @@ def print_text(out, tables, done):
         print(f"{table}: {SOURCE[table.split('-')[0]]}; ours / published")
         for r in (r for r in done if r["table"] == table):
             text = "   ".join(f"{WHAT[k][0]} {show(k, ours)} / {show(k, theirs)}{mark}" for k, ours, theirs, mark in r["cells"])
-            every = "" if r["stride"] == "-" else f" every {r['stride']}th"
-            print(f"  {r['set'] + every:<20} {r['row']:<12} {text}   ({r['note']})")
+            print(f"  {r['set'] + selection(r['stride']):<20} {r['row']:<12} {text}   ({r['note']})")
         print()
     if tables.weights:
         print("weights: " + ", ".join(sorted(tables.weights)))

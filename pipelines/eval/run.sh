@@ -45,10 +45,20 @@ stage() {
 	return $status
 }
 
-# stream SET DIR TASK STRIDE NAME [-o ENDPOINT]
+# frames FRAMES: which of a sequence, as options of e3-decode into the array more. - | [whole:]EVERY[:MOST]
+frames() {
+	local every=$1
+	[ "$every" != - ] || return 0
+	[[ $every != whole:* ]] || more+=(--whole)
+	every=${every#whole:}
+	more+=(--stride "${every%%:*}")
+	[[ $every != *:* ]] || more+=(--max-frames "${every#*:}")
+}
+
+# stream SET DIR TASK FRAMES NAME [-o ENDPOINT]
 stream() {
 	local more=()
-	[ "$4" = - ] || more+=(--stride "$4")
+	frames "$4"
 	[ -z "${E3_EVAL_REVISIT:-}" ] || more+=(--repeat "$E3_EVAL_REVISIT")
 	[ "$3" != pairs ] || [ -z "${E3_EVAL_ANNOTATIONS:-}" ] || more+=(--annotations "$E3_EVAL_ANNOTATIONS")
 	# shellcheck disable=SC2086 # lists of options
@@ -56,21 +66,26 @@ stream() {
 }
 
 infer() { # TASK INFER
-	local outputs=depth more=()
+	local outputs=depth keep=${2#own,} like=${E3_EVAL_COMPAT:-} more=()
 	case $1 in
 	pose | pairs) outputs=pose ;;
 	recon) outputs=pose,points ;;
 	esac
+	case ,$2, in
+	,own,*) like= ;;
+	*,k[0-9],*) [ -z "$like" ] || like="--compat camera" ;; # without masses there is nothing else to imitate
+	esac
 	[ -z "${E3_EVAL_THREADS:-}" ] || more=(--threads "$E3_EVAL_THREADS")
 	# shellcheck disable=SC2086
-	stage e3-infer -q --outputs $outputs --model "$E3_EVAL_MODEL" "${more[@]}" ${2//,/ } ${E3_EVAL_COMPAT:-} ${E3_EVAL_INFER:-}
+	stage e3-infer -q --outputs $outputs --model "$E3_EVAL_MODEL" "${more[@]}" ${keep//,/ } $like ${E3_EVAL_INFER:-} |
+		if [[ ,$keep, == *,--loops,* ]]; then stage e3-align -q --final -; else cat; fi
 }
 
 measure() { # TASK SET FILE...
 	stage e3-eval "$1" --dataset "$2" --json "${@:3}"
 }
 
-category() { # SET DIR TASK STRIDE INFER NAME TEMP: pooled over its sequences
+category() { # SET DIR TASK FRAMES INFER NAME TEMP: pooled over its sequences
 	local f
 	mkdir -p "$7/$6" # e3-eval calls a category after its folder
 	stream "$1" "$2" "$3" "$4" "$6/*" -o "$7/%s.e3" || return 1
@@ -85,7 +100,7 @@ category() { # SET DIR TASK STRIDE INFER NAME TEMP: pooled over its sequences
 reason() { grep -m 1 'was ended by signal' "$1" || tail -n 1 "$1"; }
 
 if [ "${1:-}" = --piece ]; then
-	IFS='|' read -r folder set dir task stride infer name <<<"$2"
+	IFS='|' read -r folder set dir task frames infer name <<<"$2"
 	to=$folder/${name//\//_}
 	trap 'rm -rf "$to.part" "$to.said.part" "$to.temp.part"' EXIT
 	trap 'exit 143' TERM
@@ -93,9 +108,9 @@ if [ "${1:-}" = --piece ]; then
 	echo "run.sh: ${folder##*/runs/}: $name" >&2
 	if {
 		if [ "$task" = pairs ]; then
-			category "$set" "$dir" "$task" "$stride" "$infer" "$name" "$to.temp.part"
+			category "$set" "$dir" "$task" "$frames" "$infer" "$name" "$to.temp.part"
 		else
-			stream "$set" "$dir" "$task" "$stride" "$name" | infer "$task" "$infer" | measure "$task" "$set" -
+			stream "$set" "$dir" "$task" "$frames" "$name" | infer "$task" "$infer" | measure "$task" "$set" -
 		fi
 	} >"$to.part" 2>"$to.said.part"; then
 		mv "$to.part" "$to.json"
@@ -188,54 +203,68 @@ machine() {
 }
 
 place() { echo "${root[$1]:-$data}"; }
-folder_of() { # SET TASK STRIDE INFER
-	local stride='' kept=${4#--}
-	[ "$3" = - ] || stride=-every-$3
+folder_of() { # SET TASK FRAMES INFER
+	local frames='' kept=${4#own,} own=
+	[ "$3" = - ] || frames=-every-${3//:/-}
+	[ "$kept" = "$4" ] || own=own-
+	kept=${kept#--}
 	kept=${kept//,--/-}
-	echo "$out/runs/$1-$2$stride/${kept//,/}"
+	echo "$out/runs/${1//\//-}-$2$frames/$own${kept//,/}"
 }
 
-declare -A why=() # by SET-TASK: why there is nothing to measure; empty: there is something
+declare -A why=() # by SET-TASK[-whole]: why there is nothing to measure; empty: there is something
 
-look() { # SET TASK DIR: lists the sequences into $out/SET-TASK.list
-	local err=$out/$1-$2.part more=()
-	why[$1-$2]=
+look() { # SET TASK DIR WHOLE: lists the sequences into $out/SET-TASK[-whole].list
+	local key=$1-$2${4:+-whole} err more=()
+	err=$out/$key.part
+	why[$key]=
 	if [ -z "$3" ]; then
-		why[$1-$2]="no folder given: --data, or --root $1=DIR"
+		why[$key]="no folder given: --data, or --root $1=DIR"
 		return
 	fi
 	[ "$2" != pairs ] || [ -z "$annotations" ] || more+=(--annotations "$annotations")
+	[ -z "$4" ] || more+=(--whole)
 	# shellcheck disable=SC2086 # a list of options
-	e3-decode --dataset "$1" --root "$3" --task "$2" --list "${more[@]}" $decode >"$out/$1-$2.list" 2>"$err" || why[$1-$2]=$(tail -1 "$err")
+	e3-decode --dataset "$1" --root "$3" --task "$2" --list "${more[@]}" $decode >"$out/$key.list" 2>"$err" || why[$key]=$(tail -1 "$err")
 	rm -f "$err"
+}
+# The one sequence that a row names, as if it were all that is published.
+only() {
+	awk -F'\t' -v OFS='\t' -v name="$1" '
+		$1 == name { $6 = "yes"; print; found = 1 }
+		END { if (!found) print name, 0, 0, 0, 0, "yes", "not found" }'
 }
 published() { awk -F'\t' '$6 == "yes" && $7 == "-" { print $1 }'; }
 categories() { published | sed 's|/.*||' | sort -u; }
 
 # Writes the requested rows into $chosen, and the missing pieces of work into $todo.
 plan() {
-	local table row set task stride keep figures folder dir name whole
-	while read -r table row set task stride keep figures; do
+	local table row sequences set task frames keep figures folder dir name names whole key
+	while read -r table row sequences task frames keep figures; do
 		[[ $table != \#* && -n $table && " ${tables[*]} " == *" $table "* ]] || continue
+		set=${sequences%%/*}
 		# shellcheck disable=SC2053 # a pattern
 		[[ $row == $rows && (-z $sets || ,$sets, == *,$set,*) ]] || continue
-		folder=$(folder_of "$set" "$task" "$stride" "$keep")
-		echo "$table|$row|$set|$task|$stride|$keep|$folder|$figures" >>"$chosen"
+		folder=$(folder_of "$sequences" "$task" "$frames" "$keep")
+		echo "$table|$row|$sequences|$task|$frames|$keep|$folder|$figures" >>"$chosen"
 		[ -z "$show" ] || continue
 		mkdir -p "$folder"
 		dir=$(place "$set")
-		[ -n "${why[$set-$task]+known}" ] || look "$set" "$task" "$dir"
+		whole=
+		[[ $frames != whole:* ]] || whole=yes
+		key=$set-$task${whole:+-whole}
+		[ -n "${why[$key]+known}" ] || look "$set" "$task" "$dir" "$whole"
 		rm -f "$folder/none"
-		if [ -n "${why[$set-$task]}" ]; then
-			echo "${why[$set-$task]}" >"$folder/none"
+		if [ -n "${why[$key]}" ]; then
+			echo "${why[$key]}" >"$folder/none"
 			continue
 		fi
-		cp "$out/$set-$task.list" "$folder/list"
-		whole=published
-		[ "$task" != pairs ] || whole=categories # a category's pairs are pooled
-		"$whole" <"$folder/list" |
+		if [ "$sequences" = "$set" ]; then cp "$out/$key.list" "$folder/list"; else only "${sequences#*/}" <"$out/$key.list" >"$folder/list"; fi
+		names=published
+		[ "$task" != pairs ] || names=categories # a category's pairs are pooled
+		"$names" <"$folder/list" |
 			while read -r name; do
-				[ -e "$folder/${name//\//_}.json" ] || echo "$folder|$set|$dir|$task|$stride|$keep|$name"
+				[ -e "$folder/${name//\//_}.json" ] || echo "$folder|$set|$dir|$task|$frames|$keep|$name"
 			done >>"$todo"
 	done <"$here/tables"
 }
