@@ -16,8 +16,8 @@ enum {
 static const double LIKENESS = 0.0; /* of descriptors less their mean, at least */
 static const double DEPTH = 0.07;   /* logarithm of the depths of the two first frames, where they see the same */
 static const double SCALE = 0.15;   /* logarithms of the depth ratios of the frames of a place: their spread, at most */
-static const double WAY_FIRST = 0.3; /* mean depths that the chain may be wrong by, at once */
-static const double WAY_EACH = 0.25; /* and for each unit walked */
+static const double WAY_FIRST = 0.2; /* mean depths that the chain may be wrong by, at once */
+static const double WAY_EACH = 0.1;  /* and for each unit walked */
 
 int e3_loops_open(e3_loops *l, e3_session *s, const e3_track_options *o, e3_err *err)
 {
