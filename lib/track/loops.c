@@ -13,9 +13,10 @@ enum {
 	REST = 1,        /* segments without a trial after a loop was found: the next would tell the same */
 	STEPS = 2 * E3_PLACE_FRAMES
 };
-static const double LIKENESS = 0.0; /* of descriptors less their mean, at least */
-static const double DEPTH = 0.07;   /* logarithm of the depths of the two first frames, where they see the same */
-static const double SCALE = 0.15;   /* logarithms of the depth ratios of the frames of a place: their spread, at most */
+static const double LIKENESS = 0.0;                        /* of descriptors less their mean, at least */
+static const double APART_TURN = 0.035, APART_MOVE = 0.04; /* of the two directions of the alignment */
+static const double DEPTH = 0.07; /* logarithm of the depths of the two first frames, where they see the same */
+static const double SCALE = 0.15; /* logarithms of the depth ratios of the frames of a place: their spread, at most */
 static const double WAY_FIRST = 0.2; /* mean depths that the chain may be wrong by, at once */
 static const double WAY_EACH = 0.1;  /* and for each unit walked */
 
@@ -197,7 +198,8 @@ static int measure(e3_loops *l, e3_similarity *sim, const char **refused, e3_err
 	if (e3_pyramid_make(&l->picture[0], l->older.rgb[0], plan->size[1], plan->size[0], err) ||
 		e3_pyramid_make(&l->picture[1], l->newer.rgb[0], plan->size[1], plan->size[0], err))
 		return -1;
-	*refused = e3_align_direct(&from, &to, &aligned) ? NULL : "the pictures do not agree";
+	int agree = e3_align_direct(&from, &to, &aligned) && aligned.turn < APART_TURN && aligned.move < APART_MOVE;
+	*refused = agree ? NULL : "the pictures do not agree";
 	if (*refused)
 		return 0;
 	new->pose = aligned.pose;
