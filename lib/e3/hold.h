@@ -60,6 +60,8 @@ int e3_hold_correct(e3_hold *h, const e3_correct *x, e3_err *err);
 int e3_hold_next(e3_hold *h, e3_msg *msg, e3_err *err);
 /* Applies the newest correction of its frame to pose, depth and points, if it has one. */
 int e3_hold_pred(const e3_hold *h, e3_pred *pred, e3_err *err);
+/* Does frame i have a correction? */
+bool e3_hold_corrects(const e3_hold *h, int64_t i);
 /* Bytes in the temporary file. */
 uint64_t e3_hold_bytes(const e3_hold *h);
 void e3_hold_close(e3_hold *h);

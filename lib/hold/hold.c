@@ -81,6 +81,8 @@ int e3_hold_pred(const e3_hold *h, e3_pred *pred, e3_err *err)
 		: 0;
 }
 
+bool e3_hold_corrects(const e3_hold *h, int64_t i) { return e3_corrections_of(&h->corrections, i); }
+
 uint64_t e3_hold_bytes(const e3_hold *h) { return h->bytes; }
 
 void e3_hold_close(e3_hold *h)
