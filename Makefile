@@ -124,6 +124,7 @@ FUZZ_safetensors := model base
 FUZZ_pth := model base
 FUZZ_pnm := image base
 FUZZ_cache := model dev data base
+FUZZ_known := graph geom data base
 FUZZ_sets := sets geom image data base
 FUZZERS := $(patsubst tests/fuzz/fuzz_%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 define fuzz_rules

@@ -37,6 +37,10 @@ short_run() {
 	short_run cache
 }
 
+@test "fuzz: known poses and positions" {
+	short_run known
+}
+
 @test "fuzz: data sets" {
 	short_run sets
 }

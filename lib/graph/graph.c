@@ -155,7 +155,8 @@ int e3_graph_add_distance(e3_graph *g, const e3_graph_point ends[2], double leng
 void e3_graph_remove(e3_graph *g, int number)
 {
 	g->term[number].kind = TERM_REMOVED;
-	graph_normal_changed(g->normal);
+	if (g->term[number].node[1] >= 0)
+		graph_normal_changed(g->normal);
 }
 
 void e3_graph_renew(e3_graph *g)

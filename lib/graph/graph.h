@@ -76,6 +76,9 @@ void graph_normal_ready(e3_graph *g);
  * definite, more damping is needed. */
 int graph_normal_solve(e3_graph *g, double lambda, const double **x, e3_err *err);
 
+/* The root mean square of the residuals, without refused loops and terms that wait. */
+double graph_rms(const e3_graph *g);
+
 /* --- world.c --- */
 
 /* Puts the whole graph where known positions, poses and distances say, when they say enough. */

@@ -166,20 +166,23 @@ static int search_all(search *s, e3_err *err)
 	return 0;
 }
 
-static void measure(const e3_graph *g, double *rms, e3_graph_report *r)
+double graph_rms(const e3_graph *g)
 {
 	double sum = 0, rows = 0;
-	r->loops = r->refused = 0;
 	for (int k = 0; k < g->terms; k++) {
 		linear l;
-		if (graph_waits(g, &g->term[k]))
+		if (graph_waits(g, &g->term[k]) || g->term[k].refused)
 			continue;
 		graph_linearise(g, &g->term[k], false, &l);
-		r->loops += g->term[k].kind == TERM_LOOP, r->refused += g->term[k].refused;
-		if (!g->term[k].refused)
-			sum += squared(&l), rows += l.rows;
+		sum += squared(&l), rows += l.rows;
 	}
-	*rms = rows > 0 ? sqrt(sum / rows) : 0;
+	return rows > 0 ? sqrt(sum / rows) : 0;
+}
+
+static void count_loops(const e3_graph *g, e3_graph_report *r)
+{
+	for (int k = 0; k < g->terms; k++)
+		r->loops += g->term[k].kind == TERM_LOOP, r->refused += g->term[k].refused;
 }
 
 int e3_graph_solve(e3_graph *g, e3_graph_report *report, e3_err *err)
@@ -194,11 +197,12 @@ int e3_graph_solve(e3_graph *g, e3_graph_report *report, e3_err *err)
 	search s = {.g = g, .before = e3_alloc((size_t)g->nodes, sizeof *g->node, "a graph of segments", err)};
 	int rc = s.before && !graph_place(g, err) && !graph_normal_prepare(g, &r.analysed, err) ? 0 : -1;
 	if (!rc) {
-		measure(g, &r.before, &r);
+		r.before = graph_rms(g);
 		rc = search_all(&s, err);
 	}
 	free(s.before);
-	measure(g, &r.after, &r);
+	count_loops(g, &r);
+	r.after = graph_rms(g);
 	r.steps = s.steps, r.world = g->world, r.seconds = e3_now() - started;
 	if (report)
 		*report = r;

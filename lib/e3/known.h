@@ -1,0 +1,50 @@
+/* graph: what is known of a camera's path: poses or positions by time, read from text.
+ *
+ * Lines of numbers between blanks or commas; '#' begins a comment:
+ *
+ *     time x y z qx qy qz qw          poses: world from camera (as TUM's files)
+ *     time x y z [sigma]              positions
+ *     time latitude longitude altitude [sigma]    the same in degrees and metres (WGS 84), which become metres east,
+ * north and up of the first line
+ */
+#ifndef E3_KNOWN_H
+#define E3_KNOWN_H
+
+#include "e3/err.h"
+#include <stdbool.h>
+#include <stddef.h>
+
+typedef enum e3_known_format { E3_KNOWN_POSES, E3_KNOWN_POSITIONS, E3_KNOWN_GEODETIC } e3_known_format;
+
+typedef struct e3_known_row {
+	double time;
+	double pose[12]; /* world from camera, row-major 3×4; of positions only the last column counts */
+	double sigma;    /* of the position */
+} e3_known_row;
+
+/* Zero-initialised is empty. */
+typedef struct e3_known {
+	e3_known_format format;
+	e3_known_row *row; /* by time, ascending */
+	size_t n, room;
+	double origin[3]; /* latitude, longitude, altitude of the first line (E3_KNOWN_GEODETIC) */
+} e3_known;
+
+/* Positions farther than this from 0 are refused: predictions have single precision. */
+#define E3_KNOWN_FARTHEST 1e5
+
+/* `offset` is added to the times; `sigma` is for lines without. */
+typedef struct e3_known_reading {
+	e3_known_format format;
+	double offset, sigma;
+} e3_known_reading;
+
+int e3_known_decode(const char *text, size_t n, const char *name, const e3_known_reading *how, e3_known *out,
+	e3_err *err);
+int e3_known_load(const char *path, const e3_known_reading *how, e3_known *out, e3_err *err);
+/* What is known at `time`: the row nearest in time if that is at most `gap` away; between two positions that are
+ * at most two seconds apart, on the line between them. */
+bool e3_known_at(const e3_known *k, double time, double gap, e3_known_row *out);
+void e3_known_release(e3_known *k);
+
+#endif

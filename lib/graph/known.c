@@ -1,0 +1,213 @@
+/* graph: known poses and positions from text. Refuses what is not a number, not finite, or too far away for single
+ * precision, naming the line. */
+#include "e3/known.h"
+#include "e3/geom.h"
+#include "e3/io.h"
+#include "e3/mem.h"
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { ROWS_MOST = 1 << 24, COLUMNS_MOST = 8 };
+
+/* Seconds: positions farther apart in time say nothing of what is between them. */
+static const double between_most = 2;
+
+void e3_known_release(e3_known *k)
+{
+	free(k->row);
+	*k = (e3_known){.row = NULL};
+}
+
+/* --- lines --- */
+
+typedef struct line {
+	const char *at, *end; /* of the text that is left */
+	int64_t number;
+	double v[COLUMNS_MOST];
+	int n;
+} line;
+
+static bool is_blank(char c) { return c == ' ' || c == '\t' || c == ',' || c == '\r'; }
+
+static int read_number(line *l, e3_err *err)
+{
+	char word[64], *stop;
+	size_t n = 0;
+	for (; l->at < l->end && !is_blank(*l->at) && *l->at != '\n' && *l->at != '#'; l->at++, n++)
+		if (n + 1 < sizeof word)
+			word[n] = *l->at;
+	word[n < sizeof word ? n : sizeof word - 1] = 0;
+	double v = strtod(word, &stop);
+	if (n >= sizeof word || stop == word || *stop || strpbrk(word, "xXpP(") || !isfinite(v))
+		return e3_fail(err, "line %" PRId64 ": '%.40s' is not a finite number", l->number, word);
+	if (l->n == COLUMNS_MOST)
+		return e3_fail(err, "line %" PRId64 ": more than %d numbers", l->number, COLUMNS_MOST);
+	l->v[l->n++] = v;
+	return 0;
+}
+
+/* The numbers of the next line, perhaps none. 1, 0 at the end of the text, -1. */
+static int next_line(line *l, e3_err *err)
+{
+	l->n = 0;
+	if (l->at >= l->end)
+		return 0;
+	l->number++;
+	while (l->at < l->end && *l->at != '\n')
+		if (*l->at == '#')
+			while (l->at < l->end && *l->at != '\n')
+				l->at++;
+		else if (is_blank(*l->at))
+			l->at++;
+		else if (read_number(l, err))
+			return -1;
+	l->at += l->at < l->end;
+	return 1;
+}
+
+/* --- places on the Earth (WGS 84) --- */
+
+static const double degree = 0.017453292519943295;
+
+static void earth_centred(const double place[3], double out[3])
+{
+	const double a = 6378137, f = 1 / 298.257223563, e2 = f * (2 - f);
+	double lat = place[0] * degree, lon = place[1] * degree, n = a / sqrt(1 - e2 * sin(lat) * sin(lat));
+	out[0] = (n + place[2]) * cos(lat) * cos(lon);
+	out[1] = (n + place[2]) * cos(lat) * sin(lon);
+	out[2] = (n * (1 - e2) + place[2]) * sin(lat);
+}
+
+/* Metres east, north and up of the origin. */
+static void local(const double origin[3], const double place[3], double out[3])
+{
+	double zero[3], x[3], lat = origin[0] * degree, lon = origin[1] * degree;
+	earth_centred(origin, zero), earth_centred(place, x);
+	for (int k = 0; k < 3; k++)
+		x[k] -= zero[k];
+	out[0] = -sin(lon) * x[0] + cos(lon) * x[1];
+	out[1] = -sin(lat) * cos(lon) * x[0] - sin(lat) * sin(lon) * x[1] + cos(lat) * x[2];
+	out[2] = cos(lat) * cos(lon) * x[0] + cos(lat) * sin(lon) * x[1] + sin(lat) * x[2];
+}
+
+/* --- rows --- */
+
+static int add(e3_known *k, const e3_known_row *row, e3_err *err)
+{
+	if (k->n == k->room) {
+		size_t more = k->room ? 2 * k->room : 64;
+		if (more > ROWS_MOST)
+			return e3_fail(err, "more than %d lines", ROWS_MOST);
+		if (e3_grow((void **)&k->row, more, sizeof *k->row, "known positions", err))
+			return -1;
+		k->room = more;
+	}
+	k->row[k->n++] = *row;
+	return 0;
+}
+
+static int add_place(e3_known *k, const line *l, double at[3], e3_err *err)
+{
+	memcpy(at, l->v + 1, 3 * sizeof *at);
+	if (k->format != E3_KNOWN_GEODETIC)
+		return 0;
+	if (fabs(at[0]) > 90 || fabs(at[1]) > 360)
+		return e3_fail(err, "line %" PRId64 ": latitude %g, longitude %g: expected degrees, latitude first", l->number,
+			at[0], at[1]);
+	if (k->n == 0)
+		memcpy(k->origin, at, sizeof k->origin);
+	double place[3] = {at[0], at[1], at[2]};
+	local(k->origin, place, at);
+	return 0;
+}
+
+static int take(e3_known *k, const line *l, const e3_known_reading *how, e3_err *err)
+{
+	bool poses = k->format == E3_KNOWN_POSES;
+	e3_known_row row = {.time = l->v[0] + how->offset, .sigma = !poses && l->n == 5 ? l->v[4] : how->sigma};
+	double r[9] = {1, 0, 0, 0, 1, 0, 0, 0, 1}, at[3];
+	if (poses ? l->n != 8 : l->n != 4 && l->n != 5)
+		return e3_fail(err, "line %" PRId64 ": %d numbers: expected %s", l->number, l->n,
+			poses ? "8: time, x y z, qx qy qz qw"
+				  : "4 or 5: time, position, standard deviation (a file of poses has 8)");
+	if (poses && e3_quat_to_mat(l->v + 4, r))
+		return e3_fail(err, "line %" PRId64 ": the quaternion has length 0", l->number);
+	if (!(row.sigma > 0))
+		return e3_fail(err, "line %" PRId64 ": standard deviation %g: expected more than 0", l->number, row.sigma);
+	if (add_place(k, l, at, err))
+		return -1;
+	for (int axis = 0; axis < 3; axis++) {
+		if (fabs(at[axis]) > E3_KNOWN_FARTHEST)
+			return e3_fail(err,
+				"line %" PRId64
+				": coordinate %.9g: expected at most %g: predictions have single precision; subtract an "
+				"origin",
+				l->number, at[axis], E3_KNOWN_FARTHEST);
+		memcpy(row.pose + 4 * axis, r + 3 * axis, 3 * sizeof *r);
+		row.pose[4 * axis + 3] = at[axis];
+	}
+	return add(k, &row, err);
+}
+
+static int by_time(const void *a, const void *b)
+{
+	double x = ((const e3_known_row *)a)->time, y = ((const e3_known_row *)b)->time;
+	return (x > y) - (x < y);
+}
+
+int e3_known_decode(const char *text, size_t n, const char *name, const e3_known_reading *how, e3_known *out,
+	e3_err *err)
+{
+	line l = {.at = text, .end = text + n};
+	int more, rc = 0;
+	*out = (e3_known){.format = how->format};
+	while (!rc && (more = next_line(&l, err)) != 0)
+		rc = more < 0 || (l.n > 0 && take(out, &l, how, err)) ? -1 : 0;
+	if (!rc && out->n == 0)
+		rc = e3_fail(err, "holds no line of numbers");
+	if (rc) {
+		e3_known_release(out);
+		return e3_fail_in(err, "reading: %s", name);
+	}
+	qsort(out->row, out->n, sizeof *out->row, by_time);
+	return 0;
+}
+
+int e3_known_load(const char *path, const e3_known_reading *how, e3_known *out, e3_err *err)
+{
+	e3_map map;
+	*out = (e3_known){.format = how->format};
+	if (e3_map_open(&map, path, err))
+		return -1;
+	int rc = e3_known_decode((const char *)map.data, map.size, path, how, out, err);
+	e3_map_close(&map);
+	return rc;
+}
+
+bool e3_known_at(const e3_known *k, double time, double gap, e3_known_row *out)
+{
+	size_t from = 0, to = k->n; /* the first row after `time` is at `to` */
+	while (from < to) {
+		size_t middle = from + (to - from) / 2;
+		if (k->row[middle].time <= time)
+			from = middle + 1;
+		else
+			to = middle;
+	}
+	const e3_known_row *before = to > 0 ? &k->row[to - 1] : NULL, *after = to < k->n ? &k->row[to] : NULL;
+	if (k->format != E3_KNOWN_POSES && before && after && after->time - before->time <= between_most) {
+		double part = (time - before->time) / (after->time - before->time);
+		*out = *before;
+		for (int axis = 3; axis < 12; axis += 4)
+			out->pose[axis] += part * (after->pose[axis] - before->pose[axis]);
+		out->sigma = fmax(before->sigma, after->sigma), out->time = time;
+		return true;
+	}
+	const e3_known_row *nearest = !after || (before && time - before->time <= after->time - time) ? before : after;
+	if (!nearest || fabs(nearest->time - time) > gap)
+		return false;
+	*out = *nearest;
+	return true;
+}

@@ -1,0 +1,101 @@
+/* Files of known poses and positions, and what they say at a time. */
+#include "check.h"
+#include "e3/known.h"
+
+static const e3_known_reading poses = {.format = E3_KNOWN_POSES, .sigma = 0.25},
+							  positions = {.format = E3_KNOWN_POSITIONS, .sigma = 0.5, .offset = 100},
+							  places = {.format = E3_KNOWN_GEODETIC, .sigma = 3};
+
+static e3_known decode(const char *text, const e3_known_reading *how)
+{
+	e3_known k;
+	e3_err err;
+	if (e3_known_decode(text, strlen(text), "a file", how, &k, &err))
+		fail_msg("%s", err.text);
+	return k;
+}
+
+static void poses_are_sorted_and_found_by_time(void **state)
+{
+	e3_known k = decode("# a comment\n2 4 5 6 0 0 1 1\n\n1.0,1,2,3,0,0,0,2 # behind\r\n", &poses);
+	e3_known_row row;
+	assert_int_equal(k.n, 2);
+	assert_true(k.row[0].time == 1 && k.row[0].pose[3] == 1 && k.row[0].pose[0] == 1 && k.row[0].sigma == 0.25);
+	assert_true(e3_known_at(&k, 1.6, 0.5, &row) && row.time == 2); /* the nearest, not one between */
+	assert_true(fabs(row.pose[0]) < 1e-12 && fabs(row.pose[1] + 1) < 1e-12 && row.pose[11] == 6);
+	assert_true(e3_known_at(&k, 0.5, 0.5, &row) && row.time == 1);
+	assert_false(e3_known_at(&k, 0.4, 0.5, &row));
+	assert_false(e3_known_at(&k, 1.5, 0.4, &row));
+	assert_false(e3_known_at(&k, 2.6, 0.5, &row));
+	e3_known_release(&k);
+}
+
+static void positions_have_others_between_them(void **state)
+{
+	e3_known k = decode("0 0 0 0\n1 2 4 6 0.125\n4 9 9 9\n", &positions);
+	e3_known_row row;
+	assert_true(e3_known_at(&k, 100.25, 0, &row));
+	assert_true(row.pose[3] == 0.5 && row.pose[7] == 1 && row.pose[11] == 1.5 && row.sigma == 0.5);
+	assert_false(e3_known_at(&k, 102.5, 1, &row)); /* three seconds lie between these */
+	assert_true(e3_known_at(&k, 101.5, 1, &row) && row.pose[3] == 2 && row.sigma == 0.125);
+	assert_true(e3_known_at(&k, 104, 0, &row) && row.pose[3] == 9);
+	e3_known_release(&k);
+}
+
+/* Stuttgart, a second of latitude and longitude, and 10 m up: the radii of curvature of the ellipsoid give
+ * the lengths of such seconds. */
+static void places_become_metres(void **state)
+{
+	e3_known k = decode("0 48.775 9.18 250\n1 48.775277777777778 9.18 250\n2 48.775 9.180277777777778 250\n3 48.775 9.18 260\n",
+		&places);
+	static const double expected[4][3] = {{0}, {0, 30.8916, 0}, {20.4177, 0, 0}, {0, 0, 10}};
+	for (int n = 0; n < 4; n++)
+		for (int axis = 0; axis < 3; axis++)
+			assert_true(fabs(k.row[n].pose[4 * axis + 3] - expected[n][axis]) < 1e-3);
+	assert_true(k.origin[0] == 48.775 && k.origin[1] == 9.18 && k.origin[2] == 250);
+	e3_known_release(&k);
+}
+
+static void what_is_wrong_is_named(void **state)
+{
+	static const struct {
+		const e3_known_reading *how;
+		const char *text, *error;
+	} bad[] = {
+		{&poses, "", "reading: a file: holds no line of numbers"},
+		{&poses, "1 2 3 4 0 0 0 1\n2 2 3 4 0 0 0 0\n", "reading: a file: line 2: the quaternion has length 0"},
+		{&poses, "1 2 3 4 0 0 0 1 9", "reading: a file: line 1: more than 8 numbers"},
+		{&poses, "1 2 3 4", "reading: a file: line 1: 4 numbers: expected 8: time, x y z, qx qy qz qw"},
+		{&positions, "1 2 3 4 0", "reading: a file: line 1: standard deviation 0: expected more than 0"},
+		{&positions, "1 2 3 4 0 0 0 1",
+			"reading: a file: line 1: 8 numbers: expected 4 or 5: time, position, standard deviation (a file of poses has 8)"},
+		{&positions, "1 2 nan 4", "reading: a file: line 1: 'nan' is not a finite number"},
+		{&positions, "1 2 0x4 4", "reading: a file: line 1: '0x4' is not a finite number"},
+		{&positions, "1 2 1e999 4", "reading: a file: line 1: '1e999' is not a finite number"},
+		{&places, "0 91 3 4", "reading: a file: line 1: latitude 91, longitude 3: expected degrees, latitude first"},
+		{&places, "0 48 9 4\n0 50 9 4",
+			"reading: a file: line 2: coordinate 222386.034: expected at most 100000: predictions have single precision; "
+			"subtract an origin"},
+	};
+	for (size_t n = 0; n < sizeof bad / sizeof *bad; n++) {
+		e3_known k;
+		e3_err err = {""};
+		assert_int_equal(e3_known_decode(bad[n].text, strlen(bad[n].text), "a file", bad[n].how, &k, &err), -1);
+		assert_null(k.row);
+		if (!strstr(bad[n].error, "222386.034"))
+			assert_string_equal(err.text, bad[n].error);
+		else
+			assert_non_null(strstr(err.text, "expected at most 100000"));
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(poses_are_sorted_and_found_by_time),
+		cmocka_unit_test(positions_have_others_between_them),
+		cmocka_unit_test(places_become_metres),
+		cmocka_unit_test(what_is_wrong_is_named),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
