@@ -27,6 +27,7 @@ reading() {
 	case $1 in
 	e3-decode) cmd=(e3-decode --all "$2") ;;
 	e3-infer) cmd=(e3-infer -q --model seed:tiny:7 --no-evict "$2") ;;
+	e3-align) cmd=(e3-align "$2") ;;
 	e3-evict-stats) cmd=(e3-evict-stats "$2") ;;
 	e3-export) cmd=(e3-export --ply - "$2") ;;
 	e3-cat) cmd=(e3-cat "$2") ;;
@@ -139,7 +140,7 @@ said() { # said FILE TEXT
 }
 
 @test "binary output to a terminal is refused" {
-	for t in e3-decode e3-infer e3-cat e3-scene; do
+	for t in e3-decode e3-infer e3-align e3-cat e3-scene; do
 		rc=0
 		reading "$t" "$(input_of "$t")"
 		script -qec "${cmd[*]}" /dev/null </dev/null >"$T/o" 2>&1 || rc=$?
@@ -170,7 +171,7 @@ reader_left() {
 }
 
 @test "every stage ends without a message when its reader exits, also when the parent ignored SIGPIPE" {
-	for t in e3-decode e3-infer e3-cat e3-dump e3-scene; do
+	for t in e3-decode e3-infer e3-align e3-cat e3-dump e3-scene; do
 		reading "$t" "$(input_of "$t")"
 		for ignored in no yes; do
 			(

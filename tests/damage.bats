@@ -22,6 +22,7 @@ within() { timeout -k 5 20 "$@"; }
 infer() { within e3-infer -q --model seed:tiny:7 --no-evict -o "$T/out/x.e3" "$1"; }
 export_all() { within e3-export -q --glb "$T/out/x.glb" --ply "$T/out/x.ply" --npz "$T/out/x.npz" --tum "$T/out/x.tum" "$1"; }
 stats() { within e3-evict-stats --png "$T/out/png" --tsv "$T/out/tsv" "$1"; }
+align() { within e3-align --final -o "$T/out/x.e3" "$1"; }
 copy() { within e3-cat -o "$T/out/x.e3" "$1"; }
 dump() { within e3-dump --json "$1"; }
 
@@ -117,7 +118,7 @@ table() {
 }
 
 @test "predictions with impossible arrays and numbers are refused" {
-	table "$preds" export_all stats <<-'ROWS'
+	table "$preds" export_all stats align <<-'ROWS'
 		pose[0]: is not a number | a = bytearray(m[1][1]["pose"]["data"]); a[:4] = struct.pack("<f", nan); m[1][1]["pose"]["data"] = bytes(a)
 		pred 0: pose | m[1][1]["pose"]["shape"] = [8]
 		depth without depth_conf | del m[1][1]["depth_conf"]
@@ -191,7 +192,7 @@ for k, f in m:
 		        open(f"{to}{seed}", "wb").write(b)
 	PY
 	for k in {0..23}; do
-		for run in "infer $T/f$k" "export_all $T/p$k" "stats $T/p$k" "copy $T/p$k" "dump $T/p$k"; do
+		for run in "infer $T/f$k" "export_all $T/p$k" "stats $T/p$k" "align $T/p$k" "copy $T/p$k" "dump $T/p$k"; do
 			rc=0
 			$run >"$T/o" 2>"$T/e" </dev/null || rc=$?
 			[ "$rc" -le 1 ] || { echo "$run: exit $rc"; cat "$T/e"; return 1; }

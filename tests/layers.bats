@@ -104,13 +104,14 @@ included_layers() {
 	[ -z "$bad" ] || { echo "$bad"; return 1; }
 }
 
-@test "only e3-decode links FFmpeg, only e3-infer links BLAS, nothing links CUDA" {
+@test "only e3-decode links FFmpeg, only e3-infer BLAS, only e3-align SuiteSparse, nothing CUDA" {
 	for t in "$B"/bin/e3-*; do
 		[ "$(head -c 2 "$t")" != "#!" ] || continue
 		needs=$(readelf -d "$t" | sed -n 's/.*NEEDED.*\[\(.*\)\]/\1/p')
 		case ${t##*/} in
 		e3-decode) allowed='libav|libsw|libzmq|libmsgpack|libpng|libturbojpeg|libjansson|libz\.' ;;
 		e3-infer) allowed='libopenblas|libblas|libzmq|libmsgpack|libpng|libturbojpeg|libjansson|libz\.' ;;
+		e3-align) allowed='libcholmod|libzmq|libmsgpack' ;;
 		e3-evict-stats) allowed='libzmq|libmsgpack|libpng|libturbojpeg' ;;
 		e3-export) allowed='libzmq|libmsgpack|libpng|libturbojpeg|libz\.' ;;
 		e3-cat | e3-dump) allowed='libzmq|libmsgpack' ;;
