@@ -151,7 +151,7 @@ void e3_pack_counts(e3_pack *p, const char *name, const int64_t *v, int n)
 
 void e3_pack_cache(e3_pack *p, int64_t segment, int64_t first)
 {
-	if (segment <= 0)
+	if (segment <= 0 && first <= 0)
 		return;
 	e3_pack_int(p, "segment", segment);
 	e3_pack_int(p, "first", first);
