@@ -155,7 +155,7 @@ m[-1:-1] = [e("join", 20, 20), e("loop", 2, 4), e("loop", 0, 44)]'
 	# evict3r and window at 4 and, for k6, at 6 frames; two draws
 	grep -q "long.sh: 1 scenes, 16 runs each" log
 	[ "$(wc -l <o/long.jsonl)" -eq 16 ]
-	[ "$(awk '$3 == "whole" { print $1 $2 $4 }' o/plan | tr '\n' ' ')" = "evict3r4f0 evict3r6f0 window4f0 window6f0 random4f1 random4f2 noneall0 k66f0 " ]
+	[ "$(awk '$3 == "whole" { print $1 $2 $4 }' o/plan | tr '\n' ' ')" = "evict3r4f0 window4f0 random4f1 random4f2 noneall0 evict3r6f0 window6f0 k66f0 " ]
 	cmp table o/table.txt
 	png o/along-rooms360.png
 	png o/above-rooms360-100.png

@@ -204,8 +204,11 @@ budgets_of() {
 	printf '%s\n' $all | sort -nu
 }
 
-# The runs of a scene, one a line.
+# The runs of a scene, one a line; those that are drawn first, so that a study that is stopped early has them.
 plan() {
+	settings | awk -v first="$plot" '$2 == first || $2 == "all" { print; next } { rest = rest $0 "\n" } END { printf "%s", rest }'
+}
+settings() {
 	local mode policy budget draw
 	for mode in $modes; do
 		for policy in $policies; do
