@@ -36,7 +36,7 @@ static const struct measure {
 };
 
 /* Loops whose true places are farther apart than this are counted as far. */
-#define FAR_APART 1.0
+#define FAR_APART 0.75
 
 typedef struct run {
 	char kind[NAME], policy[NAME], budget[NAME], mode[NAME];
