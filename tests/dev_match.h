@@ -64,7 +64,8 @@ static inline void dm_compare(table *t, const dm_keys *x, const double *want)
 		for (int k = 0; k < n; k++) {
 			double sum;
 			memcpy(&sum, got + first + 2 * k, sizeof sum);
-			num += (sum - want[p * keys + k]) * (sum - want[p * keys + k]), den += want[p * keys + k] * want[p * keys + k];
+			num += (sum - want[p * keys + k]) * (sum - want[p * keys + k]),
+				den += want[p * keys + k] * want[p * keys + k];
 			uint64_t bits;
 			memcpy(&bits, &sum, sizeof bits);
 			t->hash = (t->hash ^ bits) * 0x100000001b3u;

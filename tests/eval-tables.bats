@@ -253,7 +253,7 @@ print("ATE %.3f / 0.026   RPE rot %.3f / 0.316   (2 of 8" % tuple(sum(x[k] for x
 		[ -n "${seen[${set%%/*}-$task${options[*]}]:-}" ] ||
 			fails 1 "opening: ${set%%/*}: empty: expected" -- e3-decode --dataset "${set%%/*}" --root empty --task "$task" "${options[@]}" --list
 		seen[${set%%/*}-$task${options[*]}]=1
-		infer=${infer#own,} infer=${infer%,--loops}
+		infer=${infer#own,}
 		# shellcheck disable=SC2086
 		[ -n "${seen[$infer]:-}" ] || e3-infer -q --plan --model seed:tiny:1 --frames 1000 ${infer//,/ } >/dev/null || { echo "$table $row: $infer"; return 1; }
 		seen[$infer]=1
@@ -287,14 +287,16 @@ recording() { # SEQUENCE SEED FRAMES
 	recording rgbd_dataset_freiburg3_sitting_xyz 6 12
 	weights=(--model seed:tiny:7)
 	rc=0
-	"$run" --data data "${weights[@]}" --decode "--fit 70" --rows '[Ksw]*' estream-long long-pose >table 2>log || rc=$?
+	"$run" --data data "${weights[@]}" --decode "--fit 70" --rows '[Kslw]*' estream-long long-pose >table 2>log || rc=$?
 	[ "$rc" -eq 1 ] # of freiburg2 and of seven others nothing is there
 	room=rgbd_dataset_freiburg1_room
 	row() { grep -F "tum/$room $1" table | grep " $2 "; }
-	for what in "K4:--policy k4 --compat camera" "segments:--budget 8f --segment 24 --overlap 8" "whole:--budget 8f"; do
+	segments="--budget 8f --segment 24 --overlap 8"
+	for what in "K4:--policy k4 --compat camera" "segments:$segments" "whole:--budget 8f" "loops:$segments --loops"; do
 		# shellcheck disable=SC2086
 		e3-decode -q --dataset tum --root data --whole --sequence $room --fit 70 |
-			e3-infer -q --model seed:tiny:7 --outputs pose ${what#*:} | e3-eval pose --json - >one.json
+			e3-infer -q --model seed:tiny:7 --outputs pose ${what#*:} |
+			if [[ $what == loops:* ]]; then e3-align -q --final; else cat; fi | e3-eval pose --json - >one.json
 		python3 -c '
 import json
 p = json.load(open("one.json"))["average"]["pose"]["Sim(3)"]

@@ -94,7 +94,7 @@ m[-1:-1] = [e("join", 20, 20), e("loop", 2, 4), e("loop", 0, 44)]'
 		                for seed in range(5):
 		                    for draw in draws:
 		                        v = random.uniform(0.05, 0.4)
-		                        one = {"cache_peak": 3 * 2 ** 20, "frames": 30, "seconds": 10, "pose": {"Sim(3)": {"ate": v, "rotation": 10 * v}},
+		                        one = {"cache_peak": 3 * 2 ** 20, "frames": 30, "seconds": 10, "pose": {"Sim(3)": {"ate": v, "rotation": 10 * v, "drift_t": 3 * v}},
 		                            "video_depth": {"median": {"abs_rel": None if seed == 2 else v}}}
 		                        walk = {"cloud": {"mean": 2 * v}, "along": [v] * 40, "loops": [[1, 9, 0.2], [3, 8, 1.5]] if mode == "loops" else []}
 		                        f.write(json.dumps({"kind": kind, "seed": seed, "policy": policy, "budget": "8f", "mode": mode, "draw": draw,
@@ -142,19 +142,19 @@ m[-1:-1] = [e("join", 20, 20), e("loop", 2, 4), e("loop", 0, 44)]'
 		                assert row(f"{kind}: {title}", mode, policy) == want, (want, row(f"{kind}: {title}", mode, policy))
 		    summary = row(f"{kind}: means over scenes", "loops", "random").split()
 		    mean = sum(scene(kind, "loops", "random", ate).values()) / 5
-		    assert summary[3:5] == ["5", f"{mean:.4f}"] and summary[6] == summary[8] == "-", summary
-		    assert summary[9:14] == [f"{2 * mean:.4f}", "3.00", "3.00", "2.00", "1.00"], summary
-		    assert not any("drift of position" in x for x in sections)
+		    assert summary[3:5] == ["5", f"{mean:.4f}"] and summary[7] == summary[9] == "-", summary
+		    assert summary[6] == f"{3 * mean:.4f}" and summary[10:15] == [f"{2 * mean:.4f}", "3.00", "3.00", "2.00", "1.00"], summary
+		    assert any("drift of position" in x for x in sections) and not any("drift of rotation" in x for x in sections)
 	PY
 	png along-walk360.png
 	png along-rooms360.png
 }
 
 @test "a scene through all of it: the figures are those of the tools; finished runs are not repeated; the time limit" {
-	"$run" --out o "${small[@]}" "${few[@]}" --modes "whole segments" >table 2>log
+	"$run" --out o "${small[@]}" "${few[@]}" >table 2>log
 	# evict3r and window at 4 and, for k6, at 6 frames; two draws
-	grep -q "long.sh: 1 scenes, 16 runs each" log
-	[ "$(wc -l <o/long.jsonl)" -eq 16 ]
+	grep -q "long.sh: 1 scenes, 24 runs each" log
+	[ "$(wc -l <o/long.jsonl)" -eq 24 ]
 	[ "$(awk '$3 == "whole" { print $1 $2 $4 }' o/plan | tr '\n' ' ')" = "evict3r4f0 window4f0 random4f1 random4f2 noneall0 evict3r6f0 window6f0 k66f0 " ]
 	cmp table o/table.txt
 	png o/along-rooms360.png
@@ -162,6 +162,8 @@ m[-1:-1] = [e("join", 20, 20), e("loop", 2, 4), e("loop", 0, 44)]'
 	e3-scene -q --seed 100 --rooms 2 --laps 0.1 --frames 20 --size 70x56 -o s.e3
 	e3-infer -q --model seed:tiny:7 --outputs pose,depth --policy window --budget 4f --segment 8 --overlap 3 s.e3 -o w.e3
 	e3-eval --json --align median w.e3 >report
+	e3-infer -q --model seed:tiny:7 --outputs pose,depth --no-evict --segment 8 --overlap 3 --loops s.e3 | e3-align -q --final -o l.e3
+	e3-eval --json --align median l.e3 >aligned
 	"$study/walk" w.e3 >walk
 	/usr/bin/python3 - <<-'PY'
 		import json
@@ -171,21 +173,23 @@ m[-1:-1] = [e("join", 20, 20), e("loop", 2, 4), e("loop", 0, 44)]'
 		for part in ("video_depth", "pose", "depth"):
 		    assert a[part] == b[part], part
 		assert r["walk"] == json.load(open("walk")) and r["walk"]["segments"] > 1
+		r, = [r for r in map(json.loads, open("o/long.jsonl")) if (r["policy"], r["mode"]) == ("none", "loops")]
+		assert r["eval"]["sequences"][0]["pose"] == json.load(open("aligned"))["sequences"][0]["pose"]
 		none, = [r for r in map(json.loads, open("o/long.jsonl")) if (r["policy"], r["mode"]) == ("none", "whole")]
 		assert none["budget"] == "all" and none["eval"]["sequences"][0]["cache_peak"] == none["eval"]["sequences"][0]["cache_full"]
 	PY
 	[ "$(sort -u <(grep -o '"ate":[0-9.e-]*' o/runs/rooms360-100/whole.random.4f.?.json) | wc -l)" -eq 4 ] # in two reports each
 	touch -d 2020-01-01 o/runs/rooms360-100/*
 	rm o/runs/rooms360-100/segments.window.4f.0.json
-	"$run" --out o "${small[@]}" "${few[@]}" --modes "whole segments" --minutes 0 >again 2>log
+	"$run" --out o "${small[@]}" "${few[@]}" --minutes 0 >again 2>log
 	grep -q "the time is over: the same command continues" log
-	[ "$(wc -l <o/long.jsonl)" -eq 15 ]
-	"$run" --out o "${small[@]}" "${few[@]}" --modes "whole segments" >again 2>log
+	[ "$(wc -l <o/long.jsonl)" -eq 23 ]
+	"$run" --out o "${small[@]}" "${few[@]}" >again 2>log
 	[ "$(find o/runs -type f -newermt 2021-01-01 -printf '%f ')" = "segments.window.4f.0.json " ]
-	[ "$(wc -l <o/long.jsonl)" -eq 16 ]
+	[ "$(wc -l <o/long.jsonl)" -eq 24 ]
 	"$run" --out o "${small[@]}" "${few[@]}" --show >again
 	grep -q '^segments *window' again
-	fails 1 "o holds runs with other options" -- "$run" --out o "${small[@]}" "${few[@]}" --modes whole --segment "--segment 9"
+	fails 1 "o holds runs with other options" -- "$run" --out o "${small[@]}" "${few[@]}" --segment "--segment 9"
 }
 
 @test "a run that fails is named, the others are kept" {

@@ -22,8 +22,16 @@ static e3_pred frame(const e3_similarity *world, int64_t segment, int64_t i)
 	static uint8_t rgb[3];
 	static float depth[1], conf[1] = {2};
 	depth[0] = (float)(2 * world->s);
-	e3_pred p = {.s = {.i = i, .pts = (double)i}, .w = 1, .h = 1, .rgb = rgb, .has_pose = true, .depth = depth,
-		.depth_conf = conf, .pose = {0, 0, 0, 0, 0, 0, 1, 1, 1}, .has_segment = true, .segment = segment};
+	e3_pred p = {.s = {.i = i, .pts = (double)i},
+		.w = 1,
+		.h = 1,
+		.rgb = rgb,
+		.has_pose = true,
+		.depth = depth,
+		.depth_conf = conf,
+		.pose = {0, 0, 0, 0, 0, 0, 1, 1, 1},
+		.has_segment = true,
+		.segment = segment};
 	/* the camera is on the x axis of the segment */
 	p.pose[0] = -0.1f * (float)(i % FRAMES);
 	e3_similarity_pack(&e3_similarity_identity, p.world);
@@ -52,7 +60,10 @@ static e3_aligner *run(walk *w, record *r, e3_aligner_options o, double (*world)
 			e3_similarity z = walk_measure(w, k - 1, k, (const double[3]){0});
 			z.s *= 1.03;
 			e3_similarity_mul(&in, &z, &in);
-			e3_edge e = {.i = k * FRAMES - 1, .a = k - 1, .b = k, .frame = {k * FRAMES - 1, k * FRAMES - 1},
+			e3_edge e = {.i = k * FRAMES - 1,
+				.a = k - 1,
+				.b = k,
+				.frame = {k * FRAMES - 1, k * FRAMES - 1},
 				.sigma = {0.01, 0.02, 0.02}};
 			e3_similarity_pack(&z, e.sim);
 			assert_int_equal(e3_aligner_edge_add(a, &e, &err), 0);
@@ -178,8 +189,8 @@ static void a_long_segment_is_bounded(void **state)
 	}
 	assert_int_equal(e3_aligner_finish(a, NULL), 0);
 	const e3_aligner_facts *f = e3_aligner_facts_of(a);
-	printf("# %lld known positions used, %lld solutions, %d corrections\n", (long long)f->known, (long long)f->solutions,
-		told.n);
+	printf("# %lld known positions used, %lld solutions, %d corrections\n", (long long)f->known,
+		(long long)f->solutions, told.n);
 	assert_true(f->world && f->known < 1000 && told.n < 400);
 	e3_aligner_close(a), free(row);
 }

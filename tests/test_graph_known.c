@@ -46,8 +46,9 @@ static void positions_have_others_between_them(void **state)
  * the lengths of such seconds. */
 static void places_become_metres(void **state)
 {
-	e3_known k = decode("0 48.775 9.18 250\n1 48.775277777777778 9.18 250\n2 48.775 9.180277777777778 250\n3 48.775 9.18 260\n",
-		&places);
+	e3_known k =
+		decode("0 48.775 9.18 250\n1 48.775277777777778 9.18 250\n2 48.775 9.180277777777778 250\n3 48.775 9.18 260\n",
+			&places);
 	static const double expected[4][3] = {{0}, {0, 30.8916, 0}, {20.4177, 0, 0}, {0, 0, 10}};
 	for (int n = 0; n < 4; n++)
 		for (int axis = 0; axis < 3; axis++)

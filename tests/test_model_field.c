@@ -1,5 +1,5 @@
-/* The field's policies in a session: each evicts what its published formula says, computed here in double precision from
- * the queries and keys that the device was given. */
+/* The field's policies in a session: each evicts what its published formula says, computed here in double precision
+ * from the queries and keys that the device was given. */
 #include "check.h"
 #include "model/session.h"
 #include "model_stream.h"
@@ -152,7 +152,8 @@ static void xstream_keeps_the_tokens_that_fit_the_queries(void **state)
 				assert_non_null(page0);
 				for (uint32_t s = 0; s < r->k_before; s++) {
 					const uint8_t *page = kv.page[s / (uint32_t)kv.page_keys];
-					const uint32_t *ids = (const uint32_t *)(const void *)(page + e3_kv_bytes(&kv) + sizeof(double) * (size_t)kv.page_keys);
+					const uint32_t *ids = (const uint32_t *)(const void *)(page + e3_kv_bytes(&kv) +
+						sizeof(double) * (size_t)kv.page_keys);
 					id[l][n[l]++] = ids[s % (uint32_t)kv.page_keys]; /* a freed slot still has the token's number */
 				}
 				for (int s = 0; s < n[l]; s++) {
@@ -202,7 +203,8 @@ static void frames_keeps_in_each_layer_those_most_unlike_each_other(void **state
 					continue;
 				assert_int_equal(r->removed[0], c[l].frame[gone[l]].id * TOKENS);
 				assert_int_equal(r->removed[TOKENS - 1], c[l].frame[gone[l]].id * TOKENS + TOKENS - 1);
-				differ |= l && c[l].frame[gone[l]].id != c[0].frame[0].id && r->removed[0] != t.evict.layer[0].removed[0];
+				differ |=
+					l && c[l].frame[gone[l]].id != c[0].frame[0].id && r->removed[0] != t.evict.layer[0].removed[0];
 				wf_drop(&c[l], gone[l]);
 			}
 		}
@@ -220,7 +222,8 @@ static void what_does_not_fit_is_refused(void **state)
 	e3_plan p;
 	o.budget_kind = E3_BUDGET_FRAMES, o.policy = e3_policy_find("frames"), o.budget = 1.9;
 	assert_int_equal(e3_plan_make(&custom_tall.c, &o, 56, 24, &p, &err), -1);
-	assert_non_null(strstr(err.text, "frame 0 and the newest frame must fit; the smallest that works is 'budget' 2.0000f"));
+	assert_non_null(
+		strstr(err.text, "frame 0 and the newest frame must fit; the smallest that works is 'budget' 2.0000f"));
 	o.budget = 257;
 	assert_int_equal(e3_plan_make(&custom_tall.c, &o, 56, 24, &p, &err), -1);
 	assert_non_null(strstr(err.text, "the policy frames keeps at most 256 frames in each layer, got 257"));

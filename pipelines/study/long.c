@@ -16,7 +16,7 @@
 
 enum { NAME = 24, BINS = 40 };
 
-enum { ATE, ROTATION, DRIFT, ABS_REL, ABS_REL_EACH, CLOUD, RATE, CACHE, LOOPS, FAR, MEASURES };
+enum { ATE, ROTATION, DRIFT, DRIFT_TURN, ABS_REL, ABS_REL_EACH, CLOUD, RATE, CACHE, LOOPS, FAR, MEASURES };
 
 /* From the report of e3-eval: the group of the only sequence, the row, the key. */
 static const struct measure {
@@ -25,7 +25,8 @@ static const struct measure {
 } measures[MEASURES] = {
 	[ATE] = {"ATE, after a similarity over the whole path", "ATE", "pose", "Sim(3)", "ate", true},
 	[ROTATION] = {"mean rotation error, degrees", "turn", "pose", "Sim(3)", "rotation", true},
-	[DRIFT] = {"drift of position, percent of the way", "drift", "pose", "Sim(3)", "drift", true},
+	[DRIFT] = {"drift of position, a share of the way", "drift", "pose", "Sim(3)", "drift_t", true},
+	[DRIFT_TURN] = {"drift of rotation, degrees a unit", "deg/unit", "pose", "Sim(3)", "drift_r", true},
 	[ABS_REL] = {"AbsRel of depth, one scale a clip", "AbsRel", "video_depth", "median", "abs_rel", true},
 	[ABS_REL_EACH] = {"AbsRel of depth, one scale a picture", "each", "depth", "per image", "abs_rel", true},
 	[CLOUD] = {"mean distance of a point from its true place, after a similarity", "cloud", .interval = true},
@@ -280,7 +281,7 @@ static void print_summary(const study *s, size_t first)
 		for (int m = 0; m < MEASURES; m++) {
 			interval i = score(s, x, x, m, ALONE);
 			if (i.n)
-				printf(" %8.*f", m == ROTATION || m >= RATE ? 2 : 4, i.mean);
+				printf(" %8.*f", m == ROTATION || m == DRIFT_TURN || m >= RATE ? 2 : 4, i.mean);
 			else
 				printf(" %8s", "-");
 		}

@@ -1,5 +1,5 @@
-/* Fuzz target: the first byte says which format, the others are a file of poses or positions. What is accepted is finite,
- * in order, and has an answer for every time. */
+/* Fuzz target: the first byte says which format, the others are a file of poses or positions. What is accepted is
+ * finite, in order, and has an answer for every time. */
 #include "e3/known.h"
 #include <math.h>
 #include <stdint.h>
