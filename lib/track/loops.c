@@ -10,14 +10,13 @@
 enum {
 	STRIDE_MOST = 2, /* frames of a segment from one frame of its place to the next */
 	SEPARATE = 48,   /* frames between two places, at least */
-	REST = 1,        /* segments without a trial after a loop was found: the next would tell the same */
 	STEPS = 2 * E3_PLACE_FRAMES
 };
-static const double LIKENESS = 0.0;                        /* of descriptors less their mean, at least */
+static const double LIKENESS = 0.2;                        /* of descriptors less their mean, at least */
 static const double APART_TURN = 0.035, APART_MOVE = 0.04; /* of the two directions of the alignment */
 static const double DEPTH = 0.07; /* logarithm of the depths of the two first frames, where they see the same */
 static const double SCALE = 0.15; /* logarithms of the depth ratios of the frames of a place: their spread, at most */
-static const double WAY_FIRST = 0.2; /* mean depths that the chain may be wrong by, at once */
+static const double WAY_FIRST = 0.3; /* mean depths that the chain may be wrong by, at once */
 static const double WAY_EACH = 0.1;  /* and for each unit walked */
 
 int e3_loops_open(e3_loops *l, e3_session *s, const e3_track_options *o, e3_err *err)
@@ -140,8 +139,7 @@ int e3_loops_segment_ended(e3_loops *l, int64_t segment, const e3_similarity *wo
 	for (int k = 0; k < l->bank.dim; k++)
 		l->mean[k] += (double)p->descriptor[k];
 	l->places++;
-	const e3_place *old = l->resting > 0 ? NULL : find(l, p);
-	l->resting -= l->resting > 0;
+	const e3_place *old = find(l, p);
 	if (old) {
 		l->at = 0, l->tried++;
 		e3_session_side_clear(l->s);
@@ -238,7 +236,7 @@ static int judge(e3_loops *l, e3_edge *edge, e3_err *err)
 		refused ? refused : "a loop");
 	if (refused)
 		return 0;
-	l->found++, l->resting = REST;
+	l->found++;
 	*edge = (e3_edge){.type = E3_EDGE_LOOP,
 		.a = l->older.segment,
 		.b = l->newer.segment,

@@ -24,7 +24,6 @@ typedef struct e3_loops {
 	double walked;         /* by the camera, in units of the fixed world; a loop sets it back to what it was there */
 	double last[3];        /* the camera's centre in the world of the chain */
 	bool begun;            /* there is a last one */
-	int64_t resting;       /* segments until the next trial */
 	int at;                /* frames of the trial that were run; -1: there is none */
 	e3_place older, newer; /* what is tried */
 	e3_view seen[2 * E3_PLACE_FRAMES];
