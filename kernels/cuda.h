@@ -204,6 +204,8 @@ int e3_cuda_mass(e3_dev *, const e3_mass *, e3_err *);
 int e3_cuda_move(e3_dev *, const e3_kv *, const uint32_t *, const uint32_t *, int, e3_err *);
 int e3_cuda_match(e3_dev *, const e3_match *, e3_err *);
 int e3_cuda_mean_keys(e3_dev *, const e3_mean_keys *, int, e3_err *);
+int e3_cuda_shift(e3_dev *, e3_rows, e3_rows, int, float *, e3_err *);
+int e3_cuda_novelty(e3_dev *, const e3_rule *, const e3_novelty *, int, e3_err *);
 int e3_cuda_conv(e3_dev *, const e3_conv *, e3_err *);
 int e3_cuda_deconv(e3_dev *, e3_features, const e3_mat *, e3_features, e3_err *);
 int e3_cuda_upsample(e3_dev *, e3_features, e3_features, e3_err *);

@@ -192,8 +192,9 @@ static __device__ float score_of(const e3_rule &r, const cell &c)
 	if (s.measure == E3_MEASURE_NOTHING)
 		return s.dither == E3_DITHER_EVEN ? dither(r, id) : (float)hash;
 	float score = s.measure == E3_MEASURE_FRAME ? (float)(id / r.tokens)
-		: s.measure == E3_MEASURE_MATCH         ? (float)*c.sum
-												: __fdiv_rn((float)*c.sum, __fadd_rn((float)*c.seen, 1e-6f));
+		: s.measure == E3_MEASURE_MATCH || s.measure == E3_MEASURE_NOVELTY
+		? (float)*c.sum
+		: __fdiv_rn((float)*c.sum, __fadd_rn((float)*c.seen, 1e-6f));
 	score = s.root ? __fsqrt_rn(score) : score;
 	if (s.dither == E3_DITHER_NONE)
 		return score;

@@ -63,7 +63,8 @@ template <typename T> static void launch_match(const match_args *a, cudaStream_t
 	int d = a->kv.head_dim, blocks = e3_ceil_div(a->kv.n_keys, THREADS / 32);
 	mean_query<T>
 		<<<dim3((unsigned)e3_ceil_div(d, COLUMNS), (unsigned)a->kv.heads), dim3(COLUMNS, PARTS), 0, stream>>>(*a);
-	fit<T> < <<blocks<1024 ? blocks : 1024, THREADS, (size_t)d * sizeof(float), stream>>>(*a);
+	blocks = blocks < 1024 ? blocks : 1024;
+	fit<T><<<blocks, THREADS, (size_t)d * sizeof(float), stream>>>(*a);
 }
 
 int e3_cuda_match(e3_dev *dev, const e3_match *m, e3_err *err)

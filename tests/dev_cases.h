@@ -372,7 +372,7 @@ static inline uint64_t check_device(e3_dev *dev, const double bound[T_KINDS])
 	case_patchify(&t), case_linear(&t), case_norm(&t), case_copy(&t), case_mean(&t), case_qkv(&t), case_attention(&t),
 		case_move(&t), case_modulate(&t);
 	case_conv(&t), case_deconv(&t), case_upsample(&t), case_uv(&t), case_dense(&t), case_block(&t), case_evict(&t);
-	case_match(&t), case_mean_keys(&t);
+	case_match(&t), case_mean_keys(&t), case_shift(&t), case_novelty(&t);
 	for (int k = 0; k < T_KINDS; k++)
 		printf("# %s: %-16s %4d results, worst relative L2 %.1e, bound %.0e\n", dev->ops->name(dev), table_names[k],
 			t.cases[k], t.worst[k], bound[k]);

@@ -79,8 +79,8 @@ static inline float ev_score(const e3_rule *r, const ev_layer *l, int s)
 {
 	uint32_t hash =
 		e3_fmix32(r->seed ? (l->id[s] * 2654435761u + 1u) ^ e3_fmix32(r->seed) : l->id[s] * 2654435761u + 1u);
-	float measured[] = {1, (float)(l->id[s] / r->tokens), (float)l->sum[s],
-		(float)l->sum[s] / ((float)l->seen[s] + 1e-6f)};
+	float sum = (float)l->sum[s];
+	float measured[] = {1, (float)(l->id[s] / r->tokens), sum, sum, sum / ((float)l->seen[s] + 1e-6f)};
 	float dither[] = {1, (float)ldexp((double)(hash - hash % 512), -32) + 0x1p-24f, ev_dither(r, l->id[s])};
 	if (r->scoring.measure == E3_MEASURE_NOTHING)
 		return r->scoring.dither == E3_DITHER_EVEN ? dither[E3_DITHER_EVEN] : (float)hash;
@@ -216,7 +216,7 @@ static inline void ev_run(table *t, e3_rule r)
 		}
 		if (r.t == 0)
 			continue; /* frame 0 is not scored */
-		if (r.scoring.measure == E3_MEASURE_MATCH)
+		if (e3_scoring_is_given(&r.scoring))
 			ev_match(t, layer);
 		must(t, ops->score(t->dev, &r, scored, EV_LAYERS, &err) || ops->finish(t->dev, &err), &err);
 		for (int l = 0; l < EV_LAYERS; l++) {
@@ -254,6 +254,7 @@ static inline void case_evict(table *t)
 		{.measure = E3_MEASURE_FRAME, .root = true, .dither = E3_DITHER_RANDOM},
 		{.measure = E3_MEASURE_NOTHING, .dither = E3_DITHER_EVEN},
 		{.measure = E3_MEASURE_MATCH},
+		{.measure = E3_MEASURE_NOVELTY},
 	};
 	for (int s = 0; s < (int)(sizeof scorings / sizeof *scorings); s++)
 		for (int how = 0; how < (e3_scoring_needs_mass(&scorings[s]) ? 4 : 1); how++)

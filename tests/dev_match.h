@@ -153,4 +153,149 @@ static inline void case_mean_keys(table *t)
 	}
 }
 
+static inline void case_shift(table *t)
+{
+	static const int shape[][2] = {{1, 1}, {3, 12}, {25, 37}, {197, 100}, {33, 1024}}; /* rows, columns */
+	e3_err err = {""};
+	for (int k = 0; k < 2 * COUNT(shape); k++) {
+		int rows = shape[k / 2][0], dim = shape[k / 2][1], ld = dim + k % 2 * 5;
+		float *a = values(t, (size_t)(rows * ld), 1), *b = values(t, (size_t)(rows * ld), 1);
+		double *want = expected(NULL, (size_t)rows);
+		for (int r = 0; r < rows; r++) {
+			want[r] = 0;
+			for (int c = 0; c < dim; c++)
+				want[r] += pow((double)a[r * ld + c] - b[r * ld + c], 2);
+			want[r] = sqrt(want[r]);
+		}
+		e3_rows x = {on_device(t, a, (size_t)(rows * ld)), rows, ld},
+				y = {on_device(t, b, (size_t)(rows * ld)), rows, ld};
+		float *out = on_device(t, NULL, (size_t)rows);
+		must(t, t->dev->ops->shift(t->dev, x, y, dim, out, &err), &err);
+		result(t, T_SHIFT, out, want, (size_t)rows);
+		end_case(t);
+		free(a), free(b);
+	}
+}
+
+/* ---- novelty ---- */
+
+enum { DM_TOKENS = 22, DM_SPECIAL = 2, DM_COLUMNS = 5 }; /* patches: 4 rows of 5 */
+
+/* Importance of a patch: half its own, half the mean of the nine around it, weighted 4 2 1; nothing lies outside. */
+static inline double dm_smoothed(const float *g, int index)
+{
+	if (index < DM_SPECIAL)
+		return g[index];
+	double sum = 0;
+	int row = (index - DM_SPECIAL) / DM_COLUMNS, column = (index - DM_SPECIAL) % DM_COLUMNS;
+	for (int p = DM_SPECIAL; p < DM_TOKENS; p++) {
+		int dy = abs((p - DM_SPECIAL) / DM_COLUMNS - row), dx = abs((p - DM_SPECIAL) % DM_COLUMNS - column);
+		sum += dy > 1 || dx > 1 ? 0 : (double)g[p] / (1 << (dx + dy + 2));
+	}
+	return (g[index] + sum) / 2;
+}
+
+/* want[slot], NAN where nothing is promised; returns the mean. */
+static inline double dm_novelty(const dm_keys *x, const uint32_t *id, const float *g, const e3_rule *r, double *want)
+{
+	int n = x->host.n_keys, d = x->host.head_dim, heads = x->host.heads, may = 0, old = 0;
+	double low[2] = {1e9, 1e9}, high[2] = {-1e9, -1e9}, mean[4][128] = {{0}}, total = 0;
+	for (int k = 0; k < n; k++) {
+		int frame = (int)id[k] / DM_TOKENS;
+		want[k] = frame == 0 && !r->free_first ? NAN : 0;
+		may += !isnan(want[k]), old += !isnan(want[k]) && frame != r->t;
+	}
+	for (int pass = 0; pass < 2; pass++)
+		for (int k = 0; k < n; k++)
+			for (int h = 0; h < heads && !isnan(want[k]); h++) {
+				double length = 0;
+				for (int c = 0; c < d; c++)
+					length += pow(dm_key(x, k, h, c), 2);
+				for (int c = 0; c < d; c++)
+					if (pass == 0)
+						mean[h][c] += dm_key(x, k, h, c) / sqrt(length) / may;
+					else
+						want[k] += mean[h][c] * dm_key(x, k, h, c) / sqrt(length) / heads;
+			}
+	for (int k = 0; k < n; k++) {
+		bool fresh = (int)id[k] / DM_TOKENS == r->t;
+		if (isnan(want[k]))
+			continue;
+		total += want[k] / may;
+		want[k] = fresh && g && old ? dm_smoothed(g, (int)id[k] % DM_TOKENS) : 1 - want[k];
+		low[fresh] = fmin(low[fresh], want[k]), high[fresh] = fmax(high[fresh], want[k]);
+	}
+	if (!g || !old)
+		return total;
+	total = 0;
+	for (int k = 0; k < n; k++) {
+		bool fresh = (int)id[k] / DM_TOKENS == r->t;
+		if (!isnan(want[k]))
+			total += want[k] = 0.5 * (want[k] - low[fresh]) / (high[fresh] - low[fresh]);
+	}
+	return total / may;
+}
+
+/* Two layers: one with importances, one without. */
+static inline void one_novelty(table *t, const int *heads, int frames, bool free_first)
+{
+	e3_err err = {""};
+	dm_keys x[2];
+	e3_novelty op[2];
+	uint32_t id[2][DM_PAGES * 64];
+	void *mean;
+	int n = frames * DM_TOKENS;
+	e3_rule rule = {.scoring = {.measure = E3_MEASURE_NOVELTY},
+		.tokens = DM_TOKENS,
+		.special = DM_SPECIAL,
+		.columns = DM_COLUMNS,
+		.t = frames - 1,
+		.free_first = free_first};
+	float *g = values(t, DM_TOKENS, 1);
+	for (int k = 0; k < DM_TOKENS; k++)
+		g[k] = fabsf(g[k]);
+	must(t, t->dev->ops->alloc_host(t->dev, 2 * sizeof(double), &mean, &err), &err);
+	for (int l = 0; l < 2; l++) {
+		dm_open(t, &x[l], heads, 64, n);
+		for (int k = 0; k < n; k++)
+			id[l][k] = (uint32_t)((k * 7 + l) % n); /* n is no multiple of 7 */
+		for (int p = 0; p * 64 < n; p++) {
+			e3_tensor at = {(uint8_t *)x[l].dev_page[p] + e3_kv_bytes(&x[l].host) + 64 * sizeof(double), E3_I32};
+			must(t, t->dev->ops->upload(t->dev, at, id[l] + 64 * p, 64, &err), &err);
+		}
+		op[l] = (e3_novelty){&x[l].dev, l ? NULL : on_device(t, g, DM_TOKENS), (double *)mean + l};
+	}
+	must(t, t->dev->ops->novelty(t->dev, &rule, op, 2, &err) || t->dev->ops->finish(t->dev, &err), &err);
+	for (int l = 0; l < 2; l++) {
+		double want[DM_PAGES * 64], worst = 0, total = dm_novelty(&x[l], id[l], l ? NULL : g, &rule, want), got[64];
+		for (int k = 0; k < n; k++) {
+			e3_tensor at = {(uint8_t *)x[l].dev_page[k / 64] + e3_kv_bytes(&x[l].host), E3_F64};
+			if (k % 64 == 0)
+				must(t, t->dev->ops->download(t->dev, got, at, 64, &err), &err);
+			uint64_t bits;
+			memcpy(&bits, &got[k % 64], sizeof bits);
+			if (!isnan(want[k]))
+				worst = fmax(worst, fabs(got[k % 64] - want[k])), t->hash = (t->hash ^ bits) * 0x100000001b3u;
+		}
+		worst = fmax(worst, fabs(((double *)mean)[l] - total));
+		t->cases[T_NOVELTY]++;
+		t->worst[T_NOVELTY] = fmax(t->worst[T_NOVELTY], worst);
+		if (!(worst <= t->bound[T_NOVELTY]))
+			fail_msg("novelty, case %d: off by %.1e; mean %.9g, expected %.9g", t->cases[T_NOVELTY], worst,
+				((double *)mean)[l], total);
+	}
+	end_case(t);
+	dm_close(&x[0]), dm_close(&x[1]);
+	t->dev->ops->free_host(t->dev, mean);
+	free(g);
+}
+
+static inline void case_novelty(table *t)
+{
+	static const int heads[][2] = {{3, 12}, {1, 32}, {2, 64}, {4, 4}, {1, 128}};
+	for (int h = 0; h < COUNT(heads); h++)
+		for (int frames = 2; frames < 12; frames += 3)
+			one_novelty(t, heads[h], frames, h % 2);
+}
+
 #endif

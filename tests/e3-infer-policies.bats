@@ -30,10 +30,10 @@ differ() { ! same "$@" >/dev/null; }
 	done
 }
 
-@test "xstream and frames: records hold, budgets too, and another policy gives other results" {
+@test "xstream, ovggt and frames: records hold, budgets too, and another policy gives other results" {
 	infer --budget 3f "$frames"
 	mv "$T/o.e3" "$T/evict3r.e3"
-	for how in "xstream --budget 3f" "xstream --P 0.2" "frames --budget 3f" "frames --budget 12f" "frames --P 0.1" "frames --budget 3f --protect-first no"; do
+	for how in "ovggt --budget 3f" "ovggt --P 0.2 --compat ovggt" "ovggt --budget 2f --protect-first no" "xstream --budget 3f" "xstream --P 0.2" "frames --budget 3f" "frames --budget 12f" "frames --P 0.1" "frames --budget 3f --protect-first no"; do
 		read -r -a words <<<"--policy $how"
 		infer "${words[@]}" "$frames"
 		e3-evict-stats --check "$T/o.e3" >"$T/stats" || { cat "$T/stats"; echo "$how"; return 1; }
@@ -46,13 +46,18 @@ differ() { ! same "$@" >/dev/null; }
 			h, N = m[0][1], m[0][1]["tokens_per_frame"]
 			assert h["policy"] == sys.argv[2]
 			e = [x for k, x in m if k == "evict"]
-			assert all(sum(r["k_after"] for r in x["layers"]) <= max(h["budget"], 2 * N * len(x["layers"])) for x in e[1:-1])
+			assert all(sum(r["k_after"] for r in x["layers"]) < max(h["budget"], 2 * N * len(x["layers"])) + len(x["layers"]) for x in e[1:-1])
 			went = [np.asarray(r["removed"]) for x in e for r in x["layers"]]
 			assert sum(map(len, went)) > 1000
 			if sys.argv[2] == "frames":  # whole ones
 			    assert all(len(w) % N == 0 and set(w // N) == set(w[::N] // N) for w in went)
 		PY
 	done
+	infer --policy ovggt --budget 3f "$f/eight.e3"
+	mv "$T/o.e3" "$T/own.e3"
+	infer --policy ovggt --budget 3f --compat ovggt "$f/eight.e3"
+	differ "$T/o.e3" "$T/own.e3" pred
+	fails 2 "--compat ovggt: only with --policy ovggt" -- e3-infer --compat ovggt "$frames"
 	fails 2 "--policy frames keeps as much in every layer: it takes no --temp" -- e3-infer --policy frames --temp 1 "$frames"
 	fails 2 "--policy xstream cannot be combined with --compat f16-sums or starve" -- e3-infer --policy xstream --compat starve "$frames"
 	fails 1 "--budget is too small: frame 0 and the newest frame must fit; the smallest that works is --budget 2.0000f" -- \

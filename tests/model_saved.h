@@ -162,6 +162,8 @@ static const struct how {
 	{"k4", "k4", E3_BUDGET_FRAMES, 4, 0.5, 0, 1024, false, 0},
 	{"k4, one camera memory, frame 0 not protected", "k4", E3_BUDGET_FRAMES, 4, 0.5, E3_COMPAT_CAMERA, 1024, true, 0},
 	{"k6", "k6", E3_BUDGET_FRAMES, 6, 0.5, 0, 1024, false, 0},
+	{"ovggt", "ovggt", E3_BUDGET_TOKENS, 433, 0.5, 0, 1024, false, 0},
+	{"ovggt, as released", "ovggt", E3_BUDGET_TOKENS, 433, 0.5, E3_COMPAT_OVGGT, 1024, true, 0},
 	{"xstream", "xstream", E3_BUDGET_TOKENS, 433, 0.5, 0, 1024, false, 0},
 	{"frames", "frames", E3_BUDGET_FRAMES, 3, 0.5, 0, 1024, false, 0},
 	{"frames, of the stream", "frames", E3_BUDGET_FRACTION, 0.5, 0.5, 0, 1024, true, 0},

@@ -14,6 +14,10 @@ static struct {
 	int layer, masses;
 	double score[LAYERS][MOST]; /* by slot */
 	float mean[LAYERS][WF_DIM];
+	/* OVGGT: what each layer's second half was given, how far it moved each token; scores by id. */
+	float before[25 * WF_DIM];
+	double moved[LAYERS][25], novelty[LAYERS][MOST], mean_novelty[LAYERS];
+	bool one_before;
 } spy;
 
 static double key_at(const e3_kv *kv, int slot, int head, int c)
@@ -76,6 +80,87 @@ static int spy_mass(e3_dev *d, const e3_mass *m, e3_err *err)
 	return spy.real->mass(d, m, err);
 }
 
+/* The second half of a block begins with the layer that has GELU. */
+static int spy_linear(e3_dev *d, const e3_linear *op, e3_err *err)
+{
+	if (op->act == E3_ACT_GELU && op->rows == 25)
+		memcpy(spy.before, op->x.p, sizeof(float) * 25 * (size_t)custom_tall.c.embed);
+	return spy.real->linear(d, op, err);
+}
+
+static int spy_shift(e3_dev *d, e3_rows before, e3_rows after, int dim, float *out, e3_err *err)
+{
+	assert_true(before.n == 25 && after.n == 25 && dim == custom_tall.c.embed);
+	for (int r = 0; r < 25; r++) {
+		double sum = 0;
+		for (int c = 0; c < dim; c++)
+			sum += pow((double)after.p[r * after.ld + c] - spy.before[r * dim + c], 2);
+		spy.moved[spy.layer % LAYERS][r] = sqrt(sum);
+	}
+	spy.layer++;
+	return spy.real->shift(d, before, after, dim, out, err);
+}
+
+/* custom_tall has 4 special tokens and patches in 7 rows of 3. */
+static double smoothed_importance(const double *g, int index)
+{
+	double sum = 0;
+	if (index < 4)
+		return g[index];
+	for (int dy = -1; dy <= 1; dy++)
+		for (int dx = -1; dx <= 1; dx++) {
+			int y = (index - 4) / 3 + dy, x = (index - 4) % 3 + dx;
+			if (y >= 0 && y < 7 && x >= 0 && x < 3)
+				sum += (2 - abs(dy)) * (2 - abs(dx)) / 16.0 * g[4 + 3 * y + x];
+		}
+	return g[index] / 2 + sum / 2;
+}
+
+/* Every layer's scores, from its keys and from how far this layer (or the one before) moved the new tokens. */
+static int spy_novelty(e3_dev *d, const e3_rule *r, const e3_novelty *layer, int layers, e3_err *err)
+{
+	for (int l = 0; l < layers; l++) {
+		const e3_kv *kv = layer[l].kv;
+		const double *g = spy.one_before ? l ? spy.moved[l - 1] : NULL : spy.moved[l];
+		double mean[8][128] = {{0}}, low[2] = {1e9, 1e9}, high[2] = {-1e9, -1e9}, likes = 0;
+		int may = 0, old = 0;
+		for (int pass = 0; pass < 3; pass++)
+			for (int s = 0; s < kv->n_keys; s++) {
+				const double *sums = (const double *)(const void *)(kv->page[s / kv->page_keys] + e3_kv_bytes(kv));
+				uint32_t id = ((const uint32_t *)(const void *)(sums + kv->page_keys))[s % kv->page_keys];
+				bool fresh = (int)id / 25 == r->t;
+				double like = 0;
+				if (id < 25)
+					continue;
+				if (pass == 0)
+					may++, old += !fresh;
+				for (int h = 0; h < kv->heads; h++) {
+					double length = 0;
+					for (int c = 0; c < kv->head_dim; c++)
+						length += pow(key_at(kv, s, h, c), 2);
+					for (int c = 0; c < kv->head_dim; c++) {
+						double v = key_at(kv, s, h, c) / sqrt(length);
+						if (pass == 0)
+							mean[h][c] += v;
+						like += v * mean[h][c] / may / kv->heads;
+					}
+				}
+				if (pass == 1) {
+					double v = fresh && g && old ? smoothed_importance(g, (int)id % 25) : 1 - like;
+					spy.novelty[l][id] = v, likes += like / may;
+					low[fresh] = fmin(low[fresh], v), high[fresh] = fmax(high[fresh], v);
+				} else if (pass == 2 && g && old) {
+					spy.novelty[l][id] = (spy.novelty[l][id] - low[fresh]) / (high[fresh] - low[fresh]) / 2;
+				}
+			}
+		spy.mean_novelty[l] = 0;
+		for (int id = 25; id < MOST; id++)
+			spy.mean_novelty[l] += spy.novelty[l][id];
+		spy.mean_novelty[l] = g && old ? spy.mean_novelty[l] / may : likes;
+	}
+	return spy.real->novelty(d, r, layer, layers, err);
+}
+
 static e3_dev *open_spy(void)
 {
 	e3_err err = {""};
@@ -83,6 +168,7 @@ static e3_dev *open_spy(void)
 	assert_non_null(dev);
 	spy.real = dev->ops, spy.ops = *dev->ops, spy.layer = spy.masses = 0;
 	spy.ops.match = spy_match, spy.ops.mean_keys = spy_mean_keys, spy.ops.mass = spy_mass;
+	spy.ops.linear = spy_linear, spy.ops.shift = spy_shift, spy.ops.novelty = spy_novelty;
 	dev->ops = &spy.ops;
 	return dev;
 }
@@ -175,6 +261,53 @@ static void xstream_keeps_the_tokens_that_fit_the_queries(void **state)
 	}
 }
 
+/* ---- OVGGT ---- */
+
+static void ovggt_keeps_what_is_novel(void **state)
+{
+	for (int compat = 0; compat <= E3_COMPAT_OVGGT; compat += E3_COMPAT_OVGGT) {
+		e3_dev *dev = open_spy();
+		e3_infer_options o = e3_infer_defaults();
+		stream t;
+		static bool alive[LAYERS][MOST];
+		size_t gone = 0;
+		memset(alive, 0, sizeof alive);
+		o.policy = e3_policy_find("ovggt"), o.budget_kind = E3_BUDGET_TOKENS, o.budget = LAYERS * 80, o.compat = compat;
+		spy.one_before = compat;
+		stream_open(dev, &t, &custom_tall, &o);
+		for (int i = 0; i < 30; i++) {
+			double sum = 0;
+			spy.layer = 0, memset(spy.novelty, 0, sizeof spy.novelty);
+			stream_step(&t, i);
+			assert_int_equal(spy.layer, i ? LAYERS : 0);
+			for (int l = 0; l < LAYERS; l++)
+				sum += exp(-spy.mean_novelty[l] / 0.5);
+			for (int l = 0; l < LAYERS; l++) {
+				const e3_evict_layer *r = &t.evict.layer[l];
+				scored_token may[MOST];
+				int n = 0;
+				for (int k = 0; k < 25; k++)
+					alive[l][25 * i + k] = true;
+				for (uint32_t id = 25; id < 25 * 30; id++)
+					if (alive[l][id])
+						may[n++] = (scored_token){id, spy.novelty[l][id]};
+				if (i) {
+					assert_true(fabs(r->alpha - exp(-spy.mean_novelty[l] / 0.5) / sum) < 1e-5);
+					assert_true(fabs(r->variance - spy.mean_novelty[l]) < 1e-5);
+					assert_int_equal(r->prot, 25);
+					lowest_go(r, may, n, (int)fmax(0, r->k_before - ceil(r->budget - 1e-6)));
+				}
+				for (size_t k = 0; k < r->n_removed; k++)
+					alive[l][r->removed[k]] = false;
+				gone += r->n_removed;
+			}
+		}
+		assert_true(gone > 3000 && !spy.masses);
+		stream_close(&t);
+		close_spy(dev);
+	}
+}
+
 /* ---- FrameVGGT's bank ---- */
 
 static void frames_keeps_in_each_layer_those_most_unlike_each_other(void **state)
@@ -241,6 +374,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(xstream_keeps_the_tokens_that_fit_the_queries),
+		cmocka_unit_test(ovggt_keeps_what_is_novel),
 		cmocka_unit_test(frames_keeps_in_each_layer_those_most_unlike_each_other),
 		cmocka_unit_test(what_does_not_fit_is_refused),
 	};

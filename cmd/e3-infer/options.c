@@ -62,7 +62,7 @@ static int parse_compat(void *to, const char *arg, e3_err *err)
 {
 	((infer_request *)to)->given.compat = true;
 	static const e3_word words[] = {{"evict3r", E3_COMPAT_ALL}, {"f16-sums", E3_COMPAT_F16_SUMS},
-		{"starve", E3_COMPAT_STARVE}, {"camera", E3_COMPAT_CAMERA}, {NULL, 0}};
+		{"starve", E3_COMPAT_STARVE}, {"camera", E3_COMPAT_CAMERA}, {"ovggt", E3_COMPAT_OVGGT}, {NULL, 0}};
 	return e3_parse_words(arg, words, &((infer_request *)to)->o.compat, err);
 }
 
@@ -120,6 +120,8 @@ static void check_budget(const infer_request *r)
 		e3_usage_error("--policy %s cannot be combined with --compat f16-sums or starve", r->o.policy->name);
 	if (r->o.free_first && r->o.compat & (E3_COMPAT_F16_SUMS | E3_COMPAT_STARVE))
 		e3_usage_error("--protect-first no cannot be combined with --compat f16-sums or starve");
+	if (r->o.compat & E3_COMPAT_OVGGT && r->o.policy->scoring.measure != E3_MEASURE_NOVELTY)
+		e3_usage_error("--compat ovggt: only with --policy ovggt");
 	if (r->vram > 0 && (r->o.policy->keeps_all || g->fraction || g->budget))
 		e3_usage_error("--vram states a budget: it takes no --P, --budget or --no-evict");
 }
@@ -287,7 +289,7 @@ void infer_parse(int argc, char **argv, infer_request *r)
 		E3_OPT_REAL("temp", &s.temperature, "T", 1e-6, 1e6, "temperature of the layers' shares (default 0.5)"),
 		E3_OPT_INT("camera-frames", &s.camera_frames, "N", 2, 1e6, "frames the camera head remembers (default 1024)"),
 		E3_OPT_CALL("compat", r, "LIST", parse_compat,
-			"reproduce defects of the released code: evict3r (all of them), or some of\nf16-sums, starve, camera"),
+			"reproduce defects of the released code: evict3r (all of them), or some of\nf16-sums, starve, camera, ovggt"),
 		E3_OPT_TITLE("Saving and resuming a session"),
 		E3_OPT_TEXT("save-cache", &r->save, "FILE",
 			"save the session when the stream ends, also after SIGTERM or SIGINT"),

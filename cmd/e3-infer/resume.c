@@ -35,8 +35,9 @@ static const char *number_text(const char *option, double v, char to[64])
 
 static const char *compat_text(int compat, char to[64])
 {
-	snprintf(to, 64, "--compat %s%s%s%s", compat ? "" : "(none)", compat & E3_COMPAT_F16_SUMS ? "f16-sums " : "",
-		compat & E3_COMPAT_STARVE ? "starve " : "", compat & E3_COMPAT_CAMERA ? "camera" : "");
+	snprintf(to, 64, "--compat %s%s%s%s%s", compat ? "" : "(none)", compat & E3_COMPAT_F16_SUMS ? "f16-sums " : "",
+		compat & E3_COMPAT_STARVE ? "starve " : "", compat & E3_COMPAT_CAMERA ? "camera" : "",
+		compat & E3_COMPAT_OVGGT ? " ovggt" : "");
 	return to;
 }
 

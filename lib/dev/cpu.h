@@ -110,6 +110,8 @@ int e3_cpu_reserve(e3_dev *, size_t, e3_err *);
 int e3_cpu_choose(e3_dev *, const e3_rule *, const e3_chosen *, int, e3_err *);
 int e3_cpu_match(e3_dev *, const e3_match *, e3_err *);
 int e3_cpu_mean_keys(e3_dev *, const e3_mean_keys *, int, e3_err *);
+int e3_cpu_shift(e3_dev *, e3_rows, e3_rows, int, float *, e3_err *);
+int e3_cpu_novelty(e3_dev *, const e3_rule *, const e3_novelty *, int, e3_err *);
 int e3_cpu_conv(e3_dev *, const e3_conv *, e3_err *);
 int e3_cpu_deconv(e3_dev *, e3_features, const e3_mat *, e3_features, e3_err *);
 int e3_cpu_upsample(e3_dev *, e3_features, e3_features, e3_err *);

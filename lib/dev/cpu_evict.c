@@ -77,8 +77,8 @@ static void add_share(const e3_rule *r, cell c, float mass, int n)
 
 static float score_of(const e3_rule *r, cell c)
 {
-	bool match = r->scoring.measure == E3_MEASURE_MATCH;
-	return e3_rank_score(r, *c.id, match ? (float)*c.sum : (float)*c.sum / ((float)*c.seen + 1e-6f));
+	bool given = e3_scoring_is_given(&r->scoring);
+	return e3_rank_score(r, *c.id, given ? (float)*c.sum : (float)*c.sum / ((float)*c.seen + 1e-6f));
 }
 
 int e3_cpu_score(e3_dev *dev, const e3_rule *r, const e3_scored *layer, int layers, e3_err *err)
@@ -97,6 +97,97 @@ int e3_cpu_score(e3_dev *dev, const e3_rule *r, const e3_scored *layer, int laye
 			s->stat->saturated += !prot && isinf(score_of(r, c));
 		}
 	}
+	return 0;
+}
+
+/* ---- novelty (9.10) ---- */
+
+static const float *key_of(const e3_kv *kv, int slot, int head)
+{
+	size_t keys = (size_t)kv->page_keys, d = (size_t)kv->head_dim;
+	return e3_cpu_page(kv, (uint32_t)((size_t)slot / keys)) + ((size_t)head * keys + (size_t)slot % keys) * d;
+}
+
+static double length_of(const float *v, int d)
+{
+	double sum = 0;
+	for (int k = 0; k < d; k++)
+		sum += (double)v[k] * v[k];
+	return fmax(sqrt(sum), 1e-12);
+}
+
+/* Patches take half of the mean of their neighbours, by the weights 1 2 1; beyond the edge there is nothing. */
+static double smoothed(const e3_rule *r, const float *importance, uint32_t index)
+{
+	if (index < r->special)
+		return importance[index];
+	int columns = (int)r->columns, rows = (int)((r->tokens - r->special) / r->columns), at = (int)(index - r->special);
+	double sum = 0;
+	for (int y = at / columns - 1; y <= at / columns + 1; y++)
+		for (int x = at % columns - 1; x <= at % columns + 1; x++)
+			if (y >= 0 && y < rows && x >= 0 && x < columns)
+				sum += (y == at / columns ? 2 : 1) * (x == at % columns ? 2 : 1) / 16.0 *
+					importance[(int)r->special + y * columns + x];
+	return 0.5 * importance[index] + 0.5 * sum;
+}
+
+/* The sum of each cell becomes 1 minus its likeness to the mean direction of those that may go. Returns how many. */
+static int unlikeness(const e3_rule *r, const e3_kv *kv, double *mean)
+{
+	int may = 0, d = kv->head_dim;
+	for (int k = 0; k < kv->n_keys; k++) {
+		cell c = cell_of(kv, (uint32_t)k);
+		*c.sum = 1;
+		may += !is_protected(r, *c.id);
+	}
+	for (int h = 0; h < kv->heads; h++) {
+		for (int c = 0; c < d; c++)
+			mean[c] = 0;
+		for (int k = 0; k < kv->n_keys; k++) {
+			const float *key = key_of(kv, k, h);
+			double length = length_of(key, d);
+			for (int c = 0; c < d && !is_protected(r, *cell_of(kv, (uint32_t)k).id); c++)
+				mean[c] += key[c] / length / may;
+		}
+		for (int k = 0; k < kv->n_keys; k++) {
+			const float *key = key_of(kv, k, h);
+			double like = 0, length = length_of(key, d);
+			for (int c = 0; c < d; c++)
+				like += mean[c] * key[c];
+			*cell_of(kv, (uint32_t)k).sum -= like / length / kv->heads;
+		}
+	}
+	return may;
+}
+
+static void judge(const e3_rule *r, const e3_novelty *l, int may)
+{
+	double low[2] = {INFINITY, INFINITY}, high[2] = {-INFINITY, -INFINITY}, sum = 0;
+	for (int pass = 0; pass < 2; pass++)
+		for (int k = 0; k < l->kv->n_keys; k++) {
+			cell c = cell_of(l->kv, (uint32_t)k);
+			bool fresh = *c.id / r->tokens == r->t;
+			if (is_protected(r, *c.id))
+				continue;
+			double v = fresh && l->importance ? smoothed(r, l->importance, *c.id % r->tokens) : *c.sum;
+			if (pass == 0)
+				low[fresh] = fmin(low[fresh], v), high[fresh] = fmax(high[fresh], v);
+			else if (l->importance && low[0] <= high[0])
+				sum += *c.sum = 0.5 * (v - low[fresh]) / (high[fresh] - low[fresh] + 1e-8);
+			else
+				sum += 1 - *c.sum;
+		}
+	*l->mean = may ? sum / may : 0;
+}
+
+int e3_cpu_novelty(e3_dev *dev, const e3_rule *r, const e3_novelty *layer, int layers, e3_err *err)
+{
+	float *room;
+	if (e3_cpu_scratch(e3_cpu_of(dev), e3_pool_threads(e3_cpu_of(dev)->pool),
+			layers ? 2 * (size_t)layer->kv->head_dim : 0, &room, err))
+		return e3_fail_in(err, "novelty");
+	for (int l = 0; l < layers; l++)
+		judge(r, &layer[l], unlikeness(r, layer[l].kv, (double *)(void *)room));
 	return 0;
 }
 

@@ -216,6 +216,20 @@ int e3_cpu_mean_rows(e3_dev *dev, e3_rows x, int dim, float *out, e3_err *err)
 	return 0;
 }
 
+int e3_cpu_shift(e3_dev *dev, e3_rows before, e3_rows after, int dim, float *out, e3_err *err)
+{
+	if (e3_check_rows("shift", before, after, err))
+		return -1;
+	for (int r = 0; r < after.n; r++) {
+		const float *a = before.p + (size_t)r * (size_t)before.ld, *b = after.p + (size_t)r * (size_t)after.ld;
+		double sum = 0;
+		for (int k = 0; k < dim; k++)
+			sum += ((double)b[k] - a[k]) * ((double)b[k] - a[k]);
+		out[r] = (float)sqrt(sum);
+	}
+	return 0;
+}
+
 int e3_cpu_modulate(e3_dev *dev, const float *p, const float *mod, int dim, float *out, e3_err *err)
 {
 	e3_cpu_norm_row(p, &(e3_norm){.dim = dim, .eps = 1e-6f}, out);

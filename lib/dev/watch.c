@@ -158,6 +158,21 @@ static int w_mean_keys(e3_dev *dev, const e3_mean_keys *layer, int layers, e3_er
 	return done(w, d->ops->mean_keys(d, layer, layers, err), "mean_keys", start, bytes, err);
 }
 
+static int w_shift(e3_dev *dev, e3_rows before, e3_rows after, int dim, float *out, e3_err *err)
+{
+	BEGIN;
+	return done(w, d->ops->shift(d, before, after, dim, out, err), "shift", start, 2 * rows_bytes(after.n, dim), err);
+}
+
+static int w_novelty(e3_dev *dev, const e3_rule *rule, const e3_novelty *layer, int layers, e3_err *err)
+{
+	BEGIN;
+	uint64_t bytes = 0;
+	for (int l = 0; l < layers; l++)
+		bytes += kv_used(layer[l].kv); /* the keys, twice */
+	return done(w, d->ops->novelty(d, rule, layer, layers, err), "novelty", start, bytes, err);
+}
+
 static int w_move(e3_dev *dev, const e3_kv *kv, const uint32_t *from, const uint32_t *to, int n, e3_err *err)
 {
 	BEGIN;
@@ -402,6 +417,8 @@ static const e3_dev_ops watch_ops = {
 	.mass = w_mass,
 	.match = w_match,
 	.mean_keys = w_mean_keys,
+	.shift = w_shift,
+	.novelty = w_novelty,
 	.move = w_move,
 	.modulate = w_modulate,
 	.conv = w_conv,

@@ -19,6 +19,8 @@
  *   mass         q, kv: A, or both f32; lse f32    mass, attn_map f32
  *   match        q, kv: A, or both f32             scores of kv
  *   mean_keys    kv: A                             out f32
+ *   shift        before, after f32                 out f32
+ *   novelty      kv: A; importance f32             scores of kv; mean in host memory
  *   conv         x, resid, plus F                  out F
  *   deconv       x F                               out F
  *   upsample     x F                               out F
@@ -224,6 +226,7 @@ typedef enum e3_measure {
 	E3_MEASURE_NOTHING, /* every token counts the same: the score is the random number itself */
 	E3_MEASURE_FRAME,   /* the frame that it came with: the oldest are evicted first */
 	E3_MEASURE_MATCH,   /* how well its key fits the queries of this frame, without a softmax (`match`) */
+	E3_MEASURE_NOVELTY, /* how unlike other keys it is; of a new token, how important (`novelty`) */
 	E3_MEASURE_SHARE    /* the attention that it receives, relative to its layer's mean, averaged over the frames that
 						   saw it; needs the masses */
 } e3_measure;
@@ -264,6 +267,20 @@ typedef struct e3_mean_keys {
 	float *out; /* [heads * head_dim] */
 } e3_mean_keys;
 
+/* The score of each key of a layer becomes its novelty (E3_MEASURE_NOVELTY, 9.10). Of an old token: how unlike the mean
+ * key its key is; of a token of frame t: its importance, patches smoothed over the grid; both scaled to 0 to 1/2 over
+ * the tokens that are not protected. With no importance, or no old token: of all, 1 minus the likeness. */
+typedef struct e3_novelty {
+	const e3_kv *kv;         /* scored */
+	const float *importance; /* [tokens of a frame], or NULL */
+	double *mean;            /* alloc_host: of the scores; without importance of the likenesses */
+} e3_novelty;
+
+/* Whether the score of a token is what an operation made of it in this frame. */
+static inline bool e3_scoring_is_given(const e3_scoring *s)
+{
+	return s->measure == E3_MEASURE_MATCH || s->measure == E3_MEASURE_NOVELTY;
+}
 static inline bool e3_scoring_needs_mass(const e3_scoring *s) { return s->measure == E3_MEASURE_SHARE; }
 
 /* How tokens are scored and which are protected: those of frame 0 unless `free_first`, and the first `special` of each
@@ -392,6 +409,9 @@ typedef struct e3_dev_ops {
 	int (*mass)(e3_dev *, const e3_mass *, e3_err *);
 	int (*match)(e3_dev *, const e3_match *, e3_err *);
 	int (*mean_keys)(e3_dev *, const e3_mean_keys *, int layers, e3_err *);
+	/* out[r] = the length of row r of `after` minus row r of `before`, [rows][dim] both. */
+	int (*shift)(e3_dev *, e3_rows before, e3_rows after, int dim, float *out, e3_err *);
+	int (*novelty)(e3_dev *, const e3_rule *, const e3_novelty *, int layers, e3_err *);
 	/* Moves the key and value (and scores) of slot from[k] to slot to[k], k = 0..n-1 (host memory). */
 	int (*move)(e3_dev *, const e3_kv *, const uint32_t *from, const uint32_t *to, int n, e3_err *);
 	/* out = p + g * (LN(p; no affine, 1e-6) * (1 + b) + a), mod = [a | b | g] (6). */
@@ -428,7 +448,7 @@ static inline int e3_dev_floats(e3_dev *dev, size_t n, float **out, e3_err *err)
 }
 
 /* What a plug-in exports under the name e3_dev_plugin_cuda. The number changes with anything in this file. */
-#define E3_DEV_ABI 14
+#define E3_DEV_ABI 15
 typedef struct e3_dev_plugin {
 	int abi;
 	e3_dev *(*open)(bool strict, e3_err *err);

@@ -34,7 +34,9 @@ enum {
 	E3_COMPAT_F16_SUMS = 1,
 	E3_COMPAT_STARVE = 2, /* a layer's share may be less than what is protected; protected tokens are evicted too */
 	E3_COMPAT_CAMERA = 4, /* one camera cache for all refinement iterations */
-	E3_COMPAT_ALL = 7
+	E3_COMPAT_ALL = 7,    /* those of Evict3R */
+	E3_COMPAT_OVGGT = 8, /* of OVGGT: the importance of a token is that in the layer before; the first layer has none */
+	E3_COMPAT_MOST = 15
 };
 
 enum { E3_OUT_POSE = 1, E3_OUT_DEPTH = 2, E3_OUT_POINTS = 4, E3_OUT_ALL = 7 };

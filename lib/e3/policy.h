@@ -32,6 +32,7 @@ typedef struct e3_policy {
 	const char *help;     /* one line: which tokens are evicted */
 	bool keeps_all;       /* nothing is evicted: no budget is needed */
 	bool protects_newest; /* of the special tokens only those of frame 0 and of the newest frame are protected */
+	bool first_only;      /* of the special tokens only those of frame 0 are protected */
 	bool newest_whole;    /* all tokens of the newest frame are protected */
 	bool no_compat;       /* has no form with the released code's defects in eviction (E3_COMPAT_F16_SUMS, _STARVE) */
 	e3_whole whole;       /* evicts whole frames; nothing is scored then */

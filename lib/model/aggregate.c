@@ -100,6 +100,9 @@ int e3_aggregate_open(e3_session *s, e3_err *err)
 		e3_cache_open(&s->pasts[0].cache, s->dev, shape, s->plan.pages, err) ||
 		(s->o.side && e3_cache_open(&s->pasts[1].cache, s->dev, shape, s->plan.pages, err)))
 		return -1;
+	if (s->o.policy->scoring.measure == E3_MEASURE_NOVELTY &&
+		(e3_arena_floats(a, n * dim, &s->before, err) || e3_arena_floats(a, n * (size_t)c->layers, &s->shift, err)))
+		return -1;
 	if (s->o.outputs & (E3_OUT_DEPTH | E3_OUT_POINTS))
 		for (int k = 0; k < E3_DPT_LEVELS; k++)
 			if (e3_arena_floats(a, patches * 2 * dim, &s->cat[k], err))
@@ -190,7 +193,9 @@ static int global_step(e3_session *s, int layer, e3_err *err)
 		.q = s->q,
 		.attended = s->attended,
 		.hidden = s->hidden,
-		.lse = wanted ? s->lse : NULL};
+		.lse = wanted ? s->lse : NULL,
+		.before = s->before,
+		.shift = e3_evictor_needs_shift(&s->past->evictor, s->past->t) ? s->shift + (size_t)layer * n : NULL};
 	e3_match match = {s->q, (int)n, s->plan.special, E3_MATCH_POOL, &kv};
 	return e3_block_step(s->dev, &run, err) || (wanted && take_mass(s, layer, &kv, err)) ||
 			(e3_evictor_needs_match(&s->past->evictor, s->past->t) && s->dev->ops->match(s->dev, &match, err))

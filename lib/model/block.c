@@ -51,8 +51,11 @@ int e3_block_step(e3_dev *dev, const e3_block_run *r, e3_err *err)
 		.out = r->hidden,
 		.ldo = wide};
 	e3_linear fc2 = {.x = r->hidden, .rows = r->rows, .ldx = wide, .mat = &b->fc2, .add = true, .out = x, .ldo = dim};
+	e3_rows now = {r->x, r->rows, dim}, then = {r->before, r->rows, dim};
 	return ops->qkv(dev, &qkv, err) || ops->attend(dev, &attend, err) || ops->linear(dev, &proj, err) ||
-			ops->linear(dev, &fc1, err) || ops->linear(dev, &fc2, err)
+			(r->shift && ops->copy(dev, e3_tensor_f32(r->before), x, (size_t)r->rows * (size_t)dim, err)) ||
+			ops->linear(dev, &fc1, err) || ops->linear(dev, &fc2, err) ||
+			(r->shift && ops->shift(dev, then, now, dim, r->shift, err))
 		? -1
 		: 0;
 }

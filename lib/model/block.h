@@ -25,6 +25,7 @@ typedef struct e3_block_run {
 	const uint32_t *slot;
 	e3_tensor q, attended, hidden; /* [rows][dim], the same, [rows][fc1.out] */
 	float *lse;                    /* NULL: not wanted */
+	float *before, *shift;         /* [rows][dim], [rows]: how far the second half moved each token; NULL: not wanted */
 } e3_block_run;
 int e3_block_step(e3_dev *dev, const e3_block_run *r, e3_err *err);
 

@@ -18,12 +18,18 @@ bool e3_evictor_needs_match(const e3_evictor *e, int64_t t)
 	return e3_evictor_decides(e, t) && e->policy->scoring.measure == E3_MEASURE_MATCH;
 }
 
+bool e3_evictor_needs_shift(const e3_evictor *e, int64_t t)
+{
+	return e3_evictor_decides(e, t) && e->policy->scoring.measure == E3_MEASURE_NOVELTY;
+}
+
 void e3_evictor_release(e3_evictor *e)
 {
 	if (e->dev) {
 		e->dev->ops->free_host(e->dev, e->room);
 		e->dev->ops->free_host(e->dev, e->stat);
 		e->dev->ops->free_host(e->dev, e->choice);
+		e->dev->ops->free_host(e->dev, e->novel);
 	}
 	free(e->view), free(e->chosen);
 	e3_whole_release(e);
@@ -39,7 +45,8 @@ static int open_layers(e3_evictor *e, const e3_cache *cache, e3_err *err)
 	if (!e->view || !e->chosen)
 		return -1;
 	return e->dev->ops->alloc_host(e->dev, n * sizeof *e->stat, (void **)&e->stat, err) ||
-			e->dev->ops->alloc_host(e->dev, n * sizeof *e->choice, (void **)&e->choice, err)
+			e->dev->ops->alloc_host(e->dev, n * sizeof *e->choice, (void **)&e->choice, err) ||
+			e->dev->ops->alloc_host(e->dev, n * sizeof *e->novel, (void **)&e->novel, err)
 		? -1
 		: 0;
 }
@@ -77,6 +84,19 @@ static e3_rule rule_of(const e3_evictor *e, const e3_plan *plan, int64_t t)
 		.seed = e->seed};
 }
 
+/* As released, a layer takes what the layer before it found important. */
+static int take_novelty(e3_evictor *e, const e3_rule *rule, e3_err *err)
+{
+	e3_novelty layer[E3_MAX_LAYERS];
+	bool before = e->compat & E3_COMPAT_OVGGT;
+	for (int l = 0; l < e->layers; l++) {
+		layer[l] = (e3_novelty){.kv = &e->view[l], .mean = &e->novel[l]};
+		if (l || !before)
+			layer[l].importance = e->shift + (size_t)(before ? l - 1 : l) * rule->tokens;
+	}
+	return e->dev->ops->novelty(e->dev, rule, layer, e->layers, err);
+}
+
 int e3_evictor_begin(e3_evictor *e, const e3_plan *plan, const e3_cache *cache, int64_t t, float *const *mass,
 	e3_err *err)
 {
@@ -93,6 +113,8 @@ int e3_evictor_begin(e3_evictor *e, const e3_plan *plan, const e3_cache *cache, 
 		e->view[l] = e3_cache_view(cache, l);
 		scored[l] = (e3_scored){&e->view[l], by_mass ? mass[l] : NULL, &e->stat[l]};
 	}
+	if (e3_evictor_needs_shift(e, t) && take_novelty(e, &rule, err))
+		return -1;
 	return e->dev->ops->score(e->dev, &rule, scored, e->layers, err);
 }
 
@@ -111,7 +133,8 @@ static void share_out(const e3_evictor *e, const e3_plan *plan, const e3_cache *
 	double variance[E3_MAX_LAYERS], alpha[E3_MAX_LAYERS], budget[E3_MAX_LAYERS], floors[E3_MAX_LAYERS],
 		ceilings[E3_MAX_LAYERS];
 	for (int l = 0; l < e->layers; l++) {
-		variance[l] = e->stat[l].variance;
+		/* OVGGT's shares are those of novelty: softmax((1 - s) / temperature). */
+		variance[l] = e->policy->scoring.measure == E3_MEASURE_NOVELTY ? e->novel[l] : e->stat[l].variance;
 		floors[l] = e->compat & E3_COMPAT_STARVE ? 0 : e->stat[l].prot;
 		ceilings[l] = e->fill ? cache->layer[l].n : INFINITY;
 	}

@@ -27,6 +27,8 @@ typedef struct e3_evictor {
 	e3_kv *view;
 	e3_layer_stat *stat;     /* alloc_host */
 	e3_evict_choice *choice; /* alloc_host */
+	double *novel;           /* alloc_host: mean novelty */
+	const float *shift;      /* device [layers][tokens] of the current frame, or NULL */
 	e3_chosen *chosen;
 	uint32_t
 		*room; /* alloc_host: slots, then ids, of the evicted tokens: room_keys each, for all that the cache holds */
@@ -60,8 +62,9 @@ enum { E3_MATCH_POOL = 16 };
 /* Whether frame t (counted from 0) ends in a decision, and whether that decision needs the masses. */
 bool e3_evictor_decides(const e3_evictor *e, int64_t t);
 bool e3_evictor_needs_mass(const e3_evictor *e, int64_t t);
-/* Whether it needs the device's `match` in every layer. */
+/* Whether it needs the device's `match` in every layer, or how far each layer's second half moved each token. */
 bool e3_evictor_needs_match(const e3_evictor *e, int64_t t);
+bool e3_evictor_needs_shift(const e3_evictor *e, int64_t t);
 
 /* After the aggregator of frame t: mass[l] on the device, in slot order (ignored if the policy does not need it). */
 int e3_evictor_begin(e3_evictor *e, const e3_plan *plan, const e3_cache *cache, int64_t t, float *const *mass,

@@ -135,8 +135,8 @@ int e3_plan_make(const e3_config *c, const e3_infer_options *o, int h, int w, e3
 	double per_layer = p->budget / p->layers - (o->free_first ? 0 : p->tokens_per_frame);
 	p->protected_frames =
 		(int64_t)fmax(1, floor((o->budget_kind == E3_BUDGET_FRACTION ? 1.0 : 0.5) * per_layer / p->special));
-	if (o->policy->protects_newest)
-		p->protected_frames = 1;
+	if (o->policy->protects_newest || o->policy->first_only)
+		p->protected_frames = !o->policy->first_only;
 	/* The last frame of a known length does not evict. If the stream is longer than announced, one more frame has room.
 	 */
 	p->pages = pages_for(p, fmin(p->budget, whole), o->budget_kind == E3_BUDGET_FRACTION ? 2 : 1);

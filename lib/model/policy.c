@@ -25,6 +25,12 @@ const e3_policy e3_policies[] = {
 		.newest_whole = true,
 		.no_compat = true,
 		.scoring = {.measure = E3_MEASURE_MATCH}},
+	/* VAISR/OVGGT, strategy repr_shift_spatial. */
+	{.name = "ovggt",
+		.help = "tokens that are like the mean key, or that their layer hardly changed",
+		.first_only = true,
+		.no_compat = true,
+		.scoring = {.measure = E3_MEASURE_NOVELTY}},
 	/* UniverseXing/eStreamVGGT (anchor_recent_dino_diverse_k4, _k6, _k8). */
 	{.name = "k4",
 		.help = "all frames but the first, the newest and two unlike it",

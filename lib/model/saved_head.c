@@ -74,7 +74,7 @@ static void table_of(flat *f, e3_saved *x, field out[FIELDS])
 		{WORD, "budget_kind", &f->kind, 0, E3_BUDGET_BYTES, kinds, 0, false, 0},
 		{REAL, "budget", &x->o.budget, 0, 1e300, NULL, 0, false, 0},
 		{REAL, "temperature", &x->o.temperature, 1e-6, 1e6, NULL, 0, false, 0},
-		WHOLE_OF("compat", &f->compat, 0, E3_COMPAT_ALL),
+		WHOLE_OF("compat", &f->compat, 0, E3_COMPAT_MOST),
 		WHOLE_OF("frames", &f->frames, -1, index),
 		WHOLE_OF("camera_frames", &f->camera_frames, 2, 1 << 20),
 		WHOLE_OF("poses", &f->poses, 0, 1),

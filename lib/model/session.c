@@ -69,6 +69,7 @@ static int open_evictor(e3_session *s, e3_past *past, e3_err *err)
 		.whole = s->o.policy->whole.rule ? &s->o.policy->whole : NULL,
 		.seen = s->descriptor,
 		.slot = s->slot,
+		.shift = s->shift,
 		.frames = fraction ? e3_plan_frames(&s->o) : -1};
 	if (past->evictor.whole)
 		return e3_whole_open(&past->evictor, &s->plan, &past->cache, s->net->c.embed, err);

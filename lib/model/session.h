@@ -71,6 +71,7 @@ struct e3_session {
 	int vit_tokens;
 	float *patches, *vit_template, *xv, *x, *rope, *lse;
 	float *mean, *descriptor; /* of the patch tokens: device, alloc_host; NULL unless o.describe */
+	float *before, *shift;    /* device [tokens][embed], [layers][tokens]; NULL unless the policy needs them */
 	e3_tensor q, attended, hidden;
 	e3_self vit_self, self;
 	float *cat[E3_DPT_LEVELS]; /* [patches][2 embed] of the kept layers */

@@ -44,7 +44,8 @@ void e3_pack_text(e3_pack *p, const char *key, const char *text); /* NULL: "" */
 void e3_pack_reals(e3_pack *p, const char *key, const double *v, int n);
 void e3_pack_ints(e3_pack *p, const char *key, const int *v, int n);
 void e3_pack_counts(e3_pack *p, const char *key, const int64_t *v, int n);
-/* Whose cache a record is about; nothing for segment 0 from frame 0 on, so that streams without segments do not change. */
+/* Whose cache a record is about; nothing for segment 0 from frame 0 on, so that streams without segments do not change.
+ */
 void e3_pack_cache(e3_pack *p, int64_t segment, int64_t first);
 /* Data of 16 KiB and more is borrowed until the message was sent. */
 void e3_pack_array(e3_pack *p, const char *key, e3_array_type t, const void *data, int rank, const size_t *shape);

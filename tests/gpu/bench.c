@@ -111,6 +111,16 @@ static int p_mean_keys(e3_dev *d, const e3_mean_keys *layer, int layers, e3_err 
 	return probe_of(d)->inner->ops->mean_keys(probe_of(d)->inner, layer, layers, e);
 }
 
+static int p_shift(e3_dev *d, e3_rows a, e3_rows b, int dim, float *out, e3_err *e)
+{
+	return probe_of(d)->inner->ops->shift(probe_of(d)->inner, a, b, dim, out, e);
+}
+
+static int p_novelty(e3_dev *d, const e3_rule *rule, const e3_novelty *layer, int layers, e3_err *e)
+{
+	return probe_of(d)->inner->ops->novelty(probe_of(d)->inner, rule, layer, layers, e);
+}
+
 static int p_conv(e3_dev *dev, const e3_conv *op, e3_err *err)
 {
 	char label[64];
@@ -303,6 +313,8 @@ static const e3_dev_ops timing = {
 	.mass = p_mass,
 	.match = p_match,
 	.mean_keys = p_mean_keys,
+	.shift = p_shift,
+	.novelty = p_novelty,
 	.move = p_move,
 	.modulate = p_modulate,
 	.conv = p_conv,
