@@ -213,6 +213,16 @@ assert np.abs(p[0]).max() < 1e-6' "$length"
 	grep -q '"f32"' last
 }
 
+@test "in a pipeline: segments of e3-infer, and a known distance" {
+	e3-scene --frames 12 --size 56x42 | e3-infer -q --model seed:tiny:7 --budget 3f --segment 5f >in.e3
+	[ "$(e3-dump in.e3 | grep -c '^edge')" -ge 2 ]
+	e3-align <in.e3 | "$made" same in.e3 /dev/stdin
+	e3-cat in.e3 | e3-align --distance 0,9,4 | e3-export -q --tum out.tum
+	/usr/bin/python3 -c 'import numpy as np
+p = np.loadtxt("out.tum")[:, 1:4]
+assert abs(np.linalg.norm(p[0] - p[9]) - 4) < 0.004, np.linalg.norm(p[0] - p[9])'
+}
+
 # Starts e3-align with these options on a fifo, sends it all of in.e3 but the end, waits until it is read, sends SIGNAL.
 interrupt() { # interrupt SIGNAL OPTION...
 	local signal=$1
