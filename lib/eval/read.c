@@ -20,6 +20,7 @@ typedef struct run {
 	e3_truth pending_truth[WAITING];
 	int n_pending_pred, n_pending_truth;
 	int64_t n_truths; /* truth messages of the stream so far */
+	int64_t held;     /* predictions that wait for corrections */
 	e3_resampler resampler;
 	e3_source resampler_source; /* the frame `resampler` was made for */
 	float *depth, *pixels;
@@ -220,6 +221,8 @@ static int next(void *from, e3_msg *msg, e3_err *err)
 	run *r = from;
 	int more = e3_in_next(r->in, msg, err);
 	r->s->interrupted = more < 0 && eval_stopped(r->o);
+	if (more > 0 && msg->kind == E3_PRED && r->s->head.corrects && r->o->progress)
+		r->o->progress(r->s->name, ++r->held);
 	return r->s->interrupted ? 0 : more;
 }
 
