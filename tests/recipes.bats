@@ -87,6 +87,16 @@ preds() { e3-dump "$1" | grep -c '^pred'; }
 	/usr/bin/python3 -B "$ROOT/tests/stream_equal.py" run.e3 whole.e3 pred evict
 }
 
+@test "a long clip, and metres: metres" {
+	cook metres
+	glb all.glb
+	[ "$(grep -vc '^#' path.tum)" -eq 6 ]
+	e3-export -q --tum metres.tum metres.e3
+	/usr/bin/python3 -c 'import numpy as np
+p = np.loadtxt("metres.tum")[:, 1:4]
+assert abs(np.linalg.norm(p[0] - p[5]) - 2.5) < 0.003, p'
+}
+
 @test "two hosts: ssh; keys-gpu, keys-camera, listen, connect" {
 	cook ssh
 	glb out.glb
