@@ -186,7 +186,7 @@ static void every_damaged_byte_is_noticed(void **state)
 	e3_evict evict = {0};
 	e3_err err = {""};
 	o.policy = e3_policy_find("window"), o.budget_kind = E3_BUDGET_FRAMES, o.budget = 2, o.outputs = E3_OUT_POSE,
-	o.camera_frames = 4, o.side = true, o.segment = 8;
+	o.camera_frames = 4, o.side = 4, o.segment = 8;
 	small.size[0] = small.size[1] = 4;
 	stream_open(dev, &t, &small, &o);
 	stream_step(&t, 0);

@@ -10,7 +10,7 @@ static void a_resumed_session_has_its_side_again(void **state)
 		e3_evict evict[2] = {{0}, {0}};
 		e3_result side[2];
 		stream through, stopped;
-		o.frames = -1, o.segment = 4, o.side = true;
+		o.frames = -1, o.segment = 4, o.side = 4;
 		if (hows[h].kind == E3_BUDGET_BYTES)
 			o.budget *= 2;
 		stream_open(dev, &through, &custom_tall, &o), stream_open(dev, &stopped, &custom_tall, &o);
@@ -47,7 +47,7 @@ static void what_is_not_wanted_is_skipped(void **state)
 	e3_err err = {""};
 	stream t;
 	char text[8] = "";
-	o.side = true, o.segment = 8;
+	o.side = 4, o.segment = 8;
 	stream_open(dev, &t, &custom_tall, &o);
 	stream_step(&t, 0), stream_step(&t, 1);
 	step_beside(&t, &side, &evict);
@@ -57,7 +57,7 @@ static void what_is_not_wanted_is_skipped(void **state)
 		assert_non_null(file);
 		e3_infer_options with = e3_saved_head(file)->o;
 		assert_true(with.side && with.segment == 8 && e3_saved_head(file)->extra == 6);
-		with.side = k % 2, with.outputs = outputs[k / 2];
+		with.side = 4 * (k % 2), with.outputs = outputs[k / 2];
 		e3_session *s = e3_session_resume(t.net, dev, &with, file, &err);
 		if (!s)
 			fail_msg("%s", err.text);
@@ -137,8 +137,8 @@ static void a_file_of_an_older_version_still_loads(void **state)
 static void a_side_that_contradicts_its_session_is_refused(void **state)
 {
 	static const char *const rows[][3] = {
-		{"\"side\":1", "\"side\":0", "header: 1 frames beside the stream, of a session that has no side"},
-		{"\"side\":1", "\"side\":2", "header: side: expected a whole number from 0 to 1"},
+		{"\"side\":12", "\"side\":0 ", "header: 1 frames beside the stream, of a session that has no side"},
+		{"\"side\":12", "\"side\":-1", "header: side: expected a whole number from 0 to 1048576"},
 		{"\"side_t\":1", "\"side_t\":0", "header: layer 0: 12 slots after no frame"},
 		{"\"side_t\":1", "\"side_t\":9", "truncated: "},
 		{"\"side_slots\":[12,", "\"side_slots\":[13,", "truncated: "},
@@ -159,7 +159,7 @@ static void a_side_that_contradicts_its_session_is_refused(void **state)
 	stream t;
 	size_t n;
 	o.policy = e3_policy_find("window"), o.budget_kind = E3_BUDGET_FRAMES, o.budget = 2, o.outputs = E3_OUT_POSE,
-	o.camera_frames = 4, o.side = true, o.segment = 8;
+	o.camera_frames = 4, o.side = 12, o.segment = 8;
 	late.earlier = 4, late.last_i = 9;
 	stream_open(dev, &t, &custom_bare, &o);
 	stream_step(&t, 0), stream_step(&t, 1);

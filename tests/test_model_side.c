@@ -45,7 +45,7 @@ static void the_side_is_a_session_of_its_own(void **state)
 	e3_evict evict = {0};
 	e3_result side;
 	stream both, whole, late;
-	with_side.side = true, with_side.segment = 10;
+	with_side.side = 4, with_side.segment = 10;
 	stream_open(dev, &both, &custom_wide, &with_side);
 	stream_open(dev, &whole, &custom_wide, &o);
 	stream_open(dev, &late, &custom_wide, &o);
@@ -79,7 +79,7 @@ static void other_pictures_can_be_seen_beside_the_stream(void **state)
 	e3_err err;
 	e3_result side;
 	stream both, plain, other;
-	with_side.side = true;
+	with_side.side = 5;
 	stream_open(dev, &both, &custom_wide, &with_side);
 	stream_open(dev, &plain, &custom_wide, &o);
 	for (int round = 0; round < 2; round++) {

@@ -176,17 +176,15 @@ static int64_t whole(const infer_resume *s, int64_t part)
 	return part < 0 ? -1 : e3_saved_seen(s->from) + part - s->covered;
 }
 
-/* The chain of segments goes on with this length of the stream. A second cache that the file has room for stays: a
- * budget in bytes is one of both. */
+/* The chain of segments goes on with this length of the stream. A side that the file has room for stays: a budget in
+ * bytes is one of both. */
 static int prepare_segments(infer_request *r, e3_infer_options *o, e3_err *err)
 {
-	bool side = o->side;
+	int64_t side = o->side;
 	r->track.frames = o->frames;
 	if (e3_track_prepare(&r->track, o, err))
 		return -1;
-	o->side = (o->side || side) && !r->freeze;
-	if (side && r->freeze && o->budget_kind == E3_BUDGET_BYTES)
-		o->budget /= 2;
+	o->side = r->freeze ? 0 : o->side > side ? o->side : side;
 	return 0;
 }
 

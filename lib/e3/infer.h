@@ -44,8 +44,8 @@ enum { E3_OUT_POSE = 1, E3_OUT_DEPTH = 2, E3_OUT_POINTS = 4, E3_OUT_ALL = 7 };
 typedef struct e3_infer_options {
 	const e3_policy *policy;
 	e3_budget_kind budget_kind;
-	/* Fraction of the stream's tokens; frames per layer; tokens over all layers; bytes of cache, of both pasts if there
-	 * is a side: the others are of one past. */
+	/* Fraction of the stream's tokens; frames per layer; tokens over all layers; bytes of cache, with the side's: the
+	 * others are of one past. */
 	double budget;
 	double temperature; /* of the layer shares, where the policy needs the masses */
 	int64_t frames;     /* length of the stream, -1 unknown; a fraction needs it */
@@ -57,7 +57,7 @@ typedef struct e3_infer_options {
 	/* Frames of the stream that a past covers at most, when a new one begins after so many (e3/track.h); 0: all. A
 	 * fraction is of these frames then. */
 	int64_t segment;
-	bool side;       /* with a second past beside the first: e3_session_side */
+	int64_t side;    /* with a second past beside the first, of so many frames at most until it takes over */
 	bool free_first; /* the tokens of frame 0 are not protected */
 	uint32_t seed;   /* of a policy's random numbers */
 	bool describe;   /* compute a descriptor of every frame (e3_session_descriptor) */
@@ -82,10 +82,11 @@ typedef struct e3_plan {
 	int64_t protected_frames; /* newest frames whose special tokens are protected (frame 0 always is) */
 	int frames;               /* of a policy that evicts whole frames: how many stay in each layer; else 0 */
 	int page_keys;
-	int64_t pages;        /* of a past's cache, allocated at once; 0 with no eviction */
+	int64_t pages;        /* of the cache, allocated at once; 0 with no eviction */
+	int64_t side_pages;   /* that the side takes of them */
 	uint64_t token_bytes; /* keys and values of one token in one layer */
 	uint64_t page_bytes;  /* with what eviction knows of each token */
-	uint64_t cache_bytes; /* pages of all pasts, in bytes */
+	uint64_t cache_bytes; /* pages, in bytes */
 } e3_plan;
 
 /* -1 when the options do not work for this network and frame size; the error names the smallest budget that does. An

@@ -98,7 +98,7 @@ int e3_aggregate_open(e3_session *s, e3_err *err)
 		e3_arena_floats(a, n * (size_t)c->heads, &s->lse, err) || e3_arena_floats(a, 2 * dim, &s->last, err) ||
 		rope_table(s, err) || e3_self_open(a, &s->self, (const int[]){(int)n, c->heads, c->head_dim}, err) ||
 		e3_cache_open(&s->pasts[0].cache, s->dev, shape, s->plan.pages, err) ||
-		(s->o.side && e3_cache_open(&s->pasts[1].cache, s->dev, shape, s->plan.pages, err)))
+		(s->o.side && e3_cache_share(&s->pasts[1].cache, &s->pasts[0].cache, err)))
 		return -1;
 	if (s->o.policy->scoring.measure == E3_MEASURE_NOVELTY &&
 		(e3_arena_floats(a, n * dim, &s->before, err) || e3_arena_floats(a, n * (size_t)c->layers, &s->shift, err)))

@@ -34,12 +34,26 @@ int e3_cache_open(e3_cache *c, e3_dev *dev, const int shape[4], int64_t pages, e
 		.head_dim = c->head_dim,
 		.scored = true};
 	c->page_bytes = e3_page_bytes(&page);
+	c->pool = c;
 	c->layer = e3_alloc((size_t)c->layers, sizeof *c->layer, "cache", err);
 	if (!c->layer || (pages && add_slab(c, pages, err))) {
 		e3_cache_release(c);
 		return -1;
 	}
 	return 0;
+}
+
+int e3_cache_share(e3_cache *c, e3_cache *with, e3_err *err)
+{
+	*c = (e3_cache){.dev = with->dev,
+		.layers = with->layers,
+		.heads = with->heads,
+		.head_dim = with->head_dim,
+		.page_keys = with->page_keys,
+		.page_bytes = with->page_bytes,
+		.pool = with};
+	c->layer = e3_alloc((size_t)c->layers, sizeof *c->layer, "cache", err);
+	return c->layer ? 0 : -1;
 }
 
 void e3_cache_release(e3_cache *c)
@@ -54,16 +68,17 @@ void e3_cache_release(e3_cache *c)
 
 static int take_page(e3_cache *c, e3_layer_cache *l, e3_err *err)
 {
-	if (!c->n_spare && !c->grows)
-		return e3_fail(err, "cache: %lld pages: all in use", (long long)c->n_pages);
-	if (!c->n_spare && add_slab(c, SLAB_PAGES, err))
+	e3_cache *pool = c->pool;
+	if (!pool->n_spare && !pool->grows)
+		return e3_fail(err, "cache: %lld pages: all in use", (long long)pool->n_pages);
+	if (!pool->n_spare && add_slab(pool, SLAB_PAGES, err))
 		return -1;
 	if (l->n_pages == l->cap_pages) {
 		if (e3_grow((void **)&l->page, (size_t)l->cap_pages + 16, sizeof *l->page, "cache", err))
 			return -1;
 		l->cap_pages += 16;
 	}
-	l->page[l->n_pages++] = c->spare[--c->n_spare];
+	l->page[l->n_pages++] = pool->spare[--pool->n_spare];
 	return 0;
 }
 
@@ -104,7 +119,7 @@ static void trim(e3_cache *c, e3_layer_cache *l)
 	while (l->n && l->id[l->n - 1] == E3_HOLE)
 		l->n--, l->holes--;
 	while (l->n_pages && (uint64_t)(l->n_pages - 1) * (uint64_t)c->page_keys >= l->n)
-		c->spare[c->n_spare++] = l->page[--l->n_pages];
+		c->pool->spare[c->pool->n_spare++] = l->page[--l->n_pages];
 }
 
 /* Moves the last tokens into the lowest gaps until no more than `reserve` gaps are left. */

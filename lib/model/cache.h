@@ -21,22 +21,26 @@ typedef struct e3_layer_cache {
 	int n_pages, cap_pages;
 } e3_layer_cache;
 
-typedef struct e3_cache {
+typedef struct e3_cache e3_cache;
+struct e3_cache {
 	e3_dev *dev;
 	int layers, heads, head_dim, page_keys;
 	size_t page_bytes;
 	bool grows; /* no budget: slabs are added as the stream goes on */
 	e3_layer_cache *layer;
+	e3_cache *pool; /* the cache whose pages it takes, and to which it gives them back: itself, or another one */
 	uint8_t **slab; /* what was allocated; pages point into it */
 	int n_slabs;
 	uint8_t **spare; /* free pages */
 	int64_t n_spare, n_pages;
 	uint32_t *scratch; /* for moves: 2 × scratch_n */
 	size_t scratch_n;
-} e3_cache;
+};
 
 /* pages = 0: no budget, grows. shape = {layers, heads, head_dim, page_keys}. */
 int e3_cache_open(e3_cache *c, e3_dev *dev, const int shape[4], int64_t pages, e3_err *err);
+/* Empty, of the same shape, with the pages of another one, which must be released after it and may not move. */
+int e3_cache_share(e3_cache *c, e3_cache *with, e3_err *err);
 void e3_cache_release(e3_cache *c);
 /* Slots for the n tokens of a frame (ids first_id ... first_id + n - 1): slot[k], ascending holes first. The caller
  * tells the device (its operation `enter`), for all layers at once. */

@@ -79,7 +79,7 @@ int e3_camera_open(e3_session *s, e3_err *err)
 	size_t dim = (size_t)c->camera_dim, n = (size_t)k->caches * (size_t)k->pages_each,
 		   hidden = (size_t)(c->camera_hidden > c->camera_mlp ? c->camera_hidden : c->camera_mlp);
 	e3_arena *a = &s->arena;
-	for (int p = 0; p <= s->o.side; p++)
+	for (int p = 0; p <= (s->o.side > 0); p++)
 		if (open_pages(s, &s->pasts[p].camera, n, 2 * dim * (size_t)k->page_keys, err))
 			return -1;
 	return e3_arena_floats(a, dim, &k->normed, err) || e3_arena_floats(a, dim, &k->x, err) ||

@@ -53,7 +53,7 @@ static int open_layers(e3_evictor *e, const e3_cache *cache, e3_err *err)
 
 int e3_evictor_open(e3_evictor *e, const e3_cache *cache, e3_err *err)
 {
-	size_t keys = (size_t)cache->n_pages * (size_t)cache->page_keys;
+	size_t keys = (size_t)cache->pool->n_pages * (size_t)cache->page_keys;
 	if (!e->layers && open_layers(e, cache, err))
 		return -1;
 	if (keys <= e->room_keys)

@@ -27,6 +27,12 @@ static int64_t pages_for(const e3_plan *p, double kept, int frames)
 	return (int64_t)ceil(tokens / p->page_keys) + p->layers;
 }
 
+/* A side evicts by the same budget, but has hardly as many frames. */
+static int64_t side_pages(const e3_plan *p, const e3_infer_options *o)
+{
+	return o->side ? pages_for(p, (double)(o->side - 1) * p->layers * p->tokens_per_frame, 1) : 0;
+}
+
 static double tokens_in_bytes(const e3_plan *p, double bytes)
 {
 	double page_bytes = (double)p->page_bytes;
@@ -71,7 +77,7 @@ static int refuse(const e3_infer_options *o, const e3_plan *p, e3_err *err)
 			"planning: 'fraction' %g of %lld frames is too small: frame 0 and %s must fit; "
 			"the smallest that works is 'fraction' %.4f",
 			o->budget, (long long)stream, what, ceil(frames / (double)stream * 1e4) / 1e4);
-	double mib = (double)pages_for(p, p->smallest, 1) * (double)p->page_bytes * (o->side ? 2 : 1) / 1048576;
+	double mib = (double)(pages_for(p, p->smallest, 1) + side_pages(p, o)) * (double)p->page_bytes / 1048576;
 	return e3_fail(err,
 		"planning: 'budget' is too small: frame 0 and %s must fit; "
 		"the smallest that works is 'budget' %.4ff, %.0f or %.1fM",
@@ -121,7 +127,7 @@ int e3_plan_make(const e3_config *c, const e3_infer_options *o, int h, int w, e3
 		p->budget = o->budget;
 		break;
 	case E3_BUDGET_BYTES:
-		p->budget = tokens_in_bytes(p, o->side ? o->budget / 2 : o->budget);
+		p->budget = tokens_in_bytes(p, o->budget - (double)side_pages(p, o) * (double)p->page_bytes);
 		break;
 	}
 	if (o->policy->whole.rule && plan_whole(o, p, err))
@@ -140,6 +146,8 @@ int e3_plan_make(const e3_config *c, const e3_infer_options *o, int h, int w, e3
 	/* The last frame of a known length does not evict. If the stream is longer than announced, one more frame has room.
 	 */
 	p->pages = pages_for(p, fmin(p->budget, whole), o->budget_kind == E3_BUDGET_FRACTION ? 2 : 1);
-	p->cache_bytes = (uint64_t)p->pages * p->page_bytes * (o->side ? 2 : 1);
+	p->side_pages = side_pages(p, o);
+	p->pages += p->side_pages;
+	p->cache_bytes = (uint64_t)p->pages * p->page_bytes;
 	return 0;
 }

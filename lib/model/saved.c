@@ -110,7 +110,7 @@ static void describe(e3_session *s, const e3_stream_position *position, e3_saved
 		x->camera_caches = s->camera.caches, x->camera_frames = s->camera.frames;
 		x->camera_heads = kv.heads, x->camera_head_dim = kv.head_dim;
 	}
-	for (int k = 0; k <= s->o.side; k++) {
+	for (int k = 0; k <= (s->o.side > 0); k++) {
 		const e3_past *p = past_of(s, k);
 		x->past[k].t = p->t, x->past[k].camera_keys = e3_saved_camera_keys(x, p->t);
 		for (int l = 0; l < c->layers; l++)

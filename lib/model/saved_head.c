@@ -96,7 +96,7 @@ static void table_of(flat *f, e3_saved *x, field out[FIELDS])
 		LATER_OF("segment", &f->segment, 0, 1e6, 0),
 		LATER_OF("overlap", &f->overlap, 0, 1e6, 0),
 		LATER_OF("earlier", &f->earlier, 0, index, 0),
-		LATER_OF("side", &f->side, 0, 1, 0),
+		LATER_OF("side", &f->side, 0, 1 << 20, 0),
 		LATER_OF("side_t", &f->side_t, 0, E3_HOLE, 0),
 		LATER_LIST_OF("side_slots", x->past[1].slots, slot),
 		LATER_LIST_OF("side_holes", x->past[1].holes, slot),

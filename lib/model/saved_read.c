@@ -335,7 +335,7 @@ static int64_t pages_of_past(const e3_saved *x, const e3_saved_past *past, const
 	return pages;
 }
 
-/* The pages for what was saved and for the next frame; of the past that needs more. */
+/* The pages for what was saved and for the next frame. */
 static int pages_of(const e3_saved *x, const e3_config *c, const e3_infer_options *o, int64_t *pages, e3_err *err)
 {
 	e3_plan p;
@@ -344,7 +344,7 @@ static int pages_of(const e3_saved *x, const e3_config *c, const e3_infer_option
 	if (p.tokens_per_frame != x->tokens_per_frame)
 		return e3_fail(err, "%d tokens a frame, expected %d", x->tokens_per_frame, p.tokens_per_frame);
 	int64_t main = pages_of_past(x, &x->past[0], &p), side = o->side ? pages_of_past(x, &x->past[1], &p) : 0;
-	*pages = main > side ? main : side;
+	*pages = main + (side > p.side_pages ? side : p.side_pages);
 	return 0;
 }
 

@@ -119,7 +119,7 @@ void e3_session_close(e3_session *s)
 {
 	if (!s)
 		return;
-	for (int k = 0; k < 2; k++) {
+	for (int k = 1; k >= 0; k--) { /* the side has the pages of the other */
 		e3_cache_release(&s->pasts[k].cache);
 		e3_evictor_release(&s->pasts[k].evictor);
 		free(s->pasts[k].camera);

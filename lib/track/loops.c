@@ -9,8 +9,7 @@
 /* Chosen by measurement on rendered walks (pipelines/study). */
 enum {
 	STRIDE_MOST = 2, /* frames of a segment from one frame of its place to the next */
-	SEPARATE = 48,   /* frames between two places, at least */
-	STEPS = 2 * E3_PLACE_FRAMES
+	SEPARATE = 48    /* frames between two places, at least */
 };
 static const double LIKENESS = 0.2;                        /* of descriptors less their mean, at least */
 static const double APART_TURN = 0.035, APART_MOVE = 0.04; /* of the two directions of the alignment */
@@ -44,7 +43,7 @@ void e3_loops_release(e3_loops *l)
 	for (int k = 0; k < 4; k++)
 		e3_place_release(each[k]);
 	e3_places_release(&l->bank);
-	for (int k = 0; k < STEPS; k++)
+	for (int k = 0; k < E3_LOOP_FRAMES; k++)
 		e3_view_release(&l->seen[k]);
 	e3_pyramid_release(&l->picture[0]), e3_pyramid_release(&l->picture[1]);
 	e3_evict_release(&l->evict);
@@ -251,8 +250,8 @@ int e3_loops_run(e3_loops *l, int64_t time, e3_edge *edge, e3_err *err)
 {
 	if (l->at < 0)
 		return 0;
-	for (int64_t n = (STEPS - l->at + time - 1) / time; n > 0; n--)
+	for (int64_t n = (E3_LOOP_FRAMES - l->at + time - 1) / time; n > 0; n--)
 		if (run_one(l, err))
 			return -1;
-	return l->at < STEPS ? 0 : judge(l, edge, err);
+	return l->at < E3_LOOP_FRAMES ? 0 : judge(l, edge, err);
 }

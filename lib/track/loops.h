@@ -11,6 +11,8 @@
 #include "places.h"
 #include "direct.h"
 
+enum { E3_LOOP_FRAMES = 2 * E3_PLACE_FRAMES }; /* of a trial */
+
 typedef struct e3_loops {
 	e3_session *s;
 	e3_places bank;
@@ -26,7 +28,7 @@ typedef struct e3_loops {
 	bool begun;            /* there is a last one */
 	int at;                /* frames of the trial that were run; -1: there is none */
 	e3_place older, newer; /* what is tried */
-	e3_view seen[2 * E3_PLACE_FRAMES];
+	e3_view seen[E3_LOOP_FRAMES];
 	e3_pyramid picture[2]; /* of the first frames of both */
 	e3_evict evict;        /* of side steps: nobody asked for it */
 	int64_t tried, found;

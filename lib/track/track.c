@@ -19,9 +19,10 @@ int e3_track_prepare(const e3_track_options *t, e3_infer_options *o, e3_err *err
 			(long long)t->segment, E3_PLACE_FRAMES);
 	bool chain = t->frames < 0 || t->frames > t->segment;
 	o->segment = t->segment;
-	o->side = chain && !o->frozen;
+	int64_t trial = t->loops ? E3_LOOP_FRAMES : 0;
+	o->side = !chain || o->frozen ? 0 : t->overlap > trial ? t->overlap : trial;
 	o->outputs |= E3_OUT_POSE | E3_OUT_DEPTH;
-	o->describe = t->loops && o->side;
+	o->describe = t->loops && o->side > 0;
 	return 0;
 }
 
