@@ -27,7 +27,7 @@ import msgpack
 import numpy as np
 
 W, H = 4, 3
-METRIC = (2.5, np.array([[0.0, -1, 0], [1, 0, 0], [0, 0, 1]]), np.array([10.0, -20, 3]))
+METRIC = (2.5, np.array([[0.0, 0, 1], [-1, 0, 0], [0, -1, 0]]), np.array([10.0, -20, 3]))
 RESERVED = {1, 6}
 
 

@@ -140,11 +140,18 @@ assert np.abs(p[0]).max() < 1e-6' "$length"
 }
 
 @test "what does not determine a world is said, and changes nothing" {
-	make_stream in.e3 line=1 drift=0 gps=line.gps tum=metric.tum
+	make_stream in.e3 line=1 drift=0 gps=line.gps lla=line.lla tum=metric.tum
 	e3-align --gps line.gps in.e3 2>err >out.e3
 	grep -q "do not determine a world" err
 	"$made" same in.e3 out.e3
-	e3-align --poses metric.tum in.e3 >out.e3 # orientations do
+	# Places on the Earth do: up is known, and cameras are upright on average.
+	e3-align --gps-lla --gps line.lla --gps-sigma 0.1 in.e3 >out.e3 2>err
+	[ ! -s err ]
+	e3-export -q --tum out.tum out.e3
+	/usr/bin/python3 -c 'import numpy as np
+a, b = np.loadtxt("out.tum")[:, 1:], np.loadtxt("metric.tum")[:, 1:]
+assert np.abs(a[:, :3] - (b - b[0])[:, :3]).max() < 0.05 and np.abs(a[:, 3:] - b[:, 3:]).max() < 0.01, (a[5], b[5])'
+	e3-align --poses metric.tum in.e3 >out.e3 # orientations do too
 	close_to 1e-3 out.e3 metric.tum
 	e3-align --gps line.gps --time-offset 1000 in.e3 2>err >out.e3
 	grep -q "no frame is within 0.02 s of its times, 1000 to 1009.5 (see --max-gap, --time-offset)" err

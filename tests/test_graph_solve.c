@@ -203,6 +203,29 @@ static void positions_on_a_line_wait(void **state)
 	e3_graph_close(g), walk_free(&w);
 }
 
+/* On a line, and up is known, to 5 degrees for each camera: the world is found, turned about the line by their mean. */
+static void up_completes_positions_on_a_line(void **state)
+{
+	walk w = walk_make(10, 1, 6);
+	e3_graph *g = walk_graph(&w, NULL, exact, 1);
+	for (int i = 0; i < 20; i++) {
+		double center[3] = {0.5 * i, 0.2, 0}, at[3], up[3], off[9];
+		e3_similarity x;
+		e3_similarity_mul(&elsewhere, &w.truth[4], &x);
+		e3_similarity_apply(&x, center, at);
+		assert_true(e3_graph_add_position(g, 4, center, at, 0.01, NULL) >= 0);
+		walk_turn((const double[3]){1, 0, 0}, (i % 2 ? 1 : -1) * 0.087, off);
+		for (int k = 0; k < 3; k++)
+			up[k] = off[6] * x.r[k] + off[7] * x.r[3 + k] + off[8] * x.r[6 + k];
+		e3_graph_add_up(g, 4, up);
+	}
+	e3_graph_report r = solve(g, "a line and up");
+	assert_true(r.world);
+	walk_error e = walk_show("positions on a line and up", &w, g, &elsewhere);
+	assert_true(e.scale < 1e-6 && e.angle < 1e-3);
+	e3_graph_close(g), walk_free(&w);
+}
+
 static void a_known_distance_gives_the_scale(void **state)
 {
 	walk w = walk_make(20, 1, 6);
@@ -255,6 +278,7 @@ int main(void)
 		cmocka_unit_test(known_positions_define_the_world),
 		cmocka_unit_test(known_poses_return_the_truth),
 		cmocka_unit_test(positions_on_a_line_wait),
+		cmocka_unit_test(up_completes_positions_on_a_line),
 		cmocka_unit_test(a_known_distance_gives_the_scale),
 		cmocka_unit_test(updates_reach_the_same_solution),
 	};

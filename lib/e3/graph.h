@@ -7,7 +7,7 @@
  *
  * The world: without known positions and poses, the first node stays where it began (with known distances only its
  * scale is free). Known positions and poses define the world as soon as they determine a similarity: three positions
- * that are not on a line, or two poses. Until then they wait (e3_graph_world).
+ * that are not on a line (or are, when it is known where up is), or two poses. Until then they wait (e3_graph_world).
  *
  * Each term has a residual in units of its standard deviations. A loop's squared length passes through a robust loss of
  * a given width: a loop whose residual is longer than the width is refused, which means that it has (almost) no weight;
@@ -80,6 +80,9 @@ typedef struct e3_graph_point {
 } e3_graph_point;
 /* Both are `length` apart in the world, to `sigma`. */
 int e3_graph_add_distance(e3_graph *g, const e3_graph_point ends[2], double length, double sigma, e3_err *err);
+/* Where the camera's up points in the node's coordinates; the world's third axis is up. Positions that lie on a line
+ * define the world then: the mean over all cameras is taken as upright. */
+void e3_graph_add_up(e3_graph *g, int node, const double up[3]);
 /* Takes a term away; its number is not used again. */
 void e3_graph_remove(e3_graph *g, int term);
 

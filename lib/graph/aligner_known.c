@@ -7,8 +7,10 @@
 /* At first after every few, later after more: a solution costs time, and few positions settle the rest. */
 enum { KNOWN_PER_SOLUTION = 16 };
 
-static int add_term(e3_aligner *a, segment *s, const double own[12], const e3_known_row *row, bool turns, e3_err *err)
+static int add_term(e3_aligner *a, segment *s, const double own[12], const e3_known_row *row, e3_known_format format,
+	e3_err *err)
 {
+	bool turns = format == E3_KNOWN_POSES, geodetic = format == E3_KNOWN_GEODETIC;
 	const double at[3] = {own[3], own[7], own[11]}, known[3] = {row->pose[3], row->pose[7], row->pose[11]};
 	const double sigma[2] = {a->options.turn_sigma, row->sigma};
 	bool halve, kept = aligner_sample(&s->knowns, &halve);
@@ -24,6 +26,8 @@ static int add_term(e3_aligner *a, segment *s, const double own[12], const e3_kn
 	if (term < 0 || aligner_grow((void **)&s->known, s->knowns.n - 1, &s->known_room, sizeof *s->known, err))
 		return -1;
 	s->known[s->knowns.n - 1] = term;
+	if (geodetic)
+		e3_graph_add_up(a->graph, s->node, (const double[3]){-own[1], -own[5], -own[9]});
 	a->facts.known++, a->known_since++;
 	int64_t wait = a->facts.known / 4 < KNOWN_PER_SOLUTION ? a->facts.known / 4 : KNOWN_PER_SOLUTION;
 	a->due |= a->facts.known > 1 && a->known_since > wait;
@@ -60,8 +64,7 @@ int aligner_add_known(e3_aligner *a, segment *s, const e3_pred *pred, const doub
 	for (int k = 0; k < a->options.n_known; k++) {
 		const e3_known *known = &a->options.known[k];
 		e3_known_row row;
-		if (e3_known_at(known, pred->s.pts, a->options.gap, &row) &&
-			add_term(a, s, own, &row, known->format == E3_KNOWN_POSES, err))
+		if (e3_known_at(known, pred->s.pts, a->options.gap, &row) && add_term(a, s, own, &row, known->format, err))
 			return -1;
 	}
 	return add_distances(a, s, pred->s.i, own, err);

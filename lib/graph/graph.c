@@ -32,7 +32,7 @@ void e3_graph_close(e3_graph *g)
 	if (!g)
 		return;
 	graph_normal_close(g->normal);
-	free(g->node), free(g->term);
+	free(g->node), free(g->up), free(g->term);
 	free(g);
 }
 
@@ -67,9 +67,11 @@ int e3_graph_add_node(e3_graph *g, const e3_similarity *start, e3_err *err)
 {
 	if (!sound(start))
 		return e3_fail(err, "graph: a segment's similarity is not finite");
-	if (grow((void **)&g->node, g->nodes, &g->node_room, sizeof *g->node, err))
+	if (grow((void **)&g->node, g->nodes, &g->node_room, sizeof *g->node, err) ||
+		grow((void **)&g->up, g->nodes, &g->up_room, sizeof *g->up, err))
 		return -1;
 	g->node[g->nodes] = *start;
+	memset(g->up[g->nodes], 0, sizeof *g->up);
 	graph_normal_changed(g->normal);
 	return g->nodes++;
 }
@@ -150,6 +152,12 @@ int e3_graph_add_distance(e3_graph *g, const e3_graph_point ends[2], double leng
 		return second < 0 ? e3_fail(err, "graph: there is no segment %d", second) : -1;
 	g->distances = true;
 	return g->terms - 1;
+}
+
+void e3_graph_add_up(e3_graph *g, int node, const double up[3])
+{
+	for (int k = 0; k < 3; k++)
+		g->up[node][k] += up[k];
 }
 
 void e3_graph_remove(e3_graph *g, int number)

@@ -35,7 +35,8 @@ typedef struct normal normal; /* normal.c */
 struct e3_graph {
 	e3_graph_options options;
 	e3_similarity *node;
-	int nodes, node_room;
+	double (*up)[3]; /* sums over the node's cameras */
+	int nodes, node_room, up_room;
 	term *term;
 	int terms, term_room;
 	bool world, distances; /* known positions or poses define the world; distances its scale */

@@ -8,11 +8,16 @@
 /* Positions determine the rotation about their longest extent when they are spread across it by this many standard
  * deviations. */
 static const double spread_least = 3;
+/* Of positions on a line, along it, when up says the rest. */
+static const double spread_far = 10;
+/* The cameras' mean is upright to a standard deviation of 0.2 radians, however many they are. */
+static const double upright_weight = 25;
 
 typedef struct sums {
 	double weight, own[3], known[3]; /* means */
 	double cov[9], var, known_cov[9];
 	double turn[9]; /* the sum of known rotations against the present ones */
+	double up[3];   /* the mean direction of the cameras, of length 1; 0: not known */
 	double sigma2;  /* the mean square standard deviation of a position */
 	int points, poses;
 } sums;
@@ -49,6 +54,19 @@ static void add_turn(sums *s, const e3_similarity *x, const term *t)
 				s->turn[3 * row + col] += t->turn[3 * row + k] * camera[3 * col + k];
 }
 
+static void add_up(const e3_graph *g, sums *s)
+{
+	double length = 0;
+	for (int k = 0; k < g->nodes; k++)
+		for (int row = 0; row < 3; row++)
+			for (int col = 0; col < 3; col++)
+				s->up[row] += g->node[k].r[3 * row + col] * g->up[k][col];
+	for (int k = 0; k < 3; k++)
+		length = hypot(length, s->up[k]);
+	for (int k = 0; k < 3 && length > 0; k++)
+		s->up[k] /= length;
+}
+
 static void collect(const e3_graph *g, sums *s)
 {
 	memset(s, 0, sizeof *s);
@@ -65,6 +83,7 @@ static void collect(const e3_graph *g, sums *s)
 	}
 	if (s->points == 0)
 		return;
+	add_up(g, s);
 	s->sigma2 = s->points / s->weight;
 	s->var /= s->weight;
 	for (int k = 0; k < 9; k++)
@@ -80,13 +99,11 @@ static void spread(const sums *s, double out[2])
 		out[k] = sqrt(d[k] / s->sigma2);
 }
 
-/* With poses the rotation is the mean of theirs, and the positions give the scale. */
-static int from_poses(const sums *s, e3_similarity *out)
+/* The rotation nearest to a matrix; the positions give the scale. */
+static int from_turn(const sums *s, const double turn[9], e3_similarity *out)
 {
-	double u[9], d[3], v[9];
 	e3_moments m = {.var = 1};
-	memcpy(m.cov, s->turn, sizeof m.cov);
-	e3_svd3(m.cov, u, d, v);
+	memcpy(m.cov, turn, sizeof m.cov);
 	if (e3_similarity_solve(&m, false, out, NULL))
 		return -1;
 	double along = 0;
@@ -102,6 +119,21 @@ static int from_poses(const sums *s, e3_similarity *out)
 	return 0;
 }
 
+/* Positions on a line, and up (Wahba's problem: each direction with the inverse of its variance). */
+static int from_line(const sums *s, e3_similarity *out)
+{
+	/* along / var is the scale, so that what is turned is in the world's units. */
+	double turn[9], u[9], d[3], v[9], along = 0;
+	for (int k = 0; k < 9; k++)
+		along = hypot(along, s->cov[k]);
+	for (int row = 0; row < 3; row++)
+		for (int col = 0; col < 3; col++)
+			turn[3 * row + col] = s->points * s->cov[3 * row + col] * along / (s->var * s->sigma2) +
+				(row == 2 ? upright_weight * s->up[col] : 0);
+	e3_svd3(turn, u, d, v);
+	return d[1] > upright_weight / 10 ? from_turn(s, turn, out) : -1;
+}
+
 /* e3_similarity_apply adds out->t, so it must be 0 before. */
 static int similarity(const sums *s, e3_similarity *out)
 {
@@ -111,9 +143,11 @@ static int similarity(const sums *s, e3_similarity *out)
 		return -1;
 	spread(s, wide);
 	if (s->poses > 0)
-		return wide[0] > spread_least ? from_poses(s, out) : -1;
-	if (s->points < 3 || !(wide[1] > spread_least))
+		return wide[0] > spread_least ? from_turn(s, s->turn, out) : -1;
+	if (s->points < 3)
 		return -1;
+	if (!(wide[1] > spread_least))
+		return wide[0] > spread_far ? from_line(s, out) : -1;
 	e3_moments m = {.var = s->var};
 	memcpy(m.from, s->own, sizeof m.from), memcpy(m.to, s->known, sizeof m.to), memcpy(m.cov, s->cov, sizeof m.cov);
 	return e3_similarity_solve(&m, true, out, NULL);
