@@ -224,3 +224,21 @@ m[-1:-1] = [e("join", 20, 20), e("loop", 2, 4), e("loop", 0, 44)]'
 	fails 1 "reading torn: line 1: expected 'frame' with seven numbers" -- "$study/above" -o x.png a=torn
 	fails 2 "-o and 1 to 8 paths are expected" -- "$study/above" a=torn
 }
+
+@test "SIGTERM ends the tools too, and keeps what is done" {
+	# an e3-infer that says that it runs, and then waits for its end
+	printf '#!/bin/sh\ncase "$*" in *window*) echo $$ >%s/pid; exec sleep 600;; esac\nexec %s/bin/e3-infer "$@"\n' "$T" "$B" >e3-infer
+	chmod +x e3-infer
+	cp -r "$ROOT/pipelines/study" .
+	sed -i "s|^PATH=.*|PATH=$T:$B/bin:\$PATH|; s|^here=.*|here=$T/study|" study/long.sh
+	study/long.sh --out o "${small[@]}" "${few[@]}" --modes whole >table 2>log &
+	pid=$!
+	wait_until 60 test -s pid
+	rc=0
+	kill -TERM "$pid"
+	wait "$pid" || rc=$?
+	[ "$rc" -eq 130 ]
+	wait_until 10 gone "$(cat pid)"
+	grep -q "stopped: results so far are kept in o, the same command continues" log
+	[ "$(cd o/runs/rooms360-100 && echo ./*)" = "./whole.evict3r.4f.0.json" ]
+}

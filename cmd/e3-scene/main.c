@@ -103,7 +103,8 @@ static const e3_opt table[] = {
 static const e3_opts opts = {
 	.tool = "e3-scene",
 	.usage = "[options]\n       e3-scene --as NAME [options] DIR",
-	.summary = "Renders a room with furniture, or two, seen by a moving camera: frames with their exact depth and pose.",
+	.summary =
+		"Renders a room with furniture, or two, seen by a moving camera: frames with their exact depth and pose.",
 	.table = table,
 	.tail = "Example:\n  e3-scene --seed 7 | e3-infer --P 0.2 | e3-export --glb room.glb\n",
 };

@@ -231,10 +231,10 @@ missing() { # KIND SEED: whether it lacks a run
 	return 1
 }
 
-# All pieces, $jobs at a time. A piece that fails does not stop the others.
+# All pieces, $jobs at a time. A piece that fails does not stop the others. Each is a process group, so that a signal ends its tools too.
 work() {
-	local piece pids=() running=0 status failed=0 stopped='' late=''
-	trap 'stopped=1; kill -TERM "${pids[@]}" 2>/dev/null || true' INT TERM
+	local piece pid pids=() running=0 status failed=0 stopped='' late=''
+	trap 'stopped=1; for pid in "${pids[@]}"; do kill -TERM -- "-$pid" 2>/dev/null || true; done' INT TERM
 	for piece in "$@"; do
 		while [ "$running" -ge "$jobs" ]; do
 			status=0
@@ -243,7 +243,9 @@ work() {
 			case $status in 0) ;; 75) late=1 ;; *) failed=$((failed + 1)) ;; esac
 		done
 		[ -z "$stopped$late" ] || break
+		set -m
 		bash "$self" --piece "$piece" </dev/null &
+		set +m
 		pids+=($!) running=$((running + 1))
 	done
 	while [ "$running" -gt 0 ]; do
