@@ -108,9 +108,10 @@ static const float *key_of(const e3_kv *kv, int slot, int head)
 	return e3_cpu_page(kv, (uint32_t)((size_t)slot / keys)) + ((size_t)head * keys + (size_t)slot % keys) * d;
 }
 
-static double length_of(const float *v, int d)
+E3_CLONES static double length_of(const float *v, int d)
 {
 	double sum = 0;
+#pragma omp simd reduction(+ : sum)
 	for (int k = 0; k < d; k++)
 		sum += (double)v[k] * v[k];
 	return fmax(sqrt(sum), 1e-12);
@@ -131,33 +132,53 @@ static double smoothed(const e3_rule *r, const float *importance, uint32_t index
 	return 0.5 * importance[index] + 0.5 * sum;
 }
 
-/* The sum of each cell becomes 1 minus its likeness to the mean direction of those that may go. Returns how many. */
-static int unlikeness(const e3_rule *r, const e3_kv *kv, double *mean)
+typedef struct unlike_job {
+	const e3_rule *r;
+	const e3_novelty *layer;
+	int *may;     /* [layers] how many tokens may go */
+	double *mean; /* [layers][head_dim] */
+} unlike_job;
+
+E3_CLONES static double dot(const double *a, const float *b, int d)
 {
-	int may = 0, d = kv->head_dim;
-	for (int k = 0; k < kv->n_keys; k++) {
-		cell c = cell_of(kv, (uint32_t)k);
-		*c.sum = 1;
-		may += !is_protected(r, *c.id);
-	}
+	double sum = 0;
+#pragma omp simd reduction(+ : sum)
+	for (int k = 0; k < d; k++)
+		sum += a[k] * b[k];
+	return sum;
+}
+
+E3_CLONES static void add_direction(double *to, const float *v, int d, double length)
+{
+#pragma omp simd
+	for (int k = 0; k < d; k++)
+		to[k] += v[k] / length;
+}
+
+/* The sum of each cell of a layer becomes 1 minus its likeness to the mean direction of those that may go. */
+static void unlike_task(void *ctx, int l, int thread)
+{
+	const unlike_job *j = ctx;
+	const e3_kv *kv = j->layer[l].kv;
+	int d = kv->head_dim;
+	double *mean = j->mean + (size_t)l * (size_t)d;
 	for (int h = 0; h < kv->heads; h++) {
 		for (int c = 0; c < d; c++)
 			mean[c] = 0;
+		j->may[l] = 0;
+		for (int k = 0; k < kv->n_keys; k++)
+			if (!is_protected(j->r, *cell_of(kv, (uint32_t)k).id)) {
+				const float *key = key_of(kv, k, h);
+				add_direction(mean, key, d, length_of(key, d));
+				j->may[l]++;
+			}
 		for (int k = 0; k < kv->n_keys; k++) {
 			const float *key = key_of(kv, k, h);
-			double length = length_of(key, d);
-			for (int c = 0; c < d && !is_protected(r, *cell_of(kv, (uint32_t)k).id); c++)
-				mean[c] += key[c] / length / may;
-		}
-		for (int k = 0; k < kv->n_keys; k++) {
-			const float *key = key_of(kv, k, h);
-			double like = 0, length = length_of(key, d);
-			for (int c = 0; c < d; c++)
-				like += mean[c] * key[c];
-			*cell_of(kv, (uint32_t)k).sum -= like / length / kv->heads;
+			double like = j->may[l] ? dot(mean, key, d) / length_of(key, d) / j->may[l] : 0,
+				   *sum = cell_of(kv, (uint32_t)k).sum;
+			*sum = (h ? *sum : 1) - like / kv->heads;
 		}
 	}
-	return may;
 }
 
 static void judge(const e3_rule *r, const e3_novelty *l, int may)
@@ -182,12 +203,15 @@ static void judge(const e3_rule *r, const e3_novelty *l, int may)
 
 int e3_cpu_novelty(e3_dev *dev, const e3_rule *r, const e3_novelty *layer, int layers, e3_err *err)
 {
+	e3_cpu *cpu = e3_cpu_of(dev);
+	size_t d = layers ? (size_t)layer->kv->head_dim : 0, n = (size_t)layers;
 	float *room;
-	if (e3_cpu_scratch(e3_cpu_of(dev), e3_pool_threads(e3_cpu_of(dev)->pool),
-			layers ? 2 * (size_t)layer->kv->head_dim : 0, &room, err))
+	if (e3_cpu_scratch(cpu, e3_pool_threads(cpu->pool), 2 * n * d + n, &room, err))
 		return e3_fail_in(err, "novelty");
+	unlike_job job = {r, layer, (int *)(void *)(room + 2 * n * d), (double *)(void *)room};
+	e3_parallel_for(cpu->pool, layers, unlike_task, &job);
 	for (int l = 0; l < layers; l++)
-		judge(r, &layer[l], unlikeness(r, layer[l].kv, (double *)(void *)room));
+		judge(r, &layer[l], job.may[l]);
 	return 0;
 }
 

@@ -67,19 +67,38 @@ int e3_cpu_match(e3_dev *dev, const e3_match *m, e3_err *err)
 	return 0;
 }
 
+typedef struct mean_job {
+	const e3_mean_keys *layer;
+	double *sum; /* [layers][head_dim] */
+} mean_job;
+
+static void mean_task(void *ctx, int l, int thread)
+{
+	const e3_mean_keys *layer = &((mean_job *)ctx)->layer[l];
+	const e3_kv *kv = layer->kv;
+	size_t d = (size_t)kv->head_dim, keys = (size_t)kv->page_keys;
+	double *sum = ((mean_job *)ctx)->sum + (size_t)l * d;
+	for (size_t h = 0; h < (size_t)kv->heads; h++) {
+		for (size_t c = 0; c < d; c++)
+			sum[c] = 0;
+		for (int k = 0; k < layer->n; k++) {
+			size_t slot = layer->slot[k];
+			const float *key = e3_cpu_page(kv, (uint32_t)(slot / keys)) + (h * keys + slot % keys) * d;
+			for (size_t c = 0; c < d; c++)
+				sum[c] += key[c];
+		}
+		for (size_t c = 0; c < d; c++)
+			layer->out[h * d + c] = (float)(sum[c] / layer->n);
+	}
+}
+
 int e3_cpu_mean_keys(e3_dev *dev, const e3_mean_keys *layer, int layers, e3_err *err)
 {
-	for (int l = 0; l < layers; l++) {
-		const e3_kv *kv = layer[l].kv;
-		size_t d = (size_t)kv->head_dim, keys = (size_t)kv->page_keys;
-		for (size_t c = 0; c < (size_t)kv->heads * d; c++) {
-			double sum = 0;
-			for (int k = 0; k < layer[l].n; k++) {
-				size_t slot = layer[l].slot[k];
-				sum += e3_cpu_page(kv, (uint32_t)(slot / keys))[(c / d * keys + slot % keys) * d + c % d];
-			}
-			layer[l].out[c] = (float)(sum / layer[l].n);
-		}
-	}
+	e3_cpu *cpu = e3_cpu_of(dev);
+	float *room;
+	size_t doubles = layers ? (size_t)layers * (size_t)layer->kv->head_dim : 0;
+	if (e3_cpu_scratch(cpu, e3_pool_threads(cpu->pool), 2 * doubles, &room, err))
+		return e3_fail_in(err, "mean_keys");
+	e3_parallel_for(cpu->pool, layers, mean_task, &(mean_job){layer, (double *)(void *)room});
 	return 0;
 }
