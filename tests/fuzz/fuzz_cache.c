@@ -1,7 +1,8 @@
-/* Any bytes as a cache that e3-infer saved, for a small network: its header read, a session resumed and run for a
- * frame, or a message. Checksums are set right first, or nothing behind them would ever be reached. */
+/* Any bytes as a cache that e3-infer saved, for a small network: its header read, a session and its chain of segments
+ * resumed and run for a frame, or a message. Checksums are set right first, or nothing behind them would ever be
+ * reached. */
 #include "../model_custom.h"
-#include "e3/saved.h"
+#include "e3/track.h"
 #include <zlib.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
@@ -52,22 +53,37 @@ static void set_sums(uint8_t *bytes, size_t size, const e3_saved *x)
 /* What a run of that size would take is its user's wish, not the reader's; here it would only be slow. */
 static bool small(const e3_saved *x)
 {
-	return x->size[0] <= 64 && x->size[1] <= 64 && x->o.camera_frames <= 64 && !x->o.policy->keeps_all &&
-		x->o.budget_kind == E3_BUDGET_FRAMES && x->o.budget <= 16;
+	return x->size[0] <= 64 && x->size[1] <= 64 && x->o.camera_frames <= 64 && x->position.overlap <= 64 &&
+		!x->o.policy->keeps_all && x->o.budget_kind == E3_BUDGET_FRAMES && x->o.budget <= 16;
 }
 
 /* Every fourth is run for a frame, which takes the longest. */
-static void resume(e3_saved_file *file, const e3_infer_options *o, bool step)
+static void run(e3_saved_file *file, const e3_infer_options *o, const e3_track_options *t, bool step)
 {
 	static const uint8_t picture[3 * 64 * 64];
 	e3_err err = {""};
 	e3_result r;
 	e3_evict evict = {0};
 	e3_session *s = e3_session_resume(net, dev, o, file, &err);
-	if (s && step)
-		(void)e3_session_step(s, picture, &r, &evict, &err);
+	e3_track *track = s ? e3_track_open(s, t, &err) : NULL;
+	if (track && !e3_track_restore(track, file, &err) && step &&
+		!e3_track_step(track, picture, e3_saved_head(file)->position.last_i + 1, &r, &evict, &err))
+		(void)e3_track_beside(track, &err);
 	e3_evict_release(&evict);
+	e3_track_close(track);
 	e3_session_close(s);
+}
+
+static void resume(e3_saved_file *file, bool step)
+{
+	e3_err err = {""};
+	const e3_saved *x = e3_saved_head(file);
+	e3_infer_options o = x->o;
+	e3_track_options t = {.segment = o.segment, .overlap = x->position.overlap, .frames = o.frames};
+	if (!e3_track_prepare(&t, &o, &err))
+		run(file, &o, &t, step);
+	else if (!err.text[0])
+		abort();
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *from, size_t size)
@@ -82,9 +98,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *from, size_t size)
 		set_sum(bytes, 16 + head, size);
 	e3_saved_file *file = e3_saved_memory(bytes, size, &err);
 	if (file && small(e3_saved_head(file))) {
-		e3_infer_options o = e3_saved_head(file)->o;
 		set_sums(bytes, size, e3_saved_head(file));
-		resume(file, &o, e3_fnv1a64(bytes, size) % 4 == 0);
+		resume(file, e3_fnv1a64(bytes, size) % 4 == 0);
 	}
 	if (!file && !err.text[0])
 		abort(); /* refused without a word */
