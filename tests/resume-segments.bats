@@ -72,6 +72,7 @@ cut_after() {
 	fails 1 "$T/c: was saved with --overlap 2, this run asks for --overlap 1" -- infer --load-cache "$T/c" --segment 5f --overlap 1 "$frames"
 	infer --budget 3f --save-cache "$T/plain" "$T/part.e3" >"$T/1.e3"
 	fails 1 "$T/plain: was saved with no --segment, this run asks for --segment 5f" -- infer --load-cache "$T/plain" --segment 5f "$frames"
+	fails 1 "$T/c: was saved with no --loops, this run asks for --loops" -- infer --load-cache "$T/c" --loops "$frames"
 	fails 2 "--overlap: needs --segment" -- infer --load-cache "$T/c" --overlap 2 "$frames"
 	# The stream is longer than it was said to be: without segments a fraction would change, with them it does not.
 	e3-cat --take 7 "$frames" >"$T/seven.e3"

@@ -2,6 +2,7 @@
  * answers in the world; damage and contradictions are refused. */
 #include "e3/track.h"
 #include "model_saved.h"
+#include "track/track.h"
 
 enum { FRAMES = 13, SEGMENT = 5, OVERLAP = 2 };
 
@@ -15,7 +16,7 @@ typedef struct chain {
 static void open_chain(chain *c, const custom *net, e3_infer_options o, int64_t frames)
 {
 	e3_err err = {""};
-	c->o = (e3_track_options){.segment = SEGMENT, .overlap = OVERLAP, .frames = frames};
+	c->o.segment = c->o.segment ? c->o.segment : SEGMENT, c->o.overlap = OVERLAP, c->o.frames = frames;
 	o.frames = frames;
 	assert_int_equal(e3_track_prepare(&c->o, &o, &err), 0);
 	stream_open(dev, &c->t, net, &o);
@@ -30,19 +31,19 @@ static void close_chain(chain *c)
 }
 
 /* Frame i, and what was made beside it, as one hash. */
-static uint64_t step_chain(chain *c, int i)
+static uint64_t step_picture(chain *c, int i, int picture)
 {
 	e3_err err = {""};
-	uint8_t *rgb = custom_picture(i, c->t.size[0], c->t.size[1]);
+	uint8_t *rgb = custom_picture(picture, c->t.size[0], c->t.size[1]);
 	if (e3_track_step(c->track, rgb, i, &c->t.pred, &c->t.evict, &err))
 		fail_msg("%s", err.text);
-	free(rgb);
 	e3_track_place at = e3_track_placed(c->track);
 	size_t area = (size_t)c->t.size[0] * (size_t)c->t.size[1] * sizeof(float);
 	uint64_t h = e3_fnv1a64(&c->t.pred.pose, sizeof c->t.pred.pose) ^ e3_fnv1a64(c->t.pred.depth, area);
 	h = h * 31 + (e3_fnv1a64(&at.segment, sizeof at.segment) ^ e3_fnv1a64(&at.world, sizeof at.world));
 	if (e3_track_beside(c->track, &err))
 		fail_msg("%s", err.text);
+	free(rgb);
 	e3_track_report r = e3_track_reported(c->track);
 	for (int l = 0; l < r.evict->n_layers; l++)
 		h = h * 31 + e3_fnv1a64(r.evict->layer[l].removed, r.evict->layer[l].n_removed * sizeof(uint32_t));
@@ -55,6 +56,8 @@ static uint64_t step_chain(chain *c, int i)
 	assert_int_equal(e3_track_reported(c->track).n_edges, 0);
 	return h;
 }
+
+static uint64_t step_chain(chain *c, int i) { return step_picture(c, i, i); }
 
 static void save_chain(chain *c, int i, const char *path)
 {
@@ -72,8 +75,12 @@ static int resume_chain(chain *c, e3_saved_file *file, bool frozen, e3_err *err)
 	e3_track_close(c->track);
 	e3_session_close(c->t.s);
 	c->track = NULL, c->t.s = NULL;
-	c->o =
-		(e3_track_options){.segment = o.segment, .overlap = e3_saved_head(file)->position.overlap, .frames = o.frames};
+	const e3_stream_position *p = &e3_saved_head(file)->position;
+	c->o = (e3_track_options){.segment = o.segment,
+		.overlap = p->overlap,
+		.frames = o.frames,
+		.loops = p->places > 0 && !frozen,
+		.places = p->places};
 	o.outputs = c->t.net && e3_net_config(c->t.net)->point.present ? E3_OUT_ALL : E3_OUT_POSE | E3_OUT_DEPTH;
 	o.frozen = frozen;
 	if (e3_track_prepare(&c->o, &o, err) || !(c->t.s = e3_session_resume(c->t.net, dev, &o, file, err)) ||
@@ -99,7 +106,7 @@ static void a_resumed_chain_gives_the_same_bits(void **state)
 	for (size_t h = 0; h < sizeof hows / sizeof *hows; h++)
 		for (int n = 0; n < 3; n++) {
 			e3_infer_options o = options_of(&hows[h]);
-			chain through, stopped;
+			chain through = {0}, stopped = {0};
 			int frames = lengths[n] < 0 ? FRAMES : (int)lengths[n], cuts = 0;
 			if (o.budget_kind == E3_BUDGET_BYTES)
 				o.budget *= 2;
@@ -125,11 +132,45 @@ static void a_resumed_chain_gives_the_same_bits(void **state)
 	unlink(path_of("a")), unlink(path_of("b"));
 }
 
+/* With loops: places that are kept, and trials, which use the side between two overlaps. A frozen one has none. */
+static void a_resumed_chain_has_its_loops_again(void **state)
+{
+	chain through = {.o = {.segment = 9, .loops = true, .places = 6}}, stopped = through, frozen = {0};
+	int trials = 0, cuts = 0;
+	open_chain(&through, &custom_tall, options_of(&hows[0]), -1);
+	open_chain(&stopped, &custom_tall, options_of(&hows[0]), -1);
+	open_chain(&frozen, &custom_tall, options_of(&hows[0]), -1);
+	for (int i = 0; i < 80; i++) {
+		int picture = i % 49; /* back where it was, seven segments later */
+		uint64_t a = step_picture(&through, i, picture), b = step_picture(&stopped, i, picture);
+		if (a != b)
+			fail_msg("frame %d differs", i);
+		const e3_loops *x = through.track->loops, *y = stopped.track->loops;
+		assert_true(x->at == y->at && x->tried == y->tried && x->places == y->places && x->walked == y->walked);
+		trials = (int)x->tried;
+		if (i < 48 && i % 7)
+			continue;
+		cuts += x->at > 0;
+		save_chain(&through, i, path_of("a")), save_chain(&stopped, i, path_of("b"));
+		same_files(path_of("a"), path_of("b"));
+		resume_from(&stopped, path_of("b"), false);
+		if (i % 9 == 0) {
+			resume_from(&frozen, path_of("a"), true);
+			assert_null(frozen.track->loops);
+			step_picture(&frozen, i, picture);
+		}
+	}
+	print_message("# %d trials, cut %d times\n", trials, cuts);
+	assert_true(trials > 1 && cuts > 2);
+	close_chain(&through), close_chain(&stopped), close_chain(&frozen);
+	unlink(path_of("a")), unlink(path_of("b"));
+}
+
 /* A frozen chain answers with the segment that was the last, in the world of the stream, also between two shared
  * frames; nothing is computed beside. */
 static void a_frozen_chain_answers_in_the_world(void **state)
 {
-	chain scan, query, next;
+	chain scan = {0}, query = {0}, next = {0};
 	open_chain(&scan, &custom_tall, options_of(&hows[0]), -1);
 	open_chain(&query, &custom_tall, options_of(&hows[0]), -1);
 	open_chain(&next, &custom_tall, options_of(&hows[0]), -1);
@@ -157,7 +198,7 @@ static void a_chain_goes_on_after_its_announced_end(void **state)
 {
 	e3_infer_options o = options_of(&hows[0]);
 	e3_err err = {""};
-	chain c;
+	chain c = {0};
 	open_chain(&c, &custom_tall, o, 8);
 	for (int i = 0; i < 8; i++)
 		step_chain(&c, i);
@@ -212,7 +253,7 @@ static bool restores(chain *c, const uint8_t *bytes, size_t n, e3_err *err)
 
 static void every_damaged_byte_of_a_chain_is_noticed(void **state)
 {
-	chain c;
+	chain c = {0};
 	size_t n;
 	e3_err err = {""};
 	uint8_t *bytes = saved_bytes(&c, &n);
@@ -242,23 +283,23 @@ static void a_chain_that_contradicts_itself_is_refused(void **state)
 		{0, 1, {'S'}, "a part that is not known to this program or comes twice"},
 		{15, 1, {'x'}, "a part that is not known to this program or comes twice"},
 		{16, 1, {2}, "segments: segments: version 2; this program reads version 1"},
-		{20, 1, {9}, "segments: segment 9 from frame 3 on, 7 frames, the last 6"},
-		{20, 8, {255, 255, 255, 255, 255, 255, 255, 255}, "segments: segment -1 from"},
-		{28, 1, {7}, "segments: segment 1 from frame 7 on"},
-		{36, 1, {5}, "7 frames, the last 5"},
-		{44, 1, {8}, "8 frames, the last 6"},
-		{52, 1, {0}, "segments: 0 shared frames from 6 on"},
-		{52, 1, {2}, "segments: 2 shared frames from 6 on"},
-		{60, 1, {7}, "segments: 1 shared frames from 7 on"},
-		{68, 8, {0}, "segments: segment 1 from"},
-		{74, 2, {0xf0, 0x7f}, "segments: a number is not finite"},
-		{172, 1, {0}, "segments: shared frame 0: a view of 0 × 4 depths"},
-		{174, 1, {1}, "segments: shared frame 0: a view of 65540 × 4 depths"},
-		{180, 1, {99}, "segments: shared frame 0: a view of 4 × 99 depths"},
-		{172, 1, {5}, "segments: shared frame 0: "},
-		{172, 1, {2}, "segments: shared frame 0: "},
+		{28, 1, {9}, "segments: segment 9 from frame 3 on, 7 frames, the last 6"},
+		{28, 8, {255, 255, 255, 255, 255, 255, 255, 255}, "segments: segment -1 from"},
+		{36, 1, {7}, "segments: segment 1 from frame 7 on"},
+		{44, 1, {5}, "7 frames, the last 5"},
+		{52, 1, {8}, "8 frames, the last 6"},
+		{60, 1, {0}, "segments: 0 shared frames from 6 on"},
+		{60, 1, {2}, "segments: 2 shared frames from 6 on"},
+		{68, 1, {7}, "segments: 1 shared frames from 7 on"},
+		{76, 8, {0}, "segments: a scale of 0"},
+		{82, 2, {0xf0, 0x7f}, "segments: a number is not finite"},
+		{180, 1, {0}, "segments: shared frame 0: a view of 0 × 4 depths"},
+		{182, 1, {1}, "segments: shared frame 0: a view of 65540 × 4 depths"},
+		{188, 1, {99}, "segments: shared frame 0: a view of 4 × 99 depths"},
+		{180, 1, {5}, "segments: shared frame 0: "},
+		{180, 1, {2}, "segments: shared frame 0: "},
 	};
-	chain c;
+	chain c = {0};
 	size_t n;
 	uint8_t *good = saved_bytes(&c, &n);
 	e3_err err = {""};
@@ -283,6 +324,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_resumed_chain_gives_the_same_bits),
+		cmocka_unit_test(a_resumed_chain_has_its_loops_again),
 		cmocka_unit_test(a_frozen_chain_answers_in_the_world),
 		cmocka_unit_test(a_chain_goes_on_after_its_announced_end),
 		cmocka_unit_test(every_damaged_byte_of_a_chain_is_noticed),

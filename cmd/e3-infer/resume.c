@@ -59,6 +59,11 @@ static int check_segments(const infer_request *r, const e3_saved *x, e3_err *err
 	if (r->given.overlap && x->position.overlap != t->overlap)
 		return contradicts(r->load, number_text("overlap", (double)x->position.overlap, saved),
 			number_text("overlap", (double)t->overlap, asked), err);
+	if (t->loops && !x->position.places)
+		return contradicts(r->load, "no --loops", "--loops", err);
+	if (r->given.places && x->position.places != t->places)
+		return contradicts(r->load, number_text("loop-places", (double)x->position.places, saved),
+			number_text("loop-places", (double)t->places, asked), err);
 	return 0;
 }
 
@@ -113,7 +118,10 @@ static void take_options(infer_request *r, const e3_saved *x)
 	if (r->continues)
 		o.frames = -1;
 	r->o = o;
-	r->track = (e3_track_options){.segment = o.segment, .overlap = x->position.overlap};
+	r->track = (e3_track_options){.segment = o.segment,
+		.overlap = x->position.overlap,
+		.loops = x->position.places && !r->freeze,
+		.places = x->position.places};
 	r->fit_mode = x->position.fit;
 }
 

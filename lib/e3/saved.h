@@ -21,6 +21,7 @@ typedef struct e3_stream_position {
 	double last_pts;
 	int64_t earlier; /* frames of the stream before the first one of the session's past: those of earlier segments */
 	int64_t overlap; /* frames that two segments share (e3/track.h); 0: none */
+	int64_t places;  /* that are remembered for finding loops; 0: no loops */
 	int64_t shift_i; /* the indices and times in the output minus those in the source */
 	double shift_pts;
 	uint32_t first_crc, last_crc; /* e3_picture_crc of what the network saw of them */
@@ -65,6 +66,8 @@ typedef struct e3_saved_extra {
 	void *ctx;
 } e3_saved_extra;
 int e3_saved_put(e3_saved_out *to, const void *bytes, size_t n, e3_err *err);
+/* How many bytes it puts out. */
+int e3_saved_extra_bytes(const e3_saved_extra *extra, uint64_t *n, e3_err *err);
 #define E3_SAVED_EXTRA_MOST ((uint64_t)1 << 32)
 
 /* Call it between steps, for a session that has seen a frame and is not frozen. `extra` may be NULL. The file replaces

@@ -163,7 +163,7 @@ int e3_saved_put(e3_saved_out *to, const void *bytes, size_t n, e3_err *err)
 	if (n > E3_SAVED_EXTRA_MOST - to->n)
 		return e3_fail(err, "more than %" PRIu64 " bytes beside the session", E3_SAVED_EXTRA_MOST);
 	to->n += n;
-	return to->w ? put(to->w, bytes, n, err) : 0;
+	return to->w && n ? put(to->w, bytes, n, err) : 0;
 }
 
 static int put_extra(writer *w, const e3_saved_extra *extra, uint64_t *n, e3_err *err)
@@ -175,6 +175,11 @@ static int put_extra(writer *w, const e3_saved_extra *extra, uint64_t *n, e3_err
 		return e3_fail(err, "%" PRIu64 " bytes beside the session, then %" PRIu64, *n, out.n);
 	*n = out.n;
 	return w && out.n ? put_sum(w, err) : 0;
+}
+
+int e3_saved_extra_bytes(const e3_saved_extra *extra, uint64_t *n, e3_err *err)
+{
+	return put_extra(NULL, extra, n, err);
 }
 
 static int put_session(writer *w, e3_session *s, const e3_saved *x, e3_err *err)

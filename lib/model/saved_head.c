@@ -28,11 +28,12 @@ typedef struct field {
 typedef struct flat {
 	int64_t width, height, layers, heads, head_dim, tokens, t, peak, kind, type, compat, frames, camera_frames;
 	int64_t caches, cam_heads, cam_head_dim, cam_keys, cam_frames, first_i, last_i, shift_i, first_crc, last_crc,
-		truths, fit, poses, segment, overlap, side, side_t, earlier, extra, protect_first, seed, banks, bank_numbers;
+		truths, fit, poses, segment, overlap, side, side_t, earlier, extra, places, protect_first, seed, banks,
+		bank_numbers;
 	char fingerprint[17];
 } flat;
 
-enum { FIELDS = 50 };
+enum { FIELDS = 51 };
 
 #define WHOLE_OF(key, at, min, max) \
 	{ \
@@ -95,6 +96,7 @@ static void table_of(flat *f, e3_saved *x, field out[FIELDS])
 		TEXT_OF("source", x->position.source),
 		LATER_OF("segment", &f->segment, 0, 1e6, 0),
 		LATER_OF("overlap", &f->overlap, 0, 1e6, 0),
+		LATER_OF("loop_places", &f->places, 0, 1e5, 0),
 		LATER_OF("earlier", &f->earlier, 0, index, 0),
 		LATER_OF("side", &f->side, 0, 1 << 20, 0),
 		LATER_OF("side_t", &f->side_t, 0, E3_HOLE, 0),
@@ -174,6 +176,7 @@ int e3_saved_head_write(const e3_saved *x, e3_buf *json, uint32_t *version, e3_e
 		.poses = !!(o->outputs & E3_OUT_POSE),
 		.segment = o->segment,
 		.overlap = p->overlap,
+		.places = p->places,
 		.earlier = p->earlier,
 		.side = o->side,
 		.side_t = x->past[1].t,
@@ -285,7 +288,7 @@ static void unflatten(const flat *f, e3_saved *x)
 	x->o.budget_kind = (e3_budget_kind)f->kind, x->o.cached = (e3_dtype)f->type;
 	x->o.compat = (int)f->compat, x->o.frames = f->frames, x->o.camera_frames = (int)f->camera_frames;
 	x->o.segment = f->segment, x->o.side = f->side, x->extra = (uint64_t)f->extra;
-	x->position.overlap = f->overlap, x->position.earlier = f->earlier;
+	x->position.overlap = f->overlap, x->position.places = f->places, x->position.earlier = f->earlier;
 	x->o.free_first = !f->protect_first, x->o.seed = (uint32_t)f->seed;
 	x->banks = (int)f->banks, x->bank_numbers = (int)f->bank_numbers;
 	x->o.outputs = f->poses ? E3_OUT_POSE : 0;

@@ -313,7 +313,7 @@ int e3_saved_get(e3_saved_file *file, void *to, size_t n, e3_err *err)
 	if (n > file->left)
 		return e3_fail(err, "ends too early");
 	file->left -= n;
-	return get(file, to, n, err);
+	return n ? get(file, to, n, err) : 0;
 }
 
 uint64_t e3_saved_left(const e3_saved_file *file) { return file->left; }

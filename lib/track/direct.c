@@ -18,7 +18,7 @@ static const double ENOUGH = 1e-6; /* steps below do not matter */
 
 /* ---- pyramids ---- */
 
-int e3_pyramid_make(e3_pyramid *p, const uint8_t *rgb, int w, int h, e3_err *err)
+int e3_pyramid_room(e3_pyramid *p, int w, int h, e3_err *err)
 {
 	size_t need = 0;
 	p->levels = 0;
@@ -34,14 +34,26 @@ int e3_pyramid_make(e3_pyramid *p, const uint8_t *rgb, int w, int h, e3_err *err
 	p->room = need > p->room ? need : p->room;
 	for (int l = 1; l < p->levels; l++)
 		p->px[l] = p->px[l - 1] + (size_t)p->w[l - 1] * (size_t)p->h[l - 1];
-	for (size_t k = 0; p->levels && k < (size_t)w * (size_t)h; k++)
-		p->px[0][k] = (float)(rgb[3 * k] + rgb[3 * k + 1] + rgb[3 * k + 2]) * (1.0f / 765);
+	return 0;
+}
+
+void e3_pyramid_reduce(e3_pyramid *p)
+{
 	for (int l = 1; l < p->levels; l++)
 		for (int y = 0; y < p->h[l]; y++)
 			for (int x = 0; x < p->w[l]; x++) {
 				const float *a = p->px[l - 1] + (size_t)(2 * y) * (size_t)p->w[l - 1] + 2 * x, *b = a + p->w[l - 1];
 				p->px[l][(size_t)y * (size_t)p->w[l] + (size_t)x] = 0.25f * (a[0] + a[1] + b[0] + b[1]);
 			}
+}
+
+int e3_pyramid_make(e3_pyramid *p, const uint8_t *rgb, int w, int h, e3_err *err)
+{
+	if (e3_pyramid_room(p, w, h, err))
+		return -1;
+	for (size_t k = 0; p->levels && k < (size_t)w * (size_t)h; k++)
+		p->px[0][k] = (float)(rgb[3 * k] + rgb[3 * k + 1] + rgb[3 * k + 2]) * (1.0f / 765);
+	e3_pyramid_reduce(p);
 	return 0;
 }
 

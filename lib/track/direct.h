@@ -21,6 +21,10 @@ typedef struct e3_pyramid {
 
 /* Of an RGB picture [h][w][3]. The pyramid is reused. */
 int e3_pyramid_make(e3_pyramid *p, const uint8_t *rgb, int w, int h, e3_err *err);
+/* In two steps: room for a picture of w × h, then, once its brightness is in px[0], the other levels. A picture that is
+ * too small has no levels, and no px. */
+int e3_pyramid_room(e3_pyramid *p, int w, int h, e3_err *err);
+void e3_pyramid_reduce(e3_pyramid *p);
 void e3_pyramid_release(e3_pyramid *p);
 
 typedef struct e3_sight {

@@ -26,7 +26,8 @@ int e3_places_open(e3_places *b, int most, int dim, const int size[2], e3_err *e
 
 int e3_place_open(const e3_places *b, e3_place *p, e3_err *err)
 {
-	*p = (e3_place){.descriptor = e3_alloc((size_t)b->dim, sizeof *p->descriptor, "a place", err)};
+	*p = (e3_place){.world = e3_similarity_identity,
+		.descriptor = e3_alloc((size_t)b->dim, sizeof *p->descriptor, "a place", err)};
 	for (int k = 0; k < E3_PLACE_FRAMES && p->descriptor; k++)
 		if (!(p->rgb[k] = e3_alloc(b->picture, 1, "a place", err)))
 			return -1;

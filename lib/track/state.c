@@ -34,6 +34,20 @@ int e3_get_doubles(e3_saved_file *from, double *v, size_t n, e3_err *err)
 	return 0;
 }
 
+int e3_put_similarity(e3_saved_out *to, const e3_similarity *v, e3_err *err)
+{
+	return e3_put_doubles(to, &v->s, 1, err) || e3_put_doubles(to, v->r, 9, err) || e3_put_doubles(to, v->t, 3, err)
+		? -1
+		: 0;
+}
+
+int e3_get_similarity(e3_saved_file *from, e3_similarity *v, e3_err *err)
+{
+	if (e3_get_doubles(from, &v->s, 1, err) || e3_get_doubles(from, v->r, 9, err) || e3_get_doubles(from, v->t, 3, err))
+		return -1;
+	return v->s > 0 ? 0 : e3_fail(err, "a scale of %g", v->s);
+}
+
 /* ---- views ---- */
 
 int e3_put_view(e3_saved_out *to, const e3_view *v, e3_err *err)
@@ -81,12 +95,14 @@ enum { SEGMENT, FIRST, NEWEST, FRAMES, SHARED, SHARED_FIRST, N_INTS };
 
 static bool has_segments(const e3_track *t) { return t->o.segment > 0; }
 
+/* Frames that the next segment has seen: the side may be used by a trial instead. */
+static int64_t shared_frames(const e3_track *t) { return e3_trial_frames(t) ? 0 : e3_session_side_frames(t->s); }
+
 static int save_segments(const e3_track *t, e3_saved_out *to, e3_err *err)
 {
-	int64_t shared = e3_session_side_frames(t->s);
+	int64_t shared = shared_frames(t);
 	const int64_t v[N_INTS] = {t->at.segment, t->at.first, t->i, t->frames, shared, shared ? t->shared.first : 0};
-	int rc = e3_put_ints(to, v, N_INTS, err) || e3_put_doubles(to, &t->at.world.s, 1, err) ||
-		e3_put_doubles(to, t->at.world.r, 9, err) || e3_put_doubles(to, t->at.world.t, 3, err);
+	int rc = e3_put_ints(to, v, N_INTS, err) || e3_put_similarity(to, &t->at.world, err);
 	for (int64_t k = 0; !rc && k < shared; k++)
 		rc = e3_put_view(to, &t->shared.a[k], err) || e3_put_view(to, &t->shared.b[k], err);
 	return rc ? -1 : 0;
@@ -97,15 +113,15 @@ static int load_segments(e3_track *t, e3_saved_file *from, e3_err *err)
 {
 	const e3_saved *x = e3_saved_head(from);
 	int64_t v[N_INTS];
-	e3_similarity *world = &t->at.world;
-	if (e3_get_ints(from, v, N_INTS, err) || e3_get_doubles(from, &world->s, 1, err) ||
-		e3_get_doubles(from, world->r, 9, err) || e3_get_doubles(from, world->t, 3, err))
+	if (e3_get_ints(from, v, N_INTS, err) || e3_get_similarity(from, &t->at.world, err))
 		return -1;
 	if (v[SEGMENT] < 0 || v[FIRST] < 0 || v[FIRST] > v[NEWEST] || v[NEWEST] != x->position.last_i ||
-		v[FRAMES] != e3_saved_seen(x) || v[SEGMENT] > v[FRAMES] || !(world->s > 0))
+		v[FRAMES] != e3_saved_seen(x) || v[SEGMENT] > v[FRAMES])
 		return e3_fail(err, "segment %" PRId64 " from frame %" PRId64 " on, %" PRId64 " frames, the last %" PRId64,
 			v[SEGMENT], v[FIRST], v[FRAMES], v[NEWEST]);
-	if (v[SHARED] != x->past[1].t || v[SHARED] >= t->o.overlap || v[SHARED_FIRST] < 0 || v[SHARED_FIRST] > v[NEWEST])
+	bool trial = !v[SHARED] && x->position.places; /* may have used the side: the part about loops says */
+	if ((v[SHARED] != x->past[1].t && !trial) || v[SHARED] < 0 || v[SHARED] >= t->o.overlap || v[SHARED_FIRST] < 0 ||
+		v[SHARED_FIRST] > v[NEWEST])
 		return e3_fail(err, "%" PRId64 " shared frames from %" PRId64 " on", v[SHARED], v[SHARED_FIRST]);
 	t->at.segment = v[SEGMENT], t->at.first = v[FIRST], t->i = v[NEWEST], t->frames = v[FRAMES];
 	t->shared.first = v[SHARED_FIRST];
@@ -115,24 +131,92 @@ static int load_segments(e3_track *t, e3_saved_file *from, e3_err *err)
 	return 0;
 }
 
+/* ---- "references": the first frames of the segment that answers, and of the next one, once that has begun ---- */
+
+static size_t pixels_of(const e3_pyramid *p) { return p->levels ? (size_t)p->w[0] * (size_t)p->h[0] : 0; }
+
+static int save_references(const e3_track *t, e3_saved_out *to, e3_err *err)
+{
+	const e3_reference *each[] = {&t->main, &t->next};
+	const int64_t n = shared_frames(t) ? 2 : 1;
+	int rc = e3_put_ints(to, &n, 1, err);
+	for (int64_t k = 0; !rc && k < n; k++)
+		rc = e3_put_view(to, &each[k]->view, err) ||
+			e3_saved_put(to, each[k]->picture.px[0], pixels_of(&each[k]->picture) * sizeof(float), err);
+	return rc ? -1 : 0;
+}
+
+static int load_reference(e3_track *t, e3_reference *to, e3_saved_file *from, e3_err *err)
+{
+	const e3_plan *plan = e3_session_plan(t->s);
+	e3_pyramid *p = &to->picture;
+	if (e3_get_view(from, &to->view, err) || e3_pyramid_room(p, plan->size[1], plan->size[0], err) ||
+		e3_saved_get(from, p->px[0], pixels_of(p) * sizeof(float), err))
+		return -1;
+	for (size_t k = 0; k < pixels_of(p); k++)
+		if (!(p->px[0][k] >= 0 && p->px[0][k] <= 1))
+			return e3_fail(err, "a brightness of %g", (double)p->px[0][k]);
+	e3_pyramid_reduce(p);
+	return 0;
+}
+
+static int load_references(e3_track *t, e3_saved_file *from, e3_err *err)
+{
+	e3_reference *each[] = {&t->main, &t->next};
+	int64_t n;
+	if (e3_get_ints(from, &n, 1, err))
+		return -1;
+	if (n < 1 || n > 2)
+		return e3_fail(err, "%" PRId64 " first frames", n);
+	for (int64_t k = 0; k < n; k++)
+		if (load_reference(t, each[k], from, err))
+			return e3_fail_in(err, "first frame %" PRId64, k);
+	return 0;
+}
+
 /* ---- all parts ---- */
 
-static const e3_track_part parts[] = {
+enum { PART_SEGMENTS, PART_REFERENCES, PART_LOOPS, N_PARTS };
+static const e3_track_part parts[N_PARTS] = {
 	{"segments", 1, has_segments, save_segments, load_segments},
+	{"references", 1, has_segments, save_references, load_references},
+	{"loops", 1, e3_has_loops, e3_save_loops, e3_load_loops},
 };
-enum { N_PARTS = sizeof parts / sizeof *parts };
+
+/* A part of a chain, as bytes. */
+typedef struct one {
+	const e3_track *t;
+	const e3_track_part *part;
+} one;
+
+static int write_one(void *ctx, e3_saved_out *to, e3_err *err)
+{
+	const one *o = ctx;
+	return o->part->save(o->t, to, err);
+}
+
+static int write_part(const e3_track *t, const e3_track_part *part, e3_saved_out *to, e3_err *err)
+{
+	one o = {t, part};
+	e3_saved_extra extra = {write_one, &o};
+	uint8_t numbers[12];
+	uint64_t n;
+	if (e3_saved_extra_bytes(&extra, &n, err))
+		return -1;
+	e3_put_le32(numbers, part->version), e3_put_le32(numbers + 4, (uint32_t)n),
+		e3_put_le32(numbers + 8, (uint32_t)(n >> 32));
+	return e3_saved_put(to, part->name, sizeof part->name, err) || e3_saved_put(to, numbers, sizeof numbers, err) ||
+			part->save(t, to, err)
+		? -1
+		: 0;
+}
 
 static int write_parts(void *ctx, e3_saved_out *to, e3_err *err)
 {
 	const e3_track *t = ctx;
-	for (int k = 0; k < N_PARTS; k++) {
-		uint8_t version[4];
-		e3_put_le32(version, parts[k].version);
-		if (parts[k].has(t) &&
-			(e3_saved_put(to, parts[k].name, sizeof parts[k].name, err) ||
-				e3_saved_put(to, version, sizeof version, err) || parts[k].save(t, to, err)))
+	for (int k = 0; k < N_PARTS; k++)
+		if (parts[k].has(t) && write_part(t, &parts[k], to, err))
 			return e3_fail_in(err, "%s", parts[k].name);
-	}
 	return 0;
 }
 
@@ -145,43 +229,73 @@ int e3_track_save(e3_track *t, const e3_stream_position *position, const char *p
 			t->i);
 	p.earlier = t->frames - e3_session_frames(t->s);
 	p.overlap = t->o.segment ? t->o.overlap : 0;
+	p.places = t->o.segment && t->o.loops ? t->o.places : 0;
 	return e3_session_save(t->s, &p, &extra, path, err);
 }
 
-/* The part whose name and version come next, after part `last` of the table. */
-static const e3_track_part *next_part(e3_saved_file *from, int *last, e3_err *err)
+/* What a part begins with: which row of the table it is, and its bytes. */
+typedef struct heading {
+	int k;
+	uint64_t bytes;
+} heading;
+
+/* The next part, which comes after part `last` of the table. */
+static int next_part(e3_saved_file *from, int last, heading *to, e3_err *err)
 {
 	char name[sizeof parts->name + 1] = "";
-	uint8_t version[4];
-	if (e3_saved_get(from, name, sizeof parts->name, err) || e3_saved_get(from, version, sizeof version, err))
-		return NULL;
-	for (int k = *last + 1; k < N_PARTS; k++)
-		if (memcmp(name, parts[k].name, sizeof parts->name) == 0) {
-			*last = k;
-			if (e3_le32(version) == parts[k].version)
-				return &parts[k];
-			e3_fail(err, "%s: version %" PRIu32 "; this program reads version %" PRIu32, name, e3_le32(version),
-				parts[k].version);
-			return NULL;
-		}
-	e3_fail(err, "a part that is not known to this program or comes twice");
-	return NULL;
+	uint8_t numbers[12];
+	if (e3_saved_get(from, name, sizeof parts->name, err) || e3_saved_get(from, numbers, sizeof numbers, err))
+		return -1;
+	for (to->k = last + 1; to->k < N_PARTS; to->k++)
+		if (memcmp(name, parts[to->k].name, sizeof parts->name) == 0)
+			break;
+	if (to->k == N_PARTS)
+		return e3_fail(err, "a part that is not known to this program or comes twice");
+	if (e3_le32(numbers) != parts[to->k].version)
+		return e3_fail(err, "%s: version %" PRIu32 "; this program reads version %" PRIu32, name, e3_le32(numbers),
+			parts[to->k].version);
+	to->bytes = e3_le32(numbers + 4) | (uint64_t)e3_le32(numbers + 8) << 32;
+	return to->bytes <= e3_saved_left(from)
+		? 0
+		: e3_fail(err, "%s: %" PRIu64 " bytes of %" PRIu64, name, to->bytes, e3_saved_left(from));
+}
+
+static int skip(e3_saved_file *from, uint64_t bytes, e3_err *err)
+{
+	uint8_t chunk[4096];
+	for (size_t n; bytes; bytes -= n) {
+		n = bytes < sizeof chunk ? (size_t)bytes : sizeof chunk;
+		if (e3_saved_get(from, chunk, n, err))
+			return -1;
+	}
+	return 0;
+}
+
+static int load_part(e3_track *t, e3_saved_file *from, const heading *h, e3_err *err)
+{
+	const e3_track_part *part = &parts[h->k];
+	uint64_t left = e3_saved_left(from) - h->bytes;
+	if (part->has(t) ? part->load(t, from, err) : skip(from, h->bytes, err))
+		return -1;
+	if (e3_saved_left(from) != left)
+		return e3_fail(err, "does not have the %" PRIu64 " bytes that it says", h->bytes);
+	return 0;
 }
 
 int e3_track_restore(e3_track *t, e3_saved_file *from, e3_err *err)
 {
-	int last = -1;
+	heading h = {-1, 0};
+	unsigned got = 0;
 	t->frames = e3_saved_seen(e3_saved_head(from));
 	while (e3_saved_left(from)) {
-		const e3_track_part *part = next_part(from, &last, err);
-		if (!part)
+		if (next_part(from, h.k, &h, err))
 			return e3_fail_in(err, "reading the saved cache: segments");
-		if (!part->has(t))
-			return e3_fail(err, "reading the saved cache: %s: this run has none", part->name);
-		if (part->load(t, from, err))
-			return e3_fail_in(err, "reading the saved cache: %s", part->name);
+		if (load_part(t, from, &h, err))
+			return e3_fail_in(err, "reading the saved cache: %s", parts[h.k].name);
+		got |= 1u << h.k;
 	}
-	if (has_segments(t) && last < 0)
-		return e3_fail(err, "reading the saved cache: lacks the place of its segment");
+	for (int k = PART_SEGMENTS; k <= PART_REFERENCES; k++)
+		if (parts[k].has(t) && !(got & 1u << k))
+			return e3_fail(err, "reading the saved cache: lacks the part '%s'", parts[k].name);
 	return 0;
 }

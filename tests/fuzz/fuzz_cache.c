@@ -54,7 +54,8 @@ static void set_sums(uint8_t *bytes, size_t size, const e3_saved *x)
 static bool small(const e3_saved *x)
 {
 	return x->size[0] <= 64 && x->size[1] <= 64 && x->o.camera_frames <= 64 && x->position.overlap <= 64 &&
-		!x->o.policy->keeps_all && x->o.budget_kind == E3_BUDGET_FRAMES && x->o.budget <= 16;
+		x->position.places <= 64 && !x->o.policy->keeps_all && x->o.budget_kind == E3_BUDGET_FRAMES &&
+		x->o.budget <= 16;
 }
 
 /* Every fourth is run for a frame, which takes the longest. */
@@ -79,7 +80,11 @@ static void resume(e3_saved_file *file, bool step)
 	e3_err err = {""};
 	const e3_saved *x = e3_saved_head(file);
 	e3_infer_options o = x->o;
-	e3_track_options t = {.segment = o.segment, .overlap = x->position.overlap, .frames = o.frames};
+	e3_track_options t = {.segment = o.segment,
+		.overlap = x->position.overlap,
+		.frames = o.frames,
+		.loops = x->position.places > 0,
+		.places = x->position.places};
 	if (!e3_track_prepare(&t, &o, &err))
 		run(file, &o, &t, step);
 	else if (!err.text[0])
