@@ -166,7 +166,7 @@ static int load_references(e3_track *t, e3_saved_file *from, e3_err *err)
 	int64_t n;
 	if (e3_get_ints(from, &n, 1, err))
 		return -1;
-	if (n < 1 || n > 2)
+	if (n != (t->shared.b[0].depth ? 2 : 1)) /* the views of shared frames were there before */
 		return e3_fail(err, "%" PRId64 " first frames", n);
 	for (int64_t k = 0; k < n; k++)
 		if (load_reference(t, each[k], from, err))
@@ -297,5 +297,7 @@ int e3_track_restore(e3_track *t, e3_saved_file *from, e3_err *err)
 	for (int k = PART_SEGMENTS; k <= PART_REFERENCES; k++)
 		if (parts[k].has(t) && !(got & 1u << k))
 			return e3_fail(err, "reading the saved cache: lacks the part '%s'", parts[k].name);
+	if (e3_session_side_frames(t->s) && !t->shared.b[0].depth && !e3_trial_frames(t))
+		return e3_fail(err, "reading the saved cache: frames beside the stream that are of no segment");
 	return 0;
 }
