@@ -376,7 +376,7 @@ static bool open_search(search *s, const e3_sight *from, const e3_sight *to)
 int e3_align_direct(const e3_sight *from, const e3_sight *to, e3_aligned *out)
 {
 	search there, back;
-	if (!(from->view->k.fx > 0) || !(to->view->k.fx > 0))
+	if (!(from->view->k.fx > 0) || !(to->view->k.fx > 0) || !from->picture->levels || !to->picture->levels)
 		return 0;
 	bool good = open_search(&there, from, to);
 	good = open_search(&back, to, from) && good && align(&there) && align(&back) && meet(&there, &back, out);
