@@ -296,8 +296,9 @@ static void a_chain_that_contradicts_itself_is_refused(void **state)
 		{180, 1, {0}, "segments: shared frame 0: a view of 0 × 4 depths"},
 		{182, 1, {1}, "segments: shared frame 0: a view of 65540 × 4 depths"},
 		{188, 1, {99}, "segments: shared frame 0: a view of 4 × 99 depths"},
-		{180, 1, {5}, "segments: shared frame 0: "},
-		{180, 1, {2}, "segments: shared frame 0: "},
+		{180, 1, {5}, "segments: shared frame 0: a view of 5 × 4 depths, of a picture of 4 × 4"},
+		{180, 1, {2}, "segments: shared frame 0: a view of 2 × 4 depths, of a picture of 4 × 4"},
+		{204, 1, {2}, "segments: shared frame 0: a view of 4 × 4 depths, of a picture of 4 × 4"},
 	};
 	chain c = {0};
 	size_t n;

@@ -62,7 +62,8 @@ static int check_segments(const infer_request *r, const e3_saved *x, e3_err *err
 	if (t->loops && !x->position.places)
 		return contradicts(r->load, "no --loops", "--loops", err);
 	if (r->given.places && x->position.places != t->places)
-		return contradicts(r->load, number_text("loop-places", (double)x->position.places, saved),
+		return contradicts(r->load,
+			x->position.places ? number_text("loop-places", (double)x->position.places, saved) : "no --loops",
 			number_text("loop-places", (double)t->places, asked), err);
 	return 0;
 }

@@ -68,6 +68,7 @@ int e3_get_view(e3_saved_file *from, e3_view *v, e3_err *err)
 {
 	int64_t size[4];
 	double lens[4];
+	const int *picture = e3_saved_head(from)->size;
 	e3_view_release(v);
 	if (e3_get_ints(from, size, 4, err) || e3_get_doubles(from, v->pose.r, 9, err) ||
 		e3_get_doubles(from, v->pose.t, 3, err) || e3_get_doubles(from, v->pose.q, 4, err) ||
@@ -78,6 +79,10 @@ int e3_get_view(e3_saved_file *from, e3_view *v, e3_err *err)
 		return e3_fail(err, "a view of %" PRId64 " × %" PRId64 " depths", size[0], size[1]);
 	if (size[3] < 1 || size[3] > 65535 || size[2] < 0 || size[2] >= size[3])
 		return e3_fail(err, "a view of every %" PRId64 ". pixel from %" PRId64 " on", size[3], size[2]);
+	for (int k = 0; k < 2; k++)
+		if (size[k] != (picture[1 - k] - size[2] + size[3] - 1) / size[3])
+			return e3_fail(err, "a view of %" PRId64 " × %" PRId64 " depths, of a picture of %d × %d", size[0], size[1],
+				picture[1], picture[0]);
 	size_t n = (size_t)(size[0] * size[1]);
 	v->depth = e3_alloc(n, sizeof *v->depth, "a view", err);
 	v->conf = e3_alloc(n, sizeof *v->conf, "a view", err);

@@ -26,7 +26,7 @@ int e3_get_ints(e3_saved_file *from, int64_t *v, size_t n, e3_err *err);
 int e3_get_doubles(e3_saved_file *from, double *v, size_t n, e3_err *err);
 /* Refuses a scale that is not positive. */
 int e3_get_similarity(e3_saved_file *from, e3_similarity *v, e3_err *err);
-/* *v is empty, or holds a view that is replaced. */
+/* *v is empty, or holds a view that is replaced. Refuses a grid that is not one of the session's pictures. */
 int e3_get_view(e3_saved_file *from, e3_view *v, e3_err *err);
 
 /* state_loops.c: what the loops know, and a trial that is under way. */
