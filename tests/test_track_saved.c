@@ -321,6 +321,78 @@ static void a_chain_that_contradicts_itself_is_refused(void **state)
 	close_chain(&c);
 }
 
+/* A saved chain in the middle of a trial, as bytes; where its loops begin. */
+static uint8_t *trying(chain *c, size_t *n, size_t *loops)
+{
+	e3_infer_options o = e3_infer_defaults();
+	custom small = custom_bare;
+	small.size[0] = small.size[1] = 12;
+	o.policy = e3_policy_find("window"), o.budget_kind = E3_BUDGET_FRAMES, o.budget = 2,
+	o.outputs = E3_OUT_POSE | E3_OUT_DEPTH, o.camera_frames = 4;
+	*c = (chain){.o = {.segment = 9, .loops = true, .places = 6}};
+	open_chain(c, &small, o, -1);
+	int i = 0;
+	for (; i < 300 && c->track->loops->at < 2; i++)
+		step_picture(c, i, i % 49);
+	assert_true(c->track->loops->at >= 2);
+	save_chain(c, i - 1, path_of("a"));
+	uint8_t *bytes = contents(path_of("a"), n), *at = memmem(bytes, *n, "loops\0\0\0\0\0\0\0\0\0\0\0\1", 17);
+	assert_non_null(at);
+	*loops = (size_t)(at - bytes);
+	unlink(path_of("a"));
+	return bytes;
+}
+
+static void loops_that_are_damaged_or_contradict_the_chain_are_refused(void **state)
+{
+	/* Where in the part; 100: the sum of 36 descriptors' numbers; 388: what loops made of the world; 524: the bank. */
+	static const struct row {
+		size_t at, n;
+		uint8_t bytes[8];
+		const char *text;
+	} rows[] = {
+		{16, 1, {7}, "loops: version 7; this program reads version 1"},
+		{20, 1, {0}, "loops: "},
+		{28, 1, {7}, "loops: 7 places of "},
+		{28, 8, {255, 255, 255, 255, 255, 255, 255, 255}, "loops: -1 places of "},
+		{36, 1, {35}, "with 35 numbers, expected up to 6 with 36"},
+		{44, 1, {4}, "loops: a place with 4 pictures"},
+		{60, 1, {0}, "loops: 6 places of 0, "},
+		{68, 1, {2}, "loops of "},
+		{76, 1, {6}, "loops: 6 frames tried, "},
+		{76, 1, {1}, "loops: 1 frames tried, "},
+		{92, 1, {99}, "loops: 99 loops of "},
+		{106, 2, {0xf0, 0x7f}, "loops: a number is not finite"},
+		{388, 8, {0}, "loops: a scale of 0"},
+		{524, 1, {6}, "loops: place 0 looks like place 6 of 6"},
+		{540, 8, {255, 255, 255, 255, 255, 255, 255, 255}, "loops: place 0: segment -1, "},
+		{556, 1, {2}, "with 2 pictures, expected 3"},
+	};
+	chain c;
+	size_t n, loops;
+	e3_err err = {""};
+	uint8_t *good = trying(&c, &n, &loops);
+	if (!restores(&c, good, n, &err))
+		fail_msg("%s", err.text);
+	for (size_t k = loops; k < n; k += 61) {
+		good[k] ^= (uint8_t)(1u << k % 8);
+		if (restores(&c, good, n, &err) || !strstr(err.text, "memory: beside the session: damaged: "))
+			fail_msg("byte %zu of %zu: '%s'", k, n, err.text);
+		good[k] ^= (uint8_t)(1u << k % 8);
+	}
+	for (size_t k = 0; k < sizeof rows / sizeof *rows; k++) {
+		uint8_t *bytes = malloc(n);
+		memcpy(bytes, good, n);
+		memcpy(bytes + loops + rows[k].at, rows[k].bytes, rows[k].n);
+		e3_put_le32(bytes + n - 4, (uint32_t)crc32_z(0, bytes, n - 4));
+		if (restores(&c, bytes, n, &err) || !strstr(err.text, rows[k].text))
+			fail_msg("row %zu: '%s' lacks '%s'", k, err.text, rows[k].text);
+		free(bytes);
+	}
+	free(good);
+	close_chain(&c);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -330,6 +402,7 @@ int main(void)
 		cmocka_unit_test(a_chain_goes_on_after_its_announced_end),
 		cmocka_unit_test(every_damaged_byte_of_a_chain_is_noticed),
 		cmocka_unit_test(a_chain_that_contradicts_itself_is_refused),
+		cmocka_unit_test(loops_that_are_damaged_or_contradict_the_chain_are_refused),
 	};
 	return cmocka_run_group_tests_name("track: saved chains", tests, set_up, tear_down);
 }
