@@ -216,8 +216,11 @@ int e3_cuda_score(e3_dev *, const e3_rule *, const e3_scored *, int, e3_err *);
 int e3_cuda_reserve(e3_dev *, size_t, e3_err *);
 int e3_cuda_choose(e3_dev *, const e3_rule *, const e3_chosen *, int, e3_err *);
 
-/* evict.cu, qkv.cu: load the kernels that the first frames do not need, so that they take no memory later. */
+/* evict.cu, match.cu, novelty.cu, qkv.cu: load the kernels that the first frames do not need, so that they take no
+ * memory later. */
 cudaError_t e3_cuda_evict_open(void);
+cudaError_t e3_cuda_match_open(void);
+cudaError_t e3_cuda_novelty_open(void);
 cudaError_t e3_cuda_move_open(void);
 /* from and to are on the device. */
 int e3_cuda_move_scores(e3_cuda *c, const e3_kv *kv, const uint32_t *from, const uint32_t *to, int n, e3_err *err);

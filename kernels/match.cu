@@ -137,3 +137,14 @@ int e3_cuda_mean_keys(e3_dev *dev, const e3_mean_keys *layer, int layers, e3_err
 	E3_LAUNCHED("mean_keys");
 	return 0;
 }
+
+cudaError_t e3_cuda_match_open(void)
+{
+	cudaFuncAttributes got;
+	cudaError_t code = cudaFuncGetAttributes(&got, mean_query<float>);
+	code = code ? code : cudaFuncGetAttributes(&got, mean_query<bf16>);
+	code = code ? code : cudaFuncGetAttributes(&got, fit<float>);
+	code = code ? code : cudaFuncGetAttributes(&got, fit<bf16>);
+	code = code ? code : cudaFuncGetAttributes(&got, mean_keys<float>);
+	return code ? code : cudaFuncGetAttributes(&got, mean_keys<bf16>);
+}

@@ -86,10 +86,12 @@ static __global__ void __launch_bounds__(THREADS) directions(const novelty_args 
 		if (is_protected(r, id))
 			continue;
 		float inv = load_key<T>(a, k, (int)blockIdx.y, v);
+#pragma unroll
 		for (int j = 0; j < MOST_HEAD / 32; j++)
 			sum[j] += v[j] * inv;
 		may++;
 	}
+#pragma unroll
 	for (int j = 0; j < MOST_HEAD / 32; j++)
 		part[warp][j * 32 + lane] = sum[j];
 	if (lane == 0)
@@ -128,6 +130,7 @@ template <typename T> static __global__ void __launch_bounds__(THREADS) unlikene
 		float v[MOST_HEAD / 32], like = 0;
 		for (int h = 0; h < a.kv.heads; h++) {
 			float inv = load_key<T>(a, k, h, v), dot = 0;
+#pragma unroll
 			for (int j = 0; j < MOST_HEAD / 32; j++) {
 				int c = j * 32 + threadIdx.x % 32;
 				dot += c < d ? v[j] * mean[h * d + c] : 0;
@@ -175,7 +178,8 @@ static __global__ void __launch_bounds__(JUDGES) judge(const novelty_args *layer
 {
 	__shared__ double shared[JUDGES];
 	novelty_args a = layers[blockIdx.x];
-	double low[2] = {CUDART_INF, CUDART_INF}, high[2] = {-CUDART_INF, -CUDART_INF}, total = 0, may = 0;
+	double old_low = CUDART_INF, old_high = -CUDART_INF, new_low = CUDART_INF, new_high = -CUDART_INF, total = 0,
+		   may = 0;
 	auto least = [](double x, double y) { return fmin(x, y); };
 	auto most = [](double x, double y) { return fmax(x, y); };
 	auto add = [](double x, double y) { return x + y; };
@@ -186,12 +190,16 @@ static __global__ void __launch_bounds__(JUDGES) judge(const novelty_args *layer
 		if (is_protected(r, id))
 			continue;
 		v = fresh && a.importance ? smoothed(r, a.importance, id % r.tokens) : v;
-		low[fresh] = fmin(low[fresh], v), high[fresh] = fmax(high[fresh], v), may++;
+		if (fresh)
+			new_low = fmin(new_low, v), new_high = fmax(new_high, v);
+		else
+			old_low = fmin(old_low, v), old_high = fmax(old_high, v);
+		may++;
 	}
-	for (int f = 0; f < 2; f++)
-		low[f] = over_block(low[f], shared, least), high[f] = over_block(high[f], shared, most);
+	old_low = over_block(old_low, shared, least), old_high = over_block(old_high, shared, most);
+	new_low = over_block(new_low, shared, least), new_high = over_block(new_high, shared, most);
 	may = over_block(may, shared, add);
-	bool scale = a.importance && low[0] <= high[0];
+	bool scale = a.importance && old_low <= old_high;
 	for (int k = threadIdx.x; k < a.kv.n_keys; k += JUDGES) {
 		uint32_t id;
 		double *sum = sum_of(a, k, &id), v = *sum;
@@ -200,7 +208,8 @@ static __global__ void __launch_bounds__(JUDGES) judge(const novelty_args *layer
 			continue;
 		v = fresh && a.importance ? smoothed(r, a.importance, id % r.tokens) : v;
 		if (scale)
-			total += *sum = 0.5 * (v - low[fresh]) / (high[fresh] - low[fresh] + 1e-8);
+			total += *sum =
+				0.5 * (v - (fresh ? new_low : old_low)) / ((fresh ? new_high - new_low : old_high - old_low) + 1e-8);
 		else
 			total += 1 - *sum;
 	}
@@ -249,4 +258,15 @@ int e3_cuda_novelty(e3_dev *dev, const e3_rule *rule, const e3_novelty *layer, i
 		launch_novelty<bf16>((const novelty_args *)staged, rule, kv, layers, e3_cuda_stream(c));
 	E3_LAUNCHED("novelty");
 	return 0;
+}
+
+cudaError_t e3_cuda_novelty_open(void)
+{
+	cudaFuncAttributes got;
+	cudaError_t code = cudaFuncGetAttributes(&got, shift);
+	code = code ? code : cudaFuncGetAttributes(&got, directions<float>);
+	code = code ? code : cudaFuncGetAttributes(&got, directions<bf16>);
+	code = code ? code : cudaFuncGetAttributes(&got, unlikeness<float>);
+	code = code ? code : cudaFuncGetAttributes(&got, unlikeness<bf16>);
+	return code ? code : cudaFuncGetAttributes(&got, judge);
 }
