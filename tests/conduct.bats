@@ -11,8 +11,8 @@ READERS=${TOOLS/ e3-scene/}
 setup_file() {
 	export PATH="$B/bin:$PATH"
 	e3-decode --all --max-frames 4 "$BATS_TEST_DIRNAME/../pipelines/demo/clip.mp4" >"$BATS_FILE_TMPDIR/frames.e3"
-	e3-infer --model seed:tiny:7 --budget 2f <"$BATS_FILE_TMPDIR/frames.e3" >"$BATS_FILE_TMPDIR/preds.e3"
-	e3-scene --frames 4 | e3-infer --model seed:tiny:7 --budget 2f >"$BATS_FILE_TMPDIR/told.e3"
+	e3-infer --model seed:tiny:7 --segment 0 --budget 2f <"$BATS_FILE_TMPDIR/frames.e3" >"$BATS_FILE_TMPDIR/preds.e3"
+	e3-scene --frames 4 | e3-infer --model seed:tiny:7 --segment 0 --budget 2f >"$BATS_FILE_TMPDIR/told.e3"
 }
 
 prepare() {
@@ -96,7 +96,7 @@ said() { # said FILE TEXT
 	done
 	fails 1 "e3-cat: reading: standard input: failed: Bad file descriptor" -- bash -c 'e3-cat <&-'
 	# The files opened next would get the free numbers: messages, and what goes to standard output, must not land in them.
-	e3-infer --model seed:tiny:7 --budget 2f -v -o "$T/out/x.e3" "$frames" <&- >&- 2>&-
+	e3-infer --model seed:tiny:7 --segment 0 --budget 2f -v -o "$T/out/x.e3" "$frames" <&- >&- 2>&-
 	e3-dump "$T/out/x.e3" | sed 's/ ms=[^ ]*//' >"$T/a"
 	e3-dump "$preds" | sed 's/ ms=[^ ]*//' >"$T/b"
 	[ "$(grep -c '^pred' "$T/a")" -eq 4 ]

@@ -6,7 +6,7 @@ load common
 setup_file() {
 	export PATH="$B/bin:$PATH"
 	e3-decode --all --max-frames 4 "$BATS_TEST_DIRNAME/../pipelines/demo/clip.mp4" >"$BATS_FILE_TMPDIR/frames.e3"
-	e3-infer -q --model seed:tiny:7 --budget 2f <"$BATS_FILE_TMPDIR/frames.e3" >"$BATS_FILE_TMPDIR/preds.e3"
+	e3-infer -q --model seed:tiny:7 --segment 0 --budget 2f <"$BATS_FILE_TMPDIR/frames.e3" >"$BATS_FILE_TMPDIR/preds.e3"
 }
 
 prepare() {

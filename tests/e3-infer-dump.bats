@@ -67,7 +67,7 @@ setup_file() {
 
 @test "--dump-layers takes the named blocks only" {
 	e3-cat --take 2 "$BATS_FILE_TMPDIR/frames.e3" |
-		e3-infer -q --device cpu --model seed:tiny:7 --budget 3f --dump "$T/d" --dump-layers 1,3 -o /dev/null
+		e3-infer -q --device cpu --model seed:tiny:7 --segment 0 --budget 3f --dump "$T/d" --dump-layers 1,3 -o /dev/null
 	run -0 bash -c "cd '$T/d' && ls | sed -n 's/^frame000001\.//p' | grep -E '^(vit|agg)' | tr '\n' ' '"
 	[ "$output" = "agg.01.frame.npy agg.01.global.npy agg.03.frame.npy agg.03.global.npy vit.01.npy vit.tokens.npy " ]
 }

@@ -2,6 +2,7 @@
 # e3-infer --segment: which segment answers, what is sent beside the predictions, and what does not change.
 load common
 load infer
+bats_require_minimum_version 1.5.0
 
 @test "--segment: a chain of segments; each record and prediction names its segment, each joint is an edge" {
 	infer --budget 3f --segment 4f --overlap 2
@@ -64,4 +65,23 @@ load infer
 	fails 2 "--each remembers nothing: it takes no --segment" -- e3-infer --each --segment 8f "$frames"
 	fails 2 "expected" -- e3-infer --segment 1f "$frames"
 	fails 2 "expected" -- e3-infer --segment 12x "$frames"
+}
+
+@test "--budget alone: segments of one frame more than it keeps, which is said; whole with --segment 0, --policy, --compat, --P" {
+	e3-infer --device cpu --model seed:tiny:7 --budget 4f "$frames" >"$T/a.e3" 2>"$T/e"
+	grep -q '^e3-infer: segments of 5 frames, which the budget has room for (--segment 0: one piece)$' "$T/e"
+	infer --budget 4f --segment 5f
+	same "$T/a.e3" "$T/o.e3"
+	for whole in "--segment 0" "--policy evict3r" "--compat camera"; do
+		# shellcheck disable=SC2086
+		e3-infer --device cpu --model seed:tiny:7 --budget 4f $whole "$frames" 2>"$T/e" | e3-dump >"$T/d"
+		! grep -q 'segment' "$T/e" "$T/d" || { echo "$whole"; cat "$T/e"; return 1; }
+	done
+	e3-infer --device cpu --model seed:tiny:7 --P 0.5 "$frames" 2>"$T/e" | e3-dump >"$T/d"
+	run ! grep -q 'segment' "$T/e" "$T/d"
+	# Bytes count the frame that the next segment sees; the stream that has no more frames than a segment has one piece.
+	e3-infer --device cpu --model seed:tiny:7 --budget 8f "$frames" >"$T/b.e3" 2>"$T/e"
+	run ! grep -q 'segment' "$T/e"
+	infer --no-evict
+	same "$T/b.e3" "$T/o.e3" pred
 }

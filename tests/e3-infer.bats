@@ -24,7 +24,7 @@ bats_require_minimum_version 1.5.0
 @test "which model is used: --model, else E3_MODEL, else the first file of ~/.cache/e3 by name" {
 	mkdir -p "$HOME/.cache/e3"
 	touch "$HOME/.cache/e3/.hidden.safetensors" "$HOME/.cache/e3/notes.txt"
-	e3-infer --budget 2f "$frames" 2>"$T/e" | e3-dump >/dev/null
+	e3-infer --segment 0 --budget 2f "$frames" 2>"$T/e" | e3-dump >/dev/null
 	grep -q 'the bundled demo model' "$T/e"
 	for k in b a c; do echo "not a model" >"$HOME/.cache/e3/$k.safetensors"; done
 	fails 1 "$HOME/.cache/e3/a.safetensors" -- e3-infer "$frames"
@@ -91,8 +91,8 @@ bats_require_minimum_version 1.5.0
 		fails 1 "the smallest that works is --budget 1.2000f, 120 or " -- e3-infer -q --model seed:tiny:7 --budget $b "$frames"
 	done
 	fails 1 "the smallest that works is --P 0.1500" -- e3-infer -q --model seed:tiny:7 --P 0.1 "$frames"
-	for b in 1.2f 120 "$(grep -oE '[0-9.]+M' <<<"$(e3-infer -q --model seed:tiny:7 --budget 1f "$frames" 2>&1 >/dev/null)")"; do
-		infer --budget "$b"
+	for b in 1.2f 120 "$(grep -oE '[0-9.]+M' <<<"$(e3-infer -q --model seed:tiny:7 --segment 0 --budget 1f "$frames" 2>&1 >/dev/null)")"; do
+		infer --segment 0 --budget "$b"
 		[ "$(e3-dump "$T/o.e3" | grep -c '^pred')" -eq 8 ]
 	done
 	infer --P 0.15
@@ -119,7 +119,7 @@ bats_require_minimum_version 1.5.0
 
 @test "units of --budget: frames, tokens, thousands, MiB" {
 	for b in 3f:300 300:300 0.3k:300 2M:1624; do
-		infer --budget "${b%:*}"
+		infer --segment 0 --budget "${b%:*}"
 		check "$T/o.e3" <<<"assert h['budget'] == ${b#*:}, h['budget']"
 	done
 	infer -b 3f
@@ -137,7 +137,7 @@ bats_require_minimum_version 1.5.0
 	grep -q -- '--frames 100: the stream says 8: using that' "$T/e"
 	same "$T/o.e3" "$T/x.e3" pred evict
 	# An absolute budget, or none, needs no length.
-	e3-infer -q --model seed:tiny:7 --budget 3f "$f/endless.e3" >"$T/x.e3"
+	e3-infer -q --model seed:tiny:7 --segment 0 --budget 3f "$f/endless.e3" >"$T/x.e3"
 	same "$T/x.e3" "$f/three.e3" pred evict
 	e3-infer -q --model seed:tiny:7 --no-evict "$f/endless.e3" >"$T/x.e3"
 	same "$T/x.e3" "$f/all.e3" pred
@@ -291,7 +291,7 @@ bats_require_minimum_version 1.5.0
 }
 
 @test "--attn-layers and --attn-map: records of those layers, and nothing else changes" {
-	infer --budget 3f --attn-layers 0,3 --attn-map
+	infer --segment 0 --budget 3f --attn-layers 0,3 --attn-map
 	same "$T/o.e3" "$f/three.e3" pred evict
 	check "$T/o.e3" <<-'PY'
 		assert [(x["i"], x["layer"]) for x in a] == [(i, l) for i in range(8) for l in (0, 3)]
@@ -315,7 +315,7 @@ bats_require_minimum_version 1.5.0
 
 @test "--threads: the same bits with one, two and three" {
 	for k in 1 2 3; do
-		infer --budget 3f --threads $k
+		infer --segment 0 --budget 3f --threads $k
 		same "$T/o.e3" "$f/three.e3"
 	done
 }
@@ -340,14 +340,14 @@ bats_require_minimum_version 1.5.0
 }
 
 @test "--log-every, -v and -q" {
-	infer --budget 3f --log-every 3
+	infer --segment 0 --budget 3f --log-every 3
 	grep -cE '^e3-infer: frame [25]: [0-9.]+ ms, [0-9.]+ frames/s, cache 0\.[0-9] MiB, resident [0-9.]+ MiB$' "$T/e" | grep -qx 2
 	[ "$(wc -l <"$T/e")" -eq 2 ]
-	infer --budget 3f -v
+	infer --segment 0 --budget 3f -v
 	grep -q 'e3-infer: model: seed:tiny:7: ' "$T/e"
 	grep -q 'e3-infer: frames: 70 × 56, 25 tokens each; cache: ' "$T/e"
 	grep -q 'e3-infer: 8 frames in ' "$T/e"
-	infer --budget 3f -q --log-every 1
+	infer --segment 0 --budget 3f -q --log-every 1
 	[ ! -s "$T/e" ]
 }
 
@@ -364,13 +364,13 @@ bats_require_minimum_version 1.5.0
 
 @test "an empty stream gives an empty stream" {
 	edit "$frames" "$T/x.e3" 'm[0][1]["frames"] = 0; m[-1][1]["frames"] = 0; del m[1:-1]'
-	e3-infer -q --model seed:tiny:7 --budget 3f "$T/x.e3" >"$T/o.e3"
+	e3-infer -q --model seed:tiny:7 --segment 0 --budget 3f "$T/x.e3" >"$T/o.e3"
 	check "$T/o.e3" <<<'assert not p and not e and n["frames"] == 0 and h["layers"] == 4 and h["model"]'
 }
 
 @test "ground truth is forwarded after the prediction of its frame" {
 	edit "$frames" "$T/x.e3" 'for k in range(8, 0, -1): m.insert(k + 1, [8, {"i": k - 1, "unit": "m", "pose": {"dtype": "f32", "shape": [9], "data": struct.pack("<9f", *range(9))}}])'
-	e3-infer -q --model seed:tiny:7 --budget 3f "$T/x.e3" >"$T/o.e3"
+	e3-infer -q --model seed:tiny:7 --segment 0 --budget 3f "$T/x.e3" >"$T/o.e3"
 	same "$T/o.e3" "$f/three.e3" pred evict
 	check "$T/o.e3" <<-'PY'
 		kinds = [k for k, _ in m]
@@ -382,7 +382,7 @@ bats_require_minimum_version 1.5.0
 @test "an abort from upstream is forwarded and names the stage that failed first" {
 	edit "$frames" "$T/x.e3" 'm[5:] = [[7, {"tool": "e3-decode", "code": 1, "text": "decoding: clip.mp4: damaged"}]]'
 	rc=0
-	e3-infer -q --model seed:tiny:7 --budget 3f "$T/x.e3" >"$T/o.e3" 2>"$T/e" || rc=$?
+	e3-infer -q --model seed:tiny:7 --segment 0 --budget 3f "$T/x.e3" >"$T/o.e3" 2>"$T/e" || rc=$?
 	[ "$rc" -eq 1 ]
 	grep -q 'e3-decode.*decoding: clip.mp4: damaged' "$T/e"
 	rc=0
@@ -394,7 +394,7 @@ bats_require_minimum_version 1.5.0
 
 @test "SIGINT in mid-stream: the output has the frames so far and an end; exit 130" {
 	mkfifo "$T/in"
-	e3-infer -q --model seed:tiny:7 --budget 3f <"$T/in" >"$T/o.e3" 2>"$T/e" &
+	e3-infer -q --model seed:tiny:7 --segment 0 --budget 3f <"$T/in" >"$T/o.e3" 2>"$T/e" &
 	pid=$!
 	exec 7>"$T/in"
 	edit "$frames" - 'del m[6:]' >&7
@@ -409,7 +409,7 @@ bats_require_minimum_version 1.5.0
 }
 
 @test "--plan prints the memory of a run and reads no stream; --vram needs a device with its own memory" {
-	e3-infer -q --model seed:tiny:1 --plan --budget 10f --size 70x56 </dev/null >"$T/plan"
+	e3-infer -q --model seed:tiny:1 --plan --segment 0 --budget 10f --size 70x56 </dev/null >"$T/plan"
 	grep -q "^frames  *70 × 56, 25 tokens each$" "$T/plan"
 	grep -q "keeps 1000 tokens: 10.00 frames in each of 4 layers$" "$T/plan"
 	awk '/^(device|weights|scratch|cache)/ { sum += $2 } /^total/ { total = $2 } END { exit !(total > 0 && sum > total - 1 && sum < total + 1) }' "$T/plan"

@@ -120,7 +120,7 @@ chosen() { # TIMES NUMBERS OPTION...
 }
 
 @test "the latency of every stage is in predictions, e3-infer's end, progress lines and e3-evict-stats" {
-	e3-decode --max-frames 6 lavfi:testsrc2=s=64x48:r=20 | e3-infer -q --model seed:tiny:1 --budget 3f -o "$T/p.e3"
+	e3-decode --max-frames 6 lavfi:testsrc2=s=64x48:r=20 | e3-infer -q --model seed:tiny:1 --segment 0 --budget 3f -o "$T/p.e3"
 	e3-dump --json "$T/p.e3" >"$T/dump"
 	[ "$(grep -c '"kind":"pred".*"t_capture":1[0-9]\{9\}' "$T/dump")" -eq 6 ] || { cut -c1-200 "$T/dump"; return 1; }
 	/usr/bin/python3 - "$T/dump" <<-'PY'
@@ -141,12 +141,12 @@ chosen() { # TIMES NUMBERS OPTION...
 		assert abs(said["mean"] - end["latency_mean"]) < 1e-6 and abs(said["max"] - end["latency_max"]) < 1e-6, (said, end)
 	PY
 	e3-evict-stats "$T/p.e3" | grep -qE '^latency     from capture to prediction: median [0-9.]+ s, 99 % within [0-9.]+ s, at most [0-9.]+ s$'
-	script -qec "e3-decode --max-frames 12 lavfi:testsrc2=s=64x48:r=20 | e3-infer --model seed:tiny:1 --budget 3f -o $T/q.e3" /dev/null </dev/null >"$T/tty" 2>&1
+	script -qec "e3-decode --max-frames 12 lavfi:testsrc2=s=64x48:r=20 | e3-infer --model seed:tiny:1 --segment 0 --budget 3f -o $T/q.e3" /dev/null </dev/null >"$T/tty" 2>&1
 	grep -aqE 'frame [0-9]+: .* [0-9.]+ s behind \(mean [0-9.]+\)' "$T/tty" || { cat -v "$T/tty"; return 1; }
-	script -qec "e3-decode --max-frames 12 lavfi:testsrc2=s=64x48:r=20 | e3-infer -q --model seed:tiny:1 --budget 3f | e3-export --tum $T/q.txt" /dev/null </dev/null >"$T/tty" 2>&1
+	script -qec "e3-decode --max-frames 12 lavfi:testsrc2=s=64x48:r=20 | e3-infer -q --model seed:tiny:1 --segment 0 --budget 3f | e3-export --tum $T/q.txt" /dev/null </dev/null >"$T/tty" 2>&1
 	grep -aqE 'frame [0-9]+, .* spooled, [0-9.]+ s behind \(mean [0-9.]+\)' "$T/tty" || { cat -v "$T/tty"; return 1; }
 	# What was recorded is not behind anything.
-	e3-decode --all --max-frames 2 "$BATS_FILE_TMPDIR/clip.mp4" | e3-infer -q --model seed:tiny:1 --budget 3f >"$T/r.e3"
+	e3-decode --all --max-frames 2 "$BATS_FILE_TMPDIR/clip.mp4" | e3-infer -q --model seed:tiny:1 --segment 0 --budget 3f >"$T/r.e3"
 	e3-dump "$T/r.e3" >"$T/o"
 	if grep -q latency "$T/o"; then return 1; fi
 	e3-evict-stats --json "$T/r.e3" | grep -q '"latency":null,'

@@ -59,7 +59,7 @@ py() {
 }
 
 @test "a budget larger than the clip changes nothing: predictions equal --no-evict bit for bit" {
-	e3-infer -q --model "$DEMO/model.safetensors" --budget 60f "$f/frames.e3" >"$T/x.e3"
+	e3-infer -q --model "$DEMO/model.safetensors" --segment 0 --budget 60f "$f/frames.e3" >"$T/x.e3"
 	py stream_equal.py "$T/x.e3" "$f/none.e3" pred
 	# The comparison does notice differences.
 	run py stream_equal.py "$f/P0.2.e3" "$f/none.e3" pred
@@ -69,7 +69,7 @@ py() {
 @test "the same run twice gives the same stream" {
 	e3-cat --take 8 "$f/frames.e3" >"$T/few.e3"
 	for k in 1 2; do
-		e3-infer -q --model "$DEMO/model.safetensors" --budget 3f "$T/few.e3" >"$T/$k.e3"
+		e3-infer -q --model "$DEMO/model.safetensors" --segment 0 --budget 3f "$T/few.e3" >"$T/$k.e3"
 	done
 	py stream_equal.py "$T/1.e3" "$T/2.e3"
 }
@@ -106,7 +106,7 @@ py() {
 
 @test "the prediction of a frame is written before the next frame is read" {
 	mkfifo "$T/pictures"
-	e3-decode -q - <"$T/pictures" | e3-infer -q --model seed:tiny:7 --budget 3f | e3-dump >"$T/o" &
+	e3-decode -q - <"$T/pictures" | e3-infer -q --model seed:tiny:7 --segment 0 --budget 3f | e3-dump >"$T/o" &
 	exec 7>"$T/pictures"
 	ffmpeg -v error -i "$DEMO/clip.mp4" -frames:v 3 -f image2 -c:v ppm "$T/%d.ppm"
 	for k in 1 2 3; do
@@ -120,9 +120,9 @@ py() {
 }
 
 @test "pipe, file and ZeroMQ carry the same stream" {
-	e3-infer -q --model seed:tiny:7 --budget 3f "$f/frames.e3" >"$T/direct.e3"
-	e3-cat "$f/frames.e3" | e3-cat | e3-infer -q --model seed:tiny:7 --budget 3f -o "$T/file.e3" -
-	e3-infer -q --model seed:tiny:7 --budget 3f "zmq:pull:ipc://$T/s" >"$T/zmq.e3" &
+	e3-infer -q --model seed:tiny:7 --segment 0 --budget 3f "$f/frames.e3" >"$T/direct.e3"
+	e3-cat "$f/frames.e3" | e3-cat | e3-infer -q --model seed:tiny:7 --segment 0 --budget 3f -o "$T/file.e3" -
+	e3-infer -q --model seed:tiny:7 --segment 0 --budget 3f "zmq:pull:ipc://$T/s" >"$T/zmq.e3" &
 	timeout 60 e3-cat -o "zmq:push:ipc://$T/s" "$f/frames.e3"
 	wait $!
 	py stream_equal.py "$T/direct.e3" "$T/file.e3"

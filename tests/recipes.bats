@@ -83,7 +83,7 @@ preds() { e3-dump "$1" | grep -c '^pred'; }
 	# The first part ends after three frames, where a user would press Ctrl-C.
 	cook resume 's#frames.e3 -o part1.e3#-o part1.e3 <(e3-cat --take 3 frames.e3)#'
 	[ "$(preds part1.e3)" -eq 3 ]
-	e3-infer --budget 10f frames.e3 -o whole.e3
+	e3-infer --segment 0 --budget 10f frames.e3 -o whole.e3
 	/usr/bin/python3 -B "$ROOT/tests/stream_equal.py" run.e3 whole.e3 pred evict
 }
 

@@ -70,7 +70,7 @@ cut_after() {
 	same "$T/3.e3" "$T/2.e3"
 	fails 1 "$T/c: was saved with --segment 5f, this run asks for --segment 6f" -- infer --load-cache "$T/c" --segment 6f "$frames"
 	fails 1 "$T/c: was saved with --overlap 2, this run asks for --overlap 1" -- infer --load-cache "$T/c" --segment 5f --overlap 1 "$frames"
-	infer --budget 3f --save-cache "$T/plain" "$T/part.e3" >"$T/1.e3"
+	infer --segment 0 --budget 3f --save-cache "$T/plain" "$T/part.e3" >"$T/1.e3"
 	fails 1 "$T/plain: was saved with no --segment, this run asks for --segment 5f" -- infer --load-cache "$T/plain" --segment 5f "$frames"
 	fails 1 "$T/c: was saved with no --loops, this run asks for --loops" -- infer --load-cache "$T/c" --loops "$frames"
 	fails 2 "--overlap: needs --segment" -- infer --load-cache "$T/c" --overlap 2 "$frames"

@@ -8,9 +8,9 @@ setup_file() {
 	export PATH="$B/bin:$PATH"
 	local f=$BATS_FILE_TMPDIR
 	e3-decode --all --max-frames 14 --fit 70 "$BATS_TEST_DIRNAME/../pipelines/demo/clip.mp4" >"$f/frames.e3"
-	e3-infer -q --device cpu --model seed:tiny:7 --budget 3f "$f/frames.e3" >"$f/through.e3"
+	e3-infer -q --device cpu --model seed:tiny:7 --segment 0 --budget 3f "$f/frames.e3" >"$f/through.e3"
 	e3-cat --take 6 "$f/frames.e3" >"$f/six.e3"
-	e3-infer -q --device cpu --model seed:tiny:7 --budget 3f --save-cache "$f/six.e3cache" "$f/six.e3" >"$f/first.e3"
+	e3-infer -q --device cpu --model seed:tiny:7 --segment 0 --budget 3f --save-cache "$f/six.e3cache" "$f/six.e3" >"$f/first.e3"
 }
 
 prepare() {
@@ -60,12 +60,12 @@ python() { /usr/bin/python3 -B - "$@"; }
 
 @test "ground truth is passed on once, wherever the run was stopped" {
 	edit "$frames" "$T/truth.e3" 'for k in range(14, 0, -1): m.insert(k + 1, [8, {"i": k - 1, "unit": "m", "pose": {"dtype": "f32", "shape": [9], "data": struct.pack("<9f", *range(k, k + 9))}}])'
-	infer --budget 3f "$T/truth.e3" >"$T/through.e3"
+	infer --segment 0 --budget 3f "$T/truth.e3" >"$T/through.e3"
 	# Cut before the truth of frame 4, after it, and saved when frame 5 came and gone at once.
 	for cut in 10 11; do
 		rm -f "$T/c"
 		mkfifo "$T/in"
-		infer --budget 3f --save-cache "$T/c" <"$T/in" >"$T/1.e3" &
+		infer --segment 0 --budget 3f --save-cache "$T/c" <"$T/in" >"$T/1.e3" &
 		pid=$!
 		exec 7>"$T/in"
 		edit "$T/truth.e3" - "del m[$cut:]" >&7
@@ -82,8 +82,8 @@ python() { /usr/bin/python3 -B - "$@"; }
 		e3-cat -q "$T/1.e3" --then "$T/2.e3" >"$T/x.e3"
 		same "$T/x.e3" "$T/through.e3"
 	done
-	infer --budget 3f --save-cache "$T/c" --save-every 5 "$T/truth.e3" >"$T/1.e3"
-	e3-cat --take 7 "$T/truth.e3" | infer --budget 3f --save-cache "$T/c" >"$T/1.e3"
+	infer --segment 0 --budget 3f --save-cache "$T/c" --save-every 5 "$T/truth.e3" >"$T/1.e3"
+	e3-cat --take 7 "$T/truth.e3" | infer --segment 0 --budget 3f --save-cache "$T/c" >"$T/1.e3"
 	infer --load-cache "$T/c" --continue "$T/truth.e3" >"$T/2.e3"
 	python "$T/2.e3" <<-'PY'
 		import sys
@@ -199,32 +199,32 @@ m[1:-1] = [[k, dict(x, i=n - 1 - x["i"])] for k, x in m[-2:0:-1]]'
 	fails 1 "$T/c: layer 0: damaged: the checksum is " -- infer --load-cache "$T/c" -o "$T/o.e3" "$frames"
 	fails 1 "is not a cache that e3-infer saved" -- infer --load-cache "$frames" -o "$T/o.e3" "$frames"
 	fails 1 "No such file or directory" -- infer --load-cache "$T/none" -o "$T/o.e3" "$frames"
-	infer --budget 3f --outputs depth --save-cache "$T/c" "$f/six.e3" | e3-dump >/dev/null
+	infer --segment 0 --budget 3f --outputs depth --save-cache "$T/c" "$f/six.e3" | e3-dump >/dev/null
 	fails 1 "has no camera memory, since it was saved without poses: leave pose out of --outputs" -- infer --load-cache "$T/c" -o "$T/o.e3" "$frames"
 	[ ! -e "$T/o.e3" ]
 }
 
 @test "no room for the saved cache: an error, the old file stays, the predictions are complete" {
-	infer --budget 3f --save-cache "$T/c" "$f/six.e3" | e3-dump >/dev/null
+	infer --segment 0 --budget 3f --save-cache "$T/c" "$f/six.e3" | e3-dump >/dev/null
 	sum=$(sha256sum <"$T/c")
 	set -o pipefail
 	# A file may not grow beyond 200 KiB; standard output is a pipe.
 	rc=0
-	(trap '' XFSZ; ulimit -f 200; infer --budget 3f --save-cache "$T/c" --save-every 4 "$frames" 2>"$T/e") | e3-cat - "$T/o.e3" || rc=$?
+	(trap '' XFSZ; ulimit -f 200; infer --segment 0 --budget 3f --save-cache "$T/c" --save-every 4 "$frames" 2>"$T/e") | e3-cat - "$T/o.e3" || rc=$?
 	[ "$rc" -eq 1 ] || { echo "exit $rc"; cat "$T/e"; return 1; }
 	[ "$(grep -c 'saving the cache: writing: .*: File too large; the run continues$' "$T/e")" -eq 3 ]
 	[ "$(tail -1 "$T/e")" = "e3-infer: saving the cache: writing: $T/c: File too large" ]
 	same "$T/o.e3" "$f/through.e3"
 	[ "$(sha256sum <"$T/c")" = "$sum" ]
 	[ "$(find "$T" -name '*.tmp.*')" = "" ]
-	fails 1 "saving the cache: writing: /dev/full: No space left on device" -- infer --budget 3f --save-cache /dev/full -o "$T/p.e3" "$frames"
+	fails 1 "saving the cache: writing: /dev/full: No space left on device" -- infer --segment 0 --budget 3f --save-cache /dev/full -o "$T/p.e3" "$frames"
 	same "$T/p.e3" "$f/through.e3"
 }
 
 @test "the temporary file of a killed save is removed by the next save or load; that of killed predictions stays" {
 	echo half >"$T/c.tmp.4194305"
 	echo half >"$T/o.e3.tmp.4194305"
-	infer --budget 3f --save-cache "$T/c" -o "$T/o.e3" "$f/six.e3"
+	infer --segment 0 --budget 3f --save-cache "$T/c" -o "$T/o.e3" "$f/six.e3"
 	[ ! -e "$T/c.tmp.4194305" ]
 	[ -e "$T/o.e3.tmp.4194305" ]
 	echo half >"$T/c.tmp.4194305"
@@ -234,7 +234,7 @@ m[1:-1] = [[k, dict(x, i=n - 1 - x["i"])] for k, x in m[-2:0:-1]]'
 
 @test "when the input fails the cache is saved, and the failure is passed on" {
 	head -c 90000 "$frames" >"$T/cut.e3"
-	fails 1 "truncated" -- infer --budget 3f --save-cache "$T/c" "$T/cut.e3"
+	fails 1 "truncated" -- infer --segment 0 --budget 3f --save-cache "$T/c" "$T/cut.e3"
 	infer --load-cache "$T/c" "$frames" >"$T/2.e3"
 	seen=$(e3-dump --json "$T/2.e3" | head -1 | grep -oE '"seen":[0-9]+')
 	[ "$seen" = '"seen":7' ]

@@ -31,7 +31,8 @@ typedef struct infer_request {
 	e3_stage stage; /* its input and output */
 	const char *model;
 	e3_infer_options o;
-	e3_track_options track; /* --segment, --overlap */
+	e3_track_options track; /* --segment, --overlap, --loops */
+	bool automatic;         /* segments as long as the budget allows */
 	int outputs;            /* E3_OUT_*: what to send; o may compute more */
 	bool attn[E3_MAX_LAYERS];
 	int n_attn, last_attn; /* layers asked for, the highest */
@@ -61,6 +62,8 @@ enum { DEVICE_AUTO, DEVICE_CPU, DEVICE_CUDA };
 void infer_parse(int argc, char **argv, infer_request *r);
 /* Puts the options in place of the settings that an error of the library names in quotes: 'budget' becomes --budget. */
 void infer_explain(e3_err *err);
+/* The file of --model, of $E3_MODEL, or what is found; free it. */
+int infer_find_model(const char *asked, char **path, e3_err *err);
 
 /* ---- reader.c: reads frames ---- */
 

@@ -61,28 +61,10 @@ static int watch_device(infer *f, e3_err *err)
 	return f->dev ? 0 : e3_fail_in(err, "opening: --dump");
 }
 
-static int find_model(const char *asked, char **path, e3_err *err)
-{
-	const char *from_env = getenv("E3_MODEL");
-	bool is_demo;
-	if (asked || (from_env && *from_env)) {
-		*path = strdup(asked ? asked : from_env);
-		return *path ? 0 : e3_fail(err, "finding the model: out of memory");
-	}
-	if (e3_ckpt_locate(path, &is_demo, err))
-		return e3_fail_in(err, "finding the model: neither --model nor $E3_MODEL is set");
-	if (is_demo)
-		e3_note("model: the bundled demo model, which only knows rendered rooms; for photographs give --model (%s)",
-			*path);
-	else
-		e3_note("model: %s", *path);
-	return 0;
-}
-
 static int open_net(infer *f, e3_err *err)
 {
 	char *path;
-	if (find_model(f->r.model, &path, err))
+	if (infer_find_model(f->r.model, &path, err))
 		return -1;
 	double t = e3_now();
 	f->before = f->dev->ops->memory(f->dev).used;
@@ -101,11 +83,25 @@ static int open_net(infer *f, e3_err *err)
 	return 0;
 }
 
-static int fit_vram(infer *f, e3_err *err)
+/* What is left open until network and size are known: the budget that --vram leaves, and how long segments are. */
+static int settle(infer *f, e3_err *err)
 {
-	if (f->r.vram > 0 && e3_session_fit(f->net, f->dev, &f->r.o, f->size, f->r.vram, err))
+	infer_request *r = &f->r;
+	e3_plan p;
+	r->o.cached = f->dev->attn_dtype;
+	r->track.frames = r->o.frames;
+	if (r->automatic)
+		r->track.segment = E3_TRACK_LONGEST;
+	if (e3_track_prepare(&r->track, &r->o, err))
+		return -1;
+	if (r->vram > 0 && e3_session_fit(f->net, f->dev, &r->o, f->size, r->vram, err))
 		return e3_fail_in(err, "planning: --vram");
-	return 0;
+	if (!r->automatic)
+		return 0;
+	if (e3_plan_make(e3_net_config(f->net), &r->o, f->size[0], f->size[1], &p, err))
+		return -1;
+	r->track.segment = e3_track_length(&p);
+	return e3_track_prepare(&r->track, &r->o, err);
 }
 
 static int new_session(infer *f, e3_err *err)
@@ -117,17 +113,16 @@ static int new_session(infer *f, e3_err *err)
 		f->r.o.frames = f->head.frames;
 	}
 	if (f->r.vram <= 0 && !f->r.o.policy->keeps_all && f->r.o.budget_kind == E3_BUDGET_FRACTION &&
-		e3_plan_frames(&f->r.o) < 0)
+		!f->r.track.segment && f->r.o.frames < 0)
 		return e3_fail(err,
 			"planning: --P: the stream does not say how many frames it has: give --frames N, or an absolute budget with --budget");
 	f->r.o.attn = f->r.n_attn ? f->r.attn : NULL;
-	f->r.track.frames = f->r.o.frames;
-	if (e3_track_prepare(&f->r.track, &f->r.o, err))
+	if (settle(f, err) || !(f->session = e3_session_open(f->net, f->dev, &f->r.o, f->size, err)))
 		return -1;
-	if (fit_vram(f, err))
-		return -1;
-	f->session = e3_session_open(f->net, f->dev, &f->r.o, f->size, err);
-	return f->session ? 0 : -1;
+	if (f->r.automatic && f->r.o.side)
+		e3_note("segments of %lld frames, which the budget has room for (--segment 0: one piece)",
+			(long long)f->r.track.segment);
+	return 0;
 }
 
 static int open_session(infer *f, e3_err *err)
@@ -454,7 +449,7 @@ static int plan(infer *f, e3_err *err)
 		return -1;
 	f->size[0] = fit.h, f->size[1] = fit.w;
 	uint64_t with_net = f->dev->ops->memory(f->dev).used;
-	if (fit_vram(f, err) || e3_session_measure(f->net, f->dev, &f->r.o, f->size, &m, err)) {
+	if (settle(f, err) || e3_session_measure(f->net, f->dev, &f->r.o, f->size, &m, err)) {
 		infer_explain(err);
 		return -1;
 	}

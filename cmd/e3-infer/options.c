@@ -5,6 +5,7 @@
 #include "e3/tool.h"
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static int parse_fraction(void *to, const char *arg, e3_err *err)
@@ -137,12 +138,20 @@ static int parse_segment(void *to, const char *arg, e3_err *err)
 	memcpy(number, arg, n);
 	number[n] = 0;
 	((infer_request *)to)->given.segment = true;
-	return e3_parse_i64(number, 2, 1000000, &((infer_request *)to)->track.segment, err);
+	infer_request *r = to;
+	r->given.segment = true;
+	if (e3_parse_i64(number, 0, E3_TRACK_LONGEST, &r->track.segment, err))
+		return -1;
+	return r->track.segment == 1 ? e3_fail(err, "expected at least 2 frames, or 0, got '%s'", arg) : 0;
 }
 
 static void check_segments(infer_request *r)
 {
 	e3_err err = {""};
+	bool absolute = r->vram > 0 || (r->given.budget && !r->given.policy && !r->o.compat);
+	r->automatic = absolute && !r->given.segment && !r->load && !r->separate;
+	if (r->automatic)
+		r->track.segment = E3_TRACK_LONGEST; /* until the budget is known */
 	if (r->given.overlap && !r->track.segment)
 		e3_usage_error("--overlap: needs --segment");
 	if ((r->track.loops || r->given.places) && !r->track.segment && !r->load)
@@ -184,6 +193,24 @@ static void check(const infer_request *r)
 		e3_usage_error("--dump-layers: needs --dump");
 	if (r->o.attn_map && !r->n_attn)
 		e3_usage_error("--attn-map: needs --attn-layers");
+}
+
+int infer_find_model(const char *asked, char **path, e3_err *err)
+{
+	const char *from_env = getenv("E3_MODEL");
+	bool is_demo;
+	if (asked || (from_env && *from_env)) {
+		*path = strdup(asked ? asked : from_env);
+		return *path ? 0 : e3_fail(err, "finding the model: out of memory");
+	}
+	if (e3_ckpt_locate(path, &is_demo, err))
+		return e3_fail_in(err, "finding the model: neither --model nor $E3_MODEL is set");
+	if (is_demo)
+		e3_note("model: the bundled demo model, which only knows rendered rooms; for photographs give --model (%s)",
+			*path);
+	else
+		e3_note("model: %s", *path);
+	return 0;
 }
 
 /* What the library calls a setting, and the option that sets it. */
@@ -274,7 +301,7 @@ void infer_parse(int argc, char **argv, infer_request *r)
 			"use this much device memory in all, as in 6G: weights, scratch, and the\nrest for the cache (CUDA only)"),
 		E3_OPT_FLAG("each", &r->separate, "process every frame on its own"),
 		E3_OPT_CALL("segment", r, "N", parse_segment,
-			"begin anew every N frames, as in 24f, joined into one world: the error of\na long stream stays bounded"),
+			"begin anew every N frames, as in 24f, joined into one world: the error of\na long stream stays bounded; 0: one piece (default with --budget or --vram:\none frame more than it keeps; else 0)"),
 		E3_OPT_INT("overlap", &s.overlap, "N", 1, 1000000,
 			"with it: frames that a segment shares with the next (default 1)"),
 		E3_OPT_FLAG("loops", &r->track.loops,

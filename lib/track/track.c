@@ -2,8 +2,11 @@
  * overlaps that leave a segment no frames of its own. */
 #include "track.h"
 #include "e3/mem.h"
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
+
+enum { LEAST = 5 }; /* frames of a segment that is chosen by the budget */
 
 int e3_track_prepare(const e3_track_options *t, e3_infer_options *o, e3_err *err)
 {
@@ -24,6 +27,12 @@ int e3_track_prepare(const e3_track_options *t, e3_infer_options *o, e3_err *err
 	o->outputs |= E3_OUT_POSE | E3_OUT_DEPTH;
 	o->describe = t->loops && o->side > 0;
 	return 0;
+}
+
+int64_t e3_track_length(const e3_plan *p)
+{
+	double frames = floor(p->budget / p->layers / p->tokens_per_frame + 1e-6) + 1;
+	return frames < LEAST ? LEAST : frames < E3_TRACK_LONGEST ? (int64_t)frames : E3_TRACK_LONGEST;
 }
 
 static int open_loops(e3_track *t, e3_err *err)

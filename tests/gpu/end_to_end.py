@@ -61,7 +61,7 @@ def measure(stream, n, *options):
     if p.returncode or len(arrived) != n:
         raise SystemExit(f"{' '.join(command)}: exit {p.returncode} after {len(arrived)} frames")
     gaps = np.diff(arrived)[19:] * 1e3
-    print(f"{' '.join(options):31s} {n} frames: {(n - 20) / (arrived[-1] - arrived[19]):6.1f} frames/s from frame 20, between frames p50 {np.median(gaps):.2f} ms, "
+    print(f"{' '.join(options):34s} {n} frames: {(n - 20) / (arrived[-1] - arrived[19]):6.1f} frames/s from frame 20, between frames p50 {np.median(gaps):.2f} ms, "
           f"p99 {np.percentile(gaps, 99):.2f} (x{np.percentile(gaps, 99) / np.median(gaps):.2f}); session p50 {np.median(ms[20:]):.2f} ms; "
           f"first frame after {arrived[0] - start:.1f} s; device memory at most {memory.most} MiB", flush=True)
 
@@ -76,8 +76,7 @@ def main():
         pictures = list(np.random.default_rng(1).integers(0, 256, (9, 392, 518, 3), np.uint8))
     stream = os.path.join(folder, "frames.e3")
     write(stream, pictures, n)
-    measure(stream, n, "--budget", "10f")
-    for options in ("--budget 4f", "--policy k4", "--budget 8f", "--policy k8", "--policy xstream --budget 10f", "--policy frames --budget 10f"):
+    for options in ("--budget 10f --segment 0", "--budget 10f", "--budget 10f --segment 11f --loops", "--budget 4f --segment 0", "--policy k4", "--budget 8f --segment 0", "--policy k8", "--policy xstream --budget 10f", "--policy frames --budget 10f"):
         measure(stream, n, *options.split())
     if n >= 100:
         write(stream, pictures, 100)

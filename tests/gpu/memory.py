@@ -53,6 +53,8 @@ def main():
     endless = memory("--budget", "10f", unknown)
     ok &= same("--budget 10f, length unknown", endless)
     ok &= same("--budget 10f, 60 frames", memory("--budget", "10f", known))
+    ok &= same("--budget 10f --segment 0", memory("--budget", "10f", "--segment", "0", unknown))
+    ok &= same("--budget 10f --segment 11f --loops", memory("--budget", "10f", "--segment", "11f", "--loops", unknown))
     ok &= same("--P 0.2, 60 frames", memory("--P", "0.2", known))
 
     plan = infer("--device", "cuda", "--plan", "--budget", "10f", "--size", "518x392").stdout
