@@ -61,6 +61,7 @@ bats_require_minimum_version 1.5.0
 		assert all("points" in x and "pose" not in x and "depth" not in x for x in p)
 	PY
 	fails 2 "--overlap of 5 frames: expected 1 to 4, half of --segment" -- e3-infer --segment 8f --overlap 5 "$frames"
+	fails 2 "--segment of 3 frames: --loops needs 3 that are not shared" -- e3-infer --segment 3f --loops "$frames"
 	fails 2 "--overlap: needs --segment" -- e3-infer --overlap 5 "$frames"
 	fails 2 "--each remembers nothing: it takes no --segment" -- e3-infer --each --segment 8f "$frames"
 	fails 2 "expected" -- e3-infer --segment 1f "$frames"
@@ -69,7 +70,7 @@ bats_require_minimum_version 1.5.0
 
 @test "--budget alone: segments of one frame more than it keeps, which is said; whole with --segment 0, --policy, --compat, --P" {
 	e3-infer --device cpu --model seed:tiny:7 --budget 4f "$frames" >"$T/a.e3" 2>"$T/e"
-	grep -q '^e3-infer: segments of 5 frames, which the budget has room for (--segment 0: one piece)$' "$T/e"
+	grep -q '^e3-infer: segments of 5 frames, chosen by the budget (--segment 0: one piece)$' "$T/e"
 	infer --budget 4f --segment 5f
 	same "$T/a.e3" "$T/o.e3"
 	for whole in "--segment 0" "--policy evict3r" "--compat camera"; do
@@ -79,7 +80,17 @@ bats_require_minimum_version 1.5.0
 	done
 	e3-infer --device cpu --model seed:tiny:7 --P 0.5 "$frames" 2>"$T/e" | e3-dump >"$T/d"
 	run ! grep -q 'segment' "$T/e" "$T/d"
-	# Bytes count the frame that the next segment sees; the stream that has no more frames than a segment has one piece.
+	# Bytes pay for the frame that the next segment sees too, also when the length is known: only the last frame of a segment evicts.
+	for s in frames endless; do
+		e3-infer --device cpu --model seed:tiny:7 --budget 1.3M "$f/$s.e3" >"$T/o.e3" 2>"$T/e"
+		grep -q '^e3-infer: segments of 6 frames, chosen by the budget' "$T/e"
+		check "$T/o.e3" <<-'PY'
+			assert 500 <= h["budget"] < 600, h["budget"]
+			evicts = [(x["i"], x.get("segment", 0)) for x in e if any(len(l["removed"]) for l in x["layers"])]
+			assert evicts == [(5, 0)], evicts
+		PY
+	done
+	# The stream that has no more frames than a segment has one piece.
 	e3-infer --device cpu --model seed:tiny:7 --budget 8f "$frames" >"$T/b.e3" 2>"$T/e"
 	run ! grep -q 'segment' "$T/e"
 	infer --no-evict

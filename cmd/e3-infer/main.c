@@ -89,7 +89,7 @@ static int settle(infer *f, e3_err *err)
 	infer_request *r = &f->r;
 	e3_plan p;
 	r->o.cached = f->dev->attn_dtype;
-	r->track.frames = r->o.frames;
+	r->track.frames = r->automatic ? -1 : r->o.frames; /* the budget pays for the next segment's frames too */
 	if (r->automatic)
 		r->track.segment = E3_TRACK_LONGEST;
 	if (e3_track_prepare(&r->track, &r->o, err))
@@ -100,7 +100,7 @@ static int settle(infer *f, e3_err *err)
 		return 0;
 	if (e3_plan_make(e3_net_config(f->net), &r->o, f->size[0], f->size[1], &p, err))
 		return -1;
-	r->track.segment = e3_track_length(&p);
+	r->track.segment = e3_track_length(&p), r->track.frames = r->o.frames;
 	return e3_track_prepare(&r->track, &r->o, err);
 }
 
@@ -120,7 +120,7 @@ static int new_session(infer *f, e3_err *err)
 	if (settle(f, err) || !(f->session = e3_session_open(f->net, f->dev, &f->r.o, f->size, err)))
 		return -1;
 	if (f->r.automatic && f->r.o.side)
-		e3_note("segments of %lld frames, which the budget has room for (--segment 0: one piece)",
+		e3_note("segments of %lld frames, chosen by the budget (--segment 0: one piece)",
 			(long long)f->r.track.segment);
 	return 0;
 }

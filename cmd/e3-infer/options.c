@@ -137,7 +137,6 @@ static int parse_segment(void *to, const char *arg, e3_err *err)
 		return e3_fail(err, "expected a number of frames, as in 24f");
 	memcpy(number, arg, n);
 	number[n] = 0;
-	((infer_request *)to)->given.segment = true;
 	infer_request *r = to;
 	r->given.segment = true;
 	if (e3_parse_i64(number, 0, E3_TRACK_LONGEST, &r->track.segment, err))
@@ -148,8 +147,8 @@ static int parse_segment(void *to, const char *arg, e3_err *err)
 static void check_segments(infer_request *r)
 {
 	e3_err err = {""};
-	bool absolute = r->vram > 0 || (r->given.budget && !r->given.policy && !r->o.compat);
-	r->automatic = absolute && !r->given.segment && !r->load && !r->separate;
+	bool alone = (r->vram > 0 || r->given.budget) && !r->given.policy && !r->o.compat;
+	r->automatic = alone && !r->given.segment && !r->load && !r->separate;
 	if (r->automatic)
 		r->track.segment = E3_TRACK_LONGEST; /* until the budget is known */
 	if (r->given.overlap && !r->track.segment)
@@ -215,8 +214,8 @@ int infer_find_model(const char *asked, char **path, e3_err *err)
 
 /* What the library calls a setting, and the option that sets it. */
 static const e3_err_name settings[] = {{"'fraction'", "--P"}, {"'budget'", "--budget"}, {"'frames'", "--frames"},
-	{"'outputs'", "--outputs"}, {"'segment'", "--segment"}, {"'overlap'", "--overlap"}, {"'device'", "--device"},
-	{"'precision'", "--precision"}, {NULL, NULL}};
+	{"'outputs'", "--outputs"}, {"'segment'", "--segment"}, {"'overlap'", "--overlap"}, {"'loops'", "--loops"},
+	{"'device'", "--device"}, {"'precision'", "--precision"}, {NULL, NULL}};
 
 void infer_explain(e3_err *err) { e3_err_rename(err, settings); }
 
@@ -301,7 +300,9 @@ void infer_parse(int argc, char **argv, infer_request *r)
 			"use this much device memory in all, as in 6G: weights, scratch, and the\nrest for the cache (CUDA only)"),
 		E3_OPT_FLAG("each", &r->separate, "process every frame on its own"),
 		E3_OPT_CALL("segment", r, "N", parse_segment,
-			"begin anew every N frames, as in 24f, joined into one world: the error of\na long stream stays bounded; 0: one piece (default with --budget or --vram:\none frame more than it keeps; else 0)"),
+			"begin anew every N frames, as in 24f, joined into one world: the error of\n"
+			"a long stream stays bounded; 0: one piece (default with --budget or --vram\n"
+			"alone: one frame more than it keeps; else 0)"),
 		E3_OPT_INT("overlap", &s.overlap, "N", 1, 1000000,
 			"with it: frames that a segment shares with the next (default 1)"),
 		E3_OPT_FLAG("loops", &r->track.loops,
