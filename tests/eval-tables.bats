@@ -292,7 +292,7 @@ recording() { # SEQUENCE SEED FRAMES
 	room=rgbd_dataset_freiburg1_room
 	row() { grep -F "tum/$room $1" table | grep " $2 "; }
 	segments="--budget 8f --segment 24 --overlap 8"
-	for what in "K4:--policy k4 --compat camera" "segments:$segments" "whole:--budget 8f" "loops:$segments --loops"; do
+	for what in "K4:--policy k4 --compat camera" "segments:$segments" "whole:--budget 8f --segment 0" "loops:$segments --loops"; do
 		# shellcheck disable=SC2086
 		e3-decode -q --dataset tum --root data --whole --sequence $room --fit 70 |
 			e3-infer -q --model seed:tiny:7 --outputs pose ${what#*:} |
