@@ -125,6 +125,9 @@ prepare() {
 	fails 2 "'0,5' is not a number" -- "$run" --fractions 0,5
 	fails 2 "no policy 'newest': evict3r, window, random, spread" -- "$run" --policies "window newest"
 	fails 2 "no policy 'oldest'" -- "$run" --less oldest
+	for k in k4 k6 k8; do
+		fails 2 "$k keeps a number of frames of its own, not a fraction: long.sh compares it" -- "$run" --policies "window $k"
+	done
 	fails 2 "--out needs a value" -- "$run" --out
 	fails 1 "there is nothing in o" -- "$run" --out o --show
 	fails 1 "reading none: No such file" -- "$table" none

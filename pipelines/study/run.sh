@@ -36,7 +36,8 @@ usage() {
 		  --first-seed N     their seeds are N, N+1, ... (default $first_seed: the report; others for development)
 		  --kinds LIST       default "$kinds"
 		  --fractions LIST   of the cache (default "$fractions"; evict3r also at 1, where the others keep everything)
-		  --policies LIST    beside no eviction (default "$policies")
+		  --policies LIST    beside no eviction (default "$policies");
+		                     not k4, k6 and k8, which keep a number of frames of their own: long.sh compares them
 		  --temps LIST       of evict3r (default "$temps")
 		  --infer OPTIONS    more options for e3-infer, as in '--device cuda --precision f32'
 		  --scene OPTIONS    more options for e3-scene, as in '--frames 6': another study, give another --out
@@ -129,6 +130,7 @@ done
 known=$(study_policies) # in the order of the table
 for policy in $policies $less; do
 	[[ " $known " == *" $policy "* ]] || die "no policy '$policy': ${known// /, }" 2
+	[[ ! $policy =~ ^k[468]$ ]] || die "$policy keeps a number of frames of its own, not a fraction: long.sh compares it" 2
 done
 [ -x "$B/study/table" ] || die "$B/study/table is not there: run make study"
 
