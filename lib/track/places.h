@@ -12,7 +12,7 @@
 enum { E3_PLACE_FRAMES = 3 };
 
 typedef struct e3_place {
-	int64_t segment, frame; /* its segment; its newest frame */
+	int64_t segment, frame; /* its segment; its first frame, of the stream */
 	e3_similarity world;    /* of the segment, as the loops so far have it */
 	double walked;          /* how far the camera had come, in units of the world; see loops.c */
 	float *descriptor;      /* [dim] mean of its frames', length 1 */
