@@ -4,7 +4,6 @@
 #include "e3/hold.h"
 #include "e3/num.h"
 #include "e3/tool.h"
-#include <inttypes.h>
 
 typedef struct session {
 	align_options *o;

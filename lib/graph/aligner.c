@@ -3,7 +3,6 @@
 #include "e3/geom.h"
 #include "e3/mem.h"
 #include <inttypes.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,8 +1,6 @@
 /* graph: the aligner's known positions, poses and distances. */
 #include "aligner.h"
 #include "e3/mem.h"
-#include <math.h>
-#include <string.h>
 
 /* At first after every few, later after more: a solution costs time, and few positions settle the rest. */
 enum { KNOWN_PER_SOLUTION = 16 };

@@ -2,7 +2,6 @@
 #include "e3/mem.h"
 #include "graph.h"
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* Positions determine the rotation about their longest extent when they are spread across it by this many standard

@@ -19,7 +19,7 @@ typedef struct e3_evictor {
 	bool fill;       /* absolute budget: other layers use what one layer cannot use */
 	bool free_first; /* the tokens of frame 0 are not protected */
 	uint32_t seed;   /* of random numbers */
-	int64_t frames; /* length of the stream if the budget is a fraction of it, else -1; its last frame does not evict */
+	int64_t frames;  /* of a past, if the budget is a fraction of them, else -1; the last one does not evict */
 
 	/* One for each layer. */
 	e3_dev *dev;

@@ -12,7 +12,7 @@
 
 enum { E3_PYRAMID_LEVELS = 6 };
 
-/* Brightness, 0 to 1; each level is half as wide and high as the one before, down to some 50 pixels. */
+/* Brightness, 0 to 1; each level is half as wide and high as the one before, down to 40 to 80 pixels. */
 typedef struct e3_pyramid {
 	int levels, w[E3_PYRAMID_LEVELS], h[E3_PYRAMID_LEVELS];
 	float *px[E3_PYRAMID_LEVELS]; /* in one allocation, px[0] */

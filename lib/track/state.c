@@ -4,7 +4,6 @@
 #include "e3/mem.h"
 #include "e3/num.h"
 #include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "memory is written to the file as it is");

@@ -4,7 +4,6 @@
 #include "e3/mem.h"
 #include <inttypes.h>
 #include <math.h>
-#include <string.h>
 
 bool e3_has_loops(const e3_track *t) { return t->loops != NULL; }
 
