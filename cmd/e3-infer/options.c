@@ -152,9 +152,9 @@ static void check_segments(infer_request *r)
 	if (r->automatic)
 		r->track.segment = E3_TRACK_LONGEST; /* until the budget is known */
 	if (r->given.overlap && !r->track.segment)
-		e3_usage_error("--overlap: needs --segment");
+		e3_usage_error("--overlap: needs --segment, or --budget or --vram alone");
 	if ((r->track.loops || r->given.places) && !r->track.segment && !r->load)
-		e3_usage_error("--%s: needs --segment", r->given.places ? "loop-places" : "loops");
+		e3_usage_error("--%s: needs --segment, or --budget or --vram alone", r->given.places ? "loop-places" : "loops");
 	if (r->track.segment && r->separate)
 		e3_usage_error("--each remembers nothing: it takes no --segment");
 	if (!r->given.overlap)
@@ -304,10 +304,10 @@ void infer_parse(int argc, char **argv, infer_request *r)
 			"a long stream stays bounded; 0: one piece (default with --budget or --vram\n"
 			"alone: one frame more than it keeps; else 0)"),
 		E3_OPT_INT("overlap", &s.overlap, "N", 1, 1000000,
-			"with it: frames that a segment shares with the next (default 1)"),
+			"with segments: frames that one shares with the next (default 1)"),
 		E3_OPT_FLAG("loops", &r->track.loops,
-			"with it: find places again where the camera was before, and send how they\nlie to each other, for e3-align"),
-		E3_OPT_INT("loop-places", &s.places, "N", 2, 100000, "with it: places that are remembered (default 256)"),
+			"with segments: find places again where the camera was before, and send\nhow they lie to each other, for e3-align"),
+		E3_OPT_INT("loop-places", &s.places, "N", 2, 100000, "with loops: places that are remembered (default 256)"),
 		E3_OPT_FLAG("no-evict", &s.no_evict, "keep everything: memory grows with the stream"),
 		E3_OPT_CHOICE("policy", &s.policy, "NAME", texts.choices, texts.help),
 		E3_OPT_CHOICE("protect-first", &s.first, "WHETHER", "yes|no",
