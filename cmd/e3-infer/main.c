@@ -1,8 +1,5 @@
-/* e3-infer: frames in, predictions out, one frame at a time: parse, open, loop, close.
- *
- * Refuses frames that change size in mid-stream, streams that already carry predictions, and budgets that are too
- * small.
- */
+/* e3-infer: frames in, predictions out, one frame at a time: parse, open, loop, close. Refuses frames that change size
+ * in mid-stream, streams that already carry predictions, and budgets that are too small. */
 #include "infer.h"
 #include "e3/mem.h"
 #include "e3/num.h"
@@ -83,24 +80,33 @@ static int open_net(infer *f, e3_err *err)
 	return 0;
 }
 
-/* What is left open until network and size are known: the budget that --vram leaves, and how long segments are. */
-static int settle(infer *f, e3_err *err)
+/* The budget that --vram leaves, and how long a segment may be with it. */
+static int fit(infer *f, e3_err *err)
 {
 	infer_request *r = &f->r;
 	e3_plan p;
-	r->o.cached = f->dev->attn_dtype;
-	r->track.frames = r->automatic ? -1 : r->o.frames; /* the budget pays for the next segment's frames too */
-	if (r->automatic)
-		r->track.segment = E3_TRACK_LONGEST;
 	if (e3_track_prepare(&r->track, &r->o, err))
 		return -1;
 	if (r->vram > 0 && e3_session_fit(f->net, f->dev, &r->o, f->size, r->vram, err))
 		return e3_fail_in(err, "planning: --vram");
-	if (!r->automatic)
-		return 0;
-	if (e3_plan_make(e3_net_config(f->net), &r->o, f->size[0], f->size[1], &p, err))
+	if (r->automatic && e3_plan_make(e3_net_config(f->net), &r->o, f->size[0], f->size[1], &p, err))
 		return -1;
-	r->track.segment = e3_track_length(&p), r->track.frames = r->o.frames;
+	r->track.segment = r->automatic ? e3_track_length(&p) : r->track.segment;
+	return 0;
+}
+
+/* What is left open until network and size are known. Shorter segments need less memory beside the cache, so --vram is
+ * fitted again to their length; the third time it no longer grows. */
+static int settle(infer *f, e3_err *err)
+{
+	infer_request *r = &f->r;
+	r->o.cached = f->dev->attn_dtype;
+	r->track.frames = r->automatic ? -1 : r->o.frames; /* the budget pays for the next segment's frames too */
+	r->track.segment = r->automatic ? E3_TRACK_LONGEST : r->track.segment;
+	for (int k = r->automatic && r->vram > 0 ? 3 : 1; k > 0; k--)
+		if (fit(f, err))
+			return -1;
+	r->track.frames = r->o.frames;
 	return e3_track_prepare(&r->track, &r->o, err);
 }
 

@@ -15,8 +15,8 @@ static const double LIKENESS = 0.2;                        /* of descriptors les
 static const double APART_TURN = 0.035, APART_MOVE = 0.04; /* of the two directions of the alignment */
 static const double DEPTH = 0.07; /* logarithm of the depths of the two first frames, where they see the same */
 static const double SCALE = 0.15; /* logarithms of the depth ratios of the frames of a place: their spread, at most */
-static const double WAY_FIRST = 0.3; /* mean depths that the chain may be wrong by, at once */
-static const double WAY_EACH = 0.1;  /* and for each unit walked */
+static const double WAY_FIRST = 0.15; /* mean depths that the chain may be wrong by, at once */
+static const double WAY_EACH = 0.08;  /* and for each unit walked */
 
 int e3_loops_open(e3_loops *l, e3_session *s, const e3_track_options *o, e3_err *err)
 {
@@ -172,7 +172,8 @@ static double mean_depth(const e3_view *v)
 	return n ? sum / n : 1;
 }
 
-/* Could the chain be so wrong, after what was walked between? */
+/* Could the chain be so wrong, after what was walked between? Rooms that look the same are told apart by nothing else.
+ */
 static bool possible(const e3_loops *l, const e3_similarity *sim)
 {
 	e3_similarity measured;
