@@ -23,7 +23,8 @@ edit() { /usr/bin/python3 -B "$ROOT/tests/edit_stream.py" "$@"; }
 	run_it --budget 2f --segment 6f --loops "$T/all.e3" >"$T/through.e3" 2>"$T/e" &
 	run_it --budget 2f --segment 6f --loops --save-cache "$T/c" "$T/part.e3" >"$T/1.e3"
 	wait $! || { cat "$T/e"; return 1; }
-	run_it --load-cache "$T/c" "$T/all.e3" >"$T/2.e3"
+	e3-infer -v --device cpu --threads 1 --outputs pose,depth --load-cache "$T/c" "$T/all.e3" >"$T/2.e3" 2>"$T/e"
+	grep -qE "^e3-infer: loops: $(e3-dump "$T/through.e3" | grep -c '^edge.* type=loop') found in [0-9]+ trials$" "$T/e" || { cat "$T/e"; return 1; }
 	e3-cat -q "$T/1.e3" --then "$T/2.e3" >"$T/x.e3"
 	/usr/bin/python3 -B "$ROOT/tests/stream_equal.py" "$T/x.e3" "$T/through.e3"
 	/usr/bin/python3 -B - "$T/1.e3" "$T/2.e3" <<-'PY'

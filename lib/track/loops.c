@@ -39,6 +39,8 @@ int e3_loops_open(e3_loops *l, e3_session *s, const e3_track_options *o, e3_err 
 
 void e3_loops_release(e3_loops *l)
 {
+	if (l->tried)
+		e3_tell(E3_TELL_DETAIL, "loops: %lld found in %lld trials", (long long)l->found, (long long)l->tried);
 	e3_place *each[] = {&l->filling[0], &l->filling[1], &l->older, &l->newer};
 	for (int k = 0; k < 4; k++)
 		e3_place_release(each[k]);

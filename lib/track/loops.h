@@ -31,7 +31,7 @@ typedef struct e3_loops {
 	e3_view seen[E3_LOOP_FRAMES];
 	e3_pyramid picture[2]; /* of the first frames of both */
 	e3_evict evict;        /* of side steps: nobody asked for it */
-	int64_t tried, found;
+	int64_t tried, found;  /* trials, and loops that they gave */
 } e3_loops;
 
 int e3_loops_open(e3_loops *l, e3_session *s, const e3_track_options *o, e3_err *err);
