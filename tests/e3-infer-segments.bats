@@ -73,7 +73,7 @@ bats_require_minimum_version 1.5.0
 	grep -q '^e3-infer: segments of 5 frames, chosen by the budget (--segment 0: one piece)$' "$T/e"
 	infer --budget 4f --segment 5f
 	same "$T/a.e3" "$T/o.e3"
-	for whole in "--segment 0" "--policy evict3r" "--compat camera"; do
+	for whole in "--segment 0" "--policy evict3r" "--compat camera" "--temp 0.4" "--protect-first yes"; do
 		# shellcheck disable=SC2086
 		e3-infer --device cpu --model seed:tiny:7 --budget 4f $whole "$frames" 2>"$T/e" | e3-dump >"$T/d"
 		! grep -q 'segment' "$T/e" "$T/d" || { echo "$whole"; cat "$T/e"; return 1; }

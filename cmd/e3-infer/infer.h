@@ -102,8 +102,6 @@ typedef struct infer_placed {
 	e3_image *picture; /* of the infer_frame */
 } infer_placed;
 
-enum { INFER_EDGES = 4 }; /* that one step can make */
-
 /* All that is written for one frame. */
 typedef struct infer_parcel {
 	e3_pred pred; /* owns nothing: the picture is `fitted`, the maps are lent by the session */
@@ -113,7 +111,7 @@ typedef struct infer_parcel {
 	int n_attn, cap_attn;
 	/* Written before the prediction: what was computed beside, after the frame before. */
 	e3_evict beside;
-	e3_edge edge[INFER_EDGES];
+	e3_edge edge[E3_TRACK_EDGES];
 	int n_edges;
 } infer_parcel;
 

@@ -147,7 +147,8 @@ static int parse_segment(void *to, const char *arg, e3_err *err)
 static void check_segments(infer_request *r)
 {
 	e3_err err = {""};
-	bool alone = (r->vram > 0 || r->given.budget) && !r->given.policy && !r->o.compat;
+	bool alone = (r->vram > 0 || r->given.budget) && !r->given.policy && !r->o.compat && !r->given.temperature &&
+		!r->given.seed && !r->given.protect_first; /* those are about eviction */
 	r->automatic = alone && !r->given.segment && !r->load && !r->separate;
 	if (r->automatic)
 		r->track.segment = E3_TRACK_LONGEST; /* until the budget is known */

@@ -117,7 +117,7 @@ void infer_parcel_beside(infer_parcel *to, e3_track *track)
 	e3_track_report r = e3_track_reported(track);
 	to->beside = *r.evict;
 	*r.evict = (e3_evict){0};
-	for (; to->n_edges < r.n_edges && to->n_edges < INFER_EDGES; to->n_edges++)
+	for (; to->n_edges < r.n_edges; to->n_edges++)
 		to->edge[to->n_edges] = r.edge[to->n_edges];
 }
 

@@ -35,21 +35,13 @@ void e3_view_release(e3_view *v);
 
 typedef struct e3_joint {
 	e3_similarity sim; /* from b's coordinates to a's */
-	/* How well the two agree, root mean square over the frames: what is left of rotations (radians), of centres
-	 * (relative to the mean depth in a), and of the logarithms of the frames' depth ratios; and the spread of the
-	 * logarithms of all depth ratios (1.48 times the median deviation). */
-	double rotation, centre, scale, depth;
+	double scale;      /* root mean square of what is left of the logarithms of the frames' depth ratios */
 } e3_joint;
 
-/* What rotation and translation are taken from. */
-typedef enum e3_join_by {
-	E3_JOIN_FIRST, /* frame 0, which b begins with: nothing is more exact than a segment's pose of its own reference */
-	E3_JOIN_MEAN   /* the mean over all frames, in which frames that disagree count less */
-} e3_join_by;
-
-/* a[k] and b[k], k < n, are the same frame. The scale is the median of the depth ratios of all frames, weighted by
- * confidence. Where no pixel has a depth in both, the scale is 1, and so are joint.scale and joint.depth. */
-int e3_join(const e3_view *a, const e3_view *b, int n, e3_join_by by, e3_joint *out, e3_err *err);
+/* a[k] and b[k], k < n, are the same frame, and b begins with frame 0: nothing is more exact than a segment's pose of
+ * its own reference, so rotation and translation are taken from it. The scale is the median of the depth ratios of all
+ * frames, weighted by confidence. Where no pixel has a depth in both, the scale is 1, and so is joint.scale. */
+int e3_join(const e3_view *a, const e3_view *b, int n, e3_joint *out, e3_err *err);
 
 /* --- track.c: the chain --- */
 
@@ -91,6 +83,7 @@ e3_track_place e3_track_placed(const e3_track *t);
 int e3_track_beside(e3_track *t, e3_err *err);
 
 /* What the last call of e3_track_beside made, once; valid until the next one. */
+enum { E3_TRACK_EDGES = 2 }; /* that one frame can make */
 typedef struct e3_track_report {
 	e3_evict *evict; /* of the segment that began beside; n_layers 0: none. The caller may take it. */
 	const e3_edge *edge;

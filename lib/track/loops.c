@@ -203,8 +203,8 @@ static int measure(e3_loops *l, e3_similarity *sim, const char **refused, e3_err
 	if (*refused)
 		return 0;
 	new->pose = aligned.pose;
-	if (e3_join(l->older.view, old, E3_PLACE_FRAMES, E3_JOIN_FIRST, &older, err) ||
-		e3_join(l->newer.view, new, E3_PLACE_FRAMES, E3_JOIN_FIRST, &newer, err))
+	if (e3_join(l->older.view, old, E3_PLACE_FRAMES, &older, err) ||
+		e3_join(l->newer.view, new, E3_PLACE_FRAMES, &newer, err))
 		return -1;
 	e3_similarity_invert(&newer.sim, &back);
 	e3_similarity_mul(&older.sim, &back, sim);

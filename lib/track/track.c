@@ -139,7 +139,7 @@ static int measure(e3_track *t, e3_edge *edge, e3_err *err)
 	bool direct = e3_align_direct(&from, &to, &aligned);
 	if (direct)
 		t->shared.a[0].pose = aligned.pose;
-	if (e3_join(t->shared.a, t->shared.b, (int)t->o.overlap, E3_JOIN_FIRST, &joint, err))
+	if (e3_join(t->shared.a, t->shared.b, (int)t->o.overlap, &joint, err))
 		return -1;
 	*edge = (e3_edge){.i = t->i,
 		.type = E3_EDGE_JOIN,

@@ -26,9 +26,9 @@ struct e3_track {
 	e3_view now;             /* the newest frame as the segment that answers saw it */
 	e3_reference main, next; /* of the segment that answers; of the next one, once that has begun */
 	e3_shared shared;
-	e3_loops *loops; /* NULL: not wanted */
-	e3_evict evict;  /* of the last side step of the next segment */
-	e3_edge edge[2]; /* of the last call of e3_track_beside */
+	e3_loops *loops;              /* NULL: not wanted */
+	e3_evict evict;               /* of the last side step of the next segment */
+	e3_edge edge[E3_TRACK_EDGES]; /* of the last call of e3_track_beside */
 	int n_edges;
 	bool beside; /* the newest frame is shared, and the side has not seen it yet */
 };
