@@ -113,6 +113,9 @@ n=${FRAMES:-3000}
 echo "e3-infer --model seed:tiny:1 --budget 4f, $n frames: resident MiB by frame"
 ffmpeg -v error -stream_loop -1 -i "$demo/clip.mp4" -frames:v "$n" -f image2pipe -c:v ppm - |
 	e3-decode -q - | tests/bench/flat.py "$n" e3-infer -q --model seed:tiny:1 --budget 4f
+echo "the same in segments, with loops"
+e3-scene -q --size 56x42 --frames "$n" --path walk --length 160 --seed 5 |
+	tests/bench/flat.py "$n" e3-infer -q --model seed:tiny:1 --budget 4f --segment 6f --loops --loop-places 32
 
 # The graph of segments: one update after another.
 "$B/bench/graph" 1000 10000
