@@ -125,7 +125,7 @@ assert rows["cave_2"]["missing"] == "not found" and not rows["mine"]["published"
 		[ "$(tr ' ' '\n' <<<"${said# }" | sort | tr '\n' ' ')" = "$(cat "$T/tasks")" ] || { echo "$name: tasks$said; the manual: $(cat "$T/tasks")"; return 1; }
 	done <"$T/names"
 	[ "$(wc -l <"$T/manual")" -eq "$(wc -l <"$T/names")" ]
-	awk '!/^#/ && NF { print $3 }' "$ROOT/pipelines/eval/tables" | sort -u | grep -vxFf "$T/names" >"$T/unknown" || true
+	awk '!/^#/ && NF { sub("/.*", "", $3); print $3 }' "$ROOT/pipelines/eval/tables" | sort -u | grep -vxFf "$T/names" >"$T/unknown" || true
 	[ ! -s "$T/unknown" ] || { echo "pipelines/eval/tables names:"; cat "$T/unknown"; return 1; }
 }
 

@@ -13,7 +13,7 @@ prepare() {
 png() { [ "$(head -c 4 "$1" | tail -c 3)" = PNG ]; }
 
 @test "walk: errors, cloud and loops equal those computed with numpy" {
-	e3-scene -q --seed 5 --rooms 2 --laps 0.4 --frames 45 --size 70x56 | e3-infer -q --model seed:tiny:7 --budget 4f --outputs pose,depth -o plain.e3
+	e3-scene -q --seed 5 --rooms 2 --laps 0.4 --frames 45 --size 70x56 | e3-infer -q --model seed:tiny:7 --segment 0 --budget 4f --outputs pose,depth -o plain.e3
 	# two loops, one of them between places that are far apart; and a join
 	/usr/bin/python3 -B "$ROOT/tests/edit_stream.py" plain.e3 p.e3 'e = lambda t, a, b: [11, {"i": 44, "type": t, "a": 0, "b": 1, "frames": [a, b], "sim": [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0], "sigma": [1.0] * 3}]
 m[-1:-1] = [e("join", 20, 20), e("loop", 2, 4), e("loop", 0, 44)]'
