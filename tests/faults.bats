@@ -321,7 +321,9 @@ no_output() { # killing e3-export leaves its temporary files, and never a half r
 	e3-cat -v "zmq:pull:$a" x.e3 2>err &
 	reader=$!
 	wait_until 10 listens "${a##*:}"
-	fails 1 "the peer closes the connection: it requires keys, or is of another kind (push goes with pull, pub with sub)" -- e3-cat --timeout 1 "zmq:sub:$a" y.e3
+	# It connects again and again: it may meet its own earlier attempt, which the reader still counts as a peer.
+	fails 1 "e3-cat: reading: zmq:sub:$a: " -- e3-cat --timeout 1 "zmq:sub:$a" y.e3
+	grep -qE "the peer closes the connection: it requires keys, or is of another kind \(push goes with pull, pub with sub\)|refused by the other side: it has a peer already, and a socket carries one stream" "$T/stderr"
 	said err "refused a client from 127.0.0.1: it closed the connection"
 	kill -0 $reader
 	kill $reader
