@@ -16,6 +16,8 @@
 enum {
 	MAX_CONNECTIONS = 256,
 	LOOK_MS = 500,    /* between looks at the connections */
+	DECIDE_MS = 1000, /* that a client waits while the one before is accepted, but not yet a peer */
+	DECIDE_LOOK_MS = 10,
 	GREETING = 64,    /* bytes that every ZeroMQ peer sends first */
 	BROKE_OFF = 1,    /* a handshake that failed without a reason; */
 	LEFT = 2,         /* a connection that ended before its handshake did; else ZMQ_PROTOCOL_ERROR_* */
@@ -41,6 +43,7 @@ struct e3_peers {
 	int n;
 	int failing; /* failed handshakes whose connection is not yet closed */
 	int granted; /* accepted by us, handshake not yet complete */
+	double granted_at;
 	uint32_t last_failure;
 	bool silence_reported;
 	double silent_from;
@@ -226,20 +229,32 @@ static void check_heartbeat(e3_peers *p)
 	p->silence_reported = silent;
 }
 
+/* A client was accepted and may turn out to be no peer, one of another kind for example. Who comes now is answered when
+ * that is known: a refusal is final. */
+static bool undecided(e3_peers *p)
+{
+	return p->rule.one && p->granted > 0 && e3_peers_look(p).now == 0 && e3_now() - p->granted_at < DECIDE_MS / 1e3;
+}
+
 static void *run(void *arg)
 {
 	e3_peers *p = arg;
 	zmq_pollitem_t item[3] = {{NULL, p->quit, ZMQ_POLLIN, 0}, {p->monitor, 0, ZMQ_POLLIN, 0},
 		{p->rep, 0, ZMQ_POLLIN, 0}};
 	for (double looked = 0;;) {
-		if (zmq_poll(item, p->rep ? 3 : 2, LOOK_MS) < 0 && zmq_errno() != EINTR)
+		bool later = undecided(p);
+		item[2].revents = 0;
+		if (zmq_poll(item, p->rep && !later ? 3 : 2, later ? DECIDE_LOOK_MS : LOOK_MS) < 0 && zmq_errno() != EINTR)
 			break;
 		if (item[0].revents)
 			break;
 		read_events(p);
-		if (p->rep && item[2].revents) {
+		if (p->granted > 0 && !undecided(p) && e3_peers_look(p).now == 0)
+			p->granted = 0; /* it became no peer in that time */
+		if (item[2].revents && !undecided(p)) {
 			bool room = !p->rule.one || e3_peers_look(p).now + p->granted == 0;
-			p->granted += e3_zap_answer(&p->zap, p->rep, room);
+			if (e3_zap_answer(&p->zap, p->rep, room))
+				p->granted++, p->granted_at = e3_now();
 		}
 		if (e3_now() - looked >= LOOK_MS / 1e3) {
 			check_heartbeat(p);
