@@ -199,7 +199,7 @@ by_ffmpeg() {
 	grep -q ' 480x640 rot270 ' "$T/show"
 }
 
-@test "pictures: folders in byte order or natural order, operands in their order, all unless --step" {
+@test "pictures: folders in natural order or byte order, operands in their order, all unless --step" {
 	mkdir "$T/d"
 	for k in 1 2 3 4 5 6; do cp "$clips/pic$k.png" "$T/d/f$((k + 6)).png"; done # f7 .. f12
 	cp "$clips/pic1.png" "$T/d/.hidden.png"
@@ -207,12 +207,16 @@ by_ffmpeg() {
 	mkdir "$T/d/sub.png"
 	decode "$clips"/pic{4,5,6,1,2,3}.png
 	pixels >"$T/bytes"
-	decode "$T/d" # f10 f11 f12 f7 f8 f9
+	decode --lexical "$T/d" # f10 f11 f12 f7 f8 f9
+	grep -q "in byte order: f12.png before f7.png" "$T/err"
 	head_is "frames=6 fps=0 n=6"
 	pixels | diff "$T/bytes" -
 	[ "$(sed 1d "$T/show" | cut -d' ' -f1,2 | head -2 | tr '\n' ' ')" = "0 0.000 1 1.000 " ]
 	decode "$clips"/pic{1,2,3,4,5,6}.png
 	pixels >"$T/natural"
+	decode "$T/d"
+	pixels | diff "$T/natural" -
+	grep -q "in natural order: f9.png before f10.png" "$T/err"
 	decode --natural "$T/d"
 	pixels | diff "$T/natural" -
 	decode --step 2 --fps 10 "$T/d"
@@ -311,7 +315,7 @@ by_ffmpeg() {
 	fails 1 "standard input: empty" -- e3-decode -
 	fails 1 "stream 1: there are 1" -- e3-decode --stream 1 "$clips/h.mp4"
 	head -c $(($(stat -c %s "$clips/pic1.png") / 2)) "$clips/pic1.png" >"$T/cut.png"
-	fails 1 "reading: $T/cut.png: truncated" -- e3-decode "$clips/pic2.png" "$T/cut.png"
+	fails 1 "reading: $T/cut.png: truncated" -- e3-decode --strict "$clips/pic2.png" "$T/cut.png"
 	head -c 3000 "$ROOT/tests/data/decode/444.jpg" >"$T/cut.jpg"
 	fails 1 "reading: $T/cut.jpg: truncated" -- e3-decode "$T/cut.jpg"
 	size=$(stat -c %s "$clips/fast.mp4")
@@ -322,6 +326,39 @@ by_ffmpeg() {
 	head -c $((size - 5000)) "$clips/h.mkv" >"$T/cut.mkv"
 	decode --all "$T/cut.mkv"
 	grep -q 'its head states 4.00 s: cut off?' "$T/err"
+}
+
+@test "damaged pictures are left out, named, and counted at the end; --strict fails" {
+	local k
+	mkdir "$T/d"
+	for k in 1 2 3 4 5 6; do cp "$clips/pic$k.png" "$T/d/$k.png"; done
+	head -c 300 "$clips/pic2.png" >"$T/d/2.png"
+	: >"$T/d/5.png"
+	e3-decode "$T/d" >"$T/s" 2>"$T/err"
+	show "$T/s" >"$T/show"
+	kept_is "0 2 3 5"
+	grep -q "warning: reading: $T/d/2.png: truncated.*: left out" "$T/err" || { cat "$T/err"; return 1; }
+	grep -q "$T/d/5.png: empty: left out" "$T/err"
+	grep -q "2 damaged pictures were left out, the first: reading: $T/d/2.png: truncated" "$T/err"
+	! grep -q 'announced' "$T/err" || { cat "$T/err"; return 1; }
+	decode "$clips"/pic{1,3,4,6}.png
+	pixels >"$T/want"
+	e3-decode "$T/d" 2>/dev/null >"$T/s"
+	show "$T/s" | sed 1d | cut -d' ' -f3,5 | diff "$T/want" -
+	fails 1 "reading: $T/d/2.png: truncated" -- e3-decode --strict "$T/d"
+	rm "$T/d"/[1346].png
+	fails 1 "reading: $T/d/2.png: truncated" -- e3-decode "$T/d"
+}
+
+@test "a damaged picture on a pipe is left out" {
+	cp "$clips/pic2.png" "$T/bad.png"
+	printf 'XXXX' | dd of="$T/bad.png" bs=1 seek=200 conv=notrunc status=none
+	cat "$clips/pic1.png" "$T/bad.png" "$clips/pic3.png" >"$T/pics"
+	e3-decode - <"$T/pics" >"$T/s" 2>"$T/err"
+	show "$T/s" >"$T/show"
+	kept_is "0 2"
+	grep -q "standard input: picture 1: .*: left out" "$T/err" || { cat "$T/err"; return 1; }
+	fails 1 "picture 1" -- bash -c "e3-decode --strict - <'$T/pics'"
 }
 
 @test "a video that ends early on a pipe: its frames are sent, then an abort" {
@@ -375,6 +412,7 @@ by_ffmpeg() {
 @test "options that contradict each other are usage errors" {
 	fails 2 "--every, --step and --all exclude each other" -- e3-decode --all --step 2 x
 	fails 2 "--sampling time needs --every" -- e3-decode --sampling time --all x
+	fails 2 "--natural and --lexical" -- e3-decode --natural --lexical x
 	fails 2 "--end 1 is not after --start 2" -- e3-decode --start 2 --end 1 x
 	fails 2 "no input" -- e3-decode
 	fails 2 "option --spool-max" -- e3-decode --spool-max 3Q -

@@ -110,24 +110,25 @@ static void sources_are_live_by_their_kind_or_on_request(void **state)
 
 static void folders_are_sorted_by_bytes_or_naturally(void **state)
 {
-	static const char *const name[] = {"f10.png", "f2.png", "f1.JPG", "notes.txt", ".hidden.png"};
-	static const char *const want[2][3] = {{"f1.JPG", "f10.png", "f2.png"}, {"f1.JPG", "f2.png", "f10.png"}};
+	static const char *const name[] = {"f10.png", "f2.png", "F1.JPG", "f02.png", "notes.txt", ".hidden.png"};
+	static const char *const want[2][4] = {{"F1.JPG", "f02.png", "f2.png", "f10.png"},
+		{"F1.JPG", "f02.png", "f10.png", "f2.png"}};
 	char dir[] = "/tmp/e3-test-XXXXXX", path[64];
 	assert_non_null(mkdtemp(dir));
-	for (int k = 0; k < 5; k++) {
+	for (int k = 0; k < 6; k++) {
 		snprintf(path, sizeof path, "%s/%s", dir, name[k]);
 		fclose(fopen(path, "w"));
 	}
-	for (int natural = 0; natural < 2; natural++) {
+	for (int lexical = 0; lexical < 2; lexical++) {
 		char *operand[] = {dir};
 		e3_picture_list list;
-		assert_int_equal(e3_pictures_expand(operand, 1, natural, &list, NULL), 0);
-		assert_int_equal(list.n, 3);
-		for (int k = 0; k < 3; k++)
-			assert_string_equal(strrchr(list.path[k], '/') + 1, want[natural][k]);
+		assert_int_equal(e3_pictures_expand(operand, 1, lexical, &list, NULL), 0);
+		assert_int_equal(list.n, 4);
+		for (int k = 0; k < 4; k++)
+			assert_string_equal(strrchr(list.path[k], '/') + 1, want[lexical][k]);
 		e3_pictures_release(&list);
 	}
-	for (int k = 0; k < 5; k++) {
+	for (int k = 0; k < 6; k++) {
 		snprintf(path, sizeof path, "%s/%s", dir, name[k]);
 		unlink(path);
 	}

@@ -39,7 +39,7 @@ typedef struct sink {
 	e3_file table;    /* DIR/frames.tsv */
 	bool begun;       /* the head was written */
 	bool lost;        /* a live source was lost: what was sent is whole, and the tool fails */
-	int64_t total, sent, skipped;
+	int64_t total, sent, skipped, left_out;
 	double first_pts, last_pts;
 	e3_image fitted;
 } sink;

@@ -21,6 +21,7 @@ static struct {
 	int sampling, fps_source, live, matrix, fit_mode, compat, size[2], set, co3d_size;
 	const char *setting[MAX_SETTINGS];
 	int n_settings;
+	bool natural;
 } given = {.stream = -1, .threads = 2, .patch = DEFAULT_PATCH, .spool_max = (int64_t)4 << 30, .set = -1};
 
 static int add_setting(void *unused, const char *arg, e3_err *err)
@@ -51,7 +52,10 @@ static const e3_opt table[] = {
 	E3_OPT_CHOICE("fps-source", &given.fps_source, "WHICH", "guess|avg|r",
 		"which of the container's frame rates: guess (default),\navg or r"),
 	E3_OPT_INT("stream", &given.stream, "N", 0, 1e6, "stream N of the file (default: the best video)"),
-	E3_OPT_FLAG("natural", &o.input.natural, "sort folders as people count (2 before 10)"),
+	E3_OPT_FLAG("lexical", &o.input.lexical,
+		"sort folders byte by byte (default: as file managers\nshow them, 2 before 10)"),
+	E3_OPT_FLAG("natural", &given.natural, "the default: 2 before 10"),
+	E3_OPT_FLAG("strict", &o.input.strict, "fail at the first damaged picture (default: leave it\nout, and say so)"),
 	E3_OPT_TITLE("Live sources"),
 	E3_OPT_CHOICE("live", &given.live, "HOW", "auto|latest|all|off",
 		"latest: when the reader is ready it gets the newest\nframe, the others are skipped (auto does that with\n"
@@ -180,6 +184,8 @@ static void check(int operands)
 		e3_usage_error("--every, --step and --all exclude each other");
 	if (given.sampling == 1 && (c->step > 0 || c->all))
 		e3_usage_error("--sampling time needs --every: --step and --all count frames");
+	if (given.natural && o.input.lexical)
+		e3_usage_error("--natural and --lexical exclude each other");
 	if (c->end <= c->start)
 		e3_usage_error("--end %g is not after --start %g", c->end, c->start);
 	if (given.fit > 0 && given.fit % given.patch)

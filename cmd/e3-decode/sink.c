@@ -114,7 +114,7 @@ static void report(const sink *s)
 			s->first_pts, s->last_pts, e3_now() - s->stage->started);
 	if (e3_stop_signal())
 		return;
-	if (s->total >= 0 && s->total != s->sent)
+	if (s->total >= 0 && s->total != s->sent + s->left_out)
 		e3_warn("reading: %s: %" PRId64 " frame%s announced, %" PRId64
 				" came: the source is damaged, or its index is wrong",
 			s->name, s->total, s->total == 1 ? " was" : "s were", s->sent);

@@ -34,7 +34,7 @@ typedef enum e3_live_mode {
 typedef struct e3_input_options {
 	char **operand; /* [n] one video or live source, "-" (standard input), or pictures and folders of pictures */
 	int n;
-	bool natural; /* sort folders as people count: 2 before 10 */
+	bool lexical; /* sort folders by bytes instead of naturally, 2 before 10 */
 	e3_frame_choice choice;
 	e3_live_mode live;
 	int w, h;               /* of a camera's pictures; 0: its choice */
@@ -50,6 +50,7 @@ typedef struct e3_input_options {
 	bool autorotate;     /* turn videos by their display matrix */
 	bool exif;           /* turn pictures by their EXIF orientation */
 	e3_matrix matrix;
+	bool strict;       /* damage that can be left out (a picture among others) is an error */
 	int (*stop)(void); /* not 0: end; asked while waiting too */
 } e3_input_options;
 
@@ -62,9 +63,10 @@ const char *e3_input_name(const e3_input_options *o);
 
 /* The texts and operands in the options are borrowed until the input is closed. */
 e3_input *e3_input_open(const e3_input_options *o, e3_err *err);
-int64_t e3_input_frames(const e3_input *in); /* that e3_input_next will give; -1: unknown */
-double e3_input_fps(const e3_input *in);     /* of these frames; 0: unknown */
-int64_t e3_input_skipped(e3_input *in);      /* frames of a live source that a newer one replaced */
+int64_t e3_input_frames(const e3_input *in);   /* that e3_input_next will give; -1: unknown */
+double e3_input_fps(const e3_input *in);       /* of these frames; 0: unknown */
+int64_t e3_input_skipped(e3_input *in);        /* frames of a live source that a newer one replaced */
+int64_t e3_input_left_out(const e3_input *in); /* damaged pictures that were left out so far */
 /* The next frame that is kept: 1; 0 at the end, or when stop() says so; -1. After -1 of a live source what it gave
  * before is whole: the source was lost. *im is reused. *at receives time, number in the source and rotation. */
 int e3_input_next(e3_input *in, e3_image *im, e3_source *at, bool *key, e3_err *err);
@@ -80,8 +82,9 @@ typedef struct e3_picture_list {
 
 /* Files and folders to paths of pictures. One operand that is no picture gives an empty list: it may be a video.
  * Several operands must all be pictures or folders. Operands are recognized by their first bytes, files in folders by
- * their names. */
-int e3_pictures_expand(char *const *operand, int n, bool natural, e3_picture_list *out, e3_err *err);
+ * their names. Folders are sorted naturally: runs of digits by their value, letters without regard to case, all else by
+ * bytes; or by bytes alone. */
+int e3_pictures_expand(char *const *operand, int n, bool lexical, e3_picture_list *out, e3_err *err);
 void e3_pictures_release(e3_picture_list *list);
 
 #endif

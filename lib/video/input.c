@@ -47,7 +47,7 @@ static int open_stdin(e3_input *in, e3_err *err)
 
 static int open_operands(e3_input *in, e3_err *err)
 {
-	if (e3_pictures_expand(in->o.operand, in->o.n, in->o.natural, &in->list, err))
+	if (e3_pictures_expand(in->o.operand, in->o.n, in->o.lexical, &in->list, err))
 		return -1;
 	return in->list.n ? input_open_pictures(in, err) : input_open_video(in, -1, err);
 }
@@ -84,6 +84,8 @@ e3_input *e3_input_open(const e3_input_options *o, e3_err *err)
 int64_t e3_input_frames(const e3_input *in) { return in->total; }
 double e3_input_fps(const e3_input *in) { return in->fps; }
 int64_t e3_input_skipped(e3_input *in) { return in->live ? e3_live_counted(in->live).skipped : 0; }
+
+int64_t e3_input_left_out(const e3_input *in) { return in->left_out; }
 
 int e3_input_next(e3_input *in, e3_image *im, e3_source *at, bool *key, e3_err *err)
 {

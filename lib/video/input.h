@@ -21,9 +21,11 @@ struct e3_input {
 	e3_input_options o;
 	const char *name; /* for messages */
 	const input_kind *kind;
-	int64_t total; /* frames that will be kept; -1: unknown */
-	double fps;    /* of the frames that are kept; 0: unknown */
-	int64_t given; /* frames handed out */
+	int64_t total;    /* frames that will be kept; -1: unknown */
+	double fps;       /* of the frames that are kept; 0: unknown */
+	int64_t given;    /* frames handed out */
+	int64_t left_out; /* damaged pictures, not handed out */
+	e3_err damage;    /* the first of them */
 	input_head head;
 	e3_sampler sampler;      /* pictures, video */
 	int64_t index;           /* pictures: number of the next one */

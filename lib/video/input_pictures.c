@@ -38,6 +38,30 @@ static int decode(e3_input *in, const e3_map *map, const char *name, e3_image *i
 	return in->o.exif ? e3_image_orient(im, orientation, err) : 0;
 }
 
+/* A damaged picture is named and left out, unless that is not wanted. */
+static int leave_out(e3_input *in, e3_err *err)
+{
+	if (in->o.strict)
+		return -1;
+	if (in->left_out++ == 0)
+		in->damage = *err;
+	e3_tell(E3_TELL_WARN, "%s: left out", err->text);
+	return 0;
+}
+
+/* At the end: without any picture that could be read, the first damage is the error. */
+static int at_end(const e3_input *in, e3_err *err)
+{
+	return in->left_out && in->given == 0 ? e3_fail(err, "%s", in->damage.text) : 0;
+}
+
+static void report(e3_input *in)
+{
+	if (in->left_out && in->given)
+		e3_tell(E3_TELL_WARN, "reading: %s: %" PRId64 " damaged picture%s left out, the first: %s", in->name,
+			in->left_out, in->left_out == 1 ? " was" : "s were", in->damage.text);
+}
+
 static int load(e3_input *in, const char *path, e3_image *im, e3_source *at, e3_err *err)
 {
 	e3_map map;
@@ -60,13 +84,14 @@ static int next_file(e3_input *in, e3_image *im, e3_source *at, bool *key, e3_er
 		e3_sample what = e3_sampler_feed(&in->sampler, time_of(in));
 		if (what == E3_SAMPLE_DONE)
 			break;
-		if (what == E3_SAMPLE_KEEP && load(in, in->list.path[in->index], im, at, err))
+		bool keep = what == E3_SAMPLE_KEEP, good = keep && load(in, in->list.path[in->index], im, at, err) == 0;
+		if (keep && !good && leave_out(in, err))
 			return -1;
 		in->index++;
-		if (what == E3_SAMPLE_KEEP)
+		if (good)
 			return 1;
 	}
-	return 0;
+	return at_end(in, err);
 }
 
 static int next_on_pipe(e3_input *in, e3_image *im, e3_source *at, bool *key, e3_err *err)
@@ -82,18 +107,19 @@ static int next_on_pipe(e3_input *in, e3_image *im, e3_source *at, bool *key, e3
 		if (what == E3_SAMPLE_DONE)
 			break;
 		snprintf(name, sizeof name, "standard input: picture %" PRId64, in->index);
-		if (what == E3_SAMPLE_KEEP && decode(in, &map, name, im, at, err))
+		bool keep = what == E3_SAMPLE_KEEP, good = keep && decode(in, &map, name, im, at, err) == 0;
+		if (keep && !good && leave_out(in, err))
 			return -1;
 		in->index++;
-		if (what == E3_SAMPLE_KEEP)
+		if (good)
 			return 1;
 	}
-	return 0;
+	return at_end(in, err);
 }
 
 int input_open_pictures(e3_input *in, e3_err *err)
 {
-	static const input_kind kind = {.next = next_file};
+	static const input_kind kind = {.next = next_file, .report = report};
 	const e3_picture_list *list = &in->list;
 	in->kind = &kind;
 	if (begin(in, (int64_t)list->n, err))
@@ -105,7 +131,7 @@ int input_open_pictures(e3_input *in, e3_err *err)
 
 int input_open_picture_stream(e3_input *in, e3_err *err)
 {
-	static const input_kind kind = {.next = next_on_pipe};
+	static const input_kind kind = {.next = next_on_pipe, .report = report};
 	in->kind = &kind;
 	if (begin(in, -1, err))
 		return -1;

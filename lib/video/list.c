@@ -48,13 +48,16 @@ static int by_bytes(const void *a, const void *b) { return strcmp(*(char *const 
 
 static bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
-/* Compares runs of digits as numbers and all else by bytes; equal names are ordered by bytes. */
+static int lower(char c) { return c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : (unsigned char)c; }
+
+/* As file managers sort: runs of digits as numbers, ASCII letters without regard to case, all else by bytes. Names that
+ * are equal so far (007 and 7, A and a) are ordered by bytes. */
 static int naturally(const void *a, const void *b)
 {
 	const char *x = *(char *const *)a, *y = *(char *const *)b;
 	while (*x && *y) {
 		if (!is_digit(*x) || !is_digit(*y)) {
-			if (*x != *y)
+			if (lower(*x) != lower(*y))
 				break;
 			x++, y++;
 			continue;
@@ -66,11 +69,31 @@ static int naturally(const void *a, const void *b)
 			return order;
 		x += nx, y += ny;
 	}
-	int order = (unsigned char)*x - (unsigned char)*y;
+	int order = lower(*x) - lower(*y);
 	return order ? order : by_bytes(a, b);
 }
 
-static int add_folder(e3_picture_list *list, const char *dir, bool natural, e3_err *err)
+static const char *base_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	return slash ? slash + 1 : path;
+}
+
+/* Sorts path[from..n) and says where the two orders differ. */
+static void sort(e3_picture_list *list, size_t from, const char *dir, bool lexical)
+{
+	char **path = list->path + from;
+	size_t n = list->n - from;
+	qsort(path, n, sizeof *path, lexical ? by_bytes : naturally);
+	for (size_t k = 1; k < n; k++)
+		if ((lexical ? naturally : by_bytes)(&path[k - 1], &path[k]) > 0) {
+			e3_tell(E3_TELL_NOTE, "reading: %s: in %s order: %s before %s", dir, lexical ? "byte" : "natural",
+				base_name(path[k - 1]), base_name(path[k]));
+			return;
+		}
+}
+
+static int add_folder(e3_picture_list *list, const char *dir, bool lexical, e3_err *err)
 {
 	size_t before = list->n;
 	int rc = 0;
@@ -87,7 +110,7 @@ static int add_folder(e3_picture_list *list, const char *dir, bool natural, e3_e
 	if (!rc && list->n == before)
 		rc = e3_fail(err, "reading: %s: no pictures in this folder (looked for %s)", dir, suffixes);
 	if (!rc)
-		qsort(list->path + before, list->n - before, sizeof *list->path, natural ? naturally : by_bytes);
+		sort(list, before, dir, lexical);
 	return rc;
 }
 
@@ -105,7 +128,7 @@ static bool is_picture(const char *path)
 	return n > 0 && e3_image_sniff(head, (size_t)n) != E3_IMAGE_NONE;
 }
 
-int e3_pictures_expand(char *const *operand, int n, bool natural, e3_picture_list *out, e3_err *err)
+int e3_pictures_expand(char *const *operand, int n, bool lexical, e3_picture_list *out, e3_err *err)
 {
 	*out = (e3_picture_list){0};
 	for (int k = 0; k < n; k++) {
@@ -114,7 +137,7 @@ int e3_pictures_expand(char *const *operand, int n, bool natural, e3_picture_lis
 		if (strcmp(operand[k], "-") == 0)
 			return e3_fail(err, "reading: -: standard input cannot be one input of several");
 		if (stat(operand[k], &st) == 0 && S_ISDIR(st.st_mode))
-			rc = add_folder(out, operand[k], natural, err);
+			rc = add_folder(out, operand[k], lexical, err);
 		else if (n == 1 && !is_picture(operand[k]))
 			return 0; /* a video, or something that FFmpeg will refuse */
 		else if (access(operand[k], R_OK))
