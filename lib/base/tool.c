@@ -2,6 +2,7 @@
 #include "e3/tool.h"
 #include "e3/io.h"
 #include "e3/num.h"
+#include "leave.h"
 #include <fcntl.h>
 #include <locale.h>
 #include <signal.h>
@@ -64,6 +65,7 @@ void e3_tool_init(const char *name)
 	setlocale(LC_ALL, "C");
 	struct sigaction broken = {.sa_handler = on_broken_pipe, .sa_flags = (int)SA_RESETHAND};
 	sigaction(SIGPIPE, &broken, NULL);
+	e3_leave_init(name);
 	struct sigaction stop = {.sa_handler = on_signal}; /* no SA_RESTART: blocking reads return */
 	sigaction(SIGINT, &stop, NULL);
 	sigaction(SIGTERM, &stop, NULL);
@@ -111,6 +113,7 @@ int e3_tool_exit(int rc, const e3_err *err)
 	e3_progress_end();
 	if (rc)
 		e3_warn("%s", err->text);
+	e3_leave_now();
 	if (stop_signal)
 		return 128 + stop_signal;
 	return rc ? 1 : 0;

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 static const char *cpu_name(e3_dev *dev) { return e3_cpu_of(dev)->label; }
@@ -127,6 +128,30 @@ static int available_processors(void)
 	return e3_max(1, CPU_COUNT(&set));
 }
 
+/* OpenBLAS takes a buffer for each thread that calls it and keeps it; it tries for ever when it gets none. So they are
+ * asked for here, where a failure has a message. Its functions for that are in no header. */
+static int reserve_buffers(int threads, e3_err *err)
+{
+	enum { BUFFER = 132 << 20, MOST = 128 };
+	extern void *blas_memory_alloc(int) __attribute__((weak));
+	extern void blas_memory_free(void *) __attribute__((weak));
+	void *at[MOST];
+	int n = 0, want = e3_min(threads, MOST);
+	while (n < want &&
+		(at[n] = mmap(NULL, BUFFER, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)) != MAP_FAILED)
+		n++;
+	for (int k = 0; k < n; k++)
+		munmap(at[k], BUFFER);
+	if (n < want)
+		return e3_fail(err, "opening the CPU: OpenBLAS needs %d MiB for each of %d threads: out of memory",
+			BUFFER >> 20, threads);
+	for (int k = 0; blas_memory_alloc && blas_memory_free && k < n; k++)
+		at[k] = blas_memory_alloc(0);
+	for (int k = 0; blas_memory_alloc && blas_memory_free && k < n; k++)
+		blas_memory_free(at[k]);
+	return 0;
+}
+
 e3_dev *e3_dev_cpu(int threads, e3_err *err)
 {
 	e3_cpu *cpu = e3_alloc(1, sizeof *cpu, "CPU backend", err);
@@ -136,12 +161,12 @@ e3_dev *e3_dev_cpu(int threads, e3_err *err)
 	cpu->pool = e3_pool_open(threads > 0 ? threads : available_processors(), E3_POOL_SPIN, err);
 	if (cpu->pool)
 		cpu->scratch = e3_alloc((size_t)e3_pool_threads(cpu->pool) + 1, sizeof *cpu->scratch, "CPU backend", err);
-	if (!cpu->pool || !cpu->scratch) {
+	openblas_set_num_threads(1);
+	if (!cpu->pool || !cpu->scratch || reserve_buffers(e3_pool_threads(cpu->pool), err)) {
 		cpu_close(&cpu->dev);
 		return NULL;
 	}
 	snprintf(cpu->label, sizeof cpu->label, "cpu");
-	openblas_set_num_threads(1);
 	return &cpu->dev;
 }
 

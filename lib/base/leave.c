@@ -1,0 +1,101 @@
+/* base: how a process ends. Owns what happens when a library ends it (exit, abort), when a file would become larger than
+ * allowed, and that no library's code runs when main has returned.
+ *
+ * Libraries answer a lack of memory, descriptors or threads in ways of their own: OpenBLAS calls exit, or waits for ever
+ * in its destructor; libzmq and the C++ library abort. The user of a tool sees a message and exit status 1 in all cases. */
+#include "leave.h"
+#include "e3/io.h"
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+enum { SANITIZED = 1 }; /* they report when the process ends, and start before everything else */
+#else
+enum { SANITIZED = 0 };
+#endif
+
+static char text[192];
+static volatile sig_atomic_t leaving;
+
+static void say(void) { (void)!write(STDERR_FILENO, text, strlen(text)); }
+
+static void on_abort(int sig)
+{
+	(void)sig;
+	say();
+	e3_file_remove_unfinished();
+	_exit(1);
+}
+
+/* Runs before the destructors of libraries. Another thread may hold a stream for as long as its reader takes no data:
+ * what was written through it is not this thread's to flush. */
+static void on_end(int status, void *none)
+{
+	(void)none;
+	if (!leaving && status != 2) { /* 2: an error of the command line */
+		say();
+		e3_file_remove_unfinished();
+		status = 1;
+	}
+	FILE *const ours[] = {stdout, stderr};
+	for (int k = 0; k < 2; k++)
+		if (ftrylockfile(ours[k]) == 0) {
+			(void)fflush(ours[k]);
+			funlockfile(ours[k]);
+		}
+	_exit(status);
+}
+
+void e3_leave_init(const char *tool)
+{
+	struct sigaction ignore = {.sa_handler = SIG_IGN}, aborted = {.sa_handler = on_abort};
+	sigaction(SIGXFSZ, &ignore, NULL); /* write reports it */
+	if (SANITIZED)
+		return;
+	snprintf(text, sizeof text,
+		"%s: ended by a library, whose message may be above: out of memory, descriptors or threads (ulimit -a)?\n", tool);
+	sigaction(SIGABRT, &aborted, NULL);
+	on_exit(on_end, NULL);
+}
+
+void e3_leave_now(void) { leaving = 1; }
+
+/* OpenBLAS, which FFmpeg and SuiteSparse bring too, starts a thread for each processor when it is loaded. They never run,
+ * since e3 has a pool of its own; and where threads or memory are limited, OpenBLAS sends the process SIGINT before main
+ * begins. Only its variable prevents them. So the variable is in the environment while libraries are loaded, in the place of
+ * one that no library reads then; there is no other place, and nothing can be allocated so early. */
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+static char one_thread[] = "OPENBLAS_NUM_THREADS=1";
+static char *hidden;
+
+static void before_libraries(int argc, char **argv, char **envp)
+{
+	static const char *const unread[] = {"_=", "OLDPWD=", "SHLVL=", "PWD=", "HOSTNAME=", "INVOCATION_ID=", "LOGNAME=", "SHELL=",
+		"HOME=", "PATH="};
+	char **place = NULL;
+	(void)argc, (void)argv;
+	for (char **e = envp; *e; e++)
+		if (strncmp(*e, one_thread, sizeof one_thread - 2) == 0)
+			return;
+	for (size_t k = 0; !place && k < sizeof unread / sizeof *unread; k++)
+		for (char **e = envp; !place && *e; e++)
+			place = strncmp(*e, unread[k], strlen(unread[k])) == 0 ? e : NULL;
+	if (!place)
+		return;
+	hidden = *place;
+	*place = one_thread;
+}
+
+__attribute__((section(".preinit_array"), used)) static void (*const first)(int, char **, char **) = before_libraries;
+
+__attribute__((constructor)) static void after_libraries(void)
+{
+	for (char **e = environ; hidden && e && *e; e++)
+		if (*e == one_thread)
+			*e = hidden;
+}
+#endif
