@@ -45,34 +45,120 @@ static const struct {
 	{640, 480, 3, 522, 392, 0x6c21db0c831b9ddau, true},
 	{97, 131, 4, 64, 31, 0xadb636bb42f1a4e5u, true},
 	{97, 131, 1, 200, 50, 0x6046e0788c61c74bu, true},
+	{1920, 1080, 3, 518, 294, 0xc26744beb0c0b624u, false},
+	{1081, 607, 3, 518, 294, 0x872b992d3ae7bb5du, false},
+	{3, 5, 3, 518, 700, 0xf391bc5509fe9b0du, false},
+	{1, 1, 3, 14, 28, 0xb03f07c1446afd05u, false},
+	{1, 300, 3, 1, 77, 0xb0ec81dea5073812u, false},
+	{2, 1, 1, 33, 1, 0x667b590ee4794c93u, false},
+	{5, 4, 4, 3, 9, 0x1557e1b0d7e53835u, false},
+	{3840, 20, 3, 518, 2, 0x9060fa39ecef0ea1u, false},
+	{19, 3000, 1, 19, 31, 0xac08ccd4270ee94au, false},
+	{4, 4, 3, 1, 1, 0x2fbd121ae17f4037u, true},
+	{7, 2, 3, 350, 210, 0x3c0a63cea6755e31u, true},
 };
 
-/* Both ways of computing it: the processor's, and the portable one. */
+/* Every way of computing it that this processor has. */
 static void resizing_equals_pillow(void **state)
 {
-	for (size_t r = 0; r < 2 * sizeof cases / sizeof *cases; r++) {
-		size_t k = r / 2;
-		bool portable = r % 2;
-		e3_image in = picture(cases[k].w, cases[k].h, cases[k].channels), out;
-		int (*resize)(const e3_image *, int, int, e3_image *, e3_err *) =
-			cases[k].lanczos ? e3_resize_lanczos : e3_resize_bicubic;
-		resize_window window = {
-			.w = cases[k].to_w,
-			.h = cases[k].to_h,
-			.rows = cases[k].to_h,
-			.filter = cases[k].lanczos ? RESIZE_LANCZOS : RESIZE_BICUBIC,
-			.portable = true,
-		};
-		int rc =
-			portable ? resize_rows(&in, &window, &out, NULL) : resize(&in, cases[k].to_w, cases[k].to_h, &out, NULL);
-		assert_int_equal(rc, 0);
-		assert_int_equal(out.w, cases[k].to_w);
-		assert_int_equal(out.h, cases[k].to_h);
-		printf("# %d x %d -> %d x %d: %016llx%s\n", in.w, in.h, out.w, out.h, (unsigned long long)hash(&out),
-			portable ? " portable" : "");
-		assert_true(hash(&out) == cases[k].pillow);
-		e3_image_release(&in);
+	int paths = 0;
+	for (const resize_path *path; (path = resize_path_usable(paths)); paths++)
+		for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
+			e3_image in = picture(cases[k].w, cases[k].h, cases[k].channels), out;
+			resize_window window = {
+				.w = cases[k].to_w,
+				.h = cases[k].to_h,
+				.rows = cases[k].to_h,
+				.filter = cases[k].lanczos ? RESIZE_LANCZOS : RESIZE_BICUBIC,
+				.path = path,
+			};
+			assert_int_equal(resize_rows(&in, &window, &out, NULL), 0);
+			assert_int_equal(out.w, cases[k].to_w);
+			assert_int_equal(out.h, cases[k].to_h);
+			printf("# %s: %d x %d -> %d x %d: %016llx\n", path->name, in.w, in.h, out.w, out.h,
+				(unsigned long long)hash(&out));
+			assert_true(hash(&out) == cases[k].pillow);
+			e3_image_release(&in);
+			e3_image_release(&out);
+		}
+	assert_true(paths >= 1);
+}
+
+static uint32_t drawn = 1;
+
+static int draw(int from, int to)
+{
+	drawn = drawn * 1664525 + 1013904223;
+	return from + (int)((drawn >> 8) % (uint32_t)(to - from + 1));
+}
+
+/* Noise, and black and white in between: the sums go as far as they can. */
+static e3_image noise(int w, int h, int channels)
+{
+	e3_image im;
+	assert_int_equal(e3_image_init(&im, w, h, channels, NULL), 0);
+	for (int k = 0; k < w * h * channels; k++)
+		im.px[k] = (uint8_t)(draw(0, 2) ? draw(0, 255) : draw(0, 1) * 255);
+	return im;
+}
+
+/* The portable path, which equals Pillow, is the yardstick of the others: sizes of all kinds, windows, and threads. */
+static void all_paths_give_the_same_bits(void **state)
+{
+	static const int channels[] = {1, 3, 3, 3, 4};
+	e3_pool *pool = e3_pool_open(3, E3_POOL_SLEEP, NULL);
+	assert_non_null(pool);
+	resizer kept[2][4] = {{{.w = 0}}};
+	int compared = 0;
+	for (int k = 0; k < 300; k++) {
+		int large = k % 10 ? 60 : 400;
+		e3_image in = noise(draw(1, large), draw(1, large), channels[draw(0, 4)]), want;
+		resize_window window = {.w = draw(1, large), .h = draw(1, large), .path = &resize_path_plain};
+		window.filter = draw(0, 1) ? RESIZE_BICUBIC : RESIZE_LANCZOS;
+		window.w = draw(0, 9) ? window.w : in.w;
+		window.row = draw(0, window.h - 1), window.rows = draw(1, window.h - window.row);
+		assert_int_equal(resize_rows(&in, &window, &want, NULL), 0);
+		for (int p = 0; (window.path = resize_path_usable(p)); p++)
+			for (int threaded = 0; threaded < 2; threaded++, compared++) {
+				e3_image out = {0};
+				e3_strips rows = e3_image_strips(&in);
+				assert_int_equal(resizer_apply(&kept[threaded][p], &rows, &window, threaded ? pool : NULL, &out, NULL),
+					0);
+				assert_int_equal(out.h, window.rows);
+				assert_memory_equal(out.px, want.px, (size_t)(out.w * out.h * out.channels));
+				e3_image_release(&out);
+			}
+		e3_image_release(&want), e3_image_release(&in);
+	}
+	printf("# %d comparisons\n", compared);
+	for (int k = 0; k < 8; k++)
+		resizer_release(&kept[k / 4][k % 4]);
+	e3_pool_close(pool);
+}
+
+/* One fitter for pictures of changing sizes, into one picture. */
+static void a_fitter_gives_what_fitting_once_gives(void **state)
+{
+	const int sizes[][2] = {{97, 131}, {97, 131}, {131, 97}, {1, 1}, {97, 131}, {60, 80}, {60, 80}};
+	for (int threads = 1; threads <= 3; threads++) {
+		e3_fitter *f = e3_fitter_open(threads, NULL);
+		e3_image out = {0};
+		assert_non_null(f);
+		for (size_t k = 0; k < 2 * sizeof sizes / sizeof *sizes; k++) {
+			e3_fit_plan p;
+			e3_image in = noise(sizes[k / 2][0], sizes[k / 2][1], 3), want;
+			e3_strips rows = e3_image_strips(&in);
+			e3_fit_rule rule = {70, 14, k % 2 ? E3_FIT_PAD : E3_FIT_CROP};
+			assert_int_equal(e3_fit_plan_make(in.w, in.h, &rule, &p, NULL), 0);
+			assert_int_equal(e3_fit_apply(&in, &p, &want, NULL), 0);
+			assert_int_equal(e3_fitter_apply(f, &rows, &p, &out, NULL), 0);
+			assert_int_equal(out.w, want.w);
+			assert_int_equal(out.h, want.h);
+			assert_memory_equal(out.px, want.px, (size_t)(3 * out.w * out.h));
+			e3_image_release(&in), e3_image_release(&want);
+		}
 		e3_image_release(&out);
+		e3_fitter_close(f);
 	}
 }
 
@@ -206,6 +292,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(resizing_equals_pillow),
+		cmocka_unit_test(all_paths_give_the_same_bits),
+		cmocka_unit_test(a_fitter_gives_what_fitting_once_gives),
 		cmocka_unit_test(weights_are_the_published_ones),
 		cmocka_unit_test(pictures_land_where_the_reference_puts_them),
 		cmocka_unit_test(the_affine_follows_resize_crop_and_padding),

@@ -71,6 +71,20 @@ int e3_jpeg_save(const char *path, const e3_image *im, int quality, e3_err *err)
 
 /* --- resize.c --- */
 
+enum { E3_STRIP_ROWS = 16 };
+
+/* A picture whose rows are made when they are wanted. get: rows [first, first + n), of which `first` is even and n at
+ * most E3_STRIP_ROWS, *stride bytes apart; they stay as they are until the same thread (of the pool that resizes; 0
+ * without one) asks again. */
+typedef struct e3_strips {
+	int w, h, channels;
+	const uint8_t *(*get)(void *ctx, int first, int n, int thread, size_t *stride);
+	void *ctx;
+} e3_strips;
+
+/* Those of a picture in memory, which is borrowed. */
+e3_strips e3_image_strips(const e3_image *im);
+
 /* Pillow's bicubic on 8-bit data, bit for bit (doc/network.md 3.2); any channel count; equal size copies. out is
  * initialised here. */
 int e3_resize_bicubic(const e3_image *in, int w, int h, e3_image *out, e3_err *err);
@@ -98,6 +112,14 @@ typedef struct e3_fit_plan {
 int e3_fit_plan_make(int w, int h, const e3_fit_rule *rule, e3_fit_plan *plan, e3_err *err);
 /* Applies the plan: out is initialised here. RGB only. */
 int e3_fit_apply(const e3_image *in, const e3_fit_plan *plan, e3_image *out, e3_err *err);
+
+/* The same for one picture after another: keeps weights and memory while the size stays, and shares the work among
+ * `threads`. */
+typedef struct e3_fitter e3_fitter;
+e3_fitter *e3_fitter_open(int threads, e3_err *err);
+/* *out is reused when it has the right size. */
+int e3_fitter_apply(e3_fitter *f, const e3_strips *in, const e3_fit_plan *plan, e3_image *out, e3_err *err);
+void e3_fitter_close(e3_fitter *f); /* NULL allowed */
 
 /* The affine from source pixels to those of the planned picture, of a w × h picture to which `before` leads from the
  * source. */

@@ -2,131 +2,149 @@
  * doc/evaluation.md 1.4), and nearest neighbour.
  *
  * Two passes over 8-bit data, horizontal first, weights in fixed point with 22 bits. The sums are integers, so the
- * order of addition does not matter: resize_avx2.c gives the same bits.
+ * order of addition does not matter: every path of the table gives the same bits, with any number of threads.
  */
 #include "resize.h"
 #include "e3/mem.h"
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_SIDE = 65535 };
+enum { MAX_SIDE = 65535, ROWS_A_TASK = 16 };
 
-static double cubic(double t)
+const resize_path *resize_path_usable(int k)
 {
-	const double a = -0.5;
-	t = fabs(t);
-	if (t < 1)
-		return ((a + 2) * t - (a + 3)) * t * t + 1;
-	if (t < 2)
-		return (((t - 5) * t + 8) * t - 4) * a;
+#ifdef __x86_64__
+	bool avx2 = __builtin_cpu_supports("avx2");
+	bool avx512 = __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw") &&
+		__builtin_cpu_supports("avx512vnni");
+	if (avx512 && k-- == 0)
+		return &resize_path_avx512;
+	if (avx2 && k-- == 0)
+		return &resize_path_avx2;
+#endif
+	return k == 0 ? &resize_path_plain : NULL;
+}
+
+void resizer_release(resizer *r)
+{
+	resize_axis_release(&r->across);
+	resize_axis_release(&r->down);
+	free(r->between), free(r->scratch);
+	*r = (resizer){0};
+}
+
+static bool same(const resize_window *a, const resize_window *b)
+{
+	return a->w == b->w && a->h == b->h && a->row == b->row && a->rows == b->rows && a->filter == b->filter &&
+		a->path == b->path;
+}
+
+static int init_axes(resizer *r, const resize_window *w, e3_err *err)
+{
+	r->across = (resize_axis){.in = r->w, .out = w->w};
+	r->down = (resize_axis){.in = r->h, .out = w->h};
+	if (resize_axis_init(&r->across, w->filter, 0, w->w, err) ||
+		resize_axis_init(&r->down, w->filter, w->row, w->rows, err))
+		return -1;
+	int last = w->row + w->rows - 1;
+	r->top = r->down.lo[w->row] / 2 * 2; /* as e3_strips promises */
+	r->high = r->down.lo[last] + r->down.n[last] - r->top;
+	r->path = w->path ? w->path : resize_path_usable(0);
+	if (!resize_axis_fits(&r->across) || !resize_axis_fits(&r->down))
+		r->path = &resize_path_plain;
+	if (r->path->split &&
+		(resize_axis_group(&r->across, 0, r->path->split, err) ||
+			resize_axis_group(&r->down, r->top, r->path->split, err)))
+		return -1;
+	for (int o = w->row; o <= last; o++)
+		r->down.lo[o] -= r->top;
 	return 0;
 }
 
-static double sinc(double t)
+static int set_up(resizer *r, const e3_strips *in, const resize_window *window, int threads, e3_err *err)
 {
-	double x = t * M_PI;
-	return t == 0 ? 1 : sin(x) / x;
-}
-
-static double lanczos(double t) { return t >= -3 && t < 3 ? sinc(t) * sinc(t / 3) : 0; }
-
-typedef struct filter {
-	double support;
-	double (*at)(double t);
-} filter;
-
-static const filter filters[] = {[RESIZE_BICUBIC] = {2, cubic}, [RESIZE_LANCZOS] = {3, lanczos}};
-
-static void axis_release(resize_axis *a)
-{
-	free(a->lo), free(a->n), free(a->q);
-	*a = (resize_axis){0};
-}
-
-/* Weights of output o into row (doubles, scratch) and a->q. */
-static void axis_weights(resize_axis *a, const filter *f, int in, int o, double *row)
-{
-	double scale = (double)in / a->out, fs = scale < 1 ? 1 : scale, support = f->support * fs, inverse = 1 / fs;
-	double centre = (o + 0.5) * scale, sum = 0;
-	int lo = (int)(centre - support + 0.5), hi = (int)(centre + support + 0.5);
-	lo = lo < 0 ? 0 : lo, hi = hi > in ? in : hi;
-	for (int j = 0; j < hi - lo; j++)
-		sum += row[j] = f->at((j + lo - centre + 0.5) * inverse);
-	a->lo[o] = lo, a->n[o] = hi - lo;
-	int32_t *q = a->q + (size_t)o * (size_t)a->taps;
-	for (int j = 0; j < hi - lo; j++) {
-		double w = (sum != 0 ? row[j] / sum : row[j]) * (1 << RESIZE_BITS);
-		q[j] = (int32_t)(w < 0 ? w - 0.5 : w + 0.5);
+	if (r->w == in->w && r->h == in->h && r->channels == in->channels && r->threads == threads &&
+		same(&r->window, window))
+		return 0;
+	resizer_release(r);
+	r->w = in->w, r->h = in->h, r->channels = in->channels, r->window = *window, r->threads = threads;
+	if (init_axes(r, window, err)) {
+		resizer_release(r);
+		return -1;
 	}
+	size_t strips = (size_t)(r->high + r->path->rows - 1) / (size_t)r->path->rows;
+	r->stride = r->path->stride(window->w, in->channels);
+	r->n_scratch = r->path->scratch ? (r->path->scratch(in->w, in->channels) + 63) / 64 * 64 : 0;
+	r->between = e3_alloc(strips * (size_t)r->path->rows / RESIZE_GROUP, r->stride, "a picture", err);
+	r->scratch = e3_alloc((size_t)threads, r->n_scratch, "rows of a picture", err);
+	if (r->between && r->scratch)
+		return 0;
+	resizer_release(r);
+	return -1;
 }
 
-/* Weights for outputs [first, first + n) of an axis of `in` samples scaled to a->out; the others stay empty. */
-static int axis_init(resize_axis *a, const filter *f, int in, int first, int n, e3_err *err)
+typedef struct passes {
+	const resizer *r;
+	const e3_strips *in;
+	e3_image *out;
+} passes;
+
+static void across(void *ctx, int task, int thread)
 {
-	int out = a->out;
-	double scale = (double)in / out;
-	*a = (resize_axis){.out = out,
-		.portable = a->portable,
-		.taps = (int)ceil(f->support * (scale < 1 ? 1 : scale)) * 2 + 1};
-	double *row = e3_alloc((size_t)a->taps, sizeof *row, "resize weights", err);
-	a->lo = e3_alloc((size_t)out, sizeof *a->lo, "resize weights", err);
-	a->n = e3_alloc((size_t)out, sizeof *a->n, "resize weights", err);
-	a->q = e3_alloc((size_t)out, (size_t)a->taps * sizeof *a->q, "resize weights", err);
-	bool ok = row && a->lo && a->n && a->q;
-	for (int o = first; ok && o < first + n; o++)
-		axis_weights(a, f, in, o, row);
-	free(row);
-	if (!ok)
-		axis_release(a);
-	return ok ? 0 : -1;
+	const passes *p = ctx;
+	const resizer *r = p->r;
+	int rows = r->path->rows, first = task * rows, n = r->high - first < rows ? r->high - first : rows;
+	resize_strip strip = {.w = r->w, .channels = r->channels, .scratch = r->scratch + (size_t)thread * r->n_scratch};
+	size_t stride;
+	const uint8_t *from = p->in->get(p->in->ctx, r->top + first, n, thread, &stride);
+	for (int y = 0; y < rows; y++)
+		strip.row[y] = from + (size_t)(y < n ? y : n - 1) * stride;
+	r->path->across(&r->across, &strip, r->stride, r->between + (size_t)(first / RESIZE_GROUP) * r->stride);
 }
 
-/* The passes for this processor. */
-static void pick(const resize_axis *a, resize_across_fn **across, resize_down_fn **down)
+static void down(void *ctx, int task, int thread)
 {
-	*across = resize_across_plain, *down = resize_down_plain;
-#ifdef __x86_64__
-	if (__builtin_cpu_supports("avx2") && !a->portable)
-		*across = resize_across_avx2, *down = resize_down_avx2;
-#endif
+	const passes *p = ctx;
+	const resizer *r = p->r;
+	int first = task * ROWS_A_TASK, end = first + ROWS_A_TASK;
+	end = end > r->window.rows ? r->window.rows : end;
+	size_t n = (size_t)p->out->w * (size_t)p->out->channels;
+	for (int y = first; y < end; y++)
+		r->path->down(&r->down, r->window.row + y, r->between, r->stride, n, p->out->px + (size_t)y * n);
 }
 
-/* Rows [row, row + rows) of `in`, scaled to the width of the axis. */
-static int pass_across(const e3_image *in, const resize_axis *a, int row, int rows, e3_image *out, e3_err *err)
+static void run(e3_pool *pool, int tasks, void (*fn)(void *ctx, int task, int thread), void *ctx)
 {
-	resize_across_fn *across;
-	resize_down_fn *down;
-	pick(a, &across, &down);
-	void *scratch = e3_alloc((size_t)in->w, RESIZE_SCRATCH, "a row", err);
-	int rc = scratch ? e3_image_init(out, a->out, rows, in->channels, err) : -1;
-	size_t from = (size_t)in->w * (size_t)in->channels, to = (size_t)a->out * (size_t)in->channels;
-	for (int y = 0; !rc && y < rows; y += 2) {
-		size_t second = y + 1 < rows ? 1 : 0;
-		const uint8_t *src = in->px + (size_t)(row + y) * from;
-		uint8_t *dst = out->px + (size_t)y * to;
-		across(a, &(resize_pair){{src, src + second * from}, {dst, dst + second * to}}, in->w, in->channels, scratch);
-	}
-	free(scratch);
-	return rc;
+	if (pool)
+		e3_parallel_for(pool, tasks, fn, ctx);
+	for (int t = 0; !pool && t < tasks; t++)
+		fn(ctx, t, 0);
 }
 
-/* The window's rows of the result, from rows that begin at source row `top`. */
-static int pass_down(const e3_image *in, const resize_axis *a, const resize_window *window, int top, e3_image *out,
+int resizer_apply(resizer *r, const e3_strips *in, const resize_window *window, e3_pool *pool, e3_image *out,
 	e3_err *err)
 {
-	int first = window->row, n = window->rows;
-	resize_across_fn *across;
-	resize_down_fn *down;
-	pick(a, &across, &down);
-	if (e3_image_init(out, in->w, n, in->channels, err))
+	if (out->w != window->w || out->h != window->rows || out->channels != in->channels) {
+		e3_image_release(out);
+		if (e3_image_init(out, window->w, window->rows, in->channels, err))
+			return -1;
+	}
+	if (set_up(r, in, window, pool ? e3_pool_threads(pool) : 1, err))
 		return -1;
-	size_t stride = (size_t)in->w * (size_t)in->channels;
-	for (int o = first; o < first + n; o++)
-		down(a->q + (size_t)o * (size_t)a->taps, a->n[o], in->px + (size_t)(a->lo[o] - top) * stride, stride, 0,
-			out->px + (size_t)(o - first) * stride);
+	passes p = {r, in, out};
+	run(pool, (r->high + r->path->rows - 1) / r->path->rows, across, &p);
+	run(pool, (window->rows + ROWS_A_TASK - 1) / ROWS_A_TASK, down, &p);
 	return 0;
 }
+
+static const uint8_t *rows_of(void *ctx, int first, int n, int thread, size_t *stride)
+{
+	const e3_image *im = ctx;
+	*stride = (size_t)im->w * (size_t)im->channels;
+	return im->px + (size_t)first * *stride;
+}
+
+e3_strips e3_image_strips(const e3_image *im) { return (e3_strips){im->w, im->h, im->channels, rows_of, (void *)im}; }
 
 /* Rows [row, row + rows), unchanged. */
 static int copy_rows(const e3_image *in, int row, int rows, e3_image *out, e3_err *err)
@@ -141,31 +159,12 @@ static int copy_rows(const e3_image *in, int row, int rows, e3_image *out, e3_er
 int resize_rows(const e3_image *in, const resize_window *window, e3_image *out, e3_err *err)
 {
 	*out = (e3_image){0};
-	resize_axis horizontal = {.out = window->w, .portable = window->portable};
-	resize_axis vertical = {.out = window->h, .portable = window->portable};
-	const filter *f = &filters[window->filter];
-	e3_image between = {0};
-	int row = window->row, rows = window->rows, top = row, high = rows, rc = 0;
-	bool scale_w = window->w != in->w, scale_h = window->h != in->h;
-	if (scale_h) {
-		rc = axis_init(&vertical, f, in->h, row, rows, err);
-		if (!rc) {
-			int last = row + rows - 1;
-			top = vertical.lo[row], high = vertical.lo[last] + vertical.n[last] - top;
-		}
-	}
-	if (!rc && scale_w) {
-		rc = axis_init(&horizontal, f, in->w, 0, window->w, err);
-		if (!rc)
-			rc = pass_across(in, &horizontal, top, high, scale_h ? &between : out, err);
-	}
-	if (!rc && scale_h)
-		rc = pass_down(scale_w ? &between : in, &vertical, window, scale_w ? top : 0, out, err);
-	if (!rc && !scale_w && !scale_h)
-		rc = copy_rows(in, row, rows, out, err);
-	e3_image_release(&between);
-	axis_release(&horizontal);
-	axis_release(&vertical);
+	if (window->w == in->w && window->h == in->h)
+		return copy_rows(in, window->row, window->rows, out, err);
+	resizer r = {0};
+	e3_strips rows = e3_image_strips(in);
+	int rc = resizer_apply(&r, &rows, window, NULL, out, err);
+	resizer_release(&r);
 	if (rc)
 		e3_image_release(out);
 	return rc;

@@ -1,4 +1,4 @@
-/* image: the two passes of resize.c in portable C. */
+/* image: the two passes of resize.c in portable C. Between them lie whole rows. */
 #include "resize.h"
 
 static inline uint8_t clip8(int32_t v)
@@ -22,22 +22,42 @@ static inline __attribute__((always_inline)) void across_row(const resize_axis *
 	}
 }
 
-void resize_across_plain(const resize_axis *a, const resize_pair *rows, int in_w, int c, void *scratch)
+static void across(const resize_axis *a, const resize_strip *strip, size_t stride, uint8_t *to)
 {
-	(void)in_w, (void)scratch;
-	for (int r = 0; r < 2; r++)
-		if (c == 3)
-			across_row(a, rows->in[r], 3, rows->out[r]);
+	for (int y = 0; y < RESIZE_GROUP; y++, to += stride / RESIZE_GROUP)
+		if (strip->channels == 3)
+			across_row(a, strip->row[y], 3, to);
 		else
-			across_row(a, rows->in[r], c, rows->out[r]);
+			across_row(a, strip->row[y], strip->channels, to);
 }
 
-void resize_down_plain(const int32_t *q, int n, const uint8_t *in, size_t stride, size_t from, uint8_t *out)
+static void down(const resize_axis *a, int o, const uint8_t *between, size_t stride, size_t n, uint8_t *to)
 {
-	for (size_t x = from; x < stride; x++) {
+	const int32_t *q = a->q + (size_t)o * (size_t)a->taps;
+	const uint8_t *in = between + (size_t)a->lo[o] * (stride / RESIZE_GROUP);
+	for (size_t x = 0; x < n; x++) {
 		int32_t sum = RESIZE_HALF;
-		for (int j = 0; j < n; j++)
-			sum += q[j] * in[(size_t)j * stride + x];
-		out[x] = clip8(sum);
+		for (int j = 0; j < a->n[o]; j++)
+			sum += q[j] * in[(size_t)j * (stride / RESIZE_GROUP) + x];
+		to[x] = clip8(sum);
 	}
 }
+
+void resize_spread(const resize_strip *strip, int rows, int group, uint8_t *scratch)
+{
+	int c = strip->channels, groups = (strip->w + RESIZE_GROUP - 1) / RESIZE_GROUP;
+	uint8_t *to = scratch + (size_t)group * (size_t)(c * rows * RESIZE_GROUP);
+	for (; group < groups; group++)
+		for (int k = 0; k < c; k++)
+			for (int y = 0; y < rows; y++)
+				for (int x = group * RESIZE_GROUP; x < (group + 1) * RESIZE_GROUP; x++)
+					*to++ = x < strip->w ? strip->row[y][x * c + k] : 0;
+}
+
+static size_t stride(int out_w, int channels) { return (size_t)RESIZE_GROUP * (size_t)out_w * (size_t)channels; }
+
+const resize_path resize_path_plain = {.name = "plain",
+	.rows = RESIZE_GROUP,
+	.stride = stride,
+	.across = across,
+	.down = down};
