@@ -35,17 +35,52 @@ int e3_png16_decode(const uint8_t *bytes, size_t n, const char *name, uint16_t *
 /* Applies EXIF orientation 1..8; *im is replaced. */
 int e3_image_orient(e3_image *im, int orientation, e3_err *err);
 
-typedef enum e3_image_kind { E3_IMAGE_NONE, E3_IMAGE_PNG, E3_IMAGE_JPEG, E3_IMAGE_PNM } e3_image_kind;
+/* The formats of pictures. This layer reads the first three; lib/picture reads the others, except cameras' raw files.
+ */
+typedef enum e3_image_kind {
+	E3_IMAGE_NONE,
+	E3_IMAGE_PNG,
+	E3_IMAGE_JPEG,
+	E3_IMAGE_PNM,
+	E3_IMAGE_WEBP,
+	E3_IMAGE_TIFF,
+	E3_IMAGE_BMP,
+	E3_IMAGE_GIF,
+	E3_IMAGE_HEIF, /* HEIC and AVIF too */
+	E3_IMAGE_JXL,
+	E3_IMAGE_J2K,
+	E3_IMAGE_RAW
+} e3_image_kind;
 
-/* The format, from the first bytes; 8 are enough. */
+/* The format, from the first bytes: E3_IMAGE_HEAD are enough. With fewer a BMP is taken for none. */
+enum { E3_IMAGE_HEAD = 18 };
 e3_image_kind e3_image_sniff(const uint8_t *bytes, size_t n);
+
+/* --- look.c: what a picture's header says, without decoding --- */
+
+typedef struct e3_image_facts {
+	e3_image_kind kind;
+	int w, h;        /* as stored; 0: not known before decoding */
+	int orientation; /* 1 to 8: how to turn it, as in e3_image_orient */
+	bool animated;   /* more than one image follow each other */
+	bool plain;      /* 8 bits, no alpha: any program shows the pixels that are decoded here */
+} e3_image_facts;
+
+/* PNG, JPEG and PNM. Refuses what is no such picture, sizes that are impossible, headers that are damaged, and PNG that
+ * ends early. */
+int e3_image_look(const uint8_t *bytes, size_t n, const char *name, e3_image_facts *out, e3_err *err);
 
 /* --- stream.c: pictures one after another --- */
 
-/* Where the first picture in `bytes` ends: 1 and *at = its length; 0 when bytes are missing (always for plain PNM,
- * which ends where the stream ends); -1 when they are not a picture. *at starts at 0 and carries progress from call to
+/* Where the first picture in `bytes` ends: 1 and *at = its length; 0 when bytes are missing (always for kinds that end
+ * where the stream ends). A JPEG ends where another begins inside it; the pictures that belong to it (MPO) are part of
+ * it. -1 when they are not a picture. *at starts at 0 and carries progress from call to
  * call as bytes are added. */
 int e3_image_extent(const uint8_t *bytes, size_t n, size_t *at, e3_err *err);
+/* Whether a picture that begins so states no length: it ends where the stream ends. */
+bool e3_image_ends_with_stream(const uint8_t *bytes, size_t n);
+/* The images of a GIF: 1 and *length, up to its end; 0 when bytes are missing; -1 when they are no GIF. */
+int e3_gif_walk(const uint8_t *bytes, size_t n, size_t *length, int *images);
 
 typedef struct e3_image_stream e3_image_stream;
 
@@ -55,6 +90,8 @@ e3_image_stream *e3_image_stream_open(int fd, const void *head, size_t n, int (*
 /* The bytes of the next picture, as soon as the last of them has arrived: 1; 0 at the end; -1. The stream owns them,
  * until the next call. Messages name the byte, not the file. */
 int e3_image_stream_next(e3_image_stream *s, const uint8_t **bytes, size_t *n, e3_err *err);
+/* Whether the picture handed out last is a JPEG inside which the stream ended. */
+bool e3_image_stream_cut(const e3_image_stream *s);
 void e3_image_stream_close(e3_image_stream *s);
 
 /* --- png.c --- */

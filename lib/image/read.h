@@ -16,6 +16,9 @@ int jpeg_decode(const uint8_t *bytes, size_t n, e3_image *out, int *orientation,
 int png_decode(const picture_bytes *from, e3_image *out, int *orientation, e3_err *err);
 int pnm_decode(const uint8_t *bytes, size_t n, e3_image *out, e3_err *err);
 
+/* The headers alone: fill all of *out but the kind. What is too short or impossible is refused. */
+int jpeg_look(const uint8_t *bytes, size_t n, e3_image_facts *out, e3_err *err);
+
 /* The header of a PNM picture: 1; 0 when the bytes end inside it; -1 when it is not one. */
 typedef struct pnm_header {
 	int kind; /* 1 to 6 */
@@ -29,6 +32,8 @@ int pnm_header_read(const uint8_t *bytes, size_t n, pnm_header *out, e3_err *err
 /* The next JPEG marker at or after `at` that is neither stuffing, padding nor a restart: its position, or n. */
 size_t jpeg_marker(const uint8_t *bytes, size_t n, size_t at);
 
+/* Where the value of a field of the first directory of a TIFF structure lies, and its bytes; 0: not there. */
+size_t exif_find(const uint8_t *tiff, size_t n, int tag, size_t *size);
 /* Orientation 1 to 8 from a TIFF structure (what follows "Exif\0\0"); 1 when absent or damaged. */
 int exif_orientation(const uint8_t *tiff, size_t n);
 

@@ -1,8 +1,9 @@
-/* image: pictures one after another on a descriptor (PNM, PNG and JPEG, mixed as they come).
+/* image: pictures one after another on a descriptor, of all kinds, mixed as they come.
  *
- * Finds where a picture ends. It never waits for bytes beyond that, so that a picture is returned as soon as its last
- * byte has arrived. A stream of the plain kinds P1 to P3 holds one picture, as they are defined. Memory grows with the
- * bytes received, not with what headers promise.
+ * It never waits for bytes beyond the end of a picture, so that a picture is returned as soon as its last byte has
+ * arrived. A kind that does not state its length (plain PNM, TIFF) is the last one of a stream. What cameras put behind
+ * a JPEG is skipped: padding, the video of a motion photo, a maker's own data. Memory grows with the bytes received,
+ * not with what headers promise.
  */
 #include "read.h"
 #include "e3/mem.h"
@@ -16,93 +17,18 @@
 enum { CHUNK = 1 << 18 };
 #define MAX_PICTURE ((size_t)2 << 30)
 
-/* Each of the next three: 1 and *at = the length of the first picture; 0 and *at = how far it got, when bytes are
- * missing. */
-static int png_extent(const uint8_t *p, size_t n, size_t *at, e3_err *err)
-{
-	size_t k = *at ? *at : 8;
-	while (n >= k && n - k >= 12) {
-		size_t next = k + 12 + (size_t)e3_be32(p + k);
-		bool end = memcmp(p + k + 4, "IEND", 4) == 0;
-		if (end && n >= next) {
-			*at = next;
-			return 1;
-		}
-		if (end || next - k > (size_t)1 << 31)
-			break;
-		k = next;
-	}
-	if (n > k && n - k >= 4 && e3_be32(p + k) > INT32_MAX)
-		return e3_fail(err, "PNG chunk of %u bytes: too large", (unsigned)e3_be32(p + k));
-	*at = k;
-	return 0;
-}
-
-static int jpeg_extent(const uint8_t *p, size_t n, size_t *at, e3_err *err)
-{
-	size_t k = *at ? *at : 2;
-	for (;;) {
-		size_t m = jpeg_marker(p, n, k);
-		if (m == n) {
-			*at = k > n ? k : n - (n > 0 && p[n - 1] == 0xff); /* the marker may be cut in two */
-			return 0;
-		}
-		if (p[m + 1] == 0xd9) {
-			*at = m + 2;
-			return 1;
-		}
-		if (p[m + 1] == 0xd8)
-			return e3_fail(err, "truncated: a JPEG begins inside another");
-		*at = m;
-		if (n - m < 4)
-			return 0;
-		size_t len = (size_t)p[m + 2] << 8 | p[m + 3];
-		if (len < 2)
-			return e3_fail(err, "JPEG segment of %zu bytes: too small", len);
-		k = m + 2 + len;
-		if (k > n)
-			return 0;
-	}
-}
-
-static int pnm_extent(const uint8_t *p, size_t n, size_t *at, e3_err *err)
-{
-	pnm_header h;
-	int rc = pnm_header_read(p, n, &h, err);
-	if (rc <= 0)
-		return rc;
-	size_t total = h.data + h.row * (size_t)h.h;
-	if (h.kind <= 3) {
-		*at = n;
-		return 0;
-	}
-	if (total > MAX_PICTURE)
-		return e3_fail(err, "%d × %d pixels: too large", h.w, h.h);
-	*at = total;
-	return n >= total;
-}
-
-int e3_image_extent(const uint8_t *bytes, size_t n, size_t *at, e3_err *err)
-{
-	switch (e3_image_sniff(bytes, n)) {
-	case E3_IMAGE_PNG:
-		return png_extent(bytes, n, at, err);
-	case E3_IMAGE_JPEG:
-		return jpeg_extent(bytes, n, at, err);
-	case E3_IMAGE_PNM:
-		return pnm_extent(bytes, n, at, err);
-	default:
-		return n < 8 ? 0 : e3_fail(err, "not a PNG, JPEG or PNM picture");
-	}
-}
-
 struct e3_image_stream {
 	int fd;
 	int (*stop)(void);
 	uint8_t *data;
 	size_t cap, from, to; /* bytes not yet handed out: data[from, to) */
 	uint64_t passed;      /* bytes of the stream before data[0] */
+	uint64_t skip;        /* bytes to drop before anything else: the rest of a box of a video */
+	uint64_t junk;        /* dropped after a JPEG, beside padding and videos */
 	bool eof;
+	bool after_jpeg; /* what follows need not be a picture */
+	bool in_video;   /* boxes of an mp4 follow */
+	bool cut;        /* the stream ended inside the JPEG handed out last */
 };
 
 e3_image_stream *e3_image_stream_open(int fd, const void *head, size_t n, int (*stop)(void), e3_err *err)
@@ -123,6 +49,8 @@ e3_image_stream *e3_image_stream_open(int fd, const void *head, size_t n, int (*
 
 void e3_image_stream_close(e3_image_stream *s)
 {
+	if (s && s->junk)
+		e3_tell(E3_TELL_NOTE, "%llu bytes after JPEGs that are no picture were skipped", (unsigned long long)s->junk);
 	if (s)
 		free(s->data);
 	free(s);
@@ -159,19 +87,99 @@ static int more(e3_image_stream *s, e3_err *err)
 	}
 }
 
+/* Drops what is in the buffer of s->skip: whether all of it is gone. */
+static bool drop(e3_image_stream *s)
+{
+	uint64_t have = s->to - s->from, now = s->skip < have ? s->skip : have;
+	s->from += (size_t)now, s->skip -= now;
+	if (s->eof)
+		s->skip = 0;
+	return s->skip == 0;
+}
+
+/* The size of the box of an mp4 at p, of which 16 bytes are there; 0: none. */
+static uint64_t box_size(const uint8_t *p, bool first)
+{
+	static const char types[][5] = {"moov", "mdat", "free", "skip", "wide", "moof", "uuid", "meta", "mfra", "sidx",
+		"udta", "styp", "mpvd"};
+	bool known = memcmp(p + 4, "ftyp", 4) == 0;
+	for (size_t k = 0; !first && k < sizeof types / sizeof *types; k++)
+		known = known || memcmp(p + 4, types[k], 4) == 0;
+	uint64_t size = e3_be32(p);
+	if (size == 1)
+		size = (uint64_t)e3_be32(p + 8) << 32 | e3_be32(p + 12);
+	else if (size == 0)
+		size = UINT64_MAX; /* to the end of the stream */
+	return known && size >= 8 ? size : 0;
+}
+
+/* How many bytes lie before the next JPEG, PNG or mp4 in what is neither. */
+static size_t junk_length(const uint8_t *p, size_t n, bool eof)
+{
+	for (size_t k = 1; k + 8 <= n; k++)
+		if (memcmp(p + k, "\xff\xd8\xff", 3) == 0 || memcmp(p + k, "\x89PNG\r\n\x1a\n", 8) == 0 ||
+			memcmp(p + k + 4, "ftyp", 4) == 0)
+			return k;
+	return eof ? n : n > 8 ? n - 7 : 0;
+}
+
+/* Padding before whatever follows; the zeros that begin the size of a box are not part of it. */
+static size_t zeros(const uint8_t *p, size_t n)
+{
+	size_t k = 0;
+	while (k < n && p[k] == 0)
+		k++;
+	return k >= 3 && n - k > 4 && memcmp(p + k + 1, "ftyp", 4) == 0 ? k - 3 : k;
+}
+
+/* Passes over what follows a JPEG: true when a picture or the end is there, false when bytes are missing. */
+static bool pass_gap(e3_image_stream *s)
+{
+	enum { SEEN = 32 }; /* enough to know what something is */
+	while (drop(s)) {
+		const uint8_t *p = s->data + s->from;
+		size_t n = s->to - s->from, pad = s->in_video ? 0 : zeros(p, n);
+		if (n == 0)
+			return s->eof;
+		if (n - pad < SEEN && !s->eof) {
+			s->skip = pad > 3 ? pad - 3 : 0;
+			return drop(s), false;
+		}
+		if (e3_image_sniff(p + pad, n - pad) != E3_IMAGE_NONE) {
+			s->from += pad, s->after_jpeg = s->in_video = false;
+			return true;
+		}
+		uint64_t box = n - pad >= 16 ? box_size(p + pad, !s->in_video) : 0;
+		size_t junk = box || pad == n ? 0 : junk_length(p + pad, n - pad, s->eof);
+		s->in_video = box > 0;
+		s->junk += junk;
+		s->skip = pad + junk;
+		s->skip = box > UINT64_MAX - s->skip ? UINT64_MAX : s->skip + box;
+	}
+	return false;
+}
+
+/* At the end of the stream: whether the bytes that are left make a picture, perhaps without its end marker. */
+static bool last_is_whole(e3_image_stream *s, const uint8_t *p, size_t n)
+{
+	s->cut = e3_image_sniff(p, n) == E3_IMAGE_JPEG;
+	return s->cut || e3_image_ends_with_stream(p, n);
+}
+
 int e3_image_stream_next(e3_image_stream *s, const uint8_t **bytes, size_t *n, e3_err *err)
 {
 	size_t at = 0;
 	for (;;) {
+		bool ready = !s->after_jpeg || pass_gap(s);
 		size_t have = s->to - s->from;
 		const uint8_t *p = s->data + s->from;
-		int rc = have ? e3_image_extent(p, have, &at, err) : 0;
+		int rc = ready && have ? e3_image_extent(p, have, &at, err) : 0;
 		if (rc < 0)
 			return e3_fail_in(err, "byte %llu", (unsigned long long)(s->passed + s->from));
 		if (rc == 0 && s->eof) {
 			if (have == 0)
 				return 0;
-			if (e3_image_sniff(p, have) != E3_IMAGE_PNM || p[1] > '3')
+			if (!last_is_whole(s, p, have))
 				return e3_fail(err, "byte %llu: truncated: the stream ends inside a picture",
 					(unsigned long long)(s->passed + s->from));
 			at = have, rc = 1;
@@ -179,9 +187,12 @@ int e3_image_stream_next(e3_image_stream *s, const uint8_t **bytes, size_t *n, e
 		if (rc > 0) {
 			*bytes = p, *n = at;
 			s->from += at;
+			s->after_jpeg = e3_image_sniff(p, at) == E3_IMAGE_JPEG;
 			return 1;
 		}
 		if (more(s, err))
 			return -1;
 	}
 }
+
+bool e3_image_stream_cut(const e3_image_stream *s) { return s->cut; }

@@ -108,7 +108,7 @@ static int next_on_pipe(e3_input *in, e3_image *im, e3_source *at, bool *key, e3
 			break;
 		snprintf(name, sizeof name, "standard input: picture %" PRId64, in->index);
 		bool keep = what == E3_SAMPLE_KEEP, good = keep && decode(in, &map, name, im, at, err) == 0;
-		if (keep && !good && leave_out(in, err))
+		if (keep && !good && (e3_image_stream_cut(in->stream) || leave_out(in, err)))
 			return -1;
 		in->index++;
 		if (good)
