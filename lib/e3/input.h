@@ -49,6 +49,7 @@ typedef struct e3_input_options {
 	int stream, threads; /* as in e3_video_options */
 	bool autorotate;     /* turn videos by their display matrix */
 	bool exif;           /* turn pictures by their EXIF orientation */
+	bool tonemap;        /* videos of HDR and wide gamuts become SDR of BT.709 */
 	e3_matrix matrix;
 	bool strict;       /* damage that can be left out (a picture among others) is an error */
 	int (*stop)(void); /* not 0: end; asked while waiting too */

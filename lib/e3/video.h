@@ -39,6 +39,7 @@ typedef struct e3_video_options {
 	int stream;     /* index in the file, -1 = the best video stream */
 	int threads;    /* of the decoder */
 	bool autorotate;
+	bool tonemap; /* HDR and wide gamuts become SDR of BT.709; not with E3_MATRIX_OPENCV */
 	e3_matrix matrix;
 	int (*stop)(void);       /* not 0: blocking calls end with an error; may be NULL */
 	const atomic_bool *quit; /* true: the same; may be NULL. Borrowed */
@@ -49,7 +50,8 @@ typedef struct e3_video_info {
 	int w, h;                   /* as stored, before rotation */
 	double fps[3];              /* by e3_fps_source; 0 = unknown */
 	double seconds;             /* duration as the container states it, not a guess; 0 = unknown */
-	bool hdr;                   /* PQ or HLG; converted without tone mapping */
+	bool hdr;                   /* PQ or HLG */
+	bool wide;                  /* a gamut wider than BT.709's */
 } e3_video_info;
 
 typedef struct e3_video_frame {

@@ -38,6 +38,17 @@ static double timeout_of(const e3_input_options *o)
 	return o->stall >= 0 ? o->stall : waits ? DEFAULT_TIMEOUT : 0;
 }
 
+void input_describe_colours(const e3_input *in, const e3_video_info *i)
+{
+	bool maps = in->o.tonemap && in->o.matrix != E3_MATRIX_OPENCV;
+	if (i->hdr)
+		e3_tell(E3_TELL_NOTE, "%s: HDR (PQ or HLG): %s", in->name,
+			maps ? "tone-mapped to SDR" : "sent without tone mapping");
+	else if (i->wide)
+		e3_tell(E3_TELL_NOTE, "%s: a wide gamut: %s", in->name,
+			maps ? "converted to BT.709" : "sent without conversion");
+}
+
 e3_video_options input_video_options(const e3_input *in, int fd)
 {
 	const e3_input_options *o = &in->o;
@@ -53,6 +64,7 @@ e3_video_options input_video_options(const e3_input *in, int fd)
 		.stream = o->stream,
 		.threads = o->threads,
 		.autorotate = o->autorotate,
+		.tonemap = o->tonemap,
 		.matrix = o->matrix,
 		.stop = o->stop};
 }

@@ -1,9 +1,9 @@
 /* video: decoded frames to upright RGB: matrix and range (doc/formats.md 5.4), rotation (5.3). Accepts every pixel
- * format that swscale reads. There is no tone mapping and no deinterlacing. */
-#include "internal.h"
+ * format that swscale reads; what swscale gets wrong is exact.c's. There is no deinterlacing. */
+#include "exact.h"
 #include "e3/mem.h"
 #include <libavutil/display.h>
-#include <libavutil/pixdesc.h>
+#include <libavutil/dovi_meta.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,30 +26,74 @@ int video_orientation(const int32_t *matrix)
 	return fabs(theta) < 1 && matrix[4] < 0 ? 4 : 1;
 }
 
-static const int32_t *stream_matrix(const AVStream *stream)
+/* At least `least` bytes of what the container says of the stream, and how many; or NULL. */
+static const uint8_t *stream_side(const AVStream *stream, enum AVPacketSideDataType type, size_t least, size_t *size)
 {
 #if LIBAVFORMAT_VERSION_MAJOR >= 61
-	const AVPacketSideData *side = av_packet_side_data_get(stream->codecpar->coded_side_data,
-		stream->codecpar->nb_coded_side_data, AV_PKT_DATA_DISPLAYMATRIX);
-	return side && side->size >= 9 * sizeof(int32_t) ? (const int32_t *)side->data : NULL;
+	const AVPacketSideData *side =
+		av_packet_side_data_get(stream->codecpar->coded_side_data, stream->codecpar->nb_coded_side_data, type);
+	const uint8_t *data = side ? side->data : NULL;
+	*size = side ? side->size : 0;
 #else
-	size_t size = 0;
-	const uint8_t *data = av_stream_get_side_data(stream, AV_PKT_DATA_DISPLAYMATRIX, &size);
-	return data && size >= 9 * sizeof(int32_t) ? (const int32_t *)data : NULL;
+	const uint8_t *data = av_stream_get_side_data(stream, type, size);
 #endif
+	return data && *size >= least ? data : NULL;
+}
+
+static void add_side(const e3_video *v, enum AVPacketSideDataType from, enum AVFrameSideDataType to)
+{
+	size_t size = 0;
+	const uint8_t *data = av_frame_get_side_data(v->frame, to) ? NULL : stream_side(v->stream, from, 1, &size);
+	AVFrameSideData *side = data ? av_frame_new_side_data(v->frame, to, size) : NULL;
+	if (side)
+		memcpy(side->data, data, size);
+}
+
+void video_add_tags(e3_video *v)
+{
+	AVFrame *f = v->frame;
+	const AVCodecParameters *par = v->stream->codecpar;
+	if (f->color_trc == AVCOL_TRC_UNSPECIFIED)
+		f->color_trc = par->color_trc;
+	if (f->color_primaries == AVCOL_PRI_UNSPECIFIED)
+		f->color_primaries = par->color_primaries;
+	if (!tone_is_hdr(f->color_trc))
+		return;
+	add_side(v, AV_PKT_DATA_CONTENT_LIGHT_LEVEL, AV_FRAME_DATA_CONTENT_LIGHT_LEVEL);
+	add_side(v, AV_PKT_DATA_MASTERING_DISPLAY_METADATA, AV_FRAME_DATA_MASTERING_DISPLAY_METADATA);
+}
+
+int video_check_colours(const e3_video *v, e3_err *err)
+{
+	size_t size = 0;
+	const AVDOVIDecoderConfigurationRecord *dolby =
+		(const AVDOVIDecoderConfigurationRecord *)stream_side(v->stream, AV_PKT_DATA_DOVI_CONF, sizeof *dolby, &size);
+	if (dolby && dolby->dv_profile == 5 && v->options.tonemap && v->options.matrix == E3_MATRIX_AUTO)
+		return e3_fail(err,
+			"reading: %s: Dolby Vision profile 5: its colours are Dolby's own (IPT-PQ-c2) and not supported; without tone "
+			"mapping they are sent as they are",
+			v->options.input);
+	return 0;
 }
 
 /* From the display matrix of the stream, else of the first frame. */
 int video_settle_orientation(e3_video *v)
 {
 	if (v->orientation == 0) {
-		const int32_t *matrix = stream_matrix(v->stream);
+		size_t size = 0;
+		const int32_t *matrix =
+			(const int32_t *)stream_side(v->stream, AV_PKT_DATA_DISPLAYMATRIX, 9 * sizeof *matrix, &size);
 		const AVFrameSideData *side = av_frame_get_side_data(v->frame, AV_FRAME_DATA_DISPLAYMATRIX);
 		if (!matrix && side && side->size >= 9 * sizeof(int32_t))
 			matrix = (const int32_t *)side->data;
 		v->orientation = matrix && v->options.autorotate ? video_orientation(matrix) : 1;
 	}
 	return v->orientation;
+}
+
+video_colour video_colour_of(const e3_video_options *o)
+{
+	return (video_colour){.input = o->input, .matrix = o->matrix, .tonemap = o->tonemap, .threads = o->threads};
 }
 
 static int space_of(e3_matrix matrix, const AVFrame *f)
@@ -147,14 +191,15 @@ static int convert(video_colour *c, const AVFrame *f, e3_image *out, e3_err *err
 int video_colour_image(video_colour *c, const AVFrame *f, int orientation, e3_image *out, int *rot, e3_err *err)
 {
 	static const int degrees[9] = {0, 0, 0, 180, 180, 90, 90, 270, 270};
-	if (prepare_sws(c, f, err))
+	bool exact = video_exact_wanted(c, f);
+	if (!exact && prepare_sws(c, f, err))
 		return -1;
 	if (out->w != f->width || out->h != f->height || out->channels != 3) {
 		e3_image_release(out);
 		if (e3_image_init(out, f->width, f->height, 3, err))
 			return -1;
 	}
-	if (convert(c, f, out, err))
+	if (exact ? video_exact_image(c, f, out, err) : convert(c, f, out, err))
 		return -1;
 	*rot = degrees[orientation];
 	return e3_image_orient(out, orientation, err);
@@ -163,7 +208,7 @@ int video_colour_image(video_colour *c, const AVFrame *f, int orientation, e3_im
 void video_colour_release(video_colour *c)
 {
 	sws_freeContext(c->sws);
-	free(c->scratch);
+	free(c->scratch), free(c->tone);
 	*c = (video_colour){0};
 }
 

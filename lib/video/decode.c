@@ -22,6 +22,7 @@ static void stamp(e3_video *v)
 		v->next_index = video_lookup(v, tick);
 		v->seeked = false;
 	}
+	video_add_tags(v);
 	v->last_pts = pts;
 	v->current = (e3_video_frame){v->next_index++, pts, f->key_frame != 0};
 	v->errors += f->decode_error_flags != 0 || (f->flags & AV_FRAME_FLAG_CORRUPT);

@@ -34,6 +34,11 @@ typedef struct video_colour {
 	int w, h, format, space, range; /* what sws was made for */
 	uint8_t *scratch;
 	size_t n_scratch;
+	bool tonemap;
+	int threads;
+	struct video_tone *tone; /* exact.h; for these tags: transfer, primaries, matrix */
+	int tags[3];
+	double peak; /* cd/m², of the first frame that has one; 0: none had */
 } video_colour;
 
 struct e3_video {
@@ -90,7 +95,12 @@ int video_restart(e3_video *v, e3_err *err);
 int video_truncation_check(e3_video *v, e3_err *err);
 int64_t video_lookup(const e3_video *v, int64_t tick);
 
-/* colour.c, orientation */
+/* colour.c */
+video_colour video_colour_of(const e3_video_options *o);
+/* Refuses streams whose colours nobody but their maker can show. */
+int video_check_colours(const e3_video *v, e3_err *err);
+/* Adds to the frame just decoded what only the container says of its colours. */
+void video_add_tags(e3_video *v);
 int video_orientation(const int32_t *matrix);
 /* EXIF orientation of the frame just decoded, 1 to 8; determined by the first frame. */
 int video_settle_orientation(e3_video *v);

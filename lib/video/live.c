@@ -23,7 +23,7 @@ static int prepare(e3_live *l, e3_err *err)
 	v->format = l->o.kind == E3_INPUT_CAMERA ? "v4l2" : l->o.kind == E3_INPUT_DRAWN ? "lavfi" : NULL;
 	v->low_delay = true;
 	v->quit = &l->quit;
-	l->colour = (video_colour){.input = v->input, .matrix = v->matrix};
+	l->colour = video_colour_of(v);
 	l->waiting.frame = av_frame_alloc();
 	l->taken.frame = av_frame_alloc();
 	l->own = av_frame_alloc();

@@ -1,7 +1,6 @@
 /* video: opening and closing a video: container, stream, decoder. */
-#include "internal.h"
+#include "exact.h"
 #include "e3/mem.h"
-#include <libavutil/pixdesc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -55,7 +54,8 @@ static void describe(e3_video *v)
 		.format = format ? format : "unknown",
 		.w = par->width,
 		.h = par->height,
-		.hdr = par->color_trc == AVCOL_TRC_SMPTE2084 || par->color_trc == AVCOL_TRC_ARIB_STD_B67};
+		.hdr = tone_is_hdr(par->color_trc),
+		.wide = tone_is_wide(par->color_trc, par->color_primaries, par->color_space)};
 	for (int k = 0; k < 3; k++)
 		v->info.fps[k] = rates[k].num > 0 && rates[k].den > 0 ? av_q2d(rates[k]) : 0;
 	if (v->stream->duration != AV_NOPTS_VALUE)
@@ -91,7 +91,7 @@ e3_video *e3_video_open(const e3_video_options *options, e3_err *err)
 	if (!v)
 		return NULL;
 	v->options = *options;
-	v->colour = (video_colour){.input = options->input, .matrix = options->matrix};
+	v->colour = video_colour_of(options);
 	v->frames = -1, v->origin = AV_NOPTS_VALUE, v->bytes.fd = -1;
 	/* A name that exists is a file, even if it looks like a URL. Devices are opened by their plain name. */
 	const char *what = options->url ? options->url : options->input;
@@ -105,6 +105,8 @@ e3_video *e3_video_open(const e3_video_options *options, e3_err *err)
 	}
 	if (!rc)
 		rc = open_all(v, err);
+	if (!rc)
+		rc = video_check_colours(v, err);
 	if (rc) {
 		e3_video_close(v);
 		return NULL;
