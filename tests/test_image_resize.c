@@ -213,6 +213,10 @@ static void pictures_land_where_the_reference_puts_them(void **state)
 	plan_is(1280, 720, E3_FIT_PAD, (e3_fit_plan){518, 294, 518, 518, 0, 0, 112});
 	plan_is(720, 1280, E3_FIT_PAD, (e3_fit_plan){294, 518, 518, 518, 0, 112, 0});
 	plan_is(500, 500, E3_FIT_PAD, (e3_fit_plan){518, 518, 518, 518, 0, 0, 0});
+	plan_is(1920, 1080, E3_FIT_LONG, (e3_fit_plan){518, 294, 518, 294, 0, 0, 0});
+	plan_is(1080, 1920, E3_FIT_LONG, (e3_fit_plan){294, 518, 294, 518, 0, 0, 0});
+	plan_is(480, 640, E3_FIT_LONG, (e3_fit_plan){392, 518, 392, 518, 0, 0, 0});
+	plan_is(1000, 1000, E3_FIT_LONG, (e3_fit_plan){518, 518, 518, 518, 0, 0, 0});
 }
 
 static void the_affine_follows_resize_crop_and_padding(void **state)
@@ -223,6 +227,25 @@ static void the_affine_follows_resize_crop_and_padding(void **state)
 	f = e3_fit_compose((e3_fit){0.5, 0.25, 3, -4}, &pad, 720, 1280);
 	assert_true(f.sx == 0.5 * (294.0 / 720) && f.sy == 0.25 * (518.0 / 1280));
 	assert_true(f.tx == 3 * (294.0 / 720) + 112 && f.ty == -4 * (518.0 / 1280));
+}
+
+/* Every source pixel of a portrait picture has its place, and comes back from it; the sides are off by half a patch at
+ * most. */
+static void a_portrait_picture_is_kept_whole_and_projects_back(void **state)
+{
+	const int sizes[][2] = {{1080, 1920}, {720, 1280}, {333, 777}, {2160, 3840}, {517, 519}, {96, 900}};
+	for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++) {
+		int w = sizes[k][0], h = sizes[k][1];
+		e3_fit_plan p;
+		assert_int_equal(e3_fit_plan_make(w, h, &(e3_fit_rule){518, 14, E3_FIT_LONG}, &p, NULL), 0);
+		e3_fit f = e3_fit_compose((e3_fit){1, 1, 0, 0}, &p, w, h);
+		assert_true(p.h == 518 && p.w % 14 == 0 && fabs(p.w - 518.0 * w / h) <= 7);
+		assert_true(f.tx == 0 && f.ty == 0 && fabs(f.sx * w - p.w) < 1e-9 && fabs(f.sy * h - p.h) < 1e-9);
+		assert_true(e3_fit_cut(&p) == 0);
+	}
+	e3_fit_plan cut;
+	assert_int_equal(e3_fit_plan_make(1080, 1920, &(e3_fit_rule){518, 14, E3_FIT_CROP}, &cut, NULL), 0);
+	assert_true(fabs(e3_fit_cut(&cut) - (1 - 518.0 / 924)) < 1e-12); /* 44 % of a 9:16 video */
 }
 
 static void impossible_plans_are_refused(void **state)
@@ -245,7 +268,7 @@ static void fitting_is_the_resize_cropped_or_padded(void **state)
 {
 	const int sizes[][2] = {{97, 131}, {131, 97}, {480, 640}};
 	for (int k = 0; k < 3; k++)
-		for (int mode = E3_FIT_CROP; mode <= E3_FIT_PAD; mode++) {
+		for (int mode = E3_FIT_CROP; mode <= E3_FIT_LONG; mode++) {
 			e3_fit_plan p;
 			e3_image in = picture(sizes[k][0], sizes[k][1], 3), whole, out;
 			assert_int_equal(e3_fit_plan_make(in.w, in.h, &(e3_fit_rule){518, 14, (e3_fit_mode)mode}, &p, NULL), 0);
@@ -297,6 +320,7 @@ int main(void)
 		cmocka_unit_test(weights_are_the_published_ones),
 		cmocka_unit_test(pictures_land_where_the_reference_puts_them),
 		cmocka_unit_test(the_affine_follows_resize_crop_and_padding),
+		cmocka_unit_test(a_portrait_picture_is_kept_whole_and_projects_back),
 		cmocka_unit_test(impossible_plans_are_refused),
 		cmocka_unit_test(fitting_is_the_resize_cropped_or_padded),
 		cmocka_unit_test(nearest_takes_the_pixel_below),

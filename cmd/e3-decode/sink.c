@@ -71,9 +71,25 @@ static int fit(sink *s, const e3_image **im, e3_source *at, e3_err *err)
 	e3_image_release(&s->fitted);
 	if (e3_fit_plan_make(in->w, in->h, &s->o->fit, &plan, err) || e3_fit_apply(in, &plan, &s->fitted, err))
 		return -1;
+	if (e3_fit_cut(&plan) > 0 && !s->cut) {
+		e3_note("--fit-mode crop: %.0f %% of each tall picture is cut off above and below; --fit-mode long keeps all",
+			100 * e3_fit_cut(&plan));
+		s->cut = true;
+	}
 	at->fit = e3_fit_compose(at->fit, &plan, in->w, in->h);
 	*im = &s->fitted;
 	return 0;
+}
+
+/* A message holds so many bytes of picture and a little more. */
+static int check_pixels(const e3_image *im, e3_err *err)
+{
+	const size_t most = ((size_t)256 << 20) - 4096, bytes = 3 * (size_t)im->w * (size_t)im->h;
+	if (bytes <= most)
+		return 0;
+	return e3_fail(err,
+		"sending: a picture of %d × %d: %.0f megapixels; a message holds %.0f: --fit %d sends it smaller", im->w, im->h,
+		1e-6 * im->w * im->h, 1e-6 * (double)most / 3, 518);
 }
 
 static int save_png(sink *s, const e3_image *im, const e3_source *at, bool key, e3_err *err)
@@ -95,8 +111,10 @@ int sink_frame(sink *s, const e3_image *im, e3_source at, bool key, e3_err *err)
 	at.src_w = im->w, at.src_h = im->h;
 	if (fit(s, &im, &at, err))
 		return -1;
-	e3_frame frame = {.s = at, .w = im->w, .h = im->h, .rgb = im->px}; /* borrowed */
-	if (s->stage->out && e3_out_frame(s->stage->out, &frame, err))
+	/* borrowed; what crop would cut must not be fitted again */
+	e3_frame frame = {.s = at, .w = im->w, .h = im->h, .rgb = im->px};
+	frame.prepared = s->o->fit.target > 0 && s->o->fit.mode == E3_FIT_LONG;
+	if (s->stage->out && (check_pixels(im, err) || e3_out_frame(s->stage->out, &frame, err)))
 		return -1;
 	if (s->o->png && save_png(s, im, &at, key, err))
 		return -1;

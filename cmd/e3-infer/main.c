@@ -257,7 +257,7 @@ static int check_size(infer *f, const e3_image *picture, e3_err *err)
 	if (f->size[1] == picture->w && f->size[0] == picture->h)
 		return 0;
 	return e3_fail(err,
-		"reading frame %lld: %d × %d for the network, %d × %d %s: all frames of a stream must have one shape",
+		"reading frame %lld: %d × %d for the network, %d × %d %s: all frames of a stream must have one shape; --fit-mode pad gives it",
 		(long long)f->frames, picture->w, picture->h, f->size[1], f->size[0],
 		f->frames ? "before" : "in the saved cache");
 }

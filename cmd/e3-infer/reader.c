@@ -3,6 +3,7 @@
 #include "infer.h"
 #include "e3/mem.h"
 #include "e3/thread.h"
+#include "e3/tool.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,6 +12,7 @@ struct infer_reader {
 	int image_size, patch;
 	e3_fit_mode mode;
 	e3_frame frame; /* as it came */
+	bool cut;       /* said that pictures lose rows */
 	int64_t frames;
 	infer_span covered_span;
 	int64_t covered;
@@ -24,7 +26,7 @@ struct infer_reader {
 	e3_err err;
 };
 
-/* A data set's loader has already brought the picture to the network's size: the item takes it over. */
+/* The picture was already brought to the network's size: the item takes it over. */
 static int take_prepared(infer_reader *r, infer_frame *to, e3_err *err)
 {
 	e3_frame *f = &r->frame;
@@ -48,6 +50,11 @@ static int read_frame(infer_reader *r, const e3_msg *msg, infer_frame *to, e3_er
 	if (e3_fit_plan_make(in.w, in.h, &(e3_fit_rule){r->image_size, r->patch, r->mode}, &plan, err) ||
 		e3_fit_apply(&in, &plan, &to->picture, err))
 		return -1;
+	if (e3_fit_cut(&plan) > 0 && !r->cut) {
+		e3_note("--fit-mode crop: %.0f %% of each tall picture is cut off above and below; --fit-mode long keeps all",
+			100 * e3_fit_cut(&plan));
+		r->cut = true;
+	}
 	to->source = r->frame.s;
 	to->source.fit = e3_fit_compose(r->frame.s.fit, &plan, in.w, in.h);
 	return 0;

@@ -41,6 +41,11 @@ static const char *compat_text(int compat, char to[64])
 	return to;
 }
 
+static const char *fit_mode_text(int mode)
+{
+	return mode == E3_FIT_LONG ? "--fit-mode long" : mode == E3_FIT_PAD ? "--fit-mode pad" : "--fit-mode crop";
+}
+
 static const char *segment_text(int64_t segment, char to[64])
 {
 	if (segment)
@@ -101,8 +106,7 @@ static int check_given(const infer_request *r, const e3_saved *x, e3_err *err)
 		return contradicts(r->load, number_text("frames", (double)a->frames, saved),
 			number_text("frames", (double)b->frames, asked), err);
 	if (g->fit_mode && r->fit_mode != x->position.fit)
-		return contradicts(r->load, x->position.fit ? "--fit-mode pad" : "--fit-mode crop",
-			x->position.fit ? "--fit-mode crop" : "--fit-mode pad", err);
+		return contradicts(r->load, fit_mode_text(x->position.fit), fit_mode_text(r->fit_mode), err);
 	return check_segments(r, x, err);
 }
 

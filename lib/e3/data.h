@@ -72,7 +72,7 @@ typedef struct e3_frame {
 	e3_source s;
 	int w, h;
 	uint8_t *rgb;  /* [h][w][3] */
-	bool prepared; /* made by a data set's loader: the network takes it without a resize */
+	bool prepared; /* brought to the network's size already: it takes it without a resize */
 } e3_frame;
 
 typedef struct e3_pred {

@@ -130,7 +130,9 @@ int e3_resize_lanczos(const e3_image *in, int w, int h, e3_image *out, e3_err *e
 
 /* --- fit.c: what the network gets to see of a picture (doc/network.md 3.1) --- */
 
-typedef enum e3_fit_mode { E3_FIT_CROP, E3_FIT_PAD } e3_fit_mode;
+/* CROP: the reference's: the width becomes the target, and rows beyond it go. PAD: the longer side becomes the target,
+ * white to a square. LONG: the longer side becomes the target, and nothing is cut or added. */
+typedef enum e3_fit_mode { E3_FIT_CROP, E3_FIT_PAD, E3_FIT_LONG } e3_fit_mode;
 
 typedef struct e3_fit_rule {
 	int target, patch; /* the longer side, or the width; sizes are multiples of the patch: 518 and 14 */
@@ -145,6 +147,8 @@ typedef struct e3_fit_plan {
 	int pad_x, pad_y;       /* pad mode: white columns on the left and rows at the top */
 } e3_fit_plan;
 
+/* The share of the picture that the plan cuts off, above and below together: 0 to 1. */
+double e3_fit_cut(const e3_fit_plan *plan);
 /* -1 when the picture is too wide (height would be 0) or sizes are out of range. */
 int e3_fit_plan_make(int w, int h, const e3_fit_rule *rule, e3_fit_plan *plan, e3_err *err);
 /* Applies the plan: out is initialised here. RGB only. */

@@ -24,7 +24,7 @@ int e3_fit_plan_make(int w, int h, const e3_fit_rule *rule, e3_fit_plan *plan, e
 			patch, MAX_TARGET);
 	if (w < 1 || h < 1 || w > MAX_SIDE || h > MAX_SIDE)
 		return e3_fail(err, "fitting a picture: %d × %d: sizes go from 1 to %d", w, h, MAX_SIDE);
-	bool upright = rule->mode == E3_FIT_PAD && w < h;
+	bool upright = rule->mode != E3_FIT_CROP && w < h;
 	double other = upright ? other_side(w, h, target, patch) : other_side(h, w, target, patch);
 	if (other < 1)
 		return e3_fail(err, "fitting a picture: %d × %d: too %s: its %s would be 0 at %d", w, h,
@@ -44,6 +44,11 @@ int e3_fit_plan_make(int w, int h, const e3_fit_rule *rule, e3_fit_plan *plan, e
 		plan->crop_y = (plan->scaled_h - plan->h) / 2;
 	}
 	return 0;
+}
+
+double e3_fit_cut(const e3_fit_plan *plan)
+{
+	return plan->h < plan->scaled_h ? 1 - (double)plan->h / plan->scaled_h : 0;
 }
 
 e3_fit e3_fit_compose(e3_fit before, const e3_fit_plan *plan, int w, int h)
