@@ -156,11 +156,14 @@ nothing_in_out() { [ -z "$(ls -A "$T/out")" ] || { ls -A "$T/out"; return 1; }; 
 	[ "$(cat "$T/out/x.safetensors")" = precious ]
 }
 
-@test "convert in place, and stopped by a signal" {
+@test "a model is not converted onto itself" {
 	e3-model seed --config tiny --seed 1 -o "$T/a.safetensors"
-	e3-model seed --config tiny --seed 1 --dtype bf16 -o "$T/b.safetensors"
-	e3-model convert --dtype bf16 "$T/a.safetensors" "$T/a.safetensors"
+	cp "$T/a.safetensors" "$T/b.safetensors"
+	fails 2 "a.safetensors is the checkpoint that is read" -- e3-model convert --dtype bf16 "$T/a.safetensors" "$T/a.safetensors"
 	cmp "$T/a.safetensors" "$T/b.safetensors"
+}
+
+@test "stopped by a signal" {
 	local rc=0
 	timeout -s INT 0.3 e3-model seed --config full --seed 1 --dtype bf16 -o "$T/out/full.safetensors" 2>"$T/e" || rc=$?
 	[ "$rc" -eq 124 ] # timeout's own; the tool's is looked at next

@@ -13,7 +13,7 @@ typedef struct shared {
 } shared;
 
 static const e3_opt shared_rows[] = {
-	E3_OPT_TEXT("key", E3_OPT_AT(shared, key), "FILE", "a key"),
+	E3_OPT_READS("key", E3_OPT_AT(shared, key), "FILE", "a key"),
 	E3_OPT_REAL("timeout", E3_OPT_AT(shared, timeout), "SEC", 0, 60, "how long"),
 	E3_OPT_FLAG("insecure", E3_OPT_AT(shared, insecure), "allow it"),
 	E3_OPT_END,
@@ -36,7 +36,7 @@ static int add(void *to, const char *arg, e3_err *err)
 
 static struct {
 	bool flag, clear;
-	const char *text;
+	const char *text, *to, *send, *back;
 	int64_t count, bytes;
 	double real, range[2];
 	int size[2], choice, named, calls;
@@ -56,11 +56,19 @@ static const e3_opt table[] = {
 	E3_OPT_CHOICE("choice", &o.choice, "WHICH", "one|two|three", "one of them"),
 	E3_OPT_NAMED("named", &o.named, "COLOUR", colour, "%s (default red)"),
 	E3_OPT_CALL("call", &o.calls, "ANY", add, "again and again"),
+	E3_OPT_WRITES("to", &o.to, "FILE", "an output"),
+	E3_OPT_SENDS("send", &o.send, "ENDPOINT", "a stream"),
+	E3_OPT_CALL_SENDS("copy", &o.calls, "ENDPOINT", add, "a copy"),
+	E3_OPT_WRITES_BACK("back", &o.back, "FILE", "--key", "the key again"),
 	E3_OPT_ROWS(shared_rows, &o.shared),
 	E3_OPT_END,
 };
 
-static const e3_opts opts = {"e3-test", "[options]", "Tests.", table, "The end.\n"};
+static const e3_opts opts = {.tool = "e3-test",
+	.usage = "[options]",
+	.summary = "Tests.",
+	.table = table,
+	.tail = "The end.\n"};
 
 enum { MOST = 16 };
 
@@ -151,6 +159,34 @@ static void test_an_error_names_the_option_and_what_is_allowed(void **state)
 	}
 }
 
+/* The last file of an option counts, and every one of an option that may be repeated. */
+static void test_paths_are_compared(void **state)
+{
+	static const char key[] = "/etc/passwd", same[] = "/etc//../etc/passwd", other[] = "/etc/group";
+	static const struct {
+		const char *words[8];
+		const char *text; /* NULL: no clash */
+	} runs[] = {
+		{{"--key", key, "--to", same}, "--to: /etc//../etc/passwd is the file of --key (/etc/passwd): give the output"},
+		{{"--send", key, "--key", key}, "--send: /etc/passwd is the file of --key: give the output another name"},
+		{{"--copy", "/etc/x", "--copy", "/etc/./x"}, "--copy /etc/x and --copy /etc/./x are the same file: give them"},
+		{{"--send", "/etc/x", "--copy", "/etc/y", "--copy", "/etc/x"}, "--copy and --send have the same name, /etc/x"},
+		{{"--key", key, "--back", key}, NULL},
+		{{"--to", key, "--back", key}, "--to and --back have the same name, /etc/passwd: give them different names"},
+		{{"--to", key, "--to", other, "--key", key}, NULL},
+		{{"--to", other, "--to", key, "--key", key}, "--to: /etc/passwd is the file of --key"},
+		{{"--send", "zmq:push:ipc://x", "--copy", "zmq:push:ipc://x"}, NULL},
+		{{"--send", "-", "--copy", "-"}, "--copy and --send: only one output can be standard output"},
+		{{"--text", key, "--to", key}, NULL},
+	};
+	for (size_t k = 0; k < sizeof runs / sizeof *runs; k++) {
+		char text[1024] = "";
+		int status = outcome(STDERR_FILENO, runs[k].words, text, sizeof text);
+		if (status != (runs[k].text ? 2 : 99) || !strstr(text, runs[k].text ? runs[k].text : ""))
+			fail_msg("run %zu: %d '%s', expected '%s'", k, status, text, runs[k].text ? runs[k].text : "nothing");
+	}
+}
+
 static void test_help_lists_every_row(void **state)
 {
 	static const char *const lines[] = {"Usage: e3-test [options]\nTests.\n", "\nThings\n",
@@ -172,6 +208,7 @@ int main(void)
 		cmocka_unit_test(test_each_kind_of_row_sets_its_variable),
 		cmocka_unit_test(test_rows_of_a_shared_table_fill_its_struct),
 		cmocka_unit_test(test_an_error_names_the_option_and_what_is_allowed),
+		cmocka_unit_test(test_paths_are_compared),
 		cmocka_unit_test(test_help_lists_every_row),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

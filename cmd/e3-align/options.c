@@ -54,7 +54,7 @@ static int add_distance(void *to, const char *arg, e3_err *err)
 
 static const e3_opt table[] = {
 	E3_OPT_TITLE("Output"),
-	E3_OPT_TEXT("output,o", &given.o.stage.output, "ENDPOINT", "write to ENDPOINT (default: -, standard output)"),
+	E3_OPT_SENDS("output,o", &given.o.stage.output, "ENDPOINT", "write to ENDPOINT (default: -, standard output)"),
 	E3_OPT_FLAG("final", &given.o.final, "wait for the end, then write predictions as corrected"),
 	E3_OPT_ROWS(e3_stage_endpoint_rows, &given.o.stage.stream),
 	E3_OPT_TITLE("Loops"),
@@ -64,8 +64,8 @@ static const e3_opt table[] = {
 	E3_OPT_REAL("robust-width", &given.o.aligner.graph.width, "W", 0.1, 1e6,
 		"standard deviations beyond which a loop is refused (10)"),
 	E3_OPT_TITLE("What is known of the camera's path"),
-	E3_OPT_TEXT("poses", &given.poses, "FILE", "poses: time x y z qx qy qz qw, world from camera"),
-	E3_OPT_TEXT("gps", &given.gps, "FILE", "positions: time x y z [sigma], in metres"),
+	E3_OPT_READS("poses", &given.poses, "FILE", "poses: time x y z qx qy qz qw, world from camera"),
+	E3_OPT_READS("gps", &given.gps, "FILE", "positions: time x y z [sigma], in metres"),
 	E3_OPT_FLAG("gps-lla", &given.geodetic,
 		"positions are latitude, longitude, altitude; the world is\n"
 		"metres east, north and up of the first"),
@@ -78,9 +78,9 @@ static const e3_opt table[] = {
 		"standard deviation of their orientations (0.5)"),
 	E3_OPT_REAL("gps-sigma", &given.gps_sigma, "LENGTH", 1e-9, 1e6, "standard deviation of positions without one (1)"),
 	E3_OPT_TITLE("Report"),
-	E3_OPT_TEXT("report", &given.o.report, "FILE", "write what was done to FILE"),
+	E3_OPT_WRITES("report", &given.o.report, "FILE", "write what was done to FILE"),
 	E3_OPT_FLAG("json", &given.o.json, "report as one JSON object, without --report to standard error"),
-	E3_OPT_TEXT("edges", &given.o.edges, "FILE", "write a table of the joins and loops, tab separated"),
+	E3_OPT_WRITES("edges", &given.o.edges, "FILE", "write a table of the joins and loops, tab separated"),
 	E3_OPT_END,
 };
 
@@ -89,6 +89,7 @@ static const e3_opts opts = {
 	.usage = "[options] [INPUT]",
 	.summary = "Aligns the segments of a stream of predictions: loops, known poses, positions and distances.",
 	.table = table,
+	.streams = true,
 	.tail = "INPUT is a file, '-' (standard input, the default), or a zmq: endpoint.\n",
 };
 

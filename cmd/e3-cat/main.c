@@ -60,33 +60,45 @@ static int add_part(void *to, const char *arg, e3_err *err)
 	return 0;
 }
 
+/* What the table of options does not have; output: NULL when it has that. */
+static void claim(const cat *c, const char *output)
+{
+	char public_key[4096];
+	if (c->keygen) {
+		snprintf(public_key, sizeof public_key, "%.4000s.pub", c->keygen);
+		e3_opts_claim(&(e3_claim){.use = E3_WRITES, .path = public_key, .by = "--keygen"});
+		return;
+	}
+	e3_opts_claim(&(e3_claim){.use = E3_READS | E3_STREAM, .path = c->part[0], .what = "the stream that is read"});
+	if (output)
+		e3_opts_claim(&(e3_claim){.use = E3_WRITES | E3_STREAM, .path = output});
+}
+
 static void parse(cat *c, int argc, char **argv)
 {
 	const e3_opt table[] = {
 		E3_OPT_TITLE("Output"),
-		E3_OPT_TEXT("output,o", &c->output, "ENDPOINT", "write to ENDPOINT (default: -, standard output)"),
-		E3_OPT_CALL("tee,t", c, "ENDPOINT", add_tee,
+		E3_OPT_SENDS("output,o", &c->output, "ENDPOINT", "write to ENDPOINT (default: -, standard output)"),
+		E3_OPT_CALL_SENDS("tee,t", c, "ENDPOINT", add_tee,
 			"write a copy to ENDPOINT too; its reader delays no other\nand loses frames when it is slow; may be repeated"),
-		E3_OPT_CALL("tee-block", c, "ENDPOINT", add_tee_block,
+		E3_OPT_CALL_SENDS("tee-block", c, "ENDPOINT", add_tee_block,
 			"write a complete copy; a slow reader delays all outputs"),
 		E3_OPT_ROWS(e3_stage_queue_rows, &c->stage.stream),
 		E3_OPT_TITLE("Part of the stream"),
 		E3_OPT_INT("skip", &c->skip, "N", 0, 0x1p53, "leave out the first N frames and their records"),
 		E3_OPT_INT("take", &c->take, "N", 0, 0x1p53, "end after N frames"),
-		E3_OPT_CALL("then", c, "INPUT", add_part,
+		E3_OPT_CALL_READS("then", c, "INPUT", add_part,
 			"append the stream of the run that resumed this one;\nmay be repeated"),
 		E3_OPT_TITLE("Network"),
 		E3_OPT_ROWS(e3_stage_endpoint_rows, &c->stage.stream),
-		E3_OPT_TEXT("keygen", &c->keygen, "FILE", "make a key pair: secret in FILE, public in FILE.pub; and exit"),
+		E3_OPT_WRITES("keygen", &c->keygen, "FILE", "make a key pair: secret in FILE, public in FILE.pub; and exit"),
 		E3_OPT_END,
 	};
 	const e3_opts opts = {
-		"e3-cat",
-		"[options] [INPUT [OUTPUT]]",
-		"Carry an e3 stream between pipes, files and ZeroMQ.",
-		table,
+		"e3-cat", "[options] [INPUT [OUTPUT]]", "Carry an e3 stream between pipes, files and ZeroMQ.", table,
 		"Endpoints: -, a path, zmq:pull:ADDR or zmq:sub:ADDR to read, zmq:push:ADDR or zmq:pub:ADDR to write;\n"
 		"ADDR is tcp://host:port or ipc://path.\n",
+		.streams = false, /* the second one is written */
 	};
 	int at = e3_opts_parse(&opts, argc, argv);
 	if (c->keygen && (at < argc || c->output || c->n_tee))
@@ -94,12 +106,14 @@ static void parse(cat *c, int argc, char **argv)
 	c->part[0] = at < argc ? argv[at++] : "-";
 	if (at < argc && c->output)
 		e3_usage_error("two outputs: --output %s and %s; copies are made with --tee", c->output, argv[at]);
+	const char *operand_output = at < argc ? argv[at] : c->output ? NULL : "-";
 	if (at < argc)
 		c->output = argv[at++];
 	if (at < argc)
 		e3_usage_error("too many operands: %s; e3-cat reads one stream", argv[at]);
 	if (c->output)
 		c->stage.output = c->output;
+	claim(c, operand_output);
 }
 
 static int open_all(cat *c, e3_err *err)

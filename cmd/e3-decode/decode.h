@@ -27,6 +27,8 @@ typedef struct decode_options {
 
 /* Ends the tool on a usage error. The options stay valid until the tool ends. */
 decode_options *options_parse(int argc, char **argv);
+/* Files that an output may not be: claims.c. */
+void options_claim_inputs(const e3_input_options *in);
 /* Refuses options that mean nothing for this kind of live source. */
 int options_check_live(const decode_options *o, e3_err *err);
 

@@ -71,7 +71,7 @@ static const e3_opt table[] = {
 	E3_OPT_TITLE("Data sets: e3-datasets(7)"),
 	E3_OPT_CHOICE("dataset", &given.set, "NAME", E3_SET_NAMES,
 		"read this data set, with its truth, instead of INPUT: one of\n" E3_SET_WORDS),
-	E3_OPT_TEXT("root", &o.request.set.root, "DIR", "where it lies"),
+	E3_OPT_READS_IN("root", &o.request.set.root, "DIR", E3_SET_FILES, "where it lies"),
 	E3_OPT_TEXT("sequence", &o.request.sequence, "PATTERN",
 		"which sequences, as the shell matches names; several\nneed -o with a %s, which becomes the name"),
 	E3_OPT_FLAG("list", &o.request.list, "say what is there and what is missing, and exit"),
@@ -85,7 +85,8 @@ static const e3_opt table[] = {
 		"send the sequence N times over in one stream, with truth\nthe last time only: what is scored has been seen before"),
 	E3_OPT_FLAG("reject-invalid", &o.request.set.reject_invalid,
 		"7scenes: depth registered here, without the invalid code\nthe reference takes for 65.5 m"),
-	E3_OPT_TEXT("annotations", &o.request.set.annotations, "DIR", "co3d: where the .jgz files lie (default: the root)"),
+	E3_OPT_READS_IN("annotations", &o.request.set.annotations, "DIR", E3_SET_FILES,
+		"co3d: where the .jgz files lie (default: the root)"),
 	E3_OPT_CHOICE("co3d-size", &given.co3d_size, "N", "224|518",
 		"co3d: squeezed to 224 x 224 as the reference does it\n(default), or 518 wide in proportion"),
 	E3_OPT_INT("draw", &o.request.set.draw, "N", 2, 1e4, "co3d: frames drawn of each sequence (default 10)"),
@@ -107,10 +108,10 @@ static const e3_opt table[] = {
 	E3_OPT_CHOICE("compat", &given.compat, "WHAT", "none|upstream",
 		"upstream: pictures as the reference loads them,\nwithout EXIF orientation (default none)"),
 	E3_OPT_TITLE("Input and output"),
-	E3_OPT_TEXT("output,o", &o.stage.output, "ENDPOINT", "where the stream goes (default -)"),
+	E3_OPT_SENDS("output,o", &o.stage.output, "ENDPOINT", "where the stream goes (default -)"),
 	E3_OPT_ROWS(e3_stage_endpoint_rows, &o.stage.stream),
 	E3_OPT_ROWS(e3_stage_queue_rows, &o.stage.stream),
-	E3_OPT_TEXT("png", &o.png, "DIR", "DIR/%06d.png and DIR/frames.tsv; no stream unless -o"),
+	E3_OPT_WRITES_IN("png", &o.png, "DIR", "*.png|frames.tsv", "DIR/%06d.png and DIR/frames.tsv; no stream unless -o"),
 	E3_OPT_FLAG("spool", &o.input.spool,
 		"copy a piped video to a temporary file first, so that\nits frames can be counted"),
 	E3_OPT_BYTES("spool-max", &given.spool_max, "limit of such copies (default 4G)"),
@@ -214,6 +215,7 @@ decode_options *options_parse(int argc, char **argv)
 	check(argc - first);
 	o.fit = (e3_fit_rule){(int)given.fit, (int)given.patch, (e3_fit_mode)given.fit_mode};
 	in->operand = argv + first, in->n = argc - first;
+	options_claim_inputs(in);
 	in->choice.by_time = given.sampling == 1;
 	in->choice.rate = (e3_fps_source)given.fps_source;
 	in->live = (e3_live_mode)given.live;

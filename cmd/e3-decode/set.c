@@ -4,6 +4,7 @@
 #include "e3/json.h"
 #include "e3/mem.h"
 #include "e3/num.h"
+#include "e3/opt.h"
 #include "e3/tool.h"
 #include <fnmatch.h>
 #include <inttypes.h>
@@ -188,6 +189,19 @@ static void pass_failure(const decode_options *o, e3_err *err)
 		e3_stage_finish(&stage, -1, err);
 }
 
+/* A name for each sequence: no two of them may be one file. */
+static int claim_outputs(const char *to, const e3_set *s, const size_t *at, size_t n, e3_err *err)
+{
+	for (size_t k = 0; strstr(to, "%s") && k < n; k++) {
+		char *endpoint = endpoint_of(to, e3_set_entry_at(s, at[k]).name, err);
+		if (!endpoint)
+			return -1;
+		e3_opts_claim(&(e3_claim){.use = E3_WRITES | E3_STREAM, .path = endpoint, .by = "--output"});
+		free(endpoint);
+	}
+	return 0;
+}
+
 static int send_all(const decode_options *o, const e3_set *s, e3_err *err)
 {
 	size_t n = 0, *at = e3_alloc(e3_set_count(s), sizeof *at, "sequences", err);
@@ -196,6 +210,7 @@ static int send_all(const decode_options *o, const e3_set *s, e3_err *err)
 		rc = e3_fail(err,
 			"reading: %s: %zu sequences, from %s to %s: choose one with --sequence, or give -o a name with %%s in it",
 			e3_set_name(o->request.set.set), n, e3_set_entry_at(s, at[0]).name, e3_set_entry_at(s, at[n - 1]).name);
+	rc = rc || claim_outputs(o->stage.output, s, at, n, err) ? -1 : 0;
 	if (rc)
 		pass_failure(o, err);
 	for (size_t k = 0; !rc && k < n && !e3_stop_signal(); k++)

@@ -45,6 +45,7 @@ static void parse(dump *d, int argc, char **argv)
 		"Show what is in an e3 stream, a line for every message.",
 		table,
 		"INPUT: -, a path, or zmq:pull:ADDR with ADDR tcp://host:port or ipc://path.\n",
+		.streams = true,
 	};
 	int at = e3_opts_parse(&opts, argc, argv);
 	if (at < argc)

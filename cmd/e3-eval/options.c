@@ -51,12 +51,17 @@ static eval_cli c = {
 		},
 };
 
+/* What --results writes. */
+#define RESULTS \
+	"metric.json|result_*.json|*_eval_metric.txt|**/pred_traj.txt|**/pred_focal.txt|**/pred_intrinsics.txt|" \
+	"_error_log.txt|logs_*.txt|**/frame_*.npy"
+
 static const e3_opt table[] = {
 	E3_OPT_TITLE("Truth"),
-	E3_OPT_CALL("truth", &c, "FILE", parse_truth,
+	E3_OPT_CALL_READS("truth", &c, "FILE", parse_truth,
 		"take the truth from a stream, a safetensors or a trajectory\n"
 		"file instead of the input: once, or once for each input"),
-	E3_OPT_TEXT("against", &c.against, "FILE", "compare with the predictions in FILE instead of the truth"),
+	E3_OPT_READS("against", &c.against, "FILE", "compare with the predictions in FILE instead of the truth"),
 	E3_OPT_CHOICE("traj-format", &c.o.traj_format, "FORM", "auto|tum|wxyz|kitti|4x4|nrgbd",
 		"format of trajectory files: auto, tum, wxyz, kitti, 4x4, nrgbd"),
 	E3_OPT_REAL("max-diff", &c.o.max_diff, "SEC", 0, 1e9, "pair poses of a trajectory file by time, at most SEC apart"),
@@ -75,17 +80,18 @@ static const e3_opt table[] = {
 	E3_OPT_REAL("icp", &c.o.icp, "R", 0, 1e9, "do not match points farther apart than R (default 0.1)"),
 	E3_OPT_INT("crop", &c.o.crop, "N", 0, 65535,
 		"compare the middle N x N pixels of each picture (default\n224; 0: all)"),
-	E3_OPT_TEXT("ply", &c.o.ply, "DIR", "write the compared clouds into DIR, as PLY"),
+	E3_OPT_WRITES_IN("ply", &c.o.ply, "DIR", "**/*.ply", "write the compared clouds into DIR, as PLY"),
 	E3_OPT_TITLE("Report"),
 	E3_OPT_INT("threads", &c.o.threads, "N", 1, 64,
 		"threads for recon and scale&shift (default: one for each\nprocessor)"),
 	E3_OPT_FLAG("json", &c.json, "report as one JSON object"),
-	E3_OPT_TEXT("output,o", &c.output, "FILE", "write the report to FILE instead of standard output"),
+	E3_OPT_WRITES("output,o", &c.output, "FILE", "write the report to FILE instead of standard output"),
 	E3_OPT_FLAG("by-folder", &c.o.by_folder,
 		"treat the inputs of a folder as one category: pool its pairs,\n"
 		"then average over folders"),
-	E3_OPT_TEXT("png", &c.o.charts, "DIR", "draw charts of errors, paths, and accuracy against memory"),
-	E3_OPT_TEXT("results", &c.o.results, "DIR", "write the reference's result files into DIR"),
+	E3_OPT_WRITES_IN("png", &c.o.charts, "DIR", "**/*.png",
+		"draw charts of errors, paths, and accuracy against memory"),
+	E3_OPT_WRITES_IN("results", &c.o.results, "DIR", RESULTS, "write the reference's result files into DIR"),
 	E3_OPT_FLAG("npy", &c.o.npy, "with --results: write every predicted depth map too"),
 	E3_OPT_FLAG("compat", &c.o.compat, "imitate further properties of the reference's scripts"),
 	E3_OPT_END,
@@ -128,11 +134,21 @@ static const e3_opts opts = {
 		"endpoint, or for poses a trajectory file; each is one sequence.\n",
 };
 
+static void claim_operands(const eval_cli *x)
+{
+	for (int k = 0; k < x->inputs || k == 0; k++)
+		e3_opts_claim(
+			&(e3_claim){.use = E3_READS | E3_STREAM, .path = x->inputs ? x->input[k] : "-", .what = "the input"});
+	if (!x->output)
+		e3_opts_claim(&(e3_claim){.use = E3_WRITES, .path = "-"});
+}
+
 eval_cli *eval_cli_parse(int argc, char **argv)
 {
 	int first = e3_opts_parse(&opts, argc, argv), aligns = 0;
 	first += choose_task(&c.o, first < argc ? argv[first] : NULL);
 	c.input = argv + first, c.inputs = argc - first;
+	claim_operands(&c);
 	c.o.truth = c.truth;
 	if (c.against && c.o.n_truth)
 		e3_usage_error("--against replaces --truth: give only one of them");

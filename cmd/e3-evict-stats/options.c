@@ -43,9 +43,9 @@ static int parse_range(void *to, const char *arg, e3_err *err)
 static const e3_opt table[] = {
 	E3_OPT_TITLE("Report"),
 	E3_OPT_FLAG("json", &given.o.json, "report as one JSON object"),
-	E3_OPT_TEXT("output,o", &given.o.output, "FILE", "report to FILE instead of standard output"),
+	E3_OPT_WRITES("output,o", &given.o.output, "FILE", "report to FILE instead of standard output"),
 	E3_OPT_ROWS(e3_stage_endpoint_rows, &given.o.stage.stream),
-	E3_OPT_TEXT("tsv", &given.o.tsv, "DIR",
+	E3_OPT_WRITES_IN("tsv", &given.o.tsv, "DIR", "*.tsv|summary.json",
 		"write tables to DIR: per_step, per_layer, survival, frames,\n"
 		"agreement (.tsv) and summary.json"),
 	E3_OPT_FLAG("check", &given.o.check, "check every record; exit 1 when a rule is violated"),
@@ -53,9 +53,9 @@ static const e3_opt table[] = {
 		"forward the stream to standard output;\n"
 		"the report goes to standard error or -o FILE"),
 	E3_OPT_TITLE("Pictures"),
-	E3_OPT_TEXT("sheet", &given.o.sheet, "FILE", "contact sheet (PNG): frames, depth, patches still kept"),
+	E3_OPT_WRITES("sheet", &given.o.sheet, "FILE", "contact sheet (PNG): frames, depth, patches still kept"),
 	E3_OPT_INT("columns", &given.columns, "N", 1, MAX_SHOTS, "frames on the contact sheet (8)"),
-	E3_OPT_TEXT("png", &given.o.png, "DIR", "write charts and a sheet of kept patches per layer to DIR"),
+	E3_OPT_WRITES_IN("png", &given.o.png, "DIR", "*.png", "write charts and a sheet of kept patches per layer to DIR"),
 	E3_OPT_CHOICE("view", &given.view, "VIEW", "self|now|age|layers",
 		"what the layers' sheets show: self, now, age, layers (self)"),
 	E3_OPT_CHOICE("style", &given.style, "STYLE", "dim|mark|hide", "how evicted patches look: dim, mark, hide (dim)"),
@@ -63,7 +63,7 @@ static const e3_opt table[] = {
 	E3_OPT_INT("tiles", &given.tiles, "N", 1, MAX_SHOTS, "frames on a layer's sheet (24)"),
 	E3_OPT_CALL("layers", NULL, "LIST", parse_layers, "only these layers, as in 0,5,11 (--png and --attn)"),
 	E3_OPT_TITLE("Attention (of a stream made with e3-infer --attn-layers)"),
-	E3_OPT_TEXT("attn", &given.o.attn, "DIR", "write maps and frame-to-frame mass to DIR/attn"),
+	E3_OPT_WRITES_IN("attn", &given.o.attn, "DIR", "attn/*", "write maps and frame-to-frame mass to DIR/attn"),
 	E3_OPT_CHOICE("row-scale", &given.row_scale, "HOW", "none|frames",
 		"none, or frames: multiply rows of frame f by f+1 (none)"),
 	E3_OPT_NAMED("cmap", &given.map, "NAME", e3_cmap_name, "%s (viridis)"),
@@ -78,6 +78,7 @@ static const e3_opts opts = {
 	.usage = "[options] [INPUT]",
 	.summary = "Reports what the cache of e3-infer kept: statistics, tables, pictures.",
 	.table = table,
+	.streams = true,
 	.tail = "INPUT is a file, '-' (standard input, the default), or a zmq: endpoint.\n",
 };
 
@@ -89,6 +90,8 @@ options *options_parse(int argc, char **argv)
 		e3_usage_error("expected one INPUT, got '%s' and '%s'", argv[first], argv[first + 1]);
 	if (first < argc)
 		o->stage.input = argv[first];
+	if (o->pass || !o->output)
+		e3_opts_claim(&(e3_claim){.use = E3_WRITES, .path = "-", .by = o->pass ? "--pass" : NULL});
 	o->stage.needs = E3_STAGE_PREDICTIONS;
 	o->columns = (int)given.columns;
 	o->look.style = (e3_patch_style)given.style;

@@ -8,7 +8,6 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 /* The options, and what the table cannot put into e3_export_options directly. */
 static struct {
@@ -59,7 +58,7 @@ static const e3_opt rest[] = {
 	E3_OPT_REAL("conf-min", &o.opt.cloud.conf_min, "X", 0, FLT_MAX, "drop points with confidence below X"),
 	E3_OPT_FLAG("mask-black", &o.opt.cloud.mask_black, "drop nearly black points"),
 	E3_OPT_FLAG("mask-white", &o.opt.cloud.mask_white, "drop nearly white points"),
-	E3_OPT_TEXT("mask-dir", &o.opt.cloud.mask_dir, "DIR",
+	E3_OPT_READS_IN("mask-dir", &o.opt.cloud.mask_dir, "DIR", "*.png|*.p[gpnb]m|*.jpg|*.jpeg",
 		"one picture per frame, non-zero = keep: named by\nframe number (000012.png), or in sorted order"),
 	E3_OPT_INT("stride", &stride, "N", 1, 65535, "every N-th pixel of every N-th row"),
 	E3_OPT_CALL("voxel", &o.opt.cloud, "SIZE|auto", parse_voxel,
@@ -107,6 +106,7 @@ static const e3_opts opts = {
 	.usage = "OUTPUT... [options] [STREAM]",
 	.summary = "Writes a prediction stream (standard input, a path or zmq:...) to files that other programs open.",
 	.table = table,
+	.streams = true,
 	.tail = "Example: e3-decode clip.mp4 | e3-infer --P 0.5 | e3-export --glb out.glb --tum out.tum\n",
 };
 
@@ -117,37 +117,20 @@ static void fill_table(void)
 	for (int k = 0; e3_formats[k].name; k++) {
 		const e3_format *f = &e3_formats[k];
 		const char *arg = f->kind == E3_FORMAT_FOLDER ? "DIR" : "FILE";
-		*to++ = (e3_opt)E3_OPT_TEXT(f->name, &o.path[k], arg, f->help);
+		*to++ = (e3_opt)E3_OPT_WRITES_IN(f->name, &o.path[k], arg, f->holds, f->help);
 	}
 	memcpy(to, rest, sizeof rest);
 }
 
 static bool is_stdout(const e3_output *x) { return strcmp(x->path, "-") == 0; }
 
-static bool same_file(const char *a, const char *b)
-{
-	struct stat x, y;
-	return stat(a, &x) == 0 && stat(b, &y) == 0 && S_ISREG(x.st_mode) && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
-}
-
-static void check_output(const e3_output *x, const char *from)
+static void check_output(const e3_output *x)
 {
 	e3_err err;
 	if (is_stdout(x) && e3_output_is_folder(x))
 		e3_usage_error("--%s: a folder cannot be standard output", x->format->name);
 	if (is_stdout(x) && x->format->kind == E3_FORMAT_BINARY && e3_refuse_terminal(1, &err))
 		e3_usage_error("%s", err.text);
-	if (same_file(x->path, from))
-		e3_usage_error("--%s: %s is the stream that is read: give the output another name", x->format->name, x->path);
-}
-
-static void check_pair(const e3_output *x, const e3_output *y)
-{
-	if (is_stdout(x) && is_stdout(y))
-		e3_usage_error("--%s and --%s: only one output can be standard output", x->format->name, y->format->name);
-	if (strncmp(x->path, "/dev/", 5) != 0 && strcmp(x->path, y->path) == 0)
-		e3_usage_error("--%s and --%s have the same name, %s: give them different names", x->format->name,
-			y->format->name, x->path);
 }
 
 static _Noreturn void complain_no_output(void)
@@ -168,7 +151,7 @@ static _Noreturn void complain_no_folder(void)
 }
 
 /* Lists the outputs that were asked for. */
-static void take_outputs(e3_export_options *x, const char *from)
+static void take_outputs(e3_export_options *x)
 {
 	bool split = false;
 	for (int k = 0; e3_formats[k].name; k++)
@@ -181,11 +164,8 @@ static void take_outputs(e3_export_options *x, const char *from)
 		complain_no_folder();
 	if (!x->n_outputs)
 		complain_no_output();
-	for (int k = 0; k < x->n_outputs; k++) {
-		check_output(&x->output[k], from);
-		for (int j = 0; j < k; j++)
-			check_pair(&x->output[j], &x->output[k]);
-	}
+	for (int k = 0; k < x->n_outputs; k++)
+		check_output(&x->output[k]);
 }
 
 e3_stage *e3_export_parse(int argc, char **argv, e3_export_options *opt)
@@ -209,7 +189,7 @@ e3_stage *e3_export_parse(int argc, char **argv, e3_export_options *opt)
 		e3_usage_error("--show-cam and --no-cameras contradict each other");
 	if (at < argc)
 		stage.input = argv[at];
-	take_outputs(x, stage.input);
+	take_outputs(x);
 	*opt = *x;
 	return &stage;
 }

@@ -183,8 +183,24 @@ static void check_session(const infer_request *r)
 		e3_usage_error("--continue: the number of frames in all is not known: give --budget, not --P");
 }
 
+/* A model that is found by default is an input too. */
+static void claim_model(const infer_request *r)
+{
+	const char *from_env = getenv("E3_MODEL");
+	char *found = NULL;
+	bool is_demo;
+	if (r->model)
+		return;
+	if (from_env && *from_env)
+		e3_opts_claim(&(e3_claim){.use = E3_READS, .path = from_env, .what = "the model that $E3_MODEL names"});
+	else if (e3_ckpt_locate(&found, &is_demo, NULL) == 0)
+		e3_opts_claim(&(e3_claim){.use = E3_READS, .path = found, .what = "the model that is read"});
+	free(found);
+}
+
 static void check(const infer_request *r)
 {
+	claim_model(r);
 	check_budget(r);
 	check_session(r);
 	if (r->plan_size[0] && !r->plan)
@@ -193,6 +209,16 @@ static void check(const infer_request *r)
 		e3_usage_error("--dump-layers: needs --dump");
 	if (r->o.attn_map && !r->n_attn)
 		e3_usage_error("--attn-map: needs --attn-layers");
+}
+
+/* What goes together, and what follows from it. */
+static void complete(infer_request *r)
+{
+	check(r);
+	e3_infer_use_policy(&r->o, r->o.policy);
+	check_segments(r);
+	if (!r->plan_size[0])
+		r->plan_size[0] = 640, r->plan_size[1] = 480;
 }
 
 int infer_find_model(const char *asked, char **path, e3_err *err)
@@ -281,7 +307,7 @@ void infer_parse(int argc, char **argv, infer_request *r)
 	*r = (infer_request){.stage = E3_STAGE_INIT, .o = e3_infer_defaults(), .last_attn = -1, .fit_mode = -1};
 	const e3_opt table[] = {
 		E3_OPT_TITLE("Model and device"),
-		E3_OPT_TEXT("model,m", &r->model, "FILE",
+		E3_OPT_READS("model,m", &r->model, "FILE",
 			"weights: .safetensors, .pth, seed:tiny:N, seed:full:N (default: $E3_MODEL,\n"
 			"~/.cache/e3, the bundled demo model)"),
 		E3_OPT_CHOICE("device", &r->device, "WHICH", "auto|cpu|cuda", "auto, cpu or cuda (default auto)"),
@@ -320,17 +346,17 @@ void infer_parse(int argc, char **argv, infer_request *r)
 		E3_OPT_CALL("compat", r, "LIST", parse_compat,
 			"reproduce defects of the released code: evict3r (all of them), or some of\nf16-sums, starve, camera, ovggt"),
 		E3_OPT_TITLE("Saving and resuming a session"),
-		E3_OPT_TEXT("save-cache", &r->save, "FILE",
+		E3_OPT_WRITES_BACK("save-cache", &r->save, "FILE", "--load-cache",
 			"save the session when the stream ends, also after SIGTERM or SIGINT"),
 		E3_OPT_INT("save-every", &r->save_every, "N", 1, 1e12,
 			"save also after every N frames, when the next one comes"),
-		E3_OPT_TEXT("load-cache", &r->load, "FILE",
+		E3_OPT_READS("load-cache", &r->load, "FILE",
 			"resume a saved session: skip the frames that it has seen, keep its\noptions for the cache"),
 		E3_OPT_FLAG("continue", &r->continues,
 			"with it: the stream shows the same scene again; continue its numbering"),
 		E3_OPT_FLAG("freeze", &r->freeze, "with it: process each frame against the saved cache, do not change it"),
 		E3_OPT_TITLE("What is written"),
-		E3_OPT_TEXT("output,o", &r->stage.output, "ENDPOINT",
+		E3_OPT_SENDS("output,o", &r->stage.output, "ENDPOINT",
 			"where to write the predictions (default standard output)"),
 		E3_OPT_CALL("outputs", r, "LIST", parse_outputs, "what to predict: pose, depth, points (default all)"),
 		E3_OPT_FLAG("half", &r->half, "send dense maps in half precision"),
@@ -339,7 +365,8 @@ void infer_parse(int argc, char **argv, infer_request *r)
 		E3_OPT_FLAG("attn-map", &r->o.attn_map, "also report the map of each, averaged over heads"),
 		E3_OPT_INT("log-every", &r->log_every, "N", 1, 1e9,
 			"a line on standard error every N frames: time, cache, resident memory"),
-		E3_OPT_TEXT("dump", &r->dump, "DIR", "write the activations of every frame into DIR, as .npy"),
+		E3_OPT_WRITES_IN("dump", &r->dump, "DIR", "frame*.npy",
+			"write the activations of every frame into DIR, as .npy"),
 		E3_OPT_CALL("dump-layers", r, "LIST", parse_blocks, "with it: only these blocks of vit and agg, as in 0,7"),
 		E3_OPT_FLAG("counters", &r->counters,
 			"at the end, a table on standard error: calls, time and bytes by stage\nand operation; the run is slower"),
@@ -351,7 +378,7 @@ void infer_parse(int argc, char **argv, infer_request *r)
 	};
 	const e3_opts opts = {"e3-infer", "[options] [INPUT]",
 		"Infer cameras, depth and points from a stream of frames, frame by frame, on bounded memory.", table,
-		"  e3-decode clip.mp4 | e3-infer --P 0.5 | e3-export --glb out.glb\n"};
+		"  e3-decode clip.mp4 | e3-infer --P 0.5 | e3-export --glb out.glb\n", true};
 	int first = e3_opts_parse(&opts, argc, argv);
 	if (argc - first > 1)
 		e3_usage_error("expected at most one input, got '%s' too", argv[first + 1]);
@@ -359,9 +386,5 @@ void infer_parse(int argc, char **argv, infer_request *r)
 		r->stage.input = argv[first];
 	r->strict = precision == 1;
 	settle(r, &s);
-	check(r);
-	e3_infer_use_policy(&r->o, r->o.policy);
-	check_segments(r);
-	if (!r->plan_size[0])
-		r->plan_size[0] = 640, r->plan_size[1] = 480;
+	complete(r);
 }

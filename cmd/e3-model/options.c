@@ -79,7 +79,7 @@ int em_parse(int argc, char **argv, em_options *o, e3_err *err)
 		E3_OPT_TITLE("seed"),
 		E3_OPT_TEXT("config", &config, "NAME", "tiny or full (the released network's shape)"),
 		E3_OPT_INT("seed", &number, "N", 0, 9e18, "the seed: every value is a function of it"),
-		E3_OPT_TEXT("output,o", &o->output, "FILE", "where to write; - is standard output (default)"),
+		E3_OPT_WRITES("output,o", &o->output, "FILE", "where to write; - is standard output (default)"),
 		E3_OPT_END,
 	};
 	const e3_opts opts = {
@@ -99,6 +99,8 @@ int em_parse(int argc, char **argv, em_options *o, e3_err *err)
 	if (o->command != seed) {
 		o->input = argv[first + 1];
 		o->output = argc - first > 2 ? argv[first + 2] : "-";
+		e3_opts_claim(&(e3_claim){.use = E3_READS, .path = o->input, .what = "the checkpoint that is read"});
+		e3_opts_claim(&(e3_claim){.use = E3_WRITES, .path = o->output});
 		return 0;
 	}
 	e3_config known;

@@ -88,7 +88,7 @@ static const e3_opt table[] = {
 	E3_OPT_REAL("fps", &t.fps, "X", 1e-3, 1e6, "frames per second, for the times (default 12)"),
 	E3_OPT_REAL("noise", &t.noise, "X", 0, 1, "standard deviation of the image noise (default 0.008,\nwhite is 1)"),
 	E3_OPT_TITLE("Output"),
-	E3_OPT_TEXT("output,o", &t.stage.output, "ENDPOINT", "destination of the stream (default -)"),
+	E3_OPT_SENDS("output,o", &t.stage.output, "ENDPOINT", "destination of the stream (default -)"),
 	E3_OPT_ROWS(e3_stage_endpoint_rows, &t.stage.stream),
 	E3_OPT_ROWS(e3_stage_queue_rows, &t.stage.stream),
 	E3_OPT_CHOICE("as", &t.as.set, "NAME", E3_SET_NAMES,
@@ -128,6 +128,7 @@ static void check_operands(int n, char **operand)
 	if (t.endless || t.stage.output)
 		e3_usage_error("--as does not go with %s", t.endless ? "--endless" : "--output: it writes files, not a stream");
 	t.as.dir = operand[0];
+	e3_opts_claim(&(e3_claim){.use = E3_WRITES, .path = t.as.dir, .holds = "**/*"});
 }
 
 static void parse(int argc, char **argv)

@@ -24,6 +24,7 @@ static const e3_opt common[] = {
 typedef struct row {
 	e3_opt opt;
 	char name[MAX_NAME], letter;
+	const char *path; /* the last one that was given */
 } row;
 
 typedef struct row_list {
@@ -230,7 +231,36 @@ _Noreturn static void refuse(const row_list *list, const char *word)
 	e3_usage_error("unknown option %s", word);
 }
 
-static void parse(const row_list *list, int argc, char **argv)
+void e3_opts_claim(const e3_claim *c)
+{
+	e3_err err;
+	if (e3_claim_add(c, &err))
+		e3_usage_error("%s", err.text);
+}
+
+static void claim_row(const row *r, const char *path)
+{
+	char by[MAX_NAME + 2];
+	snprintf(by, sizeof by, "--%s", r->name);
+	e3_opts_claim(&(e3_claim){.use = r->opt.use, .path = path, .by = by, .holds = r->opt.holds, .back = r->opt.back});
+}
+
+/* The options' paths, the operands where they are streams, and standard output. Of an option that was given twice the
+ * last one counts, except where all do. */
+static void claim_all(const e3_opts *opts, const row_list *list, int operands, char **operand)
+{
+	static const char what[] = "the stream that is read";
+	for (int k = 0; k < list->n; k++)
+		if (list->row[k].path)
+			claim_row(&list->row[k], list->row[k].path);
+	for (int k = 0; opts->streams && k < operands; k++)
+		e3_opts_claim(&(e3_claim){.use = E3_READS | E3_STREAM, .path = operand[k], .what = what});
+	if (opts->streams && operands < 1)
+		e3_opts_claim(&(e3_claim){.use = E3_READS, .path = "-", .what = what});
+	e3_opts_claim(&(e3_claim){.use = E3_WRITES | E3_MAYBE, .path = "-"});
+}
+
+static void parse(row_list *list, int argc, char **argv)
 {
 	getopt_tables t;
 	fill_tables(&t, list);
@@ -247,6 +277,10 @@ static void parse(const row_list *list, int argc, char **argv)
 		e3_err err;
 		if (apply(&list->row[at].opt, optarg, &err))
 			e3_usage_error("option --%s: %s", list->row[at].name, err.text);
+		if (list->row[at].opt.use && list->row[at].opt.type == E3_ROW_CALL)
+			claim_row(&list->row[at], optarg);
+		else if (list->row[at].opt.use)
+			list->row[at].path = optarg;
 	}
 }
 
@@ -265,5 +299,6 @@ int e3_opts_parse(const e3_opts *opts, int argc, char **argv)
 		e3_err err = {""};
 		exit(e3_tool_exit(rc ? e3_fail_sys(&err, "writing: standard output") : 0, &err));
 	}
+	claim_all(opts, &list, argc - optind, argv + optind);
 	return optind;
 }

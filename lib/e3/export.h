@@ -26,6 +26,7 @@ typedef struct e3_format {
 	e3_format_kind kind; /* text and binary: one file, which may be standard output; folder: files in a folder */
 	bool points;         /* it writes a point cloud: e3_cloud_options apply */
 	bool per_frame;      /* it can write one file for each frame (e3_output.per_frame) */
+	const char *holds;   /* what the files in a folder of it are called, as a pattern; NULL: it has no folder */
 	const struct e3_format_ops *ops;
 } e3_format;
 

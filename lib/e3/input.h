@@ -81,6 +81,8 @@ typedef struct e3_picture_list {
 	size_t n;
 } e3_picture_list;
 
+/* What names in folders end in, separated by spaces. */
+extern const char e3_picture_suffixes[];
 /* Files and folders to paths of pictures. One operand that is no picture gives an empty list: it may be a video.
  * Several operands must all be pictures or folders. Operands are recognized by their first bytes, files in folders by
  * their names. Folders are sorted naturally: runs of digits by their value, letters without regard to case, all else by

@@ -1,11 +1,13 @@
 /* base: command-line options as one table per tool.
  *
  * The table drives getopt_long, the range checks and the text of --help, so help cannot disagree with what is parsed.
- * --help, --version, -q/--quiet and -v/--verbose are added here for every tool.
+ * --help, --version, -q/--quiet and -v/--verbose are added here for every tool. A row whose argument is a file or a
+ * folder says whether it is read or written, and so do the operands: e3_opts_parse refuses an output that is an input
+ * or another output of the run (e3/claim.h).
  *
  *     static const e3_opt table[] = {
  *         E3_OPT_TITLE("Output"),
- *         E3_OPT_TEXT("output,o", &o.output, "FILE", "where to write (default -)"),
+ *         E3_OPT_WRITES("output,o", &o.output, "FILE", "where to write (default -)"),
  *         E3_OPT_INT("frames", &o.frames, "N", 1, 1e12, "stop after N frames"),
  *         E3_OPT_END,
  *     };
@@ -13,7 +15,7 @@
 #ifndef E3_OPT_H
 #define E3_OPT_H
 
-#include "e3/err.h"
+#include "e3/claim.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -47,6 +49,9 @@ typedef struct e3_opt {
 	int (*call)(void *to, const char *arg, e3_err *err);
 	const char *(*names)(int k);
 	const struct e3_opt *rows;
+	unsigned use;      /* of a path: E3_READS, E3_WRITES, E3_STREAM */
+	const char *holds; /* as in e3_claim */
+	const char *back;
 } e3_opt;
 
 /* Closes the table. */
@@ -68,10 +73,36 @@ typedef struct e3_opt {
 	{ \
 		.type = E3_ROW_CLEAR, .name = (key), .to = (var), .help = (text) \
 	}
-/* const char **to = the argument. */
+/* const char **to = the argument, which is no path. */
 #define E3_OPT_TEXT(key, var, argument, text) \
 	{ \
 		.type = E3_ROW_TEXT, .name = (key), .to = (var), .arg = (argument), .help = (text) \
+	}
+/* const char **to = a path: a file that is read or written; or a file, or a folder of files that `patterns` match
+ * (e3_claim.holds); or an endpoint that is written. */
+#define E3_OPT_READS(key, var, argument, text) E3_OPT_READS_IN(key, var, argument, NULL, text)
+#define E3_OPT_READS_IN(key, var, argument, patterns, text) \
+	{ \
+		.type = E3_ROW_TEXT, .name = (key), .to = (var), .arg = (argument), .help = (text), .use = E3_READS, \
+		.holds = (patterns) \
+	}
+#define E3_OPT_WRITES(key, var, argument, text) E3_OPT_WRITES_IN(key, var, argument, NULL, text)
+#define E3_OPT_WRITES_IN(key, var, argument, patterns, text) \
+	{ \
+		.type = E3_ROW_TEXT, .name = (key), .to = (var), .arg = (argument), .help = (text), .use = E3_WRITES, \
+		.holds = (patterns) \
+	}
+#define E3_OPT_SENDS(key, var, argument, text) \
+	{ \
+		.type = E3_ROW_TEXT, .name = (key), .to = (var), .arg = (argument), .help = (text), \
+		.use = E3_WRITES | E3_STREAM \
+	}
+/* The file that is written may be the one that the option `other` ("--load-cache") names, since that is read whole
+ * before. */
+#define E3_OPT_WRITES_BACK(key, var, argument, other, text) \
+	{ \
+		.type = E3_ROW_TEXT, .name = (key), .to = (var), .arg = (argument), .help = (text), .use = E3_WRITES, \
+		.back = (other) \
 	}
 /* int64_t *to, double *to, in [lo, hi]. */
 #define E3_OPT_INT(key, var, argument, lo, hi, text) \
@@ -113,6 +144,17 @@ typedef struct e3_opt {
 	{ \
 		.type = E3_ROW_CALL, .name = (key), .to = (var), .arg = (argument), .call = (parse), .help = (text) \
 	}
+/* The same with a path: an endpoint that is read or written. */
+#define E3_OPT_CALL_READS(key, var, argument, parse, text) \
+	{ \
+		.type = E3_ROW_CALL, .name = (key), .to = (var), .arg = (argument), .call = (parse), .help = (text), \
+		.use = E3_READS | E3_STREAM \
+	}
+#define E3_OPT_CALL_SENDS(key, var, argument, parse, text) \
+	{ \
+		.type = E3_ROW_CALL, .name = (key), .to = (var), .arg = (argument), .call = (parse), .help = (text), \
+		.use = E3_WRITES | E3_STREAM \
+	}
 /* The rows of another table, which fill the struct at `base`: their `var` is E3_OPT_AT(type of the struct, member). */
 #define E3_OPT_ROWS(table, base) \
 	{ \
@@ -126,6 +168,7 @@ typedef struct e3_opts {
 	const char *summary; /* one line */
 	const e3_opt *table;
 	const char *tail; /* shown after the options: examples; may be NULL */
+	bool streams;     /* the operands are streams that are read; without one, standard input is */
 } e3_opts;
 
 /* Parses argv and returns the index of the first operand; operands keep their order, "--" ends options. Prints and
@@ -133,6 +176,10 @@ typedef struct e3_opts {
  * names the option, what is allowed and what was given: "option --frames: expected a whole number from 1 to 9, got
  * 'x'". */
 int e3_opts_parse(const e3_opts *opts, int argc, char **argv);
+
+/* For paths that are not in the table: operands, files found by default, "-" where standard output is an output by
+ * default. Ends the tool like a usage error when one clashes with another (e3_claim_add). Before anything is opened. */
+void e3_opts_claim(const e3_claim *c);
 
 /* Prints "tool: text" and a hint at --help, exits 2: for rules that a table cannot say ("--P needs a number of
  * frames"). */

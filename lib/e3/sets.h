@@ -165,6 +165,9 @@ enum { E3_SET_COUNT = 0 E3_SETS(E3_SET_COUNT_ONE) };
 #define E3_SET_CHOICES E3_SETS(E3_SET_CHOICE) /* "|sintel|kitti ...", a literal */
 #define E3_SET_NAMES (&E3_SET_CHOICES[1])     /* "sintel|kitti ...", as option tables take it */
 
+/* What their files are called, as patterns (e3_claim.holds). */
+#define E3_SET_FILES "**/*.png|**/*.jpg|**/*.jpeg|**/*.txt|**/*.npy|**/*.dpt|**/*.cam|**/*.jgz"
+
 typedef int e3_set_id; /* position in the registry */
 
 typedef enum e3_task {

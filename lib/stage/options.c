@@ -20,11 +20,11 @@ static int parse_queue(void *to, const char *arg, e3_err *err)
 }
 
 const e3_opt e3_stage_endpoint_rows[] = {
-	E3_OPT_TEXT("curve-key", E3_OPT_AT(e3_stream_options, curve_key), "FILE",
+	E3_OPT_READS("curve-key", E3_OPT_AT(e3_stream_options, curve_key), "FILE",
 		"encrypt TCP with this secret key (e3-cat --keygen)"),
-	E3_OPT_TEXT("curve-server", E3_OPT_AT(e3_stream_options, curve_server), "FILE",
+	E3_OPT_READS("curve-server", E3_OPT_AT(e3_stream_options, curve_server), "FILE",
 		"public key of the side that listens, to connect to it"),
-	E3_OPT_TEXT("curve-allow", E3_OPT_AT(e3_stream_options, curve_allow), "PATH",
+	E3_OPT_READS_IN("curve-allow", E3_OPT_AT(e3_stream_options, curve_allow), "PATH", "*.pub",
 		"public keys that may connect: a file, or a folder of *.pub"),
 	E3_OPT_FLAG("insecure", E3_OPT_AT(e3_stream_options, insecure),
 		"allow TCP beyond this machine: unencrypted, open to anyone"),

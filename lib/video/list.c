@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static const char suffixes[] = "png jpg jpeg jpe ppm pgm pbm pnm";
+const char e3_picture_suffixes[] = "png jpg jpeg jpe ppm pgm pbm pnm";
 
 static bool has_suffix(const char *name, const char *list)
 {
@@ -102,13 +102,13 @@ static int add_folder(e3_picture_list *list, const char *dir, bool lexical, e3_e
 		return e3_fail_sys(err, "reading: %s", dir);
 	for (struct dirent *e; !rc && (e = readdir(d));) {
 		struct stat st;
-		if (e->d_name[0] != '.' && has_suffix(e->d_name, suffixes) && fstatat(dirfd(d), e->d_name, &st, 0) == 0 &&
-			S_ISREG(st.st_mode))
+		if (e->d_name[0] != '.' && has_suffix(e->d_name, e3_picture_suffixes) &&
+			fstatat(dirfd(d), e->d_name, &st, 0) == 0 && S_ISREG(st.st_mode))
 			rc = add(list, dir, e->d_name, err);
 	}
 	closedir(d);
 	if (!rc && list->n == before)
-		rc = e3_fail(err, "reading: %s: no pictures in this folder (looked for %s)", dir, suffixes);
+		rc = e3_fail(err, "reading: %s: no pictures in this folder (looked for %s)", dir, e3_picture_suffixes);
 	if (!rc)
 		sort(list, before, dir, lexical);
 	return rc;
