@@ -91,9 +91,11 @@ INLINE void across_channels(const resize_axis *a, const uint8_t *scratch, int c,
 		const uint32_t *parts = a->parts + (size_t)o * (size_t)a->groups * RESIZE_DIGITS;
 		const uint8_t *from = scratch + (size_t)a->first[o] * (size_t)(c * VECTOR);
 		sums s[4];
+#pragma GCC unroll 4
 		for (int k = 0; k < c; k++)
 			s[k] = (sums){_mm256_setzero_si256(), _mm256_set1_epi32(RESIZE_HALF)};
 		for (int g = 0; g < a->count[o]; g++, parts += RESIZE_DIGITS)
+#pragma GCC unroll 4
 			for (int k = 0; k < c; k++, from += VECTOR)
 				add(&s[k], from, weights_of(parts));
 		__m256i first = _mm256_packs_epi32(total(s[0]), total(s[c > 1]));

@@ -94,9 +94,11 @@ INLINE void across_channels(const resize_axis *a, const uint8_t *scratch, int c,
 		const uint32_t *parts = a->parts + (size_t)o * (size_t)a->groups * RESIZE_DIGITS;
 		const uint8_t *from = scratch + (size_t)a->first[o] * (size_t)(c * VECTOR);
 		sums s[4];
+#pragma GCC unroll 4
 		for (int k = 0; k < c; k++)
 			s[k] = no_sums();
 		for (int g = 0; g < a->count[o]; g++, parts += RESIZE_DIGITS)
+#pragma GCC unroll 4
 			for (int k = 0; k < c; k++, from += VECTOR)
 				add(&s[k], from, weights_of(parts));
 		__m512i first = _mm512_packs_epi32(total(s[0]), total(s[c > 1]));
@@ -121,6 +123,13 @@ AVX512 static void across(const resize_axis *a, const resize_strip *strip, size_
 		across_channels(a, strip->scratch, 4, stride, to);
 }
 
+/* Sixteen results to bytes [x, x + 16) of n. */
+INLINE void store(uint8_t *to, size_t x, size_t n, __m512i v)
+{
+	__mmask16 mask = x >= n ? 0 : n - x >= 16 ? 0xffff : (__mmask16)((1u << (n - x)) - 1);
+	_mm512_mask_cvtusepi32_storeu_epi8(to + x, mask, _mm512_max_epi32(v, _mm512_setzero_si512()));
+}
+
 AVX512 static void down(const resize_axis *a, int o, const uint8_t *between, size_t stride, size_t n, uint8_t *to)
 {
 	enum { STEP = 16, VECTORS = 4 };
@@ -129,14 +138,12 @@ AVX512 static void down(const resize_axis *a, int o, const uint8_t *between, siz
 		const uint8_t *from = between + (size_t)a->first[o] * stride + x * RESIZE_GROUP;
 		sums s[VECTORS] = {no_sums(), no_sums(), no_sums(), no_sums()};
 		for (int g = 0; g < a->count[o]; g++, parts += RESIZE_DIGITS, from += stride)
+#pragma GCC unroll 4
 			for (int k = 0; k < VECTORS; k++)
 				add(&s[k], from + k * VECTOR, weights_of(parts));
-		for (int k = 0; k < VECTORS && x + (size_t)(k * STEP) < n; k++) {
-			size_t left = n - x - (size_t)(k * STEP);
-			__m512i bounded = _mm512_max_epi32(total(s[k]), _mm512_setzero_si512());
-			__mmask16 mask = left >= STEP ? 0xffff : (__mmask16)((1u << left) - 1);
-			_mm512_mask_cvtusepi32_storeu_epi8(to + x + k * STEP, mask, bounded);
-		}
+#pragma GCC unroll 4
+		for (int k = 0; k < VECTORS; k++)
+			store(to, x + (size_t)(k * STEP), n, total(s[k]));
 	}
 }
 
