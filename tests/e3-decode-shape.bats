@@ -75,3 +75,50 @@ infer() { e3-infer --device cpu --model seed:tiny:7 --no-evict "$@"; }
 	e3-decode --fit 518 "$T/huge.pgm" -o "$T/s"
 	facts "$T/s" | grep -q "frame 518x392 of 12000x9000"
 }
+
+# wide ASPECT SIZE FILE ARG...: a video with a circle in square pixels, stored with pixels of this aspect
+wide() {
+	ffmpeg -nostdin -v error -y -f lavfi -i testsrc=s=160x120:r=4:d=0.5 -vf "scale=$2,setsar=$1" "${@:4}" "$3"
+}
+
+@test "pixels that are not square are made square, in width, from container and codec" {
+	local file
+	wide 4/3 120x120 "$T/hdv.mp4" -c:v libx264 -pix_fmt yuv420p # as HDV: 120 columns for 160
+	wide 8/9 180x120 "$T/ntsc.mp4" -c:v libx264 -pix_fmt yuv420p
+	wide 4/3 120x120 "$T/ffv1.mkv" -c:v ffv1 -pix_fmt yuv444p # in the container only
+	wide 4/3 120x120 "$T/mpeg.ts" -c:v mpeg2video -pix_fmt yuv420p # in the codec only
+	for file in hdv.mp4 ntsc.mp4 ffv1.mkv mpeg.ts; do
+		e3-decode --all --max-frames 1 -o "$T/s" "$T/$file" 2>"$T/err"
+		facts "$T/s" | grep -qx "frame 160x120 of 160x120 1.0000 1.0000 0.0000 0.0000" || { facts "$T/s"; return 1; }
+		grep -qE "its pixels are not square: [0-9]+ × 120 become 160 × 120" "$T/err"
+	done
+	e3-decode --all --max-frames 1 --no-square -o "$T/s" "$T/hdv.mp4" 2>"$T/err"
+	facts "$T/s" | grep -q "frame 120x120 of 120x120"
+	[ ! -s "$T/err" ]
+	e3-decode --all --max-frames 1 --matrix opencv -o "$T/s" "$T/hdv.mp4"
+	facts "$T/s" | grep -q "frame 120x120 of 120x120"
+	wide 100/1 120x120 "$T/bad.mkv" -c:v ffv1
+	e3-decode --all --max-frames 1 -o "$T/s" "$T/bad.mkv"
+	facts "$T/s" | grep -q "frame 120x120 of 120x120"
+}
+
+@test "square pixels: Pillow's bicubic of the stored picture, before rotation and fitting" {
+	wide 4/3 120x90 "$T/wide.mp4" -c:v libx264 -pix_fmt yuv420p
+	e3-decode --all --max-frames 1 --no-square -o "$T/stored" "$T/wide.mp4"
+	e3-decode --all --max-frames 1 -o "$T/square" "$T/wide.mp4"
+	e3-decode --all --max-frames 1 --fit 70 -o "$T/fitted" "$T/wide.mp4"
+	ffmpeg -nostdin -v error -i "$T/wide.mp4" -c copy -metadata:s:v rotate=90 "$T/turned.mp4"
+	e3-decode --all --max-frames 1 -o "$T/turned" "$T/turned.mp4"
+	PYTHONPATH=$ROOT/tests /usr/bin/python3 -B - "$T" <<-'PY'
+		import sys, numpy as np, e3read
+		from PIL import Image
+		def frame(name): return [m for k, m in e3read.stream(sys.argv[1] + "/" + name) if k == "frame"][0]
+		stored, square, fitted, turned = (frame(n) for n in ("stored", "square", "fitted", "turned"))
+		want = Image.fromarray(stored["rgb"]).resize((160, 90), Image.BICUBIC)
+		assert np.array_equal(square["rgb"], want)
+		assert np.array_equal(fitted["rgb"], want.resize((70, 42), Image.BICUBIC))
+		assert [round(v, 6) for v in fitted["fit"]] == [round(70 / 160, 6), round(42 / 90, 6), 0, 0] and fitted["src_w"] == 160
+		assert turned["rot"] in (90, 270) and (turned["w"], turned["h"]) == (90, 160), (turned["w"], turned["h"])
+		assert np.array_equal(np.rot90(turned["rgb"], 1 if turned["rot"] == 90 else -1), want)
+	PY
+}

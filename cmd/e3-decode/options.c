@@ -11,7 +11,8 @@ enum { MAX_SETTINGS = 32, DEFAULT_PATCH = 14, PATCH_OF_SETS = 14 };
 
 static decode_options o = {
 	.stage = {.stream = E3_STREAM_DEFAULTS, .lock = PTHREAD_MUTEX_INITIALIZER},
-	.input = {.choice.end = INFINITY, .reconnect = -1, .stall = -1, .autorotate = true, .tonemap = true},
+	.input =
+		{.choice.end = INFINITY, .reconnect = -1, .stall = -1, .autorotate = true, .tonemap = true, .square = true},
 	.request.set.task = -1,
 };
 
@@ -104,6 +105,8 @@ static const e3_opt table[] = {
 		"colour matrix: auto, by the stream's tag (default);\nopencv, bit-exact to OpenCV; 601, 709, 2020"),
 	E3_OPT_CLEAR("no-tonemap", &o.input.tonemap,
 		"send the codes of HDR and wide-gamut videos as they are\n(default: mapped to SDR, BT.709)"),
+	E3_OPT_CLEAR("no-square", &o.input.square,
+		"send pixels that are not square as they are stored\n(default: made square, in width)"),
 	E3_OPT_CLEAR("no-autorotate", &o.input.autorotate, "ignore rotation and EXIF orientation"),
 	E3_OPT_CHOICE("compat", &given.compat, "WHAT", "none|upstream",
 		"upstream: pictures as the reference loads them,\nwithout EXIF orientation (default none)"),

@@ -50,6 +50,7 @@ typedef struct e3_input_options {
 	bool autorotate;     /* turn videos by their display matrix */
 	bool exif;           /* turn pictures by their EXIF orientation */
 	bool tonemap;        /* videos of HDR and wide gamuts become SDR of BT.709 */
+	bool square;         /* pixels of videos that are not square become so, in width */
 	e3_matrix matrix;
 	bool strict;       /* damage that can be left out (a picture among others) is an error */
 	int (*stop)(void); /* not 0: end; asked while waiting too */

@@ -40,6 +40,7 @@ typedef struct e3_video_options {
 	int threads;    /* of the decoder */
 	bool autorotate;
 	bool tonemap; /* HDR and wide gamuts become SDR of BT.709; not with E3_MATRIX_OPENCV */
+	bool square;  /* pixels that are not square become so, in width; not with E3_MATRIX_OPENCV */
 	e3_matrix matrix;
 	int (*stop)(void);       /* not 0: blocking calls end with an error; may be NULL */
 	const atomic_bool *quit; /* true: the same; may be NULL. Borrowed */
@@ -48,6 +49,7 @@ typedef struct e3_video_options {
 typedef struct e3_video_info {
 	const char *codec, *format; /* names of codec and pixel format; static */
 	int w, h;                   /* as stored, before rotation */
+	int square_w;               /* the width at which its pixels are square */
 	double fps[3];              /* by e3_fps_source; 0 = unknown */
 	double seconds;             /* duration as the container states it, not a guess; 0 = unknown */
 	bool hdr;                   /* PQ or HLG */

@@ -38,8 +38,11 @@ static double timeout_of(const e3_input_options *o)
 	return o->stall >= 0 ? o->stall : waits ? DEFAULT_TIMEOUT : 0;
 }
 
-void input_describe_colours(const e3_input *in, const e3_video_info *i)
+void input_describe_picture(const e3_input *in, const e3_video_info *i)
 {
+	if (i->square_w != i->w && in->o.square && in->o.matrix != E3_MATRIX_OPENCV)
+		e3_tell(E3_TELL_NOTE, "%s: its pixels are not square: %d × %d become %d × %d", in->name, i->w, i->h,
+			i->square_w, i->h);
 	bool maps = in->o.tonemap && in->o.matrix != E3_MATRIX_OPENCV;
 	if (i->hdr)
 		e3_tell(E3_TELL_NOTE, "%s: HDR (PQ or HLG): %s", in->name,
@@ -65,6 +68,7 @@ e3_video_options input_video_options(const e3_input *in, int fd)
 		.threads = o->threads,
 		.autorotate = o->autorotate,
 		.tonemap = o->tonemap,
+		.square = o->square,
 		.matrix = o->matrix,
 		.stop = o->stop};
 }

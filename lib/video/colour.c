@@ -1,5 +1,5 @@
-/* video: decoded frames to upright RGB: matrix and range (doc/formats.md 5.4), rotation (5.3). Accepts every pixel
- * format that swscale reads; what swscale gets wrong is exact.c's. There is no deinterlacing. */
+/* video: decoded frames to upright RGB: matrix and range (doc/formats.md 5.4), rotation (5.3), square pixels (5.6).
+ * Accepts every pixel format that swscale reads; what swscale gets wrong is exact.c's. There is no deinterlacing. */
 #include "exact.h"
 #include "e3/mem.h"
 #include <libavutil/display.h>
@@ -52,6 +52,7 @@ static void add_side(const e3_video *v, enum AVPacketSideDataType from, enum AVF
 void video_add_tags(e3_video *v)
 {
 	AVFrame *f = v->frame;
+	f->sample_aspect_ratio = av_guess_sample_aspect_ratio(v->format, v->stream, f);
 	const AVCodecParameters *par = v->stream->codecpar;
 	if (f->color_trc == AVCOL_TRC_UNSPECIFIED)
 		f->color_trc = par->color_trc;
@@ -93,7 +94,11 @@ int video_settle_orientation(e3_video *v)
 
 video_colour video_colour_of(const e3_video_options *o)
 {
-	return (video_colour){.input = o->input, .matrix = o->matrix, .tonemap = o->tonemap, .threads = o->threads};
+	return (video_colour){.input = o->input,
+		.matrix = o->matrix,
+		.tonemap = o->tonemap,
+		.square = o->square,
+		.threads = o->threads};
 }
 
 static int space_of(e3_matrix matrix, const AVFrame *f)
@@ -188,9 +193,9 @@ static int convert(video_colour *c, const AVFrame *f, e3_image *out, e3_err *err
 	return 0;
 }
 
-int video_colour_image(video_colour *c, const AVFrame *f, int orientation, e3_image *out, int *rot, e3_err *err)
+/* The frame as it is stored. */
+static int convert_any(video_colour *c, const AVFrame *f, e3_image *out, e3_err *err)
 {
-	static const int degrees[9] = {0, 0, 0, 180, 180, 90, 90, 270, 270};
 	bool exact = video_exact_wanted(c, f);
 	if (!exact && prepare_sws(c, f, err))
 		return -1;
@@ -199,8 +204,31 @@ int video_colour_image(video_colour *c, const AVFrame *f, int orientation, e3_im
 		if (e3_image_init(out, f->width, f->height, 3, err))
 			return -1;
 	}
-	if (exact ? video_exact_image(c, f, out, err) : convert(c, f, out, err))
+	return exact ? video_exact_image(c, f, out, err) : convert(c, f, out, err);
+}
+
+int video_square_width(int w, AVRational aspect)
+{
+	enum { MOST = 8, MAX_SIDE = 65535 }; /* aspects beyond 1:8 and 8:1 are damage */
+	if (aspect.num <= 0 || aspect.den <= 0 || aspect.num > MOST * (int64_t)aspect.den ||
+		aspect.den > MOST * (int64_t)aspect.num)
+		return w;
+	int64_t square = av_rescale(w, aspect.num, aspect.den);
+	return square >= 1 && square <= MAX_SIDE ? (int)square : w;
+}
+
+int video_colour_image(video_colour *c, const AVFrame *f, int orientation, e3_image *out, int *rot, e3_err *err)
+{
+	static const int degrees[9] = {0, 0, 0, 180, 180, 90, 90, 270, 270};
+	bool squares = c->square && c->matrix != E3_MATRIX_OPENCV;
+	int w = squares ? video_square_width(f->width, f->sample_aspect_ratio) : f->width;
+	if (convert_any(c, f, w == f->width ? out : &c->stored, err))
 		return -1;
+	if (w != f->width) {
+		e3_image_release(out);
+		if (e3_resize_bicubic(&c->stored, w, f->height, out, err))
+			return -1;
+	}
 	*rot = degrees[orientation];
 	return e3_image_orient(out, orientation, err);
 }
@@ -209,6 +237,7 @@ void video_colour_release(video_colour *c)
 {
 	sws_freeContext(c->sws);
 	free(c->scratch), free(c->tone);
+	e3_image_release(&c->stored);
 	*c = (video_colour){0};
 }
 

@@ -45,8 +45,8 @@ int input_open_live(e3_input *in, e3_err *err);
 
 /* choice.c: the rule for a source of this frame rate (0: unknown), and *kept_fps, the rate of the frames it keeps. */
 int input_rule(const e3_frame_choice *c, bool pictures, double fps, e3_sampling *rule, double *kept_fps, e3_err *err);
-/* choice.c: says once what becomes of HDR and wide gamuts. */
-void input_describe_colours(const e3_input *in, const e3_video_info *i);
+/* choice.c: says once what becomes of pixels that are not square, of HDR and of wide gamuts. */
+void input_describe_picture(const e3_input *in, const e3_video_info *i);
 /* choice.c: the options that videos and live sources share. */
 e3_video_options input_video_options(const e3_input *in, int fd);
 

@@ -33,7 +33,7 @@ static void describe(const e3_input *in)
 	const e3_video_info *i = e3_live_describe(in->live);
 	e3_tell(E3_TELL_DETAIL, "%s: live: %s, %s, %d x %d, %.3f frames/s", in->name, i->codec, i->format, i->w, i->h,
 		i->fps[E3_FPS_GUESS]);
-	input_describe_colours(in, i);
+	input_describe_picture(in, i);
 }
 
 static void report(e3_input *in)

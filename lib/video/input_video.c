@@ -37,7 +37,7 @@ static void describe(const e3_input *in, const e3_sampling *rule, double fps)
 		e3_tell(E3_TELL_NOTE,
 			"%s: the frame rate varies (on average %.3f, at base %.3f): sampling by time keeps even intervals",
 			in->name, avg, r);
-	input_describe_colours(in, i);
+	input_describe_picture(in, i);
 }
 
 /* Some containers end without an error although they were cut; the duration in their header shows it. Sound may be a

@@ -34,7 +34,8 @@ typedef struct video_colour {
 	int w, h, format, space, range; /* what sws was made for */
 	uint8_t *scratch;
 	size_t n_scratch;
-	bool tonemap;
+	bool tonemap, square;
+	e3_image stored; /* before its pixels are made square */
 	int threads;
 	struct video_tone *tone; /* exact.h; for these tags: transfer, primaries, matrix */
 	int tags[3];
@@ -99,7 +100,9 @@ int64_t video_lookup(const e3_video *v, int64_t tick);
 video_colour video_colour_of(const e3_video_options *o);
 /* Refuses streams whose colours nobody but their maker can show. */
 int video_check_colours(const e3_video *v, e3_err *err);
-/* Adds to the frame just decoded what only the container says of its colours. */
+/* The width of pixels that are `aspect` times as wide as high, made square; `w` where that is unknown or cannot be. */
+int video_square_width(int w, AVRational aspect);
+/* Adds to the frame just decoded what only the container says of its colours and the shape of its pixels. */
 void video_add_tags(e3_video *v);
 int video_orientation(const int32_t *matrix);
 /* EXIF orientation of the frame just decoded, 1 to 8; determined by the first frame. */
