@@ -56,7 +56,8 @@ static const e3_opt table[] = {
 	E3_OPT_FLAG("lexical", &o.input.lexical,
 		"sort folders byte by byte (default: as file managers\nshow them, 2 before 10)"),
 	E3_OPT_FLAG("natural", &given.natural, "the default: 2 before 10"),
-	E3_OPT_FLAG("strict", &o.input.strict, "fail at the first damaged picture (default: leave it\nout, and say so)"),
+	E3_OPT_FLAG("strict", &o.input.strict,
+		"fail at a damaged picture or a video that is damaged\nor cut off (default: leave out, and say so)"),
 	E3_OPT_TITLE("Live sources"),
 	E3_OPT_CHOICE("live", &given.live, "HOW", "auto|latest|all|off",
 		"latest: when the reader is ready it gets the newest\nframe, the others are skipped (auto does that with\n"

@@ -1,9 +1,9 @@
 /* video: frames from anything FFmpeg reads: files, URLs, and descriptors (pipes too).
  *
  * Owns demuxing, decoding, counting frames without decoding, the choice of frames, rotation and colour
- * (doc/formats.md 5.1 to 5.4). Decoding errors inside a stream are tolerated and counted, as the ffmpeg program does. A
- * source that ends early or cannot be read any further is an error, reported after the frames before it. FFmpeg's own
- * messages go to the function set by e3_video_log.
+ * (doc/formats.md 5.1 to 5.5). Decoding errors inside a stream are tolerated and counted, as the ffmpeg program does. A
+ * source that ends early gives the frames that it has, and a note. A read error is an error, reported after the frames
+ * before it. FFmpeg's own messages go to the function set by e3_video_log.
  */
 #ifndef E3_VIDEO_H
 #define E3_VIDEO_H
@@ -41,6 +41,7 @@ typedef struct e3_video_options {
 	bool autorotate;
 	bool tonemap; /* HDR and wide gamuts become SDR of BT.709; not with E3_MATRIX_OPENCV */
 	bool square;  /* pixels that are not square become so, in width; not with E3_MATRIX_OPENCV */
+	bool strict;  /* a source that ends early is an error, also when it has frames */
 	e3_matrix matrix;
 	int (*stop)(void);       /* not 0: blocking calls end with an error; may be NULL */
 	const atomic_bool *quit; /* true: the same; may be NULL. Borrowed */
@@ -75,8 +76,9 @@ int64_t e3_video_frames(const e3_video *v); /* -1 = unknown */
 bool e3_video_times_known(const e3_video *v);
 double e3_video_time(const e3_video *v, int64_t index); /* when known: seconds after the first frame */
 
-/* Skips frames, but none at or after `pts` seconds. Does nothing when times are not known. */
-int e3_video_seek(e3_video *v, double pts, e3_err *err);
+/* Skips frames, but none at or after `pts` seconds, where it is certain that the same frames come as without it;
+ * *sought: some were skipped. */
+int e3_video_seek(e3_video *v, double pts, bool *sought, e3_err *err);
 
 /* Decodes the next frame: 1; 0 at the end; -1. */
 int e3_video_next(e3_video *v, e3_video_frame *out, e3_err *err);
@@ -85,6 +87,17 @@ int e3_video_next(e3_video *v, e3_video_frame *out, e3_err *err);
 int e3_video_image(e3_video *v, e3_image *out, int *rot, e3_err *err);
 /* Damage so far: packets that the decoder refused and frames that it had to conceal. */
 int64_t e3_video_errors(const e3_video *v);
+
+/* What was unusual so far. */
+typedef struct e3_video_notes {
+	const char *cut;    /* the source ends early: a message; NULL: it does not. May be known before the first frame */
+	int64_t damaged;    /* as e3_video_errors */
+	int64_t before_key; /* pictures before the first key frame: left out */
+	int64_t restarts;   /* how often its clock started again; time went on */
+	double ends;        /* seconds: the time of the last frame and its duration */
+	bool by_decoding;   /* the frames were counted by decoding them */
+} e3_video_notes;
+e3_video_notes e3_video_noted(const e3_video *v);
 
 /* Sends FFmpeg's warnings and errors, one line per call, to `say` (NULL: discards them). For the whole process. */
 void e3_video_log(void (*say)(const char *line));

@@ -117,28 +117,42 @@ static int fill(video_bytes *in, e3_buf *have, size_t n, e3_err *err)
 	return 0;
 }
 
+/* The box at `at` of an mp4: its size; 0: it reaches to the end, or there is none. */
+static uint64_t box_size(const e3_buf *have, size_t at)
+{
+	const uint8_t *box = (const uint8_t *)have->data + at;
+	if (have->len < at + 8)
+		return 0;
+	uint64_t size = e3_be32(box);
+	if (size == 1) /* the size follows, in 64 bits */
+		size = have->len < at + 16 ? 0 : (uint64_t)e3_be32(box + 8) << 32 | e3_be32(box + 12);
+	return size < 8 ? 0 : size;
+}
+
 /* Whether this is an mp4 (or mov) whose data come before its index: walks the top-level boxes up to the first of both.
- * The bytes that were read are kept in `have`. */
+ * The bytes that were read are kept in `have`; where boxes of other kinds are too large for that, the pipe is copied.
+ */
 static int index_is_last(video_bytes *in, e3_buf *have, bool *yes, e3_err *err)
 {
-	enum { SEARCH = 1 << 20 };
-	size_t at = 0;
+	enum { SEARCH = 8 << 20 };
+	static const char *const begins[] = {"ftyp", "free", "skip", "wide", "mdat", "moov", "pnot", "uuid", "styp",
+		"junk"};
+	bool mp4 = false;
 	*yes = false;
 	if (fill(in, have, 12, err))
 		return -1;
-	static const char *const begins[] = {"ftyp", "free", "skip", "wide", "mdat", "moov", "pnot"};
-	bool mp4 = false;
 	for (size_t k = 0; k < sizeof begins / sizeof *begins; k++)
 		mp4 = mp4 || (have->len >= 8 && memcmp(have->data + 4, begins[k], 4) == 0);
-	while (mp4 && at < SEARCH) {
-		if (fill(in, have, at + 8, err))
+	for (uint64_t at = 0; mp4;) {
+		if (fill(in, have, (size_t)at + 16, err))
 			return -1;
-		if (have->len < at + 8)
+		uint64_t size = box_size(have, (size_t)at);
+		const char *kind = size || have->len >= at + 8 ? have->data + at + 4 : "";
+		*yes = strncmp(kind, "mdat", 4) == 0;
+		if (*yes || size == 0 || strncmp(kind, "moov", 4) == 0 || strncmp(kind, "moof", 4) == 0)
 			return 0;
-		const uint8_t *box = (const uint8_t *)have->data + at;
-		*yes = memcmp(box + 4, "mdat", 4) == 0;
-		uint32_t size = e3_be32(box);
-		if (*yes || memcmp(box + 4, "moov", 4) == 0 || memcmp(box + 4, "moof", 4) == 0 || size < 8)
+		*yes = size > SEARCH - at;
+		if (*yes)
 			return 0;
 		at += size;
 	}

@@ -12,7 +12,7 @@ int input_rule(const e3_frame_choice *c, bool pictures, double fps, e3_sampling 
 	*kept_fps = fps;
 	if (c->step > 0 || c->all || (pictures && c->every <= 0)) {
 		rule->step = c->step > 0 ? c->step : 1;
-	} else if (c->by_time) {
+	} else if (c->by_time || (!pictures && fps <= 0)) {
 		rule->step = 0, rule->every = every;
 		*kept_fps = 1 / every;
 		return 0;
@@ -69,6 +69,7 @@ e3_video_options input_video_options(const e3_input *in, int fd)
 		.autorotate = o->autorotate,
 		.tonemap = o->tonemap,
 		.square = o->square,
+		.strict = o->strict,
 		.matrix = o->matrix,
 		.stop = o->stop};
 }

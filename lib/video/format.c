@@ -45,6 +45,8 @@ int video_fail(e3_video *v, int code, e3_err *err)
 		return e3_fail(err, "reading: %s: nothing came for %.3g s", v->options.input, v->options.timeout);
 	if (v->bytes.error)
 		return e3_fail(err, "reading: %s: %s", v->options.input, strerror(v->bytes.error));
+	if (code == AVERROR_INVALIDDATA && !v->stream && video_index_missing(v, err))
+		return -1;
 	if (code == AVERROR_INVALIDDATA)
 		return e3_fail(err, "reading: %s: %s", v->options.input,
 			v->next_index ? "damaged" : "not a video or picture FFmpeg understands, or damaged");
@@ -102,7 +104,7 @@ static int open_input(e3_video *v, AVFormatContext **out, e3_err *err)
 	return refused ? -1 : 0;
 }
 
-int video_format_open(e3_video *v, video_reader *reader, AVFormatContext **out, e3_err *err)
+int video_format_open(e3_video *v, video_reader *reader, bool probe, AVFormatContext **out, e3_err *err)
 {
 	enum { FEW = 3 };
 	video_expect(v);
@@ -132,7 +134,7 @@ int video_format_open(e3_video *v, video_reader *reader, AVFormatContext **out, 
 		if ((*out)->max_analyze_duration == 0)
 			(*out)->max_analyze_duration = AV_TIME_BASE / 2;
 	}
-	int rc = avformat_find_stream_info(*out, NULL);
+	int rc = probe ? avformat_find_stream_info(*out, NULL) : 0;
 	if (rc < 0) {
 		video_format_close(out);
 		return video_fail(v, rc, err);

@@ -32,7 +32,7 @@ struct e3_input {
 	e3_picture_list list;    /* pictures in files */
 	e3_image_stream *stream; /* pictures on standard input */
 	e3_video *video;
-	double last_pts; /* of the frame of the video last decoded */
+	bool told_cut; /* of the video: that it ends early */
 	e3_live *live;
 	int fd; /* that `live` reads; -1: none */
 };

@@ -29,11 +29,14 @@ static void describe(const e3_input *in, const e3_sampling *rule, double fps)
 	e3_tell(E3_TELL_DETAIL,
 		"%s: %s, %s, %d x %d, %.3f frames/s (guess %.3f, avg %.3f, r %.3f), %.3f s, %" PRId64 " frames", in->name,
 		i->codec, i->format, i->w, i->h, fps, i->fps[E3_FPS_GUESS], avg, r, i->seconds, e3_video_frames(in->video));
+	if (e3_video_noted(in->video).by_decoding)
+		e3_tell(E3_TELL_DETAIL, "%s: unusual or damaged: its frames were counted by decoding them", in->name);
 	if (rule->step > 0)
 		e3_tell(E3_TELL_DETAIL, "interval: %" PRId64 " frame%s", rule->step, rule->step == 1 ? "" : "s");
 	else
 		e3_tell(E3_TELL_DETAIL, "interval: %g s", rule->every);
-	if (avg > 0 && r > 0 && fabs(avg - r) > 0.1 * r && rule->step > 1 && c->step == 0 && c->fps <= 0)
+	if (avg > 0 && r > 0 && fabs(avg - r) > 0.1 * r && fabs(avg - fps) > 0.1 * avg && rule->step > 1 && c->step == 0 &&
+		c->fps <= 0)
 		e3_tell(E3_TELL_NOTE,
 			"%s: the frame rate varies (on average %.3f, at base %.3f): sampling by time keeps even intervals",
 			in->name, avg, r);
@@ -44,10 +47,34 @@ static void describe(const e3_input *in, const e3_sampling *rule, double fps)
  * little longer than the pictures. */
 static void check_end(const e3_input *in)
 {
-	double stated = e3_video_describe(in->video)->seconds, missing = stated - in->last_pts;
-	if (stated > 0 && missing > 0.25 && (missing > 2 || missing > 0.05 * stated))
-		e3_tell(E3_TELL_WARN, "reading: %s: ends at %.2f s, its head states %.2f s: cut off?", in->name, in->last_pts,
+	e3_video_notes n = e3_video_noted(in->video);
+	double stated = e3_video_describe(in->video)->seconds, missing = stated - n.ends;
+	if (stated > 0 && !n.cut && n.restarts == 0 && n.before_key == 0 && missing > 0.25 &&
+		(missing > 2 || missing > 0.05 * stated))
+		e3_tell(E3_TELL_WARN, "reading: %s: ends at %.2f s, its head states %.2f s: cut off?", in->name, n.ends,
 			stated);
+}
+
+/* Once: the source is cut off. */
+static void tell_cut(e3_input *in)
+{
+	const char *cut = e3_video_noted(in->video).cut;
+	if (cut && !in->told_cut)
+		e3_tell(E3_TELL_WARN, "%s", cut);
+	in->told_cut = in->told_cut || cut;
+}
+
+/* At the end of the video: what is damaged or missing is an error where that was asked for. */
+static int finish(e3_input *in, e3_err *err)
+{
+	e3_video_notes n = e3_video_noted(in->video);
+	check_end(in);
+	if (in->o.strict && n.cut)
+		return e3_fail(err, "%s", n.cut);
+	if (in->o.strict && n.damaged + n.before_key > 0)
+		return e3_fail(err, "reading: %s: %" PRId64 " frames are damaged or missing", in->name,
+			n.damaged + n.before_key);
+	return 0;
 }
 
 static int next(e3_input *in, e3_image *im, e3_source *at, bool *key, e3_err *err)
@@ -55,11 +82,8 @@ static int next(e3_input *in, e3_image *im, e3_source *at, bool *key, e3_err *er
 	e3_video_frame f;
 	while (!(in->o.stop && in->o.stop()) && !e3_sampler_full(&in->sampler)) {
 		int got = e3_video_next(in->video, &f, err);
-		if (got == 0)
-			check_end(in);
 		if (got <= 0)
-			return got;
-		in->last_pts = f.pts;
+			return got == 0 ? finish(in, err) : got;
 		e3_sample what = e3_sampler_feed(&in->sampler, f.pts);
 		if (what == E3_SAMPLE_DONE)
 			return 0;
@@ -71,12 +95,65 @@ static int next(e3_input *in, e3_image *im, e3_source *at, bool *key, e3_err *er
 	return 0;
 }
 
+static const char *plural(int64_t n) { return n == 1 ? "" : "s"; }
+
 static void report(e3_input *in)
 {
-	int64_t errors = e3_video_errors(in->video);
-	if (errors > 0)
-		e3_tell(E3_TELL_WARN, "reading: %s: %" PRId64 " damaged packet%s or frame%s", in->name, errors,
-			errors == 1 ? "" : "s", errors == 1 ? "" : "s");
+	e3_video_notes n = e3_video_noted(in->video);
+	tell_cut(in);
+	if (n.before_key > 0)
+		e3_tell(E3_TELL_WARN,
+			"reading: %s: does not begin with a key frame: %" PRId64 " frame%s before the first one left out", in->name,
+			n.before_key, plural(n.before_key));
+	if (n.restarts > 0)
+		e3_tell(E3_TELL_NOTE, "%s: its clock starts again %" PRId64 " time%s (recordings joined?): time goes on",
+			in->name, n.restarts, plural(n.restarts));
+	if (n.damaged > 0)
+		e3_tell(E3_TELL_WARN, "reading: %s: %" PRId64 " damaged packet%s or frame%s", in->name, n.damaged,
+			plural(n.damaged), plural(n.damaged));
+}
+
+static bool chooses_by_time(const e3_frame_choice *c)
+{
+	return c->start > 0 || isfinite(c->end) || (c->by_time && c->step == 0 && !c->all);
+}
+
+/* The rate for counting frames: the stated one, unless the time stamps contradict it (a browser's recording states
+ * 1000, single fields twice the rate); 0: unknown. */
+static double rate_of(const e3_input *in)
+{
+	const double contradicts = 1.9, absurd = 300;
+	const e3_frame_choice *c = &in->o.choice;
+	const e3_video_info *i = e3_video_describe(in->video);
+	int64_t n = e3_video_frames(in->video);
+	double stated = i->fps[c->rate], measured = i->fps[E3_FPS_AVG];
+	if (c->fps > 0 || c->rate != E3_FPS_GUESS)
+		return c->fps > 0 ? c->fps : stated;
+	if (e3_video_times_known(in->video) && n > 2)
+		measured = (double)(n - 1) / e3_video_time(in->video, n - 1);
+	if (measured <= 0)
+		return stated < absurd ? stated : 0;
+	if (stated > 0 && stated < contradicts * measured && measured < contradicts * stated)
+		return stated;
+	if (c->step == 0 && !c->all && !c->by_time)
+		e3_tell(E3_TELL_NOTE, "%s: states %.3f frames/s and has %.3f on average: that is used", in->name, stated,
+			measured);
+	return measured;
+}
+
+/* Begins where --start needs it. */
+static int begin(e3_input *in, const e3_sampling *rule, e3_err *err)
+{
+	const double wait = 60; /* s of video that take a while to decode */
+	bool sought = false;
+	if (rule->start <= 0)
+		return 0;
+	if (e3_video_seek(in->video, rule->start, &sought, err))
+		return -1;
+	if (!sought)
+		e3_tell(rule->start > wait ? E3_TELL_NOTE : E3_TELL_DETAIL,
+			"%s: decoding from the beginning: no later frame before %g s surely stands alone", in->name, rule->start);
+	return 0;
 }
 
 int input_open_video(e3_input *in, int fd, e3_err *err)
@@ -89,13 +166,14 @@ int input_open_video(e3_input *in, int fd, e3_err *err)
 	if (!in->video)
 		return -1;
 	const e3_frame_choice *c = &in->o.choice;
-	double fps = c->fps > 0 ? c->fps : e3_video_describe(in->video)->fps[c->rate];
+	tell_cut(in);
+	if (e3_video_index(in->video, chooses_by_time(c), err))
+		return -1;
+	double fps = rate_of(in);
 	if (input_rule(c, false, fps, &rule, &in->fps, err))
 		return e3_fail_in(err, "reading: %s", in->name);
-	if (e3_video_index(in->video, rule.step == 0 || rule.start > 0 || isfinite(rule.end), err))
-		return -1;
 	describe(in, &rule, fps);
 	in->total = predict(in->video, &rule);
 	e3_sampler_init(&in->sampler, &rule);
-	return e3_video_seek(in->video, rule.start, err);
+	return begin(in, &rule, err);
 }

@@ -3,6 +3,8 @@
 #define E3_VIDEO_INTERNAL_H
 
 #include "e3/video.h"
+#include "times.h"
+#include "unit.h"
 #include <libavcodec/avcodec.h>
 #include <libavformat/avformat.h>
 #include <libswscale/swscale.h>
@@ -56,16 +58,26 @@ struct e3_video {
 	video_colour colour;
 	int orientation; /* 1 to 8; 0: unknown until the first frame */
 	/* counting */
-	int64_t frames; /* -1 = unknown */
-	int64_t *ticks; /* [frames] ascending, in the stream's time base; or NULL */
+	int64_t frames;            /* -1 = unknown */
+	int64_t *ticks;            /* [frames] ascending, in the stream's time base; or NULL */
+	struct video_tally *tally; /* what reading all packets told; NULL: they were not read */
 	/* decoding */
 	int64_t packets, next_index, errors;
 	int64_t origin; /* ticks of the first frame; AV_NOPTS_VALUE until known */
-	double last_pts;
+	int64_t raw;    /* time stamp of the frame last decoded */
+	video_times times;
+	video_units *units;        /* until decoding begins */
+	int64_t before;            /* pictures before the first key frame, left out */
+	bool began;                /* the first key frame has come */
+	bool anywhere;             /* there is none: begin with any picture */
+	bool counted;              /* the frames were counted by decoding them */
+	bool waits;                /* `packet` was found by a seek and not yet decoded */
+	double last_pts, last_end; /* of the frame last decoded; last_end: when the next one is due */
 	e3_video_frame current;
 	bool held; /* `current` was decoded by a seek and not yet handed out */
-	bool seeked, draining;
+	bool draining;
 	char *failure;   /* why reading stopped; reported after the frames before it */
+	char *cut;       /* the source ends early: how */
 	double deadline; /* on e3_now's clock: until when data must come; 0: no limit */
 	bool stalled;    /* it did not come: this connection is over */
 };
@@ -80,7 +92,8 @@ AVIOContext *video_reader_open(video_reader *r, video_bytes *in, e3_err *err);
 void video_reader_close(AVIOContext **io);
 
 /* format.c */
-int video_format_open(e3_video *v, video_reader *reader, AVFormatContext **out, e3_err *err);
+/* probe: with FFmpeg's analysis of the first packets. */
+int video_format_open(e3_video *v, video_reader *reader, bool probe, AVFormatContext **out, e3_err *err);
 void video_format_close(AVFormatContext **format);
 /* Data must come within options.timeout from now. */
 void video_expect(e3_video *v);
@@ -92,9 +105,23 @@ int video_fail(e3_video *v, int code, e3_err *err);
 /* Starts again at the first packet of a source that can be read twice, with a new decoder. */
 int video_restart(e3_video *v, e3_err *err);
 
+/* decode.c */
+/* The next frame into v->frame and v->current: 1; 0 at the end; -1. */
+int video_decode(e3_video *v, e3_err *err);
+/* The frame last decoded is known to be this one. */
+void video_dated_as(e3_video *v, int64_t index, int64_t tick);
+
 /* index.c */
-int video_truncation_check(e3_video *v, e3_err *err);
-int64_t video_lookup(const e3_video *v, int64_t tick);
+/* Whether a second reader finds the same bytes: in our own seekable descriptor, or in a plain file. */
+bool video_readable_twice(const e3_video *v);
+
+/* cut.c: sources that end early */
+/* Notes in v->cut when an mp4 ends before the last byte that its index refers to; an error if that is not allowed. */
+int video_cut_check(e3_video *v, e3_err *err);
+/* Pictures that the index of an mp4 lists and the file has; *missing: that it does not have. */
+int64_t video_index_pictures(const e3_video *v, int64_t *missing);
+/* Says why an mp4 cannot be opened when its index is missing. */
+bool video_index_missing(const e3_video *v, e3_err *err);
 
 /* colour.c */
 video_colour video_colour_of(const e3_video_options *o);

@@ -1,5 +1,6 @@
 /* video: opening and closing a video: container, stream, decoder. */
 #include "exact.h"
+#include "tally.h"
 #include "e3/mem.h"
 #include <stdlib.h>
 #include <string.h>
@@ -66,11 +67,23 @@ static void describe(e3_video *v)
 		v->info.seconds = (double)v->format->duration / AV_TIME_BASE;
 }
 
+/* Stamps of formats that are joined by putting one after another are believed as the ffmpeg program does. */
+static void prepare_times(e3_video *v)
+{
+	const double slack = 0.3, longest = 10, usual = 25, most = 300; /* s, s, frames/s */
+	double fps = v->info.fps[E3_FPS_GUESS], base = av_q2d(v->stream->time_base);
+	v->times = (video_times){.slack = (int64_t)(slack / base),
+		.longest = v->format->iformat->flags & AVFMT_TS_DISCONT ? (int64_t)(longest / base) : 0,
+		.step = (int64_t)(1 / (fps > 0 && fps < most ? fps : usual) / base)};
+	v->times.step += v->times.step == 0;
+}
+
 static int open_all(e3_video *v, e3_err *err)
 {
-	if (video_format_open(v, &v->reader, &v->format, err) || choose_stream(v, err) || video_truncation_check(v, err))
+	if (video_format_open(v, &v->reader, true, &v->format, err) || choose_stream(v, err) || video_cut_check(v, err))
 		return -1;
-	return open_decoder(v, err);
+	v->units = video_units_open(v->stream->codecpar);
+	return v->units ? open_decoder(v, err) : e3_fail(err, "reading: %s: out of memory", v->options.input);
 }
 
 int video_restart(e3_video *v, e3_err *err)
@@ -78,12 +91,16 @@ int video_restart(e3_video *v, e3_err *err)
 	av_frame_free(&v->frame);
 	av_packet_free(&v->packet);
 	avcodec_free_context(&v->codec);
+	video_units_close(v->units);
 	video_format_close(&v->format);
-	free(v->failure);
-	v->failure = NULL;
-	v->packets = v->next_index = v->errors = 0;
-	v->held = v->seeked = v->draining = false;
-	return open_all(v, err);
+	free(v->failure), free(v->cut);
+	v->failure = v->cut = NULL, v->units = NULL, v->stream = NULL;
+	v->packets = v->next_index = v->errors = v->before = 0;
+	v->held = v->draining = v->began = v->waits = false;
+	if (open_all(v, err))
+		return -1;
+	prepare_times(v);
+	return 0;
 }
 
 e3_video *e3_video_open(const e3_video_options *options, e3_err *err)
@@ -113,6 +130,7 @@ e3_video *e3_video_open(const e3_video_options *options, e3_err *err)
 		return NULL;
 	}
 	describe(v);
+	prepare_times(v);
 	return v;
 }
 
@@ -124,9 +142,13 @@ void e3_video_close(e3_video *v)
 	av_frame_free(&v->frame);
 	av_packet_free(&v->packet);
 	avcodec_free_context(&v->codec);
+	video_units_close(v->units);
 	video_format_close(&v->format);
 	video_bytes_close(&v->bytes);
-	free(v->url), free(v->ticks), free(v->failure);
+	if (v->tally)
+		video_tally_release(v->tally);
+	free(v->tally);
+	free(v->url), free(v->ticks), free(v->failure), free(v->cut);
 	free(v);
 }
 

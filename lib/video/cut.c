@@ -1,0 +1,102 @@
+/* video: sources that end early: what is missing, and recordings without their index. */
+#include "internal.h"
+#include "e3/num.h"
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* The bytes that there are; -1: unknown. */
+static int64_t size_of(const e3_video *v)
+{
+	AVIOContext *io = v->format->pb;
+	return io && (io->seekable & AVIO_SEEKABLE_NORMAL) ? avio_size(io) : -1;
+}
+
+int64_t video_index_pictures(const e3_video *v, int64_t *missing)
+{
+	int64_t size = size_of(v), there = 0;
+	int n = avformat_index_get_entries_count(v->stream);
+	*missing = 0;
+	for (int k = 0; k < n; k++) {
+		const AVIndexEntry *e = avformat_index_get_entry(v->stream, k);
+		bool out = size >= 0 && e->pos + e->size > size;
+		there += e->size > 0 && !out, *missing += e->size > 0 && out;
+	}
+	return there;
+}
+
+int video_cut_check(e3_video *v, e3_err *err)
+{
+	int64_t size = size_of(v), need = 0, missing = 0, there;
+	e3_err text;
+	if (!video_is_mov(v->format) || size <= 0)
+		return 0;
+	int n = avformat_index_get_entries_count(v->stream);
+	for (int k = 0; k < n; k++) {
+		const AVIndexEntry *e = avformat_index_get_entry(v->stream, k);
+		need = e->pos + e->size > need ? e->pos + e->size : need;
+	}
+	if (need <= size)
+		return 0;
+	there = video_index_pictures(v, &missing);
+	e3_fail(&text, "reading: %s: truncated: its frames reach to byte %lld, it has %lld: %lld frames of %lld are there",
+		v->options.input, (long long)need, (long long)size, (long long)there, (long long)(there + missing));
+	if (v->options.strict || there == 0)
+		return e3_fail(err, "%s", text.text);
+	v->cut = strdup(text.text);
+	return 0;
+}
+
+/* The boxes at the top of an mp4 that are there. */
+typedef struct boxes {
+	bool begins, data, index;
+	bool index_cut; /* the index ends after the file */
+} boxes;
+
+static boxes walk(int fd, int64_t at)
+{
+	enum { MOST = 100000 };
+	static const char *const first[] = {"ftyp", "mdat", "moov", "wide", "free", "skip", "pnot", "uuid", "styp"};
+	boxes b = {.begins = false};
+	off_t size = lseek(fd, 0, SEEK_END);
+	uint8_t head[16];
+	for (int k = 0; k < MOST && pread(fd, head, sizeof head, at) >= 8; k++) {
+		int64_t n = e3_be32(head);
+		if (n == 1)
+			n = (int64_t)((uint64_t)e3_be32(head + 8) << 32 | e3_be32(head + 12));
+		for (size_t f = 0; k == 0 && f < sizeof first / sizeof *first; f++)
+			b.begins = b.begins || memcmp(head + 4, first[f], 4) == 0;
+		bool index = memcmp(head + 4, "moov", 4) == 0;
+		b.data = b.data || memcmp(head + 4, "mdat", 4) == 0;
+		b.index = b.index || index;
+		b.index_cut = b.index_cut || (index && n > size - at);
+		if (!b.begins || n < 8 || n > size - at)
+			break;
+		at += n;
+	}
+	return b;
+}
+
+bool video_index_missing(const e3_video *v, e3_err *err)
+{
+	static const char advice[] =
+		"repair it in the camera or with a tool that rebuilds the index from a whole recording of the same camera";
+	bool ours = v->bytes.fd < 0;
+	const char *path = v->url && strncmp(v->url, "file:", 5) == 0 ? v->url + 5 : v->url;
+	int fd = ours ? open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK) : v->bytes.seekable ? v->bytes.fd : -1;
+	if (fd < 0)
+		return false;
+	boxes b = walk(fd, ours ? 0 : v->bytes.base);
+	if (ours)
+		close(fd);
+	if (b.begins && b.index_cut)
+		e3_fail(err, "reading: %s: cut off inside its index (moov), without which no frame is found: %s",
+			v->options.input, advice);
+	else if (b.begins && b.data && !b.index)
+		e3_fail(err, "reading: %s: its index is missing (no moov): the recording was cut off before it was written: %s",
+			v->options.input, advice);
+	else
+		return false;
+	return true;
+}
