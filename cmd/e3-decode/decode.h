@@ -43,7 +43,8 @@ typedef struct sink {
 	bool lost;        /* a live source was lost: what was sent is whole, and the tool fails */
 	int64_t total, sent, skipped, left_out;
 	double first_pts, last_pts;
-	bool cut; /* said that pictures lose rows */
+	bool cut;          /* said that pictures lose rows */
+	e3_fitter *fitter; /* opened when it is needed */
 	e3_image fitted;
 } sink;
 

@@ -21,11 +21,18 @@ static int open_folder(sink *s, const char *dir, e3_err *err)
 	return rc;
 }
 
+static void release(sink *s)
+{
+	e3_image_release(&s->fitted);
+	e3_fitter_close(s->fitter);
+	s->fitter = NULL;
+}
+
 static int fail(sink *s, e3_err *err)
 {
 	e3_stage_finish(s->stage, -1, err);
 	e3_file_discard(&s->table);
-	e3_image_release(&s->fitted);
+	release(s);
 	return -1;
 }
 
@@ -68,8 +75,11 @@ static int fit(sink *s, const e3_image **im, e3_source *at, e3_err *err)
 	at->fit = (e3_fit){1, 1, 0, 0};
 	if (s->o->fit.target == 0)
 		return 0;
-	e3_image_release(&s->fitted);
-	if (e3_fit_plan_make(in->w, in->h, &s->o->fit, &plan, err) || e3_fit_apply(in, &plan, &s->fitted, err))
+	if (!s->fitter && !(s->fitter = e3_fitter_open(s->o->input.threads, err)))
+		return -1;
+	e3_strips rows = e3_image_strips(in);
+	if (e3_fit_plan_make(in->w, in->h, &s->o->fit, &plan, err) ||
+		e3_fitter_apply(s->fitter, &rows, &plan, &s->fitted, err))
 		return -1;
 	if (e3_fit_cut(&plan) > 0 && !s->cut) {
 		e3_note("--fit-mode crop: %.0f %% of each tall picture is cut off above and below; --fit-mode long keeps all",
@@ -151,7 +161,7 @@ static int end(sink *s, e3_err *err)
 		rc = e3_out_end(s->stage->out, &last, err);
 	if (!rc && s->table.f)
 		rc = e3_file_commit(&s->table, err);
-	e3_image_release(&s->fitted);
+	release(s);
 	return e3_stage_finish(s->stage, rc, err);
 }
 

@@ -12,7 +12,8 @@ struct infer_reader {
 	int image_size, patch;
 	e3_fit_mode mode;
 	e3_frame frame; /* as it came */
-	bool cut;       /* said that pictures lose rows */
+	e3_fitter *fitter;
+	bool cut; /* said that pictures lose rows */
 	int64_t frames;
 	infer_span covered_span;
 	int64_t covered;
@@ -32,6 +33,7 @@ static int take_prepared(infer_reader *r, infer_frame *to, e3_err *err)
 	e3_frame *f = &r->frame;
 	if (f->w % r->patch || f->h % r->patch)
 		return e3_fail(err, "%d × %d, prepared: expected multiples of the patch size %d", f->w, f->h, r->patch);
+	e3_image_release(&to->picture);
 	to->picture = (e3_image){f->w, f->h, 3, f->rgb};
 	to->source = f->s;
 	*f = (e3_frame){0};
@@ -44,11 +46,11 @@ static int read_frame(infer_reader *r, const e3_msg *msg, infer_frame *to, e3_er
 	if (e3_frame_decode(msg, &r->frame, err))
 		return -1;
 	e3_image in = {r->frame.w, r->frame.h, 3, r->frame.rgb};
-	e3_image_release(&to->picture);
 	if (r->frame.prepared)
 		return take_prepared(r, to, err);
+	e3_strips rows = e3_image_strips(&in);
 	if (e3_fit_plan_make(in.w, in.h, &(e3_fit_rule){r->image_size, r->patch, r->mode}, &plan, err) ||
-		e3_fit_apply(&in, &plan, &to->picture, err))
+		e3_fitter_apply(r->fitter, &rows, &plan, &to->picture, err))
 		return -1;
 	if (e3_fit_cut(&plan) > 0 && !r->cut) {
 		e3_note("--fit-mode crop: %.0f %% of each tall picture is cut off above and below; --fit-mode long keeps all",
@@ -131,7 +133,8 @@ infer_reader *infer_reader_open(e3_in *in, const e3_config *c, e3_fit_mode mode,
 	r->in = in, r->image_size = c->image_size, r->patch = c->patch, r->mode = mode, r->covered_span = covered;
 	pthread_mutex_init(&r->lock, NULL);
 	pthread_cond_init(&r->changed, NULL);
-	if (e3_thread_start(&r->thread, run, r, err) == 0)
+	r->fitter = e3_fitter_open(1, err); /* the processors are the network's */
+	if (r->fitter && e3_thread_start(&r->thread, run, r, err) == 0)
 		return r;
 	e3_fail_in(err, "starting the reader");
 	infer_reader_close(r);
@@ -171,6 +174,7 @@ bool infer_reader_close(infer_reader *r)
 		free(r->item[k].msg.bytes);
 	}
 	e3_frame_release(&r->frame);
+	e3_fitter_close(r->fitter);
 	pthread_cond_destroy(&r->changed);
 	pthread_mutex_destroy(&r->lock);
 	free(r);
