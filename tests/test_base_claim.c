@@ -22,8 +22,8 @@ static int setup(void **state)
 	if (!mkdtemp(folder) || chdir(folder))
 		return -1;
 	put("in.e3"), put("other.e3"), put("m.st"), put("m.st.tmp.12"), put("m.st.tmp.x");
-	int rc = mkdir("a", 0777) || mkdir("a/b", 0777) || mkdir("pics", 0777) || mkdir("out", 0777) || mkdir("tree", 0777) ||
-		mkdir("tree/deep", 0777) || mkfifo("fifo", 0666);
+	int rc = mkdir("a", 0777) || mkdir("a/b", 0777) || mkdir("pics", 0777) || mkdir("out", 0777) ||
+		mkdir("tree", 0777) || mkdir("tree/deep", 0777) || mkfifo("fifo", 0666);
 	put("pics/000000.png"), put("pics/000001.PNG"), put("pics/note.txt"), put("tree/deep/x.dpt"), put("far.png");
 	return rc || symlink("in.e3", "soft.e3") || link("in.e3", "hard.e3") || symlink("../a", "a/self") ||
 		symlink("../pics/000000.png", "out/000003.png") || link("far.png", "pics/hard.png") ||

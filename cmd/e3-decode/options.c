@@ -216,10 +216,10 @@ decode_options *options_parse(int argc, char **argv)
 {
 	int first = e3_opts_parse(&opts, argc, argv);
 	e3_input_options *in = &o.input;
-	check(argc - first);
 	o.fit = (e3_fit_rule){(int)given.fit, (int)given.patch, (e3_fit_mode)given.fit_mode};
 	in->operand = argv + first, in->n = argc - first;
 	options_claim_inputs(in);
+	check(argc - first);
 	in->choice.by_time = given.sampling == 1;
 	in->choice.rate = (e3_fps_source)given.fps_source;
 	in->live = (e3_live_mode)given.live;

@@ -250,8 +250,7 @@ static int fail_twice(const entry *a, const entry *b, e3_err *err)
 {
 	char one[PATH_MAX + 64], two[PATH_MAX + 64];
 	if (a->c.by && b->c.by && strcmp(a->c.path, b->c.path) == 0)
-		return e3_fail(err, "%s and %s have the same name, %s: give them different names", a->c.by, b->c.by,
-			a->c.path);
+		return e3_fail(err, "%s and %s have the same name, %s: give them different names", a->c.by, b->c.by, a->c.path);
 	return e3_fail(err, "%s and %s are the same %s: give them different names", called(a, one), called(b, two),
 		a->at.folder ? "folder" : "file");
 }
@@ -334,15 +333,16 @@ static void release(entry *e)
 static int fill(entry *e, const e3_claim *c, e3_err *err)
 {
 	e->c = *c;
-	e->c.path = strdup(c->path), e->c.by = c->by ? strdup(c->by) : NULL, e->c.holds = c->holds ? strdup(c->holds) : NULL;
+	e->c.path = strdup(c->path), e->c.by = c->by ? strdup(c->by) : NULL,
+	e->c.holds = c->holds ? strdup(c->holds) : NULL;
 	if (!e->c.path || (c->by && !e->c.by) || (c->holds && !e->c.holds))
 		return e3_fail(err, "a list of files: out of memory");
 	e->std = strcmp(c->path, "-") == 0;
 	return locate(&e->at, c->path, !e->std ? -1 : c->use & E3_READS ? STDIN_FILENO : STDOUT_FILENO, err);
 }
 
-/* Takes a claim that has been filled; 1 when it is in the list now. A missing input is for whoever opens it, and what is
- * no file clashes with nothing. */
+/* Takes a claim that has been filled; 1 when it is in the list now. A missing input is for whoever opens it, and what
+ * is no file clashes with nothing. */
 static int take(entry *e, e3_err *err)
 {
 	if (e->c.use & E3_READS ? !e->at.counts || !e->at.exists : !e->at.counts && !e->std)

@@ -1,8 +1,9 @@
-/* base: how a process ends. Owns what happens when a library ends it (exit, abort), when a file would become larger than
- * allowed, and that no library's code runs when main has returned.
+/* base: how a process ends. Owns what happens when a library ends it (exit, abort), when a file would become larger
+ * than allowed, and that no library's code runs when main has returned.
  *
- * Libraries answer a lack of memory, descriptors or threads in ways of their own: OpenBLAS calls exit, or waits for ever
- * in its destructor; libzmq and the C++ library abort. The user of a tool sees a message and exit status 1 in all cases. */
+ * Libraries answer a lack of memory, descriptors or threads in ways of their own: OpenBLAS calls exit, or waits for
+ * ever in its destructor; libzmq and the C++ library abort. The user of a tool sees a message and exit status 1 in all
+ * cases. */
 #include "leave.h"
 #include "e3/io.h"
 #include <signal.h>
@@ -57,25 +58,27 @@ void e3_leave_init(const char *tool)
 	if (SANITIZED)
 		return;
 	snprintf(text, sizeof text,
-		"%s: ended by a library, whose message may be above: out of memory, descriptors or threads (ulimit -a)?\n", tool);
+		"%s: ended by a library, whose message may be above: out of memory, descriptors or threads (ulimit -a)?\n",
+		tool);
 	sigaction(SIGABRT, &aborted, NULL);
 	on_exit(on_end, NULL);
 }
 
 void e3_leave_now(void) { leaving = 1; }
 
-/* OpenBLAS, which FFmpeg and SuiteSparse bring too, starts a thread for each processor when it is loaded. They never run,
- * since e3 has a pool of its own; and where threads or memory are limited, OpenBLAS sends the process SIGINT before main
- * begins. Only its variable prevents them. So the variable is in the environment while libraries are loaded, in the place of
- * one that no library reads then; there is no other place, and nothing can be allocated so early. */
+/* OpenBLAS, which FFmpeg and SuiteSparse bring too, starts a thread for each processor when it is loaded. They never
+ * run, since e3 has a pool of its own; and where threads or memory are limited, OpenBLAS sends the process SIGINT
+ * before main begins. Only its variable prevents them. So the variable is in the environment while libraries are
+ * loaded, in the place of one that no library reads then; there is no other place, and nothing can be allocated so
+ * early. */
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 static char one_thread[] = "OPENBLAS_NUM_THREADS=1";
 static char *hidden;
 
 static void before_libraries(int argc, char **argv, char **envp)
 {
-	static const char *const unread[] = {"_=", "OLDPWD=", "SHLVL=", "PWD=", "HOSTNAME=", "INVOCATION_ID=", "LOGNAME=", "SHELL=",
-		"HOME=", "PATH="};
+	static const char *const unread[] = {"_=", "OLDPWD=", "SHLVL=", "PWD=", "HOSTNAME=", "INVOCATION_ID=", "LOGNAME=",
+		"SHELL=", "HOME=", "PATH="};
 	char **place = NULL;
 	(void)argc, (void)argv;
 	for (char **e = envp; *e; e++)

@@ -23,7 +23,7 @@ typedef struct e3_claim {
 	const char *by;    /* the option, "--output"; NULL: none */
 	const char *what;  /* for messages: "the stream that is read"; needed where `by` is NULL and the file is read */
 	const char *holds; /* where `path` is a folder: the files in it that count, as patterns with '|' between them:
-	                    * "*.png|frames.tsv"; with "**" and a slash before, also those in folders of it. NULL: none */
+						* "*.png|frames.tsv"; with "**" and a slash before, also those in folders of it. NULL: none */
 	const char *back;  /* of an output: the option whose file it may replace, since that is read whole before */
 } e3_claim;
 
