@@ -1,9 +1,13 @@
-/* base: files that appear whole: sweeping removes what killed processes left, and no file that is being written. */
+/* base: files that appear whole: sweeping removes what killed processes left, and no file that is being written; links
+ * stay links; locks are waited for; what is kept of a file that is not whole. */
 #include "check.h"
 #include "e3/io.h"
+#include <fcntl.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -114,12 +118,156 @@ static void test_sweeping_never_takes_a_file_from_its_writer(void **state)
 	assert_int_equal(st.st_size, 5);
 }
 
+static void is_text(const char *name, const char *text)
+{
+	char got[64] = "";
+	FILE *f = fopen(name, "r");
+	assert_non_null(f);
+	assert_non_null(fgets(got, sizeof got, f));
+	fclose(f);
+	assert_string_equal(got, text);
+}
+
+static bool is_link(const char *name)
+{
+	struct stat st;
+	return lstat(name, &st) == 0 && S_ISLNK(st.st_mode);
+}
+
+static void test_links_stay_and_lead_to_the_file(void **state)
+{
+	e3_err err;
+	e3_file file;
+	mkdir("far", 0777), mkdir("near", 0777);
+	put("far/old");
+	assert_int_equal(symlink("../far/old", "near/one") | symlink("near/one", "two") | symlink("far/new", "dangling") |
+			symlink("far/absent/x", "lost") | symlink("circle", "circle"),
+		0);
+	write_whole("two", true);
+	assert_true(is_link("two") && is_link("near/one"));
+	is_text("far/old", "whole");
+	write_whole("dangling", false);
+	assert_true(is_link("dangling"));
+	is_text("far/new", "whole");
+	assert_int_equal(e3_file_open(&file, "lost", &err), -1);
+	assert_string_equal(err.text, "opening: lost: No such file or directory");
+	assert_int_equal(e3_file_open(&file, "circle", &err), -1);
+	assert_string_equal(err.text, "opening: circle: Too many levels of symbolic links");
+	assert_int_equal(e3_file_open(&file, "far", &err), -1);
+	assert_string_equal(err.text, "opening: far: Is a directory");
+}
+
+static void test_a_part_is_kept_beside_the_file_that_a_link_leads_to(void **state)
+{
+	e3_err err;
+	e3_file file;
+	char *name;
+	mkdir("at", 0777);
+	put("at/target"), put("at/target.partial");
+	assert_int_equal(symlink("at/target", "link"), 0);
+	assert_int_equal(e3_file_open(&file, "link", &err) || e3_file_write(&file, "part", 4, &err) ||
+			e3_file_keep(&file, &name, &err),
+		0);
+	assert_string_equal(name, "at/target.partial");
+	is_text(name, "part");
+	is_text("at/target", "half");
+	free(name);
+	/* Where it cannot have that name it stays under the one that it has. */
+	unlink("at/target.partial"), mkdir("at/target.partial", 0777);
+	assert_int_equal(e3_file_open(&file, "link", &err) || e3_file_write(&file, "part", 4, &err) ||
+			e3_file_keep(&file, &name, &err),
+		0);
+	assert_non_null(strstr(name, "at/target.tmp."));
+	is_text(name, "part");
+	free(name);
+}
+
+/* The name was taken by a folder meanwhile. */
+static void test_a_rename_that_fails_keeps_what_is_worth_it(void **state)
+{
+	e3_err err;
+	e3_file file;
+	for (int worth = 0; worth < 2; worth++) {
+		assert_int_equal(e3_file_open(&file, "taken", &err) || e3_file_write(&file, "part", 4, &err), 0);
+		if (worth)
+			e3_file_worth(&file);
+		mkdir("taken", 0777);
+		assert_int_equal(e3_file_commit(&file, &err), -1);
+		assert_non_null(strstr(err.text, "renaming to: taken: Is a directory"));
+		assert_int_equal(is_there("taken.partial"), worth);
+		rmdir("taken");
+	}
+	is_text("taken.partial", "part");
+}
+
+static void test_a_process_that_is_ended_keeps_what_is_worth_it(void **state)
+{
+	int status;
+	pid_t pid = fork();
+	if (pid == 0) {
+		e3_file a, b;
+		if (e3_file_open(&a, "a", NULL) || e3_file_open(&b, "b", NULL) || write(a.fd, "part", 4) != 4 ||
+			write(b.fd, "part", 4) != 4)
+			_exit(1);
+		e3_file_worth(&a);
+		e3_file_leave_unfinished();
+		_exit(0);
+	}
+	waitpid(pid, &status, 0);
+	assert_int_equal(status, 0);
+	is_text("a.partial", "part");
+	assert_false(is_there("a") || is_there("b") || is_there("b.partial"));
+	assert_int_equal(system("ls *.tmp.* 2>/dev/null | grep -q '^[ab][.]'") != 0, 1);
+}
+
+static char told[256];
+
+static void listen(e3_tell_level level, const char *text) { snprintf(told, sizeof told, "%s", text); }
+
+/* Asked to stop once it has said what it waits for. */
+static int stop(void) { return told[0] != 0; }
+
+static void test_waiting_for_a_lock_is_said_and_ends(void **state)
+{
+	char temp[32];
+	e3_err err;
+	e3_file file, again;
+	assert_int_equal(e3_file_open(&file, "own", &err), 0);
+	assert_int_equal(e3_file_open(&again, "./own", &err), -1);
+	assert_string_equal(err.text, "opening: ./own: this run is writing it already");
+	assert_int_equal(e3_file_write(&file, "whole", 5, &err) || e3_file_commit(&file, &err), 0);
+	is_text("own", "whole");
+
+	snprintf(temp, sizeof temp, "other.tmp.%ld", (long)getpid());
+	int fd = open(temp, O_RDWR | O_CREAT, 0666);
+	assert_int_equal(write(fd, "theirs", 6), 6);
+	assert_int_equal(flock(fd, LOCK_EX), 0);
+	assert_int_equal(e3_file_open_within(&file, "other", 0.05, &err), -1);
+	assert_string_equal(err.text, "opening: other: another process is writing it ('timeout')");
+	e3_tell_to(listen);
+	e3_file_stop_by(stop);
+	assert_int_equal(e3_file_open(&file, "other", &err), -1);
+	e3_tell_to(NULL);
+	e3_file_stop_by(NULL);
+	assert_string_equal(told, "waiting for: other: another process is writing it");
+	assert_string_equal(err.text, "opening: other: interrupted while another process writes it");
+	is_text(temp, "theirs");
+	close(fd);
+	write_whole("other", false);
+	is_text("other", "whole");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_sweeping_removes_only_what_killed_processes_left),
 		cmocka_unit_test(test_sweeping_leaves_files_that_are_being_written),
 		cmocka_unit_test(test_sweeping_never_takes_a_file_from_its_writer),
+		cmocka_unit_test(test_links_stay_and_lead_to_the_file),
+		cmocka_unit_test(test_a_part_is_kept_beside_the_file_that_a_link_leads_to),
+		cmocka_unit_test(test_a_rename_that_fails_keeps_what_is_worth_it),
+		cmocka_unit_test(test_a_process_that_is_ended_keeps_what_is_worth_it),
+		cmocka_unit_test(test_waiting_for_a_lock_is_said_and_ends),
 	};
 	return cmocka_run_group_tests_name("base_file", tests, setup, teardown);
 }

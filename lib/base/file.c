@@ -1,11 +1,13 @@
-/* base: output files that appear whole or not at all. Owns the temporary name, the rename and the removal, and the lock
- * that tells a file that a process is writing from one that a killed process left. */
+/* base: output files that appear whole or not at all. Owns the temporary name, the rename and the removal, the name of
+ * what is kept of a file that is not whole, and the lock that tells a file that a process is writing from one that a
+ * killed process left. Refuses folders, and a file that this process is writing already. */
 #include "e3/io.h"
+#include "e3/num.h"
+#include "unfinished.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
-#include <stdatomic.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,48 +15,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Temporary files that are being written. The lock is for threads; a signal handler reads without it, so a slot holds a
- * whole path or NULL at any time, and is cleared before its path is freed. */
-enum { MAX_UNFINISHED = 64 };
-static _Atomic(char *) unfinished[MAX_UNFINISHED];
-static pthread_mutex_t unfinished_lock = PTHREAD_MUTEX_INITIALIZER;
+static int (*stop_asked)(void);
 
-void e3_file_remove_unfinished(void)
-{
-	for (int k = 0; k < MAX_UNFINISHED; k++) {
-		const char *path = unfinished[k];
-		if (path)
-			unlink(path);
-	}
-}
-
-static void remember(const char *path)
-{
-	char *copy = strdup(path);
-	pthread_mutex_lock(&unfinished_lock);
-	for (int k = 0; copy && k < MAX_UNFINISHED; k++)
-		if (!unfinished[k]) {
-			unfinished[k] = copy;
-			copy = NULL;
-		}
-	pthread_mutex_unlock(&unfinished_lock);
-	free(copy);
-}
-
-static void forget(const char *path)
-{
-	char *found = NULL;
-	pthread_mutex_lock(&unfinished_lock);
-	for (int k = 0; !found && k < MAX_UNFINISHED; k++) {
-		char *p = unfinished[k];
-		if (p && strcmp(p, path) == 0) {
-			found = p;
-			unfinished[k] = NULL;
-		}
-	}
-	pthread_mutex_unlock(&unfinished_lock);
-	free(found);
-}
+void e3_file_stop_by(int (*stop)(void)) { stop_asked = stop; }
 
 static ssize_t write_all(void *cookie, const char *from, size_t n)
 {
@@ -80,16 +43,76 @@ static int in_place(const char *path)
 	return stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode);
 }
 
-/* Locked for as long as it is open. On a file system without locks the file stays unlocked; e3_file_sweep removes
- * nothing there. */
-static FILE *open_locked(const char *temp)
+/* The file that a path leads to through links, one that does not exist yet included. NULL: out of memory, or the links
+ * form a circle (errno). */
+static char *follow(const char *path)
+{
+	enum { MAX_LINKS = 40 };
+	char *at = strdup(path), to[4096];
+	ssize_t n;
+	for (int k = 0; at && (n = readlink(at, to, sizeof to - 1)) >= 0; k++) {
+		const char *slash = strrchr(at, '/');
+		char *next = NULL;
+		to[n] = 0;
+		if (k == MAX_LINKS)
+			errno = ELOOP;
+		else if (asprintf(&next, "%.*s%s", to[0] == '/' || !slash ? 0 : (int)(slash + 1 - at), at, to) < 0)
+			next = NULL;
+		free(at);
+		at = next;
+	}
+	return at;
+}
+
+/* 0: locked, or a file system without locks; -1 with errno. Says what is waited for. */
+static int lock(int fd, const char *path, double seconds)
+{
+	enum { STEP_MS = 20 };
+	bool told = false;
+	for (double start = e3_now(); flock(fd, LOCK_EX | LOCK_NB) && (errno == EWOULDBLOCK || errno == EINTR);) {
+		double waited = e3_now() - start;
+		bool stop = stop_asked && stop_asked();
+		if (stop || (seconds > 0 && waited > seconds)) {
+			errno = stop ? EINTR : ETIMEDOUT;
+			return -1;
+		}
+		if (waited > 1 && !told)
+			e3_tell(E3_TELL_WARN, "waiting for: %s: another process is writing it", path);
+		told = told || waited > 1;
+		(void)poll(NULL, 0, STEP_MS);
+	}
+	return 0;
+}
+
+/* Opens file->temp, locked for as long as it is open. On a file system without locks the file stays unlocked;
+ * e3_file_sweep removes nothing there. */
+static int open_locked(e3_file *file, double seconds, e3_err *err)
 {
 	for (;;) {
 		struct stat st;
-		FILE *f = fopen(temp, "w+e");
-		if (!f || flock(fileno(f), LOCK_EX) || fstat(fileno(f), &st) || st.st_nlink > 0)
-			return f;
-		fclose(f); /* another process removed it before it was locked */
+		int fd = open(file->temp, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
+		if (fd < 0)
+			return e3_fail_sys(err, "opening: %s", file->path);
+		bool own = fstat(fd, &st) == 0 && e3_unfinished_has(&st);
+		if (own || lock(fd, file->path, seconds)) {
+			bool late = !own && errno == ETIMEDOUT;
+			close(fd);
+			return own ? e3_fail(err, "opening: %s: this run is writing it already", file->path)
+				: late ? e3_fail(err, "opening: %s: another process is writing it ('timeout')", file->path)
+					   : e3_fail(err, "opening: %s: interrupted while another process writes it", file->path);
+		}
+		if (fstat(fd, &st) == 0 && st.st_nlink == 0) { /* another process removed it before it was locked */
+			close(fd);
+			continue;
+		}
+		if (ftruncate(fd, 0) || !(file->f = fdopen(fd, "w+"))) {
+			e3_fail_sys(err, "opening: %s", file->path);
+			close(fd);
+			return -1;
+		}
+		file->fd = fd;
+		file->listed = e3_unfinished_add(file->temp, file->partial, &st);
+		return 0;
 	}
 }
 
@@ -103,7 +126,8 @@ static bool is_temporary_of(const char *name, const char *base)
 	return *pid && strspn(pid, "0123456789") == strlen(pid);
 }
 
-void e3_file_sweep(const char *path)
+/* Of the file itself, not of a link to it. */
+static void sweep(const char *path)
 {
 	char *copy = strdup(path), *slash = copy ? strrchr(copy, '/') : NULL;
 	const char *base = slash ? path + (slash - copy) + 1 : path;
@@ -125,41 +149,59 @@ void e3_file_sweep(const char *path)
 	free(copy);
 }
 
+void e3_file_sweep(const char *path)
+{
+	char *target = follow(path);
+	if (target)
+		sweep(target);
+	free(target);
+}
+
 int e3_file_renew(e3_file *file, const char *path, e3_err *err)
 {
 	e3_file_sweep(path);
 	return e3_file_open(file, path, err);
 }
 
-int e3_file_open(e3_file *file, const char *path, e3_err *err)
+static int open_in_place(e3_file *file, int fd, e3_err *err)
 {
-	*file = (e3_file){0};
-	file->path = strdup(path);
+	file->f = open_blocking(file->fd = fd);
+	return file->f ? 0 : e3_fail_sys(err, "opening: %s", strcmp(file->path, "-") ? file->path : "standard output");
+}
+
+static int open_beside(e3_file *file, double seconds, e3_err *err)
+{
+	struct stat st;
+	file->target = follow(file->path);
+	if (!file->target)
+		return e3_fail_sys(err, "opening: %s", file->path);
+	if (stat(file->target, &st) == 0 && S_ISDIR(st.st_mode)) {
+		errno = EISDIR;
+		return e3_fail_sys(err, "opening: %s", file->path);
+	}
+	if (asprintf(&file->temp, "%s.tmp.%ld", file->target, (long)getpid()) < 0)
+		file->temp = NULL;
+	if (asprintf(&file->partial, "%s.partial", file->target) < 0)
+		file->partial = NULL;
+	if (file->temp && file->partial && open_locked(file, seconds, err) == 0)
+		return 0;
+	if (!file->temp || !file->partial)
+		e3_fail(err, "opening: %s: out of memory", file->path);
+	free(file->temp); /* not ours to remove */
+	file->temp = NULL;
+	return -1;
+}
+
+int e3_file_open(e3_file *file, const char *path, e3_err *err) { return e3_file_open_within(file, path, 0, err); }
+
+int e3_file_open_within(e3_file *file, const char *path, double seconds, e3_err *err)
+{
+	*file = (e3_file){.path = strdup(path)};
 	if (!file->path)
 		return e3_fail(err, "opening: %s: out of memory", path);
-	int rc = 0;
-	if (strcmp(path, "-") == 0) {
-		file->f = open_blocking(file->fd = dup(STDOUT_FILENO));
-		rc = file->f ? 0 : e3_fail_sys(err, "opening: standard output");
-	} else if (in_place(path)) {
-		file->f = open_blocking(file->fd = open(path, O_WRONLY | O_CLOEXEC));
-		rc = file->f ? 0 : e3_fail_sys(err, "opening: %s", path);
-	} else {
-		size_t n = strlen(path) + 32;
-		file->temp = malloc(n);
-		if (!file->temp)
-			rc = e3_fail(err, "opening: %s: out of memory", path);
-		else {
-			snprintf(file->temp, n, "%s.tmp.%ld", path, (long)getpid());
-			file->f = open_locked(file->temp);
-			if (file->f) {
-				file->fd = fileno(file->f);
-				remember(file->temp);
-			} else {
-				rc = e3_fail_sys(err, "opening: %s", path);
-			}
-		}
-	}
+	int rc = strcmp(path, "-") == 0 ? open_in_place(file, dup(STDOUT_FILENO), err)
+		: in_place(path)            ? open_in_place(file, open(path, O_WRONLY | O_CLOEXEC), err)
+									: open_beside(file, seconds, err);
 	if (rc)
 		e3_file_discard(file);
 	return rc;
@@ -202,20 +244,59 @@ int e3_file_commit_durable(e3_file *file, e3_err *err)
 	return rc;
 }
 
-int e3_file_commit(e3_file *file, e3_err *err)
+/* Flushes and closes: 0, or -1 with the error. */
+static int finish(e3_file *file, e3_err *err)
 {
-	int rc = 0, locked = file->temp ? dup(file->fd) : -1; /* keeps the lock until the rename */
+	int rc = 0;
 	if (fflush(file->f) || ferror(file->f))
 		rc = e3_fail_sys(err, "writing: %s", file->path);
 	if (fclose(file->f) && !rc)
 		rc = e3_fail_sys(err, "closing: %s", file->path);
 	file->f = NULL;
-	if (!rc && file->temp && rename(file->temp, file->path))
+	return rc;
+}
+
+static void clear(e3_file *file)
+{
+	e3_unfinished_forget(file->listed);
+	free(file->temp), free(file->partial), free(file->target), free(file->path);
+	*file = (e3_file){0};
+}
+
+int e3_file_commit(e3_file *file, e3_err *err)
+{
+	int locked = file->temp ? dup(file->fd) : -1; /* keeps the lock until the rename */
+	int rc = finish(file, err);
+	if (!rc && file->temp && rename(file->temp, file->target)) {
 		rc = e3_fail_sys(err, "renaming to: %s", file->path);
-	if (!rc && file->temp) {
-		forget(file->temp);
-		free(file->temp);
-		file->temp = NULL;
+		if (file->listed && atomic_load(&file->listed->worth) && rename(file->temp, file->partial) == 0) {
+			e3_fail_in(err, "what was written stays as %s", file->partial);
+			clear(file);
+		}
+	} else if (!rc) {
+		clear(file);
+	}
+	if (locked >= 0)
+		close(locked);
+	e3_file_discard(file);
+	return rc;
+}
+
+void e3_file_worth(e3_file *file)
+{
+	if (file->listed)
+		atomic_store(&file->listed->worth, true);
+}
+
+int e3_file_keep(e3_file *file, char **name, e3_err *err)
+{
+	*name = NULL;
+	int locked = dup(file->fd), rc = finish(file, err);
+	if (!rc) {
+		bool named = rename(file->temp, file->partial) == 0; /* else it stays under the name that it has */
+		*name = named ? file->partial : file->temp;
+		*(named ? &file->partial : &file->temp) = NULL;
+		clear(file);
 	}
 	if (locked >= 0)
 		close(locked);
@@ -227,11 +308,7 @@ void e3_file_discard(e3_file *file)
 {
 	if (file->f)
 		fclose(file->f);
-	if (file->temp) {
+	if (file->temp)
 		unlink(file->temp);
-		forget(file->temp);
-	}
-	free(file->temp);
-	free(file->path);
-	*file = (e3_file){0};
+	clear(file);
 }

@@ -28,7 +28,7 @@ static void on_abort(int sig)
 {
 	(void)sig;
 	say();
-	e3_file_remove_unfinished();
+	e3_file_leave_unfinished();
 	_exit(1);
 }
 
@@ -39,7 +39,7 @@ static void on_end(int status, void *none)
 	(void)none;
 	if (!leaving && status != 2) { /* 2: an error of the command line */
 		say();
-		e3_file_remove_unfinished();
+		e3_file_leave_unfinished();
 		status = 1;
 	}
 	FILE *const ours[] = {stdout, stderr};

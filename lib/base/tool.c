@@ -11,29 +11,51 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 bool e3_quiet, e3_verbose;
 
 static const char *tool = "e3";
 static volatile sig_atomic_t stop_signal;
+static struct timespec stop_time; /* written before stop_signal, by the handler only */
 static double last_progress;
 static atomic_bool progress_shown; /* messages come from several threads */
 
+/* A request often comes as several signals at once: timeout(1) sends one to its child and one to the group, a terminal
+ * that closes sends its own beside the shell's. Within a second they are one request. */
 static void on_signal(int sig)
 {
-	if (stop_signal) {
-		e3_file_remove_unfinished();
-		_exit(128 + sig);
+	struct timespec now = {0};
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	if (!stop_signal) {
+		stop_time = now;
+		stop_signal = sig;
+		return;
 	}
-	stop_signal = sig;
+	double passed = (double)(now.tv_sec - stop_time.tv_sec) + 1e-9 * (double)(now.tv_nsec - stop_time.tv_nsec);
+	if (passed < 1)
+		return;
+	e3_file_leave_unfinished();
+	_exit(128 + sig);
+}
+
+static void handle_stop_signals(void)
+{
+	static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
+	struct sigaction stop = {.sa_handler = on_signal}, before; /* no SA_RESTART: blocking reads return */
+	for (int k = 0; k < 3; k++)
+		sigaddset(&stop.sa_mask, signals[k]);
+	for (int k = 0; k < 3; k++)
+		if (signals[k] != SIGHUP || (sigaction(SIGHUP, NULL, &before) == 0 && before.sa_handler != SIG_IGN)) /* nohup */
+			sigaction(signals[k], &stop, NULL);
 }
 
 /* The reader of standard output went away. SA_RESETHAND has restored the default action, so raising the signal again
  * ends the process without a message. */
 static void on_broken_pipe(int sig)
 {
-	e3_file_remove_unfinished();
+	e3_file_leave_unfinished();
 	raise(sig);
 }
 
@@ -66,9 +88,8 @@ void e3_tool_init(const char *name)
 	struct sigaction broken = {.sa_handler = on_broken_pipe, .sa_flags = (int)SA_RESETHAND};
 	sigaction(SIGPIPE, &broken, NULL);
 	e3_leave_init(name);
-	struct sigaction stop = {.sa_handler = on_signal}; /* no SA_RESTART: blocking reads return */
-	sigaction(SIGINT, &stop, NULL);
-	sigaction(SIGTERM, &stop, NULL);
+	handle_stop_signals();
+	e3_file_stop_by(e3_stop_signal);
 }
 
 const char *e3_tool_name(void) { return tool; }

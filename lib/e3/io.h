@@ -19,20 +19,36 @@ int e3_write_full(int fd, const void *from, size_t n);
 
 /* An output file that appears under its name when it is complete. Owner: the caller; zero-initialised is closed. */
 typedef struct e3_file {
-	FILE *f;    /* write here; seeking allowed. NULL when closed */
-	int fd;     /* the descriptor under f, for writing without stdio */
-	char *path; /* final name; "-" is standard output (nothing is renamed, no seeking promised) */
-	char *temp; /* name while writing; NULL for standard output */
+	FILE *f;              /* write here; seeking allowed. NULL when closed */
+	int fd;               /* the descriptor under f, for writing without stdio */
+	char *path;           /* as it was asked for; "-" is standard output (nothing is renamed, no seeking promised) */
+	char *target;         /* the file that path leads to through links; NULL when it is written in place */
+	char *temp, *partial; /* target.tmp.PID while writing, target.partial if only a part stays; NULL in place */
+	struct e3_unfinished *listed; /* for e3_file_leave_unfinished */
 } e3_file;
 
-/* Opens PATH.tmp.PID beside PATH. e3_file_commit gives it its name; e3_file_discard removes it. */
+/* Opens TARGET.tmp.PID beside TARGET, the file that PATH leads to: a link stays a link. e3_file_commit gives it its
+ * name; e3_file_discard removes it. Waits while another process writes the same temporary file, and says so; ends by
+ * e3_file_stop_by. Pipes and devices are written in place; a folder is refused. */
 int e3_file_open(e3_file *file, const char *path, e3_err *err);
-/* The same after e3_file_sweep, for files that are useless when incomplete. */
+/* The same; waits `seconds` at most, 0: as long as it takes. */
+int e3_file_open_within(e3_file *file, const char *path, double seconds, e3_err *err);
+/* What ends the wait: not 0 when the process was asked to stop (e3_tool_init gives it). */
+void e3_file_stop_by(int (*stop)(void));
+/* e3_file_open after e3_file_sweep, for files that are useless when incomplete. */
 int e3_file_renew(e3_file *file, const char *path, e3_err *err);
 /* Removes the PATH.tmp.PID files that killed processes left. A file that a process is writing is locked, and stays. */
 void e3_file_sweep(const char *path);
-/* Removes the temporary files of all open e3_files: for a signal handler that ends the process (async-signal-safe). */
-void e3_file_remove_unfinished(void);
+
+/* From now on what was written is worth something without the rest: e3_file_leave_unfinished keeps it. */
+void e3_file_worth(e3_file *file);
+/* Closes a file that will not be complete and keeps it as TARGET.partial, in place of an earlier one (if that cannot be
+ * replaced: under its temporary name). *name is its name then, to be freed. -1: nothing is left behind. Not for files
+ * that are written in place. */
+int e3_file_keep(e3_file *file, char **name, e3_err *err);
+/* All e3_files that are open, when a signal handler ends the process (async-signal-safe): those worth it become
+ * TARGET.partial, the others are removed. */
+void e3_file_leave_unfinished(void);
 /* Flushes, closes (both checked: a full disk is an error) and renames. On failure nothing is left behind. */
 int e3_file_commit(e3_file *file, e3_err *err);
 /* The same, and both the bytes and the name are on disk when it returns: even a power failure leaves either the old

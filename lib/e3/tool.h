@@ -1,7 +1,7 @@
 /* base: how every e3 tool behaves towards its user: messages, progress, signals, exit status (doc/design.md 8, e3(7)).
  *
  * For main and the other files of a tool; of the library only lib/base and lib/stage include this. Exit status: 0 done,
- * 1 failure, 2 usage, 130/143 after SIGINT/SIGTERM.
+ * 1 failure, 2 usage, 130/143/129 after SIGINT/SIGTERM/SIGHUP.
  */
 #ifndef E3_TOOL_H
 #define E3_TOOL_H
@@ -11,9 +11,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Call first in main. Sets the name for messages and the C locale; shows what the library reports (e3_tell). SIGINT and
- * SIGTERM set e3_stop_signal; the second one ends the process at once. SIGPIPE ends it without a message. Both remove
- * unfinished files first (e3_file_remove_unfinished). */
+/* Call first in main. Sets the name for messages and the C locale; shows what the library reports (e3_tell). SIGINT,
+ * SIGTERM and SIGHUP (unless that was ignored, as under nohup) set e3_stop_signal; more of them within a second are the
+ * same request, a later one ends the process at once. SIGPIPE ends it without a message. Both settle the unfinished
+ * files first (e3_file_leave_unfinished). */
 void e3_tool_init(const char *name);
 const char *e3_tool_name(void);
 
@@ -25,15 +26,15 @@ void e3_warn(const char *fmt, ...) E3_PRINTF(1, 2);
 void e3_note(const char *fmt, ...) E3_PRINTF(1, 2);   /* unless --quiet */
 void e3_detail(const char *fmt, ...) E3_PRINTF(1, 2); /* only with --verbose */
 
-/* The signal that asked the tool to stop (SIGINT or SIGTERM), or 0. Tools give it to the library as the `stop`
+/* The signal that asked the tool to stop (SIGINT, SIGTERM or SIGHUP), or 0. Tools give it to the library as the `stop`
  * callback: waits end when it returns non-zero. */
 int e3_stop_signal(void);
 /* For when the reader of the output went away: ends the process by SIGPIPE, as writing to a pipe would; returns when
  * that is ignored. From any thread. */
 void e3_tool_broken_pipe(void);
 
-/* The exit status of main for `rc` (0 or -1); prints the error. After a signal 130 or 143, whether or not the work was
- * completed. */
+/* The exit status of main for `rc` (0 or -1); prints the error. After a signal 128 + its number, whether or not the
+ * work was completed. */
 int e3_tool_exit(int rc, const e3_err *err);
 
 /* One line on standard error, rewritten in place, at most ten times a second; nothing when standard error is no
