@@ -203,6 +203,8 @@ reader_left() {
 		said "$T/e$k" "e3-decode"
 		said "$T/e$k" "2.png"
 	done
+	said "$T/e4" "cut short: the 1 frame that came is kept in $T/out/x.glb.partial"
+	rm "$T/out/x.glb.partial"
 	nothing_left
 }
 
@@ -225,6 +227,8 @@ reader_left() {
 	said "$T/e2" "truncated"
 	said "$T/e3" "e3-export: "
 	said "$T/e3" "e3-infer"
+	said "$T/e3" "cut short: the 2 frames that came are kept in $T/out/x.glb.partial"
+	rm "$T/out/x.glb.partial"
 	nothing_left
 }
 
@@ -281,17 +285,45 @@ interrupt_export() {
 	said "$T/o" "end"
 }
 
-@test "output files are complete or do not exist" {
+# kept FILE FRAMES: of the output FILE there is only FILE.partial, which every tool reads to its end.
+kept() {
+	[ "$(find "${1%/*}" -name "${1##*/}*")" = "$1.partial" ]
+	said "$T/stderr" "writing: $1: cut short: the $2 frame$([ "$2" -eq 1 ] && echo " that came is" || echo "s that came are") kept in $1.partial"
+}
+
+@test "output files are complete, or what came before a failure stays as FILE.partial" {
 	head -c 300000 "$frames" >"$T/cut.e3"
 	fails 1 "truncated" -- e3-cat -o "$T/out/x.e3" "$T/cut.e3"
+	kept "$T/out/x.e3" 2
 	fails 1 "truncated" -- e3-infer --model seed:tiny:7 --no-evict -o "$T/out/x.e3" "$T/cut.e3"
-	nothing_left
-	fails 1 "truncated" -- bash -c "head -c 300000 '$preds' | e3-export --glb '$T/out/x.glb' --ply '$T/out/x.ply' --npz '$T/out/x.npz'"
-	nothing_left
-	# A file that was there stays as it was.
+	kept "$T/out/x.e3" 2
+	[ "$(e3-dump "$T/out/x.e3.partial" 2>/dev/null | cut -d' ' -f1 | tr '\n' ' ')" = "head pred evict pred evict end " ]
+	rm "$T/out/x.e3.partial"
+	head -c 300000 "$preds" >"$T/cut.e3"
+	e3-cat -q --take 2 "$preds" >"$T/two.e3" # what is whole of it
+	e3-export -q --glb "$T/two.glb" --tum "$T/two.tum" --depth-pfm "$T/two" "$T/two.e3"
+	fails 1 "truncated" -- e3-export --glb "$T/out/x.glb" --tum "$T/out/x.tum" --run-json "$T/out/x.json" --depth-pfm "$T/out/x" --ply - "$T/cut.e3"
+	[ ! -s "$T/stdout" ]
+	said "$T/stderr" "writing: $T/out/x: cut short: the 2 frames that came are kept in it"
+	diff -r "$T/out/x" "$T/two"
+	rm -r "$T/out/x"
+	for k in glb tum json; do
+		kept "$T/out/x.$k" 2
+	done
+	cmp "$T/out/x.glb.partial" "$T/two.glb"
+	cmp "$T/out/x.tum.partial" "$T/two.tum"
+	grep -qE '"complete": ?false' "$T/out/x.json.partial"
+	# A file that was there stays as it was, an earlier part is replaced, and nothing replaces nothing.
 	echo old >"$T/out/x.glb"
-	fails 1 "truncated" -- bash -c "head -c 300000 '$preds' | e3-export --glb '$T/out/x.glb'"
+	echo old >"$T/out/x.glb.partial"
+	fails 1 "truncated" -- e3-export --glb "$T/out/x.glb" "$T/cut.e3"
 	[ "$(cat "$T/out/x.glb")" = old ]
+	cmp "$T/out/x.glb.partial" "$T/two.glb"
+	head -c 300 "$preds" >"$T/cut.e3"
+	fails 1 "truncated" -- e3-export --glb "$T/out/x.glb" "$T/cut.e3"
+	cmp "$T/out/x.glb.partial" "$T/two.glb"
+	rm "$T"/out/x.*
+	nothing_left
 }
 
 @test "the message names a folder that does not exist" {

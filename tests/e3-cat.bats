@@ -29,12 +29,13 @@ prepare() {
 	[ "$(kinds x.e3)" = "head:1 truth:5 pred:5 evict:5 end:1" ]
 	e3-cat --take 1 six.e3 x.e3
 	[ "$(kinds x.e3)" = "head:1 truth:0 pred:0 evict:0 end:1" ]
-	e3-cat --take 0 six.e3 x.e3
-	[ "$(kinds x.e3)" = "head:0 end:0" ]
-	e3-cat --skip 6 six.e3 x.e3
-	[ "$(kinds x.e3)" = "head:0 end:0" ]
-	e3-cat --skip 100 six.e3 x.e3
-	[ "$(kinds x.e3)" = "head:0 end:0" ]
+	for none in "--take 0" "--skip 6" "--skip 100"; do
+		e3-cat $none six.e3 | cat >none.e3
+		[ "$(kinds none.e3)" = "head:0 end:0" ]
+		fails 1 "closing: x.e3: the stream has no frame: the file stays as it was" -- e3-cat $none six.e3 x.e3
+		[ "$(kinds x.e3)" = "head:1 truth:0 pred:0 evict:0 end:1" ]
+	done
+	nothing_left
 	e3-cat --skip 4 --take 100 six.e3 x.e3
 	[ "$(kinds x.e3)" = "head:2 truth:4 pred:4 evict:4 truth:5 pred:5 evict:5 end:2" ]
 	e3-cat --take 6 six.e3 x.e3
@@ -267,7 +268,7 @@ prepare() {
 	cmp x.e3 "$golden"
 }
 
-@test "an abort keeps the stage that failed first, over pipes and ZeroMQ; no file appears" {
+@test "an abort keeps the stage that failed first, over pipes and ZeroMQ; what came stays as FILE.partial" {
 	head -c 2500 "$golden" >cut.e3
 	e3-cat "zmq:pull:ipc://$T/s" z.e3 2>err3 &
 	pid=$!
@@ -280,10 +281,16 @@ prepare() {
 	text="reading: cut.e3: truncated: message 7 (pred): expected 717 bytes, got 130"
 	[ "$(cat err1)" = "e3-cat: $text" ]
 	for k in 2 3 4; do
-		[ "$(cat err$k)" = "e3-cat: e3-cat failed (exit 1): $text" ]
+		[ "$(tail -1 err$k)" = "e3-cat: e3-cat failed (exit 1): $text" ]
 	done
-	[ ! -e z.e3 ]
-	[ ! -e t.e3 ]
+	[ "$(wc -l <err2)" -eq 1 ]
+	for k in z:3 t:4; do
+		[ ! -e "${k%:*}.e3" ]
+		[ "$(head -1 "err${k#*:}")" = "e3-cat: writing: ${k%:*}.e3: cut short: the 1 frame that came is kept in ${k%:*}.e3.partial" ]
+		e3-cat "${k%:*}.e3.partial" 2>err5 | cat >whole.e3
+		[ "$(kinds whole.e3)" = "$(kinds "$golden" | cut -d' ' -f1-6) end:1" ]
+		[ "$(cat err5)" = "e3-cat: reading: ${k%:*}.e3.partial: the stream was cut short after 1 frame: e3-cat failed (exit 1): $text" ]
+	done
 	nothing_left
 }
 

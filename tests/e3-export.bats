@@ -256,13 +256,20 @@ assert (export_check.png('$T/c/000000.png')[0] == 255).all()"
 	nothing_left
 }
 
-@test "a truncated or aborted stream leaves no output; the error names the stage that failed" {
+@test "a truncated or aborted stream: the frames that came stay as FILE.partial; the error names the stage that failed" {
 	all=(--glb "$T/out/x.glb" --ply "$T/out/p" --per-frame --npz "$T/out/x.npz" --tum "$T/out/t" --depth "$T/out/d" --run-json "$T/out/j")
 	stream "$T/x.e3" end=0
 	fails 1 "truncated" -- e3-export "${all[@]}" "$T/x.e3"
 	stream "$T/x.e3" abort="the GPU went away"
 	fails 1 "e3-infer" -- e3-export "${all[@]}" "$T/x.e3"
 	grep -q "the GPU went away" "$T/stderr"
+	[ "$(cd "$T/out" && echo *)" = "d j.partial p t.partial x.glb.partial x.npz.partial" ]
+	[ "$(cd "$T/out" && echo p/*)" = "p/frame_0000.ply p/frame_0001.ply p/frame_0002.ply" ]
+	stream "$T/x.e3"
+	e3-export -q --glb "$T/x.glb" --tum "$T/t" "$T/x.e3"
+	cmp "$T/x.glb" "$T/out/x.glb.partial"
+	cmp "$T/t" "$T/out/t.partial"
+	rm -r "$T"/out/*
 	nothing_left
 }
 

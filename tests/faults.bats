@@ -381,7 +381,7 @@ e3-cat: writing: zmq:push:$a: no reader connected within 5.5 s (--timeout)" ]
 	[ "$(cat n)" = 8 ]
 }
 
-@test "a full disk at the end of a pipeline: the reader reports it, the writer ends too, no file is left" {
+@test "a full disk at the end of a pipeline: the reader reports it, the writer ends too, and what fitted stays" {
 	e3-cat "zmq:pull:$a" /dev/full 2>err2 &
 	reader=$!
 	many 40 320 240 >forty.e3
@@ -395,12 +395,17 @@ e3-cat: writing: zmq:push:$a: no reader connected within 5.5 s (--timeout)" ]
 	rc=0
 	e3-cat forty.e3 "zmq:push:$a" 2>err1 || rc=$?
 	left=$(ls -A small)
+	cp small/* .
 	umount small
 	[ "$rc" -eq 1 ]
 	ends 1 $reader
 	said err1 "the reader disconnected before the end of the stream"
 	said err2 "No space left on device"
-	[ -z "$left" ]
+	[ "$left" = x.e3.partial ]
+	e3-dump x.e3.partial >whole 2>err3
+	said err3 "No space left on device"
+	[ "$(grep -c '^pred' whole)" -ge 1 ]
+	e3-dump forty.e3 | grep '^pred' | head -n "$(grep -c '^pred' whole)" | cmp - <(grep '^pred' whole)
 }
 
 @test "--drop: a writer does not wait for a slow reader, keeps the newest or the first frames, and reports how many it dropped" {

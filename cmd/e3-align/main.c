@@ -142,8 +142,12 @@ static int loop(session *s, e3_err *err)
 			return -1;
 		e3_stage_progress(stage, stage->preds, stage->head.frames, "%s", "");
 	}
-	if (more < 0)
+	if (more < 0) { /* what came is worth its corrections too; the failure is what is reported */
+		e3_err other = {""};
+		if (stage->head.tool && !stage->ended && complete(s, &other))
+			e3_warn("%s", other.text);
 		return -1;
+	}
 	if (!stage->interrupted || stage->ended || !stage->head.tool)
 		return 0;
 	const e3_end end = e3_stage_end(stage, stage->preds > stage->frames ? stage->preds : stage->frames);

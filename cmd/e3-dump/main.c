@@ -74,6 +74,7 @@ int main(int argc, char **argv)
 	e3_err err = {""};
 	e3_tool_init("e3-dump");
 	parse(&d, argc, argv);
+	d.stage.stream.all = true; /* what is there is shown */
 	int rc = e3_stage_open_input(&d.stage, &err) || loop(&d, &err) ? -1 : 0;
 	rc = e3_stage_finish(&d.stage, rc, &err);
 	e3_stage_close(&d.stage);

@@ -4,11 +4,23 @@
 #include "e3/num.h"
 #include "e3/tool.h"
 
-/* What is read while the stream is held. */
+typedef struct source {
+	e3_stage *stage;
+	bool failed; /* the stream ends here, with this error */
+	e3_err why;
+} source;
+
+/* What is read while the stream is held. A failure is an end at first: what was held until then is handed out. */
 static int next(void *from, e3_msg *msg, e3_err *err)
 {
-	e3_stage *s = from;
-	int more = e3_stage_next(s, msg, err);
+	source *in = from;
+	e3_stage *s = in->stage;
+	if (in->failed)
+		return 0;
+	int more = e3_stage_next(s, msg, &in->why);
+	in->failed = more < 0;
+	if (in->failed)
+		return 0;
 	if (more > 0 && msg->kind == E3_PRED && s->head.corrects)
 		e3_stage_progress(s, s->preds, s->head.frames, ", waiting for corrections");
 	return more;
@@ -24,14 +36,15 @@ static int take_pred(e3_export *x, e3_stage *s, e3_pred *pred, e3_err *err)
 	return 0;
 }
 
-/* The stream to its end, or to a signal: then what came so far is finished. */
-static int read_stream(e3_export *x, e3_stage *s, e3_err *err)
+/* The stream to its end, to a signal or to a failure: then what came so far is finished. */
+static int read_stream(e3_export *x, source *in, e3_err *err)
 {
+	e3_stage *s = in->stage;
 	e3_msg msg;
 	e3_pred pred = {0};
 	e3_hold *h = e3_hold_open(1U << E3_PRED, err);
 	int rc = h ? 0 : -1, more = 1;
-	while (!rc && (more = e3_hold_read(h, next, s, &msg, err)) > 0)
+	while (!rc && (more = e3_hold_read(h, next, in, &msg, err)) > 0)
 		if (msg.kind == E3_HEAD)
 			rc = e3_export_head(x, &s->head, err);
 		else if (msg.kind == E3_PRED)
@@ -42,14 +55,27 @@ static int read_stream(e3_export *x, e3_stage *s, e3_err *err)
 	return rc || more < 0 ? -1 : 0;
 }
 
+/* Of a stream that failed: what came stays, and the failure is what is reported. */
+static int keep(e3_export *x, const source *in, e3_err *err)
+{
+	e3_err other = {""};
+	if (e3_export_keep(x, &other))
+		e3_warn("%s", other.text);
+	*err = in->why;
+	return -1;
+}
+
 static int run(const e3_export_options *opt, e3_stage *s, e3_err *err)
 {
+	source in = {.stage = s};
 	e3_export *x = e3_export_open(opt, err);
-	int rc = !x || e3_stage_open_input(s, err) || read_stream(x, s, err) ? -1 : 0;
+	int rc = !x || e3_stage_open_input(s, err) || read_stream(x, &in, err) ? -1 : 0;
 	rc = e3_stage_finish(s, rc, err);
 	e3_progress_end();
-	if (!rc)
-		rc = e3_export_finish(x, s->ended ? &s->end : NULL, err);
+	if (!rc && in.failed)
+		rc = keep(x, &in, err);
+	else if (!rc)
+		rc = e3_export_finish(x, s->ended && !s->end.cut[0] ? &s->end : NULL, err);
 	if (!rc)
 		e3_export_tell(opt, e3_export_facts_of(x));
 	if (!rc && s->latency.n)

@@ -140,6 +140,7 @@ typedef struct e3_end {
 	uint64_t cache_now, cache_peak, cache_full; /* bytes of KV cache: at the end, highest, had nothing been evicted */
 	double latency_mean, latency_max;           /* seconds from capture to this stage's result; both 0 = not live */
 	uint64_t device_used; /* GPU memory at the end less what was in use before the weights; 0 = no GPU, or unknown */
+	char cut[256];        /* why the stream ends before its time; empty: it does not */
 } e3_end;
 
 typedef struct e3_abort {

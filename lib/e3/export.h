@@ -2,7 +2,8 @@
  * formats.
  *
  * Usage: e3_export_open, e3_export_add for every prediction, e3_export_finish, e3_export_close. Nothing appears under
- * its final name before e3_export_finish has written everything; closing without finishing leaves nothing behind. Data
+ * its final name before e3_export_finish has written everything; closing without finishing leaves nothing behind. When
+ * the stream fails, e3_export_keep takes the place of e3_export_finish. Data
  * that is needed at the end of the stream waits in nameless temporary files, so memory does not grow with the number of
  * frames, except where a format says so. Formats and rules: doc/formats.md 1, 3, 4.
  */
@@ -115,6 +116,9 @@ int e3_export_head(e3_export *x, const e3_head *head, e3_err *err);
 int e3_export_add(e3_export *x, const e3_pred *pred, e3_err *err);
 /* Writes and renames everything. end may be NULL (interrupted). No frames at all is an error. */
 int e3_export_finish(e3_export *x, const e3_end *end, e3_err *err);
+/* The stream failed: writes what came so far. Files appear as PATH.partial and leave PATH alone, files of a folder in
+ * it, which is reported (e3_tell). Nothing without a frame. */
+int e3_export_keep(e3_export *x, e3_err *err);
 const e3_export_facts *e3_export_facts_of(const e3_export *x);
 void e3_export_close(e3_export *x);
 

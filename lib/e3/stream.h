@@ -10,8 +10,11 @@
  * sub connect; '@' before ADDR binds, '>' connects, a host "*" binds. One message is one ZeroMQ message. push and pull
  * carry one stream from one writer to one reader and lose nothing; pub sends to any number of readers, drops what they
  * cannot take, and a reader may come late. TCP is encrypted and authenticated when there are keys for it (CURVE);
- * beyond this machine it is refused without, unless insecure is set. A path is written under a temporary name and
- * renamed when the stream ended properly.
+ * beyond this machine it is refused without, unless insecure is set.
+ *
+ * A path is written under a temporary name and renamed when the stream ended properly. When it did not, its frames stay
+ * as PATH.partial, with an end that says why there are no more. A file that is there is replaced only by a stream with
+ * a frame; where the options' stop() asked for the end before the first frame, no file appears.
  */
 #ifndef E3_STREAM_H
 #define E3_STREAM_H
@@ -58,6 +61,8 @@ typedef struct e3_stream_options {
 	int drop;             /* e3_drop; outputs */
 	e3_queue_limit queue; /* 0: the defaults, 64 messages and 16 MiB; 64 MiB where frames are dropped, and for copies */
 
+	bool all; /* inputs: also messages that belong to a frame that did not come */
+
 	/* Callbacks, called while the endpoint waits, from any thread; each may be NULL. */
 	int (*stop)(void); /* not 0: give up waiting; a signal asked to stop */
 	/* Inputs: is reading pointless because the reader of the output is gone? 0, or -1 with the reason, with
@@ -80,7 +85,11 @@ int e3_curve_keygen(const char *path, e3_err *err);
 e3_in *e3_in_open(const char *endpoint, const e3_stream_options *options, e3_err *err);
 /* A stream in memory (tests, fuzzing); the bytes are borrowed. */
 e3_in *e3_in_memory(const void *bytes, size_t len, e3_err *err);
-/* The next message: 1; 0 after `end`; -1 on damage, on end of file before `end` ("truncated"), on an `abort` from
+/* What belongs to a frame that does not come (a truth, an evict, an attn: joined after its frame, or that was dropped
+ * on the way) is left out. An end that says that its stream was cut short is reported (e3_tell), and so is the missing
+ * end of a file *.partial, which gets one.
+ *
+ * The next message: 1; 0 after `end`; -1 on damage, on end of file before `end` ("truncated"), on an `abort` from
  * upstream (the text names the stage that failed and why), or when the options' stop() says so ("interrupted"). *msg is
  * owned by the reader and valid until the next call. `end` itself is handed out (1) before the 0. */
 int e3_in_next(e3_in *in, e3_msg *msg, e3_err *err);
@@ -114,11 +123,17 @@ int e3_out_edge(e3_out *out, const e3_edge *x, e3_err *err);
 /* Refused where the head did not announce corrections. */
 int e3_out_correct(e3_out *out, const e3_correct *x, e3_err *err);
 int e3_out_end(e3_out *out, const e3_end *x, e3_err *err);
+/* Says why a stream ends before its time; a long text is cut off. */
+void e3_end_cut(e3_end *x, const char *why);
+/* Frames written so far; -1: no head yet. */
+int64_t e3_out_frames(const e3_out *out);
 /* Has `end` been written? */
 bool e3_out_ended(const e3_out *out);
-/* Flushes and closes, checked; a file appears under its name now. Frees `out` in every case. */
+/* Flushes and closes, checked; a file appears under its name now. Frees `out` in every case. -1 also for a stream
+ * without a frame where there is a file already: that stays. */
 int e3_out_close(e3_out *out, e3_err *err);
-/* Tells the stages downstream that `tool` failed, and closes; a file does not appear. Failures are ignored: the caller
+/* Tells the stages downstream that `tool` failed, and closes; the frames of a file stay as PATH.partial, which is
+ * reported (e3_tell). Failures are ignored: the caller
  * is failing already. NULL is fine. When `text` came from an upstream abort, its tool is kept: the first failure is
  * what is reported. */
 void e3_out_abort(e3_out *out, const char *tool, int code, const char *text);

@@ -1,4 +1,5 @@
-/* export: one run: its outputs appear together or not at all. Knows no format but through the table. */
+/* export: one run: its outputs appear together or not at all; those of a stream that failed stay apart. Knows no format
+ * but through the table. */
 #include "export/writer.h"
 #include <stdlib.h>
 #include <string.h>
@@ -98,25 +99,64 @@ int e3_export_add(e3_export *x, const e3_pred *pred, e3_err *err)
 	return 0;
 }
 
-int e3_export_finish(e3_export *x, const e3_end *end, e3_err *err)
+/* A pipe or a device cannot say that what comes is not all: of a stream that failed it gets no more. */
+static bool in_place(const e3_format_writer *w) { return !w->dir.path && !w->file.temp; }
+
+static int write_outputs(e3_export *x, bool failed, e3_err *err)
 {
 	e3_export_run *r = &x->run;
-	r->end = end;
-	if (!r->facts.frames)
-		return e3_fail(err, "exporting: the stream has no predictions");
 	if (r->cloud && e3_cloud_settle(r->cloud, &r->facts, err))
 		return -1;
 	for (int k = 0; k < x->n; k++) {
 		e3_format_writer *w = x->writer[k];
+		if (failed && in_place(w))
+			continue;
 		if ((w->format->ops->write && w->format->ops->write(w, r, err)) || e3_writer_flush(w, err))
 			return -1;
 		r->facts.written[w->format - e3_formats] = w->points;
 	}
+	return 0;
+}
+
+int e3_export_finish(e3_export *x, const e3_end *end, e3_err *err)
+{
+	x->run.end = end;
+	if (!x->run.facts.frames)
+		return e3_fail(err, "exporting: the stream has no predictions");
+	if (write_outputs(x, false, err))
+		return -1;
 	for (int k = 0; k < x->n; k++) {
 		e3_format_writer *w = x->writer[k];
 		if (w->dir.path ? e3_outdir_commit(&w->dir, err) : e3_file_commit(&w->file, err))
 			return -1;
 	}
+	return 0;
+}
+
+static int keep_output(const e3_export *x, e3_format_writer *w, e3_err *err)
+{
+	int64_t n = x->run.facts.frames;
+	const char *frames = n == 1 ? "frame" : "frames", *are = n == 1 ? "is" : "are";
+	char *path = NULL, *name = NULL;
+	if (in_place(w))
+		return 0;
+	if (asprintf(&path, "%s", w->dir.path ? w->dir.path : w->file.path) < 0)
+		return e3_fail(err, "writing: out of memory");
+	int rc = w->dir.path ? e3_outdir_commit(&w->dir, err) : e3_file_keep(&w->file, &name, err);
+	if (!rc)
+		e3_tell(E3_TELL_WARN, "writing: %s: cut short: the %lld %s that came %s kept in %s", path, (long long)n, frames,
+			are, name ? name : "it");
+	free(path), free(name);
+	return rc;
+}
+
+int e3_export_keep(e3_export *x, e3_err *err)
+{
+	if (x->run.facts.frames && write_outputs(x, true, err))
+		return -1;
+	for (int k = 0; x->run.facts.frames && k < x->n; k++)
+		if (keep_output(x, x->writer[k], err))
+			return -1;
 	return 0;
 }
 

@@ -100,10 +100,16 @@ e3_end e3_stage_end(const e3_stage *s, int64_t frames)
 		.latency_max = s->latency.max};
 }
 
-/* After a signal, a stream to which the tool wrote no end is reported downstream as interrupted. */
+/* After a signal a stream gets its end, if the tool wrote none; one that has no head yet is reported downstream as
+ * interrupted. */
 static int close_output(e3_stage *s, e3_out *out, int rc, e3_err *err)
 {
 	bool cut = !rc && s->interrupted && !e3_out_ended(out);
+	if (cut && e3_out_frames(out) >= 0) {
+		const e3_end end = e3_stage_end(s, e3_out_frames(out));
+		cut = false;
+		rc = e3_out_end(out, &end, err);
+	}
 	if (!rc && !cut)
 		return e3_out_close(out, err);
 	e3_out_abort(out, e3_tool_name(), cut ? 128 + e3_stop_signal() : 1, cut ? "interrupted" : err->text);

@@ -1,18 +1,21 @@
-/* wire: reading a stream. Owns the buffer of the current message; refuses over-long, damaged, misplaced and missing
- * messages. */
+/* wire: reading a stream. Owns the buffer of the current message, and the end of a file that was cut short; refuses
+ * over-long, damaged, misplaced and missing messages. */
 #include "e3/io.h"
 #include "e3/mem.h"
 #include "e3/value.h"
+#include "early.h"
 #include "endpoint.h"
 #include "fd.h"
 #include "gaps.h"
 #include "order.h"
+#include "out.h"
 #include "settings.h"
 #include "unpack.h"
 #include "zmq.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -23,6 +26,7 @@ struct e3_in {
 	e3_stream_options o;
 	int fd; /* -1: memory or ZeroMQ */
 	bool regular;
+	bool partial, cut; /* a file that may lack its end; it does */
 	const uint8_t *memory;
 	size_t memory_left;
 	e3_zmq *zmq;
@@ -32,6 +36,8 @@ struct e3_in {
 	uint8_t *buf; /* the current message */
 	size_t cap;
 	e3_order order;
+	e3_early early;
+	e3_pack end; /* where the stream has none */
 	e3_abort abort;
 	bool aborted, finished, failed;
 };
@@ -49,7 +55,16 @@ static e3_in *in_new(const char *name, const e3_stream_options *o, e3_err *err)
 		return NULL;
 	}
 	in->fd = -1;
+	e3_early_init(&in->early, false);
 	return in;
+}
+
+/* The name of a file that was cut short. */
+static bool is_partial(const char *path)
+{
+	static const char mark[] = ".partial";
+	size_t n = strlen(path);
+	return n > strlen(mark) && strcmp(path + n - strlen(mark), mark) == 0;
 }
 
 static int open_source(e3_in *in, const e3_endpoint *ep, e3_err *err)
@@ -57,7 +72,7 @@ static int open_source(e3_in *in, const e3_endpoint *ep, e3_err *err)
 	struct stat st;
 	if (ep->type == E3_EP_ZMQ) {
 		in->zmq = e3_zmq_open(ep, &in->o, true, err);
-		in->sub = ep->kind == E3_ZMQ_SUB;
+		in->sub = in->early.sub = ep->kind == E3_ZMQ_SUB;
 		return in->zmq ? 0 : e3_fail_in(err, "opening: %s", in->name);
 	}
 	in->fd = ep->type == E3_EP_STD ? STDIN_FILENO : open(ep->text, O_RDONLY | O_CLOEXEC);
@@ -66,7 +81,7 @@ static int open_source(e3_in *in, const e3_endpoint *ep, e3_err *err)
 	if (isatty(in->fd))
 		return e3_fail(err, "reading: %s: is a terminal; give a file or a pipe", in->name);
 	if (fstat(in->fd, &st) == 0 && S_ISREG(st.st_mode))
-		in->regular = true;
+		in->regular = true, in->partial = ep->type == E3_EP_PATH && is_partial(ep->text);
 	e3_fd_enlarge(in->fd);
 	return 0;
 }
@@ -101,6 +116,8 @@ void e3_in_close(e3_in *in)
 		close(in->fd);
 	e3_zmq_close(in->zmq);
 	e3_gaps_release(&in->gaps);
+	e3_early_release(&in->early);
+	e3_pack_release(&in->end);
 	e3_abort_release(&in->abort);
 	free(in->buf);
 	free(in->name);
@@ -152,8 +169,9 @@ static ssize_t get(e3_in *in, size_t have, size_t n, const uint8_t **at, e3_err 
 	return got;
 }
 
-static int end_of_file(const e3_in *in, e3_err *err)
+static int end_of_file(e3_in *in, e3_err *err)
 {
+	in->cut = in->order.messages > 0;
 	if (in->order.messages == 0)
 		return e3_fail(err, "truncated: empty, expected a head (did the stage before fail?)");
 	return e3_fail(err, "truncated: the stream stops after message %" PRId64 ", before its end", in->order.messages);
@@ -171,6 +189,7 @@ static int next_bytes(e3_in *in, const uint8_t **at, size_t *len, e3_err *err)
 		return end_of_file(in, err);
 	if (**at != E3_MARK && number == 1)
 		return e3_fail(err, "not an e3 stream: byte 0x%02x where a message should begin with 0x%02x", **at, E3_MARK);
+	in->cut = got < E3_ENVELOPE && number > 1;
 	if (got < E3_ENVELOPE && **at == E3_MARK)
 		return e3_fail(err, "truncated: message %" PRId64 ": expected %d bytes of envelope, got %zd", number,
 			E3_ENVELOPE, got);
@@ -181,7 +200,8 @@ static int next_bytes(e3_in *in, const uint8_t **at, size_t *len, e3_err *err)
 	got = get(in, E3_ENVELOPE, *len, at, err);
 	if (got < 0)
 		return -1;
-	if ((size_t)got < *len)
+	in->cut = (size_t)got < *len;
+	if (in->cut)
 		return e3_fail(err, "truncated: message %" PRId64 " (%s): expected %zu bytes, got %zd", number,
 			e3_kind_name(kind), *len, got);
 	if (in->memory)
@@ -212,12 +232,23 @@ static bool is_for_others(e3_in *in, const e3_msg *msg)
 	return !in->order.headed && msg->kind != E3_HEAD && msg->kind != E3_ABORT;
 }
 
+/* The end that a file lacks whose writer was ended at once. */
+static int make_end(e3_in *in, const uint8_t **at, size_t *len, e3_err *err)
+{
+	e3_end end = {.frames = e3_order_frames(&in->order)};
+	e3_end_cut(&end, "its writer was ended before it could say why");
+	if (!in->partial || !in->cut || e3_end_encode(&in->end, &end, err))
+		return -1;
+	*at = in->end.part[0].iov_base, *len = in->end.len;
+	return 0;
+}
+
 static int next_message(e3_in *in, e3_msg *msg, e3_err *err)
 {
 	const uint8_t *at;
 	size_t len;
 	do {
-		if (in->zmq ? next_zmq(in, &at, &len, err) : next_bytes(in, &at, &len, err))
+		if ((in->zmq ? next_zmq(in, &at, &len, err) : next_bytes(in, &at, &len, err)) && make_end(in, &at, &len, err))
 			return -1;
 		*msg = (e3_msg){.kind = at[5], .bytes = (uint8_t *)(uintptr_t)at, .len = len};
 	} while (in->sub && is_for_others(in, msg));
@@ -253,6 +284,37 @@ static int upstream_failed(e3_in *in, const e3_msg *msg, e3_err *err)
 	return e3_abort_fail(&in->abort, err);
 }
 
+/* Of messages that belong to a frame, those whose frame comes. */
+static int next_of_frames(e3_in *in, e3_msg *msg, e3_err *err)
+{
+	int rc = e3_early_next(&in->early, msg);
+	while (rc == 0) {
+		if (next_message(in, msg, err))
+			return -1;
+		rc = in->o.all ? 1 : e3_early_take(&in->early, msg, err);
+	}
+	return rc;
+}
+
+static int tell_cut(const e3_in *in, const e3_msg *msg, e3_err *err)
+{
+	e3_end end;
+	if (e3_end_decode(msg, &end, err))
+		return -1;
+	if (end.cut[0])
+		e3_tell(E3_TELL_WARN, "reading: %s: the stream was cut short after %" PRId64 " frame%s: %s", in->name,
+			end.frames, end.frames == 1 ? "" : "s", end.cut);
+	return 0;
+}
+
+/* A signal to a whole pipeline ends the stage before this one too, and that may be seen before the signal is. */
+static void await_stop(const e3_in *in)
+{
+	enum { STEPS = 10, STEP_MS = 10 };
+	for (int k = 0; k < STEPS && in->o.stop && !in->memory && !in->regular && !e3_stop_asked(&in->o); k++)
+		(void)poll(NULL, 0, STEP_MS);
+}
+
 int e3_in_next(e3_in *in, e3_msg *msg, e3_err *err)
 {
 	*msg = (e3_msg){0};
@@ -264,10 +326,13 @@ int e3_in_next(e3_in *in, e3_msg *msg, e3_err *err)
 	if (in->finished)
 		rc = expect_nothing(in, err);
 	else
-		rc = next_message(in, msg, err) ? -1 : 1;
+		rc = next_of_frames(in, msg, err);
+	if (rc > 0 && msg->kind == E3_END && tell_cut(in, msg, err))
+		rc = -1;
 	if (rc < 0) {
 		e3_err lost;
 		in->failed = true;
+		await_stop(in);
 		if (e3_output_lost(&in->o, &lost)) { /* the cause is reported, not its effect */
 			if (err)
 				*err = lost;
@@ -277,6 +342,7 @@ int e3_in_next(e3_in *in, e3_msg *msg, e3_err *err)
 	}
 	if (rc == 1 && msg->kind == E3_ABORT) {
 		in->failed = true;
+		await_stop(in);
 		return upstream_failed(in, msg, err);
 	}
 	in->finished = rc == 0 || msg->kind == E3_END;

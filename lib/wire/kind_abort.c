@@ -54,11 +54,13 @@ void e3_out_abort(e3_out *out, const char *tool, int code, const char *text)
 	if (!out)
 		return;
 	char *copy = strdup(text ? text : "");
+	e3_err why = {""};
 	bool packed = false;
 	if (copy) {
 		e3_abort a = first_failure(tool, code, copy);
+		e3_abort_fail(&a, &why);
 		packed = encode(e3_out_pack(out), &a, NULL) == 0;
 	}
-	e3_out_cut_short(out, packed);
+	e3_out_cut_short(out, packed, why.text);
 	free(copy);
 }

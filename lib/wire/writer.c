@@ -30,7 +30,7 @@ static int open_path(e3_writer *s, const char *path, bool copy, e3_err *err)
 		s->fifo = strdup(path);
 		return s->fifo ? 0 : e3_fail(err, "opening: %s: out of memory", path);
 	}
-	return e3_file_open(&s->file, path, err) || use_fd(s, s->file.fd, err) ? -1 : 0;
+	return e3_file_open_within(&s->file, path, e3_message_timeout(&s->o), err) || use_fd(s, s->file.fd, err) ? -1 : 0;
 }
 
 int e3_writer_open(e3_writer *s, const e3_endpoint *ep, const e3_stream_options *o, bool copy, e3_err *err)
@@ -82,14 +82,19 @@ static int send_zmq(e3_writer *s, const struct iovec *part, int n, int wait_ms, 
 
 int e3_writer_send(e3_writer *s, struct iovec *part, int n, e3_err *err)
 {
+	off_t bytes = 0;
 	if (s->zmq)
 		return send_zmq(s, part, n, -1, err);
 	if (s->fifo && open_fifo(s, err)) {
 		s->broken = true;
 		return -1;
 	}
-	if (e3_fd_write(&(e3_fd){.fd = s->fd, .o = &s->o, .give_up = s->give_up}, part, n) == 0)
+	for (int k = 0; k < n; k++)
+		bytes += (off_t)part[k].iov_len;
+	if (e3_fd_write(&(e3_fd){.fd = s->fd, .o = &s->o, .give_up = s->give_up}, part, n) == 0) {
+		s->whole += bytes;
 		return 0;
+	}
 	s->broken = true;
 	s->reader_gone = errno == EPIPE;
 	if (errno == EINTR)
@@ -104,8 +109,8 @@ void e3_writer_send_quietly(e3_writer *s, struct iovec *part, int n)
 {
 	enum { SEND_MS = 1000, TAKE_MS = 5000 };
 	sigset_t pipe_set, before;
-	if (s->broken || s->fifo || s->file.temp)
-		return; /* no reader yet, or a file that will not be renamed */
+	if (s->broken || s->fifo)
+		return; /* no reader yet */
 	if (s->zmq) {
 		if (send_zmq(s, part, n, SEND_MS, NULL) == 0)
 			e3_zmq_finish(s->zmq, TAKE_MS, NULL);
@@ -132,6 +137,16 @@ int e3_writer_finish(e3_writer *s, e3_err *err)
 		return e3_fail_sys(err, "closing: %s", s->name);
 	return 0;
 }
+
+bool e3_writer_appears(const e3_writer *s) { return s->file.temp; }
+
+int e3_writer_back(e3_writer *s)
+{
+	s->broken = ftruncate(s->fd, s->whole) || lseek(s->fd, s->whole, SEEK_SET) < 0;
+	return s->broken ? -1 : 0;
+}
+
+int e3_writer_keep(e3_writer *s, char **name, e3_err *err) { return e3_file_keep(&s->file, name, err); }
 
 bool e3_writer_unread(const e3_writer *s) { return s->pipe && !s->fifo && e3_fd_unread(s->fd); }
 

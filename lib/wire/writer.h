@@ -12,6 +12,7 @@ typedef struct e3_writer {
 	e3_stream_options o;
 	int fd;
 	e3_file file; /* paths; closed for standard output */
+	off_t whole;  /* of such a file: bytes of whole messages */
 	e3_zmq *zmq;  /* or this */
 	char *fifo;   /* opened when it has a reader (e3_writer_open_copy); NULL then */
 	bool pipe;    /* fd is a pipe or a socket: its reader can go away */
@@ -30,6 +31,12 @@ int e3_writer_send(e3_writer *s, struct iovec *part, int n, e3_err *err);
 void e3_writer_send_quietly(e3_writer *s, struct iovec *part, int n);
 /* After the last message: checked; a file appears under its name. */
 int e3_writer_finish(e3_writer *s, e3_err *err);
+/* A regular file, which appears when it is finished. */
+bool e3_writer_appears(const e3_writer *s);
+/* Of such a file: takes back what was written of a message that failed, so that another can be written. 0 or -1. */
+int e3_writer_back(e3_writer *s);
+/* Of such a file: closes it under the name of a file that is cut short, which is *name, to be freed. */
+int e3_writer_keep(e3_writer *s, char **name, e3_err *err);
 /* Has its reader gone? 0 or -1; a pipe's is also remembered in reader_gone. From any thread. */
 int e3_writer_lost(e3_writer *s, e3_err *err);
 /* A pipe whose reader still has something to take: what is written now waits behind that. */
