@@ -141,3 +141,27 @@ is() { [ "$(field "$1" "$2")" = "$3" ] || { echo "$2: $(field "$1" "$2"), expect
 	fails 1 "no clips were run or submitted there" -- e3-clips status out
 	e3-clips --version | grep -qE '^e3-clips [0-9]+\.[0-9]+\.[0-9]+$'
 }
+
+@test "a clip is no place for results, and no two clips write one file" {
+	no() { fails 2 "$1" -- e3-clips run "${with[@]}" "${@:2}"; }
+	mkdir -p out/c1 out/sub
+	cp clips/c1.mp4 out/c1/
+	cp clips/c1.mp4 out/c2
+	ln -s ../clips out/c3
+	find . -type f -exec cksum {} + | sort >before
+	no "$T/out/c1/c1.mp4 lies in $T/out/c1, where the results of out/c1/c1.mp4 go: give another folder" out out/c1/c1.mp4
+	cp clips/c1.mp4 out/c1/other.mp4
+	no "$T/out/c1/other.mp4 lies in $T/out/c1, where the results of clips/c1.mp4 go" out clips/c1.mp4 out/c1/other.mp4
+	rm out/c1/other.mp4
+	no "$T/out/c2 lies in $T/out/c2, where the results of out/c2 go" out out/c2
+	no "$T/clips/c3.mp4 lies in $T/out/c3, where the results of clips/c3.mp4 go" out clips/c3.mp4
+	no "--export: ./clips/c1.mp4 is a clip that is read: give another name" --export '--glb ./clips/c1.mp4' new clips/c1.mp4
+	no "--export: --glb new.glb: every clip would write it" --export '--glb new.glb' new clips/*.mp4
+	no "--infer: --save-cache c: every clip would write it" --infer '--budget 2f --save-cache=c' new clips/*.mp4
+	no "--decode: --png pics: every clip would write it" --decode '--png pics' new clips/*.mp4
+	[ ! -e new ]
+	find . -type f ! -name 'std*' ! -name before -exec cksum {} + | sort | diff before - || return 1
+	# clips beside the folders of their results are fine
+	e3-clips run "${with[@]}" clips clips/c1.mp4 2>err >o || { cat err; return 1; }
+	[ -e clips/c1/model.glb ]
+}

@@ -315,3 +315,15 @@ print(json.load(open(glob.glob("ten/runs/tum-*room-pose-every-whole-1-100/policy
 	grep -q "^estream-long: eStreamVGGT" table
 	grep -q "^long-pose: long sequences, doc/evaluation.md 9.4" table
 }
+
+@test "results do not go into the data, nor into a folder that holds them" {
+	mkdir -p data/sintel work/data
+	echo kept >data/film.part
+	ln -s ../data work/link
+	for out in data data/sintel/.. . "$T"; do
+		fails 2 "data, which is read, lies in it: give a folder of its own" -- "$run" --data data --out "$out" "${weights[@]}" --sets sintel evict3r-1
+	done
+	fails 2 "lies in it" -- "$run" --root sintel=data/sintel --out work/link "${weights[@]}" --sets sintel evict3r-1
+	[ "$(cat data/film.part)" = kept ]
+	[ "$(ls data)" = "$(printf 'film.part\nsintel')" ]
+}

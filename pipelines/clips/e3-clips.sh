@@ -218,6 +218,48 @@ name_of() { # CLIP
 	printf %s "$n"
 }
 
+# No clip may lie where results go: they are written there, and removed before the clip is processed again.
+check_clip() { # SOURCE [LINK...]: names whose folder of results is a link, which leads elsewhere
+	local at=1 name rest=${1#"$out"/}
+	for name in "${@:2}"; do
+		[[ $1/ != "$(realpath -m -- "$out/$name")"/* ]] || die 2 "$1 lies in $out/$name, where the results of ${taken[$name]} go: give another folder"
+	done
+	[ "$rest" != "$1" ] || return 0
+	for ((at = 1; at <= ${#rest}; at++)); do
+		[[ $at -eq ${#rest} || ${rest:at:1} == / ]] || continue
+		name=${rest:0:at}
+		[ -z "${taken[$name]:-}" ] || die 2 "$1 lies in $out/$name, where the results of ${taken[$name]} go: give another folder"
+	done
+}
+
+# A file that the options name is the same for every clip: none of the clips, and no output of more than one.
+check_words() { # STAGE OPTIONS OUTPUT...: the stage's options that write
+	local -a words
+	local w before='' s
+	read -r -a words <<<"$2"
+	for w in "${words[@]}"; do
+		if [[ $w == --*=* ]]; then before=${w%%=*} w=${w#*=}; fi
+		for s in "${sources[@]}"; do
+			[ -e "$w" ] || break
+			[[ ! $w -ef $s ]] || die 2 "--$1: $w is a clip that is read: give another name"
+		done
+		if [[ ${#sources[@]} -gt 1 && " ${*:3} " == *" ${before:--} "* && $w != *{}* && $w != - && $w != /dev/* && $w != zmq:* ]]; then
+			die 2 "--$1: $before $w: every clip would write it: give it a name with {}, the clip's folder"
+		fi
+		before=$w
+	done
+}
+
+check_places() {
+	local s outputs links=()
+	for s in "${names[@]}"; do [ ! -L "$out/$s" ] || links+=("$s"); done
+	for s in "${sources[@]}"; do check_clip "$s" "${links[@]}"; done
+	mapfile -t outputs < <(e3-export --help | awk '/^Outputs/ { on = 1 } on && /^$/ { exit } on { print $1 }')
+	check_words decode "$decode" --png --output -o
+	check_words infer "$infer" --save-cache --dump --output -o
+	check_words export "$export" "${outputs[@]}"
+}
+
 # Names and absolute paths of all clips asked for, in `names` and `sources`.
 collect() {
 	local clip n k
@@ -233,6 +275,7 @@ collect() {
 		sources+=("$(realpath -m -- "$clip")")
 	done
 	[ ${#names[@]} -gt 0 ] || die 2 "no clips"
+	check_places
 }
 
 # What is still to do becomes a submission: its name in `job`, its size in `todo`; empty when there is nothing.

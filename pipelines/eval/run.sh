@@ -169,6 +169,10 @@ find_model() {
 if [ -z "$show" ]; then
 	[ -n "$model" ] || model=${E3_MODEL:-$(find_model)}
 	[ -n "$model" ] || die "no weights: give --model"
+	# Old pieces of work are removed everywhere in the folder for the results.
+	for dir in "$data" "$annotations" "${root[@]}"; do
+		[[ -z $dir || $(realpath -m -- "$dir")/ != "$(realpath -m -- "$out")"/* ]] || die "--out $out: $dir, which is read, lies in it: give a folder of its own" 2
+	done
 	mkdir -p "$out"
 	exec 9>"$out/lock" # held by all processes started from here, so that no running piece is removed
 	flock -n 9 || die "another run.sh is running in $out"
