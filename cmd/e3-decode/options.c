@@ -2,12 +2,13 @@
 #include "decode.h"
 #include "e3/num.h"
 #include "e3/opt.h"
+#include "e3/thread.h"
 #include "e3/tool.h"
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
 
-enum { MAX_SETTINGS = 32, DEFAULT_PATCH = 14, PATCH_OF_SETS = 14 };
+enum { MAX_SETTINGS = 32, DEFAULT_PATCH = 14, PATCH_OF_SETS = 14, MOST_THREADS = 8 };
 
 static decode_options o = {
 	.stage = {.stream = E3_STREAM_DEFAULTS, .lock = PTHREAD_MUTEX_INITIALIZER},
@@ -23,7 +24,7 @@ static struct {
 	const char *setting[MAX_SETTINGS];
 	int n_settings;
 	bool natural;
-} given = {.stream = -1, .threads = 2, .patch = DEFAULT_PATCH, .spool_max = (int64_t)4 << 30, .set = -1};
+} given = {.stream = -1, .patch = DEFAULT_PATCH, .spool_max = (int64_t)4 << 30, .set = -1};
 
 static int add_setting(void *unused, const char *arg, e3_err *err)
 {
@@ -119,7 +120,8 @@ static const e3_opt table[] = {
 	E3_OPT_FLAG("spool", &o.input.spool,
 		"copy a piped video to a temporary file first, so that\nits frames can be counted"),
 	E3_OPT_BYTES("spool-max", &given.spool_max, "limit of such copies (default 4G)"),
-	E3_OPT_INT("threads", &given.threads, "N", 1, 64, "decoder threads (default 2)"),
+	E3_OPT_INT("threads", &given.threads, "N", 1, 64,
+		"threads that decode and resize\n(default: one per processor, at most 8)"),
 	E3_OPT_END,
 };
 
@@ -226,7 +228,7 @@ decode_options *options_parse(int argc, char **argv)
 	in->w = given.size[0], in->h = given.size[1];
 	in->set = given.setting, in->n_set = given.n_settings;
 	in->spool_max = (uint64_t)given.spool_max;
-	in->stream = (int)given.stream, in->threads = (int)given.threads;
+	in->stream = (int)given.stream, in->threads = given.threads ? (int)given.threads : e3_processors(MOST_THREADS);
 	in->exif = in->autorotate && given.compat == 0;
 	in->matrix = (e3_matrix)given.matrix;
 	in->stop = e3_stop_signal;

@@ -5,12 +5,12 @@
 #include "e3/num.h"
 #include "e3/opt.h"
 #include "e3/stage.h"
+#include "e3/thread.h"
 #include "e3/tool.h"
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { SHORT, LONG, REVISIT };
 
@@ -109,12 +109,6 @@ static const e3_opts opts = {
 	.tail = "Example:\n  e3-scene --seed 7 | e3-infer --P 0.2 | e3-export --glb room.glb\n",
 };
 
-static int processors(void)
-{
-	long n = sysconf(_SC_NPROCESSORS_ONLN);
-	return n < 1 ? 1 : n > E3_SCENE_THREADS_MAX ? E3_SCENE_THREADS_MAX : (int)n;
-}
-
 static void check_operands(int n, char **operand)
 {
 	if (t.as.set < 0 && n > 0)
@@ -167,7 +161,7 @@ static void parse(int argc, char **argv)
 		.objects = (int)t.objects,
 		.fov = t.fov * 3.14159265358979323846 / 180,
 		.noise = t.noise,
-		.threads = t.threads ? (int)t.threads : processors(),
+		.threads = t.threads ? (int)t.threads : e3_processors(E3_SCENE_THREADS_MAX),
 	};
 	t.as.start = t.start, t.as.fps = t.fps;
 	if (t.as.set >= 0)

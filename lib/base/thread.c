@@ -1,5 +1,6 @@
-/* base: starting and joining a thread. */
+/* base: starting and joining a thread; how many processors there are. */
 #include "e3/thread.h"
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <time.h>
@@ -35,4 +36,13 @@ bool e3_thread_join_within(e3_thread *thread, double seconds)
 		return false;
 	thread->started = false;
 	return true;
+}
+
+int e3_processors(int most)
+{
+	cpu_set_t set;
+	if (sched_getaffinity(0, sizeof set, &set))
+		return 1;
+	int n = CPU_COUNT(&set);
+	return n < 1 ? 1 : n < most ? n : most;
 }

@@ -3,7 +3,8 @@
  * same thread, in cache. */
 #include "cpu.h"
 #include "e3/mem.h"
-#include <sched.h>
+#include "e3/thread.h"
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -120,14 +121,6 @@ static const e3_dev_ops cpu_ops = {
 	.choose = e3_cpu_choose,
 };
 
-static int available_processors(void)
-{
-	cpu_set_t set;
-	if (sched_getaffinity(0, sizeof set, &set))
-		return 1;
-	return e3_max(1, CPU_COUNT(&set));
-}
-
 /* OpenBLAS takes a buffer for each thread that calls it and keeps it; it tries for ever when it gets none. So they are
  * asked for here, where a failure has a message. Its functions for that are in no header. */
 static int reserve_buffers(int threads, e3_err *err)
@@ -158,7 +151,7 @@ e3_dev *e3_dev_cpu(int threads, e3_err *err)
 	if (!cpu)
 		return NULL;
 	cpu->dev.ops = &cpu_ops;
-	cpu->pool = e3_pool_open(threads > 0 ? threads : available_processors(), E3_POOL_SPIN, err);
+	cpu->pool = e3_pool_open(threads > 0 ? threads : e3_processors(INT_MAX), E3_POOL_SPIN, err);
 	if (cpu->pool)
 		cpu->scratch = e3_alloc((size_t)e3_pool_threads(cpu->pool) + 1, sizeof *cpu->scratch, "CPU backend", err);
 	openblas_set_num_threads(1);

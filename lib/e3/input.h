@@ -46,7 +46,7 @@ typedef struct e3_input_options {
 	int n_set;
 	bool spool;          /* copy a piped video to a temporary file first, so that its frames can be counted */
 	uint64_t spool_max;  /* bytes that such a copy may have */
-	int stream, threads; /* as in e3_video_options */
+	int stream, threads; /* as in e3_video_options; threads >= 1 */
 	bool autorotate;     /* turn videos by their display matrix */
 	bool exif;           /* turn pictures by their EXIF orientation */
 	bool tonemap;        /* videos of HDR and wide gamuts become SDR of BT.709 */

@@ -22,6 +22,9 @@ void e3_thread_join(e3_thread *thread);
 /* The same for at most `seconds`: false when the thread still runs then. */
 bool e3_thread_join_within(e3_thread *thread, double seconds);
 
+/* Processors that this process may use: 1 to `most`. */
+int e3_processors(int most);
+
 /* What idle threads of a pool do. E3_POOL_SPIN: they poll for some microseconds and then sleep; for loops that follow
  * each other closely. E3_POOL_SLEEP: they sleep at once and leave the processor to other processes. */
 typedef enum e3_pool_idle { E3_POOL_SPIN, E3_POOL_SLEEP } e3_pool_idle;
