@@ -104,6 +104,9 @@ row "e3-export --glb" "$(rate "$(awk -v p=$points 'BEGIN { print p / 1e6 }')" "$
 row "e3-model check" "$(rate "$(awk -v b="$(size $demo/model.safetensors)" 'BEGIN { print b / 1e6 }')" \
 	"$(seconds bash -c "e3-model check $demo/model.safetensors >/dev/null")")" MB/s "demo model"
 
+# Large video for the network, beside ffmpeg's own scaler.
+B=$B tests/bench/decode.sh
+
 # Reconstructions as e3-eval recon compares them. The figure asked for is CLOUD_POINTS=8000000: at most 3 minutes and 2 GiB on 2 cores.
 echo "e3-eval recon, two clouds of ${CLOUD_POINTS:=1000000} points"
 "$B/bench/clouds" "$CLOUD_POINTS"
