@@ -20,13 +20,14 @@ WARN := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototyp
 ALL_CFLAGS = -std=c11 -D_GNU_SOURCE $(OPT) -g $(WARN) $(if $(WERROR),-Werror) -Ilib -MMD -MP -pthread $(CFLAGS) $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer)
 ALL_LDFLAGS = -pthread $(LDFLAGS) $(if $(SAN),-fsanitize=$(SAN))
 
-LAYERS := base data wire stage image trace video dev model geom hold track graph export sets scene eval
+LAYERS := base data wire stage image picture trace video dev model geom hold track graph export sets scene eval
 SCRIPTS := e3-clips
 TOOLS := e3-decode e3-infer e3-align e3-evict-stats e3-export e3-cat e3-dump e3-model e3-scene e3-eval
 
 # What each layer needs from outside, found by pkg-config when something that uses it is linked or compiled.
 PKGS_wire := libzmq $(PKG)
 PKGS_image := libpng libturbojpeg
+PKGS_picture := libheif libtiff-4 libwebp libavcodec libavutil libswscale
 PKGS_video := libavformat libavcodec libavutil libswscale libavdevice
 PKGS_dev := openblas
 EXTRA_base := -fPIC
@@ -55,7 +56,7 @@ endef
 $(foreach l,$(LAYERS),$(eval $(call layer_rules,$(l))))
 
 # Each tool names the layers it is made of, left to right as they may include each other.
-USES_e3-decode := stage video sets geom image wire data base
+USES_e3-decode := stage video picture sets geom image wire data base
 USES_e3-infer := stage track model dev geom image wire data base
 USES_e3-align := stage hold graph geom wire data base
 USES_e3-evict-stats := stage trace image wire data base
@@ -94,7 +95,8 @@ TEST_data := data base
 TEST_wire := wire data base
 TEST_stage := stage wire data base
 TEST_image := image base
-TEST_video := video image base
+TEST_picture := picture image base
+TEST_video := video picture image base
 TEST_dev := dev base
 TEST_model := model dev data base
 TEST_geom := geom data base

@@ -26,6 +26,9 @@ need_build() {
 	lib libswscale libswscale-dev
 	lib libturbojpeg libturbojpeg0-dev
 	lib libpng libpng-dev
+	lib libheif libheif-dev
+	lib libtiff-4 libtiff-dev
+	lib libwebp libwebp-dev
 	lib zlib zlib1g-dev
 	lib jansson libjansson-dev
 	lib openblas libopenblas-pthread-dev
@@ -48,6 +51,7 @@ need_test() {
 	cmd clang-format 'clang-format-14|clang-format'
 	cmd ctags universal-ctags
 	cmd ffmpeg ffmpeg
+	cmd heif-enc libheif-examples
 	cmd clang clang
 	ls "$(clang -print-resource-dir 2>/dev/null)"/lib/*/libclang_rt.fuzzer*.a >/dev/null 2>&1 ||
 		missing="$missing libclang-rt-dev|libclang-common-14-dev"

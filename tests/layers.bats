@@ -7,7 +7,7 @@ prepare() {
 	cd "$ROOT" || return 1
 	# What a layer may include beside itself. A public header names its layer in its first words: "/* wire: ...".
 	declare -gA may=(
-		[base]="" [data]="base" [wire]="base data" [stage]="base data wire" [image]="base data" [video]="base data image" [dev]="base"
+		[base]="" [data]="base" [wire]="base data" [stage]="base data wire" [image]="base data" [picture]="base data image" [video]="base data image picture" [dev]="base"
 		[model]="base data dev" [geom]="base data" [hold]="base data wire geom" [graph]="base data geom" [export]="base data geom image"
 		[sets]="base data geom image" [scene]="base data" [eval]="base data wire image model geom hold export sets"
 		[trace]="base data image" [track]="base data dev model geom"
@@ -104,12 +104,12 @@ included_layers() {
 	[ -z "$bad" ] || { echo "$bad"; return 1; }
 }
 
-@test "only e3-decode links FFmpeg, only e3-infer BLAS, only e3-align SuiteSparse, nothing CUDA" {
+@test "only e3-decode links FFmpeg and libheif, only e3-infer BLAS, only e3-align SuiteSparse, nothing CUDA" {
 	for t in "$B"/bin/e3-*; do
 		[ "$(head -c 2 "$t")" != "#!" ] || continue
 		needs=$(readelf -d "$t" | sed -n 's/.*NEEDED.*\[\(.*\)\]/\1/p')
 		case ${t##*/} in
-		e3-decode) allowed='libav|libsw|libzmq|libmsgpack|libpng|libturbojpeg|libjansson|libz\.' ;;
+		e3-decode) allowed='libav|libsw|libheif|libtiff|libwebp|libzmq|libmsgpack|libpng|libturbojpeg|libjansson|libz\.' ;;
 		e3-infer) allowed='libopenblas|libblas|libzmq|libmsgpack|libpng|libturbojpeg|libjansson|libz\.' ;;
 		e3-align) allowed='libcholmod|libzmq|libmsgpack' ;;
 		e3-evict-stats) allowed='libzmq|libmsgpack|libpng|libturbojpeg' ;;

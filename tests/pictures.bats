@@ -11,3 +11,23 @@ by_pillow() { T=$T /usr/bin/python3 -B "$ROOT/tests/pictures.py" "$1"; }
 @test "JPEG files with something behind the picture, or without their end marker" {
 	by_pillow files
 }
+
+@test "WebP, TIFF, BMP, GIF, JPEG 2000, JPEG XL, HEIC and AVIF, in files and on a pipe; cut in half they are damaged" {
+	by_pillow kinds
+}
+
+@test "orientation 1 to 8 of JPEG, PNG, WebP and TIFF; as stored on request" {
+	by_pillow turned
+}
+
+@test "HEIC and AVIF are turned and mirrored as their properties say, once, whatever EXIF says" {
+	by_pillow heif_turned
+}
+
+@test "raw files and animated WebP are refused by name, other files of a folder named in one note" {
+	by_pillow refused
+}
+
+@test "an animated PNG or GIF is a video when alone; a GIF that does not move is a picture" {
+	by_pillow animated
+}

@@ -8,7 +8,7 @@ import sys
 import tempfile
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 sys.path.insert(0, os.path.dirname(__file__))
 import e3read
@@ -129,6 +129,253 @@ def files():
         f.write(a[:-20])
     rc, text, _, _ = decode(path)
     check("data lack", rc == 1 and "truncated" in text, rc, text)
+
+
+def over_white(im):
+    px = np.asarray(im.convert("RGBA")).astype(int)
+    c, a = px[..., :3], px[..., 3:]
+    return ((c * a + 255 * (255 - a) + 127) // 255).astype(np.uint8)
+
+
+def written(name, data):
+    path = os.path.join(T, name)
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "wb") as f:
+        f.write(data)
+    return path
+
+
+def heif(name, *options):
+    """pic(7) by heif-enc."""
+    png, out = written("heif.png", saved(pic(7, 62, 44), "PNG")), os.path.join(T, name)
+    subprocess.run(["heif-enc", *options, png, "-o", out], check=True, stdout=subprocess.DEVNULL)
+    with open(out, "rb") as f:
+        return f.read()
+
+
+def by_heif_convert(data, suffix):
+    path, out = written("convert." + suffix, data), os.path.join(T, "convert.png")
+    subprocess.run(["heif-convert", path, out], check=True, stdout=subprocess.DEVNULL)
+    return np.asarray(Image.open(out).convert("RGB"))
+
+
+def kinds_table():
+    """Name, bytes, what comes (None: as Pillow reads it), by how much it may differ."""
+    base = pic(7)
+    rgba, la, grey = base.copy(), base.convert("L"), base.convert("L")
+    fade = Image.fromarray(np.tile(np.linspace(0, 255, 61), (43, 1)).astype(np.uint8))
+    rgba.putalpha(fade)
+    la.putalpha(fade)
+    grey16 = Image.fromarray(np.asarray(grey).astype("<u2") * 257)
+    palette, bits, g = base.quantize(32), grey.convert("1"), np.asarray(grey.convert("RGB"))
+    heic, avif = heif("a.heic", "-q", "90"), heif("a.avif", "-q", "90")
+    cut = written("wide.png", saved(base, "PNG"))
+    jxl = os.path.join(T, "a.jxl")
+    made = subprocess.run(["ffmpeg", "-v", "error", "-y", "-i", cut, "-distance", "0", jxl], stderr=subprocess.DEVNULL).returncode
+    table = [
+        ("WebP, lossy", saved(base, "WEBP", quality=80), None, 0),
+        ("WebP, lossless", saved(base, "WEBP", lossless=True), None, 0),
+        ("WebP, alpha", saved(rgba, "WEBP", lossless=True, exact=True), over_white(rgba), 0),
+        ("TIFF", saved(base, "TIFF"), None, 0),
+        ("TIFF, LZW", saved(base, "TIFF", compression="tiff_lzw"), None, 0),
+        ("TIFF, deflate", saved(base, "TIFF", compression="tiff_adobe_deflate"), None, 0),
+        ("TIFF, JPEG", saved(base, "TIFF", compression="jpeg"), None, 2),
+        ("TIFF, grey", saved(grey, "TIFF"), g, 0),
+        ("TIFF, grey of 16 bits", saved(grey16, "TIFF"), g, 0),
+        ("TIFF, alpha", saved(rgba, "TIFF"), over_white(rgba), 1),
+        ("TIFF, grey and alpha", saved(la, "TIFF"), over_white(la), 1),
+        ("TIFF, palette", saved(palette, "TIFF"), None, 0),
+        ("TIFF, fax", saved(bits, "TIFF", compression="group4"), None, 0),
+        ("TIFF, CMYK", saved(base.convert("CMYK"), "TIFF"), None, 2),
+        ("BMP", saved(base, "BMP"), None, 0),
+        ("BMP, grey", saved(grey, "BMP"), g, 0),
+        ("BMP, palette", saved(palette, "BMP"), None, 0),
+        ("BMP, one bit", saved(bits, "BMP"), None, 0),
+        ("BMP, alpha", saved(rgba, "BMP"), over_white(rgba), 1),
+        ("GIF", saved(palette, "GIF"), None, 0),
+        ("JPEG 2000", saved(base, "JPEG2000"), None, 0),
+        ("JPEG 2000, grey of 16 bits", saved(grey16, "JPEG2000"), g, 1),
+        ("JPEG 2000, alpha", saved(rgba, "JPEG2000"), over_white(rgba), 1),
+        ("HEIC", heic, by_heif_convert(heic, "heic"), 0),
+        ("AVIF", avif, by_heif_convert(avif, "avif"), 0),
+    ]
+    if made == 0:
+        with open(jxl, "rb") as f:
+            table.append(("JPEG XL", f.read(), rgb(saved(base, "PNG")), 1))
+    return table
+
+
+def kinds():
+    """Every kind in a folder, without telling names; on a pipe; cut in half it is damaged."""
+    table = kinds_table()
+    want = [rgb(data) if to is None else to for _, data, to, _ in table]
+    for k, (name, data, _, _) in enumerate(table):
+        written(f"kinds/{k}", data)
+        written(f"cut/{k}.png", data[: len(data) // 2])
+    rc, text, head, frames = decode("--strict", os.path.join(T, "kinds"))
+    check("all kinds", rc == 0 and head["frames"] == len(table) and "pictures of different kinds: 3 WebP, 11 TIFF" in text, rc, text)
+    for (name, _, _, most), f, t in zip(table, frames, want):
+        same(name, [f], [t], most)
+    written("cut/good.png", saved(pic(1), "PNG"))
+    rc, text, head, frames = decode(os.path.join(T, "cut"))
+    same("beside those that are cut", frames, [rgb(saved(pic(1), "PNG"))])
+    for k, (name, _, _, _) in enumerate(table):
+        check(name + ", cut", f"reading: {T}/cut/{k}.png: " in text and rc == 0, rc, text)
+    check("cut", f"{len(table)} pictures were left out, the first: " in text, text)
+    lasts = ("TIFF", "JPEG 2000", "JPEG XL", "GIF")  # they end where the stream ends
+    several = [k for k, row in enumerate(table) if not row[0].startswith(lasts)]
+    rc, text, _, frames = decode("-", data=b"".join(table[k][1] for k in several))
+    check("several on a pipe", rc == 0 and not text, rc, text)
+    check("several on a pipe", len(frames) == len(several), len(frames))
+    for k, f in zip(several, frames):
+        same(table[k][0] + ", on a pipe", [f], [want[k]], table[k][3])
+    for k in {row[0].split(",")[0]: k for k, row in enumerate(table) if k not in several}.values():
+        rc, text, _, frames = decode("-", data=table[k][1])
+        check(table[k][0] + ", on a pipe", rc == 0 and not text, rc, text)
+        same(table[k][0] + ", on a pipe", frames, [want[k]], table[k][3])
+
+
+def turned():
+    """Orientation 1 to 8 in every kind that has it; HEIF's own turning and mirroring, and EXIF beside it."""
+    for kind, suffix, options in (("JPEG", "jpg", {"quality": 95}), ("PNG", "png", {}), ("WEBP", "webp", {"lossless": True}), ("TIFF", "tif", {})):
+        want = []
+        for o in range(1, 9):
+            exif = Image.Exif()
+            exif[0x112] = o
+            extra = {"tiffinfo": {0x112: o}} if kind == "TIFF" else {"exif": exif}
+            data = saved(pic(o), kind, **options, **extra)
+            written(f"turned/{suffix}/{o}.{suffix}", data)
+            stored = rgb(data) if kind == "JPEG" else np.asarray(pic(o))
+            way = Image.Exif()
+            way[0x112] = o
+            upright = Image.open(io.BytesIO(saved(Image.fromarray(stored), "PNG", exif=way)))
+            want.append((stored, np.asarray(ImageOps.exif_transpose(upright))))
+        folder = os.path.join(T, "turned", suffix)
+        rc, text, head, frames = decode(folder)
+        check(kind, "pictures of different sizes: 61 x 43 (4, the first: " in text and "43 x 61 (4, the first: " in text, text)
+        same(kind, frames, [t for _, t in want])
+        check(kind, [f["rot"] for f in frames] == [0, 0, 180, 180, 90, 90, 270, 270], [f["rot"] for f in frames])
+        for option in (["--no-autorotate"], ["--compat", "upstream"]):
+            same(f"{kind} {option}", decode(*option, folder)[3], [s for s, _ in want])
+
+
+def with_property(data, kind, value):
+    """The HEIF file with one more property of its primary item: "irot" or "imir"."""
+    def at(path, start, end):
+        for name in path:
+            k = start
+            while data[k + 4:k + 8] != name:
+                k += struct.unpack(">I", data[k:k + 4])[0]
+                assert k < end
+            start, end, box_at = k + (12 if name == b"meta" else 8), k + struct.unpack(">I", data[k:k + 4])[0], k
+        return box_at, start, end
+
+    prop, data = box(kind, bytes([value])), bytearray(data)
+    item = at([b"meta", b"pitm"], 0, len(data))[1]
+    primary = struct.unpack(">H", data[item + 4:item + 6])[0]
+    _, start, end = at([b"meta", b"iprp", b"ipco"], 0, len(data))
+    count, k = 1, start
+    while k < end:
+        count, k = count + 1, k + struct.unpack(">I", data[k:k + 4])[0]
+    k = at([b"meta", b"iprp", b"ipma"], 0, len(data))[1]
+    assert data[k] == 0 and data[k + 3] & 1 == 0
+    k += 8
+    while struct.unpack(">H", data[k:k + 2])[0] != primary:
+        k += 3 + data[k + 2]
+    there = k + 3 + data[k + 2]
+    data[k + 2] += 1
+    grown = len(prop) + 1
+    _, iloc, _ = at([b"meta", b"iloc"], 0, len(data))
+    assert data[iloc] in (0, 1) and data[iloc + 4] == 0x44
+    n, k = struct.unpack(">H", data[iloc + 6:iloc + 8])[0], iloc + 8
+    for _ in range(n):
+        base = data[iloc + 5] >> 4
+        method = struct.unpack(">H", data[k + 2:k + 4])[0] & 15 if data[iloc] else 0
+        k += 4 + (2 if data[iloc] else 0) + base
+        extents, k = struct.unpack(">H", data[k:k + 2])[0], k + 2
+        for _ in range(extents):
+            if method == 0:
+                data[k:k + 4] = struct.pack(">I", struct.unpack(">I", data[k:k + 4])[0] + grown)
+            k += 8
+    for path in ([b"meta"], [b"meta", b"iprp"], [b"meta", b"iprp", b"ipma"], [b"meta", b"iprp", b"ipco"]):
+        b, more = at(path, 0, len(data))[0], grown
+        more = 1 if path[-1] == b"ipma" else len(prop) if path[-1] == b"ipco" else grown
+        data[b:b + 4] = struct.pack(">I", struct.unpack(">I", data[b:b + 4])[0] + more)
+    data[there:there] = bytes([0x80 | count])
+    return bytes(data[:end] + prop + data[end:])
+
+
+def heif_turned():
+    exif = Image.Exif()
+    exif[0x112] = 6
+    jpeg = written("exif.jpg", saved(pic(7, 62, 44), "JPEG", quality=95, exif=exif))
+    for suffix in ("heic", "avif"):
+        out = os.path.join(T, "exif." + suffix)
+        subprocess.run(["heif-enc", jpeg, "-o", out], check=True, stdout=subprocess.DEVNULL)
+        with open(out, "rb") as f:
+            data = f.read()  # EXIF says 6, and no property turns it: the standard lets the properties decide
+        plain, want = by_heif_convert(data, suffix), []
+        assert plain.shape == (44, 62, 3)
+        written(f"h{suffix}/0.{suffix}", data)
+        want.append((plain, plain))
+        for angle in (1, 2, 3):
+            written(f"h{suffix}/{angle}.{suffix}", with_property(data, b"irot", angle))
+            want.append((plain, np.rot90(plain, angle)))
+        for axis in (0, 1):
+            mirrored = with_property(data, b"imir", axis)
+            written(f"h{suffix}/{4 + axis}.{suffix}", mirrored)
+            want.append((plain, by_heif_convert(mirrored, suffix)))
+            check(f"{suffix} mirrored", not np.array_equal(want[-1][1], plain))
+        folder = os.path.join(T, "h" + suffix)
+        same(suffix, decode(folder)[3], [t for _, t in want])
+        same(suffix + " as stored", decode("--no-autorotate", folder)[3], [s for s, _ in want])
+
+
+def refused():
+    """What is not read, by its name; files of a folder that are no pictures, in one note."""
+    png = saved(pic(1), "PNG")
+    dng = saved(pic(1), "TIFF", tiffinfo={50706: b"\1\4\0\0"})
+    table = (("a.dng", dng, "a camera's raw file: not read"), ("a.tif", dng, "a camera's raw file: not read"),
+             ("a.cr2", b"II*\0\x10\0\0\0CR\2\0" + bytes(64), "a camera's raw file"),
+             ("a.webp", saved(pic(1), "WEBP", save_all=True, append_images=[pic(2)]), "an animated WebP: not read"))
+    for name, data, says in table:
+        rc, text, _, frames = decode(written("refused/" + name, data))
+        check(name, rc == 1 and f"reading: {T}/refused/{name}: {says}" in text and not frames, rc, text)
+    folder = os.path.join(T, "refused")
+    written("refused/good.jpg", png)  # by its bytes a PNG
+    for name in ("b.txt", "c.mov", "a.aae", "d.json", ".hidden"):
+        written("refused/" + name, b"P5 is how a text may begin")
+    rc, text, _, frames = decode(folder)
+    same("folder", frames, [rgb(png)])
+    check("folder", "left out: 4 files that are not pictures (a.aae, b.txt, c.mov, ...)" in text, text)
+    check("folder", "left out: 2 files of a camera's raw kind, which is not read (a.cr2, a.dng)" in text, text)
+    check("folder", "2 pictures were left out, the first: " in text and "a.tif: a camera's raw file" in text and "a.webp" in text, text)
+
+
+def animated():
+    """An animation alone is a video, among others its first image; one that does not move is a picture."""
+    frames = [pic(k) for k in range(10)]
+    more = {"save_all": True, "append_images": frames[1:], "duration": 100}
+    png = saved(frames[0], "PNG", **more)
+    gif = saved(frames[0].quantize(64), "GIF", **{**more, "append_images": [f.quantize(64) for f in frames[1:]]})
+    for name, data in (("a.png", png), ("b.gif", gif)):
+        path = written("animated/" + name, data)
+        rc, text, head, got = decode("--all", path)
+        check(name, rc == 0 and not text and len(got) == 10 and head["frames"] == 10, rc, text, len(got))
+        rc, text, head, got = decode(path)
+        check(name + ", every 0.5 s", rc == 0 and len(got) == 2, rc, text, len(got))
+        rc, text, head, got = decode("--all", "-", data=data)
+        check(name + ", on a pipe", (len(got), "an animation" in text) == ((1, True) if name == "a.png" else (10, False)), text, len(got))
+    same("APNG", decode("--all", os.path.join(T, "animated/a.png"))[3], [np.asarray(f) for f in frames])
+    rc, text, head, got = decode(os.path.join(T, "animated"))
+    check("folder", len(got) == 2 and "a.png: an animation: only its first image is used, and so with others" in text, text)
+    still = saved(frames[3].quantize(64), "GIF")
+    for args, data in (([written("still.gif", still)], None), (["-"], still)):
+        rc, text, head, got = decode(*args, data=data)
+        check("GIF", rc == 0 and not text and head["frames"] == 1, rc, text)
+        same("GIF", got, [rgb(still)])
+    tga = written("still.tga", saved(frames[4], "TGA"))  # of a kind that only FFmpeg knows
+    same("TGA", decode(tga)[3], [np.asarray(frames[4])])
 
 
 globals()[sys.argv[1]]()

@@ -3,6 +3,7 @@
 #include "decode.h"
 #include "e3/mem.h"
 #include "e3/opt.h"
+#include "e3/picture.h"
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -17,11 +18,12 @@ static void claim_folder(const char *path)
 {
 	e3_buf patterns = {0};
 	int rc = 0;
-	for (const char *p = e3_picture_suffixes; !rc && *p;) {
-		size_t n = strcspn(p, " ");
-		rc = e3_buf_printf(&patterns, NULL, "%s*.%.*s", patterns.len ? "|" : "", (int)n, p);
-		p += n + (p[n] == ' ');
-	}
+	for (int k = 0; e3_picture_suffixes(k); k++)
+		for (const char *p = e3_picture_suffixes(k); !rc && *p;) {
+			size_t n = strcspn(p, " ");
+			rc = e3_buf_printf(&patterns, NULL, "%s*.%.*s", patterns.len ? "|" : "", (int)n, p);
+			p += n + (p[n] == ' ');
+		}
 	if (!rc)
 		claim(path, patterns.data);
 	e3_buf_release(&patterns);

@@ -32,6 +32,8 @@ int e3_image_decode_opaque(const uint8_t *bytes, size_t n, const char *name, e3_
 	e3_err *err);
 /* 16-bit grey PNG only. *v is [h][w] in host byte order, from e3_alloc. */
 int e3_png16_decode(const uint8_t *bytes, size_t n, const char *name, uint16_t **v, int size[2], e3_err *err);
+/* Orientation 1 to 8 from a TIFF structure (what follows "Exif\0\0"); 1 when absent or damaged. */
+int e3_exif_orientation(const uint8_t *tiff, size_t n);
 /* Applies EXIF orientation 1..8; *im is replaced. */
 int e3_image_orient(e3_image *im, int orientation, e3_err *err);
 

@@ -68,7 +68,7 @@ e3_input *e3_input_open(const e3_input_options *o, e3_err *err);
 int64_t e3_input_frames(const e3_input *in);   /* that e3_input_next will give; -1: unknown */
 double e3_input_fps(const e3_input *in);       /* of these frames; 0: unknown */
 int64_t e3_input_skipped(e3_input *in);        /* frames of a live source that a newer one replaced */
-int64_t e3_input_left_out(const e3_input *in); /* damaged pictures that were left out so far */
+int64_t e3_input_left_out(const e3_input *in); /* damaged pictures so far that e3_input_frames counts */
 /* The next frame that is kept: 1; 0 at the end, or when stop() says so; -1. After -1 of a live source what it gave
  * before is whole: the source was lost. *im is reused. *at receives time, number in the source and rotation. */
 int e3_input_next(e3_input *in, e3_image *im, e3_source *at, bool *key, e3_err *err);
@@ -82,8 +82,6 @@ typedef struct e3_picture_list {
 	size_t n;
 } e3_picture_list;
 
-/* What names in folders end in, separated by spaces. */
-extern const char e3_picture_suffixes[];
 /* Files and folders to paths of pictures. One operand that is no picture gives an empty list: it may be a video.
  * Several operands must all be pictures or folders. Operands are recognized by their first bytes, files in folders by
  * their names. Folders are sorted naturally: runs of digits by their value, letters without regard to case, all else by

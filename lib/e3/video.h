@@ -53,6 +53,7 @@ typedef struct e3_video_info {
 	int square_w;               /* the width at which its pixels are square */
 	double fps[3];              /* by e3_fps_source; 0 = unknown */
 	double seconds;             /* duration as the container states it, not a guess; 0 = unknown */
+	bool picture;               /* the format is one of pictures or of animations, not of videos */
 	bool hdr;                   /* PQ or HLG */
 	bool wide;                  /* a gamut wider than BT.709's */
 } e3_video_info;

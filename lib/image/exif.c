@@ -47,7 +47,7 @@ size_t exif_find(const uint8_t *tiff, size_t n, int tag, size_t *size)
 	return where > 0 && (size_t)where < n && *size <= n - (size_t)where ? (size_t)where : 0;
 }
 
-int exif_orientation(const uint8_t *tiff, size_t n)
+int e3_exif_orientation(const uint8_t *tiff, size_t n)
 {
 	enum { TAG = 0x0112, SHORT = 3, LONG = 4 };
 	view v = {tiff, n, false};

@@ -81,7 +81,7 @@ static survey look_over(const uint8_t *bytes, size_t n, bool to_scan)
 		if (len < 2 || len > n - at)
 			break;
 		if (m == APP1 && !found && len > 8 && memcmp(bytes + at + 2, "Exif\0\0", 6) == 0) {
-			s.orientation = exif_orientation(bytes + at + 8, len - 8);
+			s.orientation = e3_exif_orientation(bytes + at + 8, len - 8);
 			found = true;
 		} else if (m >= 0xc0 && m <= 0xcf && m != 0xc4 && m != 0xc8 && m != 0xcc) {
 			see_frame(&s, m, bytes + at, len);

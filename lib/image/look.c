@@ -18,7 +18,7 @@ static int png_chunks(const uint8_t *p, size_t n, e3_image_facts *out, e3_err *e
 		out->animated = out->animated || (memcmp(type, "acTL", 4) == 0 && len >= 8 && e3_be32(p + k + 8) > 1);
 		out->plain = out->plain && memcmp(type, "tRNS", 4) && memcmp(type, "acTL", 4);
 		if (memcmp(type, "eXIf", 4) == 0)
-			out->orientation = exif_orientation(p + k + 8, len);
+			out->orientation = e3_exif_orientation(p + k + 8, len);
 		k += 12 + len;
 	}
 	return e3_fail(err, "truncated: the PNG data end before its end chunk");

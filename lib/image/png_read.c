@@ -132,7 +132,7 @@ static void find_orientation(reader *r, png_structp png, png_infop info)
 {
 	png_bytep exif = NULL;
 	png_uint_32 n = 0;
-	r->orientation = png_get_eXIf_1(png, info, &n, &exif) && exif ? exif_orientation(exif, n) : 1;
+	r->orientation = png_get_eXIf_1(png, info, &n, &exif) && exif ? e3_exif_orientation(exif, n) : 1;
 }
 
 static int read_all(reader *r, png_structp png, png_infop info)

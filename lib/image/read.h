@@ -34,7 +34,4 @@ size_t jpeg_marker(const uint8_t *bytes, size_t n, size_t at);
 
 /* Where the value of a field of the first directory of a TIFF structure lies, and its bytes; 0: not there. */
 size_t exif_find(const uint8_t *tiff, size_t n, int tag, size_t *size);
-/* Orientation 1 to 8 from a TIFF structure (what follows "Exif\0\0"); 1 when absent or damaged. */
-int exif_orientation(const uint8_t *tiff, size_t n);
-
 #endif

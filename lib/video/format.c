@@ -149,4 +149,11 @@ void video_format_close(AVFormatContext **format)
 	video_reader_close(&ours);
 }
 
+bool video_is_picture(const AVFormatContext *format)
+{
+	const char *name = format->iformat->name;
+	return strstr(name, "_pipe") || strcmp(name, "image2") == 0 || strcmp(name, "gif") == 0 ||
+		strcmp(name, "apng") == 0;
+}
+
 bool video_is_mov(const AVFormatContext *format) { return strstr(format->iformat->name, "mp4") != NULL; }

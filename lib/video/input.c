@@ -2,6 +2,7 @@
  * on disk. */
 #include "video/input.h"
 #include "e3/mem.h"
+#include "e3/picture.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,11 +21,11 @@ const char *e3_input_name(const e3_input_options *o)
 	return strcmp(o->operand[0], "-") ? o->operand[0] : "standard input";
 }
 
-/* Uses read() itself, so that a signal ends the wait. */
-static int read_head(const e3_input_options *o, input_head *head, e3_err *err)
+/* Until n bytes are there or the input ends. Uses read() itself, so that a signal ends the wait. */
+static int read_head(const e3_input_options *o, input_head *head, size_t n, e3_err *err)
 {
-	while (head->n < sizeof head->bytes) {
-		ssize_t r = read(STDIN_FILENO, head->bytes + head->n, sizeof head->bytes - head->n);
+	while (head->n < n) {
+		ssize_t r = read(STDIN_FILENO, head->bytes + head->n, n - head->n);
 		if (r < 0 && (errno == EINTR || errno == EAGAIN) && !(o->stop && o->stop()))
 			continue;
 		if (r < 0)
@@ -36,11 +37,18 @@ static int read_head(const e3_input_options *o, input_head *head, e3_err *err)
 	return head->n ? 0 : e3_fail(err, "reading: standard input: empty");
 }
 
+/* A few bytes show most pictures, and a picture may have no more. */
 static int open_stdin(e3_input *in, e3_err *err)
 {
-	if (read_head(&in->o, &in->head, err))
+	enum { FEW = 8 };
+	input_head *head = &in->head;
+	if (read_head(&in->o, head, FEW, err))
 		return -1;
-	if (e3_image_sniff(in->head.bytes, in->head.n) != E3_IMAGE_NONE)
+	if (e3_image_sniff(head->bytes, head->n) == E3_IMAGE_NONE && read_head(&in->o, head, sizeof head->bytes, err))
+		return -1;
+	bool moves = e3_picture_may_move(head->bytes, head->n);
+	in->o.spool = in->o.spool || moves; /* so that its frames can be counted */
+	if (e3_image_sniff(head->bytes, head->n) != E3_IMAGE_NONE && !moves)
 		return input_open_picture_stream(in, err);
 	return input_open_video(in, STDIN_FILENO, err);
 }
@@ -55,6 +63,7 @@ static int open_operands(e3_input *in, e3_err *err)
 static void release(e3_input *in)
 {
 	e3_pictures_release(&in->list);
+	free(in->bad);
 	e3_image_stream_close(in->stream);
 	e3_video_close(in->video);
 	e3_live_close(in->live);
@@ -85,7 +94,7 @@ int64_t e3_input_frames(const e3_input *in) { return in->total; }
 double e3_input_fps(const e3_input *in) { return in->fps; }
 int64_t e3_input_skipped(e3_input *in) { return in->live ? e3_live_counted(in->live).skipped : 0; }
 
-int64_t e3_input_left_out(const e3_input *in) { return in->left_out; }
+int64_t e3_input_left_out(const e3_input *in) { return in->left_out - in->known; }
 
 int e3_input_next(e3_input *in, e3_image *im, e3_source *at, bool *key, e3_err *err)
 {

@@ -13,7 +13,7 @@ typedef struct input_kind {
 
 /* Bytes of standard input that were read to see what it carries. */
 typedef struct input_head {
-	uint8_t bytes[8];
+	uint8_t bytes[E3_IMAGE_HEAD];
 	size_t n;
 } input_head;
 
@@ -25,17 +25,38 @@ struct e3_input {
 	double fps;       /* of the frames that are kept; 0: unknown */
 	int64_t given;    /* frames handed out */
 	int64_t left_out; /* damaged pictures, not handed out */
+	int64_t known;    /* of these, before the first frame */
+	bool told;        /* of an animation */
 	e3_err damage;    /* the first of them */
 	input_head head;
 	e3_sampler sampler;      /* pictures, video */
 	int64_t index;           /* pictures: number of the next one */
 	e3_picture_list list;    /* pictures in files */
+	bool *bad;               /* [list.n] left out before the first frame */
 	e3_image_stream *stream; /* pictures on standard input */
 	e3_video *video;
 	bool told_cut; /* of the video: that it ends early */
 	e3_live *live;
 	int fd; /* that `live` reads; -1: none */
 };
+
+/* headers.c: what the headers of the pictures say, before the first is decoded. */
+typedef struct headers {
+	struct {
+		int w, h;
+		int64_t n;
+		const char *first; /* path, borrowed */
+	} size[4];
+	int sizes;                      /* in the table, which may be full */
+	int64_t kind[E3_IMAGE_RAW + 1]; /* pictures of each kind */
+	int64_t animated;               /* pictures of which only the first image is used */
+	const char *moves;              /* the first of them */
+} headers;
+
+/* Of picture in->index: -1 when it is damaged, as far as that shows without decoding. */
+int input_header_look(const e3_input *in, headers *seen, e3_err *err);
+/* Different sizes, animations. */
+void input_headers_report(const e3_input *in, const headers *seen);
 
 /* Each opens `in` as its kind: fills kind, total, fps. e3_input_open frees what was opened before a failure. */
 int input_open_pictures(e3_input *in, e3_err *err); /* those of in->list */

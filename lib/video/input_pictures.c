@@ -1,5 +1,7 @@
 /* video: inputs that are pictures: in files, or one after another on standard input. */
 #include "e3/io.h"
+#include "e3/mem.h"
+#include "e3/picture.h"
 #include "video/input.h"
 #include <inttypes.h>
 #include <stdio.h>
@@ -11,16 +13,43 @@ static double time_of(const e3_input *in)
 	return fps > 0 ? (double)in->index / fps : (double)in->index;
 }
 
-/* With the number of pictures known, so is how many the rule keeps. */
+/* A damaged picture is named and left out, unless that is not wanted. */
+static int leave_out(e3_input *in, e3_err *err)
+{
+	if (in->o.strict || (in->list.n == 1 && in->o.n == 1))
+		return -1;
+	if (in->left_out++ == 0)
+		in->damage = *err;
+	e3_tell(E3_TELL_WARN, "%s: left out", err->text);
+	return 0;
+}
+
+/* Without files: a pipe, whose number of pictures is not known. With them the headers are looked through, so that
+ * what can be known early is said early, and the number of frames is right. */
 static int begin(e3_input *in, int64_t n, e3_err *err)
 {
+	headers seen = {0};
+	int rc = 0;
 	e3_sampling rule;
 	if (input_rule(&in->o.choice, true, in->o.choice.fps, &rule, &in->fps, err))
 		return -1;
 	e3_sampler_init(&in->sampler, &rule);
 	in->total = n < 0 ? -1 : 0;
-	for (; in->index < n; in->index++)
-		in->total += e3_sampler_feed(&in->sampler, time_of(in)) == E3_SAMPLE_KEEP;
+	for (; !rc && in->index < n; in->index++) {
+		e3_sample what = e3_sampler_feed(&in->sampler, time_of(in));
+		if (what == E3_SAMPLE_DONE || (in->o.stop && in->o.stop()))
+			break;
+		if (what != E3_SAMPLE_KEEP)
+			continue;
+		if (input_header_look(in, &seen, err) == 0)
+			in->total++;
+		else if ((rc = leave_out(in, err)) == 0)
+			in->bad[in->index] = true;
+	}
+	if (rc)
+		return -1;
+	in->known = in->left_out;
+	input_headers_report(in, &seen);
 	in->index = 0;
 	e3_sampler_init(&in->sampler, &rule);
 	return 0;
@@ -32,21 +61,10 @@ static int decode(e3_input *in, const e3_map *map, const char *name, e3_image *i
 	static const int degrees[9] = {0, 0, 0, 180, 180, 90, 90, 270, 270};
 	int orientation;
 	e3_image_release(im);
-	if (e3_image_decode(map->data, map->size, name, im, &orientation, err))
+	if (e3_picture_decode(&(e3_picture){map->data, map->size, name, !in->o.autorotate}, im, &orientation, err))
 		return -1;
 	*at = (e3_source){.pts = time_of(in), .src_i = in->index, .rot = in->o.exif ? degrees[orientation] : 0};
 	return in->o.exif ? e3_image_orient(im, orientation, err) : 0;
-}
-
-/* A damaged picture is named and left out, unless that is not wanted. */
-static int leave_out(e3_input *in, e3_err *err)
-{
-	if (in->o.strict)
-		return -1;
-	if (in->left_out++ == 0)
-		in->damage = *err;
-	e3_tell(E3_TELL_WARN, "%s: left out", err->text);
-	return 0;
 }
 
 /* At the end: without any picture that could be read, the first damage is the error. */
@@ -58,8 +76,8 @@ static int at_end(const e3_input *in, e3_err *err)
 static void report(e3_input *in)
 {
 	if (in->left_out && in->given)
-		e3_tell(E3_TELL_WARN, "reading: %s: %" PRId64 " damaged picture%s left out, the first: %s", in->name,
-			in->left_out, in->left_out == 1 ? " was" : "s were", in->damage.text);
+		e3_tell(E3_TELL_WARN, "reading: %s: %" PRId64 " picture%s left out, the first: %s", in->name, in->left_out,
+			in->left_out == 1 ? " was" : "s were", in->damage.text);
 }
 
 static int load(e3_input *in, const char *path, e3_image *im, e3_source *at, e3_err *err)
@@ -69,7 +87,8 @@ static int load(e3_input *in, const char *path, e3_image *im, e3_source *at, e3_
 	if (e3_map_open(&map, path, err))
 		return -1;
 	int rc = decode(in, &map, path, im, at, err);
-	if (!rc && e3_image_extent(map.data, map.size, &length, NULL) > 0 &&
+	if (!rc && e3_image_sniff(map.data, map.size) == E3_IMAGE_PNM &&
+		e3_image_extent(map.data, map.size, &length, NULL) > 0 &&
 		e3_image_sniff(map.data + length, map.size - length) == E3_IMAGE_PNM)
 		e3_tell(E3_TELL_WARN,
 			"reading: %s: only the first of its pictures is used; standard input takes several in one file", path);
@@ -84,7 +103,8 @@ static int next_file(e3_input *in, e3_image *im, e3_source *at, bool *key, e3_er
 		e3_sample what = e3_sampler_feed(&in->sampler, time_of(in));
 		if (what == E3_SAMPLE_DONE)
 			break;
-		bool keep = what == E3_SAMPLE_KEEP, good = keep && load(in, in->list.path[in->index], im, at, err) == 0;
+		bool keep = what == E3_SAMPLE_KEEP && !in->bad[in->index],
+			 good = keep && load(in, in->list.path[in->index], im, at, err) == 0;
 		if (keep && !good && leave_out(in, err))
 			return -1;
 		in->index++;
@@ -92,6 +112,17 @@ static int next_file(e3_input *in, e3_image *im, e3_source *at, bool *key, e3_er
 			return 1;
 	}
 	return at_end(in, err);
+}
+
+/* Of an animated PNG on a pipe the first image was decoded. */
+static void tell_animation(e3_input *in, const e3_map *map, const char *name)
+{
+	e3_image_facts facts;
+	if (!in->told && e3_image_sniff(map->data, map->size) == E3_IMAGE_PNG &&
+		e3_image_look(map->data, map->size, name, &facts, NULL) == 0 && facts.animated) {
+		e3_tell(E3_TELL_WARN, "reading: %s: an animation: only its first image is used; give it as a file", name);
+		in->told = true;
+	}
 }
 
 static int next_on_pipe(e3_input *in, e3_image *im, e3_source *at, bool *key, e3_err *err)
@@ -108,6 +139,8 @@ static int next_on_pipe(e3_input *in, e3_image *im, e3_source *at, bool *key, e3
 			break;
 		snprintf(name, sizeof name, "standard input: picture %" PRId64, in->index);
 		bool keep = what == E3_SAMPLE_KEEP, good = keep && decode(in, &map, name, im, at, err) == 0;
+		if (good)
+			tell_animation(in, &map, name);
 		if (keep && !good && (e3_image_stream_cut(in->stream) || leave_out(in, err)))
 			return -1;
 		in->index++;
@@ -122,8 +155,11 @@ int input_open_pictures(e3_input *in, e3_err *err)
 	static const input_kind kind = {.next = next_file, .report = report};
 	const e3_picture_list *list = &in->list;
 	in->kind = &kind;
-	if (begin(in, (int64_t)list->n, err))
+	in->bad = e3_alloc(list->n, sizeof *in->bad, "a list of files", err);
+	if (!in->bad || begin(in, (int64_t)list->n, err))
 		return -1;
+	if (in->left_out && in->total == 0)
+		return e3_fail(err, "%s", in->damage.text);
 	e3_tell(E3_TELL_DETAIL, "%zu picture%s, from %s to %s", list->n, list->n == 1 ? "" : "s", list->path[0],
 		list->path[list->n - 1]);
 	return 0;

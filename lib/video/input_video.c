@@ -172,6 +172,10 @@ int input_open_video(e3_input *in, int fd, e3_err *err)
 	double fps = rate_of(in);
 	if (input_rule(c, false, fps, &rule, &in->fps, err))
 		return e3_fail_in(err, "reading: %s", in->name);
+	/* One picture, such as a GIF without movement, or of a kind that only FFmpeg knows. */
+	if (e3_video_describe(in->video)->picture && e3_video_frames(in->video) == 1 &&
+		input_rule(c, true, c->fps, &rule, &in->fps, err))
+		return e3_fail_in(err, "reading: %s", in->name);
 	describe(in, &rule, fps);
 	in->total = predict(in->video, &rule);
 	e3_sampler_init(&in->sampler, &rule);

@@ -1,8 +1,8 @@
-/* video: pictures in files and folders, as a list of paths. Operands are recognized by their first bytes, files in
- * folders by their names. */
+/* video: pictures in files and folders, as a list of paths. What a file is, its first bytes say. */
 #include "e3/input.h"
 #include "e3/io.h"
 #include "e3/mem.h"
+#include "e3/picture.h"
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -10,8 +10,6 @@
 #include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-const char e3_picture_suffixes[] = "png jpg jpeg jpe ppm pgm pbm pnm";
 
 static bool has_suffix(const char *name, const char *list)
 {
@@ -93,8 +91,50 @@ static void sort(e3_picture_list *list, size_t from, const char *dir, bool lexic
 		}
 }
 
+/* The first bytes of a file: how many; -1 when it cannot be read. */
+static ssize_t read_head(int dir, const char *name, uint8_t head[E3_IMAGE_HEAD])
+{
+	int fd = openat(dir, name, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : e3_read_full(fd, head, E3_IMAGE_HEAD);
+	if (fd >= 0)
+		close(fd);
+	return n;
+}
+
+/* A file of motion JPEG begins like a picture; only its name distinguishes it. */
+static bool is_motion_jpeg(const char *name) { return has_suffix(name, "mjpg mjpeg"); }
+
+/* What a file in a folder is: NONE when it is no picture. A name that promises a picture makes a damaged one of what
+ * does not begin as one; a text may begin like a PNM. */
+static e3_image_kind kind_in_folder(int dir, const char *name)
+{
+	uint8_t head[E3_IMAGE_HEAD];
+	ssize_t n = read_head(dir, name, head);
+	e3_image_kind named = e3_picture_kind_by_name(name), kind = n > 0 ? e3_image_sniff(head, (size_t)n) : E3_IMAGE_NONE;
+	if (is_motion_jpeg(name) || (kind == E3_IMAGE_PNM && named == E3_IMAGE_NONE))
+		return E3_IMAGE_NONE;
+	return named == E3_IMAGE_RAW || kind == E3_IMAGE_NONE ? named : kind;
+}
+
+/* One note for all files of a folder that were left out for the same reason. */
+static void tell_left_out(const char *dir, e3_picture_list *list, const char *what)
+{
+	enum { SHOWN = 3 };
+	e3_buf names = {0};
+	if (list->n)
+		qsort(list->path, list->n, sizeof *list->path, naturally);
+	for (size_t k = 0; k < list->n && k < SHOWN; k++)
+		(void)e3_buf_printf(&names, NULL, "%s%s", k ? ", " : "", list->path[k]);
+	if (list->n && names.data)
+		e3_tell(E3_TELL_NOTE, "reading: %s: left out: %zu file%s %s (%s%s)", dir, list->n, list->n == 1 ? "" : "s",
+			what, names.data, list->n > SHOWN ? ", ..." : "");
+	e3_buf_release(&names);
+	e3_pictures_release(list);
+}
+
 static int add_folder(e3_picture_list *list, const char *dir, bool lexical, e3_err *err)
 {
+	e3_picture_list others = {0}, raws = {0};
 	size_t before = list->n;
 	int rc = 0;
 	DIR *d = opendir(dir);
@@ -102,30 +142,40 @@ static int add_folder(e3_picture_list *list, const char *dir, bool lexical, e3_e
 		return e3_fail_sys(err, "reading: %s", dir);
 	for (struct dirent *e; !rc && (e = readdir(d));) {
 		struct stat st;
-		if (e->d_name[0] != '.' && has_suffix(e->d_name, e3_picture_suffixes) &&
-			fstatat(dirfd(d), e->d_name, &st, 0) == 0 && S_ISREG(st.st_mode))
-			rc = add(list, dir, e->d_name, err);
+		if (e->d_name[0] == '.' || fstatat(dirfd(d), e->d_name, &st, 0) || !S_ISREG(st.st_mode))
+			continue;
+		e3_image_kind kind = kind_in_folder(dirfd(d), e->d_name);
+		bool taken = kind != E3_IMAGE_NONE && kind != E3_IMAGE_RAW;
+		rc = add(taken ? list : kind == E3_IMAGE_RAW ? &raws : &others, taken ? dir : NULL, e->d_name, err);
 	}
 	closedir(d);
+	tell_left_out(dir, &others, "that are not pictures");
+	tell_left_out(dir, &raws, "of a camera's raw kind, which is not read");
 	if (!rc && list->n == before)
-		rc = e3_fail(err, "reading: %s: no pictures in this folder (looked for %s)", dir, e3_picture_suffixes);
+		rc = e3_fail(err, "reading: %s: no pictures in this folder", dir);
 	if (!rc)
 		sort(list, before, dir, lexical);
 	return rc;
 }
 
-/* A file of motion JPEG begins like a picture; only its name distinguishes it. */
-static bool is_picture(const char *path)
+/* Whether a file is one picture, or (alone) an animation, which is a video. FFmpeg cannot read animated WebP. */
+static bool is_picture(const char *path, bool alone)
 {
-	uint8_t head[8];
+	uint8_t head[E3_IMAGE_HEAD];
 	struct stat st;
-	if (has_suffix(path, "mjpg mjpeg") || stat(path, &st) || !S_ISREG(st.st_mode))
+	e3_image_facts facts;
+	e3_map map;
+	if (is_motion_jpeg(path) || stat(path, &st) || !S_ISREG(st.st_mode))
 		return false;
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t n = fd < 0 ? -1 : e3_read_full(fd, head, sizeof head);
-	if (fd >= 0)
-		close(fd);
-	return n > 0 && e3_image_sniff(head, (size_t)n) != E3_IMAGE_NONE;
+	ssize_t n = read_head(AT_FDCWD, path, head);
+	e3_image_kind kind = n > 0 ? e3_image_sniff(head, (size_t)n) : E3_IMAGE_NONE;
+	bool moves = kind == E3_IMAGE_PNG || kind == E3_IMAGE_GIF || kind == E3_IMAGE_HEIF;
+	if (kind == E3_IMAGE_NONE || !alone || !moves || e3_map_open(&map, path, NULL))
+		return kind != E3_IMAGE_NONE;
+	bool animated =
+		e3_picture_look(&(e3_picture){map.data, map.size, path, false}, &facts, NULL) == 0 && facts.animated;
+	e3_map_close(&map);
+	return !animated;
 }
 
 int e3_pictures_expand(char *const *operand, int n, bool lexical, e3_picture_list *out, e3_err *err)
@@ -138,13 +188,12 @@ int e3_pictures_expand(char *const *operand, int n, bool lexical, e3_picture_lis
 			return e3_fail(err, "reading: -: standard input cannot be one input of several");
 		if (stat(operand[k], &st) == 0 && S_ISDIR(st.st_mode))
 			rc = add_folder(out, operand[k], lexical, err);
-		else if (n == 1 && !is_picture(operand[k]))
+		else if (n == 1 && !is_picture(operand[k], true))
 			return 0; /* a video, or something that FFmpeg will refuse */
 		else if (access(operand[k], R_OK))
 			rc = e3_fail_sys(err, "reading: %s", operand[k]);
-		else if (!is_picture(operand[k]))
-			rc = e3_fail(err, "reading: %s: not a PNG, JPEG or PNM picture: give one video, or pictures and folders",
-				operand[k]);
+		else if (!is_picture(operand[k], false))
+			rc = e3_fail(err, "reading: %s: not a picture: give one video, or pictures and folders", operand[k]);
 		else
 			rc = add(out, NULL, operand[k], err);
 		if (rc)

@@ -56,6 +56,7 @@ static void describe(e3_video *v)
 		.w = par->width,
 		.h = par->height,
 		.square_w = video_square_width(par->width, av_guess_sample_aspect_ratio(v->format, v->stream, NULL)),
+		.picture = video_is_picture(v->format),
 		.hdr = tone_is_hdr(par->color_trc),
 		.wide = tone_is_wide(par->color_trc, par->color_primaries, par->color_space)};
 	for (int k = 0; k < 3; k++)
