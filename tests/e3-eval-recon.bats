@@ -109,3 +109,31 @@ for k, f in m:
 	grep -q 'Acc.*Comp.*NC' "$T/text"
 	[ "$(wc -l <"$T/text")" -le 25 ]
 }
+
+@test "a signal ends the scoring of many points without a report" {
+	e3-scene -q --seed 5 --frames 12 | e3-infer -q --model "$DEMO/model.safetensors" --budget 4f --segment 0 -o "$T/x.e3"
+	e3-eval recon --threads 1 --icp 0.5 --ply "$T/ply" "$T/x.e3" -o "$T/report" 2>"$T/e" 3>&- &
+	local pid=$! rc=0
+	wait_until 20 test -s "$T/ply/x-mask.ply" # reading is over
+	kill -TERM $pid
+	wait $pid || rc=$?
+	[ "$rc" -eq 143 ] || { cat "$T/e"; return 1; }
+	[ ! -e "$T/report" ]
+	[ ! -e "$T/ply/x-mask_align.ply" ]
+	grep -qx "e3-eval: evaluating: $T/x.e3: interrupted" "$T/e"
+}
+
+@test "a signal while it reads: the frames so far are scored" {
+	room pass
+	mkfifo "$T/pipe"
+	e3-eval recon --json "$T/pipe" >"$T/j" 2>"$T/e" 3>&- &
+	local pid=$! rc=0
+	exec 7>"$T/pipe"
+	head -c $(($(wc -c <"$T/room.e3") / 2)) "$T/room.e3" >&7
+	wait_until 10 all_read "$T/pipe"
+	kill -INT $pid
+	wait $pid || rc=$?
+	exec 7>&-
+	[ "$rc" -eq 130 ] || { cat "$T/e"; return 1; }
+	holds "$T/j" '0 < s["points"] < 3 * 96 * 72 and s["acc"] < 1e-5' 'j["sequences"][0]["interrupted"]'
+}

@@ -5,6 +5,8 @@
 #include "e3/num.h"
 #include "check.h"
 
+static const e3_work one = {.threads = 1}, two = {.threads = 2};
+
 static uint32_t state32 = 1;
 
 static double uniform(void)
@@ -74,11 +76,43 @@ static void nearest_points_equal_brute_force(void **state)
 		for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
 			e3_kdtree t;
 			fill(kind, x, sizes[s]);
-			assert_int_equal(e3_kdtree_init(&t, x, sizes[s], 1, NULL), 0);
+			assert_int_equal(e3_kdtree_init(&t, x, sizes[s], &one, NULL), 0);
 			for (int j = 0; j < 200; j++)
 				nearest_case(&t, j);
 			e3_kdtree_release(&t);
 		}
+}
+
+/* Sheets that are turned, small, large and far from the origin, seen from far away: where every box is about as near.
+ */
+static void nearest_points_of_distant_sheets_equal_brute_force(void **state)
+{
+	static double x[MANY][3];
+	static const double sizes[] = {1, 1e-3, 1e-20, 1e12, 1e25}, away[] = {0, 1, 1e3, 1e7};
+	for (int j = 0; j < 20; j++) {
+		double size = sizes[j % 5], from[3];
+		e3_kdtree t;
+		for (int a = 0; a < 3; a++)
+			from[a] = size * away[j % 4] * (uniform() - 0.5);
+		for (size_t k = 0; k < MANY; k++) {
+			double u = uniform(), v = uniform(), w = 1e-4 * uniform();
+			const double p[3] = {0.8 * u - 0.3 * v, 0.5 * u + 0.6 * v, 0.4 * u - 0.7 * v + w};
+			for (int a = 0; a < 3; a++)
+				x[k][a] = from[a] + size * p[a];
+		}
+		assert_int_equal(e3_kdtree_init(&t, x, MANY, &one, NULL), 0);
+		for (int i = 0; i < 100; i++) {
+			double q[3], best = INFINITY, far = i % 10 ? 3 : 1e9;
+			for (int a = 0; a < 3; a++)
+				q[a] = from[a] + size * far * (uniform() - 0.5);
+			for (size_t k = 0; k < MANY; k++)
+				best = fmin(best, apart(x[k], q));
+			e3_nearest got;
+			e3_kdtree_nearest(&t, q, E3_NOWHERE, INFINITY, 0, &got);
+			assert_true(got.row != E3_NOWHERE && got.d2 == best && apart(x[got.row], q) == best);
+		}
+		e3_kdtree_release(&t);
+	}
 }
 
 static void points_around_a_box_are_complete(void **state)
@@ -89,7 +123,7 @@ static void points_around_a_box_are_complete(void **state)
 		e3_kdtree t;
 		fill(kind, x, MANY);
 		memcpy(was, x, sizeof x);
-		assert_int_equal(e3_kdtree_init(&t, x, MANY, 2, NULL), 0);
+		assert_int_equal(e3_kdtree_init(&t, x, MANY, &two, NULL), 0);
 		for (int j = 0; j < 100; j++) {
 			double low[3], high[3], radius = j % 4 ? 0.2 * uniform() : 0;
 			for (int a = 0; a < 3; a++)
@@ -121,8 +155,8 @@ static void normals_equal_those_of_a_plain_search(void **state)
 			e3_kdtree t;
 			int compared = 0;
 			fill(kind, x, n);
-			assert_int_equal(e3_kdtree_init(&t, x, n, 1, NULL), 0);
-			e3_normals_make(&t, E3_NORMAL_NEIGHBOURS, 2, normal);
+			assert_int_equal(e3_kdtree_init(&t, x, n, &one, NULL), 0);
+			assert_int_equal(e3_normals_make(&t, E3_NORMAL_NEIGHBOURS, &two, normal, NULL), 0);
 			for (size_t i = 0; i < n; i++) {
 				size_t row[E3_NORMAL_NEIGHBOURS + 1];
 				double d2[E3_NORMAL_NEIGHBOURS + 1], mean[3] = {0}, c[9] = {0}, u[9], d[3], v[9];
@@ -200,8 +234,8 @@ static void icp_equals_a_plain_search(void **state)
 			for (int a = 0; a < 3; a++)
 				x[0][i][a] = x[1][i][a] = p[a] + 0.02 * (uniform() - 0.5);
 		}
-		assert_int_equal(e3_kdtree_init(&t, to, MANY, 1, NULL), 0);
-		assert_int_equal(e3_icp_run(x[0], MANY, &t, &(e3_icp_rule){radius, 2}, &icp, NULL), 0);
+		assert_int_equal(e3_kdtree_init(&t, to, MANY, &one, NULL), 0);
+		assert_int_equal(e3_icp_run(x[0], MANY, &t, &(e3_icp_rule){radius, &two}, &icp, NULL), 0);
 		assert_int_equal(icp.steps, plain_icp(x[1], MANY, &t, radius, &rmse));
 		assert_true(icp.steps >= 3 && fabs(icp.rmse - rmse) < 1e-12);
 		for (int i = 0; i < MANY; i++)
@@ -214,6 +248,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(nearest_points_equal_brute_force),
+		cmocka_unit_test(nearest_points_of_distant_sheets_equal_brute_force),
 		cmocka_unit_test(points_around_a_box_are_complete),
 		cmocka_unit_test(normals_equal_those_of_a_plain_search),
 		cmocka_unit_test(icp_equals_a_plain_search),

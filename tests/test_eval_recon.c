@@ -6,6 +6,8 @@
 
 enum { MANY = 20000 };
 
+static const e3_work one = {.threads = 1}, two = {.threads = 2}, five = {.threads = 5};
+
 static uint32_t state32 = 1;
 
 static double uniform(void)
@@ -44,7 +46,7 @@ static void against_brute_force(int kind, size_t n)
 	e3_kdtree t;
 	fill(kind, x, n);
 	memcpy(was, x, sizeof x);
-	assert_int_equal(e3_kdtree_init(&t, x, n, 2, NULL), 0);
+	assert_int_equal(e3_kdtree_init(&t, x, n, &two, NULL), 0);
 	char seen[1000] = {0};
 	for (size_t k = 0; k < n; k++) {
 		assert_false(seen[t.was[k]]++);
@@ -85,9 +87,9 @@ static void a_tree_refuses_bad_points(void **state)
 	double x[2][3] = {{0, 0, 0}, {0, NAN, 0}};
 	e3_kdtree t;
 	e3_err err;
-	assert_int_equal(e3_kdtree_init(&t, x, 2, 1, &err), -1);
+	assert_int_equal(e3_kdtree_init(&t, x, 2, &one, &err), -1);
 	assert_string_equal(err.text, "a tree of points: point 1 is not finite");
-	assert_int_equal(e3_kdtree_init(&t, x, 0, 1, &err), -1);
+	assert_int_equal(e3_kdtree_init(&t, x, 0, &one, &err), -1);
 }
 
 static void normals_of_known_surfaces(void **state)
@@ -99,15 +101,15 @@ static void normals_of_known_surfaces(void **state)
 		double a = uniform(), b = uniform();
 		x[k][0] = 2 * a, x[k][1] = -a + b, x[k][2] = -b;
 	}
-	assert_int_equal(e3_kdtree_init(&t, x, 400, 1, NULL), 0);
-	e3_normals_make(&t, E3_NORMAL_NEIGHBOURS, 2, normal);
+	assert_int_equal(e3_kdtree_init(&t, x, 400, &one, NULL), 0);
+	assert_int_equal(e3_normals_make(&t, E3_NORMAL_NEIGHBOURS, &two, normal, NULL), 0);
 	for (int k = 0; k < 400; k++)
 		near("normal", fabs(normal[k][0] + 2 * normal[k][1] + 2 * normal[k][2]) / 3, 1, 1e-12);
 	e3_kdtree_release(&t);
 	fill(3, x, 400); /* none where all points coincide, or where there are two */
 	for (size_t n = 2; n <= 400; n += 398) {
-		assert_int_equal(e3_kdtree_init(&t, x, n, 1, NULL), 0);
-		e3_normals_make(&t, E3_NORMAL_NEIGHBOURS, 1, normal);
+		assert_int_equal(e3_kdtree_init(&t, x, n, &one, NULL), 0);
+		assert_int_equal(e3_normals_make(&t, E3_NORMAL_NEIGHBOURS, &one, normal, NULL), 0);
 		for (size_t k = 0; k < n; k++)
 			assert_true(normal[k][0] == 0 && normal[k][1] == 0 && normal[k][2] == 1);
 		e3_kdtree_release(&t);
@@ -126,7 +128,7 @@ static void scene(e3_recon *r, size_t n, double k, double shift, double turn)
 	}
 }
 
-static const e3_recon_rule usual = {.radius = 0.1, .threads = 2};
+static const e3_recon_rule usual = {.radius = 0.1, .work = &two};
 
 static void a_perfect_reconstruction_has_no_error(void **state)
 {
@@ -153,7 +155,7 @@ static void scale_and_shift_are_removed(void **state)
 	near("acc", s.acc, 0, 1e-12), near("comp_med", s.comp_med, 0, 1e-12), near("nc", s.nc, 1, 1e-9);
 	e3_recon_release(&r);
 	scene(&r, 4000, 1, 0, 2); /* too far for ICP: the similarity of cameras does it */
-	assert_int_equal(e3_recon_evaluate(&r, &(e3_recon_rule){.radius = 0.1, .threads = 1, .similarity = true}, &s, NULL),
+	assert_int_equal(e3_recon_evaluate(&r, &(e3_recon_rule){.radius = 0.1, .work = &one, .similarity = true}, &s, NULL),
 		0);
 	near("acc after the similarity", s.acc, 0, 1e-9);
 	e3_recon_release(&r);
@@ -165,13 +167,13 @@ static void icp_undoes_a_known_motion(void **state)
 	e3_kdtree t;
 	e3_icp icp;
 	scene(&r, 4000, 1, 0, 0.02);
-	assert_int_equal(e3_kdtree_init(&t, r.inside.truth, 3000, 1, NULL), 0);
-	assert_int_equal(e3_icp_run(r.inside.pred, 3000, &t, &(e3_icp_rule){0.1, 2}, &icp, NULL), 0);
+	assert_int_equal(e3_kdtree_init(&t, r.inside.truth, 3000, &one, NULL), 0);
+	assert_int_equal(e3_icp_run(r.inside.pred, 3000, &t, &(e3_icp_rule){0.1, &two}, &icp, NULL), 0);
 	near("turned back", icp.m[1], sin(0.02), 1e-12), near("rmse", icp.rmse, 0, 1e-12),
 		near("fitness", icp.fitness, 1, 0);
 	assert_true(icp.steps > 1 && icp.steps < 30);
 	double far[1][3] = {{9, 9, 9}}; /* nothing within the radius: no motion */
-	assert_int_equal(e3_icp_run(far, 1, &t, &(e3_icp_rule){0.1, 1}, &icp, NULL), 0);
+	assert_int_equal(e3_icp_run(far, 1, &t, &(e3_icp_rule){0.1, &one}, &icp, NULL), 0);
 	assert_true(icp.fitness == 0 && icp.rmse == 0 && icp.steps == 1 && far[0][0] == 9);
 	e3_kdtree_release(&t), e3_recon_release(&r);
 }
@@ -212,11 +214,45 @@ static void figures_do_not_depend_on_threads(void **state)
 		scene(&r, MANY, 1.3, 0.2, 0.03);
 		for (size_t i = 0; i < r.inside.n; i++)
 			r.inside.pred[i][i % 3] += 0.01 * uniform();
-		assert_int_equal(e3_recon_evaluate(&r, &(e3_recon_rule){.radius = 0.1, .threads = k ? 5 : 1}, &s[k], NULL), 0);
+		assert_int_equal(e3_recon_evaluate(&r, &(e3_recon_rule){.radius = 0.1, .work = k ? &five : &one}, &s[k], NULL),
+			0);
 		e3_recon_release(&r);
 	}
 	assert_true(s[0].acc > 1e-4);
 	assert_memory_equal(&s[0], &s[1], sizeof *s);
+}
+
+typedef struct patience {
+	_Atomic int left; /* how often it may be asked */
+	int told;
+} patience;
+
+static bool impatient(void *ctx) { return ((patience *)ctx)->left-- <= 0; }
+
+static void hear(void *ctx, const char *what, int done, int of)
+{
+	assert_true(what[0] && done >= 0 && done < of);
+	((patience *)ctx)->told++;
+}
+
+/* Wherever a stop meets it. */
+static void a_stop_ends_the_comparison(void **state)
+{
+	int rc = -1, stopped = 0, threads = 1;
+	for (int k = 0; rc; k += 1 + k / 8) {
+		patience p = {.left = k};
+		e3_work work = {threads, impatient, hear, &p};
+		e3_recon r = {.views = 0};
+		e3_recon_score s;
+		e3_err err;
+		scene(&r, MANY, 1.3, 0.2, 0.03);
+		rc = e3_recon_evaluate(&r, &(e3_recon_rule){.radius = 0.1, .work = &work}, &s, &err);
+		assert_true(rc == 0 || (rc == -1 && !strcmp(err.text, "interrupted")));
+		assert_true(rc || p.told > 10);
+		stopped += rc != 0, threads = 3 - threads;
+		e3_recon_release(&r);
+	}
+	assert_true(stopped > 10);
 }
 
 /* A view by its pixels: true points by hand; the truth twice as large as the picture, nearest pixel; the crop. */
@@ -346,11 +382,11 @@ static void comparison_equals_the_vectors(void **state)
 	read_points(in, "rec_normals", given[0]), read_points(in, "gt_normals", given[1]);
 	for (int k = 0; k < 2; k++) {
 		c[k].normal = normal[k];
-		assert_int_equal(e3_kdtree_init(&c[k].tree, x[k], n[k], 1, NULL), 0);
+		assert_int_equal(e3_kdtree_init(&c[k].tree, x[k], n[k], &one, NULL), 0);
 		for (size_t i = 0; i < n[k]; i++)
 			memcpy(normal[k][i], given[k][c[k].tree.was[i]], sizeof normal[k][i]);
 	}
-	assert_int_equal(e3_point_sets_compare(&c[0], &c[1], 1, &s, NULL), 0);
+	assert_int_equal(e3_point_sets_compare(&c[0], &c[1], &one, &s, NULL), 0);
 	scores_are(&s, expected("mv/accuracy_completion"), 1e-9);
 	e3_kdtree_release(&c[0].tree), e3_kdtree_release(&c[1].tree);
 }
@@ -364,17 +400,17 @@ static void the_whole_chain_equals_the_vectors(void **state)
 	e3_point_set p = {.normal = normal[0]}, t = {.normal = normal[1]};
 	e3_icp icp;
 	e3_recon_score s;
-	assert_int_equal(e3_kdtree_init(&t.tree, gt, 120, 1, NULL), 0);
-	assert_int_equal(e3_icp_run(pred, 100, &t.tree, &(e3_icp_rule){number(in, "threshold"), 1}, &icp, NULL), 0);
+	assert_int_equal(e3_kdtree_init(&t.tree, gt, 120, &one, NULL), 0);
+	assert_int_equal(e3_icp_run(pred, 100, &t.tree, &(e3_icp_rule){number(in, "threshold"), &one}, &icp, NULL), 0);
 	assert_int_equal(icp.steps, (int)number(out, "iterations"));
 	near("fitness", icp.fitness, number(out, "fitness"), 1e-12);
 	near("rmse", icp.rmse, number(out, "inlier_rmse"), 1e-12);
 	flatten(json_object_get(out, "transformation"), m);
 	for (int k = 0; k < 12; k++)
 		near("transformation", icp.m[k], m[k], 1e-9);
-	assert_int_equal(e3_kdtree_init(&p.tree, pred, 100, 1, NULL), 0);
-	e3_normals_make(&p.tree, (int)number(in, "knn"), 1, p.normal);
-	e3_normals_make(&t.tree, (int)number(in, "knn"), 1, t.normal);
+	assert_int_equal(e3_kdtree_init(&p.tree, pred, 100, &one, NULL), 0);
+	assert_int_equal(e3_normals_make(&p.tree, (int)number(in, "knn"), &one, p.normal, NULL), 0);
+	assert_int_equal(e3_normals_make(&t.tree, (int)number(in, "knn"), &one, t.normal, NULL), 0);
 	read_points(out, "first_pred_normals_z_positive", want[0]),
 		read_points(out, "first_gt_normals_z_positive", want[1]);
 	int compared = 0;
@@ -388,7 +424,7 @@ static void the_whole_chain_equals_the_vectors(void **state)
 			compared++;
 		}
 	assert_int_equal(compared, 10);
-	assert_int_equal(e3_point_sets_compare(&p, &t, 1, &s, NULL), 0);
+	assert_int_equal(e3_point_sets_compare(&p, &t, &one, &s, NULL), 0);
 	scores_are(&s, json_object_get(out, "metrics"), 1e-9);
 	e3_kdtree_release(&p.tree), e3_kdtree_release(&t.tree);
 }
@@ -436,6 +472,7 @@ int main(void)
 		cmocka_unit_test(icp_undoes_a_known_motion),
 		cmocka_unit_test(points_that_are_not_finite_are_left_out),
 		cmocka_unit_test(figures_do_not_depend_on_threads),
+		cmocka_unit_test(a_stop_ends_the_comparison),
 		cmocka_unit_test(a_view_matches_the_nearest_true_pixels),
 		cmocka_unit_test(unprojection_equals_the_vectors),
 		cmocka_unit_test(shift_and_scale_equal_the_vectors),

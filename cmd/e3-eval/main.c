@@ -11,6 +11,12 @@ static void progress(const char *name, int64_t frames)
 		e3_progress("%s: frame %" PRId64, name, frames);
 }
 
+static void scoring(const char *name, const char *what, int percent)
+{
+	if (e3_progress_due())
+		e3_progress("%s: %s: %d %%", name, what, percent);
+}
+
 static int write_report(const eval_cli *c, const e3_eval_report *r, e3_err *err)
 {
 	e3_buf text = {0};
@@ -32,7 +38,7 @@ int main(int argc, char **argv)
 	e3_err err;
 	e3_tool_init("e3-eval");
 	eval_cli *c = eval_cli_parse(argc, argv);
-	c->o.stop = c->o.stream.stop = e3_stop_signal, c->o.progress = progress;
+	c->o.stop = c->o.stream.stop = e3_stop_signal, c->o.progress = progress, c->o.scoring = scoring;
 	e3_eval *e = e3_eval_run(&c->o, c->input, c->inputs, &err);
 	int rc = e ? 0 : -1;
 	e3_progress_end();

@@ -190,19 +190,38 @@ double e3_pair_rra(const e3_pair_counts *c, int k);
 double e3_pair_rta(const e3_pair_counts *c, int k);
 double e3_pair_auc(const e3_pair_counts *c, int k);
 
+/* --- work.c: computations that take long --- */
+
+typedef struct e3_work {
+	int threads;             /* figures do not depend on it */
+	bool (*stop)(void *ctx); /* NULL: never. Asked often, by every thread; once true it stays so. The computation then
+								fails: "interrupted" */
+	void (*progress)(void *ctx, const char *what, int done, int of); /* may be NULL; on the caller's thread */
+	void *ctx;
+} e3_work;
+
+bool e3_work_stopped(const e3_work *w);
+int e3_work_check(const e3_work *w, e3_err *err); /* -1 when stopped */
+/* Calls fn(ctx, from, to) for the blocks of 0..n-1 (E3_PARALLEL_BLOCK) on the threads; what: for progress. */
+int e3_work_blocks(const e3_work *w, const char *what, size_t n, void (*fn)(void *ctx, size_t from, size_t to),
+	void *ctx, e3_err *err);
+
 /* --- kdtree.c: exact nearest neighbours --- */
 
 typedef struct e3_kdtree {
 	double (*x)[3]; /* [n] the points, in the order of the tree; borrowed */
 	uint32_t *was;  /* [n] the row that each point had before */
 	size_t n;
-	struct e3_kdnode *node; /* [2^levels - 1] */
-	int levels;
+	struct e3_kdnode *node; /* [nodes] each has four parts; those of the last level are leaves */
+	size_t nodes;
+	int levels;       /* of halves; even */
+	double origin[3]; /* of the boxes */
+	double pad;       /* boxes are larger by this */
 } e3_kdtree;
 
-/* Over n >= 1 points. It changes their order; after that they must not change. Takes about 10 more bytes a point. The
+/* Over n >= 1 points. It changes their order; after that they must not change. Takes up to 14 more bytes a point. The
  * tree does not depend on the number of threads. -1 also when a coordinate is not finite. */
-int e3_kdtree_init(e3_kdtree *t, double (*x)[3], size_t n, int threads, e3_err *err);
+int e3_kdtree_init(e3_kdtree *t, double (*x)[3], size_t n, const e3_work *work, e3_err *err);
 /* The k >= 1 points nearest to q (which counts if it is one of them) whose squared distance is below `limit`: rows of
  * t->x and squared distances, nearest first. Returns how many were found. */
 size_t e3_kdtree_near(const e3_kdtree *t, const double q[3], size_t k, double limit, size_t *row, double *d2);
@@ -233,13 +252,13 @@ enum { E3_NORMAL_NEIGHBOURS = 30, E3_NORMAL_MOST = 64 };
 
 /* The normal of every point of the tree, from its k <= E3_NORMAL_MOST nearest points, itself included. Unit length,
  * either sign; 0 0 1 where the points do not determine one. */
-void e3_normals_make(const e3_kdtree *t, int k, int threads, double (*normal)[3]);
+int e3_normals_make(const e3_kdtree *t, int k, const e3_work *work, double (*normal)[3], e3_err *err);
 
 /* --- icp.c: doc/evaluation.md 4.5 --- */
 
 typedef struct e3_icp_rule {
 	double radius; /* points farther apart are not matched */
-	int threads;   /* figures do not depend on it */
+	const e3_work *work;
 } e3_icp_rule;
 
 typedef struct e3_icp {
@@ -302,7 +321,7 @@ int e3_recon_normalise(e3_recon *r, e3_recon_fit *fit, e3_err *err);
 typedef struct e3_recon_rule {
 	double radius;   /* of ICP */
 	bool similarity; /* fit and apply one over all pairs before ICP: for points from predicted depth and cameras */
-	int threads;     /* figures do not depend on it */
+	const e3_work *work;
 } e3_recon_rule;
 
 typedef struct e3_recon_score {
@@ -322,7 +341,7 @@ typedef struct e3_point_set {
 } e3_point_set;
 
 /* Fills the ten figures of the score. */
-int e3_point_sets_compare(const e3_point_set *pred, const e3_point_set *truth, int threads, e3_recon_score *to,
+int e3_point_sets_compare(const e3_point_set *pred, const e3_point_set *truth, const e3_work *work, e3_recon_score *to,
 	e3_err *err);
 /* First step: shift, scale, removal of what is not finite, similarity. r->inside then holds the points as they are
  * compared, before ICP. */

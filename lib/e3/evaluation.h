@@ -68,8 +68,9 @@ typedef struct e3_eval_options {
 	e3_stream_options stream; /* of every stream that is read */
 	e3_eval_hints hints;
 	/* The caller's side; each may be NULL. */
-	int (*stop)(void); /* not 0: score what has been read, leave out the rest */
-	void (*progress)(const char *name, int64_t frames);
+	int (*stop)(void); /* not 0: score what has been read, leave out the rest; fail if that takes more than a second */
+	void (*progress)(const char *name, int64_t frames);               /* while reading */
+	void (*scoring)(const char *name, const char *what, int percent); /* while clouds are scored */
 } e3_eval_options;
 
 typedef struct e3_eval_depth {

@@ -6,6 +6,7 @@
 #include "e3/mem.h"
 #include "e3/thread.h"
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,7 +29,7 @@ typedef struct icp {
 	uint32_t *match; /* [n] nearest row of `to`, or E3_NOWHERE */
 	float *gap;      /* [n] lower bound of the distance to any other row */
 	sums *sum;       /* [blocks] */
-	int threads;
+	const e3_work *work;
 } icp;
 
 /* Returns the distance moved. */
@@ -87,11 +88,14 @@ static void match_some(void *ctx, size_t from, size_t to)
 	s->sum[from / E3_PARALLEL_BLOCK] = sum;
 }
 
-static void step(icp *s, const double *m, sums *all, e3_icp *out)
+static int step(icp *s, const double *m, sums *all, e3_icp *out, e3_err *err)
 {
+	char what[48];
 	*all = (sums){.n = 0};
 	s->m = m;
-	e3_parallel_blocks(s->threads, s->n, match_some, s);
+	snprintf(what, sizeof what, "ICP, step %d of at most %d", out->steps, STEPS);
+	if (e3_work_blocks(s->work, what, s->n, match_some, s, err))
+		return -1;
 	for (size_t k = 0; k < (s->n + E3_PARALLEL_BLOCK - 1) / E3_PARALLEL_BLOCK; k++) {
 		const sums *b = &s->sum[k];
 		all->n += b->n, all->d2 += b->d2;
@@ -101,6 +105,7 @@ static void step(icp *s, const double *m, sums *all, e3_icp *out)
 			all->cov[a] += b->cov[a];
 	}
 	out->fitness = (double)all->n / (double)s->n, out->rmse = all->n ? sqrt(all->d2 / (double)all->n) : 0;
+	return 0;
 }
 
 /* The motion that moves the points onto their matches; the identity when the matches do not determine one. */
@@ -126,27 +131,31 @@ static void motion(const icp *s, const sums *all, double m[12])
 	}
 }
 
-static void iterate(icp *s, e3_icp *out)
+static int iterate(icp *s, e3_icp *out, e3_err *err)
 {
 	sums all;
 	for (size_t i = 0; i < s->n; i++)
 		for (int a = 0; a < 3; a++)
 			s->origin[a] += s->x[i][a] / (double)s->n;
-	step(s, NULL, &all, out);
-	for (bool done = false; !done && out->steps < STEPS; out->steps++) {
+	if (step(s, NULL, &all, out, err))
+		return -1;
+	for (bool done = false; !done && out->steps < STEPS;) {
 		double m[12];
 		e3_icp before = *out;
 		motion(s, &all, m);
 		e3_rigid_mul(m, out->m, out->m);
-		step(s, m, &all, out);
+		out->steps++;
+		if (step(s, m, &all, out, err))
+			return -1;
 		done = fabs(out->fitness - before.fitness) < STILL && fabs(out->rmse - before.rmse) < STILL;
 	}
+	return 0;
 }
 
 int e3_icp_run(double (*x)[3], size_t n, const e3_kdtree *to, const e3_icp_rule *rule, e3_icp *out, e3_err *err)
 {
 	size_t blocks = (n + E3_PARALLEL_BLOCK - 1) / E3_PARALLEL_BLOCK;
-	icp s = {.x = x, .n = n, .to = to, .radius = rule->radius, .threads = rule->threads};
+	icp s = {.x = x, .n = n, .to = to, .radius = rule->radius, .work = rule->work};
 	*out = (e3_icp){.m = {1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0}};
 	if (n == 0)
 		return e3_fail(err, "moving a cloud onto another: it has no points");
@@ -156,7 +165,7 @@ int e3_icp_run(double (*x)[3], size_t n, const e3_kdtree *to, const e3_icp_rule 
 	int rc = s.match && s.gap && s.sum ? 0 : -1;
 	if (!rc) {
 		memset(s.match, 0xff, n * sizeof *s.match);
-		iterate(&s, out);
+		rc = iterate(&s, out, err);
 	}
 	free(s.match), free(s.gap), free(s.sum);
 	return rc;

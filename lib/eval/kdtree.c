@@ -1,25 +1,24 @@
-/* eval: exact nearest neighbours in a cloud of points. The balanced tree reorders the points, so that neighbours in
- * space are neighbours in memory. Refuses coordinates that are not finite. Every node has the bounding box of its
- * points. Clouds are surfaces, for which a box is a much better bound than a plane that cuts space along one axis.
- * Boxes are in single precision, rounded outwards. Pruning is exact in floating point too: the bound of a box adds the
- * same three squares in the same order as the distance of a point does, each square is no larger, and rounding is
- * monotonic. */
+/* eval: exact nearest neighbours in a cloud of points: the tree. It is balanced and reorders the points, so that
+ * neighbours in space are neighbours in memory. Refuses coordinates that are not finite. A node has the boxes of its
+ * four parts, along the coordinates or along the principal axes of the points, whichever is smaller. Clouds are
+ * surfaces, and the box of a piece of surface is thin when it is turned with it: then few boxes lie as near to a
+ * distant point as the nearest point does. */
 #include "e3/eval.h"
 #include "e3/mem.h"
 #include "e3/thread.h"
+#include "eval/kdtree.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { LEAF = 16, ALONE = 5 }; /* most points in a leaf; levels that one thread builds before threads share the rest */
-
-struct e3_kdnode {
-	float low[3], high[3];
-};
+enum { LEAF = 32, ALONE = 5 }; /* most points in a leaf; levels that one thread builds before threads share the rest */
 
 typedef struct span {
-	size_t node, lo, hi;
-	int level;
+	size_t lo, hi;
+	int level; /* 0: the root */
+	size_t node,
+		at;   /* at every second level: the place of its own node; below the root also the node that has its box */
+	int part; /* and in which part */
 } span;
 
 static void swap(e3_kdtree *t, size_t a, size_t b)
@@ -64,62 +63,129 @@ static void select_along(e3_kdtree *t, int axis, size_t lo, size_t hi, size_t at
 	}
 }
 
-static size_t half(const span *s) { return s->lo + (s->hi - s->lo) / 2; }
-
-static float round_to(double v, float towards)
+static double along(const double axis[3], const double x[3])
 {
-	float f = (float)v;
-	return (towards < 0 ? (double)f > v : (double)f < v) ? nextafterf(f, towards) : f;
+	return axis[0] * x[0] + axis[1] * x[1] + axis[2] * x[2];
 }
 
-/* Computes the bounding box. Returns the axis of its longest side. */
-static int box(const e3_kdtree *t, const span *s)
+/* The range of the points along three axes, relative to the origin. */
+static void extents(const e3_kdtree *t, const span *s, const double axis[9], double low[3], double high[3])
 {
-	struct e3_kdnode *node = &t->node[s->node];
-	double low[3], high[3];
-	int axis = 0;
-	memcpy(low, t->x[s->lo], sizeof low), memcpy(high, t->x[s->lo], sizeof high);
-	for (size_t k = s->lo + 1; k < s->hi; k++)
+	double l[3] = {INFINITY, INFINITY, INFINITY}, h[3] = {-INFINITY, -INFINITY, -INFINITY};
+	for (size_t k = s->lo; k < s->hi; k++) {
+		const double x[3] = {t->x[k][0] - t->origin[0], t->x[k][1] - t->origin[1], t->x[k][2] - t->origin[2]};
 		for (int a = 0; a < 3; a++) {
-			low[a] = t->x[k][a] < low[a] ? t->x[k][a] : low[a];
-			high[a] = t->x[k][a] > high[a] ? t->x[k][a] : high[a];
+			double v = along(axis + 3 * a, x);
+			l[a] = v < l[a] ? v : l[a], h[a] = v > h[a] ? v : h[a];
 		}
-	for (int a = 0; a < 3; a++) {
-		node->low[a] = round_to(low[a], -INFINITY), node->high[a] = round_to(high[a], INFINITY);
-		axis = high[a] - low[a] > high[axis] - low[axis] ? a : axis;
 	}
-	return axis;
+	memcpy(low, l, sizeof l), memcpy(high, h, sizeof h);
 }
 
-static span part(const span *s, bool upper)
+/* The principal axes of the points, rounded to single precision. */
+static void principal(const e3_kdtree *t, const span *s, double axis[9])
 {
-	size_t mid = half(s);
-	return (span){2 * s->node + 1 + upper, upper ? mid : s->lo, upper ? s->hi : mid, s->level + 1};
+	double mean[3] = {0}, c[9] = {0}, u[9], d[3], v[9];
+	const double *about = t->x[s->lo], n = (double)(s->hi - s->lo);
+	for (size_t k = s->lo; k < s->hi; k++) {
+		const double e[3] = {t->x[k][0] - about[0], t->x[k][1] - about[1], t->x[k][2] - about[2]};
+		for (int a = 0; a < 3; a++) {
+			mean[a] += e[a];
+			for (int b = a; b < 3; b++)
+				c[3 * a + b] += e[a] * e[b];
+		}
+	}
+	for (int a = 0; a < 3; a++)
+		for (int b = a; b < 3; b++)
+			c[3 * a + b] = c[3 * b + a] = c[3 * a + b] - mean[a] * mean[b] / n;
+	e3_svd3(c, u, d, v);
+	for (int a = 0; a < 3; a++)
+		for (int b = 0; b < 3; b++)
+			axis[3 * a + b] = (float)v[3 * b + a];
 }
 
-static void build(e3_kdtree *t, span s, int to_level)
+static double surface(const double low[3], const double high[3])
 {
-	if (s.level >= to_level)
+	const double d[3] = {high[0] - low[0], high[1] - low[1], high[2] - low[2]};
+	return d[0] * d[1] + d[1] * d[2] + d[2] * d[0];
+}
+
+static const double straight[9] = {1, 0, 0, 0, 1, 0, 0, 0, 1};
+
+static int longest(const double low[3], const double high[3])
+{
+	int axis = high[1] - low[1] > high[0] - low[0];
+	return high[2] - low[2] > high[axis] - low[axis] ? 2 : axis;
+}
+
+/* Stores the smaller of the box along the coordinates, which is given, and the one along the principal axes. */
+static void store_box(e3_kdtree *t, const span *s, const double low[3], const double high[3])
+{
+	double turned[9], l[3], h[3];
+	struct e3_kdnode *node = &t->node[s->at];
+	principal(t, s, turned);
+	extents(t, s, turned, l, h);
+	bool turn = surface(l, h) < surface(low, high);
+	for (int a = 0; a < 3; a++) {
+		for (int b = 0; b < 3; b++)
+			node->axis[a][b][s->part] = (float)(turn ? turned : straight)[3 * a + b];
+		node->low[a][s->part] = nextafterf((float)((turn ? l : low)[a] - t->pad), -INFINITY);
+		node->high[a][s->part] = nextafterf((float)((turn ? h : high)[a] + t->pad), INFINITY);
+	}
+}
+
+/* A half of a span; the halves of halves have boxes. */
+static span half(const span *s, bool upper)
+{
+	size_t mid = s->lo + (s->hi - s->lo) / 2;
+	span to = {upper ? mid : s->lo, upper ? s->hi : mid, s->level + 1, s->node, s->node, upper};
+	if (to.level % 2 == 0)
+		to.part = 2 * s->part + upper, to.node = E3_KD_PARTS * s->node + 1 + (size_t)to.part;
+	return to;
+}
+
+typedef struct builder {
+	e3_kdtree *t;
+	const e3_work *work;
+} builder;
+
+static void build(const builder *b, span s, int to_level)
+{
+	e3_kdtree *t = b->t;
+	double low[3], high[3];
+	if (s.level >= to_level || (s.hi - s.lo > E3_PARALLEL_BLOCK && e3_work_stopped(b->work)))
 		return;
-	int axis = box(t, &s);
+	extents(t, &s, straight, low, high);
+	if (s.level > 0 && s.level % 2 == 0)
+		store_box(t, &s, low, high);
 	if (s.level == t->levels)
 		return;
-	select_along(t, axis, s.lo, s.hi, half(&s));
-	build(t, part(&s, false), to_level);
-	build(t, part(&s, true), to_level);
+	select_along(t, longest(low, high), s.lo, s.hi, s.lo + (s.hi - s.lo) / 2);
+	build(b, half(&s, false), to_level);
+	build(b, half(&s, true), to_level);
 }
 
 /* The k-th subtree below the levels that one thread builds. */
 static void build_below(void *ctx, int k, int thread)
 {
-	e3_kdtree *t = ctx;
-	span s = {.hi = t->n};
+	const builder *b = ctx;
+	span s = {.hi = b->t->n};
 	for (int bit = ALONE - 1; bit >= 0; bit--)
-		s = part(&s, k >> bit & 1);
-	build(t, s, t->levels + 1);
+		s = half(&s, k >> bit & 1);
+	build(b, s, b->t->levels + 1);
 }
 
-int e3_kdtree_init(e3_kdtree *t, double (*x)[3], size_t n, int threads, e3_err *err)
+/* The middle of the cloud, and what boxes are larger by. */
+static void measure(e3_kdtree *t)
+{
+	double low[3], high[3], d[3];
+	extents(t, &(span){.hi = t->n}, straight, low, high);
+	for (int a = 0; a < 3; a++)
+		t->origin[a] = low[a] / 2 + high[a] / 2, d[a] = high[a] / 2 - low[a] / 2;
+	t->pad = E3_KD_PAD * sqrt(d[0] * d[0] + d[1] * d[1] + d[2] * d[2]);
+}
+
+int e3_kdtree_init(e3_kdtree *t, double (*x)[3], size_t n, const e3_work *work, e3_err *err)
 {
 	*t = (e3_kdtree){.x = x, .n = n};
 	if (n == 0 || n >= UINT32_MAX)
@@ -128,19 +194,22 @@ int e3_kdtree_init(e3_kdtree *t, double (*x)[3], size_t n, int threads, e3_err *
 		if (!isfinite(x[k][0]) || !isfinite(x[k][1]) || !isfinite(x[k][2]))
 			return e3_fail(err, "a tree of points: point %zu is not finite", k);
 	while (n >> t->levels > LEAF)
-		t->levels++;
+		t->levels += 2;
+	t->nodes = (((size_t)1 << t->levels) - 1) / (E3_KD_PARTS - 1);
 	t->was = e3_alloc(n, sizeof *t->was, "a tree of points", err);
-	t->node = e3_alloc((size_t)2 << t->levels, sizeof *t->node, "a tree of points", err);
+	t->node = e3_alloc(t->nodes, sizeof *t->node, "a tree of points", err);
 	if (!t->was || !t->node) {
 		e3_kdtree_release(t);
 		return -1;
 	}
 	for (size_t k = 0; k < n; k++)
 		t->was[k] = (uint32_t)k;
-	build(t, (span){.hi = n}, t->levels < ALONE ? t->levels + 1 : ALONE);
+	measure(t);
+	builder b = {t, work};
+	build(&b, (span){.hi = n}, t->levels < ALONE ? t->levels + 1 : ALONE);
 	if (t->levels >= ALONE)
-		e3_parallel_once(threads, 1 << ALONE, build_below, t);
-	return 0;
+		e3_parallel_once(work->threads, 1 << ALONE, build_below, &b);
+	return e3_work_check(work, err);
 }
 
 void e3_kdtree_release(e3_kdtree *t)
@@ -156,175 +225,4 @@ void e3_kdtree_undo(e3_kdtree *t)
 		while (t->was[k] != k)
 			swap(t, k, t->was[k]);
 	e3_kdtree_release(t);
-}
-
-/* --- search --- */
-
-static double square(const double d[3]) { return d[0] * d[0] + d[1] * d[1] + d[2] * d[2]; }
-
-static double apart(const double a[3], const double b[3])
-{
-	const double d[3] = {a[0] - b[0], a[1] - b[1], a[2] - b[2]};
-	return square(d);
-}
-
-/* Squared distance to a box; 0 inside. */
-static double to_box(const struct e3_kdnode *box, const double q[3])
-{
-	double d[3];
-	for (int a = 0; a < 3; a++) {
-		double below = box->low[a] - q[a], above = q[a] - box->high[a], out = below > above ? below : above;
-		d[a] = out > 0 ? out : 0;
-	}
-	return square(d);
-}
-
-/* The three searches descend in the same way: `node` covers the rows lo .. hi - 1; leaves follow the `inner` nodes. */
-static size_t inner(const e3_kdtree *t) { return ((size_t)1 << t->levels) - 1; }
-
-typedef struct search {
-	const e3_kdtree *t;
-	size_t inner;
-	const double *q;
-	size_t *row; /* [found], nearest first */
-	double *d2;  /* [found] */
-	size_t found, k;
-	double limit; /* squared distance; only nearer points count */
-} search;
-
-static void offer(search *s, size_t row, double d2)
-{
-	size_t at = s->found < s->k ? s->found++ : s->k - 1;
-	for (; at > 0 && s->d2[at - 1] > d2; at--)
-		s->d2[at] = s->d2[at - 1], s->row[at] = s->row[at - 1];
-	s->d2[at] = d2, s->row[at] = row;
-	if (s->found == s->k)
-		s->limit = s->d2[s->k - 1];
-}
-
-static void descend(search *s, size_t node, size_t lo, size_t hi)
-{
-	if (node >= s->inner) {
-		const double(*x)[3] = (const double(*)[3])s->t->x;
-		for (size_t k = lo; k < hi; k++) {
-			double d2 = apart(x[k], s->q);
-			if (d2 < s->limit)
-				offer(s, k, d2);
-		}
-		return;
-	}
-	size_t mid = lo + (hi - lo) / 2, child = 2 * node + 1;
-	double lower = to_box(&s->t->node[child], s->q), upper = to_box(&s->t->node[child + 1], s->q);
-	if (lower <= upper && lower < s->limit)
-		descend(s, child, lo, mid);
-	if (upper < s->limit)
-		descend(s, child + 1, mid, hi);
-	if (lower > upper && lower < s->limit)
-		descend(s, child, lo, mid);
-}
-
-size_t e3_kdtree_near(const e3_kdtree *t, const double q[3], size_t k, double limit, size_t *row, double *d2)
-{
-	search s = {.t = t, .inner = inner(t), .q = q, .row = row, .d2 = d2, .k = k, .limit = limit};
-	descend(&s, 0, 0, t->n);
-	return s.found;
-}
-
-typedef struct nearest {
-	const e3_kdtree *t;
-	size_t inner;
-	const double *q;
-	double slack;
-	e3_nearest *to;
-} nearest;
-
-static void take(nearest *s, size_t row, double d2)
-{
-	e3_nearest *to = s->to;
-	if (row == to->row)
-		return;
-	if (d2 < to->d2) {
-		double beyond = sqrt(d2) + s->slack, second = to->row == E3_NOWHERE ? to->rest : to->d2;
-		to->rest = s->slack > 0 ? fmax(fmin(second, beyond * beyond), d2) : d2;
-		to->d2 = d2, to->row = (uint32_t)row;
-	} else
-		to->rest = d2;
-}
-
-static void descend_nearest(nearest *s, size_t node, size_t lo, size_t hi)
-{
-	if (node >= s->inner) {
-		const double(*x)[3] = (const double(*)[3])s->t->x;
-		for (size_t k = lo; k < hi; k++) {
-			double d2 = apart(x[k], s->q);
-			if (d2 < s->to->rest)
-				take(s, k, d2);
-		}
-		return;
-	}
-	size_t mid = lo + (hi - lo) / 2, child = 2 * node + 1;
-	double lower = to_box(&s->t->node[child], s->q), upper = to_box(&s->t->node[child + 1], s->q);
-	if (lower <= upper && lower < s->to->rest)
-		descend_nearest(s, child, lo, mid);
-	if (upper < s->to->rest)
-		descend_nearest(s, child + 1, mid, hi);
-	if (lower > upper && lower < s->to->rest)
-		descend_nearest(s, child, lo, mid);
-}
-
-void e3_kdtree_nearest(const e3_kdtree *t, const double q[3], uint32_t guess, double limit, double slack,
-	e3_nearest *to)
-{
-	*to = (e3_nearest){.row = E3_NOWHERE, .d2 = limit, .rest = limit};
-	nearest s = {.t = t, .inner = inner(t), .q = q, .slack = slack, .to = to};
-	double d2 = guess == E3_NOWHERE ? limit : apart(t->x[guess], q);
-	if (d2 < limit)
-		take(&s, guess, d2);
-	descend_nearest(&s, 0, 0, t->n);
-}
-
-/* --- all points near a box --- */
-
-typedef struct around {
-	const e3_kdtree *t;
-	size_t inner;
-	const double *low, *high;
-	double limit;
-	uint32_t *row;
-	size_t n, room;
-} around;
-
-/* Squared distance between two boxes. */
-static double between(const struct e3_kdnode *box, const around *s)
-{
-	double d[3];
-	for (int a = 0; a < 3; a++) {
-		double below = box->low[a] - s->high[a], above = s->low[a] - box->high[a], out = below > above ? below : above;
-		d[a] = out > 0 ? out : 0;
-	}
-	return square(d);
-}
-
-static void descend_around(around *s, size_t node, size_t lo, size_t hi)
-{
-	if (node >= s->inner) {
-		for (size_t k = lo; k < hi; k++, s->n++)
-			if (s->n < s->room)
-				s->row[s->n] = (uint32_t)k;
-		return;
-	}
-	size_t mid = lo + (hi - lo) / 2, child = 2 * node + 1;
-	if (between(&s->t->node[child], s) < s->limit)
-		descend_around(s, child, lo, mid);
-	if (between(&s->t->node[child + 1], s) < s->limit)
-		descend_around(s, child + 1, mid, hi);
-}
-
-size_t e3_kdtree_around(const e3_kdtree *t, const double low[3], const double high[3], double radius, uint32_t *row,
-	size_t room)
-{
-	around s =
-		{.t = t, .inner = inner(t), .low = low, .high = high, .limit = radius * radius, .row = row, .room = room};
-	descend_around(&s, 0, 0, t->n);
-	return s.n;
 }

@@ -4,7 +4,6 @@
  * these is within the radius of a point, all its neighbours were found, since every other point is farther. The few
  * points that fail this test search by themselves. */
 #include "e3/eval.h"
-#include "e3/thread.h"
 #include "eval/select.h"
 #include <math.h>
 #include <string.h>
@@ -143,8 +142,8 @@ static void some(void *ctx, size_t from, size_t to)
 	}
 }
 
-void e3_normals_make(const e3_kdtree *t, int k, int threads, double (*normal)[3])
+int e3_normals_make(const e3_kdtree *t, int k, const e3_work *work, double (*normal)[3], e3_err *err)
 {
 	job j = {t, k < 1 ? 1 : k > E3_NORMAL_MOST ? E3_NORMAL_MOST : (size_t)k, normal};
-	e3_parallel_blocks(threads, t->n, some, &j);
+	return e3_work_blocks(work, "normals", t->n, some, &j, err);
 }

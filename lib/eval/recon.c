@@ -2,7 +2,6 @@
  * clouds (doc/evaluation.md 4). Keeps 48 bytes a point until the scene is scored. */
 #include "e3/eval.h"
 #include "e3/mem.h"
-#include "e3/thread.h"
 #include "eval/select.h"
 #include <math.h>
 #include <stdlib.h>
@@ -185,7 +184,7 @@ static void mean_median(double *v, size_t n, double *mean, double *median)
 	*median = (e3_select(v, n, (n - 1) / 2) + e3_select(v, n, n / 2)) / 2;
 }
 
-int e3_point_sets_compare(const e3_point_set *pred, const e3_point_set *truth, int threads, e3_recon_score *to,
+int e3_point_sets_compare(const e3_point_set *pred, const e3_point_set *truth, const e3_work *work, e3_recon_score *to,
 	e3_err *err)
 {
 	size_t n = pred->tree.n > truth->tree.n ? pred->tree.n : truth->tree.n;
@@ -193,15 +192,19 @@ int e3_point_sets_compare(const e3_point_set *pred, const e3_point_set *truth, i
 	if (!v)
 		return -1;
 	side a = {pred, truth, v, v + n}, b = {truth, pred, v, v + n};
-	e3_parallel_blocks(threads, pred->tree.n, compare_some, &a);
-	mean_median(a.distance, pred->tree.n, &to->acc, &to->acc_med);
-	mean_median(a.likeness, pred->tree.n, &to->nc1, &to->nc1_med);
-	e3_parallel_blocks(threads, truth->tree.n, compare_some, &b);
-	mean_median(b.distance, truth->tree.n, &to->comp, &to->comp_med);
-	mean_median(b.likeness, truth->tree.n, &to->nc2, &to->nc2_med);
-	to->nc = (to->nc1 + to->nc2) / 2, to->nc_med = (to->nc1_med + to->nc2_med) / 2;
+	int rc = e3_work_blocks(work, "distances", pred->tree.n, compare_some, &a, err);
+	if (!rc) {
+		mean_median(a.distance, pred->tree.n, &to->acc, &to->acc_med);
+		mean_median(a.likeness, pred->tree.n, &to->nc1, &to->nc1_med);
+		rc = e3_work_blocks(work, "distances", truth->tree.n, compare_some, &b, err);
+	}
+	if (!rc) {
+		mean_median(b.distance, truth->tree.n, &to->comp, &to->comp_med);
+		mean_median(b.likeness, truth->tree.n, &to->nc2, &to->nc2_med);
+		to->nc = (to->nc1 + to->nc2) / 2, to->nc_med = (to->nc1_med + to->nc2_med) / 2;
+	}
 	free(v);
-	return 0;
+	return rc;
 }
 
 /* Drops a pair of points when any predicted coordinate is not finite (doc/evaluation.md 4.4: e3's own rule). */
@@ -237,8 +240,7 @@ static int normals_of(e3_point_set *c, const e3_recon_rule *rule, e3_err *err)
 {
 	if (!(c->normal = e3_alloc(c->tree.n, sizeof *c->normal, "normals", err)))
 		return -1;
-	e3_normals_make(&c->tree, E3_NORMAL_NEIGHBOURS, rule->threads, c->normal);
-	return 0;
+	return e3_normals_make(&c->tree, E3_NORMAL_NEIGHBOURS, rule->work, c->normal, err);
 }
 
 int e3_recon_align(e3_recon *r, const e3_recon_rule *rule, e3_recon_score *to, e3_err *err)
@@ -268,10 +270,10 @@ int e3_recon_compare(e3_recon *r, const e3_recon_rule *rule, e3_recon_score *to,
 	e3_point_set pred = {.normal = NULL}, truth = {.normal = NULL};
 	if (to->points == 0)
 		return 0;
-	int rc = e3_kdtree_init(&truth.tree, s->truth, s->n, rule->threads, err) ||
-			e3_icp_run(s->pred, s->n, &truth.tree, &(e3_icp_rule){rule->radius, rule->threads}, &to->icp, err) ||
-			e3_kdtree_init(&pred.tree, s->pred, s->n, rule->threads, err) || normals_of(&pred, rule, err) ||
-			normals_of(&truth, rule, err) || e3_point_sets_compare(&pred, &truth, rule->threads, to, err)
+	int rc = e3_kdtree_init(&truth.tree, s->truth, s->n, rule->work, err) ||
+			e3_icp_run(s->pred, s->n, &truth.tree, &(e3_icp_rule){rule->radius, rule->work}, &to->icp, err) ||
+			e3_kdtree_init(&pred.tree, s->pred, s->n, rule->work, err) || normals_of(&pred, rule, err) ||
+			normals_of(&truth, rule, err) || e3_point_sets_compare(&pred, &truth, rule->work, to, err)
 		? -1
 		: 0;
 	leave(s, &pred), leave(s, &truth);

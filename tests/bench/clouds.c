@@ -69,16 +69,15 @@ static int fill(e3_recon *r, size_t n, e3_err *err)
 	return 0;
 }
 
-static int normals_of(e3_point_set *c, int threads, e3_err *err)
+static int normals_of(e3_point_set *c, const e3_work *work, e3_err *err)
 {
 	if (!(c->normal = e3_alloc(c->tree.n, sizeof *c->normal, "normals", err)))
 		return -1;
-	e3_normals_make(&c->tree, E3_NORMAL_NEIGHBOURS, threads, c->normal);
-	return 0;
+	return e3_normals_make(&c->tree, E3_NORMAL_NEIGHBOURS, work, c->normal, err);
 }
 
 /* The stages of e3_recon_evaluate. */
-static int stages(e3_recon *r, int threads, e3_recon_score *s, e3_err *err)
+static int stages(e3_recon *r, const e3_work *work, e3_recon_score *s, e3_err *err)
 {
 	e3_matched *m = &r->inside;
 	e3_point_set pred = {.normal = NULL}, truth = {.normal = NULL};
@@ -86,19 +85,19 @@ static int stages(e3_recon *r, int threads, e3_recon_score *s, e3_err *err)
 	if (e3_recon_normalise(r, &s->fit, err))
 		return -1;
 	tell("shift, scale", &t);
-	if (e3_kdtree_init(&truth.tree, m->truth, m->n, threads, err))
+	if (e3_kdtree_init(&truth.tree, m->truth, m->n, work, err))
 		return -1;
 	tell("a tree", &t);
-	if (e3_icp_run(m->pred, m->n, &truth.tree, &(e3_icp_rule){0.1, threads}, &s->icp, err))
+	if (e3_icp_run(m->pred, m->n, &truth.tree, &(e3_icp_rule){0.1, work}, &s->icp, err))
 		return -1;
 	tell("ICP", &t);
-	if (e3_kdtree_init(&pred.tree, m->pred, m->n, threads, err))
+	if (e3_kdtree_init(&pred.tree, m->pred, m->n, work, err))
 		return -1;
 	tell("a tree", &t);
-	if (normals_of(&pred, threads, err) || normals_of(&truth, threads, err))
+	if (normals_of(&pred, work, err) || normals_of(&truth, work, err))
 		return -1;
 	tell("normals", &t);
-	if (e3_point_sets_compare(&pred, &truth, threads, s, err))
+	if (e3_point_sets_compare(&pred, &truth, work, s, err))
 		return -1;
 	tell("neighbours", &t);
 	free(pred.normal), free(truth.normal);
@@ -117,7 +116,7 @@ int main(int argc, char **argv)
 	if (fill(&r, n, &err))
 		return fprintf(stderr, "%s\n", err.text), 1;
 	began = now();
-	if (stages(&r, threads, &s, &err))
+	if (stages(&r, &(e3_work){.threads = threads}, &s, &err))
 		return fprintf(stderr, "%s\n", err.text), 1;
 	printf(
 		"2 x %zu points, %d threads, %d steps of ICP: %.1f s, %.1f s of processors, peak %.0f MiB; acc %.12g comp %.12g nc %.12g rmse "

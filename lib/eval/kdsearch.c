@@ -1,0 +1,170 @@
+/* eval: exact nearest neighbours in a cloud of points: the searches. Boxes are lower bounds in spite of rounding
+ * (kdtree.h), and distances are compared in double precision, so results are exact. */
+#include "e3/eval.h"
+#include "eval/kdtree.h"
+#include <math.h>
+
+static double square(const double d[3]) { return d[0] * d[0] + d[1] * d[1] + d[2] * d[2]; }
+
+static double apart(const double a[3], const double b[3])
+{
+	const double d[3] = {a[0] - b[0], a[1] - b[1], a[2] - b[2]};
+	return square(d);
+}
+
+/* The parts of a node that are nearer than a limit, the nearest first. */
+typedef struct order {
+	int n, part[E3_KD_PARTS];
+	float bound[E3_KD_PARTS];
+} order;
+
+static inline void order_parts(const e3_kdtree *t, size_t node, const e3_kdquery *q, double limit, order *to)
+{
+	e3_kdlanes bound = e3_kd_bounds(&t->node[node], q);
+	to->n = 0;
+	for (int k = 0; k < E3_KD_PARTS; k++) {
+		float d = bound[k];
+		int at = to->n;
+		if (!((double)d < limit))
+			continue;
+		for (; at > 0 && to->bound[at - 1] > d; at--)
+			to->bound[at] = to->bound[at - 1], to->part[at] = to->part[at - 1];
+		to->bound[at] = d, to->part[at] = k, to->n++;
+	}
+}
+
+/* All searches descend in the same way: `node` covers the rows lo .. hi - 1; leaves follow the nodes. */
+typedef struct search {
+	const e3_kdtree *t;
+	const double *q;
+	e3_kdquery at;
+	size_t *row; /* [found], nearest first */
+	double *d2;  /* [found] */
+	size_t found, k;
+	double limit; /* squared distance; only nearer points count */
+} search;
+
+static void offer(search *s, size_t row, double d2)
+{
+	size_t at = s->found < s->k ? s->found++ : s->k - 1;
+	for (; at > 0 && s->d2[at - 1] > d2; at--)
+		s->d2[at] = s->d2[at - 1], s->row[at] = s->row[at - 1];
+	s->d2[at] = d2, s->row[at] = row;
+	if (s->found == s->k)
+		s->limit = s->d2[s->k - 1];
+}
+
+static void descend(search *s, size_t node, size_t lo, size_t hi)
+{
+	if (node >= s->t->nodes) {
+		const double(*x)[3] = (const double(*)[3])s->t->x;
+		for (size_t k = lo; k < hi; k++) {
+			double d2 = apart(x[k], s->q);
+			if (d2 < s->limit)
+				offer(s, k, d2);
+		}
+		return;
+	}
+	size_t cut[E3_KD_PARTS + 1];
+	order o;
+	e3_kd_cut(lo, hi, cut);
+	order_parts(s->t, node, &s->at, s->limit, &o);
+	for (int k = 0; k < o.n && (double)o.bound[k] < s->limit; k++)
+		descend(s, E3_KD_PARTS * node + 1 + (size_t)o.part[k], cut[o.part[k]], cut[o.part[k] + 1]);
+}
+
+size_t e3_kdtree_near(const e3_kdtree *t, const double q[3], size_t k, double limit, size_t *row, double *d2)
+{
+	search s = {.t = t, .q = q, .at = e3_kdquery_of(t, q), .row = row, .d2 = d2, .k = k, .limit = limit};
+	descend(&s, 0, 0, t->n);
+	return s.found;
+}
+
+typedef struct nearest {
+	const e3_kdtree *t;
+	const double *q;
+	e3_kdquery at;
+	double slack;
+	e3_nearest *to;
+} nearest;
+
+static void take(nearest *s, size_t row, double d2)
+{
+	e3_nearest *to = s->to;
+	if (row == to->row)
+		return;
+	if (d2 < to->d2) {
+		double beyond = sqrt(d2) + s->slack, second = to->row == E3_NOWHERE ? to->rest : to->d2;
+		to->rest = s->slack > 0 ? fmax(fmin(second, beyond * beyond), d2) : d2;
+		to->d2 = d2, to->row = (uint32_t)row;
+	} else
+		to->rest = d2;
+}
+
+static void descend_nearest(nearest *s, size_t node, size_t lo, size_t hi)
+{
+	if (node >= s->t->nodes) {
+		const double(*x)[3] = (const double(*)[3])s->t->x;
+		for (size_t k = lo; k < hi; k++) {
+			double d2 = apart(x[k], s->q);
+			if (d2 < s->to->rest)
+				take(s, k, d2);
+		}
+		return;
+	}
+	size_t cut[E3_KD_PARTS + 1];
+	order o;
+	e3_kd_cut(lo, hi, cut);
+	order_parts(s->t, node, &s->at, s->to->rest, &o);
+	for (int k = 0; k < o.n && (double)o.bound[k] < s->to->rest; k++)
+		descend_nearest(s, E3_KD_PARTS * node + 1 + (size_t)o.part[k], cut[o.part[k]], cut[o.part[k] + 1]);
+}
+
+void e3_kdtree_nearest(const e3_kdtree *t, const double q[3], uint32_t guess, double limit, double slack,
+	e3_nearest *to)
+{
+	*to = (e3_nearest){.row = E3_NOWHERE, .d2 = limit, .rest = limit};
+	nearest s = {.t = t, .q = q, .at = e3_kdquery_of(t, q), .slack = slack, .to = to};
+	double d2 = guess == E3_NOWHERE ? limit : apart(t->x[guess], q);
+	if (d2 < limit)
+		take(&s, guess, d2);
+	descend_nearest(&s, 0, 0, t->n);
+}
+
+/* --- all points near a box --- */
+
+typedef struct around {
+	const e3_kdtree *t;
+	e3_kdquery at;
+	double limit;
+	uint32_t *row;
+	size_t n, room;
+} around;
+
+static void descend_around(around *s, size_t node, size_t lo, size_t hi)
+{
+	if (node >= s->t->nodes) {
+		for (size_t k = lo; k < hi; k++, s->n++)
+			if (s->n < s->room)
+				s->row[s->n] = (uint32_t)k;
+		return;
+	}
+	size_t cut[E3_KD_PARTS + 1];
+	e3_kdlanes bound = e3_kd_bounds_of_box(&s->t->node[node], &s->at);
+	e3_kd_cut(lo, hi, cut);
+	for (int k = 0; k < E3_KD_PARTS; k++)
+		if ((double)bound[k] < s->limit)
+			descend_around(s, E3_KD_PARTS * node + 1 + (size_t)k, cut[k], cut[k + 1]);
+}
+
+size_t e3_kdtree_around(const e3_kdtree *t, const double low[3], const double high[3], double radius, uint32_t *row,
+	size_t room)
+{
+	around s = {.t = t, .limit = radius * radius, .row = row, .room = room};
+	for (int a = 0; a < 3; a++) {
+		s.at.at[a] = (float)(low[a] / 2 + high[a] / 2 - t->origin[a]);
+		s.at.half[a] = (float)((high[a] / 2 - low[a] / 2) * (1 + 1e-6)) ;
+	}
+	descend_around(&s, 0, 0, t->n);
+	return s.n;
+}

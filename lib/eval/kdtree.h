@@ -1,0 +1,83 @@
+/* eval: the nodes of a tree of points: boxes of any orientation, four side by side, and lower bounds of distances to
+ * them. */
+#ifndef E3_EVAL_KDTREE_H
+#define E3_EVAL_KDTREE_H
+
+#include "e3/eval.h"
+
+enum { E3_KD_PARTS = 4 };
+
+typedef float e3_kdlanes __attribute__((vector_size(E3_KD_PARTS * sizeof(float))));
+typedef int32_t e3_kdmasks __attribute__((vector_size(E3_KD_PARTS * sizeof(float))));
+
+/* The boxes of a node's four parts: low <= axis (x - origin) <= high. */
+struct e3_kdnode {
+	e3_kdlanes axis[3][3], low[3], high[3];
+};
+
+/* A point, or the middle of a box along the coordinates and half of its sides, relative to the origin of the tree. */
+typedef struct e3_kdquery {
+	float at[3], half[3];
+} e3_kdquery;
+
+/* In single precision the position of a point q on an axis errs by less than 5e-7 |q|, and |q| is at most the radius of
+ * the cloud plus the distance to a point of it. The boxes are larger by the first, and bounds smaller by the second. */
+#define E3_KD_PAD 5e-7
+#define E3_KD_SAFE (1 - 4e-6f)
+#define E3_KD_MOST 1e37f /* a bound beyond this may have overflowed */
+
+static inline e3_kdquery e3_kdquery_of(const e3_kdtree *t, const double q[3])
+{
+	return (e3_kdquery){
+		{(float)(q[0] - t->origin[0]), (float)(q[1] - t->origin[1]), (float)(q[2] - t->origin[2])},
+		{0, 0, 0},
+	};
+}
+
+static inline e3_kdlanes e3_kd_choose(e3_kdmasks mask, e3_kdlanes a)
+{
+	return (e3_kdlanes)(mask & (e3_kdmasks)a);
+}
+
+static inline e3_kdlanes e3_kd_size(e3_kdlanes a) { return (e3_kdlanes)((e3_kdmasks)a & 0x7fffffff); }
+
+/* The square of what lies between `at` +- half and the box along one axis. */
+static inline e3_kdlanes e3_kd_beyond(const struct e3_kdnode *b, int a, e3_kdlanes at, e3_kdlanes half)
+{
+	e3_kdlanes below = b->low[a] - at - half, above = at - half - b->high[a];
+	e3_kdlanes d = e3_kd_choose(below > 0, below) + e3_kd_choose(above > 0, above);
+	return d * d;
+}
+
+/* Lower bounds of the squared distances from a point to the points of the four parts; 0 where it could not be computed. */
+static inline e3_kdlanes e3_kd_bounds(const struct e3_kdnode *b, const e3_kdquery *q)
+{
+	e3_kdlanes sum = {0}, none = {0};
+	for (int a = 0; a < 3; a++) {
+		e3_kdlanes at = b->axis[a][0] * q->at[0] + b->axis[a][1] * q->at[1] + b->axis[a][2] * q->at[2];
+		sum += e3_kd_beyond(b, a, at, none);
+	}
+	return e3_kd_choose(sum < E3_KD_MOST, sum) * E3_KD_SAFE;
+}
+
+/* The same from a box. */
+static inline e3_kdlanes e3_kd_bounds_of_box(const struct e3_kdnode *b, const e3_kdquery *q)
+{
+	e3_kdlanes sum = {0};
+	for (int a = 0; a < 3; a++) {
+		const e3_kdlanes *x = b->axis[a];
+		e3_kdlanes at = x[0] * q->at[0] + x[1] * q->at[1] + x[2] * q->at[2];
+		e3_kdlanes half = e3_kd_size(x[0]) * q->half[0] + e3_kd_size(x[1]) * q->half[1] + e3_kd_size(x[2]) * q->half[2];
+		sum += e3_kd_beyond(b, a, at, half);
+	}
+	return e3_kd_choose(sum < E3_KD_MOST, sum) * E3_KD_SAFE;
+}
+
+/* The rows lo .. hi - 1 of a node, cut into its four parts: part k covers cut[k] .. cut[k + 1] - 1. */
+static inline void e3_kd_cut(size_t lo, size_t hi, size_t cut[E3_KD_PARTS + 1])
+{
+	cut[0] = lo, cut[2] = lo + (hi - lo) / 2, cut[4] = hi;
+	cut[1] = lo + (cut[2] - lo) / 2, cut[3] = cut[2] + (hi - cut[2]) / 2;
+}
+
+#endif
