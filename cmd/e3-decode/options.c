@@ -46,6 +46,7 @@ static const e3_opt table[] = {
 	E3_OPT_CHOICE("sampling", &given.sampling, "HOW", "count|time",
 		"what --every counts: count frames, as the reference\ndoes (default), or time, by time stamps"),
 	E3_OPT_FLAG("first", &o.input.choice.first, "keep the first frame too"),
+	E3_OPT_FLAG("sharpest", &o.input.choice.sharpest, "of each interval of a video its sharpest frame"),
 	E3_OPT_REAL("start", &o.input.choice.start, "SEC", 0, 1e9, "begin at this time"),
 	E3_OPT_REAL("end", &o.input.choice.end, "SEC", 0, 1e9, "end before this time"),
 	E3_OPT_INT("max-frames", &o.input.choice.max_frames, "N", 1, 1e12, "keep N frames at most"),
@@ -158,8 +159,8 @@ static void check_with_set(int operands)
 		e3_usage_error("--dataset takes no INPUT: give the folder with --root");
 	if (!r->set.root)
 		e3_usage_error("--dataset needs --root DIR");
-	if (c->every > 0 || c->step > 0 || c->all || c->first || c->start > 0 || isfinite(c->end) || given.sampling ||
-		c->fps > 0)
+	if (c->every > 0 || c->step > 0 || c->all || c->first || c->sharpest || c->start > 0 || isfinite(c->end) ||
+		given.sampling || c->fps > 0)
 		e3_usage_error("--dataset chooses frames itself: only --stride and --max-frames go with it");
 	if (o.png || given.fit_mode || given.compat)
 		e3_usage_error("--png, --fit-mode and --compat do not go with --dataset: its loader prepares the frames");
@@ -195,6 +196,8 @@ static void check(int operands)
 		e3_usage_error("--sampling time needs --every: --step and --all count frames");
 	if (given.natural && o.input.lexical)
 		e3_usage_error("--natural and --lexical exclude each other");
+	if (c->sharpest && (c->all || c->step == 1))
+		e3_usage_error("--sharpest chooses one frame of several: it needs --every or --step above 1");
 	if (c->end <= c->start)
 		e3_usage_error("--end %g is not after --start %g", c->end, c->start);
 	if (given.fit > 0 && given.fit % given.patch)
@@ -209,6 +212,9 @@ int options_check_live(const decode_options *d, e3_err *err)
 	const char *what = camera ? NULL : in->w > 0 ? "--size" : in->rate > 0 ? "--rate" : in->pixfmt ? "--pixfmt" : NULL;
 	if (what)
 		return e3_fail(err, "reading: %s: %s is for cameras", in->operand[0], what);
+	if (in->choice.sharpest)
+		return e3_fail(err, "reading: %s: --sharpest is for videos: a live source gives its newest frame",
+			in->operand[0]);
 	if (in->reconnect > 0 && !comes_back)
 		return e3_fail(err, "reading: %s: --reconnect is for cameras and network streams", in->operand[0]);
 	return 0;

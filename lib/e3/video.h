@@ -86,6 +86,11 @@ int e3_video_next(e3_video *v, e3_video_frame *out, e3_err *err);
 /* The frame last decoded as RGB, turned upright; *out is reused when it has the right size, *rot receives the degrees
  * clockwise it was turned by (0 for a mirroring alone). */
 int e3_video_image(e3_video *v, e3_image *out, int *rot, e3_err *err);
+/* How sharp the frame last decoded is, to be compared with others of the video; cheap. */
+double e3_video_sharpness(const e3_video *v);
+/* Keeps the frame last decoded, in place of one that was kept before, and converts it later. */
+int e3_video_keep(e3_video *v, e3_err *err);
+int e3_video_kept_image(e3_video *v, e3_image *out, int *rot, e3_err *err);
 /* Damage so far: packets that the decoder refused and frames that it had to conceal. */
 int64_t e3_video_errors(const e3_video *v);
 
@@ -125,6 +130,9 @@ typedef enum e3_sample { E3_SAMPLE_SKIP, E3_SAMPLE_KEEP, E3_SAMPLE_DONE } e3_sam
 void e3_sampler_init(e3_sampler *s, const e3_sampling *rule);
 /* Call for each frame in order of presentation. DONE: neither this one nor any after it is kept. */
 e3_sample e3_sampler_feed(e3_sampler *s, double pts);
+/* Whether this frame is beyond the end: of the rule, or of the interval of the last frame of max_frames (time
+ * sampling). */
+bool e3_sampler_past(const e3_sampler *s, double pts);
 /* Whether max_frames is reached: no further frame is kept. */
 bool e3_sampler_full(const e3_sampler *s);
 

@@ -241,6 +241,24 @@ void video_colour_release(video_colour *c)
 	*c = (video_colour){0};
 }
 
+double e3_video_sharpness(const e3_video *v) { return video_sharpness(v->frame); }
+
+int e3_video_keep(e3_video *v, e3_err *err)
+{
+	if (!v->kept)
+		v->kept = av_frame_alloc();
+	else
+		av_frame_unref(v->kept);
+	if (!v->kept || av_frame_ref(v->kept, v->frame) < 0)
+		return e3_fail(err, "reading: %s: out of memory", v->options.input);
+	return 0;
+}
+
+int e3_video_kept_image(e3_video *v, e3_image *out, int *rot, e3_err *err)
+{
+	return video_colour_image(&v->colour, v->kept, video_settle_orientation(v), out, rot, err);
+}
+
 int e3_video_image(e3_video *v, e3_image *out, int *rot, e3_err *err)
 {
 	return video_colour_image(&v->colour, v->frame, video_settle_orientation(v), out, rot, err);

@@ -17,6 +17,13 @@ typedef struct input_head {
 	size_t n;
 } input_head;
 
+/* The sharpest frame of an interval so far. */
+typedef struct input_best {
+	bool has, ended;
+	double sharpness;
+	e3_video_frame frame;
+} input_best;
+
 struct e3_input {
 	e3_input_options o;
 	const char *name; /* for messages */
@@ -35,7 +42,8 @@ struct e3_input {
 	bool *bad;               /* [list.n] left out before the first frame */
 	e3_image_stream *stream; /* pictures on standard input */
 	e3_video *video;
-	bool told_cut; /* of the video: that it ends early */
+	bool told_cut;   /* of the video: that it ends early */
+	input_best best; /* choosing the sharpest */
 	e3_live *live;
 	int fd; /* that `live` reads; -1: none */
 };
@@ -64,6 +72,10 @@ int input_open_picture_stream(e3_input *in, e3_err *err);
 int input_open_video(e3_input *in, int fd, e3_err *err); /* fd < 0: the first operand */
 int input_open_live(e3_input *in, e3_err *err);
 
+/* input_video.c: decodes the next frame; says at the end whether it came early. As e3_video_next. */
+int input_next_decoded(e3_input *in, e3_video_frame *f, e3_err *err);
+/* sharpest.c: an input_kind's next. */
+int input_next_sharpest(e3_input *in, e3_image *im, e3_source *at, bool *key, e3_err *err);
 /* choice.c: the rule for a source of this frame rate (0: unknown), and *kept_fps, the rate of the frames it keeps. */
 int input_rule(const e3_frame_choice *c, bool pictures, double fps, e3_sampling *rule, double *kept_fps, e3_err *err);
 /* choice.c: says once what becomes of pixels that are not square, of HDR and of wide gamuts. */

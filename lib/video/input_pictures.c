@@ -31,6 +31,9 @@ static int begin(e3_input *in, int64_t n, e3_err *err)
 	headers seen = {0};
 	int rc = 0;
 	e3_sampling rule;
+	if (in->o.choice.sharpest)
+		return e3_fail(err, "reading: %s: pictures: the sharpest frame of each interval is chosen of videos only",
+			in->name);
 	if (input_rule(&in->o.choice, true, in->o.choice.fps, &rule, &in->fps, err))
 		return -1;
 	e3_sampler_init(&in->sampler, &rule);

@@ -77,13 +77,19 @@ static int finish(e3_input *in, e3_err *err)
 	return 0;
 }
 
+int input_next_decoded(e3_input *in, e3_video_frame *f, e3_err *err)
+{
+	int got = e3_video_next(in->video, f, err);
+	return got == 0 ? finish(in, err) : got;
+}
+
 static int next(e3_input *in, e3_image *im, e3_source *at, bool *key, e3_err *err)
 {
 	e3_video_frame f;
 	while (!(in->o.stop && in->o.stop()) && !e3_sampler_full(&in->sampler)) {
-		int got = e3_video_next(in->video, &f, err);
+		int got = input_next_decoded(in, &f, err);
 		if (got <= 0)
-			return got == 0 ? finish(in, err) : got;
+			return got;
 		e3_sample what = e3_sampler_feed(&in->sampler, f.pts);
 		if (what == E3_SAMPLE_DONE)
 			return 0;
@@ -158,10 +164,10 @@ static int begin(e3_input *in, const e3_sampling *rule, e3_err *err)
 
 int input_open_video(e3_input *in, int fd, e3_err *err)
 {
-	static const input_kind kind = {next, report};
+	static const input_kind kind = {next, report}, sharpest = {input_next_sharpest, report};
 	e3_video_options options = input_video_options(in, fd);
 	e3_sampling rule;
-	in->kind = &kind;
+	in->kind = in->o.choice.sharpest ? &sharpest : &kind;
 	in->video = e3_video_open(&options, err);
 	if (!in->video)
 		return -1;

@@ -54,7 +54,7 @@ struct e3_video {
 	AVStream *stream;
 	AVCodecContext *codec;
 	AVPacket *packet;
-	AVFrame *frame;
+	AVFrame *frame, *kept; /* kept: by e3_video_keep; NULL until then */
 	video_colour colour;
 	int orientation; /* 1 to 8; 0: unknown until the first frame */
 	/* counting */
@@ -130,6 +130,8 @@ video_colour video_colour_of(const e3_video_options *o);
 int video_check_colours(const e3_video *v, e3_err *err);
 /* The width of pixels that are `aspect` times as wide as high, made square; `w` where that is unknown or cannot be. */
 int video_square_width(int w, AVRational aspect);
+/* sharp.c: how much of the contrast lies in fine detail; comparable between frames of one video. */
+double video_sharpness(const AVFrame *f);
 /* Adds to the frame just decoded what only the container says of its colours and the shape of its pixels. */
 void video_add_tags(e3_video *v);
 int video_orientation(const int32_t *matrix);

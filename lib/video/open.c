@@ -140,6 +140,7 @@ void e3_video_close(e3_video *v)
 	if (!v)
 		return;
 	video_colour_release(&v->colour);
+	av_frame_free(&v->kept);
 	av_frame_free(&v->frame);
 	av_packet_free(&v->packet);
 	avcodec_free_context(&v->codec);

@@ -9,6 +9,11 @@ void e3_sampler_init(e3_sampler *s, const e3_sampling *rule) { *s = (e3_sampler)
 
 bool e3_sampler_full(const e3_sampler *s) { return s->rule.max_frames > 0 && s->kept >= s->rule.max_frames; }
 
+bool e3_sampler_past(const e3_sampler *s, double pts)
+{
+	return pts + SLACK >= s->rule.end || (e3_sampler_full(s) && pts + SLACK >= s->due);
+}
+
 static bool is_due(e3_sampler *s, double pts)
 {
 	if (pts + SLACK < s->due)
