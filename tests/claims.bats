@@ -124,6 +124,32 @@ contents() { find . -printf '%p %y %l %i %T@\n' | sort && find . -type f -exec c
 	refused "--output p.e3 and standard output are the same file" "e3-infer s.e3 -o p.e3 >>p.e3"
 	refused "s.e3 is the file of --then" "e3-cat p.e3 --then s.e3 s.e3"
 }
+@test "a later stage does not write onto what the first one reads" {
+	I="e3-infer -q --device cpu --model seed:tiny:7 --budget 3f"
+	no_stage() { # TEXT COMMAND
+		local rc=0
+		bash -c "$2" >/dev/null 2>"$T.stderr" || rc=$?
+		[ "$rc" -eq 1 ] || { echo "exit $rc: $2"; cat "$T.stderr"; return 1; }
+		grep -qF -- "$1: give the output another" "$T.stderr" || { cat "$T.stderr"; return 1; }
+	}
+	sums() { find . -type f -exec cksum {} + | sort; }
+	sums >"$T.before"
+	no_stage "--output: clip.mp4 is the source of the stream" "e3-decode --max-frames 2 clip.mp4 | $I -o clip.mp4"
+	no_stage "clip.mp4 is the source of the stream (./clip.mp4)" "e3-decode --max-frames 2 ./clip.mp4 | e3-cat - clip.mp4"
+	no_stage "--depth: pics is the source of the stream" "e3-decode pics | $I | e3-export --depth pics"
+	no_stage "--png pics would replace files such as pics/000000.png, which is the source of the stream" \
+		"e3-decode pics/000000.png | $I | e3-evict-stats --png pics"
+	sums | diff "$T.before" -
+	# a recorded stream says it too; where the name leads to nothing, or to another file, there is no clash
+	e3-decode --max-frames 2 clip.mp4 | $I -o run.e3
+	no_stage "--glb: clip.mp4 is the source of the stream" "e3-export --glb clip.mp4 run.e3"
+	mkdir other
+	cd other
+	e3-export -q --conf-pct 0 --glb clip.mp4 ../run.e3
+	e3-export -q --conf-pct 0 --glb clip.mp4 ../run.e3
+	no_stage "--glb: ../clip.mp4 is the source of the stream" "e3-export --glb ../clip.mp4 ../run.e3"
+}
+
 @test "what is no clash" {
 	e3-evict-stats -q --tsv . --png charts --sheet sheet.png -o report p.e3
 	e3-cat <p.e3 --tee /dev/null -o /dev/null

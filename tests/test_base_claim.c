@@ -174,6 +174,17 @@ static void standard_input_and_output_are_files_too(void **state)
 	}
 }
 
+static void what_is_read_is_known(void **state)
+{
+	e3_err err = {""};
+	const e3_claim in = IN(.path = "soft.e3"), out = OUT(.path = "other.e3"), fifo = IN(.path = "fifo");
+	assert_int_equal(e3_claim_add(&in, &err) || e3_claim_add(&out, &err) || e3_claim_add(&fifo, &err), 0);
+	assert_true(e3_claim_reads("in.e3") && e3_claim_reads("./hard.e3"));
+	assert_false(e3_claim_reads("other.e3") || e3_claim_reads("fifo") || e3_claim_reads("absent"));
+	e3_claims_clear();
+	assert_false(e3_claim_reads("in.e3"));
+}
+
 static void links_in_an_output_folder_are_no_clash_among_themselves(void **state)
 {
 	e3_err err = {""};
@@ -190,6 +201,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(claims_clash_where_they_are_one_file),
 		cmocka_unit_test(standard_input_and_output_are_files_too),
+		cmocka_unit_test(what_is_read_is_known),
 		cmocka_unit_test(links_in_an_output_folder_are_no_clash_among_themselves),
 	};
 	return cmocka_run_group_tests(tests, setup, teardown);

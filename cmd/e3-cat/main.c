@@ -197,7 +197,7 @@ static int64_t count_kept(const cat *c, int64_t total)
 static int send_head(cat *c, const e3_msg *msg, e3_err *err)
 {
 	e3_head head = {0};
-	if (e3_head_decode(msg, &head, err))
+	if (e3_stage_head_decode(msg, c->part[0], &head, err))
 		return -1;
 	int64_t frames = count_kept(c, head.frames);
 	bool changed = frames != head.frames;

@@ -398,6 +398,17 @@ int e3_claim_add(const e3_claim *c, e3_err *err)
 	return is_path ? add(c, NULL, err) : 0;
 }
 
+bool e3_claim_reads(const char *path)
+{
+	place at = {.counts = false};
+	bool found = false;
+	if (locate(&at, path, -1, NULL) == 0 && at.exists)
+		for (size_t k = 0; !found && k < list.n; k++)
+			found = list.at[k]->c.use & E3_READS && same(&at, &list.at[k]->at);
+	free(at.path);
+	return found;
+}
+
 void e3_claims_clear(void)
 {
 	for (size_t k = 0; k < list.n; k++)

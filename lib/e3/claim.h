@@ -9,6 +9,7 @@
 #define E3_CLAIM_H
 
 #include "e3/err.h"
+#include <stdbool.h>
 
 enum {
 	E3_READS = 1,
@@ -29,6 +30,8 @@ typedef struct e3_claim {
 
 /* -1 when it clashes with an earlier claim; the text names both. `what` and `back` are borrowed for good. */
 int e3_claim_add(const e3_claim *c, e3_err *err);
+/* Is it a file that the run reads? For the library's own names, which nobody claims. */
+bool e3_claim_reads(const char *path);
 /* Forgets all claims: for tests. */
 void e3_claims_clear(void);
 

@@ -63,6 +63,9 @@ int e3_stage_output_lost(e3_stage *s, e3_err *err);
 /* The next message, as e3_in_next: 1; 0 after the end, or when a signal asked to stop (stage->interrupted); -1. Head
  * and end are decoded into the stage; a stream without what it `needs` is refused. */
 int e3_stage_next(e3_stage *s, e3_msg *msg, e3_err *err);
+/* For a tool that reads its input itself: the head, unless an output of this process is the file or the folder that the
+ * first stage read (if its name leads to one from here). */
+int e3_stage_head_decode(const e3_msg *msg, const char *input, e3_head *head, e3_err *err);
 /* Forwards a message to the output, where there is one. */
 int e3_stage_pass(e3_stage *s, const e3_msg *msg, e3_err *err);
 

@@ -5,6 +5,9 @@
 #include "e3/num.h"
 #include "e3/tool.h"
 #include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 int e3_stage_output_lost(e3_stage *s, e3_err *err)
 {
@@ -52,9 +55,29 @@ int e3_stage_open_input(e3_stage *s, e3_err *err)
 	return s->in ? 0 : -1;
 }
 
+/* What the first stage reads is an input of this process too. A relative name is taken from the folder of a recorded
+ * stream, else from the current one; one from another machine says nothing. */
+static int claim_source(const char *input, const char *source, e3_err *err)
+{
+	const char *slash = strrchr(input, '/');
+	char *path = NULL;
+	if (!source || strcmp(source, "-") == 0 || strncmp(input, "zmq:", 4) == 0)
+		return 0;
+	if (asprintf(&path, "%.*s%s", source[0] == '/' || !slash ? 0 : (int)(slash + 1 - input), input, source) < 0)
+		return e3_fail(err, "reading: out of memory");
+	int rc = e3_claim_add(&(e3_claim){.use = E3_READS, .path = path, .what = "the source of the stream"}, err);
+	free(path);
+	return rc;
+}
+
+int e3_stage_head_decode(const e3_msg *msg, const char *input, e3_head *head, e3_err *err)
+{
+	return e3_head_decode(msg, head, err) || claim_source(input, head->source, err) ? -1 : 0;
+}
+
 static int take_head(e3_stage *s, const e3_msg *msg, e3_err *err)
 {
-	if (e3_head_decode(msg, &s->head, err))
+	if (e3_stage_head_decode(msg, s->input, &s->head, err))
 		return -1;
 	const char *from = s->head.tool && *s->head.tool ? s->head.tool : "an unknown tool";
 	if (s->needs == E3_STAGE_PREDICTIONS && !s->head.model)
