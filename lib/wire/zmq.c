@@ -25,6 +25,7 @@ enum {
 	RECONNECT_MS = 100,
 	RECONNECT_MAX_MS = 5000,
 	GONE_MS = 1000,    /* after a peer disconnected: for data still in transit, or for the watching thread to notice */
+	ANOTHER_MS = 2000, /* after a peer disconnected before the first message: for another one, which loses nothing */
 	WAITING_MS = 5000, /* without a peer, before that is reported */
 	STOP_MS = 5000     /* after a stop signal, for the end of the stream */
 };
@@ -165,7 +166,8 @@ static void note_partner(e3_zmq *z)
 /* Has the peer of this stream disconnected more than `ms` ago? */
 static bool has_left(const e3_zmq *z, const e3_peers_state *s, int ms)
 {
-	return z->partner && s->now == 0 && s->ever >= z->partner && e3_now() - s->since >= ms / 1e3;
+	ms = z->partner ? ms : ANOTHER_MS;
+	return s->now == 0 && s->ever > 0 && s->ever >= z->partner && e3_now() - s->since >= ms / 1e3;
 }
 
 /* Was a message sent although no peer completed a handshake? To libzmq a server of another protocol may look like a
@@ -177,7 +179,7 @@ static bool is_not_zmq(const e3_zmq *z, const e3_peers_state *s)
 
 static void report_publisher(e3_zmq *z, bool there)
 {
-	if (z->kind != E3_ZMQ_SUB || !z->partner || z->loss_reported == !there)
+	if (z->kind != E3_ZMQ_SUB || z->loss_reported == !there)
 		return;
 	z->loss_reported = !there;
 	e3_tell(E3_TELL_WARN, "%s: the publisher %s", z->label,
@@ -206,7 +208,7 @@ static int check_timeout(e3_zmq *z, double start, e3_err *err)
 		return -1;
 	if (given_up(z))
 		return e3_fail(err, "the %s accepted no data for %g s ('timeout')", peer, peer_s);
-	report_publisher(z, s.now > 0);
+	report_publisher(z, s.now > 0 || s.ever == 0);
 	double since = s.since > start ? s.since : start;
 	report_waiting(z, &s, now - since);
 	if (s.now == 0 && peer_s > 0 && now - since > peer_s)
@@ -280,7 +282,7 @@ static int not_a_reader(e3_err *err)
 
 int e3_zmq_lost(e3_zmq *z, e3_err *err)
 {
-	if (z->kind != E3_ZMQ_PUSH || !z->partner)
+	if (z->kind != E3_ZMQ_PUSH)
 		return 0;
 	e3_peers_state s = e3_peers_look(z->peers);
 	if (has_left(z, &s, 0))
