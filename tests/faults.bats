@@ -151,11 +151,11 @@ no_output() { # killing e3-export leaves its temporary files, and never a half r
 @test "a peer is killed before the first message: the other side fails, over TCP, ipc, and with keys" {
 	e3-cat --keygen server
 	e3-cat --keygen client
-	server=(--curve-key server --curve-allow client.pub)
-	client=(--curve-key client --curve-server server.pub)
+	listens=(--curve-key server --curve-allow client.pub)
+	connects=(--curve-key client --curve-server server.pub)
 	for at in "$a" "ipc://$T/s" "curve $b"; do
 		here=() there=()
-		[ "$at" = "${at#curve }" ] || here=("${server[@]}") there=("${client[@]}")
+		[ "$at" = "${at#curve }" ] || here=("${listens[@]}") there=("${connects[@]}")
 		at=${at#curve }
 		rm -f in err
 		mkfifo in

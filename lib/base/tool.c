@@ -1,13 +1,12 @@
-/* base: what all tools do alike: messages, the progress line, signals, exit status. */
+/* base: what all tools do alike: messages, signals, exit status. */
 #include "e3/tool.h"
 #include "e3/io.h"
-#include "e3/num.h"
 #include "leave.h"
+#include "line.h"
 #include <fcntl.h>
 #include <locale.h>
 #include <signal.h>
 #include <stdarg.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,8 +18,7 @@ bool e3_quiet, e3_verbose;
 static const char *tool = "e3";
 static volatile sig_atomic_t stop_signal;
 static struct timespec stop_time; /* written before stop_signal, by the handler only */
-static double last_progress;
-static atomic_bool progress_shown; /* messages come from several threads */
+static bool levels;               /* messages say theirs */
 
 /* A request often comes as several signals at once: timeout(1) sends one to its child and one to the group, a terminal
  * that closes sends its own beside the shell's. Within a second they are one request. */
@@ -82,6 +80,7 @@ static void occupy_standard(void)
 void e3_tool_init(const char *name)
 {
 	tool = name;
+	levels = getenv("E3_LEVELS") != NULL;
 	occupy_standard();
 	e3_tell_to(on_tell);
 	setlocale(LC_ALL, "C");
@@ -105,29 +104,35 @@ void e3_tool_broken_pipe(void)
 	}
 }
 
-static void say(const char *fmt, va_list args)
+/* The level as sd-daemon(3) has it, for programs that start tools and read their messages. */
+enum level { LEVEL_WARNING = 4, LEVEL_NOTE = 5, LEVEL_DETAIL = 7 };
+
+static void say(enum level level, const char *fmt, va_list args)
 {
 	char line[2048];
-	int n = snprintf(line, sizeof line, "%s: ", tool);
+	int n = snprintf(line, sizeof line, "%s", e3_line_clear()), from;
+	if (levels)
+		n += snprintf(line + n, sizeof line - (size_t)n, "<%d>", level);
+	from = n;
+	n += snprintf(line + n, sizeof line - (size_t)n, "%s: ", tool);
 	vsnprintf(line + n, sizeof line - (size_t)n - 1, fmt, args);
-	e3_text_clean(line);
+	e3_text_clean(line + from);
 	size_t len = strlen(line);
 	line[len++] = '\n';
-	e3_progress_end();
 	(void)!write(STDERR_FILENO, line, len);
 }
 
-#define SAY_IF(condition) \
+#define SAY_IF(condition, level) \
 	va_list args; \
 	if (!(condition)) \
 		return; \
 	va_start(args, fmt); \
-	say(fmt, args); \
+	say(level, fmt, args); \
 	va_end(args)
 
-void e3_warn(const char *fmt, ...) { SAY_IF(true); }
-void e3_note(const char *fmt, ...) { SAY_IF(!e3_quiet); }
-void e3_detail(const char *fmt, ...) { SAY_IF(e3_verbose && !e3_quiet); }
+void e3_warn(const char *fmt, ...) { SAY_IF(true, LEVEL_WARNING); }
+void e3_note(const char *fmt, ...) { SAY_IF(!e3_quiet, LEVEL_NOTE); }
+void e3_detail(const char *fmt, ...) { SAY_IF(e3_verbose && !e3_quiet, LEVEL_DETAIL); }
 
 int e3_tool_exit(int rc, const e3_err *err)
 {
@@ -138,34 +143,4 @@ int e3_tool_exit(int rc, const e3_err *err)
 	if (stop_signal)
 		return 128 + stop_signal;
 	return rc ? 1 : 0;
-}
-
-bool e3_progress_due(void)
-{
-	static int terminal = -1;
-	if (terminal < 0)
-		terminal = isatty(STDERR_FILENO);
-	return terminal && !e3_quiet && e3_now() - last_progress >= 0.1;
-}
-
-void e3_progress(const char *fmt, ...)
-{
-	if (!e3_progress_due())
-		return;
-	char line[512] = "\r\033[K";
-	size_t n = strlen(line);
-	va_list args;
-	va_start(args, fmt);
-	vsnprintf(line + n, sizeof line - n, fmt, args);
-	va_end(args);
-	e3_text_clean(line + n);
-	(void)!write(STDERR_FILENO, line, strlen(line));
-	progress_shown = true;
-	last_progress = e3_now();
-}
-
-void e3_progress_end(void)
-{
-	if (atomic_exchange(&progress_shown, false))
-		(void)!write(STDERR_FILENO, "\r\033[K", 4);
 }

@@ -38,11 +38,14 @@ void e3_tool_broken_pipe(void);
 int e3_tool_exit(int rc, const e3_err *err);
 
 /* One line on standard error, rewritten in place, at most ten times a second; nothing when standard error is no
- * terminal or with --quiet. Pass the line without newline. e3_progress_end clears it; so do e3_warn, e3_note and
- * e3_detail. */
+ * terminal, with --quiet, or while another process owns the terminal's line. Pass the line without newline.
+ * e3_progress_end clears it; so do e3_warn, e3_note and e3_detail. */
 void e3_progress(const char *fmt, ...) E3_PRINTF(1, 2);
 void e3_progress_end(void);
 /* true when e3_progress would show something now: ask before doing work only for it. */
 bool e3_progress_due(void);
+/* Asks for the terminal's line before there is progress, so that stages before this one in a pipeline leave it alone.
+ */
+void e3_progress_claim(void);
 
 #endif

@@ -163,7 +163,7 @@ size_t e3_kdtree_around(const e3_kdtree *t, const double low[3], const double hi
 	around s = {.t = t, .limit = radius * radius, .row = row, .room = room};
 	for (int a = 0; a < 3; a++) {
 		s.at.at[a] = (float)(low[a] / 2 + high[a] / 2 - t->origin[a]);
-		s.at.half[a] = (float)((high[a] / 2 - low[a] / 2) * (1 + 1e-6)) ;
+		s.at.half[a] = (float)((high[a] / 2 - low[a] / 2) * (1 + 1e-6));
 	}
 	descend_around(&s, 0, 0, t->n);
 	return s.n;

@@ -34,10 +34,7 @@ static inline e3_kdquery e3_kdquery_of(const e3_kdtree *t, const double q[3])
 	};
 }
 
-static inline e3_kdlanes e3_kd_choose(e3_kdmasks mask, e3_kdlanes a)
-{
-	return (e3_kdlanes)(mask & (e3_kdmasks)a);
-}
+static inline e3_kdlanes e3_kd_choose(e3_kdmasks mask, e3_kdlanes a) { return (e3_kdlanes)(mask & (e3_kdmasks)a); }
 
 static inline e3_kdlanes e3_kd_size(e3_kdlanes a) { return (e3_kdlanes)((e3_kdmasks)a & 0x7fffffff); }
 
@@ -49,7 +46,8 @@ static inline e3_kdlanes e3_kd_beyond(const struct e3_kdnode *b, int a, e3_kdlan
 	return d * d;
 }
 
-/* Lower bounds of the squared distances from a point to the points of the four parts; 0 where it could not be computed. */
+/* Lower bounds of the squared distances from a point to the points of the four parts; 0 where it could not be computed.
+ */
 static inline e3_kdlanes e3_kd_bounds(const struct e3_kdnode *b, const e3_kdquery *q)
 {
 	e3_kdlanes sum = {0}, none = {0};

@@ -23,6 +23,7 @@ static int output_lost(void *context, e3_err *err) { return e3_stage_output_lost
 
 const e3_stream_options *e3_stage_options(e3_stage *s)
 {
+	e3_progress_claim();
 	s->stream.stop = e3_stop_signal;
 	s->stream.output_lost = output_lost;
 	s->stream.context = s;
