@@ -19,7 +19,7 @@ struct video_tone {
 	uint8_t code[STEPS + 1]; /* by the root of light */
 	float gamut[9], luma[3];
 	bool hlg, curve;
-	float peak, a, b, scale; /* of the curve */
+	float a, b, scale; /* of the curve */
 };
 
 bool tone_is_hdr(enum AVColorTransferCharacteristic transfer)
@@ -157,7 +157,7 @@ static void set_curve(struct video_tone *t, double peak)
 {
 	const double j = KNEE, d = peak - 1;
 	double a = -j * j * d / (j * j - 2 * j + peak), b = (j * j - 2 * j * peak + peak) / d;
-	t->curve = true, t->peak = (float)peak, t->a = (float)a, t->b = (float)b;
+	t->curve = true, t->a = (float)a, t->b = (float)b;
 	t->scale = (float)((b * b + 2 * b * j + j * j) / (b - a));
 }
 
@@ -182,36 +182,77 @@ struct video_tone *tone_make(const AVFrame *f, double peak, e3_err *err)
 	return t;
 }
 
+/* Pixels of a row at a time: loops over floats apart from those over tables, so that compilers make vectors of them. */
+enum { RUN = 128 };
+
 static float unit(float v) { return v < 0 ? 0 : v > 1 ? 1 : v; }
 
-/* By the brightest of the three, so that the hue stays. */
-static float compress(const struct video_tone *t, float most)
+static void look_up(const float table[STEPS + 1], const float *code, int n, float *out)
 {
-	if (!t->curve || most <= (float)KNEE)
-		return 1;
-	return (most + t->a) / (most + t->b) * t->scale / most;
+	int at[RUN];
+	for (int x = 0; x < n; x++)
+		at[x] = (int)(unit(code[x]) * STEPS + 0.5f);
+	for (int x = 0; x < n; x++)
+		out[x] = table[at[x]];
+}
+
+/* HLG: from the light of the scene to that of the display. */
+static void add_system_gamma(const struct video_tone *t, int n, float v[3][RUN])
+{
+	float root[RUN], gain[RUN];
+	for (int x = 0; x < n; x++)
+		root[x] = sqrtf(t->luma[0] * v[0][x] + t->luma[1] * v[1][x] + t->luma[2] * v[2][x]);
+	look_up(t->gain, root, n, gain);
+	for (int c = 0; c < 3; c++)
+		for (int x = 0; x < n; x++)
+			v[c][x] *= gain[x];
+}
+
+static void to_bt709(const float m[9], int n, float v[3][RUN])
+{
+	for (int x = 0; x < n; x++) {
+		float r = v[0][x], g = v[1][x], b = v[2][x];
+		float to[3] = {m[0] * r + m[1] * g + m[2] * b, m[3] * r + m[4] * g + m[5] * b, m[6] * r + m[7] * g + m[8] * b};
+		v[0][x] = to[0] < 0 ? 0 : to[0], v[1][x] = to[1] < 0 ? 0 : to[1], v[2][x] = to[2] < 0 ? 0 : to[2];
+	}
+}
+
+/* By the brightest of the three, so that the hue stays. */
+static void compress(const struct video_tone *t, int n, float v[3][RUN])
+{
+	const float knee = (float)KNEE;
+	for (int x = 0; x < n; x++) {
+		float most = v[0][x] > v[1][x] ? v[0][x] : v[1][x];
+		most = most > v[2][x] ? most : v[2][x];
+		float high = most > knee ? most : knee; /* at the knee the gain is 1 */
+		float gain = (high + t->a) * t->scale / ((high + t->b) * high);
+		v[0][x] *= gain, v[1][x] *= gain, v[2][x] *= gain;
+	}
+}
+
+static void write_codes(const struct video_tone *t, int n, float v[3][RUN], uint8_t *out)
+{
+	for (int c = 0; c < 3; c++) {
+		int at[RUN];
+		for (int x = 0; x < n; x++)
+			at[x] = (int)(sqrtf(unit(v[c][x])) * STEPS + 0.5f);
+		for (int x = 0; x < n; x++)
+			out[3 * x + c] = t->code[at[x]];
+	}
 }
 
 void tone_row(const struct video_tone *t, float *const rgb[3], int w, uint8_t *out)
 {
-	const float *m = t->gamut;
-	for (int x = 0; x < w; x++, out += 3) {
-		float v[3], to[3], most;
+	float v[3][RUN];
+	for (int from = 0; from < w; from += RUN) {
+		int n = w - from < RUN ? w - from : RUN;
 		for (int c = 0; c < 3; c++)
-			v[c] = t->linear[(int)(unit(rgb[c][x]) * STEPS + 0.5f)];
-		if (t->hlg) {
-			float y = t->luma[0] * v[0] + t->luma[1] * v[1] + t->luma[2] * v[2];
-			float gain = t->gain[(int)(sqrtf(unit(y)) * STEPS + 0.5f)];
-			v[0] *= gain, v[1] *= gain, v[2] *= gain;
-		}
-		for (int c = 0; c < 3; c++) {
-			to[c] = m[3 * c] * v[0] + m[3 * c + 1] * v[1] + m[3 * c + 2] * v[2];
-			to[c] = to[c] < 0 ? 0 : to[c];
-		}
-		most = to[0] > to[1] ? to[0] : to[1];
-		most = most > to[2] ? most : to[2];
-		float gain = compress(t, most);
-		for (int c = 0; c < 3; c++)
-			out[c] = t->code[(int)(sqrtf(unit(to[c] * gain)) * STEPS + 0.5f)];
+			look_up(t->linear, rgb[c] + from, n, v[c]);
+		if (t->hlg)
+			add_system_gamma(t, n, v);
+		to_bt709(t->gamut, n, v);
+		if (t->curve)
+			compress(t, n, v);
+		write_codes(t, n, v, out + 3 * (size_t)from);
 	}
 }
