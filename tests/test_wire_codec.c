@@ -18,6 +18,7 @@ static void same_frame(const e3_msg *msg)
 	same_source(&got.s, &sent.s);
 	assert_true(got.w == SAMPLE_W && got.h == SAMPLE_H);
 	assert_memory_equal(got.rgb, sent.rgb, SAMPLE_N * 3);
+	assert_null(got.name);
 	e3_frame_release(&got), e3_frame_release(&sent);
 }
 
@@ -161,6 +162,65 @@ static void test_bytes_equal_those_of_python(void **state)
 	check_sample(e3_in_open("tests/data/stream/golden.e3", NULL, &err));
 }
 
+/* Writes a stream of one frame with this name. */
+static int write_named(const char *name, e3_err *err)
+{
+	e3_frame frame = sample_frame(0);
+	e3_head head = sample_head();
+	head.frames = 1;
+	frame.name = sample_text(name);
+	unlink(path);
+	e3_out *out = e3_out_open(path, NULL, err);
+	int rc = e3_out_head(out, &head, err) || e3_out_frame(out, &frame, err) ||
+		e3_out_end(out, &(e3_end){.frames = 1}, err) || e3_out_close(out, err);
+	if (rc)
+		e3_out_abort(out, "test", 1, "over");
+	e3_frame_release(&frame), e3_head_release(&head);
+	return rc;
+}
+
+static int read_named(const e3_map *map, e3_frame *got, e3_err *err)
+{
+	e3_msg msg;
+	e3_in *in = e3_in_memory(map->data, map->size, err);
+	next(in, E3_HEAD, &msg), next(in, E3_FRAME, &msg);
+	int rc = e3_frame_decode(&msg, got, err);
+	e3_in_close(in);
+	return rc;
+}
+
+/* Names of pictures are those of files: both ends refuse a path. */
+static void names_of_frames_stay_in_their_folder(void **state)
+{
+	static const char *const bad[] = {"", ".", "..", "a/b.png", "/a"};
+	char most[257];
+	e3_err err;
+	e3_map map;
+	e3_frame got = {0};
+	memset(most, 'n', sizeof most);
+	most[256] = 0;
+	for (int k = 0; k < 6; k++) {
+		assert_int_not_equal(write_named(k < 5 ? bad[k] : most, &err), 0);
+		assert_non_null(strstr(err.text, "expected the name of a file, without a folder, of 1 to 255 bytes"));
+	}
+	most[255] = 0;
+	assert_int_equal(write_named(most, &err), 0);
+	assert_int_equal(write_named("IMG_0001.jpg", &err), 0);
+	assert_int_equal(e3_map_open(&map, path, &err), 0);
+	assert_int_equal(read_named(&map, &got, &err), 0);
+	assert_string_equal(got.name, "IMG_0001.jpg");
+	uint8_t *copy = malloc(map.size);
+	memcpy(copy, map.data, map.size);
+	uint8_t *name = memmem(copy, map.size, "IMG_0001.jpg", 12);
+	assert_non_null(name);
+	name[3] = '/';
+	assert_int_equal(read_named(&(e3_map){copy, map.size}, &got, &err), -1);
+	assert_non_null(strstr(err.text, "frame 0: name: 'IMG/0001.jpg': expected the name of a file"));
+	assert_null(got.name);
+	free(copy);
+	e3_map_close(&map);
+}
+
 /* A stream that goes on after another one says so in its head. */
 static void heads_of_resumed_streams_come_back(void **state)
 {
@@ -189,6 +249,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_kind_returns_equal),
 		cmocka_unit_test(test_bytes_equal_those_of_python),
+		cmocka_unit_test(names_of_frames_stay_in_their_folder),
 		cmocka_unit_test(heads_of_resumed_streams_come_back),
 	};
 	return cmocka_run_group_tests_name("wire_codec", tests, setup, teardown);

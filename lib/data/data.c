@@ -10,7 +10,7 @@ void e3_head_release(e3_head *x)
 
 void e3_frame_release(e3_frame *x)
 {
-	free(x->rgb);
+	free(x->rgb), free(x->name);
 	*x = (e3_frame){0};
 }
 

@@ -72,6 +72,7 @@ typedef struct e3_frame {
 	e3_source s;
 	int w, h;
 	uint8_t *rgb;  /* [h][w][3] */
+	char *name;    /* of its picture, a file name without a folder; NULL: none */
 	bool prepared; /* brought to the network's size already: it takes it without a resize */
 } e3_frame;
 
