@@ -119,26 +119,37 @@ static void stored(int orientation, const int size[2], int x, int y, int at[2])
 	at[0] = map[orientation][0], at[1] = map[orientation][1];
 }
 
+/* Turned into a picture that is there already; *turned is reused. */
+static void turned_as_stored(int orientation, int w, int h, int channels, e3_image *turned)
+{
+	e3_image im;
+	assert_int_equal(e3_image_init(&im, w, h, channels, NULL), 0);
+	for (int k = 0; k < w * h * channels; k++)
+		im.px[k] = (uint8_t)(k * 7 / 3);
+	assert_int_equal(e3_image_turn(&im, orientation, turned, NULL), 0);
+	assert_int_equal(turned->w, orientation < 5 ? w : h);
+	assert_int_equal(turned->h, orientation < 5 ? h : w);
+	for (int y = 0; y < turned->h; y++)
+		for (int x = 0; x < turned->w; x++) {
+			int at[2];
+			stored(orientation, (const int[]){w, h}, x, y, at);
+			assert_memory_equal(turned->px + (y * turned->w + x) * channels, im.px + (at[1] * w + at[0]) * channels,
+				(size_t)channels);
+		}
+	assert_int_equal(e3_image_orient(&im, orientation, NULL), 0);
+	assert_memory_equal(im.px, turned->px, (size_t)(w * h * channels));
+	e3_image_release(&im);
+}
+
 static void pictures_are_turned_upright(void **state)
 {
-	enum { SW = 5, SH = 3 };
-	for (int channels = 1; channels <= 3; channels += 2)
-		for (int o = 1; o <= 8; o++) {
-			e3_image im;
-			assert_int_equal(e3_image_init(&im, SW, SH, channels, NULL), 0);
-			for (int k = 0; k < SW * SH * channels; k++)
-				im.px[k] = (uint8_t)k;
-			assert_int_equal(e3_image_orient(&im, o, NULL), 0);
-			assert_int_equal(im.w, o < 5 ? SW : SH);
-			assert_int_equal(im.h, o < 5 ? SH : SW);
-			for (int y = 0; y < im.h; y++)
-				for (int x = 0; x < im.w; x++) {
-					int at[2];
-					stored(o, (const int[]){SW, SH}, x, y, at);
-					for (int c = 0; c < channels; c++)
-						assert_int_equal(im.px[(y * im.w + x) * channels + c], (at[1] * SW + at[0]) * channels + c);
-				}
-			e3_image_release(&im);
+	const int sizes[][2] = {{5, 3}, {1, 1}, {37, 50}, {50, 33}, {1, 40}};
+	for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++)
+		for (int channels = 1; channels <= 4; channels += channels == 1 ? 2 : 1) {
+			e3_image turned = {0};
+			for (int o = 1; o <= 8; o++)
+				turned_as_stored(o, sizes[k][0], sizes[k][1], channels, &turned);
+			e3_image_release(&turned);
 		}
 	e3_image im;
 	assert_int_equal(e3_image_init(&im, 2, 2, 3, NULL), 0);

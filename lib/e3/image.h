@@ -36,6 +36,8 @@ int e3_png16_decode(const uint8_t *bytes, size_t n, const char *name, uint16_t *
 int e3_exif_orientation(const uint8_t *tiff, size_t n);
 /* Applies EXIF orientation 1..8; *im is replaced. */
 int e3_image_orient(e3_image *im, int orientation, e3_err *err);
+/* The same into *out, which is reused when it has the right size. */
+int e3_image_turn(const e3_image *in, int orientation, e3_image *out, e3_err *err);
 
 /* The formats of pictures. This layer reads the first three; lib/picture reads the others, except cameras' raw files.
  */

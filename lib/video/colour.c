@@ -222,15 +222,16 @@ int video_colour_image(video_colour *c, const AVFrame *f, int orientation, e3_im
 	static const int degrees[9] = {0, 0, 0, 180, 180, 90, 90, 270, 270};
 	bool squares = c->square && c->matrix != E3_MATRIX_OPENCV;
 	int w = squares ? video_square_width(f->width, f->sample_aspect_ratio) : f->width;
-	if (convert_any(c, f, w == f->width ? out : &c->stored, err))
+	e3_image *flat = orientation == 1 ? out : &c->flat;
+	if (convert_any(c, f, w == f->width ? flat : &c->stored, err))
 		return -1;
 	if (w != f->width) {
-		e3_image_release(out);
-		if (e3_resize_bicubic(&c->stored, w, f->height, out, err))
+		e3_image_release(flat);
+		if (e3_resize_bicubic(&c->stored, w, f->height, flat, err))
 			return -1;
 	}
 	*rot = degrees[orientation];
-	return e3_image_orient(out, orientation, err);
+	return flat == out ? 0 : e3_image_turn(flat, orientation, out, err);
 }
 
 void video_colour_release(video_colour *c)
@@ -238,6 +239,7 @@ void video_colour_release(video_colour *c)
 	sws_freeContext(c->sws);
 	free(c->scratch), free(c->tone);
 	e3_image_release(&c->stored);
+	e3_image_release(&c->flat);
 	*c = (video_colour){0};
 }
 
