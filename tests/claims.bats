@@ -150,6 +150,18 @@ contents() { find . -printf '%p %y %l %i %T@\n' | sort && find . -type f -exec c
 	no_stage "--glb: ../clip.mp4 is the source of the stream" "e3-export --glb ../clip.mp4 ../run.e3"
 }
 
+@test "what is left of a failed run is not replaced while it is read" {
+	e3-scene -q --frames 20 --size 70x70 -o long.e3
+	mv long.e3 run.e3.partial
+	sum=$(cksum <run.e3.partial)
+	rc=0
+	(ulimit -f 100 && e3-cat run.e3.partial -o run.e3) 2>"$T.stderr" || rc=$?
+	[ "$rc" -eq 1 ] || { cat "$T.stderr"; return 1; }
+	[ "$(cksum <run.e3.partial)" = "$sum" ] || { echo replaced; ls -l; cat "$T.stderr"; return 1; }
+	e3-cat run.e3.partial -o run.e3
+	[ "$(cksum <run.e3.partial)" = "$sum" ]
+}
+
 @test "what is no clash" {
 	e3-evict-stats -q --tsv . --png charts --sheet sheet.png -o report p.e3
 	e3-cat <p.e3 --tee /dev/null -o /dev/null

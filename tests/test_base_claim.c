@@ -146,10 +146,10 @@ static int with_standard(const char *input, const char *output, const e3_claim *
 
 static void standard_input_and_output_are_files_too(void **state)
 {
-	static const e3_claim in = IN(.path = "-"), named = IN(.path = "soft.e3"), out = OUT(.path = "in.e3"),
-						  png = OUT(.path = "pics", PNG), std = {.use = E3_WRITES, .path = "-"},
-						  maybe = {.use = E3_WRITES | E3_MAYBE, .path = "-"};
-	static const struct {
+	const e3_claim in = IN(.path = "-"), named = IN(.path = "soft.e3"), out = OUT(.path = "in.e3"),
+				   png = OUT(.path = "pics", PNG), std = {.use = E3_WRITES, .path = "-"},
+				   maybe = {.use = E3_WRITES | E3_MAYBE, .path = "-"};
+	const struct {
 		const char *input, *output;
 		e3_claim c[2];
 		const char *text;

@@ -2,6 +2,7 @@
  * what is kept of a file that is not whole, and the lock that tells a file that a process is writing from one that a
  * killed process left. Refuses folders, and a file that this process is writing already. */
 #include "e3/io.h"
+#include "e3/claim.h"
 #include "e3/num.h"
 #include "unfinished.h"
 #include <dirent.h>
@@ -169,6 +170,21 @@ static int open_in_place(e3_file *file, int fd, e3_err *err)
 	return file->f ? 0 : e3_fail_sys(err, "opening: %s", strcmp(file->path, "-") ? file->path : "standard output");
 }
 
+/* TARGET.partial; with one more ".partial" where that is a file which the run reads: it must not be replaced. */
+static char *partial_of(const char *target)
+{
+	char *name = NULL, *longer = NULL;
+	if (asprintf(&name, "%s.partial", target) < 0)
+		return NULL;
+	while (name && e3_claim_reads(name)) {
+		if (asprintf(&longer, "%s.partial", name) < 0)
+			longer = NULL;
+		free(name);
+		name = longer;
+	}
+	return name;
+}
+
 static int open_beside(e3_file *file, double seconds, e3_err *err)
 {
 	struct stat st;
@@ -181,8 +197,7 @@ static int open_beside(e3_file *file, double seconds, e3_err *err)
 	}
 	if (asprintf(&file->temp, "%s.tmp.%ld", file->target, (long)getpid()) < 0)
 		file->temp = NULL;
-	if (asprintf(&file->partial, "%s.partial", file->target) < 0)
-		file->partial = NULL;
+	file->partial = partial_of(file->target);
 	if (file->temp && file->partial && open_locked(file, seconds, err) == 0)
 		return 0;
 	if (!file->temp || !file->partial)
