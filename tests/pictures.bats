@@ -31,3 +31,12 @@ by_pillow() { T=$T /usr/bin/python3 -B "$ROOT/tests/pictures.py" "$1"; }
 @test "an animated PNG or GIF is a video when alone; a GIF that does not move is a picture" {
 	by_pillow animated
 }
+
+@test "--images writes the very pictures that were sent, and frames carry their names" {
+	by_pillow images
+	fails 2 "--images" -- e3-decode --dataset sintel --root "$T" --images "$T/x"
+}
+
+@test "--images: pictures are there while the stream runs" {
+	by_pillow images_live
+}

@@ -6,6 +6,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import time
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -376,6 +377,87 @@ def animated():
         same("GIF", got, [rgb(still)])
     tga = written("still.tga", saved(frames[4], "TGA"))  # of a kind that only FFmpeg knows
     same("TGA", decode(tga)[3], [np.asarray(frames[4])])
+
+
+def names_of(frames):
+    return [f.get("name") for f in frames]
+
+
+def images():
+    """--images: the very pictures that were sent, whatever the frames were resized to; names that are unique and stay."""
+    turn = Image.Exif()
+    turn[0x112] = 6
+    rgba = pic(4).copy()
+    rgba.putalpha(128)
+    a = jpg(1)
+    kept = {"01.jpg": a, "02.png": saved(pic(2), "PNG"), "03.JPEG": saved(pic(3).convert("L"), "JPEG")}  # copied
+    folder = [("04.jpg", saved(pic(4), "JPEG", exif=turn)), ("05.png", saved(rgba, "PNG")), ("06.tif", saved(pic(6), "TIFF")),
+              ("07.heic", heif("a.heic")), ("08.jpg", a[:-2]), ("09.webp", saved(pic(9), "WEBP"))]
+    for name, data in [*kept.items(), *folder, ("10.jpg", kept["02.png"]), ("11.jpg", a + box(b"ftyp", b"mp42\0\0\0\0") + box(b"mdat", a))]:
+        written("sent/" + name, data)
+    out, source = os.path.join(T, "images"), os.path.join(T, "sent")
+    plain = decode(source)[3]
+    rc, text, head, frames = decode("--fit", "56", "--images", out, source)
+    check("images", rc == 0 and len(frames) == 11, rc, text)
+    names = ["01.jpg", "02.png", "03.JPEG", "04.png", "05.png", "06.png", "07.png", "08.png", "09.png", "10.png", "11.jpg"]
+    check("names", names_of(frames) == names and sorted(os.listdir(out)) == sorted(names), names_of(frames), os.listdir(out))
+    check("names without images", names_of(plain) == sorted(os.listdir(source)), names_of(plain))
+    for name, f, sent in zip(names, plain, frames):
+        with open(os.path.join(out, name), "rb") as file:
+            data = file.read()
+        same(name, [f], [rgb(data)])
+        check(name, sent["rgb"].shape[1] == 56 and (sent["src_h"], sent["src_w"]) == f["rgb"].shape[:2], sent["rgb"].shape)
+        check(name + " is the file itself", name not in kept or data == kept[name])
+        check(name + " ends after its picture", name != "11.jpg" or data == a)
+    rc, text, _, _ = decode("--images", out, source)
+    check("not empty", rc == 1 and f"opening: {out}: not empty (" in text, rc, text)
+
+    for k, name in enumerate(("a/1.png", "b/1.png", "c/1_2.png", "d/1.tif")):
+        written("same/" + name, saved(pic(k), "TIFF" if name.endswith("tif") else "PNG"))
+    folders = [os.path.join(T, "same", k) for k in "abcd"]
+    twice = os.path.join(T, "twice")
+    frames = decode("--images", twice, *folders)[3]
+    check("same names", names_of(frames) == ["1.png", "1_2.png", "1_2_2.png", "1_3.png"], names_of(frames))
+    same("same names", frames, [rgb(open(os.path.join(twice, n), "rb").read()) for n in names_of(frames)])
+    check("same names", names_of(decode(*folders)[3]) == ["1.png", "1_2.png", "1_2_2.png", "1.tif"])
+    written("odd/a.png", kept["02.png"])
+    os.rename(os.path.join(T, "odd/a.png"), os.path.join(T.encode(), b"odd/odd\xff\n.png"))
+    check("odd name", names_of(decode(os.path.join(T, "odd"))[3]) == ["odd__.png"])
+
+    clip, video = os.path.join(os.path.dirname(__file__), "../pipelines/demo/clip.mp4"), os.path.join(T, "video")
+    rc, text, head, frames = decode("--images", video, clip)
+    check("video", names_of(frames) == [f"frame_{k:06d}.png" for k in range(5, 48, 6)], names_of(frames))
+    same("video", frames, [rgb(open(os.path.join(video, n), "rb").read()) for n in sorted(os.listdir(video))])
+    check("video without images", names_of(decode(clip)[3]) == [None] * 8)
+    decode(source)
+    passed = os.path.join(T, "passed")
+    subprocess.run(["e3-cat", "-o", passed, os.path.join(T, "s")], check=True)
+    check("e3-cat", [m["name"] for kind, m in e3read.stream(passed) if kind == "frame"] == sorted(os.listdir(source)))
+
+
+def images_live():
+    """Pictures are there while the stream runs; a folder that goes away ends the run."""
+    png = saved(pic(1), "PNG")
+    for gone in (False, True):
+        out = os.path.join(T, f"live{gone}")
+        with open(os.path.join(T, "err"), "w+b") as err:
+            run = subprocess.Popen(["e3-decode", "-o", os.path.join(T, "s"), "--images", out, "-"], stdin=subprocess.PIPE, stderr=err)
+            until = time.time() + 20
+            run.stdin.write(png)
+            run.stdin.flush()
+            path = os.path.join(out, "frame_000000.png")
+            while not os.path.exists(path) and time.time() < until:
+                time.sleep(0.01)
+            check("live", os.path.exists(path), "no picture before the end of the input")
+            if gone:
+                os.remove(path)
+                os.rmdir(out)
+                run.stdin.write(png)
+            run.stdin.close()
+            check("live", run.wait(20) == int(gone), run.returncode)
+            err.seek(0)
+            said = err.read().decode()
+            check("live", not gone or f"opening: {out}/frame_000001.png: No such file or directory" in said, said)
 
 
 globals()[sys.argv[1]]()

@@ -17,9 +17,10 @@ typedef struct set_request {
 } set_request;
 
 typedef struct decode_options {
-	e3_stage stage;  /* its output: an endpoint; NULL: not given */
-	const char *png; /* folder for pictures, or NULL */
-	e3_fit_rule fit; /* how frames are resized; target 0: not at all */
+	e3_stage stage;     /* its output: an endpoint; NULL: not given */
+	const char *png;    /* folder for pictures, or NULL */
+	const char *images; /* folder for the pictures that were sent, at source size; or NULL */
+	e3_fit_rule fit;    /* how frames are resized; target 0: not at all */
 	e3_input_options input;
 	bool from_set; /* read a data set instead of `input` */
 	set_request request;
@@ -32,6 +33,28 @@ void options_claim_inputs(const e3_input_options *in);
 /* Refuses options that mean nothing for this kind of live source. */
 int options_check_live(const decode_options *o, e3_err *err);
 
+/* --- writer.c: files of pictures, written by threads --- */
+
+typedef struct picture_writer picture_writer;
+
+picture_writer *writer_open(e3_err *err);
+/* Both return when the picture waits to be written. A failure is reported by a later call. */
+int writer_png(picture_writer *w, const char *to, const e3_image *im, e3_err *err);
+int writer_copy(picture_writer *w, const char *to, const char *from, size_t length, e3_err *err);
+/* Waits until all are written. NULL is fine. */
+int writer_close(picture_writer *w, e3_err *err);
+
+/* --- images.c: names of pictures; the folder of those that were sent --- */
+
+typedef struct images images;
+
+/* dir: NULL, or an empty folder, which is made. exif: pictures are turned as EXIF says. The writer is borrowed. */
+images *images_open(const char *dir, bool exif, picture_writer *writer, e3_err *err);
+void images_close(images *s);
+/* Names a picture that was read from `path` (NULL: frame src_i of a video or pipe) and writes it to the folder.
+ * *name: ours, NULL when it has none. */
+int images_add(images *s, const e3_image *im, const char *path, int64_t src_i, const char **name, e3_err *err);
+
 /* --- sink.c: frames to the stream, to pictures in a folder, or to both --- */
 
 typedef struct sink {
@@ -39,8 +62,11 @@ typedef struct sink {
 	e3_stage *stage;  /* without an open output: no stream */
 	const char *name; /* of the source, for messages */
 	e3_file table;    /* DIR/frames.tsv */
-	bool begun;       /* the head was written */
-	bool lost;        /* a live source was lost: what was sent is whole, and the tool fails */
+	picture_writer *writer;
+	images *images;
+	const char *picture; /* the file that the next frame was read from; NULL: none */
+	bool begun;          /* the head was written */
+	bool lost;           /* a live source was lost: what was sent is whole, and the tool fails */
 	int64_t total, sent, skipped, left_out;
 	double first_pts, last_pts;
 	bool cut;          /* said that pictures lose rows */

@@ -42,6 +42,7 @@ static int send_frames(sink *s, e3_input *in, bool live, e3_err *err)
 		more = e3_input_next(in, &im, &at, &key, err);
 		s->skipped = e3_input_skipped(in);
 		s->left_out = e3_input_left_out(in);
+		s->picture = e3_input_picture(in);
 		rc = more > 0 ? sink_frame(s, &im, at, key, err) : 0;
 	} while (more > 0 && !rc);
 	e3_image_release(&im);

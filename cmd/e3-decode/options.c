@@ -117,6 +117,8 @@ static const e3_opt table[] = {
 	E3_OPT_SENDS("output,o", &o.stage.output, "ENDPOINT", "where the stream goes (default -)"),
 	E3_OPT_ROWS(e3_stage_endpoint_rows, &o.stage.stream),
 	E3_OPT_ROWS(e3_stage_queue_rows, &o.stage.stream),
+	E3_OPT_WRITES_IN("images", &o.images, "DIR", "*.png|*.jpg|*.jpeg|*.jpe|*.jfif|*.mpo",
+		"write the pictures that are sent, at source size and\nupright; frames carry their names"),
 	E3_OPT_WRITES_IN("png", &o.png, "DIR", "*.png|frames.tsv", "DIR/%06d.png and DIR/frames.tsv; no stream unless -o"),
 	E3_OPT_FLAG("spool", &o.input.spool,
 		"copy a piped video to a temporary file first, so that\nits frames can be counted"),
@@ -162,8 +164,9 @@ static void check_with_set(int operands)
 	if (c->every > 0 || c->step > 0 || c->all || c->first || c->sharpest || c->start > 0 || isfinite(c->end) ||
 		given.sampling || c->fps > 0)
 		e3_usage_error("--dataset chooses frames itself: only --stride and --max-frames go with it");
-	if (o.png || given.fit_mode || given.compat)
-		e3_usage_error("--png, --fit-mode and --compat do not go with --dataset: its loader prepares the frames");
+	if (o.png || o.images || given.fit_mode || given.compat)
+		e3_usage_error(
+			"--png, --images, --fit-mode and --compat do not go with --dataset: its loader prepares the frames");
 	if (r->repeat && r->list)
 		e3_usage_error("--repeat does not go with --list");
 	if (r->json && !r->list)

@@ -23,6 +23,9 @@ static int open_folder(sink *s, const char *dir, e3_err *err)
 
 static void release(sink *s)
 {
+	writer_close(s->writer, NULL);
+	images_close(s->images);
+	s->writer = NULL, s->images = NULL;
 	e3_image_release(&s->fitted);
 	e3_fitter_close(s->fitter);
 	s->fitter = NULL;
@@ -36,6 +39,16 @@ static int fail(sink *s, e3_err *err)
 	return -1;
 }
 
+static int open_pictures(sink *s, const decode_options *o, e3_err *err)
+{
+	if ((o->png || o->images) && !(s->writer = writer_open(err)))
+		return -1;
+	s->images = images_open(o->images, o->input.exif, s->writer, err);
+	if (!s->images)
+		return -1;
+	return o->png ? open_folder(s, o->png, err) : 0;
+}
+
 int sink_open(sink *s, decode_options *o, e3_err *err)
 {
 	*s = (sink){.o = o, .stage = &o->stage, .name = e3_input_name(&o->input), .total = -1};
@@ -44,7 +57,7 @@ int sink_open(sink *s, decode_options *o, e3_err *err)
 		o->stage.output = "-";
 	if (stream && e3_stage_open_output(s->stage, err))
 		return -1;
-	return o->png && open_folder(s, o->png, err) ? fail(s, err) : 0;
+	return open_pictures(s, o, err) ? fail(s, err) : 0;
 }
 
 int sink_head(sink *s, int64_t total, double fps, e3_err *err)
@@ -107,7 +120,7 @@ static int save_png(sink *s, const e3_image *im, const e3_source *at, bool key, 
 	e3_buf path = {0};
 	int rc = e3_buf_printf(&path, err, "%s/%06" PRId64 ".png", s->o->png, at->i);
 	if (!rc)
-		rc = e3_png_save(path.data, im, err);
+		rc = writer_png(s->writer, path.data, im, err);
 	if (!rc &&
 		fprintf(s->table.f, "%" PRId64 "\t%" PRId64 "\t%.6f\t%d\t%d\n", at->i, at->src_i, at->pts, key, at->rot) < 0)
 		rc = e3_fail_sys(err, "writing: %s", s->table.path);
@@ -119,10 +132,14 @@ int sink_frame(sink *s, const e3_image *im, e3_source at, bool key, e3_err *err)
 {
 	at.i = s->sent;
 	at.src_w = im->w, at.src_h = im->h;
+	const char *name;
+	if (images_add(s->images, im, s->picture, at.src_i, &name, err))
+		return -1;
 	if (fit(s, &im, &at, err))
 		return -1;
 	/* borrowed; what crop would cut must not be fitted again */
 	e3_frame frame = {.s = at, .w = im->w, .h = im->h, .rgb = im->px};
+	frame.name = (char *)(uintptr_t)name;
 	frame.prepared = s->o->fit.target > 0 && s->o->fit.mode == E3_FIT_LONG;
 	if (s->stage->out && (check_pixels(im, err) || e3_out_frame(s->stage->out, &frame, err)))
 		return -1;
@@ -155,7 +172,10 @@ static void report(const sink *s)
 static int end(sink *s, e3_err *err)
 {
 	report(s);
-	int rc = s->begun ? 0 : sink_head(s, -1, 0, err);
+	int rc = writer_close(s->writer, err);
+	s->writer = NULL;
+	if (!rc && !s->begun)
+		rc = sink_head(s, -1, 0, err);
 	e3_end last = e3_stage_end(s->stage, s->sent);
 	if (!rc && s->stage->out)
 		rc = e3_out_end(s->stage->out, &last, err);

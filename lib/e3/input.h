@@ -73,6 +73,8 @@ int64_t e3_input_left_out(const e3_input *in); /* damaged pictures so far that e
 /* The next frame that is kept: 1; 0 at the end, or when stop() says so; -1. After -1 of a live source what it gave
  * before is whole: the source was lost. *im is reused. *at receives time, number in the source and rotation. */
 int e3_input_next(e3_input *in, e3_image *im, e3_source *at, bool *key, e3_err *err);
+/* The file that the picture given last was read from; NULL: a video or a pipe. The input owns it. */
+const char *e3_input_picture(const e3_input *in);
 /* Reports skipped frames, lost connections and damage, and frees. NULL is fine. */
 void e3_input_close(e3_input *in);
 

@@ -17,6 +17,7 @@ typedef struct plane {
 	size_t stride;
 	int w, h, depth, color;
 	const char *const *text; /* key, value, ..., NULL; or NULL */
+	bool quick;              /* one filter, little compression */
 } plane;
 
 static void on_error(png_structp png, const char *text)
@@ -66,6 +67,10 @@ static int write_plane(target *s, const plane *p)
 	png_set_write_fn(png, s, on_write, on_flush);
 	png_set_IHDR(png, info, (png_uint_32)p->w, (png_uint_32)p->h, p->depth, p->color, PNG_INTERLACE_NONE,
 		PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
+	if (p->quick) {
+		png_set_compression_level(png, 1);
+		png_set_filter(png, PNG_FILTER_TYPE_BASE, PNG_FILTER_SUB);
+	}
 	write_text(png, info, p->text);
 	png_write_info(png, info);
 	if (p->depth == 16 && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__)
@@ -82,7 +87,7 @@ static plane plane_of(const e3_image *im)
 	int color = im->channels == 1 ? PNG_COLOR_TYPE_GRAY
 		: im->channels == 3       ? PNG_COLOR_TYPE_RGB
 								  : PNG_COLOR_TYPE_RGB_ALPHA;
-	return (plane){im->px, (size_t)im->w * (size_t)im->channels, im->w, im->h, 8, color, NULL};
+	return (plane){im->px, (size_t)im->w * (size_t)im->channels, im->w, im->h, 8, color, NULL, false};
 }
 
 int e3_png_write(FILE *to, const char *name, const e3_image *im, e3_err *err)
@@ -109,8 +114,15 @@ int e3_png_save(const char *path, const e3_image *im, e3_err *err)
 	return save(path, &p, err);
 }
 
+int e3_png_save_quick(const char *path, const e3_image *im, e3_err *err)
+{
+	plane p = plane_of(im);
+	p.quick = true;
+	return save(path, &p, err);
+}
+
 int e3_png16_save(const char *path, const uint16_t *v, int w, int h, const char *const *text, e3_err *err)
 {
-	plane p = {(const uint8_t *)v, 2 * (size_t)w, w, h, 16, PNG_COLOR_TYPE_GRAY, text};
+	plane p = {(const uint8_t *)v, 2 * (size_t)w, w, h, 16, PNG_COLOR_TYPE_GRAY, text, false};
 	return save(path, &p, err);
 }

@@ -96,6 +96,8 @@ int64_t e3_input_skipped(e3_input *in) { return in->live ? e3_live_counted(in->l
 
 int64_t e3_input_left_out(const e3_input *in) { return in->left_out - in->known; }
 
+const char *e3_input_picture(const e3_input *in) { return in->picture; }
+
 int e3_input_next(e3_input *in, e3_image *im, e3_source *at, bool *key, e3_err *err)
 {
 	*at = (e3_source){.pts = 0};

@@ -39,6 +39,7 @@ struct e3_input {
 	e3_sampler sampler;      /* pictures, video */
 	int64_t index;           /* pictures: number of the next one */
 	e3_picture_list list;    /* pictures in files */
+	const char *picture;     /* path of the one given last */
 	bool *bad;               /* [list.n] left out before the first frame */
 	e3_image_stream *stream; /* pictures on standard input */
 	e3_video *video;

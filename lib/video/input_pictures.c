@@ -110,7 +110,7 @@ static int next_file(e3_input *in, e3_image *im, e3_source *at, bool *key, e3_er
 			 good = keep && load(in, in->list.path[in->index], im, at, err) == 0;
 		if (keep && !good && leave_out(in, err))
 			return -1;
-		in->index++;
+		in->picture = in->list.path[in->index++];
 		if (good)
 			return 1;
 	}
