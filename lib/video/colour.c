@@ -217,6 +217,15 @@ int video_square_width(int w, AVRational aspect)
 	return square >= 1 && square <= MAX_SIDE ? (int)square : w;
 }
 
+static int make_square(video_colour *c, int w, e3_image *out, e3_err *err)
+{
+	const e3_fit_plan plan = {.scaled_w = w, .scaled_h = c->stored.h, .w = w, .h = c->stored.h};
+	e3_strips rows = e3_image_strips(&c->stored);
+	if (!c->squarer)
+		c->squarer = e3_fitter_open(c->threads, err);
+	return c->squarer ? e3_fitter_apply(c->squarer, &rows, &plan, out, err) : -1;
+}
+
 int video_colour_image(video_colour *c, const AVFrame *f, int orientation, e3_image *out, int *rot, e3_err *err)
 {
 	static const int degrees[9] = {0, 0, 0, 180, 180, 90, 90, 270, 270};
@@ -225,11 +234,8 @@ int video_colour_image(video_colour *c, const AVFrame *f, int orientation, e3_im
 	e3_image *flat = orientation == 1 ? out : &c->flat;
 	if (convert_any(c, f, w == f->width ? flat : &c->stored, err))
 		return -1;
-	if (w != f->width) {
-		e3_image_release(flat);
-		if (e3_resize_bicubic(&c->stored, w, f->height, flat, err))
-			return -1;
-	}
+	if (w != f->width && make_square(c, w, flat, err))
+		return -1;
 	*rot = degrees[orientation];
 	return flat == out ? 0 : e3_image_turn(flat, orientation, out, err);
 }
@@ -240,6 +246,7 @@ void video_colour_release(video_colour *c)
 	free(c->scratch), free(c->tone);
 	e3_image_release(&c->stored);
 	e3_image_release(&c->flat);
+	e3_fitter_close(c->squarer);
 	*c = (video_colour){0};
 }
 

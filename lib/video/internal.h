@@ -38,7 +38,8 @@ typedef struct video_colour {
 	size_t n_scratch;
 	bool tonemap, square;
 	e3_image stored; /* before its pixels are made square */
-	e3_image flat;   /* before it is turned */
+	e3_fitter *squarer;
+	e3_image flat; /* before it is turned */
 	int threads;
 	struct video_tone *tone; /* exact.h; for these tags: transfer, primaries, matrix */
 	int tags[3];
