@@ -28,6 +28,9 @@ struct e3_pool {
 	atomic_int sleepers;    /* workers that wait for `wake` */
 	atomic_bool caller_sleeps;
 	atomic_bool quit;
+	atomic_bool stopped; /* tasks were left out */
+	bool (*stop)(void *);
+	void *stop_ctx;
 	int tasks;
 	void (*fn)(void *, int, int);
 	void *ctx;
@@ -42,9 +45,17 @@ static void relax(void)
 #endif
 }
 
+static bool asked_to_stop(e3_pool *p)
+{
+	if (!p->stop || !p->stop(p->stop_ctx))
+		return false;
+	atomic_store(&p->stopped, true);
+	return true;
+}
+
 static void work(e3_pool *p, int thread)
 {
-	for (int task; (task = atomic_fetch_add(&p->next, 1)) < p->tasks;)
+	for (int task; (task = atomic_fetch_add(&p->next, 1)) < p->tasks && !asked_to_stop(p);)
 		p->fn(p->ctx, task, thread);
 }
 
@@ -138,6 +149,10 @@ void e3_pool_close(e3_pool *p)
 	free(p);
 }
 
+void e3_pool_stop_by(e3_pool *p, bool (*stop)(void *), void *ctx) { p->stop = stop, p->stop_ctx = ctx; }
+
+bool e3_pool_stopped(e3_pool *p) { return atomic_exchange(&p->stopped, false); }
+
 int e3_pool_threads(const e3_pool *p) { return p->threads; }
 
 /* Until the workers that joined the loop have left it. */
@@ -162,7 +177,7 @@ static void wait_for_workers(e3_pool *p)
 void e3_parallel_for(e3_pool *p, int tasks, void (*fn)(void *, int, int), void *ctx)
 {
 	if (tasks == 1 || p->threads == 1) {
-		for (int t = 0; t < tasks; t++)
+		for (int t = 0; t < tasks && !asked_to_stop(p); t++)
 			fn(ctx, t, 0);
 		return;
 	}

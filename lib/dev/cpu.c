@@ -37,6 +37,18 @@ static int cpu_alloc(e3_dev *dev, e3_dtype dtype, size_t n, e3_tensor *out, e3_e
 
 static void cpu_free(e3_dev *dev, void *p) { free(p); }
 
+static bool halted(void *ctx)
+{
+	const e3_halt *h = ctx;
+	return h->armed && h->stop && h->stop();
+}
+
+/* Everything is done when an operation returns, unless it was given up. */
+static int cpu_wait(e3_dev *dev, e3_err *err)
+{
+	return e3_pool_stopped(e3_cpu_of(dev)->pool) ? e3_fail(err, "interrupted") : 0;
+}
+
 static int cpu_upload(e3_dev *dev, e3_tensor to, const void *from, size_t n, e3_err *err)
 {
 	memcpy(to.p, from, n * e3_dtype_size(to.dtype));
@@ -58,6 +70,8 @@ static int cpu_copy(e3_dev *dev, e3_tensor to, e3_tensor from, size_t n, e3_err 
 static int cpu_weight(e3_dev *dev, const float *from, e3_mat *mat, e3_err *err)
 {
 	size_t n = e3_area(mat->out, mat->in);
+	if (halted(dev->halt))
+		return e3_fail(err, "interrupted");
 	return cpu_alloc(dev, E3_F32, n, &mat->w, err) || cpu_upload(dev, mat->w, from, n, err) ? -1 : 0;
 }
 
@@ -69,7 +83,7 @@ static int cpu_alloc_host(e3_dev *dev, size_t bytes, void **out, e3_err *err)
 
 static void cpu_free_host(e3_dev *dev, void *p) { free(p); }
 
-/* Everything is done when an operation returns: there is nothing to mark or to wait for. */
+/* Everything is done when an operation returns: there is nothing to mark. */
 static int cpu_nothing(e3_dev *dev, e3_err *err) { return 0; }
 
 static int cpu_note(e3_dev *dev, const e3_activation *note, e3_err *err) { return 0; }
@@ -89,9 +103,9 @@ static const e3_dev_ops cpu_ops = {
 	.free_host = cpu_free_host,
 	.fetch = cpu_download,
 	.mark = cpu_nothing,
-	.wait = cpu_nothing,
+	.wait = cpu_wait,
 	.branch = cpu_no_choice,
-	.finish = cpu_nothing,
+	.finish = cpu_wait,
 	.gather = cpu_no_choice,
 	.launch = cpu_nothing,
 	.note = cpu_note,
@@ -151,7 +165,10 @@ e3_dev *e3_dev_cpu(int threads, e3_err *err)
 	if (!cpu)
 		return NULL;
 	cpu->dev.ops = &cpu_ops;
+	cpu->dev.halt = &cpu->halt;
 	cpu->pool = e3_pool_open(threads > 0 ? threads : e3_processors(INT_MAX), E3_POOL_SPIN, err);
+	if (cpu->pool)
+		e3_pool_stop_by(cpu->pool, halted, &cpu->halt);
 	if (cpu->pool)
 		cpu->scratch = e3_alloc((size_t)e3_pool_threads(cpu->pool) + 1, sizeof *cpu->scratch, "CPU backend", err);
 	openblas_set_num_threads(1);

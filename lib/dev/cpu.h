@@ -19,6 +19,7 @@
 
 typedef struct e3_cpu {
 	e3_dev dev; /* first: the public part */
+	e3_halt halt;
 	e3_pool *pool;
 	char label[64];
 	struct {

@@ -432,10 +432,19 @@ typedef struct e3_dev_ops {
 	int (*choose)(e3_dev *, const e3_rule *, const e3_chosen *, int layers, e3_err *);
 } e3_dev_ops;
 
+/* How work on a slow device is given up: while `armed`, once stop() is not 0, weights are refused and operations leave
+ * out what they have not begun; then `wait` or `finish` fails, and what was computed since the last one is worthless.
+ */
+typedef struct e3_halt {
+	int (*stop)(void);
+	bool armed;
+} e3_halt;
+
 /* Every backend's private state begins with this. */
 struct e3_dev {
 	const e3_dev_ops *ops;
 	e3_dtype attn_dtype, feature_dtype;
+	e3_halt *halt; /* NULL: work is never given up. The CPU has one, whose stop is NULL at first */
 };
 
 /* f32 memory: alloc for float *. */
@@ -448,7 +457,7 @@ static inline int e3_dev_floats(e3_dev *dev, size_t n, float **out, e3_err *err)
 }
 
 /* What a plug-in exports under the name e3_dev_plugin_cuda. The number changes with anything in this file. */
-#define E3_DEV_ABI 15
+#define E3_DEV_ABI 16
 typedef struct e3_dev_plugin {
 	int abi;
 	e3_dev *(*open)(bool strict, e3_err *err);

@@ -41,6 +41,11 @@ int e3_pool_threads(const e3_pool *pool);
  * `thread` selects scratch memory. One loop at a time. */
 void e3_parallel_for(e3_pool *pool, int tasks, void (*fn)(void *ctx, int task, int thread), void *ctx);
 
+/* Tasks that have not begun are left out once stop(ctx) is not 0; it is asked before each, from any thread. */
+void e3_pool_stop_by(e3_pool *pool, bool (*stop)(void *ctx), void *ctx);
+/* Were tasks left out since this was asked last? */
+bool e3_pool_stopped(e3_pool *pool);
+
 /* The same for a single long loop, on up to `threads` threads that live as long as the call. Where threads cannot be
  * created the others do their share. */
 void e3_parallel_once(int threads, int tasks, void (*fn)(void *ctx, int task, int thread), void *ctx);

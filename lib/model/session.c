@@ -157,12 +157,21 @@ static int begin_stage(e3_session *s, const char *stage, e3_err *err)
 	return s->dev->ops->note(s->dev, &(e3_activation){.stage = stage, .index = -1}, err);
 }
 
+static int score(e3_session *s, e3_err *err)
+{
+	return e3_evictor_begin(&s->past->evictor, &s->plan, &s->past->cache, s->past->t, s->mass.layer, err);
+}
+
+static int embed(e3_session *s, const uint8_t *rgb, e3_err *err)
+{
+	return begin_stage(s, "vit", err) || (rgb ? e3_embed_step(s, rgb, err) : e3_embed_again(s, err)) ? -1 : 0;
+}
+
 static int aggregate(e3_session *s, e3_err *err)
 {
 	const e3_dev_ops *ops = s->dev->ops;
 	return begin_stage(s, "agg", err) || ops->gather(s->dev, PIECE_AGGREGATOR, err) || e3_aggregate_step(s, err) ||
-			e3_evictor_begin(&s->past->evictor, &s->plan, &s->past->cache, s->past->t, s->mass.layer, err) ||
-			ops->launch(s->dev, err)
+			score(s, err) || ops->launch(s->dev, err)
 		? -1
 		: 0;
 }
@@ -188,18 +197,10 @@ static int dense(e3_session *s, e3_result *r, e3_err *err)
 	return ops->launch(s->dev, err);
 }
 
-/* The heads are given to the device before it is waited for: while they run the budget is shared out, the leaving
- * tokens are chosen and taken out of the cache. */
-static int step(e3_session *s, const uint8_t *rgb, e3_result *r, e3_evict *evict, e3_err *err)
+/* Once the device has been waited for. */
+static int evict_step(e3_session *s, e3_result *r, e3_evict *evict, e3_err *err)
 {
 	const e3_dev_ops *ops = s->dev->ops;
-	if (begin_stage(s, "vit", err) || (rgb ? e3_embed_step(s, rgb, err) : e3_embed_again(s, err)) ||
-		aggregate(s, err) || ops->mark(s->dev, err))
-		return -1;
-	if (ops->branch(s->dev, 1, err) || (r->has_pose && camera(s, err)))
-		return e3_fail_in(err, "camera head");
-	if (ops->branch(s->dev, 0, err) || dense(s, r, err) || ops->wait(s->dev, err))
-		return -1;
 	e3_embed_describe(s);
 	uint64_t held = tokens_held(s);
 	s->peak_tokens = held > s->peak_tokens ? held : s->peak_tokens;
@@ -211,6 +212,38 @@ static int step(e3_session *s, const uint8_t *rgb, e3_result *r, e3_evict *evict
 	for (int k = 0; r->has_pose && k < s->past->evictor.n_gone; k++)
 		e3_camera_forget(s, s->past->evictor.gone[k]);
 	return ops->finish(s->dev, err);
+}
+
+/* The heads are given to the device before it is waited for: while they run the budget is shared out, the leaving
+ * tokens are chosen and taken out of the cache. */
+static int step(e3_session *s, const uint8_t *rgb, e3_result *r, e3_evict *evict, e3_err *err)
+{
+	const e3_dev_ops *ops = s->dev->ops;
+	if (embed(s, rgb, err) || aggregate(s, err) || ops->mark(s->dev, err))
+		return -1;
+	if (ops->branch(s->dev, 1, err) || (r->has_pose && camera(s, err)))
+		return e3_fail_in(err, "camera head");
+	if (ops->branch(s->dev, 0, err) || dense(s, r, err) || ops->wait(s->dev, err))
+		return -1;
+	return evict_step(s, r, evict, err);
+}
+
+/* Where work can be given up, what changes the past comes last and is not given up. Until then the past has only got
+ * the frame's tokens: without them it is as it was, and may be saved. */
+static int step_or_give_up(e3_session *s, const uint8_t *rgb, e3_result *r, e3_evict *evict, e3_err *err)
+{
+	e3_halt *halt = s->dev->halt;
+	bool armed = halt->armed;
+	if (embed(s, rgb, err) || begin_stage(s, "agg", err) || e3_aggregate_step(s, err) || dense(s, r, err) ||
+		s->dev->ops->wait(s->dev, err)) {
+		for (int l = 0; l < s->past->cache.layers; l++)
+			e3_cache_forget(&s->past->cache, l, (uint32_t)(s->past->t * s->plan.tokens_per_frame));
+		return -1;
+	}
+	halt->armed = false;
+	int rc = score(s, err) || (r->has_pose && camera(s, err)) ? -1 : evict_step(s, r, evict, err);
+	halt->armed = armed;
+	return rc;
 }
 
 /* The frame's own tokens go again; its record says that nothing came. */
@@ -230,7 +263,7 @@ static int whole_step(e3_session *s, const uint8_t *rgb, e3_result *r, e3_evict 
 	int64_t t = s->past->t;
 	if ((uint64_t)(t + 1) * (uint64_t)s->plan.tokens_per_frame >= E3_HOLE)
 		return e3_fail(err, "inferring: frame %lld: token ids would pass 32 bits", (long long)t);
-	if (step(s, rgb, r, evict, err))
+	if ((s->dev->halt ? step_or_give_up : step)(s, rgb, r, evict, err))
 		return e3_fail_in(err, "inferring: frame %lld", (long long)t);
 	for (int k = 0; r->has_pose && k < E3_POSE; k++) {
 		r->pose[k] = k < 7 ? s->pose[k] : fmaxf(s->pose[k], 0);
