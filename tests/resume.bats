@@ -65,7 +65,7 @@ python() { /usr/bin/python3 -B - "$@"; }
 	for cut in 10 11; do
 		rm -f "$T/c"
 		mkfifo "$T/in"
-		infer --segment 0 --budget 3f --save-cache "$T/c" <"$T/in" >"$T/1.e3" &
+		e3-infer -q --device cpu --model seed:tiny:7 --segment 0 --budget 3f --save-cache "$T/c" <"$T/in" >"$T/1.e3" & # not the function: the signal is for the tool
 		pid=$!
 		exec 7>"$T/in"
 		edit "$T/truth.e3" - "del m[$cut:]" >&7
@@ -240,6 +240,16 @@ m[1:-1] = [[k, dict(x, i=n - 1 - x["i"])] for k, x in m[-2:0:-1]]'
 	[ "$seen" = '"seen":7' ]
 	e3-cat -q "$T/stdout" --then "$T/2.e3" >"$T/x.e3"
 	same "$T/x.e3" "$f/through.e3"
+	# A file keeps what the cache counts, and the message says how to go on.
+	for cut in 30000 90000 150000; do
+		head -c $cut "$frames" >"$T/cut.e3"
+		fails 1 "truncated" -- infer --segment 0 --budget 3f --save-cache "$T/c" -o "$T/1.e3" "$T/cut.e3"
+		[ ! -e "$T/1.e3" ]
+		grep -q "to go on: --load-cache $T/c -o REST, .*; e3-cat $T/1.e3.partial --then REST joins both" "$T/stderr"
+		infer --load-cache "$T/c" -o "$T/2.e3" "$frames"
+		e3-cat -q "$T/1.e3.partial" --then "$T/2.e3" -o "$T/x.e3"
+		same "$T/x.e3" "$f/through.e3"
+	done
 }
 
 @test "e3-cat --then refuses gaps, foreign parts and frozen answers, and cuts a part without an end where the next begins" {

@@ -43,8 +43,11 @@ cat_join *cat_join_open(const char *const *part, int n, const e3_stream_options 
 	if (!j)
 		return NULL;
 	j->name = part, j->got = -1, j->segment = -1;
+	e3_stream_options later = *options;
+	later.all = true; /* a later part may begin with what belongs to the last frame of the one before it */
 	for (; j->n < n; j->n++) {
-		if (!(j->in[j->n] = e3_in_open(part[j->n], options, err)) || (j->n && read_head(j, j->n, err))) {
+		if (!(j->in[j->n] = e3_in_open(part[j->n], j->n ? &later : options, err)) ||
+			(j->n && read_head(j, j->n, err))) {
 			j->n++;
 			cat_join_close(j);
 			return NULL;

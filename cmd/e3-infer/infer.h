@@ -65,6 +65,25 @@ void infer_explain(e3_err *err);
 /* The file of --model, of $E3_MODEL, or what is found; free it. */
 int infer_find_model(const char *asked, char **path, e3_err *err);
 
+/* ---- setup.c: the device and the network ---- */
+
+typedef struct infer_setup {
+	e3_dev *dev;
+	bool gpu;        /* the device has memory of its own */
+	uint64_t before; /* device memory in use before the network is loaded */
+	e3_net *net;
+} infer_setup;
+
+/* A stop signal ends it; work on the CPU is given up then, as long as dev->halt is armed (e3/dev.h). */
+int infer_setup_open(infer_setup *s, const infer_request *r, e3_err *err);
+void infer_setup_close(infer_setup *s);
+/* Completes the request for pictures of this size: rows, columns. */
+int infer_setup_settle(const infer_setup *s, infer_request *r, const int size[2], e3_err *err);
+/* Bytes of device memory that this run uses. */
+uint64_t infer_setup_used(const infer_setup *s);
+/* --plan: opens, and prints what a run takes. */
+int infer_setup_plan(infer_setup *s, infer_request *r, e3_err *err);
+
 /* ---- reader.c: reads frames ---- */
 
 typedef struct infer_frame {
@@ -136,6 +155,8 @@ int infer_parcel_pack(infer_parcel *to, const infer_request *r, e3_session *sess
 void infer_parcel_beside(infer_parcel *to, e3_track *track);
 /* Writes that at once, once all before it is written: there is no next frame yet. Nothing without a track. */
 int infer_write_beside(infer_writer *w, e3_track *track, e3_err *err);
+/* Of a parcel that was filled and will not be sent: writes what was computed beside the frame before. */
+int infer_write_unsent(infer_writer *w, const infer_parcel *unsent, e3_err *err);
 /* Starts to write it, once the one before has been written. -1 when that one failed. */
 int infer_writer_send(infer_writer *w, infer_computed computed, e3_err *err);
 /* Until everything sent has been written; then the caller may write to `out` itself. */
@@ -168,6 +189,8 @@ void infer_resume_count(infer_resume *s, const infer_request *r, infer_computed 
 /* Ground truth of frame *i of the input: sets *i to its index in the output; true when it was delivered before the
  * session was saved. */
 bool infer_resume_truth(infer_resume *s, const infer_request *r, int64_t *i);
+/* The input failed and the session is saved: says how to go on. */
+void infer_resume_tell(const infer_resume *s, const infer_request *r);
 int infer_resume_save(infer_resume *s, const infer_request *r, e3_track *track, infer_written written, e3_err *err);
 
 #endif

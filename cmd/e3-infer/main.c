@@ -12,10 +12,7 @@
 
 typedef struct infer {
 	infer_request r;
-	e3_dev *dev;
-	bool gpu;        /* the device has memory of its own */
-	uint64_t before; /* device memory in use before the network is loaded */
-	e3_net *net;
+	infer_setup setup;
 	infer_resume resume;
 	infer_reader *reader;
 	infer_writer *writer;
@@ -24,91 +21,14 @@ typedef struct infer {
 	e3_track *track;     /* the chain of segments that it runs */
 	e3_head head;        /* of the input, completed for the output */
 	bool head_sent, input_failed;
+	const infer_parcel *unsent; /* of the frame that is being computed */
+	char cut[256];              /* why the input ends before its time; empty: it does not */
 	int64_t frames;
 	double ms; /* of the last frame */
 	double start, first_done;
 } infer;
 
 /* ---- open ---- */
-
-static int open_device(infer *f, e3_err *err)
-{
-	e3_err why = {""};
-	if (f->r.device != DEVICE_CPU)
-		f->dev = e3_dev_cuda(f->r.strict, f->r.device == DEVICE_CUDA ? err : &why);
-	f->gpu = f->dev != NULL;
-	if (f->dev || f->r.device == DEVICE_CUDA)
-		return f->dev ? 0 : -1;
-	if (f->r.device == DEVICE_AUTO)
-		e3_note("device: the CPU (%s)", why.text);
-	if (f->r.vram > 0)
-		return e3_fail(err, "opening the device: --vram: the CPU has no device memory: give --budget");
-	f->dev = e3_dev_cpu((int)f->r.threads, err);
-	return f->dev ? 0 : -1;
-}
-
-/* --dump and --counters: a device that stands in front of the other one. */
-static int watch_device(infer *f, e3_err *err)
-{
-	const infer_request *r = &f->r;
-	e3_watch_options o = {r->dump, r->n_dump_blocks ? r->dump_blocks : NULL, r->counters};
-	if (!r->dump && !r->counters)
-		return 0;
-	f->dev = e3_dev_watch(f->dev, &o, err);
-	return f->dev ? 0 : e3_fail_in(err, "opening: --dump");
-}
-
-static int open_net(infer *f, e3_err *err)
-{
-	char *path;
-	if (infer_find_model(f->r.model, &path, err))
-		return -1;
-	double t = e3_now();
-	f->before = f->dev->ops->memory(f->dev).used;
-	e3_ckpt *ckpt = e3_ckpt_open(path, err);
-	if (ckpt)
-		f->net = e3_net_open(ckpt, f->dev, err);
-	e3_ckpt_close(ckpt);
-	free(path);
-	if (!f->net)
-		return -1;
-	const e3_config *c = e3_net_config(f->net);
-	e3_detail("model: %s: %.1f M parameters, loaded in %.1f s", c->name, 1e-6 * (double)c->parameters, e3_now() - t);
-	if (f->r.last_attn >= c->layers)
-		return e3_fail(err, "opening: --attn-layers: layer %d: the model has layers 0 to %d", f->r.last_attn,
-			c->layers - 1);
-	return 0;
-}
-
-/* The budget that --vram leaves, and how long a segment may be with it. */
-static int fit(infer *f, e3_err *err)
-{
-	infer_request *r = &f->r;
-	e3_plan p;
-	if (e3_track_prepare(&r->track, &r->o, err))
-		return -1;
-	if (r->vram > 0 && e3_session_fit(f->net, f->dev, &r->o, f->size, r->vram, err))
-		return e3_fail_in(err, "planning: --vram");
-	if (r->automatic && e3_plan_make(e3_net_config(f->net), &r->o, f->size[0], f->size[1], &p, err))
-		return -1;
-	r->track.segment = r->automatic ? e3_track_length(&p) : r->track.segment;
-	return 0;
-}
-
-/* What is left open until network and size are known. Shorter segments need less memory beside the cache, so --vram is
- * fitted again to their length; the third time it no longer grows. */
-static int settle(infer *f, e3_err *err)
-{
-	infer_request *r = &f->r;
-	r->o.cached = f->dev->attn_dtype;
-	r->track.frames = r->automatic ? -1 : r->o.frames; /* the budget pays for the next segment's frames too */
-	r->track.segment = r->automatic ? E3_TRACK_LONGEST : r->track.segment;
-	for (int k = r->automatic && r->vram > 0 ? 3 : 1; k > 0; k--)
-		if (fit(f, err))
-			return -1;
-	r->track.frames = r->o.frames;
-	return e3_track_prepare(&r->track, &r->o, err);
-}
 
 static int new_session(infer *f, e3_err *err)
 {
@@ -123,7 +43,8 @@ static int new_session(infer *f, e3_err *err)
 		return e3_fail(err,
 			"planning: --P: the stream does not say how many frames it has: give --frames N, or an absolute budget with --budget");
 	f->r.o.attn = f->r.n_attn ? f->r.attn : NULL;
-	if (settle(f, err) || !(f->session = e3_session_open(f->net, f->dev, &f->r.o, f->size, err)))
+	if (infer_setup_settle(&f->setup, &f->r, f->size, err) ||
+		!(f->session = e3_session_open(f->setup.net, f->setup.dev, &f->r.o, f->size, err)))
 		return -1;
 	if (f->r.automatic && f->r.o.side)
 		e3_note("segments of %lld frames, chosen by the budget (--segment 0: one piece)",
@@ -134,7 +55,7 @@ static int new_session(infer *f, e3_err *err)
 static int open_session(infer *f, e3_err *err)
 {
 	if (f->resume.from)
-		f->session = infer_resume_session(&f->resume, &f->r, f->net, f->dev, f->head.frames, err);
+		f->session = infer_resume_session(&f->resume, &f->r, f->setup.net, f->setup.dev, f->head.frames, err);
 	if (!f->session && (f->resume.from || new_session(f, err)))
 		return -1;
 	f->track = e3_track_open(f->session, &f->r.track, err);
@@ -156,11 +77,11 @@ static int set_text(char **to, const char *text, e3_err *err)
 /* Sent with the first frame, when the session knows its numbers, or with the end of an empty stream. */
 static int send_head(infer *f, e3_err *err)
 {
-	const e3_config *c = e3_net_config(f->net);
+	const e3_config *c = e3_net_config(f->setup.net);
 	e3_head *h = &f->head;
 	if (set_text(&h->tool, "e3-infer", err) || set_text(&h->version, E3_VERSION, err) ||
 		set_text(&h->model, c->name[0] ? c->name : "unnamed", err) || set_text(&h->policy, f->r.o.policy->name, err) ||
-		set_text(&h->device, f->dev->ops->name(f->dev), err))
+		set_text(&h->device, f->setup.dev->ops->name(f->setup.dev), err))
 		return -1;
 	h->layers = c->layers;
 	h->budget = -1;
@@ -195,8 +116,9 @@ static void log_frame(infer *f, int64_t frame, double rate, uint64_t cache)
 {
 	const double mib = 1.0 / 1048576;
 	char device[48] = "";
-	if (f->gpu)
-		snprintf(device, sizeof device, ", device %.1f MiB", mib * (double)f->dev->ops->memory(f->dev).used);
+	if (f->setup.gpu)
+		snprintf(device, sizeof device, ", device %.1f MiB",
+			mib * (double)f->setup.dev->ops->memory(f->setup.dev).used);
 	e3_note("frame %lld: %.1f ms, %.2f frames/s, cache %.1f MiB, resident %.1f MiB%s", (long long)frame, f->ms, rate,
 		mib * (double)cache, mib * (double)e3_rss_now(), device);
 }
@@ -266,7 +188,7 @@ static int compute(infer *f, infer_parcel *to, infer_computed *computed, e3_err 
 {
 	e3_result r;
 	if (f->r.dump)
-		e3_watch_frame(f->dev, to->pred.s.i);
+		e3_watch_frame(f->setup.dev, to->pred.s.i);
 	double t = e3_now();
 	if (e3_track_step(f->track, to->fitted.px, to->pred.s.i, &r, &to->evict, err))
 		return -1;
@@ -284,12 +206,19 @@ static int compute(infer *f, infer_parcel *to, infer_computed *computed, e3_err 
 	return infer_parcel_pack(to, &f->r, f->session, &r, err);
 }
 
-/* While the result is on its way. */
+/* While the result is on its way. Not given up where the session is saved: a frame that was delivered is computed
+ * beside too. */
 static int compute_beside(infer *f, e3_err *err)
 {
+	e3_halt *halt = f->setup.dev->halt;
 	if (f->r.dump)
-		e3_watch_frame(f->dev, -1);
-	return e3_track_beside(f->track, err);
+		e3_watch_frame(f->setup.dev, -1);
+	if (halt)
+		halt->armed = !f->r.save;
+	int rc = e3_track_beside(f->track, err);
+	if (halt)
+		halt->armed = true;
+	return rc;
 }
 
 static int do_frame(infer *f, infer_frame *frame, e3_err *err)
@@ -302,13 +231,17 @@ static int do_frame(infer *f, infer_frame *frame, e3_err *err)
 	infer_placed placed = infer_resume_place(&f->resume, &f->r, &f->head, frame);
 	infer_parcel *parcel = infer_writer_fill(f->writer, placed);
 	infer_parcel_beside(parcel, f->track);
+	f->unsent = parcel;
 	if ((f->r.separate && forget(f, err)) || begin(f, err) || compute(f, parcel, &computed, err))
 		return -1;
 	infer_resume_count(&f->resume, &f->r, computed);
-	if (infer_writer_send(f->writer, computed, err) || compute_beside(f, err))
+	f->unsent = NULL;
+	if (infer_writer_send(f->writer, computed, err))
 		return -1;
 	if (!f->frames++)
 		f->first_done = e3_now();
+	if (compute_beside(f, err))
+		return -1;
 	report(f);
 	return 0;
 }
@@ -329,7 +262,7 @@ static int pass_truth(infer *f, const e3_msg *msg, e3_err *err)
 	int64_t i = e3_msg_index(msg);
 	infer_written written;
 	if (!f->head_sent && !f->resume.from)
-		return e3_fail(err, "reading: truth before the first frame");
+		return 0; /* its frame is not in the stream */
 	if (infer_resume_truth(&f->resume, &f->r, &i))
 		return 0;
 	if (infer_writer_wait(f->writer, &written, err) || begin(f, err))
@@ -337,25 +270,19 @@ static int pass_truth(infer *f, const e3_msg *msg, e3_err *err)
 	return i == e3_msg_index(msg) ? e3_out_msg(f->r.stage.out, msg, err) : write_truth_as(f, msg, i, err);
 }
 
-/* Memory is not released during a run: what is in use at the end is the maximum. */
-static uint64_t device_used(const infer *f)
-{
-	uint64_t used = f->gpu && f->net ? f->dev->ops->memory(f->dev).used : 0;
-	return used > f->before ? used - f->before : 0;
-}
-
 static int send_end(infer *f, e3_err *err)
 {
 	infer_written written;
 	if (infer_writer_wait(f->writer, &written, err) ||
 		(f->resume.from ? begin(f, err) : !f->head_sent && send_head(f, err)) ||
-		infer_write_beside(f->writer, f->track, err))
+		(f->unsent ? infer_write_unsent(f->writer, f->unsent, err) : infer_write_beside(f->writer, f->track, err)))
 		return -1;
 	e3_cache_use use = f->track ? e3_track_cache(f->track) : (e3_cache_use){0};
 	e3_end end = e3_stage_end(&f->r.stage, f->frames);
 	end.seconds = e3_now() - f->start;
+	e3_end_cut(&end, f->cut);
 	end.cache_now = use.now, end.cache_peak = use.peak, end.cache_full = use.full;
-	end.device_used = device_used(f);
+	end.device_used = infer_setup_used(&f->setup);
 	e3_detail(
 		"%lld frames in %.2f s; resident memory at most %.1f MiB; cache %.1f MiB, at most %.1f, without eviction %.1f",
 		(long long)f->frames, end.seconds, (double)end.peak_rss / 1048576, (double)use.now / 1048576,
@@ -363,6 +290,24 @@ static int send_end(infer *f, e3_err *err)
 	if (f->r.stage.latency.n)
 		e3_detail("from capture to prediction: %.3f s on average, %.3f s at most", end.latency_mean, end.latency_max);
 	return e3_out_end(f->r.stage.out, &end, err);
+}
+
+/* A signal while a frame was computed: the frame is given up, and the stream ends after those before it. */
+static int give_up(infer *f, e3_err *err)
+{
+	if (!e3_stop_signal())
+		return -1;
+	f->r.stage.interrupted = !f->head_sent;
+	return f->head_sent ? send_end(f, err) : 0;
+}
+
+static int take_end(infer *f, const e3_msg *msg, e3_err *err)
+{
+	e3_end end;
+	if (e3_end_decode(msg, &end, err))
+		return -1;
+	memcpy(f->cut, end.cut, sizeof f->cut);
+	return 0;
 }
 
 static int loop(infer *f, e3_err *err)
@@ -378,10 +323,12 @@ static int loop(infer *f, e3_err *err)
 			rc = do_frame(f, &item->frame, err);
 		else if (item->kind == E3_TRUTH)
 			rc = pass_truth(f, &item->msg, err);
-		else if (item->kind != E3_END)
+		else if (item->kind == E3_END)
+			rc = take_end(f, &item->msg, err);
+		else
 			rc = e3_fail(err, "reading: the stream carries predictions already: expected frames from e3-decode");
 		if (rc)
-			return -1;
+			return give_up(f, err);
 	}
 	f->resume.covered = item->covered;
 	bool failed = more < 0 && !e3_stop_signal();
@@ -398,12 +345,15 @@ static int save_last(infer *f, infer_written written, int rc, e3_err *err)
 	e3_err why = {""};
 	if (!f->r.save || (rc && !f->input_failed))
 		return rc;
-	if (!f->session) {
+	if (!f->track || !e3_track_frames(f->track)) {
 		e3_note("%s: not saved: there was no frame", f->r.save);
 		return rc;
 	}
-	if (infer_resume_save(&f->resume, &f->r, f->track, written, &why) == 0)
+	if (infer_resume_save(&f->resume, &f->r, f->track, written, &why) == 0) {
+		if (rc)
+			infer_resume_tell(&f->resume, &f->r);
 		return rc;
+	}
 	if (rc)
 		e3_warn("%s", why.text);
 	else
@@ -414,14 +364,15 @@ static int save_last(infer *f, infer_written written, int rc, e3_err *err)
 static int open_all(infer *f, e3_err *err)
 {
 	e3_stage *s = &f->r.stage;
-	if (e3_stage_open_output(s, err) || !(f->writer = infer_writer_open(s->out, err)) || open_device(f, err) ||
-		watch_device(f, err) || open_net(f, err) || infer_resume_open(&f->resume, &f->r, f->net, f->dev, err))
+	if (e3_stage_open_output(s, err) || !(f->writer = infer_writer_open(s->out, err)) ||
+		infer_setup_open(&f->setup, &f->r, err) ||
+		infer_resume_open(&f->resume, &f->r, f->setup.net, f->setup.dev, err))
 		return -1;
 	if (f->resume.from)
 		f->size[0] = f->resume.from->size[0], f->size[1] = f->resume.from->size[1];
 	if (e3_stage_open_input(s, err))
 		return -1;
-	f->reader = infer_reader_open(s->in, e3_net_config(f->net), (e3_fit_mode)f->r.fit_mode,
+	f->reader = infer_reader_open(s->in, e3_net_config(f->setup.net), (e3_fit_mode)f->r.fit_mode,
 		infer_resume_span(&f->resume, &f->r), err);
 	return f->reader ? 0 : -1;
 }
@@ -431,48 +382,17 @@ static int run(infer *f, e3_err *err)
 	infer_written written = {NULL};
 	int rc = open_all(f, err);
 	f->start = e3_now();
-	rc = rc || loop(f, err) ? -1 : 0;
+	if (rc && e3_stop_signal()) /* while the network was loaded */
+		rc = 0, f->r.stage.interrupted = true;
+	else
+		rc = rc || loop(f, err) ? -1 : 0;
 	infer_explain(err);
 	if (f->writer)
 		infer_writer_wait(f->writer, &written, NULL);
 	if (f->r.counters && f->frames)
-		e3_watch_print(f->dev, stderr);
+		e3_watch_print(f->setup.dev, stderr);
 	rc = e3_stage_finish(&f->r.stage, rc, err);
 	return save_last(f, written, rc, err);
-}
-
-/* --plan: reads no stream; prints the memory that a run with these options takes. */
-static int plan(infer *f, e3_err *err)
-{
-	const double mib = 1.0 / 1048576;
-	e3_fit_plan fit;
-	e3_session_memory m;
-	if (open_device(f, err) || open_net(f, err))
-		return -1;
-	const e3_config *c = e3_net_config(f->net);
-	const e3_fit_rule rule = {c->image_size, c->patch, (e3_fit_mode)f->r.fit_mode};
-	if (e3_fit_plan_make(f->r.plan_size[0], f->r.plan_size[1], &rule, &fit, err))
-		return -1;
-	f->size[0] = fit.h, f->size[1] = fit.w;
-	uint64_t with_net = f->dev->ops->memory(f->dev).used;
-	if (settle(f, err) || e3_session_measure(f->net, f->dev, &f->r.o, f->size, &m, err)) {
-		infer_explain(err);
-		return -1;
-	}
-	const e3_plan *p = &m.plan;
-	printf("frames     %d × %d, %d tokens each\n", fit.w, fit.h, p->tokens_per_frame);
-	printf("device     %10.1f MiB  %s, before anything is loaded\n", mib * (double)f->before,
-		f->dev->ops->name(f->dev));
-	printf("weights    %10.1f MiB\n", mib * (double)(with_net - f->before));
-	printf("scratch    %10.1f MiB\n", mib * (double)(m.in_use - with_net) - mib * (double)p->cache_bytes);
-	if (isfinite(p->budget))
-		printf("cache      %10.1f MiB  keeps %.0f tokens: %.2f frames in each of %d layers\n",
-			mib * (double)p->cache_bytes, floor(p->budget), p->budget / p->layers / p->tokens_per_frame, p->layers);
-	else
-		printf("cache                      grows by %.1f MiB with every frame\n",
-			mib * (double)p->token_bytes * p->layers * p->tokens_per_frame);
-	printf("total      %10.1f MiB\n", mib * (double)m.in_use);
-	return fflush(stdout) || ferror(stdout) ? e3_fail_sys(err, "writing: standard output") : 0;
 }
 
 static void close_all(infer *f)
@@ -483,8 +403,7 @@ static void close_all(infer *f)
 	e3_track_close(f->track);
 	e3_session_close(f->session);
 	infer_resume_close(&f->resume);
-	e3_net_close(f->net);
-	e3_dev_close(f->dev);
+	infer_setup_close(&f->setup);
 	e3_head_release(&f->head);
 }
 
@@ -494,7 +413,7 @@ int main(int argc, char **argv)
 	e3_err err = {""};
 	e3_tool_init("e3-infer");
 	infer_parse(argc, argv, &f.r);
-	int rc = f.r.plan ? plan(&f, &err) : run(&f, &err);
+	int rc = f.r.plan ? infer_setup_plan(&f.setup, &f.r, &err) : run(&f, &err);
 	close_all(&f);
 	return e3_tool_exit(rc, &err);
 }

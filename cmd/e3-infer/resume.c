@@ -273,6 +273,17 @@ bool infer_resume_truth(infer_resume *s, const infer_request *r, int64_t *i)
 	return again;
 }
 
+void infer_resume_tell(const infer_resume *s, const infer_request *r)
+{
+	const char *to = r->stage.output;
+	bool path = strcmp(to, "-") != 0 && strncmp(to, "zmq:", 4) != 0;
+	if (!s->computed)
+		return;
+	e3_warn("to go on: --load-cache %s -o REST, with the same input or what comes after frame %" PRId64
+			" of it; e3-cat %s%s --then REST joins both",
+		r->save, s->position.last_i - s->position.shift_i, path ? to : "FIRST", path ? ".partial" : "");
+}
+
 int infer_resume_save(infer_resume *s, const infer_request *r, e3_track *track, infer_written written, e3_err *err)
 {
 	struct stat st;

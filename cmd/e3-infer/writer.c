@@ -144,6 +144,12 @@ int infer_write_beside(infer_writer *w, e3_track *track, e3_err *err)
 	return write_beside(w->out, p, err);
 }
 
+int infer_write_unsent(infer_writer *w, const infer_parcel *unsent, e3_err *err)
+{
+	infer_written before;
+	return infer_writer_wait(w, &before, err) || write_beside(w->out, unsent, err) ? -1 : 0;
+}
+
 int infer_writer_send(infer_writer *w, infer_computed computed, e3_err *err)
 {
 	infer_written before;

@@ -1,0 +1,141 @@
+/* e3-infer: what a run stands on: the device, the network, and the memory that both leave. Refuses budgets that do not
+ * fit. */
+#include "infer.h"
+#include "e3/mem.h"
+#include "e3/num.h"
+#include "e3/tool.h"
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int open_device(infer_setup *s, const infer_request *r, e3_err *err)
+{
+	e3_err why = {""};
+	if (r->device != DEVICE_CPU)
+		s->dev = e3_dev_cuda(r->strict, r->device == DEVICE_CUDA ? err : &why);
+	s->gpu = s->dev != NULL;
+	if (s->dev || r->device == DEVICE_CUDA)
+		return s->dev ? 0 : -1;
+	if (r->device == DEVICE_AUTO)
+		e3_note("device: the CPU (%s)", why.text);
+	if (r->vram > 0)
+		return e3_fail(err, "opening the device: --vram: the CPU has no device memory: give --budget");
+	s->dev = e3_dev_cpu((int)r->threads, err);
+	if (s->dev) /* a frame may take a minute here */
+		*s->dev->halt = (e3_halt){e3_stop_signal, true};
+	return s->dev ? 0 : -1;
+}
+
+/* --dump and --counters: a device that stands in front of the other one. */
+static int watch_device(infer_setup *s, const infer_request *r, e3_err *err)
+{
+	e3_watch_options o = {r->dump, r->n_dump_blocks ? r->dump_blocks : NULL, r->counters};
+	if (!r->dump && !r->counters)
+		return 0;
+	s->dev = e3_dev_watch(s->dev, &o, err);
+	return s->dev ? 0 : e3_fail_in(err, "opening: --dump");
+}
+
+static int open_net(infer_setup *s, const infer_request *r, e3_err *err)
+{
+	char *path;
+	if (infer_find_model(r->model, &path, err))
+		return -1;
+	double t = e3_now();
+	s->before = s->dev->ops->memory(s->dev).used;
+	e3_ckpt *ckpt = e3_ckpt_open(path, err);
+	if (ckpt)
+		s->net = e3_net_open(ckpt, s->dev, err);
+	e3_ckpt_close(ckpt);
+	free(path);
+	if (!s->net)
+		return -1;
+	const e3_config *c = e3_net_config(s->net);
+	e3_detail("model: %s: %.1f M parameters, loaded in %.1f s", c->name, 1e-6 * (double)c->parameters, e3_now() - t);
+	if (r->last_attn >= c->layers)
+		return e3_fail(err, "opening: --attn-layers: layer %d: the model has layers 0 to %d", r->last_attn,
+			c->layers - 1);
+	return 0;
+}
+
+int infer_setup_open(infer_setup *s, const infer_request *r, e3_err *err)
+{
+	return open_device(s, r, err) || watch_device(s, r, err) || open_net(s, r, err) ? -1 : 0;
+}
+
+void infer_setup_close(infer_setup *s)
+{
+	e3_net_close(s->net);
+	e3_dev_close(s->dev);
+	*s = (infer_setup){0};
+}
+
+/* The budget that --vram leaves, and how long a segment may be with it. */
+static int fit(const infer_setup *s, infer_request *r, const int size[2], e3_err *err)
+{
+	e3_plan p;
+	if (e3_track_prepare(&r->track, &r->o, err))
+		return -1;
+	if (r->vram > 0 && e3_session_fit(s->net, s->dev, &r->o, size, r->vram, err))
+		return e3_fail_in(err, "planning: --vram");
+	if (r->automatic && e3_plan_make(e3_net_config(s->net), &r->o, size[0], size[1], &p, err))
+		return -1;
+	r->track.segment = r->automatic ? e3_track_length(&p) : r->track.segment;
+	return 0;
+}
+
+/* What is left open until network and size are known. Shorter segments need less memory beside the cache, so --vram is
+ * fitted again to their length; the third time it no longer grows. */
+int infer_setup_settle(const infer_setup *s, infer_request *r, const int size[2], e3_err *err)
+{
+	r->o.cached = s->dev->attn_dtype;
+	r->track.frames = r->automatic ? -1 : r->o.frames; /* the budget pays for the next segment's frames too */
+	r->track.segment = r->automatic ? E3_TRACK_LONGEST : r->track.segment;
+	for (int k = r->automatic && r->vram > 0 ? 3 : 1; k > 0; k--)
+		if (fit(s, r, size, err))
+			return -1;
+	r->track.frames = r->o.frames;
+	return e3_track_prepare(&r->track, &r->o, err);
+}
+
+/* Memory is not released during a run: what is in use at the end is the maximum. */
+uint64_t infer_setup_used(const infer_setup *s)
+{
+	uint64_t used = s->gpu && s->net ? s->dev->ops->memory(s->dev).used : 0;
+	return used > s->before ? used - s->before : 0;
+}
+
+/* --plan: reads no stream; prints the memory that a run with these options takes. */
+int infer_setup_plan(infer_setup *s, infer_request *r, e3_err *err)
+{
+	const double mib = 1.0 / 1048576;
+	e3_fit_plan to;
+	e3_session_memory m;
+	if (open_device(s, r, err) || open_net(s, r, err))
+		return -1;
+	const e3_config *c = e3_net_config(s->net);
+	const e3_fit_rule rule = {c->image_size, c->patch, (e3_fit_mode)r->fit_mode};
+	if (e3_fit_plan_make(r->plan_size[0], r->plan_size[1], &rule, &to, err))
+		return -1;
+	const int size[2] = {to.h, to.w};
+	uint64_t with_net = s->dev->ops->memory(s->dev).used;
+	if (infer_setup_settle(s, r, size, err) || e3_session_measure(s->net, s->dev, &r->o, size, &m, err)) {
+		infer_explain(err);
+		return -1;
+	}
+	const e3_plan *p = &m.plan;
+	printf("frames     %d × %d, %d tokens each\n", to.w, to.h, p->tokens_per_frame);
+	printf("device     %10.1f MiB  %s, before anything is loaded\n", mib * (double)s->before,
+		s->dev->ops->name(s->dev));
+	printf("weights    %10.1f MiB\n", mib * (double)(with_net - s->before));
+	printf("scratch    %10.1f MiB\n", mib * (double)(m.in_use - with_net) - mib * (double)p->cache_bytes);
+	if (isfinite(p->budget))
+		printf("cache      %10.1f MiB  keeps %.0f tokens: %.2f frames in each of %d layers\n",
+			mib * (double)p->cache_bytes, floor(p->budget), p->budget / p->layers / p->tokens_per_frame, p->layers);
+	else
+		printf("cache                      grows by %.1f MiB with every frame\n",
+			mib * (double)p->token_bytes * p->layers * p->tokens_per_frame);
+	printf("total      %10.1f MiB\n", mib * (double)m.in_use);
+	return fflush(stdout) || ferror(stdout) ? e3_fail_sys(err, "writing: standard output") : 0;
+}
