@@ -338,6 +338,8 @@ def refused():
     dng = saved(pic(1), "TIFF", tiffinfo={50706: b"\1\4\0\0"})
     table = (("a.dng", dng, "a camera's raw file: not read"), ("a.tif", dng, "a camera's raw file: not read"),
              ("a.cr2", b"II*\0\x10\0\0\0CR\2\0" + bytes(64), "a camera's raw file"),
+             ("a.jpg", jpg(1).replace(b"\xff\xc0\0\x11\x08", b"\xff\xc1\0\x11\x0c"), "a JPEG of 12 bits a sample: only 8 are read"),
+             ("b.jpg", jpg(1).replace(b"\xff\xc0\0\x11", b"\xff\xc3\0\x11"), "a lossless JPEG"),
              ("a.webp", saved(pic(1), "WEBP", save_all=True, append_images=[pic(2)]), "an animated WebP: not read"))
     for name, data, says in table:
         rc, text, _, frames = decode(written("refused/" + name, data))
@@ -350,7 +352,7 @@ def refused():
     same("folder", frames, [rgb(png)])
     check("folder", "left out: 4 files that are not pictures (a.aae, b.txt, c.mov, ...)" in text, text)
     check("folder", "left out: 2 files of a camera's raw kind, which is not read (a.cr2, a.dng)" in text, text)
-    check("folder", "2 pictures were left out, the first: " in text and "a.tif: a camera's raw file" in text and "a.webp" in text, text)
+    check("folder", "4 pictures were left out, the first: " in text and "a.tif: a camera's raw file" in text and "a.webp" in text, text)
 
 
 def animated():

@@ -1,6 +1,6 @@
 /* e3-decode: the names of pictures, and the folder of the very pictures that were sent. A file that any program shows
- * as it was sent is copied, every other picture is written as PNG. Owns the names in use: no two frames of a stream have
- * the same. */
+ * as it was sent is copied, every other picture is written as PNG. Owns the names in use: no two frames of a stream
+ * have the same. */
 #include "decode.h"
 #include "e3/mem.h"
 #include "e3/num.h"
@@ -136,8 +136,9 @@ static bool may_copy(const images *s, const char *path, size_t *length, e3_image
 	*length = 0;
 	if (e3_map_open(&map, path, NULL))
 		return false;
-	bool good = e3_picture_look(&(e3_picture){map.data, map.size, path, !s->exif}, &facts, NULL) == 0 && facts.plain &&
-		facts.orientation == 1 && e3_image_extent(map.data, map.size, length, NULL) > 0;
+	bool good = e3_picture_look(&(e3_picture){.bytes = map.data, .n = map.size, .name = path, .stored = !s->exif},
+					&facts, NULL) == 0 &&
+		facts.plain && facts.orientation == 1 && e3_image_extent(map.data, map.size, length, NULL) > 0;
 	*kind = facts.kind;
 	if (good && facts.kind == E3_IMAGE_JPEG) /* one without its end marker is written anew */
 		good = *length >= 2 && map.data[*length - 1] == 0xd9;

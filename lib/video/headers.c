@@ -6,6 +6,7 @@
 #include "video/input.h"
 #include <inttypes.h>
 
+#define READ_MOST ((uint64_t)256 << 20) /* bytes of pictures that are read to their end */
 enum { SIZES = sizeof((headers){0}).size / sizeof *((headers){0}).size };
 
 static void count(headers *seen, int w, int h, const char *path)
@@ -21,6 +22,12 @@ static void count(headers *seen, int w, int h, const char *path)
 		seen->size[k].n++;
 }
 
+/* Whether a JPEG may have been cut off. Motion photos end so too: a limit keeps the look short where they are many. */
+static bool ends_oddly(const e3_map *map)
+{
+	return e3_image_sniff(map->data, map->size) == E3_IMAGE_JPEG && map->data[map->size - 1] != 0xd9;
+}
+
 int input_header_look(const e3_input *in, headers *seen, e3_err *err)
 {
 	const char *path = in->list.path[in->index];
@@ -28,7 +35,10 @@ int input_header_look(const e3_input *in, headers *seen, e3_err *err)
 	e3_map map;
 	if (e3_map_open(&map, path, err))
 		return -1;
-	int rc = e3_picture_look(&(e3_picture){map.data, map.size, path, !in->o.autorotate}, &facts, err);
+	e3_picture picture = {.bytes = map.data, .n = map.size, .name = path, .stored = !in->o.autorotate};
+	picture.to_end = ends_oddly(&map) && seen->read + map.size < READ_MOST;
+	seen->read += picture.to_end ? map.size : 0;
+	int rc = e3_picture_look(&picture, &facts, err);
 	e3_map_close(&map);
 	if (rc)
 		return -1;

@@ -58,6 +58,7 @@ typedef struct headers {
 	} size[4];
 	int sizes;                      /* in the table, which may be full */
 	int64_t kind[E3_IMAGE_RAW + 1]; /* pictures of each kind */
+	uint64_t read;                  /* bytes of pictures that were read to their end */
 	int64_t animated;               /* pictures of which only the first image is used */
 	const char *moves;              /* the first of them */
 } headers;

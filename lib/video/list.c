@@ -91,6 +91,22 @@ static void sort(e3_picture_list *list, size_t from, const char *dir, bool lexic
 		}
 }
 
+/* Files keep the order in which they are given, which a shell's pattern makes byte order: worth a word where it is not
+ * the natural one. */
+static void tell_order(const e3_picture_list *list)
+{
+	size_t odd = 0;
+	for (size_t k = 1; k < list->n; k++) {
+		if (by_bytes(&list->path[k - 1], &list->path[k]) > 0)
+			return;
+		if (odd == 0 && naturally(&list->path[k - 1], &list->path[k]) > 0)
+			odd = k;
+	}
+	if (odd)
+		e3_tell(E3_TELL_NOTE, "reading: files in the order in which they are given: %s before %s",
+			base_name(list->path[odd - 1]), base_name(list->path[odd]));
+}
+
 /* The first bytes of a file: how many; -1 when it cannot be read. */
 static ssize_t read_head(int dir, const char *name, uint8_t head[E3_IMAGE_HEAD])
 {
@@ -172,21 +188,24 @@ static bool is_picture(const char *path, bool alone)
 	bool moves = kind == E3_IMAGE_PNG || kind == E3_IMAGE_GIF || kind == E3_IMAGE_HEIF;
 	if (kind == E3_IMAGE_NONE || !alone || !moves || e3_map_open(&map, path, NULL))
 		return kind != E3_IMAGE_NONE;
-	bool animated =
-		e3_picture_look(&(e3_picture){map.data, map.size, path, false}, &facts, NULL) == 0 && facts.animated;
+	bool animated = e3_picture_look(&(e3_picture){.bytes = map.data, .n = map.size, .name = path}, &facts, NULL) == 0 &&
+		facts.animated;
 	e3_map_close(&map);
 	return !animated;
 }
 
 int e3_pictures_expand(char *const *operand, int n, bool lexical, e3_picture_list *out, e3_err *err)
 {
+	bool folders = false;
 	*out = (e3_picture_list){0};
 	for (int k = 0; k < n; k++) {
 		struct stat st;
 		int rc = 0;
 		if (strcmp(operand[k], "-") == 0)
 			return e3_fail(err, "reading: -: standard input cannot be one input of several");
-		if (stat(operand[k], &st) == 0 && S_ISDIR(st.st_mode))
+		bool folder = stat(operand[k], &st) == 0 && S_ISDIR(st.st_mode);
+		folders = folders || folder;
+		if (folder)
 			rc = add_folder(out, operand[k], lexical, err);
 		else if (n == 1 && !is_picture(operand[k], true))
 			return 0; /* a video, or something that FFmpeg will refuse */
@@ -199,5 +218,7 @@ int e3_pictures_expand(char *const *operand, int n, bool lexical, e3_picture_lis
 		if (rc)
 			return -1;
 	}
+	if (!folders && !lexical)
+		tell_order(out);
 	return 0;
 }
