@@ -98,13 +98,15 @@ int e3_buf_printf(e3_buf *b, e3_err *err, const char *fmt, ...)
 	return rc;
 }
 
-/* Length of the valid UTF-8 sequence at s (NUL-terminated), 0 when it is not valid. */
-static int utf8_length(const unsigned char *s)
+size_t e3_utf8_length(const void *text, size_t left)
 {
+	const unsigned char *s = text;
 	if (s[0] < 0x80)
 		return 1;
-	int n = s[0] >= 0xf0 && s[0] <= 0xf4 ? 4 : s[0] >= 0xe0 && s[0] < 0xf0 ? 3 : s[0] >= 0xc2 && s[0] < 0xe0 ? 2 : 0;
-	for (int k = 1; k < n; k++)
+	size_t n = s[0] >= 0xf0 && s[0] <= 0xf4 ? 4 : s[0] >= 0xe0 && s[0] < 0xf0 ? 3 : s[0] >= 0xc2 && s[0] < 0xe0 ? 2 : 0;
+	if (n == 0 || n > left)
+		return 0;
+	for (size_t k = 1; k < n; k++)
 		if ((s[k] & 0xc0) != 0x80)
 			return 0;
 	if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] >= 0xa0) || (s[0] == 0xf0 && s[1] < 0x90) ||
@@ -116,8 +118,9 @@ static int utf8_length(const unsigned char *s)
 int e3_buf_json(e3_buf *b, const char *text, e3_err *err)
 {
 	int rc = e3_buf_add(b, "\"", 1, err);
-	for (const unsigned char *s = (const unsigned char *)text; !rc && *s;) {
-		int n = utf8_length(s);
+	const unsigned char *s = (const unsigned char *)text, *end = s + strlen(text);
+	while (!rc && s < end) {
+		size_t n = e3_utf8_length(s, (size_t)(end - s));
 		if (n == 0)
 			rc = e3_buf_add(b, "\xef\xbf\xbd", 3, err), n = 1;
 		else if (*s == '"' || *s == '\\')
@@ -125,7 +128,7 @@ int e3_buf_json(e3_buf *b, const char *text, e3_err *err)
 		else if (*s < 0x20)
 			rc = e3_buf_printf(b, err, "\\u%04x", *s);
 		else
-			rc = e3_buf_add(b, s, (size_t)n, err);
+			rc = e3_buf_add(b, s, n, err);
 		s += n;
 	}
 	return rc ? rc : e3_buf_add(b, "\"", 1, err);

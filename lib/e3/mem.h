@@ -33,4 +33,7 @@ int e3_buf_printf(e3_buf *b, e3_err *err, const char *fmt, ...) E3_PRINTF(3, 4);
 int e3_buf_json(e3_buf *b, const char *text, e3_err *err);
 void e3_buf_release(e3_buf *b);
 
+/* Length of the UTF-8 sequence that n >= 1 bytes at s begin with; 0 when they do not begin with a valid one. */
+size_t e3_utf8_length(const void *s, size_t n);
+
 #endif

@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { E3_VALUE_DEPTH = 8, E3_ARRAY_RANK = 4 };
+enum { E3_VALUE_DEPTH = 8, E3_ARRAY_RANK = 4, E3_MAP_MOST = 65536 };
 
 typedef enum e3_vtype {
 	E3_V_NIL,

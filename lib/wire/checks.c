@@ -17,6 +17,8 @@ int e3_pose_check(const float pose[9], e3_err *err)
 		if (!isfinite(pose[k]))
 			return e3_fail(err, "pose[%d]: is %s, expected a finite number", k,
 				isnan(pose[k]) ? "not a number" : "infinite");
+	if (pose[3] == 0 && pose[4] == 0 && pose[5] == 0 && pose[6] == 0)
+		return e3_fail(err, "pose: the quaternion is zero");
 	return 0;
 }
 

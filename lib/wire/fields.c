@@ -1,5 +1,6 @@
 /* wire: maps into structs by table. Owns the rules for types, ranges, finite numbers, missing and repeated keys. */
 #include "fields.h"
+#include "e3/mem.h"
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
@@ -51,12 +52,24 @@ static int read_real(const e3_value *v, bool finite, double *out, e3_err *err)
 	return 0;
 }
 
+int e3_text_check(const e3_value *v, e3_err *err)
+{
+	for (size_t k = 0, one; k < v->n; k += one) {
+		one = e3_utf8_length(v->bytes + k, v->n - k);
+		if (v->bytes[k] == 0)
+			return e3_fail(err, "text with a zero byte in it");
+		if (one == 0)
+			return e3_fail(err, "text that is not UTF-8, from its byte %zu on", k);
+	}
+	return 0;
+}
+
 static int read_text(const e3_value *v, char **out, e3_err *err)
 {
 	if (v->type != E3_V_TEXT)
 		return wrong("text", v, err);
-	if (v->n && memchr(v->bytes, 0, v->n))
-		return e3_fail(err, "text with a zero byte in it");
+	if (e3_text_check(v, err))
+		return -1;
 	char *s = malloc(v->n + 1);
 	if (!s)
 		return e3_fail(err, "out of memory for %zu bytes of text", v->n);

@@ -48,5 +48,7 @@ typedef struct e3_field {
 
 /* Reads one map into the table; the cursor ends after it. Unknown keys are skipped. Errors read "field: reason". */
 int e3_fields_read(e3_cursor *c, e3_field *table, e3_err *err);
+/* A text must be UTF-8 without a zero byte. */
+int e3_text_check(const e3_value *text, e3_err *err);
 
 #endif

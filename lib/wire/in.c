@@ -10,6 +10,7 @@
 #include "order.h"
 #include "out.h"
 #include "settings.h"
+#include "sound.h"
 #include "unpack.h"
 #include "zmq.h"
 #include <errno.h>
@@ -256,8 +257,9 @@ static int next_message(e3_in *in, e3_msg *msg, e3_err *err)
 		(e3_body_check(at + E3_ENVELOPE, len - E3_ENVELOPE, err) ||
 			e3_gaps_step(&in->gaps, in->name, &in->order, msg, err)))
 		return -1;
-	if (e3_order_check(&in->order, msg, err))
-		return e3_fail_in(err, "message %" PRId64 "%s", in->order.messages + 1,
+	int64_t number = in->order.messages + 1;
+	if (e3_order_check(&in->order, msg, err) || e3_sound_check(msg, err))
+		return e3_fail_in(err, "message %" PRId64 "%s", number,
 			in->head_again ? " (the publisher may have restarted)" : "");
 	if (in->sub && msg->kind != E3_END && e3_gaps_step(&in->gaps, in->name, &in->order, msg, err))
 		return -1;

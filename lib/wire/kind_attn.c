@@ -27,7 +27,7 @@ int e3_out_attn(e3_out *out, const e3_attn *x, e3_err *err)
 	return e3_out_packed(out, encode(e3_out_pack(out), x, err), err);
 }
 
-static int attn_fill(const e3_msg *msg, e3_attn *x, e3_err *err)
+static int attn_fill(const e3_msg *msg, e3_attn *x, bool take, e3_err *err)
 {
 	e3_array key, mass, frame_mass, map;
 	int64_t i, segment, first;
@@ -52,6 +52,8 @@ static int attn_fill(const e3_msg *msg, e3_attn *x, e3_err *err)
 		return -1;
 	if (has_map && e3_decode_want(&map, "map", E3_ARRAY_F32, 2, (size_t[]){map.shape[0], key.count}, err))
 		return -1;
+	if (!take)
+		return 0;
 	size_t held = (size_t)x->map_rows * x->map_cols;
 	if (!has_map) {
 		free(x->map);
@@ -71,9 +73,15 @@ static int attn_fill(const e3_msg *msg, e3_attn *x, e3_err *err)
 	return 0;
 }
 
+int e3_attn_check(const e3_msg *msg, e3_err *err)
+{
+	e3_attn x = {.i = 0};
+	return attn_fill(msg, &x, false, err) ? e3_decode_failed(msg, err) : 0;
+}
+
 int e3_attn_decode(const e3_msg *msg, e3_attn *x, e3_err *err)
 {
-	if (attn_fill(msg, x, err) == 0)
+	if (attn_fill(msg, x, true, err) == 0)
 		return 0;
 	e3_attn_release(x);
 	return e3_decode_failed(msg, err);

@@ -50,7 +50,7 @@ int e3_out_evict(e3_out *out, const e3_evict *x, e3_err *err)
 	return e3_out_packed(out, encode(e3_out_pack(out), x, err), err);
 }
 
-static int layer_fill(e3_cursor *c, e3_evict_layer *x, e3_err *err)
+static int layer_fill(e3_cursor *c, e3_evict_layer *x, bool take, e3_err *err)
 {
 	e3_array q, removed;
 	e3_field table[] = {
@@ -75,6 +75,8 @@ static int layer_fill(e3_cursor *c, e3_evict_layer *x, e3_err *err)
 	if (x->k_after > x->k_before || x->k_before - x->k_after != removed.count)
 		return e3_fail(err, "%" PRIu32 " tokens before, %" PRIu32 " after, but %zu removed", x->k_before, x->k_after,
 			removed.count);
+	if (!take)
+		return 0;
 	memcpy(x->score_q, q.data, sizeof x->score_q);
 	if (e3_decode_take(&x->removed, x->removed ? x->n_removed : 0, &removed, "removed ids", err))
 		return -1;
@@ -95,9 +97,10 @@ static int layers_room(e3_evict *x, size_t n, e3_err *err)
 	return 0;
 }
 
-static int evict_fill(const e3_msg *msg, e3_evict *x, e3_err *err)
+static int evict_fill(const e3_msg *msg, e3_evict *x, bool take, e3_err *err)
 {
 	e3_list layers;
+	e3_evict_layer checked = {.layer = 0};
 	int64_t i, segment, first;
 	bool has_segment, has_first;
 	e3_field table[] = {
@@ -111,18 +114,24 @@ static int evict_fill(const e3_msg *msg, e3_evict *x, e3_err *err)
 		return -1;
 	if (layers.n > E3_MAX_EVICT_LAYERS)
 		return e3_fail(err, "layers: %zu, at most %d are allowed", layers.n, E3_MAX_EVICT_LAYERS);
-	if (layers_room(x, layers.n, err))
+	if (take && layers_room(x, layers.n, err))
 		return -1;
 	for (size_t k = 0; k < layers.n; k++)
-		if (layer_fill(&layers.at, &x->layer[k], err))
+		if (layer_fill(&layers.at, take ? &x->layer[k] : &checked, take, err))
 			return e3_fail_in(err, "layers[%zu]", k);
 	x->i = i, x->segment = segment, x->first = first;
 	return 0;
 }
 
+int e3_evict_check(const e3_msg *msg, e3_err *err)
+{
+	e3_evict x = {.i = 0};
+	return evict_fill(msg, &x, false, err) ? e3_decode_failed(msg, err) : 0;
+}
+
 int e3_evict_decode(const e3_msg *msg, e3_evict *x, e3_err *err)
 {
-	if (evict_fill(msg, x, err) == 0)
+	if (evict_fill(msg, x, true, err) == 0)
 		return 0;
 	e3_evict_release(x);
 	return e3_decode_failed(msg, err);

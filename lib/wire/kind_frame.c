@@ -36,6 +36,7 @@ int e3_out_frame(e3_out *out, const e3_frame *x, e3_err *err)
 	return e3_out_packed(out, encode(e3_out_pack(out), x, err), err);
 }
 
+/* x NULL: only checks. */
 static int frame_fill(const e3_msg *msg, e3_frame *x, char **name, e3_err *err)
 {
 	e3_source s = {0};
@@ -57,11 +58,22 @@ static int frame_fill(const e3_msg *msg, e3_frame *x, char **name, e3_err *err)
 	s.fit = (e3_fit){fit[0], fit[1], fit[2], fit[3]};
 	if ((*name && check_name(*name, err)) || e3_size_check(w, h, err) || e3_source_check(&s, err))
 		return -1;
-	if (e3_decode_want(&rgb, "rgb", E3_ARRAY_U8, 3, (size_t[]){(size_t)h, (size_t)w, 3}, err) ||
-		e3_decode_take(&x->rgb, (size_t)x->w * (size_t)x->h * 3, &rgb, "rgb", err))
+	if (e3_decode_want(&rgb, "rgb", E3_ARRAY_U8, 3, (size_t[]){(size_t)h, (size_t)w, 3}, err))
+		return -1;
+	if (!x)
+		return 0;
+	if (e3_decode_take(&x->rgb, (size_t)x->w * (size_t)x->h * 3, &rgb, "rgb", err))
 		return -1;
 	x->s = s, x->w = w, x->h = h, x->prepared = prepared;
 	return 0;
+}
+
+int e3_frame_check(const e3_msg *msg, e3_err *err)
+{
+	char *name = NULL;
+	int rc = frame_fill(msg, NULL, &name, err);
+	free(name);
+	return rc ? e3_decode_failed(msg, err) : 0;
 }
 
 int e3_frame_decode(const e3_msg *msg, e3_frame *x, e3_err *err)

@@ -93,7 +93,7 @@ static int dense_take(const dense d[4], size_t held, e3_err *err)
 	return 0;
 }
 
-static int pred_fill(const e3_msg *msg, e3_pred *x, e3_err *err)
+static int pred_fill(const e3_msg *msg, e3_pred *x, bool take, e3_err *err)
 {
 	e3_source s = {0};
 	e3_array rgb, pose;
@@ -139,7 +139,11 @@ static int pred_fill(const e3_msg *msg, e3_pred *x, e3_err *err)
 	if (has_pose)
 		memcpy(x->pose, pose.data, sizeof x->pose);
 	size_t held = (size_t)x->w * (size_t)x->h;
-	if (e3_pose_check(x->pose, err) || e3_decode_take(&x->rgb, held * 3, &rgb, "rgb", err) || dense_take(d, held, err))
+	if (has_pose && e3_pose_check(x->pose, err))
+		return -1;
+	if (!take)
+		return 0;
+	if (e3_decode_take(&x->rgb, held * 3, &rgb, "rgb", err) || dense_take(d, held, err))
 		return -1;
 	x->s = s, x->w = w, x->h = h, x->ms = ms, x->latency = latency, x->has_pose = has_pose;
 	x->has_segment = segment;
@@ -153,9 +157,15 @@ static int pred_fill(const e3_msg *msg, e3_pred *x, e3_err *err)
 	return 0;
 }
 
+int e3_pred_check(const e3_msg *msg, e3_err *err)
+{
+	e3_pred x = {.w = 0};
+	return pred_fill(msg, &x, false, err) ? e3_decode_failed(msg, err) : 0;
+}
+
 int e3_pred_decode(const e3_msg *msg, e3_pred *x, e3_err *err)
 {
-	if (pred_fill(msg, x, err) == 0)
+	if (pred_fill(msg, x, true, err) == 0)
 		return 0;
 	e3_pred_release(x);
 	return e3_decode_failed(msg, err);

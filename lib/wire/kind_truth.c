@@ -34,7 +34,7 @@ int e3_out_truth(e3_out *out, const e3_truth *x, e3_err *err)
 	return e3_out_packed(out, encode(e3_out_pack(out), x, err), err);
 }
 
-static int truth_fill(const e3_msg *msg, e3_truth *x, e3_err *err)
+static int truth_fill(const e3_msg *msg, e3_truth *x, bool take, e3_err *err)
 {
 	bool has_w, has_h, has_depth, has_unit;
 	e3_array depth, pose;
@@ -67,11 +67,13 @@ static int truth_fill(const e3_msg *msg, e3_truth *x, e3_err *err)
 		return -1;
 	if (x->has_pose)
 		memcpy(x->pose, pose.data, sizeof x->pose);
-	if (e3_pose_check(x->pose, err))
+	if (x->has_pose && e3_pose_check(x->pose, err))
 		return -1;
 	if (x->has_intrinsics && !(x->intrinsics[0] > 0 && x->intrinsics[1] > 0))
 		return e3_fail(err, "intrinsics: focal lengths %g, %g; both must be above 0", x->intrinsics[0],
 			x->intrinsics[1]);
+	if (!take)
+		return 0;
 	if (!has_depth) {
 		free(x->depth);
 		x->depth = NULL;
@@ -82,9 +84,17 @@ static int truth_fill(const e3_msg *msg, e3_truth *x, e3_err *err)
 	return 0;
 }
 
+int e3_truth_check(const e3_msg *msg, e3_err *err)
+{
+	e3_truth x = {.w = 0};
+	int rc = truth_fill(msg, &x, false, err);
+	free(x.unit);
+	return rc ? e3_decode_failed(msg, err) : 0;
+}
+
 int e3_truth_decode(const e3_msg *msg, e3_truth *x, e3_err *err)
 {
-	if (truth_fill(msg, x, err) == 0)
+	if (truth_fill(msg, x, true, err) == 0)
 		return 0;
 	e3_truth_release(x);
 	return e3_decode_failed(msg, err);

@@ -121,8 +121,17 @@ void e3_pack_single(e3_pack *p, const char *name, float v)
 
 void e3_pack_text(e3_pack *p, const char *name, const char *s)
 {
+	size_t n = s ? strlen(s) : 0;
 	key(p, name);
-	text(p, s ? s : "");
+	msgpack_pack_str(&p->pk, n);
+	for (size_t from = 0, to = 0; from < n;
+		 from = to) { /* a byte that is not UTF-8, as of a file's name, becomes '?' */
+		for (size_t one; to < n && (one = e3_utf8_length(s + to, n - to)); to += one)
+			;
+		msgpack_pack_str_body(&p->pk, s + from, to - from);
+		if (to < n)
+			msgpack_pack_str_body(&p->pk, "?", 1), to++;
+	}
 }
 
 void e3_pack_reals(e3_pack *p, const char *name, const double *v, int n)

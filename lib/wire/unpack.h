@@ -20,6 +20,12 @@ int e3_decode_take(void *slot, size_t held, const e3_array *a, const char *name,
 int e3_decode_cache(bool has_segment, bool has_first, int64_t i, int64_t *segment, int64_t *first, e3_err *err);
 /* The ids of an array of u32 must ascend. */
 int e3_decode_ascending(const char *name, const e3_array *ids, e3_err *err);
+/* What the decoders of large kinds refuse, without copying anything. */
+int e3_frame_check(const e3_msg *msg, e3_err *err);
+int e3_pred_check(const e3_msg *msg, e3_err *err);
+int e3_evict_check(const e3_msg *msg, e3_err *err);
+int e3_attn_check(const e3_msg *msg, e3_err *err);
+int e3_truth_check(const e3_msg *msg, e3_err *err);
 /* Fails with what an abort says. */
 int e3_abort_fail(const e3_abort *x, e3_err *err);
 

@@ -20,9 +20,7 @@
 #define encode attn_encode
 #include "wire/kind_attn.c"
 #undef encode
-#define encode end_encode
 #include "wire/kind_end.c"
-#undef encode
 #define encode abort_encode
 #include "wire/kind_abort.c"
 #undef encode
@@ -100,7 +98,7 @@ static int encode(int kind, const any *x)
 	case E3_ATTN:
 		return attn_encode(&pack, &x->attn, &err);
 	case E3_END:
-		return end_encode(&pack, &x->end, &err);
+		return e3_end_encode(&pack, &x->end, &err);
 	case E3_ABORT:
 		return abort_encode(&pack, &x->abort, &err);
 	case E3_EDGE:
