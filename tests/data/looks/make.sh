@@ -1,6 +1,7 @@
 #!/bin/bash
 # Makes the pictures of this folder: what e3-decode gives beside what FFmpeg's filters and players give. Usage: make.sh [DIR] in
-# the project's root after make; needs ffmpeg with zscale, x265 and libplacebo (with any Vulkan driver), and python3-pil.
+# the project's root after make; needs ffmpeg with zscale, x265 and libplacebo (with any
+# Vulkan driver), libheif-examples and python3-pil.
 set -eu
 out=${1:-tests/data/looks}
 t=$(mktemp -d)
@@ -55,6 +56,11 @@ e3 phone-crop --fit 518 "$t/phone.mp4"
 e3 phone-long --fit 518 --fit-mode long "$t/phone.mp4"
 ff -i "$t/phone.mp4" -frames:v 1 -vf "scale=-2:518:flags=bicubic" "$t/phone-ffmpeg.png"
 
+# A picture as iPhones take it: HEVC in HEIF.
+heif-enc -q 70 "$t/scene.png" -o "$t/photo.heic" >/dev/null
+e3 heic-e3 "$t/photo.heic"
+heif-convert "$t/photo.heic" "$t/heic-heif.png" >/dev/null
+
 /usr/bin/python3 -B - "$t" "$out" <<'PY'
 import sys
 import numpy as np
@@ -76,10 +82,13 @@ def off(a, b):
 for p in ("hlg", "pq"):
     off(p + "-e3", p + "-ffmpeg")
     off(p + "-e3", p + "-libplacebo")
+off("heic-e3", "heic-heif")
+off("heic-e3", "scene")
 off("wide-e3", "wide-ffmpeg")
 off("phone-long", "phone-ffmpeg")
 for k in ("pq", "hlg"):
     sheet("hdr-" + k, 180, (k + "-as-it-is", "--no-tonemap"), (k + "-e3", "e3-decode"), (k + "-ffmpeg", "zscale, tonemap=mobius"), (k + "-libplacebo", "libplacebo, BT.2390"))
 sheet("square", 256, ("wide-stored", "--no-square"), ("wide-e3", "e3-decode"), ("wide-ffmpeg", "ffmpeg scale=iw*sar:ih"))
+sheet("heic", 200, ("scene", "before it was coded"), ("heic-e3", "e3-decode"), ("heic-heif", "heif-convert"))
 sheet("portrait", 200, ("phone-crop", "--fit 518"), ("phone-long", "--fit-mode long"), ("phone-ffmpeg", "ffmpeg"))
 PY
