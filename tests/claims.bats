@@ -321,3 +321,23 @@ twins() {
 	matrix e3-scene
 	twins e3-scene
 }
+
+@test "matrix: e3-model, e3-dump" {
+	local name rc command
+	ln m.st hard.st
+	ln -s m.st soft.st
+	before=$(contents)
+	for name in m.st ./m.st pics/../m.st hard.st soft.st "$PWD//m.st"; do
+		no "$name is the checkpoint that is read" e3-model convert m.st "$name"
+		no "$name is the checkpoint that is read" e3-model convert --drop-track soft.st "$name"
+		for command in "e3-model list" "e3-model check --json" "e3-dump" "e3-dump --json --full"; do
+			rc=0
+			$command "$name" >>hard.st 2>"$T.stderr" || rc=$?
+			no_was "standard output is the " "$command $name"
+		done
+		rc=0
+		e3-dump <"$name" >>soft.st 2>"$T.stderr" || rc=$?
+		no_was "standard output is standard input" "e3-dump <$name"
+	done
+	[ "$before" = "$(contents)" ]
+}

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <fnmatch.h>
 #include <limits.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,10 +34,12 @@ typedef struct entry {
 	const struct entry *from; /* the folder in which it is a link */
 } entry;
 
+/* A stage adds to the list when its stream begins, while other threads may open files. */
 static struct {
 	entry **at;
 	size_t n;
 } list;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 /* --- places --- */
 
@@ -395,17 +398,26 @@ static int add(const e3_claim *c, const entry *from, e3_err *err)
 int e3_claim_add(const e3_claim *c, e3_err *err)
 {
 	bool is_path = c->path && !(c->use & E3_STREAM && strncmp(c->path, "zmq:", 4) == 0);
-	return is_path ? add(c, NULL, err) : 0;
+	if (!is_path)
+		return 0;
+	pthread_mutex_lock(&lock);
+	int rc = add(c, NULL, err);
+	pthread_mutex_unlock(&lock);
+	return rc;
 }
 
 bool e3_claim_reads(const char *path)
 {
-	place at = {.counts = false};
+	struct stat st;
 	bool found = false;
-	if (locate(&at, path, -1, NULL) == 0 && at.exists)
-		for (size_t k = 0; !found && k < list.n; k++)
-			found = list.at[k]->c.use & E3_READS && same(&at, &list.at[k]->at);
-	free(at.path);
+	if (stat(path, &st))
+		return false;
+	pthread_mutex_lock(&lock);
+	for (size_t k = 0; !found && k < list.n; k++) {
+		const entry *e = list.at[k];
+		found = e->c.use & E3_READS && e->at.dev == st.st_dev && e->at.ino == st.st_ino;
+	}
+	pthread_mutex_unlock(&lock);
 	return found;
 }
 
