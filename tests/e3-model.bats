@@ -124,6 +124,89 @@ nothing_in_out() { [ -z "$(ls -A "$T/out")" ] || { ls -A "$T/out"; return 1; }; 
 	[ "$(e3-model list --json "$T/d.safetensors" | json '[d["metadata"]["e3." + k] for k in ("vit_heads", "rope_angles", "arch")]')" = "['2', 'bf16', 'streamvggt']" ]
 }
 
+write_pth() { /usr/bin/python3 -B "$BATS_TEST_DIRNAME/write_pth.py" "$@"; }
+
+# numbers FILE: the values of a safetensors file, in single precision
+numbers() {
+	/usr/bin/python3 - "$1" <<-'END'
+		import json, struct, sys
+		import numpy as np
+		b = open(sys.argv[1], "rb").read()
+		n = struct.unpack("<Q", b[:8])[0]
+		h = json.loads(b[8:8 + n])
+		h.pop("__metadata__", None)
+		for k in sorted(h):
+		    a, e = h[k]["data_offsets"]
+		    print(k, np.frombuffer(b[8 + n + a:8 + n + e], {"F32": "<f4", "I64": "<i8"}[h[k]["dtype"]]).reshape(h[k]["shape"]).tolist())
+	END
+}
+
+@test "views: expanded, transposed, overlapping, of a storage that is longer; double precision; names of wrapped modules" {
+	write_pth "$T/v.pth" 's = storage(np.arange(12), "Double", extra=24)
+state = {"state_dict": OrderedDict(("module._orig_mod." + k, v) for k, v in dict(a=tensor(s, [3, 4], [4, 1]),
+    b=tensor(s, [4, 3], [1, 4]), c=tensor(s, [5, 4], [0, 1], 8), d=tensor(s, [2, 3, 2], [0, 0, 3], 1), e=tensor(s, [], [], 7),
+    f=tensor(s, [3, 2], [1, 1], 8), n=whole(np.array([7]), "Long"), o=tensor(s, [0, 5], [5, 1], 12)).items()), "epoch": 3}'
+	e3-model convert --dtype f32 "$T/v.pth" "$T/v.safetensors"
+	cat >"$T/want" <<-'END'
+		a [[0.0, 1.0, 2.0, 3.0], [4.0, 5.0, 6.0, 7.0], [8.0, 9.0, 10.0, 11.0]]
+		b [[0.0, 4.0, 8.0], [1.0, 5.0, 9.0], [2.0, 6.0, 10.0], [3.0, 7.0, 11.0]]
+		c [[8.0, 9.0, 10.0, 11.0], [8.0, 9.0, 10.0, 11.0], [8.0, 9.0, 10.0, 11.0], [8.0, 9.0, 10.0, 11.0], [8.0, 9.0, 10.0, 11.0]]
+		d [[[1.0, 4.0], [1.0, 4.0], [1.0, 4.0]], [[1.0, 4.0], [1.0, 4.0], [1.0, 4.0]]]
+		e 7.0
+		f [[8.0, 9.0], [9.0, 10.0], [10.0, 11.0]]
+		n [7]
+		o []
+	END
+	cmp "$T/want" <(numbers "$T/v.safetensors")
+	write_pth "$T/v.pth" 'state = {"x": tensor(storage(np.arange(12)), [3, 2], [1, 1], 9)}'
+	fails 1 "tensor 'x': the view of 6 elements from 9 does not fit its storage of 12" -- e3-model list "$T/v.pth"
+	write_pth "$T/v.pth" 'state = {"x": tensor(storage(np.arange(12)), [1 << 20, 1 << 20], [0, 0])}'
+	fails 1 "tensor 'x': repeats its storage of 12 as 1099511627776 elements, at most 4294967296 are read" -- e3-model list "$T/v.pth"
+}
+
+@test "a network in double precision, compiled, parallel, its weights in one storage, is the network" {
+	e3-model seed --config tiny --seed 2 -o "$T/s.safetensors"
+	write_pth "$T/net.pth" "n = load('$T/s.safetensors')"'
+flat = storage(np.concatenate([v.ravel() for v in n.values()]), "Double")
+at, model = 0, OrderedDict()
+for k, v in n.items():
+    name = "module._orig_mod." + k.replace("aggregator.", "aggregator._orig_mod.", 1)
+    strides = [int(np.prod(v.shape[d + 1:])) for d in range(v.ndim)]
+    model[name] = tensor(flat, v.shape, strides, at)
+    at += v.size
+state = {"model": model, "optimizer": {"state": {0: {"step": 1}}}}'
+	args=(--meta 'e3.dpt_layers=0,1,2,3' --meta e3.camera_heads=4 --meta e3.image_size=70 --meta e3.vit_heads=2 --meta e3.rope_angles=f32)
+	e3-model convert --dtype f32 "${args[@]}" "$T/net.pth" "$T/a.safetensors"
+	e3-model check "$T/a.safetensors"
+	write_pth "$T/none.pth" "a, b = load('$T/a.safetensors'), load('$T/s.safetensors')"'
+assert set(a) == set(b) and len(a) > 100 and all((a[k] == b[k]).all() for k in a)
+state = {}'
+	e3-model list "$T/net.pth" | grep -q '^aggregator.*F64' # as it is in the file
+	# The same names in a safetensors file.
+	/usr/bin/python3 - "$T/s.safetensors" "$T/t.safetensors" <<-'END'
+		import json, struct, sys
+		b = open(sys.argv[1], "rb").read()
+		n = struct.unpack("<Q", b[:8])[0]
+		h = json.loads(b[8:8 + n])
+		h = {k if k == "__metadata__" else "_orig_mod.module." + k: v for k, v in h.items()}
+		text = json.dumps(h).encode()
+		open(sys.argv[2], "wb").write(struct.pack("<Q", len(text)) + text + b[8 + n:])
+	END
+	e3-model check "$T/t.safetensors"
+	cmp <(e3-model list "$T/t.safetensors") <(e3-model list "$T/s.safetensors")
+	e3-scene --seed 3 --frames 2 --size 28x28 -o "$T/frames.e3"
+	for f in s t a; do
+		e3-infer -q --device cpu --model "$T/$f.safetensors" "$T/frames.e3" | /usr/bin/python3 -c '
+import msgpack, sys
+u = msgpack.Unpacker(sys.stdin.buffer, ext_hook=lambda k, b: (k, msgpack.unpackb(b)))
+for k, m in u:
+    if k == 3: print(m["pose"]["data"].hex(), m["depth"]["data"].hex())' >"$T/$f.out"
+	done
+	[ "$(wc -l <"$T/s.out")" -eq 2 ]
+	cmp "$T/s.out" "$T/t.out"
+	cmp "$T/s.out" "$T/a.out"
+}
+
 @test "every bad checkpoint is refused with one line, and nothing runs" {
 	cd "$T/out"
 	for f in legacy_tar deflated evil_os_system truncated_half truncated_directory short_storage big_endian list; do

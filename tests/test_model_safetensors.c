@@ -59,16 +59,16 @@ static void every_type_reads_at_any_alignment(void **state)
 	}
 }
 
-static void order_metadata_and_gaps_are_kept(void **state)
+static void order_and_metadata_are_kept(void **state)
 {
 	char *bytes;
 	e3_err err;
 	const char *value;
 	e3_ckpt *c = open_text(
-		"{\"z\":{\"dtype\":\"U8\",\"shape\":[2,2],\"data_offsets\":[6,10]},"
-		"\"__metadata__\":{\"b\":\"1\",\"a\":\"two\"},\"empty\":{\"dtype\":\"F32\",\"shape\":[3,0],\"data_offsets\":[2,2]},"
+		"{\"z\":{\"dtype\":\"U8\",\"shape\":[2,2],\"data_offsets\":[1,5]},"
+		"\"__metadata__\":{\"b\":\"1\",\"a\":\"two\"},\"empty\":{\"dtype\":\"F32\",\"shape\":[3,0],\"data_offsets\":[5,5]},"
 		"\"a\":{\"dtype\":\"I8\",\"shape\":[],\"data_offsets\":[0,1]}}   ",
-		12, &bytes, &err);
+		5, &bytes, &err);
 	assert_non_null(c);
 	assert_string_equal(e3_ckpt_format(c), "safetensors");
 	assert_int_equal(e3_ckpt_count(c), 3);
@@ -79,7 +79,7 @@ static void order_metadata_and_gaps_are_kept(void **state)
 	assert_string_equal(e3_ckpt_meta_at(c, 0, &value), "b");
 	assert_string_equal(value, "1");
 	assert_null(e3_ckpt_meta_at(c, 2, &value));
-	assert_memory_equal(e3_ckpt_direct(c, e3_ckpt_find(c, "z")), "\6\7\10\11", 4);
+	assert_memory_equal(e3_ckpt_direct(c, e3_ckpt_find(c, "z")), "\1\2\3\4", 4);
 	assert_int_equal(e3_ckpt_find(c, "empty")->count, 0);
 	assert_int_equal(e3_ckpt_find(c, "a")->rank, 0);
 	assert_int_equal(e3_ckpt_find(c, "z")->stride[0], 2);
@@ -92,7 +92,18 @@ static void order_metadata_and_gaps_are_kept(void **state)
 static void errors_name_the_damage_of_a_header(void **state)
 {
 	static const char *const table[][2] = {
-		{ONE("\"F32\"", "[2]", "[0,8]"), NULL},
+		{ONE("\"F32\"", "[4]", "[0,16]"), NULL},
+		{ONE("\"F32\"", "[2]", "[0,8]"), "8 bytes after the last tensor, which ends at byte 8 of the data"},
+		{"{}", "16 bytes after the last tensor, which ends at byte 0 of the data"},
+		{ONE("\"F32\"", "[2]", "[8,16]"), "bytes 0 to 7 of the data, before tensor 'w', belong to none"},
+		{"{\"a\":{\"dtype\":\"U8\",\"shape\":[8],\"data_offsets\":[0,8]},\"b\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[12,16]}}",
+			"bytes 8 to 11 of the data, before tensor 'b', belong to none"},
+		{"{\"a\":{\"dtype\":\"U8\",\"shape\":[16],\"data_offsets\":[0,16]},\"b\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[4,4]}}",
+			"tensor 'b' begins at byte 4, inside 'a' that ends at 16"},
+		{"{\"__metadata__\":{\"a\":\"1\",\"a\":\"2\"},\"w\":{\"dtype\":\"U8\",\"shape\":[16],\"data_offsets\":[0,16]}}",
+			"header: byte"},
+		{" {\"w\":{\"dtype\":\"U8\",\"shape\":[16],\"data_offsets\":[0,16]}}",
+			"neither safetensors nor a torch archive"},
 		{ONE("\"F32\"", "[2]", "[0,9]"), "'w': data_offsets hold 9 bytes, expected 8 from its shape and dtype F32"},
 		{ONE("\"F32\"", "[3]", "[8,20]"), "truncated: tensor 'w' ends at byte 20 of the data, the file holds 16"},
 		{ONE("\"F32\"", "[0]", "[17,17]"), "truncated: tensor 'w' ends at byte 17"},
@@ -193,6 +204,11 @@ static void a_prefix_of_all_names_is_removed(void **state)
 		{{"model.a", "model.b", "modelb"}, "model.a"},
 		{{"module.a", "module.b", "module."}, "module.a"},
 		{{"x.a", "x.b", "x.c"}, "x.a"},
+		{{"_orig_mod.a", "_orig_mod.b", "_orig_mod.c"}, "a"},
+		{{"module._orig_mod.a", "module._orig_mod.b", "module._orig_mod.c"}, "a"},
+		{{"_orig_mod.module.model.a", "_orig_mod.module.model.b", "_orig_mod.module.model.c"}, "a"},
+		{{"x._orig_mod.a", "x.b", "x._orig_mod"}, "x.a"},
+		{{"x._fsdp_wrapped_module._checkpoint_wrapped_module.a", "x_orig_mod.b", "x.c"}, "x.a"},
 	};
 	for (size_t k = 0; k < sizeof table / sizeof *table; k++) {
 		sample s = {0};
@@ -311,7 +327,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_type_reads_at_any_alignment),
-		cmocka_unit_test(order_metadata_and_gaps_are_kept),
+		cmocka_unit_test(order_and_metadata_are_kept),
 		cmocka_unit_test(errors_name_the_damage_of_a_header),
 		cmocka_unit_test(the_header_is_bounded),
 		cmocka_unit_test(a_prefix_of_all_names_is_removed),

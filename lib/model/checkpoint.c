@@ -27,6 +27,24 @@ static int parse(e3_ckpt *c, const uint8_t *bytes, size_t size, e3_err *err)
 	return e3_fail(err, "%zu bytes: neither safetensors nor a torch archive", size);
 }
 
+/* What compiling, sharding and recomputing put into the name of a module that they wrap, anywhere in it. */
+static void strip_wrappers(char *name)
+{
+	static const char *const words[] = {"_orig_mod.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module."};
+	for (char *at = name; at;) {
+		bool found = false;
+		for (size_t w = 0; w < sizeof words / sizeof *words; w++) {
+			size_t len = strlen(words[w]);
+			if (strncmp(at, words[w], len) == 0 && at[len]) {
+				memmove(at, at + len, strlen(at + len) + 1);
+				found = true;
+			}
+		}
+		if (!found && (at = strchr(at, '.')))
+			at++;
+	}
+}
+
 /* Training wrappers put one prefix before every name; it says nothing. */
 static void strip_prefix(e3_ckpt *c)
 {
@@ -54,6 +72,8 @@ static int by_name(const void *a, const void *b, void *tensors)
 
 static int index_names(e3_ckpt *c, e3_err *err)
 {
+	for (size_t k = 0; k < c->n; k++)
+		strip_wrappers(c->tensor[k].owned);
 	strip_prefix(c);
 	c->sorted = e3_alloc(c->n, sizeof *c->sorted, "index of names", err);
 	if (!c->sorted)

@@ -9,6 +9,7 @@
 #include <string.h>
 
 enum { MAX_NESTING = 4, MAX_KEY = 255, MAX_PATH_LEN = 600 };
+#define MAX_REPEATED ((size_t)1 << 32) /* elements of a view that repeats some: a few bytes may describe any number */
 
 typedef struct pth {
 	e3_ckpt *c;
@@ -98,7 +99,7 @@ static int view_reach(const e3_tensor_info *t, int64_t offset, int64_t *reach)
 	return __builtin_add_overflow(*reach, (int64_t)1, reach) ? -1 : 0;
 }
 
-/* The member that holds a storage, of exactly its size. */
+/* The member that holds a storage; it may be longer. */
 static const e3_zip_member *find_storage(pth *p, const e3_pickle_value *storage)
 {
 	const e3_pickle_value *key = &p->pickle.value[storage->ref];
@@ -108,7 +109,7 @@ static const e3_zip_member *find_storage(pth *p, const e3_pickle_value *storage)
 	if (!m)
 		e3_fail(p->err, "archive: no member '%sdata/%.*s', which a tensor needs", p->root,
 			(int)(key->text.len < MAX_KEY ? key->text.len : MAX_KEY), name);
-	else if (e3_mul((size_t)storage->number, size, &want) || (m->method == 0 && m->size != want))
+	else if (e3_mul((size_t)storage->number, size, &want) || (m->method == 0 && m->size < want))
 		e3_fail(p->err, "short storage: member '%.*s' has %zu bytes, expected %lld × %zu (%s)", (int)m->name_len,
 			m->name, m->size, (long long)storage->number, size, e3_dtype_name((e3_dtype)storage->dtype));
 	else if (!check_stored(m, p->err))
@@ -137,9 +138,12 @@ static int add_tensor(pth *p, const e3_pickle_value *name, const e3_pickle_value
 	if (!m)
 		return e3_fail_in(p->err, "tensor '%.*s'", shown, text);
 	int64_t reach;
-	if (view_reach(info, offset->number, &reach) || reach > storage->number || info->count > (size_t)storage->number)
+	if (view_reach(info, offset->number, &reach) || reach > storage->number)
 		return e3_fail(p->err, "tensor '%.*s': the view of %zu elements from %lld does not fit its storage of %lld",
 			shown, text, info->count, (long long)offset->number, (long long)storage->number);
+	if (info->count > (size_t)storage->number && info->count > MAX_REPEATED)
+		return e3_fail(p->err, "tensor '%.*s': repeats its storage of %lld as %zu elements, at most %zu are read",
+			shown, text, (long long)storage->number, info->count, MAX_REPEATED);
 	t.data = m->data + (size_t)offset->number * e3_dtype_size(info->dtype);
 	return e3_ckpt_add(p->c, text, text_len, t, p->err);
 }

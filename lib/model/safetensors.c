@@ -1,6 +1,6 @@
 /* model: the safetensors container: u64 length, JSON header, bytes. Checks the size of the header, the number of
- * values, and every type, shape and offset before anything is used; refuses tensors that overlap or end past the file,
- * accepts gaps. */
+ * values, and every type, shape and offset before anything is used; refuses tensors that overlap, end past the file or
+ * leave bytes to none, and keys that occur twice. */
 #include "ckpt.h"
 #include "e3/mem.h"
 #include "e3/num.h"
@@ -111,7 +111,8 @@ static int by_begin(const void *a, const void *b)
 	return x->end < y->end ? -1 : x->end > y->end;
 }
 
-/* Checks that all spans are inside the file and do not overlap, then sets the pointers of the tensors. */
+/* Checks that the spans follow each other from the first byte of the data to the last, then sets the pointers of the
+ * tensors. */
 static int place(e3_ckpt *c, span *spans, const uint8_t *data, size_t size, e3_err *err)
 {
 	qsort(spans, c->n, sizeof *spans, by_begin);
@@ -123,13 +124,18 @@ static int place(e3_ckpt *c, span *spans, const uint8_t *data, size_t size, e3_e
 		if (s->end > size)
 			return e3_fail(err, "truncated: tensor '%s' ends at byte %llu of the data, the file holds %zu",
 				t->info.name, (unsigned long long)s->end, size);
-		if (s->begin < reach && s->end > s->begin)
+		if (s->begin < reach)
 			return e3_fail(err, "header: tensor '%s' begins at byte %llu, inside '%s' that ends at %llu", t->info.name,
 				(unsigned long long)s->begin, owner, (unsigned long long)reach);
-		if (s->end > reach)
-			reach = s->end, owner = t->info.name;
+		if (s->begin > reach)
+			return e3_fail(err, "header: bytes %llu to %llu of the data, before tensor '%s', belong to none",
+				(unsigned long long)reach, (unsigned long long)s->begin - 1, t->info.name);
+		reach = s->end, owner = t->info.name;
 		t->data = data + s->begin;
 	}
+	if (reach < size)
+		return e3_fail(err, "%llu bytes after the last tensor, which ends at byte %llu of the data",
+			(unsigned long long)(size - reach), (unsigned long long)reach);
 	return 0;
 }
 
