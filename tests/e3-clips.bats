@@ -26,7 +26,7 @@ is() { [ "$(field "$1" "$2")" = "$3" ] || { echo "$2: $(field "$1" "$2"), expect
 	is first status "failed done done done"
 	is first frames "0 3 4 5"
 	is first source "$T/clips/bad.mp4 $T/clips/c1.mp4 $T/clips/c2.mp4 $T/clips/c3.mp4"
-	is first error "e3-decode: reading: $T/clips/bad.mp4: not a video or picture FFmpeg understands, or damaged None None None"
+	is first error "e3-decode: reading: $T/clips/bad.mp4: its index is missing (no moov): the recording was cut off before it was written: repair it in the camera or with a tool that rebuilds the index from a whole recording of the same camera None None None"
 	is first outputs "[] ['c1/model.glb', 'c1/run.json', 'c1/trajectory.txt'] ['c2/model.glb', 'c2/run.json', 'c2/trajectory.txt'] ['c3/model.glb', 'c3/run.json', 'c3/trajectory.txt']"
 	/usr/bin/python3 -c 'import json; assert all(0 < json.loads(l)["seconds"] < 60 for l in open("first"))'
 	/usr/bin/python3 -B "$ROOT/tests/glb_facts.py" out/c3/model.glb | grep -q POINTS
@@ -99,13 +99,15 @@ is() { [ "$(field "$1" "$2")" = "$3" ] || { echo "$2: $(field "$1" "$2"), expect
 
 @test "clips that run at the same time get different GPUs" {
 	mkdir bin
-	printf '#!/bin/sh\necho "e3-infer: GPU $CUDA_VISIBLE_DEVICES" >&2; sleep 0.5; exit 1\n' >bin/e3-infer
+	printf '#!/bin/sh\ncase $* in *--plan*) exit 0 ;; esac\necho "e3-infer: GPU $CUDA_VISIBLE_DEVICES: $*" >&2; sleep 0.5; exit 1\n' >bin/e3-infer
 	chmod +x bin/e3-infer
 	for t in e3-decode e3-export; do ln -s "$B/bin/$t" "bin/$t"; done
 	cp "$B/bin/e3-clips" bin/
+	export E3_MODEL=seed:tiny:1
 	CUDA_VISIBLE_DEVICES=4,7 bin/e3-clips run --gpus 2 out clips/c1.mp4 clips/c2.mp4 >o 2>err || true
 	is o status "failed failed"
 	[ "$(field o error | grep -o 'GPU [0-9]' | sort | paste -sd' ')" = "GPU 4 GPU 7" ] || { cat o; return 1; }
+	[ "$(field o error | grep -o 'GPU [0-9]: --threads 1 --device cuda' | wc -l)" -eq 2 ] # not the CPU instead
 	bin/e3-clips run --gpus 2 out clips/c1.mp4 clips/c2.mp4 >o 2>err || true
 	[ "$(field o error | grep -o 'GPU [0-9]' | sort | paste -sd' ')" = "GPU 0 GPU 1" ] || { cat o; return 1; }
 }
@@ -137,6 +139,7 @@ is() { [ "$(field "$1" "$2")" = "$3" ] || { echo "$2: $(field "$1" "$2"), expect
 	fails 2 "option --jobs: expected a whole number from 1 on, got '0'" -- e3-clips run out x --jobs 0
 	fails 2 "no clips" -- e3-clips run out
 	fails 2 "no folder for the results" -- e3-clips run
+	fails 2 "--demo-model, and a model in --infer: give one" -- e3-clips run --demo-model --infer '-m x' out x
 	fails 1 "reading: nolist: cannot be read" -- e3-clips run --list nolist out
 	fails 1 "no clips were run or submitted there" -- e3-clips status out
 	e3-clips --version | grep -qE '^e3-clips [0-9]+\.[0-9]+\.[0-9]+$'
@@ -164,4 +167,100 @@ is() { [ "$(field "$1" "$2")" = "$3" ] || { echo "$2: $(field "$1" "$2"), expect
 	# clips beside the folders of their results are fine
 	e3-clips run "${with[@]}" clips clips/c1.mp4 2>err >o || { cat err; return 1; }
 	[ -e clips/c1/model.glb ]
+}
+
+@test "without a model nothing begins, unless the bundled one is asked for; the model belongs to the inputs of a result" {
+	export HOME=$T
+	for infer in '--budget 2f' '--P 0.5'; do
+		fails 1 "e3-clips: no model was given: --infer '--model FILE', or E3_MODEL" -- e3-clips run --infer "$infer" out clips/c1.mp4
+	done
+	fails 1 "no model was given" -- e3-clips submit out clips/c1.mp4 || grep -q "sbatch is not installed" stderr
+	[ ! -e out ]
+	e3-clips run --demo-model --decode '--all --max-frames 1' --infer '--budget 2f --device cpu' out clips/c1.mp4 >o 2>err
+	is o status "done"
+	E3_MODEL=seed:tiny:1 e3-clips run --decode '--all --max-frames 1' --infer '--budget 2f --device cpu' out clips/c1.mp4 >o 2>err
+	grep -qx 'e3-clips: 1 clip, 1 to process' err
+	mkdir -p .cache/e3
+	e3-model seed tiny:2 .cache/e3/own.safetensors 2>/dev/null || cp "$DEMO/model.safetensors" .cache/e3/own.safetensors
+	e3-clips run --decode '--all --max-frames 1' --infer '--budget 2f --device cpu' out clips/c1.mp4 >o 2>err
+	grep -qx 'e3-clips: 1 clip, 1 to process' err
+	grep -q '"model":' out/c1/run.json
+}
+
+@test "--gpus without a GPU: nothing begins" {
+	export E3_MODEL=seed:tiny:1 CUDA_VISIBLE_DEVICES=
+	! nvidia-smi -L >/dev/null 2>&1 || export CUDA_VISIBLE_DEVICES=99
+	fails 1 "cannot be used: opening the device: cuda" -- e3-clips run --gpus 2 out clips/c1.mp4
+	[ ! -e out ]
+}
+
+@test "notes of the stages are in the logs, and warnings are shown" {
+	e3-clips run "${with[@]}" --infer '--model seed:tiny:1 --budget 2f --device auto' out clips/c1.mp4 >o 2>err
+	grep -q '^e3-export: .*model.glb: .* points of ' out/c1/export.log
+	grep -qE '^e3-infer: (device: the CPU|segments of)' out/c1/infer.log
+	! grep -q 'points of' err || return 1
+	head -c -300 clips/c3.mp4 >clips/cut.mp4
+	printf '#!/bin/sh\n"%s/bin/e3-export" "$@" || exit\n%s\n' "$B" 'echo "<4>e3-export: beware" >&2; echo "<5>e3-export: by the way" >&2' >e3-export
+	chmod +x e3-export
+	mkdir bin
+	mv e3-export bin/
+	for t in e3-decode e3-infer; do ln -s "$B/bin/$t" "bin/$t"; done
+	cp "$B/bin/e3-clips" bin/
+	bin/e3-clips run -q "${with[@]}" out2 clips/c1.mp4 >o 2>err
+	is o status "done"
+	grep -qx 'e3-clips: c1: e3-export: beware' err
+	! grep -q 'by the way' err || return 1
+	grep -qx 'e3-export: beware' out2/c1/export.log
+	grep -qx 'e3-export: by the way' out2/c1/export.log
+}
+
+# The network works on its first frame, and e3-clips is stopped: it ends after its stages, and no other one begins beside them.
+@test "TERM, INT, HUP, or INT for the whole group: no stage is left, the clip is interrupted, and runs again" {
+	mkfifo clips/slow.mp4
+	for signal in TERM INT HUP group; do
+		rm -rf out
+		[ $signal != group ] || set -m
+		e3-clips run "${with[@]}" --decode '--live all' out clips/slow.mp4 clips/c2.mp4 >o 2>err &
+		pid=$!
+		set +m
+		exec 7<>clips/slow.mp4
+		wait_until 20 has_text out/slow/clip.json running
+		wait_until 20 test -e out/slow/infer.log
+		if [ $signal = group ]; then kill -INT -- "-$pid"; else kill -$signal $pid; fi
+		rc=0
+		wait $pid || rc=$?
+		[ "$rc" -eq 130 ] || { echo "$signal: exit $rc"; cat err; return 1; }
+		[ -z "$(lsof -t out/slow/.lock 2>/dev/null || fuser out/slow/.lock 2>/dev/null)" ]
+		flock -n out/slow/.lock true # the stages held it as long as they lived
+		is o status "interrupted"
+		[ -z "$(compgen -G 'out/.clips/*.run.*')" ]
+		exec 7>&-
+	done
+	e3-clips status out >s || true
+	is s status "missing interrupted"
+	rm clips/slow.mp4
+	cp clips/c1.mp4 clips/slow.mp4
+	e3-clips run "${with[@]}" out clips/slow.mp4 clips/c2.mp4 >o 2>err
+	is o status "done done"
+}
+
+@test "a stage that ignores the signal is killed after ten seconds; until then the clip is locked" {
+	mkdir bin
+	printf '#!/bin/bash\ntrap "" TERM INT HUP\ntouch began\nwhile :; do sleep 0.1; done\n' >bin/e3-infer
+	chmod +x bin/e3-infer
+	for t in e3-decode e3-export; do ln -s "$B/bin/$t" "bin/$t"; done
+	cp "$B/bin/e3-clips" bin/
+	bin/e3-clips run "${with[@]}" out clips/c1.mp4 >o 2>err &
+	pid=$!
+	wait_until 20 test -e began
+	kill -TERM $pid
+	sleep 0.5
+	! flock -n out/c1/.lock true || return 1
+	bin/e3-clips run "${with[@]}" out clips/c1.mp4 >o2 2>err2 || true
+	grep -q 'c1: another process works on it' err2
+	rc=0
+	wait_until 20 gone $pid
+	wait $pid || rc=$?
+	[ "$rc" -eq 130 ]
+	flock -n out/c1/.lock true
 }

@@ -214,7 +214,7 @@ fake_infer() {
 	wait $pid || rc=$?
 	[ "$rc" -eq 130 ] || { cat log; return 1; }
 	grep -q "run.sh: stopped: results so far are kept in out/eval, the same command continues" log
-	wait_until 60 eval "! pgrep -g $group >/dev/null"
+	! pgrep -g "$group" || return 1
 	[ -z "$(find out/eval/runs -type f ! -name list)" ] || { find out/eval/runs; return 1; }
 	# shellcheck disable=SC2016
 	fake_infer 'kill -KILL $$'

@@ -69,5 +69,5 @@ slow() {
 
 @test "the time left is not told before it means something" {
 	terminal "e3-cat preds.e3 x.e3; e3-export --ply x.ply preds.e3; e3-decode --all $DEMO/clip.mp4 -o y.e3; e3-scene --frames 20 -o z.e3"
-	! grep "s left" seen
+	! grep "s left" seen || return 1
 }

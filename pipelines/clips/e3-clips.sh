@@ -11,6 +11,13 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 self=$here/${0##*/}
 [ ! -x "$here/e3-decode" ] || PATH=$here:$PATH
 
+# A shell that starts a command with & lets it ignore SIGINT, and bash cannot undo that; the other tools heed it then too.
+while read -r key value; do
+	[ "$key" != SigIgn: ] || ! ((0x$value & 2)) || [ -n "${E3_CLIPS_AGAIN:-}" ] ||
+		E3_CLIPS_AGAIN=1 exec env --default-signal=INT bash "$self" "$@"
+done <"/proc/$$/status" 2>/dev/null
+unset E3_CLIPS_AGAIN
+
 usage() {
 	cat <<-'EOF'
 		Usage: e3-clips run|submit [options] OUT [CLIP...]
@@ -29,7 +36,8 @@ usage() {
 
 		Options of the stages ({} is the clip's folder)
 		      --decode OPTIONS      of e3-decode
-		      --infer OPTIONS       of e3-infer (default: --budget 10f)
+		      --infer OPTIONS       of e3-infer (default: --budget 10f), with --model unless $E3_MODEL is set
+		      --demo-model          use the bundled model, which knows only rendered rooms
 		      --export OPTIONS      of e3-export (default: --glb {}/model.glb --tum {}/trajectory.txt)
 
 		Parallelism
@@ -48,7 +56,8 @@ usage() {
 		      --version             print the version and exit
 	EOF
 }
-say() { [ -n "${quiet:-}" ] || echo "e3-clips: $*" >&2; }
+say() { [ -n "${quiet:-}" ] || warn "$@"; }
+warn() { echo "e3-clips: $*" >&2; }
 die() { # STATUS MESSAGE
 	echo "e3-clips: $2" >&2
 	[ "$1" -ne 2 ] || echo "Try 'e3-clips --help'." >&2
@@ -81,7 +90,7 @@ save() { # FILE: standard input, whole or not at all
 
 # The inputs of a clip's results; when they change, the clip is processed again.
 key_of() { # SOURCE
-	printf '%s|%s|%s|%s|%s' "$1" "$(stat -Lc '%s %Y' -- "$1" 2>/dev/null)" "$decode" "$infer" "$export"
+	printf '%s|%s|%s|%s|%s%s' "$1" "$(stat -Lc '%s %Y' -- "$1" 2>/dev/null)" "$decode" "$infer" "$export" "${model:+|$model}"
 }
 
 is_done() { # NAME SOURCE
@@ -115,17 +124,63 @@ words() { # TEXT: its words in the array `list`, {} being the clip's folder
 	list=("${list[@]//\{\}/$dir}")
 }
 
-# The three stages; each keeps its own log. Their exit statuses go to .statuses.
+# The three stages; each keeps its own log, with the notes that -q would swallow, and holds the clip's lock. Their exit statuses go to
+# .statuses. A signal for the group is for the stages: this shell waits for them.
 pipeline() {
 	local list more=() a b c
+	trap : TERM INT HUP
+	export E3_LEVELS=1
+	[ -z "${model:-}" ] || export E3_MODEL=$model
 	[ -z "${E3_CLIPS_THREADS:-}" ] || more=(--threads "$E3_CLIPS_THREADS")
+	# Who asks for a GPU is not served by a processor.
+	[ -z "${gpus:-}${SLURM_JOB_GPUS:-}" ] || more+=(--device cuda)
 	words "$decode" && a=("${list[@]}")
 	words "$infer" && b=("${list[@]}")
 	words "$export" && c=("${list[@]}")
-	e3-decode -q "${a[@]}" -- "$source" 2>"$dir/decode.log" </dev/null |
-		e3-infer -q "${more[@]}" "${b[@]}" 2>"$dir/infer.log" |
-		e3-export -q --run-json "$dir/run.json" "${c[@]}" 2>"$dir/export.log"
+	e3-decode "${a[@]}" -- "$source" 2>"$dir/decode.log" </dev/null |
+		e3-infer "${more[@]}" "${b[@]}" 2>"$dir/infer.log" |
+		e3-export --run-json "$dir/run.json" "${c[@]}" 2>"$dir/export.log"
 	echo "${PIPESTATUS[*]}" >"$dir/.statuses"
+}
+
+running() { kill -0 -- "-$1" 2>/dev/null; } # GROUP: does any of its processes live?
+
+end_stages() { # from the trap for signals; the first begins the time that stages have to end
+	stopped=$((stopped + 1)) since=${since:-$EPOCHSECONDS}
+	[ -z "$pid" ] || kill -TERM -- "-$pid" 2>/dev/null
+}
+
+await_stages() { # until none of them is left: those that do not end after a signal are killed
+	[ "$stopped" -eq 0 ] || kill -TERM -- "-$pid" 2>/dev/null
+	while running "$pid"; do
+		if [ "$stopped" -eq 0 ]; then
+			wait "$pid"
+		else
+			[ $((EPOCHSECONDS - since)) -lt 10 ] || kill -KILL -- "-$pid" 2>/dev/null
+			sleep 0.05
+		fi
+	done
+}
+
+# Warnings of the stages in `warnings`; their logs keep everything, without the levels (E3_LEVELS of e3(7)).
+read_logs() {
+	local stage log line
+	warnings=()
+	for stage in decode infer export; do
+		log=$dir/$stage.log
+		while IFS= read -r line; do warnings+=("${line#<4>}"); done < <(grep '^<4>' "$log" 2>/dev/null)
+		sed -i 's/^<[0-9]>//' "$log" 2>/dev/null
+	done
+}
+
+show_warnings() { # ERROR: which is shown as such
+	local w n=0
+	for w in "${warnings[@]}"; do
+		[ "$w" != "$1" ] || continue
+		n=$((n + 1))
+		[ $n -gt 5 ] || warn "$name: $w"
+	done
+	[ $n -le 5 ] || warn "$name: $((n - 5)) warnings more: $dir/*.log"
 }
 
 why() { # what the stage said that failed first
@@ -151,8 +206,8 @@ remove_old() { # what an earlier run of this clip made
 }
 
 one() { # JOB NUMBER: clip NUMBER of a submission; prints its record; 1 unless it is done
-	local job=$out/.clips/$1 name source dir start seconds pid stopped='' error frames status=failed
-	local -a outputs=()
+	local job=$out/.clips/$1 name source dir start seconds pid='' stopped=0 since='' error frames status=failed
+	local -a outputs=() warnings=()
 	# shellcheck source=/dev/null
 	. "$job.conf" || die 1 "reading: $job.conf: does not exist"
 	IFS=$'\t' read -r name source < <(sed -n "$2p" "$job.list")
@@ -161,6 +216,10 @@ one() { # JOB NUMBER: clip NUMBER of a submission; prints its record; 1 unless i
 	mkdir -p "$dir" || exit 1
 	exec 9>>"$dir/.lock"
 	flock -n 9 || { say "$name: another process works on it"; show "$name" "$source"; return 0; }
+	trap end_stages TERM INT HUP
+	run_file=$job.run.$$
+	trap 'rm -f "$run_file"' EXIT
+	echo >"$run_file"
 	if [ -z "${again:-}" ] && is_done "$name" "$source"; then
 		show "$name" "$source"
 		return 0
@@ -176,16 +235,16 @@ one() { # JOB NUMBER: clip NUMBER of a submission; prints its record; 1 unless i
 	fi
 	E3_CLIPS_THREADS=${SLURM_CPUS_PER_TASK:-${threads:-}}
 	start=$EPOCHREALTIME
-	trap 'stopped=1; kill -TERM -- "-$pid" 2>/dev/null' TERM INT HUP
 	set -m
-	pipeline 9>&- &
+	pipeline &
 	pid=$!
 	set +m
-	while kill -0 "$pid" 2>/dev/null; do wait "$pid"; done
+	await_stages
+	read_logs
 	seconds=$(awk -v a="$start" -v b="$EPOCHREALTIME" 'BEGIN { printf "%.2f", b - a }')
 	error=$(why)
 	frames=$(sed -n 's/^ "frames_total":\([0-9]*\),.*/\1/p' "$dir/run.json" 2>/dev/null)
-	if [ -n "$stopped" ]; then
+	if [ "$stopped" -gt 0 ]; then
 		status=interrupted error="stopped by a signal"
 	elif [ -z "$error" ]; then
 		status="done"
@@ -196,6 +255,7 @@ one() { # JOB NUMBER: clip NUMBER of a submission; prints its record; 1 unless i
 	rm -f "$dir/.statuses"
 	record "$name" "$source" "$status" "${frames:-0}" "$seconds" "$error" "${outputs[@]}" | save "$dir/clip.json"
 	cat "$dir/clip.json"
+	[ "$stopped" -gt 0 ] || show_warnings "$error"
 	if [ -n "$error" ]; then
 		say "$name: $status after $seconds s: $error"
 	else
@@ -294,7 +354,7 @@ prepare() {
 			todo=$((todo + 1))
 		fi
 	done
-	for v in decode infer export again gpus threads quiet; do
+	for v in decode infer export model again gpus threads quiet; do
 		printf '%s=%q\n' "$v" "${!v}"
 	done | save "$out/.clips/$job.conf" || die 1 "writing: $out/.clips: failed"
 	say "${#names[@]} clip$([ ${#names[@]} -eq 1 ] || echo s), $todo to process"
@@ -311,23 +371,100 @@ summary() { # of the clips of this submission; 1 unless all are done
 	[ "$good" -eq "$total" ]
 }
 
+# --- what a hundred clips would fail for, or be nonsense with, is refused before the first ---
+
+named_by() { # TEXT PATTERN...: an option of the text matches one of the patterns
+	local list w p
+	read -r -a list <<<"$1"
+	for w in "${list[@]}"; do
+		# shellcheck disable=SC2053 # patterns
+		for p in "${@:2}"; do [[ $w != $p ]] || return 0; done
+	done
+	return 1
+}
+
+# The weights that e3-infer would take (see its manual), in `model`; empty when --infer names them.
+find_model() {
+	local f tools LC_ALL=C
+	model=
+	if named_by "$infer" '-m*' '--m' '--mo*'; then
+		[ -z "$demo_model" ] || die 2 "--demo-model, and a model in --infer: give one"
+		return
+	fi
+	if [ -n "$demo_model" ]; then
+		tools=$(dirname "$(readlink -f "$(command -v e3-infer)")")
+		for f in "$tools/../share/e3/demo.safetensors" "$tools/../../pipelines/demo/model.safetensors"; do
+			[ ! -r "$f" ] || { model=$(realpath "$f") && return; }
+		done
+		die 1 "the bundled model is not installed"
+	fi
+	model=${E3_MODEL:-}
+	for f in "${HOME:-/nowhere}"/.cache/e3/*; do
+		case $f in *.pth | *.safetensors) [ -n "$model" ] || [ ! -f "$f" ] || model=$f ;; esac
+	done
+	[ -n "$model" ] || die 1 "no model was given: --infer '--model FILE', or E3_MODEL in the environment; --demo-model is the bundled one, which knows only rendered rooms"
+	[ ! -e "$model" ] || model=$(realpath "$model")
+}
+
+# Every GPU that clips would run on, with the smallest network.
+check_gpus() {
+	local all gpu text
+	IFS=, read -r -a all <<<"${CUDA_VISIBLE_DEVICES:-$(seq -s, 0 $((gpus - 1)))}"
+	for gpu in "${all[@]:0:gpus}"; do
+		text=$(CUDA_VISIBLE_DEVICES=$gpu e3-infer --device cuda --model seed:tiny:1 --plan --size 70x56 --budget 2f 2>&1 >/dev/null) ||
+			die 1 "--gpus $gpus: GPU $gpu cannot be used: ${text#e3-infer: }"
+	done
+}
+
+# --- run ---
+
+# A signal is passed on to each clip that runs, as often as it came; those that begin meanwhile get it too.
+declare -A told=()
+pass_on() {
+	local f p
+	for f in "$out/.clips/$job".run.*; do
+		p=${f##*.}
+		if [ -e "$f" ] && [ "${told[$p]:-0}" -lt "$stopped" ]; then
+			kill -TERM "$p" 2>/dev/null
+			told[$p]=$stopped
+		fi
+	done
+}
+
 run() {
-	local pid stopped=''
+	local pid='' stopped=0 said
 	parallel --version 2>/dev/null | grep -q '^GNU parallel' || die 1 "GNU parallel is not installed (Debian: apt-get install parallel)"
 	collect
+	find_model
 	[ -n "$jobs" ] || jobs=${gpus:-$([ -z "$cores" ] && echo 1 || echo $(($(nproc) / cores > 0 ? $(nproc) / cores : 1)))}
 	threads=$cores
 	[ -n "$threads" ] || [ "$jobs" -eq 1 ] || threads=$(($(nproc) / jobs > 0 ? $(nproc) / jobs : 1))
+	[ -z "$gpus" ] || check_gpus
 	prepare
 	if [ "$todo" -gt 0 ]; then
-		# In the background, so that a signal is seen here at once; a second one makes it end those that run.
-		trap 'stopped=1; kill -TERM "$pid" 2>/dev/null; sleep 0.2; kill -TERM "$pid" 2>/dev/null' TERM INT HUP
-		seq "$todo" | parallel --will-cite --jobs "$jobs" --line-buffer --termseq TERM,15000,KILL,25 \
-			"$(printf '%q one %q %q' "$self" "$out" "$job")" '{}' &
+		said=$out/.clips/$job.parallel
+		# In a process group of its own, so that signals arrive here alone. After HUP parallel starts no more clips, and ends with
+		# those that run.
+		trap 'stopped=$((stopped + 1)); [ -z "$pid" ] || kill -HUP "$pid" 2>/dev/null' TERM INT HUP
+		seq "$todo" >"$said.todo"
+		set -m
+		parallel --will-cite --jobs "$jobs" --line-buffer --termseq TERM,15000,KILL,25 \
+			"$(printf '%q one %q %q' "$self" "$out" "$job") {} 2>&6" <"$said.todo" 6>&2 2>"$said" &
 		pid=$!
-		while kill -0 "$pid" 2>/dev/null; do wait "$pid"; done
+		set +m
+		[ "$stopped" -eq 0 ] || kill -HUP "$pid" 2>/dev/null
+		while kill -0 "$pid" 2>/dev/null; do
+			if [ "$stopped" -gt 0 ]; then
+				pass_on
+				sleep 0.05
+			else
+				wait "$pid"
+			fi
+		done
+		[ "$stopped" -gt 0 ] || cat "$said" >&2
+		rm -f "$said" "$said.todo"
 	fi
-	[ -z "$stopped" ] || { summary; exit 130; }
+	[ "$stopped" -eq 0 ] || { summary; exit 130; }
 	summary
 }
 
@@ -335,6 +472,7 @@ submit() {
 	local size at n id options=() waits=() array
 	command -v sbatch >/dev/null || die 1 "sbatch is not installed: this machine does not belong to a Slurm cluster"
 	collect
+	find_model
 	threads=
 	prepare
 	read -r -a options <<<"$sbatch"
@@ -372,7 +510,7 @@ status() { # every clip of every submission, once
 
 # --- the command line ---
 
-clips=() quiet='' again='' tree='' wait='' gpus='' jobs='' cores='' limit='' sbatch='' threads=''
+clips=() quiet='' again='' tree='' wait='' demo_model='' model='' gpus='' jobs='' cores='' limit='' sbatch='' threads=''
 decode='' infer='--budget 10f' export='--glb {}/model.glb --tum {}/trajectory.txt'
 operands=()
 
@@ -396,6 +534,7 @@ while [ $# -gt 0 ]; do
 		case $1 in --list) lists+=("$2") ;; *) printf -v "${1#--}" %s "${2//$'\n'/ }" ;; esac
 		shift
 		;;
+	--demo-model) demo_model=1 ;;
 	--tree | --again | --wait) printf -v "${1#--}" 1 ;;
 	-q | --quiet) quiet=1 ;;
 	-h | --help) usage; exit ;;

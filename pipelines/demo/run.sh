@@ -3,14 +3,19 @@
 set -eu -o pipefail
 demo=$(cd "$(dirname "$0")" && pwd)
 PATH=${B:-$demo/../../build}/bin:$PATH
+# shellcheck source=pipelines/group.sh
+. "$demo/../group.sh"
 out=${1:-out}
 mkdir -p "$out"
 
 start=$EPOCHREALTIME
-e3-decode --all "$demo/clip.mp4" |
-	e3-infer --P 0.2 --model "$demo/model.safetensors" |
-	e3-evict-stats --pass --sheet "$out/demo.png" -o "$out/demo.txt" |
-	e3-export --points depth --conf-pct 10 --glb "$out/demo.glb"
+pipeline() {
+	e3-decode --all "$demo/clip.mp4" |
+		e3-infer --P 0.2 --model "$demo/model.safetensors" |
+		e3-evict-stats --pass --sheet "$out/demo.png" -o "$out/demo.txt" |
+		e3-export --points depth --conf-pct 10 --glb "$out/demo.glb"
+}
+in_group pipeline
 seconds=$(awk -v a="$start" -v b="$EPOCHREALTIME" 'BEGIN { print b - a }')
 
 size() { awk -v b="$(stat -c %s "$1")" 'BEGIN { printf "%.1f MB", b / 1e6 }'; }

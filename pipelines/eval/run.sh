@@ -5,6 +5,8 @@ set -eu -o pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 self=$here/${0##*/}
 PATH=${B:-$here/../../build}/bin:$PATH
+# shellcheck source=pipelines/group.sh
+. "$here/../group.sh"
 
 usage() {
 	cat <<-EOF
@@ -103,7 +105,7 @@ if [ "${1:-}" = --piece ]; then
 	IFS='|' read -r folder set dir task frames infer name <<<"$2"
 	to=$folder/${name//\//_}
 	trap 'rm -rf "$to.part" "$to.said.part" "$to.temp.part"' EXIT
-	trap 'exit 143' TERM
+	trap 'exit 143' TERM HUP
 	trap 'exit 130' INT
 	echo "run.sh: ${folder##*/runs/}: $name" >&2
 	if {
@@ -273,9 +275,8 @@ plan() {
 	done <"$here/tables"
 }
 
-# Runs in a process group of its own, so that a signal arrives here first and is passed on to the whole group.
 work() {
-	local pid
+	local status=0
 	sort -u "$todo" | tr '\n' '\0' >"$todo.0"
 	echo "run.sh: $(tr -dc '\0' <"$todo.0" | wc -c) pieces of work, $jobs at a time" >&2
 	machine >"$out/machine.part"
@@ -284,17 +285,11 @@ work() {
 	export E3_EVAL_ANNOTATIONS=$annotations E3_EVAL_MODEL=$model E3_EVAL_COMPAT=$compat E3_EVAL_INFER=$infer E3_EVAL_DECODE=$decode
 	export E3_EVAL_REVISIT=$revisit E3_EVAL_THREADS=
 	[[ $jobs -eq 1 || " $infer " == *" --threads "* ]] || E3_EVAL_THREADS=$(($(nproc) / jobs > 0 ? $(nproc) / jobs : 1))
-	set -m
-	xargs -0 -n 1 -P "$jobs" -a "$todo.0" bash "$self" --piece </dev/null &
-	pid=$!
-	set +m
-	trap 'stopped=1; kill -TERM -- -$pid 2>/dev/null || true' INT TERM HUP
-	while kill -0 "$pid" 2>/dev/null; do wait "$pid" || true; done
-	trap - INT TERM HUP
-	[ -z "$stopped" ] || die "stopped: results so far are kept in $out, the same command continues" 130
+	in_group xargs -0 -n 1 -P "$jobs" -a "$todo.0" bash "$self" --piece </dev/null || status=$?
+	[ $status -ne 130 ] || die "stopped: results so far are kept in $out, the same command continues" 130
 }
 
-stopped='' temp=$(mktemp -d)
+temp=$(mktemp -d)
 todo=$temp/todo chosen=$temp/chosen
 trap 'rm -rf "$temp"' EXIT
 : >"$todo"

@@ -126,7 +126,7 @@ if [ "${1:-}" = --piece ]; then
 	read -r kind seed options <<<"$2"
 	temp=$(mktemp -d)
 	trap 'rm -rf "$temp"' EXIT
-	trap 'exit 143' TERM
+	trap 'exit 143' TERM HUP
 	trap 'exit 130' INT
 	mkdir -p "$E3_STUDY_OUT/runs/$kind-$seed"
 	# shellcheck disable=SC2086
@@ -234,7 +234,7 @@ missing() { # KIND SEED: whether it lacks a run
 # All pieces, $jobs at a time. A piece that fails does not stop the others. Each is a process group, so that a signal ends its tools too.
 work() {
 	local piece pid pids=() running=0 status failed=0 stopped='' late=''
-	trap 'stopped=1; for pid in "${pids[@]}"; do kill -TERM -- "-$pid" 2>/dev/null || true; done' INT TERM
+	trap 'stopped=${stopped:-$EPOCHSECONDS}; for pid in "${pids[@]}"; do kill -TERM -- "-$pid" 2>/dev/null || true; done' INT TERM HUP
 	for piece in "$@"; do
 		while [ "$running" -ge "$jobs" ]; do
 			status=0
@@ -254,7 +254,15 @@ work() {
 		running=$((running - 1))
 		case $status in 0) ;; 75) late=1 ;; *) failed=$((failed + 1)) ;; esac
 	done
-	trap - INT TERM
+	if [ -n "$stopped" ]; then # their tools too; what does not end is killed
+		for pid in "${pids[@]}"; do
+			while kill -0 -- "-$pid" 2>/dev/null; do
+				[ $((EPOCHSECONDS - stopped)) -lt 10 ] || kill -KILL -- "-$pid" 2>/dev/null || true
+				sleep 0.05
+			done
+		done
+	fi
+	trap - INT TERM HUP
 	[ -z "$stopped" ] || die "stopped: results so far are kept in $out, the same command continues" 130
 	[ -z "$late" ] || echo "long.sh: the time is over: the same command continues" >&2
 	[ "$failed" -eq 0 ] || echo "long.sh: $failed scenes failed: the same command tries them again" >&2

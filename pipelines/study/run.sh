@@ -8,6 +8,8 @@ B=${B:-$here/../../build}
 PATH=$B/bin:$PATH
 # shellcheck source=pipelines/study/policies.sh
 . "$here/policies.sh"
+# shellcheck source=pipelines/group.sh
+. "$here/../group.sh"
 
 # The settings of the study. Its seeds are reserved for the report: choose and tune on others (--first-seed 1000).
 kinds="short long revisit"
@@ -72,6 +74,8 @@ if [ "${1:-}" = --piece ]; then
 	folder=$E3_STUDY_OUT/runs/$kind-$seed
 	temp=$(mktemp -d)
 	trap 'rm -rf "$temp"; rm -f "$folder"/*.part.$$' EXIT
+	trap 'exit 143' TERM HUP
+	trap 'exit 130' INT
 	mkdir -p "$folder"
 	# shellcheck disable=SC2086
 	e3-scene -q --seed "$seed" $options -o "$temp/scene.e3"
@@ -173,7 +177,11 @@ if [ -z "$show" ]; then
 	done
 	echo "run.sh: ${#work[@]} scenes, $(($(wc -l <"$out/plan") + 1)) runs each, $jobs at a time" >&2
 	export B E3_STUDY_MODEL=$here/../demo/model.safetensors E3_STUDY_OUT=$out E3_STUDY_INFER=$infer
-	[ ${#work[@]} -eq 0 ] || printf '%s\0' "${work[@]}" | xargs -0 -n 1 -P "$jobs" bash "$self" --piece
+	pieces() { printf '%s\0' "${work[@]}" | xargs -0 -n 1 -P "$jobs" bash "$self" --piece; }
+	status=0
+	[ ${#work[@]} -eq 0 ] || in_group pieces || status=$?
+	[ $status -ne 130 ] || die "stopped: runs so far are kept in $out, the same command continues" 130
+	[ $status -eq 0 ] || exit $status
 fi
 for policy in none $known; do
 	find "$out/runs" -type f \( -name "$policy" -o -name "$policy-*" \) ! -name '*.part.*' -print0 | LC_ALL=C sort -z | xargs -0 -r cat
