@@ -157,6 +157,7 @@ $(B)/kernels/%.o: kernels/%.cu
 	$(NVCC) $(NVCC_FLAGS) -c -o $@ $<
 # Only the table is exported: the runtime and everything else stay inside.
 $(B)/lib/dev/check.o: EXTRA_dev += -fPIC
+$(B)/lib/image/tone.o: EXTRA_image += -O3 -fno-math-errno -fno-trapping-math
 $(B)/lib/e3/libe3-cuda.so: $(OBJ_kernels) $(B)/lib/dev/check.o $(LIB_base)
 	@mkdir -p $(@D)
 	$(NVCC) $(GENCODE) -shared -cudart static -o $@ $^ -L$(CUDA)/lib64 -L$(CUDA)/lib64/stubs -lcublasLt -Xlinker --exclude-libs,ALL,--as-needed,-z,defs

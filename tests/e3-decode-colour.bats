@@ -70,6 +70,19 @@ by_ffmpeg() { ffmpeg -nostdin -v error -y -i "$1" -vf "$2" -pix_fmt rgb24 -f raw
 	[ "$status" -eq 1 ]
 }
 
+@test "HDR pictures (AVIF) are mapped as videos are" {
+	draw smpte2084 yuv444p12le 0.2 -frames:v 1 -c:v libaom-av1 -still-picture 1 -crf 0 -cpu-used 8 "$T/still.avif"
+	draw smpte2084 yuv444p12le 0.2 -frames:v 1 -c:v ffv1 "$T/still.mkv"
+	by_ffmpeg "$T/still.mkv" "$(mapped 1000)"
+	e3-decode -o "$T/s" "$T/still.avif" 2>"$T/err"
+	grep -q "HDR (PQ or HLG): tone-mapped to SDR" "$T/err"
+	near "$T/s" "$T/want" 0.1 0.001
+	by_ffmpeg "$T/still.mkv" zscale=m=gbr:r=full,format=gbrp
+	e3-decode --no-tonemap -o "$T/s" "$T/still.avif" 2>"$T/err"
+	grep -q "HDR (PQ or HLG): sent without tone mapping" "$T/err"
+	near "$T/s" "$T/want" 1 0.02
+}
+
 @test "grey of 10 to 16 bits and YCgCo in files" {
 	local format
 	for format in gray gray10le gray12le gray16le; do

@@ -29,8 +29,8 @@ static void code_constant(const double rgb[3], double out[3])
 	double linear[3], y = 0;
 	const double k[3] = {.2627, .678, .0593};
 	for (int c = 0; c < 3; c++)
-		y += k[c] * (linear[c] = tone_linear(AVCOL_TRC_BT2020_10, (float)rgb[c]));
-	double code = tone_code(AVCOL_TRC_BT2020_10, (float)y), b = rgb[2] - code, r = rgb[0] - code;
+		y += k[c] * (linear[c] = e3_tone_linear((int)AVCOL_TRC_BT2020_10, (float)rgb[c]));
+	double code = e3_tone_code((int)AVCOL_TRC_BT2020_10, (float)y), b = rgb[2] - code, r = rgb[0] - code;
 	out[0] = code, out[1] = b / (b <= 0 ? 1.9404 : 1.5816), out[2] = r / (r <= 0 ? 1.7184 : .9936);
 }
 
@@ -40,11 +40,11 @@ static void code_ictcp(const double rgb[3], double out[3])
 				 to_itp[9] = {2048, 2048, 0, 6610, -13613, 7003, 17933, -17390, -543};
 	double lms[3] = {0}, linear[3];
 	for (int c = 0; c < 3; c++)
-		linear[c] = tone_linear(AVCOL_TRC_SMPTE2084, (float)rgb[c]);
+		linear[c] = e3_tone_linear((int)AVCOL_TRC_SMPTE2084, (float)rgb[c]);
 	for (int r = 0; r < 3; r++) {
 		for (int c = 0; c < 3; c++)
 			lms[r] += to_lms[3 * r + c] / 4096 * linear[c];
-		lms[r] = tone_code(AVCOL_TRC_SMPTE2084, (float)lms[r]);
+		lms[r] = e3_tone_code((int)AVCOL_TRC_SMPTE2084, (float)lms[r]);
 	}
 	for (int r = 0; r < 3; r++)
 		out[r] = (to_itp[3 * r] * lms[0] + to_itp[3 * r + 1] * lms[1] + to_itp[3 * r + 2] * lms[2]) / 4096;
@@ -305,8 +305,8 @@ static void transfer_functions_have_their_published_values(void **state)
 		{AVCOL_TRC_ARIB_STD_B67, .75, .26496}, {AVCOL_TRC_ARIB_STD_B67, 1, 1}, {AVCOL_TRC_BT2020_12, .08124, .018054},
 		{AVCOL_TRC_BT2020_12, 1, 1}};
 	for (size_t k = 0; k < sizeof known / sizeof *known; k++) {
-		assert_true(fabs(tone_code(known[k].transfer, (float)known[k].linear) - known[k].code) < 1e-4);
-		assert_true(fabs(tone_linear(known[k].transfer, (float)known[k].code) - known[k].linear) < 1e-4);
+		assert_true(fabs(e3_tone_code((int)known[k].transfer, (float)known[k].linear) - known[k].code) < 1e-4);
+		assert_true(fabs(e3_tone_linear((int)known[k].transfer, (float)known[k].code) - known[k].linear) < 1e-4);
 	}
 }
 

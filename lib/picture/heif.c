@@ -1,7 +1,11 @@
 /* picture: HEIF (HEIC, AVIF) through libheif: the primary picture, grids put together, turned and mirrored as its
  * properties say. Its EXIF orientation repeats them and is ignored, as the standard asks. */
 #include "readers.h"
+#include "e3/mem.h"
+#include "e3/num.h"
+#include "e3/tone.h"
 #include <libheif/heif.h>
+#include <stdlib.h>
 #include <string.h>
 
 typedef struct reader {
@@ -60,14 +64,44 @@ static int copy(const struct heif_image *im, bool alpha, e3_image *out, e3_err *
 	return 0;
 }
 
-static void tell_hdr(const e3_picture *from, const struct heif_image_handle *handle)
+/* The tables that make SDR of an HDR picture, in *tone; NULL: it is none, or is not to be mapped. */
+static int find_tone(const e3_picture *from, const struct heif_image_handle *handle, e3_tone **tone, e3_err *err)
 {
-	enum { PQ = 16, HLG = 18 };
 	struct heif_color_profile_nclx *profile = NULL;
-	if (heif_image_handle_get_nclx_color_profile(handle, &profile).code == heif_error_Ok && profile &&
-		((int)profile->transfer_characteristics == PQ || (int)profile->transfer_characteristics == HLG))
-		e3_tell(E3_TELL_NOTE, "reading: %s: HDR (PQ or HLG): a picture is sent without tone mapping", from->name);
+	int transfer = 0, primaries = E3_PRIMARIES_2020;
+	*tone = NULL;
+	if (heif_image_handle_get_nclx_color_profile(handle, &profile).code == heif_error_Ok && profile) {
+		transfer = (int)profile->transfer_characteristics;
+		primaries = (int)profile->color_primaries != 2 ? (int)profile->color_primaries : primaries; /* 2: not said */
+	}
 	heif_nclx_color_profile_free(profile);
+	if (!e3_tone_is_hdr(transfer))
+		return 0;
+	e3_tell(E3_TELL_NOTE, "reading: %s: HDR (PQ or HLG): %s", from->name,
+		from->tonemap ? "tone-mapped to SDR" : "sent without tone mapping");
+	*tone = from->tonemap ? e3_tone_open(transfer, primaries, 0, err) : NULL;
+	return from->tonemap && !*tone ? -1 : 0;
+}
+
+/* HDR: the codes of 16-bit words to 8-bit SDR. Transparency is not looked at. */
+static int map(const struct heif_image *im, const e3_tone *tone, e3_image *out, e3_err *err)
+{
+	int stride = 0, w = heif_image_get_primary_width(im), h = heif_image_get_primary_height(im);
+	const uint8_t *from = heif_image_get_plane_readonly(im, heif_channel_interleaved, &stride);
+	float most = (float)((1 << heif_image_get_bits_per_pixel_range(im, heif_channel_interleaved)) - 1);
+	if (!from)
+		return e3_fail(err, "damaged: no pixels");
+	float *row = e3_alloc(3 * (size_t)w, sizeof *row, "a row", err);
+	int rc = row ? e3_image_init(out, w, h, 3, err) : -1;
+	for (int y = 0; !rc && y < h; y++, from += stride) {
+		float *rgb[3] = {row, row + w, row + 2 * (size_t)w};
+		for (int x = 0; x < w; x++)
+			for (int c = 0; c < 3; c++)
+				rgb[c][x] = (float)e3_le16(from + 2 * (3 * (size_t)x + (size_t)c)) / most;
+		e3_tone_row(tone, rgb, w, out->px + 3 * (size_t)y * (size_t)w);
+	}
+	free(row);
+	return rc;
 }
 
 int heif_decode(const e3_picture *from, e3_image *out, int *orientation, e3_err *err)
@@ -76,15 +110,21 @@ int heif_decode(const e3_picture *from, e3_image *out, int *orientation, e3_err 
 	struct heif_image *im = NULL;
 	struct heif_decoding_options *options = heif_decoding_options_alloc();
 	int rc = options ? open_heif(&r, from, err) : e3_fail(err, "out of memory");
+	e3_tone *tone = NULL;
+	if (!rc)
+		rc = find_tone(from, r.handle, &tone, err);
 	if (!rc) {
 		bool alpha = heif_image_handle_has_alpha_channel(r.handle);
 		options->ignore_transformations = from->stored;
-		options->convert_hdr_to_8bit = 1;
-		tell_hdr(from, r.handle);
+		options->convert_hdr_to_8bit = !tone;
 		struct heif_error e = heif_decode_image(r.handle, &im, heif_colorspace_RGB,
-			alpha ? heif_chroma_interleaved_RGBA : heif_chroma_interleaved_RGB, options);
-		rc = e.code == heif_error_Ok ? copy(im, alpha, out, err) : failed(e, err);
+			tone        ? heif_chroma_interleaved_RRGGBB_LE
+				: alpha ? heif_chroma_interleaved_RGBA
+						: heif_chroma_interleaved_RGB,
+			options);
+		rc = e.code != heif_error_Ok ? failed(e, err) : tone ? map(im, tone, out, err) : copy(im, alpha, out, err);
 	}
+	free(tone);
 	if (im)
 		heif_image_release(im);
 	if (options)

@@ -58,7 +58,7 @@ void video_add_tags(e3_video *v)
 		f->color_trc = par->color_trc;
 	if (f->color_primaries == AVCOL_PRI_UNSPECIFIED)
 		f->color_primaries = par->color_primaries;
-	if (!tone_is_hdr(f->color_trc))
+	if (!e3_tone_is_hdr((int)f->color_trc))
 		return;
 	add_side(v, AV_PKT_DATA_CONTENT_LIGHT_LEVEL, AV_FRAME_DATA_CONTENT_LIGHT_LEVEL);
 	add_side(v, AV_PKT_DATA_MASTERING_DISPLAY_METADATA, AV_FRAME_DATA_MASTERING_DISPLAY_METADATA);

@@ -15,7 +15,7 @@ typedef enum exact_matrix { GREY, RGB, YCBCR, YCGCO, YCGCO_R, CONSTANT, ICTCP } 
 typedef struct exact_job {
 	const AVFrame *f;
 	const AVPixFmtDescriptor *d;
-	const struct video_tone *tone; /* NULL: codes stay as they are */
+	const e3_tone *tone; /* NULL: codes stay as they are */
 	e3_image *out;
 	float *scratch; /* [threads][ROW_SCRATCH][width] */
 	exact_matrix matrix;
@@ -76,7 +76,7 @@ bool video_exact_wanted(const video_colour *c, const AVFrame *f)
 	bool coded = !grey(d) && !(d->flags & AV_PIX_FMT_FLAG_RGB);
 	if (!sws_isSupportedInput((enum AVPixelFormat)f->format) || misread_grey(f, d) || misread_colours(d))
 		return true;
-	return (coded && unusual(space_of(c, f))) || (c->tonemap && tone_needed(f));
+	return (coded && unusual(space_of(c, f))) || (c->tonemap && tags_need_tone(f));
 }
 
 /* --- what the tags mean --- */
@@ -93,8 +93,8 @@ static void set_lms(exact_job *j)
 						hlg[9] = {2048, 2048, 0, 3625, -7465, 3840, 9500, -9212, -288},
 						rgb[9] = {1688, 2146, 262, 683, 2951, 462, 99, 309, 3688};
 	double a[9], b[9];
-	tone_invert(j->f->color_trc == AVCOL_TRC_ARIB_STD_B67 ? hlg : pq, a);
-	tone_invert(rgb, b);
+	e3_tone_invert(j->f->color_trc == AVCOL_TRC_ARIB_STD_B67 ? hlg : pq, a);
+	e3_tone_invert(rgb, b);
 	for (int k = 0; k < 9; k++)
 		j->to_lms[k] = (float)(a[k] * 4096), j->to_rgb[k] = (float)(b[k] * 4096);
 	j->matrix = ICTCP;
@@ -102,9 +102,9 @@ static void set_lms(exact_job *j)
 
 static void set_constant(exact_job *j)
 {
-	enum AVColorTransferCharacteristic t = j->f->color_trc;
-	j->nb = 2 * tone_code(t, 1 - j->kb), j->pb = 2 * (1 - tone_code(t, j->kb));
-	j->nr = 2 * tone_code(t, 1 - j->kr), j->pr = 2 * (1 - tone_code(t, j->kr));
+	int t = (int)j->f->color_trc;
+	j->nb = 2 * e3_tone_code(t, 1 - j->kb), j->pb = 2 * (1 - e3_tone_code(t, j->kb));
+	j->nr = 2 * e3_tone_code(t, 1 - j->kr), j->pr = 2 * (1 - e3_tone_code(t, j->kr));
 	j->matrix = CONSTANT;
 }
 
@@ -116,7 +116,7 @@ static int set_matrix(exact_job *j, const video_colour *c, int space, e3_err *er
 	} known[] = {{AVCOL_SPC_BT709, .2126, .0722}, {AVCOL_SPC_FCC, .30, .11}, {AVCOL_SPC_BT470BG, .299, .114},
 		{AVCOL_SPC_SMPTE170M, .299, .114}, {AVCOL_SPC_SMPTE240M, .212, .087}, {AVCOL_SPC_BT2020_NCL, .2627, .0593},
 		{AVCOL_SPC_BT2020_CL, .2627, .0593}};
-	bool hdr = tone_is_hdr(j->f->color_trc);
+	bool hdr = e3_tone_is_hdr((int)j->f->color_trc);
 	if (space == AVCOL_SPC_CHROMA_DERIVED_NCL)
 		space = hdr || j->f->color_primaries == AVCOL_PRI_BT2020 ? AVCOL_SPC_BT2020_NCL
 			: j->f->color_primaries == AVCOL_PRI_BT709           ? AVCOL_SPC_BT709
@@ -215,25 +215,25 @@ static void from_ycgco_r(const exact_job *j, float *const v[3], int w)
 
 static void from_constant(const exact_job *j, float *const v[3], int w)
 {
-	enum AVColorTransferCharacteristic t = j->f->color_trc;
+	int t = (int)j->f->color_trc;
 	for (int x = 0; x < w; x++) {
 		float y = v[0][x], cb = v[1][x], cr = v[2][x];
 		float b = y + cb * (cb <= 0 ? j->nb : j->pb), r = y + cr * (cr <= 0 ? j->nr : j->pr);
-		float g = tone_linear(t, y) - j->kr * tone_linear(t, r) - j->kb * tone_linear(t, b);
-		v[0][x] = r, v[1][x] = tone_code(t, g / (1 - j->kr - j->kb)), v[2][x] = b;
+		float g = e3_tone_linear(t, y) - j->kr * e3_tone_linear(t, r) - j->kb * e3_tone_linear(t, b);
+		v[0][x] = r, v[1][x] = e3_tone_code(t, g / (1 - j->kr - j->kb)), v[2][x] = b;
 	}
 }
 
 static void from_ictcp(const exact_job *j, float *const v[3], int w)
 {
-	enum AVColorTransferCharacteristic t = j->f->color_trc;
+	int t = (int)j->f->color_trc;
 	const float *a = j->to_lms, *b = j->to_rgb;
 	for (int x = 0; x < w; x++) {
 		float lms[3];
 		for (int k = 0; k < 3; k++)
-			lms[k] = tone_linear(t, a[3 * k] * v[0][x] + a[3 * k + 1] * v[1][x] + a[3 * k + 2] * v[2][x]);
+			lms[k] = e3_tone_linear(t, a[3 * k] * v[0][x] + a[3 * k + 1] * v[1][x] + a[3 * k + 2] * v[2][x]);
 		for (int k = 0; k < 3; k++)
-			v[k][x] = tone_code(t, b[3 * k] * lms[0] + b[3 * k + 1] * lms[1] + b[3 * k + 2] * lms[2]);
+			v[k][x] = e3_tone_code(t, b[3 * k] * lms[0] + b[3 * k + 1] * lms[1] + b[3 * k + 2] * lms[2]);
 	}
 }
 
@@ -284,7 +284,7 @@ static void convert_band(void *job, int band, int thread)
 			to_rgb(j, v, w);
 		}
 		if (j->tone)
-			tone_row(j->tone, v, w, out);
+			e3_tone_row(j->tone, v, w, out);
 		else
 			write_row(v, w, out);
 	}
@@ -297,8 +297,8 @@ static int prepare_tone(video_colour *c, const AVFrame *f, e3_err *err)
 	if (c->tone && c->tags[0] == tags[0] && c->tags[1] == tags[1] && c->tags[2] == tags[2])
 		return 0;
 	free(c->tone);
-	c->peak = c->peak > 0 ? c->peak : tone_peak(f);
-	c->tone = tone_make(f, c->peak, err);
+	c->peak = c->peak > 0 ? c->peak : tags_peak(f);
+	c->tone = tags_tone(f, c->peak, err);
 	for (int k = 0; k < 3; k++)
 		c->tags[k] = tags[k];
 	return c->tone ? 0 : -1;
@@ -315,7 +315,7 @@ int video_exact_image(video_colour *c, const AVFrame *f, e3_image *out, e3_err *
 	else if (set_matrix(&j, c, space, err))
 		return -1;
 	set_range(&j, space);
-	if (c->tonemap && tone_needed(f)) {
+	if (c->tonemap && tags_need_tone(f)) {
 		if (prepare_tone(c, f, err))
 			return -1;
 		j.tone = c->tone;

@@ -3,6 +3,7 @@
 #ifndef E3_VIDEO_EXACT_H
 #define E3_VIDEO_EXACT_H
 
+#include "e3/tone.h"
 #include "video/internal.h"
 #include <libavutil/pixdesc.h>
 
@@ -21,24 +22,15 @@ bool planes_readable(const AVPixFmtDescriptor *d);
  * subsampled (doc/formats.md 5.4). */
 void planes_row(const AVFrame *f, const AVPixFmtDescriptor *d, int c, int y, float *out, float *scratch);
 
-/* --- tone.c: R'G'B' of one row to 8-bit SDR of BT.709 (doc/formats.md 5.5) --- */
+/* --- tags.c --- */
 
-struct video_tone; /* tables; freed by free() */
-
-/* Whether these tags mean a gamut wider than BT.709's. */
-bool tone_is_wide(enum AVColorTransferCharacteristic transfer, enum AVColorPrimaries primaries,
+/* The number in H.273 of the primaries that the tags state or imply. */
+int tags_primaries(enum AVColorTransferCharacteristic transfer, enum AVColorPrimaries primaries,
 	enum AVColorSpace space);
 /* Whether a frame is HDR or has a wide gamut. */
-bool tone_needed(const AVFrame *f);
-bool tone_is_hdr(enum AVColorTransferCharacteristic transfer);
-/* Brightest light of the content in cd/m²: by the frame's metadata, else 1000. */
-double tone_peak(const AVFrame *f);
-struct video_tone *tone_make(const AVFrame *f, double peak, e3_err *err);
-void tone_row(const struct video_tone *t, float *const rgb[3], int w, uint8_t *out);
-
-/* Transfer functions of matrices that are defined on linear light; 1 = the largest code. */
-float tone_linear(enum AVColorTransferCharacteristic transfer, float code);
-float tone_code(enum AVColorTransferCharacteristic transfer, float linear);
-void tone_invert(const double m[9], double out[9]);
+bool tags_need_tone(const AVFrame *f);
+/* Brightest light in cd/m² by the frame's metadata; 0: they do not say. */
+double tags_peak(const AVFrame *f);
+e3_tone *tags_tone(const AVFrame *f, double peak, e3_err *err);
 
 #endif

@@ -64,7 +64,11 @@ static int decode(e3_input *in, const e3_map *map, const char *name, e3_image *i
 	static const int degrees[9] = {0, 0, 0, 180, 180, 90, 90, 270, 270};
 	int orientation;
 	e3_image_release(im);
-	if (e3_picture_decode(&(e3_picture){.bytes = map->data, .n = map->size, .name = name, .stored = !in->o.autorotate},
+	if (e3_picture_decode(&(e3_picture){.bytes = map->data,
+							  .n = map->size,
+							  .name = name,
+							  .tonemap = in->o.tonemap,
+							  .stored = !in->o.autorotate},
 			im, &orientation, err))
 		return -1;
 	*at = (e3_source){.pts = time_of(in), .src_i = in->index, .rot = in->o.exif ? degrees[orientation] : 0};

@@ -2,6 +2,7 @@
 #ifndef E3_VIDEO_INTERNAL_H
 #define E3_VIDEO_INTERNAL_H
 
+#include "e3/tone.h"
 #include "e3/video.h"
 #include "times.h"
 #include "unit.h"
@@ -41,7 +42,7 @@ typedef struct video_colour {
 	e3_fitter *squarer;
 	e3_image flat; /* before it is turned */
 	int threads;
-	struct video_tone *tone; /* exact.h; for these tags: transfer, primaries, matrix */
+	e3_tone *tone; /* for these tags: transfer, primaries, matrix */
 	int tags[3];
 	double peak; /* cd/m², of the first frame that has one; 0: none had */
 } video_colour;

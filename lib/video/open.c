@@ -57,8 +57,8 @@ static void describe(e3_video *v)
 		.h = par->height,
 		.square_w = video_square_width(par->width, av_guess_sample_aspect_ratio(v->format, v->stream, NULL)),
 		.picture = video_is_picture(v->format),
-		.hdr = tone_is_hdr(par->color_trc),
-		.wide = tone_is_wide(par->color_trc, par->color_primaries, par->color_space)};
+		.hdr = e3_tone_is_hdr((int)par->color_trc),
+		.wide = e3_tone_is_wide(tags_primaries(par->color_trc, par->color_primaries, par->color_space))};
 	for (int k = 0; k < 3; k++)
 		v->info.fps[k] = rates[k].num > 0 && rates[k].den > 0 ? av_q2d(rates[k]) : 0;
 	if (v->stream->duration != AV_NOPTS_VALUE)

@@ -1,8 +1,7 @@
-/* video: HDR (PQ, HLG) and wide gamuts to SDR of BT.709 by fixed tables (doc/formats.md 5.5). The same code gives the
+/* image: HDR (PQ, HLG) and wide gamuts to SDR of BT.709 by fixed tables (doc/formats.md 5.5). The same code gives the
  * same colour in every frame: nothing is measured in the picture. */
-#include "exact.h"
+#include "e3/tone.h"
 #include "e3/mem.h"
-#include <libavutil/mastering_display_metadata.h>
 #include <math.h>
 
 enum { STEPS = 4096 };
@@ -13,7 +12,7 @@ enum { STEPS = 4096 };
 #define SDR_GAMMA 2.4  /* BT.1886 */
 #define HLG_GAMMA 1.2  /* BT.2100, system gamma of a display of 1000 cd/m² */
 
-struct video_tone {
+struct e3_tone {
 	float linear[STEPS + 1]; /* by code; 1 = white */
 	float gain[STEPS + 1];   /* HLG: from scene to display, by the root of the luminance */
 	uint8_t code[STEPS + 1]; /* by the root of light */
@@ -22,49 +21,11 @@ struct video_tone {
 	float a, b, scale; /* of the curve */
 };
 
-bool tone_is_hdr(enum AVColorTransferCharacteristic transfer)
-{
-	return transfer == AVCOL_TRC_SMPTE2084 || transfer == AVCOL_TRC_ARIB_STD_B67;
-}
+bool e3_tone_is_hdr(int transfer) { return transfer == E3_TRANSFER_PQ || transfer == E3_TRANSFER_HLG; }
 
-/* The primaries that the tags state or imply. */
-static enum AVColorPrimaries primaries_by(enum AVColorTransferCharacteristic transfer, enum AVColorPrimaries primaries,
-	enum AVColorSpace space)
+bool e3_tone_is_wide(int primaries)
 {
-	bool said = primaries != AVCOL_PRI_UNSPECIFIED && primaries != AVCOL_PRI_RESERVED0;
-	bool wide = tone_is_hdr(transfer) || space == AVCOL_SPC_BT2020_NCL || space == AVCOL_SPC_BT2020_CL ||
-		space == AVCOL_SPC_ICTCP;
-	return said ? primaries : wide ? AVCOL_PRI_BT2020 : AVCOL_PRI_BT709;
-}
-
-static enum AVColorPrimaries primaries_of(const AVFrame *f)
-{
-	return primaries_by(f->color_trc, f->color_primaries, f->colorspace);
-}
-
-bool tone_is_wide(enum AVColorTransferCharacteristic transfer, enum AVColorPrimaries primaries, enum AVColorSpace space)
-{
-	enum AVColorPrimaries p = primaries_by(transfer, primaries, space);
-	return p == AVCOL_PRI_BT2020 || p == AVCOL_PRI_SMPTE431 || p == AVCOL_PRI_SMPTE432;
-}
-
-bool tone_needed(const AVFrame *f)
-{
-	return tone_is_hdr(f->color_trc) || tone_is_wide(f->color_trc, f->color_primaries, f->colorspace);
-}
-
-double tone_peak(const AVFrame *f)
-{
-	const AVFrameSideData *light = av_frame_get_side_data(f, AV_FRAME_DATA_CONTENT_LIGHT_LEVEL);
-	const AVFrameSideData *display = av_frame_get_side_data(f, AV_FRAME_DATA_MASTERING_DISPLAY_METADATA);
-	double peak = NOMINAL;
-	if (f->color_trc == AVCOL_TRC_ARIB_STD_B67)
-		return peak;
-	if (light && ((const AVContentLightMetadata *)light->data)->MaxCLL > 0)
-		peak = ((const AVContentLightMetadata *)light->data)->MaxCLL;
-	else if (display && ((const AVMasteringDisplayMetadata *)display->data)->has_luminance)
-		peak = av_q2d(((const AVMasteringDisplayMetadata *)display->data)->max_luminance);
-	return peak > 10000 ? 10000 : peak >= WHITE ? peak : WHITE;
+	return primaries == E3_PRIMARIES_2020 || primaries == E3_PRIMARIES_DCI || primaries == E3_PRIMARIES_P3;
 }
 
 /* --- transfer functions: 1 is the largest code, and the light that it stands for --- */
@@ -74,33 +35,33 @@ static const double PQ_M1 = 2610.0 / 16384, PQ_M2 = 2523.0 / 32, PQ_C1 = 3424.0 
 static const double HLG_A = 0.17883277, HLG_B = 0.28466892, HLG_C = 0.55991073;
 static const double ALPHA = 1.09929682680944, BETA = 0.018053968510807; /* BT.2020, 12 bits */
 
-float tone_linear(enum AVColorTransferCharacteristic transfer, float code)
+float e3_tone_linear(int transfer, float code)
 {
 	double v = code < 0 ? 0 : code;
-	if (transfer == AVCOL_TRC_SMPTE2084) {
+	if (transfer == E3_TRANSFER_PQ) {
 		double p = pow(v, 1 / PQ_M2), top = p - PQ_C1;
 		return (float)pow((top > 0 ? top : 0) / (PQ_C2 - PQ_C3 * p), 1 / PQ_M1);
 	}
-	if (transfer == AVCOL_TRC_ARIB_STD_B67)
+	if (transfer == E3_TRANSFER_HLG)
 		return (float)(v <= 0.5 ? v * v / 3 : (exp((v - HLG_C) / HLG_A) + HLG_B) / 12);
 	return (float)(v < 4.5 * BETA ? v / 4.5 : pow((v + ALPHA - 1) / ALPHA, 1 / 0.45));
 }
 
-float tone_code(enum AVColorTransferCharacteristic transfer, float linear)
+float e3_tone_code(int transfer, float linear)
 {
 	double v = linear < 0 ? 0 : linear;
-	if (transfer == AVCOL_TRC_SMPTE2084) {
+	if (transfer == E3_TRANSFER_PQ) {
 		double p = pow(v, PQ_M1);
 		return (float)pow((PQ_C1 + PQ_C2 * p) / (1 + PQ_C3 * p), PQ_M2);
 	}
-	if (transfer == AVCOL_TRC_ARIB_STD_B67)
+	if (transfer == E3_TRANSFER_HLG)
 		return (float)(v <= 1.0 / 12 ? sqrt(3 * v) : HLG_A * log(12 * v - HLG_B) + HLG_C);
 	return (float)(v < BETA ? 4.5 * v : ALPHA * pow(v, 0.45) - (ALPHA - 1));
 }
 
 /* --- gamuts --- */
 
-void tone_invert(const double m[9], double out[9])
+void e3_tone_invert(const double m[9], double out[9])
 {
 	for (int r = 0; r < 3; r++)
 		for (int c = 0; c < 3; c++) {
@@ -119,15 +80,15 @@ static void multiply(const double a[9], const double b[9], double out[9])
 }
 
 /* Linear RGB to XYZ: chromaticities from H.273. The white of DCI cinema is taken as D65, as viewers do. */
-static void to_xyz(enum AVColorPrimaries p, double out[9])
+static void to_xyz(int p, double out[9])
 {
 	static const double bt709[6] = {.64, .33, .30, .60, .15, .06}, bt2020[6] = {.708, .292, .170, .797, .131, .046},
 						p3[6] = {.680, .320, .265, .690, .150, .060}, white[2] = {.3127, .3290};
-	const double *xy = p == AVCOL_PRI_BT2020 ? bt2020 : p == AVCOL_PRI_SMPTE431 || p == AVCOL_PRI_SMPTE432 ? p3 : bt709;
+	const double *xy = p == E3_PRIMARIES_2020 ? bt2020 : p == E3_PRIMARIES_DCI || p == E3_PRIMARIES_P3 ? p3 : bt709;
 	double m[9], inverse[9];
 	for (int c = 0; c < 3; c++)
 		m[c] = xy[2 * c] / xy[2 * c + 1], m[3 + c] = 1, m[6 + c] = (1 - xy[2 * c] - xy[2 * c + 1]) / xy[2 * c + 1];
-	tone_invert(m, inverse);
+	e3_tone_invert(m, inverse);
 	double wx = white[0] / white[1], wz = (1 - white[0] - white[1]) / white[1];
 	for (int c = 0; c < 3; c++) {
 		double s = inverse[3 * c] * wx + inverse[3 * c + 1] + inverse[3 * c + 2] * wz;
@@ -136,12 +97,12 @@ static void to_xyz(enum AVColorPrimaries p, double out[9])
 	}
 }
 
-static void set_gamut(struct video_tone *t, enum AVColorPrimaries from)
+static void set_gamut(e3_tone *t, int from)
 {
 	double in[9], bt709[9], inverse[9], both[9];
 	to_xyz(from, in);
-	to_xyz(AVCOL_PRI_BT709, bt709);
-	tone_invert(bt709, inverse);
+	to_xyz(E3_PRIMARIES_709, bt709);
+	e3_tone_invert(bt709, inverse);
 	multiply(inverse, in, both);
 	for (int k = 0; k < 9; k++)
 		t->gamut[k] = (float)both[k];
@@ -153,7 +114,7 @@ static void set_gamut(struct video_tone *t, enum AVColorPrimaries from)
 
 /* Mobius: x up to the knee j, then (x + a) scale / (x + b), which goes on with the same slope and gives 1 at the peak.
  */
-static void set_curve(struct video_tone *t, double peak)
+static void set_curve(e3_tone *t, double peak)
 {
 	const double j = KNEE, d = peak - 1;
 	double a = -j * j * d / (j * j - 2 * j + peak), b = (j * j - 2 * j * peak + peak) / d;
@@ -161,22 +122,23 @@ static void set_curve(struct video_tone *t, double peak)
 	t->scale = (float)((b * b + 2 * b * j + j * j) / (b - a));
 }
 
-struct video_tone *tone_make(const AVFrame *f, double peak, e3_err *err)
+e3_tone *e3_tone_open(int transfer, int primaries, double peak, e3_err *err)
 {
-	struct video_tone *t = e3_alloc(1, sizeof *t, "a table of colours", err);
+	e3_tone *t = e3_alloc(1, sizeof *t, "a table of colours", err);
 	if (!t)
 		return NULL;
-	bool hdr = tone_is_hdr(f->color_trc);
-	t->hlg = f->color_trc == AVCOL_TRC_ARIB_STD_B67;
+	bool hdr = e3_tone_is_hdr(transfer);
+	peak = peak <= 0 || transfer == E3_TRANSFER_HLG ? NOMINAL : peak > 10000 ? 10000 : peak;
+	t->hlg = transfer == E3_TRANSFER_HLG;
 	for (int k = 0; k <= STEPS; k++) {
 		double at = (double)k / STEPS;
-		t->linear[k] = hdr ? tone_linear(f->color_trc, (float)at) : (float)pow(at, SDR_GAMMA);
+		t->linear[k] = hdr ? e3_tone_linear(transfer, (float)at) : (float)pow(at, SDR_GAMMA);
 		if (hdr && !t->hlg)
 			t->linear[k] *= (float)(10000 / WHITE);
 		t->gain[k] = (float)(pow(at * at, HLG_GAMMA - 1) * NOMINAL / WHITE);
 		t->code[k] = (uint8_t)(255 * pow(at * at, 1 / SDR_GAMMA) + 0.5);
 	}
-	set_gamut(t, primaries_of(f));
+	set_gamut(t, primaries);
 	if (hdr && peak > 1.001 * WHITE)
 		set_curve(t, peak / WHITE);
 	return t;
@@ -197,7 +159,7 @@ static void look_up(const float table[STEPS + 1], const float *code, int n, floa
 }
 
 /* HLG: from the light of the scene to that of the display. */
-static void add_system_gamma(const struct video_tone *t, int n, float v[3][RUN])
+static void add_system_gamma(const e3_tone *t, int n, float v[3][RUN])
 {
 	float root[RUN], gain[RUN];
 	for (int x = 0; x < n; x++)
@@ -218,7 +180,7 @@ static void to_bt709(const float m[9], int n, float v[3][RUN])
 }
 
 /* By the brightest of the three, so that the hue stays. */
-static void compress(const struct video_tone *t, int n, float v[3][RUN])
+static void compress(const e3_tone *t, int n, float v[3][RUN])
 {
 	const float knee = (float)KNEE;
 	for (int x = 0; x < n; x++) {
@@ -230,7 +192,7 @@ static void compress(const struct video_tone *t, int n, float v[3][RUN])
 	}
 }
 
-static void write_codes(const struct video_tone *t, int n, float v[3][RUN], uint8_t *out)
+static void write_codes(const e3_tone *t, int n, float v[3][RUN], uint8_t *out)
 {
 	for (int c = 0; c < 3; c++) {
 		int at[RUN];
@@ -241,7 +203,7 @@ static void write_codes(const struct video_tone *t, int n, float v[3][RUN], uint
 	}
 }
 
-void tone_row(const struct video_tone *t, float *const rgb[3], int w, uint8_t *out)
+void e3_tone_row(const e3_tone *t, float *const rgb[3], int w, uint8_t *out)
 {
 	float v[3][RUN];
 	for (int from = 0; from < w; from += RUN) {
