@@ -35,6 +35,8 @@ EXTRA_dev := -O3 -fopenmp-simd -ffp-contract=fast
 # the same bits on every machine: nothing contracted; the other two only say that nobody reads errno and floating-point flags
 EXTRA_scene := -O3 -fopenmp-simd -ffp-contract=off -fno-math-errno -fno-trapping-math
 EXTRA_eval := -O3
+# (for processors without a path of their own; the others are written in vectors)
+$(B)/lib/image/resize_plain.o: EXTRA_image := -O3
 EXTRA_video := -O3 -fno-math-errno -fno-trapping-math
 PKGS_model := jansson zlib
 # (Debian 12's CHOLMOD has no pkg-config file)

@@ -59,14 +59,15 @@ static walk walk_of(int orientation, ptrdiff_t w, ptrdiff_t h)
  * written together. */
 static inline __attribute__((always_inline)) void turn(const e3_image *in, walk at, e3_image *out, size_t c)
 {
-	enum { TOGETHER = 16 };
+	enum { TOGETHER = 32, AHEAD = 8 };
 	size_t row = (size_t)out->w * c;
 	for (int top = 0; top < out->h; top += TOGETHER) {
 		int n = out->h - top < TOGETHER ? out->h - top : TOGETHER;
 		for (int x = 0; x < out->w; x++) {
 			const uint8_t *from = in->px + (at.start + top * at.dy + x * at.dx) * (ptrdiff_t)c;
 			uint8_t *to = out->px + (size_t)top * row + (size_t)x * c;
-			__builtin_prefetch(from + 16 * at.dx * (ptrdiff_t)c);
+			__builtin_prefetch(from + AHEAD * at.dx * (ptrdiff_t)c);
+			__builtin_prefetch(from + (AHEAD * at.dx + (n - 1) * at.dy) * (ptrdiff_t)c);
 			for (int y = 0; y < n; y++, to += row)
 				memcpy(to, from + y * at.dy * (ptrdiff_t)c, c);
 		}
