@@ -101,6 +101,7 @@ typedef struct e3_video_notes {
 	int64_t before_key; /* pictures before the first key frame: left out */
 	int64_t restarts;   /* how often its clock started again; time went on */
 	double ends;        /* seconds: the time of the last frame and its duration */
+	bool listed;        /* the container has a list of all frames: one that is missing makes it `cut` */
 	bool by_decoding;   /* the frames were counted by decoding them */
 } e3_video_notes;
 e3_video_notes e3_video_noted(const e3_video *v);

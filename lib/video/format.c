@@ -45,7 +45,7 @@ int video_fail(e3_video *v, int code, e3_err *err)
 		return e3_fail(err, "reading: %s: nothing came for %.3g s", v->options.input, v->options.timeout);
 	if (v->bytes.error)
 		return e3_fail(err, "reading: %s: %s", v->options.input, strerror(v->bytes.error));
-	if (code == AVERROR_INVALIDDATA && !v->stream && video_index_missing(v, err))
+	if ((code == AVERROR_INVALIDDATA || code == AVERROR_EOF) && !v->stream && video_index_missing(v, err))
 		return -1;
 	if (code == AVERROR_INVALIDDATA)
 		return e3_fail(err, "reading: %s: %s", v->options.input,

@@ -97,9 +97,7 @@ static int count_by_reading(e3_video *v, e3_err *err)
 	if (t->doubt)
 		return count_by_decoding(v, err);
 	v->ticks = t->ticks, t->ticks = NULL;
-	/* Without times it is unknown whether MPEG-2 begins with frames that refer to frames that were cut off. */
-	bool open = !v->ticks && (is_codec(v, AV_CODEC_ID_MPEG2VIDEO) || is_codec(v, AV_CODEC_ID_MPEG1VIDEO));
-	v->frames = t->frames > 0 && !open ? t->frames : -1;
+	v->frames = t->frames > 0 ? t->frames : -1;
 	if (v->ticks)
 		v->origin = v->ticks[0];
 	return 0;
@@ -137,8 +135,9 @@ e3_video_notes e3_video_noted(const e3_video *v)
 {
 	return (e3_video_notes){.cut = v->cut,
 		.damaged = v->errors,
-		.before_key = v->before,
+		.before_key = v->before ? v->before + (v->tally ? v->tally->leading : 0) : 0,
 		.restarts = v->times.restarts,
 		.ends = v->last_end,
+		.listed = video_is_mov(v->format) && v->stream->nb_frames > 0 && v->packets >= 0,
 		.by_decoding = v->counted};
 }

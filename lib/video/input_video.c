@@ -48,7 +48,7 @@ static void describe(const e3_input *in, const e3_sampling *rule, double fps)
 static void check_end(const e3_input *in)
 {
 	e3_video_notes n = e3_video_noted(in->video);
-	double stated = e3_video_describe(in->video)->seconds, missing = stated - n.ends;
+	double stated = n.listed ? 0 : e3_video_describe(in->video)->seconds, missing = stated - n.ends;
 	if (stated > 0 && !n.cut && n.restarts == 0 && n.before_key == 0 && missing > 0.25 &&
 		(missing > 2 || missing > 0.05 * stated))
 		e3_tell(E3_TELL_WARN, "reading: %s: ends at %.2f s, its head states %.2f s: cut off?", in->name, n.ends,

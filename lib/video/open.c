@@ -66,6 +66,9 @@ static void describe(e3_video *v)
 	else if (v->format->duration != AV_NOPTS_VALUE &&
 		v->format->duration_estimation_method != AVFMT_DURATION_FROM_BITRATE)
 		v->info.seconds = (double)v->format->duration / AV_TIME_BASE;
+	/* Matroska counts it from 0, not from the first frame. */
+	if (v->format->start_time > 0 && strstr(v->format->iformat->name, "matroska"))
+		v->info.seconds -= (double)v->format->start_time / AV_TIME_BASE;
 }
 
 /* Stamps of formats that are joined by putting one after another are believed as the ffmpeg program does. */

@@ -20,8 +20,7 @@ static const video_start *choose(const e3_video *v, int64_t tick)
 
 static bool is_packet(const AVPacket *p, const video_start *s)
 {
-	return p->pts == s->pts && p->dts == s->dts && p->size == s->size &&
-		e3_fnv1a64(p->data, (size_t)p->size) == s->hash;
+	return p->pts == s->pts && p->dts == s->dts && video_start_hash(p) == s->hash;
 }
 
 static int jump(e3_video *v, const video_start *s)

@@ -40,6 +40,14 @@ static int add_picture(reading *r, int64_t pts, e3_err *err)
 	return 0;
 }
 
+uint64_t video_start_hash(const AVPacket *p)
+{
+	int zeros = 0;
+	while (zeros < p->size && p->data[zeros] == 0)
+		zeros++;
+	return e3_fnv1a64(p->data + zeros, (size_t)(p->size - zeros));
+}
+
 static int add_start(reading *r, const AVPacket *p, e3_err *err)
 {
 	video_tally *t = r->out;
@@ -49,12 +57,8 @@ static int add_start(reading *r, const AVPacket *p, e3_err *err)
 			return -1;
 		r->starts_cap = cap;
 	}
-	t->starts[t->n_starts++] = (video_start){.pts = p->pts,
-		.dts = p->dts,
-		.pos = p->pos,
-		.size = p->size,
-		.hash = e3_fnv1a64(p->data, (size_t)p->size),
-		.part = r->part};
+	t->starts[t->n_starts++] =
+		(video_start){.pts = p->pts, .dts = p->dts, .pos = p->pos, .hash = video_start_hash(p), .part = r->part};
 	r->list[r->n - 1].start = (int32_t)t->n_starts;
 	return 0;
 }
@@ -102,6 +106,7 @@ static int take(reading *r, const AVPacket *p, e3_err *err)
 	bool cut =
 		!r->closed && r->part == 0 && p->pts != AV_NOPTS_VALUE && r->key_pts != AV_NOPTS_VALUE && p->pts < r->key_pts;
 	t->unusual = t->unusual || u.leading || cut || u.field || (u.shown != 1 && !(p->flags & AV_PKT_FLAG_DISCARD));
+	t->leading += u.leading || cut ? u.shown : 0;
 	if (u.leading || cut)
 		return 0;
 	t->doubt = t->doubt || (r->field && !u.field);

@@ -8,8 +8,7 @@
 /* A packet at which decoding can start, and how to recognize it. */
 typedef struct video_start {
 	int64_t pts, dts, pos;
-	int size;
-	uint64_t hash; /* of its bytes */
+	uint64_t hash; /* video_start_hash */
 	int64_t index; /* number of its picture */
 	int64_t tick;  /* its time, on a clock that goes on */
 	int32_t part;  /* part of the source whose clock it has */
@@ -20,10 +19,14 @@ typedef struct video_tally {
 	int64_t *ticks;      /* [frames] ascending: their times; NULL: some have none */
 	video_start *starts; /* [n_starts] by time */
 	size_t n_starts;
-	bool began;   /* there was a key frame */
-	bool unusual; /* not every packet is a frame */
-	bool doubt;   /* damaged or unusual: only decoding tells the number */
+	int64_t leading; /* pictures that lead the first key frame: not among them */
+	bool began;      /* there was a key frame */
+	bool unusual;    /* not every packet is a frame */
+	bool doubt;      /* damaged or unusual: only decoding tells the number */
 } video_tally;
+
+/* Of a packet's bytes without the zeros before them: after a seek one that belongs to a start code may come or not. */
+uint64_t video_start_hash(const AVPacket *p);
 
 /* Reads at most `most` packets of the video's stream by a reader of its own (0: all). A read error ends it, as it will
  * end the decoding. `probe`: the format needs FFmpeg's analysis to give packets their times. */

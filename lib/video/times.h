@@ -13,6 +13,7 @@ typedef struct video_times {
 	int64_t step;    /* of a frame, until it is seen */
 	bool begun;
 	int64_t raw, at, offset; /* the stamp of the last frame; its time; between the two */
+	int64_t without;         /* frames without a stamp since then */
 	int64_t restarts;        /* how often the clock changed */
 } video_times;
 

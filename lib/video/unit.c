@@ -16,7 +16,8 @@ struct video_units {
 	const AVCodecParameters *par;
 	int length;                   /* bytes of the length before each NAL unit; 0: start codes */
 	bool intra;                   /* every picture stands alone */
-	bool drops;                   /* HEVC: leading pictures that refer back are not shown now */
+	bool drops;                   /* leading pictures that refer back are not shown now */
+	int anchors;                  /* MPEG-1 and -2: I and P pictures since decoding began */
 	bool sequence_end;            /* HEVC: the sequence ended with the packet before */
 	AVCodecParserContext *parser; /* H.264: single fields */
 	AVCodecContext *context;
@@ -164,16 +165,25 @@ static void look_hevc(video_units *u, const AVPacket *p, bool from_here, video_u
 	unit->start = !unit->odd && irap > 0 && other == 0 && has_all_headers(u, &c);
 }
 
-static void look_mpeg12(const AVPacket *p, video_unit *unit)
+static void look_mpeg12(video_units *u, const AVPacket *p, bool from_here, video_unit *unit)
 {
-	enum { PICTURE = 0x00, SEQUENCE = 0xB3, EXTENSION = 0xB5, GROUP = 0xB8, CODING_EXTENSION = 8, I = 1, FRAME = 3 };
+	enum {
+		PICTURE = 0x00,
+		SEQUENCE = 0xB3,
+		EXTENSION = 0xB5,
+		GROUP = 0xB8,
+		CODING_EXTENSION = 8,
+		I = 1,
+		B = 3,
+		FRAME = 3
+	};
 	const uint8_t *piece;
 	size_t at = 0, n;
 	int pictures = 0, first = 0, fields = 0;
-	bool sequence = false;
+	bool sequence = false, closed = false;
 	while (next_piece(0, p, &at, &piece, &n)) {
 		if (piece[0] == GROUP && n > 4)
-			unit->closed = piece[4] >> 6 & 1;
+			closed = piece[4] >> 6 & 1;
 		sequence = sequence || piece[0] == SEQUENCE;
 		if (piece[0] == PICTURE && n > 2 && pictures++ == 0)
 			first = piece[2] >> 3 & 7;
@@ -183,12 +193,18 @@ static void look_mpeg12(const AVPacket *p, video_unit *unit)
 	unit->shown = pictures > 0;
 	unit->odd = pictures != (fields ? 2 : 1);
 	unit->start = !unit->odd && first == I && sequence;
+	/* The first B pictures lie between a picture that was cut off and the one that decoding began with. */
+	if (from_here)
+		u->anchors = 0, u->drops = !closed;
+	u->anchors += pictures > 0 && first != B;
+	unit->leading = first == B && u->anchors < 2 && u->drops;
+	unit->closed = true;
 	unit->begins = unit->begins || first == I;
 }
 
 static void look_mpeg4(video_units *u, const AVPacket *p, video_unit *unit)
 {
-	enum { VOL_FIRST = 0x20, VOL_LAST = 0x2F, VISUAL_SEQUENCE = 0xB0, VISUAL_OBJECT = 0xB5, VOP = 0xB6, SMALL = 20 };
+	enum { VOL_FIRST = 0x20, VOL_LAST = 0x2F, VISUAL_SEQUENCE = 0xB0, VISUAL_OBJECT = 0xB5, VOP = 0xB6, SMALL = 8 };
 	header_check c = {.n = 0};
 	const uint8_t *piece;
 	size_t at = 0, n;
@@ -307,7 +323,7 @@ video_unit video_unit_of(video_units *u, const AVPacket *p, bool from_here)
 		break;
 	case AV_CODEC_ID_MPEG1VIDEO:
 	case AV_CODEC_ID_MPEG2VIDEO:
-		look_mpeg12(p, &unit);
+		look_mpeg12(u, p, from_here, &unit);
 		break;
 	case AV_CODEC_ID_MPEG4:
 		look_mpeg4(u, p, &unit);
