@@ -279,3 +279,24 @@ $2"
 	e3-evict-stats "$T/run.e3" >/dev/full 2>"$T/e" && return 1
 	grep -q 'No space left' "$T/e"
 }
+
+@test "memory grows by what the manual says, with --pass too" {
+	local layers=8 side=14 n
+	says=$((200 + layers * (200 + 2 * (side * side + 5)))) # as in the manual
+	for n in 2000 4000; do
+		/usr/bin/python3 -B "$BATS_TEST_DIRNAME/long_run.py" $n $layers $side >"$T/$n.e3"
+		/usr/bin/python3 - "$T/$n.e3" >"$T/$n.kib" <<-'PY'
+			import os, subprocess, sys
+			p = subprocess.Popen(["e3-evict-stats", "--pass", sys.argv[1]], stdout=open(sys.argv[1] + ".copy", "wb"), stderr=subprocess.DEVNULL)
+			_, status, use = os.wait4(p.pid, 0)
+			assert status == 0
+			print(use.ru_maxrss)
+		PY
+		cmp "$T/$n.e3" "$T/$n.e3.copy"
+	done
+	grew=$((($(cat "$T/4000.kib") - $(cat "$T/2000.kib")) * 1024 / 2000))
+	echo "$grew bytes a frame, the manual says $says"
+	[ "$grew" -ge $((says * 3 / 4)) ]
+	[ "$grew" -le $((says * 5 / 4)) ]
+	grep -q 'for each frame 200 bytes, and for each of its layers 200 more and two for each token' "$ROOT/man/e3-evict-stats.1"
+}
