@@ -64,19 +64,36 @@ static int copy(const struct heif_image *im, bool alpha, e3_image *out, e3_err *
 	return 0;
 }
 
+/* What libheif converts wrongly, or as BT.601 without a word: matrices by their numbers in H.273. */
+static int check_matrix(int matrix, bool full, e3_err *err)
+{
+	static const char *const unknown[] = {[10] = "BT.2020 with constant luminance",
+		[11] = "Y'D'zD'x (SMPTE ST 2085)",
+		[13] = "constant luminance derived from the primaries",
+		[14] = "ICtCp",
+		[15] = "IPT-C2",
+		[16] = "YCgCo-Re",
+		[17] = "YCgCo-Ro"};
+	const char *name = matrix == 8 && !full                               ? "YCgCo of limited range"
+		: matrix >= 0 && matrix < (int)(sizeof unknown / sizeof *unknown) ? unknown[matrix]
+																		  : NULL;
+	return name ? e3_fail(err, "colours coded as %s: not supported in HEIF", name) : 0;
+}
+
 /* The tables that make SDR of an HDR picture, in *tone; NULL: it is none, or is not to be mapped. */
 static int find_tone(const e3_picture *from, const struct heif_image_handle *handle, e3_tone **tone, e3_err *err)
 {
 	struct heif_color_profile_nclx *profile = NULL;
-	int transfer = 0, primaries = E3_PRIMARIES_2020;
+	int transfer = 0, primaries = E3_PRIMARIES_2020, rc = 0;
 	*tone = NULL;
 	if (heif_image_handle_get_nclx_color_profile(handle, &profile).code == heif_error_Ok && profile) {
 		transfer = (int)profile->transfer_characteristics;
+		rc = check_matrix((int)profile->matrix_coefficients, profile->full_range_flag, err);
 		primaries = (int)profile->color_primaries != 2 ? (int)profile->color_primaries : primaries; /* 2: not said */
 	}
 	heif_nclx_color_profile_free(profile);
-	if (!e3_tone_is_hdr(transfer))
-		return 0;
+	if (rc || !e3_tone_is_hdr(transfer))
+		return rc;
 	e3_tell(E3_TELL_NOTE, "reading: %s: HDR (PQ or HLG): %s", from->name,
 		from->tonemap ? "tone-mapped to SDR" : "sent without tone mapping");
 	*tone = from->tonemap ? e3_tone_open(transfer, primaries, 0, err) : NULL;
