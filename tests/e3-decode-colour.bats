@@ -91,6 +91,15 @@ by_ffmpeg() { ffmpeg -nostdin -v error -y -i "$1" -vf "$2" -pix_fmt rgb24 -f raw
 		/usr/bin/python3 -c 'import sys; sys.stdout.buffer.write(bytes(x for y in range(16) for x in range(256) for c in range(3)))' >"$T/want"
 		near "$T/s" "$T/want" 0.6 0 || { echo "$format"; return 1; }
 	done
+	local kind
+	for kind in png tif jp2 pgm; do # pictures too
+		ffmpeg -nostdin -v error -y -f lavfi -i "color=s=256x16:r=1:d=1,format=gray16le,geq=lum=X*257" -frames:v 1 -update 1 "$T/grey.$kind"
+		e3-decode -o "$T/s" "$T/grey.$kind"
+		near "$T/s" "$T/want" 1 0 || { echo "$kind"; return 1; }
+	done
+	e3-decode --compat upstream -o "$T/s" "$T/grey.png"
+	run near "$T/s" "$T/want" 1 0
+	[ "$status" -eq 1 ]
 	/usr/bin/python3 -c 'import sys # (200,100,50) in YCgCo of 8 bits, full range
 y, cg, co = 50 + 62.5, 50 - 62.5 + 128, 75 + 128
 for v in (y, cg, co): sys.stdout.buffer.write(bytes([round(v)]) * (64 * 64))' >"$T/raw"

@@ -112,7 +112,7 @@ static const e3_opt table[] = {
 		"send pixels that are not square as they are stored\n(default: made square, in width)"),
 	E3_OPT_CLEAR("no-autorotate", &o.input.autorotate, "ignore rotation and EXIF orientation"),
 	E3_OPT_CHOICE("compat", &given.compat, "WHAT", "none|upstream",
-		"upstream: pictures as the reference loads them,\nwithout EXIF orientation (default none)"),
+		"upstream: pictures as the reference loads them: no EXIF\norientation, 16-bit grey cut off at 255 (default none)"),
 	E3_OPT_TITLE("Input and output"),
 	E3_OPT_SENDS("output,o", &o.stage.output, "ENDPOINT", "where the stream goes (default -)"),
 	E3_OPT_ROWS(e3_stage_endpoint_rows, &o.stage.stream),
@@ -239,6 +239,7 @@ decode_options *options_parse(int argc, char **argv)
 	in->spool_max = (uint64_t)given.spool_max;
 	in->stream = (int)given.stream, in->threads = given.threads ? (int)given.threads : e3_processors(MOST_THREADS);
 	in->exif = in->autorotate && given.compat == 0;
+	in->upstream = given.compat != 0;
 	in->matrix = (e3_matrix)given.matrix;
 	in->stop = e3_stop_signal;
 	o.from_set = given.set >= 0;

@@ -49,6 +49,7 @@ typedef struct e3_input_options {
 	uint64_t spool_max;  /* bytes that such a copy may have */
 	int stream, threads; /* as in e3_video_options; threads >= 1 */
 	bool autorotate;     /* turn videos by their display matrix */
+	bool upstream;       /* 16-bit grey PNG as the reference reads it */
 	bool exif;           /* turn pictures by their EXIF orientation */
 	bool tonemap;        /* videos of HDR and wide gamuts become SDR of BT.709 */
 	bool square;         /* pixels of videos that are not square become so, in width */

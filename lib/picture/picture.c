@@ -1,5 +1,6 @@
 /* picture: the table of the kinds of pictures, and what all kinds have in common. */
 #include "readers.h"
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -17,9 +18,27 @@ static int plain_look(const e3_picture *from, e3_image_facts *out, e3_err *err)
 	return rc;
 }
 
+/* Pillow's convert('RGB'), which the reference uses, cuts 16-bit grey off at 255. Here all of its range is kept. */
+static int scale_grey(const e3_picture *from, e3_image *out, e3_err *err)
+{
+	uint16_t *grey;
+	int size[2];
+	if (e3_png16_decode(from->bytes, from->n, from->name, &grey, size, err))
+		return -1;
+	for (size_t k = 0; k < (size_t)out->w * (size_t)out->h; k++)
+		memset(out->px + 3 * k, (int)((grey[k] * 255u + 32767) / 65535), 3);
+	free(grey);
+	return 0;
+}
+
 static int plain_decode(const e3_picture *from, e3_image *out, int *orientation, e3_err *err)
 {
-	return e3_image_decode(from->bytes, from->n, from->name, out, orientation, err);
+	enum { DEPTH = 24, COLOURS = 25, GREY = 0 }; /* bytes of a PNG's header */
+	if (e3_image_decode(from->bytes, from->n, from->name, out, orientation, err))
+		return -1;
+	bool deep = e3_image_sniff(from->bytes, from->n) == E3_IMAGE_PNG && from->bytes[DEPTH] == 16 &&
+		from->bytes[COLOURS] == GREY;
+	return deep && !from->upstream ? scale_grey(from, out, err) : 0;
 }
 
 static int raw_look(const e3_picture *from, e3_image_facts *out, e3_err *err)

@@ -68,6 +68,7 @@ static int decode(e3_input *in, const e3_map *map, const char *name, e3_image *i
 							  .n = map->size,
 							  .name = name,
 							  .tonemap = in->o.tonemap,
+							  .upstream = in->o.upstream,
 							  .stored = !in->o.autorotate},
 			im, &orientation, err))
 		return -1;
