@@ -364,10 +364,10 @@ static int take(entry *e, e3_err *err)
 
 static int add(const e3_claim *c, const entry *from, e3_err *err);
 
-/* Of an output whose folder has links in it: what they point to may be written too. */
+/* Of a folder that has links in it: what they point to is read or may be written too. */
 static int claim_links(const entry *folder, e3_err *err)
 {
-	DIR *d = folder->c.use & E3_WRITES && folder->c.holds && folder->at.folder ? opendir(folder->c.path) : NULL;
+	DIR *d = folder->c.holds && folder->at.folder ? opendir(folder->c.path) : NULL;
 	int rc = 0;
 	for (struct dirent *e; !rc && d && (e = readdir(d));) {
 		char path[PATH_MAX], target[2];
