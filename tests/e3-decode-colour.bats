@@ -70,6 +70,23 @@ by_ffmpeg() { ffmpeg -nostdin -v error -y -i "$1" -vf "$2" -pix_fmt rgb24 -f raw
 	[ "$status" -eq 1 ]
 }
 
+@test "HDR: a peak that only the container states" {
+	draw smpte2084 yuv420p10le 0.2 -chroma_sample_location left -c:v ffv1 "$T/plain.mkv"
+	/usr/bin/python3 - "$T/plain.mkv" "$T/light.mkv" <<-'PY'
+		import sys # range and place of chroma make room for MaxCLL 4000 and MaxFALL 200 of Matroska
+		b = open(sys.argv[1], "rb").read()
+		at = b.index(b"\x55\xb9\x81")
+		assert b[at + 4:at + 7] == b"\x55\xb7\x81" and b[at + 8:at + 11] == b"\x55\xb8\x81", b[at:at + 12]
+		open(sys.argv[2], "wb").write(b[:at] + bytes.fromhex("55bc820fa055bd81c8ec8100") + b[at + 12:])
+	PY
+	e3-decode --all -o "$T/s" "$T/light.mkv" 2>/dev/null
+	by_ffmpeg "$T/plain.mkv" "$(mapped 4000)"
+	near "$T/s" "$T/want" 0.5 0.04
+	e3-decode --all -o "$T/s" "$T/plain.mkv" 2>/dev/null
+	run near "$T/s" "$T/want" 0.5 0.04
+	[ "$status" -eq 1 ]
+}
+
 @test "HDR pictures (AVIF) are mapped as videos are" {
 	draw smpte2084 yuv444p12le 0.2 -frames:v 1 -c:v libaom-av1 -still-picture 1 -crf 0 -cpu-used 8 "$T/still.avif"
 	draw smpte2084 yuv444p12le 0.2 -frames:v 1 -c:v ffv1 "$T/still.mkv"
