@@ -34,3 +34,23 @@ measure() { # measure NAME SIZE FRAMES
 measure 1080p 1920x1080 300
 measure 4K 3840x2160 100
 echo "(processor time a frame, $(nproc) cores; the last columns: e3-decode's time as a part of ffmpeg's)"
+
+# HDR of 10 bits (HLG, HEVC) to SDR, beside the same by ffmpeg's filters, and without tone mapping.
+hdr=zscale=t=linear:npl=203:agamma=0,format=gbrpf32le,zscale=p=bt709,tonemap=mobius:param=0.3:desat=0:peak=4.926108
+hdr+=,zscale=t=bt709:r=full:agamma=0,format=gbrp
+if ffmpeg -v error -f lavfi -i testsrc2=size=1920x1080:rate=30 -frames:v 60 -vf \
+	format=gbrp10le,setparams=color_primaries=bt2020:color_trc=arib-std-b67:colorspace=gbr:range=pc,zscale=m=2020_ncl:r=limited,format=yuv420p10le \
+	-c:v libx265 -preset ultrafast -x265-params log-level=error -y "$out/hdr.mp4" 2>/dev/null; then
+	mapped() { e3-decode -q --all --fit 518 "$@" "$out/hdr.mp4"; }
+	filters() { ffmpeg -v error -i "$out/hdr.mp4" -vf "$hdr,scale=518:294:flags=bicubic" -pix_fmt rgb24 -f rawvideo -; }
+	for _ in $(seq "${ROUNDS:-3}"); do
+		echo "$(taken mapped) $(taken mapped --no-tonemap) $(taken filters)"
+	done | awk '
+		NR == 1 || $1 < wall { wall = $1 }
+		NR == 1 || $2 < with { with = $2 }
+		NR == 1 || $4 < without { without = $4 }
+		NR == 1 || $6 < theirs { theirs = $6 }
+		END {
+			printf "HDR, 1080p: %.1f frames/s, %.2f ms a frame (%.2f without tone mapping); ffmpeg, zscale and tonemap: %.2f ms\n", 60 / wall, 1e3 * with / 60, 1e3 * without / 60, 1e3 * theirs / 60
+		}'
+fi
