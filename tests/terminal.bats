@@ -71,3 +71,13 @@ slow() {
 	terminal "e3-cat preds.e3 x.e3; e3-export --ply x.ply preds.e3; e3-decode --all $DEMO/clip.mp4 -o y.e3; e3-scene --frames 20 -o z.e3"
 	! grep "s left" seen || return 1
 }
+
+@test "a large model: it is said before it is loaded, and a signal ends loading" {
+	e3-infer --device cpu --model seed:full:1 --budget 4f frames.e3 >/dev/null 2>err &
+	pid=$!
+	wait_until 10 grep -qx 'e3-infer: loading the model for the CPU: 1191 M parameters' err
+	kill -TERM $pid
+	rc=0
+	wait $pid || rc=$?
+	[ "$rc" -eq 143 ]
+}

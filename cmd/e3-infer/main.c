@@ -123,6 +123,19 @@ static void log_frame(infer *f, int64_t frame, double rate, uint64_t cache)
 		mib * (double)cache, mib * (double)e3_rss_now(), device);
 }
 
+/* After the first frame, when it was a slow one: how long it takes, and all of them. */
+static void tell_pace(const infer *f)
+{
+	enum { SLOW_MS = 2000 };
+	char all[64] = "";
+	if (f->frames != 1 || f->ms < SLOW_MS)
+		return;
+	if (f->head.frames > 1)
+		snprintf(all, sizeof all, "; all %lld: about %.0f min", (long long)f->head.frames,
+			ceil((double)f->head.frames * f->ms / 60e3));
+	e3_note("the first frame took %.0f s%s", 1e-3 * f->ms, all);
+}
+
 static void report(infer *f)
 {
 	double seconds = e3_now() - f->start;
@@ -133,12 +146,14 @@ static void report(infer *f)
 	int64_t done = f->r.freeze ? f->frames : e3_track_frames(f->track);
 	if (f->r.log_every && done % f->r.log_every == 0)
 		log_frame(f, done - 1, rate, use.now);
+	tell_pace(f);
 	if (!e3_progress_due())
 		return;
 	char left[64] = "", budget[64] = "", behind[64];
 	e3_latency_print(&f->r.stage.latency, behind, sizeof behind);
-	if (f->head.frames > f->frames)
-		snprintf(left, sizeof left, ", %.0f s left", (double)(f->head.frames - f->frames) / rate);
+	double remain = (double)(f->head.frames - f->frames) / rate;
+	if (f->frames > 2 && seconds > 2 && remain >= 1) /* not told before it means something */
+		snprintf(left, sizeof left, ", %.0f s left", remain);
 	if (isfinite(p->budget))
 		snprintf(budget, sizeof budget, " of %.1f", mib * p->budget * (double)p->token_bytes);
 	e3_progress("frame %lld: %.2f frames/s, cache %.1f%s MiB%s%s", (long long)done, rate, mib * (double)use.now, budget,

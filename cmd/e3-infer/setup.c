@@ -37,6 +37,30 @@ static int watch_device(infer_setup *s, const infer_request *r, e3_err *err)
 	return s->dev ? 0 : e3_fail_in(err, "opening: --dump");
 }
 
+/* What takes so long that a user wonders whether anything happens is said at once. */
+static bool is_large(const e3_config *c) { return c->parameters >= 100000000; }
+
+static void tell_loading(const infer_setup *s, const e3_ckpt *ckpt)
+{
+	e3_config c;
+	e3_err why = {""};
+	if (e3_config_read(ckpt, &c, NULL, &why) || !is_large(&c))
+		return;
+	e3_note("loading the model for the %s: %.0f M parameters", s->gpu ? "GPU" : "CPU", 1e-6 * (double)c.parameters);
+	e3_progress("loading the model");
+}
+
+static void tell_loaded(const infer_setup *s, double seconds)
+{
+	const e3_config *c = e3_net_config(s->net);
+	e3_detail("model: %s: %.1f M parameters, loaded in %.1f s", c->name, 1e-6 * (double)c->parameters, seconds);
+	if (!is_large(c))
+		return;
+	e3_note("the model is loaded after %.1f s%s", seconds,
+		s->gpu ? "" : "; a CPU takes seconds to half a minute for each frame");
+	e3_progress("waiting for the first frame");
+}
+
 static int open_net(infer_setup *s, const infer_request *r, e3_err *err)
 {
 	char *path;
@@ -45,14 +69,16 @@ static int open_net(infer_setup *s, const infer_request *r, e3_err *err)
 	double t = e3_now();
 	s->before = s->dev->ops->memory(s->dev).used;
 	e3_ckpt *ckpt = e3_ckpt_open(path, err);
-	if (ckpt)
+	if (ckpt) {
+		tell_loading(s, ckpt);
 		s->net = e3_net_open(ckpt, s->dev, err);
+	}
 	e3_ckpt_close(ckpt);
 	free(path);
 	if (!s->net)
 		return -1;
 	const e3_config *c = e3_net_config(s->net);
-	e3_detail("model: %s: %.1f M parameters, loaded in %.1f s", c->name, 1e-6 * (double)c->parameters, e3_now() - t);
+	tell_loaded(s, e3_now() - t);
 	if (r->last_attn >= c->layers)
 		return e3_fail(err, "opening: --attn-layers: layer %d: the model has layers 0 to %d", r->last_attn,
 			c->layers - 1);

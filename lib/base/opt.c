@@ -234,8 +234,11 @@ _Noreturn static void refuse(const row_list *list, const char *word)
 void e3_opts_claim(const e3_claim *c)
 {
 	e3_err err;
-	if (e3_claim_add(c, &err))
-		e3_usage_error("%s", err.text);
+	if (e3_claim_add(c, &err) == 0)
+		return;
+	if (strstr(err.text, "out of memory")) /* not the command line's fault */
+		exit(e3_tool_exit(-1, &err));
+	e3_usage_error("%s", err.text);
 }
 
 static void claim_row(const row *r, const char *path)
