@@ -409,6 +409,32 @@ static void adam_does_not_depend_on_threads(void **state)
 	free(pair);
 }
 
+static bool impatient(void *ctx) { return (*(_Atomic int *)ctx)-- <= 0; }
+
+/* Wherever a stop meets it. */
+static void a_stop_ends_an_alignment(void **state)
+{
+	enum { N = 20000 };
+	static float pair[2 * N];
+	for (int k = 0; k < N; k++)
+		pair[2 * k] = 1 + (float)(k % 97) / 50, pair[2 * k + 1] = 1 + (float)(k % 89) / 60;
+	for (int align = E3_DEPTH_MEDIAN; align <= E3_DEPTH_LSTSQ; align++) {
+		int rc = -1, stopped = 0;
+		for (int k = 0; rc; k += 1 + k / 8) {
+			_Atomic int left = k;
+			e3_work work = {1, impatient, NULL, &left};
+			e3_pixels x = {.f = pair, .n = N, .work = &work};
+			e3_depth_rule rule = {.align = (e3_depth_align)align, .threads = 2};
+			e3_depth_fit fit;
+			e3_err err;
+			rc = e3_depth_align_fit(&x, &rule, &fit, &err);
+			assert_true(rc == 0 || !strcmp(err.text, "interrupted"));
+			stopped += rc != 0;
+		}
+		assert_true(align == E3_DEPTH_METRIC ? stopped == 1 : stopped > 5);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -426,6 +452,7 @@ int main(void)
 		cmocka_unit_test(statistics_of_few_values),
 		cmocka_unit_test(pairs_have_their_known_errors),
 		cmocka_unit_test(adam_does_not_depend_on_threads),
+		cmocka_unit_test(a_stop_ends_an_alignment),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

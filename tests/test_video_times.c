@@ -21,7 +21,8 @@ static void stamps_of_one_clock_stay(void **state)
 
 static void a_clock_that_starts_again_goes_on_by_a_frame(void **state)
 {
-	const int64_t raw[] = {900, 940, 980, 10, 50, 90, 5, 45}, want[] = {900, 940, 980, 1020, 1060, 1100, 1060 + 80, 1180};
+	const int64_t raw[] = {900, 940, 980, 10, 50, 90, 5, 45},
+				  want[] = {900, 940, 980, 1020, 1060, 1100, 1060 + 80, 1180};
 	run((video_times){.slack = 60, .step = 40}, raw, want, 8, 2);
 }
 
@@ -36,7 +37,8 @@ static void small_steps_back_and_missing_stamps_still_rise(void **state)
 {
 	const int64_t back[] = {0, 40, 120, 80, 160}, rises[] = {0, 40, 120, 121, 160};
 	run((video_times){.slack = 300, .step = 40}, back, rises, 5, 0);
-	const int64_t no = AV_NOPTS_VALUE, some[] = {0, no, no, 120, no, no, no, 280}, all[] = {0, 40, 80, 120, 160, 200, 240, 280};
+	const int64_t no = AV_NOPTS_VALUE, some[] = {0, no, no, 120, no, no, no, 280},
+				  all[] = {0, 40, 80, 120, 160, 200, 240, 280};
 	run((video_times){.slack = 300, .step = 40}, some, all, 8, 0);
 }
 

@@ -45,6 +45,22 @@ int e3_resampler_init(e3_resampler *o, const e3_source *s, const int from[2], co
 void e3_resampler_apply(e3_resampler *o, const float *from, float *to);
 void e3_resampler_release(e3_resampler *o);
 
+/* --- work.c: computations that take long --- */
+
+typedef struct e3_work {
+	int threads;             /* figures do not depend on it */
+	bool (*stop)(void *ctx); /* NULL: never. Asked often, by every thread; once true it stays so. The computation then
+								fails: "interrupted" */
+	void (*progress)(void *ctx, const char *what, int done, int of); /* may be NULL; on the caller's thread */
+	void *ctx;
+} e3_work;
+
+bool e3_work_stopped(const e3_work *w);
+int e3_work_check(const e3_work *w, e3_err *err); /* -1 when stopped */
+/* Calls fn(ctx, from, to) for the blocks of 0..n-1 (E3_PARALLEL_BLOCK) on the threads; what: for progress. */
+int e3_work_blocks(const e3_work *w, const char *what, size_t n, void (*fn)(void *ctx, size_t from, size_t to),
+	void *ctx, e3_err *err);
+
 /* --- pixels.c: the scored pixels of an image or of a whole sequence --- */
 
 /* n pairs of predicted and true depth, in one of two types; the other pointer is NULL. Borrowed. */
@@ -53,6 +69,7 @@ typedef struct e3_pixels {
 	const double *d; /* [n][2] */
 	size_t n;
 	bool mapped; /* f is part of a mapped file: pages are released after they were read, so that memory does not grow */
+	const e3_work *work; /* NULL, or what may stop: then no more pixels are read, and figures mean nothing */
 } e3_pixels;
 
 /* Call when the pairs before `at` have been read; their pages may be released. */
@@ -189,22 +206,6 @@ void e3_pair_counts_merge(e3_pair_counts *to, const e3_pair_counts *from);
 double e3_pair_rra(const e3_pair_counts *c, int k);
 double e3_pair_rta(const e3_pair_counts *c, int k);
 double e3_pair_auc(const e3_pair_counts *c, int k);
-
-/* --- work.c: computations that take long --- */
-
-typedef struct e3_work {
-	int threads;             /* figures do not depend on it */
-	bool (*stop)(void *ctx); /* NULL: never. Asked often, by every thread; once true it stays so. The computation then
-								fails: "interrupted" */
-	void (*progress)(void *ctx, const char *what, int done, int of); /* may be NULL; on the caller's thread */
-	void *ctx;
-} e3_work;
-
-bool e3_work_stopped(const e3_work *w);
-int e3_work_check(const e3_work *w, e3_err *err); /* -1 when stopped */
-/* Calls fn(ctx, from, to) for the blocks of 0..n-1 (E3_PARALLEL_BLOCK) on the threads; what: for progress. */
-int e3_work_blocks(const e3_work *w, const char *what, size_t n, void (*fn)(void *ctx, size_t from, size_t to),
-	void *ctx, e3_err *err);
 
 /* --- kdtree.c: exact nearest neighbours --- */
 

@@ -22,10 +22,14 @@ typedef struct block {
 	size_t n;
 } block;
 
-/* The pairs from `at` on; false at the end. */
+static bool stopped(const e3_pixels *x) { return x->work && e3_work_stopped(x->work); }
+
+/* The pairs from `at` on; false at the end, or when a stop was asked for. */
 static inline bool next(const e3_pixels *x, size_t at, bool inverse, block *b)
 {
 	b->n = at < x->n ? (x->n - at < BLOCK ? x->n - at : BLOCK) : 0;
+	if (at % E3_PARALLEL_BLOCK == 0 && stopped(x))
+		b->n = 0;
 	e3_pixels_passed(x, at);
 	if (x->f)
 		for (size_t k = 0; k < b->n; k++)
@@ -83,7 +87,9 @@ static int median_f32(const e3_pixels *x, int side, bool inverse, double *to, e3
 				double v = side ? b.g[k] : b.p[k];
 				(pass ? e3_pct_refine : e3_pct_add)(&pct, (float)(inverse ? 1 / (v + 1e-8) : v));
 			}
-		if (!pass)
+		if (stopped(x))
+			rc = e3_work_check(x->work, err);
+		else if (!pass)
 			rc = e3_pct_second_pass(&pct, err);
 	}
 	*to = rc ? NAN : e3_pct_lower(&pct, 0);
@@ -226,7 +232,7 @@ static int fit_adam(const e3_pixels *x, const e3_depth_rule *rule, e3_depth_fit 
 	if (fit_median(x, rule->disparity, fit, err) ||
 		!(j.sum = e3_alloc(blocks_of(x), sizeof *j.sum, "sums of pixels", err)))
 		return -1;
-	while (fit->steps < ADAM_STEPS) {
+	while (fit->steps < ADAM_STEPS && !stopped(x)) {
 		double step[2];
 		j.s = fit->s, j.t = fit->t;
 		residual r = all_residuals(&j, rule->threads);
@@ -262,23 +268,27 @@ static void fit_least_squares(const e3_pixels *x, bool inverse, e3_depth_fit *fi
 
 int e3_depth_align_fit(const e3_pixels *x, const e3_depth_rule *rule, e3_depth_fit *fit, e3_err *err)
 {
+	int rc = 0;
 	*fit = (e3_depth_fit){.s = 1};
 	if (x->n == 0)
 		return 0;
 	switch (rule->align) {
 	case E3_DEPTH_MEDIAN:
-		return fit_median(x, rule->disparity, fit, err);
+		rc = fit_median(x, rule->disparity, fit, err);
+		break;
 	case E3_DEPTH_SCALE:
 		fit_scale(x, rule->disparity, fit);
-		return 0;
+		break;
 	case E3_DEPTH_SCALE_SHIFT:
-		return fit_adam(x, rule, fit, err);
+		rc = fit_adam(x, rule, fit, err);
+		break;
 	case E3_DEPTH_LSTSQ:
 		fit_least_squares(x, rule->disparity, fit);
-		return 0;
+		break;
 	default:
-		return 0;
+		break;
 	}
+	return rc || !x->work ? rc : e3_work_check(x->work, err);
 }
 
 /* Sums of one block. */

@@ -270,6 +270,7 @@ static int finish(run *r, e3_err *err)
 {
 	e3_eval_seq *s = r->s;
 	const char *plural = s->frames == 1 ? "" : "s";
+	eval_scoring scoring;
 	if (s->frames == 0)
 		return e3_fail(err, "it has no predictions");
 	if (r->truth && !s->interrupted && eval_truth_end(r->truth, s->frames, err))
@@ -281,8 +282,9 @@ static int finish(run *r, e3_err *err)
 		return r->truth ? e3_fail(err, "none of its %" PRId64 " prediction%s has a truth", s->frames, plural)
 						: e3_fail(err, "no truth beside its %" PRId64 " prediction%s%s", s->frames, plural,
 							  eval_hint(r->o->hints.no_truth));
+	eval_scoring_begin(&scoring, r->o, s->name);
 	for (int k = 0; k < E3_EVAL_TASKS; k++)
-		if (r->state[k] && eval_tasks[k]->finish(r->state[k], s, err))
+		if (r->state[k] && eval_tasks[k]->finish(r->state[k], s, &scoring.work, err))
 			return -1;
 	return 0;
 }

@@ -70,7 +70,7 @@ static int image_add(void *state, const eval_sample *p, e3_err *err)
 	return 0;
 }
 
-static int image_finish(void *state, e3_eval_seq *seq, e3_err *err)
+static int image_finish(void *state, e3_eval_seq *seq, const e3_work *work, e3_err *err)
 {
 	image_state *s = state;
 	seq->depth = (e3_eval_depth){.score = s->sum, .images = s->images};
@@ -184,12 +184,13 @@ static void fill_moments(const e3_pixels *all, const e3_depth_rule *rule, const 
 	}
 }
 
-static int video_finish(void *state, e3_eval_seq *seq, e3_err *err)
+static int video_finish(void *state, e3_eval_seq *seq, const e3_work *work, e3_err *err)
 {
 	video_state *s = state;
 	e3_pixels x;
 	if (e3_pixel_store_read(&s->store, &x, err))
 		return -1;
+	x.work = work;
 	for (int k = 0; k < E3_EVAL_ALIGNS; k++) {
 		e3_eval_depth *d = &seq->video[k];
 		e3_depth_rule rule = rule_of(s->o, (e3_depth_align)k);
@@ -204,7 +205,7 @@ static int video_finish(void *state, e3_eval_seq *seq, e3_err *err)
 			seq->curve_align = e3_depth_align_name((e3_depth_align)k), seq->curve_score = d->score.abs_rel;
 		}
 	}
-	return 0;
+	return e3_work_check(work, err);
 }
 
 static void video_free(void *state)

@@ -54,7 +54,7 @@ static int pairs_add(void *state, const eval_sample *p, e3_err *err)
 	return 0;
 }
 
-static int pairs_finish(void *state, e3_eval_seq *seq, e3_err *err)
+static int pairs_finish(void *state, e3_eval_seq *seq, const e3_work *work, e3_err *err)
 {
 	pairs_state *s = state;
 	seq->pairs = (e3_pair_counts){0};
@@ -64,13 +64,16 @@ static int pairs_finish(void *state, e3_eval_seq *seq, e3_err *err)
 			"more than %d frames: their pairs are compared only when the task pairs is asked for", PAIRS_FRAMES);
 		return 0;
 	}
-	for (size_t i = 0; i < s->n; i++)
+	for (size_t i = 0; i < s->n; i++) {
+		if (e3_work_check(work, err))
+			return -1;
 		for (size_t j = i + 1; j < s->n; j++) {
 			const e3_pose est[2] = {s->pose[i][0], s->pose[j][0]}, ref[2] = {s->pose[i][1], s->pose[j][1]};
 			double rotation, translation;
 			e3_pair_errors(ref, est, &rotation, &translation);
 			e3_pair_counts_add(&seq->pairs, rotation, translation);
 		}
+	}
 	return 0;
 }
 

@@ -74,7 +74,7 @@ static int pose_add(void *state, const eval_sample *p, e3_err *err)
 	return 0;
 }
 
-static int pose_finish(void *state, e3_eval_seq *seq, e3_err *err)
+static int pose_finish(void *state, e3_eval_seq *seq, const e3_work *work, e3_err *err)
 {
 	pose_state *s = state;
 	e3_err why;

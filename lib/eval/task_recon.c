@@ -2,14 +2,12 @@
 #include "eval/tasks.h"
 #include "e3/export.h"
 #include "e3/io.h"
-#include "e3/num.h"
 #include "e3/version.h"
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { FIGURES = 16, GRACE = 1000000000 /* ns */ };
+enum { FIGURES = 16 };
 
 static const eval_figure figures[FIGURES] = {
 	{"acc", "Acc", 4},
@@ -36,36 +34,13 @@ typedef struct recon_state {
 	float *points; /* points of the predicted depth */
 	size_t room;
 	int64_t no_points, no_camera;
-	e3_work work;
-	const char *name;         /* of the sequence that is being scored */
-	_Atomic(int64_t) stopped; /* when a stop was first seen, in nanoseconds; 0: not yet */
 } recon_state;
-
-/* Scoring has a moment after a stop: what was read of a small scene is still reported. */
-static bool scoring_stopped(void *ctx)
-{
-	recon_state *s = ctx;
-	int64_t now = (int64_t)(e3_now() * 1e9), first = 0;
-	if (!eval_stopped(s->o))
-		return false;
-	if (!atomic_compare_exchange_strong(&s->stopped, &first, now))
-		return now - first > GRACE;
-	return false;
-}
-
-static void scoring_progress(void *ctx, const char *what, int done, int of)
-{
-	const recon_state *s = ctx;
-	s->o->scoring(s->name, what, (int)(100LL * done / of));
-}
 
 static void *begin(const e3_eval_options *o, e3_err *err)
 {
 	recon_state *s = e3_alloc(1, sizeof *s, "the task recon", err);
 	if (s)
-		*s = (recon_state){.o = o,
-			.scene = {.colours = o->ply},
-			.work = {(int)o->threads, scoring_stopped, o->scoring ? scoring_progress : NULL, s}};
+		*s = (recon_state){.o = o, .scene = {.colours = o->ply}};
 	return s;
 }
 
@@ -148,11 +123,10 @@ static int save_cloud(const recon_state *s, const e3_eval_seq *seq, const char *
 }
 
 /* A scene that cannot be scored is explained in `recon.why`; a file that cannot be written is a failure. */
-static int score(recon_state *s, e3_eval_seq *seq, e3_err *err)
+static int score(recon_state *s, e3_eval_seq *seq, const e3_work *work, e3_err *err)
 {
-	e3_recon_rule rule = {.radius = s->o->icp, .similarity = s->o->use_proj, .work = &s->work};
+	e3_recon_rule rule = {.radius = s->o->icp, .similarity = s->o->use_proj, .work = work};
 	e3_recon_score *to = &seq->recon.score;
-	s->name = seq->name;
 	e3_err why;
 	if (!e3_recon_align(&s->scene, &rule, to, &why)) {
 		if (to->points && s->o->ply &&
@@ -162,14 +136,14 @@ static int score(recon_state *s, e3_eval_seq *seq, e3_err *err)
 		if (!e3_recon_compare(&s->scene, &rule, to, &why))
 			return to->points ? save_cloud(s, seq, "-mask_align.ply", "predicted points after ICP", err) : 0;
 	}
-	if (e3_work_check(&s->work, err))
+	if (e3_work_check(work, err))
 		return -1;
 	snprintf(seq->recon.why, E3_EVAL_WHY, "%.*s", E3_EVAL_WHY - 1, why.text);
 	to->points = 0;
 	return 0;
 }
 
-static int finish(void *state, e3_eval_seq *seq, e3_err *err)
+static int finish(void *state, e3_eval_seq *seq, const e3_work *work, e3_err *err)
 {
 	recon_state *s = state;
 	seq->recon = (e3_eval_recon){.views = s->scene.views};
@@ -180,7 +154,7 @@ static int finish(void *state, e3_eval_seq *seq, e3_err *err)
 				: s->no_camera             ? "no frame has a true camera"
 										   : "no frame has predicted points and a true depth",
 			s->no_points && !s->o->use_proj ? eval_hint(s->o->hints.no_points) : "");
-	else if (score(s, seq, err))
+	else if (score(s, seq, work, err))
 		return -1;
 	else if (seq->recon.score.points == 0 && !seq->recon.why[0])
 		snprintf(seq->recon.why, E3_EVAL_WHY, "no pixel inside the crop has a truth and a finite prediction");

@@ -9,6 +9,7 @@
 #include "e3/evaluation.h"
 #include "e3/mem.h"
 #include "e3/sets.h"
+#include <stdatomic.h>
 
 /* --- input.c: what an operand is; trajectory files --- */
 
@@ -56,6 +57,18 @@ char *eval_stem(const char *path);
 const char *eval_hint(const char *hint);
 bool eval_stopped(const e3_eval_options *o);
 
+/* --- scoring.c --- */
+
+/* One sequence being scored. `work` stops a second after the stop of the run. */
+typedef struct eval_scoring {
+	e3_work work;
+	const e3_eval_options *o;
+	const char *name;
+	_Atomic(int64_t) stopped; /* when the stop was first seen, in nanoseconds; 0: not yet */
+} eval_scoring;
+
+void eval_scoring_begin(eval_scoring *x, const e3_eval_options *o, const char *name);
+
 /* --- read.c --- */
 
 /* Reads one input from its beginning to its end into `s`, tasks included. truth: NULL = the stream's own. */
@@ -94,7 +107,7 @@ typedef struct eval_task {
 	/* One sequence: state, frames, score. */
 	void *(*begin)(const e3_eval_options *o, e3_err *err);
 	int (*add)(void *state, const eval_sample *p, e3_err *err);
-	int (*finish)(void *state, e3_eval_seq *s, e3_err *err);
+	int (*finish)(void *state, e3_eval_seq *s, const e3_work *work, e3_err *err);
 	void (*free)(void *state);
 	/* The same part of `to` from many sequences. */
 	void (*average)(const e3_eval_options *o, const e3_eval_seq *s, int n, e3_eval_seq *to);
