@@ -128,6 +128,7 @@ RUNS ?= 1000000
 FUZZ_stream := wire data base
 FUZZ_safetensors := model base
 FUZZ_pth := model base
+FUZZ_picture := picture image base
 FUZZ_pnm := image base
 FUZZ_cache := track model dev geom data base
 FUZZ_known := graph geom data base

@@ -33,6 +33,10 @@ short_run() {
 	short_run pnm
 }
 
+@test "fuzz: headers and ends of pictures" {
+	short_run picture
+}
+
 @test "fuzz: saved caches" {
 	short_run cache
 }

@@ -76,7 +76,7 @@ static int jpeg_extent(const uint8_t *p, size_t n, size_t *at, e3_err *err)
 	for (;;) {
 		size_t m = jpeg_marker(p, n, k);
 		if (m == n) {
-			*at = k > n ? k : n - (n > 0 && p[n - 1] == 0xff); /* the marker may be cut in two */
+			*at = k >= n ? k : n - (p[n - 1] == 0xff); /* the marker may be cut in two */
 			return 0;
 		}
 		if (p[m + 1] == 0xd9)
