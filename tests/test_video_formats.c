@@ -203,6 +203,37 @@ static void every_pixel_format_gives_the_colours_that_its_codes_mean(void **stat
 	assert_int_equal(bad, 0);
 }
 
+/* A palette of the patches; white and black of one bit. */
+static void palettes_and_single_bits_are_read(void **state)
+{
+	AVFrame *one = av_frame_alloc();
+	char worst[256] = "";
+	one->format = AV_PIX_FMT_PAL8, one->width = W, one->height = H;
+	assert_int_equal(av_frame_get_buffer(one, 0), 0);
+	for (int p = 0; p < PATCHES; p++)
+		((uint32_t *)one->data[1])[p] =
+			0xff000000u | (uint32_t)(patches[p][0] << 16 | patches[p][1] << 8 | patches[p][2]);
+	for (int y = 0; y < H; y++)
+		for (int x = 0; x < W; x++)
+			one->data[0][y * one->linesize[0] + x] = (uint8_t)(x / PATCH);
+	assert_int_equal(difference(one, false, true, false, worst, sizeof worst), 0);
+	for (int black = 0; black < 2; black++) { /* monob: 1 is white */
+		av_frame_unref(one);
+		one->format = black ? AV_PIX_FMT_MONOBLACK : AV_PIX_FMT_MONOWHITE, one->width = W, one->height = H;
+		assert_int_equal(av_frame_get_buffer(one, 0), 0);
+		memset(one->data[0], 0x0f, (size_t)one->linesize[0] * H);
+		video_colour colour = {.input = "test", .threads = 1, .tonemap = true};
+		e3_image im = {0};
+		int rot;
+		assert_int_equal(video_colour_image(&colour, one, 1, &im, &rot, NULL), 0);
+		for (int x = 0; x < 16; x++)
+			assert_int_equal(im.px[3 * (size_t)x], (x % 8 >= 4) == black ? 255 : 0);
+		e3_image_release(&im);
+		video_colour_release(&colour);
+	}
+	av_frame_free(&one);
+}
+
 /* Matrices on linear light, in 8 to 12 bits of every subsampling. */
 static void matrices_on_linear_light_give_the_colours_that_they_code(void **state)
 {
@@ -338,6 +369,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_pixel_format_gives_the_colours_that_its_codes_mean),
+		cmocka_unit_test(palettes_and_single_bits_are_read),
 		cmocka_unit_test(matrices_on_linear_light_give_the_colours_that_they_code),
 		cmocka_unit_test(reversible_ycgco_is_exact),
 		cmocka_unit_test(limited_grey_is_stretched_when_it_is_tagged),

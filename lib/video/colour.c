@@ -69,11 +69,13 @@ int video_check_colours(const e3_video *v, e3_err *err)
 	size_t size = 0;
 	const AVDOVIDecoderConfigurationRecord *dolby =
 		(const AVDOVIDecoderConfigurationRecord *)stream_side(v->stream, AV_PKT_DATA_DOVI_CONF, sizeof *dolby, &size);
-	if (dolby && dolby->dv_profile == 5 && v->options.tonemap && v->options.matrix == E3_MATRIX_AUTO)
+	bool own =
+		dolby && (dolby->dv_profile == 5 || (dolby->dv_profile == 10 && dolby->dv_bl_signal_compatibility_id == 0));
+	if (own && v->options.tonemap && v->options.matrix == E3_MATRIX_AUTO)
 		return e3_fail(err,
-			"reading: %s: Dolby Vision profile 5: its colours are Dolby's own (IPT-PQ-c2) and not supported; without tone "
-			"mapping they are sent as they are",
-			v->options.input);
+			"reading: %s: Dolby Vision profile %d: its colours are Dolby's own (IPT-PQ-c2) and not supported; without "
+			"tone mapping they are sent as they are",
+			v->options.input, dolby->dv_profile);
 	return 0;
 }
 
