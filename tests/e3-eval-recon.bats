@@ -110,7 +110,7 @@ for k, f in m:
 	[ "$(wc -l <"$T/text")" -le 25 ]
 }
 
-@test "a signal ends the scoring of many points without a report" {
+@test "a signal ends the scoring of many points without a report; its progress" {
 	e3-scene -q --seed 5 --frames 12 | e3-infer -q --model "$DEMO/model.safetensors" --budget 4f --segment 0 -o "$T/x.e3"
 	e3-eval recon --threads 1 --icp 0.5 --ply "$T/ply" "$T/x.e3" -o "$T/report" 2>"$T/e" 3>&- &
 	local pid=$! rc=0
@@ -121,6 +121,11 @@ for k, f in m:
 	[ ! -e "$T/report" ]
 	[ ! -e "$T/ply/x-mask_align.ply" ]
 	grep -qx "e3-eval: evaluating: $T/x.e3: interrupted" "$T/e"
+	# How far it is can be seen on a terminal.
+	e3-cat --take 3 "$T/x.e3" -o "$T/y.e3"
+	/usr/bin/python3 -B "$ROOT/tests/terminal.py" "e3-eval recon --threads 1 '$T/y.e3' >'$T/report'" >"$T/seen"
+	grep -q 'y: ICP, step [0-9]* of at most 30: [0-9]* %' "$T/seen"
+	grep -q 'y: normals: [0-9]* %' "$T/seen"
 }
 
 @test "a signal while it reads: the frames so far are scored" {
