@@ -96,13 +96,14 @@ def pipes():
         ("motion photos", a + mp4 + b + mp4, [a, b], ""),
         ("a video with pictures in it", a + large + c, [a, c], ""),
         ("a video without end", a + endless, [a], ""),
-        ("a maker's own data", a + samsung + b + c, [a, b, c], "35 bytes after JPEGs"),
+        ("a maker's own data", a + samsung + b + c, [a, b, c], "35 bytes between pictures were skipped"),
         ("MPO", mpo + b, [mpo, b], ""),
         ("MPO twice", mpo + mpo, [mpo, mpo], ""),
         ("JPEG and PNG", a + png + b + mp4 + png, [a, png, b, png], ""),
+        ("PNG, padded, and junk", png + bytes(100) + png + b"junk and junk and junk and junk" + a, [png, png, a], "31 bytes between pictures"),
         ("without end markers", a[:-2] + b[:-2] + c[:-2], [a, b, c], ""),
         ("cut in the middle", a + b[:-300] + c, [a, c], "picture 1: truncated"),
-        ("junk", a + b"this is no picture" * 10 + b, [a, b], "180 bytes after JPEGs"),
+        ("junk", a + b"this is no picture" * 10 + b, [a, b], "180 bytes between pictures were skipped"),
         ("progressive without end marker", progressive[:-2] + a, [progressive, a], ""),
         ("progressive without its last scan", progressive[:scan] + a, [a], "picture 0: truncated"),
     ]
@@ -345,6 +346,7 @@ def refused():
         rc, text, _, frames = decode(written("refused/" + name, data))
         check(name, rc == 1 and f"reading: {T}/refused/{name}: {says}" in text and not frames, rc, text)
     folder = os.path.join(T, "refused")
+    os.symlink("gone", os.path.join(folder, "c.jpg"))
     written("refused/good.jpg", png)  # by its bytes a PNG
     for name in ("b.txt", "c.mov", "a.aae", "d.json", ".hidden"):
         written("refused/" + name, b"P5 is how a text may begin")
@@ -352,7 +354,7 @@ def refused():
     same("folder", frames, [rgb(png)])
     check("folder", "left out: 4 files that are not pictures (a.aae, b.txt, c.mov, ...)" in text, text)
     check("folder", "left out: 2 files of a camera's raw kind, which is not read (a.cr2, a.dng)" in text, text)
-    check("folder", "4 pictures were left out, the first: " in text and "a.tif: a camera's raw file" in text and "a.webp" in text, text)
+    check("folder", "5 pictures were left out, the first: " in text and "a.tif: a camera's raw file" in text and "a.webp" in text, text)
 
 
 def animated():
@@ -368,15 +370,19 @@ def animated():
         rc, text, head, got = decode(path)
         check(name + ", every 0.5 s", rc == 0 and len(got) == 2, rc, text, len(got))
         rc, text, head, got = decode("--all", "-", data=data)
-        check(name + ", on a pipe", (len(got), "an animation" in text) == ((1, True) if name == "a.png" else (10, False)), text, len(got))
+        check(name + ", on a pipe", (len(got), "has several images" in text) == ((1, True) if name == "a.png" else (10, False)), text, len(got))
     same("APNG", decode("--all", os.path.join(T, "animated/a.png"))[3], [np.asarray(f) for f in frames])
     rc, text, head, got = decode(os.path.join(T, "animated"))
-    check("folder", len(got) == 2 and "a.png: an animation: only its first image is used, and so with others" in text, text)
+    check("folder", len(got) == 2 and "a.png: has several images: only the first is used, and so with others" in text, text)
     still = saved(frames[3].quantize(64), "GIF")
     for args, data in (([written("still.gif", still)], None), (["-"], still)):
         rc, text, head, got = decode(*args, data=data)
         check("GIF", rc == 0 and not text and head["frames"] == 1, rc, text)
         same("GIF", got, [rgb(still)])
+    pages = written("pages.tif", saved(frames[5], "TIFF", save_all=True, append_images=[frames[6]]))
+    rc, text, head, got = decode(pages)
+    check("pages", rc == 0 and f"reading: {pages}: has several images: only the first is used" in text, rc, text)
+    same("pages", got, [np.asarray(frames[5])])
     tga = written("still.tga", saved(frames[4], "TGA"))  # of a kind that only FFmpeg knows
     same("TGA", decode(tga)[3], [np.asarray(frames[4])])
 

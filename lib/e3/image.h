@@ -66,7 +66,7 @@ typedef struct e3_image_facts {
 	e3_image_kind kind;
 	int w, h;        /* as stored; 0: not known before decoding */
 	int orientation; /* 1 to 8: how to turn it, as in e3_image_orient */
-	bool animated;   /* more than one image follow each other */
+	bool animated;   /* several images: frames, or pages */
 	bool plain;      /* 8 bits, no alpha: any program shows the pixels that are decoded here */
 } e3_image_facts;
 

@@ -1,9 +1,9 @@
 /* image: pictures one after another on a descriptor, of all kinds, mixed as they come.
  *
  * It never waits for bytes beyond the end of a picture, so that a picture is returned as soon as its last byte has
- * arrived. A kind that does not state its length (plain PNM, TIFF) is the last one of a stream. What cameras put behind
- * a JPEG is skipped: padding, the video of a motion photo, a maker's own data. Memory grows with the bytes received,
- * not with what headers promise.
+ * arrived. A kind that does not state its length (plain PNM, TIFF) is the last one of a stream. What programs and
+ * cameras put behind a picture is skipped: padding, the video of a motion photo, a maker's own data; not behind PNM,
+ * which has samples and nothing else. Memory grows with the bytes received, not with what headers promise.
  */
 #include "read.h"
 #include "e3/mem.h"
@@ -24,11 +24,11 @@ struct e3_image_stream {
 	size_t cap, from, to; /* bytes not yet handed out: data[from, to) */
 	uint64_t passed;      /* bytes of the stream before data[0] */
 	uint64_t skip;        /* bytes to drop before anything else: the rest of a box of a video */
-	uint64_t junk;        /* dropped after a JPEG, beside padding and videos */
+	uint64_t junk;        /* dropped between pictures, beside padding and videos */
 	bool eof;
-	bool after_jpeg; /* what follows need not be a picture */
-	bool in_video;   /* boxes of an mp4 follow */
-	bool cut;        /* the stream ended inside the JPEG handed out last */
+	bool loose;    /* what follows need not be a picture */
+	bool in_video; /* boxes of an mp4 follow */
+	bool cut;      /* the stream ended inside the JPEG handed out last */
 };
 
 e3_image_stream *e3_image_stream_open(int fd, const void *head, size_t n, int (*stop)(void), e3_err *err)
@@ -50,7 +50,7 @@ e3_image_stream *e3_image_stream_open(int fd, const void *head, size_t n, int (*
 void e3_image_stream_close(e3_image_stream *s)
 {
 	if (s && s->junk)
-		e3_tell(E3_TELL_NOTE, "%llu bytes after JPEGs that are no picture were skipped", (unsigned long long)s->junk);
+		e3_tell(E3_TELL_NOTE, "%llu bytes between pictures were skipped: they are none", (unsigned long long)s->junk);
 	if (s)
 		free(s->data);
 	free(s);
@@ -132,7 +132,7 @@ static size_t zeros(const uint8_t *p, size_t n)
 	return k >= 3 && n - k > 4 && memcmp(p + k + 1, "ftyp", 4) == 0 ? k - 3 : k;
 }
 
-/* Passes over what follows a JPEG: true when a picture or the end is there, false when bytes are missing. */
+/* Passes over what follows a picture: true when a picture or the end is there, false when bytes are missing. */
 static bool pass_gap(e3_image_stream *s)
 {
 	enum { SEEN = 32 }; /* enough to know what something is */
@@ -146,7 +146,7 @@ static bool pass_gap(e3_image_stream *s)
 			return drop(s), false;
 		}
 		if (e3_image_sniff(p + pad, n - pad) != E3_IMAGE_NONE) {
-			s->from += pad, s->after_jpeg = s->in_video = false;
+			s->from += pad, s->loose = s->in_video = false;
 			return true;
 		}
 		uint64_t box = n - pad >= 16 ? box_size(p + pad, !s->in_video) : 0;
@@ -170,7 +170,7 @@ int e3_image_stream_next(e3_image_stream *s, const uint8_t **bytes, size_t *n, e
 {
 	size_t at = 0;
 	for (;;) {
-		bool ready = !s->after_jpeg || pass_gap(s);
+		bool ready = !s->loose || pass_gap(s);
 		size_t have = s->to - s->from;
 		const uint8_t *p = s->data + s->from;
 		int rc = ready && have ? e3_image_extent(p, have, &at, err) : 0;
@@ -187,7 +187,7 @@ int e3_image_stream_next(e3_image_stream *s, const uint8_t **bytes, size_t *n, e
 		if (rc > 0) {
 			*bytes = p, *n = at;
 			s->from += at;
-			s->after_jpeg = e3_image_sniff(p, at) == E3_IMAGE_JPEG;
+			s->loose = e3_image_sniff(p, at) != E3_IMAGE_PNM;
 			return 1;
 		}
 		if (more(s, err))

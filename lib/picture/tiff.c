@@ -106,6 +106,16 @@ static int header(TIFF *t, const reader *r, e3_image_facts *out, e3_err *err)
 	return 0;
 }
 
+/* Whether more pages follow; smaller copies of the first one are none. */
+static bool has_pages(TIFF *t)
+{
+	enum { REDUCED = 1, MASK = 4 };
+	uint32_t kind = 0;
+	if (TIFFLastDirectory(t) || !TIFFReadDirectory(t))
+		return false;
+	return TIFFGetField(t, TIFFTAG_SUBFILETYPE, &kind) != 1 || !(kind & (REDUCED | MASK));
+}
+
 int tiff_look(const e3_picture *from, e3_image_facts *out, e3_err *err)
 {
 	reader r;
@@ -113,6 +123,7 @@ int tiff_look(const e3_picture *from, e3_image_facts *out, e3_err *err)
 	if (!t)
 		return -1;
 	int rc = header(t, &r, out, err);
+	out->animated = !rc && has_pages(t);
 	TIFFClose(t);
 	return rc;
 }

@@ -76,7 +76,7 @@ void input_headers_report(const e3_input *in, const headers *seen)
 		e3_tell(E3_TELL_NOTE, "reading: %s: pictures of different sizes: %s%s", in->name, text.data,
 			seen->sizes == SIZES ? "; perhaps more" : "");
 	if (seen->animated)
-		e3_tell(E3_TELL_WARN, "reading: %s: an animation: only its first image is used%s", seen->moves,
+		e3_tell(E3_TELL_WARN, "reading: %s: has several images: only the first is used%s", seen->moves,
 			seen->animated > 1 ? ", and so with others" : "");
 	e3_buf_release(&text);
 }

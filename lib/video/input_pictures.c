@@ -129,7 +129,7 @@ static void tell_animation(e3_input *in, const e3_map *map, const char *name)
 	e3_image_facts facts;
 	if (!in->told && e3_image_sniff(map->data, map->size) == E3_IMAGE_PNG &&
 		e3_image_look(map->data, map->size, name, &facts, NULL) == 0 && facts.animated) {
-		e3_tell(E3_TELL_WARN, "reading: %s: an animation: only its first image is used; give it as a file", name);
+		e3_tell(E3_TELL_WARN, "reading: %s: has several images: only the first is used; give it as a file", name);
 		in->told = true;
 	}
 }

@@ -158,8 +158,8 @@ static int add_folder(e3_picture_list *list, const char *dir, bool lexical, e3_e
 		return e3_fail_sys(err, "reading: %s", dir);
 	for (struct dirent *e; !rc && (e = readdir(d));) {
 		struct stat st;
-		if (e->d_name[0] == '.' || fstatat(dirfd(d), e->d_name, &st, 0) || !S_ISREG(st.st_mode))
-			continue;
+		if (e->d_name[0] == '.' || (fstatat(dirfd(d), e->d_name, &st, 0) == 0 && !S_ISREG(st.st_mode)))
+			continue; /* a link to nothing is one to a file that is missing */
 		e3_image_kind kind = kind_in_folder(dirfd(d), e->d_name);
 		bool taken = kind != E3_IMAGE_NONE && kind != E3_IMAGE_RAW;
 		rc = add(taken ? list : kind == E3_IMAGE_RAW ? &raws : &others, taken ? dir : NULL, e->d_name, err);

@@ -1,6 +1,6 @@
 /* Fuzz target: any bytes as the header of a picture, as a picture whose end is looked for, and as a stream of pictures.
- * Nothing may crash, hang or read beyond the bytes; the end does not depend on how the bytes arrive; and the pictures of
- * a stream lie in it one after another. HEIF and TIFF are their libraries' own. */
+ * Nothing may crash, hang or read beyond the bytes; the end does not depend on how the bytes arrive; and the pictures
+ * of a stream lie in it one after another. HEIF and TIFF are their libraries' own. */
 #include "e3/io.h"
 #include "e3/picture.h"
 #include <stdlib.h>
