@@ -44,9 +44,26 @@ kept_is() {
 	sed 1d "$T/show" | while read -r line; do grep -qxF -- "$line" "$T/every" || { echo "$line"; exit 1; }; done
 }
 
+@test "of pictures in a folder too; a damaged one is no choice" {
+	mkdir "$T/pics"
+	ffmpeg -nostdin -v error -i "$clip" -vframes 24 "$T/pics/%d.png"
+	kept_is "7 14 21" --step 8 --sharpest "$T/pics"
+	kept_is "0 7 14 21" --step 8 --first --sharpest "$T/pics"
+	kept_is "7 14" --every 1 --fps 8 --max-frames 2 --sharpest "$T/pics"
+	truncate -s -200 "$T/pics/8.png" # of the first interval the sharp one, of the second all
+	for k in 9 10 11 12 13 14 15 16; do truncate -s 40 "$T/pics/$k.png"; done
+	e3-decode --step 8 --sharpest "$T/pics" -o "$T/s" 2>"$T/err"
+	/usr/bin/python3 -B "$ROOT/tests/frames.py" "$T/s" >"$T/show"
+	grep -qE "^frames=2 .* n=2$" "$T/show"
+	[ "$(grep -c "^21 " "$T/show")" -eq 1 ]
+	[ "$(grep -c "^7 " "$T/show")" -eq 0 ]
+	grep -q "9 pictures were left out" "$T/err"
+	[ "$(grep -c "announced" "$T/err")" -eq 0 ]
+}
+
 @test "--sharpest where there is nothing to choose is refused" {
 	fails 2 "--sharpest chooses one frame of several" -- e3-decode --all --sharpest "$clip"
 	fails 1 "--sharpest is for videos" -- e3-decode --sharpest lavfi:testsrc2=s=64x48
 	ffmpeg -nostdin -v error -f lavfi -i testsrc2=s=64x48:d=0.1 -frames:v 1 "$T/1.png"
-	fails 1 "the sharpest frame of each interval is chosen of videos only" -- e3-decode --sharpest "$T/1.png" -o "$T/s"
+	fails 1 "the sharpest is chosen of every Nth in files, N above 1" -- e3-decode --sharpest "$T/1.png" -o "$T/s"
 }

@@ -46,7 +46,7 @@ static const e3_opt table[] = {
 	E3_OPT_CHOICE("sampling", &given.sampling, "HOW", "count|time",
 		"what --every counts: count frames, as the reference\ndoes (default), or time, by time stamps"),
 	E3_OPT_FLAG("first", &o.input.choice.first, "keep the first frame too"),
-	E3_OPT_FLAG("sharpest", &o.input.choice.sharpest, "of each interval of a video its sharpest frame"),
+	E3_OPT_FLAG("sharpest", &o.input.choice.sharpest, "of each interval its sharpest frame"),
 	E3_OPT_REAL("start", &o.input.choice.start, "SEC", 0, 1e9, "begin at this time"),
 	E3_OPT_REAL("end", &o.input.choice.end, "SEC", 0, 1e9, "end before this time"),
 	E3_OPT_INT("max-frames", &o.input.choice.max_frames, "N", 1, 1e12, "keep N frames at most"),

@@ -18,7 +18,7 @@ typedef struct e3_frame_choice {
 	bool all;           /* every frame */
 	bool by_time;       /* `every` by time stamps; else by counting frames at the frame rate, as the reference does */
 	bool first;         /* the first frame too */
-	bool sharpest;      /* of a video: of each interval the sharpest frame, instead of the one that the rule names */
+	bool sharpest;      /* of each interval the sharpest frame, instead of the one that the rule names */
 	double start, end;  /* seconds; INFINITY: no end */
 	int64_t max_frames; /* 0: no limit */
 	double fps;         /* frame rate for `every` and times of pictures; 0: as the source states it */

@@ -88,6 +88,7 @@ int e3_video_next(e3_video *v, e3_video_frame *out, e3_err *err);
 int e3_video_image(e3_video *v, e3_image *out, int *rot, e3_err *err);
 /* How sharp the frame last decoded is, to be compared with others of the video; cheap. */
 double e3_video_sharpness(const e3_video *v);
+double e3_picture_sharpness(const e3_image *im); /* RGB: the same measure */
 /* Keeps the frame last decoded, in place of one that was kept before, and converts it later. */
 int e3_video_keep(e3_video *v, e3_err *err);
 int e3_video_kept_image(e3_video *v, e3_image *out, int *rot, e3_err *err);

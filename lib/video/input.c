@@ -62,6 +62,8 @@ static int open_operands(e3_input *in, e3_err *err)
 
 static void release(e3_input *in)
 {
+	e3_image_release(&in->best.picture);
+	e3_image_release(&in->best.spare);
 	e3_pictures_release(&in->list);
 	free(in->bad);
 	e3_image_stream_close(in->stream);

@@ -21,7 +21,11 @@ typedef struct input_head {
 typedef struct input_best {
 	bool has, ended;
 	double sharpness;
-	e3_video_frame frame;
+	e3_video_frame frame; /* of a video */
+	e3_image picture, spare;
+	e3_source source;
+	const char *path;
+	int64_t lost; /* damaged pictures in this interval */
 } input_best;
 
 struct e3_input {
@@ -76,7 +80,13 @@ int input_open_live(e3_input *in, e3_err *err);
 
 /* input_video.c: decodes the next frame; says at the end whether it came early. As e3_video_next. */
 int input_next_decoded(e3_input *in, e3_video_frame *f, e3_err *err);
-/* sharpest.c: an input_kind's next. */
+/* input_pictures.c: the time of picture in->index; reads it and turns it upright; leaves a damaged one out, or fails.
+ */
+double input_picture_time(const e3_input *in);
+int input_load_picture(e3_input *in, const char *path, e3_image *im, e3_source *at, e3_err *err);
+int input_leave_out(e3_input *in, e3_err *err);
+/* sharpest.c: next functions of input_kind. */
+int input_next_sharpest_file(e3_input *in, e3_image *im, e3_source *at, bool *key, e3_err *err);
 int input_next_sharpest(e3_input *in, e3_image *im, e3_source *at, bool *key, e3_err *err);
 /* choice.c: the rule for a source of this frame rate (0: unknown), and *kept_fps, the rate of the frames it keeps. */
 int input_rule(const e3_frame_choice *c, bool pictures, double fps, e3_sampling *rule, double *kept_fps, e3_err *err);

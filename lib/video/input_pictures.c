@@ -7,14 +7,14 @@
 #include <stdio.h>
 #include <unistd.h>
 
-static double time_of(const e3_input *in)
+double input_picture_time(const e3_input *in)
 {
 	double fps = in->o.choice.fps;
 	return fps > 0 ? (double)in->index / fps : (double)in->index;
 }
 
 /* A damaged picture is named and left out, unless that is not wanted. */
-static int leave_out(e3_input *in, e3_err *err)
+int input_leave_out(e3_input *in, e3_err *err)
 {
 	if (in->o.strict || (in->list.n == 1 && in->o.n == 1))
 		return -1;
@@ -31,23 +31,25 @@ static int begin(e3_input *in, int64_t n, e3_err *err)
 	headers seen = {0};
 	int rc = 0;
 	e3_sampling rule;
-	if (in->o.choice.sharpest)
-		return e3_fail(err, "reading: %s: pictures: the sharpest frame of each interval is chosen of videos only",
-			in->name);
+	bool sharpest = in->o.choice.sharpest, good = false;
 	if (input_rule(&in->o.choice, true, in->o.choice.fps, &rule, &in->fps, err))
 		return -1;
+	if (sharpest && (n < 0 || rule.step < 2))
+		return e3_fail(err, "reading: %s: pictures: the sharpest is chosen of every Nth in files, N above 1", in->name);
 	e3_sampler_init(&in->sampler, &rule);
 	in->total = n < 0 ? -1 : 0;
 	for (; !rc && in->index < n; in->index++) {
-		e3_sample what = e3_sampler_feed(&in->sampler, time_of(in));
+		int64_t before = in->sampler.seen;
+		e3_sample what = e3_sampler_feed(&in->sampler, input_picture_time(in));
 		if (what == E3_SAMPLE_DONE || (in->o.stop && in->o.stop()))
 			break;
-		if (what != E3_SAMPLE_KEEP)
-			continue;
-		if (input_header_look(in, &seen, err) == 0)
-			in->total++;
-		else if ((rc = leave_out(in, err)) == 0)
+		bool keep = what == E3_SAMPLE_KEEP, wanted = sharpest ? in->sampler.seen > before : keep;
+		if (wanted && input_header_look(in, &seen, err) == 0)
+			good = true;
+		else if (wanted && (rc = input_leave_out(in, err)) == 0)
 			in->bad[in->index] = true;
+		in->total += keep && good; /* of an interval with a picture to choose */
+		good = good && !keep;
 	}
 	if (rc)
 		return -1;
@@ -72,7 +74,7 @@ static int decode(e3_input *in, const e3_map *map, const char *name, e3_image *i
 							  .stored = !in->o.autorotate},
 			im, &orientation, err))
 		return -1;
-	*at = (e3_source){.pts = time_of(in), .src_i = in->index, .rot = in->o.exif ? degrees[orientation] : 0};
+	*at = (e3_source){.pts = input_picture_time(in), .src_i = in->index, .rot = in->o.exif ? degrees[orientation] : 0};
 	return in->o.exif ? e3_image_orient(im, orientation, err) : 0;
 }
 
@@ -89,7 +91,7 @@ static void report(e3_input *in)
 			in->left_out == 1 ? " was" : "s were", in->damage.text);
 }
 
-static int load(e3_input *in, const char *path, e3_image *im, e3_source *at, e3_err *err)
+int input_load_picture(e3_input *in, const char *path, e3_image *im, e3_source *at, e3_err *err)
 {
 	e3_map map;
 	size_t length = 0;
@@ -109,12 +111,12 @@ static int next_file(e3_input *in, e3_image *im, e3_source *at, bool *key, e3_er
 {
 	*key = true;
 	while (in->index < (int64_t)in->list.n) {
-		e3_sample what = e3_sampler_feed(&in->sampler, time_of(in));
+		e3_sample what = e3_sampler_feed(&in->sampler, input_picture_time(in));
 		if (what == E3_SAMPLE_DONE)
 			break;
 		bool keep = what == E3_SAMPLE_KEEP && !in->bad[in->index],
-			 good = keep && load(in, in->list.path[in->index], im, at, err) == 0;
-		if (keep && !good && leave_out(in, err))
+			 good = keep && input_load_picture(in, in->list.path[in->index], im, at, err) == 0;
+		if (keep && !good && input_leave_out(in, err))
 			return -1;
 		in->picture = in->list.path[in->index++];
 		if (good)
@@ -143,14 +145,14 @@ static int next_on_pipe(e3_input *in, e3_image *im, e3_source *at, bool *key, e3
 		int got = e3_image_stream_next(in->stream, &map.data, &map.size, err);
 		if (got < 0)
 			return e3_fail_in(err, "reading: standard input: picture %" PRId64, in->index);
-		e3_sample what = got ? e3_sampler_feed(&in->sampler, time_of(in)) : E3_SAMPLE_DONE;
+		e3_sample what = got ? e3_sampler_feed(&in->sampler, input_picture_time(in)) : E3_SAMPLE_DONE;
 		if (what == E3_SAMPLE_DONE)
 			break;
 		snprintf(name, sizeof name, "standard input: picture %" PRId64, in->index);
 		bool keep = what == E3_SAMPLE_KEEP, good = keep && decode(in, &map, name, im, at, err) == 0;
 		if (good)
 			tell_animation(in, &map, name);
-		if (keep && !good && (e3_image_stream_cut(in->stream) || leave_out(in, err)))
+		if (keep && !good && (e3_image_stream_cut(in->stream) || input_leave_out(in, err)))
 			return -1;
 		in->index++;
 		if (good)
@@ -161,9 +163,10 @@ static int next_on_pipe(e3_input *in, e3_image *im, e3_source *at, bool *key, e3
 
 int input_open_pictures(e3_input *in, e3_err *err)
 {
-	static const input_kind kind = {.next = next_file, .report = report};
+	static const input_kind kind = {.next = next_file, .report = report},
+							sharpest = {.next = input_next_sharpest_file, .report = report};
 	const e3_picture_list *list = &in->list;
-	in->kind = &kind;
+	in->kind = in->o.choice.sharpest ? &sharpest : &kind;
 	in->bad = e3_alloc(list->n, sizeof *in->bad, "a list of files", err);
 	if (!in->bad || begin(in, (int64_t)list->n, err))
 		return -1;

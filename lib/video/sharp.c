@@ -116,3 +116,13 @@ double video_sharpness(const AVFrame *f)
 	double mean = m.sum / m.n - black_of(f, l.d) * l.block * l.block;
 	return mean > 0 ? m.detail / m.n / (mean * mean) : 0;
 }
+
+double e3_picture_sharpness(const e3_image *im)
+{
+	const AVFrame f = {.format = AV_PIX_FMT_RGB24,
+		.width = im->w,
+		.height = im->h,
+		.data = {im->px},
+		.linesize = {3 * im->w}};
+	return video_sharpness(&f);
+}

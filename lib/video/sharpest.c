@@ -1,4 +1,4 @@
-/* video: of each interval of a video its sharpest frame (doc/formats.md 5.7). Holds one frame. */
+/* video: of each interval its sharpest frame, of videos and of pictures in files (doc/formats.md 5.7). Holds one. */
 #include "video/input.h"
 
 /* Takes the frame last decoded when it is sharper than the one that is held. */
@@ -69,4 +69,52 @@ static int next_by_time(e3_input *in, e3_image *im, e3_source *at, bool *key, e3
 int input_next_sharpest(e3_input *in, e3_image *im, e3_source *at, bool *key, e3_err *err)
 {
 	return (in->sampler.rule.step > 0 ? next_by_number : next_by_time)(in, im, at, key, err);
+}
+
+static void swap(e3_image *a, e3_image *b)
+{
+	e3_image t = *a;
+	*a = *b, *b = t;
+}
+
+static int consider_file(e3_input *in, const char *path, e3_err *err)
+{
+	input_best *b = &in->best;
+	e3_source at;
+	if (input_load_picture(in, path, &b->spare, &at, err)) {
+		b->lost++;
+		return input_leave_out(in, err);
+	}
+	double sharpness = e3_picture_sharpness(&b->spare);
+	if (b->has && sharpness <= b->sharpness)
+		return 0;
+	swap(&b->picture, &b->spare);
+	b->has = true, b->sharpness = sharpness, b->source = at, b->path = path;
+	return 0;
+}
+
+int input_next_sharpest_file(e3_input *in, e3_image *im, e3_source *at, bool *key, e3_err *err)
+{
+	input_best *b = &in->best;
+	*key = true;
+	while (in->index < (int64_t)in->list.n && !(in->o.stop && in->o.stop())) {
+		int64_t before = in->sampler.seen;
+		e3_sample what = e3_sampler_feed(&in->sampler, input_picture_time(in));
+		if (what == E3_SAMPLE_DONE)
+			break;
+		if (in->sampler.seen > before && !in->bad[in->index] && consider_file(in, in->list.path[in->index], err))
+			return -1;
+		in->index++;
+		if (what != E3_SAMPLE_KEEP)
+			continue;
+		in->known += b->has || !b->lost ? b->lost : b->lost - 1; /* what no announced frame lacks */
+		b->lost = 0;
+		if (b->has) {
+			swap(im, &b->picture);
+			*at = b->source, in->picture = b->path;
+			b->has = false;
+			return 1;
+		}
+	}
+	return in->left_out && in->given == 0 ? e3_fail(err, "%s", in->damage.text) : 0;
 }
