@@ -164,6 +164,17 @@ state = {"state_dict": OrderedDict(("module._orig_mod." + k, v) for k, v in dict
 	fails 1 "tensor 'x': repeats its storage of 12 as 1099511627776 elements, at most 4294967296 are read" -- e3-model list "$T/v.pth"
 }
 
+@test "what training scripts save beside the weights is passed over" {
+	write_pth "$T/v.pth" 'import pathlib, argparse
+state = {"epoch": 3, "best": np.float64(0.5), "step": np.int64(7), "out": pathlib.PosixPath("/a/b"), "lr": [1e-3, 2.5],
+    "args": argparse.Namespace(size=518, to=pathlib.PosixPath("x"), seed=np.int32(1)), "done": False, "note": None, "raw": b"\0\1",
+    "state_dict": OrderedDict(w=whole(np.arange(6).reshape(2, 3), "Half"))}'
+	[ "$(e3-model list "$T/v.pth")" = "w  F16   [2,3]" ]
+	write_pth "$T/v.pth" 'import fractions
+state = {"epoch": fractions.Fraction(1, 3), "model": {"w": whole(np.arange(6))}}'
+	fails 1 "refused: it names fractions.Fraction" -- e3-model list "$T/v.pth"
+}
+
 @test "a network in double precision, compiled, parallel, its weights in one storage, is the network" {
 	e3-model seed --config tiny --seed 2 -o "$T/s.safetensors"
 	write_pth "$T/net.pth" "n = load('$T/s.safetensors')"'

@@ -21,7 +21,15 @@ static const e3_pickle_name names[] = {
 	{"torch", "BoolStorage", E3_PKR_STORAGE, E3_BOOL},
 	{"torch", "Size", E3_PKR_SIZE, 0},
 	{"torch", "device", E3_PKR_OBJECT, 0},
-	{"argparse", "Namespace", E3_PKR_OBJECT, 0}, /* training options beside the weights */
+	/* What training scripts save beside the weights: options, paths, numbers of numpy. */
+	{"argparse", "Namespace", E3_PKR_OBJECT, 0},
+	{"pathlib", "PosixPath", E3_PKR_OBJECT, 0},
+	{"pathlib", "PurePosixPath", E3_PKR_OBJECT, 0},
+	{"pathlib", "WindowsPath", E3_PKR_OBJECT, 0},
+	{"numpy.core.multiarray", "scalar", E3_PKR_OBJECT, 0},
+	{"numpy._core.multiarray", "scalar", E3_PKR_OBJECT, 0},
+	{"numpy", "dtype", E3_PKR_OBJECT, 0},
+	{"_codecs", "encode", E3_PKR_OBJECT, 0},
 	{"torch", "float32", E3_PKR_INERT, 0},
 	{"torch", "float16", E3_PKR_INERT, 0},
 	{"torch", "bfloat16", E3_PKR_INERT, 0},
