@@ -264,3 +264,17 @@ is() { [ "$(field "$1" "$2")" = "$3" ] || { echo "$2: $(field "$1" "$2"), expect
 	[ "$rc" -eq 130 ]
 	flock -n out/c1/.lock true
 }
+
+@test "e3-clips itself is killed: its stages end too" {
+	setpriv --pdeathsig TERM true 2>/dev/null || skip "needs setpriv --pdeathsig"
+	mkfifo clips/slow.mp4
+	e3-clips run "${with[@]}" --decode '--live all' out clips/slow.mp4 >o 2>err &
+	pid=$!
+	exec 7<>clips/slow.mp4
+	wait_until 20 has_text out/slow/clip.json running
+	wait_until 20 test -e out/slow/infer.log
+	kill -KILL $pid
+	wait_until 10 flock -n out/slow/.lock true # which the stages hold
+	wait_until 10 has_text out/slow/clip.json interrupted
+	exec 7>&-
+}

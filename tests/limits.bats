@@ -56,7 +56,9 @@ under() {
 	127) grep -q "error while loading shared libraries" "$T/e" || { echo "exit 127: ulimit $limit; $*"; cat "$T/e"; return 1; } ;;
 	*) echo "exit $rc: ulimit $limit; $*"; cat "$T/e"; return 1 ;;
 	esac
-	left=$(find "$out" \( -type f -o -type s \) ! -path '*/pictures/*.png') # a picture is whole
+	# A picture is whole; frames that had come stay in NAME.partial, which is said.
+	left=$(find "$out" \( -type f -o -type s \) ! -path '*/pictures/*.png' ! -name '*.partial')
+	[ -z "$(find "$out" -name '*.partial')" ] || grep -qF ".partial" "$T/e" || left+=" and .partial, unsaid"
 	[ -z "$left" ] || { echo "ulimit $limit; $*: left behind: $left"; return 1; }
 }
 
@@ -147,4 +149,10 @@ under() {
 	[ "$(ls "/proc/$!/task" | wc -l)" -eq 1 ]
 	kill $!
 	exec 7>&-
+}
+
+@test "a limit of CPU time: a message and exit 1" {
+	under "-St 1" e3-infer -q --device cpu --model seed:full:1 --plan --size 518x518 --budget 4f
+	[ "$rc" -eq 1 ]
+	grep -qx "e3-infer: ended: the limit of CPU time is reached (ulimit -t)" "$T/e"
 }

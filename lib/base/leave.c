@@ -22,6 +22,17 @@ enum { SANITIZED = 0 };
 static char text[192];
 static volatile sig_atomic_t leaving;
 
+/* The soft limit of CPU time; at the hard one the kernel kills. */
+static void on_cpu_limit(int sig)
+{
+	static const char why[] = ": ended: the limit of CPU time is reached (ulimit -t)\n";
+	(void)sig;
+	(void)!write(STDERR_FILENO, text, strcspn(text, ":"));
+	(void)!write(STDERR_FILENO, why, sizeof why - 1);
+	e3_file_leave_unfinished();
+	_exit(1);
+}
+
 static void say(void) { (void)!write(STDERR_FILENO, text, strlen(text)); }
 
 static void on_abort(int sig)
@@ -53,13 +64,15 @@ static void on_end(int status, void *none)
 
 void e3_leave_init(const char *tool)
 {
-	struct sigaction ignore = {.sa_handler = SIG_IGN}, aborted = {.sa_handler = on_abort};
+	struct sigaction ignore = {.sa_handler = SIG_IGN}, aborted = {.sa_handler = on_abort},
+					 late = {.sa_handler = on_cpu_limit};
 	sigaction(SIGXFSZ, &ignore, NULL); /* write reports it */
-	if (SANITIZED)
-		return;
 	snprintf(text, sizeof text,
 		"%s: ended by a library, whose message may be above: out of memory, descriptors or threads (ulimit -a)?\n",
 		tool);
+	sigaction(SIGXCPU, &late, NULL);
+	if (SANITIZED)
+		return;
 	sigaction(SIGABRT, &aborted, NULL);
 	on_exit(on_end, NULL);
 }

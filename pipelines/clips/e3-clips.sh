@@ -432,7 +432,7 @@ pass_on() {
 }
 
 run() {
-	local pid='' stopped=0 said
+	local pid='' stopped=0 said with_me=()
 	parallel --version 2>/dev/null | grep -q '^GNU parallel' || die 1 "GNU parallel is not installed (Debian: apt-get install parallel)"
 	collect
 	find_model
@@ -447,8 +447,9 @@ run() {
 		# those that run.
 		trap 'stopped=$((stopped + 1)); [ -z "$pid" ] || kill -HUP "$pid" 2>/dev/null' TERM INT HUP
 		seq "$todo" >"$said.todo"
+		! setpriv --pdeathsig TERM true 2>/dev/null || with_me=(setpriv --pdeathsig TERM) # if this shell is killed
 		set -m
-		parallel --will-cite --jobs "$jobs" --line-buffer --termseq TERM,15000,KILL,25 \
+		"${with_me[@]}" parallel --will-cite --jobs "$jobs" --line-buffer --termseq TERM,15000,KILL,25 \
 			"$(printf '%q one %q %q' "$self" "$out" "$job") {} 2>&6" <"$said.todo" 6>&2 2>"$said" &
 		pid=$!
 		set +m
