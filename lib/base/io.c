@@ -47,6 +47,14 @@ int e3_write_full(int fd, const void *from, size_t n)
 	return 0;
 }
 
+int e3_open_input(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), flags = fd < 0 ? -1 : fcntl(fd, F_GETFL);
+	if (flags >= 0)
+		(void)fcntl(fd, F_SETFL, flags & ~O_NONBLOCK);
+	return fd;
+}
+
 FILE *e3_spool(e3_err *err)
 {
 	const char *dir = getenv("TMPDIR");

@@ -17,6 +17,10 @@ ssize_t e3_read_full(int fd, void *to, size_t n);
 /* Writes all n bytes: 0, or -1 with errno set. */
 int e3_write_full(int fd, const void *from, size_t n);
 
+/* Opens for reading, a FIFO without waiting for its writer: poll waits for that too, and can be ended. -1 with errno.
+ */
+int e3_open_input(const char *path);
+
 /* An output file that appears under its name when it is complete. Owner: the caller; zero-initialised is closed. */
 typedef struct e3_file {
 	FILE *f;              /* write here; seeking allowed. NULL when closed */

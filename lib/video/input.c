@@ -1,9 +1,11 @@
 /* video: finds out what an input is, and opens it. Standard input is recognized by its first bytes, operands by what is
  * on disk. */
 #include "video/input.h"
+#include "e3/io.h"
 #include "e3/mem.h"
 #include "e3/picture.h"
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -21,40 +23,56 @@ const char *e3_input_name(const e3_input_options *o)
 	return strcmp(o->operand[0], "-") ? o->operand[0] : "standard input";
 }
 
-/* Until n bytes are there or the input ends. Uses read() itself, so that a signal ends the wait. */
-static int read_head(const e3_input_options *o, input_head *head, size_t n, e3_err *err)
+/* Until n bytes are there or the input ends. A signal that comes just before a read does not end that: what waits is
+ * poll, for a while at a time. */
+static int read_head(const e3_input *in, input_head *head, size_t n, e3_err *err)
 {
+	const e3_input_options *o = &in->o;
 	while (head->n < n) {
-		ssize_t r = read(STDIN_FILENO, head->bytes + head->n, n - head->n);
-		if (r < 0 && (errno == EINTR || errno == EAGAIN) && !(o->stop && o->stop()))
+		struct pollfd p = {.fd = input_pipe(in), .events = POLLIN};
+		int ready = poll(&p, 1, 200);
+		if (o->stop && o->stop())
+			return e3_fail(err, "reading: %s: interrupted", in->name);
+		if (ready == 0)
+			continue;
+		ssize_t r = read(input_pipe(in), head->bytes + head->n, n - head->n);
+		if (r < 0 && (errno == EINTR || errno == EAGAIN))
 			continue;
 		if (r < 0)
-			return e3_fail_sys(err, "reading: standard input");
+			return e3_fail_sys(err, "reading: %s", in->name);
 		if (r == 0)
 			break;
 		head->n += (size_t)r;
 	}
-	return head->n ? 0 : e3_fail(err, "reading: standard input: empty");
+	return head->n ? 0 : e3_fail(err, "reading: %s: empty", in->name);
 }
 
 /* A few bytes show most pictures, and a picture may have no more. */
-static int open_stdin(e3_input *in, e3_err *err)
+static int open_pipe(e3_input *in, e3_err *err)
 {
 	enum { FEW = 8 };
 	input_head *head = &in->head;
-	if (read_head(&in->o, head, FEW, err))
+	if (read_head(in, head, FEW, err))
 		return -1;
-	if (e3_image_sniff(head->bytes, head->n) == E3_IMAGE_NONE && read_head(&in->o, head, sizeof head->bytes, err))
+	if (e3_image_sniff(head->bytes, head->n) == E3_IMAGE_NONE && read_head(in, head, sizeof head->bytes, err))
 		return -1;
 	bool moves = e3_picture_may_move(head->bytes, head->n);
 	in->o.spool = in->o.spool || moves; /* so that its frames can be counted */
 	if (e3_image_sniff(head->bytes, head->n) != E3_IMAGE_NONE && !moves)
 		return input_open_picture_stream(in, err);
-	return input_open_video(in, STDIN_FILENO, err);
+	return input_open_video(in, input_pipe(in), err);
+}
+
+static int open_fifo(e3_input *in, const char *path, e3_err *err)
+{
+	in->fd = e3_open_input(path);
+	return in->fd < 0 ? e3_fail_sys(err, "opening: %s", path) : open_pipe(in, err);
 }
 
 static int open_operands(e3_input *in, e3_err *err)
 {
+	if (in->o.n == 1 && e3_input_kind_of(in->o.operand[0]) == E3_INPUT_PIPE)
+		return open_fifo(in, in->o.operand[0], err);
 	if (e3_pictures_expand(in->o.operand, in->o.n, in->o.lexical, &in->list, err))
 		return -1;
 	return in->list.n ? input_open_pictures(in, err) : input_open_video(in, -1, err);
@@ -83,7 +101,7 @@ e3_input *e3_input_open(const e3_input_options *o, e3_err *err)
 	in->name = e3_input_name(o);
 	in->total = -1, in->fd = -1;
 	int rc = e3_input_is_live(o)                       ? input_open_live(in, err)
-		: o->n == 1 && strcmp(o->operand[0], "-") == 0 ? open_stdin(in, err)
+		: o->n == 1 && strcmp(o->operand[0], "-") == 0 ? open_pipe(in, err)
 													   : open_operands(in, err);
 	if (rc) {
 		release(in);

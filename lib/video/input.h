@@ -50,7 +50,7 @@ struct e3_input {
 	bool told_cut;   /* of the video: that it ends early */
 	input_best best; /* choosing the sharpest */
 	e3_live *live;
-	int fd; /* that `live` reads; -1: none */
+	int fd; /* of a FIFO, or what `live` reads; -1: none, or standard input */
 };
 
 /* headers.c: what the headers of the pictures say, before the first is decoded. */
@@ -75,6 +75,8 @@ void input_headers_report(const e3_input *in, const headers *seen);
 /* Each opens `in` as its kind: fills kind, total, fps. e3_input_open frees what was opened before a failure. */
 int input_open_pictures(e3_input *in, e3_err *err); /* those of in->list */
 int input_open_picture_stream(e3_input *in, e3_err *err);
+/* The pipe that is read: standard input or a FIFO. */
+static inline int input_pipe(const e3_input *in) { return in->fd >= 0 ? in->fd : 0; }
 int input_open_video(e3_input *in, int fd, e3_err *err); /* fd < 0: the first operand */
 int input_open_live(e3_input *in, e3_err *err);
 

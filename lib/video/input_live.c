@@ -1,5 +1,6 @@
 /* video: inputs that are live sources: cameras, network streams, and anything that is to be read as it comes. */
 #include "video/input.h"
+#include "e3/io.h"
 #include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
@@ -22,7 +23,7 @@ static e3_sampling choose(const e3_frame_choice *c)
 static int open_pipe(e3_input *in, e3_err *err)
 {
 	const char *path = in->o.operand[0];
-	in->fd = strcmp(path, "-") == 0 ? dup(STDIN_FILENO) : open(path, O_RDONLY | O_CLOEXEC);
+	in->fd = strcmp(path, "-") == 0 ? dup(STDIN_FILENO) : e3_open_input(path);
 	return in->fd < 0 ? e3_fail_sys(err, "reading: %s", path) : 0;
 }
 

@@ -139,16 +139,16 @@ static void tell_animation(e3_input *in, const e3_map *map, const char *name)
 static int next_on_pipe(e3_input *in, e3_image *im, e3_source *at, bool *key, e3_err *err)
 {
 	e3_map map;
-	char name[64];
+	char name[256];
 	*key = true;
 	while (!e3_sampler_full(&in->sampler)) {
 		int got = e3_image_stream_next(in->stream, &map.data, &map.size, err);
 		if (got < 0)
-			return e3_fail_in(err, "reading: standard input: picture %" PRId64, in->index);
+			return e3_fail_in(err, "reading: %s: picture %" PRId64, in->name, in->index);
 		e3_sample what = got ? e3_sampler_feed(&in->sampler, input_picture_time(in)) : E3_SAMPLE_DONE;
 		if (what == E3_SAMPLE_DONE)
 			break;
-		snprintf(name, sizeof name, "standard input: picture %" PRId64, in->index);
+		snprintf(name, sizeof name, "%s: picture %" PRId64, in->name, in->index);
 		bool keep = what == E3_SAMPLE_KEEP, good = keep && decode(in, &map, name, im, at, err) == 0;
 		if (good)
 			tell_animation(in, &map, name);
@@ -183,6 +183,6 @@ int input_open_picture_stream(e3_input *in, e3_err *err)
 	in->kind = &kind;
 	if (begin(in, -1, err))
 		return -1;
-	in->stream = e3_image_stream_open(STDIN_FILENO, in->head.bytes, in->head.n, in->o.stop, err);
+	in->stream = e3_image_stream_open(input_pipe(in), in->head.bytes, in->head.n, in->o.stop, err);
 	return in->stream ? 0 : -1;
 }

@@ -76,7 +76,7 @@ static int open_source(e3_in *in, const e3_endpoint *ep, e3_err *err)
 		in->sub = in->early.sub = ep->kind == E3_ZMQ_SUB;
 		return in->zmq ? 0 : e3_fail_in(err, "opening: %s", in->name);
 	}
-	in->fd = ep->type == E3_EP_STD ? STDIN_FILENO : open(ep->text, O_RDONLY | O_CLOEXEC);
+	in->fd = ep->type == E3_EP_STD ? STDIN_FILENO : e3_open_input(ep->text);
 	if (in->fd < 0)
 		return e3_fail_sys(err, "opening: %s", in->name);
 	if (isatty(in->fd))
@@ -322,13 +322,15 @@ int e3_in_next(e3_in *in, e3_msg *msg, e3_err *err)
 	*msg = (e3_msg){0};
 	if (in->failed)
 		return e3_fail(err, "reading: %s: failed earlier", in->name);
-	if (e3_stop_asked(&in->o))
-		return e3_fail(err, "reading: %s: interrupted", in->name);
 	int rc;
+	if (e3_stop_asked(&in->o))
+		return in->finished ? 0 : e3_fail(err, "reading: %s: interrupted", in->name);
 	if (in->finished)
 		rc = expect_nothing(in, err);
 	else
 		rc = next_of_frames(in, msg, err);
+	if (rc < 0 && in->finished && e3_stop_asked(&in->o))
+		return 0; /* it is whole; what may follow is not waited for */
 	if (rc > 0 && msg->kind == E3_END && tell_cut(in, msg, err))
 		rc = -1;
 	if (rc < 0) {
