@@ -37,7 +37,7 @@ says() { grep -q "$1" "$T/err" || { echo "expected: $1"; cat "$T/err"; return 1;
 lacks() { if grep -q "$1" "$T/err"; then echo "not expected: $1"; cat "$T/err"; return 1; fi; }
 quiet() { [ ! -s "$T/err" ] || { cat "$T/err"; return 1; }; }
 times_rise() { sed 1d "$T/show" | awk 'NR > 1 && $2 <= t { exit 1 } { t = $2 }'; }
-in_ffmpeg() { ffmpeg -v error -i "$1" -vsync passthrough -f framemd5 - 2>/dev/null | grep -vc '^#'; }
+in_ffmpeg() { ffmpeg -nostdin -v error -i "$1" -vsync passthrough -f framemd5 - 2>/dev/null | grep -vc '^#'; }
 
 @test "--start gives what reading from the beginning gives, numbers too, whatever the codec and container" {
 	local f start
@@ -160,4 +160,10 @@ in_ffmpeg() { ffmpeg -v error -i "$1" -vsync passthrough -f framemd5 - 2>/dev/nu
 	ffmpeg -v error -i "$clips/h264.mp4" -c copy -movflags +faststart "$T/fast.mp4"
 	head -c 600 "$T/fast.mp4" >"$T/no.mp4"
 	fails 1 "cut off inside its index (moov)" -- e3-decode "$T/no.mp4"
+}
+
+# `tests/damage_videos.py DIR 200 SEED` is the whole of it.
+@test "damaged videos: no crash, and no frame that the ffmpeg program decodes is lost without a word" {
+	mkdir "$T/damage"
+	/usr/bin/python3 -B "$ROOT/tests/damage_videos.py" "$T/damage" 10 7 h264.mp4 fast.mp4 h264.mkv h264.ts hevc.mkv mpeg4.avi mpeg2.mpg vp9.webm
 }

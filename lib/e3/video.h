@@ -1,7 +1,7 @@
 /* video: frames from anything FFmpeg reads: files, URLs, and descriptors (pipes too).
  *
  * Owns demuxing, decoding, counting frames without decoding, the choice of frames, rotation and colour
- * (doc/formats.md 5.1 to 5.5). Decoding errors inside a stream are tolerated and counted, as the ffmpeg program does. A
+ * (doc/formats.md 5.1 to 5.8). Decoding errors inside a stream are tolerated and counted, as the ffmpeg program does. A
  * source that ends early gives the frames that it has, and a note. A read error is an error, reported after the frames
  * before it. FFmpeg's own messages go to the function set by e3_video_log.
  */
