@@ -16,6 +16,7 @@ typedef struct session {
 	const char *source; /* the input's name for messages */
 	e3_replay replay;
 	e3_trace_check check;
+	e3_trace_stats stats;
 	e3_trace_shots shots;
 	e3_trace_attn *attn; /* NULL: not asked for */
 	e3_trace_latency latency;
@@ -80,7 +81,9 @@ static int add_evict(session *x, const e3_msg *msg, e3_err *err)
 		e3_trace_violation_text(broken, text, sizeof text);
 		return e3_fail(err, "replaying the cache: %s; records are missing or damaged (--check lists everything)", text);
 	}
-	return e3_replay_add(&x->replay, &x->evict, err);
+	if (e3_replay_add(&x->replay, &x->evict, err))
+		return -1;
+	return with_shots(x->o) ? 0 : e3_trace_stats_fold(&x->stats, &x->replay, err);
 }
 
 /* Predictions are decoded only for their pictures and, from a live source, for their latency. The first one tells
@@ -193,13 +196,12 @@ static int draw(session *x, const e3_trace_run *run, e3_err *err)
 static int report_all(session *x, e3_err *err)
 {
 	const options *o = x->o;
-	e3_trace_stats stats;
 	if (with_shots(o) && x->shots.n == 0)
 		return e3_fail(err, "drawing: %s: the stream has no pictures (no predictions)", x->source);
-	if (e3_trace_stats_init(&stats, &x->replay, err))
+	if (e3_trace_stats_finish(&x->stats, &x->replay, err))
 		return -1;
 	e3_trace_latency_finish(&x->latency);
-	report r = {.run = {&x->stage->head, &x->replay, &stats},
+	report r = {.run = {&x->stage->head, &x->replay, &x->stats},
 		.check = &x->check,
 		.latency = &x->latency,
 		.with_check = o->check,
@@ -212,7 +214,6 @@ static int report_all(session *x, e3_err *err)
 	if (!rc && o->check && x->check.total)
 		rc = e3_fail(err, "checking: %s: %" PRIu64 " violation%s", x->source, x->check.total,
 			x->check.total == 1 ? "" : "s");
-	e3_trace_stats_release(&stats);
 	return rc;
 }
 
@@ -223,6 +224,7 @@ static void release(session *x)
 	e3_pred_release(&x->pred);
 	e3_evict_release(&x->evict);
 	e3_attn_release(&x->attn_record);
+	e3_trace_stats_release(&x->stats);
 	e3_replay_release(&x->replay);
 	e3_trace_shots_release(&x->shots);
 	e3_trace_attn_close(x->attn);

@@ -88,6 +88,8 @@ int e3_replay_init(e3_replay *r, const e3_trace_shape *shape, e3_err *err);
 void e3_replay_release(e3_replay *r);
 /* Applies a record, which must have passed e3_trace_check_step. Ids that are not alive are ignored. */
 int e3_replay_add(e3_replay *r, const e3_evict *rec, e3_err *err);
+/* Frees the lives of the tokens of a segment that is over. From then on nothing may ask for them. */
+void e3_replay_forget(e3_replay *r, int64_t segment);
 /* The segment in use that has this number; NULL: none. */
 const e3_trace_segment *e3_replay_segment(const e3_replay *r, int64_t number);
 /* The step at which frame `frame` entered the segment; -1: it never did. */
@@ -165,6 +167,7 @@ typedef struct e3_trace_survival {
 	uint64_t *at_risk, *deaths; /* [n] */
 	double *s;                  /* [n] share of the patches that are still alive after this age */
 	int64_t median;             /* first age with s <= 0.5; -1: not reached */
+	int64_t room;               /* ages allocated */
 } e3_trace_survival;
 
 /* "The end" is that of each segment. */
@@ -186,10 +189,18 @@ typedef struct e3_trace_stats {
 	double special_kept, first_kept; /* share alive at the end of the special tokens of frames 1 and later, and of frame
 										0; NaN: there are none */
 	double entropy;                  /* of alpha at last_eviction, divided by ln layers; NaN: unknown */
+	/* While segments are added: */
+	int64_t segments, room; /* added so far: the first ones; steps that `kept` has room for */
+	uint64_t *both;         /* [layers][layers] patches alive at the end in both */
 } e3_trace_stats;
 
 /* The replay is borrowed until the release. */
 int e3_trace_stats_init(e3_trace_stats *s, const e3_replay *r, e3_err *err);
+/* The same in parts, for long runs of which no picture of single tokens is wanted. *s is zero-initialised, and to be
+ * released also after a failure. fold: after any record, adds the segments that are over, and their lives are
+ * forgotten. finish: adds the rest; then the figures are valid. */
+int e3_trace_stats_fold(e3_trace_stats *s, e3_replay *r, e3_err *err);
+int e3_trace_stats_finish(e3_trace_stats *s, const e3_replay *r, e3_err *err);
 void e3_trace_stats_release(e3_trace_stats *s);
 /* Kept tokens / ceil(budget); NaN without a budget. */
 double e3_trace_budget_use(const e3_trace_cell *c);

@@ -29,6 +29,17 @@ void e3_replay_release(e3_replay *r)
 	*r = (e3_replay){0};
 }
 
+void e3_replay_forget(e3_replay *r, int64_t segment)
+{
+	const e3_trace_segment *s = &r->segment[segment];
+	for (int64_t k = 0; k < s->steps; k++)
+		for (int l = 0; l < r->shape.layers; l++) {
+			uint16_t **life = &r->life[s->step[k] * r->shape.layers + l];
+			free(*life);
+			*life = NULL;
+		}
+}
+
 static int make_room(e3_replay *r, e3_err *err)
 {
 	if (r->steps < r->room)

@@ -3,15 +3,24 @@
 #include "e3/mem.h"
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
-static int survival_init(e3_trace_survival *v, int64_t n, e3_err *err)
+/* Room for ages 0 .. n - 1, new ones zeroed; `s` is made in the end. */
+static int survival_room(e3_trace_survival *v, int64_t n, e3_err *err)
 {
-	*v = (e3_trace_survival){.n = n, .median = -1};
-	size_t room = (size_t)n + 1;
-	v->at_risk = e3_alloc(room, sizeof *v->at_risk, "survival", err);
-	v->deaths = v->at_risk ? e3_alloc(room, sizeof *v->deaths, "survival", err) : NULL;
-	v->s = v->deaths ? e3_alloc(room, sizeof *v->s, "survival", err) : NULL;
-	return v->s ? 0 : -1;
+	size_t had = (size_t)v->room, room = had;
+	if (n <= v->room)
+		return 0;
+	while (room < (size_t)n)
+		room = room ? 2 * room : 64;
+	uint64_t **counts[] = {&v->at_risk, &v->deaths};
+	for (int k = 0; k < 2; k++) {
+		if (e3_grow((void **)counts[k], room, sizeof **counts[k], "survival", err))
+			return -1;
+		memset(*counts[k] + had, 0, (room - had) * sizeof **counts[k]);
+	}
+	v->room = (int64_t)room;
+	return 0;
 }
 
 static void survival_release(e3_trace_survival *v)
@@ -22,9 +31,12 @@ static void survival_release(e3_trace_survival *v)
 }
 
 /* On entry at_risk[a] counts the patches whose last age was a: removed then, or alive at the end. */
-static void survival_finish(e3_trace_survival *v)
+static int survival_finish(e3_trace_survival *v, int64_t n, e3_err *err)
 {
 	double s = 1;
+	v->n = n, v->median = -1;
+	if (survival_room(v, n, err) || !(v->s = e3_alloc((size_t)n + 1, sizeof *v->s, "survival", err)))
+		return -1;
 	for (int64_t a = v->n - 2; a >= 0; a--)
 		v->at_risk[a] += v->at_risk[a + 1];
 	for (int64_t a = 0; a < v->n; a++) {
@@ -34,6 +46,7 @@ static void survival_finish(e3_trace_survival *v)
 		if (s <= 0.5 && v->median < 0)
 			v->median = a;
 	}
+	return 0;
 }
 
 /* The last step of the segment of step f, as steps since f. */
@@ -69,23 +82,52 @@ static void measure_tokens(e3_trace_stats *s, int layer, int64_t f)
 		s->spatial[(size_t)layer * (size_t)(sh->rows * sh->cols) + (size_t)(k - sh->special)] +=
 			life < 0 ? 1 : (double)life / span;
 	}
-	s->importance[f] += *kept;
 	if (first)
 		s->first_kept += *kept;
 	for (int k = 0; k < sh->special; k++)
 		*(first ? &s->first_kept : &s->special_kept) += e3_replay_life(r, layer, f, k) < 0;
 }
 
-static void measure_agreement(e3_trace_stats *s)
+static void measure_agreement(e3_trace_stats *s, int64_t f)
+{
+	const e3_replay *r = s->r;
+	int layers = r->shape.layers;
+	for (int a = 0; a < layers; a++)
+		for (int b = a; b < layers; b++)
+			for (int k = r->shape.special; k < r->shape.n; k++)
+				s->both[a * layers + b] += e3_replay_life(r, a, f, k) < 0 && e3_replay_life(r, b, f, k) < 0;
+}
+
+/* Adds up the lives of the tokens of the next segment, whose end is known. */
+static int add_segment(e3_trace_stats *s, e3_err *err)
+{
+	const e3_replay *r = s->r;
+	const e3_trace_segment *x = &r->segment[s->segments];
+	const int layers = r->shape.layers;
+	if (survival_room(&s->all, x->steps, err))
+		return -1;
+	for (int l = 0; l < layers; l++) {
+		if (survival_room(&s->layer[l], x->steps, err))
+			return -1;
+		for (int64_t k = 0; k < x->steps; k++) {
+			measure_tokens(s, l, x->step[k]);
+			if (k)
+				count_lives(s, l, x->step[k]);
+		}
+	}
+	for (int64_t k = 0; k < x->steps; k++)
+		measure_agreement(s, x->step[k]);
+	s->segments++;
+	return 0;
+}
+
+static void finish_agreement(e3_trace_stats *s)
 {
 	const e3_replay *r = s->r;
 	int layers = r->shape.layers;
 	for (int a = 0; a < layers; a++)
 		for (int b = a; b < layers; b++) {
-			uint64_t both = 0, sum = 0;
-			for (int64_t f = 0; f < r->steps; f++)
-				for (int k = r->shape.special; k < r->shape.n; k++)
-					both += e3_replay_life(r, a, f, k) < 0 && e3_replay_life(r, b, f, k) < 0;
+			uint64_t both = s->both[a * layers + b], sum = 0;
 			for (int64_t k = 0; k < r->segments; k++)
 				sum += (uint64_t)r->segment[k].patches[a] + r->segment[k].patches[b];
 			uint64_t either = sum - both;
@@ -152,51 +194,87 @@ static void sum_steps(e3_trace_stats *s)
 	s->entropy = h / log(r->shape.layers);
 }
 
-static int allocate(e3_trace_stats *s, e3_err *err)
+/* What does not grow with the run. */
+static int begin(e3_trace_stats *s, const e3_replay *r, e3_err *err)
 {
-	const e3_trace_shape *sh = &s->r->shape;
-	size_t layers = (size_t)sh->layers, steps = (size_t)s->r->steps;
-	int64_t ages = e3_replay_longest(s->r);
-	if (survival_init(&s->all, ages, err) || !(s->layer = e3_alloc(layers, sizeof *s->layer, "survival", err)))
-		return -1;
-	for (size_t l = 0; l < layers; l++)
-		if (survival_init(&s->layer[l], ages, err))
-			return -1;
+	const e3_trace_shape *sh = &r->shape;
+	size_t layers = (size_t)sh->layers;
+	if (s->r)
+		return 0;
+	s->r = r;
+	s->layer = e3_alloc(layers, sizeof *s->layer, "survival", err);
+	s->both = e3_alloc(layers, layers * sizeof *s->both, "agreement", err);
 	s->agreement = e3_alloc(layers, layers * sizeof *s->agreement, "agreement", err);
 	s->spatial = e3_alloc(layers * (size_t)(sh->rows * sh->cols), sizeof *s->spatial, "spatial map", err);
-	s->kept = e3_alloc(steps * layers, sizeof *s->kept, "kept patches", err);
-	s->importance = e3_alloc(steps, sizeof *s->importance, "importance of frames", err);
-	s->held = e3_alloc((size_t)s->r->frames, sizeof *s->held, "tokens of the caches", err);
-	return s->agreement && s->spatial && s->kept && s->importance && s->held ? 0 : -1;
+	return s->layer && s->both && s->agreement && s->spatial ? 0 : -1;
 }
 
-int e3_trace_stats_init(e3_trace_stats *s, const e3_replay *r, e3_err *err)
+/* Counts of kept patches for every step so far. */
+static int steps_room(e3_trace_stats *s, e3_err *err)
 {
-	*s = (e3_trace_stats){.r = r};
-	if (allocate(s, err) || sum_caches(s, err)) {
-		e3_trace_stats_release(s);
+	size_t layers = (size_t)s->r->shape.layers, had = (size_t)s->room * layers;
+	if (s->r->steps <= s->room)
+		return 0;
+	if (e3_grow((void **)&s->kept, (size_t)s->r->room * layers, sizeof *s->kept, "kept patches", err))
 		return -1;
+	s->room = s->r->room;
+	memset(s->kept + had, 0, ((size_t)s->room * layers - had) * sizeof *s->kept);
+	return 0;
+}
+
+int e3_trace_stats_fold(e3_trace_stats *s, e3_replay *r, e3_err *err)
+{
+	if (begin(s, r, err))
+		return -1;
+	while (s->segments < r->segments && r->segment[s->segments].end != INT64_MAX) {
+		int64_t k = s->segments;
+		if (steps_room(s, err) || add_segment(s, err))
+			return -1;
+		e3_replay_forget(r, k);
 	}
+	return 0;
+}
+
+int e3_trace_stats_finish(e3_trace_stats *s, const e3_replay *r, e3_err *err)
+{
 	const e3_trace_shape *sh = &r->shape;
-	for (int l = 0; l < sh->layers; l++) {
-		for (int64_t f = 0; f < r->steps; f++) {
-			measure_tokens(s, l, f);
-			if (r->step[f].local)
-				count_lives(s, l, f);
-		}
-		survival_finish(&s->layer[l]);
-	}
-	survival_finish(&s->all);
+	int64_t ages = e3_replay_longest(r);
+	if (begin(s, r, err) || steps_room(s, err))
+		return -1;
+	s->importance = e3_alloc((size_t)r->steps, sizeof *s->importance, "importance of frames", err);
+	s->held = e3_alloc((size_t)r->frames, sizeof *s->held, "tokens of the caches", err);
+	if (!s->importance || !s->held || sum_caches(s, err))
+		return -1;
+	while (s->segments < r->segments)
+		if (add_segment(s, err))
+			return -1;
+	for (int l = 0; l < sh->layers; l++)
+		if (survival_finish(&s->layer[l], ages, err))
+			return -1;
+	if (survival_finish(&s->all, ages, err))
+		return -1;
 	for (int k = 0; k < sh->layers * sh->rows * sh->cols; k++)
 		s->spatial[k] /= (double)r->steps;
-	for (int64_t f = 0; f < r->steps; f++)
+	for (int64_t f = 0; f < r->steps; f++) {
+		for (int l = 0; l < sh->layers; l++)
+			s->importance[f] += s->kept[f * sh->layers + l];
 		s->importance[f] /= (double)sh->layers * sh->n;
-	measure_agreement(s);
+	}
+	finish_agreement(s);
 	sum_steps(s);
 	double later = (double)(r->steps - r->segments) * sh->special * sh->layers;
 	s->special_kept = later > 0 ? s->special_kept / later : NAN;
 	s->first_kept = r->steps ? s->first_kept / ((double)sh->n * sh->layers * (double)r->segments) : NAN;
 	return 0;
+}
+
+int e3_trace_stats_init(e3_trace_stats *s, const e3_replay *r, e3_err *err)
+{
+	*s = (e3_trace_stats){.r = NULL};
+	if (e3_trace_stats_finish(s, r, err) == 0)
+		return 0;
+	e3_trace_stats_release(s);
+	return -1;
 }
 
 void e3_trace_stats_release(e3_trace_stats *s)
@@ -205,6 +283,7 @@ void e3_trace_stats_release(e3_trace_stats *s)
 	for (int l = 0; s->layer && l < s->r->shape.layers; l++)
 		survival_release(&s->layer[l]);
 	free(s->layer);
+	free(s->both);
 	free(s->agreement);
 	free(s->spatial);
 	free(s->kept);
