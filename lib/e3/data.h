@@ -41,7 +41,7 @@ typedef struct e3_source {
 	int64_t i;        /* 0, 1, 2, ... strictly increasing in a stream */
 	double pts;       /* seconds; for images without a time: i */
 	int64_t src_i;    /* index of the frame in the source (video frame number, image number) */
-	int src_w, src_h; /* size of the source picture, upright (after rotation) */
+	int src_w, src_h; /* size of the source picture, upright (after rotation), with square pixels */
 	int rot;          /* degrees clockwise by which the decoder rotated it: 0, 90, 180, 270 */
 	e3_fit fit;
 	double t_capture; /* when a live source took it, seconds since 1970 UTC; 0 = not live, or unknown */
