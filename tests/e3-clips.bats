@@ -162,6 +162,7 @@ is() { [ "$(field "$1" "$2")" = "$3" ] || { echo "$2: $(field "$1" "$2"), expect
 	no "--export: --glb new.glb: every clip would write it" --export '--glb new.glb' new clips/*.mp4
 	no "--infer: --save-cache c: every clip would write it" --infer '--budget 2f --save-cache=c' new clips/*.mp4
 	no "--decode: --png pics: every clip would write it" --decode '--png pics' new clips/*.mp4
+	no "--decode: --images pics: every clip would write it" --decode '--images pics' new clips/*.mp4
 	[ ! -e new ]
 	find . -type f ! -name 'std*' ! -name before -exec cksum {} + | sort | diff before - || return 1
 	# clips beside the folders of their results are fine

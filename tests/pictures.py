@@ -352,7 +352,7 @@ def refused():
         written("refused/" + name, b"P5 is how a text may begin")
     rc, text, _, frames = decode(folder)
     same("folder", frames, [rgb(png)])
-    check("folder", "left out: 4 files that are not pictures (a.aae, b.txt, c.mov, ...)" in text, text)
+    check("folder", "left out: 4 files that are not pictures, or of a kind that is not read (a.aae, b.txt, c.mov, ...)" in text, text)
     check("folder", "left out: 2 files of a camera's raw kind, which is not read (a.cr2, a.dng)" in text, text)
     check("folder", "5 pictures were left out, the first: " in text and "a.tif: a camera's raw file" in text and "a.webp" in text, text)
 

@@ -16,7 +16,8 @@ struct images {
 	const char *dir; /* NULL: names only */
 	bool exif;       /* pictures were turned */
 	picture_writer *writer;
-	char **used; /* [cap] a table by hash, at most half full */
+	char frame[40]; /* the name of a frame of a video: different by its number, and there is no end of them */
+	char **used;    /* [cap] names of files: a table by hash, at most half full */
 	size_t n, cap;
 };
 
@@ -167,10 +168,11 @@ int images_add(images *s, const e3_image *im, const char *path, int64_t src_i, c
 	if (!path && !s->dir)
 		return 0;
 	bool copied = path && s->dir && may_copy(s, path, &length, &kind);
-	if (path)
-		split(path, stem, suffix);
-	else
-		snprintf(stem, sizeof stem, "frame_%06" PRId64, src_i);
+	if (!path) {
+		snprintf(s->frame, sizeof s->frame, "frame_%06" PRId64 ".png", src_i);
+		return save(s, *name = s->frame, im, NULL, 0, err);
+	}
+	split(path, stem, suffix);
 	if (s->dir && (!copied || e3_picture_kind_by_name(suffix) != kind))
 		snprintf(suffix, sizeof suffix, "%s", copied && kind == E3_IMAGE_JPEG ? ".jpg" : ".png");
 	if (take(s, stem, suffix, name, err))

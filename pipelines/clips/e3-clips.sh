@@ -315,7 +315,7 @@ check_places() {
 	for s in "${names[@]}"; do [ ! -L "$out/$s" ] || links+=("$s"); done
 	for s in "${sources[@]}"; do check_clip "$s" "${links[@]}"; done
 	mapfile -t outputs < <(e3-export --help | awk '/^Outputs/ { on = 1 } on && /^$/ { exit } on { print $1 }')
-	check_words decode "$decode" --png --output -o
+	check_words decode "$decode" --png --images --output -o
 	check_words infer "$infer" --save-cache --dump --output -o
 	check_words export "$export" "${outputs[@]}"
 }
