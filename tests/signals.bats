@@ -58,6 +58,16 @@ print(*(m["kind"] + str(m.get("i", "")) for m in map(json.loads, sys.stdin)))'; 
 	done
 }
 
+@test "pictures of a source that fails stay, with their table as FILE.partial" {
+	for k in 1 2 3; do
+		printf 'P6\n70 56\n255\n' && head -c 11760 /dev/zero
+	done >three.ppm
+	head -c 30000 three.ppm >cut.ppm
+	fails 1 "cut short: the 2 pictures that came are kept in it, listed in out/frames.tsv.partial" -- bash -c 'e3-decode - --png out --strict <cut.ppm'
+	[ "$(cd out && echo *)" = "000000.png 000001.png frames.tsv.partial" ]
+	[ "$(wc -l <out/frames.tsv.partial)" -eq 3 ]
+}
+
 @test "nohup: a signal that is ignored stays ignored" {
 	mkfifo in
 	(trap '' HUP; exec e3-cat -q in -o out.e3) &

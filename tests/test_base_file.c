@@ -182,6 +182,23 @@ static void test_a_part_is_kept_beside_the_file_that_a_link_leads_to(void **stat
 	free(name);
 }
 
+static void test_a_part_that_is_being_read_is_not_replaced(void **state)
+{
+	e3_err err;
+	e3_file file;
+	char *name;
+	put("r.partial");
+	int fd = open("r.partial", O_RDONLY);
+	assert_int_equal(e3_file_open(&file, "r", &err) || e3_file_write(&file, "part", 4, &err), 0);
+	e3_file_worth(&file);
+	assert_int_equal(e3_file_keep(&file, &name, &err), 0);
+	is_text("r.partial", "half");
+	assert_non_null(strstr(name, "r.tmp."));
+	is_text(name, "part");
+	unlink(name), free(name);
+	close(fd);
+}
+
 /* The name was taken by a folder meanwhile. */
 static void test_a_rename_that_fails_keeps_what_is_worth_it(void **state)
 {
@@ -265,6 +282,7 @@ int main(void)
 		cmocka_unit_test(test_sweeping_never_takes_a_file_from_its_writer),
 		cmocka_unit_test(test_links_stay_and_lead_to_the_file),
 		cmocka_unit_test(test_a_part_is_kept_beside_the_file_that_a_link_leads_to),
+		cmocka_unit_test(test_a_part_that_is_being_read_is_not_replaced),
 		cmocka_unit_test(test_a_rename_that_fails_keeps_what_is_worth_it),
 		cmocka_unit_test(test_a_process_that_is_ended_keeps_what_is_worth_it),
 		cmocka_unit_test(test_waiting_for_a_lock_is_said_and_ends),

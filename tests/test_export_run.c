@@ -1,5 +1,8 @@
 /* A run through the library: outputs appear together or not at all; frames are read again from disk. */
 #include "export_fixture.h"
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 
 static void the_table_of_formats_is_complete(void **state)
 {
@@ -57,6 +60,69 @@ static void one_output_that_fails_keeps_the_others_back(void **state)
 	assert_non_null(strstr(err.text, "/dev/full"));
 	e3_export_close(x);
 	assert_int_equal(entries(), 0);
+}
+
+static int patience;
+
+static int stop(void) { return patience-- <= 0; }
+
+static void a_run_that_is_stopped_while_it_writes_leaves_nothing(void **state)
+{
+	int whole = 0;
+	for (int k = 0; k < 64; k++) {
+		e3_export_options o = options();
+		e3_err err;
+		o.stop = stop, patience = k;
+		add_output(&o, "glb", in_folder("x.glb"));
+		add_output(&o, "ply", in_folder("x.ply"));
+		add_output(&o, "npz", in_folder("x.npz"));
+		e3_export *x = begin(&o, 2);
+		int rc = e3_export_finish(x, NULL, &err);
+		whole += rc == 0;
+		if (rc)
+			assert_string_equal(err.text, "exporting: interrupted");
+		e3_export_close(x);
+		assert_int_equal(entries(), whole ? 3 : 0);
+	}
+	assert_in_range(whole, 1, 60); /* asked at least four times */
+}
+
+/* Also what another run left that was killed, but not what one writes that still runs. */
+static void a_hidden_folder_is_removed_unless_it_is_in_use(void **state)
+{
+	e3_export_options o = options();
+	add_output(&o, "depth", folder);
+	mkdir(in_folder(".tmp.4194305"), 0777), mkdir(in_folder(".tmp.x"), 0777);
+	FILE *f = fopen(in_folder(".tmp.4194305/000000.png"), "w");
+	assert_non_null(f);
+	fclose(f);
+	mkdir(in_folder(".tmp.7"), 0777);
+	int fd = open(in_folder(".tmp.7"), O_RDONLY | O_DIRECTORY);
+	assert_int_equal(flock(fd, LOCK_EX), 0);
+	e3_export *x = begin(&o, 2);
+	assert_int_equal(e3_export_finish(x, NULL, NULL), 0);
+	e3_export_close(x);
+	assert_int_equal(access(in_folder(".tmp.7"), F_OK) | access(in_folder(".tmp.x"), F_OK), 0);
+	assert_int_not_equal(access(in_folder(".tmp.4194305"), F_OK), 0);
+	close(fd);
+	rmdir(in_folder(".tmp.7")), rmdir(in_folder(".tmp.x"));
+	assert_int_equal(entries(), 2);
+}
+
+/* Of a stream that failed: files under another name, files of a folder in it, and nothing without a frame. */
+static void what_came_before_a_failure_is_kept(void **state)
+{
+	for (int frames = 0; frames < 3; frames++) {
+		e3_export_options o = options();
+		add_output(&o, "glb", in_folder("x.glb"));
+		add_output(&o, "depth", in_folder("d"));
+		e3_export *x = begin(&o, frames);
+		assert_int_equal(e3_export_keep(x, NULL), 0);
+		e3_export_close(x);
+		assert_int_equal(entries(), frames ? 2 : 0);
+		assert_int_equal(access(in_folder("x.glb.partial"), F_OK) == 0, frames > 0);
+		assert_int_equal(access(in_folder("d/000000.png"), F_OK) == 0, frames > 0);
+	}
 }
 
 static void a_folder_that_was_there_keeps_what_was_in_it(void **state)
@@ -155,6 +221,9 @@ int main(void)
 		IN_FOLDER(outputs_appear_at_the_end_and_not_before),
 		IN_FOLDER(a_run_that_is_not_finished_leaves_nothing),
 		IN_FOLDER(one_output_that_fails_keeps_the_others_back),
+		IN_FOLDER(a_run_that_is_stopped_while_it_writes_leaves_nothing),
+		IN_FOLDER(a_hidden_folder_is_removed_unless_it_is_in_use),
+		IN_FOLDER(what_came_before_a_failure_is_kept),
 		IN_FOLDER(a_folder_that_was_there_keeps_what_was_in_it),
 		IN_FOLDER(frames_of_another_size_do_not_fit_an_npz),
 		IN_FOLDER(run_json_says_whether_the_stream_ended),

@@ -31,11 +31,24 @@ static void release(sink *s)
 	s->fitter = NULL;
 }
 
+/* The pictures that were written stay; their table is not that of the whole source. */
+static void keep_folder(sink *s)
+{
+	char *table = NULL;
+	if (!s->table.f || s->sent == 0 || e3_file_keep(&s->table, &table, NULL)) {
+		e3_file_discard(&s->table);
+		return;
+	}
+	e3_warn("writing: %s: cut short: the %" PRId64 " picture%s that came %s kept in it, listed in %s", s->o->png,
+		s->sent, s->sent == 1 ? "" : "s", s->sent == 1 ? "is" : "are", table);
+	free(table);
+}
+
 static int fail(sink *s, e3_err *err)
 {
 	e3_stage_finish(s->stage, -1, err);
-	e3_file_discard(&s->table);
 	release(s);
+	keep_folder(s);
 	return -1;
 }
 
@@ -179,6 +192,8 @@ static int end(sink *s, e3_err *err)
 	e3_end last = e3_stage_end(s->stage, s->sent);
 	if (!rc && s->stage->out)
 		rc = e3_out_end(s->stage->out, &last, err);
+	if (s->sent == 0 && e3_stop_signal())
+		e3_file_discard(&s->table); /* no list of no pictures */
 	if (!rc && s->table.f)
 		rc = e3_file_commit(&s->table, err);
 	release(s);

@@ -3,6 +3,9 @@
 #include "e3/hold.h"
 #include "e3/num.h"
 #include "e3/tool.h"
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 typedef struct source {
 	e3_stage *stage;
@@ -65,6 +68,19 @@ static int keep(e3_export *x, const source *in, e3_err *err)
 	return -1;
 }
 
+/* A signal while the outputs are written: what came from a file can be read again, so they are given up. A stream does
+ * not come twice. */
+static bool may_give_up;
+
+static int give_up(void) { return may_give_up && e3_stop_signal(); }
+
+static bool reads_a_file(const e3_stage *s)
+{
+	struct stat st;
+	bool there = strcmp(s->input, "-") ? stat(s->input, &st) == 0 : fstat(STDIN_FILENO, &st) == 0;
+	return there && S_ISREG(st.st_mode);
+}
+
 static int run(const e3_export_options *opt, e3_stage *s, e3_err *err)
 {
 	source in = {.stage = s};
@@ -72,6 +88,7 @@ static int run(const e3_export_options *opt, e3_stage *s, e3_err *err)
 	int rc = !x || e3_stage_open_input(s, err) || read_stream(x, &in, err) ? -1 : 0;
 	rc = e3_stage_finish(s, rc, err);
 	e3_progress_end();
+	may_give_up = !e3_stop_signal() && reads_a_file(s);
 	if (!rc && in.failed)
 		rc = keep(x, &in, err);
 	else if (!rc)
@@ -93,5 +110,6 @@ int main(int argc, char **argv)
 	e3_tool_init("e3-export");
 	e3_stage *stage = e3_export_parse(argc, argv, &opt);
 	stage->needs = E3_STAGE_PREDICTIONS;
+	opt.stop = give_up;
 	return e3_tool_exit(run(&opt, stage, &err), &err);
 }

@@ -297,10 +297,30 @@ int e3_file_commit(e3_file *file, e3_err *err)
 	return rc;
 }
 
+/* Does this process have that file open? It may be reading the part that a new one would replace. */
+static bool is_open(const char *path)
+{
+	struct stat st, of;
+	bool open = false;
+	DIR *dir = stat(path, &st) == 0 ? opendir("/proc/self/fd") : NULL;
+	for (struct dirent *e; dir && !open && (e = readdir(dir));)
+		open = fstatat(dirfd(dir), e->d_name, &of, 0) == 0 && of.st_dev == st.st_dev && of.st_ino == st.st_ino;
+	if (dir)
+		closedir(dir);
+	return open;
+}
+
 void e3_file_worth(e3_file *file)
 {
-	if (file->listed)
-		atomic_store(&file->listed->worth, true);
+	if (!file->listed || atomic_load(&file->listed->worth))
+		return;
+	if (is_open(file->partial)) { /* then this one keeps the name that it has */
+		free(file->partial), free(file->listed->partial);
+		file->partial = strdup(file->temp), file->listed->partial = strdup(file->temp);
+		if (!file->partial || !file->listed->partial)
+			return;
+	}
+	atomic_store(&file->listed->worth, true);
 }
 
 int e3_file_keep(e3_file *file, char **name, e3_err *err)

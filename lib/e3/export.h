@@ -86,6 +86,7 @@ typedef struct e3_export_options {
 	e3_cmap depth_cmap;
 	double depth_range[2]; /* depths at the ends of the colours; both 0 = 2nd and 98th percentile of 1/depth */
 	bool upstream;         /* the reference's GLB and npz with their quirks (doc/formats.md 1.7, 1.8) */
+	int (*stop)(void);     /* not 0: what is written at the end is given up. NULL: never */
 } e3_export_options;
 
 /* Counts and choices of a run, for messages and run.json. Complete after e3_export_finish. */

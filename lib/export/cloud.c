@@ -19,6 +19,7 @@ typedef struct segment {
 } segment;
 
 struct e3_cloud {
+	int (*stop)(void);
 	e3_cloud_options opt;
 	e3_point_source source; /* decided at the first frame */
 	e3_masks *masks;
@@ -190,6 +191,8 @@ static int next_candidates(e3_cloud *c, e3_point_batch *b, e3_err *err)
 		segment s;
 		if (c->segment_at == c->segments)
 			return 0;
+		if (c->stop && c->stop())
+			return e3_fail(err, "exporting: interrupted");
 		if (e3_spool_read(c->f, &s, sizeof s, err))
 			return -1;
 		c->segment_at++;
@@ -362,6 +365,8 @@ int e3_cloud_select(e3_cloud *c, uint64_t max, e3_point_selection *selection, e3
 }
 
 uint64_t e3_cloud_bytes(const e3_cloud *c) { return c->bytes; }
+
+void e3_cloud_stop_by(e3_cloud *c, int (*stop)(void)) { c->stop = stop; }
 
 void e3_cloud_close(e3_cloud *c)
 {

@@ -40,7 +40,13 @@ static int open_outputs(e3_export *x, e3_err *err)
 		}
 	if (points && !(x->run.cloud = e3_cloud_open(&o->cloud, err)))
 		return -1;
-	return x->run.parts && !(x->run.frames = e3_frame_spool_open(err)) ? -1 : 0;
+	if (x->run.cloud)
+		e3_cloud_stop_by(x->run.cloud, o->stop);
+	if (x->run.parts && !(x->run.frames = e3_frame_spool_open(err)))
+		return -1;
+	if (x->run.frames)
+		e3_frame_spool_stop_by(x->run.frames, o->stop);
+	return 0;
 }
 
 e3_export *e3_export_open(const e3_export_options *opt, e3_err *err)

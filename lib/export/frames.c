@@ -14,6 +14,7 @@ typedef struct record {
 } record;
 
 struct e3_frame_spool {
+	int (*stop)(void);
 	FILE *f;
 	uint64_t bytes, n, at; /* bytes written; frames; the frame to read next */
 	e3_pred p;             /* what e3_frame_spool_next returned last */
@@ -86,6 +87,8 @@ int e3_frame_spool_next(e3_frame_spool *f, unsigned parts, const e3_pred **p, e3
 	record r;
 	if (f->at == f->n)
 		return 0;
+	if (f->stop && f->stop())
+		return e3_fail(err, "exporting: interrupted");
 	if (e3_spool_read(f->f, &r, sizeof r, err))
 		return -1;
 	void *got[5] = {0};
@@ -126,6 +129,8 @@ int e3_frame_spool_next(e3_frame_spool *f, unsigned parts, const e3_pred **p, e3
 }
 
 uint64_t e3_frame_spool_bytes(const e3_frame_spool *f) { return f->bytes; }
+
+void e3_frame_spool_stop_by(e3_frame_spool *f, int (*stop)(void)) { f->stop = stop; }
 
 void e3_frame_spool_close(e3_frame_spool *f)
 {

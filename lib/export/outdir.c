@@ -4,18 +4,50 @@
 #include "e3/io.h"
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+/* The hidden folder of a process that was killed: one that is in use is locked. */
+static void sweep_one(int parent, const char *name)
+{
+	int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), copy = -1;
+	DIR *dir = fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0 && (copy = dup(fd)) >= 0 ? fdopendir(copy) : NULL;
+	for (struct dirent *e; dir && (e = readdir(dir));)
+		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
+			(void)unlinkat(fd, e->d_name, 0);
+	if (dir) {
+		closedir(dir);
+		(void)unlinkat(parent, name, AT_REMOVEDIR);
+	}
+	if (fd >= 0)
+		close(fd);
+}
+
+static void sweep(const char *path)
+{
+	static const char mark[] = ".tmp.";
+	DIR *dir = opendir(path);
+	for (struct dirent *e; dir && (e = readdir(dir));) {
+		const char *pid = e->d_name + strlen(mark);
+		if (strncmp(e->d_name, mark, strlen(mark)) == 0 && *pid && strspn(pid, "0123456789") == strlen(pid))
+			sweep_one(dirfd(dir), e->d_name);
+	}
+	if (dir)
+		closedir(dir);
+}
 
 int e3_outdir_open(e3_outdir *d, const char *path, e3_err *err)
 {
 	struct stat st;
-	*d = (e3_outdir){.made = stat(path, &st) != 0};
+	*d = (e3_outdir){.made = stat(path, &st) != 0, .lock = -1};
 	if (e3_mkdirs(path, err))
 		return -1;
+	sweep(path);
 	if (asprintf(&d->path, "%s", path) < 0)
 		d->path = NULL;
 	if (asprintf(&d->temp, "%s/.tmp.%ld", path, (long)getpid()) < 0)
@@ -23,6 +55,8 @@ int e3_outdir_open(e3_outdir *d, const char *path, e3_err *err)
 	int rc = d->path && d->temp ? 0 : e3_fail(err, "creating a directory: %s: out of memory", path);
 	if (!rc && mkdir(d->temp, 0777) && errno != EEXIST)
 		rc = e3_fail_sys(err, "creating a directory: %s", d->temp);
+	if (!rc && (d->lock = open(d->temp, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) >= 0)
+		(void)flock(d->lock, LOCK_EX | LOCK_NB); /* without locks nothing is swept */
 	if (rc)
 		e3_outdir_discard(d);
 	return rc;
@@ -72,6 +106,8 @@ void e3_outdir_discard(e3_outdir *d)
 		rmdir(d->temp);
 		if (d->made)
 			rmdir(d->path);
+		if (d->lock >= 0)
+			close(d->lock);
 	}
 	free(d->path);
 	free(d->temp);

@@ -9,9 +9,11 @@
 /* Zero-initialised is closed. */
 typedef struct e3_outdir {
 	char *path, *temp;
+	int lock;  /* of the hidden folder, as long as it is open; -1: none */
 	bool made; /* e3_outdir_open created the folder */
 } e3_outdir;
 
+/* Also removes the hidden folders that killed processes left. */
 int e3_outdir_open(e3_outdir *d, const char *path, e3_err *err);
 /* The path to write NAME to. -1 when it is longer than `size`. */
 int e3_outdir_name(const e3_outdir *d, const char *name, char *to, size_t size, e3_err *err);

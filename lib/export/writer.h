@@ -70,6 +70,8 @@ void e3_frame_spool_rewind(e3_frame_spool *f);
  * from call to call. */
 int e3_frame_spool_next(e3_frame_spool *f, unsigned parts, const e3_pred **p, e3_err *err);
 uint64_t e3_frame_spool_bytes(const e3_frame_spool *f);
+/* Reading fails once stop() is not 0; NULL: never. */
+void e3_frame_spool_stop_by(e3_frame_spool *f, int (*stop)(void));
 void e3_frame_spool_close(e3_frame_spool *f);
 
 /* --- cloud.c: points on disk; threshold, masks, reduction --- */
@@ -107,6 +109,8 @@ int e3_cloud_select(e3_cloud *c, uint64_t max, e3_point_selection *selection, e3
 void e3_cloud_rewind(e3_cloud *c);
 int e3_cloud_next(e3_cloud *c, const e3_point_selection *selection, e3_point_batch *b, e3_err *err);
 uint64_t e3_cloud_bytes(const e3_cloud *c);
+/* Reading fails once stop() is not 0; NULL: never. */
+void e3_cloud_stop_by(e3_cloud *c, int (*stop)(void));
 void e3_cloud_close(e3_cloud *c);
 
 /* --- mask.c: one picture per frame that says which pixels give points --- */
