@@ -226,6 +226,7 @@ static void a_file_that_contradicts_itself_is_refused(void **state)
 		{"\"t\":2", "\"t\":0", "header: t: expected a whole number from 1 to"},
 		{"\"t\":2", "\"t\":9", "header: camera memory: "},
 		{"\"last_i\":40", "\"last_i\":03", "header: not a JSON object: "},
+		{"\"last_i\":40", "\"layers\":4 ", "header: not a JSON object: duplicate object key"},
 		{"\"last_i\":40", "\"last_i\":2 ", "header: frame 2 is the last of 2, and 3 the first"},
 		{"\"holes\":[0,", "\"holes\":[9,", "layer 0: 0 holes in 24 slots, expected 9"},
 		{"\"slots\":[24,", "\"slots\":[25,", "truncated: "},
