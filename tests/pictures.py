@@ -371,6 +371,12 @@ def animated():
         check(name + ", every 0.5 s", rc == 0 and len(got) == 2, rc, text, len(got))
         rc, text, head, got = decode("--all", "-", data=data)
         check(name + ", on a pipe", (len(got), "has several images" in text) == ((1, True) if name == "a.png" else (10, False)), text, len(got))
+    fade = Image.fromarray(np.tile(np.linspace(0, 255, 61), (43, 1)).astype(np.uint8))
+    faded = [f.copy() for f in frames[:3]]
+    for f in faded:
+        f.putalpha(fade)
+    alpha = written("alpha.png", saved(faded[0], "PNG", save_all=True, append_images=faded[1:], duration=100))
+    same("APNG with alpha", decode("--all", alpha)[3], [over_white(f) for f in faded])
     same("APNG", decode("--all", os.path.join(T, "animated/a.png"))[3], [np.asarray(f) for f in frames])
     rc, text, head, got = decode(os.path.join(T, "animated"))
     check("folder", len(got) == 2 and "a.png: has several images: only the first is used, and so with others" in text, text)

@@ -265,12 +265,37 @@ int e3_video_keep(e3_video *v, e3_err *err)
 	return 0;
 }
 
+/* Animated pictures lie over white, as still ones do. 8 bits; once more changes nothing. */
+static int over_white(AVFrame *f, e3_err *err)
+{
+	bool grey = f->format == AV_PIX_FMT_YA8;
+	int step = grey ? 2 : 4, colours = step - 1;
+	if (!grey && f->format != AV_PIX_FMT_RGBA && f->format != AV_PIX_FMT_BGRA)
+		return 0;
+	if (av_frame_make_writable(f) < 0)
+		return e3_fail(err, "decoding: out of memory");
+	for (int y = 0; y < f->height; y++) {
+		uint8_t *px = f->data[0] + (ptrdiff_t)y * f->linesize[0];
+		for (int x = 0; x < f->width; x++, px += step) {
+			int a = px[colours];
+			for (int c = 0; c < colours; c++)
+				px[c] = (uint8_t)((px[c] * a + 255 * (255 - a) + 127) / 255);
+			px[colours] = 255;
+		}
+	}
+	return 0;
+}
+
 int e3_video_kept_image(e3_video *v, e3_image *out, int *rot, e3_err *err)
 {
+	if (v->info.picture && over_white(v->kept, err))
+		return -1;
 	return video_colour_image(&v->colour, v->kept, video_settle_orientation(v), out, rot, err);
 }
 
 int e3_video_image(e3_video *v, e3_image *out, int *rot, e3_err *err)
 {
+	if (v->info.picture && over_white(v->frame, err))
+		return -1;
 	return video_colour_image(&v->colour, v->frame, video_settle_orientation(v), out, rot, err);
 }
