@@ -117,6 +117,7 @@ if [ "${1:-}" = --piece ]; then
 	} >"$to.part" 2>"$to.said.part"; then
 		mv "$to.part" "$to.json"
 		rm -f "$to.err"
+		sed "s|^|run.sh: ${folder##*/runs/}: $name: |" "$to.said.part" >&2 # warnings
 	else
 		mv "$to.said.part" "$to.err"
 		echo "run.sh: ${folder##*/runs/}: $name failed: $(reason "$to.err")" >&2
@@ -171,6 +172,7 @@ find_model() {
 if [ -z "$show" ]; then
 	[ -n "$model" ] || model=${E3_MODEL:-$(find_model)}
 	[ -n "$model" ] || die "no weights: give --model"
+	[ ! "$model" -ef "$here/../demo/model.safetensors" ] || echo "run.sh: the demo model knows only rendered rooms: the figures say nothing about the papers'" >&2
 	# Old pieces of work are removed everywhere in the folder for the results.
 	for dir in "$data" "$annotations" "${root[@]}"; do
 		[[ -z $dir || $(realpath -m -- "$dir")/ != "$(realpath -m -- "$out")"/* ]] || die "--out $out: $dir, which is read, lies in it: give a folder of its own" 2

@@ -89,13 +89,10 @@ predict() {
 	command+=(${E3_STUDY_INFER:-} "$@" "$temp/scene.e3")
 	if [ "$mode" = loops ]; then
 		# shellcheck disable=SC2086
-		"${command[@]}" 2>"$temp/err" | e3-align -q --final ${E3_STUDY_ALIGN:-} - -o "$temp/run.e3" 2>>"$temp/err"
+		"${command[@]}" | e3-align -q --final ${E3_STUDY_ALIGN:-} - -o "$temp/run.e3"
 	else
-		"${command[@]}" -o "$temp/run.e3" 2>"$temp/err"
-	fi || {
-		cat "$temp/err" >&2
-		return 1
-	}
+		"${command[@]}" -o "$temp/run.e3"
+	fi
 }
 
 # run KIND SEED POLICY BUDGET MODE DRAW: one run, to its file.

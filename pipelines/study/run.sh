@@ -56,10 +56,7 @@ die() {
 
 predict() { # TO OPTION...: into TO.e3
 	# shellcheck disable=SC2086 # a list of options
-	e3-infer -q --model "$E3_STUDY_MODEL" --threads 1 --outputs pose,depth ${E3_STUDY_INFER:-} "${@:2}" "$temp/scene.e3" -o "$temp/$1.e3" 2>"$temp/err" || {
-		cat "$temp/err" >&2
-		return 1
-	}
+	e3-infer -q --model "$E3_STUDY_MODEL" --threads 1 --outputs pose,depth ${E3_STUDY_INFER:-} "${@:2}" "$temp/scene.e3" -o "$temp/$1.e3"
 }
 
 score() { # TO POLICY TEMP P FILE
