@@ -161,7 +161,7 @@ static void test_a_part_is_kept_beside_the_file_that_a_link_leads_to(void **stat
 {
 	e3_err err;
 	e3_file file;
-	char *name;
+	char *name = NULL;
 	mkdir("at", 0777);
 	put("at/target"), put("at/target.partial");
 	assert_int_equal(symlink("at/target", "link"), 0);
