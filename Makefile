@@ -79,9 +79,11 @@ $(B)/cmd/%.o: cmd/%.c
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -c -o $@ $<
 
-$(B)/bin/e3-clips: pipelines/clips/e3-clips.sh
+# One file, as it is installed.
+$(B)/bin/e3-clips: pipelines/clips/e3-clips.sh pipelines/clips/clip.sh
 	@mkdir -p $(@D)
-	install $< $@
+	sed -e '/^\. "$$here\/clip\.sh"$$/ { r pipelines/clips/clip.sh' -e 'd }' $< >$@
+	chmod 755 $@
 
 # $(call libs,layers): archives and external libraries of these layers
 libs = $(foreach l,$(1),$(LIB_$(l))) $(foreach l,$(1),$(LIBS_$(l))) -lm -ldl
