@@ -1,7 +1,8 @@
 /* video: starting in the middle: only where it is proven that the same frames come as when reading from the beginning.
  *
- * The place is one that the bytes prove (unit.h). After a seek the packet is recognized by its time stamps and its
- * bytes, and its picture must be the first that counts. Where anything differs, decoding begins at the first packet.
+ * The place is one that the bytes prove (unit.h). After a seek the packet is recognized by its time stamps, its place
+ * and its bytes (the same recording may come twice), and its picture must be the first that counts. Where anything
+ * differs, decoding begins at the first packet.
  */
 #include "e3/num.h"
 #include "tally.h"
@@ -20,13 +21,18 @@ static const video_start *choose(const e3_video *v, int64_t tick)
 
 static bool is_packet(const AVPacket *p, const video_start *s)
 {
-	return p->pts == s->pts && p->dts == s->dts && video_start_hash(p) == s->hash;
+	return p->pts == s->pts && p->dts == s->dts && p->pos == s->pos && video_start_hash(p) == s->hash;
+}
+
+static bool seeks_by_bytes(const e3_video *v)
+{
+	int flags = v->format->iformat->flags;
+	return (flags & AVFMT_TS_DISCONT) && !(flags & AVFMT_NO_BYTE_SEEK);
 }
 
 static int jump(e3_video *v, const video_start *s)
 {
-	int flags = v->format->iformat->flags;
-	if ((flags & AVFMT_TS_DISCONT) && !(flags & AVFMT_NO_BYTE_SEEK) && s->pos >= 0)
+	if (seeks_by_bytes(v) && s->pos >= 0)
 		return av_seek_frame(v->format, -1, s->pos, AVSEEK_FLAG_BYTE);
 	int64_t at = s->dts != AV_NOPTS_VALUE && s->dts < s->pts ? s->dts : s->pts;
 	return av_seek_frame(v->format, v->stream->index, at, AVSEEK_FLAG_BACKWARD);
@@ -66,7 +72,9 @@ static int meet(e3_video *v, const video_start *s, e3_err *err)
 int e3_video_seek(e3_video *v, double pts, bool *sought, e3_err *err)
 {
 	*sought = false;
-	if (!v->ticks || v->tally->doubt)
+	/* Where times come twice, an index by time leads astray. */
+	bool twice = v->tally && v->tally->parts > 1 && !seeks_by_bytes(v);
+	if (!v->ticks || !v->tally || v->tally->doubt || twice)
 		return 0;
 	const video_start *s = choose(v, v->ticks[0] + (int64_t)((pts + 1e-6) / av_q2d(v->stream->time_base)));
 	if (!s)

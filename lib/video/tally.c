@@ -150,7 +150,7 @@ static int arrange(reading *r, e3_err *err)
 {
 	video_tally *t = r->out;
 	video_times times = r->v->times;
-	t->frames = (int64_t)r->n;
+	t->frames = (int64_t)r->n, t->parts = r->part + 1;
 	if (r->n == 0 || !r->timed) {
 		t->n_starts = 0;
 		return 0;

@@ -20,6 +20,7 @@ typedef struct video_tally {
 	video_start *starts; /* [n_starts] by time */
 	size_t n_starts;
 	int64_t leading; /* pictures that lead the first key frame: not among them */
+	int32_t parts;   /* parts of the source with a clock each */
 	bool began;      /* there was a key frame */
 	bool unusual;    /* not every packet is a frame */
 	bool doubt;      /* damaged or unusual: only decoding tells the number */
