@@ -72,7 +72,8 @@ static bool begins(e3_video *v)
 		return true;
 	video_unit u = video_unit_of(v->units, v->packet, true);
 	v->began = u.begins || v->anywhere || v->options.low_delay || (v->before >= MOST && !video_readable_twice(v));
-	v->before += v->began ? 0 : u.shown;
+	int pictures = u.field == 2 ? 0 : u.shown > 0 || !u.odd ? u.shown : 1; /* a damaged packet may have been one */
+	v->before += v->began ? 0 : pictures;
 	return v->began;
 }
 

@@ -17,7 +17,7 @@ struct video_units {
 	int length;                   /* bytes of the length before each NAL unit; 0: start codes */
 	bool intra;                   /* every picture stands alone */
 	bool drops;                   /* leading pictures that refer back are not shown now */
-	int anchors;                  /* MPEG-1 and -2: I and P pictures since decoding began */
+	int anchors;                  /* MPEG-1, -2, -4: I and P pictures since decoding began */
 	bool sequence_end;            /* HEVC: the sequence ended with the packet before */
 	AVCodecParserContext *parser; /* H.264: single fields */
 	AVCodecContext *context;
@@ -165,6 +165,16 @@ static void look_hevc(video_units *u, const AVPacket *p, bool from_here, video_u
 	unit->start = !unit->odd && irap > 0 && other == 0 && has_all_headers(u, &c);
 }
 
+/* The first B pictures lie between a picture that was cut off and the one that decoding began with. */
+static void leads(video_units *u, bool from_here, bool picture, bool b, bool closed, video_unit *unit)
+{
+	if (from_here)
+		u->anchors = 0, u->drops = !closed;
+	u->anchors += picture && !b;
+	unit->leading = b && u->anchors < 2 && u->drops;
+	unit->closed = true;
+}
+
 static void look_mpeg12(video_units *u, const AVPacket *p, bool from_here, video_unit *unit)
 {
 	enum {
@@ -193,18 +203,21 @@ static void look_mpeg12(video_units *u, const AVPacket *p, bool from_here, video
 	unit->shown = pictures > 0;
 	unit->odd = pictures != (fields ? 2 : 1);
 	unit->start = !unit->odd && first == I && sequence;
-	/* The first B pictures lie between a picture that was cut off and the one that decoding began with. */
-	if (from_here)
-		u->anchors = 0, u->drops = !closed;
-	u->anchors += pictures > 0 && first != B;
-	unit->leading = first == B && u->anchors < 2 && u->drops;
-	unit->closed = true;
+	leads(u, from_here, pictures > 0, first == B, closed, unit);
 	unit->begins = unit->begins || first == I;
 }
 
-static void look_mpeg4(video_units *u, const AVPacket *p, video_unit *unit)
+static void look_mpeg4(video_units *u, const AVPacket *p, bool from_here, video_unit *unit)
 {
-	enum { VOL_FIRST = 0x20, VOL_LAST = 0x2F, VISUAL_SEQUENCE = 0xB0, VISUAL_OBJECT = 0xB5, VOP = 0xB6, SMALL = 8 };
+	enum {
+		VOL_FIRST = 0x20,
+		VOL_LAST = 0x2F,
+		VISUAL_SEQUENCE = 0xB0,
+		VISUAL_OBJECT = 0xB5,
+		VOP = 0xB6,
+		SMALL = 8,
+		B = 2
+	};
 	header_check c = {.n = 0};
 	const uint8_t *piece;
 	size_t at = 0, n;
@@ -215,6 +228,7 @@ static void look_mpeg4(video_units *u, const AVPacket *p, video_unit *unit)
 		if ((piece[0] >= VOL_FIRST && piece[0] <= VOL_LAST) || piece[0] == VISUAL_SEQUENCE || piece[0] == VISUAL_OBJECT)
 			note_header(u, &c, piece, n);
 	}
+	leads(u, from_here, pictures > 0, type == B, false, unit);
 	/* DivX packs two pictures into a packet and sends a tiny one, not coded, instead of the second. */
 	unit->shown = pictures;
 	unit->odd = pictures != 1 || p->size <= SMALL;
@@ -326,7 +340,7 @@ video_unit video_unit_of(video_units *u, const AVPacket *p, bool from_here)
 		look_mpeg12(u, p, from_here, &unit);
 		break;
 	case AV_CODEC_ID_MPEG4:
-		look_mpeg4(u, p, &unit);
+		look_mpeg4(u, p, from_here, &unit);
 		break;
 	case AV_CODEC_ID_VP8:
 		look_vp8(p, &unit);
