@@ -257,11 +257,12 @@ int e3_recon_align(e3_recon *r, const e3_recon_rule *rule, e3_recon_score *to, e
 	return s->n && rule->similarity ? move_onto(s, err) : 0;
 }
 
-/* Colours keep their order, so the points are put back into theirs. */
-static void leave(const e3_matched *s, e3_point_set *c)
+/* Colours keep their order, so the points are put back into theirs: where they are used, which is not after a failure
+ * or a stop, since that takes a second for ten million points. */
+static void leave(e3_point_set *c, bool coloured)
 {
 	free(c->normal);
-	(s->rgb ? e3_kdtree_undo : e3_kdtree_release)(&c->tree);
+	(coloured ? e3_kdtree_undo : e3_kdtree_release)(&c->tree);
 }
 
 int e3_recon_compare(e3_recon *r, const e3_recon_rule *rule, e3_recon_score *to, e3_err *err)
@@ -276,7 +277,7 @@ int e3_recon_compare(e3_recon *r, const e3_recon_rule *rule, e3_recon_score *to,
 			normals_of(&truth, rule, err) || e3_point_sets_compare(&pred, &truth, rule->work, to, err)
 		? -1
 		: 0;
-	leave(s, &pred), leave(s, &truth);
+	leave(&pred, s->rgb && !rc), leave(&truth, s->rgb && !rc);
 	return rc;
 }
 
