@@ -3,7 +3,7 @@
 
 Makes videos of many containers and codecs in DIR (those that are there are used again). Each run damages one (bits flipped, a hole of
 zeros, a cut at the end, in the beginning or inside, a block twice or moved) and requires:
-  - no signal, no hang, exit 0 or 1;
+  - no signal, no hang, exit 0 or 1, no word of a sanitizer;
   - nothing lost without a word: the frames sent, those that a warning says were left out and those that it says were announced and did
     not come are at least those that the ffmpeg program decodes with as many threads, and frames that it does not decode are not sent;
   - exit 1 only with a message, and only where the ffmpeg program has no frame;
@@ -77,6 +77,12 @@ def by_ffmpeg(path):
     return sum(not line.startswith(b"#") for line in p.stdout.splitlines())
 
 
+def packets(path):
+    """The ffmpeg program may show the last picture of damaged MPEG-4 twice: more frames than there are packets."""
+    p = run("ffprobe", "-v", "error", "-select_streams", "v:0", "-show_entries", "packet=size", "-of", "csv=p=0", path)
+    return len(p.stdout.split())
+
+
 def by_e3(path, out):
     """Exit status, messages, frames announced and sent."""
     for p in (out, out + ".partial"):
@@ -109,7 +115,9 @@ def faults(path, out):
     bad = []
     if rc not in (0, 1):
         bad.append("exit %s" % rc)
-    if sent + left < seen:
+    if "Sanitizer" in text or "runtime error" in text:
+        bad.append("sanitizer")
+    if sent + left < seen and sent + left < packets(path):
         bad.append("lost")
     if sent > seen:
         bad.append("more")
