@@ -36,6 +36,31 @@ static void exact_edges_return_the_truth(void **state)
 	e3_graph_close(g), walk_free(&w);
 }
 
+static int patience;
+
+static int stop(void) { return patience-- <= 0; }
+
+/* Solving ends between two steps; what is found until then is no worse than what was there, and can be gone on from. */
+static void a_solution_can_be_cut_short(void **state)
+{
+	e3_graph_options o = {.loss = E3_LOSS_SQUARE, .width = 10, .stop = stop};
+	e3_graph_report r, whole;
+	walk w = walk_make(40, 2, 3);
+	e3_graph *g = walk_graph(&w, &o, small, 1.03);
+	for (int k = 0; k < 20; k += 3)
+		walk_loop(&w, g, k, k + 20, exact);
+	for (int steps = 0; steps < 2; steps++) {
+		patience = steps;
+		assert_int_equal(e3_graph_solve(g, &r, NULL), 0);
+		assert_int_equal(r.steps, steps);
+		assert_true(steps ? r.after < r.before : r.after == r.before);
+	}
+	patience = 1000;
+	assert_int_equal(e3_graph_solve(g, &whole, NULL), 0);
+	assert_true(whole.steps > 1 && whole.after < r.after);
+	e3_graph_close(g), walk_free(&w);
+}
+
 /* The joins put the walk elsewhere; exact loops from every segment to the first, of far smaller deviation, put it
  * back. */
 static void loops_outweigh_wrong_joins(void **state)
@@ -272,6 +297,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(joins_alone_move_nothing),
 		cmocka_unit_test(exact_edges_return_the_truth),
+		cmocka_unit_test(a_solution_can_be_cut_short),
 		cmocka_unit_test(loops_outweigh_wrong_joins),
 		cmocka_unit_test(one_loop_removes_a_drift_of_scale),
 		cmocka_unit_test(false_loops_are_refused),

@@ -13,6 +13,17 @@ typedef struct session {
 	e3_pred pred;
 } session;
 
+/* After a signal the last solution gets this long; then it is taken as it is. */
+static int solved_long_enough(void)
+{
+	const double seconds = 1;
+	static double since;
+	if (!e3_stop_signal())
+		return 0;
+	since = since > 0 ? since : e3_now();
+	return e3_now() - since > seconds;
+}
+
 static int tell(void *to, const e3_correct *x, e3_err *err)
 {
 	session *s = to;
@@ -161,6 +172,7 @@ int main(int argc, char **argv)
 	align_options *o = align_parse(argc, argv);
 	session s = {.o = o, .stage = &o->stage};
 	o->aligner.tell = tell, o->aligner.to = &s;
+	o->aligner.graph.stop = solved_long_enough;
 	int rc = align_load(o, &err) || align_report_check(o, &err) || e3_stage_open_output(s.stage, &err) ||
 			e3_stage_open_input(s.stage, &err) || loop(&s, &err)
 		? -1

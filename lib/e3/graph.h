@@ -36,8 +36,9 @@ typedef enum e3_graph_loss { E3_LOSS_SQUARE, E3_LOSS_HUBER, E3_LOSS_CAUCHY, E3_L
 const char *e3_graph_loss_name(int loss);
 
 typedef struct e3_graph_options {
-	int loss;     /* e3_graph_loss, of loops */
-	double width; /* in standard deviations */
+	int loss;          /* e3_graph_loss, of loops */
+	double width;      /* in standard deviations */
+	int (*stop)(void); /* asked between steps; not 0: the solution so far is taken. NULL: never */
 } e3_graph_options;
 
 #define E3_GRAPH_DEFAULTS \

@@ -53,6 +53,8 @@ static void sum_up(e3_graph *g)
 	graph_normal_ready(g);
 }
 
+static bool stopped(const e3_graph *g) { return g->options.stop && g->options.stop(); }
+
 /* One step downhill; *longest: its longest component, 0 when none leads down. */
 static int step(search *s, double *longest, e3_err *err)
 {
@@ -86,7 +88,7 @@ static int descend(search *s, e3_err *err)
 {
 	s->lambda = damping_least * 100;
 	s->cost = cost_of(s->g);
-	for (int k = 0; k < STEPS_MAX; k++, s->steps++) {
+	for (int k = 0; k < STEPS_MAX && !stopped(s->g); k++, s->steps++) {
 		double longest, cost = s->cost;
 		if (step(s, &longest, err))
 			return -1;
@@ -127,7 +129,7 @@ static int narrow(search *s, bool all, e3_err *err)
 	double wide = fmin(worst_loop(g, all), widest), longest;
 	int rc = 0;
 	s->lambda = damping_least * 100;
-	for (; !rc && wide > 1; wide /= narrowing, s->steps++) {
+	for (; !rc && wide > 1 && !stopped(g); wide /= narrowing, s->steps++) {
 		widen(g, wide, all);
 		s->cost = cost_of(g);
 		rc = step(s, &longest, err);
