@@ -74,6 +74,8 @@ typedef struct infer_setup {
 	e3_net *net;
 } infer_setup;
 
+/* Before the network is loaded: is the input there, and can the session be saved where it should? */
+int infer_setup_try(const infer_request *r, e3_err *err);
 /* A stop signal ends it; work on the CPU is given up then, as long as dev->halt is armed (e3/dev.h). */
 int infer_setup_open(infer_setup *s, const infer_request *r, e3_err *err);
 void infer_setup_close(infer_setup *s);

@@ -379,7 +379,7 @@ static int save_last(infer *f, infer_written written, int rc, e3_err *err)
 static int open_all(infer *f, e3_err *err)
 {
 	e3_stage *s = &f->r.stage;
-	if (e3_stage_open_output(s, err) || !(f->writer = infer_writer_open(s->out, err)) ||
+	if (e3_stage_open_output(s, err) || !(f->writer = infer_writer_open(s->out, err)) || infer_setup_try(&f->r, err) ||
 		infer_setup_open(&f->setup, &f->r, err) ||
 		infer_resume_open(&f->resume, &f->r, f->setup.net, f->setup.dev, err))
 		return -1;

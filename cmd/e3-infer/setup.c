@@ -1,6 +1,7 @@
 /* e3-infer: what a run stands on: the device, the network, and the memory that both leave. Refuses budgets that do not
  * fit. */
 #include "infer.h"
+#include "e3/io.h"
 #include "e3/mem.h"
 #include "e3/num.h"
 #include "e3/tool.h"
@@ -8,6 +9,28 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Pipes and devices are opened when they are used. */
+static bool is_special(const char *path)
+{
+	struct stat st;
+	return stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode);
+}
+
+int infer_setup_try(const infer_request *r, e3_err *err)
+{
+	const char *input = r->stage.input;
+	e3_file file = {0};
+	if (strcmp(input, "-") != 0 && strncmp(input, "zmq:", 4) != 0 && access(input, R_OK))
+		return e3_fail_sys(err, "opening: %s", input);
+	if (!r->save || is_special(r->save))
+		return 0;
+	int rc = e3_file_open(&file, r->save, err);
+	e3_file_discard(&file);
+	return rc ? e3_fail_in(err, "saving the cache") : 0;
+}
 
 static int open_device(infer_setup *s, const infer_request *r, e3_err *err)
 {
