@@ -165,7 +165,9 @@ static int add_folder(e3_picture_list *list, const char *dir, bool lexical, e3_e
 		rc = add(taken ? list : kind == E3_IMAGE_RAW ? &raws : &others, taken ? dir : NULL, e->d_name, err);
 	}
 	closedir(d);
-	tell_left_out(dir, &others, "that are not pictures, or of a kind that is not read");
+	tell_left_out(dir, &others,
+		others.n == 1 ? "that is not a picture, or of a kind that is not read"
+					  : "that are not pictures, or of a kind that is not read");
 	tell_left_out(dir, &raws, "of a camera's raw kind, which is not read");
 	if (!rc && list->n == before)
 		rc = e3_fail(err, "reading: %s: no pictures in this folder", dir);
