@@ -101,6 +101,7 @@ def pipes():
         ("MPO twice", mpo + mpo, [mpo, mpo], ""),
         ("JPEG and PNG", a + png + b + mp4 + png, [a, png, b, png], ""),
         ("PNG, padded, and junk", png + bytes(100) + png + b"junk and junk and junk and junk" + a, [png, png, a], "31 bytes between pictures"),
+        ("padded without end markers", a[:-2] + bytes(900) + b[:-2] + bytes(5), [a, b], ""),
         ("without end markers", a[:-2] + b[:-2] + c[:-2], [a, b, c], ""),
         ("cut in the middle", a + b[:-300] + c, [a, c], "picture 1: truncated"),
         ("junk", a + b"this is no picture" * 10 + b, [a, b], "180 bytes between pictures were skipped"),
@@ -119,6 +120,7 @@ def files():
     """JPEG files with something behind the picture, or without their end marker."""
     a = jpg(0)
     for name, data in (("motion", a + box(b"ftyp", b"mp42\0\0\0\0isom") + box(b"mdat", jpg(1))), ("no end marker", a[:-2]),
+                       ("padded without end marker", a[:-2] + bytes(3000)),
                        ("mpo", saved(pic(0), "MPO", save_all=True, append_images=[pic(1)])), ("half a marker", a[:-1])):
         path = os.path.join(T, "file.jpg")
         with open(path, "wb") as f:
@@ -126,11 +128,9 @@ def files():
         rc, text, head, frames = decode("--strict", path)
         check(name, rc == 0 and not text and head["frames"] == 1, rc, text)
         same(name, frames, [rgb(data if name == "mpo" else a)])
-    path = os.path.join(T, "file.jpg")
-    with open(path, "wb") as f:
-        f.write(a[:-20])
-    rc, text, _, _ = decode(path)
-    check("data lack", rc == 1 and "truncated" in text, rc, text)
+    for padding in b"", bytes(3000):
+        rc, text, _, _ = decode(written("file.jpg", a[:-20] + padding))
+        check("data lack", rc == 1 and "truncated" in text, rc, text)
 
 
 def over_white(im):
@@ -231,6 +231,8 @@ def kinds():
     check("several on a pipe", len(frames) == len(several), len(frames))
     for k, f in zip(several, frames):
         same(table[k][0] + ", on a pipe", [f], [want[k]], table[k][3])
+    rc, text, _, frames = decode("-", data=b"".join(table[k][1] for k in several[::-1]))
+    check("several on a pipe, HEIF first", rc == 0 and not text and len(frames) == len(several), rc, text, len(frames))
     for k in {row[0].split(",")[0]: k for k, row in enumerate(table) if k not in several}.values():
         rc, text, _, frames = decode("-", data=table[k][1])
         check(table[k][0] + ", on a pipe", rc == 0 and not text, rc, text)

@@ -114,7 +114,16 @@ static int pnm_extent(const uint8_t *p, size_t n, size_t *at, e3_err *err)
 	return n >= total;
 }
 
-/* A HEIF picture consists of boxes; the next one begins with another "ftyp". */
+/* Whether a box of a HEIF picture begins at p, rather than another picture or padding: types are four letters. */
+static bool heif_goes_on(const uint8_t *p, size_t n)
+{
+	bool letters = memcmp(p + 4, "ftyp", 4) != 0;
+	for (int k = 4; k < 8; k++)
+		letters = letters && p[k] >= 0x20 && p[k] < 0x7f;
+	return letters && e3_image_sniff(p, n) == E3_IMAGE_NONE;
+}
+
+/* A HEIF picture consists of boxes, and ends where something else begins: another picture, or padding. */
 static int heif_extent(const uint8_t *p, size_t n, size_t *at)
 {
 	size_t k = *at;
@@ -122,7 +131,7 @@ static int heif_extent(const uint8_t *p, size_t n, size_t *at)
 		uint64_t size = e3_be32(p + k);
 		if (size == 1)
 			size = (uint64_t)e3_be32(p + k + 8) << 32 | e3_be32(p + k + 12);
-		if (k && memcmp(p + k + 4, "ftyp", 4) == 0) {
+		if (k && !heif_goes_on(p + k, n - k)) {
 			*at = k;
 			return 1;
 		}
