@@ -129,7 +129,9 @@ static int decompress(const job *j, const uint8_t *bytes, size_t n, int format, 
 		return 0;
 	if (tjGetErrorCode(j->tj) != TJERR_WARNING)
 		return e3_fail(err, "%s", tjGetErrorStr2(j->tj));
-	return j->patched ? e3_fail(err, "truncated: the JPEG data end before the picture is complete") : 0;
+	if (!j->patched || strstr(tjGetErrorStr2(j->tj), "extraneous bytes")) /* padding */
+		return 0;
+	return e3_fail(err, "truncated: the JPEG data end before the picture is complete");
 }
 
 static int decode(const job *j, const uint8_t *bytes, size_t n, e3_image *out, e3_err *err)
@@ -157,13 +159,18 @@ static int decode(const job *j, const uint8_t *bytes, size_t n, e3_image *out, e
 	return rc;
 }
 
-/* The bytes with an end marker behind them. */
-static uint8_t *with_end(const uint8_t *bytes, size_t n, e3_err *err)
+/* The bytes with an end marker behind them, in front of the zeros with which they may be padded: the decoder would take
+ * those for data of the picture. One zero may be. *n becomes the length. */
+static uint8_t *with_end(const uint8_t *bytes, size_t *n, e3_err *err)
 {
-	uint8_t *copy = e3_alloc(n + 2, 1, "a picture", err);
+	size_t end = *n;
+	while (end > 1 && bytes[end - 1] == 0 && bytes[end - 2] == 0)
+		end--;
+	uint8_t *copy = e3_alloc(end + 2, 1, "a picture", err);
 	if (copy) {
-		memcpy(copy, bytes, n);
-		copy[n] = 0xff, copy[n + 1] = EOI;
+		memcpy(copy, bytes, end);
+		copy[end] = 0xff, copy[end + 1] = EOI;
+		*n = end + 2;
 	}
 	return copy;
 }
@@ -201,10 +208,10 @@ int jpeg_decode(const uint8_t *bytes, size_t n, e3_image *out, int *orientation,
 	if (!s.ended && !all_scans(&s))
 		return e3_fail(err, "truncated: the JPEG data end before its end marker");
 	job j = {.tj = tjInitDecompress(), .patched = !s.ended};
-	uint8_t *copy = s.ended ? NULL : with_end(bytes, n, err);
+	uint8_t *copy = s.ended ? NULL : with_end(bytes, &n, err);
 	int rc = !j.tj ? e3_fail(err, "%s", tjGetErrorStr2(NULL)) : s.ended || copy ? 0 : -1;
 	if (!rc)
-		rc = decode(&j, copy ? copy : bytes, copy ? n + 2 : n, out, err);
+		rc = decode(&j, copy ? copy : bytes, n, out, err);
 	if (rc)
 		e3_image_release(out);
 	free(copy);
