@@ -160,6 +160,33 @@ in_ffmpeg() { ffmpeg -nostdin -v error -i "$1" -vsync passthrough -f framemd5 - 
 	ffmpeg -v error -i "$clips/h264.mp4" -c copy -movflags +faststart "$T/fast.mp4"
 	head -c 600 "$T/fast.mp4" >"$T/no.mp4"
 	fails 1 "cut off inside its index (moov)" -- e3-decode "$T/no.mp4"
+	head -c -1000 "$clips/h264.mp4" >"$T/no.mp4" # the tables of the pictures are cut, their track is there
+	fails 1 "cut off inside its index (moov)" -- e3-decode "$T/no.mp4"
+}
+
+@test "Matroska, WebM and AVI that lack a few bytes at the end are called cut off, whole and joined ones are not" {
+	ffmpeg -v error -i "$clips/h264.mp4" -c copy "$T/whole.mkv"
+	ffmpeg -v error -f lavfi -i testsrc2=s=64x48:r=25:d=1 -c:v mjpeg "$T/whole.avi"
+	for f in whole.mkv whole.avi; do
+		head -c -99 "$T/$f" >"$T/cut"
+		e3-decode --all -o "$T/s" "$T/cut" 2>"$T/err"
+		says "reading: $T/cut: cut off: its head states"
+		fails 1 "cut off: its head states" -- e3-decode --all --strict "$T/cut"
+		cat "$T/$f" "$T/$f" >"$T/twice"
+		e3-decode --all --strict -o "$T/s" "$T/$f" 2>"$T/err"
+		lacks 'cut off'
+		e3-decode --all --strict -o "$T/s" "$T/twice" 2>"$T/err"
+		lacks 'cut off'
+	done
+}
+
+@test "H.264 with B pictures in AVI: empty packets in the index do not double the rate" {
+	ffmpeg -v error -f lavfi -i testsrc2=s=64x48:r=25:d=2 -pix_fmt yuv420p -c:v libx264 -bf 3 "$T/b.mp4"
+	ffmpeg -v error -i "$T/b.mp4" -c copy -bsf:v h264_mp4toannexb "$T/b.avi"
+	e3-decode -o "$T/s" "$T/b.avi" 2>"$T/err"
+	[ "$(e3-dump "$T/s" | grep -c '^frame')" -eq 4 ]
+	lacks 'frames/s'
+	lacks 'varies'
 }
 
 # `tests/damage_videos.py DIR 200 SEED` is the whole of it.

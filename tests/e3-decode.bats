@@ -330,6 +330,8 @@ by_ffmpeg() {
 	head -c $((size - 5000)) "$clips/h.mkv" >"$T/cut.mkv"
 	decode --all "$T/cut.mkv"
 	grep -q 'its head states 4.00 s: cut off?' "$T/err"
+	grep -q 'cut off: its head states [0-9]* bytes, it has [0-9]*$' "$T/err"
+	fails 1 "cut off: its head states" -- e3-decode --all --strict "$T/cut.mkv"
 }
 
 @test "damaged pictures are left out, named, and counted at the end; --strict fails" {

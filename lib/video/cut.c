@@ -26,11 +26,69 @@ int64_t video_index_pictures(const e3_video *v, int64_t *missing)
 	return there;
 }
 
+/* A number of EBML at p: its value, and its length in *n; all ones: unknown; 0 bytes: none. */
+static uint64_t ebml_number(const uint8_t *p, size_t *n)
+{
+	*n = 1;
+	while (*n <= 8 && !(p[0] & (0x100 >> *n)))
+		++*n;
+	if (*n > 8)
+		return *n = 0;
+	uint64_t value = p[0] & (0xff >> *n), all = ((uint64_t)1 << (7 * *n)) - 1;
+	for (size_t k = 1; k < *n; k++)
+		value = value << 8 | p[k];
+	return value == all ? UINT64_MAX : value;
+}
+
+/* The length of the file that the head of a Matroska or AVI states, without what was joined to it; 0: it states none.
+ */
+static uint64_t stated_length(const uint8_t *p, size_t have)
+{
+	enum { NUMBER = 8 };
+	if (have >= 12 && memcmp(p, "RIFF", 4) == 0 && memcmp(p + 8, "AVI ", 4) == 0)
+		return e3_le32(p + 4) && e3_le32(p + 4) < INT32_MAX ? 8 + (uint64_t)e3_le32(p + 4) : 0;
+	if (have < 4 + NUMBER || memcmp(p, "\x1a\x45\xdf\xa3", 4) != 0)
+		return 0;
+	size_t n, at = 4;
+	uint64_t size = ebml_number(p + at, &n);
+	at += n;
+	if (n == 0 || size > have - at || have - at - size < 4 + NUMBER ||
+		memcmp(p + at + size, "\x18\x53\x80\x67", 4) != 0)
+		return 0;
+	at += (size_t)size + 4;
+	size = ebml_number(p + at, &n);
+	return n && size < INT64_MAX / 2 ? at + n + size : 0;
+}
+
+/* Containers whose head states the length. */
+static int check_length(e3_video *v, int64_t size, e3_err *err)
+{
+	uint8_t head[256];
+	int64_t at = avio_tell(v->format->pb);
+	int got = avio_seek(v->format->pb, 0, SEEK_SET) == 0 ? avio_read(v->format->pb, head, sizeof head) : 0;
+	if (avio_seek(v->format->pb, at, SEEK_SET) < 0)
+		return e3_fail(err, "reading: %s: going back to byte %lld failed", v->options.input, (long long)at);
+	uint64_t need = got > 0 ? stated_length(head, (size_t)got) : 0;
+	if (need <= (uint64_t)size)
+		return 0;
+	e3_err text;
+	e3_fail(&text, "reading: %s: cut off: its head states %llu bytes, it has %lld", v->options.input,
+		(unsigned long long)need, (long long)size);
+	if (v->options.strict)
+		return e3_fail(err, "%s", text.text);
+	v->cut = strdup(text.text);
+	return 0;
+}
+
 int video_cut_check(e3_video *v, e3_err *err)
 {
 	int64_t size = size_of(v), need = 0, missing = 0, there;
 	e3_err text;
-	if (!video_is_mov(v->format) || size <= 0)
+	if (size <= 0)
+		return 0;
+	if (strstr(v->format->iformat->name, "matroska") || strcmp(v->format->iformat->name, "avi") == 0)
+		return video_readable_twice(v) ? check_length(v, size, err) : 0;
+	if (!video_is_mov(v->format))
 		return 0;
 	int n = avformat_index_get_entries_count(v->stream);
 	for (int k = 0; k < n; k++) {

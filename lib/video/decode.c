@@ -121,9 +121,9 @@ static int at_end(e3_video *v, e3_err *err)
 {
 	if (v->failure)
 		return e3_fail(err, "%s", v->failure);
-	if (v->next_index == 0)
-		return e3_fail(err, "reading: %s: no frame could be decoded", v->options.input);
-	return 0;
+	if (v->next_index > 0 || (video_is_mov(v->format) && video_index_missing(v, err)))
+		return v->next_index > 0 ? 0 : -1;
+	return e3_fail(err, "reading: %s: no frame could be decoded", v->options.input);
 }
 
 /* Nothing is a key frame: begins again, with any picture. */

@@ -21,11 +21,23 @@ static int64_t predict(const e3_video *v, const e3_sampling *rule)
 	return kept;
 }
 
+/* The average frame rate. That of FFmpeg may come from an index that counts empty packets as well (AVI with B
+ * pictures), but the frames that were counted may bear out the stated rate. */
+static double average(const e3_input *in)
+{
+	const e3_video_info *i = e3_video_describe(in->video);
+	int64_t n = e3_video_frames(in->video);
+	if (e3_video_times_known(in->video) && n > 2)
+		return (double)(n - 1) / e3_video_time(in->video, n - 1);
+	double counted = n > 2 && i->seconds > 0 ? (double)n / i->seconds : 0, stated = i->fps[E3_FPS_GUESS];
+	return fabs(counted - stated) < 0.1 * stated ? counted : i->fps[E3_FPS_AVG];
+}
+
 static void describe(const e3_input *in, const e3_sampling *rule, double fps)
 {
 	const e3_video_info *i = e3_video_describe(in->video);
 	const e3_frame_choice *c = &in->o.choice;
-	double avg = i->fps[E3_FPS_AVG], r = i->fps[E3_FPS_R];
+	double avg = average(in), r = i->fps[E3_FPS_R];
 	e3_tell(E3_TELL_DETAIL,
 		"%s: %s, %s, %d x %d, %.3f frames/s (guess %.3f, avg %.3f, r %.3f), %.3f s, %" PRId64 " frames", in->name,
 		i->codec, i->format, i->w, i->h, fps, i->fps[E3_FPS_GUESS], avg, r, i->seconds, e3_video_frames(in->video));
@@ -45,14 +57,14 @@ static void describe(const e3_input *in, const e3_sampling *rule, double fps)
 
 /* Some containers end without an error although they were cut; the duration in their header shows it. Sound may be a
  * little longer than the pictures. */
-static void check_end(const e3_input *in)
+static bool ends_early(const e3_input *in, e3_err *how)
 {
 	e3_video_notes n = e3_video_noted(in->video);
 	double stated = n.listed ? 0 : e3_video_describe(in->video)->seconds, missing = stated - n.ends;
-	if (stated > 0 && !n.cut && n.restarts == 0 && n.before_key == 0 && missing > 0.25 &&
-		(missing > 2 || missing > 0.05 * stated))
-		e3_tell(E3_TELL_WARN, "reading: %s: ends at %.2f s, its head states %.2f s: cut off?", in->name, n.ends,
-			stated);
+	if (stated <= 0 || n.restarts || n.before_key || missing <= 0.25 || (missing <= 2 && missing <= 0.05 * stated))
+		return false;
+	e3_fail(how, "reading: %s: ends at %.2f s, its head states %.2f s: cut off?", in->name, n.ends, stated);
+	return true;
 }
 
 /* Once: the source is cut off. */
@@ -68,9 +80,14 @@ static void tell_cut(e3_input *in)
 static int finish(e3_input *in, e3_err *err)
 {
 	e3_video_notes n = e3_video_noted(in->video);
-	check_end(in);
+	e3_err how;
 	if (in->o.strict && n.cut)
 		return e3_fail(err, "%s", n.cut);
+	if (ends_early(in, &how)) {
+		if (in->o.strict)
+			return e3_fail(err, "%s", how.text);
+		e3_tell(E3_TELL_WARN, "%s", how.text);
+	}
 	if (in->o.strict && n.damaged + n.before_key > 0)
 		return e3_fail(err, "reading: %s: %" PRId64 " frames are damaged or missing", in->name,
 			n.damaged + n.before_key);
@@ -131,12 +148,9 @@ static double rate_of(const e3_input *in)
 	const double contradicts = 1.9, absurd = 300;
 	const e3_frame_choice *c = &in->o.choice;
 	const e3_video_info *i = e3_video_describe(in->video);
-	int64_t n = e3_video_frames(in->video);
-	double stated = i->fps[c->rate], measured = i->fps[E3_FPS_AVG];
+	double stated = i->fps[c->rate], measured = average(in);
 	if (c->fps > 0 || c->rate != E3_FPS_GUESS)
 		return c->fps > 0 ? c->fps : stated;
-	if (e3_video_times_known(in->video) && n > 2)
-		measured = (double)(n - 1) / e3_video_time(in->video, n - 1);
 	if (measured <= 0)
 		return stated < absurd ? stated : 0;
 	if (stated > 0 && stated < contradicts * measured && measured < contradicts * stated)
