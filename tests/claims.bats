@@ -73,6 +73,13 @@ contents() { find . -printf '%p %y %l %i %T@\n' | sort && find . -type f -exec c
 	refused "--output pics/000001.png is one of the files in pics/" "e3-decode pics/%06d.png -o pics/000001.png"
 	refused "--output: clip.mp4 is the input" "e3-decode file:clip.mp4 -o clip.mp4"
 	refused "--output: clip.mp4 is the input" "e3-decode 'concat:s.e3|clip.mp4' -o clip.mp4"
+	# lists of files
+	printf '%s\n' "ffconcat version 1.0" "# two" "file s.e3" "duration 1" "  file  'clip'\''.mp4'" >list.txt
+	cp clip.mp4 "clip'.mp4"
+	refused "--output: clip'.mp4 is the input" "e3-decode list.txt -o \"clip'.mp4\""
+	refused "--output: s.e3 is the input (./s.e3)" "e3-decode ./list.txt -o s.e3"
+	printf '#EXTM3U\nclip.mp4\nhttp://x/y.ts\n' >list.m3u8
+	refused "--output: clip.mp4 is the input" "e3-decode list.m3u8 -o clip.mp4"
 	# two outputs in one place
 	refused "--output new/frames.tsv is a file that --png new writes" "e3-decode clip.mp4 --png new -o new/frames.tsv"
 	refused "--output new/summary.json is a file that --tsv new writes" "e3-evict-stats --tsv new -o new/summary.json p.e3"

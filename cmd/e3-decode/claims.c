@@ -6,6 +6,7 @@
 #include "e3/picture.h"
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -47,6 +48,58 @@ static void claim_pattern(const char *path)
 	e3_buf_release(&pattern);
 }
 
+/* FFmpeg's quoting: 'as it is', and a backslash before one character. */
+static void unquote(char *text)
+{
+	bool quoted = false;
+	char *to = text;
+	for (const char *p = text; *p && (quoted || !strchr(" \t", *p)); p++)
+		if (*p == '\'')
+			quoted = !quoted;
+		else
+			*to++ = !quoted && *p == '\\' && p[1] ? *++p : *p;
+	*to = 0;
+}
+
+/* What a line of a list names, in the line; NULL: nothing. */
+static char *named_in(char *line, bool concat)
+{
+	static const char word[] = "file";
+	size_t n = strlen(word);
+	line[strcspn(line, "\r\n")] = 0;
+	line += strspn(line, " \t");
+	if (!concat)
+		return *line && *line != '#' && !strstr(line, "://") ? line : NULL;
+	if (strncmp(line, word, n) != 0 || !strchr(" \t", line[n]))
+		return NULL;
+	line += n + strspn(line + n, " \t");
+	unquote(line);
+	return *line ? line : NULL;
+}
+
+/* A list of videos (ffconcat) or of the pieces of one (m3u8): what it names is read too. */
+static void claim_listed(const char *list)
+{
+	static const char concat[] = "ffconcat version", pieces[] = "#EXTM3U";
+	const char *slash = strrchr(list, '/');
+	int dir = slash ? (int)(slash + 1 - list) : 0;
+	char begin[sizeof concat] = "", *line = NULL, *name, path[PATH_MAX];
+	size_t size = 0;
+	FILE *f = fopen(list, "r");
+	size_t n = f ? fread(begin, 1, sizeof begin - 1, f) : 0;
+	bool several = strcmp(begin, concat) == 0, is_list = several || strncmp(begin, pieces, strlen(pieces)) == 0;
+	if (n)
+		rewind(f);
+	while (is_list && getline(&line, &size, f) > 0)
+		if ((name = named_in(line, several))) {
+			snprintf(path, sizeof path, "%.*s%s", *name == '/' ? 0 : dir, list, name);
+			claim(path, NULL);
+		}
+	free(line);
+	if (f)
+		fclose(f);
+}
+
 static void claim_file(const char *path)
 {
 	struct stat st;
@@ -57,6 +110,8 @@ static void claim_file(const char *path)
 		claim_folder(path);
 	else
 		claim(path, NULL);
+	if (there && S_ISREG(st.st_mode))
+		claim_listed(path);
 }
 
 /* The parts of FFmpeg's "concat:a|b". */
