@@ -21,6 +21,9 @@ infer() { e3-infer --device cpu --model seed:tiny:7 --no-evict "$@"; }
 	[ ! -s "$T/err" ]
 	facts "$T/s" | grep -qx "frame 42x70 of 90x160 0.4667 0.4375 0.0000 0.0000"
 
+	e3-decode --step 2 --fit-mode long "$T/tall.mp4" -o "$T/s518"
+	facts "$T/s518" | grep -q "^frame 294x518 of 90x160 "
+
 	e3-decode --all "$T/tall.mp4" -o "$T/source"
 	infer "$T/source" -o "$T/p" 2>"$T/err"
 	[ "$(grep -c -- "--fit-mode crop: 44 % of each tall picture is cut off above and below; --fit-mode long keeps all" "$T/err")" -eq 1 ]

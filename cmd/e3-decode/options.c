@@ -8,7 +8,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { MAX_SETTINGS = 32, DEFAULT_PATCH = 14, PATCH_OF_SETS = 14, MOST_THREADS = 8 };
+enum { MAX_SETTINGS = 32, DEFAULT_PATCH = 14, DEFAULT_FIT = 518, PATCH_OF_SETS = 14, MOST_THREADS = 8 };
 
 static decode_options o = {
 	.stage = {.stream = E3_STREAM_DEFAULTS, .lock = PTHREAD_MUTEX_INITIALIZER},
@@ -24,7 +24,7 @@ static struct {
 	const char *setting[MAX_SETTINGS];
 	int n_settings;
 	bool natural;
-} given = {.stream = -1, .patch = DEFAULT_PATCH, .spool_max = (int64_t)4 << 30, .set = -1};
+} given = {.stream = -1, .patch = DEFAULT_PATCH, .spool_max = (int64_t)4 << 30, .set = -1, .fit_mode = -1};
 
 static int add_setting(void *unused, const char *arg, e3_err *err)
 {
@@ -102,7 +102,7 @@ static const e3_opt table[] = {
 	E3_OPT_INT("fit", &given.fit, "N", 1, 8192,
 		"resize to the network's size here (518 for the\nreleased model) instead of sending source pixels"),
 	E3_OPT_CHOICE("fit-mode", &given.fit_mode, "MODE", "crop|pad|long",
-		"crop tall pictures (default), pad to a square with\nwhite, or long: the longer side N, nothing cut"),
+		"crop tall pictures (default), pad to a square with\nwhite, or long: the longer side N, nothing cut;\nalone with --fit 518"),
 	E3_OPT_INT("patch", &given.patch, "N", 1, 256, "sides are multiples of N (default 14)"),
 	E3_OPT_CHOICE("matrix", &given.matrix, "WHICH", "auto|opencv|601|709|2020",
 		"colour matrix: auto, by the stream's tag (default);\nopencv, bit-exact to OpenCV; 601, 709, 2020"),
@@ -164,7 +164,7 @@ static void check_with_set(int operands)
 	if (c->every > 0 || c->step > 0 || c->all || c->first || c->sharpest || c->start > 0 || isfinite(c->end) ||
 		given.sampling || c->fps > 0)
 		e3_usage_error("--dataset chooses frames itself: only --stride and --max-frames go with it");
-	if (o.png || o.images || given.fit_mode || given.compat)
+	if (o.png || o.images || given.fit_mode > 0 || given.compat)
 		e3_usage_error(
 			"--png, --images, --fit-mode and --compat do not go with --dataset: its loader prepares the frames");
 	if (r->repeat && r->list)
@@ -227,7 +227,10 @@ decode_options *options_parse(int argc, char **argv)
 {
 	int first = e3_opts_parse(&opts, argc, argv);
 	e3_input_options *in = &o.input;
-	o.fit = (e3_fit_rule){(int)given.fit, (int)given.patch, (e3_fit_mode)given.fit_mode};
+	if (given.fit_mode >= 0 && given.fit == 0 && given.set < 0)
+		given.fit = DEFAULT_FIT;
+	o.fit =
+		(e3_fit_rule){(int)given.fit, (int)given.patch, given.fit_mode < 0 ? E3_FIT_CROP : (e3_fit_mode)given.fit_mode};
 	in->operand = argv + first, in->n = argc - first;
 	options_claim_inputs(in);
 	check(argc - first);
