@@ -128,6 +128,11 @@ def files():
         rc, text, head, frames = decode("--strict", path)
         check(name, rc == 0 and not text and head["frames"] == 1, rc, text)
         same(name, frames, [rgb(data if name == "mpo" else a)])
+    scan = a.rfind(b"\xff\xda")
+    gaps = a[: (scan + len(a)) // 2] + a[-2:]  # half of the data, and the end marker
+    rc, text, _, frames = decode(written("file.jpg", gaps))
+    check("half, with an end marker", rc == 0 and text.count("file.jpg: JPEG data are damaged or missing inside") == 1, rc, text)
+    same("half, with an end marker", frames, [rgb(gaps)])
     for padding in b"", bytes(3000):
         rc, text, _, _ = decode(written("file.jpg", a[:-20] + padding))
         check("data lack", rc == 1 and "truncated" in text, rc, text)

@@ -121,6 +121,7 @@ static void from_cmyk(const uint8_t *from, uint8_t *to, size_t pixels)
 typedef struct job {
 	tjhandle tj;
 	bool patched; /* the end marker was added: a warning means that data are missing */
+	bool *gaps;   /* becomes true when data inside are damaged or missing */
 } job;
 
 static int decompress(const job *j, const uint8_t *bytes, size_t n, int format, e3_image *to, e3_err *err)
@@ -129,9 +130,11 @@ static int decompress(const job *j, const uint8_t *bytes, size_t n, int format, 
 		return 0;
 	if (tjGetErrorCode(j->tj) != TJERR_WARNING)
 		return e3_fail(err, "%s", tjGetErrorStr2(j->tj));
-	if (!j->patched || strstr(tjGetErrorStr2(j->tj), "extraneous bytes")) /* padding */
+	const char *warning = tjGetErrorStr2(j->tj);
+	if (strstr(warning, "extraneous bytes")) /* padding */
 		return 0;
-	return e3_fail(err, "truncated: the JPEG data end before the picture is complete");
+	*j->gaps = strncmp(warning, "Corrupt JPEG data", strlen("Corrupt JPEG data")) == 0;
+	return j->patched ? e3_fail(err, "truncated: the JPEG data end before the picture is complete") : 0;
 }
 
 static int decode(const job *j, const uint8_t *bytes, size_t n, e3_image *out, e3_err *err)
@@ -199,7 +202,7 @@ int jpeg_look(const uint8_t *bytes, size_t n, e3_image_facts *out, e3_err *err)
 	return 0;
 }
 
-int jpeg_decode(const uint8_t *bytes, size_t n, e3_image *out, int *orientation, e3_err *err)
+int jpeg_decode(const uint8_t *bytes, size_t n, e3_image *out, int *orientation, bool *gaps, e3_err *err)
 {
 	survey s = look_over(bytes, n, false);
 	*orientation = s.orientation;
@@ -207,7 +210,7 @@ int jpeg_decode(const uint8_t *bytes, size_t n, e3_image *out, int *orientation,
 		return -1;
 	if (!s.ended && !all_scans(&s))
 		return e3_fail(err, "truncated: the JPEG data end before its end marker");
-	job j = {.tj = tjInitDecompress(), .patched = !s.ended};
+	job j = {.tj = tjInitDecompress(), .patched = !s.ended, .gaps = gaps};
 	uint8_t *copy = s.ended ? NULL : with_end(bytes, &n, err);
 	int rc = !j.tj ? e3_fail(err, "%s", tjGetErrorStr2(NULL)) : s.ended || copy ? 0 : -1;
 	if (!rc)

@@ -7,6 +7,7 @@ static int decode(const picture_bytes *from, const char *name, e3_image *out, in
 	const uint8_t *bytes = from->bytes;
 	size_t n = from->n;
 	int rc, ignored;
+	bool gaps = false;
 	*out = (e3_image){0};
 	orientation = orientation ? orientation : &ignored;
 	*orientation = 1;
@@ -15,7 +16,7 @@ static int decode(const picture_bytes *from, const char *name, e3_image *out, in
 		rc = png_decode(from, out, orientation, err);
 		break;
 	case E3_IMAGE_JPEG:
-		rc = jpeg_decode(bytes, n, out, orientation, err);
+		rc = jpeg_decode(bytes, n, out, orientation, &gaps, err);
 		break;
 	case E3_IMAGE_PNM:
 		rc = pnm_decode(bytes, n, out, err);
@@ -23,7 +24,12 @@ static int decode(const picture_bytes *from, const char *name, e3_image *out, in
 	default:
 		rc = e3_fail(err, n ? "not a PNG, JPEG or PNM picture" : "empty");
 	}
-	return rc ? e3_fail_in(err, "reading: %s", name) : 0;
+	if (rc)
+		return e3_fail_in(err, "reading: %s", name);
+	if (gaps)
+		e3_tell(E3_TELL_WARN, "reading: %s: JPEG data are damaged or missing inside: part of the picture is wrong",
+			name);
+	return 0;
 }
 
 int e3_image_decode(const uint8_t *bytes, size_t n, const char *name, e3_image *out, int *orientation, e3_err *err)

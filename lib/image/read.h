@@ -12,7 +12,8 @@ typedef struct picture_bytes {
 } picture_bytes;
 
 /* A message is the reason only: e3_image_decode puts "reading: NAME" before it. On failure *out is empty. */
-int jpeg_decode(const uint8_t *bytes, size_t n, e3_image *out, int *orientation, e3_err *err);
+/* *gaps: data are damaged or missing in the middle, where the picture is wrong, as with Pillow; only set to true. */
+int jpeg_decode(const uint8_t *bytes, size_t n, e3_image *out, int *orientation, bool *gaps, e3_err *err);
 int png_decode(const picture_bytes *from, e3_image *out, int *orientation, e3_err *err);
 int pnm_decode(const uint8_t *bytes, size_t n, e3_image *out, e3_err *err);
 
