@@ -157,6 +157,28 @@ static void test_links_stay_and_lead_to_the_file(void **state)
 	assert_string_equal(err.text, "opening: far: Is a directory");
 }
 
+static void test_a_file_that_is_replaced_keeps_its_permissions(void **state)
+{
+	struct stat st;
+	e3_err err;
+	e3_file file;
+	put("private");
+	assert_int_equal(chmod("private", 0600) | symlink("private", "way"), 0);
+	write_whole("way", true);
+	is_text("private", "whole");
+	assert_true(stat("private", &st) == 0 && (st.st_mode & 0777) == 0600);
+	/* One that may not be written is not replaced either. Root may write everything. */
+	put("given");
+	assert_int_equal(chmod("given", 0444) | chmod(".", 0777), 0);
+	bool root = geteuid() == 0;
+	assert_true(!root || seteuid(65534) == 0);
+	int rc = e3_file_open(&file, "given", &err);
+	assert_true(!root || seteuid(0) == 0);
+	assert_int_equal(rc, -1);
+	assert_string_equal(err.text, "opening: given: Permission denied");
+	e3_file_discard(&file);
+}
+
 static void test_a_part_is_kept_beside_the_file_that_a_link_leads_to(void **state)
 {
 	e3_err err;
@@ -281,6 +303,7 @@ int main(void)
 		cmocka_unit_test(test_sweeping_leaves_files_that_are_being_written),
 		cmocka_unit_test(test_sweeping_never_takes_a_file_from_its_writer),
 		cmocka_unit_test(test_links_stay_and_lead_to_the_file),
+		cmocka_unit_test(test_a_file_that_is_replaced_keeps_its_permissions),
 		cmocka_unit_test(test_a_part_is_kept_beside_the_file_that_a_link_leads_to),
 		cmocka_unit_test(test_a_part_that_is_being_read_is_not_replaced),
 		cmocka_unit_test(test_a_rename_that_fails_keeps_what_is_worth_it),

@@ -185,21 +185,26 @@ static char *partial_of(const char *target)
 	return name;
 }
 
+/* A file that is there is replaced as if it were overwritten: it must be writable, and keeps its permissions. */
 static int open_beside(e3_file *file, double seconds, e3_err *err)
 {
 	struct stat st;
 	file->target = follow(file->path);
 	if (!file->target)
 		return e3_fail_sys(err, "opening: %s", file->path);
-	if (stat(file->target, &st) == 0 && S_ISDIR(st.st_mode)) {
-		errno = EISDIR;
+	bool there = stat(file->target, &st) == 0, folder = there && S_ISDIR(st.st_mode);
+	if (there && (folder || faccessat(AT_FDCWD, file->target, W_OK, AT_EACCESS))) {
+		errno = folder ? EISDIR : errno;
 		return e3_fail_sys(err, "opening: %s", file->path);
 	}
 	if (asprintf(&file->temp, "%s.tmp.%ld", file->target, (long)getpid()) < 0)
 		file->temp = NULL;
 	file->partial = partial_of(file->target);
-	if (file->temp && file->partial && open_locked(file, seconds, err) == 0)
+	if (file->temp && file->partial && open_locked(file, seconds, err) == 0) {
+		if (there)
+			(void)fchmod(file->fd, st.st_mode & 0777);
 		return 0;
+	}
 	if (!file->temp || !file->partial)
 		e3_fail(err, "opening: %s: out of memory", file->path);
 	free(file->temp); /* not ours to remove */
