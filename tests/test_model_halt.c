@@ -60,11 +60,12 @@ static void loading_can_be_given_up(void **state)
 	e3_err err = {""};
 	stream t = {.size = {custom_wide.size[0], custom_wide.size[1]}};
 	t.ckpt = custom_open(&custom_wide.c, custom_wide.seed, &t.file, &err);
-	patience = 0;
-	*dev->halt = (e3_halt){stop, true};
+	asked = 0, patience = 3;
+	e3_ckpt_stop_by(t.ckpt, stop);
 	assert_null(e3_net_open(t.ckpt, dev, &err));
 	assert_non_null(strstr(err.text, "interrupted"));
-	*dev->halt = (e3_halt){0};
+	assert_int_equal(asked, 4);
+	e3_ckpt_stop_by(t.ckpt, NULL);
 	t.net = e3_net_open(t.ckpt, dev, &err);
 	assert_non_null(t.net);
 	stream_close(&t);

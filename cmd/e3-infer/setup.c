@@ -93,6 +93,7 @@ static int open_net(infer_setup *s, const infer_request *r, e3_err *err)
 	s->before = s->dev->ops->memory(s->dev).used;
 	e3_ckpt *ckpt = e3_ckpt_open(path, err);
 	if (ckpt) {
+		e3_ckpt_stop_by(ckpt, e3_stop_signal);
 		tell_loading(s, ckpt);
 		s->net = e3_net_open(ckpt, s->dev, err);
 	}

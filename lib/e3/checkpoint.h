@@ -32,6 +32,8 @@ e3_ckpt *e3_ckpt_open(const char *path, e3_err *err);
 /* The same from bytes in memory, which must stay valid until the checkpoint is closed; errors call it `name`. */
 e3_ckpt *e3_ckpt_memory(const void *bytes, size_t size, const char *name, e3_err *err);
 void e3_ckpt_close(e3_ckpt *ckpt);
+/* Values are read as long as stop() is 0; then reading them fails with "interrupted". */
+void e3_ckpt_stop_by(e3_ckpt *ckpt, int (*stop)(void));
 
 /* Where there are weights when none are named: the first .safetensors or .pth file of ~/.cache/e3 by name, else the
  * bundled demo model. *path is to be freed. */

@@ -432,7 +432,7 @@ typedef struct e3_dev_ops {
 	int (*choose)(e3_dev *, const e3_rule *, const e3_chosen *, int layers, e3_err *);
 } e3_dev_ops;
 
-/* How work on a slow device is given up: while `armed`, once stop() is not 0, weights are refused and operations leave
+/* How work on a slow device is given up: while `armed`, once stop() is not 0, operations leave
  * out what they have not begun; then `wait` or `finish` fails, and what was computed since the last one is worthless.
  */
 typedef struct e3_halt {

@@ -36,6 +36,7 @@ struct e3_ckpt {
 	size_t *sorted; /* indices by name, made once all tensors are there */
 	e3_ckpt_pair *meta;
 	size_t n_meta;
+	int (*stop)(void); /* may be NULL */
 };
 
 /* Element count of a shape, every dimension >= 0; -1 when it overflows. */

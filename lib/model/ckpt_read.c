@@ -114,8 +114,12 @@ static void gather(const e3_ckpt_tensor *t, size_t first, size_t n, uint8_t *to)
 	}
 }
 
+void e3_ckpt_stop_by(e3_ckpt *c, int (*stop)(void)) { c->stop = stop; }
+
 static int check_range(const e3_ckpt *c, const e3_tensor_info *t, size_t first, size_t n, e3_err *err)
 {
+	if (c->stop && c->stop())
+		return e3_fail(err, "reading model: %s: interrupted", c->path);
 	if (first <= t->count && n <= t->count - first)
 		return 0;
 	return e3_fail(err, "reading model: %s: tensor '%s' has %zu elements, asked for %zu from %zu", c->path, t->name,
