@@ -91,6 +91,14 @@ camera() { # e3-decode on a camera that is not there; $T/plug is its plug
 	live --constant <(e3-decode --max-frames 10 lavfi:testsrc2=s=64x48:r=50)
 }
 
+@test "--live off reads pictures that FFmpeg draws as if they were a file: the same pictures each time, as fast as it goes" {
+	e3-decode --live off --every 0.5 lavfi:testsrc2=s=64x48:r=25:d=40 -o "$T/a"
+	e3-decode --live off --every 0.5 lavfi:testsrc2=s=64x48:r=25:d=40 -o "$T/b"
+	e3-dump "$T/a" | grep '^frame' >"$T/da"
+	e3-dump "$T/b" | grep '^frame' | diff - "$T/da"
+	[ "$(wc -l <"$T/da")" -eq 83 ]
+}
+
 @test "--live all sends every frame of the source, however slow the reader is" {
 	e3-decode --live all --max-frames 12 lavfi:testsrc2=s=320x240:r=100 | live --wait 0.05 >"$T/seen"
 	[ "$(cut -d' ' -f1 "$T/seen" | paste -sd' ')" = "0 1 2 3 4 5 6 7 8 9 10 11" ] || { cat "$T/seen"; return 1; }

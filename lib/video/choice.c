@@ -1,5 +1,6 @@
 /* video: from the frames that are asked for to the rule that chooses them, and other defaults by kind of input. */
 #include "video/input.h"
+#include "video/live.h"
 #include <math.h>
 
 #define DEFAULT_EVERY 0.5    /* s between frames of a video */
@@ -55,7 +56,13 @@ void input_describe_picture(const e3_input *in, const e3_video_info *i)
 e3_video_options input_video_options(const e3_input *in, int fd)
 {
 	const e3_input_options *o = &in->o;
+	e3_input_kind kind = e3_input_kind_of(in->name); /* what --live off reads as if it were a file */
+	bool camera = kind == E3_INPUT_CAMERA, drawn = kind == E3_INPUT_DRAWN;
 	return (e3_video_options){.input = in->name,
+		.url = camera || drawn ? live_input_path(in->name) : NULL,
+		.format = drawn ? "lavfi"
+			: camera    ? "v4l2"
+						: NULL,
 		.fd = fd,
 		.head = in->head.bytes,
 		.n_head = in->head.n,
