@@ -396,7 +396,7 @@ by_ffmpeg() {
 		printf '\125\252\125\252' | dd of="$T/bad.mp4" bs=1 seek="$k" conv=notrunc status=none
 	done
 	e3-decode --all "$T/bad.mp4" >"$T/s" 2>"$T/err"
-	grep -qE 'bad.mp4: [0-9]+ damaged packets or frames' "$T/err" || { cat "$T/err"; return 1; }
+	grep -qE 'bad.mp4: ([0-9]{2,}|[2-9]) damaged packets or frames|bad.mp4: 1 damaged packet or frame$' "$T/err" || { cat "$T/err"; return 1; }
 	show "$T/s" | head -1 | grep -qE 'n=(9[0-9]|100)$'
 }
 
