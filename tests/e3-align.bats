@@ -284,6 +284,17 @@ interrupt() { # interrupt SIGNAL OPTION...
 	done
 }
 
+@test "--final: a TMPDIR that fills costs the messages that it does not hold" {
+	make_stream in.e3 loops=8
+	blocks=$(($(stat -c %s in.e3) / 2048))
+	fails 1 "writing to a temporary file (TMPDIR chooses where): File too large" -- \
+		bash -c 'ulimit -f "$1"; exec e3-align --final -o out.e3 in.e3' - "$blocks"
+	[ ! -e out.e3 ]
+	n=$(e3-dump out.e3.partial 2>/dev/null | grep -c '^pred')
+	[ "$n" -gt 10 ]
+	grep -q "out.e3: cut short: the $n frames that came are kept in out.e3.partial" "$T/stderr"
+}
+
 @test "memory is bounded by the number of segments" {
 	! ldd "$(command -v e3-align)" | grep -q libasan || skip "a sanitizer build keeps freed memory"
 	peak() { # KB of a run over N frames of a stream

@@ -273,13 +273,66 @@ assert (export_check.png('$T/c/000000.png')[0] == 255).all()"
 	nothing_left
 }
 
-@test "a full disk is an error, and no other output appears" {
+@test "a full disk is an error of the output that is on it: the others appear" {
 	stream "$T/x.e3"
 	for o in --glb --ply --tum --kitti --intrinsics-txt --npz --run-json; do
-		fails 1 "/dev/full" -- e3-export $o /dev/full --depth "$T/out/d" "$T/x.e3"
+		fails 1 "1 of 2 outputs failed: writing: /dev/full: No space left on device" -- e3-export $o /dev/full --depth "$T/out/d" "$T/x.e3"
+		[ "$(cd "$T/out" && echo d/*)" = "d/000000.png d/000001.png d/000002.png" ]
+		rm -r "$T/out/d"
+		fails 1 "/dev/full" -- e3-export $o /dev/full "$T/x.e3"
+		nothing_left
 	done
-	nothing_left
 	fails 1 "writing" -- bash -c "e3-export --glb - '$T/x.e3' >/dev/full"
+}
+
+# limited BLOCKS COMMAND...: exit 1 where no file may have more than so many KiB.
+limited() {
+	fails 1 "File too large" -- bash -c 'ulimit -f "$1"; shift; exec "$@"' - "$@"
+}
+
+@test "temporary files that fill their disk: what needs none is complete, the others keep the frames before as FILE.partial" {
+	stream "$T/x.e3" frames=20 w=60 h=40
+	text=(--tum "$T/out/t" --kitti "$T/out/k" --run-json "$T/out/j")
+	limited 180 e3-export "${text[@]}" --glb "$T/out/g" --ply "$T/out/p" --depth "$T/out/d" "$T/x.e3"
+	grep -q "exporting: 3 of 6 outputs failed: writing: $T/out/[gpd]: writing to a temporary file (TMPDIR chooses where): File too large" "$T/stderr"
+	grep -q "$T/out/g: writing to a temporary file (TMPDIR chooses where): File too large; the other outputs continue" "$T/stderr"
+	[ "$(cd "$T/out" && echo *)" = "d g.partial j k p.partial t" ]
+	/usr/bin/python3 -c '
+import json, sys
+j = json.load(open(sys.argv[1]))
+assert j["complete"] and len(j["frames"]) == j["frames_total"] == 20
+assert sorted(j["failed"]) == ["depth", "glb", "ply"] and "File too large" in j["failed"]["glb"], j["failed"]' "$T/out/j"
+	mkdir "$T/want"
+	e3-export -q --tum "$T/want/t" --kitti "$T/want/k" "$T/x.e3"
+	n=$(sed -n "s|.*$T/out/g: cut short: the \([0-9]*\) frames that came are kept in.*|\1|p" "$T/stderr")
+	[ "$n" -gt 1 ]
+	e3-cat -q --take "$n" "$T/x.e3" | e3-export -q --glb "$T/want/g.partial" --ply "$T/want/p.partial"
+	n=$(sed -n "s|.*$T/out/d: cut short: the \([0-9]*\) frames that came are kept in it|\1|p" "$T/stderr")
+	[ "$n" -gt 1 ]
+	e3-cat -q --take "$n" "$T/x.e3" | e3-export -q --depth "$T/want/d"
+	rm "$T/out/j"
+	diff -r "$T/out" "$T/want"
+	rm -r "$T"/out/*
+	limited 180 e3-export --npz "$T/out/n" "$T/x.e3" # the file is longer than its temporary one: nothing of it
+	nothing_left
+}
+
+@test "a text that may not grow keeps its whole lines; predictions that wait for corrections are kept" {
+	stream "$T/x.e3" repeat=10
+	limited 2 e3-export --tum "$T/out/t" --intrinsics-txt "$T/out/i" "$T/x.e3"
+	e3-export -q --tum "$T/t" --intrinsics-txt "$T/i" "$T/x.e3"
+	n=$(wc -l <"$T/out/t.partial")
+	[ "$n" -gt 5 ]
+	head -n "$n" "$T/t" | cmp - "$T/out/t.partial"
+	cmp "$T/i" "$T/out/i"
+	rm "$T"/out/*
+	stream "$T/x.e3" frames=20 w=60 h=40
+	/usr/bin/python3 -B "$ROOT/tests/edit_stream.py" "$T/x.e3" "$T/a.e3" 'm[0][1]["corrects"] = 1'
+	limited 300 e3-export --tum "$T/out/t" "$T/a.e3"
+	n=$(grep -vc '#' "$T/out/t.partial")
+	[ "$n" -gt 1 ]
+	rm "$T"/out/*
+	nothing_left
 }
 
 @test "SIGINT: every output is finished with the frames so far" {

@@ -142,6 +142,15 @@ static int take(session *s, const e3_msg *msg, e3_err *err)
 	}
 }
 
+/* After a failure: what came is worth its corrections too; the failure is what is reported. */
+static int keep(session *s)
+{
+	e3_err other = {""};
+	if (complete(s, &other))
+		e3_warn("%s", other.text);
+	return -1;
+}
+
 /* The stream to its end, or to a signal: then the frames so far are finished. */
 static int loop(session *s, e3_err *err)
 {
@@ -149,16 +158,12 @@ static int loop(session *s, e3_err *err)
 	e3_stage *stage = s->stage;
 	int more;
 	while ((more = e3_stage_next(stage, &msg, err)) > 0) {
-		if (take(s, &msg, err))
-			return -1;
+		if (take(s, &msg, err)) /* a full TMPDIR: what is held is whole */
+			return s->hold && msg.kind != E3_HEAD && msg.kind != E3_END ? keep(s) : -1;
 		e3_stage_progress(stage, stage->preds, stage->head.frames, "%s", "");
 	}
-	if (more < 0) { /* what came is worth its corrections too; the failure is what is reported */
-		e3_err other = {""};
-		if (stage->head.tool && !stage->ended && complete(s, &other))
-			e3_warn("%s", other.text);
-		return -1;
-	}
+	if (more < 0)
+		return stage->head.tool && !stage->ended ? keep(s) : -1;
 	if (!stage->interrupted || stage->ended || !stage->head.tool)
 		return 0;
 	const e3_end end = e3_stage_end(stage, stage->preds > stage->frames ? stage->preds : stage->frames);

@@ -9,8 +9,8 @@
 
 typedef struct source {
 	e3_stage *stage;
-	bool failed; /* the stream ends here, with this error */
-	e3_err why;
+	bool failed; /* the stream ends here, with this error: it failed, or what is made of it did */
+	e3_err why, own;
 } source;
 
 /* What is read while the stream is held. A failure is an end at first: what was held until then is handed out. */
@@ -40,11 +40,12 @@ static int take_pred(e3_export *x, e3_stage *s, e3_pred *pred, e3_err *err)
 }
 
 /* The stream to its end, to a signal or to a failure: then what came so far is finished. */
-static int read_stream(e3_export *x, source *in, e3_err *err)
+static void read_stream(e3_export *x, source *in)
 {
 	e3_stage *s = in->stage;
 	e3_msg msg;
 	e3_pred pred = {0};
+	e3_err *err = &in->own;
 	e3_hold *h = e3_hold_open(1U << E3_PRED, err);
 	int rc = h ? 0 : -1, more = 1;
 	while (!rc && (more = e3_hold_read(h, next, in, &msg, err)) > 0)
@@ -55,7 +56,10 @@ static int read_stream(e3_export *x, source *in, e3_err *err)
 				e3_pred_decode(&msg, &pred, err) || e3_hold_pred(h, &pred, err) || take_pred(x, s, &pred, err) ? -1 : 0;
 	e3_pred_release(&pred);
 	e3_hold_close(h);
-	return rc || more < 0 ? -1 : 0;
+	if (rc || more < 0) {
+		in->failed = true;
+		in->why = in->own;
+	}
 }
 
 /* Of a stream that failed: what came stays, and the failure is what is reported. */
@@ -85,7 +89,9 @@ static int run(const e3_export_options *opt, e3_stage *s, e3_err *err)
 {
 	source in = {.stage = s};
 	e3_export *x = e3_export_open(opt, err);
-	int rc = !x || e3_stage_open_input(s, err) || read_stream(x, &in, err) ? -1 : 0;
+	int rc = !x || e3_stage_open_input(s, err) ? -1 : 0;
+	if (!rc)
+		read_stream(x, &in);
 	rc = e3_stage_finish(s, rc, err);
 	e3_progress_end();
 	may_give_up = !e3_stop_signal() && reads_a_file(s);
@@ -93,7 +99,7 @@ static int run(const e3_export_options *opt, e3_stage *s, e3_err *err)
 		rc = keep(x, &in, err);
 	else if (!rc)
 		rc = e3_export_finish(x, s->ended && !s->end.cut[0] ? &s->end : NULL, err);
-	if (!rc)
+	if (x && !in.failed)
 		e3_export_tell(opt, e3_export_facts_of(x));
 	if (!rc && s->latency.n)
 		e3_detail("from capture to export: %.3f s on average, %.3f s at most", e3_latency_mean(&s->latency),

@@ -33,11 +33,13 @@ void e3_export_tell(const e3_export_options *opt, const e3_export_facts *f)
 {
 	bool points = false;
 	for (int k = 0; k < opt->n_outputs; k++)
-		points = points || opt->output[k].format->points;
+		points = points || (opt->output[k].format->points && f->made[opt->output[k].format - e3_formats]);
 	if (points)
 		warn_about(opt, f);
 	for (int k = 0; k < opt->n_outputs; k++) {
 		const e3_output *out = &opt->output[k];
+		if (!f->made[out->format - e3_formats])
+			continue;
 		if (out->format->points)
 			tell_points(out->path, f->written[out->format - e3_formats], opt, f);
 		else

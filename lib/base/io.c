@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdio_ext.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -85,6 +86,15 @@ int e3_spool_read(FILE *f, void *to, size_t n, e3_err *err)
 		return 0;
 	return ferror(f) ? e3_fail_sys(err, "reading a temporary file")
 					 : e3_fail(err, "reading a temporary file: it ends early");
+}
+
+int e3_spool_cut(FILE *f, uint64_t n, e3_err *err)
+{
+	__fpurge(f); /* it would be written again, and fail again */
+	clearerr(f);
+	return ftruncate(fileno(f), (off_t)n) || fseeko(f, (off_t)n, SEEK_SET)
+		? e3_fail_sys(err, "shortening a temporary file")
+		: 0;
 }
 
 int e3_map_open(e3_map *map, const char *path, e3_err *err)

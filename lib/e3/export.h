@@ -3,9 +3,14 @@
  *
  * Usage: e3_export_open, e3_export_add for every prediction, e3_export_finish, e3_export_close. Nothing appears under
  * its final name before e3_export_finish has written everything; closing without finishing leaves nothing behind. When
- * the stream fails, e3_export_keep takes the place of e3_export_finish. Data
- * that is needed at the end of the stream waits in nameless temporary files, so memory does not grow with the number of
- * frames, except where a format says so. Formats and rules: doc/formats.md 1, 3, 4.
+ * the stream fails, e3_export_keep takes the place of e3_export_finish.
+ *
+ * Every output stands on its own. One that cannot be written, or whose temporary file cannot, is reported (e3_tell) and
+ * takes no more; the others go on to the end and appear. The frames that it had whole appear as they do when the stream
+ * fails: as PATH.partial, or as the files in its folder. What its own file has no room for leaves nothing.
+ *
+ * Data that is needed at the end of the stream waits in nameless temporary files, so memory does not grow with the
+ * number of frames, except where a format says so. Formats and rules: doc/formats.md 1, 3, 4.
  */
 #ifndef E3_EXPORT_H
 #define E3_EXPORT_H
@@ -103,7 +108,8 @@ typedef struct e3_export_facts {
 	int64_t skipped_frames;           /* frames without points: no usable field of view to unproject the depth */
 	uint64_t depth_clipped;           /* depths the 16-bit factor cannot hold: written as 0 (unknown) */
 	double depth_scale;
-	uint64_t spooled; /* bytes in temporary files */
+	uint64_t spooled;          /* bytes in temporary files */
+	bool made[E3_MAX_FORMATS]; /* the output of each row of e3_formats has appeared under its name */
 } e3_export_facts;
 
 typedef struct e3_export e3_export;
@@ -113,9 +119,11 @@ typedef struct e3_export e3_export;
 e3_export *e3_export_open(const e3_export_options *opt, e3_err *err);
 /* The stream's head; borrowed only during the call. */
 int e3_export_head(e3_export *x, const e3_head *head, e3_err *err);
-/* Borrowed only during the call. */
+/* Borrowed only during the call. -1: a frame that an output cannot hold, which none has taken, or no output is left. A
+ * mask that is missing lets e3_export_keep make nothing. */
 int e3_export_add(e3_export *x, const e3_pred *pred, e3_err *err);
-/* Writes and renames everything. end may be NULL (interrupted). No frames at all is an error. */
+/* Writes and renames everything. end may be NULL (interrupted). No frames at all is an error. -1 also when an output
+ * failed, now or before: the others have appeared (e3_export_facts.made). Nothing appears once stop() is not 0. */
 int e3_export_finish(e3_export *x, const e3_end *end, e3_err *err);
 /* The stream failed: writes what came so far. Files appear as PATH.partial and leave PATH alone, files of a folder in
  * it, which is reported (e3_tell). Nothing without a frame. */

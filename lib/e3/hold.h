@@ -53,6 +53,7 @@ typedef struct e3_hold e3_hold;
 
 /* kinds: bit k is set for each e3_kind to keep, so that what the reader does not want takes no room; 0: all. */
 e3_hold *e3_hold_open(unsigned kinds, e3_err *err);
+/* A failure (the disk is full) costs this message alone. */
 int e3_hold_put(e3_hold *h, const e3_msg *msg, e3_err *err);
 int e3_hold_correct(e3_hold *h, const e3_correct *x, e3_err *err);
 /* After the last e3_hold_put: the messages in their order: 1, 0 after the last one, -1. The message is valid until the
@@ -67,7 +68,7 @@ uint64_t e3_hold_bytes(const e3_hold *h);
 void e3_hold_close(e3_hold *h);
 
 /* Where messages come from: 1, 0 at the end, or -1, as e3_in_next and e3_stage_next. An end that is no end of the
- * stream (a signal) gives what was held until then. */
+ * stream (a signal) gives what was held until then; so does a disk that is full, with the failure after it. */
 typedef int e3_hold_source(void *from, e3_msg *msg, e3_err *err);
 int e3_hold_from_in(void *in, e3_msg *msg, e3_err *err); /* e3_in_next */
 

@@ -68,6 +68,8 @@ FILE *e3_spool(e3_err *err);
 /* fwrite and fread of n bytes of it, checked. */
 int e3_spool_write(FILE *f, const void *from, size_t n, e3_err *err);
 int e3_spool_read(FILE *f, void *to, size_t n, e3_err *err);
+/* After a write that failed: what is after the first n bytes, which are on disk, is gone, and f can be used again. */
+int e3_spool_cut(FILE *f, uint64_t n, e3_err *err);
 
 /* A read-only memory map of a whole regular file. An empty file maps to data = NULL, size = 0. */
 typedef struct e3_map {

@@ -25,6 +25,7 @@ struct e3_cloud {
 	e3_masks *masks;
 	FILE *f;
 	uint64_t bytes, segments, kept, survivors;
+	uint64_t whole; /* bytes of the frames that are whole, all on disk */
 	e3_pct conf;
 	float threshold;
 	e3_voxels *voxels;
@@ -155,11 +156,15 @@ static int add_row(e3_cloud *c, const e3_pred *p, const located *at, int row, e3
 	return put(c, c->batch, n * sizeof *c->batch, err);
 }
 
+int e3_cloud_check(e3_cloud *c, const e3_pred *p, e3_err *err) { return choose_source(c, p, err); }
+
+int e3_cloud_mask(e3_cloud *c, const e3_pred *p, e3_err *err) { return load_mask(c, p, err); }
+
 int e3_cloud_add(e3_cloud *c, const e3_export_frame *frame, e3_export_facts *facts, e3_err *err)
 {
 	const e3_pred *p = frame->pred;
 	located at;
-	if (choose_source(c, p, err) || locate(c, frame, &at, err) || load_mask(c, p, err))
+	if (locate(c, frame, &at, err))
 		return -1;
 	facts->from_depth = c->source == E3_POINTS_DEPTH;
 	facts->skipped_frames += !at.points;
@@ -175,6 +180,7 @@ int e3_cloud_add(e3_cloud *c, const e3_export_frame *frame, e3_export_facts *fac
 	if (start < 0 || fseeko(c->f, start, SEEK_SET) || fwrite(&s, sizeof s, 1, c->f) != 1 || fseeko(c->f, 0, SEEK_END))
 		return e3_fail_sys(err, "writing to a temporary file (TMPDIR chooses where)");
 	c->segments++;
+	c->whole = c->bytes;
 	return 0;
 }
 
@@ -248,6 +254,21 @@ int e3_cloud_next(e3_cloud *c, const e3_point_selection *selection, e3_point_bat
 	if (rc == 1)
 		c->kept_at += b->n;
 	b->n = n;
+	return rc;
+}
+
+int e3_cloud_cut(e3_cloud *c, e3_err *err)
+{
+	e3_point_batch b;
+	int rc;
+	c->bytes = c->whole;
+	e3_pct_release(&c->conf);
+	if (e3_spool_cut(c->f, c->whole, err) || e3_pct_init(&c->conf, &c->opt.conf_pct, 1, err))
+		return -1;
+	e3_cloud_rewind(c);
+	while ((rc = next_candidates(c, &b, err)) == 1)
+		for (size_t k = 0; k < b.n; k++)
+			e3_pct_add(&c->conf, b.p[k].conf);
 	return rc;
 }
 

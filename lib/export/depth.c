@@ -16,7 +16,7 @@ static int picture_path(const e3_format_writer *w, const e3_pred *p, char *to, s
 
 static size_t pixels(const e3_pred *p) { return (size_t)p->w * (size_t)p->h; }
 
-static int require_depth(const e3_pred *p, e3_err *err)
+static int require_depth(const e3_format_writer *w, const e3_pred *p, e3_err *err)
 {
 	return p->depth
 		? 0
@@ -37,8 +37,6 @@ static int depth_add(e3_format_writer *w, e3_export_run *run, const e3_export_fr
 {
 	depth *s = (depth *)w;
 	const e3_pred *p = frame->pred;
-	if (require_depth(p, err))
-		return -1;
 	for (size_t k = 0; k < pixels(p); k++)
 		if (e3_depth_known(p->depth[k]) && p->depth[k] > s->farthest)
 			s->farthest = p->depth[k];
@@ -104,6 +102,7 @@ static void depth_release(e3_format_writer *w) { free(((depth *)w)->values); }
 const e3_format_ops e3_depth_format = {
 	.size = sizeof(depth),
 	.parts = E3_PART_DEPTH,
+	.check = require_depth,
 	.add = depth_add,
 	.write = depth_write,
 	.release = depth_release,
@@ -124,8 +123,6 @@ static int color_open(e3_format_writer *w, e3_export_run *run, e3_err *err)
 static int color_add(e3_format_writer *w, e3_export_run *run, const e3_export_frame *frame, e3_err *err)
 {
 	const e3_pred *p = frame->pred;
-	if (require_depth(p, err))
-		return -1;
 	for (size_t k = 0; k < pixels(p); k++)
 		if (e3_depth_known(p->depth[k]))
 			e3_pct_add(&((depth_color *)w)->inverse, 1 / p->depth[k]);
@@ -194,6 +191,7 @@ const e3_format_ops e3_depth_color_format = {
 	.size = sizeof(depth_color),
 	.parts = E3_PART_DEPTH,
 	.open = color_open,
+	.check = require_depth,
 	.add = color_add,
 	.write = color_write,
 	.release = color_release,

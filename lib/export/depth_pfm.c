@@ -36,14 +36,19 @@ static int write_rows(pfm *s, e3_file *to, const e3_pred *p, e3_err *err)
 	return 0;
 }
 
+static int pfm_check(const e3_format_writer *w, const e3_pred *p, e3_err *err)
+{
+	return p->depth
+		? 0
+		: e3_fail(err, "writing depth: the stream has none for frame %lld: e3-infer ran without the output depth",
+			  (long long)p->s.i);
+}
+
 static int pfm_add(e3_format_writer *w, e3_export_run *run, const e3_export_frame *frame, e3_err *err)
 {
 	const e3_pred *p = frame->pred;
 	char name[64], path[4096];
 	e3_file file;
-	if (!p->depth)
-		return e3_fail(err, "writing depth: the stream has none for frame %lld: e3-infer ran without the output depth",
-			(long long)p->s.i);
 	snprintf(name, sizeof name, "%06" PRId64 ".pfm", p->s.i);
 	if (e3_outdir_name(&w->dir, name, path, sizeof path, err) || e3_file_open(&file, path, err))
 		return -1;
@@ -56,4 +61,7 @@ static int pfm_add(e3_format_writer *w, e3_export_run *run, const e3_export_fram
 
 static void pfm_release(e3_format_writer *w) { free(((pfm *)w)->row); }
 
-const e3_format_ops e3_depth_pfm_format = {.size = sizeof(pfm), .add = pfm_add, .release = pfm_release};
+const e3_format_ops e3_depth_pfm_format = {.size = sizeof(pfm),
+	.check = pfm_check,
+	.add = pfm_add,
+	.release = pfm_release};

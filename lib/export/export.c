@@ -1,5 +1,5 @@
-/* export: one run: its outputs appear together or not at all; those of a stream that failed stay apart. Knows no format
- * but through the table. */
+/* export: one run. Every output stands on its own: one that fails is given up, the others go on. Parts stay apart under
+ * names of their own. Knows no format but through the table. */
 #include "export/writer.h"
 #include <stdlib.h>
 #include <string.h>
@@ -7,7 +7,10 @@
 struct e3_export {
 	e3_export_run run;
 	e3_format_writer *writer[E3_MAX_FORMATS];
-	int n;
+	int n, n_failed;
+	e3_err why;   /* of the first that failed */
+	bool writing; /* the stream is over */
+	bool refused; /* a mask is missing or unreadable: nothing is made */
 };
 
 bool e3_output_is_folder(const e3_output *o) { return o->per_frame || o->format->kind == E3_FORMAT_FOLDER; }
@@ -81,72 +84,194 @@ int e3_export_head(e3_export *x, const e3_head *head, e3_err *err)
 	return 0;
 }
 
+/* A pipe or a device cannot say that what comes is not all: it gets no more. */
+static bool in_place(const e3_format_writer *w) { return !w->dir.path && !w->file.temp; }
+
+static bool has_points(const e3_format_writer *w) { return w->format->points; }
+static bool has_parts(const e3_format_writer *w) { return w->format->ops->parts; }
+
+/* Does an output still take frames, of those that `uses` chooses (NULL: all)? */
+static bool going(const e3_export *x, bool (*uses)(const e3_format_writer *w))
+{
+	for (int k = 0; k < x->n; k++)
+		if (!x->writer[k]->failed && (!uses || uses(x->writer[k])))
+			return true;
+	return false;
+}
+
+static const char *path_of(const e3_format_writer *w) { return w->dir.path ? w->dir.path : w->file.path; }
+
+/* An output fails, alone. The first reason is what the run reports at its end, the others are told at once, and so is
+ * the first when there is more to come. kept: what it has taken is whole. */
+static void give_up(e3_export *x, e3_format_writer *w, bool kept, const e3_err *why)
+{
+	e3_err text = *why;
+	const char *path = path_of(w);
+	if (path && !strstr(text.text, path))
+		e3_fail_in(&text, "writing: %s", path);
+	bool later = kept && w->format->ops->write; /* its frames are still to be written */
+	if (w->dir.path && !later)
+		w->frames = e3_outdir_count(&w->dir);
+	w->kept = (kept || w->dir.path) && w->frames && !in_place(w);
+	if (!w->failed) {
+		x->run.failed[w->format - e3_formats] = strdup(text.text);
+		if (!x->n_failed++)
+			x->why = text;
+	}
+	w->failed = true;
+	bool more = !x->writing && going(x, NULL);
+	if (more || x->n_failed > 1)
+		e3_tell(E3_TELL_WARN, "%s%s", text.text, more ? "; the other outputs continue" : "");
+	if (!w->kept) { /* its room is for the others */
+		if (w->dir.path)
+			e3_outdir_discard(&w->dir);
+		else if (!in_place(w))
+			e3_file_discard(&w->file);
+	}
+}
+
+/* What several outputs are made of cannot grow any more. */
+static void give_up_all(e3_export *x, bool (*uses)(const e3_format_writer *w), bool kept, const e3_err *why)
+{
+	for (int k = 0; k < x->n; k++)
+		if (!x->writer[k]->failed && uses(x->writer[k]))
+			give_up(x, x->writer[k], kept, why);
+}
+
+static int sum_up(const e3_export *x, e3_err *err)
+{
+	if (!x->n_failed)
+		return 0;
+	if (x->n == 1)
+		return e3_fail(err, "%s", x->why.text);
+	return e3_fail(err, "exporting: %d of %d outputs failed: %s", x->n_failed, x->n, x->why.text);
+}
+
+/* What an output cannot hold is refused before another one has taken it. */
+static int check(e3_export *x, const e3_export_frame *frame, e3_err *err)
+{
+	if (going(x, has_points)) {
+		x->refused = e3_cloud_mask(x->run.cloud, frame->pred, err);
+		if (x->refused || e3_cloud_check(x->run.cloud, frame->pred, err))
+			return -1;
+	}
+	for (int k = 0; k < x->n; k++) {
+		const e3_format_writer *w = x->writer[k];
+		if (!w->failed && w->format->ops->check && w->format->ops->check(w, frame->pred, err))
+			return -1;
+	}
+	return 0;
+}
+
+static void add_points(e3_export *x, const e3_export_frame *frame)
+{
+	e3_export_run *r = &x->run;
+	e3_export_facts before = r->facts;
+	e3_err why, other;
+	if (!going(x, has_points) || !e3_cloud_add(r->cloud, frame, &r->facts, &why))
+		return;
+	r->facts = before;
+	give_up_all(x, has_points, !e3_cloud_cut(r->cloud, &other), &why);
+}
+
+static void add_parts(e3_export *x, const e3_pred *pred)
+{
+	e3_export_run *r = &x->run;
+	e3_err why, other;
+	if (going(x, has_parts) && e3_frame_spool_add(r->frames, pred, r->parts, &why))
+		give_up_all(x, has_parts, !e3_frame_spool_cut(r->frames, &other), &why);
+}
+
 int e3_export_add(e3_export *x, const e3_pred *pred, e3_err *err)
 {
 	e3_export_run *r = &x->run;
 	e3_export_frame frame;
-	if (e3_export_frame_init(&frame, pred, err))
+	e3_err why, other;
+	if (e3_export_frame_init(&frame, pred, err) || check(x, &frame, err))
 		return -1;
 	if (!r->facts.frames && pred->has_pose) {
 		r->first = frame.pose;
 		r->has_first = true;
 	}
-	if (r->cloud && e3_cloud_add(r->cloud, &frame, &r->facts, err))
-		return -1;
-	if (r->frames && e3_frame_spool_add(r->frames, pred, r->parts, err))
-		return -1;
+	add_points(x, &frame);
+	add_parts(x, pred);
 	for (int k = 0; k < x->n; k++) {
 		e3_format_writer *w = x->writer[k];
-		if (w->format->ops->add && w->format->ops->add(w, r, &frame, err))
-			return -1;
+		const e3_format_ops *ops = w->format->ops;
+		if (w->failed)
+			continue;
+		if (ops->add && ops->add(w, r, &frame, &why))
+			give_up(x, w, !ops->cut || !ops->cut(w, &other), &why);
+		else
+			w->frames++;
 	}
 	r->facts.frames++;
 	r->facts.spooled = (r->cloud ? e3_cloud_bytes(r->cloud) : 0) + (r->frames ? e3_frame_spool_bytes(r->frames) : 0);
+	return going(x, NULL) ? 0 : sum_up(x, err);
+}
+
+/* Is there something of it to write? `broken`: the stream failed. */
+static bool wanted(const e3_format_writer *w, bool broken)
+{
+	return w->failed ? w->kept : w->frames && !(broken && in_place(w));
+}
+
+static bool stopped(const e3_export *x, e3_err *err)
+{
+	const e3_export_options *o = x->run.opt;
+	return o->stop && o->stop() && e3_fail(err, "exporting: interrupted");
+}
+
+/* -1: the run was stopped. */
+static int settle_points(e3_export *x, bool broken, e3_err *err)
+{
+	bool any = false;
+	e3_err why;
+	for (int k = 0; k < x->n; k++)
+		any = any || (has_points(x->writer[k]) && wanted(x->writer[k], broken));
+	if (!any || !e3_cloud_settle(x->run.cloud, &x->run.facts, &why))
+		return 0;
+	if (stopped(x, err))
+		return -1;
+	for (int k = 0; k < x->n; k++)
+		if (has_points(x->writer[k]) && wanted(x->writer[k], broken))
+			give_up(x, x->writer[k], false, &why);
 	return 0;
 }
 
-/* A pipe or a device cannot say that what comes is not all: of a stream that failed it gets no more. */
-static bool in_place(const e3_format_writer *w) { return !w->dir.path && !w->file.temp; }
-
-static int write_outputs(e3_export *x, bool failed, e3_err *err)
+/* -1: the run was stopped. */
+static int write_outputs(e3_export *x, bool broken, const e3_end *end, e3_err *err)
 {
 	e3_export_run *r = &x->run;
-	if (r->cloud && e3_cloud_settle(r->cloud, &r->facts, err))
+	x->writing = true;
+	if (settle_points(x, broken, err))
 		return -1;
 	for (int k = 0; k < x->n; k++) {
 		e3_format_writer *w = x->writer[k];
-		if (failed && in_place(w))
+		e3_err why;
+		if (!wanted(w, broken))
 			continue;
-		if ((w->format->ops->write && w->format->ops->write(w, r, err)) || e3_writer_flush(w, err))
+		r->end = w->failed ? NULL : end;
+		if (r->frames)
+			e3_frame_spool_limit(r->frames, w->frames);
+		int rc = (w->format->ops->write && w->format->ops->write(w, r, &why)) || e3_writer_flush(w, &why);
+		if (rc && stopped(x, err))
 			return -1;
-		r->facts.written[w->format - e3_formats] = w->points;
+		if (rc)
+			give_up(x, w, false, &why);
+		else
+			r->facts.written[w->format - e3_formats] = w->points;
 	}
 	return 0;
 }
 
-int e3_export_finish(e3_export *x, const e3_end *end, e3_err *err)
+/* A part appears under a name of its own, files of a folder in it. */
+static int keep_output(e3_format_writer *w, e3_err *err)
 {
-	x->run.end = end;
-	if (!x->run.facts.frames)
-		return e3_fail(err, "exporting: the stream has no predictions");
-	if (write_outputs(x, false, err))
-		return -1;
-	for (int k = 0; k < x->n; k++) {
-		e3_format_writer *w = x->writer[k];
-		if (w->dir.path ? e3_outdir_commit(&w->dir, err) : e3_file_commit(&w->file, err))
-			return -1;
-	}
-	return 0;
-}
-
-static int keep_output(const e3_export *x, e3_format_writer *w, e3_err *err)
-{
-	int64_t n = x->run.facts.frames;
+	int64_t n = w->frames;
 	const char *frames = n == 1 ? "frame" : "frames", *are = n == 1 ? "is" : "are";
-	char *path = NULL, *name = NULL;
-	if (in_place(w))
-		return 0;
-	if (asprintf(&path, "%s", w->dir.path ? w->dir.path : w->file.path) < 0)
+	char *path = strdup(path_of(w)), *name = NULL;
+	if (!path)
 		return e3_fail(err, "writing: out of memory");
 	int rc = w->dir.path ? e3_outdir_commit(&w->dir, err) : e3_file_keep(&w->file, &name, err);
 	if (!rc)
@@ -156,14 +281,43 @@ static int keep_output(const e3_export *x, e3_format_writer *w, e3_err *err)
 	return rc;
 }
 
+/* A name that one output does not get holds back no other. */
+static void name_outputs(e3_export *x, bool broken)
+{
+	for (int k = 0; k < x->n; k++) {
+		e3_format_writer *w = x->writer[k];
+		e3_err why;
+		bool part = w->failed || broken;
+		if (w->failed ? !w->kept : !wanted(w, broken))
+			continue;
+		int rc = part     ? keep_output(w, &why)
+			: w->dir.path ? e3_outdir_commit(&w->dir, &why)
+						  : e3_file_commit(&w->file, &why);
+		if (rc)
+			give_up(x, w, false, &why);
+		x->run.facts.made[w->format - e3_formats] = !rc && !part;
+	}
+}
+
+int e3_export_finish(e3_export *x, const e3_end *end, e3_err *err)
+{
+	if (!x->run.facts.frames)
+		return e3_fail(err, "exporting: the stream has no predictions");
+	if (write_outputs(x, false, end, err))
+		return -1;
+	name_outputs(x, false);
+	return sum_up(x, err);
+}
+
 int e3_export_keep(e3_export *x, e3_err *err)
 {
-	if (x->run.facts.frames && write_outputs(x, true, err))
+	int before = x->n_failed;
+	if (x->refused)
+		return 0;
+	if (write_outputs(x, true, NULL, err))
 		return -1;
-	for (int k = 0; x->run.facts.frames && k < x->n; k++)
-		if (keep_output(x, x->writer[k], err))
-			return -1;
-	return 0;
+	name_outputs(x, true);
+	return x->n_failed > before ? sum_up(x, err) : 0;
 }
 
 const e3_export_facts *e3_export_facts_of(const e3_export *x) { return &x->run.facts; }
@@ -180,6 +334,8 @@ void e3_export_close(e3_export *x)
 		e3_outdir_discard(&w->dir);
 		free(w);
 	}
+	for (int k = 0; k < E3_MAX_FORMATS; k++)
+		free(x->run.failed[k]);
 	e3_cloud_close(x->run.cloud);
 	e3_frame_spool_close(x->run.frames);
 	free(x->run.source);

@@ -17,6 +17,8 @@ struct e3_frame_spool {
 	int (*stop)(void);
 	FILE *f;
 	uint64_t bytes, n, at; /* bytes written; frames; the frame to read next */
+	uint64_t limit;        /* frames that are read */
+	uint64_t whole;        /* bytes of the frames that are whole, all on disk */
 	e3_pred p;             /* what e3_frame_spool_next returned last */
 	void *room[5];         /* its arrays, reused */
 	size_t cap[5];
@@ -72,8 +74,17 @@ int e3_frame_spool_add(e3_frame_spool *f, const e3_pred *p, unsigned parts, e3_e
 	for (int k = 0; k < 5; k++)
 		if (r.has[k] && put(f, array_of(p, k), (size_t)p->w * (size_t)p->h * arrays[k].pixel, err))
 			return -1;
-	f->n++;
+	if (fflush(f->f))
+		return e3_fail_sys(err, "writing to a temporary file (TMPDIR chooses where)");
+	f->whole = f->bytes;
+	f->limit = ++f->n;
 	return 0;
+}
+
+int e3_frame_spool_cut(e3_frame_spool *f, e3_err *err)
+{
+	f->bytes = f->whole;
+	return e3_spool_cut(f->f, f->whole, err);
 }
 
 void e3_frame_spool_rewind(e3_frame_spool *f)
@@ -85,7 +96,7 @@ void e3_frame_spool_rewind(e3_frame_spool *f)
 int e3_frame_spool_next(e3_frame_spool *f, unsigned parts, const e3_pred **p, e3_err *err)
 {
 	record r;
-	if (f->at == f->n)
+	if (f->at == f->limit)
 		return 0;
 	if (f->stop && f->stop())
 		return e3_fail(err, "exporting: interrupted");
@@ -127,6 +138,8 @@ int e3_frame_spool_next(e3_frame_spool *f, unsigned parts, const e3_pred **p, e3
 	*p = &f->p;
 	return 1;
 }
+
+void e3_frame_spool_limit(e3_frame_spool *f, int64_t n) { f->limit = (uint64_t)n < f->n ? (uint64_t)n : f->n; }
 
 uint64_t e3_frame_spool_bytes(const e3_frame_spool *f) { return f->bytes; }
 

@@ -123,21 +123,27 @@ static uint32_t crc_more(uint32_t crc, const void *bytes, size_t n)
 	return crc;
 }
 
+static int npz_check(const e3_format_writer *w, const e3_pred *p, e3_err *err)
+{
+	const npz *s = (const npz *)w;
+	if (!w->frames || (p->w == s->w && p->h == s->h && contents_of(p) == s->has))
+		return 0;
+	return e3_fail(err,
+		"writing: %s: frame %lld is %d × %d or has other arrays; an npz holds one shape, the first was %d × %d",
+		w->file.path, (long long)p->s.i, p->w, p->h, s->w, s->h);
+}
+
 static int npz_add(e3_format_writer *w, e3_export_run *run, const e3_export_frame *frame, e3_err *err)
 {
 	npz *s = (npz *)w;
 	const e3_pred *p = frame->pred;
-	if (!run->facts.frames) {
+	if (!w->frames) {
 		s->w = p->w, s->h = p->h, s->has = contents_of(p);
 		size_t floats = (size_t)p->w * (size_t)p->h * 3;
 		s->room = e3_alloc(floats > 12 ? floats : 12, sizeof *s->room, "a frame", err);
 		if (!s->room)
 			return -1;
 	}
-	if (p->w != s->w || p->h != s->h || contents_of(p) != s->has)
-		return e3_fail(err,
-			"writing: %s: frame %lld is %d × %d or has other arrays; an npz holds one shape, the first was %d × %d",
-			s->base.file.path, (long long)p->s.i, p->w, p->h, s->w, s->h);
 	for (int k = 0; k < MEMBERS; k++) {
 		const member *m = &s->m[k];
 		if (!present(s, m))
@@ -234,8 +240,8 @@ static int write_member(npz *s, e3_export_run *run, int k, e3_err *err)
 {
 	const member *m = &s->m[k];
 	char header[192];
-	size_t head = npy_header(s, m, run->facts.frames, header), floats = frame_floats(s, m);
-	uint64_t data = (uint64_t)run->facts.frames * floats * sizeof *s->room;
+	size_t head = npy_header(s, m, s->base.frames, header), floats = frame_floats(s, m);
+	uint64_t data = (uint64_t)s->base.frames * floats * sizeof *s->room;
 	s->size[k] = head + data;
 	s->offset[k] = s->at;
 	s->crc[k] = (uint32_t)crc32_combine(crc_more(0, header, head), s->crc[k], (z_off_t)data);
@@ -292,6 +298,7 @@ const e3_format_ops e3_npz_format = {
 	.size = sizeof(npz),
 	.parts = E3_PART_RGB | E3_PART_DEPTH | E3_PART_POINTS | E3_PART_CONF,
 	.open = npz_open,
+	.check = npz_check,
 	.add = npz_add,
 	.write = npz_write,
 	.release = npz_release,

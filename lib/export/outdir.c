@@ -90,6 +90,17 @@ static int empty_temp(const e3_outdir *d, bool move, e3_err *err)
 	return rc;
 }
 
+int64_t e3_outdir_count(const e3_outdir *d)
+{
+	int64_t n = 0;
+	DIR *dir = d->temp ? opendir(d->temp) : NULL;
+	for (struct dirent *e; dir && (e = readdir(dir));)
+		n += strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0;
+	if (dir)
+		closedir(dir);
+	return n;
+}
+
 int e3_outdir_commit(e3_outdir *d, e3_err *err)
 {
 	if (empty_temp(d, true, err))

@@ -5,6 +5,7 @@
 #include "e3/err.h"
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* Zero-initialised is closed. */
 typedef struct e3_outdir {
@@ -17,6 +18,8 @@ typedef struct e3_outdir {
 int e3_outdir_open(e3_outdir *d, const char *path, e3_err *err);
 /* The path to write NAME to. -1 when it is longer than `size`. */
 int e3_outdir_name(const e3_outdir *d, const char *name, char *to, size_t size, e3_err *err);
+/* How many files it has by now. */
+int64_t e3_outdir_count(const e3_outdir *d);
 /* The files appear in the folder; closes. */
 int e3_outdir_commit(e3_outdir *d, e3_err *err);
 /* Removes what was not committed, the folder too if it was created; closes. Safe on a closed one. */

@@ -118,9 +118,9 @@ static int write_one(ply *s, e3_export_run *run, const e3_point_selection *selec
 }
 
 /* The points of each frame, which its header must tell. One number a frame does not matter beside one file a frame. */
-static uint64_t *count_frames(e3_export_run *run, const e3_point_selection *selection, e3_err *err)
+static uint64_t *count_frames(const ply *s, e3_export_run *run, const e3_point_selection *selection, e3_err *err)
 {
-	uint64_t *count = e3_alloc((size_t)run->facts.frames, sizeof *count, "the points of each frame", err);
+	uint64_t *count = e3_alloc((size_t)s->base.frames, sizeof *count, "the points of each frame", err);
 	e3_point_batch b;
 	int rc = count ? 0 : -1;
 	e3_cloud_rewind(run->cloud);
@@ -175,7 +175,7 @@ static int ply_write(e3_format_writer *w, e3_export_run *run, e3_err *err)
 	w->points = selection.n;
 	if (!w->dir.path)
 		return write_one(s, run, &selection, err);
-	uint64_t *count = count_frames(run, &selection, err);
+	uint64_t *count = count_frames(s, run, &selection, err);
 	int rc = count ? write_frames(s, run, &selection, count, err) : -1;
 	free(count);
 	return rc;

@@ -7,7 +7,8 @@
 
 typedef struct run_json {
 	e3_format_writer base;
-	FILE *lines; /* the array of frames */
+	FILE *lines;    /* the array of frames */
+	uint64_t bytes; /* of whole lines, all on disk */
 	e3_buf text;
 	e3_json json; /* writes the lines, through `text` */
 	int w, h;
@@ -18,6 +19,10 @@ static int spool(run_json *s, e3_err *err)
 	if (s->json.rc)
 		return -1;
 	int rc = e3_spool_write(s->lines, s->text.data, s->text.len, err);
+	if (!rc && fflush(s->lines))
+		rc = e3_fail_sys(err, "writing to a temporary file (TMPDIR chooses where)");
+	if (!rc)
+		s->bytes += s->text.len;
 	s->text.len = 0;
 	return rc;
 }
@@ -28,7 +33,7 @@ static int json_add(e3_format_writer *w, e3_export_run *run, const e3_export_fra
 	const e3_pred *p = frame->pred;
 	const e3_fit *fit = &p->s.fit;
 	e3_json *j = &s->json;
-	if (!run->facts.frames)
+	if (!w->frames)
 		s->w = p->w, s->h = p->h;
 	j->err = err;
 	e3_json_blank(j, "\n  ");
@@ -45,6 +50,12 @@ static int json_add(e3_format_writer *w, e3_export_run *run, const e3_export_fra
 	e3_json_real(j, "ms", p->ms, 6);
 	e3_json_end(j);
 	return spool(s, err);
+}
+
+static int json_cut(e3_format_writer *w, e3_err *err)
+{
+	run_json *s = (run_json *)w;
+	return e3_spool_cut(s->lines, s->bytes, err);
 }
 
 /* The name of a value on a line of its own. */
@@ -84,6 +95,22 @@ static void add_inference(e3_json *j, const e3_end *end)
 	e3_json_end(j);
 }
 
+/* Outputs that failed, and why. */
+static void add_failed(e3_json *j, const e3_export_run *run)
+{
+	bool any = false;
+	for (const e3_format *format = run->formats; format->name; format++) {
+		const char *why = run->failed[format - run->formats];
+		if (why && !any)
+			e3_json_object(j, line(j, "failed"));
+		if (why)
+			e3_json_text(j, format->name, why);
+		any = any || why;
+	}
+	if (any)
+		e3_json_end(j);
+}
+
 static void add_facts(e3_json *j, const e3_export_run *run, const run_json *s)
 {
 	const e3_export_facts *f = &run->facts;
@@ -93,7 +120,7 @@ static void add_facts(e3_json *j, const e3_export_run *run, const run_json *s)
 	e3_json_text(j, line(j, "policy"), run->policy);
 	e3_json_text(j, line(j, "device"), run->device);
 	e3_json_bool(j, line(j, "complete"), run->end);
-	e3_json_int(j, line(j, "frames_total"), f->frames);
+	e3_json_int(j, line(j, "frames_total"), s->base.frames);
 	e3_json_int(j, line(j, "w"), s->w);
 	e3_json_int(j, line(j, "h"), s->h);
 	if (run->budget < 0)
@@ -102,6 +129,7 @@ static void add_facts(e3_json *j, const e3_export_run *run, const run_json *s)
 		e3_json_int(j, line(j, "budget_tokens"), run->budget);
 	if (run->cloud)
 		add_points(j, run);
+	add_failed(j, run);
 	if (f->depth_scale > 0)
 		e3_json_real(j, line(j, "depth_scale"), f->depth_scale, 9);
 	if (run->end)
@@ -124,7 +152,7 @@ static int end_lines(run_json *s, e3_err *err)
 	s->json.err = err;
 	e3_json_blank(&s->json, "\n ");
 	e3_json_end(&s->json);
-	return spool(s, err);
+	return s->json.rc ? -1 : e3_file_write(&s->base.file, s->text.data, s->text.len, err);
 }
 
 /* The frames come last, so that they can be copied from their file. */
@@ -137,7 +165,7 @@ static int json_write(e3_format_writer *w, e3_export_run *run, e3_err *err)
 	e3_json_object(&j, NULL);
 	add_facts(&j, run, s);
 	e3_json_key(&j, line(&j, "frames"));
-	int rc = j.rc || e3_file_write(&s->base.file, b.data, b.len, err) || end_lines(s, err) || copy_lines(s, err) ||
+	int rc = j.rc || e3_file_write(&s->base.file, b.data, b.len, err) || copy_lines(s, err) || end_lines(s, err) ||
 		e3_file_write(&s->base.file, end, sizeof end - 1, err);
 	e3_buf_release(&b);
 	return rc ? -1 : 0;
@@ -163,5 +191,6 @@ static void json_release(e3_format_writer *w)
 const e3_format_ops e3_run_json_format = {.size = sizeof(run_json),
 	.open = json_open,
 	.add = json_add,
+	.cut = json_cut,
 	.write = json_write,
 	.release = json_release};

@@ -8,6 +8,7 @@ struct text {
 	e3_format_writer base;
 	line_fn *line;
 	bool begun;
+	off_t whole;           /* the end of the last line in the file */
 	double last_q[4];      /* TUM: the previous quaternion; q and -q are one rotation, and the sign must not jump */
 	double from_first[12]; /* KITTI: camera from world of the first frame */
 };
@@ -50,19 +51,33 @@ static int line_intrinsics(text *t, e3_export_run *run, const e3_export_frame *f
 	return fprintf(t->base.file.f, "%.9g %.9g %.9g %.9g %d %d\n", k.fx, k.fy, k.cx, k.cy, k.w, k.h);
 }
 
+static int text_check(const e3_format_writer *w, const e3_pred *pred, e3_err *err)
+{
+	return pred->has_pose
+		? 0
+		: e3_fail(err, "writing: %s: the stream has no pose for frame %lld: e3-infer ran without the output pose",
+			  w->file.path, (long long)pred->s.i);
+}
+
 static int text_add(e3_format_writer *w, e3_export_run *run, const e3_export_frame *frame, e3_err *err)
 {
 	text *t = (text *)w;
-	if (!frame->pred->has_pose)
-		return e3_fail(err, "writing: %s: the stream has no pose for frame %lld: e3-infer ran without the output pose",
-			w->file.path, (long long)frame->pred->s.i);
 	if (err)
 		err->text[0] = 0;
 	if (t->line(t, run, frame, err) < 0)
 		return err && err->text[0] ? -1 : e3_fail_sys(err, "writing: %s", w->file.path);
 	t->begun = true;
-	/* Standard output cannot be taken back, so each line leaves before the next frame is read. */
-	return w->file.temp ? 0 : e3_writer_flush(w, err);
+	/* Each line leaves before the next frame is read: a full disk costs none of those before. */
+	if (e3_writer_flush(w, err))
+		return -1;
+	t->whole = w->file.temp ? ftello(w->file.f) : 0;
+	return 0;
+}
+
+static int text_cut(e3_format_writer *w, e3_err *err)
+{
+	off_t whole = ((text *)w)->whole;
+	return w->file.temp && whole >= 0 ? e3_spool_cut(w->file.f, (uint64_t)whole, err) : -1;
 }
 
 static int open_tum(e3_format_writer *w, e3_export_run *run, e3_err *err)
@@ -84,6 +99,18 @@ static int open_intrinsics(e3_format_writer *w, e3_export_run *run, e3_err *err)
 	return 0;
 }
 
-const e3_format_ops e3_tum_format = {.size = sizeof(text), .open = open_tum, .add = text_add};
-const e3_format_ops e3_kitti_format = {.size = sizeof(text), .open = open_kitti, .add = text_add};
-const e3_format_ops e3_intrinsics_format = {.size = sizeof(text), .open = open_intrinsics, .add = text_add};
+const e3_format_ops e3_tum_format = {.size = sizeof(text),
+	.open = open_tum,
+	.check = text_check,
+	.add = text_add,
+	.cut = text_cut};
+const e3_format_ops e3_kitti_format = {.size = sizeof(text),
+	.open = open_kitti,
+	.check = text_check,
+	.add = text_add,
+	.cut = text_cut};
+const e3_format_ops e3_intrinsics_format = {.size = sizeof(text),
+	.open = open_intrinsics,
+	.check = text_check,
+	.add = text_add,
+	.cut = text_cut};

@@ -22,7 +22,8 @@ typedef struct e3_export_run {
 	e3_pose first;
 	char *source, *model, *policy, *device;
 	int64_t budget;
-	const e3_end *end; /* during write; NULL when interrupted */
+	const e3_end *end;            /* during write; NULL when the output does not have the whole stream */
+	char *failed[E3_MAX_FORMATS]; /* why the output of each row of `formats` failed; NULL: it did not */
 } e3_export_run;
 
 /* A frame as it arrives, with its pose decoded once for all formats. */
@@ -38,16 +39,23 @@ typedef struct e3_format_writer {
 	const e3_format *format;
 	e3_file file;    /* where to write; closed when the output is a folder */
 	e3_outdir dir;   /* the folder otherwise */
+	int64_t frames;  /* how many it has taken */
+	bool failed;     /* it takes no more */
+	bool kept;       /* although it failed, what it has is whole: `frames` of them, or the files in its folder */
 	uint64_t points; /* formats with points: how many were written, set by `write` */
 } e3_format_writer;
 
 /* A format. The run allocates and zeroes the writer, opens its file or folder, flushes and closes it, and makes it
- * appear under its name when every format has written. Each function may be NULL. */
+ * appear under its name when every format has written. A failure of add or write is the end of this output alone. Each
+ * function may be NULL. */
 typedef struct e3_format_ops {
 	size_t size;    /* of the format's own struct */
 	unsigned parts; /* E3_PART_*: arrays that `write` reads from run->frames */
 	int (*open)(e3_format_writer *w, e3_export_run *run, e3_err *err);
+	/* Refuses a frame that the format cannot hold, before any output takes it. */
+	int (*check)(const e3_format_writer *w, const e3_pred *pred, e3_err *err);
 	int (*add)(e3_format_writer *w, e3_export_run *run, const e3_export_frame *frame, e3_err *err);
+	int (*cut)(e3_format_writer *w, e3_err *err); /* add failed: back to the frames before. NULL: it is there already */
 	int (*write)(e3_format_writer *w, e3_export_run *run, e3_err *err); /* the stream is over: write what is left */
 	void (*release)(e3_format_writer *w); /* frees what the functions above allocated, also after they failed */
 } e3_format_ops;
@@ -56,7 +64,7 @@ typedef struct e3_format_ops {
 
 /* Decodes the pose: -1 when that is not possible. */
 int e3_export_frame_init(e3_export_frame *frame, const e3_pred *pred, e3_err *err);
-/* fflush, checked, so that a full disk is noticed before any output appears. */
+/* fflush, checked, so that a full disk is noticed before the output appears. */
 int e3_writer_flush(e3_format_writer *w, e3_err *err);
 
 /* --- frames.c: predictions on disk, replayed in order as often as wanted --- */
@@ -65,10 +73,14 @@ enum { E3_PART_RGB = 1, E3_PART_DEPTH = 2, E3_PART_POINTS = 4, E3_PART_CONF = 8 
 
 e3_frame_spool *e3_frame_spool_open(e3_err *err);
 int e3_frame_spool_add(e3_frame_spool *f, const e3_pred *p, unsigned parts, e3_err *err);
+/* After a failure of e3_frame_spool_add: the frames before it stay. */
+int e3_frame_spool_cut(e3_frame_spool *f, e3_err *err);
 void e3_frame_spool_rewind(e3_frame_spool *f);
 /* The next frame with those of `parts` that it has (the other arrays are NULL): 1, 0 at the end, or -1. *p is reused
  * from call to call. */
 int e3_frame_spool_next(e3_frame_spool *f, unsigned parts, const e3_pred **p, e3_err *err);
+/* Reading ends after n frames. */
+void e3_frame_spool_limit(e3_frame_spool *f, int64_t n);
 uint64_t e3_frame_spool_bytes(const e3_frame_spool *f);
 /* Reading fails once stop() is not 0; NULL: never. */
 void e3_frame_spool_stop_by(e3_frame_spool *f, int (*stop)(void));
@@ -99,7 +111,13 @@ typedef struct e3_point_batch {
 } e3_point_batch;
 
 e3_cloud *e3_cloud_open(const e3_cloud_options *opt, e3_err *err);
+/* Refuses a frame without what points need. */
+int e3_cloud_check(e3_cloud *c, const e3_pred *p, e3_err *err);
+/* Reads the mask of the frame that is added next. */
+int e3_cloud_mask(e3_cloud *c, const e3_pred *p, e3_err *err);
 int e3_cloud_add(e3_cloud *c, const e3_export_frame *frame, e3_export_facts *facts, e3_err *err);
+/* After a failure of e3_cloud_add: the frames before it stay. */
+int e3_cloud_cut(e3_cloud *c, e3_err *err);
 /* When every frame is added: finds threshold, scene scale and voxels, and fills the facts. Fails when no point is left,
  * unless allow_empty. */
 int e3_cloud_settle(e3_cloud *c, e3_export_facts *facts, e3_err *err);

@@ -13,7 +13,9 @@ struct e3_hold {
 	e3_msg msg; /* what e3_hold_next handed out last */
 	size_t room;
 	bool holding;  /* the head announced corrections */
-	bool complete; /* and the stream has been read to its end */
+	bool complete; /* and the stream has been read to its end, or to a failure */
+	bool failed;
+	e3_err why;
 };
 
 /* Precedes each message. Only the process that wrote it reads it. */
@@ -30,6 +32,12 @@ e3_hold *e3_hold_open(unsigned kinds, e3_err *err)
 	return h;
 }
 
+/* So that a disk that is full costs none of the messages before. */
+static int flush(e3_hold *h, e3_err *err)
+{
+	return fflush(h->spool) ? e3_fail_sys(err, "writing to a temporary file (TMPDIR chooses where)") : 0;
+}
+
 int e3_hold_put(e3_hold *h, const e3_msg *msg, e3_err *err)
 {
 	record r = {.kind = msg->kind, .len = msg->len};
@@ -37,8 +45,11 @@ int e3_hold_put(e3_hold *h, const e3_msg *msg, e3_err *err)
 		return 0;
 	if (!h->spool && !(h->spool = e3_spool(err)))
 		return -1;
-	if (e3_spool_write(h->spool, &r, sizeof r, err) || e3_spool_write(h->spool, msg->bytes, msg->len, err))
+	if (e3_spool_write(h->spool, &r, sizeof r, err) || e3_spool_write(h->spool, msg->bytes, msg->len, err) ||
+		flush(h, err)) {
+		(void)e3_spool_cut(h->spool, h->bytes, NULL);
 		return -1;
+	}
 	h->n++, h->bytes += sizeof r + msg->len;
 	return 0;
 }
@@ -124,10 +135,13 @@ int e3_hold_read(e3_hold *h, e3_hold_source *next, void *from, e3_msg *msg, e3_e
 		return more > 0 && msg->kind == E3_HEAD ? begin(h, msg, err) : more;
 	}
 	while (!h->complete && (more = next(from, msg, err)) > 0)
-		if (take(h, msg, err))
-			return -1;
+		if (take(h, msg, &h->why)) {
+			h->complete = h->failed = true;
+			break;
+		}
 	if (more < 0)
 		return -1;
 	h->complete = true;
-	return e3_hold_next(h, msg, err);
+	more = e3_hold_next(h, msg, err);
+	return !more && h->failed ? e3_fail(err, "%s", h->why.text) : more;
 }
