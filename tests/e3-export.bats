@@ -335,6 +335,20 @@ assert sorted(j["failed"]) == ["depth", "glb", "ply"] and "File too large" in j[
 	nothing_left
 }
 
+@test "a reader that exits ends its own output: the others appear" {
+	stream "$T/x.e3"
+	left() { /usr/bin/python3 -c 'import select; p = select.poll(); p.register(1, 0); exit(not p.poll(10000))'; }
+	set +o pipefail
+	{ left && e3-export -q --tum - --glb "$T/out/g" "$T/x.e3" 2>"$T/e" || echo $? >"$T/rc"; } | true
+	[ "$(cat "$T/rc")" -eq 1 ]
+	grep -q "1 of 2 outputs failed: writing: -: Broken pipe" "$T/e"
+	e3-export -q --glb "$T/g" "$T/x.e3"
+	cmp "$T/g" "$T/out/g"
+	{ left && e3-export --tum - "$T/x.e3" 2>"$T/e" || echo $? >"$T/rc"; } | true
+	[ "$(cat "$T/rc")" -eq 141 ]
+	[ ! -s "$T/e" ]
+}
+
 @test "SIGINT: every output is finished with the frames so far" {
 	stream "$T/x.e3"
 	mkfifo "$T/in"

@@ -3,6 +3,7 @@
 #include "e3/hold.h"
 #include "e3/num.h"
 #include "e3/tool.h"
+#include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -117,5 +118,7 @@ int main(int argc, char **argv)
 	e3_stage *stage = e3_export_parse(argc, argv, &opt);
 	stage->needs = E3_STAGE_PREDICTIONS;
 	opt.stop = give_up;
+	if (opt.n_outputs > 1) /* a reader that exits ends its own output */
+		signal(SIGPIPE, SIG_IGN);
 	return e3_tool_exit(run(&opt, stage, &err), &err);
 }
