@@ -133,6 +133,9 @@ def files():
     rc, text, _, frames = decode(written("file.jpg", gaps))
     check("half, with an end marker", rc == 0 and text.count("file.jpg: JPEG data are damaged or missing inside") == 1, rc, text)
     same("half, with an end marker", frames, [rgb(gaps)])
+    for given in (written("file.jpg", gaps),), ("-",):
+        rc, text, _, frames = decode("--strict", *given, data=gaps if given == ("-",) else None)
+        check("half, with an end marker, --strict", rc == 1 and not frames and text.count("JPEG data are damaged or missing inside") == 1, rc, text)
     for padding in b"", bytes(3000):
         rc, text, _, _ = decode(written("file.jpg", a[:-20] + padding))
         check("data lack", rc == 1 and "truncated" in text, rc, text)

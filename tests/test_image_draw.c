@@ -5,7 +5,10 @@
 
 static const uint8_t ink[3] = {10, 200, 30};
 
-static e3_image picture(int w, int h) { return (e3_image){w, h, 3, calloc((size_t)w * (size_t)h, 3)}; }
+static e3_image picture(int w, int h)
+{
+	return (e3_image){.w = w, .h = h, .channels = 3, .px = calloc((size_t)w * (size_t)h, 3)};
+}
 
 static int set(const e3_image *im, int x, int y) { return memcmp(im->px + 3 * (y * im->w + x), ink, 3) == 0; }
 

@@ -34,7 +34,7 @@ static int take_prepared(infer_reader *r, infer_frame *to, e3_err *err)
 	if (f->w % r->patch || f->h % r->patch)
 		return e3_fail(err, "%d × %d, prepared: expected multiples of the patch size %d", f->w, f->h, r->patch);
 	e3_image_release(&to->picture);
-	to->picture = (e3_image){f->w, f->h, 3, f->rgb};
+	to->picture = (e3_image){.w = f->w, .h = f->h, .channels = 3, .px = f->rgb};
 	to->source = f->s;
 	*f = (e3_frame){0};
 	return 0;
@@ -45,7 +45,7 @@ static int read_frame(infer_reader *r, const e3_msg *msg, infer_frame *to, e3_er
 	e3_fit_plan plan;
 	if (e3_frame_decode(msg, &r->frame, err))
 		return -1;
-	e3_image in = {r->frame.w, r->frame.h, 3, r->frame.rgb};
+	e3_image in = {.w = r->frame.w, .h = r->frame.h, .channels = 3, .px = r->frame.rgb};
 	if (r->frame.prepared)
 		return take_prepared(r, to, err);
 	e3_strips rows = e3_image_strips(&in);

@@ -14,7 +14,8 @@
 
 typedef struct e3_image {
 	int w, h, channels;
-	uint8_t *px; /* [h][w][channels] */
+	uint8_t *px;  /* [h][w][channels] */
+	bool damaged; /* set by e3_image_decode: data inside were damaged or missing, so that part of it is wrong */
 } e3_image;
 
 /* Zeroed pixels. Refuses sizes below 1 and above 65535 a side or 2^28 pixels. */
@@ -27,6 +28,8 @@ void e3_image_release(e3_image *im);
  * `name` is for messages. *orientation receives the EXIF orientation 1..8 (1 when absent), which is not applied. */
 int e3_image_decode(const uint8_t *bytes, size_t n, const char *name, e3_image *out, int *orientation, e3_err *err);
 int e3_image_load(const char *path, e3_image *out, int *orientation, e3_err *err);
+/* Warns of a picture that is `damaged`; e3_image_load does. */
+void e3_image_tell_damage(const e3_image *im, const char *name);
 /* The same with alpha ignored instead of laid over white, as Pillow's convert('RGB') and OpenCV's imread do it. */
 int e3_image_decode_opaque(const uint8_t *bytes, size_t n, const char *name, e3_image *out, int *orientation,
 	e3_err *err);

@@ -17,6 +17,7 @@ typedef struct e3_picture {
 	bool to_end;      /* e3_picture_look: of a JPEG, find out whether it is complete, which takes longer */
 	bool tonemap;     /* HDR becomes SDR of BT.709: HEIF, AVIF */
 	bool upstream;    /* 16-bit grey PNG as the reference reads it: what is above 255 becomes white */
+	bool strict;      /* a JPEG with damaged data inside fails; else it is read, with a warning, as Pillow reads it */
 	bool stored;      /* as the pixels are stored: without the turning and mirroring that HEIF asks for */
 } e3_picture;
 

@@ -26,10 +26,15 @@ static int decode(const picture_bytes *from, const char *name, e3_image *out, in
 	}
 	if (rc)
 		return e3_fail_in(err, "reading: %s", name);
-	if (gaps)
+	out->damaged = gaps;
+	return 0;
+}
+
+void e3_image_tell_damage(const e3_image *im, const char *name)
+{
+	if (im->damaged)
 		e3_tell(E3_TELL_WARN, "reading: %s: JPEG data are damaged or missing inside: part of the picture is wrong",
 			name);
-	return 0;
 }
 
 int e3_image_decode(const uint8_t *bytes, size_t n, const char *name, e3_image *out, int *orientation, e3_err *err)
@@ -51,5 +56,6 @@ int e3_image_load(const char *path, e3_image *out, int *orientation, e3_err *err
 		return -1;
 	int rc = e3_image_decode(map.data, map.size, path, out, orientation, err);
 	e3_map_close(&map);
+	e3_image_tell_damage(out, path);
 	return rc;
 }

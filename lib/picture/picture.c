@@ -36,6 +36,9 @@ static int plain_decode(const e3_picture *from, e3_image *out, int *orientation,
 	enum { DEPTH = 24, COLOURS = 25, GREY = 0 }; /* bytes of a PNG's header */
 	if (e3_image_decode(from->bytes, from->n, from->name, out, orientation, err))
 		return -1;
+	if (out->damaged && from->strict)
+		return e3_fail(err, "reading: %s: JPEG data are damaged or missing inside", from->name);
+	e3_image_tell_damage(out, from->name);
 	bool deep = e3_image_sniff(from->bytes, from->n) == E3_IMAGE_PNG && from->bytes[DEPTH] == 16 &&
 		from->bytes[COLOURS] == GREY;
 	return deep && !from->upstream ? scale_grey(from, out, err) : 0;

@@ -21,6 +21,7 @@ static int load_picture(e3_seq *q, const sets_frame *f, e3_image *out, int *rot,
 	bool white = q->set->task == E3_TASK_PAIRS;
 	int rc = white ? e3_image_decode(bytes, n, f->image, out, &orientation, err)
 				   : e3_image_decode_opaque(bytes, n, f->image, out, &orientation, err);
+	e3_image_tell_damage(out, f->image);
 	if (!rc && !white)
 		rc = e3_image_orient(out, orientation, err);
 	*rot = white ? 0 : degrees[orientation];

@@ -80,7 +80,7 @@ static int take_shot(const e3_trace_shots *fr, int64_t t, const e3_pred *p, e3_t
 {
 	int w = fr->shape.cols * fr->cell, h = fr->shape.rows * fr->cell;
 	*s = (e3_trace_shot){.t = t, .i = p->s.i, .pts = p->s.pts};
-	e3_image seen = {p->w, p->h, 3, p->rgb};
+	e3_image seen = {.w = p->w, .h = p->h, .channels = 3, .px = p->rgb};
 	if (e3_resize_bicubic(&seen, w, h, &s->rgb, err) || (p->depth && shrink_depth(s, p, err))) {
 		shot_release(s);
 		return -1;

@@ -71,6 +71,7 @@ static int decode(e3_input *in, const e3_map *map, const char *name, e3_image *i
 							  .name = name,
 							  .tonemap = in->o.tonemap,
 							  .upstream = in->o.upstream,
+							  .strict = in->o.strict,
 							  .stored = !in->o.autorotate},
 			im, &orientation, err))
 		return -1;
