@@ -6,12 +6,19 @@ set -u
 cd "$(dirname "$0")/.." || exit 1
 
 missing=
+codecs=
 # Each line is: what to look for, and the package, or alternatives joined by '|' of which the first that exists is taken (names
 # differ between releases).
 lib() { pkg-config --exists "$1" 2>/dev/null || missing="$missing $2"; }
 cmd() { PATH=$PATH:/usr/sbin:/sbin command -v "$1" >/dev/null 2>&1 || missing="$missing $2"; }
 header() { echo "#include <$1>" | cc -E - >/dev/null 2>&1 || missing="$missing $2"; }
 python() { /usr/bin/python3 -c "import $1" >/dev/null 2>&1 || missing="$missing $2"; }
+# A codec of libheif: newer releases have a package for each, which is installed where apt knows it.
+codec() {
+	command -v apt-get >/dev/null 2>&1 || return 0
+	if pkg-config --exists libheif 2>/dev/null && ! pkg-config --atleast-version=1.16 libheif; then return 0; fi
+	dpkg-query -W -f='${Status}' "libheif-plugin-$1" 2>/dev/null | grep -q '^install ok' || codecs="$codecs libheif-plugin-$1"
+}
 
 need_build() {
 	cmd cc build-essential
@@ -27,6 +34,8 @@ need_build() {
 	lib libturbojpeg libturbojpeg0-dev
 	lib libpng libpng-dev
 	lib libheif libheif-dev
+	codec libde265
+	codec aomdec
 	lib libtiff-4 libtiff-dev
 	lib libwebp libwebp-dev
 	lib zlib zlib1g-dev
@@ -52,6 +61,8 @@ need_test() {
 	cmd ctags universal-ctags
 	cmd ffmpeg ffmpeg
 	cmd heif-enc libheif-examples
+	codec x265
+	codec aomenc
 	cmd clang clang
 	ls "$(clang -print-resource-dir 2>/dev/null)"/lib/*/libclang_rt.fuzzer*.a >/dev/null 2>&1 ||
 		missing="$missing libclang-rt-dev|libclang-common-14-dev"
@@ -100,6 +111,10 @@ install_packages() {
 	as_root apt-get update -qq || echo "deps: apt-get update failed; trying with the lists that are here" >&2
 	packages=
 	for name in $missing; do packages="$packages $(choose "$name")"; done
+	for name in $codecs; do
+		apt-cache show "$name" >/dev/null 2>&1 && packages="$packages $name"
+	done
+	[ -n "$packages" ] || return 0
 	echo "deps: apt-get install --no-install-recommends$packages"
 	# shellcheck disable=SC2086 # a list of names
 	as_root apt-get install -qq -y --no-install-recommends $packages >/dev/null || {
@@ -116,5 +131,12 @@ for group in "$@"; do
 	*) echo "deps: unknown group '$group' (build, test)" >&2; exit 2 ;;
 	esac
 done
+# Where nothing else is missing, the lists that are here tell which codecs there are.
+if [ -z "$missing" ]; then
+	for name in $codecs; do
+		! apt-cache show "$name" >/dev/null 2>&1 || missing="$missing $name"
+	done
+	codecs=
+fi
 [ -z "$missing" ] || install_packages
 case " $* " in *" test "*) install_validator ;; esac
