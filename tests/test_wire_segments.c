@@ -5,6 +5,7 @@
 #include "e3/num.h"
 #include "e3/value.h"
 #include "wire_file.h"
+#include "wire_read.h"
 
 enum { HEAD, PRED, PRED1, EVICT, EVICT0, ATTN, EDGE, CORRECT, END, MESSAGES };
 #define GOLDEN "tests/data/stream/segments.e3"
@@ -180,31 +181,6 @@ static void writers_refuse(void **state)
 	assert_non_null(strstr(err.text, "edge 1: type 2, expected 0 to 1"));
 	e3_out_abort(out, "sample", 1, "");
 	e3_head_release(&head);
-}
-
-static int read_all(e3_in *in, e3_err *err)
-{
-	e3_msg msg;
-	e3_head head = {0};
-	e3_pred pred = {0};
-	e3_evict evict = {0};
-	e3_attn attn = {0};
-	e3_edge edge;
-	e3_correct correct;
-	int rc = in ? 1 : -1;
-	while (rc > 0 && (rc = e3_in_next(in, &msg, err)) > 0) {
-		int bad = msg.kind == E3_HEAD ? e3_head_decode(&msg, &head, err)
-			: msg.kind == E3_PRED     ? e3_pred_decode(&msg, &pred, err)
-			: msg.kind == E3_EVICT    ? e3_evict_decode(&msg, &evict, err)
-			: msg.kind == E3_ATTN     ? e3_attn_decode(&msg, &attn, err)
-			: msg.kind == E3_EDGE     ? e3_edge_decode(&msg, &edge, err)
-			: msg.kind == E3_CORRECT  ? e3_correct_decode(&msg, &correct, err)
-									  : 0;
-		rc = bad ? -1 : 1;
-	}
-	e3_in_close(in);
-	e3_head_release(&head), e3_pred_release(&pred), e3_evict_release(&evict), e3_attn_release(&attn);
-	return rc;
 }
 
 static void refused(const uint8_t *bytes, size_t n, const char *text, const char *what)
