@@ -14,7 +14,7 @@ static struct {
 	e3_export_options opt;
 	const char *path[E3_MAX_FORMATS]; /* of the output in each row of e3_formats */
 	double conf_pct;
-	int points, frustum, align, glb_color, intrinsics, compat, depth_cmap;
+	int points, frustum, align, glb_color, intrinsics, compat, depth_cmap, axes;
 	bool show_cam, per_frame;
 } o = {
 	.opt =
@@ -83,6 +83,8 @@ static const e3_opt rest[] = {
 	E3_OPT_FLAG("ply-conf", &o.opt.ply_conf, "add property confidence (the default)"),
 	E3_OPT_CLEAR("no-ply-conf", &o.opt.ply_conf, "no property confidence"),
 	E3_OPT_FLAG("ply-frame", &o.opt.ply_frame, "add property frame"),
+	E3_OPT_CHOICE("ply-axes", &o.axes, "opencv|y-up|z-up", "opencv|y-up|z-up",
+		"y down, as the stream; y up for Open3D, F3D, MeshLab,\nthree.js; z up for Blender, CloudCompare"),
 	E3_OPT_FLAG("per-frame", &o.per_frame, "one file per frame in the folder of --ply"),
 	E3_OPT_TITLE("Text and depth"),
 	E3_OPT_CHOICE("intrinsics", &o.intrinsics, "source|model", "source|model",
@@ -184,6 +186,7 @@ e3_stage *e3_export_parse(int argc, char **argv, e3_export_options *opt)
 	x->frustum = o.frustum == 1 ? E3_FRUSTUM_MESH : E3_FRUSTUM_LINES;
 	x->glb_srgb = o.glb_color >= 0 ? o.glb_color == 1 : x->upstream;
 	x->depth_cmap = (e3_cmap)o.depth_cmap;
+	x->axes = (e3_axes)o.axes;
 	x->model_intrinsics = o.intrinsics == 1;
 	if (o.show_cam && !x->cameras)
 		e3_usage_error("--show-cam and --no-cameras contradict each other");

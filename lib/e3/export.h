@@ -74,6 +74,9 @@ typedef struct e3_cloud_options {
 
 typedef enum e3_frustum { E3_FRUSTUM_LINES, E3_FRUSTUM_MESH } e3_frustum;
 
+/* Axes of clouds: x right and y down, as the stream has them; or upright as the first camera was held. */
+typedef enum e3_axes { E3_AXES_OPENCV, E3_AXES_Y_UP, E3_AXES_Z_UP } e3_axes;
+
 typedef struct e3_export_options {
 	e3_output output[E3_MAX_FORMATS]; /* in any order, at most one of each format */
 	int n_outputs;
@@ -85,6 +88,7 @@ typedef struct e3_export_options {
 	bool glb_conf;       /* adds _CONFIDENCE */
 	bool glb_srgb;       /* sRGB bytes in COLOR_0, as the reference writes */
 	bool ply_conf, ply_frame;
+	e3_axes axes; /* of the PLY */
 	bool kitti_first_identity;
 	bool model_intrinsics; /* of the network image instead of the source picture */
 	double depth_scale;    /* 16-bit value of depth 1; 0 = auto */

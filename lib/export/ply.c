@@ -1,5 +1,5 @@
 /* export: binary little-endian PLY (doc/formats.md 4.2): one file, or one per frame in a folder. Colours stay sRGB
- * bytes, positions stay in the world of the stream. */
+ * bytes, positions stay in the world of the stream unless other axes were asked for. */
 #include "e3/num.h"
 #include "e3/version.h"
 #include "export/writer.h"
@@ -10,6 +10,8 @@
 typedef struct ply {
 	e3_format_writer base;
 	bool conf, frame; /* the properties that are written */
+	e3_axes axes;
+	double turn[9]; /* to these axes */
 } ply;
 
 enum { CHUNK = 1024, MAX_RECORD = 27 };
@@ -31,12 +33,11 @@ static int write_header(e3_file *to, const char *comment, uint64_t n, const char
 
 static int write_stream_header(const ply *s, e3_file *to, uint64_t n, e3_err *err)
 {
-	char more[64];
+	char more[64], comment[256];
+	snprintf(comment, sizeof comment, "e3-export " E3_VERSION "; %s, scale arbitrary", e3_axes_text(s->axes));
 	snprintf(more, sizeof more, "%s%s", s->conf ? "property float confidence\n" : "",
 		s->frame ? "property int frame\n" : "");
-	return write_header(to,
-		"e3-export " E3_VERSION "; world = first camera, OpenCV axes (x right, y down, z forward), scale arbitrary", n,
-		"float", more, err);
+	return write_header(to, comment, n, "float", more, err);
 }
 
 static void put_f32(uint8_t *to, float v)
@@ -52,8 +53,10 @@ static int write_points(const ply *s, e3_file *to, const e3_point_batch *b, e3_e
 	size_t used = 0;
 	for (size_t k = 0; k < b->n; k++) {
 		const e3_point *p = &b->p[k];
+		float xyz[3];
+		e3_axes_turn(s->axes, s->turn, p->xyz, xyz);
 		for (int j = 0; j < 3; j++)
-			put_f32(room + used + 4 * j, p->xyz[j]);
+			put_f32(room + used + 4 * j, xyz[j]);
 		memcpy(room + used + 12, p->rgb, 3);
 		used += 15;
 		if (s->conf)
@@ -173,6 +176,7 @@ static int ply_write(e3_format_writer *w, e3_export_run *run, e3_err *err)
 	if (e3_cloud_select(run->cloud, max > 0 ? (uint64_t)max : 0, &selection, err))
 		return -1;
 	w->points = selection.n;
+	e3_axes_matrix(s->axes, run, s->turn);
 	if (!w->dir.path)
 		return write_one(s, run, &selection, err);
 	uint64_t *count = count_frames(s, run, &selection, err);
@@ -185,6 +189,7 @@ static int ply_open(e3_format_writer *w, e3_export_run *run, e3_err *err)
 {
 	ply *s = (ply *)w;
 	s->conf = run->opt->ply_conf, s->frame = run->opt->ply_frame;
+	s->axes = run->opt->axes;
 	return 0;
 }
 

@@ -67,6 +67,15 @@ int e3_export_frame_init(e3_export_frame *frame, const e3_pred *pred, e3_err *er
 /* fflush, checked, so that a full disk is noticed before the output appears. */
 int e3_writer_flush(e3_format_writer *w, e3_err *err);
 
+/* --- axes.c: the axes of a cloud that is written --- */
+
+/* For the header of a file. */
+const char *e3_axes_text(e3_axes axes);
+/* The rotation from the world of the stream, row-major. After the first frame. */
+void e3_axes_matrix(e3_axes axes, const e3_export_run *run, double r[9]);
+/* out = r v; bit for bit v when the axes are those of the stream. */
+void e3_axes_turn(e3_axes axes, const double r[9], const float v[3], float out[3]);
+
 /* --- frames.c: predictions on disk, replayed in order as often as wanted --- */
 
 enum { E3_PART_RGB = 1, E3_PART_DEPTH = 2, E3_PART_POINTS = 4, E3_PART_CONF = 8 /* of depth and of points */ };
