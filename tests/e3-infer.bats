@@ -290,6 +290,14 @@ bats_require_minimum_version 1.5.0
 	PY
 }
 
+@test "the name of a frame's picture is that of its prediction" {
+	edit "$frames" "$T/named.e3" 'for k in (1, 2, 4): m[k][1]["name"] = "IMG %d.jpg" % k'
+	frames=$T/named.e3 infer --no-evict
+	check "$T/o.e3" <<<'assert [x.pop("name", None) for x in p] == ["IMG 1.jpg", "IMG 2.jpg", None, "IMG 4.jpg"] + 4 * [None], p[0].keys()'
+	edit "$T/o.e3" "$T/x.e3" 'for x in m: x[1].pop("name", None)'
+	same "$T/x.e3" "$f/all.e3"
+}
+
 @test "--attn-layers and --attn-map: records of those layers, and nothing else changes" {
 	infer --segment 0 --budget 3f --attn-layers 0,3 --attn-map
 	same "$T/o.e3" "$f/three.e3" pred evict

@@ -46,6 +46,10 @@ static void same_preds(e3_in *in)
 		next(in, E3_PRED, &msg);
 		assert_int_equal(e3_pred_decode(&msg, &pred, &err), 0);
 		assert_true(pred.has_segment && pred.segment == k);
+		if (k)
+			assert_string_equal(pred.name, "IMG_0001.jpg");
+		else
+			assert_null(pred.name);
 		assert_true(pred.world[0] == (k ? 0.5 : 1) && pred.world[4] == 1 && pred.world[7] == (k ? -2 : 0));
 	}
 	e3_pred_release(&pred);
@@ -219,6 +223,8 @@ static const struct {
 	{HEAD, "corrects", BYTES("\x02"), "head: corrects: is 2, expected 0 to 1"},
 	{HEAD, "corrects", BYTES("\x00"), "message 8: a correct, but the head does not announce corrections (corrects)"},
 	{PRED, "segment", BYTES("\xff"), "pred 0: segment: is -1, expected 0 to"},
+	{PRED1, "name", BYTES("\xa3" "a/b"), "pred 1: name: 'a/b': expected the name of a file, without a folder"},
+	{PRED1, "name", BYTES("\xa0"), "pred 1: name: '': expected the name of a file, without a folder, of 1 to 255 bytes"},
 	{PRED1, "world", BYTES("\x93\0\0\0"), "pred 1: world: expected a list of 8 numbers"},
 	{PRED1, "world", BYTES("\x98\0\0\0\0\1\0\0\0"), "pred 1: world: scale 0, expected more than 0"},
 	{PRED1, "world", BYTES("\x98\1\0\0\0\0\0\0\0"), "pred 1: world: the quaternion is zero"},

@@ -185,7 +185,8 @@ static inline int sample_write(const char *endpoint, e3_err *err)
 	return rc ? -1 : 0;
 }
 
-/* The same for a stream in segments that is corrected: pred 1 is answered by segment 1, whose first frame is 1. */
+/* The same for a stream in segments that is corrected: pred 1 has a name and is answered by segment 1,
+ * whose first frame is 1. */
 static inline int sample_write_segments(const char *endpoint, e3_err *err)
 {
 	e3_head head = sample_head();
@@ -199,6 +200,7 @@ static inline int sample_write_segments(const char *endpoint, e3_err *err)
 		pred[k].has_segment = true, pred[k].segment = k, pred[k].world[0] = pred[k].world[4] = 1;
 		evict[k].segment = k, evict[k].first = k;
 	}
+	pred[1].name = sample_text("IMG_0001.jpg");
 	pred[1].world[0] = 0.5, pred[1].world[7] = -2, attn.segment = attn.first = 1, head.corrects = true;
 	e3_out *out = e3_out_open(endpoint, NULL, err);
 	int rc = !out || e3_out_head(out, &head, err) || e3_out_pred(out, &pred[0], err) ||

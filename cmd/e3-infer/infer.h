@@ -91,6 +91,7 @@ int infer_setup_plan(infer_setup *s, infer_request *r, e3_err *err);
 typedef struct infer_frame {
 	e3_source source; /* fit: source pixel to network pixel */
 	e3_image picture;
+	char *name;   /* of the picture, or NULL */
 	bool covered; /* the resumed session has seen it: to be compared, not computed */
 } infer_frame;
 
@@ -121,12 +122,14 @@ bool infer_reader_close(infer_reader *r);
 typedef struct infer_placed {
 	e3_source source;
 	e3_image *picture; /* of the infer_frame */
+	char **name;
 } infer_placed;
 
 /* All that is written for one frame. */
 typedef struct infer_parcel {
 	e3_pred pred; /* owns nothing: the picture is `fitted`, the maps are lent by the session */
 	e3_image fitted;
+	char *name;
 	e3_evict evict;
 	e3_attn *attn;
 	int n_attn, cap_attn;
@@ -148,7 +151,8 @@ typedef struct infer_written {
 typedef struct infer_writer infer_writer;
 
 infer_writer *infer_writer_open(e3_out *out, e3_err *err);
-/* The next parcel, while the one before may still be on its way. Takes the picture; the reader gets the old one. */
+/* The next parcel, while the one before may still be on its way. Takes the picture and its name; the reader gets the
+ * old ones. */
 infer_parcel *infer_writer_fill(infer_writer *w, infer_placed placed);
 /* Puts the results of the step into the parcel: those that were asked for. */
 int infer_parcel_pack(infer_parcel *to, const infer_request *r, e3_session *session, const e3_result *result,

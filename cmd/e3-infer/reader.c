@@ -27,6 +27,12 @@ struct infer_reader {
 	e3_err err;
 };
 
+static void take_name(infer_reader *r, infer_frame *to)
+{
+	free(to->name);
+	to->name = r->frame.name, r->frame.name = NULL;
+}
+
 /* The picture was already brought to the network's size: the item takes it over. */
 static int take_prepared(infer_reader *r, infer_frame *to, e3_err *err)
 {
@@ -36,6 +42,7 @@ static int take_prepared(infer_reader *r, infer_frame *to, e3_err *err)
 	e3_image_release(&to->picture);
 	to->picture = (e3_image){.w = f->w, .h = f->h, .channels = 3, .px = f->rgb};
 	to->source = f->s;
+	take_name(r, to);
 	*f = (e3_frame){0};
 	return 0;
 }
@@ -57,6 +64,7 @@ static int read_frame(infer_reader *r, const e3_msg *msg, infer_frame *to, e3_er
 			100 * e3_fit_cut(&plan));
 		r->cut = true;
 	}
+	take_name(r, to);
 	to->source = r->frame.s;
 	to->source.fit = e3_fit_compose(r->frame.s.fit, &plan, in.w, in.h);
 	return 0;
@@ -171,6 +179,7 @@ bool infer_reader_close(infer_reader *r)
 	e3_thread_join(&r->thread);
 	for (int k = 0; k < 2; k++) {
 		e3_image_release(&r->item[k].frame.picture);
+		free(r->item[k].frame.name);
 		free(r->item[k].msg.bytes);
 	}
 	e3_frame_release(&r->frame);

@@ -233,7 +233,7 @@ static void find_shift(infer_resume *s, const e3_head *head, const e3_source *fi
 
 infer_placed infer_resume_place(infer_resume *s, const infer_request *r, const e3_head *head, infer_frame *frame)
 {
-	infer_placed placed = {frame->source, &frame->picture};
+	infer_placed placed = {frame->source, &frame->picture, &frame->name};
 	if (!s->placed && s->from && r->continues)
 		find_shift(s, head, &frame->source);
 	if (!s->placed && (!s->from || r->continues))

@@ -78,8 +78,11 @@ infer_parcel *infer_writer_fill(infer_writer *w, infer_placed placed)
 {
 	infer_parcel *to = &w->parcel[w->filling];
 	e3_image spare = to->fitted;
+	char *name = to->name;
 	to->fitted = *placed.picture, *placed.picture = spare;
-	to->pred = (e3_pred){.s = placed.source, .w = to->fitted.w, .h = to->fitted.h, .rgb = to->fitted.px};
+	to->name = *placed.name, *placed.name = name;
+	to->pred =
+		(e3_pred){.s = placed.source, .w = to->fitted.w, .h = to->fitted.h, .rgb = to->fitted.px, .name = to->name};
 	return to;
 }
 
@@ -178,6 +181,7 @@ void infer_writer_close(infer_writer *w)
 	for (int k = 0; k < 2; k++) {
 		infer_parcel *p = &w->parcel[k];
 		e3_image_release(&p->fitted);
+		free(p->name);
 		e3_evict_release(&p->evict), e3_evict_release(&p->beside);
 		for (int a = 0; a < p->cap_attn; a++)
 			e3_attn_release(&p->attn[a]);

@@ -16,7 +16,7 @@ void e3_frame_release(e3_frame *x)
 
 void e3_pred_release(e3_pred *x)
 {
-	free(x->rgb), free(x->depth), free(x->depth_conf), free(x->points), free(x->points_conf);
+	free(x->rgb), free(x->name), free(x->depth), free(x->depth_conf), free(x->points), free(x->points_conf);
 	*x = (e3_pred){0};
 }
 

@@ -80,6 +80,7 @@ typedef struct e3_pred {
 	e3_source s;  /* s.fit: source pixel to network pixel */
 	int w, h;     /* the network image */
 	uint8_t *rgb; /* [h][w][3], what the network saw */
+	char *name;   /* as of its frame */
 	bool has_pose;
 	float pose[9];
 	float *depth, *depth_conf;   /* [h][w] each, or both NULL. Confidence > 1 */

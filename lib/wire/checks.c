@@ -2,6 +2,9 @@
 #include "checks.h"
 #include <inttypes.h>
 #include <math.h>
+#include <string.h>
+
+enum { MAX_NAME = 255 };
 
 int e3_reals_check(const char *name, const double *v, int n, e3_err *err)
 {
@@ -30,6 +33,16 @@ int e3_sim_check(const char *name, const double v[8], e3_err *err)
 		return e3_fail(err, "%s: scale %g, expected more than 0", name, v[0]);
 	if (v[1] == 0 && v[2] == 0 && v[3] == 0 && v[4] == 0)
 		return e3_fail(err, "%s: the quaternion is zero", name);
+	return 0;
+}
+
+/* Later stages make files of it: it stays in its folder. */
+int e3_name_check(const char *name, e3_err *err)
+{
+	size_t n = name ? strlen(name) : 1;
+	if (name && (n < 1 || n > MAX_NAME || strchr(name, '/') || strcmp(name, ".") == 0 || strcmp(name, "..") == 0))
+		return e3_fail(err, "name: '%.40s': expected the name of a file, without a folder, of 1 to %d bytes", name,
+			MAX_NAME);
 	return 0;
 }
 

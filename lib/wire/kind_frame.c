@@ -4,24 +4,11 @@
 #include "unpack.h"
 #include <inttypes.h>
 #include <stdlib.h>
-#include <string.h>
-
-enum { MAX_NAME = 255 };
-
-/* Later stages make files of this name: it stays in its folder. */
-static int check_name(const char *name, e3_err *err)
-{
-	size_t n = strlen(name);
-	if (n < 1 || n > MAX_NAME || strchr(name, '/') || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
-		return e3_fail(err, "name: '%.40s': expected the name of a file, without a folder, of 1 to %d bytes", name,
-			MAX_NAME);
-	return 0;
-}
 
 static int encode(e3_pack *p, const e3_frame *x, e3_err *err)
 {
 	e3_pack_begin(p, E3_FRAME, x->s.i);
-	if ((x->name && check_name(x->name, err)) || e3_pack_source(p, &x->s, x->w, x->h, err))
+	if (e3_name_check(x->name, err) || e3_pack_source(p, &x->s, x->w, x->h, err))
 		return e3_fail_in(err, "frame %" PRId64, x->s.i);
 	if (x->name)
 		e3_pack_text(p, "name", x->name);
@@ -56,7 +43,7 @@ static int frame_fill(const e3_msg *msg, e3_frame *x, char **name, e3_err *err)
 	if (e3_decode_body(msg, E3_FRAME, table, err))
 		return -1;
 	s.fit = (e3_fit){fit[0], fit[1], fit[2], fit[3]};
-	if ((*name && check_name(*name, err)) || e3_size_check(w, h, err) || e3_source_check(&s, err))
+	if (e3_name_check(*name, err) || e3_size_check(w, h, err) || e3_source_check(&s, err))
 		return -1;
 	if (e3_decode_want(&rgb, "rgb", E3_ARRAY_U8, 3, (size_t[]){(size_t)h, (size_t)w, 3}, err))
 		return -1;

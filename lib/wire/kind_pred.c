@@ -26,12 +26,14 @@ static int encode(e3_pack *p, const e3_pred *x, e3_err *err)
 	size_t h = (size_t)x->h, w = (size_t)x->w;
 	uint16_t *half = NULL;
 	e3_pack_begin(p, E3_PRED, x->s.i);
-	if (e3_pack_source(p, &x->s, x->w, x->h, err) || e3_reals_check("ms", &x->ms, 1, err) ||
-		e3_reals_check("latency", &x->latency, 1, err) || (x->has_pose && e3_pose_check(x->pose, err)) ||
-		(x->has_segment && e3_sim_check("world", x->world, err)))
+	if (e3_name_check(x->name, err) || e3_pack_source(p, &x->s, x->w, x->h, err) ||
+		e3_reals_check("ms", &x->ms, 1, err) || e3_reals_check("latency", &x->latency, 1, err) ||
+		(x->has_pose && e3_pose_check(x->pose, err)) || (x->has_segment && e3_sim_check("world", x->world, err)))
 		return e3_fail_in(err, "pred %" PRId64, x->s.i);
 	if (x->half && !(half = e3_pack_halves(p, h * w * 6, err)))
 		return -1;
+	if (x->name)
+		e3_pack_text(p, "name", x->name);
 	e3_pack_array(p, "rgb", E3_ARRAY_U8, x->rgb, 3, (size_t[]){h, w, 3});
 	if (x->has_pose)
 		e3_pack_array(p, "pose", E3_ARRAY_F32, x->pose, 1, (size_t[]){9});
@@ -93,13 +95,13 @@ static int dense_take(const dense d[4], size_t held, e3_err *err)
 	return 0;
 }
 
-static int pred_fill(const e3_msg *msg, e3_pred *x, bool take, e3_err *err)
+static int pred_fill(const e3_msg *msg, e3_pred *x, char **name, bool take, e3_err *err)
 {
 	e3_source s = {0};
 	e3_array rgb, pose;
 	double fit[4], ms, latency = 0;
 	int w, h;
-	bool has_pose, live, timed, segment, world;
+	bool has_pose, named, live, timed, segment, world;
 	dense d[4] = {
 		{.name = "depth", .channels = 1, .to = &x->depth},
 		{.name = "depth_conf", .channels = 1, .to = &x->depth_conf},
@@ -110,6 +112,7 @@ static int pred_fill(const e3_msg *msg, e3_pred *x, bool take, e3_err *err)
 		E3_SOURCE_FIELDS(s, fit, live),
 		E3_NEED(INT, "w", &w),
 		E3_NEED(INT, "h", &h),
+		E3_MAY(TEXT, "name", name, &named),
 		E3_NEED(ARRAY, "rgb", &rgb),
 		E3_MAY(ARRAY, "pose", &pose, &has_pose),
 		E3_MAY(ARRAY, "depth", &d[0].a, &d[0].has),
@@ -125,7 +128,7 @@ static int pred_fill(const e3_msg *msg, e3_pred *x, bool take, e3_err *err)
 	if (e3_decode_body(msg, E3_PRED, table, err))
 		return -1;
 	s.fit = (e3_fit){fit[0], fit[1], fit[2], fit[3]};
-	if (e3_size_check(w, h, err) || e3_source_check(&s, err) ||
+	if (e3_name_check(*name, err) || e3_size_check(w, h, err) || e3_source_check(&s, err) ||
 		e3_decode_want(&rgb, "rgb", E3_ARRAY_U8, 3, (size_t[]){(size_t)h, (size_t)w, 3}, err) ||
 		dense_check(d, w, h, err))
 		return -1;
@@ -160,12 +163,19 @@ static int pred_fill(const e3_msg *msg, e3_pred *x, bool take, e3_err *err)
 int e3_pred_check(const e3_msg *msg, e3_err *err)
 {
 	e3_pred x = {.w = 0};
-	return pred_fill(msg, &x, false, err) ? e3_decode_failed(msg, err) : 0;
+	char *name = NULL;
+	int rc = pred_fill(msg, &x, &name, false, err);
+	free(name);
+	return rc ? e3_decode_failed(msg, err) : 0;
 }
 
 int e3_pred_decode(const e3_msg *msg, e3_pred *x, e3_err *err)
 {
-	if (pred_fill(msg, x, true, err) == 0)
+	char *name = NULL;
+	int rc = pred_fill(msg, x, &name, true, err);
+	free(x->name);
+	x->name = name;
+	if (rc == 0)
 		return 0;
 	e3_pred_release(x);
 	return e3_decode_failed(msg, err);

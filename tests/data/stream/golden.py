@@ -58,8 +58,8 @@ def dense(shape, dtype="<f4"):
     return array(v, dtype, shape)
 
 
-def pred(i, dtype, **more):
-    return message("pred", **source(i), rgb=rgb(i), pose=array([1, 2, 3, 0, 0, 0.5, -1, 0.75, 1.25], "<f4", (9,)),
+def pred(i, dtype, name={}, **more):
+    return message("pred", **source(i), **name, rgb=rgb(i), pose=array([1, 2, 3, 0, 0, 0.5, -1, 0.75, 1.25], "<f4", (9,)),
                    depth=dense((H, W), dtype), depth_conf=dense((H, W), dtype), points=dense((H, W, 3), dtype),
                    points_conf=dense((H, W), dtype), ms=12.5, **more)
 
@@ -88,7 +88,7 @@ def end():
 def segments():
     yield head(corrects=1)
     yield pred(0, "<f4", segment=0, world=[1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0])
-    yield pred(1, "<f4", segment=1, world=[0.5, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, -2.0])
+    yield pred(1, "<f4", {"name": "IMG_0001.jpg"}, segment=1, world=[0.5, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, -2.0])
     yield message("evict", i=1, segment=1, first=1, layers=[layer(0), layer(1)])
     yield message("evict", i=1, layers=[layer(0), layer(1)])
     yield attn(2, segment=1, first=1)
