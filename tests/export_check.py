@@ -81,7 +81,7 @@ def unproject(p):
     r, t, fx, fy = camera(p)
     v, u = np.mgrid[0:p["h"], 0:p["w"]]
     d = p["depth"].reshape(p["h"], p["w"]).astype(float)
-    cam = np.stack([(u - p["w"] / 2) * d / fx, (v - p["h"] / 2) * d / fy, d], -1)
+    cam = np.stack([(u + 0.5 - p["w"] / 2) * d / fx, (v + 0.5 - p["h"] / 2) * d / fy, d], -1)
     return ((cam - t) @ r).astype(np.float32)
 
 

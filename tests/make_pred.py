@@ -43,7 +43,7 @@ def scene(frames=3, w=24, h=16, seed=1, src_w=0, src_h=0, fit=None, without="", 
         t, q = pose[:3].astype(float), pose[3:7].astype(float)
         fy, fx = h / 2 / np.tan(float(pose[7]) / 2), w / 2 / np.tan(float(pose[8]) / 2)
         depth = (3 + np.sin(u / 5 + i) + 0.5 * np.cos(v / 3)).astype(np.float32)
-        cam = np.stack([(u - w / 2) * depth / fx, (v - h / 2) * depth / fy, depth], -1).astype(float)
+        cam = np.stack([(u + 0.5 - w / 2) * depth / fx, (v + 0.5 - h / 2) * depth / fy, depth], -1).astype(float)
         points = ((cam - t) @ rotation(q)).astype(np.float32)
         sure = (1 + rng.exponential(2, (h, w))).astype(np.float32)
         rgb = rng.integers(0, 256, (h, w, 3)).astype(np.uint8)

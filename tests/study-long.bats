@@ -51,7 +51,7 @@ m[-1:-1] = [e("join", 20, 20), e("loop", 2, 4), e("loop", 0, 44)]'
 		    return x @ R + C
 		def lens(m):
 		    h, w = np.array(m["depth"]).shape
-		    return w / 2 / np.tan(m["pose"][8] / 2), h / 2 / np.tan(m["pose"][7] / 2), w / 2, h / 2
+		    return w / 2 / np.tan(m["pose"][8] / 2), h / 2 / np.tan(m["pose"][7] / 2), (w - 1) / 2, (h - 1) / 2
 		P, Q = [centre(pred[i]) for i in range(n)], [centre(truth[i]) for i in range(n)]
 		t = np.array([c for _, c in Q])
 		error = np.linalg.norm(fit(np.array([c for _, c in P]), t) - t, axis=1)

@@ -123,8 +123,8 @@ static void unprojected_points_project_back(void **state)
 			cam[row] = p.r[3 * row] * points[3 * i] + p.r[3 * row + 1] * points[3 * i + 1] +
 				p.r[3 * row + 2] * points[3 * i + 2] + p.t[row];
 		near(cam[2], depth[i], 1e-6);
-		near(cam[0] / cam[2] * k.fx + k.cx, i % W, 1e-5); /* integer pixel, no half */
-		near(cam[1] / cam[2] * k.fy + k.cy, i / W, 1e-5);
+		near(cam[0] / cam[2] * k.fx + k.cx, i % W + 0.5, 1e-5); /* the pixel's centre */
+		near(cam[1] / cam[2] * k.fy + k.cy, i / W + 0.5, 1e-5);
 	}
 }
 

@@ -39,7 +39,7 @@ static void take(shot *s, const float pose[9], const lens *l)
 	e3_pose_center(&p, c);
 	for (int v = 0; v < H; v++)
 		for (int u = 0; u < W; u++) {
-			double ray[3] = {(u - k.cx) / k.fx, (v - k.cy) / k.fy, 1}, d[3];
+			double ray[3] = {(u + 0.5 - k.cx) / k.fx, (v + 0.5 - k.cy) / k.fy, 1}, d[3];
 			for (int j = 0; j < 3; j++)
 				d[j] = p.r[j] * ray[0] + p.r[3 + j] * ray[1] + p.r[6 + j] * ray[2];
 			double z = (3 + 0.3 * c[0] - c[2]) / (d[2] - 0.3 * d[0]);

@@ -68,7 +68,7 @@ typedef struct e3_cloud_options {
 	double voxel;           /* edge of a cell in scene units; 0 = none */
 	bool voxel_auto;        /* the smallest scale/2048 · 2^k that gives at most max_points cells */
 	int64_t max_points;     /* 0 = all; -1 = the format's default: GLB 2,000,000, PLY all */
-	bool upstream;          /* depth mode uses the point map, as the reference does */
+	bool upstream;          /* depth mode uses the point map, and without one integer pixel indices, as the reference */
 	bool allow_empty;       /* no point left is not an error */
 } e3_cloud_options;
 

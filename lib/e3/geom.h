@@ -2,8 +2,8 @@
  *
  * A pose is camera from world, x_cam = R x_world + t, OpenCV axes (x right, y down, z forward); its nine numbers are
  * described in e3/data.h and decoded as doc/network.md 6. Matrices are row-major unless said otherwise; quaternions are
- * x y z w. Pixel coordinates follow the network: integer pixel indices, principal point at W/2, H/2
- * (doc/formats.md 4.1).
+ * x y z w. Pixel coordinates: the centre of the first pixel is at 0.5, 0.5 and the principal point at W/2, H/2, so a
+ * point lies in pixel floor(f X/Z + c) (doc/formats.md 4.1).
  */
 #ifndef E3_GEOM_H
 #define E3_GEOM_H
@@ -64,12 +64,16 @@ bool e3_intrinsics_usable(const float enc[9]);
  */
 int e3_intrinsics_to_source(const e3_intrinsics *k, const e3_source *s, e3_intrinsics *out, e3_err *err);
 
-/* World points of a depth map: X_cam = ((u-cx) d/fx, (v-cy) d/fy, d), X_world = Rᵀ (X_cam - t). points is [h][w][3].
- * Every pixel is computed; where e3_depth_known is false, the point is not valid. */
+/* World points of a depth map, of the pixels' centres: X_cam = ((u+0.5-cx) d/fx, (v+0.5-cy) d/fy, d),
+ * X_world = Rᵀ (X_cam - t). points is [h][w][3]. Every pixel is computed; where e3_depth_known is false, the point is
+ * not valid. */
 #define E3_DEPTH_MIN 1e-8f
 /* false for depth that is not finite or not above E3_DEPTH_MIN. */
 static inline bool e3_depth_known(float d) { return isfinite(d) && d > E3_DEPTH_MIN; }
 void e3_unproject(const e3_pose *p, const e3_intrinsics *k, const float *depth, float *points);
+/* k for e3_unproject to do as the reference does, which takes integer indices for the places of pixels and so puts
+ * every point half a pixel to the upper left: only to reproduce its files and figures. */
+e3_intrinsics e3_intrinsics_upstream(const e3_intrinsics *k);
 
 typedef enum e3_align { E3_ALIGN_GL, E3_ALIGN_UPSTREAM, E3_ALIGN_NONE } e3_align;
 

@@ -20,8 +20,9 @@
 /* A frame as one segment saw it, in the segment's own coordinates: its pose, and depths of a grid of pixels. */
 typedef struct e3_view {
 	e3_pose pose;
-	int from, step;      /* the grid: every `step`-th pixel of the picture, from `from` on, in both directions */
-	e3_intrinsics k;     /* in pixels of the grid, w × h of them; fx 0: the field of view is not usable */
+	int from, step; /* the grid: every `step`-th pixel of the picture, from `from` on, in both directions */
+	e3_intrinsics
+		k; /* in steps of the grid, w × h, from the centre of its first pixel; fx 0: no usable field of view */
 	float *depth, *conf; /* [k.h][k.w] */
 } e3_view;
 

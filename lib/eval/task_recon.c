@@ -59,17 +59,18 @@ static const float *points_of(recon_state *s, const eval_sample *p, int *rc, e3_
 		s->room = n;
 	}
 	e3_intrinsics k = e3_intrinsics_decode(q->pose, q->w, q->h);
+	k = e3_intrinsics_upstream(&k); /* the published figures are of integer indices (doc/evaluation.md 4.2) */
 	e3_unproject(&p->pose, &k, q->depth, s->points);
 	return s->points;
 }
 
-/* Intrinsics of the true depth map, as given or from the fields of view. */
+/* Intrinsics of the true depth map, as given or from the fields of view; the centre of the first pixel is at 0, 0. */
 static bool true_camera(const e3_truth *t, e3_intrinsics *k)
 {
 	if (t->has_intrinsics)
 		*k = (e3_intrinsics){t->intrinsics[0], t->intrinsics[1], t->intrinsics[2], t->intrinsics[3], t->w, t->h};
 	else if (t->has_pose && e3_intrinsics_usable(t->pose))
-		*k = e3_intrinsics_decode(t->pose, t->w, t->h);
+		*k = e3_intrinsics_decode(t->pose, t->w, t->h), k->cx -= 0.5, k->cy -= 0.5;
 	else
 		return false;
 	return k->fx > 0 && k->fy > 0;

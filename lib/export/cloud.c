@@ -101,7 +101,8 @@ static int locate(e3_cloud *c, const e3_export_frame *frame, located *at, e3_err
 			return -1;
 		c->world_cap = n;
 	}
-	e3_unproject(&frame->pose, &frame->k, p->depth, c->world);
+	e3_intrinsics k = c->opt.upstream ? e3_intrinsics_upstream(&frame->k) : frame->k;
+	e3_unproject(&frame->pose, &k, p->depth, c->world);
 	at->points = c->world;
 	at->depth = p->depth;
 	return 0;

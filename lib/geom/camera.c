@@ -37,14 +37,21 @@ int e3_intrinsics_to_source(const e3_intrinsics *k, const e3_source *s, e3_intri
 	return 0;
 }
 
+e3_intrinsics e3_intrinsics_upstream(const e3_intrinsics *k)
+{
+	e3_intrinsics shifted = *k;
+	shifted.cx += 0.5, shifted.cy += 0.5;
+	return shifted;
+}
+
 void e3_unproject(const e3_pose *p, const e3_intrinsics *k, const float *depth, float *points)
 {
 	const double *r = p->r;
 	for (int v = 0; v < k->h; v++)
 		for (int u = 0; u < k->w; u++, depth++, points += 3) {
 			double d = *depth;
-			double x = (u - k->cx) * d / k->fx - p->t[0];
-			double y = (v - k->cy) * d / k->fy - p->t[1];
+			double x = (u + 0.5 - k->cx) * d / k->fx - p->t[0];
+			double y = (v + 0.5 - k->cy) * d / k->fy - p->t[1];
 			double z = d - p->t[2];
 			for (int row = 0; row < 3; row++)
 				points[row] = (float)(r[row] * x + r[3 + row] * y + r[6 + row] * z);

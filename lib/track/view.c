@@ -29,7 +29,8 @@ int e3_view_take(e3_view *v, const e3_result *r, e3_err *err)
 	if (e3_intrinsics_usable(r->pose))
 		k = e3_intrinsics_decode(r->pose, r->w, r->h);
 	v->from = from, v->step = step;
-	v->k = (e3_intrinsics){k.fx / step, k.fy / step, (k.cx - from) / step, (k.cy - from) / step, w, h};
+	double cx = (k.cx - 0.5 - from) / step, cy = (k.cy - 0.5 - from) / step;
+	v->k = (e3_intrinsics){k.fx / step, k.fy / step, cx, cy, w, h};
 	for (int y = 0; y < h; y++)
 		for (int x = 0; x < w; x++) {
 			size_t at = (size_t)(from + y * step) * (size_t)r->w + (size_t)(from + x * step), to = (size_t)(y * w + x);

@@ -60,7 +60,8 @@ static frame *frame_of(walk *w, int64_t i, e3_err *err)
 	return &w->frame[i];
 }
 
-/* The points of a depth map on the grid, in the world. Both halves must show the same picture. */
+/* The points of a depth map on the grid, in the world. k counts from the centre of the first pixel, as truth does. Both
+ * halves must show the same picture. */
 static int take_points(frame *f, half *to, const float *depth, const e3_intrinsics *k, e3_err *err)
 {
 	if (f->w && abs(f->w * k->h - k->w * f->h) > f->w + f->h)
@@ -108,6 +109,7 @@ static int take_pred(walk *w, const e3_pred *p, e3_err *err)
 	if (!p->depth || !e3_intrinsics_usable(p->pose))
 		return 0;
 	e3_intrinsics k = e3_intrinsics_decode(p->pose, p->w, p->h);
+	k.cx -= 0.5, k.cy -= 0.5;
 	return take_points(f, &f->guess, p->depth, &k, err);
 }
 
