@@ -9,10 +9,11 @@ prepare() {
 
 @test "text: one line for each message, its kind first" {
 	e3-dump "$golden" >o
-	[ "$(cut -d' ' -f1 o | tr '\n' ' ')" = "head frame truth pred evict attn pred end " ]
+	[ "$(cut -d' ' -f1 o | tr '\n' ' ')" = "head frame truth mask pred evict attn pred end " ]
 	sed -n 2p o >line
 	[ "$(cat line)" = "frame bytes=203 i=0 pts=0 src_i=0 src_w=1920 src_h=1080 rot=90 fit=[0.25,0.5,-1.5,2] w=6 h=4 rgb=u8[4x6x3](0..252 mean 124.1)" ]
 	grep '^truth' o | grep -qF 'depth=f32[4x6](-3..-0.125 mean -1.449 non-finite 2)'
+	grep -qxF "mask bytes=98 i=0 class=sky fit=[0.125,0.25,0,-1] mask=u8[2x3](0..255 mean 127.5)" o
 	grep '^evict' o | grep -qF 'removed=u32[3](790..70001 mean 2.393e+04)'
 	grep '^evict' o | grep -qF 'score_q=f32[9](non-finite 9) max_evicted=nan'
 	[ "$(tail -1 o)" = "end bytes=97 frames=2 seconds=1.75 peak_rss=8589934592 cache_now=1000 cache_peak=2000 cache_full=18446744073709551615" ]
@@ -68,7 +69,7 @@ prepare() {
 
 		lines = [json.loads(line) for name in ("o", "o2") for line in open(name)]
 		messages = list(stream(sys.argv[2])) + list(stream(sys.argv[3]))
-		assert len(lines) == len(messages) == 8 + 9
+		assert len(lines) == len(messages) == 9 + 9
 		for line, (kind, fields) in zip(lines, messages):
 		    assert line["kind"] == kind
 		    same(kind, line, fields)
@@ -82,10 +83,10 @@ prepare() {
 	/usr/bin/python3 - <<-'PY'
 		import json
 		m = [json.loads(x) for x in open("o")]
-		assert m[3]["pose"]["values"] == [1, 2, 3, 0, 0, 0.5, -1, 0.75, 1.25]
-		assert "values" not in m[3]["rgb"] and "values" not in m[3]["points"]
-		assert m[4]["layers"][0]["removed"]["values"] == [790, 1000, 70001]
-		assert m[4]["layers"][1]["score_q"]["values"] == ["nan"] * 9
+		assert m[4]["pose"]["values"] == [1, 2, 3, 0, 0, 0.5, -1, 0.75, 1.25]
+		assert "values" not in m[4]["rgb"] and "values" not in m[4]["points"]
+		assert m[5]["layers"][0]["removed"]["values"] == [790, 1000, 70001]
+		assert m[5]["layers"][1]["score_q"]["values"] == ["nan"] * 9
 	PY
 	e3-dump --json "$golden" | grep '"kind":"evict"' >o
 	[ "$(grep -c values o || true)" -eq 0 ]
@@ -101,17 +102,17 @@ assert json.loads(sys.stdin.read())["new field"] == {"a": [1, None, True, 1.5], 
 }
 
 @test "a damaged stream is shown up to the damage" {
-	head -c 2500 "$golden" >cut.e3
-	fails 1 "e3-dump: reading: cut.e3: truncated: message 7 (pred): expected 717 bytes, got 130" -- e3-dump cut.e3
-	[ "$(wc -l <stdout)" -eq 6 ]
-	cmp <(e3-dump "$golden" | head -6) stdout
+	head -c 2598 "$golden" >cut.e3
+	fails 1 "e3-dump: reading: cut.e3: truncated: message 8 (pred): expected 717 bytes, got 130" -- e3-dump cut.e3
+	[ "$(wc -l <stdout)" -eq 7 ]
+	cmp <(e3-dump "$golden" | head -7) stdout
 }
 
 @test "an abort is shown, then reported" {
-	head -c 2500 "$golden" >cut.e3
+	head -c 2598 "$golden" >cut.e3
 	e3-cat cut.e3 >aborted.e3 2>/dev/null || true
 	fails 1 "e3-dump: e3-cat failed (exit 1): reading: cut.e3: truncated" -- e3-dump --json aborted.e3
-	[ "$(wc -l <stdout)" -eq 7 ]
+	[ "$(wc -l <stdout)" -eq 8 ]
 	[ "$(tail -1 stdout | /usr/bin/python3 -c 'import json, sys; m = json.loads(sys.stdin.read()); print(m["kind"], m["tool"], m["code"])')" = "abort e3-cat 1" ]
 }
 
@@ -124,7 +125,7 @@ assert json.loads(sys.stdin.read())["new field"] == {"a": [1, None, True, 1.5], 
 	tail -c +401 "$golden" >&7
 	exec 7>&-
 	wait $!
-	[ "$(wc -l <o)" -eq 8 ]
+	[ "$(wc -l <o)" -eq 9 ]
 }
 
 @test "SIGINT while waiting: all messages so far are shown, exit 130, nothing on standard error" {

@@ -387,6 +387,30 @@ bats_require_minimum_version 1.5.0
 	PY
 }
 
+@test "masks are forwarded after the prediction of their frame; what they cover is said in pixels of the source" {
+	# The frames show the left half of a source of twice the width: frame 0 has two masks, the second one of the whole source.
+	edit "$frames" "$T/x.e3" 'm[0][1]["frames"] = m[-1][1]["frames"] = 2; del m[3:-1]
+for k, x in m[1:3]: x["src_w"] *= 2
+px = {"dtype": "u8", "shape": [3, 4], "data": bytes([255, 0] * 6)}
+m.insert(2, [9, {"i": 0, "class": "sky", "mask": px}])
+m.insert(3, [9, {"i": 0, "class": "person", "fit": [0.5, 0.25, 1, -2], "mask": px}])
+m.insert(5, [9, {"i": 1, "class": "sky", "mask": px}])'
+	e3-infer -q --model seed:tiny:7 --segment 0 --budget 3f "$T/x.e3" >"$T/o.e3"
+	check "$T/o.e3" <<-'PY'
+		kinds = [k for k, _ in m]
+		assert kinds == ["head", "pred", "evict", "mask", "mask", "pred", "evict", "mask", "end"], kinds
+		masks = [x for k, x in m if k == "mask"]
+		assert [(x["i"], x["class"]) for x in masks] == [(0, "sky"), (0, "person"), (1, "sky")]
+		assert all(x["mask"].tobytes() == bytes([255, 0] * 6) and x["mask"].shape == (3, 4) for x in masks)
+		assert masks[1]["fit"] == [0.5, 0.25, 1, -2]
+		w, h = p[0]["src_w"] / 2, p[0]["src_h"]
+		assert np.allclose(masks[0]["fit"], [4 / w, 3 / h, 0, 0], atol=1e-12) and masks[2]["fit"] == masks[0]["fit"], masks[0]["fit"]
+	PY
+	# It must be known what it covers.
+	edit "$T/x.e3" "$T/late.e3" 'm.insert(4, m.pop(5))'
+	fails 1 "reading the mask of frame 1: a mask without fit, expected directly after its frame" -- e3-infer -q --model seed:tiny:7 --segment 0 --budget 3f "$T/late.e3" -o "$T/late.out"
+}
+
 @test "an abort from upstream is forwarded and names the stage that failed first" {
 	edit "$frames" "$T/x.e3" 'm[5:] = [[7, {"tool": "e3-decode", "code": 1, "text": "decoding: clip.mp4: damaged"}]]'
 	rc=0

@@ -5,7 +5,7 @@ import struct
 import msgpack
 import numpy as np
 
-KINDS = {1: "head", 2: "frame", 3: "pred", 4: "evict", 5: "attn", 6: "end", 7: "abort", 8: "truth", 10: "correct", 11: "edge"}
+KINDS = {1: "head", 2: "frame", 3: "pred", 4: "evict", 5: "attn", 6: "end", 7: "abort", 8: "truth", 9: "mask", 10: "correct", 11: "edge"}
 TYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "U32": "<u4", "U16": "<u2", "U8": "u1",
          "f32": "<f4", "f16": "<f2", "u32": "<u4", "u8": "u1"}
 

@@ -378,7 +378,7 @@ e3-cat: writing: zmq:push:$a: no reader connected within 5.5 s (--timeout)" ]
 	pid=$!
 	e3-cat --timeout 5 "$golden" "zmq:push:@$a"
 	ends 0 $pid
-	[ "$(cat n)" = 8 ]
+	[ "$(cat n)" = 9 ]
 }
 
 @test "a full disk at the end of a pipeline: the reader reports it, the writer ends too, and what fitted stays" {

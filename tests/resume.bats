@@ -58,18 +58,19 @@ python() { /usr/bin/python3 -B - "$@"; }
 	[ "$(e3-dump "$T/x.e3" | wc -l)" -eq 2 ]
 }
 
-@test "ground truth is passed on once, wherever the run was stopped" {
+@test "ground truth and masks are passed on once, wherever the run was stopped" {
 	edit "$frames" "$T/truth.e3" 'for k in range(14, 0, -1): m.insert(k + 1, [8, {"i": k - 1, "unit": "m", "pose": {"dtype": "f32", "shape": [9], "data": struct.pack("<9f", *range(k, k + 9))}}])'
-	infer --segment 0 --budget 3f "$T/truth.e3" >"$T/through.e3"
-	# Cut before the truth of frame 4, after it, and saved when frame 5 came and gone at once.
+	edit "$T/truth.e3" "$T/mixed.e3" 'm[10] = [9, {"i": 4, "class": "sky", "mask": {"dtype": "u8", "shape": [4, 4], "data": bytes(16)}}]'
+	infer --segment 0 --budget 3f "$T/mixed.e3" >"$T/through.e3"
+	# Cut before the mask of frame 4, after it, and saved when frame 5 came and gone at once.
 	for cut in 10 11; do
 		rm -f "$T/c"
 		mkfifo "$T/in"
 		e3-infer -q --device cpu --model seed:tiny:7 --segment 0 --budget 3f --save-cache "$T/c" <"$T/in" >"$T/1.e3" & # not the function: the signal is for the tool
 		pid=$!
 		exec 7>"$T/in"
-		edit "$T/truth.e3" - "del m[$cut:]" >&7
-		wait_until 20 size_above "$T/1.e3" $((cut == 10 ? 535999 : 536119))
+		edit "$T/mixed.e3" - "del m[$cut:]" >&7
+		wait_until 20 size_above "$T/1.e3" $((cut == 10 ? 535999 : 536099))
 		wait_until 10 all_read "$T/in"
 		kill -TERM "$pid"
 		rc=0
@@ -77,8 +78,8 @@ python() { /usr/bin/python3 -B - "$@"; }
 		exec 7>&-
 		rm "$T/in"
 		[ "$rc" -eq 143 ]
-		[ "$(e3-dump "$T/1.e3" | grep -c '^truth')" -eq $((cut - 6)) ]
-		infer --load-cache "$T/c" "$T/truth.e3" >"$T/2.e3"
+		[ "$(e3-dump "$T/1.e3" | grep -c '^\(truth\|mask\)')" -eq $((cut - 6)) ]
+		infer --load-cache "$T/c" "$T/mixed.e3" >"$T/2.e3"
 		e3-cat -q "$T/1.e3" --then "$T/2.e3" >"$T/x.e3"
 		same "$T/x.e3" "$T/through.e3"
 	done

@@ -46,7 +46,7 @@ example() {
 		    print(f"{at + n - 1}|expected {n} bytes, got {n - 1}")
 		    at += n
 	PY
-	[ "$(wc -l <cuts)" -eq 32 ]
+	[ "$(wc -l <cuts)" -eq 36 ]
 	kept=0
 	while IFS='|' read -r bytes text; do
 		head -c "$bytes" "$golden" >part
@@ -110,5 +110,5 @@ sys.stdout.buffer.write(data[:n] + struct.pack(">BIB", 0xC9, 512 << 20, 3) + b"\
 	fails 1 "e3-dump: reading: x.png: not an e3 stream: byte 0x89 where a message should begin with 0xc9" -- e3-dump x.png
 	fails 1 "e3-dump: reading: .: failed: Is a directory" -- e3-dump .
 	cat "$golden" "$golden" >twice.e3
-	fails 1 "e3-dump: reading: twice.e3: more bytes after the end of the stream (message 8)" -- e3-dump twice.e3
+	fails 1 "e3-dump: reading: twice.e3: more bytes after the end of the stream (message 9)" -- e3-dump twice.e3
 }

@@ -88,6 +88,18 @@ static void same_truth(const e3_msg *msg)
 	e3_truth_release(&got), e3_truth_release(&sent);
 }
 
+static void same_mask(const e3_msg *msg)
+{
+	e3_err err;
+	e3_mask got = {0}, sent = sample_mask(0);
+	assert_int_equal(e3_mask_decode(msg, &got, &err), 0);
+	assert_true(got.i == 0 && got.w == 3 && got.h == 2 && got.has_fit);
+	assert_memory_equal(got.px, sent.px, 6);
+	assert_memory_equal(&got.fit, &sent.fit, sizeof sent.fit);
+	assert_string_equal(got.class, "sky");
+	e3_mask_release(&got), e3_mask_release(&sent);
+}
+
 static void same_head(const e3_msg *msg)
 {
 	e3_err err;
@@ -123,6 +135,7 @@ static void check_sample(e3_in *in)
 	next(in, E3_HEAD, &msg), same_head(&msg);
 	next(in, E3_FRAME, &msg), same_frame(&msg);
 	next(in, E3_TRUTH, &msg), same_truth(&msg);
+	next(in, E3_MASK, &msg), same_mask(&msg);
 	next(in, E3_PRED, &msg), same_pred(&msg, 0, false, &pred);
 	next(in, E3_EVICT, &msg), same_evict(&msg);
 	next(in, E3_ATTN, &msg), same_attn(&msg);

@@ -10,6 +10,7 @@ static const char letters[E3_KINDS] = {[E3_HEAD] = 'h',
 	[E3_EVICT] = 'e',
 	[E3_ATTN] = 'a',
 	[E3_TRUTH] = 't',
+	[E3_MASK] = 'm',
 	[E3_EDGE] = 'g',
 	[E3_CORRECT] = 'c',
 	[E3_END] = 'z'};
@@ -22,6 +23,7 @@ static int put(e3_out *out, char kind, int64_t i, e3_err *err)
 	e3_evict evict = sample_evict(i);
 	e3_attn attn = sample_attn(i);
 	e3_truth truth = sample_truth(i);
+	e3_mask mask = sample_mask(i);
 	e3_edge edge = sample_edge(i);
 	e3_correct correct = sample_correct(i);
 	e3_end end = sample_end(i);
@@ -32,11 +34,12 @@ static int put(e3_out *out, char kind, int64_t i, e3_err *err)
 		: kind == 'e'    ? e3_out_evict(out, &evict, err)
 		: kind == 'a'    ? e3_out_attn(out, &attn, err)
 		: kind == 't'    ? e3_out_truth(out, &truth, err)
+		: kind == 'm'    ? e3_out_mask(out, &mask, err)
 		: kind == 'g'    ? e3_out_edge(out, &edge, err)
 		: kind == 'c'    ? e3_out_correct(out, &correct, err)
 						 : e3_out_end(out, &end, err);
 	e3_head_release(&head), e3_frame_release(&frame), e3_pred_release(&pred), e3_evict_release(&evict);
-	e3_attn_release(&attn), e3_truth_release(&truth);
+	e3_attn_release(&attn), e3_truth_release(&truth), e3_mask_release(&mask);
 	return rc;
 }
 
@@ -111,8 +114,8 @@ static const struct row {
 	const char *came, *got;
 } joined[] = {
 	{"h t0 f1 t1 f2 t2 z2", "h f1 t1 f2 t2 z2"}, {"h e0 a0 p1 e1 a1 z1", "h p1 e1 a1 z1"},
-	{"h a0 a0 t0 p1 z1", "h p1 z1"}, {"h t0 e0 a0 g0 c0 p3 t3 z1", "h g0 c0 p3 t3 z1"},
-	{"h g0 t0 p1 e1 g1 z1", "h g0 p1 e1 g1 z1"},
+	{"h m0 m0 f1 m1 m1 f2 m2 z2", "h f1 m1 m1 f2 m2 z2"}, {"h a0 a0 t0 p1 z1", "h p1 z1"},
+	{"h t0 e0 a0 g0 c0 p3 t3 z1", "h g0 c0 p3 t3 z1"}, {"h g0 t0 p1 e1 g1 z1", "h g0 p1 e1 g1 z1"},
 	{"h t0 t1 t2 f2 t2 z1", "h t2 f2 t2 z1"},       /* of frame 2 before and after it */
 	{"h t4 t5 p4 p5 e5 z2", "h t4 p4 t5 p5 e5 z2"}, /* ahead of their frames */
 	{"h p5 t0 t4 t5 e4 e5 z1", "h p5 t5 e5 z1"},    /* late */

@@ -1,5 +1,5 @@
 /* wire: damaged streams, one change at a time, each with the message it must give. The base is
- * tests/data/stream/golden.e3: head, frame 0, truth 0, pred 0, evict 0, attn 0, pred 1, end. */
+ * tests/data/stream/golden.e3: head, frame 0, truth 0, mask 0, pred 0, evict 0, attn 0, pred 1, end. */
 #include "wire_damage.h"
 #include "wire_samples.h"
 #include <sys/resource.h>
@@ -30,7 +30,8 @@ static void test_truncated_anywhere(void **state)
 static void test_every_length_field(void **state)
 {
 	static const char *const limits[MESSAGES] = {"at most 65536", "at most 268435456", "at most 67108864",
-		"at most 536870912", "at most 67108864", "at most 67108864", "at most 536870912", "at most 67108864"};
+		"at most 134217728", "at most 536870912", "at most 67108864", "at most 67108864", "at most 536870912",
+		"at most 67108864"};
 	uint8_t *copy = malloc(size);
 	for (int k = 0; k < MESSAGES; k++) {
 		uint32_t body = (uint32_t)(at[k + 1] - at[k] - 6);
@@ -42,7 +43,7 @@ static void test_every_length_field(void **state)
 		e3_put_be32(copy + at[k] + 1, 0);
 		refused(copy, size, "damaged near byte 0", "length 0");
 		e3_put_be32(copy + at[k] + 1, body + 1);
-		refused(copy, size, k == END ? "truncated: message 8 (end)" : "1 bytes after the map", "length one more");
+		refused(copy, size, k == END ? "truncated: message 9 (end)" : "1 bytes after the map", "length one more");
 		e3_put_be32(copy + at[k] + 1, body + 60000);
 		refused(copy, size, k == HEAD ? "truncated: message 1 (head)" : "truncated", "length far too large");
 	}
@@ -58,15 +59,15 @@ static void test_bytes_of_the_envelope(void **state)
 	refused(copy, 1, "not an e3 stream: byte 0x89", "one byte of something else");
 	memcpy(copy, golden, size);
 	copy[at[PRED]] = 0;
-	refused(copy, size, "message 4: byte 0x00 where a message should begin with 0xc9", "mark of message 4");
-	refused(copy, at[PRED] + 2, "message 4: byte 0x00", "mark of message 4, cut");
+	refused(copy, size, "message 5: byte 0x00 where a message should begin with 0xc9", "mark of message 5");
+	refused(copy, at[PRED] + 2, "message 5: byte 0x00", "mark of message 5, cut");
 	for (int kind = 0; kind < 256; kind++) {
 		char text[80];
-		if ((kind >= 1 && kind <= 8) || kind == E3_CORRECT || kind == E3_EDGE)
+		if (kind >= 1 && kind < E3_KINDS)
 			continue;
 		memcpy(copy, golden, size);
 		copy[at[FRAME] + 5] = (uint8_t)kind;
-		snprintf(text, sizeof text, "message 2: unknown kind %d; this version knows 1 to 8, 10 and 11", kind);
+		snprintf(text, sizeof text, "message 2: unknown kind %d; this version knows 1 to 11", kind);
 		refused(copy, size, text, "kind");
 	}
 	memcpy(copy, golden, size);
@@ -156,6 +157,14 @@ static const struct row {
 	{TRUTH, "intrinsics", BYTES("\x94\x00\x01\x00\x00"), "truth 0: intrinsics: focal lengths 0, 1; both must be above 0"},
 	{TRUTH, "intrinsics", BYTES("\x93\x01\x01\x00"), "truth 0: intrinsics: expected a list of 4 numbers"},
 	{TRUTH, "w", BYTES("\x07"), "truth 0: depth: shape[1] is 6, expected 7"},
+	{MASK, "class", BYTES("\xa0"), "mask 0: class: '': expected a name of 1 to 63 bytes, without a comma"},
+	{MASK, "class", BYTES("\xa7" "sky,sea"), "mask 0: class: 'sky,sea': expected a name of 1 to 63 bytes, without a comma"},
+	{MASK, "class", BYTES("\xa4" " sky"), "mask 0: class: ' sky': expected a name"},
+	{MASK, "class", BYTES("\xd9\x40" "0123456701234567012345670123456701234567012345670123456701234567"), "mask 0: class: '0123"},
+	{MASK, "fit", BYTES("\x94\x00\x01\x00\x00"), "mask 0: fit: scale 0, 1; both must be above 0"},
+	{MASK, "mask", ARRAY("\xa3" "f32", "\x92\x01\x01", "\xc4\x04" "1234"), "mask 0: mask: is f32, expected u8"},
+	{MASK, "mask", ARRAY("\xa2" "u8", "\x91\x04", "\xc4\x04" "1234"), "mask 0: mask: has 1 dimensions, expected 2"},
+	{MASK, "mask", ARRAY("\xa2" "u8", "\x92\x00\x04", "\xc4\x00"), "mask 0: mask: size 4 × 0; each side must be 1 to 65535"},
 	{PRED, "pose", ARRAY("\xa3" "f32", "\x91\x09", "\xc4\x24\0\0\xc0\x7f" "12345678901234567890123456789012"),
 	 "pred 0: pose[0]: is not a number, expected a finite number"},
 	{PRED, "pose", ARRAY("\xa3" "f32", "\x91\x09", "\xc4\x24" ZEROS36), "pred 0: pose: the quaternion is zero"},
@@ -171,15 +180,15 @@ static const struct row {
 	{ATTN, "mass", ARRAY("\xa3" "f32", "\x91\x01", "\xc4\x04" "1234"), "attn 0: mass: shape[0] is 1, expected 3"},
 	{ATTN, "map", ARRAY("\xa3" "f32", "\x92\x01\x02", "\xc4\x08" "12345678"), "attn 0: map: shape[1] is 2, expected 3"},
 	{ATTN, "layer", BYTES("\xff"), "attn 0: layer: is -1, expected 0 to 2147483647"},
-	{END, "frames", BYTES("\x03"), "message 8: end counts 3 frames, the stream had 2"},
+	{END, "frames", BYTES("\x03"), "message 9: end counts 3 frames, the stream had 2"},
 	{END, "seconds", NAN64, "end: seconds: is not a number, expected a finite number"},
 	{END, "peak_rss", BYTES("\xff"), "end: peak_rss: is a whole number, expected a whole number, not negative"},
 	/* Structure: counts beyond the bytes present, reserved bytes, nesting. */
-	{END, "seconds", BYTES("\xdd\x03\xff\xff\xff"), "message 8: end: damaged near byte"},
-	{END, "seconds", BYTES("\xdf\xff\xff\xff\xff"), "message 8: end: damaged near byte"},
-	{END, "seconds", BYTES("\xc6\xff\xff\xff\xff"), "message 8: end: damaged near byte"},
-	{END, "seconds", BYTES("\xc9\xff\xff\xff\xff\x01"), "message 8: end: damaged near byte"},
-	{END, "seconds", BYTES("\xc1"), "message 8: end: damaged near byte"},
+	{END, "seconds", BYTES("\xdd\x03\xff\xff\xff"), "message 9: end: damaged near byte"},
+	{END, "seconds", BYTES("\xdf\xff\xff\xff\xff"), "message 9: end: damaged near byte"},
+	{END, "seconds", BYTES("\xc6\xff\xff\xff\xff"), "message 9: end: damaged near byte"},
+	{END, "seconds", BYTES("\xc9\xff\xff\xff\xff\x01"), "message 9: end: damaged near byte"},
+	{END, "seconds", BYTES("\xc1"), "message 9: end: damaged near byte"},
 	{END, "seconds", BYTES("\x91\x91\x91\x91\x91\x91\x91\x91\x00"), "nested deeper than 8"},
 };
 // clang-format on
@@ -212,6 +221,7 @@ static void test_missing_keys(void **state)
 		{FRAME, "rgb", "frame 0: rgb: missing"}, {PRED, "rgb", "pred 0: rgb: missing"}, {PRED, "ms", "pred 0: ms: missing"},
 		{PRED, "depth", "pred 0: depth_conf without depth"}, {PRED, "depth_conf", "pred 0: depth without depth_conf"},
 		{PRED, "points", "pred 0: points_conf without points"}, {TRUTH, "w", "truth 0: w and h: missing"},
+		{MASK, "class", "mask 0: class: missing"}, {MASK, "mask", "mask 0: mask: missing"},
 		{EVICT, "layers", "evict 0: layers: missing"}, {ATTN, "layer", "attn 0: layer: missing"}, {ATTN, "key", "attn 0: key: missing"},
 		{ATTN, "mass", "attn 0: mass: missing"}, {ATTN, "frame_mass", "attn 0: frame_mass: missing"},
 		{END, "frames", "end: frames: missing"}, {END, "seconds", "end: seconds: missing"},
@@ -335,7 +345,7 @@ static void test_claimed_length_is_not_allocated(void **state)
 	int rc = read_all(in, &err);
 	assert_int_equal(setrlimit(RLIMIT_AS, &before), 0);
 	assert_int_equal(rc, -1);
-	assert_non_null(strstr(err.text, "truncated: message 4 (pred): expected 536870918 bytes, got 106"));
+	assert_non_null(strstr(err.text, "truncated: message 5 (pred): expected 536870918 bytes, got 106"));
 	waitpid(child, NULL, 0);
 	free(copy);
 #endif

@@ -1,4 +1,4 @@
-/* The golden stream tests/data/stream/golden.e3 (head, frame 0, truth 0, pred 0, evict 0, attn 0, pred 1, end), damaged
+/* The golden stream tests/data/stream/golden.e3 (head, frame 0, truth 0, mask 0, pred 0, evict 0, attn 0, pred 1, end), damaged
  * ones made of it, and readers that must refuse them. */
 #ifndef WIRE_DAMAGE_H
 #define WIRE_DAMAGE_H
@@ -13,7 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { HEAD, FRAME, TRUTH, PRED, EVICT, ATTN, PRED1, END, MESSAGES };
+enum { HEAD, FRAME, TRUTH, MASK, PRED, EVICT, ATTN, PRED1, END, MESSAGES };
 
 static uint8_t *golden;
 static size_t size, at[MESSAGES + 1];

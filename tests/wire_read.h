@@ -14,6 +14,7 @@ static inline int read_all(e3_in *in, e3_err *err)
 	e3_evict evict = {0};
 	e3_attn attn = {0};
 	e3_truth truth = {0};
+	e3_mask mask = {0};
 	e3_edge edge;
 	e3_correct correct;
 	e3_end end;
@@ -25,6 +26,7 @@ static inline int read_all(e3_in *in, e3_err *err)
 			: msg.kind == E3_EVICT    ? e3_evict_decode(&msg, &evict, err)
 			: msg.kind == E3_ATTN     ? e3_attn_decode(&msg, &attn, err)
 			: msg.kind == E3_TRUTH    ? e3_truth_decode(&msg, &truth, err)
+			: msg.kind == E3_MASK     ? e3_mask_decode(&msg, &mask, err)
 			: msg.kind == E3_EDGE     ? e3_edge_decode(&msg, &edge, err)
 			: msg.kind == E3_CORRECT  ? e3_correct_decode(&msg, &correct, err)
 									  : e3_end_decode(&msg, &end, err);
@@ -32,7 +34,7 @@ static inline int read_all(e3_in *in, e3_err *err)
 	}
 	e3_in_close(in);
 	e3_head_release(&head), e3_frame_release(&frame), e3_pred_release(&pred), e3_evict_release(&evict);
-	e3_attn_release(&attn), e3_truth_release(&truth);
+	e3_attn_release(&attn), e3_truth_release(&truth), e3_mask_release(&mask);
 	return rc;
 }
 

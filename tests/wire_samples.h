@@ -136,6 +136,21 @@ static inline e3_truth sample_truth(int64_t i)
 		.unit = sample_text("m")};
 }
 
+/* 255 where the sum of row and column is even. */
+static inline e3_mask sample_mask(int64_t i)
+{
+	e3_mask x = {.i = i,
+		.class = sample_text("sky"),
+		.w = 3,
+		.h = 2,
+		.px = calloc(6, 1),
+		.has_fit = true,
+		.fit = {0.125, 0.25, 0, -1}};
+	for (int k = 0; x.px && k < 6; k++)
+		x.px[k] = (k / 3 + k % 3) % 2 ? 0 : 255;
+	return x;
+}
+
 static inline e3_edge sample_edge(int64_t i)
 {
 	return (e3_edge){.i = i,
@@ -171,17 +186,18 @@ static inline int sample_write(const char *endpoint, e3_err *err)
 	e3_evict evict = sample_evict(0);
 	e3_attn attn = sample_attn(0);
 	e3_truth truth = sample_truth(0);
+	e3_mask mask = sample_mask(0);
 	e3_end end = sample_end(2);
 	e3_out *out = e3_out_open(endpoint, NULL, err);
 	int rc = !out || e3_out_head(out, &head, err) || e3_out_frame(out, &frame, err) || e3_out_truth(out, &truth, err) ||
-		e3_out_pred(out, &pred[0], err) || e3_out_evict(out, &evict, err) || e3_out_attn(out, &attn, err) ||
-		e3_out_pred(out, &pred[1], err) || e3_out_end(out, &end, err);
+		e3_out_mask(out, &mask, err) || e3_out_pred(out, &pred[0], err) || e3_out_evict(out, &evict, err) ||
+		e3_out_attn(out, &attn, err) || e3_out_pred(out, &pred[1], err) || e3_out_end(out, &end, err);
 	if (rc)
 		e3_out_abort(out, "sample", 1, err->text);
 	else
 		rc = e3_out_close(out, err);
 	e3_head_release(&head), e3_frame_release(&frame), e3_pred_release(&pred[0]), e3_pred_release(&pred[1]);
-	e3_evict_release(&evict), e3_attn_release(&attn), e3_truth_release(&truth);
+	e3_evict_release(&evict), e3_attn_release(&attn), e3_truth_release(&truth), e3_mask_release(&mask);
 	return rc ? -1 : 0;
 }
 

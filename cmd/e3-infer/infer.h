@@ -100,11 +100,12 @@ typedef struct infer_item {
 	int kind;          /* e3_kind */
 	int64_t covered;   /* frames of the stream so far that the resumed session has seen */
 	infer_frame frame; /* of E3_FRAME */
+	e3_mask mask;      /* of E3_MASK: with a fit, since the picture that the prediction carries is another one */
 	e3_msg msg;        /* of any other kind */
 } infer_item;
 
 /* Frames of a stream that the resumed session has seen, by the stream's own indices; {-1, -1}: none. Those between the
- * first and the last are not even decoded, nor is ground truth before the last. */
+ * first and the last are not even decoded, nor is ground truth, nor are masks, before the last. */
 typedef struct infer_span {
 	int64_t first, last;
 } infer_span;
@@ -176,8 +177,8 @@ typedef struct infer_resume {
 	const e3_saved *from;        /* what it says; NULL without one */
 	e3_stream_position position; /* of the last frame that was computed */
 	int64_t covered;             /* frames of this stream that the saved session has seen */
-	int64_t delivered_truths;    /* ground truth of position.last_i that was forwarded before, and comes again */
-	bool placed, computed;       /* a frame of this stream was placed; was computed */
+	int64_t delivered_truths; /* ground truth and masks of position.last_i that were forwarded before, and come again */
+	bool placed, computed;    /* a frame of this stream was placed; was computed */
 } infer_resume;
 
 /* Reads what the file says, checks that it goes with network, device and request, and completes the request from it. */
@@ -192,9 +193,9 @@ int infer_resume_check(const infer_resume *s, const infer_frame *frame, e3_err *
 /* Where a frame stands in the output: --continue numbers it on from the saved session. */
 infer_placed infer_resume_place(infer_resume *s, const infer_request *r, const e3_head *head, infer_frame *frame);
 void infer_resume_count(infer_resume *s, const infer_request *r, infer_computed computed);
-/* Ground truth of frame *i of the input: sets *i to its index in the output; true when it was delivered before the
- * session was saved. */
-bool infer_resume_truth(infer_resume *s, const infer_request *r, int64_t *i);
+/* Ground truth or a mask of frame *i of the input: sets *i to its index in the output; true when it was delivered
+ * before the session was saved. */
+bool infer_resume_record(infer_resume *s, const infer_request *r, int64_t *i);
 /* The input failed and the session is saved: says how to go on. */
 void infer_resume_tell(const infer_resume *s, const infer_request *r);
 int infer_resume_save(infer_resume *s, const infer_request *r, e3_track *track, infer_written written, e3_err *err);

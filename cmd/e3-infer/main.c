@@ -271,18 +271,32 @@ static int write_truth_as(infer *f, const e3_msg *msg, int64_t i, e3_err *err)
 	return rc;
 }
 
-/* Ground truth is forwarded as it is; --continue numbers it as its frame. */
-static int pass_truth(infer *f, const e3_msg *msg, e3_err *err)
+/* Whether what belongs to frame *i is written, and under which index: --continue numbers it as its frame. 1, 0 or -1.
+ */
+static int record_place(infer *f, int64_t *i, e3_err *err)
 {
-	int64_t i = e3_msg_index(msg);
 	infer_written written;
 	if (!f->head_sent && !f->resume.from)
 		return 0; /* its frame is not in the stream */
-	if (infer_resume_truth(&f->resume, &f->r, &i))
+	if (infer_resume_record(&f->resume, &f->r, i))
 		return 0;
-	if (infer_writer_wait(f->writer, &written, err) || begin(f, err))
-		return -1;
+	return infer_writer_wait(f->writer, &written, err) || begin(f, err) ? -1 : 1;
+}
+
+/* Forwarded as it is. */
+static int pass_truth(infer *f, const e3_msg *msg, e3_err *err)
+{
+	int64_t i = e3_msg_index(msg);
+	int wanted = record_place(f, &i, err);
+	if (wanted <= 0)
+		return wanted;
 	return i == e3_msg_index(msg) ? e3_out_msg(f->r.stage.out, msg, err) : write_truth_as(f, msg, i, err);
+}
+
+static int pass_mask(infer *f, e3_mask *mask, e3_err *err)
+{
+	int wanted = record_place(f, &mask->i, err);
+	return wanted <= 0 ? wanted : e3_out_mask(f->r.stage.out, mask, err);
 }
 
 static int send_end(infer *f, e3_err *err)
@@ -338,6 +352,8 @@ static int loop(infer *f, e3_err *err)
 			rc = do_frame(f, &item->frame, err);
 		else if (item->kind == E3_TRUTH)
 			rc = pass_truth(f, &item->msg, err);
+		else if (item->kind == E3_MASK)
+			rc = pass_mask(f, &item->mask, err);
 		else if (item->kind == E3_END)
 			rc = take_end(f, &item->msg, err);
 		else

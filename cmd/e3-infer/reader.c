@@ -10,6 +10,8 @@
 struct infer_reader {
 	e3_in *in;
 	int image_size, patch;
+	e3_source last; /* of the frame that was read last, as it came */
+	int w, h;       /* its picture */
 	e3_fit_mode mode;
 	e3_frame frame; /* as it came */
 	e3_fitter *fitter;
@@ -52,6 +54,7 @@ static int read_frame(infer_reader *r, const e3_msg *msg, infer_frame *to, e3_er
 	e3_fit_plan plan;
 	if (e3_frame_decode(msg, &r->frame, err))
 		return -1;
+	r->last = r->frame.s, r->w = r->frame.w, r->h = r->frame.h;
 	e3_image in = {.w = r->frame.w, .h = r->frame.h, .channels = 3, .px = r->frame.rgb};
 	if (r->frame.prepared)
 		return take_prepared(r, to, err);
@@ -70,6 +73,22 @@ static int read_frame(infer_reader *r, const e3_msg *msg, infer_frame *to, e3_er
 	return 0;
 }
 
+/* A mask covers the picture of its frame, unless it says something else. That picture ends here. */
+static int read_mask(const infer_reader *r, const e3_msg *msg, e3_mask *to, e3_err *err)
+{
+	if (e3_mask_decode(msg, to, err))
+		return -1;
+	if (to->has_fit)
+		return 0;
+	if (to->i != r->last.i || !r->w)
+		return e3_fail(err, "a mask without fit, expected directly after its frame");
+	double sx = (double)to->w / r->w, sy = (double)to->h / r->h;
+	const e3_fit *f = &r->last.fit;
+	to->has_fit = true;
+	to->fit = (e3_fit){sx * f->sx, sy * f->sy, sx * f->tx, sy * f->ty};
+	return 0;
+}
+
 /* Any other message is kept as it is. */
 static int keep_message(const e3_msg *msg, infer_item *to, e3_err *err)
 {
@@ -85,7 +104,8 @@ static int next_wanted(infer_reader *r, infer_item *to, e3_msg *msg, e3_err *err
 {
 	int more;
 	for (to->covered = r->covered; (more = e3_in_next(r->in, msg, err)) > 0;) {
-		int64_t i = msg->kind == E3_FRAME || msg->kind == E3_TRUTH ? e3_msg_index(msg) : INT64_MAX;
+		bool of_frame = msg->kind == E3_FRAME || msg->kind == E3_TRUTH || msg->kind == E3_MASK;
+		int64_t i = of_frame ? e3_msg_index(msg) : INT64_MAX;
 		to->frame.covered = msg->kind == E3_FRAME && i <= r->covered_span.last;
 		to->covered = r->covered += to->frame.covered;
 		if (i >= r->covered_span.last || (to->frame.covered && i == r->covered_span.first))
@@ -101,6 +121,12 @@ static int read_item(infer_reader *r, infer_item *to, e3_err *err)
 	if (more <= 0)
 		return more;
 	to->kind = msg.kind;
+	if (msg.kind == E3_MASK && read_mask(r, &msg, &to->mask, err)) {
+		e3_fail_in(err, "reading the mask of frame %lld", (long long)e3_msg_index(&msg));
+		return -1;
+	}
+	if (msg.kind == E3_MASK)
+		return 1;
 	if (msg.kind != E3_FRAME)
 		return keep_message(&msg, to, err) ? -1 : 1;
 	if (read_frame(r, &msg, &to->frame, err)) {
@@ -181,6 +207,7 @@ bool infer_reader_close(infer_reader *r)
 		e3_image_release(&r->item[k].frame.picture);
 		free(r->item[k].frame.name);
 		free(r->item[k].msg.bytes);
+		e3_mask_release(&r->item[k].mask);
 	}
 	e3_frame_release(&r->frame);
 	e3_fitter_close(r->fitter);

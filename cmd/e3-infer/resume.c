@@ -259,7 +259,7 @@ void infer_resume_count(infer_resume *s, const infer_request *r, infer_computed 
 	p->last_i = pred->s.i, p->last_pts = pred->s.pts, p->truths = 0;
 }
 
-bool infer_resume_truth(infer_resume *s, const infer_request *r, int64_t *i)
+bool infer_resume_record(infer_resume *s, const infer_request *r, int64_t *i)
 {
 	*i += r->freeze ? 0 : s->position.shift_i;
 	if (*i != s->position.last_i)

@@ -45,3 +45,9 @@ void e3_truth_release(e3_truth *x)
 	free(x->depth), free(x->unit);
 	*x = (e3_truth){0};
 }
+
+void e3_mask_release(e3_mask *x)
+{
+	free(x->class), free(x->px);
+	*x = (e3_mask){0};
+}

@@ -14,8 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Message kinds: the numbers are those of the stream (e3-stream(5)); E3_KINDS is one more than the highest. 9 is
- * reserved (doc/design.md 10). */
+/* Message kinds: the numbers are those of the stream (e3-stream(5)); E3_KINDS is one more than the highest. */
 typedef enum e3_kind {
 	E3_HEAD = 1,
 	E3_FRAME,
@@ -25,7 +24,8 @@ typedef enum e3_kind {
 	E3_END,
 	E3_ABORT,
 	E3_TRUTH,
-	E3_CORRECT = 10,
+	E3_MASK,
+	E3_CORRECT,
 	E3_EDGE,
 	E3_KINDS
 } e3_kind;
@@ -163,6 +163,18 @@ typedef struct e3_truth {
 	char *unit;           /* of lengths: "m", or what one unit is */
 } e3_truth;
 
+/* Which pixels of frame i belong to a class. Every stage passes it on. */
+typedef struct e3_mask {
+	int64_t i;
+	char *class; /* "sky", "person": 1 to E3_MASK_CLASS bytes without a comma */
+	int w, h;    /* of the mask: any size */
+	uint8_t *px; /* [h][w], 255 = of that class; 128 and more counts as that */
+	bool has_fit;
+	e3_fit fit; /* source pixel to mask pixel; without it the mask covers the picture of its frame, edge to edge */
+} e3_mask;
+
+enum { E3_MASK_CLASS = 63 };
+
 /* A measured similarity between two segments: from the coordinates of b to those of a, each as the segment had them
  * itself, before e3_pred.world. */
 typedef enum e3_edge_type {
@@ -207,5 +219,6 @@ void e3_evict_release(e3_evict *x);
 void e3_attn_release(e3_attn *x);
 void e3_abort_release(e3_abort *x);
 void e3_truth_release(e3_truth *x);
+void e3_mask_release(e3_mask *x);
 
 #endif

@@ -25,7 +25,7 @@ typedef struct e3_stream_position {
 	int64_t shift_i; /* the indices and times in the output minus those in the source */
 	double shift_pts;
 	uint32_t first_crc, last_crc; /* e3_picture_crc of what the network saw of them */
-	int64_t truths;               /* messages of ground truth of last_i that were forwarded */
+	int64_t truths;               /* messages of ground truth and masks of last_i that were forwarded */
 	int fit;          /* how pictures were brought to the network's size: the caller's numbering, 0 to 255 */
 	char source[256]; /* what the stream was read from, truncated if it is longer */
 } e3_stream_position;

@@ -41,7 +41,7 @@ typedef struct e3_out e3_out;
 
 /* What a writer does with frames that its reader cannot take: nothing is dropped, its reader sets the pace; the oldest
  * that waits makes room for the newest; or what does not fit is dropped. A frame is dropped with all that belongs to it
- * (frame, pred, truth, evict, attn); head, edge, correct, end and abort never. */
+ * (frame, pred, truth, mask, evict, attn); head, edge, correct, end and abort never. */
 typedef enum e3_drop { E3_DROP_NONE, E3_DROP_OLDEST, E3_DROP_NEWEST } e3_drop;
 
 /* What may wait for a reader: at most so many messages, and so many bytes or one message. */
@@ -119,6 +119,7 @@ int e3_out_pred(e3_out *out, const e3_pred *x, e3_err *err);
 int e3_out_evict(e3_out *out, const e3_evict *x, e3_err *err);
 int e3_out_attn(e3_out *out, const e3_attn *x, e3_err *err);
 int e3_out_truth(e3_out *out, const e3_truth *x, e3_err *err);
+int e3_out_mask(e3_out *out, const e3_mask *x, e3_err *err);
 int e3_out_edge(e3_out *out, const e3_edge *x, e3_err *err);
 /* Refused where the head did not announce corrections. */
 int e3_out_correct(e3_out *out, const e3_correct *x, e3_err *err);
@@ -153,6 +154,7 @@ int e3_pred_decode(const e3_msg *msg, e3_pred *x, e3_err *err);
 int e3_evict_decode(const e3_msg *msg, e3_evict *x, e3_err *err);
 int e3_attn_decode(const e3_msg *msg, e3_attn *x, e3_err *err);
 int e3_truth_decode(const e3_msg *msg, e3_truth *x, e3_err *err);
+int e3_mask_decode(const e3_msg *msg, e3_mask *x, e3_err *err);
 int e3_edge_decode(const e3_msg *msg, e3_edge *x, e3_err *err);
 int e3_correct_decode(const e3_msg *msg, e3_correct *x, e3_err *err);
 int e3_end_decode(const e3_msg *msg, e3_end *x, e3_err *err);

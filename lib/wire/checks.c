@@ -53,16 +53,22 @@ int e3_size_check(int w, int h, e3_err *err)
 	return 0;
 }
 
-int e3_source_check(const e3_source *s, e3_err *err)
+int e3_fit_check(const double fit[4], e3_err *err)
 {
-	const double fit[4] = {s->fit.sx, s->fit.sy, s->fit.tx, s->fit.ty};
-	if (s->i < 0 || s->i >= (int64_t)1 << 53)
-		return e3_fail(err, "i: is %" PRId64 ", expected 0 to 2^53 - 1", s->i);
-	if (e3_reals_check("pts", &s->pts, 1, err) || e3_reals_check("t_capture", &s->t_capture, 1, err) ||
-		e3_reals_check("fit", fit, 4, err))
+	if (e3_reals_check("fit", fit, 4, err))
 		return -1;
 	if (!(fit[0] > 0 && fit[1] > 0))
 		return e3_fail(err, "fit: scale %g, %g; both must be above 0", fit[0], fit[1]);
+	return 0;
+}
+
+int e3_source_check(const e3_source *s, e3_err *err)
+{
+	if (s->i < 0 || s->i >= (int64_t)1 << 53)
+		return e3_fail(err, "i: is %" PRId64 ", expected 0 to 2^53 - 1", s->i);
+	if (e3_reals_check("pts", &s->pts, 1, err) || e3_reals_check("t_capture", &s->t_capture, 1, err) ||
+		e3_fit_check((const double[4]){s->fit.sx, s->fit.sy, s->fit.tx, s->fit.ty}, err))
+		return -1;
 	if (s->rot != 0 && s->rot != 90 && s->rot != 180 && s->rot != 270)
 		return e3_fail(err, "rot: is %d, expected 0, 90, 180 or 270", s->rot);
 	if (s->src_i < 0)

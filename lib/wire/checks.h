@@ -13,6 +13,7 @@ int e3_pose_check(const float pose[9], e3_err *err);
 int e3_sim_check(const char *name, const double v[8], e3_err *err); /* a similarity: scale above 0, a rotation */
 int e3_name_check(const char *name, e3_err *err); /* of a picture: a file without a folder; NULL: none */
 int e3_size_check(int w, int h, e3_err *err);
+int e3_fit_check(const double fit[4], e3_err *err);
 int e3_source_check(const e3_source *s, e3_err *err);
 
 #endif

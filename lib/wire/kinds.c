@@ -16,10 +16,11 @@ static const e3_kind_rule rules[E3_KINDS] = {
 	[E3_END] = {.name = "end", .limit = 64 * MIB, .place = E3_PLACE_LAST},
 	[E3_ABORT] = {.name = "abort", .limit = 64 * MIB, .place = E3_PLACE_LAST, .without_head = true},
 	[E3_TRUTH] = {.name = "truth", .limit = 64 * MIB, .place = E3_PLACE_BETWEEN},
+	[E3_MASK] = {.name = "mask", .limit = 128 * MIB, .place = E3_PLACE_BETWEEN},
 	[E3_CORRECT] = {.name = "correct", .limit = 64 * KIB, .place = E3_PLACE_BETWEEN, .kept = true},
 	[E3_EDGE] = {.name = "edge", .limit = 64 * KIB, .place = E3_PLACE_BETWEEN, .kept = true},
 };
-#define KNOWN "1 to 8, 10 and 11" /* the rows above, for messages */
+#define KNOWN "1 to 11" /* the rows above, for messages */
 
 const e3_kind_rule *e3_kind_rule_of(int kind)
 {

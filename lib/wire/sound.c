@@ -42,6 +42,7 @@ static int (*const checks[E3_KINDS])(const e3_msg *msg, e3_err *err) = {
 	[E3_END] = end_check,
 	[E3_ABORT] = abort_check,
 	[E3_TRUTH] = e3_truth_check,
+	[E3_MASK] = e3_mask_check,
 	[E3_CORRECT] = correct_check,
 	[E3_EDGE] = edge_check,
 };

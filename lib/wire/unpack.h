@@ -26,6 +26,7 @@ int e3_pred_check(const e3_msg *msg, e3_err *err);
 int e3_evict_check(const e3_msg *msg, e3_err *err);
 int e3_attn_check(const e3_msg *msg, e3_err *err);
 int e3_truth_check(const e3_msg *msg, e3_err *err);
+int e3_mask_check(const e3_msg *msg, e3_err *err);
 /* Fails with what an abort says. */
 int e3_abort_fail(const e3_abort *x, e3_err *err);
 

@@ -27,6 +27,9 @@
 #define encode truth_encode
 #include "wire/kind_truth.c"
 #undef encode
+#define encode mask_encode
+#include "wire/kind_mask.c"
+#undef encode
 
 #define encode edge_encode
 #define check edge_check
@@ -52,6 +55,7 @@ typedef union any {
 	e3_end end;
 	e3_abort abort;
 	e3_truth truth;
+	e3_mask mask;
 	e3_edge edge;
 	e3_correct correct;
 } any;
@@ -74,6 +78,8 @@ static int decode(const e3_msg *m, any *x)
 		return e3_end_decode(m, &x->end, &err);
 	case E3_ABORT:
 		return e3_abort_decode(m, &x->abort, &err);
+	case E3_MASK:
+		return e3_mask_decode(m, &x->mask, &err);
 	case E3_EDGE:
 		return e3_edge_decode(m, &x->edge, &err);
 	case E3_CORRECT:
@@ -101,6 +107,8 @@ static int encode(int kind, const any *x)
 		return e3_end_encode(&pack, &x->end, &err);
 	case E3_ABORT:
 		return abort_encode(&pack, &x->abort, &err);
+	case E3_MASK:
+		return mask_encode(&pack, &x->mask, &err);
 	case E3_EDGE:
 		return edge_encode(&pack, &x->edge, &err);
 	case E3_CORRECT:
@@ -133,6 +141,9 @@ static void release(int kind, any *x)
 		break;
 	case E3_TRUTH:
 		e3_truth_release(&x->truth);
+		break;
+	case E3_MASK:
+		e3_mask_release(&x->mask);
 		break;
 	default:
 		break;

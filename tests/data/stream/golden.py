@@ -11,7 +11,7 @@ import sys
 import msgpack
 import numpy as np
 
-KIND = {"head": 1, "frame": 2, "pred": 3, "evict": 4, "attn": 5, "end": 6, "abort": 7, "truth": 8, "correct": 10, "edge": 11}
+KIND = {"head": 1, "frame": 2, "pred": 3, "evict": 4, "attn": 5, "end": 6, "abort": 7, "truth": 8, "mask": 9, "correct": 10, "edge": 11}
 W, H = 6, 4
 NAN = float("nan")
 
@@ -103,6 +103,7 @@ def stream():
     yield message("frame", **source(0), rgb=rgb(0))
     yield message("truth", i=0, w=W, h=H, depth=dense((H, W)), pose=array([0, 0, 0, 0, 0, 0, 1, 1, 1.5], "<f4", (9,)),
                   intrinsics=[500.5, 501.0, 3.0, 2.0], unit="m")
+    yield message("mask", i=0, **{"class": "sky"}, fit=[0.125, 0.25, 0.0, -1.0], mask=array([255, 0, 255, 0, 255, 0], "u1", (2, 3)))
     yield pred(0, "<f4")
     yield message("evict", i=0, layers=[layer(0), layer(1)])
     yield attn(0)
