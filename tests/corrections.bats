@@ -20,7 +20,7 @@ turns=("1,2,2,0,0,1,1,8,-4,0.5" "3,4,0.5,1,0,0,0,-3,0.25,16")
 	correct x.e3 corrected.e3 applied.e3 "${turns[@]}"
 	all=(--glb x.glb --ply x.ply --ply-frame --tum t --kitti k --intrinsics-txt i --intrinsics source --npz x.npz --depth d --depth-color c
 		--depth-pfm p --run-json run.json)
-	e3-export -q "${all[@]}" corrected.e3
+	e3-export -q --points map "${all[@]}" corrected.e3
 	check points x.glb applied.e3
 	check cameras x.glb applied.e3
 	check ply x.ply applied.e3
@@ -56,7 +56,7 @@ turns=("1,2,2,0,0,1,1,8,-4,0.5" "3,4,0.5,1,0,0,0,-3,0.25,16")
 	stream x.e3 frames=6
 	correct x.e3 corrected.e3 applied.e3 "${turns[@]}"
 	mkfifo in
-	e3-export -q --ply a.ply --tum a.tum in &
+	e3-export -q --points map --ply a.ply --tum a.tum in &
 	pid=$!
 	exec 7>in
 	head -c -10 corrected.e3 >&7

@@ -22,16 +22,22 @@ nothing_left() {
 
 @test "points, colours, confidences and cameras of a GLB are those of the stream" {
 	stream "$T/x.e3" nan=7 src_w=640 src_h=480
-	e3-export --glb "$T/x.glb" --glb-conf "$T/x.e3" 2>"$T/stderr"
+	e3-export --points map --glb "$T/x.glb" --glb-conf "$T/x.e3" 2>"$T/stderr"
 	grep -q "left out 21 points with a coordinate or confidence that is not finite" "$T/stderr"
 	check points "$T/x.glb" "$T/x.e3"
 	check cameras "$T/x.glb" "$T/x.e3"
-	e3-export -q --glb "$T/x.glb" --conf-pct 71.5 --glb-color upstream "$T/x.e3"
+	e3-export -q --points map --glb "$T/x.glb" --conf-pct 71.5 --glb-color upstream "$T/x.e3"
 	check points "$T/x.glb" "$T/x.e3" 71.5
-	e3-export -q --glb "$T/x.glb" --conf-pct 0 --no-cameras "$T/x.e3"
+	e3-export -q --points map --glb "$T/x.glb" --conf-pct 0 --no-cameras "$T/x.e3"
 	check points "$T/x.glb" "$T/x.e3" 0
-	e3-export -q --glb "$T/x.glb" --points depth "$T/x.e3"
+	e3-export -q --glb "$T/x.glb" --glb-conf "$T/x.e3"
 	check points "$T/x.glb" "$T/x.e3" 20 depth
+	e3-export -q --glb "$T/y.glb" --glb-conf --points depth "$T/x.e3"
+	cmp "$T/x.glb" "$T/y.glb"
+	stream "$T/x.e3" without=pose
+	e3-export --glb "$T/x.glb" --no-cameras "$T/x.e3" 2>"$T/stderr"
+	grep -q "the stream has no depth with poses: points come from the point map" "$T/stderr"
+	check points "$T/x.glb" "$T/x.e3"
 }
 
 @test "a GLB on a pipe is the GLB in a file" {
@@ -42,14 +48,14 @@ nothing_left() {
 
 @test "fewer points: exactly --max-points of them, or one for each voxel" {
 	stream "$T/x.e3" frames=4 w=60 h=40
-	e3-export -q --glb "$T/x.glb" --max-points 1000 "$T/x.e3"
+	e3-export -q --points map --glb "$T/x.glb" --max-points 1000 "$T/x.e3"
 	check points "$T/x.glb" "$T/x.e3" 20 points 1000
-	e3-export -q --ply "$T/a.ply" --glb "$T/again.glb" --max-points 1000 "$T/x.e3"
+	e3-export -q --points map --ply "$T/a.ply" --glb "$T/again.glb" --max-points 1000 "$T/x.e3"
 	cmp "$T/x.glb" "$T/again.glb"
 	[ "$(head -4 "$T/a.ply" | tail -1)" = "element vertex 1000" ]
-	e3-export -q --glb "$T/x.glb" --conf-pct 0 --voxel 0.25 "$T/x.e3"
+	e3-export -q --points map --glb "$T/x.glb" --conf-pct 0 --voxel 0.25 "$T/x.e3"
 	check voxels "$T/x.glb" "$T/x.e3" 0.25
-	e3-export -v --glb "$T/x.glb" --conf-pct 0 --voxel auto --max-points 500 "$T/x.e3" 2>"$T/stderr"
+	e3-export -v --points map --glb "$T/x.glb" --conf-pct 0 --voxel auto --max-points 500 "$T/x.e3" 2>"$T/stderr"
 	check voxels "$T/x.glb" "$T/x.e3" "$(sed -n 's/.*voxel \([0-9.]*\),.*/\1/p' "$T/stderr")"
 	e3-export -q --glb "$T/x.glb" --conf-pct 0 --stride 3 "$T/x.e3"
 	check count "$T/x.glb" $((4 * 20 * 14))
@@ -63,7 +69,7 @@ nothing_left() {
 		e3-export: standard output: 384 points of 384 (384 passed confidence 2.25 and masks), 1 frame
 		e3-export: $T/x.tum: 1 frame
 	ROWS
-	e3-export --conf-pct 50 --conf-min 1 --glb "$T/x.glb" --max-points 7 "$T/x.e3" 2>"$T/stderr"
+	e3-export --points map --conf-pct 50 --conf-min 1 --glb "$T/x.glb" --max-points 7 "$T/x.e3" 2>"$T/stderr"
 	grep -qF "x.glb: 7 points of 384 (384 passed confidence 2.5 and masks), 1 frame" "$T/stderr"
 }
 
@@ -142,12 +148,12 @@ nothing_left() {
 
 @test "PLY: size, positions, colours, confidences; one file or one per frame" {
 	stream "$T/x.e3" nan=3
-	e3-export -q --ply "$T/x.ply" "$T/x.e3"
+	e3-export -q --points map --ply "$T/x.ply" "$T/x.e3"
 	check ply "$T/x.ply" "$T/x.e3"
-	e3-export -q --no-ply-conf --conf-pct 0 --ply - <"$T/x.e3" >"$T/x.ply"
+	e3-export -q --points map --no-ply-conf --conf-pct 0 --ply - <"$T/x.e3" >"$T/x.ply"
 	check ply "$T/x.ply" "$T/x.e3" 0
 	[ "$(stat -c %s "$T/x.ply")" -eq $(($(sed '/^end_header/q' "$T/x.ply" | wc -c) + 15 * (3 * 24 * 16 - 9))) ]
-	e3-export -q --ply-frame --per-frame --ply "$T/out/p" "$T/x.e3"
+	e3-export -q --points map --ply-frame --per-frame --ply "$T/out/p" "$T/x.e3"
 	for i in 0 1 2; do check ply "$T/out/p/frame_000$i.ply" "$T/x.e3" 20 $i; done
 	[ "$(find "$T/out/p" -mindepth 1 | wc -l)" -eq 3 ]
 }
@@ -237,7 +243,7 @@ assert (export_check.png('$T/c/000000.png')[0] == 255).all()"
 
 @test "run.json holds what was read and chosen" {
 	stream "$T/x.e3" src_w=640 src_h=480 fit=0.0375,0.0333,0,0.5
-	e3-export -q --run-json "$T/run.json" --glb "$T/x.glb" "$T/x.e3"
+	e3-export -q --points map --run-json "$T/run.json" --glb "$T/x.glb" "$T/x.e3"
 	check run-json "$T/run.json" "$T/x.e3"
 }
 
@@ -293,7 +299,7 @@ limited() {
 @test "temporary files that fill their disk: what needs none is complete, the others keep the frames before as FILE.partial" {
 	stream "$T/x.e3" frames=20 w=60 h=40
 	text=(--tum "$T/out/t" --kitti "$T/out/k" --run-json "$T/out/j")
-	limited 180 e3-export "${text[@]}" --glb "$T/out/g" --ply "$T/out/p" --depth "$T/out/d" "$T/x.e3"
+	limited 90 e3-export --conf-pct 60 "${text[@]}" --glb "$T/out/g" --ply "$T/out/p" --depth "$T/out/d" "$T/x.e3"
 	grep -q "exporting: 3 of 6 outputs failed: writing: $T/out/[gpd]: writing to a temporary file (TMPDIR chooses where): File too large" "$T/stderr"
 	grep -q "$T/out/g: writing to a temporary file (TMPDIR chooses where): File too large; the other outputs continue" "$T/stderr"
 	[ "$(cd "$T/out" && echo *)" = "d g.partial j k p.partial t" ]
@@ -306,7 +312,7 @@ assert sorted(j["failed"]) == ["depth", "glb", "ply"] and "File too large" in j[
 	e3-export -q --tum "$T/want/t" --kitti "$T/want/k" "$T/x.e3"
 	n=$(sed -n "s|.*$T/out/g: cut short: the \([0-9]*\) frames that came are kept in.*|\1|p" "$T/stderr")
 	[ "$n" -gt 1 ]
-	e3-cat -q --take "$n" "$T/x.e3" | e3-export -q --glb "$T/want/g.partial" --ply "$T/want/p.partial"
+	e3-cat -q --take "$n" "$T/x.e3" | e3-export -q --conf-pct 60 --glb "$T/want/g.partial" --ply "$T/want/p.partial"
 	n=$(sed -n "s|.*$T/out/d: cut short: the \([0-9]*\) frames that came are kept in it|\1|p" "$T/stderr")
 	[ "$n" -gt 1 ]
 	e3-cat -q --take "$n" "$T/x.e3" | e3-export -q --depth "$T/want/d"
@@ -352,7 +358,7 @@ assert sorted(j["failed"]) == ["depth", "glb", "ply"] and "File too large" in j[
 @test "SIGINT: every output is finished with the frames so far" {
 	stream "$T/x.e3"
 	mkfifo "$T/in"
-	e3-export -q --glb "$T/x.glb" --ply "$T/p" --per-frame --npz "$T/x.npz" --tum - --depth "$T/d" --run-json "$T/j" <"$T/in" >"$T/t" &
+	e3-export -q --points map --glb "$T/x.glb" --ply "$T/p" --per-frame --npz "$T/x.npz" --tum - --depth "$T/d" --run-json "$T/j" <"$T/in" >"$T/t" &
 	pid=$!
 	exec 7>"$T/in"
 	/usr/bin/python3 -B "$ROOT/tests/edit_stream.py" "$T/x.e3" - "del m[-1]" >&7

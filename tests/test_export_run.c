@@ -194,7 +194,7 @@ static void frames_come_back_as_often_as_wanted(void **state)
 		e3_pred x = frame(i);
 		if (i == 1)
 			x.points = NULL;
-		assert_int_equal(e3_frame_spool_add(f, &x, E3_PART_POINTS | E3_PART_RGB | E3_PART_CONF, NULL), 0);
+		assert_int_equal(e3_frame_spool_add(f, &x, NULL, E3_PART_POINTS | E3_PART_RGB | E3_PART_CONF, NULL), 0);
 	}
 	for (int pass = 0; pass < 3; pass++) {
 		e3_frame_spool_rewind(f);
@@ -211,6 +211,12 @@ static void frames_come_back_as_often_as_wanted(void **state)
 				assert_memory_equal(p->points, want.points, 3 * sizeof(float) * N);
 		}
 		assert_int_equal(e3_frame_spool_next(f, 0, &p, NULL), 0);
+	}
+	for (uint64_t i = 0; i < 4; i++) { /* in any order; after the last there is none */
+		uint64_t at = (uint64_t[]){2, 0, 1, 3}[i];
+		assert_int_equal(e3_frame_spool_seek(f, at, NULL), 0);
+		assert_int_equal(e3_frame_spool_next(f, E3_PART_POINTS, &p, NULL), at < 3);
+		assert_int_equal(p->s.i, at < 3 ? at : 1);
 	}
 	e3_frame_spool_close(f);
 }

@@ -1,4 +1,5 @@
 /* What the outputs hold: which points, which depths, which signs. */
+#include "export/points.h"
 #include "export_fixture.h"
 
 static void threshold_and_stride_select_points_and_an_empty_cloud_must_be_allowed(void **state)
@@ -76,6 +77,30 @@ static void unknown_depth_gives_no_point(void **state)
 	assert_int_equal(written(x, "ply"), N - 5);
 	assert_true(f->voxel == f->scene_scale / 2048 && f->voxel > 0); /* few points: auto stays where it starts */
 	e3_export_close(x);
+}
+
+/* A wall that turns away from the camera to the right: z = 2 + x / 2 of its own point map. */
+static void normals_are_of_the_surface_and_look_at_the_camera(void **state)
+{
+	float points[3 * N];
+	e3_pred p = frame(0);
+	for (int k = 0; k < N; k++)
+		points[3 * k] = (float)(k % W), points[3 * k + 1] = (float)(k / W),
+				   points[3 * k + 2] = 2 + 0.5f * (float)(k % W);
+	points[3 * 3 + 2] = 50; /* one pixel flies: its neighbours use their other side */
+	p.points = points;
+	for (int turned = 0; turned < 2; turned++) {
+		p.pose[2] = turned ? -100 : 0; /* the camera is behind the wall then */
+		e3_located at = {.xyz = points};
+		int8_t n[3];
+		assert_int_equal(e3_export_frame_init(&at.frame, &p, NULL), 0);
+		for (int k = 0; k < N; k++) {
+			e3_located_normal(&at, k % W, k / W, n);
+			int sign = turned ? -1 : 1;
+			if (k != 3)
+				assert_true(n[0] == sign * 57 && n[1] == 0 && n[2] == sign * -114); /* 127 (1 -2) / sqrt 5 */
+		}
+	}
 }
 
 static void quaternions_of_a_trajectory_do_not_change_sign(void **state)
@@ -183,6 +208,7 @@ int main(void)
 		IN_FOLDER(threshold_and_stride_select_points_and_an_empty_cloud_must_be_allowed),
 		IN_FOLDER(the_limits_of_black_and_white_are_those_of_the_manual),
 		IN_FOLDER(unknown_depth_gives_no_point),
+		cmocka_unit_test(normals_are_of_the_surface_and_look_at_the_camera),
 		IN_FOLDER(quaternions_of_a_trajectory_do_not_change_sign),
 		IN_FOLDER(depth_takes_the_finest_usual_factor_that_fits),
 		IN_FOLDER(a_large_frame_goes_through_the_writers_buffer_whole),

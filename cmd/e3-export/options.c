@@ -52,7 +52,7 @@ static int parse_scale(void *to, const char *arg, e3_err *err)
 static const e3_opt rest[] = {
 	E3_OPT_TITLE("Points (GLB and PLY)"),
 	E3_OPT_CHOICE("points", &o.points, "auto|map|depth", "auto|map|depth",
-		"from the point map, or from depth and pose\n(auto: the point map if the stream has it)"),
+		"from the point map, or from depth and pose\n(auto: depth and pose if the stream has both)"),
 	E3_OPT_REAL("conf-pct", &o.conf_pct, "Q", 0, 100,
 		"drop the Q % least confident points; default 20,\n0 when --conf-min is given"),
 	E3_OPT_REAL("conf-min", &o.opt.cloud.conf_min, "X", 0, FLT_MAX, "drop points with confidence below X"),

@@ -20,8 +20,8 @@ static void warn_about(const e3_export_options *opt, const e3_export_facts *f)
 	if (f->non_finite)
 		e3_warn("left out %" PRIu64 " point%s with a coordinate or confidence that is not finite", f->non_finite,
 			plural((int64_t)f->non_finite));
-	if (opt->cloud.source == E3_POINTS_AUTO && f->from_depth)
-		e3_note("the stream has no point map: points come from depth and pose");
+	if (opt->cloud.source == E3_POINTS_AUTO && !f->from_depth && !opt->upstream)
+		e3_note("the stream has no depth with poses: points come from the point map");
 	if (f->skipped_frames)
 		e3_warn("%" PRId64 " frame%s without points: no usable field of view to unproject the depth", f->skipped_frames,
 			plural(f->skipped_frames));

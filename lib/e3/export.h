@@ -58,7 +58,7 @@ typedef enum e3_point_source { E3_POINTS_AUTO, E3_POINTS_POINT_MAP, E3_POINTS_DE
 
 /* Which points survive: shared by every format with points. */
 typedef struct e3_cloud_options {
-	e3_point_source source; /* auto: the point map when the stream has it, else depth */
+	e3_point_source source; /* auto: depth and pose when the stream has both, else the point map */
 	double conf_pct;        /* percentile of confidence that points must reach, 0..100 */
 	double conf_min;        /* absolute confidence that points must reach; 0 = none */
 	bool mask_black;        /* drop r+g+b < 16 */

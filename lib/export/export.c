@@ -41,14 +41,16 @@ static int open_outputs(e3_export *x, e3_err *err)
 				return -1;
 			points = points || f->points;
 		}
-	if (points && !(x->run.cloud = e3_cloud_open(&o->cloud, err)))
+	e3_export_run *r = &x->run;
+	bool keep = points || (r->parts & E3_PART_KEEP);
+	if ((r->parts || keep) && !(r->frames = e3_frame_spool_open(err)))
 		return -1;
-	if (x->run.cloud)
-		e3_cloud_stop_by(x->run.cloud, o->stop);
-	if (x->run.parts && !(x->run.frames = e3_frame_spool_open(err)))
+	if (r->frames)
+		e3_frame_spool_stop_by(r->frames, o->stop);
+	if (keep && !(r->clean = e3_clean_open(&o->cloud, r->frames, err)))
 		return -1;
-	if (x->run.frames)
-		e3_frame_spool_stop_by(x->run.frames, o->stop);
+	if (points && !(r->cloud = e3_cloud_open(&o->cloud, r->frames, r->clean, err)))
+		return -1;
 	return 0;
 }
 
@@ -88,7 +90,8 @@ int e3_export_head(e3_export *x, const e3_head *head, e3_err *err)
 static bool in_place(const e3_format_writer *w) { return !w->dir.path && !w->file.temp; }
 
 static bool has_points(const e3_format_writer *w) { return w->format->points; }
-static bool has_parts(const e3_format_writer *w) { return w->format->ops->parts; }
+static bool uses_clean(const e3_format_writer *w) { return has_points(w) || (w->format->ops->parts & E3_PART_KEEP); }
+static bool uses_frames(const e3_format_writer *w) { return has_points(w) || w->format->ops->parts; }
 
 /* Does an output still take frames, of those that `uses` chooses (NULL: all)? */
 static bool going(const e3_export *x, bool (*uses)(const e3_format_writer *w))
@@ -150,9 +153,9 @@ static int sum_up(const e3_export *x, e3_err *err)
 /* What an output cannot hold is refused before another one has taken it. */
 static int check(e3_export *x, const e3_export_frame *frame, e3_err *err)
 {
-	if (going(x, has_points)) {
-		x->refused = e3_cloud_mask(x->run.cloud, frame->pred, err);
-		if (x->refused || e3_cloud_check(x->run.cloud, frame->pred, err))
+	if (going(x, uses_clean)) {
+		x->refused = e3_clean_mask(x->run.clean, frame->pred, x->run.facts.frames, err);
+		if (x->refused || e3_clean_check(x->run.clean, frame->pred, err))
 			return -1;
 	}
 	for (int k = 0; k < x->n; k++) {
@@ -163,23 +166,15 @@ static int check(e3_export *x, const e3_export_frame *frame, e3_err *err)
 	return 0;
 }
 
-static void add_points(e3_export *x, const e3_export_frame *frame)
-{
-	e3_export_run *r = &x->run;
-	e3_export_facts before = r->facts;
-	e3_err why, other;
-	if (!going(x, has_points) || !e3_cloud_add(r->cloud, frame, &r->facts, &why))
-		return;
-	r->facts = before;
-	give_up_all(x, has_points, !e3_cloud_cut(r->cloud, &other), &why);
-}
-
-static void add_parts(e3_export *x, const e3_pred *pred)
+static void add_to_spool(e3_export *x, const e3_pred *pred)
 {
 	e3_export_run *r = &x->run;
 	e3_err why, other;
-	if (going(x, has_parts) && e3_frame_spool_add(r->frames, pred, r->parts, &why))
-		give_up_all(x, has_parts, !e3_frame_spool_cut(r->frames, &other), &why);
+	bool clean = going(x, uses_clean);
+	unsigned parts = r->parts | (clean ? e3_clean_parts(r->clean) : 0);
+	if (going(x, uses_frames) &&
+		e3_frame_spool_add(r->frames, pred, clean ? e3_clean_masked(r->clean) : NULL, parts, &why))
+		give_up_all(x, uses_frames, !e3_frame_spool_cut(r->frames, &other), &why);
 }
 
 int e3_export_add(e3_export *x, const e3_pred *pred, e3_err *err)
@@ -193,8 +188,7 @@ int e3_export_add(e3_export *x, const e3_pred *pred, e3_err *err)
 		r->first = frame.pose;
 		r->has_first = true;
 	}
-	add_points(x, &frame);
-	add_parts(x, pred);
+	add_to_spool(x, pred);
 	for (int k = 0; k < x->n; k++) {
 		e3_format_writer *w = x->writer[k];
 		const e3_format_ops *ops = w->format->ops;
@@ -206,7 +200,7 @@ int e3_export_add(e3_export *x, const e3_pred *pred, e3_err *err)
 			w->frames++;
 	}
 	r->facts.frames++;
-	r->facts.spooled = (r->cloud ? e3_cloud_bytes(r->cloud) : 0) + (r->frames ? e3_frame_spool_bytes(r->frames) : 0);
+	r->facts.spooled = r->frames ? e3_frame_spool_bytes(r->frames) : 0;
 	return going(x, NULL) ? 0 : sum_up(x, err);
 }
 
@@ -222,19 +216,33 @@ static bool stopped(const e3_export *x, e3_err *err)
 	return o->stop && o->stop() && e3_fail(err, "exporting: interrupted");
 }
 
-/* -1: the run was stopped. */
-static int settle_points(e3_export *x, bool broken, e3_err *err)
+static bool any_wanted(const e3_export *x, bool (*uses)(const e3_format_writer *w), bool broken)
 {
-	bool any = false;
-	e3_err why;
 	for (int k = 0; k < x->n; k++)
-		any = any || (has_points(x->writer[k]) && wanted(x->writer[k], broken));
-	if (!any || !e3_cloud_settle(x->run.cloud, &x->run.facts, &why))
+		if (uses(x->writer[k]) && wanted(x->writer[k], broken))
+			return true;
+	return false;
+}
+
+/* -1: the run was stopped. */
+static int settle(e3_export *x, bool broken, e3_err *err)
+{
+	e3_export_run *r = &x->run;
+	bool (*uses)(const e3_format_writer *w) = uses_clean;
+	e3_err why;
+	if (r->frames)
+		e3_frame_spool_limit(r->frames, INT64_MAX);
+	int rc = any_wanted(x, uses_clean, broken) ? e3_clean_settle(r->clean, &r->facts, &why) : 0;
+	if (!rc && any_wanted(x, has_points, broken)) {
+		uses = has_points;
+		rc = e3_cloud_settle(r->cloud, &r->facts, &why);
+	}
+	if (!rc)
 		return 0;
 	if (stopped(x, err))
 		return -1;
 	for (int k = 0; k < x->n; k++)
-		if (has_points(x->writer[k]) && wanted(x->writer[k], broken))
+		if (uses(x->writer[k]) && wanted(x->writer[k], broken))
 			give_up(x, x->writer[k], false, &why);
 	return 0;
 }
@@ -244,7 +252,7 @@ static int write_outputs(e3_export *x, bool broken, const e3_end *end, e3_err *e
 {
 	e3_export_run *r = &x->run;
 	x->writing = true;
-	if (settle_points(x, broken, err))
+	if (settle(x, broken, err))
 		return -1;
 	for (int k = 0; k < x->n; k++) {
 		e3_format_writer *w = x->writer[k];
@@ -337,6 +345,7 @@ void e3_export_close(e3_export *x)
 	for (int k = 0; k < E3_MAX_FORMATS; k++)
 		free(x->run.failed[k]);
 	e3_cloud_close(x->run.cloud);
+	e3_clean_close(x->run.clean);
 	e3_frame_spool_close(x->run.frames);
 	free(x->run.source);
 	free(x->run.model);

@@ -7,6 +7,7 @@
 #include "e3/mem.h"
 #include "export/outdir.h"
 
+typedef struct e3_clean e3_clean;
 typedef struct e3_cloud e3_cloud;
 typedef struct e3_frame_spool e3_frame_spool;
 
@@ -16,7 +17,8 @@ typedef struct e3_export_run {
 	const e3_format *formats; /* the table */
 	e3_export_facts facts;
 	e3_cloud *cloud;        /* NULL unless a format writes points */
-	e3_frame_spool *frames; /* the arrays `parts` of every frame; NULL when no format reads frames again */
+	e3_clean *clean;        /* NULL unless a format writes points or has E3_PART_KEEP */
+	e3_frame_spool *frames; /* the arrays `parts` of every frame; NULL when nothing reads frames again */
 	unsigned parts;
 	bool has_first; /* first: pose of the first frame, when the stream has poses */
 	e3_pose first;
@@ -78,16 +80,31 @@ void e3_axes_turn(e3_axes axes, const double r[9], const float v[3], float out[3
 
 /* --- frames.c: predictions on disk, replayed in order as often as wanted --- */
 
-enum { E3_PART_RGB = 1, E3_PART_DEPTH = 2, E3_PART_POINTS = 4, E3_PART_CONF = 8 /* of depth and of points */ };
+enum {
+	E3_PART_RGB = 1,
+	E3_PART_DEPTH = 2,
+	E3_PART_POINTS = 4,
+	E3_PART_DEPTH_CONF = 8,
+	E3_PART_POINTS_CONF = 16,
+	E3_PART_CONF = E3_PART_DEPTH_CONF | E3_PART_POINTS_CONF,
+	E3_PART_MASK = 32, /* of this run's masks */
+	E3_PART_KEEP = 64  /* no array: the format asks run->clean (e3_clean_keep) */
+};
 
 e3_frame_spool *e3_frame_spool_open(e3_err *err);
-int e3_frame_spool_add(e3_frame_spool *f, const e3_pred *p, unsigned parts, e3_err *err);
+/* mask: [h][w], 0 = no point; NULL: there is none. */
+int e3_frame_spool_add(e3_frame_spool *f, const e3_pred *p, const uint8_t *mask, unsigned parts, e3_err *err);
 /* After a failure of e3_frame_spool_add: the frames before it stay. */
 int e3_frame_spool_cut(e3_frame_spool *f, e3_err *err);
 void e3_frame_spool_rewind(e3_frame_spool *f);
+/* e3_frame_spool_next goes on with the frame `ordinal`, counted from 0 in this run. */
+int e3_frame_spool_seek(e3_frame_spool *f, uint64_t ordinal, e3_err *err);
 /* The next frame with those of `parts` that it has (the other arrays are NULL): 1, 0 at the end, or -1. *p is reused
  * from call to call. */
 int e3_frame_spool_next(e3_frame_spool *f, unsigned parts, const e3_pred **p, e3_err *err);
+/* The mask of that frame, with E3_PART_MASK; NULL: it has none. */
+const uint8_t *e3_frame_spool_mask(const e3_frame_spool *f);
+uint64_t e3_frame_spool_count(const e3_frame_spool *f);
 /* Reading ends after n frames. */
 void e3_frame_spool_limit(e3_frame_spool *f, int64_t n);
 uint64_t e3_frame_spool_bytes(const e3_frame_spool *f);
@@ -95,13 +112,33 @@ uint64_t e3_frame_spool_bytes(const e3_frame_spool *f);
 void e3_frame_spool_stop_by(e3_frame_spool *f, int (*stop)(void));
 void e3_frame_spool_close(e3_frame_spool *f);
 
-/* --- cloud.c: points on disk; threshold, masks, reduction --- */
+/* --- clean.c: which pixels of each frame give points --- */
+
+/* opt and frames are borrowed. */
+e3_clean *e3_clean_open(const e3_cloud_options *opt, e3_frame_spool *frames, e3_err *err);
+/* Refuses a frame without what points need. */
+int e3_clean_check(e3_clean *c, const e3_pred *p, e3_err *err);
+/* Reads the mask of the frame that is added next; ordinal: as in e3_masks_get. */
+int e3_clean_mask(e3_clean *c, const e3_pred *p, int64_t ordinal, e3_err *err);
+/* The mask that was read last, for the frame spool; NULL: there are none. */
+const uint8_t *e3_clean_masked(const e3_clean *c);
+/* The arrays that the frame spool must have of the frame that was checked last. */
+unsigned e3_clean_parts(const e3_clean *c);
+/* When the frame spool has every frame: decides, and fills the facts. */
+int e3_clean_settle(e3_clean *c, e3_export_facts *facts, e3_err *err);
+/* Which pixels of a frame give points: edges, consistency, masks and confidence. After settling. keep: [h][w], 1 or 0;
+ * ordinal counts the frames of the run from 0. */
+int e3_clean_keep(e3_clean *c, uint64_t ordinal, uint8_t *keep, e3_err *err);
+void e3_clean_close(e3_clean *c);
+
+/* --- cloud.c: the points of the pixels that were kept; reduction --- */
 
 enum { E3_GLB_MAX_POINTS = 2000000 }; /* of a GLB unless the options say otherwise */
 
 typedef struct e3_point {
 	float xyz[3], conf;
-	uint8_t rgb[3], unused;
+	uint8_t rgb[3];
+	int8_t normal[3]; /* unit length times 127, in the world, towards its camera; 0 0 0 = unknown */
 } e3_point;
 
 /* Which of the kept points one output takes. */
@@ -109,6 +146,7 @@ typedef struct e3_point_selection {
 	uint64_t n; /* points it takes */
 	bool all;
 	uint32_t limit; /* unless all: it takes those whose hash is at most this */
+	bool normals;   /* points are to have their normals: set it after e3_cloud_select */
 } e3_point_selection;
 
 /* Consecutive points of one frame; n may be 0. Every frame gives at least one batch. */
@@ -119,25 +157,16 @@ typedef struct e3_point_batch {
 	uint64_t segment; /* 0, 1, 2, ...: how many frames came before */
 } e3_point_batch;
 
-e3_cloud *e3_cloud_open(const e3_cloud_options *opt, e3_err *err);
-/* Refuses a frame without what points need. */
-int e3_cloud_check(e3_cloud *c, const e3_pred *p, e3_err *err);
-/* Reads the mask of the frame that is added next. */
-int e3_cloud_mask(e3_cloud *c, const e3_pred *p, e3_err *err);
-int e3_cloud_add(e3_cloud *c, const e3_export_frame *frame, e3_export_facts *facts, e3_err *err);
-/* After a failure of e3_cloud_add: the frames before it stay. */
-int e3_cloud_cut(e3_cloud *c, e3_err *err);
-/* When every frame is added: finds threshold, scene scale and voxels, and fills the facts. Fails when no point is left,
- * unless allow_empty. */
+/* Everything is borrowed. */
+e3_cloud *e3_cloud_open(const e3_cloud_options *opt, e3_frame_spool *frames, e3_clean *clean, e3_err *err);
+/* After e3_clean_settle: finds scene scale and voxels, and fills the facts. Fails when no point is left, unless
+ * allow_empty. */
 int e3_cloud_settle(e3_cloud *c, e3_export_facts *facts, e3_err *err);
 /* Selects `max` of the kept points, 0 = all. After e3_cloud_settle. */
 int e3_cloud_select(e3_cloud *c, uint64_t max, e3_point_selection *selection, e3_err *err);
 /* Goes through the selected points in order, as often as wanted: 1, 0 at the end, -1. */
 void e3_cloud_rewind(e3_cloud *c);
 int e3_cloud_next(e3_cloud *c, const e3_point_selection *selection, e3_point_batch *b, e3_err *err);
-uint64_t e3_cloud_bytes(const e3_cloud *c);
-/* Reading fails once stop() is not 0; NULL: never. */
-void e3_cloud_stop_by(e3_cloud *c, int (*stop)(void));
 void e3_cloud_close(e3_cloud *c);
 
 /* --- mask.c: one picture per frame that says which pixels give points --- */
