@@ -94,7 +94,7 @@ $2"
 	edit "$T/run.e3" "$T/x.e3" 'm[:] = [x for x in m if x[0] in (1, 6)]; m[-1][1]["frames"] = 0'
 	fails 1 "the stream has no frames" -- e3-evict-stats "$T/x.e3"
 	edit "$T/run.e3" "$T/x.e3" 'del m[0][1]["model"]; m[:] = [m[0], m[-1]]; m[-1][1]["frames"] = 0'
-	fails 1 "holds no predictions; e3-infer makes them" -- e3-evict-stats "$T/x.e3"
+	fails 1 "holds frames, not predictions: put e3-infer between" -- e3-evict-stats "$T/x.e3"
 	edit "$T/run.e3" "$T/x.e3" 'm[:] = [x for x in m if x[0] in (1, 4, 6)]; m[-1][1]["frames"] = 0'
 	fails 1 "no pictures" -- e3-evict-stats --sheet "$T/s.png" "$T/x.e3"
 	edit "$T/run.e3" "$T/x.e3" 'm[:] = [x for x in m if x[0] != 5]'

@@ -256,7 +256,7 @@ assert (export_check.png('$T/c/000000.png')[0] == 255).all()"
 	fails 1 "the stream has none for frame 0" -- e3-export --depth "$T/out/d" "$T/poses.e3"
 	/usr/bin/python3 -B "$ROOT/tests/edit_stream.py" "$T/poses.e3" "$T/frames.e3" \
 		"for k in list(m[0][1]): k in ('v', 'tool', 'version', 'source', 'frames', 'fps') or m[0][1].pop(k)"
-	fails 1 "holds no predictions; e3-infer makes them" -- e3-export --glb "$T/out/g" "$T/frames.e3"
+	fails 1 "holds frames, not predictions: put e3-infer between" -- e3-export --glb "$T/out/g" "$T/frames.e3"
 	/usr/bin/python3 -B "$ROOT/tests/edit_stream.py" "$T/poses.e3" "$T/empty.e3" "del m[1:4]; m[1][1]['frames'] = 0"
 	fails 1 "the stream has no predictions" -- e3-export --glb "$T/out/g" "$T/empty.e3"
 	nothing_left

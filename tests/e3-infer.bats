@@ -367,7 +367,7 @@ bats_require_minimum_version 1.5.0
 }
 
 @test "a stream that already carries predictions is refused" {
-	fails 1 "the stream carries predictions already: expected frames from e3-decode" -- e3-infer -q --model seed:tiny:7 --no-evict "$f/all.e3"
+	fails 1 "holds predictions already, not frames: e3-export --glb out.glb" -- e3-infer -q --model seed:tiny:7 --no-evict "$f/all.e3"
 }
 
 @test "an empty stream gives an empty stream" {

@@ -145,7 +145,10 @@ static void test_an_error_names_the_option_and_what_is_allowed(void **state)
 		{{"-t"}, "option -t needs an argument"},
 		{{"--text"}, "option --text needs an argument"},
 		{{"--flag=1"}, "option --flag takes no argument"},
-		{{"--unknown"}, "unknown option --unknown"},
+		{{"--unknown"}, "unknown option --unknown\n"},
+		{{"--choise", "one"}, "unknown option --choise: is --choice meant?\n"},
+		{{"--clear"}, "unknown option --clear: is --no-clear meant?\n"},
+		{{"--list-option=1"}, "option --list-options takes no argument"},
 		{{"--c", "1"}, "ambiguous option --c"},
 		{{"-x"}, "unknown option -x"},
 	};

@@ -59,6 +59,8 @@ static int run(sink *s, e3_err *err)
 	if (live && options_check_live(o, err))
 		return -1;
 	e3_input *in = e3_input_open(&o->input, err);
+	for (int k = 0; !in && !e3_stop_signal() && k < o->input.n; k++)
+		e3_stage_explain_source(o->input.operand[k], err);
 	if (!in)
 		return -1;
 	int rc = sink_head(s, e3_input_frames(in), e3_input_fps(in), err);

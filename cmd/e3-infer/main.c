@@ -347,7 +347,7 @@ static int loop(infer *f, e3_err *err)
 		int rc = 0;
 		f->resume.covered = item->covered;
 		if (item->kind == E3_HEAD)
-			rc = e3_stage_head_decode(&item->msg, f->r.stage.input, &f->head, err);
+			rc = e3_stage_head_take(&f->r.stage, &item->msg, &f->head, err);
 		else if (item->kind == E3_FRAME)
 			rc = do_frame(f, &item->frame, err);
 		else if (item->kind == E3_TRUTH)

@@ -384,6 +384,7 @@ void infer_parse(int argc, char **argv, infer_request *r)
 		e3_usage_error("expected at most one input, got '%s' too", argv[first + 1]);
 	if (argc > first)
 		r->stage.input = argv[first];
+	r->stage.needs = E3_STAGE_FRAMES;
 	r->strict = precision == 1;
 	settle(r, &s);
 	complete(r);

@@ -25,6 +25,8 @@ int infer_setup_try(const infer_request *r, e3_err *err)
 	e3_file file = {0};
 	if (strcmp(input, "-") != 0 && strncmp(input, "zmq:", 4) != 0 && access(input, R_OK))
 		return e3_fail_sys(err, "opening: %s", input);
+	if (e3_stage_peek(&r->stage, err))
+		return -1;
 	if (!r->save || is_special(r->save))
 		return 0;
 	int rc = e3_file_open(&file, r->save, err);

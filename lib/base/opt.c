@@ -2,6 +2,8 @@
 #include "e3/opt.h"
 #include "e3/num.h"
 #include "e3/tool.h"
+#include "e3/what.h"
+#include "e3/word.h"
 #include <getopt.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -10,13 +12,14 @@
 
 enum { MAX_ROWS = 128, MAX_NAME = 32 };
 
-static bool help, version;
+static bool help, version, list_options;
 static const e3_opt common[] = {
 	E3_OPT_TITLE("Everywhere"),
 	E3_OPT_FLAG("quiet,q", &e3_quiet, "errors only"),
 	E3_OPT_FLAG("verbose,v", &e3_verbose, "say more on standard error"),
 	E3_OPT_FLAG("help,h", &help, "print this and exit"),
 	E3_OPT_FLAG("version", &version, "print the version and exit"),
+	E3_OPT_FLAG("list-options", &list_options, NULL), /* for programs: not in --help */
 	E3_OPT_END,
 };
 
@@ -112,11 +115,27 @@ static void print_option(const row *r)
 	putchar('\n');
 }
 
+/* For programs: name, letter, argument, what it is, its words, the first line of its help; tabs between, - for none. */
+static void print_row(const row *r)
+{
+	const e3_opt *o = &r->opt;
+	const char *kind = !o->arg ? "flag" : o->use & E3_WRITES ? "writes" : o->use & E3_READS ? "reads" : "value";
+	const char *name;
+	if (o->type == E3_ROW_TITLE || !o->help)
+		return;
+	printf("%s\t%c\t%s\t%s\t", r->name, r->letter ? r->letter : '-', o->arg ? o->arg : "-", kind);
+	for (int k = 0; o->names && (name = o->names(k)); k++)
+		printf("%s%s", k ? "|" : "", name);
+	printf("%s", o->choices ? o->choices : o->names ? "" : "-");
+	printf("\t%.*s\n", (int)strcspn(o->help, "\n"), o->help);
+}
+
 static void print_help(const e3_opts *opts, const row_list *list)
 {
 	printf("Usage: %s %s\n%s\n", opts->tool, opts->usage, opts->summary);
 	for (int k = 0; k < list->n; k++)
-		print_option(&list->row[k]);
+		if (list->row[k].opt.help)
+			print_option(&list->row[k]);
 	if (opts->tail)
 		printf("\n%s", opts->tail);
 	printf("\nManual: man %s\n", opts->tool);
@@ -222,16 +241,37 @@ _Noreturn static void refuse(const row_list *list, const char *word)
 		e3_usage_error("unknown option -%c", optopt);
 	if (optopt >= LONG)
 		e3_usage_error("option --%s takes no argument", list->row[optopt - LONG].name);
-	int matches = 0;
+	int matches = 0, nearest = -1, best = 0;
+	char name[MAX_NAME];
 	size_t n = strcspn(word, "=");
 	for (int k = 0; k < list->n; k++)
 		matches += n > 2 && list->row[k].name[0] && strncmp(list->row[k].name, word + 2, n - 2) == 0;
 	if (matches > 1)
 		e3_usage_error("ambiguous option %s", word);
+	snprintf(name, sizeof name, "%.*s", n > 2 ? (int)n - 2 : 0, word + 2);
+	for (int k = 0; k < list->n; k++) {
+		int far = list->row[k].opt.help ? e3_word_distance(name, list->row[k].name) : -1;
+		if (far >= 0 && (nearest < 0 || far < best))
+			nearest = k, best = far;
+	}
+	if (nearest >= 0)
+		e3_usage_error("unknown option %s: is --%s meant?", word, list->row[nearest].name);
 	e3_usage_error("unknown option %s", word);
 }
 
-void e3_opts_claim(const e3_claim *c)
+/* A stream that exists is hardly ever the output that was meant: it was given in the input's place. */
+static void refuse_stream(const e3_claim *c)
+{
+	if (!(c->use & E3_WRITES) || c->use & (E3_STREAM | E3_MAYBE) || strcmp(c->path, "-") == 0 ||
+		e3_what_file(c->path).kind != E3_WHAT_STREAM)
+		return;
+	if (c->by)
+		e3_usage_error("%s: %s holds a stream, which would be lost: give the output before it: %s %s OUTPUT %s", c->by,
+			c->path, e3_tool_name(), c->by, c->path);
+	e3_usage_error("%s holds a stream, which would be lost: give the output another name", c->path);
+}
+
+static void claim(const e3_claim *c)
 {
 	e3_err err;
 	if (e3_claim_add(c, &err) == 0)
@@ -241,11 +281,16 @@ void e3_opts_claim(const e3_claim *c)
 	e3_usage_error("%s", err.text);
 }
 
-static void claim_row(const row *r, const char *path)
+void e3_opts_claim(const e3_claim *c)
 {
-	char by[MAX_NAME + 2];
-	snprintf(by, sizeof by, "--%s", r->name);
-	e3_opts_claim(&(e3_claim){.use = r->opt.use, .path = path, .by = by, .holds = r->opt.holds, .back = r->opt.back});
+	claim(c);
+	refuse_stream(c);
+}
+
+static e3_claim claim_of(const row *r, char by[MAX_NAME + 2])
+{
+	snprintf(by, MAX_NAME + 2, "--%s", r->name);
+	return (e3_claim){.use = r->opt.use, .path = r->path, .by = by, .holds = r->opt.holds, .back = r->opt.back};
 }
 
 /* The options' paths, the operands where they are streams, and standard output. Of an option that was given twice the
@@ -253,19 +298,24 @@ static void claim_row(const row *r, const char *path)
 static void claim_all(const e3_opts *opts, const row_list *list, int operands, char **operand)
 {
 	static const char what[] = "the stream that is read";
+	char by[MAX_NAME + 2];
 	for (int k = 0; k < list->n; k++)
-		if (list->row[k].path)
-			claim_row(&list->row[k], list->row[k].path);
+		if (list->row[k].path && list->row[k].opt.type != E3_ROW_CALL)
+			claim((e3_claim[]){claim_of(&list->row[k], by)});
 	for (int k = 0; opts->streams && k < operands; k++)
-		e3_opts_claim(&(e3_claim){.use = E3_READS | E3_STREAM, .path = operand[k], .what = what});
+		claim(&(e3_claim){.use = E3_READS | E3_STREAM, .path = operand[k], .what = what});
 	if (opts->streams && operands < 1)
 		e3_opts_claim(&(e3_claim){.use = E3_READS, .path = "-", .what = what});
 	e3_opts_claim(&(e3_claim){.use = E3_WRITES | E3_MAYBE, .path = "-"});
+	for (int k = 0; k < list->n; k++)
+		if (list->row[k].path)
+			refuse_stream((e3_claim[]){claim_of(&list->row[k], by)});
 }
 
 static void parse(row_list *list, int argc, char **argv)
 {
 	getopt_tables t;
+	char by[MAX_NAME + 2];
 	fill_tables(&t, list);
 	opterr = 0;
 	for (int c; (c = getopt_long(argc, argv, t.letters, t.longs, NULL)) != -1;) {
@@ -280,10 +330,10 @@ static void parse(row_list *list, int argc, char **argv)
 		e3_err err;
 		if (apply(&list->row[at].opt, optarg, &err))
 			e3_usage_error("option --%s: %s", list->row[at].name, err.text);
-		if (list->row[at].opt.use && list->row[at].opt.type == E3_ROW_CALL)
-			claim_row(&list->row[at], optarg);
-		else if (list->row[at].opt.use)
+		if (list->row[at].opt.use)
 			list->row[at].path = optarg;
+		if (list->row[at].opt.use && list->row[at].opt.type == E3_ROW_CALL)
+			claim((e3_claim[]){claim_of(&list->row[at], by)});
 	}
 }
 
@@ -293,9 +343,12 @@ int e3_opts_parse(const e3_opts *opts, int argc, char **argv)
 	add_rows(&list, opts->table, NULL);
 	add_rows(&list, common, NULL);
 	parse(&list, argc, argv);
-	if (help || version) {
+	if (help || version || list_options) {
 		if (help)
 			print_help(opts, &list);
+		else if (list_options)
+			for (int k = 0; k < list.n; k++)
+				print_row(&list.row[k]);
 		else
 			printf("%s %s\n", opts->tool, E3_VERSION);
 		int rc = fflush(stdout) || ferror(stdout) ? -1 : 0;

@@ -53,6 +53,9 @@ extern const e3_opt e3_stage_endpoint_rows[], e3_stage_queue_rows[];
 /* Opens stage->output, or stage->input. */
 int e3_stage_open_output(e3_stage *s, e3_err *err);
 int e3_stage_open_input(e3_stage *s, e3_err *err);
+/* Before work that takes long: -1 when the input is a file that this stage cannot read, because it is of another kind
+ * or carries no frames (predictions). Opening does it too. */
+int e3_stage_peek(const e3_stage *s, e3_err *err);
 /* The options for further endpoints of the same tool, opened with e3_in_open or e3_out_open_copy. */
 const e3_stream_options *e3_stage_options(e3_stage *s);
 
@@ -66,6 +69,8 @@ int e3_stage_next(e3_stage *s, e3_msg *msg, e3_err *err);
 /* For a tool that reads its input itself: the head, unless an output of this process is the file or the folder that the
  * first stage read (if its name leads to one from here). */
 int e3_stage_head_decode(const e3_msg *msg, const char *input, e3_head *head, e3_err *err);
+/* The same for the input of the stage; a stream without what it `needs` is refused. */
+int e3_stage_head_take(const e3_stage *s, const e3_msg *msg, e3_head *head, e3_err *err);
 /* Forwards a message to the output, where there is one. */
 int e3_stage_pass(e3_stage *s, const e3_msg *msg, e3_err *err);
 
@@ -86,7 +91,11 @@ int e3_stage_finish(e3_stage *s, int rc, e3_err *err);
 void e3_stage_close(e3_stage *s);
 
 /* Puts the options of the command line for the settings that an error text names in quotes: 'curve_key' becomes
- * --curve-key. e3_stage_finish does it. */
+ * --curve-key; and where a file is no stream, what to do with it. e3_stage_finish does it. */
 void e3_stage_explain(e3_err *err);
+
+/* For a tool that reads videos and pictures, after it failed: where the file is a stream, a checkpoint or a result,
+ * that and what to do with it take the place of the error. Returns -1. */
+int e3_stage_explain_source(const char *path, e3_err *err);
 
 #endif

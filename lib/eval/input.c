@@ -2,6 +2,7 @@
 #include "eval/tasks.h"
 #include "e3/io.h"
 #include "e3/num.h"
+#include "e3/what.h"
 #include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
@@ -38,9 +39,12 @@ int eval_input_kind_of(const char *path, eval_input_kind *kind, e3_err *err)
 		return 0;
 	}
 	*kind = EVAL_TRAJ;
-	return is_text(b, (size_t)n)
-		? 0
-		: e3_fail(err, "reading: %s: not a stream, a safetensors file or a trajectory in text", path);
+	if (is_text(b, (size_t)n))
+		return 0;
+	const char *what = e3_what_file(path).name;
+	if (what)
+		return e3_fail(err, "reading: %s: not an e3 stream: this is %s", path, what);
+	return e3_fail(err, "reading: %s: not a stream, a safetensors file or a trajectory in text", path);
 }
 
 /* The count of numbers in the first line that is not a comment. */

@@ -3,6 +3,7 @@
 #include "e3/checkpoint.h"
 #include "ckpt.h"
 #include "e3/mem.h"
+#include "e3/what.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,7 +25,9 @@ static int parse(e3_ckpt *c, const uint8_t *bytes, size_t size, e3_err *err)
 			c->format = containers[k].name;
 			return containers[k].parse(c, bytes, size, err);
 		}
-	return e3_fail(err, "%zu bytes: neither safetensors nor a torch archive", size);
+	const char *what = size ? e3_what_bytes(bytes, size < E3_WHAT_BYTES ? size : E3_WHAT_BYTES).name : NULL;
+	return e3_fail(err, "%zu bytes: neither safetensors nor a torch archive%s%s", size, what ? ": this is " : "",
+		what ? what : "");
 }
 
 /* What compiling, sharding and recomputing put into the name of a module that they wrap, anywhere in it. */

@@ -1,6 +1,7 @@
 /* stage: settings of a stream on the command line: parsing, and how error texts name them. */
 #include "e3/num.h"
 #include "e3/stage.h"
+#include "wrong.h"
 #include <string.h>
 
 /* "N" or "N,SIZE". */
@@ -52,4 +53,8 @@ static const e3_err_name names[] = {
 	{NULL, NULL},
 };
 
-void e3_stage_explain(e3_err *err) { e3_err_rename(err, names); }
+void e3_stage_explain(e3_err *err)
+{
+	e3_err_rename(err, names);
+	stage_explain_foreign(err);
+}

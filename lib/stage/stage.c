@@ -4,6 +4,7 @@
 #include "e3/mem.h"
 #include "e3/num.h"
 #include "e3/tool.h"
+#include "wrong.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -50,6 +51,8 @@ int e3_stage_open_output(e3_stage *s, e3_err *err)
 int e3_stage_open_input(e3_stage *s, e3_err *err)
 {
 	s->started = s->started > 0 ? s->started : e3_now();
+	if (e3_stage_peek(s, err))
+		return -1;
 	s->in = e3_in_open(s->input, e3_stage_options(s), err);
 	if (!s->in)
 		e3_stage_explain(err);
@@ -76,16 +79,9 @@ int e3_stage_head_decode(const e3_msg *msg, const char *input, e3_head *head, e3
 	return e3_head_decode(msg, head, err) || claim_source(input, head->source, err) ? -1 : 0;
 }
 
-static int take_head(e3_stage *s, const e3_msg *msg, e3_err *err)
+int e3_stage_head_take(const e3_stage *s, const e3_msg *msg, e3_head *head, e3_err *err)
 {
-	if (e3_stage_head_decode(msg, s->input, &s->head, err))
-		return -1;
-	const char *from = s->head.tool && *s->head.tool ? s->head.tool : "an unknown tool";
-	if (s->needs == E3_STAGE_PREDICTIONS && !s->head.model)
-		return e3_fail(err, "reading: the stream comes from %s and holds no predictions; e3-infer makes them", from);
-	if (s->needs == E3_STAGE_FRAMES && s->head.model)
-		return e3_fail(err, "reading: the stream carries predictions already: expected frames from e3-decode");
-	return 0;
+	return e3_stage_head_decode(msg, s->input, head, err) || stage_head_fits(s->needs, s->input, head, err) ? -1 : 0;
 }
 
 int e3_stage_next(e3_stage *s, e3_msg *msg, e3_err *err)
@@ -96,7 +92,7 @@ int e3_stage_next(e3_stage *s, e3_msg *msg, e3_err *err)
 		return s->interrupted ? 0 : more;
 	}
 	s->frames += msg->kind == E3_FRAME, s->preds += msg->kind == E3_PRED;
-	if (msg->kind == E3_HEAD && take_head(s, msg, err))
+	if (msg->kind == E3_HEAD && e3_stage_head_take(s, msg, &s->head, err))
 		return -1;
 	if (msg->kind == E3_END && e3_end_decode(msg, &s->end, err))
 		return -1;

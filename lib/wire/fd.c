@@ -29,6 +29,13 @@ bool e3_fd_unread(int fd)
 	return ioctl(fd, FIONREAD, &unread) == 0 && unread > 0 && !e3_fd_hung_up(fd);
 }
 
+bool e3_fd_ready(int fd)
+{
+	enum { MS = 20 };
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+	return poll(&p, 1, MS) > 0;
+}
+
 /* Until there is something to read: 0, or -1 with errno. */
 static int wait_bytes(const e3_fd *f)
 {

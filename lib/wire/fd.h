@@ -25,6 +25,8 @@ ssize_t e3_fd_read(const e3_fd *f, void *to, size_t n);
 /* All parts (which are changed): 0, or -1 with errno. Once asked to stop, a reader that takes nothing for 5 s ends it
  * (EINTR); the timeout without taking a byte, and *give_up, end it with ETIMEDOUT. */
 int e3_fd_write(const e3_fd *f, struct iovec *part, int n);
+/* Is there something to read, or will there be in a moment? */
+bool e3_fd_ready(int fd);
 /* Has the reader of a pipe or socket gone? */
 bool e3_fd_hung_up(int fd);
 /* A pipe's reader is there and has not taken all that was written; false for what is no pipe. */

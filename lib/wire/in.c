@@ -3,6 +3,7 @@
 #include "e3/io.h"
 #include "e3/mem.h"
 #include "e3/value.h"
+#include "e3/what.h"
 #include "early.h"
 #include "endpoint.h"
 #include "fd.h"
@@ -178,6 +179,20 @@ static int end_of_file(e3_in *in, e3_err *err)
 	return e3_fail(err, "truncated: the stream stops after message %" PRId64 ", before its end", in->order.messages);
 }
 
+/* No stream: what it is instead, by the bytes that are there. */
+static int refuse(e3_in *in, const uint8_t *at, size_t got, e3_err *err)
+{
+	uint8_t bytes[E3_WHAT_BYTES];
+	size_t n = in->memory ? in->memory_left : got;
+	memcpy(bytes, at, n = n < sizeof bytes ? n : sizeof bytes);
+	for (ssize_t r = 1; !in->memory && n < sizeof bytes && r > 0 && e3_fd_ready(in->fd); n += r > 0 ? (size_t)r : 0)
+		r = read(in->fd, bytes + n, sizeof bytes - n);
+	e3_what what = e3_what_bytes(bytes, n);
+	if (what.name)
+		return e3_fail(err, "not an e3 stream: this is %s", what.name);
+	return e3_fail(err, "not an e3 stream: byte 0x%02x where a message should begin with 0x%02x", *at, E3_MARK);
+}
+
 /* The bytes of the next message of a file, a pipe or memory, its envelope checked. */
 static int next_bytes(e3_in *in, const uint8_t **at, size_t *len, e3_err *err)
 {
@@ -189,7 +204,7 @@ static int next_bytes(e3_in *in, const uint8_t **at, size_t *len, e3_err *err)
 	if (got == 0)
 		return end_of_file(in, err);
 	if (**at != E3_MARK && number == 1)
-		return e3_fail(err, "not an e3 stream: byte 0x%02x where a message should begin with 0x%02x", **at, E3_MARK);
+		return refuse(in, *at, (size_t)got, err);
 	in->cut = got < E3_ENVELOPE && number > 1;
 	if (got < E3_ENVELOPE && **at == E3_MARK)
 		return e3_fail(err, "truncated: message %" PRId64 ": expected %d bytes of envelope, got %zd", number,
