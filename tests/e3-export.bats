@@ -22,7 +22,7 @@ nothing_left() {
 
 @test "points, colours, confidences and cameras of a GLB are those of the stream" {
 	stream "$T/x.e3" nan=7 src_w=640 src_h=480
-	e3-export --points map --glb "$T/x.glb" --glb-conf "$T/x.e3" 2>"$T/stderr"
+	e3-export --points map --up first --glb "$T/x.glb" --glb-conf "$T/x.e3" 2>"$T/stderr"
 	grep -q "left out 21 points with a coordinate or confidence that is not finite" "$T/stderr"
 	check points "$T/x.glb" "$T/x.e3"
 	check cameras "$T/x.glb" "$T/x.e3"

@@ -40,6 +40,21 @@ static int parse_voxel(void *to, const char *arg, e3_err *err)
 	return c->voxel_auto ? 0 : e3_parse_f64(arg, DBL_MIN, DBL_MAX, &c->voxel, err);
 }
 
+static int parse_up(void *to, const char *arg, e3_err *err)
+{
+	e3_export_options *x = to;
+	bool minus = *arg == '-';
+	const char *axis = arg + minus;
+	x->up = !strcmp(arg, "gravity") ? E3_UP_GRAVITY : !strcmp(arg, "first") ? E3_UP_FIRST : E3_UP_AXIS;
+	if (x->up != E3_UP_AXIS)
+		return 0;
+	if (!*axis || axis[1] || !strchr("xyz", *axis))
+		return e3_fail(err, "expected gravity, first, or an axis of the stream: x, -x, y, -y, z or -z, got '%s'", arg);
+	for (int k = 0; k < 3; k++)
+		x->up_axis[k] = "xyz"[k] != *axis ? 0 : minus ? -1 : 1;
+	return 0;
+}
+
 static int parse_scale(void *to, const char *arg, e3_err *err)
 {
 	if (strcmp(arg, "auto") != 0)
@@ -73,7 +88,9 @@ static const e3_opt rest[] = {
 	E3_OPT_REAL("frustum-size", &o.opt.frustum_size, "F", 1e-6, 1000,
 		"depth of a frustum as a fraction of the scene; 0.1"),
 	E3_OPT_CHOICE("align", &o.align, "gl|upstream|none", "gl|upstream|none",
-		"first camera at the origin, looking down -z, y up;\nas the reference; or the stream's own axes"),
+		"first camera at the origin, looking towards -z, and\nupright (--up); as the reference; or the stream's axes"),
+	E3_OPT_CALL("up", &o.opt, "gravity|first|AXIS", parse_up,
+		"what is up in GLB, mesh, turned PLY: from all cameras\n(default), the top of the first picture, or an axis\nof the stream: z, -y, ..."),
 	E3_OPT_FLAG("glb-conf", &o.opt.glb_conf, "add confidences as attribute _CONFIDENCE"),
 	E3_OPT_CHOICE("glb-color", &o.glb_color, "linear|upstream", "linear|upstream",
 		"linear 16-bit colours, or sRGB bytes as the reference"),

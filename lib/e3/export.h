@@ -74,15 +74,20 @@ typedef struct e3_cloud_options {
 
 typedef enum e3_frustum { E3_FRUSTUM_LINES, E3_FRUSTUM_MESH } e3_frustum;
 
-/* Axes of clouds: x right and y down, as the stream has them; or upright as the first camera was held. */
+/* Axes of clouds: x right and y down, as the stream has them; or upright. */
 typedef enum e3_axes { E3_AXES_OPENCV, E3_AXES_Y_UP, E3_AXES_Z_UP } e3_axes;
+
+/* Where up comes from: the cameras of the run (e3_up_find), the first camera, or an axis of the stream. */
+typedef enum e3_up_choice { E3_UP_GRAVITY, E3_UP_FIRST, E3_UP_AXIS } e3_up_choice;
 
 typedef struct e3_export_options {
 	e3_output output[E3_MAX_FORMATS]; /* in any order, at most one of each format */
 	int n_outputs;
 	e3_cloud_options cloud;
 	e3_align align;
-	bool cameras; /* frustums and trajectory in the GLB */
+	e3_up_choice up;
+	double up_axis[3]; /* E3_UP_AXIS: unit length */
+	bool cameras;      /* frustums and trajectory in the GLB */
 	e3_frustum frustum;
 	double frustum_size; /* depth of a frustum as a fraction of the scene scale */
 	bool glb_conf;       /* adds _CONFIDENCE */

@@ -82,6 +82,37 @@ typedef enum e3_align { E3_ALIGN_GL, E3_ALIGN_UPSTREAM, E3_ALIGN_NONE } e3_align
  * camera's frame then. */
 void e3_align_matrix(e3_align mode, const e3_pose *first, double m[16]);
 
+/* --- up.c: which way is up, from cameras that people hold level (doc/formats.md 3.6) --- */
+
+/* Sums over the cameras of a run; zero-initialised is empty. */
+typedef struct e3_up_sums {
+	int64_t n;
+	e3_pose first;
+	double axis[3][3];   /* the cameras' x, y, z in the world */
+	double square[3][9]; /* their outer products */
+} e3_up_sums;
+
+/* What decided: that the cameras' x axes are level; the mean of the tops of the pictures, since the cameras turned too
+ * little; the first camera alone; the mean of the left sides, of pictures that lie on their side. */
+typedef enum e3_up_from {
+	E3_UP_FROM_LEVEL,
+	E3_UP_FROM_MEAN,
+	E3_UP_FROM_FIRST,
+	E3_UP_FROM_SIDES,
+	E3_UP_FROM_GIVEN /* never by e3_up_find */
+} e3_up_from;
+
+void e3_up_add(e3_up_sums *s, const e3_pose *p);
+/* up: unit length, in the world. Without cameras the world is taken as the first one's frame. */
+e3_up_from e3_up_find(const e3_up_sums *s, double up[3]);
+
+typedef enum e3_up_axis { E3_UP_Y, E3_UP_Z } e3_up_axis;
+
+/* The rotation from the world, row-major, to axes in which y is up and the first camera looks towards -z (glTF), or z
+ * is up and it looks towards y (nerfstudio, Blender); x is to its right in both. Its own tilt stays. first may be NULL
+ * as in e3_align_matrix. */
+void e3_up_rotation(const double up[3], const e3_pose *first, e3_up_axis axis, double r[9]);
+
 /* --- similarity.c --- */
 
 /* a = u diag(d) vᵀ, row-major, d descending and not negative; u and v orthogonal, of either determinant. */

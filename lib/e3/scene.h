@@ -56,6 +56,7 @@ typedef struct e3_scene_facts {
 	int objects;          /* objects in all rooms: those that the camera would run into are left out */
 	double metres;        /* one unit of the truth */
 	double length;        /* of the path in metres, over `frames` */
+	double up[3];         /* the direction up of the rooms, in the world of the poses: camera axes of frame 0 */
 	double lap;           /* metres once round; 0 for a clip */
 	double intrinsics[4]; /* fx fy cx cy; the centre of the first pixel is at 0, 0 */
 	const char *unit;     /* "m", or a description of the unit; static */

@@ -121,7 +121,7 @@ static void give_up(e3_export *x, e3_format_writer *w, bool kept, const e3_err *
 		if (!x->n_failed++)
 			x->why = text;
 	}
-	w->failed = true;
+	w->failed = true, w->up = x->run.up;
 	bool more = !x->writing && going(x, NULL);
 	if (more || x->n_failed > 1)
 		e3_tell(E3_TELL_WARN, "%s%s", text.text, more ? "; the other outputs continue" : "");
@@ -199,6 +199,8 @@ int e3_export_add(e3_export *x, const e3_pred *pred, e3_err *err)
 		else
 			w->frames++;
 	}
+	if (pred->has_pose)
+		e3_up_add(&r->up, &frame.pose);
 	r->facts.frames++;
 	r->facts.spooled = r->frames ? e3_frame_spool_bytes(r->frames) : 0;
 	return going(x, NULL) ? 0 : sum_up(x, err);
@@ -251,6 +253,7 @@ static int settle(e3_export *x, bool broken, e3_err *err)
 static int write_outputs(e3_export *x, bool broken, const e3_end *end, e3_err *err)
 {
 	e3_export_run *r = &x->run;
+	const e3_up_sums up = r->up;
 	x->writing = true;
 	if (settle(x, broken, err))
 		return -1;
@@ -260,6 +263,7 @@ static int write_outputs(e3_export *x, bool broken, const e3_end *end, e3_err *e
 		if (!wanted(w, broken))
 			continue;
 		r->end = w->failed ? NULL : end;
+		r->up = w->failed ? w->up : up;
 		if (r->frames)
 			e3_frame_spool_limit(r->frames, w->frames);
 		int rc = (w->format->ops->write && w->format->ops->write(w, r, &why)) || e3_writer_flush(w, &why);

@@ -179,9 +179,9 @@ static int glb_write(e3_format_writer *w, e3_export_run *run, e3_err *err)
 		.cameras = s->cameras,
 		.n_cameras = s->n,
 		.n_points = selection.n,
-		.first = run->has_first ? &run->first : NULL,
 		.scale = run->facts.scene_scale > 0 || (o->upstream && selection.n) ? run->facts.scene_scale : 1,
 	};
+	e3_export_scene(run, scene.matrix);
 	if (measure(run, &selection, &scene, err))
 		return -1;
 	w->points = selection.n;

@@ -82,8 +82,8 @@ typedef struct e3_glb_scene {
 	const e3_export_options *opt;
 	const e3_glb_camera *cameras;
 	size_t n_cameras;
-	const e3_pose *first; /* NULL when the stream has no poses */
-	double scale;         /* of the scene, > 0 */
+	double matrix[16]; /* of the world (e3_export_scene) */
+	double scale;      /* of the scene, > 0 */
 	uint64_t n_points;
 	float min[3], max[3]; /* of the points */
 	uint8_t rgb_min[3], rgb_max[3];

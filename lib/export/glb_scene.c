@@ -8,12 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void add_matrix(const e3_glb_scene *s, e3_json *j)
-{
-	double m[16];
-	e3_align_matrix(s->opt->align, s->first, m);
-	e3_json_reals(j, "matrix", m, 16, 17);
-}
+static void add_matrix(const e3_glb_scene *s, e3_json *j) { e3_json_reals(j, "matrix", s->matrix, 16, 17); }
 
 /* The accessors of the points; -1: none. */
 typedef struct attributes {

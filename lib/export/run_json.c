@@ -95,6 +95,16 @@ static void add_inference(e3_json *j, const e3_end *end)
 	e3_json_end(j);
 }
 
+static void add_up(e3_json *j, const e3_export_run *run)
+{
+	double up[3];
+	e3_up_from from = e3_export_up(run, up);
+	e3_json_object(j, line(j, "up"));
+	e3_json_text(j, "from", e3_export_up_name(from));
+	e3_json_reals(j, "direction", up, 3, 9);
+	e3_json_end(j);
+}
+
 /* Outputs that failed, and why. */
 static void add_failed(e3_json *j, const e3_export_run *run)
 {
@@ -129,6 +139,8 @@ static void add_facts(e3_json *j, const e3_export_run *run, const run_json *s)
 		e3_json_int(j, line(j, "budget_tokens"), run->budget);
 	if (run->cloud)
 		add_points(j, run);
+	if (run->up.n)
+		add_up(j, run);
 	add_failed(j, run);
 	if (f->depth_scale > 0)
 		e3_json_real(j, line(j, "depth_scale"), f->depth_scale, 9);

@@ -22,6 +22,7 @@ typedef struct e3_export_run {
 	unsigned parts;
 	bool has_first; /* first: pose of the first frame, when the stream has poses */
 	e3_pose first;
+	e3_up_sums up; /* over all frames with a pose */
 	char *source, *model, *policy, *device;
 	int64_t budget;
 	const e3_end *end;            /* during write; NULL when the output does not have the whole stream */
@@ -44,6 +45,7 @@ typedef struct e3_format_writer {
 	int64_t frames;  /* how many it has taken */
 	bool failed;     /* it takes no more */
 	bool kept;       /* although it failed, what it has is whole: `frames` of them, or the files in its folder */
+	e3_up_sums up;   /* run->up when it failed: of the frames that it has taken */
 	uint64_t points; /* formats with points: how many were written, set by `write` */
 } e3_format_writer;
 
@@ -73,10 +75,21 @@ int e3_writer_flush(e3_format_writer *w, e3_err *err);
 
 /* For the header of a file. */
 const char *e3_axes_text(e3_axes axes);
-/* The rotation from the world of the stream, row-major. After the first frame. */
+/* The rotation from the world of the stream, row-major. Once every frame has been added. */
 void e3_axes_matrix(e3_axes axes, const e3_export_run *run, double r[9]);
 /* out = r v; bit for bit v when the axes are those of the stream. */
 void e3_axes_turn(e3_axes axes, const double r[9], const float v[3], float out[3]);
+
+/* --- upright.c: which way is up; once every frame has been added --- */
+
+/* up: unit length, in the world of the stream. What decided it, and its name in run.json. */
+e3_up_from e3_export_up(const e3_export_run *run, double up[3]);
+const char *e3_export_up_name(e3_up_from from);
+/* The rotation from the world of the stream to axes in which `axis` is up (e3_up_rotation), row-major. */
+void e3_export_axes(const e3_export_run *run, e3_up_axis axis, double r[9]);
+/* The scene of a viewer, as GLB and meshes have it: the matrix, 4×4 column-major, of the node above everything. With
+ * E3_ALIGN_GL the first camera is at the origin, looking towards -z, and y is up. */
+void e3_export_scene(const e3_export_run *run, double m[16]);
 
 /* --- frames.c: predictions on disk, replayed in order as often as wanted --- */
 

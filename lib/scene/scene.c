@@ -145,6 +145,7 @@ static void draw(e3_scene *s)
 		.objects = s->house.objects,
 		.metres = o->metres ? 1 : mean_distance(s),
 		.length = s->path.total,
+		.up = {s->first.rot[1], s->first.rot[4], s->first.rot[7]},
 		.lap = o->path == E3_SCENE_WALK ? s->path.along[WALK_SAMPLES] : 0,
 		/* rays go through pixel centres, and the axis through the middle of the picture */
 		.intrinsics = {s->camera.focal, s->camera.focal, o->w / 2.0 - 0.5, o->h / 2.0 - 0.5},
