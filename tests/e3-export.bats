@@ -92,6 +92,22 @@ nothing_left() {
 	nothing_left
 }
 
+@test "--conf-min means no percentile, even 0; a percentile that ties make useless is said" {
+	stream "$T/x.e3"
+	e3-export --conf-min 0 --ply "$T/x.ply" "$T/x.e3" 2>"$T/stderr"
+	grep -q "1152 points of 1152" "$T/stderr"
+	e3-export --conf-min 0 --conf-pct 50 --ply "$T/x.ply" "$T/x.e3" 2>"$T/stderr"
+	grep -q " 576 points of 1152" "$T/stderr"
+	grep -c "conf-pct" "$T/stderr" | grep -qx 0
+	stream "$T/same.e3" conf=1
+	e3-export --ply "$T/x.ply" "$T/same.e3" 2>"$T/stderr"
+	grep -qF -- "--conf-pct 20 dropped 0 of 1152 points: 1152 have the confidence at that percentile, 1.25, and stay" "$T/stderr"
+	mkdir "$T/masks"
+	for i in 0 1 2; do printf 'P2\n2 1\n255\n0 1\n' >"$T/masks/$i.pgm"; done
+	e3-export --ply "$T/x.ply" --mask-dir "$T/masks" "$T/x.e3" 2>"$T/stderr"
+	grep -qF -- "--conf-pct 20 dropped no point: 576 of 1152 are masked" "$T/stderr"
+}
+
 @test "--compat upstream equals the reference's own file" {
 	check upstream-input "$ROOT/tests/data/golden/io/upstream_2x4x6_input.npz" "$T/x.e3"
 	e3-export -q --compat upstream --conf-pct 50 --glb "$T/x.glb" "$T/x.e3"

@@ -13,7 +13,7 @@
 static struct {
 	e3_export_options opt;
 	const char *path[E3_MAX_FORMATS]; /* of the output in each row of e3_formats */
-	double conf_pct;
+	double conf_pct, conf_min;        /* below 0: not given */
 	int points, frustum, align, glb_color, intrinsics, compat, depth_cmap, axes;
 	bool show_cam, per_frame;
 } o = {
@@ -25,6 +25,7 @@ static struct {
 			.ply_conf = true,
 		},
 	.conf_pct = -1,
+	.conf_min = -1,
 	.align = -1,
 	.frustum = -1,
 	.glb_color = -1,
@@ -70,7 +71,7 @@ static const e3_opt rest[] = {
 		"from the point map, or from depth and pose\n(auto: depth and pose if the stream has both)"),
 	E3_OPT_REAL("conf-pct", &o.conf_pct, "Q", 0, 100,
 		"drop the Q % least confident points; default 20,\n0 when --conf-min is given"),
-	E3_OPT_REAL("conf-min", &o.opt.cloud.conf_min, "X", 0, FLT_MAX, "drop points with confidence below X"),
+	E3_OPT_REAL("conf-min", &o.conf_min, "X", 0, FLT_MAX, "drop points with confidence below X"),
 	E3_OPT_FLAG("mask-black", &o.opt.cloud.mask_black, "drop nearly black points"),
 	E3_OPT_FLAG("mask-white", &o.opt.cloud.mask_white, "drop nearly white points"),
 	E3_OPT_READS_IN("mask-dir", &o.opt.cloud.mask_dir, "DIR", "*.png|*.p[gpnb]m|*.jpg|*.jpeg",
@@ -197,7 +198,8 @@ e3_stage *e3_export_parse(int argc, char **argv, e3_export_options *opt)
 	x->upstream = x->cloud.upstream = o.compat == 1;
 	x->cloud.allow_empty = x->cloud.allow_empty || x->upstream;
 	x->cloud.source = (e3_point_source)o.points;
-	x->cloud.conf_pct = o.conf_pct >= 0 ? o.conf_pct : x->cloud.conf_min > 0 ? 0 : 20;
+	x->cloud.conf_pct = o.conf_pct >= 0 ? o.conf_pct : o.conf_min >= 0 ? 0 : 20;
+	x->cloud.conf_min = fmax(o.conf_min, 0);
 	x->cloud.stride = (int)stride;
 	x->align = o.align >= 0 ? (e3_align)o.align : x->upstream ? E3_ALIGN_UPSTREAM : E3_ALIGN_GL;
 	x->frustum = o.frustum == 1 ? E3_FRUSTUM_MESH : E3_FRUSTUM_LINES;

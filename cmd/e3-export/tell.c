@@ -15,6 +15,22 @@ static void tell_points(const char *path, uint64_t n, const e3_export_options *o
 		name_of(path), n, f->points, f->kept, fmax(f->threshold, opt->cloud.conf_min), f->frames, plural(f->frames));
 }
 
+/* Points of equal confidence stay or go together, so a percentile may drop far fewer than it says. */
+static void warn_of_ties(const e3_export_options *opt, const e3_export_facts *f)
+{
+	double q = opt->cloud.conf_pct, asked = q / 100 * (double)f->points;
+	if (asked < 1 || (double)f->below >= 0.75 * asked)
+		return;
+	if (f->masked && f->threshold == 0)
+		e3_warn("--conf-pct %g dropped no point: %" PRIu64 " of %" PRIu64
+				" are masked, which count as confidence 0, and those are the least confident %g %%",
+			q, f->masked, f->points, q);
+	else
+		e3_warn("--conf-pct %g dropped %" PRIu64 " of %" PRIu64 " points: %" PRIu64
+				" have the confidence at that percentile, %.9g, and stay; --conf-min drops below a confidence",
+			q, f->below, f->points, f->ties, f->threshold);
+}
+
 static void warn_about(const e3_export_options *opt, const e3_export_facts *f)
 {
 	if (f->non_finite)
@@ -25,6 +41,7 @@ static void warn_about(const e3_export_options *opt, const e3_export_facts *f)
 	if (f->skipped_frames)
 		e3_warn("%" PRId64 " frame%s without points: no usable field of view to unproject the depth", f->skipped_frames,
 			plural(f->skipped_frames));
+	warn_of_ties(opt, f);
 	if (!f->kept)
 		e3_warn("no point is left");
 }

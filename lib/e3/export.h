@@ -111,6 +111,7 @@ typedef struct e3_export_facts {
 	uint64_t kept;                    /* after threshold and masks */
 	uint64_t written[E3_MAX_FORMATS]; /* points in the output of each row of e3_formats */
 	double threshold;                 /* confidence at the percentile */
+	uint64_t below, ties, masked;     /* points below the threshold; exactly at it; masked, which count as 0 */
 	double scene_scale;               /* |p95 - p5| of the kept points */
 	double voxel;                     /* edge used; 0 = none */
 	bool from_depth;                  /* points came from depth, by choice or because the stream has no point map */

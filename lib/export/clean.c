@@ -23,6 +23,7 @@ struct e3_clean {
 	uint64_t n, cap;
 	e3_pct conf;
 	float threshold;
+	uint64_t below, ties, masked; /* candidates: as in e3_export_facts */
 	uint8_t *keep, *packed; /* of one frame: bytes, bits */
 	size_t keep_cap;
 };
@@ -160,9 +161,16 @@ static bool is_kept(const e3_clean *c, const e3_pred *p, float conf, size_t k)
 
 static void filter(e3_clean *c, const e3_located *at, const uint8_t *mask)
 {
-	size_t n = (size_t)at->frame.pred->w * (size_t)at->frame.pred->h;
-	for (size_t k = 0; k < n; k++)
-		c->keep[k] = c->keep[k] && is_kept(c, at->frame.pred, conf_of(at, mask, k), k);
+	const e3_pred *p = at->frame.pred;
+	size_t n = (size_t)p->w * (size_t)p->h;
+	for (size_t k = 0; k < n; k++) {
+		if (!c->keep[k])
+			continue;
+		float conf = conf_of(at, mask, k);
+		if (sampled(c, p, k))
+			c->below += conf < c->threshold, c->ties += conf == c->threshold, c->masked += mask && !mask[k];
+		c->keep[k] = is_kept(c, p, conf, k);
+	}
 }
 
 /* First pass: candidates, and their confidences. Without a percentile it is the last one too. */
@@ -224,7 +232,9 @@ int e3_clean_settle(e3_clean *c, e3_export_facts *facts, e3_err *err)
 	facts->threshold = e3_pct_value(&c->conf, 0);
 	c->threshold = (float)facts->threshold;
 	e3_pct_release(&c->conf);
-	return second_pass(c, false, err);
+	int rc = second_pass(c, false, err);
+	facts->below = c->below, facts->ties = c->ties, facts->masked = c->masked;
+	return rc;
 }
 
 void e3_clean_close(e3_clean *c)
