@@ -20,7 +20,7 @@ WARN := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototyp
 ALL_CFLAGS = -std=c11 -D_GNU_SOURCE $(OPT) -g $(WARN) $(if $(WERROR),-Werror) -Ilib -MMD -MP -pthread $(CFLAGS) $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer)
 ALL_LDFLAGS = -pthread $(LDFLAGS) $(if $(SAN),-fsanitize=$(SAN))
 
-LAYERS := base data wire stage image picture trace video dev model geom hold track graph export sets scene eval
+LAYERS := base data wire stage image picture trace video dev model geom surface hold track graph export sets scene eval
 SCRIPTS := e3-clips
 TOOLS := e3-decode e3-infer e3-align e3-evict-stats e3-export e3-cat e3-dump e3-model e3-scene e3-eval
 
@@ -35,6 +35,8 @@ EXTRA_dev := -O3 -fopenmp-simd -ffp-contract=fast
 # the same bits on every machine: nothing contracted; the other two only say that nobody reads errno and floating-point flags
 EXTRA_scene := -O3 -fopenmp-simd -ffp-contract=off -fno-math-errno -fno-trapping-math
 EXTRA_eval := -O3
+# the same mesh for any width of vectors: nothing contracted
+EXTRA_surface := -O3 -fopenmp-simd -ffp-contract=off -fno-math-errno -fno-trapping-math
 # (for processors without a path of their own; the others are written in vectors)
 $(B)/lib/image/resize_plain.o: EXTRA_image := -O3
 EXTRA_video := -O3 -fno-math-errno -fno-trapping-math
@@ -63,12 +65,12 @@ USES_e3-decode := stage video picture sets geom image wire data base
 USES_e3-infer := stage track model dev geom image wire data base
 USES_e3-align := stage hold graph geom wire data base
 USES_e3-evict-stats := stage trace image wire data base
-USES_e3-export := stage export hold geom image wire data base
+USES_e3-export := stage export surface hold geom image wire data base
 USES_e3-cat := stage wire data base
 USES_e3-dump := stage wire data base
 USES_e3-model := model base
 USES_e3-scene := stage scene sets geom image wire data base
-USES_e3-eval := stage eval hold export sets model geom image wire data base
+USES_e3-eval := stage eval hold export surface sets model geom image wire data base
 $(foreach t,$(TOOLS),$(eval SRCS_$(t) := $(wildcard cmd/$(t)/*.c)))
 
 .PHONY: all cuda units fuzz-bins clean demo test lint fuzz parity bench install uninstall deps deps-test
@@ -105,14 +107,15 @@ TEST_video := video picture image base
 TEST_dev := dev base
 TEST_model := model dev data base
 TEST_geom := geom data base
+TEST_surface := surface geom data base
 TEST_track := track model dev geom data base
 TEST_graph := graph geom data base
 TEST_hold := hold geom wire data base
-TEST_export := export geom image data base
+TEST_export := export surface geom image data base
 TEST_sets := sets geom image data base
 TEST_scene := scene geom data base
 # (model: jansson, for the vectors)
-TEST_eval := eval hold export sets model geom image wire data base
+TEST_eval := eval hold export surface sets model geom image wire data base
 TEST_trace := trace image data base
 UNIT_SRCS := $(sort $(wildcard tests/test_*.c))
 UNITS := $(UNIT_SRCS:tests/%.c=$(B)/tests/%)

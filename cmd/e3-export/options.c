@@ -22,6 +22,7 @@ static struct {
 			.cloud = {.stride = 1, .max_points = -1},
 			.cameras = true,
 			.frustum_size = 0.1,
+			.mesh = {.memory = E3_MESH_MEMORY},
 			.ply_conf = true,
 		},
 	.conf_pct = -1,
@@ -60,6 +61,14 @@ static int parse_scale(void *to, const char *arg, e3_err *err)
 {
 	if (strcmp(arg, "auto") != 0)
 		return e3_parse_f64(arg, 1e-6, 1e9, to, err);
+	*(double *)to = 0;
+	return 0;
+}
+
+static int parse_size(void *to, const char *arg, e3_err *err)
+{
+	if (strcmp(arg, "auto") != 0)
+		return e3_parse_f64(arg, DBL_MIN, DBL_MAX, to, err);
 	*(double *)to = 0;
 	return 0;
 }
@@ -104,6 +113,13 @@ static const e3_opt rest[] = {
 	E3_OPT_CHOICE("ply-axes", &o.axes, "opencv|y-up|z-up", "opencv|y-up|z-up",
 		"y down, as the stream; y up for Open3D, F3D, MeshLab,\nthree.js; z up for Blender, CloudCompare"),
 	E3_OPT_FLAG("per-frame", &o.per_frame, "one file per frame in the folder of --ply"),
+	E3_OPT_TITLE("Mesh"),
+	E3_OPT_CALL("mesh-voxel", &o.opt.mesh.voxel, "SIZE|auto", parse_size,
+		"edge of a voxel in scene units; auto: twice the width\nof a pixel where it meets the surface"),
+	E3_OPT_CALL("mesh-trunc", &o.opt.mesh.trunc, "DIST|auto", parse_size,
+		"how far from a surface a frame speaks of it; auto: by\nhow far frames disagree, at least 3 voxels"),
+	E3_OPT_BYTES("mesh-memory", &o.opt.mesh.memory,
+		"memory for voxels; default 512M. When they would take\nmore, larger ones are used"),
 	E3_OPT_TITLE("Text and depth"),
 	E3_OPT_CHOICE("intrinsics", &o.intrinsics, "source|model", "source|model",
 		"pixels of the source picture or of the network's"),
@@ -149,6 +165,8 @@ static void check_output(const e3_output *x)
 	e3_err err;
 	if (is_stdout(x) && e3_output_is_folder(x))
 		e3_usage_error("--%s: a folder cannot be standard output", x->format->name);
+	if (!e3_format_takes(x->format, x->path))
+		e3_usage_error("--%s: %s: the name must end in %s", x->format->name, x->path, x->format->endings);
 	if (is_stdout(x) && x->format->kind == E3_FORMAT_BINARY && e3_refuse_terminal(1, &err))
 		e3_usage_error("%s", err.text);
 }

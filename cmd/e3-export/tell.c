@@ -31,6 +31,20 @@ static void warn_of_ties(const e3_export_options *opt, const e3_export_facts *f)
 			q, f->below, f->points, f->ties, f->threshold);
 }
 
+static void tell_mesh(const char *path, const e3_export_facts *f)
+{
+	const e3_mesh_facts *m = &f->mesh;
+	int64_t n = f->frames - m->skipped_frames;
+	e3_note("%s: %" PRIu32 " triangles, %" PRIu32 " vertices, voxel %.4g, %" PRId64 " frame%s", name_of(path),
+		m->triangles, m->vertices, m->voxel, n, plural(n));
+	if (m->skipped_frames)
+		e3_warn("%s: %" PRId64 " frame%s left out: no usable field of view", name_of(path), m->skipped_frames,
+			plural(m->skipped_frames));
+	e3_detail("mesh: truncation %.4g, frames disagree by %.2g %% of the depth, %.1f MiB of voxels, %" PRIu32
+			  " small pieces dropped",
+		m->trunc, 100 * m->noise, (double)m->bytes / (1 << 20), m->dropped);
+}
+
 static void warn_about(const e3_export_options *opt, const e3_export_facts *f)
 {
 	if (f->non_finite)
@@ -59,6 +73,8 @@ void e3_export_tell(const e3_export_options *opt, const e3_export_facts *f)
 			continue;
 		if (out->format->points)
 			tell_points(out->path, f->written[out->format - e3_formats], opt, f);
+		else if (strcmp(out->format->name, "mesh") == 0)
+			tell_mesh(out->path, f);
 		else
 			e3_note("%s: %" PRId64 " frame%s", name_of(out->path), f->frames, plural(f->frames));
 	}

@@ -32,6 +32,7 @@ typedef struct e3_format {
 	e3_format_kind kind; /* text and binary: one file, which may be standard output; folder: files in a folder */
 	bool points;         /* it writes a point cloud: e3_cloud_options apply */
 	bool per_frame;      /* it can write one file for each frame (e3_output.per_frame) */
+	const char *endings; /* of a name, joined by '|': others are refused; NULL: any */
 	const char *holds;   /* what the files in a folder of it are called, as a pattern; NULL: it has no folder */
 	const struct e3_format_ops *ops;
 } e3_format;
@@ -51,6 +52,9 @@ typedef struct e3_output {
 	const char *path; /* "-" is standard output, except for folders */
 	bool per_frame;   /* where the format can: one file for each frame in the folder `path` */
 } e3_output;
+
+/* Does a name have an ending that the format takes? Standard output has none and is always taken. */
+bool e3_format_takes(const e3_format *f, const char *path);
 
 bool e3_output_is_folder(const e3_output *o);
 
@@ -80,6 +84,14 @@ typedef enum e3_axes { E3_AXES_OPENCV, E3_AXES_Y_UP, E3_AXES_Z_UP } e3_axes;
 /* Where up comes from: the cameras of the run (e3_up_find), the first camera, or an axis of the stream. */
 typedef enum e3_up_choice { E3_UP_GRAVITY, E3_UP_FIRST, E3_UP_AXIS } e3_up_choice;
 
+/* The mesh; 0: chosen by the run. */
+typedef struct e3_mesh_options {
+	double voxel, trunc; /* scene units */
+	int64_t memory;      /* bytes of voxels; larger ones are used when they would take more */
+} e3_mesh_options;
+
+#define E3_MESH_MEMORY ((int64_t)512 << 20) /* the default */
+
 typedef struct e3_export_options {
 	e3_output output[E3_MAX_FORMATS]; /* in any order, at most one of each format */
 	int n_outputs;
@@ -99,9 +111,17 @@ typedef struct e3_export_options {
 	double depth_scale;    /* 16-bit value of depth 1; 0 = auto */
 	e3_cmap depth_cmap;
 	double depth_range[2]; /* depths at the ends of the colours; both 0 = 2nd and 98th percentile of 1/depth */
-	bool upstream;         /* the reference's GLB and npz with their quirks (doc/formats.md 1.7, 1.8) */
-	int (*stop)(void);     /* not 0: what is written at the end is given up. NULL: never */
+	e3_mesh_options mesh;
+	bool upstream;     /* the reference's GLB and npz with their quirks (doc/formats.md 1.7, 1.8) */
+	int (*stop)(void); /* not 0: what is written at the end is given up. NULL: never */
 } e3_export_options;
+
+typedef struct e3_mesh_facts {
+	uint32_t vertices, triangles, dropped; /* dropped: pieces that were too small */
+	int64_t skipped_frames;                /* without a usable field of view */
+	double voxel, trunc, noise;            /* noise: how far frames disagree, as a part of the depth */
+	uint64_t bytes;                        /* of voxels */
+} e3_mesh_facts;
 
 /* Counts and choices of a run, for messages and run.json. Complete after e3_export_finish. */
 typedef struct e3_export_facts {
@@ -118,6 +138,7 @@ typedef struct e3_export_facts {
 	int64_t skipped_frames;           /* frames without points: no usable field of view to unproject the depth */
 	uint64_t depth_clipped;           /* depths the 16-bit factor cannot hold: written as 0 (unknown) */
 	double depth_scale;
+	e3_mesh_facts mesh;
 	uint64_t spooled;          /* bytes in temporary files */
 	bool made[E3_MAX_FORMATS]; /* the output of each row of e3_formats has appeared under its name */
 } e3_export_facts;

@@ -20,6 +20,7 @@ typedef struct e3_gltf {
 	e3_gltf_list views, accessors, meshes, nodes, materials, cameras;
 	uint64_t points_bytes;
 	e3_buf tail;
+	bool lit;   /* no material is unlit */
 	bool plain; /* as the reference: no bufferView targets */
 	e3_err *err;
 	int rc; /* the first failure sticks */

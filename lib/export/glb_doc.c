@@ -93,7 +93,7 @@ int e3_gltf_json(e3_gltf *g, e3_buf *out)
 	e3_json j = {.to = out, .err = g->err, .rc = g->rc};
 	e3_json_object(&j, NULL);
 	add_asset(&j);
-	if (!g->plain && g->materials.n) {
+	if (!g->plain && !g->lit && g->materials.n) {
 		e3_json_array(&j, "extensionsUsed");
 		e3_json_text(&j, NULL, "KHR_materials_unlit");
 		e3_json_end(&j);
