@@ -44,6 +44,10 @@ PKGS_model := jansson zlib
 # (Debian 12's CHOLMOD has no pkg-config file)
 LINK_graph := -lcholmod
 PKGS_export := zlib
+# the C library alone: what pkg-config gives is C++ too
+CFLAGS_openexr = $(shell pkg-config --cflags OpenEXR)
+LINK_export = -Wl,--push-state,--as-needed $(filter -lOpenEXRCore%,$(shell pkg-config --libs OpenEXR)) -Wl,--pop-state
+$(B)/lib/export/depth_exr.o: EXTRA_export = $(CFLAGS_openexr)
 PKGS_sets := jansson zlib
 pkg = $(if $(1),$(shell pkg-config $(2) $(1)))
 define layer_rules

@@ -40,6 +40,7 @@ need_build() {
 	lib libwebp libwebp-dev
 	lib zlib zlib1g-dev
 	lib jansson libjansson-dev
+	lib OpenEXR libopenexr-dev
 	lib openblas libopenblas-pthread-dev
 	header suitesparse/cholmod.h libsuitesparse-dev
 }

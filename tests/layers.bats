@@ -104,7 +104,7 @@ included_layers() {
 	[ -z "$bad" ] || { echo "$bad"; return 1; }
 }
 
-@test "only e3-decode links FFmpeg and libheif, only e3-infer BLAS, only e3-align SuiteSparse, nothing CUDA" {
+@test "only e3-decode links FFmpeg and libheif, only e3-infer BLAS, only e3-align SuiteSparse, only e3-export OpenEXR, nothing CUDA" {
 	for t in "$B"/bin/e3-*; do
 		[ "$(head -c 2 "$t")" != "#!" ] || continue
 		needs=$(readelf -d "$t" | sed -n 's/.*NEEDED.*\[\(.*\)\]/\1/p')
@@ -113,7 +113,7 @@ included_layers() {
 		e3-infer) allowed='libopenblas|libblas|libzmq|libmsgpack|libpng|libturbojpeg|libjansson|libz\.' ;;
 		e3-align) allowed='libcholmod|libzmq|libmsgpack' ;;
 		e3-evict-stats) allowed='libzmq|libmsgpack|libpng|libturbojpeg' ;;
-		e3-export) allowed='libzmq|libmsgpack|libpng|libturbojpeg|libz\.' ;;
+		e3-export) allowed='libzmq|libmsgpack|libpng|libturbojpeg|libOpenEXRCore|libz\.' ;;
 		e3-cat | e3-dump) allowed='libzmq|libmsgpack' ;;
 		e3-scene) allowed='libzmq|libmsgpack|libpng|libturbojpeg|libjansson|libz\.' ;;
 		e3-model) allowed='libjansson|libz\.' ;;

@@ -14,7 +14,7 @@ static struct {
 	e3_export_options opt;
 	const char *path[E3_MAX_FORMATS]; /* of the output in each row of e3_formats */
 	double conf_pct, conf_min;        /* below 0: not given */
-	int points, frustum, align, glb_color, intrinsics, compat, depth_cmap, axes;
+	int points, frustum, align, glb_color, intrinsics, compat, depth_cmap, axes, depth_size;
 	bool show_cam, per_frame;
 } o = {
 	.opt =
@@ -124,6 +124,8 @@ static const e3_opt rest[] = {
 	E3_OPT_CHOICE("intrinsics", &o.intrinsics, "source|model", "source|model",
 		"pixels of the source picture or of the network's"),
 	E3_OPT_FLAG("first-identity", &o.opt.kitti_first_identity, "KITTI: relative to the first frame"),
+	E3_OPT_CHOICE("depth-size", &o.depth_size, "model|source", "model|source",
+		"depth in the pixels of the network's picture or of\nthe source's, with sharp edges"),
 	E3_OPT_CALL("depth-scale", &o.opt.depth_scale, "auto|F", parse_scale,
 		"16-bit value of depth 1; auto: 5000, 1000, 256 or\nless, as the largest depth allows"),
 	E3_OPT_NAMED("depth-cmap", &o.depth_cmap, "NAME", e3_cmap_name, "%s\n(default turbo)"),
@@ -223,6 +225,7 @@ e3_stage *e3_export_parse(int argc, char **argv, e3_export_options *opt)
 	x->frustum = o.frustum == 1 ? E3_FRUSTUM_MESH : E3_FRUSTUM_LINES;
 	x->glb_srgb = o.glb_color >= 0 ? o.glb_color == 1 : x->upstream;
 	x->depth_cmap = (e3_cmap)o.depth_cmap;
+	x->depth_at_source = o.depth_size == 1;
 	x->axes = (e3_axes)o.axes;
 	x->model_intrinsics = o.intrinsics == 1;
 	if (o.show_cam && !x->cameras)

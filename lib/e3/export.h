@@ -108,6 +108,7 @@ typedef struct e3_export_options {
 	e3_axes axes; /* of the PLY */
 	bool kitti_first_identity;
 	bool model_intrinsics; /* of the network image instead of the source picture */
+	bool depth_at_source;  /* depth in the pixels of the upright source picture; else of the network's */
 	double depth_scale;    /* 16-bit value of depth 1; 0 = auto */
 	e3_cmap depth_cmap;
 	double depth_range[2]; /* depths at the ends of the colours; both 0 = 2nd and 98th percentile of 1/depth */

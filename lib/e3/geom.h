@@ -113,6 +113,17 @@ typedef enum e3_up_axis { E3_UP_Y, E3_UP_Z } e3_up_axis;
  * as in e3_align_matrix. */
 void e3_up_rotation(const double up[3], const e3_pose *first, e3_up_axis axis, double r[9]);
 
+/* --- depth_size.c: a depth map in the pixels of the source picture (doc/formats.md 4.9) --- */
+
+typedef struct e3_depth_sizer e3_depth_sizer; /* memory that is used again: 13 bytes for each pixel of the network */
+
+e3_depth_sizer *e3_depth_sizer_open(e3_err *err);
+/* The depth of a prediction to out [src_h][src_w]; 0 = unknown, also where the network saw nothing. Edges stay edges:
+ * no value lies between two surfaces. Exact on planes. The prediction has depth, and its source a positive size and
+ * scale. -1: no memory. */
+int e3_depth_to_source(e3_depth_sizer *s, const e3_pred *p, float *out, e3_err *err);
+void e3_depth_sizer_close(e3_depth_sizer *s);
+
 /* --- similarity.c --- */
 
 /* a = u diag(d) vᵀ, row-major, d descending and not negative; u and v orthogonal, of either determinant. */
