@@ -149,8 +149,9 @@ static void test_links_stay_and_lead_to_the_file(void **state)
 	write_whole("dangling", false);
 	assert_true(is_link("dangling"));
 	is_text("far/new", "whole");
-	assert_int_equal(e3_file_open(&file, "lost", &err), -1);
-	assert_string_equal(err.text, "opening: lost: No such file or directory");
+	write_whole("lost", false); /* the folder that is missing is made */
+	assert_true(is_link("lost"));
+	is_text("far/absent/x", "whole");
 	assert_int_equal(e3_file_open(&file, "circle", &err), -1);
 	assert_string_equal(err.text, "opening: circle: Too many levels of symbolic links");
 	assert_int_equal(e3_file_open(&file, "far", &err), -1);

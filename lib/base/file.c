@@ -193,7 +193,10 @@ static int open_beside(e3_file *file, double seconds, e3_err *err)
 	if (!file->target)
 		return e3_fail_sys(err, "opening: %s", file->path);
 	bool there = stat(file->target, &st) == 0, folder = there && S_ISDIR(st.st_mode);
-	if (there && (folder || faccessat(AT_FDCWD, file->target, W_OK, AT_EACCESS))) {
+	folder = folder || file->target[strlen(file->target) - 1] == '/';
+	if (!folder && !there && e3_mkdirs_for(file->target, err))
+		return e3_fail_in(err, "opening: %s", file->path);
+	if (folder || (there && faccessat(AT_FDCWD, file->target, W_OK, AT_EACCESS))) {
 		errno = folder ? EISDIR : errno;
 		return e3_fail_sys(err, "opening: %s", file->path);
 	}

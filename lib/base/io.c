@@ -127,26 +127,6 @@ void e3_map_close(e3_map *map)
 	*map = (e3_map){0};
 }
 
-int e3_mkdirs(const char *path, e3_err *err)
-{
-	char part[4096];
-	size_t n = strlen(path);
-	if (n == 0 || n >= sizeof part)
-		return e3_fail(err, "creating a directory: %.60s: name %s", path, n ? "too long" : "empty");
-	for (size_t k = 1; k <= n; k++) {
-		if (path[k] != '/' && path[k] != 0)
-			continue;
-		memcpy(part, path, k);
-		part[k] = 0;
-		if (mkdir(part, 0777) && errno != EEXIST)
-			return e3_fail_sys(err, "creating a directory: %s", part);
-	}
-	struct stat st;
-	if (stat(path, &st) || !S_ISDIR(st.st_mode))
-		return e3_fail(err, "creating a directory: %s: exists and is not a directory", path);
-	return 0;
-}
-
 int e3_refuse_terminal(int fd, e3_err *err)
 {
 	if (isatty(fd))

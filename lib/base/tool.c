@@ -139,6 +139,8 @@ int e3_tool_exit(int rc, const e3_err *err)
 	e3_progress_end();
 	if (rc)
 		e3_warn("%s", err->text);
+	if (rc || stop_signal)
+		e3_folders_leave();
 	e3_leave_now();
 	if (stop_signal)
 		return 128 + stop_signal;

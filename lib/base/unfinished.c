@@ -22,6 +22,7 @@ void e3_file_leave_unfinished(void)
 		else if (u)
 			unlink(u->temp);
 	}
+	e3_folders_leave();
 }
 
 static void release(e3_unfinished *u)

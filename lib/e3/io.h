@@ -33,7 +33,7 @@ typedef struct e3_file {
 
 /* Opens TARGET.tmp.PID beside TARGET, the file that PATH leads to: a link stays a link. e3_file_commit gives it its
  * name; e3_file_discard removes it. Waits while another process writes the same temporary file, and says so; ends by
- * e3_file_stop_by. Pipes and devices are written in place; a folder is refused. */
+ * e3_file_stop_by. Pipes and devices are written in place; a folder is refused. Missing folders are created. */
 int e3_file_open(e3_file *file, const char *path, e3_err *err);
 /* The same; waits `seconds` at most, 0: as long as it takes. */
 int e3_file_open_within(e3_file *file, const char *path, double seconds, e3_err *err);
@@ -80,8 +80,15 @@ typedef struct e3_map {
 int e3_map_open(e3_map *map, const char *path, e3_err *err);
 void e3_map_close(e3_map *map);
 
-/* Creates a directory and its parents; one that exists is fine. */
+/* --- folders.c --- */
+
+/* Creates a directory and its parents; one that exists is fine, and so is a link to one, or to one that is missing and
+ * created. */
 int e3_mkdirs(const char *path, e3_err *err);
+/* The same for the folder that a file is to be in. */
+int e3_mkdirs_for(const char *path, e3_err *err);
+/* Removes the folders that this process created and that are empty: for a run that failed or was ended (async-signal-safe). */
+void e3_folders_leave(void);
 
 /* 0 when standard output may carry binary data; -1 "is a terminal" otherwise. */
 int e3_refuse_terminal(int fd, e3_err *err);

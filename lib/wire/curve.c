@@ -185,6 +185,8 @@ int e3_curve_allowed(const char *path, const char *key, char name[E3_CURVE_NAME]
 /* A new file with this text; one that exists stays as it is. */
 static int write_new(const char *path, mode_t mode, const char *text, e3_err *err)
 {
+	if (e3_mkdirs_for(path, err))
+		return -1;
 	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
 	if (fd < 0)
 		return e3_fail_sys(err, "writing the key: %s", path);

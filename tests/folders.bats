@@ -1,0 +1,96 @@
+load common
+# Folders of outputs: made when they are missing, by every tool and for every output; gone again when a run fails.
+
+prepare() {
+	cd "$T"
+	export TMPDIR=$T
+}
+stream() { /usr/bin/python3 -B "$ROOT/tests/make_pred.py" "$@"; }
+# there FILE...: each is a file that is not empty.
+there() {
+	for f in "$@"; do [ -s "$f" ] || { echo "missing: $f"; return 1; }; done
+}
+# The tools that read predictions, with every output in folders that are missing below $1; the stream is $2.
+everything() {
+	local n=$1 in=$2
+	each e3-export --glb $n/a/b/x.glb --ply $n/c/x.ply --tum $n/d/t --kitti $n/d/k --intrinsics-txt $n/e/i --npz $n/f/x.npz \
+		--depth $n/g/h --depth-color $n/g/i --depth-pfm $n/g/j --run-json $n/k/run.json "$in"
+	each e3-export --per-frame --ply $n/l/m "$in"
+	each e3-cat --tee $n/n/t.e3 -o $n/o/o.e3 "$in"
+	each e3-align --report $n/p/report --edges $n/p/q/edges -o $n/r/o.e3 "$in"
+	each e3-eval --against "$in" -o $n/s/report "$in"
+}
+
+@test "outputs in folders that are missing" {
+	each() { "$@" 2>"$T/err" || { cat "$T/err"; return 1; }; }
+	stream x.e3
+	everything new x.e3
+	there new/a/b/x.glb new/c/x.ply new/d/t new/d/k new/e/i new/f/x.npz new/g/{h,i}/000000.png new/g/j/000000.pfm new/k/run.json
+	there new/l/m/* new/n/t.e3 new/o/o.e3 new/p/report new/p/q/edges new/r/o.e3 new/s/report
+	e3-scene -q --frames 2 --size 28x28 -o scene/s.e3
+	e3-decode -q --png png/p --images img/i -o dec/o.e3 "$DEMO/clip.mp4" --max-frames 1
+	there png/p/000000.png img/i/* dec/o.e3
+	e3-infer -q --model seed:tiny:1 --save-cache cache/c --dump dump/d --P 0.5 -o infer/p.e3 scene/s.e3
+	there cache/c infer/p.e3 dump/d/*pose.npy
+	e3-evict-stats -q -o stats/r --tsv stats/t --png stats/p infer/p.e3
+	there stats/r stats/t/* stats/p/*.png
+	e3-model seed --config tiny --seed 1 -o model/m.safetensors
+	e3-cat --keygen key/k
+	there model/m.safetensors key/k key/k.pub
+}
+
+@test "a run that fails, or that a signal ends, leaves no folder" {
+	each() { fails 1 "$why" -- "$@"; }
+	why="nowhere.e3: No such file or directory"
+	everything new nowhere.e3
+	printf 'no stream' >bad.e3
+	why=bad.e3
+	everything new bad.e3
+	fails 1 nowhere -- e3-infer --model seed:tiny:1 --save-cache new/c/c --dump new/d -o new/p/p.e3 nowhere.e3
+	fails 1 nowhere -- e3-decode --png new/p --images new/i -o new/o/o.e3 nowhere.mp4
+	fails 2 "--seed" -- e3-scene --seed x -o new/s.e3
+	[ ! -e new ]
+	mkfifo in
+	e3-infer -q --model seed:tiny:1 -o new/p/p.e3 --dump new/d in 2>err &
+	wait_until 10 test -d new/p
+	exec 9>in
+	wait_until 10 handles_signals $!
+	kill $!
+	wait $! || true
+	exec 9>&-
+	[ ! -e new ] || { find new; false; }
+	mkdir kept
+	fails 1 nowhere -- e3-export --tum kept/new/t nowhere.e3
+	[ -d kept ]
+	[ ! -e kept/new ]
+}
+
+@test "what cannot be a folder or a file is said before the stream is read" {
+	stream x.e3
+	touch file
+	mkdir dir
+	fails 1 "opening: file/x.glb: creating a directory: file: exists and is not a directory" -- e3-export --glb file/x.glb --tum t x.e3
+	fails 1 "opening: dir: Is a directory" -- e3-export --glb dir --tum t x.e3
+	fails 1 "opening: new/: Is a directory" -- e3-cat -o new/ x.e3
+	[ ! -e t ]
+	[ ! -e new ]
+}
+
+@test "links: a link stays a link, to a file or a folder, also to what is missing" {
+	stream x.e3
+	ln -s far/away/x.tum link
+	ln -s far/depth/d folder
+	ln -s far/loop2 far_loop
+	ln -s here/x.ply away
+	ln -s nothing here
+	e3-export -q --tum link --depth folder --ply away x.e3
+	[ -L link ]
+	[ -L folder ]
+	[ -L away ]
+	[ -L here ]
+	there far/away/x.tum far/depth/d/000002.png nothing/x.ply
+	ln -s b a
+	ln -s a b
+	fails 1 "Too many levels of symbolic links" -- e3-export --tum a x.e3
+	fails 1 "creating a directory: a" -- e3-export --depth a x.e3
+}
