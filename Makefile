@@ -20,9 +20,9 @@ WARN := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototyp
 ALL_CFLAGS = -std=c11 -D_GNU_SOURCE $(OPT) -g $(WARN) $(if $(WERROR),-Werror) -Ilib -MMD -MP -pthread $(CFLAGS) $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer)
 ALL_LDFLAGS = -pthread $(LDFLAGS) $(if $(SAN),-fsanitize=$(SAN))
 
-LAYERS := base data wire stage image picture trace video dev model geom surface hold track graph export sets scene eval
+LAYERS := base data wire stage image mask picture trace video dev model geom surface hold track graph export sets scene eval
 SCRIPTS := e3-clips
-TOOLS := e3-decode e3-infer e3-align e3-evict-stats e3-export e3-cat e3-dump e3-model e3-scene e3-eval
+TOOLS := e3-decode e3-infer e3-align e3-evict-stats e3-export e3-cat e3-dump e3-model e3-mask e3-scene e3-eval
 
 # What each layer needs from outside, found by pkg-config when something that uses it is linked or compiled.
 PKGS_wire := libzmq $(PKG)
@@ -69,17 +69,23 @@ USES_e3-decode := stage video picture sets geom image wire data base
 USES_e3-infer := stage track model dev geom image wire data base
 USES_e3-align := stage hold graph geom wire data base
 USES_e3-evict-stats := stage trace image wire data base
-USES_e3-export := stage export surface hold geom image wire data base
+USES_e3-export := stage export surface hold geom mask image wire data base
 USES_e3-cat := stage wire data base
 USES_e3-dump := stage wire data base
 USES_e3-model := model base
+USES_e3-mask := stage mask image wire data base
 USES_e3-scene := stage scene sets geom image wire data base
-USES_e3-eval := stage eval hold export surface sets model geom image wire data base
+USES_e3-eval := stage eval hold export surface sets model geom mask image wire data base
 $(foreach t,$(TOOLS),$(eval SRCS_$(t) := $(wildcard cmd/$(t)/*.c)))
+
+# Where OpenCV's headers are; Debian's packages of its parts have no pkg-config file. ONNX is empty without them.
+OPENCV := $(or $(shell pkg-config --variable=includedir_new opencv4 2>/dev/null),/usr/include/opencv4)
+ONNX ?= $(wildcard $(OPENCV)/opencv2/dnn.hpp)
+CXX ?= c++
 
 .PHONY: all cuda units fuzz-bins clean demo test lint fuzz parity bench install uninstall deps deps-test
 .DELETE_ON_ERROR:
-all: $(TOOLS:%=$(B)/bin/%) $(SCRIPTS:%=$(B)/bin/%)
+all: $(TOOLS:%=$(B)/bin/%) $(SCRIPTS:%=$(B)/bin/%) $(if $(ONNX),$(B)/lib/e3/libe3-onnx.so)
 
 $(B)/cmd/%.o: cmd/%.c
 	@mkdir -p $(@D)
@@ -106,6 +112,7 @@ TEST_data := data base
 TEST_wire := wire data base
 TEST_stage := stage wire data base
 TEST_image := image base
+TEST_mask := mask image data base
 TEST_picture := picture image base
 TEST_video := video picture image base
 TEST_dev := dev base
@@ -115,11 +122,11 @@ TEST_surface := surface geom data base
 TEST_track := track model dev geom data base
 TEST_graph := graph geom data base
 TEST_hold := hold geom wire data base
-TEST_export := export surface geom image data base
+TEST_export := export surface geom mask image data base
 TEST_sets := sets geom image data base
 TEST_scene := scene geom data base
 # (model: jansson, for the vectors)
-TEST_eval := eval hold export surface sets model geom image wire data base
+TEST_eval := eval hold export surface sets model geom mask image wire data base
 TEST_trace := trace image data base
 UNIT_SRCS := $(sort $(wildcard tests/test_*.c))
 UNITS := $(UNIT_SRCS:tests/%.c=$(B)/tests/%)
@@ -139,6 +146,7 @@ FUZZ_safetensors := model base
 FUZZ_pth := model base
 FUZZ_picture := picture image base
 FUZZ_pnm := image base
+FUZZ_onnx := mask image data base
 FUZZ_cache := track model dev geom data base
 FUZZ_known := graph geom data base
 FUZZ_sets := sets geom image data base
@@ -176,6 +184,18 @@ $(B)/lib/e3/libe3-cuda.so: $(OBJ_kernels) $(B)/lib/dev/check.o $(LIB_base)
 cuda:
 	@test -x "$(NVCC)" || { echo "make cuda: $(NVCC) is not there: install the CUDA toolkit, or say where it is with CUDA=DIR" >&2; exit 1; }
 	@$(MAKE) --no-print-directory $(B)/lib/e3/libe3-cuda.so
+
+# ONNX models: a plug-in that e3-mask opens when it is there, built with the tools where OpenCV is (lib/e3/onnx.h).
+$(B)/plugins/onnx/onnx.o: plugins/onnx/onnx.cpp
+	@mkdir -p $(@D)
+	$(CXX) -std=c++17 $(OPT) -g -fPIC -fvisibility=hidden -Wall -Wextra -Wshadow $(if $(WERROR),-Werror) -Ilib -isystem $(OPENCV) -MMD -MP $(if $(SAN),-fsanitize=$(SAN)) -c -o $@ $<
+$(B)/lib/e3/libe3-onnx.so: $(B)/plugins/onnx/onnx.o $(LIB_base)
+	@mkdir -p $(@D)
+	$(CXX) $(ALL_LDFLAGS) -shared -o $@ $^ -lopencv_dnn -lopencv_imgproc -lopencv_core -Wl,--exclude-libs,ALL,--as-needed
+.PHONY: onnx
+onnx:
+	@test -n "$(ONNX)" || { echo "make onnx: OpenCV is not there: install libopencv-dnn-dev and libopencv-imgproc-dev, or say where its headers are with OPENCV=DIR" >&2; exit 1; }
+	@$(MAKE) --no-print-directory $(B)/lib/e3/libe3-onnx.so
 
 deps:
 	@tests/deps.sh build
@@ -257,14 +277,14 @@ install: all
 	install -m 644 $(wildcard man/*.1) $(DESTDIR)$(PREFIX)/share/man/man1
 	install -m 644 $(wildcard man/*.5) $(DESTDIR)$(PREFIX)/share/man/man5
 	install -m 644 $(wildcard man/*.7) $(DESTDIR)$(PREFIX)/share/man/man7
-	@if [ -e $(B)/lib/e3/libe3-cuda.so ]; then set -x; install -D $(B)/lib/e3/libe3-cuda.so $(DESTDIR)$(PREFIX)/lib/e3/libe3-cuda.so; fi
+	@for p in cuda onnx; do if [ -e $(B)/lib/e3/libe3-$$p.so ]; then set -x; install -D $(B)/lib/e3/libe3-$$p.so $(DESTDIR)$(PREFIX)/lib/e3/libe3-$$p.so; { set +x; } 2>/dev/null; fi; done
 
 uninstall:
-	rm -f $(addprefix $(DESTDIR)$(PREFIX)/,$(TOOLS:%=bin/%) $(SCRIPTS:%=bin/%) share/e3/demo.safetensors lib/e3/libe3-cuda.so \
+	rm -f $(addprefix $(DESTDIR)$(PREFIX)/,$(TOOLS:%=bin/%) $(SCRIPTS:%=bin/%) share/e3/demo.safetensors lib/e3/libe3-cuda.so lib/e3/libe3-onnx.so \
 		$(foreach n,1 5 7,$(patsubst man/%,share/man/man$(n)/%,$(wildcard man/*.$(n)))))
 	@rmdir $(DESTDIR)$(PREFIX)/share/e3 $(DESTDIR)$(PREFIX)/lib/e3 2>/dev/null || true
 
 clean:
 	rm -rf $(B)
 
--include $(wildcard $(addprefix $(B)/,*.d lib/*/*.d cmd/*/*.d tests/*.d tests/gpu/*.d study/*.d kernels/*.d))
+-include $(wildcard $(addprefix $(B)/,*.d lib/*/*.d cmd/*/*.d tests/*.d tests/gpu/*.d study/*.d kernels/*.d plugins/*/*.d))

@@ -304,6 +304,13 @@ twins() {
 	twins e3-align
 }
 
+@test "matrix: e3-mask" {
+	matrix e3-mask
+	twins e3-mask
+	mv m.st m.onnx
+	refused "--output: m.onnx is the model that is read" "e3-mask --sky m.onnx s.e3 -o m.onnx"
+}
+
 @test "matrix: e3-export" {
 	matrix e3-export
 	twins e3-export

@@ -30,6 +30,7 @@ reading() {
 	e3-align) cmd=(e3-align "$2") ;;
 	e3-evict-stats) cmd=(e3-evict-stats "$2") ;;
 	e3-export) cmd=(e3-export --ply - "$2") ;;
+	e3-mask) mkdir -p "$T/masks" && printf 'P5 1 1 255 x' | tee "$T/masks/"{a,b,c,d}.pgm >/dev/null && cmd=(e3-mask --from "$T/masks" --class sky "$2") ;;
 	e3-cat) cmd=(e3-cat "$2") ;;
 	e3-dump) cmd=(e3-dump "$2") ;;
 	e3-model) cmd=(e3-model list "$2") ;;
@@ -40,7 +41,7 @@ reading() {
 input_of() {
 	case $1 in
 	e3-decode) echo "$DEMO/clip.mp4" ;;
-	e3-infer) echo "$frames" ;;
+	e3-infer | e3-mask) echo "$frames" ;;
 	e3-model) echo "$DEMO/model.safetensors" ;;
 	e3-eval) echo "$BATS_FILE_TMPDIR/told.e3" ;;
 	*) echo "$preds" ;;

@@ -76,6 +76,9 @@ need_test() {
 	python zmq python3-zmq
 	python h5py python3-h5py
 	python scipy python3-scipy
+	[ -e /usr/include/opencv4/opencv2/dnn.hpp ] || missing="$missing libopencv-dnn-dev"
+	[ -e /usr/include/opencv4/opencv2/imgproc.hpp ] || missing="$missing libopencv-imgproc-dev"
+	python onnx python3-onnx
 	cmd node nodejs
 	cmd npm npm
 }

@@ -8,7 +8,7 @@ prepare() {
 	# What a layer may include beside itself. A public header names its layer in its first words: "/* wire: ...".
 	declare -gA may=(
 		[base]="" [data]="base" [wire]="base data" [stage]="base data wire" [image]="base data" [picture]="base data image" [video]="base data image picture" [dev]="base"
-		[model]="base data dev" [geom]="base data" [hold]="base data wire geom" [graph]="base data geom" [surface]="base data geom" [export]="base data geom image surface"
+		[model]="base data dev" [geom]="base data" [hold]="base data wire geom" [graph]="base data geom" [surface]="base data geom" [mask]="base data image" [export]="base data geom image mask surface"
 		[sets]="base data geom image" [scene]="base data" [eval]="base data wire image model geom hold export sets"
 		[trace]="base data image" [track]="base data dev model geom"
 	)
@@ -117,6 +117,7 @@ included_layers() {
 		e3-cat | e3-dump) allowed='libzmq|libmsgpack' ;;
 		e3-scene) allowed='libzmq|libmsgpack|libpng|libturbojpeg|libjansson|libz\.' ;;
 		e3-model) allowed='libjansson|libz\.' ;;
+		e3-mask) allowed='libzmq|libmsgpack|libpng|libturbojpeg' ;;
 		e3-eval) allowed='libzmq|libmsgpack|libpng|libturbojpeg|libjansson|libz\.' ;;
 		*) echo "a tool this test does not know: $t"; return 1 ;;
 		esac

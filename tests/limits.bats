@@ -34,6 +34,11 @@ making() {
 	e3-align) cmd=(e3-align preds.e3 -o "$out/x.e3") ;;
 	e3-evict-stats) cmd=(e3-evict-stats --png "$out/pictures" preds.e3) ;;
 	e3-export) cmd=(e3-export -q --ply "$out/x.ply" --glb "$out/x.glb" preds.e3) ;;
+	e3-mask)
+		mkdir -p masks
+		printf 'P5 1 1 255 x' | tee masks/{a,b,c,d,e,f}.pgm >/dev/null
+		cmd=(e3-mask --from masks --class sky frames.e3 -o "$out/x.e3")
+		;;
 	e3-cat) cmd=(e3-cat preds.e3 "$out/x.e3") ;;
 	e3-dump) cmd=(e3-dump preds.e3) ;;
 	e3-model) cmd=(e3-model convert model.safetensors "$out/m.safetensors") ;;

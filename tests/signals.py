@@ -44,6 +44,7 @@ CASES = [
     ("e3-infer", [*INFER, "IN", "-o", "out"], "frames", {"out": "stream"}),
     ("e3-infer --save-cache", [*INFER, "IN", "-o", "out", "--save-cache", "cache"], "frames", {"out": "stream", "cache": "whole"}),
     ("e3-cat --tee", ["e3-cat", "-q", "IN", "-o", "out", "--tee", "copy"], "preds", {"out": "stream", "copy": "stream"}),
+    ("e3-mask", ["e3-mask", "-q", "--from", "masks", "--class", "sky", "IN", "-o", "out"], "frames", {"out": "stream"}),
     ("e3-align", ["e3-align", "-q", "IN", "-o", "out", "--report", "facts"], "preds", {"out": "stream", "facts": "figure"}),
     ("e3-align --final", ["e3-align", "-q", "--final", "IN", "-o", "out"], "preds", {"out": "stream"}),
     ("e3-export", ["e3-export", "-q", "IN", "--glb", "out", "--tum", "path", "--depth-pfm", "depth"], "preds",
@@ -66,6 +67,10 @@ def prepare():
     run(*INFER, "frames.e3", "-o", "told.e3")
     run("e3-cat", "-q", "told.e3", "-o", "preds.e3")
     run("e3-scene", "-q", "--as", "scannet", "--frames", "4", "set")
+    os.mkdir("masks")
+    for k in range(6):
+        with open(f"masks/{k}.pgm", "wb") as f:
+            f.write(b"P5 2 2 255 \0\xff\0\xff")
     with open("ppm", "wb") as f:
         f.write((b"P6\n320 240\n255\n" + bytes(range(256)) * 900) * 6)
 
@@ -174,7 +179,7 @@ def one(case, moment, way):
     for n, what in outputs.items():
         if what not in ("folder", "text"):
             open(os.path.join(folder, n), "wb").write(old)
-    for n in ("set", "frames.e3"):
+    for n in ("set", "masks", "frames.e3"):
         os.symlink(f"../{n}", os.path.join(folder, n))
     pipe = os.path.join(folder, "in")
     os.mkfifo(pipe)

@@ -1,5 +1,5 @@
-/* The golden stream tests/data/stream/golden.e3 (head, frame 0, truth 0, mask 0, pred 0, evict 0, attn 0, pred 1, end), damaged
- * ones made of it, and readers that must refuse them. */
+/* The golden stream tests/data/stream/golden.e3 (head, frame 0, truth 0, mask 0, pred 0, evict 0, attn 0, pred 1, end),
+ * damaged ones made of it, and readers that must refuse them. */
 #ifndef WIRE_DAMAGE_H
 #define WIRE_DAMAGE_H
 

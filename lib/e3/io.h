@@ -90,6 +90,10 @@ int e3_mkdirs_for(const char *path, e3_err *err);
 /* Removes the folders that this process created and that are empty: for a run that failed or was ended (async-signal-safe). */
 void e3_folders_leave(void);
 
+/* cache_dir.c: the path of a file in the user's cache folder ($XDG_CACHE_HOME/e3, else ~/.cache/e3), or that folder for
+ * NULL. Need not exist. To be freed. */
+int e3_cache_path(const char *name, char **path, e3_err *err);
+
 /* 0 when standard output may carry binary data; -1 "is a terminal" otherwise. */
 int e3_refuse_terminal(int fd, e3_err *err);
 

@@ -1,101 +1,21 @@
 /* export: masks, one picture per frame, where not black = keep (doc/formats.md 1.4). A mask is a picture of the source
  * and goes through the scaling and cropping of its frame, so that it covers the right rows when a portrait video is
- * cropped. Owns the sorted list of file names. */
+ * cropped. */
+#include "e3/mask.h"
 #include "export/writer.h"
-#include <dirent.h>
 #include <stdlib.h>
-#include <string.h>
-#include <strings.h>
 
 struct e3_masks {
-	char *dir, **name;
-	size_t n;
-	bool numbered; /* every name is a frame number; otherwise names belong to frames in sorted order */
+	e3_mask_folder *folder;
 };
-
-static bool is_picture(const char *name)
-{
-	static const char *const ends[] = {".png", ".pgm", ".ppm", ".pnm", ".pbm", ".jpg", ".jpeg"};
-	const char *dot = strrchr(name, '.');
-	for (size_t k = 0; dot && dot != name && k < sizeof ends / sizeof *ends; k++)
-		if (strcasecmp(dot, ends[k]) == 0)
-			return true;
-	return false;
-}
-
-static int by_name(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
-
-/* The number that a name consists of, or -1: "000012.png" is 12. */
-static int64_t number_of(const char *name)
-{
-	size_t digits = strspn(name, "0123456789");
-	return digits && digits < 16 && name[digits] == '.' ? strtoll(name, NULL, 10) : -1;
-}
-
-static int by_number(const void *a, const void *b)
-{
-	int64_t x = number_of(*(char *const *)a), y = number_of(*(char *const *)b);
-	return (x > y) - (x < y);
-}
-
-static int read_names(e3_masks *m, DIR *d, e3_err *err)
-{
-	size_t cap = 0;
-	for (struct dirent *e; (e = readdir(d));) {
-		if (!is_picture(e->d_name))
-			continue;
-		if (m->n == cap) {
-			cap = cap ? 2 * cap : 64;
-			if (e3_grow((void **)&m->name, cap, sizeof *m->name, "names of masks", err))
-				return -1;
-		}
-		m->name[m->n] = strdup(e->d_name);
-		if (!m->name[m->n])
-			return e3_fail(err, "reading masks: %s: out of memory", m->dir);
-		m->n++;
-	}
-	if (!m->n)
-		return e3_fail(err, "reading masks: %s: holds no PNG, JPEG or PNM file", m->dir);
-	m->numbered = true;
-	for (size_t k = 0; k < m->n; k++)
-		m->numbered = m->numbered && number_of(m->name[k]) >= 0;
-	qsort(m->name, m->n, sizeof *m->name, m->numbered ? by_number : by_name);
-	return 0;
-}
 
 e3_masks *e3_masks_open(const char *dir, e3_err *err)
 {
 	e3_masks *m = e3_alloc(1, sizeof *m, "masks", err);
-	DIR *d = m ? opendir(dir) : NULL;
-	int rc = m ? 0 : -1;
-	if (m && !d)
-		rc = e3_fail_sys(err, "reading masks: %s", dir);
-	if (!rc && !(m->dir = strdup(dir)))
-		rc = e3_fail(err, "reading masks: %s: out of memory", dir);
-	if (!rc)
-		rc = read_names(m, d, err);
-	if (d)
-		closedir(d);
-	if (rc) {
-		e3_masks_close(m);
-		return NULL;
-	}
-	return m;
-}
-
-static const char *name_for(const e3_masks *m, int64_t frame, int64_t ordinal)
-{
-	if (!m->numbered)
-		return (uint64_t)ordinal < m->n ? m->name[ordinal] : NULL;
-	size_t first = 0, last = m->n;
-	while (first < last) {
-		size_t middle = first + (last - first) / 2;
-		if (number_of(m->name[middle]) < frame)
-			first = middle + 1;
-		else
-			last = middle;
-	}
-	return first < m->n && number_of(m->name[first]) == frame ? m->name[first] : NULL;
+	if (m && (m->folder = e3_mask_folder_open(dir, err)))
+		return m;
+	free(m);
+	return NULL;
 }
 
 /* For each pixel of the network image along one axis: the pixel of the mask that covers its centre, or -1 outside the
@@ -110,16 +30,9 @@ static void sample_axis(int n, double s, double t, int src, int mask, int *to)
 
 int e3_masks_get(e3_masks *m, const e3_pred *p, int64_t ordinal, uint8_t *keep, e3_err *err)
 {
-	const char *name = name_for(m, p->s.i, ordinal);
 	const e3_fit *f = &p->s.fit;
-	char path[4096];
 	e3_image im = {0};
-	int orientation;
-	if (!name)
-		return e3_fail(err, "reading masks: %s: no mask for frame %lld", m->dir, (long long)p->s.i);
-	if (snprintf(path, sizeof path, "%s/%s", m->dir, name) >= (int)sizeof path)
-		return e3_fail(err, "reading masks: %s: name too long", m->dir);
-	if (e3_image_load(path, &im, &orientation, err))
+	if (e3_mask_folder_load(m->folder, p->s.i, ordinal, &im, err))
 		return -1;
 	bool direct = (im.w == p->w && im.h == p->h) || !(f->sx > 0) || !(f->sy > 0) || p->s.src_w < 1 || p->s.src_h < 1;
 	int *x = e3_alloc((size_t)p->w + (size_t)p->h, sizeof *x, "a mask", err);
@@ -145,9 +58,6 @@ void e3_masks_close(e3_masks *m)
 {
 	if (!m)
 		return;
-	for (size_t k = 0; k < m->n; k++)
-		free(m->name[k]);
-	free(m->name);
-	free(m->dir);
+	e3_mask_folder_close(m->folder);
 	free(m);
 }

@@ -1,5 +1,6 @@
 /* model: finds the weights if none are named: in the user's cache folder, else the bundled demo model. */
 #include "e3/checkpoint.h"
+#include "e3/io.h"
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -51,10 +52,12 @@ static char *bundled(void)
 
 int e3_ckpt_locate(char **path, bool *is_demo, e3_err *err)
 {
-	const char *home = getenv("HOME");
-	char dir[4096];
+	char *dir = NULL;
 	*path = NULL, *is_demo = false;
-	if (home && snprintf(dir, sizeof dir, "%s/.cache/e3", home) < (int)sizeof dir && (*path = model_in(dir)))
+	if (e3_cache_path(NULL, &dir, NULL) == 0)
+		*path = model_in(dir);
+	free(dir);
+	if (*path)
 		return 0;
 	*is_demo = true;
 	*path = bundled();

@@ -1,0 +1,30 @@
+/* base: plug-ins: where they are. */
+#include "e3/plugin.h"
+#include <dlfcn.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+void *e3_plugin_open(const char *file, char *why, size_t size)
+{
+	static const char *const places[] = {"../lib/e3/", ""};
+	char path[4300], self[4096];
+	ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+	self[n > 0 ? n : 0] = 0;
+	char *slash = strrchr(self, '/');
+	if (slash)
+		*slash = 0;
+	for (size_t k = 0; slash && k < sizeof places / sizeof *places; k++) {
+		snprintf(path, sizeof path, "%s/%s%s", self, places[k], file);
+		if (access(path, F_OK))
+			continue;
+		void *handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+		if (!handle)
+			snprintf(why, size, "%s", dlerror());
+		return handle;
+	}
+	void *handle = dlopen(file, RTLD_NOW | RTLD_LOCAL);
+	if (!handle)
+		snprintf(why, size, "the plug-in %s is not installed", file);
+	return handle;
+}

@@ -1,0 +1,146 @@
+#!/usr/bin/env bats
+# e3-mask: masks by ONNX models, compared with numpy; masks from pictures; what is refused.
+load common
+
+setup_file() {
+	PATH="$B/bin:$PATH"
+	cd "$BATS_FILE_TMPDIR" || return
+	[ -e "$B/lib/e3/libe3-onnx.so" ] || return 0
+	/usr/bin/python3 -B "$BATS_TEST_DIRNAME/onnx_models.py" .
+	e3-scene -q --frames 2 --size 320x240 -o s.e3
+}
+
+prepare() {
+	export XDG_CACHE_HOME=$T/cache
+	cd "$T" || return 1
+	f=$BATS_FILE_TMPDIR
+}
+onnx() { [ -e "$B/lib/e3/libe3-onnx.so" ] || skip "OpenCV's dnn module is not installed: there is no plug-in"; }
+# as_numpy STREAM MODEL KEY=VALUE...
+as_numpy() { /usr/bin/python3 -B "$BATS_TEST_DIRNAME/mask_check.py" "$1" "$f/$2" "${@:3}"; }
+
+@test "--sky: the first of seven outputs, at least 32/255; masks follow their frames; all else is passed on" {
+	onnx
+	e3-mask -q --sky "$f/sky.onnx" "$f/s.e3" >o.e3
+	as_numpy o.e3 sky.onnx threshold=0.12549019607843137
+	[ "$(e3-dump o.e3 | cut -d' ' -f1 | paste -sd' ')" = "head frame mask truth frame mask truth end" ]
+	diff <(e3-dump o.e3 | grep -v '^mask') <(e3-dump "$f/s.e3")
+	# found by itself, from the middle of a pipe, and smaller
+	mkdir -p "$XDG_CACHE_HOME/e3"
+	cp "$f/sky.onnx" "$XDG_CACHE_HOME/e3/skyseg.onnx"
+	e3-mask -q --sky <"$f/s.e3" | cmp - o.e3
+	e3-mask -q --sky "$f/s.e3" --max-side 100 >o.e3
+	as_numpy o.e3 sky.onnx threshold=0.12549019607843137 side=100
+}
+
+@test "--compat upstream stretches every picture, also one without sky" {
+	onnx
+	e3-mask -q --sky "$f/sky.onnx" --compat upstream "$f/s.e3" >o.e3
+	as_numpy o.e3 sky.onnx threshold=32 stretch=1 side=0
+	/usr/bin/python3 -c 'from PIL import Image; Image.linear_gradient("L").resize((64, 48)).point(lambda v: v // 4).convert("RGB").save("red.png")
+im = Image.open("red.png"); Image.merge("RGB", (im.getchannel(0).point(lambda v: 255 - v), im.getchannel(1), im.getchannel(2))).save("red.png")'
+	e3-decode -q red.png >red.e3
+	e3-mask --sky "$f/sky.onnx" red.e3 2>said | e3-dump | grep -q 'mask=u8\[48x64\](0..0 mean 0)'
+	grep -qx "e3-mask: no pixel of 1 frame is of this class" said
+	e3-mask -q --sky "$f/sky.onnx" --compat upstream red.e3 >o.e3
+	as_numpy o.e3 sky.onnx threshold=32 stretch=1 side=0
+	e3-dump o.e3 | grep -q 'mask=u8\[48x64\](0..255'
+}
+
+@test "--onnx: the highest of several channels, channels last, labels, logits of a model that takes blue first" {
+	onnx
+	e3-mask -q --onnx "$f/rgb.onnx" --classes red=0,blue=2 --input-size 50x40 "$f/s.e3" >o.e3
+	as_numpy o.e3 rgb.onnx size=50x40 classes=red:0,blue:2 rule=argmax
+	e3-mask -q --onnx "$f/last.onnx" --classes red=0,blue=2 "$f/s.e3" >o.e3
+	as_numpy o.e3 last.onnx classes=red:0,blue:2 rule=argmax
+	e3-mask -q --onnx "$f/labels.onnx" --classes blue=2 "$f/s.e3" >o.e3
+	as_numpy o.e3 labels.onnx classes=blue:2 rule=labels
+	e3-mask -q --onnx "$f/logits.onnx" --classes a=0 --bgr --sigmoid --mean 0,0,0 --std 1,1,1 --threshold 0.3 "$f/s.e3" >o.e3
+	as_numpy o.e3 logits.onnx classes=a:0 bgr=1 sigmoid=1 threshold=0.3 mean=0 std=1
+	e3-mask -q --onnx "$f/rgb.onnx" --classes red=0 --decide threshold --threshold 1 --input-size 50x40 "$f/s.e3" >o.e3
+	as_numpy o.e3 rgb.onnx size=50x40 classes=red:0 threshold=1
+}
+
+@test "a U2-Net, as PyTorch exports it" {
+	onnx
+	e3-mask -q --onnx "$f/u2.onnx" --classes thing=0 --threads 1 "$f/s.e3" >o.e3
+	as_numpy o.e3 u2.onnx classes=thing:0
+}
+
+@test "predictions: the pictures that they carry" {
+	onnx
+	e3-infer -q --model seed:tiny:7 --no-evict "$f/s.e3" >p.e3
+	e3-mask -q --sky "$f/sky.onnx" p.e3 >o.e3
+	as_numpy o.e3 sky.onnx threshold=0.12549019607843137
+}
+
+@test "models that cannot be used are refused before the stream is read" {
+	onnx
+	refused() { fails 1 "reading the model: $1" -- e3-mask -o o.e3 "${@:2}" </dev/null; [ ! -e o.e3 ]; }
+	refused "$f/two.onnx: it has 2 inputs: expected one, the picture" --onnx "$f/two.onnx" --classes a=0
+	refused "$f/gray.onnx: its input is image f32[1,1,8,8]: expected 3 channels in the second dimension" --onnx "$f/gray.onnx" --classes a=0
+	refused "$f/rgb.onnx: its input is image f32[1,3,?,?], of any size: --input-size says which" --onnx "$f/rgb.onnx" --classes a=0
+	refused "$f/logits.onnx: its input is image f32[1,3,64,64]: --input-size 32 × 24 does not fit" --onnx "$f/logits.onnx" --classes a=0 --input-size 32x24
+	refused "$f/rgb.onnx: it has no output 'x'; the first of 1 is scores f32[1,3,?,?]" --onnx "$f/rgb.onnx" --classes a=0 --tensor x
+	echo x >x.onnx
+	refused "x.onnx: not an ONNX model" --onnx x.onnx --classes a=0
+	fails 1 "$f/rgb.onnx: output scores has 3 channels: expected number 3 for class a" -- e3-mask --onnx "$f/rgb.onnx" --classes a=3 --input-size 8x8
+	fails 1 "$f/logits.onnx: output logits has one channel: there is no highest of several" -- e3-mask --onnx "$f/logits.onnx" --classes a=0 --decide argmax
+	fails 1 "$f/unknown.onnx: loading the model: OpenCV" -- e3-mask --onnx "$f/unknown.onnx" --classes a=0
+	head -c 300000 "$f/u2.onnx" >cut.onnx
+	fails 1 "cut.onnx: not an ONNX model" -- e3-mask --onnx cut.onnx --classes a=0
+	# the stage after it is told
+	rc=0
+	e3-mask --sky "$f/two.onnx" "$f/s.e3" 2>err1 | e3-cat >o.e3 2>err2 || rc=$?
+	[ "$rc" -eq 1 ]
+	grep -q "^e3-cat: e3-mask failed (exit 1): reading the model: $f/two.onnx: it has 2 inputs" err2
+}
+
+@test "no model, no plug-in: what to install" {
+	fails 1 "finding the model for sky: $XDG_CACHE_HOME/e3/skyseg.onnx: not there: 'e3-model fetch skyseg' gets it" -- e3-mask --sky o.e3
+	onnx
+	mkdir bin
+	cp "$B/bin/e3-mask" bin
+	fails 1 "the plug-in libe3-onnx.so is not installed: models run through OpenCV: install libopencv-dnn-dev" -- bin/e3-mask --sky "$f/sky.onnx" "$f/s.e3"
+}
+
+@test "--from: pictures by number or in order, of the source or of the frame" {
+	/usr/bin/python3 - <<-'PY'
+		from PIL import Image
+		import os
+		os.mkdir("m"), os.mkdir("n")
+		for k in range(4):
+		    im = Image.new("L", (8, 4))
+		    im.putpixel((k, 1), 7)
+		    im.save(f"m/{k}.png"), im.resize((64, 48), 0).save(f"n/mask_{k}.png")
+	PY
+	e3-scene -q --frames 5 --size 64x48 | e3-cat --skip 1 --take 3 - s.e3
+	e3-mask -q --from m --class person s.e3 >o.e3
+	[ "$(e3-dump o.e3 | grep -c '^mask .* class=person fit=\[0.125,0.08333333333333333,0,0\] mask=u8\[4x8\](0..255 mean 7.969)$')" -eq 3 ]
+	[ "$(e3-dump --full o.e3 | grep -o 'mask=u8\[4x8\]\[[0-9,]*' | cut -d'[' -f3 | awk -F, '{ for (k = 1; k <= NF; k++) if ($k) print k }' | paste -sd' ')" = "10 11 12" ] # frames 1, 2, 3
+	e3-mask -q --from n --class sky --invert s.e3 >o.e3
+	[ "$(e3-dump o.e3 | grep -c '^mask .* class=sky mask=u8\[48x64\](0..255 mean 247)$')" -eq 3 ] # no fit: it is the frame's size
+	# in order: frame 1 has the first picture
+	[ "$(e3-mask -q --from n --class a s.e3 | e3-dump --full | grep '^mask i=1\|^mask.* i=1 ' | grep -o 'u8\[48x64\]\[.*' | tr ',' '\n' | grep -n -m1 255 | cut -d: -f1)" -eq $((12 * 64 + 1)) ]
+	rm m/3.png
+	fails 1 "masking frame 3: reading masks: m: no mask for frame 3" -- e3-mask --from m --class a s.e3 -o x.e3
+	[ "$(e3-dump x.e3.partial 2>/dev/null | grep -c ^mask)" -eq 2 ]
+	fails 1 "reading masks: nothing: No such file" -- e3-mask --from nothing --class a s.e3
+}
+
+@test "what belongs together" {
+	usage() { fails 2 "$1" -- e3-mask "${@:2}" </dev/null; }
+	usage "where do masks come from? give --sky, --onnx or --from"
+	usage "one at a time" --sky --from x --class a
+	usage "--onnx: needs --classes" --onnx x
+	usage "--from: needs --class NAME" --from x
+	usage "--sky: has no use for --classes" --sky --classes a=0
+	usage "--from: has no use for --threads" --from x --class a --threads 2
+	usage "--onnx: has no use for --compat upstream" --onnx x --classes a=0 --compat upstream
+	usage "--onnx: has no use for --class" --onnx x --classes a=0 --class a
+	usage "option --classes: expected NAME=INDEX, got 'a'" --onnx x --classes a
+	usage "option --classes: expected a name of 1 to 63 bytes" --onnx x --classes =1
+	usage "option --classes: a: given twice" --onnx x --classes a=1,a=2
+	usage "option --mean: expected three numbers" --onnx x --classes a=1 --mean 1,2
+	usage "too many operands: b; e3-mask reads one stream" --sky m.onnx a b
+}
