@@ -35,6 +35,7 @@ EXTRA_dev := -O3 -fopenmp-simd -ffp-contract=fast
 # the same bits on every machine: nothing contracted; the other two only say that nobody reads errno and floating-point flags
 EXTRA_scene := -O3 -fopenmp-simd -ffp-contract=off -fno-math-errno -fno-trapping-math
 EXTRA_eval := -O3
+$(B)/lib/geom/kdtree.o $(B)/lib/geom/kdsearch.o: EXTRA_geom := -O3
 # the same mesh for any width of vectors: nothing contracted
 EXTRA_surface := -O3 -fopenmp-simd -ffp-contract=off -fno-math-errno -fno-trapping-math
 # (for processors without a path of their own; the others are written in vectors)

@@ -5,8 +5,8 @@
 
 #include "e3/mem.h"
 
-/* How far a mistyped word is from `right`: letters that are missing, added, changed or swapped; 1 where it is one of the
- * parts that hyphens separate. -1: too far to be meant. */
+/* How far a mistyped word is from `right`: letters that are missing, added, changed or swapped; 1 where it is one of
+ * the parts that hyphens separate. -1: too far to be meant. */
 int e3_word_distance(const char *word, const char *right);
 
 /* Adds a word, and a blank before it unless the text is empty, as a POSIX shell reads it back. */

@@ -1,5 +1,5 @@
-/* eval: long computations: their threads, stopping them, telling how far they are. */
-#include "e3/eval.h"
+/* base: long computations: their threads, stopping them, telling how far they are. */
+#include "e3/work.h"
 #include "e3/thread.h"
 
 bool e3_work_stopped(const e3_work *w) { return w->stop && w->stop(w->ctx); }

@@ -1,9 +1,9 @@
-/* eval: the nodes of a tree of points: boxes of any orientation, four side by side, and lower bounds of distances to
+/* geom: the nodes of a tree of points: boxes of any orientation, four side by side, and lower bounds of distances to
  * them. */
-#ifndef E3_EVAL_KDTREE_H
-#define E3_EVAL_KDTREE_H
+#ifndef E3_GEOM_KDTREE_H
+#define E3_GEOM_KDTREE_H
 
-#include "e3/eval.h"
+#include "e3/kdtree.h"
 
 enum { E3_KD_PARTS = 4 };
 

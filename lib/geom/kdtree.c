@@ -1,12 +1,13 @@
-/* eval: exact nearest neighbours in a cloud of points: the tree. It is balanced and reorders the points, so that
+/* geom: exact nearest neighbours in a cloud of points: the tree. It is balanced and reorders the points, so that
  * neighbours in space are neighbours in memory. Refuses coordinates that are not finite. A node has the boxes of its
  * four parts, along the coordinates or along the principal axes of the points, whichever is smaller. Clouds are
  * surfaces, and the box of a piece of surface is thin when it is turned with it: then few boxes lie as near to a
  * distant point as the nearest point does. */
-#include "e3/eval.h"
+#include "e3/kdtree.h"
+#include "e3/geom.h"
 #include "e3/mem.h"
 #include "e3/thread.h"
-#include "eval/kdtree.h"
+#include "geom/kdtree.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,7 +1,7 @@
-/* eval: exact nearest neighbours in a cloud of points: the searches. Boxes are lower bounds in spite of rounding
+/* geom: exact nearest neighbours in a cloud of points: the searches. Boxes are lower bounds in spite of rounding
  * (kdtree.h), and distances are compared in double precision, so results are exact. */
-#include "e3/eval.h"
-#include "eval/kdtree.h"
+#include "e3/kdtree.h"
+#include "geom/kdtree.h"
 #include <math.h>
 
 static double square(const double d[3]) { return d[0] * d[0] + d[1] * d[1] + d[2] * d[2]; }
