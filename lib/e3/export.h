@@ -71,7 +71,7 @@ typedef struct e3_cloud_options {
 	int stride;             /* every n-th pixel of every n-th row; 1 = all */
 	double voxel;           /* edge of a cell in scene units; 0 = none */
 	bool voxel_auto;        /* the smallest scale/2048 · 2^k that gives at most max_points cells */
-	int64_t max_points;     /* 0 = all; -1 = the format's default: GLB 2,000,000, PLY all */
+	int64_t max_points;     /* 0 = all; -1 = the format's default: GLB 2,000,000, splat 1,000,000, PLY all */
 	bool upstream;          /* depth mode uses the point map, and without one integer pixel indices, as the reference */
 	bool allow_empty;       /* no point left is not an error */
 } e3_cloud_options;
@@ -104,8 +104,8 @@ typedef struct e3_export_options {
 	double frustum_size; /* depth of a frustum as a fraction of the scene scale */
 	bool glb_conf;       /* adds _CONFIDENCE */
 	bool glb_srgb;       /* sRGB bytes in COLOR_0, as the reference writes */
-	bool ply_conf, ply_frame;
-	e3_axes axes; /* of the PLY */
+	bool ply_conf, ply_frame, ply_normals;
+	e3_axes axes; /* of PLY and splats */
 	bool kitti_first_identity;
 	bool model_intrinsics; /* of the network image instead of the source picture */
 	bool depth_at_source;  /* depth in the pixels of the upright source picture; else of the network's */

@@ -1,6 +1,7 @@
 /* export: the axes in which clouds are written (doc/formats.md 4.2): those of the stream, or turned upright (3.6).
  * Only turned: the origin and the scale stay. */
 #include "export/writer.h"
+#include <math.h>
 #include <string.h>
 
 const char *e3_axes_text(e3_axes axes)
@@ -24,10 +25,17 @@ void e3_axes_matrix(e3_axes axes, const e3_export_run *run, double r[9])
 
 void e3_axes_turn(e3_axes axes, const double r[9], const float v[3], float out[3])
 {
-	if (axes == E3_AXES_OPENCV) {
-		memcpy(out, v, 3 * sizeof *v);
-		return;
-	}
+	const float in[3] = {v[0], v[1], v[2]};
 	for (int row = 0; row < 3; row++)
-		out[row] = (float)(r[3 * row] * v[0] + r[3 * row + 1] * v[1] + r[3 * row + 2] * v[2]);
+		out[row] = axes == E3_AXES_OPENCV
+			? in[row]
+			: (float)(r[3 * row] * in[0] + r[3 * row + 1] * in[1] + r[3 * row + 2] * in[2]);
+}
+
+void e3_point_normal(const e3_point *p, float out[3])
+{
+	double n[3] = {p->normal[0], p->normal[1], p->normal[2]};
+	double length = sqrt(n[0] * n[0] + n[1] * n[1] + n[2] * n[2]);
+	for (int a = 0; a < 3; a++)
+		out[a] = length > 0 ? (float)(n[a] / length) : 0;
 }

@@ -24,7 +24,7 @@ struct e3_clean {
 	e3_pct conf;
 	float threshold;
 	uint64_t below, ties, masked; /* candidates: as in e3_export_facts */
-	uint8_t *keep, *packed; /* of one frame: bytes, bits */
+	uint8_t *keep, *packed;       /* of one frame: bytes, bits */
 	size_t keep_cap;
 };
 

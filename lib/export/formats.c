@@ -4,9 +4,9 @@
 #include <strings.h>
 
 /* Each is defined at the end of its format's file. */
-extern const e3_format_ops e3_glb_format, e3_ply_format, e3_tum_format, e3_kitti_format, e3_intrinsics_format,
-	e3_npz_format, e3_mesh_format, e3_depth_format, e3_depth_color_format, e3_depth_pfm_format, e3_depth_exr_format,
-	e3_run_json_format;
+extern const e3_format_ops e3_glb_format, e3_ply_format, e3_splat_format, e3_tum_format, e3_kitti_format,
+	e3_intrinsics_format, e3_npz_format, e3_mesh_format, e3_depth_format, e3_depth_color_format, e3_depth_pfm_format,
+	e3_depth_exr_format, e3_run_json_format;
 
 const e3_format e3_formats[] = {
 	/* name, help, kind, whether it writes points, whether one file per frame, endings of a name, names in a folder,
@@ -14,6 +14,7 @@ const e3_format e3_formats[] = {
 	{"glb", "binary glTF: points, cameras, trajectory", E3_FORMAT_BINARY, true, false, NULL, NULL, &e3_glb_format},
 	{"ply", "binary PLY point cloud: one file, or one per frame", E3_FORMAT_BINARY, true, true, NULL, "frame_*.ply",
 		&e3_ply_format},
+	{"splat", "PLY of 3D Gaussians, for splat viewers", E3_FORMAT_BINARY, true, false, NULL, NULL, &e3_splat_format},
 	{"tum", "trajectory: time, camera centre, quaternion", E3_FORMAT_TEXT, false, false, NULL, NULL, &e3_tum_format},
 	{"kitti", "trajectory: 3x4 world-from-camera matrices", E3_FORMAT_TEXT, false, false, NULL, NULL, &e3_kitti_format},
 	{"intrinsics-txt", "fx fy cx cy width height of each frame", E3_FORMAT_TEXT, false, false, NULL, NULL,

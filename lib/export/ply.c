@@ -9,15 +9,19 @@
 
 typedef struct ply {
 	e3_format_writer base;
-	bool conf, frame; /* the properties that are written */
+	bool normals, conf, frame; /* the properties that are written */
 	e3_axes axes;
 	double turn[9]; /* to these axes */
 } ply;
 
-enum { CHUNK = 1024, MAX_RECORD = 27 };
+enum { CHUNK = 1024, MAX_RECORD = 39 };
 
-/* `more`: header lines of further properties. */
-static int write_header(e3_file *to, const char *comment, uint64_t n, const char *type, const char *more, e3_err *err)
+/* What follows the positions, and what follows the colours. */
+typedef struct further {
+	const char *normals, *more;
+} further;
+
+static int write_header(e3_file *to, const char *comment, uint64_t n, const char *type, further add, e3_err *err)
 {
 	int rc = fprintf(to->f,
 		"ply\n"
@@ -25,9 +29,9 @@ static int write_header(e3_file *to, const char *comment, uint64_t n, const char
 		"comment %s\n"
 		"element vertex %" PRIu64 "\n"
 		"property %s x\nproperty %s y\nproperty %s z\n"
-		"property uchar red\nproperty uchar green\nproperty uchar blue\n"
+		"%sproperty uchar red\nproperty uchar green\nproperty uchar blue\n"
 		"%send_header\n",
-		comment, n, type, type, type, more);
+		comment, n, type, type, type, add.normals, add.more);
 	return rc < 0 ? e3_fail_sys(err, "writing: %s", to->path) : 0;
 }
 
@@ -37,7 +41,8 @@ static int write_stream_header(const ply *s, e3_file *to, uint64_t n, e3_err *er
 	snprintf(comment, sizeof comment, "e3-export " E3_VERSION "; %s, scale arbitrary", e3_axes_text(s->axes));
 	snprintf(more, sizeof more, "%s%s", s->conf ? "property float confidence\n" : "",
 		s->frame ? "property int frame\n" : "");
-	return write_header(to, comment, n, "float", more, err);
+	const char *normals = s->normals ? "property float nx\nproperty float ny\nproperty float nz\n" : "";
+	return write_header(to, comment, n, "float", (further){normals, more}, err);
 }
 
 static void put_f32(uint8_t *to, float v)
@@ -57,8 +62,15 @@ static int write_points(const ply *s, e3_file *to, const e3_point_batch *b, e3_e
 		e3_axes_turn(s->axes, s->turn, p->xyz, xyz);
 		for (int j = 0; j < 3; j++)
 			put_f32(room + used + 4 * j, xyz[j]);
-		memcpy(room + used + 12, p->rgb, 3);
-		used += 15;
+		used += 12;
+		if (s->normals) {
+			e3_point_normal(p, xyz);
+			e3_axes_turn(s->axes, s->turn, xyz, xyz);
+			for (int j = 0; j < 3; j++, used += 4)
+				put_f32(room + used, xyz[j]);
+		}
+		memcpy(room + used, p->rgb, 3);
+		used += 3;
 		if (s->conf)
 			put_f32(room + used, p->conf), used += 4;
 		if (s->frame)
@@ -76,7 +88,7 @@ static int write_plain(e3_file *to, const e3_ply_points *p, e3_err *err)
 {
 	uint8_t room[CHUNK * MAX_RECORD];
 	size_t used = 0;
-	if (write_header(to, p->comment, p->n, "double", "", err))
+	if (write_header(to, p->comment, p->n, "double", (further){"", ""}, err))
 		return -1;
 	for (size_t k = 0; k < p->n; k++) {
 		for (int j = 0; j < 3; j++, used += 8) {
@@ -175,6 +187,7 @@ static int ply_write(e3_format_writer *w, e3_export_run *run, e3_err *err)
 	e3_point_selection selection;
 	if (e3_cloud_select(run->cloud, max > 0 ? (uint64_t)max : 0, &selection, err))
 		return -1;
+	selection.normals = s->normals;
 	w->points = selection.n;
 	e3_axes_matrix(s->axes, run, s->turn);
 	if (!w->dir.path)
@@ -189,6 +202,7 @@ static int ply_open(e3_format_writer *w, e3_export_run *run, e3_err *err)
 {
 	ply *s = (ply *)w;
 	s->conf = run->opt->ply_conf, s->frame = run->opt->ply_frame;
+	s->normals = run->opt->ply_normals;
 	s->axes = run->opt->axes;
 	return 0;
 }

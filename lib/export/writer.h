@@ -77,7 +77,7 @@ int e3_writer_flush(e3_format_writer *w, e3_err *err);
 const char *e3_axes_text(e3_axes axes);
 /* The rotation from the world of the stream, row-major. Once every frame has been added. */
 void e3_axes_matrix(e3_axes axes, const e3_export_run *run, double r[9]);
-/* out = r v; bit for bit v when the axes are those of the stream. */
+/* out = r v; bit for bit v when the axes are those of the stream. out may be v. */
 void e3_axes_turn(e3_axes axes, const double r[9], const float v[3], float out[3]);
 
 /* --- upright.c: which way is up; once every frame has been added --- */
@@ -153,6 +153,9 @@ typedef struct e3_point {
 	uint8_t rgb[3];
 	int8_t normal[3]; /* unit length times 127, in the world, towards its camera; 0 0 0 = unknown */
 } e3_point;
+
+/* axes.c: of unit length; 0 0 0 = unknown. */
+void e3_point_normal(const e3_point *p, float out[3]);
 
 /* Which of the kept points one output takes. */
 typedef struct e3_point_selection {
