@@ -87,7 +87,8 @@ void e3_map_close(e3_map *map);
 int e3_mkdirs(const char *path, e3_err *err);
 /* The same for the folder that a file is to be in. */
 int e3_mkdirs_for(const char *path, e3_err *err);
-/* Removes the folders that this process created and that are empty: for a run that failed or was ended (async-signal-safe). */
+/* Removes the folders that this process created and that are empty: for a run that failed or was ended
+ * (async-signal-safe). */
 void e3_folders_leave(void);
 
 /* cache_dir.c: the path of a file in the user's cache folder ($XDG_CACHE_HOME/e3, else ~/.cache/e3), or that folder for

@@ -75,185 +75,6 @@ static int end_mesh(e3_gltf *g)
 	return e3_gltf_end(g, &g->meshes);
 }
 
-static void add_node(e3_gltf *g, const char *name, int mesh)
-{
-	e3_json *j = e3_gltf_begin(g, &g->nodes);
-	e3_json_text(j, "name", name);
-	e3_json_int(j, "mesh", mesh);
-	e3_gltf_end(g, &g->nodes);
-}
-
-static int add_unlit(e3_gltf *g, const char *name, const uint8_t srgb[3])
-{
-	double linear[3];
-	for (int k = 0; k < 3; k++)
-		linear[k] = e3_linear16(srgb[k]) / 65535.0;
-	e3_json *j = e3_gltf_begin(g, &g->materials);
-	e3_json_text(j, "name", name);
-	e3_json_object(j, "pbrMetallicRoughness");
-	e3_json_reals(j, "baseColorFactor", (double[]){linear[0], linear[1], linear[2], 1}, 4, 6);
-	e3_json_int(j, "metallicFactor", 0);
-	e3_json_int(j, "roughnessFactor", 1);
-	e3_json_end(j);
-	e3_json_object(j, "extensions");
-	e3_json_object(j, "KHR_materials_unlit");
-	e3_json_end(j);
-	e3_json_end(j);
-	return e3_gltf_end(g, &g->materials);
-}
-
-/* Vertices at the end of the binary chunk; returns their accessor. */
-static int add_vertices(e3_gltf *g, const float *v, size_t n)
-{
-	float min[3] = {0}, max[3] = {0};
-	size_t bytes = n * 3 * sizeof *v;
-	e3_bounds(v, n, min, max);
-	e3_gltf_array a = {e3_gltf_view(g, e3_gltf_tail(g, v, bytes), bytes, E3_GLTF_VERTICES), E3_GLTF_F32, 3, n, min,
-		max};
-	return e3_gltf_accessor(g, &a);
-}
-
-static int add_indices(e3_gltf *g, const uint16_t *v, size_t n)
-{
-	size_t bytes = n * sizeof *v;
-	e3_gltf_array a = {e3_gltf_view(g, e3_gltf_tail(g, v, bytes), bytes, E3_GLTF_INDICES), E3_GLTF_U16, 1, n, NULL,
-		NULL};
-	return e3_gltf_accessor(g, &a);
-}
-
-/* What consecutive cameras share: buffers are added once, a mesh again only when shape or colour changes. */
-typedef struct shared {
-	int indices, shape, colour, material, mesh, camera;
-	float fov_h, fov_w;
-} shared;
-
-static int add_cone(e3_gltf *g, double size, int *indices)
-{
-	double v[E3_CONE_VERTICES][3];
-	float at[E3_CONE_VERTICES][3];
-	uint16_t tri[E3_CONE_TRIANGLES][3];
-	int n = e3_cone_triangles(tri, false);
-	e3_cone_vertices(v);
-	for (int k = 0; k < E3_CONE_VERTICES; k++)
-		for (int j = 0; j < 3; j++)
-			at[k][j] = (float)(v[k][j] * size / 0.1 * (j ? -1 : 1));
-	*indices = add_indices(g, tri[0], (size_t)n * 3);
-	return add_vertices(g, at[0], E3_CONE_VERTICES);
-}
-
-static int add_lines(e3_gltf *g, const e3_glb_camera *c, double size, shared *x)
-{
-	float v[E3_LINES_VERTICES][3];
-	if (x->indices < 0)
-		x->indices = add_indices(g, e3_lines_indices, E3_LINES_INDICES);
-	e3_lines_vertices(c->fov_h, c->fov_w, size, v);
-	return add_vertices(g, v[0], E3_LINES_VERTICES);
-}
-
-/* The perspective of a camera, shared with the one before when the fields of view are equal. */
-static bool new_lens(e3_gltf *g, const e3_glb_camera *c, double size, shared *x)
-{
-	if (x->camera >= 0 && x->fov_h == c->fov_h && x->fov_w == c->fov_w)
-		return false;
-	x->fov_h = c->fov_h, x->fov_w = c->fov_w;
-	e3_json *j = e3_gltf_begin(g, &g->cameras);
-	e3_json_text(j, "type", "perspective");
-	e3_json_object(j, "perspective");
-	e3_json_real(j, "yfov", c->fov_h, 9);
-	e3_json_real(j, "aspectRatio", tan(c->fov_w / 2.0) / tan(c->fov_h / 2.0), 9);
-	e3_json_real(j, "znear", 0.01 * size, 9);
-	e3_json_end(j);
-	x->camera = e3_gltf_end(g, &g->cameras);
-	return true;
-}
-
-static int add_frustum(e3_gltf *g, const e3_glb_camera *c, bool mesh, const shared *x)
-{
-	char name[48];
-	snprintf(name, sizeof name, "frustum_%06" PRId64, c->frame);
-	e3_json *j = begin_mesh(g, name);
-	begin_primitive(j);
-	e3_json_int(j, "mode", mesh ? 4 : 1);
-	name_attributes(j, (attributes){x->shape, -1, -1});
-	e3_json_int(j, "indices", x->indices);
-	e3_json_int(j, "material", x->material);
-	return end_mesh(g);
-}
-
-static void add_camera_node(e3_gltf *g, const e3_glb_camera *c, bool mesh, const shared *x)
-{
-	char name[48];
-	double at[3], q[4];
-	e3_pose_center(&c->pose, at);
-	e3_pose_quat_to_world(&c->pose, q);
-	e3_quat_mul(q, (double[4]){1, 0, 0, 0}, q);
-	snprintf(name, sizeof name, "cam_%06" PRId64, c->frame);
-	e3_json *j = e3_gltf_begin(g, &g->nodes);
-	e3_json_text(j, "name", name);
-	e3_json_reals(j, "translation", at, 3, 9);
-	e3_json_reals(j, "rotation", q, 4, 9);
-	if (c->usable)
-		e3_json_int(j, "camera", x->camera);
-	if (mesh || c->usable)
-		e3_json_int(j, "mesh", x->mesh);
-	e3_json_object(j, "extras");
-	e3_json_int(j, "frame", c->frame);
-	e3_json_int(j, "source_frame", c->src_i);
-	e3_json_real(j, "time", c->pts, 9);
-	e3_json_end(j);
-	e3_gltf_end(g, &g->nodes);
-}
-
-static void add_camera(const e3_glb_scene *s, e3_gltf *g, size_t k, shared *x)
-{
-	const e3_glb_camera *c = &s->cameras[k];
-	bool mesh = s->opt->frustum == E3_FRUSTUM_MESH;
-	double size = s->opt->frustum_size * s->scale;
-	uint8_t rgb[3];
-	int colour = e3_camera_colour((int64_t)k, (int64_t)s->n_cameras, rgb);
-	bool changed = colour != x->colour;
-	if (changed) {
-		char name[32];
-		snprintf(name, sizeof name, "camera_%d", colour);
-		x->colour = colour;
-		x->material = add_unlit(g, name, rgb);
-	}
-	bool lens = c->usable && new_lens(g, c, size, x);
-	if (mesh ? x->shape < 0 : lens) {
-		x->shape = mesh ? add_cone(g, size, &x->indices) : add_lines(g, c, size, x);
-		changed = true;
-	}
-	if (changed && x->shape >= 0)
-		x->mesh = add_frustum(g, c, mesh, x);
-	add_camera_node(g, c, mesh, x);
-}
-
-/* A line through the camera centres. */
-static void add_path(const e3_glb_scene *s, e3_gltf *g)
-{
-	static const uint8_t grey[3] = {128, 128, 128};
-	float *v = e3_alloc(s->n_cameras, 3 * sizeof *v, "the trajectory", g->err);
-	if (!v) {
-		g->rc = -1;
-		return;
-	}
-	for (size_t k = 0; k < s->n_cameras; k++) {
-		double c[3];
-		e3_pose_center(&s->cameras[k].pose, c);
-		for (size_t j = 0; j < 3; j++)
-			v[3 * k + j] = (float)c[j];
-	}
-	int position = add_vertices(g, v, s->n_cameras);
-	int material = add_unlit(g, "trajectory", grey);
-	e3_json *j = begin_mesh(g, "trajectory");
-	begin_primitive(j);
-	e3_json_int(j, "mode", 3);
-	name_attributes(j, (attributes){position, -1, -1});
-	e3_json_int(j, "material", material);
-	add_node(g, "trajectory", end_mesh(g));
-	free(v);
-}
-
 /* Nodes are numbered as they are added; the world is node 0 and lists them all, so it is put in front at the end. */
 static void add_world(const e3_glb_scene *s, e3_gltf *g, bool matrix)
 {
@@ -281,21 +102,13 @@ void e3_glb_scene_ours(const e3_glb_scene *s, e3_gltf *g)
 {
 	static const uint8_t white[3] = {255, 255, 255};
 	g->nodes.n = 1; /* the world, written last */
+	int material = s->n_points || s->n_cameras ? e3_gltf_unlit(g, "colours of the vertices", white) : -1;
 	if (s->n_points) {
 		attributes a = add_points(s, g);
-		int material = add_unlit(g, "points", white);
-		e3_json *j = begin_mesh(g, "points");
-		begin_primitive(j);
-		e3_json_int(j, "mode", 0);
-		name_attributes(j, a);
-		e3_json_int(j, "material", material);
-		add_node(g, "points", end_mesh(g));
+		e3_gltf_primitive points = {0, a.position, a.colour, a.conf, -1, material};
+		e3_gltf_mesh_node(g, "points", &points);
 	}
-	shared x = {.indices = -1, .shape = -1, .colour = -1, .mesh = -1, .camera = -1};
-	for (size_t k = 0; k < s->n_cameras && !g->rc; k++)
-		add_camera(s, g, k, &x);
-	if (s->n_cameras >= 2)
-		add_path(s, g);
+	e3_glb_cameras(s, g, material);
 	add_world(s, g, s->opt->align != E3_ALIGN_NONE);
 }
 
@@ -317,7 +130,7 @@ static void add_upstream_camera(const e3_glb_scene *s, e3_gltf *g, size_t k, int
 		for (int j = 0; j < 4; j++)
 			rgba[v][j] = j < 3 ? rgb[j] : 255;
 	}
-	int position = add_vertices(g, at[0], E3_CONE_VERTICES);
+	int position = e3_gltf_vertices(g, at[0], E3_CONE_VERTICES);
 	e3_gltf_array colours = {
 		.view = e3_gltf_view(g, e3_gltf_tail(g, rgba, sizeof rgba), sizeof rgba, E3_GLTF_VERTICES),
 		.component = E3_GLTF_U8,
