@@ -18,7 +18,7 @@ turns=("1,2,2,0,0,1,1,8,-4,0.5" "3,4,0.5,1,0,0,0,-3,0.25,16")
 @test "e3-export: every format holds the corrected predictions" {
 	stream x.e3 frames=6 src_w=640 src_h=480
 	correct x.e3 corrected.e3 applied.e3 "${turns[@]}"
-	all=(--glb x.glb --ply x.ply --ply-frame --tum t --kitti k --intrinsics-txt i --intrinsics source --npz x.npz --depth d --depth-color c
+	all=(--glb x.glb --cameras all --up first --ply x.ply --ply-frame --tum t --kitti k --intrinsics-txt i --intrinsics source --npz x.npz --depth d --depth-color c
 		--depth-pfm p --run-json run.json)
 	e3-export -q --points map "${all[@]}" corrected.e3
 	check points x.glb applied.e3

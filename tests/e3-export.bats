@@ -22,7 +22,7 @@ nothing_left() {
 
 @test "points, colours, confidences and cameras of a GLB are those of the stream" {
 	stream "$T/x.e3" nan=7 src_w=640 src_h=480
-	e3-export --points map --up first --glb "$T/x.glb" --glb-conf "$T/x.e3" 2>"$T/stderr"
+	e3-export --points map --up first --cameras all --glb "$T/x.glb" --glb-conf "$T/x.e3" 2>"$T/stderr"
 	grep -q "left out 21 points with a coordinate or confidence that is not finite" "$T/stderr"
 	check points "$T/x.glb" "$T/x.e3"
 	check cameras "$T/x.glb" "$T/x.e3"
@@ -142,6 +142,10 @@ nothing_left() {
 	make --glb-conf --glb-color upstream "$T/x.e3"
 	make --frustum mesh "$T/x.e3"
 	make --frustum mesh "$T/long.e3"
+	make --frustum mesh --cameras all "$T/long.e3"
+	make --cameras all "$T/long.e3"
+	make --cameras path "$T/long.e3"
+	make --cameras 1 "$T/long.e3"
 	make "$T/long.e3"
 	make --voxel 0.2 "$T/x.e3"
 	make --max-points 7 "$T/x.e3"
@@ -158,7 +162,7 @@ nothing_left() {
 		"m[2][1]['pose']['data'] = m[2][1]['pose']['data'][:28] + bytes(8)"
 	e3-export --glb "$T/nofov.glb" "$T/nofov.e3" 2>"$T/stderr"
 	grep -q "1 of 4 cameras have no frustum: their field of view is not usable" "$T/stderr"
-	[ "$n" -eq 21 ]
+	[ "$n" -eq 25 ]
 	node "$ROOT/tests/validate_gltf.js" "$T"/v*.glb "$T/nofov.glb"
 }
 
@@ -427,6 +431,6 @@ assert sorted(j["failed"]) == ["depth", "glb", "ply"] and "File too large" in j[
 	fails 2 "$T/run.e3 is the stream that is read" -- e3-export --tum "$T/run.e3" "$T/link.e3"
 	cmp "$T/run.e3" "$T/copy.e3"
 	fails 1 "$T/absent" -- e3-export --glb "$T/out/x" "$T/absent"
-	fails 1 "$T/absent/x.glb" -- e3-export --glb "$T/absent/x.glb" /dev/null
+	fails 1 "$T/run.e3/x.glb" -- e3-export --glb "$T/run.e3/x.glb" /dev/null
 	nothing_left
 }

@@ -177,33 +177,50 @@ def voxels(path, stream, size):
 
 
 @check
-def cameras(path, stream):
-    """Nodes put each camera where the stream has it; frustum corners are the corners of its picture."""
+def cameras(path, stream, drawn=None):
+    """Nodes put each camera where the stream has it, with its lens and its own name; the frustums of the frames `drawn` are one mesh whose
+    corners are the corners of the pictures."""
     doc, get = glb(path)
     preds = e3read.messages(stream, "pred")
     nodes = [n for n in doc["nodes"] if n["name"].startswith("cam_")]
     need(len(nodes) == len(preds), f"{len(nodes)} cameras, expected {len(preds)}")
-    worst = 0.0
-    for node, p in zip(nodes, preds):
+    need([n["name"] for n in nodes] == ["cam_%06d" % p["i"] for p in preds] and all(c["name"] for c in doc["cameras"]), "names of cameras")
+    mesh = {m["name"]: m["primitives"][0] for m in doc["meshes"]}
+    need(set(mesh) == {"points", "frustums", "trajectory"} and all(len(m["primitives"]) == 1 for m in doc["meshes"]), "meshes")
+    drawn = range(len(preds)) if drawn is None else [int(k) for k in drawn.split(",")]
+    v, ends = get(mesh["frustums"]["attributes"]["POSITION"]), get(mesh["frustums"]["indices"]).reshape(-1, 2)
+    colour = get(mesh["frustums"]["attributes"]["COLOR_0"]) / 255
+    need(mesh["frustums"]["mode"] == 1 and len(v) == 6 * len(drawn) and len(ends) == 10 * len(drawn), f"{len(v) // 6} frustums")
+    need((ends // 6 == np.arange(10 * len(drawn))[:, None] // 10).all(), "a line between two frustums")
+    worst, depths = 0.0, []
+    for k, (node, p) in enumerate(zip(nodes, preds)):
         r, t, fx, fy = camera(p)
         to_world = make_pred.rotation(node["rotation"]) @ np.diag([1, -1, -1])
         worst = max(worst, np.abs(to_world - r.T).max(), np.abs(np.array(node["translation"]) + r.T @ t).max())
         lens = doc["cameras"][node["camera"]]["perspective"]
         need(abs(lens["yfov"] - p["pose"][7]) < 1e-7 and abs(lens["aspectRatio"] - p["w"] / fx / (p["h"] / fy)) < 1e-6, "lens")
-        v = get(doc["meshes"][node["mesh"]]["primitives"][0]["attributes"]["POSITION"])
-        depth = -v[1, 2]
-        need(np.allclose(v[5], [0, 1.4 * depth * p["h"] / 2 / fy, -depth], rtol=1e-6), "the tick, which points up in the picture")
-        need(abs(lens["znear"] / depth - 0.01) < 1e-6, "near plane")
-        need(np.allclose(np.abs(v[1:5]), depth * np.array([p["w"] / 2 / fx, p["h"] / 2 / fy, 1]), rtol=1e-6), "frustum corners")
-    path_mesh = next(m for m in doc["meshes"] if m["name"] == "trajectory")
-    line = get(path_mesh["primitives"][0]["attributes"]["POSITION"])
+        if k not in drawn:
+            continue
+        at = 6 * list(drawn).index(k)
+        x = v[at:at + 6] @ r.T + t
+        depth = x[1, 2]
+        depths.append(depth)
+        size = 1.25 if k in (0, len(preds) - 1) else 1
+        need(abs(lens["znear"] * size / depth - 0.01) < 1e-5, "near plane")
+        half = depth * np.array([p["w"] / 2 / fx, p["h"] / 2 / fy])
+        want = [[0, 0, 0], *([*(half * s), depth] for s in ([-1, -1], [1, -1], [1, 1], [-1, 1])), [0, -1.4 * half[1], depth]]
+        need(np.allclose(x, want, atol=2e-6 * max(1, np.abs(t).max())), "frustum corners")
+        c = colour[at]
+        first, last = c[1] > 2 * max(c[0], c[2]), c[0] > 20 * max(c[1], c[2])
+        need(first == (k == 0) and last == (k == len(preds) - 1) and (colour[at:at + 6] == c).all(), f"colour of {k}: {c}")
+    line = get(mesh["trajectory"]["attributes"]["POSITION"])
     need(np.allclose(line, [n["translation"] for n in nodes], atol=1e-6), "trajectory")
     m = np.array(doc["nodes"][0]["matrix"]).reshape(4, 4).T
     r, t, _, _ = camera(preds[0])
     e0 = np.vstack([np.column_stack([r, t]), [0, 0, 0, 1]])
     worst = max(worst, np.abs(m - np.diag([1, -1, -1, 1]) @ e0).max())
     need(worst < 1e-7, f"cameras by {worst:.2e}")
-    print(f"{len(nodes)} cameras within {worst:.1e}")
+    print(f"{len(nodes)} cameras within {worst:.1e}, {len(drawn)} frustums")
 
 
 @check

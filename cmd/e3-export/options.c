@@ -21,6 +21,7 @@ static struct {
 		{
 			.cloud = {.stride = 1, .max_points = -1},
 			.cameras = true,
+			.frustums = -1,
 			.frustum_size = 0.1,
 			.mesh = {.memory = E3_MESH_MEMORY},
 			.ply_conf = true,
@@ -73,6 +74,13 @@ static int parse_size(void *to, const char *arg, e3_err *err)
 	return 0;
 }
 
+static int parse_frustums(void *to, const char *arg, e3_err *err)
+{
+	int64_t *n = to;
+	*n = strcmp(arg, "all") == 0 ? INT64_MAX : 0;
+	return *n || strcmp(arg, "path") == 0 ? 0 : e3_parse_i64(arg, 1, INT64_MAX, n, err);
+}
+
 /* What follows the outputs. */
 static const e3_opt rest[] = {
 	E3_OPT_TITLE("Points (GLB and PLY)"),
@@ -94,6 +102,8 @@ static const e3_opt rest[] = {
 	E3_OPT_TITLE("GLB"),
 	E3_OPT_FLAG("show-cam", &o.show_cam, "camera frustums and trajectory (the default)"),
 	E3_OPT_CLEAR("no-cameras", &o.opt.cameras, "points only"),
+	E3_OPT_CALL("cameras", &o.opt.frustums, "all|path|N", parse_frustums,
+		"frustums: of all cameras, none but the path, or of N\nevenly over the path; default: as many as do not\noverlap, at most 24"),
 	E3_OPT_CHOICE("frustum", &o.frustum, "lines|mesh", "lines|mesh", "thin lines, or cones visible in every viewer"),
 	E3_OPT_REAL("frustum-size", &o.opt.frustum_size, "F", 1e-6, 1000,
 		"depth of a frustum as a fraction of the scene; 0.1"),
@@ -229,6 +239,10 @@ e3_stage *e3_export_parse(int argc, char **argv, e3_export_options *opt)
 	x->depth_at_source = o.depth_size == 1;
 	x->axes = (e3_axes)o.axes;
 	x->model_intrinsics = o.intrinsics == 1;
+	if (x->frustums >= 0 && !x->cameras)
+		e3_usage_error("--cameras and --no-cameras contradict each other");
+	if (x->frustums >= 0 && x->upstream)
+		e3_usage_error("--cameras cannot be combined with --compat upstream, which draws all");
 	if (o.show_cam && !x->cameras)
 		e3_usage_error("--show-cam and --no-cameras contradict each other");
 	if (at < argc)

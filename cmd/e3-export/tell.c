@@ -18,7 +18,7 @@ static void tell_points(const char *path, uint64_t n, const e3_export_options *o
 /* Points of equal confidence stay or go together, so a percentile may drop far fewer than it says. */
 static void warn_of_ties(const e3_export_options *opt, const e3_export_facts *f)
 {
-	double q = opt->cloud.conf_pct, asked = q / 100 * (double)f->points;
+	double q = opt->cloud.conf_pct, asked = q / 100 * ((double)f->points - 1);
 	if (asked < 1 || (double)f->below >= 0.75 * asked)
 		return;
 	if (f->masked && f->threshold == 0)

@@ -101,6 +101,8 @@ typedef struct e3_export_options {
 	double up_axis[3]; /* E3_UP_AXIS: unit length */
 	bool cameras;      /* frustums and trajectory in the GLB */
 	e3_frustum frustum;
+	int64_t frustums;    /* how many are drawn, evenly over the path; INT64_MAX: all; -1: as many as do not overlap, and
+						  * at most 24 */
 	double frustum_size; /* depth of a frustum as a fraction of the scene scale */
 	bool glb_conf;       /* adds _CONFIDENCE */
 	bool glb_srgb;       /* sRGB bytes in COLOR_0, as the reference writes */

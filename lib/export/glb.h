@@ -1,5 +1,6 @@
-/* export: the parts of the GLB writer: the document (glb_doc.c), camera shapes (glb_camera.c), the scene in our layout
- * and in the reference's (glb_scene.c), the container (glb.c). Byte level: doc/formats.md 3. */
+/* export: the parts of the GLB writer: the document (glb_doc.c, glb_parts.c), camera shapes (glb_camera.c), cameras
+ * (glb_frusta.c), the scene in our layout and in the reference's (glb_scene.c), the container (glb.c). Byte level:
+ * doc/formats.md 3. */
 #ifndef E3_EXPORT_GLB_H
 #define E3_EXPORT_GLB_H
 
@@ -53,6 +54,25 @@ int e3_glb_size(const char *path, uint64_t points, uint64_t json, uint64_t bin, 
 /* Extremes of n points. */
 void e3_bounds(const float *v, size_t n, float min[3], float max[3]);
 
+/* --- glb_parts.c: arrays at the end of the binary chunk, and what is made of them --- */
+
+int e3_gltf_vertices(e3_gltf *g, const float *v, size_t n);
+/* Linear. */
+int e3_gltf_colours(e3_gltf *g, const uint8_t (*rgba)[4], size_t n);
+int e3_gltf_indices(e3_gltf *g, const uint32_t *v, size_t n);
+
+/* Accessors and material; -1: none. */
+typedef struct e3_gltf_primitive {
+	int mode; /* 0 points, 1 lines, 3 a line, 4 triangles */
+	int position, colour, conf, indices, material;
+} e3_gltf_primitive;
+
+void e3_gltf_attributes(e3_json *j, const e3_gltf_primitive *p);
+/* A mesh of one primitive, and its node. */
+void e3_gltf_mesh_node(e3_gltf *g, const char *name, const e3_gltf_primitive *p);
+/* A white material without light: vertices have their own colours. */
+int e3_gltf_unlit(e3_gltf *g, const char *name);
+
 /* --- glb_camera.c --- */
 
 typedef struct e3_glb_camera {
@@ -93,5 +113,11 @@ typedef struct e3_glb_scene {
 /* Fills the document; points come first in the binary chunk: positions, colours, confidences. */
 void e3_glb_scene_ours(const e3_glb_scene *s, e3_gltf *g);
 void e3_glb_scene_upstream(const e3_glb_scene *s, e3_gltf *g);
+
+/* --- glb_frusta.c --- */
+
+void e3_glb_cameras(const e3_glb_scene *s, e3_gltf *g, int material);
+/* The cameras that get a frustum of depth `size`, as opt->frustums says: how many, and which; chosen[n_cameras]. */
+size_t e3_glb_choose(const e3_glb_scene *s, double size, size_t *chosen);
 
 #endif

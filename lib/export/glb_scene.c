@@ -10,15 +10,11 @@
 
 static void add_matrix(const e3_glb_scene *s, e3_json *j) { e3_json_reals(j, "matrix", s->matrix, 16, 17); }
 
-/* The accessors of the points; -1: none. */
-typedef struct attributes {
-	int position, colour, conf;
-} attributes;
-
-static attributes add_points(const e3_glb_scene *s, e3_gltf *g)
+/* The arrays of the points. */
+static e3_gltf_primitive add_points(const e3_glb_scene *s, e3_gltf *g)
 {
 	const e3_export_options *o = s->opt;
-	attributes a = {.conf = -1};
+	e3_gltf_primitive a = {.mode = 0, .conf = -1, .indices = -1};
 	uint64_t n = s->n_points, at = 0;
 	e3_gltf_array position = {e3_gltf_view(g, at, 12 * n, E3_GLTF_VERTICES), E3_GLTF_F32, 3, n, s->min, s->max};
 	a.position = e3_gltf_accessor(g, &position);
@@ -41,17 +37,6 @@ static attributes add_points(const e3_glb_scene *s, e3_gltf *g)
 		a.conf = e3_gltf_accessor(g, &conf);
 	}
 	return a;
-}
-
-static void name_attributes(e3_json *j, attributes a)
-{
-	e3_json_object(j, "attributes");
-	e3_json_int(j, "POSITION", a.position);
-	if (a.colour >= 0)
-		e3_json_int(j, "COLOR_0", a.colour);
-	if (a.conf >= 0)
-		e3_json_int(j, "_CONFIDENCE", a.conf);
-	e3_json_end(j);
 }
 
 /* A mesh of one primitive: the caller names the rest of it and calls end_mesh. */
@@ -100,12 +85,11 @@ static void add_world(const e3_glb_scene *s, e3_gltf *g, bool matrix)
 
 void e3_glb_scene_ours(const e3_glb_scene *s, e3_gltf *g)
 {
-	static const uint8_t white[3] = {255, 255, 255};
 	g->nodes.n = 1; /* the world, written last */
-	int material = s->n_points || s->n_cameras ? e3_gltf_unlit(g, "colours of the vertices", white) : -1;
+	int material = s->n_points || s->n_cameras ? e3_gltf_unlit(g, "vertex colours") : -1;
 	if (s->n_points) {
-		attributes a = add_points(s, g);
-		e3_gltf_primitive points = {0, a.position, a.colour, a.conf, -1, material};
+		e3_gltf_primitive points = add_points(s, g);
+		points.material = material;
 		e3_gltf_mesh_node(g, "points", &points);
 	}
 	e3_glb_cameras(s, g, material);
@@ -141,13 +125,13 @@ static void add_upstream_camera(const e3_glb_scene *s, e3_gltf *g, size_t k, int
 	};
 	char name[32];
 	snprintf(name, sizeof name, "geometry_%zu", k + 1);
-	attributes a = {position, e3_gltf_accessor(g, &colours), -1};
+	e3_gltf_primitive a = {4, position, e3_gltf_accessor(g, &colours), -1, indices, -1};
 	e3_json *j = begin_mesh(g, name);
 	e3_json_object(j, "extras");
 	e3_json_bool(j, "processed", true);
 	e3_json_end(j);
 	begin_primitive(j);
-	name_attributes(j, a);
+	e3_gltf_attributes(j, &a);
 	e3_json_int(j, "indices", indices);
 	e3_json_int(j, "mode", 4);
 	end_mesh(g);
@@ -168,10 +152,10 @@ static int add_upstream_indices(e3_gltf *g)
 
 static void add_upstream_points(const e3_glb_scene *s, e3_gltf *g)
 {
-	attributes a = add_points(s, g);
+	e3_gltf_primitive a = add_points(s, g);
 	e3_json *j = begin_mesh(g, "geometry_0");
 	begin_primitive(j);
-	name_attributes(j, a);
+	e3_gltf_attributes(j, &a);
 	e3_json_int(j, "mode", 0);
 	e3_json_int(j, "material", 0);
 	end_mesh(g);
