@@ -4,6 +4,7 @@
 same STREAM EXR PFM [PNG]      the folders hold the depth of the stream, as its pixels are or with PNG at the source's size
 plane OUT                      writes a stream of a plane seen by a crop of a larger picture
 on-plane STREAM EXR            the depths at the source's size are exactly on that plane; nothing outside of the crop
+colours EXR COLOUR             pictures of the same depth
 shrink TRUTH OUT               a stream whose predictions are the true depth of a stream of e3-scene
 truth SMALL BIG EXR            depth of SMALL, written at the size of the stream BIG, against its truth; beside two simple ways
 """
@@ -89,6 +90,16 @@ def same(stream, exrs, pfms, pngs=None):
         need(off <= 0.5001 and got.max() * float(text["depth_scale"]) <= 65535, f"PNG of frame {p['i']} by {off}")
     need(len(os.listdir(exrs)) == len(preds), "number of files")
     print(f"{len(preds)} frames of {got.shape[1]}x{got.shape[0]}, alike")
+
+
+def colours(exrs, folder):
+    """Of the size of the depth, and in its order: the nearest pixel and the farthest have other colours, equal depth has one."""
+    for name in sorted(os.listdir(exrs)):
+        d, image = exr(f"{exrs}/{name}")[0], export_check.png(f"{folder}/{name[:-3]}png")[0]
+        need(image.shape == (*d.shape, 3), f"size {image.shape}")
+        code = (image.astype(int) << [16, 8, 0]).sum(-1).ravel()[np.argsort(d, axis=None)]
+        changes = (np.diff(code) != 0).sum()
+        need(10 < changes < 256, f"{name}: the colour changes {changes} times with depth")
 
 
 # A 300 x 400 picture is scaled to 112 x 154 and rows 21 to 133 of that are what the network sees.
@@ -181,4 +192,4 @@ def truth(small, big, exrs):
 
 
 if __name__ == "__main__":
-    {"same": same, "plane": plane, "on-plane": on_plane, "shrink": shrink, "truth": truth}[sys.argv[1]](*sys.argv[2:])
+    {"same": same, "plane": plane, "on-plane": on_plane, "shrink": shrink, "colours": colours, "truth": truth}[sys.argv[1]](*sys.argv[2:])

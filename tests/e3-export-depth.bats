@@ -34,9 +34,10 @@ check() { /usr/bin/python3 -B "$ROOT/tests/depth_check.py" "$@"; }
 @test "--depth-size source: beside the truth no pixel lies between two surfaces, unlike bilinear; all formats alike" {
 	for k in 128x96 512x384; do e3-scene -q --seed 3 --frames 2 --size $k -o "$T/$k.e3"; done
 	check shrink "$T/128x96.e3" "$T/x.e3"
-	e3-export -q --depth-size source --depth-exr "$T/d" --depth-pfm "$T/pfm" "$T/x.e3"
+	e3-export -q --depth-size source --depth-exr "$T/d" --depth-pfm "$T/pfm" --depth "$T/png" --depth-color "$T/color" "$T/x.e3"
 	check truth "$T/x.e3" "$T/512x384.e3" "$T/d"
-	check same "$T/x.e3" "$T/d" "$T/pfm"
+	check same "$T/x.e3" "$T/d" "$T/pfm" "$T/png"
+	check colours "$T/d" "$T/color"
 }
 
 @test "--depth-size source: a source that is too large fails that output alone" {
