@@ -57,6 +57,7 @@ need_test() {
 	cmd munged munge
 	cmd script 'bsdutils'
 	cmd mandoc mandoc
+	cmd colmap colmap
 	cmd shellcheck shellcheck
 	cmd clang-format 'clang-format-14|clang-format'
 	cmd ctags universal-ctags

@@ -25,6 +25,7 @@ static struct {
 			.frustum_size = 0.1,
 			.mesh = {.memory = E3_MESH_MEMORY},
 			.ply_conf = true,
+			.colmap = {.points = 200000},
 		},
 	.conf_pct = -1,
 	.conf_min = -1,
@@ -81,6 +82,29 @@ static int parse_frustums(void *to, const char *arg, e3_err *err)
 	return *n || strcmp(arg, "path") == 0 ? 0 : e3_parse_i64(arg, 1, INT64_MAX, n, err);
 }
 
+/* N frames, Du units of the stream, P% of the way. */
+static int parse_every(void *to, const char *arg, e3_err *err)
+{
+	e3_colmap_options *c = to;
+	char text[64];
+	size_t n = strlen(arg);
+	char unit = n > 1 && n < sizeof text ? arg[n - 1] : 0;
+	snprintf(text, sizeof text, "%.*s", (int)(n - (unit == 'u' || unit == '%')), arg);
+	if (unit == 'u' || unit == '%') {
+		c->unit = unit == 'u' ? E3_EVERY_DISTANCE : E3_EVERY_SHARE;
+		if (e3_parse_f64(text, DBL_MIN, unit == 'u' ? DBL_MAX : 100, &c->every, err))
+			return -1;
+		c->every /= unit == '%' ? 100 : 1;
+		return 0;
+	}
+	int64_t frames;
+	if (e3_parse_i64(text, 1, 1000000000, &frames, err))
+		return e3_fail(err, "expected frames (10), a distance (0.5u) or a share of the way (1%%), got '%s'", arg);
+	c->unit = E3_EVERY_FRAMES;
+	c->every = (double)frames;
+	return 0;
+}
+
 /* What follows the outputs. */
 static const e3_opt rest[] = {
 	E3_OPT_TITLE("Points (GLB and PLY)"),
@@ -131,6 +155,15 @@ static const e3_opt rest[] = {
 		"how far from a surface a frame speaks of it; auto: by\nhow far frames disagree, at least 3 voxels"),
 	E3_OPT_BYTES("mesh-memory", &o.opt.mesh.memory,
 		"memory for voxels; default 512M. When they would take\nmore, larger ones are used"),
+	E3_OPT_TITLE("COLMAP"),
+	E3_OPT_READS_IN("images", &o.opt.colmap.images, "DIR", "*.png|*.p[gpnb]m|*.jpg|*.jpeg",
+		"pictures of full size, as e3-decode --images wrote\nthem, or the folder that it read; default: the\nnetwork's pictures"),
+	E3_OPT_CALL("colmap-every", &o.opt.colmap, "N|Du|P%", parse_every,
+		"keyframes: the sharpest of every N frames, of a way\nof D units of the stream, or of P % of the whole way"),
+	E3_OPT_INT("colmap-points", &o.opt.colmap.points, "N", 1, 50000000, "at most N points; default 200000"),
+	E3_OPT_FLAG("camera-per-image", &o.opt.colmap.camera_per_image,
+		"a camera for each picture, not one for all of a size"),
+	E3_OPT_FLAG("no-tracks", &o.opt.colmap.single, "one observation of each point"),
 	E3_OPT_TITLE("Text and depth"),
 	E3_OPT_CHOICE("intrinsics", &o.intrinsics, "source|model", "source|model",
 		"pixels of the source picture or of the network's"),

@@ -75,6 +75,9 @@ void e3_export_tell(const e3_export_options *opt, const e3_export_facts *f)
 			tell_points(out->path, f->written[out->format - e3_formats], opt, f);
 		else if (strcmp(out->format->name, "mesh") == 0)
 			tell_mesh(out->path, f);
+		else if (f->written[out->format - e3_formats])
+			e3_note("%s: %" PRIu64 " pictures of %" PRId64 " frame%s, %" PRIu64 " points", name_of(out->path),
+				f->pictures, f->frames, plural(f->frames), f->written[out->format - e3_formats]);
 		else
 			e3_note("%s: %" PRId64 " frame%s", name_of(out->path), f->frames, plural(f->frames));
 	}

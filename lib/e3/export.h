@@ -92,6 +92,19 @@ typedef struct e3_mesh_options {
 
 #define E3_MESH_MEMORY ((int64_t)512 << 20) /* the default */
 
+/* Which frames become pictures of a COLMAP model: all; of so many frames, of so long a way of the camera (in units
+ * of the stream, or as a share of its whole way), the sharpest one. */
+typedef enum e3_every { E3_EVERY_ALL, E3_EVERY_FRAMES, E3_EVERY_DISTANCE, E3_EVERY_SHARE } e3_every;
+
+typedef struct e3_colmap_options {
+	const char *images; /* folder of the source's pictures, by the names in the stream; NULL: the network's pictures */
+	e3_every unit;
+	double every;
+	bool camera_per_image; /* instead of one for all pictures of a size */
+	bool single;           /* one observation of each point: no tracks */
+	int64_t points;        /* at most */
+} e3_colmap_options;
+
 typedef struct e3_export_options {
 	e3_output output[E3_MAX_FORMATS]; /* in any order, at most one of each format */
 	int n_outputs;
@@ -115,6 +128,7 @@ typedef struct e3_export_options {
 	e3_cmap depth_cmap;
 	double depth_range[2]; /* depths at the ends of the colours; both 0 = 2nd and 98th percentile of 1/depth */
 	e3_mesh_options mesh;
+	e3_colmap_options colmap;
 	bool upstream;     /* the reference's GLB and npz with their quirks (doc/formats.md 1.7, 1.8) */
 	int (*stop)(void); /* not 0: what is written at the end is given up. NULL: never */
 } e3_export_options;
@@ -143,6 +157,7 @@ typedef struct e3_export_facts {
 	double depth_scale;
 	e3_mesh_facts mesh;
 	uint64_t spooled;          /* bytes in temporary files */
+	uint64_t pictures;         /* of the COLMAP model */
 	bool made[E3_MAX_FORMATS]; /* the output of each row of e3_formats has appeared under its name */
 } e3_export_facts;
 

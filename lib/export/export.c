@@ -114,7 +114,7 @@ static void give_up(e3_export *x, e3_format_writer *w, bool kept, const e3_err *
 		e3_fail_in(&text, "writing: %s", path);
 	bool later = kept && w->format->ops->write; /* its frames are still to be written */
 	if (w->dir.path && !later)
-		w->frames = e3_outdir_count(&w->dir);
+		w->frames = w->format->ops->whole ? 0 : e3_outdir_count(&w->dir);
 	w->kept = (kept || w->dir.path) && w->frames && !in_place(w);
 	if (!w->failed) {
 		x->run.failed[w->format - e3_formats] = strdup(text.text);

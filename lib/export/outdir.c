@@ -2,6 +2,7 @@
  * the end. */
 #include "export/outdir.h"
 #include "e3/io.h"
+#include "e3/mem.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -12,20 +13,42 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+enum { DEEPEST = 3 }; /* folders in the hidden folder */
+
+static bool is_entry(const struct dirent *e) { return strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0; }
+
+/* What is in the folder, as far as it can be removed. */
+static void remove_all(int fd, int depth)
+{
+	int copy = depth <= DEEPEST ? dup(fd) : -1;
+	DIR *dir = copy >= 0 ? fdopendir(copy) : NULL;
+	for (struct dirent *e; dir && (e = readdir(dir));) {
+		if (!is_entry(e) || unlinkat(fd, e->d_name, 0) == 0)
+			continue;
+		int sub = openat(fd, e->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		if (sub >= 0) {
+			remove_all(sub, depth + 1);
+			close(sub);
+			(void)unlinkat(fd, e->d_name, AT_REMOVEDIR);
+		}
+	}
+	if (dir)
+		closedir(dir);
+	else if (copy >= 0)
+		close(copy);
+}
+
 /* The hidden folder of a process that was killed: one that is in use is locked. */
 static void sweep_one(int parent, const char *name)
 {
-	int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), copy = -1;
-	DIR *dir = fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0 && (copy = dup(fd)) >= 0 ? fdopendir(copy) : NULL;
-	for (struct dirent *e; dir && (e = readdir(dir));)
-		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
-			(void)unlinkat(fd, e->d_name, 0);
-	if (dir) {
-		closedir(dir);
+	int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
+		remove_all(fd, 0);
 		(void)unlinkat(parent, name, AT_REMOVEDIR);
 	}
-	if (fd >= 0)
-		close(fd);
+	close(fd);
 }
 
 static void sweep(const char *path)
@@ -69,22 +92,45 @@ int e3_outdir_name(const e3_outdir *d, const char *name, char *to, size_t size, 
 	return 0;
 }
 
-/* Moves every file of the hidden folder up into the output folder, or removes it. */
-static int empty_temp(const e3_outdir *d, bool move, e3_err *err)
+int e3_outdir_sub(const e3_outdir *d, const char *name, e3_err *err)
 {
-	char from[4096], to[4096];
-	DIR *dir = opendir(d->temp);
+	char path[4096];
+	return e3_outdir_name(d, name, path, sizeof path, err) || e3_mkdirs(path, err) ? -1 : 0;
+}
+
+int e3_outdir_replace(e3_outdir *d, const char *name, e3_err *err)
+{
+	if (e3_grow((void **)&d->old, d->n_old + 1, sizeof *d->old, "names of files", err))
+		return -1;
+	d->old[d->n_old] = strdup(name);
+	return d->old[d->n_old++] ? 0 : e3_fail(err, "creating a directory: %s: out of memory", d->path);
+}
+
+static int path_in(const char *folder, const char *name, char to[4096], e3_err *err)
+{
+	return snprintf(to, 4096, "%s/%s", folder, name) < 4096
+		? 0
+		: e3_fail(err, "writing: %s/%s: name too long", folder, name);
+}
+
+/* Moves every file of a folder to another one, and those of its folders to folders of the same names. */
+static int move_all(const char *from, const char *to, int depth, e3_err *err)
+{
+	char a[4096], b[4096];
+	DIR *dir = depth <= DEEPEST ? opendir(from) : NULL;
 	int rc = 0;
 	if (!dir)
-		return e3_fail_sys(err, "reading a directory: %s", d->temp);
+		return e3_fail_sys(err, "reading a directory: %s", from);
 	for (struct dirent *e; !rc && (e = readdir(dir));) {
-		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
+		struct stat st;
+		if (!is_entry(e))
 			continue;
-		if (e3_outdir_name(d, e->d_name, from, sizeof from, err) ||
-			snprintf(to, sizeof to, "%s/%s", d->path, e->d_name) >= (int)sizeof to)
+		if (path_in(from, e->d_name, a, err) || path_in(to, e->d_name, b, err))
 			rc = -1;
-		else if (move ? rename(from, to) : unlink(from))
-			rc = e3_fail_sys(err, "%s: %s", move ? "renaming to" : "removing", move ? to : from);
+		else if (lstat(a, &st) == 0 && S_ISDIR(st.st_mode))
+			rc = e3_mkdirs(b, err) || move_all(a, b, depth + 1, err) ? -1 : 0;
+		else if (rename(a, b))
+			rc = e3_fail_sys(err, "renaming to: %s", b);
 	}
 	closedir(dir);
 	return rc;
@@ -95,7 +141,7 @@ int64_t e3_outdir_count(const e3_outdir *d)
 	int64_t n = 0;
 	DIR *dir = d->temp ? opendir(d->temp) : NULL;
 	for (struct dirent *e; dir && (e = readdir(dir));)
-		n += strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0;
+		n += is_entry(e);
 	if (dir)
 		closedir(dir);
 	return n;
@@ -103,8 +149,15 @@ int64_t e3_outdir_count(const e3_outdir *d)
 
 int e3_outdir_commit(e3_outdir *d, e3_err *err)
 {
-	if (empty_temp(d, true, err))
+	char path[4096];
+	for (size_t k = 0; k < d->n_old; k++)
+		if (path_in(d->temp, d->old[k], path, NULL) || access(path, F_OK) == 0)
+			d->old[k][0] = 0; /* a new file takes its place */
+	if (move_all(d->temp, d->path, 0, err))
 		return -1;
+	for (size_t k = 0; k < d->n_old; k++)
+		if (d->old[k][0] && path_in(d->path, d->old[k], path, NULL) == 0)
+			(void)unlink(path);
 	d->made = false;
 	e3_outdir_discard(d);
 	return 0;
@@ -113,13 +166,20 @@ int e3_outdir_commit(e3_outdir *d, e3_err *err)
 void e3_outdir_discard(e3_outdir *d)
 {
 	if (d->path && d->temp) {
-		(void)empty_temp(d, false, NULL);
+		int fd = open(d->temp, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (fd >= 0) {
+			remove_all(fd, 0);
+			close(fd);
+		}
 		rmdir(d->temp);
 		if (d->made)
 			rmdir(d->path);
 		if (d->lock >= 0)
 			close(d->lock);
 	}
+	for (size_t k = 0; k < d->n_old; k++)
+		free(d->old[k]);
+	free(d->old);
 	free(d->path);
 	free(d->temp);
 	*d = (e3_outdir){0};

@@ -10,15 +10,21 @@
 /* Zero-initialised is closed. */
 typedef struct e3_outdir {
 	char *path, *temp;
-	int lock;  /* of the hidden folder, as long as it is open; -1: none */
-	bool made; /* e3_outdir_open created the folder */
+	int lock;   /* of the hidden folder, as long as it is open; -1: none */
+	bool made;  /* e3_outdir_open created the folder */
+	char **old; /* [n_old] files that vanish when the new ones appear */
+	size_t n_old;
 } e3_outdir;
 
 /* Also removes the hidden folders that killed processes left. */
 int e3_outdir_open(e3_outdir *d, const char *path, e3_err *err);
 /* The path to write NAME to. -1 when it is longer than `size`. */
 int e3_outdir_name(const e3_outdir *d, const char *name, char *to, size_t size, e3_err *err);
-/* How many files it has by now. */
+/* Makes a folder in it, "sparse/0": files may be written to "sparse/0/NAME". */
+int e3_outdir_sub(const e3_outdir *d, const char *name, e3_err *err);
+/* The file NAME of an earlier run vanishes when the new ones appear, unless one of them takes its place. */
+int e3_outdir_replace(e3_outdir *d, const char *name, e3_err *err);
+/* How many files and folders it has by now. */
 int64_t e3_outdir_count(const e3_outdir *d);
 /* The files appear in the folder; closes. */
 int e3_outdir_commit(e3_outdir *d, e3_err *err);

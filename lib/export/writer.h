@@ -55,6 +55,7 @@ typedef struct e3_format_writer {
 typedef struct e3_format_ops {
 	size_t size;    /* of the format's own struct */
 	unsigned parts; /* E3_PART_*: arrays that `write` reads from run->frames */
+	bool whole;     /* its folder is one thing: a part of what `write` makes is worth nothing */
 	int (*open)(e3_format_writer *w, e3_export_run *run, e3_err *err);
 	/* Refuses a frame that the format cannot hold, before any output takes it. */
 	int (*check)(const e3_format_writer *w, const e3_pred *pred, e3_err *err);

@@ -28,7 +28,8 @@ static int advise(e3_buf *to, const char *what, const char *file, e3_err *err)
 		return e3_buf_printf(to, err, "e3-decode %s | e3-infer | %s ...", file, tool);
 	if (strncmp(what, "a checkpoint", 12) == 0)
 		return e3_buf_printf(to, err,
-			is("e3-infer") ? "e3-infer --model %s ... takes it" : "e3-infer --model %s takes it, e3-model list shows it",
+			is("e3-infer") ? "e3-infer --model %s ... takes it"
+						   : "e3-infer --model %s takes it, e3-model list shows it",
 			file);
 	if (strncmp(what, "a saved session", 15) == 0)
 		return e3_buf_printf(to, err, "e3-infer --load-cache %s resumes it", file);
@@ -104,8 +105,9 @@ int stage_head_fits(e3_stage_need needs, const char *input, const e3_head *head,
 		e3_fail(err, "reading: %s: holds frames, not predictions: put e3-infer between: %s%s | %s ...", name,
 			named ? "e3-infer " : "... | e3-infer", path, e3_tool_name());
 	else
-		e3_fail(err, "reading: %s: holds predictions already, not frames: e3-export --glb out.glb %s writes files of them",
-			name, named ? path : "FILE");
+		e3_fail(err,
+			"reading: %s: holds predictions already, not frames: e3-export --glb out.glb %s writes files of them", name,
+			named ? path : "FILE");
 	e3_buf_release(&file);
 	return -1;
 }
