@@ -11,7 +11,8 @@
 #define NEAR 0.005F
 #define BEND 0.1F
 
-enum { RIGHT = 1, DOWN = 2 }; /* a pixel is on the same surface as the next one */
+/* A pixel is on the same surface as the next one; all four of the cell that begins with it are. */
+enum { RIGHT = 1, DOWN = 2, WHOLE = 4 };
 
 /* One axis of one source pixel: between the centres of the pixels a and b, at + f. f is beyond 0..1 outside of the
  * outermost centres. */
@@ -96,6 +97,9 @@ static void prepare(e3_depth_sizer *s, const float *depth, int w, int h)
 		join_line(s, (size_t)y * row, 1, w, RIGHT);
 	for (int x = 0; x < w; x++)
 		join_line(s, (size_t)x, row, h, DOWN);
+	for (size_t k = 0; k + row + 1 < n; k++)
+		if ((s->joined[k] & s->joined[k + 1] & DOWN) && (s->joined[k] & s->joined[k + row] & RIGHT))
+			s->joined[k] |= WHOLE;
 	for (size_t k = 0; k < n; k++) {
 		s->gx[k] = slope(s, k, 1, k % row == 0, RIGHT);
 		s->gy[k] = slope(s, k, row, k < row, DOWN);
@@ -150,8 +154,8 @@ static unsigned choose(unsigned links, float fx, float fy)
 	return best;
 }
 
-/* Inverse depth where not all corners are on one surface. 0 = unknown. */
-static float across_edge(const e3_depth_sizer *s, const size_t corner[4], unsigned links, float fx, float fy)
+/* Inverse depth, of the surface that covers most of the place. 0 = unknown. */
+static float on_surface(const e3_depth_sizer *s, const size_t corner[4], unsigned links, float fx, float fy)
 {
 	unsigned own = choose(links, fx, fy);
 	float v[4], low = INFINITY, high = 0;
@@ -178,20 +182,20 @@ static float across_edge(const e3_depth_sizer *s, const size_t corner[4], unsign
 	return clamp(blend(v, fx, fy), low / 4, 2 * high);
 }
 
+/* Inside of the four centres a blend cannot leave their range. */
+static bool within(float f) { return f >= 0 && f <= 1; }
+
 static float value(const e3_depth_sizer *s, size_t row, const place *x, const place *y)
 {
+	const float *v = s->inverse;
 	size_t top = (size_t)y->a * row, bottom = (size_t)y->b * row;
 	const size_t corner[4] = {top + (size_t)x->a, top + (size_t)x->b, bottom + (size_t)x->a, bottom + (size_t)x->b};
+	if ((s->joined[corner[0]] & WHOLE) && x->a < x->b && y->a < y->b && within(x->f) && within(y->f))
+		return 1 / blend((float[4]){v[corner[0]], v[corner[1]], v[corner[2]], v[corner[3]]}, x->f, y->f);
 	unsigned links = (x->a == x->b || (s->joined[corner[0]] & RIGHT)) |
 		(x->a == x->b || (s->joined[corner[2]] & RIGHT)) << 1 | (y->a == y->b || (s->joined[corner[0]] & DOWN)) << 2 |
 		(y->a == y->b || (s->joined[corner[1]] & DOWN)) << 3;
-	float inverse;
-	if (links == 15 && s->inverse[corner[0]] > 0) {
-		const float v[4] = {s->inverse[corner[0]], s->inverse[corner[1]], s->inverse[corner[2]], s->inverse[corner[3]]};
-		float low = fminf(fminf(v[0], v[1]), fminf(v[2], v[3])), high = fmaxf(fmaxf(v[0], v[1]), fmaxf(v[2], v[3]));
-		inverse = clamp(blend(v, x->f, y->f), low / 4, 2 * high);
-	} else
-		inverse = across_edge(s, corner, links, x->f, y->f);
+	float inverse = on_surface(s, corner, links, x->f, y->f);
 	return inverse > 0 ? 1 / inverse : 0;
 }
 
