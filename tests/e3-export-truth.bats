@@ -83,3 +83,40 @@ for i in range(3):
     assert np.abs(got - np.stack([u, v], -1).reshape(-1, 2)).max() < 1e-3
 "
 }
+
+@test "a few depths that are far away or very near are unknown in 16 bits, and said; the others and the colours stay as they were" {
+	edit exact.e3 far.e3 'import struct
+for k, f in m:
+    if k == 3 and f["i"] == 1:
+        d = f["depth"]["data"]
+        f["depth"]["data"] = struct.pack("<2f", 1e6, 2e-5) + d[8:]'
+	e3-export -q --depth d --depth-color c exact.e3
+	e3-export --depth far --depth-color farc far.e3 2>err
+	grep -q "far: wrote 0 (unknown) for 1 of 5184 depths, too large for the factor 5000" err
+	grep -q "far: wrote 0 (unknown) for 1 of 5184 depths, too small for the factor 5000" err
+	python "
+import export_check
+for i in range(3):
+    a, b = export_check.png('d/%06d.png' % i), export_check.png('far/%06d.png' % i)
+    assert a[1] == b[1] and a[1]['depth_scale'] == '5000', (a[1], b[1])
+    x, y = a[0].reshape(-1), b[0].reshape(-1)
+    assert (x != y).sum() == (2 if i == 1 else 0) and (i != 1 or (y[:2] == 0).all())
+    p, q = export_check.png('c/%06d.png' % i)[0], export_check.png('farc/%06d.png' % i)[0]
+    assert np.abs(p - q).reshape(-1, 3)[2:].max() <= 16
+"
+	# one in twenty is very near: the colours of the others are still told apart
+	edit exact.e3 near.e3 'import numpy as np
+for k, f in m:
+    if k == 3:
+        d = np.frombuffer(f["depth"]["data"], "<f4").copy()
+        d[::20] = 1e-3
+        f["depth"]["data"] = d.tobytes()'
+	e3-export -q --depth-color nearc near.e3
+	python "
+import export_check
+p = export_check.png('nearc/000000.png')[0].reshape(-1, 3)
+assert len(np.unique(p[np.arange(len(p)) % 20 > 0], axis=0)) > 12
+"
+	e3-export --depth coarse --depth-scale 2 exact.e3 2>err
+	grep -q "coarse: the factor 2 rounds 5184 of 5184 depths by more than 1 %" err
+}

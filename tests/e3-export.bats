@@ -224,7 +224,7 @@ nothing_left() {
 		e3-export --depth "$T/d" --depth-scale "${factor/#0/auto}" "$T/y.e3" 2>"$T/stderr"
 		check depth "$T/y.e3" "$T/d" "$factor"
 	done
-	grep -q "depths too large for the factor 20000" "$T/stderr"
+	grep -q "depths, too large for the factor 20000" "$T/stderr"
 	e3-export -q --depth-color "$T/c" "$T/y.e3"
 	check depth-color "$T/y.e3" "$T/c"
 	e3-export -q --depth-color "$T/c" --depth-range 100:200 --depth-cmap grey "$T/x.e3"

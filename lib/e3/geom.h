@@ -168,7 +168,7 @@ void e3_similarity_apply(const e3_similarity *a, const double x[3], double out[3
 /* --- percentile.c: exact percentiles of a stream of floats in two passes and constant memory (doc/formats.md 1.3) ---
  */
 
-enum { E3_PCT_MAX = 2 }; /* percentiles asked of one stream */
+enum { E3_PCT_MAX = 4 }; /* percentiles asked of one stream */
 
 typedef struct e3_pct {
 	double q[E3_PCT_MAX]; /* 0..100 */
@@ -182,7 +182,7 @@ typedef struct e3_pct {
 
 /* Pass 1: e3_pct_add every value; e3_pct_second_pass; pass 2: e3_pct_refine every value again, in any order;
  * e3_pct_value.
- * Values are finite floats of either sign. About 2.5 MiB at most. */
+ * Values are finite floats of either sign. About 4.5 MiB at most. */
 int e3_pct_init(e3_pct *p, const double *q, int n_q, e3_err *err);
 void e3_pct_add(e3_pct *p, float v);
 int e3_pct_second_pass(e3_pct *p, e3_err *err);

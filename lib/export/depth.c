@@ -1,6 +1,7 @@
 /* export: depth as 16-bit PNG with one factor for the run, and as pictures in one colour range for the run
  * (doc/formats.md 4.9). Factor and range need every frame, so both formats write at the end of the stream. Unknown
  * depth is 0, and neutral grey. */
+#include "export/depth_factor.h"
 #include "export/depth_map.h"
 #include <inttypes.h>
 #include <math.h>
@@ -21,10 +22,16 @@ static size_t pixels(const e3_depth_map *m) { return (size_t)m->w * (size_t)m->h
 typedef struct depth {
 	e3_format_writer base;
 	e3_depth_map map; /* of one frame */
-	float farthest;
-	uint16_t *values; /* of one frame */
+	e3_depth_hist hist;
+	uint64_t known, too_far, too_near, coarse; /* depths; of them: not held by the factor; rounded by more than 1 % */
+	uint16_t *values;                          /* of one frame */
 	size_t cap;
 } depth;
+
+static int depth_open(e3_format_writer *w, e3_export_run *run, e3_err *err)
+{
+	return e3_depth_hist_open(&((depth *)w)->hist, err);
+}
 
 static int depth_add(e3_format_writer *w, e3_export_run *run, const e3_export_frame *frame, e3_err *err)
 {
@@ -32,21 +39,20 @@ static int depth_add(e3_format_writer *w, e3_export_run *run, const e3_export_fr
 	if (e3_depth_map_make(&s->map, frame->pred, run->opt->depth_at_source, err))
 		return -1;
 	for (size_t k = 0; k < pixels(&s->map); k++)
-		if (s->map.d[k] > s->farthest)
-			s->farthest = s->map.d[k];
+		if (e3_depth_known(s->map.d[k]))
+			e3_depth_hist_add(&s->hist, s->map.d[k]);
 	return 0;
 }
 
-static double choose_factor(const e3_export_options *o, float farthest)
+/* 0: unknown, or beyond what 16 bits hold with this factor. */
+static uint16_t value_of(depth *s, float d, double factor)
 {
-	static const double usual[] = {5000, 1000, 256}; /* TUM, millimetres, KITTI */
-	if (o->depth_scale > 0)
-		return o->depth_scale;
-	for (int k = 0; k < 3; k++)
-		if (farthest * usual[k] <= 65535)
-			return usual[k];
-	double factor = floor(65535 / (double)farthest);
-	return factor >= 1 ? factor : 65535 / (double)farthest;
+	if (!e3_depth_known(d))
+		return 0;
+	double v = nearbyint((double)d * factor);
+	s->known++;
+	s->too_far += v > 65535, s->too_near += v < 1, s->coarse += v >= 1 && v < 50;
+	return v > 65535 ? 0 : (uint16_t)v;
 }
 
 static int write_values(depth *s, e3_export_run *run, const e3_pred *p, e3_err *err)
@@ -67,15 +73,29 @@ static int write_values(depth *s, e3_export_run *run, const e3_pred *p, e3_err *
 			return -1;
 		s->cap = n;
 	}
-	for (size_t k = 0; k < n; k++) {
-		double v = nearbyint(s->map.d[k] * run->facts.depth_scale);
-		run->facts.depth_clipped += v > 65535;
-		s->values[k] = v > 65535 ? 0 : (uint16_t)v;
-	}
+	for (size_t k = 0; k < n; k++)
+		s->values[k] = value_of(s, s->map.d[k], run->facts.depth_scale);
 	snprintf(factor, sizeof factor, "%.9g", run->facts.depth_scale);
 	if (picture_path(&s->base, p, path, sizeof path, err))
 		return -1;
 	return e3_png16_save(path, s->values, s->map.w, s->map.h, text, err);
+}
+
+static void tell_what_is_lost(const depth *s, double factor)
+{
+	const char *path = s->base.dir.path;
+	if (s->too_far)
+		e3_tell(E3_TELL_WARN,
+			"%s: wrote 0 (unknown) for %" PRIu64 " of %" PRIu64 " depths, too large for the factor %g", path,
+			s->too_far, s->known, factor);
+	if (s->too_near)
+		e3_tell(E3_TELL_WARN,
+			"%s: wrote 0 (unknown) for %" PRIu64 " of %" PRIu64 " depths, too small for the factor %g", path,
+			s->too_near, s->known, factor);
+	if (s->coarse > s->known / 100)
+		e3_tell(E3_TELL_WARN,
+			"%s: the factor %g rounds %" PRIu64 " of %" PRIu64 " depths by more than 1 %%: 32-bit formats hold them",
+			path, factor, s->coarse, s->known);
 }
 
 static int depth_write(e3_format_writer *w, e3_export_run *run, e3_err *err)
@@ -83,26 +103,27 @@ static int depth_write(e3_format_writer *w, e3_export_run *run, e3_err *err)
 	depth *s = (depth *)w;
 	const e3_pred *p;
 	int rc;
-	run->facts.depth_scale = choose_factor(run->opt, s->farthest);
+	run->facts.depth_scale = run->opt->depth_scale > 0 ? run->opt->depth_scale : e3_depth_factor(&s->hist);
 	e3_frame_spool_rewind(run->frames);
 	while ((rc = e3_frame_spool_next(run->frames, E3_PART_DEPTH, &p, err)) == 1)
 		if (write_values(s, run, p, err))
 			return -1;
-	if (run->facts.depth_clipped)
-		e3_tell(E3_TELL_WARN, "%s: wrote 0 (unknown) for %" PRIu64 " depth%s too large for the factor %g", w->dir.path,
-			run->facts.depth_clipped, run->facts.depth_clipped == 1 ? "" : "s", run->facts.depth_scale);
+	run->facts.depth_clipped = s->too_far + s->too_near;
+	tell_what_is_lost(s, run->facts.depth_scale);
 	return rc;
 }
 
 static void depth_release(e3_format_writer *w)
 {
 	e3_depth_map_release(&((depth *)w)->map);
+	e3_depth_hist_release(&((depth *)w)->hist);
 	free(((depth *)w)->values);
 }
 
 const e3_format_ops e3_depth_format = {
 	.size = sizeof(depth),
 	.parts = E3_PART_DEPTH,
+	.open = depth_open,
 	.check = e3_depth_map_check,
 	.add = depth_add,
 	.write = depth_write,
@@ -119,7 +140,7 @@ typedef struct depth_color {
 
 static int color_open(e3_format_writer *w, e3_export_run *run, e3_err *err)
 {
-	return e3_pct_init(&((depth_color *)w)->inverse, (double[]){2, 98}, 2, err);
+	return e3_pct_init(&((depth_color *)w)->inverse, (double[]){2, 98, 25, 75}, 4, err);
 }
 
 static int color_add(e3_format_writer *w, e3_export_run *run, const e3_export_frame *frame, e3_err *err)
@@ -131,7 +152,8 @@ static int color_add(e3_format_writer *w, e3_export_run *run, const e3_export_fr
 	return 0;
 }
 
-/* Limits of 1/depth: as the options say, or the 2nd and 98th percentiles of the run. */
+/* Limits of 1/depth: as the options say, or the 2nd and 98th percentiles of the run, but at most ten times the middle
+ * half away from it: a few percent that are very near must not make one colour of all the rest. */
 static int find_range(depth_color *s, e3_export_run *run, double range[2], e3_err *err)
 {
 	const e3_export_options *o = run->opt;
@@ -149,8 +171,11 @@ static int find_range(depth_color *s, e3_export_run *run, double range[2], e3_er
 		for (size_t k = 0; k < (size_t)p->w * (size_t)p->h; k++)
 			if (e3_depth_known(p->depth[k]))
 				e3_pct_refine(&s->inverse, 1 / p->depth[k]);
+	double low = e3_pct_value(&s->inverse, 2), high = e3_pct_value(&s->inverse, 3), most = 10 * (high - low);
 	range[0] = e3_pct_value(&s->inverse, 0);
 	range[1] = e3_pct_value(&s->inverse, 1);
+	if (most > 0)
+		range[0] = fmax(range[0], low - most), range[1] = fmin(range[1], high + most);
 	return rc;
 }
 
@@ -164,7 +189,8 @@ static int write_colors(depth_color *s, const e3_export_options *o, const double
 	if (e3_depth_map_make(&s->map, p, o->depth_at_source, err) || e3_image_init(&im, m->w, m->h, 3, err))
 		return -1;
 	for (size_t k = 0; k < pixels(m); k++) {
-		double x = span > 0 ? (1 / (double)m->d[k] - range[0]) / span : 0.5;
+		double v = 1 / (double)m->d[k];
+		double x = span > 0 ? (v - range[0]) / span : v < range[0] ? 0 : v > range[1] ? 1 : 0.5;
 		e3_cmap_rgb(o->depth_cmap, m->d[k] > 0 ? x : (double)NAN, im.px + 3 * k);
 	}
 	int rc = picture_path(&s->base, p, path, sizeof path, err);
