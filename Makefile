@@ -74,6 +74,8 @@ USES_e3-export := stage export surface hold geom mask image wire data base
 USES_e3-cat := stage wire data base
 USES_e3-dump := stage wire data base
 USES_e3-model := model base
+# (fetch)
+PKGS_e3-model := libcurl
 USES_e3-mask := stage mask image wire data base
 USES_e3-scene := stage scene sets geom image wire data base
 USES_e3-eval := stage eval hold export surface sets model geom mask image wire data base
@@ -103,7 +105,7 @@ libs = $(foreach l,$(1),$(LIB_$(l))) $(foreach l,$(1),$(LIBS_$(l))) -lm -ldl
 define tool_rules
 $$(B)/bin/$(1): $$(patsubst cmd/%.c,$$(B)/cmd/%.o,$$(SRCS_$(1))) $$(foreach l,$$(USES_$(1)),$$(LIB_$$(l)))
 	@mkdir -p $$(@D)
-	$$(CC) $$(ALL_LDFLAGS) -o $$@ $$(filter %.o,$$^) $$(call libs,$$(USES_$(1)))
+	$$(CC) $$(ALL_LDFLAGS) -o $$@ $$(filter %.o,$$^) $$(call libs,$$(USES_$(1))) $$(call pkg,$$(PKGS_$(1)),--libs)
 endef
 $(foreach t,$(TOOLS),$(eval $(call tool_rules,$(t))))
 

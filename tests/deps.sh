@@ -40,6 +40,7 @@ need_build() {
 	lib libwebp libwebp-dev
 	lib zlib zlib1g-dev
 	lib jansson libjansson-dev
+	lib libcurl 'libcurl4-openssl-dev|libcurl4-gnutls-dev'
 	lib OpenEXR libopenexr-dev
 	lib openblas libopenblas-pthread-dev
 	header suitesparse/cholmod.h libsuitesparse-dev
@@ -69,6 +70,7 @@ need_test() {
 	ls "$(clang -print-resource-dir 2>/dev/null)"/lib/*/libclang_rt.fuzzer*.a >/dev/null 2>&1 ||
 		missing="$missing libclang-rt-dev|libclang-common-14-dev"
 	cmd ip iproute2
+	cmd openssl openssl
 	cmd pgrep procps
 	cmd python3 python3
 	python numpy python3-numpy

@@ -116,7 +116,7 @@ included_layers() {
 		e3-export) allowed='libzmq|libmsgpack|libpng|libturbojpeg|libOpenEXRCore|libz\.' ;;
 		e3-cat | e3-dump) allowed='libzmq|libmsgpack' ;;
 		e3-scene) allowed='libzmq|libmsgpack|libpng|libturbojpeg|libjansson|libz\.' ;;
-		e3-model) allowed='libjansson|libz\.' ;;
+		e3-model) allowed='libjansson|libz\.|libcurl' ;;
 		e3-mask) allowed='libzmq|libmsgpack|libpng|libturbojpeg' ;;
 		e3-eval) allowed='libzmq|libmsgpack|libpng|libturbojpeg|libjansson|libz\.' ;;
 		*) echo "a tool this test does not know: $t"; return 1 ;;

@@ -1,4 +1,4 @@
-/* e3-model: lists, checks, converts and makes checkpoints: parse, open, do, close. */
+/* e3-model: lists, checks, converts, makes and fetches checkpoints: parse, open, do, close. */
 #include "model.h"
 #include "e3/io.h"
 #include "e3/tool.h"
@@ -7,6 +7,8 @@
 
 static int run(const em_options *o, e3_err *err)
 {
+	if (!o->command->run)
+		return em_fetch(o, err);
 	if (o->command->writes && strcmp(o->output, "-") == 0 && e3_refuse_terminal(STDOUT_FILENO, err))
 		return -1;
 	e3_ckpt *ckpt = e3_ckpt_open(o->input, err);

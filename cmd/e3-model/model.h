@@ -14,12 +14,12 @@ typedef struct em_command {
 	const char *name;
 	int operands;
 	bool reports, writes; /* prints about a checkpoint; writes one */
-	int (*run)(const e3_ckpt *ckpt, const struct em_options *o, e3_err *err);
+	int (*run)(const e3_ckpt *ckpt, const struct em_options *o, e3_err *err); /* NULL: fetch, which reads none */
 } em_command;
 
 typedef struct em_options {
 	const em_command *command;
-	const char *input, *output; /* file names; of the commands that report, only the input */
+	const char *input, *output; /* file names (of fetch: what); of the commands that report, only the input */
 	char seed_name[192];        /* the input of the command seed: "seed:NAME:N" */
 	bool json, drop_track;
 	int dtype; /* -1: as the checkpoint has it */
@@ -28,6 +28,11 @@ typedef struct em_options {
 		const char *value;
 	} meta[EM_MAX_META];
 	int n_meta;
+	/* fetch */
+	bool yes, force;
+	const char *from, *ca; /* the hub's address; a file of certificates */
+	double timeout;
+	int64_t retries;
 } em_options;
 
 /* Parses the command line; usage errors exit 2. -1: --config names no network. */
@@ -36,6 +41,8 @@ int em_parse(int argc, char **argv, em_options *o, e3_err *err);
 /* show.c: print to standard output; `em_check` is -1 with the number of problems if there are any. */
 int em_list(const e3_ckpt *ckpt, const em_options *o, e3_err *err);
 int em_check(const e3_ckpt *ckpt, const em_options *o, e3_err *err);
+/* fetch.c: o->input names what is fetched; prints the path of the file. */
+int em_fetch(const em_options *o, e3_err *err);
 /* save.c: writes safetensors to o->output. */
 int em_save(const e3_ckpt *ckpt, const em_options *o, e3_err *err);
 
