@@ -20,7 +20,7 @@ WARN := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototyp
 ALL_CFLAGS = -std=c11 -D_GNU_SOURCE $(OPT) -g $(WARN) $(if $(WERROR),-Werror) -Ilib -MMD -MP -pthread $(CFLAGS) $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer)
 ALL_LDFLAGS = -pthread $(LDFLAGS) $(if $(SAN),-fsanitize=$(SAN))
 
-LAYERS := base data wire stage image mask picture trace video dev model geom surface hold track graph export sets scene eval
+LAYERS := base data wire stage image mask picture trace video dev model geom surface hold track place graph export sets scene eval
 SCRIPTS := e3-clips
 TOOLS := e3-decode e3-infer e3-align e3-evict-stats e3-export e3-cat e3-dump e3-model e3-mask e3-scene e3-eval
 
@@ -68,7 +68,7 @@ $(foreach l,$(LAYERS),$(eval $(call layer_rules,$(l))))
 # Each tool names the layers it is made of, left to right as they may include each other.
 USES_e3-decode := stage video picture sets geom image wire data base
 USES_e3-infer := stage track model dev geom image wire data base
-USES_e3-align := stage hold graph geom wire data base
+USES_e3-align := stage hold graph place geom wire data base
 USES_e3-evict-stats := stage trace image wire data base
 USES_e3-export := stage export surface hold geom mask image wire data base
 USES_e3-cat := stage wire data base
@@ -123,7 +123,8 @@ TEST_model := model dev data base
 TEST_geom := geom data base
 TEST_surface := surface geom data base
 TEST_track := track model dev geom data base
-TEST_graph := graph geom data base
+TEST_place := place geom data base
+TEST_graph := graph place geom data base
 TEST_hold := hold geom wire data base
 TEST_export := export surface geom mask image data base
 TEST_sets := sets geom image data base
@@ -151,7 +152,7 @@ FUZZ_picture := picture image base
 FUZZ_pnm := image base
 FUZZ_onnx := mask image data base
 FUZZ_cache := track model dev geom data base
-FUZZ_known := graph geom data base
+FUZZ_known := place geom data base
 FUZZ_sets := sets geom image data base
 FUZZERS := $(patsubst tests/fuzz/fuzz_%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 define fuzz_rules

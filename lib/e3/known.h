@@ -1,4 +1,4 @@
-/* graph: what is known of a camera's path: poses or positions by time, read from text.
+/* place: what is known of a camera's path: poses or positions by time, read from text.
  *
  * Lines of numbers between blanks or commas; '#' begins a comment:
  *

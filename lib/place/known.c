@@ -1,4 +1,4 @@
-/* graph: known poses and positions from text. Refuses what is not a number, not finite, or too far away for single
+/* place: known poses and positions from text. Refuses what is not a number, not finite, or too far away for single
  * precision, naming the line. */
 #include "e3/known.h"
 #include "e3/geom.h"
