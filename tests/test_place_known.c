@@ -4,7 +4,8 @@
 
 static const e3_known_reading poses = {.format = E3_KNOWN_POSES, .sigma = 0.25},
 							  positions = {.format = E3_KNOWN_POSITIONS, .sigma = 0.5, .offset = 100},
-							  places = {.format = E3_KNOWN_GEODETIC, .sigma = 3};
+							  places = {.format = E3_KNOWN_GEODETIC, .sigma = 3},
+							  any = {.format = E3_KNOWN_DETECT, .sigma = 1};
 
 static e3_known decode(const char *text, const e3_known_reading *how)
 {
@@ -57,6 +58,54 @@ static void places_become_metres(void **state)
 	e3_known_release(&k);
 }
 
+/* Names of columns in any order, with quotes, units, other columns, empty fields, dates; comments that name places. */
+static void columns_have_names(void **state)
+{
+	static const e3_known_reading detect = {.format = E3_KNOWN_DETECT, .sigma = 2, .offset = 10};
+	static const struct {
+		const char *text;
+		e3_known_format format;
+		bool z_up;
+		double time, at[3], sigma;
+	} table[] = {
+		{"1 2 3 4\n", E3_KNOWN_POSITIONS, false, 11, {2, 3, 4}, 2},
+		{"1,2,3,4,0.5\r\n", E3_KNOWN_POSITIONS, false, 11, {2, 3, 4}, 0.5},
+		{"# timestamp tx ty tz qx qy qz qw\n1,2,3,4,0,0,0,1\n", E3_KNOWN_POSES, false, 11, {2, 3, 4}, 2},
+		{"\n# lat and lon come later\nz,y,x,mood,time\n4,3,2,happy,1\n\n", E3_KNOWN_POSITIONS, false, 11, {2, 3, 4}, 2},
+		{"time,east,north,up\n1,2,3,4\n", E3_KNOWN_POSITIONS, true, 11, {2, 3, 4}, 2},
+		{"Time [s];Easting;Northing;Height;accuracy\n1;2;3;4;\n", E3_KNOWN_POSITIONS, true, 11, {2, 3, 4}, 2},
+		{"t\tqw\tqx\tqy\tqz\tx\ty\tz\n1\t1\t0\t0\t0\t2\t3\t4\n", E3_KNOWN_POSES, false, 11, {2, 3, 4}, 2},
+		{"\xef\xbb\xbf\"time\",\"lat\",\"lon\"\n1,48,9\n", E3_KNOWN_GEODETIC, true, 11, {0, 0, 0}, 2},
+		{"# time lat lon alt\n1 48 9 300\n", E3_KNOWN_GEODETIC, true, 11, {0, 0, 0}, 2},
+		{"utc,latitude,longitude,elevation\n1970-01-02T00:00:01.5Z,48,9,3", E3_KNOWN_GEODETIC, true, 86411.5, {0, 0, 0},
+			2},
+		{"utc,lat,lng\n2024-03-01 12:30:45,48,9\n", E3_KNOWN_GEODETIC, true, 1709296245 + 10, {0, 0, 0}, 2},
+	};
+	for (size_t n = 0; n < sizeof table / sizeof *table; n++) {
+		e3_known k = decode(table[n].text, &detect);
+		bool good = k.n == 1 && k.format == table[n].format && k.z_up == table[n].z_up &&
+			k.row[0].time == table[n].time && k.row[0].sigma == table[n].sigma;
+		for (int axis = 0; axis < 3; axis++)
+			good = good && fabs(k.row[0].pose[4 * axis + 3] - table[n].at[axis]) < 1e-9;
+		if (!good)
+			fail_msg("%s: format %d, time %.9g, %g %g %g, sigma %g", table[n].text, (int)k.format, k.row[0].time,
+				k.row[0].pose[3], k.row[0].pose[7], k.row[0].pose[11], k.row[0].sigma);
+		e3_known_release(&k);
+	}
+}
+
+static void poses_between_poses(void **state)
+{
+	e3_known k =
+		decode("0 0 0 0 0 0 0 1\n1 4 0 0 0 0 0.7071067811865476 0.7071067811865476\n9 0 0 0 0 0 0 1\n", &poses);
+	e3_known_row row;
+	assert_true(e3_known_between(&k, 0.25, 0.1, &row) && row.pose[3] == 1);
+	assert_true(fabs(atan2(row.pose[4], row.pose[0]) - 3.14159265358979323846 / 8) < 1e-12);
+	assert_false(e3_known_between(&k, 5, 0.1, &row));
+	assert_true(e3_known_between(&k, 8.95, 0.1, &row) && row.time == 9);
+	e3_known_release(&k);
+}
+
 static void what_is_wrong_is_named(void **state)
 {
 	static const struct {
@@ -73,6 +122,15 @@ static void what_is_wrong_is_named(void **state)
 		{&positions, "1 2 nan 4", "reading: a file: line 1: 'nan' is not a finite number"},
 		{&positions, "1 2 0x4 4", "reading: a file: line 1: '0x4' is not a finite number"},
 		{&positions, "1 2 1e999 4", "reading: a file: line 1: '1e999' is not a finite number"},
+		{&any, "# nothing\n\n", "reading: a file: holds no line of numbers"},
+		{&any, "1 2 3\n",
+			"reading: a file: line 1: 3 numbers: expected 8 (time, x y z, qx qy qz qw), 4 (time, x y z), or a first line that names the columns (time,lat,lon,alt)"},
+		{&any, "time,x,lon,alt\n1,2,3,4\n",
+			"reading: a file: line 1: 'time,x,lon,alt': expected names of columns: time, lat, lon, alt; or time, x, y, z, and qx, qy, qz, qw where orientations are known"},
+		{&any, "lat,lon,time\n1,2,3\n4,,5\n", "reading: a file: line 3: y or longitude is missing"},
+		{&any, "time,x,y,z\n1,2,3,4\n2,3,4,hello\n", "reading: a file: line 3: 'hello' is not a finite number"},
+		{&any, "time,x,y,z\n2024-13-01T00:00:00,3,4,5\n",
+			"reading: a file: line 2: '2024-13-01T00:00:00' is not a finite number"},
 		{&places, "0 91 3 4", "reading: a file: line 1: latitude 91, longitude 3: expected degrees, latitude first"},
 		{&places, "0 48 9 4\n0 50 9 4",
 			"reading: a file: line 2: coordinate 222386.034: expected at most 100000: predictions have single precision; "
@@ -96,6 +154,8 @@ int main(void)
 		cmocka_unit_test(poses_are_sorted_and_found_by_time),
 		cmocka_unit_test(positions_have_others_between_them),
 		cmocka_unit_test(places_become_metres),
+		cmocka_unit_test(columns_have_names),
+		cmocka_unit_test(poses_between_poses),
 		cmocka_unit_test(what_is_wrong_is_named),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

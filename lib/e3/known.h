@@ -14,7 +14,11 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-typedef enum e3_known_format { E3_KNOWN_POSES, E3_KNOWN_POSITIONS, E3_KNOWN_GEODETIC } e3_known_format;
+/* E3_KNOWN_DETECT is for reading: a line that names the columns, as "time,lat,lon,alt", in any order and with others
+ * between them, says what the file is, and otherwise how many numbers its first line has: 8 are poses, 4 and 5
+ * positions. Columns between commas, semicolons or tabs may be empty where they are not needed; a time may be a date of
+ * ISO 8601. */
+typedef enum e3_known_format { E3_KNOWN_POSES, E3_KNOWN_POSITIONS, E3_KNOWN_GEODETIC, E3_KNOWN_DETECT } e3_known_format;
 
 typedef struct e3_known_row {
 	double time;
@@ -27,6 +31,7 @@ typedef struct e3_known {
 	e3_known_format format;
 	e3_known_row *row; /* by time, ascending */
 	size_t n, room;
+	bool z_up;        /* z is up: geodetic, or the names of the columns say so */
 	double origin[3]; /* latitude, longitude, altitude of the first line (E3_KNOWN_GEODETIC) */
 } e3_known;
 
@@ -45,6 +50,8 @@ int e3_known_load(const char *path, const e3_known_reading *how, e3_known *out, 
 /* What is known at `time`: the row nearest in time if that is at most `gap` away; between two positions that are
  * at most two seconds apart, on the line between them. */
 bool e3_known_at(const e3_known *k, double time, double gap, e3_known_row *out);
+/* The same, but also between two poses: on the line between them, and turned by as much. */
+bool e3_known_between(const e3_known *k, double time, double gap, e3_known_row *out);
 void e3_known_release(e3_known *k);
 
 #endif

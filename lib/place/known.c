@@ -4,6 +4,7 @@
 #include "e3/geom.h"
 #include "e3/io.h"
 #include "e3/mem.h"
+#include "known_columns.h"
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
@@ -27,21 +28,19 @@ typedef struct line {
 	int64_t number;
 	double v[COLUMNS_MOST];
 	int n;
+	const known_columns *columns; /* NULL: as the format says */
 } line;
 
 static bool is_blank(char c) { return c == ' ' || c == '\t' || c == ',' || c == '\r'; }
 
 static int read_number(line *l, e3_err *err)
 {
-	char word[64], *stop;
-	size_t n = 0;
-	for (; l->at < l->end && !is_blank(*l->at) && *l->at != '\n' && *l->at != '#'; l->at++, n++)
-		if (n + 1 < sizeof word)
-			word[n] = *l->at;
-	word[n < sizeof word ? n : sizeof word - 1] = 0;
-	double v = strtod(word, &stop);
-	if (n >= sizeof word || stop == word || *stop || strpbrk(word, "xXpP(") || !isfinite(v))
-		return e3_fail(err, "line %" PRId64 ": '%.40s' is not a finite number", l->number, word);
+	const char *from = l->at;
+	double v;
+	while (l->at < l->end && !is_blank(*l->at) && *l->at != '\n' && *l->at != '#')
+		l->at++;
+	if (known_number(from, (size_t)(l->at - from), false, &v, err))
+		return e3_fail_in(err, "line %" PRId64, l->number);
 	if (l->n == COLUMNS_MOST)
 		return e3_fail(err, "line %" PRId64 ": more than %d numbers", l->number, COLUMNS_MOST);
 	l->v[l->n++] = v;
@@ -55,6 +54,13 @@ static int next_line(line *l, e3_err *err)
 	if (l->at >= l->end)
 		return 0;
 	l->number++;
+	if (l->columns && l->columns->named) {
+		const char *stop = memchr(l->at, '\n', (size_t)(l->end - l->at)), *end = stop ? stop : l->end;
+		int rc =
+			known_columns_read(l->columns, l->at, end > l->at && end[-1] == '\r' ? end - 1 : end, l->v, &l->n, err);
+		l->at = stop ? stop + 1 : l->end;
+		return rc ? e3_fail_in(err, "line %" PRId64, l->number) : 1;
+	}
 	while (l->at < l->end && *l->at != '\n')
 		if (*l->at == '#')
 			while (l->at < l->end && *l->at != '\n')
@@ -161,8 +167,14 @@ int e3_known_decode(const char *text, size_t n, const char *name, const e3_known
 	e3_err *err)
 {
 	line l = {.at = text, .end = text + n};
+	known_columns columns;
 	int more, rc = 0;
-	*out = (e3_known){.format = how->format};
+	*out = (e3_known){.format = how->format, .z_up = how->format == E3_KNOWN_GEODETIC};
+	if (how->format == E3_KNOWN_DETECT) {
+		rc = known_columns_find(text, n, &columns, err);
+		l.columns = &columns, l.at = text + columns.begin, l.number = columns.named ? columns.before : 0;
+		out->format = columns.format, out->z_up = columns.z_up;
+	}
 	while (!rc && (more = next_line(&l, err)) != 0)
 		rc = more < 0 || (l.n > 0 && take(out, &l, how, err)) ? -1 : 0;
 	if (!rc && out->n == 0)
@@ -186,7 +198,8 @@ int e3_known_load(const char *path, const e3_known_reading *how, e3_known *out, 
 	return rc;
 }
 
-bool e3_known_at(const e3_known *k, double time, double gap, e3_known_row *out)
+/* The rows around a time, NULL where there is none. */
+static void around(const e3_known *k, double time, const e3_known_row **before, const e3_known_row **after)
 {
 	size_t from = 0, to = k->n; /* the first row after `time` is at `to` */
 	while (from < to) {
@@ -196,18 +209,75 @@ bool e3_known_at(const e3_known *k, double time, double gap, e3_known_row *out)
 		else
 			to = middle;
 	}
-	const e3_known_row *before = to > 0 ? &k->row[to - 1] : NULL, *after = to < k->n ? &k->row[to] : NULL;
-	if (k->format != E3_KNOWN_POSES && before && after && after->time - before->time <= between_most) {
-		double part = (time - before->time) / (after->time - before->time);
-		*out = *before;
-		for (int axis = 3; axis < 12; axis += 4)
-			out->pose[axis] += part * (after->pose[axis] - before->pose[axis]);
-		out->sigma = fmax(before->sigma, after->sigma), out->time = time;
-		return true;
-	}
+	*before = to > 0 ? &k->row[to - 1] : NULL, *after = to < k->n ? &k->row[to] : NULL;
+}
+
+static bool nearest_of(const e3_known_row *before, const e3_known_row *after, double time, double gap,
+	e3_known_row *out)
+{
 	const e3_known_row *nearest = !after || (before && time - before->time <= after->time - time) ? before : after;
 	if (!nearest || fabs(nearest->time - time) > gap)
 		return false;
 	*out = *nearest;
+	return true;
+}
+
+/* The position at `part` of the way. */
+static void on_the_line(const e3_known_row *a, const e3_known_row *b, double part, e3_known_row *out)
+{
+	*out = *a;
+	for (int axis = 3; axis < 12; axis += 4)
+		out->pose[axis] += part * (b->pose[axis] - a->pose[axis]);
+	out->sigma = fmax(a->sigma, b->sigma), out->time = a->time + part * (b->time - a->time);
+}
+
+bool e3_known_at(const e3_known *k, double time, double gap, e3_known_row *out)
+{
+	const e3_known_row *before, *after;
+	around(k, time, &before, &after);
+	if (k->format == E3_KNOWN_POSES || !before || !after || after->time - before->time > between_most)
+		return nearest_of(before, after, time, gap, out);
+	on_the_line(before, after, (time - before->time) / (after->time - before->time), out);
+	out->time = time;
+	return true;
+}
+
+static void rotation_of(const e3_known_row *row, double r[9])
+{
+	for (int axis = 0; axis < 3; axis++)
+		memcpy(r + 3 * axis, row->pose + 4 * axis, 3 * sizeof *r);
+}
+
+/* The rotation at `part` of the way from a to b: about the axis between them. */
+static void turn_between(const e3_known_row *a, const e3_known_row *b, double part, double pose[12])
+{
+	double ra[9], rb[9], p[4], q[4], dot = 0, r[9];
+	rotation_of(a, ra), rotation_of(b, rb);
+	if (e3_mat_to_quat(ra, p) || e3_mat_to_quat(rb, q))
+		return;
+	for (int k = 0; k < 4; k++)
+		dot += p[k] * q[k];
+	double angle = acos(fmin(1, fabs(dot))), u = 1 - part, v = part;
+	if (angle > 1e-6)
+		u = sin((1 - part) * angle) / sin(angle), v = sin(part * angle) / sin(angle);
+	for (int k = 0; k < 4; k++)
+		q[k] = u * p[k] + (dot < 0 ? -v : v) * q[k];
+	if (!e3_quat_to_mat(q, r))
+		for (int axis = 0; axis < 3; axis++)
+			memcpy(pose + 4 * axis, r + 3 * axis, 3 * sizeof *r);
+}
+
+bool e3_known_between(const e3_known *k, double time, double gap, e3_known_row *out)
+{
+	const e3_known_row *before, *after;
+	if (k->format != E3_KNOWN_POSES)
+		return e3_known_at(k, time, gap, out);
+	around(k, time, &before, &after);
+	if (!before || !after || after->time - before->time > between_most)
+		return nearest_of(before, after, time, gap, out);
+	double part = (time - before->time) / (after->time - before->time);
+	on_the_line(before, after, part, out);
+	turn_between(before, after, part, out->pose);
+	out->time = time;
 	return true;
 }

@@ -19,7 +19,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	e3_known k;
 	if (size == 0)
 		return 0;
-	const e3_known_reading how = {.format = (e3_known_format)(data[0] % 3), .offset = -1, .sigma = 0.5};
+	const e3_known_reading how = {.format = (e3_known_format)(data[0] % 4), .offset = -1, .sigma = 0.5};
 	if (e3_known_decode((const char *)data + 1, size - 1, "fuzz", &how, &k, &err)) {
 		require(!k.row && err.text[0]);
 		return 0;
