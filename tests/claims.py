@@ -25,6 +25,12 @@ def rows(files):
             yield name.split(",")[0], kind, arg
 
 
+def claimed(files):
+    """Options whose file is claimed by hand, since their argument may also be a word."""
+    for file in files:
+        yield from re.findall(r'e3_opts_claim\(&\(e3_claim\)\{\.use = E3_READS, [^}]*\.by = "--([a-z-]+)"', open(file).read())
+
+
 root = sys.argv[1]
 shared = list(rows([f"{root}/lib/stage/options.c"]))
 for folder in sorted(glob.glob(f"{root}/cmd/*")):
@@ -37,6 +43,8 @@ for folder in sorted(glob.glob(f"{root}/cmd/*")):
             role[name] = ""
         elif kind == "TEXT" and arg not in PLAIN:
             print(tool, "unknown", name, arg)
+    for name in claimed(sorted(glob.glob(folder + "/*.c"))):
+        role[name] = "reads"
     if tool == "e3-export":
         for name in re.findall(r'^\t\{"([a-z-]+)"', open(f"{root}/lib/export/formats.c").read(), re.M):
             role[name] = "writes"

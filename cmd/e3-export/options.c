@@ -1,5 +1,6 @@
 /* e3-export: the command line, and the rules between options that a table cannot express. */
 #include "export.h"
+#include "place.h"
 #include "e3/io.h"
 #include "e3/num.h"
 #include "e3/opt.h"
@@ -14,7 +15,7 @@ static struct {
 	e3_export_options opt;
 	const char *path[E3_MAX_FORMATS]; /* of the output in each row of e3_formats */
 	double conf_pct, conf_min;        /* below 0: not given */
-	int points, frustum, align, glb_color, intrinsics, compat, depth_cmap, axes, depth_size;
+	int points, frustum, glb_color, intrinsics, compat, depth_cmap, axes, depth_size;
 	bool show_cam, per_frame;
 } o = {
 	.opt =
@@ -29,11 +30,11 @@ static struct {
 		},
 	.conf_pct = -1,
 	.conf_min = -1,
-	.align = -1,
 	.frustum = -1,
 	.glb_color = -1,
 	.depth_cmap = E3_TURBO,
 };
+static placing place = {.align = -1, .o.gap = 0.02};
 static int64_t stride = 1;
 static e3_stage stage = E3_STAGE_INIT;
 
@@ -131,8 +132,6 @@ static const e3_opt rest[] = {
 	E3_OPT_CHOICE("frustum", &o.frustum, "lines|mesh", "lines|mesh", "thin lines, or cones visible in every viewer"),
 	E3_OPT_REAL("frustum-size", &o.opt.frustum_size, "F", 1e-6, 1000,
 		"depth of a frustum as a fraction of the scene; 0.1"),
-	E3_OPT_CHOICE("align", &o.align, "gl|upstream|none", "gl|upstream|none",
-		"first camera at the origin, looking towards -z, and\nupright (--up); as the reference; or the stream's axes"),
 	E3_OPT_CALL("up", &o.opt, "gravity|first|AXIS", parse_up,
 		"what is up in GLB, mesh, turned PLY: from all cameras\n(default), the top of the first picture, or an axis\nof the stream: z, -y, ..."),
 	E3_OPT_FLAG("glb-conf", &o.opt.glb_conf, "add confidences as attribute _CONFIDENCE"),
@@ -148,6 +147,15 @@ static const e3_opt rest[] = {
 	E3_OPT_CHOICE("ply-axes", &o.axes, "opencv|y-up|z-up", "opencv|y-up|z-up",
 		"y down, as the stream; y up for Open3D, F3D, MeshLab,\nthree.js; z up for Blender, CloudCompare"),
 	E3_OPT_FLAG("per-frame", &o.per_frame, "one file per frame in the folder of --ply"),
+	E3_OPT_TITLE("Scale and place, of all outputs"),
+	E3_OPT_REAL("scale", &place.scale, "F", 1e-9, 1e9, "all lengths times F"),
+	E3_OPT_CALL("known-distance", &place, "A:B=LENGTH", placing_parse_distance,
+		"the cameras of frames A and B are LENGTH apart; or\nA@x,y:B@x,y=LENGTH, surfaces at pixels of their source\npictures; may be repeated"),
+	E3_OPT_CALL("align", &place, "FILE|gl|upstream|none", placing_parse_align,
+		"scale, turn and shift to a known path: TUM, or a table\nwith time,lat,lon,alt or time,x,y,z; the words are for\nthe GLB: first camera at the origin, looking towards\n-z, and upright (--up); as the reference; or the axes\nof the stream"),
+	E3_OPT_CALL("max-gap", &place, "S", placing_parse_gap, "seconds between a frame and what is known (0.02)"),
+	E3_OPT_CALL("time-offset", &place, "S|start", placing_parse_offset,
+		"add S seconds to the times of the file; start: so many\nthat both begin at once"),
 	E3_OPT_TITLE("Mesh"),
 	E3_OPT_CALL("mesh-voxel", &o.opt.mesh.voxel, "SIZE|auto", parse_size,
 		"edge of a voxel in scene units; auto: twice the width\nof a pixel where it meets the surface"),
@@ -252,11 +260,12 @@ static void take_outputs(e3_export_options *x)
 		check_output(&x->output[k]);
 }
 
-e3_stage *e3_export_parse(int argc, char **argv, e3_export_options *opt)
+e3_stage *e3_export_parse(int argc, char **argv, e3_export_options *opt, placing **placed)
 {
 	fill_table();
 	int at = e3_opts_parse(&opts, argc, argv);
 	e3_export_options *x = &o.opt;
+	placing_check(&place);
 	if (argc - at > 1)
 		e3_usage_error("expected one stream at a time: '%s' is one more", argv[at + 1]);
 	x->upstream = x->cloud.upstream = o.compat == 1;
@@ -265,7 +274,7 @@ e3_stage *e3_export_parse(int argc, char **argv, e3_export_options *opt)
 	x->cloud.conf_pct = o.conf_pct >= 0 ? o.conf_pct : o.conf_min >= 0 ? 0 : 20;
 	x->cloud.conf_min = fmax(o.conf_min, 0);
 	x->cloud.stride = (int)stride;
-	x->align = o.align >= 0 ? (e3_align)o.align : x->upstream ? E3_ALIGN_UPSTREAM : E3_ALIGN_GL;
+	x->align = place.align >= 0 ? (e3_align)place.align : x->upstream ? E3_ALIGN_UPSTREAM : E3_ALIGN_GL;
 	x->frustum = o.frustum == 1 ? E3_FRUSTUM_MESH : E3_FRUSTUM_LINES;
 	x->glb_srgb = o.glb_color >= 0 ? o.glb_color == 1 : x->upstream;
 	x->depth_cmap = (e3_cmap)o.depth_cmap;
@@ -281,6 +290,6 @@ e3_stage *e3_export_parse(int argc, char **argv, e3_export_options *opt)
 	if (at < argc)
 		stage.input = argv[at];
 	take_outputs(x);
-	*opt = *x;
+	*opt = *x, *placed = &place;
 	return &stage;
 }

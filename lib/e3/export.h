@@ -105,6 +105,19 @@ typedef struct e3_colmap_options {
 	int64_t points;        /* at most */
 } e3_colmap_options;
 
+/* The similarity that has been applied to the predictions before they come here, for comments and run.json. */
+typedef struct e3_export_placed {
+	const char *how;   /* "scale", "known distances" or "path"; NULL: none, as the stream is */
+	const char *world; /* what the world and its unit are now: "lengths times 2" */
+	const char *file;  /* of the path */
+	e3_similarity sim;
+	int64_t matched, outliers; /* positions or distances that were used; those of them that do not fit */
+	double rms, worst;         /* residuals of those that fit; of distances relative */
+	const char *turn;          /* what determined the turn about a path on a line */
+	double off;                /* median angle between known orientations and the cameras', degrees; below 0: unknown */
+	const double *origin;      /* latitude, longitude, altitude of the world's origin; NULL: none */
+} e3_export_placed;
+
 typedef struct e3_export_options {
 	e3_output output[E3_MAX_FORMATS]; /* in any order, at most one of each format */
 	int n_outputs;
@@ -129,8 +142,9 @@ typedef struct e3_export_options {
 	double depth_range[2]; /* depths at the ends of the colours; both 0 = 2nd and 98th percentile of 1/depth */
 	e3_mesh_options mesh;
 	e3_colmap_options colmap;
-	bool upstream;     /* the reference's GLB and npz with their quirks (doc/formats.md 1.7, 1.8) */
-	int (*stop)(void); /* not 0: what is written at the end is given up. NULL: never */
+	bool upstream;                  /* the reference's GLB and npz with their quirks (doc/formats.md 1.7, 1.8) */
+	const e3_export_placed *placed; /* complete before e3_export_finish; NULL: nothing was applied */
+	int (*stop)(void);              /* not 0: what is written at the end is given up. NULL: never */
 } e3_export_options;
 
 typedef struct e3_mesh_facts {

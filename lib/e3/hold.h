@@ -59,6 +59,8 @@ int e3_hold_correct(e3_hold *h, const e3_correct *x, e3_err *err);
 /* After the last e3_hold_put: the messages in their order: 1, 0 after the last one, -1. The message is valid until the
  * next call. */
 int e3_hold_next(e3_hold *h, e3_msg *msg, e3_err *err);
+/* The newest correction of frame i: 1, 0 when it has none, -1. */
+int e3_hold_of(const e3_hold *h, int64_t i, e3_similarity *out, e3_err *err);
 /* Applies the newest correction of its frame to pose, depth and points, if it has one. */
 int e3_hold_pred(const e3_hold *h, e3_pred *pred, e3_err *err);
 /* Does frame i have a correction? */
@@ -72,6 +74,8 @@ void e3_hold_close(e3_hold *h);
 typedef int e3_hold_source(void *from, e3_msg *msg, e3_err *err);
 int e3_hold_from_in(void *in, e3_msg *msg, e3_err *err); /* e3_in_next */
 
+/* Before the head comes: messages wait for the end of the stream also when no corrections may follow. */
+void e3_hold_wait(e3_hold *h);
 int e3_hold_read(e3_hold *h, e3_hold_source *next, void *from, e3_msg *msg, e3_err *err);
 
 #endif

@@ -2,16 +2,25 @@
  * Only turned: the origin and the scale stay. */
 #include "export/writer.h"
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
-const char *e3_axes_text(e3_axes axes)
+void e3_world_text(const e3_export_run *run, e3_axes axes, char *to, size_t n)
 {
 	static const char *const text[] = {
-		"world = first camera, OpenCV axes (x right, y down, z forward)",
+		"OpenCV axes (x right, y down, z forward)",
 		"axes x right, y up, z backward (glTF, three.js)",
 		"axes x right, y forward, z up (Blender, nerfstudio)",
 	};
-	return text[axes];
+	const e3_export_placed *p = run->opt->placed;
+	const char *first = axes == E3_AXES_OPENCV ? "world = first camera, " : "";
+	if (!p || !p->how)
+		snprintf(to, n, "%s%s, scale arbitrary", first, text[axes]);
+	else if (p->file) /* the axes of the stream are those of the path */
+		snprintf(to, n, "%s%s%s", axes == E3_AXES_OPENCV ? "world = " : text[axes], axes == E3_AXES_OPENCV ? "" : ", ",
+			p->world);
+	else
+		snprintf(to, n, "%s%s, %s", first, text[axes], p->world);
 }
 
 void e3_axes_matrix(e3_axes axes, const e3_export_run *run, double r[9])

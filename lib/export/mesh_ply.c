@@ -10,10 +10,12 @@ enum { CHUNK = 1024, VERTEX = 27, FACE = 13 };
 
 static int write_header(e3_file *to, const e3_export_run *run, const e3_mesh *m, e3_err *err)
 {
+	char world[256];
+	e3_world_text(run, run->opt->axes, world, sizeof world);
 	int rc = fprintf(to->f,
 		"ply\n"
 		"format binary_little_endian 1.0\n"
-		"comment e3-export " E3_VERSION "; %s, scale arbitrary\n"
+		"comment e3-export " E3_VERSION "; %s\n"
 		"element vertex %" PRIu32 "\n"
 		"property float x\nproperty float y\nproperty float z\n"
 		"property float nx\nproperty float ny\nproperty float nz\n"
@@ -21,7 +23,7 @@ static int write_header(e3_file *to, const e3_export_run *run, const e3_mesh *m,
 		"element face %" PRIu32 "\n"
 		"property list uchar int vertex_indices\n"
 		"end_header\n",
-		e3_axes_text(run->opt->axes), m->n, m->n_triangles);
+		world, m->n, m->n_triangles);
 	return rc < 0 ? e3_fail_sys(err, "writing: %s", to->path) : 0;
 }
 

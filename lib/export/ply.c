@@ -10,6 +10,7 @@
 typedef struct ply {
 	e3_format_writer base;
 	bool normals, conf, frame; /* the properties that are written */
+	const e3_export_run *run;
 	e3_axes axes;
 	double turn[9]; /* to these axes */
 } ply;
@@ -37,8 +38,9 @@ static int write_header(e3_file *to, const char *comment, uint64_t n, const char
 
 static int write_stream_header(const ply *s, e3_file *to, uint64_t n, e3_err *err)
 {
-	char more[64], comment[256];
-	snprintf(comment, sizeof comment, "e3-export " E3_VERSION "; %s, scale arbitrary", e3_axes_text(s->axes));
+	char more[64], world[256], comment[300];
+	e3_world_text(s->run, s->axes, world, sizeof world);
+	snprintf(comment, sizeof comment, "e3-export " E3_VERSION "; %s", world);
 	snprintf(more, sizeof more, "%s%s", s->conf ? "property float confidence\n" : "",
 		s->frame ? "property int frame\n" : "");
 	const char *normals = s->normals ? "property float nx\nproperty float ny\nproperty float nz\n" : "";
@@ -203,7 +205,7 @@ static int ply_open(e3_format_writer *w, e3_export_run *run, e3_err *err)
 	ply *s = (ply *)w;
 	s->conf = run->opt->ply_conf, s->frame = run->opt->ply_frame;
 	s->normals = run->opt->ply_normals;
-	s->axes = run->opt->axes;
+	s->axes = run->opt->axes, s->run = run;
 	return 0;
 }
 

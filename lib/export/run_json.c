@@ -105,6 +105,33 @@ static void add_up(e3_json *j, const e3_export_run *run)
 	e3_json_end(j);
 }
 
+static void add_placed(e3_json *j, const e3_export_placed *p)
+{
+	double sim[8];
+	e3_similarity_pack(&p->sim, sim);
+	e3_json_object(j, line(j, "placed"));
+	e3_json_text(j, "by", p->how);
+	e3_json_text(j, "world", p->world);
+	e3_json_real(j, "scale", sim[0], 12);
+	e3_json_reals(j, "rotation", sim + 1, 4, 12);
+	e3_json_reals(j, "translation", sim + 5, 3, 12);
+	if (p->file)
+		e3_json_text(j, "file", p->file);
+	if (p->matched) {
+		e3_json_int(j, "matched", p->matched);
+		e3_json_int(j, "outliers", p->outliers);
+		e3_json_real(j, "rms", p->rms, 6);
+		e3_json_real(j, "worst", p->worst, 6);
+	}
+	if (p->turn)
+		e3_json_text(j, "turn", p->turn);
+	if (p->off >= 0)
+		e3_json_real(j, "orientations_off", p->off, 6);
+	if (p->origin)
+		e3_json_reals(j, "origin", p->origin, 3, 12);
+	e3_json_end(j);
+}
+
 /* Outputs that failed, and why. */
 static void add_failed(e3_json *j, const e3_export_run *run)
 {
@@ -141,6 +168,8 @@ static void add_facts(e3_json *j, const e3_export_run *run, const run_json *s)
 		add_points(j, run);
 	if (run->up.n)
 		add_up(j, run);
+	if (run->opt->placed && run->opt->placed->how)
+		add_placed(j, run->opt->placed);
 	add_failed(j, run);
 	if (f->depth_scale > 0)
 		e3_json_real(j, line(j, "depth_scale"), f->depth_scale, 9);

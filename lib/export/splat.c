@@ -141,14 +141,16 @@ static void make_some(void *ctx, int task, int thread)
 		make_record(s, s->first + k, s->record + k * FLOATS);
 }
 
-static int write_header(const splat *s, e3_file *to, e3_err *err)
+static int write_header(const splat *s, const e3_export_run *run, e3_file *to, e3_err *err)
 {
+	char world[256];
 	static const char *const names[FLOATS] = {"x", "y", "z", "nx", "ny", "nz", "f_dc_0", "f_dc_1", "f_dc_2", "opacity",
 		"scale_0", "scale_1", "scale_2", "rot_0", "rot_1", "rot_2", "rot_3"};
+	e3_world_text(run, s->axes, world, sizeof world);
 	int rc = fprintf(to->f,
 		"ply\nformat binary_little_endian 1.0\ncomment e3-export " E3_VERSION "; 3D Gaussians; %s\n"
 		"element vertex %zu\n",
-		e3_axes_text(s->axes), s->n);
+		world, s->n);
 	for (int k = 0; k < FLOATS && rc >= 0; k++)
 		rc = fprintf(to->f, "property float %s\n", names[k]);
 	return rc < 0 || fputs("end_header\n", to->f) < 0 ? e3_fail_sys(err, "writing: %s", to->path) : 0;
@@ -200,7 +202,7 @@ static int splat_write(e3_format_writer *w, e3_export_run *run, e3_err *err)
 	if (s->n && e3_kdtree_init(&s->tree, s->xyz, s->n, &work, err))
 		return -1;
 	e3_pool *pool = e3_pool_open(threads, E3_POOL_SLEEP, err);
-	int rc = !pool || write_header(s, &w->file, err) || write_records(s, run, pool, err) ? -1 : 0;
+	int rc = !pool || write_header(s, run, &w->file, err) || write_records(s, run, pool, err) ? -1 : 0;
 	e3_pool_close(pool);
 	return rc;
 }

@@ -74,8 +74,8 @@ int e3_writer_flush(e3_format_writer *w, e3_err *err);
 
 /* --- axes.c: the axes of a cloud that is written --- */
 
-/* For the header of a file. */
-const char *e3_axes_text(e3_axes axes);
+/* For the header of a file: axes, world, scale. */
+void e3_world_text(const e3_export_run *run, e3_axes axes, char *to, size_t n);
 /* The rotation from the world of the stream, row-major. Once every frame has been added. */
 void e3_axes_matrix(e3_axes axes, const e3_export_run *run, double r[9]);
 /* out = r v; bit for bit v when the axes are those of the stream. out may be v. */

@@ -12,7 +12,8 @@ struct e3_hold {
 	uint64_t bytes, n, at;
 	e3_msg msg; /* what e3_hold_next handed out last */
 	size_t room;
-	bool holding;  /* the head announced corrections */
+	bool waits;    /* whatever the head says */
+	bool holding;  /* the head announced corrections, or it waits */
 	bool complete; /* and the stream has been read to its end, or to a failure */
 	bool failed;
 	e3_err why;
@@ -81,15 +82,21 @@ int e3_hold_next(e3_hold *h, e3_msg *msg, e3_err *err)
 	return 1;
 }
 
+int e3_hold_of(const e3_hold *h, int64_t i, e3_similarity *out, e3_err *err)
+{
+	const e3_correction *c = e3_corrections_of(&h->corrections, i);
+	if (!c)
+		return 0;
+	return e3_similarity_unpack(c->sim, out, err) ? e3_fail_in(err, "correcting frame %lld", (long long)i) : 1;
+}
+
 int e3_hold_pred(const e3_hold *h, e3_pred *pred, e3_err *err)
 {
 	e3_similarity sim;
-	const e3_correction *c = e3_corrections_of(&h->corrections, pred->s.i);
-	if (!c)
-		return 0;
-	return e3_similarity_unpack(c->sim, &sim, err) || e3_similarity_pred(&sim, pred, err)
-		? e3_fail_in(err, "correcting frame %lld", (long long)pred->s.i)
-		: 0;
+	int there = e3_hold_of(h, pred->s.i, &sim, err);
+	if (there <= 0)
+		return there;
+	return e3_similarity_pred(&sim, pred, err) ? e3_fail_in(err, "correcting frame %lld", (long long)pred->s.i) : 0;
 }
 
 bool e3_hold_corrects(const e3_hold *h, int64_t i) { return e3_corrections_of(&h->corrections, i); }
@@ -107,6 +114,8 @@ void e3_hold_close(e3_hold *h)
 	free(h);
 }
 
+void e3_hold_wait(e3_hold *h) { h->waits = true; }
+
 int e3_hold_from_in(void *in, e3_msg *msg, e3_err *err) { return e3_in_next(in, msg, err); }
 
 static int begin(e3_hold *h, const e3_msg *msg, e3_err *err)
@@ -114,7 +123,7 @@ static int begin(e3_hold *h, const e3_msg *msg, e3_err *err)
 	e3_head head = {0};
 	if (e3_head_decode(msg, &head, err))
 		return -1;
-	h->holding = head.corrects;
+	h->holding = head.corrects || h->waits;
 	e3_head_release(&head);
 	return 1;
 }
