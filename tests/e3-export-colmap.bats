@@ -146,6 +146,9 @@ im.resize((96, 72)).save('own/view 07.png')"
 	echo nothing >own/"view 07.png"
 	fails 1 "own/view 07.png" -- e3-export --images own --colmap m full.e3
 	fails 1 "does not say what its picture is called" -- e3-export --images own --colmap m exact.e3
+	edit full.e3 twice.e3 'for k, f in m:
+    if k == 3 and f["i"] == 5: f["name"] = "view 03.png"'
+	fails 1 "frames 3 and 5 of the stream have pictures of one name, view 03.png" -- e3-export --images pics --colmap m twice.e3
 	fails 1 "none: No such file" -- e3-export --images none --colmap m full.e3
 	[ ! -e m ]
 	edit full.e3 bare.e3 'for k, f in m: f.pop("pose", 0)'
@@ -175,7 +178,10 @@ im[2].save('own/a 10.jpg', quality=97)"
 }
 
 @test "the folder: what is of an earlier run goes, what is somebody else's stays" {
+	mkdir -p m/.tmp.999999/images # of a process that was killed
+	touch m/.tmp.999999/images/view_00.png
 	model m --colmap-points 100 full.e3
+	[ "$(find m -maxdepth 1 -printf '%f\n' | sort | tr '\n' ' ')" = "images m points.ply sparse transforms.json " ]
 	echo mine >m/notes.txt
 	echo mine >m/images/mine.png
 	e3-export -q --conf-pct 0 --colmap m --colmap-points 100 exact.e3
@@ -196,6 +202,11 @@ im[2].save('own/a 10.jpg', quality=97)"
 	echo '{}' >scene/transforms.json
 	fails 1 "scene/transforms.json is there" -- e3-export --colmap scene full.e3
 	[ "$(cat scene/transforms.json)" = '{}' ]
+	touch a-file
+	mkdir bad
+	ln -s ../a-file bad/images
+	fails 1 "bad/images: exists and is not a directory" -- e3-export --colmap bad full.e3
+	[ "$(ls -A bad)" = images ]
 	fails 2 "a folder cannot be standard output" -- e3-export --colmap - full.e3
 }
 
@@ -217,6 +228,9 @@ im[2].save('own/a 10.jpg', quality=97)"
 	fails 1 "none is left" -- e3-export --tum t2 --conf-min 2 --colmap m exact.e3
 	[ -s t2 ]
 	[ ! -e m ]
+	# a point at least is not asked for
+	e3-export -q --conf-min 2 --allow-empty --colmap m exact.e3
+	check same m
 	find tmp . -name '.tmp*' | grep . && return 1
 	true
 }

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static const char *const made[] = {"sparse/0/cameras.bin", "sparse/0/images.bin", "sparse/0/points3D.bin",
@@ -48,8 +49,23 @@ static bool is_there(const e3_outdir *dir, const char *name)
 	return snprintf(path, sizeof path, "%s/%s", dir->path, name) < (int)sizeof path && access(path, F_OK) == 0;
 }
 
+/* What the new files are moved to is known now. */
+static int check_folders(const e3_outdir *dir, e3_err *err)
+{
+	static const char *const folder[] = {"images", "sparse", "sparse/0"};
+	char path[4096];
+	struct stat st;
+	for (int k = 0; k < 3; k++)
+		if (snprintf(path, sizeof path, "%s/%s", dir->path, folder[k]) < (int)sizeof path && stat(path, &st) == 0 &&
+			!S_ISDIR(st.st_mode))
+			return e3_fail(err, "opening: %s: exists and is not a directory", path);
+	return 0;
+}
+
 int colmap_dir_claim(e3_outdir *dir, e3_err *err)
 {
+	if (check_folders(dir, err))
+		return -1;
 	FILE *cameras = open_marked(dir, "sparse/0/cameras.txt"), *images = open_marked(dir, "sparse/0/images.txt");
 	int rc = 0;
 	for (size_t k = 0; k < sizeof made / sizeof *made && !rc && !(cameras && images); k++)

@@ -41,16 +41,43 @@ static int look(colmap_image *im, const char *path, e3_err *err)
 	return 0;
 }
 
+static int by_name(const void *a, const void *b)
+{
+	return strcmp((*(const colmap_image *const *)a)->name, (*(const colmap_image *const *)b)->name);
+}
+
+/* Two recordings that were joined may have frames of one name, and one folder has but one picture of it. */
+static int check_twins(const colmap_model *m, e3_err *err)
+{
+	const colmap_image **room = e3_alloc(m->n_images, sizeof *room, "names of pictures", err);
+	int rc = room ? 0 : -1;
+	for (size_t k = 0; room && k < m->n_images; k++)
+		room[k] = &m->image[k];
+	if (room)
+		qsort(room, m->n_images, sizeof *room, by_name);
+	for (size_t k = 1; !rc && k < m->n_images; k++)
+		if (by_name(&room[k - 1], &room[k]) == 0)
+			rc = e3_fail(err, "reading pictures: frames %lld and %lld of the stream have pictures of one name, %s",
+				(long long)room[k - 1]->s.i, (long long)room[k]->s.i, room[k]->name);
+	free(room);
+	return rc;
+}
+
 int colmap_images_look(colmap_model *m, const char *folder, e3_err *err)
 {
 	char path[PATH], first[PATH] = "";
 	size_t missing = 0;
 	for (size_t k = 0; k < m->n_images; k++) {
-		colmap_image *im = &m->image[k];
-		struct stat st;
+		const colmap_image *im = &m->image[k];
 		if (!im->name)
 			return e3_fail(err, "reading pictures: frame %lld of the stream does not say what its picture is called",
 				(long long)im->s.i);
+	}
+	if (check_twins(m, err))
+		return -1;
+	for (size_t k = 0; k < m->n_images; k++) {
+		colmap_image *im = &m->image[k];
+		struct stat st;
 		if (path_of(folder, im, path, err))
 			return -1;
 		if (stat(path, &st) && errno == ENOENT) {

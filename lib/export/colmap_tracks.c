@@ -127,9 +127,13 @@ static bool project(const sight *s, const double xyz[3], double cam[3], double a
 static bool observe(const sight *s, const double cam[3], const double projected[2], colmap_obs *out, double *gap)
 {
 	double at[2] = {projected[0], projected[1]};
-	for (int k = 0; k < 4; k++)
+	for (int k = 0; k < 4; k++) {
+		double x = at[0], y = at[1];
 		if (!step(s, cam, at, gap))
 			return false;
+		if (fabs(at[0] - x) + fabs(at[1] - y) < 1e-4)
+			break;
+	}
 	*gap /= cam[2];
 	double dx = (at[0] - projected[0]) / s->fit.sx, dy = (at[1] - projected[1]) / s->fit.sy;
 	double most = fmax(MOST_PIXELS, fmax(1 / s->fit.sx, 1 / s->fit.sy));
