@@ -158,7 +158,7 @@ static const e3_opt rest[] = {
 		"add S seconds to the times of the file; start: so many\nthat both begin at once"),
 	E3_OPT_TITLE("Mesh"),
 	E3_OPT_CALL("mesh-voxel", &o.opt.mesh.voxel, "SIZE|auto", parse_size,
-		"edge of a voxel in scene units; auto: twice the width\nof a pixel where it meets the surface"),
+		"edge of a voxel in scene units; auto: 1.5 times\nthe width of a pixel where it meets the surface"),
 	E3_OPT_CALL("mesh-trunc", &o.opt.mesh.trunc, "DIST|auto", parse_size,
 		"how far from a surface a frame speaks of it; auto: by\nhow far frames disagree, at least 3 voxels"),
 	E3_OPT_BYTES("mesh-memory", &o.opt.mesh.memory,

@@ -21,7 +21,7 @@ typedef struct e3_depth_view {
 	const float *depth;  /* [k.h][k.w] z depth; what e3_depth_known refuses is unknown */
 	const float *conf;   /* [k.h][k.w], above 0: the weight of a pixel; NULL: all the same */
 	const uint8_t *rgb;  /* [k.h][k.w][3], sRGB; NULL: white */
-	const uint8_t *keep; /* [k.h][k.w], 0: the pixel says nothing; NULL: all speak */
+	const uint8_t *keep; /* [k.h][k.w], 0: the pixel says nothing of a surface; NULL: all speak */
 	e3_pose pose;
 	e3_intrinsics k; /* finite, positive focal lengths; the centre of the first pixel is at 0.5, 0.5 */
 } e3_depth_view;

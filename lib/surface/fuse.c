@@ -7,8 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The weight of empty space against that of a surface. */
-#define EMPTY_WEIGHT 0.5f
 /* Pixels whose depths differ by more belong to two surfaces: nothing is taken between them. */
 #define APART 1.05f
 
@@ -108,24 +106,16 @@ static void add_voxel(const e3_surface *s, sf_voxels *to, int k, const float at[
 	size_t n = (size_t)v * (size_t)w + (size_t)u;
 	const sf_pixel *p = view->p + n;
 	float z = at[2], d, weight;
-	if (!(p->inverse > 0))
+	if (!(p->weight > 0))
 		return;
-	if (p->weight > 0) {
-		d = (1 / inverse_at(view, p, u, v, at[0], at[1]) - z) * p->slant;
-		if (d < -trunc)
-			return;
-		weight = p->weight;
-		if (d < 0)
-			weight *= 1 + d / trunc;
-	} else {
-		d = 2 * trunc;
-		weight = 0.3f;
-	}
+	d = (1 / inverse_at(view, p, u, v, at[0], at[1]) - z) * p->slant;
+	if (d < -trunc)
+		return;
+	weight = d < 0 ? p->weight * (1 + d / trunc) : p->weight;
 	if (d > trunc) {
 		if (!(p->clear - z > trunc))
 			return;
 		d = trunc;
-		weight *= EMPTY_WEIGHT;
 	} else if (fabsf(d) < 0.7f * trunc)
 		add_colour(s, to, k, view->v->rgb ? view->v->rgb + 3 * n : NULL, weight);
 	float sum = to->w[k] + weight;

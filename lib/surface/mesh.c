@@ -3,6 +3,7 @@
  * vertices without a search. Blocks are done in parallel, twice: counted, then written where the counts say. */
 #include "surface/field.h"
 #include "e3/mem.h"
+#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +11,10 @@
 enum { WORDS = 3 * SF_VOXELS / 64, WIDE = SF_SIDE + 3 /* a block with the voxels around it: -1 to 9 */ };
 
 /* Neighbouring voxels whose distances differ by more were not seen together: one is before a thing, one behind. */
-#define JUMP 2.5f
+#define JUMP 2.0f
+/* A voxel is believed from this weight on: a share of what is usual at a surface, but not more than two good looks. */
+#define LEAST_SHARE 0.08f
+#define LEAST_WEIGHT 2.0f
 
 /* The vertices and triangles of one block. Bit of a vertex: 512 axis + its voxel. */
 typedef struct cut {
@@ -22,7 +26,8 @@ typedef struct cut {
 typedef struct job {
 	const e3_surface *s;
 	sf_cubes cubes;
-	cut *of; /* [blocks] */
+	cut *of;     /* [blocks] */
+	float least; /* weight of a voxel that is believed */
 	e3_mesh *m;
 } job;
 
@@ -32,7 +37,7 @@ typedef struct around {
 	uint32_t block[3][3][3];
 } around;
 
-static void gather(const sf_field *f, const sf_block *b, around *a)
+static void gather(const sf_field *f, const sf_block *b, float least, around *a)
 {
 	int32_t at[3];
 	for (int z = 0; z < 3; z++)
@@ -49,7 +54,7 @@ static void gather(const sf_field *f, const sf_block *b, around *a)
 				uint32_t k = a->block[l / SF_SIDE][j / SF_SIDE][i / SF_SIDE];
 				int n = (l % SF_SIDE * SF_SIDE + j % SF_SIDE) * SF_SIDE + i % SF_SIDE;
 				const sf_voxels *v = k == SF_NONE ? NULL : f->block[k].v;
-				a->d[z][y][x] = v && v->w[n] > 0 ? v->d[n] : NAN;
+				a->d[z][y][x] = v && v->w[n] >= least ? v->d[n] : NAN;
 			}
 }
 
@@ -98,7 +103,7 @@ static void count_block(void *ctx, int task, int thread)
 	float jump = JUMP * (float)j->s->o.voxel;
 	if (!f->block[task].v)
 		return;
-	gather(f, &f->block[task], &a);
+	gather(f, &f->block[task], j->least, &a);
 	for (int n = 0; n < SF_VOXELS; n++) {
 		int at[3] = {n % SF_SIDE, n / SF_SIDE % SF_SIDE, n / SF_SIDE / SF_SIDE};
 		float d = value(&a, at);
@@ -188,7 +193,7 @@ static void write_block(void *ctx, int task, int thread)
 	uint32_t vertex = c->first, triangle = c->first_triangle;
 	if (!c->n && !c->n_triangles)
 		return;
-	gather(f, &f->block[task], &a);
+	gather(f, &f->block[task], j->least, &a);
 	for (int bit = 0; bit < 3 * SF_VOXELS; bit++) {
 		int n = bit % SF_VOXELS, axis = bit / SF_VOXELS;
 		if (!(c->bit[bit / 64] >> (bit % 64) & 1))
@@ -220,6 +225,27 @@ static int allocate(e3_mesh *m, uint64_t n, uint64_t triangles, e3_err *err)
 	return m->triangle ? 0 : -1;
 }
 
+/* From the median weight of the voxels that are nearer than one to a surface, within a sixteenth of an octave. */
+static float least_weight(const e3_surface *s)
+{
+	enum { OCTAVE = 16, LOW = 40, BINS = 80 * OCTAVE };
+	uint64_t count[BINS] = {0}, n = 0;
+	for (uint32_t k = 0; k < s->field.n; k++) {
+		const sf_voxels *v = s->field.block[k].v;
+		for (int j = 0; v && j < SF_VOXELS; j++)
+			if (v->w[j] > 0 && fabsf(v->d[j]) < (float)s->o.voxel) {
+				float bin = (log2f(v->w[j]) + LOW) * OCTAVE;
+				count[bin < 0 ? 0 : bin > BINS - 1 ? BINS - 1 : (int)bin]++;
+				n++;
+			}
+	}
+	int median = 0;
+	for (uint64_t left = n / 2; n && left >= count[median]; median++)
+		left -= count[median];
+	float share = LEAST_SHARE * exp2f(((float)median + 0.5f) / OCTAVE - LOW);
+	return fmaxf(fminf(share, LEAST_WEIGHT), FLT_MIN);
+}
+
 int e3_surface_mesh(e3_surface *s, double least, e3_mesh *m, e3_err *err)
 {
 	uint64_t n = 0, triangles = 0;
@@ -229,6 +255,7 @@ int e3_surface_mesh(e3_surface *s, double least, e3_mesh *m, e3_err *err)
 	if (!j.of)
 		return -1;
 	sf_cubes_fill(&j.cubes);
+	j.least = least_weight(s);
 	e3_parallel_for(s->pool, (int)blocks, count_block, &j);
 	for (uint32_t k = 0; k < blocks; k++) {
 		j.of[k].first = (uint32_t)n, j.of[k].first_triangle = (uint32_t)triangles;

@@ -9,8 +9,10 @@
 /* A surface that is turned further away says nothing: that is how the ramp between a thing and what is behind it looks.
  */
 #define LEAST_COSINE 0.12f
-/* Nearer pixels weigh more, up to this. */
-#define MOST_NEAR 4.0
+/* Errors of depth grow with depth, and shrink with confidence; weights are their inverse squares, up to this each. */
+#define MOST 4.0
+
+static double weight_of(double ratio) { return fmin(ratio * ratio, MOST); }
 
 /* The slope of inverse depth at q between its neighbours: the gentler side, so that the border of a thing belongs to
  * it. 0 marks a neighbour that is unknown. */
@@ -27,7 +29,13 @@ static float slope(float before, float q, float after)
 static float known(const e3_depth_view *v, size_t k, float widest)
 {
 	float d = v->depth[k];
-	return e3_depth_known(d) && d < widest && (!v->keep || v->keep[k]) && (!v->conf || v->conf[k] > 0) ? 1 / d : 0;
+	return e3_depth_known(d) && d < widest ? 1 / d : 0;
+}
+
+/* Pixels that say nothing themselves may still show how their neighbours' surface is turned. */
+static bool speaks(const e3_depth_view *v, size_t k)
+{
+	return (!v->keep || v->keep[k]) && (!v->conf || v->conf[k] > 0);
 }
 
 static void fill_row(sf_view *to, int row, const e3_surface_options *o)
@@ -39,7 +47,7 @@ static void fill_row(sf_view *to, int row, const e3_surface_options *o)
 	for (int u = 0; u < w; u++) {
 		float q = p[u].inverse, x = (float)((u + 0.5 - v->k.cx) / v->k.fx);
 		p[u].slant = p[u].weight = 0;
-		if (!(q > 0))
+		if (!(q > 0) || !speaks(v, (size_t)row * (size_t)w + (size_t)u))
 			continue;
 		float a = fx * slope(u ? p[u - 1].inverse : 0, q, u + 1 < w ? p[u + 1].inverse : 0);
 		float b = fy * slope(row ? p[u - w].inverse : 0, q, row + 1 < h ? p[u + w].inverse : 0);
@@ -52,7 +60,7 @@ static void fill_row(sf_view *to, int row, const e3_surface_options *o)
 		double near = o->depth > 0 ? o->depth * q : 1;
 		double sure = v->conf && o->conf > 0 ? v->conf[(size_t)row * (size_t)w + (size_t)u] / o->conf : 1;
 		p[u].slant = across;
-		p[u].weight = cosine * (float)(fmin(near * near, MOST_NEAR) * (2 * sure / (1 + sure)));
+		p[u].weight = cosine * (float)(weight_of(near) * weight_of(sure));
 	}
 }
 

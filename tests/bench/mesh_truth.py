@@ -1,9 +1,10 @@
 #!/usr/bin/python3
-"""How far a mesh is from the true surface: mesh_truth.py MESH.ply STREAM TRUTH [NEAR]
+"""How far a mesh is from the true surface: mesh_truth.py MESH.ply STREAM TRUTH [NEAR [fit]]
 
 MESH is what e3-export --mesh made of STREAM, a PLY in the stream's axes. TRUTH has the true depth and poses: a safetensors file as
 pipelines/demo has it, or a stream of e3-scene. The mesh is brought to the truth by one similarity: scale from the medians of the
-depths, rotation and position from the cameras. Prints: the median and the 95th percentile of the distance from points spread evenly
+depths, rotation and position from the cameras. With `fit` the similarity is the one that fits the pixels best: what is left then is
+the error of the shape, not that of the place. Prints: the median and the 95th percentile of the distance from points spread evenly
 over the mesh to the true surface; the share of them that is farther than NEAR (default 0.03); the share of the true surface that is
 within NEAR of the mesh; triangles; and the median angle between the mesh's normals and its triangles.
 """
@@ -14,7 +15,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
-from demo_truth import centre, rotation
+from demo_truth import centre, rotation, similarity
 from e3read import safetensors, stream
 
 SAMPLES = 200000
@@ -55,7 +56,7 @@ def surface(depth, poses, k, cell):
     return out
 
 
-def placed(stream_preds, depth, poses):
+def placed(stream_preds, depth, poses, fit):
     """The similarity that takes the prediction to the truth: scale, rotation, translation."""
     ours = np.stack([p["depth"] for p in stream_preds]).astype(np.float64)
     known = depth > 0
@@ -64,7 +65,27 @@ def placed(stream_preds, depth, poses):
     u, _, vt = np.linalg.svd(m)
     r = u @ np.diag([1, 1, np.linalg.det(u @ vt)]) @ vt
     a, b = (np.array([centre(p) for p in x]) for x in ([p["pose"] for p in stream_preds], poses))
-    return s, r, (b - s * a @ r.T).mean(0)
+    t = (b - s * a @ r.T).mean(0)
+    return (s, r, t) if not fit else fitted(stream_preds, depth, poses, s, r, t)
+
+
+def fitted(stream_preds, depth, poses, s, r, t):
+    """The same, moved so that the 80 % of the pixels that fit best lie as near as they can to where they should."""
+    h, w = depth.shape[1:]
+    v, u = np.mgrid[0:h:8, 0:w:8]
+    world = [], []
+    for p, d, q in zip(stream_preds, depth, poses):
+        for d, pose, to in (p["depth"], p["pose"], world[0]), (d, q, world[1]):
+            d = d[::8, ::8].astype(np.float64)
+            fx, fy = w / 2 / np.tan(pose[8] / 2), h / 2 / np.tan(pose[7] / 2)
+            x = np.stack([(u + 0.5 - w / 2) * d / fx, (v + 0.5 - h / 2) * d / fy, d], -1).reshape(-1, 3)
+            to.append((x - pose[:3]) @ rotation(pose))
+    ours, true = (np.concatenate(x) for x in world)
+    for _ in range(10):
+        error = np.linalg.norm(s * ours @ r.T + t - true, axis=1)
+        near = error <= np.percentile(error, 80)
+        s, r, t = similarity(ours[near], true[near])
+    return s, r, t
 
 
 def sample(xyz, faces, n):
@@ -78,14 +99,15 @@ def sample(xyz, faces, n):
 
 
 def main():
-    if len(sys.argv) not in (4, 5):
+    if len(sys.argv) not in (4, 5, 6) or sys.argv[5:] not in ([], ["fit"]):
         print(__doc__, file=sys.stderr)
         return 2
-    near = float(sys.argv[4]) if len(sys.argv) == 5 else 0.03
+    near = float(sys.argv[4]) if len(sys.argv) > 4 else 0.03
+    fit = len(sys.argv) == 6
     vertices, faces = read_ply(sys.argv[1])
     preds = [m for kind, m in stream(sys.argv[2]) if kind == "pred"]
     depth, poses, k = read_truth(sys.argv[3])
-    s, r, t = placed(preds, depth, poses)
+    s, r, t = placed(preds, depth, poses, fit)
     truth = surface(depth, poses, k, near / 6)
     xyz = s * vertices["xyz"].astype(np.float64) @ r.T + t
     points = sample(xyz, faces, SAMPLES)
