@@ -15,7 +15,7 @@ static struct {
 	e3_export_options opt;
 	const char *path[E3_MAX_FORMATS]; /* of the output in each row of e3_formats */
 	double conf_pct, conf_min;        /* below 0: not given */
-	int points, frustum, glb_color, intrinsics, compat, depth_cmap, axes, depth_size;
+	int points, clean, frustum, glb_color, intrinsics, compat, depth_cmap, axes, depth_size;
 	bool show_cam, per_frame;
 } o = {
 	.opt =
@@ -111,6 +111,8 @@ static const e3_opt rest[] = {
 	E3_OPT_TITLE("Points (GLB and PLY)"),
 	E3_OPT_CHOICE("points", &o.points, "auto|map|depth", "auto|map|depth",
 		"from the point map, or from depth and pose\n(auto: depth and pose if the stream has both)"),
+	E3_OPT_CHOICE("clean", &o.clean, "none|edges|consistent", "none|edges|consistent",
+		"drop points at the edges of objects; and those that\nother frames see through or put elsewhere"),
 	E3_OPT_REAL("conf-pct", &o.conf_pct, "Q", 0, 100,
 		"drop the Q % least confident points; default 20,\n0 when --conf-min is given"),
 	E3_OPT_REAL("conf-min", &o.conf_min, "X", 0, FLT_MAX, "drop points with confidence below X"),
@@ -271,6 +273,7 @@ e3_stage *e3_export_parse(int argc, char **argv, e3_export_options *opt, placing
 	x->upstream = x->cloud.upstream = o.compat == 1;
 	x->cloud.allow_empty = x->cloud.allow_empty || x->upstream;
 	x->cloud.source = (e3_point_source)o.points;
+	x->cloud.clean = x->upstream ? E3_CLEAN_NONE : (e3_clean_mode)o.clean;
 	x->cloud.conf_pct = o.conf_pct >= 0 ? o.conf_pct : o.conf_min >= 0 ? 0 : 20;
 	x->cloud.conf_min = fmax(o.conf_min, 0);
 	x->cloud.stride = (int)stride;

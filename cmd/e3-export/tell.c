@@ -19,7 +19,7 @@ static void tell_points(const char *path, uint64_t n, const e3_export_options *o
 static void warn_of_ties(const e3_export_options *opt, const e3_export_facts *f)
 {
 	double q = opt->cloud.conf_pct, asked = q / 100 * ((double)f->points - 1);
-	if (asked < 1 || (double)f->below >= 0.75 * asked)
+	if (asked < 1 || (double)(f->below + f->at_edges + f->seen_through + f->too_far) >= 0.75 * asked)
 		return;
 	if (f->masked && f->threshold == 0)
 		e3_warn("--conf-pct %g dropped no point: %" PRIu64 " of %" PRIu64
@@ -29,6 +29,15 @@ static void warn_of_ties(const e3_export_options *opt, const e3_export_facts *f)
 		e3_warn("--conf-pct %g dropped %" PRIu64 " of %" PRIu64 " points: %" PRIu64
 				" have the confidence at that percentile, %.9g, and stay; --conf-min drops below a confidence",
 			q, f->below, f->points, f->ties, f->threshold);
+}
+
+static void tell_cleaning(const e3_export_facts *f)
+{
+	double all = f->points ? 100 / (double)f->points : 0;
+	if (f->at_edges + f->seen_through + f->too_far)
+		e3_note(
+			"cleaning dropped %.1f %% of the points at edges, %.1f %% that other frames see through, %.2g %% too far away",
+			all * (double)f->at_edges, all * (double)f->seen_through, all * (double)f->too_far);
 }
 
 static void tell_mesh(const char *path, const e3_export_facts *f)
@@ -55,6 +64,7 @@ static void warn_about(const e3_export_options *opt, const e3_export_facts *f)
 	if (f->skipped_frames)
 		e3_warn("%" PRId64 " frame%s without points: no usable field of view to unproject the depth", f->skipped_frames,
 			plural(f->skipped_frames));
+	tell_cleaning(f);
 	warn_of_ties(opt, f);
 	if (!f->kept)
 		e3_warn("no point is left");

@@ -60,20 +60,25 @@ bool e3_output_is_folder(const e3_output *o);
 
 typedef enum e3_point_source { E3_POINTS_AUTO, E3_POINTS_POINT_MAP, E3_POINTS_DEPTH } e3_point_source;
 
+/* Which points are kept, beside confidence (doc/formats.md 4.11): all; those off the edges of objects and not too far;
+ * of these, those that other frames agree with. */
+typedef enum e3_clean_mode { E3_CLEAN_NONE, E3_CLEAN_EDGES, E3_CLEAN_CONSISTENT } e3_clean_mode;
+
 /* Which points survive: shared by every format with points. */
 typedef struct e3_cloud_options {
 	e3_point_source source; /* auto: depth and pose when the stream has both, else the point map */
-	double conf_pct;        /* percentile of confidence that points must reach, 0..100 */
-	double conf_min;        /* absolute confidence that points must reach; 0 = none */
-	bool mask_black;        /* drop r+g+b < 16 */
-	bool mask_white;        /* drop r, g, b all > 240 */
-	const char *mask_dir;   /* pictures, non-zero = keep; NULL = none */
-	int stride;             /* every n-th pixel of every n-th row; 1 = all */
-	double voxel;           /* edge of a cell in scene units; 0 = none */
-	bool voxel_auto;        /* the smallest scale/2048 · 2^k that gives at most max_points cells */
-	int64_t max_points;     /* 0 = all; -1 = the format's default: GLB 2,000,000, splat 1,000,000, PLY all */
-	bool upstream;          /* depth mode uses the point map, and without one integer pixel indices, as the reference */
-	bool allow_empty;       /* no point left is not an error */
+	e3_clean_mode clean;
+	double conf_pct;      /* percentile of confidence that points must reach, 0..100 */
+	double conf_min;      /* absolute confidence that points must reach; 0 = none */
+	bool mask_black;      /* drop r+g+b < 16 */
+	bool mask_white;      /* drop r, g, b all > 240 */
+	const char *mask_dir; /* pictures, non-zero = keep; NULL = none */
+	int stride;           /* every n-th pixel of every n-th row; 1 = all */
+	double voxel;         /* edge of a cell in scene units; 0 = none */
+	bool voxel_auto;      /* the smallest scale/2048 · 2^k that gives at most max_points cells */
+	int64_t max_points;   /* 0 = all; -1 = the format's default: GLB 2,000,000, splat 1,000,000, PLY all */
+	bool upstream;        /* depth mode uses the point map, and without one integer pixel indices, as the reference */
+	bool allow_empty;     /* no point left is not an error */
 } e3_cloud_options;
 
 typedef enum e3_frustum { E3_FRUSTUM_LINES, E3_FRUSTUM_MESH } e3_frustum;
@@ -157,17 +162,18 @@ typedef struct e3_mesh_facts {
 /* Counts and choices of a run, for messages and run.json. Complete after e3_export_finish. */
 typedef struct e3_export_facts {
 	int64_t frames;
-	uint64_t points;                  /* candidates: finite, after stride */
-	uint64_t non_finite;              /* points dropped for NaN or infinity in position or confidence */
-	uint64_t kept;                    /* after threshold and masks */
-	uint64_t written[E3_MAX_FORMATS]; /* points in the output of each row of e3_formats */
-	double threshold;                 /* confidence at the percentile */
-	uint64_t below, ties, masked;     /* points below the threshold; exactly at it; masked, which count as 0 */
-	double scene_scale;               /* |p95 - p5| of the kept points */
-	double voxel;                     /* edge used; 0 = none */
-	bool from_depth;                  /* points came from depth, by choice or because the stream has no point map */
-	int64_t skipped_frames;           /* frames without points: no usable field of view to unproject the depth */
-	uint64_t depth_clipped;           /* depths the 16-bit factor cannot hold: written as 0 (unknown) */
+	uint64_t points;                          /* candidates: finite, after stride */
+	uint64_t non_finite;                      /* points dropped for NaN or infinity in position or confidence */
+	uint64_t kept;                            /* after threshold and masks */
+	uint64_t written[E3_MAX_FORMATS];         /* points in the output of each row of e3_formats */
+	double threshold;                         /* confidence at the percentile */
+	uint64_t below, ties, masked;             /* points below the threshold; exactly at it; masked, which count as 0 */
+	uint64_t at_edges, seen_through, too_far; /* points that cleaning drops */
+	double scene_scale;                       /* |p95 - p5| of the kept points */
+	double voxel;                             /* edge used; 0 = none */
+	bool from_depth;        /* points came from depth, by choice or because the stream has no point map */
+	int64_t skipped_frames; /* frames without points: no usable field of view to unproject the depth */
+	uint64_t depth_clipped; /* depths the 16-bit factor cannot hold: written as 0 (unknown) */
 	double depth_scale;
 	e3_mesh_facts mesh;
 	uint64_t spooled;          /* bytes in temporary files */

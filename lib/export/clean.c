@@ -1,15 +1,17 @@
 /* export: which pixels of a run give points: those with finite coordinates and enough confidence, inside the masks
- * (doc/formats.md 1.3, 1.4). Decided when the stream is over, from the frame spool; one bit a pixel waits in a
- * temporary file. Owns that file and the masks. */
-#include "export/points.h"
+ * (doc/formats.md 1.3, 1.4), off the edges of objects and where other frames agree (4.11). Decided when the stream is
+ * over, from the frame spool; one byte a pixel (clean.h) waits in a temporary file. Owns that file and the masks. */
+#include "export/clean.h"
 #include <stdlib.h>
 #include <string.h>
 
-/* Where the bits of a frame are. */
-typedef struct bits {
+enum { MOST_THREADS = 16 };
+
+/* Where the bytes of a frame are. */
+typedef struct bytes {
 	uint64_t at;
-	size_t n; /* pixels */
-} bits;
+	size_t n;
+} bytes;
 
 struct e3_clean {
 	const e3_cloud_options *opt;
@@ -18,13 +20,19 @@ struct e3_clean {
 	e3_masks *masks;
 	uint8_t *mask; /* of the frame that comes next */
 	size_t mask_cap;
-	FILE *f; /* bits */
-	bits *frame;
+	e3_views *views; /* of cleaning */
+	e3_pool *pool;
+	FILE *f; /* bytes */
+	bytes *frame;
 	uint64_t n, cap;
 	e3_pct conf;
 	float threshold;
-	uint64_t below, ties, masked; /* candidates: as in e3_export_facts */
-	uint8_t *keep, *packed;       /* of one frame: bytes, bits */
+	uint64_t below, ties, masked;     /* candidates: as in e3_export_facts */
+	uint64_t dropped[E3_DROPPED + 1]; /* points, by why */
+	double middle[3], far;
+	float agreement[E3_AGREED + 1];
+	uint8_t *keep; /* of one frame */
+	float *inverse;
 	size_t keep_cap;
 };
 
@@ -76,40 +84,39 @@ static int begin_frame(e3_clean *c, size_t pixels, e3_err *err)
 	}
 	if (pixels > c->keep_cap) {
 		if (e3_grow((void **)&c->keep, pixels, 1, "a frame", err) ||
-			e3_grow((void **)&c->packed, pixels / 8 + 1, 1, "a frame", err))
+			(c->views && e3_grow((void **)&c->inverse, pixels, sizeof *c->inverse, "a frame", err)))
 			return -1;
 		c->keep_cap = pixels;
 	}
-	uint64_t at = c->n ? c->frame[c->n - 1].at + (c->frame[c->n - 1].n + 7) / 8 : 0;
-	c->frame[c->n++] = (bits){at, pixels};
+	c->frame[c->n] = (bytes){c->n ? c->frame[c->n - 1].at + c->frame[c->n - 1].n : 0, pixels};
+	c->n++;
 	return 0;
 }
 
-static int store(e3_clean *c, uint64_t ordinal, const uint8_t *keep, e3_err *err)
+static int store(e3_clean *c, uint64_t ordinal, e3_err *err)
 {
-	const bits *b = &c->frame[ordinal];
-	size_t bytes = (b->n + 7) / 8;
-	memset(c->packed, 0, bytes);
-	for (size_t k = 0; k < b->n; k++)
-		c->packed[k / 8] |= (uint8_t)(keep[k] << k % 8);
-	if (fseeko(c->f, (off_t)b->at, SEEK_SET))
+	if (fseeko(c->f, (off_t)c->frame[ordinal].at, SEEK_SET))
 		return e3_fail_sys(err, "writing to a temporary file (TMPDIR chooses where)");
-	if (e3_spool_write(c->f, c->packed, bytes, err))
+	if (e3_spool_write(c->f, c->keep, c->frame[ordinal].n, err))
 		return -1;
 	return fflush(c->f) ? e3_fail_sys(err, "writing to a temporary file (TMPDIR chooses where)") : 0;
 }
 
-int e3_clean_keep(e3_clean *c, uint64_t ordinal, uint8_t *keep, e3_err *err)
+static int load(e3_clean *c, uint64_t ordinal, uint8_t *keep, e3_err *err)
 {
 	if (ordinal >= c->n)
 		return e3_fail(err, "reading a temporary file: it has %llu frames", (unsigned long long)c->n);
-	const bits *b = &c->frame[ordinal];
-	if (fseeko(c->f, (off_t)b->at, SEEK_SET))
+	if (fseeko(c->f, (off_t)c->frame[ordinal].at, SEEK_SET))
 		return e3_fail_sys(err, "reading a temporary file");
-	if (e3_spool_read(c->f, c->packed, (b->n + 7) / 8, err))
+	return e3_spool_read(c->f, keep, c->frame[ordinal].n, err);
+}
+
+int e3_clean_keep(e3_clean *c, uint64_t ordinal, uint8_t *keep, e3_err *err)
+{
+	if (load(c, ordinal, keep, err))
 		return -1;
-	for (size_t k = 0; k < b->n; k++)
-		keep[k] = c->packed[k / 8] >> k % 8 & 1;
+	for (size_t k = 0; k < c->frame[ordinal].n; k++)
+		keep[k] = keep[k] > E3_DROPPED;
 	return 0;
 }
 
@@ -125,6 +132,12 @@ static float conf_of(const e3_located *at, const uint8_t *mask, size_t k)
 	return mask && !mask[k] ? 0 : at->conf ? at->conf[k] : 1;
 }
 
+/* What the percentile is about: the confidence, and how far other frames agree. */
+static float reliability(const e3_clean *c, const e3_located *at, const uint8_t *mask, size_t k)
+{
+	return conf_of(at, mask, k) * c->agreement[c->keep[k]];
+}
+
 /* Candidates: finite coordinates and confidence. */
 static void find_candidates(e3_clean *c, const e3_located *at, const uint8_t *mask, e3_export_facts *facts)
 {
@@ -136,20 +149,18 @@ static void find_candidates(e3_clean *c, const e3_located *at, const uint8_t *ma
 			continue;
 		const float *xyz = at->xyz + 3 * k;
 		bool finite = isfinite(xyz[0]) && isfinite(xyz[1]) && isfinite(xyz[2]) && (!at->conf || isfinite(at->conf[k]));
-		c->keep[k] = finite;
+		c->keep[k] = finite ? E3_AGREED : E3_NO_POINT;
 		if (!sampled(c, p, k))
 			continue;
 		facts->points += finite;
 		facts->non_finite += !finite;
-		if (finite && c->opt->conf_pct > 0)
-			e3_pct_add(&c->conf, conf_of(at, mask, k));
 	}
 	facts->skipped_frames += !at->xyz;
 }
 
 static bool is_kept(const e3_clean *c, const e3_pred *p, float conf, size_t k)
 {
-	if (!(conf >= c->threshold) || !(conf > 1e-5f) || !(conf >= (float)c->opt->conf_min))
+	if (!(conf > 1e-5f) || !(conf >= (float)c->opt->conf_min))
 		return false;
 	if (!p->rgb)
 		return !c->opt->mask_white;
@@ -159,82 +170,167 @@ static bool is_kept(const e3_clean *c, const e3_pred *p, float conf, size_t k)
 	return !(c->opt->mask_white && rgb[0] > 240 && rgb[1] > 240 && rgb[2] > 240);
 }
 
+/* The last word on a frame: thresholds, masks, colours. */
 static void filter(e3_clean *c, const e3_located *at, const uint8_t *mask)
 {
 	const e3_pred *p = at->frame.pred;
 	size_t n = (size_t)p->w * (size_t)p->h;
 	for (size_t k = 0; k < n; k++) {
-		if (!c->keep[k])
+		uint8_t byte = c->keep[k];
+		if (byte == E3_NO_POINT)
 			continue;
-		float conf = conf_of(at, mask, k);
-		if (sampled(c, p, k))
-			c->below += conf < c->threshold, c->ties += conf == c->threshold, c->masked += mask && !mask[k];
-		c->keep[k] = is_kept(c, p, conf, k);
+		float conf = conf_of(at, mask, k), is = conf * c->agreement[byte];
+		if (sampled(c, p, k)) {
+			c->below += is < c->threshold, c->ties += is == c->threshold, c->masked += mask && !mask[k];
+			if (byte <= E3_DROPPED)
+				c->dropped[byte]++;
+		}
+		if (byte > E3_DROPPED && (!(is >= c->threshold) || !is_kept(c, p, conf, k)))
+			c->keep[k] = E3_NO_POINT;
 	}
 }
 
-/* First pass: candidates, and their confidences. Without a percentile it is the last one too. */
-static int first_pass(e3_clean *c, e3_export_facts *facts, e3_err *err)
+static void drop_far(e3_clean *c, const e3_located *at)
 {
-	const e3_pred *p;
-	e3_located at;
-	int rc;
-	e3_frame_spool_rewind(c->frames);
-	while ((rc = e3_frame_spool_next(c->frames, e3_clean_parts(c), &p, err)) == 1) {
-		const uint8_t *mask = e3_frame_spool_mask(c->frames);
-		if (e3_locate(&c->where, p, &at, err) || begin_frame(c, (size_t)p->w * (size_t)p->h, err))
-			return -1;
-		find_candidates(c, &at, mask, facts);
-		if (!(c->opt->conf_pct > 0))
-			filter(c, &at, mask);
-		if (store(c, c->n - 1, c->keep, err))
-			return -1;
+	size_t n = (size_t)at->frame.pred->w * (size_t)at->frame.pred->h;
+	for (size_t k = 0; k < n && at->xyz; k++) {
+		const float *x = at->xyz + 3 * k;
+		double d[3] = {x[0] - c->middle[0], x[1] - c->middle[1], x[2] - c->middle[2]};
+		if (c->keep[k] > E3_DROPPED && d[0] * d[0] + d[1] * d[1] + d[2] * d[2] > c->far * c->far)
+			c->keep[k] = E3_TOO_FAR;
 	}
-	return rc;
 }
 
-/* Passes over the candidates and their confidences: finds the percentile, then applies the threshold. */
-static int second_pass(e3_clean *c, bool refine, e3_err *err)
+/* By the other frames. */
+static int judge(e3_clean *c, uint64_t ordinal, e3_err *err)
+{
+	uint64_t others[E3_VIEWS_OTHERS];
+	e3_agree a = {.n = e3_views_choose(c->views, ordinal, others)};
+	for (int k = 0; k < a.n; k++)
+		if (!(a.other[k] = e3_views_read(c->views, others[k], err)))
+			return -1;
+	if (!(a.view = e3_views_read(c->views, ordinal, err)))
+		return -1;
+	if (a.view->usable)
+		e3_agree_judge(&a, c->pool, c->keep);
+	return 0;
+}
+
+/* What a pass over the frames does with each. */
+typedef enum task { FIND, CLEAN, REFINE, FILTER } task;
+
+/* The last of the tasks before the percentile counts the confidences, and is the last one when there is none. */
+static void count_or_filter(e3_clean *c, const e3_located *at, const uint8_t *mask)
+{
+	const e3_pred *p = at->frame.pred;
+	size_t n = (size_t)p->w * (size_t)p->h;
+	if (!(c->opt->conf_pct > 0))
+		filter(c, at, mask);
+	for (size_t k = 0; k < n && c->opt->conf_pct > 0; k++)
+		if (c->keep[k] != E3_NO_POINT && sampled(c, p, k))
+			e3_pct_add(&c->conf, reliability(c, at, mask, k));
+}
+
+static int find(e3_clean *c, const e3_located *at, const uint8_t *mask, e3_export_facts *facts, e3_err *err)
+{
+	const e3_pred *p = at->frame.pred;
+	if (begin_frame(c, (size_t)p->w * (size_t)p->h, err))
+		return -1;
+	find_candidates(c, at, mask, facts);
+	if (!c->views) {
+		count_or_filter(c, at, mask);
+		return 0;
+	}
+	e3_views_inverse(at, c->inverse);
+	e3_edges_drop(c->inverse, p->w, p->h, c->keep);
+	return e3_views_add(c->views, at, c->inverse, err);
+}
+
+static int clean(e3_clean *c, uint64_t ordinal, const e3_located *at, const uint8_t *mask, e3_err *err)
+{
+	drop_far(c, at);
+	if (c->opt->clean == E3_CLEAN_CONSISTENT && judge(c, ordinal, err))
+		return -1;
+	count_or_filter(c, at, mask);
+	return 0;
+}
+
+static int do_task(e3_clean *c, task t, uint64_t ordinal, const e3_located *at, e3_export_facts *facts, e3_err *err)
+{
+	const uint8_t *mask = e3_frame_spool_mask(c->frames);
+	if (t != FIND && load(c, ordinal, c->keep, err))
+		return -1;
+	if (t == FIND && find(c, at, mask, facts, err))
+		return -1;
+	if (t == CLEAN && clean(c, ordinal, at, mask, err))
+		return -1;
+	if (t == FILTER)
+		filter(c, at, mask);
+	for (size_t k = 0; t == REFINE && k < c->frame[ordinal].n; k++)
+		if (c->keep[k] != E3_NO_POINT && sampled(c, at->frame.pred, k))
+			e3_pct_refine(&c->conf, reliability(c, at, mask, k));
+	return t == REFINE ? 0 : store(c, ordinal, err);
+}
+
+static int pass(e3_clean *c, task t, e3_export_facts *facts, e3_err *err)
 {
 	const e3_pred *p;
-	int rc;
-	unsigned parts = e3_clean_parts(c) & (E3_PART_CONF | E3_PART_MASK | (refine ? 0 : E3_PART_RGB));
-	e3_frame_spool_rewind(c->frames);
-	for (uint64_t i = 0; (rc = e3_frame_spool_next(c->frames, parts, &p, err)) == 1; i++) {
-		const uint8_t *mask = e3_frame_spool_mask(c->frames);
-		e3_located at = {.frame.pred = p, .conf = c->where.source == E3_POINTS_DEPTH ? p->depth_conf : p->points_conf};
-		if (e3_clean_keep(c, i, c->keep, err))
+	bool place = t == FIND || t == CLEAN;
+	unsigned parts = e3_clean_parts(c);
+	if (!place)
+		parts &= E3_PART_CONF | E3_PART_MASK | (t == FILTER ? E3_PART_RGB : 0);
+	for (uint64_t i = 0;; i++) {
+		e3_located at;
+		if (e3_frame_spool_seek(c->frames, i, err))
 			return -1;
-		for (size_t k = 0, n = c->frame[i].n; refine && k < n; k++)
-			if (c->keep[k] && sampled(c, p, k))
-				e3_pct_refine(&c->conf, conf_of(&at, mask, k));
-		if (refine)
-			continue;
-		filter(c, &at, mask);
-		if (store(c, i, c->keep, err))
+		int rc = e3_frame_spool_next(c->frames, parts, &p, err);
+		if (rc != 1)
+			return rc;
+		if (place && e3_locate(&c->where, p, &at, err))
+			return -1;
+		if (!place)
+			at = (e3_located){.frame.pred = p,
+				.conf = c->where.source == E3_POINTS_DEPTH ? p->depth_conf : p->points_conf};
+		if (do_task(c, t, i, &at, facts, err))
 			return -1;
 	}
-	return rc;
+}
+
+static int begin(e3_clean *c, e3_err *err)
+{
+	for (int k = 0; k <= E3_AGREED; k++)
+		c->agreement[k] = e3_agreement((uint8_t)k);
+	if (c->opt->conf_pct > 0 && e3_pct_init(&c->conf, &c->opt->conf_pct, 1, err))
+		return -1;
+	if (c->opt->clean == E3_CLEAN_NONE)
+		return 0;
+	c->views = e3_views_open(c->frames, &c->where, err);
+	c->pool = c->views ? e3_pool_open(e3_processors(MOST_THREADS), E3_POOL_SLEEP, err) : NULL;
+	return c->pool ? 0 : -1;
 }
 
 int e3_clean_settle(e3_clean *c, e3_export_facts *facts, e3_err *err)
 {
-	bool pct = c->opt->conf_pct > 0;
 	facts->from_depth = c->where.source == E3_POINTS_DEPTH;
-	if (pct && e3_pct_init(&c->conf, &c->opt->conf_pct, 1, err))
+	if (begin(c, err) || pass(c, FIND, facts, err))
 		return -1;
-	if (first_pass(c, facts, err))
+	if (c->views && (e3_views_extent(c->views, c->middle, &c->far, err) || pass(c, CLEAN, facts, err)))
 		return -1;
-	if (!pct)
-		return 0;
-	if (e3_pct_second_pass(&c->conf, err) || second_pass(c, true, err))
-		return -1;
-	facts->threshold = e3_pct_value(&c->conf, 0);
-	c->threshold = (float)facts->threshold;
-	e3_pct_release(&c->conf);
-	int rc = second_pass(c, false, err);
+	if (c->opt->conf_pct > 0) {
+		if (e3_pct_second_pass(&c->conf, err) || pass(c, REFINE, facts, err))
+			return -1;
+		facts->threshold = e3_pct_value(&c->conf, 0);
+		c->threshold = (float)facts->threshold;
+		e3_pct_release(&c->conf);
+		if (pass(c, FILTER, facts, err))
+			return -1;
+	}
+	e3_views_close(c->views);
+	c->views = NULL;
 	facts->below = c->below, facts->ties = c->ties, facts->masked = c->masked;
-	return rc;
+	facts->at_edges = c->dropped[E3_AT_EDGE], facts->seen_through = c->dropped[E3_SEEN_THROUGH];
+	facts->too_far = c->dropped[E3_TOO_FAR];
+	return 0;
 }
 
 void e3_clean_close(e3_clean *c)
@@ -246,9 +342,11 @@ void e3_clean_close(e3_clean *c)
 	e3_masks_close(c->masks);
 	e3_pct_release(&c->conf);
 	e3_locator_release(&c->where);
+	e3_views_close(c->views);
+	e3_pool_close(c->pool);
 	free(c->mask);
 	free(c->frame);
 	free(c->keep);
-	free(c->packed);
+	free(c->inverse);
 	free(c);
 }

@@ -72,6 +72,11 @@ static void add_points(e3_json *j, const e3_export_run *run)
 	e3_json_text(j, "from", f->from_depth ? "depth" : "map");
 	e3_json_int(j, "candidates", (int64_t)f->points);
 	e3_json_int(j, "not_finite", (int64_t)f->non_finite);
+	static const char *const modes[] = {"none", "edges", "consistent"};
+	e3_json_text(j, "clean", modes[run->opt->cloud.clean]);
+	e3_json_int(j, "at_edges", (int64_t)f->at_edges);
+	e3_json_int(j, "seen_through", (int64_t)f->seen_through);
+	e3_json_int(j, "too_far", (int64_t)f->too_far);
 	e3_json_int(j, "kept", (int64_t)f->kept);
 	for (const e3_format *format = run->formats; format->name; format++)
 		if (format->points)
