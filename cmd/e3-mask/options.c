@@ -197,7 +197,7 @@ void mask_parse(int argc, char **argv, mask_request *r)
 		E3_OPT_CHOICE("decide", &said.rule, "HOW", "argmax|threshold|labels",
 			"a class is: the highest channel, where its channel\nreaches --threshold, or its number in the output"),
 		E3_OPT_REAL("threshold", &said.threshold, "T", 0, 1e6,
-			"value from which a pixel is of the class (default 0.5;\n--sky: 32/255)"),
+			"value from which a pixel is of the class (default 0.5,\nfor sky 32/255)"),
 		E3_OPT_FLAG("sigmoid", &o->sigmoid, "the output holds logits: a sigmoid before --threshold"),
 		E3_OPT_SIZE("input-size", o->size, MAX_SIDE, "size the model takes (default: what it says)"),
 		E3_OPT_CALL("mean", o->mean, "R,G,B", parse_mean,

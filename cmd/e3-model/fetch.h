@@ -1,4 +1,4 @@
-/* e3-model fetch: the parts of a download: HTTP (fetch_http.c), the file while it comes (fetch_part.c), what is fetched
+/* e3-model: the parts of a download: HTTP (fetch_http.c), the file while it comes (fetch_part.c), what is fetched
  * and how it goes on after a failure (fetch.c). */
 #ifndef E3_CMD_MODEL_FETCH_H
 #define E3_CMD_MODEL_FETCH_H
