@@ -269,8 +269,8 @@ $2"
 	fails 1 "layer 7: the network has layers 0 to 2" -- e3-evict-stats --layers 7 "$T/run.e3"
 	fails 1 "/dev/full" -- e3-evict-stats -o /dev/full "$T/run.e3"
 	# Files that cannot be written are reported before the stream is read, because it may not come a second time.
-	fails 1 "e3-evict-stats: opening: $T/absent/report: No such file or directory" -- e3-evict-stats -o "$T/absent/report"
-	fails 1 "e3-evict-stats: opening: $T/absent/x.png: No such file or directory" -- e3-evict-stats --sheet "$T/absent/x.png"
+	fails 1 "e3-evict-stats: opening: $T/run.e3/report: creating a directory: $T/run.e3: exists and is not" -- e3-evict-stats -o "$T/run.e3/report"
+	fails 1 "e3-evict-stats: opening: $T/run.e3/x.png: creating a directory: $T/run.e3: exists and is not" -- e3-evict-stats --sheet "$T/run.e3/x.png"
 	fails 1 "truncated: empty" -- e3-evict-stats -o "$T/report" --sheet "$T/x.png"
 	[ ! -e "$T/report" ]
 	[ ! -e "$T/x.png" ]

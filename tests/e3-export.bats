@@ -174,7 +174,7 @@ nothing_left() {
 	check ply "$T/x.ply" "$T/x.e3" 0
 	[ "$(stat -c %s "$T/x.ply")" -eq $(($(sed '/^end_header/q' "$T/x.ply" | wc -c) + 15 * (3 * 24 * 16 - 9))) ]
 	e3-export -q --points map --ply-frame --per-frame --ply "$T/out/p" "$T/x.e3"
-	for i in 0 1 2; do check ply "$T/out/p/frame_000$i.ply" "$T/x.e3" 20 $i; done
+	for i in 0 1 2; do check ply "$T/out/p/frame_00000$i.ply" "$T/x.e3" 20 $i; done
 	[ "$(find "$T/out/p" -mindepth 1 | wc -l)" -eq 3 ]
 }
 
@@ -290,7 +290,7 @@ assert (export_check.png('$T/c/000000.png')[0] == 255).all()"
 	fails 1 "e3-infer" -- e3-export "${all[@]}" "$T/x.e3"
 	grep -q "the GPU went away" "$T/stderr"
 	[ "$(cd "$T/out" && echo *)" = "d j.partial p t.partial x.glb.partial x.npz.partial" ]
-	[ "$(cd "$T/out" && echo p/*)" = "p/frame_0000.ply p/frame_0001.ply p/frame_0002.ply" ]
+	[ "$(cd "$T/out" && echo p/*)" = "p/frame_000000.ply p/frame_000001.ply p/frame_000002.ply" ]
 	stream "$T/x.e3"
 	e3-export -q --glb "$T/x.glb" --tum "$T/t" "$T/x.e3"
 	cmp "$T/x.glb" "$T/out/x.glb.partial"
@@ -391,7 +391,7 @@ assert sorted(j["failed"]) == ["depth", "glb", "ply"] and "File too large" in j[
 	check points "$T/x.glb" "$T/x.e3"
 	check npz "$T/x.npz" "$T/x.e3"
 	check depth "$T/x.e3" "$T/d"
-	check ply "$T/p/frame_0002.ply" "$T/x.e3" 20 2
+	check ply "$T/p/frame_000002.ply" "$T/x.e3" 20 2
 	[ "$(wc -l <"$T/t")" -eq 4 ]
 	grep -q '"complete":false' "$T/j"
 	[ -z "$(find "$T/tmp" -mindepth 1)" ]

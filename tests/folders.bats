@@ -68,10 +68,11 @@ everything() {
 @test "what cannot be a folder or a file is said before the stream is read" {
 	stream x.e3
 	touch file
-	mkdir dir
+	mkdir -p dir d/000001.png
 	fails 1 "opening: file/x.glb: creating a directory: file: exists and is not a directory" -- e3-export --glb file/x.glb --tum t x.e3
 	fails 1 "opening: dir: Is a directory" -- e3-export --glb dir --tum t x.e3
 	fails 1 "opening: new/: Is a directory" -- e3-cat -o new/ x.e3
+	fails 1 "d/000001.png: is a directory, in the way of a file of that name" -- e3-export --depth d --tum t x.e3
 	[ ! -e t ]
 	[ ! -e new ]
 }
@@ -93,4 +94,47 @@ everything() {
 	ln -s a b
 	fails 1 "Too many levels of symbolic links" -- e3-export --tum a x.e3
 	fails 1 "creating a directory: a" -- e3-export --depth a x.e3
+}
+
+@test "files of an earlier run in a folder go when those of a shorter one appear, and no other file" {
+	local all=(--depth d --depth-color c --depth-pfm p --depth-exr e --per-frame --ply f)
+	stream x.e3 frames=5
+	stream y.e3 frames=2
+	e3-export -q "${all[@]}" x.e3
+	# names of ours with what is not ours; names that are not ours; a link; a folder
+	e3-decode -q --png png "$DEMO/clip.mp4" --max-frames 1
+	for n in d c; do
+		cp png/000000.png $n/000007.png
+		echo own >$n/notes.txt
+		mkdir $n/sub
+		ln -s notes.txt $n/000008.png
+		cp $n/000004.png $n/best.png
+	done
+	printf 'Pf\n2 1\n-1.000000\n01234567' >p/000009.pfm
+	printf 'ply\nformat ascii 1.0\nend_header\n' >f/frame_000009.ply
+	# a run that fails removes nothing
+	stream bad.e3 frames=1 abort=broken
+	fails 1 broken -- e3-export "${all[@]}" bad.e3
+	there {d,c}/000004.png p/000004.pfm e/000004.exr f/frame_000004.ply
+	e3-export "${all[@]}" y.e3 2>err
+	for n in d c p e f; do grep -q "$n: removed 3 files of an earlier run" err; done
+	for n in d c; do
+		[ "$(cd $n && echo *)" = "000000.png 000001.png 000007.png 000008.png best.png notes.txt sub" ]
+	done
+	[ "$(cd p && echo *)" = "000000.pfm 000001.pfm 000009.pfm" ]
+	[ "$(cd e && echo *)" = "000000.exr 000001.exr" ]
+	[ "$(cd f && echo *)" = "frame_000000.ply frame_000001.ply frame_000009.ply" ]
+	e3-export "${all[@]}" y.e3 2>err
+	grep -c earlier err | grep -qx 0
+}
+
+@test "names of frames sort past every power of ten" {
+	stream x.e3 frames=3
+	/usr/bin/python3 -B "$ROOT/tests/edit_stream.py" x.e3 late.e3 'for k, f in m:
+    if k == 3: f["i"] += 999998'
+	e3-export -q --depth d --depth-pfm p --depth-exr e --per-frame --ply f x.e3
+	e3-export -q --depth d --depth-pfm p --depth-exr e --per-frame --ply f late.e3
+	for n in d p e f; do
+		[ "$(ls $n | tr -dc '0-9\n' | tr '\n' ' ')" = "0999998 0999999 1000000 " ] || { ls $n; false; }
+	done
 }

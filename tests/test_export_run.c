@@ -9,7 +9,7 @@ static void the_table_of_formats_is_complete(void **state)
 	int n = 0;
 	for (const e3_format *f = e3_formats; f->name; f++, n++) {
 		assert_ptr_equal(e3_format_find(f->name), f); /* no other has its name */
-		assert_true(f->help && *f->help && !strchr(f->help, '\n'));
+		assert_true(f->help && *f->help);
 		assert_true(f->ops && f->ops->size >= sizeof(e3_format_writer));
 		assert_true(f->ops->add || f->ops->write);
 	}

@@ -109,7 +109,9 @@ int e3_png_write(FILE *to, const char *name, const e3_image *im, e3_err *err);
 int e3_png_save(const char *path, const e3_image *im, e3_err *err);
 /* The same in a seventh of the time, for a file a seventh larger (1920 × 1080 photographs). */
 int e3_png_save_quick(const char *path, const e3_image *im, e3_err *err);
-/* 16-bit grey PNG of w × h values. text: keys and values of text chunks in turn, then NULL; may be NULL. */
+/* text: keys and values of text chunks in turn, then NULL; may be NULL. */
+int e3_png_save_text(const char *path, const e3_image *im, const char *const *text, e3_err *err);
+/* 16-bit grey PNG of w × h values. */
 int e3_png16_save(const char *path, const uint16_t *v, int w, int h, const char *const *text, e3_err *err);
 
 /* JPEG of an RGB picture, every channel in full resolution; quality 1 to 100. Appears whole. */

@@ -1,6 +1,7 @@
 /* export: depth as 16-bit PNG with one factor for the run, and as pictures in one colour range for the run
  * (doc/formats.md 4.9). Factor and range need every frame, so both formats write at the end of the stream. Unknown
  * depth is 0, and neutral grey. */
+#include "e3/version.h"
 #include "export/depth_factor.h"
 #include "export/depth_map.h"
 #include <inttypes.h>
@@ -59,6 +60,8 @@ static int write_values(depth *s, e3_export_run *run, const e3_pred *p, e3_err *
 {
 	char path[4096], factor[32];
 	const char *const text[] = {
+		"Software",
+		"e3-export " E3_VERSION,
 		"depth_scale",
 		factor,
 		"Comment",
@@ -195,7 +198,7 @@ static int write_colors(depth_color *s, const e3_export_options *o, const double
 	}
 	int rc = picture_path(&s->base, p, path, sizeof path, err);
 	if (!rc)
-		rc = e3_png_save(path, &im, err);
+		rc = e3_png_save_text(path, &im, (const char *const[]){"Software", "e3-export " E3_VERSION, NULL}, err);
 	e3_image_release(&im);
 	return rc;
 }

@@ -1,5 +1,6 @@
 /* export: depth as OpenEXR (doc/formats.md 4.9): one channel Z of 32-bit floats, compressed, each frame written as it
  * arrives. Unknown depth is 0. What the numbers mean stands in the attributes. */
+#include "e3/version.h"
 #include "export/depth_map.h"
 #include <inttypes.h>
 #include <openexr.h>
@@ -51,7 +52,8 @@ static exr_result_t write_head(exr_context_t c, const exr *s, const e3_pred *p)
 		rc = exr_add_channel(c, part, "Z", EXR_PIXEL_FLOAT, EXR_PERCEPTUALLY_LINEAR, 1, 1);
 	if (!rc)
 		rc = exr_attr_set_string(c, part, "comments",
-			"Z: distance along the optical axis, not along the ray; 0 = unknown; up to the scale of the model. "
+			"e3-export " E3_VERSION
+			". Z: distance along the optical axis, not along the ray; 0 = unknown; up to the scale of the model. "
 			"The centre of the first pixel is at 0.5, 0.5.");
 	if (!rc && p->s.i <= INT32_MAX)
 		rc = exr_attr_set_int(c, part, "e3:frame", (int32_t)p->s.i);

@@ -52,6 +52,19 @@ static int pfm_add(e3_format_writer *w, e3_export_run *run, const e3_export_fram
 	return e3_file_commit(&file, err);
 }
 
+/* Its header and its size: the format has no place for a name. Most other programs write the number otherwise. */
+static bool pfm_ours(const uint8_t *head, size_t n, uint64_t size)
+{
+	char text[64] = "";
+	unsigned w, h;
+	int used = 0;
+	memcpy(text, head, n < sizeof text - 1 ? n : sizeof text - 1);
+	char *end = strstr(text, "\n-1.0\n");
+	if (!end || sscanf(text, "Pf\n%9u %9u%n", &w, &h, &used) != 2 || text + used != end)
+		return false;
+	return size == (uint64_t)used + strlen("\n-1.0\n") + 4 * (uint64_t)w * h;
+}
+
 static void pfm_release(e3_format_writer *w)
 {
 	e3_depth_map_release(&((pfm *)w)->map);
@@ -62,5 +75,6 @@ const e3_format_ops e3_depth_pfm_format = {
 	.size = sizeof(pfm),
 	.check = e3_depth_map_check,
 	.add = pfm_add,
+	.ours = pfm_ours,
 	.release = pfm_release,
 };

@@ -24,7 +24,9 @@ static int open_output(e3_export *x, const e3_output *o, e3_err *err)
 	w->format = o->format;
 	x->writer[x->n++] = w;
 	x->run.parts |= ops->parts;
-	if (e3_output_is_folder(o) ? e3_outdir_open(&w->dir, o->path, err) : e3_file_renew(&w->file, o->path, err))
+	e3_outdir_kind kind = {o->format->holds, ops->ours};
+	if (e3_output_is_folder(o) ? e3_outdir_open(&w->dir, o->path, err) || e3_outdir_claim(&w->dir, &kind, err)
+							   : e3_file_renew(&w->file, o->path, err))
 		return -1;
 	return ops->open ? ops->open(w, &x->run, err) : 0;
 }
@@ -285,7 +287,7 @@ static int keep_output(e3_format_writer *w, e3_err *err)
 	char *path = strdup(path_of(w)), *name = NULL;
 	if (!path)
 		return e3_fail(err, "writing: out of memory");
-	int rc = w->dir.path ? e3_outdir_commit(&w->dir, err) : e3_file_keep(&w->file, &name, err);
+	int rc = w->dir.path ? e3_outdir_commit(&w->dir, false, err) : e3_file_keep(&w->file, &name, err);
 	if (!rc)
 		e3_tell(E3_TELL_WARN, "writing: %s: cut short: the %lld %s that came %s kept in %s", path, (long long)n, frames,
 			are, name ? name : "it");
@@ -303,7 +305,7 @@ static void name_outputs(e3_export *x, bool broken)
 		if (w->failed ? !w->kept : !wanted(w, broken))
 			continue;
 		int rc = part     ? keep_output(w, &why)
-			: w->dir.path ? e3_outdir_commit(&w->dir, &why)
+			: w->dir.path ? e3_outdir_commit(&w->dir, true, &why)
 						  : e3_file_commit(&w->file, &why);
 		if (rc)
 			give_up(x, w, false, &why);

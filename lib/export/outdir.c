@@ -1,11 +1,13 @@
 /* export: a folder of outputs that appear together: they are written into a hidden folder inside it and moved up at
- * the end. */
+ * the end. Owns their names there, and the removal of what an earlier run left. */
 #include "export/outdir.h"
 #include "e3/io.h"
 #include "e3/mem.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <fnmatch.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -147,17 +149,101 @@ int64_t e3_outdir_count(const e3_outdir *d)
 	return n;
 }
 
-int e3_outdir_commit(e3_outdir *d, e3_err *err)
+/* The digits before the ending of a name: where they begin, and how many; 0: fewer than four. */
+static size_t digits_of(const char *name, size_t *from)
+{
+	enum { LEAST = 4 };
+	const char *dot = strrchr(name, '.');
+	size_t end = dot ? (size_t)(dot - name) : 0, at = end;
+	while (at > 0 && name[at - 1] >= '0' && name[at - 1] <= '9')
+		at--;
+	*from = at;
+	return end - at >= LEAST ? end - at : 0;
+}
+
+static bool is_ours(const e3_outdir_kind *kind, int fd, uint64_t size)
+{
+	static const char mark[] = "e3-export";
+	uint8_t head[E3_OUTDIR_HEAD];
+	ssize_t n = e3_read_full(fd, head, sizeof head);
+	if (n <= 0)
+		return false;
+	return kind->ours ? kind->ours(head, (size_t)n, size) : memmem(head, (size_t)n, mark, strlen(mark)) != NULL;
+}
+
+int e3_outdir_claim(e3_outdir *d, const e3_outdir_kind *kind, e3_err *err)
+{
+	int rc = 0;
+	DIR *dir = opendir(d->path);
+	for (struct dirent *e; dir && !rc && (e = readdir(dir));) {
+		struct stat st;
+		size_t from;
+		if (fnmatch(kind->holds, e->d_name, FNM_PERIOD) || !digits_of(e->d_name, &from) ||
+			fstatat(dirfd(dir), e->d_name, &st, AT_SYMLINK_NOFOLLOW))
+			continue;
+		if (S_ISDIR(st.st_mode))
+			rc = e3_fail(err, "writing: %s/%s: is a directory, in the way of a file of that name", d->path, e->d_name);
+		int fd =
+			S_ISREG(st.st_mode) ? openat(dirfd(dir), e->d_name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC) : -1;
+		if (fd >= 0 && is_ours(kind, fd, (uint64_t)st.st_size))
+			rc = e3_outdir_replace(d, e->d_name, err);
+		if (fd >= 0)
+			close(fd);
+	}
+	if (dir)
+		closedir(dir);
+	return rc;
+}
+
+static int pad_names(const e3_outdir *d, e3_err *err)
+{
+	size_t most = 0, from;
+	DIR *dir = opendir(d->temp);
+	int rc = 0;
+	if (!dir)
+		return e3_fail_sys(err, "reading a directory: %s", d->temp);
+	for (struct dirent *e; (e = readdir(dir));) {
+		size_t n = digits_of(e->d_name, &from);
+		most = n > most ? n : most;
+	}
+	rewinddir(dir);
+	for (struct dirent *e; !rc && (e = readdir(dir));) {
+		char to[NAME_MAX + 1];
+		size_t n = digits_of(e->d_name, &from);
+		if (!n || n == most)
+			continue;
+		int length = snprintf(to, sizeof to, "%.*s%0*d%s", (int)from, e->d_name, (int)(most - n), 0, e->d_name + from);
+		if (length >= (int)sizeof to)
+			rc = e3_fail(err, "renaming to: %s/%s: name too long", d->path, to);
+		else if (renameat(dirfd(dir), e->d_name, dirfd(dir), to))
+			rc = e3_fail_sys(err, "renaming to: %s/%s", d->path, to);
+	}
+	closedir(dir);
+	return rc;
+}
+
+static void remove_old(const e3_outdir *d)
 {
 	char path[4096];
+	int removed = 0;
+	for (size_t k = 0; k < d->n_old; k++)
+		removed += d->old[k][0] && path_in(d->path, d->old[k], path, NULL) == 0 && unlink(path) == 0;
+	if (removed)
+		e3_tell(E3_TELL_NOTE, "%s: removed %d file%s of an earlier run", d->path, removed, removed == 1 ? "" : "s");
+}
+
+int e3_outdir_commit(e3_outdir *d, bool whole, e3_err *err)
+{
+	char path[4096];
+	if (pad_names(d, err))
+		return -1;
 	for (size_t k = 0; k < d->n_old; k++)
 		if (path_in(d->temp, d->old[k], path, NULL) || access(path, F_OK) == 0)
 			d->old[k][0] = 0; /* a new file takes its place */
 	if (move_all(d->temp, d->path, 0, err))
 		return -1;
-	for (size_t k = 0; k < d->n_old; k++)
-		if (d->old[k][0] && path_in(d->path, d->old[k], path, NULL) == 0)
-			(void)unlink(path);
+	if (whole)
+		remove_old(d);
 	d->made = false;
 	e3_outdir_discard(d);
 	return 0;

@@ -163,7 +163,7 @@ static int write_frames(ply *s, e3_export_run *run, const e3_point_selection *se
 	while ((rc = e3_cloud_next(run->cloud, selection, &b, err)) == 1) {
 		if (b.segment == next) {
 			char name[64], path[4096];
-			snprintf(name, sizeof name, "frame_%04" PRId64 ".ply", b.frame);
+			snprintf(name, sizeof name, "frame_%06" PRId64 ".ply", b.frame);
 			if ((file.f && e3_file_commit(&file, err)) || e3_outdir_name(&s->base.dir, name, path, sizeof path, err) ||
 				e3_file_open(&file, path, err) || write_stream_header(s, &file, count[next], err)) {
 				rc = -1;

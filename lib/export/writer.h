@@ -62,6 +62,8 @@ typedef struct e3_format_ops {
 	int (*add)(e3_format_writer *w, e3_export_run *run, const e3_export_frame *frame, e3_err *err);
 	int (*cut)(e3_format_writer *w, e3_err *err); /* add failed: back to the frames before. NULL: it is there already */
 	int (*write)(e3_format_writer *w, e3_export_run *run, e3_err *err); /* the stream is over: write what is left */
+	/* Of files in a folder: as in e3_outdir_kind. */
+	bool (*ours)(const uint8_t *head, size_t n, uint64_t size);
 	void (*release)(e3_format_writer *w); /* frees what the functions above allocated, also after they failed */
 } e3_format_ops;
 

@@ -114,6 +114,13 @@ int e3_png_save(const char *path, const e3_image *im, e3_err *err)
 	return save(path, &p, err);
 }
 
+int e3_png_save_text(const char *path, const e3_image *im, const char *const *text, e3_err *err)
+{
+	plane p = plane_of(im);
+	p.text = text;
+	return save(path, &p, err);
+}
+
 int e3_png_save_quick(const char *path, const e3_image *im, e3_err *err)
 {
 	plane p = plane_of(im);
