@@ -109,6 +109,14 @@ for i in range(10):
 	grep -q "2 cameras, one for each size, for 10 pictures" said
 	check same m
 	check exact m
+	e3-export -q --conf-pct 0 --no-tracks --colmap small two.e3
+	/usr/bin/python3 -B -c "
+import sys
+sys.path.insert(0, '$ROOT/tests')
+import colmap_check as c
+xy = [x[4] for x in c.read_bin('small/sparse/0')[1].values()]
+assert len(xy[1]) > 50 and xy[1][:, 1].min() > 4 and xy[1][:, 1].max() < 44, xy[1]
+assert xy[0][:, 1].min() == 0.5 and xy[0][:, 1].max() == 47.5"
 }
 
 @test "keyframes: the sharpest of so many frames, of a way, of a share of the whole way" {

@@ -67,17 +67,16 @@ typedef struct pass {
 	size_t cap;
 } pass;
 
-/* The point of pixel (u, v): in the world; false when it has none, or one outside the written picture. */
+/* The point of pixel (u, v): in the world; false when it has none, or is not of the source picture. */
 static bool locate(const pass *s, const colmap_image *im, const e3_intrinsics *k, size_t pixel, double xyz[3])
 {
 	size_t w = (size_t)im->w;
 	double z = s->view.z[pixel], x = (double)(pixel % w) + 0.5, y = (double)(pixel / w) + 0.5;
 	if (!s->view.keep[pixel] || !e3_depth_known((float)z))
 		return false;
-	e3_fit f = colmap_fit(s->m, im);
-	const e3_intrinsics *c = &s->m->camera[im->camera];
-	double sx = (x - f.tx) / f.sx, sy = (y - f.ty) / f.sy;
-	if (!(sx >= 0 && sy >= 0 && sx <= c->w && sy <= c->h)) /* white that was added around the picture */
+	const e3_source *of = &im->s;
+	double sx = (x - of->fit.tx) / of->fit.sx, sy = (y - of->fit.ty) / of->fit.sy;
+	if (!(sx >= 0 && sy >= 0 && sx <= of->src_w && sy <= of->src_h)) /* white that was added around the picture */
 		return false;
 	const double *r = im->pose.r, *t = im->pose.t;
 	double a = (x - k->cx) * z / k->fx - t[0], b = (y - k->cy) * z / k->fy - t[1], d = z - t[2];
