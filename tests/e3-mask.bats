@@ -128,6 +128,78 @@ im = Image.open("red.png"); Image.merge("RGB", (im.getchannel(0).point(lambda v:
 	fails 1 "reading masks: nothing: No such file" -- e3-mask --from nothing --class a s.e3
 }
 
+# portrait MODEL: a portrait clip of which the network sees the middle, with masks of its source: pictures for --from (white is the class) and --mask-dir.
+portrait() {
+	e3-scene -q --frames 3 --size 64x96 -o f.e3
+	/usr/bin/python3 - <<-'PY'
+		import os, random
+		from PIL import Image, ImageOps
+		random.seed(1)
+		os.mkdir("sky"), os.mkdir("keep"), os.mkdir("person")
+		for k in range(3):
+		    im = Image.frombytes("L", (32, 48), bytes(random.choice((0, 255)) for _ in range(32 * 48)))
+		    im.save(f"sky/{k}.png"), ImageOps.invert(im).save(f"keep/{k}.png")
+		    Image.new("L", (1, 2), 0).save(f"person/{k}.png")
+	PY
+	e3-mask -q --from sky --class sky f.e3 | e3-mask -q --from person --class person |
+		e3-infer -q --device cpu --model "$1" --no-evict --fit-mode crop -o m.e3
+	[ "$(e3-dump m.e3 | grep -c '^mask')" -eq 6 ]
+}
+
+@test "e3-export --mask leaves out what --mask-dir of the same pictures leaves out, in every output; after corrections too" {
+	portrait "$DEMO/model.safetensors"
+	all=(--clean none --conf-pct 0 --ply a.ply --mesh a.glb --splat a.splat.ply)
+	e3-export -q "${all[@]}" --mask-dir keep m.e3
+	mkdir dir && mv a.* dir
+	e3-export "${all[@]}" --mask sky m.e3 2>err
+	! grep -q -- --mask err || return 1
+	for k in a.ply a.glb a.splat.ply; do cmp $k dir/$k; done
+	e3-export -q --clean none --conf-pct 0 --ply all.ply m.e3
+	[ "$(stat -c %s a.ply)" -lt $(($(stat -c %s all.ply) * 6 / 10)) ]
+	# held until the end, and only the classes that are asked for
+	/usr/bin/python3 -B "$ROOT/tests/edit_stream.py" m.e3 held.e3 'm[0][1]["corrects"] = 1'
+	e3-export -q --clean none --conf-pct 0 --ply b.ply --mask person,sky held.e3
+	cmp a.ply b.ply
+	e3-export -q --clean none --conf-pct 0 --ply b.ply --mask person m.e3
+	cmp all.ply b.ply
+	# before its prediction; apart from it
+	/usr/bin/python3 -B "$ROOT/tests/edit_stream.py" m.e3 before.e3 'k = [x for x in m if x[0] == 9]; p = [x for x in m if x[0] == 3]; m[1:-1] = [k[0], k[1], p[0], k[2], k[3], p[1], k[4], k[5], p[2]]'
+	e3-export -q --clean none --conf-pct 0 --ply b.ply --mask sky before.e3
+	cmp a.ply b.ply
+	/usr/bin/python3 -B "$ROOT/tests/edit_stream.py" m.e3 late.e3 'k = [x for x in m if x[0] == 9]; p = [x for x in m if x[0] == 3]; m[1:-1] = p + k'
+	e3-export --clean none --conf-pct 0 --ply b.ply --mask sky late.e3 2>err
+	grep -qx "e3-export: 2 masks were not directly after the frame they belong to: not used" err
+	grep -qx "e3-export: --mask sky: 2 of 3 frames have no mask of this class" err
+}
+
+@test "e3-export --mask: a class that the stream does not have" {
+	portrait seed:tiny:7
+	e3-export --ply a.ply --mask sky,skies m.e3 2>err
+	grep -qx "e3-export: --mask skies: the stream has no mask of this class: it has person; e3-mask makes them" err
+	e3-mask -q --from person --class person f.e3 | e3-cat --take 1 | e3-infer -q --model seed:tiny:7 --no-evict | e3-export --tum t --mask x 2>err
+	grep -qx "e3-export: --mask x: the stream has no mask of this class: it has person; e3-mask makes them" err
+	fails 2 "expected names of classes, separated by commas, got 'a,,b'" -- e3-export --ply a.ply --mask a,,b m.e3
+}
+
+@test "e3-export --compat upstream resizes a mask without regard to what was cropped, and keeps what is kept in part" {
+	portrait seed:tiny:7
+	e3-export -q --compat upstream --conf-pct 0 --glb a.glb --mask sky m.e3
+	/usr/bin/python3 -B - <<-PY
+		import json, struct, sys
+		sys.path.insert(0, "$ROOT/tests")
+		import numpy as np
+		from e3read import stream
+		from mask_check import resize_bytes
+		preds, masks = [[x for k, x in stream("m.e3") if k == kind and x.get("class", "sky") == "sky"] for kind in ("pred", "mask")]
+		want = sum(int((resize_bytes(255 - k["mask"], p["w"], p["h"]) > 0).sum()) for p, k in zip(preds, masks))
+		data = open("a.glb", "rb").read()
+		doc = json.loads(data[20:20 + struct.unpack("<I", data[12:16])[0]])
+		points = [doc["accessors"][p["attributes"]["POSITION"]]["count"] for m in doc["meshes"] for p in m["primitives"] if p.get("mode", 4) == 0]
+		print(f"# {points} points, {want} of {sum(p['w'] * p['h'] for p in preds)} are kept")
+		assert points == [want] and 0 < want < sum(p["w"] * p["h"] for p in preds)
+	PY
+}
+
 @test "what belongs together" {
 	usage() { fails 2 "$1" -- e3-mask "${@:2}" </dev/null; }
 	usage "where do masks come from? give --sky, --onnx or --from"

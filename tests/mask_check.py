@@ -153,4 +153,5 @@ def main():
     print(f"{frames} frames, of the class: " + " ".join(f"{s:.3f}" for s in share))
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -77,34 +77,52 @@ static int take_pred(e3_export *x, e3_stage *s, e3_pred *pred, e3_err *err)
 	return 0;
 }
 
-static int add(e3_export *x, source *in, e3_hold *h, e3_pred *pred, e3_err *err)
+/* Where predictions go. */
+typedef struct target {
+	e3_export *x;
+	source *in;
+	e3_hold *h;
+} target;
+
+static int add(void *to, e3_pred *pred, e3_err *err)
 {
 	e3_err why;
+	const target *t = to;
+	source *in = t->in;
 	placing *p = in->place;
-	if (placing_waits(p) && !p->solved && !in->unplaced && placing_solve(p, h, &why))
+	if (placing_waits(p) && !p->solved && !in->unplaced && placing_solve(p, t->h, &why))
 		stay(in, &why);
 	if (in->nothing)
 		return 0;
-	return e3_hold_pred(h, pred, err) || placing_apply(p, pred, err) || take_pred(x, in->stage, pred, err) ? -1 : 0;
+	return e3_hold_pred(t->h, pred, err) || placing_apply(p, pred, err) || take_pred(t->x, in->stage, pred, err) ? -1
+																												 : 0;
 }
 
 /* The stream to its end, to a signal or to a failure: then what came so far is finished. */
-static void read_stream(e3_export *x, source *in)
+static void read_stream(e3_export *x, source *in, bool masks)
 {
 	e3_stage *s = in->stage;
 	e3_msg msg;
-	e3_pred pred = {0};
 	e3_err err;
-	e3_hold *h = e3_hold_open(1U << E3_PRED, &err);
-	int rc = h ? 0 : -1, more = 1;
+	e3_hold *h = e3_hold_open(1U << E3_PRED | (masks ? 1U << E3_MASK : 0), &err);
+	target to = {x, in, h};
+	waiting *w = h ? waiting_open(x, masks, add, &to, &err) : NULL;
+	int rc = w ? 0 : -1, more = 1;
 	if (h && placing_waits(in->place))
 		e3_hold_wait(h);
 	while (!rc && !in->nothing && (more = e3_hold_read(h, next, in, &msg, &err)) > 0)
 		if (msg.kind == E3_HEAD)
 			rc = e3_export_head(x, &s->head, &err);
 		else if (msg.kind == E3_PRED)
-			rc = e3_pred_decode(&msg, &pred, &err) || add(x, in, h, &pred, &err) ? -1 : 0;
-	e3_pred_release(&pred);
+			rc = waiting_pred(w, &msg, &err);
+		else if (msg.kind == E3_MASK && masks)
+			rc = waiting_mask(w, &msg, &err);
+	if (!rc) {
+		e3_err last;
+		if (waiting_end(w, more < 0 ? &last : &err) && more >= 0)
+			rc = -1;
+	}
+	waiting_close(w);
 	e3_pred_release(&in->seen);
 	e3_hold_close(h);
 	if (rc || more < 0) {
@@ -138,7 +156,7 @@ static int run(const e3_export_options *opt, e3_stage *s, placing *place, e3_err
 	e3_export *x = e3_export_open(opt, err);
 	int rc = !x || e3_stage_open_input(s, err) ? -1 : 0;
 	if (!rc)
-		read_stream(x, &in);
+		read_stream(x, &in, opt->cloud.n_masks > 0);
 	rc = e3_stage_finish(s, rc, err);
 	e3_progress_end();
 	may_give_up = !e3_stop_signal() && reads_a_file(s);

@@ -106,6 +106,27 @@ static int parse_every(void *to, const char *arg, e3_err *err)
 	return 0;
 }
 
+/* NAME,...: classes. */
+static int parse_masks(void *to, const char *arg, e3_err *err)
+{
+	static char text[1024];
+	e3_cloud_options *c = to;
+	if (snprintf(text, sizeof text, "%s", arg) >= (int)sizeof text)
+		return e3_fail(err, "a list of more than %zu bytes", sizeof text - 1);
+	c->n_masks = 0;
+	for (char *at = text, *end; at; at = end) {
+		end = strchr(at, ',');
+		if (end)
+			*end++ = 0;
+		if (!*at)
+			return e3_fail(err, "expected names of classes, separated by commas, got '%.80s'", arg);
+		if (c->n_masks == E3_EXPORT_MASKS)
+			return e3_fail(err, "expected at most %d classes", E3_EXPORT_MASKS);
+		c->mask[c->n_masks++] = at;
+	}
+	return 0;
+}
+
 /* What follows the outputs. */
 static const e3_opt rest[] = {
 	E3_OPT_TITLE("Points (GLB and PLY)"),
@@ -118,6 +139,8 @@ static const e3_opt rest[] = {
 	E3_OPT_REAL("conf-min", &o.conf_min, "X", 0, FLT_MAX, "drop points with confidence below X"),
 	E3_OPT_FLAG("mask-black", &o.opt.cloud.mask_black, "drop nearly black points"),
 	E3_OPT_FLAG("mask-white", &o.opt.cloud.mask_white, "drop nearly white points"),
+	E3_OPT_CALL("mask", &o.opt.cloud, "CLASS,...", parse_masks,
+		"leave out the pixels of these classes, as in sky,person;\ne3-mask adds the masks to the stream"),
 	E3_OPT_READS_IN("mask-dir", &o.opt.cloud.mask_dir, "DIR", "*.png|*.p[gpnb]m|*.jpg|*.jpeg",
 		"one picture per frame, non-zero = keep: named by\nframe number (000012.png), or in sorted order"),
 	E3_OPT_INT("stride", &stride, "N", 1, 65535, "every N-th pixel of every N-th row"),

@@ -54,6 +54,23 @@ static void tell_mesh(const char *path, const e3_export_facts *f)
 		m->trunc, 100 * m->noise, (double)m->bytes / (1 << 20), m->dropped);
 }
 
+/* Masks that were asked for and did not come. */
+static void warn_of_masks(const e3_export_options *opt, const e3_export_facts *f)
+{
+	for (int k = 0; k < opt->cloud.n_masks; k++) {
+		const char *class = opt->cloud.mask[k];
+		if (!f->mask_frames[k])
+			e3_warn("--mask %s: the stream has no mask of this class: it has %s; e3-mask makes them", class,
+				f->mask_classes[0] ? f->mask_classes : "none of any other");
+		else if (f->mask_frames[k] < f->frames)
+			e3_warn("--mask %s: %" PRId64 " of %" PRId64 " frames have no mask of this class", class,
+				f->frames - f->mask_frames[k], f->frames);
+	}
+	if (f->masks_late)
+		e3_warn("%" PRId64 " mask%s not directly after the frame they belong to: not used", f->masks_late,
+			f->masks_late == 1 ? " was" : "s were");
+}
+
 static void warn_about(const e3_export_options *opt, const e3_export_facts *f)
 {
 	if (f->non_finite)
@@ -75,6 +92,7 @@ void e3_export_tell(const e3_export_options *opt, const e3_export_facts *f)
 	bool points = false;
 	for (int k = 0; k < opt->n_outputs; k++)
 		points = points || (opt->output[k].format->points && f->made[opt->output[k].format - e3_formats]);
+	warn_of_masks(opt, f);
 	if (points)
 		warn_about(opt, f);
 	for (int k = 0; k < opt->n_outputs; k++) {

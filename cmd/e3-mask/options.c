@@ -227,7 +227,7 @@ void mask_parse(int argc, char **argv, mask_request *r)
 		.usage = "--sky [MODEL.onnx] | --onnx FILE --classes LIST | --from DIR --class NAME [options] [STREAM]",
 		.summary = "Add masks to a stream: which pixels are sky, people, or another class.",
 		.table = table,
-		.tail = "Example: e3-decode clip.mp4 | e3-mask --sky | e3-infer --P 0.5 -o run.e3\n",
+		.tail = "Example: e3-decode clip.mp4 | e3-mask --sky | e3-infer --P 0.5 | e3-export --mask sky --glb out.glb\n",
 	};
 	r->stage.output = NULL;
 	int at = e3_opts_parse(&opts, argc, argv);

@@ -64,21 +64,25 @@ typedef enum e3_point_source { E3_POINTS_AUTO, E3_POINTS_POINT_MAP, E3_POINTS_DE
  * of these, those that other frames agree with. */
 typedef enum e3_clean_mode { E3_CLEAN_NONE, E3_CLEAN_EDGES, E3_CLEAN_CONSISTENT } e3_clean_mode;
 
+enum { E3_EXPORT_MASKS = 16 };
+
 /* Which points survive: shared by every format with points. */
 typedef struct e3_cloud_options {
 	e3_point_source source; /* auto: depth and pose when the stream has both, else the point map */
 	e3_clean_mode clean;
-	double conf_pct;      /* percentile of confidence that points must reach, 0..100 */
-	double conf_min;      /* absolute confidence that points must reach; 0 = none */
-	bool mask_black;      /* drop r+g+b < 16 */
-	bool mask_white;      /* drop r, g, b all > 240 */
-	const char *mask_dir; /* pictures, non-zero = keep; NULL = none */
-	int stride;           /* every n-th pixel of every n-th row; 1 = all */
-	double voxel;         /* edge of a cell in scene units; 0 = none */
-	bool voxel_auto;      /* the smallest scale/2048 · 2^k that gives at most max_points cells */
-	int64_t max_points;   /* 0 = all; -1 = the format's default: GLB 2,000,000, splat 1,000,000, PLY all */
-	bool upstream;        /* depth mode uses the point map, and without one integer pixel indices, as the reference */
-	bool allow_empty;     /* no point left is not an error */
+	double conf_pct;                   /* percentile of confidence that points must reach, 0..100 */
+	double conf_min;                   /* absolute confidence that points must reach; 0 = none */
+	bool mask_black;                   /* drop r+g+b < 16 */
+	bool mask_white;                   /* drop r, g, b all > 240 */
+	const char *mask_dir;              /* pictures, non-zero = keep; NULL = none */
+	const char *mask[E3_EXPORT_MASKS]; /* classes whose pixels give no points (e3_export_mask) */
+	int n_masks;
+	int stride;         /* every n-th pixel of every n-th row; 1 = all */
+	double voxel;       /* edge of a cell in scene units; 0 = none */
+	bool voxel_auto;    /* the smallest scale/2048 · 2^k that gives at most max_points cells */
+	int64_t max_points; /* 0 = all; -1 = the format's default: GLB 2,000,000, splat 1,000,000, PLY all */
+	bool upstream;      /* depth mode uses the point map, and without one integer pixel indices, as the reference */
+	bool allow_empty;   /* no point left is not an error */
 } e3_cloud_options;
 
 typedef enum e3_frustum { E3_FRUSTUM_LINES, E3_FRUSTUM_MESH } e3_frustum;
@@ -168,6 +172,9 @@ typedef struct e3_export_facts {
 	uint64_t written[E3_MAX_FORMATS];         /* points in the output of each row of e3_formats */
 	double threshold;                         /* confidence at the percentile */
 	uint64_t below, ties, masked;             /* points below the threshold; exactly at it; masked, which count as 0 */
+	int64_t mask_frames[E3_EXPORT_MASKS];     /* frames that had a mask of each class that was asked for */
+	int64_t masks_late;                       /* masks that came too late for their frame */
+	char mask_classes[256];                   /* of the other classes in the stream, as many as have room */
 	uint64_t at_edges, seen_through, too_far; /* points that cleaning drops */
 	double scene_scale;                       /* |p95 - p5| of the kept points */
 	double voxel;                             /* edge used; 0 = none */
@@ -188,6 +195,9 @@ typedef struct e3_export e3_export;
 e3_export *e3_export_open(const e3_export_options *opt, e3_err *err);
 /* The stream's head; borrowed only during the call. */
 int e3_export_head(e3_export *x, const e3_head *head, e3_err *err);
+/* Leaves out the pixels of a mask, if its class was asked for: before its prediction is added, whose index is that of
+ * the mask; `pred` is that prediction. Borrowed only during the call. */
+int e3_export_mask(e3_export *x, const e3_pred *pred, const e3_mask *mask, e3_err *err);
 /* Borrowed only during the call. -1: a frame that an output cannot hold, which none has taken, or no output is left. A
  * mask that is missing lets e3_export_keep make nothing. */
 int e3_export_add(e3_export *x, const e3_pred *pred, e3_err *err);

@@ -19,6 +19,8 @@ struct e3_clean {
 	e3_locator where;
 	e3_masks *masks;
 	uint8_t *mask; /* of the frame that comes next */
+	uint8_t *out;  /* what masks of the stream leave out of it */
+	bool marked;   /* there were some */
 	size_t mask_cap;
 	e3_views *views; /* of cleaning */
 	e3_pool *pool;
@@ -51,26 +53,51 @@ e3_clean *e3_clean_open(const e3_cloud_options *opt, e3_frame_spool *frames, e3_
 
 int e3_clean_check(e3_clean *c, const e3_pred *p, e3_err *err) { return e3_locator_choose(&c->where, c->opt, p, err); }
 
+static bool has_masks(const e3_clean *c) { return c->masks || c->opt->n_masks; }
+
+static int mask_room(e3_clean *c, size_t n, e3_err *err)
+{
+	if (n <= c->mask_cap)
+		return 0;
+	if (e3_grow((void **)&c->mask, n, 1, "a mask", err) || e3_grow((void **)&c->out, n, 1, "a mask", err))
+		return -1;
+	c->mask_cap = n;
+	return 0;
+}
+
 int e3_clean_mask(e3_clean *c, const e3_pred *p, int64_t ordinal, e3_err *err)
 {
 	size_t n = (size_t)p->w * (size_t)p->h;
-	if (!c->masks)
+	if (!has_masks(c))
 		return 0;
-	if (n > c->mask_cap) {
-		if (e3_grow((void **)&c->mask, n, 1, "a mask", err))
-			return -1;
-		c->mask_cap = n;
-	}
-	return e3_masks_get(c->masks, p, ordinal, c->mask, err);
+	if (mask_room(c, n, err) || (c->masks && e3_masks_get(c->masks, p, ordinal, c->mask, err)))
+		return -1;
+	if (!c->masks)
+		memset(c->mask, 1, n);
+	for (size_t k = 0; c->marked && k < n; k++)
+		c->mask[k] = c->mask[k] && !c->out[k];
+	c->marked = false;
+	return 0;
 }
 
-const uint8_t *e3_clean_masked(const e3_clean *c) { return c->masks ? c->mask : NULL; }
+int e3_clean_leave_out(e3_clean *c, const e3_pred *p, const e3_mask *mask, e3_err *err)
+{
+	size_t n = (size_t)p->w * (size_t)p->h;
+	if (mask_room(c, n, err))
+		return -1;
+	if (!c->marked)
+		memset(c->out, 0, n);
+	c->marked = true;
+	return e3_mask_mark(mask, p, c->opt->upstream, c->out, err);
+}
+
+const uint8_t *e3_clean_masked(const e3_clean *c) { return has_masks(c) ? c->mask : NULL; }
 
 const e3_locator *e3_clean_where(const e3_clean *c) { return &c->where; }
 
 unsigned e3_clean_parts(const e3_clean *c)
 {
-	return E3_PART_RGB | e3_locator_parts(&c->where) | (c->masks ? E3_PART_MASK : 0);
+	return E3_PART_RGB | e3_locator_parts(&c->where) | (has_masks(c) ? E3_PART_MASK : 0);
 }
 
 /* Room for the bits of the frame that is read next. */
@@ -345,6 +372,7 @@ void e3_clean_close(e3_clean *c)
 	e3_views_close(c->views);
 	e3_pool_close(c->pool);
 	free(c->mask);
+	free(c->out);
 	free(c->frame);
 	free(c->keep);
 	free(c->inverse);

@@ -179,6 +179,37 @@ static void add_to_spool(e3_export *x, const e3_pred *pred)
 		give_up_all(x, uses_frames, !e3_frame_spool_cut(r->frames, &other), &why);
 }
 
+/* For the message that names what there is. */
+static void note_class(char *to, size_t size, const char *class)
+{
+	size_t n = strlen(to), len = strlen(class);
+	const char *at = strstr(to, class);
+	for (; at; at = strstr(at + 1, class))
+		if ((at == to || at[-1] == ' ') && (!at[len] || at[len] == ','))
+			return;
+	if (n + len + 3 < size)
+		snprintf(to + n, size - n, "%s%s", n ? ", " : "", class);
+}
+
+int e3_export_mask(e3_export *x, const e3_pred *pred, const e3_mask *mask, e3_err *err)
+{
+	const e3_cloud_options *o = &x->run.opt->cloud;
+	e3_export_facts *f = &x->run.facts;
+	int k = 0;
+	while (k < o->n_masks && strcmp(o->mask[k], mask->class) != 0)
+		k++;
+	if (k == o->n_masks) {
+		note_class(f->mask_classes, sizeof f->mask_classes, mask->class);
+		return 0;
+	}
+	if (mask->i != pred->s.i) {
+		f->masks_late++;
+		return 0;
+	}
+	f->mask_frames[k]++;
+	return going(x, uses_clean) ? e3_clean_leave_out(x->run.clean, pred, mask, err) : 0;
+}
+
 int e3_export_add(e3_export *x, const e3_pred *pred, e3_err *err)
 {
 	e3_export_run *r = &x->run;

@@ -136,6 +136,8 @@ e3_clean *e3_clean_open(const e3_cloud_options *opt, e3_frame_spool *frames, e3_
 int e3_clean_check(e3_clean *c, const e3_pred *p, e3_err *err);
 /* Reads the mask of the frame that is added next; ordinal: as in e3_masks_get. */
 int e3_clean_mask(e3_clean *c, const e3_pred *p, int64_t ordinal, e3_err *err);
+/* Leaves out the pixels of a mask of the frame that is added next. */
+int e3_clean_leave_out(e3_clean *c, const e3_pred *p, const e3_mask *mask, e3_err *err);
 /* The mask that was read last, for the frame spool; NULL: there are none. */
 const uint8_t *e3_clean_masked(const e3_clean *c);
 /* The arrays that the frame spool must have of the frame that was checked last. */
@@ -188,7 +190,7 @@ void e3_cloud_rewind(e3_cloud *c);
 int e3_cloud_next(e3_cloud *c, const e3_point_selection *selection, e3_point_batch *b, e3_err *err);
 void e3_cloud_close(e3_cloud *c);
 
-/* --- mask.c: one picture per frame that says which pixels give points --- */
+/* --- mask.c: which pixels give points, by pictures and by masks of the stream --- */
 
 typedef struct e3_masks e3_masks;
 
@@ -197,5 +199,8 @@ e3_masks *e3_masks_open(const char *dir, e3_err *err);
  * 0. */
 int e3_masks_get(e3_masks *m, const e3_pred *p, int64_t ordinal, uint8_t *keep, e3_err *err);
 void e3_masks_close(e3_masks *m);
+/* Sets out[h][w] of the network image to 1 where the mask says so. upstream: the mask resized to that image without
+ * regard to what was cropped or added, and pixels that are of the class in part stay, as the reference does it. */
+int e3_mask_mark(const e3_mask *m, const e3_pred *p, bool upstream, uint8_t *out, e3_err *err);
 
 #endif

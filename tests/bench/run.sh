@@ -51,6 +51,12 @@ row "e3-decode" "$(rate $frames "$(seconds bash -c "e3-decode --all $demo/clip.m
 row "e3-cat" "$(rate "$mb" "$(seconds bash -c "e3-cat <$out/preds.e3 >/dev/null")")" MB/s "predictions, file to /dev/null"
 row "e3-dump --json" "$(rate "$mb" "$(seconds bash -c "e3-dump --json <$out/preds.e3 >/dev/null")")" MB/s "statistics of every array"
 row "e3-evict-stats" "$(rate $frames "$(seconds bash -c "e3-evict-stats <$out/preds.e3 >/dev/null")")" frames/s "text"
+# A U2-Net of the size of skyseg.onnx, with random weights, and masks from pictures.
+if [ -e "$B/lib/e3/libe3-onnx.so" ] && /usr/bin/python3 -c 'import onnx' 2>/dev/null; then
+	/usr/bin/python3 -B tests/onnx_models.py --u2net "$out/u2.onnx"
+	e3-scene -q --frames 8 --size 518x392 -o "$out/sky.e3"
+	row "e3-mask --sky" "$(rate 1 "$(e3-mask -v --sky "$out/u2.onnx" "$out/sky.e3" 2>&1 >/dev/null | awk '/in the model/ { print $(NF - 5) / 1000 }')")" frames/s "U2-Net of 44 million weights, random, 320 x 320"
+fi
 # Over the network: predictions of the released network's size (5.5 MB each) from one e3-cat to another.
 /usr/bin/python3 -B tests/make_pred.py "$out/large.e3" frames=4 w=518 h=392 repeat=25
 (umask 077; e3-cat --keygen "$out/a"; e3-cat --keygen "$out/b")
