@@ -224,7 +224,8 @@ im[2].save('own/a 10.jpg', quality=97)"
 	[ "$rc" -eq 1 ]
 	grep -q "File too large" said
 	[ ! -e m ]
-	# what came is a whole model
+	# what came is a whole model, in the place of a longer one
+	model m --colmap-points 100 full.e3
 	edit full.e3 cut.e3 'm[:] = m[:9]'
 	rc=0
 	e3-export --conf-pct 0 --images pics --colmap m cut.e3 2>said || rc=$?

@@ -318,7 +318,7 @@ static int keep_output(e3_format_writer *w, e3_err *err)
 	char *path = strdup(path_of(w)), *name = NULL;
 	if (!path)
 		return e3_fail(err, "writing: out of memory");
-	int rc = w->dir.path ? e3_outdir_commit(&w->dir, false, err) : e3_file_keep(&w->file, &name, err);
+	int rc = w->dir.path ? e3_outdir_commit(&w->dir, w->format->ops->whole, err) : e3_file_keep(&w->file, &name, err);
 	if (!rc)
 		e3_tell(E3_TELL_WARN, "writing: %s: cut short: the %lld %s that came %s kept in %s", path, (long long)n, frames,
 			are, name ? name : "it");
