@@ -120,3 +120,23 @@ assert len(np.unique(p[np.arange(len(p)) % 20 > 0], axis=0)) > 12
 	e3-export --depth coarse --depth-scale 2 exact.e3 2>err
 	grep -q "coarse: the factor 2 rounds 5184 of 5184 depths by more than 1 %" err
 }
+
+@test "frames without a usable field of view: focal lengths 0, no camera, counted in warnings" {
+	edit exact.e3 x.e3 'import struct
+for k, f in m:
+    if k == 3 and f["i"]:
+        f["pose"]["data"] = f["pose"]["data"][:28] + struct.pack("<2f", *((0, 0), (3.3, 1))[f["i"] - 1])'
+	e3-export --points map --conf-pct 0 --intrinsics-txt i --intrinsics model --npz x.npz --glb x.glb --kitti k --tum t x.e3 2>err
+	[ "$(tail -n +2 i)" = $'0 0 24 18 48 36\n0 0 24 18 48 36' ]
+	for n in i x.npz; do grep -q "$n: 2 of 3 frames have no usable field of view: their focal lengths are 0" err; done
+	grep -q "x.glb: 2 of 3 cameras have no frustum and no glTF camera: no usable field of view" err
+	run grep -ciE 'inf|nan' i k t
+	[ "$output" = $'i:0\nk:0\nt:0' ]
+	python "
+z, g = np.load('x.npz'), open('x.glb', 'rb').read()
+assert (z['intrinsic'][:, 0, 0] > 0).tolist() == [True, False, False] and np.isfinite(z['intrinsic']).all()
+assert np.isfinite(z['world_points_from_depth'][0]).all() and np.isnan(z['world_points_from_depth'][1:]).all()
+g = json.loads(g[20:20 + struct.unpack('<I', g[12:16])[0]])
+assert len(g['cameras']) == 1 and [n['name'] for n in g['nodes'] if 'camera' in n] == ['cam_000000']
+"
+}

@@ -161,7 +161,7 @@ nothing_left() {
 	/usr/bin/python3 -B "$ROOT/tests/edit_stream.py" "$T/x.e3" "$T/nofov.e3" \
 		"m[2][1]['pose']['data'] = m[2][1]['pose']['data'][:28] + bytes(8)"
 	e3-export --glb "$T/nofov.glb" "$T/nofov.e3" 2>"$T/stderr"
-	grep -q "1 of 4 cameras have no frustum: their field of view is not usable" "$T/stderr"
+	grep -q "1 of 4 cameras have no frustum and no glTF camera: no usable field of view" "$T/stderr"
 	[ "$n" -eq 25 ]
 	node "$ROOT/tests/validate_gltf.js" "$T"/v*.glb "$T/nofov.glb"
 }

@@ -201,7 +201,7 @@ static int glb_write(e3_format_writer *w, e3_export_run *run, e3_err *err)
 	int rc = g.rc ? -1 : write_container(s, run, &selection, &g, err);
 	e3_gltf_release(&g);
 	if (s->unusable)
-		e3_tell(E3_TELL_WARN, "%s: %lld of %zu cameras have no frustum: their field of view is not usable",
+		e3_tell(E3_TELL_WARN, "%s: %lld of %zu cameras have no frustum and no glTF camera: no usable field of view",
 			w->file.path, (long long)s->unusable, s->n);
 	return rc;
 }

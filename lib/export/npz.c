@@ -6,6 +6,7 @@
 #include "e3/num.h"
 #include "export/writer.h"
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <zlib.h>
@@ -42,6 +43,8 @@ static void fill_pose(const e3_export_frame *frame, float *to) { memcpy(to, fram
 static void fill_unprojected(const e3_export_frame *frame, float *to)
 {
 	e3_unproject(&frame->pose, &frame->k, frame->pred->depth, to);
+	for (size_t k = 0; !frame->usable_k && k < 3 * pixels(frame); k++)
+		to[k] = NAN;
 }
 
 static void fill_images(const e3_export_frame *frame, float *to)
@@ -61,13 +64,21 @@ static void fill_extrinsic(const e3_export_frame *frame, float *to)
 	}
 }
 
-static void fill_intrinsic(const e3_export_frame *frame, float *to)
+/* As the reference does: infinite or negative where the field of view is not usable. */
+static void fill_intrinsic_upstream(const e3_export_frame *frame, float *to)
 {
 	const float k[9] = {(float)frame->k.fx, 0, (float)frame->k.cx, 0, (float)frame->k.fy, (float)frame->k.cy, 0, 0, 1};
 	memcpy(to, k, sizeof k);
 }
 
-enum { MEMBERS = 9, UNPROJECTED = 8, H = -1, W = -2 };
+static void fill_intrinsic(const e3_export_frame *frame, float *to)
+{
+	fill_intrinsic_upstream(frame, to);
+	if (!frame->usable_k)
+		to[0] = to[4] = 0;
+}
+
+enum { MEMBERS = 9, INTRINSIC = 7, UNPROJECTED = 8, H = -1, W = -2 };
 
 static const member members[MEMBERS] = {
 	{"world_points", {H, W, 3}, POINTS, E3_PART_POINTS, fill_points},
@@ -90,6 +101,7 @@ typedef struct npz {
 	member m[MEMBERS];
 	uint32_t crc[MEMBERS];                   /* of the data so far, then of the whole member */
 	uint64_t size[MEMBERS], offset[MEMBERS]; /* in the zip */
+	int64_t lensless;                        /* frames with a pose without a usable field of view */
 	float *room;                             /* one frame of the largest member */
 	uint64_t at;                             /* bytes written */
 } npz;
@@ -144,6 +156,7 @@ static int npz_add(e3_format_writer *w, e3_export_run *run, const e3_export_fram
 		if (!s->room)
 			return -1;
 	}
+	s->lensless += p->has_pose && !frame->usable_k;
 	for (int k = 0; k < MEMBERS; k++) {
 		const member *m = &s->m[k];
 		if (!present(s, m))
@@ -280,6 +293,8 @@ static int npz_write(e3_format_writer *w, e3_export_run *run, e3_err *err)
 	if (entries < MEMBERS)
 		e3_tell(E3_TELL_WARN, "%s: left out %d of the nine arrays: the stream lacks depth, points or pose",
 			w->file.path, MEMBERS - entries);
+	if (!run->opt->upstream)
+		e3_tell_lensless(w->file.path, s->lensless, w->frames);
 	return put_end(s, (uint64_t)entries, start, err);
 }
 
@@ -288,7 +303,7 @@ static int npz_open(e3_format_writer *w, e3_export_run *run, e3_err *err)
 	npz *s = (npz *)w;
 	memcpy(s->m, members, sizeof members);
 	if (run->opt->upstream)
-		s->m[UNPROJECTED] = copied;
+		s->m[UNPROJECTED] = copied, s->m[INTRINSIC].fill = fill_intrinsic_upstream;
 	return 0;
 }
 

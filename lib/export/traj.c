@@ -8,6 +8,7 @@ struct text {
 	e3_format_writer base;
 	line_fn *line;
 	bool begun;
+	int64_t lensless;      /* frames without a usable field of view */
 	off_t whole;           /* the end of the last line in the file */
 	double last_q[4];      /* TUM: the previous quaternion; q and -q are one rotation, and the sign must not jump */
 	double from_first[12]; /* KITTI: camera from world of the first frame */
@@ -46,8 +47,11 @@ static int line_kitti(text *t, e3_export_run *run, const e3_export_frame *frame,
 static int line_intrinsics(text *t, e3_export_run *run, const e3_export_frame *frame, e3_err *err)
 {
 	e3_intrinsics k = frame->k;
+	t->lensless += !frame->usable_k;
 	if (!run->opt->model_intrinsics && e3_intrinsics_to_source(&frame->k, &frame->pred->s, &k, err))
 		return -1;
+	if (!frame->usable_k)
+		k.fx = k.fy = 0;
 	return fprintf(t->base.file.f, "%.9g %.9g %.9g %.9g %d %d\n", k.fx, k.fy, k.cx, k.cy, k.w, k.h);
 }
 
@@ -78,6 +82,12 @@ static int text_cut(e3_format_writer *w, e3_err *err)
 {
 	off_t whole = ((text *)w)->whole;
 	return w->file.temp && whole >= 0 ? e3_spool_cut(w->file.f, (uint64_t)whole, err) : -1;
+}
+
+static int tell_lensless(e3_format_writer *w, e3_export_run *run, e3_err *err)
+{
+	e3_tell_lensless(w->file.path, ((text *)w)->lensless, w->frames);
+	return 0;
 }
 
 static int open_tum(e3_format_writer *w, e3_export_run *run, e3_err *err)
@@ -113,4 +123,5 @@ const e3_format_ops e3_intrinsics_format = {.size = sizeof(text),
 	.open = open_intrinsics,
 	.check = text_check,
 	.add = text_add,
-	.cut = text_cut};
+	.cut = text_cut,
+	.write = tell_lensless};

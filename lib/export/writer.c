@@ -13,6 +13,13 @@ int e3_export_frame_init(e3_export_frame *frame, const e3_pred *pred, e3_err *er
 	return 0;
 }
 
+void e3_tell_lensless(const char *path, int64_t lensless, int64_t frames)
+{
+	if (lensless)
+		e3_tell(E3_TELL_WARN, "%s: %lld of %lld frames have no usable field of view: their focal lengths are 0", path,
+			(long long)lensless, (long long)frames);
+}
+
 int e3_writer_flush(e3_format_writer *w, e3_err *err)
 {
 	if (w->file.f && (fflush(w->file.f) || ferror(w->file.f)))

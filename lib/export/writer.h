@@ -71,6 +71,8 @@ typedef struct e3_format_ops {
 
 /* Decodes the pose: -1 when that is not possible. */
 int e3_export_frame_init(e3_export_frame *frame, const e3_pred *pred, e3_err *err);
+/* Warns of frames whose focal lengths were written as 0, unless there is none. */
+void e3_tell_lensless(const char *path, int64_t lensless, int64_t frames);
 /* fflush, checked, so that a full disk is noticed before the output appears. */
 int e3_writer_flush(e3_format_writer *w, e3_err *err);
 
