@@ -19,7 +19,7 @@ enum {
 };
 
 /* doc/formats.md 4.10: chosen by rendering. */
-#define WIDTH 0.5                /* standard deviation of a disc, of the distance between points */
+#define WIDTH 0.6                /* standard deviation of a disc, of the distance between points */
 #define THICKNESS 0.05           /* of its width */
 #define OPACITY 0.95             /* in the middle */
 #define LARGEST 0.02             /* a lonely point's width, of the scene scale */
