@@ -271,7 +271,7 @@ lint:
 
 # Lays out the C and CUDA sources as .clang-format says.
 format:
-	@$$(command -v clang-format-14 || echo clang-format) -i $$(git ls-files '*.c' '*.h' '*.cu' '*.cuh')
+	@$$(command -v clang-format-14 || echo clang-format) -i $$(git ls-files '*.c' '*.h' '*.cu' '*.cuh' '*.cpp')
 .PHONY: format
 
 install: all

@@ -172,6 +172,25 @@ portrait() {
 	grep -qx "e3-export: --mask sky: 2 of 3 frames have no mask of this class" err
 }
 
+@test "every stage passes masks on; parts of a stream have those of their frames" {
+	portrait seed:tiny:7
+	masks() { e3-dump "$1" | grep '^mask' | cut -d' ' -f3-4 | paste -sd' '; }
+	all="i=0 class=person i=0 class=sky i=1 class=person i=1 class=sky i=2 class=person i=2 class=sky"
+	[ "$(masks m.e3)" = "$all" ]
+	e3-align -q m.e3 >o.e3
+	[ "$(masks o.e3)" = "$all" ]
+	e3-evict-stats -q --pass m.e3 2>/dev/null >o.e3
+	[ "$(masks o.e3)" = "$all" ]
+	e3-cat -q --skip 1 --take 1 m.e3 >o.e3
+	[ "$(masks o.e3)" = "i=1 class=person i=1 class=sky" ]
+	# resumed and joined
+	e3-mask -q --from sky --class sky f.e3 >k.e3
+	e3-cat --take 2 k.e3 | e3-infer -q --device cpu --model seed:tiny:7 --segment 0 --budget 2f --save-cache c -o 1.e3
+	e3-infer -q --device cpu --model seed:tiny:7 --load-cache c k.e3 -o 2.e3
+	e3-cat -q 1.e3 --then 2.e3 >o.e3
+	[ "$(masks o.e3)" = "i=0 class=sky i=1 class=sky i=2 class=sky" ]
+}
+
 @test "e3-export --mask: a class that the stream does not have" {
 	portrait seed:tiny:7
 	e3-export --ply a.ply --mask sky,skies m.e3 2>err

@@ -74,7 +74,7 @@ has() { [ "$(stat -c %s "$to.partial")" -eq "$1" ]; }
 	mode cut:100000
 	get 2>err
 	complete
-	[ "$(grep -c '; going on in 1 s$' err)" -eq 2 ]
+	[ "$(grep -c '; going on in 0.5 s$' err)" -eq 2 ]
 	grep -q "^data .* Range=bytes=200000- If-Range=\"[0-9a-f]*\"$" "$f/log"
 	rm "$to"
 	: >"$f/log"
@@ -147,7 +147,7 @@ has() { [ "$(stat -c %s "$to.partial")" -eq "$1" ]; }
 	mode error:503
 	get 2>err
 	complete
-	grep -q "the server answered 503; going on in 1 s" err
+	grep -q "the server answered 503; going on in 0.5 s" err
 	mode error:403 # an address that has expired: the hub is asked for another one
 	get --force -q
 	mode moved

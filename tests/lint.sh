@@ -30,14 +30,14 @@ shellcheck -x -s bats -e SC2034,SC2154,SC2181 -S warning "${bats[@]}" || complai
 check='(\[\[? |test |grep |cmp |diff )'
 grep -nE "^[ 	]*!? ?$check.* && !? ?$check" "${bats[@]}" | grep -v ' || ' && complain "a check that cannot fail: A of A && B"
 
-mapfile -t text < <(git ls-files | grep -E '\.([chS]|cu|cuh|sh|bash|bats|md|py|[1-9])$|^(Makefile|\.ci/run|\.gitignore)$')
+mapfile -t text < <(git ls-files | grep -E '\.([chS]|cu|cuh|cpp|sh|bash|bats|md|py|[1-9])$|^(Makefile|\.ci/run|\.gitignore)$')
 grep -nE '[ 	]+$' "${text[@]}" && complain "white space at the end of a line"
 grep -nE '^	* +	' "${text[@]}" && complain "a space before a tab"
 grep -n "$(printf '\r')" "${text[@]}" && complain "a carriage return"
 for f in "${text[@]}"; do
 	[ -z "$(tail -c1 "$f")" ] || complain "$f: no newline at its end"
 done
-mapfile -t c < <(git ls-files '*.c' '*.h' '*.cu' '*.cuh')
+mapfile -t c < <(git ls-files '*.c' '*.h' '*.cu' '*.cuh' '*.cpp')
 # Other versions of clang-format lay out some lines in another way: only version 14 decides.
 format=$(command -v clang-format-14 || command -v clang-format)
 if [ -n "$format" ] && "$format" --version | grep -q 'version 14\.'; then

@@ -166,6 +166,9 @@ int infer_write_beside(infer_writer *w, e3_track *track, e3_err *err);
 int infer_write_unsent(infer_writer *w, const infer_parcel *unsent, e3_err *err);
 /* Starts to write it, once the one before has been written. -1 when that one failed. */
 int infer_writer_send(infer_writer *w, infer_computed computed, e3_err *err);
+/* What follows the parcel that was sent last, written after it: takes the mask, and leaves an empty one. A few wait at
+ * most. */
+int infer_writer_mask(infer_writer *w, e3_mask *mask, e3_err *err);
 /* Until everything sent has been written; then the caller may write to `out` itself. */
 int infer_writer_wait(infer_writer *w, infer_written *written, e3_err *err);
 void infer_writer_close(infer_writer *w);

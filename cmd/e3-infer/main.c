@@ -280,23 +280,26 @@ static int record_place(infer *f, int64_t *i, e3_err *err)
 		return 0; /* its frame is not in the stream */
 	if (infer_resume_record(&f->resume, &f->r, i))
 		return 0;
-	return infer_writer_wait(f->writer, &written, err) || begin(f, err) ? -1 : 1;
+	return !f->head_sent && (infer_writer_wait(f->writer, &written, err) || begin(f, err)) ? -1 : 1;
 }
 
 /* Forwarded as it is. */
 static int pass_truth(infer *f, const e3_msg *msg, e3_err *err)
 {
 	int64_t i = e3_msg_index(msg);
+	infer_written written;
 	int wanted = record_place(f, &i, err);
 	if (wanted <= 0)
 		return wanted;
+	if (infer_writer_wait(f->writer, &written, err))
+		return -1;
 	return i == e3_msg_index(msg) ? e3_out_msg(f->r.stage.out, msg, err) : write_truth_as(f, msg, i, err);
 }
 
 static int pass_mask(infer *f, e3_mask *mask, e3_err *err)
 {
 	int wanted = record_place(f, &mask->i, err);
-	return wanted <= 0 ? wanted : e3_out_mask(f->r.stage.out, mask, err);
+	return wanted <= 0 ? wanted : infer_writer_mask(f->writer, mask, err);
 }
 
 static int send_end(infer *f, e3_err *err)

@@ -1,11 +1,13 @@
 /* e3-infer: writes results on a thread of its own, so that a frame is computed while the one before is written. Owns
- * two parcels that are filled in turn: at most one frame waits, so memory is bounded, and a slow reader slows the
- * network down. */
+ * two parcels that are filled in turn, and the masks that follow one: at most one frame waits, so memory is bounded,
+ * and a slow reader slows the network down. */
 #include "infer.h"
 #include "e3/mem.h"
 #include "e3/thread.h"
 #include <stdlib.h>
 #include <string.h>
+
+enum { MASKS = 16 };
 
 struct infer_writer {
 	e3_out *out;
@@ -16,6 +18,9 @@ struct infer_writer {
 	int filling;              /* the parcel main may touch */
 	const infer_parcel *sent; /* the other one: the thread's while `busy` */
 	bool busy, quit, failed;
+	bool fresh;          /* the parcel that was sent is to be written */
+	e3_mask mask[MASKS]; /* to be written after it, the thread's while `busy` but for those it has not reached */
+	int masks;
 	e3_err err;
 };
 
@@ -36,6 +41,27 @@ static int write_parcel(e3_out *out, const infer_parcel *p, e3_err *err)
 	return rc ? -1 : 0;
 }
 
+/* The lock is given back while something is written. */
+static void took(infer_writer *w, int rc, const e3_err *err)
+{
+	pthread_mutex_lock(&w->lock);
+	if (rc && !w->failed)
+		w->failed = true, w->err = *err;
+}
+
+/* More may come while one is written. */
+static void write_masks(infer_writer *w)
+{
+	for (int k = 0; k < w->masks; k++) {
+		e3_err err = {""};
+		pthread_mutex_unlock(&w->lock);
+		int rc = e3_out_mask(w->out, &w->mask[k], &err);
+		e3_mask_release(&w->mask[k]);
+		took(w, rc, &err);
+	}
+	w->masks = 0;
+}
+
 static void *run(void *arg)
 {
 	infer_writer *w = arg;
@@ -45,13 +71,15 @@ static void *run(void *arg)
 			pthread_cond_wait(&w->changed, &w->lock);
 		if (!w->busy)
 			break;
-		const infer_parcel *p = w->sent;
-		pthread_mutex_unlock(&w->lock);
-		e3_err err = {""};
-		int rc = write_parcel(w->out, p, &err);
-		pthread_mutex_lock(&w->lock);
-		if (rc && !w->failed)
-			w->failed = true, w->err = err;
+		if (w->fresh) {
+			const infer_parcel *p = w->sent;
+			e3_err err = {""};
+			w->fresh = false;
+			pthread_mutex_unlock(&w->lock);
+			int rc = write_parcel(w->out, p, &err);
+			took(w, rc, &err);
+		}
+		write_masks(w);
 		w->busy = false;
 		pthread_cond_broadcast(&w->changed);
 	}
@@ -161,10 +189,28 @@ int infer_writer_send(infer_writer *w, infer_computed computed, e3_err *err)
 	pthread_mutex_lock(&w->lock);
 	w->sent = computed.parcel;
 	w->filling = 1 - w->filling;
-	w->busy = true;
+	w->busy = w->fresh = true;
 	pthread_cond_broadcast(&w->changed);
 	pthread_mutex_unlock(&w->lock);
 	return 0;
+}
+
+int infer_writer_mask(infer_writer *w, e3_mask *mask, e3_err *err)
+{
+	pthread_mutex_lock(&w->lock);
+	while (w->busy && w->masks == MASKS)
+		pthread_cond_wait(&w->changed, &w->lock);
+	bool failed = w->failed;
+	if (failed && err)
+		*err = w->err;
+	if (!failed) {
+		w->mask[w->masks++] = *mask;
+		*mask = (e3_mask){0};
+		w->busy = true;
+		pthread_cond_broadcast(&w->changed);
+	}
+	pthread_mutex_unlock(&w->lock);
+	return failed ? -1 : 0;
 }
 
 void infer_writer_close(infer_writer *w)
@@ -178,6 +224,8 @@ void infer_writer_close(infer_writer *w)
 		pthread_mutex_unlock(&w->lock);
 		e3_thread_join(&w->thread);
 	}
+	for (int k = 0; k < MASKS; k++)
+		e3_mask_release(&w->mask[k]);
 	for (int k = 0; k < 2; k++) {
 		infer_parcel *p = &w->parcel[k];
 		e3_image_release(&p->fitted);

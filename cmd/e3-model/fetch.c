@@ -169,8 +169,8 @@ static int transfer_all(transfer *t, fetch_http *h, const char *url, int64_t ret
 		tried = t->came > before ? 1 : tried + 1;
 		if (end == FETCH_NEVER || e3_stop_signal() || !t->facts.size || tried > retries)
 			return -1;
-		double wait = fmin(30, ldexp(1, (int)fmin(5, (double)tried - 1)));
-		e3_note("%s; going on in %.0f s", err->text, wait);
+		double wait = fmin(30, ldexp(0.5, (int)fmin(6, (double)tried - 1)));
+		e3_note("%s; going on in %g s", err->text, wait);
 		pause_for(wait);
 	}
 }
