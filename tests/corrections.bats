@@ -20,7 +20,7 @@ turns=("1,2,2,0,0,1,1,8,-4,0.5" "3,4,0.5,1,0,0,0,-3,0.25,16")
 	correct x.e3 corrected.e3 applied.e3 "${turns[@]}"
 	all=(--glb x.glb --cameras all --up first --ply x.ply --ply-frame --tum t --kitti k --intrinsics-txt i --intrinsics source --npz x.npz --depth d --depth-color c
 		--depth-pfm p --run-json run.json)
-	e3-export -q --points map "${all[@]}" corrected.e3
+	e3-export -q --points map --conf-pct 20 "${all[@]}" corrected.e3
 	check points x.glb applied.e3
 	check cameras x.glb applied.e3
 	check ply x.ply applied.e3
@@ -33,7 +33,7 @@ turns=("1,2,2,0,0,1,1,8,-4,0.5" "3,4,0.5,1,0,0,0,-3,0.25,16")
 	rm -r p
 	e3-export -q --depth-pfm p applied.e3
 	for f in p/*.pfm; do cmp "$f" "ours-${f##*/}"; done
-	e3-export -q --glb x.glb --points depth corrected.e3
+	e3-export -q --conf-pct 20 --glb x.glb --points depth corrected.e3
 	check points x.glb applied.e3 20 depth
 	# the corrections did something, and none of it is left in the temporary folder
 	fails 1 "positions" -- /usr/bin/python3 -B "$ROOT/tests/export_check.py" ply x.ply x.e3
@@ -56,7 +56,7 @@ turns=("1,2,2,0,0,1,1,8,-4,0.5" "3,4,0.5,1,0,0,0,-3,0.25,16")
 	stream x.e3 frames=6
 	correct x.e3 corrected.e3 applied.e3 "${turns[@]}"
 	mkfifo in
-	e3-export -q --points map --ply a.ply --tum a.tum in &
+	e3-export -q --points map --conf-pct 20 --ply a.ply --tum a.tum in &
 	pid=$!
 	exec 7>in
 	head -c -10 corrected.e3 >&7

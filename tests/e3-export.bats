@@ -22,7 +22,7 @@ nothing_left() {
 
 @test "points, colours, confidences and cameras of a GLB are those of the stream" {
 	stream "$T/x.e3" nan=7 src_w=640 src_h=480
-	e3-export --points map --up first --cameras all --glb "$T/x.glb" --glb-conf "$T/x.e3" 2>"$T/stderr"
+	e3-export --points map --conf-pct 20 --up first --cameras all --glb "$T/x.glb" --glb-conf "$T/x.e3" 2>"$T/stderr"
 	grep -q "left out 21 points with a coordinate or confidence that is not finite" "$T/stderr"
 	check points "$T/x.glb" "$T/x.e3"
 	check cameras "$T/x.glb" "$T/x.e3"
@@ -30,12 +30,12 @@ nothing_left() {
 	check points "$T/x.glb" "$T/x.e3" 71.5
 	e3-export -q --points map --glb "$T/x.glb" --conf-pct 0 --no-cameras "$T/x.e3"
 	check points "$T/x.glb" "$T/x.e3" 0
-	e3-export -q --glb "$T/x.glb" --glb-conf "$T/x.e3"
+	e3-export -q --conf-pct 20 --glb "$T/x.glb" --glb-conf "$T/x.e3"
 	check points "$T/x.glb" "$T/x.e3" 20 depth
-	e3-export -q --glb "$T/y.glb" --glb-conf --points depth "$T/x.e3"
+	e3-export -q --conf-pct 20 --glb "$T/y.glb" --glb-conf --points depth "$T/x.e3"
 	cmp "$T/x.glb" "$T/y.glb"
 	stream "$T/x.e3" without=pose
-	e3-export --glb "$T/x.glb" --no-cameras "$T/x.e3" 2>"$T/stderr"
+	e3-export --conf-pct 20 --glb "$T/x.glb" --no-cameras "$T/x.e3" 2>"$T/stderr"
 	grep -q "the stream has no depth with poses: points come from the point map" "$T/stderr"
 	check points "$T/x.glb" "$T/x.e3"
 }
@@ -48,9 +48,9 @@ nothing_left() {
 
 @test "fewer points: exactly --max-points of them, or one for each voxel" {
 	stream "$T/x.e3" frames=4 w=60 h=40
-	e3-export -q --points map --glb "$T/x.glb" --max-points 1000 "$T/x.e3"
+	e3-export -q --points map --conf-pct 20 --glb "$T/x.glb" --max-points 1000 "$T/x.e3"
 	check points "$T/x.glb" "$T/x.e3" 20 points 1000
-	e3-export -q --points map --ply "$T/a.ply" --glb "$T/again.glb" --max-points 1000 "$T/x.e3"
+	e3-export -q --points map --ply "$T/a.ply" --conf-pct 20 --glb "$T/again.glb" --max-points 1000 "$T/x.e3"
 	cmp "$T/x.glb" "$T/again.glb"
 	[ "$(head -4 "$T/a.ply" | tail -1)" = "element vertex 1000" ]
 	e3-export -q --points map --glb "$T/x.glb" --conf-pct 0 --voxel 0.25 "$T/x.e3"
@@ -100,11 +100,11 @@ nothing_left() {
 	grep -q " 576 points of 1152" "$T/stderr"
 	grep -c "conf-pct" "$T/stderr" | grep -qx 0
 	stream "$T/same.e3" conf=1
-	e3-export --ply "$T/x.ply" "$T/same.e3" 2>"$T/stderr"
+	e3-export --conf-pct 20 --ply "$T/x.ply" "$T/same.e3" 2>"$T/stderr"
 	grep -qF -- "--conf-pct 20 dropped 0 of 1152 points: 1152 have the confidence at that percentile, 1.25, and stay" "$T/stderr"
 	mkdir "$T/masks"
 	for i in 0 1 2; do printf 'P2\n2 1\n255\n0 1\n' >"$T/masks/$i.pgm"; done
-	e3-export --ply "$T/x.ply" --mask-dir "$T/masks" "$T/x.e3" 2>"$T/stderr"
+	e3-export --conf-pct 20 --ply "$T/x.ply" --mask-dir "$T/masks" "$T/x.e3" 2>"$T/stderr"
 	grep -qF -- "--conf-pct 20 dropped no point: 576 of 1152 are masked" "$T/stderr"
 }
 
@@ -168,12 +168,12 @@ nothing_left() {
 
 @test "PLY: size, positions, colours, confidences; one file or one per frame" {
 	stream "$T/x.e3" nan=3
-	e3-export -q --points map --ply "$T/x.ply" "$T/x.e3"
+	e3-export -q --points map --conf-pct 20 --ply "$T/x.ply" "$T/x.e3"
 	check ply "$T/x.ply" "$T/x.e3"
 	e3-export -q --points map --no-ply-conf --conf-pct 0 --ply - <"$T/x.e3" >"$T/x.ply"
 	check ply "$T/x.ply" "$T/x.e3" 0
 	[ "$(stat -c %s "$T/x.ply")" -eq $(($(sed '/^end_header/q' "$T/x.ply" | wc -c) + 15 * (3 * 24 * 16 - 9))) ]
-	e3-export -q --points map --ply-frame --per-frame --ply "$T/out/p" "$T/x.e3"
+	e3-export -q --points map --conf-pct 20 --ply-frame --per-frame --ply "$T/out/p" "$T/x.e3"
 	for i in 0 1 2; do check ply "$T/out/p/frame_00000$i.ply" "$T/x.e3" 20 $i; done
 	[ "$(find "$T/out/p" -mindepth 1 | wc -l)" -eq 3 ]
 }
@@ -263,7 +263,7 @@ assert (export_check.png('$T/c/000000.png')[0] == 255).all()"
 
 @test "run.json holds what was read and chosen" {
 	stream "$T/x.e3" src_w=640 src_h=480 fit=0.0375,0.0333,0,0.5
-	e3-export -q --points map --run-json "$T/run.json" --glb "$T/x.glb" "$T/x.e3"
+	e3-export -q --points map --conf-pct 20 --run-json "$T/run.json" --glb "$T/x.glb" "$T/x.e3"
 	check run-json "$T/run.json" "$T/x.e3"
 }
 
@@ -292,7 +292,7 @@ assert (export_check.png('$T/c/000000.png')[0] == 255).all()"
 	[ "$(cd "$T/out" && echo *)" = "d j.partial p t.partial x.glb.partial x.npz.partial" ]
 	[ "$(cd "$T/out" && echo p/*)" = "p/frame_000000.ply p/frame_000001.ply p/frame_000002.ply" ]
 	stream "$T/x.e3"
-	e3-export -q --glb "$T/x.glb" --tum "$T/t" "$T/x.e3"
+	e3-export -q --voxel none --glb "$T/x.glb" --tum "$T/t" "$T/x.e3"
 	cmp "$T/x.glb" "$T/out/x.glb.partial"
 	cmp "$T/t" "$T/out/t.partial"
 	rm -r "$T"/out/*
@@ -378,7 +378,7 @@ assert sorted(j["failed"]) == ["depth", "glb", "ply"] and "File too large" in j[
 @test "SIGINT: every output is finished with the frames so far" {
 	stream "$T/x.e3"
 	mkfifo "$T/in"
-	e3-export -q --points map --glb "$T/x.glb" --ply "$T/p" --per-frame --npz "$T/x.npz" --tum - --depth "$T/d" --run-json "$T/j" <"$T/in" >"$T/t" &
+	e3-export -q --points map --conf-pct 20 --glb "$T/x.glb" --ply "$T/p" --per-frame --npz "$T/x.npz" --tum - --depth "$T/d" --run-json "$T/j" <"$T/in" >"$T/t" &
 	pid=$!
 	exec 7>"$T/in"
 	/usr/bin/python3 -B "$ROOT/tests/edit_stream.py" "$T/x.e3" - "del m[-1]" >&7

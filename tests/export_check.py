@@ -165,15 +165,27 @@ def points(path, stream, pct="20", source="points", limit="0"):
 
 @check
 def voxels(path, stream, size):
-    """One point per cell, the most confident, lowest index first."""
-    xyz, conf, _, _ = expected(stream, 0)
-    best = {}
+    """One point per cell, in the order of their first points: the mean, weighted by confidence; colours in linear light."""
+    xyz, conf, rgb, _ = expected(stream, 0)
+    cells = {}
     for k, cell in enumerate(map(tuple, np.floor(xyz.astype(float) / float(size)).astype(int))):
-        if cell not in best or conf[k] > conf[best[cell]]:
-            best[cell] = k
-    p, _, _ = cloud(*glb(path))
-    need(np.array_equal(p, xyz[sorted(best.values())]), f"{len(p)} points, expected {len(best)}")
-    print(f"{len(p)} cells as expected")
+        cells.setdefault(cell, []).append(k)
+
+    def mean(v):
+        return np.array([np.average(v[k].astype(float), axis=0, weights=conf[k]) for k in map(np.array, cells.values())])
+
+    def srgb(v):
+        v = v / 65535
+        return 255 * np.where(v <= 0.0031308, 12.92 * v, 1.055 * np.maximum(v, 1e-9) ** (1 / 2.4) - 0.055)
+
+    p, c, _ = cloud(*glb(path))
+    need(len(p) == len(cells), f"{len(p)} points, expected {len(cells)}")
+    worst = np.abs(p - mean(xyz)).max()
+    need(worst <= 2e-6 * np.abs(xyz).max(), f"positions by {worst:.2e}")
+    off = np.abs(srgb(c[:, :3]) - srgb(mean(linear(rgb)))).max()
+    need(off <= 0.6, f"colours by {off:.2f} of 255")  # half of a byte of sRGB
+    need(max(map(len, cells.values())) > 3, "no cell has many points")
+    print(f"{len(p)} cells as expected, of up to {max(map(len, cells.values()))} points")
 
 
 @check

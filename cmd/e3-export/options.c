@@ -15,7 +15,7 @@ static struct {
 	e3_export_options opt;
 	const char *path[E3_MAX_FORMATS]; /* of the output in each row of e3_formats */
 	double conf_pct, conf_min;        /* below 0: not given */
-	int points, clean, frustum, glb_color, intrinsics, compat, depth_cmap, axes, depth_size;
+	int points, clean, merge, frustum, glb_color, intrinsics, compat, depth_cmap, axes, depth_size;
 	bool show_cam, per_frame;
 } o = {
 	.opt =
@@ -30,6 +30,8 @@ static struct {
 		},
 	.conf_pct = -1,
 	.conf_min = -1,
+	.clean = -1,
+	.merge = -1,
 	.frustum = -1,
 	.glb_color = -1,
 	.depth_cmap = E3_TURBO,
@@ -41,8 +43,10 @@ static e3_stage stage = E3_STAGE_INIT;
 static int parse_voxel(void *to, const char *arg, e3_err *err)
 {
 	e3_cloud_options *c = to;
+	o.merge = strcmp(arg, "none") != 0;
 	c->voxel_auto = strcmp(arg, "auto") == 0;
-	return c->voxel_auto ? 0 : e3_parse_f64(arg, DBL_MIN, DBL_MAX, &c->voxel, err);
+	c->voxel = 0;
+	return c->voxel_auto || !o.merge ? 0 : e3_parse_f64(arg, DBL_MIN, DBL_MAX, &c->voxel, err);
 }
 
 static int parse_up(void *to, const char *arg, e3_err *err)
@@ -133,9 +137,9 @@ static const e3_opt rest[] = {
 	E3_OPT_CHOICE("points", &o.points, "auto|map|depth", "auto|map|depth",
 		"from the point map, or from depth and pose\n(auto: depth and pose if the stream has both)"),
 	E3_OPT_CHOICE("clean", &o.clean, "none|edges|consistent", "none|edges|consistent",
-		"drop points at the edges of objects; and those that\nother frames see through or put elsewhere"),
+		"drop points at the edges of objects; and those that\nother frames see through; default: consistent, or none\nwhen --conf-pct or --conf-min is given"),
 	E3_OPT_REAL("conf-pct", &o.conf_pct, "Q", 0, 100,
-		"drop the Q % least confident points; default 20,\n0 when --conf-min is given"),
+		"drop the Q % least confident points; default 40 when\ncleaning is consistent, else 20; 0 with --conf-min"),
 	E3_OPT_REAL("conf-min", &o.conf_min, "X", 0, FLT_MAX, "drop points with confidence below X"),
 	E3_OPT_FLAG("mask-black", &o.opt.cloud.mask_black, "drop nearly black points"),
 	E3_OPT_FLAG("mask-white", &o.opt.cloud.mask_white, "drop nearly white points"),
@@ -144,8 +148,8 @@ static const e3_opt rest[] = {
 	E3_OPT_READS_IN("mask-dir", &o.opt.cloud.mask_dir, "DIR", "*.png|*.p[gpnb]m|*.jpg|*.jpeg",
 		"one picture per frame, non-zero = keep: named by\nframe number (000012.png), or in sorted order"),
 	E3_OPT_INT("stride", &stride, "N", 1, 65535, "every N-th pixel of every N-th row"),
-	E3_OPT_CALL("voxel", &o.opt.cloud, "SIZE|auto", parse_voxel,
-		"keep the most confident point of each cell of SIZE\nscene units; auto: as fine as --max-points allows"),
+	E3_OPT_CALL("voxel", &o.opt.cloud, "SIZE|auto|none", parse_voxel,
+		"one point for each cell of SIZE scene units, the mean\nof those in it; auto: as wide as a pixel; default:\nauto, or none with --conf-pct, --conf-min, --per-frame"),
 	E3_OPT_INT("max-points", &o.opt.cloud.max_points, "N", 0, 1e15,
 		"keep N points, evenly chosen; 0 = all;\ndefault: GLB 2000000, splat 1000000, PLY all"),
 	E3_OPT_FLAG("allow-empty", &o.opt.cloud.allow_empty, "write outputs even when no point is left"),
@@ -285,6 +289,20 @@ static void take_outputs(e3_export_options *x)
 		check_output(&x->output[k]);
 }
 
+/* Who chooses points by confidence gets all points of that confidence, unless cleaning or merging is asked for. */
+static void choose_cleaning(e3_cloud_options *c)
+{
+	bool all = c->upstream || o.conf_pct >= 0 || o.conf_min >= 0;
+	c->clean = o.clean >= 0 ? (e3_clean_mode)o.clean : all ? E3_CLEAN_NONE : E3_CLEAN_CONSISTENT;
+	int usual = c->clean == E3_CLEAN_CONSISTENT ? 40 : 20;
+	c->conf_pct = o.conf_pct >= 0 ? o.conf_pct : o.conf_min >= 0 ? 0 : usual;
+	c->conf_min = fmax(o.conf_min, 0);
+	if (o.merge < 0)
+		c->voxel_auto = !all && !o.per_frame;
+	else if (c->voxel_auto && c->max_points > 0)
+		c->voxel_most = c->max_points;
+}
+
 e3_stage *e3_export_parse(int argc, char **argv, e3_export_options *opt, placing **placed)
 {
 	fill_table();
@@ -296,9 +314,7 @@ e3_stage *e3_export_parse(int argc, char **argv, e3_export_options *opt, placing
 	x->upstream = x->cloud.upstream = o.compat == 1;
 	x->cloud.allow_empty = x->cloud.allow_empty || x->upstream;
 	x->cloud.source = (e3_point_source)o.points;
-	x->cloud.clean = x->upstream ? E3_CLEAN_NONE : (e3_clean_mode)o.clean;
-	x->cloud.conf_pct = o.conf_pct >= 0 ? o.conf_pct : o.conf_min >= 0 ? 0 : 20;
-	x->cloud.conf_min = fmax(o.conf_min, 0);
+	choose_cleaning(&x->cloud);
 	x->cloud.stride = (int)stride;
 	x->align = place.align >= 0 ? (e3_align)place.align : x->upstream ? E3_ALIGN_UPSTREAM : E3_ALIGN_GL;
 	x->frustum = o.frustum == 1 ? E3_FRUSTUM_MESH : E3_FRUSTUM_LINES;

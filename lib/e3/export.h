@@ -77,9 +77,10 @@ typedef struct e3_cloud_options {
 	const char *mask_dir;              /* pictures, non-zero = keep; NULL = none */
 	const char *mask[E3_EXPORT_MASKS]; /* classes whose pixels give no points (e3_export_mask) */
 	int n_masks;
-	int stride;         /* every n-th pixel of every n-th row; 1 = all */
-	double voxel;       /* edge of a cell in scene units; 0 = none */
-	bool voxel_auto;    /* the smallest scale/2048 · 2^k that gives at most max_points cells */
+	int stride;      /* every n-th pixel of every n-th row; 1 = all */
+	double voxel;    /* edge of a cell in scene units; 0 = none */
+	bool voxel_auto; /* the width of a pixel · 2^k, scale/2048 or more, so that there are at most voxel_most cells */
+	int64_t voxel_most; /* of auto; 0 = 2,000,000 */
 	int64_t max_points; /* 0 = all; -1 = the format's default: GLB 2,000,000, splat 1,000,000, PLY all */
 	bool upstream;      /* depth mode uses the point map, and without one integer pixel indices, as the reference */
 	bool allow_empty;   /* no point left is not an error */

@@ -210,4 +210,27 @@ uint64_t e3_voxels_count(const e3_voxels *v);
 double e3_voxels_size(const e3_voxels *v);
 void e3_voxels_close(e3_voxels *v);
 
+/* --- cells.c: one point for every cell of a grid, the mean of those in it (doc/formats.md 4.8) --- */
+
+typedef struct e3_cells e3_cells;
+
+/* A point, or the mean of those of a cell, each counted by its weight. */
+typedef struct e3_cell {
+	float xyz[3], rgb[3], normal[3]; /* rgb: linear. normal: not of unit length in a mean */
+	float conf;
+	float weight;   /* above 0; of a mean: the sum */
+	uint32_t group; /* what the first point of the cell came with */
+} e3_cell;
+
+/* Cells of edge `size`. With max_cells > 0 the edge doubles whenever more cells would be occupied, as if the search had
+ * begun with the larger edge, but for rounding; with 0 memory grows with the occupied cells (about 150 bytes each at
+ * most). */
+e3_cells *e3_cells_open(double size, uint64_t max_cells, e3_err *err);
+int e3_cells_add(e3_cells *v, const e3_cell *point, e3_err *err);
+/* Occupied cells, in the order in which the first point of each was added. */
+uint64_t e3_cells_count(const e3_cells *v);
+const e3_cell *e3_cells_get(const e3_cells *v, uint64_t k);
+double e3_cells_size(const e3_cells *v);
+void e3_cells_close(e3_cells *v);
+
 #endif

@@ -1,9 +1,11 @@
-/* export: the point cloud of a run: the pixels that cleaning kept (clean.c), as points, and the rules that select among
- * them (doc/formats.md 4.8). Made from the frame spool again in every pass. Owns the voxel grid.
+/* export: the point cloud of a run: the pixels that cleaning kept (clean.c), as points, made from the frame spool again
+ * in every pass; or, merged, the means of those in each cell of a grid, which is in memory; and the rules that select
+ * among them (doc/formats.md 4.8). Owns the grid.
  *
- * Each stage filters the one before: kept (clean.c), survivors (voxels), selected (their number).
+ * Each stage filters the one before: kept (clean.c), survivors (all, or cells), selected (their number).
  */
 #include "e3/num.h"
+#include "export/glb.h"
 #include "export/points.h"
 #include <math.h>
 #include <stdlib.h>
@@ -17,14 +19,18 @@ struct e3_cloud {
 	e3_clean *clean;
 	e3_locator where;
 	uint64_t kept, survivors;
-	e3_voxels *voxels;
+	e3_cells *cells; /* NULL: points are not merged */
+	int64_t *number; /* merged: of each frame, in the stream */
+	size_t number_cap;
+	float linear[256];
+	uint8_t *srgb; /* [65536] of linear values */
 	/* the cursor: where e3_cloud_next is */
 	e3_located at; /* the frame */
 	uint8_t *keep; /* [h][w] its pixels */
 	size_t keep_cap;
 	uint64_t frame_at; /* frames that were read */
 	size_t pixel, pixels;
-	uint64_t kept_at, survivor_at, given;
+	uint64_t survivor_at, given;
 	e3_point *batch; /* [BATCH] */
 };
 
@@ -45,7 +51,7 @@ e3_cloud *e3_cloud_open(const e3_cloud_options *opt, e3_frame_spool *frames, e3_
 void e3_cloud_rewind(e3_cloud *c)
 {
 	e3_frame_spool_rewind(c->frames);
-	c->frame_at = c->kept_at = c->survivor_at = c->given = 0;
+	c->frame_at = c->survivor_at = c->given = 0;
 	c->pixel = c->pixels = 0;
 }
 
@@ -105,44 +111,85 @@ static int next_kept(e3_cloud *c, bool normals, e3_point_batch *b, e3_err *err)
  */
 static uint32_t hash_of(uint64_t index) { return e3_fmix32((uint32_t)index * 2654435761u); }
 
+static void from_cell(const e3_cloud *c, const e3_cell *v, e3_point *to)
+{
+	double length = sqrt(v->normal[0] * v->normal[0] + v->normal[1] * v->normal[1] + v->normal[2] * v->normal[2]);
+	*to = (e3_point){.xyz = {v->xyz[0], v->xyz[1], v->xyz[2]}, .conf = v->conf};
+	for (int k = 0; k < 3; k++) {
+		to->rgb[k] = c->srgb[lroundf(65535 * v->rgb[k])];
+		to->normal[k] = length > 0 ? (int8_t)lrint(127 * v->normal[k] / length) : 0;
+	}
+}
+
+/* The next merged points, frame by frame: each belongs to the frame that saw it first. */
+static int next_merged(e3_cloud *c, e3_point_batch *b)
+{
+	size_t n = 0;
+	uint64_t at = c->survivor_at;
+	const uint64_t count = e3_cells_count(c->cells);
+	bool more = at < count && e3_cells_get(c->cells, at)->group + 1 == c->frame_at;
+	if (!more && c->frame_at == c->number_cap)
+		return 0;
+	c->frame_at += !more;
+	for (; n < BATCH && at < count && e3_cells_get(c->cells, at)->group + 1 == c->frame_at; at++)
+		from_cell(c, e3_cells_get(c->cells, at), &c->batch[n++]);
+	*b = (e3_point_batch){c->batch, n, c->number[c->frame_at - 1], c->frame_at - 1};
+	return 1;
+}
+
 int e3_cloud_next(e3_cloud *c, const e3_point_selection *selection, e3_point_batch *b, e3_err *err)
 {
-	int rc = next_kept(c, selection->normals, b, err);
+	int rc = c->cells ? next_merged(c, b) : next_kept(c, selection->normals, b, err);
 	size_t n = 0;
 	for (size_t k = 0; rc == 1 && k < b->n; k++) {
-		const e3_point *p = &c->batch[k];
-		if (c->voxels && !e3_voxels_kept(c->voxels, p->xyz, c->kept_at + k))
-			continue;
 		uint64_t survivor = c->survivor_at++;
 		if (selection->all || (hash_of(survivor) <= selection->limit && c->given < selection->n)) {
-			c->batch[n++] = *p;
+			c->batch[n++] = c->batch[k];
 			c->given++;
 		}
 	}
-	if (rc == 1)
-		c->kept_at += b->n;
 	b->n = n;
 	return rc;
 }
 
-/* Counts the kept points and finds the scene scale: the length of the box between their 5th and 95th percentiles. */
-static int measure(e3_cloud *c, e3_export_facts *facts, e3_err *err)
+/* How wide a pixel is at a point. */
+static float pixel_width(const e3_located *at, const e3_point *p)
 {
-	e3_pct axis[3] = {{.n = 0}};
+	double eye[3], d = 0;
+	e3_pose_center(&at->frame.pose, eye);
+	for (int k = 0; k < 3; k++)
+		d += (p->xyz[k] - eye[k]) * (p->xyz[k] - eye[k]);
+	return (float)(sqrt(d) / at->frame.k.fx);
+}
+
+enum { WIDTHS = 16 /* of so many points one tells how wide a pixel is */ };
+
+/* Counts the kept points; finds the scene scale, which is the length of the box between their 5th and 95th percentiles,
+ * and the median width of a pixel (0 without poses). */
+static int measure(e3_cloud *c, e3_export_facts *facts, double *width, e3_err *err)
+{
+	e3_pct axis[4] = {{.n = 0}};
 	e3_point_batch b;
 	int rc = 0;
 	double sum = 0;
-	for (int k = 0; k < 3 && !rc; k++)
-		rc = e3_pct_init(&axis[k], (double[]){5, 95}, 2, err);
+	for (int k = 0; k < 4 && !rc; k++)
+		rc = e3_pct_init(&axis[k], k < 3 ? (double[]){5, 95} : (double[]){50, 50}, k < 3 ? 2 : 1, err);
 	for (int pass = 0; pass < 2 && !rc; pass++) {
+		void (*take)(e3_pct *, float) = pass ? e3_pct_refine : e3_pct_add;
 		e3_cloud_rewind(c);
-		while ((rc = next_kept(c, false, &b, err)) == 1)
+		while ((rc = next_kept(c, false, &b, err)) == 1) {
+			bool usable = c->at.frame.pred->has_pose && c->at.frame.usable_k;
 			for (size_t k = 0; k < b.n; k++)
 				for (int j = 0; j < 3; j++)
-					(pass ? e3_pct_refine : e3_pct_add)(&axis[j], b.p[k].xyz[j]);
-		for (int j = 0; j < 3 && !rc && !pass; j++)
+					take(&axis[j], b.p[k].xyz[j]);
+			for (size_t k = 0; k < b.n && usable; k += WIDTHS)
+				take(&axis[3], pixel_width(&c->at, &b.p[k]));
+		}
+		for (int j = 0; j < 4 && !rc && !pass; j++)
 			rc = e3_pct_second_pass(&axis[j], err);
 	}
+	*width = rc ? 0 : e3_pct_value(&axis[3], 0);
+	e3_pct_release(&axis[3]);
 	c->kept = facts->kept = axis[0].n;
 	for (int k = 0; k < 3; k++) {
 		double d = rc ? 0 : e3_pct_value(&axis[k], 1) - e3_pct_value(&axis[k], 0);
@@ -153,34 +200,65 @@ static int measure(e3_cloud *c, e3_export_facts *facts, e3_err *err)
 	return rc;
 }
 
-static int fill_voxels(e3_cloud *c, e3_export_facts *facts, e3_err *err)
+static int make_tables(e3_cloud *c, e3_err *err)
 {
-	uint64_t most = c->opt->max_points > 0 ? (uint64_t)c->opt->max_points : E3_GLB_MAX_POINTS;
-	double size = c->opt->voxel_auto ? facts->scene_scale / 2048 : c->opt->voxel;
-	uint64_t index = 0;
+	c->srgb = e3_alloc(65536, 1, "colours", err);
+	for (int k = 0; c->srgb && k < 65536; k++) {
+		double x = k / 65535.0;
+		c->srgb[k] = (uint8_t)lround(255 * (x <= 0.0031308 ? 12.92 * x : 1.055 * pow(x, 1 / 2.4) - 0.055));
+	}
+	for (int k = 0; k < 256; k++)
+		c->linear[k] = (float)e3_linear16((uint8_t)k) / 65535;
+	return c->srgb ? 0 : -1;
+}
+
+static int add_to_cells(e3_cloud *c, const e3_point_batch *b, e3_err *err)
+{
+	for (size_t k = 0; k < b->n; k++) {
+		const e3_point *p = &b->p[k];
+		e3_cell v = {.conf = p->conf, .weight = p->conf, .group = (uint32_t)b->segment};
+		for (int j = 0; j < 3; j++) {
+			v.xyz[j] = p->xyz[j];
+			v.rgb[j] = c->linear[p->rgb[j]];
+			v.normal[j] = p->normal[j];
+		}
+		if (e3_cells_add(c->cells, &v, err))
+			return -1;
+	}
+	return 0;
+}
+
+static int merge(e3_cloud *c, bool normals, double width, e3_export_facts *facts, e3_err *err)
+{
+	uint64_t most = c->opt->voxel_most ? (uint64_t)c->opt->voxel_most : E3_GLB_MAX_POINTS;
+	double size = c->opt->voxel_auto ? fmax(facts->scene_scale / 2048, width) : c->opt->voxel;
 	e3_point_batch b;
 	int rc;
 	if (!(size > 0))
 		return 0;
-	c->voxels = e3_voxels_open(size, c->opt->voxel_auto ? most : 0, err);
-	if (!c->voxels)
+	c->cells = e3_cells_open(size, c->opt->voxel_auto ? most : 0, err);
+	c->number_cap = (size_t)e3_frame_spool_count(c->frames);
+	c->number = c->cells ? e3_alloc(c->number_cap, sizeof *c->number, "the frames", err) : NULL;
+	if (!c->number || make_tables(c, err))
 		return -1;
 	e3_cloud_rewind(c);
-	while ((rc = next_kept(c, false, &b, err)) == 1)
-		for (size_t k = 0; k < b.n; k++)
-			if (e3_voxels_add(c->voxels, b.p[k].xyz, b.p[k].conf, index++, err))
-				return -1;
-	facts->voxel = e3_voxels_size(c->voxels);
+	while ((rc = next_kept(c, normals, &b, err)) == 1) {
+		c->number[b.segment] = b.frame;
+		if (add_to_cells(c, &b, err))
+			return -1;
+	}
+	facts->voxel = e3_cells_size(c->cells);
 	return rc;
 }
 
-int e3_cloud_settle(e3_cloud *c, e3_export_facts *facts, e3_err *err)
+int e3_cloud_settle(e3_cloud *c, bool normals, e3_export_facts *facts, e3_err *err)
 {
 	c->where = *e3_clean_where(c->clean);
 	c->where.world = NULL, c->where.cap = 0;
-	if (measure(c, facts, err) || fill_voxels(c, facts, err))
+	double width;
+	if (measure(c, facts, &width, err) || merge(c, normals, width, facts, err))
 		return -1;
-	c->survivors = c->voxels ? e3_voxels_count(c->voxels) : c->kept;
+	c->survivors = c->cells ? e3_cells_count(c->cells) : c->kept;
 	if (c->kept || c->opt->allow_empty)
 		return 0;
 	return e3_fail(err,
@@ -226,8 +304,10 @@ void e3_cloud_close(e3_cloud *c)
 {
 	if (!c)
 		return;
-	e3_voxels_close(c->voxels);
+	e3_cells_close(c->cells);
 	e3_locator_release(&c->where);
+	free(c->number);
+	free(c->srgb);
 	free(c->batch);
 	free(c->keep);
 	free(c);

@@ -270,7 +270,7 @@ static int settle(e3_export *x, bool broken, e3_err *err)
 	int rc = any_wanted(x, uses_clean, broken) ? e3_clean_settle(r->clean, &r->facts, &why) : 0;
 	if (!rc && any_wanted(x, has_points, broken)) {
 		uses = has_points;
-		rc = e3_cloud_settle(r->cloud, &r->facts, &why);
+		rc = e3_cloud_settle(r->cloud, r->parts & E3_PART_NORMALS, &r->facts, &why);
 	}
 	if (!rc)
 		return 0;

@@ -205,6 +205,7 @@ static int ply_open(e3_format_writer *w, e3_export_run *run, e3_err *err)
 	ply *s = (ply *)w;
 	s->conf = run->opt->ply_conf, s->frame = run->opt->ply_frame;
 	s->normals = run->opt->ply_normals;
+	run->parts |= s->normals ? E3_PART_NORMALS : 0;
 	s->axes = run->opt->axes, s->run = run;
 	return 0;
 }

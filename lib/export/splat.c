@@ -214,4 +214,7 @@ static void splat_release(e3_format_writer *w)
 	free(s->xyz), free(s->look), free(s->record);
 }
 
-const e3_format_ops e3_splat_format = {.size = sizeof(splat), .write = splat_write, .release = splat_release};
+const e3_format_ops e3_splat_format = {.size = sizeof(splat),
+	.parts = E3_PART_NORMALS,
+	.write = splat_write,
+	.release = splat_release};

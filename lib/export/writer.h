@@ -105,8 +105,9 @@ enum {
 	E3_PART_DEPTH_CONF = 8,
 	E3_PART_POINTS_CONF = 16,
 	E3_PART_CONF = E3_PART_DEPTH_CONF | E3_PART_POINTS_CONF,
-	E3_PART_MASK = 32, /* of this run's masks */
-	E3_PART_KEEP = 64  /* no array: the format asks run->clean (e3_clean_keep) */
+	E3_PART_MASK = 32,    /* of this run's masks */
+	E3_PART_KEEP = 64,    /* no array: the format asks run->clean (e3_clean_keep) */
+	E3_PART_NORMALS = 128 /* no array: merged points are to have normals; `open` may add it to run->parts */
 };
 
 e3_frame_spool *e3_frame_spool_open(e3_err *err);
@@ -182,9 +183,9 @@ typedef struct e3_point_batch {
 
 /* Everything is borrowed. */
 e3_cloud *e3_cloud_open(const e3_cloud_options *opt, e3_frame_spool *frames, e3_clean *clean, e3_err *err);
-/* After e3_clean_settle: finds scene scale and voxels, and fills the facts. Fails when no point is left, unless
- * allow_empty. */
-int e3_cloud_settle(e3_cloud *c, e3_export_facts *facts, e3_err *err);
+/* After e3_clean_settle: finds the scene scale, merges points (with normals, if asked), and fills the facts. Fails when
+ * no point is left, unless allow_empty. */
+int e3_cloud_settle(e3_cloud *c, bool normals, e3_export_facts *facts, e3_err *err);
 /* Selects `max` of the kept points, 0 = all. After e3_cloud_settle. */
 int e3_cloud_select(e3_cloud *c, uint64_t max, e3_point_selection *selection, e3_err *err);
 /* Goes through the selected points in order, as often as wanted: 1, 0 at the end, -1. */

@@ -13,7 +13,7 @@ pipeline() {
 	e3-decode --all "$demo/clip.mp4" |
 		e3-infer --P 0.2 --model "$demo/model.safetensors" |
 		e3-evict-stats --pass --sheet "$out/demo.png" -o "$out/demo.txt" |
-		e3-export --points depth --conf-pct 10 --glb "$out/demo.glb"
+		e3-export --glb "$out/demo.glb"
 }
 in_group pipeline
 seconds=$(awk -v a="$start" -v b="$EPOCHREALTIME" 'BEGIN { print b - a }')
