@@ -232,8 +232,7 @@ int infer_find_model(const char *asked, char **path, e3_err *err)
 	if (e3_ckpt_locate(path, &is_demo, err))
 		return e3_fail_in(err, "finding the model: neither --model nor $E3_MODEL is set");
 	if (is_demo)
-		e3_note("model: the bundled demo model, which only knows rendered rooms; for photographs give --model (%s)",
-			*path);
+		e3_detail("model: the bundled demo model, which knows rendered rooms only (%s)", *path);
 	else
 		e3_note("model: %s", *path);
 	return 0;
@@ -378,7 +377,7 @@ void infer_parse(int argc, char **argv, infer_request *r)
 	};
 	const e3_opts opts = {"e3-infer", "[options] [INPUT]",
 		"Infer cameras, depth and points from a stream of frames, frame by frame, on bounded memory.", table,
-		"  e3-decode clip.mp4 | e3-infer --P 0.5 | e3-export --glb out.glb\n", true};
+		"  e3-decode clip.mp4 | e3-infer --P 0.5 | e3-export --glb out.glb\n", true, NULL};
 	int first = e3_opts_parse(&opts, argc, argv);
 	if (argc - first > 1)
 		e3_usage_error("expected at most one input, got '%s' too", argv[first + 1]);

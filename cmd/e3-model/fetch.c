@@ -54,7 +54,7 @@ static bool read_yes(void)
 
 static int accept_licence(const fetch_model *m, const em_options *o, e3_err *err)
 {
-	if (o->yes) {
+	if (e3_yes) {
 		e3_note("%s: %s, from %s", m->name, m->what, m->repository);
 		e3_note("licence: %s: %s", m->licence, m->meaning);
 		return 0;

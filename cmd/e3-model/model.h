@@ -29,7 +29,7 @@ typedef struct em_options {
 	} meta[EM_MAX_META];
 	int n_meta;
 	/* fetch */
-	bool yes, force;
+	bool force;
 	const char *from, *ca; /* the hub's address; a file of certificates */
 	double timeout;
 	int64_t retries;

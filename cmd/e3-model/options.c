@@ -55,7 +55,6 @@ static void check(const em_options *o, const char *config, int64_t number)
 		: config && c != seed                   ? "config"
 		: number >= 0 && c != seed              ? "seed"
 		: o->output && c != seed                ? "output"
-		: o->yes && c != fetch                  ? "yes"
 		: o->force && c != fetch                ? "force"
 		: o->from && c != fetch                 ? "from"
 		: o->ca && c != fetch                   ? "cacert"
@@ -88,7 +87,6 @@ int em_parse(int argc, char **argv, em_options *o, e3_err *err)
 		E3_OPT_INT("seed", &number, "N", 0, 9e18, "the seed: every value is a function of it"),
 		E3_OPT_WRITES("output,o", &o->output, "FILE", "where to write; - is standard output (default)"),
 		E3_OPT_TITLE("fetch"),
-		E3_OPT_FLAG("yes,y", &o->yes, "accept the licence"),
 		E3_OPT_FLAG("force", &o->force, "fetch it again where it is there already"),
 		E3_OPT_TEXT("from", &o->from, "URL", "address of the hub (default $HF_ENDPOINT, else\nhttps://huggingface.co)"),
 		E3_OPT_READS("cacert", &o->ca, "FILE", "certificates that are trusted, as PEM, instead of the\nsystem's"),

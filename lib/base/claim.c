@@ -406,6 +406,26 @@ int e3_claim_add(const e3_claim *c, e3_err *err)
 	return rc;
 }
 
+int e3_claim_replaces(const e3_claim *c, char *name, size_t size)
+{
+	struct stat st;
+	char path[PATH_MAX];
+	int n = 0;
+	if (strcmp(c->path, "-") == 0 || (c->use & E3_STREAM && strncmp(c->path, "zmq:", 4) == 0) || stat(c->path, &st))
+		return 0;
+	if (S_ISREG(st.st_mode)) {
+		snprintf(name, size, "%s", c->path);
+		return 1;
+	}
+	DIR *d = c->holds && S_ISDIR(st.st_mode) ? opendir(c->path) : NULL;
+	for (struct dirent *e; d && (e = readdir(d));)
+		if (holds(c->holds, e->d_name) && join(path, c->path, e->d_name) && n++ == 0)
+			snprintf(name, size, "%s", path);
+	if (d)
+		closedir(d);
+	return n;
+}
+
 bool e3_claim_reads(const char *path)
 {
 	struct stat st;

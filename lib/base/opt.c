@@ -1,5 +1,6 @@
 /* base: the option table: parsing through getopt_long, range checks, the text of --help. */
 #include "e3/opt.h"
+#include "ask.h"
 #include "e3/num.h"
 #include "e3/tool.h"
 #include "e3/what.h"
@@ -13,8 +14,10 @@
 enum { MAX_ROWS = 128, MAX_NAME = 32 };
 
 static bool help, version, list_options;
+static const bool *dry; /* of the table that was parsed: nothing will be written */
 static const e3_opt common[] = {
 	E3_OPT_TITLE("Everywhere"),
+	E3_OPT_FLAG("yes,y", &e3_yes, "replace outputs that exist, without asking at a terminal"),
 	E3_OPT_FLAG("quiet,q", &e3_quiet, "errors only"),
 	E3_OPT_FLAG("verbose,v", &e3_verbose, "say more on standard error"),
 	E3_OPT_FLAG("help,h", &help, "print this and exit"),
@@ -271,6 +274,25 @@ static void refuse_stream(const e3_claim *c)
 	e3_usage_error("%s holds a stream, which would be lost: give the output another name", c->path);
 }
 
+/* A person at a terminal is asked before an output takes the place of what is there. */
+static void ask(const e3_claim *c)
+{
+	char what[1024], in[512];
+	bool writes = c->use & E3_WRITES && !(c->use & (E3_MAYBE | E3_ASKED)), never = e3_yes || (dry && *dry);
+	int n = writes && !never ? e3_claim_replaces(c, in, sizeof in) : 0;
+	if (n == 0)
+		return;
+	if (n == 1)
+		snprintf(what, sizeof what, "%s exists: replace it", in);
+	else
+		snprintf(what, sizeof what, "%s and %d more files in %s exist: replace them", in, n - 1, c->path);
+	if (e3_ask_replace(what))
+		return;
+	e3_err err = {""};
+	e3_fail(&err, "%s stays as it was", n == 1 ? in : c->path);
+	exit(e3_stop_signal() ? e3_tool_exit(0, &err) : e3_tool_exit(-1, &err));
+}
+
 static void claim(const e3_claim *c)
 {
 	e3_err err;
@@ -285,6 +307,7 @@ void e3_opts_claim(const e3_claim *c)
 {
 	claim(c);
 	refuse_stream(c);
+	ask(c);
 }
 
 static e3_claim claim_of(const row *r, char by[MAX_NAME + 2])
@@ -310,6 +333,9 @@ static void claim_all(const e3_opts *opts, const row_list *list, int operands, c
 	for (int k = 0; k < list->n; k++)
 		if (list->row[k].path)
 			refuse_stream((e3_claim[]){claim_of(&list->row[k], by)});
+	for (int k = 0; k < list->n; k++)
+		if (list->row[k].path)
+			ask((e3_claim[]){claim_of(&list->row[k], by)});
 }
 
 static void parse(row_list *list, int argc, char **argv)
@@ -337,12 +363,30 @@ static void parse(row_list *list, int argc, char **argv)
 	}
 }
 
+bool e3_opts_has(const e3_opts *opts, const char *word, bool *takes)
+{
+	row_list list = {.n = 0};
+	bool is_long = strncmp(word, "--", 2) == 0;
+	size_t n = is_long ? strcspn(word + 2, "=") : 0;
+	add_rows(&list, opts->table, NULL);
+	add_rows(&list, common, NULL);
+	for (int k = 0; k < list.n; k++) {
+		const row *r = &list.row[k];
+		if (is_long ? strlen(r->name) == n && n && strncmp(r->name, word + 2, n) == 0 : r->letter == word[1]) {
+			*takes = r->opt.arg && (is_long ? word[2 + n] != '=' : !word[2]);
+			return true;
+		}
+	}
+	return false;
+}
+
 int e3_opts_parse(const e3_opts *opts, int argc, char **argv)
 {
 	row_list list = {.n = 0};
 	add_rows(&list, opts->table, NULL);
 	add_rows(&list, common, NULL);
 	parse(&list, argc, argv);
+	dry = opts->dry;
 	if (help || version || list_options) {
 		if (help)
 			print_help(opts, &list);

@@ -1,4 +1,5 @@
-/* base: the line of progress. Owns which of the processes that share a terminal may write it.
+/* base: the line of progress, and the same for a program that runs the tool. Owns which of the processes that share a
+ * terminal may write the line.
  *
  * One process owns the terminal's line, by a lock on the terminal's device; when it ends another one takes over. The
  * last stage of a pipeline goes before those that write into a pipe: it knows what has arrived. A lock belongs to an
@@ -6,12 +7,15 @@
 #include "e3/num.h"
 #include "e3/tool.h"
 #include "line.h"
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -101,4 +105,54 @@ const char *e3_line_clear(void)
 	pthread_once(&looked, look);
 	shown = false;
 	return line.terminal ? CLEAR : "";
+}
+
+/* The descriptor that $E3_STATUS names: a socket or a pipe of the program that started this one. What cannot be taken
+ * at once is left out; a newer line follows. */
+static struct {
+	int fd;
+	double last;
+	char line[512];
+	size_t n; /* of a line that was not sent yet */
+} status = {.fd = -1};
+
+void e3_status_init(void)
+{
+	const char *name = getenv("E3_STATUS");
+	int64_t fd;
+	if (name && e3_parse_i64(name, STDERR_FILENO + 1, 1 << 20, &fd, NULL) == 0 && fcntl((int)fd, F_GETFD) >= 0) {
+		status.fd = (int)fd;
+		(void)fcntl(status.fd, F_SETFD, FD_CLOEXEC);
+	}
+}
+
+bool e3_status_wanted(void) { return status.fd >= 0; }
+
+void e3_status_flush(void)
+{
+	if (!status.n)
+		return;
+	if (send(status.fd, status.line, status.n, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 && errno == ENOTSOCK)
+		(void)!write(status.fd, status.line, status.n);
+	status.n = 0;
+	status.last = e3_now();
+}
+
+void e3_status(const char *fmt, ...)
+{
+	enum { PER_SECOND = 10 };
+	if (status.fd < 0)
+		return;
+	int n = snprintf(status.line, sizeof status.line, "%s\t", e3_tool_name());
+	va_list args;
+	va_start(args, fmt);
+	vsnprintf(status.line + n, sizeof status.line - (size_t)n - 1, fmt, args);
+	va_end(args);
+	for (char *p = status.line; *p; p++)
+		if (*p == '\n')
+			*p = ' ';
+	status.n = strlen(status.line);
+	status.line[status.n++] = '\n';
+	if (e3_now() - status.last >= 1.0 / PER_SECOND)
+		e3_status_flush();
 }

@@ -13,7 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
-bool e3_quiet, e3_verbose;
+bool e3_quiet, e3_verbose, e3_yes;
 
 static const char *tool = "e3";
 static volatile sig_atomic_t stop_signal;
@@ -82,6 +82,7 @@ void e3_tool_init(const char *name)
 	tool = name;
 	levels = getenv("E3_LEVELS") != NULL;
 	occupy_standard();
+	e3_status_init();
 	e3_tell_to(on_tell);
 	setlocale(LC_ALL, "C");
 	struct sigaction broken = {.sa_handler = on_broken_pipe, .sa_flags = (int)SA_RESETHAND};
@@ -137,6 +138,7 @@ void e3_detail(const char *fmt, ...) { SAY_IF(e3_verbose && !e3_quiet, LEVEL_DET
 int e3_tool_exit(int rc, const e3_err *err)
 {
 	e3_progress_end();
+	e3_status_flush();
 	if (rc)
 		e3_warn("%s", err->text);
 	if (rc || stop_signal)

@@ -72,7 +72,10 @@ static bool is_stream(const uint8_t *p, size_t n)
 }
 
 /* The length of a JSON object, then the object. */
-static bool is_safetensors(const uint8_t *p, size_t n) { return n >= 9 && p[8] == '{' && !p[4] && !p[5] && !p[6] && !p[7]; }
+static bool is_safetensors(const uint8_t *p, size_t n)
+{
+	return n >= 9 && p[8] == '{' && !p[4] && !p[5] && !p[6] && !p[7];
+}
 
 static bool is_pnm(const uint8_t *p, size_t n)
 {

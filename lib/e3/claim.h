@@ -10,12 +10,14 @@
 
 #include "e3/err.h"
 #include <stdbool.h>
+#include <stddef.h>
 
 enum {
 	E3_READS = 1,
 	E3_WRITES = 2,
 	E3_STREAM = 4, /* an endpoint: names with "zmq:" are no files */
-	E3_MAYBE = 8   /* standard output as such, whether the run writes to it or not: only its file counts */
+	E3_MAYBE = 8,  /* standard output as such, whether the run writes to it or not: only its file counts */
+	E3_ASKED = 16  /* an output: the person at the terminal was asked already, about the folder that it is in */
 };
 
 typedef struct e3_claim {
@@ -30,6 +32,9 @@ typedef struct e3_claim {
 
 /* -1 when it clashes with an earlier claim; the text names both. `what` and `back` are borrowed for good. */
 int e3_claim_add(const e3_claim *c, e3_err *err);
+/* How many files that exist an output would replace: itself, or those in its folder that it `holds`; *name is the
+ * first's. Devices, pipes and standard output are not counted. */
+int e3_claim_replaces(const e3_claim *c, char *name, size_t size);
 /* Is it a file that the run reads? For the library's own names, which nobody claims. */
 bool e3_claim_reads(const char *path);
 /* Forgets all claims: for tests. */

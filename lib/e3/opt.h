@@ -1,9 +1,9 @@
 /* base: command-line options as one table per tool.
  *
  * The table drives getopt_long, the range checks and the text of --help, so help cannot disagree with what is parsed.
- * --help, --version, -q/--quiet and -v/--verbose are added here for every tool. A row whose argument is a file or a
- * folder says whether it is read or written, and so do the operands: e3_opts_parse refuses an output that is an input
- * or another output of the run (e3/claim.h).
+ * --help, --version, -q/--quiet, -v/--verbose and -y/--yes are added here for every tool. A row whose argument is a
+ * file or a folder says whether it is read or written, and so do the operands: e3_opts_parse refuses an output that is
+ * an input or another output of the run (e3/claim.h), and asks a person at a terminal before one replaces a file.
  *
  *     static const e3_opt table[] = {
  *         E3_OPT_TITLE("Output"),
@@ -169,6 +169,7 @@ typedef struct e3_opts {
 	const e3_opt *table;
 	const char *tail; /* shown after the options: examples; may be NULL */
 	bool streams;     /* the operands are streams that are read; without one, standard input is */
+	const bool *dry;  /* of a tool that may be told to write nothing; NULL: it always writes */
 } e3_opts;
 
 /* Parses argv and returns the index of the first operand; operands keep their order, "--" ends options. Prints and
@@ -176,6 +177,10 @@ typedef struct e3_opts {
  * names the option, what is allowed and what was given: "option --frames: expected a whole number from 1 to 9, got
  * 'x'". */
 int e3_opts_parse(const e3_opts *opts, int argc, char **argv);
+
+/* Is the word, "--name", "--name=VALUE" or "-l", an option of the table or one that all tools have? *takes: its
+ * argument is the next word. For a tool that hands other options on. */
+bool e3_opts_has(const e3_opts *opts, const char *word, bool *takes);
 
 /* For paths that are not in the table: operands, files found by default, "-" where standard output is an output by
  * default. Ends the tool like a usage error when one clashes with another (e3_claim_add). Before anything is opened. */

@@ -18,8 +18,8 @@
 void e3_tool_init(const char *name);
 const char *e3_tool_name(void);
 
-/* Set by -q and -v (e3_opts_parse). */
-extern bool e3_quiet, e3_verbose;
+/* Set by -q, -v and -y (e3_opts_parse). e3_yes: what a person would be asked is agreed to. */
+extern bool e3_quiet, e3_verbose, e3_yes;
 
 /* "tool: text\n" on standard error, in one write, control characters replaced. */
 void e3_warn(const char *fmt, ...) E3_PRINTF(1, 2);
@@ -47,5 +47,12 @@ bool e3_progress_due(void);
 /* Asks for the terminal's line before there is progress, so that stages before this one in a pipeline leave it alone.
  */
 void e3_progress_claim(void);
+
+/* How far the work is, for the program that started this one and gave it a descriptor (E3_STATUS of e3(7)): words
+ * NAME=VALUE with tabs between them, a line of its own, at most ten times a second; the last one is sent when the tool
+ * ends, or by e3_status_flush. Nothing without such a program. From one thread. */
+void e3_status(const char *fmt, ...) E3_PRINTF(1, 2);
+bool e3_status_wanted(void);
+void e3_status_flush(void);
 
 #endif

@@ -21,6 +21,7 @@ void e3_stage_progress(const e3_stage *s, int64_t done, int64_t total, const cha
 {
 	char of[32] = "", left[32] = "", behind[64], text[160];
 	va_list args;
+	e3_status("frames=%" PRId64 "\tof=%" PRId64, done, total);
 	if (!e3_progress_due())
 		return;
 	double elapsed = e3_now() - s->started, rate = (double)done / (elapsed + 1e-9);
