@@ -65,6 +65,11 @@ void infer_explain(e3_err *err);
 /* The file of --model, of $E3_MODEL, or what is found; free it. */
 int infer_find_model(const char *asked, char **path, e3_err *err);
 
+/* ---- demo.c ---- */
+
+/* Says so when the model is the demo model and the source, as the head of the stream has it, is none for it. */
+void infer_warn_demo(const char *model, const e3_head *head, const char *input);
+
 /* ---- setup.c: the device and the network ---- */
 
 typedef struct infer_setup {

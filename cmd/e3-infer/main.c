@@ -147,6 +147,9 @@ static void report(infer *f)
 	if (f->r.log_every && done % f->r.log_every == 0)
 		log_frame(f, done - 1, rate, use.now);
 	tell_pace(f);
+	e3_status("frames=%lld\tof=%lld\tcache=%llu\tbudget=%.0f\tdevice=%s", (long long)f->frames,
+		(long long)f->head.frames, (unsigned long long)use.now,
+		isfinite(p->budget) ? p->budget * (double)p->token_bytes : -1.0, f->setup.dev->ops->name(f->setup.dev));
 	if (!e3_progress_due())
 		return;
 	char left[64] = "", budget[64] = "", behind[64];
@@ -333,6 +336,14 @@ static int give_up(infer *f, e3_err *err)
 	return f->head_sent ? send_end(f, err) : 0;
 }
 
+static int take_head(infer *f, const e3_msg *msg, e3_err *err)
+{
+	if (e3_stage_head_take(&f->r.stage, msg, &f->head, err))
+		return -1;
+	infer_warn_demo(e3_net_config(f->setup.net)->name, &f->head, f->r.stage.input);
+	return 0;
+}
+
 static int take_end(infer *f, const e3_msg *msg, e3_err *err)
 {
 	e3_end end;
@@ -350,7 +361,7 @@ static int loop(infer *f, e3_err *err)
 		int rc = 0;
 		f->resume.covered = item->covered;
 		if (item->kind == E3_HEAD)
-			rc = e3_stage_head_take(&f->r.stage, &item->msg, &f->head, err);
+			rc = take_head(f, &item->msg, err);
 		else if (item->kind == E3_FRAME)
 			rc = do_frame(f, &item->frame, err);
 		else if (item->kind == E3_TRUTH)

@@ -43,11 +43,11 @@ static int open_device(infer_setup *s, const infer_request *r, e3_err *err)
 	if (s->dev || r->device == DEVICE_CUDA)
 		return s->dev ? 0 : -1;
 	if (r->device == DEVICE_AUTO)
-		e3_note("device: the CPU (%s)", why.text);
+		e3_detail("device: the CPU (%s)", why.text);
 	if (r->vram > 0)
 		return e3_fail(err, "opening the device: --vram: the CPU has no device memory: give --budget");
-	s->dev = e3_dev_cpu((int)r->threads, err);
-	if (s->dev) /* a frame may take a minute here */
+	s->dev = r->plan ? e3_dev_hollow(err) : e3_dev_cpu((int)r->threads, err);
+	if (s->dev && s->dev->halt) /* a frame may take a minute here */
 		*s->dev->halt = (e3_halt){e3_stop_signal, true};
 	return s->dev ? 0 : -1;
 }
@@ -73,6 +73,8 @@ static void tell_loading(const infer_setup *s, const e3_ckpt *ckpt)
 		return;
 	e3_note("loading the model for the %s: %.0f M parameters", s->gpu ? "GPU" : "CPU", 1e-6 * (double)c.parameters);
 	e3_progress("loading the model");
+	e3_status("state=loading the model");
+	e3_status_flush();
 }
 
 static void tell_loaded(const infer_setup *s, double seconds)
@@ -84,6 +86,19 @@ static void tell_loaded(const infer_setup *s, double seconds)
 	e3_note("the model is loaded after %.1f s%s", seconds,
 		s->gpu ? "" : "; a CPU takes seconds to half a minute for each frame");
 	e3_progress("waiting for the first frame");
+	e3_status("state=computing the first frame");
+	e3_status_flush();
+}
+
+/* Of a plan: which model it is for. The released file says nothing of its licence; its shape says what it is. */
+static void print_model(const e3_config *c, const char *path)
+{
+	bool released = !c->license[0] && is_large(c) && strncmp(path, "seed:", 5) != 0;
+	printf("model      %s, %s, %.1f M parameters: %s\n", c->name[0] ? c->name : "unnamed",
+		c->license[0]  ? c->license
+			: released ? "licence unknown (the authors' StreamVGGT: CC BY-NC-SA 4.0, non-commercial)"
+					   : "licence unknown",
+		1e-6 * (double)c->parameters, path);
 }
 
 static int open_net(infer_setup *s, const infer_request *r, e3_err *err)
@@ -96,15 +111,21 @@ static int open_net(infer_setup *s, const infer_request *r, e3_err *err)
 	e3_ckpt *ckpt = e3_ckpt_open(path, err);
 	if (ckpt) {
 		e3_ckpt_stop_by(ckpt, e3_stop_signal);
-		tell_loading(s, ckpt);
+		if (r->plan)
+			e3_ckpt_empty(ckpt);
+		else
+			tell_loading(s, ckpt);
 		s->net = e3_net_open(ckpt, s->dev, err);
 	}
 	e3_ckpt_close(ckpt);
+	if (s->net && r->plan)
+		print_model(e3_net_config(s->net), path);
 	free(path);
 	if (!s->net)
 		return -1;
 	const e3_config *c = e3_net_config(s->net);
-	tell_loaded(s, e3_now() - t);
+	if (!r->plan)
+		tell_loaded(s, e3_now() - t);
 	if (r->last_attn >= c->layers)
 		return e3_fail(err, "opening: --attn-layers: layer %d: the model has layers 0 to %d", r->last_attn,
 			c->layers - 1);
@@ -158,7 +179,8 @@ uint64_t infer_setup_used(const infer_setup *s)
 	return used > s->before ? used - s->before : 0;
 }
 
-/* --plan: reads no stream; prints the memory that a run with these options takes. */
+/* --plan: reads no stream and no weights; prints the memory that a run with these options takes. A GPU computes two
+ * frames for it; the CPU is not asked. */
 int infer_setup_plan(infer_setup *s, infer_request *r, e3_err *err)
 {
 	const double mib = 1.0 / 1048576;

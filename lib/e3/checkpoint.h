@@ -34,6 +34,8 @@ e3_ckpt *e3_ckpt_memory(const void *bytes, size_t size, const char *name, e3_err
 void e3_ckpt_close(e3_ckpt *ckpt);
 /* Values are read as long as stop() is 0; then reading them fails with "interrupted". */
 void e3_ckpt_stop_by(e3_ckpt *ckpt, int (*stop)(void));
+/* From now on e3_ckpt_read_f32 gives zeros, and no value is read or generated: for plans, which need only shapes. */
+void e3_ckpt_empty(e3_ckpt *ckpt);
 
 /* Where there are weights when none are named: the first .safetensors or .pth file of ~/.cache/e3 by name, else the
  * bundled demo model. *path is to be freed. */

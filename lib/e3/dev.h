@@ -469,6 +469,8 @@ e3_dev *e3_dev_cuda(bool strict, e3_err *err);
 
 /* threads 0: one for each processor that this process may use. */
 e3_dev *e3_dev_cpu(int threads, e3_err *err);
+/* Stands for the CPU in a plan: counts the memory that is asked of it, and computes nothing; results are zeros. */
+e3_dev *e3_dev_hollow(e3_err *err);
 void e3_dev_close(e3_dev *dev);
 
 #endif

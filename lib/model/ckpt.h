@@ -37,6 +37,7 @@ struct e3_ckpt {
 	e3_ckpt_pair *meta;
 	size_t n_meta;
 	int (*stop)(void); /* may be NULL */
+	bool empty;        /* values are not read */
 };
 
 /* Element count of a shape, every dimension >= 0; -1 when it overflows. */
