@@ -22,7 +22,7 @@ ALL_LDFLAGS = -pthread $(LDFLAGS) $(if $(SAN),-fsanitize=$(SAN))
 
 LAYERS := base data wire stage image mask picture trace video dev model geom surface hold track place graph export sets scene eval
 SCRIPTS := e3-clips
-TOOLS := e3-decode e3-infer e3-align e3-evict-stats e3-export e3-cat e3-dump e3-model e3-mask e3-scene e3-eval
+TOOLS := e3 e3-decode e3-infer e3-align e3-evict-stats e3-export e3-cat e3-dump e3-model e3-mask e3-scene e3-eval
 
 # What each layer needs from outside, found by pkg-config when something that uses it is linked or compiled.
 PKGS_wire := libzmq $(PKG)
@@ -66,6 +66,7 @@ endef
 $(foreach l,$(LAYERS),$(eval $(call layer_rules,$(l))))
 
 # Each tool names the layers it is made of, left to right as they may include each other.
+USES_e3 := stage wire data base
 USES_e3-decode := stage video picture sets geom image wire data base
 USES_e3-infer := stage track model dev geom image wire data base
 USES_e3-align := stage hold graph place geom wire data base

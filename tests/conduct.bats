@@ -25,6 +25,7 @@ prepare() {
 # reading TOOL FILE: cmd becomes the command line that makes it read that file and write to standard output.
 reading() {
 	case $1 in
+	e3) cmd=(e3 --device cpu --model seed:tiny:7 --max-frames 3 -o "$T/made.e3d" "$2") ;;
 	e3-decode) cmd=(e3-decode --all "$2") ;;
 	e3-infer) cmd=(e3-infer -q --model seed:tiny:7 --no-evict "$2") ;;
 	e3-align) cmd=(e3-align "$2") ;;
@@ -40,7 +41,7 @@ reading() {
 }
 input_of() {
 	case $1 in
-	e3-decode) echo "$DEMO/clip.mp4" ;;
+	e3 | e3-decode) echo "$DEMO/clip.mp4" ;;
 	e3-infer | e3-mask) echo "$frames" ;;
 	e3-model) echo "$DEMO/model.safetensors" ;;
 	e3-eval) echo "$BATS_FILE_TMPDIR/told.e3" ;;
@@ -130,12 +131,14 @@ said() { # said FILE TEXT
 	: >"$T/empty"
 	head -c 5000 "$frames" | tail -c 4000 >"$T/noise"
 	for t in $READERS; do
+		who=$t
+		[ "$t" != e3 ] || who=e3-decode # what it says is shown
 		for f in "$T/empty" "$T/noise"; do
 			reading "$t" "$f"
-			fails 1 "$t: " -- "${cmd[@]}"
+			fails 1 "$who: " -- "${cmd[@]}"
 		done
 		reading "$t" "$T/out" # an empty folder
-		fails 1 "$t: " -- "${cmd[@]}"
+		fails 1 "$who: " -- "${cmd[@]}"
 	done
 }
 

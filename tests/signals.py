@@ -38,6 +38,8 @@ def output(*command):
 #   folder   of whole files
 #   text     standard output: lines
 CASES = [
+    ("e3", ["e3", "-q", "-o", "out", "--device", "cpu", "--threads", "1", "--model", "seed:tiny:7", "--segment", "0", "--budget", "2f", "-"], "ppm",
+     {"out": "folder"}),
     ("e3-decode", ["e3-decode", "-q", "-", "-o", "out"], "ppm", {"out": "stream"}),
     ("e3-decode --png", ["e3-decode", "-q", "-", "--png", "out"], "ppm", {"out": "folder"}),
     ("e3-decode --dataset", ["e3-decode", "-q", "--dataset", "scannet", "--root", "set", "--task", "pose", "--repeat", "1000", "-o", "out"], None, {"out": "stream"}),
@@ -119,6 +121,8 @@ def begun(case, folder):
     """Has it written something that counts? Of a tool that writes at the end: has it had the time to read?"""
     kinds = set(case[3].values())
     names = [os.path.join(at, n) for at, _, names in os.walk(folder) for n in names]
+    if case[0] == "e3":
+        return any("/run.e3.tmp." in n and size(n) > 4000 for n in names)
     if "folder" in kinds and case[0].startswith(("e3-decode", "e3-scene")):
         return sum(n.endswith((".png", ".jpg")) for n in names) > 1
     if case[3].get("out") in ("stream", "figure") and (case[2] is None or "stream" in kinds) and "--final" not in case[0]:

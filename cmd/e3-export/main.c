@@ -159,6 +159,9 @@ static int run(const e3_export_options *opt, e3_stage *s, placing *place, e3_err
 		read_stream(x, &in, opt->cloud.n_masks > 0);
 	rc = e3_stage_finish(s, rc, err);
 	e3_progress_end();
+	e3_status_flush();
+	e3_status("state=writing the files");
+	e3_status_flush();
 	may_give_up = !e3_stop_signal() && reads_a_file(s);
 	if (!rc && in.nothing)
 		rc = e3_fail(err, "%s", in.why.text);
