@@ -132,6 +132,10 @@ assert xy[0][:, 1].min() == 0.5 and xy[0][:, 1].max() == 47.5"
 	check same m
 	model m --colmap-every 1000u full.e3
 	[ "$(names | wc -w)" -eq 1 ]
+	edit full.e3 still.e3 'for k, f in m:
+    if k == 3: f["pose"] = m[1][1]["pose"]'
+	model m --colmap-every 10% still.e3
+	[ "$(names | wc -w)" -eq 1 ]
 	for bad in 0 x 5x u % -1u 101% 1.5; do
 		fails 2 "--colmap-every" -- e3-export --colmap x --colmap-every $bad full.e3
 	done

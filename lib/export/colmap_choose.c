@@ -49,7 +49,7 @@ size_t colmap_keyframes(colmap_image *frame, size_t n, const e3_colmap_options *
 	if (opt->unit == E3_EVERY_SHARE) {
 		for (size_t k = 1; k < n; k++)
 			gone += distance(&frame[k - 1], &frame[k]);
-		step *= gone;
+		step = gone > 0 ? step * gone : INFINITY; /* a camera that stands still */
 		gone = 0;
 	}
 	for (size_t k = 1; k <= n; k++) {
