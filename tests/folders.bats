@@ -138,3 +138,15 @@ everything() {
 		[ "$(ls $n | tr -dc '0-9\n' | tr '\n' ' ')" = "0999998 0999999 1000000 " ] || { ls $n; false; }
 	done
 }
+
+@test "more than a GLB or the temporary disk can hold is said with the first frame" {
+	stream x.e3
+	/usr/bin/python3 -B "$ROOT/tests/edit_stream.py" x.e3 long.e3 'm[0][1]["frames"] = 10**12'
+	e3-export --glb x.glb --max-points 0 long.e3 2>err
+	grep -q "x.glb: 1000000000000 frames make up to .* GiB, and a GLB holds at most 4 GiB.*write fewer points, larger voxels, or a PLY" err
+	grep -q "temporary files: 1000000000000 frames need about .* GB are free (TMPDIR chooses where)" err
+	e3-export --glb x.glb --tum t long.e3 2>err # at most 2,000,000
+	grep -c "4 GiB" err | grep -qx 0
+	e3-export --glb x.glb --max-points 0 x.e3 2>err
+	grep -cE "4 GiB|TMPDIR" err | grep -qx 0
+}

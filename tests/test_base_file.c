@@ -158,6 +158,21 @@ static void test_links_stay_and_lead_to_the_file(void **state)
 	assert_string_equal(err.text, "opening: far: Is a directory");
 }
 
+static void test_more_than_the_disk_has_is_refused_before_it_is_written(void **state)
+{
+	e3_err err;
+	e3_file file;
+	struct stat st;
+	assert_int_equal(e3_file_open(&file, "large", NULL) | e3_file_reserve(&file, 100000, NULL), 0);
+	assert_int_equal(fstat(file.fd, &st), 0);
+	assert_int_equal(st.st_size, 0);
+	assert_int_equal(e3_file_reserve(&file, (uint64_t)1 << 61, &err), -1);
+	assert_non_null(strstr(err.text, "writing: large: 2305843009213.7 MB: "));
+	e3_file_discard(&file);
+	assert_int_equal(e3_file_open(&file, "/dev/null", NULL) | e3_file_reserve(&file, (uint64_t)1 << 61, NULL), 0);
+	e3_file_discard(&file);
+}
+
 static void test_a_file_that_is_replaced_keeps_its_permissions(void **state)
 {
 	struct stat st;
@@ -304,6 +319,7 @@ int main(void)
 		cmocka_unit_test(test_sweeping_leaves_files_that_are_being_written),
 		cmocka_unit_test(test_sweeping_never_takes_a_file_from_its_writer),
 		cmocka_unit_test(test_links_stay_and_lead_to_the_file),
+		cmocka_unit_test(test_more_than_the_disk_has_is_refused_before_it_is_written),
 		cmocka_unit_test(test_a_file_that_is_replaced_keeps_its_permissions),
 		cmocka_unit_test(test_a_part_is_kept_beside_the_file_that_a_link_leads_to),
 		cmocka_unit_test(test_a_part_that_is_being_read_is_not_replaced),

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 static int (*stop_asked)(void);
@@ -228,6 +229,20 @@ int e3_file_open_within(e3_file *file, const char *path, double seconds, e3_err 
 	if (rc)
 		e3_file_discard(file);
 	return rc;
+}
+
+int e3_file_reserve(e3_file *file, uint64_t bytes, e3_err *err)
+{
+	struct statvfs fs;
+	if (!file->temp || !bytes || bytes > INT64_MAX)
+		return 0;
+	int why = fallocate(file->fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)bytes) ? errno : 0;
+	if (why == EOPNOTSUPP || why == ENOSYS)
+		why = fstatvfs(file->fd, &fs) == 0 && (uint64_t)fs.f_bavail * fs.f_frsize < bytes ? ENOSPC : 0;
+	if (why != ENOSPC && why != EDQUOT && why != EFBIG)
+		return 0;
+	errno = why;
+	return e3_fail_sys(err, "writing: %s: %.1f MB", file->path, (double)bytes / 1e6);
 }
 
 int e3_file_write(e3_file *file, const void *from, size_t n, e3_err *err)

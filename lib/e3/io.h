@@ -60,6 +60,9 @@ int e3_file_commit(e3_file *file, e3_err *err);
 int e3_file_commit_durable(e3_file *file, e3_err *err);
 /* Closes and removes; safe on a closed file. */
 void e3_file_discard(e3_file *file);
+/* Room on the disk for what is going to be written, where the size is known: a full disk, quota or limit is an error
+ * now and not at the end. Where that cannot be told, nothing happens. */
+int e3_file_reserve(e3_file *file, uint64_t bytes, e3_err *err);
 /* fwrite of n bytes, checked, naming the path. */
 int e3_file_write(e3_file *file, const void *from, size_t n, e3_err *err);
 

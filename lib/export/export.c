@@ -82,6 +82,7 @@ int e3_export_head(e3_export *x, const e3_head *head, e3_err *err)
 {
 	e3_export_run *r = &x->run;
 	r->budget = head->budget;
+	r->announced = head->frames > 0 ? head->frames : 0;
 	if (copy_text(&r->source, head->source, err) || copy_text(&r->model, head->model, err) ||
 		copy_text(&r->policy, head->policy, err) || copy_text(&r->device, head->device, err))
 		return -1;
@@ -235,6 +236,8 @@ int e3_export_add(e3_export *x, const e3_pred *pred, e3_err *err)
 	if (pred->has_pose)
 		e3_up_add(&r->up, &frame.pose);
 	r->facts.frames++;
+	if (r->facts.frames == 1 && r->frames)
+		e3_frame_spool_expect(r->frames, r->announced);
 	r->facts.spooled = r->frames ? e3_frame_spool_bytes(r->frames) : 0;
 	return going(x, NULL) ? 0 : sum_up(x, err);
 }

@@ -3,6 +3,7 @@
 #include "export/writer.h"
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
 
 enum { ARRAYS = 6 };
 
@@ -98,6 +99,18 @@ int e3_frame_spool_cut(e3_frame_spool *f, e3_err *err)
 {
 	f->bytes = f->whole;
 	return e3_spool_cut(f->f, f->whole, err);
+}
+
+void e3_frame_spool_expect(const e3_frame_spool *f, int64_t frames)
+{
+	struct statvfs fs;
+	if (!f->n || frames <= (int64_t)f->n || fstatvfs(fileno(f->f), &fs))
+		return;
+	double room = (double)fs.f_bavail * (double)fs.f_frsize, need = (double)f->bytes / (double)f->n * (double)frames;
+	if (need - (double)f->bytes > room)
+		e3_tell(E3_TELL_WARN,
+			"temporary files: %lld frames need about %.1f GB, and %.1f GB are free (TMPDIR chooses where)",
+			(long long)frames, need / 1e9, room / 1e9);
 }
 
 void e3_frame_spool_rewind(e3_frame_spool *f)

@@ -16,10 +16,36 @@ typedef struct glb {
 	uint16_t linear[256]; /* of sRGB bytes */
 } glb;
 
+/* 0: all. */
+static uint64_t most_points(const e3_export_options *o)
+{
+	int64_t max = o->cloud.max_points;
+	return max > 0 ? (uint64_t)max : max < 0 && !o->upstream ? E3_GLB_MAX_POINTS : 0;
+}
+
+static uint64_t point_bytes(const e3_export_options *o) { return 12 + (o->glb_srgb ? 4 : 8) + (o->glb_conf ? 4 : 0); }
+
+/* With the first frame of a run whose length is announced: warns of more than the format holds. */
+static void foresee(const e3_format_writer *w, const e3_export_run *run, const e3_pred *p)
+{
+	const e3_export_options *o = run->opt;
+	double stride = o->cloud.stride, most = (double)most_points(o), all;
+	all = (double)run->announced * p->w * p->h / (stride * stride) * (1 - o->cloud.conf_pct / 100);
+	if (most > 0 && all > most)
+		all = most;
+	if (!(o->cloud.voxel > 0) && !o->cloud.voxel_auto && all * (double)point_bytes(o) > UINT32_MAX)
+		e3_tell(E3_TELL_WARN,
+			"%s: %lld frames make up to %.0f million points and %.1f GiB, and a GLB holds at most 4 GiB: then it will be "
+			"refused; write fewer points, larger voxels, or a PLY",
+			w->file.path, (long long)run->announced, all / 1e6, all * (double)point_bytes(o) / (1 << 30));
+}
+
 static int glb_add(e3_format_writer *w, e3_export_run *run, const e3_export_frame *frame, e3_err *err)
 {
 	glb *s = (glb *)w;
 	const e3_pred *p = frame->pred;
+	if (!w->frames)
+		foresee(w, run, p);
 	if (!run->opt->cameras || !p->has_pose)
 		return 0;
 	if (s->n == s->cap) {
@@ -147,6 +173,8 @@ static int write_container(glb *s, e3_export_run *run, const e3_point_selection 
 	int rc = e3_gltf_json(g, &json);
 	if (!rc)
 		rc = e3_glb_size(s->base.file.path, selection->n, json.len, bin, &total, err);
+	if (!rc)
+		rc = e3_file_reserve(&s->base.file, total, err);
 	if (!rc) {
 		e3_put_le32(head + 8, total);
 		rc = e3_file_write(&s->base.file, head, sizeof head, err);
@@ -169,10 +197,8 @@ static int glb_write(e3_format_writer *w, e3_export_run *run, e3_err *err)
 {
 	glb *s = (glb *)w;
 	const e3_export_options *o = run->opt;
-	int64_t max = o->cloud.max_points;
 	e3_point_selection selection;
-	uint64_t most = max > 0 ? (uint64_t)max : max < 0 && !o->upstream ? E3_GLB_MAX_POINTS : 0;
-	if (e3_cloud_select(run->cloud, most, &selection, err))
+	if (e3_cloud_select(run->cloud, most_points(o), &selection, err))
 		return -1;
 	e3_glb_scene scene = {
 		.opt = o,
@@ -192,8 +218,7 @@ static int glb_write(e3_format_writer *w, e3_export_run *run, e3_err *err)
 		memset(scene.rgb_min, 255, 3);
 		memset(scene.rgb_max, 255, 3);
 	}
-	e3_gltf g = {.err = err,
-		.points_bytes = scene.n_points * (uint64_t)(12 + (o->glb_srgb ? 4 : 8) + (o->glb_conf ? 4 : 0))};
+	e3_gltf g = {.err = err, .points_bytes = scene.n_points * point_bytes(o)};
 	if (o->upstream)
 		e3_glb_scene_upstream(&scene, &g);
 	else

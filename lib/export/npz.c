@@ -278,6 +278,11 @@ static int npz_write(e3_format_writer *w, e3_export_run *run, e3_err *err)
 {
 	npz *s = (npz *)w;
 	int entries = 0;
+	uint64_t size = 0;
+	for (int k = 0; k < MEMBERS; k++)
+		size += present(s, &s->m[k]) ? (uint64_t)w->frames * frame_floats(s, &s->m[k]) * sizeof *s->room : 0;
+	if (e3_file_reserve(&w->file, size, err))
+		return -1;
 	for (int k = 0; k < MEMBERS; k++) {
 		if (!present(s, &s->m[k])) {
 			continue;

@@ -125,7 +125,9 @@ static int write_one(ply *s, e3_export_run *run, const e3_point_selection *selec
 {
 	e3_point_batch b;
 	int rc;
-	if (write_stream_header(s, &s->base.file, selection->n, err))
+	uint64_t record = 15 + (s->normals ? 12 : 0) + (s->conf ? 4 : 0) + (s->frame ? 4 : 0);
+	if (e3_file_reserve(&s->base.file, selection->n * record, err) ||
+		write_stream_header(s, &s->base.file, selection->n, err))
 		return -1;
 	e3_cloud_rewind(run->cloud);
 	while ((rc = e3_cloud_next(run->cloud, selection, &b, err)) == 1)

@@ -25,6 +25,7 @@ typedef struct e3_export_run {
 	e3_up_sums up; /* over all frames with a pose */
 	char *source, *model, *policy, *device;
 	int64_t budget;
+	int64_t announced;            /* frames that the head announced; 0: unknown */
 	const e3_end *end;            /* during write; NULL when the output does not have the whole stream */
 	char *failed[E3_MAX_FORMATS]; /* why the output of each row of `formats` failed; NULL: it did not */
 } e3_export_run;
@@ -124,6 +125,8 @@ int e3_frame_spool_next(e3_frame_spool *f, unsigned parts, const e3_pred **p, e3
 /* The mask of that frame, with E3_PART_MASK; NULL: it has none. */
 const uint8_t *e3_frame_spool_mask(const e3_frame_spool *f);
 uint64_t e3_frame_spool_count(const e3_frame_spool *f);
+/* Warns when the disk has no room for so many frames like those that it has. */
+void e3_frame_spool_expect(const e3_frame_spool *f, int64_t frames);
 /* Reading ends after n frames. */
 void e3_frame_spool_limit(e3_frame_spool *f, int64_t n);
 uint64_t e3_frame_spool_bytes(const e3_frame_spool *f);
