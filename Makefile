@@ -196,7 +196,7 @@ $(B)/plugins/onnx/onnx.o: plugins/onnx/onnx.cpp
 	$(CXX) -std=c++17 $(OPT) -g -fPIC -fvisibility=hidden -Wall -Wextra -Wshadow $(if $(WERROR),-Werror) -Ilib -isystem $(OPENCV) -MMD -MP $(if $(SAN),-fsanitize=$(SAN)) -c -o $@ $<
 $(B)/lib/e3/libe3-onnx.so: $(B)/plugins/onnx/onnx.o $(LIB_base)
 	@mkdir -p $(@D)
-	$(CXX) $(ALL_LDFLAGS) -shared -o $@ $^ -lopencv_dnn -lopencv_imgproc -lopencv_core -Wl,--exclude-libs,ALL,--as-needed
+	$(CXX) $(ALL_LDFLAGS) -shared -o $@ $^ $(shell pkg-config --libs-only-L opencv4 2>/dev/null) -lopencv_dnn -lopencv_imgproc -lopencv_core -Wl,--exclude-libs,ALL,--as-needed
 .PHONY: onnx
 onnx:
 	@test -n "$(ONNX)" || { echo "make onnx: OpenCV is not there: install libopencv-dnn-dev and libopencv-imgproc-dev, or say where its headers are with OPENCV=DIR" >&2; exit 1; }

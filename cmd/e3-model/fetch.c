@@ -69,6 +69,18 @@ static int accept_licence(const fetch_model *m, const em_options *o, e3_err *err
 
 /* --- the transfer --- */
 
+typedef struct amount {
+	char text[32];
+} amount;
+
+static amount amount_of(int64_t bytes)
+{
+	amount a;
+	snprintf(a.text, sizeof a.text, bytes < 1000000000 ? "%.1f MB" : "%.2f GB",
+		(double)bytes * (bytes < 1000000000 ? 1e-6 : 1e-9));
+	return a;
+}
+
 typedef struct transfer {
 	fetch_part part;
 	fetch_facts facts;
@@ -85,8 +97,8 @@ static void show(const transfer *t)
 	char left[32] = "";
 	if (seconds >= 2 && t->came)
 		snprintf(left, sizeof left, ", %.0f s left", ceil((double)(t->facts.size - t->part.have) / rate));
-	e3_progress("%s: %.2f of %.2f GB, %.1f MB/s%s", t->model->file, 1e-9 * (double)t->part.have,
-		1e-9 * (double)t->facts.size, 1e-6 * rate, left);
+	e3_progress("%s: %s of %s, %.1f MB/s%s", t->model->file, amount_of(t->part.have).text,
+		amount_of(t->facts.size).text, 1e-6 * rate, left);
 }
 
 static int sink_begin(void *to, int64_t first, int64_t total, const char *tag, e3_err *err)
@@ -123,10 +135,11 @@ static int check_room(const transfer *t, e3_err *err)
 	int64_t needs = t->facts.size - t->part.have;
 	if (statvfs(t->part.partial, &fs))
 		return 0;
-	double room = (double)fs.f_bavail * (double)fs.f_frsize;
-	return room >= (double)needs ? 0
-								 : e3_fail(err, "fetching: %s: %.2f GB are needed, %.2f GB are free there",
-									   t->part.path, 1e-9 * (double)needs, 1e-9 * room);
+	int64_t room = (int64_t)((double)fs.f_bavail * (double)fs.f_frsize);
+	if (room >= needs)
+		return 0;
+	return e3_fail(err, "fetching: %s: %s more are needed, %s are free there", t->part.path, amount_of(needs).text,
+		amount_of(room).text);
 }
 
 /* Asks the hub, then takes what is missing. */
@@ -138,8 +151,8 @@ static fetch_end attempt(transfer *t, fetch_http *h, const char *url, e3_err *er
 	if (fetch_part_expect(&t->part, &t->facts, e3_stop_signal, err) || check_room(t, err))
 		return FETCH_NEVER;
 	if (!t->came && t->part.have)
-		e3_note("%s: %.1f MB of %.1f MB are there: going on", t->part.partial, 1e-6 * (double)t->part.have,
-			1e-6 * (double)t->facts.size);
+		e3_note("%s: %s of %s are there: going on", t->part.partial, amount_of(t->part.have).text,
+			amount_of(t->facts.size).text);
 	if (t->part.have == t->facts.size)
 		return FETCH_OK;
 	end = fetch_get(h, &t->facts, t->part.have, t->part.tag, &(fetch_sink){sink_begin, sink_add, t}, err);
@@ -178,8 +191,8 @@ static int transfer_all(transfer *t, fetch_http *h, const char *url, int64_t ret
 static void tell_rest(const transfer *t)
 {
 	if (t->part.have && t->facts.size && access(t->part.partial, F_OK) == 0)
-		e3_note("%.1f MB of %.1f MB are kept in %s: the same command goes on", 1e-6 * (double)t->part.have,
-			1e-6 * (double)t->facts.size, t->part.partial);
+		e3_note("%s of %s are kept in %s: the same command goes on", amount_of(t->part.have).text,
+			amount_of(t->facts.size).text, t->part.partial);
 }
 
 /* The address of the file, from the hub that was named. */
@@ -226,7 +239,7 @@ static int fetch(const fetch_model *m, const em_options *o, const char *path, e3
 	if (rc)
 		tell_rest(&t);
 	else
-		e3_note("%s: complete", path);
+		e3_note("%s: complete", path); /* its sum is right */
 	fetch_http_close(h);
 	fetch_part_close(&t.part);
 	return rc;

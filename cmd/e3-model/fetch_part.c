@@ -122,7 +122,7 @@ static int sum_up(fetch_part *p, int (*stop)(void), e3_err *err)
 			return e3_fail(err, "interrupted");
 		e3_sha256_add(&p->sum, part, (size_t)n);
 		p->have += n;
-		e3_progress("checking what is there: %.2f of %.2f GB", 1e-9 * (double)p->have, 1e-9 * (double)all);
+		e3_progress("checking what is there: %.0f of %.0f MB", 1e-6 * (double)p->have, 1e-6 * (double)all);
 	}
 	return 0;
 }
