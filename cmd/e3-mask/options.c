@@ -21,13 +21,9 @@ static struct {
 
 static const char sky_file[] = "skyseg.onnx";
 
-/* As e3-stream(5) says. */
 static int take_class(const char *from, size_t n, char to[E3_MASK_CLASS + 1], e3_err *err)
 {
-	bool ok = n >= 1 && n <= E3_MASK_CLASS && from[0] != ' ' && from[n - 1] != ' ';
-	for (size_t k = 0; ok && k < n; k++)
-		ok = from[k] != ',' && (uint8_t)from[k] >= ' ' && from[k] != 127;
-	if (!ok)
+	if (!e3_mask_class_ok(from, n))
 		return e3_fail(err, "expected a name of 1 to %d bytes, got '%.*s'", E3_MASK_CLASS, (int)(n < 70 ? n : 70),
 			from);
 	memcpy(to, from, n);

@@ -51,3 +51,13 @@ void e3_mask_release(e3_mask *x)
 	free(x->class), free(x->px);
 	*x = (e3_mask){0};
 }
+
+bool e3_mask_class_ok(const char *name, size_t n)
+{
+	if (n < 1 || n > E3_MASK_CLASS || name[0] == ' ' || name[n - 1] == ' ')
+		return false;
+	for (size_t k = 0; k < n; k++)
+		if (name[k] == ',' || (uint8_t)name[k] < ' ' || name[k] == 127)
+			return false;
+	return true;
+}

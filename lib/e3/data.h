@@ -174,6 +174,8 @@ typedef struct e3_mask {
 } e3_mask;
 
 enum { E3_MASK_CLASS = 63 };
+/* Is it the name of a class? Lists of them are joined by commas, and are typed. */
+bool e3_mask_class_ok(const char *name, size_t n);
 
 /* A measured similarity between two segments: from the coordinates of b to those of a, each as the segment had them
  * itself, before e3_pred.world. */

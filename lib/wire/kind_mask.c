@@ -6,15 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Lists of classes are joined by commas, and are typed. */
 static int check_class(const char *name, e3_err *err)
 {
-	size_t n = strlen(name);
-	bool odd = n < 1 || n > E3_MASK_CLASS || name[0] == ' ' || name[n - 1] == ' ';
-	for (const char *p = name; !odd && *p; p++)
-		odd = *p == ',' || (uint8_t)*p < ' ' || *p == 127;
-	return odd ? e3_fail(err, "class: '%.70s': expected a name of 1 to %d bytes, without a comma", name, E3_MASK_CLASS)
-			   : 0;
+	return e3_mask_class_ok(name, strlen(name))
+		? 0
+		: e3_fail(err, "class: '%.70s': expected a name of 1 to %d bytes, without a comma", name, E3_MASK_CLASS);
 }
 
 static int encode(e3_pack *p, const e3_mask *x, e3_err *err)
