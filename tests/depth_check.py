@@ -2,8 +2,8 @@
 """Depth files of e3-export, read back with numpy and zlib alone: depth_check.py WHAT ARGUMENT...
 
 same STREAM EXR PFM [PNG]      the folders hold the depth of the stream, as its pixels are or with PNG at the source's size
-plane OUT                      writes a stream of a plane seen by a crop of a larger picture
-on-plane STREAM EXR            the depths at the source's size are exactly on that plane; nothing outside of the crop
+plane OUT                      writes a stream of a plane, once cropped and once padded
+on-plane EXR                   the depths at the source's size are exactly on that plane; nothing outside of the crop
 colours EXR COLOUR             pictures of the same depth
 shrink TRUTH OUT               a stream whose predictions are the true depth of a stream of e3-scene
 truth SMALL BIG EXR            depth of SMALL, written at the size of the stream BIG, against its truth; beside two simple ways
@@ -102,34 +102,39 @@ def colours(exrs, folder):
         need(10 < changes < 256, f"{name}: the colour changes {changes} times with depth")
 
 
-# A 300 x 400 picture is scaled to 112 x 154 and rows 21 to 133 of that are what the network sees.
-SRC, NET, FIT = (300, 400), (112, 112), (112 / 300, 154 / 400, 0.0, -21.0)
+# A 300 x 400 picture is scaled to 112 x 154, and rows 21 to 133 of that are what the network sees; one of 400 x 300 is scaled to
+# 112 x 84 and has padding above and below, with values that nobody may use.
+NET = (112, 112)
+VIEWS = [((300, 400), (112 / 300, 154 / 400, 0.0, -21.0)), ((400, 300), (112 / 400, 84 / 300, 0.0, 14.0))]
 
 
-def ray_plane(w, h):
-    """Depth of a slanted plane at the centres of the pixels of the source."""
-    y, x = np.mgrid[0:h, 0:w] + 0.5
+def slanted(x, y):
+    """Depth of a plane at coordinates of the source, where the first pixel's centre is at 0.5."""
     return 1 / (0.3 + 0.0008 * (x - 150) - 0.0006 * (y - 200))
 
 
 def plane(out):
-    (w, h), (sx, sy, tx, ty) = NET, FIT
-    y, x = np.mgrid[0:h, 0:w] + 0.5
-    x, y = (x - tx) / sx, (y - ty) / sy
-    depth = (1 / (0.3 + 0.0008 * (x - 150) - 0.0006 * (y - 200))).astype(np.float32)
-    p = next(make_pred.scene(frames=1, w=w, h=h, src_w=SRC[0], src_h=SRC[1], fit=list(FIT)))
-    make_pred.write(open(out, "wb"), [dict(p, depth=depth)], {"frames": 1})
+    preds = []
+    for i, (src, (sx, sy, tx, ty)) in enumerate(VIEWS):
+        y, x = np.mgrid[0:NET[1], 0:NET[0]] + 0.5
+        x, y = (x - tx) / sx, (y - ty) / sy
+        depth = np.where((y > 0) & (y < src[1]), slanted(x, y), 77).astype(np.float32)
+        p = next(make_pred.scene(frames=1, w=NET[0], h=NET[1], src_w=src[0], src_h=src[1], fit=[sx, sy, tx, ty]))
+        preds.append(dict(p, depth=depth, i=i, pts=float(i), src_i=i))
+    make_pred.write(open(out, "wb"), preds, {"frames": 2})
 
 
-def on_plane(stream, exrs):
-    got, _ = exr(exrs + "/000000.exr")
-    want = ray_plane(*SRC)
-    row = FIT[1] * (np.arange(SRC[1]) + 0.5) + FIT[3]
-    inside = (row >= 0) & (row < NET[1])
-    need(got.shape == want.shape and not got[~inside].any() and 100 < (~inside).sum() < 120, "what the network did not see")
-    off = np.abs(got / want - 1)[inside].max()
-    need(off < 2e-6, f"off the plane by {off}")
-    print(f"{inside.sum()} of {SRC[1]} rows seen, on the plane within {off:.1e} of the depth")
+def on_plane(exrs):
+    for i, (src, fit) in enumerate(VIEWS):
+        got, _ = exr(f"{exrs}/{i:06d}.exr")
+        y, x = np.mgrid[0:src[1], 0:src[0]] + 0.5
+        row = fit[1] * y[:, 0] + fit[3]
+        inside = (row >= 0) & (row < NET[1])
+        need(got.shape == inside.shape + src[:1] and not got[~inside].any(), "what the network did not see")
+        need(inside.sum() == (290, 300)[i], f"{inside.sum()} rows")
+        off = np.abs(got / slanted(x, y) - 1)[inside].max()
+        need(off < 2e-6, f"off the plane by {off}")
+        print(f"{inside.sum()} of {src[1]} rows seen, on the plane within {off:.1e} of the depth")
 
 
 def shrink(truth, out):
