@@ -32,3 +32,46 @@ edit() { /usr/bin/python3 -B "$ROOT/tests/edit_stream.py" "$@"; }
 	grep -qE "less.ply: voxels of 0.005 would take more than 4 MiB: made with 0.0[0-9]+" said
 	[ "$(stat -c %s less.ply)" -lt $(($(stat -c %s all.ply) / 2)) ]
 }
+
+# facts FILE.ply: the mesh as numpy arrays v (xyz normal rgb) and f
+python() { PYTHONPATH=$ROOT/tests:$ROOT/tests/bench /usr/bin/python3 -B -c "import numpy as np, mesh_truth
+from mesh_truth import read_ply
+$1"; }
+
+@test "the mesh of exact depth is the room: position, orientation, normals, colour; masks leave out what they cover" {
+	e3-export -q --mesh room.ply exact.e3
+	/usr/bin/python3 -B "$ROOT/tests/bench/mesh_truth.py" room.ply exact.e3 room.e3 0.03 >said
+	cat said
+	awk '{ for (i = 1; i < NF; i++) v[$i] = $(i + 1) } END { exit !(v["p95"] < 0.012 && v["beyond"] < 0.002 && v["covered"] > 0.9 && v["normals"] < 5) }' said
+	python "
+v, f = read_ply('room.ply')
+a, b, c = (v['xyz'][f[:, k]].astype(float) for k in range(3))
+n = np.cross(b - a, c - a)
+assert ((n * v['normal'][f[:, 0]]).sum(1) > 0).mean() > 0.995
+assert ((n * -a).sum(1) > 0).mean() > 0.99 # the cameras are near the origin
+assert v['rgb'].std(0).min() > 10
+"
+	mkdir masks
+	for i in 0 1 2 3 4 5; do printf 'P2\n2 1\n255\n0 255\n' >"masks/$i.pgm"; done
+	e3-export -q --mesh half.ply --mask-dir masks exact.e3
+	python "
+a, b = read_ply('room.ply')[0]['xyz'], read_ply('half.ply')[0]['xyz']
+assert (a[:, 0] / a[:, 2]).min() < -0.4 and (b[:, 0] / b[:, 2]).min() > -0.15, (b[:, 0] / b[:, 2]).min()
+assert len(b) > 0.3 * len(a)
+"
+}
+
+@test "frames without a field of view are left out and counted; no surface is an error unless it is allowed" {
+	edit exact.e3 one.e3 "p = [f for k, f in m if k == 3][1]['pose']; p['data'] = p['data'][:28] + bytes(8)"
+	e3-export --mesh x.ply one.e3 2>said
+	grep -q "x.ply: 1 frame left out: no usable field of view" said
+	grep -qE "x.ply: [0-9]+ triangles, .*, 5 frames" said
+	edit exact.e3 none.e3 "for k, f in m:
+    if k == 3: f['depth']['data'] = bytes(len(f['depth']['data']))"
+	fails 1 "no surface is left" -- e3-export --mesh none.glb none.e3
+	[ ! -e none.glb ]
+	e3-export -q --mesh none.glb --allow-empty none.e3
+	e3-export -q --mesh none.ply --allow-empty none.e3
+	grep -aq "element vertex 0" none.ply
+	[ ! -e "$ROOT/tests/node_modules/gltf-validator/package.json" ] || node "$ROOT/tests/validate_gltf.js" none.glb
+}

@@ -44,7 +44,7 @@ static int open_outputs(e3_export *x, e3_err *err)
 			points = points || f->points;
 		}
 	e3_export_run *r = &x->run;
-	bool keep = points || (r->parts & E3_PART_KEEP);
+	bool keep = points || (r->parts & (E3_PART_KEEP | E3_PART_MASK));
 	if ((r->parts || keep) && !(r->frames = e3_frame_spool_open(err)))
 		return -1;
 	if (r->frames)
@@ -93,7 +93,8 @@ int e3_export_head(e3_export *x, const e3_head *head, e3_err *err)
 static bool in_place(const e3_format_writer *w) { return !w->dir.path && !w->file.temp; }
 
 static bool has_points(const e3_format_writer *w) { return w->format->points; }
-static bool uses_clean(const e3_format_writer *w) { return has_points(w) || (w->format->ops->parts & E3_PART_KEEP); }
+static bool uses_keep(const e3_format_writer *w) { return has_points(w) || (w->format->ops->parts & E3_PART_KEEP); }
+static bool uses_clean(const e3_format_writer *w) { return uses_keep(w) || (w->format->ops->parts & E3_PART_MASK); }
 static bool uses_frames(const e3_format_writer *w) { return has_points(w) || w->format->ops->parts; }
 
 /* Does an output still take frames, of those that `uses` chooses (NULL: all)? */
@@ -266,11 +267,11 @@ static bool any_wanted(const e3_export *x, bool (*uses)(const e3_format_writer *
 static int settle(e3_export *x, bool broken, e3_err *err)
 {
 	e3_export_run *r = &x->run;
-	bool (*uses)(const e3_format_writer *w) = uses_clean;
+	bool (*uses)(const e3_format_writer *w) = uses_keep;
 	e3_err why;
 	if (r->frames)
 		e3_frame_spool_limit(r->frames, INT64_MAX);
-	int rc = any_wanted(x, uses_clean, broken) ? e3_clean_settle(r->clean, &r->facts, &why) : 0;
+	int rc = any_wanted(x, uses_keep, broken) ? e3_clean_settle(r->clean, &r->facts, &why) : 0;
 	if (!rc && any_wanted(x, has_points, broken)) {
 		uses = has_points;
 		rc = e3_cloud_settle(r->cloud, r->parts & E3_PART_NORMALS, &r->facts, &why);

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <strings.h>
 
-enum { PARTS = E3_PART_RGB | E3_PART_DEPTH | E3_PART_DEPTH_CONF, MOST_THREADS = 16 };
+enum { PARTS = E3_PART_RGB | E3_PART_DEPTH | E3_PART_DEPTH_CONF | E3_PART_MASK, MOST_THREADS = 16 };
 
 /* What `auto` takes: voxels of so many pixels, and a truncation of so many times the noise. */
 #define VOXEL_PIXELS 1.5
@@ -19,26 +19,13 @@ enum { PARTS = E3_PART_RGB | E3_PART_DEPTH | E3_PART_DEPTH_CONF, MOST_THREADS = 
 /* The frames as views. */
 typedef struct replay {
 	e3_export_run *run;
-	uint64_t at;     /* the frame that comes next */
 	int64_t skipped; /* frames without a usable field of view */
-	uint8_t *keep;   /* of one frame */
-	size_t cap;
 } replay;
 
 static void begin(replay *r)
 {
-	r->skipped = 0, r->at = 0;
+	r->skipped = 0;
 	e3_frame_spool_rewind(r->run->frames);
-}
-
-static int read_keep(replay *r, uint64_t ordinal, size_t n, e3_err *err)
-{
-	if (n > r->cap) {
-		if (e3_grow((void **)&r->keep, n, 1, "a frame", err))
-			return -1;
-		r->cap = n;
-	}
-	return e3_clean_keep(r->run->clean, ordinal, r->keep, err);
 }
 
 /* 1, 0 at the end, -1. */
@@ -50,19 +37,16 @@ static int next_view(replay *r, e3_depth_view *v, e3_err *err)
 		int rc = e3_frame_spool_next(r->run->frames, PARTS, &p, err);
 		if (rc != 1)
 			return rc;
-		uint64_t ordinal = r->at++;
 		if (e3_export_frame_init(&frame, p, err))
 			return -1;
 		if (!frame.usable_k) {
 			r->skipped++;
 			continue;
 		}
-		if (read_keep(r, ordinal, (size_t)p->w * (size_t)p->h, err))
-			return -1;
 		*v = (e3_depth_view){.depth = p->depth,
 			.conf = p->depth_conf,
 			.rgb = p->rgb,
-			.keep = r->keep,
+			.keep = e3_frame_spool_mask(r->run->frames),
 			.pose = frame.pose,
 			.k = frame.k};
 		return 1;
@@ -169,7 +153,6 @@ static int mesh_write(e3_format_writer *w, e3_export_run *run, e3_err *err)
 		rc = is_ply(w->file.path) ? e3_mesh_write_ply(&w->file, run, &m, err)
 								  : e3_mesh_write_glb(&w->file, run, &m, err);
 	e3_mesh_release(&m);
-	free(r.keep);
 	return rc;
 }
 
@@ -189,7 +172,7 @@ static int mesh_check(const e3_format_writer *w, const e3_pred *p, e3_err *err)
 }
 
 const e3_format_ops e3_mesh_format = {.size = sizeof(e3_format_writer),
-	.parts = PARTS | E3_PART_KEEP,
+	.parts = PARTS,
 	.open = mesh_open,
 	.check = mesh_check,
 	.write = mesh_write};

@@ -17,7 +17,7 @@ typedef struct e3_export_run {
 	const e3_format *formats; /* the table */
 	e3_export_facts facts;
 	e3_cloud *cloud;        /* NULL unless a format writes points */
-	e3_clean *clean;        /* NULL unless a format writes points or has E3_PART_KEEP */
+	e3_clean *clean;        /* NULL unless a format writes points or has E3_PART_KEEP or E3_PART_MASK */
 	e3_frame_spool *frames; /* the arrays `parts` of every frame; NULL when nothing reads frames again */
 	unsigned parts;
 	bool has_first; /* first: pose of the first frame, when the stream has poses */
@@ -106,7 +106,7 @@ enum {
 	E3_PART_DEPTH_CONF = 8,
 	E3_PART_POINTS_CONF = 16,
 	E3_PART_CONF = E3_PART_DEPTH_CONF | E3_PART_POINTS_CONF,
-	E3_PART_MASK = 32,    /* of this run's masks */
+	E3_PART_MASK = 32, /* of this run's masks: run->clean reads them */
 	E3_PART_KEEP = 64,    /* no array: the format asks run->clean (e3_clean_keep) */
 	E3_PART_NORMALS = 128 /* no array: merged points are to have normals; `open` may add it to run->parts */
 };

@@ -39,10 +39,12 @@ void sf_clear(sf_field *f);
 
 /* What a pixel says of the surface. */
 typedef struct sf_pixel {
-	float inverse; /* 1 / depth; 0: it says nothing */
-	float slant;   /* cosine between its ray and the normal of the surface, times the length of the ray at z = 1 */
-	float clear;   /* depth up to which space is empty, the least of this pixel and the 8 around it; 0: unknown */
-	float weight;
+	float inverse;  /* 1 / depth at its centre; 0: it is unknown */
+	float slope[2]; /* of that, for each pixel to the right and down */
+	float slant;    /* cosine between its ray and the normal of the surface, times the length of the ray at z = 1 */
+	float clear;    /* depth up to which space is empty, the least of this pixel and the 8 around it; 0: unknown */
+	float weight;   /* of its surface; 0: it says nothing of one, as it is too wide there or looks along it */
+	float sure;     /* weight of the space before it; 0: it says nothing at all */
 } sf_pixel;
 
 typedef struct sf_view {
@@ -51,7 +53,7 @@ typedef struct sf_view {
 	size_t cap;
 } sf_view;
 
-/* Fills the pixels. voxel: pixels wider than SF_WIDEST of them say nothing. */
+/* Fills the pixels. Those wider than SF_WIDEST voxels only say what is empty. */
 int sf_view_fill(sf_view *to, const e3_depth_view *v, const e3_surface_options *o, e3_err *err);
 void sf_view_release(sf_view *v);
 

@@ -7,8 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Pixels whose depths differ by more belong to two surfaces: nothing is taken between them. */
-#define APART 1.05f
+/* The weight of empty space against that of a surface: it is cut at the truncation, so it says less of where that is.
+ */
+#define EMPTY_WEIGHT 0.25f
 
 /* What is the same for all voxels of a view. */
 typedef struct lens {
@@ -67,23 +68,6 @@ static bool in_view(const e3_surface *s, const sf_block *b)
 		bottom * c[2] - c[1] >= -radius * sqrt(1 + bottom * bottom);
 }
 
-/* Inverse depth at x, y in pixels, whose nearest pixel is p at u, v: between four pixels of one surface. */
-static float inverse_at(const sf_view *view, const sf_pixel *p, int u, int v, float x, float y)
-{
-	int w = view->v->k.w, h = view->v->k.h;
-	float a = x - ((float)u + 0.5f), b = y - ((float)v + 0.5f);
-	int du = a < 0 ? -1 : 1, dv = b < 0 ? -1 : 1;
-	a = fabsf(a), b = fabsf(b);
-	if (u + du < 0 || u + du >= w || v + dv < 0 || v + dv >= h)
-		return p->inverse;
-	ptrdiff_t down = (ptrdiff_t)dv * w;
-	float q = p->inverse, qx = p[du].inverse, qy = p[down].inverse, qxy = p[down + du].inverse;
-	float least = fminf(fminf(q, qx), fminf(qy, qxy)), most = fmaxf(fmaxf(q, qx), fmaxf(qy, qxy));
-	if (!(least > 0) || most > APART * least)
-		return q;
-	return (1 - b) * ((1 - a) * q + a * qx) + b * ((1 - a) * qy + a * qxy);
-}
-
 static void add_colour(const e3_surface *s, sf_voxels *to, int k, const uint8_t *rgb, float weight)
 {
 	float before = to->rgb_w[k], more = fminf(fmaxf(weight * 64, 1), 1024);
@@ -106,16 +90,17 @@ static void add_voxel(const e3_surface *s, sf_voxels *to, int k, const float at[
 	size_t n = (size_t)v * (size_t)w + (size_t)u;
 	const sf_pixel *p = view->p + n;
 	float z = at[2], d, weight;
-	if (!(p->weight > 0))
+	if (!(p->sure > 0))
 		return;
-	d = (1 / inverse_at(view, p, u, v, at[0], at[1]) - z) * p->slant;
+	d = p->inverse + p->slope[0] * (at[0] - ((float)u + 0.5f)) + p->slope[1] * (at[1] - ((float)v + 0.5f));
+	d = (1 / d - z) * p->slant;
 	if (d < -trunc)
 		return;
 	weight = d < 0 ? p->weight * (1 + d / trunc) : p->weight;
 	if (d > trunc) {
 		if (!(p->clear - z > trunc))
 			return;
-		d = trunc;
+		d = trunc, weight = EMPTY_WEIGHT * p->sure;
 	} else if (fabsf(d) < 0.7f * trunc)
 		add_colour(s, to, k, view->v->rgb ? view->v->rgb + 3 * n : NULL, weight);
 	float sum = to->w[k] + weight;

@@ -10,10 +10,12 @@
 
 enum { WORDS = 3 * SF_VOXELS / 64, WIDE = SF_SIDE + 3 /* a block with the voxels around it: -1 to 9 */ };
 
-/* Neighbouring voxels whose distances differ by more were not seen together: one is before a thing, one behind. */
-#define JUMP 2.0f
+/* Where a voxel is deeper than that, in voxels, its neighbour outside did not see the same surface: it is empty space
+ * beside what another view hides. */
+#define DEEP 1.5f
+#define STEEP 1.2f
 /* A voxel is believed from this weight on: a share of what is usual at a surface, but not more than two good looks. */
-#define LEAST_SHARE 0.08f
+#define LEAST_SHARE 0.07f
 #define LEAST_WEIGHT 2.0f
 
 /* The vertices and triangles of one block. Bit of a vertex: 512 axis + its voxel. */
@@ -61,10 +63,10 @@ static void gather(const sf_field *f, const sf_block *b, float least, around *a)
 /* The value of a voxel of the block, -1 to 9 on each axis. */
 static float value(const around *a, const int at[3]) { return a->d[at[2] + 1][at[1] + 1][at[0] + 1]; }
 
-static bool crosses(float a, float b, float jump) { return (a < 0) != (b < 0) && fabsf(a - b) <= jump; }
+static bool crosses(float a, float b, float deep) { return (a < 0) != (b < 0) && a >= -deep && b >= -deep; }
 
 /* Inside corners of the cell at x, y, z; 0 when something there is not known. */
-static int inside_of(const around *a, const int at[3], float jump)
+static int inside_of(const around *a, const int at[3], float deep)
 {
 	float d[8];
 	int inside = 0;
@@ -76,7 +78,7 @@ static int inside_of(const around *a, const int at[3], float jump)
 	}
 	for (int e = 0; e < 12 && inside && inside != 255; e++) {
 		float x = d[sf_edge_corner[e]], y = d[sf_edge_corner[e] | 1 << sf_edge_axis[e]];
-		if ((x < 0) != (y < 0) && !crosses(x, y, jump))
+		if ((x < 0) != (y < 0) && !crosses(x, y, deep))
 			return 0;
 	}
 	return inside == 255 ? 0 : inside;
@@ -100,7 +102,7 @@ static void count_block(void *ctx, int task, int thread)
 	const sf_field *f = &j->s->field;
 	cut *c = &j->of[task];
 	around a;
-	float jump = JUMP * (float)j->s->o.voxel;
+	float deep = DEEP * (float)j->s->o.voxel;
 	if (!f->block[task].v)
 		return;
 	gather(f, &f->block[task], j->least, &a);
@@ -109,10 +111,10 @@ static void count_block(void *ctx, int task, int thread)
 		float d = value(&a, at);
 		for (int axis = 0; axis < 3; axis++) {
 			int next[3] = {at[0] + (axis == 0), at[1] + (axis == 1), at[2] + (axis == 2)};
-			if (crosses(d, value(&a, next), jump))
+			if (crosses(d, value(&a, next), deep))
 				c->bit[(axis * SF_VOXELS + n) / 64] |= 1ull << (n % 64);
 		}
-		int inside = inside_of(&a, at, jump);
+		int inside = inside_of(&a, at, deep);
 		c->n_triangles += inside ? j->cubes.of[inside].n : 0;
 	}
 	for (int k = 0; k < WORDS; k++) {
@@ -121,15 +123,19 @@ static void count_block(void *ctx, int task, int thread)
 	}
 }
 
-/* The slope of the field at a voxel, for each edge of a voxel. */
-static void gradient(const around *a, const int at[3], float g[3])
+/* The slope of the field at a voxel, for each edge of a voxel. A distance changes by no more than that edge: what
+ * differs by more, or is not known, is left out. */
+static void gradient(const around *a, const int at[3], float edge, float g[3])
 {
 	float d = value(a, at);
 	for (int k = 0; k < 3; k++) {
 		int low[3] = {at[0], at[1], at[2]}, high[3] = {at[0], at[1], at[2]};
 		low[k]--, high[k]++;
-		float x = value(a, low), y = value(a, high);
-		g[k] = isnan(x) ? isnan(y) ? 0 : y - d : isnan(y) ? d - x : (y - x) / 2;
+		float x = d - value(a, low), y = value(a, high) - d;
+		bool far_x = !(fabsf(x) <= STEEP * edge), far_y = !(fabsf(y) <= STEEP * edge);
+		if (far_x && far_y)
+			far_x = isnan(x), far_y = isnan(y);
+		g[k] = far_x ? far_y ? 0 : y : far_y ? x : (x + y) / 2;
 	}
 }
 
@@ -148,7 +154,7 @@ static void write_vertex(const job *j, const around *a, const int *const end[2],
 	float d[2] = {value(a, end[0]), value(a, end[1])}, t = d[0] / (d[0] - d[1]), g[2][3], length = 0;
 	float *normal = j->m->normal[to];
 	for (int k = 0; k < 2; k++)
-		gradient(a, end[k], g[k]);
+		gradient(a, end[k], (float)j->s->o.voxel, g[k]);
 	for (int k = 0; k < 3; k++) {
 		double x = block[k] * (double)SF_SIDE + end[0][k] + (double)t * (end[1][k] - end[0][k]);
 		j->m->xyz[to][k] = (float)(x * j->s->o.voxel);
@@ -189,7 +195,7 @@ static void write_block(void *ctx, int task, int thread)
 	const sf_field *f = &j->s->field;
 	const cut *c = &j->of[task];
 	around a;
-	float jump = JUMP * (float)j->s->o.voxel;
+	float deep = DEEP * (float)j->s->o.voxel;
 	uint32_t vertex = c->first, triangle = c->first_triangle;
 	if (!c->n && !c->n_triangles)
 		return;
@@ -204,7 +210,7 @@ static void write_block(void *ctx, int task, int thread)
 	}
 	for (int n = 0; n < SF_VOXELS; n++) {
 		int at[3] = {n % SF_SIDE, n / SF_SIDE % SF_SIDE, n / SF_SIDE / SF_SIDE};
-		int inside = inside_of(&a, at, jump);
+		int inside = inside_of(&a, at, deep);
 		if (!inside)
 			continue;
 		write_triangles(j, &a, at, inside, triangle);

@@ -14,8 +14,11 @@
 
 static double weight_of(double ratio) { return fmin(ratio * ratio, MOST); }
 
-/* The slope of inverse depth at q between its neighbours: the gentler side, so that the border of a thing belongs to
- * it. 0 marks a neighbour that is unknown. */
+/* Where the slopes on both sides of a pixel differ by more of its inverse depth, it is at the border of a thing. */
+#define BENT 0.05f
+
+/* The slope of inverse depth at q between its neighbours; at a border the gentler one, which is the thing's. 0 marks a
+ * neighbour that is unknown. */
 static float slope(float before, float q, float after)
 {
 	float a = q - before, b = after - q;
@@ -23,13 +26,9 @@ static float slope(float before, float q, float after)
 		return after > 0 ? b : 0;
 	if (!(after > 0))
 		return a;
+	if (fabsf(a - b) < BENT * q)
+		return (a + b) / 2;
 	return fabsf(a) < fabsf(b) ? a : b;
-}
-
-static float known(const e3_depth_view *v, size_t k, float widest)
-{
-	float d = v->depth[k];
-	return e3_depth_known(d) && d < widest ? 1 / d : 0;
 }
 
 /* Pixels that say nothing themselves may still show how their neighbours' surface is turned. */
@@ -38,7 +37,7 @@ static bool speaks(const e3_depth_view *v, size_t k)
 	return (!v->keep || v->keep[k]) && (!v->conf || v->conf[k] > 0);
 }
 
-static void fill_row(sf_view *to, int row, const e3_surface_options *o)
+static void fill_row(sf_view *to, int row, float narrowest, const e3_surface_options *o)
 {
 	const e3_depth_view *v = to->v;
 	int w = v->k.w, h = v->k.h;
@@ -46,11 +45,12 @@ static void fill_row(sf_view *to, int row, const e3_surface_options *o)
 	float fx = (float)v->k.fx, fy = (float)v->k.fy, y = (float)((row + 0.5 - v->k.cy) / v->k.fy);
 	for (int u = 0; u < w; u++) {
 		float q = p[u].inverse, x = (float)((u + 0.5 - v->k.cx) / v->k.fx);
-		p[u].slant = p[u].weight = 0;
+		p[u].slant = p[u].weight = p[u].sure = 0;
 		if (!(q > 0) || !speaks(v, (size_t)row * (size_t)w + (size_t)u))
 			continue;
-		float a = fx * slope(u ? p[u - 1].inverse : 0, q, u + 1 < w ? p[u + 1].inverse : 0);
-		float b = fy * slope(row ? p[u - w].inverse : 0, q, row + 1 < h ? p[u + w].inverse : 0);
+		p[u].slope[0] = slope(u ? p[u - 1].inverse : 0, q, u + 1 < w ? p[u + 1].inverse : 0);
+		p[u].slope[1] = slope(row ? p[u - w].inverse : 0, q, row + 1 < h ? p[u + w].inverse : 0);
+		float a = fx * p[u].slope[0], b = fy * p[u].slope[1];
 		float c = q - a * x - b * y;
 		float ray = sqrtf(x * x + y * y + 1);
 		float across = q / sqrtf(a * a + b * b + c * c); /* distance from the plane for each unit of depth */
@@ -60,7 +60,9 @@ static void fill_row(sf_view *to, int row, const e3_surface_options *o)
 		double near = o->depth > 0 ? o->depth * q : 1;
 		double sure = v->conf && o->conf > 0 ? v->conf[(size_t)row * (size_t)w + (size_t)u] / o->conf : 1;
 		p[u].slant = across;
-		p[u].weight = cosine * (float)(weight_of(near) * weight_of(sure));
+		p[u].sure = (float)weight_of(sure);
+		if (q > narrowest)
+			p[u].weight = cosine * cosine * (float)(weight_of(near) * weight_of(sure));
 	}
 }
 
@@ -83,7 +85,7 @@ static void fill_clear(sf_view *to, int row)
 int sf_view_fill(sf_view *to, const e3_depth_view *v, const e3_surface_options *o, e3_err *err)
 {
 	size_t n = (size_t)v->k.w * (size_t)v->k.h;
-	float widest = (float)fmin(SF_WIDEST * o->voxel * fmin(v->k.fx, v->k.fy), 1e30);
+	float narrowest = (float)fmax(1 / (SF_WIDEST * o->voxel * fmin(v->k.fx, v->k.fy)), 0);
 	if (n > to->cap) {
 		if (e3_grow((void **)&to->p, n, sizeof *to->p, "a view of the surface", err))
 			return -1;
@@ -91,9 +93,9 @@ int sf_view_fill(sf_view *to, const e3_depth_view *v, const e3_surface_options *
 	}
 	to->v = v;
 	for (size_t k = 0; k < n; k++)
-		to->p[k].inverse = known(v, k, widest);
+		to->p[k].inverse = e3_depth_known(v->depth[k]) ? 1 / v->depth[k] : 0;
 	for (int row = 0; row < v->k.h; row++)
-		fill_row(to, row, o);
+		fill_row(to, row, narrowest, o);
 	for (int row = 0; row < v->k.h; row++)
 		fill_clear(to, row);
 	return 0;
