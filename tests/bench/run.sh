@@ -117,6 +117,10 @@ B=$B tests/bench/decode.sh
 echo "e3-eval recon, two clouds of ${CLOUD_POINTS:=1000000} points"
 "$B/bench/clouds" "$CLOUD_POINTS"
 
+# Long streams into files.
+# shellcheck disable=SC2086 # words
+tests/bench/export_long.py ${EXPORT_FRAMES:-500 5000}
+
 # Memory over a long stream (MiB at frame 100, 300, ...).
 n=${FRAMES:-3000}
 echo "e3-infer --model seed:tiny:1 --budget 4f, $n frames: resident MiB by frame"
