@@ -119,7 +119,7 @@ comment() { sed -n 's/^comment //p;/^end_header/q' "$1"; }
 	no() { fails 1 "$1" -- e3-export --tum out/o.tum --glb out/o.glb --align "${@:2}" x.e3; }
 	no "later.csv: 0 of 51 frames have a known position, at least 3 are needed: the frames are from 0 to 100 s, the 51 lines of the file from 1000 to 1100 s" later.csv
 	no "one.csv: 51 positions: they are all in one place" one.csv
-	no "./none: No such file" ./none
+	no "aligning: ./none: no such file, and not gl, upstream or none" ./none
 	echo "speed,mood" >odd.csv
 	no "reading: odd.csv: line 1: 'speed,mood': expected names of columns: time, lat, lon, alt" odd.csv
 	printf 'time,lat,lon,alt\n1,48,9,\n' >odd.csv

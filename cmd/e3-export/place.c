@@ -7,6 +7,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 /* --- arguments --- */
 
@@ -109,6 +110,8 @@ int placing_open(placing *p, e3_export_options *opt, e3_err *err)
 		return 0;
 	p->o.factor = p->scale, p->o.distance = p->distance;
 	if (p->file) {
+		if (access(p->file, F_OK))
+			return e3_fail(err, "aligning: %s: no such file, and not gl, upstream or none", p->file);
 		const e3_known_reading how = {.format = E3_KNOWN_DETECT, .offset = p->offset, .sigma = 1};
 		if (e3_known_load(p->file, &how, &p->known, err))
 			return -1;
