@@ -120,7 +120,7 @@ for k, f in m:
 	[ "$rc" -eq 143 ] || { cat "$T/e"; return 1; }
 	[ ! -e "$T/report" ]
 	[ ! -e "$T/ply/x-mask_align.ply" ]
-	grep -qx "e3-eval: evaluating: $T/x.e3: interrupted" "$T/e"
+	[ ! -s "$T/e" ] || { cat "$T/e"; return 1; } # who stopped it knows
 	# How far it is can be seen on a terminal.
 	e3-cat --take 3 "$T/x.e3" -o "$T/y.e3"
 	/usr/bin/python3 -B "$ROOT/tests/terminal.py" "e3-eval recon --threads 1 '$T/y.e3' >'$T/report'" >"$T/seen"

@@ -180,3 +180,18 @@ sums() { (cd "$1" && cksum cameras.tum mesh.glb points.ply scene.glb sheet.png);
 	grep -qE '^BAD +model .*absent' out
 	grep -q 'E3_MODEL' out
 }
+
+@test "--colmap makes a model with the source's pictures; --mask sky runs e3-mask and fetches its model" {
+	e3 -q "${few[@]}" --colmap -o c "$f/clip.mp4" 2>/dev/null
+	[ "$(find c/colmap/images -type f | wc -l)" -eq 3 ]
+	[ -s c/colmap/sparse/0/cameras.bin ]
+	e3 -n --mask sky "$f/clip.mp4" >run.sh
+	grep -qx '    e3-mask --sky |' run.sh
+	grep -q 'e3-export .* --mask sky$' run.sh
+	mkdir masks
+	printf 'P5 1 1 255 x' | tee masks/{a,b,c}.pgm >/dev/null
+	e3 -q "${few[@]}" --mask.from masks --mask.class sky --mask sky -o m "$f/clip.mp4" 2>/dev/null || true # all is masked
+	e3-dump m/run.e3 | grep -q '^mask '
+	HOME=$T HF_ENDPOINT=http://127.0.0.1:1 fails 1 "skyseg" -- e3 -y --mask sky "$f/clip.mp4" -o n
+	[ ! -e n ]
+}

@@ -13,8 +13,8 @@ static const struct {
 	const char *name;
 	int section;
 } pages[] = {{"e3", 1}, {"e3-align", 1}, {"e3-cat", 1}, {"e3-clips", 1}, {"e3-decode", 1}, {"e3-dump", 1},
-	{"e3-eval", 1}, {"e3-evict-stats", 1}, {"e3-export", 1}, {"e3-infer", 1}, {"e3-model", 1}, {"e3-scene", 1},
-	{"e3-cache", 5}, {"e3-stream", 5}, {"e3-datasets", 7}, {"e3-pipelines", 7}};
+	{"e3-eval", 1}, {"e3-evict-stats", 1}, {"e3-export", 1}, {"e3-infer", 1}, {"e3-mask", 1}, {"e3-model", 1},
+	{"e3-scene", 1}, {"e3-cache", 5}, {"e3-stream", 5}, {"e3-datasets", 7}, {"e3-pipelines", 7}};
 enum { PAGES = sizeof pages / sizeof *pages };
 
 /* "infer" and "e3-infer" alike. */
@@ -38,7 +38,8 @@ _Noreturn static void refuse(const char *word)
 	if (best >= 0)
 		e3_usage_error("help: there is no '%s': is %s meant?", word, pages[best].name);
 	e3_usage_error(
-		"help: there is no '%s': e3, decode, infer, align, export, evict-stats, cat, dump, model, eval, scene", word);
+		"help: there is no '%s': e3, decode, infer, align, mask, export, evict-stats, cat, dump, model, eval, scene",
+		word);
 }
 
 /* The page in the source tree, beside the programs, or as it is installed. */

@@ -26,7 +26,7 @@ static int run(const one_request *r)
 	} else if (r->dry) {
 		rc = one_plan_print(&plan, &err);
 		status = e3_tool_exit(rc, &err);
-	} else {
+	} else if ((status = one_plan_fetch(&plan)) == 0) {
 		status = one_run(&plan, &source);
 	}
 	one_plan_release(&plan);

@@ -9,7 +9,7 @@
 #include <sys/types.h>
 
 /* In the order of the pipeline. */
-enum { ONE_DECODE, ONE_INFER, ONE_ALIGN, ONE_TEE, ONE_STATS, ONE_EXPORT, ONE_STAGES };
+enum { ONE_DECODE, ONE_MASK, ONE_INFER, ONE_ALIGN, ONE_TEE, ONE_STATS, ONE_EXPORT, ONE_STAGES };
 
 /* A command line; `at` ends with NULL. Owns its words. */
 typedef struct one_words {
@@ -46,7 +46,7 @@ int one_tool_ask(char *const argv[], bool both, char *to, size_t size, e3_err *e
 
 typedef struct one_request {
 	const char *output; /* the folder, or NULL */
-	bool dry;
+	bool dry, colmap;
 	char **operand;
 	int operands;
 	one_words more[ONE_STAGES]; /* options that were given for stages */
@@ -78,9 +78,13 @@ int one_source_look(const one_request *r, one_source *s, int *status, e3_err *er
 
 typedef struct one_plan {
 	char *dir;
+	char *pictures;              /* a folder in it that two stages share, or NULL: it is there before they start */
 	one_words stage[ONE_STAGES]; /* empty: does not run */
 } one_plan;
 
+/* What the pipeline needs and does not have yet, a model for masks, is fetched; the person at the terminal is asked for
+ * its licence. 0, or the exit status. */
+int one_plan_fetch(const one_plan *p);
 int one_plan_make(const one_request *r, const one_source *s, one_plan *p, e3_err *err);
 /* For a shell: the folder is made, then the pipeline runs. */
 int one_plan_print(const one_plan *p, e3_err *err);

@@ -14,7 +14,7 @@ static one_request *r;
 const char one_outputs[] = "scene.glb|mesh.glb|points.ply|cameras.tum|sheet.png|sheet.txt";
 
 /* The stages whose options may be given; the copy of the stream is e3's own. */
-static const int asked[] = {ONE_DECODE, ONE_INFER, ONE_ALIGN, ONE_STATS, ONE_EXPORT};
+static const int asked[] = {ONE_DECODE, ONE_MASK, ONE_INFER, ONE_ALIGN, ONE_STATS, ONE_EXPORT};
 enum { ASKED = sizeof asked / sizeof *asked };
 
 /* Of options that several stages have, whose is meant. What is not here has to be said: --infer.timeout. */
@@ -54,7 +54,7 @@ _Noreturn static void refuse(const char *word, const char *name)
 {
 	char best[64] = "";
 	int least = -1, count;
-	static const char *const own[] = {"output", "dry-run", "help", "verbose", "quiet", "version", "yes"};
+	static const char *const own[] = {"output", "dry-run", "colmap", "help", "verbose", "quiet", "version", "yes"};
 	for (size_t k = 0; k < sizeof own / sizeof *own; k++) {
 		int far = e3_word_distance(name, own[k]);
 		if (far >= 0 && (least < 0 || far < least))
@@ -80,8 +80,8 @@ static int stage_of(const char *word, const char *name, size_t n, char letter)
 	char list[256] = "", exact[64];
 	for (int k = 0; k < ASKED; k++) {
 		const one_option *o = find(asked[k], name, n, letter);
-		if (!o || is_common(o))
-			continue;
+		if (!o || is_common(o) || (asked[k] == ONE_MASK && strcmp(o->name, "sky") != 0))
+			continue; /* e3-mask runs where it is named: --mask.onnx */
 		found = asked[k], many++;
 		size_t used = strlen(list);
 		snprintf(list + used, sizeof list - used, "%s--%s.%s", used ? ", " : "", short_name(found), o->name);
@@ -169,6 +169,7 @@ void one_parse(int argc, char **argv, one_request *request)
 		E3_OPT_TITLE("Result"),
 		E3_OPT_WRITES_IN("output,o", &r->output, "DIR", one_outputs,
 			"the folder (default: the name of INPUT with .e3d for\nits ending)"),
+		E3_OPT_FLAG("colmap", &r->colmap, "also colmap/: a COLMAP model with its pictures"),
 		E3_OPT_FLAG("dry-run,n", &r->dry, "print the pipeline instead of running it"),
 		E3_OPT_END,
 	};

@@ -4,10 +4,13 @@
 #include "e3/tool.h"
 #include "e3/word.h"
 #include "one.h"
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 /* A clip is seen at least at so many frames, if it has them; e3-decode takes one in half a second otherwise. Up to so
  * many frames the cache keeps half of all; a longer stream goes in segments. */
@@ -54,6 +57,16 @@ static int operands(const one_request *r, one_plan *p, int stage, e3_err *err)
 	return rc;
 }
 
+/* --colmap: the pictures of the source in full size, where there is a source. */
+static int plan_pictures(const one_request *r, one_plan *p, e3_err *err)
+{
+	if (!r->colmap || one_given(r, ONE_DECODE, "images"))
+		return 0;
+	if (asprintf(&p->pictures, "%s/pictures", p->dir) < 0)
+		p->pictures = NULL;
+	return output(r, p, ONE_DECODE, "--images", "pictures", err);
+}
+
 static int plan_decode(const one_request *r, const one_source *s, one_plan *p, e3_err *err)
 {
 	bool chosen = one_given(r, ONE_DECODE, "every,step,all,dataset,fps,max-frames,start,end,sharpest,sampling");
@@ -66,7 +79,7 @@ static int plan_decode(const one_request *r, const one_source *s, one_plan *p, e
 		rc = step > 1 ? one_words_printf(&p->stage[ONE_DECODE], err, "--step") ||
 				one_words_printf(&p->stage[ONE_DECODE], err, "%" PRId64, step)
 					  : add(p, ONE_DECODE, "--all", err);
-	return rc || more(r, p, ONE_DECODE, err) || operands(r, p, ONE_DECODE, err) ? -1 : 0;
+	return rc || plan_pictures(r, p, err) || more(r, p, ONE_DECODE, err) || operands(r, p, ONE_DECODE, err) ? -1 : 0;
 }
 
 /* How many frames e3-infer will see; -1: unknown. */
@@ -77,6 +90,31 @@ static int64_t frames_for(const one_request *r, const one_source *s)
 		return s->frames;
 	int64_t step = s->frames / FEW_FRAMES;
 	return s->frames < 15 * FEW_FRAMES ? step > 1 ? s->frames / step : s->frames : s->frames / 15;
+}
+
+/* Masks of the sky, or those that are asked for by name: --mask.onnx. They are left out by e3-export --mask. */
+static int plan_mask(const one_request *r, const one_source *s, one_plan *p, e3_err *err)
+{
+	const one_words *out = &r->more[ONE_EXPORT];
+	bool sky = false;
+	for (int k = 0; k + 1 < out->n; k++)
+		if (strcmp(out->at[k], "--mask") == 0)
+			for (const char *c = out->at[k + 1]; *c; c += strcspn(c, ",") + (c[strcspn(c, ",")] == ','))
+				sky = sky || (strcspn(c, ",") == 3 && strncmp(c, "sky", 3) == 0);
+	if (!sky && !r->more[ONE_MASK].n)
+		return 0;
+	if (tool(p, ONE_MASK, err) || (!r->more[ONE_MASK].n && add(p, ONE_MASK, "--sky", err)) || more(r, p, ONE_MASK, err))
+		return -1;
+	return s->kind == ONE_PICTURES ? 0 : operands(r, p, ONE_MASK, err);
+}
+
+/* Who reads the input: the first stage that runs. */
+static bool is_first(const one_plan *p, int stage)
+{
+	for (int k = 0; k < stage; k++)
+		if (p->stage[k].n)
+			return false;
+	return true;
 }
 
 static int plan_infer(const one_request *r, const one_source *s, one_plan *p, e3_err *err)
@@ -95,7 +133,7 @@ static int plan_infer(const one_request *r, const one_source *s, one_plan *p, e3
 		return -1;
 	if (loops && !one_given(r, ONE_INFER, "loops") && add(p, ONE_INFER, "--loops", err))
 		return -1;
-	if (more(r, p, ONE_INFER, err) || (s->kind == ONE_FRAMES && operands(r, p, ONE_INFER, err)))
+	if (more(r, p, ONE_INFER, err) || (is_first(p, ONE_INFER) && operands(r, p, ONE_INFER, err)))
 		return -1;
 	/* What finds loops, or is told where cameras were, corrects what was sent. */
 	if (loops || one_given(r, ONE_INFER, "loops") || r->more[ONE_ALIGN].n)
@@ -112,7 +150,7 @@ static int plan_results(const one_request *r, const one_source *s, one_plan *p, 
 		if (tool(p, ONE_STATS, err) || add(p, ONE_STATS, "--pass", err) ||
 			output(r, p, ONE_STATS, "--sheet", "sheet.png", err) ||
 			output(r, p, ONE_STATS, "--output", "sheet.txt", err) || more(r, p, ONE_STATS, err) ||
-			(recorded && operands(r, p, ONE_STATS, err)))
+			(is_first(p, ONE_STATS) && operands(r, p, ONE_STATS, err)))
 			return -1;
 	}
 	if (tool(p, ONE_EXPORT, err) || output(r, p, ONE_EXPORT, "--glb", "scene.glb", err) ||
@@ -122,7 +160,11 @@ static int plan_results(const one_request *r, const one_source *s, one_plan *p, 
 	if (!one_given(r, ONE_EXPORT, "max-points,voxel") &&
 		add(p, ONE_EXPORT, "--max-points", err) + add(p, ONE_EXPORT, "2000000", err))
 		return -1;
-	return more(r, p, ONE_EXPORT, err) || (recorded && !s->whole && operands(r, p, ONE_EXPORT, err)) ? -1 : 0;
+	if (r->colmap &&
+		(output(r, p, ONE_EXPORT, "--colmap", "colmap", err) ||
+			(s->kind == ONE_PICTURES && output(r, p, ONE_EXPORT, "--images", "pictures", err))))
+		return -1;
+	return more(r, p, ONE_EXPORT, err) || (is_first(p, ONE_EXPORT) && operands(r, p, ONE_EXPORT, err)) ? -1 : 0;
 }
 
 /* "a/clip.mp4": clip.e3d, here. A recording that lies in a folder of results belongs to that folder. */
@@ -183,18 +225,39 @@ int one_plan_make(const one_request *r, const one_source *s, one_plan *p, e3_err
 	if (check_stages(r, s, err))
 		return -1;
 	claim_outputs(r, s, p);
-	if (s->kind == ONE_PICTURES && plan_decode(r, s, p, err))
+	if ((s->kind == ONE_PICTURES && plan_decode(r, s, p, err)) || plan_mask(r, s, p, err))
 		return -1;
 	if (s->kind != ONE_PREDICTIONS && plan_infer(r, s, p, err))
 		return -1;
 	return plan_results(r, s, p, err);
 }
 
+int one_plan_fetch(const one_plan *p)
+{
+	const char *home = getenv("HOME");
+	char path[4096], fetch[] = "fetch", what[] = "skyseg", yes[] = "--yes";
+	e3_err err = {""};
+	int state = 0;
+	snprintf(path, sizeof path, "%s/.cache/e3/skyseg.onnx", home ? home : "");
+	if (p->stage[ONE_MASK].n != 2 || strcmp(p->stage[ONE_MASK].at[1], "--sky") != 0 || access(path, F_OK) == 0)
+		return 0;
+	char *model = one_tool_path("e3-model", &err);
+	pid_t pid = model ? fork() : -1;
+	if (pid == 0) {
+		execvp(model, (char *[]){model, fetch, what, e3_yes ? yes : NULL, NULL});
+		_exit(127);
+	}
+	free(model);
+	while (pid > 0 && waitpid(pid, &state, 0) < 0 && errno == EINTR)
+		;
+	return pid > 0 && WIFEXITED(state) ? WEXITSTATUS(state) : 1;
+}
+
 int one_plan_print(const one_plan *p, e3_err *err)
 {
 	e3_buf text = {0}, line = {0};
 	int rc = e3_buf_printf(&line, err, "mkdir -p --") || e3_word_quote(&line, p->dir, err) ||
-			e3_buf_printf(&text, err, "%s\n", line.data)
+			(p->pictures && e3_word_quote(&line, p->pictures, err)) || e3_buf_printf(&text, err, "%s\n", line.data)
 		? -1
 		: 0;
 	for (int k = 0, shown = 0; !rc && k < ONE_STAGES; k++) {
@@ -216,6 +279,6 @@ void one_plan_release(one_plan *p)
 {
 	for (int k = 0; k < ONE_STAGES; k++)
 		one_words_release(&p->stage[k]);
-	free(p->dir);
+	free(p->dir), free(p->pictures);
 	*p = (one_plan){0};
 }

@@ -189,12 +189,18 @@ static int tell(const one_watch *w, const one_plan *p, e3_err *err)
 	return fflush(stdout) || ferror(stdout) ? e3_fail_sys(err, "writing: standard output") : 0;
 }
 
+static int make_folder(const char *dir, e3_err *err)
+{
+	e3_err why;
+	return dir && e3_mkdirs(dir, &why) ? e3_fail(err, "%s: give another folder with -o", why.text) : 0;
+}
+
 int one_run(const one_plan *p, const one_source *s)
 {
 	one_watch w = {.live = s->live, .total = s->kind == ONE_PREDICTIONS ? s->frames : -1};
 	e3_err err = {""};
 	w.began = e3_now_utc(), w.start = e3_now();
-	int rc = e3_mkdirs(p->dir, &err) || start_all(&w, p, &err) ? -1 : 0;
+	int rc = make_folder(p->dir, &err) || make_folder(p->pictures, &err) || start_all(&w, p, &err) ? -1 : 0;
 	if (rc && w.status > 0)
 		pass_signal(&w, SIGTERM);
 	if (w.status > 0)

@@ -135,11 +135,19 @@ void e3_warn(const char *fmt, ...) { SAY_IF(true, LEVEL_WARNING); }
 void e3_note(const char *fmt, ...) { SAY_IF(!e3_quiet, LEVEL_NOTE); }
 void e3_detail(const char *fmt, ...) { SAY_IF(e3_verbose && !e3_quiet, LEVEL_DETAIL); }
 
+/* Who stopped it knows that it was interrupted. */
+static bool is_known(const e3_err *err)
+{
+	static const char end[] = ": interrupted";
+	size_t n = strlen(err->text), m = sizeof end - 1;
+	return stop_signal && n > m && strcmp(err->text + n - m, end) == 0;
+}
+
 int e3_tool_exit(int rc, const e3_err *err)
 {
 	e3_progress_end();
 	e3_status_flush();
-	if (rc)
+	if (rc && !is_known(err))
 		e3_warn("%s", err->text);
 	if (rc || stop_signal)
 		e3_folders_leave();
