@@ -128,6 +128,15 @@ everything() {
 	grep -c earlier err | grep -qx 0
 }
 
+@test "e3-decode --png: the pictures of a longer run before it go, by its table, and no other" {
+	e3-decode -q --png p --all --max-frames 5 "$DEMO/clip.mp4"
+	cp p/000000.png p/000007.png
+	cp p/000000.png p/own.png
+	e3-decode --png p --all --max-frames 2 "$DEMO/clip.mp4" 2>err
+	grep -q "p: removed 3 pictures of an earlier run" err
+	[ "$(cd p && echo *)" = "000000.png 000001.png 000007.png frames.tsv own.png" ]
+}
+
 @test "names of frames sort past every power of ten" {
 	stream x.e3 frames=3
 	/usr/bin/python3 -B "$ROOT/tests/edit_stream.py" x.e3 late.e3 'for k, f in m:
@@ -142,11 +151,21 @@ everything() {
 @test "more than a GLB or the temporary disk can hold is said with the first frame" {
 	stream x.e3
 	/usr/bin/python3 -B "$ROOT/tests/edit_stream.py" x.e3 long.e3 'm[0][1]["frames"] = 10**12'
-	e3-export --glb x.glb --max-points 0 long.e3 2>err
+	e3-export --glb x.glb --voxel none --max-points 0 long.e3 2>err
 	grep -q "x.glb: 1000000000000 frames make up to .* GiB, and a GLB holds at most 4 GiB.*write fewer points, larger voxels, or a PLY" err
 	grep -q "temporary files: 1000000000000 frames need about .* GB are free (TMPDIR chooses where)" err
 	e3-export --glb x.glb --tum t long.e3 2>err # at most 2,000,000
 	grep -c "4 GiB" err | grep -qx 0
-	e3-export --glb x.glb --max-points 0 x.e3 2>err
+	e3-export --glb x.glb --voxel none --max-points 0 x.e3 2>err
 	grep -cE "4 GiB|TMPDIR" err | grep -qx 0
+}
+
+@test "an output whose folder would be another output's file is wrong usage" {
+	stream x.e3
+	fails 2 "--tum x/t needs a folder with the name of --glb x: give them different names" -- e3-export --glb x --tum x/t x.e3
+	fails 2 "--tee y/t needs a folder with the name of --output ./y: give them different names" -- e3-cat --tee y/t -o ./y x.e3
+	[ ! -e x ]
+	[ ! -e y ]
+	e3-export -q --depth d --tum d/t x.e3 # in the folder of another output is well
+	there d/t d/000000.png
 }

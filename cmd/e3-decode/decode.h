@@ -62,6 +62,7 @@ typedef struct sink {
 	e3_stage *stage;  /* without an open output: no stream */
 	const char *name; /* of the source, for messages */
 	e3_file table;    /* DIR/frames.tsv */
+	int64_t listed;   /* pictures in the table of an earlier run */
 	picture_writer *writer;
 	images *images;
 	const char *picture; /* the file that the next frame was read from; NULL: none */

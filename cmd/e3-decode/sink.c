@@ -6,6 +6,34 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+
+/* How many pictures an earlier run listed in its table. */
+static int64_t count_listed(const char *table)
+{
+	char line[512];
+	long long k;
+	int64_t n = 0;
+	FILE *f = fopen(table, "r");
+	while (f && fgets(line, sizeof line, f))
+		n = sscanf(line, "%lld\t", &k) == 1 && k == n ? n + 1 : n;
+	if (f)
+		fclose(f);
+	return n;
+}
+
+/* Pictures of a longer run before this one, by its own table: others are not ours to remove. */
+static void remove_old(const sink *s)
+{
+	int64_t removed = 0;
+	for (int64_t k = s->sent; k < s->listed; k++) {
+		char path[4096];
+		if (snprintf(path, sizeof path, "%s/%06" PRId64 ".png", s->o->png, k) < (int)sizeof path)
+			removed += unlink(path) == 0;
+	}
+	if (removed)
+		e3_note("%s: removed %" PRId64 " picture%s of an earlier run", s->o->png, removed, removed == 1 ? "" : "s");
+}
 
 static int open_folder(sink *s, const char *dir, e3_err *err)
 {
@@ -13,6 +41,8 @@ static int open_folder(sink *s, const char *dir, e3_err *err)
 	int rc = e3_mkdirs(dir, err);
 	if (!rc)
 		rc = e3_buf_printf(&path, err, "%s/frames.tsv", dir);
+	if (!rc)
+		s->listed = count_listed(path.data);
 	if (!rc)
 		rc = e3_file_open(&s->table, path.data, err);
 	if (!rc && fputs("kept_index\tsource_index\tpts\tkeyframe\trotation\n", s->table.f) < 0)
@@ -194,8 +224,11 @@ static int end(sink *s, e3_err *err)
 		rc = e3_out_end(s->stage->out, &last, err);
 	if (s->sent == 0 && e3_stop_signal())
 		e3_file_discard(&s->table); /* no list of no pictures */
-	if (!rc && s->table.f)
+	if (!rc && s->table.f) {
 		rc = e3_file_commit(&s->table, err);
+		if (!rc)
+			remove_old(s);
+	}
 	release(s);
 	return e3_stage_finish(s->stage, rc, err);
 }

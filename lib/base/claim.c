@@ -299,6 +299,19 @@ static int compare_reading(const entry *out, const entry *in, e3_err *err)
 	return is_in(in, out) ? fail_inside(in, out, err) : is_in(out, in) ? fail_inside(out, in, err) : 0;
 }
 
+/* Would the folder of `file` take the place of the file `of`? */
+static bool is_below(const entry *file, const entry *of)
+{
+	return !of->c.holds && !of->at.exists && of->at.path[0] && name_in(&file->at, &of->at);
+}
+
+static int fail_below(const entry *file, const entry *of, e3_err *err)
+{
+	char one[PATH_MAX + 64], two[PATH_MAX + 64];
+	return e3_fail(err, "%s needs a folder with the name of %s: give them different names", called(file, one),
+		called(of, two));
+}
+
 static int compare_writing(const entry *a, const entry *b, e3_err *err)
 {
 	bool maybe = (a->c.use | b->c.use) & E3_MAYBE;
@@ -312,6 +325,8 @@ static int compare_writing(const entry *a, const entry *b, e3_err *err)
 		return fail_twice(a, b, err);
 	if (maybe)
 		return 0;
+	if (is_below(a, b) || is_below(b, a))
+		return is_below(a, b) ? fail_below(a, b, err) : fail_below(b, a, err);
 	return is_in(a, b) ? fail_inside(a, b, err) : is_in(b, a) ? fail_inside(b, a, err) : 0;
 }
 
