@@ -12,6 +12,8 @@ check() { /usr/bin/python3 -B "$ROOT/tests/depth_check.py" "$@"; }
 	stream "$T/x.e3" w=70 h=37
 	e3-export -q --depth-exr "$T/exr" --depth-pfm "$T/pfm" "$T/x.e3"
 	check same "$T/x.e3" "$T/exr" "$T/pfm"
+	e3-export -q --depth-size source --depth-exr "$T/as-it-is" "$T/x.e3"
+	diff -r "$T/exr" "$T/as-it-is"
 }
 
 @test "EXR: a file that cannot be written is an error, and nothing stays" {

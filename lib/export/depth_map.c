@@ -27,8 +27,16 @@ static int measure(e3_depth_map *m, const e3_pred *p, bool source, e3_err *err)
 	return m->sizer || (m->sizer = e3_depth_sizer_open(err)) ? 0 : -1;
 }
 
+/* The network took the picture as it was. */
+static bool is_source(const e3_pred *p)
+{
+	const e3_source *s = &p->s;
+	return s->src_w == p->w && s->src_h == p->h && s->fit.sx == 1 && s->fit.sy == 1 && s->fit.tx == 0 && s->fit.ty == 0;
+}
+
 int e3_depth_map_make(e3_depth_map *m, const e3_pred *p, bool source, e3_err *err)
 {
+	source = source && !is_source(p);
 	if (measure(m, p, source, err))
 		return -1;
 	size_t n = (size_t)m->w * (size_t)m->h;
