@@ -2,7 +2,8 @@
 """Reads COLMAP models and transforms.json, for the tests of e3-export --colmap; independent of the C code.
 
 colmap_check.py same DIR              .bin and .txt of DIR/sparse/0, DIR/transforms.json, DIR/points.ply and DIR/images agree
-colmap_check.py exact DIR             every point projects onto its observations, within 0.1 pixels, and has the colour that is there
+colmap_check.py exact DIR [MOST]      every point projects onto its observations, within 0.1 pixels, and has the colour that is there, but for
+                                      1 % of them within MOST
 colmap_check.py rays DIR              each point has one observation, exactly where it is
 colmap_check.py moved MODEL MODEL     prints the largest distance between the centres of the same images, and the change of f in %
 """
@@ -158,7 +159,7 @@ def errors(model):
         yield x, c, np.linalg.norm(c[:, :2] / c[:, 2:] * f[:2] + f[2:] - x[4], axis=1)
 
 
-def exact(folder):
+def exact(folder, most=20):
     model = read_bin(folder + "/sparse/0")
     points, sums, off = model[2], {}, []
     for image, _, e in errors(model):
@@ -171,8 +172,8 @@ def exact(folder):
     for i, e in sums.items():
         assert len(e) > 1 and abs(np.mean(e) - points[i][2]) < 1e-3, (i, e, points[i][2])
     off = np.concatenate(off)
-    print(f"error {np.concatenate([e for e in sums.values()]).mean():.4f} px, colours off by {np.median(off):.1f}, {np.percentile(off, 90):.1f}")
-    assert np.median(off) <= 4 and np.percentile(off, 90) <= 32
+    print(f"error {np.concatenate([e for e in sums.values()]).mean():.4f} px, colours off by {np.median(off):.1f}, {np.percentile(off, 99):.1f}")
+    assert np.median(off) <= 2 and np.percentile(off, 99) <= float(most)  # half a pixel of the network off: 39
     assert len(sums) > 0.6 * len(points), (len(sums), len(points))
 
 
