@@ -332,6 +332,8 @@ e3_stage *e3_export_parse(int argc, char **argv, e3_export_options *opt, placing
 	if (at < argc)
 		stage.input = argv[at];
 	take_outputs(x);
+	if (x->colmap.images && !o.path[e3_format_find("colmap") - e3_formats])
+		e3_usage_error("--images: the pictures are for --colmap, which is not asked for");
 	*opt = *x, *placed = &place;
 	return &stage;
 }
