@@ -7,6 +7,9 @@
 enum { HALF = 2, BESIDE = 4 };
 /* What a ramp changes by, as a part of inverse depth, beyond the change beside it. */
 #define RAMP 0.06f
+/* A pixel nearer to one of the surfaces than this part of the way between them belongs to it: a sharp edge has no ramp.
+ */
+#define ON_SURFACE 0.1f
 
 static float slope(const float *q, long step, int from, int to)
 {
@@ -14,7 +17,7 @@ static float slope(const float *q, long step, int from, int to)
 	return a > 0 && b > 0 ? (b - a) / (float)(to - from) : NAN;
 }
 
-/* Is a ramp at *q? `before`, `after`: pixels that there are on either side. */
+/* Is *q on a ramp? `before`, `after`: pixels that there are on either side. */
 static bool ramp(const float *q, long step, int before, int after)
 {
 	int a = before < HALF ? before : HALF, b = after < HALF ? after : HALF;
@@ -22,14 +25,14 @@ static bool ramp(const float *q, long step, int before, int after)
 	float jump = slope(q, step, -a, b) * (float)(a + b);
 	if (!(fabsf(jump) > RAMP * *q))
 		return false;
-	/* what one of the two surfaces, going on as it does beside the ramp, would change by */
-	float left = c > a ? slope(q, step, -c, -a) : NAN, right = d > b ? slope(q, step, b, d) : NAN;
-	float most = 0;
-	if (left * jump > 0)
-		most = fabsf(left);
-	if (right * jump > 0 && fabsf(right) > most)
-		most = fabsf(right);
-	return fabsf(jump) - most * (float)(a + b) > RAMP * *q;
+	/* what the surfaces on either side do, and where they would be here */
+	float left = c > a ? slope(q, step, -c, -a) : 0, right = d > b ? slope(q, step, b, d) : 0;
+	float most = fmaxf(left * jump > 0 ? fabsf(left) : 0, right * jump > 0 ? fabsf(right) : 0);
+	if (!(fabsf(jump) - most * (float)(a + b) > RAMP * *q))
+		return false;
+	float from = q[-a * step] + left * (float)a, to = q[b * step] - right * (float)b;
+	float at = (*q - from) / (to - from);
+	return !(at < ON_SURFACE || at > 1 - ON_SURFACE);
 }
 
 void e3_edges_drop(const float *inverse, int w, int h, uint8_t *keep)

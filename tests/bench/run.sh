@@ -105,10 +105,15 @@ exec 8<&-
 wait
 rm -f "$out/large.e3"
 points=$((48 * 224 * 168))
-row "e3-export --glb" "$(rate "$(awk -v p=$points 'BEGIN { print p / 1e6 }')" "$(seconds e3-export -q --glb "$out/x.glb" "$out/preds.e3")")" \
-	"Mpoints/s" "points read; default filters"
+export_points() { rate "$(awk -v p=$points 'BEGIN { print p / 1e6 }')" "$(seconds e3-export -q --glb "$out/x.glb" "$@" "$out/preds.e3")"; }
+row "e3-export --glb" "$(export_points)" "Mpoints/s" "points read; cleaned and merged, the default"
+row "e3-export --glb, as they are" "$(export_points --clean none --conf-pct 20)" "Mpoints/s" "neither"
 row "e3-model check" "$(rate "$(awk -v b="$(size $demo/model.safetensors)" 'BEGIN { print b / 1e6 }')" \
 	"$(seconds bash -c "e3-model check $demo/model.safetensors >/dev/null")")" MB/s "demo model"
+
+# How clean points are, beside the truth (the demo's clip), and what it costs.
+echo "e3-export --clean, against the true surface of the demo's clip"
+tests/bench/clean_truth.py "$out/preds.e3" "$demo/truth.safetensors"
 
 # Large video for the network, beside ffmpeg's own scaler.
 B=$B tests/bench/decode.sh
