@@ -109,8 +109,8 @@ void e3_frame_spool_expect(const e3_frame_spool *f, int64_t frames)
 	double room = (double)fs.f_bavail * (double)fs.f_frsize, need = (double)f->bytes / (double)f->n * (double)frames;
 	if (need - (double)f->bytes > room)
 		e3_tell(E3_TELL_WARN,
-			"temporary files: %lld frames need about %.1f GB, and %.1f GB are free (TMPDIR chooses where)",
-			(long long)frames, need / 1e9, room / 1e9);
+			"temporary files: %lld frames need about %.1f MB, and %.1f MB are free (TMPDIR chooses where)",
+			(long long)frames, need / 1e6, room / 1e6);
 }
 
 void e3_frame_spool_rewind(e3_frame_spool *f)
