@@ -106,7 +106,7 @@ enum {
 	E3_PART_DEPTH_CONF = 8,
 	E3_PART_POINTS_CONF = 16,
 	E3_PART_CONF = E3_PART_DEPTH_CONF | E3_PART_POINTS_CONF,
-	E3_PART_MASK = 32, /* of this run's masks: run->clean reads them */
+	E3_PART_MASK = 32,    /* of this run's masks: run->clean reads them */
 	E3_PART_KEEP = 64,    /* no array: the format asks run->clean (e3_clean_keep) */
 	E3_PART_NORMALS = 128 /* no array: merged points are to have normals; `open` may add it to run->parts */
 };

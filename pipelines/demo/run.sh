@@ -13,7 +13,7 @@ pipeline() {
 	e3-decode --all "$demo/clip.mp4" |
 		e3-infer --P 0.2 --model "$demo/model.safetensors" |
 		e3-evict-stats --pass --sheet "$out/demo.png" -o "$out/demo.txt" |
-		e3-export --glb "$out/demo.glb"
+		e3-export --glb "$out/demo.glb" --mesh "$out/demo-mesh.glb"
 }
 in_group pipeline
 seconds=$(awk -v a="$start" -v b="$EPOCHREALTIME" 'BEGIN { print b - a }')
@@ -21,6 +21,7 @@ seconds=$(awk -v a="$start" -v b="$EPOCHREALTIME" 'BEGIN { print b - a }')
 size() { awk -v b="$(stat -c %s "$1")" 'BEGIN { printf "%.1f MB", b / 1e6 }'; }
 frames=$(sed -n 's/^run .*, \([0-9]*\) frames\?,.*/\1/p' "$out/demo.txt")
 echo "$out/demo.glb  the points and the cameras ($(size "$out/demo.glb")): open it in Blender or any glTF viewer"
+echo "$out/demo-mesh.glb  the same as one surface, lit and solid ($(size "$out/demo-mesh.glb"))"
 echo "$out/demo.png  frames, depth, and what the cache kept of them"
 echo "$out/demo.txt  what the cache did, in words and figures"
 awk -v n="$frames" -v s="$seconds" 'BEGIN { printf "%d frames in %.1f s: %.1f frames/s, from video to GLB\n", n, s, n / s }'

@@ -108,6 +108,32 @@ points=$((48 * 224 * 168))
 export_points() { rate "$(awk -v p=$points 'BEGIN { print p / 1e6 }')" "$(seconds e3-export -q --glb "$out/x.glb" "$@" "$out/preds.e3")"; }
 row "e3-export --glb" "$(export_points)" "Mpoints/s" "points read; cleaned and merged, the default"
 row "e3-export --glb, as they are" "$(export_points --clean none --conf-pct 20)" "Mpoints/s" "neither"
+row "e3-export --mesh" "$(rate $frames "$(seconds e3-export -q --mesh "$out/x.glb" "$out/preds.e3")")" frames/s \
+	"224 x 168; $(awk -v b="$(size "$out/x.glb")" 'BEGIN { printf "%.1f", b / 1e6 }') MB"
+
+# Meshes against the true surface: the demo, and rooms on which nothing was tuned. Then time and memory at a larger size.
+echo "e3-export --mesh: distances to the true surface, in mean distances of the first frame's points (tests/bench/mesh_truth.py)"
+mesh() { # NAME STREAM TRUTH [NEAR fit]
+	e3-export -q --mesh "$out/x.ply" "$2"
+	printf '  %-22s %s\n' "$1" "$(/usr/bin/python3 -B tests/bench/mesh_truth.py "$out/x.ply" "${@:2}")"
+}
+mesh demo "$out/preds.e3" $demo/truth.safetensors
+mesh "demo, fitted" "$out/preds.e3" $demo/truth.safetensors 0.03 fit
+for seed in 17 18 19; do
+	e3-scene -q --seed $seed >"$out/room.e3"
+	e3-infer -q --model "$demo/model.safetensors" --P 0.2 "$out/room.e3" >"$out/room-preds.e3"
+	mesh "room $seed, fitted" "$out/room-preds.e3" "$out/room.e3" 0.03 fit
+	/usr/bin/python3 -B tests/recon_stream.py predict "$out/room.e3" "$out/exact.e3"
+	mesh "room $seed, exact depth" "$out/exact.e3" "$out/room.e3" 0.01
+done
+e3-scene -q --seed 21 --frames "${MESH_FRAMES:=100}" --size 518x392 --path walk >"$out/room.e3"
+/usr/bin/python3 -B tests/recon_stream.py predict "$out/room.e3" "$out/exact.e3"
+cost=$(/usr/bin/python3 -c 'import resource, subprocess, sys, time
+t = time.time()
+subprocess.run(sys.argv[1:], check=True, stderr=subprocess.DEVNULL)
+print(f"{time.time() - t:.1f} s, {resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024:.0f} MiB at most")
+' e3-export --mesh "$out/x.glb" "$out/exact.e3")
+echo "  $MESH_FRAMES frames of 518 x 392: $cost, a GLB of $(awk -v b="$(size "$out/x.glb")" 'BEGIN { printf "%.1f", b / 1e6 }') MB"
 row "e3-model check" "$(rate "$(awk -v b="$(size $demo/model.safetensors)" 'BEGIN { print b / 1e6 }')" \
 	"$(seconds bash -c "e3-model check $demo/model.safetensors >/dev/null")")" MB/s "demo model"
 
