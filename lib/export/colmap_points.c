@@ -7,7 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Pixels that are looked at, and cells, for each point that is wanted. */
+/* Pixels that are looked at, and cells, for each point that is wanted: enough for even points, and for a time that does
+ * not grow with the number of frames. */
 enum { PIXELS = 24, CELLS = 4 };
 
 /* Depth from the point map, which need not lie on the rays of the pixels. */
