@@ -59,6 +59,7 @@ sums() { (cd "$1" && cksum cameras.tum mesh.glb points.ply scene.glb sheet.png);
 	[ -s r.e3d/cameras.tum ]
 	[ "$(cksum r.e3d/run.e3)" = "$before" ]
 	! grep -q run.e3 list || return 1
+	fails 1 "these are results of e3: e3 r.e3d/run.e3 makes them again" -- e3 r.e3d
 	fails 2 "e3: option --budget is for e3-infer, which has nothing to do: r.e3d/run.e3 holds predictions already" -- e3 --budget 3f r.e3d/run.e3
 	# a recording that lacks its beginning has no sheet
 	e3-cat -q --skip 1 r.e3d/run.e3 part.e3

@@ -162,7 +162,7 @@ static void print_size(char to[32], double bytes)
 /* Was it made by this run? */
 static bool is_new(const one_watch *w, const char *path, struct stat *st)
 {
-	return stat(path, st) == 0 && (double)st->st_mtim.tv_sec + 1e-9 * (double)st->st_mtim.tv_nsec >= w->began - 0.1;
+	return stat(path, st) == 0 && (double)st->st_mtim.tv_sec + 1e-9 * (double)st->st_mtim.tv_nsec >= w->began - 0.02;
 }
 
 static int tell(const one_watch *w, const one_plan *p, e3_err *err)

@@ -126,6 +126,13 @@ static bool is_pattern(const char *name)
 	return strpbrk(name, "%*?[") || begins(name, "concat:") || begins(name, "file:");
 }
 
+static bool is_result(const char *folder)
+{
+	char run[4096];
+	snprintf(run, sizeof run, "%s/run.e3", folder);
+	return access(run, F_OK) == 0;
+}
+
 int one_source_look(const one_request *r, one_source *s, int *status, e3_err *err)
 {
 	const char *name = r->operands ? r->operand[0] : NULL;
@@ -149,6 +156,8 @@ int one_source_look(const one_request *r, one_source *s, int *status, e3_err *er
 	if (there && r->operands == 1 && e3_what_file(name).kind == E3_WHAT_STREAM)
 		return look_at_stream(name, s, err);
 	s->folder = there && S_ISDIR(st.st_mode);
+	if (s->folder && is_result(name))
+		return e3_fail(err, "reading: %s: these are results of e3: e3 %s/run.e3 makes them again", name, name);
 	s->video = there && !s->folder && e3_what_file(name).kind == E3_WHAT_VIDEO;
 	bool chosen = one_given(r, ONE_DECODE, "every,step,all,dataset,fps,max-frames,start,end,sharpest,sampling");
 	return count(r, s->video && !chosen, s, status, err);
