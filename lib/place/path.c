@@ -21,7 +21,7 @@ static double shift(const e3_place *p)
 	return p->o.from_start && p->n ? p->o.path->row[0].time - p->camera[0].time : 0;
 }
 
-/* The cameras whose position is known: their number. */
+/* The cameras whose position is known, in the order of the frames: how many they are. */
 static size_t find(const e3_place *p, e3_place_pair *pair, match *matches)
 {
 	size_t n = 0;
