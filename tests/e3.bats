@@ -172,6 +172,7 @@ sums() { (cd "$1" && cksum cameras.tum mesh.glb points.ply scene.glb sheet.png);
 	e3 doctor >out
 	grep -qE '^ok +tools +e3 [0-9.]+ and its stages' out
 	grep -qE '^(ok|--) +GPU +' out
+	grep -qE '^(ok|--) +masks ' out
 	grep -qE '^-- +model +e3-demo-rooms, ' out
 	grep -qE '^ok +libraries .*libzmq' out
 	grep -qE '^ok +disk ' out

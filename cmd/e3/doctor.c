@@ -143,8 +143,32 @@ static void check_model(double *need)
 	say(demo ? HINT : GOOD, "model", "%s", model);
 	if (demo)
 		advise(
-			"It knows rendered rooms only. For photographs: the released checkpoint (README.md), as --model FILE or in "
-			"~/.cache/e3.");
+			"It knows rendered rooms only. For photographs: e3-model fetch streamvggt (non-commercial), or --model FILE.");
+}
+
+/* Masks need a plug-in and a model; both are there when they are wanted, or not. */
+static void check_masks(void)
+{
+	static const char *const places[] = {"/../lib/e3/libe3-onnx.so", "/libe3-onnx.so"};
+	char self[PATH_MAX], path[PATH_MAX + 64];
+	const char *home = getenv("HOME");
+	ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+	bool plugin = false;
+	self[n > 0 ? n : 0] = 0;
+	char *slash = strrchr(self, '/');
+	for (size_t k = 0; slash && !plugin && k < sizeof places / sizeof *places; k++) {
+		snprintf(path, sizeof path, "%.*s%s", (int)(slash - self), self, places[k]);
+		plugin = access(path, R_OK) == 0;
+	}
+	snprintf(path, sizeof path, "%s/.cache/e3/skyseg.onnx", home ? home : "");
+	bool sky = access(path, R_OK) == 0;
+	say(plugin && sky ? GOOD : HINT, "masks", "%s, %s",
+		plugin ? "the plug-in for ONNX models is there" : "no plug-in for ONNX models",
+		sky ? "and the model for sky" : "no model for sky yet");
+	if (!plugin)
+		advise("e3-mask --from works without it; make builds it where OpenCV's dnn module is installed.");
+	else if (!sky)
+		advise("e3-model fetch skyseg gets it; e3 --mask sky does so by itself.");
 }
 
 static void check_memory(double need)
@@ -251,6 +275,7 @@ int one_doctor(int argc, char **argv)
 	check_tools();
 	check_gpu();
 	check_model(&need);
+	check_masks();
 	check_memory(need);
 	check_disk("disk", ".");
 	check_disk("temporary", tmp && *tmp ? tmp : "/tmp");
