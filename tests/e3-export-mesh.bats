@@ -31,6 +31,8 @@ edit() { /usr/bin/python3 -B "$ROOT/tests/edit_stream.py" "$@"; }
 	e3-export -v --mesh less.ply --mesh-voxel 0.005 --mesh-memory 4M exact.e3 2>said
 	grep -qE "less.ply: voxels of 0.005 would take more than 4 MiB: made with 0.0[0-9]+" said
 	[ "$(stat -c %s less.ply)" -lt $(($(stat -c %s all.ply) / 2)) ]
+	e3-export --mesh least.ply --allow-empty --mesh-memory 1 exact.e3 2>said
+	grep -q "least.ply: voxels of .* would take more than .*: made with" said
 }
 
 # facts FILE.ply: the mesh as numpy arrays v (xyz normal rgb) and f

@@ -48,7 +48,7 @@ typedef struct e3_surface_options {
 	double voxel;       /* edge of a voxel, > 0 */
 	double trunc;       /* distances are cut here; at least E3_SURFACE_BAND voxels are taken */
 	double depth, conf; /* of a pixel of weight 1: nearer ones and surer ones weigh more. conf 0: all the same */
-	uint64_t max_bytes; /* of all blocks */
+	uint64_t max_bytes; /* of all blocks; at least 64 of them are allowed, about 0.5 MiB */
 	int threads;        /* >= 1 */
 } e3_surface_options;
 

@@ -122,7 +122,7 @@ static int make(e3_format_writer *w, e3_export_run *run, const e3_gauge_size *si
 			.bytes = e3_surface_bytes(s),
 		};
 		if (f->voxel > so.voxel)
-			e3_tell(E3_TELL_WARN, "%s: voxels of %.4g would take more than %.0f MiB: made with %.4g", w->file.path,
+			e3_tell(E3_TELL_WARN, "%s: voxels of %.4g would take more than %.3g MiB: made with %.4g", w->file.path,
 				so.voxel, (double)o->memory / (1 << 20), f->voxel);
 	}
 	e3_surface_close(s);

@@ -30,6 +30,7 @@ typedef struct sf_field {
 } sf_field;
 
 #define SF_NONE UINT32_MAX
+enum { SF_FEWEST = 64 }; /* blocks that are always allowed: those around the origin stay, however large voxels get */
 enum { SF_REACH = 1 << 26 }; /* blocks are at -SF_REACH to SF_REACH: farther points are not kept */
 
 uint32_t sf_find(const sf_field *f, const int32_t at[3]);

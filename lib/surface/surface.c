@@ -15,6 +15,8 @@ e3_surface *e3_surface_open(const e3_surface_options *o, e3_err *err)
 	if (!s)
 		return NULL;
 	s->o = *o;
+	if (s->o.max_bytes < SF_FEWEST * sizeof(sf_voxels))
+		s->o.max_bytes = SF_FEWEST * sizeof(sf_voxels);
 	set_trunc(s);
 	for (int k = 0; k < 256; k++)
 		s->linear[k] = (float)(65535 * linear(k / 255.0));
