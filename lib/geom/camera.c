@@ -46,12 +46,12 @@ e3_intrinsics e3_intrinsics_upstream(const e3_intrinsics *k)
 
 void e3_unproject(const e3_pose *p, const e3_intrinsics *k, const float *depth, float *points)
 {
-	const double *r = p->r;
+	const double *r = p->r, dx = 1 / k->fx, dy = 1 / k->fy; /* divisions would take most of the time */
 	for (int v = 0; v < k->h; v++)
 		for (int u = 0; u < k->w; u++, depth++, points += 3) {
 			double d = *depth;
-			double x = (u + 0.5 - k->cx) * d / k->fx - p->t[0];
-			double y = (v + 0.5 - k->cy) * d / k->fy - p->t[1];
+			double x = (u + 0.5 - k->cx) * dx * d - p->t[0];
+			double y = (v + 0.5 - k->cy) * dy * d - p->t[1];
 			double z = d - p->t[2];
 			for (int row = 0; row < 3; row++)
 				points[row] = (float)(r[row] * x + r[3 + row] * y + r[6 + row] * z);
