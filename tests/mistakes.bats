@@ -88,6 +88,9 @@ row() {
 	[ "$rows" -ge 30 ]
 }
 
+# The process is the program by now, not a shell, which may handle signals too.
+has_begun() { [ "$(cat "/proc/$1/comm")" = "$2" ]; }
+
 @test "Ctrl-C in each stage: its status, and nothing is said" {
 	mkfifo in
 	exec 7<>in
@@ -96,6 +99,7 @@ row() {
 		# As from a terminal: the stage, and one that it feeds.
 		$cmd 2>err >/dev/null 7>&- &
 		pid=$!
+		wait_until 10 has_begun $pid "${cmd%% *}"
 		wait_until 10 handles_signals $pid
 		kill -INT $pid
 		rc=0
