@@ -1,4 +1,5 @@
-/* The factor of 16-bit depth: everything where that is possible, as much as possible where a few depths are far away. */
+/* The factor of 16-bit depth: everything where that is possible, as much as possible where a few depths are far away.
+ */
 #include "check.h"
 #include "e3/geom.h"
 #include "export/depth_factor.h"
