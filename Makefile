@@ -89,7 +89,7 @@ CXX ?= c++
 
 .PHONY: all cuda units fuzz-bins clean demo test lint fuzz parity bench install uninstall deps deps-test
 .DELETE_ON_ERROR:
-all: $(TOOLS:%=$(B)/bin/%) $(SCRIPTS:%=$(B)/bin/%) $(if $(ONNX),$(B)/lib/e3/libe3-onnx.so)
+all: $(TOOLS:%=$(B)/bin/%) $(SCRIPTS:%=$(B)/bin/%) $(B)/completion/made $(if $(ONNX),$(B)/lib/e3/libe3-onnx.so)
 
 $(B)/cmd/%.o: cmd/%.c
 	@mkdir -p $(@D)
@@ -100,6 +100,11 @@ $(B)/bin/e3-clips: pipelines/clips/e3-clips.sh pipelines/clips/clip.sh
 	@mkdir -p $(@D)
 	sed -e '/^\. "$$here\/clip\.sh"$$/ { r pipelines/clips/clip.sh' -e 'd }' $< >$@
 	chmod 755 $@
+
+# Completion for bash, zsh and fish: the tools are asked for their options.
+$(B)/completion/made: $(TOOLS:%=$(B)/bin/%) $(SCRIPTS:%=$(B)/bin/%) $(wildcard packaging/completion.sh packaging/*.awk)
+	packaging/completion.sh $(B)/bin $(@D) $(TOOLS) $(SCRIPTS)
+	@touch $@
 
 # $(call libs,layers): archives and external libraries of these layers
 libs = $(foreach l,$(1),$(LIB_$(l))) $(foreach l,$(1),$(LIBS_$(l))) -lm -ldl
@@ -275,6 +280,8 @@ format:
 	@$$(command -v clang-format-14 || echo clang-format) -i $$(git ls-files '*.c' '*.h' '*.cu' '*.cuh' '*.cpp')
 .PHONY: format
 
+# Where the shells look.
+COMPLETION := bash-completion/completions zsh/site-functions fish/vendor_completions.d
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/e3 $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man5 $(DESTDIR)$(PREFIX)/share/man/man7
 	install $(TOOLS:%=$(B)/bin/%) $(SCRIPTS:%=$(B)/bin/%) $(DESTDIR)$(PREFIX)/bin
@@ -282,11 +289,16 @@ install: all
 	install -m 644 $(wildcard man/*.1) $(DESTDIR)$(PREFIX)/share/man/man1
 	install -m 644 $(wildcard man/*.5) $(DESTDIR)$(PREFIX)/share/man/man5
 	install -m 644 $(wildcard man/*.7) $(DESTDIR)$(PREFIX)/share/man/man7
+	install -d $(addprefix $(DESTDIR)$(PREFIX)/share/,$(COMPLETION))
+	install -m 644 $(B)/completion/bash/* $(DESTDIR)$(PREFIX)/share/bash-completion/completions
+	install -m 644 $(B)/completion/zsh/* $(DESTDIR)$(PREFIX)/share/zsh/site-functions
+	install -m 644 $(B)/completion/fish/* $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
 	@for p in cuda onnx; do if [ -e $(B)/lib/e3/libe3-$$p.so ]; then set -x; install -D $(B)/lib/e3/libe3-$$p.so $(DESTDIR)$(PREFIX)/lib/e3/libe3-$$p.so; { set +x; } 2>/dev/null; fi; done
 
 uninstall:
 	rm -f $(addprefix $(DESTDIR)$(PREFIX)/,$(TOOLS:%=bin/%) $(SCRIPTS:%=bin/%) share/e3/demo.safetensors lib/e3/libe3-cuda.so lib/e3/libe3-onnx.so \
-		$(foreach n,1 5 7,$(patsubst man/%,share/man/man$(n)/%,$(wildcard man/*.$(n)))))
+		$(foreach n,1 5 7,$(patsubst man/%,share/man/man$(n)/%,$(wildcard man/*.$(n)))) \
+		$(foreach t,$(TOOLS) $(SCRIPTS),$(join $(COMPLETION:%=share/%),/$(t) /_$(t) /$(t).fish)))
 	@rmdir $(DESTDIR)$(PREFIX)/share/e3 $(DESTDIR)$(PREFIX)/lib/e3 2>/dev/null || true
 
 clean:

@@ -82,6 +82,8 @@ need_test() {
 	[ -e /usr/include/opencv4/opencv2/dnn.hpp ] || missing="$missing libopencv-dnn-dev"
 	[ -e /usr/include/opencv4/opencv2/imgproc.hpp ] || missing="$missing libopencv-imgproc-dev"
 	python onnx python3-onnx
+	cmd zsh zsh
+	cmd fish fish
 	cmd node nodejs
 	cmd npm npm
 }

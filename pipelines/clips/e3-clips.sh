@@ -56,6 +56,11 @@ usage() {
 		      --version             print the version and exit
 	EOF
 }
+# For programs, as the other tools list them: name, letter, argument, what it is, its words, help.
+list_options() {
+	usage | sed -nE 's/^  (-(.), |    )--([a-z-]+)( ([A-Z]+))? +(.*)/\3\t\2\t\5\t\t-\t\6/p' |
+		awk -F '\t' -v OFS='\t' '{ $4 = $3 == "" ? "flag" : $3 == "FILE" ? "reads" : "value"; for (k = 2; k < 4; k++) if ($k == "") $k = "-"; print }'
+}
 say() { [ -n "${quiet:-}" ] || warn "$@"; }
 warn() { echo "e3-clips: $*" >&2; }
 die() { # STATUS MESSAGE
@@ -342,6 +347,7 @@ while [ $# -gt 0 ]; do
 	--tree | --again | --wait) printf -v "${1#--}" 1 ;;
 	-q | --quiet) quiet=1 ;;
 	-h | --help) usage; exit ;;
+	--list-options) list_options; exit ;;
 	--version) e3-decode --version | sed 's/^e3-decode/e3-clips/'; exit ;;
 	--) shift; operands+=("$@"); break ;;
 	-?*) die 2 "unknown option $1" ;;
