@@ -100,7 +100,7 @@ static int write_plain(e3_file *to, const e3_ply_points *p, e3_err *err)
 		}
 		memcpy(room + used, p->rgb[k], 3);
 		used += 3;
-		if (used == sizeof room || k + 1 == p->n) {
+		if (used + MAX_RECORD > sizeof room || k + 1 == p->n) {
 			if (e3_file_write(to, room, used, err))
 				return -1;
 			used = 0;
