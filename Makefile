@@ -286,6 +286,8 @@ install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/e3 $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man5 $(DESTDIR)$(PREFIX)/share/man/man7
 	install $(TOOLS:%=$(B)/bin/%) $(SCRIPTS:%=$(B)/bin/%) $(DESTDIR)$(PREFIX)/bin
 	install -m 644 pipelines/demo/model.safetensors $(DESTDIR)$(PREFIX)/share/e3/demo.safetensors
+	install -d $(DESTDIR)$(PREFIX)/share/e3/recipes
+	install $(wildcard pipelines/recipes/*.sh) $(DESTDIR)$(PREFIX)/share/e3/recipes
 	install -m 644 $(wildcard man/*.1) $(DESTDIR)$(PREFIX)/share/man/man1
 	install -m 644 $(wildcard man/*.5) $(DESTDIR)$(PREFIX)/share/man/man5
 	install -m 644 $(wildcard man/*.7) $(DESTDIR)$(PREFIX)/share/man/man7
@@ -297,9 +299,10 @@ install: all
 
 uninstall:
 	rm -f $(addprefix $(DESTDIR)$(PREFIX)/,$(TOOLS:%=bin/%) $(SCRIPTS:%=bin/%) share/e3/demo.safetensors lib/e3/libe3-cuda.so lib/e3/libe3-onnx.so \
+		$(patsubst pipelines/%,share/e3/%,$(wildcard pipelines/recipes/*.sh)) \
 		$(foreach n,1 5 7,$(patsubst man/%,share/man/man$(n)/%,$(wildcard man/*.$(n)))) \
 		$(foreach t,$(TOOLS) $(SCRIPTS),$(join $(COMPLETION:%=share/%),/$(t) /_$(t) /$(t).fish)))
-	@rmdir $(DESTDIR)$(PREFIX)/share/e3 $(DESTDIR)$(PREFIX)/lib/e3 2>/dev/null || true
+	@rmdir $(DESTDIR)$(PREFIX)/share/e3/recipes $(DESTDIR)$(PREFIX)/share/e3 $(DESTDIR)$(PREFIX)/lib/e3 2>/dev/null || true
 
 clean:
 	rm -rf $(B)
