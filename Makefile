@@ -2,7 +2,7 @@
 #
 #   make            the tools, into $(B)/bin
 #   make demo       installs what is missing (says so first), builds, runs the pipeline on the bundled clip
-#   make test       the same for the tests; make lint, make fuzz, make parity, make bench: see README.md
+#   make test       the same for the tests; make lint, make fuzz, make parity, make bench: see HACKING.md
 #   make install    PREFIX=/usr/local DESTDIR=; make uninstall takes it away again
 # Knobs: B=build  OPT=-O2  SAN=address,undefined  WERROR=1
 
