@@ -196,7 +196,7 @@ is() { [ "$(field "$1" "$2")" = "$3" ] || { echo "$2: $(field "$1" "$2"), expect
 }
 
 @test "notes of the stages are in the logs, and warnings are shown" {
-	e3-clips run "${with[@]}" --infer '--model seed:tiny:1 --budget 2f --device auto' out clips/c1.mp4 >o 2>err
+	e3-clips run "${with[@]}" --infer '-v --model seed:tiny:1 --budget 2f --device auto' out clips/c1.mp4 >o 2>err
 	grep -q '^e3-export: .*model.glb: .* points of ' out/c1/export.log
 	grep -qE '^e3-infer: (device: the CPU|segments of)' out/c1/infer.log
 	! grep -q 'points of' err || return 1

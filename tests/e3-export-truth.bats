@@ -127,6 +127,15 @@ for k, f in m:
     if k == 3 and f["i"]:
         f["pose"]["data"] = f["pose"]["data"][:28] + struct.pack("<2f", *((0, 0), (3.3, 1))[f["i"] - 1])'
 	e3-export --points map --conf-pct 0 --intrinsics-txt i --intrinsics model --npz x.npz --glb x.glb --kitti k --tum t x.e3 2>err
+	e3-export --conf-pct 0 --ply borrowed.ply x.e3 2>err2
+	grep -q "2 frames took the point map instead: no usable field of view to unproject the depth" err2
+	e3-export --conf-pct 0 --points map --ply map.ply x.e3
+	e3-export --conf-pct 0 --points depth --ply depth.ply x.e3 2>err2
+	grep -q "2 frames without points: no usable field of view" err2
+	python "
+a, b, c = (xyz(ply(n + '.ply')) for n in ('borrowed', 'map', 'depth'))
+assert np.array_equal(a[1728:], b[1728:]) and len(c) == 1728 and np.array_equal(a[:1728], c)
+"
 	[ "$(tail -n +2 i)" = $'0 0 24 18 48 36\n0 0 24 18 48 36' ]
 	for n in i x.npz; do grep -q "$n: 2 of 3 frames have no usable field of view: their focal lengths are 0" err; done
 	grep -q "x.glb: 2 of 3 cameras have no frustum and no glTF camera: no usable field of view" err

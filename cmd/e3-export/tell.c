@@ -81,6 +81,9 @@ static void warn_about(const e3_export_options *opt, const e3_export_facts *f)
 	if (f->skipped_frames)
 		e3_warn("%" PRId64 " frame%s without points: no usable field of view to unproject the depth", f->skipped_frames,
 			plural(f->skipped_frames));
+	if (f->borrowed_frames)
+		e3_warn("%" PRId64 " frame%s took the point map instead: no usable field of view to unproject the depth",
+			f->borrowed_frames, plural(f->borrowed_frames));
 	tell_cleaning(f);
 	warn_of_ties(opt, f);
 	if (!f->kept)

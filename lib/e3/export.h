@@ -179,9 +179,10 @@ typedef struct e3_export_facts {
 	uint64_t at_edges, seen_through, too_far; /* points that cleaning drops */
 	double scene_scale;                       /* |p95 - p5| of the kept points */
 	double voxel;                             /* edge used; 0 = none */
-	bool from_depth;        /* points came from depth, by choice or because the stream has no point map */
-	int64_t skipped_frames; /* frames without points: no usable field of view to unproject the depth */
-	uint64_t depth_clipped; /* depths the 16-bit factor cannot hold: written as 0 (unknown) */
+	bool from_depth;         /* points came from depth, by choice or because the stream has no point map */
+	int64_t skipped_frames;  /* frames without points: no usable field of view to unproject the depth */
+	int64_t borrowed_frames; /* frames whose points are from the point map for that reason */
+	uint64_t depth_clipped;  /* depths the 16-bit factor cannot hold: written as 0 (unknown) */
 	double depth_scale;
 	e3_mesh_facts mesh;
 	uint64_t spooled;          /* bytes in temporary files */

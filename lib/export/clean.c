@@ -95,9 +95,9 @@ const uint8_t *e3_clean_masked(const e3_clean *c) { return has_masks(c) ? c->mas
 
 const e3_locator *e3_clean_where(const e3_clean *c) { return &c->where; }
 
-unsigned e3_clean_parts(const e3_clean *c)
+unsigned e3_clean_parts(const e3_clean *c, const e3_pred *p)
 {
-	return E3_PART_RGB | e3_locator_parts(&c->where) | (has_masks(c) ? E3_PART_MASK : 0);
+	return E3_PART_RGB | e3_locator_parts(&c->where, p) | (has_masks(c) ? E3_PART_MASK : 0);
 }
 
 /* Room for the bits of the frame that is read next. */
@@ -183,6 +183,7 @@ static void find_candidates(e3_clean *c, const e3_located *at, const uint8_t *ma
 		facts->non_finite += !finite;
 	}
 	facts->skipped_frames += !at->xyz;
+	facts->borrowed_frames += at->xyz && e3_locator_borrows(&c->where, p);
 }
 
 static bool is_kept(const e3_clean *c, const e3_pred *p, float conf, size_t k)
@@ -303,7 +304,7 @@ static int pass(e3_clean *c, task t, e3_export_facts *facts, e3_err *err)
 {
 	const e3_pred *p;
 	bool place = t == FIND || t == CLEAN;
-	unsigned parts = e3_clean_parts(c);
+	unsigned parts = e3_clean_parts(c, NULL);
 	if (!place)
 		parts &= E3_PART_CONF | E3_PART_MASK | (t == FILTER ? E3_PART_RGB : 0);
 	for (uint64_t i = 0;; i++) {
@@ -317,7 +318,8 @@ static int pass(e3_clean *c, task t, e3_export_facts *facts, e3_err *err)
 			return -1;
 		if (!place)
 			at = (e3_located){.frame.pred = p,
-				.conf = c->where.source == E3_POINTS_DEPTH ? p->depth_conf : p->points_conf};
+				.conf = c->where.source == E3_POINTS_DEPTH && !e3_locator_borrows(&c->where, p) ? p->depth_conf
+																								: p->points_conf};
 		if (do_task(c, t, i, &at, facts, err))
 			return -1;
 	}

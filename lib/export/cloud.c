@@ -58,7 +58,7 @@ void e3_cloud_rewind(e3_cloud *c)
 static int next_frame(e3_cloud *c, e3_err *err)
 {
 	const e3_pred *p;
-	int rc = e3_frame_spool_next(c->frames, E3_PART_RGB | e3_locator_parts(&c->where), &p, err);
+	int rc = e3_frame_spool_next(c->frames, E3_PART_RGB | e3_locator_parts(&c->where, NULL), &p, err);
 	if (rc != 1)
 		return rc;
 	size_t n = (size_t)p->w * (size_t)p->h;

@@ -29,7 +29,7 @@ static int depth_of_map(colmap_view *v, const e3_pose *pose, e3_err *err)
 int colmap_view_load(colmap_view *v, e3_export_run *run, const colmap_image *im, e3_err *err)
 {
 	const e3_locator *where = e3_clean_where(run->clean);
-	unsigned parts = E3_PART_RGB | e3_locator_parts(where);
+	unsigned parts = E3_PART_RGB | e3_locator_parts(where, NULL);
 	if (e3_frame_spool_seek(run->frames, im->ordinal, err))
 		return -1;
 	int rc = e3_frame_spool_next(run->frames, parts, &v->pred, err);

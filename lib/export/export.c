@@ -175,7 +175,7 @@ static void add_to_spool(e3_export *x, const e3_pred *pred)
 	e3_export_run *r = &x->run;
 	e3_err why, other;
 	bool clean = going(x, uses_clean);
-	unsigned parts = r->parts | (clean ? e3_clean_parts(r->clean) : 0);
+	unsigned parts = r->parts | (clean ? e3_clean_parts(r->clean, pred) : 0);
 	if (going(x, uses_frames) &&
 		e3_frame_spool_add(r->frames, pred, clean ? e3_clean_masked(r->clean) : NULL, parts, &why))
 		give_up_all(x, uses_frames, !e3_frame_spool_cut(r->frames, &other), &why);

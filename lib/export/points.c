@@ -14,6 +14,9 @@ int e3_locator_choose(e3_locator *l, const e3_cloud_options *opt, const e3_pred 
 			l->source = E3_POINTS_DEPTH;
 	}
 	l->copies = l->copies || (l->source == E3_POINTS_DEPTH && opt->upstream && p->points);
+	l->borrows = l->borrows ||
+		(l->source == E3_POINTS_DEPTH && opt->source == E3_POINTS_AUTO && !opt->upstream && p->points &&
+			!e3_intrinsics_usable(p->pose));
 	if (l->source == E3_POINTS_POINT_MAP && !p->points)
 		return e3_fail(err, "frame %lld: points: the stream has no point map; points from depth and pose need none",
 			(long long)p->s.i);
@@ -23,11 +26,18 @@ int e3_locator_choose(e3_locator *l, const e3_cloud_options *opt, const e3_pred 
 	return 0;
 }
 
-unsigned e3_locator_parts(const e3_locator *l)
+bool e3_locator_borrows(const e3_locator *l, const e3_pred *p)
 {
+	return l->borrows && (p->points || p->points_conf) && !e3_intrinsics_usable(p->pose);
+}
+
+unsigned e3_locator_parts(const e3_locator *l, const e3_pred *p)
+{
+	const unsigned map = E3_PART_POINTS | E3_PART_POINTS_CONF;
 	if (l->source == E3_POINTS_POINT_MAP)
-		return E3_PART_POINTS | E3_PART_POINTS_CONF;
-	return E3_PART_DEPTH | E3_PART_DEPTH_CONF | (l->copies ? E3_PART_POINTS : 0);
+		return map;
+	bool borrows = p ? e3_locator_borrows(l, p) : l->borrows;
+	return E3_PART_DEPTH | E3_PART_DEPTH_CONF | (l->copies ? E3_PART_POINTS : 0) | (borrows ? map : 0);
 }
 
 int e3_locate(e3_locator *l, const e3_pred *p, e3_located *at, e3_err *err)
@@ -38,6 +48,10 @@ int e3_locate(e3_locator *l, const e3_pred *p, e3_located *at, e3_err *err)
 		return -1;
 	if (!from_depth || (l->copies && p->points))
 		return 0;
+	if (e3_locator_borrows(l, p)) {
+		at->conf = p->points_conf;
+		return 0;
+	}
 	at->xyz = NULL;
 	if (!at->frame.usable_k || !p->depth)
 		return 0;

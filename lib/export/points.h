@@ -9,6 +9,7 @@ typedef struct e3_locator {
 	e3_point_source source; /* auto until e3_locator_choose */
 	bool upstream;          /* integer pixel indices, as the reference */
 	bool copies;            /* depth mode takes the point map, as the reference does */
+	bool borrows;           /* frames without a usable field of view take theirs, when nobody chose the source */
 	float *world;
 	size_t cap;
 } e3_locator;
@@ -23,8 +24,10 @@ typedef struct e3_located {
 
 /* Decides by the first frame where points come from; refuses a frame without what they need. */
 int e3_locator_choose(e3_locator *l, const e3_cloud_options *opt, const e3_pred *p, e3_err *err);
-/* The arrays that e3_locate reads. */
-unsigned e3_locator_parts(const e3_locator *l);
+/* The arrays that e3_locate reads: of this frame, or NULL: of any. */
+unsigned e3_locator_parts(const e3_locator *l, const e3_pred *p);
+/* Does it take this frame's point map although points come from depth? */
+bool e3_locator_borrows(const e3_locator *l, const e3_pred *p);
 int e3_locate(e3_locator *l, const e3_pred *p, e3_located *at, e3_err *err);
 void e3_locator_release(e3_locator *l);
 /* Where the points of this run come from; it is of `c`. */

@@ -162,7 +162,7 @@ static int read_into(e3_views *v, slot *s, uint64_t ordinal, e3_err *err)
 {
 	const e3_pred *p;
 	e3_located at;
-	unsigned parts = e3_locator_parts(&v->where) & (E3_PART_DEPTH | E3_PART_POINTS);
+	unsigned parts = e3_locator_parts(&v->where, NULL) & (E3_PART_DEPTH | E3_PART_POINTS);
 	if (e3_frame_spool_seek(v->frames, ordinal, err))
 		return -1;
 	int rc = e3_frame_spool_next(v->frames, parts, &p, err);

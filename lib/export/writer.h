@@ -146,8 +146,8 @@ int e3_clean_mask(e3_clean *c, const e3_pred *p, int64_t ordinal, e3_err *err);
 int e3_clean_leave_out(e3_clean *c, const e3_pred *p, const e3_mask *mask, e3_err *err);
 /* The mask that was read last, for the frame spool; NULL: there are none. */
 const uint8_t *e3_clean_masked(const e3_clean *c);
-/* The arrays that the frame spool must have of the frame that was checked last. */
-unsigned e3_clean_parts(const e3_clean *c);
+/* The arrays that the frame spool must have of this frame, which was checked; NULL: of any. */
+unsigned e3_clean_parts(const e3_clean *c, const e3_pred *p);
 /* When the frame spool has every frame: decides, and fills the facts. */
 int e3_clean_settle(e3_clean *c, e3_export_facts *facts, e3_err *err);
 /* Which pixels of a frame give points: edges, consistency, masks and confidence. After settling. keep: [h][w], 1 or 0;
