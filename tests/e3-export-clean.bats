@@ -22,6 +22,8 @@ sys.exit(0 if $1 else '%s does not hold: %s' % ('''$1''', p))"; }
 	facts --clean consistent --conf-pct 0 exact.e3
 	holds "p['seen_through'] < 0.005 * p['candidates'] and 0.005 < p['at_edges'] / p['candidates'] < 0.04 and p['too_far'] == 0"
 	cp x.json exact.json
+	facts --clean consistent --conf-pct 0 --mask-white exact.e3 # nothing is white
+	holds "p['kept'] == json.load(open('exact.json'))['points']['kept']"
 	facts --clean consistent --conf-pct 0 --scale 1000 exact.e3
 	holds "all(abs(p[k] - json.load(open('exact.json'))['points'][k]) < 50 for k in ('at_edges', 'seen_through', 'kept'))"
 	facts --clean consistent --conf-pct 0 --points map exact.e3

@@ -314,12 +314,15 @@ static int pass(e3_clean *c, task t, e3_export_facts *facts, e3_err *err)
 		int rc = e3_frame_spool_next(c->frames, parts, &p, err);
 		if (rc != 1)
 			return rc;
-		if (place && e3_locate(&c->where, p, &at, err))
+		/* cleaning reads the depth of other frames in between, and the spool has one prediction: its colours and
+		 * confidences stay, since no others are read */
+		const e3_pred own = *p;
+		if (place && e3_locate(&c->where, &own, &at, err))
 			return -1;
 		if (!place)
-			at = (e3_located){.frame.pred = p,
-				.conf = c->where.source == E3_POINTS_DEPTH && !e3_locator_borrows(&c->where, p) ? p->depth_conf
-																								: p->points_conf};
+			at = (e3_located){.frame.pred = &own,
+				.conf = c->where.source == E3_POINTS_DEPTH && !e3_locator_borrows(&c->where, &own) ? own.depth_conf
+																								   : own.points_conf};
 		if (do_task(c, t, i, &at, facts, err))
 			return -1;
 	}
