@@ -74,6 +74,7 @@ static const struct {
 	/* two outputs that do not exist yet */
 	{OUT(.path = "new.e3"), BY("--tee", .path = "new.e3"), "have the same name, new.e3: give them different names"},
 	{OUT(.path = "new.e3"), BY("--tee", .path = "./new.e3"), "are the same file: give them different names"},
+	{OUT(.path = "fifo"), BY("--tee", .path = "./fifo"), "are the same pipe: give them different names"},
 	{OUT(.path = "new.e3"), OUT(.path = "a/b/../../new.e3"), "are the same file"},
 	{OUT(.path = "new.e3"), OUT(.path = "dangling"), "are the same file"},
 	{OUT(.path = "new.e3"), OUT(.path = "dangling2"), "are the same file"},
@@ -201,12 +202,24 @@ static void links_in_an_output_folder_are_no_clash_among_themselves(void **state
 	e3_claims_clear();
 }
 
+/* As of a shell's variable that is not set. */
+static void a_name_is_not_empty(void **state)
+{
+	e3_err err = {""};
+	const e3_claim out = OUT(.path = ""), in = IN(.path = "");
+	assert_int_equal(e3_claim_add(&out, &err), -1);
+	assert_string_equal(err.text, "--output: the name is empty");
+	assert_int_equal(e3_claim_add(&in, &err), -1);
+	assert_string_equal(err.text, "the input: the name is empty");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(claims_clash_where_they_are_one_file),
 		cmocka_unit_test(standard_input_and_output_are_files_too),
 		cmocka_unit_test(what_is_read_is_known),
+		cmocka_unit_test(a_name_is_not_empty),
 		cmocka_unit_test(links_in_an_output_folder_are_no_clash_among_themselves),
 	};
 	return cmocka_run_group_tests(tests, setup, teardown);

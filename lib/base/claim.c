@@ -18,6 +18,7 @@
 typedef struct place {
 	bool counts; /* a file or a folder, or nothing yet */
 	bool exists, folder;
+	bool pipe; /* then it does not count, but two outputs in it would be mixed */
 	dev_t dev;
 	ino_t ino;
 	bool has_parent; /* the folder that it is in exists */
@@ -130,10 +131,10 @@ static int locate(place *p, const char *path, int fd, e3_err *err)
 	char to[PATH_MAX] = "";
 	p->exists = fd >= 0 ? fstat(fd, &st) == 0 : stat(path, &st) == 0;
 	p->counts = p->exists ? S_ISREG(st.st_mode) || S_ISDIR(st.st_mode) : fd < 0;
+	if (p->exists)
+		p->folder = S_ISDIR(st.st_mode), p->pipe = S_ISFIFO(st.st_mode), p->dev = st.st_dev, p->ino = st.st_ino;
 	if (!p->counts)
 		return 0;
-	if (p->exists)
-		p->folder = S_ISDIR(st.st_mode), p->dev = st.st_dev, p->ino = st.st_ino;
 	if (!(fd >= 0 ? name_of(fd, &st, to) : without_links(path, to, 0)))
 		to[0] = 0;
 	p->counts = p->exists || to[0];
@@ -255,7 +256,9 @@ static int fail_twice(const entry *a, const entry *b, e3_err *err)
 	if (a->c.by && b->c.by && strcmp(a->c.path, b->c.path) == 0)
 		return e3_fail(err, "%s and %s have the same name, %s: give them different names", a->c.by, b->c.by, a->c.path);
 	return e3_fail(err, "%s and %s are the same %s: give them different names", called(a, one), called(b, two),
-		a->at.folder ? "folder" : "file");
+		a->at.folder     ? "folder"
+			: a->at.pipe ? "pipe"
+						 : "file");
 }
 
 static int fail_inside(const entry *file, const entry *folder, e3_err *err)
@@ -319,6 +322,8 @@ static int compare_writing(const entry *a, const entry *b, e3_err *err)
 		return e3_fail(err, "%s and %s: only one output can be standard output", a->c.by, b->c.by);
 	if (a->std && b->std)
 		return maybe ? 0 : e3_fail(err, "only one output can be standard output");
+	if (!maybe && a->at.pipe && b->at.pipe && a->at.dev == b->at.dev && a->at.ino == b->at.ino)
+		return fail_twice(a, b, err);
 	if (!a->at.counts || !b->at.counts)
 		return 0;
 	if (same(&a->at, &b->at))
@@ -363,7 +368,7 @@ static int fill(entry *e, const e3_claim *c, e3_err *err)
  * is no file clashes with nothing. */
 static int take(entry *e, e3_err *err)
 {
-	if (e->c.use & E3_READS ? !e->at.counts || !e->at.exists : !e->at.counts && !e->std)
+	if (e->c.use & E3_READS ? !e->at.counts || !e->at.exists : !e->at.counts && !e->std && !e->at.pipe)
 		return 0;
 	for (size_t k = 0; k < list.n; k++) {
 		const entry *other = list.at[k];
@@ -415,6 +420,8 @@ int e3_claim_add(const e3_claim *c, e3_err *err)
 	bool is_path = c->path && !(c->use & E3_STREAM && strncmp(c->path, "zmq:", 4) == 0);
 	if (!is_path)
 		return 0;
+	if (!*c->path)
+		return e3_fail(err, "%s: the name is empty", c->by ? c->by : c->what ? c->what : "a file");
 	pthread_mutex_lock(&lock);
 	int rc = add(c, NULL, err);
 	pthread_mutex_unlock(&lock);
