@@ -83,7 +83,8 @@ static bool locate(const pass *s, const colmap_image *im, const e3_intrinsics *k
 	double a = (x - k->cx) * z / k->fx - t[0], b = (y - k->cy) * z / k->fy - t[1], d = z - t[2];
 	for (int row = 0; row < 3; row++)
 		xyz[row] = r[row] * a + r[3 + row] * b + r[6 + row] * d;
-	return isfinite(xyz[0] + xyz[1] + xyz[2]);
+	/* so far from the origin that its distance from the camera is lost */
+	return fabs(r[6] * xyz[0] + r[7] * xyz[1] + r[8] * xyz[2] + t[2] - z) <= 1e-3 * z;
 }
 
 static bool looked_at(const pass *s, size_t image, size_t pixel)
