@@ -145,12 +145,13 @@ py() {
 	env -u MAKEFLAGS -u MAKELEVEL make -s -C "$ROOT" B="$B" DESTDIR="$T/installed" PREFIX=/usr install
 	for t in $(sed -n 's/^TOOLS := //p' "$ROOT/Makefile"); do [ -x "$T/installed/usr/bin/$t" ]; done
 	[ -f "$T/installed/usr/share/man/man7/e3.7" ]
+	"$T/installed/usr/share/e3/recipes/resume.sh" -h | grep '^  resume.sh CLIP OUT' >/dev/null
 	[ -f "$T/installed/usr/share/man/man5/e3-stream.5" ]
 	[ -f "$T/installed/usr/share/man/man1/e3-infer.1" ]
 	e3-cat --take 2 "$f/frames.e3" >"$T/two.e3"
-	HOME=$T "$T/installed/usr/bin/e3-infer" --no-evict "$T/two.e3" >"$T/x.e3" 2>"$T/e"
+	HOME=$T "$T/installed/usr/bin/e3-infer" -v --no-evict "$T/two.e3" >"$T/x.e3" 2>"$T/e"
 	grep -qF 'share/e3/demo.safetensors' "$T/e"
-	grep -q 'only knows rendered rooms' "$T/e"
+	grep -q 'knows rendered rooms only' "$T/e"
 	e3-infer -q --model "$DEMO/model.safetensors" --no-evict "$T/two.e3" >"$T/y.e3"
 	py stream_equal.py "$T/x.e3" "$T/y.e3" pred
 	echo other >"$T/installed/usr/bin/other"

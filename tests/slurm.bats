@@ -86,8 +86,15 @@ field() { # FILE NAME: of each record, in order
 	[ "$(field s status) $(field s frames)" = "done 3" ]
 }
 
-@test "the recipe of e3-pipelines(7): cluster" {
-	rm clips/bad.mp4
+@test "the recipe of e3-pipelines(7): cluster; and as a script, many-clips.sh" {
+	mkdir few
+	ffmpeg -v error -i "$DEMO/clip.mp4" -frames:v 7 -c:v libx264 -pix_fmt yuv420p few/room.mp4
+	mv clips/bad.mp4 few
+	rc=0
+	timeout 60 "$ROOT/pipelines/recipes/many-clips.sh" --demo-model --slurm '--cpus-per-task=1 --time=1:00:00' --limit 2 'of few' few/*.mp4 >s 2>err || rc=$?
+	[ "$rc" -eq 1 ] || { cat err; return 1; }
+	grep -qx '1 of 2 clips are done: of few/records.jsonl' s || { cat s err 'of few/records.jsonl'; return 1; }
+	grep -q '^bad: failed: e3-decode: ' s
 	# This cluster has no GPUs and few cores; the network is the tiny one.
 	recipe cluster | sed "s#--gres=gpu:1 --cpus-per-task=4#--cpus-per-task=1#; s#--every 0.5#--every 0.1#; s#--model weights.pth#--model seed:tiny:1#" >recipe.sh
 	grep -q 'cpus-per-task=1 --time=1:00:00.*--limit 16' recipe.sh
