@@ -137,8 +137,8 @@ static void wait_all(one_watch *w)
 static const struct {
 	const char *name, *what;
 } results[] = {
-	{"scene.glb", "points and cameras: open it in Blender, or drop it on a glTF viewer's page"},
-	{"mesh.glb", "the surface as triangles: the same programs"},
+	{"scene.glb", "points and cameras: drop it on a glTF viewer's page"},
+	{"mesh.glb", "the surface, lit and solid: the same, and Blender"},
 	{"points.ply", "the points: MeshLab, CloudCompare"},
 	{"cameras.tum", "the camera's path: time, position and rotation of every frame"},
 	{"colmap", "cameras, points and pictures for COLMAP and Gaussian splatting"},

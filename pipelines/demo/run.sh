@@ -20,10 +20,10 @@ seconds=$(awk -v a="$start" -v b="$EPOCHREALTIME" 'BEGIN { print b - a }')
 
 size() { awk -v b="$(stat -c %s "$1")" 'BEGIN { printf "%.1f MB", b / 1e6 }'; }
 frames=$(sed -n 's/^run .*, \([0-9]*\) frames\?,.*/\1/p' "$out/demo.txt")
-echo "$out/demo.glb  the points and the cameras ($(size "$out/demo.glb")): open it in Blender or any glTF viewer"
-echo "$out/demo-mesh.glb  the same as one surface, lit and solid ($(size "$out/demo-mesh.glb"))"
+echo "$out/demo-mesh.glb  the surface, lit and solid ($(size "$out/demo-mesh.glb")): open it in Blender or any glTF viewer"
+echo "$out/demo.glb  the points and the cameras ($(size "$out/demo.glb")): any glTF viewer; Blender shows points without colours"
 echo "$out/demo.png  frames, depth, and what the cache kept of them"
 echo "$out/demo.txt  what the cache did, in words and figures"
-awk -v n="$frames" -v s="$seconds" 'BEGIN { printf "%d frames in %.1f s: %.1f frames/s, from video to GLB\n", n, s, n / s }'
+awk -v n="$frames" -v s="$seconds" 'BEGIN { printf "%d frames in %.1f s: %.1f frames/s, from video to points and mesh\n", n, s, n / s }'
 sed -n 's/^memory  *\(.*\)/cache: \1/p' "$out/demo.txt"
 echo "The model was trained on rendered rooms only. For photographs see README.md, \"The released checkpoint\"."
