@@ -28,12 +28,17 @@ static int person(void)
 	return fd;
 }
 
-/* One process of a pipeline asks at a time: the lock is beyond those of the line of progress. */
-static void take_turn(int fd)
+/* One process of a pipeline asks at a time: the lock is beyond those of the line of progress. It is on the terminal's
+ * own device, as theirs: /dev/tty is one file for all terminals of the machine. Without a device that may be opened, as
+ * after su, nobody waits. Returns what holds the lock, or -1. */
+static int take_turn(void)
 {
 	struct flock l = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 2, .l_len = 1};
-	while (fcntl(fd, F_OFD_SETLKW, &l) < 0 && errno == EINTR && !e3_stop_signal())
+	char name[256];
+	int fd = ttyname_r(STDERR_FILENO, name, sizeof name) ? -1 : open(name, O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
+	while (fd >= 0 && fcntl(fd, F_OFD_SETLKW, &l) < 0 && errno == EINTR && !e3_stop_signal())
 		;
+	return fd;
 }
 
 int e3_ask_replace(const char *what)
@@ -42,7 +47,7 @@ int e3_ask_replace(const char *what)
 	int fd = person();
 	if (fd < 0)
 		return 1;
-	take_turn(fd);
+	int turn = take_turn();
 	snprintf(text, sizeof text, "%s: %.1000s", e3_tool_name(), what);
 	e3_text_clean(text);
 	(void)!write(fd, e3_line_clear(), strlen(e3_line_clear()));
@@ -55,5 +60,7 @@ int e3_ask_replace(const char *what)
 	if (n <= 0)
 		(void)e3_write_full(fd, "\n", 1);
 	close(fd);
+	if (turn >= 0)
+		close(turn);
 	return answer[0] == 'y' || answer[0] == 'Y';
 }
