@@ -138,6 +138,9 @@ has() { [ "$(stat -c %s "$to.partial")" -eq "$1" ]; }
 }
 
 @test "answers of the hub: 404, closed to us, out of order for a while, moved, its own data, elsewhere" {
+	mode endless:404
+	fails 1 "404: there is no such file" -- get --timeout 5
+	fails 1 "expected an address https://HOST/" -- get --from http://127.0.0.1.example.invalid
 	mode status:404
 	fails 1 "/JianyuanWang/skyseg/resolve/main/skyseg.onnx: 404: there is no such file" -- get
 	mode status:401

@@ -9,6 +9,7 @@ and the headers Range, If-Range and Authorization. Words of `mode`, with a numbe
     error:N      the data's server answers N, once  wrong        a byte is another one  whole     no ranges: always the whole file
     cut:N        every answer ends after N bytes    stall:N      nothing comes after N bytes
     moved        the hub's address is another one   away         the hub sends to another host without saying anything of the file
+    endless:N    the data's server answers N, and a body without an end
     slow         16 KiB every 80 ms                 plain        the data is at an address without TLS
 """
 import hashlib
@@ -68,6 +69,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if "error" in m:
             open(f"{folder}/mode", "w").write("")
             self.answer(m["error"], {})
+        elif "endless" in m:
+            self.send_response(m["endless"])
+            self.end_headers()
+            while True:
+                self.wfile.write(bytes(65536))
         else:
             self.send(m, data, {})
 

@@ -59,7 +59,8 @@ static int accept_licence(const fetch_model *m, const em_options *o, e3_err *err
 		e3_note("licence: %s: %s", m->licence, m->meaning);
 		return 0;
 	}
-	if (!(isatty(STDIN_FILENO) && isatty(STDERR_FILENO)))
+	bool person = isatty(STDIN_FILENO) && isatty(STDERR_FILENO) && tcgetpgrp(STDIN_FILENO) == getpgrp();
+	if (!person) /* nor is there one for a job in the background */
 		e3_usage_error("fetch %s: its licence is %s: %s: accept it with --yes, or at a terminal", m->name, m->licence,
 			m->meaning);
 	fprintf(stderr, "%s: %s, from %s\nlicence: %s\n  %s\nAccept this licence? [y/N] ", m->name, m->what, m->repository,

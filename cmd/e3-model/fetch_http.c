@@ -4,6 +4,7 @@
 #include "e3/mem.h"
 #include "e3/num.h"
 #include "e3/version.h"
+#include <arpa/inet.h>
 #include <curl/curl.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -89,7 +90,7 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *arg)
 	const fetch_sink *k = h->sink;
 	curl_easy_getinfo(h->curl, CURLINFO_RESPONSE_CODE, &h->status);
 	if (!k || (h->status != 200 && h->status != 206))
-		return k ? n : CURL_WRITEFUNC_ERROR; /* asking: the headers were all */
+		return CURL_WRITEFUNC_ERROR; /* the headers were all; what comes with a refusal may have no end */
 	if (!h->begun) {
 		curl_off_t length = -1;
 		curl_easy_getinfo(h->curl, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
@@ -187,7 +188,7 @@ static CURLcode perform(fetch_http *h, const request *r, e3_err *err)
 		curl_easy_setopt(c, CURLOPT_RANGE, range);
 	CURLcode rc = curl_easy_perform(c);
 	curl_easy_getinfo(c, CURLINFO_RESPONSE_CODE, &h->status);
-	if (rc == CURLE_WRITE_ERROR && !r->sink) /* the body of a question is not read */
+	if (rc == CURLE_WRITE_ERROR && !h->begun) /* the body of a question, or of a refusal, is not read */
 		rc = CURLE_OK;
 	curl_slist_free_all(headers);
 	return rc;
@@ -202,7 +203,10 @@ int fetch_url_check(const char *url, e3_err *err)
 	bool ok = u && curl_url_set(u, CURLUPART_URL, url, 0) == CURLUE_OK &&
 		curl_url_get(u, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK &&
 		curl_url_get(u, CURLUPART_HOST, &host, 0) == CURLUE_OK;
-	bool here = ok && (strcmp(host, "localhost") == 0 || strncmp(host, "127.", 4) == 0 || strcmp(host, "[::1]") == 0);
+	struct in_addr ip; /* a name may begin as a number does: 127.example.org */
+	bool here = ok &&
+		(strcmp(host, "localhost") == 0 || strcmp(host, "[::1]") == 0 ||
+			(strncmp(host, "127.", 4) == 0 && inet_pton(AF_INET, host, &ip) == 1));
 	ok = ok && (strcmp(scheme, "https") == 0 || (here && strcmp(scheme, "http") == 0));
 	curl_free(scheme), curl_free(host), curl_url_cleanup(u);
 	return ok ? 0 : e3_fail(err, "%.300s: expected an address https://HOST/...", url);
