@@ -89,6 +89,17 @@ im = Image.open("red.png"); Image.merge("RGB", (im.getchannel(0).point(lambda v:
 	fails 1 "$f/unknown.onnx: loading the model: OpenCV" -- e3-mask --onnx "$f/unknown.onnx" --classes a=0
 	head -c 300000 "$f/u2.onnx" >cut.onnx
 	fails 1 "cut.onnx: not an ONNX model" -- e3-mask --onnx cut.onnx --classes a=0
+	# what OpenCV does not find wrong, but crashes on
+	mkfifo in
+	e3-mask -q --sky "$f/sky.onnx" in -o o.e3 2>err &
+	pid=$!
+	exec 7>in # it has the model now
+	kill -SEGV $pid
+	rc=0
+	wait $pid || rc=$?
+	exec 7>&-
+	[ "$rc" -eq 1 ]
+	[ "$(cat err)" = "e3-mask: running the model: $f/sky.onnx: OpenCV crashed: is the model damaged?" ]
 	# the stage after it is told
 	rc=0
 	e3-mask --sky "$f/two.onnx" "$f/s.e3" 2>err1 | e3-cat >o.e3 2>err2 || rc=$?

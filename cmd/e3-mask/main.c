@@ -1,11 +1,15 @@
 /* e3-mask: frames in, frames and masks out: parse, open, loop, close. Of a stream of predictions it masks the pictures
  * that these carry. Everything is passed on first, and the masks of a frame follow it. */
 #include "mask.h"
+#include "e3/io.h"
 #include "e3/num.h"
 #include "e3/tool.h"
 #include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 typedef struct masker {
 	mask_request r;
@@ -79,10 +83,41 @@ static int take(masker *m, const e3_msg *msg, e3_err *err)
 	return 0;
 }
 
+/* --- OpenCV --- */
+
+static char crash[700];
+
+static void on_crash(int sig)
+{
+	(void)sig;
+	(void)!write(STDERR_FILENO, crash, strlen(crash));
+	e3_file_leave_unfinished();
+	_exit(1);
+}
+
+/* OpenCV throws what it finds wrong in a model; what it does not look for ends the process: layers that are not
+ * connected, numbers that do not fit. Who gave the model is told so. Endless recursion needs a stack of its own. */
+static void tell_crashes(const char *model)
+{
+	static const int signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL};
+	static char stack[1 << 16];
+	const stack_t own = {.ss_sp = stack, .ss_size = sizeof stack};
+	struct sigaction crashed = {.sa_handler = on_crash, .sa_flags = (int)(SA_ONSTACK | SA_RESETHAND)};
+	snprintf(crash, sizeof crash - 1, "%s%s: running the model: %.500s: OpenCV crashed: is the model damaged?",
+		getenv("E3_LEVELS") ? "<4>" : "", e3_tool_name(), model);
+	e3_text_clean(crash);
+	crash[strlen(crash)] = '\n';
+	sigaltstack(&own, NULL);
+	for (size_t k = 0; k < sizeof signals / sizeof *signals; k++)
+		sigaction(signals[k], &crashed, NULL);
+}
+
 static int open_all(masker *m, e3_err *err)
 {
 	if (e3_stage_open_output(&m->r.stage, err) || mask_check_model(&m->r, err))
 		return -1;
+	if (!m->r.dir)
+		tell_crashes(m->r.seg.model);
 	if (m->r.dir ? !(m->folder = e3_mask_folder_open(m->r.dir, err)) : !(m->seg = e3_segmenter_open(&m->r.seg, err)))
 		return -1;
 	if (m->seg)
