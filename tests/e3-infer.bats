@@ -445,6 +445,8 @@ m.insert(5, [9, {"i": 1, "class": "sky", "mask": px}])'
 	grep -q "^frames  *70 × 56, 25 tokens each$" "$T/plan"
 	grep -q "keeps 1000 tokens: 10.00 frames in each of 4 layers$" "$T/plan"
 	awk '/^(device|weights|scratch|cache)/ { sum += $2 } /^total/ { total = $2 } END { exit !(total > 0 && sum > total - 1 && sum < total + 1) }' "$T/plan"
+	e3-infer -q --model seed:tiny:1 --plan | grep -q '^stream  *100 frames, as an example: --frames says how many'
+	! e3-infer -q --model seed:tiny:1 --plan --frames 100 | grep '^stream' || return 1
 	fails 1 "planning: --budget is too small" -- e3-infer -q --model seed:tiny:1 --plan --budget 1f --size 70x56
 	fails 2 "--size: only with --plan" -- e3-infer --size 70x56
 	fails 2 "--vram states a budget" -- e3-infer --vram 6G --budget 10f

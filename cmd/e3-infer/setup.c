@@ -184,10 +184,14 @@ uint64_t infer_setup_used(const infer_setup *s)
 int infer_setup_plan(infer_setup *s, infer_request *r, e3_err *err)
 {
 	const double mib = 1.0 / 1048576;
+	enum { EXAMPLE = 100 };
 	e3_fit_plan to;
 	e3_session_memory m;
+	bool example = r->o.frames < 0 && r->o.budget_kind == E3_BUDGET_FRACTION && r->vram <= 0 && !r->track.segment &&
+		!r->o.policy->keeps_all;
 	if (open_device(s, r, err) || open_net(s, r, err))
 		return -1;
+	r->o.frames = example ? EXAMPLE : r->o.frames;
 	const e3_config *c = e3_net_config(s->net);
 	const e3_fit_rule rule = {c->image_size, c->patch, (e3_fit_mode)r->fit_mode};
 	if (e3_fit_plan_make(r->plan_size[0], r->plan_size[1], &rule, &to, err))
@@ -199,6 +203,8 @@ int infer_setup_plan(infer_setup *s, infer_request *r, e3_err *err)
 		return -1;
 	}
 	const e3_plan *p = &m.plan;
+	if (example)
+		printf("stream     %d frames, as an example: --frames says how many, --budget needs no number\n", EXAMPLE);
 	printf("frames     %d × %d, %d tokens each\n", to.w, to.h, p->tokens_per_frame);
 	printf("device     %10.1f MiB  %s, before anything is loaded\n", mib * (double)s->before,
 		s->dev->ops->name(s->dev));
