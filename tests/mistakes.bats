@@ -14,7 +14,8 @@ setup_file() {
 	e3-infer -q --device cpu --model model.st --segment 0 --budget 2f frames.e3 -o run.e3 --save-cache session.e3cache
 	e3-export -q --ply cloud.ply --glb scene.glb --npz arrays.npz --allow-empty run.e3
 	echo "some words, no stream" >notes.txt
-	mkdir empty
+	mkdir empty r.e3d
+	cp run.e3 r.e3d
 	head -c 3000 run.e3 >cut.e3
 }
 
@@ -55,6 +56,10 @@ row() {
 		1 | run.e3: this is a stream of e3: e3-export --glb out.glb run.e3 writes files of it | e3-decode run.e3
 		1 | frames.e3: this is a stream of e3: e3-infer frames.e3 § e3-export ... | e3-decode frames.e3
 		1 | model.st: this is a checkpoint (.safetensors): e3-infer --model model.st takes it | e3-decode model.st
+		1 | reading: empty: Is a directory: if it holds pictures: e3-decode empty § e3-infer ... | e3-infer empty
+		1 | reading: r.e3d: Is a directory: these are results of e3: the recording is r.e3d/run.e3 | e3-export --glb o.glb r.e3d
+		2 | e3: --mask person: nothing makes masks but of the sky by itself: give a model, as in --mask.onnx FILE | e3 --mask person clip.mp4
+		1 | copies failed: writing: /dev/full: No space left on device | e3-cat run.e3 --tee /dev/full -o o.e3
 		1 | neither safetensors nor a torch archive: this is a video (MP4) | e3-infer --device cpu --model clip.mp4 frames.e3
 		1 | clip.mp4: this is a video (MP4): e3-decode clip.mp4 § e3-infer § e3-eval ... | e3-eval clip.mp4
 		1 | frames.e3: holds frames, not predictions: put e3-infer between: e3-infer frames.e3 § e3-export ... | e3-export --glb o.glb frames.e3

@@ -108,7 +108,7 @@ sys.stdout.buffer.write(data[:n] + struct.pack(">BIB", 0xC9, 512 << 20, 3) + b"\
 	fails 1 "e3-dump: reading: x.e3: message 1: head: stream version 2; this program reads version 1" -- e3-dump x.e3
 	printf '\211PNG\r\n' >x.png
 	fails 1 "e3-dump: reading: x.png: not an e3 stream: byte 0x89 where a message should begin with 0xc9" -- e3-dump x.png
-	fails 1 "e3-dump: reading: .: failed: Is a directory" -- e3-dump .
+	fails 1 "e3-dump: reading: .: Is a directory: if it holds pictures: e3-decode . | e3-dump ..." -- e3-dump .
 	cat "$golden" "$golden" >twice.e3
 	fails 1 "e3-dump: reading: twice.e3: more bytes after the end of the stream (message 9)" -- e3-dump twice.e3
 }

@@ -26,6 +26,7 @@ typedef struct cat {
 	tee tee[MAX_COPIES];
 	e3_out *copy[MAX_COPIES]; /* NULL once it failed */
 	int n_tee, n_open, failed_copies;
+	e3_err why_copy;    /* of the first of them */
 	int64_t skip, take; /* take -1: all */
 
 	const char *part[CAT_PARTS]; /* the input, then what --then names */
@@ -134,10 +135,11 @@ static int open_all(cat *c, e3_err *err)
 /* A copy cannot be written any more: reported, and the other outputs continue. */
 static void lose_copy(cat *c, int k, const e3_err *why)
 {
+	if (!c->failed_copies++)
+		c->why_copy = *why;
 	e3_warn("%s; the other outputs continue", why->text);
 	e3_out_abort(c->copy[k], e3_tool_name(), 1, why->text);
 	c->copy[k] = NULL;
-	c->failed_copies++;
 }
 
 /* What goes to every output: a message; with `frames` in place of its count; or an end made here. */
@@ -298,7 +300,7 @@ static int finish(cat *c, int rc, e3_err *err)
 		if (failed)
 			e3_out_abort(c->copy[k], e3_tool_name(), 1, reason.text);
 		else if (e3_out_close(c->copy[k], &why))
-			e3_warn("%s", why.text), c->failed_copies++;
+			e3_warn("%s", why.text), c->why_copy = c->failed_copies++ ? c->why_copy : why;
 	}
 	cat_join_close(c->in);
 	e3_stage_close(&c->stage);
@@ -306,7 +308,7 @@ static int finish(cat *c, int rc, e3_err *err)
 	if (gone && !e3_stop_signal())
 		e3_tool_broken_pipe();
 	if (!rc && c->failed_copies)
-		rc = e3_fail(err, "copying: %d of %d copies failed", c->failed_copies, c->n_tee);
+		rc = e3_fail(err, "copying: %d of %d copies failed: %s", c->failed_copies, c->n_tee, c->why_copy.text);
 	return rc;
 }
 

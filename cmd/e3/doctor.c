@@ -1,4 +1,5 @@
 /* e3: `e3 doctor`: what is there, what is missing, and what to do about it. */
+#include "e3/io.h"
 #include "e3/opt.h"
 #include "e3/tool.h"
 #include "one.h"
@@ -151,7 +152,7 @@ static void check_masks(void)
 {
 	static const char *const places[] = {"/../lib/e3/libe3-onnx.so", "/libe3-onnx.so"};
 	char self[PATH_MAX], path[PATH_MAX + 64];
-	const char *home = getenv("HOME");
+	char *model = NULL;
 	ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
 	bool plugin = false;
 	self[n > 0 ? n : 0] = 0;
@@ -160,8 +161,8 @@ static void check_masks(void)
 		snprintf(path, sizeof path, "%.*s%s", (int)(slash - self), self, places[k]);
 		plugin = access(path, R_OK) == 0;
 	}
-	snprintf(path, sizeof path, "%s/.cache/e3/skyseg.onnx", home ? home : "");
-	bool sky = access(path, R_OK) == 0;
+	bool sky = e3_cache_path("skyseg.onnx", &model, NULL) == 0 && access(model, R_OK) == 0;
+	free(model);
 	say(plugin && sky ? GOOD : HINT, "masks", "%s, %s",
 		plugin ? "the plug-in for ONNX models is there" : "no plug-in for ONNX models",
 		sky ? "and the model for sky" : "no model for sky yet");

@@ -1,5 +1,6 @@
 /* e3: the pipeline for a source. Owns the defaults: which frames, which budget, which outputs; and how the pipeline is
  * printed. */
+#include "e3/io.h"
 #include "e3/opt.h"
 #include "e3/tool.h"
 #include "e3/word.h"
@@ -99,8 +100,15 @@ static int plan_mask(const one_request *r, const one_source *s, one_plan *p, e3_
 	bool sky = false;
 	for (int k = 0; k + 1 < out->n; k++)
 		if (strcmp(out->at[k], "--mask") == 0)
-			for (const char *c = out->at[k + 1]; *c; c += strcspn(c, ",") + (c[strcspn(c, ",")] == ','))
-				sky = sky || (strcspn(c, ",") == 3 && strncmp(c, "sky", 3) == 0);
+			for (const char *c = out->at[k + 1]; *c; c += strcspn(c, ",") + (c[strcspn(c, ",")] == ',')) {
+				bool is = strcspn(c, ",") == 3 && strncmp(c, "sky", 3) == 0;
+				sky = sky || is;
+				/* Pictures have no masks yet. */
+				if (!is && s->kind == ONE_PICTURES && !r->more[ONE_MASK].n)
+					return e3_fail(err,
+						"--mask %s: nothing makes masks but of the sky by itself: give a model, as in --mask.onnx FILE --mask.classes %.*s=15, or pictures with --mask.from",
+						out->at[k + 1], (int)strcspn(c, ","), c);
+			}
 	if (!sky && !r->more[ONE_MASK].n)
 		return 0;
 	if (tool(p, ONE_MASK, err) || (!r->more[ONE_MASK].n && add(p, ONE_MASK, "--sky", err)) || more(r, p, ONE_MASK, err))
@@ -234,12 +242,16 @@ int one_plan_make(const one_request *r, const one_source *s, one_plan *p, e3_err
 
 int one_plan_fetch(const one_plan *p)
 {
-	const char *home = getenv("HOME");
-	char path[4096], fetch[] = "fetch", what[] = "skyseg", yes[] = "--yes";
+	char *path = NULL, fetch[] = "fetch", what[] = "skyseg", yes[] = "--yes";
 	e3_err err = {""};
 	int state = 0;
-	snprintf(path, sizeof path, "%s/.cache/e3/skyseg.onnx", home ? home : "");
-	if (p->stage[ONE_MASK].n != 2 || strcmp(p->stage[ONE_MASK].at[1], "--sky") != 0 || access(path, F_OK) == 0)
+	if (p->stage[ONE_MASK].n != 2 || strcmp(p->stage[ONE_MASK].at[1], "--sky") != 0)
+		return 0;
+	if (e3_cache_path("skyseg.onnx", &path, &err))
+		return e3_tool_exit(-1, &err);
+	bool there = access(path, F_OK) == 0;
+	free(path);
+	if (there)
 		return 0;
 	char *model = one_tool_path("e3-model", &err);
 	pid_t pid = model ? fork() : -1;

@@ -211,6 +211,8 @@ int one_run(const one_plan *p, const one_source *s)
 	if (!e3_quiet && !rc && tell(&w, p, &err))
 		rc = -1;
 	one_watch_close(&w);
+	if (status)
+		e3_folders_leave(); /* where nothing was made */
 	if (rc)
 		return e3_tool_exit(rc, &err);
 	e3_tool_exit(0, &err);

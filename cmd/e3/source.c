@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -73,9 +74,12 @@ static int count(const one_request *r, bool all, one_source *s, int *status, e3_
 	char name[32];
 	e3_head head = {0};
 	e3_msg msg;
-	FILE *said = tmpfile();
+	int memory = memfd_create("said", MFD_CLOEXEC); /* there may be no folder for a file */
+	FILE *said = memory < 0 ? NULL : fdopen(memory, "w+");
 	if (!said || pipe(fd)) {
 		e3_fail_sys(err, "starting e3-decode");
+		if (!said && memory >= 0)
+			close(memory);
 		if (said)
 			fclose(said);
 		return -1;

@@ -1,4 +1,5 @@
 /* e3: the stages as programs. Owns where they are found, and what they say of their options. */
+#include "e3/tool.h"
 #include "one.h"
 #include <errno.h>
 #include <limits.h>
@@ -153,7 +154,10 @@ const one_option *one_tool_options(int stage, int *n, e3_err *err)
 			take_line(line, &list[stage][(*n)++]);
 		count[stage] = *n;
 	} else if (path) {
-		e3_fail(err, "starting %s: it does not list its options: is it of another version?", path);
+		e3_fail(err,
+			e3_stop_signal() ? "starting %s: interrupted"
+							 : "starting %s: it does not list its options: is it of another version?",
+			path);
 	}
 	free(path), free(text);
 	return list[stage];

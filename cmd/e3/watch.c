@@ -189,10 +189,13 @@ static int tell_failure(const one_watch *w, const one_plan *p, int k)
 	if (killed)
 		snprintf(text, sizeof text, "%s: killed by signal %d%s", name, WTERMSIG(x->state),
 			WTERMSIG(x->state) == SIGKILL ? " (was memory short? see e3 doctor)" : "");
+	else if (status > 128)
+		snprintf(text, sizeof text, "%s: stopped by signal %d", name, status - 128);
 	else
 		snprintf(text, sizeof text, "%s: exit status %d", name, status);
-	if (!e3_verbose || killed || !word)
-		one_say(killed || !word ? text : word);
+	bool own = killed || status > 128 || !word;
+	if (!e3_verbose || own)
+		one_say(own ? text : word);
 	return status == 127 ? 1 : status;
 }
 

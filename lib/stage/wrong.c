@@ -5,6 +5,7 @@
 #include "wrong.h"
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 static const char reading[] = "reading: ", no_stream[] = ": not an e3 stream: this is ";
 
@@ -17,12 +18,14 @@ static int quoted(const char *path, e3_buf *to, e3_err *err)
 	return piped ? e3_buf_printf(to, err, "FILE") : e3_word_quote(to, path, err);
 }
 
+static bool takes_frames(void) { return is("e3-infer") || is("e3-mask") || is("e3-cat") || is("e3-dump"); }
+
 /* What leads from the file to this program. */
 static int advise(e3_buf *to, const char *what, const char *file, e3_err *err)
 {
 	const char *tool = e3_tool_name();
 	bool frames = strncmp(what, "a video", 7) == 0 || strncmp(what, "a picture", 9) == 0;
-	if (frames && (is("e3-infer") || is("e3-cat") || is("e3-dump")))
+	if (frames && takes_frames())
 		return e3_buf_printf(to, err, "e3-decode %s | %s ...", file, tool);
 	if (frames)
 		return e3_buf_printf(to, err, "e3-decode %s | e3-infer | %s ...", file, tool);
@@ -112,8 +115,31 @@ int stage_head_fits(e3_stage_need needs, const char *input, const e3_head *head,
 	return -1;
 }
 
+/* A folder: of results, of which one file is meant; or of pictures, which may be in folders of their own. */
+static int refuse_folder(const char *path, e3_err *err)
+{
+	e3_buf to = {0}, run = {0}, file = {0};
+	struct stat st;
+	int rc = e3_buf_printf(&run, NULL, "%s/run.e3", path);
+	bool results = !rc && stat(run.data, &st) == 0;
+	if (!rc)
+		rc = quoted(results ? run.data : path, &file, NULL);
+	if (!rc && results)
+		rc = e3_buf_printf(&to, NULL, "these are results of e3: the recording is %s", file.data);
+	else if (!rc)
+		rc = e3_buf_printf(&to, NULL, "if it holds pictures: e3-decode %s |%s %s ...", file.data,
+			takes_frames() ? "" : " e3-infer |", e3_tool_name());
+	if (!rc)
+		e3_fail(err, "reading: %s: Is a directory: %s", path, to.data);
+	e3_buf_release(&to), e3_buf_release(&run), e3_buf_release(&file);
+	return -1;
+}
+
 int e3_stage_peek(const e3_stage *s, e3_err *err)
 {
+	struct stat st;
+	if (strcmp(s->input, "-") != 0 && stat(s->input, &st) == 0 && S_ISDIR(st.st_mode))
+		return refuse_folder(s->input, err);
 	e3_what what = e3_what_file(s->input);
 	bool named = strcmp(s->input, "-") != 0;
 	if (what.kind != E3_WHAT_UNKNOWN && what.kind != E3_WHAT_EMPTY && what.kind != E3_WHAT_STREAM) {
