@@ -70,7 +70,7 @@ table() {
 @test "every tool refuses damaged envelopes and messages in a wrong order" {
 	table "$frames" infer copy <<-'ROWS'
 		stream version 2; this program reads version 1 | m[0][1]["v"] = 2
-		unknown kind 9 | raw[at[1] + 5] = 9
+		unknown kind 12 | raw[at[1] + 5] = 12
 		unknown kind 0 | raw[at[1] + 5] = 0
 		frame before the head | del m[0]
 		a second head | m.insert(2, m[0])

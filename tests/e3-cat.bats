@@ -161,7 +161,9 @@ prepare() {
 	rm k
 	fails 1 "e3-cat: writing the key: k.pub: File exists" -- e3-cat --keygen k
 	[ ! -e k ] # no secret without its public key
-	fails 1 "No such file or directory" -- e3-cat --keygen absent/k
+	e3-cat --keygen absent/k # the folder is made
+	[ "$(stat -c %a absent/k)" = 600 ]
+	fails 1 "creating a directory: k.pub: exists and is not a directory" -- e3-cat --keygen k.pub/k
 	fails 2 "--keygen only makes keys: it takes no endpoints" -- e3-cat --keygen k in
 }
 

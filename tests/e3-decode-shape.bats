@@ -47,7 +47,7 @@ infer() { e3-infer --device cpu --model seed:tiny:7 --no-evict "$@"; }
 		k, e, d = z["intrinsic"][1], z["extrinsic"][1], z["depth"][1][..., 0]
 		h, w = d.shape
 		assert (w, h) == (42, 70), (w, h)
-		v, u = np.mgrid[:h, :w]
+		v, u = np.mgrid[:h, :w] + 0.5 # the first pixel's centre
 		x = np.stack([(u - k[0, 2]) * d / k[0, 0], (v - k[1, 2]) * d / k[1, 1], d], -1)
 		world = (x - e[:, 3]) @ e[:, :3]
 		assert np.allclose(world, z["world_points_from_depth"][1], atol=1e-4)

@@ -49,6 +49,10 @@ short_run() {
 	short_run sets
 }
 
+@test "fuzz: ONNX models" {
+	short_run onnx
+}
+
 @test "every fuzz target is run above" {
 	for f in "$ROOT"/tests/fuzz/fuzz_*.c; do
 		name=${f##*/fuzz_}
