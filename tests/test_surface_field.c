@@ -156,6 +156,26 @@ static void test_limit(void **state)
 	e3_mesh_release(&a), e3_mesh_release(&b);
 }
 
+/* A ray that is longer than all memory for blocks is known before it is followed, however long it is. */
+static void test_long_rays(void **state)
+{
+	e3_surface_options o = fine;
+	e3_err err;
+	float *depth = malloc(PIXELS * sizeof *depth);
+	uint8_t *rgb = malloc(PIXELS * 3);
+	e3_depth_view v = camera(0, 1, depth, rgb);
+	see_sphere(&v, depth, rgb);
+	for (double trunc = 1e6; trunc < 1e300; trunc *= 1e30) {
+		o.trunc = trunc;
+		e3_surface *s = e3_surface_open(&o, &err);
+		assert_non_null(s);
+		assert_int_equal(e3_surface_mark(s, &v, &err), 1);
+		assert_true(e3_surface_bytes(s) < 1 << 20);
+		e3_surface_close(s);
+	}
+	free(depth), free(rgb);
+}
+
 /* A slanted plane, by one camera that is not at the origin: no shift by part of a pixel, no bend. And what does not
  * speak. */
 static void test_plane(void **state)
@@ -247,6 +267,7 @@ int main(void)
 		cmocka_unit_test(test_sphere),
 		cmocka_unit_test(test_threads),
 		cmocka_unit_test(test_limit),
+		cmocka_unit_test(test_long_rays),
 		cmocka_unit_test(test_plane),
 		cmocka_unit_test(test_carving),
 		cmocka_unit_test(test_gauge),

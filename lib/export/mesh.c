@@ -13,6 +13,8 @@ enum { PARTS = E3_PART_RGB | E3_PART_DEPTH | E3_PART_DEPTH_CONF | E3_PART_MASK, 
 /* What `auto` takes: voxels of so many pixels, and a truncation of so many times the noise. */
 #define VOXEL_PIXELS 1.5
 #define TRUNC_NOISE 3.0
+/* Frames that disagree by more have nothing in common that a wider truncation would find: a part of the depth. */
+#define TRUNC_MOST 0.5
 /* Pieces smaller than so many squared voxels are dropped. */
 #define LEAST_AREA 100.0
 
@@ -106,7 +108,7 @@ static int make(e3_format_writer *w, e3_export_run *run, const e3_gauge_size *si
 		.max_bytes = o->memory,
 		.threads = e3_processors(MOST_THREADS),
 	};
-	so.trunc = o->trunc > 0 ? o->trunc : TRUNC_NOISE * size->noise * size->depth;
+	so.trunc = o->trunc > 0 ? o->trunc : fmin(TRUNC_NOISE * size->noise, TRUNC_MOST) * size->depth;
 	e3_surface *s = e3_surface_open(&so, err);
 	int rc = !s || mark(r, s, err) || fuse(r, s, err) || e3_surface_mesh(s, LEAST_AREA, m, err) ? -1 : 0;
 	if (!rc) {

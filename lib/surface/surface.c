@@ -63,13 +63,22 @@ static ray ray_of(const e3_surface *s, const e3_depth_view *v, int u, int row)
 	return r;
 }
 
-/* Marks the ray where it is within the truncation of the surface, in steps of at most 4 voxels. */
+static bool full(const e3_surface *s, double blocks)
+{
+	return !(blocks <= (double)(s->o.max_bytes / sizeof(sf_voxels)));
+}
+
+/* Marks the ray where it is within the truncation of the surface, in steps of at most 4 voxels; 1 when there is no room
+ * for it. */
 static int mark_ray(e3_surface *s, const ray *r, const sf_pixel *p, e3_err *err)
 {
 	const double *a = r->along;
 	double z = 1.0 / (double)p->inverse, half = s->trunc / (double)p->slant;
 	double first = fmax(z - half, 0);
-	int steps = (int)ceil((z + half - first) * sqrt(a[0] * a[0] + a[1] * a[1] + a[2] * a[2]) / 4);
+	double length = (z + half - first) * sqrt(a[0] * a[0] + a[1] * a[1] + a[2] * a[2]);
+	if (full(s, length / (2 * SF_SIDE))) /* it goes through more blocks than that: known before they are made */
+		return 1;
+	int steps = (int)ceil(length / 4);
 	for (int k = 0; k <= steps; k++) {
 		double t = first + (z + half - first) * k / steps;
 		double at[3] = {r->from[0] + t * a[0], r->from[1] + t * a[1], r->from[2] + t * a[2]};
@@ -94,11 +103,12 @@ int e3_surface_mark(e3_surface *s, const e3_depth_view *v, e3_err *err)
 			if (!(p->weight > 0) || ((u | row) & (every - 1)))
 				continue;
 			ray r = ray_of(s, v, u, row);
-			if (mark_ray(s, &r, p, err))
-				return -1;
+			int rc = mark_ray(s, &r, p, err);
+			if (rc)
+				return rc;
+			if (full(s, s->field.n))
+				return 1;
 		}
-		if (s->field.n > s->o.max_bytes / sizeof(sf_voxels))
-			return 1;
 	}
 	return 0;
 }
