@@ -282,6 +282,17 @@ assert (export_check.png('$T/c/000000.png')[0] == 255).all()"
 	nothing_left
 }
 
+@test "what one output cannot hold of a later frame costs no other output" {
+	stream "$T/x.e3"
+	/usr/bin/python3 -B "$ROOT/tests/edit_stream.py" "$T/x.e3" "$T/y.e3" "del m[3][1]['pose']"
+	fails 1 "3 of 5 outputs failed" -- e3-export --glb "$T/out/g" --tum "$T/out/t" --npz "$T/out/n" --depth "$T/out/d" --run-json "$T/out/j" "$T/y.e3"
+	grep -q "$T/out/t: the stream has no pose for frame 2: .*; the other outputs continue" "$T/stderr"
+	[ "$(cd "$T/out" && echo *)" = "d g.partial j n.partial t.partial" ]
+	[ "$(ls "$T/out/d" | wc -l) $(grep -vc '^#' "$T/out/t.partial")" = "3 2" ]
+	rm -r "$T"/out/*
+	nothing_left
+}
+
 @test "a truncated or aborted stream: the frames that came stay as FILE.partial; the error names the stage that failed" {
 	all=(--glb "$T/out/x.glb" --ply "$T/out/p" --per-frame --npz "$T/out/x.npz" --tum "$T/out/t" --depth "$T/out/d" --run-json "$T/out/j")
 	stream "$T/x.e3" end=0

@@ -154,20 +154,30 @@ static int sum_up(const e3_export *x, e3_err *err)
 	return e3_fail(err, "exporting: %d of %d outputs failed: %s", x->n_failed, x->n, x->why.text);
 }
 
-/* What an output cannot hold is refused before another one has taken it. */
+/* What an output cannot hold: of the first frame it is refused, before another output has taken it; later the output
+ * fails, alone. */
 static int check(e3_export *x, const e3_export_frame *frame, e3_err *err)
 {
+	const bool first = !x->run.facts.frames;
 	if (going(x, uses_clean)) {
 		x->refused = e3_clean_mask(x->run.clean, frame->pred, x->run.facts.frames, err);
-		if (x->refused || e3_clean_check(x->run.clean, frame->pred, err))
+		if (x->refused)
 			return -1;
+		bool fits = !e3_clean_check(x->run.clean, frame->pred, err);
+		if (!fits && first)
+			return -1;
+		if (!fits)
+			give_up_all(x, uses_clean, true, err);
 	}
 	for (int k = 0; k < x->n; k++) {
-		const e3_format_writer *w = x->writer[k];
-		if (!w->failed && w->format->ops->check && w->format->ops->check(w, frame->pred, err))
+		e3_format_writer *w = x->writer[k];
+		if (w->failed || !w->format->ops->check || !w->format->ops->check(w, frame->pred, err))
+			continue;
+		if (first)
 			return -1;
+		give_up(x, w, true, err);
 	}
-	return 0;
+	return going(x, NULL) ? 0 : sum_up(x, err);
 }
 
 static void add_to_spool(e3_export *x, const e3_pred *pred)
