@@ -115,7 +115,7 @@ assert rows["cave_2"]["missing"] == "not found" and not rows["mine"]["published"
 	local name task said
 	e3-decode --dataset '?' 2>&1 | sed -n "s/.*expected one of \(.*\), got '?'/\1/p" | tr '|' '\n' >"$T/names"
 	[ "$(wc -l <"$T/names")" -ge 9 ]
-	sed -n 's/^\.It \([a-z0-9]*\) Ta \([a-z, -]*\) Ta .*/\1: \2/p' "$ROOT/man/e3-datasets.7" >"$T/manual"
+	sed -n '/^\.It [a-z0-9]*$/ { N; s/^\.It \(.*\)\n\([a-z, -]*\):$/\1: \2/p }' "$ROOT/man/e3-datasets.7" >"$T/manual"
 	while read -r name; do
 		said=
 		for task in depth video-depth recon pose pairs; do
