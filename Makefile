@@ -3,6 +3,7 @@
 #   make            the tools, into $(B)/bin
 #   make demo       installs what is missing (says so first), builds, runs the pipeline on the bundled clip
 #   make test       the same for the tests; make lint, make fuzz, make parity, make bench: see HACKING.md
+#   make dist, make deb: a source archive, Debian packages; make test-deb: these in a clean system
 #   make install    PREFIX=/usr/local DESTDIR=; make uninstall takes it away again
 # Knobs: B=build  OPT=-O2  SAN=address,undefined  WERROR=1
 
@@ -303,6 +304,15 @@ uninstall:
 		$(foreach n,1 5 7,$(patsubst man/%,share/man/man$(n)/%,$(wildcard man/*.$(n)))) \
 		$(foreach t,$(TOOLS) $(SCRIPTS),$(join $(COMPLETION:%=share/%),/$(t) /_$(t) /$(t).fish)))
 	@rmdir $(DESTDIR)$(PREFIX)/share/e3/recipes $(DESTDIR)$(PREFIX)/share/e3 $(DESTDIR)$(PREFIX)/lib/e3 2>/dev/null || true
+
+# A source archive, packages for Debian and Ubuntu, and their test in a clean system (as root, minutes).
+.PHONY: dist deb test-deb
+dist:
+	@B=$(B) packaging/dist.sh
+deb: dist
+	@B=$(B) packaging/deb.sh
+test-deb: deb
+	@B=$(B) packaging/test.sh
 
 clean:
 	rm -rf $(B)
