@@ -14,7 +14,7 @@ ARG SYSTEM=ubuntu24.04
 FROM nvidia/cuda:${CUDA_VERSION}-devel-${SYSTEM} AS build
 ENV DEBIAN_FRONTEND=noninteractive
 RUN apt-get update && apt-get install -y --no-install-recommends \
-        debhelper dpkg-dev lintian xz-utils git ca-certificates build-essential libopencv-dnn-dev libopencv-imgproc-dev \
+        debhelper dpkg-dev xz-utils git ca-certificates build-essential libopencv-dnn-dev libopencv-imgproc-dev \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY tests/deps.sh tests/deps.sh
