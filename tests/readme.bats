@@ -4,7 +4,7 @@
 load common
 
 # Lines that are not run. Each is checked by "what is not run".
-NOT_RUN='^(make |e3-model fetch|e3 -y|e3 --mask sky|e3 -o room /dev/|apt )'
+NOT_RUN='^(make |e3-model fetch|e3 -y|e3 --mask sky|e3 -o room /dev/)'
 
 # The blocks that are indented by four spaces, without the one above the first heading (a synopsis).
 commands() { sed -n '/^## /,$p' "$ROOT/README.md" | sed -n 's/^    \([^ ].*\)/\1/p'; }
@@ -43,7 +43,6 @@ commands() { sed -n '/^## /,$p' "$ROOT/README.md" | sed -n 's/^    \([^ ].*\)/\1
 		read -ra words <<<"$line"
 		case $line in
 		'make '*) targets+=("${words[@]:1}") ;;
-		'apt '*) ;;
 		'e3-model fetch '*) e3-model fetch --help | grep -qw "${words[2]}" ;;
 		e3\ *)
 			line=${line//\/dev\/video0/lavfi:testsrc2} # a camera that is there
