@@ -69,6 +69,8 @@ if i == 9: d[0, :3] = 1e6'
 	predict still.e3 'd *= 1 + 0.004 * rng.standard_normal(d.shape)'
 	facts still.e3
 	holds "300 < p['glb'] < 1.5 * 48 * 36"
+	facts --conf-pct 0 --voxel 1e-15 still.e3 # as good as none
+	holds "p['glb'] == 24 * 48 * 36"
 	facts --voxel none still.e3
 	holds "p['glb'] > 10 * 48 * 36"
 }

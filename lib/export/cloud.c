@@ -162,6 +162,9 @@ static float pixel_width(const e3_located *at, const e3_point *p)
 	return (float)(sqrt(d) / at->frame.k.fx);
 }
 
+/* Cells along the scene: finer than points are rounded. */
+#define MOST_CELLS 0x1p28
+
 enum { WIDTHS = 16 /* of so many points one tells how wide a pixel is */ };
 
 /* Counts the kept points; finds the scene scale, which is the length of the box between their 5th and 95th percentiles,
@@ -234,7 +237,7 @@ static int merge(e3_cloud *c, bool normals, double width, e3_export_facts *facts
 	double size = c->opt->voxel_auto ? fmax(facts->scene_scale / 2048, width) : c->opt->voxel;
 	e3_point_batch b;
 	int rc;
-	if (!(size > 0))
+	if (!(size > facts->scene_scale / MOST_CELLS)) /* each point would be alone, and numbers of cells end at 2^31 */
 		return 0;
 	c->cells = e3_cells_open(size, c->opt->voxel_auto ? most : 0, err);
 	c->number_cap = (size_t)e3_frame_spool_count(c->frames);
