@@ -139,7 +139,7 @@ static const e3_opt rest[] = {
 	E3_OPT_CHOICE("clean", &o.clean, "none|edges|consistent", "none|edges|consistent",
 		"drop points at the edges of objects; and those that\nother frames see through; default: consistent, or none\nwhen --conf-pct or --conf-min is given"),
 	E3_OPT_REAL("conf-pct", &o.conf_pct, "Q", 0, 100,
-		"drop the Q % least confident points; default 40 when\ncleaning is consistent, else 20; 0 with --conf-min"),
+		"drop the Q % least confident points; default 35 when\ncleaning is consistent, else 20; 0 with --conf-min"),
 	E3_OPT_REAL("conf-min", &o.conf_min, "X", 0, FLT_MAX, "drop points with confidence below X"),
 	E3_OPT_FLAG("mask-black", &o.opt.cloud.mask_black, "drop nearly black points"),
 	E3_OPT_FLAG("mask-white", &o.opt.cloud.mask_white, "drop nearly white points"),
@@ -294,7 +294,7 @@ static void choose_cleaning(e3_cloud_options *c)
 {
 	bool all = c->upstream || o.conf_pct >= 0 || o.conf_min >= 0;
 	c->clean = o.clean >= 0 ? (e3_clean_mode)o.clean : all ? E3_CLEAN_NONE : E3_CLEAN_CONSISTENT;
-	int usual = c->clean == E3_CLEAN_CONSISTENT ? 40 : 20;
+	int usual = c->clean == E3_CLEAN_CONSISTENT ? 35 : 20;
 	c->conf_pct = o.conf_pct >= 0 ? o.conf_pct : o.conf_min >= 0 ? 0 : usual;
 	c->conf_min = fmax(o.conf_min, 0);
 	if (o.merge < 0)

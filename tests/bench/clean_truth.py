@@ -24,7 +24,7 @@ from mesh_truth import placed, read_truth, surface
 
 NEAR, CELL = 0.03, 0.01
 ROWS = [("none", "--clean none --conf-pct 0 --voxel none"), ("none", "--clean none --conf-pct 20 --voxel none")]
-for mode, usual in ("none", 20), ("edges", 20), ("consistent", 40):
+for mode, usual in ("none", 20), ("edges", 20), ("consistent", 35):
     ROWS += [(mode, f"--clean {mode} --conf-pct 0 --voxel auto"), (mode, f"--clean {mode} --conf-pct {usual} --voxel auto")]
 
 
