@@ -59,7 +59,7 @@ if i == 9: d[0, :3] = 1e6'
 	e3-export --glb x.glb faults.e3 2>err
 	grep -q "cleaning dropped .* % of the points at edges, .* % that other frames see through, .* % too far away" err
 	facts faults.e3
-	holds "p['clean'] == 'consistent' and p['conf_pct'] == 40 and p['voxel'] > 0"
+	holds "p['clean'] == 'consistent' and p['conf_pct'] == 35 and p['voxel'] > 0"
 	facts --conf-min 0 faults.e3
 	holds "p['clean'] == 'none' and p['conf_pct'] == 0 and p['voxel'] == 0"
 }
