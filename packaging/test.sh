@@ -38,8 +38,8 @@ if [ ! -x "$root/usr/bin/apt-get" ]; then
 	mkdir -p "$root"
 	debootstrap --variant=minbase --include=ca-certificates "$suite" "$root" "$MIRROR" >"$root.log" 2>&1 || die "debootstrap failed: $root.log"
 fi
-# (a container may not be allowed to mount; then what is there must do)
-mount -t proc proc "$root/proc" 2>/dev/null || echo "test-deb: no /proc in it" >&2
+# (plug-ins and the programs beside e3 are found through /proc)
+mountpoint -q "$root/proc" || mount -t proc proc "$root/proc" || die "/proc cannot be mounted in it"
 printf 'Apt::Install-Recommends "false";\n' >"$root/etc/apt/apt.conf.d/90e3"
 
 # shellcheck disable=SC2016 # for dpkg, not for the shell
@@ -52,7 +52,7 @@ state() { # what the system has: packages, and files outside of /proc, caches an
 rm -rf "$root/tmp/e3"
 mkdir -p "$root/tmp/e3"
 cp "$B"/deb/e3-tools_*.deb "$B"/deb/e3-onnx_*.deb "$root/tmp/e3"
-cp pipelines/demo/clip.mp4 "$root/tmp/e3"
+cp pipelines/demo/clip.mp4 tests/fuzz/corpus/onnx/sky "$root/tmp/e3"
 say "apt update"
 in_root apt-get update -qq
 state >"$root/tmp/before"
@@ -72,11 +72,12 @@ done
 head -c 4 "$root/tmp/e3/clip.e3d/scene.glb" | grep -q glTF || die "scene.glb is no GLB"
 
 say "e3-onnx: the plug-in, and that e3-mask finds it"
-! in_root sh -c 'e3-mask --onnx /tmp/e3/clip.mp4 --classes a=0 /tmp/e3/clip.e3d/run.e3 -o /dev/null' 2>"$root/tmp/no-plugin" || die "e3-mask works without"
+masks() { in_root sh -c 'e3-mask --onnx /tmp/e3/sky --classes sky=0 /tmp/e3/clip.e3d/run.e3 -o /dev/null' 2>&1; }
+! said=$(masks) || die "e3-mask works without it"
+grep -q 'libe3-onnx.so is not installed' <<<"$said" || die "e3-mask does not say what is missing"
 in_root sh -c 'apt-get install -y -qq /tmp/e3/e3-onnx_*.deb' >>"$root/tmp/apt.log" 2>&1 || { tail -20 "$root/tmp/apt.log"; die "apt could not install it"; }
 ! in_root sh -c 'ldd /usr/lib/e3/libe3-onnx.so' | grep 'not found' || die "the plug-in lacks a library"
-! in_root sh -c 'e3-mask --onnx /tmp/e3/clip.mp4 --classes a=0 /tmp/e3/clip.e3d/run.e3 -o /dev/null' 2>"$root/tmp/plugin" || die "e3-mask reads a video as a model"
-! cmp -s "$root/tmp/no-plugin" "$root/tmp/plugin" || die "e3-mask says the same with and without e3-onnx: $(cat "$root/tmp/plugin")"
+masks || die "e3-mask does not work with it"
 
 say "apt purge, autoremove"
 in_root sh -c 'apt-get purge -y -qq e3-tools e3-onnx && apt-get autoremove --purge -y -qq' >>"$root/tmp/apt.log" 2>&1
