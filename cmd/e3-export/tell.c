@@ -27,8 +27,9 @@ static void warn_of_ties(const e3_export_options *opt, const e3_export_facts *f)
 			q, f->masked, f->points, q);
 	else
 		e3_warn("--conf-pct %g dropped %" PRIu64 " of %" PRIu64 " points: %" PRIu64
-				" have the confidence at that percentile, %.9g, and stay; --conf-min drops below a confidence",
-			q, f->below, f->points, f->ties, f->threshold);
+				" have the confidence at that percentile, %.9g%s, and stay; --conf-min drops below a confidence",
+			q, f->below, f->points, f->ties, f->threshold,
+			opt->cloud.clean == E3_CLEAN_CONSISTENT ? " (less where frames disagree)" : "");
 }
 
 static void tell_cleaning(const e3_export_facts *f)
