@@ -51,6 +51,12 @@ static inline void e3_put_le32(uint8_t *p, uint32_t v)
 {
 	e3_put_le16(p, (uint16_t)v), e3_put_le16(p + 2, (uint16_t)(v >> 16));
 }
+static inline void e3_put_lef32(uint8_t *p, float v)
+{
+	uint32_t bits;
+	memcpy(&bits, &v, sizeof bits);
+	e3_put_le32(p, bits);
+}
 static inline void e3_put_le64(uint8_t *p, uint64_t v)
 {
 	e3_put_le32(p, (uint32_t)v), e3_put_le32(p + 4, (uint32_t)(v >> 32));

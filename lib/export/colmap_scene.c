@@ -87,14 +87,6 @@ static int write_json(const colmap_model *m, const double up[9], e3_file *to, e3
 	return rc;
 }
 
-static void put_f32(uint8_t *to, double v)
-{
-	float f = (float)v;
-	uint32_t u;
-	memcpy(&u, &f, 4);
-	e3_put_le32(to, u);
-}
-
 static void turn(const double up[9], const double v[3], double to[3])
 {
 	for (int row = 0; row < 3; row++)
@@ -119,8 +111,8 @@ static int write_ply(const colmap_model *m, const double up[9], e3_file *to, e3_
 		turn(up, p->xyz, at);
 		turn(up, (double[]){p->normal[0] / 127.0, p->normal[1] / 127.0, p->normal[2] / 127.0}, n);
 		for (int i = 0; i < 3; i++) {
-			put_f32(room + 4 * i, at[i]);
-			put_f32(room + 12 + 4 * i, n[i]);
+			e3_put_lef32(room + 4 * i, (float)at[i]);
+			e3_put_lef32(room + 12 + 4 * i, (float)n[i]);
 		}
 		memcpy(room + 24, p->rgb, 3);
 		if (e3_file_write(to, room, sizeof room, err))

@@ -24,11 +24,8 @@ static int write_rows(pfm *s, e3_file *to, e3_err *err)
 	if (fprintf(to->f, "Pf\n%d %d\n-1.0\n", s->map.w, s->map.h) < 0)
 		return e3_fail_sys(err, "writing: %s", to->path);
 	for (int y = s->map.h - 1; y >= 0; y--) {
-		for (size_t x = 0; x < n; x++) {
-			uint32_t bits;
-			memcpy(&bits, &s->map.d[(size_t)y * n + x], 4);
-			e3_put_le32(s->row + 4 * x, bits);
-		}
+		for (size_t x = 0; x < n; x++)
+			e3_put_lef32(s->row + 4 * x, s->map.d[(size_t)y * n + x]);
 		if (e3_file_write(to, s->row, 4 * n, err))
 			return -1;
 	}

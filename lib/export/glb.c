@@ -96,16 +96,13 @@ typedef enum attribute { POSITIONS, COLOURS, CONFIDENCES } attribute;
 /* One attribute of one point; returns its size. */
 static size_t encode(attribute a, bool srgb, const uint16_t *linear, const e3_point *p, uint8_t *to)
 {
-	uint32_t bits[3];
 	switch (a) {
 	case POSITIONS:
-		memcpy(bits, p->xyz, sizeof bits);
 		for (int j = 0; j < 3; j++)
-			e3_put_le32(to + 4 * j, bits[j]);
+			e3_put_lef32(to + 4 * j, p->xyz[j]);
 		return 12;
 	case CONFIDENCES:
-		memcpy(bits, &p->conf, 4);
-		e3_put_le32(to, bits[0]);
+		e3_put_lef32(to, p->conf);
 		return 4;
 	default:
 		if (srgb) {

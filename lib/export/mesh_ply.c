@@ -30,12 +30,9 @@ static int write_header(e3_file *to, const e3_export_run *run, const e3_mesh *m,
 static void put_turned(const e3_export_run *run, const double turn[9], const float v[3], uint8_t *to)
 {
 	float out[3];
-	uint32_t word;
 	e3_axes_turn(run->opt->axes, turn, v, out);
-	for (int k = 0; k < 3; k++) {
-		memcpy(&word, &out[k], 4);
-		e3_put_le32(to + 4 * k, word);
-	}
+	for (int k = 0; k < 3; k++)
+		e3_put_lef32(to + 4 * k, out[k]);
 }
 
 static uint8_t srgb(uint16_t linear)

@@ -47,13 +47,6 @@ static int write_stream_header(const ply *s, e3_file *to, uint64_t n, e3_err *er
 	return write_header(to, comment, n, "float", (further){normals, more}, err);
 }
 
-static void put_f32(uint8_t *to, float v)
-{
-	uint32_t u;
-	memcpy(&u, &v, 4);
-	e3_put_le32(to, u);
-}
-
 static int write_points(const ply *s, e3_file *to, const e3_point_batch *b, e3_err *err)
 {
 	uint8_t room[CHUNK * MAX_RECORD];
@@ -63,18 +56,18 @@ static int write_points(const ply *s, e3_file *to, const e3_point_batch *b, e3_e
 		float xyz[3];
 		e3_axes_turn(s->axes, s->turn, p->xyz, xyz);
 		for (int j = 0; j < 3; j++)
-			put_f32(room + used + 4 * j, xyz[j]);
+			e3_put_lef32(room + used + 4 * j, xyz[j]);
 		used += 12;
 		if (s->normals) {
 			e3_point_normal(p, xyz);
 			e3_axes_turn(s->axes, s->turn, xyz, xyz);
 			for (int j = 0; j < 3; j++, used += 4)
-				put_f32(room + used, xyz[j]);
+				e3_put_lef32(room + used, xyz[j]);
 		}
 		memcpy(room + used, p->rgb, 3);
 		used += 3;
 		if (s->conf)
-			put_f32(room + used, p->conf), used += 4;
+			e3_put_lef32(room + used, p->conf), used += 4;
 		if (s->frame)
 			e3_put_le32(room + used, (uint32_t)b->frame), used += 4;
 		if (used + MAX_RECORD > sizeof room || k + 1 == b->n) {

@@ -165,11 +165,8 @@ static int write_records(splat *s, e3_export_run *run, e3_pool *pool, e3_err *er
 			return e3_fail(err, "exporting: interrupted");
 		e3_parallel_for(pool, MAX_THREADS, make_some, s);
 		for (size_t k = 0; k < CHUNK && s->first + k < s->n; k++) {
-			for (int a = 0; a < FLOATS; a++) {
-				uint32_t bits;
-				memcpy(&bits, &s->record[k * FLOATS + (size_t)a], 4);
-				e3_put_le32(bytes + 4 * a, bits);
-			}
+			for (int a = 0; a < FLOATS; a++)
+				e3_put_lef32(bytes + 4 * a, s->record[k * FLOATS + (size_t)a]);
 			if (e3_file_write(&s->base.file, bytes, sizeof bytes, err))
 				return -1;
 		}

@@ -92,11 +92,8 @@ int e3_sintel_dpt_decode(const uint8_t *bytes, size_t n, const char *name, e3_de
 
 void sets_put_floats(uint8_t *to, const float *v, size_t n)
 {
-	for (size_t k = 0; k < n; k++) {
-		uint32_t u;
-		memcpy(&u, v + k, 4);
-		e3_put_le32(to + 4 * k, u);
-	}
+	for (size_t k = 0; k < n; k++)
+		e3_put_lef32(to + 4 * k, v[k]);
 }
 
 int e3_sintel_dpt_save(const char *path, const e3_depth *d, e3_err *err)
