@@ -119,12 +119,16 @@ sums() { (cd "$1" && cksum cameras.tum mesh.glb points.ply scene.glb sheet.png);
 	fails 1 "e3-decode: reading: rtsp://127.0.0.1:1/x: Connection refused" -- e3 rtsp://127.0.0.1:1/x -o w
 	one_line
 	[ ! -e w ]
+	# why no frame came, not what it means for the stages behind it
+	fails 1 "e3-decode: reading: standard input: no frame was kept: the source is shorter than one interval" -- \
+		bash -c 'cat "$1" | e3 --device cpu -o v -' - "$f/clip.mp4"
+	one_line
 	# a model in XDG_CACHE_HOME is not fetched
 	mkdir -p c/e3
 	echo none >c/e3/skyseg.onnx
 	XDG_CACHE_HOME=$T/c fails 1 "skyseg.onnx: not an ONNX model" -- e3 --mask sky "${few[@]}" "$f/clip.mp4" -o w
 	one_line
-	XDG_CACHE_HOME=$T/c e3 doctor | grep -q 'masks .*the model for sky$'
+	XDG_CACHE_HOME=$T/c e3 doctor | grep -qE '^-- +masks .*skyseg.onnx: not an ONNX model'
 	# a stage that is killed, or stopped alone
 	mkdir bin
 	printf '#!/bin/sh\n[ "$1" != --list-options ] || exec %q/bin/e3-infer "$@"\nkill -9 $$\n' "$B" >bin/e3-infer
@@ -148,7 +152,7 @@ sums() { (cd "$1" && cksum cameras.tum mesh.glb points.ply scene.glb sheet.png);
 	grep -q $'^\033\\[Kframe [0-9]* of 3' seen
 	rc=0
 	e3-decode -q --all --fit 70 --png small "$f/clip.mp4"
-	typed $'\003' "frame 2" "{ cat small/*.png; sleep 20; } | e3 ${few[*]} --segment 0 --no-evict -o live -" || rc=$?
+	typed $'\003' "frame " "{ cat small/*.png; sleep 20; } | e3 ${few[*]} --segment 0 --no-evict -o live -" || rc=$?
 	[ "$rc" -eq 130 ]
 	[ -s live/scene.glb ]
 	[ "$(e3-dump live/run.e3 | grep -c '^pred')" -ge 1 ]

@@ -33,6 +33,8 @@ static int read_shape(const session *x, e3_trace_shape *shape, e3_err *err)
 {
 	const e3_head *h = &x->stage->head;
 	int64_t patches = (int64_t)h->patch_grid[0] * h->patch_grid[1];
+	if (h->frames == 0 && h->tokens_per_frame == 0)
+		return e3_fail(err, "reading: %s: no frame came: there is no cache to look at", x->source);
 	if (h->layers < 1 || h->layers > E3_TRACE_MAX_LAYERS || h->tokens_per_frame < 1 ||
 		h->tokens_per_frame > MAX_TOKENS || h->patch_grid[0] < 1 || h->patch_grid[1] < 1 ||
 		patches > h->tokens_per_frame)

@@ -163,6 +163,16 @@ static void check_masks(void)
 	}
 	bool sky = e3_cache_path("skyseg.onnx", &model, NULL) == 0 && access(model, R_OK) == 0;
 	free(model);
+	/* Both are tried: a plug-in may be of another version, a model cut off. */
+	char answer[ANSWER] = "";
+	char *const words[] = {(char *)(uintptr_t) "--sky", (char *)(uintptr_t) "/dev/null", (char *)(uintptr_t) "-o",
+		(char *)(uintptr_t) "/dev/null", NULL};
+	if (plugin && sky && ask(answer, "e3-mask", words) && !strstr(answer, "reading: /dev/null")) {
+		answer[strcspn(answer, "\n")] = 0;
+		say(HINT, "masks", "%s", answer);
+		advise("Install e3 whole, of one version; e3-model fetch --force skyseg gets the model again.");
+		return;
+	}
 	say(plugin && sky ? GOOD : HINT, "masks", "%s, %s",
 		plugin ? "the plug-in for ONNX models is there" : "no plug-in for ONNX models",
 		sky ? "and the model for sky" : "no model for sky yet");
@@ -180,7 +190,9 @@ static void check_memory(double need)
 		: 0;
 	if (free_mib <= 0)
 		return;
-	if (need > free_mib) {
+	if (need <= 0) {
+		say(GOOD, "memory", "%.1f GiB are free", free_mib / 1024);
+	} else if (need > free_mib) {
 		say(BAD, "memory", "%.1f GiB are free; the model needs %.1f with 10 frames of cache on the CPU",
 			free_mib / 1024, need / 1024);
 		advise("Close other programs, use a GPU, or a smaller --budget.");

@@ -178,11 +178,18 @@ static const char *last_word(const one_process *p)
 	return word ? word : p->n ? p->line[p->n - 1].text : NULL;
 }
 
+/* When no frame came, stages behind e3-infer fail; why none came e3-decode has said. */
+static const char *reason(const one_watch *w, int k)
+{
+	const char *early = w->frames == 0 && k > ONE_INFER ? last_word(&w->process[ONE_DECODE]) : NULL;
+	return early ? early : last_word(&w->process[k]);
+}
+
 /* Why the first stage failed. One that a signal stopped did not. */
 static int tell_failure(const one_watch *w, const one_plan *p, int k)
 {
 	const one_process *x = &w->process[k];
-	const char *word = last_word(x), *name = one_tool_name(k);
+	const char *word = reason(w, k), *name = one_tool_name(k);
 	bool killed = WIFSIGNALED(x->state);
 	int status = killed ? 128 + WTERMSIG(x->state) : WEXITSTATUS(x->state);
 	char text[256];
