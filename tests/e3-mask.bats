@@ -242,6 +242,7 @@ portrait() {
 	usage "--onnx: has no use for --class" --onnx x --classes a=0 --class a
 	usage "option --classes: expected NAME=INDEX, got 'a'" --onnx x --classes a
 	usage "option --classes: expected a name of 1 to 63 bytes" --onnx x --classes =1
+	usage "--class: expected a name of 1 to 63 bytes" --from m --class $'\377'
 	usage "option --classes: a: given twice" --onnx x --classes a=1,a=2
 	usage "option --mean: expected three numbers" --onnx x --classes a=1 --mean 1,2
 	usage "too many operands: b; e3-mask reads one stream" --sky m.onnx a b

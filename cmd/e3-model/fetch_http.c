@@ -316,7 +316,7 @@ fetch_end fetch_ask(fetch_http *h, const char *url, fetch_facts *to, e3_err *err
 			*to = (fetch_facts){.size = h->linked_size};
 			memcpy(to->data, moved ? next : at, FETCH_URL);
 			to->hub_has_data = same_origin(to->data, url);
-			if (take_sum(h->linked_tag, to->sha256) && to->size >= 0)
+			if (take_sum(h->linked_tag, to->sha256) && to->size > 0)
 				return FETCH_OK;
 			break;
 		}

@@ -1,5 +1,6 @@
 /* data: releasing the structs that travel between stages. */
 #include "e3/data.h"
+#include "e3/mem.h"
 #include <stdlib.h>
 
 void e3_head_release(e3_head *x)
@@ -58,6 +59,9 @@ bool e3_mask_class_ok(const char *name, size_t n)
 		return false;
 	for (size_t k = 0; k < n; k++)
 		if (name[k] == ',' || (uint8_t)name[k] < ' ' || name[k] == 127)
+			return false;
+	for (size_t k = 0, len; k < n; k += len)
+		if ((len = e3_utf8_length(name + k, n - k)) == 0)
 			return false;
 	return true;
 }
