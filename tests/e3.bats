@@ -89,6 +89,11 @@ sums() { (cd "$1" && cksum cameras.tum mesh.glb points.ply scene.glb sheet.png);
 	fails 2 "say which: --decode.timeout, --infer.timeout, " -- e3 --timeout 5 clip.mp4
 	fails 2 "e3-infer has no --columns" -- e3 --infer.columns 5 clip.mp4
 	fails 2 "option --budget needs an argument" -- e3 clip.mp4 --budget
+	# nothing is written by -n, and no stage leaves the next one without a stream
+	for o in --decode.png=p --decode.output=p --infer.output=p --plan --list --infer.help; do
+		fails 2 "passes no stream on: run e3-" -- e3 -n "$o" "$f/clip.mp4"
+	done
+	[ ! -e p ]
 	fails 2 "option --loops of e3-infer takes no argument" -- e3 --loops=3 clip.mp4
 	fails 2 "no input: give a video" -- e3
 	fails 2 "Try 'e3 --help'." -- e3 --budgte 10f

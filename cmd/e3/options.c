@@ -118,6 +118,20 @@ static void give(int stage, const char *word)
 		exit(e3_tool_exit(-1, &err));
 }
 
+/* With it the stage passes no stream on: it writes elsewhere, or says something and ends. */
+static bool ends_pipeline(int stage, const char *name)
+{
+	static const struct {
+		const char *name;
+		int stage; /* -1: any */
+	} ends[] = {{"help", -1}, {"version", -1}, {"list-options", -1}, {"plan", ONE_INFER}, {"list", ONE_DECODE},
+		{"png", ONE_DECODE}};
+	for (size_t k = 0; k < sizeof ends / sizeof *ends; k++)
+		if (strcmp(name, ends[k].name) == 0 && (ends[k].stage < 0 || ends[k].stage == stage))
+			return true;
+	return stage != ONE_STATS && strcmp(name, "output") == 0;
+}
+
 /* An option for a stage: argv[k], and its argument. Returns how many words it took. */
 static int forward(int argc, char **argv, int k)
 {
@@ -133,6 +147,9 @@ static int forward(int argc, char **argv, int k)
 	const one_option *o = find(stage, name, n, letter);
 	if (!o && said)
 		e3_usage_error("unknown option %s: %s has no --%.*s", word, one_tool_name(stage), (int)n, name);
+	if (ends_pipeline(stage, o->name))
+		e3_usage_error("option %s: with it %s passes no stream on: run %s by itself; -n prints the pipeline", word,
+			one_tool_name(stage), one_tool_name(stage));
 	if (letter ? word[2] : name[n] == '=')
 		value = letter ? word + 2 : name + n + 1;
 	if (value && !o->takes)
