@@ -2,7 +2,7 @@ load common
 # The cameras of a GLB: which are drawn, and what a file with many of them is like.
 
 prepare() {
-	cd "$T"
+	cd "$T" || return 1
 	export TMPDIR=$T
 }
 stream() { /usr/bin/python3 -B "$ROOT/tests/make_pred.py" "$@"; }

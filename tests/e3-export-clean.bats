@@ -2,7 +2,7 @@ load common
 # e3-export --clean and --voxel on a rendered room: exact depth, and depth with the faults that networks have.
 
 prepare() {
-	cd "$T"
+	cd "$T" || return 1
 	export TMPDIR=$T
 	e3-scene -q --noise 0 --seed 3 --frames 24 --size 112x84 -o room.e3
 	predict exact.e3 ""

@@ -2,7 +2,7 @@ load common
 # e3-export --mesh: what it makes of exact depth is the room; files that other programs read; what it refuses.
 
 prepare() {
-	cd "$T"
+	cd "$T" || return 1
 	export TMPDIR=$T
 	e3-scene -q --noise 0 --seed 7 --frames 6 --size 112x84 -o room.e3
 	/usr/bin/python3 -B "$ROOT/tests/recon_stream.py" predict room.e3 exact.e3

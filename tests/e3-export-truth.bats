@@ -2,7 +2,7 @@ load common
 # What e3-export makes of the exact truth of a rendered room, as the predictions of a network that errs nowhere.
 
 prepare() {
-	cd "$T"
+	cd "$T" || return 1
 	export TMPDIR=$T
 	e3-scene -q --noise 0 --seed 7 --frames 3 --size 48x36 -o room.e3
 	/usr/bin/python3 -B "$ROOT/tests/recon_stream.py" predict room.e3 exact.e3

@@ -186,12 +186,12 @@ portrait() {
 @test "every stage passes masks on; parts of a stream have those of their frames" {
 	portrait seed:tiny:7
 	masks() { e3-dump "$1" | grep '^mask' | cut -d' ' -f3-4 | paste -sd' '; }
-	all="i=0 class=person i=0 class=sky i=1 class=person i=1 class=sky i=2 class=person i=2 class=sky"
-	[ "$(masks m.e3)" = "$all" ]
+	both="i=0 class=person i=0 class=sky i=1 class=person i=1 class=sky i=2 class=person i=2 class=sky"
+	[ "$(masks m.e3)" = "$both" ]
 	e3-align -q m.e3 >o.e3
-	[ "$(masks o.e3)" = "$all" ]
+	[ "$(masks o.e3)" = "$both" ]
 	e3-evict-stats -q --pass m.e3 2>/dev/null >o.e3
-	[ "$(masks o.e3)" = "$all" ]
+	[ "$(masks o.e3)" = "$both" ]
 	e3-cat -q --skip 1 --take 1 m.e3 >o.e3
 	[ "$(masks o.e3)" = "i=1 class=person i=1 class=sky" ]
 	# resumed and joined

@@ -2,7 +2,7 @@ load common
 # Folders of outputs: made when they are missing, by every tool and for every output; gone again when a run fails.
 
 prepare() {
-	cd "$T"
+	cd "$T" || return 1
 	export TMPDIR=$T
 }
 stream() { /usr/bin/python3 -B "$ROOT/tests/make_pred.py" "$@"; }
