@@ -5,6 +5,7 @@
 #include <limits.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -25,18 +26,21 @@ void e3_folders_leave(void)
 	}
 }
 
-static void remember(const char *path)
+/* false: it was made before, so somebody has removed it since. */
+static bool remember(const char *path)
 {
-	char *whole = realpath(path, NULL); /* the working directory may change */
+	char *whole = realpath(path, NULL), *other = NULL; /* the working directory may change */
+	bool again = false;
 	pthread_mutex_lock(&lock);
 	int k = 0;
-	while (k < MAX_MADE && atomic_load(&made[k]))
-		k++;
-	if (k < MAX_MADE)
+	while (k < MAX_MADE && !again && (other = atomic_load(&made[k])))
+		again = whole && strcmp(other, whole) == 0, k++;
+	if (k < MAX_MADE && !again)
 		atomic_store(&made[k], whole);
 	pthread_mutex_unlock(&lock);
-	if (k == MAX_MADE)
+	if (k == MAX_MADE || again)
 		free(whole);
+	return !again;
 }
 
 static int make(const char *path, int links, e3_err *err);
@@ -73,9 +77,12 @@ static int make(const char *path, int links, e3_err *err)
 		part[k] = 0;
 		if (stat(part, &st) == 0)
 			continue;
-		if (mkdir(part, 0777) == 0)
-			remember(part);
-		else if (errno != EEXIST)
+		if (mkdir(part, 0777) == 0) {
+			if (!remember(part)) { /* what was in it is lost: no run goes on as if it were there */
+				(void)rmdir(part);
+				return e3_fail(err, "creating a directory: %s: it was removed during the run", part);
+			}
+		} else if (errno != EEXIST)
 			return e3_fail_sys(err, "creating a directory: %s", part);
 		else if (stat(part, &st) && make_target(part, links, err))
 			return -1;
