@@ -207,7 +207,8 @@ m[1:-1] = [[k, dict(x, i=n - 1 - x["i"])] for k, x in m[-2:0:-1]]'
 
 @test "no input, or no place for the saved cache: told before the network is loaded" {
 	late() { fails 1 "$1" -- e3-infer --device cpu --model seed:full:1 "${@:2}" && ! grep "loading the model" "$T/stderr"; }
-	late "e3-infer: saving the cache: opening: $T/none/c: No such file or directory" --save-cache "$T/none/c" -o "$T/o.e3" "$frames"
+	touch "$T/file"
+	late "e3-infer: saving the cache: opening: $T/file/c: creating a directory: $T/file: exists and is not a directory" --save-cache "$T/file/c" -o "$T/o.e3" "$frames"
 	late "e3-infer: saving the cache: opening: $T: Is a directory" --save-cache "$T" -o "$T/o.e3" "$frames"
 	late "e3-infer: opening: $T/none: No such file or directory" --save-cache "$T/c" -o "$T/o.e3" "$T/none"
 	[ "$(find "$T" -name '[co]*.e3*' -o -name 'c*')" = "" ] || { ls "$T"; return 1; }
