@@ -10,9 +10,9 @@ typedef struct hollow {
 } hollow;
 
 /* What stands for memory: nothing is behind it. */
-typedef struct stub {
+typedef struct block {
 	uint64_t bytes;
-} stub;
+} block;
 
 static hollow *of(e3_dev *dev) { return (hollow *)dev; }
 
@@ -24,7 +24,7 @@ static e3_memory memory(e3_dev *dev) { return (e3_memory){e3_rss_now() + of(dev)
 
 static int take(e3_dev *dev, e3_dtype dtype, size_t n, e3_tensor *out, e3_err *err)
 {
-	stub *s = malloc(sizeof *s);
+	block *s = malloc(sizeof *s);
 	if (!s)
 		return e3_fail(err, "planning: out of memory");
 	s->bytes = (uint64_t)n * e3_dtype_size(dtype);
@@ -36,7 +36,7 @@ static int take(e3_dev *dev, e3_dtype dtype, size_t n, e3_tensor *out, e3_err *e
 static void give(e3_dev *dev, void *p)
 {
 	if (p)
-		of(dev)->used -= ((stub *)p)->bytes;
+		of(dev)->used -= ((block *)p)->bytes;
 	free(p);
 }
 
