@@ -43,10 +43,11 @@ static bool remember(const char *path)
 	return !again;
 }
 
-static int make(const char *path, int links, e3_err *err);
+/* again: also what was made before and removed since. */
+static int make(const char *path, int links, bool again, e3_err *err);
 
 /* A link whose folder is missing: makes that. */
-static int make_target(const char *link, int links, e3_err *err)
+static int make_target(const char *link, int links, bool again, e3_err *err)
 {
 	char to[PATH_MAX], whole[PATH_MAX];
 	const char *slash = strrchr(link, '/');
@@ -60,10 +61,10 @@ static int make_target(const char *link, int links, e3_err *err)
 		errno = links == MAX_LINKS ? ELOOP : ENAMETOOLONG;
 		return e3_fail_sys(err, "creating a directory: %s", link);
 	}
-	return make(whole, links + 1, err);
+	return make(whole, links + 1, again, err);
 }
 
-static int make(const char *path, int links, e3_err *err)
+static int make(const char *path, int links, bool again, e3_err *err)
 {
 	char part[PATH_MAX];
 	struct stat st;
@@ -78,13 +79,13 @@ static int make(const char *path, int links, e3_err *err)
 		if (stat(part, &st) == 0)
 			continue;
 		if (mkdir(part, 0777) == 0) {
-			if (!remember(part)) { /* what was in it is lost: no run goes on as if it were there */
+			if (!remember(part) && !again) { /* what was in it is lost: nothing goes on as if it were there */
 				(void)rmdir(part);
 				return e3_fail(err, "creating a directory: %s: it was removed during the run", part);
 			}
 		} else if (errno != EEXIST)
 			return e3_fail_sys(err, "creating a directory: %s", part);
-		else if (stat(part, &st) && make_target(part, links, err))
+		else if (stat(part, &st) && make_target(part, links, again, err))
 			return -1;
 	}
 	if (stat(path, &st) || !S_ISDIR(st.st_mode))
@@ -92,7 +93,7 @@ static int make(const char *path, int links, e3_err *err)
 	return 0;
 }
 
-int e3_mkdirs(const char *path, e3_err *err) { return make(path, 0, err); }
+int e3_mkdirs(const char *path, e3_err *err) { return make(path, 0, true, err); }
 
 int e3_mkdirs_for(const char *path, e3_err *err)
 {
@@ -105,5 +106,5 @@ int e3_mkdirs_for(const char *path, e3_err *err)
 		return e3_fail(err, "creating a directory: %.60s: name too long", path);
 	memcpy(folder, path, n);
 	folder[n] = 0;
-	return make(folder, 0, err);
+	return make(folder, 0, false, err);
 }

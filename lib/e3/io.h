@@ -88,7 +88,7 @@ void e3_map_close(e3_map *map);
 /* Creates a directory and its parents; one that exists is fine, and so is a link to one, or to one that is missing and
  * created. */
 int e3_mkdirs(const char *path, e3_err *err);
-/* The same for the folder that a file is to be in. */
+/* The same for the folder that a file is to be in; one that this process made before and that is gone is an error. */
 int e3_mkdirs_for(const char *path, e3_err *err);
 /* Removes the folders that this process created and that are empty: for a run that failed or was ended
  * (async-signal-safe). */
