@@ -286,6 +286,14 @@ static int loop(cat *c, e3_err *err)
 	return more;
 }
 
+/* The user ended the run, and the reader was the first to go: a copy ends as it does when e3-cat notices first. */
+static bool end_copy(const cat *c, e3_out *out)
+{
+	e3_err err;
+	const e3_end end = e3_stage_end(&c->stage, e3_out_frames(out));
+	return e3_stop_signal() && e3_out_frames(out) >= 0 && (e3_out_ended(out) || !e3_out_end(out, &end, &err));
+}
+
 /* Completes every output, or tells every reader why there is no more. A copy that fails changes the exit status, and
  * nothing else. */
 static int finish(cat *c, int rc, e3_err *err)
@@ -297,7 +305,7 @@ static int finish(cat *c, int rc, e3_err *err)
 		e3_err why = {""};
 		if (!c->copy[k])
 			continue;
-		if (failed)
+		if (failed && !(gone && end_copy(c, c->copy[k])))
 			e3_out_abort(c->copy[k], e3_tool_name(), 1, reason.text);
 		else if (e3_out_close(c->copy[k], &why))
 			e3_warn("%s", why.text), c->why_copy = c->failed_copies++ ? c->why_copy : why;
