@@ -112,7 +112,7 @@ im = Image.open("red.png"); Image.merge("RGB", (im.getchannel(0).point(lambda v:
 	onnx
 	mkdir bin
 	cp "$B/bin/e3-mask" bin
-	fails 1 "the plug-in libe3-onnx.so is not installed: models run through OpenCV: install libopencv-dnn-dev" -- bin/e3-mask --sky "$f/sky.onnx" "$f/s.e3"
+	fails 1 "the plug-in libe3-onnx.so is not installed: models run through OpenCV: install the package e3-onnx, or libopencv-dnn-dev" -- bin/e3-mask --sky "$f/sky.onnx" "$f/s.e3"
 }
 
 @test "--from: pictures by number or in order, of the source or of the frame" {

@@ -18,7 +18,7 @@ static const e3_onnx_plugin *find_plugin(e3_err *err)
 	void *handle = e3_plugin_open("libe3-onnx.so", why, sizeof why); /* open as long as the process */
 	if (!handle) {
 		e3_fail(err,
-			"%s: models run through OpenCV: install libopencv-dnn-dev and libopencv-imgproc-dev, and build it with 'make onnx'",
+			"%s: models run through OpenCV: install the package e3-onnx, or libopencv-dnn-dev and libopencv-imgproc-dev for 'make onnx'",
 			why);
 		return NULL;
 	}
