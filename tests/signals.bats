@@ -37,6 +37,23 @@ print(*(m["kind"] + str(m.get("i", "")) for m in map(json.loads, sys.stdin)))'; 
 	[ "$(echo scan*)" = scan.e3 ]
 }
 
+@test "with E3_DRAIN a signal does not end reading: what is on its way is in the results" {
+	e3-export -q --glb whole.glb "$preds"
+	mkfifo in
+	E3_DRAIN=1 e3-export -q --glb x.glb in 3>&- &
+	pid=$!
+	exec 7>in
+	head -c 6 "$preds" >&7
+	wait_until 20 all_read in
+	kill -INT $pid
+	tail -c +7 "$preds" >&7
+	exec 7>&-
+	rc=0
+	wait $pid || rc=$?
+	[ "$rc" -eq 130 ]
+	cmp x.glb whole.glb
+}
+
 @test "a signal more than a second after the first ends a tool at once; a stream that has a frame stays as FILE.partial" {
 	e3-scene -q --frames 3 --size 640x480 -o frames.e3
 	for way in "INT TERM 143" "TERM INT 130" "HUP HUP 129"; do

@@ -20,7 +20,8 @@
 
 /* ---- start ---- */
 
-/* In the child: reads from `in`, writes to `out`, says what it has to say to `said`. */
+/* In the child: reads from `in`, writes to `out`, says what it has to say to `said`. A stage behind e3-infer takes what
+ * comes until its input ends, also after a signal: what the network has answered is in every result. */
 static _Noreturn void become(const one_words *w, int in, int out, int said)
 {
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
@@ -37,10 +38,11 @@ static _Noreturn void become(const one_words *w, int in, int out, int said)
 	_exit(127);
 }
 
-/* Starts one stage. *in: what the stage before wrote, or -1; afterwards what this one writes. */
-static int start(one_process *p, const one_words *w, bool last, int *in, e3_err *err)
+/* Starts stage k. *in: what the stage before wrote, or -1; afterwards what this one writes. */
+static int start(one_process *p, const one_words *w, int k, int *in, e3_err *err)
 {
 	int out[2] = {-1, -1}, said[2];
+	bool last = k == ONE_EXPORT, drains = k > ONE_INFER && *in >= 0;
 	if (pipe2(said, O_CLOEXEC))
 		return e3_fail_sys(err, "starting %s", w->at[0]);
 	if (!last && pipe2(out, O_CLOEXEC)) {
@@ -48,8 +50,11 @@ static int start(one_process *p, const one_words *w, bool last, int *in, e3_err 
 		return e3_fail_sys(err, "starting %s", w->at[0]);
 	}
 	p->pid = fork();
-	if (p->pid == 0)
+	if (p->pid == 0) {
+		if (drains)
+			setenv("E3_DRAIN", "1", 1);
 		become(w, *in, out[1], said[1]);
+	}
 	close(said[1]);
 	if (*in >= 0)
 		close(*in);
@@ -66,7 +71,7 @@ static int start(one_process *p, const one_words *w, bool last, int *in, e3_err 
 
 static int start_all(one_watch *w, const one_plan *p, e3_err *err)
 {
-	int pair[2], in = -1, rc = 0, last = ONE_EXPORT;
+	int pair[2], in = -1, rc = 0;
 	char number[16];
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, pair))
 		return e3_fail_sys(err, "starting the pipeline");
@@ -77,7 +82,7 @@ static int start_all(one_watch *w, const one_plan *p, e3_err *err)
 	setenv("E3_LEVELS", "1", 1);
 	for (int k = 0; !rc && k < ONE_STAGES; k++)
 		if (p->stage[k].n)
-			rc = start(&w->process[k], &p->stage[k], k == last, &in, err);
+			rc = start(&w->process[k], &p->stage[k], k, &in, err);
 	if (in >= 0)
 		close(in);
 	close(pair[1]);

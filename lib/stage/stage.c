@@ -25,7 +25,8 @@ static int output_lost(void *context, e3_err *err) { return e3_stage_output_lost
 const e3_stream_options *e3_stage_options(e3_stage *s)
 {
 	e3_progress_claim();
-	s->stream.stop = e3_stop_signal;
+	/* E3_DRAIN of e3(7): the stages before this one have the signal too, and end the stream. */
+	s->stream.stop = getenv("E3_DRAIN") ? NULL : e3_stop_signal;
 	s->stream.output_lost = output_lost;
 	s->stream.context = s;
 	return &s->stream;
