@@ -21,7 +21,7 @@ WARN := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototyp
 ALL_CFLAGS = -std=c11 -D_GNU_SOURCE $(OPT) -g $(WARN) $(if $(WERROR),-Werror) -Ilib -MMD -MP -pthread $(CFLAGS) $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer)
 ALL_LDFLAGS = -pthread $(LDFLAGS) $(if $(SAN),-fsanitize=$(SAN))
 
-LAYERS := base data wire stage image mask picture trace video dev model geom surface hold track place graph export sets scene eval
+LAYERS := base data wire stage image mask picture trace video dev model geom surface hold track place graph export sets scene eval view
 SCRIPTS := e3-clips
 TOOLS := e3 e3-decode e3-infer e3-align e3-evict-stats e3-export e3-cat e3-dump e3-model e3-mask e3-scene e3-eval
 
@@ -51,6 +51,7 @@ CFLAGS_openexr = $(shell pkg-config --cflags OpenEXR)
 LINK_export = -Wl,--push-state,--as-needed $(filter -lOpenEXRCore%,$(shell pkg-config --libs OpenEXR)) -Wl,--pop-state
 $(B)/lib/export/depth_exr.o: EXTRA_export = $(CFLAGS_openexr)
 PKGS_sets := jansson zlib
+PKGS_view := libwebsockets jansson
 pkg = $(if $(1),$(shell pkg-config $(2) $(1)))
 define layer_rules
 LIB_$(1) := $$(B)/lib$(1).a
@@ -65,6 +66,14 @@ $$(B)/lib/$(1)/%.o: lib/$(1)/%.c
 	$$(CC) $$(ALL_CFLAGS) $$(EXTRA_$(1)) $$(CFLAGS_$(1)) -c -o $$@ $$<
 endef
 $(foreach l,$(LAYERS),$(eval $(call layer_rules,$(l))))
+
+# The page of e3-view is a part of the program.
+$(B)/lib/view/assets.c: lib/view/assets.sh $(wildcard lib/view/page/*)
+	@mkdir -p $(@D)
+	lib/view/assets.sh lib/view/page >$@
+$(B)/lib/view/assets.o: $(B)/lib/view/assets.c lib/view/assets.h
+	$(CC) $(ALL_CFLAGS) -c -o $@ $<
+$(B)/libview.a: $(B)/lib/view/assets.o
 
 # Each tool names the layers it is made of, left to right as they may include each other.
 USES_e3 := stage wire data base
@@ -139,6 +148,7 @@ TEST_scene := scene geom data base
 # (model: jansson, for the vectors)
 TEST_eval := eval hold export surface sets model geom mask image wire data base
 TEST_trace := trace image data base
+TEST_view := view hold geom trace image wire data base
 UNIT_SRCS := $(sort $(wildcard tests/test_*.c))
 UNITS := $(UNIT_SRCS:tests/%.c=$(B)/tests/%)
 unit_layer = $(word 2,$(subst _, ,$(notdir $(1))))

@@ -42,6 +42,7 @@ need_build() {
 	lib jansson libjansson-dev
 	lib libcurl 'libcurl4-openssl-dev|libcurl4-gnutls-dev'
 	lib OpenEXR libopenexr-dev
+	lib libwebsockets libwebsockets-dev
 	lib openblas libopenblas-pthread-dev
 	header suitesparse/cholmod.h libsuitesparse-dev
 }
