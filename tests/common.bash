@@ -67,9 +67,11 @@ has_read() {
 	return 1
 }
 
-port() { # a TCP port that is free now; never the same twice in a test file
+port() { # a TCP port that is free; no two tests of a run get the same. Below those that the system gives to connections by itself.
 	local p
-	for ((p = 47000 + RANDOM % 800; ; p++)); do
-		grep -qi ":$(printf '%04X' $p) " /proc/net/tcp || { echo $p; return; }
+	mkdir -p "$B/tap/ports"
+	for ((p = 20000 + RANDOM % 10000; ; p++)); do
+		grep -qi ":$(printf '%04X' $p) " /proc/net/tcp /proc/net/tcp6 && continue
+		mkdir "$B/tap/ports/$p" 2>/dev/null && { echo $p; return; }
 	done
 }
