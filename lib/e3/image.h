@@ -7,6 +7,7 @@
 
 #include "e3/data.h"
 #include "e3/err.h"
+#include "e3/mem.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -116,6 +117,8 @@ int e3_png16_save(const char *path, const uint16_t *v, int w, int h, const char 
 
 /* JPEG of an RGB picture, every channel in full resolution; quality 1 to 100. Appears whole. */
 int e3_jpeg_save(const char *path, const e3_image *im, int quality, e3_err *err);
+/* The same, appended to *out, colours in half resolution: smaller, for looking at. */
+int e3_jpeg_encode(const e3_image *im, int quality, e3_buf *out, e3_err *err);
 
 /* --- resize.c --- */
 
