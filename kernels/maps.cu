@@ -35,11 +35,22 @@ int e3_cuda_patchify(e3_dev *dev, const e3_patchify *op, e3_err *err)
 	return 0;
 }
 
+static __global__ void repeat_row(const float *x, int dim, e3_rows out)
+{
+	for (int k = blockIdx.x * blockDim.x + threadIdx.x; k < out.n * dim; k += gridDim.x * blockDim.x)
+		out.p[(size_t)(k / dim) * out.ld + k % dim] = x[k % dim];
+}
+
 int e3_cuda_copy_rows(e3_dev *dev, e3_rows x, int dim, e3_rows out, e3_err *err)
 {
 	const size_t size = sizeof(float);
 	if (e3_check_rows("copy_rows", x, out, err))
 		return -1;
+	if (x.n > 0 && dim > 0 && !x.ld) {
+		repeat_row<<<blocks_for((size_t)x.n * dim), 256, 0, e3_cuda_stream(e3_cuda_of(dev))>>>(x.p, dim, out);
+		E3_LAUNCHED("copy_rows");
+		return 0;
+	}
 	if (x.n > 0 && dim > 0)
 		E3_TRY(cudaMemcpy2DAsync(out.p, (size_t)out.ld * size, x.p, (size_t)x.ld * size, (size_t)dim * size,
 				   (size_t)x.n, cudaMemcpyDeviceToDevice, e3_cuda_stream(e3_cuda_of(dev))),

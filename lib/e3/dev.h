@@ -84,7 +84,8 @@ static inline e3_tensor e3_tensor_at(e3_tensor t, size_t n)
 static inline e3_tensor e3_tensor_f32(const float *p) { return (e3_tensor){(uint8_t *)(uintptr_t)p, E3_F32}; }
 static inline float *e3_tensor_floats(e3_tensor t) { return t.dtype == E3_F32 ? (float *)(void *)t.p : NULL; }
 
-/* Rows of f32 values: `ld` values from the start of one to the start of the next. */
+/* Rows of f32 values: `ld` values from the start of one to the start of the next. What copy_rows reads may have ld 0:
+ * all its rows are the same one. */
 typedef struct e3_rows {
 	float *p;
 	int n, ld;
@@ -457,7 +458,7 @@ static inline int e3_dev_floats(e3_dev *dev, size_t n, float **out, e3_err *err)
 }
 
 /* What a plug-in exports under the name e3_dev_plugin_cuda. The number changes with anything in this file. */
-#define E3_DEV_ABI 16
+#define E3_DEV_ABI 17
 typedef struct e3_dev_plugin {
 	int abi;
 	e3_dev *(*open)(bool strict, e3_err *err);
