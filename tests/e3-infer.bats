@@ -35,7 +35,7 @@ bats_require_minimum_version 1.5.0
 	E3_MODEL=seed:tiny:7 e3-infer --device cpu --no-evict "$frames" >"$T/x.e3" 2>"$T/e"
 	same "$T/x.e3" "$f/all.e3"
 	[ ! -s "$T/e" ]
-	fails 1 "expected seed:tiny:N or seed:full:N" -- e3-infer --model seed:small:1 "$frames"
+	fails 1 "expected seed:CONFIG:N: no configuration 'small': expected tiny, full, lingbot-tiny or lingbot-full" -- e3-infer --model seed:small:1 "$frames"
 }
 
 @test "options that exclude each other, and arguments out of range: exit 2" {

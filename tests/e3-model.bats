@@ -280,7 +280,7 @@ for k, m in u:
 	fails 2 'seed: needs --config and --seed' -- e3-model seed --config tiny
 	fails 2 'expected KEY=VALUE' -- e3-model convert --meta x a b
 	fails 2 'expected one of f32|f16|bf16' -- e3-model convert --dtype f64 a b
-	fails 1 "no configuration 'huge': expected tiny or full" -- e3-model seed --config huge --seed 1 -o "$T/out/x"
+	fails 1 "no configuration 'huge': expected tiny, full, lingbot-tiny or lingbot-full" -- e3-model seed --config huge --seed 1 -o "$T/out/x"
 	nothing_in_out
 }
 

@@ -223,7 +223,7 @@ static void all_problems_are_reported_at_once(void **state)
 	e3_ckpt *c = sample_open(&s, &err);
 	assert_int_equal(e3_config_read(c, &got, &report, &err), -1);
 	static const char *const want[] = {
-		"metadata: e3.arch: expected streamvggt, got 'vggt'\n",
+		"metadata: e3.arch: expected streamvggt or lingbot-map, got 'vggt'\n",
 		"metadata: e3.rope_angles: expected bf16 or f32, got 'f64'\n",
 		"metadata: e3.camera_heads: expected a whole number from 1 to 1048576, got 'x'\n",
 		"configuration: embedding of 96 is not a multiple of e3.vit_heads 5\n",
@@ -318,7 +318,7 @@ static void parameters_agree_with_the_formulas(void **state)
 	assert_int_equal(e3_config_builtin("tiny", &c, &err), 0);
 	assert_int_equal(c.parameters, formula(&c));
 	assert_int_equal(e3_config_builtin("huge", &c, &err), -1);
-	assert_string_equal(err.text, "no configuration 'huge': expected tiny or full");
+	assert_string_equal(err.text, "no configuration 'huge': expected tiny, full, lingbot-tiny or lingbot-full");
 }
 
 /* 5 GB of zeros that take no room: a header, and a file made long. */

@@ -146,7 +146,7 @@ static void wrong_names_are_refused(void **state)
 	for (size_t k = 0; k < sizeof wrong / sizeof *wrong; k++) {
 		e3_err err = {""};
 		assert_null(e3_ckpt_open(wrong[k], &err));
-		assert_non_null(strstr(err.text, "expected seed:tiny:N or seed:full:N"));
+		assert_non_null(strstr(err.text, "expected seed:CONFIG:N"));
 	}
 }
 

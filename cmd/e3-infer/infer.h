@@ -24,7 +24,7 @@
 typedef struct infer_given {
 	bool policy, fraction, budget, temperature, camera_frames, compat, fit_mode, segment, overlap, places,
 		protect_first;
-	bool seed;
+	bool seed, points;
 } infer_given;
 
 typedef struct infer_request {
@@ -81,8 +81,9 @@ typedef struct infer_setup {
 
 /* Before the network is loaded: is the input there, and can the session be saved where it should? */
 int infer_setup_try(const infer_request *r, e3_err *err);
-/* A stop signal ends it; work on the CPU is given up then, as long as dev->halt is armed (e3/dev.h). */
-int infer_setup_open(infer_setup *s, const infer_request *r, e3_err *err);
+/* A stop signal ends it; work on the CPU is given up then, as long as dev->halt is armed (e3/dev.h). Of what is to be
+ * sent, takes out what this network has no head for, unless it was asked for. */
+int infer_setup_open(infer_setup *s, infer_request *r, e3_err *err);
 void infer_setup_close(infer_setup *s);
 /* Completes the request for pictures of this size: rows, columns. */
 int infer_setup_settle(const infer_setup *s, infer_request *r, const int size[2], e3_err *err);

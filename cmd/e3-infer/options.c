@@ -56,6 +56,7 @@ static int parse_outputs(void *to, const char *arg, e3_err *err)
 {
 	static const e3_word words[] = {{"pose", E3_OUT_POSE}, {"depth", E3_OUT_DEPTH}, {"points", E3_OUT_POINTS},
 		{"all", E3_OUT_ALL}, {NULL, 0}};
+	((infer_request *)to)->given.points = strstr(arg, "points") != NULL;
 	return e3_parse_words(arg, words, &((infer_request *)to)->o.outputs, err);
 }
 
@@ -307,7 +308,7 @@ void infer_parse(int argc, char **argv, infer_request *r)
 	const e3_opt table[] = {
 		E3_OPT_TITLE("Model and device"),
 		E3_OPT_READS("model,m", &r->model, "FILE",
-			"weights: .safetensors, .pth, seed:tiny:N, seed:full:N (default: $E3_MODEL,\n"
+			"weights: .safetensors, .pth, seed:CONFIG:N (default: $E3_MODEL,\n"
 			"~/.cache/e3, the bundled demo model)"),
 		E3_OPT_CHOICE("device", &r->device, "WHICH", "auto|cpu|cuda", "auto, cpu or cuda (default auto)"),
 		E3_OPT_CHOICE("precision", &precision, "TYPE", "bf16|f32",
@@ -357,7 +358,8 @@ void infer_parse(int argc, char **argv, infer_request *r)
 		E3_OPT_TITLE("What is written"),
 		E3_OPT_SENDS("output,o", &r->stage.output, "ENDPOINT",
 			"where to write the predictions (default standard output)"),
-		E3_OPT_CALL("outputs", r, "LIST", parse_outputs, "what to predict: pose, depth, points (default all)"),
+		E3_OPT_CALL("outputs", r, "LIST", parse_outputs,
+			"what to predict: pose, depth, points (default all\nthat the network has heads for)"),
 		E3_OPT_FLAG("half", &r->half, "send dense maps in half precision"),
 		E3_OPT_CALL("attn-layers", r, "LIST", parse_layers,
 			"report the attention of these global layers, as in 0,5,11"),

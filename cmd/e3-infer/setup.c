@@ -90,18 +90,25 @@ static void tell_loaded(const infer_setup *s, double seconds)
 	e3_status_flush();
 }
 
-/* Of a plan: which model it is for. The released file says nothing of its licence; its shape says what it is. */
+/* Of a plan: which model it is for. The released files say nothing of their licence; the shape says what it is. */
 static void print_model(const e3_config *c, const char *path)
 {
-	bool released = !c->license[0] && is_large(c) && strncmp(path, "seed:", 5) != 0;
-	printf("model      %s, %s, %.1f M parameters: %s\n", c->name[0] ? c->name : "unnamed",
-		c->license[0]  ? c->license
-			: released ? "licence unknown (the authors' StreamVGGT: CC BY-NC-SA 4.0, non-commercial)"
-					   : "licence unknown",
-		1e-6 * (double)c->parameters, path);
+	const e3_arch *arch = e3_config_arch(c);
+	char theirs[256] = "";
+	if (!c->license[0] && is_large(c) && strncmp(path, "seed:", 5) != 0)
+		snprintf(theirs, sizeof theirs, " (the authors' %s: %s)", arch->title, arch->license);
+	printf("model      %s, %s%s, %.1f M parameters: %s\n", c->name[0] ? c->name : "unnamed",
+		c->license[0] ? c->license : "licence unknown", theirs, 1e-6 * (double)c->parameters, path);
 }
 
-static int open_net(infer_setup *s, const infer_request *r, e3_err *err)
+/* Not every architecture has a head for points, which depth and pose give too. */
+static void drop_missing(infer_request *r, const e3_config *c)
+{
+	if (!c->point.present && !r->given.points)
+		r->outputs &= ~E3_OUT_POINTS, r->o.outputs &= ~E3_OUT_POINTS;
+}
+
+static int open_net(infer_setup *s, infer_request *r, e3_err *err)
 {
 	char *path;
 	if (infer_find_model(r->model, &path, err))
@@ -124,6 +131,7 @@ static int open_net(infer_setup *s, const infer_request *r, e3_err *err)
 	if (!s->net)
 		return -1;
 	const e3_config *c = e3_net_config(s->net);
+	drop_missing(r, c);
 	if (!r->plan)
 		tell_loaded(s, e3_now() - t);
 	if (r->last_attn >= c->layers)
@@ -132,7 +140,7 @@ static int open_net(infer_setup *s, const infer_request *r, e3_err *err)
 	return 0;
 }
 
-int infer_setup_open(infer_setup *s, const infer_request *r, e3_err *err)
+int infer_setup_open(infer_setup *s, infer_request *r, e3_err *err)
 {
 	return open_device(s, r, err) || watch_device(s, r, err) || open_net(s, r, err) ? -1 : 0;
 }

@@ -83,7 +83,8 @@ int em_parse(int argc, char **argv, em_options *o, e3_err *err)
 		E3_OPT_TITLE("convert"),
 		E3_OPT_FLAG("drop-track", &o->drop_track, "leave out the track head, which e3-infer does not use"),
 		E3_OPT_TITLE("seed"),
-		E3_OPT_TEXT("config", &config, "NAME", "tiny or full (the released network's shape)"),
+		E3_OPT_TEXT("config", &config, "NAME",
+			"tiny, full (the released network's shape), lingbot-tiny,\nlingbot-full"),
 		E3_OPT_INT("seed", &number, "N", 0, 9e18, "the seed: every value is a function of it"),
 		E3_OPT_WRITES("output,o", &o->output, "FILE", "where to write; - is standard output (default)"),
 		E3_OPT_TITLE("fetch"),
@@ -101,7 +102,7 @@ int em_parse(int argc, char **argv, em_options *o, e3_err *err)
 			"list | check [--json] FILE\n       e3-model convert [options] IN OUT.safetensors\n"
 			"       e3-model seed --config NAME --seed N [-o FILE]\n       e3-model fetch [--yes] streamvggt | skyseg",
 		.summary =
-			"List, check, convert, make and fetch checkpoints. FILE and IN: .safetensors, .pth, or seed:tiny:N, seed:full:N.",
+			"List, check, convert, make and fetch checkpoints. FILE and IN: .safetensors, .pth, or seed:CONFIG:N.",
 		.table = table,
 		.tail = "  e3-model check checkpoints.pth\n"
 				"  e3-model convert --dtype bf16 --drop-track checkpoints.pth model.safetensors\n"

@@ -133,8 +133,11 @@ static void head_rows(printing *p, const char *head, const e3_dpt_config *d)
 
 static void config_rows(printing *p, const e3_config *c)
 {
+	text_row(p, "arch", e3_config_arch(c)->name);
 	text_row(p, "name", c->name);
 	text_row(p, "license", c->license);
+	text_row(p, "authors_license", e3_config_arch(c)->license);
+	text_row(p, "authors_weights", e3_config_arch(c)->source);
 	int_row(p, "embed", c->embed);
 	int_row(p, "patch", c->patch);
 	int_row(p, "image_size", c->image_size);

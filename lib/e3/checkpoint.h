@@ -25,7 +25,7 @@ typedef struct e3_tensor_info {
 
 typedef struct e3_ckpt e3_ckpt;
 
-/* `path`: a .safetensors or .pth file (recognised by its content), or "seed:tiny:N" / "seed:full:N" (doc/design.md 6).
+/* `path`: a .safetensors or .pth file (recognised by its content), or "seed:CONFIG:N" (doc/design.md 6).
  * A prefix "module." or "model." that all names have is removed, and what torch's wrappers put into names:
  * "_orig_mod.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module.". */
 e3_ckpt *e3_ckpt_open(const char *path, e3_err *err);

@@ -1,11 +1,13 @@
-/* model: the shape of a StreamVGGT network, read from a checkpoint, and the list of tensors it must have.
+/* model: the shape of a network, read from a checkpoint, and the list of tensors it must have.
  *
- * doc/network.md 1 and 2: what the shapes say and what the metadata says. Nothing here is specific to the released
- * model: embedding width, depths, heads, grids and patch size are read and checked against each other.
+ * doc/network.md 1 and 2: what the shapes say and what the metadata says. Nothing here is specific to a released model:
+ * which architecture it is (e3/arch.h), embedding width, depths, heads, grids and patch size are read and checked
+ * against each other.
  */
 #ifndef E3_CONFIG_H
 #define E3_CONFIG_H
 
+#include "e3/arch.h"
 #include "e3/checkpoint.h"
 #include "e3/mem.h"
 #include <stdbool.h>
@@ -25,9 +27,10 @@ typedef struct e3_dpt_config {
 
 typedef struct e3_config {
 	char name[128], license[128];
+	int arch;      /* its row of e3_archs */
 	int embed;     /* C */
 	int patch;     /* 14 */
-	int registers; /* R; special tokens s = 1 + R */
+	int registers; /* R */
 	int vit_registers;
 	int vit_depth, vit_heads, vit_hidden; /* hidden = width of the MLP */
 	int pos_grid;                         /* M */
@@ -51,9 +54,16 @@ typedef struct e3_config {
  * few. */
 int e3_config_read(const e3_ckpt *ckpt, e3_config *out, e3_buf *report, e3_err *err);
 
-/* The two built-in configurations of doc/design.md 6: "tiny", with exact rotation angles, and "full", the released one,
- * with its bf16 angles (as in tiny.golden and full.golden). */
+static inline const e3_arch *e3_config_arch(const e3_config *c) { return &e3_archs[c->arch]; }
+/* s: special tokens of a frame. */
+int e3_config_special(const e3_config *c);
+
+/* The built-in configurations of doc/design.md 6: "tiny" and "full" of StreamVGGT (full with the bf16 angles of the
+ * released weights, as in full.golden), "lingbot-tiny" and "lingbot-full" of LingBot-Map; exact angles in the others.
+ */
 int e3_config_builtin(const char *name, e3_config *out, e3_err *err);
+/* "a, b or c": their names, for messages. */
+const char *e3_config_builtins(char *to, size_t size);
 
 /* Calls fn for every tensor a configuration needs (without the track head), in file order; stops at the first non-zero.
  */

@@ -1,34 +1,8 @@
 /* model: frame and global blocks in turn over the tokens of one frame; global blocks see the cache (doc/network.md 5).
  * Owns the order: append to the cache, attend, take the mass when it is wanted, keep the outputs the heads need. */
 #include "e3/mem.h"
-#include "e3/num.h"
 #include "session.h"
-#include <math.h>
 #include <stdlib.h>
-
-/* Angles of the 2D rotation of every token: cosines, then sines; y half first (5.3). */
-static int rope_table(e3_session *s, e3_err *err)
-{
-	int d = s->net->c.head_dim, quarter = d / 4, gw = s->plan.patch_grid[1];
-	float *table = e3_alloc((size_t)s->plan.tokens_per_frame * (size_t)d, sizeof *table, "rotation table", err);
-	if (!table)
-		return -1;
-	for (int n = 0; n < s->plan.tokens_per_frame; n++) {
-		int patch = n - s->plan.special;
-		int at[2] = {patch < 0 ? 0 : patch / gw + 1, patch < 0 ? 0 : patch % gw + 1};
-		float *row = table + (size_t)n * (size_t)d;
-		for (int k = 0; k < 2 * quarter; k++) {
-			float f = (float)pow(100.0, -(double)(k % quarter) / quarter), angle = (float)at[k / quarter] * f;
-			if (s->net->c.rope_bf16)
-				angle = e3_bf16_to_f32(e3_f32_to_bf16((float)at[k / quarter] * e3_bf16_to_f32(e3_f32_to_bf16(f))));
-			row[k] = (float)cos((double)angle);
-			row[2 * quarter + k] = (float)sin((double)angle);
-		}
-	}
-	int rc = e3_arena_upload(&s->arena, table, (size_t)s->plan.tokens_per_frame * (size_t)d, &s->rope, err);
-	free(table);
-	return rc;
-}
 
 /* Releases *device and *host and allocates n floats for them; `host` NULL: only on the device. */
 static int replace(e3_session *s, float **device, float **host, size_t n, e3_err *err)
@@ -96,7 +70,7 @@ int e3_aggregate_open(e3_session *s, e3_err *err)
 		e3_arena_alloc(a, attn, most * dim, &s->attended, err) ||
 		e3_arena_alloc(a, feature, most * hidden, &s->hidden, err) ||
 		e3_arena_floats(a, n * (size_t)c->heads, &s->lse, err) || e3_arena_floats(a, 2 * dim, &s->last, err) ||
-		rope_table(s, err) || e3_self_open(a, &s->self, (const int[]){(int)n, c->heads, c->head_dim}, err) ||
+		e3_rope_open(s, err) || e3_self_open(a, &s->self, (const int[]){(int)n, c->heads, c->head_dim}, err) ||
 		e3_cache_open(&s->pasts[0].cache, s->dev, shape, s->plan.pages, err) ||
 		(s->o.side && e3_cache_share(&s->pasts[1].cache, &s->pasts[0].cache, err)))
 		return -1;
@@ -187,7 +161,7 @@ static int global_step(e3_session *s, int layer, e3_err *err)
 	e3_block_run run = {.block = &s->net->global[layer],
 		.x = s->x,
 		.rows = (int)n,
-		.rope = s->rope,
+		.rope = s->rope.global,
 		.kv = &kv,
 		.slot = s->slot + (size_t)layer * n,
 		.q = s->q,
@@ -203,19 +177,24 @@ static int global_step(e3_session *s, int layer, e3_err *err)
 		: 0;
 }
 
+/* One of the three sets of special tokens (net.h). */
+static int put_special(e3_session *s, size_t which, e3_err *err)
+{
+	size_t n = (size_t)s->plan.special * (size_t)s->net->c.embed;
+	return s->dev->ops->copy(s->dev, e3_tensor_f32(s->x), e3_tensor_f32(s->net->special + which * n), n, err);
+}
+
 int e3_aggregate_step(e3_session *s, e3_err *err)
 {
 	const e3_config *c = &s->net->c;
-	size_t special = (size_t)s->plan.special * (size_t)c->embed;
-	if (prepare_masses(s, err) || enter(s, err) ||
-		s->dev->ops->copy(s->dev, e3_tensor_f32(s->x), e3_tensor_f32(s->net->special + (s->past->t ? special : 0)),
-			special, err))
+	if (prepare_masses(s, err) || enter(s, err) || put_special(s, s->past->t ? 2 : 0, err) ||
+		e3_rope_at(s, s->past->keys, err))
 		return -1;
 	for (int layer = 0; layer < c->layers; layer++) {
 		e3_block_run run = {.block = &s->net->frame[layer],
 			.x = s->x,
 			.rows = s->plan.tokens_per_frame,
-			.rope = s->rope,
+			.rope = s->rope.grid,
 			.kv = &s->self.kv,
 			.slot = s->self.slot,
 			.q = s->q,

@@ -6,6 +6,7 @@
  */
 #include "e3/mem.h"
 #include "session.h"
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -168,4 +169,29 @@ int e3_camera_step(e3_session *s, e3_err *err)
 			return -1;
 	}
 	return ops->fetch(s->dev, s->pose, e3_tensor_f32(k->pose), E3_POSE, err);
+}
+
+/* [R|T] the other way round: the conjugate quaternion, and -R^T T (doc/network.md 6, "Decoding"). */
+static void invert(float pose[E3_POSE])
+{
+	double t[3] = {pose[0], pose[1], pose[2]}, q[4] = {-pose[3], -pose[4], -pose[5], pose[6]}, u[3], v[3];
+	double n = q[0] * q[0] + q[1] * q[1] + q[2] * q[2] + q[3] * q[3], k = n > 0 ? 2 / n : 0;
+	for (int a = 0; a < 3; a++)
+		u[a] = q[(a + 1) % 3] * t[(a + 2) % 3] - q[(a + 2) % 3] * t[(a + 1) % 3] + q[3] * t[a];
+	for (int a = 0; a < 3; a++)
+		v[a] = q[(a + 1) % 3] * u[(a + 2) % 3] - q[(a + 2) % 3] * u[(a + 1) % 3];
+	for (int a = 0; a < 3; a++)
+		pose[a] = (float)-(t[a] + k * v[a]), pose[3 + a] = -pose[3 + a];
+}
+
+int e3_camera_pose(const e3_session *s, const float raw[E3_POSE], float pose[E3_POSE], e3_err *err)
+{
+	for (int k = 0; k < E3_POSE; k++) {
+		pose[k] = k < 7 ? raw[k] : fmaxf(raw[k], 0);
+		if (!isfinite(raw[k]))
+			return e3_fail(err, "the pose is not finite: the weights do not fit the network");
+	}
+	if (e3_config_arch(&s->net->c)->to_world)
+		invert(pose);
+	return 0;
 }

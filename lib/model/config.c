@@ -231,14 +231,25 @@ static void copy_text(char *to, size_t size, const char *text)
 	e3_text_clean(to);
 }
 
+/* Before all else, since it says which tensors there are: by the metadata, else by the tensor that only one has. */
+static void read_arch(reading *r)
+{
+	const char *said = e3_ckpt_meta(r->ckpt, "e3.arch");
+	char names[128];
+	int k = said ? e3_arch_find(said) : 0;
+	if (k < 0)
+		problem(r, "metadata: e3.arch: expected %s, got '%s'", e3_arch_names(names, sizeof names), said);
+	for (int a = 0; !said && e3_archs[a].name; a++)
+		if (e3_archs[a].mark && e3_ckpt_find(r->ckpt, e3_archs[a].mark))
+			k = a;
+	r->c->arch = k < 0 ? 0 : k;
+}
+
 static void read_metadata(reading *r)
 {
 	e3_config *c = r->c;
 	e3_err why;
-	const char *arch = e3_ckpt_meta(r->ckpt, "e3.arch"), *angles = e3_ckpt_meta(r->ckpt, "e3.rope_angles");
-	const char *layers = e3_ckpt_meta(r->ckpt, "e3.dpt_layers");
-	if (arch && strcmp(arch, "streamvggt") != 0)
-		problem(r, "metadata: e3.arch: expected streamvggt, got '%s'", arch);
+	const char *angles = e3_ckpt_meta(r->ckpt, "e3.rope_angles"), *layers = e3_ckpt_meta(r->ckpt, "e3.dpt_layers");
 	if (angles && strcmp(angles, "bf16") != 0 && strcmp(angles, "f32") != 0)
 		problem(r, "metadata: e3.rope_angles: expected bf16 or f32, got '%s'", angles);
 	c->rope_bf16 = !angles || strcmp(angles, "f32") != 0;
@@ -259,7 +270,11 @@ static void cross_check(reading *r)
 	const e3_config *c = r->c;
 	if (c->embed && c->head_dim && c->embed % c->head_dim)
 		problem(r, "configuration: embedding of %d is not a multiple of the head width %d", c->embed, c->head_dim);
-	if (c->head_dim % 4)
+	const e3_arch *arch = e3_config_arch(c);
+	int axes = arch->axis[0] + arch->axis[1] + arch->axis[2];
+	if (arch->rope == E3_ROPE_TIME && c->head_dim && c->head_dim != axes)
+		problem(r, "configuration: head width %d, expected %d: that of %s", c->head_dim, axes, arch->title);
+	else if (c->head_dim % 4)
 		problem(r, "configuration: head width %d, expected a multiple of 4", c->head_dim);
 	if (c->embed && c->embed % c->vit_heads)
 		problem(r, "configuration: embedding of %d is not a multiple of e3.vit_heads %d", c->embed, c->vit_heads);
@@ -338,13 +353,16 @@ int e3_config_read(const e3_ckpt *ckpt, e3_config *out, e3_buf *report, e3_err *
 	r.seen = e3_alloc(e3_ckpt_count(ckpt), sizeof *r.seen, "list of tensors seen", err);
 	if (!r.seen)
 		return -1;
+	read_arch(&r);
 	out->embed = axis(&r, "aggregator.camera_token", 4, 3, 1);
 	out->registers = axis(&r, "aggregator.register_token", 4, 2, 0);
 	read_vit(&r);
 	read_blocks(&r);
 	read_camera(&r);
-	read_dpt(&r, "depth_head.", &out->depth, 2);
-	read_dpt(&r, "point_head.", &out->point, 4);
+	if (e3_config_arch(out)->heads & E3_HEAD_DEPTH)
+		read_dpt(&r, "depth_head.", &out->depth, 2);
+	if (e3_config_arch(out)->heads & E3_HEAD_POINTS)
+		read_dpt(&r, "point_head.", &out->point, 4);
 	read_metadata(&r);
 	cross_check(&r);
 	e3_config_each(out, check_tensor, &r);

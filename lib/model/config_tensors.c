@@ -1,5 +1,5 @@
-/* model: which tensors a configuration has (doc/network.md 1), and the two built-in configurations (doc/design.md 6).
- * Owns the names and shapes, in the order of the released file, and nothing else. */
+/* model: which tensors a configuration has (doc/network.md 1), in the order of the released file, and what describes it
+ * as metadata. Owns names and shapes, and nothing else. */
 #include "e3/config.h"
 #include <stdarg.h>
 #include <stdio.h>
@@ -90,8 +90,8 @@ static void emit_aggregator(walk *w, const e3_config *c)
 {
 	static const char *const families[] = {"frame", "global"};
 	set_prefix(w, "aggregator");
-	emit(w, "camera_token", 4, 1, 2, 1, c->embed);
-	emit(w, "register_token", 4, 1, 2, c->registers, c->embed);
+	for (const e3_arch_token *t = e3_config_arch(c)->token; t->tensor; t++)
+		emit(w, t->tensor, 4, 1, 2, t->registers ? c->registers : 1, c->embed);
 	set_prefix(w, "aggregator.patch_embed");
 	emit(w, "cls_token", 3, 1, 1, c->embed);
 	emit(w, "pos_embed", 3, 1, c->pos_grid ? 1 + c->pos_grid * c->pos_grid : 0, c->embed);
@@ -177,6 +177,14 @@ int e3_config_each(const e3_config *c, int (*fn)(void *ctx, const char *name, in
 	return w.rc;
 }
 
+int e3_config_special(const e3_config *c)
+{
+	int n = 0;
+	for (const e3_arch_token *t = e3_config_arch(c)->token; t->tensor; t++)
+		n += t->registers ? c->registers : 1;
+	return n;
+}
+
 int e3_config_each_meta(const e3_config *c, int (*fn)(void *ctx, const char *key, const char *value), void *ctx)
 {
 	char vit[16], camera[16], layers[64], size[16];
@@ -186,7 +194,7 @@ int e3_config_each_meta(const e3_config *c, int (*fn)(void *ctx, const char *key
 	snprintf(layers, sizeof layers, "%d,%d,%d,%d", c->dpt_layers[0], c->dpt_layers[1], c->dpt_layers[2],
 		c->dpt_layers[3]);
 	const char *const pairs[][2] = {
-		{"e3.arch", "streamvggt"},
+		{"e3.arch", e3_config_arch(c)->name},
 		{"e3.vit_heads", vit},
 		{"e3.camera_heads", camera},
 		{"e3.dpt_layers", layers},
@@ -200,79 +208,4 @@ int e3_config_each_meta(const e3_config *c, int (*fn)(void *ctx, const char *key
 		if (pairs[k][1][0])
 			rc = fn(ctx, pairs[k][0], pairs[k][1]);
 	return rc;
-}
-
-static int add_count(void *ctx, const char *name, int rank, const int64_t *shape)
-{
-	int64_t n = 1;
-	for (int k = 0; k < rank; k++)
-		n *= shape[k];
-	*(int64_t *)ctx += n;
-	return 0;
-}
-
-int e3_config_builtin(const char *name, e3_config *out, e3_err *err)
-{
-	static const e3_config configs[] = {
-		{
-			.name = "tiny",
-			.license = "MIT",
-			.embed = 128,
-			.patch = 14,
-			.registers = 4,
-			.vit_registers = 4,
-			.vit_depth = 2,
-			.vit_heads = 2,
-			.vit_hidden = 512,
-			.pos_grid = 5,
-			.layers = 4,
-			.heads = 2,
-			.head_dim = 64,
-			.hidden = 512,
-			.qk_norm = true,
-			.camera_dim = 256,
-			.camera_depth = 2,
-			.camera_heads = 4,
-			.camera_hidden = 1024,
-			.camera_mlp = 128,
-			.dpt_layers = {0, 1, 2, 3},
-			.depth = {true, 32, {32, 64, 128, 128}, 32, 2, {4, 2}},
-			.point = {true, 32, {32, 64, 128, 128}, 32, 4, {4, 2}},
-			.image_size = 70,
-		},
-		{
-			.name = "full",
-			.license = "MIT",
-			.embed = 1024,
-			.patch = 14,
-			.registers = 4,
-			.vit_registers = 4,
-			.vit_depth = 24,
-			.vit_heads = 16,
-			.vit_hidden = 4096,
-			.pos_grid = 37,
-			.layers = 24,
-			.heads = 16,
-			.head_dim = 64,
-			.hidden = 4096,
-			.qk_norm = true,
-			.camera_dim = 2048,
-			.camera_depth = 4,
-			.camera_heads = 16,
-			.camera_hidden = 8192,
-			.camera_mlp = 1024,
-			.dpt_layers = {4, 11, 17, 23},
-			.depth = {true, 256, {256, 512, 1024, 1024}, 32, 2, {4, 2}},
-			.point = {true, 256, {256, 512, 1024, 1024}, 32, 4, {4, 2}},
-			.image_size = 518,
-			.rope_bf16 = true, /* as the released model: what full.golden was made with */
-		},
-	};
-	for (size_t k = 0; k < sizeof configs / sizeof *configs; k++)
-		if (strcmp(configs[k].name, name) == 0) {
-			*out = configs[k];
-			e3_config_each(out, add_count, &out->parameters);
-			return 0;
-		}
-	return e3_fail(err, "no configuration '%s': expected tiny or full", name);
 }

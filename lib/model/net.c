@@ -27,24 +27,41 @@ static int load_blocks(e3_loader *l, const family *f, e3_block **out, e3_err *er
 
 static void set_prefix(e3_loader *l, const char *prefix) { snprintf(l->prefix, sizeof l->prefix, "%s", prefix); }
 
-/* Camera token and register tokens side by side, for the first frame and for the others (doc/network.md 5.1). */
+/* The special tokens side by side, for frame 0, for the other frames of the start, and for later ones (doc/network.md
+ * 5.1, 14.1). */
 static int load_special(e3_loader *l, e3_err *err)
 {
 	const e3_config *c = &l->net->c;
-	size_t width = (size_t)c->embed, n = 1 + (size_t)c->registers;
-	float *camera = NULL, *registers = NULL, *both = e3_alloc(2 * n * width, sizeof *both, "special tokens", err);
-	int rc =
-		!both || e3_load_host(l, "camera_token", &camera, err) || e3_load_host(l, "register_token", &registers, err)
-		? -1
-		: 0;
-	for (size_t k = 0; !rc && k < 2; k++) {
-		memcpy(both + k * n * width, camera + k * width, width * sizeof *both);
-		memcpy(both + (k * n + 1) * width, registers + k * (n - 1) * width, (n - 1) * width * sizeof *both);
+	size_t width = (size_t)c->embed, all = (size_t)e3_config_special(c), at = 0;
+	float *to = e3_alloc(3 * all * width, sizeof *to, "special tokens", err);
+	int rc = to ? 0 : -1;
+	for (const e3_arch_token *t = e3_config_arch(c)->token; !rc && t->tensor; t++) {
+		size_t n = t->registers ? (size_t)c->registers : 1;
+		float *variant = NULL;
+		rc = e3_load_host(l, t->tensor, &variant, err);
+		for (size_t k = 0; !rc && k < 3; k++) {
+			bool first = k == 0 || (k == 1 && t->first == E3_FIRST_START);
+			memcpy(to + (k * all + at) * width, variant + (first ? 0 : n * width), n * width * sizeof *to);
+		}
+		free(variant);
+		at += n;
 	}
 	if (!rc)
-		rc = e3_arena_upload(&l->net->arena, both, 2 * n * width, &l->net->special, err);
-	free(camera), free(registers), free(both);
+		rc = e3_arena_upload(&l->net->arena, to, 3 * all * width, &l->net->special, err);
+	free(to);
 	return rc;
+}
+
+/* Neighbouring channels turn together in such a head (14.2), where the device turns channel k of a half with channel k
+ * + quarter (5.3): the first quarter of the pairs goes to the first half, and so on. Queries and keys are put into that
+ * order alike, which changes neither their norms nor their products. */
+static void pair_order(int head_dim, int *order)
+{
+	int quarter = head_dim / 4;
+	for (int p = 0; p < 2 * quarter; p++) {
+		int to = p < quarter ? p : p + quarter;
+		order[to] = 2 * p, order[to + quarter] = 2 * p + 1;
+	}
 }
 
 static int load_aggregator(e3_loader *l, e3_err *err)
@@ -64,10 +81,19 @@ static int load_aggregator(e3_loader *l, e3_err *err)
 	const family vit = {"aggregator.patch_embed.blocks", c->vit_depth, c->vit_heads, 1e-6f},
 				 frame = {"aggregator.frame_blocks", c->layers, c->heads, 1e-5f},
 				 global = {"aggregator.global_blocks", c->layers, c->heads, 1e-5f};
-	return load_blocks(l, &vit, &net->vit, err) || load_blocks(l, &frame, &net->frame, err) ||
-			load_blocks(l, &global, &net->global, err)
-		? -1
-		: 0;
+	if (load_blocks(l, &vit, &net->vit, err) || load_blocks(l, &frame, &net->frame, err))
+		return -1;
+	bool by_time = e3_config_arch(c)->rope == E3_ROPE_TIME;
+	int *order = by_time ? e3_alloc((size_t)c->head_dim, sizeof *order, "channels of a head", err) : NULL;
+	if (by_time && !order)
+		return -1;
+	if (by_time)
+		pair_order(c->head_dim, order);
+	l->order = order;
+	int rc = load_blocks(l, &global, &net->global, err);
+	l->order = NULL;
+	free(order);
+	return rc;
 }
 
 static int load_camera(e3_loader *l, e3_err *err)
@@ -96,8 +122,9 @@ e3_net *e3_net_open(const e3_ckpt *ckpt, e3_dev *dev, e3_err *err)
 		return NULL;
 	net->arena.dev = dev;
 	e3_loader l = {.net = net, .ckpt = ckpt};
-	int rc = e3_config_read(ckpt, &net->c, NULL, err) || e3_fingerprint(ckpt, &net->c, &net->fingerprint, err) ||
-		load_aggregator(&l, err) || load_camera(&l, err);
+	int rc = e3_config_read(ckpt, &net->c, NULL, err) || e3_fingerprint(ckpt, &net->c, &net->fingerprint, err);
+	l.head_dim = net->c.head_dim;
+	rc = rc || load_aggregator(&l, err) || load_camera(&l, err);
 	if (!rc && net->c.depth.present) {
 		set_prefix(&l, "depth_head.");
 		rc = e3_load_dpt(&l, &net->depth, err);

@@ -40,7 +40,7 @@ struct e3_net {
 	e3_block *vit;
 	e3_norm vit_norm;
 
-	float *special; /* device [2][1 + registers][embed]: first frame, later frames */
+	float *special; /* device [3][special][embed]: frame 0, the other frames of the start, later ones */
 	e3_block *frame, *global;
 
 	e3_norm token_norm, trunk_norm;
@@ -61,7 +61,10 @@ typedef struct e3_loader {
 	char prefix[160];   /* put before every name */
 	e3_role role;       /* of the matrices that come next */
 	const float *scale; /* of their rows and biases, or NULL */
-	float *host[2];     /* a tensor as read, and reordered: kept from tensor to tensor, or the heap is left in holes */
+	const int *order;   /* of the head_dim channels of a head, in queries and keys: the k-th is order[k] of the file;
+						   or NULL */
+	int head_dim;
+	float *host[2]; /* a tensor as read, and reordered: kept from tensor to tensor, or the heap is left in holes */
 	size_t cap[2];
 } e3_loader;
 

@@ -50,7 +50,7 @@ int e3_load_host(e3_loader *l, const char *name, float **out, e3_err *err)
 	return -1;
 }
 
-typedef void reorder(const e3_tensor_info *t, const float *from, float *to);
+typedef void reorder(const e3_loader *l, const e3_tensor_info *t, const float *from, float *to);
 
 /* Reads a tensor, reordered if asked, into the loader's memory. */
 static float *read_tensor(e3_loader *l, const e3_tensor_info *t, reorder *order, e3_err *err)
@@ -59,25 +59,48 @@ static float *read_tensor(e3_loader *l, const e3_tensor_info *t, reorder *order,
 	if (!mixed || e3_ckpt_read_f32(l->ckpt, t, 0, t->count, host, err))
 		return NULL;
 	if (order)
-		order(t, host, mixed);
+		order(l, t, host, mixed);
 	return mixed;
+}
+
+static int load_vector(e3_loader *l, const char *name, reorder *order, float **out, e3_err *err)
+{
+	const e3_tensor_info *t = find(l, name, err);
+	const float *host = read_tensor(l, t, order, err);
+	return host ? e3_arena_upload(&l->net->arena, host, t->count, out, err) : -1;
 }
 
 int e3_load_vector(e3_loader *l, const char *name, float **out, e3_err *err)
 {
-	const e3_tensor_info *t = find(l, name, err);
-	const float *host = read_tensor(l, t, NULL, err);
-	return host ? e3_arena_upload(&l->net->arena, host, t->count, out, err) : -1;
+	return load_vector(l, name, NULL, out, err);
 }
 
-int e3_load_norm(e3_loader *l, const char *name, float eps, e3_norm *out, e3_err *err)
+static int load_norm(e3_loader *l, const char *name, reorder *order, e3_norm *out, e3_err *err)
 {
 	char w[160], b[160];
 	snprintf(w, sizeof w, "%s.weight", name);
 	snprintf(b, sizeof b, "%s.bias", name);
 	const e3_tensor_info *t = find(l, w, err);
-	*out = (e3_norm){.dim = t ? (int)t->count : 0, .eps = eps};
-	return !t || e3_load_vector(l, w, &out->w, err) || e3_load_vector(l, b, &out->b, err) ? -1 : 0;
+	out->dim = t ? (int)t->count : 0;
+	return !t || load_vector(l, w, order, &out->w, err) || load_vector(l, b, order, &out->b, err) ? -1 : 0;
+}
+
+int e3_load_norm(e3_loader *l, const char *name, float eps, e3_norm *out, e3_err *err)
+{
+	*out = (e3_norm){.eps = eps};
+	return load_norm(l, name, NULL, out, err);
+}
+
+/* Puts rows that stand for the channels of heads into the loader's order. A third of a qkv layer is values, which stay;
+ * anything else belongs to one head. */
+static void head_order(const e3_loader *l, const e3_tensor_info *t, const float *from, float *to)
+{
+	size_t d = (size_t)l->head_dim, rows = (size_t)t->shape[0], cols = t->count / rows,
+		   ordered = rows > d ? rows / 3 * 2 : rows;
+	for (size_t r = 0; r < rows; r++) {
+		size_t source = r < ordered ? r / d * d + (size_t)l->order[r % d] : r;
+		memcpy(to + r * cols, from + source * cols, cols * sizeof *to);
+	}
 }
 
 static void scale_rows(const float *scale, float *host, int rows, int cols)
@@ -106,7 +129,7 @@ static int load_mat(e3_loader *l, const char *name, reorder *order, bool transpo
 		return -1;
 	if (!e3_load_has(l, b))
 		return 0;
-	host = read_tensor(l, find(l, b, err), NULL, err);
+	host = read_tensor(l, find(l, b, err), order == head_order ? order : NULL, err);
 	if (!host)
 		return -1;
 	scale_rows(l->scale, host, out->out, 1);
@@ -119,7 +142,7 @@ int e3_load_linear(e3_loader *l, const char *name, e3_mat *out, e3_err *err)
 	return load_mat(l, name, NULL, false, out, err);
 }
 
-static void conv_order(const e3_tensor_info *t, const float *from, float *to)
+static void conv_order(const e3_loader *l, const e3_tensor_info *t, const float *from, float *to)
 {
 	size_t in = (size_t)t->shape[1], taps = (size_t)(t->shape[2] * t->shape[3]);
 	for (size_t o = 0; o < (size_t)t->shape[0]; o++)
@@ -133,7 +156,7 @@ int e3_load_conv(e3_loader *l, const char *name, e3_mat *out, e3_err *err)
 	return load_mat(l, name, conv_order, false, out, err);
 }
 
-static void deconv_order(const e3_tensor_info *t, const float *from, float *to)
+static void deconv_order(const e3_loader *l, const e3_tensor_info *t, const float *from, float *to)
 {
 	size_t in = (size_t)t->shape[0], out = (size_t)t->shape[1], taps = (size_t)(t->shape[2] * t->shape[3]);
 	for (size_t c = 0; c < in; c++)
@@ -163,16 +186,17 @@ static int load_scaled(e3_loader *l, const char *name, const char *gamma, e3_mat
 int e3_load_block(e3_loader *l, float eps, int heads, e3_block *b, e3_err *err)
 {
 	e3_role role = l->role;
+	reorder *order = l->order ? head_order : NULL;
 	*b = (e3_block){.heads = heads, .qk_norm = e3_load_has(l, "attn.q_norm.weight")};
 	int rc = e3_load_norm(l, "norm1", eps, &b->norm1, err) || e3_load_norm(l, "norm2", eps, &b->norm2, err) ||
-		e3_load_linear(l, "attn.qkv", &b->qkv, err) || e3_load_linear(l, "mlp.fc1", &b->fc1, err) ||
+		load_mat(l, "attn.qkv", order, false, &b->qkv, err) || e3_load_linear(l, "mlp.fc1", &b->fc1, err) ||
 		load_scaled(l, "mlp.fc2", "ls2.gamma", &b->fc2, err);
 	l->role = role == E3_ROLE_FEATURES ? E3_ROLE_ATTENDED : role;
 	rc = rc || load_scaled(l, "attn.proj", "ls1.gamma", &b->proj, err);
 	l->role = role;
 	if (!rc && b->qk_norm)
-		rc = e3_load_norm(l, "attn.q_norm", eps, &b->q_norm, err) ||
-			e3_load_norm(l, "attn.k_norm", eps, &b->k_norm, err);
+		rc = load_norm(l, "attn.q_norm", order, &b->q_norm, err) || load_norm(l, "attn.k_norm", order, &b->k_norm, err);
+	b->q_norm.eps = b->k_norm.eps = eps;
 	return rc ? -1 : 0;
 }
 

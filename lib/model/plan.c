@@ -88,7 +88,7 @@ int e3_plan_make(const e3_config *c, const e3_infer_options *o, int h, int w, e3
 {
 	if (h < c->patch || w < c->patch || h % c->patch || w % c->patch)
 		return e3_fail(err, "planning: frames of %d × %d: not a multiple of the patch size %d", w, h, c->patch);
-	*p = (e3_plan){.special = 1 + c->registers,
+	*p = (e3_plan){.special = e3_config_special(c),
 		.layers = c->layers,
 		.patch_grid = {h / c->patch, w / c->patch},
 		.size = {h, w},

@@ -256,7 +256,7 @@ static int get_camera(e3_saved_file *file, e3_session *s, const e3_saved_past *p
 static int get_past(e3_saved_file *file, e3_session *s, const e3_saved_past *p, e3_err *err)
 {
 	const e3_saved *x = &file->head;
-	s->past->t = p->t;
+	s->past->t = s->past->keys = p->t;
 	for (int l = 0; l < x->layers; l++)
 		if (get_layer(file, s, p, l, err))
 			return e3_fail_in(err, "layer %d", l);

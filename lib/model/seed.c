@@ -82,18 +82,18 @@ static int add_meta(void *ctx, const char *key, const char *value)
 
 int e3_seed_parse(e3_ckpt *c, const char *spec, e3_err *err)
 {
-	char name[32];
+	char name[32], names[128];
 	const char *colon = strchr(spec, ':');
 	size_t len = colon ? (size_t)(colon - spec) : 0;
 	e3_config config;
 	int64_t seed;
 	c->format = "seeded";
 	if (len == 0 || len >= sizeof name)
-		return e3_fail(err, "expected seed:tiny:N or seed:full:N");
+		return e3_fail(err, "expected seed:CONFIG:N, CONFIG %s", e3_config_builtins(names, sizeof names));
 	memcpy(name, spec, len);
 	name[len] = 0;
 	if (e3_config_builtin(name, &config, err) || e3_parse_i64(colon + 1, 0, INT64_MAX, &seed, err))
-		return e3_fail_in(err, "expected seed:tiny:N or seed:full:N");
+		return e3_fail_in(err, "expected seed:CONFIG:N");
 	adding a = {c, (uint64_t)seed, err};
 	return e3_config_each(&config, add, &a) || e3_config_each_meta(&config, add_meta, &a) ? -1 : 0;
 }

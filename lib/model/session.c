@@ -263,18 +263,16 @@ static int whole_step(e3_session *s, const uint8_t *rgb, e3_result *r, e3_evict 
 	int64_t t = s->past->t;
 	if ((uint64_t)(t + 1) * (uint64_t)s->plan.tokens_per_frame >= E3_HOLE)
 		return e3_fail(err, "inferring: frame %lld: token ids would pass 32 bits", (long long)t);
+	if (e3_rope_check(s, s->past->keys, err))
+		return e3_fail_in(err, "inferring: frame %lld", (long long)t);
 	if ((s->dev->halt ? step_or_give_up : step)(s, rgb, r, evict, err))
 		return e3_fail_in(err, "inferring: frame %lld", (long long)t);
-	for (int k = 0; r->has_pose && k < E3_POSE; k++) {
-		r->pose[k] = k < 7 ? s->pose[k] : fmaxf(s->pose[k], 0);
-		if (!isfinite(s->pose[k]))
-			return e3_fail(err, "inferring: frame %lld: the pose is not finite: the weights do not fit the network",
-				(long long)t);
-	}
+	if (r->has_pose && e3_camera_pose(s, s->pose, r->pose, err))
+		return e3_fail_in(err, "inferring: frame %lld", (long long)t);
 	if (s->o.frozen)
 		forget_frame(s, evict);
 	else
-		s->past->t++;
+		s->past->t++, s->past->keys++;
 	return 0;
 }
 
@@ -313,7 +311,7 @@ void e3_session_side_clear(e3_session *s)
 	e3_past *side = side_of(s);
 	e3_cache_clear(&side->cache);
 	e3_evictor_reset(&side->evictor);
-	side->t = 0;
+	side->t = side->keys = 0;
 }
 
 void e3_session_take_over(e3_session *s)

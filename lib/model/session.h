@@ -44,9 +44,17 @@ typedef struct e3_masses {
 	} * attn_map; /* [layers] */
 } e3_masses;
 
+/* Tables of rotation [tokens][head_dim] on the device. */
+typedef struct e3_rope {
+	float *grid;   /* of frame blocks */
+	float *global; /* of global blocks: the same, or one that e3_rope_at brings up to date */
+	float *times;  /* what that takes from; NULL: the same */
+} e3_rope;
+
 /* What earlier frames leave for the next one. */
 typedef struct e3_past {
-	int64_t t; /* frames done; those of a frozen session do not count */
+	int64_t t;    /* frames done; those of a frozen session do not count */
+	int64_t keys; /* of them those that the cache kept: the time of the next one (e3/arch.h) */
 	e3_cache cache;
 	e3_evictor evictor;
 	uint8_t **camera; /* what the camera head remembers: pages [caches][pages_each], in one allocation */
@@ -69,7 +77,8 @@ struct e3_session {
 	e3_arena arena; /* device memory that lives as long as the session */
 
 	int vit_tokens;
-	float *patches, *vit_template, *xv, *x, *rope, *lse;
+	float *patches, *vit_template, *xv, *x, *lse;
+	e3_rope rope;
 	float *mean, *descriptor; /* of the patch tokens: device, alloc_host; NULL unless o.describe */
 	float *before, *shift;    /* device [tokens][embed], [layers][tokens]; NULL unless the policy needs them */
 	e3_tensor q, attended, hidden;
@@ -102,6 +111,11 @@ int e3_embed_step(e3_session *s, const uint8_t *rgb, e3_err *err);
 int e3_embed_again(e3_session *s, e3_err *err); /* the tokens of the picture before once more */
 /* After wait: the descriptor of the frame, if it is wanted. */
 void e3_embed_describe(e3_session *s);
+/* rope.c: the tables; the global one for a frame of this time (nothing where time does not count); whether there is
+ * such a time. */
+int e3_rope_open(e3_session *s, e3_err *err);
+int e3_rope_at(e3_session *s, int64_t time, e3_err *err);
+int e3_rope_check(const e3_session *s, int64_t time, e3_err *err);
 int e3_aggregate_open(e3_session *s, e3_err *err);
 /* Is the attention of this layer to be reported? Not of side steps. */
 bool e3_session_reports(const e3_session *s, int layer);
@@ -109,6 +123,8 @@ int e3_aggregate_step(e3_session *s, e3_err *err);
 void e3_aggregate_close(e3_session *s);
 int e3_camera_open(e3_session *s, e3_err *err);
 int e3_camera_step(e3_session *s, e3_err *err); /* into s->pose, there after finish */
+/* From what the head gives to what a result says: camera from world. -1 when it is not finite. */
+int e3_camera_pose(const e3_session *s, const float raw[E3_POSE], float pose[E3_POSE], e3_err *err);
 /* The keys and values that one of the caches keeps between frames. */
 e3_kv e3_camera_view(const e3_session *s, int cache);
 /* Forgets the frame that stands at this place among those that the evictor keeps (a policy that evicts whole frames).
