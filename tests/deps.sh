@@ -7,6 +7,7 @@ cd "$(dirname "$0")/.." || exit 1
 
 missing=
 codecs=
+wishes=
 # Each line is: what to look for, and the package, or alternatives joined by '|' of which the first that exists is taken (names
 # differ between releases).
 lib() { pkg-config --exists "$1" 2>/dev/null || missing="$missing $2"; }
@@ -19,6 +20,9 @@ codec() {
 	if pkg-config --exists libheif 2>/dev/null && ! pkg-config --atleast-version=1.16 libheif; then return 0; fi
 	dpkg-query -W -f='${Status}' "libheif-plugin-$1" 2>/dev/null | grep -q '^install ok' || codecs="$codecs libheif-plugin-$1"
 }
+
+# A program that some tests use, large or not in every release: tests skip, saying so, where it cannot be had.
+wish() { command -v "$1" >/dev/null 2>&1 || wishes="$wishes $2"; }
 
 need_build() {
 	cmd cc build-essential
@@ -87,6 +91,8 @@ need_test() {
 	cmd fish fish
 	cmd node nodejs
 	cmd npm npm
+	python websocket python3-websocket
+	wish chromium chromium
 }
 
 # The Khronos glTF validator comes from npm, at the version tests/package.json names.
@@ -95,6 +101,17 @@ install_validator() {
 	echo "deps: the glTF validator is missing: npm ci in tests/"
 	npm ci --prefix tests --no-audit --no-fund --fetch-retries=0 --loglevel=error >/dev/null ||
 		echo "deps: npm could not fetch it; the tests that use it skip, saying so" >&2
+}
+
+# A browser of 122 MB: only where apt knows it.
+install_wishes() {
+	for name in $wishes; do
+		apt-cache show "$name" >/dev/null 2>&1 || continue
+		if [ "$(id -u)" -ne 0 ] && ! command -v sudo >/dev/null 2>&1; then continue; fi
+		echo "deps: apt-get install --no-install-recommends $name"
+		as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "$name" >/dev/null ||
+			echo "deps: no $name; the tests that use it skip, saying so" >&2
+	done
 }
 
 as_root() {
@@ -149,4 +166,5 @@ if [ -z "$missing" ]; then
 	codecs=
 fi
 [ -z "$missing" ] || install_packages
+[ -z "$wishes" ] || install_wishes
 case " $* " in *" test "*) install_validator ;; esac
