@@ -9,6 +9,7 @@
 #define E3_VIEW_H
 
 #include "e3/err.h"
+#include "e3/io.h"
 #include "e3/mem.h"
 #include "e3/stream.h"
 #include <stdbool.h>
@@ -46,5 +47,12 @@ void e3_view_ended(e3_view_store *v, int run, const char *failed);
 int e3_view_recording(e3_view_store *v, int run, const char *path, e3_err *err);
 /* Waits until the whole file was gone through; not 0 when stop() said so first (may be NULL). */
 int e3_view_indexed(e3_view_store *v, int run, int (*stop)(void));
+
+/* For a page in one file, which a browser holds whole: the limits of its store. */
+enum { E3_VIEW_HTML_POINTS = 1000000, E3_VIEW_HTML_BYTES = 24 << 20 };
+
+/* The page with all that the store holds inside, to an open file, which the caller commits: shown from anywhere,
+ * without a server. Meant for runs that were fed. stop: not 0 ends it with "interrupted"; may be NULL. */
+int e3_view_html(e3_view_store *v, e3_file *to, int (*stop)(void), e3_err *err);
 
 #endif

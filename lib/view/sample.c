@@ -184,8 +184,8 @@ static uint32_t take(view_sampler *s, const view_sampling *from, view_merge *mer
 	e3_intrinsics k = e3_intrinsics_decode(p->pose, p->w, p->h);
 	bool known_k = p->has_pose && e3_intrinsics_usable(p->pose);
 	double limit = (double)(from->limit < 1 ? 1 : from->limit);
-	double apart = from->spread * sqrt((double)all / limit) / (known_k ? k.fx : p->w), most = VIEW_FAR * median(s),
-		   range = from->confidence[1] - from->confidence[0];
+	double apart = from->spread * sqrt(fmax((double)all / limit, 1)) / (known_k ? k.fx : p->w),
+		   most = VIEW_FAR * median(s), range = from->confidence[1] - from->confidence[0];
 	uint32_t n = 0;
 	for (size_t j = 0; j < all && n < from->limit; j++) {
 		size_t at = s->order[j];
