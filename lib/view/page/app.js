@@ -5,7 +5,7 @@ import { Run } from './run.js';
 import { Player } from './player.js';
 import { Timeline, clockText } from './timeline.js';
 import { Panel, countText } from './panel.js';
-import { Health } from './health.js';
+import { Health, failureOf } from './health.js';
 import { Measure, LengthUnit } from './measure.js';
 import { Controls, checkedMode, checkedSettings, checkedSpeed } from './controls.js';
 import { Wants } from './wants.js';
@@ -27,6 +27,7 @@ export class App {
 		this.player = new Player();
 		this.runs = [];
 		this.epoch = null;
+		this.runCount = 0;
 		this.hello = null;
 		this.status = null;
 		this.linkState = 'connecting';
@@ -34,6 +35,7 @@ export class App {
 		this.pinned = null;
 		this.hovered = null;
 		this.painted = [0, 0];
+		this.drawing = null;
 		this.behind = 0;
 		this.pictured = [null, null];
 		this.shownKeys = ['', ''];
@@ -46,7 +48,8 @@ export class App {
 		this.shared = decodeShare(location.hash);
 		this.panel = new Panel(root, this.#panelSide());
 		this.health = new Health(root);
-		this.timeline = new Timeline(this.find('timeline'), this.player, {
+		this.timeline = new Timeline(this.find('timeline'), this.find('tip'), this.player, {
+			tip: (run, n) => this.panel.tip(run, n),
 			seek: (i) => this.player.seek(i),
 			look: (run, n) => this.look(run, n),
 			hover: (run, n) => { this.hovered = run && n < run.count ? { run, i: run.columns.i.data[n] } : null; this.redraw(); },
@@ -126,20 +129,23 @@ export class App {
 				// An --html file has everything in memory anyway, and nobody to ask again.
 				this.runs[k] = new Run(k, info, this.link instanceof Inside ? Infinity : 0);
 		});
-		if (this.player.runs.length !== this.runs.length) {
-			this.player.runs = this.runs;
+		if (this.runCount !== this.runs.length) {
+			this.runCount = this.runs.length;
 			this.scene.setRuns(Math.max(1, this.runs.length));
 			this.root.body.classList.toggle('two-runs', this.runs.length > 1);
 			this.timeline.dirty = true;
 		}
 		this.#names();
+		this.#cutConfidence();
 	}
 
 	#forget() {
 		this.runs = [];
+		this.runCount = 0;
 		this.pinned = null;
 		this.hovered = null;
 		this.painted = [0, 0];
+		this.drawing = null;
 		this.pictured = [null, null];
 		this.shownKeys = ['', ''];
 		this.status = null;
@@ -232,12 +238,21 @@ export class App {
 
 	change(some) {
 		Object.assign(this.settings, some);
-		const { mode, colour, confidence, pointSize, edge, edl, frusta, detail } = this.settings;
-		this.scene.set({ mode, colour, confidence, pointSize, edge, edl, frusta, path: frusta });
+		const { mode, colour, pointSize, edge, edl, frusta, detail } = this.settings;
+		this.scene.set({ mode, colour, pointSize, edge, edl, frusta, path: frusta });
+		this.#cutConfidence();
 		if (some.detail !== undefined && this.link)
 			this.link.send({ limit: { points: detail } });
 		this.scene.setMax(detail);
 		this.redraw();
+	}
+
+	// A run whose confidences are all alike has nothing to cut.
+	#cutConfidence() {
+		[0, 1].forEach((k) => {
+			const range = this.runs[k] ? this.runs[k].info.confidence : null;
+			this.scene.set({ confidence: range && range[1] <= range[0] ? 0 : this.settings.confidence }, k);
+		});
 	}
 
 	confidenceText(level) {
@@ -248,7 +263,6 @@ export class App {
 	shadeChanged(dark) {
 		this.scene.set({ dark });
 		this.timeline.themeChanged();
-		this.panel.themeChanged();
 		paintRamp(this.find('strip-ramp'), keptRamp());
 		this.redraw();
 	}
@@ -358,8 +372,7 @@ export class App {
 			this.wants.look(this.runs.map((run) => ({ run, looked: this.looked(run), shown: this.player.shown(run) })));
 		}
 		const drew = this.scene.render();
-		if (drew || changed)
-			this.#tellPainted();
+		this.#tellPainted(drew);
 		if (changed)
 			this.#sides();
 		if (changed || this.timeline.dirty) {
@@ -416,7 +429,9 @@ export class App {
 		const frame = run && n >= 0 ? run.frame(n) : null;
 		time.textContent = frame ? clockText(frame.pts, true) : '';
 		const last = run ? (run.info.frames || run.count) - 1 : 0;
-		box.replaceChildren(time, frame ? 'frame ' + countText(n) + ' of ' + countText(Math.max(last, n)) : '');
+		const count = document.createElement('span');
+		count.textContent = frame ? 'frame ' + countText(n) + ' of ' + countText(Math.max(last, n)) : '';
+		box.replaceChildren(time, count);
 		const slider = this.find('timeline');
 		slider.setAttribute('aria-valuemin', '0');
 		slider.setAttribute('aria-valuemax', String(run ? Math.max(0, run.count - 1) : 0));
@@ -428,8 +443,8 @@ export class App {
 		let text = '';
 		if (link === 'lost')
 			text = frames > 0 ? 'The connection is gone. Trying again…' : 'No connection to e3-view. Trying again…';
-		else if (status && status.state === 'failed')
-			text = 'The source failed' + (status.reason ? ': ' + status.reason : '.');
+		else if (failureOf(status) !== '')
+			text = 'The source failed: ' + failureOf(status);
 		else if (frames === 0 && link === 'done')
 			text = 'There is no frame in this file.';
 		else if (frames === 0)
@@ -439,23 +454,33 @@ export class App {
 		if (box.textContent !== text)
 			box.textContent = text;
 		box.dataset.kind = frames > 0 ? 'bar' : '';
-		box.dataset.state = status && status.state === 'failed' ? 'failed' : '';
+		box.dataset.state = link !== 'lost' && failureOf(status) !== '' ? 'failed' : '';
 	}
 
-	// Frames that are on the screen for the first time: the server learns how long they took, and the page says it.
-	#tellPainted() {
-		for (const run of this.runs) {
-			const from = Math.max(this.painted[run.index], run.count - MOST_PAINTED);
-			this.painted[run.index] = run.count;
-			if (!this.player.live || !this.link.clock.known || run.count === 0)
-				continue;
-			const clock = this.link.clock.at(nowSeconds());
-			for (let n = from; n < run.count; n++)
-				this.link.send({ painted: { run: run.index, n, clock } });
-			const captured = run.columns.captured.data[run.count - 1];
-			if (from < run.count)
-				this.behind = captured > 0 ? Math.max(0, clock - captured) : 0;
+	// Frames that are on the screen for the first time: the server learns how long they took, and the page says it. What was
+	// drawn is on the screen when the scene says that its picture is finished.
+	#tellPainted(drew) {
+		if (this.drawing && this.scene.pace.finished(performance.now())) {
+			this.drawing.forEach((count, k) => this.#tellPaintedOf(this.runs[k], count));
+			this.drawing = null;
 		}
+		if (drew && !this.drawing)
+			this.drawing = this.runs.map((run) => run.count);
+	}
+
+	#tellPaintedOf(run, count) {
+		if (!run || count <= this.painted[run.index])
+			return;
+		const from = Math.max(this.painted[run.index], count - MOST_PAINTED);
+		this.painted[run.index] = count;
+		if (!this.player.live || !this.link.clock.known)
+			return;
+		const clock = this.link.clock.at(nowSeconds());
+		for (let n = from; n < count; n++)
+			this.link.send({ painted: { run: run.index, n, clock } });
+		const captured = run.columns.captured.data[count - 1];
+		this.behind = captured > 0 ? Math.max(0, clock - captured) : 0;
+		this.redraw();
 	}
 
 	get settledNow() {

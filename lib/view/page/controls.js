@@ -135,8 +135,10 @@ export class Controls {
 		for (const name of ['mode', 'kind'])
 			for (const input of this.root.querySelectorAll('input[name="' + name + '"]'))
 				input.addEventListener('change', () => (name === 'mode' ? app.setMode(input.value) : app.change({ kind: input.value })));
-		for (const [id, name] of [['confidence', 'confidence'], ['size', 'pointSize'], ['edge', 'edge'], ['detail', 'detail']])
+		for (const [id, name] of [['confidence', 'confidence'], ['size', 'pointSize'], ['detail', 'detail']])
 			this.find(id).addEventListener('input', (e) => app.change({ [name]: Number(e.target.value) }));
+		// The scene takes the nearest edge that is drawn: 7 lets every point through.
+		this.find('edge').addEventListener('input', (e) => app.change({ edge: 7 - Number(e.target.value) }));
 		this.find('colour').addEventListener('change', (e) => app.change({ colour: e.target.value }));
 		for (const id of ['edl', 'frusta'])
 			this.find(id).addEventListener('change', (e) => app.change({ [id]: e.target.checked }));
@@ -172,9 +174,8 @@ export class Controls {
 		this.find('confidence-out').value = settings.confidence === 0 ? 'all' : '≥ ' + this.app.confidenceText(settings.confidence);
 		this.find('size').value = settings.pointSize;
 		this.find('size-out').value = settings.pointSize.toFixed(2) + '×';
-		// 7 lets every point through.
-		this.find('edge').value = settings.edge;
-		this.find('edge-out').value = settings.edge === 7 ? 'off' : String(settings.edge);
+		this.find('edge').value = 7 - settings.edge;
+		this.find('edge-out').value = settings.edge === 7 ? 'off' : String(7 - settings.edge);
 		this.find('detail').value = String(settings.detail);
 		this.find('edl').checked = settings.edl;
 		this.find('frusta').checked = settings.frusta;

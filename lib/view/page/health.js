@@ -16,6 +16,16 @@ export function secondsText(seconds) {
 	return seconds < 0.9995 ? Math.round(1000 * seconds) + ' ms' : seconds.toFixed(seconds < 10 ? 1 : 0) + ' s';
 }
 
+// Why a run failed, or '' when none did.
+export function failureOf(status) {
+	if (!status)
+		return '';
+	for (const one of [status, status.second])
+		if (one && one.state === 'failed')
+			return one.reason || 'the source failed';
+	return '';
+}
+
 export class Health {
 	constructor(root) {
 		this.list = root.getElementById('health');
@@ -33,7 +43,7 @@ export class Health {
 		let [state, text] = ['', 'Connecting'];
 		if (link === 'lost') {
 			[state, text] = ['failed', 'No connection: trying again'];
-		} else if (status && status.state === 'failed') {
+		} else if (failureOf(status) !== '') {
 			[state, text] = ['failed', 'Failed after ' + countText(frames) + ' frames'];
 		} else if (status && status.state === 'live' && facts.live) {
 			state = facts.behind > 2 ? 'warn' : 'live';
@@ -77,7 +87,7 @@ export class Health {
 		if (!this.part.open)
 			return;
 		const { status, runs, stats } = facts;
-		const failed = status && status.state === 'failed' ? status.reason || 'the source failed' : '';
+		const failed = failureOf(status);
 		this.reason.hidden = failed === '';
 		this.reason.textContent = failed;
 		this.#row('Network', status && status.fps > 0 ? status.fps.toFixed(1) + ' frames/s, ' + status.ms.toFixed(0) + ' ms a frame' : '');
@@ -93,7 +103,7 @@ export class Health {
 			this.#row('Model' + tail, run.info.model);
 			this.#row('Device' + tail, run.info.device);
 		}
-		this.#row('Dropped', status ? countText(status.dropped) + ' frames without points' : '');
+		this.#row('Dropped', status ? countText(status.dropped + (status.second ? status.second.dropped : 0)) + ' frames without points' : '');
 		this.#row('Points here', countText(stats.points) + ', ' + countText(stats.drawn) + ' drawn');
 		this.#row('Drawing', stats.ms > 0 ? stats.ms.toFixed(1) + ' ms, ' + bytesText(stats.bytes) : '');
 		this.#row('Received', bytesText(facts.received) + (facts.refused > 0 ? ', ' + facts.refused + ' records refused' : ''));

@@ -1,8 +1,8 @@
 // view: the side panel's pictures: the frame that is looked at, as seen, as depth, as confidence, or with the patches that the
 // cache still holds; and the frames of which the cache holds most.
 import { WIRE, FLAG } from './wire.js';
-import { Pictures, boxInside, fitCanvas, shadePatches } from './picture.js';
-import { keptRamp, paintRamp } from './ramps.js';
+import { Pictures, boxInside, fitCanvas, paintVeil, shadePatches } from './picture.js';
+import { paintRamp } from './ramps.js';
 import { clockText } from './timeline.js';
 
 export const KINDS = ['kept', 'picture', 'depth', 'confidence'];
@@ -33,7 +33,7 @@ export class Panel {
 		this.parts = {
 			title: find('frame-title'), unpin: find('unpin'), low: find('low'), high: find('high'), ramp: find('view-ramp'),
 			legend: find('view-ramp').parentElement, note: find('kind-note'), mosaic: find('mosaic'), figureB: find('figure-b'),
-			cacheTitle: find('cache-title'), cacheNote: find('cache-note'),
+			cacheTitle: find('cache-title'), cacheNote: find('cache-note'), apart: find('apart'),
 			views: [find('view-a'), find('view-b')], captions: [find('caption-a'), find('caption-b')],
 		};
 		this.thumbs = [];
@@ -50,10 +50,6 @@ export class Panel {
 		this.shown = [null, null];
 	}
 
-	themeChanged() {
-		this.painted = '';
-	}
-
 	draw() {
 		const { runs, player, kind } = this.app;
 		this.#legend(kind);
@@ -61,16 +57,15 @@ export class Panel {
 		const lead = player.lead;
 		const n = lead ? this.app.looked(lead) : -1;
 		const frame = lead ? lead.frame(n) : null;
-		const old = frame !== null && n !== lead.frameAt(player.i);
-		this.parts.title.textContent = frame === null ? 'Frame' : 'Frame ' + n + ' at ' + clockText(frame.pts, true) +
-			(old && kind === 'kept' ? ', as held now' : '');
+		this.parts.title.textContent = frame === null ? 'Frame' : 'Frame ' + countText(n) + ' at ' + clockText(frame.pts, true);
 		this.parts.unpin.hidden = !this.app.pinned;
 		runs.forEach((run, k) => this.#view(run, k, kind));
 		this.#mosaic();
+		this.#apart();
 	}
 
 	#legend(kind) {
-		const key = kind + document.documentElement.dataset.shade + (this.app.runs[0] ? this.app.runs[0].info.layers : 0);
+		const key = kind + (this.app.runs[0] ? this.app.runs[0].info.layers : 0);
 		if (key === this.painted)
 			return;
 		this.painted = key;
@@ -81,7 +76,10 @@ export class Panel {
 			confidence: ['unsure', 'sure'], picture: ['', ''] }[kind];
 		this.parts.low.textContent = ends[0];
 		this.parts.high.textContent = ends[1];
-		paintRamp(this.parts.ramp, kind === 'kept' ? keptRamp() : kind === 'depth' ? 'depth' : 'confidence');
+		if (kind === 'kept')
+			paintVeil(this.parts.ramp, layers);
+		else
+			paintRamp(this.parts.ramp, kind === 'depth' ? 'depth' : 'confidence');
 	}
 
 	#view(run, k, kind) {
@@ -120,10 +118,30 @@ export class Panel {
 		context.fillText(text, canvas.width / 2, canvas.height / 2);
 	}
 
+	// A frame of the strip in words.
+	tip(run, n) {
+		const state = run.kept.at(run.frameAt(this.app.player.i));
+		const held = state ? state.frames.get(n) : null;
+		const name = (this.app.runs.length > 1 ? 'AB'[run.index] + ', ' : '') + 'frame ' + countText(n) + ', ' + clockText(run.frame(n).pts, true);
+		if (n > run.frameAt(this.app.player.i))
+			return name + ': still to come';
+		if (!state || state.missing)
+			return name;
+		return name + ': ' + (held ? shareText(run.share(held.tokens)) + ' held' : 'forgotten');
+	}
+
+	// How far apart the cameras of two runs are: what one policy costs against the other shows there first.
+	#apart() {
+		const { runs, player } = this.app;
+		const [a, b] = runs.map((run) => run.position(run.frameAt(player.i)));
+		this.parts.apart.textContent = a && b
+			? 'The cameras of A and B are ' + this.app.unit(Math.hypot(a[0] - b[0], a[1] - b[1], a[2] - b[2])) + ' apart.' : '';
+	}
+
 	// What is under the pointer, or, without one, what the frame is.
 	#caption(k, at) {
 		const shown = this.shown[k];
-		const name = this.app.runs.length > 1 ? 'AB'[k] + ': ' : '';
+		const name = this.app.runs.length > 1 ? 'AB'[k] + ' ' : '';
 		let text = '';
 		if (shown && at)
 			text = this.#under(shown, at);
@@ -133,16 +151,17 @@ export class Panel {
 	}
 
 	#summary(shown) {
-		const { run, frame, held, state, n } = shown;
+		const { run, frame, held, state } = shown;
 		if (this.app.kind === 'kept' && state) {
 			if (state.missing)
-				return 'what the cache holds is not here yet';
+				return 'not known yet';
 			if (!held)
-				return 'frame ' + n + ': nothing of it is held';
-			return 'frame ' + n + ': ' + shareText(run.share(held.tokens)) + ' held (' + countText(held.tokens) + ' tokens)';
+				return 'forgotten';
+			const share = shareText(run.share(held.tokens)) + ' held';
+			return this.app.runs.length > 1 ? share : share + ': ' + countText(held.tokens) + ' of its patch tokens';
 		}
 		if (this.app.kind === 'kept')
-			return 'the run does not say what the cache holds';
+			return 'the run does not say what is held';
 		const parts = [frame.w + '×' + frame.h];
 		if (frame.ms > 0)
 			parts.push(frame.ms.toFixed(frame.ms < 10 ? 1 : 0) + ' ms');
@@ -156,7 +175,7 @@ export class Panel {
 		if (this.app.kind === 'kept' && state) {
 			const { rows, cols, layers } = run.kept.grid;
 			const [r, c] = [Math.floor(at.y * rows), Math.floor(at.x * cols)];
-			return 'patch ' + r + ', ' + c + ': held by ' + (held ? held.cells[r * cols + c] : 0) + ' of ' + layers + ' layers';
+			return (this.app.runs.length > 1 ? '' : 'row ' + r + ', column ' + c + ': ') + 'held by ' + (held ? held.cells[r * cols + c] : 0) + ' of ' + layers + ' layers';
 		}
 		if (!picture || !picture.levels)
 			return '';

@@ -1,7 +1,7 @@
 // view: pictures of the side panel: decoded once and kept while they are looked at, depth and confidence in colours, and the
 // picture with the patches that the cache holds.
 import { WIRE } from './wire.js';
-import { ramp, keptRamp } from './ramps.js';
+import { ramp } from './ramps.js';
 
 const BITMAPS = 64;
 
@@ -114,6 +114,11 @@ export function fitCanvas(canvas) {
 	return true;
 }
 
+// How dark a patch is that this share of the layers holds: what none holds is set apart from what few hold.
+export function veil(share) {
+	return share > 0 ? 0.6 * (1 - share) : 0.9;
+}
+
 // The layers that hold each patch over a picture: what no layer holds is nearly dark, what all hold is as it was seen.
 let small = null;
 export function shadePatches(context, box, cells, grid) {
@@ -121,15 +126,11 @@ export function shadePatches(context, box, cells, grid) {
 	if (!(rows > 0 && cols > 0 && layers > 0))
 		return;
 	const image = new ImageData(cols, rows);
-	const colours = ramp(keptRamp());
 	for (let p = 0; p < rows * cols; p++) {
-		const share = cells ? Math.min(1, cells[p] / layers) : 0;
-		const v = 4 * Math.round(255 * share);
-		const dark = cells && cells[p] > 0;
-		image.data[4 * p] = dark ? colours[v] : 8;
-		image.data[4 * p + 1] = dark ? colours[v + 1] : 9;
-		image.data[4 * p + 2] = dark ? colours[v + 2] : 12;
-		image.data[4 * p + 3] = dark ? 150 - 118 * share : 208;
+		image.data[4 * p] = 10;
+		image.data[4 * p + 1] = 11;
+		image.data[4 * p + 2] = 14;
+		image.data[4 * p + 3] = 255 * veil(cells ? Math.min(1, cells[p] / layers) : 0);
 	}
 	if (small === null)
 		small = new OffscreenCanvas(1, 1);
@@ -139,6 +140,19 @@ export function shadePatches(context, box, cells, grid) {
 	context.imageSmoothingEnabled = false;
 	context.drawImage(small, box.x, box.y, box.w, box.h);
 	context.imageSmoothingEnabled = true;
+}
+
+// Its legend: a light grey under the same veil, one step for each number of layers.
+export function paintVeil(canvas, layers) {
+	const steps = Math.max(1, layers) + 1;
+	canvas.width = steps;
+	canvas.height = 1;
+	const image = new ImageData(steps, 1);
+	for (let k = 0; k < steps; k++) {
+		const v = 226 * (1 - veil(k / (steps - 1)));
+		image.data.set([v + 10, v + 9, v + 6, 255], 4 * k);
+	}
+	canvas.getContext('2d').putImageData(image, 0, 0);
 }
 
 // The largest box of a picture's shape inside a canvas.

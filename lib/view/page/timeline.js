@@ -37,8 +37,10 @@ export function timeStep(least) {
 }
 
 export class Timeline {
-	// on: {seek(i), hover(run, n)|hover(null), look(run, n)}: scrubbed; the pointer is over a frame of the strip; it was clicked.
-	constructor(canvas, player, on) {
+	// on: {seek(i), hover(run, n)|hover(null), look(run, n), tip(run, n): text}: scrubbed; the pointer is over a frame of the
+	// strip; it was clicked; what is said of it.
+	constructor(canvas, tip, player, on) {
+		this.tip = tip;
 		this.canvas = canvas;
 		this.player = player;
 		this.on = on;
@@ -112,6 +114,7 @@ export class Timeline {
 		if (event.button !== 0)
 			return;
 		this.canvas.setPointerCapture(event.pointerId);
+		this.tip.hidden = true;
 		this.drag = { x: event.clientX, moved: false, under: this.#frameUnder(event) };
 		if (this.drag.under === null)
 			this.on.seek(this.#iAt(event));
@@ -125,7 +128,7 @@ export class Timeline {
 			return;
 		}
 		if (event.pointerType !== 'touch')
-			this.#hover(this.#frameUnder(event));
+			this.#hover(this.#frameUnder(event), event);
 	}
 
 	#up(event) {
@@ -137,7 +140,19 @@ export class Timeline {
 			this.#hover(this.#frameUnder(event));
 	}
 
-	#hover(under) {
+	// What the pointer is over, in words beside it.
+	#say(under, event) {
+		this.tip.hidden = !under || !event;
+		if (this.tip.hidden)
+			return;
+		this.tip.textContent = this.on.tip(under.run, under.n);
+		const half = this.tip.offsetWidth / 2 + 6;
+		this.tip.style.left = Math.min(window.innerWidth - half, Math.max(half, event.clientX)) + 'px';
+		this.tip.style.top = this.canvas.getBoundingClientRect().top + RULER - 6 + 'px';
+	}
+
+	#hover(under, event) {
+		this.#say(under, event);
 		const same = under === this.pointed || (under && this.pointed && under.run === this.pointed.run && under.n === this.pointed.n);
 		if (same)
 			return;
@@ -199,11 +214,10 @@ export class Timeline {
 		const colours = this.#theme();
 		context.clearRect(0, 0, this.canvas.width, this.canvas.height);
 		this.#ruler(context, s, d, colours);
-		const height = (this.canvas.height - RULER * s) / Math.max(1, this.runs.length);
-		this.runs.forEach((run, k) => {
-			const box = { y: RULER * s + k * height + (k > 0 ? STRIP_GAP * s : 0), h: height - (k > 0 ? STRIP_GAP * s : 0) };
-			this.#strip(context, s, d, colours, run, box);
-		});
+		const count = Math.max(1, this.runs.length);
+		const height = (this.canvas.height - RULER * s - (count - 1) * STRIP_GAP * s) / count;
+		this.runs.forEach((run, k) =>
+			this.#strip(context, s, d, colours, run, { y: Math.round(RULER * s + k * (height + STRIP_GAP * s)), h: Math.floor(height) }));
 		this.#head(context, s, d, colours);
 	}
 

@@ -207,12 +207,20 @@ function decodeChunk(record, view, bytes) {
 
 const STATES = ['live', 'ended', 'failed', 'recording'];
 
+function statusOf(value) {
+	const out = {};
+	for (const name of ['frames', 'fps', 'ms', 'latency', 'cache', 'budget', 'dropped', 'clients', 'clock'])
+		out[name] = numberOf(value[name]);
+	out.state = STATES.includes(value.state) ? value.state : 'live';
+	out.reason = textOf(value.reason);
+	return out;
+}
+
+// The second run, where there is one, says the same of itself.
 function decodeStatus(record, bytes) {
 	const value = jsonObject(bytes, 'status');
-	for (const name of ['frames', 'fps', 'ms', 'latency', 'cache', 'budget', 'dropped', 'clients', 'clock'])
-		record[name] = numberOf(value[name]);
-	record.state = STATES.includes(value.state) ? value.state : 'live';
-	record.reason = textOf(value.reason);
+	Object.assign(record, statusOf(value));
+	record.second = typeof value.second === 'object' && value.second !== null ? statusOf(value.second) : null;
 	record.pong = typeof value.pong === 'number' && Number.isFinite(value.pong) ? value.pong : null;
 }
 
