@@ -230,7 +230,13 @@ export function capOf(held, room) {
 	return Infinity;
 }
 
-// The ranges of a page's points to draw: [firsts, counts]. part() says of a frame whether it is wanted; of each chunk the
+// A function that says of a frame and a row of its page whether its points may be seen: how has from, to, planes.
+export function cloudWanted(how) {
+	return (frame, row) => frame.n >= how.from && frame.n <= how.to && frame.world !== null &&
+		how.planes.every((p) => p[0] * row.centre[0] + p[1] * row.centre[1] + p[2] * row.centre[2] + p[3] > -row.radius);
+}
+
+// The ranges of a page's points to draw: [firsts, counts]. wanted: what cloudWanted gave; of each chunk the
 // points among the first fraction of its frame are taken. Neighbours are joined.
 export function cloudRanges(page, wanted, fraction) {
 	const firsts = [], counts = [];

@@ -57,6 +57,29 @@ export class GlTarget {
 	}
 }
 
+// The same two textures, filled from arrays of a SoftImage.
+export class GlUpload {
+	constructor(gl) {
+		this.gl = gl;
+		this.width = this.height = 0;
+		this.colour = glTexture(gl, gl.NEAREST);
+		this.depth = glTexture(gl, gl.NEAREST);
+	}
+	set({ width, height, colour, depth }) {
+		const gl = this.gl, bytes = new Uint8Array(colour.buffer);
+		const same = width === this.width && height === this.height;
+		for (const [texture, inside, format, type, data] of [
+			[this.colour, gl.RGBA8, gl.RGBA, gl.UNSIGNED_BYTE, bytes], [this.depth, gl.R32F, gl.RED, gl.FLOAT, depth],
+		]) {
+			gl.bindTexture(gl.TEXTURE_2D, texture);
+			if (same) gl.texSubImage2D(gl.TEXTURE_2D, 0, 0, 0, width, height, format, type, data);
+			else gl.texImage2D(gl.TEXTURE_2D, 0, inside, width, height, 0, format, type, data);
+		}
+		this.width = width;
+		this.height = height;
+	}
+}
+
 // True where pixels are computed by the processor: then resolution is what costs.
 export function glSoftware(gl) {
 	const info = gl.getExtension('WEBGL_debug_renderer_info');

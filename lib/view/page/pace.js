@@ -10,8 +10,10 @@ const PACE_FAST = 25;
 const PACE_REST = 160; // after so long without a change everything is drawn
 
 export class Pace {
-	constructor(gl) {
+	// before: the one of the context that was lost.
+	constructor(gl, before) {
 		this.gl = gl;
+		this.begunCount = this.finishedCount = before ? before.begunCount : 0;
 		this.step = 0;
 		this.ms = 0; // of the last pictures
 		this.full = false;
@@ -40,6 +42,7 @@ export class Pace {
 		this.fence = gl.fenceSync(gl.SYNC_GPU_COMMANDS_COMPLETE, 0);
 		gl.flush();
 		this.begun = now;
+		this.begunCount++;
 		this.drawing = plan;
 	}
 	finished(now) {
@@ -48,6 +51,7 @@ export class Pace {
 		if (gl.getSyncParameter(this.fence, gl.SYNC_STATUS) !== gl.SIGNALED && now - this.begun < 2000) return false;
 		gl.deleteSync(this.fence);
 		this.fence = null;
+		this.finishedCount = this.begunCount;
 		this.took(now - this.begun);
 		return true;
 	}

@@ -2,6 +2,7 @@
 
 import { GlTarget } from './gl.js';
 import { PAGE_POINTS } from './cloud.js';
+import { SoftImage } from './soft.js';
 
 export const PICK_WIDE = 21; // pixels, odd
 
@@ -25,6 +26,14 @@ export class Picker {
 	constructor(gl) {
 		this.gl = gl;
 		this.target = new GlTarget(gl);
+	}
+	// The same with the processor: draw(image, part).
+	pickSoft(draw) {
+		const image = new SoftImage(PICK_WIDE, PICK_WIDE), part = [0, 0, PICK_WIDE, PICK_WIDE];
+		image.clear(part, 0xffffffff);
+		draw(image, part);
+		const id = nearestPick(new Uint8Array(image.colour.buffer), PICK_WIDE);
+		return id < 0 ? null : pickPlace(id);
 	}
 	// draw() draws the points with their numbers, in PICK_WIDE pixels around the place. Returns {page, index} or null.
 	pick(draw) {

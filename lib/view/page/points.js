@@ -2,30 +2,11 @@
 // slider or the timeline changes is a uniform, and which points pass is decided in the vertex shader.
 
 import { glProgram, glTexture } from './gl.js';
-import { PAGE_POINTS, PAGE_ROWS, POINT_BYTES, ROW_FLOATS, cloudRanges } from './cloud.js';
+import { PAGE_POINTS, PAGE_ROWS, POINT_BYTES, ROW_FLOATS, cloudRanges, cloudWanted } from './cloud.js';
+import { COLOUR_MODES, colourShader } from './colours.js';
 
 const ROWS_WIDE = 256; // rows of the table in one row of texels
 const TABLE_WIDTH = ROWS_WIDE * ROW_FLOATS / 4;
-
-export const COLOUR_MODES = ['rgb', 'depth', 'time', 'confidence'];
-
-// Polynomials near Google's turbo (depth and time, where neighbours must differ) and matplotlib's viridis (confidence,
-// which must read as more and less).
-const COLOURS = `
-vec3 turbo(float t) {
-	vec4 v = vec4(1.0, t, t * t, t * t * t);
-	vec2 w = v.zw * v.z;
-	return clamp(vec3(
-		dot(v, vec4(0.13572138, 4.61539260, -42.66032258, 132.13108234)) + dot(w, vec2(-152.94239396, 59.28637943)),
-		dot(v, vec4(0.09140261, 2.19418839, 4.84296658, -14.18503333)) + dot(w, vec2(4.27729857, 2.82956604)),
-		dot(v, vec4(0.10667330, 12.64194608, -60.58204836, 110.36276771)) + dot(w, vec2(-89.90310912, 27.34824973))), 0.0, 1.0);
-}
-vec3 viridis(float t) {
-	const vec3 c0 = vec3(0.2777, 0.0054, 0.3341), c1 = vec3(0.1051, 1.4046, 1.3846), c2 = vec3(-0.3309, 0.2148, 0.0951),
-		c3 = vec3(-4.6342, -5.7991, -19.3324), c4 = vec3(6.2283, 14.1799, 56.6906), c5 = vec3(4.7764, -13.7451, -65.3530),
-		c6 = vec3(-5.4355, 4.6459, 26.3124);
-	return clamp(c0 + t * (c1 + t * (c2 + t * (c3 + t * (c4 + t * (c5 + t * c6))))), 0.0, 1.0);
-}`;
 
 const POINTS_VERTEX = `
 layout(location = 0) in vec3 place; // in the box, 0..1
@@ -72,7 +53,7 @@ void main() {
 #endif
 }`;
 
-// Large points are discs. Where the processor draws, squares: a discard costs the early depth test.
+// Large points are discs.
 const POINTS_FRAGMENT = `
 #ifdef PICK
 flat in vec4 colour;
@@ -83,19 +64,17 @@ flat in vec3 colour;
 flat in float wide;
 out vec4 pixel;
 void main() {
-#ifdef ROUND
 	vec2 d = gl_PointCoord - 0.5;
 	if (wide > 3.5 && dot(d, d) > 0.25) discard;
-#endif
 	pixel = vec4(colour, 1.0);
 }
 #endif`;
 
 export class Points {
-	constructor(gl, cloud, software) {
+	constructor(gl, cloud) {
 		this.gl = gl;
 		this.cloud = cloud;
-		this.draw = glProgram(gl, COLOURS + POINTS_VERTEX, POINTS_FRAGMENT, software ? [] : ['ROUND']);
+		this.draw = glProgram(gl, colourShader() + POINTS_VERTEX, POINTS_FRAGMENT);
 		this.pick = glProgram(gl, POINTS_VERTEX, POINTS_FRAGMENT, ['PICK']);
 		this.multi = gl.getExtension('WEBGL_multi_draw');
 		// A new context has none of the copies.
@@ -156,8 +135,7 @@ export class Points {
 	// size: [4], fraction, picking}. Returns the number of points that went through the vertex shader.
 	render(run, how) {
 		const gl = this.gl, { program, at } = how.picking ? this.pick : this.draw;
-		const wanted = (frame, row) => frame.n >= how.from && frame.n <= how.to && frame.world !== null &&
-			how.planes.every((p) => p[0] * row.centre[0] + p[1] * row.centre[1] + p[2] * row.centre[2] + p[3] > -row.radius);
+		const wanted = cloudWanted(how);
 		let drawn = 0;
 		gl.useProgram(program);
 		gl.uniformMatrix4fv(at.camera, false, how.camera);

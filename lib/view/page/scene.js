@@ -3,9 +3,10 @@
 // fewer points and pixels where the machine is slow, and fully as soon as they rest.
 
 import { vsub, vlength, m34column, m34point, m44mul, m44point, m44planes, m44view, m44zoom } from './matrix.js';
-import { glSoftware, GlTarget } from './gl.js';
+import { glSoftware, GlTarget, GlUpload } from './gl.js';
 import { Cloud } from './cloud.js';
 import { Points } from './points.js';
+import { SoftImage, softPoints } from './soft.js';
 import { EyeDome } from './edl.js';
 import { Lines, frustumCorners, frustumLines } from './lines.js';
 import { Picker, PICK_WIDE } from './pick.js';
@@ -58,14 +59,15 @@ export class Scene {
 		this.software = glSoftware(gl);
 		gl.getExtension('EXT_color_buffer_float');
 		gl.pixelStorei(gl.UNPACK_ALIGNMENT, 1);
-		this.points = new Points(gl, this.cloud, this.software);
+		this.points = new Points(gl, this.cloud);
 		this.target = new GlTarget(gl);
+		this.upload = new GlUpload(gl);
 		this.dome = new EyeDome(gl, this.software);
 		this.lines = new Lines(gl);
 		this.picker = new Picker(gl);
-		this.pace = new Pace(gl);
+		this.pace = new Pace(gl, this.pace);
 		for (const frames of this.cloud.runs) for (const f of frames) if (f) this.pathOf(f);
-		this.pictures.forEach((p, run) => p && this.setPicture(run, p.n, p.bitmap));
+		this.pictures.forEach((p, run) => p && this.showPicture(run, p.n, p.bitmap));
 		this.setMeasure(this.measured);
 		this.ready = true;
 		this.wake();
@@ -92,6 +94,7 @@ export class Scene {
 		this.wake();
 	}
 	setMax(points) {
+		if (points === this.cloud.max) return;
 		this.cloud.setMax(points);
 		this.wake();
 	}
@@ -101,6 +104,8 @@ export class Scene {
 		this.wake();
 	}
 	setCorrection(run, n, matrix) {
+		const have = this.cloud.frame(run, n).correction;
+		if (have && matrix ? have.every((v, i) => v === matrix[i]) : !have && !matrix) return;
 		this.pathOf(this.cloud.setCorrection(run, n, matrix));
 		this.wake();
 	}
@@ -114,6 +119,11 @@ export class Scene {
 	}
 	// The bitmap stays the caller's; it is kept until the next one, in case the context is lost.
 	setPicture(run, n, bitmap) {
+		const have = this.pictures[run];
+		if (have && bitmap ? have.n === n && have.bitmap === bitmap : !have && !bitmap) return;
+		this.showPicture(run, n, bitmap);
+	}
+	showPicture(run, n, bitmap) {
 		this.pictures[run] = bitmap ? { n, bitmap } : null;
 		try {
 			this.lines.setPicture(run, bitmap);
@@ -126,11 +136,16 @@ export class Scene {
 	// Changes options, of one run where it is given.
 	set(options, run) {
 		const { mode, ...rest } = options;
-		if (mode !== undefined && mode !== this.camera.mode) this.camera.setMode(mode);
+		if (mode !== undefined && mode !== this.camera.mode) {
+			this.camera.setMode(mode);
+			this.wake();
+		}
 		for (const k of run === undefined ? [0, 1] : [run])
 			for (const [name, value] of Object.entries(rest))
-				if (value !== undefined) this.options[k][name] = value;
-		this.wake();
+				if (value !== undefined && this.options[k][name] !== value) {
+					this.options[k][name] = value;
+					this.wake();
+				}
 	}
 	getView() { return this.camera.getView(); }
 	setView(view) {
@@ -249,32 +264,52 @@ export class Scene {
 			this.sphere = this.enclose();
 		}
 		this.seen = { pose, ...poseMatrices(pose, this.aspect(), this.sphere, this.camera.scale) };
-		this.points.upload();
 		this.drawn = 0;
+		this.renderCloud(plan);
 		this.views().forEach((view, run) => this.renderRun(run, view, plan));
 		this.pace.drew(performance.now(), plan);
 		return true;
 	}
-	renderRun(run, view, plan) {
-		const gl = this.gl, { seen, target } = this, o = this.options[run], colours = SCENE_COLOURS[o.dark ? 'dark' : 'light'];
-		target.sized(Math.ceil(this.canvas.width * plan.scale), Math.ceil(this.canvas.height * plan.scale));
-		const part = view.map((v) => Math.floor(v * plan.scale));
-		gl.bindFramebuffer(gl.FRAMEBUFFER, target.frame);
-		gl.enable(gl.SCISSOR_TEST);
-		gl.viewport(...part);
-		gl.scissor(...part);
+	// The points of all runs into this.drawing, two textures.
+	renderCloud(plan) {
+		const gl = this.gl, w = Math.ceil(this.canvas.width * plan.scale), h = Math.ceil(this.canvas.height * plan.scale);
+		if (this.software) {
+			if (!this.image || this.image.width !== w || this.image.height !== h) this.image = new SoftImage(w, h);
+			this.views().forEach((view, run) => {
+				const part = this.partOf(view, plan);
+				this.image.clear(part, 0);
+				this.drawn += softPoints(this.cloud, run, this.pointsHow(run, this.seen.matrix, part[3], plan), this.image, part);
+			});
+			this.upload.set(this.image);
+			this.drawing = this.upload;
+			return;
+		}
+		this.points.upload();
+		this.target.sized(w, h);
+		this.drawing = this.target;
+		gl.bindFramebuffer(gl.FRAMEBUFFER, this.target.frame);
+		gl.disable(gl.SCISSOR_TEST);
 		gl.disable(gl.BLEND);
 		gl.enable(gl.DEPTH_TEST);
 		gl.depthFunc(gl.LEQUAL);
 		gl.depthMask(true);
-		gl.clearColor(...colours.back, 1);
+		gl.clearColor(0, 0, 0, 1);
 		gl.clear(gl.COLOR_BUFFER_BIT | gl.DEPTH_BUFFER_BIT);
-		this.drawn += this.points.render(run, this.pointsHow(run, seen.matrix, part[3], plan));
+		this.views().forEach((view, run) => {
+			const part = this.partOf(view, plan);
+			gl.viewport(...part);
+			this.drawn += this.points.render(run, this.pointsHow(run, this.seen.matrix, part[3], plan));
+		});
+	}
+	partOf(view, plan) { return view.map((v) => Math.floor(v * plan.scale)); }
+	renderRun(run, view, plan) {
+		const gl = this.gl, { seen } = this, o = this.options[run], colours = SCENE_COLOURS[o.dark ? 'dark' : 'light'];
 		gl.bindFramebuffer(gl.FRAMEBUFFER, null);
+		gl.enable(gl.SCISSOR_TEST);
 		gl.viewport(...view);
 		gl.scissor(...view);
-		this.dome.render(target, {
-			part, view, scale: plan.scale, near: seen.near, far: seen.far, flat: seen.flat, back: colours.back,
+		this.dome.render(this.drawing, {
+			part: this.partOf(view, plan), view, scale: plan.scale, near: seen.near, far: seen.far, flat: seen.flat, back: colours.back,
 			strength: o.edl ? 4 : 0, radius: Math.max(1, Math.round(1.5 * this.ratio() * plan.scale)),
 		});
 		this.renderLines(run, view, colours);
@@ -284,7 +319,7 @@ export class Scene {
 		const o = this.options[run], { pose } = this.seen, scale = this.camera.scale;
 		const unit = height / (2 * (pose.ortho ? pose.distance * pose.tan : pose.tan)), ratio = this.ratio() * plan.scale;
 		// Where only some of the points are drawn, they are larger.
-		const size = [unit, o.pointSize / Math.sqrt(plan.fraction), Math.max(1, ratio), (this.software ? 8 : 24) * ratio];
+		const size = [unit, o.pointSize / Math.sqrt(plan.fraction), Math.max(1, ratio), (this.software ? 12 : 24) * ratio];
 		return {
 			camera, planes: m44planes(camera), from: o.from, to: Math.min(o.to, SCENE_END),
 			last: Math.max(1, this.cloud.runs[run].length - 1), confidence: o.confidence, edge: o.edge, colour: o.colour,
@@ -326,10 +361,11 @@ export class Scene {
 		if (!this.ready || this.gl.isContextLost() || !this.seen) return null;
 		const at = this.viewAt(x, y), [, , w, h] = this.views()[at.run];
 		const plan = { scale: 1, fraction: 1 };
-		this.points.upload();
 		const zoomed = m44mul(m44zoom(Math.floor(at.px) + 0.5, Math.floor(at.py) + 0.5, PICK_WIDE, w, h), this.seen.matrix);
 		const how = { ...this.pointsHow(at.run, zoomed, h, plan), picking: true };
-		const hit = this.picker.pick(() => this.points.render(at.run, how));
+		if (!this.software) this.points.upload();
+		const hit = this.software ? this.picker.pickSoft((image, part) => softPoints(this.cloud, at.run, how, image, part))
+			: this.picker.pick(() => this.points.render(at.run, how));
 		this.wake();
 		return hit ? this.cloud.point(this.cloud.pages[hit.page], hit.index) : null;
 	}
@@ -374,6 +410,9 @@ export class Scene {
 		this.render(true);
 		return new Promise((resolve, reject) => this.canvas.toBlob((b) => b ? resolve(b) : reject(new Error('no picture')), 'image/png'));
 	}
+	// How many pictures were begun, and how many of them the machine has finished: what is on the screen.
+	get begun() { return this.pace.begunCount; }
+	get finished() { return this.pace.finishedCount; }
 	// True where everything that was given is on the screen, fully drawn, and nothing moves.
 	settled() { return this.ready && !this.dirty && !this.camera.moving() && this.pace.full; }
 	stats() {
