@@ -49,14 +49,21 @@ export class MediaStore {
 		this.items.delete(key);
 		this.items.set(key, { bytes: record.bytes.slice(), w, h, lo, hi });
 		this.bytes += record.bytes.length;
-		let odd = false;
-		for (const [k, item] of this.items) {
-			if (this.bytes <= this.limit)
-				break;
-			odd = !odd;
-			if (odd && k !== key) {
-				this.items.delete(k);
-				this.bytes -= item.bytes.length;
+		if (this.bytes > this.limit)
+			this.#thin(key);
+	}
+
+	#thin(newest) {
+		while (this.bytes > 0.75 * this.limit && this.items.size > 1) {
+			let odd = false;
+			for (const [key, item] of this.items) {
+				odd = !odd;
+				if (odd && key !== newest) {
+					this.items.delete(key);
+					this.bytes -= item.bytes.length;
+				}
+				if (this.bytes <= 0.75 * this.limit)
+					break;
 			}
 		}
 	}

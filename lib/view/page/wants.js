@@ -3,9 +3,12 @@
 const WANT_MS = 80;
 // A frame that was asked for is not asked for again at once: it is on its way.
 const AGAIN_MS = 3000;
+// What has not come yet is likely to come by itself.
+const PATIENCE_MS = 1000;
 
 export class Wants {
-	constructor(player, link) {
+	constructor(player, link, patience = PATIENCE_MS) {
+		this.patience = patience;
 		this.player = player;
 		this.link = link;
 		this.said = ['', ''];
@@ -51,24 +54,26 @@ export class Wants {
 		}
 	}
 
-	#due(key) {
+	#due(key, patience) {
 		const now = performance.now();
-		if (now - (this.asked.get(key) || -Infinity) < AGAIN_MS)
-			return false;
 		if (this.asked.size > 1000)
 			this.asked.clear();
-		this.asked.set(key, now);
+		if (!this.asked.has(key))
+			this.asked.set(key, now + patience);
+		if (now < this.asked.get(key))
+			return false;
+		this.asked.set(key, now + AGAIN_MS);
 		return true;
 	}
 
 	#restore(run, n) {
-		if (run.dropped(n) && this.#due(run.index + '/' + n))
+		if (run.dropped(n) && this.#due(run.index + '/' + n, 0))
 			this.link.send({ want: { run: run.index, from: n, to: n, at: n, again: true } });
 	}
 
 	#restoreKept(run, n) {
 		const state = run.kept.at(n);
-		if (state && state.missing && this.#due(run.index + '/kept/' + n))
+		if (state && state.missing && this.#due(run.index + '/kept/' + n, this.patience))
 			this.link.send({ want: { run: run.index, from: state.missing.from, to: n, at: n, again: true } });
 	}
 }
