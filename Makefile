@@ -23,7 +23,7 @@ ALL_LDFLAGS = -pthread $(LDFLAGS) $(if $(SAN),-fsanitize=$(SAN))
 
 LAYERS := base data wire stage image mask picture trace video dev model geom surface hold track place graph export sets scene eval view
 SCRIPTS := e3-clips
-TOOLS := e3 e3-decode e3-infer e3-align e3-evict-stats e3-export e3-cat e3-dump e3-model e3-mask e3-scene e3-eval
+TOOLS := e3 e3-decode e3-infer e3-align e3-evict-stats e3-export e3-cat e3-dump e3-model e3-mask e3-scene e3-eval e3-view
 
 # What each layer needs from outside, found by pkg-config when something that uses it is linked or compiled.
 PKGS_wire := libzmq $(PKG)
@@ -89,6 +89,7 @@ USES_e3-model := model base
 PKGS_e3-model := libcurl
 USES_e3-mask := stage mask image wire data base
 USES_e3-scene := stage scene sets geom image wire data base
+USES_e3-view := stage view hold geom trace image wire data base
 USES_e3-eval := stage eval hold export surface sets model geom mask image wire data base
 $(foreach t,$(TOOLS),$(eval SRCS_$(t) := $(wildcard cmd/$(t)/*.c)))
 

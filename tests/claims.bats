@@ -326,6 +326,11 @@ twins() {
 	twins e3-evict-stats
 }
 
+@test "matrix: e3-view" {
+	matrix e3-view
+	twins e3-view
+}
+
 @test "matrix: e3-cat" {
 	matrix e3-cat
 	twins e3-cat

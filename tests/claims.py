@@ -15,7 +15,7 @@ ROWS = {"READS": "reads", "READS_IN": "reads", "CALL_READS": "reads", "WRITES": 
         "WRITES_BACK": "writes", "SENDS": "writes", "CALL_SENDS": "writes"}
 PATHS = {"FILE", "DIR", "PATH", "ENDPOINT", "INPUT", "FOLDER", "OUT", "IN", "OUTPUT"}
 WORDS = {"CHOICE", "NAMED"}  # one of a list: no path
-PLAIN = {"NAME", "PATTERN", "URL"}  # the arguments of E3_OPT_TEXT: no paths
+PLAIN = {"NAME", "PATTERN", "URL", "HOST:PORT", "TEXT"}  # the arguments of E3_OPT_TEXT: no paths
 
 
 def rows(files):

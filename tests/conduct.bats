@@ -34,6 +34,7 @@ reading() {
 	e3-mask) mkdir -p "$T/masks" && printf 'P5 1 1 255 x' | tee "$T/masks/"{a,b,c,d}.pgm >/dev/null && cmd=(e3-mask --from "$T/masks" --class sky "$2") ;;
 	e3-cat) cmd=(e3-cat "$2") ;;
 	e3-dump) cmd=(e3-dump "$2") ;;
+	e3-view) cmd=(e3-view -q --listen 127.0.0.1:0 --pass "$2") ;;
 	e3-model) cmd=(e3-model list "$2") ;;
 	e3-scene) cmd=(e3-scene --frames 12) ;;
 	e3-eval) cmd=(e3-eval "$2") ;;

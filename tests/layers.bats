@@ -104,7 +104,7 @@ included_layers() {
 	[ -z "$bad" ] || { echo "$bad"; return 1; }
 }
 
-@test "only e3-decode links FFmpeg and libheif, only e3-infer BLAS, only e3-align SuiteSparse, only e3-export OpenEXR, nothing CUDA" {
+@test "only e3-decode links FFmpeg and libheif, only e3-infer BLAS, only e3-align SuiteSparse, only e3-export OpenEXR, only e3-view libwebsockets, nothing CUDA" {
 	for t in "$B"/bin/e3 "$B"/bin/e3-*; do
 		[ "$(head -c 2 "$t")" != "#!" ] || continue
 		needs=$(readelf -d "$t" | sed -n 's/.*NEEDED.*\[\(.*\)\]/\1/p')
@@ -119,6 +119,7 @@ included_layers() {
 		e3-model) allowed='libjansson|libz\.|libcurl' ;;
 		e3-mask) allowed='libzmq|libmsgpack|libpng|libturbojpeg' ;;
 		e3-eval) allowed='libzmq|libmsgpack|libpng|libturbojpeg|libjansson|libz\.' ;;
+		e3-view) allowed='libwebsockets|libcap|libjansson|libzmq|libmsgpack|libpng|libturbojpeg' ;;
 		*) echo "a tool this test does not know: $t"; return 1 ;;
 		esac
 		always='lib(c|m|dl|pthread|gcc_s|asan|ubsan)\.so|ld-linux'

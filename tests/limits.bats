@@ -41,6 +41,7 @@ making() {
 		;;
 	e3-cat) cmd=(e3-cat preds.e3 "$out/x.e3") ;;
 	e3-dump) cmd=(e3-dump preds.e3) ;;
+	e3-view) cmd=(e3-view -q --listen 127.0.0.1:0 preds.e3 -o "$out/x.e3") ;;
 	e3-model) cmd=(e3-model convert model.safetensors "$out/m.safetensors") ;;
 	e3-scene) cmd=(e3-scene --frames 3 -o "$out/x.e3") ;;
 	e3-eval) cmd=(e3-eval preds.e3) ;;

@@ -53,6 +53,7 @@ CASES = [
      {"out": "whole", "path": "whole", "depth": "folder"}),
     ("e3-evict-stats", ["e3-evict-stats", "-q", "IN", "-o", "out", "--tsv", "tables"], "preds", {"out": "whole", "tables": "folder"}),
     ("e3-evict-stats --pass", ["e3-evict-stats", "-q", "IN", "--pass", "-o", "out"], "preds", {"out": "figure"}),
+    ("e3-view --output", ["e3-view", "-q", "--listen", "127.0.0.1:0", "IN", "-o", "out"], "preds", {"out": "stream"}),
     ("e3-eval", ["e3-eval", "-q", "IN", "-o", "out"], "told", {"out": "figure"}),
     ("e3-dump", ["e3-dump", "IN"], "preds", {"stdout": "text"}),
     ("e3-scene", ["e3-scene", "-q", "--endless", "-o", "out"], None, {"out": "stream"}),

@@ -14,7 +14,7 @@ static const struct {
 	int section;
 } pages[] = {{"e3", 1}, {"e3-align", 1}, {"e3-cat", 1}, {"e3-clips", 1}, {"e3-decode", 1}, {"e3-dump", 1},
 	{"e3-eval", 1}, {"e3-evict-stats", 1}, {"e3-export", 1}, {"e3-infer", 1}, {"e3-mask", 1}, {"e3-model", 1},
-	{"e3-scene", 1}, {"e3-cache", 5}, {"e3-stream", 5}, {"e3-datasets", 7}, {"e3-pipelines", 7}};
+	{"e3-scene", 1}, {"e3-view", 1}, {"e3-cache", 5}, {"e3-stream", 5}, {"e3-datasets", 7}, {"e3-pipelines", 7}};
 enum { PAGES = sizeof pages / sizeof *pages };
 
 /* "infer" and "e3-infer" alike. */
