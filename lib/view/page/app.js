@@ -7,9 +7,9 @@ import { Timeline, clockText } from './timeline.js';
 import { Panel, countText } from './panel.js';
 import { Health, failureOf } from './health.js';
 import { Measure, LengthUnit } from './measure.js';
-import { Controls, checkedMode, checkedSettings, checkedSpeed } from './controls.js';
+import { Controls, checkedMode } from './controls.js';
 import { Wants } from './wants.js';
-import { encodeShare, decodeShare, download } from './share.js';
+import { Away } from './away.js';
 import { keptRamp, paintRamp } from './ramps.js';
 import { Scene } from './scene.js';
 
@@ -45,7 +45,7 @@ export class App {
 			mode: 'orbit', kind: 'kept', colour: 'rgb', confidence: 6, pointSize: 1, edge: 3, edl: true, frusta: true,
 			detail: this.#detail(),
 		};
-		this.shared = decodeShare(location.hash);
+		this.away = new Away(this);
 		this.panel = new Panel(root, this.#panelSide());
 		this.health = new Health(root);
 		this.timeline = new Timeline(this.find('timeline'), this.find('tip'), this.player, {
@@ -59,7 +59,7 @@ export class App {
 		this.player.onChange = () => this.redraw();
 		this.panel.pictures.onReady = () => this.redraw();
 		this.scene.onChange = () => this.redraw();
-		this.#takeShared();
+		this.away.take();
 		this.change({});
 		this.#connect();
 		setInterval(() => this.redraw(), 1000);
@@ -110,10 +110,16 @@ export class App {
 		if (record.type === WIRE.HELLO)
 			this.#greet(record);
 		else if (record.type === WIRE.STATUS)
-			this.status = record;
+			this.#tell(record);
 		else if (this.runs[record.run])
 			this.#data(this.runs[record.run], record);
 		this.redraw();
+	}
+
+	// A stream that is over is looked at like a recording.
+	#tell(status) {
+		this.status = status;
+		this.player.live = this.hello !== null && this.hello.live && status.state === 'live';
 	}
 
 	#greet(hello) {
@@ -121,7 +127,7 @@ export class App {
 			this.#forget();
 		this.epoch = hello.epoch;
 		this.hello = hello;
-		this.player.live = hello.live;
+		this.player.live = hello.live && (this.status === null || this.status.state === 'live');
 		hello.runs.forEach((info, k) => {
 			if (this.runs[k])
 				this.runs[k].info = info;
@@ -181,7 +187,7 @@ export class App {
 				if (correction)
 					this.scene.setCorrection(run.index, record.n, correction);
 				this.player.grown();
-				this.#takeSharedTime();
+				this.away.takeTime();
 			}
 			break;
 		case WIRE.PICTURE: case WIRE.DEPTH: case WIRE.CONFIDENCE:
@@ -286,73 +292,6 @@ export class App {
 		this.toastTimer = setTimeout(() => toast.classList.remove('shown'), 2400);
 	}
 
-	// --- taking away ---
-
-	#fileName(tail) {
-		const run = this.player.lead;
-		const name = run ? (run.info.name || run.info.source).split('/').pop().replace(/\.[a-z0-9]+$/i, '') : '';
-		const n = run ? run.frameAt(this.player.i) : -1;
-		return (name.replace(/[^\w.-]+/g, '_') || 'e3') + (n >= 0 ? '-' + n : '') + tail;
-	}
-
-	async screenshot() {
-		download(await this.scene.screenshot(), this.#fileName('.png'));
-		this.toast('Screenshot saved');
-	}
-
-	save(kind) {
-		this.runs.forEach((run) => download(this.scene.export(kind, run.index),
-			this.#fileName((this.runs.length > 1 ? '-' + 'ab'[run.index] : '') + '.' + kind)));
-	}
-
-	shareAddress() {
-		const { mode: time, i, speed, window: shown, seconds } = this.player;
-		const value = { view: this.scene.getView(), time, i, speed, shown, seconds, settings: this.settings };
-		if (this.unit.name !== '')
-			value.unit = { factor: this.unit.factor, name: this.unit.name };
-		return location.href.replace(/#.*/, '') + encodeShare(value);
-	}
-
-	async copyLink() {
-		const address = this.shareAddress();
-		history.replaceState(null, '', address);
-		const token = new URLSearchParams(location.search).has('token');
-		try {
-			await navigator.clipboard.writeText(address);
-			this.toast(token ? 'Link copied: with the token, so it opens the page' : 'Link copied');
-		} catch {
-			// Pages without TLS may not use the clipboard, except from this machine.
-			this.toast('The link is in the address bar');
-		}
-	}
-
-	#takeShared() {
-		const s = this.shared;
-		if (!s)
-			return;
-		if (typeof s.settings === 'object' && s.settings !== null)
-			this.settings = checkedSettings(s.settings, this.settings);
-		this.player.setSpeed(checkedSpeed(s.speed));
-		this.player.setWindow(s.shown, s.seconds);
-		if (s.unit && s.unit.factor > 0 && typeof s.unit.name === 'string')
-			this.unit.learn(1, s.unit.factor, s.unit.name.slice(0, 4));
-		try {
-			if (s.view)
-				this.scene.setView(s.view);
-		} catch {
-			// A link that somebody wrote by hand: the view stays where it is.
-		}
-	}
-
-	// The time of a link, as soon as there are frames at it.
-	#takeSharedTime() {
-		const s = this.shared;
-		if (!s || s.time === 'live' || !Number.isFinite(s.i) || this.player.bounds().hi < s.i)
-			return;
-		this.shared = null;
-		this.player.seek(s.i);
-	}
-
 	// --- drawing ---
 
 	redraw() {
@@ -369,7 +308,9 @@ export class App {
 			this.changed = false;
 			for (const run of this.runs)
 				this.#show(run);
-			this.wants.look(this.runs.map((run) => ({ run, looked: this.looked(run), shown: this.player.shown(run) })));
+			this.wants.look(this.runs.map((run) => ({
+				run, looked: this.looked(run), shown: this.player.shown(run), also: this.panel.thumbsOf(run),
+			})));
 		}
 		const drew = this.scene.render();
 		this.#tellPainted(drew);
@@ -401,7 +342,7 @@ export class App {
 	#facts() {
 		const frames = this.runs.reduce((most, run) => Math.max(most, run.count), 0);
 		return {
-			link: this.linkState, status: this.status, live: this.player.live, frames, behind: this.behind, runs: this.runs,
+			link: this.linkState, status: this.status, live: this.player.live, frames, behind: this.player.live ? this.behind : 0, runs: this.runs,
 			now: (run) => run.frame(run.frameAt(this.player.i)), stats: this.scene.stats(), received: this.link.bytes,
 			refused: this.refused, trip: this.link.clock.trip, version: this.hello ? this.hello.version : '',
 		};
@@ -410,6 +351,8 @@ export class App {
 	#sides() {
 		const open = !this.root.body.classList.contains('no-panel');
 		this.root.body.classList.toggle('no-kept', this.runs.length > 0 && this.runs.every((run) => !run.tellsKept));
+		const stage = this.find('stage');
+		stage.classList.toggle('stacked', stage.clientWidth < stage.clientHeight);
 		if (open)
 			this.panel.draw();
 		const facts = this.#facts();
@@ -460,12 +403,12 @@ export class App {
 	// Frames that are on the screen for the first time: the server learns how long they took, and the page says it. What was
 	// drawn is on the screen when the scene says that its picture is finished.
 	#tellPainted(drew) {
-		if (this.drawing && this.scene.pace.finished(performance.now())) {
-			this.drawing.forEach((count, k) => this.#tellPaintedOf(this.runs[k], count));
+		if (this.drawing && this.scene.finished >= this.drawing.picture) {
+			this.drawing.counts.forEach((count, k) => this.#tellPaintedOf(this.runs[k], count));
 			this.drawing = null;
 		}
 		if (drew && !this.drawing)
-			this.drawing = this.runs.map((run) => run.count);
+			this.drawing = { picture: this.scene.begun, counts: this.runs.map((run) => run.count) };
 	}
 
 	#tellPaintedOf(run, count) {

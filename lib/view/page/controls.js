@@ -6,6 +6,11 @@ import { recall, remember } from './share.js';
 
 const CONTROL_COLOURS = ['rgb', 'depth', 'time', 'confidence'];
 const CONTROL_MODES = ['orbit', 'follow', 'first', 'top'];
+// What pointer and fingers do, for the help panel.
+const TIME_POINTER = [['drag', 'go through time'], ['click a bar', 'see which of its patches are held'], ['wheel', 'zoom of the timeline']];
+const SCENE_POINTER = [
+	['drag', 'turn'], ['right drag, 2 fingers', 'shift'], ['wheel, pinch', 'nearer, farther'], ['double click', 'look at a point'],
+];
 const CONTROL_THEMES = ['system', 'dark', 'light'];
 
 function next(list, value) {
@@ -64,8 +69,8 @@ export class Controls {
 			['Page', [
 				['V', 'cache, picture, depth, confidence', ['v', 'V'], () => app.change({ kind: next(KINDS, app.settings.kind) })],
 				['M', 'measure', ['m', 'M'], () => app.measure.set(!app.measure.active)],
-				['P', 'screenshot', ['p', 'P'], () => app.screenshot()],
-				['L', 'copy a link to this view', ['l', 'L'], () => app.copyLink()],
+				['P', 'screenshot', ['p', 'P'], () => app.away.screenshot()],
+				['L', 'copy a link to this view', ['l', 'L'], () => app.away.copyLink()],
 				['T', 'dark, light, as the system', ['t', 'T'], () => this.nextTheme()],
 				['I', 'side panel', ['i', 'I'], () => this.panel(panelHidden(this.root))],
 				['?', 'this help', ['?'], () => this.find('help-panel').showModal()],
@@ -100,8 +105,8 @@ export class Controls {
 		const on = (id, run) => this.find(id).addEventListener('click', run);
 		on('fit', () => app.scene.fit());
 		on('measure', () => app.measure.set(!app.measure.active));
-		on('shot', () => app.screenshot());
-		on('link', () => app.copyLink());
+		on('shot', () => app.away.screenshot());
+		on('link', () => app.away.copyLink());
 		on('theme', () => this.nextTheme());
 		on('help', () => this.find('help-panel').showModal());
 		on('panel-toggle', () => this.panel(panelHidden(this.root)));
@@ -117,8 +122,8 @@ export class Controls {
 			this.find('save').setAttribute('aria-expanded', String(open));
 		};
 		on('save', () => menu(this.find('save-menu').hidden));
-		on('save-ply', () => app.save('ply'));
-		on('save-glb', () => app.save('glb'));
+		on('save-ply', () => app.away.save('ply'));
+		on('save-glb', () => app.away.save('glb'));
 		this.root.addEventListener('click', (e) => {
 			if (!e.target.closest('#save'))
 				menu(false);
@@ -215,9 +220,10 @@ export class Controls {
 
 	#help() {
 		const box = this.find('help-keys');
-		const pointer = [['drag', 'turn'], ['right drag, two fingers', 'shift'], ['wheel, pinch', 'nearer, farther'], ['double click', 'look at a point']];
 		const lists = this.keys.map(([name, rows]) => [name, rows.filter(([key]) => key !== '').map(([key, text]) => [key, text])]);
-		lists.splice(2, 0, ['Moving in the scene', [...pointer, ...SCENE_KEYS]]);
+		lists[0][1].push(...TIME_POINTER);
+		lists.splice(2, 0, ['Moving in the scene', [...SCENE_POINTER, ...SCENE_KEYS]]);
+		const words = [...TIME_POINTER, ...SCENE_POINTER].map(([what]) => what);
 		for (const [name, rows] of lists) {
 			const part = document.createElement('section');
 			const title = document.createElement('h3');
@@ -226,9 +232,9 @@ export class Controls {
 			for (const [key, text] of rows) {
 				const term = document.createElement('dt');
 				const value = document.createElement('dd');
-				const words = name === 'Moving in the scene' && pointer.some(([p]) => p === key);
-				for (const one of words ? [key] : key.split(' ')) {
-					const cap = document.createElement(words ? 'span' : 'kbd');
+				const spoken = words.includes(key);
+				for (const one of spoken ? [key] : key.split(' ')) {
+					const cap = document.createElement(spoken ? 'span' : 'kbd');
 					cap.textContent = one;
 					term.append(cap, ' ');
 				}

@@ -216,6 +216,11 @@ export class Panel {
 		return { frames, held: state.frames.size, tokens, state };
 	}
 
+	// The frames that the panel shows small.
+	thumbsOf(run) {
+		return this.thumbs.filter((thumb) => thumb.run === run && !thumb.button.hidden).map((thumb) => thumb.n);
+	}
+
 	#mosaic() {
 		const { runs } = this.app;
 		const each = Math.floor(MOST_THUMBS / Math.max(1, runs.length));

@@ -254,8 +254,12 @@ export class Timeline {
 			const step = timeStep(span / most);
 			for (let t = Math.ceil(pts.data[a] / step - 1e-6) * step; t <= pts.data[b] + 1e-6; t += step) {
 				const n = run.frameAtTime(t);
-				if (n >= a && n <= b)
-					out.push({ i: run.columns.i.data[n], text: clockText(t, step < 1) });
+				if (n < a || n > b)
+					continue;
+				// Between two frames, so that ticks are evenly spaced where frames are.
+				const before = n > 0 ? (pts.data[n] - t) / Math.max(1e-9, pts.data[n] - pts.data[n - 1]) : 0;
+				const back = n > 0 ? Math.min(1, Math.max(0, before)) * (run.columns.i.data[n] - run.columns.i.data[n - 1]) : 0;
+				out.push({ i: run.columns.i.data[n] - back, text: clockText(t, step < 1) });
 			}
 		} else {
 			const step = roundStep(Math.max(d.step, (d.hi - d.lo) / most));

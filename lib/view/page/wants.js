@@ -1,5 +1,7 @@
 // view: what the page asks the server for first: the frames that somebody looks at, and again what the page had to drop.
+import { WIRE, FLAG } from './wire.js';
 
+const MOST_ALSO = 32;
 const WANT_MS = 80;
 // A frame that was asked for is not asked for again at once: it is on its way.
 const AGAIN_MS = 3000;
@@ -25,7 +27,8 @@ export class Wants {
 			this.look(this.next);
 	}
 
-	// views: {run, looked, shown: {from, to, current}} of each run. Sent after a moment of rest, so that scrubbing is no flood.
+	// views: {run, looked, shown: {from, to, current}, also: frames whose pictures are small ones} of each run. Sent after a
+	// moment of rest, so that scrubbing is no flood.
 	look(views) {
 		this.next = views;
 		if (this.timer === 0)
@@ -38,20 +41,27 @@ export class Wants {
 	#send() {
 		if (!this.link.open || !this.next)
 			return;
-		for (const { run, looked, shown } of this.next) {
-			const { from, to, current } = shown;
-			if (current < 0)
-				continue;
-			const live = this.player.mode === 'live' && this.player.live && looked === current;
-			const want = live ? { run: run.index } : { run: run.index, from, to, at: looked };
-			const text = JSON.stringify(want);
-			if (text !== this.said[run.index]) {
-				this.said[run.index] = text;
-				this.link.send({ want });
-			}
-			this.#restore(run, looked);
-			this.#restoreKept(run, current);
-		}
+		for (const view of this.next)
+			if (view.shown.current >= 0)
+				this.#sendOf(view);
+	}
+
+	// What is asked for again comes first: the server goes by the last word about the order.
+	#sendOf({ run, looked, shown: { from, to, current }, also }) {
+		const missing = (also || []).filter((n) => run.flag(n, FLAG.PICTURE) && !run.media.has(WIRE.PICTURE, n)).slice(0, MOST_ALSO);
+		const asked = [current, looked, ...missing].map((n) => this.#restore(run, n));
+		asked.push(this.#restoreKept(run, current));
+		const live = this.player.mode === 'live' && this.player.live;
+		const want = live ? { run: run.index } : { run: run.index, from, to, at: current };
+		if (looked !== current)
+			want.look = looked;
+		if (missing.length > 0)
+			want.also = missing;
+		const text = JSON.stringify(want);
+		if (text === this.said[run.index] && !asked.includes(true))
+			return;
+		this.said[run.index] = text;
+		this.link.send({ want });
 	}
 
 	#due(key, patience) {
@@ -66,14 +76,18 @@ export class Wants {
 		return true;
 	}
 
+	#again(run, from, to, at) {
+		this.link.send({ want: { run: run.index, from, to, at, again: true } });
+		return true;
+	}
+
 	#restore(run, n) {
-		if (run.dropped(n) && this.#due(run.index + '/' + n, 0))
-			this.link.send({ want: { run: run.index, from: n, to: n, at: n, again: true } });
+		return run.dropped(n) && this.#due(run.index + '/' + n, 0) && this.#again(run, n, n, n);
 	}
 
 	#restoreKept(run, n) {
 		const state = run.kept.at(n);
-		if (state && state.missing && this.#due(run.index + '/kept/' + n, this.patience))
-			this.link.send({ want: { run: run.index, from: state.missing.from, to: n, at: n, again: true } });
+		return state !== null && state.missing !== null && this.#due(run.index + '/kept/' + n, this.patience) &&
+			this.#again(run, state.missing.from, n, n);
 	}
 }
