@@ -19,13 +19,14 @@ turns=("1,2,2,0,0,1,1,8,-4,0.5" "3,4,0.5,1,0,0,0,-3,0.25,16")
 	stream x.e3 frames=6 src_w=640 src_h=480
 	correct x.e3 corrected.e3 applied.e3 "${turns[@]}"
 	all=(--glb x.glb --cameras all --up first --ply x.ply --ply-frame --tum t --kitti k --intrinsics-txt i --intrinsics source --npz x.npz --depth d --depth-color c
-		--depth-pfm p --run-json run.json)
+		--depth-pfm p --mcap x.mcap --run-json run.json)
 	e3-export -q --points map --conf-pct 20 "${all[@]}" corrected.e3
 	check points x.glb applied.e3
 	check cameras x.glb applied.e3
 	check ply x.ply applied.e3
 	check trajectory applied.e3 t k i source
 	check npz x.npz applied.e3 0 loose
+	/usr/bin/python3 -B "$ROOT/tests/mcap_check.py" frames x.mcap applied.e3 x.ply
 	check depth applied.e3 d
 	check depth-color applied.e3 c
 	check run-json run.json applied.e3

@@ -87,6 +87,7 @@ need_test() {
 	[ -e /usr/include/opencv4/opencv2/dnn.hpp ] || missing="$missing libopencv-dnn-dev"
 	[ -e /usr/include/opencv4/opencv2/imgproc.hpp ] || missing="$missing libopencv-imgproc-dev"
 	python onnx python3-onnx
+	python google.protobuf python3-protobuf
 	cmd zsh zsh
 	cmd fish fish
 	cmd node nodejs
@@ -95,12 +96,13 @@ need_test() {
 	wish chromium chromium
 }
 
-# The Khronos glTF validator comes from npm, at the version tests/package.json names.
-install_validator() {
-	[ -f tests/package.json ] && [ ! -e tests/node_modules/gltf-validator/package.json ] || return 0
-	echo "deps: the glTF validator is missing: npm ci in tests/"
+# The Khronos glTF validator and the reader of MCAP come from npm, at the versions tests/package.json names.
+install_readers() {
+	[ -f tests/package.json ] || return 0
+	[ ! -e tests/node_modules/gltf-validator/package.json ] || [ ! -e tests/node_modules/@mcap/core/package.json ] || return 0
+	echo "deps: readers for the tests are missing: npm ci in tests/"
 	npm ci --prefix tests --no-audit --no-fund --fetch-retries=0 --loglevel=error >/dev/null ||
-		echo "deps: npm could not fetch it; the tests that use it skip, saying so" >&2
+		echo "deps: npm could not fetch them; the tests that use them skip, saying so" >&2
 }
 
 # A browser of 122 MB: only where apt knows it.
@@ -167,4 +169,4 @@ if [ -z "$missing" ]; then
 fi
 [ -z "$missing" ] || install_packages
 [ -z "$wishes" ] || install_wishes
-case " $* " in *" test "*) install_validator ;; esac
+case " $* " in *" test "*) install_readers ;; esac

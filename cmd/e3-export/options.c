@@ -151,7 +151,7 @@ static const e3_opt rest[] = {
 	E3_OPT_CALL("voxel", &o.opt.cloud, "SIZE|auto|none", parse_voxel,
 		"one point for each cell of SIZE scene units, the mean\nof those in it; auto: as wide as a pixel; default:\nauto, or none with --conf-pct, --conf-min, --per-frame"),
 	E3_OPT_INT("max-points", &o.opt.cloud.max_points, "N", 0, 1e15,
-		"keep N points, evenly chosen; 0 = all;\ndefault: GLB 2000000, splat 1000000, PLY all"),
+		"keep N points, evenly chosen; 0 = all;\ndefault: GLB 2000000, splat 1000000, others all"),
 	E3_OPT_FLAG("allow-empty", &o.opt.cloud.allow_empty, "write outputs even when no point is left"),
 	E3_OPT_TITLE("GLB"),
 	E3_OPT_FLAG("show-cam", &o.show_cam, "camera frustums and trajectory (the default)"),

@@ -6,7 +6,7 @@
 /* Each is defined at the end of its format's file. */
 extern const e3_format_ops e3_glb_format, e3_ply_format, e3_splat_format, e3_tum_format, e3_kitti_format,
 	e3_intrinsics_format, e3_npz_format, e3_mesh_format, e3_depth_format, e3_depth_color_format, e3_depth_pfm_format,
-	e3_depth_exr_format, e3_colmap_format, e3_run_json_format;
+	e3_depth_exr_format, e3_colmap_format, e3_mcap_format, e3_run_json_format;
 
 const e3_format e3_formats[] = {
 	/* name, help, kind, whether it writes points, whether one file per frame, endings of a name, names in a folder,
@@ -32,6 +32,8 @@ const e3_format e3_formats[] = {
 		&e3_depth_exr_format},
 	{"colmap", "COLMAP model with pictures, and transforms.json", E3_FORMAT_FOLDER, false, false, NULL,
 		"images/*|sparse/0/*|transforms.json|points.ply", &e3_colmap_format},
+	{"mcap", "recording for Foxglove: pictures, depth, points,\ncameras, path", E3_FORMAT_BINARY, true, false, NULL,
+		NULL, &e3_mcap_format},
 	/* last: it reports what the others wrote */
 	{"run-json", "what was read and chosen, frame by frame", E3_FORMAT_TEXT, false, false, NULL, NULL,
 		&e3_run_json_format},

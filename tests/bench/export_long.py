@@ -20,9 +20,9 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)) + "/..")
 import make_pred  # noqa: E402
 
 FILES = {"glb": "x.glb", "ply": "x.ply", "splat": "x.splat.ply", "tum": "x.tum", "kitti": "x.kitti", "intrinsics-txt": "x.txt", "npz": "x.npz",
-         "mesh": "x.mesh.glb", "run-json": "x.json"}
+         "mesh": "x.mesh.glb", "mcap": "x.mcap", "run-json": "x.json"}
 FOLDERS = {"depth": "d", "depth-color": "c", "depth-pfm": "p", "depth-exr": "e", "colmap": "m"}
-POINTS = {"glb", "ply", "splat"}
+POINTS = {"glb", "ply", "splat", "mcap"}
 
 
 def frames(w, h, cycle):
