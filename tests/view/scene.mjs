@@ -7,7 +7,7 @@ import * as m from '../../lib/view/page/matrix.js';
 import { Camera, fitSphere, poseMatrices, poseMix } from '../../lib/view/page/camera.js';
 import { Cloud, PAGE_POINTS, PAGE_ROWS, capOf, cloudRanges } from '../../lib/view/page/cloud.js';
 import { turboColour, viridisColour, colourShader } from '../../lib/view/page/colours.js';
-import { SoftImage, softPoints } from '../../lib/view/page/soft.js';
+import { SoftImage, softLight, softPoints } from '../../lib/view/page/soft.js';
 import { frustumCorners } from '../../lib/view/page/lines.js';
 import { PICK_WIDE, nearestPick, pickPlace } from '../../lib/view/page/pick.js';
 import { glbParts, linear16, plyParts } from '../../lib/view/page/save.js';
@@ -349,4 +349,21 @@ test('a room, drawn from where a frame was: what it saw is there in its colours'
 		if (Math.hypot(p[0] / p[2], p[1] / p[2]) < 0.05) z.push(p[2]);
 	}
 	assert.ok(z.length > 3 && Math.min(...z) * 0.93 < w && w < Math.max(...z) * 1.07, `z ${w}, not ${Math.min(...z)}..${Math.max(...z)}`);
+});
+
+test('light without a GPU: a step in depth darkens what lies behind, nothing else; where nothing is, the back', () => {
+	const image = new SoftImage(6, 6), part = [0, 0, 6, 6];
+	image.clear(part, 0);
+	for (let y = 1; y < 6; y++)
+		for (let x = 0; x < 6; x++) {
+			image.colour[6 * y + x] = 0xffc8c8c8;
+			image.depth[6 * y + x] = x < 3 ? 0.5 : 0.9;
+		}
+	softLight(image, part, { near: 0.1, far: 10, flat: 0, strength: 4, radius: 1, back: [0, 0, 1] });
+	const line = Array.from(image.colour.subarray(18, 24), (c) => c & 255);
+	assert.deepEqual([line[0], line[1], line[2], line[4], line[5]], [200, 200, 200, 200, 200]);
+	// z at depth d is proportional to 1 / (far - d (far - near)).
+	const ratio = (10 - 0.9 * 9.9) / (10 - 0.5 * 9.9);
+	assert.ok(Math.abs(line[3] - 200 * Math.exp(-4 * (1 - ratio))) <= 1, String(line[3]));
+	assert.equal(image.colour[2], 0xffff0000);
 });

@@ -37,19 +37,17 @@ void main() {
 	if (strength > 0.0) {
 		int r = int(radius);
 		sum = nearer(a, at, ivec2(r, 0)) + nearer(a, at, ivec2(-r, 0)) + nearer(a, at, ivec2(0, r)) + nearer(a, at, ivec2(0, -r));
-#ifdef EIGHT
 		int q = max(1, int(radius * 0.7071 + 0.5));
 		sum += nearer(a, at, ivec2(q, q)) + nearer(a, at, ivec2(-q, q)) + nearer(a, at, ivec2(q, -q)) + nearer(a, at, ivec2(-q, -q));
 		sum *= 0.5;
-#endif
 	}
 	pixel = vec4(texelFetch(colours, at, 0).rgb * exp(-strength * sum), 1.0);
 }`;
 
 export class EyeDome {
-	constructor(gl, software) {
+	constructor(gl) {
 		this.gl = gl;
-		this.pass = glProgram(gl, EDL_VERTEX, EDL_FRAGMENT, software ? [] : ['EIGHT']);
+		this.pass = glProgram(gl, EDL_VERTEX, EDL_FRAGMENT);
 		this.array = gl.createVertexArray();
 	}
 	// From target (its part) to the bound framebuffer (its view [x, y, width, height], already set as the viewport).

@@ -57,26 +57,41 @@ export class GlTarget {
 	}
 }
 
-// The same two textures, filled from arrays of a SoftImage.
+// The same, filled from the arrays of a SoftImage; what is drawn on top goes to the canvas with it.
 export class GlUpload {
 	constructor(gl) {
 		this.gl = gl;
 		this.width = this.height = 0;
+		this.frame = gl.createFramebuffer();
 		this.colour = glTexture(gl, gl.NEAREST);
 		this.depth = glTexture(gl, gl.NEAREST);
 	}
 	set({ width, height, colour, depth }) {
 		const gl = this.gl, bytes = new Uint8Array(colour.buffer);
 		const same = width === this.width && height === this.height;
-		for (const [texture, inside, format, type, data] of [
-			[this.colour, gl.RGBA8, gl.RGBA, gl.UNSIGNED_BYTE, bytes], [this.depth, gl.R32F, gl.RED, gl.FLOAT, depth],
+		gl.bindFramebuffer(gl.FRAMEBUFFER, this.frame);
+		for (const [texture, at, inside, format, type, data] of [
+			[this.colour, gl.COLOR_ATTACHMENT0, gl.RGBA8, gl.RGBA, gl.UNSIGNED_BYTE, bytes],
+			[this.depth, gl.DEPTH_ATTACHMENT, gl.DEPTH_COMPONENT32F, gl.DEPTH_COMPONENT, gl.FLOAT, depth],
 		]) {
 			gl.bindTexture(gl.TEXTURE_2D, texture);
 			if (same) gl.texSubImage2D(gl.TEXTURE_2D, 0, 0, 0, width, height, format, type, data);
-			else gl.texImage2D(gl.TEXTURE_2D, 0, inside, width, height, 0, format, type, data);
+			else {
+				gl.texImage2D(gl.TEXTURE_2D, 0, inside, width, height, 0, format, type, data);
+				gl.framebufferTexture2D(gl.FRAMEBUFFER, at, gl.TEXTURE_2D, texture, 0);
+			}
 		}
 		this.width = width;
 		this.height = height;
+	}
+	// To a canvas of the same size.
+	toCanvas() {
+		const gl = this.gl;
+		gl.bindFramebuffer(gl.READ_FRAMEBUFFER, this.frame);
+		gl.bindFramebuffer(gl.DRAW_FRAMEBUFFER, null);
+		gl.disable(gl.SCISSOR_TEST);
+		gl.blitFramebuffer(0, 0, this.width, this.height, 0, 0, this.width, this.height, gl.COLOR_BUFFER_BIT, gl.NEAREST);
+		gl.bindFramebuffer(gl.FRAMEBUFFER, null);
 	}
 }
 

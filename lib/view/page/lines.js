@@ -1,13 +1,13 @@
-// The trajectory, the frames' cameras, the picture of the current one, and the measured distance. Lines are strips of two
-// triangles of a width in pixels, one instance a line. What points hide is drawn faintly.
+// The trajectory, the frames' cameras, the picture of the current one, and the measured distance. Lines are two triangles of
+// a width in pixels. What points hide is drawn faintly.
 
 import { glProgram, glTexture } from './gl.js';
 import { m34point } from './matrix.js';
 
 const LINES_VERTEX = `
-layout(location = 0) in vec4 from; // w: frame number; -1: not known; -2: always shown
-layout(location = 1) in vec4 to;
-layout(location = 2) in vec4 paint;
+uniform sampler2D table; // path: a texel for each frame; else three for each line: from, to, colour
+// from, to: xyz, and w: frame number; -1: not known; -2: always shown
+vec4 read(int i) { return texelFetch(table, ivec2(i % 1024, i / 1024), 0); }
 uniform mat4 camera;
 uniform vec2 view; // pixels
 uniform float wide, near, faint;
@@ -17,6 +17,9 @@ uniform bool path;
 out vec4 colour;
 out float beside; // pixels from the middle of the line
 void main() {
+	int line = gl_VertexID / 6, corner = gl_VertexID % 6;
+	corner = corner < 3 ? corner : 6 - corner; // 0 1 2, 3 2 1
+	vec4 from = read(path ? line : 3 * line), to = read(path ? line + 1 : 3 * line + 1), paint = read(3 * line + 2);
 	vec4 a = camera * vec4(from.xyz, 1.0), b = camera * vec4(to.xyz, 1.0);
 	bool out_of_time = to.w > -1.5 && (to.w < shown.x || to.w > shown.y);
 	colour = path ? vec4(mix(early, late, to.w / max(shown.z, 1.0)), out_of_time ? 0.25 : 1.0) : paint;
@@ -29,8 +32,8 @@ void main() {
 	if (b.w < near) b = mix(b, a, (near - b.w) / (a.w - b.w));
 	vec2 along = (b.xy / b.w - a.xy / a.w) * view;
 	along = length(along) > 1e-4 ? normalize(along) : vec2(1.0, 0.0);
-	vec4 p = (gl_VertexID & 1) == 0 ? a : b;
-	float side = float(gl_VertexID >> 1) * 2.0 - 1.0, end = float(gl_VertexID & 1) * 2.0 - 1.0;
+	vec4 p = (corner & 1) == 0 ? a : b;
+	float side = float(corner >> 1) * 2.0 - 1.0, end = float(corner & 1) * 2.0 - 1.0;
 	beside = side * (wide * 0.5 + 1.0);
 	p.xy += (vec2(-along.y, along.x) * beside + along * end * wide * 0.25) * 2.0 / view * p.w;
 	gl_Position = p;
@@ -63,79 +66,60 @@ export function frustumCorners(world, k, depth) {
 	return [[0, 0], [1, 0], [0, 1], [1, 1]].map(([x, y]) => m34point(world, [(x - cx) / fx * depth, (y - cy) / fy * depth, depth]));
 }
 
-// Lines of one width in one buffer: 9 floats each, from (xyz, frame), to, and 4 bytes of colour.
-class Segments {
+// Numbers for the vertex shader in a texture of 4 floats a texel, 1024 texels wide, that grows. Not instances of a strip:
+// where the processor draws, each instance costs as much as a draw call.
+class Texels {
 	constructor(gl) {
 		this.gl = gl;
-		this.buffer = gl.createBuffer();
-		this.array = gl.createVertexArray();
-		gl.bindVertexArray(this.array);
-		gl.bindBuffer(gl.ARRAY_BUFFER, this.buffer);
-		[[0, 4, gl.FLOAT, 0], [1, 4, gl.FLOAT, 16], [2, 4, gl.UNSIGNED_BYTE, 32]].forEach(([at, n, type, offset]) => {
-			gl.enableVertexAttribArray(at);
-			gl.vertexAttribPointer(at, n, type, type !== gl.FLOAT, 36, offset);
-			gl.vertexAttribDivisor(at, 1);
-		});
-		gl.bindVertexArray(null);
-		this.count = 0;
+		this.texture = glTexture(gl, gl.NEAREST);
+		this.data = new Float32Array(4096);
+		this.rows = 0; // that the texture has
+		this.fresh = [Infinity, 0];
 	}
-	// lines: {a, b, colour: [r, g, b, a] bytes}
+	// Room for count texels.
+	reserve(count) {
+		if (4 * count <= this.data.length) return;
+		const grown = new Float32Array(4096 * Math.ceil(Math.max(4 * count, 1.5 * this.data.length) / 4096));
+		grown.set(this.data);
+		this.data = grown;
+	}
+	changed(from, to) { this.fresh = [Math.min(this.fresh[0], from), Math.max(this.fresh[1], to)]; }
+	bind() {
+		const gl = this.gl, rows = this.data.length / 4096, [from, to] = this.fresh;
+		gl.activeTexture(gl.TEXTURE0);
+		gl.bindTexture(gl.TEXTURE_2D, this.texture);
+		if (rows !== this.rows) gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA32F, 1024, rows, 0, gl.RGBA, gl.FLOAT, this.data);
+		else if (from < to) {
+			const y = from >> 10, high = ((to - 1) >> 10) - y + 1;
+			gl.texSubImage2D(gl.TEXTURE_2D, 0, 0, y, 1024, high, gl.RGBA, gl.FLOAT, this.data, 4096 * y);
+		}
+		this.rows = rows;
+		this.fresh = [Infinity, 0];
+	}
+}
+
+// Lines of one width, each of its own colour: {a, b, colour: [r, g, b, a] bytes}.
+class Segments extends Texels {
 	set(lines) {
-		const data = new ArrayBuffer(36 * lines.length), floats = new Float32Array(data), bytes = new Uint8Array(data);
-		lines.forEach(({ a, b, colour }, i) => {
-			floats.set([...a, -2, ...b, -2], 9 * i);
-			bytes.set(colour, 36 * i + 32);
-		});
-		this.gl.bindBuffer(this.gl.ARRAY_BUFFER, this.buffer);
-		this.gl.bufferData(this.gl.ARRAY_BUFFER, data, this.gl.DYNAMIC_DRAW);
+		this.reserve(3 * lines.length);
+		lines.forEach(({ a, b, colour }, i) => this.data.set([...a, -2, ...b, -2, ...colour.map((v) => v / 255)], 12 * i));
+		this.changed(0, 3 * lines.length);
 		this.count = lines.length;
 	}
 }
 
-// Where the cameras of a run were: a growing buffer of xyz and the frame number, -1 where there is no pose.
-class Path {
-	constructor(gl) {
-		this.gl = gl;
-		this.array = gl.createVertexArray();
-		this.buffer = null;
-		this.data = new Float32Array(4 * 1024);
-		this.count = 0;
-		this.fresh = [Infinity, 0];
-	}
+// Where the cameras of a run were: xyz and the frame number, -1 where there is no pose.
+class Path extends Texels {
 	set(n, centre) {
-		if (4 * n + 4 > this.data.length) {
-			const grown = new Float32Array(Math.max(2 * this.data.length, 4 * n + 4));
-			grown.set(this.data);
-			this.data = grown;
-			this.grown = true;
-		}
-		for (let i = this.count; i < n; i++) this.data[4 * i + 3] = -1;
-		this.fresh[0] = Math.min(this.fresh[0], n, this.count);
-		this.count = Math.max(this.count, n + 1);
-		this.fresh[1] = Math.max(this.fresh[1], n + 1);
+		const known = this.known || 0;
+		this.reserve(n + 1);
+		for (let i = known; i < n; i++) this.data[4 * i + 3] = -1;
 		this.data.set(centre ? [...centre, n] : [0, 0, 0, -1], 4 * n);
+		this.changed(Math.min(known, n), n + 1);
+		this.known = Math.max(known, n + 1);
 	}
-	upload() {
-		const gl = this.gl;
-		if (this.buffer === null || this.grown) {
-			if (this.buffer) gl.deleteBuffer(this.buffer);
-			this.buffer = gl.createBuffer();
-			gl.bindVertexArray(this.array);
-			gl.bindBuffer(gl.ARRAY_BUFFER, this.buffer);
-			gl.bufferData(gl.ARRAY_BUFFER, this.data, gl.DYNAMIC_DRAW);
-			for (const at of [0, 1]) {
-				gl.enableVertexAttribArray(at);
-				gl.vertexAttribPointer(at, 4, gl.FLOAT, false, 16, 16 * at);
-				gl.vertexAttribDivisor(at, 1);
-			}
-			gl.bindVertexArray(null);
-			this.grown = false;
-		} else if (this.fresh[0] < this.fresh[1]) {
-			gl.bindBuffer(gl.ARRAY_BUFFER, this.buffer);
-			gl.bufferSubData(gl.ARRAY_BUFFER, 16 * this.fresh[0], this.data, 4 * this.fresh[0], 4 * (this.fresh[1] - this.fresh[0]));
-		}
-		this.fresh = [Infinity, 0];
-	}
+	get count() { return (this.known || 0) - 1; }
+	clear() { this.known = 0; }
 }
 
 export class Lines {
@@ -147,6 +131,7 @@ export class Lines {
 		this.frusta = [new Segments(gl), new Segments(gl)];
 		this.measure = new Segments(gl);
 		this.textures = [null, null];
+		this.empty = gl.createVertexArray();
 		this.corners = gl.createBuffer();
 		this.quad = gl.createVertexArray();
 		gl.bindVertexArray(this.quad);
@@ -157,9 +142,9 @@ export class Lines {
 		gl.bindVertexArray(null);
 	}
 	clear() {
-		for (const p of this.paths) p.count = 0;
-		for (const s of this.frusta) s.count = 0;
-		this.measure.count = 0;
+		for (const p of this.paths) p.clear();
+		for (const s of this.frusta) s.set([]);
+		this.measure.set([]);
 		this.setPicture(0, null);
 		this.setPicture(1, null);
 	}
@@ -178,18 +163,17 @@ export class Lines {
 		gl.blendFuncSeparate(gl.SRC_ALPHA, gl.ONE_MINUS_SRC_ALPHA, gl.ONE, gl.ONE);
 		gl.depthMask(false);
 		gl.enable(gl.DEPTH_TEST);
-		if (how.path) this.paths[run].upload();
 		for (const [test, faint] of [[gl.GREATER, 0.22], [gl.LEQUAL, 1]]) {
 			gl.depthFunc(test);
 			if (how.picture && this.textures[run]) this.renderPicture(run, how, faint);
 			this.begin(how, faint);
-			if (how.path) this.strips(this.paths[run].array, this.paths[run].count - 1, 2 * how.dpr, true);
-			if (how.frusta) this.strips(this.frusta[run].array, this.frusta[run].count, 1.5 * how.dpr, false);
+			if (how.path) this.strips(this.paths[run], 2 * how.dpr, true);
+			if (how.frusta) this.strips(this.frusta[run], 1.5 * how.dpr, false);
 		}
 		if (this.measure.count > 0) {
 			gl.disable(gl.DEPTH_TEST);
 			this.begin(how, 1);
-			this.strips(this.measure.array, this.measure.count, 2.5 * how.dpr, false);
+			this.strips(this.measure, 2.5 * how.dpr, false);
 			gl.enable(gl.DEPTH_TEST);
 		}
 		gl.disable(gl.BLEND);
@@ -200,6 +184,7 @@ export class Lines {
 	begin(how, faint) {
 		const gl = this.gl, { program, at } = this.lines;
 		gl.useProgram(program);
+		gl.bindVertexArray(this.empty);
 		gl.uniformMatrix4fv(at.camera, false, how.camera);
 		gl.uniform2fv(at.view, how.view);
 		gl.uniform1f(at.near, how.flat > 0 ? -1 : how.near);
@@ -208,13 +193,14 @@ export class Lines {
 		gl.uniform3fv(at.early, how.early);
 		gl.uniform3fv(at.late, how.late);
 	}
-	strips(array, count, wide, path) {
+	strips(lines, wide, path) {
 		const gl = this.gl;
-		if (count <= 0) return;
-		gl.bindVertexArray(array);
+		if (!(lines.count > 0)) return;
+		lines.bind();
+		gl.uniform1i(this.lines.at.table, 0);
 		gl.uniform1f(this.lines.at.wide, wide);
 		gl.uniform1i(this.lines.at.path, path ? 1 : 0);
-		gl.drawArraysInstanced(gl.TRIANGLE_STRIP, 0, 4, count);
+		gl.drawArrays(gl.TRIANGLES, 0, 6 * lines.count);
 	}
 	renderPicture(run, how, faint) {
 		const gl = this.gl, { program, at } = this.picture;

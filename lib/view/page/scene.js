@@ -6,7 +6,7 @@ import { vsub, vlength, m34column, m34point, m44mul, m44point, m44planes, m44vie
 import { glSoftware, GlTarget, GlUpload } from './gl.js';
 import { Cloud } from './cloud.js';
 import { Points } from './points.js';
-import { SoftImage, softPoints } from './soft.js';
+import { SoftImage, softLight, softPoints } from './soft.js';
 import { EyeDome } from './edl.js';
 import { Lines, frustumCorners, frustumLines } from './lines.js';
 import { Picker, PICK_WIDE } from './pick.js';
@@ -42,7 +42,7 @@ export class Scene {
 			frusta: true, path: true, dark: true,
 		};
 		this.options = [{ ...first }, { ...first }];
-		this.gl = canvas.getContext('webgl2', { alpha: false, antialias: false, depth: true, powerPreference: 'high-performance' });
+		this.gl = canvas.getContext('webgl2', { alpha: true, antialias: false, depth: true, powerPreference: 'high-performance' });
 		if (!this.gl) throw new Error('this browser has no WebGL 2');
 		canvas.addEventListener('webglcontextlost', (e) => {
 			e.preventDefault();
@@ -50,6 +50,8 @@ export class Scene {
 		});
 		canvas.addEventListener('webglcontextrestored', () => this.setup());
 		this.navigator = new Navigator(canvas, this);
+		this.size = [0, 0];
+		this.known = {};
 		this.setup();
 		this.clear();
 	}
@@ -62,7 +64,7 @@ export class Scene {
 		this.points = new Points(gl, this.cloud);
 		this.target = new GlTarget(gl);
 		this.upload = new GlUpload(gl);
-		this.dome = new EyeDome(gl, this.software);
+		this.dome = new EyeDome(gl);
 		this.lines = new Lines(gl);
 		this.picker = new Picker(gl);
 		this.pace = new Pace(gl, this.pace);
@@ -90,8 +92,9 @@ export class Scene {
 		if (this.onChange) this.onChange();
 	}
 	setRuns(count) {
+		if (this.runCount === (count === 2 ? 2 : 1)) return;
 		this.runCount = count === 2 ? 2 : 1;
-		this.wake();
+		this.reshaped();
 	}
 	setMax(points) {
 		if (points === this.cloud.max) return;
@@ -170,7 +173,7 @@ export class Scene {
 			known.world = true;
 		}
 		const frames = cloud.runs.flat().filter((f) => f && f.world && (f.posed || f.first));
-		if (frames.length > 64 && frames.length < 1.05 * known.frames) return;
+		if (frames.length > 64 && frames.length < 1.05 * known.frames && (known.fit || this.camera.touched)) return;
 		known.frames = frames.length;
 		const step = Math.max(1, frames.length / 200), points = [], deeps = [];
 		for (let i = 0; i < frames.length; i += step) {
@@ -210,6 +213,7 @@ export class Scene {
 		return { centre: lo.map((v, i) => (v + hi[i]) / 2), radius: vlength(vsub(hi, lo)) / 2 };
 	}
 	fit() {
+		this.resize();
 		this.survey();
 		const { centre, radius } = fitSphere(this.known.points || []);
 		this.camera.fit(centre, radius, this.aspect());
@@ -239,12 +243,24 @@ export class Scene {
 		const [vx, vy, w, h] = views[run];
 		return { run, height: h / k, aspect: w / h, nx: 2 * (px - vx) / w - 1, ny: 2 * (py - vy) / h - 1, px: px - vx, py: py - vy };
 	}
+	// Follows the page's layout: how many pixels the canvas has when nothing moves.
 	resize() {
 		const limit = this.software ? 1 : 2, k = Math.min(limit, window.devicePixelRatio || 1);
 		const w = Math.max(2, Math.round(this.canvas.clientWidth * k)), h = Math.max(2, Math.round(this.canvas.clientHeight * k));
-		if (w === this.canvas.width && h === this.canvas.height) return;
-		this.canvas.width = w;
-		this.canvas.height = h;
+		if (w === this.size[0] && h === this.size[1]) return;
+		this.size = [w, h];
+		this.resolve(1);
+		this.reshaped();
+	}
+	resolve(scale) {
+		const w = Math.ceil(this.size[0] * scale), h = Math.ceil(this.size[1] * scale);
+		if (w !== this.canvas.width) this.canvas.width = w;
+		if (h !== this.canvas.height) this.canvas.height = h;
+	}
+	// The views have another shape: what fitted is fitted again.
+	reshaped() {
+		this.known.fit = null;
+		this.known.version = -1;
 		this.wake();
 	}
 	// Call in every animation frame; true where it drew. now: draw in any case, and fully.
@@ -254,6 +270,8 @@ export class Scene {
 		const time = performance.now(), changed = this.dirty || this.camera.moving();
 		const plan = this.pace.plan(time, changed, now === true);
 		if (plan === null) return false;
+		// Without a GPU the canvas itself has fewer pixels: to enlarge a picture costs as much as to draw it.
+		this.resolve(this.software ? plan.scale : 1);
 		const dt = Math.min(0.1, (time - (this.drewAt || time)) / 1000);
 		this.drewAt = time;
 		this.dirty = false;
@@ -265,29 +283,17 @@ export class Scene {
 		}
 		this.seen = { pose, ...poseMatrices(pose, this.aspect(), this.sphere, this.camera.scale) };
 		this.drawn = 0;
-		this.renderCloud(plan);
-		this.views().forEach((view, run) => this.renderRun(run, view, plan));
+		if (this.software) this.renderSoft({ scale: 1, fraction: plan.fraction });
+		else this.renderHard(plan);
 		this.pace.drew(performance.now(), plan);
 		return true;
 	}
-	// The points of all runs into this.drawing, two textures.
-	renderCloud(plan) {
-		const gl = this.gl, w = Math.ceil(this.canvas.width * plan.scale), h = Math.ceil(this.canvas.height * plan.scale);
-		if (this.software) {
-			if (!this.image || this.image.width !== w || this.image.height !== h) this.image = new SoftImage(w, h);
-			this.views().forEach((view, run) => {
-				const part = this.partOf(view, plan);
-				this.image.clear(part, 0);
-				this.drawn += softPoints(this.cloud, run, this.pointsHow(run, this.seen.matrix, part[3], plan), this.image, part);
-			});
-			this.upload.set(this.image);
-			this.drawing = this.upload;
-			return;
-		}
+	// With the GPU: all points into a target, then each view lit and composed on the canvas, lines over it.
+	renderHard(plan) {
+		const gl = this.gl, { target, seen } = this;
 		this.points.upload();
-		this.target.sized(w, h);
-		this.drawing = this.target;
-		gl.bindFramebuffer(gl.FRAMEBUFFER, this.target.frame);
+		target.sized(Math.ceil(this.canvas.width * plan.scale), Math.ceil(this.canvas.height * plan.scale));
+		gl.bindFramebuffer(gl.FRAMEBUFFER, target.frame);
 		gl.disable(gl.SCISSOR_TEST);
 		gl.disable(gl.BLEND);
 		gl.enable(gl.DEPTH_TEST);
@@ -298,22 +304,42 @@ export class Scene {
 		this.views().forEach((view, run) => {
 			const part = this.partOf(view, plan);
 			gl.viewport(...part);
-			this.drawn += this.points.render(run, this.pointsHow(run, this.seen.matrix, part[3], plan));
+			this.drawn += this.points.render(run, this.pointsHow(run, seen.matrix, part[3], plan));
 		});
-	}
-	partOf(view, plan) { return view.map((v) => Math.floor(v * plan.scale)); }
-	renderRun(run, view, plan) {
-		const gl = this.gl, { seen } = this, o = this.options[run], colours = SCENE_COLOURS[o.dark ? 'dark' : 'light'];
 		gl.bindFramebuffer(gl.FRAMEBUFFER, null);
 		gl.enable(gl.SCISSOR_TEST);
-		gl.viewport(...view);
-		gl.scissor(...view);
-		this.dome.render(this.drawing, {
-			part: this.partOf(view, plan), view, scale: plan.scale, near: seen.near, far: seen.far, flat: seen.flat, back: colours.back,
-			strength: o.edl ? 4 : 0, radius: Math.max(1, Math.round(1.5 * this.ratio() * plan.scale)),
+		this.views().forEach((view, run) => {
+			const part = this.partOf(view, plan);
+			gl.viewport(...view);
+			gl.scissor(...view);
+			this.dome.render(target, { part, view, scale: plan.scale, ...this.lightHow(run, plan) });
+			this.renderLines(run, view);
 		});
-		this.renderLines(run, view, colours);
 		gl.disable(gl.SCISSOR_TEST);
+	}
+	// With the processor: points and light into arrays, these into a target, lines over it, and all to the canvas.
+	renderSoft(plan) {
+		const gl = this.gl, w = this.canvas.width, h = this.canvas.height;
+		if (!this.image || this.image.width !== w || this.image.height !== h) this.image = new SoftImage(w, h);
+		this.views().forEach((view, run) => {
+			this.image.clear(view, 0);
+			this.drawn += softPoints(this.cloud, run, this.pointsHow(run, this.seen.matrix, view[3], plan), this.image, view);
+			softLight(this.image, view, this.lightHow(run, plan));
+		});
+		this.upload.set(this.image);
+		gl.enable(gl.SCISSOR_TEST);
+		this.views().forEach((view, run) => {
+			gl.viewport(...view);
+			gl.scissor(...view);
+			this.renderLines(run, view);
+		});
+		this.upload.toCanvas();
+	}
+	partOf(view, plan) { return view.map((v) => Math.floor(v * plan.scale)); }
+	coloursOf(run) { return SCENE_COLOURS[this.options[run].dark ? 'dark' : 'light']; }
+	lightHow(run, plan) {
+		const { near, far, flat } = this.seen, radius = Math.max(1, Math.round(1.5 * this.ratio() * plan.scale));
+		return { near, far, flat, back: this.coloursOf(run).back, strength: this.options[run].edl ? 4 : 0, radius };
 	}
 	pointsHow(run, camera, height, plan) {
 		const o = this.options[run], { pose } = this.seen, scale = this.camera.scale;
@@ -328,8 +354,8 @@ export class Scene {
 	}
 	// How far from a camera its picture is drawn.
 	frustumDepth() { return 0.09 * this.camera.scale; }
-	renderLines(run, view, colours) {
-		const o = this.options[run], { seen } = this, now = this.current(run), first = this.camera.mode === 'first';
+	renderLines(run, view) {
+		const o = this.options[run], colours = this.coloursOf(run), { seen } = this, now = this.current(run), first = this.camera.mode === 'first';
 		const key = [this.cloud.version, o.from, o.to, now && now.n, this.camera.scale, o.dark, first, o.frusta].join();
 		const set = this.lines.frusta[run];
 		if (set.key !== key) {

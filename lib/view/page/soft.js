@@ -1,6 +1,6 @@
 // Draws the cloud's points without the GPU's help, into arrays. Where the browser computes WebGL on the processor, a point
 // costs it microseconds, since each goes through the whole machinery of triangles; here it costs some nanoseconds. The
-// arrays become the textures that points.js would have drawn, pixel for pixel but for discs, which are squares here.
+// picture is the same but for discs, which are squares here. Lines are drawn over it by WebGL.
 
 import { PAGE_POINTS, cloudWanted } from './cloud.js';
 import { COLOUR_MODES, turboColour, viridisColour } from './colours.js';
@@ -105,6 +105,35 @@ function softPiece(page, piece, count, how, image, part, paint) {
 					depth[at] = d;
 					colour[at] = tint;
 				}
+		}
+	}
+}
+
+// What edl.js does, with four neighbours. how: {near, far, flat: height that is seen or 0, strength, radius, back: [r, g, b]
+// in 0..1}.
+export function softLight(image, part, how) {
+	const { colour, depth, width } = image, [left, bottom, wide, high] = part, { far, flat, strength, radius } = how;
+	const range = far - how.near, back = packed(how.back.map((v) => Math.round(255 * v))), steep = flat > 0 ? range / flat * 20 : 0;
+	const nearer = (a, d, other) => {
+		if (other >= d) return 0;
+		return flat > 0 ? Math.min(1, (d - other) * steep) : 1 - a / (far - other * range);
+	};
+	for (let y = 0; y < high; y++) {
+		const line = (bottom + y) * width + left;
+		const down = line - Math.min(y, radius) * width, up = line + Math.min(high - 1 - y, radius) * width;
+		for (let x = 0; x < wide; x++) {
+			const d = depth[line + x];
+			if (d >= 1) {
+				colour[line + x] = back;
+				continue;
+			}
+			if (strength === 0) continue;
+			const a = far - d * range;
+			const sum = nearer(a, d, depth[down + x]) + nearer(a, d, depth[up + x]) +
+				nearer(a, d, depth[line + Math.max(0, x - radius)]) + nearer(a, d, depth[line + Math.min(wide - 1, x + radius)]);
+			if (sum < 0.001) continue;
+			const s = Math.exp(-strength * sum), c = colour[line + x];
+			colour[line + x] = (c & 255) * s | ((c >> 8 & 255) * s) << 8 | ((c >> 16 & 255) * s) << 16 | 0xff000000;
 		}
 	}
 }
