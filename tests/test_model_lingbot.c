@@ -139,6 +139,45 @@ static void frames_one_by_one(void **state)
 	e3_session_close(s);
 }
 
+/* Four frames together, then one by one; keys and time as the original counts them. */
+static void frames_that_start_together(void **state)
+{
+	e3_err err = {""};
+	e3_infer_options o = options();
+	o.start = 4;
+	e3_session *s = open(&o);
+	e3_result r[4];
+	e3_evict evict[4] = {{0}};
+	static uint8_t picture[4][3 * ROWS * COLUMNS];
+	const uint8_t *rgb[4];
+	assert_int_equal(e3_session_plan(s)->together, 4);
+	for (int i = 0; i < 4; i++) {
+		draw(picture[i], (uint32_t)i);
+		rgb[i] = picture[i];
+	}
+	if (e3_session_start(s, rgb, 4, r, evict, &err))
+		fail_msg("%s", err.text);
+	assert_int_equal(e3_session_frames(s), 4);
+	for (int i = 0; i < 4; i++) {
+		compare_result("s4", i, &r[i]);
+		assert_int_equal(evict[i].i, i);
+		for (int l = 0; l < 4; l++)
+			assert_true(evict[i].layer[l].k_before == 54u * (unsigned)(i + 1) && evict[i].layer[l].n_removed == 0);
+	}
+	assert_int_equal(e3_session_start(s, rgb, 4, r, evict, &err), -1);
+	assert_string_equal(err.text, "starting: the stream has begun");
+	for (int i = 4; i < 8; i++) {
+		draw(picture[0], (uint32_t)i);
+		if (e3_session_step(s, picture[0], r, evict, &err))
+			fail_msg("%s", err.text);
+		compare_result("s4", i, r);
+		assert_int_equal(evict[0].layer[3].k_before, 54 * (i + 1));
+	}
+	for (int i = 0; i < 4; i++)
+		e3_evict_release(&evict[i]);
+	e3_session_close(s);
+}
+
 static void there_is_no_point_head(void **state)
 {
 	e3_err err = {""};
@@ -154,6 +193,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(frames_one_by_one),
+		cmocka_unit_test(frames_that_start_together),
 		cmocka_unit_test(there_is_no_point_head),
 		cmocka_unit_test(prints_the_worst),
 	};

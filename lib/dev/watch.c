@@ -361,8 +361,8 @@ static int dump(watch *w, const e3_activation *note, e3_err *err)
 		shape[dims] = note->shape[dims], n *= (size_t)shape[dims];
 	if (note->index >= 0)
 		snprintf(index, sizeof index, ".%02d", note->index);
-	snprintf(path, sizeof path, "%.4096s/frame%06lld.%.32s%s%s%.32s.npy", w->o.dump, (long long)w->frame, note->stage,
-		index, note->part ? "." : "", note->part ? note->part : "");
+	snprintf(path, sizeof path, "%.4096s/frame%06lld.%.32s%s%s%.32s.npy", w->o.dump, (long long)w->frame + note->ahead,
+		note->stage, index, note->part ? "." : "", note->part ? note->part : "");
 	if (room_for(w, n, err) || w->inner->ops->download(w->inner, w->raw, note->t, n, err))
 		return -1;
 	widen(w->raw, note->t.dtype, n, w->values);

@@ -214,6 +214,7 @@ typedef struct e3_activation {
 	const char *part;  /* or NULL */
 	e3_tensor t;
 	int shape[3]; /* rows and columns, or height, width and channels; the unused ones are 0 */
+	int ahead;    /* it belongs to a later frame than the current one: by so many (frames that start together) */
 } e3_activation;
 
 /* ---- eviction (doc/network.md 9.2, doc/design.md 4) ----

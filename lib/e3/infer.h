@@ -1,4 +1,4 @@
-/* model: StreamVGGT on a device, frame by frame, with a KV cache inside a budget. Mathematics: doc/network.md 3-9;
+/* model: a network on a device, frame by frame, with a KV cache inside a budget. Mathematics: doc/network.md 3-9;
  * budget: doc/design.md 4.
  *
  * An e3_net is loaded weights: immutable, may serve several sessions. An e3_session is one stream: caches, scores,
@@ -52,6 +52,7 @@ typedef struct e3_infer_options {
 	int compat;         /* E3_COMPAT_* */
 	int outputs;        /* E3_OUT_* */
 	int camera_frames;  /* frames the camera head remembers (frame 0 and the newest) */
+	int start;          /* S: frames that begin a stream; 0: as many as the architecture begins with (e3/arch.h) */
 	const bool *attn;   /* [layers] whose attention to report, or NULL */
 	bool attn_map;      /* with the head-averaged map */
 	/* Frames of the stream that a past covers at most, when a new one begins after so many (e3/track.h); 0: all. A
@@ -80,6 +81,8 @@ typedef struct e3_plan {
 	double budget;            /* tokens kept after a step; INFINITY with no eviction */
 	double smallest;          /* the smallest budget that works, in tokens */
 	int64_t protected_frames; /* newest frames whose special tokens are protected (frame 0 always is) */
+	int start;                /* S: frames that count as its start */
+	int together;             /* of them those that the network can see together: S, or 1 */
 	int frames;               /* of a policy that evicts whole frames: how many stay in each layer; else 0 */
 	int page_keys;
 	int64_t pages;        /* of the cache, allocated at once; 0 with no eviction */
@@ -114,6 +117,13 @@ typedef struct e3_result {
  * session. In a frozen session it is always the number of frames that the cache has seen, and no token is added or
  * evicted. */
 int e3_session_step(e3_session *s, const uint8_t *rgb, e3_result *result, e3_evict *evict, e3_err *err);
+/* The first n frames of the stream together, if the architecture begins so: rgb[k] [h][w][3]; n is 1 to the plan's
+ * `together`. They see each other, also the earlier ones the later ones; results[k] and evicts[k] are as if they had
+ * come one by one, and nothing is evicted. Not in a session that has seen a frame, nor beside the stream. (Without this
+ * call a stream starts with its first frame alone, whatever the options say.) The maps of the results are the
+ * session's, and stay until it is closed. When it is given up the session is as it was. */
+int e3_session_start(e3_session *s, const uint8_t *const *rgb, int n, e3_result *results, e3_evict *evicts,
+	e3_err *err);
 /* A step beside the main stream, with a past of its own, which the options must ask for ('side'). rgb NULL: the picture
  * of the last main step, whose first part is not computed again; no other step may have come between. The result has
  * pose and depth as the options say, never points; it is the session's until the next side step. */
@@ -130,7 +140,11 @@ int64_t e3_session_side_frames(const e3_session *s);
  * mean over the patches of the ViT's final normed tokens (doc/network.md 4.2), scaled to length 1: `embed` numbers (the
  * config has it) in host memory, valid until the next step (a side step too). NULL if it was not asked for. */
 const float *e3_session_descriptor(const e3_session *s);
-/* After a step: the attention of the k-th reported layer, k = 0, 1, ... Returns 1, 0 past the last layer, or -1. */
+/* The same of frame k of the start, until the session is closed. */
+const float *e3_session_start_descriptor(const e3_session *s, int k);
+/* After a step: the attention of the k-th reported layer, k = 0, 1, ... Returns 1, 0 past the last layer, or -1. After
+ * a start: of all layers of its first frame, then of the second, and so on; attn->i counts the frames of the session.
+ */
 int e3_session_attn(e3_session *s, int k, e3_attn *attn, e3_err *err);
 
 /* The device memory in use while a session with these options is at work: everything, weights and other processes of

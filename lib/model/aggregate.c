@@ -35,25 +35,52 @@ static int room_for_masses(e3_session *s, size_t n, e3_err *err)
 /* With a budget the room is what the budget allows, allocated once. */
 static int open_masses(e3_session *s, e3_err *err)
 {
-	size_t layers = (size_t)s->net->c.layers;
+	size_t n = (size_t)s->net->c.layers * (size_t)s->together;
 	e3_masses *m = &s->mass;
-	m->layer = e3_alloc(layers, sizeof *m->layer, "masses", err);
-	m->host_layer = e3_alloc(layers, sizeof *m->host_layer, "masses", err);
-	m->attn_map = e3_alloc(layers, sizeof *m->attn_map, "masses", err);
+	m->layer = e3_alloc(n, sizeof *m->layer, "masses", err);
+	m->host_layer = e3_alloc(n, sizeof *m->host_layer, "masses", err);
+	m->attn_map = e3_alloc(n, sizeof *m->attn_map, "masses", err);
 	if (!m->layer || !m->host_layer || !m->attn_map)
 		return -1;
 	return s->plan.pages ? room_for_masses(s, (size_t)s->plan.pages * (size_t)s->plan.page_keys, err) : 0;
 }
 
-/* Without one it grows with the cache, by half each time, and only if reports are wanted. */
-static int prepare_masses(e3_session *s, e3_err *err)
+/* Without one it grows with the cache, by half each time, and only if reports are wanted; so it does for n frames
+ * together, each of which sees all of them. */
+static int prepare_masses(e3_session *s, int n, e3_err *err)
 {
-	size_t n = 0;
-	if (!s->plan.pages && !s->o.attn)
+	size_t all = 0;
+	if ((!s->plan.pages || n > 1) && !s->o.attn)
 		return 0;
 	for (int l = 0; l < s->past->cache.layers; l++)
-		n += e3_cache_count(&s->past->cache, l) + (size_t)s->plan.tokens_per_frame;
-	return room_for_masses(s, n <= s->mass.cap ? n : n + n / 2, err);
+		all += e3_cache_count(&s->past->cache, l) + (size_t)n * (size_t)s->plan.tokens_per_frame;
+	all *= (size_t)n;
+	return room_for_masses(s, all <= s->mass.cap ? all : all + all / 2, err);
+}
+
+/* rows: of the queries. */
+static int open_tokens(e3_session *s, e3_arena *a, size_t rows, e3_tokens *f, e3_err *err)
+{
+	size_t n = (size_t)s->plan.tokens_per_frame, dim = (size_t)s->net->c.embed, patches = n - (size_t)s->plan.special;
+	if (e3_arena_floats(a, n * dim, &f->x, err) || e3_arena_alloc(a, s->dev->attn_dtype, rows * dim, &f->q, err) ||
+		e3_arena_floats(a, 2 * dim, &f->last, err))
+		return -1;
+	if (s->o.outputs & (E3_OUT_DEPTH | E3_OUT_POINTS))
+		for (int k = 0; k < E3_DPT_LEVELS; k++)
+			if (e3_arena_floats(a, patches * 2 * dim, &f->cat[k], err))
+				return -1;
+	f->slot = e3_alloc(n * (size_t)s->net->c.layers, sizeof *f->slot, "slots", err);
+	return f->slot ? 0 : -1;
+}
+
+static int open_frames(e3_session *s, size_t rows, e3_err *err)
+{
+	s->start.dev = s->dev;
+	s->frame = e3_alloc((size_t)s->together, sizeof *s->frame, "session", err);
+	for (int k = 0; s->frame && k < s->together; k++)
+		if (open_tokens(s, k ? &s->start : &s->arena, k ? (size_t)s->plan.tokens_per_frame : rows, &s->frame[k], err))
+			return -1;
+	return s->frame ? 0 : -1;
 }
 
 int e3_aggregate_open(e3_session *s, e3_err *err)
@@ -61,38 +88,35 @@ int e3_aggregate_open(e3_session *s, e3_err *err)
 	const e3_config *c = &s->net->c;
 	size_t n = (size_t)s->plan.tokens_per_frame, most = n > (size_t)s->vit_tokens ? n : (size_t)s->vit_tokens,
 		   dim = (size_t)c->embed;
-	size_t patches = n - (size_t)s->plan.special;
 	int shape[4] = {c->layers, c->heads, c->head_dim, s->plan.page_keys};
 	size_t hidden = (size_t)(c->hidden > c->vit_hidden ? c->hidden : c->vit_hidden);
 	e3_arena *a = &s->arena;
 	e3_dtype attn = s->dev->attn_dtype, feature = s->dev->feature_dtype;
-	if (e3_arena_floats(a, n * dim, &s->x, err) || e3_arena_alloc(a, attn, most * dim, &s->q, err) ||
-		e3_arena_alloc(a, attn, most * dim, &s->attended, err) ||
+	if (open_frames(s, most, err) || e3_arena_alloc(a, attn, most * dim, &s->attended, err) ||
 		e3_arena_alloc(a, feature, most * hidden, &s->hidden, err) ||
-		e3_arena_floats(a, n * (size_t)c->heads, &s->lse, err) || e3_arena_floats(a, 2 * dim, &s->last, err) ||
-		e3_rope_open(s, err) || e3_self_open(a, &s->self, (const int[]){(int)n, c->heads, c->head_dim}, err) ||
+		e3_arena_floats(a, n * (size_t)c->heads, &s->lse, err) || e3_rope_open(s, err) ||
+		e3_self_open(a, &s->self, (const int[]){(int)n, c->heads, c->head_dim}, err) ||
 		e3_cache_open(&s->pasts[0].cache, s->dev, shape, s->plan.pages, err) ||
 		(s->o.side && e3_cache_share(&s->pasts[1].cache, &s->pasts[0].cache, err)))
 		return -1;
+	e3_session_turn_to(s, 0);
 	if (s->o.policy->scoring.measure == E3_MEASURE_NOVELTY &&
 		(e3_arena_floats(a, n * dim, &s->before, err) || e3_arena_floats(a, n * (size_t)c->layers, &s->shift, err)))
 		return -1;
-	if (s->o.outputs & (E3_OUT_DEPTH | E3_OUT_POINTS))
-		for (int k = 0; k < E3_DPT_LEVELS; k++)
-			if (e3_arena_floats(a, patches * 2 * dim, &s->cat[k], err))
-				return -1;
-	s->slot = e3_alloc(n * (size_t)c->layers, sizeof *s->slot, "slots", err);
-	return s->slot ? open_masses(s, err) : -1;
+	return open_masses(s, err);
 }
 
 void e3_aggregate_close(e3_session *s)
 {
 	const e3_dev_ops *ops = s->dev->ops;
 	e3_masses *m = &s->mass;
-	for (int l = 0; m->attn_map && l < s->net->c.layers; l++)
+	for (int l = 0; m->attn_map && l < s->net->c.layers * s->together; l++)
 		ops->free(s->dev, m->attn_map[l].device), ops->free_host(s->dev, m->attn_map[l].host);
 	ops->free(s->dev, m->device), ops->free_host(s->dev, m->host);
 	free(m->layer), free(m->host_layer), free(m->attn_map);
+	for (int k = 0; s->frame && k < s->together; k++)
+		free(s->frame[k].slot);
+	free(s->frame);
 }
 
 /* Copies the tokens as they are now into one half of what the heads will read. */
@@ -101,13 +125,13 @@ static int keep(e3_session *s, int layer, int half, e3_err *err)
 	const e3_config *c = &s->net->c;
 	int dim = c->embed, special = s->plan.special, patches = s->plan.tokens_per_frame - special;
 	for (int k = 0; k < E3_DPT_LEVELS; k++)
-		if (c->dpt_layers[k] == layer && s->cat[k] &&
-			s->dev->ops->copy_rows(s->dev, (e3_rows){s->x + (size_t)special * (size_t)dim, patches, dim}, dim,
-				(e3_rows){s->cat[k] + (size_t)half * (size_t)dim, patches, 2 * dim}, err))
+		if (c->dpt_layers[k] == layer && s->now.cat[k] &&
+			s->dev->ops->copy_rows(s->dev, (e3_rows){s->now.x + (size_t)special * (size_t)dim, patches, dim}, dim,
+				(e3_rows){s->now.cat[k] + (size_t)half * (size_t)dim, patches, 2 * dim}, err))
 			return -1;
 	if (layer == c->layers - 1)
-		return s->dev->ops->copy(s->dev, e3_tensor_f32(s->last + (size_t)half * (size_t)dim), e3_tensor_f32(s->x),
-			(size_t)dim, err);
+		return s->dev->ops->copy(s->dev, e3_tensor_f32(s->now.last + (size_t)half * (size_t)dim),
+			e3_tensor_f32(s->now.x), (size_t)dim, err);
 	return 0;
 }
 
@@ -116,12 +140,13 @@ static int take_mass(e3_session *s, int layer, const e3_kv *kv, e3_err *err)
 {
 	const e3_dev_ops *ops = s->dev->ops;
 	e3_masses *m = &s->mass;
-	struct e3_attn_map *map = &m->attn_map[layer];
+	size_t at = (size_t)s->at * (size_t)s->net->c.layers + (size_t)layer;
+	struct e3_attn_map *map = &m->attn_map[at];
 	bool report = e3_session_reports(s, layer), with_map = report && s->o.attn_map;
 	size_t n = (size_t)kv->n_keys, rows = (size_t)s->plan.tokens_per_frame;
-	m->layer[layer] = m->device + m->used;
+	m->layer[at] = m->device + m->used;
 	if (report)
-		m->host_layer[layer] = m->host + m->used;
+		m->host_layer[at] = m->host + m->used;
 	m->used += n;
 	if (with_map && map->cap < rows * n) {
 		map->cap = 0;
@@ -129,83 +154,146 @@ static int take_mass(e3_session *s, int layer, const e3_kv *kv, e3_err *err)
 			return -1;
 		map->cap = rows * n;
 	}
-	e3_mass mass = {s->q, (int)rows, kv, s->lse, m->layer[layer], with_map ? map->device : NULL};
-	e3_tensor here = e3_tensor_f32(m->layer[layer]);
-	return ops->mass(s->dev, &mass, err) || (report && ops->fetch(s->dev, m->host_layer[layer], here, n, err)) ||
+	e3_mass mass = {s->now.q, (int)rows, kv, s->lse, m->layer[at], with_map ? map->device : NULL};
+	e3_tensor here = e3_tensor_f32(m->layer[at]);
+	return ops->mass(s->dev, &mass, err) || (report && ops->fetch(s->dev, m->host_layer[at], here, n, err)) ||
 			(with_map && ops->fetch(s->dev, map->host, e3_tensor_f32(map->device), rows * n, err))
 		? -1
 		: 0;
 }
 
-/* Slots for the frame's tokens in all layers, before the first layer runs: the device is told once, for all of them. */
+/* Slots for the frame's tokens in all layers. */
+static int take_slots(e3_session *s, e3_err *err)
+{
+	int n = s->plan.tokens_per_frame;
+	uint32_t first = (uint32_t)((s->past->t + s->at) * n);
+	for (int l = 0; l < s->past->cache.layers; l++)
+		if (e3_cache_append(&s->past->cache, l, first, n, s->now.slot + (size_t)l * (size_t)n, err))
+			return e3_fail_in(err, "layer %d", l);
+	return 0;
+}
+
+/* Before the first layer runs: the device is told of the new tokens once, for all layers. */
 static int enter(e3_session *s, e3_err *err)
 {
 	int n = s->plan.tokens_per_frame;
+	uint32_t first = (uint32_t)((s->past->t + s->at) * n);
 	e3_entered entered[E3_MAX_LAYERS];
 	e3_kv view[E3_MAX_LAYERS];
 	for (int l = 0; l < s->past->cache.layers; l++) {
-		uint32_t first = (uint32_t)(s->past->t * n), *slot = s->slot + (size_t)l * (size_t)n;
-		if (e3_cache_append(&s->past->cache, l, first, n, slot, err))
-			return e3_fail_in(err, "layer %d", l);
 		view[l] = e3_cache_view(&s->past->cache, l);
-		entered[l] = (e3_entered){&view[l], slot, n, first, s->o.free_first};
+		entered[l] = (e3_entered){&view[l], s->now.slot + (size_t)l * (size_t)n, n, first, s->o.free_first};
 	}
 	return s->dev->ops->enter(s->dev, entered, s->past->cache.layers, err);
 }
 
-static int global_step(e3_session *s, int layer, e3_err *err)
+/* One of the three sets of special tokens (net.h). */
+static int put_special(e3_session *s, e3_err *err)
 {
-	uint32_t n = (uint32_t)s->plan.tokens_per_frame;
-	e3_kv kv = e3_cache_view(&s->past->cache, layer);
-	bool wanted = e3_evictor_needs_mass(&s->past->evictor, s->past->t) || e3_session_reports(s, layer);
-	e3_block_run run = {.block = &s->net->global[layer],
-		.x = s->x,
+	size_t n = (size_t)s->plan.special * (size_t)s->net->c.embed, set = s->at ? 1 : s->past->t ? 2 : 0;
+	return s->dev->ops->copy(s->dev, e3_tensor_f32(s->now.x), e3_tensor_f32(s->net->special + set * n), n, err);
+}
+
+static e3_block_run frame_run(const e3_session *s, int layer)
+{
+	return (e3_block_run){.block = &s->net->frame[layer],
+		.x = s->now.x,
+		.rows = s->plan.tokens_per_frame,
+		.rope = s->rope.grid,
+		.kv = &s->self.kv,
+		.slot = s->self.slot,
+		.q = s->now.q,
+		.attended = s->attended,
+		.hidden = s->hidden};
+}
+
+/* Is the mass of this layer's keys wanted? Frames that start together evict nothing. */
+static bool wants_mass(const e3_session *s, int layer, int together)
+{
+	return (together == 1 && e3_evictor_needs_mass(&s->past->evictor, s->past->t)) || e3_session_reports(s, layer);
+}
+
+static e3_block_run global_run(const e3_session *s, int layer, int together, const e3_kv *kv)
+{
+	size_t n = (size_t)s->plan.tokens_per_frame;
+	bool shift = together == 1 && e3_evictor_needs_shift(&s->past->evictor, s->past->t);
+	return (e3_block_run){.block = &s->net->global[layer],
+		.x = s->now.x,
 		.rows = (int)n,
 		.rope = s->rope.global,
-		.kv = &kv,
-		.slot = s->slot + (size_t)layer * n,
-		.q = s->q,
+		.kv = kv,
+		.slot = s->now.slot + (size_t)layer * n,
+		.q = s->now.q,
 		.attended = s->attended,
 		.hidden = s->hidden,
-		.lse = wanted ? s->lse : NULL,
+		.lse = wants_mass(s, layer, together) ? s->lse : NULL,
 		.before = s->before,
-		.shift = e3_evictor_needs_shift(&s->past->evictor, s->past->t) ? s->shift + (size_t)layer * n : NULL};
-	e3_match match = {s->q, (int)n, s->plan.special, E3_MATCH_POOL, &kv};
-	return e3_block_step(s->dev, &run, err) || (wanted && take_mass(s, layer, &kv, err)) ||
-			(e3_evictor_needs_match(&s->past->evictor, s->past->t) && s->dev->ops->match(s->dev, &match, err))
+		.shift = shift ? s->shift + (size_t)layer * n : NULL};
+}
+
+/* What comes after the keys of all frames are there. */
+static int global_rest(e3_session *s, int layer, int together, e3_err *err)
+{
+	e3_kv kv = e3_cache_view(&s->past->cache, layer);
+	e3_block_run run = global_run(s, layer, together, &kv);
+	e3_match match = {s->now.q, run.rows, s->plan.special, E3_MATCH_POOL, &kv};
+	bool matched = together == 1 && e3_evictor_needs_match(&s->past->evictor, s->past->t);
+	return e3_block_rest(s->dev, &run, err) || (run.lse && take_mass(s, layer, &kv, err)) ||
+			(matched && s->dev->ops->match(s->dev, &match, err))
 		? -1
 		: 0;
 }
 
-/* One of the three sets of special tokens (net.h). */
-static int put_special(e3_session *s, size_t which, e3_err *err)
+/* The table of rotation is brought up to date for the frame whose keys come next; alone, it need not be again. */
+static int global_keys(e3_session *s, int layer, int together, e3_err *err)
 {
-	size_t n = (size_t)s->plan.special * (size_t)s->net->c.embed;
-	return s->dev->ops->copy(s->dev, e3_tensor_f32(s->x), e3_tensor_f32(s->net->special + which * n), n, err);
+	e3_kv kv = e3_cache_view(&s->past->cache, layer);
+	e3_block_run run = global_run(s, layer, together, &kv);
+	bool turn = together > 1 || !layer;
+	return (turn && e3_rope_at(s, s->past->keys + s->at, err)) || e3_block_keys(s->dev, &run, err) ? -1 : 0;
 }
 
-int e3_aggregate_step(e3_session *s, e3_err *err)
+static int layer_step(e3_session *s, int layer, int n, e3_err *err)
 {
-	const e3_config *c = &s->net->c;
-	if (prepare_masses(s, err) || enter(s, err) || put_special(s, s->past->t ? 2 : 0, err) ||
-		e3_rope_at(s, s->past->keys, err))
-		return -1;
-	for (int layer = 0; layer < c->layers; layer++) {
-		e3_block_run run = {.block = &s->net->frame[layer],
-			.x = s->x,
-			.rows = s->plan.tokens_per_frame,
-			.rope = s->rope.grid,
-			.kv = &s->self.kv,
-			.slot = s->self.slot,
-			.q = s->q,
-			.attended = s->attended,
-			.hidden = s->hidden};
-		e3_activation frame = {"agg", layer, "frame", e3_tensor_f32(s->x), {s->plan.tokens_per_frame, c->embed}},
-					  global = frame;
-		global.part = "global";
-		if (e3_block_step(s->dev, &run, err) || s->dev->ops->note(s->dev, &frame, err) || keep(s, layer, 0, err) ||
-			global_step(s, layer, err) || s->dev->ops->note(s->dev, &global, err) || keep(s, layer, 1, err))
-			return e3_fail_in(err, "layer %d", layer);
+	e3_activation part = {.stage = "agg", .index = layer, .shape = {s->plan.tokens_per_frame, s->net->c.embed}};
+	for (int k = 0; k < n; k++) {
+		e3_session_turn_to(s, k);
+		e3_block_run run = frame_run(s, layer);
+		part.part = "frame", part.t = e3_tensor_f32(s->now.x);
+		if (e3_block_step(s->dev, &run, err) || e3_session_note(s, &part, err) || keep(s, layer, 0, err))
+			return -1;
 	}
+	for (int k = 0; k < n; k++) {
+		e3_session_turn_to(s, k);
+		if (global_keys(s, layer, n, err))
+			return -1;
+	}
+	for (int k = 0; k < n; k++) {
+		e3_session_turn_to(s, k);
+		part.part = "global", part.t = e3_tensor_f32(s->now.x);
+		if (global_rest(s, layer, n, err) || e3_session_note(s, &part, err) || keep(s, layer, 1, err))
+			return -1;
+	}
+	return 0;
+}
+
+int e3_aggregate_step(e3_session *s, int n, e3_err *err)
+{
+	if (prepare_masses(s, n, err))
+		return -1;
+	for (int k = 0; k < n; k++) {
+		e3_session_turn_to(s, k);
+		if (take_slots(s, err))
+			return -1;
+	}
+	for (int k = 0; k < n; k++) {
+		e3_session_turn_to(s, k);
+		if (enter(s, err) || put_special(s, err))
+			return -1;
+	}
+	for (int layer = 0; layer < s->net->c.layers; layer++)
+		if (layer_step(s, layer, n, err))
+			return e3_fail_in(err, "layer %d", layer);
+	e3_session_turn_to(s, 0);
 	return 0;
 }

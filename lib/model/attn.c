@@ -39,8 +39,9 @@ static int fill(e3_attn *a, const key_at *order, const e3_session *s, const floa
 	return 0;
 }
 
-static int report(e3_session *s, int layer, e3_err *err)
+static int report(e3_session *s, int frame, int n, int layer, e3_err *err)
 {
+	size_t at = (size_t)frame * (size_t)s->net->c.layers + (size_t)layer;
 	const e3_layer_cache *l = &s->past->cache.layer[layer];
 	if (s->n_attn == s->cap_attn) {
 		if (e3_grow((void **)&s->attn, (size_t)s->cap_attn + 8, sizeof *s->attn, "attention records", err))
@@ -51,23 +52,24 @@ static int report(e3_session *s, int layer, e3_err *err)
 	}
 	e3_attn *a = &s->attn[s->n_attn++];
 	e3_attn_release(a);
-	*a = (e3_attn){.i = s->past->t, .layer = layer, .n_keys = l->n, .n_frames = (uint32_t)s->past->t + 1};
+	*a = (e3_attn){.i = s->past->t + frame, .layer = layer, .n_keys = l->n, .n_frames = (uint32_t)(s->past->t + n)};
 	key_at *order = e3_alloc(l->n, sizeof *order, "attention record", err);
 	if (!order)
 		return -1;
 	for (uint32_t k = 0; k < l->n; k++)
 		order[k] = (key_at){l->id[k], k};
 	qsort(order, l->n, sizeof *order, by_id);
-	int rc = fill(a, order, s, s->mass.host_layer[layer], s->o.attn_map ? s->mass.attn_map[layer].host : NULL, err);
+	int rc = fill(a, order, s, s->mass.host_layer[at], s->o.attn_map ? s->mass.attn_map[at].host : NULL, err);
 	free(order);
 	return rc;
 }
 
-int e3_attn_collect(e3_session *s, e3_err *err)
+int e3_attn_collect(e3_session *s, int n, e3_err *err)
 {
 	s->n_attn = 0;
-	for (int l = 0; l < s->past->cache.layers; l++)
-		if (e3_session_reports(s, l) && report(s, l, err))
-			return -1;
+	for (int k = 0; k < n; k++)
+		for (int l = 0; l < s->past->cache.layers; l++)
+			if (e3_session_reports(s, l) && report(s, k, n, l, err))
+				return -1;
 	return 0;
 }

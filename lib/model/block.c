@@ -25,10 +25,12 @@ int e3_self_open(e3_arena *arena, e3_self *self, const int shape[3], e3_err *err
 
 int e3_block_step(e3_dev *dev, const e3_block_run *r, e3_err *err)
 {
+	return e3_block_keys(dev, r, err) || e3_block_rest(dev, r, err) ? -1 : 0;
+}
+
+int e3_block_keys(e3_dev *dev, const e3_block_run *r, e3_err *err)
+{
 	const e3_block *b = r->block;
-	const e3_dev_ops *ops = dev->ops;
-	e3_tensor x = e3_tensor_f32(r->x);
-	int dim = b->qkv.in, wide = b->fc1.out;
 	e3_qkv qkv = {.x = r->x,
 		.rows = r->rows,
 		.norm = &b->norm1,
@@ -39,6 +41,15 @@ int e3_block_step(e3_dev *dev, const e3_block_run *r, e3_err *err)
 		.q = r->q,
 		.kv = r->kv,
 		.slot = r->slot};
+	return dev->ops->qkv(dev, &qkv, err);
+}
+
+int e3_block_rest(e3_dev *dev, const e3_block_run *r, e3_err *err)
+{
+	const e3_block *b = r->block;
+	const e3_dev_ops *ops = dev->ops;
+	e3_tensor x = e3_tensor_f32(r->x);
+	int dim = b->qkv.in, wide = b->fc1.out;
 	e3_attend attend = {.q = r->q, .rows = r->rows, .kv = r->kv, .out = r->attended, .lse = r->lse};
 	e3_linear proj =
 		{.x = r->attended, .rows = r->rows, .ldx = dim, .mat = &b->proj, .add = true, .out = x, .ldo = dim};
@@ -52,7 +63,7 @@ int e3_block_step(e3_dev *dev, const e3_block_run *r, e3_err *err)
 		.ldo = wide};
 	e3_linear fc2 = {.x = r->hidden, .rows = r->rows, .ldx = wide, .mat = &b->fc2, .add = true, .out = x, .ldo = dim};
 	e3_rows now = {r->x, r->rows, dim}, then = {r->before, r->rows, dim};
-	return ops->qkv(dev, &qkv, err) || ops->attend(dev, &attend, err) || ops->linear(dev, &proj, err) ||
+	return ops->attend(dev, &attend, err) || ops->linear(dev, &proj, err) ||
 			(r->shift && ops->copy(dev, e3_tensor_f32(r->before), x, (size_t)r->rows * (size_t)dim, err)) ||
 			ops->linear(dev, &fc1, err) || ops->linear(dev, &fc2, err) ||
 			(r->shift && ops->shift(dev, then, now, dim, r->shift, err))

@@ -28,5 +28,8 @@ typedef struct e3_block_run {
 	float *before, *shift;         /* [rows][dim], [rows]: how far the second half moved each token; NULL: not wanted */
 } e3_block_run;
 int e3_block_step(e3_dev *dev, const e3_block_run *r, e3_err *err);
+/* The two parts of it: queries, keys and values; all the rest. */
+int e3_block_keys(e3_dev *dev, const e3_block_run *r, e3_err *err);
+int e3_block_rest(e3_dev *dev, const e3_block_run *r, e3_err *err);
 
 #endif

@@ -83,92 +83,151 @@ int e3_camera_open(e3_session *s, e3_err *err)
 	for (int p = 0; p <= (s->o.side > 0); p++)
 		if (open_pages(s, &s->pasts[p].camera, n, 2 * dim * (size_t)k->page_keys, err))
 			return -1;
-	return e3_arena_floats(a, dim, &k->normed, err) || e3_arena_floats(a, dim, &k->x, err) ||
+	size_t each = (size_t)s->together;
+	return e3_arena_floats(a, each * dim, &k->normed, err) || e3_arena_floats(a, each * dim, &k->x, err) ||
 			e3_arena_floats(a, 3 * dim, &k->mod, err) || e3_arena_floats(a, dim, &k->embed, err) ||
-			e3_arena_floats(a, E3_POSE, &k->pose, err) || e3_arena_alloc(a, E3_F32, dim, &k->q, err) ||
+			e3_arena_floats(a, each * E3_POSE, &k->pose, err) || e3_arena_alloc(a, E3_F32, each * dim, &k->q, err) ||
 			e3_arena_alloc(a, E3_F32, dim, &k->attended, err) || e3_arena_alloc(a, E3_F32, hidden, &k->hidden, err)
 		? -1
 		: 0;
 }
 
-/* Runs the trunk for one refinement: every block appends one key and sees those before it. */
-static int trunk_step(e3_session *s, int iteration, e3_err *err)
+/* Where the key of frame[at] goes in this refinement, and how many there are then: n frames see each other. */
+typedef struct place {
+	uint32_t slot;
+	int keys;
+} place;
+
+static place place_of(const e3_session *s, int iteration, int n)
 {
-	const e3_config *c = &s->net->c;
-	e3_camera_state *k = &s->camera;
-	bool shared = s->o.compat & E3_COMPAT_CAMERA;
+	const e3_camera_state *k = &s->camera;
 	int64_t before = remembered(s);
+	if (n > 1)
+		return (place){(uint32_t)(before + s->at), (int)before + n};
 	/* Else this frame takes the place of the oldest but frame 0. */
 	bool room = s->o.frozen || coupled(s) || s->past->t < k->frames;
 	int64_t frame = room ? before : 1 + (s->past->t - 1) % (k->frames - 1), held = room ? before + 1 : before;
-	uint32_t slot = (uint32_t)(shared ? frame * E3_CAMERA_ITERATIONS + iteration : frame);
-	int keys = (int)(!shared ? held
-			: room           ? frame * E3_CAMERA_ITERATIONS + iteration + 1
-							 : held * E3_CAMERA_ITERATIONS);
-	for (int b = 0; b < c->camera_depth; b++) {
-		int cache = shared ? b : b * E3_CAMERA_ITERATIONS + iteration;
-		e3_kv kv = view(s, cache, keys);
-		e3_block_run run = {.block = &s->net->trunk[b],
-			.x = k->x,
-			.rows = 1,
-			.kv = &kv,
-			.slot = &slot,
-			.q = k->q,
-			.attended = k->attended,
-			.hidden = k->hidden};
-		if (e3_block_step(s->dev, &run, err))
-			return e3_fail_in(err, "camera trunk %d", b);
-	}
+	if (!(s->o.compat & E3_COMPAT_CAMERA))
+		return (place){(uint32_t)frame, (int)held};
+	return (place){(uint32_t)(frame * E3_CAMERA_ITERATIONS + iteration),
+		(int)(room ? frame * E3_CAMERA_ITERATIONS + iteration + 1 : held * E3_CAMERA_ITERATIONS)};
+}
+
+/* One part of a block of the trunk, for frame[at]. */
+static int trunk_part(e3_session *s, int block, int iteration, int n, bool keys, e3_err *err)
+{
+	e3_camera_state *k = &s->camera;
+	size_t row = (size_t)s->at * (size_t)s->net->c.camera_dim;
+	int cache = s->o.compat & E3_COMPAT_CAMERA ? block : block * E3_CAMERA_ITERATIONS + iteration;
+	place p = place_of(s, iteration, n);
+	e3_kv kv = view(s, cache, p.keys);
+	e3_block_run run = {.block = &s->net->trunk[block],
+		.x = k->x + row,
+		.rows = 1,
+		.kv = &kv,
+		.slot = &p.slot,
+		.q = e3_tensor_at(k->q, row),
+		.attended = k->attended,
+		.hidden = k->hidden};
+	return (keys ? e3_block_keys : e3_block_rest)(s->dev, &run, err);
+}
+
+/* Runs the trunk for one refinement: every block appends a key for each frame, which sees those before it too. */
+static int trunk_step(e3_session *s, int iteration, int n, e3_err *err)
+{
+	for (int b = 0; b < s->net->c.camera_depth; b++)
+		for (int part = 0; part < 2; part++)
+			for (int f = 0; f < n; f++) {
+				e3_session_turn_to(s, f);
+				if (trunk_part(s, b, iteration, n, !part, err))
+					return e3_fail_in(err, "camera trunk %d", b);
+			}
 	return 0;
 }
 
-int e3_camera_step(e3_session *s, e3_err *err)
+/* What the trunk begins with: the frame's token, modulated by the pose so far. */
+static int modulate(e3_session *s, int iteration, e3_err *err)
 {
-	const e3_config *c = &s->net->c;
 	const e3_net *net = s->net;
 	const e3_dev_ops *ops = s->dev->ops;
 	e3_camera_state *k = &s->camera;
-	int dim = c->camera_dim;
-	if (ops->norm(s->dev, (e3_rows){s->last, 1, dim}, &net->token_norm, (e3_rows){k->normed, 1, dim}, err))
-		return -1;
-	for (int it = 0; it < E3_CAMERA_ITERATIONS; it++) {
-		/* SiLU belongs to the modulation; it is taken where its input is made. */
-		e3_linear embed = {.x = e3_tensor_f32(it ? k->pose : net->empty_pose),
-			.rows = 1,
-			.ldx = E3_POSE,
-			.mat = &net->embed_pose,
-			.act = E3_ACT_SILU,
-			.out = e3_tensor_f32(k->embed),
-			.ldo = dim};
-		e3_linear mod = {.x = e3_tensor_f32(k->embed),
-			.rows = 1,
-			.ldx = dim,
-			.mat = &net->modulation,
-			.out = e3_tensor_f32(k->mod),
-			.ldo = 3 * dim};
-		e3_linear fc1 = {.x = e3_tensor_f32(k->x),
-			.rows = 1,
-			.ldx = dim,
-			.norm = &net->trunk_norm,
-			.mat = &net->pose1,
-			.act = E3_ACT_GELU,
-			.out = k->hidden,
-			.ldo = c->camera_mlp};
-		e3_linear fc2 = {.x = k->hidden,
-			.rows = 1,
-			.ldx = c->camera_mlp,
-			.mat = &net->pose2,
-			.add = it > 0,
-			.out = e3_tensor_f32(k->pose),
-			.ldo = E3_POSE};
-		if (ops->linear(s->dev, &embed, err) || ops->linear(s->dev, &mod, err) ||
-			ops->modulate(s->dev, k->normed, k->mod, dim, k->x, err) || trunk_step(s, it, err) ||
-			ops->note(s->dev, &(e3_activation){"camera", it, "trunk", e3_tensor_f32(k->x), {dim}}, err) ||
+	int dim = net->c.camera_dim;
+	size_t row = (size_t)s->at * (size_t)dim;
+	/* SiLU belongs to the modulation; it is taken where its input is made. */
+	e3_linear embed = {.x = e3_tensor_f32(iteration ? k->pose + s->at * E3_POSE : net->empty_pose),
+		.rows = 1,
+		.ldx = E3_POSE,
+		.mat = &net->embed_pose,
+		.act = E3_ACT_SILU,
+		.out = e3_tensor_f32(k->embed),
+		.ldo = dim};
+	e3_linear mod = {.x = e3_tensor_f32(k->embed),
+		.rows = 1,
+		.ldx = dim,
+		.mat = &net->modulation,
+		.out = e3_tensor_f32(k->mod),
+		.ldo = 3 * dim};
+	return ops->linear(s->dev, &embed, err) || ops->linear(s->dev, &mod, err) ||
+			ops->modulate(s->dev, k->normed + row, k->mod, dim, k->x + row, err)
+		? -1
+		: 0;
+}
+
+static int refine(e3_session *s, int iteration, e3_err *err)
+{
+	const e3_net *net = s->net;
+	const e3_dev_ops *ops = s->dev->ops;
+	e3_camera_state *k = &s->camera;
+	int dim = net->c.camera_dim;
+	float *x = k->x + (size_t)s->at * (size_t)dim, *pose = k->pose + s->at * E3_POSE;
+	e3_linear fc1 = {.x = e3_tensor_f32(x),
+		.rows = 1,
+		.ldx = dim,
+		.norm = &net->trunk_norm,
+		.mat = &net->pose1,
+		.act = E3_ACT_GELU,
+		.out = k->hidden,
+		.ldo = net->c.camera_mlp};
+	e3_linear fc2 = {.x = k->hidden,
+		.rows = 1,
+		.ldx = net->c.camera_mlp,
+		.mat = &net->pose2,
+		.add = iteration > 0,
+		.out = e3_tensor_f32(pose),
+		.ldo = E3_POSE};
+	return e3_session_note(s, &(e3_activation){"camera", iteration, "trunk", e3_tensor_f32(x), {dim}, 0}, err) ||
 			ops->linear(s->dev, &fc1, err) || ops->linear(s->dev, &fc2, err) ||
-			ops->note(s->dev, &(e3_activation){"camera", it, "pose", e3_tensor_f32(k->pose), {E3_POSE}}, err))
+			e3_session_note(s, &(e3_activation){"camera", iteration, "pose", e3_tensor_f32(pose), {E3_POSE}, 0}, err)
+		? -1
+		: 0;
+}
+
+int e3_camera_step(e3_session *s, int n, e3_err *err)
+{
+	const e3_dev_ops *ops = s->dev->ops;
+	e3_camera_state *k = &s->camera;
+	int dim = s->net->c.camera_dim;
+	for (int f = 0; f < n; f++) {
+		e3_rows out = {k->normed + (size_t)f * (size_t)dim, 1, dim};
+		if (ops->norm(s->dev, (e3_rows){s->frame[f].last, 1, dim}, &s->net->token_norm, out, err))
 			return -1;
 	}
-	return ops->fetch(s->dev, s->pose, e3_tensor_f32(k->pose), E3_POSE, err);
+	for (int it = 0; it < E3_CAMERA_ITERATIONS; it++) {
+		for (int f = 0; f < n; f++) {
+			e3_session_turn_to(s, f);
+			if (modulate(s, it, err))
+				return -1;
+		}
+		if (trunk_step(s, it, n, err))
+			return -1;
+		for (int f = 0; f < n; f++) {
+			e3_session_turn_to(s, f);
+			if (refine(s, it, err))
+				return -1;
+		}
+	}
+	e3_session_turn_to(s, 0);
+	return ops->fetch(s->dev, s->pose, e3_tensor_f32(k->pose), (size_t)n * E3_POSE, err);
 }
 
 /* [R|T] the other way round: the conjugate quaternion, and -R^T T (doc/network.md 6, "Decoding"). */

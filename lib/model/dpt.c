@@ -112,7 +112,7 @@ static int make_level(e3_session *s, const e3_dpt *net, const e3_dpt_state *d, i
 	int gh = s->plan.patch_grid[0], gw = s->plan.patch_grid[1], oc = net->project[k].out;
 	e3_features map = {w->projected, gh, gw, oc}, level = {w->level[k], d->size[k][0], d->size[k][1], net->rn[k].out};
 	e3_features resized = {w->resized, level.h, level.w, oc};
-	e3_linear project = {.x = e3_tensor_f32(s->cat[k]),
+	e3_linear project = {.x = e3_tensor_f32(s->now.cat[k]),
 		.rows = gh * gw,
 		.ldx = 2 * s->net->c.embed,
 		.norm = &net->norm,
@@ -130,8 +130,8 @@ static int make_level(e3_session *s, const e3_dpt *net, const e3_dpt_state *d, i
 		map = resized;
 	}
 	e3_conv rn = {.x = map, .mat = &net->rn[k], .stride = 1, .out = level};
-	e3_activation made = {d->name, k, "level", level.t, {level.h, level.w, level.c}};
-	return rc || ops->conv(s->dev, &rn, err) || ops->note(s->dev, &made, err) ? -1 : 0;
+	e3_activation made = {d->name, k, "level", level.t, {level.h, level.w, level.c}, 0};
+	return rc || ops->conv(s->dev, &rn, err) || e3_session_note(s, &made, err) ? -1 : 0;
 }
 
 /* out = relu(x) + conv2(relu(conv1(relu(x)))) + plus. The first ReLU is in place in the reference: the skip carries it
@@ -163,7 +163,7 @@ int e3_dpt_step(e3_session *s, const e3_dpt *net, const e3_dpt_state *d, float *
 	e3_dpt_work *w = &s->dpt;
 	int features = net->rn[0].out;
 	const e3_dev_ops *ops = s->dev->ops;
-	if (ops->note(s->dev, &(e3_activation){.stage = d->name, .index = -1}, err))
+	if (e3_session_note(s, &(e3_activation){.stage = d->name, .index = -1}, err))
 		return -1;
 	for (int k = 0; k < E3_DPT_LEVELS; k++)
 		if (make_level(s, net, d, k, err))
@@ -182,9 +182,9 @@ int e3_dpt_step(e3_session *s, const e3_dpt *net, const e3_dpt_state *d, float *
 		rcu_run fuse = {&net->fuse[k], {fused, size[0], size[1], features}, {0}, w->t, w->u};
 		e3_linear out = {.x = w->u, .rows = area, .ldx = features, .mat = &net->out[k], .out = w->t, .ldo = features};
 		e3_features small = {w->t, size[0], size[1], features}, large = {w->y, to[0], to[1], features};
-		e3_activation made = {d->name, k, "fused", large.t, {large.h, large.w, large.c}};
+		e3_activation made = {d->name, k, "fused", large.t, {large.h, large.w, large.c}, 0};
 		if (rcu(s->dev, &fuse, err) || ops->linear(s->dev, &out, err) || ops->upsample(s->dev, small, large, err) ||
-			ops->note(s->dev, &made, err))
+			e3_session_note(s, &made, err))
 			return e3_fail_in(err, "fusion %d", k);
 	}
 	e3_features y = {w->y, twice[0], twice[1], features}, z = {w->z, twice[0], twice[1], net->conv1.out};

@@ -138,11 +138,11 @@ int e3_embed_step(e3_session *s, const uint8_t *rgb, e3_err *err)
 			.rows = s->vit_tokens,
 			.kv = &s->vit_self.kv,
 			.slot = s->vit_self.slot,
-			.q = s->q,
+			.q = s->now.q,
 			.attended = s->attended,
 			.hidden = s->hidden};
-		e3_activation block = {"vit", k, NULL, e3_tensor_f32(s->xv), {s->vit_tokens, c->embed}};
-		if (e3_block_step(s->dev, &run, err) || ops->note(s->dev, &block, err))
+		e3_activation block = {"vit", k, NULL, e3_tensor_f32(s->xv), {s->vit_tokens, c->embed}, 0};
+		if (e3_block_step(s->dev, &run, err) || e3_session_note(s, &block, err))
 			return e3_fail_in(err, "ViT block %d", k);
 	}
 	return e3_embed_again(s, err);
@@ -153,11 +153,11 @@ int e3_embed_again(e3_session *s, e3_err *err)
 	const e3_config *c = &s->net->c;
 	const e3_dev_ops *ops = s->dev->ops;
 	int patches = s->plan.patch_grid[0] * s->plan.patch_grid[1], lead = s->vit_tokens - patches;
-	float *from = s->xv + (size_t)lead * (size_t)c->embed, *x = s->x + (size_t)s->plan.special * (size_t)c->embed;
-	e3_activation tokens = {"vit", -1, "tokens", e3_tensor_f32(x), {patches, c->embed}};
+	float *from = s->xv + (size_t)lead * (size_t)c->embed, *x = s->now.x + (size_t)s->plan.special * (size_t)c->embed;
+	e3_activation tokens = {"vit", -1, "tokens", e3_tensor_f32(x), {patches, c->embed}, 0};
 	e3_rows normed = {x, patches, c->embed};
 	return ops->norm(s->dev, (e3_rows){from, patches, c->embed}, &s->net->vit_norm, normed, err) ||
-			ops->note(s->dev, &tokens, err) || (s->descriptor && take_mean(s, normed, err))
+			e3_session_note(s, &tokens, err) || (s->descriptor && take_mean(s, normed, err))
 		? -1
 		: 0;
 }

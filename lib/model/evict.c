@@ -194,6 +194,27 @@ int e3_evictor_decide(e3_evictor *e, const e3_plan *plan, const e3_cache *cache,
 	return e->dev->ops->choose(e->dev, &rule, e->chosen, e->layers, err);
 }
 
+int e3_evictor_see(e3_evictor *e, const e3_plan *plan, const e3_cache *cache, e3_err *err)
+{
+	return e->policy && e->whole && e->whole->by_layer ? e3_whole_begin(e, plan, cache, err) : 0;
+}
+
+int e3_evictor_seen(e3_evictor *e, const e3_plan *plan, const e3_cache *cache, int64_t t, e3_evict *record, e3_err *err)
+{
+	uint32_t n = (uint32_t)((t + 1) * plan->tokens_per_frame);
+	if (start_record(record, cache, t, err))
+		return -1;
+	for (int l = 0; l < cache->layers; l++) {
+		e3_evict_layer *r = &record->layer[l];
+		r->k_before = r->k_after = n, r->budget = n;
+		if (t == 0 && e->policy)
+			r->prot = (uint32_t)(e->free_first ? plan->special : plan->tokens_per_frame);
+	}
+	if (e->policy && e->whole)
+		e3_whole_decide(e, plan, t, record);
+	return 0;
+}
+
 /* Ascending, as in the record. A radix sort, since every layer evicts about a frame's worth of tokens. */
 static void sort_ids(uint32_t *id, uint32_t *work, size_t n)
 {

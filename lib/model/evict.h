@@ -69,6 +69,12 @@ bool e3_evictor_needs_shift(const e3_evictor *e, int64_t t);
 /* After the aggregator of frame t: mass[l] on the device, in slot order (ignored if the policy does not need it). */
 int e3_evictor_begin(e3_evictor *e, const e3_plan *plan, const e3_cache *cache, int64_t t, float *const *mass,
 	e3_err *err);
+/* Instead of begin, decide and apply, for a frame t of those that start together and of which nothing is evicted: the
+ * record says what it would if t were the newest so far. The device has been waited for; `slot` and `seen` are of that
+ * frame. Between both calls the device is waited for again. */
+int e3_evictor_see(e3_evictor *e, const e3_plan *plan, const e3_cache *cache, e3_err *err);
+int e3_evictor_seen(e3_evictor *e, const e3_plan *plan, const e3_cache *cache, int64_t t, e3_evict *record,
+	e3_err *err);
 /* Fills *record, except for the evicted tokens. */
 int e3_evictor_decide(e3_evictor *e, const e3_plan *plan, const e3_cache *cache, int64_t t, e3_evict *record,
 	e3_err *err);

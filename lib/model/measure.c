@@ -1,6 +1,6 @@
 /* model: how much device memory a session takes, and the budget that an amount of memory leaves for the cache. Found by
- * trying: a session is opened for frames of the size at hand and computes two grey frames, so that everything a frame
- * needs has been allocated. */
+ * trying: a session is opened for frames of the size at hand and computes grey frames, so that everything a frame needs
+ * has been allocated. */
 #include "e3/infer.h"
 #include "e3/mem.h"
 #include <math.h>
@@ -10,23 +10,42 @@
 /* What a device needs for each token besides keys, values and scores: its mass, and working memory for eviction. */
 enum { WORK_PER_TOKEN = 28 };
 
+/* Grey frames: those that begin the stream together, whose memory is given back after that, and two more. */
+static int try_frames(e3_session *s, e3_dev *dev, const uint8_t *grey, e3_session_memory *out, e3_err *err)
+{
+	int n = e3_session_plan(s)->together;
+	const uint8_t **rgb = e3_alloc((size_t)n, sizeof *rgb, "pictures", err);
+	e3_result *results = e3_alloc((size_t)n, sizeof *results, "results", err);
+	e3_evict *evicts = e3_alloc((size_t)n, sizeof *evicts, "records", err);
+	int rc = rgb && results && evicts ? 0 : -1;
+	for (int k = 0; !rc && k < n; k++)
+		rgb[k] = grey;
+	if (!rc && n > 1)
+		rc = e3_session_start(s, rgb, n, results, evicts, err);
+	uint64_t most = rc ? 0 : dev->ops->memory(dev).used;
+	for (int k = 0; !rc && k < 2; k++)
+		rc = e3_session_step(s, grey, results, evicts, err);
+	if (!rc) {
+		uint64_t then = dev->ops->memory(dev).used;
+		*out = (e3_session_memory){*e3_session_plan(s), then > most ? then : most};
+	}
+	for (int k = 0; evicts && k < n; k++)
+		e3_evict_release(&evicts[k]);
+	free(rgb), free(results), free(evicts);
+	return rc;
+}
+
 int e3_session_measure(const e3_net *net, e3_dev *dev, const e3_infer_options *o, const int size[2],
 	e3_session_memory *out, e3_err *err)
 {
 	size_t bytes = 3 * (size_t)size[0] * (size_t)size[1];
 	e3_session *s = e3_session_open(net, dev, o, size, err);
 	uint8_t *grey = e3_alloc(bytes, 1, "a picture", err);
-	e3_evict evict = {0};
 	int rc = s && grey ? 0 : -1;
-	if (!rc)
+	if (!rc) {
 		memset(grey, 128, bytes);
-	for (int k = 0; !rc && k < 2; k++) {
-		e3_result r;
-		rc = e3_session_step(s, grey, &r, &evict, err);
+		rc = try_frames(s, dev, grey, out, err);
 	}
-	if (!rc)
-		*out = (e3_session_memory){*e3_session_plan(s), dev->ops->memory(dev).used};
-	e3_evict_release(&evict);
 	free(grey);
 	e3_session_close(s);
 	return rc;
@@ -38,7 +57,8 @@ int e3_session_fit(const e3_net *net, e3_dev *dev, e3_infer_options *o, const in
 	e3_infer_options least = *o;
 	e3_session_memory m;
 	least.attn = NULL, least.attn_map = false;
-	least.budget_kind = E3_BUDGET_FRAMES, least.budget = 2;
+	int start = o->start ? o->start : e3_config_arch(e3_net_config(net))->start;
+	least.budget_kind = E3_BUDGET_FRAMES, least.budget = start > 2 ? start : 2;
 	if (e3_session_measure(net, dev, &least, size, &m, err))
 		return -1;
 	double per_token = (double)m.plan.page_bytes / m.plan.page_keys, work = WORK_PER_TOKEN / per_token,

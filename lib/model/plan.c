@@ -2,6 +2,7 @@
  * that cannot hold the protected tokens; the error names the smallest that can. */
 #include "e3/infer.h"
 #include <math.h>
+#include <stdio.h>
 
 e3_infer_options e3_infer_defaults(void)
 {
@@ -70,18 +71,39 @@ static int refuse(const e3_infer_options *o, const e3_plan *p, e3_err *err)
 {
 	int64_t stream = e3_plan_frames(o);
 	double least = fmax(p->smallest, 1), frames = least / ((double)p->layers * p->tokens_per_frame);
-	const char *what =
-		o->policy->whole.rule || o->policy->newest_whole ? "the newest frame" : "one frame's special tokens";
+	char what[80] = "frame 0 and one frame's special tokens";
+	if (p->together > 1 && frames == p->together)
+		snprintf(what, sizeof what, "the %d frames of the 'start'", p->together);
+	else if (o->policy->whole.rule || o->policy->newest_whole)
+		snprintf(what, sizeof what, "frame 0 and the newest frame");
 	if (o->budget_kind == E3_BUDGET_FRACTION)
 		return e3_fail(err,
-			"planning: 'fraction' %g of %lld frames is too small: frame 0 and %s must fit; "
+			"planning: 'fraction' %g of %lld frames is too small: %s must fit; "
 			"the smallest that works is 'fraction' %.4f",
 			o->budget, (long long)stream, what, ceil(frames / (double)stream * 1e4) / 1e4);
 	double mib = (double)(pages_for(p, p->smallest, 1) + side_pages(p, o)) * (double)p->page_bytes / 1048576;
 	return e3_fail(err,
-		"planning: 'budget' is too small: frame 0 and %s must fit; "
+		"planning: 'budget' is too small: %s must fit; "
 		"the smallest that works is 'budget' %.4ff, %.0f or %.1fM",
 		what, ceil(frames * 1e4) / 1e4, ceil(least), ceil(mib * 10) / 10);
+}
+
+enum { START_MOST = 64 };
+
+static int plan_start(const e3_config *c, const e3_infer_options *o, e3_plan *p, e3_err *err)
+{
+	const e3_arch *arch = e3_config_arch(c);
+	p->start = o->start ? o->start : arch->start;
+	if (p->start < 1 || p->start > START_MOST)
+		return e3_fail(err, "planning: 'start' of %d frames: expected 1 to %d", p->start, START_MOST);
+	p->together = arch->joint ? p->start : 1;
+	if (p->together > 1 && o->compat & E3_COMPAT_CAMERA)
+		return e3_fail(err, "planning: 'start' of %d frames: with one camera cache for all iterations it can only be 1",
+			p->start);
+	if (p->together > 1 && o->camera_frames < p->together)
+		return e3_fail(err, "planning: 'camera-frames' of %d: expected at least the %d frames of the 'start'",
+			o->camera_frames, p->start);
+	return 0;
 }
 
 int e3_plan_make(const e3_config *c, const e3_infer_options *o, int h, int w, e3_plan *p, e3_err *err)
@@ -103,6 +125,8 @@ int e3_plan_make(const e3_config *c, const e3_infer_options *o, int h, int w, e3
 		p->page_keys *= 2;
 	p->page_bytes = (uint64_t)p->page_keys * (p->token_bytes + 16); /* 16: a token's id, score and count */
 	p->budget = INFINITY;
+	if (plan_start(c, o, p, err))
+		return -1;
 	if (o->policy->keeps_all)
 		return 0;
 	int64_t stream = e3_plan_frames(o);
@@ -111,6 +135,8 @@ int e3_plan_make(const e3_config *c, const e3_infer_options *o, int h, int w, e3
 			   (o->free_first ? 0 : frame) + (o->policy->newest_whole ? frame : (double)p->layers * p->special);
 	bool starve = o->compat & E3_COMPAT_STARVE;
 	p->smallest = o->policy->whole.rule ? 2 * frame : starve ? 0 : floor_tokens;
+	if (p->together > 1) /* nothing is evicted before they are all there */
+		p->smallest = fmax(p->smallest, p->together * frame);
 	switch (o->budget_kind) {
 	case E3_BUDGET_FRACTION:
 		if (stream < 0)

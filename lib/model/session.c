@@ -14,7 +14,7 @@ static int check_outputs(const e3_session *s, e3_err *err)
 	return 0;
 }
 
-static int open_result(e3_session *s, e3_result *r, int outputs, e3_err *err)
+int e3_session_open_result(e3_session *s, e3_result *r, int outputs, e3_err *err)
 {
 	size_t bytes = (size_t)s->h * (size_t)s->w * sizeof(float);
 	*r = (e3_result){.w = s->w, .h = s->h, .has_pose = outputs & E3_OUT_POSE};
@@ -32,13 +32,15 @@ static int open_result(e3_session *s, e3_result *r, int outputs, e3_err *err)
 /* Two sets of results, one to be written while the other is computed; and those of side steps. */
 static int open_results(e3_session *s, e3_err *err)
 {
-	if (open_result(s, &s->result[0], s->o.outputs, err) || open_result(s, &s->result[1], s->o.outputs, err) ||
-		(s->o.side && open_result(s, &s->side, s->o.outputs & ~E3_OUT_POINTS, err)))
+	if (e3_session_open_result(s, &s->result[0], s->o.outputs, err) ||
+		e3_session_open_result(s, &s->result[1], s->o.outputs, err) ||
+		(s->o.side && e3_session_open_result(s, &s->side, s->o.outputs & ~E3_OUT_POINTS, err)))
 		return -1;
-	return s->dev->ops->alloc_host(s->dev, E3_POSE * sizeof(float), (void **)&s->pose, err);
+	size_t bytes = (size_t)s->together * E3_POSE * sizeof(float);
+	return s->dev->ops->alloc_host(s->dev, bytes, (void **)&s->pose, err);
 }
 
-static void close_result(e3_session *s, e3_result *r)
+void e3_session_close_result(e3_session *s, e3_result *r)
 {
 	float *maps[] = {r->depth, r->depth_conf, r->points, r->points_conf};
 	for (int m = 0; m < 4; m++)
@@ -50,7 +52,8 @@ static int make_plan(e3_session *s, int64_t pages, e3_err *err)
 	e3_plan *p = &s->plan;
 	if (e3_plan_make(&s->net->c, &s->o, s->h, s->w, p, err))
 		return -1;
-	if (p->pages && (p->pages < pages || s->o.frozen)) /* a frozen cache does not grow into its budget */
+	s->together = s->o.frozen || pages ? 1 : p->together; /* what is resumed has begun */
+	if (p->pages && (p->pages < pages || s->o.frozen))    /* a frozen cache does not grow into its budget */
 		p->pages = pages, p->cache_bytes = (uint64_t)pages * p->page_bytes;
 	return 0;
 }
@@ -68,7 +71,7 @@ static int open_evictor(e3_session *s, e3_past *past, e3_err *err)
 		.seed = s->o.seed,
 		.whole = s->o.policy->whole.rule ? &s->o.policy->whole : NULL,
 		.seen = s->descriptor,
-		.slot = s->slot,
+		.slot = s->frame[0].slot,
 		.shift = s->shift,
 		.frames = fraction ? e3_plan_frames(&s->o) : -1};
 	if (past->evictor.whole)
@@ -123,15 +126,16 @@ void e3_session_close(e3_session *s)
 		e3_cache_release(&s->pasts[k].cache);
 		e3_evictor_release(&s->pasts[k].evictor);
 		free(s->pasts[k].camera);
-		close_result(s, &s->result[k]);
+		e3_session_close_result(s, &s->result[k]);
 	}
-	close_result(s, &s->side);
+	e3_session_close_result(s, &s->side);
+	e3_start_close(s);
 	e3_arena_release(&s->arena);
 	e3_aggregate_close(s);
 	s->dev->ops->free_host(s->dev, s->pose), s->dev->ops->free_host(s->dev, s->descriptor);
 	for (int k = 0; k < s->cap_attn; k++)
 		e3_attn_release(&s->attn[k]);
-	free(s->slot), free(s->attn);
+	free(s->attn);
 	free(s->vit_self.slot), free(s->self.slot);
 	free(s);
 }
@@ -152,26 +156,35 @@ static uint64_t tokens_held(const e3_session *s)
  * next is gathered. */
 enum { PIECE_AGGREGATOR, PIECE_CAMERA, PIECE_DENSE, PIECE_DENSE_SIDE };
 
-static int begin_stage(e3_session *s, const char *stage, e3_err *err)
+int e3_session_note(const e3_session *s, const e3_activation *a, e3_err *err)
 {
-	return s->dev->ops->note(s->dev, &(e3_activation){.stage = stage, .index = -1}, err);
+	e3_activation note = *a;
+	note.ahead = s->at;
+	return s->dev->ops->note(s->dev, &note, err);
 }
+
+int e3_session_begin(e3_session *s, const char *stage, e3_err *err)
+{
+	return e3_session_note(s, &(e3_activation){.stage = stage, .index = -1}, err);
+}
+
+void e3_session_turn_to(e3_session *s, int k) { s->at = k, s->now = s->frame[k]; }
 
 static int score(e3_session *s, e3_err *err)
 {
 	return e3_evictor_begin(&s->past->evictor, &s->plan, &s->past->cache, s->past->t, s->mass.layer, err);
 }
 
-static int embed(e3_session *s, const uint8_t *rgb, e3_err *err)
+int e3_session_embed(e3_session *s, const uint8_t *rgb, e3_err *err)
 {
-	return begin_stage(s, "vit", err) || (rgb ? e3_embed_step(s, rgb, err) : e3_embed_again(s, err)) ? -1 : 0;
+	return e3_session_begin(s, "vit", err) || (rgb ? e3_embed_step(s, rgb, err) : e3_embed_again(s, err)) ? -1 : 0;
 }
 
 static int aggregate(e3_session *s, e3_err *err)
 {
 	const e3_dev_ops *ops = s->dev->ops;
-	return begin_stage(s, "agg", err) || ops->gather(s->dev, PIECE_AGGREGATOR, err) || e3_aggregate_step(s, err) ||
-			score(s, err) || ops->launch(s->dev, err)
+	return e3_session_begin(s, "agg", err) || ops->gather(s->dev, PIECE_AGGREGATOR, err) ||
+			e3_aggregate_step(s, 1, err) || score(s, err) || ops->launch(s->dev, err)
 		? -1
 		: 0;
 }
@@ -179,13 +192,13 @@ static int aggregate(e3_session *s, e3_err *err)
 static int camera(e3_session *s, e3_err *err)
 {
 	const e3_dev_ops *ops = s->dev->ops;
-	return begin_stage(s, "camera", err) || ops->gather(s->dev, PIECE_CAMERA, err) || e3_camera_step(s, err) ||
+	return e3_session_begin(s, "camera", err) || ops->gather(s->dev, PIECE_CAMERA, err) || e3_camera_step(s, 1, err) ||
 			ops->launch(s->dev, err)
 		? -1
 		: 0;
 }
 
-static int dense(e3_session *s, e3_result *r, e3_err *err)
+int e3_session_dense(e3_session *s, e3_result *r, e3_err *err)
 {
 	const e3_dev_ops *ops = s->dev->ops;
 	if (ops->gather(s->dev, r == &s->side ? PIECE_DENSE_SIDE : PIECE_DENSE, err))
@@ -197,16 +210,21 @@ static int dense(e3_session *s, e3_result *r, e3_err *err)
 	return ops->launch(s->dev, err);
 }
 
+void e3_session_count_tokens(e3_session *s)
+{
+	uint64_t held = tokens_held(s);
+	s->peak_tokens = held > s->peak_tokens ? held : s->peak_tokens;
+}
+
 /* Once the device has been waited for. */
 static int evict_step(e3_session *s, e3_result *r, e3_evict *evict, e3_err *err)
 {
 	const e3_dev_ops *ops = s->dev->ops;
 	e3_embed_describe(s);
-	uint64_t held = tokens_held(s);
-	s->peak_tokens = held > s->peak_tokens ? held : s->peak_tokens;
-	if (ops->branch(s->dev, 2, err) || begin_stage(s, "evict", err) ||
+	e3_session_count_tokens(s);
+	if (ops->branch(s->dev, 2, err) || e3_session_begin(s, "evict", err) ||
 		e3_evictor_decide(&s->past->evictor, &s->plan, &s->past->cache, s->past->t, evict, err) ||
-		e3_attn_collect(s, err) || ops->mark(s->dev, err) || ops->wait(s->dev, err) ||
+		e3_attn_collect(s, 1, err) || ops->mark(s->dev, err) || ops->wait(s->dev, err) ||
 		e3_evictor_apply(&s->past->evictor, &s->plan, &s->past->cache, s->past->t, evict, err))
 		return -1;
 	for (int k = 0; r->has_pose && k < s->past->evictor.n_gone; k++)
@@ -219,11 +237,11 @@ static int evict_step(e3_session *s, e3_result *r, e3_evict *evict, e3_err *err)
 static int step(e3_session *s, const uint8_t *rgb, e3_result *r, e3_evict *evict, e3_err *err)
 {
 	const e3_dev_ops *ops = s->dev->ops;
-	if (embed(s, rgb, err) || aggregate(s, err) || ops->mark(s->dev, err))
+	if (e3_session_embed(s, rgb, err) || aggregate(s, err) || ops->mark(s->dev, err))
 		return -1;
 	if (ops->branch(s->dev, 1, err) || (r->has_pose && camera(s, err)))
 		return e3_fail_in(err, "camera head");
-	if (ops->branch(s->dev, 0, err) || dense(s, r, err) || ops->wait(s->dev, err))
+	if (ops->branch(s->dev, 0, err) || e3_session_dense(s, r, err) || ops->wait(s->dev, err))
 		return -1;
 	return evict_step(s, r, evict, err);
 }
@@ -234,8 +252,8 @@ static int step_or_give_up(e3_session *s, const uint8_t *rgb, e3_result *r, e3_e
 {
 	e3_halt *halt = s->dev->halt;
 	bool armed = halt->armed;
-	if (embed(s, rgb, err) || begin_stage(s, "agg", err) || e3_aggregate_step(s, err) || dense(s, r, err) ||
-		s->dev->ops->wait(s->dev, err)) {
+	if (e3_session_embed(s, rgb, err) || e3_session_begin(s, "agg", err) || e3_aggregate_step(s, 1, err) ||
+		e3_session_dense(s, r, err) || s->dev->ops->wait(s->dev, err)) {
 		for (int l = 0; l < s->past->cache.layers; l++)
 			e3_cache_forget(&s->past->cache, l, (uint32_t)(s->past->t * s->plan.tokens_per_frame));
 		return -1;
@@ -261,6 +279,7 @@ static void forget_frame(e3_session *s, e3_evict *evict)
 static int whole_step(e3_session *s, const uint8_t *rgb, e3_result *r, e3_evict *evict, e3_err *err)
 {
 	int64_t t = s->past->t;
+	e3_start_release(s);
 	if ((uint64_t)(t + 1) * (uint64_t)s->plan.tokens_per_frame >= E3_HOLE)
 		return e3_fail(err, "inferring: frame %lld: token ids would pass 32 bits", (long long)t);
 	if (e3_rope_check(s, s->past->keys, err))

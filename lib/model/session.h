@@ -13,8 +13,8 @@
 
 typedef struct e3_camera_state {
 	int pages_each, caches, frames, page_keys; /* of each past */
-	float *normed, *x, *mod, *embed, *pose;    /* device */
-	e3_tensor q, attended, hidden;             /* f32 */
+	float *normed, *x, *pose, *mod, *embed;    /* device; the first three [together] */
+	e3_tensor q, attended, hidden;             /* f32; q [together] */
 } e3_camera_state;
 
 /* Feature maps that a dense head works in. The heads run one after the other and share them. */
@@ -36,13 +36,24 @@ typedef struct e3_dpt_state {
 typedef struct e3_masses {
 	float *device, *host;
 	size_t cap, used;
-	float **layer;      /* [layers] where each layer's begin on the device */
-	float **host_layer; /* [layers] the same on the host; there after wait */
+	float **layer;      /* [together][layers] where each layer's begin on the device */
+	float **host_layer; /* the same on the host; there after wait */
 	struct e3_attn_map {
 		float *device, *host;
 		size_t cap;
-	} * attn_map; /* [layers] */
+	} * attn_map; /* [together][layers] */
 } e3_masses;
+
+/* What a frame has of its own while it is between the ViT and the heads. */
+typedef struct e3_tokens {
+	float *x;                  /* [tokens][embed] */
+	e3_tensor q;               /* queries of a block */
+	float *cat[E3_DPT_LEVELS]; /* [patches][2 embed] of the kept layers; NULL without dense heads */
+	float *last;               /* [2 embed]: camera token of the last layer */
+	uint32_t *slot;            /* [layers][tokens] */
+	e3_result result;          /* of a frame that began together with others; else none */
+	float *descriptor;         /* the same */
+} e3_tokens;
 
 /* Tables of rotation [tokens][head_dim] on the device. */
 typedef struct e3_rope {
@@ -77,21 +88,24 @@ struct e3_session {
 	e3_arena arena; /* device memory that lives as long as the session */
 
 	int vit_tokens;
-	float *patches, *vit_template, *xv, *x, *lse;
+	float *patches, *vit_template, *xv, *lse;
 	e3_rope rope;
 	float *mean, *descriptor; /* of the patch tokens: device, alloc_host; NULL unless o.describe */
 	float *before, *shift;    /* device [tokens][embed], [layers][tokens]; NULL unless the policy needs them */
-	e3_tensor q, attended, hidden;
+	e3_tensor attended, hidden;
 	e3_self vit_self, self;
-	float *cat[E3_DPT_LEVELS]; /* [patches][2 embed] of the kept layers */
-	float *last;               /* [2 embed]: camera token of the last layer */
 
-	uint32_t *slot; /* [layers][tokens] of this frame */
+	e3_tokens *frame; /* [together] */
+	int together;     /* frames that may begin together: their memory is there until the first step */
+	e3_tokens now;    /* of the frame that is worked on: frame[at] */
+	int at;
+	e3_arena start; /* of frame[1] and later ones */
+
 	e3_masses mass;
 
 	e3_result result[2]; /* lent in turn; depth and points from alloc_host */
 	e3_result side;      /* of the last side step */
-	float *pose;         /* from alloc_host */
+	float *pose;         /* [together][9], from alloc_host */
 
 	e3_attn *attn; /* reported layers of this frame */
 	int n_attn, cap_attn;
@@ -119,10 +133,12 @@ int e3_rope_check(const e3_session *s, int64_t time, e3_err *err);
 int e3_aggregate_open(e3_session *s, e3_err *err);
 /* Is the attention of this layer to be reported? Not of side steps. */
 bool e3_session_reports(const e3_session *s, int layer);
-int e3_aggregate_step(e3_session *s, e3_err *err);
+/* Of n frames together (frame[0] and so on, embedded), which see each other. */
+int e3_aggregate_step(e3_session *s, int n, e3_err *err);
 void e3_aggregate_close(e3_session *s);
 int e3_camera_open(e3_session *s, e3_err *err);
-int e3_camera_step(e3_session *s, e3_err *err); /* into s->pose, there after finish */
+/* Of n frames together: into s->pose [n][9], there after finish. */
+int e3_camera_step(e3_session *s, int n, e3_err *err);
 /* From what the head gives to what a result says: camera from world. -1 when it is not finite. */
 int e3_camera_pose(const e3_session *s, const float raw[E3_POSE], float pose[E3_POSE], e3_err *err);
 /* The keys and values that one of the caches keeps between frames. */
@@ -133,7 +149,22 @@ void e3_camera_forget(e3_session *s, int place);
 int e3_dpt_open(e3_session *s, e3_err *err); /* the heads that are wanted */
 int e3_dpt_step(e3_session *s, const e3_dpt *net, const e3_dpt_state *d, float *value, float *conf, e3_err *err);
 
-/* attn.c: turns the masses (and attention maps) of the layers asked for into reports, key ids ascending. After wait. */
-int e3_attn_collect(e3_session *s, e3_err *err);
+/* attn.c: turns the masses (and attention maps) of the layers asked for into reports, key ids ascending; of n frames
+ * together. After wait. */
+int e3_attn_collect(e3_session *s, int n, e3_err *err);
+
+/* session.c, for start.c: frame[k] is worked on; tells who watches the device; the parts of a step. */
+void e3_session_turn_to(e3_session *s, int k);
+int e3_session_note(const e3_session *s, const e3_activation *a, e3_err *err);
+int e3_session_begin(e3_session *s, const char *stage, e3_err *err);
+int e3_session_embed(e3_session *s, const uint8_t *rgb, e3_err *err);
+int e3_session_dense(e3_session *s, e3_result *r, e3_err *err);
+int e3_session_open_result(e3_session *s, e3_result *r, int outputs, e3_err *err);
+void e3_session_close_result(e3_session *s, e3_result *r);
+void e3_session_count_tokens(e3_session *s);
+
+/* start.c: gives back what only a start needs: on the device; and all of it. */
+void e3_start_release(e3_session *s);
+void e3_start_close(e3_session *s);
 
 #endif
