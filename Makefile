@@ -164,6 +164,7 @@ units: $(UNITS)
 # Fuzz targets: tests/fuzz/fuzz_WHAT.c with its corpus in tests/fuzz/corpus/WHAT. `make fuzz RUNS=1000000` runs each that often.
 RUNS ?= 1000000
 FUZZ_stream := wire data base
+FUZZ_recording := view hold geom image wire data base
 FUZZ_safetensors := model base
 FUZZ_pth := model base
 FUZZ_picture := picture image base

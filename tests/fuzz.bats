@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # A short run of every fuzz target (make fuzz runs each a million times): builds them with clang, then the corpus and 50,000
-# variations of it each. A crash leaves its input in $B/fuzz.
+# variations of it each (fewer where one takes longer). A crash leaves its input in $B/fuzz.
 load common
 
 setup_file() {
@@ -13,12 +13,16 @@ short_run() {
 	local corpus
 	corpus=$(find "$ROOT/tests/fuzz/corpus/$1" -type f | wc -l)
 	[ "$corpus" -gt 0 ] || { echo "no corpus for $1"; return 1; }
-	make -s -C "$ROOT" B="$B" FUZZERS="$1" RUNS=50000 fuzz >"$T/o" 2>&1 || { tail -40 "$T/o"; return 1; }
+	make -s -C "$ROOT" B="$B" FUZZERS="$1" RUNS="${runs:-50000}" fuzz >"$T/o" 2>&1 || { tail -40 "$T/o"; return 1; }
 	echo "# $1: $corpus files in the corpus"
 }
 
 @test "fuzz: stream" {
 	short_run stream
+}
+
+@test "fuzz: recordings that a page looks at" {
+	runs=10000 short_run recording
 }
 
 @test "fuzz: safetensors" {

@@ -128,7 +128,7 @@ static void cells_know_what_was_seen(void **state)
 	view_merge m;
 	e3_err err;
 	const double x[3] = {1.01, -2.02, 3.03}, y[3] = {1.02, -2.02, 3.03};
-	assert_int_equal(view_merge_open(&m, 1000, &err), 0);
+	assert_int_equal(view_merge_open(&m, 1 << 20, &err), 0);
 	assert_true(view_merge_take(&m, x, 0.1, 10));
 	assert_false(view_merge_take(&m, x, 0.1, 10));
 	assert_false(view_merge_take(&m, y, 0.1, 13)); /* the same cell; hardly more certain */

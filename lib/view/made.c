@@ -68,7 +68,7 @@ static int make_pred(e3_view_store *v, view_run *r, const e3_msg *msg, view_maki
 	if (e3_pred_decode(msg, &r->made_pred, err))
 		return -1;
 	view_frame_of(&r->made_pred, &to->frame);
-	if (!r->made_merge.slot && view_merge_open(&r->made_merge, v->o.chunk, err))
+	if (!r->made_merge.slot && view_merge_open(&r->made_merge, 8 * v->o.chunk, err))
 		return -1;
 	/* points of one frame keep apart from each other; frames are read in any order, so they know nothing of others */
 	view_merge_forget(&r->made_merge);

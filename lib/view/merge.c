@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LEAST = 1 << 20, MOST = 1 << 23, CLEARLY = 4 /* of 31 */, COARSER = 2 /* levels that are told too */ };
+enum { LEAST = 1 << 12, MOST = 1 << 23, CLEARLY = 4 /* of 31 */, COARSER = 2 /* levels that are told too */ };
 
 int view_merge_open(view_merge *m, int64_t cells, e3_err *err)
 {

@@ -12,7 +12,7 @@ typedef struct view_merge {
 	uint64_t mask, salt;
 } view_merge;
 
-/* For about `cells` cells: 4 to 32 MiB, touched as they fill. */
+/* For about `cells` cells: at most 32 MiB, touched as they fill. */
 int view_merge_open(view_merge *m, int64_t cells, e3_err *err);
 /* Is a point here news: none is known in its cell, or one that was clearly less certain (confidence 0 to 31)? Then it
  * is known from now on. Cells are cubes of 2^k, k by `spacing`: what is seen from near gets finer ones, and what was

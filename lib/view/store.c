@@ -247,9 +247,10 @@ static int get_correct(const view_run *r, const e3_view_key *key, e3_buf *out, e
 static int get_whole(const view_run *r, const e3_view_key *key, e3_buf *out, e3_err *err)
 {
 	const int part = E3_VIEW_KEPT - E3_VIEW_PICTURE;
-	const view_item *x = view_shelf_whole(&r->shelf, (uint32_t)key->n), *end = r->shelf.item + r->shelf.n;
+	const view_item *x = view_shelf_whole(&r->shelf, (uint32_t)key->n);
 	if (!x)
 		return 0;
+	const view_item *end = r->shelf.item + r->shelf.n;
 	e3_buf whole = {0};
 	uint32_t n = x->n;
 	int rc = e3_buf_add(&whole, x->part[part], x->len[part], err);
