@@ -178,7 +178,8 @@ export class Camera {
 	// Looks at a sphere so that it is whole.
 	fit(centre, radius, aspect) {
 		this.target = centre;
-		this.distance = radius / (VIEW_TAN * Math.min(1, aspect));
+		// The sine: the sphere's sides are nearer than its middle. A box leaves its sphere's rim empty.
+		this.distance = 0.8 * radius / Math.sin(Math.atan(VIEW_TAN * Math.min(1, aspect)));
 		this.behind = { yaw: 0, pitch: 0.35, distance: 1.2 };
 		this.look = { yaw: 0, pitch: 0, zoom: 1 };
 		this.ease();
@@ -235,13 +236,15 @@ export function poseMatrices(pose, aspect, sphere, scale) {
 // As near as the depth buffer's precision allows, but no stray point far away may cut off what is before the camera.
 function nearest(far, close, scale) { return Math.min(Math.max(far * 2e-5, 0.01 * close), 0.05 * scale); }
 
-// What of the scene to fit: the middle of most points and the radius around it. points: [x, y, z]s.
-export function fitSphere(points) {
-	if (points.length === 0) return { centre: [0, 0, 0], radius: 1 };
-	const bounds = [0, 1, 2].map((i) => {
-		const sorted = points.map((p) => p[i]).sort((a, b) => a - b), last = sorted.length - 1;
-		return [sorted[Math.round(0.04 * last)], sorted[Math.round(0.96 * last)]];
-	});
-	const centre = bounds.map(([lo, hi]) => (lo + hi) / 2);
-	return { centre, radius: Math.max(1e-6, Math.hypot(...bounds.map(([lo, hi]) => (hi - lo) / 2))) };
+// What of the scene to fit: the middle and radius of most points, and of nearly all of the path. Both: [x, y, z]s.
+export function fitSphere(points, path) {
+	const lo = [Infinity, Infinity, Infinity], hi = [-Infinity, -Infinity, -Infinity];
+	for (const [list, part] of [[points, 0.04], [path, 0.005]])
+		for (let i = 0; i < 3 && list.length > 0; i++) {
+			const sorted = list.map((p) => p[i]).sort((a, b) => a - b), last = sorted.length - 1, cut = Math.round(part * last);
+			lo[i] = Math.min(lo[i], sorted[cut]);
+			hi[i] = Math.max(hi[i], sorted[last - cut]);
+		}
+	if (lo[0] > hi[0]) return { centre: [0, 0, 0], radius: 1 };
+	return { centre: vmix(lo, hi, 0.5), radius: Math.max(1e-6, vlength(vsub(hi, lo)) / 2) };
 }

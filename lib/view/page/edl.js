@@ -21,7 +21,7 @@ out vec4 pixel;
 float nearer(float a, ivec2 at, ivec2 step) {
 	ivec2 lo = ivec2(part.xy), hi = ivec2(part.xy + part.zw) - 1;
 	float d = texelFetch(depths, clamp(at + step, lo, hi), 0).r;
-	if (flat_height > 0.0) return clamp((a - d) * (range.y - range.x) / flat_height * 20.0, 0.0, 1.0);
+	if (flat_height > 0.0) return clamp((a - d) * (range.y - range.x) / flat_height * 2.5, 0.0, 1.0);
 	return max(0.0, 1.0 - a / (range.y - d * (range.y - range.x)));
 }
 void main() {

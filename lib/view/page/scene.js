@@ -175,10 +175,10 @@ export class Scene {
 		const frames = cloud.runs.flat().filter((f) => f && f.world && (f.posed || f.first));
 		if (frames.length > 64 && frames.length < 1.05 * known.frames && (known.fit || this.camera.touched)) return;
 		known.frames = frames.length;
-		const step = Math.max(1, frames.length / 200), points = [], deeps = [];
+		const step = Math.max(1, frames.length / 200), points = [], path = [], deeps = [];
 		for (let i = 0; i < frames.length; i += step) {
 			const frame = frames[Math.floor(i)];
-			if (frame.posed) points.push(m34column(frame.world, 3));
+			if (frame.posed) path.push(m34column(frame.world, 3));
 			const some = cloud.sample(frame, 24);
 			if (some.length === 0) continue;
 			const size = vlength(m34column(frame.world, 0));
@@ -186,12 +186,12 @@ export class Scene {
 			points.push(...some.map((p) => m34point(frame.world, p)));
 		}
 		if (deeps.length > 0) this.camera.scale = Math.max(1e-6, deeps.sort((a, b) => a - b)[deeps.length >> 1]);
-		known.points = points;
+		Object.assign(known, { points, path, length: path.reduce((sum, p, i) => sum + (i ? vlength(vsub(p, path[i - 1])) : 0), 0) });
 		if (!this.camera.touched && this.camera.mode !== 'follow' && this.camera.mode !== 'first') this.refit();
 	}
 	// Until the user takes the camera, it keeps everything in sight as the scene grows.
 	refit() {
-		const want = fitSphere(this.known.points), have = this.known.fit;
+		const want = fitSphere(this.known.points, this.known.path), have = this.known.fit;
 		const far = have === null ? Infinity : vlength(vsub(want.centre, have.centre)) + Math.abs(want.radius - have.radius);
 		if (far < 0.15 * want.radius) return;
 		this.known.fit = want;
@@ -215,7 +215,7 @@ export class Scene {
 	fit() {
 		this.resize();
 		this.survey();
-		const { centre, radius } = fitSphere(this.known.points || []);
+		const { centre, radius } = fitSphere(this.known.points || [], this.known.path || []);
 		this.camera.fit(centre, radius, this.aspect());
 		this.wake();
 	}
@@ -285,7 +285,7 @@ export class Scene {
 		this.drawn = 0;
 		if (this.software) this.renderSoft({ scale: 1, fraction: plan.fraction });
 		else this.renderHard(plan);
-		this.pace.drew(performance.now(), plan);
+		this.pace.drew(time, plan);
 		return true;
 	}
 	// With the GPU: all points into a target, then each view lit and composed on the canvas, lines over it.
@@ -366,19 +366,21 @@ export class Scene {
 		this.lines.render(run, {
 			camera: seen.matrix, view: [view[2], view[3]], near: seen.near, flat: seen.flat, from: o.from, to: o.to,
 			last: Math.max(1, this.cloud.runs[run].length - 1), early: colours.early, late: colours.late, dpr: this.ratio(),
-			path: o.path, frusta: o.frusta, picture: shown ? frustumCorners(now.world, now.k, 2 * this.frustumDepth()) : null,
+			path: o.path, frusta: o.frusta && !first, picture: shown ? frustumCorners(now.world, now.k, 2 * this.frustumDepth()) : null,
 		});
 	}
 	frustaOf(run, now, first, colours) {
 		const o = this.options[run], frames = this.cloud.runs[run], lines = [], depth = this.frustumDepth();
-		if (!o.frusta) return lines;
+		if (!o.frusta || first) return lines;
+		// So few that they hide neither each other nor the points.
+		const most = Math.max(2, Math.min(SCENE_FRUSTA, this.known.length / depth));
 		let step = 1;
-		while ((Math.min(o.to, frames.length) - Math.max(0, o.from)) / step > SCENE_FRUSTA) step *= 2;
+		while (frames.length / step > most) step *= 2;
 		for (let n = Math.ceil(Math.max(0, o.from) / step) * step; n <= Math.min(o.to, frames.length - 1); n += step) {
 			const f = frames[n];
 			if (f && f.posed && f.world && f !== now) lines.push(...frustumLines(f.world, f.k, 0.5 * depth, colours.frustum));
 		}
-		if (now && !first) lines.push(...frustumLines(now.world, now.k, 2 * depth, colours.now));
+		if (now) lines.push(...frustumLines(now.world, now.k, 2 * depth, colours.now));
 		return lines;
 	}
 	// The point under a place (CSS pixels from the canvas's upper left), nearest to it within some pixels: {run, n, point,

@@ -113,7 +113,7 @@ function softPiece(page, piece, count, how, image, part, paint) {
 // in 0..1}.
 export function softLight(image, part, how) {
 	const { colour, depth, width } = image, [left, bottom, wide, high] = part, { far, flat, strength, radius } = how;
-	const range = far - how.near, back = packed(how.back.map((v) => Math.round(255 * v))), steep = flat > 0 ? range / flat * 20 : 0;
+	const range = far - how.near, back = packed(how.back.map((v) => Math.round(255 * v))), steep = flat > 0 ? range / flat * 2.5 : 0;
 	const nearer = (a, d, other) => {
 		if (other >= d) return 0;
 		return flat > 0 ? Math.min(1, (d - other) * steep) : 1 - a / (far - other * range);
