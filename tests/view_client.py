@@ -59,7 +59,7 @@ def get(url, path=None, **headers):
     with connect(url) as s:
         s.sendall(request(url, path, **headers))
         status, head, body = read_head(s)
-        while status and len(body) < int(head.get('content-length', 0)):
+        while status and headers.get('method') != 'HEAD' and len(body) < int(head.get('content-length', 0)):
             part = s.recv(65536)
             if not part:
                 break

@@ -151,13 +151,52 @@ static int serve(session *x, e3_err *err)
 	return rc;
 }
 
+/* One run into the store; after a signal the frames so far. */
+static int read_run(session *x, int run, e3_stage *stage, e3_err *err)
+{
+	e3_msg msg;
+	int more, rc = e3_stage_open_input(stage, err);
+	while (!rc && (more = e3_stage_next(stage, &msg, err)) > 0) {
+		rc = e3_view_feed(x->view, run, &msg, err);
+		e3_stage_progress(stage, stage->preds, stage->head.frames, "%s", "");
+	}
+	rc = rc || more < 0 ? -1 : 0;
+	if (!rc && stage->preds == 0)
+		rc = stage->interrupted ? e3_fail(err, "interrupted before the first frame")
+								: e3_fail(err, "reading: %s: the stream has no frames: nothing to show", stage->input);
+	if (rc)
+		e3_stage_explain(err);
+	e3_view_ended(x->view, run, NULL);
+	return rc;
+}
+
+static int write_html(session *x, e3_err *err)
+{
+	options *o = x->o;
+	e3_file file = {0};
+	if (e3_file_open(&file, o->html, err))
+		return -1;
+	int rc = read_run(x, 0, &o->stage, err);
+	if (!rc && o->runs > 1) {
+		e3_stage second = E3_STAGE_INIT;
+		second.input = o->run[1];
+		second.needs = E3_STAGE_PREDICTIONS;
+		rc = read_run(x, 1, &second, err);
+		e3_stage_close(&second);
+	}
+	if (!rc)
+		rc = e3_view_html(x->view, &file, NULL, err) || e3_file_commit(&file, err) ? -1 : 0;
+	e3_file_discard(&file);
+	return rc;
+}
+
 int main(int argc, char **argv)
 {
 	e3_err err = {""};
 	e3_tool_init("e3-view");
 	session x = {.o = options_parse(argc, argv)};
 	x.view = e3_view_open(&x.o->view, &err);
-	int rc = x.view ? serve(&x, &err) : -1;
+	int rc = !x.view ? -1 : x.o->html ? write_html(&x, &err) : serve(&x, &err);
 	e3_view_server_close(x.server, e3_stop_signal() ? "the server was stopped" : "the stream has ended");
 	e3_view_queue_close(x.queue);
 	e3_view_close(x.view);

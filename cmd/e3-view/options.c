@@ -14,7 +14,7 @@ static struct {
 	options o;
 	const char *output, *token_file;
 	int64_t points, clients;
-} given = {.o.stage = E3_STAGE_INIT, .o.server.listen = "127.0.0.1:8033", .points = 10000000, .clients = 32};
+} given = {.o.stage = E3_STAGE_INIT, .o.server.listen = "127.0.0.1:8033", .clients = 32};
 
 static const e3_opt table[] = {
 	E3_OPT_TITLE("Page"),
@@ -25,8 +25,10 @@ static const e3_opt table[] = {
 	E3_OPT_READS("tls-cert", &given.o.server.tls_cert, "FILE", "encrypt: certificates (PEM)"),
 	E3_OPT_READS("tls-key", &given.o.server.tls_key, "FILE", "and their key (PEM)"),
 	E3_OPT_INT("clients", &given.clients, "N", 1, 1000, "at most N browsers at once (32)"),
-	E3_OPT_INT("points", &given.points, "N", 1000, 1e9, "points to hold of all frames together (10000000)"),
+	E3_OPT_INT("points", &given.points, "N", 1000, 1e9,
+		"points to hold of all frames together (10000000; in a file\n1000000)"),
 	E3_OPT_FLAG("open", &given.o.open, "open the page in the browser of this machine"),
+	E3_OPT_WRITES("html", &given.o.html, "FILE", "no server: write the page with all data into FILE"),
 	E3_OPT_TITLE("Stream"),
 	E3_OPT_FLAG("pass", &given.o.pass, "forward the stream to standard output; end with it"),
 	E3_OPT_SENDS("output,o", &given.output, "ENDPOINT", "forward it to ENDPOINT"),
@@ -69,6 +71,11 @@ static void check(options *o)
 		e3_usage_error("--token and --token-file: expected one of them");
 	if (!o->server.tls_cert != !o->server.tls_key)
 		e3_usage_error("--tls-cert and --tls-key: expected both");
+	if (o->html && o->pass)
+		e3_usage_error("--html and %s: a file is written after the end of the stream: expected one of them",
+			given.output ? "--output" : "--pass");
+	if (o->html && (o->stay || o->open))
+		e3_usage_error("--html and %s: there is no server", o->stay ? "--stay" : "--open");
 	if (o->runs > 1 && !is_file(o->run[1]))
 		e3_usage_error("%s: expected a recording: a file", o->run[1]);
 }
@@ -96,7 +103,8 @@ options *options_parse(int argc, char **argv)
 	if (given.token_file)
 		read_token(o);
 	o->stage.needs = E3_STAGE_PREDICTIONS;
-	o->view.points = given.points;
+	o->view.points = given.points ? given.points : o->html ? E3_VIEW_HTML_POINTS : 0;
+	o->view.bytes = o->html ? E3_VIEW_HTML_BYTES : 0;
 	o->server.clients = (int)given.clients;
 	return o;
 }

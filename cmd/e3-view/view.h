@@ -12,6 +12,7 @@ typedef struct options {
 	e3_view_options view;
 	e3_view_server_options server;
 	char token[256]; /* from a file */
+	const char *html;
 	bool pass, stay, open;
 } options;
 

@@ -216,7 +216,7 @@ static int receive(view_connection *c, const char *in, size_t len)
 		x->heard_len = 0;
 	if (lws_frame_is_binary(c->wsi))
 		why = "a message that is no text", status = LWS_CLOSE_STATUS_UNACCEPTABLE_OPCODE;
-	else if (len > sizeof x->heard - x->heard_len)
+	else if (len > sizeof x->heard - x->heard_len || lws_remaining_packet_payload(c->wsi) > sizeof x->heard)
 		why = "a message that is too long", status = LWS_CLOSE_STATUS_MESSAGE_TOO_LARGE;
 	if (!why) {
 		memcpy(x->heard + x->heard_len, in, len);
