@@ -43,10 +43,11 @@ function history(frames, seed) {
 		const full = n % 64 === 0 || random() < 0.02;
 		const entries = [];
 		for (const f of new Set([...now.keys(), ...next.keys()])) {
-			const [was, is] = [full ? [] : now.get(f) || [], next.get(f)];
-			const cells = is ? is.map((c, p) => [p, c]).filter(([p, c]) => c !== (was[p] || 0)) : [];
+			// Of a frame that changed, every patch that it still has.
+			const [was, is] = [now.get(f) || [], next.get(f)];
+			const cells = is ? is.map((c, p) => [p, c]).filter(([, c]) => c > 0) : [];
 			const tokens = is ? is.reduce((a, b) => a + b) : 0;
-			if (full ? is : cells.length > 0 || !is)
+			if (full ? is : !is || is.some((c, p) => c !== (was[p] || 0)))
 				entries.push([f, tokens, is && is.every((c) => c === 3) ? null : cells]);
 		}
 		truth.push(next);

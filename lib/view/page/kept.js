@@ -92,8 +92,11 @@ export class KeptHistory {
 			held.tokens = entry.tokens;
 			if (entry.cells === null)
 				held.cells.fill(Math.min(255, this.grid.layers));
-			else
+			else {
+				// An entry lists every patch that is held: the others went.
+				held.cells.fill(0);
 				eachCell(entry.cells, (patch, layers) => { held.cells[patch] = layers; });
+			}
 		}
 	}
 
