@@ -30,7 +30,7 @@ FLAGS = ["--headless", "--no-sandbox", "--remote-debugging-port=0", "--remote-al
          "--disable-background-timer-throttling", "--disable-backgrounding-occluded-windows", "--disable-renderer-backgrounding",
          "--enable-precise-memory-info", "--js-flags=--expose-gc",
          "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost"]
-PATIENCE = 60  # seconds for anything that is waited for: a loaded machine is slow, a failure waits this long once
+PATIENCE = 180  # seconds for anything that is waited for: a loaded machine is slow, a failure waits this long once
 SUBREAPER, DEATHSIG = 36, 1
 
 
@@ -135,8 +135,8 @@ class Browser:
         return True
 
     def page(self, width=1000, height=700, listen=True, **size):
-        """A new tab. listen: errors and requests are noted, which costs time."""
-        target = self.call("Target.createTarget", url="about:blank")["targetId"]
+        """A new window: a tab that is not in front draws nothing. listen: errors and requests are noted, which costs time."""
+        target = self.call("Target.createTarget", url="about:blank", newWindow=True)["targetId"]
         session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         page = self.pages[session] = Page(self, session, target)
         for domain in ("Page", "Runtime", "Log", "Network") if listen else ("Page",):

@@ -11,7 +11,7 @@ def cloud(predictions, step=1, moved=None):
         m, k = camera(p)
         x, c, _ = points(p, step)
         grown = 1.0
-        share = np.sqrt(p["w"] * p["h"] / np.clip(len(x), 4000, 40000) / (k[0] * k[1]))
+        share = np.sqrt(p["w"] * p["h"] / np.clip(p["w"] * p["h"] / step**2, 4000, 40000) / (k[0] * k[1]))
         wide.append(x[:, 2] * share)
         x = x @ m[:, :3].T + m[:, 3]
         if moved and p["i"] in moved:
