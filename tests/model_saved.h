@@ -144,30 +144,37 @@ static const struct how {
 	int compat, camera_frames;
 	bool free_first;
 	uint32_t seed;
+	int window, keyframe; /* 0: as by default */
 } hows[] = {
-	{"evict3r, frames", "evict3r", E3_BUDGET_FRAMES, 2.5, 0.5, 0, 1024, false, 0},
-	{"evict3r, uneven shares", "evict3r", E3_BUDGET_FRAMES, 3, 0.005, 0, 1024, false, 0},
-	{"evict3r, fraction", "evict3r", E3_BUDGET_FRACTION, 0.4, 0.02, 0, 1024, false, 0},
-	{"evict3r, bytes", "evict3r", E3_BUDGET_BYTES, 1.5e6, 0.5, 0, 1024, false, 0},
-	{"as released", "evict3r", E3_BUDGET_FRACTION, 0.3, 0.02, E3_COMPAT_ALL, 1024, false, 0},
-	{"as released, camera memory wrapped", "evict3r", E3_BUDGET_FRACTION, 0.3, 0.02, E3_COMPAT_ALL, 3, false, 0},
-	{"window", "window", E3_BUDGET_TOKENS, 500, 0.5, 0, 1024, false, 0},
-	{"random", "random", E3_BUDGET_TOKENS, 433, 0.5, 0, 1024, false, 0},
-	{"spread, frames", "spread", E3_BUDGET_FRAMES, 2.5, 0.5, 0, 1024, false, 0},
-	{"spread, fraction", "spread", E3_BUDGET_FRACTION, 0.4, 0.02, 0, 1024, false, 0},
-	{"everything", "none", E3_BUDGET_FRACTION, 0.5, 0.5, 0, 1024, false, 0},
-	{"everything, camera memory wrapped", "none", E3_BUDGET_FRACTION, 0.5, 0.5, 0, 4, false, 0},
-	{"random, frame 0 not protected, another draw", "random", E3_BUDGET_TOKENS, 433, 0.5, 0, 1024, true, 77},
-	{"evict3r, frame 0 not protected", "evict3r", E3_BUDGET_FRAMES, 2.5, 0.5, 0, 1024, true, 0},
-	{"k4", "k4", E3_BUDGET_FRAMES, 4, 0.5, 0, 1024, false, 0},
-	{"k4, one camera memory, frame 0 not protected", "k4", E3_BUDGET_FRAMES, 4, 0.5, E3_COMPAT_CAMERA, 1024, true, 0},
-	{"k6", "k6", E3_BUDGET_FRAMES, 6, 0.5, 0, 1024, false, 0},
-	{"ovggt", "ovggt", E3_BUDGET_TOKENS, 433, 0.5, 0, 1024, false, 0},
-	{"ovggt, as released", "ovggt", E3_BUDGET_TOKENS, 433, 0.5, E3_COMPAT_OVGGT, 1024, true, 0},
-	{"xstream", "xstream", E3_BUDGET_TOKENS, 433, 0.5, 0, 1024, false, 0},
-	{"frames", "frames", E3_BUDGET_FRAMES, 3, 0.5, 0, 1024, false, 0},
-	{"frames, of the stream", "frames", E3_BUDGET_FRACTION, 0.5, 0.5, 0, 1024, true, 0},
-	{"k8", "k8", E3_BUDGET_FRAMES, 8, 0.5, 0, 1024, false, 0},
+	{"evict3r, frames", "evict3r", E3_BUDGET_FRAMES, 2.5, 0.5, 0, 1024, false, 0, 0, 0},
+	{"evict3r, uneven shares", "evict3r", E3_BUDGET_FRAMES, 3, 0.005, 0, 1024, false, 0, 0, 0},
+	{"evict3r, fraction", "evict3r", E3_BUDGET_FRACTION, 0.4, 0.02, 0, 1024, false, 0, 0, 0},
+	{"evict3r, bytes", "evict3r", E3_BUDGET_BYTES, 1.5e6, 0.5, 0, 1024, false, 0, 0, 0},
+	{"as released", "evict3r", E3_BUDGET_FRACTION, 0.3, 0.02, E3_COMPAT_ALL, 1024, false, 0, 0, 0},
+	{"as released, camera memory wrapped", "evict3r", E3_BUDGET_FRACTION, 0.3, 0.02, E3_COMPAT_ALL, 3, false, 0, 0, 0},
+	{"window", "window", E3_BUDGET_TOKENS, 500, 0.5, 0, 1024, false, 0, 0, 0},
+	{"random", "random", E3_BUDGET_TOKENS, 433, 0.5, 0, 1024, false, 0, 0, 0},
+	{"spread, frames", "spread", E3_BUDGET_FRAMES, 2.5, 0.5, 0, 1024, false, 0, 0, 0},
+	{"spread, fraction", "spread", E3_BUDGET_FRACTION, 0.4, 0.02, 0, 1024, false, 0, 0, 0},
+	{"everything", "none", E3_BUDGET_FRACTION, 0.5, 0.5, 0, 1024, false, 0, 0, 0},
+	{"everything, camera memory wrapped", "none", E3_BUDGET_FRACTION, 0.5, 0.5, 0, 4, false, 0, 0, 0},
+	{"random, frame 0 not protected, another draw", "random", E3_BUDGET_TOKENS, 433, 0.5, 0, 1024, true, 77, 0, 0},
+	{"evict3r, frame 0 not protected", "evict3r", E3_BUDGET_FRAMES, 2.5, 0.5, 0, 1024, true, 0, 0, 0},
+	{"k4", "k4", E3_BUDGET_FRAMES, 4, 0.5, 0, 1024, false, 0, 0, 0},
+	{"k4, one camera memory, frame 0 not protected", "k4", E3_BUDGET_FRAMES, 4, 0.5, E3_COMPAT_CAMERA, 1024, true, 0, 0,
+		0},
+	{"k6", "k6", E3_BUDGET_FRAMES, 6, 0.5, 0, 1024, false, 0, 0, 0},
+	{"ovggt", "ovggt", E3_BUDGET_TOKENS, 433, 0.5, 0, 1024, false, 0, 0, 0},
+	{"ovggt, as released", "ovggt", E3_BUDGET_TOKENS, 433, 0.5, E3_COMPAT_OVGGT, 1024, true, 0, 0, 0},
+	{"xstream", "xstream", E3_BUDGET_TOKENS, 433, 0.5, 0, 1024, false, 0, 0, 0},
+	{"frames", "frames", E3_BUDGET_FRAMES, 3, 0.5, 0, 1024, false, 0, 0, 0},
+	{"frames, of the stream", "frames", E3_BUDGET_FRACTION, 0.5, 0.5, 0, 1024, true, 0, 0, 0},
+	{"k8", "k8", E3_BUDGET_FRAMES, 8, 0.5, 0, 1024, false, 0, 0, 0},
+	{"lingbot", "lingbot", E3_BUDGET_FRAMES, 2, 0.5, 0, 1024, false, 0, 2, 0},
+	{"lingbot, every second frame kept", "lingbot", E3_BUDGET_FRAMES, 3, 0.5, 0, 7, false, 0, 3, 2},
+	{"evict3r, every third frame kept", "evict3r", E3_BUDGET_FRAMES, 1.5, 0.5, 0, 1024, false, 0, 0, 3},
+	{"everything, every second frame kept, camera memory wrapped", "none", E3_BUDGET_FRACTION, 0.5, 0.5, 0, 3, false, 0,
+		0, 2},
 };
 
 static inline e3_infer_options options_of(const struct how *h)
@@ -175,6 +182,7 @@ static inline e3_infer_options options_of(const struct how *h)
 	e3_infer_options o = e3_infer_defaults();
 	o.policy = e3_policy_find(h->policy), o.budget_kind = h->kind, o.budget = h->budget, o.temperature = h->temperature,
 	o.compat = h->compat, o.free_first = h->free_first, o.seed = h->seed;
+	o.window = h->window ? h->window : o.window, o.keyframe = h->keyframe ? h->keyframe : 1;
 	o.camera_frames = h->camera_frames, o.frames = h->kind == E3_BUDGET_FRACTION && !o.policy->keeps_all ? STEPS : -1;
 	return o;
 }

@@ -90,7 +90,7 @@ static void results_of_a_frozen_session_do_not_depend_on_order(void **state)
 	static const int order[2][4] = {{9, 4, 20, 9}, {20, 9, 9, 4}};
 	for (size_t h = 0; h < sizeof hows / sizeof *hows; h++) {
 		e3_infer_options o = options_of(&hows[h]), frozen = o;
-		bool wrapped = hows[h].camera_frames < 6;
+		bool wrapped = hows[h].camera_frames < 6 && hows[h].keyframe < 2; /* else it forgets afterwards */
 		stream scan, next, query;
 		float depth[25][4], pose[25][9];
 		stream_open(dev, &scan, &custom_tall, &o), stream_open(dev, &next, &custom_tall, &o),
@@ -299,9 +299,9 @@ static void files_say_which_version_reads_them(void **state)
 			assert_null(e3_saved_memory(bytes, n, &err));
 			assert_non_null(strstr(err.text, "header: 0 sets of frames, with policy k4"));
 		}
-		bytes[8] = 3;
+		bytes[8] = 4;
 		assert_null(e3_saved_memory(bytes, n, &err));
-		assert_non_null(strstr(err.text, "version 3; this program reads versions 1 to 2"));
+		assert_non_null(strstr(err.text, "version 4; this program reads versions 1 to 3"));
 		free(bytes);
 		stream_close(&t);
 	}

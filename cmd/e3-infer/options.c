@@ -90,6 +90,37 @@ static int parse_blocks(void *to, const char *arg, e3_err *err)
 	return n < 0 ? -1 : 0;
 }
 
+/* "4" or "auto". */
+static int parse_keyframe(void *to, const char *arg, e3_err *err)
+{
+	infer_request *r = to;
+	int64_t n = 0;
+	r->given.keyframe = true;
+	if (strcmp(arg, "auto") != 0 && e3_parse_i64(arg, 1, 1000000, &n, err))
+		return -1;
+	r->o.keyframe = (int)n;
+	return 0;
+}
+
+/* A policy whose budget follows from a number of frames. */
+static void check_slide(const infer_request *r)
+{
+	const infer_given *g = &r->given;
+	const e3_policy *p = r->o.policy;
+	if (!p->slides && g->window && g->policy)
+		e3_usage_error("--window: only with --policy lingbot");
+	if (!p->slides)
+		return;
+	if (g->fraction || g->budget || r->vram > 0)
+		e3_usage_error(
+			"--policy %s keeps --window frames and the first ones: it takes no --P, no --budget and no --vram",
+			p->name);
+	if (g->temperature)
+		e3_usage_error("--policy %s keeps as much in every layer: it takes no --temp", p->name);
+	if (r->o.free_first)
+		e3_usage_error("--policy %s never evicts the first frames: it takes no --protect-first no", p->name);
+}
+
 /* A policy with a budget of its own, and what else whole frames do not go with. */
 static void check_whole(const infer_request *r)
 {
@@ -112,8 +143,11 @@ static void check_budget(const infer_request *r)
 {
 	const infer_given *g = &r->given;
 	check_whole(r);
+	check_slide(r);
 	if (r->separate && (r->load || r->save || r->vram > 0 || g->fraction || g->budget))
 		e3_usage_error("--each remembers nothing: it takes no budget, no --load-cache and no --save-cache");
+	if (r->separate && (g->keyframe || g->window))
+		e3_usage_error("--each remembers nothing: it takes no --keyframe and no --window");
 	if (g->fraction && g->budget)
 		e3_usage_error("--P and --budget: give only one of them");
 	if (r->o.policy->keeps_all && (g->fraction || g->budget))
@@ -242,7 +276,8 @@ int infer_find_model(const char *asked, char **path, e3_err *err)
 /* What the library calls a setting, and the option that sets it. */
 static const e3_err_name settings[] = {{"'fraction'", "--P"}, {"'budget'", "--budget"}, {"'frames'", "--frames"},
 	{"'outputs'", "--outputs"}, {"'segment'", "--segment"}, {"'overlap'", "--overlap"}, {"'loops'", "--loops"},
-	{"'device'", "--device"}, {"'precision'", "--precision"}, {NULL, NULL}};
+	{"'window'", "--window"}, {"'keyframe'", "--keyframe"}, {"'device'", "--device"}, {"'precision'", "--precision"},
+	{NULL, NULL}};
 
 void infer_explain(e3_err *err) { e3_err_rename(err, settings); }
 
@@ -264,7 +299,7 @@ static void list_policies(policy_texts *to)
 
 /* Options whose default depends on others; below 0: not given. */
 typedef struct said {
-	int64_t frames, camera_frames, overlap, places, seed;
+	int64_t frames, camera_frames, overlap, places, seed, window;
 	double temperature;
 	int policy, first; /* indices of the words */
 	bool no_evict;
@@ -275,7 +310,9 @@ static void settle(infer_request *r, const said *s)
 	r->given.policy = s->no_evict || s->policy >= 0;
 	r->given.temperature = s->temperature > 0, r->given.camera_frames = s->camera_frames > 0,
 	r->given.fit_mode = r->fit_mode >= 0;
-	r->given.protect_first = s->first >= 0, r->given.seed = s->seed >= 0;
+	r->given.protect_first = s->first >= 0, r->given.seed = s->seed >= 0, r->given.window = s->window > 0;
+	if (s->window > 0)
+		r->o.window = (int)s->window;
 	r->o.policy = s->no_evict || r->separate ? e3_policy_find("none") : &e3_policies[s->policy < 0 ? 0 : s->policy];
 	r->o.free_first = s->first == 1, r->o.seed = s->seed > 0 ? (uint32_t)s->seed : 0;
 	if (s->temperature > 0)
@@ -291,6 +328,20 @@ static void settle(infer_request *r, const said *s)
 	r->given.places = s->places > 0, r->track.places = s->places > 0 ? s->places : 256;
 }
 
+static const e3_opt saving_rows[] = {
+	E3_OPT_WRITES_BACK("save-cache", E3_OPT_AT(infer_request, save), "FILE", "--load-cache",
+		"save the session when the stream ends, also after SIGTERM or SIGINT"),
+	E3_OPT_INT("save-every", E3_OPT_AT(infer_request, save_every), "N", 1, 1e12,
+		"save also after every N frames, when the next one comes"),
+	E3_OPT_READS("load-cache", E3_OPT_AT(infer_request, load), "FILE",
+		"resume a saved session: skip the frames that it has seen, keep its\noptions for the cache"),
+	E3_OPT_FLAG("continue", E3_OPT_AT(infer_request, continues),
+		"with it: the stream shows the same scene again; continue its numbering"),
+	E3_OPT_FLAG("freeze", E3_OPT_AT(infer_request, freeze),
+		"with it: process each frame against the saved cache, do not change it"),
+	E3_OPT_END,
+};
+
 void infer_parse(int argc, char **argv, infer_request *r)
 {
 	said s = {.frames = -1,
@@ -298,6 +349,7 @@ void infer_parse(int argc, char **argv, infer_request *r)
 		.overlap = -1,
 		.places = -1,
 		.seed = -1,
+		.window = -1,
 		.temperature = -1,
 		.policy = -1,
 		.first = -1};
@@ -337,6 +389,10 @@ void infer_parse(int argc, char **argv, infer_request *r)
 		E3_OPT_INT("loop-places", &s.places, "N", 2, 100000, "with loops: places that are remembered (default 256)"),
 		E3_OPT_FLAG("no-evict", &s.no_evict, "keep everything: memory grows with the stream"),
 		E3_OPT_CHOICE("policy", &s.policy, "NAME", texts.choices, texts.help),
+		E3_OPT_INT("window", &s.window, "N", 1, 100000,
+			"of the policy lingbot: the newest key frames that stay whole (default 64)"),
+		E3_OPT_CALL("keyframe", r, "N|auto", parse_keyframe,
+			"keep every N-th frame only; those between see what is kept, and are not\nkept. auto: when the camera has moved (default 1: every frame)"),
 		E3_OPT_CHOICE("protect-first", &s.first, "WHETHER", "yes|no",
 			"never evict the tokens of frame 0 (default yes)"),
 		E3_OPT_INT("seed", &s.seed, "N", 0, UINT32_MAX,
@@ -346,15 +402,7 @@ void infer_parse(int argc, char **argv, infer_request *r)
 		E3_OPT_CALL("compat", r, "LIST", parse_compat,
 			"reproduce defects of the released code: evict3r (all of them), or some of\nf16-sums, starve, camera, ovggt"),
 		E3_OPT_TITLE("Saving and resuming a session"),
-		E3_OPT_WRITES_BACK("save-cache", &r->save, "FILE", "--load-cache",
-			"save the session when the stream ends, also after SIGTERM or SIGINT"),
-		E3_OPT_INT("save-every", &r->save_every, "N", 1, 1e12,
-			"save also after every N frames, when the next one comes"),
-		E3_OPT_READS("load-cache", &r->load, "FILE",
-			"resume a saved session: skip the frames that it has seen, keep its\noptions for the cache"),
-		E3_OPT_FLAG("continue", &r->continues,
-			"with it: the stream shows the same scene again; continue its numbering"),
-		E3_OPT_FLAG("freeze", &r->freeze, "with it: process each frame against the saved cache, do not change it"),
+		E3_OPT_ROWS(saving_rows, r),
 		E3_OPT_TITLE("What is written"),
 		E3_OPT_SENDS("output,o", &r->stage.output, "ENDPOINT",
 			"where to write the predictions (default standard output)"),

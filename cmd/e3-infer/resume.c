@@ -18,6 +18,8 @@ static const char *budget_text(const e3_infer_options *o, char to[64])
 {
 	if (o->policy->keeps_all)
 		snprintf(to, 64, "--no-evict");
+	else if (o->policy->slides)
+		snprintf(to, 64, "--window %d", o->window);
 	else if (o->budget_kind == E3_BUDGET_FRACTION)
 		snprintf(to, 64, "--P %g", o->budget);
 	else if (o->budget_kind == E3_BUDGET_BYTES)
@@ -31,6 +33,11 @@ static const char *number_text(const char *option, double v, char to[64])
 {
 	snprintf(to, 64, "--%s %.12g", option, v);
 	return to;
+}
+
+static const char *keyframe_text(int keyframe, char to[64])
+{
+	return keyframe ? number_text("keyframe", keyframe, to) : "--keyframe auto";
 }
 
 static const char *compat_text(int compat, char to[64])
@@ -96,6 +103,11 @@ static int check_given(const infer_request *r, const e3_saved *x, e3_err *err)
 			b->free_first ? "--protect-first no" : "--protect-first yes", err);
 	if (g->seed && a->seed != b->seed)
 		return contradicts(r->load, number_text("seed", a->seed, saved), number_text("seed", b->seed, asked), err);
+	if (g->window && a->window != b->window)
+		return contradicts(r->load, number_text("window", a->window, saved), number_text("window", b->window, asked),
+			err);
+	if (g->keyframe && a->keyframe != b->keyframe)
+		return contradicts(r->load, keyframe_text(a->keyframe, saved), keyframe_text(b->keyframe, asked), err);
 	if (g->camera_frames && a->camera_frames != b->camera_frames)
 		return contradicts(r->load, number_text("camera-frames", a->camera_frames, saved),
 			number_text("camera-frames", b->camera_frames, asked), err);

@@ -114,6 +114,9 @@ typedef struct e3_evict {
 	int64_t i;
 	int64_t segment; /* whose cache; 0 in a stream without segments */
 	int64_t first;   /* the frame of the stream that is frame 0 of this cache */
+	/* The frame was no key frame: it saw the cache and itself, and is not kept. All its tokens are among the removed.
+	 */
+	bool passing;
 	e3_evict_layer *layer;
 	int n_layers;
 } e3_evict;

@@ -61,6 +61,10 @@ typedef struct e3_infer_options {
 	int64_t side;    /* with a second past beside the first, of so many frames at most until it takes over */
 	bool free_first; /* the tokens of frame 0 are not protected */
 	uint32_t seed;   /* of a policy's random numbers */
+	int window;      /* of a policy that slides: the newest key frames that stay whole */
+	/* Key frames are those that the cache and the camera head keep; the others see what is kept, and themselves. All of
+	 * the first ones (`start`), then every n-th, beginning with the first one after them. 0: e3_session_ask. */
+	int keyframe;
 	bool describe;   /* compute a descriptor of every frame (e3_session_descriptor) */
 	bool frozen;     /* a frame sees the cache of a resumed session (e3/saved.h) and itself, and does not change it */
 	e3_dtype cached; /* type of keys and values: set by e3_session_open to what the device has */
@@ -69,7 +73,7 @@ typedef struct e3_infer_options {
 /* The options of a plain run: evict3r, P 0.5, temperature 0.5, all outputs. */
 e3_infer_options e3_infer_defaults(void);
 
-/* Sets the policy, and the budget too if the policy has its own. */
+/* Sets the policy, and the budget too if the policy has its own; one that slides has what `window` says. */
 void e3_infer_use_policy(e3_infer_options *o, const e3_policy *policy);
 
 /* What a budget means for frames of this size. Counts are over all layers. */
@@ -84,6 +88,7 @@ typedef struct e3_plan {
 	int start;                /* S: frames that count as its start */
 	int together;             /* of them those that the network can see together: S, or 1 */
 	int frames;               /* of a policy that evicts whole frames: how many stay in each layer; else 0 */
+	int64_t keys, most_keys;  /* key frames that a past will have at most; that it can have. INT64_MAX: any number */
 	int page_keys;
 	int64_t pages;        /* of the cache, allocated at once; 0 with no eviction */
 	int64_t side_pages;   /* that the side takes of them */
@@ -103,6 +108,7 @@ int64_t e3_plan_frames(const e3_infer_options *o);
 e3_session *e3_session_open(const e3_net *net, e3_dev *dev, const e3_infer_options *o, const int size[2], e3_err *err);
 void e3_session_close(e3_session *s);
 const e3_plan *e3_session_plan(const e3_session *s);
+const e3_infer_options *e3_session_options(const e3_session *s);
 
 /* The results of one frame, as in e3_pred; maps that were not asked for are NULL. The session owns them and keeps them
  * until the step after the next one, so that one frame can be written while the next is computed. */
@@ -112,6 +118,10 @@ typedef struct e3_result {
 	float pose[9];
 	float *depth, *depth_conf, *points, *points_conf;
 } e3_result;
+
+/* Without an interval of key frames (options.keyframe 0): whether a frame of the main stream, but the first ones, is
+ * one. `keeps` is asked once for each, with its results. Of a side, and when nobody is asked, all are. */
+void e3_session_ask(e3_session *s, bool (*keeps)(void *ctx, const e3_result *r), void *ctx);
 
 /* One frame: rgb [h][w][3]. Fills *result and *evict, which the caller owns; evict->i counts the frames of this
  * session. In a frozen session it is always the number of frames that the cache has seen, and no token is added or

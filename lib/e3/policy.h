@@ -35,8 +35,12 @@ typedef struct e3_policy {
 	bool first_only;      /* of the special tokens only those of frame 0 are protected */
 	bool newest_whole;    /* all tokens of the newest frame are protected */
 	bool no_compat;       /* has no form with the released code's defects in eviction (E3_COMPAT_F16_SUMS, _STARVE) */
-	e3_whole whole;       /* evicts whole frames; nothing is scored then */
-	e3_scoring scoring;   /* how the device scores tokens: the lowest score is evicted first */
+	/* Stay: all tokens of the frames that a past began with and of the newest `window` other key frames
+	 * (e3_infer_options), and the special tokens of every key frame, for ever. So there is no budget to state, and
+	 * nothing is scored (doc/network.md 9.11). */
+	bool slides;
+	e3_whole whole;     /* evicts whole frames; nothing is scored then */
+	e3_scoring scoring; /* how the device scores tokens: the lowest score is evicted first */
 } e3_policy;
 
 /* The first is the default. A row without a name closes the table. */

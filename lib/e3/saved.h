@@ -12,7 +12,7 @@
 
 /* The newest. A file is written in the lowest version that has all that it says: older programs read it, or refuse it.
  */
-#define E3_SAVED_VERSION 2
+#define E3_SAVED_VERSION 3
 
 /* Where in its stream a session stands. The session itself does not know: the caller keeps this, saves it with the
  * session and gets it back. */
@@ -33,6 +33,8 @@ typedef struct e3_stream_position {
 /* What a file has of a past of the session (e3/infer.h). */
 typedef struct e3_saved_past {
 	int64_t t;                                           /* frames seen: of the main past at least 1 */
+	int64_t keys;                                        /* of them those that were kept: key frames */
+	int start;                                           /* of them those that the past began with, together */
 	uint32_t slots[E3_MAX_LAYERS], holes[E3_MAX_LAYERS]; /* of each layer */
 	int camera_keys;                                     /* in each cache of the camera head */
 } e3_saved_past;

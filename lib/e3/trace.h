@@ -48,6 +48,7 @@ typedef struct e3_trace_step {
 	int64_t frame;          /* counted from 0 */
 	int64_t local;          /* step of the segment */
 	int64_t segment;        /* its place in e3_replay.segment */
+	bool passing;           /* the frame was no key frame, and left nothing */
 	uint64_t before, after; /* tokens */
 	uint32_t removed, stillborn;
 	uint32_t age[E3_TRACE_AGES]; /* steps since the kept patches arrived: quantiles 5, 25, 50, 75, 95 % */
@@ -58,6 +59,7 @@ typedef struct e3_trace_step {
 typedef struct e3_trace_segment {
 	int64_t number, first; /* as recorded: the segment, and the stream's index of its first frame */
 	int64_t steps;         /* so far */
+	int64_t kept;          /* of them key frames */
 	int64_t *step;         /* [steps] the steps of the run that they are */
 	int64_t room;          /* steps allocated */
 	int64_t end;           /* the step of the run at which another one had answered; INT64_MAX: still in use */
@@ -103,9 +105,11 @@ int64_t e3_replay_longest(const e3_replay *r);
  * E3_TRACE_LIFE_MAX); -1: to the end of the segment, or until now. */
 int32_t e3_replay_life(const e3_replay *r, int layer, int64_t f, int index);
 /* How many of the newest frames have protected special tokens at the next step of the segment, by the number of
- * protected tokens in its record; -1 when no number of frames gives that count. *first: whether its frame 0 is
- * protected too. (Some counts fit both ways; then it is not if the record evicts tokens of it.) */
-int64_t e3_replay_protected_frames(const e3_replay *r, const e3_trace_segment *s, const e3_evict_layer *x, bool *first);
+ * protected tokens in its record; frames between them that left nothing count too. -1 when no number of frames gives
+ * that count. *first: whether its frame 0 is protected too. (Some counts fit both ways; then it is not if the record
+ * evicts tokens of it.) */
+int64_t e3_replay_protected_frames(const e3_replay *r, const e3_trace_segment *s, const e3_evict *rec, int layer,
+	bool *first);
 /* Whether the token of step f was in its cache after step t; never, when they are of different segments. */
 bool e3_replay_alive_at(const e3_replay *r, int layer, int64_t f, int index, int64_t t);
 /* How many layers held the token after step t. */

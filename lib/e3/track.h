@@ -32,6 +32,13 @@ int e3_view_take(e3_view *v, const e3_result *r, e3_err *err);
 int e3_view_copy(e3_view *to, const e3_view *from, e3_err *err);
 void e3_view_release(e3_view *v);
 
+/* --- motion.c: key frames by the camera's motion --- */
+
+/* How far the pixels of a picture move from one view to the other, both in one world: the mean over those with a depth,
+ * each at most 1, as a fraction of the picture's width. What gets behind the camera counts 1. 0 without a usable field
+ * of view. */
+double e3_view_flow(const e3_view *from, const e3_view *to);
+
 /* --- join.c: the similarity between two sights of the same frames --- */
 
 typedef struct e3_joint {
@@ -56,9 +63,9 @@ typedef struct e3_track_options {
 
 typedef struct e3_track e3_track;
 
-/* What a session needs for this: completes its options. Depth and pose are computed in any case. A stream that is known
- * to be no longer than a segment needs no side. -1 when the two do not go together; an error names a setting in quotes:
- * 'segment', 'overlap', 'loops'. */
+/* What a session needs for this, and for choosing key frames: completes its options. Depth and pose are computed in any
+ * case. A stream that is known to be no longer than a segment needs no side. -1 when the two do not go together; an
+ * error names a setting in quotes: 'segment', 'overlap', 'loops'. */
 int e3_track_prepare(const e3_track_options *t, e3_infer_options *o, e3_err *err);
 
 enum { E3_TRACK_LONGEST = 1000000 }; /* frames of a segment */

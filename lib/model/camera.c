@@ -33,7 +33,7 @@ static int64_t remembered(const e3_session *s)
 {
 	if (coupled(s))
 		return s->past->evictor.bank[0].n;
-	return s->past->t < s->camera.frames ? s->past->t : s->camera.frames;
+	return s->past->keys < s->camera.frames ? s->past->keys : s->camera.frames;
 }
 
 void e3_camera_forget(e3_session *s, int place)
@@ -66,7 +66,7 @@ int e3_camera_open(e3_session *s, e3_err *err)
 	e3_camera_state *k = &s->camera;
 	bool shared = s->o.compat & E3_COMPAT_CAMERA;
 	int64_t frames = s->o.camera_frames;
-	int64_t most = e3_plan_frames(&s->o);
+	int64_t most = s->o.policy->slides ? s->plan.keys : e3_plan_frames(&s->o);
 	if (most > 0 && most < frames)
 		frames = most;
 	if (frames < 2)
@@ -74,7 +74,7 @@ int e3_camera_open(e3_session *s, e3_err *err)
 	k->frames = coupled(s) ? s->plan.frames : (int)frames;
 	k->caches = c->camera_depth * (shared ? 1 : E3_CAMERA_ITERATIONS);
 	/* Where no frame gives its place to the current one, that needs room too. */
-	int keys = (k->frames + (s->o.frozen || coupled(s))) * keys_each(s);
+	int keys = (k->frames + (s->o.frozen || coupled(s) || s->o.keyframe != 1)) * keys_each(s);
 	k->page_keys = coupled(s) ? keys_each(s) : keys < 256 ? keys : 256;
 	k->pages_each = (keys + k->page_keys - 1) / k->page_keys;
 	size_t dim = (size_t)c->camera_dim, n = (size_t)k->caches * (size_t)k->pages_each,
@@ -92,6 +92,25 @@ int e3_camera_open(e3_session *s, e3_err *err)
 		: 0;
 }
 
+/* The place of the oldest frame but frame 0, when all places are taken. */
+static int64_t oldest(const e3_session *s) { return 1 + (s->past->keys - 1) % (s->camera.frames - 1); }
+
+int e3_camera_keep(e3_session *s, e3_err *err)
+{
+	int each = keys_each(s);
+	uint32_t from[E3_CAMERA_ITERATIONS], to[E3_CAMERA_ITERATIONS];
+	if (s->o.keyframe == 1 || coupled(s) || s->past->keys < s->camera.frames)
+		return 0;
+	for (int k = 0; k < each; k++)
+		from[k] = (uint32_t)(s->camera.frames * each + k), to[k] = (uint32_t)(oldest(s) * each + k);
+	for (int c = 0; c < s->camera.caches; c++) {
+		e3_kv kv = view(s, c, (s->camera.frames + 1) * each);
+		if (s->dev->ops->move(s->dev, &kv, from, to, each, err))
+			return -1;
+	}
+	return 0;
+}
+
 /* Where the key of frame[at] goes in this refinement, and how many there are then: n frames see each other. */
 typedef struct place {
 	uint32_t slot;
@@ -104,9 +123,9 @@ static place place_of(const e3_session *s, int iteration, int n)
 	int64_t before = remembered(s);
 	if (n > 1)
 		return (place){(uint32_t)(before + s->at), (int)before + n};
-	/* Else this frame takes the place of the oldest but frame 0. */
-	bool room = s->o.frozen || coupled(s) || s->past->t < k->frames;
-	int64_t frame = room ? before : 1 + (s->past->t - 1) % (k->frames - 1), held = room ? before + 1 : before;
+	/* Else this frame takes the place of the oldest but frame 0; at once, if it is known to be kept. */
+	bool room = s->o.frozen || coupled(s) || s->past->keys < k->frames || s->o.keyframe != 1;
+	int64_t frame = room ? before : oldest(s), held = room ? before + 1 : before;
 	if (!(s->o.compat & E3_COMPAT_CAMERA))
 		return (place){(uint32_t)frame, (int)held};
 	return (place){(uint32_t)(frame * E3_CAMERA_ITERATIONS + iteration),

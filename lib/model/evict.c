@@ -8,19 +8,21 @@
 
 bool e3_evictor_decides(const e3_evictor *e, int64_t t) { return e->policy && t > 0 && t != e->frames - 1; }
 
+static bool scores(const e3_evictor *e, int64_t t) { return e3_evictor_decides(e, t) && !e->policy->slides; }
+
 bool e3_evictor_needs_mass(const e3_evictor *e, int64_t t)
 {
-	return e3_evictor_decides(e, t) && !e->whole && e3_scoring_needs_mass(&e->policy->scoring);
+	return scores(e, t) && !e->whole && e3_scoring_needs_mass(&e->policy->scoring);
 }
 
 bool e3_evictor_needs_match(const e3_evictor *e, int64_t t)
 {
-	return e3_evictor_decides(e, t) && e->policy->scoring.measure == E3_MEASURE_MATCH;
+	return scores(e, t) && e->policy->scoring.measure == E3_MEASURE_MATCH;
 }
 
 bool e3_evictor_needs_shift(const e3_evictor *e, int64_t t)
 {
-	return e3_evictor_decides(e, t) && e->policy->scoring.measure == E3_MEASURE_NOVELTY;
+	return scores(e, t) && e->policy->scoring.measure == E3_MEASURE_NOVELTY;
 }
 
 void e3_evictor_release(e3_evictor *e)
@@ -33,6 +35,7 @@ void e3_evictor_release(e3_evictor *e)
 	}
 	free(e->view), free(e->chosen);
 	e3_whole_release(e);
+	e3_slide_release(e);
 	*e = (e3_evictor){.policy = e->policy};
 }
 
@@ -102,7 +105,7 @@ int e3_evictor_begin(e3_evictor *e, const e3_plan *plan, const e3_cache *cache, 
 {
 	if (e->whole)
 		return e->policy && e->whole->by_layer ? e3_whole_begin(e, plan, cache, err) : 0;
-	if (!e3_evictor_decides(e, t))
+	if (!scores(e, t))
 		return 0;
 	if (e3_evictor_open(e, cache, err))
 		return -1;
@@ -149,7 +152,7 @@ static void share_out(const e3_evictor *e, const e3_plan *plan, const e3_cache *
 	}
 }
 
-static int start_record(e3_evict *record, const e3_cache *cache, int64_t t, e3_err *err)
+int e3_evictor_record(e3_evict *record, const e3_cache *cache, int64_t t, e3_err *err)
 {
 	e3_evict_release(record);
 	record->layer = e3_alloc((size_t)cache->layers, sizeof *record->layer, "evict record", err);
@@ -170,10 +173,14 @@ static int start_record(e3_evict *record, const e3_cache *cache, int64_t t, e3_e
 int e3_evictor_decide(e3_evictor *e, const e3_plan *plan, const e3_cache *cache, int64_t t, e3_evict *record,
 	e3_err *err)
 {
-	if (start_record(record, cache, t, err))
+	if (e3_evictor_record(record, cache, t, err))
 		return -1;
 	if (e->policy && e->whole) {
 		e3_whole_decide(e, plan, t, record);
+		return 0;
+	}
+	if (e->policy && e->policy->slides) {
+		e3_slide_keep(e, t);
 		return 0;
 	}
 	if (!e3_evictor_decides(e, t)) {
@@ -202,7 +209,7 @@ int e3_evictor_see(e3_evictor *e, const e3_plan *plan, const e3_cache *cache, e3
 int e3_evictor_seen(e3_evictor *e, const e3_plan *plan, const e3_cache *cache, int64_t t, e3_evict *record, e3_err *err)
 {
 	uint32_t n = (uint32_t)((t + 1) * plan->tokens_per_frame);
-	if (start_record(record, cache, t, err))
+	if (e3_evictor_record(record, cache, t, err))
 		return -1;
 	for (int l = 0; l < cache->layers; l++) {
 		e3_evict_layer *r = &record->layer[l];
@@ -212,6 +219,8 @@ int e3_evictor_seen(e3_evictor *e, const e3_plan *plan, const e3_cache *cache, i
 	}
 	if (e->policy && e->whole)
 		e3_whole_decide(e, plan, t, record);
+	if (e->policy && e->policy->slides)
+		e3_slide_record(e, plan, record);
 	return 0;
 }
 
@@ -252,8 +261,37 @@ int e3_evictor_apply(e3_evictor *e, const e3_plan *plan, e3_cache *cache, int64_
 {
 	if (e->policy && e->whole)
 		return e3_whole_apply(e, plan, cache, t, record, err);
+	if (e->policy && e->policy->slides)
+		return e3_slide_apply(e, plan, cache, record, err) ? e3_fail_in(err, "evicting: frame %lld", (long long)t) : 0;
 	for (int l = 0; e3_evictor_decides(e, t) && l < e->layers; l++)
 		if (apply_layer(e, plan, cache, l, &record->layer[l], err))
 			return e3_fail_in(err, "evicting: frame %lld, layer %d", (long long)t, l);
 	return 0;
+}
+
+int e3_evictor_removed(e3_evict_layer *r, size_t n, e3_err *err)
+{
+	if (e3_grow((void **)&r->removed, r->n_removed + n, sizeof *r->removed, "evict record", err))
+		return -1;
+	r->n_removed += n;
+	return 0;
+}
+
+int e3_evictor_pass(e3_evictor *e, const e3_plan *plan, e3_cache *cache, int64_t t, e3_evict *record, e3_err *err)
+{
+	uint32_t n = (uint32_t)plan->tokens_per_frame, first = (uint32_t)t * n;
+	if (e3_evictor_record(record, cache, t, err))
+		return -1;
+	record->passing = true;
+	for (int l = 0; l < cache->layers; l++) {
+		e3_evict_layer *r = &record->layer[l];
+		e3_cache_forget(cache, l, first);
+		if (e3_evictor_removed(r, n, err))
+			return -1;
+		for (uint32_t k = 0; k < n; k++)
+			r->removed[k] = first + k;
+		r->k_after -= n;
+		r->alpha = 1.0 / cache->layers, r->budget = r->k_after;
+	}
+	return e->policy && e->policy->slides ? e3_slide_apply(e, plan, cache, record, err) : 0;
 }

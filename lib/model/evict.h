@@ -34,6 +34,14 @@ typedef struct e3_evictor {
 		*room; /* alloc_host: slots, then ids, of the evicted tokens: room_keys each, for all that the cache holds */
 	size_t room_keys;
 
+	/* Of a policy that slides (slide.c). The caller sets the numbers before each step. */
+	int64_t kept;       /* key frames, with the current one */
+	int64_t start;      /* of them the first ones stay whole */
+	bool soon;          /* the next frame will be a key frame */
+	int64_t *in_window; /* [n_window] the key frames after the start that are whole, ascending */
+	int n_window, window;
+	uint32_t *slide_slot; /* [patches of a frame] */
+
 	/* Of a policy that evicts whole frames (whole.c); also in a frozen session, where `policy` is NULL. */
 	const e3_whole *whole;   /* or NULL */
 	const float *seen;       /* what describes the current frame (by layer: in each), there when decide is called */
@@ -79,7 +87,27 @@ int e3_evictor_seen(e3_evictor *e, const e3_plan *plan, const e3_cache *cache, i
 int e3_evictor_decide(e3_evictor *e, const e3_plan *plan, const e3_cache *cache, int64_t t, e3_evict *record,
 	e3_err *err);
 int e3_evictor_apply(e3_evictor *e, const e3_plan *plan, e3_cache *cache, int64_t t, e3_evict *record, e3_err *err);
+/* Instead of decide and apply, for a frame that is not kept: its tokens go again, and with them what a policy that
+ * slides evicts for the next one. */
+int e3_evictor_pass(e3_evictor *e, const e3_plan *plan, e3_cache *cache, int64_t t, e3_evict *record, e3_err *err);
 void e3_evictor_release(e3_evictor *e);
+
+/* The record of frame t before anything is evicted. */
+int e3_evictor_record(e3_evict *record, const e3_cache *cache, int64_t t, e3_err *err);
+/* Room for n removed tokens. */
+int e3_evictor_removed(e3_evict_layer *r, size_t n, e3_err *err);
+
+/* ---- slide.c: a policy that slides ---- */
+int e3_slide_open(e3_evictor *e, const e3_plan *plan, const e3_cache *cache, e3_err *err);
+/* After a cache was read: which frames are in the window. */
+void e3_slide_find(e3_evictor *e, const e3_plan *plan, const e3_cache *cache);
+/* The frame is a key frame; before apply. */
+void e3_slide_keep(e3_evictor *e, int64_t t);
+/* Frees what the window has no room for any more, and adds it to the record. */
+int e3_slide_apply(e3_evictor *e, const e3_plan *plan, e3_cache *cache, e3_evict *record, e3_err *err);
+/* What the record of a frame says besides. */
+void e3_slide_record(const e3_evictor *e, const e3_plan *plan, e3_evict *record);
+void e3_slide_release(e3_evictor *e);
 
 /* ---- whole.c: what the three parts do for a policy that evicts whole frames ---- */
 int e3_whole_begin(e3_evictor *e, const e3_plan *plan, const e3_cache *cache, e3_err *err);

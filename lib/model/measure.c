@@ -13,7 +13,8 @@ enum { WORK_PER_TOKEN = 28 };
 /* Grey frames: those that begin the stream together, whose memory is given back after that, and two more. */
 static int try_frames(e3_session *s, e3_dev *dev, const uint8_t *grey, e3_session_memory *out, e3_err *err)
 {
-	int n = e3_session_plan(s)->together;
+	const e3_plan *p = e3_session_plan(s);
+	int n = p->together < p->keys ? p->together : (int)p->keys;
 	const uint8_t **rgb = e3_alloc((size_t)n, sizeof *rgb, "pictures", err);
 	e3_result *results = e3_alloc((size_t)n, sizeof *results, "results", err);
 	e3_evict *evicts = e3_alloc((size_t)n, sizeof *evicts, "records", err);
@@ -23,7 +24,7 @@ static int try_frames(e3_session *s, e3_dev *dev, const uint8_t *grey, e3_sessio
 	if (!rc && n > 1)
 		rc = e3_session_start(s, rgb, n, results, evicts, err);
 	uint64_t most = rc ? 0 : dev->ops->memory(dev).used;
-	for (int k = 0; !rc && k < 2; k++)
+	for (int k = 0; !rc && k < 2 && (n > 1 ? n : 0) + k < p->keys; k++)
 		rc = e3_session_step(s, grey, results, evicts, err);
 	if (!rc) {
 		uint64_t then = dev->ops->memory(dev).used;

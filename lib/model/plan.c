@@ -12,6 +12,8 @@ e3_infer_options e3_infer_defaults(void)
 		.temperature = 0.5,
 		.frames = -1,
 		.outputs = E3_OUT_ALL,
+		.window = 64,
+		.keyframe = 1,
 		.camera_frames = 1024};
 }
 
@@ -46,6 +48,8 @@ void e3_infer_use_policy(e3_infer_options *o, const e3_policy *policy)
 	o->policy = policy;
 	if (policy->whole.frames)
 		o->budget_kind = E3_BUDGET_FRAMES, o->budget = policy->whole.frames;
+	if (policy->slides)
+		o->budget_kind = E3_BUDGET_FRAMES, o->budget = o->window;
 }
 
 /* Of whole frames, each of which is compared with the others. */
@@ -64,6 +68,51 @@ static int plan_whole(const e3_infer_options *o, e3_plan *p, e3_err *err)
 		return e3_fail(err, "planning: 'budget': the policy %s keeps at most %d frames in each layer, got %.0f",
 			policy->name, WHOLE_MOST, frames);
 	p->frames = (int)frames, p->budget = frames * frame;
+	return 0;
+}
+
+/* Key frames among so many frames of a past. All that it saw while it was beside another one are. */
+static double keys_among(const e3_plan *p, const e3_infer_options *o, int64_t frames)
+{
+	double start = fmax(p->together, (double)o->side), every = o->keyframe > 1 ? o->keyframe : 1;
+	return (double)frames <= start ? (double)frames : start + ceil(((double)frames - start) / every);
+}
+
+/* How many key frames a past will have: those of a policy that slides leave something for ever, and some networks can
+ * tell only so many apart. */
+static int plan_keys(const e3_config *c, const e3_infer_options *o, e3_plan *p, e3_err *err)
+{
+	int times = e3_config_arch(c)->times;
+	int64_t stream = e3_plan_frames(o);
+	p->keys = p->most_keys = INT64_MAX;
+	if (o->policy->slides)
+		p->most_keys = o->camera_frames;
+	if (times && times < p->most_keys)
+		p->most_keys = times;
+	if (p->most_keys == INT64_MAX)
+		return 0;
+	double keys = stream < 0 ? INFINITY : keys_among(p, o, stream);
+	if (stream >= 0 && keys > (double)p->most_keys)
+		return e3_fail(err,
+			"planning: %s of %lld frames: has %.0f key frames, and there can be %lld: give 'segment' or 'keyframe'",
+			o->segment ? "a segment" : "a stream", (long long)stream, keys, (long long)p->most_keys);
+	p->keys = (int64_t)fmin(keys, (double)p->most_keys);
+	return 0;
+}
+
+/* What a policy that slides keeps: so many frames whole, of the other key frames the special tokens. */
+static int plan_slide(const e3_infer_options *o, e3_plan *p, e3_err *err)
+{
+	if (o->window < 1)
+		return e3_fail(err, "planning: 'window' of %d frames: expected at least 1", o->window);
+	if (o->free_first)
+		return e3_fail(err, "planning: the policy %s never evicts the first frames", o->policy->name);
+	double whole = fmin(p->together + (double)o->window, (double)p->keys), rest = (double)p->keys - whole;
+	p->budget = p->smallest = p->layers * (whole * p->tokens_per_frame + rest * p->special);
+	p->pages = pages_for(p, p->budget, 1);
+	p->side_pages = side_pages(p, o);
+	p->pages += p->side_pages;
+	p->cache_bytes = (uint64_t)p->pages * p->page_bytes;
 	return 0;
 }
 
@@ -125,10 +174,12 @@ int e3_plan_make(const e3_config *c, const e3_infer_options *o, int h, int w, e3
 		p->page_keys *= 2;
 	p->page_bytes = (uint64_t)p->page_keys * (p->token_bytes + 16); /* 16: a token's id, score and count */
 	p->budget = INFINITY;
-	if (plan_start(c, o, p, err))
+	if (plan_start(c, o, p, err) || plan_keys(c, o, p, err))
 		return -1;
 	if (o->policy->keeps_all)
 		return 0;
+	if (o->policy->slides)
+		return plan_slide(o, p, err);
 	int64_t stream = e3_plan_frames(o);
 	double frame = (double)p->layers * p->tokens_per_frame,
 		   floor_tokens =

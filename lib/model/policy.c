@@ -49,6 +49,11 @@ const e3_policy e3_policies[] = {
 		.help = "whole frames, but those most unlike each other, layer by layer",
 		.no_compat = true,
 		.whole = {.rule = E3_WHOLE_FARTHEST, .newest = 1, .by_layer = true}},
+	/* Robbyant/lingbot-map, class GCTStream. */
+	{.name = "lingbot",
+		.help = "the patches of all key frames but the first and the newest",
+		.no_compat = true,
+		.slides = true},
 	{.name = "none", .help = "no tokens: memory grows with the stream", .keeps_all = true},
 	{.name = NULL},
 };

@@ -112,7 +112,8 @@ static void describe(e3_session *s, const e3_stream_position *position, e3_saved
 	}
 	for (int k = 0; k <= (s->o.side > 0); k++) {
 		const e3_past *p = past_of(s, k);
-		x->past[k].t = p->t, x->past[k].camera_keys = e3_saved_camera_keys(x, p->t);
+		x->past[k].t = p->t, x->past[k].keys = p->keys, x->past[k].start = p->start;
+		x->past[k].camera_keys = e3_saved_camera_keys(x, p->keys);
 		for (int l = 0; l < c->layers; l++)
 			x->past[k].slots[l] = p->cache.layer[l].n, x->past[k].holes[l] = p->cache.layer[l].holes;
 	}

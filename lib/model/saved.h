@@ -17,8 +17,8 @@ int e3_saved_head_write(const e3_saved *x, e3_buf *json, uint32_t *version, e3_e
 int e3_saved_head_read(const char *json, size_t n, e3_saved *x, e3_err *err);
 /* Frames in a layer, if the policy evicts whole ones. */
 uint64_t e3_saved_frames(const e3_saved *x, const e3_saved_past *p, int layer);
-/* Keys in each cache of the camera head after t frames. */
-int e3_saved_camera_keys(const e3_saved *x, int64_t t);
+/* Keys in each cache of the camera head after so many key frames. */
+int e3_saved_camera_keys(const e3_saved *x, int64_t frames);
 /* Bytes of everything after the header's checksum; 0 when no file can be so large. */
 uint64_t e3_saved_body(const e3_saved *x);
 

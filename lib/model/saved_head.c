@@ -20,7 +20,7 @@ typedef struct field {
 	double min, max; /* WORD: max is the highest index */
 	const char *const *words;
 	size_t n;
-	bool optional;
+	uint32_t since; /* 0: every file has it; else it is optional, and files that have it are of this version at least */
 	int64_t absent; /* what the absence of an optional integer means */
 } field;
 
@@ -29,28 +29,29 @@ typedef struct flat {
 	int64_t width, height, layers, heads, head_dim, tokens, t, peak, kind, type, compat, frames, camera_frames;
 	int64_t caches, cam_heads, cam_head_dim, cam_keys, cam_frames, first_i, last_i, shift_i, first_crc, last_crc,
 		truths, fit, poses, segment, overlap, side, side_t, earlier, extra, places, protect_first, seed, banks,
-		bank_numbers;
+		bank_numbers, window, keyframe, keys, start, side_keys, side_start;
 	char fingerprint[17];
 } flat;
 
-enum { FIELDS = 51 };
+enum { FIELDS = 57 };
 
 #define WHOLE_OF(key, at, min, max) \
 	{ \
-		WHOLE, key, at, min, max, NULL, 0, false, 0 \
+		WHOLE, key, at, min, max, NULL, 0, 0, 0 \
 	}
-/* For keys that version 1 does not have: a file with one of them is of version 2. */
-#define LATER_OF(key, at, min, max, absent) \
+/* For keys that version 1 does not have: a file with one of them is of version 2, or 3. */
+#define SINCE(version, key, at, min, max, absent) \
 	{ \
-		WHOLE, key, at, min, max, NULL, 0, true, absent \
+		WHOLE, key, at, min, max, NULL, 0, version, absent \
 	}
+#define LATER_OF(key, at, min, max, absent) SINCE(2, key, at, min, max, absent)
 #define LATER_LIST_OF(key, at, max) \
 	{ \
-		LIST, key, at, 0, max, NULL, 0, true, 0 \
+		LIST, key, at, 0, max, NULL, 0, 2, 0 \
 	}
 #define TEXT_OF(key, at) \
 	{ \
-		TEXT, key, at, 0, 0, NULL, sizeof(at), false, 0 \
+		TEXT, key, at, 0, 0, NULL, sizeof(at), 0, 0 \
 	}
 
 static void table_of(flat *f, e3_saved *x, field out[FIELDS])
@@ -60,7 +61,7 @@ static void table_of(flat *f, e3_saved *x, field out[FIELDS])
 		TEXT_OF("model", x->model),
 		TEXT_OF("fingerprint", f->fingerprint),
 		TEXT_OF("device", x->device),
-		{WORD, "type", &f->type, 0, 2, e3_saved_types, 0, false, 0},
+		{WORD, "type", &f->type, 0, 2, e3_saved_types, 0, 0, 0},
 		WHOLE_OF("width", &f->width, 1, 65535),
 		WHOLE_OF("height", &f->height, 1, 65535),
 		WHOLE_OF("layers", &f->layers, 1, E3_MAX_LAYERS),
@@ -69,12 +70,12 @@ static void table_of(flat *f, e3_saved *x, field out[FIELDS])
 		WHOLE_OF("tokens_per_frame", &f->tokens, 1, 1 << 20),
 		WHOLE_OF("t", &f->t, 1, E3_HOLE),
 		WHOLE_OF("peak_tokens", &f->peak, 0, index),
-		{LIST, "slots", x->past[0].slots, 0, slot, NULL, 0, false, 0},
-		{LIST, "holes", x->past[0].holes, 0, slot, NULL, 0, false, 0},
-		{POLICY, "policy", &x->o.policy, 0, 0, NULL, 0, false, 0},
-		{WORD, "budget_kind", &f->kind, 0, E3_BUDGET_BYTES, kinds, 0, false, 0},
-		{REAL, "budget", &x->o.budget, 0, 1e300, NULL, 0, false, 0},
-		{REAL, "temperature", &x->o.temperature, 1e-6, 1e6, NULL, 0, false, 0},
+		{LIST, "slots", x->past[0].slots, 0, slot, NULL, 0, 0, 0},
+		{LIST, "holes", x->past[0].holes, 0, slot, NULL, 0, 0, 0},
+		{POLICY, "policy", &x->o.policy, 0, 0, NULL, 0, 0, 0},
+		{WORD, "budget_kind", &f->kind, 0, E3_BUDGET_BYTES, kinds, 0, 0, 0},
+		{REAL, "budget", &x->o.budget, 0, 1e300, NULL, 0, 0, 0},
+		{REAL, "temperature", &x->o.temperature, 1e-6, 1e6, NULL, 0, 0, 0},
 		WHOLE_OF("compat", &f->compat, 0, E3_COMPAT_MOST),
 		WHOLE_OF("frames", &f->frames, -1, index),
 		WHOLE_OF("camera_frames", &f->camera_frames, 2, 1 << 20),
@@ -88,9 +89,9 @@ static void table_of(flat *f, e3_saved *x, field out[FIELDS])
 		WHOLE_OF("last_i", &f->last_i, 0, index),
 		WHOLE_OF("first_crc", &f->first_crc, 0, UINT32_MAX),
 		WHOLE_OF("last_crc", &f->last_crc, 0, UINT32_MAX),
-		{REAL, "last_pts", &x->position.last_pts, -1e300, 1e300, NULL, 0, false, 0},
+		{REAL, "last_pts", &x->position.last_pts, -1e300, 1e300, NULL, 0, 0, 0},
 		WHOLE_OF("shift_i", &f->shift_i, -index, index),
-		{REAL, "shift_pts", &x->position.shift_pts, -1e300, 1e300, NULL, 0, false, 0},
+		{REAL, "shift_pts", &x->position.shift_pts, -1e300, 1e300, NULL, 0, 0, 0},
 		WHOLE_OF("truths", &f->truths, 0, index),
 		WHOLE_OF("fit", &f->fit, 0, 255),
 		TEXT_OF("source", x->position.source),
@@ -106,6 +107,12 @@ static void table_of(flat *f, e3_saved *x, field out[FIELDS])
 		LATER_OF("seed", &f->seed, 0, UINT32_MAX, 0),
 		LATER_OF("banks", &f->banks, 0, E3_MAX_LAYERS, 0),
 		LATER_OF("bank_numbers", &f->bank_numbers, 0, 1 << 16, 0),
+		SINCE(3, "window", &f->window, 0, 1 << 20, 0),
+		SINCE(3, "keyframe", &f->keyframe, 0, 1e6, 1),
+		SINCE(3, "keys", &f->keys, 1, E3_HOLE, -1),
+		SINCE(3, "start", &f->start, 1, 1 << 16, 1),
+		SINCE(3, "side_keys", &f->side_keys, 0, E3_HOLE, -1),
+		SINCE(3, "side_start", &f->side_start, 1, 1 << 16, 1),
 		LATER_OF("extra", &f->extra, 0, (double)E3_SAVED_EXTRA_MOST, 0),
 	};
 	memcpy(out, table, sizeof table);
@@ -136,11 +143,11 @@ static json_t *value_of(const field *f, int64_t layers)
 
 static bool left_out(const field *f, int64_t layers)
 {
-	if (f->optional && f->type == LIST)
+	if (f->since && f->type == LIST)
 		for (int64_t k = 0; k < layers; k++)
 			if (((const uint32_t *)f->at)[k])
 				return false;
-	return f->optional && (f->type == LIST || *(const int64_t *)f->at == f->absent);
+	return f->since && (f->type == LIST || *(const int64_t *)f->at == f->absent);
 }
 
 int e3_saved_head_write(const e3_saved *x, e3_buf *json, uint32_t *version, e3_err *err)
@@ -184,6 +191,12 @@ int e3_saved_head_write(const e3_saved *x, e3_buf *json, uint32_t *version, e3_e
 		.seed = o->seed,
 		.banks = x->banks,
 		.bank_numbers = x->bank_numbers,
+		.window = o->policy->slides ? o->window : 0,
+		.keyframe = o->keyframe,
+		.keys = x->past[0].keys == x->past[0].t ? -1 : x->past[0].keys,
+		.start = x->past[0].start,
+		.side_keys = x->past[1].keys == x->past[1].t ? -1 : x->past[1].keys,
+		.side_start = x->past[1].t ? x->past[1].start : 1,
 		.extra = (int64_t)x->extra};
 	snprintf(f.fingerprint, sizeof f.fingerprint, "%016" PRIx64, x->fingerprint);
 	field table[FIELDS];
@@ -194,7 +207,7 @@ int e3_saved_head_write(const e3_saved *x, e3_buf *json, uint32_t *version, e3_e
 	for (int k = 0; !rc && table[k].key; k++) {
 		if (left_out(&table[k], f.layers))
 			continue;
-		*version = table[k].optional ? E3_SAVED_VERSION : *version;
+		*version = table[k].since > *version ? table[k].since : *version;
 		rc = json_object_set_new(object, table[k].key, value_of(&table[k], f.layers));
 	}
 	char *text = rc ? NULL : json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(17));
@@ -252,7 +265,7 @@ static int read_policy(const field *f, const json_t *v, e3_err *err)
 
 static int read_field(const field *f, const json_t *v, int64_t layers, e3_err *err)
 {
-	if (f->optional && !v) {
+	if (f->since && !v) {
 		if (f->type == WHOLE)
 			*(int64_t *)f->at = f->absent;
 		return 0;
@@ -294,16 +307,19 @@ static void unflatten(const flat *f, e3_saved *x)
 	x->o.outputs = f->poses ? E3_OUT_POSE : 0;
 	x->camera_caches = (int)f->caches, x->camera_heads = (int)f->cam_heads, x->camera_head_dim = (int)f->cam_head_dim;
 	x->past[0].camera_keys = (int)f->cam_keys, x->camera_frames = (int)f->cam_frames;
-	x->past[1].camera_keys = e3_saved_camera_keys(x, f->side_t);
+	x->o.window = f->window ? (int)f->window : x->o.window, x->o.keyframe = (int)f->keyframe;
+	x->past[0].keys = f->keys < 0 ? f->t : f->keys, x->past[0].start = (int)f->start;
+	x->past[1].keys = f->side_keys < 0 ? f->side_t : f->side_keys, x->past[1].start = (int)f->side_start;
+	x->past[1].camera_keys = e3_saved_camera_keys(x, x->past[1].keys);
 	x->position.first_i = f->first_i, x->position.last_i = f->last_i, x->position.shift_i = f->shift_i,
 	x->position.truths = f->truths, x->position.fit = (int)f->fit;
 	x->position.first_crc = (uint32_t)f->first_crc, x->position.last_crc = (uint32_t)f->last_crc;
 	x->fingerprint = strtoull(f->fingerprint, NULL, 16);
 }
 
-int e3_saved_camera_keys(const e3_saved *x, int64_t t)
+int e3_saved_camera_keys(const e3_saved *x, int64_t frames)
 {
-	int64_t held = t < x->camera_frames ? t : x->camera_frames;
+	int64_t held = frames < x->camera_frames ? frames : x->camera_frames;
 	return x->camera_caches ? (int)held * (x->o.compat & E3_COMPAT_CAMERA ? 4 : 1) : 0;
 }
 
@@ -321,6 +337,8 @@ static int past_agrees(const e3_saved *x, const e3_saved_past *p, e3_err *err)
 		if (!p->t && p->slots[l])
 			return e3_fail(err, "header: layer %d: %u slots after no frame", l, p->slots[l]);
 	}
+	if (p->keys > p->t || (p->t && (p->keys < 1 || p->start > p->keys)))
+		return e3_fail(err, "header: %" PRId64 " key frames of %" PRId64 ", %d at the start", p->keys, p->t, p->start);
 	if ((uint64_t)p->t * (uint64_t)x->tokens_per_frame >= E3_HOLE)
 		return e3_fail(err, "header: %" PRId64 " frames of %d tokens: token ids would pass 32 bits", p->t,
 			x->tokens_per_frame);
@@ -346,7 +364,7 @@ static int agree(const e3_saved *x, e3_err *err)
 		return e3_fail(err, "header: %d sets of frames, with policy %s", x->banks, o->policy->name);
 	if (!x->camera_caches != !(o->outputs & E3_OUT_POSE) ||
 		(x->camera_caches && (!x->camera_heads || !x->camera_head_dim)) ||
-		main->camera_keys != e3_saved_camera_keys(x, main->t))
+		main->camera_keys != e3_saved_camera_keys(x, main->keys))
 		return e3_fail(err, "header: camera memory: %d caches of %d keys after %" PRId64 " frames", x->camera_caches,
 			main->camera_keys, main->t);
 	return 0;

@@ -256,10 +256,13 @@ static int get_camera(e3_saved_file *file, e3_session *s, const e3_saved_past *p
 static int get_past(e3_saved_file *file, e3_session *s, const e3_saved_past *p, e3_err *err)
 {
 	const e3_saved *x = &file->head;
-	s->past->t = s->past->keys = p->t;
+	s->past->t = p->t, s->past->keys = p->keys, s->past->start = p->start;
 	for (int l = 0; l < x->layers; l++)
 		if (get_layer(file, s, p, l, err))
 			return e3_fail_in(err, "layer %d", l);
+	s->past->evictor.start = p->start;
+	if (s->past->evictor.in_window)
+		e3_slide_find(&s->past->evictor, &s->plan, &s->past->cache);
 	for (int k = 0; k < x->banks; k++)
 		if (get_bank(file, s, k, err))
 			return e3_fail_in(err, "set of frames %d", k);

@@ -73,7 +73,11 @@ static int open_evictor(e3_session *s, e3_past *past, e3_err *err)
 		.seen = s->descriptor,
 		.slot = s->frame[0].slot,
 		.shift = s->shift,
+		.window = s->o.window,
 		.frames = fraction ? e3_plan_frames(&s->o) : -1};
+	past->start = 1;
+	if (past->evictor.policy && s->o.policy->slides)
+		return e3_slide_open(&past->evictor, &s->plan, &past->cache, err);
 	if (past->evictor.whole)
 		return e3_whole_open(&past->evictor, &s->plan, &past->cache, s->net->c.embed, err);
 	return past->evictor.policy &&
@@ -141,6 +145,13 @@ void e3_session_close(e3_session *s)
 }
 
 const e3_plan *e3_session_plan(const e3_session *s) { return &s->plan; }
+
+const e3_infer_options *e3_session_options(const e3_session *s) { return &s->o; }
+
+void e3_session_ask(e3_session *s, bool (*keeps)(void *ctx, const e3_result *r), void *ctx)
+{
+	s->keeps = keeps, s->keeps_ctx = ctx;
+}
 
 /* In both pasts. */
 static uint64_t tokens_held(const e3_session *s)
@@ -216,12 +227,48 @@ void e3_session_count_tokens(e3_session *s)
 	s->peak_tokens = held > s->peak_tokens ? held : s->peak_tokens;
 }
 
+/* Of a frame that is not kept. */
+static int pass_step(e3_session *s, e3_evict *evict, e3_err *err)
+{
+	return e3_attn_collect(s, 1, err) || s->dev->ops->finish(s->dev, err) ||
+			e3_evictor_pass(&s->past->evictor, &s->plan, &s->past->cache, s->past->t, evict, err) ||
+			s->dev->ops->finish(s->dev, err)
+		? -1
+		: 0;
+}
+
+/* Frame t of a past, by its number alone. */
+static bool is_key(const e3_past *p, int keyframe, int64_t t)
+{
+	return t < p->start || keyframe <= 1 || (t - p->start) % keyframe == 0;
+}
+
+/* Is the current frame kept, and will the next one be? What `keeps` says of that is not known yet: it may. */
+static int choose_key(e3_session *s, e3_result *r, e3_err *err)
+{
+	e3_past *p = s->past;
+	bool side = p != &s->pasts[s->main]; /* a short past has use for every frame */
+	s->kept = s->o.frozen || side || is_key(p, s->o.keyframe, p->t);
+	if (!s->o.keyframe && s->keeps && !side && p->t >= p->start && !s->o.frozen) {
+		if (s->dev->ops->finish(s->dev, err) || (r->has_pose && e3_camera_pose(s, s->pose, r->pose, err)))
+			return -1;
+		s->kept = s->keeps(s->keeps_ctx, r);
+	}
+	p->evictor.kept = p->keys + s->kept, p->evictor.start = p->start;
+	p->evictor.soon = side || is_key(p, s->o.keyframe, p->t + 1);
+	return 0;
+}
+
 /* Once the device has been waited for. */
 static int evict_step(e3_session *s, e3_result *r, e3_evict *evict, e3_err *err)
 {
 	const e3_dev_ops *ops = s->dev->ops;
 	e3_embed_describe(s);
 	e3_session_count_tokens(s);
+	if (choose_key(s, r, err))
+		return -1;
+	if (!s->kept)
+		return pass_step(s, evict, err);
 	if (ops->branch(s->dev, 2, err) || e3_session_begin(s, "evict", err) ||
 		e3_evictor_decide(&s->past->evictor, &s->plan, &s->past->cache, s->past->t, evict, err) ||
 		e3_attn_collect(s, 1, err) || ops->mark(s->dev, err) || ops->wait(s->dev, err) ||
@@ -229,7 +276,7 @@ static int evict_step(e3_session *s, e3_result *r, e3_evict *evict, e3_err *err)
 		return -1;
 	for (int k = 0; r->has_pose && k < s->past->evictor.n_gone; k++)
 		e3_camera_forget(s, s->past->evictor.gone[k]);
-	return ops->finish(s->dev, err);
+	return (r->has_pose && !s->o.frozen && e3_camera_keep(s, err)) ? -1 : ops->finish(s->dev, err);
 }
 
 /* The heads are given to the device before it is waited for: while they run the budget is shared out, the leaving
@@ -275,6 +322,17 @@ static void forget_frame(e3_session *s, e3_evict *evict)
 	}
 }
 
+/* Every key frame leaves something for ever, and memory was allocated at the beginning. */
+static int no_room(const e3_session *s, e3_err *err)
+{
+	long long t = s->past->t, n = s->past->keys;
+	if (s->plan.keys < s->plan.most_keys)
+		return e3_fail(err, "inferring: frame %lld: the stream was said to have %lld frames: give 'frames'", t,
+			(long long)s->o.frames);
+	return e3_fail(err, "inferring: frame %lld: %lld key frames, which is the most: give 'segment' or 'keyframe'", t,
+		n);
+}
+
 /* A step of s->past, and the pose that came of it. */
 static int whole_step(e3_session *s, const uint8_t *rgb, e3_result *r, e3_evict *evict, e3_err *err)
 {
@@ -284,6 +342,8 @@ static int whole_step(e3_session *s, const uint8_t *rgb, e3_result *r, e3_evict 
 		return e3_fail(err, "inferring: frame %lld: token ids would pass 32 bits", (long long)t);
 	if (e3_rope_check(s, s->past->keys, err))
 		return e3_fail_in(err, "inferring: frame %lld", (long long)t);
+	if (s->past->keys >= s->plan.keys && !s->o.frozen && is_key(s->past, s->o.keyframe, t))
+		return no_room(s, err);
 	if ((s->dev->halt ? step_or_give_up : step)(s, rgb, r, evict, err))
 		return e3_fail_in(err, "inferring: frame %lld", (long long)t);
 	if (r->has_pose && e3_camera_pose(s, s->pose, r->pose, err))
@@ -291,7 +351,7 @@ static int whole_step(e3_session *s, const uint8_t *rgb, e3_result *r, e3_evict 
 	if (s->o.frozen)
 		forget_frame(s, evict);
 	else
-		s->past->t++, s->past->keys++;
+		s->past->t++, s->past->keys += s->kept;
 	return 0;
 }
 
@@ -331,6 +391,7 @@ void e3_session_side_clear(e3_session *s)
 	e3_cache_clear(&side->cache);
 	e3_evictor_reset(&side->evictor);
 	side->t = side->keys = 0;
+	side->start = 1;
 }
 
 void e3_session_take_over(e3_session *s)

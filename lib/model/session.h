@@ -65,7 +65,8 @@ typedef struct e3_rope {
 /* What earlier frames leave for the next one. */
 typedef struct e3_past {
 	int64_t t;    /* frames done; those of a frozen session do not count */
-	int64_t keys; /* of them those that the cache kept: the time of the next one (e3/arch.h) */
+	int64_t keys; /* of them those that are kept, key frames: the time of the next one (e3/arch.h) */
+	int start;    /* how many began it together; 1: one came after the other */
 	e3_cache cache;
 	e3_evictor evictor;
 	uint8_t **camera; /* what the camera head remembers: pages [caches][pages_each], in one allocation */
@@ -77,7 +78,10 @@ struct e3_session {
 	e3_infer_options o;
 	e3_plan plan;
 	int h, w;
-	int turn; /* which result is lent next */
+	int turn;                                     /* which result is lent next */
+	bool kept;                                    /* the current frame is a key frame */
+	bool (*keeps)(void *ctx, const e3_result *r); /* or NULL */
+	void *keeps_ctx;
 
 	e3_past pasts[2];     /* the second one only if the options ask for a side */
 	e3_past *past;        /* that the current step sees: of the main stream, but during a side step */
@@ -141,6 +145,8 @@ int e3_camera_open(e3_session *s, e3_err *err);
 int e3_camera_step(e3_session *s, int n, e3_err *err);
 /* From what the head gives to what a result says: camera from world. -1 when it is not finite. */
 int e3_camera_pose(const e3_session *s, const float raw[E3_POSE], float pose[E3_POSE], e3_err *err);
+/* After a step: the frame stays in the memory of the head. */
+int e3_camera_keep(e3_session *s, e3_err *err);
 /* The keys and values that one of the caches keeps between frames. */
 e3_kv e3_camera_view(const e3_session *s, int cache);
 /* Forgets the frame that stands at this place among those that the evictor keeps (a policy that evicts whole frames).

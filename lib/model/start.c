@@ -85,6 +85,7 @@ static int see(e3_session *s, int n, e3_evict *evicts, e3_err *err)
 		e->slot = s->frame[k].slot;
 		if (s->descriptor)
 			memcpy(s->descriptor, s->frame[k].descriptor, (size_t)s->net->c.embed * sizeof(float));
+		e->kept = k + 1, e->start = n;
 		rc = e3_evictor_see(e, &s->plan, &s->past->cache, err) || s->dev->ops->finish(s->dev, err) ||
 			e3_evictor_seen(e, &s->plan, &s->past->cache, k, &evicts[k], err);
 	}
@@ -125,7 +126,7 @@ int e3_session_start(e3_session *s, const uint8_t *const *rgb, int n, e3_result 
 		halt->armed = armed;
 	if (rc)
 		return e3_fail_in(err, "inferring: the first %d frames", n);
-	s->past->t = s->past->keys = n;
+	s->past->t = s->past->keys = s->past->start = n;
 	s->embedded = true;
 	for (int k = 0; k < n; k++)
 		results[k] = s->frame[k].result;

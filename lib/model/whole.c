@@ -43,6 +43,7 @@ void e3_evictor_reset(e3_evictor *e)
 {
 	for (int k = 0; k < e->banks; k++)
 		e3_bank_clear(&e->bank[k]);
+	e->n_window = 0;
 }
 
 int e3_whole_begin(e3_evictor *e, const e3_plan *plan, const e3_cache *cache, e3_err *err)

@@ -38,6 +38,7 @@ typedef struct place {
 	const e3_trace_segment *in;
 	int64_t frame, segment;
 	int layer;
+	bool passing; /* the record is of a frame that is not kept */
 } place;
 
 E3_PRINTF(4, 5) static void violated(const place *at, e3_trace_rule rule, const char *expected, const char *found, ...)
@@ -66,7 +67,7 @@ static const char *number(char to[80], const char *fmt, uint64_t v)
 static uint32_t check_ids(const place *at, const e3_replay *r, const e3_evict_layer *x, int64_t protected_frames,
 	bool first)
 {
-	uint32_t n = (uint32_t)r->shape.n, protected = 0;
+	uint32_t n = (uint32_t)r->shape.n, protected = 0, own = 0;
 	int64_t t = at->in->steps;
 	bool said_unique = false, said_alive = false;
 	char text[80];
@@ -87,10 +88,15 @@ static uint32_t check_ids(const place *at, const e3_replay *r, const e3_evict_la
 				violated(at, E3_RULE_ALIVE, "a token in the cache", "%" PRIu32 ", which was evicted at step %" PRId64,
 					id, f + life);
 			said_alive = true;
+		} else if (f == t && at->passing) {
+			own++;
 		} else {
 			protected += (f == 0 && first) || (index < (uint32_t)r->shape.special && f + protected_frames > t);
 		}
 	}
+	if (at->passing && own != n)
+		violated(at, E3_RULE_COUNT, number(text, "all %" PRIu64 " tokens of a frame that is not kept removed", n),
+			"%" PRIu32, own);
 	return protected;
 }
 
@@ -117,8 +123,9 @@ static void check_budget(const place *at, const e3_replay *r, const e3_evict_lay
 	violated(at, E3_RULE_BUDGET, text, "%" PRIu32, x->k_after);
 }
 
-static void check_layer(const place *at, const e3_replay *r, const e3_evict_layer *x)
+static void check_layer(const place *at, const e3_replay *r, const e3_evict *rec)
 {
+	const e3_evict_layer *x = &rec->layer[at->layer];
 	uint32_t n = (uint32_t)r->shape.n, alive = at->in->alive[x->layer] + n;
 	char text[80];
 	if (x->k_before != alive)
@@ -127,7 +134,7 @@ static void check_layer(const place *at, const e3_replay *r, const e3_evict_laye
 		violated(at, E3_RULE_COUNT, number(text, "%" PRIu64 " tokens after", x->k_before - x->n_removed), "%" PRIu32,
 			x->k_after);
 	bool first;
-	int64_t frames = e3_replay_protected_frames(r, at->in, x, &first);
+	int64_t frames = e3_replay_protected_frames(r, at->in, rec, at->layer, &first);
 	if (frames < 0 && x->n_removed)
 		violated(at, E3_RULE_PROTECTED,
 			number(text, "frame 0 and the special tokens of whole frames protected, at most %" PRIu64,
@@ -183,12 +190,12 @@ int e3_trace_check_step(e3_trace_check *c, const e3_replay *before, const e3_evi
 	if (belongs(before, rec, err))
 		return -1;
 	const e3_trace_segment *in = e3_replay_segment(before, rec->segment);
-	place at = {c, in ? in : &empty, rec->i, rec->segment, -1};
+	place at = {c, in ? in : &empty, rec->i, rec->segment, -1, rec->passing};
 	double alpha = 0;
 	size_t removed = 0;
 	for (int l = 0; l < rec->n_layers; l++) {
 		at.layer = l;
-		check_layer(&at, before, &rec->layer[l]);
+		check_layer(&at, before, rec);
 		alpha += rec->layer[l].alpha, removed += rec->layer[l].n_removed;
 	}
 	at.layer = -1;

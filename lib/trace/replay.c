@@ -100,7 +100,8 @@ static e3_trace_segment *enter_segment(e3_replay *r, const e3_evict *rec, e3_err
 		r->segment[k].end = r->steps;
 	if (answers)
 		r->answer[r->frames++] = r->steps;
-	r->step[r->steps] = (e3_trace_step){.i = rec->i, .frame = r->frames - 1, .local = s->steps, .segment = at};
+	r->step[r->steps] =
+		(e3_trace_step){.i = rec->i, .frame = r->frames - 1, .local = s->steps, .segment = at, .passing = rec->passing};
 	s->step[s->steps] = r->steps;
 	return s;
 }
@@ -162,24 +163,35 @@ int e3_replay_holders(const e3_replay *r, int64_t f, int index, int64_t t)
 	return n;
 }
 
-int64_t e3_replay_protected_frames(const e3_replay *r, const e3_trace_segment *s, const e3_evict_layer *x,
+/* The newest frames among which so many are key frames, the coming one included. */
+static int64_t newest_with(const e3_replay *r, const e3_trace_segment *s, bool passing, int64_t keys)
+{
+	int64_t n = 1, found = !passing;
+	for (int64_t k = s->steps - 1; k >= 0 && found < keys; k--, n++)
+		found += !r->step[s->step[k]].passing;
+	return keys ? n : 0;
+}
+
+int64_t e3_replay_protected_frames(const e3_replay *r, const e3_trace_segment *s, const e3_evict *rec, int layer,
 	bool *first_too)
 {
+	const e3_evict_layer *x = &rec->layer[layer];
 	uint32_t prot = x->prot;
-	int64_t t = s->steps, special = r->shape.special;
-	int64_t first = t ? (int64_t)s->of_first[x->layer] : r->shape.n, specials = t ? s->specials[x->layer] + special : 0;
+	int64_t t = s->steps, special = r->shape.special, kept = s->kept + !rec->passing;
+	int64_t first = t ? (int64_t)s->of_first[layer] : r->shape.n,
+			specials = t ? s->specials[layer] + (rec->passing ? 0 : special) : 0;
 	*first_too = true;
 	if (prot == first + specials)
 		return t + 1;
 	if (special <= 0)
 		return -1;
-	bool without = prot % special == 0 && prot / special <= t + 1,
+	bool without = prot % special == 0 && prot / special <= kept,
 		 goes = x->n_removed && x->removed[0] < (uint32_t)r->shape.n;
 	if (first == r->shape.n && !(without && goes) && prot >= first && (prot - first) % special == 0 &&
-		(prot - first) / special <= t)
-		return (prot - first) / special;
+		(prot - first) / special < kept)
+		return newest_with(r, s, rec->passing, (prot - first) / special);
 	*first_too = !without;
-	return without ? prot / special : -1;
+	return without ? newest_with(r, s, rec->passing, prot / special) : -1;
 }
 
 /* What a record says is protected. */
@@ -204,13 +216,14 @@ static int remove_token(e3_replay *r, int layer, uint32_t id, guard g, e3_err *e
 		return -1;
 	(*row)[index] = (uint16_t)((t - local < E3_TRACE_LIFE_MAX ? t - local : E3_TRACE_LIFE_MAX - 1) + 1);
 	s->alive[layer]--;
-	c->protected_evicted += (local == 0 && g.first) || (index < sh->special && local + g.frames > t);
+	bool own = local == t && r->step[r->steps].passing; /* it was never to stay */
+	c->protected_evicted += !own && ((local == 0 && g.first) || (index < sh->special && local + g.frames > t));
 	s->of_first[layer] -= local == 0;
 	s->specials[layer] -= local > 0 && index < sh->special;
 	if (index < sh->special)
 		return 0;
 	s->patches[layer]--, r->by_frame[f]--;
-	c->stillborn += local == t;
+	c->stillborn += local == t && !own;
 	if (layer + 1 < sh->layers && alive_now(r, layer + 1, f, index))
 		s->common[layer]--;
 	if (layer > 0 && alive_now(r, layer - 1, f, index))
@@ -282,7 +295,7 @@ int e3_replay_add(e3_replay *r, const e3_evict *rec, e3_err *err)
 	int rc = 0;
 	guard g[E3_TRACE_MAX_LAYERS];
 	for (int l = 0; l < r->shape.layers; l++) {
-		g[l].frames = e3_replay_protected_frames(r, from, &rec->layer[l], &g[l].first);
+		g[l].frames = e3_replay_protected_frames(r, from, rec, l, &g[l].first);
 		if (g[l].frames < 0)
 			g[l] = (guard){from->steps + 1, true};
 	}
@@ -298,6 +311,7 @@ int e3_replay_add(e3_replay *r, const e3_evict *rec, e3_err *err)
 	}
 	if (!rc)
 		measure_ages(r, from, s);
+	from->kept += !rec->passing;
 	r->steps++, from->steps++; /* also after a failure, so that the release frees what was allocated for this step */
 	return rc;
 }

@@ -178,12 +178,27 @@ static int load_references(e3_track *t, e3_saved_file *from, e3_err *err)
 	return 0;
 }
 
+/* ---- "key frame": with which the next frames are compared ---- */
+
+static int save_key(const e3_track *t, e3_saved_out *to, e3_err *err)
+{
+	return e3_put_ints(to, &t->since, 1, err) || e3_put_view(to, &t->key, err) ? -1 : 0;
+}
+
+static int load_key(e3_track *t, e3_saved_file *from, e3_err *err)
+{
+	if (e3_get_ints(from, &t->since, 1, err) || e3_get_view(from, &t->key, err))
+		return -1;
+	return t->since >= 0 ? 0 : e3_fail(err, "%" PRId64 " frames ago", t->since);
+}
+
 /* ---- all parts ---- */
 
-enum { PART_SEGMENTS, PART_REFERENCES, PART_LOOPS, N_PARTS };
+enum { PART_SEGMENTS, PART_REFERENCES, PART_KEY, PART_LOOPS, N_PARTS };
 static const e3_track_part parts[N_PARTS] = {
 	{"segments", 1, has_segments, save_segments, load_segments},
 	{"references", 1, has_segments, save_references, load_references},
+	{"key frame", 1, e3_track_chooses, save_key, load_key},
 	{"loops", 1, e3_has_loops, e3_save_loops, e3_load_loops},
 };
 
@@ -298,7 +313,7 @@ int e3_track_restore(e3_track *t, e3_saved_file *from, e3_err *err)
 			return e3_fail_in(err, "reading the saved cache: %s", parts[h.k].name);
 		got |= 1u << h.k;
 	}
-	for (int k = PART_SEGMENTS; k <= PART_REFERENCES; k++)
+	for (int k = PART_SEGMENTS; k <= PART_KEY; k++)
 		if (parts[k].has(t) && !(got & 1u << k))
 			return e3_fail(err, "reading the saved cache: lacks the part '%s'", parts[k].name);
 	if (e3_session_side_frames(t->s) && !t->shared.b[0].depth && !e3_trial_frames(t))

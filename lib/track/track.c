@@ -10,6 +10,8 @@ enum { LEAST = 5 }; /* frames of a segment that is chosen by the budget */
 
 int e3_track_prepare(const e3_track_options *t, e3_infer_options *o, e3_err *err)
 {
+	if (!o->keyframe)
+		o->outputs |= E3_OUT_POSE | E3_OUT_DEPTH;
 	if (!t->segment)
 		return 0;
 	if (t->segment < 2)
@@ -50,6 +52,7 @@ e3_track *e3_track_open(e3_session *s, const e3_track_options *o, e3_err *err)
 	t->s = s, t->o = *o;
 	t->at = (e3_track_place){.world = e3_similarity_identity};
 	t->frames = e3_session_frames(s);
+	e3_motion_open(t);
 	t->shared.a = e3_alloc(n + 1, sizeof *t->shared.a, "segments", err);
 	t->shared.b = e3_alloc(n + 1, sizeof *t->shared.b, "segments", err);
 	bool chain = o->segment && (o->frames < 0 || o->frames > o->segment);
@@ -76,7 +79,7 @@ void e3_track_close(e3_track *t)
 	if (t->loops)
 		e3_loops_release(t->loops);
 	close_reference(&t->main), close_reference(&t->next);
-	e3_view_release(&t->now);
+	e3_view_release(&t->now), e3_view_release(&t->key);
 	e3_evict_release(&t->evict);
 	free(t->loops), free(t);
 }
@@ -109,7 +112,7 @@ static int remember(e3_track *t, const e3_loop_frame *seen, e3_err *err)
 int e3_track_step(e3_track *t, const uint8_t *rgb, int64_t i, e3_result *result, e3_evict *evict, e3_err *err)
 {
 	int64_t before = e3_session_frames(t->s), own = t->o.segment - t->o.overlap;
-	if (e3_session_step(t->s, rgb, result, evict, err))
+	if (e3_session_step(t->s, rgb, result, evict, err) || e3_motion_after(t, result, evict, err))
 		return -1;
 	int64_t now = e3_session_frames(t->s);
 	t->i = i, t->frames += now - before, t->rgb = rgb;
@@ -162,6 +165,9 @@ static int hand_over(e3_track *t, e3_err *err)
 	e3_similarity_mul(&t->at.world, &sim, &t->at.world);
 	t->at.segment++, t->at.first = t->shared.first;
 	t->main = t->next, t->next = old;
+	if (e3_track_chooses(t) && e3_view_copy(&t->key, &t->shared.b[t->o.overlap - 1], err))
+		return -1;
+	t->since = 0;
 	e3_session_take_over(t->s);
 	return t->loops ? e3_loops_segment_ended(t->loops, edge->a, &ended, err) : 0;
 }

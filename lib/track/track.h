@@ -30,7 +30,17 @@ struct e3_track {
 	e3_evict evict;               /* of the last side step of the next segment */
 	e3_edge edge[E3_TRACK_EDGES]; /* of the last call of e3_track_beside */
 	int n_edges;
-	bool beside; /* the newest frame is shared, and the side has not seen it yet */
+	e3_view key;   /* of motion.c: the last key frame, as the segment that answers saw it */
+	int64_t since; /* frames after it */
+	bool chosen;   /* the current frame was asked about */
+	bool beside;   /* the newest frame is shared, and the side has not seen it yet */
 };
+
+/* ---- motion.c: which frames are key frames, if the camera's motion decides ---- */
+
+bool e3_track_chooses(const e3_track *t);
+void e3_motion_open(e3_track *t);
+/* After a step: a key frame is what the next ones are compared with. */
+int e3_motion_after(e3_track *t, const e3_result *r, const e3_evict *evict, e3_err *err);
 
 #endif

@@ -36,6 +36,8 @@ static int encode(e3_pack *p, const e3_evict *x, e3_err *err)
 	e3_pack_begin(p, E3_EVICT, x->i);
 	e3_pack_int(p, "i", x->i);
 	e3_pack_cache(p, x->segment, x->first);
+	if (x->passing)
+		e3_pack_int(p, "passing", 1);
 	e3_pack_list(p, "layers", (size_t)x->n_layers);
 	unsigned fields = p->fields;
 	for (int k = 0; k < x->n_layers; k++)
@@ -102,11 +104,13 @@ static int evict_fill(const e3_msg *msg, e3_evict *x, bool take, e3_err *err)
 	e3_list layers;
 	e3_evict_layer checked = {.layer = 0};
 	int64_t i, segment, first;
-	bool has_segment, has_first;
+	bool has_segment, has_first, said;
+	int passing = 0;
 	e3_field table[] = {
 		E3_NEED(I64, "i", &i),
 		E3_MAY(I64, "segment", &segment, &has_segment),
 		E3_MAY(I64, "first", &first, &has_first),
+		{.type = E3_F_INT, .name = "passing", .to = &passing, .has = &said, .max = 1},
 		E3_NEED(LIST, "layers", &layers),
 		{.type = E3_F_END},
 	};
@@ -119,7 +123,7 @@ static int evict_fill(const e3_msg *msg, e3_evict *x, bool take, e3_err *err)
 	for (size_t k = 0; k < layers.n; k++)
 		if (layer_fill(&layers.at, take ? &x->layer[k] : &checked, take, err))
 			return e3_fail_in(err, "layers[%zu]", k);
-	x->i = i, x->segment = segment, x->first = first;
+	x->i = i, x->segment = segment, x->first = first, x->passing = passing;
 	return 0;
 }
 
