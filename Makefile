@@ -52,6 +52,7 @@ LINK_export = -Wl,--push-state,--as-needed $(filter -lOpenEXRCore%,$(shell pkg-c
 $(B)/lib/export/depth_exr.o: EXTRA_export = $(CFLAGS_openexr)
 PKGS_sets := jansson zlib
 PKGS_view := libwebsockets jansson
+$(B)/lib/view/sample.o $(B)/lib/view/merge.o: EXTRA_view := -O3 -fno-math-errno -fno-trapping-math
 pkg = $(if $(1),$(shell pkg-config $(2) $(1)))
 define layer_rules
 LIB_$(1) := $$(B)/lib$(1).a

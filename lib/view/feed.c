@@ -99,7 +99,8 @@ int view_make_pred(const e3_pred *p, const view_makers *by, view_making *to, e3_
 		.frame = &to->frame,
 		.confidence = {by->confidence[0], by->confidence[1]},
 		.spread = by->spread,
-		.limit = by->limit};
+		.limit = by->limit,
+		.n = by->n};
 	if (view_sample(by->sampler, &from, by->merge, &to->chunk, err))
 		return -1;
 	to->frame.flags |= to->chunk.count ? VIEW_HAS_CHUNK : 0;
@@ -207,7 +208,8 @@ static int take_pred(e3_view_store *v, view_run *r, const e3_msg *msg, e3_err *e
 		view_makers by = {.sampler = &r->sampler,
 			.merge = &r->merge,
 			.spread = pow(2, 0.5 * r->shelf.level),
-			.limit = limit > LEAST_POINTS ? limit : LEAST_POINTS};
+			.limit = limit > LEAST_POINTS ? limit : LEAST_POINTS,
+			.n = (uint32_t)r->frames};
 		memcpy(by.confidence, r->confidence[1] > 0 ? r->confidence : none, sizeof by.confidence);
 		rc = view_make_pred(&r->pred, &by, m, err);
 	}

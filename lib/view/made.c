@@ -63,7 +63,7 @@ static int64_t limit_of(e3_view_store *v, view_run *r)
 	return r->chunk_limit = limit > v->o.chunk ? v->o.chunk : limit;
 }
 
-static int make_pred(e3_view_store *v, view_run *r, const e3_msg *msg, view_making *to, e3_err *err)
+static int make_pred(e3_view_store *v, view_run *r, uint32_t n, const e3_msg *msg, view_making *to, e3_err *err)
 {
 	if (e3_pred_decode(msg, &r->made_pred, err))
 		return -1;
@@ -76,7 +76,8 @@ static int make_pred(e3_view_store *v, view_run *r, const e3_msg *msg, view_maki
 		.merge = &r->made_merge,
 		.spread = 1,
 		.limit = limit_of(v, r),
-		.confidence = {0, 1}};
+		.confidence = {0, 1},
+		.n = n};
 	pthread_mutex_lock(&v->lock);
 	if (r->confidence[1] > 0)
 		memcpy(by.confidence, r->confidence, sizeof by.confidence);
@@ -92,7 +93,7 @@ static int make(e3_view_store *v, view_run *r, uint32_t n, view_making *to, e3_e
 	if (view_rows_get(&r->rows, n, &row, err) || read_message(r, &row, &msg, err))
 		return -1;
 	if (msg.kind == E3_PRED)
-		return make_pred(v, r, &msg, to, err);
+		return make_pred(v, r, n, &msg, to, err);
 	return e3_frame_decode(&msg, &r->made_frame, err) ? -1 : view_make_frame(&r->made_frame, to, err);
 }
 

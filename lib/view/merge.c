@@ -24,15 +24,21 @@ static uint64_t mix(uint64_t h)
 	return h ^ h >> 31;
 }
 
-/* Cells beyond 2^62 of a level share one: such points are not of this world. */
-static uint64_t cell_of(const view_merge *m, const double world[3], int level)
+/* floor, without a call. Cells beyond 2^62 of a level share one: such points are not of this world. */
+static int64_t below(double x)
+{
+	x = x > 0x1p62 ? 0x1p62 : x < -0x1p62 ? -0x1p62 : x;
+	int64_t i = (int64_t)x;
+	return i - ((double)i > x);
+}
+
+/* per: cells in a unit of length, 2^-level. */
+static uint64_t cell_of(const view_merge *m, const double world[3], int level, double per)
 {
 	uint64_t h = m->salt + (uint64_t)(level + 4096) * 0x9E3779B97F4A7C15u;
-	for (int k = 0; k < 3; k++) {
-		double c = floor(ldexp(world[k], -level));
-		h = mix(h ^ (uint64_t)(int64_t)(c > 0x1p62 ? 0x1p62 : c < -0x1p62 ? -0x1p62 : c));
-	}
-	return h;
+	for (int k = 0; k < 3; k++)
+		h = (h ^ (uint64_t)below(world[k] * per)) * 0x9E3779B97F4A7C15u, h ^= h >> 29;
+	return mix(h);
 }
 
 static int confidence_of(uint32_t slot) { return (int)(slot >> 1 & 31); }
@@ -65,12 +71,12 @@ bool view_merge_take(view_merge *m, const double world[3], double spacing, int c
 		return true;
 	int level;
 	(void)frexp(spacing, &level); /* spacing in [2^(level - 1), 2^level) */
-	level--;
-	const uint32_t *known = find(m, cell_of(m, world, level));
+	double per = ldexp(1, -(--level));
+	const uint32_t *known = find(m, cell_of(m, world, level, per));
 	if (known && confidence_of(*known) + CLEARLY > confidence)
 		return false;
-	for (int k = 0; k <= COARSER; k++)
-		put(m, cell_of(m, world, level + k), confidence);
+	for (int k = 0; k <= COARSER; k++, per /= 2)
+		put(m, cell_of(m, world, level + k, per), confidence);
 	return true;
 }
 

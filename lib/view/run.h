@@ -125,6 +125,7 @@ typedef struct view_makers {
 	double spread;
 	int64_t limit;
 	double confidence[2];
+	uint32_t n; /* the frame */
 } view_makers;
 int view_make_pred(const e3_pred *p, const view_makers *by, view_making *to, e3_err *err);
 int view_make_frame(const e3_frame *f, view_making *to, e3_err *err);

@@ -3,8 +3,12 @@
 #include "view/sample.h"
 #include "e3/mem.h"
 #include "e3/num.h"
+#include <float.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* Pixels that are looked at for each point that may be taken. */
+enum { TRIES = 4 };
 
 static bool from_depth(const e3_pred *p) { return p->depth && p->has_pose && e3_intrinsics_usable(p->pose); }
 
@@ -42,15 +46,25 @@ static int make_room(view_sampler *s, const e3_pred *p, int64_t limit, e3_err *e
 	return 0;
 }
 
-/* How far a pixel's point is: along the axis, or from the origin where it is not known where the camera was. */
-static float far_of(const e3_pred *p, const e3_pose *pose, size_t k)
+/* How far each pixel's point is: along the axis, or from the origin where it is not known where the camera was. */
+static void find_depth(view_sampler *s, const e3_pred *p, const e3_pose *pose)
 {
-	if (from_depth(p))
-		return p->depth[k];
-	const float *x = p->points + 3 * k;
-	if (!p->has_pose)
-		return sqrtf(x[0] * x[0] + x[1] * x[1] + x[2] * x[2]);
-	return (float)(pose->r[6] * x[0] + pose->r[7] * x[1] + pose->r[8] * x[2] + pose->t[2]);
+	size_t n = (size_t)p->w * (size_t)p->h;
+	if (from_depth(p)) {
+		memcpy(s->z, p->depth, n * sizeof *s->z);
+	} else {
+		const double *r = pose->r, *t = pose->t;
+		for (size_t k = 0; k < n; k++) {
+			const float *x = p->points + 3 * k;
+			s->z[k] = p->has_pose ? (float)(r[6] * x[0] + r[7] * x[1] + r[8] * x[2] + t[2])
+								  : sqrtf(x[0] * x[0] + x[1] * x[1] + x[2] * x[2]);
+		}
+	}
+	for (size_t k = 0; k < n; k++) {
+		bool known = s->z[k] > E3_DEPTH_MIN && s->z[k] <= FLT_MAX;
+		s->z[k] = known ? s->z[k] : 0;
+		s->inverse[k] = known ? 1 / s->z[k] : 0;
+	}
 }
 
 static int by_size(const void *a, const void *b)
@@ -72,45 +86,46 @@ static float median(const view_sampler *s)
 	return n ? v[n / 2] : 0;
 }
 
+enum { APART = 2 /* pixels */ };
+
 /* Inverse depth is linear along planes, however slanted: where it is not, surfaces meet or end. */
-static bool at_edge(const float *q, long step, int before, int after)
+static inline bool at_edge(float a, float q, float b)
 {
-	enum { APART = 2 };
 	const float bend = 0.06f;
-	if (before < APART || after < APART)
-		return false;
-	float a = q[-APART * step], b = q[APART * step];
-	return *q > 0 && a > 0 && b > 0 && fabsf(a - 2 * *q + b) > bend * *q;
+	return q > 0 && a > 0 && b > 0 && fabsf(a - 2 * q + b) > bend * q;
 }
 
-static void spread_edge(uint8_t *e, int k, long step)
+static inline void spread_edge(uint8_t *e, long from)
 {
-	int other = e[k - step] - 1;
-	if (other > e[k])
-		e[k] = (uint8_t)other;
+	int other = e[from] - 1;
+	*e = other > *e ? (uint8_t)other : *e;
 }
 
 static void find_edges(view_sampler *s)
 {
-	int w = s->w, h = s->h, n = w * h;
-	for (int k = 0; k < n; k++)
-		s->inverse[k] = s->z[k] > 0 ? 1 / s->z[k] : 0;
-	for (int k = 0; k < n; k++) {
-		int u = k % w, v = k / w;
-		bool on = at_edge(s->inverse + k, 1, u, w - 1 - u) || at_edge(s->inverse + k, w, v, h - 1 - v);
-		s->edge[k] = on ? VIEW_EDGES : 0;
+	long w = s->w, h = s->h;
+	memset(s->edge, 0, (size_t)(w * h));
+	for (long v = 0; v < h; v++) {
+		const float *q = s->inverse + v * w;
+		uint8_t *e = s->edge + v * w;
+		for (long u = APART; u < w - APART; u++)
+			e[u] = at_edge(q[u - APART], q[u], q[u + APART]) ? VIEW_EDGES : 0;
+		for (long u = 0; v >= APART && v < h - APART && u < w; u++)
+			e[u] = at_edge(q[u - APART * w], q[u], q[u + APART * w]) ? VIEW_EDGES : e[u];
 	}
-	for (int k = 0; k < n; k++) {
-		if (k % w)
-			spread_edge(s->edge, k, 1);
-		if (k >= w)
-			spread_edge(s->edge, k, w);
+	for (long v = 0; v < h; v++) {
+		uint8_t *e = s->edge + v * w;
+		for (long u = 0; v && u < w; u++)
+			spread_edge(e + u, -w);
+		for (long u = 1; u < w; u++)
+			spread_edge(e + u, -1);
 	}
-	for (int k = n - 1; k >= 0; k--) {
-		if (k % w < w - 1)
-			spread_edge(s->edge, k, -1);
-		if (k < n - w)
-			spread_edge(s->edge, k, -w);
+	for (long v = h - 1; v >= 0; v--) {
+		uint8_t *e = s->edge + v * w;
+		for (long u = 0; v < h - 1 && u < w; u++)
+			spread_edge(e + u, w);
+		for (long u = w - 2; u >= 0; u--)
+			spread_edge(e + u, 1);
 	}
 }
 
@@ -133,10 +148,11 @@ void view_confidence_range(const e3_pred *p, double range[2])
 	range[1] = range[1] > 0.5 ? range[1] : 0.5;
 }
 
-/* In the camera's space, or in the world where it is not known where the camera was. */
+/* In the camera's space, or in the world where it is not known where the camera was. k: of depth; NULL: of the point
+ * map. */
 static void locate(const e3_pred *p, const e3_pose *pose, const e3_intrinsics *k, size_t at, float out[3])
 {
-	if (from_depth(p)) {
+	if (k) {
 		int u = (int)(at % (size_t)p->w), v = (int)(at / (size_t)p->w);
 		double d = p->depth[at];
 		out[0] = (float)((u + 0.5 - k->cx) * d / k->fx), out[1] = (float)((v + 0.5 - k->cy) * d / k->fy);
@@ -179,7 +195,8 @@ static void pack(const view_sampler *s, uint32_t n, view_chunk *out)
 static uint32_t take(view_sampler *s, const view_sampling *from, view_merge *merge, const e3_pose *pose)
 {
 	const e3_pred *p = from->pred;
-	const float *conf = from_depth(p) ? p->depth_conf : p->points_conf;
+	bool depth = from_depth(p);
+	const float *conf = depth ? p->depth_conf : p->points_conf;
 	size_t all = (size_t)p->w * (size_t)p->h;
 	e3_intrinsics k = e3_intrinsics_decode(p->pose, p->w, p->h);
 	bool known_k = p->has_pose && e3_intrinsics_usable(p->pose);
@@ -187,13 +204,16 @@ static uint32_t take(view_sampler *s, const view_sampling *from, view_merge *mer
 	double apart = from->spread * sqrt(fmax((double)all / limit, 1)) / (known_k ? k.fx : p->w),
 		   most = VIEW_FAR * median(s), range = from->confidence[1] - from->confidence[0];
 	uint32_t n = 0;
-	for (size_t j = 0; j < all && n < from->limit; j++) {
-		size_t at = s->order[j];
+	size_t first = e3_fmix32(from->n) % all;
+	/* where most is known already, a part of the pixels is enough to find what is not */
+	size_t tried = (size_t)fmin((double)all, TRIES * limit);
+	for (size_t j = 0; j < tried && n < from->limit; j++) {
+		size_t at = s->order[first + j < all ? first + j : first + j - all];
 		float *x = s->taken + 3 * (size_t)n;
 		double world[3];
 		if (!(s->z[at] > 0) || s->z[at] > most)
 			continue;
-		locate(p, pose, &k, at, x);
+		locate(p, pose, depth ? &k : NULL, at, x);
 		if (!isfinite(x[0]) || !isfinite(x[1]) || !isfinite(x[2]))
 			continue;
 		int certain = (int)lrint(31 * (view_certainty(conf, at, from->confidence) - from->confidence[0]) / range);
@@ -214,10 +234,7 @@ int view_sample(view_sampler *s, const view_sampling *from, view_merge *merge, v
 	*out = (view_chunk){0};
 	if (make_room(s, p, from->limit, err) || (p->has_pose && e3_pose_decode(p->pose, &pose, err)))
 		return -1;
-	for (size_t k = 0; k < (size_t)p->w * (size_t)p->h; k++) {
-		float z = far_of(p, &pose, k);
-		s->z[k] = e3_depth_known(z) ? z : 0;
-	}
+	find_depth(s, p, &pose);
 	find_edges(s);
 	uint32_t n = take(s, from, merge, &pose);
 	if (n == 0)

@@ -26,6 +26,7 @@ typedef struct view_sampling {
 	double confidence[2]; /* range of its logarithm in the run */
 	double spread;        /* points lie this many times further apart than their number alone would have them */
 	int64_t limit;        /* points, at most */
+	uint32_t n;           /* the frame: each begins with other pixels, so that a camera that moves draws no lines */
 } view_sampling;
 
 /* Has it what points are made of? */
