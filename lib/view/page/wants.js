@@ -14,6 +14,7 @@ export class Wants {
 		this.player = player;
 		this.link = link;
 		this.said = ['', ''];
+		this.errands = [null, null];
 		this.asked = new Map();
 		this.next = null;
 		this.timer = 0;
@@ -22,6 +23,7 @@ export class Wants {
 	// After a reconnection the server knows nothing of what was said.
 	again() {
 		this.said = ['', ''];
+		this.errands = [null, null];
 		this.asked.clear();
 		if (this.next)
 			this.look(this.next);
@@ -57,11 +59,33 @@ export class Wants {
 			want.look = looked;
 		if (missing.length > 0)
 			want.also = missing;
+		if (!live && this.#errand(run, [current, looked, ...missing], { from, to }))
+			return;
 		const text = JSON.stringify(want);
 		if (text === this.said[run.index] && !asked.includes(true))
 			return;
 		this.said[run.index] = text;
 		this.link.send({ want });
+	}
+
+	// Pictures of other frames that do not come although they were asked for: the page looks at each of them for a moment. True
+	// while it does.
+	#errand(run, frames, range) {
+		const now = performance.now();
+		const lacks = (n) => run.flag(n, FLAG.PICTURE) && !run.media.has(WIRE.PICTURE, n);
+		const out = this.errands[run.index];
+		if (out && lacks(out.n) && now < out.until)
+			return true;
+		this.errands[run.index] = null;
+		const [current, ...others] = frames;
+		const n = lacks(current) ? undefined : others.find((k) => k !== current && lacks(k) && this.#due(run.index + '/go/' + k, this.patience));
+		if (n === undefined)
+			return false;
+		this.errands[run.index] = { n, until: now + PATIENCE_MS };
+		this.said[run.index] = '';
+		this.link.send({ want: { run: run.index, ...range, at: n } });
+		setTimeout(() => this.next && this.look(this.next), PATIENCE_MS + 1);
+		return true;
 	}
 
 	#due(key, patience) {
