@@ -36,14 +36,14 @@ done
 
 # e3 hands every option that is not its own to the stage that has it; where several have it, --STAGE.OPTION says which. e3-mask runs
 # only where it is named, but for --sky. It refuses those with which a stage passes no stream on.
-stages="e3-decode e3-mask e3-infer e3-align e3-evict-stats e3-export"
+stages="e3-decode e3-mask e3-infer e3-align e3-evict-stats e3-view e3-export"
 # shellcheck disable=SC2086 # a list of names
 (cd "$lists" && awk -F "$tab" -v OFS="$tab" '
 	FILENAME == "e3" { print; own[$1] = 1; next }
 	own[$1] { next }
 	{ stage = substr(FILENAME, 4) }
 	stage != "mask" || $1 == "sky" { many[$1]++ }
-	stage == "decode" && ($1 == "list" || $1 == "png") || stage == "infer" && $1 == "plan" || stage != "evict-stats" && $1 == "output" { next }
+	stage == "decode" && ($1 == "list" || $1 == "png") || stage == "infer" && $1 == "plan" || stage == "view" && $1 == "html" || stage != "evict-stats" && $1 == "output" { next }
 	{ line[++n] = $0; of[n] = stage }
 	END {
 		for (k = 1; k <= n; k++) {

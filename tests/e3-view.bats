@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # e3-view: what a client gets and in which order, who is refused, what hostile and slow clients cost (tests/view_check.py), --pass.
 load common
+# shellcheck disable=SC2030,SC2031 # each test has its own
 
 check() { /usr/bin/python3 -B "$BATS_TEST_DIRNAME/view_check.py" "$@"; }
 
@@ -125,7 +126,7 @@ stop() {
 	exec 9>in
 	wait_until 30 has_text log "the page: "
 	url=$(sed -n 's/.*the page: //p' log)
-	check stuck "$url" ready done 3>&- 9>&- &
+	check stuck "$url" ready "done" 3>&- 9>&- &
 	local never=$!
 	check follow "$url" 60 following 3>&- 9>&- &
 	local reader=$!

@@ -226,3 +226,13 @@ sums() { (cd "$1" && cksum cameras.tum mesh.glb points.ply scene.glb sheet.png);
 	HOME=$T HF_ENDPOINT=http://127.0.0.1:1 fails 1 "skyseg" -- e3 -y --mask sky "$f/clip.mp4" -o n
 	[ ! -e n ]
 }
+
+@test "--view runs e3-view in front of e3-export, and says where the page is" {
+	e3 -n --view "$f/clip.mp4" | grep -q '^    e3-view --pass |$'
+	e3 -n --listen 127.0.0.1:0 "$f/clip.mp4" | grep -q '^    e3-view --pass --listen 127.0.0.1:0 |$'
+	e3 --view --listen 127.0.0.1:0 "${few[@]}" -o x "$f/frames.e3" >list 2>err
+	grep -q '^e3-view: the page: http://127.0.0.1:[0-9]*/$' err
+	[ -s x/scene.glb ]
+	grep -q '^x/run.e3 .*e3-view' list
+	fails 2 "option --html: with it e3-view passes no stream on" -- e3 --html x.html "$f/clip.mp4"
+}

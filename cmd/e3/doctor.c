@@ -53,7 +53,8 @@ static int ask(char *to, const char *name, char *const words[])
 
 static void check_tools(void)
 {
-	static const char *const names[] = {"e3-decode", "e3-infer", "e3-align", "e3-cat", "e3-evict-stats", "e3-export"};
+	static const char *const names[] = {"e3-decode", "e3-infer", "e3-align", "e3-cat", "e3-evict-stats", "e3-view",
+		"e3-export"};
 	char version[] = "--version", answer[ANSWER], mine[64];
 	int good = 0;
 	snprintf(mine, sizeof mine, " %s\n", E3_VERSION);

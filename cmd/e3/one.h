@@ -9,7 +9,7 @@
 #include <sys/types.h>
 
 /* In the order of the pipeline. */
-enum { ONE_DECODE, ONE_MASK, ONE_INFER, ONE_ALIGN, ONE_TEE, ONE_STATS, ONE_EXPORT, ONE_STAGES };
+enum { ONE_DECODE, ONE_MASK, ONE_INFER, ONE_ALIGN, ONE_TEE, ONE_STATS, ONE_VIEW, ONE_EXPORT, ONE_STAGES };
 
 /* A command line; `at` ends with NULL. Owns its words. */
 typedef struct one_words {
@@ -46,7 +46,7 @@ int one_tool_ask(char *const argv[], bool both, char *to, size_t size, e3_err *e
 
 typedef struct one_request {
 	const char *output; /* the folder, or NULL */
-	bool dry, colmap;
+	bool dry, colmap, view;
 	char **operand;
 	int operands;
 	one_words more[ONE_STAGES]; /* options that were given for stages */

@@ -14,7 +14,7 @@ static one_request *r;
 const char one_outputs[] = "scene.glb|mesh.glb|points.ply|cameras.tum|sheet.png|sheet.txt";
 
 /* The stages whose options may be given; the copy of the stream is e3's own. */
-static const int asked[] = {ONE_DECODE, ONE_MASK, ONE_INFER, ONE_ALIGN, ONE_STATS, ONE_EXPORT};
+static const int asked[] = {ONE_DECODE, ONE_MASK, ONE_INFER, ONE_ALIGN, ONE_STATS, ONE_VIEW, ONE_EXPORT};
 enum { ASKED = sizeof asked / sizeof *asked };
 
 /* Of options that several stages have, whose is meant. What is not here has to be said: --infer.timeout. */
@@ -22,7 +22,7 @@ static const struct {
 	const char *name;
 	int stage;
 } preferred[] = {{"fit-mode", ONE_INFER}, {"threads", ONE_INFER}, {"compat", ONE_INFER}, {"seed", ONE_INFER},
-	{"size", ONE_DECODE}, {"stride", ONE_EXPORT}, {"layers", ONE_STATS}};
+	{"size", ONE_DECODE}, {"stride", ONE_EXPORT}, {"points", ONE_EXPORT}, {"layers", ONE_STATS}};
 
 static const char *short_name(int stage) { return one_tool_name(stage) + strlen("e3-"); }
 
@@ -54,7 +54,8 @@ _Noreturn static void refuse(const char *word, const char *name)
 {
 	char best[64] = "";
 	int least = -1, count;
-	static const char *const own[] = {"output", "dry-run", "colmap", "help", "verbose", "quiet", "version", "yes"};
+	static const char *const own[] = {"output", "dry-run", "colmap", "view", "help", "verbose", "quiet", "version",
+		"yes"};
 	for (size_t k = 0; k < sizeof own / sizeof *own; k++) {
 		int far = e3_word_distance(name, own[k]);
 		if (far >= 0 && (least < 0 || far < least))
@@ -125,7 +126,7 @@ static bool ends_pipeline(int stage, const char *name)
 		const char *name;
 		int stage; /* -1: any */
 	} ends[] = {{"help", -1}, {"version", -1}, {"list-options", -1}, {"plan", ONE_INFER}, {"list", ONE_DECODE},
-		{"png", ONE_DECODE}};
+		{"png", ONE_DECODE}, {"html", ONE_VIEW}};
 	for (size_t k = 0; k < sizeof ends / sizeof *ends; k++)
 		if (strcmp(name, ends[k].name) == 0 && (ends[k].stage < 0 || ends[k].stage == stage))
 			return true;
@@ -187,6 +188,7 @@ void one_parse(int argc, char **argv, one_request *request)
 		E3_OPT_WRITES_IN("output,o", &r->output, "DIR", one_outputs,
 			"the folder (default: the name of INPUT with .e3d for\nits ending)"),
 		E3_OPT_FLAG("colmap", &r->colmap, "also colmap/: a COLMAP model with its pictures"),
+		E3_OPT_FLAG("view", &r->view, "show it in a browser while it is made (e3-view)"),
 		E3_OPT_FLAG("dry-run,n", &r->dry, "print the pipeline instead of running it"),
 		E3_OPT_END,
 	};

@@ -161,6 +161,10 @@ static int plan_results(const one_request *r, const one_source *s, one_plan *p, 
 			(is_first(p, ONE_STATS) && operands(r, p, ONE_STATS, err)))
 			return -1;
 	}
+	if ((r->view || r->more[ONE_VIEW].n) &&
+		(tool(p, ONE_VIEW, err) || add(p, ONE_VIEW, "--pass", err) || more(r, p, ONE_VIEW, err) ||
+			(is_first(p, ONE_VIEW) && operands(r, p, ONE_VIEW, err))))
+		return -1;
 	if (tool(p, ONE_EXPORT, err) || output(r, p, ONE_EXPORT, "--glb", "scene.glb", err) ||
 		output(r, p, ONE_EXPORT, "--mesh", "mesh.glb", err) || output(r, p, ONE_EXPORT, "--ply", "points.ply", err) ||
 		output(r, p, ONE_EXPORT, "--tum", "cameras.tum", err))

@@ -149,7 +149,7 @@ static const struct {
 	{"colmap", "cameras, points and pictures for COLMAP and Gaussian splatting"},
 	{"sheet.png", "frames, their depth, and what the cache kept of them"},
 	{"sheet.txt", "what the cache did, in words and figures"},
-	{"run.e3", "the recording: e3 RUN.e3, e3-export and the other tools read it again"},
+	{"run.e3", "the recording: e3-view RUN.e3 shows it in a browser; e3, e3-export and others read it again"},
 };
 
 static void print_size(char to[32], double bytes)

@@ -47,7 +47,7 @@ void one_words_release(one_words *w)
 const char *one_tool_name(int stage)
 {
 	static const char *const names[ONE_STAGES] = {"e3-decode", "e3-mask", "e3-infer", "e3-align", "e3-cat",
-		"e3-evict-stats", "e3-export"};
+		"e3-evict-stats", "e3-view", "e3-export"};
 	return names[stage];
 }
 

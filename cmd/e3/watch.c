@@ -24,12 +24,15 @@ void one_say(const char *text)
 	(void)e3_write_full(STDERR_FILENO, line, (size_t)n);
 }
 
+/* Where the page is: of use at once. */
+static bool is_address(const char *text) { return strncmp(text, "e3-view: the page: ", 19) == 0; }
+
 static void take_line(one_process *p, const char *text)
 {
 	int level = text[0] == '<' && text[1] >= '0' && text[1] <= '9' && text[2] == '>' ? text[1] - '0' : 0;
 	if (level)
 		text += 3;
-	bool now = e3_verbose && !e3_quiet;
+	bool now = !e3_quiet && (e3_verbose || is_address(text));
 	if (now)
 		one_say(text);
 	if (p->n >= MOST_LINES || e3_grow((void **)&p->line, p->n + 1, sizeof *p->line, "messages", NULL))
