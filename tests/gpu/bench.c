@@ -380,12 +380,12 @@ static int stages(const e3_net *net, e3_dev *dev, const e3_infer_options *o, con
 	if (e3_embed_step(s, rgb, err) || ops->finish(dev, err))
 		return -1;
 	t[1] = e3_now();
-	int rc = e3_aggregate_step(s, err);
+	int rc = e3_aggregate_step(s, 1, err);
 	double given = e3_now();
 	if (rc || ops->finish(dev, err))
 		return -1;
 	t[2] = e3_now();
-	if (e3_camera_step(s, err) || ops->finish(dev, err))
+	if (e3_camera_step(s, 1, err) || ops->finish(dev, err))
 		return -1;
 	t[3] = e3_now();
 	if (e3_dpt_step(s, &net->depth, &s->depth, s->result[0].depth, s->result[0].depth_conf, err) ||
