@@ -12,4 +12,12 @@ out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
 frames=${FRAMES:-$out/frames.e3}
 [ -n "${FRAMES:-}" ] || e3-decode --all --fit 518 "$shared/data/building" >"$frames" || exit 1
-"${PYTHON:-/usr/bin/python3}" -B tests/gpu/parity.py "$shared/golden/full.golden.safetensors" "$frames" "$@"
+rc=0
+"${PYTHON:-/usr/bin/python3}" -B tests/gpu/parity.py "$shared/golden/full.golden.safetensors" "$frames" "$@" || rc=1
+lingbot=$shared/golden/lingbot/lingbot-full.golden.safetensors
+if [ -e "$lingbot" ]; then
+	"${PYTHON:-/usr/bin/python3}" -B tests/gpu/parity_lingbot.py "$lingbot" "$frames" "$@" || rc=1
+else
+	echo "parity: skipped LingBot-Map: needs $lingbot" >&2
+fi
+exit "$rc"
