@@ -43,47 +43,66 @@ typedef struct message {
 	const char *const *values;
 } message;
 
-#define FOXGLOVE(n) "foxglove." #n, "foxglove/" #n ".proto"
-#define STAMPED \
+#define FOXGLOVE(n) .name = "foxglove." #n, .file = "foxglove/" #n ".proto"
+#define FIELD(n, i, t) \
 	{ \
-		"timestamp", PB_STAMP, MESSAGE, TIME \
+		.name = n, .number = i, .type = t \
 	}
+#define LIST(n, i, t) \
+	{ \
+		.name = n, .number = i, .type = t, .repeated = true \
+	}
+#define MESSAGE_OF(n, i, r) \
+	{ \
+		.name = n, .number = i, .type = MESSAGE, .of = r \
+	}
+#define LIST_OF(n, i, r) \
+	{ \
+		.name = n, .number = i, .type = MESSAGE, .of = r, .repeated = true \
+	}
+#define STAMPED MESSAGE_OF("timestamp", PB_STAMP, TIME)
 
 static const char *const numeric_types[] = {"UNKNOWN", "UINT8", "INT8", "UINT16", "INT16", "UINT32", "INT32", "FLOAT32",
 	"FLOAT64", NULL};
 
 static const message messages[ROWS] = {
-	[TIME] = {"google.protobuf.Timestamp", "google/protobuf/timestamp.proto",
-		{{"seconds", PB_TIME_SECONDS, INT64}, {"nanos", PB_TIME_NANOS, INT32}}},
-	[VECTOR] = {FOXGLOVE(Vector3), {{"x", PB_X, DOUBLE}, {"y", PB_Y, DOUBLE}, {"z", PB_Z, DOUBLE}}},
+	[TIME] = {.name = "google.protobuf.Timestamp",
+		.file = "google/protobuf/timestamp.proto",
+		.fields = {FIELD("seconds", PB_TIME_SECONDS, INT64), FIELD("nanos", PB_TIME_NANOS, INT32)}},
+	[VECTOR] = {FOXGLOVE(Vector3),
+		.fields = {FIELD("x", PB_X, DOUBLE), FIELD("y", PB_Y, DOUBLE), FIELD("z", PB_Z, DOUBLE)}},
 	[QUATERNION] = {FOXGLOVE(Quaternion),
-		{{"x", PB_X, DOUBLE}, {"y", PB_Y, DOUBLE}, {"z", PB_Z, DOUBLE}, {"w", PB_W, DOUBLE}}},
+		.fields = {FIELD("x", PB_X, DOUBLE), FIELD("y", PB_Y, DOUBLE), FIELD("z", PB_Z, DOUBLE),
+			FIELD("w", PB_W, DOUBLE)}},
 	[POSE] = {FOXGLOVE(Pose),
-		{{"position", PB_POSE_POSITION, MESSAGE, VECTOR}, {"orientation", PB_POSE_ORIENTATION, MESSAGE, QUATERNION}}},
+		.fields = {MESSAGE_OF("position", PB_POSE_POSITION, VECTOR),
+			MESSAGE_OF("orientation", PB_POSE_ORIENTATION, QUATERNION)}},
 	[TRANSFORM] = {FOXGLOVE(FrameTransform),
-		{STAMPED, {"parent_frame_id", PB_TF_PARENT, TEXT}, {"child_frame_id", PB_TF_CHILD, TEXT},
-			{"translation", PB_TF_TRANSLATION, MESSAGE, VECTOR}, {"rotation", PB_TF_ROTATION, MESSAGE, QUATERNION}}},
+		.fields = {STAMPED, FIELD("parent_frame_id", PB_TF_PARENT, TEXT), FIELD("child_frame_id", PB_TF_CHILD, TEXT),
+			MESSAGE_OF("translation", PB_TF_TRANSLATION, VECTOR), MESSAGE_OF("rotation", PB_TF_ROTATION, QUATERNION)}},
 	[PACKED] = {FOXGLOVE(PackedElementField),
-		{{"name", PB_PACKED_NAME, TEXT}, {"offset", PB_PACKED_OFFSET, FIXED32}, {"type", PB_PACKED_TYPE, ENUM}},
-		"NumericType", numeric_types},
-	[TRANSFORMS] = {FOXGLOVE(FrameTransforms), {{"transforms", PB_TFS_TRANSFORMS, MESSAGE, TRANSFORM, true}}},
+		.fields = {FIELD("name", PB_PACKED_NAME, TEXT), FIELD("offset", PB_PACKED_OFFSET, FIXED32),
+			FIELD("type", PB_PACKED_TYPE, ENUM)},
+		.enum_name = "NumericType", .values = numeric_types},
+	[TRANSFORMS] = {FOXGLOVE(FrameTransforms), .fields = {LIST_OF("transforms", PB_TFS_TRANSFORMS, TRANSFORM)}},
 	[CALIBRATION] = {FOXGLOVE(CameraCalibration),
-		{STAMPED, {"frame_id", PB_CAL_FRAME, TEXT}, {"width", PB_CAL_WIDTH, FIXED32},
-			{"height", PB_CAL_HEIGHT, FIXED32}, {"distortion_model", PB_CAL_MODEL, TEXT},
-			{"D", PB_CAL_D, DOUBLE, NONE, true}, {"K", PB_CAL_K, DOUBLE, NONE, true},
-			{"R", PB_CAL_R, DOUBLE, NONE, true}, {"P", PB_CAL_P, DOUBLE, NONE, true}}},
+		.fields = {STAMPED, FIELD("frame_id", PB_CAL_FRAME, TEXT), FIELD("width", PB_CAL_WIDTH, FIXED32),
+			FIELD("height", PB_CAL_HEIGHT, FIXED32), FIELD("distortion_model", PB_CAL_MODEL, TEXT),
+			LIST("D", PB_CAL_D, DOUBLE), LIST("K", PB_CAL_K, DOUBLE), LIST("R", PB_CAL_R, DOUBLE),
+			LIST("P", PB_CAL_P, DOUBLE)}},
 	[COMPRESSED] = {FOXGLOVE(CompressedImage),
-		{STAMPED, {"frame_id", PB_JPEG_FRAME, TEXT}, {"data", PB_JPEG_DATA, BYTES}, {"format", PB_JPEG_FORMAT, TEXT}}},
+		.fields = {STAMPED, FIELD("frame_id", PB_JPEG_FRAME, TEXT), FIELD("data", PB_JPEG_DATA, BYTES),
+			FIELD("format", PB_JPEG_FORMAT, TEXT)}},
 	[RAW] = {FOXGLOVE(RawImage),
-		{STAMPED, {"frame_id", PB_RAW_FRAME, TEXT}, {"width", PB_RAW_WIDTH, FIXED32},
-			{"height", PB_RAW_HEIGHT, FIXED32}, {"encoding", PB_RAW_ENCODING, TEXT}, {"step", PB_RAW_STEP, FIXED32},
-			{"data", PB_RAW_DATA, BYTES}}},
+		.fields = {STAMPED, FIELD("frame_id", PB_RAW_FRAME, TEXT), FIELD("width", PB_RAW_WIDTH, FIXED32),
+			FIELD("height", PB_RAW_HEIGHT, FIXED32), FIELD("encoding", PB_RAW_ENCODING, TEXT),
+			FIELD("step", PB_RAW_STEP, FIXED32), FIELD("data", PB_RAW_DATA, BYTES)}},
 	[CLOUD] = {FOXGLOVE(PointCloud),
-		{STAMPED, {"frame_id", PB_CLOUD_FRAME, TEXT}, {"pose", PB_CLOUD_POSE, MESSAGE, POSE},
-			{"point_stride", PB_CLOUD_STRIDE, FIXED32}, {"fields", PB_CLOUD_FIELDS, MESSAGE, PACKED, true},
-			{"data", PB_CLOUD_DATA, BYTES}}},
+		.fields = {STAMPED, FIELD("frame_id", PB_CLOUD_FRAME, TEXT), MESSAGE_OF("pose", PB_CLOUD_POSE, POSE),
+			FIELD("point_stride", PB_CLOUD_STRIDE, FIXED32), LIST_OF("fields", PB_CLOUD_FIELDS, PACKED),
+			FIELD("data", PB_CLOUD_DATA, BYTES)}},
 	[POSES] = {FOXGLOVE(PosesInFrame),
-		{STAMPED, {"frame_id", PB_POSES_FRAME, TEXT}, {"poses", PB_POSES_POSES, MESSAGE, POSE, true}}},
+		.fields = {STAMPED, FIELD("frame_id", PB_POSES_FRAME, TEXT), LIST_OF("poses", PB_POSES_POSES, POSE)}},
 };
 
 static const row rows[] = {
