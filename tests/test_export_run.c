@@ -221,6 +221,21 @@ static void frames_come_back_as_often_as_wanted(void **state)
 	e3_frame_spool_close(f);
 }
 
+/* It is refused by its size, before anything of it is read. */
+static void a_frame_too_large_for_a_message_does_not_fit_an_mcap(void **state)
+{
+	e3_export_options o = options();
+	e3_err err;
+	add_output(&o, "mcap", in_folder("x.mcap"));
+	e3_export *x = begin(&o, 0);
+	e3_pred p = frame(0);
+	p.w = 65535, p.h = 1700;
+	assert_int_equal(e3_export_add(x, &p, &err), -1);
+	assert_non_null(strstr(err.text, "x.mcap: frame 0 is 65535 × 1700: its points would not fit into a message"));
+	e3_export_close(x);
+	assert_int_equal(entries(), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -233,6 +248,7 @@ int main(void)
 		IN_FOLDER(what_came_before_a_failure_is_kept),
 		IN_FOLDER(a_folder_that_was_there_keeps_what_was_in_it),
 		IN_FOLDER(frames_of_another_size_do_not_fit_an_npz),
+		IN_FOLDER(a_frame_too_large_for_a_message_does_not_fit_an_mcap),
 		IN_FOLDER(run_json_says_whether_the_stream_ended),
 		IN_FOLDER(no_frames_are_an_error),
 		IN_FOLDER(frames_come_back_as_often_as_wanted),

@@ -54,6 +54,15 @@ typedef struct mcap {
 	double first;   /* its pts */
 } mcap;
 
+/* Readers of protobuf take messages of less than 2 GiB. */
+static int mcap_check(const e3_format_writer *w, const e3_pred *p, e3_err *err)
+{
+	if ((int64_t)p->w * p->h < INT32_MAX / E3_MCAP_POINT - 1024)
+		return 0;
+	return e3_fail(err, "writing: %s: frame %lld is %d × %d: its points would not fit into a message of 2 GiB",
+		w->file.path, (long long)p->s.i, p->w, p->h);
+}
+
 static int mcap_add(e3_format_writer *w, e3_export_run *run, const e3_export_frame *frame, e3_err *err)
 {
 	mcap *s = (mcap *)w;
@@ -322,6 +331,7 @@ static void mcap_release(e3_format_writer *w)
 const e3_format_ops e3_mcap_format = {.size = sizeof(mcap),
 	.parts = E3_PART_RGB | E3_PART_DEPTH,
 	.open = mcap_open,
+	.check = mcap_check,
 	.add = mcap_add,
 	.write = mcap_write,
 	.release = mcap_release};
