@@ -19,6 +19,7 @@ function near(a, b, tolerance, what) {
 	assert.equal(a.length, b.length, what);
 	a.forEach((v, i) => assert.ok(Math.abs(v - b[i]) <= tolerance, `${what || ''} [${i}]: ${v}, not ${b[i]}`));
 }
+const BALL = Array.from({ length: 300 }, (_, i) => [2 * Math.sin(i), 2 * Math.cos(i) * Math.sin(7 * i), 3 + 2 * Math.cos(i) * Math.cos(7 * i)]);
 function turned(yaw, centre) {
 	const c = Math.cos(yaw), s = Math.sin(yaw);
 	return [c, 0, s, centre[0], 0, 1, 0, centre[1], -s, 0, c, centre[2]];
@@ -88,8 +89,9 @@ test('the first frame as it was seen: x to the right, y down, z into the screen'
 
 test('orbit, top and follow keep the first camera up; drags, pans and zooms move as the hand does', () => {
 	const camera = new Camera(), tilted = [1, 0, 0, 0, 0, Math.cos(0.5), -Math.sin(0.5), 0, 0, Math.sin(0.5), Math.cos(0.5), 0];
+	const aim = () => Object.assign(camera, { target: [0, 0, 3], distance: 5 });
 	camera.setWorld(tilted);
-	camera.fit([0, 0, 3], 2, 1);
+	aim();
 	const up = m.vscale(m.m34column(tilted, 1), -1), place = (p) => {
 		const c = m.m44point(poseMatrices(camera.advance(10, null, 1), 1, { centre: [0, 0, 3], radius: 5 }, 1).matrix, p);
 		return [c[0] / c[3], c[1] / c[3]];
@@ -102,12 +104,12 @@ test('orbit, top and follow keep the first camera up; drags, pans and zooms move
 	const spot = [0.3, 0.2, 3], was = place(spot);
 	camera.zoom(0.5, ...was, 1);
 	assert.ok(Math.hypot(...m.vsub([...place(spot), 0], [...was, 0])) < 0.15, 'what is under the pointer stays there');
-	camera.fit([0, 0, 3], 2, 1);
+	aim();
 	camera.advance(10, null, 1);
 	camera.pan(70, -35, 700);
 	near(place([0, 0, 3]), [0.2, 0.1], 1e-9);
 	camera.setMode('top');
-	camera.fit([0, 0, 3], 2, 1);
+	aim();
 	near(place(m.vadd([0, 0, 3], up)), [0, 0], 1e-9, 'from above, up is one point');
 	assert.equal(camera.advance(10, null, 1).ortho, true);
 	camera.setMode('follow');
@@ -118,9 +120,25 @@ test('orbit, top and follow keep the first camera up; drags, pans and zooms move
 	assert.ok(ahead > 0.2, 'behind the camera that it follows');
 });
 
+test('what is fitted is in the view and fills it, whatever its shape', () => {
+	for (const mode of ['orbit', 'top']) for (const aspect of [0.4, 1, 2.5]) {
+		const camera = new Camera(), path = [[-4, 0, -1], [0, 0, 0]];
+		camera.mode = mode;
+		camera.fit([-1, 0, 2], BALL, path, aspect);
+		const { matrix } = poseMatrices(camera.advance(10, null, aspect), aspect, { centre: [0, 0, 3], radius: 5 }, 1);
+		const reach = [...BALL, ...path].map((p) => m.m44point(matrix, p)).map((c) => Math.max(Math.abs(c[0]), Math.abs(c[1])) / c[3]).sort((a, b) => a - b);
+		assert.ok(reach[Math.floor(0.96 * reach.length)] < 1 && reach.at(-1) < 1.06, `${mode} ${aspect}: ${reach.slice(-3)}`);
+		assert.ok(reach.at(-1) > 0.8, `${mode} ${aspect}: ${reach.at(-1)}`);
+		for (const j of [0, 1]) {
+			const all = [...BALL, ...path].map((p) => m.m44point(matrix, p)).map((c) => c[j] / c[3]);
+			assert.ok(Math.abs(Math.min(...all) + Math.max(...all)) < 0.2, `${mode} ${aspect}: in the middle`);
+		}
+	}
+});
+
 test('changes of view are smooth, and a view goes through JSON', () => {
 	const camera = new Camera();
-	camera.fit([0, 0, 3], 2, 1);
+	camera.fit([0, 0, 3], BALL, [], 1);
 	const a = camera.advance(10, null, 1);
 	camera.setMode('top');
 	const b = camera.advance(0.01, null, 1);
@@ -194,6 +212,8 @@ test('too many points: all frames keep the same number of their first ones, and 
 		seen.set(n, Math.max(seen.get(n) || 0, colour[0] + 256 * colour[1]));
 	}
 	held.forEach((count, n) => assert.equal(seen.get(n), count - 1, 'the first ones'));
+	cloud.setMax(200000);
+	assert.equal(cloud.cap, Infinity, 'there is room again');
 	cloud.clear();
 	assert.equal(cloud.points, 0);
 	assert.ok(cloud.free.length <= 4);

@@ -13,6 +13,7 @@ const VIEW_STEEP = 89.5 * Math.PI / 180;
 export class Camera {
 	constructor() {
 		this.scale = 1; // how far things usually are from the cameras that saw them
+		this.abrupt = false; // no smooth changes: who asks their system for less motion
 		this.basis = { r: [1, 0, 0], u: [0, -1, 0], f: [0, 0, 1] };
 		this.reset();
 	}
@@ -54,7 +55,7 @@ export class Camera {
 		this.ease();
 	}
 	// From here on the view changes smoothly from what is shown now.
-	ease() { this.turn = this.last ? { from: this.last, t: 0 } : null; }
+	ease() { this.turn = this.last && !this.abrupt ? { from: this.last, t: 0 } : null; }
 	// What the view is, without easing. frame: {world, k} that is followed or looked through, or null; aspect: width / height.
 	goal(frame, aspect) {
 		if (this.mode === 'first' && frame && frame.world) return this.through(frame, aspect);
@@ -175,11 +176,25 @@ export class Camera {
 		this.touched = true;
 		this.ease();
 	}
-	// Looks at a sphere so that it is whole.
-	fit(centre, radius, aspect) {
-		this.target = centre;
-		// The sine: the sphere's sides are nearer than its middle. A box leaves its sphere's rim empty.
-		this.distance = 0.8 * radius / Math.sin(Math.atan(VIEW_TAN * Math.min(1, aspect)));
+	// Looks at what fitSphere found from so far that most of points and nearly all of path are in the view, in its middle.
+	fit(centre, points, path, aspect) {
+		const { r, u, f } = this.axes(this.yaw, this.mode === 'top' ? Math.PI / 2 : this.pitch), flat = this.mode === 'top';
+		const all = [[points, 0.02], [path, 0.005]].filter(([list]) => list.length > 0);
+		const at = (list, part) => list.sort((a, b) => a - b)[Math.round(part * (list.length - 1))];
+		let target = centre, distance = 1e-3 * this.scale;
+		for (let i = 0; i < 4; i++) {
+			const seen = all.map(([list, cut]) => [list.map((p) => [r, u, f].map((axis) => vdot(vsub(p, target), axis))), cut]);
+			const need = ([x, y, z]) => Math.max(Math.abs(x) / aspect, Math.abs(y)) / VIEW_TAN - (flat ? 0 : z);
+			distance = Math.max(1e-3 * this.scale, ...seen.map(([list, cut]) => at(list.map(need), 1 - cut)));
+			if (i === 3) break;
+			for (const [j, axis] of [[0, r], [1, u]]) {
+				const place = (v) => v[j] / (flat ? 1 : Math.max(0.1, 1 + v[2] / distance));
+				const ends = (part) => seen.map(([list, cut]) => at(list.map(place), part ? 1 - cut : cut));
+				target = vadd(target, vscale(axis, seen.length ? (Math.min(...ends(0)) + Math.max(...ends(1))) / 2 : 0));
+			}
+		}
+		this.target = target;
+		this.distance = 1.06 * distance;
 		this.behind = { yaw: 0, pitch: 0.35, distance: 1.2 };
 		this.look = { yaw: 0, pitch: 0, zoom: 1 };
 		this.ease();

@@ -187,6 +187,7 @@ export class Cloud {
 		this.version++;
 	}
 	setMax(max) {
+		if (max > this.max) this.cap = Infinity;
 		this.max = max;
 		if (this.points > max) this.thin();
 	}

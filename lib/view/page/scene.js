@@ -32,6 +32,7 @@ export class Scene {
 		this.canvas = canvas;
 		this.cloud = new Cloud(/Mobi|Android/i.test(navigator.userAgent) ? 2e6 : 1e7);
 		this.camera = new Camera();
+		this.camera.abrupt = window.matchMedia('(prefers-reduced-motion: reduce)').matches;
 		this.runCount = 1;
 		this.onChange = null;
 		this.pictures = [null, null]; // {n, bitmap}
@@ -81,7 +82,7 @@ export class Scene {
 		this.measured = null;
 		this.camera.scale = 1;
 		this.sphere = { centre: [0, 0, 0], radius: 1 };
-		this.known = { version: -1, frames: 0, fit: null, world: false };
+		this.known = { version: -1, frames: 0, held: 0, fit: null, world: false };
 		this.wake();
 	}
 	// Something is to be drawn anew.
@@ -162,19 +163,19 @@ export class Scene {
 			if (frames[n] && frames[n].posed && frames[n].world) return frames[n];
 		return null;
 	}
-	// Where things are, from a few points of some frames; made again when there is more.
-	survey() {
+	// Where things are, from a few points of some frames; made again when there is more, and (all) when nothing else comes.
+	survey(all) {
 		const known = this.known, cloud = this.cloud;
 		if (known.version === cloud.version) return;
-		known.version = cloud.version;
 		const first = cloud.runs[0].find((f) => f && f.posed && f.world);
 		if (first && !known.world) {
 			this.camera.setWorld(first.world);
 			known.world = true;
 		}
 		const frames = cloud.runs.flat().filter((f) => f && f.world && (f.posed || f.first));
-		if (frames.length > 64 && frames.length < 1.05 * known.frames && (known.fit || this.camera.touched)) return;
-		known.frames = frames.length;
+		const more = frames.length > 1.05 * known.frames || cloud.points > 1.2 * known.held;
+		if (!all && frames.length > 64 && !more && (known.fit || this.camera.touched)) return;
+		Object.assign(known, { version: cloud.version, frames: frames.length, held: cloud.points });
 		const step = Math.max(1, frames.length / 200), points = [], path = [], deeps = [];
 		for (let i = 0; i < frames.length; i += step) {
 			const frame = frames[Math.floor(i)];
@@ -193,9 +194,9 @@ export class Scene {
 	refit() {
 		const want = fitSphere(this.known.points, this.known.path), have = this.known.fit;
 		const far = have === null ? Infinity : vlength(vsub(want.centre, have.centre)) + Math.abs(want.radius - have.radius);
-		if (far < 0.15 * want.radius) return;
+		if (far < 0.04 * want.radius) return;
 		this.known.fit = want;
-		this.camera.fit(want.centre, want.radius, this.aspect());
+		this.camera.fit(want.centre, this.known.points, this.known.path, this.aspect());
 		if (have === null) this.camera.turn = null;
 	}
 	// The smallest sphere, nearly, around all that is drawn.
@@ -214,9 +215,9 @@ export class Scene {
 	}
 	fit() {
 		this.resize();
-		this.survey();
-		const { centre, radius } = fitSphere(this.known.points || [], this.known.path || []);
-		this.camera.fit(centre, radius, this.aspect());
+		this.survey(true);
+		const { points = [], path = [] } = this.known;
+		this.camera.fit(fitSphere(points, path).centre, points, path, this.aspect());
 		this.wake();
 	}
 	focus(point) {
@@ -275,7 +276,7 @@ export class Scene {
 		const dt = Math.min(0.1, (time - (this.drewAt || time)) / 1000);
 		this.drewAt = time;
 		this.dirty = false;
-		this.survey();
+		this.survey(!changed);
 		const pose = this.camera.advance(dt, this.current(0), this.aspect());
 		if (this.enclosed !== this.cloud.version) {
 			this.enclosed = this.cloud.version;
