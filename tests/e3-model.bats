@@ -270,6 +270,30 @@ for k, m in u:
 	[ "$rc" -eq 143 ]
 }
 
+@test "LingBot-Map is known by its tensors, also under the key model of a .pth; its licence and its source are named" {
+	e3-model seed --config lingbot-tiny --seed 7 -o "$T/s.safetensors"
+	[ "$(e3-model list "$T/s.safetensors" | grep -c 'scale_token  *F32   \[1,2,1,128\]\|point_head')" -eq 1 ]
+	write_pth "$T/l.pth" "state = {'model': {k: whole(v) for k, v in load('$T/s.safetensors').items()}, 'epoch': 3}"
+	fails 1 'dpt_layers 4,11,17,23: expected ascending, below the 4 layers' -- e3-model check "$T/l.pth"
+	grep -qx 'arch               lingbot-map' "$T/stdout"
+	args=(--meta e3.dpt_layers=0,1,2,3 --meta e3.camera_heads=4 --meta e3.image_size=70 --meta e3.rope_angles=f32)
+	e3-model convert "${args[@]}" "$T/l.pth" "$T/a.safetensors"
+	e3-model check "$T/a.safetensors" >"$T/o"
+	grep -qx 'arch               lingbot-map' "$T/o"
+	grep -qx 'license            -' "$T/o"
+	grep -q '^authors_license    not settled' "$T/o"
+	grep -q '^authors_weights    https://.*robbyant/lingbot-map$' "$T/o"
+	grep -qx 'parameters         4399876' "$T/o"
+	grep -qx 'point_head         no' "$T/o"
+	[ "$(e3-model check --json "$T/a.safetensors" | json 'd["ok"], d["config"]["arch"]')" = "(True, 'lingbot-map')" ]
+	e3-model convert "$T/a.safetensors" "$T/b.safetensors" # complete: the rest is written down
+	[ "$(e3-model list --json "$T/b.safetensors" | json 'd["metadata"]["e3.arch"]')" = lingbot-map ]
+	e3-model convert --meta e3.arch=streamvggt "$T/b.safetensors" "$T/c.safetensors"
+	fails 1 'unknown: aggregator.scale_token: F32 [1,2,1,128]' -- e3-model check "$T/c.safetensors"
+	e3-model list seed:lingbot-full:1 | wc -l >"$T/n"
+	[ "$(cat "$T/n")" -eq 1341 ] # and mask_token, which nobody uses
+}
+
 @test "usage: commands, operands, and options that a command does not use" {
 	fails 2 'expected a command' -- e3-model
 	fails 2 "got 'show'" -- e3-model show x

@@ -158,3 +158,25 @@ py() {
 	env -u MAKEFLAGS -u MAKELEVEL make -s -C "$ROOT" B="$B" DESTDIR="$T/installed" PREFIX=/usr uninstall
 	[ "$(find "$T/installed" -type f)" = "$T/installed/usr/bin/other" ]
 }
+
+@test "a network without a head for points: the default leaves them out, asked for they are refused; e3-export makes them from depth" {
+	e3-decode --all --max-frames 3 "$DEMO/clip.mp4" >"$T/three.e3"
+	e3-infer -q --device cpu --model seed:lingbot-tiny:7 --no-evict "$T/three.e3" >"$T/o.e3"
+	/usr/bin/python3 -B - "$T/o.e3" "$ROOT/tests" <<-'PY'
+		import sys
+		sys.path.insert(0, sys.argv[2])
+		from e3read import messages
+		h, p = messages(sys.argv[1], "head")[0], messages(sys.argv[1], "pred")
+		assert h["model"] == "seed:lingbot-tiny:7" and h["tokens_per_frame"] == 6 + h["patch_grid"][0] * h["patch_grid"][1], h
+		assert len(p) == 3
+		for x in p:
+		    assert "points" not in x and x["depth"].min() > 0 and len(x["pose"]) == 9
+	PY
+	for list in points depth,points pose,depth,points; do
+		fails 1 "opening: outputs: points: the model has no point head" -- e3-infer --model seed:lingbot-tiny:7 --no-evict --outputs "$list" "$T/three.e3"
+	done
+	e3-infer -q --device cpu --model seed:lingbot-tiny:7 --no-evict --outputs all "$T/three.e3" >"$T/all.e3"
+	/usr/bin/python3 -B "$ROOT/tests/stream_equal.py" "$T/o.e3" "$T/all.e3"
+	e3-export -q --conf-pct 0 --ply "$T/points.ply" "$T/o.e3"
+	[ "$(grep -a -m1 -o '^element vertex [0-9]*' "$T/points.ply" | cut -d' ' -f3)" -gt 100 ]
+}
