@@ -1,11 +1,14 @@
 /* view: what is held of a run without end, what is new in a frame, and what a frame loses when there is no time. */
 #include "view_stream.h"
 
+#include "e3/thread.h"
+#include "view/merge.h"
 #include "view/store.h"
 #include "view_read.h"
-#include "view/merge.h"
+#include <stdatomic.h>
 
-/* Feeds a frame of the wall after the others; evict: 0 tokens were removed. */
+/* Feeds frames from..from + frames - 1; the cache keeps frame 0 and the newest ones. light: as when there is no time.
+ */
 static void feed_more(e3_view_store *v, int64_t from, int64_t frames, double step, bool light)
 {
 	char path[64];
@@ -185,6 +188,54 @@ static void a_light_frame_keeps_its_record(void **state)
 	e3_buf_release(&out);
 }
 
+typedef struct reader {
+	e3_view_store *v;
+	atomic_bool quit;
+	int64_t got;
+} reader;
+
+static void *read_all(void *arg)
+{
+	reader *r = arg;
+	e3_buf out = {0};
+	e3_view_facts f;
+	while (!atomic_load(&r->quit) || e3_view_frames(r->v, 0) == 0) {
+		int64_t frames = e3_view_frames(r->v, 0);
+		e3_view_facts_of(r->v, 0, &f);
+		out.len = 0;
+		(void)e3_view_hello(r->v, &out, NULL);
+		for (int type = E3_VIEW_FRAME; type <= E3_VIEW_CHUNK; type++) {
+			const e3_view_key key = {.type = type, .n = frames - 1, .count = type == E3_VIEW_KEPT};
+			out.len = 0;
+			r->got += e3_view_get(r->v, &key, &out, NULL) > 0;
+		}
+		(void)e3_view_points(r->v, 0, 0);
+	}
+	e3_buf_release(&out);
+	return NULL;
+}
+
+/* (For the thread sanitizer.) */
+static void it_is_read_while_it_is_fed(void **state)
+{
+	e3_err err;
+	e3_thread thread = {0};
+	const e3_view_options o = {.points = 5000, .bytes = 100000, .chunk = 500};
+	reader r = {.v = e3_view_open(&o, &err)};
+	assert_int_equal(e3_thread_start(&thread, read_all, &r, &err), 0);
+	feed_more(r.v, 0, 200, 0.5, false);
+	feed_more(r.v, 200, 10, 0.5, true);
+	e3_view_ended(r.v, 0, "why");
+	atomic_store(&r.quit, true);
+	e3_thread_join(&thread);
+	e3_view_facts f;
+	e3_view_facts_of(r.v, 0, &f);
+	assert_int_equal(f.state, E3_VIEW_FAILED);
+	assert_string_equal(f.reason, "why");
+	assert_true(r.got > 0);
+	e3_view_close(r.v);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -192,6 +243,7 @@ int main(void)
 		cmocka_unit_test(points_are_merged),
 		cmocka_unit_test(cells_know_what_was_seen),
 		cmocka_unit_test(a_light_frame_keeps_its_record),
+		cmocka_unit_test(it_is_read_while_it_is_fed),
 	};
 	return cmocka_run_group_tests_name("view_limits", tests, NULL, NULL);
 }

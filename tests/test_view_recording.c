@@ -93,7 +93,6 @@ static void a_recording_is_not_read_whole(void **state)
 {
 	enum { FRAMES = 100 };
 	char path[64];
-	e3_err err;
 	e3_buf a = {0};
 	struct stat st;
 	wall_write(path, FRAMES, 0.1, NULL, NULL);
@@ -105,7 +104,6 @@ static void a_recording_is_not_read_whole(void **state)
 	printf("# %llu bytes of %llu\n", (unsigned long long)read, (unsigned long long)st.st_size);
 	/* two windows of 4 KiB for a message, since these are short, and two frames whole */
 	assert_true(read < (uint64_t)FRAMES * 3 * 4096 + 200000 && read < (uint64_t)st.st_size / 2);
-	(void)err;
 	unlink(path);
 	e3_view_close(v);
 	e3_buf_release(&a);

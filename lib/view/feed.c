@@ -180,6 +180,13 @@ static void know_confidence(e3_view_store *v, view_run *r, const e3_pred *p)
 	pthread_mutex_unlock(&v->lock);
 }
 
+static void note_dropped(e3_view_store *v, view_run *r)
+{
+	pthread_mutex_lock(&v->lock);
+	r->dropped++;
+	pthread_mutex_unlock(&v->lock);
+}
+
 /* The record of eviction is waited for where there may be one. */
 static int commit_if_alone(e3_view_store *v, view_run *r, e3_err *err)
 {
@@ -201,7 +208,7 @@ static int take_pred(e3_view_store *v, view_run *r, const e3_msg *msg, e3_err *e
 	m->is = true, m->kind = E3_PRED;
 	int rc = 0;
 	if (light) {
-		r->dropped++;
+		note_dropped(v, r);
 	} else {
 		know_confidence(v, r, &r->pred);
 		int64_t limit = v->o.chunk >> r->shelf.level;
@@ -234,7 +241,8 @@ static int take_frame(e3_view_store *v, view_run *r, const e3_msg *msg, e3_err *
 	view_making *m = &r->making;
 	view_frame_of(p, &m->frame);
 	m->is = true, m->kind = E3_FRAME;
-	r->dropped += light;
+	if (light)
+		note_dropped(v, r);
 	int rc = light ? 0 : view_make_frame(&r->frame, m, err);
 	e3_err later;
 	return view_commit(v, r, rc ? &later : err) || rc ? -1 : 0;

@@ -126,7 +126,9 @@ static view_made *get_made(e3_view_store *v, view_run *r, uint32_t n, e3_err *er
 		e3_fail_in(err, "frame %" PRIu32, n);
 		return NULL;
 	}
+	pthread_mutex_lock(&v->lock);
 	int64_t room = view_share(v, v->o.bytes + v->o.points * VIEW_POINT_BYTES) / 4, size = size_of(&fresh.frame);
+	pthread_mutex_unlock(&v->lock);
 	while (r->n_made && r->made_bytes + size > room)
 		drop_oldest(r);
 	if (r->n_made == r->room_made) {
