@@ -178,6 +178,53 @@ static void frames_that_start_together(void **state)
 	e3_session_close(s);
 }
 
+/* The original's own rule with a window of four, every frame of a run: what each sees is counted too. */
+static void follows(const char *run, int start, int keyframe)
+{
+	e3_err err = {""};
+	e3_infer_options o = options();
+	e3_result r[4];
+	e3_evict evict[4] = {{0}};
+	static uint8_t picture[14][3 * ROWS * COLUMNS];
+	const uint8_t *rgb[14];
+	char key[64];
+	o.start = start, o.keyframe = keyframe, o.window = 4;
+	e3_infer_use_policy(&o, e3_policy_find("lingbot"));
+	e3_session *s = open(&o);
+	snprintf(key, sizeof key, "%s.keys", run);
+	const e3_tensor_info *t = e3_ckpt_find(golden, key);
+	assert_non_null(t);
+	int32_t want[14];
+	assert_int_equal(t->count, 14);
+	assert_int_equal(e3_ckpt_read_raw(golden, t, 0, 14, want, &err), 0);
+	for (int i = 0; i < 14; i++) {
+		draw(picture[i], (uint32_t)i);
+		rgb[i] = picture[i];
+	}
+	if (start > 1 && e3_session_start(s, rgb, start, r, evict, &err))
+		fail_msg("%s", err.text);
+	for (int i = 0; start > 1 && i < start; i++)
+		compare_result(run, i, &r[i]);
+	for (int i = start > 1 ? start : 0; i < 14; i++) {
+		if (e3_session_step(s, rgb[i], r, evict, &err))
+			fail_msg("%s", err.text);
+		compare_result(run, i, r);
+		assert_int_equal(evict->passing, i >= start && (i - start) % keyframe);
+		for (int l = 0; l < 4; l++)
+			assert_int_equal(evict->layer[l].k_before, want[i]);
+	}
+	for (int i = 0; i < 4; i++)
+		e3_evict_release(&evict[i]);
+	e3_session_close(s);
+}
+
+static void its_own_rule(void **state)
+{
+	follows("s1", 1, 1);
+	follows("s4", 4, 1);
+	follows("s1k2", 1, 2);
+}
+
 static void there_is_no_point_head(void **state)
 {
 	e3_err err = {""};
@@ -194,6 +241,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(frames_one_by_one),
 		cmocka_unit_test(frames_that_start_together),
+		cmocka_unit_test(its_own_rule),
 		cmocka_unit_test(there_is_no_point_head),
 		cmocka_unit_test(prints_the_worst),
 	};

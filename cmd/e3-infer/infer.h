@@ -5,7 +5,7 @@
  *   infer_frame     as it was read, at the network's size          infer_reader_next
  *   infer_placed    with its index and time in the output          infer_resume_place
  *   infer_parcel    in the memory from which it will be written    infer_writer_fill
- *   infer_computed  with its results                               compute (main.c)
+ *   infer_computed  with its results                               compute, or send_first (main.c)
  *
  * infer_writer_send takes it from there; infer_writer_wait says what has been written, as an infer_written, and only
  * that can be saved.
@@ -24,7 +24,7 @@
 typedef struct infer_given {
 	bool policy, fraction, budget, temperature, camera_frames, compat, fit_mode, segment, overlap, places,
 		protect_first;
-	bool seed, points, window, keyframe;
+	bool seed, points, window, keyframe, start;
 } infer_given;
 
 typedef struct infer_request {
@@ -124,6 +124,25 @@ int infer_reader_next(infer_reader *r, infer_item **item, e3_err *err);
 /* false: it still waits for input, which only the end of the process interrupts; then `in` may not be closed. */
 bool infer_reader_close(infer_reader *r);
 
+/* ---- start.c: frames that begin a stream together ---- */
+
+typedef struct infer_start {
+	int wanted; /* frames; 0: not known yet */
+	bool done;
+	infer_item *item; /* [n] what waits: frames, and what follows them */
+	int n, frames;
+	const uint8_t **rgb;
+	int64_t *i;
+	e3_result *results; /* [frames] */
+	e3_evict *evicts;
+} infer_start;
+
+/* Takes an item of the reader. */
+int infer_start_keep(infer_start *s, infer_item *item, e3_err *err);
+/* Computes the frames that are there. */
+int infer_start_compute(infer_start *s, e3_track *track, e3_err *err);
+void infer_start_release(infer_start *s);
+
 /* ---- writer.c: writes results ---- */
 
 typedef struct infer_placed {
@@ -161,8 +180,8 @@ infer_writer *infer_writer_open(e3_out *out, e3_err *err);
 /* The next parcel, while the one before may still be on its way. Takes the picture and its name; the reader gets the
  * old ones. */
 infer_parcel *infer_writer_fill(infer_writer *w, infer_placed placed);
-/* Puts the results of the step into the parcel: those that were asked for. */
-int infer_parcel_pack(infer_parcel *to, const infer_request *r, e3_session *session, const e3_result *result,
+/* Puts the results of the step into the parcel: those that were asked for. `frame`: of those that began together. */
+int infer_parcel_pack(infer_parcel *to, const infer_request *r, e3_session *session, const e3_result *result, int frame,
 	e3_err *err);
 /* Puts into it what the track has computed beside since. */
 void infer_parcel_beside(infer_parcel *to, e3_track *track);
@@ -208,5 +227,29 @@ bool infer_resume_record(infer_resume *s, const infer_request *r, int64_t *i);
 /* The input failed and the session is saved: says how to go on. */
 void infer_resume_tell(const infer_resume *s, const infer_request *r);
 int infer_resume_save(infer_resume *s, const infer_request *r, e3_track *track, infer_written written, e3_err *err);
+
+/* ---- main.c: a run, for report.c ---- */
+
+typedef struct infer {
+	infer_request r;
+	infer_setup setup;
+	infer_resume resume;
+	infer_reader *reader;
+	infer_writer *writer;
+	int size[2];         /* rows, columns of the network's picture; 0 before the first frame */
+	e3_session *session; /* opened by the first frame: its size is not known before */
+	e3_track *track;     /* the chain of segments that it runs */
+	infer_start first;   /* frames that begin together */
+	e3_head head;        /* of the input, completed for the output */
+	bool head_sent, input_failed;
+	const infer_parcel *unsent; /* of the frame that is being computed */
+	char cut[256];              /* why the input ends before its time; empty: it does not */
+	int64_t frames;
+	double ms; /* of the last frame */
+	double start, first_done;
+} infer;
+
+/* After a frame. */
+void infer_report(infer *f);
 
 #endif

@@ -10,24 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef struct infer {
-	infer_request r;
-	infer_setup setup;
-	infer_resume resume;
-	infer_reader *reader;
-	infer_writer *writer;
-	int size[2];         /* rows, columns of the network's picture; 0 before the first frame */
-	e3_session *session; /* opened by the first frame: its size is not known before */
-	e3_track *track;     /* the chain of segments that it runs */
-	e3_head head;        /* of the input, completed for the output */
-	bool head_sent, input_failed;
-	const infer_parcel *unsent; /* of the frame that is being computed */
-	char cut[256];              /* why the input ends before its time; empty: it does not */
-	int64_t frames;
-	double ms; /* of the last frame */
-	double start, first_done;
-} infer;
-
 /* ---- open ---- */
 
 static int new_session(infer *f, e3_err *err)
@@ -112,57 +94,6 @@ static int begin(infer *f, e3_err *err)
 
 /* ---- loop ---- */
 
-static void log_frame(infer *f, int64_t frame, double rate, uint64_t cache)
-{
-	const double mib = 1.0 / 1048576;
-	char device[48] = "";
-	if (f->setup.gpu)
-		snprintf(device, sizeof device, ", device %.1f MiB",
-			mib * (double)f->setup.dev->ops->memory(f->setup.dev).used);
-	e3_note("frame %lld: %.1f ms, %.2f frames/s, cache %.1f MiB, resident %.1f MiB%s", (long long)frame, f->ms, rate,
-		mib * (double)cache, mib * (double)e3_rss_now(), device);
-}
-
-/* After the first frame, when it was a slow one: how long it takes, and all of them. */
-static void tell_pace(const infer *f)
-{
-	enum { SLOW_MS = 2000 };
-	char all[64] = "";
-	if (f->frames != 1 || f->ms < SLOW_MS)
-		return;
-	if (f->head.frames > 1)
-		snprintf(all, sizeof all, "; all %lld: about %.0f min", (long long)f->head.frames,
-			ceil((double)f->head.frames * f->ms / 60e3));
-	e3_note("the first frame took %.0f s%s", 1e-3 * f->ms, all);
-}
-
-static void report(infer *f)
-{
-	double seconds = e3_now() - f->start;
-	e3_cache_use use = e3_track_cache(f->track);
-	const e3_plan *p = e3_session_plan(f->session);
-	double rate = f->frames > 1 ? (double)(f->frames - 1) / (e3_now() - f->first_done) : 1 / seconds,
-		   mib = 1.0 / 1048576;
-	int64_t done = f->r.freeze ? f->frames : e3_track_frames(f->track);
-	if (f->r.log_every && done % f->r.log_every == 0)
-		log_frame(f, done - 1, rate, use.now);
-	tell_pace(f);
-	e3_status("frames=%lld\tof=%lld\tcache=%llu\tbudget=%.0f\tdevice=%s", (long long)f->frames,
-		(long long)f->head.frames, (unsigned long long)use.now,
-		isfinite(p->budget) ? p->budget * (double)p->token_bytes : -1.0, f->setup.dev->ops->name(f->setup.dev));
-	if (!e3_progress_due())
-		return;
-	char left[64] = "", budget[64] = "", behind[64];
-	e3_latency_print(&f->r.stage.latency, behind, sizeof behind);
-	double remain = (double)(f->head.frames - f->frames) / rate;
-	if (f->frames > 2 && seconds > 2 && remain >= 1) /* not told before it means something */
-		snprintf(left, sizeof left, ", %.0f s left", remain);
-	if (isfinite(p->budget))
-		snprintf(budget, sizeof budget, " of %.1f", mib * p->budget * (double)p->token_bytes);
-	e3_progress("frame %lld: %.2f frames/s, cache %.1f%s MiB%s%s", (long long)done, rate, mib * (double)use.now, budget,
-		behind, left);
-}
-
 /* --each: forgets the last frame once its results have been written. */
 static int forget(infer *f, e3_err *err)
 {
@@ -202,15 +133,9 @@ static int check_size(infer *f, const e3_image *picture, e3_err *err)
 		f->frames ? "before" : "in the saved cache");
 }
 
-static int compute(infer *f, infer_parcel *to, infer_computed *computed, e3_err *err)
+/* `frame`: of those that began together. */
+static int pack(infer *f, infer_parcel *to, const e3_result *r, int frame, e3_err *err)
 {
-	e3_result r;
-	if (f->r.dump)
-		e3_watch_frame(f->setup.dev, to->pred.s.i);
-	double t = e3_now();
-	if (e3_track_step(f->track, to->fitted.px, to->pred.s.i, &r, &to->evict, err))
-		return -1;
-	f->ms = 1e3 * (e3_now() - t);
 	e3_latency_add(&f->r.stage.latency, to->pred.s.t_capture, e3_now_utc());
 	if (f->r.separate)
 		e3_evict_release(&to->evict); /* there is no cache to report */
@@ -220,8 +145,20 @@ static int compute(infer *f, infer_parcel *to, infer_computed *computed, e3_err 
 	to->pred.ms = f->ms;
 	to->pred.half = f->r.half;
 	to->pred.latency = to->pred.s.t_capture != 0 ? f->r.stage.latency.last : 0;
+	return infer_parcel_pack(to, &f->r, f->session, r, frame, err);
+}
+
+static int compute(infer *f, infer_parcel *to, infer_computed *computed, e3_err *err)
+{
+	e3_result r;
+	if (f->r.dump)
+		e3_watch_frame(f->setup.dev, to->pred.s.i);
+	double t = e3_now();
+	if (e3_track_step(f->track, to->fitted.px, to->pred.s.i, &r, &to->evict, err))
+		return -1;
+	f->ms = 1e3 * (e3_now() - t);
 	*computed = (infer_computed){to};
-	return infer_parcel_pack(to, &f->r, f->session, &r, err);
+	return pack(f, to, &r, 0, err);
 }
 
 /* While the result is on its way. Not given up where the session is saved: a frame that was delivered is computed
@@ -237,31 +174,6 @@ static int compute_beside(infer *f, e3_err *err)
 	if (halt)
 		halt->armed = true;
 	return rc;
-}
-
-static int do_frame(infer *f, infer_frame *frame, e3_err *err)
-{
-	infer_computed computed;
-	if (frame->covered)
-		return infer_resume_check(&f->resume, frame, err);
-	if (autosave(f, err) || check_size(f, &frame->picture, err))
-		return -1;
-	infer_placed placed = infer_resume_place(&f->resume, &f->r, &f->head, frame);
-	infer_parcel *parcel = infer_writer_fill(f->writer, placed);
-	infer_parcel_beside(parcel, f->track);
-	f->unsent = parcel;
-	if ((f->r.separate && forget(f, err)) || begin(f, err) || compute(f, parcel, &computed, err))
-		return -1;
-	infer_resume_count(&f->resume, &f->r, computed);
-	f->unsent = NULL;
-	if (infer_writer_send(f->writer, computed, err))
-		return -1;
-	if (!f->frames++)
-		f->first_done = e3_now();
-	if (compute_beside(f, err))
-		return -1;
-	report(f);
-	return 0;
 }
 
 static int write_truth_as(infer *f, const e3_msg *msg, int64_t i, e3_err *err)
@@ -303,6 +215,97 @@ static int pass_mask(infer *f, e3_mask *mask, e3_err *err)
 {
 	int wanted = record_place(f, &mask->i, err);
 	return wanted <= 0 ? wanted : infer_writer_mask(f->writer, mask, err);
+}
+
+static int send_frame(infer *f, infer_computed computed, e3_err *err)
+{
+	infer_resume_count(&f->resume, &f->r, computed);
+	f->unsent = NULL;
+	if (infer_writer_send(f->writer, computed, err))
+		return -1;
+	if (!f->frames++)
+		f->first_done = e3_now();
+	return 0;
+}
+
+/* How many frames begin together; the session is opened for it. */
+static int expect_start(infer *f, e3_err *err)
+{
+	infer_start *s = &f->first;
+	s->wanted = 1;
+	if (!f->resume.from && !f->r.separate) {
+		if (begin(f, err))
+			return -1;
+		int together = e3_session_plan(f->session)->together;
+		s->wanted = f->head.frames >= 0 && f->head.frames < together ? (int)f->head.frames : together;
+	}
+	s->done = s->wanted <= 1;
+	return 0;
+}
+
+static int send_first(infer *f, infer_frame *frame, int k, e3_err *err)
+{
+	infer_parcel *to = infer_writer_fill(f->writer, infer_resume_place(&f->resume, &f->r, &f->head, frame));
+	infer_parcel_beside(to, f->track);
+	e3_evict_release(&to->evict);
+	to->evict = f->first.evicts[k], f->first.evicts[k] = (e3_evict){0};
+	return pack(f, to, &f->first.results[k], k, err) || send_frame(f, (infer_computed){to}, err) ? -1 : 0;
+}
+
+/* Those that wait begin together: their results leave one after the other. */
+static int do_start(infer *f, e3_err *err)
+{
+	infer_start *s = &f->first;
+	double t = e3_now();
+	int rc = 0;
+	if (s->done || !s->frames)
+		return 0;
+	s->done = true;
+	if (f->r.dump)
+		e3_watch_frame(f->setup.dev, s->item[0].frame.source.i);
+	if (infer_start_compute(s, f->track, err))
+		return -1;
+	f->ms = 1e3 * (e3_now() - t) / s->frames;
+	for (int k = 0, n = 0; !rc && k < s->n; k++) {
+		infer_item *item = &s->item[k];
+		rc = item->kind == E3_TRUTH ? pass_truth(f, &item->msg, err)
+			: item->kind == E3_MASK ? pass_mask(f, &item->mask, err)
+									: send_first(f, &item->frame, n++, err);
+	}
+	if (rc || compute_beside(f, err))
+		return -1;
+	infer_report(f);
+	return 0;
+}
+
+/* Does what follows a frame wait with it? */
+static bool waits(const infer *f) { return f->first.frames > 0 && !f->first.done; }
+
+static int do_frame(infer *f, infer_item *item, e3_err *err)
+{
+	infer_frame *frame = &item->frame;
+	infer_computed computed;
+	if (frame->covered)
+		return infer_resume_check(&f->resume, frame, err);
+	if (autosave(f, err) || check_size(f, &frame->picture, err))
+		return -1;
+	if (!f->first.wanted && expect_start(f, err))
+		return -1;
+	if (!f->first.done) {
+		if (infer_start_keep(&f->first, item, err))
+			return -1;
+		return f->first.frames < f->first.wanted ? 0 : do_start(f, err);
+	}
+	infer_placed placed = infer_resume_place(&f->resume, &f->r, &f->head, frame);
+	infer_parcel *parcel = infer_writer_fill(f->writer, placed);
+	infer_parcel_beside(parcel, f->track);
+	f->unsent = parcel;
+	if ((f->r.separate && forget(f, err)) || begin(f, err) || compute(f, parcel, &computed, err))
+		return -1;
+	if (send_frame(f, computed, err) || compute_beside(f, err))
+		return -1;
+	infer_report(f);
+	return 0;
 }
 
 static int send_end(infer *f, e3_err *err)
@@ -363,7 +366,9 @@ static int loop(infer *f, e3_err *err)
 		if (item->kind == E3_HEAD)
 			rc = take_head(f, &item->msg, err);
 		else if (item->kind == E3_FRAME)
-			rc = do_frame(f, &item->frame, err);
+			rc = do_frame(f, item, err);
+		else if (waits(f) && (item->kind == E3_TRUTH || item->kind == E3_MASK))
+			rc = infer_start_keep(&f->first, item, err);
 		else if (item->kind == E3_TRUTH)
 			rc = pass_truth(f, &item->msg, err);
 		else if (item->kind == E3_MASK)
@@ -377,6 +382,9 @@ static int loop(infer *f, e3_err *err)
 	}
 	f->resume.covered = item->covered;
 	bool failed = more < 0 && !e3_stop_signal();
+	e3_err why = {""};
+	if (do_start(f, failed ? &why : err)) /* a stream shorter than its start */
+		return failed ? -1 : give_up(f, err);
 	f->input_failed = failed && !infer_write_beside(f->writer, f->track, NULL);
 	return failed ? -1 : send_end(f, err);
 }
@@ -445,6 +453,7 @@ static void close_all(infer *f)
 	if (infer_reader_close(f->reader))
 		e3_stage_close(&f->r.stage);
 	infer_writer_close(f->writer);
+	infer_start_release(&f->first);
 	e3_track_close(f->track);
 	e3_session_close(f->session);
 	infer_resume_close(&f->resume);

@@ -76,7 +76,9 @@ static int parse_layers(void *to, const char *arg, e3_err *err)
 		r->attn[list[k]] = true;
 		r->last_attn = list[k] > r->last_attn ? list[k] : r->last_attn;
 	}
-	r->n_attn = n;
+	r->n_attn = 0;
+	for (int k = 0; k < E3_MAX_LAYERS; k++)
+		r->n_attn += r->attn[k];
 	return n < 0 ? -1 : 0;
 }
 
@@ -146,8 +148,8 @@ static void check_budget(const infer_request *r)
 	check_slide(r);
 	if (r->separate && (r->load || r->save || r->vram > 0 || g->fraction || g->budget))
 		e3_usage_error("--each remembers nothing: it takes no budget, no --load-cache and no --save-cache");
-	if (r->separate && (g->keyframe || g->window))
-		e3_usage_error("--each remembers nothing: it takes no --keyframe and no --window");
+	if (r->separate && (g->keyframe || g->window || g->start))
+		e3_usage_error("--each remembers nothing: it takes no --keyframe, no --window and no --start");
 	if (g->fraction && g->budget)
 		e3_usage_error("--P and --budget: give only one of them");
 	if (r->o.policy->keeps_all && (g->fraction || g->budget))
@@ -276,8 +278,8 @@ int infer_find_model(const char *asked, char **path, e3_err *err)
 /* What the library calls a setting, and the option that sets it. */
 static const e3_err_name settings[] = {{"'fraction'", "--P"}, {"'budget'", "--budget"}, {"'frames'", "--frames"},
 	{"'outputs'", "--outputs"}, {"'segment'", "--segment"}, {"'overlap'", "--overlap"}, {"'loops'", "--loops"},
-	{"'window'", "--window"}, {"'keyframe'", "--keyframe"}, {"'device'", "--device"}, {"'precision'", "--precision"},
-	{NULL, NULL}};
+	{"'window'", "--window"}, {"'start'", "--start"}, {"'camera-frames'", "--camera-frames"},
+	{"'keyframe'", "--keyframe"}, {"'device'", "--device"}, {"'precision'", "--precision"}, {NULL, NULL}};
 
 void infer_explain(e3_err *err) { e3_err_rename(err, settings); }
 
@@ -299,7 +301,7 @@ static void list_policies(policy_texts *to)
 
 /* Options whose default depends on others; below 0: not given. */
 typedef struct said {
-	int64_t frames, camera_frames, overlap, places, seed, window;
+	int64_t frames, camera_frames, overlap, places, seed, window, start;
 	double temperature;
 	int policy, first; /* indices of the words */
 	bool no_evict;
@@ -311,6 +313,7 @@ static void settle(infer_request *r, const said *s)
 	r->given.temperature = s->temperature > 0, r->given.camera_frames = s->camera_frames > 0,
 	r->given.fit_mode = r->fit_mode >= 0;
 	r->given.protect_first = s->first >= 0, r->given.seed = s->seed >= 0, r->given.window = s->window > 0;
+	r->given.start = s->start > 0, r->o.start = r->separate ? 1 : s->start > 0 ? (int)s->start : 0;
 	if (s->window > 0)
 		r->o.window = (int)s->window;
 	r->o.policy = s->no_evict || r->separate ? e3_policy_find("none") : &e3_policies[s->policy < 0 ? 0 : s->policy];
@@ -350,6 +353,7 @@ void infer_parse(int argc, char **argv, infer_request *r)
 		.places = -1,
 		.seed = -1,
 		.window = -1,
+		.start = -1,
 		.temperature = -1,
 		.policy = -1,
 		.first = -1};
@@ -391,6 +395,8 @@ void infer_parse(int argc, char **argv, infer_request *r)
 		E3_OPT_CHOICE("policy", &s.policy, "NAME", texts.choices, texts.help),
 		E3_OPT_INT("window", &s.window, "N", 1, 100000,
 			"of the policy lingbot: the newest key frames that stay whole (default 64)"),
+		E3_OPT_INT("start", &s.start, "N", 1, 64,
+			"frames that begin together, where the network can (LingBot-Map: default 8)"),
 		E3_OPT_CALL("keyframe", r, "N|auto", parse_keyframe,
 			"keep every N-th frame only; those between see what is kept, and are not\nkept. auto: when the camera has moved (default 1: every frame)"),
 		E3_OPT_CHOICE("protect-first", &s.first, "WHETHER", "yes|no",

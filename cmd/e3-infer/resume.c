@@ -106,6 +106,8 @@ static int check_given(const infer_request *r, const e3_saved *x, e3_err *err)
 	if (g->window && a->window != b->window)
 		return contradicts(r->load, number_text("window", a->window, saved), number_text("window", b->window, asked),
 			err);
+	if (g->start && a->start != b->start)
+		return contradicts(r->load, number_text("start", a->start, saved), number_text("start", b->start, asked), err);
 	if (g->keyframe && a->keyframe != b->keyframe)
 		return contradicts(r->load, keyframe_text(a->keyframe, saved), keyframe_text(b->keyframe, asked), err);
 	if (g->camera_frames && a->camera_frames != b->camera_frames)
@@ -229,7 +231,7 @@ e3_session *infer_resume_session(infer_resume *s, infer_request *r, const e3_net
 	}
 	if ((!fraction || o.segment) && o.frames >= 0 && (all < 0 || all > o.frames))
 		o.frames = all; /* the stream is longer than was said */
-	if (s->from->past[0].t > s->from->camera_frames && s->from->camera_frames)
+	if (s->from->past[0].keys > s->from->camera_frames && s->from->camera_frames)
 		o.camera_frames = s->from->camera_frames; /* the memory is a ring of this size */
 	return prepare_segments(r, &o, err) ? NULL : e3_session_resume(net, dev, &o, s->file, err);
 }

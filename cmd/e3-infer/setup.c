@@ -108,6 +108,23 @@ static void drop_missing(infer_request *r, const e3_config *c)
 		r->outputs &= ~E3_OUT_POINTS, r->o.outputs &= ~E3_OUT_POINTS;
 }
 
+/* What the network was made for, where nothing else was said. */
+static int adopt(infer_request *r, const e3_config *c, e3_err *err)
+{
+	const e3_arch *arch = e3_config_arch(c);
+	const infer_given *g = &r->given;
+	bool said = g->policy || g->fraction || g->budget || r->vram > 0 || g->temperature || g->protect_first || g->seed ||
+		r->separate || r->load || r->o.compat;
+	const e3_policy *own = e3_policy_find(arch->policy);
+	if (!g->window && arch->window && !r->load)
+		r->o.window = arch->window;
+	if (!said && own)
+		e3_infer_use_policy(&r->o, own);
+	if (g->window && !r->load && !r->o.policy->slides)
+		return e3_fail(err, "opening: --window: only with --policy lingbot, this run has %s", r->o.policy->name);
+	return 0;
+}
+
 static int open_net(infer_setup *s, infer_request *r, e3_err *err)
 {
 	char *path;
@@ -132,6 +149,8 @@ static int open_net(infer_setup *s, infer_request *r, e3_err *err)
 		return -1;
 	const e3_config *c = e3_net_config(s->net);
 	drop_missing(r, c);
+	if (adopt(r, c, err))
+		return -1;
 	if (!r->plan)
 		tell_loaded(s, e3_now() - t);
 	if (r->last_attn >= c->layers)
@@ -163,7 +182,24 @@ static int fit(const infer_setup *s, infer_request *r, const int size[2], e3_err
 	if (r->automatic && e3_plan_make(e3_net_config(s->net), &r->o, size[0], size[1], &p, err))
 		return -1;
 	r->track.segment = r->automatic ? e3_track_length(&p) : r->track.segment;
+	int64_t longest = e3_plan_longest(e3_net_config(s->net), &r->o);
+	r->track.segment = r->track.segment < longest ? r->track.segment : longest;
 	return 0;
+}
+
+/* A stream that may have more key frames than one past can becomes a chain, unless --segment says something else. */
+static void limit(const infer_setup *s, infer_request *r)
+{
+	int64_t longest = e3_plan_longest(e3_net_config(s->net), &r->o), frames = r->o.frames;
+	if (longest > E3_TRACK_LONGEST || r->given.segment || r->separate || (frames >= 0 && frames <= longest))
+		return;
+	if (r->track.segment && r->track.segment <= longest)
+		return;
+	r->track.segment = longest;
+	if (frames >= 0 && !r->plan)
+		e3_note("%lld frames are more than one piece can have with this network and --policy %s: segments of %lld "
+				"(--keyframe N keeps fewer)",
+			(long long)frames, r->o.policy->name, (long long)longest);
 }
 
 /* What is left open until network and size are known. Shorter segments need less memory beside the cache, so --vram is
@@ -173,6 +209,8 @@ int infer_setup_settle(const infer_setup *s, infer_request *r, const int size[2]
 	r->o.cached = s->dev->attn_dtype;
 	r->track.frames = r->automatic ? -1 : r->o.frames; /* the budget pays for the next segment's frames too */
 	r->track.segment = r->automatic ? E3_TRACK_LONGEST : r->track.segment;
+	if (!r->automatic)
+		limit(s, r);
 	for (int k = r->automatic && r->vram > 0 ? 3 : 1; k > 0; k--)
 		if (fit(s, r, size, err))
 			return -1;
@@ -195,10 +233,10 @@ int infer_setup_plan(infer_setup *s, infer_request *r, e3_err *err)
 	enum { EXAMPLE = 100 };
 	e3_fit_plan to;
 	e3_session_memory m;
-	bool example = r->o.frames < 0 && r->o.budget_kind == E3_BUDGET_FRACTION && r->vram <= 0 && !r->track.segment &&
-		!r->o.policy->keeps_all;
 	if (open_device(s, r, err) || open_net(s, r, err))
 		return -1;
+	bool example = r->o.frames < 0 && r->o.budget_kind == E3_BUDGET_FRACTION && r->vram <= 0 && !r->track.segment &&
+		!r->o.policy->keeps_all;
 	r->o.frames = example ? EXAMPLE : r->o.frames;
 	const e3_config *c = e3_net_config(s->net);
 	const e3_fit_rule rule = {c->image_size, c->patch, (e3_fit_mode)r->fit_mode};

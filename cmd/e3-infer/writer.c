@@ -114,7 +114,7 @@ infer_parcel *infer_writer_fill(infer_writer *w, infer_placed placed)
 	return to;
 }
 
-int infer_parcel_pack(infer_parcel *to, const infer_request *r, e3_session *session, const e3_result *result,
+int infer_parcel_pack(infer_parcel *to, const infer_request *r, e3_session *session, const e3_result *result, int frame,
 	e3_err *err)
 {
 	int wanted = r->outputs;
@@ -124,19 +124,20 @@ int infer_parcel_pack(infer_parcel *to, const infer_request *r, e3_session *sess
 		to->pred.depth = result->depth, to->pred.depth_conf = result->depth_conf;
 	to->pred.points = result->points, to->pred.points_conf = result->points_conf;
 	to->evict.i = to->pred.s.i;
-	for (to->n_attn = 0;; to->n_attn++) {
+	for (to->n_attn = 0; to->n_attn < r->n_attn; to->n_attn++) {
 		if (to->n_attn == to->cap_attn) {
 			if (e3_grow((void **)&to->attn, (size_t)to->cap_attn + 8, sizeof *to->attn, "attention records", err))
 				return -1;
 			memset(to->attn + to->cap_attn, 0, 8 * sizeof *to->attn);
 			to->cap_attn += 8;
 		}
-		int more = e3_session_attn(session, to->n_attn, &to->attn[to->n_attn], err);
+		int more = e3_session_attn(session, frame * r->n_attn + to->n_attn, &to->attn[to->n_attn], err);
 		if (more <= 0)
 			return more;
 		e3_attn *a = &to->attn[to->n_attn];
 		a->i = to->pred.s.i, a->segment = to->evict.segment, a->first = to->evict.first;
 	}
+	return 0;
 }
 
 void infer_parcel_beside(infer_parcel *to, e3_track *track)

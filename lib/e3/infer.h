@@ -104,6 +104,9 @@ int e3_plan_make(const e3_config *c, const e3_infer_options *o, int h, int w, e3
 /* The most frames that one past covers: of a segment, or of the stream; -1 unknown. */
 int64_t e3_plan_frames(const e3_infer_options *o);
 
+/* The most frames that one past can have, because of its key frames; INT64_MAX: any number. */
+int64_t e3_plan_longest(const e3_config *c, const e3_infer_options *o);
+
 /* For frames of h × w pixels (multiples of the patch size). */
 e3_session *e3_session_open(const e3_net *net, e3_dev *dev, const e3_infer_options *o, const int size[2], e3_err *err);
 void e3_session_close(e3_session *s);

@@ -84,6 +84,13 @@ typedef struct e3_track_place {
 
 /* The results of frame i in the coordinates of the stream, as e3_session_step. */
 int e3_track_step(e3_track *t, const uint8_t *rgb, int64_t i, e3_result *result, e3_evict *evict, e3_err *err);
+/* The first frames of a stream, which begin together (e3_session_start): instead of as many steps. */
+typedef struct e3_track_first {
+	const uint8_t *const *rgb;
+	const int64_t *i; /* [n] their indices in the stream */
+	int n;
+} e3_track_first;
+int e3_track_start(e3_track *t, const e3_track_first *first, e3_result *results, e3_evict *evicts, e3_err *err);
 e3_track_place e3_track_placed(const e3_track *t);
 
 /* Then once, before the next step: whatever is computed beside. The picture must still be there; the result need not.

@@ -78,17 +78,26 @@ static double keys_among(const e3_plan *p, const e3_infer_options *o, int64_t fr
 	return (double)frames <= start ? (double)frames : start + ceil(((double)frames - start) / every);
 }
 
-/* How many key frames a past will have: those of a policy that slides leave something for ever, and some networks can
- * tell only so many apart. */
+/* Policies that slide leave something of every key frame for ever, and some networks can tell only so many apart. */
+static int64_t most_keys(const e3_config *c, const e3_infer_options *o)
+{
+	int64_t most = o->policy->slides ? o->camera_frames : INT64_MAX, times = e3_config_arch(c)->times;
+	return times && times < most ? times : most;
+}
+
+int64_t e3_plan_longest(const e3_config *c, const e3_infer_options *o)
+{
+	/* Key frames at the beginning: those that begin together, or that a side saw (e3/track.h). */
+	int64_t most = most_keys(c, o), start = o->start ? o->start : e3_config_arch(c)->start;
+	start = start < 8 ? 8 : start;
+	return o->keyframe <= 1 || most == INT64_MAX || most <= start ? most : start + (most - start) * o->keyframe;
+}
+
+/* How many key frames a past will have: as many as there can be, or as the stream has. */
 static int plan_keys(const e3_config *c, const e3_infer_options *o, e3_plan *p, e3_err *err)
 {
-	int times = e3_config_arch(c)->times;
 	int64_t stream = e3_plan_frames(o);
-	p->keys = p->most_keys = INT64_MAX;
-	if (o->policy->slides)
-		p->most_keys = o->camera_frames;
-	if (times && times < p->most_keys)
-		p->most_keys = times;
+	p->keys = p->most_keys = most_keys(c, o);
 	if (p->most_keys == INT64_MAX)
 		return 0;
 	double keys = stream < 0 ? INFINITY : keys_among(p, o, stream);
@@ -206,6 +215,12 @@ int e3_plan_make(const e3_config *c, const e3_infer_options *o, int h, int w, e3
 	case E3_BUDGET_BYTES:
 		p->budget = tokens_in_bytes(p, o->budget - (double)side_pages(p, o) * (double)p->page_bytes);
 		break;
+	}
+	/* Without an option as many begin together as the budget holds. */
+	if (!o->start && p->together > 1 && p->budget < p->together * frame) {
+		p->start = p->together = (int)fmax(1, floor(p->budget / frame * (1 + 1e-12)));
+		p->smallest = o->policy->whole.rule ? 2 * frame : starve ? 0 : floor_tokens;
+		p->smallest = fmax(p->smallest, p->together > 1 ? p->together * frame : 0);
 	}
 	if (o->policy->whole.rule && plan_whole(o, p, err))
 		return -1;

@@ -308,7 +308,7 @@ static void unflatten(const flat *f, e3_saved *x)
 	x->camera_caches = (int)f->caches, x->camera_heads = (int)f->cam_heads, x->camera_head_dim = (int)f->cam_head_dim;
 	x->past[0].camera_keys = (int)f->cam_keys, x->camera_frames = (int)f->cam_frames;
 	x->o.window = f->window ? (int)f->window : x->o.window, x->o.keyframe = (int)f->keyframe;
-	x->past[0].keys = f->keys < 0 ? f->t : f->keys, x->past[0].start = (int)f->start;
+	x->past[0].keys = f->keys < 0 ? f->t : f->keys, x->o.start = x->past[0].start = (int)f->start;
 	x->past[1].keys = f->side_keys < 0 ? f->side_t : f->side_keys, x->past[1].start = (int)f->side_start;
 	x->past[1].camera_keys = e3_saved_camera_keys(x, x->past[1].keys);
 	x->position.first_i = f->first_i, x->position.last_i = f->last_i, x->position.shift_i = f->shift_i,

@@ -67,11 +67,12 @@ static attn_layer *find_layer(e3_trace_attn *a, const e3_attn *rec, e3_err *err)
 	return &a->layer[at];
 }
 
-/* The frame, counted from 0, that is frame 0 of the record's segment; *steps: of the segment so far. */
-static int64_t first_frame(const e3_replay *r, const e3_attn *rec, int64_t *steps)
+/* The frame, counted from 0, that is frame 0 of the record's segment; *step: which step of the segment the record is
+ * of. It comes just before or just after the eviction record of its frame. */
+static int64_t first_frame(const e3_replay *r, const e3_attn *rec, int64_t *step)
 {
 	const e3_trace_segment *s = e3_replay_segment(r, rec->segment);
-	*steps = s ? s->steps : 0;
+	*step = s ? s->steps - (r->step[s->step[s->steps - 1]].i == rec->i) : 0;
 	if (s)
 		return r->step[s->step[0]].frame;
 	return r->frames && r->step[r->answer[r->frames - 1]].i == rec->i ? r->frames - 1 : r->frames;
@@ -82,8 +83,8 @@ static int check_record(const e3_trace_attn *a, int64_t t, const e3_attn *rec, e
 	int64_t frames = rec->n_frames, tokens = frames * a->shape.n;
 	if (rec->layer < 0 || rec->layer >= a->shape.layers)
 		return e3_fail(err, "layer %d: the network has layers 0 to %d", rec->layer, a->shape.layers - 1);
-	if (frames != t && frames != t + 1) /* it comes just before or just after the eviction record of its frame */
-		return e3_fail(err, "mass over %" PRId64 " frames at step %" PRId64 " of the run", frames, t);
+	if (frames < t + 1) /* frames that began together see later ones too */
+		return e3_fail(err, "mass over %" PRId64 " frames at step %" PRId64 " of the run", frames, t + 1);
 	if (rec->n_keys && rec->key[rec->n_keys - 1] >= tokens)
 		return e3_fail(err, "key %" PRIu32 ": token ids end at %" PRId64 " here", rec->key[rec->n_keys - 1],
 			tokens - 1);
@@ -103,7 +104,8 @@ static int keep_row(attn_layer *x, int64_t t, int64_t first, const e3_attn *rec,
 	for (int64_t k = 0; k < first; k++)
 		if (fwrite(&none, sizeof none, 1, x->rows) != 1)
 			return e3_fail_sys(err, "writing a temporary file");
-	if (fwrite(rec->frame_mass, sizeof *rec->frame_mass, rec->n_frames, x->rows) != rec->n_frames)
+	size_t n = (size_t)(t + 1 - first); /* the row ends with its own frame */
+	if (fwrite(rec->frame_mass, sizeof *rec->frame_mass, n, x->rows) != n)
 		return e3_fail_sys(err, "writing a temporary file");
 	x->frames++;
 	return 0;
@@ -114,18 +116,19 @@ static void gather(const e3_trace_attn *a, attn_layer *x, int64_t t, int64_t fir
 {
 	int64_t n = a->shape.n;
 	float scale = a->look.scale_rows ? (float)rec->n_frames : 1;
-	trace_bins_reach(&x->mass, t + 1, t + 1);
+	int64_t frames = first + (int64_t)rec->n_frames;
+	trace_bins_reach(&x->mass, t + 1, frames);
 	for (int64_t f = 0; f < first; f++)
 		trace_bins_add(&x->mass, t, f, 0);
 	for (uint32_t f = 0; f < rec->n_frames; f++)
 		trace_bins_add(&x->mass, t, first + f, rec->frame_mass[f]);
 	if (!x->full) {
-		trace_bins_reach(&x->map, t + 1, (t + 1) * n);
+		trace_bins_reach(&x->map, t + 1, frames * n);
 		for (uint32_t k = 0; k < rec->n_keys; k++)
 			trace_bins_add(&x->map, t, first * n + rec->key[k], scale * rec->mass[k] / (float)n);
 		return;
 	}
-	trace_bins_reach(&x->map, (t + 1) * n, (t + 1) * n);
+	trace_bins_reach(&x->map, (t + 1) * n, frames * n);
 	for (int64_t q = 0; q < n; q++)
 		for (uint32_t k = 0; k < rec->n_keys; k++)
 			trace_bins_add(&x->map, t * n + q, first * n + rec->key[k], scale * rec->map[q * rec->n_keys + k]);
@@ -133,11 +136,11 @@ static void gather(const e3_trace_attn *a, attn_layer *x, int64_t t, int64_t fir
 
 int e3_trace_attn_add(e3_trace_attn *a, const e3_replay *r, const e3_attn *rec, e3_err *err)
 {
-	int64_t steps, first = first_frame(r, rec, &steps);
+	int64_t step, first = first_frame(r, rec, &step);
 	if (!wants_layer(a->look.layers, a->look.n_layers, rec->layer))
 		return 0;
-	int64_t t = first + (int64_t)rec->n_frames - 1;
-	int rc = rec->n_frames ? check_record(a, steps, rec, err) : e3_fail(err, "mass over no frames");
+	int64_t t = first + step;
+	int rc = rec->n_frames ? check_record(a, step, rec, err) : e3_fail(err, "mass over no frames");
 	attn_layer *x = rc ? NULL : find_layer(a, rec, err);
 	if (x && x->full != (rec->map != NULL))
 		rc = e3_fail(err, "layer %d: some records have a map and some have none", rec->layer);

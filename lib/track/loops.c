@@ -75,7 +75,7 @@ int e3_loops_take(e3_loops *l, const e3_loop_frame *f, e3_err *err)
 {
 	e3_place *p = &l->filling[f->segment % 2];
 	int *filled = &l->filled[f->segment % 2];
-	const float *d = e3_session_descriptor(l->s);
+	const float *d = f->descriptor ? f->descriptor : e3_session_descriptor(l->s);
 	if (f->world)
 		walk(l, f);
 	if (!f->k) {

@@ -43,6 +43,7 @@ typedef struct e3_loop_frame {
 	const uint8_t *rgb;
 	const e3_view *view;
 	const e3_similarity *world; /* of the segment in the chain; NULL: it does not answer yet */
+	const float *descriptor;    /* NULL: that of the session's last step */
 } e3_loop_frame;
 /* In the order of k; k 0 begins a new place. */
 int e3_loops_take(e3_loops *l, const e3_loop_frame *frame, e3_err *err);

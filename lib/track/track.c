@@ -56,6 +56,14 @@ e3_track *e3_track_open(e3_session *s, const e3_track_options *o, e3_err *err)
 	t->shared.a = e3_alloc(n + 1, sizeof *t->shared.a, "segments", err);
 	t->shared.b = e3_alloc(n + 1, sizeof *t->shared.b, "segments", err);
 	bool chain = o->segment && (o->frames < 0 || o->frames > o->segment);
+	int64_t together = e3_session_plan(s)->together, least = together + o->overlap;
+	if (chain && together > 1 && !t->frames && o->segment < least) {
+		e3_fail(err,
+			"planning: 'segment' of %lld frames: the %lld of the 'start' are not shared: expected at least %lld",
+			(long long)o->segment, (long long)together, (long long)least);
+		e3_track_close(t);
+		return NULL;
+	}
 	if (!t->shared.a || !t->shared.b || (chain && o->loops && open_loops(t, err))) {
 		e3_track_close(t);
 		return NULL;
@@ -120,7 +128,7 @@ int e3_track_step(e3_track *t, const uint8_t *rgb, int64_t i, e3_result *result,
 	bool counts = t->o.segment && now > before;
 	t->beside = counts && now > own && !ends;
 	if (counts) {
-		e3_loop_frame seen = {i, t->at.segment, before, rgb, &t->now, &t->at.world};
+		e3_loop_frame seen = {i, t->at.segment, before, rgb, &t->now, &t->at.world, NULL};
 		if (e3_view_take(&t->now, result, err) || remember(t, &seen, err))
 			return -1;
 	}
@@ -128,6 +136,25 @@ int e3_track_step(e3_track *t, const uint8_t *rgb, int64_t i, e3_result *result,
 		return -1;
 	evict->i = i, evict->segment = t->at.segment, evict->first = t->at.segment ? t->at.first : 0;
 	return t->at.segment ? place(&t->at.world, result, err) : 0;
+}
+
+int e3_track_start(e3_track *t, const e3_track_first *first, e3_result *results, e3_evict *evicts, e3_err *err)
+{
+	if (e3_session_start(t->s, first->rgb, first->n, results, evicts, err))
+		return -1;
+	for (int k = 0; k < first->n; k++) {
+		const float *descriptor = t->loops ? e3_session_start_descriptor(t->s, k) : NULL;
+		e3_loop_frame seen = {first->i[k], 0, k, first->rgb[k], &t->now, &t->at.world, descriptor};
+		t->i = evicts[k].i = first->i[k], t->frames++, t->rgb = first->rgb[k];
+		if (t->o.segment && (e3_view_take(&t->now, &results[k], err) || remember(t, &seen, err)))
+			return -1;
+	}
+	/* The last of them may be shared with the next segment. */
+	int64_t now = first->n, own = t->o.segment - t->o.overlap;
+	t->beside = t->o.segment && now > own && !(t->o.frames >= 0 && t->o.segment >= t->o.frames);
+	if (t->beside && e3_view_copy(&t->shared.a[0], &t->now, err))
+		return -1;
+	return e3_motion_after(t, &results[first->n - 1], &evicts[first->n - 1], err);
 }
 
 e3_track_place e3_track_placed(const e3_track *t) { return t->at; }
@@ -187,7 +214,7 @@ static int see_shared(e3_track *t, e3_err *err)
 {
 	e3_result r;
 	int64_t k = e3_session_side_frames(t->s);
-	e3_loop_frame seen = {t->i, t->at.segment + 1, k, t->rgb, &t->shared.b[k], NULL};
+	e3_loop_frame seen = {t->i, t->at.segment + 1, k, t->rgb, &t->shared.b[k], NULL, NULL};
 	if (!k)
 		t->shared.first = t->i;
 	if (e3_session_side(t->s, NULL, &r, &t->evict, err) || e3_view_take(&t->shared.b[k], &r, err) ||
