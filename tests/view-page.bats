@@ -17,7 +17,7 @@ node_test() { # FILE
 }
 
 @test "what the page knows of runs, cache, time, links and the connection" {
-	node_test state.mjs 12
+	node_test state.mjs 13
 }
 
 @test "every control of the page has a name and says what it does; nothing is inline" {

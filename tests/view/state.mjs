@@ -160,6 +160,19 @@ test('pictures stay within their bytes, and a run knows what it dropped', () => 
 	assert.equal(run.media.has(3, 500), false);
 });
 
+test('a record that comes before its frame waits for it, within bounds', () => {
+	const run = runOf(3);
+	const [picture, chunk] = [decodeRecord(make.pictureRecord(3, 5, new Uint8Array(500))), decodeRecord(make.chunkRecord(5, 0, 4, 4))];
+	assert.equal(run.waits(decodeRecord(make.pictureRecord(3, 2, new Uint8Array(5)))), false);
+	assert.equal(run.waits(picture) && run.waits(chunk), true);
+	assert.deepEqual(run.takeEarly(4), []);
+	assert.deepEqual(run.takeEarly(5), [picture, chunk]);
+	assert.deepEqual([run.takeEarly(5), run.earlyBytes, run.early.size], [[], 0, 0]);
+	for (let n = 10; n < 60; n++)
+		run.waits({ n, bytes: new Uint8Array(1 << 20) });
+	assert.equal(run.early.size, 16);
+});
+
 test('live follows; seeking pauses; playing keeps the time of the stream and goes live at its end', () => {
 	const player = new Player();
 	const run = runOf(50, { every: 2 });

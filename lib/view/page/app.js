@@ -188,10 +188,13 @@ export class App {
 					this.scene.setCorrection(run.index, record.n, correction);
 				this.player.grown();
 				this.away.takeTime();
+				for (const one of run.takeEarly(record.n))
+					this.#data(run, one);
 			}
 			break;
 		case WIRE.PICTURE: case WIRE.DEPTH: case WIRE.CONFIDENCE:
-			run.addMedia(record);
+			if (!run.waits(record))
+				run.addMedia(record);
 			break;
 		case WIRE.KEPT:
 			run.addKept(record, run.frameAt(this.player.i));
@@ -203,7 +206,8 @@ export class App {
 					this.scene.setCorrection(run.index, n, run.correction(n));
 			break;
 		case WIRE.CHUNK:
-			this.#chunk(run, record);
+			if (!run.waits(record))
+				this.#chunk(run, record);
 			break;
 		}
 	}

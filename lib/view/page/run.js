@@ -4,6 +4,7 @@ import { FLAG, WIRE } from './wire.js';
 import { KeptHistory } from './kept.js';
 
 const PICTURE_BYTES = 96 << 20;
+const EARLY_BYTES = 16 << 20;
 const IDENTITY = Float32Array.of(1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0);
 
 // A column that grows by doubling: a frame record is not an object, so that 100,000 frames are a few megabytes.
@@ -99,6 +100,8 @@ export class Run {
 		this.media = new MediaStore(limit || PICTURE_BYTES);
 		this.kept = new KeptHistory((n) => (n < this.count ? this.columns.flags.data[n] : -1), limit);
 		this.pointsHere = 0;
+		this.early = new Map();
+		this.earlyBytes = 0;
 		this.tellsKept = false;
 	}
 
@@ -114,6 +117,25 @@ export class Run {
 		this.tellsKept = this.tellsKept || (record.flags & FLAG.KEPT) !== 0;
 		this.count++;
 		return true;
+	}
+
+	// A record with bytes that comes before its frame waits for it; no more of them than a page can hold. False: its frame is here.
+	waits(record) {
+		if (record.n < this.count)
+			return false;
+		if (this.earlyBytes + record.bytes.length <= EARLY_BYTES) {
+			this.earlyBytes += record.bytes.length;
+			this.early.set(record.n, [...this.early.get(record.n) || [], record]);
+		}
+		return true;
+	}
+
+	// Those that waited for a frame, which is here now.
+	takeEarly(n) {
+		const waited = this.early.get(n) || [];
+		this.early.delete(n);
+		this.earlyBytes -= waited.reduce((sum, record) => sum + record.bytes.length, 0);
+		return waited;
 	}
 
 	addMedia(record) {
