@@ -76,7 +76,7 @@ static int read_stream(session *x, e3_err *err)
 	int more, rc = 0;
 	x->queue = e3_view_queue_open(x->view, 0, 0, fed, x, err);
 	if (!x->queue)
-		return -1;
+		return e3_stage_finish(stage, -1, err);
 	while (!rc && (more = e3_stage_next(stage, &msg, err)) > 0) {
 		rc = e3_stage_pass(stage, &msg, err);
 		put(x, &msg);
