@@ -53,6 +53,7 @@ ling() { e3-infer --device cpu --model seed:lingbot-tiny:7 "$@" >"$T/o.e3" 2>"$T
 		e3-evict-stats --check o.e3 >stats
 		grep -q "every rule holds" stats
 	done
+	grep -q "special tokens: 100.0 % kept" stats # of key frames
 	edit o.e3 bad.e3 'v = next(x for k, x in m if k == 4 and x.get("passing")); del v["passing"]'
 	fails 1 "4 violations" -- e3-evict-stats --check bad.e3
 }

@@ -111,7 +111,7 @@ static int add_segment(e3_trace_stats *s, e3_err *err)
 			return -1;
 		for (int64_t k = 0; k < x->steps; k++) {
 			measure_tokens(s, l, x->step[k]);
-			if (k)
+			if (k && !r->step[x->step[k]].passing)
 				count_lives(s, l, x->step[k]);
 		}
 	}
@@ -179,7 +179,7 @@ static void sum_steps(e3_trace_stats *s)
 		s->removed += x->removed;
 		if (x->removed)
 			s->last_eviction = t;
-		if (x->local)
+		if (x->local && !x->passing)
 			s->stillborn += x->stillborn,
 				s->born += (uint64_t)r->shape.layers * (uint64_t)(r->shape.n - r->shape.special);
 	}
@@ -262,7 +262,10 @@ int e3_trace_stats_finish(e3_trace_stats *s, const e3_replay *r, e3_err *err)
 	}
 	finish_agreement(s);
 	sum_steps(s);
-	double later = (double)(r->steps - r->segments) * sh->special * sh->layers;
+	int64_t passing = 0;
+	for (int64_t t = 0; t < r->steps; t++)
+		passing += r->step[t].passing;
+	double later = (double)(r->steps - r->segments - passing) * sh->special * sh->layers;
 	s->special_kept = later > 0 ? s->special_kept / later : NAN;
 	s->first_kept = r->steps ? s->first_kept / ((double)sh->n * sh->layers * (double)r->segments) : NAN;
 	return 0;
