@@ -174,6 +174,7 @@ FUZZ_onnx := mask image data base
 FUZZ_cache := track model dev geom data base
 FUZZ_known := place geom data base
 FUZZ_sets := sets geom image data base
+FUZZ_view_client := view hold geom trace image wire data base
 FUZZERS := $(patsubst tests/fuzz/fuzz_%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 define fuzz_rules
 $$(B)/fuzz_$(1): tests/fuzz/fuzz_$(1).c $$(foreach l,$$(FUZZ_$(1)),$$(LIB_$$(l)))

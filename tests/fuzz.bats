@@ -25,6 +25,10 @@ short_run() {
 	runs=10000 short_run recording
 }
 
+@test "fuzz: requests to a page, and what its clients say" {
+	runs=10000 short_run view_client
+}
+
 @test "fuzz: safetensors" {
 	short_run safetensors
 }
