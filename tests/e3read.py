@@ -62,3 +62,13 @@ def relative(a, b):
     if not np.isfinite(a).all():
         return float("inf")
     return float(np.linalg.norm(a - b) / max(np.linalg.norm(b), 1e-30))
+
+
+def camera(pose):
+    """[R|T] of a pose T, quaternion xyzw, ... (doc/network.md 6)."""
+    t, (x, y, z, w) = np.asarray(pose[:3], float), np.asarray(pose[3:7], float)
+    k = 2 / (x * x + y * y + z * z + w * w)
+    r = np.array([[1 - k * (y * y + z * z), k * (x * y - z * w), k * (x * z + y * w)],
+                  [k * (x * y + z * w), 1 - k * (x * x + z * z), k * (y * z - x * w)],
+                  [k * (x * z - y * w), k * (y * z + x * w), 1 - k * (x * x + y * y)]])
+    return np.hstack([r, t[:, None]])

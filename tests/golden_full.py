@@ -1,31 +1,42 @@
 #!/usr/bin/python3
-"""Compares a prediction stream of the full seeded network with full.golden: golden_full.py STREAM GOLDEN RUN (off or p50).
+"""Compares a prediction stream of a full seeded network with its golden file: golden_full.py STREAM GOLDEN RUN. GOLDEN and RUN:
+full.golden and off or p50; lingbot-full.golden and s1, s8 or s2w3k2.
 
-Prints every figure. Exit 1 when a dense output is further than 2e-4 (relative L2) from the golden one, or when the tokens kept
-by the first eviction (p50, frame 4) agree less than Jaccard 0.99 in some layer.
+Prints every figure. Exit 1 when a dense output is further than 2e-4 (relative L2) from the golden one, LingBot-Map's further than 2e-5 and
+its poses than 1e-4, or when the tokens kept by the first eviction (p50, frame 4) agree less than Jaccard 0.99 in some layer.
 """
 import sys
 
 import numpy as np
 
-from e3read import relative, safetensors, stream
+from e3read import camera, relative, safetensors, stream
 
 FIELDS = {"depth": "depth", "dconf": "depth_conf", "pts": "points", "pconf": "points_conf"}
 STEP = 8
 FIRST_EVICTION = 4
 BOUND, JACCARD = 2e-4, 0.99
+LINGBOT, LINGBOT_POSE = 2e-5, 1e-4
 
 
 def outputs(preds, golden, run):
-    ok = True
+    ok, lingbot = True, f"{run}.w2c.0" in golden
+    bound = LINGBOT if lingbot else BOUND
     for i, p in enumerate(preds):
         line = [f"frame {i}:"]
         for name, field in FIELDS.items():
+            if f"{run}.{name}.{i}" not in golden:
+                continue
             r = relative(p[field][::STEP, ::STEP], golden[f"{run}.{name}.{i}"])
             line.append(f"{name} {r:.1e}")
-            ok &= r <= BOUND
-        line.append(f"pose {relative(p['pose'], golden[f'{run}.pose.{i}']):.1e}")
+            ok &= r <= bound
+        if lingbot:
+            r = relative(camera(p["pose"]), golden[f"{run}.w2c.{i}"])
+            ok &= r <= LINGBOT_POSE
+        else:
+            r = relative(p["pose"], golden[f"{run}.pose.{i}"])
+        line.append(f"pose {r:.1e}")
         print("  ".join(line))
+    print(f"dense outputs within {bound:.0e}" if ok else "OUT OF BOUNDS")
     return ok
 
 
@@ -60,7 +71,6 @@ def main():
     ok = outputs(preds, golden, run)
     if run == "p50":
         ok &= kept(evicts, golden, n)
-    print(f"dense outputs within {BOUND:.0e}" if ok else "OUT OF BOUNDS")
     return 0 if ok else 1
 
 
