@@ -23,7 +23,7 @@ commands() {
 after() {
 	case $1 in
 	e3) echo "help=$names" ;;
-	e3-model) echo fetch=streamvggt,skyseg ;;
+	e3-model) echo fetch=streamvggt,lingbot-map,lingbot-map-long,skyseg ;;
 	esac
 }
 

@@ -54,6 +54,29 @@ has() { [ "$(stat -c %s "$to.partial")" -eq "$1" ]; }
 	grep -qx "e3-infer: model: $T/c/e3/checkpoints.safetensors" err
 }
 
+@test "LingBot-Map: what is open about its licence, another file than the known one, and e3-infer finds it" {
+	open="not settled: its page names none; the code is under Apache-2.0"
+	fails 2 "fetch lingbot-map: its licence is $open: " -- e3-model fetch lingbot-map
+	for name in lingbot-map lingbot-map-long; do
+		: >"$f/log"
+		e3-model seed --config lingbot-tiny --seed 7 -o "$T/tiny.safetensors"
+		/usr/bin/python3 -B "$ROOT/tests/write_pth.py" "$f/data" "state = {'model': {k: whole(v) for k, v in load('$T/tiny.safetensors').items()}}"
+		e3-model fetch --yes --cacert "$f/cert.pem" "$name" 2>err >out
+		[ "$(cat out)" = "$T/c/e3/$name.pt" ]
+		cmp "$(cat out)" "$f/data"
+		grep -q "^hub /robbyant/lingbot-map/resolve/main/$name.pt$" "$f/log"
+		grep -q "^e3-model: licence: $open: .*https://github.com/Robbyant/lingbot-map/issues/107" err
+		[ "$(grep -c "$name.pt: the hub has another file than this version of e3 knows: its SHA-256 begins with $(sha256sum <"$f/data" | cut -c1-12), " err)" -eq 1 ]
+	done
+	rm "$T/c/e3/lingbot-map-long.pt"
+	# (without metadata it would be as large as the released network)
+	fails 1 "$T/c/e3/lingbot-map.pt: 1 problem: configuration: e3.dpt_layers 4,11,17,23" -- e3-infer --device cpu --no-evict /dev/null
+	e3-model convert --meta e3.dpt_layers=0,1,2,3 --meta e3.image_size=70 "$T/c/e3/lingbot-map.pt" "$T/c/e3/lingbot-map.safetensors"
+	rm "$T/c/e3/lingbot-map.pt"
+	e3-scene -q --frames 1 --size 28x28 | e3-infer --device cpu --no-evict 2>err | e3-dump >o
+	grep -qx "e3-infer: model: $T/c/e3/lingbot-map.safetensors" err
+}
+
 @test "the licence must be accepted" {
 	fails 2 "fetch skyseg: its licence is MIT (https://opensource.org/license/mit): free use; keep the notice: accept it with --yes, or at a terminal" -- e3-model fetch skyseg
 	[ ! -s "$f/log" ]
@@ -66,7 +89,7 @@ has() { [ "$(stat -c %s "$to.partial")" -eq "$1" ]; }
 	terminal <<<y >/dev/null
 	grep -q "Accept this licence? \[y/N\]" o
 	complete
-	fails 2 "fetch: expected streamvggt or skyseg, got 'x'" -- e3-model fetch --yes x
+	fails 2 "fetch: expected streamvggt, lingbot-map, lingbot-map-long or skyseg, got 'x'" -- e3-model fetch --yes x
 	fails 2 "list: has no use for --from" -- e3-model list --from x y
 }
 

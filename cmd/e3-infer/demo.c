@@ -50,6 +50,6 @@ void infer_warn_demo(const char *model, const e3_head *head, const char *input)
 		!shows_the_world(source, input))
 		return;
 	e3_warn("this is the demo model, which knows rendered rooms only: for %s its results mean nothing, unless it shows "
-			"such rooms. For photographs: e3-model fetch streamvggt, or --model FILE",
+			"such rooms. For photographs: e3-model fetch streamvggt or lingbot-map, or --model FILE",
 		source);
 }

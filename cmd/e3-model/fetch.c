@@ -21,22 +21,40 @@ static const char hub_default[] = "https://huggingface.co";
 
 typedef struct fetch_model {
 	const char *name, *repository, *file, *what, *licence, *meaning;
+	const char *sum; /* how the SHA-256 of the file began that e3 was written for; NULL: not known */
 } fetch_model;
+
+#define LINGBOT_LICENCE "not settled: its page names none; the code is under Apache-2.0"
+#define LINGBOT_MEANING \
+	"whether that holds for the weights is asked in https://github.com/Robbyant/lingbot-map/issues/107; look there and " \
+	"at https://huggingface.co/robbyant/lingbot-map before you use them for more than a trial"
 
 static const fetch_model models[] = {
 	{"streamvggt", "lch01/StreamVGGT", "checkpoints.pth", "the network that e3-infer runs",
 		"Creative Commons BY-NC-SA 4.0 (https://creativecommons.org/licenses/by-nc-sa/4.0/)",
-		"non-commercial use only; name the authors; what you derive from it has the same licence"},
+		"non-commercial use only; name the authors; what you derive from it has the same licence", NULL},
+	{"lingbot-map", "robbyant/lingbot-map", "lingbot-map.pt", "LingBot-Map, another network that e3-infer runs",
+		LINGBOT_LICENCE, LINGBOT_MEANING, "ee665103348e"},
+	{"lingbot-map-long", "robbyant/lingbot-map", "lingbot-map-long.pt", "LingBot-Map, trained for long streams",
+		LINGBOT_LICENCE, LINGBOT_MEANING, "832bc82c"},
 	{"skyseg", "JianyuanWang/skyseg", "skyseg.onnx", "the U2-Net for sky that e3-mask runs",
-		"MIT (https://opensource.org/license/mit)", "free use; keep the notice"},
+		"MIT (https://opensource.org/license/mit)", "free use; keep the notice", NULL},
 };
+enum { MODELS = sizeof models / sizeof *models };
 
 static const fetch_model *find(const char *name)
 {
-	for (size_t k = 0; k < sizeof models / sizeof *models; k++)
+	char names[128] = "";
+	for (size_t k = 0, n = 0; k < MODELS; k++) {
 		if (strcmp(models[k].name, name) == 0)
 			return &models[k];
-	e3_usage_error("fetch: expected streamvggt or skyseg, got '%s'", name);
+		n += (size_t)snprintf(names + n, sizeof names - n, "%s%s",
+			k == 0               ? ""
+				: k + 1 < MODELS ? ", "
+								 : " or ",
+			models[k].name);
+	}
+	e3_usage_error("fetch: expected %s, got '%s'", names, name);
 }
 
 /* --- the licence --- */
@@ -88,6 +106,7 @@ typedef struct transfer {
 	const fetch_model *model;
 	double started; /* of this process */
 	int64_t came;
+	bool told; /* whether it is the file that is known */
 } transfer;
 
 static void show(const transfer *t)
@@ -151,6 +170,13 @@ static fetch_end attempt(transfer *t, fetch_http *h, const char *url, e3_err *er
 		return end;
 	if (fetch_part_expect(&t->part, &t->facts, e3_stop_signal, err) || check_room(t, err))
 		return FETCH_NEVER;
+	const char *sum = t->model->sum;
+	if (sum && !t->told && strncmp(t->facts.sha256, sum, strlen(sum)) != 0)
+		e3_note(
+			"%s: the hub has another file than this version of e3 knows: its SHA-256 begins with %.12s, expected %s; "
+			"e3-model check says whether it is the same network",
+			t->model->file, t->facts.sha256, sum);
+	t->told = true;
 	if (!t->came && t->part.have)
 		e3_note("%s: %s of %s are there: going on", t->part.partial, amount_of(t->part.have).text,
 			amount_of(t->facts.size).text);

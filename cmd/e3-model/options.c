@@ -100,13 +100,14 @@ int em_parse(int argc, char **argv, em_options *o, e3_err *err)
 		.tool = "e3-model",
 		.usage =
 			"list | check [--json] FILE\n       e3-model convert [options] IN OUT.safetensors\n"
-			"       e3-model seed --config NAME --seed N [-o FILE]\n       e3-model fetch [--yes] streamvggt | skyseg",
+			"       e3-model seed --config NAME --seed N [-o FILE]\n       e3-model fetch [--yes] streamvggt | lingbot-map | lingbot-map-long | skyseg",
 		.summary =
 			"List, check, convert, make and fetch checkpoints. FILE and IN: .safetensors, .pth, or seed:CONFIG:N.",
 		.table = table,
 		.tail = "  e3-model check checkpoints.pth\n"
 				"  e3-model convert --dtype bf16 --drop-track checkpoints.pth model.safetensors\n"
 				"  e3-model fetch streamvggt\n"
+				"  e3-model fetch lingbot-map\n"
 				"  e3-model seed --config tiny --seed 7 -o tiny.safetensors\n",
 	};
 	int first = e3_opts_parse(&opts, argc, argv);

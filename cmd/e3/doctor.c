@@ -145,7 +145,8 @@ static void check_model(double *need)
 	say(demo ? HINT : GOOD, "model", "%s", model);
 	if (demo)
 		advise(
-			"It knows rendered rooms only. For photographs: e3-model fetch streamvggt (non-commercial), or --model FILE.");
+			"It knows rendered rooms only. For photographs: e3-model fetch streamvggt (non-commercial) or lingbot-map "
+			"(licence not settled), or --model FILE.");
 }
 
 /* Masks need a plug-in and a model; both are there when they are wanted, or not. */

@@ -37,8 +37,8 @@ void e3_ckpt_stop_by(e3_ckpt *ckpt, int (*stop)(void));
 /* From now on e3_ckpt_read_f32 gives zeros, and no value is read or generated: for plans, which need only shapes. */
 void e3_ckpt_empty(e3_ckpt *ckpt);
 
-/* Where there are weights when none are named: the first .safetensors or .pth file of ~/.cache/e3 by name, else the
- * bundled demo model. *path is to be freed. */
+/* Where there are weights when none are named: the first .safetensors, .pth or .pt file of ~/.cache/e3 by name, else
+ * the bundled demo model. *path is to be freed. */
 int e3_ckpt_locate(char **path, bool *is_demo, e3_err *err);
 
 size_t e3_ckpt_count(const e3_ckpt *ckpt);

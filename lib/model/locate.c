@@ -9,9 +9,14 @@
 
 static bool is_model(const char *name)
 {
+	static const char *const ends[] = {".safetensors", ".pth", ".pt"};
 	size_t n = strlen(name);
-	return name[0] != '.' &&
-		((n > 12 && strcmp(name + n - 12, ".safetensors") == 0) || (n > 4 && strcmp(name + n - 4, ".pth") == 0));
+	for (size_t k = 0; name[0] != '.' && k < sizeof ends / sizeof *ends; k++) {
+		size_t m = strlen(ends[k]);
+		if (n > m && strcmp(name + n - m, ends[k]) == 0)
+			return true;
+	}
+	return false;
 }
 
 /* The first model file of a folder, by name. */

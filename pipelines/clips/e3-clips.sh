@@ -208,7 +208,7 @@ find_model() {
 	fi
 	model=${E3_MODEL:-}
 	for f in "${HOME:-/nowhere}"/.cache/e3/*; do
-		case $f in *.pth | *.safetensors) [ -n "$model" ] || [ ! -f "$f" ] || model=$f ;; esac
+		case $f in *.pt | *.pth | *.safetensors) [ -n "$model" ] || [ ! -f "$f" ] || model=$f ;; esac
 	done
 	[ -n "$model" ] || die 1 "no model was given: --infer '--model FILE', or E3_MODEL in the environment; --demo-model is the bundled one, which knows only rendered rooms"
 	[ ! -e "$model" ] || model=$(realpath "$model")

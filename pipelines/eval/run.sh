@@ -166,7 +166,7 @@ for tool in e3-decode e3-infer e3-eval; do command -v $tool >/dev/null || die "$
 find_model() {
 	local f LC_ALL=C
 	for f in "${HOME:-/nowhere}"/.cache/e3/* "$here/../demo/model.safetensors"; do
-		case $f in *.pth | *.safetensors) [ ! -f "$f" ] || echo "$f" ;; esac
+		case $f in *.pt | *.pth | *.safetensors) [ ! -f "$f" ] || echo "$f" ;; esac
 	done | head -n 1
 }
 if [ -z "$show" ]; then
