@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
 # e3-view: what a client gets and in which order, who is refused, what hostile and slow clients cost (tests/view_check.py), --pass.
-load common
 # shellcheck disable=SC2030,SC2031 # each test has its own
+load common
 
 check() { /usr/bin/python3 -B "$BATS_TEST_DIRNAME/view_check.py" "$@"; }
 
