@@ -33,6 +33,10 @@ page() { # page CASE: of tests/browser/check.py
 	page two
 }
 
+@test "--html: one file, opened from the disk" {
+	page html
+}
+
 @test "on a phone everything fits; fingers turn and zoom; dark and light" {
 	page phone
 }

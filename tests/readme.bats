@@ -4,7 +4,7 @@
 load common
 
 # Lines that are not run. Each is checked by "what is not run".
-NOT_RUN='^(make |e3-model fetch|e3 -y|e3 --mask sky|e3 -o room /dev/)'
+NOT_RUN='^(make |e3-model fetch|e3 -y|e3 --mask sky|e3 -o room /dev/|e3 --view|e3-view clip)'
 
 # The blocks that are indented by four spaces, without the one above the first heading (a synopsis).
 commands() { sed -n '/^## /,$p' "$ROOT/README.md" | sed -n 's/^    \([^ ].*\)/\1/p'; }
@@ -44,6 +44,10 @@ commands() { sed -n '/^## /,$p' "$ROOT/README.md" | sed -n 's/^    \([^ ].*\)/\1
 		case $line in
 		'make '*) targets+=("${words[@]:1}") ;;
 		'e3-model fetch '*) e3-model fetch --help | grep -qw "${words[2]}" ;;
+		'e3-view '*)
+			grep -q "127.0.0.1:8033" <(e3-view --help)
+			[ "${words[*]}" = "e3-view clip.e3d/run.e3" ]
+			;;
 		e3\ *)
 			line=${line//\/dev\/video0/lavfi:testsrc2} # a camera that is there
 			(cd "$T" && eval "e3 -n ${line#e3 }") >"$T/printed"

@@ -163,3 +163,6 @@ e3-scene -q --size 56x42 --frames "$n" --path walk --length 160 --seed 5 |
 
 # The graph of segments: one update after another.
 "$B/bench/graph" 1000 10000
+
+# The live page: bytes, latency, memory, and what its clients cost the pipeline.
+tests/bench/view.py

@@ -457,7 +457,7 @@ def foreign(folder):
         clean(page, server.url, allowed=("WebSocket connection to", "e3-view: "))
 
 
-CASES = {f.__name__: f for f in (shows, live, controls, confidence, restarted, two, phone, taken, foreign)}
+CASES = {f.__name__: f for f in (shows, live, controls, confidence, restarted, two, html, phone, taken, foreign)}
 
 
 def main():
