@@ -118,6 +118,9 @@ def shows(folder):
     predictions = streams.predictions(path)
     with Browser() as browser, Server(path) as server:
         page = opened(browser, server.url, [len(predictions)])
+        tick(page, "frusta", False)
+        settle(page)
+        expect("with nothing set the points are there", lit(shot(page)).mean() > 0.05, lit(shot(page)).mean())
         plain(page)
         match(page, "all points", predictions, folder)
         differs(page, "another room", streams.predictions(streams.exact(folder, seed=8)))

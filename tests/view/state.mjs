@@ -226,6 +226,20 @@ test('windows: until now, seconds, one frame, all; two runs by their stream inde
 	assert.deepEqual([player.window, player.seconds], ['until', 2]);
 });
 
+test('at first at most half of the points are cut, and none of a run whose confidences are all alike', () => {
+	const run = new Run(0, { confidence: [0, 1] });
+	const points = (...levels) => Uint8Array.from(levels.flatMap((level) => [0, 0, 0, 0, 0, 0, 1, 2, 3, level << 3 | 7]));
+	assert.equal(run.firstCut(), 6);
+	run.addLevels(points(0, 0, 0));
+	assert.equal(run.firstCut(), 0);
+	run.addLevels(points(2, 2, 2));
+	assert.equal(run.firstCut(), 2);
+	run.addLevels(points(6, 9, 31, 31, 31));
+	assert.equal(run.firstCut(), 2);
+	run.addLevels(points(31));
+	assert.equal(run.firstCut(), 6);
+});
+
 test('a link carries the view and is checked; a damaged one is none', () => {
 	const value = { view: { eye: [1, 2, 3] }, i: 7.5, settings: { colour: 'depth', confidence: 99, edl: 'yes', pointSize: 2, mode: 'top' } };
 	const hash = encodeShare(value);

@@ -1,7 +1,7 @@
 // view: the page: records come in here, go to the runs and to the scene, and what is looked at is drawn.
 import { WIRE, FLAG } from './wire.js';
 import { Link, Inside, socketAddress, nowSeconds } from './link.js';
-import { Run } from './run.js';
+import { FIRST_CUT, Run } from './run.js';
 import { Player } from './player.js';
 import { Timeline, clockText } from './timeline.js';
 import { Panel, countText } from './panel.js';
@@ -42,7 +42,7 @@ export class App {
 		this.unit = new LengthUnit();
 		this.changed = true;
 		this.settings = {
-			mode: 'orbit', kind: 'kept', colour: 'rgb', confidence: 6, pointSize: 1, edge: 3, edl: true, frusta: true,
+			mode: 'orbit', kind: 'kept', colour: 'rgb', confidence: null, pointSize: 1, edge: 3, edl: true, frusta: true,
 			detail: this.#detail(),
 		};
 		this.away = new Away(this);
@@ -142,7 +142,6 @@ export class App {
 			this.timeline.dirty = true;
 		}
 		this.#names();
-		this.#cutConfidence();
 	}
 
 	#forget() {
@@ -219,6 +218,7 @@ export class App {
 			return;
 		const skip = Math.max(0, had - record.offset);
 		run.addPoints(record);
+		run.addLevels(record.bytes.subarray(10 * skip));
 		this.scene.addChunk(run.index, record.n, {
 			offset: record.offset + skip, total: record.total, count: record.count - skip, min: record.min, size: record.size,
 			bytes: record.bytes.subarray(10 * skip),
@@ -249,20 +249,17 @@ export class App {
 	change(some) {
 		Object.assign(this.settings, some);
 		const { mode, colour, pointSize, edge, edl, frusta, detail } = this.settings;
-		this.scene.set({ mode, colour, pointSize, edge, edl, frusta, path: frusta });
-		this.#cutConfidence();
+		this.scene.set({ mode, colour, pointSize, edge, edl, frusta, path: frusta, confidence: this.cut() });
 		if (some.detail !== undefined && this.link)
 			this.link.send({ limit: { points: detail } });
 		this.scene.setMax(detail);
 		this.redraw();
 	}
 
-	// A run whose confidences are all alike has nothing to cut.
-	#cutConfidence() {
-		[0, 1].forEach((k) => {
-			const range = this.runs[k] ? this.runs[k].info.confidence : null;
-			this.scene.set({ confidence: range && range[1] <= range[0] ? 0 : this.settings.confidence }, k);
-		});
+	// The least level of confidence that is shown: what was chosen, or what suits both runs.
+	cut() {
+		const chosen = this.settings.confidence;
+		return chosen !== null ? chosen : this.runs.reduce((least, run) => Math.min(least, run.firstCut()), FIRST_CUT);
 	}
 
 	confidenceText(level) {
@@ -310,6 +307,7 @@ export class App {
 		const changed = this.changed;
 		if (changed) {
 			this.changed = false;
+			this.scene.set({ confidence: this.cut() });
 			for (const run of this.runs)
 				this.#show(run);
 			this.wants.look(this.runs.map((run) => ({

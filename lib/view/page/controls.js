@@ -175,8 +175,9 @@ export class Controls {
 			for (const input of this.root.querySelectorAll('input[name="' + name + '"]'))
 				input.checked = input.value === value;
 		this.find('colour').value = settings.colour;
-		this.find('confidence').value = settings.confidence;
-		this.find('confidence-out').value = settings.confidence === 0 ? 'all' : '≥ ' + this.app.confidenceText(settings.confidence);
+		const cut = this.app.cut();
+		this.find('confidence').value = cut;
+		this.find('confidence-out').value = cut === 0 ? 'all' : '≥ ' + this.app.confidenceText(cut);
 		this.find('size').value = settings.pointSize;
 		this.find('size-out').value = settings.pointSize.toFixed(2) + '×';
 		this.find('edge').value = 7 - settings.edge;

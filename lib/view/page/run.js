@@ -5,6 +5,8 @@ import { KeptHistory } from './kept.js';
 
 const PICTURE_BYTES = 96 << 20;
 const EARLY_BYTES = 16 << 20;
+const LEVELS = 32;
+export const FIRST_CUT = 6;
 const IDENTITY = Float32Array.of(1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0);
 
 // A column that grows by doubling: a frame record is not an object, so that 100,000 frames are a few megabytes.
@@ -100,6 +102,8 @@ export class Run {
 		this.media = new MediaStore(limit || PICTURE_BYTES);
 		this.kept = new KeptHistory((n) => (n < this.count ? this.columns.flags.data[n] : -1), limit);
 		this.pointsHere = 0;
+		this.levels = new Float64Array(LEVELS);
+		this.levelled = 0;
 		this.early = new Map();
 		this.earlyBytes = 0;
 		this.tellsKept = false;
@@ -164,6 +168,22 @@ export class Run {
 		const had = points[record.n];
 		points[record.n] = Math.max(had, record.offset + record.count);
 		this.pointsHere += points[record.n] - had;
+	}
+
+	// The confidences of points: 10 bytes each, the last one has the level.
+	addLevels(bytes) {
+		for (let at = 9; at < bytes.length; at += 10)
+			this.levels[bytes[at] >> 3]++;
+		this.levelled += Math.floor(bytes.length / 10);
+	}
+
+	// The cut of confidence at first, from the levels of the points that came: what is hardly sure is left out, but never more than
+	// half of them, so that a run whose confidences are all alike or all low is seen.
+	firstCut() {
+		let level = 0;
+		for (let less = this.levels[0]; level < FIRST_CUT && 2 * less <= this.levelled; less += this.levels[level])
+			level++;
+		return level;
 	}
 
 	// A correction replaces those of the frames that it covers whole; of others the newest is looked at first.
