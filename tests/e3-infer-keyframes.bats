@@ -70,6 +70,10 @@ ling() { e3-infer --device cpu --model seed:lingbot-tiny:7 "$@" >"$T/o.e3" 2>"$T
 		e3-cat a.e3 --then b.e3 >joined.e3
 		same whole.e3 joined.e3 pred evict edge
 	done
+	fails 1 "was saved with --window 64, this run asks for --budget 5f" -- e3-infer --device cpu --model seed:lingbot-tiny:7 \
+		--load-cache c.e3cache --continue --budget 5f "$f/endless.e3"
+	ling --load-cache c.e3cache --freeze "$f/endless.e3"
+	check o.e3 <<<'assert len(p) == 8 and h["frozen"] and h["policy"] == "lingbot"'
 	fails 1 "was saved with --start 4, this run asks for --start 3" -- e3-infer --device cpu --model seed:lingbot-tiny:7 \
 		--load-cache c.e3cache --start 3 "$f/endless.e3"
 }
@@ -79,6 +83,12 @@ ling() { e3-infer --device cpu --model seed:lingbot-tiny:7 "$@" >"$T/o.e3" 2>"$T
 	ling --window 2 --camera-frames 5 --start 2 "$frames"
 	grep -q "8 frames are more than one piece can have with this network and --policy lingbot: segments of 5" e
 	check o.e3 <<<'assert [x.get("segment", 0) for x in p] == [0] * 5 + [1] * 3, p'
+	for o in "" "--budget 10f" "--budget 3000f" "--P 0.1 --frames 5000" "--no-evict"; do
+		# shellcheck disable=SC2086
+		ling --plan $o
+	done
+	fails 1 "a segment of 2000 frames: has 2000 key frames, and there can be 1024" -- e3-infer --device cpu \
+		--model seed:lingbot-tiny:7 --segment 2000 "$f/endless.e3"
 	ling --window 2 --camera-frames 8 "$frames"
 	[ ! -s e ]
 	fails 1 "planning: a stream of 8 frames: has 8 key frames, and there can be 5: give --segment or --keyframe" -- \

@@ -86,7 +86,8 @@ static int check_given(const infer_request *r, const e3_saved *x, e3_err *err)
 	const infer_given *g = &r->given;
 	const e3_infer_options *a = &x->o, *b = &r->o;
 	char saved[64], asked[64];
-	bool free_budget = r->continues && !a->policy->keeps_all && b->budget_kind != E3_BUDGET_FRACTION;
+	bool free_budget =
+		r->continues && !a->policy->keeps_all && !a->policy->slides && b->budget_kind != E3_BUDGET_FRACTION;
 	if (g->policy && a->policy != b->policy) {
 		snprintf(saved, sizeof saved, "--policy %s", a->policy->name);
 		snprintf(asked, sizeof asked, "--policy %s", b->policy->name);

@@ -181,9 +181,9 @@ static int fit(const infer_setup *s, infer_request *r, const int size[2], e3_err
 		return e3_fail_in(err, "planning: --vram");
 	if (r->automatic && e3_plan_make(e3_net_config(s->net), &r->o, size[0], size[1], &p, err))
 		return -1;
-	r->track.segment = r->automatic ? e3_track_length(&p) : r->track.segment;
-	int64_t longest = e3_plan_longest(e3_net_config(s->net), &r->o);
-	r->track.segment = r->track.segment < longest ? r->track.segment : longest;
+	int64_t longest = e3_plan_longest(e3_net_config(s->net), &r->o), best = r->automatic ? e3_track_length(&p) : 0;
+	if (r->automatic)
+		r->track.segment = best < longest ? best : longest;
 	return 0;
 }
 
@@ -208,7 +208,9 @@ int infer_setup_settle(const infer_setup *s, infer_request *r, const int size[2]
 {
 	r->o.cached = s->dev->attn_dtype;
 	r->track.frames = r->automatic ? -1 : r->o.frames; /* the budget pays for the next segment's frames too */
-	r->track.segment = r->automatic ? E3_TRACK_LONGEST : r->track.segment;
+	int64_t longest = e3_plan_longest(e3_net_config(s->net), &r->o);
+	if (r->automatic)
+		r->track.segment = longest < E3_TRACK_LONGEST ? longest : E3_TRACK_LONGEST;
 	if (!r->automatic)
 		limit(s, r);
 	for (int k = r->automatic && r->vram > 0 ? 3 : 1; k > 0; k--)

@@ -101,6 +101,9 @@ int e3_camera_keep(e3_session *s, e3_err *err)
 	uint32_t from[E3_CAMERA_ITERATIONS], to[E3_CAMERA_ITERATIONS];
 	if (s->o.keyframe == 1 || coupled(s) || s->past->keys < s->camera.frames)
 		return 0;
+	/* The head has a branch of its own. */
+	if (s->dev->ops->finish(s->dev, err))
+		return -1;
 	for (int k = 0; k < each; k++)
 		from[k] = (uint32_t)(s->camera.frames * each + k), to[k] = (uint32_t)(oldest(s) * each + k);
 	for (int c = 0; c < s->camera.caches; c++) {

@@ -100,6 +100,9 @@ static int plan_keys(const e3_config *c, const e3_infer_options *o, e3_plan *p, 
 	p->keys = p->most_keys = most_keys(c, o);
 	if (p->most_keys == INT64_MAX)
 		return 0;
+	if (o->side > p->most_keys)
+		return e3_fail(err, "planning: %lld frames beside the stream, and there can be %lld key frames",
+			(long long)o->side, (long long)p->most_keys);
 	double keys = stream < 0 ? INFINITY : keys_among(p, o, stream);
 	if (stream >= 0 && keys > (double)p->most_keys)
 		return e3_fail(err,

@@ -67,24 +67,25 @@ static attn_layer *find_layer(e3_trace_attn *a, const e3_attn *rec, e3_err *err)
 	return &a->layer[at];
 }
 
-/* The frame, counted from 0, that is frame 0 of the record's segment; *step: which step of the segment the record is
- * of. It comes just before or just after the eviction record of its frame. */
-static int64_t first_frame(const e3_replay *r, const e3_attn *rec, int64_t *step)
+/* The frame, counted from 0, that is frame 0 of the record's segment; *steps: of the segment so far; *step: which of
+ * them the record is of. It comes just before or just after the eviction record of its frame. */
+static int64_t first_frame(const e3_replay *r, const e3_attn *rec, int64_t *steps, int64_t *step)
 {
 	const e3_trace_segment *s = e3_replay_segment(r, rec->segment);
+	*steps = s ? s->steps : 0;
 	*step = s ? s->steps - (r->step[s->step[s->steps - 1]].i == rec->i) : 0;
 	if (s)
 		return r->step[s->step[0]].frame;
 	return r->frames && r->step[r->answer[r->frames - 1]].i == rec->i ? r->frames - 1 : r->frames;
 }
 
-static int check_record(const e3_trace_attn *a, int64_t t, const e3_attn *rec, e3_err *err)
+static int check_record(const e3_trace_attn *a, int64_t steps, int64_t t, const e3_attn *rec, e3_err *err)
 {
 	int64_t frames = rec->n_frames, tokens = frames * a->shape.n;
 	if (rec->layer < 0 || rec->layer >= a->shape.layers)
 		return e3_fail(err, "layer %d: the network has layers 0 to %d", rec->layer, a->shape.layers - 1);
 	if (frames < t + 1) /* frames that began together see later ones too */
-		return e3_fail(err, "mass over %" PRId64 " frames at step %" PRId64 " of the run", frames, t + 1);
+		return e3_fail(err, "mass over %" PRId64 " frames at step %" PRId64 " of the run", frames, steps);
 	if (rec->n_keys && rec->key[rec->n_keys - 1] >= tokens)
 		return e3_fail(err, "key %" PRIu32 ": token ids end at %" PRId64 " here", rec->key[rec->n_keys - 1],
 			tokens - 1);
@@ -136,11 +137,11 @@ static void gather(const e3_trace_attn *a, attn_layer *x, int64_t t, int64_t fir
 
 int e3_trace_attn_add(e3_trace_attn *a, const e3_replay *r, const e3_attn *rec, e3_err *err)
 {
-	int64_t step, first = first_frame(r, rec, &step);
+	int64_t steps, step, first = first_frame(r, rec, &steps, &step);
 	if (!wants_layer(a->look.layers, a->look.n_layers, rec->layer))
 		return 0;
 	int64_t t = first + step;
-	int rc = rec->n_frames ? check_record(a, step, rec, err) : e3_fail(err, "mass over no frames");
+	int rc = rec->n_frames ? check_record(a, steps, step, rec, err) : e3_fail(err, "mass over no frames");
 	attn_layer *x = rc ? NULL : find_layer(a, rec, err);
 	if (x && x->full != (rec->map != NULL))
 		rc = e3_fail(err, "layer %d: some records have a map and some have none", rec->layer);
