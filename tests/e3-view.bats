@@ -174,3 +174,17 @@ stop() {
 	fails 1 "the stream has no frames: nothing to show" -- e3-view --html x.html empty.e3
 	[ ! -e x.html ]
 }
+
+@test "a signal while --html writes a recording ends it at once" {
+	local rc=0
+	mkfifo page
+	e3-view --html page "$f/run.e3" &
+	pid=$!
+	exec 7<page
+	head -c 100 <&7 >/dev/null
+	kill -TERM "$pid"
+	[ "$(grep -c '</html>' <&7)" -eq 0 ]
+	exec 7<&-
+	wait "$pid" || rc=$?
+	[ "$rc" -eq 143 ]
+}

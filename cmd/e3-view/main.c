@@ -170,6 +170,9 @@ static int read_run(session *x, int run, e3_stage *stage, e3_err *err)
 	return rc;
 }
 
+/* A file can be read again, a stream cannot: what came of it is written, and so is what came until a signal. */
+static int (*gives_up(const options *o))(void) { return o->runs > 0 && !e3_stop_signal() ? e3_stop_signal : NULL; }
+
 static int write_html(session *x, e3_err *err)
 {
 	options *o = x->o;
@@ -185,7 +188,7 @@ static int write_html(session *x, e3_err *err)
 		e3_stage_close(&second);
 	}
 	if (!rc)
-		rc = e3_view_html(x->view, &file, NULL, err) || e3_file_commit(&file, err) ? -1 : 0;
+		rc = e3_view_html(x->view, &file, gives_up(o), err) || e3_file_commit(&file, err) ? -1 : 0;
 	e3_file_discard(&file);
 	return rc;
 }

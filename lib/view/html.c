@@ -36,7 +36,12 @@ static int add_base64(e3_buf *to, const uint8_t *p, size_t n, e3_err *err)
 
 static int put(writer *w, const char *text) { return e3_file_write(w->to, text, strlen(text), w->err); }
 
-static int put_asset(writer *w, const e3_view_asset *a) { return e3_file_write(w->to, a->bytes, a->len, w->err); }
+static int go_on(const writer *w) { return w->stop && w->stop() ? e3_fail(w->err, "interrupted") : 0; }
+
+static int put_asset(writer *w, const e3_view_asset *a)
+{
+	return go_on(w) || e3_file_write(w->to, a->bytes, a->len, w->err) ? -1 : 0;
+}
 
 /* --- records --- */
 
@@ -55,9 +60,7 @@ static int put_block(writer *w)
 
 static int put_record(writer *w, const e3_view_key *key)
 {
-	if (w->stop && w->stop())
-		return e3_fail(w->err, "interrupted");
-	if (e3_view_get(w->v, key, &w->block, w->err) < 0)
+	if (go_on(w) || e3_view_get(w->v, key, &w->block, w->err) < 0)
 		return -1;
 	return w->block.len >= BLOCK ? put_block(w) : 0;
 }
