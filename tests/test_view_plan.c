@@ -130,12 +130,15 @@ static void what_is_wanted(void **state)
 {
 	made m = {.frames = {200}, .kept = 200, .points = 5000, .none = -1};
 	view_plan p = plan_of(&m);
-	view_ask ask = {.want = {.run = 0, .from = 50, .to = 60, .at = 55}};
+	view_ask ask = {.want = {.from = 50, .to = 60, .at = 55, .look = 7, .also = {3, 1000, 55, 8}, .n_also = 4}};
 	view_plan_want(&p, &ask);
 	for (int n = 0; n < 200; n++)
 		expect(&p, &m, E3_VIEW_FRAME, n);
 	expect(&p, &m, E3_VIEW_PICTURE, 55), expect(&p, &m, E3_VIEW_DEPTH, 55), expect(&p, &m, E3_VIEW_CONFIDENCE, 55);
-	expect(&p, &m, E3_VIEW_KEPT, 55), expect(&p, &m, E3_VIEW_CHUNK, 55);
+	expect(&p, &m, E3_VIEW_KEPT, 55);
+	expect(&p, &m, E3_VIEW_PICTURE, 7), expect(&p, &m, E3_VIEW_DEPTH, 7), expect(&p, &m, E3_VIEW_CONFIDENCE, 7);
+	expect(&p, &m, E3_VIEW_CHUNK, 55);
+	expect(&p, &m, E3_VIEW_PICTURE, 3), expect(&p, &m, E3_VIEW_PICTURE, 8);
 	for (int k = 0; k < 10; k++) {
 		e3_view_key key = next(&p, &m);
 		assert_in_range(key.n, 50, 60);

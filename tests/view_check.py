@@ -71,6 +71,10 @@ def wanted(url, frames):
         until(lambda: [r for r in of(got, 'picture') if r.n == at] and [r for r in of(got, 'kept') if r.n <= at] and len(of(got, 'frame')) == n)
         until(lambda: any('pong' in r.json() for r in of(got, 'status')))
         assert [r.json()['pong'] for r in of(got, 'status') if 'pong' in r.json()] == [12.5]
+        # of another frame that is shown beside it the same, of small ones only pictures; those that there are not do no harm
+        c.say({'want': {'run': 0, 'at': at, 'look': 3, 'also': [2, 99, -1, 'x', None, 1e300]}})
+        until(lambda: all(any(r.n == k for r in of(got, name)) for name, k in (('depth', 3), ('confidence', 3), ('picture', 2))))
+        assert not [r for r in of(got, 'depth') if r.n == 2] or 2 == n - 1
         before = len(of(got, 'picture'))
         c.say({'want': {'run': 0, 'at': at, 'from': at, 'to': at, 'again': True}})
         until(lambda: len(of(got, 'picture')) > before and of(got, 'picture')[-1].n == at)
@@ -191,7 +195,7 @@ def malformed(url):
         bad(1009, b'{"ack":' + b' ' * 5000 + b'1}')
         bad(1009, dict(payload=b'{"ack":', final=False), dict(payload=b' ' * 4000, opcode=0, final=False), dict(payload=b' ' * 4000 + b'1}', opcode=0))
         bad(1003, b'\x01\x02', opcode=2)
-        for text in (b'', b'{', b'[]', b'1', b'nonsense', b'{"ack":"1"}', b'{"ack":-1}', b'{"ack":1e99}', b'{"want":1}', b'{"want":{"run":2}}', b'{"want":{"at":"x"}}',
+        for text in (b'', b'{', b'[]', b'1', b'nonsense', b'{"ack":"1"}', b'{"ack":-1}', b'{"ack":1e99}', b'{"want":1}', b'{"want":{"also":1}}', b'{"want":{"run":2}}', b'{"want":{"at":"x"}}',
                      b'{"limit":{}}', b'{"painted":{}}', b'{"ping":null}', b'{"ack":1,"ack":2}', b'[' * 4000, b'{"a":' * 800):
             bad(1008, text)
         bad(None, b'\xff\xfe')

@@ -39,6 +39,22 @@ static int number_of_run(const json_t *from, int *to, e3_err *err)
 	return run == 0 || run == 1 ? 0 : e3_fail(err, "'run' is 0 or 1");
 }
 
+/* Those that are no frame's number, and those beyond the most, are skipped. */
+static int parse_also(const json_t *w, view_ask *out, e3_err *err)
+{
+	const json_t *also = json_object_get(w, "also");
+	if (!also)
+		return 0;
+	if (!json_is_array(also))
+		return e3_fail(err, "'also' is no array");
+	for (size_t k = 0; k < json_array_size(also) && out->want.n_also < VIEW_ALSO_MOST; k++) {
+		double n = json_number_value(json_array_get(also, k));
+		if (json_is_number(json_array_get(also, k)) && n >= 0 && n <= most)
+			out->want.also[out->want.n_also++] = (int64_t)n;
+	}
+	return 0;
+}
+
 static int parse_want(const json_t *w, view_ask *out, e3_err *err)
 {
 	const int64_t none = -1;
@@ -47,11 +63,13 @@ static int parse_want(const json_t *w, view_ask *out, e3_err *err)
 	out->has_want = true;
 	out->want.again = json_is_true(json_object_get(w, "again"));
 	if (number_of_run(w, &out->want.run, err) || whole(w, "from", &none, &out->want.from, err) ||
-		whole(w, "to", &none, &out->want.to, err) || whole(w, "at", &none, &out->want.at, err))
+		whole(w, "to", &none, &out->want.to, err) || whole(w, "at", &none, &out->want.at, err) ||
+		whole(w, "look", &none, &out->want.look, err) || parse_also(w, out, err))
 		return -1;
 	out->want.from = out->want.from < 0 ? -1 : out->want.from;
 	out->want.to = out->want.to < 0 ? -1 : out->want.to;
 	out->want.at = out->want.at < 0 ? -1 : out->want.at;
+	out->want.look = out->want.look < 0 ? -1 : out->want.look;
 	return 0;
 }
 

@@ -25,7 +25,7 @@ void view_plan_init(view_plan *p, view_source source)
 {
 	*p = (view_plan){.source = source, .points = INT64_MAX};
 	for (int r = 0; r < E3_VIEW_RUNS; r++)
-		p->run[r].from = p->run[r].to = p->run[r].at = -1;
+		p->run[r].from = p->run[r].to = p->run[r].at = p->run[r].look = -1;
 }
 
 void view_plan_release(view_plan *p)
@@ -50,7 +50,9 @@ static uint8_t bit(int type) { return (uint8_t)(1 << type % 8); }
 void view_plan_want(view_plan *p, const view_ask *ask)
 {
 	view_track *t = &p->run[ask->want.run];
-	t->from = ask->want.from, t->to = ask->want.to, t->at = ask->want.at;
+	t->from = ask->want.from, t->to = ask->want.to, t->at = ask->want.at, t->look = ask->want.look;
+	t->n_also = ask->want.n_also;
+	memcpy(t->also, ask->want.also, sizeof t->also);
 	if (!ask->want.again)
 		return;
 	/* What the cache held is sent as what changed since the frame before: that one is forgotten too. */
@@ -110,18 +112,35 @@ static e3_view_key piece_of(const view_plan *p, int r, int64_t n)
 		.count = view_piece_points(k)};
 }
 
+/* Of frame n, where it was sent and has them: its picture, and with `last` what else there is like it. */
+static bool next_picture(const view_plan *p, int r, int64_t n, int last, e3_view_key *key)
+{
+	const view_track *t = &p->run[r];
+	for (int type = E3_VIEW_PICTURE; n >= 0 && n < t->frames && type <= last; type++)
+		if (!(t->flags[n] & bit(type))) {
+			*key = (e3_view_key){.type = type, .run = r, .n = n};
+			return true;
+		}
+	return false;
+}
+
+static bool next_beside(const view_plan *p, int r, e3_view_key *key)
+{
+	const view_track *t = &p->run[r];
+	for (int k = 0; k < t->n_also; k++)
+		if (next_picture(p, r, t->also[k], E3_VIEW_PICTURE, key))
+			return true;
+	return false;
+}
+
 static bool next_of_focus(const view_plan *p, int r, e3_view_key *key)
 {
 	const view_track *t = &p->run[r];
 	int64_t f = focus(p, r);
 	if (f < 0)
 		return false;
-	for (int type = E3_VIEW_PICTURE; type <= E3_VIEW_CONFIDENCE; type++)
-		if (!(t->flags[f] & bit(type))) {
-			*key = (e3_view_key){.type = type, .run = r, .n = f};
-			return true;
-		}
-	if (next_kept(p, r, f, key))
+	if (next_picture(p, r, f, E3_VIEW_CONFIDENCE, key) || next_kept(p, r, f, key) ||
+		next_picture(p, r, t->look, E3_VIEW_CONFIDENCE, key))
 		return true;
 	*key = piece_of(p, r, f);
 	return t->pieces[f] == 0 && p->points > 0;
@@ -193,6 +212,9 @@ static bool choose(view_plan *p, e3_view_key *key)
 			return true;
 	for (int j = 0; j < E3_VIEW_RUNS; j++)
 		if (next_of_focus(p, (p->turn + j) % E3_VIEW_RUNS, key))
+			return true;
+	for (int j = 0; j < E3_VIEW_RUNS; j++)
+		if (next_beside(p, (p->turn + j) % E3_VIEW_RUNS, key))
 			return true;
 	if (next_points(p, key))
 		return true;

@@ -2,9 +2,10 @@
  * each frame that say what it was sent already, so one that reads slowly, or not at all, costs nothing more.
  *
  * In this order: frame records, all of them, in theirs; corrections; pictures and what the cache holds of the frame
- * that is looked at (the newest of a live run), and the first points of it; the first points of every other frame,
- * spread over the run; then more points of all. Of every VIEW_PLAN_ROW bytes of frame records in a row one other record
- * goes between, so that a long run does not keep a client waiting for its first picture.
+ * that is looked at (the newest of a live run), and the first points of it; pictures of other frames that are shown
+ * beside it; the first points of every other frame, spread over the run; then more points of all. Of every
+ * VIEW_PLAN_ROW bytes of frame records in a row one other record goes between, so that a long run does not keep a
+ * client waiting for its first picture.
  */
 #ifndef VIEW_PLAN_H
 #define VIEW_PLAN_H
@@ -37,6 +38,8 @@ typedef struct view_track {
 	size_t flags_room, pieces_room;
 	int deepest;          /* the most pieces that a frame has had which has more */
 	int64_t from, to, at; /* as in view_ask; -1: not said */
+	int64_t look, also[VIEW_ALSO_MOST];
+	int n_also;
 } view_track;
 
 typedef struct view_plan {
