@@ -160,6 +160,9 @@ stop() {
 	fails 1 "listening: 8033: expected HOST:PORT" -- e3-view --listen 8033 "$f/run.e3"
 	fails 1 "listening: ::1:8033: expected HOST:PORT, [ADDRESS]:PORT for IPv6" -- e3-view --listen ::1:8033 "$f/run.e3"
 	fails 1 "listening: localhost:65536: expected HOST:PORT" -- e3-view --listen localhost:65536 "$f/run.e3"
+	run e3-view --listen 127.0.0.1:0 none.e3
+	[ "$status" -eq 1 ]
+	[ "$output" = "e3-view: opening: none.e3: No such file or directory" ]
 	fails 1 "listening: no-such-host.invalid: " -- e3-view --listen no-such-host.invalid:0 "$f/run.e3"
 }
 

@@ -138,12 +138,11 @@ static int serve(session *x, e3_err *err)
 {
 	options *o = x->o;
 	bool person = isatty(STDERR_FILENO) && !o->pass;
-	if ((o->pass && e3_stage_open_output(&o->stage, err)) || open_server(x, err))
+	/* of a recording that cannot be read there is no page */
+	if ((o->runs && open_recordings(x, err)) || (o->pass && e3_stage_open_output(&o->stage, err)) ||
+		open_server(x, err) || (!o->runs && e3_stage_open_input(&o->stage, err)))
 		return e3_stage_finish(&o->stage, -1, err);
-	int rc = o->runs ? open_recordings(x, err) : e3_stage_open_input(&o->stage, err);
-	if (rc)
-		return e3_stage_finish(&o->stage, -1, err);
-	rc = o->runs ? 0 : read_stream(x, err);
+	int rc = o->runs ? 0 : read_stream(x, err);
 	if ((o->stay || person || o->runs) && !e3_stop_signal())
 		stay(x, rc, err);
 	drain(x);

@@ -47,11 +47,16 @@ static const e3_opts opts = {
 			"compare with.\n",
 };
 
+static bool is_path(const char *path) { return strcmp(path, "-") != 0 && strncmp(path, "zmq:", 4) != 0; }
+
 static bool is_file(const char *path)
 {
 	struct stat st;
-	return strcmp(path, "-") != 0 && strncmp(path, "zmq:", 4) != 0 && stat(path, &st) == 0 && S_ISREG(st.st_mode);
+	return is_path(path) && stat(path, &st) == 0 && S_ISREG(st.st_mode);
 }
+
+/* What is not there at all is no stream: its name is that of a recording, misspelt. */
+static bool is_stream(const char *path) { return !is_path(path) || (!is_file(path) && access(path, F_OK) == 0); }
 
 static void read_token(options *o)
 {
@@ -93,7 +98,7 @@ options *options_parse(int argc, char **argv)
 		e3_usage_error("%s forwards one stream, not two recordings", given.output ? "--output" : "--pass");
 	check(o);
 	o->stage.input = o->runs ? o->run[0] : "-";
-	if (o->runs == 1 && (o->pass || !is_file(o->run[0])))
+	if (o->runs == 1 && (o->pass || is_stream(o->run[0])))
 		o->runs = 0;
 	if (o->runs > 1 && !is_file(o->run[0]))
 		e3_usage_error("%s: expected a recording: a file", o->run[0]);
