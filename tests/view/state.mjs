@@ -238,6 +238,17 @@ test('at first at most half of the points are cut, and none of a run whose confi
 	assert.equal(run.firstCut(), 2);
 	run.addLevels(points(31));
 	assert.equal(run.firstCut(), 6);
+	assert.equal(run.firstEdge(), 7);
+	const rough = new Run(0, { confidence: [0, 1] }), at = (...edges) => rough.addLevels(Uint8Array.from(edges.flatMap((e) => [0, 0, 0, 0, 0, 0, 1, 2, 3, e])));
+	assert.equal(rough.firstEdge(), 3);
+	at(7, 7, 5);
+	assert.equal(rough.firstEdge(), 7);
+	at(5, 4);
+	assert.equal(rough.firstEdge(), 5);
+	at(0, 1, 2);
+	assert.equal(rough.firstEdge(), 4);
+	at(3, 3);
+	assert.equal(rough.firstEdge(), 3);
 });
 
 test('a link carries the view and is checked; a damaged one is none', () => {

@@ -1,7 +1,7 @@
 // view: the page: records come in here, go to the runs and to the scene, and what is looked at is drawn.
 import { WIRE, FLAG } from './wire.js';
 import { Link, Inside, socketAddress, nowSeconds } from './link.js';
-import { FIRST_CUT, Run } from './run.js';
+import { FIRST_CUT, FIRST_EDGE, Run } from './run.js';
 import { Player } from './player.js';
 import { Timeline, clockText } from './timeline.js';
 import { Panel, countText } from './panel.js';
@@ -42,7 +42,7 @@ export class App {
 		this.unit = new LengthUnit();
 		this.changed = true;
 		this.settings = {
-			mode: 'orbit', kind: 'kept', colour: 'rgb', confidence: null, pointSize: 1, edge: 3, edl: true, frusta: true,
+			mode: 'orbit', kind: 'kept', colour: 'rgb', confidence: null, pointSize: 1, edge: null, edl: true, frusta: true,
 			detail: this.#detail(),
 		};
 		this.away = new Away(this);
@@ -248,8 +248,8 @@ export class App {
 
 	change(some) {
 		Object.assign(this.settings, some);
-		const { mode, colour, pointSize, edge, edl, frusta, detail } = this.settings;
-		this.scene.set({ mode, colour, pointSize, edge, edl, frusta, path: frusta, confidence: this.cut() });
+		const { mode, colour, pointSize, edl, frusta, detail } = this.settings;
+		this.scene.set({ mode, colour, pointSize, edl, frusta, path: frusta, confidence: this.cut(), edge: this.edge() });
 		if (some.detail !== undefined && this.link)
 			this.link.send({ limit: { points: detail } });
 		this.scene.setMax(detail);
@@ -260,6 +260,11 @@ export class App {
 	cut() {
 		const chosen = this.settings.confidence;
 		return chosen !== null ? chosen : this.runs.reduce((least, run) => Math.min(least, run.firstCut()), FIRST_CUT);
+	}
+
+	edge() {
+		const chosen = this.settings.edge;
+		return chosen !== null ? chosen : this.runs.reduce((most, run) => Math.max(most, run.firstEdge()), FIRST_EDGE);
 	}
 
 	confidenceText(level) {
@@ -307,7 +312,7 @@ export class App {
 		const changed = this.changed;
 		if (changed) {
 			this.changed = false;
-			this.scene.set({ confidence: this.cut() });
+			this.scene.set({ confidence: this.cut(), edge: this.edge() });
 			for (const run of this.runs)
 				this.#show(run);
 			this.wants.look(this.runs.map((run) => ({

@@ -175,13 +175,13 @@ export class Controls {
 			for (const input of this.root.querySelectorAll('input[name="' + name + '"]'))
 				input.checked = input.value === value;
 		this.find('colour').value = settings.colour;
-		const cut = this.app.cut();
+		const cut = this.app.cut(), edge = this.app.edge();
 		this.find('confidence').value = cut;
 		this.find('confidence-out').value = cut === 0 ? 'all' : '≥ ' + this.app.confidenceText(cut);
 		this.find('size').value = settings.pointSize;
 		this.find('size-out').value = settings.pointSize.toFixed(2) + '×';
-		this.find('edge').value = 7 - settings.edge;
-		this.find('edge-out').value = settings.edge === 7 ? 'off' : String(7 - settings.edge);
+		this.find('edge').value = 7 - edge;
+		this.find('edge-out').value = edge === 7 ? 'off' : String(7 - edge);
 		this.find('detail').value = String(settings.detail);
 		this.find('edl').checked = settings.edl;
 		this.find('frusta').checked = settings.frusta;

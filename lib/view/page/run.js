@@ -6,7 +6,9 @@ import { KeptHistory } from './kept.js';
 const PICTURE_BYTES = 96 << 20;
 const EARLY_BYTES = 16 << 20;
 const LEVELS = 32;
+const EDGES = 8;
 export const FIRST_CUT = 6;
+export const FIRST_EDGE = 3;
 const IDENTITY = Float32Array.of(1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0);
 
 // A column that grows by doubling: a frame record is not an object, so that 100,000 frames are a few megabytes.
@@ -103,6 +105,7 @@ export class Run {
 		this.kept = new KeptHistory((n) => (n < this.count ? this.columns.flags.data[n] : -1), limit);
 		this.pointsHere = 0;
 		this.levels = new Float64Array(LEVELS);
+		this.edges = new Float64Array(EDGES);
 		this.levelled = 0;
 		this.early = new Map();
 		this.earlyBytes = 0;
@@ -170,10 +173,12 @@ export class Run {
 		this.pointsHere += points[record.n] - had;
 	}
 
-	// The confidences of points: 10 bytes each, the last one has the level.
+	// The confidences and edges of points: 10 bytes each, the last one has both.
 	addLevels(bytes) {
-		for (let at = 9; at < bytes.length; at += 10)
+		for (let at = 9; at < bytes.length; at += 10) {
 			this.levels[bytes[at] >> 3]++;
+			this.edges[bytes[at] & 7]++;
+		}
 		this.levelled += Math.floor(bytes.length / 10);
 	}
 
@@ -184,6 +189,14 @@ export class Run {
 		for (let less = this.levels[0]; level < FIRST_CUT && 2 * less <= this.levelled; less += this.levels[level])
 			level++;
 		return level;
+	}
+
+	// The nearest depth edge that is drawn at first, likewise: depth may be so rough that edges are everywhere.
+	firstEdge() {
+		let edge = FIRST_EDGE;
+		for (let kept = this.edges.slice(0, edge + 1).reduce((a, b) => a + b); edge < EDGES - 1 && 2 * kept < this.levelled; kept += this.edges[edge])
+			edge++;
+		return edge;
 	}
 
 	// A correction replaces those of the frames that it covers whole; of others the newest is looked at first.
