@@ -53,3 +53,14 @@ splat() { /usr/bin/python3 -B "$ROOT/tests/splat_check.py" "$@"; }
 	grep -aqx "element vertex 4" "$T/spot.ply"
 	grep -aqx "element vertex 0" "$T/none.ply"
 }
+
+@test "no frame has a field of view or a point map: the message says that, and the rest of the scene can be had" {
+	stream "$T/x.e3"
+	/usr/bin/python3 -B "$ROOT/tests/edit_stream.py" "$T/x.e3" "$T/dark.e3" 'for k, b in m:
+	if k == 3:
+		b["pose"]["data"] = b["pose"]["data"][:28] + bytes(8)
+		b.pop("points", None), b.pop("points_conf", None)'
+	fails 1 "selecting points: no frame has any: its depth needs a usable field of view" -- e3-export -q --glb "$T/x.glb" "$T/dark.e3"
+	e3-export -q --allow-empty --glb "$T/x.glb" "$T/dark.e3"
+	[ -s "$T/x.glb" ]
+}

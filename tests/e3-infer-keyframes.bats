@@ -40,6 +40,7 @@ ling() { e3-infer --device cpu --model seed:lingbot-tiny:7 "$@" >"$T/o.e3" 2>"$T
 	ling --segment 0 --budget 5f "$frames" && mv o.e3 fits.e3
 	ling --segment 0 --budget 5f --start 5 "$frames"
 	same fits.e3 o.e3 pred evict
+	fails 1 "planning: --start of 2 frames: StreamVGGT begins with one" -- e3-infer --device cpu --model seed:tiny:7 --no-evict --start 2 "$frames"
 	fails 1 "planning: --budget is too small: the 6 frames of the --start must fit" -- e3-infer --device cpu \
 		--model seed:lingbot-tiny:7 --segment 0 --budget 5f --start 6 "$frames"
 }

@@ -157,6 +157,8 @@ static int plan_start(const e3_config *c, const e3_infer_options *o, e3_plan *p,
 	p->start = o->start ? o->start : arch->start;
 	if (p->start < 1 || p->start > START_MOST)
 		return e3_fail(err, "planning: 'start' of %d frames: expected 1 to %d", p->start, START_MOST);
+	if (o->start > 1 && !arch->joint)
+		return e3_fail(err, "planning: 'start' of %d frames: %s begins with one", o->start, arch->title);
 	p->together = arch->joint ? p->start : 1;
 	if (p->together > 1 && o->compat & E3_COMPAT_CAMERA)
 		return e3_fail(err, "planning: 'start' of %d frames: with one camera cache for all iterations it can only be 1",
