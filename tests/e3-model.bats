@@ -276,7 +276,7 @@ for k, m in u:
 	write_pth "$T/l.pth" "state = {'model': {k: whole(v) for k, v in load('$T/s.safetensors').items()}, 'epoch': 3}"
 	fails 1 'dpt_layers 4,11,17,23: expected ascending, below the 4 layers' -- e3-model check "$T/l.pth"
 	grep -qx 'arch               lingbot-map' "$T/stdout"
-	args=(--meta e3.dpt_layers=0,1,2,3 --meta e3.camera_heads=4 --meta e3.image_size=70 --meta e3.rope_angles=f32)
+	args=(--meta 'e3.dpt_layers=0,1,2,3' --meta e3.camera_heads=4 --meta e3.image_size=70 --meta e3.rope_angles=f32)
 	e3-model convert "${args[@]}" "$T/l.pth" "$T/a.safetensors"
 	e3-model check "$T/a.safetensors" >"$T/o"
 	grep -qx 'arch               lingbot-map' "$T/o"

@@ -83,6 +83,7 @@ stop() {
 	[ "$(awk '/^VmHWM/ { print $2 }' "/proc/$pid/status")" -lt 400000 ]
 	grep -q "refused: there are as many clients as may be" log
 	stop 143
+	grep -q "refused: [0-9]* more requests" log
 }
 
 @test "a token, in an option or a file; without one nothing beyond this machine" {

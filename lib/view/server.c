@@ -45,8 +45,6 @@ void view_server_refused(view_connection *c, const char *why)
 
 static void say_rest(view_server *s)
 {
-	if (!s->said || e3_now() - s->said_since < SAID_SECONDS)
-		return;
 	if (s->unsaid)
 		e3_tell(E3_TELL_NOTE, "refused: %d more requests", s->unsaid);
 	s->said = s->unsaid = 0;
@@ -189,7 +187,8 @@ static void tick(lws_sorted_usec_list_t *at)
 		if (c->wsi && !c->client && e3_now() - c->since > s->handshake)
 			hang_up(c, "it takes too long");
 	}
-	say_rest(s);
+	if (s->said && e3_now() - s->said_since >= SAID_SECONDS)
+		say_rest(s);
 	s->status++;
 	wake_clients(s);
 	show_state(s);
@@ -446,6 +445,7 @@ void e3_view_server_close(e3_view_server *server, const char *why)
 		lws_sul_cancel(&server->tick);
 		lws_context_destroy(s->context);
 	}
+	say_rest(s);
 	free(s->connection);
 	pthread_mutex_destroy(&s->lock);
 	free(server);
