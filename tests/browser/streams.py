@@ -15,10 +15,10 @@ def run(*words):
 
 
 def exact(folder, frames=12, seed=7):
-    """A rendered room, 112 x 84: exact depth and poses as predictions."""
+    """A rendered room, 84 x 63: exact depth and poses as predictions."""
     room, out = f"{folder}/room{seed}.e3", f"{folder}/exact{seed}.e3"
     if not os.path.exists(out):
-        run("e3-scene", "-q", "--seed", str(seed), "--frames", str(frames), "--size", "112x84", "-o", room)
+        run("e3-scene", "-q", "--seed", str(seed), "--frames", str(frames), "--size", "84x63", "-o", room)
         recon_stream.predict(room, out)
     return out
 
@@ -28,9 +28,9 @@ def made_up(folder, frames=3):
     out = folder + "/wall.e3"
     with open(out, "wb") as f:
         f.write(make_pred.message(1, make_pred.head(frames)))
-        for p in make_pred.scene(frames=frames, w=112, h=84):
-            v, u = np.mgrid[0:84, 0:112]
-            p["rgb"] = np.stack([60 + u, 200 - v, 60 + v], -1).astype(np.uint8)
+        for p in make_pred.scene(frames=frames, w=84, h=63):
+            v, u = np.mgrid[0:63, 0:84]
+            p["rgb"] = np.stack([60 + 2 * u, 200 - v, 60 + 2 * v], -1).astype(np.uint8)
             p["depth_conf"] = (1 + 0.08 * u).astype(np.float32)
             del p["points"], p["points_conf"]
             f.write(make_pred.message(3, {k: make_pred.array(x) if isinstance(x, np.ndarray) else x for k, x in p.items()}))
@@ -38,12 +38,20 @@ def made_up(folder, frames=3):
     return out
 
 
-def evicted(folder, *options, frames=12):
+def evicted(folder, *options):
     """What e3-infer says with a small network of random weights: its cache is real, its points are not."""
     exact(folder)
     out = f"{folder}/{'-'.join(options).strip('-') or 'whole'}.e3"
     run("e3-infer", "-q", "--model", "seed:tiny:1", "--segment", "0", *options, f"{folder}/room7.e3", "-o", out)
     return out
+
+
+def with_cache(folder, *options):
+    """Exact predictions with the records of a cache: the bytes of (head, [(prediction, what was evicted after it)]), and `held` of it."""
+    path = evicted(folder, *options)
+    its = list(messages(path))
+    evicts = [m for kind, m in its if kind == "evict"]
+    return its[0][1], list(zip([m for kind, m in messages(exact(folder)) if kind == "pred"], evicts)), held(path)
 
 
 def messages(path):
