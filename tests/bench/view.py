@@ -8,7 +8,6 @@ clients   frames/s of the demo's pipeline without e3-view, and with 0, 1 and 8 c
 import os
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 

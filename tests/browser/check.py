@@ -310,7 +310,8 @@ def html(folder):
     with Browser() as browser:
         page = opened(browser, "file://" + out, [12])
         plain(page)
-        match(page, "from a file", streams.predictions(path))
+        # a file is made of the stream, in which points within a pixel of one that is there are left out: small pictures have gaps
+        match(page, "from a file", streams.predictions(path), found=0.87)
         page.key("Home")
         page.wait("e3.scene.options[0].to === 0")
         settle(page)
