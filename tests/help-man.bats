@@ -71,7 +71,7 @@ man_options() {
 		# Displayed literal text; the tool's name and the options after it, up to the next pipe.
 		sed -n '/^\.Bd -literal/,/^\.Ed/p; s/^\.Dl //p' "$page" | sed -z 's/\\\\en/\n/g; s/\\e\n */ /g' | grep -oE 'e3-[a-z-]+[^|&;)]*' |
 			while read -r t rest; do
-				[ "$t" != e3-tool: ] || continue # stands for any of them
+				[[ $t != *: ]] || continue # a message, not a command
 				[ -x "$B/bin/$t" ] || { echo "${page##*/}: $t is no tool"; continue; }
 				# What is quoted is for another program.
 				for word in $(sed "s/'[^']*'//g; s/\\\\-/-/g" <<<"$rest"); do
