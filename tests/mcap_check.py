@@ -118,7 +118,7 @@ class Mcap:
         for kind, at, n, r in records(self.data, 8, self.summary):
             need(last is not None or kind == HEADER, "the first record is not a header")
             if kind == HEADER:
-                self.profile, self.library = r.text(), r.text()
+                self.profile, self.writer = r.text(), r.text()
             elif kind == METADATA:
                 name, pairs = r.text(), r.part()
                 self.metadata[name] = {}
