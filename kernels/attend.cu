@@ -33,8 +33,8 @@ size_t e3_attend_workspace(const e3_attend_dev *dev, int rows, int mass_keys, in
 static bool sound(const e3_attend_dev *dev, const e3_attend_job *job, int mass_keys)
 {
 	const e3_attend_kv *kv = &job->kv;
-	return job->rows > 0 && kv->heads > 0 && kv->head_dim > 0 && kv->head_dim <= 128 && kv->n_keys > 0 &&
-		kv->page_keys > 0 && job->q && kv->page && job->work &&
+	return job->rows > 0 && e3_job_step(job) >= job->rows && kv->heads > 0 && kv->head_dim > 0 && kv->head_dim <= 128 &&
+		kv->n_keys > 0 && kv->page_keys > 0 && job->q && kv->page && job->work &&
 		job->size >= e3_attend_workspace(dev, job->rows, mass_keys, kv->heads, kv->head_dim);
 }
 

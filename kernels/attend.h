@@ -44,6 +44,7 @@ typedef struct e3_attend_job {
 					NULL; read by mass. */
 	void *work;  /* workspace, aligned to 256 bytes */
 	size_t size; /* its bytes */
+	int q_step;  /* rows from one head of q to the next; 0: `rows` */
 } e3_attend_job;
 
 /* What the launches need to know of the current device. */

@@ -34,6 +34,7 @@ cudaError_t e3_plain_map(const e3_attend_job *job, bool f32, float *map, cudaStr
 /* mass[k] = sum over heads of partial[head][k] / heads */
 cudaError_t e3_plain_reduce(const float *partial, int heads, int keys, float *mass, cudaStream_t stream);
 
+static inline int e3_job_step(const e3_attend_job *job) { return job->q_step ? job->q_step : job->rows; }
 static inline int *e3_counters(const e3_attend_job *job) { return (int *)job->work; }
 static inline float *e3_partials(const e3_attend_job *job) { return (float *)((char *)job->work + e3_counter_bytes); }
 

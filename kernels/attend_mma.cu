@@ -15,7 +15,7 @@ typedef struct plan {
 	__nv_bfloat16 *out;
 	float *lse, *partial;
 	e3_attend_kv kv;
-	int rows;
+	int rows, step; /* step: rows from one head of q to the next */
 	float scale;
 } plan;
 
@@ -174,7 +174,7 @@ template <int D> static __global__ void __launch_bounds__(THREADS) attend_kernel
 	int head = blockIdx.y, first = blockIdx.x * ROWS, steps = (p.kv.n_keys + KEYS - 1) / KEYS;
 	load_keys<D>(p, 0, head, 0, smem);
 	load_keys<D>(p, 1, head, 0, smem + tile);
-	load_rows<D>(smem + 2 * tile, p.q + ((size_t)head * p.rows + first) * D, ROWS, p.rows - first);
+	load_rows<D>(smem + 2 * tile, p.q + ((size_t)head * p.step + first) * D, ROWS, p.rows - first);
 	e3_cp_commit();
 	e3_cp_wait<0>();
 	__syncthreads();
@@ -214,7 +214,7 @@ template <int D> static __global__ void __launch_bounds__(THREADS) mass_kernel(c
 	constexpr int tile = ROWS * stride_of<D>;
 	uint32_t keys = e3_smem(shared), queries = keys + KEYS * stride_of<D>;
 	int head = blockIdx.y, first = blockIdx.x * KEYS, steps = (p.rows + ROWS - 1) / ROWS, lane = threadIdx.x & 31;
-	const __nv_bfloat16 *q = p.q + (size_t)head * p.rows * D;
+	const __nv_bfloat16 *q = p.q + (size_t)head * p.step * D;
 	const float c = p.scale * E3_LOG2E;
 	load_keys<D>(p, 0, head, first, keys);
 	load_rows<D>(queries, q, ROWS, p.rows);
@@ -298,6 +298,7 @@ static plan make_plan(const e3_attend_job *job)
 	p.lse = job->lse;
 	p.kv = job->kv;
 	p.rows = job->rows;
+	p.step = e3_job_step(job);
 	p.scale = 1.0f / sqrtf((float)job->kv.head_dim);
 	return p;
 }

@@ -12,7 +12,7 @@ typedef struct plan {
 	float *lse, *partial, *result;
 	int *count;
 	e3_attend_kv kv;
-	int rows, split; /* split: keys of a block, for few queries */
+	int rows, step, split; /* step: rows from one head of q to the next; split: keys of a block, for few queries */
 	float scale;
 } plan;
 
@@ -55,7 +55,7 @@ template <typename T, int D> static __device__ void load_queries(const plan &p, 
 		int row = i / (D / 4), d = i % (D / 4) * 4;
 		float4 x = make_float4(0, 0, 0, 0);
 		if (first + row < p.rows)
-			x = load4((const T *)p.q + ((size_t)head * p.rows + first + row) * p.kv.head_dim, d, p.kv.head_dim);
+			x = load4((const T *)p.q + ((size_t)head * p.step + first + row) * p.kv.head_dim, d, p.kv.head_dim);
 		*(float4 *)(to + row * stride_of<D> + d) = x;
 	}
 }
@@ -333,7 +333,7 @@ template <typename T> static __global__ void __launch_bounds__(THREADS) few_kern
 	float q[4], o2[4], (&o)[4] = r.o, &m = r.m, &l = r.l;
 #pragma unroll
 	for (int i = 0; i < 4; i++)
-		q[i] = lane + 32 * i < d ? load((const T *)p.q + (size_t)query * d + lane + 32 * i) : 0.0f;
+		q[i] = lane + 32 * i < d ? load((const T *)p.q + ((size_t)head * p.step + row) * d + lane + 32 * i) : 0.0f;
 	few_keys<T>(p, head, q, make_int2(from, to), r);
 #pragma unroll
 	for (int i = 0; i < 4; i++)
@@ -421,6 +421,7 @@ static plan make_plan(const e3_attend_job *job)
 	p.lse = job->lse;
 	p.kv = job->kv;
 	p.rows = job->rows;
+	p.step = e3_job_step(job);
 	p.scale = 1.0f / sqrtf((float)job->kv.head_dim);
 	return p;
 }

@@ -121,7 +121,7 @@ static __device__ __forceinline__ void load_q(const plan &p, int head, int first
 		int row = i * 16 + (t >> 3);
 		uint4 x = make_uint4(0, 0, 0, 0);
 		if (first + row < p.rows)
-			x = *(const uint4 *)(p.q + ((size_t)head * p.rows + first + row) * D + chunk * 8);
+			x = *(const uint4 *)(p.q + ((size_t)head * p.q_step + first + row) * D + chunk * 8);
 		asm volatile("st.shared.v4.b32 [%0], {%1, %2, %3, %4};" ::"r"(tile + e3_swizzle(row, chunk)), "r"(x.x),
 					 "r"(x.y), "r"(x.z), "r"(x.w)
 					 : "memory");
@@ -427,6 +427,7 @@ static plan make_plan(const e3_attend_job *job, void *out)
 	p.count = e3_counters(job);
 	p.kv = *kv;
 	p.rows = job->rows;
+	p.q_step = e3_job_step(job);
 	p.tiles = (job->rows + ROWS - 1) / ROWS;
 	p.steps = (kv->n_keys + KEYS - 1) / KEYS;
 	p.page_shift = e3_page_shift(kv);

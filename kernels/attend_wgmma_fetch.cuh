@@ -25,8 +25,8 @@ typedef struct plan {
 	float *lse, *partial;
 	int *count;
 	e3_attend_kv kv;
-	int rows, tiles, steps; /* query tiles of a head, key tiles */
-	int page_shift;         /* of a key's index; more than enough when there is one page */
+	int rows, q_step, tiles, steps; /* rows from one head of q to the next; query tiles of a head, key tiles */
+	int page_shift;                 /* of a key's index; more than enough when there is one page */
 	float scale;
 	int begin[MAX_BLOCKS +
 		1]; /* where each block begins on the line of steps: query tile (of all heads) * steps + key tile */

@@ -36,9 +36,10 @@ typedef struct plan {
 	const float *lse;
 	float *partial, *mass;
 	e3_attend_kv kv;
-	int rows, chunks, tiles, key_tiles; /* query tiles of a chunk, the last of which may have fewer */
-	int workers;                        /* warpgroups for a head and chunk, no more than there are steps */
-	share most, last;                   /* of the chunks, of the last one */
+	int rows, q_step;             /* of q: rows from one head to the next */
+	int chunks, tiles, key_tiles; /* query tiles of a chunk, the last of which may have fewer */
+	int workers;                  /* warpgroups for a head and chunk, no more than there are steps */
+	share most, last;             /* of the chunks, of the last one */
 	int page_shift;
 	float scale;
 } plan;
@@ -79,7 +80,7 @@ static __device__ __forceinline__ void ask_queries(const plan &p, int head, int 
 			int at = i * THREADS + threadIdx.x, row = at >> 3, chunk = at & 7, from = first + tile * QUERIES + row;
 			if (row < QUERIES)
 				e3_cp16(r.q + tile * Q_TILE + e3_swizzle(row, chunk),
-					p.q + ((size_t)head * p.rows + min(from, p.rows - 1)) * D + chunk * 8, from < p.rows);
+					p.q + ((size_t)head * p.q_step + min(from, p.rows - 1)) * D + chunk * 8, from < p.rows);
 		}
 		asm volatile("cp.async.mbarrier.arrive.noinc.shared::cta.b64 [%0];" ::"r"(r.bars + 8 * tile) : "memory");
 	}
@@ -325,6 +326,7 @@ cudaError_t e3_wgmma_mass(const e3_attend_dev *dev, const e3_attend_job *job, fl
 	p.mass = mass;
 	p.kv = job->kv;
 	p.rows = job->rows;
+	p.q_step = e3_job_step(job);
 	p.chunks = chunks_of(job->rows);
 	p.tiles = ((job->rows + QUERIES - 1) / QUERIES + p.chunks - 1) / p.chunks;
 	p.chunks = ((job->rows + QUERIES - 1) / QUERIES + p.tiles - 1) / p.tiles;

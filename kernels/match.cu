@@ -6,7 +6,7 @@ enum { THREADS = 256, COLUMNS = 32, PARTS = 8 };
 
 typedef struct match_args {
 	const void *q;
-	int rows, special, pool;
+	int rows, step, special, pool; /* step: rows from one head of q to the next */
 	e3_attend_kv kv;
 	size_t scores; /* bytes from the start of a page to its scores */
 	float *part;   /* [heads][head_dim] */
@@ -17,7 +17,7 @@ template <typename T> static __global__ void mean_query(match_args a)
 {
 	__shared__ float part[PARTS][COLUMNS + 1];
 	int d = a.kv.head_dim, column = blockIdx.x * COLUMNS + threadIdx.x, patches = a.rows - a.special;
-	const T *q = (const T *)a.q + (size_t)blockIdx.y * a.rows * d;
+	const T *q = (const T *)a.q + (size_t)blockIdx.y * a.step * d;
 	float groups = (float)(a.special + (patches + a.pool - 1) / a.pool), sum = 0;
 	for (int r = threadIdx.y; column < d && r < a.rows; r += PARTS) {
 		int first = a.special + (r - a.special) / a.pool * a.pool;
@@ -70,7 +70,7 @@ template <typename T> static void launch_match(const match_args *a, cudaStream_t
 int e3_cuda_match(e3_dev *dev, const e3_match *m, e3_err *err)
 {
 	e3_cuda *c = e3_cuda_of(dev);
-	match_args a = {m->q.p, m->rows, m->special, m->pool, {}, e3_kv_bytes(m->kv), NULL};
+	match_args a = {m->q.p, m->rows, e3_q_step(m->q_step, m->rows), m->special, m->pool, {}, e3_kv_bytes(m->kv), NULL};
 	void *part;
 	if (e3_check_match(dev, m, err) || e3_cuda_stage_kv(c, m->kv, &a.kv, err) ||
 		e3_cuda_scratch_get(c, SCRATCH_MATCH, (size_t)m->kv->heads * m->kv->head_dim * sizeof(float), &part, err))

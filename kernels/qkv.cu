@@ -137,6 +137,7 @@ static int attend_job(e3_cuda *c, const e3_attend *op, int mass_keys, e3_attend_
 {
 	const e3_kv *kv = op->kv;
 	*job = (e3_attend_job){.q = op->q.p, .rows = op->rows, .lse = op->lse};
+	job->q_step = op->q_step;
 	job->size = e3_attend_workspace(&c->attend, op->rows, mass_keys, kv->heads, kv->head_dim);
 	if (op->rows > 1 && job->size < ATTEND_WORK)
 		job->size = ATTEND_WORK;
@@ -175,7 +176,11 @@ static int mass_at_once(const e3_cuda *c, const e3_mass *op)
 int e3_cuda_mass(e3_dev *dev, const e3_mass *op, e3_err *err)
 {
 	e3_cuda *c = e3_cuda_of(dev);
-	const e3_attend as = {.q = op->q, .rows = op->rows, .kv = op->kv, .lse = const_cast<float *>(op->lse)};
+	const e3_attend as = {.q = op->q,
+		.rows = op->rows,
+		.kv = op->kv,
+		.lse = const_cast<float *>(op->lse),
+		.q_step = op->q_step};
 	int keys = mass_at_once(c, op), all = op->kv->n_keys;
 	bool exact = op->kv->dtype == E3_F32;
 	e3_attend_job job;

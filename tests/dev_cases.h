@@ -200,6 +200,17 @@ static inline void case_qkv(table *t)
 					one_qkv(t, rows[r], attention_heads[h], r % 2 ? 64 : 21, how);
 }
 
+/* The same rows as a slice of the queries of more: `before` rows of other frames in every head come first. */
+static inline float *queries_within(const float *q, int heads, int rows, int d, int before, int step)
+{
+	float *wide = malloc((size_t)heads * (size_t)step * (size_t)d * sizeof *wide);
+	for (int k = 0; k < heads * step * d; k++)
+		wide[k] = NAN;
+	for (int h = 0; h < heads; h++)
+		memcpy(wide + (h * step + before) * d, q + h * rows * d, (size_t)(rows * d) * sizeof *wide);
+	return wide;
+}
+
 static inline void one_attention(table *t, int rows, const int *heads, const int keys[2], float scale)
 {
 	e3_err err = {""};
@@ -217,7 +228,11 @@ static inline void one_attention(table *t, int rows, const int *heads, const int
 		lse32[k] = (float)want[1][k];
 	float *out = on_device(t, NULL, nq), *bare_out = on_device(t, NULL, nq);
 	e3_tensor dev_q = e3_tensor_f32(on_device(t, q, nq));
-	e3_attend attend = {dev_q, rows, &kv.dev, e3_tensor_f32(out), on_device(t, NULL, nl)}, bare = attend;
+	e3_attend attend = {dev_q, rows, &kv.dev, e3_tensor_f32(out), on_device(t, NULL, nl), 0}, bare = attend;
+	enum { BEFORE = 4, AFTER = 1 };
+	int step = BEFORE + rows + AFTER;
+	float *wide = queries_within(q, heads[0], rows, d, BEFORE, step);
+	bare.q = e3_tensor_f32(on_device(t, wide, (size_t)(heads[0] * step * d)) + BEFORE * d), bare.q_step = step;
 	bare.out = e3_tensor_f32(bare_out), bare.lse = NULL;
 	must(t, t->dev->ops->attend(t->dev, &attend, &err), &err);
 	must(t, t->dev->ops->attend(t->dev, &bare, &err), &err);
@@ -226,7 +241,8 @@ static inline void one_attention(table *t, int rows, const int *heads, const int
 	result(t, sharp ? T_SHARP : T_ATTEND, out, want[0], nq);
 	result(t, sharp ? T_SHARP : T_ATTEND, bare_out, again, nq);
 	result(t, T_LSE, attend.lse, want[1], nl);
-	e3_mass mass = {attend.q, rows, &kv.dev, on_device(t, lse32, nl), on_device(t, NULL, n), NULL}, map = mass;
+	e3_mass mass = {attend.q, rows, &kv.dev, on_device(t, lse32, nl), on_device(t, NULL, n), NULL, 0}, map = mass;
+	map.q = bare.q, map.q_step = step;
 	map.mass = on_device(t, NULL, n), map.attn_map = on_device(t, NULL, nm);
 	must(t, t->dev->ops->mass(t->dev, &mass, &err), &err);
 	must(t, t->dev->ops->mass(t->dev, &map, &err), &err);
@@ -237,7 +253,7 @@ static inline void one_attention(table *t, int rows, const int *heads, const int
 	result(t, sharp ? T_SHARP : T_MAP, map.attn_map, want[3], nm);
 	guards_intact(t, T_MASS);
 	end_case(t);
-	kv_free(&kv), free(q), free(lse32);
+	kv_free(&kv), free(q), free(wide), free(lse32);
 }
 
 static inline void case_attention(table *t)
@@ -328,8 +344,8 @@ static inline void case_block(table *t)
 		e3_linear five = {.x = wide, .rows = rows, .ldx = hidden, .mat = &fc2.dev, .add = true, .out = sum, .ldo = dim};
 		must(t,
 			t->dev->ops->qkv(t->dev, &one, &err) ||
-				t->dev->ops->attend(t->dev, &(e3_attend){q, rows, &kv.dev, y, lse}, &err) ||
-				t->dev->ops->mass(t->dev, &(e3_mass){q, rows, &kv.dev, lse, mass, NULL}, &err) ||
+				t->dev->ops->attend(t->dev, &(e3_attend){q, rows, &kv.dev, y, lse, 0}, &err) ||
+				t->dev->ops->mass(t->dev, &(e3_mass){q, rows, &kv.dev, lse, mass, NULL, 0}, &err) ||
 				t->dev->ops->linear(t->dev, &three, &err) || t->dev->ops->linear(t->dev, &four, &err) ||
 				t->dev->ops->linear(t->dev, &five, &err),
 			&err);

@@ -103,12 +103,21 @@ static inline void one_match(table *t, const int *heads, int rows, int special, 
 		for (int h = 0; h < heads[0]; h++)
 			for (int c = 0; c < d; c++)
 				want[k] += query[c] / groups * dm_key(&x, k, h, c) / heads[0];
-	e3_match op = {e3_tensor_f32(on_device(t, q, nq)), rows, special, POOL, &x.dev};
+	/* A slice of the queries of more rows: two before it in every head, one after it. */
+	enum { BEFORE = 2, AFTER = 1 };
+	int step = BEFORE + rows + AFTER;
+	float *wide = calloc((size_t)(heads[0] * step * d), sizeof *wide);
+	for (int k = 0; k < heads[0] * step * d; k++)
+		wide[k] = NAN;
+	for (int h = 0; h < heads[0]; h++)
+		memcpy(wide + (h * step + BEFORE) * d, q + h * rows * d, (size_t)(rows * d) * sizeof *wide);
+	float *of_all = on_device(t, wide, (size_t)(heads[0] * step * d));
+	e3_match op = {e3_tensor_f32(of_all + BEFORE * d), rows, special, POOL, &x.dev, step};
 	must(t, t->dev->ops->match(t->dev, &op, &err), &err);
 	dm_compare(t, &x, want);
 	end_case(t);
 	dm_close(&x);
-	free(q), free(query), free(want);
+	free(q), free(wide), free(query), free(want);
 }
 
 static inline void case_match(table *t)

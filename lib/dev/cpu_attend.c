@@ -157,7 +157,8 @@ static void attend_task(void *ctx, int task, int thread)
 		return;
 	float *s = j->cpu->scratch[thread].p, *o = s + e3_area(j->tile, kv->page_keys), *max = o + e3_area(j->tile, d),
 		  *sum = max + j->tile;
-	const float *q = e3_tensor_floats(op->q) + (e3_area(head, op->rows) + (size_t)r0) * (size_t)d;
+	const float *q =
+		e3_tensor_floats(op->q) + (e3_area(head, e3_q_step(op->q_step, op->rows)) + (size_t)r0) * (size_t)d;
 	for (int r = 0; r < rows; r++)
 		max[r] = -INFINITY, sum[r] = 0;
 	for (int page = 0; page * kv->page_keys < kv->n_keys; page++) {
@@ -240,11 +241,12 @@ static void mass_task(void *ctx, int page, int thread)
 	for (int head = 0; head < kv->heads; head++)
 		for (int r0 = 0; r0 < op->rows; r0 += j->tile) {
 			int rows = e3_min(j->tile, op->rows - r0);
-			size_t at = e3_area(head, op->rows) + (size_t)r0;
+			size_t at = e3_area(head, op->rows) + (size_t)r0,
+				   of_q = e3_area(head, e3_q_step(op->q_step, op->rows)) + (size_t)r0;
 			e3_gemm_nt(&(e3_product){.m = rows,
 				.n = n,
 				.k = d,
-				.a = {e3_tensor_floats(op->q) + at * (size_t)d, d},
+				.a = {e3_tensor_floats(op->q) + of_q * (size_t)d, d},
 				.b = {page_k(kv, page, head), d},
 				.c = s,
 				.ldc = kv->page_keys,

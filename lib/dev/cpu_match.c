@@ -12,12 +12,13 @@ static double row_weight(const e3_match *m, int r)
 static void mean_query(const e3_match *m, float *to)
 {
 	int d = m->kv->head_dim, heads = m->kv->heads;
+	size_t step = (size_t)e3_q_step(m->q_step, m->rows);
 	for (int c = 0; c < d; c++) {
 		double sum = 0;
 		for (int r = 0; r < m->rows; r++) {
 			double over_heads = 0;
 			for (int h = 0; h < heads; h++)
-				over_heads += e3_tensor_floats(m->q)[((size_t)h * (size_t)m->rows + (size_t)r) * (size_t)d + (size_t)c];
+				over_heads += e3_tensor_floats(m->q)[((size_t)h * step + (size_t)r) * (size_t)d + (size_t)c];
 			sum += row_weight(m, r) * over_heads;
 		}
 		to[c] = (float)(sum / heads);

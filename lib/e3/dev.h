@@ -184,6 +184,9 @@ typedef struct e3_qkv {
 	const uint32_t *slot; /* [rows] slot of each row's key (host memory) */
 } e3_qkv;
 
+/* Rows from one head of queries to the next. */
+static inline int e3_q_step(int q_step, int rows) { return q_step ? q_step : rows; }
+
 /* softmax(q K^T / sqrt(head_dim)) V over all keys -> out [rows][heads * head_dim]; on request the log-sum-exp of each
  * row. */
 typedef struct e3_attend {
@@ -192,6 +195,8 @@ typedef struct e3_attend {
 	const e3_kv *kv;
 	e3_tensor out;
 	float *lse; /* [heads][rows], or NULL */
+	int q_step; /* rows from one head of q to the next; 0: `rows`. So the queries may be a slice of those of more rows
+				 */
 } e3_attend;
 
 /* The mass of each key, recomputed from q, K and the log-sum-exp: sum over rows of the mean over heads of the
@@ -204,6 +209,7 @@ typedef struct e3_mass {
 	const float *lse;
 	float *mass;     /* [n_keys] */
 	float *attn_map; /* [rows][n_keys], or NULL */
+	int q_step;      /* as of e3_attend */
 } e3_mass;
 
 /* Tells whoever watches the device what the operations are computing (e3/watch.h); devices themselves ignore it.
@@ -259,6 +265,7 @@ typedef struct e3_match {
 	e3_tensor q; /* [heads][rows][head_dim] */
 	int rows, special, pool;
 	const e3_kv *kv; /* scored */
+	int q_step;      /* as of e3_attend */
 } e3_match;
 
 /* The mean of a frame's keys in one layer. */
@@ -459,7 +466,7 @@ static inline int e3_dev_floats(e3_dev *dev, size_t n, float **out, e3_err *err)
 }
 
 /* What a plug-in exports under the name e3_dev_plugin_cuda. The number changes with anything in this file. */
-#define E3_DEV_ABI 17
+#define E3_DEV_ABI 18
 typedef struct e3_dev_plugin {
 	int abi;
 	e3_dev *(*open)(bool strict, e3_err *err);

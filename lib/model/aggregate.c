@@ -154,7 +154,7 @@ static int take_mass(e3_session *s, int layer, const e3_kv *kv, e3_err *err)
 			return -1;
 		map->cap = rows * n;
 	}
-	e3_mass mass = {s->now.q, (int)rows, kv, s->lse, m->layer[at], with_map ? map->device : NULL};
+	e3_mass mass = {s->now.q, (int)rows, kv, s->lse, m->layer[at], with_map ? map->device : NULL, 0};
 	e3_tensor here = e3_tensor_f32(m->layer[at]);
 	return ops->mass(s->dev, &mass, err) || (report && ops->fetch(s->dev, m->host_layer[at], here, n, err)) ||
 			(with_map && ops->fetch(s->dev, map->host, e3_tensor_f32(map->device), rows * n, err))
@@ -236,7 +236,7 @@ static int global_rest(e3_session *s, int layer, int together, e3_err *err)
 {
 	e3_kv kv = e3_cache_view(&s->past->cache, layer);
 	e3_block_run run = global_run(s, layer, together, &kv);
-	e3_match match = {s->now.q, run.rows, s->plan.special, E3_MATCH_POOL, &kv};
+	e3_match match = {s->now.q, run.rows, s->plan.special, E3_MATCH_POOL, &kv, 0};
 	bool matched = together == 1 && e3_evictor_needs_match(&s->past->evictor, s->past->t);
 	return e3_block_rest(s->dev, &run, err) || (run.lse && take_mass(s, layer, &kv, err)) ||
 			(matched && s->dev->ops->match(s->dev, &match, err))

@@ -371,19 +371,31 @@ static void attention_as(mixed *m, int rows, const int *heads, int page_keys, in
 	/* The device reads what the CPU wrote, rounded: only attention is compared. */
 	for (int k = 0; k < pages; k++)
 		dev_list[k] = put_as(m, type, host_page[k], page).p;
-	e3_attend host_at = {e3_tensor_f32(q), rows, &host_kv, e3_tensor_f32(y), lse},
-			  dev_at = {put_as(m, type, q, nq), rows, &dev_kv, put_as(m, type, NULL, nq), on_device(&m->t, NULL, nl)};
-	e3_mass host_mass = {host_at.q, rows, &host_kv, lse, mass, NULL},
-			dev_mass = {dev_at.q, rows, &dev_kv, dev_at.lse, on_device(&m->t, NULL, (size_t)n_keys), NULL};
+	e3_attend host_at = {e3_tensor_f32(q), rows, &host_kv, e3_tensor_f32(y), lse, 0},
+			  dev_at = {put_as(m, type, q, nq), rows, &dev_kv, put_as(m, type, NULL, nq), on_device(&m->t, NULL, nl),
+				  0};
+	e3_mass host_mass = {host_at.q, rows, &host_kv, lse, mass, NULL, 0},
+			dev_mass = {dev_at.q, rows, &dev_kv, dev_at.lse, on_device(&m->t, NULL, (size_t)n_keys), NULL, 0};
 	must(&m->t,
 		m->cpu->ops->attend(m->cpu, &host_at, &err) || m->gpu->ops->attend(m->gpu, &dev_at, &err) ||
 			m->cpu->ops->mass(m->cpu, &host_mass, &err) || m->gpu->ops->mass(m->gpu, &dev_mass, &err),
 		&err);
+	/* The same queries as a slice of more rows. */
+	enum { BEFORE = 8, AFTER = 3 };
+	int step = BEFORE + rows + AFTER;
+	float *wide = queries_within(q, heads[0], rows, d, BEFORE, step);
+	e3_attend slice = {e3_tensor_at(put_as(m, type, wide, (size_t)(heads[0] * step * d)), (size_t)(BEFORE * d)), rows,
+		&dev_kv, put_as(m, type, NULL, nq), on_device(&m->t, NULL, nl), step};
+	e3_mass slice_mass = {slice.q, rows, &dev_kv, slice.lse, on_device(&m->t, NULL, (size_t)n_keys), NULL, step};
+	must(&m->t, m->gpu->ops->attend(m->gpu, &slice, &err) || m->gpu->ops->mass(m->gpu, &slice_mass, &err), &err);
+	free(wide);
 	char what[80];
 	snprintf(what, sizeof what, "attend bf16: %d rows, %d heads of %d, %d keys", rows, heads[0], d, n_keys);
 	compare_as(m, what, dev_at.out, y, nq, 6e-3);
 	compare_as(m, "  log-sum-exp", e3_tensor_f32(dev_at.lse), lse, nl, 1e-5);
 	compare_as(m, "  mass", e3_tensor_f32(dev_mass.mass), mass, (size_t)n_keys, 1e-4);
+	compare_as(m, "  of a slice", slice.out, y, nq, 6e-3);
+	compare_as(m, "  its mass", e3_tensor_f32(slice_mass.mass), mass, (size_t)n_keys, 1e-4);
 	end_case(&m->t);
 	for (int k = 0; k < pages; k++)
 		free(host_page[k]);
@@ -418,7 +430,7 @@ static void keys_as(mixed *m, const int *heads, int rows, int page_keys, int n_k
 	for (int k = 0; k < rows; k++)
 		slot[k] = (uint32_t)(n_keys - 1 - k);
 	mean[0] = malloc((size_t)dim * sizeof(float)), mean[1] = on_device(&m->t, NULL, (size_t)dim);
-	e3_match match = {e3_tensor_f32(q), rows, 5, 16, &host}, on_gpu = {put_as(m, type, q, nq), rows, 5, 16, &dev};
+	e3_match match = {e3_tensor_f32(q), rows, 5, 16, &host, 0}, on_gpu = {put_as(m, type, q, nq), rows, 5, 16, &dev, 0};
 	e3_mean_keys a = {&host, slot, rows, mean[0]}, b = {&dev, slot, rows, mean[1]};
 	must(&m->t,
 		m->cpu->ops->match(m->cpu, &match, &err) || m->gpu->ops->match(m->gpu, &on_gpu, &err) ||
