@@ -257,16 +257,19 @@ $(B)/tests/gpu/%: tests/gpu/%.c $(foreach l,model dev data base,$(LIB_$(l)))
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -Itests -o $@ $< $(call libs,model dev data base) $(if $(findstring test_,$*),-lcmocka)
 gpu-bins: cuda $(B)/tests/gpu/test_gpu_ops $(B)/tests/gpu/bench $(B)/bin/e3-infer
-.PHONY: gpu-bins test-gpu sanitize-gpu parity-gpu bench-gpu
+.PHONY: gpu gpu-bins test-gpu sanitize-gpu parity-gpu bench-gpu
+# Everything below, and one table at the end.
+gpu: gpu-bins $(B)/bin/e3-decode $(B)/bin/e3-model $(B)/bin/e3-cat
+	@B=$(abspath $(B)) tests/gpu/all.sh
 test-gpu: gpu-bins
-	@CMOCKA_MESSAGE_OUTPUT=TAP LD_LIBRARY_PATH=$(B)/lib/e3:$$LD_LIBRARY_PATH $(B)/tests/gpu/test_gpu_ops
+	@B=$(abspath $(B)) tests/gpu/ops.sh
 	@B=$(abspath $(B)) tests/gpu/memory.sh
 # Slow: compute-sanitizer's memcheck and racecheck.
 sanitize-gpu: gpu-bins
 	@B=$(abspath $(B)) tests/gpu/sanitize.sh
 parity-gpu: gpu-bins $(B)/bin/e3-decode
 	@B=$(abspath $(B)) tests/gpu/parity.sh
-bench-gpu: gpu-bins
+bench-gpu: gpu-bins $(B)/bin/e3-model
 	@B=$(abspath $(B)) tests/gpu/bench.sh
 
 # The yardstick of bench and parity: what OpenBLAS alone reaches.

@@ -1,13 +1,23 @@
 #!/bin/bash
-# make bench-gpu: what CUDA reaches on this machine: operation by operation, then end to end as a user sees it, and memory.
-# Prints, asserts nothing. FRAMES=500 frames of the end-to-end run.
+# make bench-gpu: what CUDA reaches on this machine: operation by operation (stages), end to end as a user sees it and memory (speed),
+# the start with a checkpoint from a file (load). bench.sh stages|speed|load: one of them. Prints, asserts nothing.
+# FRAMES=500 frames of the end-to-end run. OLD=DIR: before and after, in turn with the older build in DIR (tests/gpu/end_to_end.py).
+# PORTABLE=1: the stages also with the kernels that every GPU has.
 set -u -o pipefail
 cd "$(dirname "$0")/../.." || exit 1
 B=${B:-build}
-export PATH=$B/bin:$PATH
-n=${FRAMES:-500}
-out=$(mktemp -d)
+export B PATH=$B/bin:$PATH
+python=${PYTHON:-/usr/bin/python3}
+out=$(mktemp -d "${TMPDIR:-/tmp}/e3-bench.XXXXXX")
 trap 'rm -rf "$out"' EXIT
+rc=0
 
-"$B/tests/gpu/bench" cuda 100 10 || exit 1
-"${PYTHON:-/usr/bin/python3}" -B tests/gpu/end_to_end.py "$n" "$out"
+for what in ${1:-stages speed load}; do
+	case $what in
+	stages) "$python" -B tests/gpu/stages.py 100 10 || rc=1 ;;
+	speed) "$python" -B tests/gpu/end_to_end.py "${FRAMES:-500}" "$out" || rc=1 ;;
+	load) "$python" -B tests/gpu/load.py "$out" || rc=1 ;;
+	*) echo "bench.sh: expected stages, speed or load, got '$what'" >&2 && rc=2 ;;
+	esac
+done
+exit $rc

@@ -1,6 +1,10 @@
 #!/usr/bin/python3
 """e3-infer on CUDA as a user runs it, all outputs to /dev/null: end_to_end.py FRAMES FOLDER [STREAM]. Repeats the pictures of STREAM,
-or noise of 518 × 392, FRAMES times. Prints frames/s, the spread of the time per frame, time to the first frame, device memory."""
+or noise of 518 × 392, FRAMES times. Prints frames/s, the spread of the time per frame, time to the first frame, device memory.
+
+OLD=DIR compares with an older build: DIR has its e3-infer with libe3-cuda.so beside it, or is its build folder. Both run in turn, ROUNDS
+times (2), so that both have the same hour of the same machine. ONLY=N runs the first N of the rows.
+"""
 import os
 import re
 import struct
@@ -11,6 +15,9 @@ import time
 
 import msgpack
 import numpy as np
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from table import row  # noqa: E402
 
 
 def write(path, pictures, n):
@@ -28,7 +35,7 @@ def write(path, pictures, n):
 
 
 class Memory(threading.Thread):
-    """Highest device memory in use by anyone while it runs (MiB)."""
+    """Highest device memory in use by anyone while it runs (MiB); 0 without nvidia-smi."""
 
     def __init__(self):
         super().__init__(daemon=True)
@@ -36,14 +43,18 @@ class Memory(threading.Thread):
 
     def run(self):
         while self.on:
-            text = subprocess.run(["nvidia-smi", "--query-gpu=memory.used", "--format=csv,noheader,nounits"], capture_output=True, text=True).stdout
+            try:
+                text = subprocess.run(["nvidia-smi", "--query-gpu=memory.used", "--format=csv,noheader,nounits"], capture_output=True, text=True).stdout
+            except OSError:
+                return
             now = [int(x) for x in text.split()[:1] if x.isdigit()]
             self.most, self.last = max([self.most] + now), (now or [self.last])[0]
             time.sleep(0.3)
 
 
-def measure(stream, n, *options, model=os.environ.get("BENCH_MODEL", "seed:full:1"), label=""):
-    command = ["e3-infer", "--device", "cuda", "--model", model, "--log-every", "1", *options, stream]
+def run(stream, n, *options, model=None, infer="e3-infer", said=None):
+    """One run: a dict of figures. Lines of e3-infer that are about no frame are printed, or go to the list `said` with their time."""
+    command = [infer, "--device", "cuda", "--model", model or os.environ.get("BENCH_MODEL", "seed:full:1"), "--log-every", "1", *options, stream]
     memory = Memory()
     start = time.time()
     memory.start()
@@ -55,6 +66,8 @@ def measure(stream, n, *options, model=os.environ.get("BENCH_MODEL", "seed:full:
                 arrived.append(time.time())
                 last = int(m.group(1))
                 ms.append(float(m.group(2)))
+            elif said is not None:
+                said.append((time.time() - start, line.rstrip()))
             else:
                 print("  " + line.rstrip())
     memory.on = False
@@ -62,10 +75,65 @@ def measure(stream, n, *options, model=os.environ.get("BENCH_MODEL", "seed:full:
     first = n - len(arrived)  # frames of a start come with its last one
     if p.returncode or not 0 <= first < 20 or last != n - 1:
         raise SystemExit(f"{' '.join(command)}: exit {p.returncode} after {len(arrived)} lines, the last for frame {last}")
-    gaps = np.diff(arrived)[19 - first:] * 1e3
-    print(f"{label + ' '.join(options):34s} {n} frames: {(n - 20) / (arrived[-1] - arrived[19 - first]):6.1f} frames/s from frame 20, between frames p50 {np.median(gaps):.2f} ms, "
-          f"p99 {np.percentile(gaps, 99):.2f} (x{np.percentile(gaps, 99) / np.median(gaps):.2f}); session p50 {np.median(ms[20 - first:]):.2f} ms; "
-          f"first frame after {arrived[0] - start:.1f} s; device memory at most {memory.most} MiB", flush=True)
+    got = {"first": arrived[0] - start, "memory": memory.most}
+    if n > 21:
+        gaps = np.diff(arrived)[19 - first:] * 1e3
+        got.update(rate=(n - 20) / (arrived[-1] - arrived[19 - first]), p50=np.median(gaps), p99=np.percentile(gaps, 99), session=np.median(ms[20 - first:]))
+    return got
+
+
+def measure(stream, n, *options, model=None, label=""):
+    name = (label + " ".join(options)) or "no option"
+    got = run(stream, n, *options, model=model)
+    print(f"{name:34s} {n} frames: {got['rate']:6.1f} frames/s from frame 20, between frames p50 {got['p50']:.2f} ms, "
+          f"p99 {got['p99']:.2f} (x{got['p99'] / got['p50']:.2f}); session p50 {got['session']:.2f} ms; "
+          f"first frame after {got['first']:.1f} s; device memory at most {got['memory']} MiB", flush=True)
+    row("speed", name, f"{got['rate']:.1f} frames/s, p50 {got['p50']:.2f}, p99 {got['p99']:.2f} ms", f"{got['memory']} MiB")
+    return got
+
+
+def program(old):
+    """The old build's e3-infer: DIR/e3-infer or DIR/bin/e3-infer."""
+    for path in os.path.join(old, "e3-infer"), os.path.join(old, "bin", "e3-infer"):
+        if os.access(path, os.X_OK):
+            return path
+    raise SystemExit(f"OLD={old}: no e3-infer there")
+
+
+def compare(stream, n, old, *options, model=None, label=""):
+    """Two builds in turn: the median over the rounds of p50 and p99, before and after."""
+    name = (label + " ".join(options)) or "no option"
+    rounds = int(os.environ.get("ROUNDS", "2"))
+    got = {"before": [], "after": []}
+    for _ in range(rounds):
+        got["before"].append(run(stream, n, *options, model=model, infer=program(old), said=[]))
+        got["after"].append(run(stream, n, *options, model=model, said=[]))
+    mid = {who: {k: float(np.median([g[k] for g in runs])) for k in ("rate", "p50", "p99", "first", "memory")} for who, runs in got.items()}
+    b, a = mid["before"], mid["after"]
+    print(f"{name:34s} {rounds} × {n} frames, before → after: {b['rate']:.1f} → {a['rate']:.1f} frames/s (×{a['rate'] / b['rate']:.2f}); p50 {b['p50']:.2f} → {a['p50']:.2f} ms; "
+          f"p99 {b['p99']:.2f} → {a['p99']:.2f}; first frame {b['first']:.1f} → {a['first']:.1f} s; memory {b['memory']:.0f} → {a['memory']:.0f} MiB", flush=True)
+    row("speed", name, f"{b['rate']:.1f} → {a['rate']:.1f} frames/s", f"p50 {b['p50']:.2f} → {a['p50']:.2f}, p99 {b['p99']:.2f} → {a['p99']:.2f} ms")
+
+
+def offers(*options):
+    """Does this build take these options? What it does not know has no row."""
+    return subprocess.run(["e3-infer", "--device", "cuda", "--plan", "--model", "seed:tiny:7", "--size", "70x70", *options],
+                          stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False).returncode == 0
+
+
+# What is measured, in this order. New modes go here; a row whose options this build refuses is left out.
+ROWS = ("--budget 10f --segment 0", "--budget 10f --segment 0 --half",
+        "--budget 10f --segment 0 --precision int8", "--budget 10f --segment 0 --precision fp8",
+        "--budget 10f --segment 0 --kv fp8", "--budget 10f --segment 0 --kv int8", "--budget 10f --segment 0 --kv k8v4",
+        "--budget 10f --segment 0 --precision int8 --kv int8",
+        "--budget 10f", "--budget 10f --segment 11f --loops", "--budget 4f --segment 0", "--policy k4", "--budget 8f --segment 0", "--policy k8",
+        "--policy xstream --budget 10f", "--policy frames --budget 10f")
+NEW = ("--precision", "--kv")  # options that an older build may not have
+
+
+def wanted():
+    rows = [r.split() for r in ROWS]
+    return [r for r in rows if not any(o in r for o in NEW) or offers(*r)][:int(os.environ.get("ONLY", len(ROWS)))]
 
 
 def main():
@@ -78,11 +146,22 @@ def main():
         pictures = list(np.random.default_rng(1).integers(0, 256, (9, 392, 518, 3), np.uint8))
     stream = os.path.join(folder, "frames.e3")
     write(stream, pictures, n)
-    for options in ("--budget 10f --segment 0", "--budget 10f", "--budget 10f --segment 11f --loops", "--budget 4f --segment 0", "--policy k4", "--budget 8f --segment 0", "--policy k8", "--policy xstream --budget 10f", "--policy frames --budget 10f"):
-        measure(stream, n, *options.split())
-    if n >= 100:
-        write(stream, pictures, 100)
-        measure(stream, 100, "--no-evict")
+    old = os.environ.get("OLD")
+    for options in wanted():
+        if not old:
+            measure(stream, n, *options)
+        elif not any(o in options for o in NEW):
+            compare(stream, n, old, *options)
+    if os.environ.get("ONLY") or n < 100:
+        return
+    small = list(np.random.default_rng(2).integers(0, 256, (9, 154, 518, 3), np.uint8))
+    for seen, many, options, label in (small, n, ("--budget", "10f", "--segment", "0"), "518x154 "), (pictures, 100, ("--no-evict",), ""):
+        write(stream, seen, many)
+        if old:
+            compare(stream, many, old, *options, label=label)
+        else:
+            measure(stream, many, *options, label=label)
+    if not old:
         families(stream, n)
 
 

@@ -1,11 +1,13 @@
 #!/usr/bin/python3
-"""Device memory as e3-infer promises it, on a GPU: memory.py FOLDER. The full seeded network, noise of 518 × 392. Prints every figure;
-exit 1 when one promise is broken:
+"""Device memory as e3-infer promises it, on a GPU: memory.py FOLDER [table]. The full seeded network, noise of 518 × 392. Prints every
+figure; exit 1 when one promise is broken:
 
 - it is the same from the second frame to the last, whether the length of the stream is known or not;
 - --plan says beforehand what a run takes;
 - --vram stays below what it was given and uses nearly all of it; too little is refused, naming the smallest that works; that works;
 - --device auto finds the GPU.
+
+With `table` instead: what --plan says and what a run takes, for every precision, packing of the cache and budget that this build has.
 """
 import os
 import re
@@ -16,7 +18,8 @@ import numpy as np
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 from e3read import stream  # noqa: E402
-from parity import write_frames  # noqa: E402
+from parity import offers, write_frames  # noqa: E402
+from table import row  # noqa: E402
 
 MODEL = os.environ.get("BENCH_MODEL", "seed:full:1")
 SLACK = 48  # MiB that --vram may leave: ends of pages, and blocks of 2 MiB
@@ -37,6 +40,8 @@ def memory(*options):
 
 def check(ok, text):
     print(("ok - " if ok else "not ok - ") + text, flush=True)
+    what, colon, value = text.partition(": ")
+    row("memory", what if colon else text, value, ok=bool(ok))
     return ok
 
 
@@ -44,8 +49,41 @@ def same(what, used):
     return check(len(set(used[1:])) == 1, f"{what}: {used[0]:.1f} MiB after the first frame, then {used[1]:.1f} to {used[-1]:.1f} after {len(used)}")
 
 
+PRECISIONS = ("bf16", "f32", "int8", "fp8")
+CACHES = ("bf16", "fp8", "int8", "k8v4")
+
+
+def modes():
+    """Every precision with every cache, as options."""
+    for precision in PRECISIONS:
+        for kv in CACHES:
+            options = (["--precision", precision] if precision != "bf16" else []) + (["--kv", kv] if kv != "bf16" else [])
+            if offers(options):
+                yield f"{precision}, cache {'as it is' if kv == 'bf16' else kv}", options
+
+
+def planned(text, what):
+    return float(re.search(rf"^{what} +([0-9.]+) MiB", text, re.M).group(1))
+
+
+def table(folder):
+    """--plan beside what three frames take: after the second a run takes no more (the promises above)."""
+    frames, ok = f"{folder}/three.e3", True
+    write_frames(frames, list(np.random.default_rng(1).integers(0, 256, (3, 392, 518, 3), np.uint8)), tell=False)
+    for name, options in modes():
+        for budget in (4, 10, 50):
+            what = [*options, "--budget", f"{budget}f", "--segment", "0"]
+            plan = infer("--device", "cuda", "--plan", "--size", "518x392", *what).stdout
+            total, used = planned(plan, "total"), memory(*what, frames)[-1]
+            text = f"{used:.0f} MiB, planned {total:.0f}: weights {planned(plan, 'weights'):.0f}, scratch {planned(plan, 'scratch'):.0f}, cache {planned(plan, 'cache'):.0f}"
+            ok &= check(abs(total - used) <= 2, f"{name}, {budget} frames: {text}")
+    return 0 if ok else 1
+
+
 def main():
     folder, ok = sys.argv[1], True
+    if sys.argv[2:] == ["table"]:
+        return table(folder)
     pictures = list(np.random.default_rng(1).integers(0, 256, (60, 392, 518, 3), np.uint8))
     known, unknown = f"{folder}/known.e3", f"{folder}/unknown.e3"
     write_frames(known, pictures)
