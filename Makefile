@@ -34,6 +34,8 @@ PKGS_dev := openblas
 EXTRA_base := -fPIC
 # (nobody reads errno and floating-point flags: with them no loop over e3_expf becomes vectors)
 EXTRA_dev := -O3 -fopenmp-simd -ffp-contract=fast -fno-math-errno -fno-trapping-math
+# values are rounded to 8 bits alike on every machine: nothing contracted
+$(B)/lib/dev/cpu_packed.o: EXTRA_dev := -O3 -fopenmp-simd -ffp-contract=off -fno-math-errno -fno-trapping-math
 # the same bits on every machine: nothing contracted; the other two only say that nobody reads errno and floating-point flags
 EXTRA_scene := -O3 -fopenmp-simd -ffp-contract=off -fno-math-errno -fno-trapping-math
 EXTRA_eval := -O3

@@ -15,6 +15,7 @@ static const struct {
 	[E3_I8] = {"I8", 1},
 	[E3_U8] = {"U8", 1},
 	[E3_BOOL] = {"BOOL", 1},
+	[E3_F8] = {"F8_E4M3", 1},
 };
 
 size_t e3_dtype_size(e3_dtype dtype) { return types[dtype].size; }

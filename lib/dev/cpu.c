@@ -70,6 +70,9 @@ static int cpu_copy(e3_dev *dev, e3_tensor to, e3_tensor from, size_t n, e3_err 
 static int cpu_weight(e3_dev *dev, const float *from, e3_mat *mat, e3_err *err)
 {
 	size_t n = e3_area(mat->out, mat->in);
+	mat->scale = NULL;
+	if (e3_dtype_is_8(mat->packed))
+		return e3_cpu_weight8(dev, from, mat, err);
 	return cpu_alloc(dev, E3_F32, n, &mat->w, err) || cpu_upload(dev, mat->w, from, n, err) ? -1 : 0;
 }
 

@@ -57,6 +57,26 @@ static inline void e3_gemm_nt(const e3_product *p)
 		p->beta, p->c, p->ldc);
 }
 
+/* cpu_packed.c: matrices in 8 bits. Of rows of x, normed first if asked, the values that they are rounded to and their
+ * scales; in the operation's scratch memory. */
+int e3_cpu_round(e3_cpu *cpu, e3_rows x, const e3_norm *norm, const e3_mat *mat, float **out, float **scale,
+	e3_err *err);
+/* y [rows][cols] = x W^T, of rows of W from `first` on; x rounded. room: e3_cpu_room8 floats. One thread. */
+typedef struct e3_product8 {
+	const e3_mat *mat;
+	const float *x;
+	int ldx, rows;
+	const float *x_scale;
+	int first, cols;
+	float *y;
+	int ldy;
+	float *room;
+} e3_product8;
+size_t e3_cpu_room8(int rows, int in);
+void e3_cpu_product8(const e3_product8 *p);
+int e3_cpu_weight8(e3_dev *dev, const float *from, e3_mat *mat, e3_err *err);
+int e3_cpu_linear8(e3_cpu *cpu, const e3_linear *op, e3_err *err);
+
 /* Into how many tasks a product of rows × cols is cut. */
 void e3_cpu_cut(int rows, int cols, int *row_parts, int *col_parts);
 /* LayerNorm of rows. */

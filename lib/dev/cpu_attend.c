@@ -21,7 +21,7 @@ static float *page_v(const e3_kv *kv, int page, int head) { return page_k(kv, pa
 typedef struct qkv_job {
 	e3_cpu *cpu;
 	const e3_qkv *op;
-	const float *normed;
+	const float *normed, *scale;      /* scale: of rounded rows, where the matrix is in 8 bits */
 	int row_parts, groups, col_parts; /* groups: heads of q, then of k, then of v */
 } qkv_job;
 
@@ -73,14 +73,18 @@ static void qkv_task(void *ctx, int task, int thread)
 	if (n <= 0 || rows <= 0)
 		return;
 	float *y = j->cpu->scratch[thread].p;
-	e3_gemm_nt(&(e3_product){.m = rows,
-		.n = n,
-		.k = m->in,
-		.a = {j->normed + e3_area(r0, m->in), m->in},
-		.b = {e3_tensor_floats(m->w) + e3_area(g0 * d, m->in), m->in},
-		.c = y,
-		.ldc = n,
-		.alpha = 1});
+	const float *x = j->normed + e3_area(r0, m->in);
+	if (j->scale)
+		e3_cpu_product8(&(e3_product8){m, x, m->in, rows, j->scale + r0, g0 * d, n, y, n, y + e3_area(rows, n)});
+	else
+		e3_gemm_nt(&(e3_product){.m = rows,
+			.n = n,
+			.k = m->in,
+			.a = {x, m->in},
+			.b = {e3_tensor_floats(m->w) + e3_area(g0 * d, m->in), m->in},
+			.c = y,
+			.ldc = n,
+			.alpha = 1});
 	for (int r = 0; r < rows; r++)
 		for (int g = g0; g < g1; g++) {
 			float *u = y + e3_area(r, n) + (size_t)(g - g0) * (size_t)d;
@@ -95,14 +99,17 @@ int e3_cpu_qkv(e3_dev *dev, const e3_qkv *op, e3_err *err)
 	e3_cpu *cpu = e3_cpu_of(dev);
 	int threads = e3_pool_threads(cpu->pool), dim = op->mat->in;
 	qkv_job job = {.cpu = cpu, .op = op, .groups = 3 * op->kv->heads};
-	float *normed;
+	e3_rows x = {(float *)(uintptr_t)op->x, op->rows, dim};
+	bool packed = e3_dtype_is_8(op->mat->w.dtype);
+	float *normed, *scale = NULL;
 	if (e3_check_qkv(dev, op, err))
 		return -1;
-	if (e3_cpu_scratch(cpu, threads, e3_area(op->rows, dim), &normed, err))
+	if (packed ? e3_cpu_round(cpu, x, op->norm, op->mat, &normed, &scale, err)
+			   : e3_cpu_scratch(cpu, threads, e3_area(op->rows, dim), &normed, err))
 		return e3_fail_in(err, "qkv");
-	e3_cpu_norm_rows(cpu, (e3_rows){(float *)(uintptr_t)op->x, op->rows, dim}, op->norm,
-		(e3_rows){normed, op->rows, dim});
-	job.normed = normed;
+	if (!packed)
+		e3_cpu_norm_rows(cpu, x, op->norm, (e3_rows){normed, op->rows, dim});
+	job.normed = normed, job.scale = scale;
 	e3_cpu_cut(op->rows, op->mat->out, &job.row_parts, &job.col_parts);
 	job.col_parts = e3_min(job.groups, job.col_parts);
 	size_t rows = (size_t)e3_ceil_div(op->rows, job.row_parts), groups = (size_t)e3_ceil_div(job.groups, job.col_parts);

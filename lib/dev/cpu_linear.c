@@ -175,6 +175,8 @@ int e3_cpu_linear(e3_dev *dev, const e3_linear *op, e3_err *err)
 	linear_job job = {.cpu = cpu, .op = op, .x = e3_tensor_floats(op->x), .ldx = op->ldx};
 	if (e3_check_linear(dev, op, err))
 		return -1;
+	if (e3_dtype_is_8(op->mat->w.dtype))
+		return e3_cpu_linear8(cpu, op, err);
 	if (op->norm) {
 		float *normed;
 		if (e3_cpu_scratch(cpu, threads, e3_area(op->rows, op->mat->in), &normed, err))

@@ -40,9 +40,13 @@ static void give(e3_dev *dev, void *p)
 	free(p);
 }
 
+/* As the CPU does it. */
 static int weight(e3_dev *dev, const float *from, e3_mat *mat, e3_err *err)
 {
-	return take(dev, E3_F32, (size_t)mat->out * (size_t)mat->in, &mat->w, err);
+	size_t n = (size_t)mat->out * (size_t)mat->in;
+	if (!e3_dtype_is_8(mat->packed))
+		return take(dev, E3_F32, n, &mat->w, err);
+	return take(dev, mat->packed, (n + 63) / 64 * 64 + (size_t)mat->out * sizeof(float), &mat->w, err);
 }
 
 /* Results are read on the host: they are there, all zero. */

@@ -32,7 +32,7 @@
  *   move         pages of kv                       pages of kv
  *   enter, score, choose: scored pages; results in host memory
  *
- * Weights are given as f32; `weight` keeps them in the type that suits their role. Matrices are row-major
+ * Weights are given as f32; `weight` keeps them in the type that suits their role, or in 8 bits. Matrices are row-major
  * [rows][columns]. "Map" alone is not used: feature maps are `e3_features` [row][column][channel], attention maps are
  * `attn_map` [query][key]. An operation with no work is valid.
  *
@@ -121,13 +121,21 @@ typedef enum e3_role {
 } e3_role;
 
 /* Linear layer: y = x W^T + b, W [out][in]; b may be NULL. w comes from `weight`, or with E3_ROLE_EXACT also from alloc
- * and upload. */
+ * and upload.
+ *
+ * In 8 bits (w.dtype E3_I8 or E3_F8) row o of W is scale[o] times the values of w, which the device lays out as it
+ * likes; linear and qkv then round each row of their input (after the norm) to the same type with a scale of its own,
+ * and multiply 8 bits by 8 bits (15). No other operation takes such a matrix. */
 typedef struct e3_mat {
 	int out, in;
 	e3_tensor w;
 	float *b;
 	e3_role role;
+	e3_dtype packed; /* asks `weight` for 8 bits: E3_I8 or E3_F8; 0: the type of the role */
+	float *scale;    /* [out], with the memory of w; NULL but in 8 bits */
 } e3_mat;
+
+static inline bool e3_dtype_is_8(e3_dtype t) { return t == E3_I8 || t == E3_F8; }
 
 /* Keys and values of one attention layer: a list of pages. A page holds K [heads][page_keys][head_dim], then V the
  * same. Keys 0..n_keys-1 lie one after the other through the pages: slot k is row k % page_keys of page k / page_keys.
@@ -387,8 +395,8 @@ typedef struct e3_dev_ops {
 	void (*free)(e3_dev *, void *p);
 	int (*upload)(e3_dev *, e3_tensor to, const void *from, size_t n, e3_err *);
 	int (*download)(e3_dev *, void *to, e3_tensor from, size_t n, e3_err *); /* complete when it returns */
-	/* Allocates mat->w and fills it from f32 [mat->out][mat->in] in host memory, as mat->role asks; `free` releases it.
-	 */
+	/* Allocates mat->w (and mat->scale) and fills it from f32 [mat->out][mat->in] in host memory, as mat->role and
+	 * mat->packed ask; `free` of mat->w.p releases both. */
 	int (*weight)(e3_dev *, const float *from, e3_mat *mat, e3_err *);
 	/* Host memory that results can be written to while the caller goes on; zeroed. */
 	int (*alloc_host)(e3_dev *, size_t bytes, void **out, e3_err *);
@@ -466,7 +474,7 @@ static inline int e3_dev_floats(e3_dev *dev, size_t n, float **out, e3_err *err)
 }
 
 /* What a plug-in exports under the name e3_dev_plugin_cuda. The number changes with anything in this file. */
-#define E3_DEV_ABI 18
+#define E3_DEV_ABI 19
 typedef struct e3_dev_plugin {
 	int abi;
 	e3_dev *(*open)(bool strict, e3_err *err);

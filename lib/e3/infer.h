@@ -20,6 +20,8 @@ typedef struct e3_session e3_session;
 /* Checks the checkpoint (e3_config_read) and loads its weights onto the device; the checkpoint may be closed
  * afterwards. */
 e3_net *e3_net_open(const e3_ckpt *ckpt, e3_dev *dev, e3_err *err);
+/* The same with the matrices of ViT and aggregator in 8 bits: E3_I8 or E3_F8 (doc/network.md 15). */
+e3_net *e3_net_open_packed(const e3_ckpt *ckpt, e3_dev *dev, e3_dtype packed, e3_err *err);
 void e3_net_close(e3_net *net);
 /* A fingerprint of the network: a hash of the configuration, of the name and shape of every tensor, and of a sample of
  * its values (all values of a small tensor) as f32. The same weights have the same fingerprint in every container. */

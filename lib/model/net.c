@@ -115,12 +115,14 @@ static int load_camera(e3_loader *l, e3_err *err)
 	return load_blocks(l, &trunk, &net->trunk, err);
 }
 
-e3_net *e3_net_open(const e3_ckpt *ckpt, e3_dev *dev, e3_err *err)
+e3_net *e3_net_open(const e3_ckpt *ckpt, e3_dev *dev, e3_err *err) { return e3_net_open_packed(ckpt, dev, 0, err); }
+
+e3_net *e3_net_open_packed(const e3_ckpt *ckpt, e3_dev *dev, e3_dtype packed, e3_err *err)
 {
 	e3_net *net = e3_alloc(1, sizeof *net, "network", err);
 	if (!net)
 		return NULL;
-	net->arena.dev = dev;
+	net->arena.dev = dev, net->packed = packed;
 	e3_loader l = {.net = net, .ckpt = ckpt};
 	int rc = e3_config_read(ckpt, &net->c, NULL, err) || e3_fingerprint(ckpt, &net->c, &net->fingerprint, err);
 	l.head_dim = net->c.head_dim;

@@ -33,7 +33,8 @@ typedef struct e3_dpt {
 struct e3_net {
 	e3_config c;
 	uint64_t fingerprint;
-	e3_arena arena; /* everything on the device */
+	e3_arena arena;  /* everything on the device */
+	e3_dtype packed; /* of the matrices of ViT and aggregator: E3_I8, E3_F8, or 0: 16 bits or more */
 
 	e3_mat patch;
 	float *cls, *pos, *vit_registers; /* host memory: they go into a template once per frame size */
@@ -60,6 +61,7 @@ typedef struct e3_loader {
 	const e3_ckpt *ckpt;
 	char prefix[160];   /* put before every name */
 	e3_role role;       /* of the matrices that come next */
+	e3_dtype packed;    /* of those that may be in 8 bits */
 	const float *scale; /* of their rows and biases, or NULL */
 	const int *order;   /* of the head_dim channels of a head, in queries and keys: the k-th is order[k] of the file;
 						   or NULL */

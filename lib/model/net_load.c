@@ -119,7 +119,7 @@ static int load_mat(e3_loader *l, const char *name, reorder *order, bool transpo
 	snprintf(b, sizeof b, "%s.bias", name);
 	const e3_tensor_info *t = find(l, w, err);
 	float *host = read_tensor(l, t, order, err);
-	*out = (e3_mat){.role = l->role};
+	*out = (e3_mat){.role = l->role, .packed = l->packed};
 	if (!host)
 		return -1;
 	int first = (int)t->shape[0], others = (int)(t->count / (size_t)first);
@@ -186,6 +186,7 @@ static int load_scaled(e3_loader *l, const char *name, const char *gamma, e3_mat
 int e3_load_block(e3_loader *l, float eps, int heads, e3_block *b, e3_err *err)
 {
 	e3_role role = l->role;
+	l->packed = role == E3_ROLE_FEATURES ? l->net->packed : 0;
 	reorder *order = l->order ? head_order : NULL;
 	*b = (e3_block){.heads = heads, .qk_norm = e3_load_has(l, "attn.q_norm.weight")};
 	int rc = e3_load_norm(l, "norm1", eps, &b->norm1, err) || e3_load_norm(l, "norm2", eps, &b->norm2, err) ||
@@ -193,7 +194,7 @@ int e3_load_block(e3_loader *l, float eps, int heads, e3_block *b, e3_err *err)
 		load_scaled(l, "mlp.fc2", "ls2.gamma", &b->fc2, err);
 	l->role = role == E3_ROLE_FEATURES ? E3_ROLE_ATTENDED : role;
 	rc = rc || load_scaled(l, "attn.proj", "ls1.gamma", &b->proj, err);
-	l->role = role;
+	l->role = role, l->packed = 0;
 	if (!rc && b->qk_norm)
 		rc = load_norm(l, "attn.q_norm", order, &b->q_norm, err) || load_norm(l, "attn.k_norm", order, &b->k_norm, err);
 	b->q_norm.eps = b->k_norm.eps = eps;
