@@ -5,30 +5,10 @@
  * copies; nothing is gathered in device memory. Small feature maps do not fill the device with tiles: then the depth is
  * cut too, and a second kernel adds the parts in a fixed order.
  */
+#include "conv.cuh"
 #include "mma.cuh"
 
 enum { THREADS = 256, STAGES = 3 };
-
-typedef struct conv_args {
-	const f16 *x, *weight, *resid, *plus;
-	f16 *out;
-	const float *b;
-	float *part; /* [splits][pixels][cout], or NULL */
-	int h, w, cin, out_w, pixels, cout, stride;
-	int steps, splits; /* tiles of depth, and how many blocks share them */
-	bool relu_in, relu_resid;
-	e3_act act;
-} conv_args;
-
-static __device__ __forceinline__ float after(const conv_args &a, float v, size_t at, int o)
-{
-	v = activate(v + (a.b ? a.b[o] : 0.0f), a.act);
-	if (a.resid) {
-		float r = as_f32(a.resid[at]);
-		v += a.relu_resid && r < 0 ? 0 : r;
-	}
-	return v + (a.plus ? as_f32(a.plus[at]) : 0);
-}
 
 /* Two neighbouring channels of a pixel. */
 static __device__ __forceinline__ void put(const conv_args &a, int pixel, int o, const float *v)
@@ -40,8 +20,8 @@ static __device__ __forceinline__ void put(const conv_args &a, int pixel, int o,
 		store_pack<float, 2>(a.part + (size_t)blockIdx.z * a.pixels * a.cout + at, v);
 		return;
 	}
-	float u[2] = {after(a, v[0], at, o), after(a, v[1], at + 1, o + 1)};
-	store_pack<f16, 2>(a.out + at, u);
+	float u[2] = {v[0], v[1]};
+	conv_finish<2>(a, u, at, o);
 }
 
 /* Byte offset of a 16-byte piece of a row of BK values: pieces are permuted so that eight rows do not conflict in a
@@ -154,9 +134,24 @@ static __global__ void __launch_bounds__(256) add_parts(conv_args a)
 		load_pack<float, 2>(a.part + s * n + k, t);
 		v[0] += t[0], v[1] += t[1];
 	}
-	int o = (int)(k % a.cout);
-	float u[2] = {after(a, v[0], k, o), after(a, v[1], k + 1, o + 1)};
-	store_pack<f16, 2>(a.out + k, u);
+	conv_finish<2>(a, v, k, (int)(k % a.cout));
+}
+
+int e3_cuda_conv_part(e3_cuda *c, conv_args *a, e3_err *err)
+{
+	void *part;
+	size_t bytes = (size_t)a->splits * a->pixels * a->cout * sizeof(float);
+	if (e3_cuda_scratch_get(c, SCRATCH_SPLIT, bytes, &part, err))
+		return e3_fail_in(err, "conv");
+	a->part = (float *)part;
+	return 0;
+}
+
+int e3_cuda_conv_add(e3_cuda *c, const conv_args *a, e3_err *err)
+{
+	add_parts<<<e3_ceil_div(a->pixels * a->cout / 2, 256), 256, 0, e3_cuda_stream(c)>>>(*a);
+	E3_LAUNCHED("conv");
+	return 0;
 }
 
 template <int BM, int BN, int BK, int WR> static cudaError_t launch(e3_cuda *c, const conv_args *a)
@@ -173,7 +168,7 @@ template <int BM, int BN, int BK, int WR> static cudaError_t launch(e3_cuda *c, 
 
 bool e3_cuda_conv_mma_can(const e3_conv *op)
 {
-	return op->mat->w.dtype == E3_F16 && op->mat->in % (9 * 32) == 0 && op->mat->out % 8 == 0 &&
+	return op->mat->w.dtype == E3_F16 && e3_conv_act_can(op) && op->mat->in % (9 * 32) == 0 && op->mat->out % 8 == 0 &&
 		e3_aligned(op->x.t.p, 16);
 }
 
@@ -192,21 +187,13 @@ int e3_cuda_conv_mma(e3_cuda *c, const e3_conv *op, e3_err *err)
 		a.splits = a.splits > a.steps / 6 ? a.steps / 6 : a.splits;
 		a.splits = a.splits < 1 ? 1 : a.splits;
 	}
-	void *part;
-	if (a.splits > 1) {
-		if (e3_cuda_scratch_get(c, SCRATCH_SPLIT, (size_t)a.splits * a.pixels * cout * sizeof(float), &part, err))
-			return e3_fail_in(err, "conv");
-		a.part = (float *)part;
-	}
+	if (a.splits > 1 && e3_cuda_conv_part(c, &a, err))
+		return -1;
 	if (narrow)
 		E3_TRY((deep ? launch<128, 32, 64, 8>(c, &a) : launch<128, 32, 32, 8>(c, &a)), "conv");
 	else if (use_large)
 		E3_TRY((deep ? launch<128, 128, 64, 2>(c, &a) : launch<128, 128, 32, 2>(c, &a)), "conv");
 	else
 		E3_TRY((deep ? launch<64, 64, 64, 2>(c, &a) : launch<64, 64, 32, 2>(c, &a)), "conv");
-	if (a.splits > 1) {
-		add_parts<<<e3_ceil_div(a.pixels * cout / 2, 256), 256, 0, e3_cuda_stream(c)>>>(a);
-		E3_LAUNCHED("conv");
-	}
-	return 0;
+	return a.splits > 1 ? e3_cuda_conv_add(c, &a, err) : 0;
 }

@@ -1,6 +1,6 @@
 /* kernels: 3×3 convolutions of any channels and type by FMA: strict mode, and small networks. Which kernel a
  * convolution takes. */
-#include "values.cuh"
+#include "conv.cuh"
 
 enum { TILE = 64, DEPTH = 16 };
 
@@ -96,5 +96,7 @@ int e3_cuda_conv(e3_dev *dev, const e3_conv *op, e3_err *err)
 		return -1;
 	if (op->x.h <= 0 || op->x.w <= 0 || op->mat->out <= 0)
 		return 0;
+	if (e3_cuda_conv_wgmma_can(c, op))
+		return e3_cuda_conv_wgmma(c, op, err);
 	return e3_cuda_conv_mma_can(op) ? e3_cuda_conv_mma(c, op, err) : e3_cuda_conv_plain(c, op, err);
 }
