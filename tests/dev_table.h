@@ -238,7 +238,7 @@ static inline void kv_make(table *t, kv_pair *p, const int shape[4], float scale
 	int heads = shape[0], d = shape[1], page_keys = shape[2], n_keys = shape[3];
 	p->pages = (n_keys + page_keys - 1) / page_keys;
 	assert_true(p->pages <= 16);
-	p->host = (e3_kv){p->host_list, E3_F32, page_keys, n_keys, heads, d, false};
+	p->host = (e3_kv){p->host_list, E3_F32, page_keys, n_keys, heads, d, false, E3_PACK_NONE};
 	p->dev = p->host;
 	p->dev.page = p->dev_list;
 	size_t floats = 2 * (size_t)heads * (size_t)d * (size_t)page_keys;

@@ -30,7 +30,7 @@ static inline void open_hand(hand *h, int layers, int tokens, int special)
 		.e = {.policy = e3_policy_find("evict3r"), .temperature = 0.5, .frames = -1}};
 	h->dev = e3_dev_cpu(1, &err);
 	assert_non_null(h->dev);
-	assert_int_equal(e3_cache_open(&h->cache, h->dev, (const int[]){layers, 1, 4, 64}, 0, &err), 0);
+	assert_int_equal(e3_cache_open(&h->cache, h->dev, (const int[]){layers, 1, 4, 64, E3_PACK_NONE}, 0, &err), 0);
 	for (int l = 0; l < layers; l++)
 		h->mass[l] = malloc(MAX_KEYS * sizeof *h->mass[l]);
 }

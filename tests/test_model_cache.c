@@ -164,7 +164,8 @@ static void random_steps(int page_keys, int64_t pages, int layers, int steps)
 	e3_cache c;
 	int frame = 30;
 	memset(model, 0, sizeof model);
-	assert_int_equal(e3_cache_open(&c, dev, (const int[]){layers, HEADS, DIM, page_keys}, pages, &err), 0);
+	assert_int_equal(e3_cache_open(&c, dev, (const int[]){layers, HEADS, DIM, page_keys, E3_PACK_NONE}, pages, &err),
+		0);
 	for (int t = 0; t < steps; t++) {
 		for (int l = 0; l < layers; l++) {
 			append(&c, l, (uint32_t)(t * frame), frame, &model[l]);
@@ -199,7 +200,7 @@ static void gaps_up_to_a_frame_stay_and_more_are_closed(void **state)
 	e3_cache c;
 	uint32_t slot[100];
 	memset(&model, 0, sizeof model);
-	assert_int_equal(e3_cache_open(&c, dev, (const int[]){1, HEADS, DIM, 16}, 10, &err), 0);
+	assert_int_equal(e3_cache_open(&c, dev, (const int[]){1, HEADS, DIM, 16, E3_PACK_NONE}, 10, &err), 0);
 	append(&c, 0, 0, 100, &model);
 	/* Ten holes in the middle, twenty may stay: nothing moves. */
 	for (uint32_t k = 0; k < 10; k++)
@@ -237,7 +238,7 @@ static void pages_beyond_the_plan_are_refused_and_nothing_is_lost(void **state)
 	e3_cache c;
 	uint32_t slot[200];
 	memset(&model, 0, sizeof model);
-	assert_int_equal(e3_cache_open(&c, dev, (const int[]){1, HEADS, DIM, 16}, 4, &err), 0);
+	assert_int_equal(e3_cache_open(&c, dev, (const int[]){1, HEADS, DIM, 16, E3_PACK_NONE}, 4, &err), 0);
 	append(&c, 0, 0, 50, &model);
 	assert_int_equal(e3_cache_append(&c, 0, 50, 30, slot, &err), -1);
 	assert_string_equal(err.text, "cache: 4 pages: all in use");
@@ -261,7 +262,9 @@ static void the_planned_pages_are_enough_for_any_shares(void **state)
 		o.budget_kind = E3_BUDGET_FRAMES, o.budget = 1.2 + k;
 		memset(model, 0, sizeof model);
 		assert_int_equal(e3_plan_make(&config, &o, 10, 8 + 2 * k, &p, &err), 0);
-		assert_int_equal(e3_cache_open(&c, dev, (const int[]){p.layers, HEADS, DIM, p.page_keys}, p.pages, &err), 0);
+		assert_int_equal(e3_cache_open(&c, dev, (const int[]){p.layers, HEADS, DIM, p.page_keys, E3_PACK_NONE}, p.pages,
+							 &err),
+			0);
 		int64_t least = p.pages;
 		for (int t = 0; t < 300; t++) {
 			uint32_t left = (uint32_t)ceil(p.budget) + (uint32_t)p.layers; /* each layer's share is rounded up */

@@ -6,7 +6,7 @@
 
 /* 3 layers of 20 values; frames of 4 × 5 patches and 3 special tokens: N = 23. A token in a layer takes 2 × 4 × 20 =
  * 160 bytes. */
-static const e3_config config = {.embed = 20, .patch = 7, .registers = 2, .layers = 3};
+static const e3_config config = {.embed = 20, .patch = 7, .registers = 2, .layers = 3, .heads = 5, .head_dim = 4};
 enum { H = 28, W = 35, N = 23, LAYERS = 3, SPECIAL = 3, TOKEN = 160 };
 
 static e3_infer_options with(e3_budget_kind kind, double budget)
@@ -159,7 +159,9 @@ static void the_smallest_named_works_for_any_shape(void **state)
 		e3_config c = {.embed = 4 * (1 + (int)(lot[0] % 300)),
 			.patch = 14,
 			.registers = (int)(lot[1] % 6),
-			.layers = 1 + (int)(lot[2] % 30)};
+			.layers = 1 + (int)(lot[2] % 30),
+			.head_dim = 4};
+		c.heads = c.embed / 4;
 		int h = 14 * (1 + (int)(lot[3] % 40)), w = 14 * (1 + (int)(lot[4] % 40));
 		e3_infer_options o = with(E3_BUDGET_TOKENS, 1);
 		e3_plan p;

@@ -299,9 +299,9 @@ static void files_say_which_version_reads_them(void **state)
 			assert_null(e3_saved_memory(bytes, n, &err));
 			assert_non_null(strstr(err.text, "header: 0 sets of frames, with policy k4"));
 		}
-		bytes[8] = 4;
+		bytes[8] = 5;
 		assert_null(e3_saved_memory(bytes, n, &err));
-		assert_non_null(strstr(err.text, "version 4; this program reads versions 1 to 3"));
+		assert_non_null(strstr(err.text, "version 5; this program reads versions 1 to 4"));
 		free(bytes);
 		stream_close(&t);
 	}

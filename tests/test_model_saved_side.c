@@ -95,9 +95,9 @@ static void a_file_has_the_lowest_version_that_says_all(void **state)
 		assert_non_null(file);
 		assert_int_equal(e3_saved_head(file)->o.segment, segment);
 		e3_saved_close(file);
-		bytes[8] = 4;
+		bytes[8] = 5;
 		assert_null(e3_saved_memory(bytes, n, &err));
-		assert_non_null(strstr(err.text, "version 4; this program reads versions 1 to 3"));
+		assert_non_null(strstr(err.text, "version 5; this program reads versions 1 to 4"));
 		free(bytes);
 		stream_close(&t);
 	}

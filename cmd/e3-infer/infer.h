@@ -24,7 +24,7 @@
 typedef struct infer_given {
 	bool policy, fraction, budget, temperature, camera_frames, compat, fit_mode, segment, overlap, places,
 		protect_first;
-	bool seed, points, window, keyframe, start;
+	bool seed, points, window, keyframe, start, kv;
 } infer_given;
 
 typedef struct infer_request {

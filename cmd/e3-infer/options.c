@@ -279,7 +279,8 @@ int infer_find_model(const char *asked, char **path, e3_err *err)
 static const e3_err_name settings[] = {{"'fraction'", "--P"}, {"'budget'", "--budget"}, {"'frames'", "--frames"},
 	{"'outputs'", "--outputs"}, {"'segment'", "--segment"}, {"'overlap'", "--overlap"}, {"'loops'", "--loops"},
 	{"'window'", "--window"}, {"'start'", "--start"}, {"'camera-frames'", "--camera-frames"},
-	{"'keyframe'", "--keyframe"}, {"'device'", "--device"}, {"'precision'", "--precision"}, {NULL, NULL}};
+	{"'keyframe'", "--keyframe"}, {"'kv'", "--kv"}, {"'device'", "--device"}, {"'precision'", "--precision"},
+	{NULL, NULL}};
 
 void infer_explain(e3_err *err) { e3_err_rename(err, settings); }
 
@@ -303,9 +304,20 @@ static void list_policies(policy_texts *to)
 typedef struct said {
 	int64_t frames, camera_frames, overlap, places, seed, window, start;
 	double temperature;
-	int policy, first; /* indices of the words */
+	int policy, first, kv; /* indices of the words */
 	bool no_evict;
 } said;
+static const said nothing_said = {.frames = -1,
+	.camera_frames = -1,
+	.overlap = -1,
+	.places = -1,
+	.seed = -1,
+	.window = -1,
+	.start = -1,
+	.temperature = -1,
+	.policy = -1,
+	.first = -1,
+	.kv = -1};
 
 static void settle(infer_request *r, const said *s)
 {
@@ -313,6 +325,7 @@ static void settle(infer_request *r, const said *s)
 	r->given.temperature = s->temperature > 0, r->given.camera_frames = s->camera_frames > 0,
 	r->given.fit_mode = r->fit_mode >= 0;
 	r->given.protect_first = s->first >= 0, r->given.seed = s->seed >= 0, r->given.window = s->window > 0;
+	r->given.kv = s->kv >= 0, r->o.pack = s->kv < 0 ? E3_PACK_NONE : (e3_pack)(E3_PACK_BF16 + s->kv);
 	r->given.start = s->start > 0, r->o.start = r->separate ? 1 : s->start > 0 ? (int)s->start : 0;
 	if (s->window > 0)
 		r->o.window = (int)s->window;
@@ -347,16 +360,7 @@ static const e3_opt saving_rows[] = {
 
 void infer_parse(int argc, char **argv, infer_request *r)
 {
-	said s = {.frames = -1,
-		.camera_frames = -1,
-		.overlap = -1,
-		.places = -1,
-		.seed = -1,
-		.window = -1,
-		.start = -1,
-		.temperature = -1,
-		.policy = -1,
-		.first = -1};
+	said s = nothing_said;
 	int precision = 0;
 	policy_texts texts;
 	list_policies(&texts);
@@ -381,6 +385,9 @@ void infer_parse(int argc, char **argv, infer_request *r)
 			"200k (tokens over all layers), 1.5G (bytes of cache)"),
 		E3_OPT_CALL("vram", r, "SIZE", parse_vram,
 			"use this much device memory in all, as in 6G: weights, scratch, and the\nrest for the cache (CUDA only)"),
+		E3_OPT_CHOICE("kv", &s.kv, "TYPE", "bf16|fp8|int8|k8v4",
+			"how keys and values are kept: bf16 (default on CUDA; the CPU keeps f32),\n"
+			"fp8 or int8: half of that; k8v4: keys in 8 bits, values in 4"),
 		E3_OPT_FLAG("each", &r->separate, "process every frame on its own"),
 		E3_OPT_CALL("segment", r, "N", parse_segment,
 			"begin anew every N frames, as in 24f, joined into one world: the error of\n"

@@ -96,6 +96,11 @@ static int check_given(const infer_request *r, const e3_saved *x, e3_err *err)
 	if ((g->fraction || g->budget) && !free_budget &&
 		(a->policy->keeps_all || a->budget_kind != b->budget_kind || a->budget != b->budget))
 		return contradicts(r->load, budget_text(a, saved), budget_text(b, asked), err);
+	if (g->kv && r->o.pack != x->o.pack) {
+		snprintf(saved, sizeof saved, "--kv %s", e3_infer_kept_as(a));
+		snprintf(asked, sizeof asked, "--kv %s", e3_infer_kept_as(b));
+		return contradicts(r->load, saved, asked, err);
+	}
 	if (g->temperature && a->temperature != b->temperature)
 		return contradicts(r->load, number_text("temp", a->temperature, saved),
 			number_text("temp", b->temperature, asked), err);

@@ -206,7 +206,7 @@ static void limit(const infer_setup *s, infer_request *r)
  * fitted again to their length; the third time it no longer grows. */
 int infer_setup_settle(const infer_setup *s, infer_request *r, const int size[2], e3_err *err)
 {
-	r->o.cached = s->dev->attn_dtype;
+	e3_infer_use_device(&r->o, s->dev);
 	r->track.frames = r->automatic ? -1 : r->o.frames; /* the budget pays for the next segment's frames too */
 	int64_t longest = e3_plan_longest(e3_net_config(s->net), &r->o);
 	if (r->automatic)

@@ -29,7 +29,6 @@ typedef struct e3_cpu {
 } e3_cpu;
 
 static inline e3_cpu *e3_cpu_of(e3_dev *dev) { return (e3_cpu *)(void *)dev; }
-static inline float *e3_cpu_page(const e3_kv *kv, uint32_t page) { return (float *)(void *)kv->page[page]; }
 
 /* At least `floats` floats for each thread (which = 0..threads-1) or for the operation (which = threads): kept between
  * calls, so nothing is allocated once shapes have been seen. */
@@ -76,6 +75,16 @@ size_t e3_cpu_room8(int rows, int in);
 void e3_cpu_product8(const e3_product8 *p);
 int e3_cpu_weight8(e3_dev *dev, const float *from, e3_mat *mat, e3_err *err);
 int e3_cpu_linear8(e3_cpu *cpu, const e3_linear *op, e3_err *err);
+
+/* cpu_kv.c. One head of one token into its slot: v [head_dim], of its key (half 0) or of its value (1). And n rows of
+ * a head from a slot on, all in one page: where they lie, or unpacked into room [n][head_dim]. */
+void e3_cpu_put_row(const e3_kv *kv, int half, int head, int slot, const float *v);
+const float *e3_cpu_rows(const e3_kv *kv, int half, int head, int slot, int n, float *room);
+/* Floats of room for the rows of a page; 0 if they need none. */
+static inline size_t e3_cpu_room(const e3_kv *kv)
+{
+	return kv->pack ? (size_t)kv->page_keys * (size_t)kv->head_dim : 0;
+}
 
 /* Into how many tasks a product of rows × cols is cut. */
 void e3_cpu_cut(int rows, int cols, int *row_parts, int *col_parts);

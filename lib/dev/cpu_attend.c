@@ -9,13 +9,6 @@
 #include <math.h>
 #include <string.h>
 
-static float *page_k(const e3_kv *kv, int page, int head)
-{
-	return e3_cpu_page(kv, (uint32_t)page) + (size_t)head * (size_t)kv->page_keys * (size_t)kv->head_dim;
-}
-
-static float *page_v(const e3_kv *kv, int page, int head) { return page_k(kv, page, kv->heads + head); }
-
 /* ---- projection ---- */
 
 typedef struct qkv_job {
@@ -40,25 +33,19 @@ static void rotate(float *u, const float *rope, int head_dim)
 	}
 }
 
-/* One head of one row after projection and bias: norm, rotation, and the copy to its place. */
+/* One head of one row after projection and bias: norm, rotation, and the way to its place. */
 static void place(const e3_qkv *op, int group, int row, float *u)
 {
 	int heads = op->kv->heads, d = op->kv->head_dim, kind = group / heads, head = group % heads;
 	const e3_norm *norm = kind == 0 ? op->q_norm : kind == 1 ? op->k_norm : NULL;
-	float *to;
-	if (kind == 0) {
-		to = e3_tensor_floats(op->q) + (e3_area(head, op->rows) + (size_t)row) * (size_t)d;
-	} else {
-		uint32_t slot = op->slot[row];
-		int page = (int)(slot / (uint32_t)op->kv->page_keys), at = (int)(slot % (uint32_t)op->kv->page_keys);
-		to = (kind == 1 ? page_k(op->kv, page, head) : page_v(op->kv, page, head)) + e3_area(at, d);
-	}
 	if (norm)
-		e3_cpu_norm_row(u, norm, to);
-	else
-		memcpy(to, u, (size_t)d * sizeof *to);
+		e3_cpu_norm_row(u, norm, u);
 	if (kind < 2 && op->rope)
-		rotate(to, op->rope + e3_area(row, d), d);
+		rotate(u, op->rope + e3_area(row, d), d);
+	if (kind > 0)
+		e3_cpu_put_row(op->kv, kind - 1, head, (int)op->slot[row], u);
+	else
+		memcpy(e3_tensor_floats(op->q) + (e3_area(head, op->rows) + (size_t)row) * (size_t)d, u, (size_t)d * sizeof *u);
 }
 
 static void qkv_task(void *ctx, int task, int thread)
@@ -163,7 +150,7 @@ static void attend_task(void *ctx, int task, int thread)
 	if (rows <= 0)
 		return;
 	float *s = j->cpu->scratch[thread].p, *o = s + e3_area(j->tile, kv->page_keys), *max = o + e3_area(j->tile, d),
-		  *sum = max + j->tile;
+		  *sum = max + j->tile, *room = sum + j->tile;
 	const float *q =
 		e3_tensor_floats(op->q) + (e3_area(head, e3_q_step(op->q_step, op->rows)) + (size_t)r0) * (size_t)d;
 	for (int r = 0; r < rows; r++)
@@ -174,7 +161,7 @@ static void attend_task(void *ctx, int task, int thread)
 			.n = n,
 			.k = d,
 			.a = {q, d},
-			.b = {page_k(kv, page, head), d},
+			.b = {e3_cpu_rows(kv, 0, head, page * kv->page_keys, n, room), d},
 			.c = s,
 			.ldc = kv->page_keys,
 			.alpha = j->scale});
@@ -183,8 +170,8 @@ static void attend_task(void *ctx, int task, int thread)
 			if (page && shrink != 1.0f)
 				scale_row(o + e3_area(r, d), d, shrink);
 		}
-		cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, rows, d, n, 1, s, kv->page_keys, page_v(kv, page, head),
-			d, page ? 1.0f : 0.0f, o, d);
+		cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, rows, d, n, 1, s, kv->page_keys,
+			e3_cpu_rows(kv, 1, head, page * kv->page_keys, n, room), d, page ? 1.0f : 0.0f, o, d);
 	}
 	int width = kv->heads * d;
 	for (int r = 0; r < rows; r++) {
@@ -210,7 +197,7 @@ int e3_cpu_attend(e3_dev *dev, const e3_attend *op, e3_err *err)
 	attend_job job = {.cpu = cpu, .op = op, .scale = 1.0f / sqrtf((float)kv->head_dim)};
 	job.tile = tile_rows(op->rows, kv->heads);
 	job.tiles = e3_ceil_div(op->rows, job.tile);
-	size_t need = e3_area(job.tile, kv->page_keys + kv->head_dim + 2);
+	size_t need = e3_area(job.tile, kv->page_keys + kv->head_dim + 2) + e3_cpu_room(kv);
 	if (e3_check_attend(dev, op, err) || e3_cpu_scratch_all(cpu, need, "attend", err))
 		return -1;
 	e3_parallel_for(cpu->pool, kv->heads * job.tiles, attend_task, &job);
@@ -245,7 +232,8 @@ static void mass_task(void *ctx, int page, int thread)
 	float *s = j->cpu->scratch[thread].p, *acc = s + e3_area(j->tile, kv->page_keys), inv = 1.0f / (float)kv->heads;
 	float *mass = op->mass + first;
 	memset(mass, 0, (size_t)n * sizeof *mass);
-	for (int head = 0; head < kv->heads; head++)
+	for (int head = 0; head < kv->heads; head++) {
+		const float *keys = e3_cpu_rows(kv, 0, head, first, n, acc + kv->page_keys);
 		for (int r0 = 0; r0 < op->rows; r0 += j->tile) {
 			int rows = e3_min(j->tile, op->rows - r0);
 			size_t at = e3_area(head, op->rows) + (size_t)r0,
@@ -254,7 +242,7 @@ static void mass_task(void *ctx, int page, int thread)
 				.n = n,
 				.k = d,
 				.a = {e3_tensor_floats(op->q) + of_q * (size_t)d, d},
-				.b = {page_k(kv, page, head), d},
+				.b = {keys, d},
 				.c = s,
 				.ldc = kv->page_keys,
 				.alpha = j->scale});
@@ -269,6 +257,7 @@ static void mass_task(void *ctx, int page, int thread)
 					row[k] = (head ? row[k] : 0) + s[e3_area(r, kv->page_keys) + (size_t)k] * inv;
 			}
 		}
+	}
 }
 
 int e3_cpu_mass(e3_dev *dev, const e3_mass *op, e3_err *err)
@@ -278,7 +267,8 @@ int e3_cpu_mass(e3_dev *dev, const e3_mass *op, e3_err *err)
 		.op = op,
 		.tile = e3_min(op->rows, 256),
 		.scale = 1.0f / sqrtf((float)op->kv->head_dim)};
-	if (e3_check_mass(dev, op, err) || e3_cpu_scratch_all(cpu, e3_area(job.tile + 1, op->kv->page_keys), "mass", err))
+	size_t need = e3_area(job.tile + 1, op->kv->page_keys) + e3_cpu_room(op->kv);
+	if (e3_check_mass(dev, op, err) || e3_cpu_scratch_all(cpu, need, "mass", err))
 		return -1;
 	e3_parallel_for(cpu->pool, e3_ceil_div(op->kv->n_keys, op->kv->page_keys), mass_task, &job);
 	return 0;

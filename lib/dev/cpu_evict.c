@@ -21,15 +21,21 @@ static cell cell_of(const e3_kv *kv, uint32_t slot)
 	return (cell){sum + at, id + at, id + keys + at};
 }
 
+/* All heads of a slot, in one part of the pages. */
+static void move_part(const e3_kv *kv, int part, uint32_t from, uint32_t to)
+{
+	size_t keys = (size_t)kv->page_keys, row = e3_kv_row(kv, part), first = e3_kv_at(kv, part);
+	const uint8_t *source = kv->page[from / keys] + first + from % keys * row;
+	uint8_t *target = kv->page[to / keys] + first + to % keys * row;
+	for (int head = 0; head < kv->heads; head++, source += keys * row, target += keys * row)
+		memcpy(target, source, row);
+}
+
 int e3_cpu_move(e3_dev *dev, const e3_kv *kv, const uint32_t *from, const uint32_t *to, int n, e3_err *err)
 {
-	uint32_t keys = (uint32_t)kv->page_keys;
-	size_t d = (size_t)kv->head_dim;
 	for (int k = 0; k < n; k++) {
-		const float *source = e3_cpu_page(kv, from[k] / keys) + from[k] % keys * d;
-		float *target = e3_cpu_page(kv, to[k] / keys) + to[k] % keys * d;
-		for (int part = 0; part < 2 * kv->heads; part++, source += keys * d, target += keys * d)
-			memcpy(target, source, d * sizeof *target);
+		for (int part = 0; part < E3_KV_PARTS; part++)
+			move_part(kv, part, from[k], to[k]);
 		if (kv->scored) {
 			cell a = cell_of(kv, from[k]), b = cell_of(kv, to[k]);
 			*b.sum = *a.sum, *b.id = *a.id, *b.seen = *a.seen;
@@ -102,12 +108,6 @@ int e3_cpu_score(e3_dev *dev, const e3_rule *r, const e3_scored *layer, int laye
 
 /* ---- novelty (9.10) ---- */
 
-static const float *key_of(const e3_kv *kv, int slot, int head)
-{
-	size_t keys = (size_t)kv->page_keys, d = (size_t)kv->head_dim;
-	return e3_cpu_page(kv, (uint32_t)((size_t)slot / keys)) + ((size_t)head * keys + (size_t)slot % keys) * d;
-}
-
 E3_CLONES static double length_of(const float *v, int d)
 {
 	double sum = 0;
@@ -133,6 +133,7 @@ static double smoothed(const e3_rule *r, const float *importance, uint32_t index
 }
 
 typedef struct unlike_job {
+	e3_cpu *cpu;
 	const e3_rule *r;
 	const e3_novelty *layer;
 	int *may;     /* [layers] how many tokens may go */
@@ -162,18 +163,19 @@ static void unlike_task(void *ctx, int l, int thread)
 	const e3_kv *kv = j->layer[l].kv;
 	int d = kv->head_dim;
 	double *mean = j->mean + (size_t)l * (size_t)d;
+	float *room = j->cpu->scratch[thread].p;
 	for (int h = 0; h < kv->heads; h++) {
 		for (int c = 0; c < d; c++)
 			mean[c] = 0;
 		j->may[l] = 0;
 		for (int k = 0; k < kv->n_keys; k++)
 			if (!is_protected(j->r, *cell_of(kv, (uint32_t)k).id)) {
-				const float *key = key_of(kv, k, h);
+				const float *key = e3_cpu_rows(kv, 0, h, k, 1, room);
 				add_direction(mean, key, d, length_of(key, d));
 				j->may[l]++;
 			}
 		for (int k = 0; k < kv->n_keys; k++) {
-			const float *key = key_of(kv, k, h);
+			const float *key = e3_cpu_rows(kv, 0, h, k, 1, room);
 			double like = j->may[l] ? dot(mean, key, d) / length_of(key, d) / j->may[l] : 0,
 				   *sum = cell_of(kv, (uint32_t)k).sum;
 			*sum = (h ? *sum : 1) - like / kv->heads;
@@ -206,9 +208,11 @@ int e3_cpu_novelty(e3_dev *dev, const e3_rule *r, const e3_novelty *layer, int l
 	e3_cpu *cpu = e3_cpu_of(dev);
 	size_t d = layers ? (size_t)layer->kv->head_dim : 0, n = (size_t)layers;
 	float *room;
+	if (e3_cpu_scratch_all(cpu, d, "novelty", err))
+		return -1;
 	if (e3_cpu_scratch(cpu, e3_pool_threads(cpu->pool), 2 * n * d + n, &room, err))
 		return e3_fail_in(err, "novelty");
-	unlike_job job = {r, layer, (int *)(void *)(room + 2 * n * d), (double *)(void *)room};
+	unlike_job job = {cpu, r, layer, (int *)(void *)(room + 2 * n * d), (double *)(void *)room};
 	e3_parallel_for(cpu->pool, layers, unlike_task, &job);
 	for (int l = 0; l < layers; l++)
 		judge(r, &layer[l], job.may[l]);

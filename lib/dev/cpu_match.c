@@ -35,6 +35,7 @@ E3_CLONES static float dot(const float *a, const float *b, int n)
 }
 
 typedef struct match_job {
+	e3_cpu *cpu;
 	const e3_match *op;
 	const float *query;
 } match_job;
@@ -43,13 +44,12 @@ static void match_task(void *ctx, int page, int thread)
 {
 	const match_job *j = ctx;
 	const e3_kv *kv = j->op->kv;
-	int n = e3_min(kv->page_keys, kv->n_keys - page * kv->page_keys), d = kv->head_dim;
+	int first = page * kv->page_keys, n = e3_min(kv->page_keys, kv->n_keys - first);
 	double *score = (double *)(void *)(kv->page[page] + e3_kv_bytes(kv));
 	for (int k = 0; k < n; k++) {
 		double sum = 0;
 		for (int h = 0; h < kv->heads; h++)
-			sum += dot(j->query,
-				e3_cpu_page(kv, (uint32_t)page) + ((size_t)h * (size_t)kv->page_keys + (size_t)k) * (size_t)d, d);
+			sum += dot(j->query, e3_cpu_rows(kv, 0, h, first + k, 1, j->cpu->scratch[thread].p), kv->head_dim);
 		score[k] = sum / kv->heads;
 	}
 }
@@ -57,9 +57,9 @@ static void match_task(void *ctx, int page, int thread)
 int e3_cpu_match(e3_dev *dev, const e3_match *m, e3_err *err)
 {
 	e3_cpu *cpu = e3_cpu_of(dev);
-	match_job job = {m, NULL};
+	match_job job = {cpu, m, NULL};
 	float *query;
-	if (e3_check_match(dev, m, err) ||
+	if (e3_check_match(dev, m, err) || e3_cpu_scratch_all(cpu, (size_t)m->kv->head_dim, "match", err) ||
 		e3_cpu_scratch(cpu, e3_pool_threads(cpu->pool), (size_t)m->kv->head_dim, &query, err))
 		return -1;
 	mean_query(m, query);
@@ -69,22 +69,23 @@ int e3_cpu_match(e3_dev *dev, const e3_match *m, e3_err *err)
 }
 
 typedef struct mean_job {
+	e3_cpu *cpu;
 	const e3_mean_keys *layer;
 	double *sum; /* [layers][head_dim] */
 } mean_job;
 
 static void mean_task(void *ctx, int l, int thread)
 {
-	const e3_mean_keys *layer = &((mean_job *)ctx)->layer[l];
+	const mean_job *j = ctx;
+	const e3_mean_keys *layer = &j->layer[l];
 	const e3_kv *kv = layer->kv;
-	size_t d = (size_t)kv->head_dim, keys = (size_t)kv->page_keys;
-	double *sum = ((mean_job *)ctx)->sum + (size_t)l * d;
+	size_t d = (size_t)kv->head_dim;
+	double *sum = j->sum + (size_t)l * d;
 	for (size_t h = 0; h < (size_t)kv->heads; h++) {
 		for (size_t c = 0; c < d; c++)
 			sum[c] = 0;
 		for (int k = 0; k < layer->n; k++) {
-			size_t slot = layer->slot[k];
-			const float *key = e3_cpu_page(kv, (uint32_t)(slot / keys)) + (h * keys + slot % keys) * d;
+			const float *key = e3_cpu_rows(kv, 0, (int)h, (int)layer->slot[k], 1, j->cpu->scratch[thread].p);
 			for (size_t c = 0; c < d; c++)
 				sum[c] += key[c];
 		}
@@ -97,9 +98,11 @@ int e3_cpu_mean_keys(e3_dev *dev, const e3_mean_keys *layer, int layers, e3_err 
 {
 	e3_cpu *cpu = e3_cpu_of(dev);
 	float *room;
-	size_t doubles = layers ? (size_t)layers * (size_t)layer->kv->head_dim : 0;
-	if (e3_cpu_scratch(cpu, e3_pool_threads(cpu->pool), 2 * doubles, &room, err))
+	size_t d = layers ? (size_t)layer->kv->head_dim : 0;
+	if (e3_cpu_scratch_all(cpu, d, "mean_keys", err))
+		return -1;
+	if (e3_cpu_scratch(cpu, e3_pool_threads(cpu->pool), 2 * (size_t)layers * d, &room, err))
 		return e3_fail_in(err, "mean_keys");
-	e3_parallel_for(cpu->pool, layers, mean_task, &(mean_job){layer, (double *)(void *)room});
+	e3_parallel_for(cpu->pool, layers, mean_task, &(mean_job){cpu, layer, (double *)(void *)room});
 	return 0;
 }

@@ -79,10 +79,7 @@ static uint64_t features_bytes(e3_features f) { return size_of(f.t, (size_t)f.h 
 static uint64_t rows_bytes(int rows, int columns) { return sizeof(float) * (uint64_t)rows * (uint64_t)columns; }
 
 /* Keys and values of all slots in use. */
-static uint64_t kv_used(const e3_kv *kv)
-{
-	return 2 * (uint64_t)kv->heads * (uint64_t)kv->head_dim * (uint64_t)kv->n_keys * e3_dtype_size(kv->dtype);
-}
+static uint64_t kv_used(const e3_kv *kv) { return (uint64_t)e3_kv_token(kv) * (uint64_t)kv->n_keys; }
 
 static int w_patchify(e3_dev *dev, const e3_patchify *op, e3_err *err)
 {

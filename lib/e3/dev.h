@@ -61,6 +61,7 @@
 
 #include "e3/dtype.h"
 #include "e3/err.h"
+#include "e3/kv.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -136,28 +137,6 @@ typedef struct e3_mat {
 } e3_mat;
 
 static inline bool e3_dtype_is_8(e3_dtype t) { return t == E3_I8 || t == E3_F8; }
-
-/* Keys and values of one attention layer: a list of pages. A page holds K [heads][page_keys][head_dim], then V the
- * same. Keys 0..n_keys-1 lie one after the other through the pages: slot k is row k % page_keys of page k / page_keys.
- * A scored page goes on with what eviction knows of each slot: the sum of its scores (f64 [page_keys]), its token id,
- * and the number of frames that saw it (u32 [page_keys] each). */
-typedef struct e3_kv {
-	uint8_t *const *page;
-	e3_dtype dtype; /* of K and V: attn_dtype, or f32 for the camera head */
-	int page_keys, n_keys;
-	int heads, head_dim;
-	bool scored; /* page_keys is even */
-} e3_kv;
-
-/* Bytes of K and V in a page, which is where the scores begin; and of the whole page. */
-static inline size_t e3_kv_bytes(const e3_kv *kv)
-{
-	return 2 * (size_t)kv->heads * (size_t)kv->head_dim * (size_t)kv->page_keys * e3_dtype_size(kv->dtype);
-}
-static inline size_t e3_page_bytes(const e3_kv *kv)
-{
-	return e3_kv_bytes(kv) + (kv->scored ? (sizeof(double) + 2 * sizeof(uint32_t)) * (size_t)kv->page_keys : 0);
-}
 
 /* RGB [h][w][3] in host memory to normalised patches [h/patch * w/patch][3 * patch * patch], channel slowest (3.1, 4).
  */
@@ -474,7 +453,7 @@ static inline int e3_dev_floats(e3_dev *dev, size_t n, float **out, e3_err *err)
 }
 
 /* What a plug-in exports under the name e3_dev_plugin_cuda. The number changes with anything in this file. */
-#define E3_DEV_ABI 19
+#define E3_DEV_ABI 20
 typedef struct e3_dev_plugin {
 	int abi;
 	e3_dev *(*open)(bool strict, e3_err *err);

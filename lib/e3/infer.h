@@ -67,10 +67,17 @@ typedef struct e3_infer_options {
 	/* Key frames are those that the cache and the camera head keep; the others see what is kept, and themselves. All of
 	 * the first ones (`start`), then every n-th, beginning with the first one after them. 0: e3_session_ask. */
 	int keyframe;
-	bool describe;   /* compute a descriptor of every frame (e3_session_descriptor) */
-	bool frozen;     /* a frame sees the cache of a resumed session (e3/saved.h) and itself, and does not change it */
-	e3_dtype cached; /* type of keys and values: set by e3_session_open to what the device has */
+	bool describe; /* compute a descriptor of every frame (e3_session_descriptor) */
+	bool frozen;   /* a frame sees the cache of a resumed session (e3/saved.h) and itself, and does not change it */
+	/* How keys and values are kept; where the device has them in that type anyway, it becomes E3_PACK_NONE. */
+	e3_pack pack;
+	e3_dtype cached; /* type of those that are not packed: set by e3_session_open to what the device has */
 } e3_infer_options;
+
+/* Sets `cached` and `pack` as the device has them. */
+void e3_infer_use_device(e3_infer_options *o, const e3_dev *dev);
+/* What keys and values are kept as: "f32", "bf16", "fp8", "int8", "k8v4". */
+const char *e3_infer_kept_as(const e3_infer_options *o);
 
 /* The options of a plain run: evict3r, P 0.5, temperature 0.5, all outputs. */
 e3_infer_options e3_infer_defaults(void);

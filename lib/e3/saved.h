@@ -12,7 +12,7 @@
 
 /* The newest. A file is written in the lowest version that has all that it says: older programs read it, or refuse it.
  */
-#define E3_SAVED_VERSION 3
+#define E3_SAVED_VERSION 4
 
 /* Where in its stream a session stands. The session itself does not know: the caller keeps this, saves it with the
  * session and gets it back. */
@@ -86,8 +86,8 @@ const e3_saved *e3_saved_head(const e3_saved_file *file);
 /* Frames of the stream that the session has seen, of earlier segments too. */
 int64_t e3_saved_seen(const e3_saved *x);
 
-/* Refuses a file of another network, or with another type of keys and values than the device has; the error names both.
- * An error names a setting in quotes: 'device', 'precision'. */
+/* Refuses a file of another network, or with a type of keys and values that the device does not have; the error names
+ * both. An error names a setting in quotes: 'device', 'precision'. */
 int e3_saved_fits(const e3_saved_file *file, const e3_net *net, const e3_dev *dev, e3_err *err);
 /* Opens a session where the saved one stood; once for each file. `o` is what the file says. It may ask for other
  * reports and other 'outputs' (but for no poses if the file has no camera memory), and may be frozen. With another

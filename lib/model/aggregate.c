@@ -88,7 +88,7 @@ int e3_aggregate_open(e3_session *s, e3_err *err)
 	const e3_config *c = &s->net->c;
 	size_t n = (size_t)s->plan.tokens_per_frame, most = n > (size_t)s->vit_tokens ? n : (size_t)s->vit_tokens,
 		   dim = (size_t)c->embed;
-	int shape[4] = {c->layers, c->heads, c->head_dim, s->plan.page_keys};
+	int shape[5] = {c->layers, c->heads, c->head_dim, s->plan.page_keys, (int)s->o.pack};
 	size_t hidden = (size_t)(c->hidden > c->vit_hidden ? c->hidden : c->vit_hidden);
 	e3_arena *a = &s->arena;
 	e3_dtype attn = s->dev->attn_dtype, feature = s->dev->feature_dtype;

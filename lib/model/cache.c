@@ -20,19 +20,21 @@ static int add_slab(e3_cache *c, int64_t pages, e3_err *err)
 	return 0;
 }
 
-int e3_cache_open(e3_cache *c, e3_dev *dev, const int shape[4], int64_t pages, e3_err *err)
+int e3_cache_open(e3_cache *c, e3_dev *dev, const int shape[5], int64_t pages, e3_err *err)
 {
 	*c = (e3_cache){.dev = dev,
 		.layers = shape[0],
 		.heads = shape[1],
 		.head_dim = shape[2],
 		.page_keys = shape[3],
+		.pack = (e3_pack)shape[4],
 		.grows = pages == 0};
 	e3_kv page = {.dtype = dev->attn_dtype,
 		.page_keys = c->page_keys,
 		.heads = c->heads,
 		.head_dim = c->head_dim,
-		.scored = true};
+		.scored = true,
+		.pack = c->pack};
 	c->page_bytes = e3_page_bytes(&page);
 	c->pool = c;
 	c->layer = e3_alloc((size_t)c->layers, sizeof *c->layer, "cache", err);
@@ -50,6 +52,7 @@ int e3_cache_share(e3_cache *c, e3_cache *with, e3_err *err)
 		.heads = with->heads,
 		.head_dim = with->head_dim,
 		.page_keys = with->page_keys,
+		.pack = with->pack,
 		.page_bytes = with->page_bytes,
 		.pool = with};
 	c->layer = e3_alloc((size_t)c->layers, sizeof *c->layer, "cache", err);
@@ -200,7 +203,8 @@ e3_kv e3_cache_view(const e3_cache *c, int layer)
 		.n_keys = (int)l->n,
 		.heads = c->heads,
 		.head_dim = c->head_dim,
-		.scored = true};
+		.scored = true,
+		.pack = c->pack};
 }
 
 uint32_t e3_cache_count(const e3_cache *c, int layer) { return c->layer[layer].n - c->layer[layer].holes; }

@@ -25,6 +25,7 @@ typedef struct e3_cache e3_cache;
 struct e3_cache {
 	e3_dev *dev;
 	int layers, heads, head_dim, page_keys;
+	e3_pack pack;
 	size_t page_bytes;
 	bool grows; /* no budget: slabs are added as the stream goes on */
 	e3_layer_cache *layer;
@@ -37,8 +38,8 @@ struct e3_cache {
 	size_t scratch_n;
 };
 
-/* pages = 0: no budget, grows. shape = {layers, heads, head_dim, page_keys}. */
-int e3_cache_open(e3_cache *c, e3_dev *dev, const int shape[4], int64_t pages, e3_err *err);
+/* pages = 0: no budget, grows. shape = {layers, heads, head_dim, page_keys, pack}. */
+int e3_cache_open(e3_cache *c, e3_dev *dev, const int shape[5], int64_t pages, e3_err *err);
 /* Empty, of the same shape, with the pages of another one, which must be released after it and may not move. */
 int e3_cache_share(e3_cache *c, e3_cache *with, e3_err *err);
 void e3_cache_release(e3_cache *c);

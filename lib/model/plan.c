@@ -17,6 +17,19 @@ e3_infer_options e3_infer_defaults(void)
 		.camera_frames = 1024};
 }
 
+void e3_infer_use_device(e3_infer_options *o, const e3_dev *dev)
+{
+	o->cached = dev->attn_dtype;
+	if (o->pack == E3_PACK_BF16 && o->cached == E3_BF16)
+		o->pack = E3_PACK_NONE;
+}
+
+const char *e3_infer_kept_as(const e3_infer_options *o)
+{
+	static const char *const packs[E3_PACKS] = {"", "bf16", "fp8", "int8", "k8v4"};
+	return o->pack ? packs[o->pack] : o->cached == E3_BF16 ? "bf16" : o->cached == E3_F16 ? "f16" : "f32";
+}
+
 int64_t e3_plan_frames(const e3_infer_options *o)
 {
 	bool known = o->frames >= 0;
@@ -182,11 +195,17 @@ int e3_plan_make(const e3_config *c, const e3_infer_options *o, int h, int w, e3
 	if (n > 1 << 20)
 		return e3_fail(err, "planning: frames of %d × %d: too large", w, h);
 	p->tokens_per_frame = (int)n;
-	p->token_bytes = 2u * e3_dtype_size(o->cached) * (uint64_t)c->embed;
 	p->page_keys = 64;
 	while (p->page_keys < 256 && p->page_keys < p->tokens_per_frame)
 		p->page_keys *= 2;
-	p->page_bytes = (uint64_t)p->page_keys * (p->token_bytes + 16); /* 16: a token's id, score and count */
+	const e3_kv kv = {.dtype = o->cached,
+		.page_keys = p->page_keys,
+		.heads = c->heads,
+		.head_dim = c->head_dim,
+		.scored = true,
+		.pack = o->pack};
+	p->token_bytes = e3_kv_token(&kv);
+	p->page_bytes = e3_page_bytes(&kv);
 	p->budget = INFINITY;
 	if (plan_start(c, o, p, err) || plan_keys(c, o, p, err))
 		return -1;

@@ -27,14 +27,14 @@ static int stretch(const e3_kv *kv, size_t first, size_t each, e3_piece fn, void
 
 int e3_saved_pieces(const e3_kv *kv, e3_piece fn, void *ctx, e3_err *err)
 {
-	size_t keys = (size_t)kv->page_keys, scores = e3_kv_bytes(kv),
-		   row_bytes = (size_t)kv->head_dim * e3_dtype_size(kv->dtype);
+	size_t keys = (size_t)kv->page_keys, scores = e3_kv_bytes(kv);
 	/* How many frames saw a slot, then the sum of its scores. */
 	if (kv->scored && (stretch(kv, scores + 12 * keys, 4, fn, ctx, err) || stretch(kv, scores, 8, fn, ctx, err)))
 		return -1;
-	for (int row = 0; row < 2 * kv->heads; row++)
-		if (stretch(kv, (size_t)row * keys * row_bytes, row_bytes, fn, ctx, err))
-			return -1;
+	for (int part = 0; part < E3_KV_PARTS; part++)
+		for (size_t head = 0, row = e3_kv_row(kv, part); row && head < (size_t)kv->heads; head++)
+			if (stretch(kv, e3_kv_at(kv, part) + head * keys * row, row, fn, ctx, err))
+				return -1;
 	return 0;
 }
 

@@ -7,7 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char *const e3_saved_types[] = {"f32", "bf16", "f16"};
+/* What keys and values may be kept as; the first three in the order of e3_dtype, the rest in that of e3_pack. */
+static const char *const types[] = {"f32", "bf16", "f16", "fp8", "int8", "k8v4"};
+enum { TYPES = sizeof types / sizeof *types, PACKED = 3 };
 static const char *const kinds[] = {"fraction", "frames", "tokens", "bytes"};
 
 /* One key: an integer in [min, max], one of several words (as its index), a number, a text, a list of integers (one
@@ -61,7 +63,7 @@ static void table_of(flat *f, e3_saved *x, field out[FIELDS])
 		TEXT_OF("model", x->model),
 		TEXT_OF("fingerprint", f->fingerprint),
 		TEXT_OF("device", x->device),
-		{WORD, "type", &f->type, 0, 2, e3_saved_types, 0, 0, 0},
+		{WORD, "type", &f->type, 0, TYPES - 1, types, 0, 0, 0},
 		WHOLE_OF("width", &f->width, 1, 65535),
 		WHOLE_OF("height", &f->height, 1, 65535),
 		WHOLE_OF("layers", &f->layers, 1, E3_MAX_LAYERS),
@@ -150,6 +152,13 @@ static bool left_out(const field *f, int64_t layers)
 	return f->since && (f->type == LIST || *(const int64_t *)f->at == f->absent);
 }
 
+static int64_t type_of(const e3_infer_options *o)
+{
+	return o->pack == E3_PACK_NONE ? (int64_t)o->cached
+		: o->pack == E3_PACK_BF16  ? (int64_t)E3_BF16
+								   : PACKED + (int64_t)(o->pack - E3_PACK_FP8);
+}
+
 int e3_saved_head_write(const e3_saved *x, e3_buf *json, uint32_t *version, e3_err *err)
 {
 	const e3_infer_options *o = &x->o;
@@ -164,7 +173,7 @@ int e3_saved_head_write(const e3_saved *x, e3_buf *json, uint32_t *version, e3_e
 		.t = x->past[0].t,
 		.peak = (int64_t)x->peak_tokens,
 		.kind = o->budget_kind,
-		.type = o->cached,
+		.type = type_of(o),
 		.compat = o->compat,
 		.frames = o->frames,
 		.camera_frames = o->camera_frames,
@@ -203,7 +212,7 @@ int e3_saved_head_write(const e3_saved *x, e3_buf *json, uint32_t *version, e3_e
 	table_of(&f, &copy, table);
 	json_t *object = json_object();
 	int rc = object ? 0 : -1;
-	*version = 1;
+	*version = f.type >= PACKED ? 4 : 1;
 	for (int k = 0; !rc && table[k].key; k++) {
 		if (left_out(&table[k], f.layers))
 			continue;
@@ -298,7 +307,10 @@ static void unflatten(const flat *f, e3_saved *x)
 	x->layers = (int)f->layers, x->heads = (int)f->heads, x->head_dim = (int)f->head_dim,
 	x->tokens_per_frame = (int)f->tokens;
 	x->past[0].t = f->t, x->past[1].t = f->side_t, x->peak_tokens = (uint64_t)f->peak;
-	x->o.budget_kind = (e3_budget_kind)f->kind, x->o.cached = (e3_dtype)f->type;
+	x->o.budget_kind = (e3_budget_kind)f->kind, x->o.cached = f->type < PACKED ? (e3_dtype)f->type : E3_F32;
+	x->o.pack = f->type >= PACKED ? (e3_pack)(E3_PACK_FP8 + f->type - PACKED)
+		: f->type == E3_BF16      ? E3_PACK_BF16
+								  : E3_PACK_NONE;
 	x->o.compat = (int)f->compat, x->o.frames = f->frames, x->o.camera_frames = (int)f->camera_frames;
 	x->o.segment = f->segment, x->o.side = f->side, x->extra = (uint64_t)f->extra;
 	x->position.overlap = f->overlap, x->position.places = f->places, x->position.earlier = f->earlier;
@@ -392,9 +404,15 @@ int e3_saved_head_read(const char *json, size_t n, e3_saved *x, e3_err *err)
 	return agree(x, err);
 }
 
+uint64_t e3_saved_slot(const e3_saved *x)
+{
+	const e3_kv kv = {.dtype = x->o.cached, .heads = x->heads, .head_dim = x->head_dim, .pack = x->o.pack};
+	return e3_kv_token(&kv) + 16;
+}
+
 uint64_t e3_saved_body(const e3_saved *x)
 {
-	uint64_t size = e3_dtype_size(x->o.cached), row = 2 * (uint64_t)x->heads * (uint64_t)x->head_dim * size + 16, n = 0;
+	uint64_t row = e3_saved_slot(x), n = 0;
 	bool sane = true; /* the ranges of the header keep every product below 2^64; this check, the sums */
 	for (int k = 0; k < 2; k++) {
 		const e3_saved_past *p = &x->past[k];

@@ -133,10 +133,12 @@ int e3_saved_fits(const e3_saved_file *file, const e3_net *net, const e3_dev *de
 			"opening the saved cache: %s: belongs to the network %s (%016" PRIx64 "), this is %s (%016" PRIx64 ")",
 			file->path, x->model[0] ? x->model : "unnamed", x->fingerprint, c->name[0] ? c->name : "unnamed",
 			net->fingerprint);
-	if (x->o.cached != dev->attn_dtype)
+	e3_infer_options here = x->o;
+	e3_infer_use_device(&here, dev);
+	if (strcmp(e3_infer_kept_as(&x->o), e3_infer_kept_as(&here)) != 0)
 		return e3_fail(err,
 			"opening the saved cache: %s: has keys and values in %s, saved on %s; this run has them in %s (see 'device', 'precision')",
-			file->path, e3_saved_types[x->o.cached], x->device, e3_saved_types[dev->attn_dtype]);
+			file->path, e3_infer_kept_as(&x->o), x->device, e3_infer_kept_as(&here));
 	if (x->layers != c->layers || x->heads != c->heads || x->head_dim != c->head_dim)
 		return e3_fail(err,
 			"opening the saved cache: %s: has %d layers of %d heads of %d values, the network %d of %d of %d",
@@ -275,7 +277,7 @@ static int get_past(e3_saved_file *file, e3_session *s, const e3_saved_past *p, 
 static int skip_past(e3_saved_file *file, const e3_saved_past *p, e3_err *err)
 {
 	const e3_saved *x = &file->head;
-	uint64_t row = 2 * (uint64_t)x->heads * (uint64_t)x->head_dim * e3_dtype_size(x->o.cached) + 16;
+	uint64_t row = e3_saved_slot(x);
 	for (int l = 0; l < x->layers; l++)
 		if (skip(file, row * p->slots[l], err))
 			return e3_fail_in(err, "layer %d", l);
@@ -357,7 +359,10 @@ static int resume(e3_saved_file *file, const e3_net *net, e3_dev *dev, const e3_
 	const e3_saved *x = &file->head;
 	e3_infer_options o = *asked;
 	int64_t pages = 0;
-	o.cached = dev->attn_dtype;
+	e3_infer_use_device(&o, dev);
+	if (strcmp(e3_infer_kept_as(&x->o), e3_infer_kept_as(&o)) != 0)
+		return e3_fail(err, "has keys and values in %s, this run in %s (see 'kv')", e3_infer_kept_as(&x->o),
+			e3_infer_kept_as(&o));
 	if (o.outputs & E3_OUT_POSE && !x->camera_caches)
 		return e3_fail(err, "has no camera memory, since it was saved without poses: leave pose out of 'outputs'");
 	if (pages_of(x, &net->c, &o, &pages, err))

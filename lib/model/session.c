@@ -112,7 +112,7 @@ e3_session *e3_session_open_with(const e3_net *net, e3_dev *dev, const e3_infer_
 	if (!s)
 		return NULL;
 	s->net = net, s->dev = s->arena.dev = dev, s->o = *o, s->h = size[0], s->w = size[1];
-	s->o.cached = dev->attn_dtype;
+	e3_infer_use_device(&s->o, dev);
 	s->o.describe |= o->policy->whole.rule && !o->policy->whole.by_layer && !o->frozen;
 	s->past = &s->pasts[0];
 	if (open_parts(s, pages, err)) {

@@ -359,7 +359,7 @@ static void attention_as(mixed *m, int rows, const int *heads, int page_keys, in
 	uint32_t *slot = malloc((size_t)rows * sizeof *slot);
 	for (int r = 0; r < rows; r++)
 		slot[r] = (uint32_t)(n_keys - 1 - r);
-	e3_kv host_kv = {host_list, E3_F32, page_keys, n_keys, heads[0], d, false}, dev_kv = host_kv;
+	e3_kv host_kv = {host_list, E3_F32, page_keys, n_keys, heads[0], d, false, E3_PACK_NONE}, dev_kv = host_kv;
 	dev_kv.page = dev_list, dev_kv.dtype = type;
 	e3_qkv host = {x, rows, &norm.host, &mat.host, &qn.host, &kn.host, rope, e3_tensor_f32(q), &host_kv, slot};
 	e3_qkv dev = {on_device(&m->t, x, nq), rows, &norm.dev, &mat.dev, &qn.dev, &kn.dev,
@@ -415,7 +415,7 @@ static void keys_as(mixed *m, const int *heads, int rows, int page_keys, int n_k
 	e3_dtype type = m->gpu->attn_dtype;
 	int dim = heads[0] * heads[1], pages = (n_keys + page_keys - 1) / page_keys;
 	size_t nq = (size_t)(rows * dim), n = 2 * (size_t)(dim * page_keys);
-	e3_kv host = {NULL, E3_F32, page_keys, n_keys, heads[0], heads[1], true}, dev = host;
+	e3_kv host = {NULL, E3_F32, page_keys, n_keys, heads[0], heads[1], true, E3_PACK_NONE}, dev = host;
 	dev.dtype = type;
 	size_t floats = e3_page_bytes(&dev) / sizeof(float);
 	uint8_t *host_list[16], *dev_list[16];
