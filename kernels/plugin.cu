@@ -106,7 +106,7 @@ static int cuda_download(e3_dev *dev, void *to, e3_tensor from, size_t n, e3_err
 static int cuda_alloc_host(e3_dev *dev, size_t bytes, void **out, e3_err *err)
 {
 	*out = NULL;
-	e3_cuda_upload_close(e3_cuda_of(dev)); /* all weights are loaded: allocate for results */
+	e3_cuda_upload_close(e3_cuda_of(dev)); /* mostly the weights are loaded now; else it opens again */
 	E3_TRY(cudaMallocHost(out, bytes ? bytes : 1), "results");
 	memset(*out, 0, bytes);
 	return 0;

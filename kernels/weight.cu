@@ -14,8 +14,32 @@ template <typename T> static __global__ void convert(const float *from, int rows
 	}
 }
 
-/* f32 from the host through the two pinned halves of c->upload. Each half is used again when the device is done with
- * it, so that the caller may read the next weights while these are on their way. */
+/* Memory of alloc_host: the device reads it by itself. */
+static bool is_pinned(const void *p)
+{
+	cudaPointerAttributes at;
+	if (cudaPointerGetAttributes(&at, p) == cudaSuccess)
+		return at.type == cudaMemoryTypeHost;
+	cudaGetLastError();
+	return false;
+}
+
+/* The two halves of c->upload: of the device's, and of pinned memory where the values are not in such memory. */
+static int open_upload(e3_cuda_upload *u, bool pinned, e3_err *err)
+{
+	for (int k = 0; k < 2; k++) {
+		if (!u->device[k]) {
+			E3_TRY(cudaMalloc((void **)&u->device[k], STAGE_FLOATS * sizeof(float)), "weight");
+			E3_TRY(cudaEventCreateWithFlags(&u->done[k], cudaEventDisableTiming), "weight");
+		}
+		if (!pinned && !u->host[k])
+			E3_TRY(cudaMallocHost((void **)&u->host[k], STAGE_FLOATS * sizeof(float)), "weight");
+	}
+	return 0;
+}
+
+/* f32 from the host through the halves of c->upload. Each half is used again when the device is done with it. Pinned
+ * memory is free again when it has been read, which is waited for; other memory is copied first. */
 static int send(e3_cuda *c, const float *from, const e3_mat *m, e3_err *err)
 {
 	e3_dtype type = m->w.dtype;
@@ -25,18 +49,20 @@ static int send(e3_cuda *c, const float *from, const e3_mat *m, e3_err *err)
 	int at_once = STAGE_FLOATS / m->in;
 	if (at_once == 0)
 		return e3_fail(err, "weight: rows of %d values are too long", m->in);
-	for (int k = 0; k < 2 && !u->host[1]; k++) {
-		E3_TRY(cudaMallocHost((void **)&u->host[k], STAGE_FLOATS * sizeof(float)), "weight");
-		E3_TRY(cudaMalloc((void **)&u->device[k], STAGE_FLOATS * sizeof(float)), "weight");
-		E3_TRY(cudaEventCreateWithFlags(&u->done[k], cudaEventDisableTiming), "weight");
-	}
+	bool pinned = is_pinned(from);
+	if (open_upload(u, pinned, err))
+		return -1;
 	for (int r = 0; r < m->out; r += at_once, u->next ^= 1) {
 		int rows = m->out - r < at_once ? m->out - r : at_once, k = u->next;
 		size_t bytes = (size_t)rows * m->in * sizeof(float);
-		E3_TRY(cudaEventSynchronize(u->done[k]), "weight");
-		memcpy(u->host[k], from + (size_t)r * m->in, bytes);
+		const float *source = from + (size_t)r * m->in;
+		if (!pinned) {
+			E3_TRY(cudaEventSynchronize(u->done[k]), "weight");
+			memcpy(u->host[k], source, bytes);
+			source = u->host[k];
+		}
 		void *to = type == E3_F32 ? (void *)((float *)m->w.p + (size_t)r * m->in) : u->device[k];
-		E3_TRY(cudaMemcpyAsync(to, u->host[k], bytes, cudaMemcpyHostToDevice, stream), "weight");
+		E3_TRY(cudaMemcpyAsync(to, source, bytes, cudaMemcpyHostToDevice, stream), "weight");
 		if (type == E3_BF16)
 			convert<bf16><<<1024, 256, 0, stream>>>(u->device[k], rows, m->in, ld, (bf16 *)m->w.p + (size_t)r * ld);
 		else if (type == E3_F16)
@@ -44,6 +70,8 @@ static int send(e3_cuda *c, const float *from, const e3_mat *m, e3_err *err)
 		E3_LAUNCHED("weight");
 		E3_TRY(cudaEventRecord(u->done[k], stream), "weight");
 	}
+	if (pinned)
+		E3_TRY(cudaStreamSynchronize(stream), "weight");
 	return 0;
 }
 

@@ -245,8 +245,8 @@ typedef struct infer {
 	const infer_parcel *unsent; /* of the frame that is being computed */
 	char cut[256];              /* why the input ends before its time; empty: it does not */
 	int64_t frames;
-	double ms; /* of the last frame */
-	double start, first_done;
+	double ms;                      /* of the last frame */
+	double born, start, first_done; /* born: when the program started */
 } infer;
 
 /* After a frame. */

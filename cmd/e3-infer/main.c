@@ -223,8 +223,10 @@ static int send_frame(infer *f, infer_computed computed, e3_err *err)
 	f->unsent = NULL;
 	if (infer_writer_send(f->writer, computed, err))
 		return -1;
-	if (!f->frames++)
+	if (!f->frames++) {
 		f->first_done = e3_now();
+		e3_detail("the first frame is computed %.2f s after the start", f->first_done - f->born);
+	}
 	return 0;
 }
 
@@ -465,6 +467,7 @@ int main(int argc, char **argv)
 {
 	static infer f;
 	e3_err err = {""};
+	f.born = e3_now();
 	e3_tool_init("e3-infer");
 	infer_parse(argc, argv, &f.r);
 	int rc = f.r.plan ? infer_setup_plan(&f.setup, &f.r, &err) : run(&f, &err);

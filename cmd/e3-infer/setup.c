@@ -37,9 +37,12 @@ int infer_setup_try(const infer_request *r, e3_err *err)
 static int open_device(infer_setup *s, const infer_request *r, e3_err *err)
 {
 	e3_err why = {""};
+	double t = e3_now();
 	if (r->device != DEVICE_CPU)
 		s->dev = e3_dev_cuda(r->strict, r->device == DEVICE_CUDA ? err : &why);
 	s->gpu = s->dev != NULL;
+	if (s->gpu)
+		e3_detail("device: %s, opened in %.2f s", s->dev->ops->name(s->dev), e3_now() - t);
 	if (s->dev || r->device == DEVICE_CUDA)
 		return s->dev ? 0 : -1;
 	if (r->device == DEVICE_AUTO)
@@ -80,7 +83,7 @@ static void tell_loading(const infer_setup *s, const e3_ckpt *ckpt)
 static void tell_loaded(const infer_setup *s, double seconds)
 {
 	const e3_config *c = e3_net_config(s->net);
-	e3_detail("model: %s: %.1f M parameters, loaded in %.1f s", c->name, 1e-6 * (double)c->parameters, seconds);
+	e3_detail("model: %s: %.1f M parameters, loaded in %.2f s", c->name, 1e-6 * (double)c->parameters, seconds);
 	if (!is_large(c))
 		return;
 	e3_note("the model is loaded after %.1f s%s", seconds,
@@ -135,6 +138,7 @@ static int open_net(infer_setup *s, infer_request *r, e3_err *err)
 	e3_ckpt *ckpt = e3_ckpt_open(path, err);
 	if (ckpt) {
 		e3_ckpt_stop_by(ckpt, e3_stop_signal);
+		e3_ckpt_read_with(ckpt, (int)r->threads);
 		if (r->plan)
 			e3_ckpt_empty(ckpt);
 		else

@@ -34,6 +34,9 @@ e3_ckpt *e3_ckpt_memory(const void *bytes, size_t size, const char *name, e3_err
 void e3_ckpt_close(e3_ckpt *ckpt);
 /* Values are read as long as stop() is 0; then reading them fails with "interrupted". */
 void e3_ckpt_stop_by(e3_ckpt *ckpt, int (*stop)(void));
+/* How many threads a network is read with; 0, as it is at first: one for each processor. */
+void e3_ckpt_read_with(e3_ckpt *ckpt, int threads);
+int e3_ckpt_threads(const e3_ckpt *ckpt);
 /* From now on e3_ckpt_read_f32 gives zeros, and no value is read or generated: for plans, which need only shapes. */
 void e3_ckpt_empty(e3_ckpt *ckpt);
 

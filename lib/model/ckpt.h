@@ -38,6 +38,7 @@ struct e3_ckpt {
 	size_t n_meta;
 	int (*stop)(void); /* may be NULL */
 	bool empty;        /* values are not read */
+	int threads;       /* that read it; 0: one for each processor */
 };
 
 /* Element count of a shape, every dimension >= 0; -1 when it overflows. */

@@ -118,6 +118,10 @@ void e3_ckpt_empty(e3_ckpt *c) { c->empty = true; }
 
 void e3_ckpt_stop_by(e3_ckpt *c, int (*stop)(void)) { c->stop = stop; }
 
+void e3_ckpt_read_with(e3_ckpt *c, int threads) { c->threads = threads; }
+
+int e3_ckpt_threads(const e3_ckpt *c) { return c->threads; }
+
 static int check_range(const e3_ckpt *c, const e3_tensor_info *t, size_t first, size_t n, e3_err *err)
 {
 	if (c->stop && c->stop())

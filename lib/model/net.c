@@ -126,7 +126,7 @@ e3_net *e3_net_open_packed(const e3_ckpt *ckpt, e3_dev *dev, e3_dtype packed, e3
 	e3_loader l = {.net = net, .ckpt = ckpt};
 	int rc = e3_config_read(ckpt, &net->c, NULL, err) || e3_fingerprint(ckpt, &net->c, &net->fingerprint, err);
 	l.head_dim = net->c.head_dim;
-	rc = rc || load_aggregator(&l, err) || load_camera(&l, err);
+	rc = rc || e3_loader_open(&l, err) || load_aggregator(&l, err) || load_camera(&l, err);
 	if (!rc && net->c.depth.present) {
 		set_prefix(&l, "depth_head.");
 		rc = e3_load_dpt(&l, &net->depth, err);

@@ -4,6 +4,7 @@
 
 #include "arena.h"
 #include "e3/infer.h"
+#include "e3/thread.h"
 
 enum { E3_CAMERA_ITERATIONS = 4, E3_POSE = 9 };
 
@@ -66,10 +67,13 @@ typedef struct e3_loader {
 	const int *order;   /* of the head_dim channels of a head, in queries and keys: the k-th is order[k] of the file;
 						   or NULL */
 	int head_dim;
-	float *host[2]; /* a tensor as read, and reordered: kept from tensor to tensor, or the heap is left in holes */
+	float *host[2]; /* a tensor as read, and reordered: alloc_host memory, kept from tensor to tensor */
 	size_t cap[2];
+	e3_pool *pool;
 } e3_loader;
 
+/* Set net, whose arena has its device, and ckpt. */
+int e3_loader_open(e3_loader *l, e3_err *err);
 void e3_loader_release(e3_loader *l);
 int e3_load_host(e3_loader *l, const char *name, float **out, e3_err *err);   /* caller frees */
 int e3_load_vector(e3_loader *l, const char *name, float **out, e3_err *err); /* on the device, owned by the net */

@@ -1,6 +1,9 @@
-/* model: from named tensors to weights on the device. The configuration was checked before: here shapes are trusted. */
+/* model: from named tensors to weights on the device. Large tensors are read, reordered and scaled by all threads of
+ * the loader, a piece each; the device is given one tensor at a time. The configuration was checked before: here shapes
+ * are trusted. */
 #include "e3/mem.h"
 #include "net.h"
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,23 +20,35 @@ static const e3_tensor_info *find(const e3_loader *l, const char *name, e3_err *
 
 bool e3_load_has(const e3_loader *l, const char *name) { return find(l, name, NULL) != NULL; }
 
-/* Room for n floats in the loader's buffer `which`. */
+enum { PIECE = 1 << 15, THREADS_MOST = 16 };
+
+int e3_loader_open(e3_loader *l, e3_err *err)
+{
+	int wanted = e3_ckpt_threads(l->ckpt), threads = wanted ? wanted : e3_processors(THREADS_MOST);
+	l->pool = e3_pool_open(threads < THREADS_MOST ? threads : THREADS_MOST, E3_POOL_SPIN, err);
+	return l->pool ? 0 : e3_fail_in(err, "loading");
+}
+
+/* Room for n floats in the loader's buffer `which`, from where the device takes them fastest. */
 static float *room(e3_loader *l, int which, size_t n, e3_err *err)
 {
-	if (l->cap[which] < n) {
-		free(l->host[which]);
-		l->cap[which] = 0;
-		l->host[which] = e3_alloc(n, sizeof(float), "a tensor", err);
-		if (!l->host[which])
-			return NULL;
-		l->cap[which] = n;
-	}
-	return l->host[which];
+	e3_dev *dev = l->net->arena.dev;
+	void *p;
+	if (l->cap[which] >= n)
+		return l->host[which];
+	dev->ops->free_host(dev, l->host[which]);
+	l->host[which] = NULL, l->cap[which] = 0;
+	if (dev->ops->alloc_host(dev, n * sizeof(float), &p, err))
+		return NULL;
+	l->host[which] = p, l->cap[which] = n;
+	return p;
 }
 
 void e3_loader_release(e3_loader *l)
 {
-	free(l->host[0]), free(l->host[1]);
+	e3_dev *dev = l->net->arena.dev;
+	dev->ops->free_host(dev, l->host[0]), dev->ops->free_host(dev, l->host[1]);
+	e3_pool_close(l->pool);
 	*l = (e3_loader){0};
 }
 
@@ -50,23 +65,83 @@ int e3_load_host(e3_loader *l, const char *name, float **out, e3_err *err)
 	return -1;
 }
 
-typedef void reorder(const e3_loader *l, const e3_tensor_info *t, const float *from, float *to);
+/* Puts the tensor's rows (of its first dimension) first .. first + n - 1 in their places. */
+typedef void reorder(const e3_loader *l, const e3_tensor_info *t, const float *from, float *to, size_t first, size_t n);
 
-/* Reads a tensor, reordered if asked, into the loader's memory. */
-static float *read_tensor(e3_loader *l, const e3_tensor_info *t, reorder *order, e3_err *err)
+/* A tensor on its way into the loader's memory: the tasks of a loop take some rows each. */
+typedef struct reading {
+	e3_loader *l;
+	const e3_tensor_info *t;
+	reorder *order;
+	float *host, *mixed;
+	size_t rows, cols, at_once;
+	bool scaled;
+	atomic_bool failed;
+	e3_err err; /* of the first that failed */
+} reading;
+
+static size_t rows_of_task(const reading *r, int task, size_t *first)
 {
-	float *host = t ? room(l, 0, t->count, err) : NULL, *mixed = host && order ? room(l, 1, t->count, err) : host;
-	if (!mixed || e3_ckpt_read_f32(l->ckpt, t, 0, t->count, host, err))
+	*first = (size_t)task * r->at_once;
+	return r->rows - *first < r->at_once ? r->rows - *first : r->at_once;
+}
+
+static void read_rows(void *ctx, int task, int thread)
+{
+	reading *r = ctx;
+	e3_err err = {""};
+	size_t first, n = rows_of_task(r, task, &first);
+	float *to = r->host + first * r->cols;
+	(void)thread;
+	if (atomic_load(&r->failed))
+		return;
+	if (e3_ckpt_read_f32(r->l->ckpt, r->t, first * r->cols, n * r->cols, to, &err)) {
+		if (!atomic_exchange(&r->failed, true))
+			r->err = err;
+		return;
+	}
+	for (size_t k = 0; r->scaled && k < n; k++)
+		for (size_t c = 0; c < r->cols; c++)
+			to[k * r->cols + c] *= r->l->scale[first + k];
+}
+
+static void reorder_rows(void *ctx, int task, int thread)
+{
+	const reading *r = ctx;
+	size_t first, n = rows_of_task(r, task, &first);
+	(void)thread;
+	r->order(r->l, r->t, r->host, r->mixed, first, n);
+}
+
+/* Reads a tensor into the loader's memory: its rows times the loader's scale, if `scaled`; or reordered. */
+static float *read_tensor(e3_loader *l, const e3_tensor_info *t, reorder *order, bool scaled, e3_err *err)
+{
+	reading r = {.l = l, .t = t, .order = order, .scaled = scaled && l->scale};
+	r.host = t ? room(l, 0, t->count, err) : NULL;
+	r.mixed = r.host && order ? room(l, 1, t->count, err) : r.host;
+	if (!r.mixed)
 		return NULL;
+	r.rows = t->rank ? (size_t)t->shape[0] : 1;
+	r.cols = r.rows ? t->count / r.rows : 0;
+	if (!t->count)
+		return r.mixed;
+	r.at_once = (PIECE + r.cols - 1) / r.cols;
+	int tasks = (int)((r.rows + r.at_once - 1) / r.at_once);
+	e3_parallel_for(l->pool, tasks, read_rows, &r);
+	if (atomic_load(&r.failed)) {
+		if (err)
+			*err = r.err;
+		return NULL;
+	}
 	if (order)
-		order(l, t, host, mixed);
-	return mixed;
+		e3_parallel_for(l->pool, tasks, reorder_rows, &r);
+	return r.mixed;
 }
 
 static int load_vector(e3_loader *l, const char *name, reorder *order, float **out, e3_err *err)
 {
 	const e3_tensor_info *t = find(l, name, err);
-	const float *host = read_tensor(l, t, order, err);
+	const float *host = read_tensor(l, t, order, false, err);
 	return host ? e3_arena_upload(&l->net->arena, host, t->count, out, err) : -1;
 }
 
@@ -93,21 +168,15 @@ int e3_load_norm(e3_loader *l, const char *name, float eps, e3_norm *out, e3_err
 
 /* Puts rows that stand for the channels of heads into the loader's order. A third of a qkv layer is values, which stay;
  * anything else belongs to one head. */
-static void head_order(const e3_loader *l, const e3_tensor_info *t, const float *from, float *to)
+static void head_order(const e3_loader *l, const e3_tensor_info *t, const float *from, float *to, size_t first,
+	size_t n)
 {
 	size_t d = (size_t)l->head_dim, rows = (size_t)t->shape[0], cols = t->count / rows,
 		   ordered = rows > d ? rows / 3 * 2 : rows;
-	for (size_t r = 0; r < rows; r++) {
+	for (size_t r = first; r < first + n; r++) {
 		size_t source = r < ordered ? r / d * d + (size_t)l->order[r % d] : r;
 		memcpy(to + r * cols, from + source * cols, cols * sizeof *to);
 	}
-}
-
-static void scale_rows(const float *scale, float *host, int rows, int cols)
-{
-	for (int r = 0; scale && r < rows; r++)
-		for (int c = 0; c < cols; c++)
-			*host++ *= scale[r];
 }
 
 /* NAME.weight, reordered into rows × cols, and NAME.bias if there is one. A transposed convolution is stored
@@ -118,21 +187,19 @@ static int load_mat(e3_loader *l, const char *name, reorder *order, bool transpo
 	snprintf(w, sizeof w, "%s.weight", name);
 	snprintf(b, sizeof b, "%s.bias", name);
 	const e3_tensor_info *t = find(l, w, err);
-	float *host = read_tensor(l, t, order, err);
+	float *host = read_tensor(l, t, order, true, err);
 	*out = (e3_mat){.role = l->role, .packed = l->packed};
 	if (!host)
 		return -1;
 	int first = (int)t->shape[0], others = (int)(t->count / (size_t)first);
 	out->out = transposed ? others : first, out->in = transposed ? first : others;
-	scale_rows(l->scale, host, out->out, out->in);
 	if (e3_arena_weight(&l->net->arena, host, out, err))
 		return -1;
 	if (!e3_load_has(l, b))
 		return 0;
-	host = read_tensor(l, find(l, b, err), order == head_order ? order : NULL, err);
+	host = read_tensor(l, find(l, b, err), order == head_order ? order : NULL, true, err);
 	if (!host)
 		return -1;
-	scale_rows(l->scale, host, out->out, 1);
 	return e3_arena_upload(&l->net->arena, host, (size_t)out->out, &out->b, err);
 }
 
@@ -142,10 +209,12 @@ int e3_load_linear(e3_loader *l, const char *name, e3_mat *out, e3_err *err)
 	return load_mat(l, name, NULL, false, out, err);
 }
 
-static void conv_order(const e3_loader *l, const e3_tensor_info *t, const float *from, float *to)
+static void conv_order(const e3_loader *l, const e3_tensor_info *t, const float *from, float *to, size_t first,
+	size_t n)
 {
 	size_t in = (size_t)t->shape[1], taps = (size_t)(t->shape[2] * t->shape[3]);
-	for (size_t o = 0; o < (size_t)t->shape[0]; o++)
+	from += first * in * taps;
+	for (size_t o = first; o < first + n; o++)
 		for (size_t c = 0; c < in; c++)
 			for (size_t k = 0; k < taps; k++)
 				to[(o * taps + k) * in + c] = *from++;
@@ -156,10 +225,12 @@ int e3_load_conv(e3_loader *l, const char *name, e3_mat *out, e3_err *err)
 	return load_mat(l, name, conv_order, false, out, err);
 }
 
-static void deconv_order(const e3_loader *l, const e3_tensor_info *t, const float *from, float *to)
+static void deconv_order(const e3_loader *l, const e3_tensor_info *t, const float *from, float *to, size_t first,
+	size_t n)
 {
 	size_t in = (size_t)t->shape[0], out = (size_t)t->shape[1], taps = (size_t)(t->shape[2] * t->shape[3]);
-	for (size_t c = 0; c < in; c++)
+	from += first * out * taps;
+	for (size_t c = first; c < first + n; c++)
 		for (size_t o = 0; o < out; o++)
 			for (size_t k = 0; k < taps; k++)
 				to[(k * out + o) * in + c] = *from++;
