@@ -166,6 +166,7 @@ e3_dev *e3_dev_cpu(int threads, e3_err *err)
 	if (!cpu)
 		return NULL;
 	cpu->dev.ops = &cpu_ops;
+	cpu->dev.apart = true;
 	cpu->dev.halt = &cpu->halt;
 	cpu->pool = e3_pool_open(threads > 0 ? threads : e3_processors(INT_MAX), E3_POOL_SPIN, err);
 	if (cpu->pool)

@@ -356,7 +356,8 @@ typedef struct e3_dense {
 	float *conf;  /* [H][W], from alloc_host */
 } e3_dense;
 
-enum { E3_BRANCHES = 3, E3_PIECES = 4 };
+/* Frames of several streams in one operation at most; a piece for each number of them. */
+enum { E3_BRANCHES = 3, E3_LANES = 8, E3_PIECES = 4 * E3_LANES };
 
 /* Bytes of the memory that the device works in: in use (by all processes, as the device reports it; by this one on the
  * CPU), and in all. */
@@ -441,6 +442,9 @@ struct e3_dev {
 	const e3_dev_ops *ops;
 	e3_dtype attn_dtype, feature_dtype;
 	e3_halt *halt; /* NULL: work is never given up. The CPU has one, whose stop is NULL at first */
+	/* The bits of a product's row depend on how many rows it has: frames of several streams are computed one after the
+	 * other, so that each is what it is alone. */
+	bool apart;
 };
 
 /* f32 memory: alloc for float *. */
@@ -453,7 +457,7 @@ static inline int e3_dev_floats(e3_dev *dev, size_t n, float **out, e3_err *err)
 }
 
 /* What a plug-in exports under the name e3_dev_plugin_cuda. The number changes with anything in this file. */
-#define E3_DEV_ABI 20
+#define E3_DEV_ABI 21
 typedef struct e3_dev_plugin {
 	int abi;
 	e3_dev *(*open)(bool strict, e3_err *err);

@@ -16,6 +16,7 @@
 
 typedef struct e3_net e3_net;
 typedef struct e3_session e3_session;
+typedef struct e3_batch e3_batch;
 
 /* Checks the checkpoint (e3_config_read) and loads its weights onto the device; the checkpoint may be closed
  * afterwards. */
@@ -67,8 +68,9 @@ typedef struct e3_infer_options {
 	/* Key frames are those that the cache and the camera head keep; the others see what is kept, and themselves. All of
 	 * the first ones (`start`), then every n-th, beginning with the first one after them. 0: e3_session_ask. */
 	int keyframe;
-	bool describe; /* compute a descriptor of every frame (e3_session_descriptor) */
-	bool frozen;   /* a frame sees the cache of a resumed session (e3/saved.h) and itself, and does not change it */
+	bool describe;   /* compute a descriptor of every frame (e3_session_descriptor) */
+	bool frozen;     /* a frame sees the cache of a resumed session (e3/saved.h) and itself, and does not change it */
+	e3_batch *batch; /* step with the other sessions that have it; NULL: alone */
 	/* How keys and values are kept; where the device has them in that type anyway, it becomes E3_PACK_NONE. */
 	e3_pack pack;
 	e3_dtype cached; /* type of those that are not packed: set by e3_session_open to what the device has */
@@ -169,6 +171,31 @@ const float *e3_session_start_descriptor(const e3_session *s, int k);
  */
 int e3_session_attn(e3_session *s, int k, e3_attn *attn, e3_err *err);
 
+/* ---- several streams on one device ----
+ *
+ * Each has a thread and a session of its own, opened with options.batch. The steps that are asked for at a time are one
+ * batch: frames of one picture size are rows of one matrix in the products, at most E3_LANES of them; those of another
+ * size come next. A step begins as soon as every stream that is busy has asked for its own, so that one that waits for
+ * a frame, or for its reader, holds up nobody; and one that fails fails alone. Results are as without a batch, but for
+ * the rounding of products that are cut differently; on the CPU, where that would be seen, exactly.
+ */
+e3_batch *e3_batch_open(int streams, e3_err *err);
+void e3_batch_close(e3_batch *b);
+int e3_batch_streams(const e3_batch *b);
+/* Frames that are stepped together at most: the streams, or E3_LANES. */
+int e3_batch_lanes(const e3_batch *b);
+/* A stream is busy between wake and rest: it has a frame, or what a frame left to do. While it waits for anything but
+ * the device it must rest; a step wakes it. All of these take NULL for a stream that is alone. */
+void e3_batch_wake(e3_batch *b);
+void e3_batch_rest(e3_batch *b);
+/* The device belongs to the caller until unlock: for all that is not a step (e3_session_step, _start and _side ask for
+ * it themselves): opening, closing, saving, measuring. */
+void e3_batch_lock(e3_batch *b);
+void e3_batch_unlock(e3_batch *b);
+/* For tests: together also where that can be seen. And how many frames went together on average. */
+void e3_batch_force(e3_batch *b);
+double e3_batch_mean(const e3_batch *b);
+
 /* The device memory in use while a session with these options is at work: everything, weights and other processes of
  * the device included. */
 typedef struct e3_session_memory {
@@ -176,9 +203,11 @@ typedef struct e3_session_memory {
 	uint64_t in_use;
 } e3_session_memory;
 
+/* With a batch: of all its streams, which have these options and this size; the plan is that of each. */
+
 int e3_session_measure(const e3_net *net, e3_dev *dev, const e3_infer_options *o, const int size[2],
 	e3_session_memory *out, e3_err *err);
-/* Sets the budget of *o to what `total` bytes of device memory leave for the cache. */
+/* Sets the budget of *o to what `total` bytes of device memory leave for the cache, of each stream of a batch. */
 int e3_session_fit(const e3_net *net, e3_dev *dev, e3_infer_options *o, const int size[2], double total, e3_err *err);
 
 typedef struct e3_cache_use {

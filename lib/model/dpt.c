@@ -32,7 +32,7 @@ static int uv_axis(e3_session *s, int n, int c, float span, const float **out, e
 			host[(size_t)i * (size_t)(c / 2) + (size_t)k] = 0.1f * (float)sin(angle);
 			host[(size_t)i * (size_t)(c / 2) + (size_t)(quarter + k)] = 0.1f * (float)cos(angle);
 		}
-	int rc = e3_arena_upload(&s->arena, host, (size_t)n * (size_t)(c / 2), &device, err);
+	int rc = e3_arena_upload(&s->work->arena, host, (size_t)n * (size_t)(c / 2), &device, err);
 	*out = device;
 	free(host);
 	return rc;
@@ -79,15 +79,18 @@ static int open_head(e3_session *s, const e3_dpt_config *c, e3_dpt_state *d, nee
 int e3_dpt_open(e3_session *s, e3_err *err)
 {
 	need n = {0};
-	e3_dpt_work *w = &s->dpt;
-	s->depth.name = "depth", s->point.name = "point";
-	if (s->o.outputs & E3_OUT_DEPTH && open_head(s, &s->net->c.depth, &s->depth, &n, err))
+	e3_dpt_work *w = &s->work->dpt;
+	if (!e3_work_is_new(s))
+		return 0;
+	e3_dpt_state *depth = &s->work->depth, *point = &s->work->point;
+	depth->name = "depth", point->name = "point";
+	if (s->o.outputs & E3_OUT_DEPTH && open_head(s, &s->net->c.depth, depth, &n, err))
 		return -1;
-	if (s->o.outputs & E3_OUT_POINTS && open_head(s, &s->net->c.point, &s->point, &n, err))
+	if (s->o.outputs & E3_OUT_POINTS && open_head(s, &s->net->c.point, point, &n, err))
 		return -1;
 	if (!n.work)
 		return 0;
-	e3_arena *a = &s->arena;
+	e3_arena *a = &s->work->arena;
 	e3_dtype type = s->dev->feature_dtype;
 	for (int k = 0; k < E3_DPT_LEVELS; k++)
 		if (e3_arena_alloc(a, type, n.level[k], &w->level[k], err))
@@ -107,7 +110,7 @@ int e3_dpt_open(e3_session *s, e3_err *err)
 /* Level k: norm, projection, position, resize, and the convolution to `features` channels. */
 static int make_level(e3_session *s, const e3_dpt *net, const e3_dpt_state *d, int k, e3_err *err)
 {
-	e3_dpt_work *w = &s->dpt;
+	e3_dpt_work *w = &s->work->dpt;
 	const e3_dev_ops *ops = s->dev->ops;
 	int gh = s->plan.patch_grid[0], gw = s->plan.patch_grid[1], oc = net->project[k].out;
 	e3_features map = {w->projected, gh, gw, oc}, level = {w->level[k], d->size[k][0], d->size[k][1], net->rn[k].out};
@@ -160,7 +163,7 @@ static int rcu(e3_dev *dev, const rcu_run *r, e3_err *err)
 
 int e3_dpt_step(e3_session *s, const e3_dpt *net, const e3_dpt_state *d, float *value, float *conf, e3_err *err)
 {
-	e3_dpt_work *w = &s->dpt;
+	e3_dpt_work *w = &s->work->dpt;
 	int features = net->rn[0].out;
 	const e3_dev_ops *ops = s->dev->ops;
 	if (e3_session_note(s, &(e3_activation){.stage = d->name, .index = -1}, err))

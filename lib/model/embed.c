@@ -1,6 +1,6 @@
 /* model: from pixels to patch tokens: patch convolution, position embedding, ViT (doc/network.md 3, 4). */
 #include "e3/mem.h"
-#include "session.h"
+#include "together.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -66,13 +66,13 @@ static int open_descriptor(e3_session *s, e3_err *err)
 		: 0;
 }
 
-int e3_embed_open(e3_session *s, e3_err *err)
+static int open_work(e3_session *s, e3_work *w, e3_err *err)
 {
 	const e3_config *c = &s->net->c;
 	size_t dim = (size_t)c->embed, patches = (size_t)(s->plan.patch_grid[0] * s->plan.patch_grid[1]),
 		   lead = 1 + (size_t)c->vit_registers;
-	s->vit_tokens = (int)(patches + lead);
-	float *t = e3_alloc((size_t)s->vit_tokens * dim, sizeof *t, "ViT template", err);
+	w->vit_tokens = (int)(patches + lead);
+	float *t = e3_alloc((size_t)w->vit_tokens * dim, sizeof *t, "ViT template", err);
 	if (!t)
 		return -1;
 	/* cls with its position, the registers without one, then where the patches are added to their positions. */
@@ -81,12 +81,18 @@ int e3_embed_open(e3_session *s, e3_err *err)
 	if (c->vit_registers)
 		memcpy(t + dim, s->net->vit_registers, (lead - 1) * dim * sizeof *t);
 	int rc = position_embedding(s, t + lead * dim, err) ||
-		e3_arena_upload(&s->arena, t, (size_t)s->vit_tokens * dim, &s->vit_template, err) ||
-		e3_arena_floats(&s->arena, (size_t)s->vit_tokens * dim, &s->xv, err) ||
-		e3_arena_floats(&s->arena, patches * 3 * (size_t)(c->patch * c->patch), &s->patches, err) ||
-		e3_self_open(&s->arena, &s->vit_self, (const int[]){s->vit_tokens, c->vit_heads, c->embed / c->vit_heads}, err);
+		e3_arena_upload(&w->arena, t, (size_t)w->vit_tokens * dim, &w->vit_template, err) ||
+		e3_arena_floats(&w->arena, (size_t)w->lanes * (size_t)w->vit_tokens * dim, &w->xv, err) ||
+		e3_arena_floats(&w->arena, patches * 3 * (size_t)(c->patch * c->patch), &w->patches, err) ||
+		e3_self_open(&w->arena, &w->vit_self,
+			(const int[]){w->vit_tokens, c->vit_heads, c->embed / c->vit_heads, w->lanes}, err);
 	free(t);
-	return rc || (s->o.describe && open_descriptor(s, err)) ? -1 : 0;
+	return rc ? -1 : 0;
+}
+
+int e3_embed_open(e3_session *s, e3_err *err)
+{
+	return (e3_work_is_new(s) && open_work(s, s->work, err)) || (s->o.describe && open_descriptor(s, err)) ? -1 : 0;
 }
 
 /* The mean of the patch tokens on its way to the host. */
@@ -112,36 +118,49 @@ void e3_embed_describe(e3_session *s)
 		s->descriptor[k] = (float)(s->descriptor[k] / sqrt(square));
 }
 
-int e3_embed_step(e3_session *s, const uint8_t *rgb, e3_err *err)
+/* The picture's patches, added to what the ViT begins with, in the session's lane. */
+int e3_embed_patches(e3_session *s, const uint8_t *rgb, e3_err *err)
 {
 	const e3_config *c = &s->net->c;
 	const e3_dev_ops *ops = s->dev->ops;
-	int patches = s->plan.patch_grid[0] * s->plan.patch_grid[1], lead = s->vit_tokens - patches,
+	const e3_work *w = s->work;
+	int patches = s->plan.patch_grid[0] * s->plan.patch_grid[1], lead = w->vit_tokens - patches,
 		width = 3 * c->patch * c->patch;
 	float *at = s->xv + (size_t)lead * (size_t)c->embed;
-	e3_patchify patchify = {rgb, s->h, s->w, c->patch, s->patches};
-	e3_linear conv = {.x = e3_tensor_f32(s->patches),
+	e3_patchify patchify = {rgb, s->h, s->w, c->patch, w->patches};
+	e3_linear conv = {.x = e3_tensor_f32(w->patches),
 		.rows = patches,
 		.ldx = width,
 		.mat = &s->net->patch,
 		.add = true,
 		.out = e3_tensor_f32(at),
 		.ldo = c->embed};
-	if (ops->patchify(s->dev, &patchify, err) ||
-		ops->copy(s->dev, e3_tensor_f32(s->xv), e3_tensor_f32(s->vit_template),
-			(size_t)s->vit_tokens * (size_t)c->embed, err) ||
-		ops->linear(s->dev, &conv, err))
+	return ops->patchify(s->dev, &patchify, err) ||
+			ops->copy(s->dev, e3_tensor_f32(s->xv), e3_tensor_f32(w->vit_template),
+				(size_t)w->vit_tokens * (size_t)c->embed, err) ||
+			ops->linear(s->dev, &conv, err)
+		? -1
+		: 0;
+}
+
+int e3_embed_step(e3_session *s, const uint8_t *rgb, e3_err *err)
+{
+	const e3_config *c = &s->net->c;
+	const e3_work *w = s->work;
+	e3_kv seen = w->vit_self.kv;
+	seen.page += s->lane;
+	if (e3_embed_patches(s, rgb, err))
 		return -1;
 	for (int k = 0; k < c->vit_depth; k++) {
 		e3_block_run run = {.block = &s->net->vit[k],
 			.x = s->xv,
-			.rows = s->vit_tokens,
-			.kv = &s->vit_self.kv,
-			.slot = s->vit_self.slot,
+			.rows = w->vit_tokens,
+			.kv = &seen,
+			.slot = w->vit_self.slot,
 			.q = s->now.q,
 			.attended = s->attended,
 			.hidden = s->hidden};
-		e3_activation block = {"vit", k, NULL, e3_tensor_f32(s->xv), {s->vit_tokens, c->embed}, 0};
+		e3_activation block = {"vit", k, NULL, e3_tensor_f32(s->xv), {w->vit_tokens, c->embed}, 0};
 		if (e3_block_step(s->dev, &run, err) || e3_session_note(s, &block, err))
 			return e3_fail_in(err, "ViT block %d", k);
 	}
@@ -152,7 +171,7 @@ int e3_embed_again(e3_session *s, e3_err *err)
 {
 	const e3_config *c = &s->net->c;
 	const e3_dev_ops *ops = s->dev->ops;
-	int patches = s->plan.patch_grid[0] * s->plan.patch_grid[1], lead = s->vit_tokens - patches;
+	int patches = s->plan.patch_grid[0] * s->plan.patch_grid[1], lead = s->work->vit_tokens - patches;
 	float *from = s->xv + (size_t)lead * (size_t)c->embed, *x = s->now.x + (size_t)s->plan.special * (size_t)c->embed;
 	e3_activation tokens = {"vit", -1, "tokens", e3_tensor_f32(x), {patches, c->embed}, 0};
 	e3_rows normed = {x, patches, c->embed};
@@ -160,4 +179,33 @@ int e3_embed_again(e3_session *s, e3_err *err)
 			e3_session_note(s, &tokens, err) || (s->descriptor && take_mean(s, normed, err))
 		? -1
 		: 0;
+}
+
+int e3_embed_lanes(e3_session *const *s, int n, e3_err *err)
+{
+	const e3_config *c = &s[0]->net->c;
+	const e3_work *w = s[0]->work;
+	e3_block_lane lane[E3_LANES];
+	e3_kv all = w->vit_self.kv;
+	all.n_keys = n * w->vit_tokens;
+	for (int l = 0; l < n; l++)
+		lane[l] = (e3_block_lane){.kv = w->vit_self.kv}, lane[l].kv.page += l;
+	for (int k = 0; k < c->vit_depth; k++) {
+		e3_block_run run = {.block = &s[0]->net->vit[k],
+			.x = w->xv,
+			.rows = n * w->vit_tokens,
+			.kv = &all,
+			.slot = w->vit_self.slot,
+			.q = w->q,
+			.attended = w->attended,
+			.hidden = w->hidden,
+			.lane = lane,
+			.lanes = n};
+		if (e3_block_step(s[0]->dev, &run, err))
+			return e3_fail_in(err, "ViT block %d", k);
+	}
+	for (int l = 0; l < n; l++)
+		if (e3_embed_again(s[l], err))
+			return -1;
+	return 0;
 }

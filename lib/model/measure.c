@@ -1,8 +1,8 @@
 /* model: how much device memory a session takes, and the budget that an amount of memory leaves for the cache. Found by
  * trying: a session is opened for frames of the size at hand and computes grey frames, so that everything a frame needs
  * has been allocated. */
-#include "e3/infer.h"
 #include "e3/mem.h"
+#include "together.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,7 +25,7 @@ static int try_frames(e3_session *s, e3_dev *dev, const uint8_t *grey, e3_sessio
 		rc = e3_session_start(s, rgb, n, results, evicts, err);
 	uint64_t most = rc ? 0 : dev->ops->memory(dev).used;
 	for (int k = 0; !rc && k < 2 && (n > 1 ? n : 0) + k < p->keys; k++)
-		rc = e3_session_step(s, grey, results, evicts, err);
+		e3_work_lane(s, s->home), rc = e3_session_alone(s, grey, results, evicts, err);
 	if (!rc) {
 		uint64_t then = dev->ops->memory(dev).used;
 		*out = (e3_session_memory){*e3_session_plan(s), then > most ? then : most};
@@ -36,19 +36,58 @@ static int try_frames(e3_session *s, e3_dev *dev, const uint8_t *grey, e3_sessio
 	return rc;
 }
 
+/* All streams of a batch: each a frame alone, since their caches grow, then two together. */
+static int try_batch(e3_session **s, int n, const uint8_t *grey, e3_session_memory *out, e3_err *err)
+{
+	e3_result result;
+	e3_evict *evict = e3_alloc((size_t)n, sizeof *evict, "records", err);
+	uint64_t most = 0;
+	int rc = evict ? 0 : -1;
+	for (int k = 0; !rc && k < n; k++) {
+		e3_session_memory one;
+		rc = try_frames(s[k], s[k]->dev, grey, &one, err);
+		most = one.in_use > most ? one.in_use : most, out->plan = one.plan;
+	}
+	for (int k = 0; !rc && k < 2 * n && s[0]->past->t + 1 < s[0]->plan.keys; k += E3_LANES) {
+		e3_turn turn[E3_LANES], *list[E3_LANES];
+		int lanes = 0;
+		for (; lanes < E3_LANES && lanes < n; lanes++) {
+			int of = (k + lanes) % n;
+			turn[lanes] = (e3_turn){.s = s[of], .rgb = grey, .result = &result, .evict = &evict[of], .err = err};
+			list[lanes] = &turn[lanes];
+		}
+		e3_turns_take(list, lanes);
+		for (int l = 0; l < lanes; l++)
+			rc = rc || turn[l].rc ? -1 : 0;
+	}
+	if (!rc) {
+		uint64_t then = s[0]->dev->ops->memory(s[0]->dev).used;
+		out->in_use = then > most ? then : most;
+	}
+	for (int k = 0; evict && k < n; k++)
+		e3_evict_release(&evict[k]);
+	free(evict);
+	return rc;
+}
+
 int e3_session_measure(const e3_net *net, e3_dev *dev, const e3_infer_options *o, const int size[2],
 	e3_session_memory *out, e3_err *err)
 {
 	size_t bytes = 3 * (size_t)size[0] * (size_t)size[1];
-	e3_session *s = e3_session_open(net, dev, o, size, err);
+	int n = o->batch ? e3_batch_streams(o->batch) : 1, rc = 0;
+	e3_session **s = e3_alloc((size_t)n, sizeof *s, "sessions", err);
 	uint8_t *grey = e3_alloc(bytes, 1, "a picture", err);
-	int rc = s && grey ? 0 : -1;
+	for (int k = 0; s && grey && !rc && k < n; k++)
+		rc = (s[k] = e3_session_open(net, dev, o, size, err)) ? 0 : -1;
+	rc = s && grey && !rc ? 0 : -1;
 	if (!rc) {
 		memset(grey, 128, bytes);
-		rc = try_frames(s, dev, grey, out, err);
+		rc = n > 1 ? try_batch(s, n, grey, out, err) : try_frames(s[0], dev, grey, out, err);
 	}
 	free(grey);
-	e3_session_close(s);
+	for (int k = 0; s && k < n; k++)
+		e3_session_close(s[k]);
+	free(s);
 	return rc;
 }
 
@@ -62,9 +101,10 @@ int e3_session_fit(const e3_net *net, e3_dev *dev, e3_infer_options *o, const in
 	least.budget_kind = E3_BUDGET_FRAMES, least.budget = start > 2 ? start : 2;
 	if (e3_session_measure(net, dev, &least, size, &m, err))
 		return -1;
+	double streams = o->batch ? e3_batch_streams(o->batch) : 1;
 	double per_token = (double)m.plan.page_bytes / m.plan.page_keys, work = WORK_PER_TOKEN / per_token,
-		   least_cache = (double)m.plan.cache_bytes, fixed = (double)m.in_use - least_cache;
-	double cache = (total - fixed) / (1 + work), smallest = fixed + least_cache * (1 + work);
+		   least_cache = (double)m.plan.cache_bytes, fixed = (double)m.in_use - streams * least_cache;
+	double cache = (total - fixed) / (1 + work) / streams, smallest = fixed + streams * least_cache * (1 + work);
 	if (cache < least_cache)
 		return e3_fail(err, "%.0f MiB is too small: all but the cache takes %.0f; the smallest that works is %.0fM",
 			total / mib, fixed / mib, ceil(smallest / mib));

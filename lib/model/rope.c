@@ -19,6 +19,16 @@ static place place_of(const e3_session *s, int token)
 	return patch < 0 ? (place){.special = true} : (place){false, patch / columns, patch % columns};
 }
 
+/* The same table for every lane. */
+static int upload_lanes(e3_session *s, const float *table, size_t n, float **to, e3_err *err)
+{
+	e3_work *w = s->work;
+	int rc = e3_arena_floats(&w->arena, (size_t)w->lanes * n, to, err);
+	for (int k = 0; !rc && k < w->lanes; k++)
+		rc = s->dev->ops->upload(s->dev, e3_tensor_f32(*to + (size_t)k * n), table, n, err);
+	return rc;
+}
+
 /* Angles of the 2D rotation of every token: cosines, then sines; y half first (5.3). */
 static int open_grid(e3_session *s, e3_err *err)
 {
@@ -39,7 +49,7 @@ static int open_grid(e3_session *s, e3_err *err)
 			row[2 * quarter + k] = (float)sin((double)angle);
 		}
 	}
-	int rc = e3_arena_upload(&s->arena, table, n, &s->rope.grid, err);
+	int rc = upload_lanes(s, table, n, &s->work->rope.grid, err);
 	free(table);
 	return rc;
 }
@@ -70,8 +80,8 @@ static int open_time(e3_session *s, e3_err *err)
 	}
 	for (int t = 0; times && t < arch->times; t++)
 		turn(arch, 0, t, times + 2 * t * time, time);
-	int rc = !times || e3_arena_upload(&s->arena, table, n, &s->rope.global, err) ||
-			e3_arena_upload(&s->arena, times, m, &s->rope.times, err)
+	int rc = !times || upload_lanes(s, table, n, &s->work->rope.global, err) ||
+			e3_arena_upload(&s->work->arena, times, m, &s->work->rope.times, err)
 		? -1
 		: 0;
 	free(table), free(times);
@@ -82,7 +92,7 @@ int e3_rope_open(e3_session *s, e3_err *err)
 {
 	if (open_grid(s, err))
 		return -1;
-	s->rope.global = s->rope.grid;
+	s->work->rope.global = s->work->rope.grid;
 	return e3_config_arch(&s->net->c)->rope == E3_ROPE_TIME ? open_time(s, err) : 0;
 }
 
@@ -90,9 +100,10 @@ int e3_rope_at(e3_session *s, int64_t time, e3_err *err)
 {
 	const e3_dev_ops *ops = s->dev->ops;
 	int n = s->plan.tokens_per_frame, d = s->net->c.head_dim, pairs = e3_config_arch(&s->net->c)->axis[0] / 2;
-	if (!s->rope.times)
+	const e3_rope *rope = &s->work->rope;
+	if (!rope->times)
 		return 0;
-	float *from = s->rope.times + 2 * time * pairs, *to = s->rope.global;
+	float *from = rope->times + 2 * time * pairs, *to = rope->global + (size_t)s->lane * (size_t)n * (size_t)d;
 	return ops->copy_rows(s->dev, (e3_rows){from, n, 0}, pairs, (e3_rows){to, n, d}, err) ||
 			ops->copy_rows(s->dev, (e3_rows){from + pairs, n, 0}, pairs, (e3_rows){to + d / 2, n, d}, err)
 		? -1

@@ -1,5 +1,5 @@
 /* model: one stream through the network. Owns the session's memory and the order of the stages of a frame. */
-#include "session.h"
+#include "together.h"
 #include "e3/mem.h"
 #include <math.h>
 #include <stdlib.h>
@@ -89,15 +89,14 @@ static int open_evictor(e3_session *s, e3_past *past, e3_err *err)
 
 static int open_parts(e3_session *s, int64_t pages, e3_err *err)
 {
-	if (check_outputs(s, err) || make_plan(s, pages, err) || e3_embed_open(s, err) || e3_aggregate_open(s, err) ||
-		open_results(s, err))
+	if (check_outputs(s, err) || make_plan(s, pages, err) || e3_work_join(s, err) || e3_embed_open(s, err) ||
+		e3_aggregate_open(s, err) || open_results(s, err))
 		return -1;
 	if (s->o.outputs & E3_OUT_POSE && e3_camera_open(s, err))
 		return -1;
-	return e3_dpt_open(s, err) || open_evictor(s, &s->pasts[0], err) ||
-			(s->o.side && open_evictor(s, &s->pasts[1], err))
-		? -1
-		: 0;
+	if (e3_dpt_open(s, err) || open_evictor(s, &s->pasts[0], err) || (s->o.side && open_evictor(s, &s->pasts[1], err)))
+		return -1;
+	return e3_work_opened(s, err);
 }
 
 e3_session *e3_session_open(const e3_net *net, e3_dev *dev, const e3_infer_options *o, const int size[2], e3_err *err)
@@ -140,7 +139,7 @@ void e3_session_close(e3_session *s)
 	for (int k = 0; k < s->cap_attn; k++)
 		e3_attn_release(&s->attn[k]);
 	free(s->attn);
-	free(s->vit_self.slot), free(s->self.slot);
+	e3_work_leave(s);
 	free(s);
 }
 
@@ -163,10 +162,6 @@ static uint64_t tokens_held(const e3_session *s)
 	return n;
 }
 
-/* Pieces of a frame that the device may start as one. The ViT is not among them: it keeps the device busy while the
- * next is gathered. */
-enum { PIECE_AGGREGATOR, PIECE_CAMERA, PIECE_DENSE, PIECE_DENSE_SIDE };
-
 int e3_session_note(const e3_session *s, const e3_activation *a, e3_err *err)
 {
 	e3_activation note = *a;
@@ -181,7 +176,7 @@ int e3_session_begin(e3_session *s, const char *stage, e3_err *err)
 
 void e3_session_turn_to(e3_session *s, int k) { s->at = k, s->now = s->frame[k]; }
 
-static int score(e3_session *s, e3_err *err)
+int e3_session_score(e3_session *s, e3_err *err)
 {
 	return e3_evictor_begin(&s->past->evictor, &s->plan, &s->past->cache, s->past->t, s->mass.layer, err);
 }
@@ -194,8 +189,8 @@ int e3_session_embed(e3_session *s, const uint8_t *rgb, e3_err *err)
 static int aggregate(e3_session *s, e3_err *err)
 {
 	const e3_dev_ops *ops = s->dev->ops;
-	return e3_session_begin(s, "agg", err) || ops->gather(s->dev, PIECE_AGGREGATOR, err) ||
-			e3_aggregate_step(s, 1, err) || score(s, err) || ops->launch(s->dev, err)
+	return e3_session_begin(s, "agg", err) || ops->gather(s->dev, E3_PIECE_AGGREGATOR, err) ||
+			e3_aggregate_step(s, 1, err) || e3_session_score(s, err) || ops->launch(s->dev, err)
 		? -1
 		: 0;
 }
@@ -203,22 +198,28 @@ static int aggregate(e3_session *s, e3_err *err)
 static int camera(e3_session *s, e3_err *err)
 {
 	const e3_dev_ops *ops = s->dev->ops;
-	return e3_session_begin(s, "camera", err) || ops->gather(s->dev, PIECE_CAMERA, err) || e3_camera_step(s, 1, err) ||
-			ops->launch(s->dev, err)
+	return e3_session_begin(s, "camera", err) || ops->gather(s->dev, E3_PIECE_CAMERA, err) ||
+			e3_camera_step(s, 1, err) || ops->launch(s->dev, err)
 		? -1
 		: 0;
+}
+
+int e3_session_heads(e3_session *s, e3_result *r, e3_err *err)
+{
+	if (r->depth && e3_dpt_step(s, &s->net->depth, &s->work->depth, r->depth, r->depth_conf, err))
+		return e3_fail_in(err, "depth head");
+	if (r->points && e3_dpt_step(s, &s->net->point, &s->work->point, r->points, r->points_conf, err))
+		return e3_fail_in(err, "point head");
+	return 0;
 }
 
 int e3_session_dense(e3_session *s, e3_result *r, e3_err *err)
 {
 	const e3_dev_ops *ops = s->dev->ops;
-	if (ops->gather(s->dev, r == &s->side ? PIECE_DENSE_SIDE : PIECE_DENSE, err))
-		return -1;
-	if (r->depth && e3_dpt_step(s, &s->net->depth, &s->depth, r->depth, r->depth_conf, err))
-		return e3_fail_in(err, "depth head");
-	if (r->points && e3_dpt_step(s, &s->net->point, &s->point, r->points, r->points_conf, err))
-		return e3_fail_in(err, "point head");
-	return ops->launch(s->dev, err);
+	return ops->gather(s->dev, r == &s->side ? E3_PIECE_DENSE_SIDE : E3_PIECE_DENSE, err) ||
+			e3_session_heads(s, r, err) || ops->launch(s->dev, err)
+		? -1
+		: 0;
 }
 
 void e3_session_count_tokens(e3_session *s)
@@ -228,7 +229,7 @@ void e3_session_count_tokens(e3_session *s)
 }
 
 /* Of a frame that is not kept. */
-static int pass_step(e3_session *s, e3_evict *evict, e3_err *err)
+int e3_session_pass(e3_session *s, e3_evict *evict, e3_err *err)
 {
 	return e3_attn_collect(s, 1, err) || s->dev->ops->finish(s->dev, err) ||
 			e3_evictor_pass(&s->past->evictor, &s->plan, &s->past->cache, s->past->t, evict, err) ||
@@ -244,7 +245,7 @@ static bool is_key(const e3_past *p, int keyframe, int64_t t)
 }
 
 /* Is the current frame kept, and will the next one be? What `keeps` says of that is not known yet: it may. */
-static int choose_key(e3_session *s, e3_result *r, e3_err *err)
+int e3_session_choose(e3_session *s, e3_result *r, e3_err *err)
 {
 	e3_past *p = s->past;
 	bool side = p != &s->pasts[s->main]; /* a short past has use for every frame */
@@ -259,24 +260,38 @@ static int choose_key(e3_session *s, e3_result *r, e3_err *err)
 	return 0;
 }
 
+int e3_session_decide(e3_session *s, e3_evict *evict, e3_err *err)
+{
+	return e3_evictor_decide(&s->past->evictor, &s->plan, &s->past->cache, s->past->t, evict, err) ||
+			e3_attn_collect(s, 1, err)
+		? -1
+		: 0;
+}
+
+int e3_session_apply(e3_session *s, const e3_result *r, e3_evict *evict, e3_err *err)
+{
+	if (e3_evictor_apply(&s->past->evictor, &s->plan, &s->past->cache, s->past->t, evict, err))
+		return -1;
+	for (int k = 0; r->has_pose && k < s->past->evictor.n_gone; k++)
+		e3_camera_forget(s, s->past->evictor.gone[k]);
+	return r->has_pose && !s->o.frozen ? e3_camera_keep(s, err) : 0;
+}
+
 /* Once the device has been waited for. */
 static int evict_step(e3_session *s, e3_result *r, e3_evict *evict, e3_err *err)
 {
 	const e3_dev_ops *ops = s->dev->ops;
 	e3_embed_describe(s);
 	e3_session_count_tokens(s);
-	if (choose_key(s, r, err))
+	if (e3_session_choose(s, r, err))
 		return -1;
 	if (!s->kept)
-		return pass_step(s, evict, err);
-	if (ops->branch(s->dev, 2, err) || e3_session_begin(s, "evict", err) ||
-		e3_evictor_decide(&s->past->evictor, &s->plan, &s->past->cache, s->past->t, evict, err) ||
-		e3_attn_collect(s, 1, err) || ops->mark(s->dev, err) || ops->wait(s->dev, err) ||
-		e3_evictor_apply(&s->past->evictor, &s->plan, &s->past->cache, s->past->t, evict, err))
-		return -1;
-	for (int k = 0; r->has_pose && k < s->past->evictor.n_gone; k++)
-		e3_camera_forget(s, s->past->evictor.gone[k]);
-	return (r->has_pose && !s->o.frozen && e3_camera_keep(s, err)) ? -1 : ops->finish(s->dev, err);
+		return e3_session_pass(s, evict, err);
+	return ops->branch(s->dev, 2, err) || e3_session_begin(s, "evict", err) || e3_session_decide(s, evict, err) ||
+			ops->mark(s->dev, err) || ops->wait(s->dev, err) || e3_session_apply(s, r, evict, err) ||
+			ops->finish(s->dev, err)
+		? -1
+		: 0;
 }
 
 /* The heads are given to the device before it is waited for: while they run the budget is shared out, the leaving
@@ -306,7 +321,7 @@ static int step_or_give_up(e3_session *s, const uint8_t *rgb, e3_result *r, e3_e
 		return -1;
 	}
 	halt->armed = false;
-	int rc = score(s, err) || (r->has_pose && camera(s, err)) ? -1 : evict_step(s, r, evict, err);
+	int rc = e3_session_score(s, err) || (r->has_pose && camera(s, err)) ? -1 : evict_step(s, r, evict, err);
 	halt->armed = armed;
 	return rc;
 }
@@ -333,8 +348,7 @@ static int no_room(const e3_session *s, e3_err *err)
 		n);
 }
 
-/* A step of s->past, and the pose that came of it. */
-static int whole_step(e3_session *s, const uint8_t *rgb, e3_result *r, e3_evict *evict, e3_err *err)
+int e3_session_ready(e3_session *s, e3_err *err)
 {
 	int64_t t = s->past->t;
 	e3_start_release(s);
@@ -344,26 +358,62 @@ static int whole_step(e3_session *s, const uint8_t *rgb, e3_result *r, e3_evict 
 		return e3_fail_in(err, "inferring: frame %lld", (long long)t);
 	if (s->past->keys >= s->plan.keys && !s->o.frozen && is_key(s->past, s->o.keyframe, t))
 		return no_room(s, err);
-	if ((s->dev->halt ? step_or_give_up : step)(s, rgb, r, evict, err))
-		return e3_fail_in(err, "inferring: frame %lld", (long long)t);
-	if (r->has_pose && e3_camera_pose(s, s->pose, r->pose, err))
-		return e3_fail_in(err, "inferring: frame %lld", (long long)t);
+	return 0;
+}
+
+/* The frame is part of the past. */
+static void count(e3_session *s, e3_evict *evict)
+{
 	if (s->o.frozen)
 		forget_frame(s, evict);
 	else
 		s->past->t++, s->past->keys += s->kept;
+}
+
+/* A step of s->past, and the pose that came of it. */
+static int whole_step(e3_session *s, const uint8_t *rgb, e3_result *r, e3_evict *evict, e3_err *err)
+{
+	int64_t t = s->past->t;
+	if (e3_session_ready(s, err))
+		return -1;
+	if ((s->dev->halt ? step_or_give_up : step)(s, rgb, r, evict, err))
+		return e3_fail_in(err, "inferring: frame %lld", (long long)t);
+	if (r->has_pose && e3_camera_pose(s, s->pose, r->pose, err))
+		return e3_fail_in(err, "inferring: frame %lld", (long long)t);
+	count(s, evict);
+	return 0;
+}
+
+/* The tokens of this picture are in the lane now. */
+static void embedded(e3_session *s, const uint8_t *rgb)
+{
+	s->work->owner[s->lane] = s;
+	s->picture = rgb;
+}
+
+void e3_session_stepped(e3_session *s, const uint8_t *rgb, e3_evict *evict, e3_result *result)
+{
+	*result = s->result[s->turn];
+	s->turn = 1 - s->turn;
+	embedded(s, rgb);
+	if (evict)
+		count(s, evict);
+}
+
+int e3_session_alone(e3_session *s, const uint8_t *rgb, e3_result *result, e3_evict *evict, e3_err *err)
+{
+	s->work->owner[s->lane] = NULL;
+	if (whole_step(s, rgb, &s->result[s->turn], evict, err))
+		return -1;
+	e3_session_stepped(s, rgb, NULL, result);
 	return 0;
 }
 
 int e3_session_step(e3_session *s, const uint8_t *rgb, e3_result *result, e3_evict *evict, e3_err *err)
 {
-	e3_result *r = &s->result[s->turn];
-	if (whole_step(s, rgb, r, evict, err))
-		return -1;
-	s->turn = 1 - s->turn;
-	s->embedded = true;
-	*result = *r;
-	return 0;
+	if (!s->o.batch)
+		return e3_session_alone(s, rgb, result, evict, err);
+	return e3_batch_step(s->o.batch, &(e3_turn){.s = s, .rgb = rgb, .result = result, .evict = evict, .err = err});
 }
 
 static e3_past *side_of(e3_session *s) { return &s->pasts[1 - s->main]; }
@@ -375,12 +425,18 @@ bool e3_session_reports(const e3_session *s, int layer)
 
 int e3_session_side(e3_session *s, const uint8_t *rgb, e3_result *result, e3_evict *evict, e3_err *err)
 {
-	if (!s->o.side || (!rgb && !s->embedded))
+	if (!s->o.side || (!rgb && !s->picture))
 		return e3_fail(err, "inferring beside the stream: %s", s->o.side ? "no picture" : "the session has no side");
+	e3_batch_lock(s->o.batch);
+	bool there = !rgb && s->work->owner[s->lane] == s;
+	if (!there)
+		e3_work_lane(s, s->home), s->work->owner[s->lane] = NULL;
 	s->past = side_of(s);
-	int rc = whole_step(s, rgb, &s->side, evict, err);
+	int rc = whole_step(s, rgb || there ? rgb : s->picture, &s->side, evict, err);
 	s->past = &s->pasts[s->main];
-	s->embedded = s->embedded && !rgb;
+	if (rgb)
+		s->picture = NULL;
+	e3_batch_unlock(s->o.batch);
 	*result = s->side;
 	return rc;
 }

@@ -55,12 +55,31 @@ typedef struct e3_tokens {
 	float *descriptor;         /* the same */
 } e3_tokens;
 
-/* Tables of rotation [tokens][head_dim] on the device. */
+/* Tables of rotation [lanes][tokens][head_dim] on the device. */
 typedef struct e3_rope {
 	float *grid;   /* of frame blocks */
 	float *global; /* of global blocks: the same, or one that e3_rope_at brings up to date */
 	float *times;  /* what that takes from; NULL: the same */
 } e3_rope;
+
+/* What a step works in, from the pixels to the heads. Sessions of one batch and frame size share it: a lane of it is
+ * for one frame. Its first session opens it. */
+typedef struct e3_work {
+	e3_arena arena;
+	int h, w, lanes, users;
+	int vit_tokens;
+	const e3_session **owner; /* [lanes] whose tokens of a picture are still there */
+	float *patches, *vit_template;
+	float *xv, *x;                 /* rows of all lanes: [lanes][vit_tokens][embed], [lanes][tokens][embed] */
+	e3_tensor q, attended, hidden; /* the same, for the longer of the two */
+	float *lse;                    /* [lanes][heads][tokens] */
+	float *before;                 /* [lanes][tokens][embed]; NULL unless the policy needs it */
+	float **cat, **last;           /* [lanes][E3_DPT_LEVELS], [lanes]: of e3_tokens */
+	e3_self vit_self, self;        /* a page for each lane */
+	e3_rope rope;                  /* for each lane */
+	e3_dpt_state depth, point;
+	e3_dpt_work dpt;
+} e3_work;
 
 /* What earlier frames leave for the next one. */
 typedef struct e3_past {
@@ -71,6 +90,10 @@ typedef struct e3_past {
 	e3_evictor evictor;
 	uint8_t **camera; /* what the camera head remembers: pages [caches][pages_each], in one allocation */
 } e3_past;
+
+/* Pieces of a frame that the device may start as one. The ViT is not among them: it keeps the device busy while the
+ * next is gathered. */
+enum { E3_PIECE_AGGREGATOR, E3_PIECE_CAMERA, E3_PIECE_DENSE, E3_PIECE_DENSE_SIDE, E3_PIECE_KINDS };
 
 struct e3_session {
 	const e3_net *net;
@@ -83,21 +106,23 @@ struct e3_session {
 	bool (*keeps)(void *ctx, const e3_result *r); /* or NULL */
 	void *keeps_ctx;
 
-	e3_past pasts[2];     /* the second one only if the options ask for a side */
-	e3_past *past;        /* that the current step sees: of the main stream, but during a side step */
-	int main;             /* which one is the main stream's */
-	uint64_t peak_tokens; /* of both */
-	bool embedded;        /* the tokens of the last main step's picture are still there */
+	e3_past pasts[2];       /* the second one only if the options ask for a side */
+	e3_past *past;          /* that the current step sees: of the main stream, but during a side step */
+	int main;               /* which one is the main stream's */
+	uint64_t peak_tokens;   /* of both */
+	const uint8_t *picture; /* of the last main step, as long as no other one was seen since; or NULL */
 
 	e3_arena arena; /* device memory that lives as long as the session */
 
-	int vit_tokens;
-	float *patches, *vit_template, *xv, *lse;
-	e3_rope rope;
-	float *mean, *descriptor; /* of the patch tokens: device, alloc_host; NULL unless o.describe */
-	float *before, *shift;    /* device [tokens][embed], [layers][tokens]; NULL unless the policy needs them */
+	e3_work *work;
+	bool joined;    /* counts among its users */
+	int q_step;     /* rows of all lanes, while some are stepped together; else 0 */
+	int home, lane; /* lanes of it: when it steps alone; of the last step */
+	float *xv;      /* of the lane, as the three below */
 	e3_tensor attended, hidden;
-	e3_self vit_self, self;
+	float *lse;
+	float *mean, *descriptor; /* of the patch tokens: device, alloc_host; NULL unless o.describe */
+	float *shift;             /* device [layers][tokens]; NULL unless the policy needs it */
 
 	e3_tokens *frame; /* [together] */
 	int together;     /* frames that may begin together: their memory is there until the first step */
@@ -115,8 +140,6 @@ struct e3_session {
 	int n_attn, cap_attn;
 
 	e3_camera_state camera;
-	e3_dpt_state depth, point;
-	e3_dpt_work dpt;
 };
 
 /* Opens with at least so many pages of cache, if there is a budget: what was saved may take more than the budget does.
@@ -124,7 +147,10 @@ struct e3_session {
 e3_session *e3_session_open_with(const e3_net *net, e3_dev *dev, const e3_infer_options *o, const int size[2],
 	int64_t pages, e3_err *err);
 
+/* Each opens the shared work too, if the session is the first. */
 int e3_embed_open(e3_session *s, e3_err *err);
+/* What comes before its first block: the patches of the picture in the session's lane. */
+int e3_embed_patches(e3_session *s, const uint8_t *rgb, e3_err *err);
 int e3_embed_step(e3_session *s, const uint8_t *rgb, e3_err *err);
 int e3_embed_again(e3_session *s, e3_err *err); /* the tokens of the picture before once more */
 /* After wait: the descriptor of the frame, if it is wanted. */
@@ -158,6 +184,14 @@ int e3_dpt_step(e3_session *s, const e3_dpt *net, const e3_dpt_state *d, float *
 /* attn.c: turns the masses (and attention maps) of the layers asked for into reports, key ids ascending; of n frames
  * together. After wait. */
 int e3_attn_collect(e3_session *s, int n, e3_err *err);
+
+/* work.c: before the parts are opened: the work of the batch, or a new one, which is the session's own without a
+ * batch. Is this session the one that opens it? The next step is done in that lane. */
+int e3_work_join(e3_session *s, e3_err *err);
+bool e3_work_is_new(const e3_session *s);
+int e3_work_opened(e3_session *s, e3_err *err);
+void e3_work_lane(e3_session *s, int lane);
+void e3_work_leave(e3_session *s);
 
 /* session.c, for start.c: frame[k] is worked on; tells who watches the device; the parts of a step. */
 void e3_session_turn_to(e3_session *s, int k);

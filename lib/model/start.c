@@ -107,7 +107,7 @@ static int finish_start(e3_session *s, int n, e3_evict *evicts, e3_err *err)
 	return 0;
 }
 
-int e3_session_start(e3_session *s, const uint8_t *const *rgb, int n, e3_result *results, e3_evict *evicts, e3_err *err)
+static int start(e3_session *s, const uint8_t *const *rgb, int n, e3_result *results, e3_evict *evicts, e3_err *err)
 {
 	if (check(s, n, err) || open_results(s, n, err))
 		return -1;
@@ -127,8 +127,19 @@ int e3_session_start(e3_session *s, const uint8_t *const *rgb, int n, e3_result 
 	if (rc)
 		return e3_fail_in(err, "inferring: the first %d frames", n);
 	s->past->t = s->past->keys = s->past->start = n;
-	s->embedded = true;
+	s->picture = rgb[n - 1];
+	s->work->owner[s->lane] = s;
 	for (int k = 0; k < n; k++)
 		results[k] = s->frame[k].result;
 	return 0;
+}
+
+int e3_session_start(e3_session *s, const uint8_t *const *rgb, int n, e3_result *results, e3_evict *evicts, e3_err *err)
+{
+	e3_batch_lock(s->o.batch);
+	e3_work_lane(s, s->home);
+	s->work->owner[s->lane] = NULL;
+	int rc = start(s, rgb, n, results, evicts, err);
+	e3_batch_unlock(s->o.batch);
+	return rc;
 }

@@ -388,9 +388,9 @@ static int stages(const e3_net *net, e3_dev *dev, const e3_infer_options *o, con
 	if (e3_camera_step(s, 1, err) || ops->finish(dev, err))
 		return -1;
 	t[3] = e3_now();
-	if (e3_dpt_step(s, &net->depth, &s->depth, s->result[0].depth, s->result[0].depth_conf, err) ||
+	if (e3_dpt_step(s, &net->depth, &s->work->depth, s->result[0].depth, s->result[0].depth_conf, err) ||
 		ops->finish(dev, err) ||
-		e3_dpt_step(s, &net->point, &s->point, s->result[0].points, s->result[0].points_conf, err) ||
+		e3_dpt_step(s, &net->point, &s->work->point, s->result[0].points, s->result[0].points_conf, err) ||
 		ops->finish(dev, err))
 		return -1;
 	t[4] = e3_now();
