@@ -50,7 +50,7 @@ static __device__ __forceinline__ float e3_exp2(float x)
 	return y;
 }
 
-static __device__ __forceinline__ uint32_t e3_pack(float lo, float hi)
+static __device__ __forceinline__ uint32_t e3_bf16x2(float lo, float hi)
 {
 	uint32_t r;
 	asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(r) : "f"(hi), "f"(lo));

@@ -104,7 +104,7 @@ template <int D> static __device__ __forceinline__ void weigh(float (&o)[D / 2],
 		uint32_t a[4];
 #pragma unroll
 		for (int i = 0; i < 4; i++)
-			a[i] = e3_pack(s[8 * k + 2 * i], s[8 * k + 2 * i + 1]);
+			a[i] = e3_bf16x2(s[8 * k + 2 * i], s[8 * k + 2 * i + 1]);
 #pragma unroll
 		for (int j = 0; j < D / 16; j++) {
 			uint32_t b[4];
@@ -159,7 +159,7 @@ static __device__ void finish(const plan &p, int head, const float (&o)[D / 2], 
 		float by = 1.0f / l[r];
 #pragma unroll
 		for (int i = 0; i < D / 8; i++)
-			to[i * 4] = e3_pack(o[4 * i + 2 * r] * by, o[4 * i + 2 * r + 1] * by);
+			to[i * 4] = e3_bf16x2(o[4 * i + 2 * r] * by, o[4 * i + 2 * r + 1] * by);
 		if (p.lse && lane % 4 == 0)
 			p.lse[(size_t)head * p.rows + row] = m[r] * p.scale + logf(l[r]);
 	}

@@ -74,7 +74,7 @@ static __device__ __forceinline__ void pack(const float (&s)[64], uint32_t (&pr)
 {
 #pragma unroll
 	for (int i = 0; i < 32; i++)
-		pr[i] = e3_pack(s[2 * i], s[2 * i + 1]);
+		pr[i] = e3_bf16x2(s[2 * i], s[2 * i + 1]);
 }
 
 static __device__ __forceinline__ void scores(float (&s)[64], uint64_t q, uint64_t k)
@@ -332,7 +332,7 @@ static __device__ void finish(const plan &p, int head, int first, const state &s
 		uint32_t *to = (uint32_t *)(p.out + ((size_t)row * p.kv.heads + head) * D) + lane % 4;
 #pragma unroll
 		for (int i = 0; i < 8; i++)
-			to[i * 4] = e3_pack(st.o[4 * i + 2 * r] * by, st.o[4 * i + 2 * r + 1] * by);
+			to[i * 4] = e3_bf16x2(st.o[4 * i + 2 * r] * by, st.o[4 * i + 2 * r + 1] * by);
 		if (p.lse && lane % 4 == 0)
 			p.lse[(size_t)head * p.rows + row] = st.m[r] * p.scale + logf(st.l[r]);
 	}
