@@ -27,11 +27,13 @@ extern "C" {
  * 16 bytes. Slot k is row k % page_keys of page k / page_keys; rows from n_keys on are never used, whatever they hold.
  * `page` is an array in device memory that must stay as it is until the work is done. The tensor-core kernels need all
  * keys in one page, or page_keys to be a power of two from 64 (wgmma) or a multiple of 64 (mma.sync); anything else
- * falls to the plain kernel. */
+ * falls to the plain kernel. Packed pages are as e3/kv.h says; the queries' type is that of the function called. */
 typedef struct e3_attend_kv {
 	void *const *page;
 	int page_keys, n_keys;
 	int heads, head_dim;
+	int pack;               /* e3_kv_pack (e3/kv.h); if it is not E3_PACK_NONE: */
+	unsigned at[4], row[4]; /* where each part of a page begins, bytes of a slot of a head in it */
 } e3_attend_kv;
 
 /* What both passes share. The workspace must have been zeroed once, after its allocation; each launch leaves it fit for

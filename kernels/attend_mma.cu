@@ -1,8 +1,9 @@
 /* kernels: attention and mass for bf16 on every GPU since compute capability 8.0, by warp-wide matrix products
- * (mma.sync); head_dim a multiple of 16 up to 128. Simple rather than as fast as possible: one block for 128
+ * (mma.sync); head_dim a multiple of 16 up to 128 (of packed keys
+ * 32, 64 or 128). Simple rather than as fast as possible: one block for 128
  * queries (attention) or for 64 keys (mass) of a head, keys (or queries) double-buffered in shared memory.
  */
-#include "attend_impl.cuh"
+#include "pack.cuh"
 
 enum { THREADS = 256, ROWS = 128, KEYS = 64 };
 
@@ -63,6 +64,57 @@ static __device__ __forceinline__ void load_keys(const plan &p, int half, int he
 		(const __nv_bfloat16 *)p.kv.page[page] + e3_row_at(p.kv, half, head, first - page * p.kv.page_keys);
 	load_rows<D>(to, from, KEYS, p.kv.n_keys - first);
 }
+
+/* A packed tile on its way into shared memory: a thread's parts of 64 keys, 16 channels each. */
+template <int D> struct packed_tile {
+	e3_sixteen part[(KEYS * (D / 16) + THREADS - 1) / THREADS];
+};
+
+template <int D>
+static __device__ __forceinline__ void fetch_packed(const plan &p, int half, int head, int first, packed_tile<D> &t)
+{
+	int page = first / p.kv.page_keys;
+	size_t slot = (size_t)head * p.kv.page_keys + (first - page * p.kv.page_keys);
+#pragma unroll
+	for (int k = 0; k < sizeof t / sizeof *t.part; k++) {
+		int i = k * THREADS + threadIdx.x, row = i / (D / 16);
+		if (row < KEYS)
+			t.part[k] = e3_fetch_16(p.kv, p.kv.page[page], half, slot + row, i % (D / 16), row < p.kv.n_keys - first);
+	}
+}
+
+template <int D>
+static __device__ __forceinline__ void store_packed(const plan &p, int half, const packed_tile<D> &t, uint32_t to)
+{
+#pragma unroll
+	for (int k = 0; k < sizeof t / sizeof *t.part; k++) {
+		int i = k * THREADS + threadIdx.x, row = i / (D / 16);
+		uint4 a, b;
+		if (row >= KEYS)
+			continue;
+		e3_unpack(p.kv, half, t.part[k], a, b);
+		uint32_t at = to + row * stride_of<D> + i % (D / 16) * 32;
+		e3_put_16(at, a), e3_put_16(at + 16, b);
+	}
+}
+
+/* 64 keys, and their values if there are two halves: at once where they are bf16, else between begin and end. */
+template <int D, bool PACKED> struct key_tiles {
+	packed_tile<D> half[PACKED ? 2 : 1];
+	__device__ __forceinline__ void begin(const plan &p, int halves, int head, int first, uint32_t to)
+	{
+		for (int h = 0; h < halves; h++)
+			if constexpr (PACKED)
+				fetch_packed<D>(p, h, head, first, half[h]);
+			else
+				load_keys<D>(p, h, head, first, to + h * KEYS * stride_of<D>);
+	}
+	__device__ __forceinline__ void end(const plan &p, int halves, uint32_t to)
+	{
+		for (int h = 0; PACKED && h < halves; h++)
+			store_packed<D>(p, h, half[PACKED ? h : 0], to + h * KEYS * stride_of<D>);
+	}
+};
 
 /* The warp's 16 rows of a tile as operands, 4 registers for 16 channels. */
 template <int D> static __device__ __forceinline__ void fragments(uint32_t (&a)[D / 16][4], uint32_t tile)
@@ -166,14 +218,16 @@ static __device__ void finish(const plan &p, int head, const float (&o)[D / 2], 
 }
 
 /* Grid: query tiles, heads. Shared: the queries' tile is the second buffer's before the keys come. */
-template <int D> static __global__ void __launch_bounds__(THREADS) attend_kernel(const __grid_constant__ plan p)
+template <int D, bool PACKED>
+static __global__ void __launch_bounds__(THREADS) attend_kernel(const __grid_constant__ plan p)
 {
 	extern __shared__ char shared[];
 	constexpr int tile = KEYS * stride_of<D>;
 	uint32_t smem = e3_smem(shared), a[D / 16][4];
 	int head = blockIdx.y, first = blockIdx.x * ROWS, steps = (p.kv.n_keys + KEYS - 1) / KEYS;
-	load_keys<D>(p, 0, head, 0, smem);
-	load_keys<D>(p, 1, head, 0, smem + tile);
+	key_tiles<D, PACKED> tiles;
+	tiles.begin(p, 2, head, 0, smem);
+	tiles.end(p, 2, smem);
 	load_rows<D>(smem + 2 * tile, p.q + ((size_t)head * p.step + first) * D, ROWS, p.rows - first);
 	e3_cp_commit();
 	e3_cp_wait<0>();
@@ -186,10 +240,8 @@ template <int D> static __global__ void __launch_bounds__(THREADS) attend_kernel
 		o[i] = 0;
 	for (int step = 0; step < steps; step++) {
 		uint32_t now = smem + (step & 1) * 2 * tile, next = smem + (~step & 1) * 2 * tile;
-		if (step + 1 < steps) {
-			load_keys<D>(p, 0, head, (step + 1) * KEYS, next);
-			load_keys<D>(p, 1, head, (step + 1) * KEYS, next + tile);
-		}
+		if (step + 1 < steps)
+			tiles.begin(p, 2, head, (step + 1) * KEYS, next);
 		e3_cp_commit();
 		scores<D>(s, a, now);
 		int valid = p.kv.n_keys - step * KEYS;
@@ -200,6 +252,8 @@ template <int D> static __global__ void __launch_bounds__(THREADS) attend_kernel
 					s[i] = -INFINITY;
 		softmax<D>(s, o, m, l, p.scale * E3_LOG2E);
 		weigh<D>(o, s, now + tile);
+		if (step + 1 < steps)
+			tiles.end(p, 2, next);
 		e3_cp_wait<0>();
 		__syncthreads();
 	}
@@ -207,7 +261,8 @@ template <int D> static __global__ void __launch_bounds__(THREADS) attend_kernel
 }
 
 /* Grid: tiles of 64 keys, heads. The block's part of the mass is that of one head; a second kernel adds the heads. */
-template <int D> static __global__ void __launch_bounds__(THREADS) mass_kernel(const __grid_constant__ plan p)
+template <int D, bool PACKED>
+static __global__ void __launch_bounds__(THREADS) mass_kernel(const __grid_constant__ plan p)
 {
 	extern __shared__ char shared[];
 	__shared__ float room[THREADS / 32][KEYS];
@@ -216,7 +271,9 @@ template <int D> static __global__ void __launch_bounds__(THREADS) mass_kernel(c
 	int head = blockIdx.y, first = blockIdx.x * KEYS, steps = (p.rows + ROWS - 1) / ROWS, lane = threadIdx.x & 31;
 	const __nv_bfloat16 *q = p.q + (size_t)head * p.step * D;
 	const float c = p.scale * E3_LOG2E;
-	load_keys<D>(p, 0, head, first, keys);
+	key_tiles<D, PACKED> tiles;
+	tiles.begin(p, 1, head, first, keys);
+	tiles.end(p, 1, keys);
 	load_rows<D>(queries, q, ROWS, p.rows);
 	e3_cp_commit();
 	float sum[16] = {};
@@ -264,24 +321,36 @@ typedef struct entry {
 	int attend_bytes, mass_bytes;
 } entry;
 
-template <int D> constexpr entry entry_of()
+template <int D, bool PACKED> constexpr entry entry_of()
 {
-	return {attend_kernel<D>, mass_kernel<D>, 4 * KEYS * stride_of<D>, (KEYS + 2 * ROWS) * stride_of<D>};
+	return {attend_kernel<D, PACKED>, mass_kernel<D, PACKED>, 4 * KEYS * stride_of<D>,
+		(KEYS + 2 * ROWS) * stride_of<D>};
 }
 
-static const entry by_dim[] = {entry_of<16>(), entry_of<32>(), entry_of<48>(), entry_of<64>(), entry_of<80>(),
-	entry_of<96>(), entry_of<112>(), entry_of<128>()};
+static const entry by_dim[] = {entry_of<16, false>(), entry_of<32, false>(), entry_of<48, false>(),
+	entry_of<64, false>(), entry_of<80, false>(), entry_of<96, false>(), entry_of<112, false>(),
+	entry_of<128, false>()};
+static const entry packed[] = {entry_of<32, true>(), entry_of<64, true>(), entry_of<128, true>()};
+
+static const entry *entry_for(const e3_attend_kv *kv)
+{
+	int d = kv->head_dim;
+	return kv->pack ? &packed[d / 64] : &by_dim[d / 16 - 1];
+}
 
 bool e3_mma_fits(const e3_attend_dev *dev, const e3_attend_job *job)
 {
 	const e3_attend_kv *kv = &job->kv;
-	return dev->capability >= 80 && kv->head_dim % 16 == 0 && kv->head_dim >= 16 && kv->head_dim <= 128 &&
+	bool made = !kv->pack || (kv->pack != E3_PACK_BF16 && !(kv->head_dim & (kv->head_dim - 1)) && kv->head_dim >= 32);
+	return made && dev->capability >= 80 && kv->head_dim % 16 == 0 && kv->head_dim >= 16 && kv->head_dim <= 128 &&
 		(kv->page_keys % KEYS == 0 || kv->n_keys <= kv->page_keys);
 }
 
 cudaError_t e3_mma_open(void)
 {
-	for (const entry &e : by_dim) {
+	const int dims = sizeof by_dim / sizeof *by_dim, all = dims + sizeof packed / sizeof *packed;
+	for (int k = 0; k < all; k++) {
+		const entry &e = k < dims ? by_dim[k] : packed[k - dims];
 		cudaError_t err = cudaFuncSetAttribute(e.attend, cudaFuncAttributeMaxDynamicSharedMemorySize, e.attend_bytes);
 		if (!err)
 			err = cudaFuncSetAttribute(e.mass, cudaFuncAttributeMaxDynamicSharedMemorySize, e.mass_bytes);
@@ -306,7 +375,7 @@ static plan make_plan(const e3_attend_job *job)
 cudaError_t e3_mma_attend(const e3_attend_job *job, void *out, cudaStream_t stream)
 {
 	plan p = make_plan(job);
-	const entry *e = &by_dim[job->kv.head_dim / 16 - 1];
+	const entry *e = entry_for(&job->kv);
 	p.out = (__nv_bfloat16 *)out;
 	e->attend<<<dim3((job->rows + ROWS - 1) / ROWS, job->kv.heads), THREADS, e->attend_bytes, stream>>>(p);
 	return cudaGetLastError();
@@ -315,7 +384,7 @@ cudaError_t e3_mma_attend(const e3_attend_job *job, void *out, cudaStream_t stre
 cudaError_t e3_mma_mass(const e3_attend_job *job, float *partial, cudaStream_t stream)
 {
 	plan p = make_plan(job);
-	const entry *e = &by_dim[job->kv.head_dim / 16 - 1];
+	const entry *e = entry_for(&job->kv);
 	p.partial = partial;
 	e->mass<<<dim3((job->kv.n_keys + KEYS - 1) / KEYS, job->kv.heads), THREADS, e->mass_bytes, stream>>>(p);
 	return cudaGetLastError();

@@ -2,7 +2,7 @@
  * of shapes that the tensor-core kernels refuse. Any head_dim up to 128, any page size. Few queries take a kernel of
  * their own, which reads the keys once at the speed of memory.
  */
-#include "attend_impl.cuh"
+#include "pack.cuh"
 
 enum { THREADS = 256, TILE = 64, FEW = 8, MAX_SPLITS = 32 };
 
@@ -18,13 +18,15 @@ typedef struct plan {
 
 static __device__ __forceinline__ float load(const float *p) { return *p; }
 static __device__ __forceinline__ float load(const __nv_bfloat16 *p) { return __bfloat162float(*p); }
+static __device__ __forceinline__ float load(const e3_packed_row &p) { return p[0]; }
 static __device__ __forceinline__ void store(float *p, float x) { *p = x; }
 static __device__ __forceinline__ void store(__nv_bfloat16 *p, float x) { *p = __float2bfloat16_rn(x); }
 
-template <typename T> static __device__ __forceinline__ const T *row_of(const plan &p, int half, int head, int key)
+/* R: the type of the pages, T (of queries and results) or e3_packed. */
+template <typename R> static __device__ __forceinline__ auto row_of(const plan &p, int half, int head, int key)
 {
 	int page = key / p.kv.page_keys;
-	return (const T *)p.kv.page[page] + e3_row_at(p.kv, half, head, key - page * p.kv.page_keys);
+	return e3_rows_of<R>::at(p.kv, p.kv.page[page], half, head, key - page * p.kv.page_keys);
 }
 
 /* ---- tiles: 64 queries by 64 keys, a thread has 4 by 4 of them: rows 4 y + i, columns x + 16 j;
@@ -41,7 +43,7 @@ static __device__ __forceinline__ float4 load4(const float *row, int d, int head
 		d + 3 < head_dim ? row[d + 3] : 0);
 }
 
-static __device__ __forceinline__ float4 load4(const __nv_bfloat16 *row, int d, int head_dim)
+template <typename P> static __device__ __forceinline__ float4 load4(P row, int d, int head_dim)
 {
 	return make_float4(d < head_dim ? load(row + d) : 0, d + 1 < head_dim ? load(row + d + 1) : 0,
 		d + 2 < head_dim ? load(row + d + 2) : 0, d + 3 < head_dim ? load(row + d + 3) : 0);
@@ -60,14 +62,14 @@ template <typename T, int D> static __device__ void load_queries(const plan &p, 
 	}
 }
 
-template <typename T, int D> static __device__ void load_keys(const plan &p, int half, int head, int first, float *to)
+template <typename R, int D> static __device__ void load_keys(const plan &p, int half, int head, int first, float *to)
 {
 #pragma unroll 4
 	for (int i = threadIdx.x; i < TILE * D / 4; i += THREADS) {
 		int row = i / (D / 4), d = i % (D / 4) * 4;
 		float4 x = make_float4(0, 0, 0, 0);
 		if (first + row < p.kv.n_keys)
-			x = load4(row_of<T>(p, half, head, first + row), d, p.kv.head_dim);
+			x = load4(row_of<R>(p, half, head, first + row), d, p.kv.head_dim);
 		*(float4 *)(to + row * stride_of<D> + d) = x;
 	}
 }
@@ -110,7 +112,7 @@ static __device__ __forceinline__ float row_sum(float x)
 }
 
 /* Grid: query tiles, heads. */
-template <typename T, int D>
+template <typename T, typename R, int D>
 static __global__ void __launch_bounds__(THREADS) attend_kernel(const __grid_constant__ plan p)
 {
 	extern __shared__ float shared[];
@@ -127,11 +129,11 @@ static __global__ void __launch_bounds__(THREADS) attend_kernel(const __grid_con
 	load_queries<T, D>(p, head, first, q);
 	for (int key = 0; key < p.kv.n_keys; key += TILE) {
 		__syncthreads();
-		load_keys<T, D>(p, 0, head, key, kv);
+		load_keys<R, D>(p, 0, head, key, kv);
 		__syncthreads();
 		scores<D>(s, q, kv);
 		__syncthreads();
-		load_keys<T, D>(p, 1, head, key, kv);
+		load_keys<R, D>(p, 1, head, key, kv);
 #pragma unroll
 		for (int i = 0; i < 4; i++) {
 			float top = m[i], sum = 0;
@@ -206,14 +208,14 @@ static __device__ __forceinline__ void probabilities(const plan &p, float (&s)[4
 }
 
 /* Grid: key tiles, heads. partial [heads][n_keys]: sums over rows. */
-template <typename T, int D>
+template <typename T, typename R, int D>
 static __global__ void __launch_bounds__(THREADS) mass_kernel(const __grid_constant__ plan p)
 {
 	extern __shared__ float shared[];
 	float *q = shared, *k = q + TILE * stride_of<D>, *room = k + TILE * stride_of<D>;
 	int x = threadIdx.x % 16, y = threadIdx.x / 16, head = blockIdx.y, first = blockIdx.x * TILE;
 	float s[4][4], sum[4] = {};
-	load_keys<T, D>(p, 0, head, first, k);
+	load_keys<R, D>(p, 0, head, first, k);
 	for (int row = 0; row < p.rows; row += TILE) {
 		__syncthreads();
 		load_queries<T, D>(p, head, row, q);
@@ -238,7 +240,7 @@ static __global__ void __launch_bounds__(THREADS) mass_kernel(const __grid_const
 }
 
 /* Grid: key tiles, query tiles. map [rows][n_keys]. */
-template <typename T, int D>
+template <typename T, typename R, int D>
 static __global__ void __launch_bounds__(THREADS) map_kernel(const __grid_constant__ plan p)
 {
 	extern __shared__ float shared[];
@@ -247,7 +249,7 @@ static __global__ void __launch_bounds__(THREADS) map_kernel(const __grid_consta
 	for (int head = 0; head < p.kv.heads; head++) {
 		__syncthreads();
 		load_queries<T, D>(p, head, first, q);
-		load_keys<T, D>(p, 0, head, key, k);
+		load_keys<R, D>(p, 0, head, key, k);
 		__syncthreads();
 		scores<D>(s, q, k);
 		probabilities(p, s, head, first);
@@ -293,7 +295,7 @@ typedef struct few {
 } few;
 
 /* The keys of a stretch (x to y): each warp takes every eighth group of 4 keys; lane t has channels t + 32 i. */
-template <typename T>
+template <typename R>
 static __device__ void few_keys(const plan &p, int head, const float (&q)[4], int2 stretch, few &r)
 {
 	int lane = threadIdx.x & 31, to = stretch.y;
@@ -302,7 +304,7 @@ static __device__ void few_keys(const plan &p, int head, const float (&q)[4], in
 #pragma unroll
 		for (int j = 0; j < 4; j++) {
 			int at = min(key + j, to - 1);
-			const T *k = row_of<T>(p, 0, head, at), *w = row_of<T>(p, 1, head, at);
+			auto k = row_of<R>(p, 0, head, at), w = row_of<R>(p, 1, head, at);
 #pragma unroll
 			for (int i = 0; i < 4; i++)
 				if (lane + 32 * i < p.kv.head_dim) {
@@ -323,7 +325,8 @@ static __device__ void few_keys(const plan &p, int head, const float (&q)[4], in
 }
 
 /* Grid: stretches, heads, queries. */
-template <typename T> static __global__ void __launch_bounds__(THREADS) few_kernel(const __grid_constant__ plan p)
+template <typename T, typename R>
+static __global__ void __launch_bounds__(THREADS) few_kernel(const __grid_constant__ plan p)
 {
 	__shared__ float room[THREADS / 32][130];
 	__shared__ bool last;
@@ -334,7 +337,7 @@ template <typename T> static __global__ void __launch_bounds__(THREADS) few_kern
 #pragma unroll
 	for (int i = 0; i < 4; i++)
 		q[i] = lane + 32 * i < d ? load((const T *)p.q + ((size_t)head * p.step + row) * d + lane + 32 * i) : 0.0f;
-	few_keys<T>(p, head, q, make_int2(from, to), r);
+	few_keys<R>(p, head, q, make_int2(from, to), r);
 #pragma unroll
 	for (int i = 0; i < 4; i++)
 		room[warp][lane + 32 * i] = o[i];
@@ -384,20 +387,24 @@ typedef struct entry {
 	int bytes;
 } entry;
 
-template <typename T, int D> constexpr entry entry_of()
+template <typename T, typename R, int D> constexpr entry entry_of()
 {
-	return {attend_kernel<T, D>, mass_kernel<T, D>, map_kernel<T, D>, few_kernel<T>,
+	return {attend_kernel<T, R, D>, mass_kernel<T, R, D>, map_kernel<T, R, D>, few_kernel<T, R>,
 		(2 * TILE * (D + 4) + TILE * (TILE + 4)) * (int)sizeof(float)};
 }
 
-static const entry entries[2][2] = {{entry_of<__nv_bfloat16, 64>(), entry_of<__nv_bfloat16, 128>()},
-	{entry_of<float, 64>(), entry_of<float, 128>()}};
+template <typename T, typename R> constexpr entry entries_of[2] = {entry_of<T, R, 64>(), entry_of<T, R, 128>()};
+static const entry *const entries[4] = {entries_of<__nv_bfloat16, __nv_bfloat16>, entries_of<__nv_bfloat16, e3_packed>,
+	entries_of<float, float>, entries_of<float, e3_packed>};
 
-static const entry *entry_for(const e3_attend_job *job, bool f32) { return &entries[f32][job->kv.head_dim > 64]; }
+static const entry *entry_for(const e3_attend_job *job, bool f32)
+{
+	return &entries[2 * f32 + (job->kv.pack != E3_PACK_NONE)][job->kv.head_dim > 64];
+}
 
 cudaError_t e3_plain_open(void)
 {
-	for (int k = 0; k < 4; k++) {
+	for (int k = 0; k < 8; k++) {
 		const entry *e = &entries[k / 2][k % 2];
 		kernel *all[] = {e->attend, e->mass, e->map};
 		for (kernel *one : all) {

@@ -439,7 +439,8 @@ bool e3_wgmma_fits(const e3_attend_dev *dev, const e3_attend_job *job)
 {
 	const e3_attend_kv *kv = &job->kv;
 	int tiles = (job->rows + ROWS - 1) / ROWS;
-	return dev->wgmma && kv->head_dim == D && e3_page_shift(kv) && (int64_t)tiles * kv->heads * GROUPS <= E3_COUNTERS &&
+	return dev->wgmma && !kv->pack && kv->head_dim == D && e3_page_shift(kv) &&
+		(int64_t)tiles * kv->heads * GROUPS <= E3_COUNTERS &&
 		(int64_t)tiles * kv->heads * (kv->n_keys / KEYS + 1) < 1 << 30;
 }
 

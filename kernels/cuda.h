@@ -32,6 +32,7 @@ enum {
 	SCRATCH_RESULT,
 	SCRATCH_CHOOSE,
 	SCRATCH_MATCH,
+	SCRATCH_PACK,
 	SCRATCH_KINDS
 };
 enum { E3_LAYERS_MOST = 256, RETIRED_MOST = 64 };
@@ -216,12 +217,20 @@ int e3_cuda_score(e3_dev *, const e3_rule *, const e3_scored *, int, e3_err *);
 int e3_cuda_reserve(e3_dev *, size_t, e3_err *);
 int e3_cuda_choose(e3_dev *, const e3_rule *, const e3_chosen *, int, e3_err *);
 
-/* evict.cu, match.cu, novelty.cu, qkv.cu: load the kernels that the first frames do not need, so that they take no
- * memory later. */
+/* pack.cu: keys and values [2][heads][rows][head_dim] of this type into their slots of packed pages. from and to, as
+ * slot and kv->page, are on the device. */
+int e3_cuda_pack(e3_cuda *c, const e3_attend_kv *kv, e3_dtype type, const void *from, const uint32_t *slot, int rows,
+	e3_err *err);
+int e3_cuda_move_packed(e3_cuda *c, const e3_attend_kv *kv, const uint32_t *from, const uint32_t *to, int n,
+	e3_err *err);
+
+/* evict.cu, match.cu, novelty.cu, qkv.cu, pack.cu: load the kernels that the first frames do not need, so that they
+ * take no memory later. */
 cudaError_t e3_cuda_evict_open(void);
 cudaError_t e3_cuda_match_open(void);
 cudaError_t e3_cuda_novelty_open(void);
 cudaError_t e3_cuda_move_open(void);
+cudaError_t e3_cuda_pack_open(void);
 /* from and to are on the device. */
 int e3_cuda_move_scores(e3_cuda *c, const e3_kv *kv, const uint32_t *from, const uint32_t *to, int n, e3_err *err);
 

@@ -408,6 +408,7 @@ cudaError_t e3_cuda_evict_open(void)
 	cudaFuncAttributes got;
 	cudaError_t code = cudaFuncGetAttributes(&got, move_scores);
 	code = code ? code : e3_cuda_move_open();
+	code = code ? code : e3_cuda_pack_open();
 	code = code ? code : e3_cuda_match_open();
 	code = code ? code : e3_cuda_novelty_open();
 	code = code ? code : cudaFuncGetAttributes(&got, score);

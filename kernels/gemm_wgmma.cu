@@ -190,7 +190,7 @@ static __device__ __forceinline__ void place_head(const place_args &a, float (&v
 	bf16 *to = kind == 0 ? p.query + head * p.query_step : p.key + ((kind - 1) * a.heads + head) * p.key_step;
 #pragma unroll
 	for (int j = 0; j < 8; j += 2)
-		store_blocks(to + 8 * j, p.valid, e3_bf16x2(v[2 * j], v[2 * j + 1]), e3_pack(v[2 * j + 2], v[2 * j + 3]));
+		store_blocks(to + 8 * j, p.valid, e3_bf16x2(v[2 * j], v[2 * j + 1]), e3_bf16x2(v[2 * j + 2], v[2 * j + 3]));
 }
 
 template <int BN>

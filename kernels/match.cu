@@ -1,5 +1,6 @@
 /* kernels: what is measured of keys without attention: how well they fit the frame's queries, and their means
  * (doc/network.md 9.8, 9.9; lib/dev/cpu_match.c is the reference). */
+#include "pack.cuh"
 #include "values.cuh"
 
 enum { THREADS = 256, COLUMNS = 32, PARTS = 8 };
@@ -34,7 +35,7 @@ template <typename T> static __global__ void mean_query(match_args a)
 }
 
 /* A warp for a key at a time. */
-template <typename T> static __global__ void __launch_bounds__(THREADS) fit(match_args a)
+template <typename R> static __global__ void __launch_bounds__(THREADS) fit(match_args a)
 {
 	extern __shared__ float query[]; /* [head_dim] */
 	int d = a.kv.head_dim, lane = threadIdx.x % 32, warps = gridDim.x * THREADS / 32;
@@ -49,22 +50,24 @@ template <typename T> static __global__ void __launch_bounds__(THREADS) fit(matc
 		char *page = (char *)a.kv.page[k / a.kv.page_keys];
 		int row = k % a.kv.page_keys;
 		float sum = 0;
-		for (int h = 0; h < a.kv.heads; h++)
+		for (int h = 0; h < a.kv.heads; h++) {
+			auto key = e3_rows_of<R>::at(a.kv, page, 0, h, row);
 			for (int c = lane; c < d; c += 32)
-				sum += query[c] * as_f32(((const T *)page)[((size_t)h * a.kv.page_keys + row) * d + c]);
+				sum += query[c] * as_f32(key[c]);
+		}
 		sum = warp_sum(sum);
 		if (lane == 0)
 			((double *)(page + a.scores))[row] = sum / a.kv.heads;
 	}
 }
 
-template <typename T> static void launch_match(const match_args *a, cudaStream_t stream)
+template <typename T, typename R> static void launch_match(const match_args *a, cudaStream_t stream)
 {
 	int d = a->kv.head_dim, blocks = e3_ceil_div(a->kv.n_keys, THREADS / 32);
 	mean_query<T>
 		<<<dim3((unsigned)e3_ceil_div(d, COLUMNS), (unsigned)a->kv.heads), dim3(COLUMNS, PARTS), 0, stream>>>(*a);
 	blocks = blocks < 1024 ? blocks : 1024;
-	fit<T><<<blocks, THREADS, (size_t)d * sizeof(float), stream>>>(*a);
+	fit<R><<<blocks, THREADS, (size_t)d * sizeof(float), stream>>>(*a);
 }
 
 int e3_cuda_match(e3_dev *dev, const e3_match *m, e3_err *err)
@@ -76,10 +79,10 @@ int e3_cuda_match(e3_dev *dev, const e3_match *m, e3_err *err)
 		e3_cuda_scratch_get(c, SCRATCH_MATCH, (size_t)m->kv->heads * m->kv->head_dim * sizeof(float), &part, err))
 		return e3_fail_in(err, "match");
 	a.part = (float *)part;
-	if (m->kv->dtype == E3_F32)
-		launch_match<float>(&a, e3_cuda_stream(c));
-	else
-		launch_match<bf16>(&a, e3_cuda_stream(c));
+	bool f32 = m->kv->dtype == E3_F32;
+	(m->kv->pack  ? f32 ? launch_match<float, e3_packed> : launch_match<bf16, e3_packed>
+			 : f32 ? launch_match<float, float>
+				  : launch_match<bf16, bf16>)(&a, e3_cuda_stream(c));
 	E3_LAUNCHED("match");
 	return 0;
 }
@@ -92,7 +95,7 @@ typedef struct mean_args {
 } mean_args;
 
 /* Grid: stretches of columns, heads, layers. */
-template <typename T> static __global__ void mean_keys(const mean_args *layers)
+template <typename R> static __global__ void mean_keys(const mean_args *layers)
 {
 	__shared__ double part[PARTS][COLUMNS + 1];
 	mean_args a = layers[blockIdx.z];
@@ -100,8 +103,8 @@ template <typename T> static __global__ void mean_keys(const mean_args *layers)
 	double sum = 0;
 	for (int k = threadIdx.y; column < d && k < a.n; k += PARTS) {
 		uint32_t slot = a.slot[k], keys = (uint32_t)a.kv.page_keys;
-		const T *page = (const T *)a.kv.page[slot / keys];
-		sum += as_f32(page[((size_t)blockIdx.y * keys + slot % keys) * d + column]);
+		auto key = e3_rows_of<R>::at(a.kv, a.kv.page[slot / keys], 0, (int)blockIdx.y, (int)(slot % keys));
+		sum += as_f32(key[column]);
 	}
 	part[threadIdx.y][threadIdx.x] = sum;
 	__syncthreads();
@@ -130,7 +133,9 @@ int e3_cuda_mean_keys(e3_dev *dev, const e3_mean_keys *layer, int layers, e3_err
 	const e3_kv *kv = layer[0].kv;
 	dim3 grid((unsigned)e3_ceil_div(kv->head_dim, COLUMNS), (unsigned)kv->heads, (unsigned)layers),
 		block(COLUMNS, PARTS);
-	if (kv->dtype == E3_F32)
+	if (kv->pack)
+		mean_keys<e3_packed><<<grid, block, 0, e3_cuda_stream(c)>>>((const mean_args *)staged);
+	else if (kv->dtype == E3_F32)
 		mean_keys<float><<<grid, block, 0, e3_cuda_stream(c)>>>((const mean_args *)staged);
 	else
 		mean_keys<bf16><<<grid, block, 0, e3_cuda_stream(c)>>>((const mean_args *)staged);
@@ -145,6 +150,8 @@ cudaError_t e3_cuda_match_open(void)
 	code = code ? code : cudaFuncGetAttributes(&got, mean_query<bf16>);
 	code = code ? code : cudaFuncGetAttributes(&got, fit<float>);
 	code = code ? code : cudaFuncGetAttributes(&got, fit<bf16>);
+	code = code ? code : cudaFuncGetAttributes(&got, fit<e3_packed>);
+	code = code ? code : cudaFuncGetAttributes(&got, mean_keys<e3_packed>);
 	code = code ? code : cudaFuncGetAttributes(&got, mean_keys<float>);
 	return code ? code : cudaFuncGetAttributes(&got, mean_keys<bf16>);
 }

@@ -1,5 +1,6 @@
 /* kernels: how unlike other keys each key is, and how much a block's second half moved each token (doc/network.md 9.10;
  * lib/dev/cpu_evict.c is the reference). Sums have a fixed order. */
+#include "pack.cuh"
 #include "values.cuh"
 #include <math_constants.h>
 
@@ -57,10 +58,10 @@ static __device__ bool is_protected(const e3_rule &r, uint32_t id)
 }
 
 /* A lane's values of a key, and 1 / its length. */
-template <typename T> static __device__ float load_key(const novelty_args &a, int k, int head, float v[MOST_HEAD / 32])
+template <typename R> static __device__ float load_key(const novelty_args &a, int k, int head, float v[MOST_HEAD / 32])
 {
 	int keys = a.kv.page_keys, d = a.kv.head_dim;
-	const T *key = (const T *)a.kv.page[k / keys] + ((size_t)head * keys + k % keys) * d;
+	auto key = e3_rows_of<R>::at(a.kv, a.kv.page[k / keys], 0, head, k % keys);
 	float square = 0;
 #pragma unroll
 	for (int j = 0; j < MOST_HEAD / 32; j++) {
@@ -252,7 +253,9 @@ int e3_cuda_novelty(e3_dev *dev, const e3_rule *rule, const e3_novelty *layer, i
 	}
 	if (e3_cuda_stage(c, args, (size_t)layers * sizeof *args, &staged, err))
 		return e3_fail_in(err, "novelty");
-	if (kv->dtype == E3_F32)
+	if (kv->pack)
+		launch_novelty<e3_packed>((const novelty_args *)staged, rule, kv, layers, e3_cuda_stream(c));
+	else if (kv->dtype == E3_F32)
 		launch_novelty<float>((const novelty_args *)staged, rule, kv, layers, e3_cuda_stream(c));
 	else
 		launch_novelty<bf16>((const novelty_args *)staged, rule, kv, layers, e3_cuda_stream(c));
@@ -266,6 +269,8 @@ cudaError_t e3_cuda_novelty_open(void)
 	cudaError_t code = cudaFuncGetAttributes(&got, shift);
 	code = code ? code : cudaFuncGetAttributes(&got, directions<float>);
 	code = code ? code : cudaFuncGetAttributes(&got, directions<bf16>);
+	code = code ? code : cudaFuncGetAttributes(&got, directions<e3_packed>);
+	code = code ? code : cudaFuncGetAttributes(&got, unlikeness<e3_packed>);
 	code = code ? code : cudaFuncGetAttributes(&got, unlikeness<float>);
 	code = code ? code : cudaFuncGetAttributes(&got, unlikeness<bf16>);
 	return code ? code : cudaFuncGetAttributes(&got, judge);

@@ -330,11 +330,11 @@ int e3_cuda_put_kv(e3_cuda *c, const e3_kv *kv, e3_attend_kv *out, e3_err *err)
 {
 	const void *page;
 	int pages = e3_ceil_div(kv->n_keys, kv->page_keys);
-	if (kv->pack)
-		return e3_fail(err, "packed keys and values: not yet on this device");
 	if (e3_cuda_put(c, kv->page, (size_t)pages * sizeof *kv->page, &page, err))
 		return -1;
-	*out = (e3_attend_kv){(void *const *)page, kv->page_keys, kv->n_keys, kv->heads, kv->head_dim};
+	*out = (e3_attend_kv){(void *const *)page, kv->page_keys, kv->n_keys, kv->heads, kv->head_dim, kv->pack};
+	for (int part = 0; kv->pack && part < E3_KV_PARTS; part++)
+		out->at[part] = (unsigned)e3_kv_at(kv, part), out->row[part] = (unsigned)e3_kv_row(kv, part);
 	return 0;
 }
 

@@ -2,6 +2,7 @@
  * (doc/network.md 5.2-5.4). */
 #include "place.cuh"
 #include "values.cuh"
+#include <stdlib.h>
 
 /* A warp for each head of each row; heads of q, then of k, then of v (doc/network.md 5.2). Lane t has channels t + 32
  * k, so d is at most 128. */
@@ -89,6 +90,30 @@ static int qkv_row(e3_cuda *c, const e3_qkv *op, e3_err *err)
 
 static place_norm place_norm_of(const e3_norm *n) { return n ? place_norm{true, n->eps, n->w, n->b} : place_norm{}; }
 
+/* Into packed pages: first into one page in the type of the queries, from there into the slots. */
+static int qkv_packed(e3_cuda *c, const e3_qkv *op, e3_err *err)
+{
+	e3_kv between = *op->kv;
+	e3_qkv first = *op;
+	e3_attend_kv pages;
+	const void *slot;
+	void *page;
+	uint32_t *order = (uint32_t *)malloc((size_t)op->rows * sizeof *order);
+	if (!order)
+		return e3_fail(err, "qkv: out of memory");
+	for (int k = 0; k < op->rows; k++)
+		order[k] = (uint32_t)k;
+	between.pack = E3_PACK_NONE, between.scored = false, between.page_keys = between.n_keys = op->rows;
+	int rc = e3_cuda_scratch_get(c, SCRATCH_PACK, e3_kv_bytes(&between), &page, err);
+	uint8_t *const list[1] = {(uint8_t *)page};
+	between.page = list, first.kv = &between, first.slot = order;
+	rc = rc || e3_cuda_qkv(&c->dev, &first, err) || e3_cuda_put_kv(c, op->kv, &pages, err) ||
+		e3_cuda_stage(c, op->slot, (size_t)op->rows * sizeof *op->slot, &slot, err) ||
+		e3_cuda_pack(c, &pages, op->kv->dtype, page, (const uint32_t *)slot, op->rows, err);
+	free(order);
+	return rc ? e3_fail_in(err, "qkv") : 0;
+}
+
 int e3_cuda_qkv(e3_dev *dev, const e3_qkv *op, e3_err *err)
 {
 	e3_cuda *c = e3_cuda_of(dev);
@@ -101,6 +126,8 @@ int e3_cuda_qkv(e3_dev *dev, const e3_qkv *op, e3_err *err)
 	if (kv->head_dim > 128)
 		return e3_fail(err, "qkv: heads of %d values, at most 128 are possible", kv->head_dim);
 	e3_dtype type = kv->dtype;
+	if (kv->pack)
+		return qkv_packed(c, op, err);
 	if (op->rows == 1 && type == E3_F32 && !op->q_norm && !op->k_norm && !op->rope)
 		return qkv_row(c, op, err);
 	e3_convert from = {op->x, E3_F32, m->in, op->rows, m->in, op->norm};
@@ -219,7 +246,10 @@ int e3_cuda_move(e3_dev *dev, const e3_kv *kv, const uint32_t *from, const uint3
 	if (e3_cuda_put_kv(c, kv, &pages, err) || e3_cuda_put(c, from, (size_t)n * sizeof *from, &f, err) ||
 		e3_cuda_stage(c, to, (size_t)n * sizeof *to, &t, err))
 		return e3_fail_in(err, "move");
-	if (kv->dtype == E3_F32)
+	if (kv->pack) {
+		if (e3_cuda_move_packed(c, &pages, (const uint32_t *)f, (const uint32_t *)t, n, err))
+			return -1;
+	} else if (kv->dtype == E3_F32)
 		move_keys<float><<<n, 256, 0, e3_cuda_stream(c)>>>(pages.page, kv->page_keys, kv->heads, kv->head_dim,
 			(const uint32_t *)f, (const uint32_t *)t);
 	else

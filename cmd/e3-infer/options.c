@@ -325,7 +325,7 @@ static void settle(infer_request *r, const said *s)
 	r->given.temperature = s->temperature > 0, r->given.camera_frames = s->camera_frames > 0,
 	r->given.fit_mode = r->fit_mode >= 0;
 	r->given.protect_first = s->first >= 0, r->given.seed = s->seed >= 0, r->given.window = s->window > 0;
-	r->given.kv = s->kv >= 0, r->o.pack = s->kv < 0 ? E3_PACK_NONE : (e3_pack)(E3_PACK_BF16 + s->kv);
+	r->given.kv = s->kv >= 0, r->o.pack = s->kv < 0 ? E3_PACK_NONE : (e3_kv_pack)(E3_PACK_BF16 + s->kv);
 	r->given.start = s->start > 0, r->o.start = r->separate ? 1 : s->start > 0 ? (int)s->start : 0;
 	if (s->window > 0)
 		r->o.window = (int)s->window;

@@ -1,5 +1,6 @@
 /* dev: keys and values in fewer bits, on the CPU: how one row is packed and how rows are unpacked (doc/network.md 5.5).
- * The reference for kernels/pack.cuh. A row is one head of one token; its scales come from its own values alone.
+ * The reference for kernels/pack.cuh and kernels/pack.cu. A row is one head of one token; its scales come from its own
+ * values alone.
  */
 #include "cpu.h"
 #include "e3/num.h"
@@ -46,13 +47,13 @@ static int nearest(float v, float low, float high)
 	return (int)rintf(v >= high ? high : v <= low ? low : v == v ? v : 0);
 }
 
-/* e4m3, to the nearest, ties to even; at most 448. */
+/* e4m3, to the nearest, ties to even; at most 448; of what is not a number 0. */
 static uint8_t to_e4m3(float v)
 {
 	float a = fabsf(v);
 	uint8_t sign = (uint8_t)(bits_of(v) >> 24 & 0x80);
 	if (!(a < 448))
-		return sign | (a >= 448 ? 0x7e : 0x7f); /* 0x7f: not a number */
+		return a >= 448 ? sign | 0x7e : 0;
 	if (a < 0x1p-6f)
 		return sign | (uint8_t)rintf(a * 512);
 	uint32_t bits = bits_of(a);

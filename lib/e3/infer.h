@@ -72,7 +72,7 @@ typedef struct e3_infer_options {
 	bool frozen;     /* a frame sees the cache of a resumed session (e3/saved.h) and itself, and does not change it */
 	e3_batch *batch; /* step with the other sessions that have it; NULL: alone */
 	/* How keys and values are kept; where the device has them in that type anyway, it becomes E3_PACK_NONE. */
-	e3_pack pack;
+	e3_kv_pack pack;
 	e3_dtype cached; /* type of those that are not packed: set by e3_session_open to what the device has */
 } e3_infer_options;
 

@@ -14,7 +14,7 @@
  *   FP8   e4m3, times a scale for each head of each token, of its key and of its value
  *   I8    -127 to 127, times such a scale
  *   K8V4  keys as in I8; values 0 to 15, times a step, plus the lowest value, for every 32 channels */
-typedef enum e3_pack { E3_PACK_NONE, E3_PACK_BF16, E3_PACK_FP8, E3_PACK_I8, E3_PACK_K8V4, E3_PACKS } e3_pack;
+typedef enum e3_kv_pack { E3_PACK_NONE, E3_PACK_BF16, E3_PACK_FP8, E3_PACK_I8, E3_PACK_K8V4, E3_PACKS } e3_kv_pack;
 
 /* Keys and values of one attention layer: a list of pages. Keys 0..n_keys-1 lie one after the other through the pages:
  * slot k is row k % page_keys of page k / page_keys. A page consists of E3_KV_PARTS arrays [heads][page_keys][bytes]:
@@ -27,7 +27,7 @@ typedef struct e3_kv {
 	int page_keys, n_keys;
 	int heads, head_dim;
 	bool scored; /* page_keys is even */
-	e3_pack pack;
+	e3_kv_pack pack;
 } e3_kv;
 
 enum { E3_KV_PARTS = 4, E3_V4_GROUP = 32 };

@@ -27,7 +27,7 @@ int e3_cache_open(e3_cache *c, e3_dev *dev, const int shape[5], int64_t pages, e
 		.heads = shape[1],
 		.head_dim = shape[2],
 		.page_keys = shape[3],
-		.pack = (e3_pack)shape[4],
+		.pack = (e3_kv_pack)shape[4],
 		.grows = pages == 0};
 	e3_kv page = {.dtype = dev->attn_dtype,
 		.page_keys = c->page_keys,

@@ -25,7 +25,7 @@ typedef struct e3_cache e3_cache;
 struct e3_cache {
 	e3_dev *dev;
 	int layers, heads, head_dim, page_keys;
-	e3_pack pack;
+	e3_kv_pack pack;
 	size_t page_bytes;
 	bool grows; /* no budget: slabs are added as the stream goes on */
 	e3_layer_cache *layer;

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What keys and values may be kept as; the first three in the order of e3_dtype, the rest in that of e3_pack. */
+/* What keys and values may be kept as; the first three in the order of e3_dtype, the rest in that of e3_kv_pack. */
 static const char *const types[] = {"f32", "bf16", "f16", "fp8", "int8", "k8v4"};
 enum { TYPES = sizeof types / sizeof *types, PACKED = 3 };
 static const char *const kinds[] = {"fraction", "frames", "tokens", "bytes"};
@@ -308,7 +308,7 @@ static void unflatten(const flat *f, e3_saved *x)
 	x->tokens_per_frame = (int)f->tokens;
 	x->past[0].t = f->t, x->past[1].t = f->side_t, x->peak_tokens = (uint64_t)f->peak;
 	x->o.budget_kind = (e3_budget_kind)f->kind, x->o.cached = f->type < PACKED ? (e3_dtype)f->type : E3_F32;
-	x->o.pack = f->type >= PACKED ? (e3_pack)(E3_PACK_FP8 + f->type - PACKED)
+	x->o.pack = f->type >= PACKED ? (e3_kv_pack)(E3_PACK_FP8 + f->type - PACKED)
 		: f->type == E3_BF16      ? E3_PACK_BF16
 								  : E3_PACK_NONE;
 	x->o.compat = (int)f->compat, x->o.frames = f->frames, x->o.camera_frames = (int)f->camera_frames;

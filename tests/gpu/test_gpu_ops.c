@@ -461,6 +461,8 @@ static void keys_as(mixed *m, const int *heads, int rows, int page_keys, int n_k
 	free(mean[0]), free(q), free(slot);
 }
 
+#include "packed.h"
+
 static void every_operation_in_bf16_and_f16(void **state)
 {
 	e3_err err = {""};
@@ -490,6 +492,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_operation_in_f32),
 		cmocka_unit_test(every_operation_in_bf16_and_f16),
+		cmocka_unit_test(packed_keys_and_values),
+		cmocka_unit_test(packed_keys_and_values_in_f32),
 	};
 	return cmocka_run_group_tests_name("dev: operations of CUDA", tests, NULL, NULL);
 }
