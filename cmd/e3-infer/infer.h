@@ -28,7 +28,11 @@ typedef struct infer_given {
 } infer_given;
 
 typedef struct infer_request {
-	e3_stage stage; /* its input and output */
+	e3_stage stage;                    /* its input and output */
+	int64_t streams;                   /* --streams: so many at a time; 0: one, that of the stage */
+	const char **inputs, **outputs_to; /* of streams: operands, -o; as many of each */
+	int n_inputs, n_outputs;
+	const char *list; /* --list, or NULL */
 	const char *model;
 	e3_infer_options o;
 	e3_track_options track; /* --segment, --overlap, --loops */
@@ -56,6 +60,7 @@ typedef struct infer_request {
 	int n_dump_blocks; /* 0: all */
 } infer_request;
 
+enum { E3_STREAMS_MOST = 64 };
 enum { DEVICE_AUTO, DEVICE_CPU, DEVICE_CUDA };
 
 /* Parses the command line; usage errors exit 2. */
@@ -118,7 +123,9 @@ typedef struct infer_span {
 
 typedef struct infer_reader infer_reader;
 
-infer_reader *infer_reader_open(e3_in *in, const e3_config *c, e3_fit_mode mode, infer_span covered, e3_err *err);
+/* With a batch (or NULL) the stream rests while it waits. */
+infer_reader *infer_reader_open(e3_in *in, const e3_config *c, e3_fit_mode mode, infer_span covered, e3_batch *batch,
+	e3_err *err);
 /* As e3_in_next. The item is the caller's until the next call. */
 int infer_reader_next(infer_reader *r, infer_item **item, e3_err *err);
 /* false: it still waits for input, which only the end of the process interrupts; then `in` may not be closed. */
@@ -176,7 +183,7 @@ typedef struct infer_written {
 
 typedef struct infer_writer infer_writer;
 
-infer_writer *infer_writer_open(e3_out *out, e3_err *err);
+infer_writer *infer_writer_open(e3_out *out, e3_batch *batch, e3_err *err);
 /* The next parcel, while the one before may still be on its way. Takes the picture and its name; the reader gets the
  * old ones. */
 infer_parcel *infer_writer_fill(infer_writer *w, infer_placed placed);
@@ -189,6 +196,8 @@ void infer_parcel_beside(infer_parcel *to, e3_track *track);
 int infer_write_beside(infer_writer *w, e3_track *track, e3_err *err);
 /* Of a parcel that was filled and will not be sent: writes what was computed beside the frame before. */
 int infer_write_unsent(infer_writer *w, const infer_parcel *unsent, e3_err *err);
+/* Ground truth as it came, but for the index of its frame, once all before it is written. */
+int infer_write_truth(infer_writer *w, const e3_msg *msg, int64_t i, e3_err *err);
 /* Starts to write it, once the one before has been written. -1 when that one failed. */
 int infer_writer_send(infer_writer *w, infer_computed computed, e3_err *err);
 /* What follows the parcel that was sent last, written after it: takes the mask, and leaves an empty one. A few wait at
@@ -228,7 +237,17 @@ bool infer_resume_record(infer_resume *s, const infer_request *r, int64_t *i);
 void infer_resume_tell(const infer_resume *s, const infer_request *r);
 int infer_resume_save(infer_resume *s, const infer_request *r, e3_track *track, infer_written written, e3_err *err);
 
-/* ---- main.c: a run, for report.c ---- */
+/* ---- streams.c: several at a time ---- */
+
+typedef struct infer_streams infer_streams;
+
+int infer_streams_run(const infer_request *r, e3_err *err);
+/* Instead of infer_setup_settle, with the device: memory is shared out once. */
+int infer_streams_settle(infer_streams *s, infer_request *r, const int size[2], e3_err *err);
+/* After a frame of one of them. */
+void infer_streams_report(infer_streams *s);
+
+/* ---- main.c: a run ---- */
 
 typedef struct infer {
 	infer_request r;
@@ -247,7 +266,13 @@ typedef struct infer {
 	int64_t frames;
 	double ms;                      /* of the last frame */
 	double born, start, first_done; /* born: when the program started */
+	infer_streams *streams;         /* that it is one of; NULL: it is alone, and the setup is its own */
 } infer;
+
+/* From opening to the end of the stream. */
+int infer_run(infer *f, e3_err *err);
+/* false: its reader still waits for input, and *f must stay. */
+bool infer_close(infer *f);
 
 /* After a frame. */
 void infer_report(infer *f);

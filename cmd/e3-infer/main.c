@@ -25,7 +25,8 @@ static int new_session(infer *f, e3_err *err)
 		return e3_fail(err,
 			"planning: --P: the stream does not say how many frames it has: give --frames N, or an absolute budget with --budget");
 	f->r.o.attn = f->r.n_attn ? f->r.attn : NULL;
-	if (infer_setup_settle(&f->setup, &f->r, f->size, err) ||
+	if ((f->streams ? infer_streams_settle(f->streams, &f->r, f->size, err)
+					: infer_setup_settle(&f->setup, &f->r, f->size, err)) ||
 		!(f->session = e3_session_open(f->setup.net, f->setup.dev, &f->r.o, f->size, err)))
 		return -1;
 	if (f->r.automatic && f->r.o.side)
@@ -36,9 +37,12 @@ static int new_session(infer *f, e3_err *err)
 
 static int open_session(infer *f, e3_err *err)
 {
+	e3_batch_lock(f->r.o.batch);
 	if (f->resume.from)
 		f->session = infer_resume_session(&f->resume, &f->r, f->setup.net, f->setup.dev, f->head.frames, err);
-	if (!f->session && (f->resume.from || new_session(f, err)))
+	int rc = !f->session && (f->resume.from || new_session(f, err)) ? -1 : 0;
+	e3_batch_unlock(f->r.o.batch);
+	if (rc)
 		return -1;
 	f->track = e3_track_open(f->session, &f->r.track, err);
 	if (!f->track || (f->resume.from && e3_track_restore(f->track, f->resume.file, err)))
@@ -83,7 +87,10 @@ static int send_head(infer *f, e3_err *err)
 				(long long)f->resume.covered);
 	}
 	f->head_sent = true;
-	return e3_out_head(f->r.stage.out, h, err);
+	e3_batch_rest(f->r.o.batch); /* a reader may be slow */
+	int rc = e3_out_head(f->r.stage.out, h, err);
+	e3_batch_wake(f->r.o.batch);
+	return rc;
 }
 
 /* Session and head, with the first frame or when none will come. */
@@ -94,15 +101,22 @@ static int begin(infer *f, e3_err *err)
 
 /* ---- loop ---- */
 
+static void close_session(infer *f)
+{
+	e3_track_close(f->track);
+	e3_batch_lock(f->r.o.batch);
+	e3_session_close(f->session);
+	e3_batch_unlock(f->r.o.batch);
+	f->track = NULL, f->session = NULL;
+}
+
 /* --each: forgets the last frame once its results have been written. */
 static int forget(infer *f, e3_err *err)
 {
 	infer_written written;
 	if (infer_writer_wait(f->writer, &written, err))
 		return -1;
-	e3_track_close(f->track);
-	e3_session_close(f->session);
-	f->track = NULL, f->session = NULL;
+	close_session(f);
 	return 0;
 }
 
@@ -176,16 +190,6 @@ static int compute_beside(infer *f, e3_err *err)
 	return rc;
 }
 
-static int write_truth_as(infer *f, const e3_msg *msg, int64_t i, e3_err *err)
-{
-	e3_truth truth = {0};
-	int rc = e3_truth_decode(msg, &truth, err);
-	truth.i = i;
-	rc = rc || e3_out_truth(f->r.stage.out, &truth, err) ? -1 : 0;
-	e3_truth_release(&truth);
-	return rc;
-}
-
 /* Whether what belongs to frame *i is written, and under which index: --continue numbers it as its frame. 1, 0 or -1.
  */
 static int record_place(infer *f, int64_t *i, e3_err *err)
@@ -202,13 +206,8 @@ static int record_place(infer *f, int64_t *i, e3_err *err)
 static int pass_truth(infer *f, const e3_msg *msg, e3_err *err)
 {
 	int64_t i = e3_msg_index(msg);
-	infer_written written;
 	int wanted = record_place(f, &i, err);
-	if (wanted <= 0)
-		return wanted;
-	if (infer_writer_wait(f->writer, &written, err))
-		return -1;
-	return i == e3_msg_index(msg) ? e3_out_msg(f->r.stage.out, msg, err) : write_truth_as(f, msg, i, err);
+	return wanted <= 0 ? wanted : infer_write_truth(f->writer, msg, i, err);
 }
 
 static int pass_mask(infer *f, e3_mask *mask, e3_err *err)
@@ -329,7 +328,10 @@ static int send_end(infer *f, e3_err *err)
 		(double)use.peak / 1048576, (double)use.full / 1048576);
 	if (f->r.stage.latency.n)
 		e3_detail("from capture to prediction: %.3f s on average, %.3f s at most", end.latency_mean, end.latency_max);
-	return e3_out_end(f->r.stage.out, &end, err);
+	e3_batch_rest(f->r.o.batch);
+	int rc = e3_out_end(f->r.stage.out, &end, err);
+	e3_batch_wake(f->r.o.batch);
+	return rc;
 }
 
 /* A signal while a frame was computed: the frame is given up, and the stream ends after those before it. */
@@ -419,8 +421,8 @@ static int save_last(infer *f, infer_written written, int rc, e3_err *err)
 static int open_all(infer *f, e3_err *err)
 {
 	e3_stage *s = &f->r.stage;
-	if (e3_stage_open_output(s, err) || !(f->writer = infer_writer_open(s->out, err)) || infer_setup_try(&f->r, err) ||
-		infer_setup_open(&f->setup, &f->r, err) ||
+	if (e3_stage_open_output(s, err) || !(f->writer = infer_writer_open(s->out, f->r.o.batch, err)) ||
+		infer_setup_try(&f->r, err) || (!f->streams && infer_setup_open(&f->setup, &f->r, err)) ||
 		infer_resume_open(&f->resume, &f->r, f->setup.net, f->setup.dev, err))
 		return -1;
 	if (f->resume.from)
@@ -428,15 +430,16 @@ static int open_all(infer *f, e3_err *err)
 	if (e3_stage_open_input(s, err))
 		return -1;
 	f->reader = infer_reader_open(s->in, e3_net_config(f->setup.net), (e3_fit_mode)f->r.fit_mode,
-		infer_resume_span(&f->resume, &f->r), err);
+		infer_resume_span(&f->resume, &f->r), f->r.o.batch, err);
 	return f->reader ? 0 : -1;
 }
 
-static int run(infer *f, e3_err *err)
+int infer_run(infer *f, e3_err *err)
 {
 	infer_written written = {NULL};
 	int rc = open_all(f, err);
 	f->start = e3_now();
+	e3_batch_wake(f->r.o.batch);
 	if (rc && e3_stop_signal()) /* while the network was loaded */
 		rc = 0, f->r.stage.interrupted = true;
 	else
@@ -444,23 +447,26 @@ static int run(infer *f, e3_err *err)
 	infer_explain(err);
 	if (f->writer)
 		infer_writer_wait(f->writer, &written, NULL);
-	if (f->r.counters && f->frames)
+	e3_batch_rest(f->r.o.batch);
+	if (!f->streams && f->r.counters && f->frames)
 		e3_watch_print(f->setup.dev, stderr);
 	rc = e3_stage_finish(&f->r.stage, rc, err);
 	return save_last(f, written, rc, err);
 }
 
-static void close_all(infer *f)
+bool infer_close(infer *f)
 {
-	if (infer_reader_close(f->reader))
+	bool closed = infer_reader_close(f->reader);
+	if (closed)
 		e3_stage_close(&f->r.stage);
 	infer_writer_close(f->writer);
 	infer_start_release(&f->first);
-	e3_track_close(f->track);
-	e3_session_close(f->session);
+	close_session(f);
 	infer_resume_close(&f->resume);
-	infer_setup_close(&f->setup);
+	if (!f->streams)
+		infer_setup_close(&f->setup);
 	e3_head_release(&f->head);
+	return closed;
 }
 
 int main(int argc, char **argv)
@@ -470,7 +476,9 @@ int main(int argc, char **argv)
 	f.born = e3_now();
 	e3_tool_init("e3-infer");
 	infer_parse(argc, argv, &f.r);
-	int rc = f.r.plan ? infer_setup_plan(&f.setup, &f.r, &err) : run(&f, &err);
-	close_all(&f);
+	int rc = f.r.plan ? infer_setup_plan(&f.setup, &f.r, &err)
+		: f.r.streams ? infer_streams_run(&f.r, &err)
+					  : infer_run(&f, &err);
+	infer_close(&f);
 	return e3_tool_exit(rc, &err);
 }

@@ -42,6 +42,16 @@ static int parse_budget(void *to, const char *arg, e3_err *err)
 	return 0;
 }
 
+/* -o: one for each stream. */
+static int add_output(void *to, const char *arg, e3_err *err)
+{
+	infer_request *r = to;
+	if (e3_grow((void **)&r->outputs_to, (size_t)r->n_outputs + 1, sizeof *r->outputs_to, "the outputs", err))
+		return -1;
+	r->outputs_to[r->n_outputs++] = r->stage.output = arg;
+	return 0;
+}
+
 /* "6G", "6000M". */
 static int parse_vram(void *to, const char *arg, e3_err *err)
 {
@@ -235,6 +245,28 @@ static void claim_model(const infer_request *r)
 	free(found);
 }
 
+/* As many outputs as inputs. Of the messages, what is said of one stream is told apart by the input's name. */
+static void check_streams(const infer_request *r)
+{
+	if (!r->streams && r->n_inputs > 1)
+		e3_usage_error("expected at most one input, got '%s' too: --streams N takes several", r->inputs[1]);
+	if (!r->streams && r->n_outputs > 1)
+		e3_usage_error("expected at most one output, got '%s' too: --streams N takes several", r->outputs_to[1]);
+	if (r->list && !r->streams)
+		e3_usage_error("--list: needs --streams");
+	if (!r->streams || r->plan)
+		return;
+	if (!r->n_inputs && !r->list)
+		e3_usage_error("--streams: expected inputs, or a --list of them");
+	if (r->n_outputs != r->n_inputs && (r->n_outputs || r->n_inputs > 1))
+		e3_usage_error("--streams: %d inputs and %d outputs: expected an -o for each, in the same order", r->n_inputs,
+			r->n_outputs);
+	if (r->save || r->load)
+		e3_usage_error("--%s-cache: not with --streams: a saved session is of one stream", r->save ? "save" : "load");
+	if (r->dump)
+		e3_usage_error("--dump: not with --streams: give one stream");
+}
+
 static void check(const infer_request *r)
 {
 	claim_model(r);
@@ -374,6 +406,10 @@ void infer_parse(int argc, char **argv, infer_request *r)
 		E3_OPT_CHOICE("precision", &precision, "TYPE", "bf16|f32",
 			"on CUDA: 16-bit products, or f32 throughout (default bf16; the CPU always\nuses f32)"),
 		E3_OPT_INT("threads", &r->threads, "N", 1, 1024, "threads of the CPU backend (default: one per processor)"),
+		E3_OPT_INT("streams", &r->streams, "N", 1, E3_STREAMS_MOST,
+			"compute N streams at a time, each with a cache of its own: INPUTs and as\nmany -o; more than N wait until one ends"),
+		E3_OPT_READS("list", &r->list, "FILE",
+			"with it: streams that are still to come, each a line with an input, a tab\nand an output; FILE may be a pipe"),
 		E3_OPT_CHOICE("fit-mode", &r->fit_mode, "MODE", "crop|pad|long",
 			"how frames become the network's size: crop (default), pad to a square, or\nlong: the longer side, nothing cut"),
 		E3_OPT_TITLE("What the cache keeps"),
@@ -417,8 +453,8 @@ void infer_parse(int argc, char **argv, infer_request *r)
 		E3_OPT_TITLE("Saving and resuming a session"),
 		E3_OPT_ROWS(saving_rows, r),
 		E3_OPT_TITLE("What is written"),
-		E3_OPT_SENDS("output,o", &r->stage.output, "ENDPOINT",
-			"where to write the predictions (default standard output)"),
+		E3_OPT_CALL_SENDS("output,o", r, "ENDPOINT", add_output,
+			"where to write the predictions (default standard output);\nwith streams once for each"),
 		E3_OPT_CALL("outputs", r, "LIST", parse_outputs,
 			"what to predict: pose, depth, points (default all\nthat the network has heads for)"),
 		E3_OPT_FLAG("half", &r->half, "send dense maps in half precision"),
@@ -442,12 +478,12 @@ void infer_parse(int argc, char **argv, infer_request *r)
 		"Infer cameras, depth and points from a stream of frames, frame by frame, on bounded memory.", table,
 		"  e3-decode clip.mp4 | e3-infer --P 0.5 | e3-export --glb out.glb\n", true, NULL};
 	int first = e3_opts_parse(&opts, argc, argv);
-	if (argc - first > 1)
-		e3_usage_error("expected at most one input, got '%s' too", argv[first + 1]);
 	if (argc > first)
 		r->stage.input = argv[first];
+	r->inputs = (const char **)argv + first, r->n_inputs = argc - first;
 	r->stage.needs = E3_STAGE_FRAMES;
 	r->strict = precision == 1;
+	check_streams(r);
 	settle(r, &s);
 	complete(r);
 }

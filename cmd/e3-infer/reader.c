@@ -9,6 +9,8 @@
 
 struct infer_reader {
 	e3_in *in;
+	e3_batch *batch;
+	const char *about; /* the stream, in messages */
 	int image_size, patch;
 	e3_source last; /* of the frame that was read last, as it came */
 	int w, h;       /* its picture */
@@ -141,6 +143,7 @@ static int read_item(infer_reader *r, infer_item *to, e3_err *err)
 static void *run(void *arg)
 {
 	infer_reader *r = arg;
+	e3_tool_about(r->about);
 	for (int more = 1; more > 0;) {
 		e3_err err = {""};
 		pthread_mutex_lock(&r->lock);
@@ -159,12 +162,14 @@ static void *run(void *arg)
 	return NULL;
 }
 
-infer_reader *infer_reader_open(e3_in *in, const e3_config *c, e3_fit_mode mode, infer_span covered, e3_err *err)
+infer_reader *infer_reader_open(e3_in *in, const e3_config *c, e3_fit_mode mode, infer_span covered, e3_batch *batch,
+	e3_err *err)
 {
 	infer_reader *r = e3_alloc(1, sizeof *r, "reader", err);
 	if (!r)
 		return NULL;
 	r->in = in, r->image_size = c->image_size, r->patch = c->patch, r->mode = mode, r->covered_span = covered;
+	r->batch = batch, r->about = e3_tool_about_what();
 	pthread_mutex_init(&r->lock, NULL);
 	pthread_cond_init(&r->changed, NULL);
 	r->fitter = e3_fitter_open(1, err); /* the processors are the network's */
@@ -178,8 +183,13 @@ infer_reader *infer_reader_open(e3_in *in, const e3_config *c, e3_fit_mode mode,
 int infer_reader_next(infer_reader *r, infer_item **item, e3_err *err)
 {
 	pthread_mutex_lock(&r->lock);
+	bool waits = !r->ready;
+	if (waits)
+		e3_batch_rest(r->batch);
 	while (!r->ready)
 		pthread_cond_wait(&r->changed, &r->lock);
+	if (waits)
+		e3_batch_wake(r->batch);
 	int more = r->more;
 	*item = &r->item[1 - r->filling];
 	if (more < 0)

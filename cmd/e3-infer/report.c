@@ -32,6 +32,8 @@ static void tell_pace(const infer *f)
 
 void infer_report(infer *f)
 {
+	if (f->streams)
+		infer_streams_report(f->streams);
 	double seconds = e3_now() - f->start;
 	e3_cache_use use = e3_track_cache(f->track);
 	const e3_plan *p = e3_session_plan(f->session);
@@ -40,6 +42,8 @@ void infer_report(infer *f)
 	int64_t done = f->r.freeze ? f->frames : e3_track_frames(f->track);
 	if (f->r.log_every && done % f->r.log_every == 0)
 		log_frame(f, done - 1, rate, use.now);
+	if (f->streams)
+		return;
 	tell_pace(f);
 	e3_status("frames=%lld\tof=%lld\tcache=%llu\tbudget=%.0f\tdevice=%s", (long long)f->frames,
 		(long long)f->head.frames, (unsigned long long)use.now,

@@ -250,24 +250,35 @@ int infer_setup_plan(infer_setup *s, infer_request *r, e3_err *err)
 		return -1;
 	const int size[2] = {to.h, to.w};
 	uint64_t with_net = s->dev->ops->memory(s->dev).used;
-	if (infer_setup_settle(s, r, size, err) || e3_session_measure(s->net, s->dev, &r->o, size, &m, err)) {
+	if (r->streams && !(r->o.batch = e3_batch_open((int)r->streams, err)))
+		return -1;
+	int lanes = r->streams ? e3_batch_lanes(r->o.batch) : 1;
+	int rc = infer_setup_settle(s, r, size, err) || e3_session_measure(s->net, s->dev, &r->o, size, &m, err) ? -1 : 0;
+	e3_batch_close(r->o.batch);
+	r->o.batch = NULL;
+	if (rc) {
 		infer_explain(err);
 		return -1;
 	}
 	const e3_plan *p = &m.plan;
+	double streams = r->streams ? (double)r->streams : 1;
+	const char *each = r->streams > 1 ? " of each stream" : "";
+	if (r->streams)
+		printf("streams    %d, the frames of %d go together at most\n", (int)r->streams, lanes);
 	if (example)
 		printf("stream     %d frames, as an example: --frames says how many, --budget needs no number\n", EXAMPLE);
 	printf("frames     %d × %d, %d tokens each\n", to.w, to.h, p->tokens_per_frame);
 	printf("device     %10.1f MiB  %s, before anything is loaded\n", mib * (double)s->before,
 		s->dev->ops->name(s->dev));
 	printf("weights    %10.1f MiB\n", mib * (double)(with_net - s->before));
-	printf("scratch    %10.1f MiB\n", mib * (double)(m.in_use - with_net) - mib * (double)p->cache_bytes);
+	printf("scratch    %10.1f MiB\n", mib * (double)(m.in_use - with_net) - mib * streams * (double)p->cache_bytes);
 	if (isfinite(p->budget))
-		printf("cache      %10.1f MiB  keeps %.0f tokens: %.2f frames in each of %d layers\n",
-			mib * (double)p->cache_bytes, floor(p->budget), p->budget / p->layers / p->tokens_per_frame, p->layers);
+		printf("cache      %10.1f MiB  keeps %.0f tokens%s: %.2f frames in each of %d layers\n",
+			mib * streams * (double)p->cache_bytes, floor(p->budget), each, p->budget / p->layers / p->tokens_per_frame,
+			p->layers);
 	else
-		printf("cache                      grows by %.1f MiB with every frame\n",
-			mib * (double)p->token_bytes * p->layers * p->tokens_per_frame);
+		printf("cache                      grows by %.1f MiB with every frame%s\n",
+			mib * (double)p->token_bytes * p->layers * p->tokens_per_frame, each);
 	printf("total      %10.1f MiB\n", mib * (double)m.in_use);
 	return fflush(stdout) || ferror(stdout) ? e3_fail_sys(err, "writing: standard output") : 0;
 }

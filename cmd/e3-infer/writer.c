@@ -11,6 +11,7 @@ enum { MASKS = 16 };
 
 struct infer_writer {
 	e3_out *out;
+	e3_batch *batch;
 	e3_thread thread;
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
@@ -87,12 +88,12 @@ static void *run(void *arg)
 	return NULL;
 }
 
-infer_writer *infer_writer_open(e3_out *out, e3_err *err)
+infer_writer *infer_writer_open(e3_out *out, e3_batch *batch, e3_err *err)
 {
 	infer_writer *w = e3_alloc(1, sizeof *w, "writer", err);
 	if (!w)
 		return NULL;
-	w->out = out;
+	w->out = out, w->batch = batch;
 	pthread_mutex_init(&w->lock, NULL);
 	pthread_cond_init(&w->changed, NULL);
 	if (e3_thread_start(&w->thread, run, w, err) == 0)
@@ -156,8 +157,12 @@ void infer_parcel_beside(infer_parcel *to, e3_track *track)
 int infer_writer_wait(infer_writer *w, infer_written *written, e3_err *err)
 {
 	pthread_mutex_lock(&w->lock);
-	while (w->busy)
-		pthread_cond_wait(&w->changed, &w->lock);
+	if (w->busy) {
+		e3_batch_rest(w->batch);
+		while (w->busy)
+			pthread_cond_wait(&w->changed, &w->lock);
+		e3_batch_wake(w->batch);
+	}
 	bool failed = w->failed;
 	pthread_mutex_unlock(&w->lock);
 	if (failed && err)
@@ -173,13 +178,42 @@ int infer_write_beside(infer_writer *w, e3_track *track, e3_err *err)
 	if (!track || infer_writer_wait(w, &before, err))
 		return track ? -1 : 0;
 	infer_parcel_beside(p, track);
-	return write_beside(w->out, p, err);
+	e3_batch_rest(w->batch);
+	int rc = write_beside(w->out, p, err);
+	e3_batch_wake(w->batch);
+	return rc;
 }
 
 int infer_write_unsent(infer_writer *w, const infer_parcel *unsent, e3_err *err)
 {
 	infer_written before;
-	return infer_writer_wait(w, &before, err) || write_beside(w->out, unsent, err) ? -1 : 0;
+	if (infer_writer_wait(w, &before, err))
+		return -1;
+	e3_batch_rest(w->batch);
+	int rc = write_beside(w->out, unsent, err);
+	e3_batch_wake(w->batch);
+	return rc;
+}
+
+static int write_truth_as(e3_out *out, const e3_msg *msg, int64_t i, e3_err *err)
+{
+	e3_truth truth = {0};
+	int rc = e3_truth_decode(msg, &truth, err);
+	truth.i = i;
+	rc = rc || e3_out_truth(out, &truth, err) ? -1 : 0;
+	e3_truth_release(&truth);
+	return rc;
+}
+
+int infer_write_truth(infer_writer *w, const e3_msg *msg, int64_t i, e3_err *err)
+{
+	infer_written before;
+	if (infer_writer_wait(w, &before, err))
+		return -1;
+	e3_batch_rest(w->batch);
+	int rc = i == e3_msg_index(msg) ? e3_out_msg(w->out, msg, err) : write_truth_as(w->out, msg, i, err);
+	e3_batch_wake(w->batch);
+	return rc;
 }
 
 int infer_writer_send(infer_writer *w, infer_computed computed, e3_err *err)
@@ -199,8 +233,12 @@ int infer_writer_send(infer_writer *w, infer_computed computed, e3_err *err)
 int infer_writer_mask(infer_writer *w, e3_mask *mask, e3_err *err)
 {
 	pthread_mutex_lock(&w->lock);
-	while (w->busy && w->masks == MASKS)
-		pthread_cond_wait(&w->changed, &w->lock);
+	if (w->busy && w->masks == MASKS) {
+		e3_batch_rest(w->batch);
+		while (w->busy && w->masks == MASKS)
+			pthread_cond_wait(&w->changed, &w->lock);
+		e3_batch_wake(w->batch);
+	}
 	bool failed = w->failed;
 	if (failed && err)
 		*err = w->err;

@@ -16,6 +16,7 @@
 bool e3_quiet, e3_verbose, e3_yes;
 
 static const char *tool = "e3";
+static _Thread_local const char *about; /* what this thread works on */
 static volatile sig_atomic_t stop_signal;
 static struct timespec stop_time; /* written before stop_signal, by the handler only */
 static bool levels;               /* messages say theirs */
@@ -94,6 +95,10 @@ void e3_tool_init(const char *name)
 
 const char *e3_tool_name(void) { return tool; }
 
+void e3_tool_about(const char *what) { about = what; }
+
+const char *e3_tool_about_what(void) { return about; }
+
 int e3_stop_signal(void) { return stop_signal; }
 
 void e3_tool_broken_pipe(void)
@@ -115,7 +120,7 @@ static void say(enum level level, const char *fmt, va_list args)
 	if (levels)
 		n += snprintf(line + n, sizeof line - (size_t)n, "<%d>", level);
 	from = n;
-	n += snprintf(line + n, sizeof line - (size_t)n, "%s: ", tool);
+	n += snprintf(line + n, sizeof line - (size_t)n, "%s: %.400s%s", tool, about ? about : "", about ? ": " : "");
 	vsnprintf(line + n, sizeof line - (size_t)n - 1, fmt, args);
 	e3_text_clean(line + from);
 	size_t len = strlen(line);

@@ -17,6 +17,9 @@
  * files first (e3_file_leave_unfinished). */
 void e3_tool_init(const char *name);
 const char *e3_tool_name(void);
+/* Messages of this thread begin with it, after the tool's name; NULL: with what they say. Borrowed. */
+void e3_tool_about(const char *what);
+const char *e3_tool_about_what(void);
 
 /* Set by -q, -v and -y (e3_opts_parse). e3_yes: what a person would be asked is agreed to. */
 extern bool e3_quiet, e3_verbose, e3_yes;
