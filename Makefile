@@ -287,7 +287,11 @@ $(B)/bench/graph: tests/bench/graph.c $(foreach l,graph geom data base,$(LIB_$(l
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -Itests -o $@ $< $(call libs,graph geom data base) -lcmocka
 
-bench: all $(B)/bench/sgemm $(B)/bench/clouds $(B)/bench/graph
+$(B)/bench/output: tests/bench/output.c $(foreach l,wire data base,$(LIB_$(l)))
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $< $(call libs,wire data base)
+
+bench: all $(B)/bench/sgemm $(B)/bench/clouds $(B)/bench/graph $(B)/bench/output
 	@B=$(abspath $(B)) tests/bench/run.sh
 # Needs the large files of tests/data/golden/README.md, 7 GiB and several minutes.
 parity: all $(B)/bench/sgemm
