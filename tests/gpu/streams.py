@@ -1,0 +1,125 @@
+#!/usr/bin/python3
+"""e3-infer --streams on CUDA: streams.py speed FRAMES FOLDER, streams.py check FOLDER. Pictures are noise, 518 × 392 unless SIZE says
+another one; the model is seed:full:1, or BENCH_MODEL.
+
+speed: frames/s of 1, 2, 4 and 8 streams (or COUNTS) together, the pauses between frames of each stream, device memory.
+check: three streams of different lengths together against each alone, in 16 bits and in f32: relative L2 of depth and points, poses,
+and how many of the kept tokens are the same.
+"""
+import os
+import re
+import subprocess
+import sys
+import time
+
+import numpy as np
+
+here = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [here, os.path.join(here, "..")]
+from end_to_end import Memory, write  # noqa: E402
+from table import row  # noqa: E402
+
+MODEL = os.environ.get("BENCH_MODEL", "seed:full:1")
+W, H = (int(x) for x in os.environ.get("SIZE", "518x392").split("x"))
+BASE = ["e3-infer", "--device", "cuda", "--model", MODEL]
+
+
+def noise(seed, n):
+    return list(np.random.default_rng(seed).integers(0, 256, (n, H, W, 3), np.uint8))
+
+
+def together(files, outputs, *options, said=None):
+    """Runs them together; per stream the times at which its frames were done."""
+    command = BASE + ["--log-every", "1", *options]
+    if len(files) > 1:
+        command += ["--streams", str(len(files))]
+    for o in outputs:
+        command += ["-o", o]
+    arrived = {f: [] for f in files}
+    with subprocess.Popen(command + files, stderr=subprocess.PIPE, text=True) as p:
+        for line in p.stderr:
+            m = re.search(r"frame (\d+): ([0-9.]+) ms", line)
+            if m:
+                name = next((f for f in files if f in line), files[0])
+                arrived[name].append(time.time())
+            else:
+                print("  " + line.rstrip())
+    if p.returncode:
+        raise SystemExit(f"{' '.join(command)}: exit {p.returncode}")
+    return arrived
+
+
+def speed(n, folder, *options):
+    counts = [int(x) for x in os.environ.get("COUNTS", "1,2,4,8").split(",")]
+    paths, one = [], None
+    pictures = noise(1, 5)
+    write(os.path.join(folder, "frames.e3"), pictures, n)
+    for k in range(max(counts)):
+        path = os.path.join(folder, f"s{k}.e3")
+        if not os.path.exists(path):
+            os.symlink(os.path.abspath(os.path.join(folder, "frames.e3")), path)
+        paths.append(path)
+    for count in counts:
+        memory = Memory()
+        memory.start()
+        arrived = together(paths[:count], ["/dev/null"] * count, *options)
+        memory.on = False
+        memory.join()
+        start = max(t[min(9, n // 3)] for t in arrived.values())
+        end = min(t[-1] for t in arrived.values())
+        frames = sum(sum(start < x <= end for x in t) for t in arrived.values())
+        rate = frames / (end - start)
+        gaps = np.concatenate([np.diff([x for x in t if start <= x <= end]) for t in arrived.values()]) * 1e3
+        one = one or rate
+        print(f"{count} streams {' '.join(options)}: {rate:.1f} frames/s in all (x{rate / one:.2f}), {rate / count:.1f} each; between frames of a stream "
+              f"p50 {np.median(gaps):.2f} ms, p99 {np.percentile(gaps, 99):.2f}; device memory at most {memory.most} MiB", flush=True)
+        row("streams", f"{count} at a time", f"{rate:.1f} frames/s, x{rate / one:.2f}", f"p99 {np.percentile(gaps, 99):.1f} ms, {memory.most} MiB")
+
+
+def difference(a, b):
+    """Of two streams of predictions: relative L2 of depth and points, of poses, share of the kept tokens that both have."""
+    from e3read import stream
+    got = [[], []]
+    for k, path in enumerate((a, b)):
+        got[k] = list(stream(path))
+    both = [[m for kind, m in g if kind == "pred"] for g in got]
+    evict = [[m for kind, m in g if kind == "evict"] for g in got]
+    assert len(both[0]) == len(both[1]) and len(evict[0]) == len(evict[1])
+
+    def l2(field, part=slice(None)):
+        x, y = (np.concatenate([np.asarray(m[field], np.float64).reshape(-1)[part] for m in b]) for b in both)
+        return np.linalg.norm(x - y) / np.linalg.norm(y)
+    same = total = 0
+    for x, y in zip(*evict):
+        for p, q in zip(x["layers"], y["layers"]):
+            r, s = (set(np.asarray(v["removed"]).tolist()) for v in (p, q))
+            same, total = same + len(r & s), total + len(r | s)
+    return l2("depth"), l2("points"), l2("pose"), same / total if total else 1.0
+
+
+def check(folder):
+    frames = (5, 7, 8)
+    paths = [os.path.join(folder, f"c{k}.e3") for k in range(3)]
+    for k, path in enumerate(paths):
+        write(path, noise(10 + k, frames[k]), frames[k])
+    bad = False
+    for precision, bounds in (("f32", (1e-4, 1e-4, 1e-4, 0.99)), ("bf16", (5e-3, 5e-3, 2e-2, 0.90))):
+        how = ["--precision", precision, "--budget", "3f", "--segment", "0", "--policy", "evict3r"]
+        alone, many = ([os.path.join(folder, f"{name}{k}.e3") for k in range(3)] for name in ("alone", "many"))
+        for path, to in zip(paths, alone):
+            together([path], [to], *how)
+        together(paths, many, *how)
+        for k in range(3):
+            d = difference(many[k], alone[k])
+            ok = all(x <= y for x, y in zip(d[:3], bounds)) and d[3] >= bounds[3]
+            bad |= not ok
+            text = f"depth {d[0]:.1e}, points {d[1]:.1e}, pose {d[2]:.1e}, same tokens evicted {d[3]:.4f}"
+            print(f"{precision}: stream {k} of 3 against alone: {text}{'' if ok else '  NOT OK'}", flush=True)
+            row("streams", f"{precision}: together against alone", text, f"{bounds}", ok)
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "check":
+        sys.exit(check(sys.argv[2]))
+    speed(int(sys.argv[2]), sys.argv[3], *(sys.argv[4:] or ["--budget", "10f", "--segment", "0"]))
