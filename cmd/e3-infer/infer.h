@@ -42,6 +42,7 @@ typedef struct infer_request {
 	int n_attn, last_attn; /* layers asked for, the highest */
 	int device;            /* index into "auto|cpu|cuda" */
 	bool strict;           /* --precision f32 */
+	e3_dtype packed;       /* --precision int8, fp8: E3_I8, E3_F8; else 0 */
 	int64_t threads;
 	int fit_mode; /* e3_fit_mode */
 	bool half;
@@ -82,6 +83,8 @@ typedef struct infer_setup {
 	bool gpu;        /* the device has memory of its own */
 	uint64_t before; /* device memory in use before the network is loaded */
 	e3_net *net;
+	uint64_t reserve; /* of a network in 8 bits, before it was calibrated */
+	e3_ckpt *ckpt;    /* until the first frame, where matrices may have to be read again; else NULL */
 } infer_setup;
 
 /* Before the network is loaded: is the input there, and can the session be saved where it should? */
@@ -90,6 +93,9 @@ int infer_setup_try(const infer_request *r, e3_err *err);
  * sent, takes out what this network has no head for, unless it was asked for. */
 int infer_setup_open(infer_setup *s, infer_request *r, e3_err *err);
 void infer_setup_close(infer_setup *s);
+/* With the first frame, before a session is open: of a network in 8 bits, chooses what stays in 16 (e3_net_calibrate),
+ * and says so. Later, and without 8 bits, nothing. */
+int infer_setup_calibrate(infer_setup *s, const infer_request *r, const e3_image *picture, e3_err *err);
 /* Completes the request for pictures of this size: rows, columns. */
 int infer_setup_settle(const infer_setup *s, infer_request *r, const int size[2], e3_err *err);
 /* Bytes of device memory that this run uses. */

@@ -403,8 +403,8 @@ void infer_parse(int argc, char **argv, infer_request *r)
 			"weights: .safetensors, .pth, seed:CONFIG:N (default: $E3_MODEL,\n"
 			"~/.cache/e3, the bundled demo model)"),
 		E3_OPT_CHOICE("device", &r->device, "WHICH", "auto|cpu|cuda", "auto, cpu or cuda (default auto)"),
-		E3_OPT_CHOICE("precision", &precision, "TYPE", "bf16|f32",
-			"on CUDA: 16-bit products, or f32 throughout (default bf16; the CPU always\nuses f32)"),
+		E3_OPT_CHOICE("precision", &precision, "TYPE", "bf16|f32|int8|fp8",
+			"on CUDA: 16-bit products, or f32 throughout (default bf16; the CPU uses f32);\nint8, fp8: large matrices in 8 bits, chosen by measuring the first frame"),
 		E3_OPT_INT("threads", &r->threads, "N", 1, 1024, "threads of the CPU backend (default: one per processor)"),
 		E3_OPT_INT("streams", &r->streams, "N", 1, E3_STREAMS_MOST,
 			"compute N streams at a time, each with a cache of its own: INPUTs and as\nmany -o; more than N wait until one ends"),
@@ -482,7 +482,7 @@ void infer_parse(int argc, char **argv, infer_request *r)
 		r->stage.input = argv[first];
 	r->inputs = (const char **)argv + first, r->n_inputs = argc - first;
 	r->stage.needs = E3_STAGE_FRAMES;
-	r->strict = precision == 1;
+	r->strict = precision == 1, r->packed = precision == 2 ? E3_I8 : precision == 3 ? E3_F8 : 0;
 	check_streams(r);
 	settle(r, &s);
 	complete(r);

@@ -143,9 +143,12 @@ static int open_net(infer_setup *s, infer_request *r, e3_err *err)
 			e3_ckpt_empty(ckpt);
 		else
 			tell_loading(s, ckpt);
-		s->net = e3_net_open(ckpt, s->dev, err);
+		s->net = e3_net_open_packed(ckpt, s->dev, r->packed, err);
 	}
-	e3_ckpt_close(ckpt);
+	if (s->net && r->packed && !r->plan)
+		s->ckpt = ckpt;
+	else
+		e3_ckpt_close(ckpt);
 	if (s->net && r->plan)
 		print_model(e3_net_config(s->net), path);
 	free(path);
@@ -171,8 +174,47 @@ int infer_setup_open(infer_setup *s, infer_request *r, e3_err *err)
 void infer_setup_close(infer_setup *s)
 {
 	e3_net_close(s->net);
+	e3_ckpt_close(s->ckpt);
 	e3_dev_close(s->dev);
 	*s = (infer_setup){0};
+}
+
+/* What was chosen: in a line; with -v every matrix that stays in 16 bits, the worst first, and those that should. */
+static void tell_packing(const infer_setup *s, const infer_request *r, const e3_packing *p, double seconds)
+{
+	const char *type = r->packed == E3_I8 ? "int8" : "fp8", *wide = s->gpu ? "16 bits" : "f32";
+	char name[32];
+	e3_note("%s: %d of %d matrices; %d stay in %s; error of a product at most %.2g %%, compared in %.1f s", type,
+		p->n - p->n_wide, p->n, p->n_wide, wide, 100 * p->worst, seconds);
+	if (p->n_over)
+		e3_warn("%s: %d matrices err by more than %.2g %%, the worst by %.2g %%, and do not fit into the %.0f MiB kept "
+				"for that: --precision %s errs less",
+			type, p->n_over, 100 * p->bound, 100 * p->over, (double)s->reserve / 1048576,
+			r->packed == E3_I8 ? "fp8 or bf16" : "bf16");
+	for (int k = 0; k < p->n; k++) {
+		e3_packing_name(e3_net_config(s->net), k, name);
+		if (p->wide[k])
+			e3_detail("%s: %s stays in %s: its product errs by %.2g %%", type, name, wide, 100 * p->error[k]);
+	}
+}
+
+int infer_setup_calibrate(infer_setup *s, const infer_request *r, const e3_image *picture, e3_err *err)
+{
+	const int size[2] = {picture->h, picture->w};
+	double t = e3_now();
+	e3_packing p = {0};
+	if (!s->ckpt)
+		return 0;
+	if (r->dump)
+		e3_watch_frame(s->dev, -1);
+	s->reserve = e3_net_reserve(s->net);
+	int rc = e3_net_calibrate(s->net, s->ckpt, s->dev, picture->px, size, &p, err);
+	if (!rc)
+		tell_packing(s, r, &p, e3_now() - t);
+	e3_packing_release(&p);
+	e3_ckpt_close(s->ckpt);
+	s->ckpt = NULL;
+	return rc;
 }
 
 /* The budget that --vram leaves, and how long a segment may be with it. */
@@ -270,7 +312,10 @@ int infer_setup_plan(infer_setup *s, infer_request *r, e3_err *err)
 	printf("frames     %d × %d, %d tokens each\n", to.w, to.h, p->tokens_per_frame);
 	printf("device     %10.1f MiB  %s, before anything is loaded\n", mib * (double)s->before,
 		s->dev->ops->name(s->dev));
-	printf("weights    %10.1f MiB\n", mib * (double)(with_net - s->before));
+	printf("weights    %10.1f MiB", mib * (double)(with_net - s->before));
+	if (r->packed)
+		printf("  with %.1f kept for matrices that stay in more than 8 bits", mib * (double)e3_net_reserve(s->net));
+	printf("\n");
 	printf("scratch    %10.1f MiB\n", mib * (double)(m.in_use - with_net) - mib * streams * (double)p->cache_bytes);
 	if (isfinite(p->budget))
 		printf("cache      %10.1f MiB  keeps %.0f tokens%s: %.2f frames in each of %d layers\n",

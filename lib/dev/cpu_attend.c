@@ -100,7 +100,8 @@ int e3_cpu_qkv(e3_dev *dev, const e3_qkv *op, e3_err *err)
 	e3_cpu_cut(op->rows, op->mat->out, &job.row_parts, &job.col_parts);
 	job.col_parts = e3_min(job.groups, job.col_parts);
 	size_t rows = (size_t)e3_ceil_div(op->rows, job.row_parts), groups = (size_t)e3_ceil_div(job.groups, job.col_parts);
-	if (e3_cpu_scratch_all(cpu, rows * groups * (size_t)op->kv->head_dim, "qkv", err))
+	size_t most = rows * groups * (size_t)op->kv->head_dim, room = packed ? e3_cpu_room8((int)rows, dim) : 0;
+	if (e3_cpu_scratch_all(cpu, most + room, "qkv", err))
 		return -1;
 	e3_parallel_for(cpu->pool, job.row_parts * job.col_parts, qkv_task, &job);
 	return 0;

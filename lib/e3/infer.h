@@ -23,6 +23,28 @@ typedef struct e3_batch e3_batch;
 e3_net *e3_net_open(const e3_ckpt *ckpt, e3_dev *dev, e3_err *err);
 /* The same with the matrices of ViT and aggregator in 8 bits: E3_I8 or E3_F8 (doc/network.md 15). */
 e3_net *e3_net_open_packed(const e3_ckpt *ckpt, e3_dev *dev, e3_dtype packed, e3_err *err);
+
+/* What was chosen for the matrices of such a network. They are numbered; e3_packing_name has their names. */
+typedef struct e3_packing {
+	e3_dtype type; /* of the others */
+	int n, n_wide; /* matrices; of them in 16 bits */
+	bool *wide;    /* [n] in 16 bits */
+	double *error; /* [n] of its product in 8 bits, against 16 bits, relative to how much rows differ (L2) */
+	double bound;  /* what errs more is to stay in 16 bits */
+	double worst;  /* error of those in 8 bits */
+	int n_over;    /* of those above the bound that the reserve had no room for; their worst error */
+	double over;
+} e3_packing;
+
+/* Device memory that is kept free in a network in 8 bits until e3_net_calibrate, for matrices that stay in 16 bits; 0
+ * after it. */
+uint64_t e3_net_reserve(const e3_net *net);
+/* Computes one frame, [size[0]][size[1]][3], compares every product in 8 bits with that in 16 bits, and gives the
+ * matrices that err too much their 16 bits back, within the reserve. No session may be open. ckpt: the same again. */
+int e3_net_calibrate(e3_net *net, const e3_ckpt *ckpt, e3_dev *dev, const uint8_t *rgb, const int size[2],
+	e3_packing *to, e3_err *err);
+void e3_packing_release(e3_packing *p);
+void e3_packing_name(const e3_config *c, int matrix, char to[32]); /* vit.3.fc1 */
 void e3_net_close(e3_net *net);
 /* A fingerprint of the network: a hash of the configuration, of the name and shape of every tensor, and of a sample of
  * its values (all values of a small tensor) as f32. The same weights have the same fingerprint in every container. */

@@ -45,6 +45,31 @@ int e3_arena_weight(e3_arena *a, const float *from, e3_mat *mat, e3_err *err)
 	return 0;
 }
 
+static bool forget(e3_arena *a, const void *p)
+{
+	for (size_t k = 0; k < a->n; k++)
+		if (a->owned[k] == p) {
+			a->owned[k] = a->owned[--a->n];
+			return true;
+		}
+	return false;
+}
+
+int e3_arena_take(e3_arena *to, e3_arena *from, void *p, e3_err *err)
+{
+	if (list_room(to, err))
+		return -1;
+	if (forget(from, p))
+		to->owned[to->n++] = p;
+	return 0;
+}
+
+void e3_arena_drop(e3_arena *a, void *p)
+{
+	if (p && forget(a, p))
+		a->dev->ops->free(a->dev, p);
+}
+
 void e3_arena_release(e3_arena *a)
 {
 	for (size_t k = 0; k < a->n; k++)

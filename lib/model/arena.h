@@ -17,6 +17,10 @@ int e3_arena_floats(e3_arena *a, size_t n, float **out, e3_err *err);
 int e3_arena_upload(e3_arena *a, const float *from, size_t n, float **out, e3_err *err);
 /* The device's operation `weight`. */
 int e3_arena_weight(e3_arena *a, const float *from, e3_mat *mat, e3_err *err);
+/* From one arena to another of the same device. */
+int e3_arena_take(e3_arena *to, e3_arena *from, void *p, e3_err *err);
+/* Releases one; NULL: nothing. */
+void e3_arena_drop(e3_arena *a, void *p);
 void e3_arena_release(e3_arena *a);
 
 #endif

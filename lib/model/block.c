@@ -24,6 +24,16 @@ int e3_self_open(e3_arena *arena, e3_self *self, const int shape[4], e3_err *err
 	return 0;
 }
 
+static int look(e3_dev *dev, const e3_block *b, const e3_linear *op, e3_err *err)
+{
+	return b->probe ? b->probe->look(b->probe, dev, b, op, err) : 0;
+}
+
+static int product(e3_dev *dev, const e3_block *b, const e3_linear *op, e3_err *err)
+{
+	return look(dev, b, op, err) || dev->ops->linear(dev, op, err) ? -1 : 0;
+}
+
 int e3_block_step(e3_dev *dev, const e3_block_run *r, e3_err *err)
 {
 	return e3_block_keys(dev, r, err) || e3_block_rest(dev, r, err) ? -1 : 0;
@@ -42,7 +52,8 @@ int e3_block_keys(e3_dev *dev, const e3_block_run *r, e3_err *err)
 		.q = r->q,
 		.kv = r->kv,
 		.slot = r->slot};
-	return dev->ops->qkv(dev, &qkv, err);
+	e3_linear alone = {.x = e3_tensor_f32(r->x), .rows = r->rows, .ldx = b->qkv.in, .norm = &b->norm1, .mat = &b->qkv};
+	return look(dev, b, &alone, err) || dev->ops->qkv(dev, &qkv, err) ? -1 : 0;
 }
 
 /* Each frame's queries see its own keys. */
@@ -105,9 +116,9 @@ int e3_block_rest(e3_dev *dev, const e3_block_run *r, e3_err *err)
 		.ldo = wide};
 	e3_linear fc2 = {.x = r->hidden, .rows = r->rows, .ldx = wide, .mat = &b->fc2, .add = true, .out = x, .ldo = dim};
 	bool shift = wants_shift(r);
-	return (r->lanes ? attend_lanes(dev, r, err) : ops->attend(dev, &attend, err)) || ops->linear(dev, &proj, err) ||
+	return (r->lanes ? attend_lanes(dev, r, err) : ops->attend(dev, &attend, err)) || product(dev, b, &proj, err) ||
 			(shift && ops->copy(dev, e3_tensor_f32(r->before), x, (size_t)r->rows * (size_t)dim, err)) ||
-			ops->linear(dev, &fc1, err) || ops->linear(dev, &fc2, err) || (shift && shift_lanes(dev, r, err))
+			product(dev, b, &fc1, err) || product(dev, b, &fc2, err) || (shift && shift_lanes(dev, r, err))
 		? -1
 		: 0;
 }

@@ -64,6 +64,18 @@ static void pair_order(int head_dim, int *order)
 	}
 }
 
+/* Fills the order of the global blocks, where they need one; free it. */
+static int global_order(const e3_config *c, int **order, e3_err *err)
+{
+	*order = NULL;
+	if (e3_config_arch(c)->rope != E3_ROPE_TIME)
+		return 0;
+	*order = e3_alloc((size_t)c->head_dim, sizeof **order, "channels of a head", err);
+	if (*order)
+		pair_order(c->head_dim, *order);
+	return *order ? 0 : -1;
+}
+
 static int load_aggregator(e3_loader *l, e3_err *err)
 {
 	e3_net *net = l->net;
@@ -83,16 +95,48 @@ static int load_aggregator(e3_loader *l, e3_err *err)
 				 global = {"aggregator.global_blocks", c->layers, c->heads, 1e-5f};
 	if (load_blocks(l, &vit, &net->vit, err) || load_blocks(l, &frame, &net->frame, err))
 		return -1;
-	bool by_time = e3_config_arch(c)->rope == E3_ROPE_TIME;
-	int *order = by_time ? e3_alloc((size_t)c->head_dim, sizeof *order, "channels of a head", err) : NULL;
-	if (by_time && !order)
+	int *order;
+	if (global_order(c, &order, err))
 		return -1;
-	if (by_time)
-		pair_order(c->head_dim, order);
 	l->order = order;
 	int rc = load_blocks(l, &global, &net->global, err);
 	l->order = NULL;
 	free(order);
+	return rc;
+}
+
+int e3_load_numbered(e3_loader *l, int number, e3_block *out, e3_err *err)
+{
+	const e3_config *c = &l->net->c;
+	bool vit = number < c->vit_depth, global = number >= c->vit_depth + c->layers;
+	const char *blocks = vit ? "patch_embed.blocks" : global ? "global_blocks" : "frame_blocks";
+	int *order, k = vit ? number : (number - c->vit_depth) % c->layers;
+	if (global_order(c, &order, err))
+		return -1;
+	snprintf(l->prefix, sizeof l->prefix, "aggregator.%s.%d.", blocks, k);
+	l->role = E3_ROLE_FEATURES, l->head_dim = c->head_dim, l->order = global ? order : NULL;
+	int rc = e3_load_block(l, vit ? 1e-6f : 1e-5f, vit ? c->vit_heads : c->heads, out, err);
+	l->order = NULL;
+	free(order);
+	return rc;
+}
+
+/* For a sixteenth of the matrices, what they take more in the device's type. */
+uint64_t e3_net_reserve(const e3_net *net)
+{
+	const e3_config *c = &net->c;
+	uint64_t embed = (uint64_t)c->embed, frame = 4 * embed * embed + 2 * embed * (uint64_t)c->hidden,
+			 vit = 4 * embed * embed + 2 * embed * (uint64_t)c->vit_hidden;
+	uint64_t more = e3_dtype_size(net->arena.dev->feature_dtype) - 1;
+	return net->reserve ? ((uint64_t)c->vit_depth * vit + 2 * (uint64_t)c->layers * frame) / 16 * more : 0;
+}
+
+static int open_reserve(e3_net *net, e3_err *err)
+{
+	e3_tensor t;
+	net->reserve = net; /* so that its size is known */
+	int rc = e3_arena_alloc(&net->arena, E3_I8, (size_t)e3_net_reserve(net), &t, err);
+	net->reserve = rc ? NULL : t.p;
 	return rc;
 }
 
@@ -135,6 +179,8 @@ e3_net *e3_net_open_packed(const e3_ckpt *ckpt, e3_dev *dev, e3_dtype packed, e3
 		set_prefix(&l, "point_head.");
 		rc = e3_load_dpt(&l, &net->point, err);
 	}
+	if (!rc && packed)
+		rc = open_reserve(net, err);
 	e3_loader_release(&l);
 	if (rc) {
 		e3_net_close(net);

@@ -8,12 +8,20 @@
 
 enum { E3_CAMERA_ITERATIONS = 4, E3_POSE = 9 };
 
-typedef struct e3_block {
+/* Is shown each product of a block before it is computed (calibrate.c); its `out` and what comes after the product are
+ * not set. */
+typedef struct e3_block e3_block;
+typedef struct e3_probe {
+	int (*look)(struct e3_probe *, e3_dev *, const e3_block *, const e3_linear *, e3_err *);
+} e3_probe;
+
+struct e3_block {
 	e3_norm norm1, norm2, q_norm, k_norm;
 	e3_mat qkv, proj, fc1, fc2; /* LayerScale is in the rows of proj and fc2 */
 	bool qk_norm;
 	int heads;
-} e3_block;
+	e3_probe *probe; /* or NULL */
+};
 
 typedef struct e3_rcu {
 	e3_mat conv[2];
@@ -36,6 +44,7 @@ struct e3_net {
 	uint64_t fingerprint;
 	e3_arena arena;  /* everything on the device */
 	e3_dtype packed; /* of the matrices of ViT and aggregator: E3_I8, E3_F8, or 0: 16 bits or more */
+	void *reserve;   /* device memory for those that stay in 16 bits; NULL after calibration, and without 8 bits */
 
 	e3_mat patch;
 	float *cls, *pos, *vit_registers; /* host memory: they go into a template once per frame size */
@@ -83,6 +92,9 @@ int e3_load_conv(e3_loader *l, const char *name, e3_mat *out, e3_err *err);   /*
 int e3_load_deconv(e3_loader *l, const char *name, e3_mat *out, e3_err *err); /* [kh][kw][out] rows of [in] */
 bool e3_load_has(const e3_loader *l, const char *name);
 int e3_load_block(e3_loader *l, float eps, int heads, e3_block *out, e3_err *err);
+/* net.c: one block of ViT or aggregator, into a net that has only its configuration. Blocks are numbered: of the ViT,
+ * frame blocks, global blocks. */
+int e3_load_numbered(e3_loader *l, int number, e3_block *out, e3_err *err);
 int e3_load_dpt(e3_loader *l, e3_dpt *out, e3_err *err);
 
 #endif

@@ -1,30 +1,38 @@
 /* Matrices in 8 bits on a device (doc/network.md 15), against a loop in double precision that rounds the way the text
  * says, by search among all values that there are. */
-#ifndef TEST_DEV_PACKED_H
-#define TEST_DEV_PACKED_H
+#ifndef TEST_DEV_WEIGHTS8_H
+#define TEST_DEV_WEIGHTS8_H
 
 #include "check.h"
 #include "e3/dev.h"
+#include "e3/num.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* Types of input and output: f32, or what the device keeps attention and features in. */
+enum { AS_F32, AS_ATTN, AS_FEATURES };
 
 typedef struct packed_case {
 	const char *what;
 	int rows, in, out;
 	e3_act act;
 	bool norm, add, outlier;
+	int x_as, out_as;
 } packed_case;
 
 static const packed_case packed_cases[] = {
-	{"one row", 1, 64, 48, E3_ACT_NONE, false, false, false},
-	{"a few rows, GELU", 7, 192, 576, E3_ACT_GELU, false, false, false},
-	{"rows that are no multiple of anything, added", 65, 1104, 80, E3_ACT_NONE, false, true, false},
-	{"long rows", 66, 4096, 64, E3_ACT_NONE, false, true, false},
-	{"after a norm", 140, 1024, 128, E3_ACT_NONE, true, false, false},
-	{"after a norm, GELU", 193, 192, 384, E3_ACT_GELU, true, false, false},
-	{"one channel is a hundred times the others", 70, 256, 64, E3_ACT_NONE, false, false, true},
+	{"one row", 1, 64, 48, E3_ACT_NONE, false, false, false, AS_F32, AS_F32},
+	{"a few rows, GELU", 7, 192, 576, E3_ACT_GELU, false, false, false, AS_F32, AS_F32},
+	{"rows that are no multiple of anything, added", 65, 1104, 80, E3_ACT_NONE, false, true, false, AS_F32, AS_F32},
+	{"long rows", 66, 4096, 64, E3_ACT_NONE, false, true, false, AS_F32, AS_F32},
+	{"after a norm", 140, 1024, 128, E3_ACT_NONE, true, false, false, AS_F32, AS_F32},
+	{"after a norm, GELU", 193, 192, 384, E3_ACT_GELU, true, false, false, AS_F32, AS_F32},
+	{"one channel is a hundred times the others", 70, 256, 64, E3_ACT_NONE, false, false, true, AS_F32, AS_F32},
+	{"what attention gives, added", 197, 384, 192, E3_ACT_NONE, false, true, false, AS_ATTN, AS_F32},
+	{"features, added", 65, 1536, 80, E3_ACT_NONE, false, true, false, AS_FEATURES, AS_F32},
+	{"after a norm, GELU, features", 259, 192, 832, E3_ACT_GELU, true, false, false, AS_F32, AS_FEATURES},
 };
 
 /* The nearest of the values of the type, the even code of two that are as near. */
@@ -71,6 +79,29 @@ static float *packed_floats(size_t n)
 	return p;
 }
 
+static e3_dtype packed_type(const e3_dev *dev, int as)
+{
+	return as == AS_ATTN ? dev->attn_dtype : as == AS_FEATURES ? dev->feature_dtype : E3_F32;
+}
+
+/* Bits of 16-bit types; values that such a type holds. */
+static uint16_t packed_half(e3_dtype type, float v) { return type == E3_BF16 ? e3_f32_to_bf16(v) : e3_f32_to_f16(v); }
+static float packed_float(e3_dtype type, uint16_t h) { return type == E3_BF16 ? e3_bf16_to_f32(h) : e3_f16_to_f32(h); }
+
+static e3_tensor packed_upload_as(e3_dev *dev, e3_dtype type, const float *from, size_t n)
+{
+	e3_err err = {""};
+	e3_tensor t;
+	uint16_t *half = calloc(n, sizeof *half);
+	assert_non_null(half);
+	for (size_t k = 0; k < n; k++)
+		half[k] = packed_half(type, from[k]);
+	assert_int_equal(dev->ops->alloc(dev, type, n, &t, &err), 0);
+	assert_int_equal(dev->ops->upload(dev, t, type == E3_F32 ? (const void *)from : half, n, &err), 0);
+	free(half);
+	return t;
+}
+
 static e3_tensor packed_upload(e3_dev *dev, const float *from, size_t n)
 {
 	e3_err err = {""};
@@ -90,7 +121,8 @@ static float *packed_result(e3_dev *dev, const packed_case *c, e3_dtype type, co
 	assert_int_equal(dev->ops->weight(dev, w, &m, &err), 0);
 	assert_int_equal(m.w.dtype, type);
 	assert_non_null(m.scale);
-	e3_tensor tx = packed_upload(dev, x, (size_t)c->rows * (size_t)c->in), ty = packed_upload(dev, old, n),
+	e3_tensor tx = packed_upload_as(dev, packed_type(dev, c->x_as), x, (size_t)c->rows * (size_t)c->in),
+			  ty = packed_upload_as(dev, packed_type(dev, c->out_as), old, n),
 			  tb = packed_upload(dev, b, (size_t)c->out), tn = packed_upload(dev, norm, 2 * (size_t)c->in);
 	m.b = e3_tensor_floats(tb);
 	e3_norm ln = {.dim = c->in, .eps = 1e-5f, .w = e3_tensor_floats(tn), .b = e3_tensor_floats(tn) + c->in};
@@ -104,9 +136,13 @@ static float *packed_result(e3_dev *dev, const packed_case *c, e3_dtype type, co
 		.out = ty,
 		.ldo = c->out};
 	float *y = malloc(n * sizeof *y);
-	assert_non_null(y);
-	if (dev->ops->linear(dev, &op, &err) || dev->ops->download(dev, y, ty, n, &err))
+	uint16_t *half = malloc(n * sizeof *half);
+	assert_true(y && half);
+	if (dev->ops->linear(dev, &op, &err) || dev->ops->download(dev, ty.dtype == E3_F32 ? (void *)y : half, ty, n, &err))
 		fail_msg("%s", err.text);
+	for (size_t k = 0; ty.dtype != E3_F32 && k < n; k++)
+		y[k] = packed_float(ty.dtype, half[k]);
+	free(half);
 	e3_tensor all[] = {m.w, tx, ty, tb, tn};
 	for (int k = 0; k < 5; k++)
 		dev->ops->free(dev, all[k].p);
@@ -122,6 +158,9 @@ static double packed_error(e3_dev *dev, const packed_case *c, e3_dtype type)
 		  *old = packed_floats(rows * out), *norm = packed_floats(2 * in), *row = packed_floats(in);
 	for (size_t r = 0; c->outlier && r < rows; r++)
 		x[r * in + 5] *= 100;
+	e3_dtype x_type = packed_type(dev, c->x_as);
+	for (size_t k = 0; x_type != E3_F32 && k < rows * in; k++)
+		x[k] = packed_float(x_type, packed_half(x_type, x[k]));
 	float *y = packed_result(dev, c, type, x, w, b, old, norm);
 	double *qx = malloc(in * sizeof *qx), *qw = malloc(in * out * sizeof *qw), *sw = malloc(out * sizeof *sw), num = 0,
 		   den = 0;
@@ -153,15 +192,17 @@ static double packed_error(e3_dev *dev, const packed_case *c, e3_dtype type)
 	return sqrt(num / den);
 }
 
-/* bound[0]: values that are rounded as they are given; [1]: after a norm, where the last bit of a value may decide. */
-static void check_packed(e3_dev *dev, e3_dtype type, const double bound[2])
+/* bound[0]: values that are rounded as they are given; [1]: after a norm, where the last bit of a value may decide;
+ * [2]: more where the result has 16 bits. */
+static void check_packed(e3_dev *dev, e3_dtype type, const double bound[3])
 {
 	for (size_t k = 0; k < sizeof packed_cases / sizeof *packed_cases; k++) {
 		const packed_case *c = &packed_cases[k];
 		double e = packed_error(dev, c, type);
 		printf("# %s, %s: %.1e\n", e3_dtype_name(type), c->what, e);
-		if (!(e <= bound[c->norm]))
-			fail_msg("%s: %s: error %.2e, at most %.1e", e3_dtype_name(type), c->what, e, bound[c->norm]);
+		double most = bound[c->norm] + (c->out_as ? bound[2] : 0);
+		if (!(e <= most))
+			fail_msg("%s: %s: error %.2e, at most %.1e", e3_dtype_name(type), c->what, e, most);
 	}
 }
 

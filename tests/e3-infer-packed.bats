@@ -1,0 +1,44 @@
+#!/usr/bin/env bats
+# e3-infer --precision int8 and fp8 on the CPU: results close to f32's, what is said, what a plan counts.
+load common
+bats_require_minimum_version 1.5.0
+
+setup_file() {
+	export PATH="$B/bin:$PATH" PYTHONPATH=$BATS_TEST_DIRNAME:$BATS_TEST_DIRNAME/gpu PYTHONDONTWRITEBYTECODE=1
+	# The eight pictures of the golden run.
+	/usr/bin/python3 - "$BATS_TEST_DIRNAME/data/golden/tiny.golden.safetensors" "$BATS_FILE_TMPDIR/frames.e3" <<-'PY'
+		import sys
+		from e3read import safetensors
+		from parity import write_frames
+		golden = safetensors(sys.argv[1])
+		write_frames(sys.argv[2], [golden[f"image.{i}"].transpose(1, 2, 0) for i in range(8)])
+	PY
+}
+
+setup() {
+	T=$BATS_TEST_TMPDIR frames=$BATS_FILE_TMPDIR/frames.e3
+}
+
+@test "--precision int8 and fp8: one byte a value, results close to f32's, and what was chosen is said" {
+	e3-infer --device cpu --model seed:tiny:7 --no-evict "$frames" >"$T/f32.e3"
+	for p in int8 fp8; do
+		e3-infer --device cpu --precision $p --model seed:tiny:7 --no-evict "$frames" >"$T/$p.e3" 2>"$T/e"
+		grep -q "^e3-infer: $p: [34][0-9] of 40 matrices; [01] stay in f32; error of a product at most [0-9.]* %" "$T/e"
+		/usr/bin/python3 - "$T/f32.e3" "$T/$p.e3" <<-'PY'
+			import sys
+			import numpy as np
+			from e3read import messages
+			a, b = [np.stack([p["depth"] for p in messages(f, "pred")]) for f in sys.argv[1:]]
+			d = np.linalg.norm(a - b) / np.linalg.norm(a)
+			print(f"depth differs by {d:.1e}")
+			assert 1e-5 < d < 2e-2
+		PY
+	done
+	e3-infer --plan --device cpu --model seed:full:1 --budget 4f >"$T/wide"
+	e3-infer --plan --device cpu --model seed:full:1 --budget 4f --precision int8 >"$T/narrow"
+	grep -q '^weights .* MiB  with [0-9.]* kept for matrices that stay in more than 8 bits$' "$T/narrow"
+	wide=$(awk '/^weights/ { print int($2) }' "$T/wide")
+	narrow=$(awk '/^weights/ { print int($2) }' "$T/narrow")
+	[ "$narrow" -lt $((wide / 2)) ]
+	[ "$narrow" -gt $((wide / 4)) ]
+}
