@@ -33,6 +33,7 @@ enum {
 	SCRATCH_CHOOSE,
 	SCRATCH_MATCH,
 	SCRATCH_PACK,
+	SCRATCH_WIDE,
 	SCRATCH_KINDS
 };
 enum { E3_LAYERS_MOST = 256, RETIRED_MOST = 64 };
@@ -118,12 +119,18 @@ void e3_cuda_upload_close(e3_cuda *c);
  */
 static inline e3_dtype e3_cuda_weight_type(const e3_cuda *c, const e3_mat *m)
 {
+	if (e3_dtype_is_8(m->packed))
+		return m->packed;
 	if (c->strict || m->role == E3_ROLE_EXACT)
 		return E3_F32;
 	return m->role == E3_ROLE_ATTENDED ? E3_BF16 : E3_F16;
 }
 static inline int e3_cuda_padded(int n) { return (n + 7) & ~7; }
-static inline int e3_cuda_weight_ld(const e3_mat *m) { return m->w.dtype == E3_F32 ? m->in : e3_cuda_padded(m->in); }
+static inline int e3_cuda_ld_of(e3_dtype type, int in)
+{
+	return type == E3_F32 ? in : e3_dtype_is_8(type) ? (in + 15) & ~15 : e3_cuda_padded(in);
+}
+static inline int e3_cuda_weight_ld(const e3_mat *m) { return e3_cuda_ld_of(m->w.dtype, m->in); }
 
 /* norm.cu: rows of x, normalised if `norm` is not NULL, to rows of another type; columns from dim up to `width` become
  * zero. */
@@ -171,6 +178,12 @@ int e3_cuda_tiles(e3_cuda *c, const e3_tiles *g, e3_err *err);
 
 /* linear.cu: x as the matrix needs it (type, padding, norm): where it is already, if that is possible. */
 int e3_cuda_product_input(e3_cuda *c, const e3_convert *from, const e3_mat *mat, const void **x, int *ldx, e3_err *err);
+
+/* packed.cu: the same to 8 bits, with the scale of each row. */
+int e3_cuda_round(e3_cuda *c, const e3_convert *r, float *scale, e3_err *err);
+/* linear with a matrix in 8 bits; and a product without bias, [rows][out] in scratch memory. */
+int e3_cuda_linear8(e3_cuda *c, const e3_linear *op, e3_err *err);
+int e3_cuda_product8(e3_cuda *c, const e3_convert *from, const e3_mat *m, float **sums, e3_err *err);
 
 /* gemv.cu: one row times a matrix, f32 arithmetic. With `q` the result is split into q and the places of k and v. */
 typedef struct e3_gemv {

@@ -128,20 +128,28 @@ int e3_cuda_qkv(e3_dev *dev, const e3_qkv *op, e3_err *err)
 	e3_dtype type = kv->dtype;
 	if (kv->pack)
 		return qkv_packed(c, op, err);
-	if (op->rows == 1 && type == E3_F32 && !op->q_norm && !op->k_norm && !op->rope)
+	bool packed = e3_dtype_is_8(m->w.dtype);
+	if (!packed && op->rows == 1 && type == E3_F32 && !op->q_norm && !op->k_norm && !op->rope)
 		return qkv_row(c, op, err);
 	e3_convert from = {op->x, E3_F32, m->in, op->rows, m->in, op->norm};
 	e3_attend_kv pages;
-	const void *slot, *x;
-	int ldx;
+	const void *slot, *x = NULL;
+	int ldx = 0;
 	/* The conversion of x comes last, so that the product can be set up while it runs. */
 	if (e3_cuda_put_kv(c, kv, &pages, err) ||
 		e3_cuda_stage(c, op->slot, (size_t)op->rows * sizeof *op->slot, &slot, err) ||
-		e3_cuda_product_input(c, &from, m, &x, &ldx, err))
+		(!packed && e3_cuda_product_input(c, &from, m, &x, &ldx, err)))
 		return e3_fail_in(err, "qkv");
 	place_args a = {m->b, op->rows, kv->heads, kv->head_dim, kv->page_keys,
 		{place_norm_of(op->q_norm), place_norm_of(op->k_norm)}, op->rope, pages.page, (const uint32_t *)slot, op->q.p};
 	bool affine = (!op->q_norm || op->q_norm->w) && (!op->k_norm || op->k_norm->w);
+	if (packed) {
+		float *sums;
+		if (e3_cuda_product8(c, &from, m, &sums, err))
+			return e3_fail_in(err, "qkv");
+		E3_TRY(type == E3_F32 ? launch_place<float>(c, &a, sums) : launch_place<bf16>(c, &a, sums), "qkv");
+		return 0;
+	}
 	if (type == E3_BF16 && kv->head_dim == 64 && affine && e3_cuda_tiles_can(c, m, op->rows)) {
 		e3_tiles t = {x, m->w.p, m->w.dtype, op->rows, m->in, m->out, ldx, e3_cuda_weight_ld(m), m->b, E3_ACT_NONE,
 			NULL, 0, &a};

@@ -65,7 +65,11 @@ static int send(e3_cuda *c, const float *from, const e3_mat *m, e3_err *err)
 		E3_TRY(cudaMemcpyAsync(to, source, bytes, cudaMemcpyHostToDevice, stream), "weight");
 		if (type == E3_BF16)
 			convert<bf16><<<1024, 256, 0, stream>>>(u->device[k], rows, m->in, ld, (bf16 *)m->w.p + (size_t)r * ld);
-		else if (type == E3_F16)
+		else if (e3_dtype_is_8(type)) {
+			e3_convert rows8 = {u->device[k], E3_F32, m->in, rows, m->in, NULL, m->w.p + (size_t)r * ld, type, ld, ld};
+			if (e3_cuda_round(c, &rows8, m->scale + r, err))
+				return -1;
+		} else if (type == E3_F16)
 			convert<f16><<<1024, 256, 0, stream>>>(u->device[k], rows, m->in, ld, (f16 *)m->w.p + (size_t)r * ld);
 		E3_LAUNCHED("weight");
 		E3_TRY(cudaEventRecord(u->done[k], stream), "weight");
@@ -92,12 +96,17 @@ int e3_cuda_weight(e3_dev *dev, const float *from, e3_mat *mat, e3_err *err)
 {
 	e3_cuda *c = e3_cuda_of(dev);
 	e3_dtype type = e3_cuda_weight_type(c, mat);
-	int ld = type == E3_F32 ? mat->in : e3_cuda_padded(mat->in);
-	if (dev->ops->alloc(dev, type, (size_t)mat->out * ld, &mat->w, err))
+	size_t n = (size_t)mat->out * e3_cuda_ld_of(type, mat->in), all = n;
+	mat->scale = NULL;
+	if (e3_dtype_is_8(type)) /* scales behind the values */
+		n = (n + 255) & ~(size_t)255, all = n + (size_t)mat->out * sizeof(float);
+	if (dev->ops->alloc(dev, type, all, &mat->w, err))
 		return -1;
+	if (all > n)
+		mat->scale = (float *)(mat->w.p + n);
 	if (send(c, from, mat, err) == 0)
 		return 0;
 	dev->ops->free(dev, mat->w.p);
-	mat->w.p = NULL;
+	mat->w.p = NULL, mat->scale = NULL;
 	return -1;
 }
