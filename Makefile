@@ -258,7 +258,7 @@ study: all $(STUDY:%=$(B)/study/%)
 $(B)/tests/gpu/%: tests/gpu/%.c $(foreach l,model dev data base,$(LIB_$(l)))
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -Itests -o $@ $< $(call libs,model dev data base) $(if $(findstring test_,$*),-lcmocka)
-gpu-bins: cuda $(B)/tests/gpu/test_gpu_ops $(B)/tests/gpu/test_gpu_packed $(B)/tests/gpu/bench $(B)/bin/e3-infer
+gpu-bins: cuda $(B)/tests/gpu/test_gpu_ops $(B)/tests/gpu/test_gpu_weights8 $(B)/tests/gpu/bench $(B)/bin/e3-infer
 .PHONY: gpu gpu-bins test-gpu sanitize-gpu parity-gpu bench-gpu
 # Everything below, and one table at the end.
 gpu: gpu-bins $(B)/bin/e3-decode $(B)/bin/e3-model $(B)/bin/e3-cat

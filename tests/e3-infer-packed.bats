@@ -42,3 +42,22 @@ setup() {
 	[ "$narrow" -lt $((wide / 2)) ]
 	[ "$narrow" -gt $((wide / 4)) ]
 }
+
+@test "a session in 8 bits is resumed bit for bit, and only with the same precision" {
+	local o=(--device cpu --model seed:tiny:7 --budget 3f --segment 0)
+	e3-infer -q "${o[@]}" --precision fp8 "$frames" >"$T/whole.e3"
+	e3-cat --take 4 "$frames" | e3-infer -q "${o[@]}" --precision fp8 --save-cache "$T/c" - >"$T/first.e3"
+	e3-infer --device cpu --model seed:tiny:7 --precision fp8 --load-cache "$T/c" "$frames" >"$T/rest.e3" 2>"$T/e"
+	grep -q '^e3-infer: fp8: [34][0-9] of 40 matrices; [01] stay in f32, as in the saved cache$' "$T/e"
+	/usr/bin/python3 - "$T/whole.e3" "$T/first.e3" "$T/rest.e3" <<-'PY'
+		import sys
+		import numpy as np
+		from e3read import messages
+		whole, first, rest = (list(messages(f, "pred")) for f in sys.argv[1:])
+		assert len(first) == 4 and len(rest) == 4
+		for a, b in zip(whole, first + rest):
+		    assert np.array_equal(a["depth"], b["depth"]) and np.array_equal(a["pose"], b["pose"])
+	PY
+	fails 1 "was saved with matrices in fp8, this run has them in int8 (see --precision)" -- e3-infer --device cpu --model seed:tiny:7 --precision int8 --load-cache "$T/c" "$frames"
+	fails 1 "was saved with matrices in fp8, this run has them in 16 bits or f32 (see --precision)" -- e3-infer --device cpu --model seed:tiny:7 --load-cache "$T/c" "$frames"
+}

@@ -94,8 +94,9 @@ int infer_setup_try(const infer_request *r, e3_err *err);
 int infer_setup_open(infer_setup *s, infer_request *r, e3_err *err);
 void infer_setup_close(infer_setup *s);
 /* With the first frame, before a session is open: of a network in 8 bits, chooses what stays in 16 (e3_net_calibrate),
- * and says so. Later, and without 8 bits, nothing. */
-int infer_setup_calibrate(infer_setup *s, const infer_request *r, const e3_image *picture, e3_err *err);
+ * or takes what was chosen when `from` was saved; and says so. Later, and without 8 bits, nothing. */
+int infer_setup_calibrate(infer_setup *s, const infer_request *r, const e3_saved *from, const e3_image *picture,
+	e3_err *err);
 /* Completes the request for pictures of this size: rows, columns. */
 int infer_setup_settle(const infer_setup *s, infer_request *r, const int size[2], e3_err *err);
 /* Bytes of device memory that this run uses. */

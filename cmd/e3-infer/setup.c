@@ -182,7 +182,7 @@ void infer_setup_close(infer_setup *s)
 /* What was chosen: in a line; with -v every matrix that stays in 16 bits, the worst first, and those that should. */
 static void tell_packing(const infer_setup *s, const infer_request *r, const e3_packing *p, double seconds)
 {
-	const char *type = r->packed == E3_I8 ? "int8" : "fp8", *wide = s->gpu ? "16 bits" : "f32";
+	const char *type = e3_packing_type(r->packed), *wide = s->gpu ? "16 bits" : "f32";
 	char name[32];
 	e3_note("%s: %d of %d matrices; %d stay in %s; error of a product at most %.2g %%, compared in %.1f s", type,
 		p->n - p->n_wide, p->n, p->n_wide, wide, 100 * p->worst, seconds);
@@ -198,7 +198,8 @@ static void tell_packing(const infer_setup *s, const infer_request *r, const e3_
 	}
 }
 
-int infer_setup_calibrate(infer_setup *s, const infer_request *r, const e3_image *picture, e3_err *err)
+int infer_setup_calibrate(infer_setup *s, const infer_request *r, const e3_saved *from, const e3_image *picture,
+	e3_err *err)
 {
 	const int size[2] = {picture->h, picture->w};
 	double t = e3_now();
@@ -208,9 +209,13 @@ int infer_setup_calibrate(infer_setup *s, const infer_request *r, const e3_image
 	if (r->dump)
 		e3_watch_frame(s->dev, -1);
 	s->reserve = e3_net_reserve(s->net);
-	int rc = e3_net_calibrate(s->net, s->ckpt, s->dev, picture->px, size, &p, err);
-	if (!rc)
+	int rc = from ? e3_net_widen(s->net, s->ckpt, s->dev, from->wide, &p, err)
+				  : e3_net_calibrate(s->net, s->ckpt, s->dev, picture->px, size, &p, err);
+	if (!rc && !from)
 		tell_packing(s, r, &p, e3_now() - t);
+	else if (!rc)
+		e3_note("%s: %d of %d matrices; %d stay in %s, as in the saved cache", e3_packing_type(r->packed),
+			p.n - p.n_wide, p.n, p.n_wide, s->gpu ? "16 bits" : "f32");
 	e3_packing_release(&p);
 	e3_ckpt_close(s->ckpt);
 	s->ckpt = NULL;

@@ -43,6 +43,12 @@ uint64_t e3_net_reserve(const e3_net *net);
  * matrices that err too much their 16 bits back, within the reserve. No session may be open. ckpt: the same again. */
 int e3_net_calibrate(e3_net *net, const e3_ckpt *ckpt, e3_dev *dev, const uint8_t *rgb, const int size[2],
 	e3_packing *to, e3_err *err);
+/* Instead of that, to resume: the same choice as e3_net_wide gave. */
+int e3_net_widen(e3_net *net, const e3_ckpt *ckpt, e3_dev *dev, const uint32_t *wide, e3_packing *to, e3_err *err);
+/* What stays in 16 bits: for each layer, bits 0 to 3 for the frame block's qkv, proj, fc1 and fc2, 4 to 7 the global
+ * block's, then four for each block of the ViT whose number modulo the layers is this one's. */
+void e3_net_wide(const e3_net *net, uint32_t *wide);
+const char *e3_packing_type(e3_dtype packed); /* int8, fp8, 16 bits or f32 */
 void e3_packing_release(e3_packing *p);
 void e3_packing_name(const e3_config *c, int matrix, char to[32]); /* vit.3.fc1 */
 void e3_net_close(e3_net *net);

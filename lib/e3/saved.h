@@ -53,6 +53,8 @@ typedef struct e3_saved {
 	int banks, bank_numbers; /* of a policy that evicts whole frames: sets of frames in each past, and how many numbers
 								describe a frame */
 	uint64_t extra;          /* bytes of the caller's */
+	e3_dtype packed;         /* of the network's matrices: E3_I8, E3_F8; 0: not in 8 bits */
+	uint32_t wide[E3_MAX_LAYERS]; /* those of them that are not: e3_net_wide */
 	e3_stream_position position;
 } e3_saved;
 
@@ -86,8 +88,8 @@ const e3_saved *e3_saved_head(const e3_saved_file *file);
 /* Frames of the stream that the session has seen, of earlier segments too. */
 int64_t e3_saved_seen(const e3_saved *x);
 
-/* Refuses a file of another network, or with a type of keys and values that the device does not have; the error names
- * both. An error names a setting in quotes: 'device', 'precision'. */
+/* Refuses a file of another network, of one whose matrices are kept in other types, or with a type of keys and values
+ * that the device does not have; the error names both. An error names a setting in quotes: 'device', 'precision'. */
 int e3_saved_fits(const e3_saved_file *file, const e3_net *net, const e3_dev *dev, e3_err *err);
 /* Opens a session where the saved one stood; once for each file. `o` is what the file says. It may ask for other
  * reports and other 'outputs' (but for no poses if the file has no camera memory), and may be frozen. With another

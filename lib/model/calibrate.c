@@ -8,6 +8,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { MATRICES = 4, ROWS = 64 };
 
@@ -89,6 +90,34 @@ static int widen(calibration *c, int matrix, e3_err *err)
 	to->w = from->w, to->packed = 0, to->scale = NULL;
 	c->to->wide[matrix] = true, c->to->n_wide++;
 	return 0;
+}
+
+/* ---- what was chosen, as a saved session has it ---- */
+
+/* The place of matrix k of block b: a layer and a bit; -1: there is none. */
+static int bit_of(const e3_config *c, int matrix, int *layer)
+{
+	int k = matrix / MATRICES, vit = c->vit_depth, layers = c->layers;
+	int group = k < vit ? 2 + k / layers : (k - vit) / layers;
+	*layer = k < vit ? k % layers : (k - vit) % layers;
+	return group < 32 / MATRICES ? group * MATRICES + matrix % MATRICES : -1;
+}
+
+void e3_net_wide(const e3_net *net, uint32_t *wide)
+{
+	e3_net *n = (e3_net *)(uintptr_t)net; /* blocks are only looked at */
+	int layer;
+	memset(wide, 0, (size_t)net->c.layers * sizeof *wide);
+	for (int k = 0; net->packed && k < blocks_of(net) * MATRICES; k++) {
+		int bit = bit_of(&net->c, k, &layer);
+		if (bit >= 0 && !e3_dtype_is_8(matrix_of(block_of(n, k / MATRICES), k % MATRICES)->w.dtype))
+			wide[layer] |= 1u << bit;
+	}
+}
+
+const char *e3_packing_type(e3_dtype packed)
+{
+	return packed == E3_I8 ? "int8" : packed == E3_F8 ? "fp8" : "16 bits or f32";
 }
 
 /* ---- comparing ---- */
@@ -249,6 +278,19 @@ int e3_net_calibrate(e3_net *net, const e3_ckpt *ckpt, e3_dev *dev, const uint8_
 {
 	calibration c;
 	int rc = begin(&c, net, ckpt, dev, to, err) || run(&c, rgb, size, err) || choose(&c, err);
+	end(&c);
+	return rc ? -1 : 0;
+}
+
+int e3_net_widen(e3_net *net, const e3_ckpt *ckpt, e3_dev *dev, const uint32_t *wide, e3_packing *to, e3_err *err)
+{
+	calibration c;
+	int rc = begin(&c, net, ckpt, dev, to, err), layer;
+	e3_arena_drop(&net->arena, net->reserve), net->reserve = NULL;
+	for (int k = 0; !rc && k < to->n; k++) {
+		int bit = bit_of(&net->c, k, &layer);
+		rc = bit >= 0 && wide[layer] >> bit & 1 ? widen(&c, k, err) : 0;
+	}
 	end(&c);
 	return rc ? -1 : 0;
 }

@@ -92,6 +92,7 @@ static void describe(e3_session *s, const e3_stream_position *position, e3_saved
 {
 	const e3_config *c = &s->net->c;
 	*x = (e3_saved){.fingerprint = s->net->fingerprint,
+		.packed = s->net->packed,
 		.o = s->o,
 		.size = {s->h, s->w},
 		.peak_tokens = s->peak_tokens,
@@ -100,6 +101,7 @@ static void describe(e3_session *s, const e3_stream_position *position, e3_saved
 		.head_dim = c->head_dim,
 		.tokens_per_frame = s->plan.tokens_per_frame,
 		.position = *position};
+	e3_net_wide(s->net, x->wide);
 	snprintf(x->model, sizeof x->model, "%s", c->name);
 	snprintf(x->device, sizeof x->device, "%s", s->dev->ops->name(s->dev));
 	const e3_evictor *e = &s->past->evictor;

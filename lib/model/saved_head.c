@@ -31,17 +31,17 @@ typedef struct flat {
 	int64_t width, height, layers, heads, head_dim, tokens, t, peak, kind, type, compat, frames, camera_frames;
 	int64_t caches, cam_heads, cam_head_dim, cam_keys, cam_frames, first_i, last_i, shift_i, first_crc, last_crc,
 		truths, fit, poses, segment, overlap, side, side_t, earlier, extra, places, protect_first, seed, banks,
-		bank_numbers, window, keyframe, keys, start, side_keys, side_start;
+		bank_numbers, window, keyframe, keys, start, side_keys, side_start, packed;
 	char fingerprint[17];
 } flat;
 
-enum { FIELDS = 57 };
+enum { FIELDS = 59 };
 
 #define WHOLE_OF(key, at, min, max) \
 	{ \
 		WHOLE, key, at, min, max, NULL, 0, 0, 0 \
 	}
-/* For keys that version 1 does not have: a file with one of them is of version 2, or 3. */
+/* For keys that version 1 does not have: a file with one of them is of version 2 at least. */
 #define SINCE(version, key, at, min, max, absent) \
 	{ \
 		WHOLE, key, at, min, max, NULL, 0, version, absent \
@@ -115,6 +115,8 @@ static void table_of(flat *f, e3_saved *x, field out[FIELDS])
 		SINCE(3, "start", &f->start, 1, 1 << 16, 1),
 		SINCE(3, "side_keys", &f->side_keys, 0, E3_HOLE, -1),
 		SINCE(3, "side_start", &f->side_start, 1, 1 << 16, 1),
+		SINCE(4, "packed", &f->packed, 0, 2, 0),
+		{LIST, "wide", x->wide, 0, UINT32_MAX, NULL, 0, 4, 0},
 		LATER_OF("extra", &f->extra, 0, (double)E3_SAVED_EXTRA_MOST, 0),
 	};
 	memcpy(out, table, sizeof table);
@@ -206,6 +208,9 @@ int e3_saved_head_write(const e3_saved *x, e3_buf *json, uint32_t *version, e3_e
 		.start = x->past[0].start,
 		.side_keys = x->past[1].keys == x->past[1].t ? -1 : x->past[1].keys,
 		.side_start = x->past[1].t ? x->past[1].start : 1,
+		.packed = x->packed == E3_I8 ? 1
+			: x->packed == E3_F8     ? 2
+									 : 0,
 		.extra = (int64_t)x->extra};
 	snprintf(f.fingerprint, sizeof f.fingerprint, "%016" PRIx64, x->fingerprint);
 	field table[FIELDS];
@@ -326,6 +331,7 @@ static void unflatten(const flat *f, e3_saved *x)
 	x->position.first_i = f->first_i, x->position.last_i = f->last_i, x->position.shift_i = f->shift_i,
 	x->position.truths = f->truths, x->position.fit = (int)f->fit;
 	x->position.first_crc = (uint32_t)f->first_crc, x->position.last_crc = (uint32_t)f->last_crc;
+	x->packed = f->packed == 1 ? E3_I8 : f->packed == 2 ? E3_F8 : 0;
 	x->fingerprint = strtoull(f->fingerprint, NULL, 16);
 }
 

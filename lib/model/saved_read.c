@@ -139,6 +139,10 @@ int e3_saved_fits(const e3_saved_file *file, const e3_net *net, const e3_dev *de
 		return e3_fail(err,
 			"opening the saved cache: %s: has keys and values in %s, saved on %s; this run has them in %s (see 'device', 'precision')",
 			file->path, e3_infer_kept_as(&x->o), x->device, e3_infer_kept_as(&here));
+	if (x->packed != net->packed)
+		return e3_fail(err,
+			"opening the saved cache: %s: was saved with matrices in %s, this run has them in %s (see 'precision')",
+			file->path, e3_packing_type(x->packed), e3_packing_type(net->packed));
 	if (x->layers != c->layers || x->heads != c->heads || x->head_dim != c->head_dim)
 		return e3_fail(err,
 			"opening the saved cache: %s: has %d layers of %d heads of %d values, the network %d of %d of %d",

@@ -1,5 +1,5 @@
-/* Matrices in 8 bits on CUDA: linear against the text (dev_weights8.h), with every kind of input and output; qkv against
- * the CPU; once with the kernels of this GPU, once with those of others. */
+/* Matrices in 8 bits on CUDA: linear against the text (dev_weights8.h), with every kind of input and output; qkv
+ * against the CPU; once with the kernels of this GPU, once with those of others. */
 #include "../dev_weights8.h"
 
 static e3_dev *open_or_skip(bool strict)
