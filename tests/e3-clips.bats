@@ -278,3 +278,43 @@ is() { [ "$(field "$1" "$2")" = "$3" ] || { echo "$2: $(field "$1" "$2"), expect
 	wait_until 10 has_text out/slow/clip.json interrupted
 	exec 7>&-
 }
+
+@test "--streams: one e3-infer for all clips; results are the same, one that fails stops no other" {
+	e3-clips run "${with[@]}" out clips/c*.mp4 >alone 2>err
+	rc=0
+	e3-clips run --streams 2 "${with[@]}" many clips/*.mp4 >o 2>err || rc=$?
+	[ "$rc" -eq 1 ]
+	is o clip "bad c1 c2 c3"
+	is o status "failed done done done"
+	is o frames "0 3 4 5"
+	is o outputs "[] ['c1/model.glb', 'c1/run.json', 'c1/trajectory.txt'] ['c2/model.glb', 'c2/run.json', 'c2/trajectory.txt'] ['c3/model.glb', 'c3/run.json', 'c3/trajectory.txt']"
+	grep -q '"error":"e3-decode: reading: .*bad.mp4: its index is missing' o
+	for c in c1 c2 c3; do
+		cmp out/$c/model.glb many/$c/model.glb
+		cmp out/$c/trajectory.txt many/$c/trajectory.txt
+	done
+	[ -z "$(find many -name '.frames' -o -name '.predictions' -o -name '*.infer.*' -o -name '*.list.0')" ]
+	cp clips/c1.mp4 clips/bad.mp4
+	e3-clips run --streams 2 "${with[@]}" many clips/*.mp4 >o 2>err
+	grep -q '^e3-clips: 4 clips, 1 to process$' err
+}
+
+@test "--streams: when their e3-infer ends, the clips fail and say why; a signal ends all of it" {
+	rc=0
+	timeout 60 e3-clips run --streams 2 --decode --all --infer "--model seed:none:1" out clips/c1.mp4 clips/c2.mp4 >o 2>err || rc=$?
+	[ "$rc" -eq 1 ]
+	is o status "failed failed"
+	[ "$(grep -c "\"error\":\"e3-infer: .*no configuration 'none'" o)" -eq 2 ] || { cat o; return 1; }
+	mkfifo clips/slow.mp4
+	e3-clips run --streams 2 "${with[@]}" --decode '--live all' many clips/slow.mp4 clips/c2.mp4 >o 2>err &
+	pid=$!
+	exec 7<>clips/slow.mp4
+	wait_until 20 has_text many/slow/clip.json running
+	kill -TERM $pid
+	rc=0
+	wait $pid || rc=$?
+	exec 7>&-
+	[ "$rc" -eq 130 ] || { echo "exit $rc"; cat err; return 1; }
+	flock -n many/slow/.lock true
+	fails 2 'its options cannot name the clip' -- e3-clips run --streams 2 --infer '--save-cache {}/c' x clips/c1.mp4
+}

@@ -75,11 +75,33 @@ pipeline() {
 	words "$decode" && a=("${list[@]}")
 	words "$infer" && b=("${list[@]}")
 	words "$export" && c=("${list[@]}")
+	if [ -n "${list_file:-}" ]; then
+		shared
+		return
+	fi
 	e3-decode "${a[@]}" -- "$source" 2>"$dir/decode.log" </dev/null |
 		e3-infer "${more[@]}" "${b[@]}" 2>"$dir/infer.log" |
 		e3-export --run-json "$dir/run.json" "${c[@]}" 2>"$dir/export.log"
 	echo "${PIPESTATUS[*]}" >"$dir/.statuses"
 }
+
+# The network is that of an e3-infer that runs already (--streams): it gets the names of two pipes.
+shared() {
+	local decode_status=0 export_status=0
+	mkfifo "$dir/.frames" "$dir/.predictions" || return
+	e3-export --run-json "$dir/run.json" "${c[@]}" "$dir/.predictions" 2>"$dir/export.log" </dev/null &
+	local exporter=$!
+	printf '%s\t%s\n' "$dir/.frames" "$dir/.predictions" >"$list_file"
+	e3-decode "${a[@]}" -o "$dir/.frames" -- "$source" 2>"$dir/decode.log" </dev/null || decode_status=$?
+	# It may have failed before it opened the pipe, which e3-infer waits for.
+	local opener=''
+	[ "$decode_status" -eq 0 ] || { : >"$dir/.frames" & opener=$!; }
+	wait "$exporter" || export_status=$?
+	[ -z "$opener" ] || kill "$opener" 2>/dev/null
+	echo "$decode_status 0 $export_status" >"$dir/.statuses"
+}
+
+server_lost() { [ -n "${server:-}" ] && ! kill -0 "$server" 2>/dev/null; }
 
 running() { kill -0 -- "-$1" 2>/dev/null; } # GROUP: does any of its processes live?
 
@@ -91,8 +113,14 @@ end_stages() { # from the trap for signals; the first begins the time that stage
 await_stages() { # until none of them is left: those that do not end after a signal are killed
 	[ "$stopped" -eq 0 ] || kill -TERM -- "-$pid" 2>/dev/null
 	while running "$pid"; do
-		if [ "$stopped" -eq 0 ]; then
+		if server_lost && [ -z "$lost" ]; then
+			lost=1 since=$EPOCHSECONDS
+			kill -TERM -- "-$pid" 2>/dev/null
+		fi
+		if [ "$stopped" -eq 0 ] && [ -z "$lost" ] && [ -z "${server:-}" ]; then
 			wait "$pid"
+		elif [ "$stopped" -eq 0 ] && [ -z "$lost" ]; then
+			sleep 0.05
 		else
 			[ $((EPOCHSECONDS - since)) -lt 10 ] || kill -KILL -- "-$pid" 2>/dev/null
 			sleep 0.05
@@ -104,6 +132,7 @@ await_stages() { # until none of them is left: those that do not end after a sig
 read_logs() {
 	local stage log line
 	warnings=()
+	[ -z "${server_log:-}" ] || grep -F "e3-infer: $dir/.frames: " "$server_log" | sed "s|e3-infer: .*/\.frames: |e3-infer: |" >"$dir/infer.log"
 	for stage in decode infer export; do
 		log=$dir/$stage.log
 		while IFS= read -r line; do warnings+=("${line#<4>}"); done < <(grep '^<4>' "$log" 2>/dev/null)
@@ -123,6 +152,11 @@ show_warnings() { # ERROR: which is shown as such
 
 why() { # what the stage said that failed first
 	local stages=(decode infer export) statuses k line
+	if [ -n "$lost" ]; then
+		line=$(grep '^\(<[0-9]>\)\?e3-' "$server_log" | tail -n 1)
+		echo "${line:-e3-infer ended}" | sed 's/^<[0-9]>//'
+		return
+	fi
 	read -r -a statuses <"$dir/.statuses" 2>/dev/null || { echo "the pipeline was killed"; return; }
 	for k in 0 1 2; do
 		case ${statuses[k]} in 0 | 141) continue ;; esac
@@ -144,7 +178,7 @@ remove_old() { # what an earlier run of this clip made
 }
 
 one() { # JOB NUMBER: clip NUMBER of a submission; prints its record; 1 unless it is done
-	local job=$out/.clips/$1 name source dir start seconds pid='' stopped=0 since='' error frames status=failed
+	local job=$out/.clips/$1 name source dir start seconds pid='' stopped=0 since='' error frames status=failed lost='' server='' server_log='' list_file=''
 	local -a outputs=() warnings=()
 	# shellcheck source=/dev/null
 	. "$job.conf" || die 1 "reading: $job.conf: does not exist"
@@ -171,6 +205,12 @@ one() { # JOB NUMBER: clip NUMBER of a submission; prints its record; 1 unless i
 		IFS=, read -r -a all <<<"${CUDA_VISIBLE_DEVICES:-$(seq -s, 0 $((gpus - 1)))}"
 		export CUDA_VISIBLE_DEVICES=${all[(PARALLEL_JOBSLOT - 1) % ${#all[@]}]}
 	fi
+	if [ -n "${streams:-}" ] && [ -n "${PARALLEL_JOBSLOT:-}" ]; then
+		local at=$job.parallel g=$(((PARALLEL_JOBSLOT - 1) / streams % ${gpus:-1}))
+		list_file=$at.list.$g server_log=$at.infer.$g.log
+		read -r server <"$at.infer.$g.pid"
+		rm -f "$dir/.frames" "$dir/.predictions"
+	fi
 	E3_CLIPS_THREADS=${SLURM_CPUS_PER_TASK:-${threads:-}}
 	start=$EPOCHREALTIME
 	set -m
@@ -190,7 +230,7 @@ one() { # JOB NUMBER: clip NUMBER of a submission; prints its record; 1 unless i
 		{ key_of "$source"; echo; printf '%s\n' "${outputs[@]}"; } | save "$dir/.done" || { status=failed error="writing $dir/.done failed"; }
 	fi
 	find "$dir" -maxdepth 1 -name '*.log' -empty -delete
-	rm -f "$dir/.statuses"
+	rm -f "$dir/.statuses" "$dir/.frames" "$dir/.predictions"
 	record "$name" "$source" "$status" "${frames:-0}" "$seconds" "$error" "${outputs[@]}" | save "$dir/clip.json"
 	cat "$dir/clip.json"
 	[ "$stopped" -gt 0 ] || show_warnings "$error"

@@ -43,6 +43,7 @@ usage() {
 		Parallelism
 		      --gpus N              N clips at a time, each on its own GPU
 		      --jobs N              N clips at a time (default: from --gpus and --cores, else 1)
+		      --streams N           N clips at a time with one copy of the network, on each GPU or here
 		      --cores N             N cores for each clip (default: all, divided by --jobs)
 
 		Slurm
@@ -125,6 +126,7 @@ check_places() {
 	mapfile -t outputs < <(e3-export --help | awk '/^Outputs/ { on = 1 } on && /^$/ { exit } on { print $1 }')
 	check_words decode "$decode" --png --images --output -o
 	check_words infer "$infer" --save-cache --dump --output -o
+	[[ -z $streams || $infer != *{}* ]] || die 2 "--infer: $infer: with --streams one e3-infer serves many clips: its options cannot name the clip's folder"
 	check_words export "$export" "${outputs[@]}"
 }
 
@@ -162,7 +164,7 @@ prepare() {
 			todo=$((todo + 1))
 		fi
 	done
-	for v in decode infer export model again gpus threads quiet; do
+	for v in decode infer export model again gpus threads quiet streams; do
 		printf '%s=%q\n' "$v" "${!v}"
 	done | save "$out/.clips/$job.conf" || die 1 "writing: $out/.clips: failed"
 	say "${#names[@]} clip$([ ${#names[@]} -eq 1 ] || echo s), $todo to process"
@@ -239,14 +241,49 @@ pass_on() {
 	done
 }
 
+# One e3-infer for each GPU (or one in all), which takes the clips of its places one after the other: their names come through a pipe.
+servers=() pipes=()
+start_servers() {
+	local g fd list more=() all=()
+	read -r -a list <<<"$infer"
+	[ -z "$threads" ] || more=(--threads "$threads")
+	[ -z "$gpus" ] || more+=(--device cuda)
+	IFS=, read -r -a all <<<"${CUDA_VISIBLE_DEVICES:-$(seq -s, 0 $((${gpus:-1} - 1)))}"
+	for ((g = 0; g < ${gpus:-1}; g++)); do
+		mkfifo "$said.list.$g" || die 1 "writing: $out/.clips: failed"
+		exec {fd}<>"$said.list.$g"
+		pipes+=("$fd")
+		(
+			trap '' INT HUP
+			[ -z "$model" ] || export E3_MODEL=$model
+			[ -z "$gpus" ] || export CUDA_VISIBLE_DEVICES=${all[g % ${#all[@]}]}
+			E3_LEVELS=1 exec "${with_me[@]}" e3-infer "${more[@]}" "${list[@]}" --streams "$streams" --list "$said.list.$g" \
+				{fd}>&- </dev/null >/dev/null 2>"$said.infer.$g.log"
+		) &
+		servers+=("$!")
+		echo "$!" >"$said.infer.$g.pid"
+	done
+}
+
+end_servers() { # when no clip is left they end by themselves
+	local fd pid
+	for fd in "${pipes[@]}"; do exec {fd}>&-; done
+	for pid in "${servers[@]}"; do
+		[ "$stopped" -eq 0 ] || kill -TERM "$pid" 2>/dev/null
+		while kill -0 "$pid" 2>/dev/null; do wait "$pid"; done
+	done
+	rm -f "$said".list.* "$said".infer.*
+}
+
 run() {
 	local pid='' stopped=0 said with_me=()
 	parallel --version 2>/dev/null | grep -q '^GNU parallel' || die 1 "GNU parallel is not installed (Debian: apt-get install parallel)"
 	collect
 	find_model
+	[ -z "$streams" ] || [ -n "$jobs" ] || jobs=$((${gpus:-1} * streams))
 	[ -n "$jobs" ] || jobs=${gpus:-$([ -z "$cores" ] && echo 1 || echo $(($(nproc) / cores > 0 ? $(nproc) / cores : 1)))}
 	threads=$cores
-	[ -n "$threads" ] || [ "$jobs" -eq 1 ] || threads=$(($(nproc) / jobs > 0 ? $(nproc) / jobs : 1))
+	[ -n "$threads$streams" ] || [ "$jobs" -eq 1 ] || threads=$(($(nproc) / jobs > 0 ? $(nproc) / jobs : 1))
 	[ -z "$gpus" ] || check_gpus
 	prepare
 	if [ "$todo" -gt 0 ]; then
@@ -256,6 +293,7 @@ run() {
 		trap 'stopped=$((stopped + 1)); [ -z "$pid" ] || kill -HUP "$pid" 2>/dev/null' TERM INT HUP
 		seq "$todo" >"$said.todo"
 		! setpriv --pdeathsig TERM true 2>/dev/null || with_me=(setpriv --pdeathsig TERM) # if this shell is killed
+		[ -z "$streams" ] || start_servers
 		set -m
 		"${with_me[@]}" parallel --will-cite --jobs "$jobs" --line-buffer --termseq TERM,15000,KILL,25 \
 			"$(printf '%q one %q %q' "$self" "$out" "$job") {} 2>&6" <"$said.todo" 6>&2 2>"$said" &
@@ -271,6 +309,7 @@ run() {
 			fi
 		done
 		[ "$stopped" -gt 0 ] || cat "$said" >&2
+		end_servers
 		rm -f "$said" "$said.todo"
 	fi
 	[ "$stopped" -eq 0 ] || { summary; exit 130; }
@@ -279,6 +318,7 @@ run() {
 
 submit() {
 	local size at n id options=() waits=() array
+	[ -z "$streams" ] || die 2 "--streams: for run: a task of the array has one clip"
 	command -v sbatch >/dev/null || die 1 "sbatch is not installed: this machine does not belong to a Slurm cluster"
 	collect
 	find_model
@@ -319,7 +359,7 @@ status() { # every clip of every submission, once
 
 # --- the command line ---
 
-clips=() quiet='' again='' tree='' wait='' demo_model='' model='' gpus='' jobs='' cores='' limit='' sbatch='' threads=''
+clips=() quiet='' again='' tree='' wait='' streams='' demo_model='' model='' gpus='' jobs='' cores='' limit='' sbatch='' threads=''
 decode='' infer='--budget 10f' export='--glb {}/model.glb --tum {}/trajectory.txt'
 operands=()
 
@@ -337,9 +377,9 @@ read_list() { # FILE
 lists=()
 while [ $# -gt 0 ]; do
 	case $1 in
-	--list | --decode | --infer | --export | --gpus | --jobs | --cores | --sbatch | --limit)
+	--list | --decode | --infer | --export | --gpus | --jobs | --cores | --streams | --sbatch | --limit)
 		[ $# -gt 1 ] || die 2 "option $1 needs an argument"
-		case $1 in --gpus | --jobs | --cores | --limit) count "$1" "$2" ;; esac
+		case $1 in --gpus | --jobs | --cores | --streams | --limit) count "$1" "$2" ;; esac
 		case $1 in --list) lists+=("$2") ;; *) printf -v "${1#--}" %s "${2//$'\n'/ }" ;; esac
 		shift
 		;;
