@@ -46,6 +46,7 @@ part sanitize "${sanitizer:-$modules}" tests/gpu/sanitize.sh
 part parity "$golden" tests/gpu/parity.sh
 part stages "$modules" tests/gpu/bench.sh stages
 part speed "$modules" tests/gpu/bench.sh speed
+part streams "$modules" tests/gpu/bench.sh streams
 part load "$modules" tests/gpu/bench.sh load
 part table "$modules" tests/gpu/memory.sh table
 

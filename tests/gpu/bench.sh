@@ -1,6 +1,6 @@
 #!/bin/bash
 # make bench-gpu: what CUDA reaches on this machine: operation by operation (stages), end to end as a user sees it and memory (speed),
-# the start with a checkpoint from a file (load). bench.sh stages|speed|load: one of them. Prints, asserts nothing.
+# several streams at a time (streams), the start with a checkpoint from a file (load). bench.sh stages|speed|streams|load: one of them.
 # FRAMES=500 frames of the end-to-end run. OLD=DIR: before and after, in turn with the older build in DIR (tests/gpu/end_to_end.py).
 # PORTABLE=1: the stages also with the kernels that every GPU has.
 set -u -o pipefail
@@ -16,8 +16,12 @@ for what in ${1:-stages speed load}; do
 	case $what in
 	stages) "$python" -B tests/gpu/stages.py 100 10 || rc=1 ;;
 	speed) "$python" -B tests/gpu/end_to_end.py "${FRAMES:-500}" "$out" || rc=1 ;;
+	streams)
+		"$python" -B tests/gpu/streams.py check "$out" || rc=1
+		"$python" -B tests/gpu/streams.py speed "${STREAM_FRAMES:-200}" "$out" --budget 10f --segment 0 || rc=1
+		;;
 	load) "$python" -B tests/gpu/load.py "$out" || rc=1 ;;
-	*) echo "bench.sh: expected stages, speed or load, got '$what'" >&2 && rc=2 ;;
+	*) echo "bench.sh: expected stages, speed, streams or load, got '$what'" >&2 && rc=2 ;;
 	esac
 done
 exit $rc

@@ -4,9 +4,12 @@ set -u -o pipefail
 cd "$(dirname "$0")/../.." || exit 1
 B=${B:-build}
 export CMOCKA_MESSAGE_OUTPUT=TAP LD_LIBRARY_PATH=$B/lib/e3:${LD_LIBRARY_PATH:-}
-"$B/tests/gpu/test_gpu_ops" | tee "$B/gpu-ops.tap"
-rc=$?
-"${PYTHON:-/usr/bin/python3}" -B tests/gpu/table.py add ops "operations against the CPU" \
-	"$(grep -c '^ok' "$B/gpu-ops.tap") of $(grep -cE '^(not )?ok' "$B/gpu-ops.tap") tests, $(grep -c '^# .*relative' "$B/gpu-ops.tap") comparisons" "" \
-	"$([ $rc = 0 ] && echo ok || echo bad)"
+rc=0
+for test in "$B"/tests/gpu/test_gpu_*; do
+	[[ -x $test && ${test##*/} != *.* ]] || continue
+	ok=ok tap=$B/${test##*/}.tap
+	"$test" | tee "$tap" || rc=1 ok=bad
+	"${PYTHON:-/usr/bin/python3}" -B tests/gpu/table.py add ops "${test##*/test_gpu_} against the CPU" \
+		"$(grep -c '^ok' "$tap") of $(grep -cE '^(not )?ok' "$tap") tests, $(grep -c '^# .*relative' "$tap") comparisons" "" $ok
+done
 exit $rc
