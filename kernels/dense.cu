@@ -63,7 +63,9 @@ int e3_cuda_dense(e3_dev *dev, const e3_dense *op, e3_err *err)
 		return e3_fail_in(err, "dense");
 	float *value = (float *)result, *conf = value + pixels * (size_t)n;
 	pixel_args px = {e3_tensor_floats(op->out->w), op->out->b, op->conv->out, n, pixels, value, conf};
-	if (e3_cuda_tail_can(c, op) ? e3_cuda_tail(c, op, &px, err) : by_steps(c, op, &px, err))
+	if (e3_cuda_tail_wgmma_can(c, op) ? e3_cuda_tail_wgmma(c, op, &px, err)
+			: e3_cuda_tail_can(c, op) ? e3_cuda_tail(c, op, &px, err)
+									  : by_steps(c, op, &px, err))
 		return e3_fail_in(err, "dense");
 	E3_TRY(cudaMemcpyAsync(op->value, value, pixels * n * sizeof *value, cudaMemcpyDeviceToHost, stream), "dense");
 	E3_TRY(cudaMemcpyAsync(op->conf, conf, pixels * sizeof *conf, cudaMemcpyDeviceToHost, stream), "dense");

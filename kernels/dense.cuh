@@ -1,4 +1,4 @@
-/* kernels: the last step of a dense head, from a pixel's numbers to its value and confidence, and the two ways there.
+/* kernels: the last step of a dense head, from a pixel's numbers to its value and confidence, and the ways there.
  */
 #ifndef E3_KERNELS_DENSE_CUH
 #define E3_KERNELS_DENSE_CUH
@@ -26,5 +26,8 @@ static __device__ __forceinline__ void put_value(const pixel_args &a, size_t pix
 /* dense_mma.cu: everything in one kernel, where the channels suit it. */
 bool e3_cuda_tail_can(const e3_cuda *c, const e3_dense *op);
 int e3_cuda_tail(e3_cuda *c, const e3_dense *op, const pixel_args *px, e3_err *err);
+/* dense_wgmma.cu: the same on Hopper. */
+bool e3_cuda_tail_wgmma_can(const e3_cuda *c, const e3_dense *op);
+int e3_cuda_tail_wgmma(e3_cuda *c, const e3_dense *op, const pixel_args *px, e3_err *err);
 
 #endif
