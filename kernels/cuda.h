@@ -81,7 +81,10 @@ typedef struct e3_cuda {
 	int branch;
 	bool is_marked, begun[E3_BRANCHES]; /* since the last finish */
 	int gathering;                      /* 1 + the piece that is being gathered, or 0 */
-	int steady;                         /* frames since memory of the backend's own last grew */
+	int origin;                         /* in this branch; which others belong to the piece: */
+	bool joined[E3_BRANCHES];
+	cudaEvent_t gathered[E3_BRANCHES]; /* where the piece begins, and where the others end */
+	int steady;                        /* frames since memory of the backend's own last grew */
 	cudaGraphExec_t piece[E3_PIECES];
 	void *retired[RETIRED_MOST]; /* device memory that gathered work may still use: freed by finish */
 	int n_retired;

@@ -31,7 +31,7 @@ static void drop_gathered(e3_cuda *c)
 	if (!c->gathering)
 		return;
 	c->gathering = 0;
-	if (cudaStreamEndCapture(e3_cuda_stream(c), &graph) == cudaSuccess)
+	if (cudaStreamEndCapture(c->stream[c->origin], &graph) == cudaSuccess)
 		cudaGraphDestroy(graph);
 	cudaGetLastError();
 }
@@ -57,6 +57,9 @@ static void cuda_close(e3_dev *dev)
 	cudaFree(c->ring.device);
 	if (c->marked)
 		cudaEventDestroy(c->marked);
+	for (cudaEvent_t event : c->gathered)
+		if (event)
+			cudaEventDestroy(event);
 	free(c);
 }
 
@@ -147,7 +150,10 @@ static int cuda_wait(e3_dev *dev, e3_err *err)
 static int cuda_branch(e3_dev *dev, int which, e3_err *err)
 {
 	e3_cuda *c = e3_cuda_of(dev);
-	if (which && c->is_marked && !c->begun[which])
+	if (c->gathering && which != c->origin && !c->joined[which]) {
+		E3_TRY(cudaStreamWaitEvent(c->stream[which], c->gathered[c->origin], 0), "branch");
+		c->joined[which] = true;
+	} else if (!c->gathering && which && c->is_marked && !c->begun[which])
 		E3_TRY(cudaStreamWaitEvent(c->stream[which], c->marked, 0), "branch");
 	c->begun[which] = true;
 	c->branch = which;
@@ -178,7 +184,10 @@ static int cuda_gather(e3_dev *dev, int which, e3_err *err)
 	if (!c->steady)
 		return 0;
 	E3_TRY(cudaStreamBeginCapture(e3_cuda_stream(c), cudaStreamCaptureModeRelaxed), "gather");
-	c->gathering = 1 + which;
+	c->gathering = 1 + which, c->origin = c->branch;
+	for (bool &joined : c->joined)
+		joined = false;
+	E3_TRY(cudaEventRecord(c->gathered[c->origin], e3_cuda_stream(c)), "gather");
 	return 0;
 }
 
@@ -203,12 +212,18 @@ static int cuda_launch(e3_dev *dev, e3_err *err)
 		return 0;
 	cudaGraphExec_t *piece = &c->piece[c->gathering - 1];
 	cudaGraph_t graph;
+	cudaStream_t origin = c->stream[c->origin];
+	for (int b = 0; b < E3_BRANCHES; b++)
+		if (c->joined[b]) {
+			E3_TRY(cudaEventRecord(c->gathered[b], c->stream[b]), "launch");
+			E3_TRY(cudaStreamWaitEvent(origin, c->gathered[b], 0), "launch");
+		}
 	c->gathering = 0;
-	E3_TRY(cudaStreamEndCapture(e3_cuda_stream(c), &graph), "launch");
+	E3_TRY(cudaStreamEndCapture(origin, &graph), "launch");
 	int rc = update(piece, graph, err);
 	cudaGraphDestroy(graph);
 	if (!rc)
-		E3_TRY(cudaGraphLaunch(*piece, e3_cuda_stream(c)), "launch");
+		E3_TRY(cudaGraphLaunch(*piece, origin), "launch");
 	return rc;
 }
 
@@ -418,10 +433,13 @@ static int open_parts(e3_cuda *c, e3_err *err)
 	 */
 	E3_TRY(cudaDeviceSetLimit(cudaLimitStackSize, 0), where);
 	E3_TRY(cudaDeviceGetStreamPriorityRange(&least, &first), where);
-	for (int b = 0; b < E3_BRANCHES;
-		 b++) /* the others have small steps, each waiting for the one before: they go first */
-		E3_TRY(cudaStreamCreateWithPriority(&c->stream[b], cudaStreamNonBlocking, b ? first : least), where);
+	/* Branches 1 and 2 have small steps, each waiting for the one before: they go first. */
+	for (int b = 0; b < E3_BRANCHES; b++)
+		E3_TRY(cudaStreamCreateWithPriority(&c->stream[b], cudaStreamNonBlocking, b == 1 || b == 2 ? first : least),
+			where);
 	E3_TRY(cudaEventCreateWithFlags(&c->marked, cudaEventDisableTiming), where);
+	for (cudaEvent_t &event : c->gathered)
+		E3_TRY(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), where);
 	E3_TRY(e3_attend_open(&c->attend), where);
 	E3_TRY(e3_cuda_evict_open(), where);
 	const char *portable = getenv("E3_CUDA_PORTABLE"); /* to try on Hopper the kernels of other GPUs */
@@ -452,6 +470,7 @@ static e3_dev *cuda_open(bool strict, e3_err *err)
 	c->dev.ops = &cuda_ops;
 	c->dev.attn_dtype = strict ? E3_F32 : E3_BF16;
 	c->dev.feature_dtype = strict ? E3_F32 : E3_F16;
+	c->dev.branches = true;
 	c->strict = strict;
 	c->shared_most = prop.sharedMemPerBlockOptin;
 	snprintf(c->label, sizeof c->label, "%s", prop.name);

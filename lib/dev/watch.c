@@ -437,7 +437,7 @@ e3_dev *e3_dev_watch(e3_dev *inner, const e3_watch_options *o, e3_err *err)
 		e3_dev_close(inner);
 		return NULL;
 	}
-	w->dev = (e3_dev){&watch_ops, inner->attn_dtype, inner->feature_dtype, inner->halt, inner->apart};
+	w->dev = (e3_dev){&watch_ops, inner->attn_dtype, inner->feature_dtype, inner->halt, inner->apart, false};
 	w->inner = inner, w->o = *o, w->stage = "load";
 	return &w->dev;
 }

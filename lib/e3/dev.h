@@ -39,18 +39,20 @@
  * Order. Operations return 0, or -1 with a text that names the operation; they may still be running when they return.
  * Within a branch they take effect in the order given. One frame, as lib/model/session.c gives it to the device:
  *
- *   caller     gather tokens launch mark | branch 1 .. | branch 0 .. | wait | branch 2 choose mark wait, move | finish
- *   branch 0   [------- tokens -------]^mark            [------ dense heads ------]                           |
+ *   caller     gather tokens launch mark | branch 1 .. | 0 .. 3 .. 0 | wait | branch 2 choose mark wait, move | finish
+ *   branch 0   [------- tokens -------]^mark            [------- depth head ------]                           |
  *   branch 1                            [---- camera head ----]                                               |
  *   branch 2                                                     [choose]^mark  [move]                        |
+ *   branch 3                                            [------- point head ------]                           |
  *
  *   mark      remembers this point of the current branch.
  *   wait      returns when everything before the last mark is done.
  *   branch    selects the branch that the next operations go to. Branches run side by side. The first use of
- *             branch 1 or 2 since `finish` starts after everything that was given before the last mark.
+ *             another one than 0 since `finish` starts after everything that was given before the last mark; between
+ *             gather and launch all that are used start with the piece, and it ends when all have.
  *   finish    waits for all branches and returns to branch 0.
- *   gather    starts recording the operations of one branch; no wait until launch.
- *   launch    starts the recorded operations as one, which is cheaper than many small starts.
+ *   gather    starts recording the operations; no wait until launch.
+ *   launch    in the branch of gather: starts the recorded operations as one, which is cheaper than many small starts.
  *
  * What one branch writes, another may use after a wait for it or after finish. Results in host memory (fetch, dense,
  * score, choose) are there after finish, or after wait if they were asked for before mark. Host memory that an
@@ -357,7 +359,7 @@ typedef struct e3_dense {
 } e3_dense;
 
 /* Frames of several streams in one operation at most; a piece for each number of them. */
-enum { E3_BRANCHES = 3, E3_LANES = 8, E3_PIECES = 4 * E3_LANES };
+enum { E3_BRANCHES = 4, E3_LANES = 8, E3_PIECES = 4 * E3_LANES };
 
 /* Bytes of the memory that the device works in: in use (by all processes, as the device reports it; by this one on the
  * CPU), and in all. */
@@ -445,6 +447,7 @@ struct e3_dev {
 	/* The bits of a product's row depend on how many rows it has: frames of several streams are computed one after the
 	 * other, so that each is what it is alone. */
 	bool apart;
+	bool branches; /* they run side by side; else one operation after the other */
 };
 
 /* f32 memory: alloc for float *. */
@@ -457,7 +460,7 @@ static inline int e3_dev_floats(e3_dev *dev, size_t n, float **out, e3_err *err)
 }
 
 /* What a plug-in exports under the name e3_dev_plugin_cuda. The number changes with anything in this file. */
-#define E3_DEV_ABI 21
+#define E3_DEV_ABI 22
 typedef struct e3_dev_plugin {
 	int abi;
 	e3_dev *(*open)(bool strict, e3_err *err);

@@ -76,41 +76,50 @@ static int open_head(e3_session *s, const e3_dpt_config *c, e3_dpt_state *d, nee
 	return uv_tables(s, s->h, s->w, c->features / 2, &d->uv_full, err);
 }
 
-int e3_dpt_open(e3_session *s, e3_err *err)
+static int open_work(e3_session *s, const need *n, e3_dpt_work *w, e3_err *err)
 {
-	need n = {0};
-	e3_dpt_work *w = &s->work->dpt;
-	if (!e3_work_is_new(s))
-		return 0;
-	e3_dpt_state *depth = &s->work->depth, *point = &s->work->point;
-	depth->name = "depth", point->name = "point";
-	if (s->o.outputs & E3_OUT_DEPTH && open_head(s, &s->net->c.depth, depth, &n, err))
-		return -1;
-	if (s->o.outputs & E3_OUT_POINTS && open_head(s, &s->net->c.point, point, &n, err))
-		return -1;
-	if (!n.work)
-		return 0;
 	e3_arena *a = &s->work->arena;
 	e3_dtype type = s->dev->feature_dtype;
 	for (int k = 0; k < E3_DPT_LEVELS; k++)
-		if (e3_arena_alloc(a, type, n.level[k], &w->level[k], err))
+		if (e3_arena_alloc(a, type, n->level[k], &w->level[k], err))
 			return -1;
 	/* What is not needed at the same time lies in the same place: z where t and s were, a level's making in s and u. */
-	size_t t = (n.work + 127) & ~(size_t)127, second = n.work, third = n.work;
-	most(&second, n.projected), most(&third, n.resized);
+	size_t t = (n->work + 127) & ~(size_t)127, second = n->work, third = n->work;
+	most(&second, n->projected), most(&third, n->resized);
 	size_t both = t + second;
-	most(&both, n.last);
+	most(&both, n->last);
 	if (e3_arena_alloc(a, type, both, &w->t, err) || e3_arena_alloc(a, type, third, &w->u, err) ||
-		e3_arena_alloc(a, type, n.fused, &w->y, err))
+		e3_arena_alloc(a, type, n->fused, &w->y, err))
 		return -1;
 	w->z = w->t, w->s = w->projected = e3_tensor_at(w->t, t), w->resized = w->u;
+	return 0;
+}
+
+/* Each head works in maps of its own where they run side by side. */
+int e3_dpt_open(e3_session *s, e3_err *err)
+{
+	need n[2] = {{0}};
+	bool wants_depth = s->o.outputs & E3_OUT_DEPTH, wants_points = s->o.outputs & E3_OUT_POINTS,
+		 alone = !s->dev->branches;
+	e3_dpt_state *depth = &s->work->depth, *point = &s->work->point;
+	if (!e3_work_is_new(s))
+		return 0;
+	depth->name = "depth", point->name = "point";
+	if ((wants_depth && open_head(s, &s->net->c.depth, depth, &n[0], err)) ||
+		(wants_points && open_head(s, &s->net->c.point, point, &n[!alone], err)))
+		return -1;
+	if ((wants_depth || (alone && wants_points)) && open_work(s, &n[0], &depth->work, err))
+		return -1;
+	if (!alone)
+		return wants_points ? open_work(s, &n[1], &point->work, err) : 0;
+	point->work = depth->work;
 	return 0;
 }
 
 /* Level k: norm, projection, position, resize, and the convolution to `features` channels. */
 static int make_level(e3_session *s, const e3_dpt *net, const e3_dpt_state *d, int k, e3_err *err)
 {
-	e3_dpt_work *w = &s->work->dpt;
+	const e3_dpt_work *w = &d->work;
 	const e3_dev_ops *ops = s->dev->ops;
 	int gh = s->plan.patch_grid[0], gw = s->plan.patch_grid[1], oc = net->project[k].out;
 	e3_features map = {w->projected, gh, gw, oc}, level = {w->level[k], d->size[k][0], d->size[k][1], net->rn[k].out};
@@ -163,7 +172,7 @@ static int rcu(e3_dev *dev, const rcu_run *r, e3_err *err)
 
 int e3_dpt_step(e3_session *s, const e3_dpt *net, const e3_dpt_state *d, float *value, float *conf, e3_err *err)
 {
-	e3_dpt_work *w = &s->work->dpt;
+	const e3_dpt_work *w = &d->work;
 	int features = net->rn[0].out;
 	const e3_dev_ops *ops = s->dev->ops;
 	if (e3_session_note(s, &(e3_activation){.stage = d->name, .index = -1}, err))

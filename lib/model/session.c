@@ -208,7 +208,11 @@ int e3_session_heads(e3_session *s, e3_result *r, e3_err *err)
 {
 	if (r->depth && e3_dpt_step(s, &s->net->depth, &s->work->depth, r->depth, r->depth_conf, err))
 		return e3_fail_in(err, "depth head");
-	if (r->points && e3_dpt_step(s, &s->net->point, &s->work->point, r->points, r->points_conf, err))
+	if (!r->points)
+		return 0;
+	const e3_dev_ops *ops = s->dev->ops;
+	if (ops->branch(s->dev, 3, err) ||
+		e3_dpt_step(s, &s->net->point, &s->work->point, r->points, r->points_conf, err) || ops->branch(s->dev, 0, err))
 		return e3_fail_in(err, "point head");
 	return 0;
 }

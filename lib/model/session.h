@@ -17,7 +17,7 @@ typedef struct e3_camera_state {
 	e3_tensor q, attended, hidden;             /* f32; q [together] */
 } e3_camera_state;
 
-/* Feature maps that a dense head works in. The heads run one after the other and share them. */
+/* Feature maps that a dense head works in. Heads that run one after the other share them. */
 typedef struct e3_dpt_work {
 	e3_tensor projected, resized;
 	e3_tensor level[E3_DPT_LEVELS]; /* after rn */
@@ -29,6 +29,7 @@ typedef struct e3_dpt_state {
 	const char *name;                 /* depth, point */
 	int size[E3_DPT_LEVELS][2];       /* rows, columns of each level */
 	e3_uv uv[E3_DPT_LEVELS], uv_full; /* position tables */
+	e3_dpt_work work;
 } e3_dpt_state;
 
 /* The masses of a frame's keys, layer after layer in one piece; on the host only when reports are wanted. And the
@@ -78,7 +79,6 @@ typedef struct e3_work {
 	e3_self vit_self, self;        /* a page for each lane */
 	e3_rope rope;                  /* for each lane */
 	e3_dpt_state depth, point;
-	e3_dpt_work dpt;
 } e3_work;
 
 /* What earlier frames leave for the next one. */
