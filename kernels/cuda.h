@@ -36,7 +36,7 @@ enum {
 	SCRATCH_WIDE,
 	SCRATCH_KINDS
 };
-enum { E3_LAYERS_MOST = 256, RETIRED_MOST = 64 };
+enum { E3_LAYERS_MOST = 256, RETIRED_MOST = 64, PARTS_MOST = 8 };
 
 typedef struct e3_cuda_scratch {
 	void *p;
@@ -85,7 +85,8 @@ typedef struct e3_cuda {
 	bool joined[E3_BRANCHES];
 	cudaEvent_t gathered[E3_BRANCHES]; /* where the piece begins, and where the others end */
 	int steady;                        /* frames since memory of the backend's own last grew */
-	cudaGraphExec_t piece[E3_PIECES];
+	int part, blocks;                  /* of the piece: which is being gathered, and how much it has got */
+	cudaGraphExec_t piece[E3_PIECES][PARTS_MOST];
 	void *retired[RETIRED_MOST]; /* device memory that gathered work may still use: freed by finish */
 	int n_retired;
 	e3_cuda_scratch scratch[E3_BRANCHES][SCRATCH_KINDS];
@@ -99,6 +100,8 @@ static inline cudaStream_t e3_cuda_stream(const e3_cuda *c) { return c->stream[c
 /* plugin.cu. Each returns 0 or -1 with a text. */
 int e3_cuda_fail(e3_err *err, const char *what, cudaError_t code);
 int e3_cuda_scratch_get(e3_cuda *c, int kind, size_t bytes, void **out, e3_err *err); /* zeroed when it is allocated */
+/* Before a block of the network: what was gathered so far is started if it is enough. */
+int e3_cuda_cut(e3_cuda *c, e3_err *err);
 /* Copies an array in host memory to where kernels of this branch can read it, good until finish. */
 int e3_cuda_stage(e3_cuda *c, const void *from, size_t bytes, const void **out, e3_err *err);
 int e3_cuda_stage_kv(e3_cuda *c, const e3_kv *kv, e3_attend_kv *out, e3_err *err);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 enum { RING = 4 << 20, SMALL = 64 << 10, OLDEST = 80 }; /* after the weights only small arrays are uploaded */
+enum { BLOCKS = 8 }; /* of the network in a part of a piece, so that the device need not wait until all are gathered */
 
 int e3_cuda_fail(e3_err *err, const char *what, cudaError_t code)
 {
@@ -42,9 +43,10 @@ static void cuda_close(e3_dev *dev)
 	drop_gathered(c);
 	cudaDeviceSynchronize();
 	free_retired(c);
-	for (cudaGraphExec_t piece : c->piece)
-		if (piece)
-			cudaGraphExecDestroy(piece);
+	for (auto &parts : c->piece)
+		for (cudaGraphExec_t part : parts)
+			if (part)
+				cudaGraphExecDestroy(part);
 	e3_cuda_gemm_close(c);
 	e3_cuda_upload_close(c);
 	for (int b = 0; b < E3_BRANCHES; b++) {
@@ -177,20 +179,6 @@ static int cuda_finish(e3_dev *dev, e3_err *err)
 	return 0;
 }
 
-static int cuda_gather(e3_dev *dev, int which, e3_err *err)
-{
-	e3_cuda *c = e3_cuda_of(dev);
-	drop_gathered(c);
-	if (!c->steady)
-		return 0;
-	E3_TRY(cudaStreamBeginCapture(e3_cuda_stream(c), cudaStreamCaptureModeRelaxed), "gather");
-	c->gathering = 1 + which, c->origin = c->branch;
-	for (bool &joined : c->joined)
-		joined = false;
-	E3_TRY(cudaEventRecord(c->gathered[c->origin], e3_cuda_stream(c)), "gather");
-	return 0;
-}
-
 /* The piece of the frame before, updated with this frame's arguments; or a new one if more than those differ. */
 static int update(cudaGraphExec_t *piece, cudaGraph_t graph, e3_err *err)
 {
@@ -205,12 +193,10 @@ static int update(cudaGraphExec_t *piece, cudaGraph_t graph, e3_err *err)
 	return 0;
 }
 
-static int cuda_launch(e3_dev *dev, e3_err *err)
+/* Starts what was gathered since the piece or its last part began. */
+static int launch_part(e3_cuda *c, e3_err *err)
 {
-	e3_cuda *c = e3_cuda_of(dev);
-	if (!c->gathering)
-		return 0;
-	cudaGraphExec_t *piece = &c->piece[c->gathering - 1];
+	cudaGraphExec_t *piece = &c->piece[c->gathering - 1][c->part];
 	cudaGraph_t graph;
 	cudaStream_t origin = c->stream[c->origin];
 	for (int b = 0; b < E3_BRANCHES; b++)
@@ -218,12 +204,58 @@ static int cuda_launch(e3_dev *dev, e3_err *err)
 			E3_TRY(cudaEventRecord(c->gathered[b], c->stream[b]), "launch");
 			E3_TRY(cudaStreamWaitEvent(origin, c->gathered[b], 0), "launch");
 		}
-	c->gathering = 0;
 	E3_TRY(cudaStreamEndCapture(origin, &graph), "launch");
 	int rc = update(piece, graph, err);
 	cudaGraphDestroy(graph);
 	if (!rc)
 		E3_TRY(cudaGraphLaunch(*piece, origin), "launch");
+	return rc;
+}
+
+static int begin_part(e3_cuda *c, e3_err *err)
+{
+	c->blocks = 0;
+	E3_TRY(cudaStreamBeginCapture(c->stream[c->origin], cudaStreamCaptureModeRelaxed), "gather");
+	E3_TRY(cudaEventRecord(c->gathered[c->origin], c->stream[c->origin]), "gather");
+	return 0;
+}
+
+static int cuda_gather(e3_dev *dev, int which, e3_err *err)
+{
+	e3_cuda *c = e3_cuda_of(dev);
+	drop_gathered(c);
+	if (!c->steady)
+		return 0;
+	c->gathering = 1 + which, c->origin = c->branch, c->part = 0;
+	for (bool &joined : c->joined)
+		joined = false;
+	if (begin_part(c, err)) {
+		c->gathering = 0;
+		return -1;
+	}
+	return 0;
+}
+
+static int cuda_launch(e3_dev *dev, e3_err *err)
+{
+	e3_cuda *c = e3_cuda_of(dev);
+	int rc = c->gathering ? launch_part(c, err) : 0;
+	c->gathering = 0;
+	return rc;
+}
+
+int e3_cuda_cut(e3_cuda *c, e3_err *err)
+{
+	bool alone = true;
+	for (bool joined : c->joined)
+		alone = alone && !joined;
+	if (!c->gathering || c->blocks++ < BLOCKS || !alone || c->part + 1 == PARTS_MOST)
+		return 0;
+	int rc = launch_part(c, err);
+	c->part++;
+	rc = rc || begin_part(c, err) ? -1 : 0;
+	c->gathering = rc ? 0 : c->gathering;
+	c->blocks = 1;
 	return rc;
 }
 

@@ -131,6 +131,8 @@ int e3_cuda_qkv(e3_dev *dev, const e3_qkv *op, e3_err *err)
 	bool packed = e3_dtype_is_8(m->w.dtype);
 	if (!packed && op->rows == 1 && type == E3_F32 && !op->q_norm && !op->k_norm && !op->rope)
 		return qkv_row(c, op, err);
+	if (e3_cuda_cut(c, err))
+		return e3_fail_in(err, "qkv");
 	e3_convert from = {op->x, E3_F32, m->in, op->rows, m->in, op->norm};
 	e3_attend_kv pages;
 	const void *slot, *x = NULL;
