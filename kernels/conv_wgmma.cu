@@ -4,24 +4,25 @@
  * Pixels are numbered along rows that are one pixel longer than the map, and that pixel is zero: it is the right
  * neighbour of the row's last pixel and the left neighbour of the next row's first. So the nine taps of a run of BM
  * pixels are three runs of BM + 2 (slabs), one for each row of taps, read at three offsets: each slab is fetched once
- * and used three times. Slabs hold 64 channels. Three warps fetch them through registers (zeros around the map, ReLU);
- * one thread fetches the weights through a tensor map, half of each tile for both blocks of a cluster, which have
- * neighbouring pixels and the same channels. Two warpgroups compute.
+ * and used three times. Slabs hold 64 channels. Three warps fetch them (zeros around the map, ReLU); one thread fetches
+ * the weights through a tensor map, half of each tile for both blocks of a cluster, which have neighbouring pixels and
+ * the same channels. Two warpgroups compute.
  *
  * Blocks leave registers and shared memory for a block of the camera head, which runs beside the dense heads.
  */
 #include "attend_wgmma.cuh"
 #include "conv.cuh"
+#include "mma.cuh"
 #include <cuda.h>
 
 enum { DEPTH = 64, PAIR = 2, GATHERING = 96, THREADS = 384, LINES = GATHERING / 8 };
 
 /* MW blocks of 64 pixels and BN channels for each of two warpgroups. SW and SX: stages of weights and of slabs. */
 template <int BN, int MW> struct shape {
-	static constexpr int BM = 128 * MW, SLAB = (BM + 8) * 128, STAGE = BN * 128;
-	static constexpr int SX = 3, SW = MW == 2 ? 5 : 6;
+	static constexpr int BM = 128 * MW, PER = (BM + 2 + LINES - 1) / LINES, STAGE = BN * 128,
+						 SLAB = (PER * LINES + 7) / 8 * 1024;
+	static constexpr int SX = BN == 64 ? 4 : 3, SW = BN == 64 || MW == 2 ? 5 : 6, LAG = BN == 64 ? 2 : 1;
 	static constexpr int BARS = SW * STAGE + SX * SLAB, SHARED = BARS + 16 * (SW + SX) + 1024;
-	static constexpr int PER = (BM / MW + 2 + LINES - 1) / LINES; /* pieces that a thread fetches at a time */
 };
 
 #ifdef E3_WGMMA
@@ -58,61 +59,59 @@ static __device__ __forceinline__ void fetch_both(const CUtensorMap *map, uint32
 		"l"(map), "r"(bar), "r"(column), "r"(row), "h"((uint16_t)3)
 		: "memory");
 }
-static __device__ __forceinline__ uint4 relu_8(uint4 v)
+static __device__ __forceinline__ void relu_16(uint32_t at)
 {
-	const __half2 zero = __float2half2_rn(0.0f);
-	__half2 *h = (__half2 *)&v;
-#pragma unroll
-	for (int e = 0; e < 4; e++)
-		h[e] = __hmax2_nan(h[e], zero);
-	return v;
-}
-static __device__ __forceinline__ void store_16(uint32_t to, uint4 v)
-{
-	asm volatile("st.shared.v4.b32 [%0], {%1, %2, %3, %4};" ::"r"(to), "r"(v.x), "r"(v.y), "r"(v.z), "r"(v.w)
+	uint32_t v[4];
+	asm volatile("ld.shared.v4.b32 {%0, %1, %2, %3}, [%4];"
+				 : "=r"(v[0]), "=r"(v[1]), "=r"(v[2]), "=r"(v[3])
+				 : "r"(at)
+				 : "memory");
+	asm volatile("st.shared.v4.b32 [%0], {%1, %2, %3, %4};" ::"r"(at), "r"(relu_pair(v[0])), "r"(relu_pair(v[1])),
+				 "r"(relu_pair(v[2])), "r"(relu_pair(v[3]))
 				 : "memory");
 }
 
-/* Fetches rows of slabs: 8 neighbouring threads a pixel, 16 bytes each. Pieces r, r + LINES, ... of a thread lie at
- * at[] of the middle row of taps; inside: which of them are in the map, for each row of taps. */
-template <typename S, int MW>
+/* Fetches slabs: 8 neighbouring threads a pixel, 16 bytes each. Pieces line, line + LINES, ... of a thread lie at at[]
+ * of the middle row of taps; inside: which of them are in the map, for each row of taps. A slab is announced when the
+ * next LAG are on their way. ReLU: each thread mends what it has fetched itself. */
+template <typename S>
 static __device__ void gather(const conv_args &a, uint32_t slabs, uint32_t bars, int f0, int from, int count)
 {
-	int t = threadIdx.x - (THREADS - GATHERING), piece = t % 8, line = t / 8, pitch = a.w + 1, at[MW][S::PER];
-	uint32_t inside[MW][3] = {};
+	int t = threadIdx.x - (THREADS - GATHERING), piece = t % 8, line = t / 8, pitch = a.w + 1, at[S::PER];
+	uint32_t inside[3] = {};
 #pragma unroll
-	for (int m = 0; m < MW; m++)
-#pragma unroll
-		for (int i = 0; i < S::PER; i++) {
-			int r = m * S::PER * LINES + line + i * LINES, g = f0 - 1 + r, y = g < 0 ? -1 : g / pitch,
-				x = g - y * pitch;
-			at[m][i] = (y * a.w + x) * a.cin + piece * 8;
-			for (int row = 0; row < 3; row++)
-				if (r < S::BM + 2 && x < a.w && y + row - 1 >= 0 && y + row - 1 < a.h)
-					inside[m][row] |= 1u << i;
-		}
-	for (int k = 0; k < count; k++) {
-		int slab = from + k, row = slab % 3, shift = (row - 1) * a.w * a.cin + slab / 3 * DEPTH, stage = k % S::SX;
-		uint32_t to = slabs + stage * S::SLAB;
-#pragma unroll
-		for (int m = 0; m < MW; m++) {
-			uint4 v[S::PER];
-			uint32_t in = row == 0 ? inside[m][0] : row == 1 ? inside[m][1] : inside[m][2];
-#pragma unroll
-			for (int i = 0; i < S::PER; i++)
-				v[i] = in >> i & 1 ? __ldcg((const uint4 *)(a.x + at[m][i] + shift)) : make_uint4(0, 0, 0, 0);
-			if (m == 0)
-				e3_mbar_wait(bars + 8 * (S::SX + stage), (k / S::SX & 1) ^ 1);
-#pragma unroll
-			for (int i = 0; i < S::PER; i++) {
-				int r = m * S::PER * LINES + line + i * LINES;
-				if (r < S::BM + 2)
-					store_16(to + e3_swizzle(r, piece), a.relu_in ? relu_8(v[i]) : v[i]);
-			}
-		}
+	for (int i = 0; i < S::PER; i++) {
+		int r = line + i * LINES, g = f0 - 1 + r, y = g < 0 ? -1 : g / pitch, x = g - y * pitch;
+		at[i] = (y * a.w + x) * a.cin + piece * 8;
+		for (int row = 0; row < 3; row++)
+			if (r < S::BM + 2 && x < a.w && y + row - 1 >= 0 && y + row - 1 < a.h)
+				inside[row] |= 1u << i;
+	}
+	auto announce = [&](int k) {
+		int stage = k % S::SX;
+		for (int i = 0; a.relu_in && i < S::PER; i++)
+			relu_16(slabs + stage * S::SLAB + e3_swizzle(line + i * LINES, piece));
 		e3_fence_async();
 		e3_mbar_arrive(bars + 8 * stage);
+	};
+	for (int k = 0; k < count; k++) {
+		int slab = from + k, row = slab % 3, shift = (row - 1) * a.w * a.cin + slab / 3 * DEPTH, stage = k % S::SX;
+		uint32_t to = slabs + stage * S::SLAB, in = row == 0 ? inside[0] : row == 1 ? inside[1] : inside[2];
+		e3_mbar_wait(bars + 8 * (S::SX + stage), (k / S::SX & 1) ^ 1);
+#pragma unroll
+		for (int i = 0; i < S::PER; i++) {
+			bool valid = in >> i & 1;
+			copy_16(to + e3_swizzle(line + i * LINES, piece), a.x + (valid ? at[i] + shift : 0), valid);
+		}
+		copies_commit();
+		if (k >= S::LAG) {
+			copies_wait<S::LAG>();
+			announce(k - S::LAG);
+		}
 	}
+	copies_wait<0>();
+	for (int k = count < S::LAG ? 0 : count - S::LAG; k < count; k++)
+		announce(k);
 }
 
 /* Of two neighbouring blocks of eight columns a thread has two columns each: four neighbours of one of them instead. */
@@ -177,7 +176,7 @@ static __global__ void IN_PAIRS __maxnreg__(152)
 	e3_early_start();
 	if (group == 2) {
 		if constexpr (MW == 2)
-			e3_regs_less<120>();
+			e3_regs_less<88>();
 		if (threadIdx.x == 256) { /* weights wait for nothing */
 			uint32_t mine = rank_in_pair() * (BN / PAIR);
 			for (int s = 0; s < 3 * count; s++) {
@@ -189,11 +188,11 @@ static __global__ void IN_PAIRS __maxnreg__(152)
 			}
 		} else if (threadIdx.x >= THREADS - GATHERING) {
 			e3_early_wait(); /* what makes x may still be running */
-			gather<S, MW>(a, slabs, bars_x, f0, from, count);
+			gather<S>(a, slabs, bars_x, f0, from, count);
 		}
 	} else {
 		if constexpr (MW == 2)
-			e3_regs_more<168>();
+			e3_regs_more<184>();
 		float d[MW][BN / 2];
 #pragma unroll
 		for (int m = 0; m < MW; m++)
