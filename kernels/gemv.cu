@@ -1,8 +1,11 @@
 /* kernels: one row times a matrix: the camera head. Memory is the cost: weights are read once, in 16-byte pieces,
- * several in flight; the row (normalised if asked) lies in shared memory; arithmetic is f32. */
+ * several in flight; the row (normalised if asked) lies in shared memory; arithmetic is f32.
+ *
+ * Blocks are small enough to run beside a block of the dense heads' convolutions on one multiprocessor, and few, so
+ * that they do not keep those waiting. On Hopper the first weights are on their way before the row is there. */
 #include "values.cuh"
 
-enum { THREADS = 256, WARPS = THREADS / 32, ROWS = 2 };
+enum { THREADS = 128, WARPS = THREADS / 32, ROWS = 2, BLOCKS = 2 }; /* blocks for each multiprocessor */
 
 typedef struct gemv_args {
 	const float *x;
@@ -52,14 +55,23 @@ static __device__ void put(const gemv_args &a, int o, float v)
 	a.y[o] = a.add ? a.y[o] + v : v;
 }
 
-template <typename T, int V> static __global__ void __launch_bounds__(THREADS) gemv(const T *w, gemv_args a)
+/* The weights of ROWS outputs from `first`, into the second-level cache. */
+template <typename T> static __device__ void fetch_early(const T *w, const gemv_args &a, int first)
 {
-	extern __shared__ float x[];
-	__shared__ float room[32];
-	load_row(a, x, room);
-	int warp = threadIdx.x / 32, lane = threadIdx.x % 32, first = (blockIdx.x * WARPS + warp) * ROWS;
-	if (first >= a.out)
-		return;
+#if __CUDA_ARCH__ >= 900
+	const int line = 128 / sizeof(T);
+	for (int r = 0; r < ROWS && first + r < a.out; r++)
+		for (int c = threadIdx.x % 32 * line; c < a.in; c += 32 * line)
+			asm volatile("prefetch.global.L2 [%0];" ::"l"(w + (size_t)(first + r) * a.ldw + c));
+	asm volatile("griddepcontrol.wait;" ::: "memory"); /* what makes the row may still be running */
+#endif
+}
+
+/* ROWS outputs from `first` by one warp. */
+template <typename T, int V>
+static __device__ __forceinline__ void rows_by_warp(const T *w, const gemv_args &a, const float *x, int first)
+{
+	int lane = threadIdx.x % 32;
 	float sum[ROWS] = {0};
 	const T *row[ROWS];
 	for (int r = 0; r < ROWS; r++)
@@ -81,18 +93,35 @@ template <typename T, int V> static __global__ void __launch_bounds__(THREADS) g
 	}
 }
 
+template <typename T, int V> static __global__ void __launch_bounds__(THREADS, 9) gemv(const T *w, gemv_args a)
+{
+	extern __shared__ float x[];
+	__shared__ float room[32];
+	int first = (blockIdx.x * WARPS + threadIdx.x / 32) * ROWS, step = gridDim.x * WARPS * ROWS;
+	fetch_early(w, a, first);
+	load_row(a, x, room);
+	for (; first < a.out; first += step)
+		rows_by_warp<T, V>(w, a, x, first);
+}
+
 template <typename T, int V> static cudaError_t launch(const e3_cuda *c, const e3_gemv *g, gemv_args *a)
 {
 	size_t shared = (size_t)a->width * sizeof(float);
 	cudaError_t code = shared > 48 << 10
 		? cudaFuncSetAttribute(gemv<T, V>, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)shared)
 		: cudaSuccess;
-	if (code == cudaSuccess) {
-		gemv<T, V>
-			<<<e3_ceil_div(a->out, WARPS * ROWS), THREADS, shared, e3_cuda_stream(c)>>>((const T *)g->mat->w.p, *a);
-		code = cudaGetLastError();
-	}
-	return code;
+	if (code != cudaSuccess)
+		return code;
+	int blocks = e3_ceil_div(a->out, WARPS * ROWS), most = BLOCKS * c->attend.sms;
+	cudaLaunchAttribute early = {.id = cudaLaunchAttributeProgrammaticStreamSerialization};
+	early.val.programmaticStreamSerializationAllowed = 1;
+	cudaLaunchConfig_t how = {.gridDim = dim3((unsigned)(blocks < most ? blocks : most)),
+		.blockDim = dim3(THREADS),
+		.dynamicSmemBytes = shared,
+		.stream = e3_cuda_stream(c),
+		.attrs = &early,
+		.numAttrs = c->attend.wgmma ? 1u : 0u};
+	return cudaLaunchKernelEx(&how, gemv<T, V>, (const T *)g->mat->w.p, *a);
 }
 
 int e3_cuda_gemv(e3_cuda *c, const e3_gemv *g, e3_err *err)
