@@ -2,6 +2,10 @@
  * (doc/network.md 3.1, 4, 7). */
 #include "maps.cuh"
 #include <string.h>
+#include <type_traits>
+
+/* An index of V values at a time: 32 bits, in which divisions are quick, unless that may be too few. */
+template <int V> using index_of = std::conditional_t<V == 1, size_t, uint32_t>;
 
 static __global__ void patchify(const uint8_t *rgb, int h, int w, int patch, float *out)
 {
@@ -86,23 +90,40 @@ int e3_cuda_mean_rows(e3_dev *dev, e3_rows x, int dim, float *out, e3_err *err)
 	return 0;
 }
 
-template <typename T> static __global__ void add_uv(T *x, int h, int w, int c, e3_uv uv)
+/* V neighbours lie in one half of the channels. */
+template <typename T, int V> static __global__ void add_uv(T *x, int h, int w, int c, e3_uv uv)
 {
-	int half = c / 2;
-	size_t n = (size_t)h * w * c;
-	for (size_t k = (size_t)blockIdx.x * blockDim.x + threadIdx.x; k < n; k += (size_t)gridDim.x * blockDim.x) {
-		int at = (int)(k % c), col = (int)(k / c % w), row = (int)(k / c / w);
-		x[k] = as<T>(as_f32(x[k]) + (at < half ? uv.x[col * half + at] : uv.y[row * half + at - half]));
+	typedef index_of<V> index;
+	int half = c / 2, per = c / V;
+	index n = (index)h * w * per;
+	for (index k = (index)blockIdx.x * blockDim.x + threadIdx.x; k < n; k += (index)gridDim.x * blockDim.x) {
+		int at = (int)(k % per) * V, col = (int)(k / per % w), row = (int)(k / per / w);
+		float v[V], u[V];
+		load_pack<T, V>(x + (size_t)k * V, v);
+		load_pack<float, V>(at < half ? uv.x + col * half + at : uv.y + row * half + at - half, u);
+#pragma unroll
+		for (int e = 0; e < V; e++)
+			v[e] += u[e];
+		store_pack<T, V>(x + (size_t)k * V, v);
 	}
+}
+
+template <typename T> static void launch_uv(e3_features x, e3_uv uv, cudaStream_t stream)
+{
+	size_t n = (size_t)x.h * x.w * x.c;
+	T *p = (T *)x.t.p;
+	if (x.c % 8 == 0 && e3_aligned(p, 4 * sizeof(T)) && e3_aligned(uv.x, 16) && e3_aligned(uv.y, 16))
+		add_uv<T, 4><<<blocks_for(n / 4), 256, 0, stream>>>(p, x.h, x.w, x.c, uv);
+	else
+		add_uv<T, 1><<<blocks_for(n), 256, 0, stream>>>(p, x.h, x.w, x.c, uv);
 }
 
 int e3_cuda_add_uv(e3_dev *dev, e3_features x, e3_uv uv, e3_err *err)
 {
 	e3_cuda *c = e3_cuda_of(dev);
-	int blocks = blocks_for((size_t)x.h * x.w * x.c);
 	if (e3_check_add_uv(dev, x, err))
 		return -1;
-	E3_WITH_TYPE(x.t.dtype, T, (add_uv<T><<<blocks, 256, 0, e3_cuda_stream(c)>>>((T *)x.t.p, x.h, x.w, x.c, uv)));
+	E3_WITH_TYPE(x.t.dtype, T, launch_uv<T>(x, uv, e3_cuda_stream(c)));
 	E3_LAUNCHED("add_uv");
 	return 0;
 }
@@ -110,13 +131,14 @@ int e3_cuda_add_uv(e3_dev *dev, e3_features x, e3_uv uv, e3_err *err)
 /* V channels of one pixel for each thread; UV: with the position added. */
 template <typename T, int V> static __global__ void resize(resize_args a, const T *x, T *out)
 {
+	typedef index_of<V> index;
 	int per = a.c / V;
-	size_t n = (size_t)a.to_h * a.to_w * per;
-	for (size_t k = (size_t)blockIdx.x * blockDim.x + threadIdx.x; k < n; k += (size_t)gridDim.x * blockDim.x) {
+	index n = (index)a.to_h * a.to_w * per;
+	for (index k = (index)blockIdx.x * blockDim.x + threadIdx.x; k < n; k += (index)gridDim.x * blockDim.x) {
 		int at = (int)(k % per) * V, col = (int)(k / per % a.to_w), row = (int)(k / per / a.to_w);
 		float v[V];
 		resize_pixel<T, V>(a, x, row, col, at, v);
-		store_pack<T, V>(out + k * V, v);
+		store_pack<T, V>(out + (size_t)k * V, v);
 	}
 }
 
@@ -149,16 +171,33 @@ typedef struct spread_args {
 	const float *bias;
 } spread_args;
 
-/* y [h * w][k * k * c] -> out [h * k][w * k][c], bias added. */
-template <typename T> static __global__ void spread(spread_args a, const T *y, T *out)
+/* y [h * w][k * k * c] -> out [h * k][w * k][c], bias added; V channels at a time. */
+template <typename T, int V> static __global__ void spread(spread_args a, const T *y, T *out)
 {
-	int h = a.h, w = a.w, k = a.k, c = a.c;
-	size_t n = (size_t)h * w * k * k * c;
-	for (size_t at = (size_t)blockIdx.x * blockDim.x + threadIdx.x; at < n; at += (size_t)gridDim.x * blockDim.x) {
+	typedef index_of<V> index;
+	int h = a.h, w = a.w, k = a.k, c = a.c / V;
+	index n = (index)h * w * k * k * c;
+	for (index at = (index)blockIdx.x * blockDim.x + threadIdx.x; at < n; at += (index)gridDim.x * blockDim.x) {
 		int ch = (int)(at % c), col = (int)(at / c % (w * k)), row = (int)(at / c / (w * k));
 		size_t from = (((size_t)(row / k) * w + col / k) * k * k + (row % k) * k + col % k) * c + ch;
-		out[at] = as<T>(as_f32(y[from]) + a.bias[ch]);
+		float v[V], b[V];
+		load_pack<T, V>(y + from * V, v);
+		load_pack<float, V>(a.bias + ch * V, b);
+#pragma unroll
+		for (int e = 0; e < V; e++)
+			v[e] += b[e];
+		store_pack<T, V>(out + (size_t)at * V, v);
 	}
+}
+
+template <typename T> static void launch_spread(const spread_args *a, const void *y, void *out, cudaStream_t stream)
+{
+	const int wide = 16 / sizeof(T);
+	size_t n = (size_t)a->h * a->w * a->k * a->k * a->c;
+	if (a->c % wide == 0 && e3_aligned(y, 16) && e3_aligned(out, 16) && e3_aligned(a->bias, sizeof(float) * wide))
+		spread<T, wide><<<blocks_for(n / wide), 256, 0, stream>>>(*a, (const T *)y, (T *)out);
+	else
+		spread<T, 1><<<blocks_for(n), 256, 0, stream>>>(*a, (const T *)y, (T *)out);
 }
 
 int e3_cuda_deconv(e3_dev *dev, e3_features x, const e3_mat *m, e3_features out, e3_err *err)
@@ -177,9 +216,8 @@ int e3_cuda_deconv(e3_dev *dev, e3_features x, const e3_mat *m, e3_features out,
 		e3_cuda_scratch_get(c, SCRATCH_PRODUCT, (size_t)rows * m->out * e3_dtype_size(type), &g.d, err) ||
 		e3_cuda_gemm(c, &g, err))
 		return e3_fail_in(err, "deconv");
-	int blocks = blocks_for((size_t)rows * m->out);
 	spread_args a = {x.h, x.w, out.h / x.h, out.c, m->b};
-	E3_WITH_TYPE(type, T, (spread<T><<<blocks, 256, 0, e3_cuda_stream(c)>>>(a, (const T *)g.d, (T *)out.t.p)));
+	E3_WITH_TYPE(type, T, launch_spread<T>(&a, g.d, out.t.p, e3_cuda_stream(c)));
 	E3_LAUNCHED("deconv");
 	return 0;
 }
