@@ -167,7 +167,7 @@ int e3_cuda_gemm(e3_cuda *c, const e3_gemm *g, e3_err *err);
 void e3_cuda_gemm_close(e3_cuda *c);
 
 /* gemm_wgmma.cu: the same for two-byte types on Hopper, with what follows: act(x w^T + bias) -> d;
- * with `place` to queries and cache (heads of 64). x and w aligned to 16 bytes, as are their rows. */
+ * with `place` to queries and cache (heads of 64). x, w and d aligned to 16 bytes, as are their rows. */
 struct place_args;
 typedef struct e3_tiles {
 	const void *x, *w;

@@ -1,7 +1,8 @@
-/* kernels: LayerNorm and changes of type, a block per row; the camera head's modulation (doc/network.md 4, 5.2, 6). */
+/* kernels: LayerNorm and changes of type, a warp or a block per row; the camera head's modulation (doc/network.md
+ * 4, 5.2, 6). */
 #include "values.cuh"
 
-enum { THREADS = 128, PER = 4 }; /* a thread holds PER values at a time */
+enum { THREADS = 128, WARPS = 8, PER = 4 }; /* a thread holds PER values at a time */
 
 typedef struct row_args {
 	int ldx, dim, ldo, width;
@@ -9,6 +10,59 @@ typedef struct row_args {
 	float eps;
 	const float *w, *b;
 } row_args;
+
+/* Rows of at most 32 * PER * N values, a warp for each: nothing is waited for but x itself, which is what counts, for
+ * this stands between two products and hides behind neither. On Hopper it is set up while the kernel before still runs.
+ */
+template <typename TI, typename TO, int N>
+static __global__ void __launch_bounds__(32 * WARPS) rows_of_warps(const TI *x, TO *out, int rows, row_args a)
+{
+	int row = blockIdx.x * WARPS + threadIdx.x / 32, lane = threadIdx.x % 32;
+	float w[N][PER], b[N][PER], v[N][PER], sum = 0, var = 0;
+#pragma unroll
+	for (int k = 0; k < N; k++) {
+		int c = (k * 32 + lane) * PER;
+#pragma unroll
+		for (int e = 0; e < PER; e++)
+			w[k][e] = 1, b[k][e] = v[k][e] = 0;
+		if (c < a.dim && a.w)
+			load_pack<float, PER>(a.w + c, w[k]), load_pack<float, PER>(a.b + c, b[k]);
+	}
+#if __CUDA_ARCH__ >= 900
+	asm volatile("griddepcontrol.launch_dependents;"); /* the product that takes this may set itself up */
+	asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+	if (row >= rows)
+		return;
+	x += (size_t)row * a.ldx;
+	out += (size_t)row * a.ldo;
+#pragma unroll
+	for (int k = 0; k < N; k++)
+		if ((k * 32 + lane) * PER < a.dim)
+			load_pack<TI, PER>(x + (k * 32 + lane) * PER, v[k]);
+	if (a.norm) {
+#pragma unroll
+		for (int k = 0; k < N * PER; k++)
+			sum += v[k / PER][k % PER];
+		float mean = warp_sum(sum) / a.dim;
+#pragma unroll
+		for (int k = 0; k < N * PER; k++) {
+			v[k / PER][k % PER] -= mean;
+			if ((k / PER * 32 + lane) * PER < a.dim)
+				var += v[k / PER][k % PER] * v[k / PER][k % PER];
+		}
+		float inv = 1.0f / sqrtf(warp_sum(var) / a.dim + a.eps);
+#pragma unroll
+		for (int k = 0; k < N * PER; k++)
+			v[k / PER][k % PER] = v[k / PER][k % PER] * inv * w[k / PER][k % PER] + b[k / PER][k % PER];
+	}
+#pragma unroll
+	for (int k = 0; k < N; k++)
+		if ((k * 32 + lane) * PER < a.dim)
+			store_pack<TO, PER>(out + (k * 32 + lane) * PER, v[k]);
+	for (int c = a.dim + lane; c < a.width; c += 32)
+		out[c] = as<TO>(0);
+}
 
 /* Rows of at most THREADS * PER * N values, which stay in registers; everything in fours. */
 template <typename TI, typename TO, int N>
@@ -82,18 +136,27 @@ static __global__ void __launch_bounds__(THREADS) rows_any(const TI *x, TO *out,
 	}
 }
 
-template <typename TI, typename TO> static void launch(const e3_convert *r, const row_args *a, cudaStream_t stream)
+template <typename TI, typename TO> static cudaError_t launch(e3_cuda *c, const e3_convert *r, const row_args *a)
 {
+	cudaStream_t stream = e3_cuda_stream(c);
 	const TI *x = (const TI *)r->x;
 	TO *out = (TO *)r->out;
 	bool fours = r->dim % PER == 0 && r->ldx % PER == 0 && r->ldo % PER == 0 && e3_aligned(x, sizeof(TI) * PER) &&
 		e3_aligned(out, sizeof(TO) * PER) && (!a->w || (e3_aligned(a->w, 16) && e3_aligned(a->b, 16)));
-	if (fours && r->dim <= THREADS * PER * 2)
-		rows_held<TI, TO, 2><<<r->rows, THREADS, 0, stream>>>(x, out, *a);
-	else if (fours && r->dim <= THREADS * PER * 4)
+	if (fours && r->dim <= 32 * PER * 8) {
+		cudaLaunchAttribute early = {};
+		early.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+		early.val.programmaticStreamSerializationAllowed = 1;
+		cudaLaunchConfig_t how = {};
+		how.gridDim = dim3((unsigned)e3_ceil_div(r->rows, WARPS)), how.blockDim = dim3(32 * WARPS), how.stream = stream;
+		how.attrs = &early, how.numAttrs = c->attend.wgmma ? 1 : 0;
+		return cudaLaunchKernelEx(&how, rows_of_warps<TI, TO, 8>, x, out, r->rows, *a);
+	}
+	if (fours && r->dim <= THREADS * PER * 4)
 		rows_held<TI, TO, 4><<<r->rows, THREADS, 0, stream>>>(x, out, *a);
 	else
 		rows_any<TI, TO><<<r->rows, THREADS, 0, stream>>>(x, out, *a);
+	return cudaGetLastError();
 }
 
 int e3_cuda_convert(e3_cuda *c, const e3_convert *r, e3_err *err)
@@ -102,15 +165,15 @@ int e3_cuda_convert(e3_cuda *c, const e3_convert *r, e3_err *err)
 		return 0;
 	row_args a = {r->ldx, r->dim, r->ldo, r->width, r->norm != NULL, r->norm ? r->norm->eps : 0,
 		r->norm ? r->norm->w : NULL, r->norm ? r->norm->b : NULL};
-	cudaStream_t stream = e3_cuda_stream(c);
+	cudaError_t code = cudaSuccess;
 	if (r->x_type == E3_F32) {
-		E3_WITH_TYPE(r->out_type, TO, launch<float, TO>(r, &a, stream));
+		E3_WITH_TYPE(r->out_type, TO, code = launch<float, TO>(c, r, &a));
 	} else if (r->x_type == E3_BF16) {
-		E3_WITH_TYPE(r->out_type, TO, launch<bf16, TO>(r, &a, stream));
+		E3_WITH_TYPE(r->out_type, TO, code = launch<bf16, TO>(c, r, &a));
 	} else {
-		E3_WITH_TYPE(r->out_type, TO, launch<f16, TO>(r, &a, stream));
+		E3_WITH_TYPE(r->out_type, TO, code = launch<f16, TO>(c, r, &a));
 	}
-	E3_LAUNCHED("norm");
+	E3_TRY(code, "norm");
 	return 0;
 }
 
