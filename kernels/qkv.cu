@@ -183,8 +183,27 @@ static int attend_job(e3_cuda *c, const e3_attend *op, int mass_keys, e3_attend_
 		: 0;
 }
 
+/* One set of rows after the other. */
+static int attend_groups(e3_dev *dev, const e3_attend *op, e3_err *err)
+{
+	for (int g = 0; g < op->groups; g++) {
+		e3_kv kv = *op->kv;
+		e3_attend one = *op;
+		size_t first = (size_t)g * (size_t)op->rows;
+		kv.page += g;
+		one.kv = &kv, one.groups = 0, one.q_step = e3_q_step(op->q_step, op->groups * op->rows);
+		one.q = e3_tensor_at(op->q, first * (size_t)kv.head_dim);
+		one.out = e3_tensor_at(op->out, first * (size_t)(kv.heads * kv.head_dim));
+		if (e3_cuda_attend(dev, &one, err))
+			return -1;
+	}
+	return 0;
+}
+
 int e3_cuda_attend(e3_dev *dev, const e3_attend *op, e3_err *err)
 {
+	if (op->groups > 1)
+		return e3_check_attend(dev, op, err) || attend_groups(dev, op, err) ? -1 : 0;
 	e3_cuda *c = e3_cuda_of(dev);
 	e3_attend_job job;
 	if (e3_check_attend(dev, op, err))

@@ -228,7 +228,7 @@ static inline void one_attention(table *t, int rows, const int *heads, const int
 		lse32[k] = (float)want[1][k];
 	float *out = on_device(t, NULL, nq), *bare_out = on_device(t, NULL, nq);
 	e3_tensor dev_q = e3_tensor_f32(on_device(t, q, nq));
-	e3_attend attend = {dev_q, rows, &kv.dev, e3_tensor_f32(out), on_device(t, NULL, nl), 0}, bare = attend;
+	e3_attend attend = {dev_q, rows, &kv.dev, e3_tensor_f32(out), on_device(t, NULL, nl), 0, 0}, bare = attend;
 	enum { BEFORE = 4, AFTER = 1 };
 	int step = BEFORE + rows + AFTER;
 	float *wide = queries_within(q, heads[0], rows, d, BEFORE, step);
@@ -254,6 +254,48 @@ static inline void one_attention(table *t, int rows, const int *heads, const int
 	guards_intact(t, T_MASS);
 	end_case(t);
 	kv_free(&kv), free(q), free(wide), free(lse32);
+}
+
+/* Two sets of rows, each of which sees its own page. */
+static inline void one_grouped(table *t, int rows, const int *heads)
+{
+	e3_err err = {""};
+	enum { GROUPS = 2 };
+	int d = heads[1], step = GROUPS * rows, width = heads[0] * d;
+	size_t nq = (size_t)(rows * width), nl = (size_t)(rows * heads[0]);
+	kv_pair kv;
+	kv_make(t, &kv, (const int[]){heads[0], d, rows, GROUPS * rows}, 1);
+	float *q = values(t, GROUPS * nq, 2), *own = malloc(nq * sizeof *own), *out = on_device(t, NULL, GROUPS * nq);
+	double *all = expected(NULL, GROUPS * nq);
+	for (int g = 0; g < GROUPS; g++) {
+		double *want[4] = {expected(NULL, nq), expected(NULL, nl), expected(NULL, (size_t)rows),
+			expected(NULL, (size_t)(rows * rows))};
+		e3_kv one = kv.host;
+		one.page += g, one.n_keys = rows;
+		for (int h = 0; h < heads[0]; h++)
+			memcpy(own + h * rows * d, q + (h * step + g * rows) * d, (size_t)(rows * d) * sizeof *own);
+		ref_attention(own, rows, &one, want);
+		memcpy(all + (size_t)g * nq, want[0], nq * sizeof *all);
+		free(want[0]), free(want[1]), free(want[2]), free(want[3]);
+	}
+	e3_kv dev = kv.dev;
+	dev.n_keys = rows;
+	e3_attend op = {.q = e3_tensor_f32(on_device(t, q, GROUPS * nq)),
+		.rows = rows,
+		.kv = &dev,
+		.out = e3_tensor_f32(out),
+		.q_step = step,
+		.groups = GROUPS};
+	must(t, t->dev->ops->attend(t->dev, &op, &err), &err);
+	result(t, T_ATTEND, out, all, GROUPS * nq);
+	end_case(t);
+	kv_free(&kv), free(q), free(own);
+}
+
+static inline void case_groups(table *t)
+{
+	for (int h = 0; h < COUNT(attention_heads); h++)
+		one_grouped(t, 5 + 30 * h, attention_heads[h]);
 }
 
 static inline void case_attention(table *t)
@@ -344,7 +386,7 @@ static inline void case_block(table *t)
 		e3_linear five = {.x = wide, .rows = rows, .ldx = hidden, .mat = &fc2.dev, .add = true, .out = sum, .ldo = dim};
 		must(t,
 			t->dev->ops->qkv(t->dev, &one, &err) ||
-				t->dev->ops->attend(t->dev, &(e3_attend){q, rows, &kv.dev, y, lse, 0}, &err) ||
+				t->dev->ops->attend(t->dev, &(e3_attend){q, rows, &kv.dev, y, lse, 0, 0}, &err) ||
 				t->dev->ops->mass(t->dev, &(e3_mass){q, rows, &kv.dev, lse, mass, NULL, 0}, &err) ||
 				t->dev->ops->linear(t->dev, &three, &err) || t->dev->ops->linear(t->dev, &four, &err) ||
 				t->dev->ops->linear(t->dev, &five, &err),
@@ -389,7 +431,7 @@ static inline uint64_t check_device(e3_dev *dev, const double bound[T_KINDS])
 	case_patchify(&t), case_linear(&t), case_norm(&t), case_copy(&t), case_mean(&t), case_qkv(&t), case_attention(&t),
 		case_move(&t), case_modulate(&t);
 	case_conv(&t), case_deconv(&t), case_upsample(&t), case_uv(&t), case_dense(&t), case_block(&t), case_evict(&t);
-	case_match(&t), case_mean_keys(&t), case_shift(&t), case_novelty(&t);
+	case_match(&t), case_mean_keys(&t), case_shift(&t), case_novelty(&t), case_groups(&t);
 	for (int k = 0; k < T_KINDS; k++)
 		printf("# %s: %-16s %4d results, worst relative L2 %.1e, bound %.0e\n", dev->ops->name(dev), table_names[k],
 			t.cases[k], t.worst[k], bound[k]);

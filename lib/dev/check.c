@@ -76,6 +76,8 @@ int e3_check_attend(const e3_dev *dev, const e3_attend *op, e3_err *err)
 {
 	if (check_attention(dev, "attend", op->q, op->kv, err))
 		return -1;
+	if (op->groups > 1 && (op->lse || op->kv->n_keys > op->kv->page_keys))
+		return e3_fail(err, "attend: groups with a log-sum-exp, or of several pages");
 	if (op->out.dtype == op->q.dtype)
 		return 0;
 	return e3_fail(err, "attend: out is %s, expected %s", e3_dtype_name(op->out.dtype), e3_dtype_name(op->q.dtype));

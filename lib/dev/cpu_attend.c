@@ -191,8 +191,27 @@ static int tile_rows(int rows, int heads)
 	return e3_ceil_div(rows, tiles);
 }
 
+/* One set of rows after the other. */
+static int attend_groups(e3_dev *dev, const e3_attend *op, e3_err *err)
+{
+	for (int g = 0; g < op->groups; g++) {
+		e3_kv kv = *op->kv;
+		e3_attend one = *op;
+		size_t first = (size_t)g * (size_t)op->rows;
+		kv.page += g;
+		one.kv = &kv, one.groups = 0, one.q_step = e3_q_step(op->q_step, op->groups * op->rows);
+		one.q = e3_tensor_at(op->q, first * (size_t)kv.head_dim);
+		one.out = e3_tensor_at(op->out, first * (size_t)(kv.heads * kv.head_dim));
+		if (e3_cpu_attend(dev, &one, err))
+			return -1;
+	}
+	return 0;
+}
+
 int e3_cpu_attend(e3_dev *dev, const e3_attend *op, e3_err *err)
 {
+	if (op->groups > 1)
+		return e3_check_attend(dev, op, err) || attend_groups(dev, op, err) ? -1 : 0;
 	e3_cpu *cpu = e3_cpu_of(dev);
 	const e3_kv *kv = op->kv;
 	attend_job job = {.cpu = cpu, .op = op, .scale = 1.0f / sqrtf((float)kv->head_dim)};

@@ -184,8 +184,11 @@ typedef struct e3_attend {
 	const e3_kv *kv;
 	e3_tensor out;
 	float *lse; /* [heads][rows], or NULL */
-	int q_step; /* rows from one head of q to the next; 0: `rows`. So the queries may be a slice of those of more rows
-				 */
+	/* Rows from one head of q to the next; 0: `rows`. So the queries may be a slice of those of more rows. */
+	int q_step;
+	/* So many sets of `rows` rows, one after the other in q and out, each of which sees a page of its own: n_keys keys
+	 * in it, at most page_keys. No lse. 0: one. */
+	int groups;
 } e3_attend;
 
 /* The mass of each key, recomputed from q, K and the log-sum-exp: sum over rows of the mean over heads of the

@@ -376,14 +376,11 @@ static e3_block_run lanes_run(const e3_session *s, int n)
 static int frame_lanes(e3_session *const *s, int n, int layer, e3_err *err)
 {
 	const e3_work *w = s[0]->work;
-	e3_block_lane lane[E3_LANES];
 	e3_kv all = w->self.kv;
 	e3_block_run run = lanes_run(s[0], n);
 	all.n_keys = run.rows;
-	for (int l = 0; l < n; l++)
-		lane[l] = (e3_block_lane){.kv = w->self.kv}, lane[l].kv.page += l;
-	run.block = &s[0]->net->frame[layer], run.rope = w->rope.grid, run.kv = &all, run.slot = w->self.slot,
-	run.lane = lane;
+	run.block = &s[0]->net->frame[layer], run.rope = w->rope.grid, run.kv = &all, run.slot = w->self.slot;
+	run.lanes = 0, run.groups = n;
 	return e3_block_step(s[0]->dev, &run, err);
 }
 

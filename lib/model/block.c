@@ -103,7 +103,16 @@ int e3_block_rest(e3_dev *dev, const e3_block_run *r, e3_err *err)
 	const e3_dev_ops *ops = dev->ops;
 	e3_tensor x = e3_tensor_f32(r->x);
 	int dim = b->qkv.in, wide = b->fc1.out;
-	e3_attend attend = {.q = r->q, .rows = r->rows, .kv = r->kv, .out = r->attended, .lse = r->lse};
+	int groups = r->groups > 1 ? r->groups : 1;
+	e3_kv own = *r->kv;
+	e3_attend attend = {.q = r->q,
+		.rows = r->rows / groups,
+		.kv = &own,
+		.out = r->attended,
+		.lse = r->lse,
+		.q_step = r->rows,
+		.groups = r->groups};
+	own.n_keys /= groups;
 	e3_linear proj =
 		{.x = r->attended, .rows = r->rows, .ldx = dim, .mat = &b->proj, .add = true, .out = x, .ldo = dim};
 	e3_linear fc1 = {.x = x,

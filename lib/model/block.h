@@ -37,6 +37,7 @@ typedef struct e3_block_run {
 	 * of all of them then. 0: one, as above. */
 	const e3_block_lane *lane;
 	int lanes;
+	int groups; /* the same, where each sees a page of `kv` alone (e3_self); 0: one */
 } e3_block_run;
 int e3_block_step(e3_dev *dev, const e3_block_run *r, e3_err *err);
 /* The two parts of it: queries, keys and values; all the rest. */

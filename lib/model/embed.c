@@ -185,11 +185,8 @@ int e3_embed_lanes(e3_session *const *s, int n, e3_err *err)
 {
 	const e3_config *c = &s[0]->net->c;
 	const e3_work *w = s[0]->work;
-	e3_block_lane lane[E3_LANES];
 	e3_kv all = w->vit_self.kv;
 	all.n_keys = n * w->vit_tokens;
-	for (int l = 0; l < n; l++)
-		lane[l] = (e3_block_lane){.kv = w->vit_self.kv}, lane[l].kv.page += l;
 	for (int k = 0; k < c->vit_depth; k++) {
 		e3_block_run run = {.block = &s[0]->net->vit[k],
 			.x = w->xv,
@@ -199,8 +196,7 @@ int e3_embed_lanes(e3_session *const *s, int n, e3_err *err)
 			.q = w->q,
 			.attended = w->attended,
 			.hidden = w->hidden,
-			.lane = lane,
-			.lanes = n};
+			.groups = n};
 		if (e3_block_step(s[0]->dev, &run, err))
 			return e3_fail_in(err, "ViT block %d", k);
 	}

@@ -121,8 +121,8 @@ static void packed_attention(mixed *m, packed *x, e3_tensor q, int rows)
 	size_t nq = (size_t)(rows * heads * d), nl = (size_t)(rows * heads), nm = (size_t)rows * (size_t)n_keys;
 	float *hq = fetched(m, q, nq), *y = malloc(nq * sizeof *y), *lse = malloc(nl * sizeof *lse),
 		  *mass = malloc((size_t)n_keys * sizeof *mass), *map = malloc(nm * sizeof *map);
-	e3_attend host = {e3_tensor_f32(hq), rows, &x->host, e3_tensor_f32(y), lse, 0},
-			  dev = {q, rows, &x->dev, put_as(m, type, NULL, nq), on_device(&m->t, NULL, nl), 0};
+	e3_attend host = {e3_tensor_f32(hq), rows, &x->host, e3_tensor_f32(y), lse, 0, 0},
+			  dev = {q, rows, &x->dev, put_as(m, type, NULL, nq), on_device(&m->t, NULL, nl), 0, 0};
 	e3_mass host_mass = {host.q, rows, &x->host, lse, mass, map, 0},
 			dev_mass = {q, rows, &x->dev, dev.lse, on_device(&m->t, NULL, (size_t)n_keys), NULL, 0},
 			with_map = dev_mass;

@@ -379,8 +379,8 @@ static void attention_as(mixed *m, int rows, const int *heads, int page_keys, in
 	/* The device reads what the CPU wrote, rounded: only attention is compared. */
 	for (int k = 0; k < pages; k++)
 		dev_list[k] = put_as(m, type, host_page[k], page).p;
-	e3_attend host_at = {e3_tensor_f32(q), rows, &host_kv, e3_tensor_f32(y), lse, 0},
-			  dev_at = {put_as(m, type, q, nq), rows, &dev_kv, put_as(m, type, NULL, nq), on_device(&m->t, NULL, nl),
+	e3_attend host_at = {e3_tensor_f32(q), rows, &host_kv, e3_tensor_f32(y), lse, 0, 0},
+			  dev_at = {put_as(m, type, q, nq), rows, &dev_kv, put_as(m, type, NULL, nq), on_device(&m->t, NULL, nl), 0,
 				  0};
 	e3_mass host_mass = {host_at.q, rows, &host_kv, lse, mass, NULL, 0},
 			dev_mass = {dev_at.q, rows, &dev_kv, dev_at.lse, on_device(&m->t, NULL, (size_t)n_keys), NULL, 0};
@@ -393,7 +393,7 @@ static void attention_as(mixed *m, int rows, const int *heads, int page_keys, in
 	int step = BEFORE + rows + AFTER;
 	float *wide = queries_within(q, heads[0], rows, d, BEFORE, step);
 	e3_attend slice = {e3_tensor_at(put_as(m, type, wide, (size_t)(heads[0] * step * d)), (size_t)(BEFORE * d)), rows,
-		&dev_kv, put_as(m, type, NULL, nq), on_device(&m->t, NULL, nl), step};
+		&dev_kv, put_as(m, type, NULL, nq), on_device(&m->t, NULL, nl), step, 0};
 	e3_mass slice_mass = {slice.q, rows, &dev_kv, slice.lse, on_device(&m->t, NULL, (size_t)n_keys), NULL, step};
 	must(&m->t, m->gpu->ops->attend(m->gpu, &slice, &err) || m->gpu->ops->mass(m->gpu, &slice_mass, &err), &err);
 	free(wide);
