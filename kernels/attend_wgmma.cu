@@ -10,7 +10,7 @@
  * leaves partial results in the workspace, and the last of its blocks to arrive adds them up, always in the order of
  * the keys: same input, same bits. No block waits for another.
  */
-#include "attend_wgmma_fetch.cuh"
+#include "attend_wgmma_packed.cuh"
 
 #define HIGH 0x1p40f /* see state */
 
@@ -356,7 +356,8 @@ static __device__ __forceinline__ void consume(const plan &p, cursor at, int *fl
 }
 #endif
 
-static __global__ void __launch_bounds__(THREADS, 1) attend_kernel(const __grid_constant__ plan p)
+/* PACK: e3_kv_pack. */
+template <int PACK> static __global__ void __launch_bounds__(THREADS, 1) attend_kernel(const __grid_constant__ plan p)
 {
 #ifdef E3_WGMMA
 	extern __shared__ char shared[];
@@ -375,7 +376,10 @@ static __global__ void __launch_bounds__(THREADS, 1) attend_kernel(const __grid_
 	__syncthreads();
 	if (group == GROUPS) {
 		e3_regs_less<32>();
-		produce(p, bars, smem);
+		if constexpr (PACK == E3_PACK_NONE)
+			produce(p, bars, smem);
+		else
+			produce_packed<PACK>(p, bars, smem);
 	} else {
 		e3_regs_more<160>();
 		consume(p, {0, smem, smem + Q_AT + group * 64 * D * 2, bars, group}, flag);
@@ -435,12 +439,17 @@ static plan make_plan(const e3_attend_job *job, void *out)
 	return p;
 }
 
+typedef void kernel(plan);
+static kernel *const kernels[E3_PACKS] = {attend_kernel<E3_PACK_NONE>, NULL, attend_kernel<E3_PACK_FP8>,
+	attend_kernel<E3_PACK_I8>, attend_kernel<E3_PACK_K8V4>};
+static int shared_of(int pack) { return pack ? (int)SHARED_PACKED : (int)SHARED; }
+
 bool e3_wgmma_fits(const e3_attend_dev *dev, const e3_attend_job *job)
 {
 	const e3_attend_kv *kv = &job->kv;
 	int tiles = (job->rows + ROWS - 1) / ROWS;
-	return dev->wgmma && !kv->pack && kv->head_dim == D && e3_page_shift(kv) &&
-		(int64_t)tiles * kv->heads * GROUPS <= E3_COUNTERS &&
+	return dev->wgmma && kernels[kv->pack] && (!kv->pack || kv->page_keys % 2 == 0) && kv->head_dim == D &&
+		e3_page_shift(kv) && (int64_t)tiles * kv->heads * GROUPS <= E3_COUNTERS &&
 		(int64_t)tiles * kv->heads * (kv->n_keys / KEYS + 1) < 1 << 30;
 }
 
@@ -452,11 +461,13 @@ size_t e3_wgmma_attend_bytes(const e3_attend_dev *dev)
 cudaError_t e3_wgmma_open(e3_attend_dev *dev)
 {
 	cudaFuncAttributes got;
-	cudaError_t e = cudaFuncGetAttributes(&got, attend_kernel);
+	cudaError_t e = cudaFuncGetAttributes(&got, attend_kernel<E3_PACK_NONE>);
 	dev->wgmma = e == cudaSuccess && dev->capability == 90 && got.binaryVersion == 90;
 	if (e || !dev->wgmma)
 		return e;
-	e = cudaFuncSetAttribute(attend_kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, SHARED);
+	for (int k = 0; !e && k < E3_PACKS; k++)
+		if (kernels[k])
+			e = cudaFuncSetAttribute(kernels[k], cudaFuncAttributeMaxDynamicSharedMemorySize, shared_of(k));
 	return e ? e : e3_wgmma_mass_open();
 }
 
@@ -464,6 +475,6 @@ cudaError_t e3_wgmma_attend(const e3_attend_dev *dev, const e3_attend_job *job, 
 {
 	plan p = make_plan(job, out);
 	int blocks = cut(&p, dev->sms);
-	attend_kernel<<<blocks, THREADS, SHARED, stream>>>(p);
+	kernels[job->kv.pack]<<<blocks, THREADS, shared_of(job->kv.pack), stream>>>(p);
 	return cudaGetLastError();
 }

@@ -1,5 +1,5 @@
 /* make bench-gpu: the full seeded network on a device, frame by frame, then operation by operation: bench DEVICE FRAMES
- * BUDGET [W H].
+ * BUDGET [W H]. KV=fp8, int8 or k8v4: with a packed cache.
  *
  * The time of an operation is taken by giving it several times in a row: what a further one costs when the device never
  * waits. Works through the seam alone, so it times any backend; pictures are noise. Prints, asserts nothing.
@@ -436,6 +436,10 @@ static int run(e3_dev *dev, int n, double budget, const int size[2], e3_err *err
 	printf("%s: weights in %.1f s, resident %.0f MiB\n", dev->ops->name(dev), e3_now() - t,
 		(double)e3_rss_now() / 1048576);
 	e3_infer_options o = e3_infer_defaults();
+	for (int k = E3_PACK_BF16; k < E3_PACKS && getenv("KV"); k++)
+		if (!strcmp(getenv("KV"), (const char *const[]){"", "bf16", "fp8", "int8", "k8v4"}[k]))
+			o.pack = (e3_kv_pack)k;
+	e3_infer_use_device(&o, dev);
 	o.policy = e3_policy_find(budget > 0 ? "evict3r" : "none"), o.budget_kind = E3_BUDGET_FRAMES, o.budget = budget;
 	e3_session *s = e3_session_open(net, dev, &o, size, err);
 	if (!s || frames(s, n + WARM, size, ms, err))

@@ -490,7 +490,7 @@ static void every_operation_in_bf16_and_f16(void **state)
 	e3_dev_close(m.gpu);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_operation_in_f32),
@@ -498,5 +498,7 @@ int main(void)
 		cmocka_unit_test(packed_keys_and_values),
 		cmocka_unit_test(packed_keys_and_values_in_f32),
 	};
+	if (argc > 1) /* only those whose names fit */
+		cmocka_set_test_filter(argv[1]);
 	return cmocka_run_group_tests_name("dev: operations of CUDA", tests, NULL, NULL);
 }

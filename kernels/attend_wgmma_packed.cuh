@@ -1,0 +1,151 @@
+/* kernels: Hopper attention, the warpgroup that fetches packed keys and values (see attend_wgmma.cu, pack.cuh): as
+ * bf16, they lie in the rings as they would if they had not been packed, and who computes does not see a difference.
+ *
+ * Codes come into a ring of their own; each thread unpacks just what it has copied, so that nobody waits for another.
+ * The codes of a half-tile are asked for RAW_LAG half-tiles before they are unpacked.
+ */
+#ifndef E3_KERNELS_ATTEND_WGMMA_PACKED_CUH
+#define E3_KERNELS_ATTEND_WGMMA_PACKED_CUH
+
+#include "attend_wgmma_fetch.cuh"
+#include "pack.cuh"
+
+enum { RAW_SLOTS = 4, RAW_LAG = RAW_SLOTS - 1, RAW_CODES = KEYS * D, RAW_SLOT = RAW_CODES + 128 * 16 };
+enum { RAW_AT = (BAR_AT + 32 * STAGES + 16 + 15) / 16 * 16, SHARED_PACKED = RAW_AT + RAW_SLOTS * RAW_SLOT + 1024 };
+static_assert(RAW_LAG % 2 == 1, "while keys are asked for, values are unpacked");
+
+#ifdef E3_WGMMA
+
+/* What the codes of keys are. */
+template <int PACK> constexpr int kind_of_keys = PACK == E3_PACK_FP8 ? PACK : (int)E3_PACK_I8;
+
+/* How a half-tile is dealt out: a thread has PIECES times 16 bytes of codes, of rows ROWS_APART apart; and what a row
+ * has of codes and of scales. */
+template <int KIND> struct deal {
+	static constexpr bool v4 = KIND == E3_PACK_K8V4;
+	static constexpr int CHUNKS = v4 ? 2 : 4, PIECES = CHUNKS, ROWS_APART = 128 / CHUNKS, ROW = v4 ? D / 2 : D,
+						 SCALES = v4 ? 8 : 2;
+};
+
+/* Four bytes of scales; zeros if not `take`. */
+static __device__ __forceinline__ void ask_scale(uint32_t to, const void *from, bool take)
+{
+	asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;" ::"r"(to), "l"(from), "r"(take ? 4 : 0) : "memory");
+}
+
+/* This thread's pieces of 128 keys or values from `key` on, two times 64 that lie together; at: where they would be in
+ * a page if `key` were its first: codes, scales. Zeros past the last one. */
+template <int KIND>
+static __device__ __forceinline__ void ask(const plan &p, int key, const unsigned (&at)[2], uint32_t raw)
+{
+	typedef deal<KIND> L;
+	int t = threadIdx.x & 127;
+	raw += t * 16;
+#pragma unroll
+	for (int g = 0; g < 2; g++, key += 64) {
+		int first = min(key, (p.kv.n_keys - 1) & ~63), page = first >> p.page_shift;
+		const char *from = (const char *)p.kv.page[page];
+		first -= page << p.page_shift;
+		const char *code = from + (at[0] + first * L::ROW), *scale = from + (at[1] + first * L::SCALES);
+#pragma unroll
+		for (int i = 0; i < L::PIECES / 2; i++) {
+			bool take = key + i * L::ROWS_APART + t / L::CHUNKS < p.kv.n_keys;
+			uint32_t to = raw + (g * L::PIECES / 2 + i) * 128 * 16;
+			e3_cp16(to, code + i * L::ROWS_APART * L::ROW, take);
+			ask_scale(to + (RAW_CODES - t * 12) - (g * L::PIECES / 2 + i) * 128 * 12,
+				scale + i * L::ROWS_APART * L::SCALES, take);
+		}
+	}
+}
+
+static __device__ __forceinline__ uint4 get_16(uint32_t smem)
+{
+	uint4 x;
+	asm volatile("ld.shared.v4.b32 {%0, %1, %2, %3}, [%4];" : "=r"(x.x), "=r"(x.y), "=r"(x.z), "=r"(x.w) : "r"(smem));
+	return x;
+}
+
+/* The pieces as bf16, into a tile. */
+template <int KIND> static __device__ __forceinline__ void unpack(uint32_t raw, uint32_t tile)
+{
+	typedef deal<KIND> L;
+	int t = threadIdx.x & 127, row = t / L::CHUNKS, chunk = t % L::CHUNKS;
+#pragma unroll
+	for (int i = 0; i < L::PIECES; i++) {
+		uint4 code = get_16(raw + (i * 128 + t) * 16);
+		uint32_t scale, to = tile + i * L::ROWS_APART * 128;
+		asm volatile("ld.shared.b32 %0, [%1];" : "=r"(scale) : "r"(raw + RAW_CODES + (i * 128 + t) * 4));
+		if (L::v4) {
+			uint32_t step = e3_twice(scale), low = __byte_perm(scale, 0, 0x3232),
+					 word[4] = {code.x, code.y, code.z, code.w};
+#pragma unroll
+			for (int k = 0; k < 4; k++) {
+				uint32_t v[4];
+				e3_unpack_v4(word[k], step, low, v);
+				e3_put_16(to + e3_swizzle(row, 4 * chunk + k), make_uint4(v[0], v[1], v[2], v[3]));
+			}
+		} else {
+			uint4 v;
+			scale = __byte_perm(scale, 0, row & 1 ? 0x3232 : 0x1010);
+			e3_unpack_4<KIND>(code.x, scale, v.x, v.y);
+			e3_unpack_4<KIND>(code.y, scale, v.z, v.w);
+			e3_put_16(to + e3_swizzle(row, 2 * chunk), v);
+			e3_unpack_4<KIND>(code.z, scale, v.x, v.y);
+			e3_unpack_4<KIND>(code.w, scale, v.z, v.w);
+			e3_put_16(to + e3_swizzle(row, 2 * chunk + 1), v);
+		}
+	}
+}
+
+/* Half-tile n: waits for its codes and for room, and hands it over. LEFT: groups of copies that may still be under way.
+ */
+template <int KIND, int LEFT> static __device__ __forceinline__ void hand_over(ring bars, uint32_t smem, int n)
+{
+	int half = n & 1, stage = (n >> 1) % STAGES;
+	e3_cp_wait<LEFT>();
+	e3_mbar_wait(bar_of(bars.empty, half, stage), ((n >> 1) / STAGES & 1) ^ 1);
+	unpack<KIND>(smem + RAW_AT + n % RAW_SLOTS * RAW_SLOT, smem + (half ? V_AT : K_AT) + stage * TILE);
+	announce(bars.full, n);
+}
+
+/* Where this thread's pieces of a head begin in a page: codes, scales. Two scales of keys are four bytes. */
+template <int KIND> static __device__ __forceinline__ void places(const plan &p, int half, int head, unsigned (&at)[2])
+{
+	typedef deal<KIND> L;
+	int t = threadIdx.x & 127, row = head * p.kv.page_keys + t / L::CHUNKS, chunk = t % L::CHUNKS;
+	at[0] = p.kv.at[half] + row * L::ROW + chunk * 16;
+	at[1] = p.kv.at[2 + half] + (L::v4 ? row * L::SCALES + chunk * 4 : (row & ~1) * L::SCALES);
+}
+
+template <int PACK> static __device__ __forceinline__ void produce_packed(const plan &p, ring bars, uint32_t smem)
+{
+	constexpr int K = kind_of_keys<PACK>, V = PACK;
+	int n = 0; /* half-tiles that were asked for: K of a step, V of it, K of the next */
+	for (int tile = p.begin[blockIdx.x] / p.steps; tile * p.steps < p.begin[blockIdx.x + 1]; tile++) {
+		int2 part = part_of(p, tile, blockIdx.x);
+		unsigned k_at[2], v_at[2];
+		places<K>(p, 0, tile / p.tiles, k_at);
+		places<V>(p, 1, tile / p.tiles, v_at);
+#pragma unroll 1
+		for (int step = part.x; step < part.y; step++, n += 2) {
+			ask<K>(p, step * KEYS, k_at, smem + RAW_AT + n % RAW_SLOTS * RAW_SLOT);
+			e3_cp_commit();
+			if (n >= RAW_LAG)
+				hand_over<V, RAW_LAG>(bars, smem, n - RAW_LAG);
+			ask<V>(p, step * KEYS, v_at, smem + RAW_AT + (n + 1) % RAW_SLOTS * RAW_SLOT);
+			e3_cp_commit();
+			if (n + 1 >= RAW_LAG)
+				hand_over<K, RAW_LAG>(bars, smem, n + 1 - RAW_LAG);
+		}
+	}
+	/* The last ones; n is even. */
+#pragma unroll 1
+	for (int k = n > RAW_LAG ? n - RAW_LAG : 0; k < n; k++)
+		if (k & 1)
+			hand_over<V, 0>(bars, smem, k);
+		else
+			hand_over<K, 0>(bars, smem, k);
+}
+#endif
+
+#endif
