@@ -40,6 +40,8 @@ static void memory(const report *x, e3_json *j)
 	e3_json_int(j, "tokens_peak", peak);
 	e3_json_int(j, "tokens_without_eviction", full);
 	whole(j, "token_bytes", kv, kv > 0);
+	if (x->run.head->kv)
+		e3_json_text(j, "kv", x->run.head->kv);
 	whole(j, "bytes_now", now * kv, kv > 0);
 	whole(j, "bytes_peak", peak * kv, kv > 0);
 	whole(j, "bytes_without_eviction", full * kv, kv > 0);

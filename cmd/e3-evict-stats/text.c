@@ -63,8 +63,9 @@ static int memory_lines(const report *x, e3_buf *to, e3_err *err)
 		return line(to, err, "memory", "unknown: the stream does not give the bytes of a token");
 	e3_trace_bytes_text(kv * (double)now, a), e3_trace_bytes_text(kv * (double)peak, b),
 		e3_trace_bytes_text(kv * (double)full, c);
-	return line(to, err, "memory", "%s now, %s peak, %s without eviction: %.1f %% kept", a, b, c,
-		100.0 * (double)now / (double)full);
+	const char *packed = x->run.head->kv;
+	return line(to, err, "memory", "%s now, %s peak, %s without eviction: %.1f %% kept%s%s", a, b, c,
+		100.0 * (double)now / (double)full, packed ? ", packed as " : "", packed ? packed : "");
 }
 
 /* At the last eviction: how much of the budget is used, and the layers with the largest and the smallest share. */

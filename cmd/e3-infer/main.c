@@ -73,9 +73,12 @@ static int send_head(infer *f, e3_err *err)
 	h->budget = -1;
 	if (f->session) {
 		const e3_plan *p = e3_session_plan(f->session);
+		const e3_infer_options *o = e3_session_options(f->session);
 		h->tokens_per_frame = p->tokens_per_frame;
 		h->patch_grid[0] = p->patch_grid[0], h->patch_grid[1] = p->patch_grid[1];
 		h->kv_token_bytes = (int64_t)p->token_bytes;
+		if (o->pack && set_text(&h->kv, e3_infer_kept_as(o), err))
+			return -1;
 		if (isfinite(p->budget))
 			h->budget = (int64_t)floor(p->budget);
 	}

@@ -323,9 +323,9 @@ int infer_setup_plan(infer_setup *s, infer_request *r, e3_err *err)
 	printf("\n");
 	printf("scratch    %10.1f MiB\n", mib * (double)(m.in_use - with_net) - mib * streams * (double)p->cache_bytes);
 	if (isfinite(p->budget))
-		printf("cache      %10.1f MiB  keeps %.0f tokens%s: %.2f frames in each of %d layers\n",
-			mib * streams * (double)p->cache_bytes, floor(p->budget), each, p->budget / p->layers / p->tokens_per_frame,
-			p->layers);
+		printf("cache      %10.1f MiB  keeps %.0f tokens%s%s%s: %.2f frames in each of %d layers\n",
+			mib * streams * (double)p->cache_bytes, floor(p->budget), r->o.pack ? ", packed as " : "",
+			r->o.pack ? e3_infer_kept_as(&r->o) : "", each, p->budget / p->layers / p->tokens_per_frame, p->layers);
 	else
 		printf("cache                      grows by %.1f MiB with every frame%s\n",
 			mib * (double)p->token_bytes * p->layers * p->tokens_per_frame, each);

@@ -5,7 +5,7 @@
 
 void e3_head_release(e3_head *x)
 {
-	free(x->tool), free(x->version), free(x->source), free(x->model), free(x->policy), free(x->device);
+	free(x->tool), free(x->version), free(x->source), free(x->model), free(x->policy), free(x->device), free(x->kv);
 	*x = (e3_head){0};
 }
 

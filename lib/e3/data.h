@@ -60,6 +60,7 @@ typedef struct e3_head {
 	char *policy;           /* of eviction: a name that e3-infer --policy takes */
 	int64_t budget;         /* tokens over all layers; -1 = none */
 	char *device;           /* "cpu", or the name of the GPU */
+	char *kv;               /* how keys and values are packed, as in e3-infer --kv; NULL: they are not */
 	int64_t kv_token_bytes; /* bytes of cache one token takes in one layer */
 	/* Of a run that began with a saved cache: the frames that cache had seen (0 = no saved cache), and the index of the
 	 * last of them. */

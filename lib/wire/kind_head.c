@@ -23,6 +23,8 @@ static int encode(e3_pack *p, const e3_head *x, e3_err *err)
 		e3_pack_text(p, "policy", x->policy);
 		e3_pack_int_or_nil(p, "budget", x->budget);
 		e3_pack_text(p, "device", x->device);
+		if (x->kv)
+			e3_pack_text(p, "kv", x->kv);
 		e3_pack_int(p, "kv_token_bytes", x->kv_token_bytes);
 		if (x->seen > 0) {
 			e3_pack_int(p, "seen", x->seen);
@@ -43,7 +45,7 @@ int e3_out_head(e3_out *out, const e3_head *x, e3_err *err)
 
 static int head_fill(const e3_msg *msg, e3_head *x, e3_err *err)
 {
-	bool model, layers, tokens, grid, policy, budget, device, bytes, seen, after, said;
+	bool model, layers, tokens, grid, policy, budget, device, kv, bytes, seen, after, said;
 	int v, frozen = 0, corrects = 0;
 	e3_field table[] = {
 		{E3_F_INT, "v", &v, .min = INT32_MIN, .max = INT32_MAX},
@@ -59,6 +61,7 @@ static int head_fill(const e3_msg *msg, e3_head *x, e3_err *err)
 		{E3_F_TEXT, "policy", &x->policy, .has = &policy, .nil = true},
 		{E3_F_I64, "budget", &x->budget, .has = &budget, .nil = true},
 		{E3_F_TEXT, "device", &x->device, .has = &device, .nil = true},
+		{E3_F_TEXT, "kv", &x->kv, .has = &kv, .nil = true},
 		E3_MAY(I64, "kv_token_bytes", &x->kv_token_bytes, &bytes),
 		E3_MAY(I64, "seen", &x->seen, &seen),
 		E3_MAY(I64, "after", &x->after, &after),
