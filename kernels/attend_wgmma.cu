@@ -1,4 +1,4 @@
-/* kernels: flash attention on Hopper, bf16, head_dim 64.
+/* kernels: flash attention on Hopper, bf16 or packed keys and values, head_dim 64.
  *
  * A block has three warpgroups that compute, 64 queries each, and one that fetches: keys and values come through their
  * pages in tiles of 128 into rings in shared memory. A computing warpgroup has the scores of the next tile and the
@@ -12,7 +12,8 @@
  */
 #include "attend_wgmma_packed.cuh"
 
-#define HIGH 0x1p40f /* see state */
+/* See state; of T, the type of the products. */
+template <typename T> constexpr float high = std::is_same<T, __half>::value ? 0x1p15f : 0x1p40f;
 
 #ifdef E3_WGMMA
 
@@ -20,7 +21,7 @@
 
 /* The running state of a thread. Flash attention usually moves the reference m of the exponentials to the maximum of
  * every tile. Here m is the largest score of the first tile and stays there as long as the sums of a tile are below
- * HIGH: f32 and bf16 have range enough above and below it, and no maximum needs to be found. When a sum reaches HIGH,
+ * `high`: f32 and T have range enough above and below it, and no maximum needs to be found. When a sum reaches `high`,
  * exponentials may have overflowed; the scores of that tile are computed again and m moves to their maximum.
  *
  * A thread has rows lane / 4 and 8 further on of its warp's 16, of these columns 2 (lane % 4) + {0, 1} of every 8; the
@@ -70,37 +71,37 @@ static __device__ __forceinline__ void exponentiate(float (&s)[64], const float 
 	sum[1] = part[2] + part[3];
 }
 
-static __device__ __forceinline__ void pack(const float (&s)[64], uint32_t (&pr)[32])
+template <typename T> static __device__ __forceinline__ void pack(const float (&s)[64], uint32_t (&pr)[32])
 {
 #pragma unroll
 	for (int i = 0; i < 32; i++)
-		pr[i] = e3_bf16x2(s[2 * i], s[2 * i + 1]);
+		pr[i] = e3_two<T>(s[2 * i], s[2 * i + 1]);
 }
 
-static __device__ __forceinline__ void scores(float (&s)[64], uint64_t q, uint64_t k)
+template <typename T> static __device__ __forceinline__ void scores(float (&s)[64], uint64_t q, uint64_t k)
 {
 #pragma unroll
 	for (int i = 0; i < 4; i++)
-		wgmma<128, __nv_bfloat16>::ss(s, q + i * 2, k + i * 2, i != 0);
+		wgmma<128, T>::ss(s, q + i * 2, k + i * 2, i != 0);
 }
 
-static __device__ __forceinline__ void weigh(float (&o)[32], const uint32_t (&pr)[32], uint64_t v)
+template <typename T> static __device__ __forceinline__ void weigh(float (&o)[32], const uint32_t (&pr)[32], uint64_t v)
 {
 #pragma unroll
 	for (int i = 0; i < 8; i++)
-		wgmma<64, __nv_bfloat16>::rs_turned(o, pr + 4 * i, v + i * (2048 >> 4), true);
+		wgmma<64, T>::rs_turned(o, pr + 4 * i, v + i * (2048 >> 4), true);
 }
 
 /* Recomputes one score, from the tiles in shared memory. */
-static __device__ __noinline__ float score_again(uint32_t q, uint32_t k, int row, int key)
+template <typename T> static __device__ __noinline__ float score_again(uint32_t q, uint32_t k, int row, int key)
 {
 	float sum = 0;
 	for (int i = 0; i < D / 2; i++) {
 		uint32_t a, b;
 		asm volatile("ld.shared.b32 %0, [%1];" : "=r"(a) : "r"(q + e3_swizzle(row, i / 4) + i % 4 * 4));
 		asm volatile("ld.shared.b32 %0, [%1];" : "=r"(b) : "r"(k + e3_swizzle(key, i / 4) + i % 4 * 4));
-		sum = fmaf(__uint_as_float(a << 16), __uint_as_float(b << 16), sum);
-		sum = fmaf(__uint_as_float(a & 0xffff0000), __uint_as_float(b & 0xffff0000), sum);
+		float2 u = e3_apart<T>(a), v = e3_apart<T>(b);
+		sum = fmaf(u.y, v.y, fmaf(u.x, v.x, sum));
 	}
 	return sum;
 }
@@ -112,6 +113,7 @@ static __device__ __forceinline__ void release(uint32_t empty, int half, int sta
 }
 
 /* 64 rows of Q into the warpgroup's tile. */
+template <typename T>
 static __device__ __forceinline__ void load_q(const plan &p, int head, int first, uint32_t tile, int group)
 {
 	int t = threadIdx.x & 127, chunk = t & 7;
@@ -122,9 +124,9 @@ static __device__ __forceinline__ void load_q(const plan &p, int head, int first
 		uint4 x = make_uint4(0, 0, 0, 0);
 		if (first + row < p.rows)
 			x = *(const uint4 *)(p.q + ((size_t)head * p.q_step + first + row) * D + chunk * 8);
-		asm volatile("st.shared.v4.b32 [%0], {%1, %2, %3, %4};" ::"r"(tile + e3_swizzle(row, chunk)), "r"(x.x),
-					 "r"(x.y), "r"(x.z), "r"(x.w)
-					 : "memory");
+		if (std::is_same<T, __half>::value)
+			x = make_uint4(e3_half_of(x.x), e3_half_of(x.y), e3_half_of(x.z), e3_half_of(x.w));
+		e3_put_16(tile + e3_swizzle(row, chunk), x);
 	}
 	e3_fence_async();
 	e3_bar(BAR_GROUP + group, 128);
@@ -138,6 +140,7 @@ typedef struct cursor { /* one of the ring's readers */
 } cursor;
 
 /* The steps of one part, for the 64 rows of one warpgroup. */
+template <typename T>
 static __device__ __forceinline__ void attend_part(const plan &p, cursor &at, int2 part, state &st)
 {
 	const float c = p.scale * E3_LOG2E;
@@ -155,7 +158,7 @@ static __device__ __forceinline__ void attend_part(const plan &p, cursor &at, in
 	int stage = at.n % STAGES;
 	e3_mbar_wait(bar_of(at.bars.full, 0, stage), at.n / STAGES & 1);
 	e3_wgmma_fence();
-	scores(s, q, k0 + stage * (TILE >> 4));
+	scores<T>(s, q, k0 + stage * (TILE >> 4));
 	e3_wgmma_commit();
 	e3_wgmma_wait<0>();
 	e3_hold(s);
@@ -164,7 +167,7 @@ static __device__ __forceinline__ void attend_part(const plan &p, cursor &at, in
 		mask(s, p.kv.n_keys - part.x * KEYS);
 	row_max(s, st.m);
 	exponentiate(s, st.m, st.l, c);
-	pack(s, pr);
+	pack<T>(s, pr);
 	for (int step = part.x + 1; step < part.y; step++) {
 		/* 1. Wait for K of this step and for V of the step before. */
 		int last = stage;
@@ -176,9 +179,9 @@ static __device__ __forceinline__ void attend_part(const plan &p, cursor &at, in
 		/* 2. Start both products: the scores of this step, then the probabilities of the step before times its V. */
 		e3_hold(st.o);
 		e3_wgmma_fence();
-		scores(s, q, k0 + stage * (TILE >> 4));
+		scores<T>(s, q, k0 + stage * (TILE >> 4));
 		e3_wgmma_commit();
-		weigh(st.o, pr, v0 + last * (TILE >> 4));
+		weigh<T>(st.o, pr, v0 + last * (TILE >> 4));
 		e3_wgmma_commit();
 		/* 3. Wait for the first only, and exponentiate while the tensor cores work on the second. */
 		e3_wgmma_wait<1>();
@@ -189,14 +192,14 @@ static __device__ __forceinline__ void attend_part(const plan &p, cursor &at, in
 		exponentiate(s, st.m, sum, c);
 		/* 4. Rarely a sum is too large or not a number. The warp then computes the overwritten scores of this tile
 		 *    again from shared memory, moves m to their maximum, and scales its sums so far. */
-		bool moved = __any_sync(~0u, !(fmaxf(sum[0], sum[1]) < HIGH));
+		bool moved = __any_sync(~0u, !(fmaxf(sum[0], sum[1]) < high<T>));
 		if (moved) {
 			e3_wgmma_wait<0>();
 			e3_hold(st.o);
 			int row = (threadIdx.x >> 5 & 3) * 16 + (threadIdx.x & 31) / 4;
 #pragma unroll
 			for (int i = 0; i < 64; i++)
-				s[i] = score_again(at.q, at.smem + K_AT + stage * TILE, row + (i & 2) * 4,
+				s[i] = score_again<T>(at.q, at.smem + K_AT + stage * TILE, row + (i & 2) * 4,
 					i / 4 * 8 + 2 * (threadIdx.x & 3) + (i & 1));
 			mask(s, valid);
 			row_max(s, shrink);
@@ -221,13 +224,13 @@ static __device__ __forceinline__ void attend_part(const plan &p, cursor &at, in
 			for (int i = 0; i < 32; i++)
 				st.o[i] *= shrink[i >> 1 & 1];
 		/* 6. The probabilities become bf16 operands for the next step. */
-		pack(s, pr);
+		pack<T>(s, pr);
 	}
 	/* After the loop: the last tile times its V, then the sum over the four threads of a row. */
 	e3_mbar_wait(bar_of(at.bars.full, 1, stage), at.n / STAGES & 1);
 	e3_hold(st.o);
 	e3_wgmma_fence();
-	weigh(st.o, pr, v0 + stage * (TILE >> 4));
+	weigh<T>(st.o, pr, v0 + stage * (TILE >> 4));
 	e3_wgmma_commit();
 	e3_wgmma_wait<0>();
 	e3_hold(st.o);
@@ -338,7 +341,7 @@ static __device__ void finish(const plan &p, int head, int first, const state &s
 	}
 }
 
-static __device__ __forceinline__ void consume(const plan &p, cursor at, int *flag)
+template <typename T> static __device__ __forceinline__ void consume(const plan &p, cursor at, int *flag)
 {
 	state st;
 	for (int tile = p.begin[blockIdx.x] / p.steps; tile * p.steps < p.begin[blockIdx.x + 1]; tile++) {
@@ -348,8 +351,8 @@ static __device__ __forceinline__ void consume(const plan &p, cursor at, int *fl
 			skip_part(at, part);
 			continue;
 		}
-		load_q(p, head, row, at.q, at.group);
-		attend_part(p, at, part, st);
+		load_q<T>(p, head, row, at.q, at.group);
+		attend_part<T>(p, at, part, st);
 		if (part.y - part.x == p.steps || settle(p, tile, at.group, st, flag + at.group))
 			finish(p, head, row, st);
 	}
@@ -382,7 +385,8 @@ template <int PACK> static __global__ void __launch_bounds__(THREADS, 1) attend_
 			produce_packed<PACK>(p, bars, smem);
 	} else {
 		e3_regs_more<160>();
-		consume(p, {0, smem, smem + Q_AT + group * 64 * D * 2, bars, group}, flag);
+		consume<std::conditional_t<PACK == E3_PACK_NONE, __nv_bfloat16, __half>>(p,
+			{0, smem, smem + Q_AT + group * 64 * D * 2, bars, group}, flag);
 	}
 #else
 	__trap();

@@ -1,5 +1,5 @@
 /* kernels: Hopper attention, the warpgroup that fetches packed keys and values (see attend_wgmma.cu, pack.cuh): as
- * bf16, they lie in the rings as they would if they had not been packed, and who computes does not see a difference.
+ * f16, they lie in the rings as they would if they had not been packed, and who computes has f16 for bf16.
  *
  * Codes come into a ring of their own; each thread unpacks just what it has copied, so that nobody waits for another.
  * The codes of a half-tile are asked for RAW_LAG half-tiles before they are unpacked.
@@ -65,7 +65,7 @@ static __device__ __forceinline__ uint4 get_16(uint32_t smem)
 	return x;
 }
 
-/* The pieces as bf16, into a tile. */
+/* The pieces as f16, into a tile. */
 template <int KIND> static __device__ __forceinline__ void unpack(uint32_t raw, uint32_t tile)
 {
 	typedef deal<KIND> L;
@@ -76,22 +76,23 @@ template <int KIND> static __device__ __forceinline__ void unpack(uint32_t raw, 
 		uint32_t scale, to = tile + i * L::ROWS_APART * 128;
 		asm volatile("ld.shared.b32 %0, [%1];" : "=r"(scale) : "r"(raw + RAW_CODES + (i * 128 + t) * 4));
 		if (L::v4) {
-			uint32_t step = e3_twice(scale), low = __byte_perm(scale, 0, 0x3232),
+			float s = __uint_as_float(scale << 16), least = fmaf(s, -16.0f, __uint_as_float(scale & 0xffff0000u));
+			uint32_t step = e3_two<__half>(s, s), low = e3_two<__half>(least, least),
 					 word[4] = {code.x, code.y, code.z, code.w};
 #pragma unroll
 			for (int k = 0; k < 4; k++) {
 				uint32_t v[4];
-				e3_unpack_v4(word[k], step, low, v);
+				e3_unpack_v4_half(word[k], step, low, v);
 				e3_put_16(to + e3_swizzle(row, 4 * chunk + k), make_uint4(v[0], v[1], v[2], v[3]));
 			}
 		} else {
 			uint4 v;
-			scale = __byte_perm(scale, 0, row & 1 ? 0x3232 : 0x1010);
-			e3_unpack_4<KIND>(code.x, scale, v.x, v.y);
-			e3_unpack_4<KIND>(code.y, scale, v.z, v.w);
+			scale = e3_half_scale(__uint_as_float(row & 1 ? scale & 0xffff0000u : scale << 16));
+			e3_unpack_4_half<KIND>(code.x, scale, v.x, v.y);
+			e3_unpack_4_half<KIND>(code.y, scale, v.z, v.w);
 			e3_put_16(to + e3_swizzle(row, 2 * chunk), v);
-			e3_unpack_4<KIND>(code.z, scale, v.x, v.y);
-			e3_unpack_4<KIND>(code.w, scale, v.z, v.w);
+			e3_unpack_4_half<KIND>(code.z, scale, v.x, v.y);
+			e3_unpack_4_half<KIND>(code.w, scale, v.z, v.w);
 			e3_put_16(to + e3_swizzle(row, 2 * chunk + 1), v);
 		}
 	}
