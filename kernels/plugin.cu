@@ -465,10 +465,9 @@ static int open_parts(e3_cuda *c, e3_err *err)
 	 */
 	E3_TRY(cudaDeviceSetLimit(cudaLimitStackSize, 0), where);
 	E3_TRY(cudaDeviceGetStreamPriorityRange(&least, &first), where);
-	/* Branches 1 and 2 have small steps, each waiting for the one before: they go first. */
+	/* All but the dense heads' have small steps, each waiting for the one before: they go first. */
 	for (int b = 0; b < E3_BRANCHES; b++)
-		E3_TRY(cudaStreamCreateWithPriority(&c->stream[b], cudaStreamNonBlocking, b == 1 || b == 2 ? first : least),
-			where);
+		E3_TRY(cudaStreamCreateWithPriority(&c->stream[b], cudaStreamNonBlocking, b && b != 3 ? first : least), where);
 	E3_TRY(cudaEventCreateWithFlags(&c->marked, cudaEventDisableTiming), where);
 	for (cudaEvent_t &event : c->gathered)
 		E3_TRY(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), where);

@@ -45,6 +45,8 @@
  *   branch 2                                                     [choose]^mark  [move]                        |
  *   branch 3                                            [------- point head ------]                           |
  *
+ * Where frames of several streams are computed together, branches 4 and on have the camera heads of the others.
+ *
  *   mark      remembers this point of the current branch.
  *   wait      returns when everything before the last mark is done.
  *   branch    selects the branch that the next operations go to. Branches run side by side. The first use of
@@ -362,7 +364,7 @@ typedef struct e3_dense {
 } e3_dense;
 
 /* Frames of several streams in one operation at most; a piece for each number of them. */
-enum { E3_BRANCHES = 4, E3_LANES = 8, E3_PIECES = 4 * E3_LANES };
+enum { E3_LANES = 8, E3_BRANCHES = 3 + E3_LANES, E3_PIECES = 4 * E3_LANES };
 
 /* Bytes of the memory that the device works in: in use (by all processes, as the device reports it; by this one on the
  * CPU), and in all. */
@@ -463,7 +465,7 @@ static inline int e3_dev_floats(e3_dev *dev, size_t n, float **out, e3_err *err)
 }
 
 /* What a plug-in exports under the name e3_dev_plugin_cuda. The number changes with anything in this file. */
-#define E3_DEV_ABI 22
+#define E3_DEV_ABI 23
 typedef struct e3_dev_plugin {
 	int abi;
 	e3_dev *(*open)(bool strict, e3_err *err);

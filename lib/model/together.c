@@ -62,6 +62,9 @@ static int aggregate(group *g, e3_err *err)
 	return g->dev->ops->launch(g->dev, err);
 }
 
+/* The camera heads are chains of small steps, side by side; that of the first in branch 1. */
+enum { BRANCH_CAMERA = 3 };
+
 static int heads(group *g, e3_err *err)
 {
 	const e3_dev_ops *ops = g->dev->ops;
@@ -70,9 +73,10 @@ static int heads(group *g, e3_err *err)
 		(ops->branch(g->dev, 1, err) || e3_session_begin(g->s[0], "camera", err) || gather(g, E3_PIECE_CAMERA, err)))
 		return -1;
 	for (int k = 0; pose && k < g->n; k++)
-		if (e3_camera_step(g->s[k], 1, err))
+		if ((k && ops->branch(g->dev, BRANCH_CAMERA + k, err)) || e3_camera_step(g->s[k], 1, err))
 			return e3_fail_in(err, "camera head");
-	if ((pose && ops->launch(g->dev, err)) || ops->branch(g->dev, 0, err) || gather(g, E3_PIECE_DENSE, err))
+	if ((pose && (ops->branch(g->dev, 1, err) || ops->launch(g->dev, err))) || ops->branch(g->dev, 0, err) ||
+		gather(g, E3_PIECE_DENSE, err))
 		return -1;
 	for (int k = 0; k < g->n; k++)
 		if (e3_session_heads(g->s[k], result_of(g->s[k]), err))
