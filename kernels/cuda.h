@@ -76,6 +76,7 @@ typedef struct e3_cuda {
 	cublasLtHandle_t lt;
 	struct e3_gemm_plan *plan;
 	int n_plans, cap_plans;
+	bool lacks8[2]; /* cuBLASLt multiplies no int8, no e4m3 on this GPU */
 	cudaStream_t stream[E3_BRANCHES];
 	cudaEvent_t marked;
 	int branch;
@@ -151,8 +152,9 @@ typedef struct e3_convert {
 } e3_convert;
 int e3_cuda_convert(e3_cuda *c, const e3_convert *r, e3_err *err);
 
-/* gemm.cu: d [rows][out] = x [rows][in] w^T (+ bias), or d += that; x and w of one type, d f32 or of that type. Row
- * starts of x and w must be aligned to 16 bytes unless f32. */
+/* gemm.cu: d [rows][out] = x [rows][in] w^T (+ bias), or d += that; x and w of one type, d f32 or of that type; of int8
+ * d is int32, of e4m3 f32, and neither is added to, where the GPU can (no algorithm: it fails). Row starts of x and w
+ * must be aligned to 16 bytes unless f32. */
 typedef struct e3_gemm {
 	const void *x, *w;
 	e3_dtype type;
@@ -187,9 +189,27 @@ int e3_cuda_product_input(e3_cuda *c, const e3_convert *from, const e3_mat *mat,
 
 /* packed.cu: the same to 8 bits, with the scale of each row. */
 int e3_cuda_round(e3_cuda *c, const e3_convert *r, float *scale, e3_err *err);
-/* linear with a matrix in 8 bits; and a product without bias, [rows][out] in scratch memory. */
+/* linear with a matrix in 8 bits; and a product without bias: placed, or
+ * [rows][out] in scratch memory, then *sums is not NULL. */
 int e3_cuda_linear8(e3_cuda *c, const e3_linear *op, e3_err *err);
-int e3_cuda_product8(e3_cuda *c, const e3_convert *from, const e3_mat *m, float **sums, e3_err *err);
+int e3_cuda_product8(e3_cuda *c, const e3_convert *from, const e3_mat *m, const struct place_args *place, float **sums,
+	e3_err *err);
+
+/* gemm8_wgmma.cu: products of 8-bit values on Hopper with what follows, as e3_cuda_tiles; x [rows][ld] and the matrix
+ * have rows of `ld` bytes. */
+typedef struct e3_tiles8 {
+	const void *x;
+	const float *x_scale;
+	int rows, ld;
+	const e3_mat *mat;
+	e3_act act;
+	bool add;
+	e3_tensor out;
+	int ldo;
+	const struct place_args *place; /* or NULL */
+} e3_tiles8;
+bool e3_cuda_tiles8_can(const e3_cuda *c, const e3_tiles8 *t);
+int e3_cuda_tiles8(e3_cuda *c, const e3_tiles8 *t, e3_err *err);
 
 /* gemv.cu: one row times a matrix, f32 arithmetic. With `q` the result is split into q and the places of k and v. */
 typedef struct e3_gemv {

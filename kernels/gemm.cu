@@ -21,7 +21,20 @@ typedef struct e3_gemm_plan {
 
 static cudaDataType_t cuda_type(e3_dtype t)
 {
-	return t == E3_F32 ? CUDA_R_32F : t == E3_BF16 ? CUDA_R_16BF : CUDA_R_16F;
+	switch (t) {
+	case E3_F32:
+		return CUDA_R_32F;
+	case E3_BF16:
+		return CUDA_R_16BF;
+	case E3_I8:
+		return CUDA_R_8I;
+	case E3_I32:
+		return CUDA_R_32I;
+	case E3_F8:
+		return CUDA_R_8F_E4M3;
+	default:
+		return CUDA_R_16F;
+	}
 }
 
 static void release(e3_gemm_plan *p)
@@ -75,7 +88,9 @@ static bool describe(e3_gemm_plan *p)
 	const gemm_key *k = &p->key;
 	cublasOperation_t transpose = CUBLAS_OP_T;
 	cublasLtEpilogue_t epilogue = CUBLASLT_EPILOGUE_BIAS;
-	return cublasLtMatmulDescCreate(&p->op, CUBLAS_COMPUTE_32F, CUDA_R_32F) == CUBLAS_STATUS_SUCCESS &&
+	bool ints = k->type == E3_I8;
+	return cublasLtMatmulDescCreate(&p->op, ints ? CUBLAS_COMPUTE_32I : CUBLAS_COMPUTE_32F,
+			   ints ? CUDA_R_32I : CUDA_R_32F) == CUBLAS_STATUS_SUCCESS &&
 		cublasLtMatmulDescSetAttribute(p->op, CUBLASLT_MATMUL_DESC_TRANSA, &transpose, sizeof transpose) ==
 		CUBLAS_STATUS_SUCCESS &&
 		(!k->bias ||
@@ -130,9 +145,12 @@ int e3_cuda_gemm(e3_cuda *c, const e3_gemm *g, e3_err *err)
 	if (!p || e3_cuda_scratch_get(c, SCRATCH_LT, LT_WORKSPACE, &work, err))
 		return -1;
 	float one = 1, beta = g->add ? 1.0f : 0.0f;
+	int32_t int_one = 1, int_zero = 0;
+	bool ints = g->type == E3_I8;
+	const void *alpha = ints ? (const void *)&int_one : &one, *below = ints ? (const void *)&int_zero : &beta;
 	if (g->bias)
 		cublasLtMatmulDescSetAttribute(p->op, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &g->bias, sizeof g->bias);
-	cublasStatus_t status = cublasLtMatmul(c->lt, p->op, &one, g->w, p->w, g->x, p->x, &beta, g->d, p->d, g->d, p->d,
+	cublasStatus_t status = cublasLtMatmul(c->lt, p->op, alpha, g->w, p->w, g->x, p->x, below, g->d, p->d, g->d, p->d,
 		&p->algo, work, LT_WORKSPACE, e3_cuda_stream(c));
 	if (status != CUBLAS_STATUS_SUCCESS)
 		return e3_fail(err, "product: %d x %d x %d: %s", g->rows, g->out, g->in, cublasLtGetStatusString(status));

@@ -145,14 +145,16 @@ int e3_cuda_qkv(e3_dev *dev, const e3_qkv *op, e3_err *err)
 	place_args a = {m->b, op->rows, kv->heads, kv->head_dim, kv->page_keys,
 		{place_norm_of(op->q_norm), place_norm_of(op->k_norm)}, op->rope, pages.page, (const uint32_t *)slot, op->q.p};
 	bool affine = (!op->q_norm || op->q_norm->w) && (!op->k_norm || op->k_norm->w);
+	bool placed = type == E3_BF16 && kv->head_dim == 64 && affine;
 	if (packed) {
 		float *sums;
-		if (e3_cuda_product8(c, &from, m, &sums, err))
+		if (e3_cuda_product8(c, &from, m, placed ? &a : NULL, &sums, err))
 			return e3_fail_in(err, "qkv");
-		E3_TRY(type == E3_F32 ? launch_place<float>(c, &a, sums) : launch_place<bf16>(c, &a, sums), "qkv");
+		if (sums)
+			E3_TRY(type == E3_F32 ? launch_place<float>(c, &a, sums) : launch_place<bf16>(c, &a, sums), "qkv");
 		return 0;
 	}
-	if (type == E3_BF16 && kv->head_dim == 64 && affine && e3_cuda_tiles_can(c, m, op->rows)) {
+	if (placed && e3_cuda_tiles_can(c, m, op->rows)) {
 		e3_tiles t = {x, m->w.p, m->w.dtype, op->rows, m->in, m->out, ldx, e3_cuda_weight_ld(m), m->b, E3_ACT_NONE,
 			NULL, 0, &a};
 		return e3_cuda_tiles(c, &t, err) ? e3_fail_in(err, "qkv") : 0;

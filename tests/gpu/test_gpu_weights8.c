@@ -14,7 +14,7 @@ static e3_dev *open_or_skip(bool strict)
 }
 
 /* Sums of e4m3 products lose digits in the tensor cores: 1e-3 of sums of 4096. */
-static const double int8_bounds[] = {5e-7, 5e-4, 5e-4}, fp8_bounds[] = {1e-3, 1.5e-3, 5e-4};
+static const double int8_bounds[] = {5e-7, 5e-4, 5e-4}, fp8_bounds[] = {1.5e-3, 1.5e-3, 5e-4};
 
 static void linear(bool strict)
 {
