@@ -5,6 +5,7 @@ figure; exit 1 when one promise is broken:
 - it is the same from the second frame to the last, whether the length of the stream is known or not;
 - --plan says beforehand what a run takes;
 - --vram stays below what it was given and uses nearly all of it; too little is refused, naming the smallest that works; that works;
+- 3G are enough for 8 frames of cache with weights and cache in 8 bits;
 - --device auto finds the GPU.
 
 With `table` instead: what --plan says and what a run takes, for every precision, packing of the cache and budget that this build has.
@@ -103,6 +104,13 @@ def main():
     used = memory("--vram", "6G", unknown)
     ok &= same("--vram 6G", used)
     ok &= check(6144 - SLACK <= used[-1] <= 6144, f"--vram 6G: {used[-1]:.1f} of 6144 MiB")
+    small = ["--vram", "3G", "--precision", "int8", "--kv", "int8"]
+    if offers(small[2:]):
+        plan = infer("--device", "cuda", "--plan", "--size", "518x392", *small).stdout
+        keeps = float(re.search(r"([0-9.]+) frames in each of", plan).group(1))
+        used = memory(*small, unknown)
+        ok &= same("--vram 3G, 8 bits", used)
+        ok &= check(keeps >= 8 and 3072 - SLACK <= max(used) <= 3072, f"--vram 3G, 8 bits: {max(used):.1f} of 3072 MiB, {keeps:.1f} frames of cache")
     refused = infer("--device", "cuda", "--vram", "2G", "-o", "/dev/null", unknown, code=1).stderr.strip()
     least = re.search(r"--vram: 2048 MiB is too small: .*; the smallest that works is (\d+)M", refused)
     ok &= check(least is not None, refused)

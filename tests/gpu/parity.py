@@ -23,16 +23,16 @@ FIELDS = {"depth": "depth", "dconf": "depth_conf", "pts": "points", "pconf": "po
 REFERENCE = {"depth": 4.0e-3, "dconf": 3.5e-3, "pts": 7.1e-3, "pconf": 2.8e-3, "pose": 5.5e-2}
 STRICT = dict.fromkeys(REFERENCE, 1e-4)
 # A packed cache, whose error the reference does not have (doc/network.md 5.5).
-KEPT_FP8 = {"depth": 8e-3, "dconf": 8e-3, "pts": 1.5e-2, "pconf": 6e-3, "pose": 8e-2}
+COARSE = {"depth": 8e-3, "dconf": 8e-3, "pts": 1.5e-2, "pconf": 6e-3, "pose": 1.2e-1}
 EIGHT = {"int8": dict.fromkeys(REFERENCE, 5e-2), "fp8": dict.fromkeys(REFERENCE, 1e-1)}
 # By name: the options, the bounds (relative L2, worst frame), and the least Jaccard of the tokens that the first eviction keeps. New
 # modes go here; one that this build refuses is left out.
 MODES = {
     "f32": (["--precision", "f32"], STRICT, 0.995),
     "bf16": (["--precision", "bf16"], REFERENCE, 0.995),
-    "kv fp8": (["--kv", "fp8"], KEPT_FP8, 0.99),
+    "kv fp8": (["--kv", "fp8"], COARSE, 0.98),
     "kv int8": (["--kv", "int8"], REFERENCE, 0.99),
-    "kv k8v4": (["--kv", "k8v4"], REFERENCE, 0.98),
+    "kv k8v4": (["--kv", "k8v4"], COARSE, 0.98),
     "int8": (["--precision", "int8"], EIGHT["int8"], 0.98),
     "fp8": (["--precision", "fp8"], EIGHT["fp8"], 0.98),
 }
