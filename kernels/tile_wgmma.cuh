@@ -2,9 +2,9 @@
  * x each), fed through a ring in shared memory by one thread of a further warpgroup. What is done with the sums is the
  * caller's (gemm_wgmma.cu). A step is 128 bytes of each row of x and w: 64 channels of 16 bits or 128 of 8.
  *
- * Blocks that need the same rows of x or w lie in a cluster, CM blocks of rows by CN of columns: each fetches its share
- * and writes it into the rings of all that need it. (A multiprocessor takes in 4096 (BM + BN) / (BM BN) bytes a clock
- * at the full rate of the products: more than the L2 cache gives to all of them at once, if each reads for itself.)
+ * Blocks that need the same rows of x or w may lie in a cluster, CM blocks of rows by CN of columns: each fetches its
+ * share and writes it into the rings of all that need it. That halves what the L2 cache gives, and costs 1 us a launch;
+ * in 16 bits the tensor cores are what is waited for (gemm_wgmma.cu), so there CM and CN are 1.
  *
  * A stage of the ring has two barriers. `full` completes when the bytes that were announced for it have arrived.
  * `empty` completes when the computing warps of all blocks that this one writes to have finished with the stage. Both
@@ -19,14 +19,13 @@
 
 enum { STEP_BYTES = 128, BARRIERS = 256, MOST_SHARED = 225 << 10 };
 
-/* BLOCKS: of a multiprocessor. */
-template <int GROUPS_, int BN_, int CM_, int CN_, int BLOCKS_ = 1> struct tile_shape {
-	static constexpr int GROUPS = GROUPS_, BN = BN_, CM = CM_, CN = CN_, BLOCKS = BLOCKS_, BM = 64 * GROUPS;
-	static constexpr int STAGE = (BM + BN) * STEP_BYTES, FIT = (MOST_SHARED / BLOCKS - 2048 - BARRIERS - 1024) / STAGE;
+template <int GROUPS_, int BN_, int CM_, int CN_> struct tile_shape {
+	static constexpr int GROUPS = GROUPS_, BN = BN_, CM = CM_, CN = CN_, BM = 64 * GROUPS;
+	static constexpr int STAGE = (BM + BN) * STEP_BYTES, FIT = (MOST_SHARED - BARRIERS - 1024) / STAGE;
 	static constexpr int STAGES = FIT > 8 ? 8 : FIT, SHARED = STAGES * STAGE + BARRIERS + 1024;
-	static constexpr int THREADS = 128 * GROUPS + (BLOCKS == 1 ? 128 : 32), WRITERS = CM + CN - 1;
-	/* Registers of the threads that compute and of those that fetch, when a warpgroup is there for these. */
-	static constexpr bool MOVES = BLOCKS == 1 && GROUPS > 1;
+	static constexpr int THREADS = 128 * (GROUPS + 1), WRITERS = CM + CN - 1;
+	/* Registers go from the threads that fetch to those that compute, where these need more. */
+	static constexpr bool MOVES = GROUPS > 1;
 	static constexpr int FEW = GROUPS == 3 ? 32 : 40, MANY = GROUPS == 3 ? 160 : 232;
 	static_assert(BN % 64 || STAGES >= BN / 64, "results leave through the stages, 64 columns each");
 	static_assert(BM / CN % 8 == 0 && BN / CM % 8 == 0, "the hardware swizzles groups of 8 rows");
