@@ -122,9 +122,7 @@ static int launch(const e3_cuda *c, const e3_tiles8 *g, const tile8_args *a, e3_
 	const e3_mat *m = g->mat;
 	const tile_matrix mx = {g->x, g->rows, m->in, g->ld}, mw = {m->w.p, m->out, m->in, g->ld},
 					  md = {g->out.p, g->rows, m->out, g->ldo};
-	const CUtensorMapDataType bytes = CU_TENSOR_MAP_DATA_TYPE_UINT8,
-							  type = std::is_same<D, bf16>::value ? CU_TENSOR_MAP_DATA_TYPE_BFLOAT16
-																  : CU_TENSOR_MAP_DATA_TYPE_FLOAT16;
+	const CUtensorMapDataType bytes = CU_TENSOR_MAP_DATA_TYPE_UINT8, type = CU_TENSOR_MAP_DATA_TYPE_FLOAT16;
 	if (tile_describe(c, &x, bytes, &mx, S::BM / S::CN, err) || tile_describe(c, &w, bytes, &mw, S::BN / S::CM, err))
 		return -1;
 	if (AFTER == AFTER_STORE && tile_describe(c, &d, type, &md, 16, err))
@@ -177,8 +175,7 @@ template <typename T> static int by_end(const e3_cuda *c, const e3_tiles8 *g, co
 		return choose<AFTER_PLACE, T, bf16>(c, g, a, err);
 	if (g->add)
 		return choose<AFTER_ADD, T, f16>(c, g, a, err);
-	return g->out.dtype == E3_F16 ? choose<AFTER_STORE, T, f16>(c, g, a, err)
-								  : choose<AFTER_STORE, T, bf16>(c, g, a, err);
+	return choose<AFTER_STORE, T, f16>(c, g, a, err);
 }
 
 bool e3_cuda_tiles8_can(const e3_cuda *c, const e3_tiles8 *t)
@@ -189,7 +186,7 @@ bool e3_cuda_tiles8_can(const e3_cuda *c, const e3_tiles8 *t)
 		return true;
 	if (t->add)
 		return t->act == E3_ACT_NONE && t->out.dtype == E3_F32 && t->ldo % 2 == 0 && e3_aligned(t->out.p, 8);
-	return t->out.dtype != E3_F32 && t->ldo % 8 == 0 && e3_aligned(t->out.p, 16);
+	return t->out.dtype == E3_F16 && t->ldo % 8 == 0 && e3_aligned(t->out.p, 16);
 }
 
 int e3_cuda_tiles8(e3_cuda *c, const e3_tiles8 *g, e3_err *err)

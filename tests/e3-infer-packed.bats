@@ -61,3 +61,16 @@ setup() {
 	fails 1 "was saved with matrices in fp8, this run has them in int8 (see --precision)" -- e3-infer --device cpu --model seed:tiny:7 --precision int8 --load-cache "$T/c" "$frames"
 	fails 1 "was saved with matrices in fp8, this run has them in 16 bits or f32 (see --precision)" -- e3-infer --device cpu --model seed:tiny:7 --load-cache "$T/c" "$frames"
 }
+
+@test "several streams at a time: the network is calibrated once, with the first frame that comes" {
+	e3-infer -q --device cpu --model seed:tiny:7 --no-evict --precision int8 "$frames" >"$T/one.e3"
+	e3-infer --device cpu --model seed:tiny:7 --no-evict --precision int8 --streams 2 "$frames" "$frames" -o "$T/a.e3" -o "$T/b.e3" 2>"$T/e"
+	[ "$(grep -c "stay in f32" "$T/e")" = 1 ]
+	/usr/bin/python3 - "$T/one.e3" "$T/a.e3" "$T/b.e3" <<-'PY'
+		import sys
+		import numpy as np
+		from e3read import messages
+		one, a, b = (np.stack([p["depth"] for p in messages(f, "pred")]) for f in sys.argv[1:])
+		assert np.linalg.norm(a - one) <= 1e-4 * np.linalg.norm(one) and np.linalg.norm(b - one) <= 1e-4 * np.linalg.norm(one)
+	PY
+}

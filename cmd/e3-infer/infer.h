@@ -249,6 +249,8 @@ int infer_resume_save(infer_resume *s, const infer_request *r, e3_track *track, 
 typedef struct infer_streams infer_streams;
 
 int infer_streams_run(const infer_request *r, e3_err *err);
+/* Instead of infer_setup_calibrate: once for all streams. */
+int infer_streams_calibrate(infer_streams *s, const infer_request *r, const e3_image *picture, e3_err *err);
 /* Instead of infer_setup_settle, with the device: memory is shared out once. */
 int infer_streams_settle(infer_streams *s, infer_request *r, const int size[2], e3_err *err);
 /* After a frame of one of them. */

@@ -292,7 +292,8 @@ static int do_frame(infer *f, infer_item *item, e3_err *err)
 	if (frame->covered)
 		return infer_resume_check(&f->resume, frame, err);
 	if (autosave(f, err) || check_size(f, &frame->picture, err) ||
-		infer_setup_calibrate(&f->setup, &f->r, f->resume.from, &frame->picture, err))
+		(f->streams ? infer_streams_calibrate(f->streams, &f->r, &frame->picture, err)
+					: infer_setup_calibrate(&f->setup, &f->r, f->resume.from, &frame->picture, err)))
 		return -1;
 	if (!f->first.wanted && expect_start(f, err))
 		return -1;

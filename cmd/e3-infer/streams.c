@@ -17,10 +17,11 @@
 struct infer_streams {
 	infer_request r; /* what holds for each */
 	infer_setup setup;
-	pthread_mutex_t lock; /* guards what follows */
-	int next;             /* operand */
-	int list;             /* descriptor of --list, or -1 */
-	char *text;           /* what was read of it and is no whole line yet */
+	pthread_mutex_t calibrating; /* held by the stream whose first frame is used; no session is open before */
+	pthread_mutex_t lock;        /* guards what follows */
+	int next;                    /* operand */
+	int list;                    /* descriptor of --list, or -1 */
+	char *text;                  /* what was read of it and is no whole line yet */
 	size_t n, cap;
 	bool listed; /* a thread reads it */
 	pthread_cond_t changed;
@@ -150,6 +151,14 @@ int infer_streams_settle(infer_streams *s, infer_request *r, const int size[2], 
 	return 0;
 }
 
+int infer_streams_calibrate(infer_streams *s, const infer_request *r, const e3_image *picture, e3_err *err)
+{
+	pthread_mutex_lock(&s->calibrating);
+	int rc = infer_setup_calibrate(&s->setup, r, NULL, picture, err);
+	pthread_mutex_unlock(&s->calibrating);
+	return rc;
+}
+
 void infer_streams_report(infer_streams *s)
 {
 	pthread_mutex_lock(&s->lock);
@@ -243,6 +252,7 @@ int infer_streams_run(const infer_request *r, e3_err *err)
 	s.r = *r;
 	s.list = -1;
 	pthread_mutex_init(&s.lock, NULL);
+	pthread_mutex_init(&s.calibrating, NULL);
 	pthread_cond_init(&s.changed, NULL);
 	signal(SIGPIPE, SIG_IGN); /* a reader that goes away ends its own stream */
 	int rc = infer_setup_open(&s.setup, &s.r, err) || open_list(&s, err) ? -1 : 0;
