@@ -38,6 +38,12 @@ template <int N> static __device__ __forceinline__ void e3_hold(float (&d)[N])
 	for (int i = 0; i < N; i++)
 		asm volatile("" : "+f"(d[i])::"memory");
 }
+template <int N> static __device__ __forceinline__ void e3_hold(uint32_t (&d)[N])
+{
+#pragma unroll
+	for (int i = 0; i < N; i++)
+		asm volatile("" : "+r"(d[i])::"memory");
+}
 /* Ordinary writes to shared memory before this are seen by products after it. */
 static __device__ __forceinline__ void e3_fence_async(void)
 {

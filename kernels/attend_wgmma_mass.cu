@@ -3,11 +3,17 @@
  * Scores are computed transposed: rows are keys, columns are queries, so that a thread adds up the probabilities of its
  * two keys in registers. A block keeps the queries of one head in shared memory (a chunk of at most MAX_TILES tiles),
  * and its four warpgroups walk on their own along the line of (tile of 64 keys, tile of 176 queries) steps, cut into
- * equal parts: a product, then its exponentials, while the other three do theirs. Sums go to the workspace, one piece
- * for each worker and tile of keys, and a second kernel adds the pieces up in order.
+ * equal parts. Half a tile is exponentiated while the product of the next half is under way. Sums go to the workspace,
+ * one piece for each worker and tile of keys, and a second kernel adds the pieces up in order.
  *
- * There are twice as many exponentials to a product as in attention: of BLOCKS columns of eight, ON_FMA go to the FMA
- * units, which balances these with the special-function units.
+ * Queries and keys become f16 on the way (exact between 2^-14 and 65504); scores and exponentials are pairs of f16. A
+ * probability then has a random relative error of up to 1 % (more where scores are beyond 100); little of it is left in
+ * the mass of a key, which is a sum of rows * heads of them. A pair takes 5 to 7 instructions instead of 6 to 22, and
+ * products whose sums are f16 leave more of the register file's bandwidth to other warps.
+ *
+ * There are twice as many exponentials to a product as in attention: of BLOCKS columns of eight, ON_UNIT go to the
+ * special-function units, the others to the FMA units. To a scheduler a pair is 8 clocks of the product; 16 of the
+ * special-function unit, or 10 of the FMA unit (half2 instructions go there every second clock).
  */
 #include "attend_wgmma.cuh"
 
@@ -16,15 +22,17 @@ enum {
 	GROUPS = 4,
 	THREADS = 128 * GROUPS,
 	KEYS = 64,
-	QUERIES = 176,
-	BLOCKS = QUERIES / 8,
-	MAX_TILES = 8,
-	ON_FMA = 4,
+	HALF = 88,
+	QUERIES = 2 * HALF,
+	BLOCKS = HALF / 8,
+	ON_UNIT = 4,
+	MAX_TILES = 7,
 	ADDERS = 16
 };
-enum { BAR_GROUP = 1, BAR_TURN = BAR_GROUP + GROUPS }; /* named barriers, one for each warpgroup from here */
-enum { Q_TILE = QUERIES * D * 2, K_TILE = KEYS * D * 2, BARRIERS = 8 * MAX_TILES };
-#define LEAST 126.0f /* exponentials on the FMA units are of -LEAST at least */
+enum { BAR_GROUP = 1 }; /* named barriers, one for each warpgroup from here */
+enum { PITCH = 12 };    /* pairs of log-sum-exps of a thread and half, and one that is not used */
+enum { Q_TILE = QUERIES * D * 2, K_TILE = KEYS * D * 2, LSE_HALF = 4 * PITCH * 4, LSE_TILE = 2 * LSE_HALF };
+#define TOP 12.0f /* probabilities are computed 2^TOP times as large: BLOCKS of them can still be added in f16 */
 
 /* How the steps of a chunk are dealt out to its workers. */
 typedef struct share {
@@ -36,17 +44,16 @@ typedef struct plan {
 	const float *lse;
 	float *partial, *mass;
 	e3_attend_kv kv;
-	int rows, q_step;             /* of q: rows from one head to the next */
-	int chunks, tiles, key_tiles; /* query tiles of a chunk, the last of which may have fewer */
-	int workers;                  /* warpgroups for a head and chunk, no more than there are steps */
-	share most, last;             /* of the chunks, of the last one */
+	int rows, q_step, chunks, tiles, key_tiles; /* query tiles of a chunk, the last of which may have fewer */
+	int workers;                                /* warpgroups for a head and chunk, no more than there are steps */
+	share most, last;                           /* of the chunks, of the last one */
 	int page_shift;
 	float scale;
 } plan;
 
 static size_t shared_bytes(int tiles)
 {
-	return (size_t)tiles * (Q_TILE + QUERIES * 4) + (int)GROUPS * (int)K_TILE + BARRIERS + 1024;
+	return (size_t)tiles * (Q_TILE + LSE_TILE) + 2 * (int)GROUPS * (int)K_TILE + 1024;
 }
 
 #ifdef E3_WGMMA
@@ -60,40 +67,58 @@ static __device__ __forceinline__ float *piece_of(const plan &p, int part, int w
 	return p.partial + ((size_t)part * (p.workers + p.key_tiles) + worker + tile) * KEYS;
 }
 
-static __device__ __forceinline__ constexpr bool on_fma(int block)
+static __device__ __forceinline__ constexpr bool on_unit(int block)
 {
-	return block * ON_FMA / BLOCKS != (block + 1) * ON_FMA / BLOCKS;
+	return block * ON_UNIT / BLOCKS != (block + 1) * ON_UNIT / BLOCKS;
 }
 
 /* What a block has in shared memory. */
 typedef struct room {
-	uint32_t q, k, bars; /* query tiles; this warpgroup's tile of keys; a barrier for each query tile */
-	float *lse;          /* what is added to the scores, see load_lse */
+	uint32_t q, k;       /* query tiles; this warpgroup's two tiles of keys */
+	const uint32_t *lse; /* what is added to the scores of this thread's columns, see load_lse */
 } room;
 
-/* Asks for the query tiles of this chunk, rows past the last one as zeros; each has a barrier that it has arrived. */
-static __device__ __forceinline__ void ask_queries(const plan &p, int head, int first, int tiles, const room &r)
+/* ---- loading ---- */
+
+/* 16 bytes that this thread has copied to shared memory, from bf16 to f16. */
+static __device__ __forceinline__ void to_half(uint32_t at)
 {
-	for (int tile = 0; tile < tiles; tile++) {
+	uint32_t x[4];
+	asm volatile("ld.shared.v4.b32 {%0, %1, %2, %3}, [%4];" : "=r"(x[0]), "=r"(x[1]), "=r"(x[2]), "=r"(x[3]) : "r"(at));
 #pragma unroll
-		for (int i = 0; i < (QUERIES * 8 + THREADS - 1) / THREADS; i++) {
-			int at = i * THREADS + threadIdx.x, row = at >> 3, chunk = at & 7, from = first + tile * QUERIES + row;
-			if (row < QUERIES)
-				e3_cp16(r.q + tile * Q_TILE + e3_swizzle(row, chunk),
-					p.q + ((size_t)head * p.q_step + min(from, p.rows - 1)) * D + chunk * 8, from < p.rows);
-		}
-		asm volatile("cp.async.mbarrier.arrive.noinc.shared::cta.b64 [%0];" ::"r"(r.bars + 8 * tile) : "memory");
-	}
+	for (int i = 0; i < 4; i++)
+		asm("cvt.rn.f16x2.f32 %0, %1, %2;"
+			: "=r"(x[i])
+			: "f"(__uint_as_float(x[i] & 0xffff0000u)), "f"(__uint_as_float(x[i] << 16)));
+	asm volatile("st.shared.v4.b32 [%0], {%1, %2, %3, %4};" ::"r"(at), "r"(x[0]), "r"(x[1]), "r"(x[2]), "r"(x[3])
+				 : "memory");
 }
 
-/* Minus the log-sum-exp of each query in powers of 2 (infinite past the last one: no probability), as by_unit and
- * by_fma want it, in the order in which a thread takes columns 16 j + {0, 1, 8, 9} + 2 (lane % 4) at once. */
-static __device__ __forceinline__ void load_lse(const plan &p, int head, int first, int tiles, float *lse)
+/* Asks for the query tiles of this chunk, rows past the last one as zeros. */
+static __device__ __forceinline__ void ask_queries(const plan &p, int head, int first, int tiles, const room &r)
+{
+	for (int at = threadIdx.x; at < tiles * QUERIES * 8; at += THREADS) {
+		int row = at >> 3, chunk = at & 7, from = first + row;
+		e3_cp16(r.q + e3_swizzle(row, chunk), p.q + ((size_t)head * p.q_step + min(from, p.rows - 1)) * D + chunk * 8,
+			from < p.rows);
+	}
+	e3_cp_commit();
+}
+
+static __device__ __forceinline__ void take_queries(int tiles, const room &r)
+{
+	for (int at = threadIdx.x; at < tiles * QUERIES * 8; at += THREADS)
+		to_half(r.q + e3_swizzle(at >> 3, at & 7));
+}
+
+/* What is added to the scaled scores, as by_unit and by_fma want it (infinite past the last query); the pairs of
+ * columns of a thread in each half of a tile lie together. */
+static __device__ __forceinline__ void load_lse(const plan &p, int head, int first, int tiles, __half *lse)
 {
 	for (int k = threadIdx.x; k < tiles * QUERIES; k += THREADS) {
 		float v = first + k < p.rows ? p.lse[(size_t)head * p.rows + first + k] * E3_LOG2E : INFINITY;
-		int in = k % QUERIES, at = (in & 6) * 2 + (in >> 3 & 1) * 2 + (in & 1);
-		lse[k - (in & 15) + at] = on_fma(in / 8) ? 1.0f - v * (1 / LEAST) : -v;
+		int in = k % (int)HALF, block = in / 8, at = (k / (int)HALF * 4 + (in & 7) / 2) * PITCH + block;
+		lse[2 * at + (in & 1)] = __float2half_rn(on_unit(block) ? TOP - v : (TOP + 13 - v) * (1 / 512.0f));
 	}
 }
 
@@ -111,45 +136,74 @@ static __device__ __forceinline__ void ask_keys(const plan &p, int head, int fir
 	e3_cp_commit();
 }
 
-static __device__ __forceinline__ void scores(float (&s)[QUERIES / 2], uint64_t k, uint64_t q)
+/* Waits for them; they are ready for the products of the warpgroup. */
+static __device__ __forceinline__ void take_keys(uint32_t tile, int group)
 {
-	e3_hold(s);
-	e3_wgmma_fence();
+	e3_cp_wait<0>();
+#pragma unroll
+	for (int i = 0; i < KEYS / 16; i++)
+		to_half(tile + e3_swizzle(i * 16 + ((threadIdx.x & 127) >> 3), threadIdx.x & 7));
+	e3_fence_async();
+	e3_bar(BAR_GROUP + group, 128);
+}
+
+/* ---- computing ---- */
+
+static __device__ __forceinline__ void scores(uint32_t (&s)[HALF / 4], uint64_t k, uint64_t q)
+{
 #pragma unroll
 	for (int i = 0; i < 4; i++)
-		wgmma<QUERIES, __nv_bfloat16>::ss(s, k + i * 2, q + i * 2, i != 0);
+		e3_wgmma_half_88(s, k + i * 2, q + i * 2, i != 0);
 	e3_wgmma_commit();
 }
 
-static __device__ __forceinline__ float by_unit(float s, float c, float lse) { return e3_exp2(fmaf(s, c, lse)); }
+static __device__ __forceinline__ __half2 as_half2(uint32_t x) { return *(__half2 *)&x; }
+static __device__ __forceinline__ uint32_t as_bits(__half2 x) { return *(uint32_t *)&x; }
 
-/* The same from c / LEAST and 1 + lse / LEAST: saturation keeps the exponent in [-LEAST, 0]. Relative error below 6e-6.
- */
-static __device__ __forceinline__ float by_fma(float s, float c, float lse)
+/* 2^(s c + l) */
+static __device__ __forceinline__ __half2 by_unit(__half2 s, __half2 c, __half2 l)
 {
-	const float low = 12582912.0f - LEAST; /* 1.5 * 2^23: an integer lands in the low bits */
-	float y;
-	asm("fma.rn.sat.f32 %0, %1, %2, %3;" : "=f"(y) : "f"(s), "f"(c), "f"(lse));
-	float t = fmaf(y, LEAST, low), f = fmaf(y, LEAST, low - t);
-	float p = fmaf(f, 0.00958285324f, 0.0559064259f);
-	p = fmaf(f, p, 0.240240986f);
-	p = fmaf(f, p, 0.693124193f);
-	p = fmaf(f, p, 1.0f);
-	return __int_as_float(__float_as_int(p) + (__float_as_int(t) << 23));
+	uint32_t y;
+	asm("ex2.approx.f16x2 %0, %1;" : "=r"(y) : "r"(as_bits(__hfma2(s, c, l))));
+	return as_half2(y);
+}
+
+/* 2^(x - 13), where x / 512 = s c + l; saturation keeps x from 0 on. A product that is subnormal is rounded to
+ * multiples of 2^-24: t has the integer part of x in its low bits, and f the rest, divided by 512. The polynomial has a
+ * relative error below 2e-3. */
+static __device__ __forceinline__ __half2 by_fma(__half2 s, __half2 c, __half2 l)
+{
+	__half2 x = __hfma2_sat(s, c, l), t = __hmul2(x, __float2half2_rn(0x1p-15f)),
+			f = __hfma2(t, __float2half2_rn(-0x1p15f), x);
+	const float one = 0x1p-13f, unit = 512;
+	__half2 p =
+		__hfma2(f, __float2half2_rn(0.238430919f * one * unit * unit), __float2half2_rn(0.703452015f * one * unit));
+	p = __hfma2(f, p, __float2half2_rn(1.0004433f * one));
+	return as_half2(as_bits(p) + (as_bits(t) << 10));
 }
 
 /* sum[2 h + e] += the probabilities of columns 8 j + 2 (lane % 4) + e in row lane / 4 + 8 h. */
-static __device__ __forceinline__ void add_up(const float (&s)[QUERIES / 2], float (&sum)[4], const float *lse, float c)
+static __device__ __forceinline__ void add_up(const uint32_t (&s)[HALF / 4], float (&sum)[4], const uint32_t *lse,
+	float c)
 {
+	const __half2 cu = __float2half2_rn(c), cf = __float2half2_rn(c * (1 / 512.0f));
+	__half2 part[2] = {__float2half2_rn(0), __float2half2_rn(0)};
 #pragma unroll
-	for (int j = 0; j < QUERIES / 16; j++) {
-		float4 l4 = *(const float4 *)(lse + 16 * j);
-		float l[4] = {l4.x, l4.y, l4.z, l4.w};
+	for (int j4 = 0; j4 < BLOCKS; j4 += 4) {
+		uint4 l4 = *(const uint4 *)(lse + j4);
+		const uint32_t l[4] = {l4.x, l4.y, l4.z, l4.w};
 #pragma unroll
-		for (int i = 0; i < 8; i++) {
-			float at = s[8 * j + i], of = l[i / 4 * 2 + (i & 1)];
-			sum[i & 3] += on_fma(2 * j + i / 4) ? by_fma(at, c * (1 / LEAST), of) : by_unit(at, c, of);
-		}
+		for (int j = j4; j < j4 + 4 && j < BLOCKS; j++)
+#pragma unroll
+			for (int h = 0; h < 2; h++) {
+				__half2 at = as_half2(s[2 * j + h]), of = as_half2(l[j - j4]);
+				part[h] = __hadd2(part[h], on_unit(j) ? by_unit(at, cu, of) : by_fma(at, cf, of));
+			}
+	}
+#pragma unroll
+	for (int h = 0; h < 2; h++) {
+		sum[2 * h] += __low2float(part[h]);
+		sum[2 * h + 1] += __high2float(part[h]);
 	}
 }
 
@@ -167,70 +221,49 @@ static __device__ __forceinline__ void put_piece(const float (&sum)[4], float *p
 	}
 }
 
-/* The warpgroups take turns with the tensor cores, one product each, in every round of a block: without turns
- * they would all wait for a product at the same time, and all exponentiate at the same time. */
-static __device__ __forceinline__ void await_turn(int group, bool first)
-{
-	if (!first || group > 0)
-		e3_bar(BAR_TURN + group, 256);
-}
-static __device__ __forceinline__ void pass_turn(int group, bool last)
-{
-	if (!last || group < GROUPS - 1)
-		e3_bar_arrive(BAR_TURN + (group + 1) % GROUPS, 256);
-}
-
-/* The steps of one worker: (tile of keys, tile of queries), queries fastest. A worker that has fewer steps than the
- * others, or none, still takes part in the turns. */
+/* The steps of one worker: (tile of keys, tile of queries), queries fastest. Its first keys have been asked for. */
 static __device__ __forceinline__ void work(const plan &p, const room &r, int head, int worker, share mine)
 {
-	int at = begin_of(mine, worker), steps = worker < p.workers ? begin_of(mine, worker + 1) - at : 0,
-		rounds = mine.each + (mine.more > 0);
-	int tile = at / mine.tiles, query = at % mine.tiles, group = threadIdx.x >> 7;
-	const float c = p.scale * E3_LOG2E, *lse = r.lse + (threadIdx.x & 3) * 4;
+	int at = begin_of(mine, worker), steps = begin_of(mine, worker + 1) - at;
+	int tile = at / mine.tiles, query = at % mine.tiles, group = threadIdx.x >> 7, buffer = 0;
+	const float c = p.scale * E3_LOG2E;
 	uint64_t q = e3_desc(r.q), k = e3_desc(r.k);
-	float s[QUERIES / 2], sum[4] = {0, 0, 0, 0};
-	bool fresh = true; /* these keys were asked for and not waited for */
+	uint32_t a[HALF / 4], b[HALF / 4];
+	float sum[4] = {0, 0, 0, 0};
+	take_keys(r.k, group);
+	if (query + steps > mine.tiles)
+		ask_keys(p, head, (tile + 1) * KEYS, r.k + K_TILE);
 #pragma unroll 1
-	for (int round = 0; round < rounds; round++) {
-		bool last = query + 1 == mine.tiles; /* of the queries: new keys after it */
-		if (round >= steps) {
-			await_turn(group, round == 0);
-			pass_turn(group, round + 1 == rounds);
-			continue;
-		}
-		/* 1. New keys: wait until this thread's copies have arrived, make them visible to the products, and wait for
-		 * the other threads of the warpgroup. */
-		if (fresh) {
-			e3_cp_wait<0>();
-			e3_fence_async();
-			e3_bar(BAR_GROUP + group, 128);
-		}
-		/* 2. In the first pass over the queries: wait until this tile of them has arrived. */
-		if (round < mine.tiles) {
-			e3_mbar_wait(r.bars + 8 * query, 0);
-			e3_fence_async();
-		}
-		/* 3. The product, when it is this warpgroup's turn; the turn is passed on when the product is complete. */
-		await_turn(group, round == 0);
-		scores(s, k, q + query * (Q_TILE >> 4));
+	for (int step = 0; step < steps; step++) {
+		/* 1. Start both products; add up the first half while the second is under way. */
+		const bool last = query + 1 == mine.tiles, more = step + 1 < steps;
+		const uint32_t *lse = r.lse + query * (LSE_TILE / 4);
+		uint64_t k_at = k + buffer * (K_TILE >> 4), q_at = q + query * (Q_TILE >> 4);
+		e3_hold(a);
+		e3_hold(b);
+		e3_wgmma_fence();
+		scores(a, k_at, q_at);
+		scores(b, k_at, q_at + (HALF * D * 2 >> 4));
+		e3_wgmma_wait<1>();
+		e3_hold(a);
+		add_up(a, sum, lse, c);
 		e3_wgmma_wait<0>();
-		pass_turn(group, round + 1 == rounds);
-		e3_hold(s);
-		/* 4. After the last queries, ask for the next keys; they arrive while this step exponentiates. */
-		fresh = last;
-		if (last && round + 1 < steps) {
-			e3_bar(BAR_GROUP + group, 128); /* no product of the warpgroup needs these keys any more */
-			ask_keys(p, head, (tile + 1) * KEYS, r.k);
+		e3_hold(b);
+		/* 2. After the last queries take the next keys, and ask for those after them, in the place of those that no
+		 *    product of the warpgroup needs any more. */
+		if (last && more) {
+			take_keys(r.k + (buffer ^ 1) * K_TILE, group);
+			if (step + 1 + mine.tiles < steps)
+				ask_keys(p, head, (tile + 2) * KEYS, r.k + buffer * K_TILE);
 		}
-		/* 5. Probabilities from scores and log-sum-exp, added to the sums of the two keys of this thread. */
-		add_up(s, sum, lse + query * QUERIES, c);
+		/* 3. Add up the second half. When the keys are finished, or the worker is, the sums go to the workspace. */
+		add_up(b, sum, lse + LSE_HALF / 4, c);
 		query++;
-		/* 6. The keys are finished, or the worker is: the sums go to the workspace. */
-		if (last || round + 1 == steps) {
+		if (last || !more) {
 			put_piece(sum, piece_of(p, blockIdx.y, worker, tile));
 			sum[0] = sum[1] = sum[2] = sum[3] = 0;
 			tile++, query = 0;
+			buffer ^= 1;
 		}
 	}
 }
@@ -245,21 +278,22 @@ static __global__ void __launch_bounds__(THREADS, 1) mass_kernel(const __grid_co
 	share mine = chunk == p.chunks - 1 ? p.last : p.most;
 	int first = chunk * p.tiles * QUERIES, worker = blockIdx.x * GROUPS + group;
 	char *base = shared + ((0u - e3_smem(shared)) & 1023);
-	uint32_t at = e3_smem(base);
-	room r = {at, at + p.tiles * Q_TILE + group * K_TILE, 0,
-		(float *)(base + p.tiles * Q_TILE + (int)GROUPS * (int)K_TILE)};
-	r.bars = at + p.tiles * (Q_TILE + QUERIES * 4) + (int)GROUPS * (int)K_TILE;
+	uint32_t at = e3_smem(base), *lse = (uint32_t *)(base + p.tiles * Q_TILE + 2 * (int)GROUPS * (int)K_TILE);
+	room r = {at, at + p.tiles * Q_TILE + group * 2 * K_TILE, lse + (threadIdx.x & 3) * PITCH};
 	e3_early_start();
-	if (threadIdx.x < mine.tiles)
-		e3_mbar_init(r.bars + 8 * threadIdx.x, THREADS);
+	ask_queries(p, head, first, mine.tiles, r);
 	if (worker < p.workers)
 		ask_keys(p, head, begin_of(mine, worker) / mine.tiles * KEYS, r.k);
-	__syncthreads();
-	ask_queries(p, head, first, mine.tiles, r);
+	else
+		e3_cp_commit();
+	e3_cp_wait<1>();
+	take_queries(mine.tiles, r);
 	e3_early_wait(); /* for the log-sum-exp, and until the workspace is free */
-	load_lse(p, head, first, mine.tiles, r.lse);
+	load_lse(p, head, first, mine.tiles, (__half *)lse);
+	e3_fence_async();
 	__syncthreads();
-	work(p, r, head, min(worker, p.workers), mine);
+	if (worker < p.workers)
+		work(p, r, head, worker, mine);
 #else
 	__trap();
 #endif
@@ -289,7 +323,7 @@ static __global__ void __launch_bounds__(32 * ADDERS) add_pieces(const __grid_co
 		return;
 	for (int k = 1; k < ADDERS; k++)
 		sum += sums[k][lane];
-	p.mass[key] = sum / (float)p.kv.heads;
+	p.mass[key] = sum / (4096.0f * (float)p.kv.heads);
 #else
 	__trap();
 #endif

@@ -2,7 +2,7 @@
  *
  *   attend_test             checks every family of kernels; prints a line for each case, exits 1 if one is wrong
  *   attend_test small       only the small cases: under compute-sanitizer
- *   attend_test bench [N]   times the shapes of the full model, or the N-th of them
+ *   attend_test bench [N..] times the shapes of the full model, or those of these numbers, from 0 on
  */
 #include "../attend.h"
 #include "attend_truth.cuh"
@@ -257,8 +257,11 @@ static bool test(setup s, bool check_host)
 	error o = compare(t.out, out, rows * s.dim, 0.05), l = compare(t.lse, lse, rows, 1.0),
 		  a = compare(t.mass, m, s.keys, 1e-3);
 	double map = s.map ? worst_of_map(&p, &t) : 0;
-	bool ok = o.l2 <= (s.f32 ? 2e-6 : 3.5e-3) && l.worst <= 4e-6 && a.worst <= (s.f32 ? 3e-5 : 5e-5) && a.l2 <= 1e-5 &&
-		fabs(sum / s.rows - 1) <= 1e-5 && map <= 4e-5;
+	/* On Hopper the mass is made of f16 (attend_wgmma_mass.cu); scores that leap are beyond its precision. */
+	bool half = s.dim == 64 && !s.f32 && !s.portable && device.wgmma;
+	double of_mass = !half ? 1e-5 : s.spike > 10 ? 5e-2 : 1.2e-2, of_key = half ? 2 * of_mass : s.f32 ? 3e-5 : 5e-5;
+	bool ok = o.l2 <= (s.f32 ? 2e-6 : 3.5e-3) && l.worst <= 4e-6 && a.worst <= of_key && a.l2 <= of_mass &&
+		fabs(sum / s.rows - 1) <= of_mass && map <= 4e-5;
 	bool same = repeats(&p);
 	if (check_host) {
 		const float *qkv[3] = {p.q, p.k, p.v};
@@ -356,7 +359,7 @@ static float time_of(problem *p, void (*run)(const problem *))
 	return ms[RUNS / 2];
 }
 
-static int bench(int only)
+static int bench(int n, char **which)
 {
 	static const setup shapes[] = {
 		{"frame block", 16, 64, 1041, 1041, 1041, false, false, false, 2.0f},
@@ -364,6 +367,9 @@ static int bench(int only)
 		{"global block, 5 frames", 16, 64, 1041, 5205, 128, false, false, false, 2.0f},
 		{"global block, 11 frames", 16, 64, 1041, 11451, 128, false, false, false, 2.0f},
 		{"global block, 50 frames", 16, 64, 1041, 52050, 128, false, false, false, 2.0f},
+		{"518x154, 11 frames", 16, 64, 410, 4510, 128, false, false, false, 2.0f},
+		{"518x154, frame", 16, 64, 410, 410, 410, false, false, false, 2.0f},
+		{"LingBot, 73 frames", 16, 64, 1005, 73000, 256, false, false, false, 2.0f},
 		{"518x518, 11 frames", 16, 64, 1374, 15114, 128, false, false, false, 2.0f},
 		{"portable, 11 frames", 16, 64, 1041, 11451, 128, false, true, false, 2.0f},
 		{"f32, 11 frames", 16, 64, 1041, 11451, 128, true, false, false, 2.0f},
@@ -373,7 +379,10 @@ static int bench(int only)
 	printf("%-26s %6s %6s | %9s %8s | %9s %8s | %s\n", "", "rows", "keys", "attend us", "TFLOP/s", "mass us", "TFLOP/s",
 		"mass / attend");
 	for (const setup &s : shapes) {
-		if (only >= 0 && &s != shapes + only)
+		bool wanted = n == 0;
+		for (int i = 0; i < n; i++)
+			wanted |= shapes + atoi(which[i]) == &s;
+		if (!wanted)
 			continue;
 		problem p[SETS];
 		for (int i = 0; i < SETS; i++)
@@ -395,6 +404,6 @@ int main(int argc, char **argv)
 	printf("%d multiprocessors, compute capability %d, wgmma %s\n", device.sms, device.capability,
 		device.wgmma ? "yes" : "no");
 	if (argc > 1 && !strcmp(argv[1], "bench"))
-		return bench(argc > 2 ? atoi(argv[2]) : -1);
+		return bench(argc - 2, argv + 2);
 	return tests(argc > 1 && !strcmp(argv[1], "small"));
 }

@@ -397,13 +397,14 @@ static void attention_as(mixed *m, int rows, const int *heads, int page_keys, in
 	e3_mass slice_mass = {slice.q, rows, &dev_kv, slice.lse, on_device(&m->t, NULL, (size_t)n_keys), NULL, step};
 	must(&m->t, m->gpu->ops->attend(m->gpu, &slice, &err) || m->gpu->ops->mass(m->gpu, &slice_mass, &err), &err);
 	free(wide);
+	const double of_mass = d == 64 ? 1e-2 : 1e-4; /* Hopper's kernel makes it of f16 */
 	char what[80];
 	snprintf(what, sizeof what, "attend bf16: %d rows, %d heads of %d, %d keys", rows, heads[0], d, n_keys);
 	compare_as(m, what, dev_at.out, y, nq, 6e-3);
 	compare_as(m, "  log-sum-exp", e3_tensor_f32(dev_at.lse), lse, nl, 1e-5);
-	compare_as(m, "  mass", e3_tensor_f32(dev_mass.mass), mass, (size_t)n_keys, 1e-4);
+	compare_as(m, "  mass", e3_tensor_f32(dev_mass.mass), mass, (size_t)n_keys, of_mass);
 	compare_as(m, "  of a slice", slice.out, y, nq, 6e-3);
-	compare_as(m, "  its mass", e3_tensor_f32(slice_mass.mass), mass, (size_t)n_keys, 1e-4);
+	compare_as(m, "  its mass", e3_tensor_f32(slice_mass.mass), mass, (size_t)n_keys, of_mass);
 	end_case(&m->t);
 	for (int k = 0; k < pages; k++)
 		free(host_page[k]);
