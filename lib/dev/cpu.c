@@ -69,11 +69,18 @@ static int cpu_copy(e3_dev *dev, e3_tensor to, e3_tensor from, size_t n, e3_err 
 
 static int cpu_weight(e3_dev *dev, const float *from, e3_mat *mat, e3_err *err)
 {
-	size_t n = e3_area(mat->out, mat->in);
+	const e3_tiles *t = e3_cpu_of(dev)->tiles;
 	mat->scale = NULL;
 	if (e3_dtype_is_8(mat->packed))
 		return e3_cpu_weight8(dev, from, mat, err);
-	return cpu_alloc(dev, E3_F32, n, &mat->w, err) || cpu_upload(dev, mat->w, from, n, err) ? -1 : 0;
+	size_t n = e3_cpu_weight_floats(t, mat);
+	if (cpu_alloc(dev, E3_F32, n, &mat->w, err))
+		return -1;
+	if (e3_cpu_in_panels(mat))
+		e3_tiles_pack(t, from, (size_t)mat->in, mat->out, mat->in, e3_tensor_floats(mat->w));
+	else
+		memcpy(mat->w.p, from, n * sizeof *from);
+	return 0;
 }
 
 static int cpu_alloc_host(e3_dev *dev, size_t bytes, void **out, e3_err *err)
@@ -173,6 +180,7 @@ e3_dev *e3_dev_cpu(int threads, e3_err *err)
 		e3_pool_stop_by(cpu->pool, halted, &cpu->halt);
 	if (cpu->pool)
 		cpu->scratch = e3_alloc((size_t)e3_pool_threads(cpu->pool) + 1, sizeof *cpu->scratch, "CPU backend", err);
+	cpu->tiles = e3_tiles_usable(0);
 	openblas_set_num_threads(1);
 	if (!cpu->pool || !cpu->scratch || reserve_buffers(e3_pool_threads(cpu->pool), err)) {
 		cpu_close(&cpu->dev);

@@ -1,4 +1,4 @@
-/* dev: what the files of the CPU backend share: the pool, per-thread scratch memory, vector loops, the GEMM call.
+/* dev: what the files of the CPU backend share: the pool, per-thread scratch memory, vector loops, products.
  *
  * Loops are plain C with `omp simd` hints; E3_CLONES compiles a function for several instruction sets and picks one at
  * start (never -march=native: the same binary runs everywhere).
@@ -7,6 +7,7 @@
 #define E3_DEV_CPU_H
 
 #include "dev/check.h"
+#include "dev/tile.h"
 #include "e3/dev.h"
 #include "e3/thread.h"
 #include <cblas.h>
@@ -21,6 +22,7 @@ typedef struct e3_cpu {
 	e3_dev dev; /* first: the public part */
 	e3_halt halt;
 	e3_pool *pool;
+	const e3_tiles *tiles;
 	char label[64];
 	struct {
 		float *p;
@@ -56,6 +58,23 @@ static inline void e3_gemm_nt(const e3_product *p)
 		p->beta, p->c, p->ldc);
 }
 
+/* Weights lie in panels where their role says so, else as they were given. */
+static inline bool e3_cpu_in_panels(const e3_mat *m)
+{
+	return m->role == E3_ROLE_ATTENDED || m->role == E3_ROLE_FEATURES;
+}
+
+static inline size_t e3_cpu_weight_floats(const e3_tiles *t, const e3_mat *m)
+{
+	size_t columns = e3_cpu_in_panels(m) ? e3_panels(t, m->out) * (size_t)t->lanes : (size_t)m->out;
+	return columns * (size_t)m->in;
+}
+
+/* The product of one task with columns [c0, c0 + p->n) of a matrix of f32; c0 is where a panel begins. p->b and p->k
+ * are filled in. room: e3_cpu_times_room floats. */
+void e3_cpu_times(const e3_cpu *cpu, const e3_mat *m, int c0, e3_panel *p, float *room);
+size_t e3_cpu_times_room(const e3_cpu *cpu, const e3_mat *m, int cols);
+
 /* cpu_packed.c: matrices in 8 bits. Of rows of x, normed first if asked, the values that they are rounded to and their
  * scales; in the operation's scratch memory. */
 int e3_cpu_round(e3_cpu *cpu, e3_rows x, const e3_norm *norm, const e3_mat *mat, float **out, float **scale,
@@ -87,7 +106,7 @@ static inline size_t e3_cpu_room(const e3_kv *kv)
 }
 
 /* Into how many tasks a product of rows × cols is cut. */
-void e3_cpu_cut(int rows, int cols, int *row_parts, int *col_parts);
+void e3_cpu_cut(const e3_cpu *cpu, int rows, int cols, int *row_parts, int *col_parts);
 /* LayerNorm of rows. */
 void e3_cpu_norm_rows(e3_cpu *cpu, e3_rows x, const e3_norm *n, e3_rows out);
 /* One row of LayerNorm. */

@@ -1,7 +1,8 @@
 /* dev: the CPU's feature maps: patches, convolutions, resizing, the end of the dense heads (doc/network.md 3.1, 4, 7).
  *
- * Feature maps are [row][column][channel], so a 1×1 convolution is a linear layer and a 3×3 one is a product with rows
- * of nine gathered pixels. They are gathered a few output rows at a time, in cache, never for the whole feature map.
+ * Feature maps are [row][column][channel], so a 1×1 convolution is a linear layer and a 3×3 one is three products, one
+ * for each line of taps, whose rows begin one pixel after the other in a line that has a pixel of zeros at either end.
+ * Such lines are made a few at a time, in cache, never for the whole feature map.
  */
 #include "cpu.h"
 #include <math.h>
@@ -32,6 +33,7 @@ int e3_cpu_patchify(e3_dev *dev, const e3_patchify *op, e3_err *err)
 typedef struct conv_job {
 	e3_cpu *cpu;
 	const e3_conv *op;
+	const float *panels;
 	int out_h, out_w, strip; /* output rows per task */
 } conv_job;
 
@@ -50,35 +52,76 @@ typedef struct plane {
 
 static plane plane_of(e3_features f) { return (plane){e3_tensor_floats(f.t), f.h, f.w, f.c}; }
 
-/* The nine pixels around (y, x) as one row; outside is zero. The three of one line are neighbours in memory. */
-static void gather(const plane *in, int y, int x, bool relu, float *to)
+/* Lines [y0, y1) of a feature map with a pixel of zeros at either end; outside of it all is zero. */
+static void pad_lines(const plane *in, int y0, int y1, bool relu, float *to)
 {
-	int h = in->h, w = in->w, c = in->c;
-	for (int dy = -1; dy <= 1; dy++, to += 3 * c) {
-		int x0 = e3_max(x - 1, 0), x1 = e3_min(x + 1, w - 1);
-		size_t left = (size_t)(x0 - (x - 1)) * (size_t)c, n = (size_t)(x1 - x0 + 1) * (size_t)c;
-		if (y + dy < 0 || y + dy >= h) {
-			memset(to, 0, 3 * (size_t)c * sizeof *to);
+	size_t c = (size_t)in->c, n = (size_t)in->w * c;
+	for (int y = y0; y < y1; y++, to += n + 2 * c) {
+		if (y < 0 || y >= in->h) {
+			memset(to, 0, (n + 2 * c) * sizeof *to);
 			continue;
 		}
-		const float *from = in->p + (e3_area(y + dy, w) + (size_t)x0) * (size_t)c;
-		if (n < 3 * (size_t)c)
-			memset(to, 0, 3 * (size_t)c * sizeof *to);
+		const float *from = in->p + (size_t)y * n;
+		memset(to, 0, c * sizeof *to);
 		if (relu)
-			copy_relu(to + left, from, n);
+			copy_relu(to + c, from, n);
 		else
-			memcpy(to + left, from, n * sizeof *to);
+			memcpy(to + c, from, n * sizeof *to);
+		memset(to + c + n, 0, c * sizeof *to);
 	}
 }
 
+/* A line of output: three padded lines of input, w pixels of c channels, times the taps. */
+typedef struct line_job {
+	const float *lines;
+	int w, c, stride;
+	const e3_mat *mat;
+	const float *panels;
+	float *out;
+	int out_w;
+} line_job;
+
+/* The taps as panels: as they are, or made of what was given, in the operation's scratch memory. */
+static int panels_of(e3_cpu *cpu, const e3_mat *m, const float **out, e3_err *err)
+{
+	size_t columns = e3_panels(cpu->tiles, m->out) * (size_t)cpu->tiles->lanes;
+	float *made;
+	*out = e3_tensor_floats(m->w);
+	if (e3_cpu_in_panels(m))
+		return 0;
+	if (e3_cpu_scratch(cpu, e3_pool_threads(cpu->pool), columns * (size_t)m->in, &made, err))
+		return e3_fail_in(err, "conv");
+	e3_tiles_pack(cpu->tiles, *out, (size_t)m->in, m->out, m->in, made);
+	*out = made;
+	return 0;
+}
+
+static void conv_line(const e3_cpu *cpu, const line_job *j, float *room)
+{
+	const e3_tiles *t = cpu->tiles;
+	size_t c = (size_t)j->c, lanes = (size_t)t->lanes, cout = (size_t)j->mat->out;
+	for (size_t dy = 0; dy < 3; dy++) {
+		e3_panel p = {.m = j->out_w,
+			.n = j->mat->out,
+			.k = 3 * j->c,
+			.a = j->lines + dy * (size_t)(j->w + 2) * c,
+			.a_row = (size_t)j->stride * c,
+			.a_k = 1,
+
+			.b = j->panels + dy * 3 * c * lanes,
+			.c = j->out,
+			.ldc = cout,
+			.bias = dy ? NULL : j->mat->b,
+			.add = dy > 0};
+		e3_tiles_product(t, &p, 9 * c * lanes, room);
+	}
+}
+
+/* Activation and what is added, of n values from `at` on. */
 E3_CLONES static void conv_finish(float *y, const e3_conv *op, size_t at, int n)
 {
-	const float *b = op->mat->b, *r = op->resid.p ? e3_tensor_floats(op->resid) + at : NULL,
+	const float *r = op->resid.p ? e3_tensor_floats(op->resid) + at : NULL,
 				*p = op->plus.p ? e3_tensor_floats(op->plus) + at : NULL;
-	if (b)
-#pragma omp simd
-		for (int k = 0; k < n; k++)
-			y[k] += b[k];
 	e3_cpu_act(y, n, op->act);
 	if (r && op->relu_resid)
 #pragma omp simd
@@ -98,30 +141,25 @@ static void conv_task(void *ctx, int task, int thread)
 {
 	conv_job *j = ctx;
 	const e3_conv *op = j->op;
-	int cin = op->mat->in / 9, cout = op->mat->out, y0 = task * j->strip, y1 = e3_min(y0 + j->strip, j->out_h);
-	float *a = j->cpu->scratch[thread].p, *row = a, *out = e3_tensor_floats(op->out.t);
-	plane x_in = plane_of(op->x);
-	for (int y = y0; y < y1; y++)
-		for (int x = 0; x < j->out_w; x++, row += 9 * cin)
-			gather(&x_in, y * op->stride, x * op->stride, op->relu_in, row);
-	size_t first = e3_area(y0, j->out_w), pixels = e3_area(y1 - y0, j->out_w);
-	e3_gemm_nt(&(e3_product){.m = (int)pixels,
-		.n = cout,
-		.k = 9 * cin,
-		.a = {a, 9 * cin},
-		.b = {e3_tensor_floats(op->mat->w), 9 * cin},
-		.c = out + first * (size_t)cout,
-		.ldc = cout,
-		.alpha = 1});
-	for (size_t k = first; k < first + pixels; k++)
-		conv_finish(out + k * (size_t)cout, op, k * (size_t)cout, cout);
+	plane in = plane_of(op->x);
+	int y0 = task * j->strip, y1 = e3_min(y0 + j->strip, j->out_h), top = y0 * op->stride - 1;
+	size_t line = e3_area(in.w + 2, in.c), row = e3_area(j->out_w, op->mat->out);
+	float *room = j->cpu->scratch[thread].p, *lines = room + E3_TILE_ROOM, *out = e3_tensor_floats(op->out.t);
+	pad_lines(&in, top, (y1 - 1) * op->stride + 2, op->relu_in, lines);
+	for (int y = y0; y < y1; y++) {
+		size_t at = (size_t)y * row;
+		line_job one = {lines + (size_t)(y * op->stride - 1 - top) * line, in.w, in.c, op->stride, op->mat, j->panels,
+			out + at, j->out_w};
+		conv_line(j->cpu, &one, room);
+		conv_finish(out + at, op, at, (int)row);
+	}
 }
 
-/* Output rows per task: gathered rows of about 1 MiB, and at least four tasks. By the shape alone, as e3_cpu_cut. */
-static int strip_rows(int out_h, int out_w, int gathered)
+/* Output rows per task: their lines of input in some 192 KiB, and some tasks for each thread. */
+static int strip_rows(const e3_cpu *cpu, int out_h, size_t line)
 {
-	int by_cache = e3_max(1, (int)((1 << 18) / (e3_area(out_w, gathered) + 1)));
-	return e3_max(1, e3_min(by_cache, e3_ceil_div(out_h, 4)));
+	int by_cache = (int)((48 << 10) / line) - 2, by_tasks = e3_ceil_div(out_h, 4 * e3_pool_threads(cpu->pool));
+	return e3_max(1, e3_min(by_cache, by_tasks));
 }
 
 int e3_cpu_conv(e3_dev *dev, const e3_conv *op, e3_err *err)
@@ -130,8 +168,10 @@ int e3_cpu_conv(e3_dev *dev, const e3_conv *op, e3_err *err)
 	conv_job job = {.cpu = cpu, .op = op, .out_h = op->out.h, .out_w = op->out.w};
 	if (e3_check_conv(dev, op, err))
 		return -1;
-	job.strip = strip_rows(job.out_h, job.out_w, op->mat->in);
-	if (e3_cpu_scratch_all(cpu, e3_area(job.strip, job.out_w) * (size_t)op->mat->in, "conv", err))
+	size_t line = e3_area(op->x.w + 2, op->x.c) * (size_t)op->stride;
+	job.strip = strip_rows(cpu, job.out_h, line);
+	if (e3_cpu_scratch_all(cpu, E3_TILE_ROOM + (size_t)(job.strip + 2) * line, "conv", err) ||
+		panels_of(cpu, op->mat, &job.panels, err))
 		return -1;
 	e3_parallel_for(cpu->pool, e3_ceil_div(job.out_h, job.strip), conv_task, &job);
 	return 0;
@@ -150,15 +190,15 @@ static void deconv_task(void *ctx, int y, int thread)
 {
 	deconv_job *j = ctx;
 	int k = j->k, w = j->x.w, cout = j->mat->out / (k * k), run = k * cout;
-	float *block = j->cpu->scratch[thread].p;
-	e3_gemm_nt(&(e3_product){.m = w,
+	float *room = j->cpu->scratch[thread].p, *block = room + e3_cpu_times_room(j->cpu, j->mat, j->mat->out);
+	e3_panel product = {.m = w,
 		.n = j->mat->out,
-		.k = j->mat->in,
-		.a = {j->x.p + e3_area(y, w) * (size_t)j->mat->in, j->mat->in},
-		.b = {e3_tensor_floats(j->mat->w), j->mat->in},
+		.a = j->x.p + e3_area(y, w) * (size_t)j->mat->in,
+		.a_row = (size_t)j->mat->in,
+		.a_k = 1,
 		.c = block,
-		.ldc = j->mat->out,
-		.alpha = 1});
+		.ldc = (size_t)j->mat->out};
+	e3_cpu_times(j->cpu, j->mat, 0, &product, room);
 	for (int x = 0; x < w; x++)
 		for (int i = 0; i < k; i++) {
 			const float *from = block + e3_area(x, j->mat->out) + (size_t)i * (size_t)run;
@@ -172,7 +212,8 @@ static void deconv_task(void *ctx, int y, int thread)
 int e3_cpu_deconv(e3_dev *dev, e3_features x, const e3_mat *mat, e3_features out, e3_err *err)
 {
 	e3_cpu *cpu = e3_cpu_of(dev);
-	if (e3_check_deconv(dev, x, mat, out, err) || e3_cpu_scratch_all(cpu, e3_area(x.w, mat->out), "deconv", err))
+	size_t room = e3_cpu_times_room(cpu, mat, mat->out);
+	if (e3_check_deconv(dev, x, mat, out, err) || e3_cpu_scratch_all(cpu, room + e3_area(x.w, mat->out), "deconv", err))
 		return -1;
 	deconv_job job = {cpu, plane_of(x), mat, out.h / x.h, e3_tensor_floats(out.t)};
 	e3_parallel_for(cpu->pool, x.h, deconv_task, &job);
@@ -265,70 +306,72 @@ int e3_cpu_add_uv(e3_dev *dev, e3_features x, e3_uv uv, e3_err *err)
 typedef struct dense_job {
 	e3_cpu *cpu;
 	const e3_dense *op;
+	const float *panels;
 	int strip;
 } dense_job;
 
-static void finish_pixel(const e3_dense *op, const float *hidden, size_t at)
+static void finish_pixel(const e3_dense *op, const float *v, size_t at)
 {
-	const e3_mat *m = op->out;
-	int n = m->out - 1;
-	for (int o = 0; o <= n; o++) {
-		float v = m->b[o];
-		const float *w = e3_tensor_floats(m->w) + e3_area(o, m->in);
-		for (int k = 0; k < m->in; k++)
-			v += hidden[k] * w[k];
-		if (o == n)
-			op->conf[at] = 1.0f + expf(v);
-		else
-			op->value[at * (size_t)n + (size_t)o] = n == 1 ? expf(v) : copysignf(expm1f(fabsf(v)), v);
+	int n = op->out->out - 1;
+	op->conf[at] = 1.0f + expf(v[n]);
+	for (int o = 0; o < n; o++)
+		op->value[at * (size_t)n + (size_t)o] = n == 1 ? expf(v[o]) : copysignf(expm1f(fabsf(v[o])), v[o]);
+}
+
+/* Lines [y0, y1) of z resized to H × W, with position features, padded as pad_lines does. */
+static void wide_lines(const e3_dense *op, int y0, int y1, float *to)
+{
+	int c = op->z.c, size[2] = {op->H, op->W};
+	plane z = plane_of(op->z);
+	for (int y = y0; y < y1; y++, to += e3_area(op->W + 2, c)) {
+		if (y < 0 || y >= op->H) {
+			memset(to, 0, e3_area(op->W + 2, c) * sizeof *to);
+			continue;
+		}
+		memset(to, 0, (size_t)c * sizeof *to);
+		upsample_row(&z, size, y, to + c);
+		add_uv_row(to + c, op->W, c, op->uv.x, op->uv.y + e3_area(y, c / 2));
+		memset(to + e3_area(op->W + 1, c), 0, (size_t)c * sizeof *to);
 	}
 }
 
-/* A few output rows: the resized feature map with one row more on each side, gathered, multiplied, finished. Nothing of
- * full size is kept. */
+/* A few output rows: the resized feature map with one row more on each side, multiplied, finished. Nothing of full size
+ * is kept. */
 static void dense_task(void *ctx, int task, int thread)
 {
 	dense_job *j = ctx;
 	const e3_dense *op = j->op;
-	int c = op->z.c, hid = op->conv->out, to[2] = {op->H, op->W};
-	plane z = plane_of(op->z);
-	int y0 = task * j->strip, y1 = e3_min(y0 + j->strip, op->H), top = e3_max(y0 - 1, 0), low = e3_min(y1 + 1, op->H);
-	float *wide = j->cpu->scratch[thread].p, *a = wide + e3_area(j->strip + 2, op->W) * (size_t)c;
-	float *hidden = a + e3_area(op->W, 9 * c);
-	for (int y = top; y < low; y++) {
-		float *row = wide + e3_area(y - top, op->W) * (size_t)c;
-		upsample_row(&z, to, y, row);
-		add_uv_row(row, op->W, c, op->uv.x, op->uv.y + e3_area(y, c / 2));
-	}
-	plane resized = {wide, low - top, op->W, c};
+	int c = op->z.c, hid = op->conv->out, values = op->out->out;
+	int y0 = task * j->strip, y1 = e3_min(y0 + j->strip, op->H);
+	float *room = j->cpu->scratch[thread].p, *lines = room + e3_cpu_times_room(j->cpu, op->out, values);
+	float *hidden = lines + e3_area(j->strip + 2, (op->W + 2) * c), *value = hidden + e3_area(op->W, hid);
+	wide_lines(op, y0 - 1, y1 + 1, lines);
 	for (int y = y0; y < y1; y++) {
+		line_job one = {lines + e3_area(y - y0, (op->W + 2) * c), op->W, c, 1, op->conv, j->panels, hidden, op->W};
+		conv_line(j->cpu, &one, room);
+		e3_cpu_act(hidden, op->W * hid, E3_ACT_RELU);
+		e3_panel last = {.m = op->W,
+			.n = values,
+			.a = hidden,
+			.a_row = (size_t)hid,
+			.a_k = 1,
+			.c = value,
+			.ldc = (size_t)values,
+			.bias = op->out->b};
+		e3_cpu_times(j->cpu, op->out, 0, &last, room);
 		for (int x = 0; x < op->W; x++)
-			gather(&resized, y - top, x, false, a + e3_area(x, 9 * c));
-		e3_gemm_nt(&(e3_product){.m = op->W,
-			.n = hid,
-			.k = 9 * c,
-			.a = {a, 9 * c},
-			.b = {e3_tensor_floats(op->conv->w), 9 * c},
-			.c = hidden,
-			.ldc = hid,
-			.alpha = 1});
-		for (int x = 0; x < op->W; x++) {
-			float *px = hidden + e3_area(x, hid);
-			for (int k = 0; k < hid; k++)
-				px[k] += op->conv->b[k];
-			e3_cpu_act(px, hid, E3_ACT_RELU);
-			finish_pixel(op, px, e3_area(y, op->W) + (size_t)x);
-		}
+			finish_pixel(op, value + e3_area(x, values), e3_area(y, op->W) + (size_t)x);
 	}
 }
 
 int e3_cpu_dense(e3_dev *dev, const e3_dense *op, e3_err *err)
 {
 	e3_cpu *cpu = e3_cpu_of(dev);
-	dense_job job = {cpu, op, e3_max(1, e3_min(8, e3_ceil_div(op->H, 8)))};
-	int c = op->z.c;
-	size_t need = e3_area(op->W, c) * (size_t)(job.strip + 2) + e3_area(op->W, 9 * c + op->conv->out);
-	if (e3_check_dense(dev, op, err) || e3_cpu_scratch_all(cpu, need, "dense", err))
+	dense_job job = {cpu, op, NULL, e3_max(1, e3_min(8, e3_ceil_div(op->H, 2 * e3_pool_threads(cpu->pool))))};
+	size_t lines = e3_area(job.strip + 2, (op->W + 2) * op->z.c), row = e3_area(op->W, op->conv->out + op->out->out);
+	if (e3_check_dense(dev, op, err) ||
+		e3_cpu_scratch_all(cpu, e3_cpu_times_room(cpu, op->out, op->out->out) + lines + row, "dense", err) ||
+		panels_of(cpu, op->conv, &job.panels, err))
 		return -1;
 	e3_parallel_for(cpu->pool, e3_ceil_div(op->H, job.strip), dense_task, &job);
 	return 0;

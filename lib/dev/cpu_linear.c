@@ -84,49 +84,80 @@ typedef struct linear_job {
 	const e3_linear *op;
 	const float *x; /* after the norm */
 	int ldx;
-	int row_parts, col_parts; /* the product is cut into row_parts × col_parts tasks */
+	int row_parts, col_parts, cols; /* the product is cut into row_parts × col_parts tasks, these of `cols` columns */
+	size_t room;
 } linear_job;
 
-/* Columns [from, to) of rows [r0, r1): product, bias, activation, residual. */
+void e3_cpu_times(const e3_cpu *cpu, const e3_mat *m, int c0, e3_panel *p, float *room)
+{
+	const e3_tiles *t = cpu->tiles;
+	size_t k = (size_t)m->in;
+	const float *w = e3_tensor_floats(m->w) + (size_t)c0 * k;
+	if (!e3_cpu_in_panels(m)) {
+		e3_tiles_pack(t, w, k, p->n, m->in, room + E3_TILE_ROOM);
+		w = room + E3_TILE_ROOM;
+	}
+	p->b = w, p->k = m->in;
+	e3_tiles_product(t, p, k * (size_t)t->lanes, room);
+}
+
+size_t e3_cpu_times_room(const e3_cpu *cpu, const e3_mat *m, int cols)
+{
+	size_t panels = e3_panels(cpu->tiles, cols) * (size_t)cpu->tiles->lanes * (size_t)m->in;
+	return E3_TILE_ROOM + (e3_cpu_in_panels(m) ? 0 : panels);
+}
+
+/* Columns of rows [r0, r1): product, bias, activation, residual. */
 static void linear_task(void *ctx, int task, int thread)
 {
 	linear_job *j = ctx;
 	const e3_linear *op = j->op;
 	const e3_mat *m = op->mat;
-	int rp = task / j->col_parts, cp = task % j->col_parts;
+	int rp = task / j->col_parts, cp = task % j->col_parts, c0 = cp * j->cols, n = e3_min(j->cols, m->out - c0);
 	int r0 = (int)((int64_t)op->rows * rp / j->row_parts), r1 = (int)((int64_t)op->rows * (rp + 1) / j->row_parts);
-	int c0 = (int)((int64_t)m->out * cp / j->col_parts), c1 = (int)((int64_t)m->out * (cp + 1) / j->col_parts);
-	int n = c1 - c0, rows = r1 - r0;
+	int rows = r1 - r0;
 	if (n <= 0 || rows <= 0)
 		return;
-	const float *x = j->x + (size_t)r0 * (size_t)j->ldx, *w = e3_tensor_floats(m->w) + (size_t)c0 * (size_t)m->in;
+	const float *x = j->x + (size_t)r0 * (size_t)j->ldx;
 	float *out = e3_tensor_floats(op->out) + (size_t)r0 * (size_t)op->ldo + c0;
-	e3_product product =
-		{.m = rows, .n = n, .k = m->in, .a = {x, j->ldx}, .b = {w, m->in}, .c = out, .ldc = op->ldo, .alpha = 1};
-	if (op->add && op->act == E3_ACT_NONE && op->rows > 1) { /* the product itself can add */
-		product.beta = 1;
-		e3_gemm_nt(&product);
-		for (int r = 0; m->b && r < rows; r++)
-			add_row(out + (size_t)r * (size_t)op->ldo, m->b + c0, n);
-		return;
-	}
-	float *y = op->add ? j->cpu->scratch[thread].p : out;
-	int ldy = op->add ? n : op->ldo;
-	if (op->rows == 1) {
-		for (int c = 0; c < n; c++)
-			y[c] = dot(x, w + (size_t)c * (size_t)m->in, m->in);
-	} else {
-		product.c = y, product.ldc = ldy;
-		e3_gemm_nt(&product);
-	}
-	for (int r = 0; r < rows; r++) {
-		float *row = y + (size_t)r * (size_t)ldy;
-		if (m->b)
-			add_row(row, m->b + c0, n);
+	float *room = j->cpu->scratch[thread].p, *y = room + j->room;
+	bool adds = op->add && op->act == E3_ACT_NONE; /* the product itself can add */
+	bool apart = op->add && !adds;
+	size_t ldy = (size_t)(apart ? n : op->ldo);
+	e3_panel product = {.m = rows,
+		.n = n,
+		.a = x,
+		.a_row = (size_t)j->ldx,
+		.a_k = 1,
+		.c = apart ? y : out,
+		.ldc = ldy,
+		.bias = m->b ? m->b + c0 : NULL,
+		.add = adds};
+	e3_cpu_times(j->cpu, m, c0, &product, room);
+	for (int r = 0; op->act && r < rows; r++) {
+		float *row = product.c + (size_t)r * ldy;
 		e3_cpu_act(row, n, op->act);
-		if (op->add)
+		if (apart)
 			add_row(out + (size_t)r * (size_t)op->ldo, row, n);
 	}
+}
+
+/* The same of one row with weights as they were given, each read once. */
+static void row_task(void *ctx, int task, int thread)
+{
+	linear_job *j = ctx;
+	const e3_linear *op = j->op;
+	const e3_mat *m = op->mat;
+	int c0 = task * j->cols, n = e3_min(j->cols, m->out - c0);
+	const float *w = e3_tensor_floats(m->w) + e3_area(c0, m->in);
+	float *out = e3_tensor_floats(op->out) + c0, *y = op->add ? j->cpu->scratch[thread].p : out;
+	for (int c = 0; c < n; c++)
+		y[c] = dot(j->x, w + e3_area(c, m->in), m->in);
+	if (m->b)
+		add_row(y, m->b + c0, n);
+	e3_cpu_act(y, n, op->act);
+	if (op->add)
+		add_row(out, y, n);
 }
 
 typedef struct norm_job {
@@ -158,36 +189,46 @@ int e3_cpu_norm(e3_dev *dev, e3_rows x, const e3_norm *norm, e3_rows out, e3_err
 	return 0;
 }
 
-/* How a product is cut into tasks. It depends on the shape alone, never on the number of threads: OpenBLAS rounds a row
- * differently in another block, and the same stream must come out whatever the machine. Row parts share nothing but
- * repeat the packing of the weights, so there are few; columns are cut into blocks whose result stays in the
- * second-level cache. */
-void e3_cpu_cut(int rows, int cols, int *row_parts, int *col_parts)
+/* How a product is cut into tasks: rows that stay in the second-level cache, and some tasks for each thread. No value
+ * depends on it. */
+void e3_cpu_cut(const e3_cpu *cpu, int rows, int cols, int *row_parts, int *col_parts)
 {
-	*row_parts = rows < 96 ? 1 : e3_max(2, e3_ceil_div(rows, 700));
-	*col_parts = e3_max(1, rows == 1 ? cols / 64 : rows >= 512 ? cols / 512 : cols / 192);
+	int threads = e3_pool_threads(cpu->pool), most = e3_max(1, cols / 64);
+	*row_parts = rows < 96 ? 1 : e3_max(2, e3_ceil_div(rows, E3_TILE_ROWS));
+	*col_parts = e3_max(e3_ceil_div(cols, 1024), threads > 1 ? e3_ceil_div(4 * threads, *row_parts) : 1);
+	*col_parts = e3_min(*col_parts, most);
 }
 
 int e3_cpu_linear(e3_dev *dev, const e3_linear *op, e3_err *err)
 {
 	e3_cpu *cpu = e3_cpu_of(dev);
-	int threads = e3_pool_threads(cpu->pool);
+	const e3_mat *m = op->mat;
+	int threads = e3_pool_threads(cpu->pool), lanes = cpu->tiles->lanes;
 	linear_job job = {.cpu = cpu, .op = op, .x = e3_tensor_floats(op->x), .ldx = op->ldx};
 	if (e3_check_linear(dev, op, err))
 		return -1;
-	if (e3_dtype_is_8(op->mat->w.dtype))
+	if (e3_dtype_is_8(m->w.dtype))
 		return e3_cpu_linear8(cpu, op, err);
 	if (op->norm) {
 		float *normed;
-		if (e3_cpu_scratch(cpu, threads, e3_area(op->rows, op->mat->in), &normed, err))
+		if (e3_cpu_scratch(cpu, threads, e3_area(op->rows, m->in), &normed, err))
 			return e3_fail_in(err, "linear");
 		e3_cpu_norm_rows(cpu, (e3_rows){e3_tensor_floats(op->x), op->rows, op->ldx}, op->norm,
-			(e3_rows){normed, op->rows, op->mat->in});
-		job.x = normed, job.ldx = op->mat->in;
+			(e3_rows){normed, op->rows, m->in});
+		job.x = normed, job.ldx = m->in;
 	}
-	e3_cpu_cut(op->rows, op->mat->out, &job.row_parts, &job.col_parts);
-	size_t rows = (size_t)e3_ceil_div(op->rows, job.row_parts), cols = (size_t)e3_ceil_div(op->mat->out, job.col_parts);
-	if (op->add && e3_cpu_scratch_all(cpu, rows * cols, "linear", err))
+	if (op->rows == 1 && !e3_cpu_in_panels(m)) {
+		job.cols = 64;
+		if (op->add && e3_cpu_scratch_all(cpu, 64, "linear", err))
+			return -1;
+		e3_parallel_for(cpu->pool, e3_ceil_div(m->out, 64), row_task, &job);
+		return 0;
+	}
+	e3_cpu_cut(cpu, op->rows, m->out, &job.row_parts, &job.col_parts);
+	job.cols = e3_ceil_div(e3_ceil_div(m->out, job.col_parts), lanes) * lanes;
+	job.room = e3_cpu_times_room(cpu, m, job.cols);
+	size_t y = op->add && op->act ? e3_area(e3_ceil_div(op->rows, job.row_parts), job.cols) : 0;
+	if (e3_cpu_scratch_all(cpu, job.room + y, "linear", err))
 		return -1;
 	e3_parallel_for(cpu->pool, job.row_parts * job.col_parts, linear_task, &job);
 	return 0;

@@ -1,6 +1,6 @@
 /* dev: a device that computes nothing and counts the memory that is asked of it. For plans: what a run on the CPU will
  * allocate is known in a moment, without its weights and without its work. */
-#include "e3/dev.h"
+#include "cpu.h"
 #include "e3/mem.h"
 #include <stdlib.h>
 
@@ -45,7 +45,7 @@ static int weight(e3_dev *dev, const float *from, e3_mat *mat, e3_err *err)
 {
 	size_t n = (size_t)mat->out * (size_t)mat->in;
 	if (!e3_dtype_is_8(mat->packed))
-		return take(dev, E3_F32, n, &mat->w, err);
+		return take(dev, E3_F32, e3_cpu_weight_floats(e3_tiles_usable(0), mat), &mat->w, err);
 	return take(dev, mat->packed, (n + 63) / 64 * 64 + (size_t)mat->out * sizeof(float), &mat->w, err);
 }
 
