@@ -109,6 +109,19 @@ streams() { # N INPUT...: to o1.e3, o2.e3 and so on
 	same "$T/o3.e3" "$f/alone-a.e3"
 }
 
+@test "SIGTERM while pipes are waited for that nobody opens" {
+	mkfifo "$T/in" "$T/out"
+	e3-infer --device cpu --model seed:tiny:7 --budget 3f --streams 2 "$T/in" "$f/a.e3" -o "$T/x.e3" -o "$T/out" 2>"$T/e" &
+	pid=$!
+	wait_until 20 handles_signals $pid
+	sleep 0.5 # for it to wait; earlier is right too
+	kill -TERM $pid
+	rc=0
+	wait_until 20 gone $pid
+	wait $pid || rc=$?
+	[ "$rc" -eq 143 ] || { echo "exit $rc"; cat "$T/e"; return 1; }
+}
+
 @test "streams that are named while it runs" {
 	mkfifo "$T/list"
 	e3-infer --device cpu --model seed:tiny:7 --segment 0 --budget 3f --streams 2 --list "$T/list" "$f/d.e3" -o "$T/o4.e3" 2>"$T/e" &

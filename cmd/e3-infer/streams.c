@@ -196,6 +196,9 @@ static void *work(void *arg)
 	infer_streams *s = arg;
 	job j;
 	int more;
+	sigset_t nudge;
+	sigemptyset(&nudge), sigaddset(&nudge, SIGUSR1);
+	pthread_sigmask(SIG_UNBLOCK, &nudge, NULL);
 	do {
 		e3_err err = {""};
 		more = next_job(s, &j, &err);
@@ -226,6 +229,17 @@ static int open_list(infer_streams *s, e3_err *err)
 	return s->list < 0 ? e3_fail_sys(err, "opening: %s", s->r.list) : 0;
 }
 
+static void on_nudge(int sig) {}
+
+/* A thread that opens a pipe nobody has opened at the other end is woken by a signal of its own: that of the process
+ * may have gone to another one. */
+static void join(e3_thread *thread)
+{
+	while (!e3_thread_join_within(thread, 0.2))
+		if (e3_stop_signal())
+			pthread_kill(thread->id, SIGUSR1);
+}
+
 static int run_all(infer_streams *s, e3_err *err)
 {
 	int n = s->r.list || s->r.streams < s->r.n_inputs ? (int)s->r.streams : s->r.n_inputs, started = 0;
@@ -236,7 +250,7 @@ static int run_all(infer_streams *s, e3_err *err)
 	for (int rc = 0; !rc && started < n; started += !rc)
 		rc = e3_thread_start(&thread[started], work, s, err);
 	for (int k = 0; k < started; k++)
-		e3_thread_join(&thread[k]);
+		join(&thread[k]);
 	free(thread);
 	if (!started)
 		return e3_fail_in(err, "starting the streams");
@@ -255,6 +269,7 @@ int infer_streams_run(const infer_request *r, e3_err *err)
 	pthread_mutex_init(&s.calibrating, NULL);
 	pthread_cond_init(&s.changed, NULL);
 	signal(SIGPIPE, SIG_IGN); /* a reader that goes away ends its own stream */
+	sigaction(SIGUSR1, &(struct sigaction){.sa_handler = on_nudge}, NULL);
 	int rc = infer_setup_open(&s.setup, &s.r, err) || open_list(&s, err) ? -1 : 0;
 	s.r.o.batch = rc ? NULL : e3_batch_open((int)s.r.streams, err);
 	if (rc && e3_stop_signal())

@@ -29,6 +29,7 @@ static void gather_up(group *g, e3_turn *const *turn, int n)
 			continue;
 		}
 		e3_work_lane(s, g->n);
+		s->work->owner[g->n] = NULL;
 		if (e3_aggregate_prepare(s, turn[k]->err)) {
 			fails(turn[k]);
 			continue;
