@@ -4,13 +4,14 @@
  * the tiles fill the multiprocessors in as few rounds as possible (cost).
  *
  * What it reaches on one H200, in a chain of 72 different weights, 1041 rows: 1024 to 3072 stored in 14.0 us, 1024 to
- * 4096 with GELU in 16.1. Of these the steps take 9.0 to 10 and 9.3 to 11.6, which is the rate of the tensor cores at
- * the clock that the power allows (1.7 to 1.98 GHz) over tiles that are 10 % empty; from one kernel's end to the next
- * one's first tile 2.4 pass, for a kernel of a single step takes as long; the rest is the end. What did not help:
- * clusters of blocks that share rows or columns (the same steps, 1 us more for each launch), warpgroups that run one
- * step after each other so that one's end hides behind the other's steps (the same time), two smaller blocks of a
- * multiprocessor (1 to 8 us more). For results of 1024 columns, of which there are too few tiles, cuBLASLt (15.5 us
- * from 4096 channels, 6.9 from 1024) is faster than these tiles in any shape (19.1 and 7.6), so it has them.
+ * 4096 with GELU in 16.1. Of these the steps take 9.0 to 10.0 and 11.0 to 11.6, where the tensor cores need 8.3 and 9.3
+ * at 1.98 GHz, and as long when half is read from the L2 cache, so it is probably the clock under load that is missing;
+ * a tenth of each tile's rows is empty. From one kernel's end to the next one's first tile 2.4 us pass: a kernel of a
+ * single step takes as long. The rest is the end. What did not help: clusters of blocks that share rows or columns (the
+ * same steps, 1 us more for each launch), warpgroups that run one step after each other so that one's end hides behind
+ * the other's steps (the same time), two smaller blocks of a multiprocessor (1.5 to 10 us more). For results of 1024
+ * columns, of which there are too few tiles, cuBLASLt (15.5 us from 4096 channels, 6.9 from 1024) is faster than these
+ * tiles in the shapes that were tried (at best 19.1 and 7.6), so it has them.
  */
 #include "tile_ends.cuh"
 
