@@ -57,7 +57,7 @@ cudaError_t e3_attend_f32(const e3_attend_dev *dev, const e3_attend_job *job, vo
 static cudaError_t mass_of(const e3_attend_dev *dev, const e3_attend_job *job, bool f32, float *mass,
 	cudaStream_t stream)
 {
-	if (!f32 && !job->kv.pack && e3_wgmma_fits(dev, job))
+	if (!f32 && e3_wgmma_fits(dev, job))
 		return e3_wgmma_mass(dev, job, mass, stream);
 	float *partial = e3_partials(job);
 	cudaError_t e =

@@ -15,7 +15,7 @@
  * special-function units, the others to the FMA units. To a scheduler a pair is 8 clocks of the product; 16 of the
  * special-function unit, or 10 of the FMA unit (half2 instructions go there every second clock).
  */
-#include "attend_wgmma.cuh"
+#include "attend_wgmma_keys.cuh"
 
 enum {
 	D = 64,
@@ -123,9 +123,13 @@ static __device__ __forceinline__ void load_lse(const plan &p, int head, int fir
 }
 
 /* Asks for 64 keys of a head; past the last one there is the last one again. */
-static __device__ __forceinline__ void ask_keys(const plan &p, int head, int first, uint32_t tile)
+template <int KIND> static __device__ __forceinline__ void ask_keys(const plan &p, int head, int first, uint32_t tile)
 {
 	int t = threadIdx.x & 127, chunk = t & 7, page = first >> p.page_shift;
+	if constexpr (KIND != E3_PACK_NONE) {
+		e3_ask_packed_keys(p.kv, p.kv.page[page], head, first - (page << p.page_shift), p.kv.n_keys - first, tile);
+		return;
+	}
 	const __nv_bfloat16 *from =
 		(const __nv_bfloat16 *)p.kv.page[page] + e3_row_at(p.kv, 0, head, first - (page << p.page_shift)) + chunk * 8;
 #pragma unroll
@@ -137,8 +141,14 @@ static __device__ __forceinline__ void ask_keys(const plan &p, int head, int fir
 }
 
 /* Waits for them; they are ready for the products of the warpgroup. */
-static __device__ __forceinline__ void take_keys(uint32_t tile, int group)
+template <int KIND> static __device__ __forceinline__ void take_keys(const plan &p, int first, uint32_t tile, int group)
 {
+	if constexpr (KIND != E3_PACK_NONE) {
+		e3_take_packed_keys<KIND>(p.kv.n_keys - first, tile, BAR_GROUP + group);
+		e3_fence_async();
+		e3_bar(BAR_GROUP + group, 128);
+		return;
+	}
 	e3_cp_wait<0>();
 #pragma unroll
 	for (int i = 0; i < KEYS / 16; i++)
@@ -222,6 +232,7 @@ static __device__ __forceinline__ void put_piece(const float (&sum)[4], float *p
 }
 
 /* The steps of one worker: (tile of keys, tile of queries), queries fastest. Its first keys have been asked for. */
+template <int KIND>
 static __device__ __forceinline__ void work(const plan &p, const room &r, int head, int worker, share mine)
 {
 	int at = begin_of(mine, worker), steps = begin_of(mine, worker + 1) - at;
@@ -230,9 +241,9 @@ static __device__ __forceinline__ void work(const plan &p, const room &r, int he
 	uint64_t q = e3_desc(r.q), k = e3_desc(r.k);
 	uint32_t a[HALF / 4], b[HALF / 4];
 	float sum[4] = {0, 0, 0, 0};
-	take_keys(r.k, group);
+	take_keys<KIND>(p, tile * KEYS, r.k, group);
 	if (query + steps > mine.tiles)
-		ask_keys(p, head, (tile + 1) * KEYS, r.k + K_TILE);
+		ask_keys<KIND>(p, head, (tile + 1) * KEYS, r.k + K_TILE);
 #pragma unroll 1
 	for (int step = 0; step < steps; step++) {
 		/* 1. Start both products; add up the first half while the second is under way. */
@@ -252,9 +263,9 @@ static __device__ __forceinline__ void work(const plan &p, const room &r, int he
 		/* 2. After the last queries take the next keys, and ask for those after them, in the place of those that no
 		 *    product of the warpgroup needs any more. */
 		if (last && more) {
-			take_keys(r.k + (buffer ^ 1) * K_TILE, group);
+			take_keys<KIND>(p, (tile + 1) * KEYS, r.k + (buffer ^ 1) * K_TILE, group);
 			if (step + 1 + mine.tiles < steps)
-				ask_keys(p, head, (tile + 2) * KEYS, r.k + buffer * K_TILE);
+				ask_keys<KIND>(p, head, (tile + 2) * KEYS, r.k + buffer * K_TILE);
 		}
 		/* 3. Add up the second half. When the keys are finished, or the worker is, the sums go to the workspace. */
 		add_up(b, sum, lse + LSE_HALF / 4, c);
@@ -270,7 +281,8 @@ static __device__ __forceinline__ void work(const plan &p, const room &r, int he
 #endif
 
 /* Grid: blocks of a head and chunk; chunks of the heads. */
-static __global__ void __launch_bounds__(THREADS, 1) mass_kernel(const __grid_constant__ plan p)
+/* KIND: what the keys are, E3_PACK_NONE, E3_PACK_FP8 or E3_PACK_I8. */
+template <int KIND> static __global__ void __launch_bounds__(THREADS, 1) mass_kernel(const __grid_constant__ plan p)
 {
 #ifdef E3_WGMMA
 	extern __shared__ char shared[];
@@ -283,7 +295,7 @@ static __global__ void __launch_bounds__(THREADS, 1) mass_kernel(const __grid_co
 	e3_early_start();
 	ask_queries(p, head, first, mine.tiles, r);
 	if (worker < p.workers)
-		ask_keys(p, head, begin_of(mine, worker) / mine.tiles * KEYS, r.k);
+		ask_keys<KIND>(p, head, begin_of(mine, worker) / mine.tiles * KEYS, r.k);
 	else
 		e3_cp_commit();
 	e3_cp_wait<1>();
@@ -293,7 +305,7 @@ static __global__ void __launch_bounds__(THREADS, 1) mass_kernel(const __grid_co
 	e3_fence_async();
 	__syncthreads();
 	if (worker < p.workers)
-		work(p, r, head, worker, mine);
+		work<KIND>(p, r, head, worker, mine);
 #else
 	__trap();
 #endif
@@ -346,9 +358,23 @@ size_t e3_wgmma_mass_bytes(const e3_attend_dev *dev, int rows, int keys, int hea
 	return parts * (blocks_of(dev, (int)parts) * GROUPS + (keys + KEYS - 1) / KEYS) * KEYS * sizeof(float);
 }
 
+typedef void kernel(plan);
+static kernel *kernel_of(int pack)
+{
+	return pack == E3_PACK_NONE ? mass_kernel<E3_PACK_NONE>
+		: pack == E3_PACK_FP8   ? mass_kernel<E3_PACK_FP8>
+								: mass_kernel<E3_PACK_I8>;
+}
+
 cudaError_t e3_wgmma_mass_open(void)
 {
-	return cudaFuncSetAttribute(mass_kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)shared_bytes(MAX_TILES));
+	static const int packs[] = {E3_PACK_NONE, E3_PACK_FP8, E3_PACK_I8};
+	cudaError_t e = cudaSuccess;
+	for (int pack : packs)
+		e = e ? e
+			  : cudaFuncSetAttribute(kernel_of(pack), cudaFuncAttributeMaxDynamicSharedMemorySize,
+					(int)shared_bytes(MAX_TILES));
+	return e;
 }
 
 cudaError_t e3_wgmma_mass(const e3_attend_dev *dev, const e3_attend_job *job, float *mass, cudaStream_t stream)
@@ -373,6 +399,7 @@ cudaError_t e3_wgmma_mass(const e3_attend_dev *dev, const e3_attend_job *job, fl
 	p.most = {p.tiles, p.tiles * p.key_tiles / p.workers, p.tiles * p.key_tiles % p.workers};
 	p.last = {last, last * p.key_tiles / p.workers, last * p.key_tiles % p.workers};
 	const int size[2] = {THREADS, (int)shared_bytes(p.tiles)}, small[2] = {32 * ADDERS, 0};
-	cudaError_t e = e3_launch_early(mass_kernel, p, dim3((p.workers + GROUPS - 1) / GROUPS, parts), size, stream);
+	cudaError_t e =
+		e3_launch_early<plan>(kernel_of(job->kv.pack), p, dim3((p.workers + GROUPS - 1) / GROUPS, parts), size, stream);
 	return e ? e : e3_launch_early(add_pieces, p, dim3((job->kv.n_keys + 31) / 32), small, stream);
 }

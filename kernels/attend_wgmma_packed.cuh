@@ -27,12 +27,6 @@ template <int KIND> struct deal {
 						 SCALES = v4 ? 8 : 2;
 };
 
-/* Four bytes of scales; zeros if not `take`. */
-static __device__ __forceinline__ void ask_scale(uint32_t to, const void *from, bool take)
-{
-	asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;" ::"r"(to), "l"(from), "r"(take ? 4 : 0) : "memory");
-}
-
 /* This thread's pieces of 128 keys or values from `key` on, two times 64 that lie together; at: where they would be in
  * a page if `key` were its first: codes, scales. Zeros past the last one. */
 template <int KIND>
@@ -52,17 +46,10 @@ static __device__ __forceinline__ void ask(const plan &p, int key, const unsigne
 			bool take = key + i * L::ROWS_APART + t / L::CHUNKS < p.kv.n_keys;
 			uint32_t to = raw + (g * L::PIECES / 2 + i) * 128 * 16;
 			e3_cp16(to, code + i * L::ROWS_APART * L::ROW, take);
-			ask_scale(to + (RAW_CODES - t * 12) - (g * L::PIECES / 2 + i) * 128 * 12,
+			e3_ask_scale(to + (RAW_CODES - t * 12) - (g * L::PIECES / 2 + i) * 128 * 12,
 				scale + i * L::ROWS_APART * L::SCALES, take);
 		}
 	}
-}
-
-static __device__ __forceinline__ uint4 get_16(uint32_t smem)
-{
-	uint4 x;
-	asm volatile("ld.shared.v4.b32 {%0, %1, %2, %3}, [%4];" : "=r"(x.x), "=r"(x.y), "=r"(x.z), "=r"(x.w) : "r"(smem));
-	return x;
 }
 
 /* The pieces as f16, into a tile. */
@@ -72,7 +59,7 @@ template <int KIND> static __device__ __forceinline__ void unpack(uint32_t raw, 
 	int t = threadIdx.x & 127, row = t / L::CHUNKS, chunk = t % L::CHUNKS;
 #pragma unroll
 	for (int i = 0; i < L::PIECES; i++) {
-		uint4 code = get_16(raw + (i * 128 + t) * 16);
+		uint4 code = e3_get_16(raw + (i * 128 + t) * 16);
 		uint32_t scale, to = tile + i * L::ROWS_APART * 128;
 		asm volatile("ld.shared.b32 %0, [%1];" : "=r"(scale) : "r"(raw + RAW_CODES + (i * 128 + t) * 4));
 		if (L::v4) {

@@ -175,6 +175,19 @@ static __device__ __forceinline__ void e3_put_16(uint32_t smem, const uint4 &x)
 				 : "memory");
 }
 
+/* Four bytes of scales; zeros if not `take`. */
+static __device__ __forceinline__ void e3_ask_scale(uint32_t to, const void *from, bool take)
+{
+	asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;" ::"r"(to), "l"(from), "r"(take ? 4 : 0) : "memory");
+}
+
+static __device__ __forceinline__ uint4 e3_get_16(uint32_t smem)
+{
+	uint4 x;
+	asm volatile("ld.shared.v4.b32 {%0, %1, %2, %3}, [%4];" : "=r"(x.x), "=r"(x.y), "=r"(x.z), "=r"(x.w) : "r"(smem));
+	return x;
+}
+
 /* ---- as f16, for Hopper: fewer instructions; codes are exact, and more of the scale is left than in bf16 ---- */
 
 static __device__ __forceinline__ uint32_t e3_fma2_half(uint32_t a, uint32_t b, uint32_t c)

@@ -132,10 +132,11 @@ static void packed_attention(mixed *m, packed *x, e3_tensor q, int rows)
 			m->cpu->ops->mass(m->cpu, &host_mass, &err) || m->gpu->ops->mass(m->gpu, &dev_mass, &err) ||
 			m->gpu->ops->mass(m->gpu, &with_map, &err),
 		&err);
-	/* Tensor cores take keys and values rounded to bf16. */
+	const double of_mass = f32 ? 4e-6 : d == 64 ? 1e-2 : 1e-3; /* Hopper's kernel makes it of f16 */
+	/* Tensor cores take keys and values rounded to 16 bits. */
 	compare_as(m, "  attend", dev.out, y, nq, f32 ? 2e-6 : 8e-3);
 	compare_as(m, "  log-sum-exp", e3_tensor_f32(dev.lse), lse, nl, f32 ? 1e-6 : 3e-4);
-	compare_as(m, "  mass", e3_tensor_f32(dev_mass.mass), mass, (size_t)n_keys, f32 ? 4e-6 : 1e-3);
+	compare_as(m, "  mass", e3_tensor_f32(dev_mass.mass), mass, (size_t)n_keys, of_mass);
 	compare_as(m, "  attention map", e3_tensor_f32(with_map.attn_map), map, nm, f32 ? 1e-5 : 4e-3);
 	free(hq), free(y), free(lse), free(mass), free(map);
 }
