@@ -17,6 +17,8 @@ cudaError_t e3_attend_open(e3_attend_dev *dev)
 	if (!e)
 		e = e3_wgmma_open(dev);
 	if (!e)
+		e = e3_mma64_open(dev);
+	if (!e)
 		e = e3_mma_open();
 	return e ? e : e3_plain_open();
 }
@@ -26,6 +28,8 @@ size_t e3_attend_workspace(const e3_attend_dev *dev, int rows, int mass_keys, in
 	size_t bytes = most((size_t)heads * mass_keys * sizeof(float), e3_plain_bytes(rows, heads));
 	if (dev->wgmma && head_dim == 64)
 		bytes = most(bytes, most(e3_wgmma_attend_bytes(dev), e3_wgmma_mass_bytes(dev, rows, mass_keys, heads)));
+	if (head_dim == 64)
+		bytes = most(bytes, e3_mma64_bytes(dev));
 	return e3_counter_bytes + bytes;
 }
 
@@ -44,6 +48,8 @@ cudaError_t e3_attend_bf16(const e3_attend_dev *dev, const e3_attend_job *job, v
 		return cudaErrorInvalidValue;
 	if (e3_wgmma_fits(dev, job))
 		return e3_wgmma_attend(dev, job, out, stream);
+	if (e3_mma64_fits(dev, job))
+		return e3_mma64_attend(dev, job, out, stream);
 	if (e3_mma_fits(dev, job))
 		return e3_mma_attend(job, out, stream);
 	return e3_plain_attend(dev, job, false, out, stream);
@@ -60,8 +66,9 @@ static cudaError_t mass_of(const e3_attend_dev *dev, const e3_attend_job *job, b
 	if (!f32 && e3_wgmma_fits(dev, job))
 		return e3_wgmma_mass(dev, job, mass, stream);
 	float *partial = e3_partials(job);
-	cudaError_t e =
-		!f32 && e3_mma_fits(dev, job) ? e3_mma_mass(job, partial, stream) : e3_plain_mass(job, f32, partial, stream);
+	cudaError_t e = !f32 && e3_mma64_fits(dev, job) ? e3_mma64_mass(job, partial, stream)
+		: !f32 && e3_mma_fits(dev, job)             ? e3_mma_mass(job, partial, stream)
+													: e3_plain_mass(job, f32, partial, stream);
 	return e ? e : e3_plain_reduce(partial, job->kv.heads, job->kv.n_keys, mass, stream);
 }
 

@@ -52,8 +52,9 @@ typedef struct e3_attend_job {
 /* What the launches need to know of the current device. */
 typedef struct e3_attend_dev {
 	int sms;
-	int capability; /* 10 * major + minor */
-	int wgmma;      /* the Hopper kernels can run; 0 makes everything portable */
+	int capability;   /* 10 * major + minor */
+	int wgmma;        /* the Hopper kernels can run; 0 makes everything portable */
+	int mma64_blocks; /* of the portable attention of heads of 64 that fit on the device at a time */
 } e3_attend_dev;
 
 /* Call once for each device: fills *dev and raises the shared-memory limits of the kernels. */

@@ -25,6 +25,13 @@ cudaError_t e3_mma_open(void);
 cudaError_t e3_mma_attend(const e3_attend_job *job, void *out, cudaStream_t stream);
 cudaError_t e3_mma_mass(const e3_attend_job *job, float *partial, cudaStream_t stream);
 
+bool e3_mma64_fits(const e3_attend_dev *dev, const e3_attend_job *job);
+size_t e3_mma64_bytes(const e3_attend_dev *dev);
+cudaError_t e3_mma64_open(e3_attend_dev *dev);
+cudaError_t e3_mma64_mass_open(void);
+cudaError_t e3_mma64_attend(const e3_attend_dev *dev, const e3_attend_job *job, void *out, cudaStream_t stream);
+cudaError_t e3_mma64_mass(const e3_attend_job *job, float *partial, cudaStream_t stream);
+
 cudaError_t e3_plain_open(void);
 size_t e3_plain_bytes(int rows, int heads);
 cudaError_t e3_plain_attend(const e3_attend_dev *dev, const e3_attend_job *job, bool f32, void *out,
