@@ -4,21 +4,26 @@
 #include "values.cuh"
 #include <stdlib.h>
 
+/* Of a product in half precision; one beyond its range is taken as its end. */
+static __device__ __forceinline__ float value_of(float v) { return v; }
+static __device__ __forceinline__ float value_of(f16 v) { return fminf(fmaxf(as_f32(v), -65504.0f), 65504.0f); }
+
 /* A warp for each head of each row; heads of q, then of k, then of v (doc/network.md 5.2). Lane t has channels t + 32
  * k, so d is at most 128. */
-template <typename T> static __global__ void __launch_bounds__(256) place(place_args a, const float *product)
+template <typename T, typename Y> static __global__ void __launch_bounds__(256) place(place_args a, const Y *product)
 {
 	int groups = 3 * a.heads, job = blockIdx.x * 8 + threadIdx.x / 32, lane = threadIdx.x % 32;
 	if (job >= a.rows * groups)
 		return;
 	int row = job / groups, group = job % groups, kind = group / a.heads, head = group % a.heads;
 	/* 1. The projected head, with its bias. */
-	const float *y = product + (size_t)job * a.d, *bias = a.bias ? a.bias + group * a.d : NULL;
+	const Y *y = product + (size_t)job * a.d;
+	const float *bias = a.bias ? a.bias + group * a.d : NULL;
 	float v[4], sum = 0, var = 0;
 #pragma unroll
 	for (int k = 0; k < 4; k++) {
 		int e = lane + 32 * k;
-		v[k] = e < a.d ? y[e] + (bias ? bias[e] : 0.0f) : 0;
+		v[k] = e < a.d ? value_of(y[e]) + (bias ? bias[e] : 0.0f) : 0;
 		sum += v[k];
 	}
 	/* 2. Queries and keys: LayerNorm over the head. (An index into a.norm would copy the array to the stack.) */
@@ -70,10 +75,18 @@ template <typename T> static __global__ void __launch_bounds__(256) place(place_
 	}
 }
 
-template <typename T> static cudaError_t launch_place(e3_cuda *c, const place_args *a, const void *product)
+template <typename T, typename Y = float>
+static cudaError_t launch_place(e3_cuda *c, const place_args *a, const void *product)
 {
-	place<T><<<e3_ceil_div(a->rows * 3 * a->heads, 8), 256, 0, e3_cuda_stream(c)>>>(*a, (const float *)product);
+	place<T, Y><<<e3_ceil_div(a->rows * 3 * a->heads, 8), 256, 0, e3_cuda_stream(c)>>>(*a, (const Y *)product);
 	return cudaGetLastError();
+}
+
+static cudaError_t launch_place_of(e3_cuda *c, const place_args *a, const void *product, e3_dtype type, bool half)
+{
+	if (half)
+		return launch_place<bf16, f16>(c, a, product);
+	return type == E3_F32 ? launch_place<float>(c, a, product) : launch_place<bf16>(c, a, product);
 }
 
 /* The camera head: one row, and nothing happens between product and cache. */
@@ -151,7 +164,7 @@ int e3_cuda_qkv(e3_dev *dev, const e3_qkv *op, e3_err *err)
 		if (e3_cuda_product8(c, &from, m, placed ? &a : NULL, &sums, err))
 			return e3_fail_in(err, "qkv");
 		if (sums)
-			E3_TRY(type == E3_F32 ? launch_place<float>(c, &a, sums) : launch_place<bf16>(c, &a, sums), "qkv");
+			E3_TRY(launch_place_of(c, &a, sums, type, false), "qkv");
 		return 0;
 	}
 	if (placed && e3_cuda_tiles_can(c, m, op->rows)) {
@@ -159,12 +172,14 @@ int e3_cuda_qkv(e3_dev *dev, const e3_qkv *op, e3_err *err)
 			NULL, 0, &a};
 		return e3_cuda_tiles(c, &t, err) ? e3_fail_in(err, "qkv") : 0;
 	}
-	e3_gemm g = {x, m->w.p, m->w.dtype, op->rows, m->in, m->out, ldx, e3_cuda_weight_ld(m), NULL, false, NULL, E3_F32,
-		m->out};
+	/* Half precision between product and cache where the cache is bf16, which has fewer digits: half the bytes. */
+	bool half = type == E3_BF16 && m->w.dtype == E3_F16 && op->rows >= 64 && m->out % 8 == 0;
+	e3_gemm g = {x, m->w.p, m->w.dtype, op->rows, m->in, m->out, ldx, e3_cuda_weight_ld(m), NULL, false, NULL,
+		half ? E3_F16 : E3_F32, m->out};
 	if (e3_cuda_scratch_get(c, SCRATCH_PRODUCT, (size_t)op->rows * m->out * sizeof(float), &g.d, err) ||
 		e3_cuda_gemm(c, &g, err))
 		return e3_fail_in(err, "qkv");
-	E3_TRY(type == E3_F32 ? launch_place<float>(c, &a, g.d) : launch_place<bf16>(c, &a, g.d), "qkv");
+	E3_TRY(launch_place_of(c, &a, g.d, type, half), "qkv");
 	return 0;
 }
 
