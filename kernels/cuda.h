@@ -64,6 +64,13 @@ typedef struct e3_cuda_upload {
 	int next;
 } e3_cuda_upload;
 
+/* Memory for the scales of matrices in 8 bits. */
+typedef struct e3_cuda_scales {
+	char *p[64];
+	int n;
+	size_t used; /* of the last */
+} e3_cuda_scales;
+
 struct e3_gemm_plan;
 
 typedef struct e3_cuda {
@@ -93,6 +100,7 @@ typedef struct e3_cuda {
 	e3_cuda_scratch scratch[E3_BRANCHES][SCRATCH_KINDS];
 	e3_ring ring;
 	e3_cuda_upload upload;
+	e3_cuda_scales scales;
 } e3_cuda;
 
 static inline e3_cuda *e3_cuda_of(e3_dev *dev) { return (e3_cuda *)(void *)dev; }
@@ -121,6 +129,7 @@ int e3_cuda_send(e3_cuda *c, e3_err *err);
 #define E3_LAUNCHED(what) E3_TRY(cudaGetLastError(), what)
 
 void e3_cuda_upload_close(e3_cuda *c);
+void e3_cuda_scales_close(e3_cuda *c);
 /* weight.cu: the type that the role of a matrix asks for (later it is mat->w.dtype), and values from one row to the
  * next.
  */

@@ -49,6 +49,7 @@ static void cuda_close(e3_dev *dev)
 				cudaGraphExecDestroy(part);
 	e3_cuda_gemm_close(c);
 	e3_cuda_upload_close(c);
+	e3_cuda_scales_close(c);
 	for (int b = 0; b < E3_BRANCHES; b++) {
 		for (int k = 0; k < SCRATCH_KINDS; k++)
 			cudaFree(c->scratch[b][k].p);

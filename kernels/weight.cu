@@ -92,18 +92,41 @@ void e3_cuda_upload_close(e3_cuda *c)
 	c->upload = (e3_cuda_upload){};
 }
 
+enum { SCALES = 1 << 20 };
+
+/* Scales of a matrix: from pieces of 1 MiB that live as long as the device. (With its values they would take up to 2
+ * MiB, since the driver gives memory in such pieces.) */
+static int take_scales(e3_cuda *c, int n, float **out, e3_err *err)
+{
+	size_t bytes = ((size_t)n * sizeof(float) + 255) & ~(size_t)255;
+	e3_cuda_scales *s = &c->scales;
+	if (bytes > SCALES)
+		return e3_fail(err, "weight: %d rows are too many", n);
+	if (!s->n || s->used + bytes > SCALES) {
+		if (s->n == (int)(sizeof s->p / sizeof *s->p))
+			return e3_fail(err, "weight: too many matrices in 8 bits");
+		E3_TRY(cudaMalloc((void **)&s->p[s->n], SCALES), "weight");
+		s->n++, s->used = 0;
+	}
+	*out = (float *)(s->p[s->n - 1] + s->used);
+	s->used += bytes;
+	return 0;
+}
+
+void e3_cuda_scales_close(e3_cuda *c)
+{
+	while (c->scales.n)
+		cudaFree(c->scales.p[--c->scales.n]);
+}
+
 int e3_cuda_weight(e3_dev *dev, const float *from, e3_mat *mat, e3_err *err)
 {
 	e3_cuda *c = e3_cuda_of(dev);
 	e3_dtype type = e3_cuda_weight_type(c, mat);
-	size_t n = (size_t)mat->out * e3_cuda_ld_of(type, mat->in), all = n;
 	mat->scale = NULL;
-	if (e3_dtype_is_8(type)) /* scales behind the values */
-		n = (n + 255) & ~(size_t)255, all = n + (size_t)mat->out * sizeof(float);
-	if (dev->ops->alloc(dev, type, all, &mat->w, err))
+	if ((e3_dtype_is_8(type) && take_scales(c, mat->out, &mat->scale, err)) ||
+		dev->ops->alloc(dev, type, (size_t)mat->out * e3_cuda_ld_of(type, mat->in), &mat->w, err))
 		return -1;
-	if (all > n)
-		mat->scale = (float *)(mat->w.p + n);
 	if (send(c, from, mat, err) == 0)
 		return 0;
 	dev->ops->free(dev, mat->w.p);

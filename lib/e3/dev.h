@@ -137,7 +137,7 @@ typedef struct e3_mat {
 	float *b;
 	e3_role role;
 	e3_dtype packed; /* asks `weight` for 8 bits: E3_I8 or E3_F8; 0: the type of the role */
-	float *scale;    /* [out], with the memory of w; NULL but in 8 bits */
+	float *scale;    /* [out], with w, or with the device; NULL but in 8 bits */
 } e3_mat;
 
 static inline bool e3_dtype_is_8(e3_dtype t) { return t == E3_I8 || t == E3_F8; }
@@ -383,7 +383,7 @@ typedef struct e3_dev_ops {
 	int (*upload)(e3_dev *, e3_tensor to, const void *from, size_t n, e3_err *);
 	int (*download)(e3_dev *, void *to, e3_tensor from, size_t n, e3_err *); /* complete when it returns */
 	/* Allocates mat->w (and mat->scale) and fills it from f32 [mat->out][mat->in] in host memory, as mat->role and
-	 * mat->packed ask; `free` of mat->w.p releases both. */
+	 * mat->packed ask; `free` of mat->w.p releases it. The scales go with it, or with the device. */
 	int (*weight)(e3_dev *, const float *from, e3_mat *mat, e3_err *);
 	/* Host memory that results can be written to while the caller goes on; zeroed. */
 	int (*alloc_host)(e3_dev *, size_t bytes, void **out, e3_err *);

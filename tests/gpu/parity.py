@@ -24,7 +24,9 @@ REFERENCE = {"depth": 4.0e-3, "dconf": 3.5e-3, "pts": 7.1e-3, "pconf": 2.8e-3, "
 STRICT = dict.fromkeys(REFERENCE, 1e-4)
 # A packed cache, whose error the reference does not have (doc/network.md 5.5).
 COARSE = {"depth": 8e-3, "dconf": 8e-3, "pts": 1.5e-2, "pconf": 6e-3, "pose": 1.2e-1}
-EIGHT = {"int8": dict.fromkeys(REFERENCE, 5e-2), "fp8": dict.fromkeys(REFERENCE, 1e-1)}
+# Matrices in 8 bits (doc/network.md 15). Seeded weights pass errors on as trained ones do not: on the demo clip AbsRel and ATE stay those of f32.
+EIGHT = {"int8": {"depth": 2e-2, "dconf": 1e-2, "pts": 2.5e-2, "pconf": 1.5e-2, "pose": 2e-1},
+         "fp8": {"depth": 7e-2, "dconf": 4e-2, "pts": 1.1e-1, "pconf": 7e-2, "pose": 9e-1}}
 # By name: the options, the bounds (relative L2, worst frame), and the least Jaccard of the tokens that the first eviction keeps. New
 # modes go here; one that this build refuses is left out.
 MODES = {
@@ -33,8 +35,8 @@ MODES = {
     "kv fp8": (["--kv", "fp8"], COARSE, 0.98),
     "kv int8": (["--kv", "int8"], REFERENCE, 0.99),
     "kv k8v4": (["--kv", "k8v4"], COARSE, 0.98),
-    "int8": (["--precision", "int8"], EIGHT["int8"], 0.98),
-    "fp8": (["--precision", "fp8"], EIGHT["fp8"], 0.98),
+    "int8": (["--precision", "int8"], EIGHT["int8"], 0.985),
+    "fp8": (["--precision", "fp8"], EIGHT["fp8"], 0.96),
 }
 FIRST_EVICTION = 4
 TINY = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../data/golden/tiny.golden.safetensors")
