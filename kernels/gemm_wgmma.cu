@@ -5,7 +5,7 @@
  *
  * What it reaches on one H200, in a chain of 72 different weights, 1041 rows: 1024 to 3072 stored in 14.0 us, 1024 to
  * 4096 with GELU in 16.1. Of these the steps take 9.0 to 10.0 and 11.0 to 11.6, where the tensor cores need 8.3 and 9.3
- * at 1.98 GHz, and as long when half is read from the L2 cache, so it is probably the clock under load that is missing;
+ * at 1.98 GHz, and as long with a third less read from L2, so it is probably the clock under load that is missing;
  * a tenth of each tile's rows is empty. From one kernel's end to the next one's first tile 2.4 us pass: a kernel of a
  * single step takes as long. The rest is the end. What did not help: clusters of blocks that share rows or columns (the
  * same steps, 1 us more for each launch), warpgroups that run one step after each other so that one's end hides behind

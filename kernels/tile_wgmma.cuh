@@ -3,7 +3,7 @@
  * caller's (gemm_wgmma.cu). A step is 128 bytes of each row of x and w: 64 channels of 16 bits or 128 of 8.
  *
  * Blocks that need the same rows of x or w may lie in a cluster, CM blocks of rows by CN of columns: each fetches its
- * share and writes it into the rings of all that need it. That halves what is read from the L2 cache, and costs 1 us a
+ * share and writes it into the rings of all that need it. That spares reads from the L2 cache, and costs 1 us a
  * launch; 16 bits do not wait for that cache (gemm_wgmma.cu), so there CM and CN are 1.
  *
  * A stage of the ring has two barriers. `full` completes when the bytes that were announced for it have arrived.
