@@ -123,25 +123,51 @@ static __device__ __forceinline__ void four_of(const float *first, const float *
 	v[0] = odd ? a : first[0], v[1] = odd ? b : first[1], v[2] = odd ? second[0] : a, v[3] = odd ? second[1] : b;
 }
 
-/* Row f of the tile, of which this thread has d[4 * block + half * 2 + {0, 1}]. */
+static __device__ __forceinline__ void add_four(float *v, uint2 from, bool relu)
+{
+	const f16 *t = (const f16 *)&from;
+#pragma unroll
+	for (int e = 0; e < 4; e++) {
+		float u = as_f32(t[e]);
+		v[e] += relu && u < 0 ? 0 : u;
+	}
+}
+
+/* Row f of the tile, of which this thread has d[4 * block + half * 2 + {0, 1}]. All that is added to the row is on its
+ * way before the first of it is needed. bias: of the tile's channels. */
 template <int BN>
-static __device__ __forceinline__ void put_row(const conv_args &a, const float (&d)[BN / 2], int f, int half, int o0)
+static __device__ __forceinline__ void put_row(const conv_args &a, const float (&d)[BN / 2], int f, int half, int o0,
+	const float *bias)
 {
 	int pitch = a.w + 1, y = f / pitch, x = f - y * pitch;
 	bool valid = x < a.w && y < a.h;
-	size_t at = ((size_t)y * a.w + x) * a.cout;
 	int near = (threadIdx.x & 1 ? 8 : 0) + (threadIdx.x & 2) * 2;
+	size_t at = ((size_t)y * a.w + x) * a.cout + o0 + near;
+	uint2 resid[BN / 16], plus[BN / 16];
 #pragma unroll
-	for (int j = 0; j < BN / 8; j += 2) {
+	for (int j = 0; j < BN / 16; j++)
+		resid[j] = valid && a.resid ? __ldcg((const uint2 *)(a.resid + at + 16 * j)) : make_uint2(0, 0);
+#pragma unroll
+	for (int j = 0; j < BN / 16; j++)
+		plus[j] = valid && a.plus ? __ldcg((const uint2 *)(a.plus + at + 16 * j)) : make_uint2(0, 0);
+#pragma unroll
+	for (int j = 0; j < BN / 16; j++) {
 		float v[4];
-		int o = o0 + 8 * j + near;
-		four_of(d + 4 * j + 2 * half, d + 4 * j + 4 + 2 * half, v);
-		if (!valid)
+		four_of(d + 8 * j + 2 * half, d + 8 * j + 4 + 2 * half, v);
+		if (a.part) {
+			if (valid)
+				store_pack<float, 4>(a.part + (size_t)blockIdx.z * a.pixels * a.cout + at + 16 * j, v);
 			continue;
-		if (a.part)
-			store_pack<float, 4>(a.part + (size_t)blockIdx.z * a.pixels * a.cout + at + o, v);
-		else
-			conv_finish<4>(a, v, at + o, o);
+		}
+		float4 b = *(const float4 *)(bias + 16 * j + near);
+		v[0] += b.x, v[1] += b.y, v[2] += b.z, v[3] += b.w;
+#pragma unroll
+		for (int e = 0; e < 4; e++)
+			v[e] = a.act == E3_ACT_RELU && !(v[e] > 0) ? 0 : v[e];
+		add_four(v, resid[j], a.relu_resid);
+		add_four(v, plus[j], false);
+		if (valid)
+			store_pack<f16, 4>(a.out + at + 16 * j, v);
 	}
 }
 
@@ -158,6 +184,7 @@ static __global__ void IN_PAIRS __maxnreg__(152)
 #ifdef E3_WGMMA
 	typedef shape<BN, MW> S;
 	extern __shared__ char raw[];
+	__shared__ alignas(16) float bias[BN];
 	uint32_t smem = ((uint32_t)__cvta_generic_to_shared(raw) + 1023) & ~1023u, slabs = smem + S::SW * S::STAGE,
 			 bars = smem + S::BARS, bars_x = bars + 16 * S::SW;
 	auto full = [&](int s) { return bars + 8 * s; };
@@ -172,6 +199,8 @@ static __global__ void IN_PAIRS __maxnreg__(152)
 			e3_mbar_init(bars_x + 8 * s, GATHERING), e3_mbar_init(bars_x + 8 * (S::SX + s), 8);
 		asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
 	}
+	if ((int)threadIdx.x < BN)
+		bias[threadIdx.x] = a.b ? a.b[o0 + threadIdx.x] : 0.0f;
 	pair_sync();
 	e3_early_start();
 	if (group == 2) {
@@ -230,8 +259,8 @@ static __global__ void IN_PAIRS __maxnreg__(152)
 		for (int m = 0; m < MW; m++) {
 			e3_hold(d[m]);
 			int f = f0 + (group * MW + m) * 64 + threadIdx.x / 32 % 4 * 16 + lane / 4;
-			put_row<BN>(a, d[m], f, 0, o0);
-			put_row<BN>(a, d[m], f + 8, 1, o0);
+			put_row<BN>(a, d[m], f, 0, o0, bias);
+			put_row<BN>(a, d[m], f + 8, 1, o0, bias);
 		}
 	}
 	pair_sync(); /* neither block ends while the other may still write to its shared memory or arrive at its barriers */
