@@ -1,4 +1,4 @@
-/* kernels: the end of a dense head in one pass on Hopper (doc/network.md 7, "Tail"): as dense_mma.cu, but half of a
+/* kernels: the end of a dense head in one pass on Hopper (doc/network.md 7, "Tail"): as dense_mma.cu, but nine of a
  * block's warps resize what the next 16 × 8 pixels need into shared memory, positions added, while two warpgroups
  * convolve the tile before and finish its pixels. f16 features of 64 or 128 channels, at most 32 hidden ones.
  *
@@ -9,7 +9,15 @@
 #include "dense.cuh"
 #include "maps.cuh"
 
-enum { WIDE = 16, HIGH = 8, PITCH = WIDE + 2, BORDERED = PITCH * (HIGH + 2), HID = 32, FILLING = 256, THREADS = 512 };
+enum {
+	WIDE = 16,
+	HIGH = 8,
+	PITCH = WIDE + 2,
+	BORDERED = PITCH * (HIGH + 2),
+	HID = 32,
+	FILLING = 288,
+	THREADS = 256 + FILLING
+};
 enum { CHUNK = (BORDERED + 7) / 8 * 1024, TAP = HID * 128 }; /* bytes of 64 channels of a tile, of a tap's weights */
 
 typedef struct tail_args {
@@ -47,21 +55,69 @@ static __device__ void fill_weights(const tail_args &a, uint32_t to, float *last
 		bias[threadIdx.x] = (int)threadIdx.x < a.hid ? a.bias[threadIdx.x] : 0;
 }
 
+/* Eight channels of a row of z at the column of this thread, between its neighbours. */
+typedef struct between {
+	const f16 *left, *right;
+	float weight; /* of the right one */
+} between;
+
+static __device__ __forceinline__ void row_between(const between &b, uint4 l, uint4 r, float *v)
+{
+	const f16 *p = (const f16 *)&l, *q = (const f16 *)&r;
+#pragma unroll
+	for (int e = 0; e < 8; e++)
+		v[e] = (1 - b.weight) * as_f32(p[e]) + b.weight * as_f32(q[e]);
+}
+
+/* A thread has a column of the bordered tile and eight channels. It keeps the two rows of z between which it is; the
+ * next one is on its way. */
 static __device__ void fill_pixels(const tail_args &a, uint32_t to, int y0, int x0)
 {
-	int t = threadIdx.x - (THREADS - FILLING), per = 8 * a.chunks, piece = t % per;
+	const resize_args &z = a.resize;
+	int t = threadIdx.x - (THREADS - FILLING), per = 8 * a.chunks, piece = t % per, col = t / per, x = x0 - 1 + col;
+	int half = z.c / 2, ch = piece * 8, have = -2, coming = -2;
+	size_t stride = (size_t)z.w * z.c;
+	bool inside = x >= 0 && x < z.to_w, across = ch < half;
+	float fx = __fmul_rn(z.step_x, (float)(inside ? x : 0)), top[8], bottom[8], uv[8];
+	int left = min((int)fx, z.w - 1);
+	between b = {a.z + (size_t)left * z.c + ch, a.z + (size_t)min(left + 1, z.w - 1) * z.c + ch, fx - (float)left};
+	uint4 next_l = make_uint4(0, 0, 0, 0), next_r = next_l;
+	if (col >= PITCH)
+		return;
+	if (across)
+		load_pack<float, 8>(z.uv.x + (size_t)(inside ? x : 0) * half + ch, uv);
 	to += piece / 8 * CHUNK;
-#pragma unroll 3
-	for (int p = t / per; p < BORDERED; p += FILLING / per) {
-		int y = y0 - 1 + p / PITCH, x = x0 - 1 + p % PITCH;
-		float v[8] = {};
-		if (y >= 0 && x >= 0 && y < a.resize.to_h && x < a.resize.to_w)
-			resize_pixel<f16, 8>(a.resize, a.z, y, x, piece * 8, v);
-		pack<f16, 8> rounded;
+	for (int i = 0; i < HIGH + 2; i++) {
+		int y = y0 - 1 + i;
+		pack<f16, 8> rounded = {};
+		if (inside && y >= 0 && y < z.to_h) {
+			float fy = __fmul_rn(z.step_y, (float)y);
+			int upper = min((int)fy, z.h - 1), lower = min(upper + 1, z.h - 1);
+			float w = fy - (float)upper;
+			if (upper != have) {
+				if (upper == have + 1) {
 #pragma unroll
-		for (int e = 0; e < 8; e++)
-			rounded.v[e] = as<f16>(v[e]);
-		store_16(to + e3_swizzle(p, piece % 8), *(const uint4 *)&rounded);
+					for (int e = 0; e < 8; e++)
+						top[e] = bottom[e];
+				} else {
+					row_between(b, *(const uint4 *)(b.left + upper * stride),
+						*(const uint4 *)(b.right + upper * stride), top);
+				}
+				if (lower != coming)
+					next_l = *(const uint4 *)(b.left + lower * stride),
+					next_r = *(const uint4 *)(b.right + lower * stride);
+				row_between(b, next_l, next_r, bottom);
+				have = upper, coming = min(lower + 1, z.h - 1);
+				next_l = *(const uint4 *)(b.left + coming * stride),
+				next_r = *(const uint4 *)(b.right + coming * stride);
+			}
+			if (!across)
+				load_pack<float, 8>(z.uv.y + (size_t)y * half + ch - half, uv);
+#pragma unroll
+			for (int e = 0; e < 8; e++)
+				rounded.v[e] = as<f16>((1 - w) * top[e] + w * bottom[e] + uv[e]);
+		}
+		store_16(to + e3_swizzle(i * PITCH + col, piece % 8), *(const uint4 *)&rounded);
 	}
 }
 

@@ -478,6 +478,7 @@ static void every_operation_in_bf16_and_f16(void **state)
 	other_features(&m);
 	dense_as(&m, (const int[]){24, 30}, (const int[]){42, 52}, (const int[]){128, 32, 1});
 	dense_as(&m, (const int[]){24, 30}, (const int[]){42, 52}, (const int[]){128, 32, 3});
+	dense_as(&m, (const int[]){9, 31}, (const int[]){40, 29}, (const int[]){64, 20, 3});
 	dense_as(&m, (const int[]){8, 10}, (const int[]){14, 17}, (const int[]){16, 32, 3});
 	dense_as(&m, (const int[]){3, 2}, (const int[]){5, 1}, (const int[]){12, 7, 1});
 	attention_as(&m, 1041, (const int[]){2, 64}, 256, 1041);
