@@ -205,19 +205,21 @@ int e3_cuda_deconv(e3_dev *dev, e3_features x, const e3_mat *m, e3_features out,
 	e3_cuda *c = e3_cuda_of(dev);
 	int rows = x.h * x.w;
 	e3_dtype type = x.t.dtype;
-	e3_convert from = {x.t.p, type, m->in, rows, m->in};
-	e3_gemm g = {NULL, m->w.p, m->w.dtype, rows, m->in, m->out, 0, e3_cuda_weight_ld(m), NULL, false, NULL, type,
-		m->out};
+	e3_mat taps = *m;
+	void *y;
+	taps.b = NULL;
 	if (e3_check_deconv(dev, x, m, out, err))
 		return -1;
 	if (m->w.dtype != type)
 		return e3_fail(err, "deconv: the matrix is %s, expected %s", e3_dtype_name(m->w.dtype), e3_dtype_name(type));
-	if (e3_cuda_product_input(c, &from, m, &g.x, &g.ldx, err) ||
-		e3_cuda_scratch_get(c, SCRATCH_PRODUCT, (size_t)rows * m->out * e3_dtype_size(type), &g.d, err) ||
-		e3_cuda_gemm(c, &g, err))
+	if (e3_cuda_scratch_get(c, SCRATCH_FEATURES, (size_t)rows * m->out * e3_dtype_size(type), &y, err))
+		return e3_fail_in(err, "deconv");
+	e3_linear product =
+		{.x = x.t, .rows = rows, .ldx = m->in, .mat = &taps, .out = {(uint8_t *)y, type}, .ldo = m->out};
+	if (e3_cuda_linear(dev, &product, err))
 		return e3_fail_in(err, "deconv");
 	spread_args a = {x.h, x.w, out.h / x.h, out.c, m->b};
-	E3_WITH_TYPE(type, T, launch_spread<T>(&a, g.d, out.t.p, e3_cuda_stream(c)));
+	E3_WITH_TYPE(type, T, launch_spread<T>(&a, y, out.t.p, e3_cuda_stream(c)));
 	E3_LAUNCHED("deconv");
 	return 0;
 }

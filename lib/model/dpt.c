@@ -67,7 +67,6 @@ static int open_head(e3_session *s, const e3_dpt_config *c, e3_dpt_state *d, nee
 		most(&n->resized, area * oc);
 		most(&n->level[k], area * f);
 		most(&n->work, area * f);
-		most(&n->fused, area * f); /* a level may be larger than twice the first */
 		if (uv_tables(s, gh, gw, c->oc[k], &d->uv[k], err))
 			return -1;
 	}
@@ -76,22 +75,25 @@ static int open_head(e3_session *s, const e3_dpt_config *c, e3_dpt_state *d, nee
 	return uv_tables(s, s->h, s->w, c->features / 2, &d->uv_full, err);
 }
 
+/* Two pieces, in which what is not needed at the same time lies in the same place: the levels, s and u, later what is
+ * fused last; t and y, later z. A level's making takes s and u. */
 static int open_work(e3_session *s, const need *n, e3_dpt_work *w, e3_err *err)
 {
-	e3_arena *a = &s->work->arena;
+	size_t at = 0, level[E3_DPT_LEVELS], second = n->work, third = n->work, t = (n->work + 127) & ~(size_t)127;
+	e3_tensor early, late;
 	e3_dtype type = s->dev->feature_dtype;
-	for (int k = 0; k < E3_DPT_LEVELS; k++)
-		if (e3_arena_alloc(a, type, n->level[k], &w->level[k], err))
-			return -1;
-	/* What is not needed at the same time lies in the same place: z where t and s were, a level's making in s and u. */
-	size_t t = (n->work + 127) & ~(size_t)127, second = n->work, third = n->work;
 	most(&second, n->projected), most(&third, n->resized);
-	size_t both = t + second;
-	most(&both, n->last);
-	if (e3_arena_alloc(a, type, both, &w->t, err) || e3_arena_alloc(a, type, third, &w->u, err) ||
-		e3_arena_alloc(a, type, n->fused, &w->y, err))
+	for (int k = 0; k < E3_DPT_LEVELS; k++)
+		level[k] = at, at += (n->level[k] + 127) & ~(size_t)127;
+	size_t s_at = at, u_at = s_at + ((second + 127) & ~(size_t)127), first = u_at + third, last = t + n->work;
+	most(&first, n->fused), most(&last, n->last);
+	if (e3_arena_alloc(&s->work->arena, type, first, &early, err) ||
+		e3_arena_alloc(&s->work->arena, type, last, &late, err))
 		return -1;
-	w->z = w->t, w->s = w->projected = e3_tensor_at(w->t, t), w->resized = w->u;
+	for (int k = 0; k < E3_DPT_LEVELS; k++)
+		w->level[k] = e3_tensor_at(early, level[k]);
+	w->s = w->projected = e3_tensor_at(early, s_at), w->u = w->resized = e3_tensor_at(early, u_at), w->top = early;
+	w->t = w->z = late, w->y = e3_tensor_at(late, t);
 	return 0;
 }
 
@@ -193,13 +195,13 @@ int e3_dpt_step(e3_session *s, const e3_dpt *net, const e3_dpt_state *d, float *
 		int area = size[0] * size[1];
 		rcu_run fuse = {&net->fuse[k], {fused, size[0], size[1], features}, {0}, w->t, w->u};
 		e3_linear out = {.x = w->u, .rows = area, .ldx = features, .mat = &net->out[k], .out = w->t, .ldo = features};
-		e3_features small = {w->t, size[0], size[1], features}, large = {w->y, to[0], to[1], features};
+		e3_features small = {w->t, size[0], size[1], features}, large = {k ? w->y : w->top, to[0], to[1], features};
 		e3_activation made = {d->name, k, "fused", large.t, {large.h, large.w, large.c}, 0};
 		if (rcu(s->dev, &fuse, err) || ops->linear(s->dev, &out, err) || ops->upsample(s->dev, small, large, err) ||
 			e3_session_note(s, &made, err))
 			return e3_fail_in(err, "fusion %d", k);
 	}
-	e3_features y = {w->y, twice[0], twice[1], features}, z = {w->z, twice[0], twice[1], net->conv1.out};
+	e3_features y = {w->top, twice[0], twice[1], features}, z = {w->z, twice[0], twice[1], net->conv1.out};
 	e3_conv conv1 = {.x = y, .mat = &net->conv1, .stride = 1, .out = z};
 	e3_dense dense = {.z = z,
 		.uv = d->uv_full,

@@ -21,8 +21,8 @@ typedef struct e3_camera_state {
 typedef struct e3_dpt_work {
 	e3_tensor projected, resized;
 	e3_tensor level[E3_DPT_LEVELS]; /* after rn */
-	e3_tensor t, s, u;              /* of the largest level */
-	e3_tensor y, z;                 /* 2× the largest level: fused, and after output_conv1 */
+	e3_tensor t, s, u, y;           /* of the largest level; y: what was fused so far */
+	e3_tensor top, z;               /* 2× the first level: fused, and after output_conv1 */
 } e3_dpt_work;
 
 typedef struct e3_dpt_state {
@@ -105,6 +105,9 @@ struct e3_session {
 	bool kept;                                    /* the current frame is a key frame */
 	bool (*keeps)(void *ctx, const e3_result *r); /* or NULL */
 	void *keeps_ctx;
+	const uint8_t *(*next)(void *ctx); /* or NULL */
+	void *next_ctx;
+	const uint8_t *ahead; /* the picture of the next step, whose ViT is under way; or NULL */
 
 	e3_past pasts[2];       /* the second one only if the options ask for a side */
 	e3_past *past;          /* that the current step sees: of the main stream, but during a side step */
@@ -153,6 +156,7 @@ int e3_embed_open(e3_session *s, e3_err *err);
 int e3_embed_patches(e3_session *s, const uint8_t *rgb, e3_err *err);
 int e3_embed_step(e3_session *s, const uint8_t *rgb, e3_err *err);
 int e3_embed_again(e3_session *s, e3_err *err); /* the tokens of the picture before once more */
+int e3_embed_ahead(e3_session *s, e3_err *err); /* begins with the next picture, if that is there */
 /* After wait: the descriptor of the frame, if it is wanted. */
 void e3_embed_describe(e3_session *s);
 /* rope.c: the tables; the global one for a frame of this time (nothing where time does not count); whether there is
