@@ -36,6 +36,8 @@ enum {
 	SCRATCH_WIDE,
 	SCRATCH_KINDS
 };
+/* Streams: the branches, and one for what is computed ahead. */
+enum { AHEAD = E3_BRANCHES, BRANCHES };
 enum { E3_LAYERS_MOST = 256, RETIRED_MOST = 64, PARTS_MOST = 8 };
 
 typedef struct e3_cuda_scratch {
@@ -53,6 +55,7 @@ typedef struct e3_staged {
 typedef struct e3_ring {
 	char *host, *device;
 	size_t size, used, sent; /* what lies from `sent` to `used` is not on the device yet */
+	size_t limit;            /* what lies from here on is still wanted, or the end */
 	e3_staged seen[256];
 	int n_seen;
 } e3_ring;
@@ -84,23 +87,28 @@ typedef struct e3_cuda {
 	struct e3_gemm_plan *plan;
 	int n_plans, cap_plans;
 	bool lacks8[2]; /* cuBLASLt multiplies no int8, no e4m3 on this GPU */
-	cudaStream_t stream[E3_BRANCHES];
+	cudaStream_t stream[BRANCHES];
 	cudaEvent_t marked;
 	int branch;
-	bool is_marked, begun[E3_BRANCHES]; /* since the last finish */
-	int gathering;                      /* 1 + the piece that is being gathered, or 0 */
-	int origin;                         /* in this branch; which others belong to the piece: */
-	bool joined[E3_BRANCHES];
-	cudaEvent_t gathered[E3_BRANCHES]; /* where the piece begins, and where the others end */
-	int steady;                        /* frames since memory of the backend's own last grew */
-	int part, blocks;                  /* of the piece: which is being gathered, and how much it has got */
+	bool is_marked, begun[BRANCHES]; /* since the last finish */
+	int gathering;                   /* 1 + the piece that is being gathered, or 0 */
+	int origin;                      /* in this branch; which others belong to the piece: */
+	bool joined[BRANCHES];
+	cudaEvent_t gathered[BRANCHES]; /* where the piece begins, and where the others end */
+	int steady;                     /* frames since memory of the backend's own last grew */
+	int part, blocks;               /* of the piece: which is being gathered, and how much it has got */
 	cudaGraphExec_t piece[E3_PIECES][PARTS_MOST];
 	void *retired[RETIRED_MOST]; /* device memory that gathered work may still use: freed by finish */
 	int n_retired;
-	e3_cuda_scratch scratch[E3_BRANCHES][SCRATCH_KINDS];
+	e3_cuda_scratch scratch[BRANCHES][SCRATCH_KINDS];
 	e3_ring ring;
 	e3_cuda_upload upload;
 	e3_cuda_scales scales;
+	cudaStream_t staging; /* copies of a piece wait for nothing */
+	cudaEvent_t staged;
+	cudaEvent_t early; /* where that ends which is computed ahead */
+	bool is_ahead;
+	size_t ahead_from; /* in the ring */
 } e3_cuda;
 
 static inline e3_cuda *e3_cuda_of(e3_dev *dev) { return (e3_cuda *)(void *)dev; }

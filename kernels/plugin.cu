@@ -50,7 +50,7 @@ static void cuda_close(e3_dev *dev)
 	e3_cuda_gemm_close(c);
 	e3_cuda_upload_close(c);
 	e3_cuda_scales_close(c);
-	for (int b = 0; b < E3_BRANCHES; b++) {
+	for (int b = 0; b < BRANCHES; b++) {
 		for (int k = 0; k < SCRATCH_KINDS; k++)
 			cudaFree(c->scratch[b][k].p);
 		if (c->stream[b])
@@ -60,6 +60,12 @@ static void cuda_close(e3_dev *dev)
 	cudaFree(c->ring.device);
 	if (c->marked)
 		cudaEventDestroy(c->marked);
+	if (c->staged)
+		cudaEventDestroy(c->staged);
+	if (c->early)
+		cudaEventDestroy(c->early);
+	if (c->staging)
+		cudaStreamDestroy(c->staging);
 	for (cudaEvent_t event : c->gathered)
 		if (event)
 			cudaEventDestroy(event);
@@ -163,21 +169,44 @@ static int cuda_branch(e3_dev *dev, int which, e3_err *err)
 	return 0;
 }
 
+/* The ring begins again, or goes on around what was put into it ahead. */
+static void rewind_ring(e3_cuda *c)
+{
+	e3_ring *r = &c->ring;
+	bool low = c->is_ahead && r->used <= r->size / 2;
+	r->limit = c->is_ahead && !low ? c->ahead_from : r->size;
+	r->used = r->sent = low ? r->used : 0;
+	r->n_seen = 0;
+}
+
 static int cuda_finish(e3_dev *dev, e3_err *err)
 {
 	e3_cuda *c = e3_cuda_of(dev);
 	drop_gathered(c);
 	c->branch = 0;
 	c->is_marked = false;
-	for (int b = 0; b < E3_BRANCHES; b++) {
+	for (int b = 0; b < BRANCHES; b++) {
 		c->begun[b] = false;
-		E3_TRY(cudaStreamSynchronize(c->stream[b]), "waiting for the device");
+		if (b != AHEAD || !c->is_ahead)
+			E3_TRY(cudaStreamSynchronize(c->stream[b]), "waiting for the device");
+	}
+	if (c->is_ahead) { /* the next frame starts after it */
+		E3_TRY(cudaEventRecord(c->early, c->stream[AHEAD]), "ahead");
+		E3_TRY(cudaStreamWaitEvent(c->stream[0], c->early, 0), "ahead");
 	}
 	free_retired(c);
-	c->ring.used = c->ring.sent = 0;
-	c->ring.n_seen = 0;
+	rewind_ring(c);
+	c->is_ahead = false;
 	c->steady++;
 	return 0;
+}
+
+static int cuda_ahead(e3_dev *dev, e3_err *err)
+{
+	e3_cuda *c = e3_cuda_of(dev);
+	c->is_ahead = true;
+	c->ahead_from = c->ring.used;
+	return cuda_branch(dev, AHEAD, err);
 }
 
 /* The piece of the frame before, updated with this frame's arguments; or a new one if more than those differ. */
@@ -200,7 +229,7 @@ static int launch_part(e3_cuda *c, e3_err *err)
 	cudaGraphExec_t *piece = &c->piece[c->gathering - 1][c->part];
 	cudaGraph_t graph;
 	cudaStream_t origin = c->stream[c->origin];
-	for (int b = 0; b < E3_BRANCHES; b++)
+	for (int b = 0; b < BRANCHES; b++)
 		if (c->joined[b]) {
 			E3_TRY(cudaEventRecord(c->gathered[b], c->stream[b]), "launch");
 			E3_TRY(cudaStreamWaitEvent(origin, c->gathered[b], 0), "launch");
@@ -319,7 +348,7 @@ static int ring_open(e3_cuda *c, size_t size, e3_err *err)
 	memset(r, 0, sizeof *r);
 	E3_TRY(cudaMallocHost((void **)&r->host, size), "staging memory");
 	E3_TRY(cudaMalloc((void **)&r->device, size), "staging memory");
-	r->size = size;
+	r->size = r->limit = size;
 	c->steady = 0;
 	return 0;
 }
@@ -328,6 +357,7 @@ static int ring_open(e3_cuda *c, size_t size, e3_err *err)
 static int ring_empty(e3_cuda *c, size_t room, e3_err *err)
 {
 	int branch = c->branch;
+	c->is_ahead = false; /* that too */
 	if (e3_cuda_send(c, err) || cuda_launch(&c->dev, err) || cuda_finish(&c->dev, err) ||
 		(room > c->ring.size && ring_open(c, 2 * room, err)))
 		return -1;
@@ -348,7 +378,7 @@ int e3_cuda_put(e3_cuda *c, const void *from, size_t bytes, const void **out, e3
 		}
 	}
 	size_t room = (bytes + 255) & ~(size_t)255;
-	if (r->used + room > r->size && ring_empty(c, room, err))
+	if (r->used + room > r->limit && ring_empty(c, room, err))
 		return -1;
 	memcpy(r->host + r->used, from, bytes);
 	*out = r->device + r->used;
@@ -361,11 +391,18 @@ int e3_cuda_put(e3_cuda *c, const void *from, size_t bytes, const void **out, e3
 int e3_cuda_send(e3_cuda *c, e3_err *err)
 {
 	e3_ring *r = &c->ring;
-	if (r->sent < r->used)
-		E3_TRY(cudaMemcpyAsync(r->device + r->sent, r->host + r->sent, r->used - r->sent, cudaMemcpyHostToDevice,
-				   e3_cuda_stream(c)),
-			"staging");
+	cudaStream_t stream = c->gathering ? c->staging : e3_cuda_stream(c);
+	if (r->sent == r->used)
+		return 0;
+	if (c->gathering)
+		E3_TRY(cudaStreamWaitEvent(stream, c->gathered[c->origin], 0), "staging");
+	E3_TRY(cudaMemcpyAsync(r->device + r->sent, r->host + r->sent, r->used - r->sent, cudaMemcpyHostToDevice, stream),
+		"staging");
 	r->sent = r->used;
+	if (c->gathering) {
+		E3_TRY(cudaEventRecord(c->staged, stream), "staging");
+		E3_TRY(cudaStreamWaitEvent(e3_cuda_stream(c), c->staged, 0), "staging");
+	}
 	return 0;
 }
 
@@ -408,6 +445,7 @@ static const e3_dev_ops cuda_ops = {
 	.wait = cuda_wait,
 	.branch = cuda_branch,
 	.finish = cuda_finish,
+	.ahead = cuda_ahead,
 	.gather = cuda_gather,
 	.launch = cuda_launch,
 	.note = cuda_note,
@@ -466,10 +504,16 @@ static int open_parts(e3_cuda *c, e3_err *err)
 	 */
 	E3_TRY(cudaDeviceSetLimit(cudaLimitStackSize, 0), where);
 	E3_TRY(cudaDeviceGetStreamPriorityRange(&least, &first), where);
-	/* All but the dense heads' have small steps, each waiting for the one before: they go first. */
-	for (int b = 0; b < E3_BRANCHES; b++)
-		E3_TRY(cudaStreamCreateWithPriority(&c->stream[b], cudaStreamNonBlocking, b && b != 3 ? first : least), where);
+	/* All but the dense heads' have small steps, each waiting for the one before: they go first. What is computed ahead
+	 * takes what the others leave. */
+	for (int b = 0; b < BRANCHES; b++) {
+		int dense = least - 1 < first ? least : least - 1, priority = b == AHEAD ? least : b && b != 3 ? first : dense;
+		E3_TRY(cudaStreamCreateWithPriority(&c->stream[b], cudaStreamNonBlocking, priority), where);
+	}
 	E3_TRY(cudaEventCreateWithFlags(&c->marked, cudaEventDisableTiming), where);
+	E3_TRY(cudaStreamCreateWithFlags(&c->staging, cudaStreamNonBlocking), where);
+	E3_TRY(cudaEventCreateWithFlags(&c->staged, cudaEventDisableTiming), where);
+	E3_TRY(cudaEventCreateWithFlags(&c->early, cudaEventDisableTiming), where);
 	for (cudaEvent_t &event : c->gathered)
 		E3_TRY(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), where);
 	E3_TRY(e3_attend_open(&c->attend), where);

@@ -35,6 +35,13 @@ static int new_session(infer *f, e3_err *err)
 	return 0;
 }
 
+static const uint8_t *next_picture(void *ctx)
+{
+	const infer *f = ctx;
+	const e3_image *p = infer_reader_peek(f->reader);
+	return p && p->h == f->size[0] && p->w == f->size[1] ? p->px : NULL;
+}
+
 static int open_session(infer *f, e3_err *err)
 {
 	e3_batch_lock(f->r.o.batch);
@@ -44,6 +51,8 @@ static int open_session(infer *f, e3_err *err)
 	e3_batch_unlock(f->r.o.batch);
 	if (rc)
 		return -1;
+	if (!f->r.separate)
+		e3_session_look_ahead(f->session, next_picture, f);
 	f->track = e3_track_open(f->session, &f->r.track, err);
 	if (!f->track || (f->resume.from && e3_track_restore(f->track, f->resume.file, err)))
 		return -1;

@@ -201,6 +201,15 @@ int infer_reader_next(infer_reader *r, infer_item **item, e3_err *err)
 	return more;
 }
 
+const e3_image *infer_reader_peek(infer_reader *r)
+{
+	pthread_mutex_lock(&r->lock);
+	const infer_item *next = &r->item[1 - r->filling];
+	bool is_frame = r->ready && r->more > 0 && next->kind == E3_FRAME && !next->frame.covered;
+	pthread_mutex_unlock(&r->lock);
+	return is_frame ? &next->frame.picture : NULL;
+}
+
 bool infer_reader_close(infer_reader *r)
 {
 	if (!r)

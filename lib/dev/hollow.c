@@ -89,9 +89,9 @@ static int score(e3_dev *dev, const e3_rule *r, const e3_scored *x, int layers, 
 static int choose(e3_dev *dev, const e3_rule *r, const e3_chosen *x, int layers, e3_err *err) { return 0; }
 
 static const e3_dev_ops ops = {name, shut, memory, take, give, upload, download, weight, take_host, give_host, download,
-	copy, nothing, nothing, no_choice, nothing, no_choice, nothing, note, patchify, linear, norm, copy_rows, mean_rows,
-	qkv, attend, mass, match, mean_keys, shift, novelty, move, modulate, conv, deconv, upsample, add_uv, dense, enter,
-	reserve, score, choose};
+	copy, nothing, nothing, no_choice, nothing, NULL, no_choice, nothing, note, patchify, linear, norm, copy_rows,
+	mean_rows, qkv, attend, mass, match, mean_keys, shift, novelty, move, modulate, conv, deconv, upsample, add_uv,
+	dense, enter, reserve, score, choose};
 
 e3_dev *e3_dev_hollow(e3_err *err)
 {

@@ -39,10 +39,11 @@
  * Order. Operations return 0, or -1 with a text that names the operation; they may still be running when they return.
  * Within a branch they take effect in the order given. One frame, as lib/model/session.c gives it to the device:
  *
- *   caller     gather tokens launch mark | branch 1 .. | 0 .. 3 .. 0 | wait | branch 2 choose mark wait, move | finish
+ *   caller     gather tokens launch mark | branch 1 .. | 0 .. 3 .. 0 | 2 score mark | ahead .. | wait |
+ *              2 choose mark wait, move | finish
  *   branch 0   [------- tokens -------]^mark            [------- depth head ------]                           |
  *   branch 1                            [---- camera head ----]                                               |
- *   branch 2                                                     [choose]^mark  [move]                        |
+ *   branch 2                            [score]^mark [choose]^mark  [move]                                    |
  *   branch 3                                            [------- point head ------]                           |
  *
  * Where frames of several streams are computed together, branches 4 and on have the camera heads of the others.
@@ -53,8 +54,11 @@
  *             another one than 0 since `finish` starts after everything that was given before the last mark; between
  *             gather and launch all that are used start with the piece, and it ends when all have.
  *   finish    waits for all branches and returns to branch 0.
- *   gather    starts recording the operations; no wait until launch.
- *   launch    in the branch of gather: starts the recorded operations as one, which is cheaper than many small starts.
+ *   ahead     what is given from now on, until another branch is selected, belongs to the next frame: it starts after
+ * the last mark, takes what the branches leave of the device, and the next finish does not wait for it, but what
+ * follows finish does. NULL: the device cannot do that. gather    starts recording the operations; no wait until
+ * launch. launch    in the branch of gather: starts the recorded operations as one, which is cheaper than many small
+ * starts.
  *
  * What one branch writes, another may use after a wait for it or after finish. Results in host memory (fetch, dense,
  * score, choose) are there after finish, or after wait if they were asked for before mark. Host memory that an
@@ -398,6 +402,7 @@ typedef struct e3_dev_ops {
 	int (*wait)(e3_dev *, e3_err *);
 	int (*branch)(e3_dev *, int which, e3_err *);
 	int (*finish)(e3_dev *, e3_err *);
+	int (*ahead)(e3_dev *, e3_err *);
 	int (*gather)(e3_dev *, int which, e3_err *);
 	int (*launch)(e3_dev *, e3_err *);
 
@@ -465,7 +470,7 @@ static inline int e3_dev_floats(e3_dev *dev, size_t n, float **out, e3_err *err)
 }
 
 /* What a plug-in exports under the name e3_dev_plugin_cuda. The number changes with anything in this file. */
-#define E3_DEV_ABI 23
+#define E3_DEV_ABI 24
 typedef struct e3_dev_plugin {
 	int abi;
 	e3_dev *(*open)(bool strict, e3_err *err);

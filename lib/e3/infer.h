@@ -165,6 +165,10 @@ typedef struct e3_result {
  * one. `keeps` is asked once for each, with its results. Of a side, and when nobody is asked, all are. */
 void e3_session_ask(e3_session *s, bool (*keeps)(void *ctx, const e3_result *r), void *ctx);
 
+/* Where the device can, a step begins with the picture of the next one, if that is there: `next` gives it or NULL, and
+ * does not wait. The next step of the session must get the same pixels in the same place. */
+void e3_session_look_ahead(e3_session *s, const uint8_t *(*next)(void *ctx), void *ctx);
+
 /* One frame: rgb [h][w][3]. Fills *result and *evict, which the caller owns; evict->i counts the frames of this
  * session. In a frozen session it is always the number of frames that the cache has seen, and no token is added or
  * evicted. */

@@ -10,8 +10,10 @@
 /* What a device needs for each token besides keys, values and scores: its mass, and working memory for eviction. */
 enum { WORK_PER_TOKEN = 28 };
 
+static const uint8_t *same_again(void *ctx) { return ctx; }
+
 /* Grey frames: those that begin the stream together, whose memory is given back after that, and two more. */
-static int try_frames(e3_session *s, e3_dev *dev, const uint8_t *grey, e3_session_memory *out, e3_err *err)
+static int try_frames(e3_session *s, e3_dev *dev, uint8_t *grey, e3_session_memory *out, e3_err *err)
 {
 	const e3_plan *p = e3_session_plan(s);
 	int n = p->together < p->keys ? p->together : (int)p->keys;
@@ -19,6 +21,7 @@ static int try_frames(e3_session *s, e3_dev *dev, const uint8_t *grey, e3_sessio
 	e3_result *results = e3_alloc((size_t)n, sizeof *results, "results", err);
 	e3_evict *evicts = e3_alloc((size_t)n, sizeof *evicts, "records", err);
 	int rc = rgb && results && evicts ? 0 : -1;
+	e3_session_look_ahead(s, same_again, grey);
 	for (int k = 0; !rc && k < n; k++)
 		rgb[k] = grey;
 	if (!rc && n > 1)
@@ -37,7 +40,7 @@ static int try_frames(e3_session *s, e3_dev *dev, const uint8_t *grey, e3_sessio
 }
 
 /* All streams of a batch: each a frame alone, since their caches grow, then two together. */
-static int try_batch(e3_session **s, int n, const uint8_t *grey, e3_session_memory *out, e3_err *err)
+static int try_batch(e3_session **s, int n, uint8_t *grey, e3_session_memory *out, e3_err *err)
 {
 	e3_result result;
 	e3_evict *evict = e3_alloc((size_t)n, sizeof *evict, "records", err);

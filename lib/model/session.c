@@ -152,6 +152,11 @@ void e3_session_ask(e3_session *s, bool (*keeps)(void *ctx, const e3_result *r),
 	s->keeps = keeps, s->keeps_ctx = ctx;
 }
 
+void e3_session_look_ahead(e3_session *s, const uint8_t *(*next)(void *ctx), void *ctx)
+{
+	s->next = next, s->next_ctx = ctx;
+}
+
 /* In both pasts. */
 static uint64_t tokens_held(const e3_session *s)
 {
@@ -190,7 +195,7 @@ static int aggregate(e3_session *s, e3_err *err)
 {
 	const e3_dev_ops *ops = s->dev->ops;
 	return e3_session_begin(s, "agg", err) || ops->gather(s->dev, E3_PIECE_AGGREGATOR, err) ||
-			e3_aggregate_step(s, 1, err) || e3_session_score(s, err) || ops->launch(s->dev, err)
+			e3_aggregate_step(s, 1, err) || ops->launch(s->dev, err)
 		? -1
 		: 0;
 }
@@ -298,16 +303,19 @@ static int evict_step(e3_session *s, e3_result *r, e3_evict *evict, e3_err *err)
 		: 0;
 }
 
-/* The heads are given to the device before it is waited for: while they run the budget is shared out, the leaving
- * tokens are chosen and taken out of the cache. */
+/* The heads are given to the device before it is waited for: while they run the tokens are scored, the budget is shared
+ * out, the leaving tokens are chosen and taken out of the cache. */
 static int step(e3_session *s, const uint8_t *rgb, e3_result *r, e3_evict *evict, e3_err *err)
 {
 	const e3_dev_ops *ops = s->dev->ops;
-	if (e3_session_embed(s, rgb, err) || aggregate(s, err) || ops->mark(s->dev, err))
+	bool there = rgb && rgb == s->ahead;
+	if ((!there && e3_session_embed(s, rgb, err)) || aggregate(s, err) || ops->mark(s->dev, err))
 		return -1;
 	if (ops->branch(s->dev, 1, err) || (r->has_pose && camera(s, err)))
 		return e3_fail_in(err, "camera head");
-	if (ops->branch(s->dev, 0, err) || e3_session_dense(s, r, err) || ops->wait(s->dev, err))
+	if (ops->branch(s->dev, 0, err) || e3_session_dense(s, r, err) || ops->branch(s->dev, 2, err) ||
+		e3_session_score(s, err) || ops->mark(s->dev, err) || ops->branch(s->dev, 0, err) || e3_embed_ahead(s, err) ||
+		ops->wait(s->dev, err))
 		return -1;
 	return evict_step(s, r, evict, err);
 }
