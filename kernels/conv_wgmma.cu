@@ -9,6 +9,10 @@
  * the same channels. Two warpgroups compute.
  *
  * Blocks leave registers and shared memory for a block of the camera head, which runs beside the dense heads.
+ *
+ * On an H200 maps of 112 × 148 and larger reach 520 to 550 TFLOP/s, 66 to 70 % of a large product: a multiprocessor has
+ * room for one tile, so that nothing hides its beginning and its end. 56 × 74 alone reaches 235, since one head fills
+ * half of the multiprocessors (two run side by side); 28 × 37 and smaller wait for their weights.
  */
 #include "attend_wgmma.cuh"
 #include "conv.cuh"
