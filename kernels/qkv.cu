@@ -4,6 +4,10 @@
 #include "values.cuh"
 #include <stdlib.h>
 
+/* The largest value of a product's type. */
+template <typename Y> constexpr float e3_most = 3.4028235e38f;
+template <> constexpr float e3_most<f16> = 65504.0f;
+
 /* Of a product in half precision; one beyond its range is taken as its end. */
 static __device__ __forceinline__ float value_of(float v) { return v; }
 static __device__ __forceinline__ float value_of(f16 v) { return fminf(fmaxf(as_f32(v), -65504.0f), 65504.0f); }
@@ -75,6 +79,81 @@ template <typename T, typename Y> static __global__ void __launch_bounds__(256) 
 	}
 }
 
+/* The same for bf16 and heads of 64, eight lanes for a head with eight channels each: all of its values at once. What
+ * is read must be aligned to 16 bytes; norms have weights. */
+template <typename Y> static __global__ void __launch_bounds__(256) place_64(place_args a, const Y *product)
+{
+	enum { D = 64 };
+	int groups = 3 * a.heads, job = blockIdx.x * 32 + threadIdx.x / 8, lane = threadIdx.x % 8, jobs = a.rows * groups;
+	bool valid = job < jobs; /* all lanes take part in the exchanges */
+	job = valid ? job : jobs - 1;
+	int row = job / groups, group = job % groups, kind = group / a.heads, head = group % a.heads;
+	float v[8], u[8], w[8];
+	load_pack<Y, 8>(product + (size_t)job * D + lane * 8, v);
+#pragma unroll
+	for (int k = 0; k < 8; k++)
+		v[k] = fminf(fmaxf(v[k], -e3_most<Y>), e3_most<Y>);
+	if (a.bias) {
+		load_pack<float, 8>(a.bias + group * D + lane * 8, u);
+#pragma unroll
+		for (int k = 0; k < 8; k++)
+			v[k] += u[k];
+	}
+	const place_norm norm = kind == 1 ? a.norm[1] : a.norm[0];
+	float sum = 0, var = 0;
+#pragma unroll
+	for (int k = 0; k < 8; k++)
+		sum += v[k];
+#pragma unroll
+	for (int by = 1; by < 8; by *= 2)
+		sum += __shfl_xor_sync(~0u, sum, by);
+#pragma unroll
+	for (int k = 0; k < 8; k++)
+		var += (v[k] - sum / D) * (v[k] - sum / D);
+#pragma unroll
+	for (int by = 1; by < 8; by *= 2)
+		var += __shfl_xor_sync(~0u, var, by);
+	if (kind < 2 && norm.on) {
+		float inv = 1.0f / sqrtf(var / D + norm.eps);
+		load_pack<float, 8>(norm.w + lane * 8, w);
+		load_pack<float, 8>(norm.b + lane * 8, u);
+#pragma unroll
+		for (int k = 0; k < 8; k++)
+			v[k] = (v[k] - sum / D) * inv * w[k] + u[k];
+	}
+	/* Channels 8 lane ..: the first or second quarter of a half, paired with those of lane ^ 2. */
+#pragma unroll
+	for (int k = 0; k < 8; k++)
+		u[k] = __shfl_xor_sync(~0u, v[k], 2);
+	if (kind < 2 && a.rope) {
+		const float *rope = a.rope + (size_t)row * D + lane / 4 * (D / 4) + lane % 2 * 8;
+		float sine[8];
+		load_pack<float, 8>(rope, w);
+		load_pack<float, 8>(rope + D / 2, sine);
+#pragma unroll
+		for (int k = 0; k < 8; k++)
+			v[k] = v[k] * w[k] + (lane & 2 ? u[k] : -u[k]) * sine[k];
+	}
+	if (valid)
+		store_pack<bf16, 8>(place_of<bf16>(a, kind, head, row) + lane * 8, v);
+}
+
+static bool can_place_64(const place_args *a, const void *product)
+{
+	bool sound = a->d == 64 && e3_aligned(product, 32) && e3_aligned(a->bias, 32) && e3_aligned(a->rope, 32) &&
+		e3_aligned(a->q, 16);
+	for (int k = 0; k < 2; k++)
+		sound =
+			sound && (!a->norm[k].on || (a->norm[k].w && e3_aligned(a->norm[k].w, 32) && e3_aligned(a->norm[k].b, 32)));
+	return sound;
+}
+
+template <typename Y> static cudaError_t launch_place_64(e3_cuda *c, const place_args *a, const void *product)
+{
+	place_64<Y><<<e3_ceil_div(a->rows * 3 * a->heads, 32), 256, 0, e3_cuda_stream(c)>>>(*a, (const Y *)product);
+	return cudaGetLastError();
+}
+
 template <typename T, typename Y = float>
 static cudaError_t launch_place(e3_cuda *c, const place_args *a, const void *product)
 {
@@ -84,6 +163,8 @@ static cudaError_t launch_place(e3_cuda *c, const place_args *a, const void *pro
 
 static cudaError_t launch_place_of(e3_cuda *c, const place_args *a, const void *product, e3_dtype type, bool half)
 {
+	if (type == E3_BF16 && can_place_64(a, product))
+		return half ? launch_place_64<f16>(c, a, product) : launch_place_64<float>(c, a, product);
 	if (half)
 		return launch_place<bf16, f16>(c, a, product);
 	return type == E3_F32 ? launch_place<float>(c, a, product) : launch_place<bf16>(c, a, product);
@@ -240,8 +321,11 @@ static int mass_at_once(const e3_cuda *c, const e3_mass *op)
 {
 	const e3_kv *kv = op->kv;
 	int keys = kv->n_keys;
+	size_t most = e3_attend_workspace(&c->attend, op->rows, 0, kv->heads, kv->head_dim); /* attention has that much */
+	if (most < ATTEND_WORK)
+		most = ATTEND_WORK;
 	while (!op->attn_map && keys > kv->page_keys &&
-		e3_attend_workspace(&c->attend, op->rows, keys, kv->heads, kv->head_dim) > ATTEND_WORK)
+		e3_attend_workspace(&c->attend, op->rows, keys, kv->heads, kv->head_dim) > most)
 		keys = e3_ceil_div(keys / 2, kv->page_keys) * kv->page_keys;
 	return keys;
 }
