@@ -119,6 +119,9 @@ int e3_cuda_fail(e3_err *err, const char *what, cudaError_t code);
 int e3_cuda_scratch_get(e3_cuda *c, int kind, size_t bytes, void **out, e3_err *err); /* zeroed when it is allocated */
 /* Before a block of the network: what was gathered so far is started if it is enough. */
 int e3_cuda_cut(e3_cuda *c, e3_err *err);
+/* ring.cu. After the device was waited for it begins again, or goes on around what was put into it ahead. */
+int e3_cuda_ring_open(e3_cuda *c, size_t size, e3_err *err);
+void e3_cuda_ring_rewind(e3_cuda *c);
 /* Copies an array in host memory to where kernels of this branch can read it, good until finish. */
 int e3_cuda_stage(e3_cuda *c, const void *from, size_t bytes, const void **out, e3_err *err);
 int e3_cuda_stage_kv(e3_cuda *c, const e3_kv *kv, e3_attend_kv *out, e3_err *err);

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { RING = 4 << 20, SMALL = 64 << 10, OLDEST = 80 }; /* after the weights only small arrays are uploaded */
+enum { RING = 4 << 20, OLDEST = 80 }; /* after the weights only small arrays are uploaded */
 enum { BLOCKS = 8 }; /* of the network in a part of a piece, so that the device need not wait until all are gathered */
 
 int e3_cuda_fail(e3_err *err, const char *what, cudaError_t code)
@@ -169,16 +169,6 @@ static int cuda_branch(e3_dev *dev, int which, e3_err *err)
 	return 0;
 }
 
-/* The ring begins again, or goes on around what was put into it ahead. */
-static void rewind_ring(e3_cuda *c)
-{
-	e3_ring *r = &c->ring;
-	bool low = c->is_ahead && r->used <= r->size / 2;
-	r->limit = c->is_ahead && !low ? c->ahead_from : r->size;
-	r->used = r->sent = low ? r->used : 0;
-	r->n_seen = 0;
-}
-
 static int cuda_finish(e3_dev *dev, e3_err *err)
 {
 	e3_cuda *c = e3_cuda_of(dev);
@@ -195,7 +185,7 @@ static int cuda_finish(e3_dev *dev, e3_err *err)
 		E3_TRY(cudaStreamWaitEvent(c->stream[0], c->early, 0), "ahead");
 	}
 	free_retired(c);
-	rewind_ring(c);
+	e3_cuda_ring_rewind(c);
 	c->is_ahead = false;
 	c->steady++;
 	return 0;
@@ -326,108 +316,6 @@ int e3_cuda_scratch_get(e3_cuda *c, int kind, size_t bytes, void **out, e3_err *
 	return 0;
 }
 
-static uint64_t hash_of(const void *from, size_t bytes)
-{
-	uint64_t h = 0xcbf29ce484222325u, word;
-	size_t k = 0;
-	for (; k + 8 <= bytes; k += 8) {
-		memcpy(&word, (const char *)from + k, 8);
-		h = (h ^ word) * 0x100000001b3u;
-		h ^= h >> 29;
-	}
-	for (word = 0; k < bytes; k++)
-		word = word << 8 | ((const unsigned char *)from)[k];
-	return (h ^ word ^ bytes) * 0x9e3779b97f4a7c15u;
-}
-
-static int ring_open(e3_cuda *c, size_t size, e3_err *err)
-{
-	e3_ring *r = &c->ring;
-	cudaFreeHost(r->host);
-	cudaFree(r->device);
-	memset(r, 0, sizeof *r);
-	E3_TRY(cudaMallocHost((void **)&r->host, size), "staging memory");
-	E3_TRY(cudaMalloc((void **)&r->device, size), "staging memory");
-	r->size = r->limit = size;
-	c->steady = 0;
-	return 0;
-}
-
-/* Makes room for so many bytes. What lies in the ring may still be needed, so everything is waited for. */
-static int ring_empty(e3_cuda *c, size_t room, e3_err *err)
-{
-	int branch = c->branch;
-	c->is_ahead = false; /* that too */
-	if (e3_cuda_send(c, err) || cuda_launch(&c->dev, err) || cuda_finish(&c->dev, err) ||
-		(room > c->ring.size && ring_open(c, 2 * room, err)))
-		return -1;
-	c->branch = branch;
-	return 0;
-}
-
-int e3_cuda_put(e3_cuda *c, const void *from, size_t bytes, const void **out, e3_err *err)
-{
-	e3_ring *r = &c->ring;
-	bool small = bytes <= SMALL;
-	uint64_t hash = small ? hash_of(from, bytes) : 0;
-	for (int k = 0; small && k < r->n_seen; k++) {
-		const e3_staged *s = &r->seen[k];
-		if (s->hash == hash && s->size == bytes && s->branch == c->branch && !memcmp(r->host + s->at, from, bytes)) {
-			*out = r->device + s->at;
-			return 0;
-		}
-	}
-	size_t room = (bytes + 255) & ~(size_t)255;
-	if (r->used + room > r->limit && ring_empty(c, room, err))
-		return -1;
-	memcpy(r->host + r->used, from, bytes);
-	*out = r->device + r->used;
-	if (small && r->n_seen < (int)(sizeof r->seen / sizeof *r->seen))
-		r->seen[r->n_seen++] = (e3_staged){hash, r->used, bytes, c->branch};
-	r->used += room;
-	return 0;
-}
-
-int e3_cuda_send(e3_cuda *c, e3_err *err)
-{
-	e3_ring *r = &c->ring;
-	cudaStream_t stream = c->gathering ? c->staging : e3_cuda_stream(c);
-	if (r->sent == r->used)
-		return 0;
-	if (c->gathering)
-		E3_TRY(cudaStreamWaitEvent(stream, c->gathered[c->origin], 0), "staging");
-	E3_TRY(cudaMemcpyAsync(r->device + r->sent, r->host + r->sent, r->used - r->sent, cudaMemcpyHostToDevice, stream),
-		"staging");
-	r->sent = r->used;
-	if (c->gathering) {
-		E3_TRY(cudaEventRecord(c->staged, stream), "staging");
-		E3_TRY(cudaStreamWaitEvent(e3_cuda_stream(c), c->staged, 0), "staging");
-	}
-	return 0;
-}
-
-int e3_cuda_stage(e3_cuda *c, const void *from, size_t bytes, const void **out, e3_err *err)
-{
-	return e3_cuda_put(c, from, bytes, out, err) || e3_cuda_send(c, err) ? -1 : 0;
-}
-
-int e3_cuda_put_kv(e3_cuda *c, const e3_kv *kv, e3_attend_kv *out, e3_err *err)
-{
-	const void *page;
-	int pages = e3_ceil_div(kv->n_keys, kv->page_keys);
-	if (e3_cuda_put(c, kv->page, (size_t)pages * sizeof *kv->page, &page, err))
-		return -1;
-	*out = (e3_attend_kv){(void *const *)page, kv->page_keys, kv->n_keys, kv->heads, kv->head_dim, kv->pack};
-	for (int part = 0; kv->pack && part < E3_KV_PARTS; part++)
-		out->at[part] = (unsigned)e3_kv_at(kv, part), out->row[part] = (unsigned)e3_kv_row(kv, part);
-	return 0;
-}
-
-int e3_cuda_stage_kv(e3_cuda *c, const e3_kv *kv, e3_attend_kv *out, e3_err *err)
-{
-	return e3_cuda_put_kv(c, kv, out, err) || e3_cuda_send(c, err) ? -1 : 0;
-}
-
 static const e3_dev_ops cuda_ops = {
 	.name = cuda_name,
 	.close = cuda_close,
@@ -526,7 +414,7 @@ static int open_parts(e3_cuda *c, e3_err *err)
 			&found) != cudaSuccess ||
 		found != cudaDriverEntryPointSuccess)
 		c->encode_tiled = NULL; /* an older driver: the portable way */
-	if (ring_open(c, RING, err))
+	if (e3_cuda_ring_open(c, RING, err))
 		return e3_fail_in(err, "%s", where);
 	if (cublasLtCreate(&c->lt) != CUBLAS_STATUS_SUCCESS)
 		return e3_fail(err, "%s: cuBLASLt does not start", where);
