@@ -35,6 +35,7 @@ EXTRA_base := -fPIC
 # (nobody reads errno and floating-point flags: with them no loop over e3_expf becomes vectors)
 EXTRA_dev := -O3 -fopenmp-simd -ffp-contract=fast -fno-math-errno -fno-trapping-math
 $(B)/lib/dev/tile_v3.o $(B)/lib/dev/tile_v4.o: EXTRA_dev += $(if $(filter x86_64%,$(shell $(CC) -dumpmachine)),-march=$(patsubst tile_%.o,x86-64-%,$(@F)))
+$(B)/lib/dev/tile_bf16.o: EXTRA_dev += $(if $(filter x86_64%,$(shell $(CC) -dumpmachine)),-march=x86-64-v4 -mavx512bf16 -mamx-tile -mamx-bf16)
 # values are rounded to 8 bits alike on every machine: nothing contracted
 $(B)/lib/dev/cpu_packed.o: EXTRA_dev := -O3 -fopenmp-simd -ffp-contract=off -fno-math-errno -fno-trapping-math
 # the same bits on every machine: nothing contracted; the other two only say that nobody reads errno and floating-point flags

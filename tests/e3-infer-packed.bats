@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# e3-infer --precision int8 and fp8 on the CPU: results close to f32's, what is said, what a plan counts.
+# e3-infer --precision bf16, int8 and fp8 on the CPU: results close to f32's, what is said, what a plan counts.
 load common
 bats_require_minimum_version 1.5.0
 
@@ -73,4 +73,25 @@ setup() {
 		one, a, b = (np.stack([p["depth"] for p in messages(f, "pred")]) for f in sys.argv[1:])
 		assert np.linalg.norm(a - one) <= 1e-4 * np.linalg.norm(one) and np.linalg.norm(b - one) <= 1e-4 * np.linalg.norm(one)
 	PY
+}
+
+@test "--precision bf16: close to f32, or refused where the processor has no such products" {
+	o=(--model "$BATS_TEST_DIRNAME/../pipelines/demo/model.safetensors" --no-evict)
+	e3-scene --seed 3 --frames 2 >"$T/room.e3"
+	if grep -qw amx_bf16 /proc/cpuinfo; then
+		e3-infer -q --device cpu "${o[@]}" "$T/room.e3" >"$T/f32.e3"
+		e3-infer -q --device cpu --precision bf16 "${o[@]}" "$T/room.e3" >"$T/bf16.e3"
+		/usr/bin/python3 - "$T/f32.e3" "$T/bf16.e3" <<-'PY'
+			import sys
+			import numpy as np
+			from e3read import messages
+			a, b = [np.stack([p["depth"] for p in messages(f, "pred")]) for f in sys.argv[1:]]
+			d = np.linalg.norm(a - b) / np.linalg.norm(a)
+			print(f"depth differs by {d:.1e}")
+			assert 1e-5 < d < 3e-3
+		PY
+	else
+		fails 1 "this processor has no products of it (AMX): give --precision f32" -- e3-infer --device cpu --precision bf16 "${o[@]}" "$T/room.e3"
+		e3-infer --device cpu "${o[@]}" "$T/room.e3" >"$T/f32.e3"
+	fi
 }

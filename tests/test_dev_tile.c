@@ -148,12 +148,54 @@ static void masses_are_sums_of_probabilities(void **state)
 	}
 }
 
+static float as_f32(uint16_t half)
+{
+	union {
+		uint32_t bits;
+		float v;
+	} u = {(uint32_t)half << 16};
+	return u.v;
+}
+
+/* The product of what the inputs are rounded to, with rows and columns that fill no block. */
+static void products_of_bf16_are_those_of_the_rounded_values(void **state)
+{
+	enum { DEPTH = 96, STEP = DEPTH + 32, ROWS = (M + 31) / 32 * 32, COLUMNS = (N + 31) / 32 * 32 };
+	const e3_bf16 *h = e3_bf16_usable();
+	if (!h) {
+		printf("# this processor has no products of bf16\n");
+		skip();
+	}
+	float *a = values(M * DEPTH, 1), *b = values(N * DEPTH, 2), *bias = values(N, 3), *before = values(M * N, 4);
+	uint16_t *rows = calloc(ROWS * STEP, sizeof *rows), *panels = calloc(COLUMNS * DEPTH, sizeof *panels), row[DEPTH];
+	float *c = malloc(M * N * sizeof *c);
+	double num = 0, den = 0;
+	for (int r = 0; r < M; r++)
+		h->round(a + r * DEPTH, DEPTH, rows + r * STEP);
+	e3_bf16_pack(h, b, N, DEPTH, row, panels);
+	memcpy(c, before, M * N * sizeof *c);
+	h->product(&(e3_bf16_panel){M, N, DEPTH, rows, STEP, panels, DEPTH * E3_TILE_LANES, c, N, bias, true});
+	for (int r = 0; r < M; r++)
+		for (int k = 0; k < N; k++) {
+			double want = (double)before[r * N + k] + bias[k];
+			h->round(b + k * DEPTH, DEPTH, row);
+			for (int i = 0; i < DEPTH; i++)
+				want += (double)as_f32(rows[r * STEP + i]) * as_f32(row[i]);
+			num += (c[r * N + k] - want) * (c[r * N + k] - want), den += want * want;
+		}
+	printf("# %s: relative L2 %.1e\n", h->name, sqrt(num / den));
+	assert_true(sqrt(num / den) < 1e-6);
+	assert_true(fabs(as_f32(rows[0]) - a[0]) <= fabs(a[0]) / 256);
+	free(a), free(b), free(bias), free(before), free(rows), free(panels), free(c);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(products_are_right_and_cut_anyhow),
 		cmocka_unit_test(a_softmax_goes_on_from_block_to_block),
 		cmocka_unit_test(masses_are_sums_of_probabilities),
+		cmocka_unit_test(products_of_bf16_are_those_of_the_rounded_values),
 	};
 	return cmocka_run_group_tests_name("dev: inner loops of the CPU", tests, NULL, NULL);
 }

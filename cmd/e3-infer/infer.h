@@ -42,6 +42,7 @@ typedef struct infer_request {
 	int n_attn, last_attn; /* layers asked for, the highest */
 	int device;            /* index into "auto|cpu|cuda" */
 	bool strict;           /* --precision f32 */
+	bool bf16;             /* --precision bf16, said */
 	e3_dtype packed;       /* --precision int8, fp8: E3_I8, E3_F8; else 0 */
 	int64_t threads;
 	int fit_mode; /* e3_fit_mode */

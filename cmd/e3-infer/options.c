@@ -281,6 +281,13 @@ static void check(const infer_request *r)
 }
 
 /* What goes together, and what follows from it. */
+/* By its place among the words of --precision; -1: not said. */
+static void use_precision(infer_request *r, int which)
+{
+	static const e3_dtype packed[] = {0, 0, E3_I8, E3_F8};
+	r->bf16 = which == 0, r->strict = which == 1, r->packed = which > 0 ? packed[which] : 0;
+}
+
 static void complete(infer_request *r)
 {
 	check(r);
@@ -393,7 +400,7 @@ static const e3_opt saving_rows[] = {
 void infer_parse(int argc, char **argv, infer_request *r)
 {
 	said s = nothing_said;
-	int precision = 0;
+	int precision = -1;
 	policy_texts texts;
 	list_policies(&texts);
 	*r = (infer_request){.stage = E3_STAGE_INIT, .o = e3_infer_defaults(), .last_attn = -1, .fit_mode = -1};
@@ -404,7 +411,7 @@ void infer_parse(int argc, char **argv, infer_request *r)
 			"~/.cache/e3, the bundled demo model)"),
 		E3_OPT_CHOICE("device", &r->device, "WHICH", "auto|cpu|cuda", "auto, cpu or cuda (default auto)"),
 		E3_OPT_CHOICE("precision", &precision, "TYPE", "bf16|f32|int8|fp8",
-			"on CUDA: 16-bit products, or f32 throughout (default bf16; the CPU uses f32);\nint8, fp8: large matrices in 8 bits, chosen by measuring the first frame"),
+			"16-bit products, or f32 throughout (default: bf16 on CUDA, f32 on the CPU);\nint8, fp8: large matrices in 8 bits, chosen by measuring the first frame"),
 		E3_OPT_INT("threads", &r->threads, "N", 1, 1024,
 			"threads of the CPU backend, and that read the model (default: one per\nprocessor)"),
 		E3_OPT_INT("streams", &r->streams, "N", 1, E3_STREAMS_MOST,
@@ -483,7 +490,7 @@ void infer_parse(int argc, char **argv, infer_request *r)
 		r->stage.input = argv[first];
 	r->inputs = (const char **)argv + first, r->n_inputs = argc - first;
 	r->stage.needs = E3_STAGE_FRAMES;
-	r->strict = precision == 1, r->packed = precision == 2 ? E3_I8 : precision == 3 ? E3_F8 : 0;
+	use_precision(r, precision);
 	check_streams(r);
 	settle(r, &s);
 	complete(r);

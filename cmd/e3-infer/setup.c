@@ -34,6 +34,24 @@ int infer_setup_try(const infer_request *r, e3_err *err)
 	return rc ? e3_fail_in(err, "saving the cache") : 0;
 }
 
+/* --precision bf16 on the CPU. Who left the device to us gets f32 from a processor that has no products of bf16. */
+static int ask_for_bf16(infer_setup *s, const infer_request *r, e3_err *err)
+{
+	e3_err why = {""};
+	if (r->plan) {
+		e3_dev_hollow_bf16(s->dev);
+		return 0;
+	}
+	if (!e3_dev_cpu_bf16(s->dev, &why)) {
+		e3_detail("device: %s", s->dev->ops->name(s->dev));
+		return 0;
+	}
+	if (r->device == DEVICE_CPU)
+		return e3_fail(err, "%s: give --precision f32", why.text);
+	e3_detail("%s: f32 instead", why.text);
+	return 0;
+}
+
 static int open_device(infer_setup *s, const infer_request *r, e3_err *err)
 {
 	e3_err why = {""};
@@ -50,6 +68,8 @@ static int open_device(infer_setup *s, const infer_request *r, e3_err *err)
 	if (r->vram > 0)
 		return e3_fail(err, "opening the device: --vram: the CPU has no device memory: give --budget");
 	s->dev = r->plan ? e3_dev_hollow(err) : e3_dev_cpu((int)r->threads, err);
+	if (s->dev && r->bf16 && ask_for_bf16(s, r, err))
+		return -1;
 	if (s->dev && s->dev->halt) /* a frame may take a minute here */
 		*s->dev->halt = (e3_halt){e3_stop_signal, true};
 	return s->dev ? 0 : -1;

@@ -73,13 +73,21 @@ static int cpu_weight(e3_dev *dev, const float *from, e3_mat *mat, e3_err *err)
 	mat->scale = NULL;
 	if (e3_dtype_is_8(mat->packed))
 		return e3_cpu_weight8(dev, from, mat, err);
-	size_t n = e3_cpu_weight_floats(t, mat);
-	if (cpu_alloc(dev, E3_F32, n, &mat->w, err))
+	const e3_bf16 *h = e3_cpu_of(dev)->bf16;
+	bool half = h && e3_cpu_in_bf16(mat);
+	size_t n = e3_cpu_weight_values(t, h, mat);
+	uint16_t *row = half ? e3_alloc((size_t)mat->in, sizeof *row, "a row", err) : NULL;
+	if ((half && !row) || cpu_alloc(dev, half ? E3_BF16 : E3_F32, n, &mat->w, err)) {
+		free(row);
 		return -1;
-	if (e3_cpu_in_panels(mat))
+	}
+	if (half)
+		e3_bf16_pack(h, from, mat->out, mat->in, row, (uint16_t *)(void *)mat->w.p);
+	else if (e3_cpu_in_panels(mat))
 		e3_tiles_pack(t, from, (size_t)mat->in, mat->out, mat->in, e3_tensor_floats(mat->w));
 	else
 		memcpy(mat->w.p, from, n * sizeof *from);
+	free(row);
 	return 0;
 }
 
@@ -188,6 +196,16 @@ e3_dev *e3_dev_cpu(int threads, e3_err *err)
 	}
 	snprintf(cpu->label, sizeof cpu->label, "cpu");
 	return &cpu->dev;
+}
+
+int e3_dev_cpu_bf16(e3_dev *dev, e3_err *err)
+{
+	e3_cpu *cpu = e3_cpu_of(dev);
+	cpu->bf16 = e3_bf16_usable();
+	if (!cpu->bf16)
+		return e3_fail(err, "opening the CPU: bf16: this processor has no products of it (AMX)");
+	snprintf(cpu->label, sizeof cpu->label, "cpu, bf16 by %s", cpu->bf16->name);
+	return 0;
 }
 
 void e3_dev_close(e3_dev *dev)

@@ -23,12 +23,18 @@ typedef struct e3_cpu {
 	e3_halt halt;
 	e3_pool *pool;
 	const e3_tiles *tiles;
+	const e3_bf16 *bf16; /* NULL: f32 throughout */
 	char label[64];
 	struct {
 		float *p;
 		size_t floats;
 	} * scratch; /* one per thread, and one more shared by all, allocated by the caller of an operation */
 } e3_cpu;
+
+static inline int e3_min(int a, int b) { return a < b ? a : b; }
+static inline int e3_max(int a, int b) { return a > b ? a : b; }
+static inline int e3_ceil_div(int a, int b) { return (a + b - 1) / b; }
+static inline size_t e3_area(int a, int b) { return (size_t)a * (size_t)b; }
 
 static inline e3_cpu *e3_cpu_of(e3_dev *dev) { return (e3_cpu *)(void *)dev; }
 
@@ -64,16 +70,25 @@ static inline bool e3_cpu_in_panels(const e3_mat *m)
 	return m->role == E3_ROLE_ATTENDED || m->role == E3_ROLE_FEATURES;
 }
 
-static inline size_t e3_cpu_weight_floats(const e3_tiles *t, const e3_mat *m)
+/* And in bf16, if that was asked for, where the products of the processor fit. */
+static inline bool e3_cpu_in_bf16(const e3_mat *m) { return e3_cpu_in_panels(m) && m->in % 32 == 0; }
+
+/* Values that the memory of a matrix has. */
+static inline size_t e3_cpu_weight_values(const e3_tiles *t, bool bf16, const e3_mat *m)
 {
-	size_t columns = e3_cpu_in_panels(m) ? e3_panels(t, m->out) * (size_t)t->lanes : (size_t)m->out;
-	return columns * (size_t)m->in;
+	int lanes = bf16 && e3_cpu_in_bf16(m) ? E3_TILE_LANES : t->lanes;
+	return e3_area(e3_cpu_in_panels(m) ? (m->out + lanes - 1) / lanes * lanes : m->out, m->in);
 }
 
-/* The product of one task with columns [c0, c0 + p->n) of a matrix of f32; c0 is where a panel begins. p->b and p->k
- * are filled in. room: e3_cpu_times_room floats. */
+/* The product of one task with columns [c0, c0 + p->n) of a matrix of f32 or bf16; c0 is where a panel begins. p->b and
+ * p->k are filled in. room: e3_cpu_times_room floats. */
 void e3_cpu_times(const e3_cpu *cpu, const e3_mat *m, int c0, e3_panel *p, float *room);
-size_t e3_cpu_times_room(const e3_cpu *cpu, const e3_mat *m, int cols);
+size_t e3_cpu_times_room(const e3_cpu *cpu, const e3_mat *m, int rows, int cols);
+/* Columns that a panel of the matrix has. */
+static inline int e3_cpu_lanes(const e3_cpu *cpu, const e3_mat *m)
+{
+	return m->w.dtype == E3_BF16 ? E3_TILE_LANES : cpu->tiles->lanes;
+}
 
 /* cpu_packed.c: matrices in 8 bits. Of rows of x, normed first if asked, the values that they are rounded to and their
  * scales; in the operation's scratch memory. */
@@ -106,18 +121,13 @@ static inline size_t e3_cpu_room(const e3_kv *kv)
 }
 
 /* Into how many tasks a product of rows × cols is cut. */
-void e3_cpu_cut(const e3_cpu *cpu, int rows, int cols, int *row_parts, int *col_parts);
+void e3_cpu_cut(const e3_cpu *cpu, const e3_mat *m, int rows, int *row_parts, int *col_parts);
 /* LayerNorm of rows. */
 void e3_cpu_norm_rows(e3_cpu *cpu, e3_rows x, const e3_norm *n, e3_rows out);
 /* One row of LayerNorm. */
 void e3_cpu_norm_row(const float *x, const e3_norm *n, float *out);
 /* Applies an activation to n floats in place. */
 void e3_cpu_act(float *x, int n, e3_act act);
-
-static inline int e3_min(int a, int b) { return a < b ? a : b; }
-static inline int e3_max(int a, int b) { return a > b ? a : b; }
-static inline int e3_ceil_div(int a, int b) { return (a + b - 1) / b; }
-static inline size_t e3_area(int a, int b) { return (size_t)a * (size_t)b; }
 
 /* e^x, relative error below 2e-7; 0 below -87.3, finite above 88.7. Inlined so that loops over it vectorise. */
 static inline float e3_expf(float x)

@@ -94,12 +94,12 @@ int e3_cpu_qkv(e3_dev *dev, const e3_qkv *op, e3_err *err)
 	if (!packed)
 		e3_cpu_norm_rows(cpu, x, op->norm, (e3_rows){normed, op->rows, dim});
 	job.normed = normed, job.scale = scale;
-	e3_cpu_cut(cpu, op->rows, op->mat->out, &job.row_parts, &job.col_parts);
-	bool whole = op->kv->head_dim % cpu->tiles->lanes == 0;
+	e3_cpu_cut(cpu, op->mat, op->rows, &job.row_parts, &job.col_parts);
+	bool whole = op->kv->head_dim % e3_cpu_lanes(cpu, op->mat) == 0;
 	job.step = whole ? e3_ceil_div(job.groups, e3_min(job.groups, job.col_parts)) : job.groups;
 	job.col_parts = e3_ceil_div(job.groups, job.step);
 	int rows = e3_ceil_div(op->rows, job.row_parts), cols = job.step * op->kv->head_dim;
-	size_t room = packed ? e3_cpu_room8(rows, dim) : e3_cpu_times_room(cpu, op->mat, cols);
+	size_t room = packed ? e3_cpu_room8(rows, dim) : e3_cpu_times_room(cpu, op->mat, rows, cols);
 	if (e3_cpu_scratch_all(cpu, e3_area(rows, cols) + room, "qkv", err))
 		return -1;
 	e3_parallel_for(cpu->pool, job.row_parts * job.col_parts, qkv_task, &job);

@@ -33,7 +33,7 @@ int e3_cpu_patchify(e3_dev *dev, const e3_patchify *op, e3_err *err)
 typedef struct conv_job {
 	e3_cpu *cpu;
 	const e3_conv *op;
-	const float *panels;
+	const void *panels;
 	int out_h, out_w, strip; /* output rows per task */
 } conv_job;
 
@@ -71,27 +71,27 @@ static void pad_lines(const plane *in, int y0, int y1, bool relu, float *to)
 	}
 }
 
-/* A line of output: three padded lines of input, w pixels of c channels, times the taps. */
+/* A line of output: three padded lines of input, w pixels of c channels, times the taps; of bf16 if the taps are. */
 typedef struct line_job {
-	const float *lines;
+	const void *lines;
 	int w, c, stride;
 	const e3_mat *mat;
-	const float *panels;
+	const void *panels;
 	float *out;
 	int out_w;
 } line_job;
 
 /* The taps as panels: as they are, or made of what was given, in the operation's scratch memory. */
-static int panels_of(e3_cpu *cpu, const e3_mat *m, const float **out, e3_err *err)
+static int panels_of(e3_cpu *cpu, const e3_mat *m, const void **out, e3_err *err)
 {
 	size_t columns = e3_panels(cpu->tiles, m->out) * (size_t)cpu->tiles->lanes;
 	float *made;
-	*out = e3_tensor_floats(m->w);
+	*out = m->w.p;
 	if (e3_cpu_in_panels(m))
 		return 0;
 	if (e3_cpu_scratch(cpu, e3_pool_threads(cpu->pool), columns * (size_t)m->in, &made, err))
 		return e3_fail_in(err, "conv");
-	e3_tiles_pack(cpu->tiles, *out, (size_t)m->in, m->out, m->in, made);
+	e3_tiles_pack(cpu->tiles, e3_tensor_floats(m->w), (size_t)m->in, m->out, m->in, made);
 	*out = made;
 	return 0;
 }
@@ -99,22 +99,50 @@ static int panels_of(e3_cpu *cpu, const e3_mat *m, const float **out, e3_err *er
 static void conv_line(const e3_cpu *cpu, const line_job *j, float *room)
 {
 	const e3_tiles *t = cpu->tiles;
-	size_t c = (size_t)j->c, lanes = (size_t)t->lanes, cout = (size_t)j->mat->out;
+	size_t c = (size_t)j->c, line = (size_t)(j->w + 2) * c, cout = (size_t)j->mat->out;
 	for (size_t dy = 0; dy < 3; dy++) {
-		e3_panel p = {.m = j->out_w,
-			.n = j->mat->out,
-			.k = 3 * j->c,
-			.a = j->lines + dy * (size_t)(j->w + 2) * c,
-			.a_row = (size_t)j->stride * c,
-			.a_k = 1,
-
-			.b = j->panels + dy * 3 * c * lanes,
-			.c = j->out,
-			.ldc = cout,
-			.bias = dy ? NULL : j->mat->b,
-			.add = dy > 0};
-		e3_tiles_product(t, &p, 9 * c * lanes, room);
+		const float *bias = dy ? NULL : j->mat->b;
+		e3_panel p =
+			{.m = j->out_w, .n = j->mat->out, .k = 3 * j->c, .c = j->out, .ldc = cout, .bias = bias, .add = dy};
+		p.a = (const float *)j->lines + dy * line, p.a_row = (size_t)j->stride * c, p.a_k = 1;
+		p.b = (const float *)j->panels + dy * 3 * c * (size_t)t->lanes;
+		if (j->mat->w.dtype != E3_BF16) {
+			e3_tiles_product(t, &p, 9 * c * (size_t)t->lanes, room);
+			continue;
+		}
+		cpu->bf16->product(&(e3_bf16_panel){.m = p.m,
+			.n = p.n,
+			.k = p.k,
+			.a = (const uint16_t *)j->lines + dy * line,
+			.a_row = p.a_row,
+			.b = (const uint16_t *)j->panels + dy * 3 * c * E3_TILE_LANES,
+			.b_step = 9 * c * E3_TILE_LANES,
+			.c = p.c,
+			.ldc = p.ldc,
+			.bias = p.bias,
+			.add = p.add});
 	}
+}
+
+/* Floats that lines in bf16 take, with what a product may read behind the last pixel; 0 if the taps are f32. And the
+ * lines themselves, made of those in f32. */
+static size_t bf16_room(const e3_mat *m, size_t lines, int step)
+{
+	return m->w.dtype == E3_BF16 ? (lines + 64 * (size_t)step) / 2 + 1 : 0;
+}
+
+static const void *lines_for(const e3_cpu *cpu, const e3_mat *m, const float *lines, size_t n, float *room)
+{
+	if (m->w.dtype != E3_BF16)
+		return lines;
+	cpu->bf16->round(lines, n, (uint16_t *)(void *)room);
+	return room;
+}
+
+/* Line k of them. */
+static const void *line_at(const e3_mat *m, const void *lines, size_t values)
+{
+	return (const uint8_t *)lines + values * (m->w.dtype == E3_BF16 ? sizeof(uint16_t) : sizeof(float));
 }
 
 /* Activation and what is added, of n values from `at` on. */
@@ -144,12 +172,14 @@ static void conv_task(void *ctx, int task, int thread)
 	plane in = plane_of(op->x);
 	int y0 = task * j->strip, y1 = e3_min(y0 + j->strip, j->out_h), top = y0 * op->stride - 1;
 	size_t line = e3_area(in.w + 2, in.c), row = e3_area(j->out_w, op->mat->out);
+	size_t n = (size_t)((y1 - y0 - 1) * op->stride + 3) * line;
 	float *room = j->cpu->scratch[thread].p, *lines = room + E3_TILE_ROOM, *out = e3_tensor_floats(op->out.t);
 	pad_lines(&in, top, (y1 - 1) * op->stride + 2, op->relu_in, lines);
+	const void *from = lines_for(j->cpu, op->mat, lines, n, lines + n);
 	for (int y = y0; y < y1; y++) {
 		size_t at = (size_t)y * row;
-		line_job one = {lines + (size_t)(y * op->stride - 1 - top) * line, in.w, in.c, op->stride, op->mat, j->panels,
-			out + at, j->out_w};
+		line_job one = {line_at(op->mat, from, (size_t)((y - y0) * op->stride) * line), in.w, in.c, op->stride, op->mat,
+			j->panels, out + at, j->out_w};
 		conv_line(j->cpu, &one, room);
 		conv_finish(out + at, op, at, (int)row);
 	}
@@ -170,8 +200,8 @@ int e3_cpu_conv(e3_dev *dev, const e3_conv *op, e3_err *err)
 		return -1;
 	size_t line = e3_area(op->x.w + 2, op->x.c) * (size_t)op->stride;
 	job.strip = strip_rows(cpu, job.out_h, line);
-	if (e3_cpu_scratch_all(cpu, E3_TILE_ROOM + (size_t)(job.strip + 2) * line, "conv", err) ||
-		panels_of(cpu, op->mat, &job.panels, err))
+	size_t lines = (size_t)(job.strip + 2) * line, more = bf16_room(op->mat, lines, op->x.c * op->stride);
+	if (e3_cpu_scratch_all(cpu, E3_TILE_ROOM + lines + more, "conv", err) || panels_of(cpu, op->mat, &job.panels, err))
 		return -1;
 	e3_parallel_for(cpu->pool, e3_ceil_div(job.out_h, job.strip), conv_task, &job);
 	return 0;
@@ -190,7 +220,7 @@ static void deconv_task(void *ctx, int y, int thread)
 {
 	deconv_job *j = ctx;
 	int k = j->k, w = j->x.w, cout = j->mat->out / (k * k), run = k * cout;
-	float *room = j->cpu->scratch[thread].p, *block = room + e3_cpu_times_room(j->cpu, j->mat, j->mat->out);
+	float *room = j->cpu->scratch[thread].p, *block = room + e3_cpu_times_room(j->cpu, j->mat, w, j->mat->out);
 	e3_panel product = {.m = w,
 		.n = j->mat->out,
 		.a = j->x.p + e3_area(y, w) * (size_t)j->mat->in,
@@ -212,7 +242,7 @@ static void deconv_task(void *ctx, int y, int thread)
 int e3_cpu_deconv(e3_dev *dev, e3_features x, const e3_mat *mat, e3_features out, e3_err *err)
 {
 	e3_cpu *cpu = e3_cpu_of(dev);
-	size_t room = e3_cpu_times_room(cpu, mat, mat->out);
+	size_t room = e3_cpu_times_room(cpu, mat, x.w, mat->out);
 	if (e3_check_deconv(dev, x, mat, out, err) || e3_cpu_scratch_all(cpu, room + e3_area(x.w, mat->out), "deconv", err))
 		return -1;
 	deconv_job job = {cpu, plane_of(x), mat, out.h / x.h, e3_tensor_floats(out.t)};
@@ -306,7 +336,7 @@ int e3_cpu_add_uv(e3_dev *dev, e3_features x, e3_uv uv, e3_err *err)
 typedef struct dense_job {
 	e3_cpu *cpu;
 	const e3_dense *op;
-	const float *panels;
+	const void *panels;
 	int strip;
 } dense_job;
 
@@ -343,11 +373,14 @@ static void dense_task(void *ctx, int task, int thread)
 	const e3_dense *op = j->op;
 	int c = op->z.c, hid = op->conv->out, values = op->out->out;
 	int y0 = task * j->strip, y1 = e3_min(y0 + j->strip, op->H);
-	float *room = j->cpu->scratch[thread].p, *lines = room + e3_cpu_times_room(j->cpu, op->out, values);
+	float *room = j->cpu->scratch[thread].p, *lines = room + e3_cpu_times_room(j->cpu, op->out, op->W, values);
 	float *hidden = lines + e3_area(j->strip + 2, (op->W + 2) * c), *value = hidden + e3_area(op->W, hid);
+	size_t line = e3_area(op->W + 2, c), n = (size_t)(y1 - y0 + 2) * line;
 	wide_lines(op, y0 - 1, y1 + 1, lines);
+	const void *from = lines_for(j->cpu, op->conv, lines, n, value + e3_area(op->W, values));
 	for (int y = y0; y < y1; y++) {
-		line_job one = {lines + e3_area(y - y0, (op->W + 2) * c), op->W, c, 1, op->conv, j->panels, hidden, op->W};
+		line_job one = {line_at(op->conv, from, (size_t)(y - y0) * line), op->W, c, 1, op->conv, j->panels, hidden,
+			op->W};
 		conv_line(j->cpu, &one, room);
 		e3_cpu_act(hidden, op->W * hid, E3_ACT_RELU);
 		e3_panel last = {.m = op->W,
@@ -370,7 +403,9 @@ int e3_cpu_dense(e3_dev *dev, const e3_dense *op, e3_err *err)
 	dense_job job = {cpu, op, NULL, e3_max(1, e3_min(8, e3_ceil_div(op->H, 2 * e3_pool_threads(cpu->pool))))};
 	size_t lines = e3_area(job.strip + 2, (op->W + 2) * op->z.c), row = e3_area(op->W, op->conv->out + op->out->out);
 	if (e3_check_dense(dev, op, err) ||
-		e3_cpu_scratch_all(cpu, e3_cpu_times_room(cpu, op->out, op->out->out) + lines + row, "dense", err) ||
+		e3_cpu_scratch_all(cpu,
+			e3_cpu_times_room(cpu, op->out, op->W, op->out->out) + lines + row + bf16_room(op->conv, lines, op->z.c),
+			"dense", err) ||
 		panels_of(cpu, op->conv, &job.panels, err))
 		return -1;
 	e3_parallel_for(cpu->pool, e3_ceil_div(op->H, job.strip), dense_task, &job);

@@ -88,10 +88,35 @@ typedef struct linear_job {
 	size_t room;
 } linear_job;
 
+/* Rows of x in bf16: a little longer, so that they do not meet in the same lines of the cache. */
+enum { BF16_MORE = 32 };
+
+static void times_bf16(const e3_cpu *cpu, const e3_mat *m, int c0, const e3_panel *p, uint16_t *room)
+{
+	size_t k = (size_t)m->in, row = k + BF16_MORE;
+	for (size_t r = 0; r < (size_t)p->m; r++)
+		cpu->bf16->round(p->a + r * p->a_row, k, room + r * row);
+	cpu->bf16->product(&(e3_bf16_panel){.m = p->m,
+		.n = p->n,
+		.k = m->in,
+		.a = room,
+		.a_row = row,
+		.b = (const uint16_t *)(const void *)m->w.p + (size_t)c0 * k,
+		.b_step = E3_TILE_LANES * k,
+		.c = p->c,
+		.ldc = p->ldc,
+		.bias = p->bias,
+		.add = p->add});
+}
+
 void e3_cpu_times(const e3_cpu *cpu, const e3_mat *m, int c0, e3_panel *p, float *room)
 {
 	const e3_tiles *t = cpu->tiles;
 	size_t k = (size_t)m->in;
+	if (m->w.dtype == E3_BF16) {
+		times_bf16(cpu, m, c0, p, (uint16_t *)(void *)room);
+		return;
+	}
 	const float *w = e3_tensor_floats(m->w) + (size_t)c0 * k;
 	if (!e3_cpu_in_panels(m)) {
 		e3_tiles_pack(t, w, k, p->n, m->in, room + E3_TILE_ROOM);
@@ -101,9 +126,11 @@ void e3_cpu_times(const e3_cpu *cpu, const e3_mat *m, int c0, e3_panel *p, float
 	e3_tiles_product(t, p, k * (size_t)t->lanes, room);
 }
 
-size_t e3_cpu_times_room(const e3_cpu *cpu, const e3_mat *m, int cols)
+size_t e3_cpu_times_room(const e3_cpu *cpu, const e3_mat *m, int rows, int cols)
 {
 	size_t panels = e3_panels(cpu->tiles, cols) * (size_t)cpu->tiles->lanes * (size_t)m->in;
+	if (m->w.dtype == E3_BF16)
+		return e3_area(e3_ceil_div(rows, 32) * 16, m->in + BF16_MORE);
 	return E3_TILE_ROOM + (e3_cpu_in_panels(m) ? 0 : panels);
 }
 
@@ -190,12 +217,17 @@ int e3_cpu_norm(e3_dev *dev, e3_rows x, const e3_norm *norm, e3_rows out, e3_err
 }
 
 /* How a product is cut into tasks: rows that stay in the second-level cache, and some tasks for each thread. No value
- * depends on it. */
-void e3_cpu_cut(const e3_cpu *cpu, int rows, int cols, int *row_parts, int *col_parts)
+ * depends on it. In bf16 a task rounds its rows, so it takes many columns. */
+void e3_cpu_cut(const e3_cpu *cpu, const e3_mat *m, int rows, int *row_parts, int *col_parts)
 {
-	int threads = e3_pool_threads(cpu->pool), most = e3_max(1, cols / 64);
+	int threads = e3_pool_threads(cpu->pool), tasks = threads > 1 ? 4 * threads : 1, most = e3_max(1, m->out / 64);
 	*row_parts = rows < 96 ? 1 : e3_max(2, e3_ceil_div(rows, E3_TILE_ROWS));
-	*col_parts = e3_max(e3_ceil_div(cols, 1024), threads > 1 ? e3_ceil_div(4 * threads, *row_parts) : 1);
+	*col_parts = e3_max(e3_ceil_div(m->out, 1024), e3_ceil_div(tasks, *row_parts));
+	if (m->w.dtype == E3_BF16) {
+		tasks = threads > 1 ? 2 * threads : 1;
+		*row_parts = e3_max(e3_ceil_div(rows, 512), e3_min(tasks, e3_max(1, rows / 96)));
+		*col_parts = e3_ceil_div(tasks, *row_parts);
+	}
 	*col_parts = e3_min(*col_parts, most);
 }
 
@@ -203,7 +235,7 @@ int e3_cpu_linear(e3_dev *dev, const e3_linear *op, e3_err *err)
 {
 	e3_cpu *cpu = e3_cpu_of(dev);
 	const e3_mat *m = op->mat;
-	int threads = e3_pool_threads(cpu->pool), lanes = cpu->tiles->lanes;
+	int threads = e3_pool_threads(cpu->pool), lanes = e3_cpu_lanes(cpu, m);
 	linear_job job = {.cpu = cpu, .op = op, .x = e3_tensor_floats(op->x), .ldx = op->ldx};
 	if (e3_check_linear(dev, op, err))
 		return -1;
@@ -224,10 +256,11 @@ int e3_cpu_linear(e3_dev *dev, const e3_linear *op, e3_err *err)
 		e3_parallel_for(cpu->pool, e3_ceil_div(m->out, 64), row_task, &job);
 		return 0;
 	}
-	e3_cpu_cut(cpu, op->rows, m->out, &job.row_parts, &job.col_parts);
+	e3_cpu_cut(cpu, m, op->rows, &job.row_parts, &job.col_parts);
 	job.cols = e3_ceil_div(e3_ceil_div(m->out, job.col_parts), lanes) * lanes;
-	job.room = e3_cpu_times_room(cpu, m, job.cols);
-	size_t y = op->add && op->act ? e3_area(e3_ceil_div(op->rows, job.row_parts), job.cols) : 0;
+	int rows = e3_ceil_div(op->rows, job.row_parts);
+	job.room = e3_cpu_times_room(cpu, m, rows, job.cols);
+	size_t y = op->add && op->act ? e3_area(rows, job.cols) : 0;
 	if (e3_cpu_scratch_all(cpu, job.room + y, "linear", err))
 		return -1;
 	e3_parallel_for(cpu->pool, job.row_parts * job.col_parts, linear_task, &job);

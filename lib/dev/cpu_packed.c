@@ -252,7 +252,7 @@ int e3_cpu_linear8(e3_cpu *cpu, const e3_linear *op, e3_err *err)
 	if (e3_cpu_round(cpu, (e3_rows){e3_tensor_floats(op->x), op->rows, op->ldx}, op->norm, m, &x, &scale, err))
 		return e3_fail_in(err, "linear");
 	job.x = x, job.scale = scale;
-	e3_cpu_cut(cpu, op->rows, m->out, &job.row_parts, &job.col_parts);
+	e3_cpu_cut(cpu, m, op->rows, &job.row_parts, &job.col_parts);
 	int rows = e3_ceil_div(op->rows, job.row_parts), cols = e3_ceil_div(m->out, job.col_parts);
 	if (e3_cpu_scratch_all(cpu, e3_area(rows, cols) + e3_cpu_room8(rows, m->in), "linear", err))
 		return -1;

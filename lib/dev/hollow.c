@@ -7,6 +7,7 @@
 typedef struct hollow {
 	e3_dev dev;
 	uint64_t used;
+	bool bf16;
 } hollow;
 
 /* What stands for memory: nothing is behind it. */
@@ -43,9 +44,12 @@ static void give(e3_dev *dev, void *p)
 /* As the CPU does it. */
 static int weight(e3_dev *dev, const float *from, e3_mat *mat, e3_err *err)
 {
-	size_t n = (size_t)mat->out * (size_t)mat->in;
-	if (!e3_dtype_is_8(mat->packed))
-		return take(dev, E3_F32, e3_cpu_weight_floats(e3_tiles_usable(0), mat), &mat->w, err);
+	size_t n = e3_area(mat->out, mat->in);
+	bool half = of(dev)->bf16 && e3_cpu_in_bf16(mat);
+	if (!e3_dtype_is_8(mat->packed)) {
+		n = e3_cpu_weight_values(e3_tiles_usable(0), half, mat);
+		return take(dev, half ? E3_BF16 : E3_F32, n, &mat->w, err);
+	}
 	return take(dev, mat->packed, (n + 63) / 64 * 64 + (size_t)mat->out * sizeof(float), &mat->w, err);
 }
 
@@ -92,6 +96,8 @@ static const e3_dev_ops ops = {name, shut, memory, take, give, upload, download,
 	copy, nothing, nothing, no_choice, nothing, NULL, no_choice, nothing, note, patchify, linear, norm, copy_rows,
 	mean_rows, qkv, attend, mass, match, mean_keys, shift, novelty, move, modulate, conv, deconv, upsample, add_uv,
 	dense, enter, reserve, score, choose};
+
+void e3_dev_hollow_bf16(e3_dev *dev) { of(dev)->bf16 = true; }
 
 e3_dev *e3_dev_hollow(e3_err *err)
 {

@@ -28,6 +28,16 @@ void e3_tiles_pack(const e3_tiles *t, const float *b, size_t ldb, int n, int k, 
 		}
 }
 
+void e3_bf16_pack(const e3_bf16 *h, const float *w, int n, int k, uint16_t *row, uint16_t *panels)
+{
+	for (size_t c = 0; c < (size_t)n; c++) {
+		uint16_t *to = panels + c / E3_TILE_LANES * E3_TILE_LANES * (size_t)k + 2 * (c % E3_TILE_LANES);
+		h->round(w + c * (size_t)k, (size_t)k, row);
+		for (size_t i = 0; i < (size_t)k; i++)
+			to[i / 2 * 2 * E3_TILE_LANES + i % 2] = row[i];
+	}
+}
+
 /* Rows as far apart as a power of two would meet in the same lines of the cache. */
 static void gather(e3_panel *p, float *room)
 {

@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* Steps of a block of a sum; rows that are taken together; columns of the widest panel there is. */
 enum { E3_TILE_DEPTH = 256, E3_TILE_ROWS = 120, E3_TILE_LANES = 32, E3_MASS_LANES = 16 };
@@ -57,6 +58,33 @@ void e3_tiles_pack(const e3_tiles *t, const float *b, size_t ldb, int n, int k, 
  * E3_TILE_ROOM floats, where rows of a that lie far apart are brought together. */
 enum { E3_TILE_ROOM = E3_TILE_ROWS * E3_TILE_DEPTH };
 void e3_tiles_product(const e3_tiles *t, const e3_panel *p, size_t step, float *room);
+
+/* Products of bf16 with sums in f32. c [m][n] (ldc) = a [m][k] × panels, + bias, + c with `add`; k is a multiple of 32,
+ * and a can be read up to a multiple of 32 rows. b: panels of E3_TILE_LANES columns, [k / 2][columns][2], b_step values
+ * from one to the next. */
+typedef struct e3_bf16_panel {
+	int m, n, k;
+	const uint16_t *a;
+	size_t a_row;
+	const uint16_t *b;
+	size_t b_step;
+	float *c;
+	size_t ldc;
+	const float *bias;
+	bool add;
+} e3_bf16_panel;
+
+typedef struct e3_bf16 {
+	const char *name;
+	void (*product)(const e3_bf16_panel *);
+	void (*round)(const float *from, size_t n, uint16_t *to); /* to the nearest, ties to even */
+} e3_bf16;
+
+/* NULL where the processor has none. */
+const e3_bf16 *e3_bf16_usable(void);
+
+/* Weights w [n][k] in that order, zeros behind the last column; row: room for k values. */
+void e3_bf16_pack(const e3_bf16 *h, const float *w, int n, int k, uint16_t *row, uint16_t *panels);
 
 extern const e3_tiles e3_tiles_plain;
 #ifdef __x86_64__

@@ -482,8 +482,12 @@ e3_dev *e3_dev_cuda(bool strict, e3_err *err);
 
 /* threads 0: one for each processor that this process may use. */
 e3_dev *e3_dev_cpu(int threads, e3_err *err);
+/* Before weights are given to it: products with weights of the roles ATTENDED and FEATURES take bf16 and sum in f32;
+ * everything else stays f32. -1 where the processor has no such products. */
+int e3_dev_cpu_bf16(e3_dev *dev, e3_err *err);
 /* Stands for the CPU in a plan: counts the memory that is asked of it, and computes nothing; results are zeros. */
 e3_dev *e3_dev_hollow(e3_err *err);
+void e3_dev_hollow_bf16(e3_dev *dev); /* as e3_dev_cpu_bf16, on any processor */
 void e3_dev_close(e3_dev *dev);
 
 #endif
