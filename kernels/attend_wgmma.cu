@@ -346,8 +346,8 @@ template <typename T> static __device__ __forceinline__ void consume(const plan 
 	state st;
 	for (int tile = p.begin[blockIdx.x] / p.steps; tile * p.steps < p.begin[blockIdx.x + 1]; tile++) {
 		int2 part = part_of(p, tile, blockIdx.x);
-		int head = tile / p.tiles, row = tile % p.tiles * ROWS + at.group * 64;
-		if (row >= p.rows) {
+		int head = tile / p.tiles, row = tile % p.tiles * p.tile_rows + at.group * 64;
+		if (at.group * 64 >= p.tile_rows || row >= p.rows) {
 			skip_part(at, part);
 			continue;
 		}
@@ -368,7 +368,6 @@ template <int PACK> static __global__ void __launch_bounds__(THREADS, 1) attend_
 	uint32_t smem = (e3_smem(shared) + 1023) & ~1023u;
 	ring bars = {smem + BAR_AT, smem + BAR_AT + 16 * STAGES};
 	int group = __shfl_sync(~0u, (int)threadIdx.x >> 7, 0);
-	e3_early_start();
 	if (threadIdx.x == 0) {
 		for (int k = 0; k < 2 * STAGES; k++) {
 			e3_mbar_init(bars.full + 8 * k, 4);
@@ -377,6 +376,8 @@ template <int PACK> static __global__ void __launch_bounds__(THREADS, 1) attend_
 		asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
 	}
 	__syncthreads();
+	e3_early_wait();
+	e3_early_start(); /* not earlier: the mass reads queries and keys before it waits for this kernel */
 	if (group == GROUPS) {
 		e3_regs_less<32>();
 		if constexpr (PACK == E3_PACK_NONE)
@@ -395,18 +396,35 @@ template <int PACK> static __global__ void __launch_bounds__(THREADS, 1) attend_
 
 /* ---- host ---- */
 
-/* Cuts the line of steps into parts of the same cost, none of them empty. */
-static int cut(plan *p, int sms)
+/* What a step costs, by the number of warpgroups that have rows. */
+static const int by_groups[GROUPS + 1] = {0, 5, 8, 11};
+
+/* Short rows are better left whole: one query tile to a block, of as few warpgroups as there are multiprocessors for.
+ * Returns the number of blocks, or 0. */
+static int leave_whole(plan *p, int blocks)
 {
-	static const int by_groups[GROUPS + 1] = {0, 5, 8, 11}; /* of a step, by the number of warpgroups that have rows */
-	const int all = p->tiles * p->kv.heads, steps = all * p->steps,
-			  merge = 4; /* what adding up parts costs, in steps */
-	int blocks = sms < MAX_BLOCKS ? sms : MAX_BLOCKS;
-	if (all <= blocks && p->steps <= (steps + blocks - 1) / blocks + merge) { /* short rows: better left whole */
+	const int units = (p->rows + 63) / 64, merge = 60; /* what adding up parts costs */
+	for (int own = 1; own <= GROUPS; own++) {
+		int tiles = (units + own - 1) / own, all = tiles * p->kv.heads;
+		int64_t cut = (int64_t)units * p->kv.heads * p->steps * by_groups[GROUPS] / GROUPS / blocks + merge;
+		if (all > blocks || (int64_t)p->steps * by_groups[own] > cut)
+			continue;
+		p->tile_rows = 64 * own;
+		p->tiles = tiles;
 		for (int b = 0; b <= all; b++)
 			p->begin[b] = b * p->steps;
 		return all;
 	}
+	return 0;
+}
+
+/* Cuts the line of steps into parts of the same cost, none of them empty. */
+static int cut(plan *p, int sms)
+{
+	const int all = p->tiles * p->kv.heads, steps = all * p->steps;
+	int blocks = sms < MAX_BLOCKS ? sms : MAX_BLOCKS, whole = leave_whole(p, blocks);
+	if (whole)
+		return whole;
 	blocks = blocks < steps ? blocks : steps;
 	int full = by_groups[GROUPS], last = by_groups[(p->rows - (p->tiles - 1) * ROWS + 63) / 64];
 	int64_t tile = (int64_t)full * p->steps, head = tile * (p->tiles - 1) + (int64_t)last * p->steps,
@@ -436,6 +454,7 @@ static plan make_plan(const e3_attend_job *job, void *out)
 	p.kv = *kv;
 	p.rows = job->rows;
 	p.q_step = e3_job_step(job);
+	p.tile_rows = ROWS;
 	p.tiles = (job->rows + ROWS - 1) / ROWS;
 	p.steps = (kv->n_keys + KEYS - 1) / KEYS;
 	p.page_shift = e3_page_shift(kv);
@@ -479,6 +498,6 @@ cudaError_t e3_wgmma_attend(const e3_attend_dev *dev, const e3_attend_job *job, 
 {
 	plan p = make_plan(job, out);
 	int blocks = cut(&p, dev->sms);
-	kernels[job->kv.pack]<<<blocks, THREADS, shared_of(job->kv.pack), stream>>>(p);
-	return cudaGetLastError();
+	const int size[2] = {THREADS, shared_of(job->kv.pack)};
+	return e3_launch_early(kernels[job->kv.pack], p, dim3(blocks), size, stream);
 }

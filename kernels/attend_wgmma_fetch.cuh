@@ -26,6 +26,7 @@ typedef struct plan {
 	int *count;
 	e3_attend_kv kv;
 	int rows, q_step, tiles, steps; /* rows from one head of q to the next; query tiles of a head, key tiles */
+	int tile_rows;                  /* of a query tile: 64 for each warpgroup that takes part */
 	int page_shift;                 /* of a key's index; more than enough when there is one page */
 	float scale;
 	int begin[MAX_BLOCKS +

@@ -314,6 +314,7 @@ static int tests(bool small)
 		{"f32, one query", 16, 128, 1, 4096, 64, true, false, true, 2.0f},
 		{"f32, few queries", 3, 12, 8, 1000, 100, true, false, true, 2.0f},
 		{"bf16, few queries", 3, 12, 3, 1000, 100, false, false, true, 2.0f},
+		{"518x154, one frame", 16, 64, 410, 410, 410, false, false, false, 4.0f},
 		{"full model, first frames", 16, 64, 1041, 2082, 128, false, false, false, 4.0f},
 		{"full model, 11 frames", 16, 64, 1041, 11451, 128, false, false, false, 4.0f},
 		{"full model, 11 frames, portable", 16, 64, 1041, 11451, 128, false, true, false, 4.0f},
