@@ -123,8 +123,8 @@ static mat_pair weights(mixed *m, int out, int in, e3_role role, int biases)
 										  : m->gpu->feature_dtype;
 	mat_pair p = {{.out = out, .in = in, .role = role}, {.out = out, .in = in, .role = role}};
 	float *w = values_as(m, type, (size_t)out * (size_t)in, sqrtf(3.0f / (float)in));
-	p.host.w = e3_tensor_f32(w);
-	must(&m->t, m->gpu->ops->weight(m->gpu, w, &p.dev, &err), &err);
+	must(&m->t, m->cpu->ops->weight(m->cpu, w, &p.host, &err) || m->gpu->ops->weight(m->gpu, w, &p.dev, &err), &err);
+	free(w);
 	assert_int_equal(p.dev.w.dtype, type);
 	if (biases) {
 		p.host.b = values(&m->t, (size_t)biases, 0.5f);
@@ -136,7 +136,8 @@ static mat_pair weights(mixed *m, int out, int in, e3_role role, int biases)
 static void weights_free(mixed *m, mat_pair *p)
 {
 	m->gpu->ops->free(m->gpu, p->dev.w.p);
-	mat_free(p);
+	m->cpu->ops->free(m->cpu, p->host.w.p);
+	free(p->host.b);
 }
 
 typedef struct linear_case {
