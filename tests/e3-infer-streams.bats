@@ -124,7 +124,7 @@ streams() { # N INPUT...: to o1.e3, o2.e3 and so on
 
 @test "streams that are named while it runs" {
 	mkfifo "$T/list"
-	e3-infer --device cpu --model seed:tiny:7 --segment 0 --budget 3f --streams 2 --list "$T/list" "$f/d.e3" -o "$T/o4.e3" 2>"$T/e" &
+	e3-infer --device cpu --model seed:tiny:7 --segment 0 --budget 3f --streams 2 --streams-from "$T/list" "$f/d.e3" -o "$T/o4.e3" 2>"$T/e" &
 	pid=$!
 	exec 7>"$T/list"
 	printf '%s\t%s\n' "$f/a.e3" "$T/o1.e3" >&7
@@ -136,7 +136,7 @@ streams() { # N INPUT...: to o1.e3, o2.e3 and so on
 	wait $pid || rc=$?
 	[ "$rc" -eq 1 ]
 	for x in 1a 2b 3c 4d 5c; do same "$T/o${x%?}.e3" "$f/alone-${x#?}.e3"; done
-	grep -qF "e3-infer: reading: --list: expected an input and an output with a tab between them, got 'nonsense'" "$T/e"
+	grep -qF "e3-infer: reading: --streams-from: expected an input and an output with a tab between them, got 'nonsense'" "$T/e"
 }
 
 @test "streams over ZeroMQ" {
@@ -153,8 +153,8 @@ streams() { # N INPUT...: to o1.e3, o2.e3 and so on
 @test "what cannot be is refused" {
 	fails 2 "got '$f/b.e3' too: --streams N takes several" -- e3-infer "$f/a.e3" "$f/b.e3"
 	fails 2 "2 inputs and 1 outputs: expected an -o for each" -- e3-infer --streams 2 "$f/a.e3" "$f/b.e3" -o "$T/x.e3"
-	fails 2 "expected inputs, or a --list of them" -- e3-infer --streams 2
-	fails 2 "--list: needs --streams" -- e3-infer --list "$f/a.e3"
+	fails 2 "expected inputs, or --streams-from FILE" -- e3-infer --streams 2
+	fails 2 "--streams-from: needs --streams" -- e3-infer --streams-from "$f/a.e3"
 	fails 2 "--save-cache: not with --streams: a saved session is of one stream" -- e3-infer --streams 2 --save-cache "$T/c" "$f/a.e3" -o "$T/x.e3"
 	fails 2 "--load-cache: not with --streams" -- e3-infer --streams 2 --load-cache "$f/a.e3" "$f/a.e3" -o "$T/x.e3"
 	fails 2 "--dump: not with --streams" -- e3-infer --streams 2 --dump "$T/d" "$f/a.e3" -o "$T/x.e3"

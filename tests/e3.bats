@@ -90,7 +90,7 @@ sums() { (cd "$1" && cksum cameras.tum mesh.glb points.ply scene.glb sheet.png);
 	fails 2 "e3-infer has no --columns" -- e3 --infer.columns 5 clip.mp4
 	fails 2 "option --budget needs an argument" -- e3 clip.mp4 --budget
 	# nothing is written by -n, and no stage leaves the next one without a stream
-	for o in --decode.png=p --decode.output=p --infer.output=p --plan --list --infer.help; do
+	for o in --decode.png=p --decode.output=p --infer.output=p --plan --streams=2 --list --infer.help; do
 		fails 2 "passes no stream on: run e3-" -- e3 -n "$o" "$f/clip.mp4"
 	done
 	[ ! -e p ]

@@ -253,11 +253,11 @@ static void check_streams(const infer_request *r)
 	if (!r->streams && r->n_outputs > 1)
 		e3_usage_error("expected at most one output, got '%s' too: --streams N takes several", r->outputs_to[1]);
 	if (r->list && !r->streams)
-		e3_usage_error("--list: needs --streams");
+		e3_usage_error("--streams-from: needs --streams");
 	if (!r->streams || r->plan)
 		return;
 	if (!r->n_inputs && !r->list)
-		e3_usage_error("--streams: expected inputs, or a --list of them");
+		e3_usage_error("--streams: expected inputs, or --streams-from FILE");
 	if (r->n_outputs != r->n_inputs && (r->n_outputs || r->n_inputs > 1))
 		e3_usage_error("--streams: %d inputs and %d outputs: expected an -o for each, in the same order", r->n_inputs,
 			r->n_outputs);
@@ -416,7 +416,7 @@ void infer_parse(int argc, char **argv, infer_request *r)
 			"threads of the CPU backend, and that read the model (default: one per\nprocessor)"),
 		E3_OPT_INT("streams", &r->streams, "N", 1, E3_STREAMS_MOST,
 			"compute N streams at a time, each with a cache of its own: INPUTs and as\nmany -o; more than N wait until one ends"),
-		E3_OPT_READS("list", &r->list, "FILE",
+		E3_OPT_READS("streams-from", &r->list, "FILE",
 			"with it: streams that are still to come, each a line with an input, a tab\nand an output; FILE may be a pipe"),
 		E3_OPT_CHOICE("fit-mode", &r->fit_mode, "MODE", "crop|pad|long",
 			"how frames become the network's size: crop (default), pad to a square, or\nlong: the longer side, nothing cut"),

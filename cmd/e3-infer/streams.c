@@ -20,7 +20,7 @@ struct infer_streams {
 	pthread_mutex_t calibrating; /* held by the stream whose first frame is used; no session is open before */
 	pthread_mutex_t lock;        /* guards what follows */
 	int next;                    /* operand */
-	int list;                    /* descriptor of --list, or -1 */
+	int list;                    /* descriptor of --streams-from, or -1 */
 	char *text;                  /* what was read of it and is no whole line yet */
 	size_t n, cap;
 	bool listed; /* a thread reads it */
@@ -52,8 +52,8 @@ static int take_line(char *line, job *to, e3_err *err)
 	if (!*line)
 		return 0;
 	if (!tab || !tab[1] || tab == line || strchr(tab + 1, '\t'))
-		return e3_fail(err, "reading: --list: expected an input and an output with a tab between them, got '%.200s'",
-			line);
+		return e3_fail(err,
+			"reading: --streams-from: expected an input and an output with a tab between them, got '%.200s'", line);
 	*tab = 0;
 	e3_claim in = {.use = E3_READS | E3_STREAM, .path = line, .what = "a stream that is read"},
 			 out = {.use = E3_WRITES | E3_STREAM, .path = tab + 1, .what = "the predictions of a stream"};
@@ -75,11 +75,11 @@ static int read_more(infer_streams *s, e3_err *err)
 			return 0;
 		got = poll(&fd, 1, 200);
 		if (got < 0 && errno != EINTR)
-			return e3_fail_sys(err, "reading: --list");
+			return e3_fail_sys(err, "reading: --streams-from");
 	}
 	ssize_t n = read(s->list, s->text + s->n, EACH);
 	if (n < 0)
-		return errno == EINTR ? 1 : e3_fail_sys(err, "reading: --list");
+		return errno == EINTR ? 1 : e3_fail_sys(err, "reading: --streams-from");
 	s->n += (size_t)n;
 	if (!n && s->n) /* the last line without its end */
 		s->text[s->n++] = '\n';

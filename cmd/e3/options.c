@@ -125,8 +125,8 @@ static bool ends_pipeline(int stage, const char *name)
 	static const struct {
 		const char *name;
 		int stage; /* -1: any */
-	} ends[] = {{"help", -1}, {"version", -1}, {"list-options", -1}, {"plan", ONE_INFER}, {"list", ONE_DECODE},
-		{"png", ONE_DECODE}, {"html", ONE_VIEW}};
+	} ends[] = {{"help", -1}, {"version", -1}, {"list-options", -1}, {"plan", ONE_INFER}, {"streams", ONE_INFER},
+		{"streams-from", ONE_INFER}, {"list", ONE_DECODE}, {"png", ONE_DECODE}, {"html", ONE_VIEW}};
 	for (size_t k = 0; k < sizeof ends / sizeof *ends; k++)
 		if (strcmp(name, ends[k].name) == 0 && (ends[k].stage < 0 || ends[k].stage == stage))
 			return true;

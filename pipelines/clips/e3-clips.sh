@@ -257,7 +257,7 @@ start_servers() {
 			trap '' INT HUP
 			[ -z "$model" ] || export E3_MODEL=$model
 			[ -z "$gpus" ] || export CUDA_VISIBLE_DEVICES=${all[g % ${#all[@]}]}
-			E3_LEVELS=1 exec "${with_me[@]}" e3-infer "${more[@]}" "${list[@]}" --streams "$streams" --list "$said.list.$g" \
+			E3_LEVELS=1 exec "${with_me[@]}" e3-infer "${more[@]}" "${list[@]}" --streams "$streams" --streams-from "$said.list.$g" \
 				{fd}>&- </dev/null >/dev/null 2>"$said.infer.$g.log"
 		) &
 		servers+=("$!")
