@@ -139,6 +139,22 @@ streams() { # N INPUT...: to o1.e3, o2.e3 and so on
 	grep -qF "e3-infer: reading: --streams-from: expected an input and an output with a tab between them, got 'nonsense'" "$T/e"
 }
 
+@test "a named pipe of a stream that is over serves another one" {
+	mkfifo "$T/list" "$T/p"
+	e3-infer --device cpu --model seed:tiny:7 --segment 0 --budget 3f --streams 1 --streams-from "$T/list" 2>"$T/e" &
+	pid=$!
+	exec 7>"$T/list"
+	for k in 1 2; do
+		cat "$T/p" >"$T/p$k.e3" &
+		reader=$!
+		printf '%s\t%s\n' "$f/a.e3" "$T/p" >&7
+		wait_until 60 gone $reader
+		same "$T/p$k.e3" "$f/alone-a.e3"
+	done
+	exec 7>&-
+	wait $pid || { cat "$T/e"; return 1; }
+}
+
 @test "streams over ZeroMQ" {
 	for k in a b; do e3-cat "$f/$k.e3" -o "zmq:push:ipc://$T/in-$k" & done
 	e3-infer --device cpu --model seed:tiny:7 --segment 0 --budget 3f --streams 2 "zmq:pull:ipc://$T/in-a" "zmq:pull:ipc://$T/in-b" \

@@ -12,6 +12,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 struct infer_streams {
@@ -45,6 +46,15 @@ static int set(job *to, const char *input, const char *output, e3_err *err)
 	return to->input && to->output ? 0 : e3_fail(err, "opening: out of memory");
 }
 
+/* Claims last as long as the run, and the named pipes of a stream need not: another one may get their inode. */
+static int claim(const char *path, unsigned use, const char *what, e3_err *err)
+{
+	struct stat st;
+	if (stat(path, &st) == 0 && S_ISFIFO(st.st_mode))
+		return 0;
+	return e3_claim_add(&(e3_claim){.use = use | E3_STREAM, .path = path, .what = what}, err);
+}
+
 /* A line of the list: input and output, with a tab between them. 1, or 0 for an empty one. */
 static int take_line(char *line, job *to, e3_err *err)
 {
@@ -55,9 +65,10 @@ static int take_line(char *line, job *to, e3_err *err)
 		return e3_fail(err,
 			"reading: --streams-from: expected an input and an output with a tab between them, got '%.200s'", line);
 	*tab = 0;
-	e3_claim in = {.use = E3_READS | E3_STREAM, .path = line, .what = "a stream that is read"},
-			 out = {.use = E3_WRITES | E3_STREAM, .path = tab + 1, .what = "the predictions of a stream"};
-	return set(to, line, tab + 1, err) || e3_claim_add(&in, err) || e3_claim_add(&out, err) ? -1 : 1;
+	return set(to, line, tab + 1, err) || claim(line, E3_READS, "a stream that is read", err) ||
+			claim(tab + 1, E3_WRITES, "the predictions of a stream", err)
+		? -1
+		: 1;
 }
 
 /* More of the list: 1, 0 at its end or when a signal asked to stop, -1. */
@@ -115,7 +126,8 @@ static int next_job(infer_streams *s, job *to, e3_err *err)
 	int k = s->next < s->r.n_inputs ? s->next++ : -1;
 	while (k < 0 && s->listed)
 		pthread_cond_wait(&s->changed, &s->lock);
-	s->listed = k < 0;
+	if (k < 0)
+		s->listed = true;
 	pthread_mutex_unlock(&s->lock);
 	*to = (job){NULL, NULL};
 	if (e3_stop_signal())

@@ -154,7 +154,8 @@ why() { # what the stage said that failed first
 	local stages=(decode infer export) statuses k line
 	if [ -n "$lost" ]; then
 		line=$(grep '^\(<[0-9]>\)\?e3-' "$server_log" | tail -n 1)
-		echo "${line:-e3-infer ended}" | sed 's/^<[0-9]>//'
+		line=${line#<[0-9]>}
+		echo "${line:-e3-infer ended}"
 		return
 	fi
 	read -r -a statuses <"$dir/.statuses" 2>/dev/null || { echo "the pipeline was killed"; return; }
