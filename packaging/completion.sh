@@ -43,7 +43,7 @@ stages="e3-decode e3-mask e3-infer e3-align e3-evict-stats e3-view e3-export"
 	own[$1] { next }
 	{ stage = substr(FILENAME, 4) }
 	stage != "mask" || $1 == "sky" { many[$1]++ }
-	stage == "decode" && ($1 == "list" || $1 == "png") || stage == "infer" && $1 == "plan" || stage == "view" && $1 == "html" || stage != "evict-stats" && $1 == "output" { next }
+	stage == "decode" && ($1 == "list" || $1 == "png") || stage == "infer" && ($1 == "plan" || $1 ~ /^streams/) || stage == "view" && $1 == "html" || stage != "evict-stats" && $1 == "output" { next }
 	{ line[++n] = $0; of[n] = stage }
 	END {
 		for (k = 1; k <= n; k++) {
