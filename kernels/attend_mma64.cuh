@@ -3,7 +3,7 @@
 #ifndef E3_KERNELS_ATTEND_MMA64_CUH
 #define E3_KERNELS_ATTEND_MMA64_CUH
 
-#include "pack.cuh"
+#include "attend_mma.cuh"
 
 enum { D = 64, THREADS = 128, ROWS = 128, KEYS = 64, STAGES = 3, TILE = KEYS * D * 2, SHARED = STAGES * 2 * TILE };
 enum { MASS_ROWS_MOST = 8192 };
@@ -17,31 +17,6 @@ typedef struct plan {
 	int rows, q_step, tiles, steps, blocks; /* query tiles of a head, key tiles, blocks that share the line */
 	float scale;
 } plan;
-
-static __device__ __forceinline__ void ldmatrix(uint32_t (&r)[4], uint32_t at)
-{
-	asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
-				 : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
-				 : "r"(at)
-				 : "memory");
-}
-
-static __device__ __forceinline__ void ldmatrix_turned(uint32_t (&r)[4], uint32_t at)
-{
-	asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
-				 : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
-				 : "r"(at)
-				 : "memory");
-}
-
-/* c += a b: 16 rows, 16 channels, 8 columns */
-static __device__ __forceinline__ void mma(float *c, const uint32_t *a, uint32_t b0, uint32_t b1)
-{
-	asm volatile(
-		"mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
-		: "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
-		: "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
-}
 
 /* 64 rows of 128 bytes, of which the first `valid` exist, the others become zeros: 16 bytes of row r lie at chunk ^ r %
  * 8, so that neither these writes nor ldmatrix meet in a bank. */

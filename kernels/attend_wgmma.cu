@@ -9,6 +9,10 @@
  * whatever the number of queries (or at the query tiles, where the keys are few). A query tile cut between blocks
  * leaves partial results in the workspace, and the last of its blocks to arrive adds them up, always in the order of
  * the keys: same input, same bits. No block waits for another.
+ *
+ * With 11 frames of 1041 keys: 450 TFLOP/s on an H200, tensor cores busy half of the time. The three warpgroups
+ * exponentiate together, and while products with f32 sums run, other instructions get about half of the issue slots.
+ * Warpgroups in turn, and a share of the exponentials as polynomials, were slower.
  */
 #include "attend_wgmma_packed.cuh"
 
