@@ -94,24 +94,34 @@ int e3_session_measure(const e3_net *net, e3_dev *dev, const e3_infer_options *o
 	return rc;
 }
 
+/* A device hands out whole blocks, and several pieces of memory grow with the cache: their ends are left free, and a
+ * trial shows that it is enough. */
 int e3_session_fit(const e3_net *net, e3_dev *dev, e3_infer_options *o, const int size[2], double total, e3_err *err)
 {
-	const double mib = 1048576;
-	e3_infer_options least = *o;
+	const double mib = 1048576, block = 2 * mib;
+	e3_infer_options trial = *o;
 	e3_session_memory m;
-	least.attn = NULL, least.attn_map = false;
+	trial.attn = NULL, trial.attn_map = false;
 	int start = o->start ? o->start : e3_config_arch(e3_net_config(net))->start;
-	least.budget_kind = E3_BUDGET_FRAMES, least.budget = start > 2 ? start : 2;
-	if (e3_session_measure(net, dev, &least, size, &m, err))
+	trial.budget_kind = E3_BUDGET_FRAMES, trial.budget = start > 2 ? start : 2;
+	if (e3_session_measure(net, dev, &trial, size, &m, err))
 		return -1;
 	double streams = o->batch ? e3_batch_streams(o->batch) : 1;
 	double per_token = (double)m.plan.page_bytes / m.plan.page_keys, work = WORK_PER_TOKEN / per_token,
-		   least_cache = (double)m.plan.cache_bytes, fixed = (double)m.in_use - streams * least_cache;
-	double cache = (total - fixed) / (1 + work) / streams, smallest = fixed + streams * least_cache * (1 + work);
-	if (cache < least_cache)
+		   least = (double)m.plan.cache_bytes, smallest = (double)m.in_use, room = total - smallest;
+	if (room < 0)
 		return e3_fail(err, "%.0f MiB is too small: all but the cache takes %.0f; the smallest that works is %.0fM",
-			total / mib, fixed / mib, ceil(smallest / mib));
-	o->budget_kind = E3_BUDGET_BYTES;
-	o->budget = cache;
+			total / mib, (smallest - streams * least) / mib, ceil(smallest / mib));
+	o->budget_kind = trial.budget_kind = E3_BUDGET_BYTES;
+	o->budget = least;
+	for (double spare = (2 + streams) * block; spare < room; spare += (double)m.in_use - total + block) {
+		trial.budget = least + (room - spare) / (1 + work) / streams;
+		if (e3_session_measure(net, dev, &trial, size, &m, err))
+			return -1;
+		if ((double)m.in_use <= total) {
+			o->budget = trial.budget;
+			break;
+		}
+	}
 	return 0;
 }
