@@ -1,5 +1,6 @@
 /* make bench-gpu: the full seeded network on a device, frame by frame, then operation by operation: bench DEVICE FRAMES
- * BUDGET [W H]. KV=fp8, int8 or k8v4: with a packed cache.
+ * BUDGET [W H]. KV=fp8, int8 or k8v4: with a packed cache. ENERGY=1: also what each operation takes of an NVIDIA GPU's
+ * energy.
  *
  * The time of an operation is taken by giving it several times in a row: what a further one costs when the device never
  * waits. Works through the seam alone, so it times any backend; pictures are noise. Prints, asserts nothing.
@@ -8,6 +9,7 @@
 #include "e3/mem.h"
 #include "e3/num.h"
 #include "e3/tool.h"
+#include "energy.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,7 +19,7 @@ enum { REPEAT = 6, MAX_ROWS = 128, WARM = 14 };
 
 typedef struct row {
 	char label[64];
-	double seconds, flop;
+	double seconds, flop, joules; /* joules: of one call, and what the idle device takes meanwhile */
 	int calls;
 } row;
 
@@ -31,19 +33,33 @@ typedef struct probe {
 
 static probe *probe_of(e3_dev *dev) { return (probe *)(void *)dev; }
 
-static void charge(probe *p, const char *label, double seconds, double flop)
+static row *charge(probe *p, const char *label, double seconds, double flop)
 {
 	int k = 0;
 	while (k < p->n && strcmp(p->rows[k].label, label))
 		k++;
 	if (k == MAX_ROWS)
-		return;
+		return NULL;
 	if (k == p->n)
 		snprintf(p->rows[p->n++].label, sizeof p->rows[k].label, "%s", label);
 	p->rows[k].seconds += seconds, p->rows[k].flop += flop, p->rows[k].calls++;
+	return &p->rows[k];
 }
 
 typedef int operation(e3_dev *, const void *, e3_err *);
+
+/* Of one call: the operation again and again, for longer than the counter's steps. */
+static double energy(e3_dev *d, operation *op, const void *args, double seconds, e3_err *err)
+{
+	int n = (int)(0.35 / fmax(seconds, 5e-6)) + 1;
+	if (seconds < 1e-5 || d->ops->finish(d, err))
+		return 0;
+	double from = joules();
+	for (int k = 0; k < n; k++)
+		if (op(d, args, err))
+			return 0;
+	return d->ops->finish(d, err) ? 0 : (joules() - from) / n;
+}
 
 static int timed(e3_dev *dev, operation *op, const void *args, const char *label, double flop, e3_err *err)
 {
@@ -62,7 +78,9 @@ static int timed(e3_dev *dev, operation *op, const void *args, const char *label
 				return -1;
 			best[many] = fmin(best[many], e3_now() - t);
 		}
-	charge(p, label, (best[1] - best[0]) / REPEAT, flop);
+	row *r = charge(p, label, (best[1] - best[0]) / REPEAT, flop);
+	if (r && r->calls == 1 && getenv("ENERGY"))
+		r->joules = energy(d, op, args, r->seconds, err);
 	return 0;
 }
 
@@ -416,7 +434,9 @@ static void print_rows(const probe *p)
 		global += !strcmp(r->label, "attend, global") ? r->seconds : 0;
 		attend += !strncmp(r->label, "attend, ", 8) ? r->seconds : 0;
 		mass += !strcmp(r->label, "mass") ? r->seconds : 0;
-		printf("%-36s %6d %9.3f %9.1f %7.0f %%\n", r->label, r->calls, 1e3 * r->seconds, rate, 100 * rate / most);
+		printf("%-36s %6d %9.3f %9.1f %7.0f %%", r->label, r->calls, 1e3 * r->seconds, rate, 100 * rate / most);
+		printf(r->joules > 0 ? " %8.1f mJ %4.0f W\n" : "\n", 1e3 * r->joules * r->calls,
+			r->joules * r->calls / r->seconds);
 	}
 	printf("%-36s %6s %9.3f\n", "sum", "", 1e3 * sum);
 	if (mass > 0)
@@ -442,8 +462,14 @@ static int run(e3_dev *dev, int n, double budget, const int size[2], e3_err *err
 	e3_infer_use_device(&o, dev);
 	o.policy = e3_policy_find(budget > 0 ? "evict3r" : "none"), o.budget_kind = E3_BUDGET_FRAMES, o.budget = budget;
 	e3_session *s = e3_session_open(net, dev, &o, size, err);
-	if (!s || frames(s, n + WARM, size, ms, err))
+	if (!s || frames(s, WARM, size, ms, err))
 		return -1;
+	double from = joules();
+	if (frames(s, n, size, ms + WARM, err))
+		return -1;
+	double taken = joules() - from;
+	if (!isnan(taken))
+		printf("%.2f J a frame\n", taken / n);
 	printf("first frame %.1f ms, second %.1f\n", ms[0], ms[1]);
 	qsort(ms + WARM, (size_t)n, sizeof *ms, by_value);
 	printf("frames %d to %d: median %.2f ms (%.1f frames/s), p99 %.2f, fastest %.2f\n", WARM, WARM + n - 1,
