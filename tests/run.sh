@@ -37,5 +37,8 @@ taps=("$B"/tap/*.tap)
 awk '/^(ok|not ok|1\.\.)/ { show = /^not ok/ && !/# *(TO[D]O|SKIP)/; if (show) print "\n" FILENAME }
 	show' ${taps[@]+"${taps[@]}"} </dev/null
 grep -ihE '^ok .*# *skip' ${taps[@]+"${taps[@]}"} </dev/null | sed -E 's/^ok [0-9]+ -? */skipped: /'
+# The dearest files: user and system time of everything they started, in seconds.
+awk 'FNR == 2 { split($1 $2, t, /[ms]/); n = FILENAME; sub(/.*\//, "", n); sub(/\.tap\.times$/, "", n); all += s = 60 * t[1] + t[2] + 60 * t[3] + t[4]; printf "%7.1f %s\n", s, n }
+	END { printf "%7.1f processor seconds in all; the most:\n", all }' "$B"/tap/*.times | sort -rn | head -16
 cat "$B/tap/closing"
 exit "$rc"

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Runs one test file for prove: a .bats file through bats, anything else as a program printing TAP.
-# The TAP is kept in $B/tap, where tests/run.sh looks for what was skipped.
+# The TAP is kept in $B/tap, where tests/run.sh looks for what was skipped; beside it the processor time that the file took.
 out=$B/tap/$(basename "$1").tap
 case $1 in
 *.bats) run="bats --tap" ;;
@@ -12,4 +12,5 @@ esac
 	timeout -k 10 600 $run "$1"
 	echo $? >"$out.rc"
 } | tee "$out"
+times >"$out.times"
 exit "$(cat "$out.rc")"
