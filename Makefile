@@ -5,7 +5,7 @@
 #   make test       the same for the tests; make lint, make fuzz, make parity, make bench: see HACKING.md
 #   make dist, make deb: a source archive, Debian packages; make test-deb: these in a clean system
 #   make install    PREFIX=/usr/local DESTDIR=; make uninstall takes it away again
-# Knobs: B=build  OPT=-O2  SAN=address,undefined  WERROR=1
+# Knobs: B=build  OPT=-O2  TEST_OPT=-O0  SAN=address,undefined  WERROR=1
 
 .DEFAULT_GOAL := all
 B ?= build
@@ -162,7 +162,7 @@ unit_layer = $(word 2,$(subst _, ,$(notdir $(1))))
 define unit_rules
 $$(B)/tests/$(1): tests/$(1).c $$(foreach l,$$(TEST_$$(call unit_layer,$(1))),$$(LIB_$$(l)))
 	@mkdir -p $$(@D)
-	$$(CC) $$(ALL_CFLAGS) $$(ALL_LDFLAGS) -Itests -o $$@ $$< $$(call libs,$$(TEST_$$(call unit_layer,$(1)))) -lcmocka
+	$$(CC) $$(ALL_CFLAGS) $$(TEST_OPT) $$(ALL_LDFLAGS) -Itests -o $$@ $$< $$(call libs,$$(TEST_$$(call unit_layer,$(1)))) -lcmocka
 endef
 $(foreach u,$(UNIT_SRCS:tests/%.c=%),$(eval $(call unit_rules,$(u))))
 units: $(UNITS)
@@ -260,8 +260,10 @@ study: all $(STUDY:%=$(B)/study/%)
 $(B)/tests/gpu/%: tests/gpu/%.c $(foreach l,model dev data base,$(LIB_$(l)))
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -Itests -o $@ $< $(call libs,model dev data base) $(if $(findstring test_,$*),-lcmocka)
-gpu-bins: cuda $(B)/tests/gpu/test_gpu_ops $(B)/tests/gpu/test_gpu_weights8 $(B)/tests/gpu/bench $(B)/bin/e3-infer
-.PHONY: gpu gpu-bins test-gpu sanitize-gpu parity-gpu bench-gpu
+# (these link without a GPU and without nvcc)
+gpu-units: $(B)/tests/gpu/test_gpu_ops $(B)/tests/gpu/test_gpu_weights8 $(B)/tests/gpu/bench
+gpu-bins: cuda gpu-units $(B)/bin/e3-infer
+.PHONY: gpu gpu-bins gpu-units test-gpu sanitize-gpu parity-gpu bench-gpu
 # Everything below, and one table at the end.
 gpu: gpu-bins $(B)/bin/e3-decode $(B)/bin/e3-model $(B)/bin/e3-cat
 	@B=$(abspath $(B)) tests/gpu/all.sh

@@ -1,5 +1,5 @@
 #!/bin/sh
-# What e3 needs from outside: tests/deps.sh build|test...
+# What e3 needs from outside: tests/deps.sh build|test|link...
 # Finds what is missing by using it (pkg-config, command, import), says so, then installs it with apt-get. With nothing missing
 # it is silent and takes a fraction of a second. Without apt-get or the right to use it: a list and exit 1.
 set -u
@@ -96,6 +96,11 @@ need_test() {
 	wish chromium chromium
 }
 
+# Not needed: links the tests in a third of the time.
+need_link() {
+	wish mold mold
+}
+
 # The Khronos glTF validator and the reader of MCAP come from npm, at the versions tests/package.json names.
 install_readers() {
 	[ -f tests/package.json ] || return 0
@@ -105,14 +110,14 @@ install_readers() {
 		echo "deps: npm could not fetch them; the tests that use them skip, saying so" >&2
 }
 
-# A browser of 122 MB: only where apt knows it.
+# A browser of 122 MB, a linker: only where apt knows them.
 install_wishes() {
 	for name in $wishes; do
 		apt-cache show "$name" >/dev/null 2>&1 || continue
 		if [ "$(id -u)" -ne 0 ] && ! command -v sudo >/dev/null 2>&1; then continue; fi
 		echo "deps: apt-get install --no-install-recommends $name"
 		as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "$name" >/dev/null ||
-			echo "deps: no $name; the tests that use it skip, saying so" >&2
+			echo "deps: no $name; what uses it does without: tests skip, saying so" >&2
 	done
 }
 
@@ -152,12 +157,13 @@ install_packages() {
 	}
 }
 
-[ $# -gt 0 ] || { echo "usage: tests/deps.sh build|test..." >&2; exit 2; }
+[ $# -gt 0 ] || { echo "usage: tests/deps.sh build|test|link..." >&2; exit 2; }
 for group in "$@"; do
 	case $group in
 	build) need_build ;;
 	test) need_test ;;
-	*) echo "deps: unknown group '$group' (build, test)" >&2; exit 2 ;;
+	link) need_link ;;
+	*) echo "deps: unknown group '$group' (build, test, link)" >&2; exit 2 ;;
 	esac
 done
 # Where nothing else is missing, the lists that are here tell which codecs there are.
