@@ -2,13 +2,21 @@
 # --help, the manual page and the tool agree.
 load common
 
+TOOLS=$(sed -nE 's/^(TOOLS|SCRIPTS) := //p' "$BATS_TEST_DIRNAME/../Makefile" | paste -sd' ')
+
+# What --help says, of every tool: hundreds of options are looked up in it.
+setup_file() {
+	for t in $TOOLS; do "$B/bin/$t" --help >"$BATS_FILE_TMPDIR/$t"; done
+}
+
 prepare() {
-	tools=$(sed -nE 's/^(TOOLS|SCRIPTS) := //p' "$ROOT/Makefile" | paste -sd' ')
+	tools=$TOOLS
+	said=$BATS_FILE_TMPDIR
 }
 
 # Options as "letter name" or "- name" lines, sorted.
 help_options() {
-	"$1" --help | sed -nE 's/^ +(-([A-Za-z0-9]), )?--([A-Za-z0-9-]+).*/\2 \3/p' | sed 's/^ /- /' | sort
+	sed -nE 's/^ +(-([A-Za-z0-9]), )?--([A-Za-z0-9-]+).*/\2 \3/p' "$said/$1" | sed 's/^ /- /' | sort
 }
 man_options() {
 	sed -nE 's/^\.It Fl (([A-Za-z0-9]) , )?(Fl )?-([A-Za-z0-9-]+).*/\2 \4/p' "$ROOT/man/$1.1" | sed 's/^ /- /' | sort
@@ -32,7 +40,7 @@ man_options() {
 
 @test "the argument of every option is the same in --help and in the manual page" {
 	for t in $tools; do
-		"$t" --help | sed -nE 's/^ +(-[A-Za-z0-9], )?--([A-Za-z0-9-]+) ([^ ]+).*/\2 \3/p' | sort >"$T/help"
+		sed -nE 's/^ +(-[A-Za-z0-9], )?--([A-Za-z0-9-]+) ([^ ]+).*/\2 \3/p' "$said/$t" | sort >"$T/help"
 		# Without macros and blanks; where --help has a name for it, the manual may list the words instead.
 		sed -nE 's/^\.It Fl ([A-Za-z0-9] , )?(Fl )?-([A-Za-z0-9-]+) (.*)/\3 \4/p' "$ROOT/man/$t.1" |
 			sed -E 's/ (Ar|Cm|Ns|Oo|Oc|Op|Li)\b//g; s/ +//2g' | sort >"$T/man"
@@ -44,7 +52,7 @@ man_options() {
 @test "every option in --help is one the tool accepts, and its argument is asked for" {
 	for t in $tools; do
 		while read -r _ name; do
-			if "$t" --help | grep -qE -- "^ +(-[A-Za-z0-9], )?--$name [A-Z0-9]"; then
+			if grep -qE -- "^ +(-[A-Za-z0-9], )?--$name [A-Z0-9]" "$said/$t"; then
 				rc=0
 				"$t" "--$name" >"$T/out" 2>&1 </dev/null || rc=$?
 				{ [ "$rc" -eq 2 ] && grep -q 'needs an argument' "$T/out"; } || { echo "$t --$name: exit $rc"; cat "$T/out"; return 1; }
@@ -78,7 +86,7 @@ man_options() {
 					case $word in
 					--[a-zA-Z]*)
 						word=${word%%=*}
-						"$t" --help | grep -qE -- "^ +(-[A-Za-z0-9], )?$word( |\$)" || echo "${page##*/}: $t has no $word"
+						grep -qE -- "^ +(-[A-Za-z0-9], )?$word( |\$)" "$said/$t" || echo "${page##*/}: $t has no $word"
 						;;
 					esac
 				done
