@@ -74,6 +74,17 @@ typedef struct e3_cuda_scales {
 	size_t used; /* of the last */
 } e3_cuda_scales;
 
+/* Memory that matrices share: the driver gives it in pieces of 2 MiB, and many matrices are no multiple of that. What
+ * one leaves behind is free when its chunk has none any more. */
+typedef struct e3_cuda_shared {
+	struct {
+		char *p;
+		size_t used;
+		int live; /* matrices in it */
+	} * chunk;
+	int n, cap;
+} e3_cuda_shared;
+
 struct e3_gemm_plan;
 
 typedef struct e3_cuda {
@@ -104,6 +115,7 @@ typedef struct e3_cuda {
 	e3_ring ring;
 	e3_cuda_upload upload;
 	e3_cuda_scales scales;
+	e3_cuda_shared shared;
 	cudaStream_t staging; /* copies of a piece wait for nothing */
 	cudaEvent_t staged;
 	cudaEvent_t early; /* where that ends which is computed ahead */
@@ -141,6 +153,9 @@ int e3_cuda_send(e3_cuda *c, e3_err *err);
 
 void e3_cuda_upload_close(e3_cuda *c);
 void e3_cuda_scales_close(e3_cuda *c);
+/* Is p a matrix in shared memory? Then it is released. */
+bool e3_cuda_shared_free(e3_cuda *c, const void *p);
+void e3_cuda_shared_close(e3_cuda *c);
 /* weight.cu: the type that the role of a matrix asks for (later it is mat->w.dtype), and values from one row to the
  * next.
  */

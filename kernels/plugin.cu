@@ -50,6 +50,7 @@ static void cuda_close(e3_dev *dev)
 	e3_cuda_gemm_close(c);
 	e3_cuda_upload_close(c);
 	e3_cuda_scales_close(c);
+	e3_cuda_shared_close(c);
 	for (int b = 0; b < BRANCHES; b++) {
 		for (int k = 0; k < SCRATCH_KINDS; k++)
 			cudaFree(c->scratch[b][k].p);
@@ -97,7 +98,11 @@ static int cuda_alloc(e3_dev *dev, e3_dtype dtype, size_t n, e3_tensor *out, e3_
 	return 0;
 }
 
-static void cuda_free(e3_dev *dev, void *p) { cudaFree(p); }
+static void cuda_free(e3_dev *dev, void *p)
+{
+	if (!e3_cuda_shared_free(e3_cuda_of(dev), p))
+		cudaFree(p);
+}
 
 static int cuda_upload(e3_dev *dev, e3_tensor to, const void *from, size_t n, e3_err *err)
 {

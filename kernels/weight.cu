@@ -1,6 +1,7 @@
 /* kernels: weights, brought to the type of their use on the way to the device: f32 in, a staging buffer at a time, so
  * that a network takes no more device memory than what is kept of it. */
 #include "values.cuh"
+#include <stdlib.h>
 #include <string.h>
 
 enum { STAGE_FLOATS = 1 << 20 };
@@ -119,13 +120,73 @@ void e3_cuda_scales_close(e3_cuda *c)
 		cudaFree(c->scales.p[--c->scales.n]);
 }
 
+/* ---- matrices that share memory ---- */
+
+enum { CHUNK = 8 << 20, GRAIN = 2 << 20, APART = 256 };
+
+static int open_chunk(e3_cuda_shared *s, e3_err *err)
+{
+	if (s->n == s->cap) {
+		int cap = s->cap ? 2 * s->cap : 32;
+		void *more = realloc(s->chunk, (size_t)cap * sizeof *s->chunk);
+		if (!more)
+			return e3_fail(err, "weight: out of memory");
+		s->chunk = (decltype(s->chunk))more, s->cap = cap;
+	}
+	s->chunk[s->n] = {};
+	E3_TRY(cudaMalloc((void **)&s->chunk[s->n].p, CHUNK), "weight");
+	s->n++;
+	return 0;
+}
+
+/* Where a matrix would not fill what the driver gives, it goes behind others. */
+static int take_room(e3_cuda *c, e3_dtype type, size_t n, e3_tensor *out, e3_err *err)
+{
+	e3_cuda_shared *s = &c->shared;
+	size_t bytes = (n * e3_dtype_size(type) + APART - 1) / APART * APART;
+	if (bytes % GRAIN == 0 || bytes > CHUNK)
+		return c->dev.ops->alloc(&c->dev, type, n, out, err);
+	int k = 0;
+	while (k < s->n && s->chunk[k].used + bytes > CHUNK)
+		k++;
+	if (k == s->n && open_chunk(s, err))
+		return -1;
+	*out = {(uint8_t *)s->chunk[k].p + s->chunk[k].used, type};
+	s->chunk[k].used += bytes, s->chunk[k].live++;
+	return 0;
+}
+
+bool e3_cuda_shared_free(e3_cuda *c, const void *p)
+{
+	e3_cuda_shared *s = &c->shared;
+	for (int k = 0; k < s->n; k++) {
+		const char *from = s->chunk[k].p;
+		if ((const char *)p < from || (const char *)p >= from + CHUNK)
+			continue;
+		if (--s->chunk[k].live == 0) {
+			cudaFree(s->chunk[k].p);
+			s->chunk[k] = s->chunk[--s->n];
+		}
+		return true;
+	}
+	return false;
+}
+
+void e3_cuda_shared_close(e3_cuda *c)
+{
+	for (int k = 0; k < c->shared.n; k++)
+		cudaFree(c->shared.chunk[k].p);
+	free(c->shared.chunk);
+	c->shared = {};
+}
+
 int e3_cuda_weight(e3_dev *dev, const float *from, e3_mat *mat, e3_err *err)
 {
 	e3_cuda *c = e3_cuda_of(dev);
 	e3_dtype type = e3_cuda_weight_type(c, mat);
 	mat->scale = NULL;
 	if ((e3_dtype_is_8(type) && take_scales(c, mat->out, &mat->scale, err)) ||
-		dev->ops->alloc(dev, type, (size_t)mat->out * e3_cuda_ld_of(type, mat->in), &mat->w, err))
+		take_room(c, type, (size_t)mat->out * e3_cuda_ld_of(type, mat->in), &mat->w, err))
 		return -1;
 	if (send(c, from, mat, err) == 0)
 		return 0;
