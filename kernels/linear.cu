@@ -139,7 +139,7 @@ int e3_cuda_linear(e3_dev *dev, const e3_linear *op, e3_err *err)
 		return -1;
 	if (op->rows <= 0 || m->out <= 0)
 		return 0;
-	if (e3_dtype_is_8(m->w.dtype))
+	if (e3_dtype_is_8(m->w.dtype) && !e3_is_row8(m))
 		return e3_cuda_linear8(c, op, err);
 	if (op->rows == 1 && op->x.dtype == E3_F32 && out_type == E3_F32) {
 		e3_gemv v = {(const float *)op->x.p, op->norm, m, op->act, op->add, (float *)op->out.p};

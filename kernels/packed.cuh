@@ -64,4 +64,24 @@ template <> __device__ __forceinline__ float value_of8<e4m3>(uint8_t code)
 	return (float)v;
 }
 
+/* The four values of a word. int8: a byte behind the leading bits of 2^23 is a number from 2^23 on; to convert integers
+ * takes longer. */
+template <typename T> static __device__ __forceinline__ void values_of_four(uint32_t four, float *to);
+template <> __device__ __forceinline__ void values_of_four<int8_t>(uint32_t four, float *to)
+{
+	four ^= 0x80808080u;
+#pragma unroll
+	for (uint32_t k = 0; k < 4; k++)
+		to[k] = __uint_as_float(__byte_perm(four, 0x4b000000u, 0x7650u + k)) - (8388608.0f + 128.0f);
+}
+template <> __device__ __forceinline__ void values_of_four<e4m3>(uint32_t four, float *to)
+{
+#pragma unroll
+	for (int k = 0; k < 2; k++) {
+		__half2 pair = __nv_cvt_fp8x2_to_halfraw2((__nv_fp8x2_storage_t)(four >> (16 * k)), __NV_E4M3);
+		float2 v = __half22float2(pair);
+		to[2 * k] = v.x, to[2 * k + 1] = v.y;
+	}
+}
+
 #endif

@@ -222,7 +222,7 @@ int e3_cuda_qkv(e3_dev *dev, const e3_qkv *op, e3_err *err)
 	e3_dtype type = kv->dtype;
 	if (kv->pack)
 		return qkv_packed(c, op, err);
-	bool packed = e3_dtype_is_8(m->w.dtype);
+	bool packed = e3_dtype_is_8(m->w.dtype) && !e3_is_row8(m);
 	if (!packed && op->rows == 1 && type == E3_F32 && !op->q_norm && !op->k_norm && !op->rope)
 		return qkv_row(c, op, err);
 	if (e3_cuda_cut(c, err))

@@ -157,6 +157,56 @@ static void qkv_is_the_same_product(void **state)
 	e3_dev_close(dev);
 }
 
+/* What such a matrix cannot be multiplied with is refused. */
+static void a_matrix_for_rows_takes_one(void **state)
+{
+	float w[8] = {1, 2, 3, 4, -4, 3, 2, 1}, x[8] = {1, 2, 3, 4, 5, 6, 7, 8}, y[4];
+	e3_err err = {""};
+	e3_dev *dev = cpu(1);
+	e3_mat m = {.out = 2, .in = 4, .role = E3_ROLE_ROW, .packed = E3_I8};
+	assert_int_equal(dev->ops->weight(dev, w, &m, &err), 0);
+	e3_linear op = {.x = e3_tensor_f32(x), .rows = 2, .ldx = 4, .mat = &m, .out = e3_tensor_f32(y), .ldo = 2};
+	assert_int_equal(dev->ops->linear(dev, &op, &err), -1);
+	assert_string_equal(err.text, "linear: a matrix for rows in 8 bits: takes one row of f32");
+	op.rows = 1;
+	assert_int_equal(dev->ops->linear(dev, &op, &err), 0);
+	assert_true(fabsf(y[0] - 30) < 0.2f);
+	dev->ops->free(dev, m.w.p);
+	e3_dev_close(dev);
+}
+
+/* qkv of one row is linear, cut into heads. */
+static void qkv_of_a_row_is_the_same_product(void **state)
+{
+	enum { HEADS = 2, D = 64, DIM = HEADS * D };
+	e3_err err = {""};
+	e3_dev *dev = cpu(2);
+	packed_seed = 9;
+	float *x = packed_floats(DIM), *w = packed_floats(3 * DIM * DIM), *b = packed_floats(3 * DIM), y[3 * DIM], q[DIM],
+		  page[2 * DIM];
+	uint32_t slot = 0;
+	uint8_t *pages[] = {(uint8_t *)page};
+	e3_norm n = {.dim = DIM, .eps = 1e-5f};
+	e3_kv kv = {.page = pages, .dtype = E3_F32, .page_keys = 1, .n_keys = 1, .heads = HEADS, .head_dim = D};
+	e3_mat m = {.out = 3 * DIM, .in = DIM, .role = E3_ROLE_ROW, .packed = E3_I8};
+	assert_int_equal(dev->ops->weight(dev, w, &m, &err), 0);
+	m.b = b;
+	e3_qkv op = {.x = x, .rows = 1, .norm = &n, .mat = &m, .q = e3_tensor_f32(q), .kv = &kv, .slot = &slot};
+	e3_linear same =
+		{.x = e3_tensor_f32(x), .rows = 1, .ldx = DIM, .norm = &n, .mat = &m, .out = e3_tensor_f32(y), .ldo = 3 * DIM};
+	assert_int_equal(dev->ops->qkv(dev, &op, &err), 0);
+	assert_int_equal(dev->ops->linear(dev, &same, &err), 0);
+	for (int c = 0; c < 3 * DIM; c++) {
+		float got = c < DIM ? q[c] : page[c - DIM];
+		assert_true(fabsf(got - y[c]) <= 1e-5f * fabsf(y[c]) + 1e-5f);
+	}
+	op.q_norm = &n;
+	assert_int_equal(dev->ops->qkv(dev, &op, &err), -1);
+	dev->ops->free(dev, m.w.p);
+	free(x), free(w), free(b);
+	e3_dev_close(dev);
+}
+
 /* A plan counts what the CPU allocates. */
 static void a_value_takes_one_byte(void **state)
 {
@@ -183,6 +233,8 @@ int main(void)
 		cmocka_unit_test(what_is_not_a_number_stays_so),
 		cmocka_unit_test(any_number_of_threads_gives_the_same_bits),
 		cmocka_unit_test(qkv_is_the_same_product),
+		cmocka_unit_test(a_matrix_for_rows_takes_one),
+		cmocka_unit_test(qkv_of_a_row_is_the_same_product),
 		cmocka_unit_test(a_value_takes_one_byte),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -86,7 +86,7 @@ static void check_close(e3_dtype packed, double least, double most)
 	assert_true(e3_net_reserve(f.net) > 0);
 	calibrate(&f, &p);
 	assert_int_equal(e3_net_reserve(f.net), 0);
-	assert_int_equal(p.n, 4 * (2 + 4 + 4));
+	assert_int_equal(p.n, 4 * (2 + 4 + 4 + e3_net_config(f.net)->camera_depth));
 	double sum = 0;
 	for (int k = 0; k < p.n; k++)
 		sum += p.error[k];

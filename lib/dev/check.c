@@ -53,7 +53,11 @@ int e3_check_linear(const e3_dev *dev, const e3_linear *op, e3_err *err)
 {
 	const operand list[] = {{"x", op->x, F32 | ATTN | FEATURES},
 		{"out", op->out, op->add ? F32 : F32 | ATTN | FEATURES}, {0}};
-	return check(dev, "linear", list, err);
+	if (check(dev, "linear", list, err))
+		return -1;
+	if (e3_is_row8(op->mat) && (op->rows > 1 || op->x.dtype != E3_F32 || op->out.dtype != E3_F32))
+		return e3_fail(err, "linear: a matrix for rows in 8 bits: takes one row of f32");
+	return 0;
 }
 
 /* Queries are of the type of the keys. */
@@ -69,7 +73,11 @@ static int check_attention(const e3_dev *dev, const char *op, e3_tensor q, const
 
 int e3_check_qkv(const e3_dev *dev, const e3_qkv *op, e3_err *err)
 {
-	return check_attention(dev, "qkv", op->q, op->kv, err);
+	if (check_attention(dev, "qkv", op->q, op->kv, err))
+		return -1;
+	if (e3_is_row8(op->mat) && (op->rows > 1 || op->kv->dtype != E3_F32 || op->q_norm || op->k_norm || op->rope))
+		return e3_fail(err, "qkv: a matrix for rows in 8 bits: takes one row, into f32, without norms and rotation");
+	return 0;
 }
 
 int e3_check_attend(const e3_dev *dev, const e3_attend *op, e3_err *err)

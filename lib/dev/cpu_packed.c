@@ -117,6 +117,9 @@ E3_CLONES static void expand(e3_dtype type, const uint8_t *from, int n, const fl
 
 /* ---- products ---- */
 
+/* Both sides are integers. */
+static bool has_ints(const e3_mat *m) { return m->w.dtype == E3_I8 && !e3_is_row8(m); }
+
 E3_CLONES static void add_ints(int32_t *sum, const float *v, int n)
 {
 #pragma omp simd
@@ -129,7 +132,7 @@ E3_CLONES static void scale_row(const e3_product8 *p, int row, int c0, int n, co
 	const float *scale = p->mat->scale + c0, x = p->x_scale[row];
 	const int32_t *ints = sum;
 	const float *floats = sum;
-	if (p->mat->w.dtype == E3_I8) {
+	if (has_ints(p->mat)) {
 #pragma omp simd
 		for (int k = 0; k < n; k++)
 			y[k] = (float)ints[k] * (x * scale[k]);
@@ -145,10 +148,10 @@ size_t e3_cpu_room8(int rows, int in) { return e3_area(COLUMNS, e3_min(in, PIECE
 void e3_cpu_product8(const e3_product8 *p)
 {
 	const e3_mat *m = p->mat;
-	bool ints = m->w.dtype == E3_I8;
+	bool ints = has_ints(m);
 	float *tile = p->room, *part = tile + e3_area(COLUMNS, e3_min(m->in, PIECE)),
 		  *sum = part + e3_area(p->rows, COLUMNS), *table = sum + e3_area(p->rows, COLUMNS);
-	for (int k = 0; k < 256 && !ints; k++)
+	for (int k = 0; k < 256 && m->w.dtype == E3_F8; k++)
 		table[k] = value_of((uint8_t)k);
 	for (int c = 0; c < p->cols; c += COLUMNS) {
 		int n = e3_min(COLUMNS, p->cols - c);
@@ -178,7 +181,7 @@ void e3_cpu_product8(const e3_product8 *p)
 /* ---- inputs ---- */
 
 typedef struct round_job {
-	e3_dtype type;
+	e3_dtype type; /* E3_F32: not at all */
 	e3_rows x;
 	const e3_norm *norm;
 	int dim, parts;
@@ -196,7 +199,7 @@ static void round_task(void *ctx, int task, int thread)
 			e3_cpu_norm_row(x, j->norm, to);
 		else
 			memcpy(to, x, (size_t)j->dim * sizeof *to);
-		j->scale[r] = round_row(j->type, to, j->dim);
+		j->scale[r] = j->type == E3_F32 ? 1 : round_row(j->type, to, j->dim);
 	}
 }
 
@@ -207,7 +210,8 @@ int e3_cpu_round(e3_cpu *cpu, e3_rows x, const e3_norm *norm, const e3_mat *mat,
 	if (e3_cpu_scratch(cpu, threads, e3_area(x.n, mat->in + 1), out, err))
 		return -1;
 	*scale = *out + e3_area(x.n, mat->in);
-	e3_parallel_for(cpu->pool, parts, round_task, &(round_job){mat->w.dtype, x, norm, mat->in, parts, *out, *scale});
+	e3_dtype type = e3_is_row8(mat) ? E3_F32 : mat->w.dtype;
+	e3_parallel_for(cpu->pool, parts, round_task, &(round_job){type, x, norm, mat->in, parts, *out, *scale});
 	return 0;
 }
 

@@ -134,7 +134,8 @@ typedef enum e3_role {
  *
  * In 8 bits (w.dtype E3_I8 or E3_F8) row o of W is scale[o] times the values of w, which the device lays out as it
  * likes; linear and qkv then round each row of their input (after the norm) to the same type with a scale of its own,
- * and multiply 8 bits by 8 bits (15). No other operation takes such a matrix. */
+ * and multiply 8 bits by 8 bits (15). With E3_ROLE_ROW the input stays f32 and is one row, q and kv are f32 too, and
+ * qkv has neither norms of heads nor rotation (15.4). No other operation takes such a matrix. */
 typedef struct e3_mat {
 	int out, in;
 	e3_tensor w;
@@ -145,6 +146,8 @@ typedef struct e3_mat {
 } e3_mat;
 
 static inline bool e3_dtype_is_8(e3_dtype t) { return t == E3_I8 || t == E3_F8; }
+/* In 8 bits, for an input that is not. */
+static inline bool e3_is_row8(const e3_mat *m) { return m->role == E3_ROLE_ROW && e3_dtype_is_8(m->w.dtype); }
 
 /* RGB [h][w][3] in host memory to normalised patches [h/patch * w/patch][3 * patch * patch], channel slowest (3.1, 4).
  */
@@ -470,7 +473,7 @@ static inline int e3_dev_floats(e3_dev *dev, size_t n, float **out, e3_err *err)
 }
 
 /* What a plug-in exports under the name e3_dev_plugin_cuda. The number changes with anything in this file. */
-#define E3_DEV_ABI 24
+#define E3_DEV_ABI 25
 typedef struct e3_dev_plugin {
 	int abi;
 	e3_dev *(*open)(bool strict, e3_err *err);

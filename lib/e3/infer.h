@@ -21,7 +21,8 @@ typedef struct e3_batch e3_batch;
 /* Checks the checkpoint (e3_config_read) and loads its weights onto the device; the checkpoint may be closed
  * afterwards. */
 e3_net *e3_net_open(const e3_ckpt *ckpt, e3_dev *dev, e3_err *err);
-/* The same with the matrices of ViT and aggregator in 8 bits: E3_I8 or E3_F8 (doc/network.md 15). */
+/* The same with the matrices of ViT and aggregator in 8 bits: E3_I8 or E3_F8, those of the camera head's trunk in E3_I8
+ * (doc/network.md 15). */
 e3_net *e3_net_open_packed(const e3_ckpt *ckpt, e3_dev *dev, e3_dtype packed, e3_err *err);
 
 /* What was chosen for the matrices of such a network. They are numbered; e3_packing_name has their names. */
@@ -46,7 +47,8 @@ int e3_net_calibrate(e3_net *net, const e3_ckpt *ckpt, e3_dev *dev, const uint8_
 /* Instead of that, to resume: the same choice as e3_net_wide gave. */
 int e3_net_widen(e3_net *net, const e3_ckpt *ckpt, e3_dev *dev, const uint32_t *wide, e3_packing *to, e3_err *err);
 /* What stays in 16 bits: for each layer, bits 0 to 3 for the frame block's qkv, proj, fc1 and fc2, 4 to 7 the global
- * block's, then four for each block of the ViT whose number modulo the layers is this one's. */
+ * block's, then four for each block of the ViT whose number modulo the layers is this one's, 28 to 31 for the camera
+ * head's block of that number. */
 void e3_net_wide(const e3_net *net, uint32_t *wide);
 const char *e3_packing_type(e3_dtype packed); /* int8, fp8, 16 bits or f32 */
 void e3_packing_release(e3_packing *p);

@@ -33,21 +33,26 @@ static e3_mat *matrix_of(e3_block *b, int k)
 	return all[k];
 }
 
-/* Blocks by number: those of the ViT, the frame blocks, the global blocks. */
-static int blocks_of(const e3_net *net) { return net->c.vit_depth + 2 * net->c.layers; }
+/* Blocks by number: those of the ViT, the frame blocks, the global blocks, the camera head's. */
+static int blocks_before_camera(const e3_config *c) { return c->vit_depth + 2 * c->layers; }
+static int blocks_of(const e3_net *net) { return blocks_before_camera(&net->c) + net->c.camera_depth; }
 
 static e3_block *block_of(e3_net *net, int k)
 {
-	int vit = net->c.vit_depth, layers = net->c.layers;
-	return k < vit ? &net->vit[k] : k < vit + layers ? &net->frame[k - vit] : &net->global[k - vit - layers];
+	int vit = net->c.vit_depth, layers = net->c.layers, camera = blocks_before_camera(&net->c);
+	return k < vit         ? &net->vit[k]
+		: k < vit + layers ? &net->frame[k - vit]
+		: k < camera       ? &net->global[k - vit - layers]
+						   : &net->trunk[k - camera];
 }
 
 void e3_packing_name(const e3_config *c, int matrix, char to[32])
 {
 	static const char *const names[MATRICES] = {"qkv", "proj", "fc1", "fc2"};
-	int k = matrix / MATRICES, vit = c->vit_depth, layers = c->layers;
-	const char *family = k < vit ? "vit" : k < vit + layers ? "frame" : "global";
-	snprintf(to, 32, "%s.%d.%s", family, k < vit ? k : (k - vit) % layers, names[matrix % MATRICES]);
+	int k = matrix / MATRICES, vit = c->vit_depth, layers = c->layers, camera = k - blocks_before_camera(c);
+	const char *family = k < vit ? "vit" : k < vit + layers ? "frame" : camera < 0 ? "global" : "camera";
+	int number = k < vit ? k : camera < 0 ? (k - vit) % layers : camera;
+	snprintf(to, 32, "%s.%d.%s", family, number, names[matrix % MATRICES]);
 }
 
 static int number_of(e3_net *net, const e3_block *b)
@@ -97,10 +102,12 @@ static int widen(calibration *c, int matrix, e3_err *err)
 /* The place of matrix k of block b: a layer and a bit; -1: there is none. */
 static int bit_of(const e3_config *c, int matrix, int *layer)
 {
-	int k = matrix / MATRICES, vit = c->vit_depth, layers = c->layers;
-	int group = k < vit ? 2 + k / layers : (k - vit) / layers;
-	*layer = k < vit ? k % layers : (k - vit) % layers;
-	return group < 32 / MATRICES ? group * MATRICES + matrix % MATRICES : -1;
+	enum { CAMERA = 32 / MATRICES - 1 };
+	int k = matrix / MATRICES, vit = c->vit_depth, layers = c->layers, camera = k - blocks_before_camera(c);
+	int group = k < vit ? 2 + k / layers : camera < 0 ? (k - vit) / layers : CAMERA;
+	*layer = k < vit ? k % layers : camera < 0 ? (k - vit) % layers : camera;
+	bool has = camera < 0 ? group < CAMERA : camera < layers;
+	return has ? group * MATRICES + matrix % MATRICES : -1;
 }
 
 void e3_net_wide(const e3_net *net, uint32_t *wide)
@@ -138,7 +145,7 @@ static int room_for(calibration *c, size_t n, e3_err *err)
 }
 
 /* The error of a sample of the rows, without biases, relative to how much the result differs from row to row: what all
- * rows share tells nothing of the picture, and may be large where a channel is. */
+ * rows share tells nothing of the picture, and may be large where a channel is. Of one row: relative to the result. */
 static int compare(calibration *c, const e3_linear *op, const e3_mat *plain, double *error, e3_err *err)
 {
 	int step = op->rows / ROWS > 0 ? op->rows / ROWS : 1, rows = (op->rows + step - 1) / step;
@@ -163,7 +170,7 @@ static int compare(calibration *c, const e3_linear *op, const e3_mat *plain, dou
 	}
 	for (int o = 0; o < op->mat->out; o++) {
 		double mean = 0;
-		for (size_t k = (size_t)o; k < n; k += (size_t)op->mat->out)
+		for (size_t k = (size_t)o; rows > 1 && k < n; k += (size_t)op->mat->out)
 			mean += c->host[1][k] / (double)rows;
 		for (size_t k = (size_t)o; k < n; k += (size_t)op->mat->out) {
 			double d = (double)c->host[0][k] - c->host[1][k], own = c->host[1][k] - mean;
@@ -181,10 +188,10 @@ static int look(e3_probe *probe, e3_dev *dev, const e3_block *b, const e3_linear
 	(void)dev;
 	while (k < MATRICES && matrix_of(block_of(c->net, block), k) != op->mat)
 		k++;
-	if (!e3_dtype_is_8(op->mat->w.dtype))
+	double *error = &c->to->error[block * MATRICES + k];
+	if (!e3_dtype_is_8(op->mat->w.dtype) || *error > 0) /* the camera head comes four times: the first counts */
 		return 0;
-	return load_plain(c, block, err) ||
-			compare(c, op, matrix_of(&c->block, k), &c->to->error[block * MATRICES + k], err)
+	return load_plain(c, block, err) || compare(c, op, matrix_of(&c->block, k), error, err)
 		? e3_fail_in(err, "calibrating")
 		: 0;
 }
@@ -195,14 +202,15 @@ static void set_probe(e3_net *net, e3_probe *probe)
 		block_of(net, k)->probe = probe;
 }
 
-/* The frame through ViT and aggregator, in a session of its own. */
+/* The frame through ViT, aggregator and camera head, in a session of its own. */
 static int run(calibration *c, const uint8_t *rgb, const int size[2], e3_err *err)
 {
 	e3_infer_options o = e3_infer_defaults();
-	o.budget_kind = E3_BUDGET_FRAMES, o.budget = 2, o.outputs = 0, o.start = 1;
+	o.budget_kind = E3_BUDGET_FRAMES, o.budget = 2, o.outputs = E3_OUT_POSE, o.start = 1;
 	e3_session *s = e3_session_open(c->net, c->dev, &o, size, err);
 	set_probe(c->net, &c->probe);
-	int rc = !s || e3_session_embed(s, rgb, err) || e3_aggregate_step(s, 1, err) || c->dev->ops->finish(c->dev, err);
+	int rc = !s || e3_session_embed(s, rgb, err) || e3_aggregate_step(s, 1, err) || c->dev->ops->finish(c->dev, err) ||
+		e3_camera_step(s, 1, err) || c->dev->ops->finish(c->dev, err);
 	set_probe(c->net, NULL);
 	e3_session_close(s);
 	return rc ? -1 : 0;

@@ -108,6 +108,12 @@ static int load_aggregator(e3_loader *l, e3_err *err)
 int e3_load_numbered(e3_loader *l, int number, e3_block *out, e3_err *err)
 {
 	const e3_config *c = &l->net->c;
+	int trunk = number - c->vit_depth - 2 * c->layers;
+	if (trunk >= 0) {
+		snprintf(l->prefix, sizeof l->prefix, "camera_head.trunk.%d.", trunk);
+		l->role = E3_ROLE_ROW;
+		return e3_load_block(l, 1e-5f, c->camera_heads, out, err);
+	}
 	bool vit = number < c->vit_depth, global = number >= c->vit_depth + c->layers;
 	const char *blocks = vit ? "patch_embed.blocks" : global ? "global_blocks" : "frame_blocks";
 	int *order, k = vit ? number : (number - c->vit_depth) % c->layers;
@@ -121,7 +127,7 @@ int e3_load_numbered(e3_loader *l, int number, e3_block *out, e3_err *err)
 	return rc;
 }
 
-/* For a sixteenth of the matrices, what they take more in the device's type. */
+/* For a sixteenth of the matrices of ViT and aggregator, what they take more in the device's type. */
 uint64_t e3_net_reserve(const e3_net *net)
 {
 	const e3_config *c = &net->c;

@@ -43,7 +43,7 @@ struct e3_net {
 	e3_config c;
 	uint64_t fingerprint;
 	e3_arena arena;  /* everything on the device */
-	e3_dtype packed; /* of the matrices of ViT and aggregator: E3_I8, E3_F8, or 0: 16 bits or more */
+	e3_dtype packed; /* of the matrices of ViT and aggregator: E3_I8, E3_F8, or 0: 16 bits or more; the trunk: E3_I8 */
 	void *reserve;   /* device memory for those that stay in 16 bits; NULL after calibration, and without 8 bits */
 
 	e3_mat patch;
@@ -92,8 +92,8 @@ int e3_load_conv(e3_loader *l, const char *name, e3_mat *out, e3_err *err);   /*
 int e3_load_deconv(e3_loader *l, const char *name, e3_mat *out, e3_err *err); /* [kh][kw][out] rows of [in] */
 bool e3_load_has(const e3_loader *l, const char *name);
 int e3_load_block(e3_loader *l, float eps, int heads, e3_block *out, e3_err *err);
-/* net.c: one block of ViT or aggregator, into a net that has only its configuration. Blocks are numbered: of the ViT,
- * frame blocks, global blocks. */
+/* net.c: one block, into a net that has only its configuration. Blocks are numbered: of the ViT, frame blocks, global
+ * blocks, of the camera head's trunk. */
 int e3_load_numbered(e3_loader *l, int number, e3_block *out, e3_err *err);
 int e3_load_dpt(e3_loader *l, e3_dpt *out, e3_err *err);
 

@@ -257,9 +257,11 @@ static int load_scaled(e3_loader *l, const char *name, const char *gamma, e3_mat
 int e3_load_block(e3_loader *l, float eps, int heads, e3_block *b, e3_err *err)
 {
 	e3_role role = l->role;
-	l->packed = role == E3_ROLE_FEATURES ? l->net->packed : 0;
 	reorder *order = l->order ? head_order : NULL;
 	*b = (e3_block){.heads = heads, .qk_norm = e3_load_has(l, "attn.q_norm.weight")};
+	l->packed = role == E3_ROLE_FEATURES ? l->net->packed : 0;
+	if (role == E3_ROLE_ROW && l->net->packed && !b->qk_norm)
+		l->packed = E3_I8; /* whatever the others are: it costs the same, and is more exact where the input is f32 */
 	int rc = e3_load_norm(l, "norm1", eps, &b->norm1, err) || e3_load_norm(l, "norm2", eps, &b->norm2, err) ||
 		load_mat(l, "attn.qkv", order, false, &b->qkv, err) || e3_load_linear(l, "mlp.fc1", &b->fc1, err) ||
 		load_scaled(l, "mlp.fc2", "ls2.gamma", &b->fc2, err);

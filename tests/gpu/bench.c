@@ -1,6 +1,6 @@
 /* make bench-gpu: the full seeded network on a device, frame by frame, then operation by operation: bench DEVICE FRAMES
- * BUDGET [W H]. KV=fp8, int8 or k8v4: with a packed cache. ENERGY=1: also what each operation takes of an NVIDIA GPU's
- * energy.
+ * BUDGET [W H]. KV=fp8, int8 or k8v4: with a packed cache; PRECISION=int8 or fp8: with weights in 8 bits. ENERGY=1:
+ * also what each operation takes of an NVIDIA GPU's energy.
  *
  * The time of an operation is taken by giving it several times in a row: what a further one costs when the device never
  * waits. Works through the seam alone, so it times any backend; pictures are noise. Prints, asserts nothing.
@@ -450,7 +450,9 @@ static int run(e3_dev *dev, int n, double budget, const int size[2], e3_err *err
 	double t = e3_now(), *ms = calloc((size_t)n + WARM + 4, sizeof *ms);
 	p = (probe){.inner = dev, .dev = {&timing, dev->attn_dtype, dev->feature_dtype}};
 	e3_ckpt *ckpt = e3_ckpt_open("seed:full:1", err);
-	e3_net *net = ckpt ? e3_net_open(ckpt, dev, err) : NULL;
+	const char *precision = getenv("PRECISION") ? getenv("PRECISION") : "";
+	e3_dtype packed = !strcmp(precision, "int8") ? E3_I8 : !strcmp(precision, "fp8") ? E3_F8 : 0;
+	e3_net *net = ckpt ? e3_net_open_packed(ckpt, dev, packed, err) : NULL;
 	if (!net)
 		return -1;
 	printf("%s: weights in %.1f s, resident %.0f MiB\n", dev->ops->name(dev), e3_now() - t,
