@@ -212,7 +212,7 @@ $(B)/lib/e3/libe3-cuda.so: $(OBJ_kernels) $(B)/lib/dev/check.o $(LIB_base)
 	@mkdir -p $(@D)
 	$(NVCC) $(GENCODE) -shared -cudart static -o $@ $^ -L$(CUDA)/lib64 -L$(CUDA)/lib64/stubs -lcublasLt -Xlinker --exclude-libs,ALL,--as-needed,-z,defs
 cuda:
-	@test -x "$(NVCC)" || { echo "make cuda: $(NVCC) is not there: install the CUDA toolkit, or say where it is with CUDA=DIR" >&2; exit 1; }
+	@test -x "$(lastword $(NVCC))" || { echo "make cuda: $(NVCC) is not there: install the CUDA toolkit, or say where it is with CUDA=DIR" >&2; exit 1; }
 	@$(MAKE) --no-print-directory $(B)/lib/e3/libe3-cuda.so
 
 # ONNX models: a plug-in that e3-mask opens when it is there, built with the tools where OpenCV is (lib/e3/onnx.h).
