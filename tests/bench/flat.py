@@ -11,9 +11,13 @@ def resident(pid):
         return next(int(line.split()[1]) / 1024 for line in f if line.startswith("VmRSS"))
 
 
+def marks(total):
+    return sorted({m for m in (100, 300, 1000, 3000, 10000, 30000, 100000) if m < total} | {total})
+
+
 def main():
     total, command = int(sys.argv[1]), sys.argv[2:]
-    marks = sorted({m for m in (100, 300, 1000, 3000, 10000, 30000, 100000) if m < total} | {total})
+    at = marks(total)
     child = subprocess.Popen(command, stdout=subprocess.PIPE)
     seen, memory = 0, {}
     while envelope := child.stdout.read(6):
@@ -21,7 +25,7 @@ def main():
         child.stdout.read(length)
         if kind == 3:
             seen += 1
-            if seen in marks:
+            if seen in at:
                 memory[seen] = resident(child.pid)
     if child.wait() != 0 or seen != total:
         print(f"exit {child.returncode} after {seen} of {total} frames", file=sys.stderr)

@@ -1,6 +1,7 @@
 #!/bin/bash
-# make gpu: everything there is for a GPU, part after part, then one table of what all of them found. PARTS="ops bench" for some of them.
-# A part that lacks something (a tool, a golden file) says so in its row and the others go on. Exit 1 if anything is not as it should be.
+# make gpu: everything there is for a GPU, part after part, then one table of what all of them found. PARTS="ops stages" for some of them,
+# FLAT_FRAMES=3000 for a shorter stream. A part that lacks something (a tool, a golden file) says so in its row and the others go on. Exit 1
+# if anything is not as it should be.
 set -u -o pipefail
 cd "$(dirname "$0")/../.." || exit 1
 B=${B:-build}
@@ -49,6 +50,7 @@ part speed "$modules" tests/gpu/bench.sh speed
 part streams "$modules" tests/gpu/bench.sh streams
 part load "$modules" tests/gpu/bench.sh load
 part table "$modules" tests/gpu/memory.sh table
+part flat "$modules" "$python" -B tests/gpu/long.py "${FLAT_FRAMES:-20000}"
 
 echo "==== results"
 "$python" -B tests/gpu/table.py show "$GPU_ROWS" | tee "$results/table"

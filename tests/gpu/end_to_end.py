@@ -10,52 +10,39 @@ import re
 import struct
 import subprocess
 import sys
-import threading
 import time
 
 import msgpack
 import numpy as np
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from driver import Watch  # noqa: E402
 from table import row  # noqa: E402
 
 
-def write(path, pictures, n):
-    def message(f, kind, body):
+def messages(pictures, n, tell=True, **more):
+    """A frame stream of n frames, the pictures again and again, as bytes; its head says how many they are if `tell`. more: fields of frames."""
+    def message(kind, body):
         data = msgpack.packb(body)
-        f.write(struct.pack(">BIB", 0xC9, len(data), kind) + data)
+        return struct.pack(">BIB", 0xC9, len(data), kind) + data
+    yield message(1, {"v": 1, "tool": "bench", "version": "0", "source": "repeated", "frames": n if tell else None, "fps": 30.0})
+    for i in range(n):
+        px = pictures[i % len(pictures)]
+        h, w = px.shape[:2]
+        yield message(2, {"i": i, "pts": i / 30, "src_i": i, "src_w": w, "src_h": h, "rot": 0, "fit": [1.0, 1.0, 0.0, 0.0], "w": w, "h": h,
+                          "rgb": {"dtype": "u8", "shape": [h, w, 3], "data": px.tobytes()}, **more})
+    yield message(6, {"frames": n, "seconds": 0.0})
+
+
+def write(path, pictures, n):
     with open(path, "wb") as f:
-        message(f, 1, {"v": 1, "tool": "bench", "version": "0", "source": "repeated", "frames": n, "fps": 30.0})
-        for i in range(n):
-            px = pictures[i % len(pictures)]
-            h, w = px.shape[:2]
-            message(f, 2, {"i": i, "pts": i / 30, "src_i": i, "src_w": w, "src_h": h, "rot": 0, "fit": [1.0, 1.0, 0.0, 0.0], "w": w, "h": h,
-                           "rgb": {"dtype": "u8", "shape": [h, w, 3], "data": px.tobytes()}})
-        message(f, 6, {"frames": n, "seconds": 0.0})
-
-
-class Memory(threading.Thread):
-    """Highest device memory in use by anyone while it runs (MiB); 0 without nvidia-smi."""
-
-    def __init__(self):
-        super().__init__(daemon=True)
-        self.most, self.last, self.on = 0, 0, True
-
-    def run(self):
-        while self.on:
-            try:
-                text = subprocess.run(["nvidia-smi", "--query-gpu=memory.used", "--format=csv,noheader,nounits"], capture_output=True, text=True).stdout
-            except OSError:
-                return
-            now = [int(x) for x in text.split()[:1] if x.isdigit()]
-            self.most, self.last = max([self.most] + now), (now or [self.last])[0]
-            time.sleep(0.3)
+        f.writelines(messages(pictures, n))
 
 
 def run(stream, n, *options, model=None, infer="e3-infer", said=None):
     """One run: a dict of figures. Lines of e3-infer that are about no frame are printed, or go to the list `said` with their time."""
     command = [infer, "--device", "cuda", "--model", model or os.environ.get("BENCH_MODEL", "seed:full:1"), "--log-every", "1", *options, stream]
-    memory = Memory()
+    memory = Watch()
     start = time.time()
     memory.start()
     arrived, ms, last = [], [], -1
@@ -70,8 +57,7 @@ def run(stream, n, *options, model=None, infer="e3-infer", said=None):
                 said.append((time.time() - start, line.rstrip()))
             else:
                 print("  " + line.rstrip())
-    memory.on = False
-    memory.join()
+    memory.stop()
     first = n - len(arrived)  # frames of a start come with its last one
     if p.returncode or not 0 <= first < 20 or last != n - 1:
         raise SystemExit(f"{' '.join(command)}: exit {p.returncode} after {len(arrived)} lines, the last for frame {last}")
@@ -87,8 +73,8 @@ def measure(stream, n, *options, model=None, label=""):
     got = run(stream, n, *options, model=model)
     print(f"{name:34s} {n} frames: {got['rate']:6.1f} frames/s from frame 20, between frames p50 {got['p50']:.2f} ms, "
           f"p99 {got['p99']:.2f} (x{got['p99'] / got['p50']:.2f}); session p50 {got['session']:.2f} ms; "
-          f"first frame after {got['first']:.1f} s; device memory at most {got['memory']} MiB", flush=True)
-    row("speed", name, f"{got['rate']:.1f} frames/s, p50 {got['p50']:.2f}, p99 {got['p99']:.2f} ms", f"{got['memory']} MiB")
+          f"first frame after {got['first']:.1f} s; device memory at most {got['memory']:.0f} MiB", flush=True)
+    row("speed", name, f"{got['rate']:.1f} frames/s, p50 {got['p50']:.2f}, p99 {got['p99']:.2f} ms", f"{got['memory']:.0f} MiB")
     return got
 
 

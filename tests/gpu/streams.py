@@ -16,7 +16,8 @@ import numpy as np
 
 here = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [here, os.path.join(here, "..")]
-from end_to_end import Memory, write  # noqa: E402
+from driver import Watch  # noqa: E402
+from end_to_end import write  # noqa: E402
 from table import row  # noqa: E402
 
 MODEL = os.environ.get("BENCH_MODEL", "seed:full:1")
@@ -60,11 +61,8 @@ def speed(n, folder, *options):
             os.symlink(os.path.abspath(os.path.join(folder, "frames.e3")), path)
         paths.append(path)
     for count in counts:
-        memory = Memory()
-        memory.start()
-        arrived = together(paths[:count], ["/dev/null"] * count, *options)
-        memory.on = False
-        memory.join()
+        with Watch() as memory:
+            arrived = together(paths[:count], ["/dev/null"] * count, *options)
         start = max(t[min(9, n // 3)] for t in arrived.values())
         end = min(t[-1] for t in arrived.values())
         frames = sum(sum(start < x <= end for x in t) for t in arrived.values())
@@ -72,8 +70,8 @@ def speed(n, folder, *options):
         gaps = np.concatenate([np.diff([x for x in t if start <= x <= end]) for t in arrived.values()]) * 1e3
         one = one or rate
         print(f"{count} streams {' '.join(options)}: {rate:.1f} frames/s in all (x{rate / one:.2f}), {rate / count:.1f} each; between frames of a stream "
-              f"p50 {np.median(gaps):.2f} ms, p99 {np.percentile(gaps, 99):.2f}; device memory at most {memory.most} MiB", flush=True)
-        row("streams", f"{count} at a time", f"{rate:.1f} frames/s, x{rate / one:.2f}", f"p99 {np.percentile(gaps, 99):.1f} ms, {memory.most} MiB")
+              f"p50 {np.median(gaps):.2f} ms, p99 {np.percentile(gaps, 99):.2f}; device memory at most {memory.most:.0f} MiB", flush=True)
+        row("streams", f"{count} at a time", f"{rate:.1f} frames/s, x{rate / one:.2f}", f"p99 {np.percentile(gaps, 99):.1f} ms, {memory.most:.0f} MiB")
 
 
 def difference(a, b):
