@@ -15,10 +15,13 @@ fi
 if [ $# -gt 0 ]; then
 	files=("$@")
 else
-	# The longest first, so that two workers end together.
+	# The longest first, so that all workers end together.
 	files=()
-	for f in tests/fuzz.bats tests/pipeline.bats tests/conduct.bats tests/damage.bats tests/*.bats; do
-		[[ -e $f && " ${files[*]} " != *" $f "* ]] && files+=("$f")
+	for f in fuzz pipeline eval-tables readme help-man damage study study-long recipes e3-export-mesh conduct signals e3-mask; do
+		files+=("tests/$f.bats")
+	done
+	for f in tests/*.bats; do
+		[[ " ${files[*]} " == *" $f "* ]] || files+=("$f")
 	done
 	for f in tests/test_*.c; do
 		f=${f#tests/}
