@@ -43,16 +43,23 @@ refused() {
 	done < <(find "$T/out" "$TMPDIR" -type f)
 }
 
-# table STREAM TOOL... : rows on standard input, "EXPECTED | CODE" (see tests/edit_stream.py).
+# table STREAM TOOL... : rows on standard input, "EXPECTED | CODE" (see tests/edit_stream.py, which is started once).
 table() {
-	local stream=$1 expected code tool rows=0
+	local stream=$1 expected code tool row rows=0
+	local -a wanted=() codes=() edits=()
 	shift
 	while IFS='|' read -r expected code; do
-		expected=$(sed 's/^[ \t]*//; s/[ \t]*$//' <<<"$expected")
+		read -r expected <<<"$expected"
 		[ -n "$expected" ] || continue
-		/usr/bin/python3 -B "$edit" "$stream" "$T/bad.e3" "${code# }" || return 1
+		wanted+=("$expected")
+		codes+=("${code# }")
+		edits+=("$T/row${#wanted[@]}" "${code# }")
+	done
+	/usr/bin/python3 -B "$edit" "$stream" "${edits[@]}" || return 1
+	for row in "${!wanted[@]}"; do
+		mv "$T/row$((row + 1))" "$T/bad.e3"
 		for tool; do
-			refused "$tool" "$expected" || { echo "after: $code"; return 1; }
+			refused "$tool" "${wanted[row]}" || { echo "after: ${codes[row]}"; return 1; }
 		done
 		rows=$((rows + 1))
 	done
