@@ -261,7 +261,7 @@ $(B)/tests/gpu/%: tests/gpu/%.c $(foreach l,model dev data base,$(LIB_$(l)))
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -Itests -o $@ $< $(call libs,model dev data base) $(if $(findstring test_,$*),-lcmocka)
 # (these link without a GPU and without nvcc)
-gpu-units: $(B)/tests/gpu/test_gpu_ops $(B)/tests/gpu/test_gpu_weights8 $(B)/tests/gpu/bench
+gpu-units: $(B)/tests/gpu/test_gpu_ops $(B)/tests/gpu/test_gpu_weights8 $(B)/tests/gpu/test_gpu_ahead $(B)/tests/gpu/bench
 gpu-bins: cuda gpu-units $(B)/bin/e3-infer
 .PHONY: gpu gpu-bins gpu-units test-gpu sanitize-gpu parity-gpu bench-gpu
 # Everything below, and one table at the end.

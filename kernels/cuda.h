@@ -36,8 +36,6 @@ enum {
 	SCRATCH_WIDE,
 	SCRATCH_KINDS
 };
-/* Streams: the branches, and one for what is computed ahead. */
-enum { AHEAD = E3_BRANCHES, BRANCHES };
 enum { E3_LAYERS_MOST = 256, RETIRED_MOST = 64, PARTS_MOST = 8 };
 
 typedef struct e3_cuda_scratch {
@@ -98,29 +96,30 @@ typedef struct e3_cuda {
 	struct e3_gemm_plan *plan;
 	int n_plans, cap_plans;
 	bool lacks8[2]; /* cuBLASLt multiplies no int8, no e4m3 on this GPU */
-	cudaStream_t stream[BRANCHES];
+	cudaStream_t stream[E3_BRANCHES];
 	cudaEvent_t marked;
 	int branch;
-	bool is_marked, begun[BRANCHES]; /* since the last finish */
-	int gathering;                   /* 1 + the piece that is being gathered, or 0 */
-	int origin;                      /* in this branch; which others belong to the piece: */
-	bool joined[BRANCHES];
-	cudaEvent_t gathered[BRANCHES]; /* where the piece begins, and where the others end */
-	int steady;                     /* frames since memory of the backend's own last grew */
-	int part, blocks;               /* of the piece: which is being gathered, and how much it has got */
+	bool is_marked, begun[E3_BRANCHES]; /* since the last finish */
+	int gathering;                      /* 1 + the piece that is being gathered, or 0 */
+	int origin;                         /* in this branch; which others belong to the piece: */
+	bool joined[E3_BRANCHES];
+	cudaEvent_t gathered[E3_BRANCHES]; /* where the piece begins, and where the others end */
+	int steady;                        /* frames since memory of the backend's own last grew */
+	int part, blocks;                  /* of the piece: which is being gathered, and how much it has got */
 	cudaGraphExec_t piece[E3_PIECES][PARTS_MOST];
 	void *retired[RETIRED_MOST]; /* device memory that gathered work may still use: freed by finish */
 	int n_retired;
-	e3_cuda_scratch scratch[BRANCHES][SCRATCH_KINDS];
+	e3_cuda_scratch scratch[E3_BRANCHES][SCRATCH_KINDS];
 	e3_ring ring;
 	e3_cuda_upload upload;
 	e3_cuda_scales scales;
 	e3_cuda_shared shared;
 	cudaStream_t staging; /* copies of a piece wait for nothing */
 	cudaEvent_t staged;
-	cudaEvent_t early; /* where that ends which is computed ahead */
-	bool is_ahead;
-	size_t ahead_from; /* in the ring */
+	cudaEvent_t early;         /* where that ends which the next frame's work waits for */
+	bool goes_on[E3_BRANCHES]; /* past the next finish: it is of the next frame */
+	bool is_ahead;             /* one of them does, */
+	size_t ahead_from;         /* and what it needs lies in the ring from here on */
 } e3_cuda;
 
 static inline e3_cuda *e3_cuda_of(e3_dev *dev) { return (e3_cuda *)(void *)dev; }
@@ -129,6 +128,8 @@ static inline cudaStream_t e3_cuda_stream(const e3_cuda *c) { return c->stream[c
 /* plugin.cu. Each returns 0 or -1 with a text. */
 int e3_cuda_fail(e3_err *err, const char *what, cudaError_t code);
 int e3_cuda_scratch_get(e3_cuda *c, int kind, size_t bytes, void **out, e3_err *err); /* zeroed when it is allocated */
+/* The next finish waits for all. */
+void e3_cuda_stay(e3_cuda *c);
 /* Before a block of the network: what was gathered so far is started if it is enough. */
 int e3_cuda_cut(e3_cuda *c, e3_err *err);
 /* ring.cu. After the device was waited for it begins again, or goes on around what was put into it ahead. */

@@ -51,7 +51,7 @@ static void cuda_close(e3_dev *dev)
 	e3_cuda_upload_close(c);
 	e3_cuda_scales_close(c);
 	e3_cuda_shared_close(c);
-	for (int b = 0; b < BRANCHES; b++) {
+	for (int b = 0; b < E3_BRANCHES; b++) {
 		for (int k = 0; k < SCRATCH_KINDS; k++)
 			cudaFree(c->scratch[b][k].p);
 		if (c->stream[b])
@@ -174,34 +174,51 @@ static int cuda_branch(e3_dev *dev, int which, e3_err *err)
 	return 0;
 }
 
+/* What was given to branch 0 from now on starts after all of this branch. */
+static int main_after(e3_cuda *c, int branch, e3_err *err)
+{
+	E3_TRY(cudaEventRecord(c->early, c->stream[branch]), "ahead");
+	E3_TRY(cudaStreamWaitEvent(c->stream[E3_BRANCH_MAIN], c->early, 0), "ahead");
+	return 0;
+}
+
 static int cuda_finish(e3_dev *dev, e3_err *err)
 {
 	e3_cuda *c = e3_cuda_of(dev);
 	drop_gathered(c);
 	c->branch = 0;
 	c->is_marked = false;
-	for (int b = 0; b < BRANCHES; b++) {
+	for (int b = 0; b < E3_BRANCHES; b++) {
 		c->begun[b] = false;
-		if (b != AHEAD || !c->is_ahead)
+		if (!c->goes_on[b])
 			E3_TRY(cudaStreamSynchronize(c->stream[b]), "waiting for the device");
 	}
-	if (c->is_ahead) { /* the next frame starts after it */
-		E3_TRY(cudaEventRecord(c->early, c->stream[AHEAD]), "ahead");
-		E3_TRY(cudaStreamWaitEvent(c->stream[0], c->early, 0), "ahead");
-	}
+	if (c->goes_on[E3_BRANCH_NEXT] && !c->goes_on[E3_BRANCH_MAIN] && main_after(c, E3_BRANCH_NEXT, err))
+		return -1;
 	free_retired(c);
 	e3_cuda_ring_rewind(c);
-	c->is_ahead = false;
+	e3_cuda_stay(c);
 	c->steady++;
 	return 0;
 }
 
-static int cuda_ahead(e3_dev *dev, e3_err *err)
+void e3_cuda_stay(e3_cuda *c)
+{
+	c->is_ahead = false;
+	for (bool &goes_on : c->goes_on)
+		goes_on = false;
+}
+
+static int cuda_ahead(e3_dev *dev, int which, e3_err *err)
 {
 	e3_cuda *c = e3_cuda_of(dev);
-	c->is_ahead = true;
-	c->ahead_from = c->ring.used;
-	return cuda_branch(dev, AHEAD, err);
+	if (!c->is_ahead) /* what was sent before is forgotten by finish */
+		c->ahead_from = c->ring.used, c->ring.n_seen = 0;
+	c->is_ahead = c->goes_on[which] = c->begun[which] = true;
+	if (which == E3_BRANCH_MAIN && (main_after(c, E3_BRANCH_NEXT, err) || main_after(c, c->branch, err)))
+		return -1;
+	c->branch = which;
+	return 0;
 }
 
 /* The piece of the frame before, updated with this frame's arguments; or a new one if more than those differ. */
@@ -224,7 +241,7 @@ static int launch_part(e3_cuda *c, e3_err *err)
 	cudaGraphExec_t *piece = &c->piece[c->gathering - 1][c->part];
 	cudaGraph_t graph;
 	cudaStream_t origin = c->stream[c->origin];
-	for (int b = 0; b < BRANCHES; b++)
+	for (int b = 0; b < E3_BRANCHES; b++)
 		if (c->joined[b]) {
 			E3_TRY(cudaEventRecord(c->gathered[b], c->stream[b]), "launch");
 			E3_TRY(cudaStreamWaitEvent(origin, c->gathered[b], 0), "launch");
@@ -397,10 +414,11 @@ static int open_parts(e3_cuda *c, e3_err *err)
 	 */
 	E3_TRY(cudaDeviceSetLimit(cudaLimitStackSize, 0), where);
 	E3_TRY(cudaDeviceGetStreamPriorityRange(&least, &first), where);
-	/* All but the dense heads' have small steps, each waiting for the one before: they go first. What is computed ahead
-	 * takes what the others leave. */
-	for (int b = 0; b < BRANCHES; b++) {
-		int dense = least - 1 < first ? least : least - 1, priority = b == AHEAD ? least : b && b != 3 ? first : dense;
+	/* The next frame waits for branch 0, and for the small steps of the others: the dense heads, and the picture after
+	 * this one, take what those leave. */
+	for (int b = 0; b < E3_BRANCHES; b++) {
+		bool fills = b == E3_BRANCH_DEPTH || b == E3_BRANCH_POINT || b == E3_BRANCH_NEXT;
+		int priority = fills && first < least ? first + 1 : first;
 		E3_TRY(cudaStreamCreateWithPriority(&c->stream[b], cudaStreamNonBlocking, priority), where);
 	}
 	E3_TRY(cudaEventCreateWithFlags(&c->marked, cudaEventDisableTiming), where);

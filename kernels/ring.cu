@@ -36,7 +36,7 @@ int e3_cuda_ring_open(e3_cuda *c, size_t size, e3_err *err)
 static int ring_empty(e3_cuda *c, size_t room, e3_err *err)
 {
 	int branch = c->branch;
-	c->is_ahead = false; /* that too */
+	e3_cuda_stay(c); /* that too */
 	if (e3_cuda_send(c, err) || c->dev.ops->launch(&c->dev, err) || c->dev.ops->finish(&c->dev, err) ||
 		(room > c->ring.size && e3_cuda_ring_open(c, 2 * room, err)))
 		return -1;

@@ -215,59 +215,6 @@ static void asking_for_masses_changes_nothing(void **state)
 	run_beside(&plain, &told, 5, -1);
 }
 
-/* The CPU as a device that can begin with the next frame; counts pictures, and how often it did. */
-static struct {
-	e3_dev_ops ops;
-	const e3_dev_ops *real;
-	uint8_t *picture[6];
-	int now, pictures, ahead;
-} early;
-
-static int early_patchify(e3_dev *d, const e3_patchify *op, e3_err *err)
-{
-	early.pictures++;
-	return early.real->patchify(d, op, err);
-}
-
-static int early_ahead(e3_dev *d, e3_err *err)
-{
-	early.ahead++;
-	return 0;
-}
-
-/* The fourth picture comes late. */
-static const uint8_t *early_next(void *ctx)
-{
-	return early.now == 2 || early.now == 5 ? NULL : early.picture[early.now + 1];
-}
-
-static void a_step_begins_with_the_next_picture_where_it_is_there(void **state)
-{
-	e3_err err = {""};
-	e3_infer_options o = e3_infer_defaults();
-	o.frames = 6, o.budget_kind = E3_BUDGET_FRAMES, o.budget = 2;
-	stream plain, t;
-	e3_halt *halt = dev->halt;
-	early.real = dev->ops, early.ops = *dev->ops, early.ops.patchify = early_patchify, early.ops.ahead = early_ahead;
-	stream_open(dev, &plain, &custom_tall, &o), stream_open(dev, &t, &custom_tall, &o);
-	for (int i = 0; i < 6; i++)
-		early.picture[i] = custom_picture(i, t.size[0], t.size[1]);
-	e3_session_look_ahead(t.s, early_next, NULL);
-	for (early.now = 0; early.now < 6; early.now++) {
-		stream_step(&plain, early.now);
-		dev->ops = &early.ops, dev->halt = NULL;
-		if (e3_session_step(t.s, early.picture[early.now], &t.pred, &t.evict, &err))
-			fail_msg("%s", err.text);
-		dev->ops = early.real, dev->halt = halt;
-		stream_same_maps(&plain.pred, &t.pred);
-	}
-	assert_int_equal(early.pictures, 6);
-	assert_int_equal(early.ahead, 4);
-	for (int i = 0; i < 6; i++)
-		free(early.picture[i]);
-	stream_close(&plain), stream_close(&t);
-}
-
 /* The CPU, adding up the ViT's tokens when they are noted, patch by patch. */
 static struct {
 	e3_dev_ops ops;
@@ -459,7 +406,6 @@ int main(void)
 		cmocka_unit_test(a_budget_larger_than_the_stream_changes_nothing),
 		cmocka_unit_test(a_budget_of_three_frames_shows_at_the_fifth),
 		cmocka_unit_test(asking_for_masses_changes_nothing),
-		cmocka_unit_test(a_step_begins_with_the_next_picture_where_it_is_there),
 		cmocka_unit_test(a_frame_is_described_by_the_direction_of_its_mean_patch),
 		cmocka_unit_test(an_output_is_the_same_without_the_others),
 		cmocka_unit_test(outputs_the_model_has_no_head_for_are_refused),

@@ -37,28 +37,33 @@
  * `attn_map` [query][key]. An operation with no work is valid.
  *
  * Order. Operations return 0, or -1 with a text that names the operation; they may still be running when they return.
- * Within a branch they take effect in the order given. One frame, as lib/model/session.c gives it to the device:
+ * Within a branch they take effect in the order given. One frame, as lib/model/session.c gives it to the device while
+ * pictures come faster than it computes:
  *
- *   caller     gather tokens launch mark | branch 1 .. | 0 .. 3 .. 0 | 2 score mark | ahead .. | wait |
- *              2 choose mark wait, move | finish
- *   branch 0   [------- tokens -------]^mark            [------- depth head ------]                           |
- *   branch 1                            [---- camera head ----]                                               |
- *   branch 2                            [score]^mark [choose]^mark  [move]                                    |
- *   branch 3                                            [------- point head ------]                           |
+ *   caller     mark | ViT | heads, score mark | wait | choose mark wait, move | tokens | finish
+ *   MAIN       [------- tokens -------]^mark            [------ tokens of the next frame ------
+ *   MASS           [-]  [-]  [-]  [-]                        [-]  [-]  [-]
+ *   CAMERA                             [---- camera head ----]
+ *   EVICT                              [score]^mark [choose]^mark [move]
+ *   DEPTH                              [------- depth head -------]
+ *   POINT                              [------- point head -------]
+ *   NEXT          [- ViT of the next frame -]
  *
- * Where frames of several streams are computed together, branches 4 and on have the camera heads of the others.
+ * The branches after POINT have the camera heads of further streams that are computed together. All run side by side.
  *
  *   mark      remembers this point of the current branch.
  *   wait      returns when everything before the last mark is done.
- *   branch    selects the branch that the next operations go to. Branches run side by side. The first use of
- *             another one than 0 since `finish` starts after everything that was given before the last mark; between
- *             gather and launch all that are used start with the piece, and it ends when all have.
- *   finish    waits for all branches and returns to branch 0.
- *   ahead     what is given from now on, until another branch is selected, belongs to the next frame: it starts after
- * the last mark, takes what the branches leave of the device, and the next finish does not wait for it, but what
- * follows finish does. NULL: the device cannot do that. gather    starts recording the operations; no wait until
- * launch. launch    in the branch of gather: starts the recorded operations as one, which is cheaper than many small
- * starts.
+ *   branch    selects the branch that the next operations go to. The first use of another one than MAIN since `finish`
+ *             starts after everything that was given before the last mark; between gather and launch all that are used
+ *             start with the piece, and it ends when all have.
+ *   fork      selects a branch that goes on after everything that was given to the current one so far.
+ *   join      the current branch goes on after everything that was given to that one so far.
+ *   finish    waits for all branches and returns to MAIN.
+ *   ahead     selects a branch for work of the next frame, for which the next finish does not wait: NEXT, at once; or
+ *             MAIN, after everything that was given to NEXT and to the current branch. What follows that finish in MAIN
+ *             starts after both. NULL: the device cannot do that.
+ *   gather    starts recording the operations; no wait until launch.
+ *   launch    in the branch of gather: starts the recorded operations as one, which is cheaper than many small starts.
  *
  * What one branch writes, another may use after a wait for it or after finish. Results in host memory (fetch, dense,
  * score, choose) are there after finish, or after wait if they were asked for before mark. Host memory that an
@@ -371,7 +376,9 @@ typedef struct e3_dense {
 } e3_dense;
 
 /* Frames of several streams in one operation at most; a piece for each number of them. */
-enum { E3_LANES = 8, E3_BRANCHES = 3 + E3_LANES, E3_PIECES = 4 * E3_LANES };
+enum { E3_LANES = 8, E3_PIECES = 4 * E3_LANES };
+enum { E3_BRANCH_MAIN, E3_BRANCH_CAMERA, E3_BRANCH_EVICT, E3_BRANCH_POINT };
+enum { E3_BRANCH_DEPTH = 3 + E3_LANES, E3_BRANCH_NEXT, E3_BRANCHES };
 
 /* Bytes of the memory that the device works in: in use (by all processes, as the device reports it; by this one on the
  * CPU), and in all. */
@@ -405,7 +412,7 @@ typedef struct e3_dev_ops {
 	int (*wait)(e3_dev *, e3_err *);
 	int (*branch)(e3_dev *, int which, e3_err *);
 	int (*finish)(e3_dev *, e3_err *);
-	int (*ahead)(e3_dev *, e3_err *);
+	int (*ahead)(e3_dev *, int which, e3_err *);
 	int (*gather)(e3_dev *, int which, e3_err *);
 	int (*launch)(e3_dev *, e3_err *);
 
@@ -473,7 +480,7 @@ static inline int e3_dev_floats(e3_dev *dev, size_t n, float **out, e3_err *err)
 }
 
 /* What a plug-in exports under the name e3_dev_plugin_cuda. The number changes with anything in this file. */
-#define E3_DEV_ABI 25
+#define E3_DEV_ABI 26
 typedef struct e3_dev_plugin {
 	int abi;
 	e3_dev *(*open)(bool strict, e3_err *err);

@@ -59,7 +59,7 @@ static int prepare_masses(e3_session *s, int n, e3_err *err)
 }
 
 /* What the heads read of frame k of a start, or of a lane. */
-static int open_kept(e3_session *s, e3_arena *a, float **cat, float **last, e3_err *err)
+int e3_aggregate_open_kept(e3_session *s, e3_arena *a, float **cat, float **last, e3_err *err)
 {
 	size_t dim = (size_t)s->net->c.embed, patches = (size_t)(s->plan.tokens_per_frame - s->plan.special);
 	if (e3_arena_floats(a, 2 * dim, last, err))
@@ -78,7 +78,7 @@ static int open_tokens(e3_session *s, int k, e3_err *err)
 	if (k &&
 		(e3_arena_floats(&s->start, n * dim, &f->x, err) ||
 			e3_arena_alloc(&s->start, s->dev->attn_dtype, n * dim, &f->q, err) ||
-			open_kept(s, &s->start, f->cat, &f->last, err)))
+			e3_aggregate_open_kept(s, &s->start, f->cat, &f->last, err)))
 		return -1;
 	f->slot = e3_alloc(n * (size_t)s->net->c.layers, sizeof *f->slot, "slots", err);
 	return f->slot ? 0 : -1;
@@ -103,7 +103,7 @@ static int open_work(e3_session *s, e3_work *w, e3_err *err)
 	e3_arena *a = &w->arena;
 	e3_dtype attn = s->dev->attn_dtype, feature = s->dev->feature_dtype;
 	for (int k = 0; k < w->lanes; k++)
-		if (open_kept(s, a, w->cat + k * E3_DPT_LEVELS, &w->last[k], err))
+		if (e3_aggregate_open_kept(s, a, w->cat + k * E3_DPT_LEVELS, &w->last[k], err))
 			return -1;
 	if (e3_arena_floats(a, lanes * n * dim, &w->x, err) || e3_arena_alloc(a, attn, lanes * most * dim, &w->q, err) ||
 		e3_arena_alloc(a, attn, lanes * most * dim, &w->attended, err) ||

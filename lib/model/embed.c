@@ -205,18 +205,3 @@ int e3_embed_lanes(e3_session *const *s, int n, e3_err *err)
 			return -1;
 	return 0;
 }
-
-/* The ViT of the next frame runs beside the heads of this one, which leave much of the device idle, and while results
- * are handed over. What it works in is free by then. Where the tokens of this frame's picture are still wanted, or a
- * descriptor is fetched with them, there is no room. */
-int e3_embed_ahead(e3_session *s, e3_err *err)
-{
-	const e3_dev_ops *ops = s->dev->ops;
-	s->ahead = NULL;
-	if (!s->next || !ops->ahead || s->o.side || s->o.batch || s->descriptor || s->at)
-		return 0;
-	s->ahead = s->next(s->next_ctx);
-	if (!s->ahead)
-		return 0;
-	return ops->ahead(s->dev, err) || e3_session_embed(s, s->ahead, err) || ops->branch(s->dev, 0, err) ? -1 : 0;
-}

@@ -10,7 +10,19 @@
 /* What a device needs for each token besides keys, values and scores: its mass, and working memory for eviction. */
 enum { WORK_PER_TOKEN = 28 };
 
-static const uint8_t *same_again(void *ctx) { return ctx; }
+/* A frame, and then the same once more. */
+typedef struct pair {
+	const uint8_t *grey;
+	bool again;
+} pair;
+
+static const uint8_t *same_again(void *ctx)
+{
+	pair *p = ctx;
+	const uint8_t *next = p->again ? p->grey : NULL;
+	p->again = false;
+	return next;
+}
 
 /* Grey frames: those that begin the stream together, whose memory is given back after that, and two more. */
 static int try_frames(e3_session *s, e3_dev *dev, uint8_t *grey, e3_session_memory *out, e3_err *err)
@@ -21,7 +33,8 @@ static int try_frames(e3_session *s, e3_dev *dev, uint8_t *grey, e3_session_memo
 	e3_result *results = e3_alloc((size_t)n, sizeof *results, "results", err);
 	e3_evict *evicts = e3_alloc((size_t)n, sizeof *evicts, "records", err);
 	int rc = rgb && results && evicts ? 0 : -1;
-	e3_session_look_ahead(s, same_again, grey);
+	pair once = {grey, true};
+	e3_session_look_ahead(s, same_again, &once);
 	for (int k = 0; !rc && k < n; k++)
 		rgb[k] = grey;
 	if (!rc && n > 1)

@@ -203,6 +203,8 @@ int e3_session_save(e3_session *s, const e3_stream_position *position, const e3_
 	e3_saved x;
 	if (!s->past->t)
 		return e3_fail(err, "saving the cache: %s: it has seen no frame yet", path);
+	if (e3_ahead_drop(s, err))
+		return e3_fail_in(err, "saving the cache: %s", path);
 	describe(s, position, &x);
 	if (put_extra(NULL, extra, &x.extra, err) ||
 		s->dev->ops->alloc_host(s->dev, E3_SAVED_CHUNK, (void **)&w.chunk, err) || e3_file_renew(&w.file, path, err)) {

@@ -125,6 +125,7 @@ void e3_session_close(e3_session *s)
 {
 	if (!s)
 		return;
+	e3_ahead_drop(s, &(e3_err){""});
 	for (int k = 1; k >= 0; k--) { /* the side has the pages of the other */
 		e3_cache_release(&s->pasts[k].cache);
 		e3_evictor_release(&s->pasts[k].evictor);
@@ -152,19 +153,14 @@ void e3_session_ask(e3_session *s, bool (*keeps)(void *ctx, const e3_result *r),
 	s->keeps = keeps, s->keeps_ctx = ctx;
 }
 
-void e3_session_look_ahead(e3_session *s, const uint8_t *(*next)(void *ctx), void *ctx)
-{
-	s->next = next, s->next_ctx = ctx;
-}
-
-/* In both pasts. */
+/* In both pasts, but for those of a frame that is under way. */
 static uint64_t tokens_held(const e3_session *s)
 {
-	uint64_t n = 0;
+	uint64_t n = 0, each = (uint64_t)s->plan.tokens_per_frame * (uint64_t)s->plan.layers;
 	for (int k = 0; k < 2; k++)
 		for (int l = 0; l < s->pasts[k].cache.layers; l++)
 			n += e3_cache_count(&s->pasts[k].cache, l);
-	return n;
+	return s->under_way ? n - each : n;
 }
 
 int e3_session_note(const e3_session *s, const e3_activation *a, e3_err *err)
@@ -191,7 +187,7 @@ int e3_session_embed(e3_session *s, const uint8_t *rgb, e3_err *err)
 	return e3_session_begin(s, "vit", err) || (rgb ? e3_embed_step(s, rgb, err) : e3_embed_again(s, err)) ? -1 : 0;
 }
 
-static int aggregate(e3_session *s, e3_err *err)
+int e3_session_aggregate(e3_session *s, e3_err *err)
 {
 	const e3_dev_ops *ops = s->dev->ops;
 	return e3_session_begin(s, "agg", err) || ops->gather(s->dev, E3_PIECE_AGGREGATOR, err) ||
@@ -216,8 +212,9 @@ int e3_session_heads(e3_session *s, e3_result *r, e3_err *err)
 	if (!r->points)
 		return 0;
 	const e3_dev_ops *ops = s->dev->ops;
-	if (ops->branch(s->dev, 3, err) ||
-		e3_dpt_step(s, &s->net->point, &s->work->point, r->points, r->points_conf, err) || ops->branch(s->dev, 0, err))
+	if (ops->branch(s->dev, E3_BRANCH_POINT, err) ||
+		e3_dpt_step(s, &s->net->point, &s->work->point, r->points, r->points_conf, err) ||
+		ops->branch(s->dev, E3_BRANCH_DEPTH, err))
 		return e3_fail_in(err, "point head");
 	return 0;
 }
@@ -225,7 +222,8 @@ int e3_session_heads(e3_session *s, e3_result *r, e3_err *err)
 int e3_session_dense(e3_session *s, e3_result *r, e3_err *err)
 {
 	const e3_dev_ops *ops = s->dev->ops;
-	return ops->gather(s->dev, r == &s->side ? E3_PIECE_DENSE_SIDE : E3_PIECE_DENSE, err) ||
+	return ops->branch(s->dev, E3_BRANCH_DEPTH, err) ||
+			ops->gather(s->dev, r == &s->side ? E3_PIECE_DENSE_SIDE : E3_PIECE_DENSE, err) ||
 			e3_session_heads(s, r, err) || ops->launch(s->dev, err)
 		? -1
 		: 0;
@@ -286,6 +284,26 @@ int e3_session_apply(e3_session *s, const e3_result *r, e3_evict *evict, e3_err 
 	return r->has_pose && !s->o.frozen ? e3_camera_keep(s, err) : 0;
 }
 
+/* The frame's own tokens go again; its record says that nothing came. */
+static void forget_frame(e3_session *s, e3_evict *evict)
+{
+	for (int l = 0; l < s->past->cache.layers; l++) {
+		e3_evict_layer *r = &evict->layer[l];
+		e3_cache_forget(&s->past->cache, l, (uint32_t)(s->past->t * s->plan.tokens_per_frame));
+		r->k_before = r->k_after = e3_cache_count(&s->past->cache, l);
+		r->budget = r->k_after;
+	}
+}
+
+/* The frame is part of the past. */
+static void count(e3_session *s, e3_evict *evict)
+{
+	if (s->o.frozen)
+		forget_frame(s, evict);
+	else
+		s->past->t++, s->past->keys += s->kept;
+}
+
 /* Once the device has been waited for. */
 static int evict_step(e3_session *s, e3_result *r, e3_evict *evict, e3_err *err)
 {
@@ -294,28 +312,33 @@ static int evict_step(e3_session *s, e3_result *r, e3_evict *evict, e3_err *err)
 	e3_session_count_tokens(s);
 	if (e3_session_choose(s, r, err))
 		return -1;
-	if (!s->kept)
-		return e3_session_pass(s, evict, err);
-	return ops->branch(s->dev, 2, err) || e3_session_begin(s, "evict", err) || e3_session_decide(s, evict, err) ||
-			ops->mark(s->dev, err) || ops->wait(s->dev, err) || e3_session_apply(s, r, evict, err) ||
-			ops->finish(s->dev, err)
-		? -1
-		: 0;
+	if (!s->kept && e3_session_pass(s, evict, err))
+		return -1;
+	if (s->kept &&
+		(ops->branch(s->dev, E3_BRANCH_EVICT, err) || e3_session_begin(s, "evict", err) ||
+			e3_session_decide(s, evict, err) || ops->mark(s->dev, err) || ops->wait(s->dev, err) ||
+			e3_session_apply(s, r, evict, err)))
+		return -1;
+	count(s, evict);
+	return e3_ahead_begin(s, err) || ops->finish(s->dev, err) ? -1 : 0;
 }
 
 /* The heads are given to the device before it is waited for: while they run the tokens are scored, the budget is shared
- * out, the leaving tokens are chosen and taken out of the cache. */
+ * out, the leaving tokens are chosen and taken out of the cache, and the next frame begins (ahead.c). */
 static int step(e3_session *s, const uint8_t *rgb, e3_result *r, e3_evict *evict, e3_err *err)
 {
 	const e3_dev_ops *ops = s->dev->ops;
-	bool there = rgb && rgb == s->ahead;
-	if ((!there && e3_session_embed(s, rgb, err)) || aggregate(s, err) || ops->mark(s->dev, err))
+	bool there = e3_ahead_take(s, rgb);
+	if ((!there && (e3_ahead_drop(s, err) || e3_session_embed(s, rgb, err))) ||
+		(!s->under_way && e3_session_aggregate(s, err)) || ops->mark(s->dev, err))
 		return -1;
-	if (ops->branch(s->dev, 1, err) || (r->has_pose && camera(s, err)))
+	s->under_way = false;
+	if (there && e3_ahead_look(s, err))
+		return e3_fail_in(err, "the next frame");
+	if (ops->branch(s->dev, E3_BRANCH_CAMERA, err) || (r->has_pose && camera(s, err)))
 		return e3_fail_in(err, "camera head");
-	if (ops->branch(s->dev, 0, err) || e3_session_dense(s, r, err) || ops->branch(s->dev, 2, err) ||
-		e3_session_score(s, err) || ops->mark(s->dev, err) || ops->branch(s->dev, 0, err) || e3_embed_ahead(s, err) ||
-		ops->wait(s->dev, err))
+	if (e3_session_dense(s, r, err) || ops->branch(s->dev, E3_BRANCH_EVICT, err) || e3_session_score(s, err) ||
+		ops->mark(s->dev, err) || (there && e3_ahead_look(s, err)) || ops->wait(s->dev, err) || e3_ahead_look(s, err))
 		return -1;
 	return evict_step(s, r, evict, err);
 }
@@ -336,17 +359,6 @@ static int step_or_give_up(e3_session *s, const uint8_t *rgb, e3_result *r, e3_e
 	int rc = e3_session_score(s, err) || (r->has_pose && camera(s, err)) ? -1 : evict_step(s, r, evict, err);
 	halt->armed = armed;
 	return rc;
-}
-
-/* The frame's own tokens go again; its record says that nothing came. */
-static void forget_frame(e3_session *s, e3_evict *evict)
-{
-	for (int l = 0; l < s->past->cache.layers; l++) {
-		e3_evict_layer *r = &evict->layer[l];
-		e3_cache_forget(&s->past->cache, l, (uint32_t)(s->past->t * s->plan.tokens_per_frame));
-		r->k_before = r->k_after = e3_cache_count(&s->past->cache, l);
-		r->budget = r->k_after;
-	}
 }
 
 /* Every key frame leaves something for ever, and memory was allocated at the beginning. */
@@ -373,15 +385,6 @@ int e3_session_ready(e3_session *s, e3_err *err)
 	return 0;
 }
 
-/* The frame is part of the past. */
-static void count(e3_session *s, e3_evict *evict)
-{
-	if (s->o.frozen)
-		forget_frame(s, evict);
-	else
-		s->past->t++, s->past->keys += s->kept;
-}
-
 /* A step of s->past, and the pose that came of it. */
 static int whole_step(e3_session *s, const uint8_t *rgb, e3_result *r, e3_evict *evict, e3_err *err)
 {
@@ -392,14 +395,13 @@ static int whole_step(e3_session *s, const uint8_t *rgb, e3_result *r, e3_evict 
 		return e3_fail_in(err, "inferring: frame %lld", (long long)t);
 	if (r->has_pose && e3_camera_pose(s, s->pose, r->pose, err))
 		return e3_fail_in(err, "inferring: frame %lld", (long long)t);
-	count(s, evict);
 	return 0;
 }
 
-/* The tokens of this picture are in the lane now. */
+/* The tokens of this picture are in the lane now, unless the next one's are. */
 static void embedded(e3_session *s, const uint8_t *rgb)
 {
-	s->work->owner[s->lane] = s;
+	s->work->owner[s->lane] = s->ahead ? NULL : s;
 	s->picture = rgb;
 }
 
@@ -440,11 +442,12 @@ int e3_session_side(e3_session *s, const uint8_t *rgb, e3_result *result, e3_evi
 	if (!s->o.side || (!rgb && !s->picture))
 		return e3_fail(err, "inferring beside the stream: %s", s->o.side ? "no picture" : "the session has no side");
 	e3_batch_lock(s->o.batch);
+	int rc = e3_ahead_drop(s, err);
 	bool there = !rgb && s->work->owner[s->lane] == s;
 	if (!there)
 		e3_work_lane(s, s->home), s->work->owner[s->lane] = NULL;
 	s->past = side_of(s);
-	int rc = whole_step(s, rgb || there ? rgb : s->picture, &s->side, evict, err);
+	rc = rc || whole_step(s, rgb || there ? rgb : s->picture, &s->side, evict, err) ? -1 : 0;
 	s->past = &s->pasts[s->main];
 	if (rgb)
 		s->picture = NULL;
@@ -464,6 +467,7 @@ void e3_session_side_clear(e3_session *s)
 
 void e3_session_take_over(e3_session *s)
 {
+	e3_ahead_drop(s, &(e3_err){""});
 	s->main = 1 - s->main;
 	s->past = &s->pasts[s->main];
 	e3_session_side_clear(s);

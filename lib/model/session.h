@@ -81,6 +81,12 @@ typedef struct e3_work {
 	e3_dpt_state depth, point;
 } e3_work;
 
+/* What two frames that are computed at a time cannot share. */
+typedef struct e3_spare {
+	e3_tokens tokens;           /* x, cat and last of every second frame; q of the ViT */
+	e3_tensor attended, hidden; /* of the ViT */
+} e3_spare;
+
 /* What earlier frames leave for the next one. */
 typedef struct e3_past {
 	int64_t t;    /* frames done; those of a frozen session do not count */
@@ -108,6 +114,7 @@ struct e3_session {
 	const uint8_t *(*next)(void *ctx); /* or NULL */
 	void *next_ctx;
 	const uint8_t *ahead; /* the picture of the next step, whose ViT is under way; or NULL */
+	bool under_way;       /* so is its aggregator */
 
 	e3_past pasts[2];       /* the second one only if the options ask for a side */
 	e3_past *past;          /* that the current step sees: of the main stream, but during a side step */
@@ -116,6 +123,9 @@ struct e3_session {
 	const uint8_t *picture; /* of the last main step, as long as no other one was seen since; or NULL */
 
 	e3_arena arena; /* device memory that lives as long as the session */
+
+	e3_spare spare; /* nothing before it is needed */
+	bool odd;       /* the tokens of the current frame are in it, those of the next one in the work's lane */
 
 	e3_work *work;
 	bool joined;    /* counts among its users */
@@ -156,7 +166,6 @@ int e3_embed_open(e3_session *s, e3_err *err);
 int e3_embed_patches(e3_session *s, const uint8_t *rgb, e3_err *err);
 int e3_embed_step(e3_session *s, const uint8_t *rgb, e3_err *err);
 int e3_embed_again(e3_session *s, e3_err *err); /* the tokens of the picture before once more */
-int e3_embed_ahead(e3_session *s, e3_err *err); /* begins with the next picture, if that is there */
 /* After wait: the descriptor of the frame, if it is wanted. */
 void e3_embed_describe(e3_session *s);
 /* rope.c: the tables; the global one for a frame of this time (nothing where time does not count); whether there is
@@ -165,6 +174,8 @@ int e3_rope_open(e3_session *s, e3_err *err);
 int e3_rope_at(e3_session *s, int64_t time, e3_err *err);
 int e3_rope_check(const e3_session *s, int64_t time, e3_err *err);
 int e3_aggregate_open(e3_session *s, e3_err *err);
+/* Allocates what the heads read of a frame. */
+int e3_aggregate_open_kept(e3_session *s, e3_arena *a, float **cat, float **last, e3_err *err);
 /* Is the attention of this layer to be reported? Not of side steps. */
 bool e3_session_reports(const e3_session *s, int layer);
 /* Of n frames together (frame[0] and so on, embedded), which see each other. */
@@ -195,6 +206,10 @@ int e3_work_join(e3_session *s, e3_err *err);
 bool e3_work_is_new(const e3_session *s);
 int e3_work_opened(e3_session *s, e3_err *err);
 void e3_work_lane(e3_session *s, int lane);
+/* The tokens of every second frame, of the others (what they share with other sessions is left as it is); the current
+ * frame is one of the others now. */
+void e3_work_tokens(const e3_session *s, bool odd, e3_tokens *to);
+void e3_work_turn(e3_session *s);
 void e3_work_leave(e3_session *s);
 
 /* session.c, for start.c: frame[k] is worked on; tells who watches the device; the parts of a step. */
@@ -202,10 +217,21 @@ void e3_session_turn_to(e3_session *s, int k);
 int e3_session_note(const e3_session *s, const e3_activation *a, e3_err *err);
 int e3_session_begin(e3_session *s, const char *stage, e3_err *err);
 int e3_session_embed(e3_session *s, const uint8_t *rgb, e3_err *err);
+int e3_session_aggregate(e3_session *s, e3_err *err);
 int e3_session_dense(e3_session *s, e3_result *r, e3_err *err);
 int e3_session_open_result(e3_session *s, e3_result *r, int outputs, e3_err *err);
 void e3_session_close_result(e3_session *s, e3_result *r);
 void e3_session_count_tokens(e3_session *s);
+
+/* ahead.c: begins with the ViT of the next picture, if that is there, and was not begun with already. */
+int e3_ahead_look(e3_session *s, e3_err *err);
+/* A step begins: is this the picture that was begun with? */
+bool e3_ahead_take(e3_session *s, const uint8_t *rgb);
+/* Once the tokens of the frame before are evicted and it is counted: the aggregator, where nothing speaks against it.
+ */
+int e3_ahead_begin(e3_session *s, e3_err *err);
+/* The past has no tokens of the next frame, and the next step begins from the beginning. */
+int e3_ahead_drop(e3_session *s, e3_err *err);
 
 /* start.c: gives back what only a start needs: on the device; and all of it. */
 void e3_start_release(e3_session *s);

@@ -43,6 +43,23 @@ int e3_work_opened(e3_session *s, e3_err *err)
 	return 0;
 }
 
+void e3_work_tokens(const e3_session *s, bool odd, e3_tokens *to)
+{
+	const e3_work *w = s->work;
+	const e3_tokens *spare = &s->spare.tokens;
+	to->x = odd ? spare->x : w->x + (size_t)s->lane * (size_t)s->plan.tokens_per_frame * (size_t)s->net->c.embed;
+	to->last = odd ? spare->last : w->last[s->lane];
+	for (int l = 0; l < E3_DPT_LEVELS; l++)
+		to->cat[l] = odd ? spare->cat[l] : w->cat[s->lane * E3_DPT_LEVELS + l];
+}
+
+void e3_work_turn(e3_session *s)
+{
+	s->odd = !s->odd;
+	e3_work_tokens(s, s->odd, &s->frame[0]);
+	e3_session_turn_to(s, 0);
+}
+
 void e3_work_lane(e3_session *s, int lane)
 {
 	const e3_work *w = s->work;
@@ -54,9 +71,8 @@ void e3_work_lane(e3_session *s, int lane)
 	s->xv = w->xv + k * v * dim;
 	s->attended = e3_tensor_at(w->attended, k * most * dim), s->hidden = e3_tensor_at(w->hidden, k * most * hidden);
 	s->lse = w->lse + k * heads * n;
-	f->x = w->x + k * n * dim, f->q = e3_tensor_at(w->q, k * most * dim), f->last = w->last[lane];
-	for (int l = 0; l < E3_DPT_LEVELS; l++)
-		f->cat[l] = w->cat[lane * E3_DPT_LEVELS + l];
+	f->q = e3_tensor_at(w->q, k * most * dim);
+	e3_work_tokens(s, s->odd, f);
 	e3_session_turn_to(s, 0);
 }
 

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Every operation on CUDA against the CPU backend. Needs a GPU. Part of make test-gpu
+# Every operation on CUDA against the CPU backend; frames begun ahead against frames in order. Needs a GPU. Part of make test-gpu
 set -u -o pipefail
 cd "$(dirname "$0")/../.." || exit 1
 B=${B:-build}
@@ -9,7 +9,7 @@ for test in "$B"/tests/gpu/test_gpu_*; do
 	[[ -x $test && ${test##*/} != *.* ]] || continue
 	ok=ok tap=$B/${test##*/}.tap
 	"$test" | tee "$tap" || rc=1 ok=bad
-	"${PYTHON:-/usr/bin/python3}" -B tests/gpu/table.py add ops "${test##*/test_gpu_} against the CPU" \
+	"${PYTHON:-/usr/bin/python3}" -B tests/gpu/table.py add ops "tests of ${test##*/test_gpu_}" \
 		"$(grep -c '^ok' "$tap") of $(grep -cE '^(not )?ok' "$tap") tests, $(grep -c '^# .*relative' "$tap") comparisons" "" $ok
 done
 exit $rc
