@@ -6,7 +6,9 @@
 #include <string.h>
 
 enum { RING = 4 << 20, OLDEST = 80 }; /* after the weights only small arrays are uploaded */
-enum { BLOCKS = 8 }; /* of the network in a part of a piece, so that the device need not wait until all are gathered */
+/* Blocks of the network in a part of a piece, so that the device need not wait until all are gathered: fewer in the
+ * first. */
+enum { BLOCKS = 8, FIRST_BLOCKS = 2 };
 
 int e3_cuda_fail(e3_err *err, const char *what, cudaError_t code)
 {
@@ -291,7 +293,7 @@ int e3_cuda_cut(e3_cuda *c, e3_err *err)
 	bool alone = true;
 	for (bool joined : c->joined)
 		alone = alone && !joined;
-	if (!c->gathering || c->blocks++ < BLOCKS || !alone || c->part + 1 == PARTS_MOST)
+	if (!c->gathering || c->blocks++ < (c->part ? BLOCKS : FIRST_BLOCKS) || !alone || c->part + 1 == PARTS_MOST)
 		return 0;
 	int rc = launch_part(c, err);
 	c->part++;

@@ -51,7 +51,8 @@ static inline int evict(hand *h, int64_t t, e3_err *err)
 	const e3_dev_ops *ops = h->dev->ops;
 	return e3_evictor_begin(&h->e, &h->plan, &h->cache, t, h->mass, err) || ops->finish(h->dev, err) ||
 			e3_evictor_decide(&h->e, &h->plan, &h->cache, t, &h->record, err) || ops->finish(h->dev, err) ||
-			e3_evictor_apply(&h->e, &h->plan, &h->cache, t, &h->record, err)
+			e3_evictor_apply(&h->e, &h->plan, &h->cache, t, &h->record, err) ||
+			e3_evictor_tell(&h->e, t, &h->record, err)
 		? -1
 		: 0;
 }

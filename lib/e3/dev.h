@@ -42,7 +42,6 @@
  *
  *   caller     mark | ViT | heads, score mark | wait | choose mark wait, move | tokens | finish
  *   MAIN       [------- tokens -------]^mark            [------ tokens of the next frame ------
- *   MASS           [-]  [-]  [-]  [-]                        [-]  [-]  [-]
  *   CAMERA                             [---- camera head ----]
  *   EVICT                              [score]^mark [choose]^mark [move]
  *   DEPTH                              [------- depth head -------]
@@ -56,8 +55,6 @@
  *   branch    selects the branch that the next operations go to. The first use of another one than MAIN since `finish`
  *             starts after everything that was given before the last mark; between gather and launch all that are used
  *             start with the piece, and it ends when all have.
- *   fork      selects a branch that goes on after everything that was given to the current one so far.
- *   join      the current branch goes on after everything that was given to that one so far.
  *   finish    waits for all branches and returns to MAIN.
  *   ahead     selects a branch for work of the next frame, for which the next finish does not wait: NEXT, at once; or
  *             MAIN, after everything that was given to NEXT and to the current branch. What follows that finish in MAIN

@@ -168,10 +168,11 @@ typedef struct e3_result {
 void e3_session_ask(e3_session *s, bool (*keeps)(void *ctx, const e3_result *r), void *ctx);
 
 /* Where the device can, a step begins with the picture of the next one, if that is there: `next` gives it or NULL, and
- * does not wait. The next step of the session must get the same pixels in the same place; one that gets another picture,
- * or anything else that comes between, finds the session as if nothing had been begun. Results are the same, bit for
- * bit. A result is there somewhat later then, as it shares the device with the next frame, and frames follow each other
- * faster. Takes memory for a second frame, allocated when it is first needed. Not of a session with a batch. */
+ * does not wait. The next step of the session must get the same pixels in the same place; one that gets another
+ * picture, or anything else that comes between, finds the session as if nothing had been begun. Results are the same,
+ * bit for bit. A result is there somewhat later then, as it shares the device with the next frame, and frames follow
+ * each other faster. Takes memory for a second frame, allocated when it is first needed. Not of a session with a batch.
+ */
 void e3_session_look_ahead(e3_session *s, const uint8_t *(*next)(void *ctx), void *ctx);
 
 /* One frame: rgb [h][w][3]. Fills *result and *evict, which the caller owns; evict->i counts the frames of this

@@ -1,5 +1,5 @@
-/* model: the attention of a layer as users get it: keys by token id, mass, mass by frame, and on request the attention
- * map. */
+/* model: the attention of a layer as users get it: which layers, keys by token id, mass, mass by frame, and on request
+ * the attention map. */
 #include "e3/mem.h"
 #include "session.h"
 #include <stdlib.h>
@@ -72,4 +72,19 @@ int e3_attn_collect(e3_session *s, int n, e3_err *err)
 			if (e3_session_reports(s, l) && report(s, k, n, l, err))
 				return -1;
 	return 0;
+}
+
+bool e3_session_reports(const e3_session *s, int layer)
+{
+	return s->o.attn && s->o.attn[layer] && s->past == &s->pasts[s->main];
+}
+
+int e3_session_attn(e3_session *s, int k, e3_attn *attn, e3_err *err)
+{
+	if (k >= s->n_attn)
+		return 0;
+	e3_attn_release(attn);
+	*attn = s->attn[k];
+	s->attn[k] = (e3_attn){0};
+	return 1;
 }

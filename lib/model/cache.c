@@ -105,10 +105,11 @@ int e3_cache_append(e3_cache *c, int layer, uint32_t first_id, int n, uint32_t *
 	while ((uint64_t)l->n_pages * (uint64_t)c->page_keys < (uint64_t)l->n + fresh)
 		if (take_page(c, l, err))
 			return -1;
-	int k = 0;
-	for (uint32_t s = 0; s < l->n && k < n && l->holes; s++)
-		if (l->id[s] == E3_HOLE)
-			slot[k++] = s, l->holes--;
+	/* No branch in it: holes are anywhere, and the device waits. */
+	int k = 0, filled = (uint32_t)n < l->holes ? n : (int)l->holes;
+	for (uint32_t s = 0; k < filled; s++)
+		slot[k] = s, k += l->id[s] == E3_HOLE;
+	l->holes -= (uint32_t)filled;
 	while (k < n)
 		slot[k++] = l->n++;
 	for (k = 0; k < n; k++)

@@ -239,9 +239,8 @@ static void sort_ids(uint32_t *id, uint32_t *work, size_t n)
 	}
 }
 
-static int apply_layer(e3_evictor *e, const e3_plan *plan, e3_cache *cache, int l, e3_evict_layer *r, e3_err *err)
+static int tell_layer(const e3_chosen *c, e3_evict_layer *r, e3_err *err)
 {
-	const e3_chosen *c = &e->chosen[l];
 	size_t n = c->choice->removed;
 	memcpy(r->score_q, c->choice->score_q, sizeof r->score_q);
 	r->max_evicted = c->choice->max_evicted, r->min_kept = c->choice->min_kept;
@@ -254,7 +253,23 @@ static int apply_layer(e3_evictor *e, const e3_plan *plan, e3_cache *cache, int 
 		return -1;
 	memcpy(r->removed, c->id, n * sizeof *r->removed);
 	sort_ids(r->removed, r->removed + n, n);
-	return e3_cache_remove(cache, l, c->slot, (int)n, plan->tokens_per_frame, err);
+	return 0;
+}
+
+int e3_evictor_tell(const e3_evictor *e, int64_t t, e3_evict *record, e3_err *err)
+{
+	if (!e3_evictor_decides(e, t) || e->whole || e->policy->slides)
+		return 0;
+	for (int l = 0; l < e->layers; l++)
+		if (tell_layer(&e->chosen[l], &record->layer[l], err))
+			return e3_fail_in(err, "evicting: frame %lld, layer %d", (long long)t, l);
+	return 0;
+}
+
+static int apply_layer(const e3_chosen *c, const e3_plan *plan, e3_cache *cache, int l, e3_err *err)
+{
+	int n = (int)c->choice->removed;
+	return n ? e3_cache_remove(cache, l, c->slot, n, plan->tokens_per_frame, err) : 0;
 }
 
 int e3_evictor_apply(e3_evictor *e, const e3_plan *plan, e3_cache *cache, int64_t t, e3_evict *record, e3_err *err)
@@ -264,7 +279,7 @@ int e3_evictor_apply(e3_evictor *e, const e3_plan *plan, e3_cache *cache, int64_
 	if (e->policy && e->policy->slides)
 		return e3_slide_apply(e, plan, cache, record, err) ? e3_fail_in(err, "evicting: frame %lld", (long long)t) : 0;
 	for (int l = 0; e3_evictor_decides(e, t) && l < e->layers; l++)
-		if (apply_layer(e, plan, cache, l, &record->layer[l], err))
+		if (apply_layer(&e->chosen[l], plan, cache, l, err))
 			return e3_fail_in(err, "evicting: frame %lld, layer %d", (long long)t, l);
 	return 0;
 }

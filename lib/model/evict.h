@@ -87,6 +87,9 @@ int e3_evictor_seen(e3_evictor *e, const e3_plan *plan, const e3_cache *cache, i
 int e3_evictor_decide(e3_evictor *e, const e3_plan *plan, const e3_cache *cache, int64_t t, e3_evict *record,
 	e3_err *err);
 int e3_evictor_apply(e3_evictor *e, const e3_plan *plan, e3_cache *cache, int64_t t, e3_evict *record, e3_err *err);
+/* Fills the rest of the record of frame t, once it is applied and before the next frame is decided. Apart, since the
+ * next frame waits for the free slots, and nobody for the record. */
+int e3_evictor_tell(const e3_evictor *e, int64_t t, e3_evict *record, e3_err *err);
 /* Instead of decide and apply, for a frame that is not kept: its tokens go again, and with them what a policy that
  * slides evicts for the next one. */
 int e3_evictor_pass(e3_evictor *e, const e3_plan *plan, e3_cache *cache, int64_t t, e3_evict *record, e3_err *err);

@@ -319,8 +319,12 @@ static int evict_step(e3_session *s, e3_result *r, e3_evict *evict, e3_err *err)
 			e3_session_decide(s, evict, err) || ops->mark(s->dev, err) || ops->wait(s->dev, err) ||
 			e3_session_apply(s, r, evict, err)))
 		return -1;
+	int64_t t = s->past->t;
 	count(s, evict);
-	return e3_ahead_begin(s, err) || ops->finish(s->dev, err) ? -1 : 0;
+	return e3_ahead_begin(s, err) || (s->kept && e3_evictor_tell(&s->past->evictor, t, evict, err)) ||
+			ops->finish(s->dev, err)
+		? -1
+		: 0;
 }
 
 /* The heads are given to the device before it is waited for: while they run the tokens are scored, the budget is shared
@@ -432,11 +436,6 @@ int e3_session_step(e3_session *s, const uint8_t *rgb, e3_result *result, e3_evi
 
 static e3_past *side_of(e3_session *s) { return &s->pasts[1 - s->main]; }
 
-bool e3_session_reports(const e3_session *s, int layer)
-{
-	return s->o.attn && s->o.attn[layer] && s->past == &s->pasts[s->main];
-}
-
 int e3_session_side(e3_session *s, const uint8_t *rgb, e3_result *result, e3_evict *evict, e3_err *err)
 {
 	if (!s->o.side || (!rgb && !s->picture))
@@ -478,16 +477,6 @@ int64_t e3_session_frames(const e3_session *s) { return s->past->t; }
 int64_t e3_session_side_frames(const e3_session *s) { return s->pasts[1 - s->main].t; }
 
 const float *e3_session_descriptor(const e3_session *s) { return s->descriptor; }
-
-int e3_session_attn(e3_session *s, int k, e3_attn *attn, e3_err *err)
-{
-	if (k >= s->n_attn)
-		return 0;
-	e3_attn_release(attn);
-	*attn = s->attn[k];
-	s->attn[k] = (e3_attn){0};
-	return 1;
-}
 
 e3_cache_use e3_session_cache(const e3_session *s)
 {

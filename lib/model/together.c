@@ -103,7 +103,9 @@ static int evict(group *g, e3_err *err)
 	if (ops->mark(g->dev, err) || ops->wait(g->dev, err))
 		return -1;
 	for (int k = 0; k < g->n; k++)
-		if (g->s[k]->kept && e3_session_apply(g->s[k], result_of(g->s[k]), g->turn[k]->evict, err))
+		if (g->s[k]->kept &&
+			(e3_session_apply(g->s[k], result_of(g->s[k]), g->turn[k]->evict, err) ||
+				e3_evictor_tell(&g->s[k]->past->evictor, g->s[k]->past->t, g->turn[k]->evict, err)))
 			return -1;
 	if (ops->finish(g->dev, err))
 		return -1;
