@@ -76,8 +76,8 @@ static int heads(group *g, e3_err *err)
 	for (int k = 0; pose && k < g->n; k++)
 		if ((k && ops->branch(g->dev, BRANCH_CAMERA + k, err)) || e3_camera_step(g->s[k], 1, err))
 			return e3_fail_in(err, "camera head");
-	if ((pose && (ops->branch(g->dev, 1, err) || ops->launch(g->dev, err))) || ops->branch(g->dev, 0, err) ||
-		gather(g, E3_PIECE_DENSE, err))
+	if ((pose && (ops->branch(g->dev, 1, err) || ops->launch(g->dev, err))) ||
+		ops->branch(g->dev, E3_BRANCH_DEPTH, err) || gather(g, E3_PIECE_DENSE, err))
 		return -1;
 	for (int k = 0; k < g->n; k++)
 		if (e3_session_heads(g->s[k], result_of(g->s[k]), err))
