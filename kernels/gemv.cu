@@ -85,47 +85,51 @@ template <typename T> static __device__ void fetch_early(const T *w, const gemv_
 #endif
 }
 
-/* V weights as f32. */
-template <typename T, int V> static __device__ __forceinline__ void load_weights(const T *p, float (&to)[V])
+/* 16 weights of 8 bits as f32. */
+template <typename T> static __device__ __forceinline__ void load_weights(const T *p, float (&to)[16])
 {
-	if constexpr (sizeof(T) == 1) {
-		static_assert(V == 16, "16 bytes");
-		uint4 v = *(const uint4 *)(const void *)p;
-		const uint32_t word[4] = {v.x, v.y, v.z, v.w};
+	uint4 v = *(const uint4 *)(const void *)p;
+	const uint32_t word[4] = {v.x, v.y, v.z, v.w};
 #pragma unroll
-		for (int k = 0; k < 4; k++)
-			values_of_four<T>(word[k], to + 4 * k);
-	} else
-		load_pack<T, V>(p, to);
+	for (int k = 0; k < 4; k++)
+		values_of_four<T>(word[k], to + 4 * k);
 }
 
 /* ROWS outputs from `first` by one warp. */
 template <typename T, int V>
 static __device__ __forceinline__ void rows_by_warp(const T *w, const gemv_args &a, const float *x, int first)
 {
-	constexpr int E = V < 4 ? V : 4;
 	int lane = threadIdx.x % 32;
 	float sum[ROWS] = {0};
 	const T *row[ROWS];
 	for (int r = 0; r < ROWS; r++)
 		row[r] = w + (size_t)min(first + r, a.out - 1) * a.ldw;
 #pragma unroll 4
-	for (int c = lane * V; c < a.width; c += 32 * V) {
-		float t[ROWS][V];
-#pragma unroll
-		for (int r = 0; r < ROWS; r++)
-			load_weights<T, V>(row[r] + c, t[r]);
-#pragma unroll
-		for (int e = 0; e < V; e += E) {
-			float u[E];
-			load_pack<float, E>(x + place_of<V>(c) + (V < 16 ? e : 32 * e), u);
+	for (int c = lane * V; c < a.width; c += 32 * V)
+		if constexpr (V == 16) {
+			float t[ROWS][V];
 #pragma unroll
 			for (int r = 0; r < ROWS; r++)
+				load_weights<T>(row[r] + c, t[r]);
 #pragma unroll
-				for (int i = 0; i < E; i++)
-					sum[r] += t[r][e + i] * u[i];
-		}
-	}
+			for (int e = 0; e < V; e += 4) {
+				float u[4];
+				load_pack<float, 4>(x + place_of<V>(c) + 32 * e, u);
+#pragma unroll
+				for (int r = 0; r < ROWS; r++)
+#pragma unroll
+					for (int i = 0; i < 4; i++)
+						sum[r] += t[r][e + i] * u[i];
+			}
+		} else
+#pragma unroll
+			for (int r = 0; r < ROWS; r++) {
+				float t[V];
+				load_pack<T, V>(row[r] + c, t);
+#pragma unroll
+				for (int e = 0; e < V; e++)
+					sum[r] += t[e] * x[c + e];
+			}
 	for (int r = 0; r < ROWS; r++) {
 		float v = warp_sum(sum[r]);
 		if (lane == 0 && first + r < a.out)
