@@ -199,7 +199,7 @@ bool e3_cuda_tiles8_can(const e3_cuda *c, const e3_tiles8 *t)
 		return true;
 	if (t->add)
 		return t->act == E3_ACT_NONE && t->out.dtype == E3_F32 && t->ldo % 2 == 0 && e3_aligned(t->out.p, 8);
-	return t->out.dtype == E3_F16 && t->ldo % 8 == 0 && e3_aligned(t->out.p, 16);
+	return t->act != E3_ACT_SILU && t->out.dtype == E3_F16 && t->ldo % 8 == 0 && e3_aligned(t->out.p, 16);
 }
 
 int e3_cuda_tiles8(e3_cuda *c, const e3_tiles8 *g, e3_err *err)

@@ -59,6 +59,13 @@ static __device__ __forceinline__ float quick_gelu(float x)
 	return fmaf(-t, e3_exp2(p), fmaxf(x, 0.0f));
 }
 
+/* The other activations have a kernel of their own (linear.cu): here they would be written out for every value of a
+ * thread, and a tile of few steps would wait for its instructions. */
+static __device__ __forceinline__ float relu_or_not(float v, e3_act act)
+{
+	return act == E3_ACT_RELU && !(v > 0) ? 0 : v;
+}
+
 /* 64 columns from block `first` of eight on: through `room` to the place (column, row) of the map of d, which ends
  * where d ends. */
 template <typename S, typename T, bool GELU>
@@ -75,7 +82,7 @@ static __device__ __forceinline__ void store_columns(const tile_args &a, const f
 			float2 b = pair_at(bias, 8 * (first + j + k / 2) + col);
 			float lo = u[0] + b.x, hi = u[1] + b.y;
 			v[k] = GELU ? pack_as<T>(quick_gelu(lo), quick_gelu(hi))
-						: pack_as<T>(activate(lo, a.act), activate(hi, a.act));
+						: pack_as<T>(relu_or_not(lo, a.act), relu_or_not(hi, a.act));
 		}
 		put_blocks(room, j, v);
 	}
