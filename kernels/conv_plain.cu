@@ -1,6 +1,8 @@
 /* kernels: 3×3 convolutions of any channels and type by FMA: strict mode, and small networks. Which kernel a
  * convolution takes. */
 #include "conv.cuh"
+#include "maps.cuh"
+#include "taps.cuh"
 
 enum { TILE = 64, DEPTH = 16 };
 
@@ -89,6 +91,26 @@ int e3_cuda_conv_plain(e3_cuda *c, const e3_conv *op, e3_err *err)
 	return 0;
 }
 
+/* Of an enlarged map: at the size of the small one where that is possible; or made first. */
+static int resized(e3_cuda *c, const e3_conv *op, e3_err *err)
+{
+	e3_conv then = *op;
+	taps_maps maps;
+	bool plain = op->stride == 1 && !op->relu_in && !op->resid.p && !op->plus.p && e3_conv_act_can(op);
+	bool taps = plain && op->mat->out == TAPS_WIDE && e3_cuda_taps_can(c, op->x, op->mat, op->resize);
+	then.x.h = op->resize[0], then.x.w = op->resize[1], then.resize[0] = then.resize[1] = 0;
+	size_t n = taps ? e3_cuda_taps_size(op->x, op->mat) : (size_t)then.x.h * then.x.w * op->x.c;
+	void *room;
+	if (e3_cuda_scratch_get(c, SCRATCH_FEATURES, n * e3_dtype_size(op->x.t.dtype), &room, err))
+		return e3_fail_in(err, "conv");
+	if (taps)
+		return e3_cuda_taps(c, op->x, op->mat, (f16 *)room, &maps, err) || e3_cuda_taps_store(c, &maps, op, err) ? -1
+																												 : 0;
+	resize_args a = resize_of(op->x, then.x.h, then.x.w);
+	then.x.t.p = (uint8_t *)room;
+	return e3_cuda_resize(c, &a, op->x.t.p, room, err) || e3_cuda_conv(&c->dev, &then, err) ? -1 : 0;
+}
+
 int e3_cuda_conv(e3_dev *dev, const e3_conv *op, e3_err *err)
 {
 	e3_cuda *c = e3_cuda_of(dev);
@@ -96,6 +118,8 @@ int e3_cuda_conv(e3_dev *dev, const e3_conv *op, e3_err *err)
 		return -1;
 	if (op->x.h <= 0 || op->x.w <= 0 || op->mat->out <= 0)
 		return 0;
+	if (op->resize[0] && (op->resize[0] != op->x.h || op->resize[1] != op->x.w))
+		return resized(c, op, err);
 	if (e3_cuda_conv_wgmma_can(c, op))
 		return e3_cuda_conv_wgmma(c, op, err);
 	return e3_cuda_conv_mma_can(op) ? e3_cuda_conv_mma(c, op, err) : e3_cuda_conv_plain(c, op, err);

@@ -2,6 +2,7 @@
  * "Tail"). */
 #include "dense.cuh"
 #include "maps.cuh"
+#include "taps.cuh"
 
 template <typename T> static __global__ void __launch_bounds__(256) finish_pixels(pixel_args a, const T *hidden)
 {
@@ -48,6 +49,21 @@ static int by_steps(e3_cuda *c, const e3_dense *op, const pixel_args *px, e3_err
 	return 0;
 }
 
+/* At the size of z. */
+static int by_taps(e3_cuda *c, const e3_dense *op, const pixel_args *px, e3_err *err)
+{
+	size_t tables = (e3_cuda_taps_tables(op) * sizeof(float) + 255) & ~(size_t)255;
+	taps_maps maps;
+	void *room;
+	if (e3_cuda_scratch_get(c, SCRATCH_FEATURES, tables + e3_cuda_taps_size(op->z, op->conv) * sizeof(f16), &room, err))
+		return -1;
+	f16 *at = (f16 *)((uint8_t *)room + tables);
+	return e3_cuda_taps_positions(c, op, (float *)room, err) || e3_cuda_taps(c, op->z, op->conv, at, &maps, err) ||
+			e3_cuda_taps_pixels(c, &maps, op, (const float *)room, px, err)
+		? -1
+		: 0;
+}
+
 int e3_cuda_dense(e3_dev *dev, const e3_dense *op, e3_err *err)
 {
 	e3_cuda *c = e3_cuda_of(dev);
@@ -63,7 +79,9 @@ int e3_cuda_dense(e3_dev *dev, const e3_dense *op, e3_err *err)
 		return e3_fail_in(err, "dense");
 	float *value = (float *)result, *conf = value + pixels * (size_t)n;
 	pixel_args px = {e3_tensor_floats(op->out->w), op->out->b, op->conv->out, n, pixels, value, conf};
-	if (e3_cuda_tail_wgmma_can(c, op) ? e3_cuda_tail_wgmma(c, op, &px, err)
+	const int to[2] = {op->H, op->W};
+	bool taps = op->conv->out <= TAPS_NARROW && e3_cuda_taps_can(c, op->z, op->conv, to);
+	if (taps                          ? by_taps(c, op, &px, err)
 			: e3_cuda_tail_can(c, op) ? e3_cuda_tail(c, op, &px, err)
 									  : by_steps(c, op, &px, err))
 		return e3_fail_in(err, "dense");

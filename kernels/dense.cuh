@@ -26,8 +26,5 @@ static __device__ __forceinline__ void put_value(const pixel_args &a, size_t pix
 /* dense_mma.cu: everything in one kernel, where the channels suit it. */
 bool e3_cuda_tail_can(const e3_cuda *c, const e3_dense *op);
 int e3_cuda_tail(e3_cuda *c, const e3_dense *op, const pixel_args *px, e3_err *err);
-/* dense_wgmma.cu: the same on Hopper. */
-bool e3_cuda_tail_wgmma_can(const e3_cuda *c, const e3_dense *op);
-int e3_cuda_tail_wgmma(e3_cuda *c, const e3_dense *op, const pixel_args *px, e3_err *err);
 
 #endif

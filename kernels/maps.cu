@@ -1,6 +1,7 @@
 /* kernels: feature maps: pictures to patches, positions, bilinear resizing, transposed convolution, copies
  * (doc/network.md 3.1, 4, 7). */
 #include "maps.cuh"
+#include "taps.cuh"
 #include <string.h>
 #include <type_traits>
 
@@ -171,21 +172,41 @@ typedef struct spread_args {
 	const float *bias;
 } spread_args;
 
-/* y [h * w][k * k * c] -> out [h * k][w * k][c], bias added; V channels at a time. */
+/* Which cells add to pixel `at` of the output along one axis: `n` of them from `first` on, the first through tap `tap`,
+ * the next through k taps less. */
+typedef struct spread_from {
+	int first, n, tap;
+} spread_from;
+
+static __device__ __forceinline__ spread_from cells_of(int at, int k, int cells)
+{
+	int cell = at / k, tap = at - cell * k + 1;
+	bool before = tap == 1 && cell > 0, after = tap == k && cell < cells - 1;
+	return {cell - before, 1 + before + after, tap + (before ? k : 0)};
+}
+
+static __device__ __forceinline__ int neighbours(int at, int n) { return (at > 0 ? 1 : 0) | (at < n - 1 ? 2 : 0); }
+
+/* y [h * w][(k + 2) * (k + 2) * c] -> out [h * k][w * k][c], bias added; V channels at a time. */
 template <typename T, int V> static __global__ void spread(spread_args a, const T *y, T *out)
 {
 	typedef index_of<V> index;
 	int h = a.h, w = a.w, k = a.k, c = a.c / V;
 	index n = (index)h * w * k * k * c;
 	for (index at = (index)blockIdx.x * blockDim.x + threadIdx.x; at < n; at += (index)gridDim.x * blockDim.x) {
-		int ch = (int)(at % c), col = (int)(at / c % (w * k)), row = (int)(at / c / (w * k));
-		size_t from = (((size_t)(row / k) * w + col / k) * k * k + (row % k) * k + col % k) * c + ch;
-		float v[V], b[V];
-		load_pack<T, V>(y + from * V, v);
-		load_pack<float, V>(a.bias + ch * V, b);
+		int ch = (int)(at % c) * V, col = (int)(at / c % (w * k)), row = (int)(at / c / (w * k));
+		const spread_from rows = cells_of(row, k, h), cols = cells_of(col, k, w);
+		float v[V], u[V];
+		load_pack<float, V>(a.bias + (4 * neighbours(row, h * k) + neighbours(col, w * k)) * a.c + ch, v);
+		for (int i = 0; i < rows.n; i++)
+			for (int j = 0; j < cols.n; j++) {
+				size_t from = (size_t)(rows.first + i) * w + cols.first + j;
+				int tap = (rows.tap - i * k) * (k + 2) + cols.tap - j * k;
+				load_pack<T, V>(y + (from * (k + 2) * (k + 2) + tap) * a.c + ch, u);
 #pragma unroll
-		for (int e = 0; e < V; e++)
-			v[e] += b[e];
+				for (int e = 0; e < V; e++)
+					v[e] += u[e];
+			}
 		store_pack<T, V>(out + (size_t)at * V, v);
 	}
 }
@@ -200,6 +221,7 @@ template <typename T> static void launch_spread(const spread_args *a, const void
 		spread<T, 1><<<blocks_for(n), 256, 0, stream>>>(*a, (const T *)y, (T *)out);
 }
 
+/* The product first, then every pixel gathers what belongs to it. */
 int e3_cuda_deconv(e3_dev *dev, e3_features x, const e3_mat *m, e3_features out, e3_err *err)
 {
 	e3_cuda *c = e3_cuda_of(dev);
@@ -216,7 +238,7 @@ int e3_cuda_deconv(e3_dev *dev, e3_features x, const e3_mat *m, e3_features out,
 		return e3_fail_in(err, "deconv");
 	e3_linear product =
 		{.x = x.t, .rows = rows, .ldx = m->in, .mat = &taps, .out = {(uint8_t *)y, type}, .ldo = m->out};
-	if (e3_cuda_linear(dev, &product, err))
+	if (e3_cuda_taps_many_can(c, x, m) ? e3_cuda_taps_many(c, x, m, (f16 *)y, err) : e3_cuda_linear(dev, &product, err))
 		return e3_fail_in(err, "deconv");
 	spread_args a = {x.h, x.w, out.h / x.h, out.c, m->b};
 	E3_WITH_TYPE(type, T, launch_spread<T>(&a, y, out.t.p, e3_cuda_stream(c)));

@@ -7,16 +7,20 @@
 
 static const int map_sizes[][2] = {{1, 1}, {1, 9}, {8, 1}, {2, 2}, {5, 7}, {14, 19}};
 
-/* how: relu_in, relu of resid, resid, plus, no bias (bits); act; stride. */
+/* how: relu_in, relu of resid, resid, plus, no bias, resized first (bits); act; stride. */
 static inline void one_conv(table *t, const int *size, const int channels[2], const int how[3])
 {
 	e3_err err = {""};
-	int cin = channels[0], cout = channels[1], bits = how[0], stride = how[2];
+	int cin = channels[0], cout = channels[1], bits = how[0], stride = how[2], resize[2] = {0, 0};
+	int h = size[0], w = size[1];
+	if (bits & 32) /* wider, or narrower */
+		h = resize[0] = 2 * h + 1, w = resize[1] = bits & 1 ? (3 * w + 1) / 2 : (w + 1) / 2;
 	size_t nx = (size_t)(size[0] * size[1] * cin),
-		   no = (size_t)(((size[0] - 1) / stride + 1) * ((size[1] - 1) / stride + 1) * cout);
+		   no = (size_t)(((h - 1) / stride + 1) * ((w - 1) / stride + 1) * cout);
 	mat_pair m = mat_make(t, cout, 9 * cin, bits & 16 ? 0 : cout);
 	float *x = values(t, nx, 1), *resid = values(t, no, 1), *plus = values(t, no, 1);
 	e3_conv host = {.x = {e3_tensor_f32(x), size[0], size[1], cin},
+				.resize = {resize[0], resize[1]},
 				.mat = &m.host,
 				.stride = stride,
 				.relu_in = bits & 1,
@@ -27,14 +31,15 @@ static inline void one_conv(table *t, const int *size, const int channels[2], co
 			dev = host;
 	float *out = on_device(t, NULL, no);
 	dev.x.t = e3_tensor_f32(on_device(t, x, nx)), dev.mat = &m.dev;
-	dev.out = (e3_features){e3_tensor_f32(out), (size[0] - 1) / stride + 1, (size[1] - 1) / stride + 1, cout};
+	dev.out = (e3_features){e3_tensor_f32(out), (h - 1) / stride + 1, (w - 1) / stride + 1, cout};
 	dev.resid = e3_tensor_f32(bits & 4 ? on_device(t, resid, no) : NULL);
 	dev.plus = e3_tensor_f32(bits & 8 ? on_device(t, plus, no) : NULL);
 	double *want = expected(NULL, no);
 	ref_conv(&host, want);
 	must(t, t->dev->ops->conv(t->dev, &dev, &err), &err);
-	result(t, T_CONV, out, want, no);
-	guards_intact(t, T_CONV);
+	int kind = resize[0] ? T_RESIZED : T_CONV;
+	result(t, kind, out, want, no);
+	guards_intact(t, kind);
 	end_case(t);
 	mat_free(&m), free(x), free(resid), free(plus);
 }
@@ -47,6 +52,11 @@ static inline void case_conv(table *t)
 			for (int how = 0; how < 32 * 3 * 2; how++) /* activations: none, GELU, ReLU */
 				if (how % (1 + c * s) == c)
 					one_conv(t, map_sizes[s], channels[c], (const int[]){how % 32, how / 32 % 3, how / 96 + 1});
+	for (int s = 0; s < COUNT(map_sizes); s++)
+		for (int c = 0; c < COUNT(channels); c++)
+			for (int bits = 0; bits < 32; bits++)
+				if (bits % (1 + c * s) == c)
+					one_conv(t, map_sizes[s], channels[c], (const int[]){32 | bits, bits % 2, bits % 3 / 2 + 1});
 }
 
 static inline void case_deconv(table *t)
@@ -57,7 +67,7 @@ static inline void case_deconv(table *t)
 		for (int c = 0; c < COUNT(shape); c++) {
 			int h = map_sizes[s][0], w = map_sizes[s][1], cin = shape[c][0], cout = shape[c][1], k = shape[c][2];
 			size_t nx = (size_t)(h * w * cin), no = (size_t)(h * w * k * k * cout);
-			mat_pair m = mat_make(t, k * k * cout, cin, cout);
+			mat_pair m = mat_make(t, (k + 2) * (k + 2) * cout, cin, 16 * cout);
 			float *x = values(t, nx, 1), *out = on_device(t, NULL, no);
 			double *want = expected(NULL, no);
 			e3_features host = {e3_tensor_f32(x), h, w, cin}, from = {e3_tensor_f32(on_device(t, x, nx)), h, w, cin},

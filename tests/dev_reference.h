@@ -191,42 +191,6 @@ static inline double ref_taps(const double *x, const int size[2], const e3_mat *
 	return v;
 }
 
-static inline void ref_conv(const e3_conv *op, double *out)
-{
-	int h = op->x.h, w = op->x.w, oh = (h - 1) / op->stride + 1, ow = (w - 1) / op->stride + 1, cout = op->mat->out,
-		n = h * w * (op->mat->in / 9);
-	const float *in = e3_tensor_floats(op->x.t), *resid = e3_tensor_floats(op->resid),
-				*plus = e3_tensor_floats(op->plus);
-	double *x = malloc((size_t)n * sizeof *x);
-	for (int k = 0; k < n; k++)
-		x[k] = op->relu_in ? ref_act(in[k], E3_ACT_RELU) : in[k];
-	for (int y = 0; y < oh; y++)
-		for (int at = 0; at < ow; at++)
-			for (int o = 0; o < cout; o++) {
-				int k = (y * ow + at) * cout + o;
-				double v = ref_act(ref_taps(x, (int[]){h, w}, op->mat, y * op->stride, at * op->stride, o), op->act);
-				if (resid)
-					v += op->relu_resid ? ref_act(resid[k], E3_ACT_RELU) : resid[k];
-				out[k] = v + (plus ? plus[k] : 0);
-			}
-	free(x);
-}
-
-static inline void ref_deconv(e3_features in, const e3_mat *m, int k, double *out)
-{
-	const float *x = e3_tensor_floats(in.t);
-	int h = in.h, w = in.w, cout = m->out / (k * k);
-	for (int y = 0; y < h * k; y++)
-		for (int at = 0; at < w * k; at++)
-			for (int o = 0; o < cout; o++) {
-				const float *row = e3_tensor_floats(m->w) + (size_t)((y % k * k + at % k) * cout + o) * (size_t)m->in;
-				double v = m->b[o];
-				for (int c = 0; c < m->in; c++)
-					v += (double)x[(y / k * w + at / k) * m->in + c] * row[c];
-				out[(y * w * k + at) * cout + o] = v;
-			}
-}
-
 static inline void ref_upsample(e3_features in, const int to[2], double *out)
 {
 	const float *x = e3_tensor_floats(in.t);
@@ -243,6 +207,52 @@ static inline void ref_upsample(e3_features in, const int to[2], double *out)
 					x[(y1 * from[1] + x0) * c + k] * (1 - (u - x0)) + x[(y1 * from[1] + x1) * c + k] * (u - x0);
 				out[(y * to[1] + at) * c + k] = top * (1 - (v - y0)) + low * (v - y0);
 			}
+		}
+}
+
+static inline void ref_conv(const e3_conv *op, double *out)
+{
+	bool resize = op->resize[0];
+	int h = resize ? op->resize[0] : op->x.h, w = resize ? op->resize[1] : op->x.w, oh = (h - 1) / op->stride + 1,
+		ow = (w - 1) / op->stride + 1, cout = op->mat->out, n = h * w * (op->mat->in / 9);
+	const float *in = e3_tensor_floats(op->x.t), *resid = e3_tensor_floats(op->resid),
+				*plus = e3_tensor_floats(op->plus);
+	double *x = malloc((size_t)n * sizeof *x);
+	if (resize)
+		ref_upsample(op->x, op->resize, x);
+	for (int k = 0; k < n && !resize; k++)
+		x[k] = in[k];
+	for (int k = 0; k < n && op->relu_in; k++)
+		x[k] = ref_act(x[k], E3_ACT_RELU);
+	for (int y = 0; y < oh; y++)
+		for (int at = 0; at < ow; at++)
+			for (int o = 0; o < cout; o++) {
+				int k = (y * ow + at) * cout + o;
+				double v = ref_act(ref_taps(x, (int[]){h, w}, op->mat, y * op->stride, at * op->stride, o), op->act);
+				if (resid)
+					v += op->relu_resid ? ref_act(resid[k], E3_ACT_RELU) : resid[k];
+				out[k] = v + (plus ? plus[k] : 0);
+			}
+	free(x);
+}
+
+static inline void ref_deconv(e3_features in, const e3_mat *m, int k, double *out)
+{
+	const float *x = e3_tensor_floats(in.t), *w = e3_tensor_floats(m->w);
+	int h = in.h, width = in.w, taps = k + 2, cout = m->out / (taps * taps);
+	for (int y = 0; y < h * k; y++)
+		for (int at = 0; at < width * k; at++) {
+			int kind = 4 * ((y > 0) + 2 * (y < h * k - 1)) + (at > 0) + 2 * (at < width * k - 1);
+			for (int o = 0; o < cout; o++)
+				out[(y * width * k + at) * cout + o] = m->b[kind * cout + o];
+		}
+	for (int cell = 0; cell < h * width; cell++)
+		for (int tap = 0; tap < taps * taps; tap++) {
+			int y = cell / width * k + tap / taps - 1, at = cell % width * k + tap % taps - 1;
+			for (int o = 0; o < cout && y >= 0 && y < h * k && at >= 0 && at < width * k; o++)
+				for (int c = 0; c < m->in; c++)
+					out[(y * width * k + at) * cout + o] +=
+						(double)x[cell * m->in + c] * w[(size_t)(tap * cout + o) * (size_t)m->in + (size_t)c];
 		}
 }
 

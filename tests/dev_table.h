@@ -30,6 +30,7 @@ enum {
 	T_MOVE,
 	T_MODULATE,
 	T_CONV,
+	T_RESIZED, /* conv of a resized map, whose positions are rounded to f32 */
 	T_DECONV,
 	T_UPSAMPLE,
 	T_UV,
@@ -56,6 +57,7 @@ static const char *const table_names[T_KINDS] = {
 	"move",
 	"modulate",
 	"conv",
+	"conv, resized",
 	"deconv",
 	"upsample",
 	"add_uv",

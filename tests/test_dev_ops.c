@@ -22,6 +22,7 @@ static const double bounds[T_KINDS] = {
 	[T_MOVE] = 0,
 	[T_MODULATE] = 1e-6,
 	[T_CONV] = 2e-6,
+	[T_RESIZED] = 3e-6,
 	[T_DECONV] = 1e-6,
 	[T_UPSAMPLE] = 2e-6,
 	[T_UV] = 2e-7,

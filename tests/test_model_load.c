@@ -41,8 +41,21 @@ static void free_host(e3_dev *d, void *p) { ((listener *)d)->cpu->ops->free_host
 
 static int upload(e3_dev *d, e3_tensor to, const void *from, size_t n, e3_err *err)
 {
+	e3_dev *cpu = ((listener *)d)->cpu;
 	hear((listener *)d, from, n * e3_dtype_size(to.dtype));
-	return 0;
+	return cpu->ops->upload(cpu, to, from, n, err);
+}
+
+static int download(e3_dev *d, void *to, e3_tensor from, size_t n, e3_err *err)
+{
+	e3_dev *cpu = ((listener *)d)->cpu;
+	return cpu->ops->download(cpu, to, from, n, err);
+}
+
+static int linear(e3_dev *d, const e3_linear *op, e3_err *err)
+{
+	e3_dev *cpu = ((listener *)d)->cpu;
+	return cpu->ops->linear(cpu, op, err);
 }
 
 static int weight(e3_dev *d, const float *from, e3_mat *m, e3_err *err)
@@ -50,7 +63,7 @@ static int weight(e3_dev *d, const float *from, e3_mat *m, e3_err *err)
 	listener *l = (listener *)d;
 	hear(l, from, (size_t)m->out * (size_t)m->in * sizeof *from);
 	l->matrices++;
-	return alloc(d, E3_F32, 1, &m->w, err);
+	return l->cpu->ops->weight(l->cpu, from, m, err);
 }
 
 static listener load(const char *name, int threads)
@@ -62,6 +75,8 @@ static listener load(const char *name, int threads)
 		.alloc_host = alloc_host,
 		.free_host = free_host,
 		.upload = upload,
+		.download = download,
+		.linear = linear,
 		.weight = weight};
 	l.dev = (e3_dev){.ops = &l.ops, .attn_dtype = E3_F32, .feature_dtype = E3_F32};
 	e3_ckpt *ckpt = e3_ckpt_open(name, &err);

@@ -107,8 +107,9 @@ int e3_check_conv(const e3_dev *dev, const e3_conv *op, e3_err *err)
 {
 	const operand list[] = {{"x", op->x.t, FEATURES}, {"resid", op->resid, FEATURES | OPTIONAL},
 		{"plus", op->plus, FEATURES | OPTIONAL}, {"out", op->out.t, FEATURES}, {0}};
+	int h = op->resize[0] ? op->resize[0] : op->x.h, w = op->resize[1] ? op->resize[1] : op->x.w;
 	const int in[3] = {op->x.h, op->x.w, op->mat->in / 9},
-			  out[3] = {(op->x.h - 1) / op->stride + 1, (op->x.w - 1) / op->stride + 1, op->mat->out};
+			  out[3] = {(h - 1) / op->stride + 1, (w - 1) / op->stride + 1, op->mat->out};
 	return check(dev, "conv", list, err) || same_shape("conv", op->x, in, err) || same_shape("conv", op->out, out, err)
 		? -1
 		: 0;
@@ -118,7 +119,7 @@ int e3_check_deconv(const e3_dev *dev, e3_features x, const e3_mat *mat, e3_feat
 {
 	const operand list[] = {{"x", x.t, FEATURES}, {"out", out.t, FEATURES}, {0}};
 	int k = x.h > 0 ? out.h / x.h : 0;
-	const int in[3] = {x.h, x.w, mat->in}, want[3] = {k * x.h, k * x.w, k ? mat->out / (k * k) : 0};
+	const int in[3] = {x.h, x.w, mat->in}, want[3] = {k * x.h, k * x.w, mat->out / ((k + 2) * (k + 2))};
 	return check(dev, "deconv", list, err) || same_shape("deconv", x, in, err) || same_shape("deconv", out, want, err)
 		? -1
 		: 0;

@@ -28,12 +28,89 @@ int e3_cpu_patchify(e3_dev *dev, const e3_patchify *op, e3_err *err)
 	return 0;
 }
 
+/* A feature map on the CPU. */
+typedef struct plane {
+	const float *p;
+	int h, w, c;
+} plane;
+
+static plane plane_of(e3_features f) { return (plane){e3_tensor_floats(f.t), f.h, f.w, f.c}; }
+
+/* ---- resizing ---- */
+
+typedef struct axis {
+	int i0, i1;
+	float w1;
+} axis;
+
+/* Source position o * (nin - 1) / (nout - 1), the form and rounding of the reference (f32). */
+static axis axis_at(int o, int nin, int nout)
+{
+	float scale = nout > 1 ? (float)(nin - 1) / (float)(nout - 1) : 0;
+	float at = scale * (float)o;
+	int i0 = e3_min((int)at, nin - 1);
+	return (axis){i0, e3_min(i0 + 1, nin - 1), at - (float)i0};
+}
+
+E3_CLONES static void mix(float *to, const float *const from[4], const float weight[4], int c)
+{
+	const float *a = from[0], *b = from[1], *d = from[2], *e = from[3];
+	float wa = weight[0], wb = weight[1], wd = weight[2], we = weight[3];
+#pragma omp simd
+	for (int k = 0; k < c; k++)
+		to[k] = wa * a[k] + wb * b[k] + (wd * d[k] + we * e[k]);
+}
+
+/* Row `y` of the resized feature map; to: its height and width. */
+static void upsample_row(const plane *x, const int to[2], int y, float *out)
+{
+	int c = x->c;
+	axis v = axis_at(y, x->h, to[0]);
+	const float *top = x->p + e3_area(v.i0, x->w) * (size_t)c, *low = x->p + e3_area(v.i1, x->w) * (size_t)c;
+	for (int o = 0; o < to[1]; o++, out += c) {
+		axis u = axis_at(o, x->w, to[1]);
+		const float *px[4] = {top + e3_area(u.i0, c), top + e3_area(u.i1, c), low + e3_area(u.i0, c),
+			low + e3_area(u.i1, c)};
+		float weight[4] = {(1 - v.w1) * (1 - u.w1), (1 - v.w1) * u.w1, v.w1 * (1 - u.w1), v.w1 * u.w1};
+		mix(out, px, weight, c);
+	}
+}
+
+static void add_uv_row(float *row, int w, int c, const float *uv_x, const float *uv_y)
+{
+	int half = c / 2;
+	for (int x = 0; x < w; x++, row += c)
+		for (int k = 0; k < half; k++) {
+			row[k] += uv_x[e3_area(x, half) + (size_t)k];
+			row[half + k] += uv_y[k];
+		}
+}
+
+/* Lines [y0, y1) of a feature map resized to size[0] × size[1], perhaps with position features, padded as pad_lines
+ * does. */
+static void wide_lines(const plane *x, const int size[2], const e3_uv *uv, int y0, int y1, float *to)
+{
+	size_t c = (size_t)x->c, n = (size_t)size[1] * c;
+	for (int y = y0; y < y1; y++, to += n + 2 * c) {
+		if (y < 0 || y >= size[0]) {
+			memset(to, 0, (n + 2 * c) * sizeof *to);
+			continue;
+		}
+		memset(to, 0, c * sizeof *to);
+		upsample_row(x, size, y, to + c);
+		if (uv)
+			add_uv_row(to + c, size[1], x->c, uv->x, uv->y + e3_area(y, x->c / 2));
+		memset(to + c + n, 0, c * sizeof *to);
+	}
+}
+
 /* ---- convolution ---- */
 
 typedef struct conv_job {
 	e3_cpu *cpu;
 	const e3_conv *op;
 	const void *panels;
+	int size[2];             /* of what is convolved */
 	int out_h, out_w, strip; /* output rows per task */
 } conv_job;
 
@@ -43,14 +120,6 @@ E3_CLONES static void copy_relu(float *to, const float *from, size_t n)
 	for (size_t k = 0; k < n; k++)
 		to[k] = from[k] > 0 ? from[k] : 0;
 }
-
-/* A feature map on the CPU. */
-typedef struct plane {
-	const float *p;
-	int h, w, c;
-} plane;
-
-static plane plane_of(e3_features f) { return (plane){e3_tensor_floats(f.t), f.h, f.w, f.c}; }
 
 /* Lines [y0, y1) of a feature map with a pixel of zeros at either end; outside of it all is zero. */
 static void pad_lines(const plane *in, int y0, int y1, bool relu, float *to)
@@ -171,15 +240,21 @@ static void conv_task(void *ctx, int task, int thread)
 	const e3_conv *op = j->op;
 	plane in = plane_of(op->x);
 	int y0 = task * j->strip, y1 = e3_min(y0 + j->strip, j->out_h), top = y0 * op->stride - 1;
-	size_t line = e3_area(in.w + 2, in.c), row = e3_area(j->out_w, op->mat->out);
+	size_t line = e3_area(j->size[1] + 2, in.c), row = e3_area(j->out_w, op->mat->out);
 	size_t n = (size_t)((y1 - y0 - 1) * op->stride + 3) * line;
 	float *room = j->cpu->scratch[thread].p, *lines = room + E3_TILE_ROOM, *out = e3_tensor_floats(op->out.t);
-	pad_lines(&in, top, (y1 - 1) * op->stride + 2, op->relu_in, lines);
+	if (op->resize[0]) {
+		wide_lines(&in, j->size, NULL, top, top + (int)(n / line), lines);
+		if (op->relu_in)
+			e3_cpu_act(lines, (int)n, E3_ACT_RELU);
+	} else {
+		pad_lines(&in, top, (y1 - 1) * op->stride + 2, op->relu_in, lines);
+	}
 	const void *from = lines_for(j->cpu, op->mat, lines, n, lines + n);
 	for (int y = y0; y < y1; y++) {
 		size_t at = (size_t)y * row;
-		line_job one = {line_at(op->mat, from, (size_t)((y - y0) * op->stride) * line), in.w, in.c, op->stride, op->mat,
-			j->panels, out + at, j->out_w};
+		line_job one = {line_at(op->mat, from, (size_t)((y - y0) * op->stride) * line), j->size[1], in.c, op->stride,
+			op->mat, j->panels, out + at, j->out_w};
 		conv_line(j->cpu, &one, room);
 		conv_finish(out + at, op, at, (int)row);
 	}
@@ -195,10 +270,12 @@ static int strip_rows(const e3_cpu *cpu, int out_h, size_t line)
 int e3_cpu_conv(e3_dev *dev, const e3_conv *op, e3_err *err)
 {
 	e3_cpu *cpu = e3_cpu_of(dev);
-	conv_job job = {.cpu = cpu, .op = op, .out_h = op->out.h, .out_w = op->out.w};
+	conv_job job = {.cpu = cpu, .op = op, .size = {op->x.h, op->x.w}, .out_h = op->out.h, .out_w = op->out.w};
+	if (op->resize[0])
+		memcpy(job.size, op->resize, sizeof job.size);
 	if (e3_check_conv(dev, op, err))
 		return -1;
-	size_t line = e3_area(op->x.w + 2, op->x.c) * (size_t)op->stride;
+	size_t line = e3_area(job.size[1] + 2, op->x.c) * (size_t)op->stride;
 	job.strip = strip_rows(cpu, job.out_h, line);
 	size_t lines = (size_t)(job.strip + 2) * line, more = bf16_room(op->mat, lines, op->x.c * op->stride);
 	if (e3_cpu_scratch_all(cpu, E3_TILE_ROOM + lines + more, "conv", err) || panels_of(cpu, op->mat, &job.panels, err))
@@ -211,32 +288,54 @@ typedef struct deconv_job {
 	e3_cpu *cpu;
 	plane x;
 	const e3_mat *mat;
-	int k;
+	int k, cout;
 	float *out;
 } deconv_job;
 
-/* One input row: kernel = stride, so every input pixel makes its own k × k block. */
-static void deconv_task(void *ctx, int y, int thread)
+/* Bit 1: there is one before it; 2: after it. */
+static int neighbours(int at, int n) { return (at > 0 ? 1 : 0) | (at < n - 1 ? 2 : 0); }
+
+/* Rows of taps [a0, a1) of row y of x, added where they lie: row a is row k y + a - 1 of the output. */
+static void deconv_rows(const deconv_job *j, int y, int a0, int a1, float *room, float *block)
 {
-	deconv_job *j = ctx;
-	int k = j->k, w = j->x.w, cout = j->mat->out / (k * k), run = k * cout;
-	float *room = j->cpu->scratch[thread].p, *block = room + e3_cpu_times_room(j->cpu, j->mat, w, j->mat->out);
+	int k = j->k, w = j->x.w, cout = j->cout, line = (k + 2) * cout, lanes = e3_cpu_lanes(j->cpu, j->mat);
+	int first = a0 * line, n = (a1 - a0) * line;
+	if (first % lanes)
+		n += first, first = 0;
 	e3_panel product = {.m = w,
-		.n = j->mat->out,
+		.n = n,
 		.a = j->x.p + e3_area(y, w) * (size_t)j->mat->in,
 		.a_row = (size_t)j->mat->in,
 		.a_k = 1,
 		.c = block,
-		.ldc = (size_t)j->mat->out};
-	e3_cpu_times(j->cpu, j->mat, 0, &product, room);
-	for (int x = 0; x < w; x++)
-		for (int i = 0; i < k; i++) {
-			const float *from = block + e3_area(x, j->mat->out) + (size_t)i * (size_t)run;
-			float *to = j->out + (e3_area(y * k + i, w * k) + (size_t)(x * k)) * (size_t)cout;
-			for (int t = 0; t < k; t++)
-				for (int c = 0; c < cout; c++)
-					to[t * cout + c] = from[t * cout + c] + j->mat->b[c];
+		.ldc = (size_t)n};
+	e3_cpu_times(j->cpu, j->mat, first, &product, room);
+	for (int a = a0; a < a1; a++)
+		for (int x = 0; x < w; x++) {
+			int b0 = x == 0, b1 = x == w - 1 ? k + 1 : k + 2;
+			const float *from = block + e3_area(x, n) + (size_t)(a * line - first + b0 * cout);
+			float *to = j->out + (e3_area(k * y + a - 1, k * w) + (size_t)(k * x + b0 - 1)) * (size_t)cout;
+			for (int c = 0; c < (b1 - b0) * cout; c++)
+				to[c] += from[c];
 		}
+}
+
+/* The k rows of the output that lie in row y of x: what the rows around it add to them, too. */
+static void deconv_task(void *ctx, int y, int thread)
+{
+	deconv_job *j = ctx;
+	int k = j->k, h = j->x.h, w = j->x.w, cout = j->cout;
+	float *room = j->cpu->scratch[thread].p, *block = room + e3_cpu_times_room(j->cpu, j->mat, w, j->mat->out);
+	for (int r = k * y; r < k * y + k; r++)
+		for (int x = 0; x < k * w; x++)
+			memcpy(j->out + (e3_area(r, k * w) + (size_t)x) * (size_t)cout,
+				j->mat->b + (size_t)(4 * neighbours(r, k * h) + neighbours(x, k * w)) * (size_t)cout,
+				(size_t)cout * sizeof(float));
+	if (y > 0)
+		deconv_rows(j, y - 1, k + 1, k + 2, room, block);
+	deconv_rows(j, y, 1, k + 1, room, block);
+	if (y < h - 1)
+		deconv_rows(j, y + 1, 0, 1, room, block);
 }
 
 int e3_cpu_deconv(e3_dev *dev, e3_features x, const e3_mat *mat, e3_features out, e3_err *err)
@@ -245,49 +344,9 @@ int e3_cpu_deconv(e3_dev *dev, e3_features x, const e3_mat *mat, e3_features out
 	size_t room = e3_cpu_times_room(cpu, mat, x.w, mat->out);
 	if (e3_check_deconv(dev, x, mat, out, err) || e3_cpu_scratch_all(cpu, room + e3_area(x.w, mat->out), "deconv", err))
 		return -1;
-	deconv_job job = {cpu, plane_of(x), mat, out.h / x.h, e3_tensor_floats(out.t)};
+	deconv_job job = {cpu, plane_of(x), mat, x.h > 0 ? out.h / x.h : 0, out.c, e3_tensor_floats(out.t)};
 	e3_parallel_for(cpu->pool, x.h, deconv_task, &job);
 	return 0;
-}
-
-/* ---- resizing ---- */
-
-typedef struct axis {
-	int i0, i1;
-	float w1;
-} axis;
-
-/* Source position o * (nin - 1) / (nout - 1), the form and rounding of the reference (f32). */
-static axis axis_at(int o, int nin, int nout)
-{
-	float scale = nout > 1 ? (float)(nin - 1) / (float)(nout - 1) : 0;
-	float at = scale * (float)o;
-	int i0 = e3_min((int)at, nin - 1);
-	return (axis){i0, e3_min(i0 + 1, nin - 1), at - (float)i0};
-}
-
-E3_CLONES static void mix(float *to, const float *const from[4], const float weight[4], int c)
-{
-	const float *a = from[0], *b = from[1], *d = from[2], *e = from[3];
-	float wa = weight[0], wb = weight[1], wd = weight[2], we = weight[3];
-#pragma omp simd
-	for (int k = 0; k < c; k++)
-		to[k] = wa * a[k] + wb * b[k] + (wd * d[k] + we * e[k]);
-}
-
-/* Row `y` of the resized feature map; to: its height and width. */
-static void upsample_row(const plane *x, const int to[2], int y, float *out)
-{
-	int c = x->c;
-	axis v = axis_at(y, x->h, to[0]);
-	const float *top = x->p + e3_area(v.i0, x->w) * (size_t)c, *low = x->p + e3_area(v.i1, x->w) * (size_t)c;
-	for (int o = 0; o < to[1]; o++, out += c) {
-		axis u = axis_at(o, x->w, to[1]);
-		const float *px[4] = {top + e3_area(u.i0, c), top + e3_area(u.i1, c), low + e3_area(u.i0, c),
-			low + e3_area(u.i1, c)};
-		float weight[4] = {(1 - v.w1) * (1 - u.w1), (1 - v.w1) * u.w1, v.w1 * (1 - u.w1), v.w1 * u.w1};
-		mix(out, px, weight, c);
-	}
 }
 
 typedef struct upsample_job {
@@ -309,16 +368,6 @@ int e3_cpu_upsample(e3_dev *dev, e3_features x, e3_features out, e3_err *err)
 	upsample_job job = {plane_of(x), {out.h, out.w}, e3_tensor_floats(out.t)};
 	e3_parallel_for(e3_cpu_of(dev)->pool, out.h, upsample_task, &job);
 	return 0;
-}
-
-static void add_uv_row(float *row, int w, int c, const float *uv_x, const float *uv_y)
-{
-	int half = c / 2;
-	for (int x = 0; x < w; x++, row += c)
-		for (int k = 0; k < half; k++) {
-			row[k] += uv_x[e3_area(x, half) + (size_t)k];
-			row[half + k] += uv_y[k];
-		}
 }
 
 int e3_cpu_add_uv(e3_dev *dev, e3_features x, e3_uv uv, e3_err *err)
@@ -348,23 +397,6 @@ static void finish_pixel(const e3_dense *op, const float *v, size_t at)
 		op->value[at * (size_t)n + (size_t)o] = n == 1 ? expf(v[o]) : copysignf(expm1f(fabsf(v[o])), v[o]);
 }
 
-/* Lines [y0, y1) of z resized to H × W, with position features, padded as pad_lines does. */
-static void wide_lines(const e3_dense *op, int y0, int y1, float *to)
-{
-	int c = op->z.c, size[2] = {op->H, op->W};
-	plane z = plane_of(op->z);
-	for (int y = y0; y < y1; y++, to += e3_area(op->W + 2, c)) {
-		if (y < 0 || y >= op->H) {
-			memset(to, 0, e3_area(op->W + 2, c) * sizeof *to);
-			continue;
-		}
-		memset(to, 0, (size_t)c * sizeof *to);
-		upsample_row(&z, size, y, to + c);
-		add_uv_row(to + c, op->W, c, op->uv.x, op->uv.y + e3_area(y, c / 2));
-		memset(to + e3_area(op->W + 1, c), 0, (size_t)c * sizeof *to);
-	}
-}
-
 /* A few output rows: the resized feature map with one row more on each side, multiplied, finished. Nothing of full size
  * is kept. */
 static void dense_task(void *ctx, int task, int thread)
@@ -376,7 +408,8 @@ static void dense_task(void *ctx, int task, int thread)
 	float *room = j->cpu->scratch[thread].p, *lines = room + e3_cpu_times_room(j->cpu, op->out, op->W, values);
 	float *hidden = lines + e3_area(j->strip + 2, (op->W + 2) * c), *value = hidden + e3_area(op->W, hid);
 	size_t line = e3_area(op->W + 2, c), n = (size_t)(y1 - y0 + 2) * line;
-	wide_lines(op, y0 - 1, y1 + 1, lines);
+	plane z = plane_of(op->z);
+	wide_lines(&z, (const int[]){op->H, op->W}, &op->uv, y0 - 1, y1 + 1, lines);
 	const void *from = lines_for(j->cpu, op->conv, lines, n, value + e3_area(op->W, values));
 	for (int y = y0; y < y1; y++) {
 		line_job one = {line_at(op->conv, from, (size_t)(y - y0) * line), op->W, c, 1, op->conv, j->panels, hidden,

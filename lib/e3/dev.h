@@ -350,8 +350,9 @@ typedef struct e3_chosen {
 /* Convolution 3×3, padding 1 (7): out = act(conv(x or relu(x)) + b) + resid or relu(resid) + plus. */
 typedef struct e3_conv {
 	e3_features x;
+	int resize[2];     /* rows, columns that x is resized to first (bilinear, align corners); 0: as it is */
 	const e3_mat *mat; /* [out][3 * 3 * in], taps row by row, channels innermost */
-	int stride;        /* 1 or 2: out is (h-1)/stride+1 × (w-1)/stride+1 */
+	int stride;        /* 1 or 2: out is (h-1)/stride+1 × (w-1)/stride+1 of what x is then */
 	bool relu_in;
 	e3_act act;
 	e3_tensor resid; /* same shape as out, or none */
@@ -434,8 +435,8 @@ typedef struct e3_dev_ops {
 	int (*modulate)(e3_dev *, const float *p, const float *mod, int dim, float *out, e3_err *);
 
 	int (*conv)(e3_dev *, const e3_conv *, e3_err *);
-	/* Transposed convolution with kernel = stride = k, where out is k times as high and wide as x: mat [k * k *
-	 * out][in], tap row, tap column, channel; bias [out] in mat->b. */
+	/* Transposed convolution, kernel k + 2, stride k, padding 1 (7): out is k times as high and wide. mat [(k + 2)^2 *
+	 * out][in]; bias [4][4][out], by whether a row has one above it (1), below it (2), and the same of columns. */
 	int (*deconv)(e3_dev *, e3_features x, const e3_mat *, e3_features out, e3_err *);
 	int (*upsample)(e3_dev *, e3_features x, e3_features out, e3_err *); /* bilinear, align corners */
 	int (*add_uv)(e3_dev *, e3_features x, e3_uv, e3_err *);             /* x += uv */
@@ -483,8 +484,7 @@ typedef struct e3_dev_plugin {
 	e3_dev *(*open)(bool strict, e3_err *err);
 } e3_dev_plugin;
 
-/* The CUDA backend, from its plug-in. strict: f32 throughout instead of bf16 and f16. NULL with "no CUDA device: why".
- */
+/* The CUDA backend, from its plug-in. strict: f32 throughout, not bf16 and f16. NULL with "no CUDA device: why". */
 e3_dev *e3_dev_cuda(bool strict, e3_err *err);
 
 /* threads 0: one for each processor that this process may use. */

@@ -1,7 +1,7 @@
 /* model: a dense head: four kept layers to depth or points of every pixel (doc/network.md 7).
  *
  * The 1×1 convolution after each fusion is done before the enlargement, which it commutes with, for a quarter of the
- * work.
+ * work. The last enlargement is part of the convolution after it.
  */
 #include "e3/mem.h"
 #include "session.h"
@@ -49,7 +49,7 @@ static int uv_tables(e3_session *s, int h, int w, int c, e3_uv *out, e3_err *err
 
 /* What one head needs of the feature maps that both share, in values. */
 typedef struct need {
-	size_t projected, resized, level[E3_DPT_LEVELS], work, fused, last;
+	size_t projected, small, level[E3_DPT_LEVELS], work, last;
 } need;
 
 static void most(size_t *a, size_t b) { *a = *a > b ? *a : b; }
@@ -64,36 +64,35 @@ static int open_head(e3_session *s, const e3_dpt_config *c, e3_dpt_state *d, nee
 		size_t area = (size_t)size[k][0] * (size_t)size[k][1], oc = (size_t)c->oc[k];
 		d->size[k][0] = size[k][0], d->size[k][1] = size[k][1];
 		most(&n->projected, (size_t)gh * (size_t)gw * oc);
-		most(&n->resized, area * oc);
+		most(&n->small, k == 3 ? area * oc : 0);
 		most(&n->level[k], area * f);
 		most(&n->work, area * f);
 		if (uv_tables(s, gh, gw, c->oc[k], &d->uv[k], err))
 			return -1;
 	}
-	most(&n->fused, top * f);
 	most(&n->last, top * (f / 2));
 	return uv_tables(s, s->h, s->w, c->features / 2, &d->uv_full, err);
 }
 
-/* Two pieces, in which what is not needed at the same time lies in the same place: the levels, s and u, later what is
- * fused last; t and y, later z. A level's making takes s and u. */
+/* Two pieces, in which what is not needed at the same time lies in the same place: the levels, s and u, later z; t and
+ * y. A level's making takes s and u. */
 static int open_work(e3_session *s, const need *n, e3_dpt_work *w, e3_err *err)
 {
 	size_t at = 0, level[E3_DPT_LEVELS], second = n->work, third = n->work, t = (n->work + 127) & ~(size_t)127;
 	e3_tensor early, late;
 	e3_dtype type = s->dev->feature_dtype;
-	most(&second, n->projected), most(&third, n->resized);
+	most(&second, n->projected), most(&third, n->small);
 	for (int k = 0; k < E3_DPT_LEVELS; k++)
 		level[k] = at, at += (n->level[k] + 127) & ~(size_t)127;
 	size_t s_at = at, u_at = s_at + ((second + 127) & ~(size_t)127), first = u_at + third, last = t + n->work;
-	most(&first, n->fused), most(&last, n->last);
+	most(&first, n->last);
 	if (e3_arena_alloc(&s->work->arena, type, first, &early, err) ||
 		e3_arena_alloc(&s->work->arena, type, last, &late, err))
 		return -1;
 	for (int k = 0; k < E3_DPT_LEVELS; k++)
 		w->level[k] = e3_tensor_at(early, level[k]);
-	w->s = w->projected = e3_tensor_at(early, s_at), w->u = w->resized = e3_tensor_at(early, u_at), w->top = early;
-	w->t = w->z = late, w->y = e3_tensor_at(late, t);
+	w->s = w->projected = e3_tensor_at(early, s_at), w->u = w->small = e3_tensor_at(early, u_at), w->z = early;
+	w->t = late, w->y = e3_tensor_at(late, t);
 	return 0;
 }
 
@@ -118,14 +117,16 @@ int e3_dpt_open(e3_session *s, e3_err *err)
 	return 0;
 }
 
+static int features_of(const e3_dpt *net) { return net->conv1.in / 9; }
+
 /* Level k: norm, projection, position, resize, and the convolution to `features` channels. */
 static int make_level(e3_session *s, const e3_dpt *net, const e3_dpt_state *d, int k, e3_err *err)
 {
 	const e3_dpt_work *w = &d->work;
 	const e3_dev_ops *ops = s->dev->ops;
 	int gh = s->plan.patch_grid[0], gw = s->plan.patch_grid[1], oc = net->project[k].out;
-	e3_features map = {w->projected, gh, gw, oc}, level = {w->level[k], d->size[k][0], d->size[k][1], net->rn[k].out};
-	e3_features resized = {w->resized, level.h, level.w, oc};
+	e3_features map = {w->projected, gh, gw, oc}, level = {w->level[k], d->size[k][0], d->size[k][1], features_of(net)};
+	e3_features small = {w->small, level.h, level.w, oc};
 	e3_linear project = {.x = e3_tensor_f32(s->now.cat[k]),
 		.rows = gh * gw,
 		.ldx = 2 * s->net->c.embed,
@@ -135,17 +136,13 @@ static int make_level(e3_session *s, const e3_dpt *net, const e3_dpt_state *d, i
 		.ldo = oc};
 	if (ops->linear(s->dev, &project, err) || ops->add_uv(s->dev, map, d->uv[k], err))
 		return -1;
-	int rc = 0;
-	if (k < 2) {
-		rc = ops->deconv(s->dev, map, &net->up[k], resized, err);
-		map = resized;
-	} else if (k == 3) {
-		rc = ops->conv(s->dev, &(e3_conv){.x = map, .mat = &net->down, .stride = 2, .out = resized}, err);
-		map = resized;
-	}
-	e3_conv rn = {.x = map, .mat = &net->rn[k], .stride = 1, .out = level};
+	e3_conv down = {.x = map, .mat = &net->down, .stride = 2, .out = small};
+	e3_conv rn = {.x = k == 3 ? small : map, .mat = &net->rn[k], .stride = 1, .out = level};
 	e3_activation made = {d->name, k, "level", level.t, {level.h, level.w, level.c}, 0};
-	return rc || ops->conv(s->dev, &rn, err) || e3_session_note(s, &made, err) ? -1 : 0;
+	if (k < 2 ? ops->deconv(s->dev, map, &net->rn[k], level, err)
+			  : (k == 3 && ops->conv(s->dev, &down, err)) || ops->conv(s->dev, &rn, err))
+		return -1;
+	return e3_session_note(s, &made, err);
 }
 
 /* out = relu(x) + conv2(relu(conv1(relu(x)))) + plus. The first ReLU is in place in the reference: the skip carries it
@@ -175,7 +172,7 @@ static int rcu(e3_dev *dev, const rcu_run *r, e3_err *err)
 int e3_dpt_step(e3_session *s, const e3_dpt *net, const e3_dpt_state *d, float *value, float *conf, e3_err *err)
 {
 	const e3_dpt_work *w = &d->work;
-	int features = net->rn[0].out;
+	int features = features_of(net);
 	const e3_dev_ops *ops = s->dev->ops;
 	if (e3_session_note(s, &(e3_activation){.stage = d->name, .index = -1}, err))
 		return -1;
@@ -185,7 +182,7 @@ int e3_dpt_step(e3_session *s, const e3_dpt *net, const e3_dpt_state *d, float *
 	e3_tensor fused = w->level[3];
 	int twice[2] = {2 * d->size[0][0], 2 * d->size[0][1]};
 	for (int k = E3_DPT_LEVELS - 1; k >= 0; k--) {
-		const int *size = d->size[k], *to = k ? d->size[k - 1] : twice;
+		const int *size = d->size[k];
 		if (k < E3_DPT_LEVELS - 1) { /* y + RCU(level) */
 			rcu_run skip = {&net->skip[k], {w->level[k], size[0], size[1], features}, w->y, w->t, w->s};
 			if (rcu(s->dev, &skip, err))
@@ -195,14 +192,16 @@ int e3_dpt_step(e3_session *s, const e3_dpt *net, const e3_dpt_state *d, float *
 		int area = size[0] * size[1];
 		rcu_run fuse = {&net->fuse[k], {fused, size[0], size[1], features}, {0}, w->t, w->u};
 		e3_linear out = {.x = w->u, .rows = area, .ldx = features, .mat = &net->out[k], .out = w->t, .ldo = features};
-		e3_features small = {w->t, size[0], size[1], features}, large = {k ? w->y : w->top, to[0], to[1], features};
+		e3_features small = {w->t, size[0], size[1], features}, large = small;
+		if (k)
+			large = (e3_features){w->y, d->size[k - 1][0], d->size[k - 1][1], features};
 		e3_activation made = {d->name, k, "fused", large.t, {large.h, large.w, large.c}, 0};
-		if (rcu(s->dev, &fuse, err) || ops->linear(s->dev, &out, err) || ops->upsample(s->dev, small, large, err) ||
-			e3_session_note(s, &made, err))
+		if (rcu(s->dev, &fuse, err) || ops->linear(s->dev, &out, err) ||
+			(k && ops->upsample(s->dev, small, large, err)) || e3_session_note(s, &made, err))
 			return e3_fail_in(err, "fusion %d", k);
 	}
-	e3_features y = {w->top, twice[0], twice[1], features}, z = {w->z, twice[0], twice[1], net->conv1.out};
-	e3_conv conv1 = {.x = y, .mat = &net->conv1, .stride = 1, .out = z};
+	e3_features y = {w->t, d->size[0][0], d->size[0][1], features}, z = {w->z, twice[0], twice[1], net->conv1.out};
+	e3_conv conv1 = {.x = y, .resize = {twice[0], twice[1]}, .mat = &net->conv1, .stride = 1, .out = z};
 	e3_dense dense = {.z = z,
 		.uv = d->uv_full,
 		.conv = &net->conv2,

@@ -30,9 +30,8 @@ typedef struct e3_rcu {
 typedef struct e3_dpt {
 	e3_norm norm;
 	e3_mat project[E3_DPT_LEVELS];
-	e3_mat up[2]; /* transposed convolutions of levels 0 and 1 */
-	e3_mat down;  /* stride-2 convolution of level 3 */
-	e3_mat rn[E3_DPT_LEVELS];
+	e3_mat down;                    /* stride-2 convolution of level 3 */
+	e3_mat rn[E3_DPT_LEVELS];       /* of levels 0 and 1 with the transposed convolution before it */
 	e3_rcu skip[E3_DPT_LEVELS - 1]; /* refinenet1..3.resConfUnit1 */
 	e3_rcu fuse[E3_DPT_LEVELS];     /* refinenet1..4.resConfUnit2 */
 	e3_mat out[E3_DPT_LEVELS];      /* refinenet1..4.out_conv */
@@ -88,8 +87,9 @@ int e3_load_host(e3_loader *l, const char *name, float **out, e3_err *err);   /*
 int e3_load_vector(e3_loader *l, const char *name, float **out, e3_err *err); /* on the device, owned by the net */
 int e3_load_norm(e3_loader *l, const char *name, float eps, e3_norm *out, e3_err *err);
 int e3_load_linear(e3_loader *l, const char *name, e3_mat *out, e3_err *err);
-int e3_load_conv(e3_loader *l, const char *name, e3_mat *out, e3_err *err);   /* [out][kh][kw][in] */
-int e3_load_deconv(e3_loader *l, const char *name, e3_mat *out, e3_err *err); /* [kh][kw][out] rows of [in] */
+int e3_load_conv(e3_loader *l, const char *name, e3_mat *out, e3_err *err); /* [out][kh][kw][in] */
+/* A transposed convolution and the 3×3 convolution after it, as one for the operation deconv. */
+int e3_load_deconv(e3_loader *l, const char *first, const char *second, e3_mat *out, e3_err *err);
 bool e3_load_has(const e3_loader *l, const char *name);
 int e3_load_block(e3_loader *l, float eps, int heads, e3_block *out, e3_err *err);
 /* net.c: one block, into a net that has only its configuration. Blocks are numbered: of the ViT, frame blocks, global

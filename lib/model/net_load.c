@@ -179,9 +179,8 @@ static void head_order(const e3_loader *l, const e3_tensor_info *t, const float 
 	}
 }
 
-/* NAME.weight, reordered into rows × cols, and NAME.bias if there is one. A transposed convolution is stored
- * [in][out][kh][kw]. */
-static int load_mat(e3_loader *l, const char *name, reorder *order, bool transposed, e3_mat *out, e3_err *err)
+/* NAME.weight, reordered into rows × cols, and NAME.bias if there is one. */
+static int load_mat(e3_loader *l, const char *name, reorder *order, e3_mat *out, e3_err *err)
 {
 	char w[160], b[160];
 	snprintf(w, sizeof w, "%s.weight", name);
@@ -191,8 +190,7 @@ static int load_mat(e3_loader *l, const char *name, reorder *order, bool transpo
 	*out = (e3_mat){.role = l->role, .packed = l->packed};
 	if (!host)
 		return -1;
-	int first = (int)t->shape[0], others = (int)(t->count / (size_t)first);
-	out->out = transposed ? others : first, out->in = transposed ? first : others;
+	out->out = (int)t->shape[0], out->in = (int)(t->count / (size_t)out->out);
 	if (e3_arena_weight(&l->net->arena, host, out, err))
 		return -1;
 	if (!e3_load_has(l, b))
@@ -206,7 +204,7 @@ static int load_mat(e3_loader *l, const char *name, reorder *order, bool transpo
 /* 1×1 convolutions and the patch convolution are linear layers over their last axes. */
 int e3_load_linear(e3_loader *l, const char *name, e3_mat *out, e3_err *err)
 {
-	return load_mat(l, name, NULL, false, out, err);
+	return load_mat(l, name, NULL, out, err);
 }
 
 static void conv_order(const e3_loader *l, const e3_tensor_info *t, const float *from, float *to, size_t first,
@@ -222,9 +220,10 @@ static void conv_order(const e3_loader *l, const e3_tensor_info *t, const float 
 
 int e3_load_conv(e3_loader *l, const char *name, e3_mat *out, e3_err *err)
 {
-	return load_mat(l, name, conv_order, false, out, err);
+	return load_mat(l, name, conv_order, out, err);
 }
 
+/* [in][out][kh][kw] of a transposed convolution as [kh][kw][in][out]. */
 static void deconv_order(const e3_loader *l, const e3_tensor_info *t, const float *from, float *to, size_t first,
 	size_t n)
 {
@@ -233,12 +232,112 @@ static void deconv_order(const e3_loader *l, const e3_tensor_info *t, const floa
 	for (size_t c = first; c < first + n; c++)
 		for (size_t o = 0; o < out; o++)
 			for (size_t k = 0; k < taps; k++)
-				to[(k * out + o) * in + c] = *from++;
+				to[(k * in + c) * out + o] = *from++;
 }
 
-int e3_load_deconv(e3_loader *l, const char *name, e3_mat *out, e3_err *err)
+/* A transposed convolution (kernel = stride = k, `middle` channels out) and the 3×3 convolution after it as one. */
+typedef struct composing {
+	int k, in, middle, out;
+	const float *product; /* [out][9][k][k][in] */
+	float *made;          /* [k + 2][k + 2][out][in] */
+} composing;
+
+/* Tap (ty, tx) of the second moves what tap (i, j) of the first made by as much the other way. */
+static void compose_channel(void *ctx, int o, int thread)
 {
-	return load_mat(l, name, deconv_order, true, out, err);
+	const composing *c = ctx;
+	size_t k = (size_t)c->k, in = (size_t)c->in, out = (size_t)c->out, line = (k + 2) * out * in;
+	const float *from = c->product + (size_t)o * 9 * k * k * in;
+	float *to = c->made + (size_t)o * in;
+	(void)thread;
+	for (size_t n = 0; n < (k + 2) * (k + 2); n++)
+		memset(to + n * out * in, 0, in * sizeof *to);
+	for (size_t tap = 0; tap < 9; tap++)
+		for (size_t n = 0; n < k * k; n++, from += in) {
+			float *at = to + (n / k + 2 - tap / 3) * line + (n % k + 2 - tap % 3) * out * in;
+			for (size_t e = 0; e < in; e++)
+				at[e] += from[e];
+		}
+}
+
+/* The device multiplies: taps of the second [out * 9][middle] by those of the first, [k * k * in][middle]. */
+static int compose_taps(e3_loader *l, composing *c, const float *second, const float *first, e3_mat *out, e3_err *err)
+{
+	e3_arena *a = &l->net->arena;
+	const e3_dev_ops *ops = a->dev->ops;
+	int rows = 9 * c->out;
+	e3_mat m = {.out = c->k * c->k * c->in, .in = c->middle, .role = E3_ROLE_EXACT};
+	size_t n = (size_t)rows * (size_t)m.out, made = (size_t)(c->k + 2) * (size_t)(c->k + 2) * (size_t)(c->out * c->in);
+	float *x = NULL, *w = NULL, *y = NULL, *host = e3_alloc(n, sizeof *host, "weights", err);
+	c->product = host, c->made = host ? room(l, 1, made, err) : NULL;
+	int rc = !c->made || e3_arena_upload(a, second, (size_t)rows * (size_t)c->middle, &x, err) ||
+		e3_arena_upload(a, first, (size_t)m.out * (size_t)m.in, &w, err) || e3_arena_floats(a, n, &y, err);
+	m.w = e3_tensor_f32(w);
+	e3_linear product =
+		{.x = e3_tensor_f32(x), .rows = rows, .ldx = c->middle, .mat = &m, .out = e3_tensor_f32(y), .ldo = m.out};
+	rc = rc || ops->linear(a->dev, &product, err) || ops->download(a->dev, host, product.out, n, err);
+	e3_arena_drop(a, x), e3_arena_drop(a, w), e3_arena_drop(a, y);
+	if (!rc) {
+		e3_parallel_for(l->pool, c->out, compose_channel, c);
+		*out = (e3_mat){.out = (c->k + 2) * (c->k + 2) * c->out, .in = c->in, .role = l->role};
+		rc = e3_arena_weight(a, c->made, out, err);
+	}
+	free(host);
+	return rc ? -1 : 0;
+}
+
+/* [4][4][out]: what the first one's bias adds through the taps of the second that lie in the map. */
+static int compose_bias(e3_loader *l, const composing *c, const float *second, const float *bias, e3_mat *out,
+	e3_err *err)
+{
+	size_t middle = (size_t)c->middle;
+	float *made = e3_alloc(16 * (size_t)c->out, sizeof *made, "weights", err);
+	if (!made)
+		return -1;
+	for (int o = 0; o < c->out; o++)
+		for (int tap = 0; tap < 9; tap++) {
+			const float *w = second + (size_t)(9 * o + tap) * middle;
+			double sum = 0;
+			for (size_t m = 0; m < middle; m++)
+				sum += (double)w[m] * bias[m];
+			for (int kind = 0; kind < 16; kind++) {
+				bool above = kind & 4, below = kind & 8, left = kind & 1, right = kind & 2;
+				if ((tap / 3 != 0 || above) && (tap / 3 != 2 || below) && (tap % 3 != 0 || left) &&
+					(tap % 3 != 2 || right))
+					made[kind * c->out + o] += (float)sum;
+			}
+		}
+	int rc = e3_arena_upload(&l->net->arena, made, 16 * (size_t)c->out, &out->b, err);
+	free(made);
+	return rc;
+}
+
+/* Copies a tensor out of the loader's memory, reordered. */
+static float *reordered(e3_loader *l, const e3_tensor_info *t, reorder *order, e3_err *err)
+{
+	const float *from = read_tensor(l, t, order, false, err);
+	float *to = from ? e3_alloc(t->count, sizeof *to, t->name, err) : NULL;
+	if (to)
+		memcpy(to, from, t->count * sizeof *to);
+	return to;
+}
+
+int e3_load_deconv(e3_loader *l, const char *first, const char *second, e3_mat *out, e3_err *err)
+{
+	char name[3][160];
+	snprintf(name[0], sizeof name[0], "%s.weight", first);
+	snprintf(name[1], sizeof name[1], "%s.bias", first);
+	snprintf(name[2], sizeof name[2], "%s.weight", second);
+	const e3_tensor_info *t = find(l, name[0], err), *u = t ? find(l, name[2], err) : NULL;
+	float *taps[2] = {NULL, NULL}, *bias = NULL;
+	int rc = -1;
+	if (u && (taps[0] = reordered(l, t, deconv_order, err)) && (taps[1] = reordered(l, u, conv_order, err)) &&
+		!e3_load_host(l, name[1], &bias, err)) {
+		composing c = {(int)t->shape[2], (int)t->shape[0], (int)t->shape[1], (int)u->shape[0], NULL, NULL};
+		rc = compose_taps(l, &c, taps[1], taps[0], out, err) || compose_bias(l, &c, taps[1], bias, out, err) ? -1 : 0;
+	}
+	free(taps[0]), free(taps[1]), free(bias);
+	return rc;
 }
 
 /* A linear layer with the LayerScale that follows it, if there is one: gamma (W x + b) = (gamma W) x + gamma b. */
@@ -263,7 +362,7 @@ int e3_load_block(e3_loader *l, float eps, int heads, e3_block *b, e3_err *err)
 	if (role == E3_ROLE_ROW && l->net->packed && !b->qk_norm)
 		l->packed = E3_I8; /* whatever the others are: it costs the same, and is more exact where the input is f32 */
 	int rc = e3_load_norm(l, "norm1", eps, &b->norm1, err) || e3_load_norm(l, "norm2", eps, &b->norm2, err) ||
-		load_mat(l, "attn.qkv", order, false, &b->qkv, err) || e3_load_linear(l, "mlp.fc1", &b->fc1, err) ||
+		load_mat(l, "attn.qkv", order, &b->qkv, err) || e3_load_linear(l, "mlp.fc1", &b->fc1, err) ||
 		load_scaled(l, "mlp.fc2", "ls2.gamma", &b->fc2, err);
 	l->role = role == E3_ROLE_FEATURES ? E3_ROLE_ATTENDED : role;
 	rc = rc || load_scaled(l, "attn.proj", "ls1.gamma", &b->proj, err);
@@ -290,15 +389,16 @@ int e3_load_dpt(e3_loader *l, e3_dpt *d, e3_err *err)
 	char name[64];
 	*d = (e3_dpt){0};
 	l->role = E3_ROLE_FEATURES;
-	int rc = e3_load_norm(l, "norm", 1e-5f, &d->norm, err) || e3_load_deconv(l, "resize_layers.0", &d->up[0], err) ||
-		e3_load_deconv(l, "resize_layers.1", &d->up[1], err) || e3_load_conv(l, "resize_layers.3", &d->down, err) ||
-		e3_load_conv(l, "scratch.output_conv1", &d->conv1, err) ||
+	int rc = e3_load_norm(l, "norm", 1e-5f, &d->norm, err) ||
+		e3_load_deconv(l, "resize_layers.0", "scratch.layer1_rn", &d->rn[0], err) ||
+		e3_load_deconv(l, "resize_layers.1", "scratch.layer2_rn", &d->rn[1], err) ||
+		e3_load_conv(l, "resize_layers.3", &d->down, err) || e3_load_conv(l, "scratch.output_conv1", &d->conv1, err) ||
 		e3_load_conv(l, "scratch.output_conv2.0", &d->conv2, err);
 	for (int k = 0; !rc && k < E3_DPT_LEVELS; k++) {
 		snprintf(name, sizeof name, "projects.%d", k);
 		rc = e3_load_linear(l, name, &d->project[k], err);
 		snprintf(name, sizeof name, "scratch.layer%d_rn", k + 1);
-		rc = rc || e3_load_conv(l, name, &d->rn[k], err);
+		rc = rc || (k >= 2 && e3_load_conv(l, name, &d->rn[k], err));
 		snprintf(name, sizeof name, "refinenet%d.resConfUnit2", k + 1);
 		rc = rc || load_rcu(l, name, &d->fuse[k], err);
 		snprintf(name, sizeof name, "scratch.refinenet%d.out_conv", k + 1);

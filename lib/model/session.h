@@ -19,10 +19,10 @@ typedef struct e3_camera_state {
 
 /* Feature maps that a dense head works in. Heads that run one after the other share them. */
 typedef struct e3_dpt_work {
-	e3_tensor projected, resized;
+	e3_tensor projected, small;
 	e3_tensor level[E3_DPT_LEVELS]; /* after rn */
 	e3_tensor t, s, u, y;           /* of the largest level; y: what was fused so far */
-	e3_tensor top, z;               /* 2× the first level: fused, and after output_conv1 */
+	e3_tensor z;                    /* 2× the first level: after output_conv1 */
 } e3_dpt_work;
 
 typedef struct e3_dpt_state {

@@ -21,6 +21,7 @@ static const double strict_bounds[T_KINDS] = {
 	[T_MOVE] = 0,
 	[T_MODULATE] = 1e-6,
 	[T_CONV] = 2e-6,
+	[T_RESIZED] = 3e-6,
 	[T_DECONV] = 1e-6,
 	[T_UPSAMPLE] = 2e-6,
 	[T_UV] = 2e-7,
@@ -212,18 +213,21 @@ typedef struct conv_case {
 	e3_act act;
 } conv_case;
 
-static void conv_as(mixed *m, const conv_case *c)
+/* resize: or 0. */
+static void conv_as(mixed *m, const conv_case *c, const int resize[2])
 {
 	e3_err err = {""};
 	e3_dtype type = m->gpu->feature_dtype;
+	int h = resize[0] ? resize[0] : c->h, w_of_x = resize[0] ? resize[1] : c->w;
 	size_t nx = (size_t)(c->h * c->w * c->cin),
-		   no = (size_t)(((c->h - 1) / c->stride + 1) * ((c->w - 1) / c->stride + 1) * c->cout);
+		   no = (size_t)(((h - 1) / c->stride + 1) * ((w_of_x - 1) / c->stride + 1) * c->cout);
 	mat_pair w = weights(m, c->cout, 9 * c->cin, E3_ROLE_FEATURES, c->bits & 16 ? 0 : c->cout);
 	float *x = values_as(m, type, nx, 1), *resid = values_as(m, type, no, 1), *plus = values_as(m, type, no, 1),
 		  *want = malloc(no * sizeof *want);
 	e3_features in = {e3_tensor_f32(x), c->h, c->w, c->cin};
-	e3_features out = {e3_tensor_f32(want), (c->h - 1) / c->stride + 1, (c->w - 1) / c->stride + 1, c->cout};
+	e3_features out = {e3_tensor_f32(want), (h - 1) / c->stride + 1, (w_of_x - 1) / c->stride + 1, c->cout};
 	e3_conv host = {.x = in,
+				.resize = {resize[0], resize[1]},
 				.mat = &w.host,
 				.stride = c->stride,
 				.relu_in = c->bits & 1,
@@ -256,25 +260,38 @@ static void convs(mixed *m)
 		{"conv 1x300, 128 to 64: one row", 1, 300, 128, 64, 1, 4, E3_ACT_NONE},
 		{"conv 150x151, 32 to 136: no piece fits", 150, 151, 32, 136, 1, 0, E3_ACT_GELU},
 		{"conv 28x37, 1024 to 64, stride 2: cut depth", 28, 37, 1024, 64, 2, 0, E3_ACT_NONE},
+		{"conv 28x37, 256 to 128, stride 2: cut depth", 28, 37, 256, 128, 2, 4, E3_ACT_RELU},
 		{"conv 14x19, 512 to 256: cut depth, no bias", 14, 19, 512, 256, 1, 16 | 4 | 8, E3_ACT_NONE},
 		{"conv 130x97, 128 to 32: narrow", 130, 97, 128, 32, 1, 0, E3_ACT_RELU},
 		{"conv 1x1, 32 to 8", 1, 1, 32, 8, 1, 4, E3_ACT_NONE},
 		{"conv 9x1, 96 to 24", 9, 1, 96, 24, 1, 1 | 2 | 4, E3_ACT_NONE},
 		{"conv 5x7, 12 to 36: by FMA", 5, 7, 12, 36, 2, 1 | 2 | 4 | 8, E3_ACT_RELU},
 	};
+	static const struct {
+		conv_case conv;
+		int resize[2];
+	} resized[] = {
+		{{"conv 28x37 to 56x74, 256 to 128: taps", 28, 37, 256, 128, 1, 0, E3_ACT_NONE}, {56, 74}},
+		{{"conv 9x30 to 33x47, 64 to 128: taps, ReLU", 9, 30, 64, 128, 1, 16, E3_ACT_RELU}, {33, 47}},
+		{{"conv 1x9 to 5x1, 128 to 128: taps, one column", 1, 9, 128, 128, 1, 0, E3_ACT_NONE}, {5, 1}},
+		{{"conv 12x9 to 5x14, 128 to 128: made smaller", 12, 9, 128, 128, 1, 0, E3_ACT_NONE}, {5, 14}},
+		{{"conv 12x9 to 21x14, 64 to 64: resized first", 12, 9, 64, 64, 1, 1 | 4, E3_ACT_NONE}, {21, 14}},
+	};
 	for (int k = 0; k < COUNT(cases); k++)
-		conv_as(m, &cases[k]);
+		conv_as(m, &cases[k], (const int[]){0, 0});
+	for (int k = 0; k < COUNT(resized); k++)
+		conv_as(m, &resized[k].conv, resized[k].resize);
 }
 
 static void other_features(mixed *m)
 {
 	e3_err err = {""};
 	e3_dtype type = m->gpu->feature_dtype;
-	static const int shape[][4] = {{28, 37, 64, 4}, {5, 7, 12, 2}, {1, 9, 8, 3}};
+	static const int shape[][4] = {{28, 37, 64, 4}, {5, 7, 12, 2}, {1, 9, 8, 3}, {14, 19, 320, 2}};
 	for (int k = 0; k < COUNT(shape); k++) {
 		int h = shape[k][0], w = shape[k][1], c = shape[k][2], up = shape[k][3];
 		size_t nx = (size_t)(h * w * c), no = nx * (size_t)(up * up);
-		mat_pair mat = weights(m, up * up * c, c, E3_ROLE_FEATURES, c);
+		mat_pair mat = weights(m, (up + 2) * (up + 2) * c, c, E3_ROLE_FEATURES, 16 * c);
 		float *x = values_as(m, type, nx, 1), *want = malloc(no * sizeof *want);
 		e3_features host = {e3_tensor_f32(x), h, w, c}, host_out = {e3_tensor_f32(want), h * up, w * up, c}, dev = host,
 					out = host_out;
