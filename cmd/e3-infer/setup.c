@@ -328,7 +328,9 @@ int infer_setup_plan(infer_setup *s, infer_request *r, e3_err *err)
 		return -1;
 	}
 	const e3_plan *p = &m.plan;
-	double streams = r->streams ? (double)r->streams : 1;
+	uint64_t cache = (uint64_t)(r->streams ? r->streams : 1) * p->cache_bytes;
+	if (with_net < s->before || m.in_use < with_net + cache) /* the device counts for all programs together */
+		return e3_fail(err, "planning: another program gave device memory back while this one measured: run it again");
 	const char *each = r->streams > 1 ? " of each stream" : "";
 	if (r->streams)
 		printf("streams    %d, the frames of %d go together at most\n", (int)r->streams, lanes);
@@ -341,10 +343,10 @@ int infer_setup_plan(infer_setup *s, infer_request *r, e3_err *err)
 	if (r->packed)
 		printf("  with %.1f kept for matrices that stay in more than 8 bits", mib * (double)e3_net_reserve(s->net));
 	printf("\n");
-	printf("scratch    %10.1f MiB\n", mib * (double)(m.in_use - with_net) - mib * streams * (double)p->cache_bytes);
+	printf("scratch    %10.1f MiB\n", mib * (double)(m.in_use - with_net - cache));
 	if (isfinite(p->budget))
 		printf("cache      %10.1f MiB  keeps %.0f tokens%s%s%s: %.2f frames in each of %d layers\n",
-			mib * streams * (double)p->cache_bytes, floor(p->budget), r->o.pack ? ", packed as " : "",
+			mib * (double)cache, floor(p->budget), r->o.pack ? ", packed as " : "",
 			r->o.pack ? e3_infer_kept_as(&r->o) : "", each, p->budget / p->layers / p->tokens_per_frame, p->layers);
 	else
 		printf("cache                      grows by %.1f MiB with every frame%s\n",
