@@ -252,6 +252,10 @@ int infer_resume_save(infer_resume *s, const infer_request *r, e3_track *track, 
 typedef struct infer_streams infer_streams;
 
 int infer_streams_run(const infer_request *r, e3_err *err);
+/* How many sets of so many streams are computed side by side, on a GPU: each is a batch with a device of its own, which
+ * has the same weights. And how many streams set k has. */
+int infer_streams_sets(const infer_request *r, bool gpu, int streams);
+static inline int infer_streams_in_set(int streams, int sets, int k) { return (streams + sets - 1 - k) / sets; }
 /* Instead of infer_setup_calibrate: once for all streams. */
 int infer_streams_calibrate(infer_streams *s, const infer_request *r, const e3_image *picture, e3_err *err);
 /* Instead of infer_setup_settle, with the device: memory is shared out once. */

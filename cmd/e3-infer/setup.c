@@ -298,6 +298,30 @@ uint64_t infer_setup_used(const infer_setup *s)
 	return used > s->before ? used - s->before : 0;
 }
 
+/* What so many streams in sets take: of each set what it takes besides the one before. */
+static int measure(const infer_setup *s, infer_request *r, const int size[2], int sets, e3_session_memory *m,
+	e3_err *err)
+{
+	e3_session_memory next;
+	for (int k = 0; k < sets; k++) {
+		int n = infer_streams_in_set((int)r->streams, sets, k);
+		uint64_t before = s->dev->ops->memory(s->dev).used;
+		e3_dev *dev = k ? e3_dev_cuda(r->strict, err) : s->dev;
+		bool batch = r->streams && (sets == 1 || n > 1);
+		int rc = dev && (!batch || (r->o.batch = e3_batch_open(n, err))) ? 0 : -1;
+		rc = rc || infer_setup_settle(s, r, size, err) || e3_session_measure(s->net, dev, &r->o, size, &next, err) ? -1
+																												   : 0;
+		e3_batch_close(r->o.batch);
+		r->o.batch = NULL;
+		if (k && dev)
+			e3_dev_close(dev);
+		if (rc)
+			return -1;
+		*m = (e3_session_memory){next.plan, k ? m->in_use + next.in_use - before : next.in_use};
+	}
+	return 0;
+}
+
 /* --plan: reads no stream and no weights; prints the memory that a run with these options takes. A GPU computes two
  * frames for it; the CPU is not asked. */
 int infer_setup_plan(infer_setup *s, infer_request *r, e3_err *err)
@@ -305,7 +329,7 @@ int infer_setup_plan(infer_setup *s, infer_request *r, e3_err *err)
 	const double mib = 1.0 / 1048576;
 	enum { EXAMPLE = 100 };
 	e3_fit_plan to;
-	e3_session_memory m;
+	e3_session_memory m = {0};
 	if (open_device(s, r, err) || open_net(s, r, err))
 		return -1;
 	bool example = r->o.frames < 0 && r->o.budget_kind == E3_BUDGET_FRACTION && r->vram <= 0 && !r->track.segment &&
@@ -317,13 +341,8 @@ int infer_setup_plan(infer_setup *s, infer_request *r, e3_err *err)
 		return -1;
 	const int size[2] = {to.h, to.w};
 	uint64_t with_net = s->dev->ops->memory(s->dev).used;
-	if (r->streams && !(r->o.batch = e3_batch_open((int)r->streams, err)))
-		return -1;
-	int lanes = r->streams ? e3_batch_lanes(r->o.batch) : 1;
-	int rc = infer_setup_settle(s, r, size, err) || e3_session_measure(s->net, s->dev, &r->o, size, &m, err) ? -1 : 0;
-	e3_batch_close(r->o.batch);
-	r->o.batch = NULL;
-	if (rc) {
+	int sets = infer_streams_sets(r, s->gpu, (int)r->streams), lanes = infer_streams_in_set((int)r->streams, sets, 0);
+	if (measure(s, r, size, sets, &m, err)) {
 		infer_explain(err);
 		return -1;
 	}
@@ -333,7 +352,8 @@ int infer_setup_plan(infer_setup *s, infer_request *r, e3_err *err)
 		return e3_fail(err, "planning: another program gave device memory back while this one measured: run it again");
 	const char *each = r->streams > 1 ? " of each stream" : "";
 	if (r->streams)
-		printf("streams    %d, the frames of %d go together at most\n", (int)r->streams, lanes);
+		printf("streams    %d, the frames of %d go together at most%s\n", (int)r->streams,
+			lanes < E3_LANES ? lanes : E3_LANES, sets > 1 ? ", in two sets side by side" : "");
 	if (example)
 		printf("stream     %d frames, as an example: --frames says how many, --budget needs no number\n", EXAMPLE);
 	printf("frames     %d × %d, %d tokens each\n", to.w, to.h, p->tokens_per_frame);

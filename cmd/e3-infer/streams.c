@@ -15,9 +15,20 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+enum { SETS = 2 };
+
+/* Streams whose frames go together: another device beside the first one shares the memory of that. */
+typedef struct set {
+	infer_streams *s;
+	e3_dev *dev;
+	e3_batch *batch; /* NULL: it has one stream at a time */
+} set;
+
 struct infer_streams {
 	infer_request r; /* what holds for each */
 	infer_setup setup;
+	set set[SETS];
+	int sets, threads;
 	pthread_mutex_t calibrating; /* held by the stream whose first frame is used; no session is open before */
 	pthread_mutex_t lock;        /* guards what follows */
 	int next;                    /* operand */
@@ -40,7 +51,7 @@ typedef struct job {
 	char *input, *output;
 } job;
 
-static int set(job *to, const char *input, const char *output, e3_err *err)
+static int set_job(job *to, const char *input, const char *output, e3_err *err)
 {
 	*to = (job){strdup(input), strdup(output)};
 	return to->input && to->output ? 0 : e3_fail(err, "opening: out of memory");
@@ -65,7 +76,7 @@ static int take_line(char *line, job *to, e3_err *err)
 		return e3_fail(err,
 			"reading: --streams-from: expected an input and an output with a tab between them, got '%.200s'", line);
 	*tab = 0;
-	return set(to, line, tab + 1, err) || claim(line, E3_READS, "a stream that is read", err) ||
+	return set_job(to, line, tab + 1, err) || claim(line, E3_READS, "a stream that is read", err) ||
 			claim(tab + 1, E3_WRITES, "the predictions of a stream", err)
 		? -1
 		: 1;
@@ -133,7 +144,7 @@ static int next_job(infer_streams *s, job *to, e3_err *err)
 	if (e3_stop_signal())
 		rc = 0;
 	else if (k >= 0)
-		rc = set(to, s->r.inputs[k], s->r.n_outputs ? s->r.outputs_to[k] : "-", err) ? -1 : 1;
+		rc = set_job(to, s->r.inputs[k], s->r.n_outputs ? s->r.outputs_to[k] : "-", err) ? -1 : 1;
 	else if (s->list >= 0)
 		rc = next_line(s, to, err);
 	pthread_mutex_lock(&s->lock);
@@ -189,14 +200,16 @@ static void count(infer_streams *s, int running, int done, int failed)
 	pthread_mutex_unlock(&s->lock);
 }
 
-static int run_one(infer_streams *s, const job *j, e3_err *err)
+static int run_one(const set *in, const job *j, e3_err *err)
 {
+	infer_streams *s = in->s;
 	infer *f = e3_alloc(1, sizeof *f, "a stream", err);
 	if (!f)
 		return -1;
 	f->r = s->r;
 	f->r.stage.input = j->input, f->r.stage.output = j->output;
 	f->setup = s->setup, f->streams = s, f->born = s->start;
+	f->setup.dev = in->dev, f->r.o.batch = in->batch;
 	int rc = infer_run(f, err);
 	if (infer_close(f))
 		free(f);
@@ -205,7 +218,8 @@ static int run_one(infer_streams *s, const job *j, e3_err *err)
 
 static void *work(void *arg)
 {
-	infer_streams *s = arg;
+	const set *in = arg;
+	infer_streams *s = in->s;
 	job j;
 	int more;
 	sigset_t nudge;
@@ -218,7 +232,7 @@ static void *work(void *arg)
 			break;
 		e3_tool_about(j.input);
 		count(s, 1, 0, 0);
-		int rc = more < 0 ? -1 : run_one(s, &j, &err);
+		int rc = more < 0 ? -1 : run_one(in, &j, &err);
 		if (rc && !e3_stop_signal())
 			e3_warn("%s", err.text);
 		count(s, -1, 1, rc != 0);
@@ -254,22 +268,56 @@ static void join(e3_thread *thread)
 
 static int run_all(infer_streams *s, e3_err *err)
 {
-	int n = s->r.list || s->r.streams < s->r.n_inputs ? (int)s->r.streams : s->r.n_inputs, started = 0;
+	int n = s->threads, started = 0;
 	e3_thread *thread = e3_alloc((size_t)n, sizeof *thread, "streams", err);
 	if (!thread)
 		return -1;
 	s->start = e3_now();
 	for (int rc = 0; !rc && started < n; started += !rc)
-		rc = e3_thread_start(&thread[started], work, s, err);
+		rc = e3_thread_start(&thread[started], work, &s->set[started % s->sets], err);
 	for (int k = 0; k < started; k++)
 		join(&thread[k]);
 	free(thread);
 	if (!started)
 		return e3_fail_in(err, "starting the streams");
-	double seconds = e3_now() - s->start;
+	double seconds = e3_now() - s->start, mean = 0;
+	for (int k = 0; k < s->sets; k++)
+		mean += s->set[k].batch ? e3_batch_mean(s->set[k].batch) : 1;
 	e3_detail("%d streams, %lld frames in %.2f s: %.2f frames/s, %.1f together on average", s->done,
-		(long long)s->frames, seconds, (double)s->frames / seconds, e3_batch_mean(s->r.o.batch));
+		(long long)s->frames, seconds, (double)s->frames / seconds, mean);
 	return s->failed ? e3_fail(err, "inferring: %d of %d streams failed", s->failed, s->done) : 0;
+}
+
+/* Where one chain of work has small steps, or waits for the host, another one fills the GPU. What watches the device
+ * watches all of it, and --vram has to know what everything takes. */
+int infer_streams_sets(const infer_request *r, bool gpu, int streams)
+{
+	return gpu && streams >= SETS && r->vram <= 0 && !r->dump && !r->counters ? SETS : 1;
+}
+
+/* A set with one stream at a time looks ahead in it, as a run with one does. */
+static int open_sets(infer_streams *s, e3_err *err)
+{
+	const infer_request *r = &s->r;
+	s->threads = r->list || r->streams < r->n_inputs ? (int)r->streams : r->n_inputs;
+	s->sets = infer_streams_sets(r, s->setup.gpu, s->threads);
+	for (int k = 0; k < s->sets; k++) {
+		int n = infer_streams_in_set(s->sets == 1 ? (int)r->streams : s->threads, s->sets, k);
+		set *to = &s->set[k];
+		*to = (set){.s = s, .dev = k ? e3_dev_cuda(r->strict, err) : s->setup.dev};
+		if (!to->dev || ((s->sets == 1 || n > 1) && !(to->batch = e3_batch_open(n, err))))
+			return -1;
+	}
+	return 0;
+}
+
+static void close_sets(infer_streams *s)
+{
+	for (int k = 0; k < s->sets; k++) {
+		e3_batch_close(s->set[k].batch);
+		if (k && s->set[k].dev)
+			e3_dev_close(s->set[k].dev);
+	}
 }
 
 int infer_streams_run(const infer_request *r, e3_err *err)
@@ -282,15 +330,14 @@ int infer_streams_run(const infer_request *r, e3_err *err)
 	pthread_cond_init(&s.changed, NULL);
 	signal(SIGPIPE, SIG_IGN); /* a reader that goes away ends its own stream */
 	sigaction(SIGUSR1, &(struct sigaction){.sa_handler = on_nudge}, NULL);
-	int rc = infer_setup_open(&s.setup, &s.r, err) || open_list(&s, err) ? -1 : 0;
-	s.r.o.batch = rc ? NULL : e3_batch_open((int)s.r.streams, err);
+	int rc = infer_setup_open(&s.setup, &s.r, err) || open_list(&s, err) || open_sets(&s, err) ? -1 : 0;
 	if (rc && e3_stop_signal())
 		rc = 0;
 	else
-		rc = rc || !s.r.o.batch || run_all(&s, err) ? -1 : 0;
+		rc = rc || run_all(&s, err) ? -1 : 0;
 	if (s.r.counters && s.frames)
 		e3_watch_print(s.setup.dev, stderr);
-	e3_batch_close(s.r.o.batch);
+	close_sets(&s);
 	infer_setup_close(&s.setup);
 	if (s.list >= 0)
 		close(s.list);
