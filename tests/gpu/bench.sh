@@ -12,13 +12,19 @@ out=$(mktemp -d "${TMPDIR:-/tmp}/e3-bench.XXXXXX")
 trap 'rm -rf "$out"' EXIT
 rc=0
 
-for what in ${1:-stages speed load}; do
+for what in ${1:-stages speed streams load}; do
 	case $what in
 	stages) "$python" -B tests/gpu/stages.py 100 10 || rc=1 ;;
 	speed) "$python" -B tests/gpu/end_to_end.py "${FRAMES:-500}" "$out" || rc=1 ;;
 	streams)
 		"$python" -B tests/gpu/streams.py check "$out" || rc=1
 		"$python" -B tests/gpu/streams.py speed "${STREAM_FRAMES:-200}" "$out" --budget 10f --segment 0 || rc=1
+		COUNTS=${COUNTS:-1,2,3,4} "$python" -B tests/gpu/streams.py speed "${STREAM_FRAMES:-200}" "$out" --budget 10f --segment 0 --precision int8 || rc=1
+		if command -v parallel >/dev/null; then
+			"$python" -B tests/gpu/streams.py clips "$out" || rc=1
+		else
+			echo "left out: e3-clips needs GNU parallel"
+		fi
 		;;
 	load) "$python" -B tests/gpu/load.py "$out" || rc=1 ;;
 	*) echo "bench.sh: expected stages, speed, streams or load, got '$what'" >&2 && rc=2 ;;

@@ -1,16 +1,21 @@
 #!/usr/bin/python3
-"""e3-infer --streams on CUDA: streams.py speed FRAMES FOLDER, streams.py check FOLDER. Pictures are noise, 518 × 392 unless SIZE says
+"""e3-infer --streams on CUDA: streams.py speed FRAMES FOLDER [OPTIONS], check FOLDER, clips FOLDER. Pictures are noise, 518 × 392 unless SIZE says
 another one; the model is seed:full:1, or BENCH_MODEL.
 
 speed: frames/s of 1, 2, 4 and 8 streams (or COUNTS) together, the pauses between frames of each stream, device memory.
 check: three streams of different lengths together against each alone, in 16 bits and in f32: relative L2 of depth and points, poses,
 and how many of the kept tokens are the same.
+clips: CLIPS (8) folders of CLIP_FRAMES (48) pictures through e3-clips, from pictures to trajectories: a process for each, then with
+--streams 1, 2 and 4. Clips in an hour, the start of e3-infer included.
 """
+import json
 import os
 import re
+import struct
 import subprocess
 import sys
 import time
+import zlib
 
 import numpy as np
 
@@ -52,7 +57,7 @@ def together(files, outputs, *options, said=None):
 
 def speed(n, folder, *options):
     counts = [int(x) for x in os.environ.get("COUNTS", "1,2,4,8").split(",")]
-    paths, one = [], None
+    paths, one, label = [], None, "".join(f", {x}" for x in options if x in ("int8", "fp8"))
     pictures = noise(1, 5)
     write(os.path.join(folder, "frames.e3"), pictures, n)
     for k in range(max(counts)):
@@ -71,7 +76,7 @@ def speed(n, folder, *options):
         one = one or rate
         print(f"{count} streams {' '.join(options)}: {rate:.1f} frames/s in all (x{rate / one:.2f}), {rate / count:.1f} each; between frames of a stream "
               f"p50 {np.median(gaps):.2f} ms, p99 {np.percentile(gaps, 99):.2f}; device memory at most {memory.most:.0f} MiB", flush=True)
-        row("streams", f"{count} at a time", f"{rate:.1f} frames/s, x{rate / one:.2f}", f"p99 {np.percentile(gaps, 99):.1f} ms, {memory.most:.0f} MiB")
+        row("streams", f"{count} at a time{label}", f"{rate:.1f} frames/s, x{rate / one:.2f}", f"p99 {np.percentile(gaps, 99):.1f} ms, {memory.most:.0f} MiB")
 
 
 def difference(a, b):
@@ -117,7 +122,43 @@ def check(folder):
     return 1 if bad else 0
 
 
+def write_png(path, px):
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    rows = np.concatenate([np.zeros((px.shape[0], 1), np.uint8), px.reshape(px.shape[0], -1)], 1)  # before each row its filter: none
+    with open(path, "wb") as f:
+        f.write(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", px.shape[1], px.shape[0], 8, 2, 0, 0, 0))
+                + chunk(b"IDAT", zlib.compress(rows.tobytes(), 1)) + chunk(b"IEND", b""))
+
+
+def clips(folder):
+    n, frames = int(os.environ.get("CLIPS", 8)), int(os.environ.get("CLIP_FRAMES", 48))
+    paths = [os.path.join(folder, f"clip{k}") for k in range(n)]
+    for path in paths:
+        os.mkdir(path)
+        for i, px in enumerate(noise(7, min(8, frames))):
+            write_png(os.path.join(path, f"{i:04d}.png"), px)
+        for i in range(8, frames):
+            os.link(os.path.join(path, f"{i % 8:04d}.png"), os.path.join(path, f"{i:04d}.png"))
+    one, bad = None, False
+    for how in [], ["--streams", "1"], ["--streams", "2"], ["--streams", "4"]:
+        command = ["e3-clips", "run", "-q", *how, "--infer", f"--device cuda --model {MODEL} --budget 10f", "--export", "--tum {}/trajectory.txt",
+                   os.path.join(folder, "out" + "".join(how)), *paths]
+        start = time.time()
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        seconds = time.time() - start
+        records = [json.loads(line) for line in done.stdout.splitlines()]
+        good = done.returncode == 0 and len(records) == n and all(r["status"] == "done" and r["frames"] == frames for r in records)
+        one, bad = one or seconds, bad or not good
+        name = f"e3-clips {' '.join(how) or 'as it is'}: {n} clips of {frames} frames"
+        print(f"{name}: {seconds:.2f} s, {3600 * n / seconds:.0f} an hour (x{one / seconds:.2f}), {n * frames / seconds:.1f} frames/s{'' if good else '  NOT OK'}", flush=True)
+        if not good:
+            print(done.stdout[-1500:] + done.stderr[-1500:])
+        row("streams", name, f"{3600 * n / seconds:.0f} clips an hour, x{one / seconds:.2f}", "all done", good)
+    return 1 if bad else 0
+
+
 if __name__ == "__main__":
-    if sys.argv[1] == "check":
-        sys.exit(check(sys.argv[2]))
+    if sys.argv[1] in ("check", "clips"):
+        sys.exit({"check": check, "clips": clips}[sys.argv[1]](sys.argv[2]))
     speed(int(sys.argv[2]), sys.argv[3], *(sys.argv[4:] or ["--budget", "10f", "--segment", "0"]))
