@@ -51,6 +51,8 @@ part streams "$modules" tests/gpu/bench.sh streams
 part load "$modules" tests/gpu/bench.sh load
 part table "$modules" tests/gpu/memory.sh table
 part flat "$modules" "$python" -B tests/gpu/long.py "${FLAT_FRAMES:-20000}"
+peer=${modules:-$("$python" -c 'import torch' 2>&1 | tail -1)}
+part peer "$peer" tests/gpu/bench.sh peer
 
 echo "==== results"
 "$python" -B tests/gpu/table.py show "$GPU_ROWS" | tee "$results/table"

@@ -1,6 +1,7 @@
 #!/bin/bash
 # make bench-gpu: what CUDA reaches on this machine: operation by operation (stages), end to end as a user sees it and memory (speed),
-# several streams at a time (streams), the start with a checkpoint from a file (load). bench.sh stages|speed|streams|load: one of them.
+# several streams at a time (streams), the start with a checkpoint from a file (load). bench.sh stages|speed|streams|load: one of them;
+# bench.sh peer: beside PyTorch (tests/bench/torch_peer.py).
 # FRAMES=500 frames of the end-to-end run. OLD=DIR: before and after, in turn with the older build in DIR (tests/gpu/end_to_end.py).
 # PORTABLE=1: the stages also with the kernels that every GPU has.
 set -u -o pipefail
@@ -27,7 +28,15 @@ for what in ${1:-stages speed streams load}; do
 		fi
 		;;
 	load) "$python" -B tests/gpu/load.py "$out" || rc=1 ;;
-	*) echo "bench.sh: expected stages, speed, streams or load, got '$what'" >&2 && rc=2 ;;
+	peer)
+		"$python" -B tests/bench/torch_peer.py check || rc=1
+		"$python" -B tests/bench/torch_peer.py e3 100 || rc=1
+		for how in "" "--evict 10" "--published" "--published --evict 10"; do
+			# shellcheck disable=SC2086 # words
+			"$python" -B tests/bench/torch_peer.py 100 $how || rc=1
+		done
+		;;
+	*) echo "bench.sh: expected stages, speed, streams, load or peer, got '$what'" >&2 && rc=2 ;;
 	esac
 done
 exit $rc
