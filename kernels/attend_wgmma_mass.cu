@@ -2,37 +2,44 @@
  *
  * Scores are computed transposed: rows are keys, columns are queries, so that a thread adds up the probabilities of its
  * two keys in registers. A block keeps the queries of one head in shared memory (a chunk of at most MAX_TILES tiles),
- * and its four warpgroups walk on their own along the line of (tile of 64 keys, tile of 176 queries) steps, cut into
- * equal parts. Half a tile is exponentiated while the product of the next half is under way. Sums go to the workspace,
- * one piece for each worker and tile of keys, and a second kernel adds the pieces up in order.
+ * and its five warpgroups walk on their own along the line of (tile of 64 keys, tile of 88 queries) steps, cut into
+ * equal parts, with their keys in registers. Sums go to the workspace, one piece for each worker and tile of keys, and
+ * a second kernel adds the pieces up in order.
  *
- * Queries and keys become f16 on the way (exact between 2^-14 and 65504); scores and exponentials are pairs of f16. A
- * probability then has a random relative error of up to 1 % (more where scores are beyond 100); little of it is left in
- * the mass of a key, which is a sum of rows * heads of them. A pair takes 5 to 7 instructions instead of 6 to 22, and
- * products whose sums are f16 leave more of the register file's bandwidth to other warps.
+ * Queries and keys become f16 on the way (keys exactly between 2^-14 and 65504); scores and exponentials are pairs of
+ * f16. Queries are scaled, and products begin with what would have to be taken away from them, so that they come out as
+ * exponents of 2. A probability then has a random relative error of up to 1 % (more where scores are beyond 100);
+ * little of it is left in the mass of a key, which is a sum of rows * heads of them.
  *
- * There are twice as many exponentials to a product as in attention: of BLOCKS columns of eight, ON_UNIT go to the
- * special-function units, the others to the FMA units. To a scheduler a pair is 8 clocks of the product; 16 of the
- * special-function unit, or 10 of the FMA unit (half2 instructions go there every second clock).
+ * Of BLOCKS columns of eight, ON_UNIT go to the special-function units, the others to the FMA units: 4 or 6
+ * instructions for a pair. To a scheduler a pair is 8 clocks of the product; 16 of the special-function unit, or 10 of
+ * the FMA unit (half2 instructions go there every second clock). Measured for 1041 queries and 11451 keys: the tensor
+ * cores, the FMA units, the special-function units, shared memory and the issue slots are each busy for 54 to 63 % of
+ * the time. What lost against this: keys in shared memory (4 %), what products begin with once for both keys of a
+ * thread and copied (5 %), six or seven warpgroups (3 %), the next product under way during every exponential (4 %),
+ * sums by the tensor cores (27 %). Polynomials that are piecewise linear would gain 5 %, with errors of 3 %.
  */
 #include "attend_wgmma_keys.cuh"
 
 enum {
 	D = 64,
-	GROUPS = 4,
+	GROUPS = 5,
 	THREADS = 128 * GROUPS,
 	KEYS = 64,
-	HALF = 88,
-	QUERIES = 2 * HALF,
-	BLOCKS = HALF / 8,
-	ON_UNIT = 4,
-	MAX_TILES = 7,
+	QUERIES = 88,
+	BLOCKS = QUERIES / 8,
+	PAIRS = QUERIES / 4, /* of scores that a thread has */
+	ON_UNIT = 5,
+	MAX_TILES = 16,
+	AHEAD = 7, /* pieces of queries that a thread has on the way */
 	ADDERS = 16
 };
 enum { BAR_GROUP = 1 }; /* named barriers, one for each warpgroup from here */
-enum { PITCH = 12 };    /* pairs of log-sum-exps of a thread and half, and one that is not used */
-enum { Q_TILE = QUERIES * D * 2, K_TILE = KEYS * D * 2, LSE_HALF = 4 * PITCH * 4, LSE_TILE = 2 * LSE_HALF };
-#define TOP 12.0f /* probabilities are computed 2^TOP times as large: BLOCKS of them can still be added in f16 */
+enum { PITCH = 24 };    /* words of a thread in LSE_TILE, of which the last two are not used */
+enum { Q_TILE = QUERIES * D * 2, K_TILE = KEYS * D * 2, LSE_TILE = 4 * PITCH * 4 };
+#define TOP 12.0f    /* probabilities are computed 2^TOP times as large: BLOCKS of them can still be added in f16 */
+#define BOTTOM 13.0f /* those on the FMA units are no less than 2^-BOTTOM then */
+#define UNIT 512.0f  /* what their scores are divided by */
 
 /* How the steps of a chunk are dealt out to its workers. */
 typedef struct share {
@@ -51,10 +58,7 @@ typedef struct plan {
 	float scale;
 } plan;
 
-static size_t shared_bytes(int tiles)
-{
-	return (size_t)tiles * (Q_TILE + LSE_TILE) + 2 * (int)GROUPS * (int)K_TILE + 1024;
-}
+static size_t shared_bytes(int tiles) { return (size_t)tiles * (Q_TILE + LSE_TILE) + (int)GROUPS * (int)K_TILE + 1024; }
 
 #ifdef E3_WGMMA
 
@@ -67,65 +71,80 @@ static __device__ __forceinline__ float *piece_of(const plan &p, int part, int w
 	return p.partial + ((size_t)part * (p.workers + p.key_tiles) + worker + tile) * KEYS;
 }
 
-static __device__ __forceinline__ constexpr bool on_unit(int block)
+/* Whether a block of eight columns goes to the special-function units; a bit for each that does. */
+static __host__ __device__ constexpr bool on_unit(int block)
 {
 	return block * ON_UNIT / BLOCKS != (block + 1) * ON_UNIT / BLOCKS;
+}
+static __host__ __device__ constexpr uint32_t units(int block = 0)
+{
+	return block == BLOCKS ? 0 : (uint32_t)on_unit(block) << block | units(block + 1);
 }
 
 /* What a block has in shared memory. */
 typedef struct room {
-	uint32_t q, k;       /* query tiles; this warpgroup's two tiles of keys */
-	const uint32_t *lse; /* what is added to the scores of this thread's columns, see load_lse */
+	uint32_t q, k;       /* query tiles; this warpgroup's tile of keys */
+	const uint32_t *lse; /* where the scores of this thread's columns begin, see load_lse */
 } room;
 
 /* ---- loading ---- */
 
-/* 16 bytes that this thread has copied to shared memory, from bf16 to f16. */
-static __device__ __forceinline__ void to_half(uint32_t at)
+/* A pair of bf16 times `scale`, as f16. */
+static __device__ __forceinline__ uint32_t to_half(uint32_t x, float scale)
 {
-	uint32_t x[4];
-	asm volatile("ld.shared.v4.b32 {%0, %1, %2, %3}, [%4];" : "=r"(x[0]), "=r"(x[1]), "=r"(x[2]), "=r"(x[3]) : "r"(at));
+	uint32_t y;
+	asm("cvt.rn.f16x2.f32 %0, %1, %2;"
+		: "=r"(y)
+		: "f"(__uint_as_float(x & 0xffff0000u) * scale), "f"(__uint_as_float(x << 16) * scale));
+	return y;
+}
+
+/* The query tiles of this chunk as f16, rows past the last one as zeros, scaled so that products are exponents of 2 for
+ * the special-function units, and 1 / UNIT of them for the FMA units. */
+static __device__ __forceinline__ void load_queries(const plan &p, int head, int first, int tiles, const room &r)
+{
+	const uint4 *from = (const uint4 *)(p.q + ((size_t)head * p.q_step + first) * D);
+	const float scale = p.scale * E3_LOG2E;
+	int n = tiles * QUERIES * 8, valid = (p.rows - first) * 8;
+#pragma unroll 1
+	for (int begin = threadIdx.x; begin < n; begin += AHEAD * THREADS) {
+		uint4 x[AHEAD];
 #pragma unroll
-	for (int i = 0; i < 4; i++)
-		asm("cvt.rn.f16x2.f32 %0, %1, %2;"
-			: "=r"(x[i])
-			: "f"(__uint_as_float(x[i] & 0xffff0000u)), "f"(__uint_as_float(x[i] << 16)));
-	asm volatile("st.shared.v4.b32 [%0], {%1, %2, %3, %4};" ::"r"(at), "r"(x[0]), "r"(x[1]), "r"(x[2]), "r"(x[3])
-				 : "memory");
-}
-
-/* Asks for the query tiles of this chunk, rows past the last one as zeros. */
-static __device__ __forceinline__ void ask_queries(const plan &p, int head, int first, int tiles, const room &r)
-{
-	for (int at = threadIdx.x; at < tiles * QUERIES * 8; at += THREADS) {
-		int row = at >> 3, chunk = at & 7, from = first + row;
-		e3_cp16(r.q + e3_swizzle(row, chunk), p.q + ((size_t)head * p.q_step + min(from, p.rows - 1)) * D + chunk * 8,
-			from < p.rows);
+		for (int i = 0; i < AHEAD; i++) {
+			int at = begin + i * THREADS;
+			x[i] = at < valid ? __ldg(from + at) : make_uint4(0, 0, 0, 0);
+		}
+#pragma unroll
+		for (int i = 0; i < AHEAD; i++) {
+			int at = begin + i * THREADS;
+			if (at >= n)
+				break;
+			float c = units() >> (at >> 6) % (int)BLOCKS & 1 ? scale : scale * (1 / UNIT);
+			e3_put_16(r.q + e3_swizzle(at >> 3, at & 7),
+				make_uint4(to_half(x[i].x, c), to_half(x[i].y, c), to_half(x[i].z, c), to_half(x[i].w, c)));
+		}
 	}
-	e3_cp_commit();
 }
 
-static __device__ __forceinline__ void take_queries(int tiles, const room &r)
-{
-	for (int at = threadIdx.x; at < tiles * QUERIES * 8; at += THREADS)
-		to_half(r.q + e3_swizzle(at >> 3, at & 7));
-}
-
-/* What is added to the scaled scores, as by_unit and by_fma want it (infinite past the last query); the pairs of
- * columns of a thread in each half of a tile lie together. */
+/* What scores begin with, in the units of their block; so small past the last query that nothing is left. What a thread
+ * needs for a tile lies together, a pair of columns twice: once for each of its two keys. */
 static __device__ __forceinline__ void load_lse(const plan &p, int head, int first, int tiles, __half *lse)
 {
+#pragma unroll 2
 	for (int k = threadIdx.x; k < tiles * QUERIES; k += THREADS) {
-		float v = first + k < p.rows ? p.lse[(size_t)head * p.rows + first + k] * E3_LOG2E : INFINITY;
-		int in = k % (int)HALF, block = in / 8, at = (k / (int)HALF * 4 + (in & 7) / 2) * PITCH + block;
-		lse[2 * at + (in & 1)] = __float2half_rn(on_unit(block) ? TOP - v : (TOP + 13 - v) * (1 / 512.0f));
+		float v = first + k < p.rows ? p.lse[(size_t)head * p.rows + first + k] * E3_LOG2E : 20000.0f;
+		int in = k % (int)QUERIES, block = in / 8, at = (k / (int)QUERIES * 4 + (in & 7) / 2) * PITCH + 2 * block;
+		__half x = __float2half_rn(on_unit(block) ? TOP - v : (TOP + BOTTOM - v) * (1 / UNIT));
+		lse[2 * at + (in & 1)] = x;
+		lse[2 * at + (in & 1) + 2] = x;
 	}
 }
 
-/* Asks for 64 keys of a head; past the last one there is the last one again. */
+/* Asks for 64 keys of a head, each warp for the 16 that it takes; past the last key there is the last one again. */
 template <int KIND> static __device__ __forceinline__ void ask_keys(const plan &p, int head, int first, uint32_t tile)
 {
-	int t = threadIdx.x & 127, chunk = t & 7, page = first >> p.page_shift;
+	int lane = threadIdx.x & 31, chunk = lane & 7, row = (threadIdx.x >> 5 & 3) * 16 + (lane >> 3),
+		page = first >> p.page_shift;
 	if constexpr (KIND != E3_PACK_NONE) {
 		e3_ask_packed_keys(p.kv, p.kv.page[page], head, first - (page << p.page_shift), p.kv.n_keys - first, tile);
 		return;
@@ -133,83 +152,96 @@ template <int KIND> static __device__ __forceinline__ void ask_keys(const plan &
 	const __nv_bfloat16 *from =
 		(const __nv_bfloat16 *)p.kv.page[page] + e3_row_at(p.kv, 0, head, first - (page << p.page_shift)) + chunk * 8;
 #pragma unroll
-	for (int i = 0; i < KEYS / 16; i++) {
-		int row = i * 16 + (t >> 3);
+	for (int i = 0; i < 4; i++, row += 4)
 		e3_cp16_all(tile + e3_swizzle(row, chunk), from + min(row, p.kv.n_keys - 1 - first) * D);
-	}
 	e3_cp_commit();
 }
 
-/* Waits for them; they are ready for the products of the warpgroup. */
-template <int KIND> static __device__ __forceinline__ void take_keys(const plan &p, int first, uint32_t tile, int group)
+/* Waits for them and takes them as f16, the first operand of products; their tile is free then. */
+template <int KIND>
+static __device__ __forceinline__ void take_keys(const plan &p, int first, uint32_t tile, int group,
+	uint32_t (&k)[D / 4])
 {
+	int lane = threadIdx.x & 31, row = (threadIdx.x >> 5 & 3) * 16 + (lane & 15);
 	if constexpr (KIND != E3_PACK_NONE) {
 		e3_take_packed_keys<KIND>(p.kv.n_keys - first, tile, BAR_GROUP + group);
-		e3_fence_async();
 		e3_bar(BAR_GROUP + group, 128);
-		return;
+	} else {
+		e3_cp_wait<0>();
+		__syncwarp();
 	}
-	e3_cp_wait<0>();
 #pragma unroll
-	for (int i = 0; i < KEYS / 16; i++)
-		to_half(tile + e3_swizzle(i * 16 + ((threadIdx.x & 127) >> 3), threadIdx.x & 7));
-	e3_fence_async();
-	e3_bar(BAR_GROUP + group, 128);
+	for (int i = 0; i < D / 4; i += 4)
+		asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
+					 : "=r"(k[i]), "=r"(k[i + 1]), "=r"(k[i + 2]), "=r"(k[i + 3])
+					 : "r"(tile + e3_swizzle(row, i / 2 + (lane >> 4)))
+					 : "memory");
+	if constexpr (KIND != E3_PACK_NONE) {
+		e3_bar(BAR_GROUP + group, 128);
+	} else {
+#pragma unroll
+		for (int i = 0; i < D / 4; i++)
+			k[i] = to_half(k[i], 1);
+		__syncwarp();
+	}
 }
 
 /* ---- computing ---- */
 
-static __device__ __forceinline__ void scores(uint32_t (&s)[HALF / 4], uint64_t k, uint64_t q)
+/* What scores begin with, so that it need not be added to each. */
+static __device__ __forceinline__ void begin(uint32_t (&s)[PAIRS], const uint32_t *lse)
 {
 #pragma unroll
-	for (int i = 0; i < 4; i++)
-		e3_wgmma_half_88(s, k + i * 2, q + i * 2, i != 0);
+	for (int j = 0; j + 4 <= PAIRS; j += 4) {
+		uint4 v = *(const uint4 *)(lse + j);
+		s[j] = v.x, s[j + 1] = v.y, s[j + 2] = v.z, s[j + 3] = v.w;
+	}
+	static_assert(PAIRS % 4 == 2, "the rest is a pair");
+	uint2 v = *(const uint2 *)(lse + PAIRS - 2);
+	s[PAIRS - 2] = v.x, s[PAIRS - 1] = v.y;
+}
+
+static __device__ __forceinline__ void scores(uint32_t (&s)[PAIRS], const uint32_t (&k)[D / 4], uint64_t q)
+{
+#pragma unroll
+	for (int i = 0; i < D / 16; i++)
+		e3_wgmma_half_88(s, k + i * 4, q + i * 2);
 	e3_wgmma_commit();
 }
 
 static __device__ __forceinline__ __half2 as_half2(uint32_t x) { return *(__half2 *)&x; }
 static __device__ __forceinline__ uint32_t as_bits(__half2 x) { return *(uint32_t *)&x; }
 
-/* 2^(s c + l) */
-static __device__ __forceinline__ __half2 by_unit(__half2 s, __half2 c, __half2 l)
+/* 2^x */
+static __device__ __forceinline__ __half2 by_unit(__half2 x)
 {
 	uint32_t y;
-	asm("ex2.approx.f16x2 %0, %1;" : "=r"(y) : "r"(as_bits(__hfma2(s, c, l))));
+	asm("ex2.approx.f16x2 %0, %1;" : "=r"(y) : "r"(as_bits(x)));
 	return as_half2(y);
 }
 
-/* 2^(x - 13), where x / 512 = s c + l; saturation keeps x from 0 on. A product that is subnormal is rounded to
- * multiples of 2^-24: t has the integer part of x in its low bits, and f the rest, divided by 512. The polynomial has a
- * relative error below 2e-3. */
-static __device__ __forceinline__ __half2 by_fma(__half2 s, __half2 c, __half2 l)
+/* 2^(x - BOTTOM), where s = x / UNIT. A product that is subnormal is rounded to multiples of 2^-24: t has the integer
+ * part of x in its low bits, and f the rest, divided by UNIT. 2^f is made as u^2 + 0.48, with a relative error below
+ * 2e-3. Saturation keeps t and u from 0 on, whatever x is. The integer part goes to the exponent by a rotation and an
+ * addition, which are one instruction outside the FMA units; a shift and an addition would be one inside them. */
+static __device__ __forceinline__ __half2 by_fma(__half2 s)
 {
-	__half2 x = __hfma2_sat(s, c, l), t = __hmul2(x, __float2half2_rn(0x1p-15f)),
-			f = __hfma2(t, __float2half2_rn(-0x1p15f), x);
-	const float one = 0x1p-13f, unit = 512;
-	__half2 p =
-		__hfma2(f, __float2half2_rn(0.238430919f * one * unit * unit), __float2half2_rn(0.703452015f * one * unit));
-	p = __hfma2(f, p, __float2half2_rn(1.0004433f * one));
-	return as_half2(as_bits(p) + (as_bits(t) << 10));
+	const float root = 0.0110485435f; /* of 2^-BOTTOM */
+	__half2 t = __hmul2_sat(s, __float2half2_rn(0x1p-15f)), f = __hfma2(t, __float2half2_rn(-0x1p15f), s);
+	__half2 u = __hfma2_sat(f, __float2half2_rn(0.48829f * UNIT * root), __float2half2_rn(0.72031f * root));
+	__half2 p = __hfma2(u, u, __float2half2_rn(0.48156f * root * root));
+	uint32_t n;
+	asm("shf.l.wrap.b32 %0, %1, %1, 10;" : "=r"(n) : "r"(as_bits(t)));
+	return as_half2(as_bits(p) + n);
 }
 
 /* sum[2 h + e] += the probabilities of columns 8 j + 2 (lane % 4) + e in row lane / 4 + 8 h. */
-static __device__ __forceinline__ void add_up(const uint32_t (&s)[HALF / 4], float (&sum)[4], const uint32_t *lse,
-	float c)
+static __device__ __forceinline__ void add_up(const uint32_t (&s)[PAIRS], float (&sum)[4])
 {
-	const __half2 cu = __float2half2_rn(c), cf = __float2half2_rn(c * (1 / 512.0f));
 	__half2 part[2] = {__float2half2_rn(0), __float2half2_rn(0)};
 #pragma unroll
-	for (int j4 = 0; j4 < BLOCKS; j4 += 4) {
-		uint4 l4 = *(const uint4 *)(lse + j4);
-		const uint32_t l[4] = {l4.x, l4.y, l4.z, l4.w};
-#pragma unroll
-		for (int j = j4; j < j4 + 4 && j < BLOCKS; j++)
-#pragma unroll
-			for (int h = 0; h < 2; h++) {
-				__half2 at = as_half2(s[2 * j + h]), of = as_half2(l[j - j4]);
-				part[h] = __hadd2(part[h], on_unit(j) ? by_unit(at, cu, of) : by_fma(at, cf, of));
-			}
-	}
+	for (int i = 0; i < PAIRS; i++)
+		part[i & 1] = __hadd2(part[i & 1], on_unit(i / 2) ? by_unit(as_half2(s[i])) : by_fma(as_half2(s[i])));
 #pragma unroll
 	for (int h = 0; h < 2; h++) {
 		sum[2 * h] += __low2float(part[h]);
@@ -236,45 +268,36 @@ template <int KIND>
 static __device__ __forceinline__ void work(const plan &p, const room &r, int head, int worker, share mine)
 {
 	int at = begin_of(mine, worker), steps = begin_of(mine, worker + 1) - at;
-	int tile = at / mine.tiles, query = at % mine.tiles, group = threadIdx.x >> 7, buffer = 0;
-	const float c = p.scale * E3_LOG2E;
-	uint64_t q = e3_desc(r.q), k = e3_desc(r.k);
-	uint32_t a[HALF / 4], b[HALF / 4];
+	int tile = at / mine.tiles, query = at % mine.tiles, group = threadIdx.x >> 7;
+	uint64_t q = e3_desc(r.q);
+	uint32_t x[PAIRS], k[D / 4];
 	float sum[4] = {0, 0, 0, 0};
-	take_keys<KIND>(p, tile * KEYS, r.k, group);
+	take_keys<KIND>(p, tile * KEYS, r.k, group, k);
 	if (query + steps > mine.tiles)
-		ask_keys<KIND>(p, head, (tile + 1) * KEYS, r.k + K_TILE);
+		ask_keys<KIND>(p, head, (tile + 1) * KEYS, r.k);
 #pragma unroll 1
 	for (int step = 0; step < steps; step++) {
-		/* 1. Start both products; add up the first half while the second is under way. */
 		const bool last = query + 1 == mine.tiles, more = step + 1 < steps;
-		const uint32_t *lse = r.lse + query * (LSE_TILE / 4);
-		uint64_t k_at = k + buffer * (K_TILE >> 4), q_at = q + query * (Q_TILE >> 4);
-		e3_hold(a);
-		e3_hold(b);
+		begin(x, r.lse + query * (LSE_TILE / 4));
+		e3_hold(x);
+		e3_hold(k);
 		e3_wgmma_fence();
-		scores(a, k_at, q_at);
-		scores(b, k_at, q_at + (HALF * D * 2 >> 4));
-		e3_wgmma_wait<1>();
-		e3_hold(a);
-		add_up(a, sum, lse, c);
+		scores(x, k, q + query * (Q_TILE >> 4));
 		e3_wgmma_wait<0>();
-		e3_hold(b);
-		/* 2. After the last queries take the next keys, and ask for those after them, in the place of those that no
-		 *    product of the warpgroup needs any more. */
+		e3_hold(x);
+		/* After the last queries take the next keys, and ask for those after them. */
 		if (last && more) {
-			take_keys<KIND>(p, (tile + 1) * KEYS, r.k + (buffer ^ 1) * K_TILE, group);
+			take_keys<KIND>(p, (tile + 1) * KEYS, r.k, group, k);
 			if (step + 1 + mine.tiles < steps)
-				ask_keys<KIND>(p, head, (tile + 2) * KEYS, r.k + buffer * K_TILE);
+				ask_keys<KIND>(p, head, (tile + 2) * KEYS, r.k);
 		}
-		/* 3. Add up the second half. When the keys are finished, or the worker is, the sums go to the workspace. */
-		add_up(b, sum, lse + LSE_HALF / 4, c);
+		add_up(x, sum);
 		query++;
+		/* When the keys are finished, or the worker is, the sums go to the workspace. */
 		if (last || !more) {
 			put_piece(sum, piece_of(p, blockIdx.y, worker, tile));
 			sum[0] = sum[1] = sum[2] = sum[3] = 0;
 			tile++, query = 0;
-			buffer ^= 1;
 		}
 	}
 }
@@ -290,16 +313,12 @@ template <int KIND> static __global__ void __launch_bounds__(THREADS, 1) mass_ke
 	share mine = chunk == p.chunks - 1 ? p.last : p.most;
 	int first = chunk * p.tiles * QUERIES, worker = blockIdx.x * GROUPS + group;
 	char *base = shared + ((0u - e3_smem(shared)) & 1023);
-	uint32_t at = e3_smem(base), *lse = (uint32_t *)(base + p.tiles * Q_TILE + 2 * (int)GROUPS * (int)K_TILE);
-	room r = {at, at + p.tiles * Q_TILE + group * 2 * K_TILE, lse + (threadIdx.x & 3) * PITCH};
+	uint32_t at = e3_smem(base), *lse = (uint32_t *)(base + p.tiles * Q_TILE + (int)GROUPS * (int)K_TILE);
+	room r = {at, at + p.tiles * Q_TILE + group * K_TILE, lse + (threadIdx.x & 3) * PITCH};
 	e3_early_start();
-	ask_queries(p, head, first, mine.tiles, r);
 	if (worker < p.workers)
 		ask_keys<KIND>(p, head, begin_of(mine, worker) / mine.tiles * KEYS, r.k);
-	else
-		e3_cp_commit();
-	e3_cp_wait<1>();
-	take_queries(mine.tiles, r);
+	load_queries(p, head, first, mine.tiles, r);
 	e3_early_wait(); /* for the log-sum-exp, and until the workspace is free */
 	load_lse(p, head, first, mine.tiles, (__half *)lse);
 	e3_fence_async();
@@ -321,6 +340,7 @@ static __global__ void __launch_bounds__(32 * ADDERS) add_pieces(const __grid_co
 		parts = p.kv.heads * p.chunks;
 	float sum = 0;
 	e3_early_wait();
+	e3_early_start(); /* not earlier: all that came before this kernel is finished for those that start now */
 	for (int part = warp; part < parts; part += ADDERS) {
 		share s = part % p.chunks == p.chunks - 1 ? p.last : p.most;
 		int worker = tile * s.tiles / (s.each + 1);

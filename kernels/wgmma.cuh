@@ -82,19 +82,18 @@ E3_WGMMA_WIDTH(192, 96, E3_NAMES_90 E3_NAMES_6(9), (E3_SUMS_32(0), E3_SUMS_32(32
 E3_WGMMA_WIDTH(256, 128, E3_NAMES_90 E3_NAMES_10(9) E3_NAMES_10(10) E3_NAMES_10(11) E3_NAMES_8(12),
 	(E3_SUMS_32(0), E3_SUMS_32(32), E3_SUMS_32(64), E3_SUMS_32(96)), 128, 129, 130, 131, 132, 133)
 
-/* f16 from f16 with sums in f16, 88 wide: of row lane / 4 + 8 h a thread has d[2 j + h], the columns 8 j + 2 (lane % 4)
- * + {0, 1} as a pair. Sums in f16 take half the traffic with the register file, which other warps then have for
- * arithmetic. */
-static __device__ __forceinline__ void e3_wgmma_half_88(uint32_t (&d)[22], uint64_t a, uint64_t b, bool keep)
+/* f16 from f16 with sums in f16, 88 wide, A as for rs: of row lane / 4 + 8 h a thread has d[2 j + h], the columns 8 j +
+ * 2 (lane % 4) + {0, 1} as a pair; the product is added to d. Sums in f16 take half the traffic with the register file,
+ * which other warps then have for arithmetic. */
+static __device__ __forceinline__ void e3_wgmma_half_88(uint32_t (&d)[22], const uint32_t *a, uint64_t b)
 {
-	asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, %24, 0;\n"
+	asm volatile("{\n.reg .pred p;\nsetp.eq.b32 p, 0, 0;\n"
 				 "wgmma.mma_async.sync.aligned.m64n88k16.f16.f16.f16 {" E3_NAMES_10()
-					 E3_NAMES_10(1) "%20, %21}, %22, %23, "
-									"p, 1, 1, 0, 0;\n}\n"
+					 E3_NAMES_10(1) "%20, %21}, {%22, %23, %24, %25}, %26, p, 1, 1, 0;\n}\n"
 				 : "+r"(d[0]), "+r"(d[1]), "+r"(d[2]), "+r"(d[3]), "+r"(d[4]), "+r"(d[5]), "+r"(d[6]), "+r"(d[7]),
 				 "+r"(d[8]), "+r"(d[9]), "+r"(d[10]), "+r"(d[11]), "+r"(d[12]), "+r"(d[13]), "+r"(d[14]), "+r"(d[15]),
 				 "+r"(d[16]), "+r"(d[17]), "+r"(d[18]), "+r"(d[19]), "+r"(d[20]), "+r"(d[21])
-				 : "l"(a), "l"(b), "r"((int)keep));
+				 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b));
 }
 #endif
 

@@ -132,7 +132,7 @@ static void packed_attention(mixed *m, packed *x, e3_tensor q, int rows)
 			m->cpu->ops->mass(m->cpu, &host_mass, &err) || m->gpu->ops->mass(m->gpu, &dev_mass, &err) ||
 			m->gpu->ops->mass(m->gpu, &with_map, &err),
 		&err);
-	const double of_mass = f32 ? 4e-6 : d == 64 ? 1e-2 : 1e-3; /* Hopper's kernel makes it of f16 */
+	const double of_mass = f32 ? 4e-6 : d == 64 ? 5e-3 : 1e-3; /* Hopper's kernel makes it of f16 */
 	/* Tensor cores take keys and values rounded to 16 bits. */
 	compare_as(m, "  attend", dev.out, y, nq, f32 ? 2e-6 : 8e-3);
 	compare_as(m, "  log-sum-exp", e3_tensor_f32(dev.lse), lse, nl, f32 ? 1e-6 : 3e-4);

@@ -415,7 +415,7 @@ static void attention_as(mixed *m, int rows, const int *heads, int page_keys, in
 	e3_mass slice_mass = {slice.q, rows, &dev_kv, slice.lse, on_device(&m->t, NULL, (size_t)n_keys), NULL, step};
 	must(&m->t, m->gpu->ops->attend(m->gpu, &slice, &err) || m->gpu->ops->mass(m->gpu, &slice_mass, &err), &err);
 	free(wide);
-	const double of_mass = d == 64 ? 1e-2 : 1e-4; /* Hopper's kernel makes it of f16 */
+	const double of_mass = d == 64 ? 5e-3 : 1e-4; /* Hopper's kernel makes it of f16 */
 	char what[80];
 	snprintf(what, sizeof what, "attend bf16: %d rows, %d heads of %d, %d keys", rows, heads[0], d, n_keys);
 	compare_as(m, what, dev_at.out, y, nq, 6e-3);
