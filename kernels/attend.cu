@@ -42,7 +42,7 @@ static bool sound(const e3_attend_dev *dev, const e3_attend_job *job, int mass_k
 		job->size >= e3_attend_workspace(dev, job->rows, mass_keys, kv->heads, kv->head_dim);
 }
 
-cudaError_t e3_attend_bf16(const e3_attend_dev *dev, const e3_attend_job *job, void *out, cudaStream_t stream)
+cudaError_t e3_attend_f16(const e3_attend_dev *dev, const e3_attend_job *job, void *out, cudaStream_t stream)
 {
 	if (!sound(dev, job, 0))
 		return cudaErrorInvalidValue;
@@ -81,7 +81,7 @@ static cudaError_t mass_and_map(const e3_attend_dev *dev, const e3_attend_job *j
 	return e || !result[1] ? e : e3_plain_map(job, f32, result[1], stream);
 }
 
-cudaError_t e3_mass_bf16(const e3_attend_dev *dev, const e3_attend_job *job, float *mass, float *map,
+cudaError_t e3_mass_f16(const e3_attend_dev *dev, const e3_attend_job *job, float *mass, float *map,
 	cudaStream_t stream)
 {
 	float *const result[2] = {mass, map};

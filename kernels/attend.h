@@ -6,7 +6,7 @@
  * is asked for. Sums are made in an order that depends on the shapes and the device alone: the same input gives the
  * same bits.
  *
- * Which kernel runs: wgmma on Hopper for bf16 and head_dim 64; mma.sync for bf16 and head_dim a multiple of 16 up to
+ * Which kernel runs: wgmma on Hopper for f16 and head_dim 64; mma.sync for f16 and head_dim a multiple of 16 up to
  * 128 on compute capability 8.0 and later; plain FMA for f32 and every other head_dim up to 128.
  *
  * Everything only enqueues work on the given stream and may be captured in a graph. The result is that of the CUDA
@@ -23,7 +23,7 @@
 extern "C" {
 #endif
 
-/* Pages as in e3/dev.h: K [heads][page_keys][head_dim], then V the same, bf16 or f32 by the function called, aligned to
+/* Pages as in e3/dev.h: K [heads][page_keys][head_dim], then V the same, f16 or f32 by the function called, aligned to
  * 16 bytes. Slot k is row k % page_keys of page k / page_keys; rows from n_keys on are never used, whatever they hold.
  * `page` is an array in device memory that must stay as it is until the work is done. The tensor-core kernels need all
  * keys in one page, or page_keys to be a power of two from 64 (wgmma) or a multiple of 64 (mma.sync); anything else
@@ -61,17 +61,17 @@ typedef struct e3_attend_dev {
 cudaError_t e3_attend_open(e3_attend_dev *dev);
 
 /* Bytes of workspace that suffice for every function here, up to these rows, and as far as mass goes up to these keys
- * (attention takes the same for any number: 0 when no mass is asked for); f32 or bf16 alike. */
+ * (attention takes the same for any number: 0 when no mass is asked for); f32 or f16 alike. */
 size_t e3_attend_workspace(const e3_attend_dev *dev, int rows, int mass_keys, int heads, int head_dim);
 
 /* softmax(q K^T / sqrt(head_dim)) V -> out [rows][heads * head_dim], type of q, aligned to 16 bytes. Probabilities and
- * sums are f32; bf16 rounds the probabilities before the product with V. */
-cudaError_t e3_attend_bf16(const e3_attend_dev *dev, const e3_attend_job *job, void *out, cudaStream_t stream);
+ * sums are f32; f16 rounds the probabilities before the product with V. */
+cudaError_t e3_attend_f16(const e3_attend_dev *dev, const e3_attend_job *job, void *out, cudaStream_t stream);
 cudaError_t e3_attend_f32(const e3_attend_dev *dev, const e3_attend_job *job, void *out, cudaStream_t stream);
 
 /* mass [n_keys] = sum over rows of the mean over heads of exp(q.k / sqrt(head_dim) - lse). map [rows][n_keys], or NULL:
  * the mean over heads itself, by a slower kernel. */
-cudaError_t e3_mass_bf16(const e3_attend_dev *dev, const e3_attend_job *job, float *mass, float *map,
+cudaError_t e3_mass_f16(const e3_attend_dev *dev, const e3_attend_job *job, float *mass, float *map,
 	cudaStream_t stream);
 cudaError_t e3_mass_f32(const e3_attend_dev *dev, const e3_attend_job *job, float *mass, float *map,
 	cudaStream_t stream);

@@ -3,7 +3,7 @@
 #define E3_KERNELS_ATTEND_IMPL_CUH
 
 #include "attend.h"
-#include <cuda_bf16.h>
+#include <cuda_fp16.h>
 #include <stdint.h>
 
 /* The workspace begins with counters that are zero between launches (the last to arrive sets them back); partial
@@ -57,10 +57,11 @@ static __device__ __forceinline__ float e3_exp2(float x)
 	return y;
 }
 
-static __device__ __forceinline__ uint32_t e3_bf16x2(float lo, float hi)
+/* Two values in one word; beyond the range of f16 its end. */
+static __device__ __forceinline__ uint32_t e3_f16x2(float lo, float hi)
 {
 	uint32_t r;
-	asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(r) : "f"(hi), "f"(lo));
+	asm("cvt.rn.satfinite.f16x2.f32 %0, %1, %2;" : "=r"(r) : "f"(hi), "f"(lo));
 	return r;
 }
 

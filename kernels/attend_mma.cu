@@ -1,4 +1,4 @@
-/* kernels: attention and mass for bf16 on every GPU since compute capability 8.0, by warp-wide matrix products
+/* kernels: attention and mass for f16 on every GPU since compute capability 8.0, by warp-wide matrix products
  * (mma.sync); head_dim a multiple of 16 up to 128 (of packed keys
  * 32, 64 or 128). Simple rather than as fast as possible: one block for 128
  * queries (attention) or for 64 keys (mass) of a head, keys (or queries) double-buffered in shared memory.
@@ -12,8 +12,8 @@ enum { THREADS = 256, ROWS = 128, KEYS = 64 };
 template <int D> constexpr int stride_of = D * 2 + 16;
 
 typedef struct plan {
-	const __nv_bfloat16 *q;
-	__nv_bfloat16 *out;
+	const __half *q;
+	__half *out;
 	float *lse, *partial;
 	e3_attend_kv kv;
 	int rows, step; /* step: rows from one head of q to the next */
@@ -21,8 +21,7 @@ typedef struct plan {
 } plan;
 
 /* `rows` rows from `from`, of which the first `valid` exist; the others become zeros. */
-template <int D>
-static __device__ __forceinline__ void load_rows(uint32_t to, const __nv_bfloat16 *from, int rows, int valid)
+template <int D> static __device__ __forceinline__ void load_rows(uint32_t to, const __half *from, int rows, int valid)
 {
 	for (int i = threadIdx.x; i < rows * (D / 8); i += THREADS) {
 		int row = i / (D / 8), chunk = i % (D / 8);
@@ -35,8 +34,7 @@ template <int D>
 static __device__ __forceinline__ void load_keys(const plan &p, int half, int head, int first, uint32_t to)
 {
 	int page = first / p.kv.page_keys;
-	const __nv_bfloat16 *from =
-		(const __nv_bfloat16 *)p.kv.page[page] + e3_row_at(p.kv, half, head, first - page * p.kv.page_keys);
+	const __half *from = (const __half *)p.kv.page[page] + e3_row_at(p.kv, half, head, first - page * p.kv.page_keys);
 	load_rows<D>(to, from, KEYS, p.kv.n_keys - first);
 }
 
@@ -73,7 +71,7 @@ static __device__ __forceinline__ void store_packed(const plan &p, int half, con
 	}
 }
 
-/* 64 keys, and their values if there are two halves: at once where they are bf16, else between begin and end. */
+/* 64 keys, and their values if there are two halves: at once where they are f16, else between begin and end. */
 template <int D, bool PACKED> struct key_tiles {
 	packed_tile<D> half[PACKED ? 2 : 1];
 	__device__ __forceinline__ void begin(const plan &p, int halves, int head, int first, uint32_t to)
@@ -131,7 +129,7 @@ template <int D> static __device__ __forceinline__ void weigh(float (&o)[D / 2],
 		uint32_t a[4];
 #pragma unroll
 		for (int i = 0; i < 4; i++)
-			a[i] = e3_bf16x2(s[8 * k + 2 * i], s[8 * k + 2 * i + 1]);
+			a[i] = e3_f16x2(s[8 * k + 2 * i], s[8 * k + 2 * i + 1]);
 #pragma unroll
 		for (int j = 0; j < D / 16; j++) {
 			uint32_t b[4];
@@ -186,7 +184,7 @@ static __device__ void finish(const plan &p, int head, const float (&o)[D / 2], 
 		float by = 1.0f / l[r];
 #pragma unroll
 		for (int i = 0; i < D / 8; i++)
-			to[i * 4] = e3_bf16x2(o[4 * i + 2 * r] * by, o[4 * i + 2 * r + 1] * by);
+			to[i * 4] = e3_f16x2(o[4 * i + 2 * r] * by, o[4 * i + 2 * r + 1] * by);
 		if (p.lse && lane % 4 == 0)
 			p.lse[(size_t)head * p.rows + row] = m[r] * p.scale + logf(l[r]);
 	}
@@ -244,7 +242,7 @@ static __global__ void __launch_bounds__(THREADS) mass_kernel(const __grid_const
 	constexpr int tile = ROWS * stride_of<D>;
 	uint32_t keys = e3_smem(shared), queries = keys + KEYS * stride_of<D>;
 	int head = blockIdx.y, first = blockIdx.x * KEYS, steps = (p.rows + ROWS - 1) / ROWS, lane = threadIdx.x & 31;
-	const __nv_bfloat16 *q = p.q + (size_t)head * p.step * D;
+	const __half *q = p.q + (size_t)head * p.step * D;
 	const float c = p.scale * E3_LOG2E;
 	key_tiles<D, PACKED> tiles;
 	tiles.begin(p, 1, head, first, keys);
@@ -338,7 +336,7 @@ cudaError_t e3_mma_open(void)
 static plan make_plan(const e3_attend_job *job)
 {
 	plan p = {};
-	p.q = (const __nv_bfloat16 *)job->q;
+	p.q = (const __half *)job->q;
 	p.lse = job->lse;
 	p.kv = job->kv;
 	p.rows = job->rows;
@@ -351,7 +349,7 @@ cudaError_t e3_mma_attend(const e3_attend_job *job, void *out, cudaStream_t stre
 {
 	plan p = make_plan(job);
 	const entry *e = entry_for(&job->kv);
-	p.out = (__nv_bfloat16 *)out;
+	p.out = (__half *)out;
 	e->attend<<<dim3((job->rows + ROWS - 1) / ROWS, job->kv.heads), THREADS, e->attend_bytes, stream>>>(p);
 	return cudaGetLastError();
 }

@@ -1,4 +1,4 @@
-/* kernels: attention and mass for bf16 and heads of 64, also with packed keys, on GPUs without warpgroup products
+/* kernels: attention and mass for f16 and heads of 64, also with packed keys, on GPUs without warpgroup products
  * (compute capability 8.0 and later): mma.sync, with the same sums as on Hopper. attend_mma.cu has other head sizes.
  *
  * A warp has 32 queries (attention) or 32 keys (mass): two fragments of 16 rows for each fragment that it reads from
@@ -14,7 +14,7 @@
 #include "attend_mma64.cuh"
 
 enum { PARTIAL = (64 + 8) * THREADS, WORK_MOST = 16 << 20 };
-#define HIGH 0x1p40f /* as in attend_wgmma.cu */
+#define HIGH 0x1p15f /* so that probabilities fit f16 */
 
 /* What a warp has of its 32 rows: outputs, the reference of the exponents and the sums, for rows 0, 8, 16, 24 of it. */
 typedef struct state {
@@ -31,7 +31,7 @@ static __device__ __forceinline__ void weigh(float (&o)[2][32], const float (&s)
 		uint32_t a[2][4];
 #pragma unroll
 		for (int i = 0; i < 8; i++)
-			a[i / 4][i % 4] = e3_bf16x2(s[i / 4][8 * k + 2 * (i % 4)], s[i / 4][8 * k + 2 * (i % 4) + 1]);
+			a[i / 4][i % 4] = e3_f16x2(s[i / 4][8 * k + 2 * (i % 4)], s[i / 4][8 * k + 2 * (i % 4) + 1]);
 #pragma unroll
 		for (int j = 0; j < 4; j++) {
 			uint32_t b[4];
@@ -99,7 +99,7 @@ static __device__ void attend_part(const plan &p, int head, int row, int from, i
 			if constexpr (PACKED) {
 				next.fetch(p.kv, head, p.kv.page[page], at, valid);
 			} else {
-				const __nv_bfloat16 *k = (const __nv_bfloat16 *)p.kv.page[page] + head_at + (size_t)at * D;
+				const __half *k = (const __half *)p.kv.page[page] + head_at + (size_t)at * D;
 				load_tile(smem + stage * 2 * TILE, k, valid);
 				load_tile(smem + stage * 2 * TILE + TILE, k + v_from_k, valid);
 			}
@@ -117,7 +117,7 @@ static __device__ void attend_part(const plan &p, int head, int row, int from, i
 #pragma unroll
 		for (int k = 1; k < STAGES - 1; k++)
 			fetch(from + k, k);
-	const __nv_bfloat16 *q = p.q + (size_t)head * p.q_step * D;
+	const __half *q = p.q + (size_t)head * p.q_step * D;
 	int first = row + threadIdx.x / 32 * 32;
 	fragments(a, [&](int r) { return first + r < p.rows ? q + (size_t)(first + r) * D : NULL; });
 #pragma unroll
@@ -264,7 +264,7 @@ static __device__ void finish(const plan &p, int head, int first, const state &s
 		uint32_t *to = (uint32_t *)(p.out + ((size_t)row * p.kv.heads + head) * D) + lane % 4;
 #pragma unroll
 		for (int i = 0; i < 8; i++)
-			to[i * 4] = e3_bf16x2(st.o[r / 2][4 * i + 2 * (r & 1)] * by, st.o[r / 2][4 * i + 2 * (r & 1) + 1] * by);
+			to[i * 4] = e3_f16x2(st.o[r / 2][4 * i + 2 * (r & 1)] * by, st.o[r / 2][4 * i + 2 * (r & 1) + 1] * by);
 		if (p.lse && lane % 4 == 0)
 			p.lse[(size_t)head * p.rows + row] = st.m[r] * p.scale + logf(st.l[r]);
 	}
@@ -329,7 +329,7 @@ cudaError_t e3_mma64_attend(const e3_attend_dev *dev, const e3_attend_job *job, 
 	const int all = p.tiles * p.kv.heads, merge = 10; /* what adding up parts costs, in steps */
 	int blocks = blocks_of(dev);
 	int64_t steps = (int64_t)all * p.steps;
-	p.out = (__nv_bfloat16 *)out;
+	p.out = (__half *)out;
 	if (all <= blocks && p.steps <= steps / blocks + merge) /* short rows: better left whole */
 		blocks = all;
 	p.blocks = steps < blocks ? (int)steps : blocks;

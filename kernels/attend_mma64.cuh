@@ -9,8 +9,8 @@ enum { D = 64, THREADS = 128, ROWS = 128, KEYS = 64, STAGES = 3, TILE = KEYS * D
 enum { MASS_ROWS_MOST = 8192 };
 
 typedef struct plan {
-	const __nv_bfloat16 *q;
-	__nv_bfloat16 *out;
+	const __half *q;
+	__half *out;
 	float *lse, *partial;
 	int *count;
 	e3_attend_kv kv;
@@ -20,7 +20,7 @@ typedef struct plan {
 
 /* 64 rows of 128 bytes, of which the first `valid` exist, the others become zeros: 16 bytes of row r lie at chunk ^ r %
  * 8, so that neither these writes nor ldmatrix meet in a bank. */
-static __device__ __forceinline__ void load_tile(uint32_t to, const __nv_bfloat16 *from, int valid)
+static __device__ __forceinline__ void load_tile(uint32_t to, const __half *from, int valid)
 {
 	int chunk = threadIdx.x & 7, row = threadIdx.x >> 3;
 	to += row * 128 + ((chunk ^ (row & 7)) << 4);
@@ -30,7 +30,7 @@ static __device__ __forceinline__ void load_tile(uint32_t to, const __nv_bfloat1
 		e3_cp16(to + i * 2048, row + i * 16 < valid ? from + i * 16 * D : from, row + i * 16 < valid);
 }
 
-/* What a thread has of 64 packed keys, and their values, on their way into shared memory as bf16. */
+/* What a thread has of 64 packed keys, and their values, on their way into shared memory as f16. */
 template <int HALVES> struct packed_tile {
 	e3_sixteen part[HALVES][2];
 	/* Keys from row `at` of a page on, of which the first `valid` exist. */
@@ -118,7 +118,7 @@ static plan make_plan(const e3_attend_job *job)
 {
 	const e3_attend_kv *kv = &job->kv;
 	plan p = {};
-	p.q = (const __nv_bfloat16 *)job->q;
+	p.q = (const __half *)job->q;
 	p.lse = job->lse;
 	p.count = e3_counters(job);
 	p.partial = e3_partials(job);

@@ -14,7 +14,7 @@ static __global__ void __launch_bounds__(THREADS, PACKED ? 3 : 4) mass_kernel(co
 	uint32_t smem = e3_smem(shared), a[2][4][4];
 	int head = blockIdx.y, lane = threadIdx.x & 31, steps = (p.rows + KEYS - 1) / KEYS;
 	int first = blockIdx.x * ROWS + threadIdx.x / 32 * 32, page_keys = p.kv.page_keys;
-	const __nv_bfloat16 *q = p.q + (size_t)head * p.q_step * D;
+	const __half *q = p.q + (size_t)head * p.q_step * D;
 	const float c = p.scale * E3_LOG2E;
 	auto fetch = [&](int step, int stage) {
 		if (step < steps)
@@ -43,7 +43,7 @@ static __global__ void __launch_bounds__(THREADS, PACKED ? 3 : 4) mass_kernel(co
 		fragments(a, [&](int r) {
 			int key = first + r, page = key / page_keys;
 			return key < p.kv.n_keys
-				? (const __nv_bfloat16 *)p.kv.page[page] + ((size_t)head * page_keys + key - page * page_keys) * D
+				? (const __half *)p.kv.page[page] + ((size_t)head * page_keys + key - page * page_keys) * D
 				: NULL;
 		});
 	float sum[4][2] = {};

@@ -1,4 +1,4 @@
-/* kernels: attention, mass and attention map by f32 multiply-adds, for f32 (exact mode, the camera head) and for bf16
+/* kernels: attention, mass and attention map by f32 multiply-adds, for f32 (exact mode, the camera head) and for f16
  * of shapes that the tensor-core kernels refuse. Any head_dim up to 128, any page size. Few queries take a kernel of
  * their own, which reads the keys once at the speed of memory.
  */
@@ -17,10 +17,13 @@ typedef struct plan {
 } plan;
 
 static __device__ __forceinline__ float load(const float *p) { return *p; }
-static __device__ __forceinline__ float load(const __nv_bfloat16 *p) { return __bfloat162float(*p); }
+static __device__ __forceinline__ float load(const __half *p) { return __half2float(*p); }
 static __device__ __forceinline__ float load(const e3_packed_row &p) { return p[0]; }
 static __device__ __forceinline__ void store(float *p, float x) { *p = x; }
-static __device__ __forceinline__ void store(__nv_bfloat16 *p, float x) { *p = __float2bfloat16_rn(x); }
+static __device__ __forceinline__ void store(__half *p, float x)
+{
+	*p = __float2half_rn(fminf(fmaxf(x, -65504.0f), 65504.0f));
+}
 
 /* R: the type of the pages, T (of queries and results) or e3_packed. */
 template <typename R> static __device__ __forceinline__ auto row_of(const plan &p, int half, int head, int key)
@@ -394,7 +397,7 @@ template <typename T, typename R, int D> constexpr entry entry_of()
 }
 
 template <typename T, typename R> constexpr entry entries_of[2] = {entry_of<T, R, 64>(), entry_of<T, R, 128>()};
-static const entry *const entries[4] = {entries_of<__nv_bfloat16, __nv_bfloat16>, entries_of<__nv_bfloat16, e3_packed>,
+static const entry *const entries[4] = {entries_of<__half, __half>, entries_of<__half, e3_packed>,
 	entries_of<float, float>, entries_of<float, e3_packed>};
 
 static const entry *entry_for(const e3_attend_job *job, bool f32)

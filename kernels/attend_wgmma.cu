@@ -1,113 +1,91 @@
-/* kernels: flash attention on Hopper, bf16 or packed keys and values, head_dim 64.
+/* kernels: flash attention on Hopper, f16 or packed keys and values, head_dim 64.
  *
  * A block has three warpgroups that compute, 64 queries each, and one that fetches: keys and values come through their
  * pages in tiles of 128 into rings in shared memory. A computing warpgroup has the scores of the next tile and the
- * product of the last one with V under way while it exponentiates; the three also cover each other, since at head_dim
- * 64 the special-function unit is as busy as the tensor cores.
+ * product of the last one with V under way while it exponentiates; the three also cover each other.
+ *
+ * Scores, exponentials and probabilities are pairs of f16 (attend_wgmma_half.cuh): products whose sums are f16 take
+ * half of the traffic with the register file, which other instructions then have, and probabilities are the operand of
+ * the next product as they are. Sums over keys are f32, those of the probabilities too: V has a column of ones. Tensor
+ * cores are busy 72 % of the time with 11 frames of 1041 keys (ncu, H200); f32 scores and bf16 left them 56 %. One
+ * launch after the other, the GPU's power limits what is left: its clock falls. Warpgroups in turn were no faster.
  *
  * Work is the line of all (head, query tile, key tile) steps, cut into equal parts, one for each multiprocessor,
  * whatever the number of queries (or at the query tiles, where the keys are few). A query tile cut between blocks
  * leaves partial results in the workspace, and the last of its blocks to arrive adds them up, always in the order of
  * the keys: same input, same bits. No block waits for another.
- *
- * With 11 frames of 1041 keys: 450 TFLOP/s on an H200, tensor cores busy half of the time. The three warpgroups
- * exponentiate together, and while products with f32 sums run, other instructions get about half of the issue slots.
- * Warpgroups in turn, and a share of the exponentials as polynomials, were slower.
  */
 #include "attend_wgmma_packed.cuh"
-
-/* See state; of T, the type of the products. */
-template <typename T> constexpr float high = std::is_same<T, __half>::value ? 0x1p15f : 0x1p40f;
+#include "attend_wgmma_half.cuh"
 
 #ifdef E3_WGMMA
 
 /* ---- computing ---- */
 
 /* The running state of a thread. Flash attention usually moves the reference m of the exponentials to the maximum of
- * every tile. Here m is the largest score of the first tile and stays there as long as the sums of a tile are below
- * `high`: f32 and T have range enough above and below it, and no maximum needs to be found. When a sum reaches `high`,
- * exponentials may have overflowed; the scores of that tile are computed again and m moves to their maximum.
+ * every tile. Here it moves only when a score is more than ROOM above it: a probability is 2^TOP times as large as
+ * relative to m, so f16 has that much room above, and 25 binades below.
  *
  * A thread has rows lane / 4 and 8 further on of its warp's 16, of these columns 2 (lane % 4) + {0, 1} of every 8; the
- * four threads of a row agree on m and each has its share of l. */
+ * four threads of a row agree on m. */
 typedef struct state {
-	float o[32];      /* output */
-	float m[2], l[2]; /* reference for the exponentials (raw scores), sum */
+	float o[36]; /* output; then the sum of the probabilities of each row, twice */
+	float m[2];  /* reference for the exponentials: a whole number, of log2 */
 } state;
 
-static __device__ __forceinline__ void mask(float (&s)[64], int valid)
+#define TOP 12.0f
+#define ROOM 3.0f
+
+/* What follows from m for both rows: what is added to scaled scores, and the score that moves it. */
+typedef struct shift {
+	__half2 unit[2], fma[2], limit[2];
+} shift;
+
+static __device__ __forceinline__ shift shift_of(const float (&m)[2], float c)
 {
-	int col = 2 * (threadIdx.x & 3);
+	shift by;
 #pragma unroll
-	for (int i = 0; i < 64; i++)
-		if (i / 4 * 8 + col + (i & 1) >= valid)
-			s[i] = -INFINITY;
+	for (int h = 0; h < 2; h++) {
+		by.unit[h] = __float2half2_rn(TOP - m[h]);
+		by.fma[h] = __float2half2_rn((TOP + 13 - m[h]) * (1 / 512.0f));
+		by.limit[h] = __half2half2(__float2half_rd(__fdividef(m[h] + ROOM, c)));
+	}
+	return by;
 }
 
-/* The largest score of each row, for all four threads that share it. */
-static __device__ __forceinline__ void row_max(const float (&s)[64], float (&top)[2])
+/* Of 32 pairs of a thread, ON_UNIT go to the special-function unit. */
+static __device__ __forceinline__ constexpr bool on_unit(int i)
 {
+	const int ON_UNIT = 10;
+	return i * ON_UNIT / 32 != (i + 1) * ON_UNIT / 32;
+}
+
+static __device__ __forceinline__ void exponentiate(uint32_t (&s)[32], const shift &by, float c)
+{
+	const __half2 cu = __float2half2_rn(c), cf = __float2half2_rn(c * (1 / 512.0f));
 #pragma unroll
-	for (int r = 0; r < 2; r++) {
-		float a = s[2 * r], b = s[2 * r + 1];
-#pragma unroll
-		for (int i = 4; i < 64; i += 4) {
-			a = fmaxf(a, s[i + 2 * r]);
-			b = fmaxf(b, s[i + 2 * r + 1]);
-		}
-		a = fmaxf(a, b);
-		a = fmaxf(a, __shfl_xor_sync(~0u, a, 1));
-		top[r] = fmaxf(a, __shfl_xor_sync(~0u, a, 2));
+	for (int i = 0; i < 32; i++) {
+		__half2 x = e3_as_half2(s[i]);
+		s[i] = e3_as_bits(on_unit(i) ? e3_exp2_unit(x, cu, by.unit[i & 1]) : e3_exp2_fma(x, cf, by.fma[i & 1]));
 	}
 }
 
-/* Scores to exp2(c (s - m)); their sums over the thread's columns. */
-static __device__ __forceinline__ void exponentiate(float (&s)[64], const float (&m)[2], float (&sum)[2], float c)
-{
-	float mc[2] = {m[0] * c, m[1] * c}, part[4] = {0, 0, 0, 0};
-#pragma unroll
-	for (int i = 0; i < 64; i++) {
-		float x = fmaf(s[i], c, -mc[i >> 1 & 1]);
-		s[i] = e3_exp2(x);
-		part[i & 3] += s[i];
-	}
-	sum[0] = part[0] + part[1];
-	sum[1] = part[2] + part[3];
-}
-
-template <typename T> static __device__ __forceinline__ void pack(const float (&s)[64], uint32_t (&pr)[32])
-{
-#pragma unroll
-	for (int i = 0; i < 32; i++)
-		pr[i] = e3_two<T>(s[2 * i], s[2 * i + 1]);
-}
-
-template <typename T> static __device__ __forceinline__ void scores(float (&s)[64], uint64_t q, uint64_t k)
+static __device__ __forceinline__ void scores(uint32_t (&s)[32], uint64_t q, uint64_t k)
 {
 #pragma unroll
 	for (int i = 0; i < 4; i++)
-		wgmma<128, T>::ss(s, q + i * 2, k + i * 2, i != 0);
+		e3_wgmma_half_128(s, q + i * 2, k + i * 2, i != 0);
+	e3_wgmma_commit();
 }
 
-template <typename T> static __device__ __forceinline__ void weigh(float (&o)[32], const uint32_t (&pr)[32], uint64_t v)
+/* v: of V, with the distance to the column of ones, which every sixteen rows share. */
+static __device__ __forceinline__ void weigh(float (&o)[36], const uint32_t (&pr)[32], uint64_t v)
 {
+	const uint64_t rows = 2048 >> 4;
 #pragma unroll
 	for (int i = 0; i < 8; i++)
-		wgmma<64, T>::rs_turned(o, pr + 4 * i, v + i * (2048 >> 4), true);
-}
-
-/* Recomputes one score, from the tiles in shared memory. */
-template <typename T> static __device__ __noinline__ float score_again(uint32_t q, uint32_t k, int row, int key)
-{
-	float sum = 0;
-	for (int i = 0; i < D / 2; i++) {
-		uint32_t a, b;
-		asm volatile("ld.shared.b32 %0, [%1];" : "=r"(a) : "r"(q + e3_swizzle(row, i / 4) + i % 4 * 4));
-		asm volatile("ld.shared.b32 %0, [%1];" : "=r"(b) : "r"(k + e3_swizzle(key, i / 4) + i % 4 * 4));
-		float2 u = e3_apart<T>(a), v = e3_apart<T>(b);
-		sum = fmaf(u.y, v.y, fmaf(u.x, v.x, sum));
-	}
-	return sum;
+		wgmma<72, __half>::rs_turned(o, pr + 4 * i, v + i * (rows - (rows << 16)), true);
+	e3_wgmma_commit();
 }
 
 static __device__ __forceinline__ void release(uint32_t empty, int half, int stage)
@@ -117,7 +95,6 @@ static __device__ __forceinline__ void release(uint32_t empty, int half, int sta
 }
 
 /* 64 rows of Q into the warpgroup's tile. */
-template <typename T>
 static __device__ __forceinline__ void load_q(const plan &p, int head, int first, uint32_t tile, int group)
 {
 	int t = threadIdx.x & 127, chunk = t & 7;
@@ -128,8 +105,6 @@ static __device__ __forceinline__ void load_q(const plan &p, int head, int first
 		uint4 x = make_uint4(0, 0, 0, 0);
 		if (first + row < p.rows)
 			x = *(const uint4 *)(p.q + ((size_t)head * p.q_step + first + row) * D + chunk * 8);
-		if (std::is_same<T, __half>::value)
-			x = make_uint4(e3_half_of(x.x), e3_half_of(x.y), e3_half_of(x.z), e3_half_of(x.w));
 		e3_put_16(tile + e3_swizzle(row, chunk), x);
 	}
 	e3_fence_async();
@@ -143,108 +118,110 @@ typedef struct cursor { /* one of the ring's readers */
 	int group;
 } cursor;
 
-/* The steps of one part, for the 64 rows of one warpgroup. */
-template <typename T>
-static __device__ __forceinline__ void attend_part(const plan &p, cursor &at, int2 part, state &st)
+/* A copy that the compiler can neither move nor merge: else it would write probabilities to registers that a product
+ * still reads, and then let no two products overlap. */
+static __device__ __forceinline__ void copy(uint32_t (&to)[32], const uint32_t (&from)[32])
 {
-	const float c = p.scale * E3_LOG2E;
-	float s[64], sum[2], shrink[2];
-	uint32_t pr[32];
-	uint64_t q = e3_desc(at.q), k0 = e3_desc(at.smem + K_AT), v0 = e3_desc(at.smem + V_AT);
 #pragma unroll
 	for (int i = 0; i < 32; i++)
-		st.o[i] = 0;
-	st.m[0] = st.m[1] = -INFINITY;
-	st.l[0] = st.l[1] = 0;
+		asm volatile("mov.b32 %0, %1;" : "=r"(to[i]) : "r"(from[i]));
+}
 
-	/* Before the loop, the first tile of keys: wait for K, scores, mask, the reference m, exponentials. What the loop
-	 * finds in `pr` are the probabilities of the tile before, as bf16, whose product with V is still to be made. */
-	int stage = at.n % STAGES;
-	e3_mbar_wait(bar_of(at.bars.full, 0, stage), at.n / STAGES & 1);
+static __device__ __forceinline__ void wait_for(const cursor &at, int half, int n)
+{
+	e3_mbar_wait(bar_of(at.bars.full, half, n % STAGES), n / STAGES & 1);
+}
+
+/* The first tile of a part, which is its last one: scores, mask, the reference m, exponentials; waits for its V. */
+static __device__ __forceinline__ shift first_tile(const plan &p, const cursor &at, int valid, uint64_t q, uint64_t k,
+	state &st, uint32_t (&pr)[32])
+{
+	const float c = e3_half_scale_of(p.scale);
+	uint32_t s[32];
+	__half2 top[2];
+	wait_for(at, 0, at.n);
 	e3_wgmma_fence();
-	scores<T>(s, q, k0 + stage * (TILE >> 4));
-	e3_wgmma_commit();
+	scores(s, q, k);
 	e3_wgmma_wait<0>();
 	e3_hold(s);
-	release(at.bars.empty, 0, stage);
-	if ((part.x + 1) * KEYS > p.kv.n_keys)
-		mask(s, p.kv.n_keys - part.x * KEYS);
-	row_max(s, st.m);
-	exponentiate(s, st.m, st.l, c);
-	pack<T>(s, pr);
-	for (int step = part.x + 1; step < part.y; step++) {
-		/* 1. Wait for K of this step and for V of the step before. */
-		int last = stage;
-		uint32_t phase = at.n / STAGES & 1;
-		at.n++;
-		stage = at.n % STAGES;
-		e3_mbar_wait(bar_of(at.bars.full, 0, stage), at.n / STAGES & 1);
-		e3_mbar_wait(bar_of(at.bars.full, 1, last), phase);
-		/* 2. Start both products: the scores of this step, then the probabilities of the step before times its V. */
+	release(at.bars.empty, 0, at.n % STAGES);
+	if (valid < KEYS)
+		e3_mask_pairs(s, valid, 0xfc00fc00u);
+	e3_tops(s, top);
+	st.m[0] = e3_row_top(top[0], c), st.m[1] = e3_row_top(top[1], c);
+	shift by = shift_of(st.m, c);
+	exponentiate(s, by, c);
+	if (valid < KEYS)
+		e3_mask_pairs(s, valid, 0);
+	copy(pr, s);
+	wait_for(at, 1, at.n);
+	return by;
+}
+
+/* The steps of one part, for the 64 rows of one warpgroup. */
+static __device__ __forceinline__ void attend_part(const plan &p, cursor &at, int2 part, state &st)
+{
+	const float c = e3_half_scale_of(p.scale);
+	const uint64_t stage_v = (TILE >> 4) - ((uint64_t)(TILE >> 4) << 16), q = e3_desc(at.q),
+				   k0 = e3_desc(at.smem + K_AT), v0 = e3_desc_ones(at.smem + V_AT, ONES_AT - V_AT);
+	uint32_t s[32], pr[32]; /* pr: the probabilities of the tile before, whose product with V is still to be made */
+	__half2 top[2];
+	float shrink[2];
+#pragma unroll
+	for (int i = 0; i < 36; i++)
+		st.o[i] = 0;
+	shift by = first_tile(p, at, p.kv.n_keys - (part.y - 1) * KEYS, q, k0 + at.n % STAGES * (TILE >> 4), st, pr);
+#pragma unroll 1
+	for (int left = part.y - part.x - 1; left > 0; left--) {
+		/* 1. Wait for K of this step. Start both products: the scores of this step, then the probabilities of the step
+		 *    before times its V. */
+		int last = at.n % STAGES, stage = ++at.n % STAGES;
+		wait_for(at, 0, at.n);
 		e3_hold(st.o);
+		e3_hold(pr);
 		e3_wgmma_fence();
-		scores<T>(s, q, k0 + stage * (TILE >> 4));
-		e3_wgmma_commit();
-		weigh<T>(st.o, pr, v0 + last * (TILE >> 4));
-		e3_wgmma_commit();
-		/* 3. Wait for the first only, and exponentiate while the tensor cores work on the second. */
+		scores(s, q, k0 + stage * (TILE >> 4));
+		weigh(st.o, pr, v0 + last * stage_v);
+		/* 2. Wait for the first only. Rarely a score is too large: the warp moves m of its rows to the maximum. */
 		e3_wgmma_wait<1>();
 		e3_hold(s);
-		int valid = p.kv.n_keys - step * KEYS;
-		if (valid < KEYS)
-			mask(s, valid);
-		exponentiate(s, st.m, sum, c);
-		/* 4. Rarely a sum is too large or not a number. The warp then computes the overwritten scores of this tile
-		 *    again from shared memory, moves m to their maximum, and scales its sums so far. */
-		bool moved = __any_sync(~0u, !(fmaxf(sum[0], sum[1]) < high<T>));
-		if (moved) {
-			e3_wgmma_wait<0>();
-			e3_hold(st.o);
-			int row = (threadIdx.x >> 5 & 3) * 16 + (threadIdx.x & 31) / 4;
-#pragma unroll
-			for (int i = 0; i < 64; i++)
-				s[i] = score_again<T>(at.q, at.smem + K_AT + stage * TILE, row + (i & 2) * 4,
-					i / 4 * 8 + 2 * (threadIdx.x & 3) + (i & 1));
-			mask(s, valid);
-			row_max(s, shrink);
-#pragma unroll
-			for (int r = 0; r < 2; r++) {
-				float next = fmaxf(st.m[r], shrink[r]);
-				shrink[r] = e3_exp2((st.m[r] - next) * c);
-				st.m[r] = next;
-				st.l[r] *= shrink[r];
-			}
-			exponentiate(s, st.m, sum, c);
-		}
-		/* 5. Return K of this step; add up; wait for the second product and return V of the step before. */
 		release(at.bars.empty, 0, stage);
-		st.l[0] += sum[0];
-		st.l[1] += sum[1];
+		e3_tops(s, top);
+		bool moved = __any_sync(~0u, !(__hble2(top[0], by.limit[0]) && __hble2(top[1], by.limit[1])));
+		if (moved) {
+#pragma unroll
+			for (int h = 0; h < 2; h++) {
+				float next = fmaxf(st.m[h], e3_row_top(top[h], c));
+				shrink[h] = e3_exp2(st.m[h] - next);
+				st.m[h] = next;
+			}
+			by = shift_of(st.m, c);
+		}
+		/* 3. Exponentiate while the tensor cores work on the second product. Waiting for V of this step comes before
+		 *    waiting for that: the compiler leaves what is before a loop before it. */
+		exponentiate(s, by, c);
+		e3_hold(s);
+		wait_for(at, 1, at.n);
+		/* 4. Wait for the second product and return V of the step before. */
 		e3_wgmma_wait<0>();
 		e3_hold(st.o);
+		e3_hold(pr);
 		release(at.bars.empty, 1, last);
 		if (moved)
 #pragma unroll
-			for (int i = 0; i < 32; i++)
+			for (int i = 0; i < 36; i++)
 				st.o[i] *= shrink[i >> 1 & 1];
-		/* 6. The probabilities become bf16 operands for the next step. */
-		pack<T>(s, pr);
+		copy(pr, s);
 	}
-	/* After the loop: the last tile times its V, then the sum over the four threads of a row. */
-	e3_mbar_wait(bar_of(at.bars.full, 1, stage), at.n / STAGES & 1);
+	/* After the loop: the last tile times its V. */
+	int last = at.n++ % STAGES;
 	e3_hold(st.o);
+	e3_hold(pr);
 	e3_wgmma_fence();
-	weigh<T>(st.o, pr, v0 + stage * (TILE >> 4));
-	e3_wgmma_commit();
+	weigh(st.o, pr, v0 + last * stage_v);
 	e3_wgmma_wait<0>();
 	e3_hold(st.o);
-	release(at.bars.empty, 1, stage);
-	at.n++;
-#pragma unroll
-	for (int r = 0; r < 2; r++) {
-		st.l[r] += __shfl_xor_sync(~0u, st.l[r], 1);
-		st.l[r] += __shfl_xor_sync(~0u, st.l[r], 2);
-	}
+	release(at.bars.empty, 1, last);
 }
 
 /* A warpgroup without rows returns every stage, so that the fetching warpgroup can go on. */
@@ -272,37 +249,33 @@ static __device__ void put_partial(float *to, const state &st)
 #pragma unroll
 	for (int i = 0; i < 8; i++)
 		*(float4 *)(to + i * 512) = make_float4(st.o[4 * i], st.o[4 * i + 1], st.o[4 * i + 2], st.o[4 * i + 3]);
-	*(float4 *)(to + 8 * 512) = make_float4(st.m[0], st.m[1], st.l[0], st.l[1]);
+	*(float4 *)(to + 8 * 512) = make_float4(st.m[0], st.m[1], st.o[32], st.o[34]);
 }
 
 /* Adds up the parts of a query tile, in order. */
 static __device__ void merge(const plan &p, int tile, int group, int first, int end, state &st)
 {
-	const float c = p.scale * E3_LOG2E;
 	st.m[0] = st.m[1] = -INFINITY;
-	st.l[0] = st.l[1] = 0;
+#pragma unroll
+	for (int i = 0; i < 36; i++)
+		st.o[i] = 0;
 	for (int b = first; b < end; b++) {
 		const float *from = partial_of(p, b, tile, group);
-		float4 x[8], ml = __ldcg((const float4 *)(from + 8 * 512));
+		float4 x[9], ml = __ldcg((const float4 *)(from + 8 * 512));
 #pragma unroll
 		for (int i = 0; i < 8; i++)
 			x[i] = __ldcg((const float4 *)(from + i * 512));
+		x[8] = make_float4(ml.z, ml.z, ml.w, ml.w);
 		float top[2] = {fmaxf(st.m[0], ml.x), fmaxf(st.m[1], ml.y)};
-		float old[2] = {e3_exp2((st.m[0] - top[0]) * c), e3_exp2((st.m[1] - top[1]) * c)};
-		float add[2] = {e3_exp2((ml.x - top[0]) * c), e3_exp2((ml.y - top[1]) * c)};
-		if (b == first)
+		float old[2] = {e3_exp2(st.m[0] - top[0]), e3_exp2(st.m[1] - top[1])};
+		float add[2] = {e3_exp2(ml.x - top[0]), e3_exp2(ml.y - top[1])};
 #pragma unroll
-			for (int i = 0; i < 32; i++)
-				st.o[i] = 0;
-#pragma unroll
-		for (int i = 0; i < 8; i++) {
+		for (int i = 0; i < 9; i++) {
 			st.o[4 * i] = st.o[4 * i] * old[0] + add[0] * x[i].x;
 			st.o[4 * i + 1] = st.o[4 * i + 1] * old[0] + add[0] * x[i].y;
 			st.o[4 * i + 2] = st.o[4 * i + 2] * old[1] + add[1] * x[i].z;
 			st.o[4 * i + 3] = st.o[4 * i + 3] * old[1] + add[1] * x[i].w;
 		}
-		st.l[0] = st.l[0] * old[0] + add[0] * ml.z;
-		st.l[1] = st.l[1] * old[1] + add[1] * ml.w;
 		st.m[0] = top[0];
 		st.m[1] = top[1];
 	}
@@ -335,17 +308,17 @@ static __device__ void finish(const plan &p, int head, int first, const state &s
 		int row = first + warp * 16 + r * 8 + lane / 4;
 		if (row >= p.rows)
 			continue;
-		float by = 1.0f / st.l[r];
+		float sum = st.o[32 + 2 * r], by = 1.0f / sum;
 		uint32_t *to = (uint32_t *)(p.out + ((size_t)row * p.kv.heads + head) * D) + lane % 4;
 #pragma unroll
 		for (int i = 0; i < 8; i++)
-			to[i * 4] = e3_bf16x2(st.o[4 * i + 2 * r] * by, st.o[4 * i + 2 * r + 1] * by);
+			to[i * 4] = e3_f16x2(st.o[4 * i + 2 * r] * by, st.o[4 * i + 2 * r + 1] * by);
 		if (p.lse && lane % 4 == 0)
-			p.lse[(size_t)head * p.rows + row] = st.m[r] * p.scale + logf(st.l[r]);
+			p.lse[(size_t)head * p.rows + row] = (st.m[r] - TOP) * E3_LN2 + logf(sum);
 	}
 }
 
-template <typename T> static __device__ __forceinline__ void consume(const plan &p, cursor at, int *flag)
+static __device__ __forceinline__ void consume(const plan &p, cursor at, int *flag)
 {
 	state st;
 	for (int tile = p.begin[blockIdx.x] / p.steps; tile * p.steps < p.begin[blockIdx.x + 1]; tile++) {
@@ -355,8 +328,8 @@ template <typename T> static __device__ __forceinline__ void consume(const plan 
 			skip_part(at, part);
 			continue;
 		}
-		load_q<T>(p, head, row, at.q, at.group);
-		attend_part<T>(p, at, part, st);
+		load_q(p, head, row, at.q, at.group);
+		attend_part(p, at, part, st);
 		if (part.y - part.x == p.steps || settle(p, tile, at.group, st, flag + at.group))
 			finish(p, head, row, st);
 	}
@@ -379,6 +352,9 @@ template <int PACK> static __global__ void __launch_bounds__(THREADS, 1) attend_
 		}
 		asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
 	}
+	for (int k = threadIdx.x; k < ONES / 16; k += THREADS)
+		e3_put_16(smem + ONES_AT + 16 * k, make_uint4(0x3c003c00u, 0x3c003c00u, 0x3c003c00u, 0x3c003c00u));
+	e3_fence_async();
 	__syncthreads();
 	e3_early_wait();
 	e3_early_start(); /* not earlier: the mass reads queries and keys before it waits for this kernel */
@@ -390,8 +366,7 @@ template <int PACK> static __global__ void __launch_bounds__(THREADS, 1) attend_
 			produce_packed<PACK>(p, bars, smem);
 	} else {
 		e3_regs_more<160>();
-		consume<std::conditional_t<PACK == E3_PACK_NONE, __nv_bfloat16, __half>>(p,
-			{0, smem, smem + Q_AT + group * 64 * D * 2, bars, group}, flag);
+		consume(p, {0, smem, smem + Q_AT + group * 64 * D * 2, bars, group}, flag);
 	}
 #else
 	__trap();
@@ -450,8 +425,8 @@ static plan make_plan(const e3_attend_job *job, void *out)
 {
 	const e3_attend_kv *kv = &job->kv;
 	plan p = {};
-	p.q = (const __nv_bfloat16 *)job->q;
-	p.out = (__nv_bfloat16 *)out;
+	p.q = (const __half *)job->q;
+	p.out = (__half *)out;
 	p.lse = job->lse;
 	p.partial = e3_partials(job);
 	p.count = e3_counters(job);

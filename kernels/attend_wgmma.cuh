@@ -1,5 +1,5 @@
 /* kernels: Hopper's warpgroup matrix product, its descriptors, and the barriers around it. Tiles in shared memory are
- * rows of 64 bf16 (128 bytes), the eight 16-byte chunks of row r in the order chunk ^ (r & 7), first row aligned to
+ * rows of 64 f16 (128 bytes), the eight 16-byte chunks of row r in the order chunk ^ (r & 7), first row aligned to
  * 1024 bytes: the layout that the hardware calls 128-byte swizzle. */
 #ifndef E3_KERNELS_ATTEND_WGMMA_CUH
 #define E3_KERNELS_ATTEND_WGMMA_CUH
@@ -13,6 +13,12 @@
 static __device__ __forceinline__ uint64_t e3_desc(uint32_t smem)
 {
 	return (uint64_t)((smem & 0x3ffff) >> 4) | (uint64_t)1 << 16 | (uint64_t)(1024 >> 4) << 32 | (uint64_t)1 << 62;
+}
+
+/* The same of 64 columns that eight more follow, `apart` bytes further on. */
+static __device__ __forceinline__ uint64_t e3_desc_ones(uint32_t smem, uint32_t apart)
+{
+	return e3_desc(smem) + ((uint64_t)(apart >> 4) << 16) - ((uint64_t)1 << 16);
 }
 
 /* Byte of 16-byte chunk c of row r in a tile. */

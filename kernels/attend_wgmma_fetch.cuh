@@ -14,14 +14,16 @@ enum {
 	Q_AT = 0,
 	K_AT = Q_AT + ROWS * D * 2,
 	V_AT = (int)K_AT + (int)STAGES * (int)TILE,
-	BAR_AT = (int)V_AT + (int)STAGES * (int)TILE,
+	ONES = 16 * 128, /* sixteen rows of ones, 64 columns of which 8 are used */
+	ONES_AT = (int)V_AT + (int)STAGES * (int)TILE,
+	BAR_AT = (int)ONES_AT + (int)ONES,
 	SHARED = BAR_AT + 32 * STAGES + 16 + 1024
 };
 enum { BAR_GROUP = 1 }; /* named barriers: one for each warpgroup from here */
 
 typedef struct plan {
-	const __nv_bfloat16 *q;
-	__nv_bfloat16 *out;
+	const __half *q;
+	__half *out;
 	float *lse, *partial;
 	int *count;
 	e3_attend_kv kv;
@@ -41,6 +43,9 @@ static __device__ __forceinline__ int2 part_of(const plan &p, int tile, int bloc
 	int a = p.begin[block] - tile * p.steps, b = p.begin[block + 1] - tile * p.steps;
 	return make_int2(max(a, 0), min(b, p.steps));
 }
+
+/* The order of a part: its last tile, which may not be full, then the others from the first on. */
+static __device__ __forceinline__ int after(int2 part, int step) { return step == part.y - 1 ? part.x : step + 1; }
 
 /* ---- fetching ---- */
 
@@ -100,11 +105,14 @@ static __device__ __forceinline__ void produce(const plan &p, ring bars, uint32_
 	for (int tile = p.begin[blockIdx.x] / p.steps; tile * p.steps < p.begin[blockIdx.x + 1]; tile++) {
 		int2 part = part_of(p, tile, blockIdx.x);
 		size_t at = ((size_t)(tile / p.tiles) * p.kv.page_keys + row) * (D * 2) + chunk * 16;
-		const char *next[2] = {source(p, part.x * KEYS, at), source(p, part.x * KEYS + 64, at)};
-		for (int step = part.x; step < part.y; step++) {
+		int step = part.y - 1;
+		const char *next[2] = {source(p, step * KEYS, at), source(p, step * KEYS + 64, at)};
+		for (int left = part.y - part.x; left; left--) {
 			const char *from[2] = {next[0], next[1]};
-			next[0] = source(p, (step + 1) * KEYS, at);
-			next[1] = source(p, (step + 1) * KEYS + 64, at);
+			int valid = p.kv.n_keys - step * KEYS;
+			step = after(part, step);
+			next[0] = source(p, step * KEYS, at);
+			next[1] = source(p, step * KEYS + 64, at);
 #pragma unroll
 			for (int half = 0; half < 2; half++, n++) {
 				/* 1. Wait until every computing warp has returned this half of the stage.
@@ -112,7 +120,7 @@ static __device__ __forceinline__ void produce(const plan &p, ring bars, uint32_
 				 * 3. Announce the half-tile of LAG groups ago, whose copies have arrived by now. */
 				int stage = (n >> 1) % STAGES;
 				e3_mbar_wait(bar_of(bars.empty, half, stage), ((n >> 1) / STAGES & 1) ^ 1);
-				fetch(p, from, p.kv.n_keys - step * KEYS, to + (half ? V_AT : K_AT) + stage * TILE);
+				fetch(p, from, valid, to + (half ? V_AT : K_AT) + stage * TILE);
 				e3_cp_commit();
 				from[0] += half_bytes;
 				from[1] += half_bytes;

@@ -46,14 +46,13 @@ template <int KIND> static __device__ __forceinline__ void e3_take_packed_keys(i
 	e3_bar(bar, 128); /* everybody has read */
 #pragma unroll
 	for (int i = 0; i < 2; i++) {
-		uint32_t s = scale[i],
-				 twice = e3_half_scale(__uint_as_float(e3_key_row(i, keys) & 1 ? s & 0xffff0000u : s << 16));
+		uint32_t s = scale[i], twice = e3_half_scale(e3_key_row(i, keys) & 1 ? s >> 16 : s);
 		uint4 v;
-		e3_unpack_4_half<KIND>(code[i].x, twice, v.x, v.y);
-		e3_unpack_4_half<KIND>(code[i].y, twice, v.z, v.w);
+		e3_unpack_4<KIND>(code[i].x, twice, v.x, v.y);
+		e3_unpack_4<KIND>(code[i].y, twice, v.z, v.w);
 		e3_put_16(tile + e3_swizzle(i * 32 + t / 4, t % 4 * 2), v);
-		e3_unpack_4_half<KIND>(code[i].z, twice, v.x, v.y);
-		e3_unpack_4_half<KIND>(code[i].w, twice, v.z, v.w);
+		e3_unpack_4<KIND>(code[i].z, twice, v.x, v.y);
+		e3_unpack_4<KIND>(code[i].w, twice, v.z, v.w);
 		e3_put_16(tile + e3_swizzle(i * 32 + t / 4, t % 4 * 2 + 1), v);
 	}
 }

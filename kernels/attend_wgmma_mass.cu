@@ -1,4 +1,4 @@
-/* kernels: the mass of each key on Hopper, bf16, head_dim 64.
+/* kernels: the mass of each key on Hopper, f16, head_dim 64.
  *
  * Scores are computed transposed: rows are keys, columns are queries, so that a thread adds up the probabilities of its
  * two keys in registers. A block keeps the queries of one head in shared memory (a chunk of at most MAX_TILES tiles),
@@ -6,10 +6,10 @@
  * equal parts, with their keys in registers. Sums go to the workspace, one piece for each worker and tile of keys, and
  * a second kernel adds the pieces up in order.
  *
- * Queries and keys become f16 on the way (keys exactly between 2^-14 and 65504); scores and exponentials are pairs of
- * f16. Queries are scaled, and products begin with what would have to be taken away from them, so that they come out as
- * exponents of 2. A probability then has a random relative error of up to 1 % (more where scores are beyond 100);
- * little of it is left in the mass of a key, which is a sum of rows * heads of them.
+ * Scores and exponentials are pairs of f16. Queries are scaled, and products begin with what would have to be taken
+ * away from them, so that they come out as exponents of 2. A probability then has a random relative error of up to 1 %
+ * (more where scores are beyond 100); little of it is left in the mass of a key, which is a sum of rows * heads of
+ * them.
  *
  * Of BLOCKS columns of eight, ON_UNIT go to the special-function units, the others to the FMA units: 4 or 6
  * instructions for a pair. To a scheduler a pair is 8 clocks of the product; 16 of the special-function unit, or 10 of
@@ -47,7 +47,7 @@ typedef struct share {
 } share;
 
 typedef struct plan {
-	const __nv_bfloat16 *q;
+	const __half *q;
 	const float *lse;
 	float *partial, *mass;
 	e3_attend_kv kv;
@@ -89,17 +89,14 @@ typedef struct room {
 
 /* ---- loading ---- */
 
-/* A pair of bf16 times `scale`, as f16. */
-static __device__ __forceinline__ uint32_t to_half(uint32_t x, float scale)
+/* A pair times `scale`, rounded once. */
+static __device__ __forceinline__ uint32_t times(uint32_t x, float scale)
 {
-	uint32_t y;
-	asm("cvt.rn.f16x2.f32 %0, %1, %2;"
-		: "=r"(y)
-		: "f"(__uint_as_float(x & 0xffff0000u) * scale), "f"(__uint_as_float(x << 16) * scale));
-	return y;
+	float2 v = __half22float2(*(const __half2 *)&x);
+	return e3_f16x2(v.x * scale, v.y * scale);
 }
 
-/* The query tiles of this chunk as f16, rows past the last one as zeros, scaled so that products are exponents of 2 for
+/* The query tiles of this chunk, rows past the last one as zeros, scaled so that products are exponents of 2 for
  * the special-function units, and 1 / UNIT of them for the FMA units. */
 static __device__ __forceinline__ void load_queries(const plan &p, int head, int first, int tiles, const room &r)
 {
@@ -121,7 +118,7 @@ static __device__ __forceinline__ void load_queries(const plan &p, int head, int
 				break;
 			float c = units() >> (at >> 6) % (int)BLOCKS & 1 ? scale : scale * (1 / UNIT);
 			e3_put_16(r.q + e3_swizzle(at >> 3, at & 7),
-				make_uint4(to_half(x[i].x, c), to_half(x[i].y, c), to_half(x[i].z, c), to_half(x[i].w, c)));
+				make_uint4(times(x[i].x, c), times(x[i].y, c), times(x[i].z, c), times(x[i].w, c)));
 		}
 	}
 }
@@ -149,15 +146,15 @@ template <int KIND> static __device__ __forceinline__ void ask_keys(const plan &
 		e3_ask_packed_keys(p.kv, p.kv.page[page], head, first - (page << p.page_shift), p.kv.n_keys - first, tile);
 		return;
 	}
-	const __nv_bfloat16 *from =
-		(const __nv_bfloat16 *)p.kv.page[page] + e3_row_at(p.kv, 0, head, first - (page << p.page_shift)) + chunk * 8;
+	const __half *from =
+		(const __half *)p.kv.page[page] + e3_row_at(p.kv, 0, head, first - (page << p.page_shift)) + chunk * 8;
 #pragma unroll
 	for (int i = 0; i < 4; i++, row += 4)
 		e3_cp16_all(tile + e3_swizzle(row, chunk), from + min(row, p.kv.n_keys - 1 - first) * D);
 	e3_cp_commit();
 }
 
-/* Waits for them and takes them as f16, the first operand of products; their tile is free then. */
+/* Waits for them and takes them, the first operand of products; their tile is free then. */
 template <int KIND>
 static __device__ __forceinline__ void take_keys(const plan &p, int first, uint32_t tile, int group,
 	uint32_t (&k)[D / 4])
@@ -179,9 +176,6 @@ static __device__ __forceinline__ void take_keys(const plan &p, int first, uint3
 	if constexpr (KIND != E3_PACK_NONE) {
 		e3_bar(BAR_GROUP + group, 128);
 	} else {
-#pragma unroll
-		for (int i = 0; i < D / 4; i++)
-			k[i] = to_half(k[i], 1);
 		__syncwarp();
 	}
 }
@@ -400,7 +394,7 @@ cudaError_t e3_wgmma_mass_open(void)
 cudaError_t e3_wgmma_mass(const e3_attend_dev *dev, const e3_attend_job *job, float *mass, cudaStream_t stream)
 {
 	plan p = {};
-	p.q = (const __nv_bfloat16 *)job->q;
+	p.q = (const __half *)job->q;
 	p.lse = job->lse;
 	p.partial = e3_partials(job);
 	p.mass = mass;

@@ -1,5 +1,5 @@
 /* kernels: Hopper attention, the warpgroup that fetches packed keys and values (see attend_wgmma.cu, pack.cuh): as
- * f16, they lie in the rings as they would if they had not been packed, and who computes has f16 for bf16.
+ * f16, they lie in the rings as they would if they had not been packed.
  *
  * Codes come into a ring of their own; each thread unpacks just what it has copied, so that nobody waits for another.
  * The codes of a half-tile are asked for RAW_LAG half-tiles before they are unpacked.
@@ -63,23 +63,22 @@ template <int KIND> static __device__ __forceinline__ void unpack(uint32_t raw, 
 		uint32_t scale, to = tile + i * L::ROWS_APART * 128;
 		asm volatile("ld.shared.b32 %0, [%1];" : "=r"(scale) : "r"(raw + RAW_CODES + (i * 128 + t) * 4));
 		if (L::v4) {
-			float s = __uint_as_float(scale << 16), least = fmaf(s, -16.0f, __uint_as_float(scale & 0xffff0000u));
-			uint32_t step = e3_two<__half>(s, s), low = e3_two<__half>(least, least),
-					 word[4] = {code.x, code.y, code.z, code.w};
+			uint32_t step, low, word[4] = {code.x, code.y, code.z, code.w};
+			e3_half_steps(scale, step, low);
 #pragma unroll
 			for (int k = 0; k < 4; k++) {
 				uint32_t v[4];
-				e3_unpack_v4_half(word[k], step, low, v);
+				e3_unpack_v4(word[k], step, low, v);
 				e3_put_16(to + e3_swizzle(row, 4 * chunk + k), make_uint4(v[0], v[1], v[2], v[3]));
 			}
 		} else {
 			uint4 v;
-			scale = e3_half_scale(__uint_as_float(row & 1 ? scale & 0xffff0000u : scale << 16));
-			e3_unpack_4_half<KIND>(code.x, scale, v.x, v.y);
-			e3_unpack_4_half<KIND>(code.y, scale, v.z, v.w);
+			scale = e3_half_scale(row & 1 ? scale >> 16 : scale);
+			e3_unpack_4<KIND>(code.x, scale, v.x, v.y);
+			e3_unpack_4<KIND>(code.y, scale, v.z, v.w);
 			e3_put_16(to + e3_swizzle(row, 2 * chunk), v);
-			e3_unpack_4_half<KIND>(code.z, scale, v.x, v.y);
-			e3_unpack_4_half<KIND>(code.w, scale, v.z, v.w);
+			e3_unpack_4<KIND>(code.z, scale, v.x, v.y);
+			e3_unpack_4<KIND>(code.w, scale, v.z, v.w);
 			e3_put_16(to + e3_swizzle(row, 2 * chunk + 1), v);
 		}
 	}
@@ -115,7 +114,7 @@ template <int PACK> static __device__ __forceinline__ void produce_packed(const 
 		places<K>(p, 0, tile / p.tiles, k_at);
 		places<V>(p, 1, tile / p.tiles, v_at);
 #pragma unroll 1
-		for (int step = part.x; step < part.y; step++, n += 2) {
+		for (int left = part.y - part.x, step = part.y - 1; left; left--, step = after(part, step), n += 2) {
 			ask<K>(p, step * KEYS, k_at, smem + RAW_AT + n % RAW_SLOTS * RAW_SLOT);
 			e3_cp_commit();
 			if (n >= RAW_LAG)

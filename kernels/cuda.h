@@ -164,9 +164,7 @@ static inline e3_dtype e3_cuda_weight_type(const e3_cuda *c, const e3_mat *m)
 {
 	if (e3_dtype_is_8(m->packed))
 		return m->packed;
-	if (c->strict || m->role == E3_ROLE_EXACT)
-		return E3_F32;
-	return m->role == E3_ROLE_ATTENDED ? E3_BF16 : E3_F16;
+	return c->strict || m->role == E3_ROLE_EXACT ? E3_F32 : E3_F16;
 }
 static inline int e3_cuda_padded(int n) { return (n + 7) & ~7; }
 static inline int e3_cuda_ld_of(e3_dtype type, int in)
@@ -204,12 +202,11 @@ typedef struct e3_gemm {
 int e3_cuda_gemm(e3_cuda *c, const e3_gemm *g, e3_err *err);
 void e3_cuda_gemm_close(e3_cuda *c);
 
-/* gemm_wgmma.cu: the same for two-byte types on Hopper, with what follows: act(x w^T + bias) -> d;
+/* gemm_wgmma.cu: the same for f16 on Hopper, with what follows: act(x w^T + bias) -> d;
  * with `place` to queries and cache (heads of 64). x, w and d aligned to 16 bytes, as are their rows. */
 struct place_args;
 typedef struct e3_tiles {
 	const void *x, *w;
-	e3_dtype type; /* of x, w, and of d unless it is f32: bf16 or f16 */
 	int rows, in, out, ldx, ldw;
 	const float *bias;
 	e3_act act;

@@ -24,8 +24,6 @@ static cudaDataType_t cuda_type(e3_dtype t)
 	switch (t) {
 	case E3_F32:
 		return CUDA_R_32F;
-	case E3_BF16:
-		return CUDA_R_16BF;
 	case E3_I8:
 		return CUDA_R_8I;
 	case E3_I32:

@@ -185,7 +185,7 @@ static int choose(const e3_cuda *c, const e3_tiles8 *g, const tile8_args *a, e3_
 template <typename T> static int by_end(const e3_cuda *c, const e3_tiles8 *g, const tile8_args *a, e3_err *err)
 {
 	if (g->place)
-		return choose<AFTER_PLACE, T, bf16>(c, g, a, err);
+		return choose<AFTER_PLACE, T, f16>(c, g, a, err);
 	if (g->add)
 		return choose<AFTER_ADD, T, f16>(c, g, a, err);
 	return choose<AFTER_STORE, T, f16>(c, g, a, err);

@@ -53,16 +53,11 @@ static __global__ void __launch_bounds__(S::THREADS, 1)
 #endif
 }
 
-template <typename T> static constexpr CUtensorMapDataType map_type(void)
-{
-	return std::is_same<T, bf16>::value ? CU_TENSOR_MAP_DATA_TYPE_BFLOAT16 : CU_TENSOR_MAP_DATA_TYPE_FLOAT16;
-}
-
 template <typename S, int AFTER, typename T>
 static int launch(const e3_cuda *c, const e3_tiles *g, const tile_args *a, e3_err *err)
 {
 	CUtensorMap x, w, d = {};
-	const CUtensorMapDataType type = map_type<T>();
+	const CUtensorMapDataType type = CU_TENSOR_MAP_DATA_TYPE_FLOAT16;
 	const tile_matrix mx = {g->x, g->rows, g->in, g->ldx}, mw = {g->w, g->out, g->in, g->ldw},
 					  md = {g->d, g->rows, g->out, g->ldo};
 	if (tile_describe(c, &x, type, &mx, S::BM / S::CN, err) || tile_describe(c, &w, type, &mw, S::BN / S::CM, err) ||
@@ -103,10 +98,9 @@ bool e3_cuda_tiles_can(const e3_cuda *c, const e3_mat *m, int rows)
 int e3_cuda_tiles(e3_cuda *c, const e3_tiles *g, e3_err *err)
 {
 	tile_args a = {g->rows, g->out, e3_ceil_div(g->in, STEP_BYTES / 2), g->bias, g->act};
-	bool half = g->type == E3_F16;
 	if (g->place) {
 		a.place = *g->place;
-		return half ? choose<AFTER_PLACE, f16>(c, g, &a, err) : choose<AFTER_PLACE, bf16>(c, g, &a, err);
+		return choose<AFTER_PLACE, f16>(c, g, &a, err);
 	}
-	return half ? choose<AFTER_STORE, f16>(c, g, &a, err) : choose<AFTER_STORE, bf16>(c, g, &a, err);
+	return choose<AFTER_STORE, f16>(c, g, &a, err);
 }

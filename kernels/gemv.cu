@@ -182,7 +182,6 @@ int e3_cuda_gemv(e3_cuda *c, const e3_gemv *g, e3_err *err)
 	cudaError_t code = type == E3_I8               ? launch<int8_t, 16>(c, g, &a)
 		: type == E3_F8                            ? launch<e4m3, 16>(c, g, &a)
 		: type == E3_F16                           ? launch<f16, 8>(c, g, &a)
-		: type == E3_BF16                          ? launch<bf16, 8>(c, g, &a)
 		: m->in % 4 == 0 && e3_aligned(m->w.p, 16) ? launch<float, 4>(c, g, &a)
 												   : launch<float, 1>(c, g, &a);
 	E3_TRY(code, "linear");

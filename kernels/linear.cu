@@ -151,7 +151,7 @@ int e3_cuda_linear(e3_dev *dev, const e3_linear *op, e3_err *err)
 		return e3_fail_in(err, "linear");
 	if (!op->add && op->act != E3_ACT_SILU && out_type == g.type && op->ldo % 8 == 0 && e3_aligned(op->out.p, 16) &&
 		e3_cuda_tiles_can(c, m, op->rows)) {
-		e3_tiles t = {g.x, m->w.p, g.type, op->rows, m->in, m->out, g.ldx, g.ldw, m->b, op->act, op->out.p, op->ldo};
+		e3_tiles t = {g.x, m->w.p, op->rows, m->in, m->out, g.ldx, g.ldw, m->b, op->act, op->out.p, op->ldo};
 		return e3_cuda_tiles(c, &t, err) ? e3_fail_in(err, "linear") : 0;
 	}
 	if (can_stay_half(op, g.type))

@@ -80,9 +80,9 @@ int e3_cuda_match(e3_dev *dev, const e3_match *m, e3_err *err)
 		return e3_fail_in(err, "match");
 	a.part = (float *)part;
 	bool f32 = m->kv->dtype == E3_F32;
-	(m->kv->pack  ? f32 ? launch_match<float, e3_packed> : launch_match<bf16, e3_packed>
+	(m->kv->pack  ? f32 ? launch_match<float, e3_packed> : launch_match<f16, e3_packed>
 			 : f32 ? launch_match<float, float>
-				  : launch_match<bf16, bf16>)(&a, e3_cuda_stream(c));
+				  : launch_match<f16, f16>)(&a, e3_cuda_stream(c));
 	E3_LAUNCHED("match");
 	return 0;
 }
@@ -138,7 +138,7 @@ int e3_cuda_mean_keys(e3_dev *dev, const e3_mean_keys *layer, int layers, e3_err
 	else if (kv->dtype == E3_F32)
 		mean_keys<float><<<grid, block, 0, e3_cuda_stream(c)>>>((const mean_args *)staged);
 	else
-		mean_keys<bf16><<<grid, block, 0, e3_cuda_stream(c)>>>((const mean_args *)staged);
+		mean_keys<f16><<<grid, block, 0, e3_cuda_stream(c)>>>((const mean_args *)staged);
 	E3_LAUNCHED("mean_keys");
 	return 0;
 }
@@ -147,11 +147,11 @@ cudaError_t e3_cuda_match_open(void)
 {
 	cudaFuncAttributes got;
 	cudaError_t code = cudaFuncGetAttributes(&got, mean_query<float>);
-	code = code ? code : cudaFuncGetAttributes(&got, mean_query<bf16>);
+	code = code ? code : cudaFuncGetAttributes(&got, mean_query<f16>);
 	code = code ? code : cudaFuncGetAttributes(&got, fit<float>);
-	code = code ? code : cudaFuncGetAttributes(&got, fit<bf16>);
+	code = code ? code : cudaFuncGetAttributes(&got, fit<f16>);
 	code = code ? code : cudaFuncGetAttributes(&got, fit<e3_packed>);
 	code = code ? code : cudaFuncGetAttributes(&got, mean_keys<e3_packed>);
 	code = code ? code : cudaFuncGetAttributes(&got, mean_keys<float>);
-	return code ? code : cudaFuncGetAttributes(&got, mean_keys<bf16>);
+	return code ? code : cudaFuncGetAttributes(&got, mean_keys<f16>);
 }

@@ -168,8 +168,6 @@ int e3_cuda_convert(e3_cuda *c, const e3_convert *r, e3_err *err)
 	cudaError_t code = cudaSuccess;
 	if (r->x_type == E3_F32) {
 		E3_WITH_TYPE(r->out_type, TO, code = launch<float, TO>(c, r, &a));
-	} else if (r->x_type == E3_BF16) {
-		E3_WITH_TYPE(r->out_type, TO, code = launch<bf16, TO>(c, r, &a));
 	} else {
 		E3_WITH_TYPE(r->out_type, TO, code = launch<f16, TO>(c, r, &a));
 	}

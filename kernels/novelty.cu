@@ -258,7 +258,7 @@ int e3_cuda_novelty(e3_dev *dev, const e3_rule *rule, const e3_novelty *layer, i
 	else if (kv->dtype == E3_F32)
 		launch_novelty<float>((const novelty_args *)staged, rule, kv, layers, e3_cuda_stream(c));
 	else
-		launch_novelty<bf16>((const novelty_args *)staged, rule, kv, layers, e3_cuda_stream(c));
+		launch_novelty<f16>((const novelty_args *)staged, rule, kv, layers, e3_cuda_stream(c));
 	E3_LAUNCHED("novelty");
 	return 0;
 }
@@ -268,10 +268,10 @@ cudaError_t e3_cuda_novelty_open(void)
 	cudaFuncAttributes got;
 	cudaError_t code = cudaFuncGetAttributes(&got, shift);
 	code = code ? code : cudaFuncGetAttributes(&got, directions<float>);
-	code = code ? code : cudaFuncGetAttributes(&got, directions<bf16>);
+	code = code ? code : cudaFuncGetAttributes(&got, directions<f16>);
 	code = code ? code : cudaFuncGetAttributes(&got, directions<e3_packed>);
 	code = code ? code : cudaFuncGetAttributes(&got, unlikeness<e3_packed>);
 	code = code ? code : cudaFuncGetAttributes(&got, unlikeness<float>);
-	code = code ? code : cudaFuncGetAttributes(&got, unlikeness<bf16>);
+	code = code ? code : cudaFuncGetAttributes(&got, unlikeness<f16>);
 	return code ? code : cudaFuncGetAttributes(&got, judge);
 }

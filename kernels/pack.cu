@@ -113,7 +113,7 @@ int e3_cuda_pack(e3_cuda *c, const e3_attend_kv *kv, e3_dtype type, const void *
 	if (type == E3_F32)
 		pack_rows<float><<<blocks, 256, 0, e3_cuda_stream(c)>>>(a);
 	else
-		pack_rows<bf16><<<blocks, 256, 0, e3_cuda_stream(c)>>>(a);
+		pack_rows<f16><<<blocks, 256, 0, e3_cuda_stream(c)>>>(a);
 	E3_LAUNCHED("qkv");
 	return 0;
 }

@@ -457,7 +457,7 @@ static e3_dev *cuda_open(bool strict, e3_err *err)
 		return NULL;
 	}
 	c->dev.ops = &cuda_ops;
-	c->dev.attn_dtype = strict ? E3_F32 : E3_BF16;
+	c->dev.attn_dtype = strict ? E3_F32 : E3_F16;
 	c->dev.feature_dtype = strict ? E3_F32 : E3_F16;
 	c->dev.branches = true;
 	c->strict = strict;

@@ -79,7 +79,7 @@ template <typename T, typename Y> static __global__ void __launch_bounds__(256) 
 	}
 }
 
-/* The same for bf16 and heads of 64, eight lanes for a head with eight channels each: all of its values at once. What
+/* The same for f16 and heads of 64, eight lanes for a head with eight channels each: all of its values at once. What
  * is read must be aligned to 16 bytes; norms have weights. */
 template <typename Y> static __global__ void __launch_bounds__(256) place_64(place_args a, const Y *product)
 {
@@ -135,7 +135,7 @@ template <typename Y> static __global__ void __launch_bounds__(256) place_64(pla
 			v[k] = v[k] * w[k] + (lane & 2 ? u[k] : -u[k]) * sine[k];
 	}
 	if (valid)
-		store_pack<bf16, 8>(place_of<bf16>(a, kind, head, row) + lane * 8, v);
+		store_pack<f16, 8>(place_of<f16>(a, kind, head, row) + lane * 8, v);
 }
 
 static bool can_place_64(const place_args *a, const void *product)
@@ -163,11 +163,11 @@ static cudaError_t launch_place(e3_cuda *c, const place_args *a, const void *pro
 
 static cudaError_t launch_place_of(e3_cuda *c, const place_args *a, const void *product, e3_dtype type, bool half)
 {
-	if (type == E3_BF16 && can_place_64(a, product))
+	if (type == E3_F16 && can_place_64(a, product))
 		return half ? launch_place_64<f16>(c, a, product) : launch_place_64<float>(c, a, product);
 	if (half)
-		return launch_place<bf16, f16>(c, a, product);
-	return type == E3_F32 ? launch_place<float>(c, a, product) : launch_place<bf16>(c, a, product);
+		return launch_place<f16, f16>(c, a, product);
+	return type == E3_F32 ? launch_place<float>(c, a, product) : launch_place<f16>(c, a, product);
 }
 
 /* The camera head: one row, and nothing happens between product and cache. */
@@ -239,7 +239,7 @@ int e3_cuda_qkv(e3_dev *dev, const e3_qkv *op, e3_err *err)
 	place_args a = {m->b, op->rows, kv->heads, kv->head_dim, kv->page_keys,
 		{place_norm_of(op->q_norm), place_norm_of(op->k_norm)}, op->rope, pages.page, (const uint32_t *)slot, op->q.p};
 	bool affine = (!op->q_norm || op->q_norm->w) && (!op->k_norm || op->k_norm->w);
-	bool placed = type == E3_BF16 && kv->head_dim == 64 && affine;
+	bool placed = type == E3_F16 && kv->head_dim == 64 && affine;
 	if (packed) {
 		float *sums;
 		if (e3_cuda_product8(c, &from, m, placed ? &a : NULL, &sums, err))
@@ -249,12 +249,11 @@ int e3_cuda_qkv(e3_dev *dev, const e3_qkv *op, e3_err *err)
 		return 0;
 	}
 	if (placed && e3_cuda_tiles_can(c, m, op->rows)) {
-		e3_tiles t = {x, m->w.p, m->w.dtype, op->rows, m->in, m->out, ldx, e3_cuda_weight_ld(m), m->b, E3_ACT_NONE,
-			NULL, 0, &a};
+		e3_tiles t = {x, m->w.p, op->rows, m->in, m->out, ldx, e3_cuda_weight_ld(m), m->b, E3_ACT_NONE, NULL, 0, &a};
 		return e3_cuda_tiles(c, &t, err) ? e3_fail_in(err, "qkv") : 0;
 	}
-	/* Half precision between product and cache where the cache is bf16, which has fewer digits: half the bytes. */
-	bool half = type == E3_BF16 && m->w.dtype == E3_F16 && op->rows >= 64 && m->out % 8 == 0;
+	/* Half precision between product and cache where the cache has it too: half the bytes. */
+	bool half = type == E3_F16 && m->w.dtype == E3_F16 && op->rows >= 64 && m->out % 8 == 0;
 	e3_gemm g = {x, m->w.p, m->w.dtype, op->rows, m->in, m->out, ldx, e3_cuda_weight_ld(m), NULL, false, NULL,
 		half ? E3_F16 : E3_F32, m->out};
 	if (e3_cuda_scratch_get(c, SCRATCH_PRODUCT, (size_t)op->rows * m->out * sizeof(float), &g.d, err) ||
@@ -311,7 +310,7 @@ int e3_cuda_attend(e3_dev *dev, const e3_attend *op, e3_err *err)
 	if (attend_job(c, op, 0, &job, err))
 		return e3_fail_in(err, "attend");
 	bool exact = op->kv->dtype == E3_F32;
-	E3_TRY((exact ? e3_attend_f32 : e3_attend_bf16)(&c->attend, &job, op->out.p, e3_cuda_stream(c)), "attend");
+	E3_TRY((exact ? e3_attend_f32 : e3_attend_f16)(&c->attend, &job, op->out.p, e3_cuda_stream(c)), "attend");
 	return 0;
 }
 
@@ -347,7 +346,7 @@ int e3_cuda_mass(e3_dev *dev, const e3_mass *op, e3_err *err)
 		return e3_fail_in(err, "mass");
 	for (int at = 0; at < all; at += keys, job.kv.page += keys / job.kv.page_keys) {
 		job.kv.n_keys = all - at < keys ? all - at : keys;
-		E3_TRY((exact ? e3_mass_f32 : e3_mass_bf16)(&c->attend, &job, op->mass + at, op->attn_map, e3_cuda_stream(c)),
+		E3_TRY((exact ? e3_mass_f32 : e3_mass_f16)(&c->attend, &job, op->mass + at, op->attn_map, e3_cuda_stream(c)),
 			"mass");
 	}
 	return 0;
@@ -383,7 +382,7 @@ int e3_cuda_move(e3_dev *dev, const e3_kv *kv, const uint32_t *from, const uint3
 		move_keys<float><<<n, 256, 0, e3_cuda_stream(c)>>>(pages.page, kv->page_keys, kv->heads, kv->head_dim,
 			(const uint32_t *)f, (const uint32_t *)t);
 	else
-		move_keys<bf16><<<n, 256, 0, e3_cuda_stream(c)>>>(pages.page, kv->page_keys, kv->heads, kv->head_dim,
+		move_keys<f16><<<n, 256, 0, e3_cuda_stream(c)>>>(pages.page, kv->page_keys, kv->heads, kv->head_dim,
 			(const uint32_t *)f, (const uint32_t *)t);
 	E3_LAUNCHED("move");
 	return kv->scored ? e3_cuda_move_scores(c, kv, (const uint32_t *)f, (const uint32_t *)t, n, err) : 0;
@@ -393,5 +392,5 @@ cudaError_t e3_cuda_move_open(void)
 {
 	cudaFuncAttributes got;
 	cudaError_t code = cudaFuncGetAttributes(&got, move_keys<float>);
-	return code ? code : cudaFuncGetAttributes(&got, move_keys<bf16>);
+	return code ? code : cudaFuncGetAttributes(&got, move_keys<f16>);
 }

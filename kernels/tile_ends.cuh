@@ -25,16 +25,6 @@ typedef struct tile_args {
 
 static __device__ __forceinline__ float2 pair_at(const float *p, int at) { return *(const float2 *)(p + at); }
 
-/* Two values in one word; beyond its range half precision saturates, as in as<f16>. */
-template <typename T> static __device__ __forceinline__ uint32_t pack_as(float lo, float hi)
-{
-	if constexpr (std::is_same<T, bf16>::value)
-		return e3_bf16x2(lo, hi);
-	uint32_t r;
-	asm("cvt.rn.satfinite.f16x2.f32 %0, %1, %2;" : "=r"(r) : "f"(hi), "f"(lo));
-	return r;
-}
-
 /* Sixteen rows of 64 columns of 16 bits in shared memory, swizzled as the hardware does it. Of two blocks of eight
  * columns, j and j + 1, a thread has its two columns of rows lane / 4 (v[0], v[2]) and lane / 4 + 8 (v[1], v[3]). */
 static __device__ __forceinline__ void put_blocks(uint32_t room, int j, const uint32_t v[4])
@@ -81,8 +71,8 @@ static __device__ __forceinline__ void store_columns(const tile_args &a, const f
 			const float *u = d + 4 * (first + j + k / 2) + 2 * (k % 2);
 			float2 b = pair_at(bias, 8 * (first + j + k / 2) + col);
 			float lo = u[0] + b.x, hi = u[1] + b.y;
-			v[k] = GELU ? pack_as<T>(quick_gelu(lo), quick_gelu(hi))
-						: pack_as<T>(relu_or_not(lo, a.act), relu_or_not(hi, a.act));
+			v[k] = GELU ? e3_f16x2(quick_gelu(lo), quick_gelu(hi))
+						: e3_f16x2(relu_or_not(lo, a.act), relu_or_not(hi, a.act));
 		}
 		put_blocks(room, j, v);
 	}
@@ -118,7 +108,7 @@ static __device__ __forceinline__ float quad_sum(float v)
  * four go that it writes, one 16-byte chunk of each. */
 typedef struct row_place {
 	float2 cosine[2][4], sine[2][4];
-	bf16 *key[4]; /* of head 0, or NULL past the last row */
+	f16 *key[4]; /* of head 0, or NULL past the last row */
 } row_place;
 
 static __device__ __forceinline__ row_place rows_of(const place_args &a, int p)
@@ -128,7 +118,7 @@ static __device__ __forceinline__ row_place rows_of(const place_args &a, int p)
 #pragma unroll
 	for (int k = 0; k < 4; k++) {
 		int r = p + 4 * k + lane / 8;
-		rows.key[k] = r < a.rows ? place_of<bf16>(a, 1, 0, r) + 8 * (lane % 8) : NULL;
+		rows.key[k] = r < a.rows ? place_of<f16>(a, 1, 0, r) + 8 * (lane % 8) : NULL;
 	}
 #pragma unroll
 	for (int h = 0; h < 2; h++) {
@@ -182,7 +172,7 @@ static __device__ __forceinline__ void write_head(const place_args &a, const row
 {
 	int lane = threadIdx.x % 32, kind = group / a.heads, head = group % a.heads;
 	size_t key = ((size_t)(kind - 1) * a.heads + head) * a.page_keys * 64;
-	bf16 *query = (bf16 *)a.q + ((size_t)head * a.rows + p + lane / 8) * 64 + 8 * (lane % 8);
+	f16 *query = (f16 *)a.q + ((size_t)head * a.rows + p + lane / 8) * 64 + 8 * (lane % 8);
 #pragma unroll
 	for (int k = 0; k < 4; k++) {
 		uint4 v;
@@ -221,7 +211,7 @@ static __device__ __forceinline__ void after_place(const tile_args &a, const flo
 				turn_head(v, rows.cosine[h], rows.sine[h]);
 #pragma unroll
 			for (int j = 0; j < 8; j++)
-				word[h][j] = e3_bf16x2(v[2 * j], v[2 * j + 1]);
+				word[h][j] = e3_f16x2(v[2 * j], v[2 * j + 1]);
 		}
 #pragma unroll
 		for (int j = 0; j < 8; j += 2) {

@@ -76,23 +76,14 @@ static __device__ __forceinline__ float block_sum(float v, float *room)
 	return v;
 }
 
-/* Calls body(type tag pointer) for one of the three types: DISPATCH(type, T, { ... T ... }). */
+/* The statements for the type, f32 or f16: E3_WITH_TYPE(type, T, { ... T ... }). */
 #define E3_WITH_TYPE(real, T, ...) \
-	switch (real) { \
-	case E3_F32: { \
+	if ((real) == E3_F32) { \
 		typedef float T; \
 		__VA_ARGS__; \
-		break; \
-	} \
-	case E3_BF16: { \
-		typedef bf16 T; \
-		__VA_ARGS__; \
-		break; \
-	} \
-	default: { \
+	} else { \
 		typedef f16 T; \
 		__VA_ARGS__; \
-	} \
 	}
 
 #endif

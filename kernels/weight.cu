@@ -64,9 +64,7 @@ static int send(e3_cuda *c, const float *from, const e3_mat *m, e3_err *err)
 		}
 		void *to = type == E3_F32 ? (void *)((float *)m->w.p + (size_t)r * m->in) : u->device[k];
 		E3_TRY(cudaMemcpyAsync(to, source, bytes, cudaMemcpyHostToDevice, stream), "weight");
-		if (type == E3_BF16)
-			convert<bf16><<<1024, 256, 0, stream>>>(u->device[k], rows, m->in, ld, (bf16 *)m->w.p + (size_t)r * ld);
-		else if (e3_dtype_is_8(type)) {
+		if (e3_dtype_is_8(type)) {
 			e3_convert rows8 = {u->device[k], E3_F32, m->in, rows, m->in, NULL, m->w.p + (size_t)r * ld, type, ld, ld};
 			if (e3_cuda_round(c, &rows8, m->scale + r, err))
 				return -1;

@@ -1,6 +1,6 @@
 /* kernels: the warpgroup matrix product of Hopper, written once for every width and type used here.
  *
- * d [64][N] (+)= A B^T, 16 channels, sums in f32; T is bf16 or f16.
+ * d [64][N] (+)= A B^T, 16 channels, sums in f32; T is f16.
  *
  *   ss         A [64] and B [N] rows in shared memory, laid out as attend_wgmma.cuh says.
  *   rs         A in registers, the fragment of mma.m16n8k16 (16 rows to a warp); B as for ss.
@@ -12,7 +12,6 @@
 #ifndef E3_KERNELS_WGMMA_CUH
 #define E3_KERNELS_WGMMA_CUH
 
-#include <cuda_bf16.h>
 #include <cuda_fp16.h>
 #include <stdint.h>
 
@@ -33,6 +32,7 @@ template <int N, typename T> struct wgmma;
 #define E3_NAMES_60 E3_NAMES_30 E3_NAMES_10(3) E3_NAMES_10(4) E3_NAMES_10(5)
 #define E3_NAMES_90 E3_NAMES_60 E3_NAMES_10(6) E3_NAMES_10(7) E3_NAMES_10(8)
 /* The sums that they name; E3_OPEN removes the parentheses around a list. */
+#define E3_SUMS_4(i) "+f"(d[i]), "+f"(d[i + 1]), "+f"(d[i + 2]), "+f"(d[i + 3])
 #define E3_SUMS_8(i) \
 	"+f"(d[i]), "+f"(d[i + 1]), "+f"(d[i + 2]), "+f"(d[i + 3]), "+f"(d[i + 4]), "+f"(d[i + 5]), "+f"(d[i + 6]), \
 		"+f"(d[i + 7])
@@ -65,13 +65,12 @@ template <int N, typename T> struct wgmma;
 				"r"(a[1]), "r"(a[2]), "r"(a[3])); \
 		} \
 	};
-#define E3_WGMMA_WIDTH(N, R, ...) \
-	E3_WGMMA_TYPE(N, R, __nv_bfloat16, "bf16", __VA_ARGS__) \
-	E3_WGMMA_TYPE(N, R, __half, "f16", __VA_ARGS__)
+#define E3_WGMMA_WIDTH(N, R, ...) E3_WGMMA_TYPE(N, R, __half, "f16", __VA_ARGS__)
 
 E3_WGMMA_WIDTH(32, 16, E3_NAMES_10() "%10, %11, %12, %13, %14, %15", (E3_SUMS_8(0), E3_SUMS_8(8)), 16, 17, 18, 19, 20,
 	21)
 E3_WGMMA_WIDTH(64, 32, E3_NAMES_30 E3_NAMES_2(3), (E3_SUMS_32(0)), 32, 33, 34, 35, 36, 37)
+E3_WGMMA_TYPE(72, 36, __half, "f16", E3_NAMES_30 E3_NAMES_6(3), (E3_SUMS_32(0), E3_SUMS_4(32)), 36, 37, 38, 39, 40, 41)
 E3_WGMMA_WIDTH(96, 48, E3_NAMES_30 E3_NAMES_10(3) E3_NAMES_8(4), (E3_SUMS_32(0), E3_SUMS_8(32), E3_SUMS_8(40)), 48, 49,
 	50, 51, 52, 53)
 E3_WGMMA_WIDTH(128, 64, E3_NAMES_60 E3_NAMES_4(6), (E3_SUMS_32(0), E3_SUMS_32(32)), 64, 65, 66, 67, 68, 69)
@@ -94,6 +93,19 @@ static __device__ __forceinline__ void e3_wgmma_half_88(uint32_t (&d)[22], const
 				 "+r"(d[8]), "+r"(d[9]), "+r"(d[10]), "+r"(d[11]), "+r"(d[12]), "+r"(d[13]), "+r"(d[14]), "+r"(d[15]),
 				 "+r"(d[16]), "+r"(d[17]), "+r"(d[18]), "+r"(d[19]), "+r"(d[20]), "+r"(d[21])
 				 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b));
+}
+#define E3_PAIRS_8(i) \
+	"+r"(d[i]), "+r"(d[i + 1]), "+r"(d[i + 2]), "+r"(d[i + 3]), "+r"(d[i + 4]), "+r"(d[i + 5]), "+r"(d[i + 6]), \
+		"+r"(d[i + 7])
+
+/* The same, 128 wide. */
+static __device__ __forceinline__ void e3_wgmma_half_128(uint32_t (&d)[32], uint64_t a, uint64_t b, bool keep)
+{
+	asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, %34, 0;\n"
+				 "wgmma.mma_async.sync.aligned.m64n128k16.f16.f16.f16 {" E3_NAMES_30 E3_NAMES_2(3) "}, %32, %33, "
+																								   "p, 1, 1, 0, 0;\n}\n"
+				 : E3_PAIRS_8(0), E3_PAIRS_8(8), E3_PAIRS_8(16), E3_PAIRS_8(24)
+				 : "l"(a), "l"(b), "r"((int)keep));
 }
 #endif
 

@@ -33,7 +33,7 @@ static void a_packed_session_goes_on_bit_for_bit(void **state)
 		}
 		assert_true(removed > 0);
 		uint8_t *bytes = contents(path_of("a"), &n);
-		assert_int_equal(e3_le32(bytes + 8) == 4, pack != E3_PACK_BF16); /* bf16 is what CUDA saves */
+		assert_int_equal(e3_le32(bytes + 8) == 4, pack != E3_PACK_BF16); /* bf16 is what CUDA saved first */
 		e3_saved_file *file = e3_saved_memory(bytes, n, &err);
 		assert_non_null(file);
 		assert_int_equal(e3_saved_head(file)->o.pack, pack);

@@ -430,7 +430,7 @@ void infer_parse(int argc, char **argv, infer_request *r)
 		E3_OPT_CALL("vram", r, "SIZE", parse_vram,
 			"use this much device memory in all, as in 6G: weights, scratch, and the\nrest for the cache (CUDA only)"),
 		E3_OPT_CHOICE("kv", &s.kv, "TYPE", "bf16|fp8|int8|k8v4",
-			"how keys and values are kept: bf16 (default on CUDA; the CPU keeps f32),\n"
+			"how keys and values are kept: bf16 (16 bits; the default on CUDA, as f16;\nthe CPU keeps f32), "
 			"fp8 or int8: half of that; k8v4: keys in 8 bits, values in 4"),
 		E3_OPT_FLAG("each", &r->separate, "process every frame on its own"),
 		E3_OPT_CALL("segment", r, "N", parse_segment,

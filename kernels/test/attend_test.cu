@@ -6,14 +6,14 @@
  */
 #include "../attend.h"
 #include "attend_truth.cuh"
-#include <cuda_bf16.h>
+#include <cuda_fp16.h>
 #include <math.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* One problem: values as f32 in device memory (already rounded to bf16 where that is the type), and as the kernels want
+/* One problem: values as f32 in device memory (already rounded to f16 where that is the type), and as the kernels want
  * them. */
 typedef struct problem {
 	setup s;
@@ -54,7 +54,7 @@ static __global__ void convert(const float *from, void *to, size_t n, bool f32)
 		if (f32)
 			((float *)to)[i] = from[i];
 		else
-			((__nv_bfloat16 *)to)[i] = __float2bfloat16_rn(from[i]);
+			((__half *)to)[i] = __float2half_rn(from[i]);
 }
 
 static __global__ void into_pages(const float *from, void *const *page, int half, setup s)
@@ -66,7 +66,7 @@ static __global__ void into_pages(const float *from, void *const *page, int half
 		if (s.f32)
 			((float *)page[key / s.page_keys])[at] = from[i];
 		else
-			((__nv_bfloat16 *)page[key / s.page_keys])[at] = __float2bfloat16_rn(from[i]);
+			((__half *)page[key / s.page_keys])[at] = __float2half_rn(from[i]);
 	}
 }
 
@@ -90,7 +90,7 @@ static float *values(const setup &s, size_t n, float scale, peaks high)
 		size_t row = i / s.dim;
 		if (high.every && row % high.every == 0 && row % high.from >= high.from / 3)
 			x *= high.peak;
-		h[i] = s.f32 ? x : __bfloat162float(__float2bfloat16_rn(x));
+		h[i] = s.f32 ? x : __half2float(__float2half_rn(x));
 	}
 	CHECK(cudaMemcpy(d, h, n * sizeof *h, cudaMemcpyHostToDevice));
 	free(h);
@@ -150,13 +150,13 @@ static void drop(problem *p)
 static void attend(const problem *p)
 {
 	e3_attend_dev dev = device_of(&p->s);
-	CHECK(p->s.f32 ? e3_attend_f32(&dev, &p->job, p->out, 0) : e3_attend_bf16(&dev, &p->job, p->out, 0));
+	CHECK(p->s.f32 ? e3_attend_f32(&dev, &p->job, p->out, 0) : e3_attend_f16(&dev, &p->job, p->out, 0));
 }
 
 static void mass(const problem *p)
 {
 	e3_attend_dev dev = device_of(&p->s);
-	CHECK(p->s.f32 ? e3_mass_f32(&dev, &p->job, p->mass, p->map, 0) : e3_mass_bf16(&dev, &p->job, p->mass, p->map, 0));
+	CHECK(p->s.f32 ? e3_mass_f32(&dev, &p->job, p->mass, p->map, 0) : e3_mass_f16(&dev, &p->job, p->mass, p->map, 0));
 }
 
 /* ---- checks ---- */
@@ -182,7 +182,7 @@ static double *as_double(const void *d, size_t n, bool f32)
 	void *h = to_host(d, n * (f32 ? 4 : 2));
 	double *x = (double *)malloc(n * sizeof *x);
 	for (size_t i = 0; i < n; i++)
-		x[i] = f32 ? ((float *)h)[i] : __bfloat162float(((__nv_bfloat16 *)h)[i]);
+		x[i] = f32 ? ((float *)h)[i] : __half2float(((__half *)h)[i]);
 	free(h);
 	return x;
 }
@@ -263,11 +263,13 @@ static bool test(setup s, bool check_host)
 	error o = compare(t.out, out, rows * s.dim, 0.05), l = compare(t.lse, lse, rows, 1.0),
 		  a = compare(t.mass, m, s.keys, 1e-3);
 	double map = s.map ? worst_of_map(&p, &t) : 0;
-	/* On Hopper the mass is made of f16 (attend_wgmma_mass.cu); scores that leap are beyond its precision. */
+	/* On Hopper scores and exponentials are f16 (attend_wgmma_half.cuh); scores that leap are beyond its precision. */
 	bool half = s.dim == 64 && !s.f32 && !s.portable && device.wgmma;
 	double of_mass = !half ? 1e-5 : s.spike > 10 ? 2e-2 : 1e-2, of_key = half ? 2 * of_mass : s.f32 ? 3e-5 : 5e-5;
-	bool ok = o.l2 <= (s.f32 ? 2e-6 : 3.5e-3) && l.worst <= 4e-6 && a.worst <= of_key && a.l2 <= of_mass &&
-		fabs(sum / s.rows - 1) <= of_mass && map <= 4e-5;
+	double of_out = s.f32 ? 2e-6 : half ? 6e-3 : 6e-4, of_lse = half ? 1e-2 : 4e-6;
+	double of_map = !half ? 1e-4 : s.spike > 10 ? 0.2 : 5e-2;
+	bool ok = o.l2 <= of_out && l.worst <= of_lse && a.worst <= of_key && a.l2 <= of_mass &&
+		fabs(sum / s.rows - 1) <= of_mass && map <= of_map;
 	bool same = repeats(&p);
 	if (check_host) {
 		const float *qkv[3] = {p.q, p.k, p.v};
@@ -303,9 +305,9 @@ static int tests(bool small)
 		wrong += !test(s, false);
 	}
 	static const setup others[] = {
-		{"bf16, odd head_dim", 3, 12, 100, 130, 64, false, false, true, 3.0f},
-		{"bf16, odd head_dim", 2, 20, 70, 200, 50, false, false, true, 3.0f},
-		{"bf16, odd pages", 2, 64, 70, 200, 50, false, false, true, 3.0f},
+		{"f16, odd head_dim", 3, 12, 100, 130, 64, false, false, true, 3.0f},
+		{"f16, odd head_dim", 2, 20, 70, 200, 50, false, false, true, 3.0f},
+		{"f16, odd pages", 2, 64, 70, 200, 50, false, false, true, 3.0f},
 		{"f32", 4, 64, 130, 300, 64, true, false, true, 3.0f},
 		{"f32", 2, 20, 65, 1, 64, true, false, true, 3.0f},
 		{"f32", 2, 128, 65, 333, 100, true, false, true, 3.0f},
@@ -313,7 +315,7 @@ static int tests(bool small)
 		{"f32, one query", 16, 128, 1, 37, 64, true, false, true, 1.0f},
 		{"f32, one query", 16, 128, 1, 4096, 64, true, false, true, 2.0f},
 		{"f32, few queries", 3, 12, 8, 1000, 100, true, false, true, 2.0f},
-		{"bf16, few queries", 3, 12, 3, 1000, 100, false, false, true, 2.0f},
+		{"f16, few queries", 3, 12, 3, 1000, 100, false, false, true, 2.0f},
 		{"518x154, one frame", 16, 64, 410, 410, 410, false, false, false, 4.0f},
 		{"full model, first frames", 16, 64, 1041, 2082, 128, false, false, false, 4.0f},
 		{"full model, 11 frames", 16, 64, 1041, 11451, 128, false, false, false, 4.0f},

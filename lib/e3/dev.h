@@ -7,7 +7,7 @@
  *
  * Operands and their types. Memory that always holds f32 is `float *`. Where the device chooses the type, the operand
  * is an e3_tensor, which carries its type; an operation refuses a tensor of the wrong type (lib/dev/check.c). A is the
- * device's attn_dtype, F its feature_dtype: bf16 and f16 on CUDA; f32 on the CPU and in strict mode.
+ * device's attn_dtype, F its feature_dtype: f16 on CUDA; f32 on the CPU and in strict mode.
  *
  *   operation    reads                             writes
  *   patchify     rgb u8 (host)                     out f32
@@ -478,13 +478,13 @@ static inline int e3_dev_floats(e3_dev *dev, size_t n, float **out, e3_err *err)
 }
 
 /* What a plug-in exports under the name e3_dev_plugin_cuda. The number changes with anything in this file. */
-#define E3_DEV_ABI 26
+#define E3_DEV_ABI 27
 typedef struct e3_dev_plugin {
 	int abi;
 	e3_dev *(*open)(bool strict, e3_err *err);
 } e3_dev_plugin;
 
-/* The CUDA backend, from its plug-in. strict: f32 throughout, not bf16 and f16. NULL with "no CUDA device: why". */
+/* The CUDA backend, from its plug-in. strict: f32 throughout, not f16. NULL with "no CUDA device: why". */
 e3_dev *e3_dev_cuda(bool strict, e3_err *err);
 
 /* threads 0: one for each processor that this process may use. */

@@ -20,7 +20,7 @@ e3_infer_options e3_infer_defaults(void)
 void e3_infer_use_device(e3_infer_options *o, const e3_dev *dev)
 {
 	o->cached = dev->attn_dtype;
-	if (o->pack == E3_PACK_BF16 && o->cached == E3_BF16)
+	if (o->pack == E3_PACK_BF16 && o->cached != E3_F32) /* 16 bits, as they are anyway */
 		o->pack = E3_PACK_NONE;
 }
 

@@ -76,7 +76,7 @@ static float *fetched(mixed *m, e3_tensor t, size_t n)
 	void *to = t.dtype == E3_F32 ? (void *)v : half;
 	must(&m->t, m->gpu->ops->finish(m->gpu, &err) || m->gpu->ops->download(m->gpu, to, t, n, &err), &err);
 	for (size_t k = 0; t.dtype != E3_F32 && k < n; k++)
-		v[k] = e3_bf16_to_f32(half[k]);
+		v[k] = e3_f16_to_f32(half[k]);
 	free(half);
 	return v;
 }
@@ -135,7 +135,7 @@ static void packed_attention(mixed *m, packed *x, e3_tensor q, int rows)
 	const double of_mass = f32 ? 4e-6 : d == 64 ? 5e-3 : 1e-3; /* Hopper's kernel makes it of f16 */
 	/* Tensor cores take keys and values rounded to 16 bits. */
 	compare_as(m, "  attend", dev.out, y, nq, f32 ? 2e-6 : 8e-3);
-	compare_as(m, "  log-sum-exp", e3_tensor_f32(dev.lse), lse, nl, f32 ? 1e-6 : 3e-4);
+	compare_as(m, "  log-sum-exp", e3_tensor_f32(dev.lse), lse, nl, f32 ? 1e-6 : 1e-3);
 	compare_as(m, "  mass", e3_tensor_f32(dev_mass.mass), mass, (size_t)n_keys, of_mass);
 	compare_as(m, "  attention map", e3_tensor_f32(with_map.attn_map), map, nm, f32 ? 1e-5 : 4e-3);
 	free(hq), free(y), free(lse), free(mass), free(map);

@@ -1,4 +1,4 @@
-/* Every operation on CUDA. Strict (f32): the table of the CPU backend, against double precision. With bf16 and f16: the
+/* Every operation on CUDA. Strict (f32): the table of the CPU backend, against double precision. With f16: the
  * shapes of the released network and awkward ones, against the CPU backend on the same rounded inputs, with sentinels
  * around what is written. */
 #include "../dev_cases.h"
@@ -186,8 +186,8 @@ static void linears(mixed *m)
 {
 	static const linear_case cases[] = {
 		{"linear f16: patches, added", 1036, 588, 1024, E3_ROLE_FEATURES, E3_ACT_NONE, 1, 0, 'f', 'f', 5e-4},
-		{"linear bf16: projection, added", 1041, 1024, 1024, E3_ROLE_ATTENDED, E3_ACT_NONE, 1, 0, 'a', 'f', 1e-5},
-		{"linear bf16: to the same type", 200, 128, 96, E3_ROLE_ATTENDED, E3_ACT_RELU, 0, 0, 'a', 'a', 5e-3},
+		{"linear: projection, added", 1041, 1024, 1024, E3_ROLE_ATTENDED, E3_ACT_NONE, 1, 0, 'a', 'f', 1e-5},
+		{"linear: to the same type, ReLU", 200, 128, 96, E3_ROLE_ATTENDED, E3_ACT_RELU, 0, 0, 'a', 'a', 5e-3},
 		{"linear f16: norm, GELU", 333, 1024, 4096, E3_ROLE_FEATURES, E3_ACT_GELU, 0, 1, 'f', 'm', 8e-4},
 		{"linear f16: norm, GELU, a frame", 1041, 1024, 4096, E3_ROLE_FEATURES, E3_ACT_GELU, 0, 1, 'f', 'm', 8e-4},
 		{"linear f16: norm, GELU, a low frame", 410, 1024, 4096, E3_ROLE_FEATURES, E3_ACT_GELU, 0, 1, 'f', 'm', 8e-4},
@@ -355,7 +355,7 @@ static void dense_as(mixed *m, const int from[2], const int to[2], const int cha
 	weights_free(m, &conv), weights_free(m, &out), free(z), free(ux), free(uy), free(host.value), free(host.conf);
 }
 
-/* Queries, keys and values in bf16: projection with norms and rotation into scattered slots, then attention and mass,
+/* Queries, keys and values in f16: projection with norms and rotation into scattered slots, then attention and mass,
  * each against the CPU on what the device itself wrote before. */
 static void attention_as(mixed *m, int rows, const int *heads, int page_keys, int n_keys)
 {
@@ -386,9 +386,9 @@ static void attention_as(mixed *m, int rows, const int *heads, int page_keys, in
 	e3_qkv dev = {on_device(&m->t, x, nq), rows, &norm.dev, &mat.dev, &qn.dev, &kn.dev,
 		on_device(&m->t, rope, (size_t)(rows * d)), put_as(m, type, NULL, nq), &dev_kv, slot};
 	must(&m->t, m->cpu->ops->qkv(m->cpu, &host, &err) || m->gpu->ops->qkv(m->gpu, &dev, &err), &err);
-	compare_as(m, "qkv bf16: queries", dev.q, q, nq, 3e-3);
+	compare_as(m, "qkv f16: queries", dev.q, q, nq, 6e-4);
 	for (int k = 0; k < pages; k++)
-		compare_as(m, "qkv bf16: a page", dev_page[k], host_page[k], page, 3e-3);
+		compare_as(m, "qkv f16: a page", dev_page[k], host_page[k], page, 6e-4);
 	for (int k = 0; k < pages; k++)
 		for (size_t j = 0; j < page; j++)
 			host_page[k][j] = rounded(type, host_page[k][j]);
@@ -417,9 +417,9 @@ static void attention_as(mixed *m, int rows, const int *heads, int page_keys, in
 	free(wide);
 	const double of_mass = d == 64 ? 5e-3 : 1e-4; /* Hopper's kernel makes it of f16 */
 	char what[80];
-	snprintf(what, sizeof what, "attend bf16: %d rows, %d heads of %d, %d keys", rows, heads[0], d, n_keys);
+	snprintf(what, sizeof what, "attend f16: %d rows, %d heads of %d, %d keys", rows, heads[0], d, n_keys);
 	compare_as(m, what, dev_at.out, y, nq, 6e-3);
-	compare_as(m, "  log-sum-exp", e3_tensor_f32(dev_at.lse), lse, nl, 1e-5);
+	compare_as(m, "  log-sum-exp", e3_tensor_f32(dev_at.lse), lse, nl, d == 64 ? 1e-3 : 1e-5); /* of scores in f16 */
 	compare_as(m, "  mass", e3_tensor_f32(dev_mass.mass), mass, (size_t)n_keys, of_mass);
 	compare_as(m, "  of a slice", slice.out, y, nq, 6e-3);
 	compare_as(m, "  its mass", e3_tensor_f32(slice_mass.mass), mass, (size_t)n_keys, of_mass);
@@ -430,7 +430,7 @@ static void attention_as(mixed *m, int rows, const int *heads, int page_keys, in
 	free(x), free(rope), free(q), free(y), free(lse), free(mass), free(slot);
 }
 
-/* Scored pages in bf16: the match of keys with queries, and their mean. */
+/* Scored pages in f16: the match of keys with queries, and their mean. */
 static void keys_as(mixed *m, const int *heads, int rows, int page_keys, int n_keys)
 {
 	e3_err err = {""};
@@ -446,7 +446,7 @@ static void keys_as(mixed *m, const int *heads, int rows, int page_keys, int n_k
 		float *kv = values_as(m, type, n, 1), *page = calloc(1, e3_page_bytes(&host)),
 			  *raw = calloc(floats, sizeof *raw);
 		for (size_t k = 0; k < n; k++)
-			((uint16_t *)(void *)raw)[k] = e3_f32_to_bf16(kv[k]);
+			((uint16_t *)(void *)raw)[k] = e3_f32_to_f16(kv[k]);
 		memcpy(page, kv, n * sizeof *kv);
 		host_list[p] = (uint8_t *)page, dev_list[p] = (uint8_t *)on_device(&m->t, raw, floats);
 		free(kv), free(raw);
@@ -464,7 +464,7 @@ static void keys_as(mixed *m, const int *heads, int rows, int page_keys, int n_k
 			m->cpu->ops->mean_keys(m->cpu, &a, 1, &err) || m->gpu->ops->mean_keys(m->gpu, &b, 1, &err) ||
 			m->gpu->ops->finish(m->gpu, &err),
 		&err);
-	compare_as(m, "mean_keys bf16", e3_tensor_f32(mean[1]), mean[0], (size_t)dim, 1e-6);
+	compare_as(m, "mean_keys f16", e3_tensor_f32(mean[1]), mean[0], (size_t)dim, 1e-6);
 	double num = 0, den = 0;
 	for (int k = 0; k < n_keys; k++) {
 		double ours, theirs;
@@ -473,7 +473,7 @@ static void keys_as(mixed *m, const int *heads, int rows, int page_keys, int n_k
 		must(&m->t, m->gpu->ops->download(m->gpu, &theirs, at, 1, &err), &err);
 		num += (ours - theirs) * (ours - theirs), den += ours * ours;
 	}
-	printf("# match bf16: %d rows, %d heads of %d, %d keys: relative L2 %.1e, bound 1e-05\n", rows, heads[0], heads[1],
+	printf("# match f16: %d rows, %d heads of %d, %d keys: relative L2 %.1e, bound 1e-05\n", rows, heads[0], heads[1],
 		n_keys, sqrt(num / den));
 	assert_true(sqrt(num / den) <= 1e-5);
 	m->n++;
@@ -485,7 +485,7 @@ static void keys_as(mixed *m, const int *heads, int rows, int page_keys, int n_k
 
 #include "packed.h"
 
-static void every_operation_in_bf16_and_f16(void **state)
+static void every_operation_in_f16(void **state)
 {
 	e3_err err = {""};
 	mixed m = {.gpu = open_or_skip(false), .cpu = e3_dev_cpu(0, &err)};
@@ -514,7 +514,7 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_operation_in_f32),
-		cmocka_unit_test(every_operation_in_bf16_and_f16),
+		cmocka_unit_test(every_operation_in_f16),
 		cmocka_unit_test(packed_keys_and_values),
 		cmocka_unit_test(packed_keys_and_values_in_f32),
 	};
