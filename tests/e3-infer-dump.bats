@@ -48,7 +48,7 @@ setup_file() {
 		sizes = [(16, 20), (8, 10), (4, 5), (2, 3)]
 		for head in "depth", "point":
 		    want |= {f"{head}.{k:02d}.level": sizes[k] + (32,) for k in range(4)}
-		    want |= {f"{head}.{k:02d}.fused": (sizes[k - 1] if k else (32, 40)) + (32,) for k in range(4)}
+		    want |= {f"{head}.{k:02d}.fused": sizes[max(k - 1, 0)] + (32,) for k in range(4)}
 		names = {f"frame{i:06d}.{name}.npy" for i in range(8) for name in want}
 		assert set(os.listdir(sys.argv[1])) == names, set(os.listdir(sys.argv[1])) ^ names
 		for name, shape in want.items():
@@ -86,7 +86,7 @@ setup_file() {
 		# 8 frames: 2 blocks of the ViT, 4 frame blocks and 4 global ones, 3 linear layers in each; 4 refinements of 2 blocks.
 		assert rows["vit", "attend"] == 16 and rows["agg", "attend"] == 64 and rows["camera", "attend"] == 64, rows
 		assert rows["agg", "linear"] == 192 and rows["depth", "dense"] == rows["point", "dense"] == 8, rows
-		assert rows["depth", "conv"] == 8 * 20 and ("agg", "mass") not in rows, rows
+		assert rows["depth", "conv"] == 8 * 18 and ("agg", "mass") not in rows, rows
 		assert total == sum(rows.values()), (total, rows)
 	PY
 	grep -q '^cache: [1-9][0-9]* pages in use at the last frame$' "$BATS_FILE_TMPDIR/counters"
