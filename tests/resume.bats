@@ -32,6 +32,24 @@ python() { /usr/bin/python3 -B - "$@"; }
 	timeout 240 /usr/bin/python3 -B "$ROOT/tests/resume_kill.py" "$frames" "$T/k" 20 "${RESUME_SEED:-20261123}"
 }
 
+@test "what CUDA saved in half precision is resumed on the CPU" {
+	infer --segment 0 --budget 3f --save-cache "$T/c" "$f/six.e3" | e3-dump >/dev/null
+	/usr/bin/python3 -B "$ROOT/tests/cache_as_f16.py" "$T/c" "$T/half"
+	[ "$(stat -c %s "$T/half")" -lt "$(stat -c %s "$T/c")" ]
+	infer --load-cache "$T/c" "$frames" >"$T/a.e3"
+	infer --load-cache "$T/half" "$frames" >"$T/b.e3"
+	python "$T/a.e3" "$T/b.e3" <<-'PY'
+		import sys
+		from e3read import messages, relative
+		a, b = (list(messages(p, "pred")) for p in sys.argv[1:])
+		assert len(a) == len(b) == 8
+		differ = [relative(y["depth"], x["depth"]) for x, y in zip(a, b)]
+		assert 0 < max(differ) < 1e-3, differ
+	PY
+	head -c $(($(stat -c %s "$T/half") - 1)) "$T/half" >"$T/short"
+	fails 1 "truncated" -- infer --load-cache "$T/short" -o "$T/o.e3" "$frames"
+}
+
 @test "a resumed run needs no options again; its head says after which frame it continues, its end counts on" {
 	infer --load-cache "$cache" "$frames" >"$T/second.e3"
 	python "$T/second.e3" "$f/through.e3" <<-'PY'

@@ -24,6 +24,7 @@ struct e3_saved_file {
 	/* While a session is read: */
 	e3_dev *dev;
 	uint8_t *chunk; /* alloc_host: E3_SAVED_CHUNK bytes, or as many as there are in all */
+	uint64_t plain; /* so many bytes of pieces stay as they are; what follows is f16 and becomes f32 */
 };
 
 static int get(e3_saved_file *file, void *to, size_t n, e3_err *err)
@@ -124,6 +125,17 @@ const e3_saved *e3_saved_head(const e3_saved_file *file) { return &file->head; }
 
 int64_t e3_saved_seen(const e3_saved *x) { return x->position.earlier + x->past[0].t; }
 
+/* Keys and values of a GPU in 16 bits, for a device that has f32. */
+static bool widens(const e3_infer_options *saved, const e3_infer_options *here)
+{
+	return !saved->pack && saved->cached == E3_F16 && !here->pack && here->cached == E3_F32;
+}
+
+static bool is_kept_alike(const e3_infer_options *saved, const e3_infer_options *here)
+{
+	return widens(saved, here) || !strcmp(e3_infer_kept_as(saved), e3_infer_kept_as(here));
+}
+
 int e3_saved_fits(const e3_saved_file *file, const e3_net *net, const e3_dev *dev, e3_err *err)
 {
 	const e3_saved *x = &file->head;
@@ -135,7 +147,7 @@ int e3_saved_fits(const e3_saved_file *file, const e3_net *net, const e3_dev *de
 			net->fingerprint);
 	e3_infer_options here = x->o;
 	e3_infer_use_device(&here, dev);
-	if (strcmp(e3_infer_kept_as(&x->o), e3_infer_kept_as(&here)) != 0)
+	if (!is_kept_alike(&x->o, &here))
 		return e3_fail(err,
 			"opening the saved cache: %s: has keys and values in %s, saved on %s; this run has them in %s (see 'device', 'precision')",
 			file->path, e3_infer_kept_as(&x->o), x->device, e3_infer_kept_as(&here));
@@ -150,12 +162,30 @@ int e3_saved_fits(const e3_saved_file *file, const e3_net *net, const e3_dev *de
 	return 0;
 }
 
+/* n bytes of f32 from half as many in the file, which are read into the end of the chunk. */
+static int get_wider(e3_saved_file *file, size_t n, e3_err *err)
+{
+	const uint8_t *from = file->chunk + n / 2;
+	if (get(file, file->chunk + n / 2, n / 2, err))
+		return -1;
+	for (size_t k = 0; k < n / 4; k++) {
+		uint16_t half;
+		memcpy(&half, from + 2 * k, sizeof half);
+		float value = e3_f16_to_f32(half);
+		memcpy(file->chunk + 4 * k, &value, sizeof value);
+	}
+	return 0;
+}
+
+/* A piece is of one kind from its beginning to its end. */
 static int get_piece(void *ctx, uint8_t *at, size_t bytes, e3_err *err)
 {
 	e3_saved_file *file = ctx;
+	bool wider = !file->plain;
+	file->plain -= wider ? 0 : bytes;
 	while (bytes) {
 		size_t n = bytes < E3_SAVED_CHUNK ? bytes : E3_SAVED_CHUNK;
-		if (get(file, file->chunk, n, err) ||
+		if ((wider ? get_wider(file, n, err) : get(file, file->chunk, n, err)) ||
 			file->dev->ops->upload(file->dev, (e3_tensor){at, E3_U8}, file->chunk, n, err))
 			return -1;
 		at += n, bytes -= n;
@@ -208,6 +238,7 @@ static int get_layer(e3_saved_file *file, e3_session *s, const e3_saved_past *p,
 		? -1
 		: 0;
 	e3_kv kv = e3_cache_view(&s->past->cache, layer);
+	file->plain = widens(&file->head.o, &s->o) ? 12 * (uint64_t)n : UINT64_MAX; /* what eviction knows */
 	if (!rc)
 		rc = upload_ids(s->dev, &kv, id, err) || e3_saved_pieces(&kv, get_piece, file, err) || get_sum(file, err) ? -1
 																												  : 0;
@@ -256,6 +287,7 @@ static int get_camera(e3_saved_file *file, e3_session *s, const e3_saved_past *p
 		s->camera.caches != x->camera_caches)
 		return e3_fail(err, "%d of %d keys of %d heads of %d values, expected %d of %d of %d of %d", x->camera_caches,
 			p->camera_keys, x->camera_heads, x->camera_head_dim, s->camera.caches, kv.n_keys, kv.heads, kv.head_dim);
+	file->plain = UINT64_MAX;
 	return e3_saved_pieces(&kv, get_piece, file, err) || get_sum(file, err) ? -1 : 0;
 }
 
@@ -364,7 +396,7 @@ static int resume(e3_saved_file *file, const e3_net *net, e3_dev *dev, const e3_
 	e3_infer_options o = *asked;
 	int64_t pages = 0;
 	e3_infer_use_device(&o, dev);
-	if (strcmp(e3_infer_kept_as(&x->o), e3_infer_kept_as(&o)) != 0)
+	if (!is_kept_alike(&x->o, &o))
 		return e3_fail(err, "has keys and values in %s, this run in %s (see 'kv')", e3_infer_kept_as(&x->o),
 			e3_infer_kept_as(&o));
 	if (o.outputs & E3_OUT_POSE && !x->camera_caches)
