@@ -16,6 +16,7 @@ static struct {
 	const e3_dev_ops *real;
 	e3_halt *halt;
 	int now, late, pictures, vits, aggregators;
+	int entered, broken; /* aggregators that were asked for, and the one from which on that fails; 0: none */
 } early;
 
 static int early_patchify(e3_dev *d, const e3_patchify *op, e3_err *err)
@@ -33,6 +34,13 @@ static int early_ahead(e3_dev *d, int which, e3_err *err)
 	return 0;
 }
 
+static int early_enter(e3_dev *d, const e3_entered *op, int layers, e3_err *err)
+{
+	if (early.broken && ++early.entered >= early.broken)
+		return e3_fail(err, "enter: out of memory");
+	return early.real->enter(d, op, layers, err);
+}
+
 static const uint8_t *early_next(void *ctx)
 {
 	return early.now + 1 == FRAMES || early.now == early.late ? NULL : picture[early.now + 1];
@@ -46,6 +54,7 @@ static int set_up(void **state)
 		return -1;
 	early.real = dev->ops, early.halt = dev->halt;
 	early.ops = *dev->ops, early.ops.patchify = early_patchify, early.ops.ahead = early_ahead;
+	early.ops.enter = early_enter;
 	for (int i = 0; i < FRAMES; i++)
 		picture[i] = custom_picture(i, custom_tall.size[0], custom_tall.size[1]);
 	return 0;
@@ -263,6 +272,29 @@ static void only_plain_steps_begin_with_the_next_aggregator(void **state)
 	}
 }
 
+/* Frame 4 fails: frame 3, beside whose heads it was begun, does not. */
+static void a_frame_does_not_fail_with_the_next_one(void **state)
+{
+	e3_infer_options o = two_frames("evict3r");
+	e3_err err = {""};
+	stream plain, t;
+	open_both(&plain, &t, &o);
+	early.entered = 0, early.broken = 5;
+	for (int i = 0; i < 4; i++) {
+		stream_step(&plain, i), look_step(&t, i);
+		same_step(&plain, &t);
+	}
+	assert_int_equal(early.aggregators, 4);
+	early.now = 4;
+	dev->ops = &early.ops, dev->halt = NULL;
+	assert_int_equal(e3_session_step(t.s, picture[4], &t.pred, &t.evict, &err), -1);
+	dev->ops = early.real, dev->halt = early.halt;
+	early.broken = 0;
+	assert_string_equal(err.text, "inferring: frame 4: enter: out of memory");
+	assert_int_equal(e3_session_frames(t.s), 4);
+	stream_close(&plain), stream_close(&t);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -273,6 +305,7 @@ int main(void)
 		cmocka_unit_test(a_chain_looks_ahead_where_no_frame_is_shared),
 		cmocka_unit_test(a_step_beside_the_stream_takes_back_what_is_under_way),
 		cmocka_unit_test(only_plain_steps_begin_with_the_next_aggregator),
+		cmocka_unit_test(a_frame_does_not_fail_with_the_next_one),
 	};
 	return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -28,7 +28,7 @@ static int open_spare(e3_session *s, e3_err *err)
 }
 
 /* The ViT in what is spare. */
-static int embed(e3_session *s, const uint8_t *rgb, e3_err *err)
+static int embed_next(e3_session *s, const uint8_t *rgb, e3_err *err)
 {
 	e3_tokens now = s->now;
 	e3_tensor attended = s->attended, hidden = s->hidden;
@@ -47,18 +47,22 @@ static bool may_look(const e3_session *s)
 	return s->next && s->dev->ops->ahead && !shared && !s->o.batch && !s->descriptor && s->past == &s->pasts[s->main];
 }
 
+/* A stream that has no memory for this goes on without. The spare memory is made in the branch that uses it first. */
 int e3_ahead_look(e3_session *s, e3_err *err)
 {
 	const e3_dev_ops *ops = s->dev->ops;
+	e3_err no = {""};
 	if (s->ahead || !may_look(s))
 		return 0;
 	s->ahead = s->next(s->next_ctx);
 	if (!s->ahead)
 		return 0;
-	return open_spare(s, err) || ops->ahead(s->dev, E3_BRANCH_NEXT, err) || embed(s, s->ahead, err) ||
-			ops->branch(s->dev, E3_BRANCH_MAIN, err)
-		? -1
-		: 0;
+	int rc = ops->ahead(s->dev, E3_BRANCH_NEXT, err);
+	if (!rc && open_spare(s, &no))
+		s->ahead = NULL, s->next = NULL;
+	else
+		rc = rc || embed_next(s, s->ahead, err);
+	return rc || ops->branch(s->dev, E3_BRANCH_MAIN, err) ? e3_fail_in(err, "the next frame") : 0;
 }
 
 bool e3_ahead_take(e3_session *s, const uint8_t *rgb)
@@ -78,9 +82,13 @@ int e3_ahead_begin(e3_session *s, e3_err *err)
 		return 0;
 	e3_work_turn(s);
 	s->under_way = true;
-	return s->dev->ops->ahead(s->dev, E3_BRANCH_MAIN, err) || e3_session_aggregate(s, err) ? -1 : 0;
+	if (s->dev->ops->ahead(s->dev, E3_BRANCH_MAIN, err))
+		return -1;
+	/* This frame is complete: its results do not fail with the next one, whose step will find the same and say so. */
+	return e3_session_aggregate(s, &no) ? e3_ahead_drop(s, err) : 0;
 }
 
+/* A ViT alone is not waited for: what follows finish in the main branch starts after it. */
 int e3_ahead_drop(e3_session *s, e3_err *err)
 {
 	s->ahead = NULL;

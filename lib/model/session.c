@@ -337,8 +337,10 @@ static int step(e3_session *s, const uint8_t *rgb, e3_result *r, e3_evict *evict
 		(!s->under_way && e3_session_aggregate(s, err)) || ops->mark(s->dev, err))
 		return -1;
 	s->under_way = false;
+	/* The next picture's ViT begins at once, in memory that the ViT of this step would still be using; so not before
+	 * the aggregator is waited for, unless this frame's was computed ahead too. */
 	if (there && e3_ahead_look(s, err))
-		return e3_fail_in(err, "the next frame");
+		return -1;
 	if (ops->branch(s->dev, E3_BRANCH_CAMERA, err) || (r->has_pose && camera(s, err)))
 		return e3_fail_in(err, "camera head");
 	if (e3_session_dense(s, r, err) || ops->branch(s->dev, E3_BRANCH_EVICT, err) || e3_session_score(s, err) ||
@@ -392,14 +394,14 @@ int e3_session_ready(e3_session *s, e3_err *err)
 /* A step of s->past, and the pose that came of it. */
 static int whole_step(e3_session *s, const uint8_t *rgb, e3_result *r, e3_evict *evict, e3_err *err)
 {
-	int64_t t = s->past->t;
+	int64_t t = s->past->t, keys = s->past->keys;
 	if (e3_session_ready(s, err))
 		return -1;
-	if ((s->dev->halt ? step_or_give_up : step)(s, rgb, r, evict, err))
-		return e3_fail_in(err, "inferring: frame %lld", (long long)t);
-	if (r->has_pose && e3_camera_pose(s, s->pose, r->pose, err))
-		return e3_fail_in(err, "inferring: frame %lld", (long long)t);
-	return 0;
+	if (!(s->dev->halt ? step_or_give_up : step)(s, rgb, r, evict, err) &&
+		!(r->has_pose && e3_camera_pose(s, s->pose, r->pose, err)))
+		return 0;
+	s->past->t = t, s->past->keys = keys; /* a frame without results does not count */
+	return e3_fail_in(err, "inferring: frame %lld", (long long)t);
 }
 
 /* The tokens of this picture are in the lane now, unless the next one's are. */

@@ -124,7 +124,7 @@ struct e3_session {
 
 	e3_arena arena; /* device memory that lives as long as the session */
 
-	e3_spare spare; /* nothing before it is needed */
+	e3_spare spare; /* empty until it is first needed */
 	bool odd;       /* the tokens of the current frame are in it, those of the next one in the work's lane */
 
 	e3_work *work;
