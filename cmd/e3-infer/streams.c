@@ -295,7 +295,7 @@ int infer_streams_sets(const infer_request *r, bool gpu, int streams)
 	return gpu && streams >= SETS && r->vram <= 0 && !r->dump && !r->counters ? SETS : 1;
 }
 
-/* A set with one stream at a time looks ahead in it, as a run with one does. */
+/* Of two sets, one that has a single stream looks ahead in it, as a run with one does: it is no batch. */
 static int open_sets(infer_streams *s, e3_err *err)
 {
 	const infer_request *r = &s->r;
