@@ -26,9 +26,10 @@ fails() {
 }
 
 # wait_until SECONDS COMMAND...: runs the command again and again until it succeeds; fails when it has not after SECONDS, of a machine
-# that does nothing else: three times as long is waited, since only a test that fails pays for it.
+# that does nothing else: ten times as long is waited, a minute at least, since only a test that fails pays for it.
 wait_until() {
-	local seconds=$((3 * $1)) end=$((SECONDS + 3 * $1))
+	local seconds=$(($1 > 6 ? 10 * $1 : 60)) end
+	end=$((SECONDS + seconds))
 	shift
 	until "$@" 2>/dev/null; do
 		[ "$SECONDS" -le "$end" ] || { echo "not within $seconds s: $*"; return 1; }

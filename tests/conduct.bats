@@ -56,10 +56,10 @@ nothing_left() { # no temporary file in the working folder, the output folder or
 	[ -z "$left" ] || { echo "left behind: $left"; return 1; }
 }
 
-wait_for() { # wait_for STATUS PID: the process ends by itself within 20 s, with this status
+wait_for() { # wait_for STATUS PID: the process ends by itself, with this status
 	local rc=0
 	wait_until 20 gone "$2" || true
-	! kill -9 "$2" 2>/dev/null || { echo "still running after 20 s"; return 1; }
+	! kill -9 "$2" 2>/dev/null || { echo "it still runs"; return 1; }
 	wait "$2" || rc=$?
 	[ "$rc" -eq "$1" ] || { echo "exit $rc, expected $1"; return 1; }
 }

@@ -18,7 +18,7 @@ prepare() {
 }
 
 # A hang fails: exit 124 or 137.
-within() { timeout -k 5 20 "$@"; }
+within() { timeout -k 5 300 "$@"; }
 infer() { within e3-infer -q --model seed:tiny:7 --no-evict -o "$T/out/x.e3" "$1"; }
 export_all() { within e3-export --points map -q --glb "$T/out/x.glb" --ply "$T/out/x.ply" --npz "$T/out/x.npz" --tum "$T/out/x.tum" "$1"; }
 stats() { within e3-evict-stats --png "$T/out/png" --tsv "$T/out/tsv" "$1"; }

@@ -28,7 +28,7 @@ SOURCES = [("h264.mp4", X264), ("fast.mp4", X264 + " -movflags +faststart"),
 
 
 def run(*command):
-    return subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=120)
+    return subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=600)
 
 
 def make(folder, name, options):

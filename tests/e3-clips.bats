@@ -301,7 +301,7 @@ is() { [ "$(field "$1" "$2")" = "$3" ] || { echo "$2: $(field "$1" "$2"), expect
 
 @test "--streams: when their e3-infer ends, the clips fail and say why; a signal ends all of it" {
 	rc=0
-	timeout 60 e3-clips run --streams 2 --decode --all --infer "--model seed:none:1" out clips/c1.mp4 clips/c2.mp4 >o 2>err || rc=$?
+	timeout 300 e3-clips run --streams 2 --decode --all --infer "--model seed:none:1" out clips/c1.mp4 clips/c2.mp4 >o 2>err || rc=$?
 	[ "$rc" -eq 1 ]
 	is o status "failed failed"
 	[ "$(grep -c "\"error\":\"e3-infer: .*no configuration 'none'" o)" -eq 2 ] || { cat o; return 1; }

@@ -245,7 +245,7 @@ by_ffmpeg() {
 	exec 7>"$T/in" 8<"$T/out"
 	printf 'P6 2 2 255\n123456789012' >&7
 	local got
-	got=$(timeout 60 head -c 180 <&8 | grep -ac src_i)
+	got=$(timeout 300 head -c 180 <&8 | grep -ac src_i)
 	exec 7>&-
 	cat <&8 >/dev/null
 	wait $!

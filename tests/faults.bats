@@ -249,7 +249,7 @@ no_output() { # killing e3-export leaves its temporary files, and never a half r
 	wait_until 10 all_read in
 	exec 7>&-
 	kill -0 $publisher
-	timeout 30 e3-cat "zmq:sub:$a" late.e3 2>err # it does not wait for the other subscriber
+	timeout 300 e3-cat "zmq:sub:$a" late.e3 2>err # it does not wait for the other subscriber
 	[ "$(kinds late.e3)" = "head:0 end:0" ]
 	said err "0 of 200 frames arrived"
 	kill -0 $publisher

@@ -56,7 +56,7 @@ under() {
 	shift
 	rm -rf "${out:?}"/*
 	rc=0
-	timeout -s KILL 60 "${as[@]}" bash -c 'ulimit "${1% *}" "${1#* }"; shift; exec "$@"' - "$limit" "$@" >"$T/o" 2>"$T/e" </dev/null 3>&- 4>&- 5>&- 6>&- 7>&- || rc=$?
+	timeout -s KILL 300 "${as[@]}" bash -c 'ulimit "${1% *}" "${1#* }"; shift; exec "$@"' - "$limit" "$@" >"$T/o" 2>"$T/e" </dev/null 3>&- 4>&- 5>&- 6>&- 7>&- || rc=$?
 	case $rc in
 	0) return ;;
 	1) grep -q "^$1: " "$T/e" || { echo "no message: ulimit $limit; $*"; cat "$T/e"; return 1; } ;;

@@ -29,7 +29,7 @@ start() {
 	background+=($!)
 }
 
-ends() { # ends STATUS PID: within 20 s
+ends() { # ends STATUS PID: by itself
 	local rc=0
 	wait_until 20 eval "! kill -0 $2" || { kill -9 "$2"; return 1; }
 	wait "$2" || rc=$?
@@ -258,12 +258,12 @@ even() {
 	start bash -c 'exec /usr/bin/python3 -B "$0" "$1" "$4" <"$2" >"$3"' "$ROOT/tests/http_camera.py" "$port" "$T/life" "$T/server" "$BATS_FILE_TMPDIR/clip.mp4"
 	exec 7>"$T/life"
 	wait_until 20 grep -q ready "$T/server"
-	timeout 60 e3-decode --live all "http://127.0.0.1:$port/file" 2>"$T/err" 7>&- | live >"$T/seen"
+	timeout 300 e3-decode --live all "http://127.0.0.1:$port/file" 2>"$T/err" 7>&- | live >"$T/seen"
 	[ "$(wc -l <"$T/seen")" -eq 30 ]
 	[ ! -s "$T/err" ] || { cat "$T/err"; return 1; }
-	fails 1 "reading: http://127.0.0.1:$port/short: it ended: not back within 1 s" -- timeout 60 e3-decode --live latest --reconnect 1 "http://127.0.0.1:$port/short" -o "$T/s.e3"
+	fails 1 "reading: http://127.0.0.1:$port/short: it ended: not back within 1 s" -- timeout 300 e3-decode --live latest --reconnect 1 "http://127.0.0.1:$port/short" -o "$T/s.e3"
 	[ "$(live <"$T/s.e3" | wc -l)" -ge 5 ]
-	fails 1 "reading: http://127.0.0.1:$port/part: " -- timeout 60 e3-decode --live all --reconnect 0 "http://127.0.0.1:$port/part" -o "$T/p.e3"
+	fails 1 "reading: http://127.0.0.1:$port/part: " -- timeout 300 e3-decode --live all --reconnect 0 "http://127.0.0.1:$port/part" -o "$T/p.e3"
 	exec 7>&-
 }
 
@@ -281,9 +281,9 @@ even() {
 	start /usr/bin/python3 -c "import socket, time; s = socket.create_server(('127.0.0.1', $port)); c = s.accept(); print('in', flush=True); time.sleep(60)"
 	wait_until 10 eval "ss -ltn 2>/dev/null | grep -q :$port || grep -qi $(printf '%04X' "$port") /proc/net/tcp"
 	fails 1 "e3-decode: reading: tcp://127.0.0.1:$port: nothing came for 1 s" -- e3-decode --stall 1 --reconnect 0 "tcp://127.0.0.1:$port"
-	fails 1 "reading: rtsp://127.0.0.1:1/x: Connection refused" -- timeout 60 e3-decode rtsp://127.0.0.1:1/x
+	fails 1 "reading: rtsp://127.0.0.1:1/x: Connection refused" -- timeout 300 e3-decode rtsp://127.0.0.1:1/x
 	local start=$SECONDS
-	fails 1 "reading: rtsp://127.0.0.1:1/x: Connection refused" -- timeout 60 e3-decode --reconnect 2 rtsp://127.0.0.1:1/x
+	fails 1 "reading: rtsp://127.0.0.1:1/x: Connection refused" -- timeout 300 e3-decode --reconnect 2 rtsp://127.0.0.1:1/x
 	[ $((SECONDS - start)) -ge 1 ]
 }
 

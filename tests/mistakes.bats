@@ -29,7 +29,7 @@ prepare() {
 # row STATUS WORDS COMMAND
 row() {
 	local rc=0
-	timeout 60 bash -o pipefail -c "$3" >"$T/.o" 2>"$T/.e" </dev/null || rc=$?
+	timeout 300 bash -o pipefail -c "$3" >"$T/.o" 2>"$T/.e" </dev/null || rc=$?
 	rows=$((rows + 1))
 	[ "$rc" -eq "$1" ] || { echo "exit $rc, expected $1: $3"; cat "$T/.e"; return 1; }
 	[ -n "$2" ] || [ ! -s "$T/.e" ] || { echo "said by: $3"; cat "$T/.e"; return 1; }
@@ -80,8 +80,8 @@ row() {
 		1 | truncated | e3-cat cut.e3 -o o.e3
 		1 | No space left on device | $I --budget 2f frames.e3 >/dev/full
 		1 | No space left on device | e3-export -q --tum /dev/full run.e3
-		141 | | { sleep 0.3; e3-dump run.e3; } § true
-		141 | | { sleep 0.3; e3-cat run.e3; } § true
+		141 | | { (while echo; do sleep 0.1; done); e3-dump run.e3; } § true
+		141 | | { (while echo; do sleep 0.1; done); e3-cat run.e3; } § true
 		1 | e3-export: opening: /sys/x.glb: | e3-export --glb /sys/x.glb run.e3
 		1 | e3-infer: opening: /sys/x.e3: | $I --budget 2f frames.e3 -o /sys/x.e3
 		1 | e3: creating a directory: /sys/x: | e3 -o /sys/x clip.mp4
@@ -119,7 +119,7 @@ has_begun() { [ "$(cat "/proc/$1/comm")" = "$2" ]; }
 	for cmd in "e3-decode clip.mp4" "e3-infer --device cpu --model seed:full:1 --budget 4f frames.e3" "e3-cat run.e3" "e3-scene" \
 		"e3-export --glb - run.e3" "e3-align run.e3"; do
 		rc=0
-		timeout 10 script -qec "$cmd" /dev/null </dev/null >o 2>&1 || rc=$?
+		timeout 300 script -qec "$cmd" /dev/null </dev/null >o 2>&1 || rc=$?
 		[ "$rc" -eq 1 ] || [ "$rc" -eq 2 ] || { echo "exit $rc: $cmd"; return 1; }
 		grep -q 'standard output: is a terminal; send the binary stream to a pipe or a file' o || { cat o; return 1; }
 	done

@@ -1,6 +1,6 @@
 # Loaded by tests of endpoints: processes that have to end, keys, streams.
 
-# ends STATUS PID [SECONDS]: the process ends by itself in time (15 s), with this status.
+# ends STATUS PID [SECONDS]: the process ends by itself in time (15 s as wait_until counts), with this status.
 ends() {
 	local rc=0
 	wait_until "${3:-15}" gone "$2" || true

@@ -44,7 +44,7 @@ def decode(*args, data=None):
     if os.path.exists(out):
         os.remove(out)
     run = subprocess.run(["e3-decode", "-o", out, *args], input=data, stdin=None if data is not None else subprocess.DEVNULL,
-                         stderr=subprocess.PIPE, timeout=60)
+                         stderr=subprocess.PIPE, timeout=300)
     head, frames = None, []
     if os.path.exists(out):
         for kind, m in e3read.stream(out):
@@ -466,7 +466,7 @@ def images_live():
         out = os.path.join(T, f"live{gone}")
         with open(os.path.join(T, "err"), "w+b") as err:
             run = subprocess.Popen(["e3-decode", "-o", os.path.join(T, "s"), "--images", out, "-"], stdin=subprocess.PIPE, stderr=err)
-            until = time.time() + 20
+            until = time.time() + 300
             run.stdin.write(png)
             run.stdin.flush()
             path = os.path.join(out, "frame_000000.png")
@@ -478,7 +478,7 @@ def images_live():
                 os.rmdir(out)
                 run.stdin.write(png)
             run.stdin.close()
-            check("live", run.wait(20) == int(gone), run.returncode)
+            check("live", run.wait(300) == int(gone), run.returncode)
             err.seek(0)
             said = err.read().decode()
             check("live", not gone or f"creating a directory: {out}: it was removed during the run" in said, said)

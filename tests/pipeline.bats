@@ -123,7 +123,7 @@ py() {
 	e3-infer -q --model seed:tiny:7 --segment 0 --budget 3f "$f/frames.e3" >"$T/direct.e3"
 	e3-cat "$f/frames.e3" | e3-cat | e3-infer -q --model seed:tiny:7 --segment 0 --budget 3f -o "$T/file.e3" -
 	e3-infer -q --model seed:tiny:7 --segment 0 --budget 3f "zmq:pull:ipc://$T/s" >"$T/zmq.e3" &
-	timeout 60 e3-cat -o "zmq:push:ipc://$T/s" "$f/frames.e3"
+	timeout 300 e3-cat -o "zmq:push:ipc://$T/s" "$f/frames.e3"
 	wait $!
 	py stream_equal.py "$T/direct.e3" "$T/file.e3"
 	py stream_equal.py "$T/direct.e3" "$T/zmq.e3"

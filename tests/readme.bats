@@ -18,7 +18,7 @@ commands() { sed -n '/^## /,$p' "$ROOT/README.md" | sed -n 's/^    \([^ ].*\)/\1
 	ffmpeg -v error -i "$DEMO/clip.mp4" -frames:v 6 -c:v libx264 -pix_fmt yuv420p tree/pipelines/demo/clip.mp4
 	commands | grep -vE "$NOT_RUN" | sed "s/--frames 12/--frames 6/" >session.sh
 	[ "$(grep -cE '^(e3|\.\./)' session.sh)" -ge 15 ]
-	(cd tree && HOME=$T/home XDG_CACHE_HOME=$T/home PATH=/usr/local/bin:/usr/bin:/bin timeout 120 bash -e -o pipefail ../session.sh) >out 2>err || {
+	(cd tree && HOME=$T/home XDG_CACHE_HOME=$T/home PATH=/usr/local/bin:/usr/bin:/bin timeout 900 bash -e -o pipefail ../session.sh) >out 2>err || {
 		echo "exit $?"
 		tail -n 5 err
 		return 1

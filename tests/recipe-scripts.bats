@@ -28,7 +28,7 @@ preds() { e3-dump -q "$1" 2>/dev/null | grep -c '^pred'; }
 behind() {
 	local name=$1
 	shift
-	setsid timeout 60 "$@" >"$name.out" 2>"$name.err" 3>&- &
+	setsid timeout 300 "$@" >"$name.out" 2>"$name.err" 3>&- &
 	background+=($!)
 }
 
@@ -81,10 +81,10 @@ behind() {
 	cp "keys of gpu/gpu.key.pub" "keys of camera"
 	cp "keys of gpu/gpu.key.pub" "keys of results"
 	cp "keys of camera/camera.key.pub" "keys of results/results.key.pub" "keys of gpu"
-	export E3_WAIT=30
+	export E3_WAIT=300
 	E3_KEYS="keys of results" behind results "$recipes"/three-hosts.sh results "$b" "the results"
 	E3_KEYS="keys of gpu" behind gpu "$recipes"/three-hosts.sh gpu "$a" 127.0.0.1:"$b" all
-	E3_KEYS="keys of camera" timeout 60 "$recipes"/three-hosts.sh camera "$clip" 127.0.0.1:"$a" --all
+	E3_KEYS="keys of camera" timeout 300 "$recipes"/three-hosts.sh camera "$clip" 127.0.0.1:"$a" --all
 	wait "${background[1]}" || { cat gpu.err; return 1; }
 	wait "${background[0]}" || { cat results.err; return 1; }
 	[ "$(preds "the results/run.e3")" -eq 8 ]
@@ -113,7 +113,7 @@ behind() {
 	# The first runs get five frames, seven, and wait for more.
 	mkdir bin
 	# shellcheck disable=SC2016
-	printf '#!/bin/sh\n"%s/bin/e3-decode" "$@" | { head -c "$BYTES"; exec sleep 60; }\n' "$B" >bin/e3-decode
+	printf '#!/bin/sh\n"%s/bin/e3-decode" "$@" | { head -c "$BYTES"; exec sleep 600; }\n' "$B" >bin/e3-decode
 	chmod +x bin/e3-decode
 	export BUDGET=4f SAVE_EVERY=2
 	BYTES=600000 PATH=$T/bin:$PATH behind first "$recipes"/resume.sh "$clip" "my scan"

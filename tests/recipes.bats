@@ -37,18 +37,18 @@ here() {
 		s#/dev/video0#v4l2:/dev/video42#g; s#--pixfmt mjpeg#--pixfmt yuyv422#g"
 }
 
-# cook NAME [SED]: runs a recipe to its end, within a minute
+# cook NAME [SED]: runs a recipe to its end, within minutes
 cook() {
 	recipe "$1" | here | sed -E "${2:-}" >"$T/$1.sh"
 	[ -s "$T/$1.sh" ]
-	timeout 60 bash -e -o pipefail "$T/$1.sh" >"$T/$1.out" 2>"$T/$1.err" || { echo "exit $?: $(cat "$T/$1.sh")"; cat "$T/$1.err"; return 1; }
+	timeout 300 bash -e -o pipefail "$T/$1.sh" >"$T/$1.out" 2>"$T/$1.err" || { echo "exit $?: $(cat "$T/$1.sh")"; cat "$T/$1.err"; return 1; }
 }
 
 # simmer NAME [SED]: in the background, a process group of its own
 simmer() {
 	recipe "$1" | here | sed -E "${2:-}" >"$T/$1.sh"
 	[ -s "$T/$1.sh" ]
-	setsid timeout 60 bash -o pipefail "$T/$1.sh" >"$T/$1.out" 2>"$T/$1.err" 3>&- &
+	setsid timeout 300 bash -o pipefail "$T/$1.sh" >"$T/$1.out" 2>"$T/$1.err" 3>&- &
 	background+=($!)
 }
 
@@ -129,7 +129,7 @@ assert abs(np.linalg.norm(p[0] - p[5]) - 2.5) < 0.003, p'
 	[ "$(e3-dump scan.e3 | grep -c ' src_w=1280 src_h=720 .* t_capture=')" -eq 4 ]
 	cook camera "s#e3-decode.*video42#e3-decode --max-frames 3 lavfi:testsrc2=s=640x480:r=30#"
 	[ "$(preds scan.e3)" -eq 3 ]
-	setsid bash -c 'sleep 30 | /usr/bin/python3 -B "$0" "$1"' "$ROOT/tests/rtsp_server.py" "$port" >"$T/server" 3>&- &
+	setsid bash -c 'sleep 600 | /usr/bin/python3 -B "$0" "$1"' "$ROOT/tests/rtsp_server.py" "$port" >"$T/server" 3>&- &
 	background+=($!)
 	wait_until 10 has_text "$T/server" ready
 	cook rtsp "s#e3-decode#e3-decode --max-frames 3#"

@@ -18,7 +18,7 @@ from stream_equal import VARYING, packed
 HOW = ["--budget 3f", "--P 0.4", "--no-evict", "--policy random --budget 3f", "--policy window --budget 2.5f", "--P 0.3 --compat evict3r",
        "--budget 300 --camera-frames 4 --attn-layers 1"]
 INFER = ["e3-infer", "-q", "--device", "cpu", "--threads", "1", "--model", "seed:tiny:7"]
-LIMIT = 60
+LIMIT = 300
 
 
 def run(*command, **files):

@@ -34,7 +34,7 @@ prepare() {
 		ffmpeg -v error -f lavfi -i "testsrc2=s=64x48:r=10:d=0.$((k + 2))" -pix_fmt yuv420p -c:v libx264 "clips/c$k.mp4"
 	done
 	head -c 900 clips/c3.mp4 >clips/bad.mp4
-	submit=(timeout 120 e3-clips submit --wait --decode --all --infer "--model seed:tiny:1 --budget 2f --threads 1")
+	submit=(timeout 600 e3-clips submit --wait --decode --all --infer "--model seed:tiny:1 --budget 2f --threads 1")
 }
 
 field() { # FILE NAME: of each record, in order
@@ -82,7 +82,7 @@ field() { # FILE NAME: of each record, in order
 	[ "$(field s status)" = interrupted ] || { cat s; return 1; }
 	grep -q '"error":"stopped by a signal"' s
 	cp clips/c1.mp4 video && mv video clips/slow.mp4
-	timeout 60 e3-clips submit --wait --decode --all --infer "--model seed:tiny:1 --budget 2f --threads 1" out2 clips/slow.mp4 >s 2>err
+	timeout 300 e3-clips submit --wait --decode --all --infer "--model seed:tiny:1 --budget 2f --threads 1" out2 clips/slow.mp4 >s 2>err
 	[ "$(field s status) $(field s frames)" = "done 3" ]
 }
 
@@ -91,14 +91,14 @@ field() { # FILE NAME: of each record, in order
 	ffmpeg -v error -i "$DEMO/clip.mp4" -frames:v 7 -c:v libx264 -pix_fmt yuv420p few/room.mp4
 	mv clips/bad.mp4 few
 	rc=0
-	timeout 60 "$ROOT/pipelines/recipes/many-clips.sh" --demo-model --slurm '--cpus-per-task=1 --time=1:00:00' --limit 2 'of few' few/*.mp4 >s 2>err || rc=$?
+	timeout 300 "$ROOT/pipelines/recipes/many-clips.sh" --demo-model --slurm '--cpus-per-task=1 --time=1:00:00' --limit 2 'of few' few/*.mp4 >s 2>err || rc=$?
 	[ "$rc" -eq 1 ] || { cat err; return 1; }
 	grep -qx '1 of 2 clips are done: of few/records.jsonl' s || { cat s err 'of few/records.jsonl'; return 1; }
 	grep -q '^bad: failed: e3-decode: ' s
 	# This cluster has no GPUs and few cores; the network is the tiny one.
 	recipe cluster | sed "s#--gres=gpu:1 --cpus-per-task=4#--cpus-per-task=1#; s#--every 0.5#--every 0.1#; s#--model weights.pth#--model seed:tiny:1#" >recipe.sh
 	grep -q 'cpus-per-task=1 --time=1:00:00.*--limit 16' recipe.sh
-	timeout 60 bash recipe.sh >s 2>err || true # status tells that they are not done yet
+	timeout 300 bash recipe.sh >s 2>err || true # status tells that they are not done yet
 	grep -q 'submitted as job' err || { cat err; return 1; }
 	wait_until 30 eval 'e3-clips status out >s'
 	[ "$(field s status)" = "done done done done done" ] || { cat s; return 1; }

@@ -74,7 +74,7 @@ static pid_t writer(const char *path)
 	pid_t pid = fork();
 	if (pid == 0) {
 		e3_file file;
-		alarm(20);
+		alarm(600);
 		if (e3_file_open(&file, path, NULL) == 0 && e3_file_write(&file, "part", 4, NULL) == 0 &&
 			write(ready[1], "x", 1) == 1)
 			pause();
@@ -105,7 +105,7 @@ static void test_sweeping_never_takes_a_file_from_its_writer(void **state)
 {
 	pid_t pid = fork();
 	if (pid == 0) {
-		alarm(20); /* also when this test fails */
+		alarm(600); /* also when this test fails */
 		for (;; usleep(100))
 			e3_file_sweep("w");
 	}
