@@ -17,7 +17,7 @@ typedef struct e3_kdtree {
 	double pad;       /* boxes are larger by this */
 } e3_kdtree;
 
-/* Over n >= 1 points. It changes their order; after that they must not change. Takes up to 14 more bytes a point. The
+/* Over n >= 1 points. It changes their order; after that they must not change. Takes up to 15 more bytes a point. The
  * tree does not depend on the number of threads. -1 also when a coordinate is not finite. */
 int e3_kdtree_init(e3_kdtree *t, double (*x)[3], size_t n, const e3_work *work, e3_err *err);
 /* The k >= 1 points nearest to q (which counts if it is one of them) whose squared distance is below `limit`: rows of
@@ -37,7 +37,7 @@ typedef struct e3_nearest {
 void e3_kdtree_nearest(const e3_kdtree *t, const double q[3], uint32_t guess, double limit, double slack,
 	e3_nearest *to);
 /* Rows in ascending order: all that are nearer to the box than `radius`, and possibly others. Returns how many there
- * are; at most `room` are written. */
+ * are, and writes them; where they are more than `room`, it stops there and returns room + 1. */
 size_t e3_kdtree_around(const e3_kdtree *t, const double low[3], const double high[3], double radius, uint32_t *row,
 	size_t room);
 void e3_kdtree_release(e3_kdtree *t);

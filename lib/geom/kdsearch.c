@@ -33,7 +33,26 @@ static inline void order_parts(const e3_kdtree *t, size_t node, const e3_kdquery
 	}
 }
 
-/* All searches descend in the same way: `node` covers the rows lo .. hi - 1; leaves follow the nodes. */
+/* What a search visits: the rows lo .. hi - 1, which `node` covers; leaves follow the nodes. */
+typedef struct span {
+	size_t node, lo, hi;
+} span;
+
+static inline span whole(const e3_kdtree *t) { return (span){.hi = t->n}; }
+
+/* A part of a node; of one whose points are all at one place the first `most`, as a leaf: more would say nothing new.
+ * Seen from afar, bounds of points that coincide are all below their distance, since bounds are on the safe side, and
+ * every search would visit all of them. */
+static inline span enter(const e3_kdtree *t, size_t node, int part, const size_t cut[E3_KD_PARTS + 1], size_t most)
+{
+	span s = {E3_KD_PARTS * node + 1 + (size_t)part, cut[part], cut[part + 1]};
+	if (t->node[node].one[part]) {
+		s.node = t->nodes;
+		s.hi = s.hi - s.lo > most ? s.lo + most : s.hi;
+	}
+	return s;
+}
+
 typedef struct search {
 	const e3_kdtree *t;
 	const double *q;
@@ -54,11 +73,11 @@ static void offer(search *s, size_t row, double d2)
 		s->limit = s->d2[s->k - 1];
 }
 
-static void descend(search *s, size_t node, size_t lo, size_t hi)
+static void descend(search *s, span in)
 {
-	if (node >= s->t->nodes) {
+	if (in.node >= s->t->nodes) {
 		const double(*x)[3] = (const double(*)[3])s->t->x;
-		for (size_t k = lo; k < hi; k++) {
+		for (size_t k = in.lo; k < in.hi; k++) {
 			double d2 = apart(x[k], s->q);
 			if (d2 < s->limit)
 				offer(s, k, d2);
@@ -67,16 +86,16 @@ static void descend(search *s, size_t node, size_t lo, size_t hi)
 	}
 	size_t cut[E3_KD_PARTS + 1];
 	order o;
-	e3_kd_cut(lo, hi, cut);
-	order_parts(s->t, node, &s->at, s->limit, &o);
+	e3_kd_cut(in.lo, in.hi, cut);
+	order_parts(s->t, in.node, &s->at, s->limit, &o);
 	for (int k = 0; k < o.n && (double)o.bound[k] < s->limit; k++)
-		descend(s, E3_KD_PARTS * node + 1 + (size_t)o.part[k], cut[o.part[k]], cut[o.part[k] + 1]);
+		descend(s, enter(s->t, in.node, o.part[k], cut, s->k));
 }
 
 size_t e3_kdtree_near(const e3_kdtree *t, const double q[3], size_t k, double limit, size_t *row, double *d2)
 {
 	search s = {.t = t, .q = q, .at = e3_kdquery_of(t, q), .row = row, .d2 = d2, .k = k, .limit = limit};
-	descend(&s, 0, 0, t->n);
+	descend(&s, whole(t));
 	return s.found;
 }
 
@@ -101,11 +120,11 @@ static void take(nearest *s, size_t row, double d2)
 		to->rest = d2;
 }
 
-static void descend_nearest(nearest *s, size_t node, size_t lo, size_t hi)
+static void descend_nearest(nearest *s, span in)
 {
-	if (node >= s->t->nodes) {
+	if (in.node >= s->t->nodes) {
 		const double(*x)[3] = (const double(*)[3])s->t->x;
-		for (size_t k = lo; k < hi; k++) {
+		for (size_t k = in.lo; k < in.hi; k++) {
 			double d2 = apart(x[k], s->q);
 			if (d2 < s->to->rest)
 				take(s, k, d2);
@@ -114,10 +133,10 @@ static void descend_nearest(nearest *s, size_t node, size_t lo, size_t hi)
 	}
 	size_t cut[E3_KD_PARTS + 1];
 	order o;
-	e3_kd_cut(lo, hi, cut);
-	order_parts(s->t, node, &s->at, s->to->rest, &o);
+	e3_kd_cut(in.lo, in.hi, cut);
+	order_parts(s->t, in.node, &s->at, s->to->rest, &o);
 	for (int k = 0; k < o.n && (double)o.bound[k] < s->to->rest; k++)
-		descend_nearest(s, E3_KD_PARTS * node + 1 + (size_t)o.part[k], cut[o.part[k]], cut[o.part[k] + 1]);
+		descend_nearest(s, enter(s->t, in.node, o.part[k], cut, 2)); /* the nearest, and the next for `rest` */
 }
 
 void e3_kdtree_nearest(const e3_kdtree *t, const double q[3], uint32_t guess, double limit, double slack,
@@ -128,7 +147,7 @@ void e3_kdtree_nearest(const e3_kdtree *t, const double q[3], uint32_t guess, do
 	double d2 = guess == E3_NOWHERE ? limit : apart(t->x[guess], q);
 	if (d2 < limit)
 		take(&s, guess, d2);
-	descend_nearest(&s, 0, 0, t->n);
+	descend_nearest(&s, whole(t));
 }
 
 /* --- all points near a box --- */
@@ -141,20 +160,20 @@ typedef struct around {
 	size_t n, room;
 } around;
 
-static void descend_around(around *s, size_t node, size_t lo, size_t hi)
+static void descend_around(around *s, span in)
 {
-	if (node >= s->t->nodes) {
-		for (size_t k = lo; k < hi; k++, s->n++)
+	if (in.node >= s->t->nodes) {
+		for (size_t k = in.lo; k < in.hi && s->n <= s->room; k++, s->n++)
 			if (s->n < s->room)
 				s->row[s->n] = (uint32_t)k;
 		return;
 	}
 	size_t cut[E3_KD_PARTS + 1];
-	e3_kdlanes bound = e3_kd_bounds_of_box(&s->t->node[node], &s->at);
-	e3_kd_cut(lo, hi, cut);
-	for (int k = 0; k < E3_KD_PARTS; k++)
+	e3_kdlanes bound = e3_kd_bounds_of_box(&s->t->node[in.node], &s->at);
+	e3_kd_cut(in.lo, in.hi, cut);
+	for (int k = 0; k < E3_KD_PARTS && s->n <= s->room; k++)
 		if ((double)bound[k] < s->limit)
-			descend_around(s, E3_KD_PARTS * node + 1 + (size_t)k, cut[k], cut[k + 1]);
+			descend_around(s, enter(s->t, in.node, k, cut, SIZE_MAX));
 }
 
 size_t e3_kdtree_around(const e3_kdtree *t, const double low[3], const double high[3], double radius, uint32_t *row,
@@ -165,6 +184,6 @@ size_t e3_kdtree_around(const e3_kdtree *t, const double low[3], const double hi
 		s.at.at[a] = (float)(low[a] / 2 + high[a] / 2 - t->origin[a]);
 		s.at.half[a] = (float)((high[a] / 2 - low[a] / 2) * (1 + 1e-6));
 	}
-	descend_around(&s, 0, 0, t->n);
+	descend_around(&s, whole(t));
 	return s.n;
 }

@@ -119,11 +119,20 @@ static int longest(const double low[3], const double high[3])
 	return high[2] - low[2] > high[axis] - low[axis] ? 2 : axis;
 }
 
+static bool at_one_place(const e3_kdtree *t, const span *s)
+{
+	size_t k = s->lo + 1;
+	while (k < s->hi && t->x[k][0] == t->x[s->lo][0] && t->x[k][1] == t->x[s->lo][1] && t->x[k][2] == t->x[s->lo][2])
+		k++;
+	return k == s->hi;
+}
+
 /* Stores the smaller of the box along the coordinates, which is given, and the one along the principal axes. */
 static void store_box(e3_kdtree *t, const span *s, const double low[3], const double high[3])
 {
 	double turned[9], l[3], h[3];
 	struct e3_kdnode *node = &t->node[s->at];
+	node->one[s->part] = at_one_place(t, s);
 	principal(t, s, turned);
 	extents(t, s, turned, l, h);
 	bool turn = surface(l, h) < surface(low, high);

@@ -10,9 +10,10 @@ enum { E3_KD_PARTS = 4 };
 typedef float e3_kdlanes __attribute__((vector_size(E3_KD_PARTS * sizeof(float))));
 typedef int32_t e3_kdmasks __attribute__((vector_size(E3_KD_PARTS * sizeof(float))));
 
-/* The boxes of a node's four parts: low <= axis (x - origin) <= high. */
+/* The boxes of a node's four parts: low <= axis (x - origin) <= high. one: all points of the part are at one place. */
 struct e3_kdnode {
 	e3_kdlanes axis[3][3], low[3], high[3];
+	uint8_t one[E3_KD_PARTS];
 };
 
 /* A point, or the middle of a box along the coordinates and half of its sides, relative to the origin of the tree. */
