@@ -134,6 +134,9 @@ is() { [ "$(field "$1" "$2")" = "$3" ] || { echo "$2: $(field "$1" "$2"), expect
 @test "errors of the command line" {
 	fails 2 "no command" -- e3-clips
 	fails 2 "unknown command 'walk'" -- e3-clips walk out x
+	e3-clips walk out x 2>err & # which lets it ignore SIGINT
+	! wait $! || return 1
+	grep -q "unknown command 'walk'" err
 	fails 2 "unknown option --frobnicate" -- e3-clips run --frobnicate out x
 	fails 2 "option --jobs needs an argument" -- e3-clips run out x --jobs
 	fails 2 "option --jobs: expected a whole number from 1 on, got '0'" -- e3-clips run out x --jobs 0

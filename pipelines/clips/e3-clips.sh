@@ -13,9 +13,9 @@ self=$here/${0##*/}
 
 # A shell that starts a command with & lets it ignore SIGINT, and bash cannot undo that; the other tools heed it then too.
 while read -r key value; do
-	[ "$key" != SigIgn: ] || ! ((0x$value & 2)) || [ -n "${E3_CLIPS_AGAIN:-}" ] ||
-		E3_CLIPS_AGAIN=1 exec env --default-signal=INT bash "$self" "$@"
-done <"/proc/$$/status" 2>/dev/null
+	[ "$key" != SigIgn: ] || ignored=$value
+done 2>/dev/null <"/proc/$$/status"
+! ((0x${ignored:-0} & 2)) || [ -n "${E3_CLIPS_AGAIN:-}" ] || E3_CLIPS_AGAIN=1 exec env --default-signal=INT bash "$self" "$@"
 unset E3_CLIPS_AGAIN
 
 usage() {
