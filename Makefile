@@ -29,7 +29,7 @@ TOOLS := e3 e3-decode e3-infer e3-align e3-evict-stats e3-export e3-cat e3-dump 
 PKGS_wire := libzmq $(PKG)
 PKGS_image := libpng libturbojpeg
 PKGS_picture := libheif libtiff-4 libwebp libavcodec libavutil libswscale
-PKGS_video := libavformat libavcodec libavutil libswscale libavdevice
+PKGS_video := libavformat libavcodec libavutil libswscale
 PKGS_dev := openblas
 EXTRA_base := -fPIC
 # (nobody reads errno and floating-point flags: with them no loop over e3_expf becomes vectors)
@@ -47,6 +47,8 @@ EXTRA_surface := -O3 -fopenmp-simd -ffp-contract=off -fno-math-errno -fno-trappi
 # (for processors without a path of their own; the others are written in vectors)
 $(B)/lib/image/resize_plain.o: EXTRA_image := -O3
 EXTRA_video := -O3 -fno-math-errno -fno-trapping-math
+# (opened when a camera is, not linked)
+$(B)/lib/video/format.o: EXTRA_video = $(call pkg,libavdevice,--cflags)
 PKGS_model := jansson zlib
 # (Debian 12's CHOLMOD has no pkg-config file)
 LINK_graph := -lcholmod

@@ -1,9 +1,21 @@
 /* base: plug-ins: where they are. */
 #include "e3/plugin.h"
 #include <dlfcn.h>
+#include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+/* OpenBLAS, which one of these may bring, must not start its threads here either (leave.c). */
+static void *open_path(const char *path)
+{
+	bool ours = !getenv("OPENBLAS_NUM_THREADS") && setenv("OPENBLAS_NUM_THREADS", "1", 0) == 0;
+	void *handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+	if (ours)
+		unsetenv("OPENBLAS_NUM_THREADS");
+	return handle;
+}
 
 void *e3_plugin_open(const char *file, char *why, size_t size)
 {
@@ -18,12 +30,12 @@ void *e3_plugin_open(const char *file, char *why, size_t size)
 		snprintf(path, sizeof path, "%s/%s%s", self, places[k], file);
 		if (access(path, F_OK))
 			continue;
-		void *handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+		void *handle = open_path(path);
 		if (!handle)
 			snprintf(why, size, "%s", dlerror());
 		return handle;
 	}
-	void *handle = dlopen(file, RTLD_NOW | RTLD_LOCAL);
+	void *handle = open_path(file);
 	if (!handle)
 		snprintf(why, size, "the plug-in %s is not installed", file);
 	return handle;

@@ -1,8 +1,10 @@
 /* video: opening and closing the container of an input; how its errors read; FFmpeg's messages. */
 #include "internal.h"
 #include "e3/num.h"
-#include <libavdevice/avdevice.h>
+#include "e3/plugin.h"
+#include <dlfcn.h>
 #include <errno.h>
+#include <libavdevice/avdevice.h>
 #include <string.h>
 
 static void (*log_to)(const char *line);
@@ -56,14 +58,34 @@ int video_fail(e3_video *v, int code, e3_err *err)
 	return e3_fail(err, "reading: %s: %s", v->options.input, text);
 }
 
+/* Cameras and drawn pictures are in a library of their own, which is opened when one is asked for: it brings some 150
+ * others (of windows, sound, speech), and a tool that links it takes 0.1 s longer to start. */
+static int register_devices(const e3_video *v, e3_err *err)
+{
+	char why[512] = "";
+	void *handle = e3_plugin_open("libavdevice.so." AV_STRINGIFY(LIBAVDEVICE_VERSION_MAJOR), why, sizeof why);
+	void (*all)(void) = NULL;
+	if (handle)
+		*(void **)&all = dlsym(handle, "avdevice_register_all");
+	if (!all)
+		return e3_fail(err, "opening: %s: %s inputs: %s", v->options.input, v->options.format,
+			handle ? "libavdevice is damaged" : why);
+	all(); /* the library stays open as long as the process */
+	return 0;
+}
+
 /* The input format that was asked for by name; NULL: none was. */
 static int find_format(const e3_video *v, const AVInputFormat **out, e3_err *err)
 {
 	*out = NULL;
 	if (!v->options.format)
 		return 0;
-	avdevice_register_all();
 	*out = av_find_input_format(v->options.format);
+	if (!*out) {
+		if (register_devices(v, err))
+			return -1;
+		*out = av_find_input_format(v->options.format);
+	}
 	return *out ? 0 : e3_fail(err, "opening: %s: this FFmpeg has no %s input", v->options.input, v->options.format);
 }
 
