@@ -58,7 +58,7 @@ static int make_plan(e3_session *s, int64_t pages, e3_err *err)
 	return 0;
 }
 
-/* Choosing is done in branch 2. */
+/* Choosing is done in a branch of its own, which the memory for it belongs to. */
 static int open_evictor(e3_session *s, e3_past *past, e3_err *err)
 {
 	const e3_dev_ops *ops = s->dev->ops;
@@ -81,7 +81,7 @@ static int open_evictor(e3_session *s, e3_past *past, e3_err *err)
 	if (past->evictor.whole)
 		return e3_whole_open(&past->evictor, &s->plan, &past->cache, s->net->c.embed, err);
 	return past->evictor.policy &&
-			(ops->branch(s->dev, 2, err) || e3_evictor_open(&past->evictor, &past->cache, err) ||
+			(ops->branch(s->dev, E3_BRANCH_EVICT, err) || e3_evictor_open(&past->evictor, &past->cache, err) ||
 				ops->finish(s->dev, err))
 		? -1
 		: 0;

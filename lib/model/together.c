@@ -63,20 +63,21 @@ static int aggregate(group *g, e3_err *err)
 	return g->dev->ops->launch(g->dev, err);
 }
 
-/* The camera heads are chains of small steps, side by side; that of the first in branch 1. */
-enum { BRANCH_CAMERA = 3 };
+/* The camera heads are chains of small steps, side by side. */
+static int camera_branch(int k) { return k ? E3_BRANCH_POINT + k : E3_BRANCH_CAMERA; }
 
 static int heads(group *g, e3_err *err)
 {
 	const e3_dev_ops *ops = g->dev->ops;
 	bool pose = result_of(g->s[0])->has_pose;
 	if (pose &&
-		(ops->branch(g->dev, 1, err) || e3_session_begin(g->s[0], "camera", err) || gather(g, E3_PIECE_CAMERA, err)))
+		(ops->branch(g->dev, E3_BRANCH_CAMERA, err) || e3_session_begin(g->s[0], "camera", err) ||
+			gather(g, E3_PIECE_CAMERA, err)))
 		return -1;
 	for (int k = 0; pose && k < g->n; k++)
-		if ((k && ops->branch(g->dev, BRANCH_CAMERA + k, err)) || e3_camera_step(g->s[k], 1, err))
+		if ((k && ops->branch(g->dev, camera_branch(k), err)) || e3_camera_step(g->s[k], 1, err))
 			return e3_fail_in(err, "camera head");
-	if ((pose && (ops->branch(g->dev, 1, err) || ops->launch(g->dev, err))) ||
+	if ((pose && (ops->branch(g->dev, E3_BRANCH_CAMERA, err) || ops->launch(g->dev, err))) ||
 		ops->branch(g->dev, E3_BRANCH_DEPTH, err) || gather(g, E3_PIECE_DENSE, err))
 		return -1;
 	for (int k = 0; k < g->n; k++)
@@ -95,7 +96,7 @@ static int evict(group *g, e3_err *err)
 		if (e3_session_choose(g->s[k], result_of(g->s[k]), err))
 			return -1;
 	}
-	if (ops->branch(g->dev, 2, err) || e3_session_begin(g->s[0], "evict", err))
+	if (ops->branch(g->dev, E3_BRANCH_EVICT, err) || e3_session_begin(g->s[0], "evict", err))
 		return -1;
 	for (int k = 0; k < g->n; k++)
 		if (g->s[k]->kept && e3_session_decide(g->s[k], g->turn[k]->evict, err))
