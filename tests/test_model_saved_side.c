@@ -106,6 +106,22 @@ static void a_file_has_the_lowest_version_that_says_all(void **state)
 
 /* What a program wrote before there were segments: it goes on as a session that was never stopped (up to the rounding
  * of another machine), and is written again as it was, byte for byte. */
+/* What older versions wrote into free slots is zeros now, and so the checksums after that differ, of 4 layers and 4
+ * camera memories. Nothing else does. */
+static void same_but_for_free_slots(const char *path, const char *old)
+{
+	FILE *f = fopen(path, "rb"), *g = fopen(old, "rb");
+	int zeros = 0, others = 0, a, b;
+	assert_true(f && g);
+	do {
+		a = getc(f), b = getc(g);
+		zeros += a != b && !a, others += a != b && a;
+	} while (a != EOF && b != EOF);
+	assert_true(a == EOF && b == EOF);
+	assert_true(zeros > 0 && others <= 4 * (4 + 4));
+	fclose(f), fclose(g);
+}
+
 static void a_file_of_an_older_version_still_loads(void **state)
 {
 	static const char old[] = "tests/data/saved/before-segments.e3cache";
@@ -120,7 +136,7 @@ static void a_file_of_an_older_version_still_loads(void **state)
 		stream_step(&through, i);
 	resume(&stopped, old, &o);
 	save(&stopped, path_of("a"));
-	same_files(path_of("a"), old);
+	same_but_for_free_slots(path_of("a"), old);
 	for (int i = 5; i < 9; i++) {
 		stream_step(&through, i), stream_step(&stopped, i);
 		for (int k = 0; k < 64; k++)

@@ -15,17 +15,17 @@ uint32_t e3_picture_crc(const uint8_t *rgb, int w, int h)
 }
 
 /* The same stretch of every page that is in use: `each` bytes for a slot, `first` bytes into the page. */
-static int stretch(const e3_kv *kv, size_t first, size_t each, e3_piece fn, void *ctx, e3_err *err)
+static int stretch(const e3_kv *kv, size_t first, size_t each, e3_piece_fn *fn, void *ctx, e3_err *err)
 {
 	for (int p = 0; p * kv->page_keys < kv->n_keys; p++) {
 		int left = kv->n_keys - p * kv->page_keys, n = left < kv->page_keys ? left : kv->page_keys;
-		if (fn(ctx, kv->page[p] + first, (size_t)n * each, err))
+		if (fn(ctx, &(e3_piece){kv->page[p] + first, each, p * kv->page_keys, n}, err))
 			return -1;
 	}
 	return 0;
 }
 
-int e3_saved_pieces(const e3_kv *kv, e3_piece fn, void *ctx, e3_err *err)
+int e3_saved_pieces(const e3_kv *kv, e3_piece_fn *fn, void *ctx, e3_err *err)
 {
 	size_t keys = (size_t)kv->page_keys, scores = e3_kv_bytes(kv);
 	/* How many frames saw a slot, then the sum of its scores. */
@@ -38,12 +38,21 @@ int e3_saved_pieces(const e3_kv *kv, e3_piece fn, void *ctx, e3_err *err)
 	return 0;
 }
 
+/* Slots that lie in the chunk, `each` bytes of every one, from byte `at` on. */
+typedef struct slots {
+	size_t at, each;
+	int first, n;
+} slots;
+
 typedef struct writer {
 	e3_dev *dev;
 	e3_file file;
 	uint8_t *chunk; /* alloc_host: E3_SAVED_CHUNK bytes; the device may still be copying into it */
 	size_t used;
-	uint32_t crc; /* of everything so far */
+	uint32_t crc;       /* of everything so far */
+	const uint32_t *id; /* of the layer's slots; NULL: none of them is free */
+	slots *part;        /* what the chunk has of such a layer */
+	size_t parts, cap;
 } writer;
 
 static int put(writer *w, const void *bytes, size_t n, e3_err *err)
@@ -52,26 +61,63 @@ static int put(writer *w, const void *bytes, size_t n, e3_err *err)
 	return e3_file_write(&w->file, bytes, n, err);
 }
 
+/* What a free slot last held depends on what was begun and taken back: zeros, so that the same run saves the same file.
+ */
+static void clear_free(const writer *w)
+{
+	for (size_t p = 0; p < w->parts; p++) {
+		const slots *s = &w->part[p];
+		for (int k = 0; k < s->n; k++)
+			if (w->id[s->first + k] == E3_HOLE)
+				memset(w->chunk + s->at + (size_t)k * s->each, 0, s->each);
+	}
+}
+
 static int flush(writer *w, e3_err *err)
 {
 	if (!w->used)
 		return 0;
-	if (w->dev->ops->finish(w->dev, err) || put(w, w->chunk, w->used, err))
+	if (w->dev->ops->finish(w->dev, err))
 		return -1;
-	w->used = 0;
+	clear_free(w);
+	if (put(w, w->chunk, w->used, err))
+		return -1;
+	w->used = w->parts = 0;
 	return 0;
 }
 
-static int put_piece(void *ctx, uint8_t *at, size_t bytes, e3_err *err)
+static int remember(writer *w, const slots *s, e3_err *err)
+{
+	if (!w->id)
+		return 0;
+	if (w->parts == w->cap) {
+		size_t cap = w->cap ? 2 * w->cap : 256;
+		if (e3_grow((void **)&w->part, cap, sizeof *w->part, "parts of a saved cache", err))
+			return -1;
+		w->cap = cap;
+	}
+	w->part[w->parts++] = *s;
+	return 0;
+}
+
+/* A slot is in one chunk, whole. */
+static int put_piece(void *ctx, const e3_piece *piece, e3_err *err)
 {
 	writer *w = ctx;
-	while (bytes) {
-		size_t room = E3_SAVED_CHUNK - w->used, n = bytes < room ? bytes : room;
-		if (w->dev->ops->fetch(w->dev, w->chunk + w->used, (e3_tensor){at, E3_U8}, n, err))
+	for (int done = 0, n; done < piece->n; done += n) {
+		int room = (int)((E3_SAVED_CHUNK - w->used) / piece->each);
+		n = piece->n - done < room ? piece->n - done : room;
+		if (!n) {
+			if (flush(w, err))
+				return -1;
+			continue;
+		}
+		size_t bytes = (size_t)n * piece->each;
+		e3_tensor from = {piece->at + (size_t)done * piece->each, E3_U8};
+		if (remember(w, &(slots){w->used, piece->each, piece->first + done, n}, err) ||
+			w->dev->ops->fetch(w->dev, w->chunk + w->used, from, bytes, err))
 			return -1;
-		w->used += n, at += n, bytes -= n;
-		if (n == room && flush(w, err))
-			return -1;
+		w->used += bytes;
 	}
 	return 0;
 }
@@ -139,10 +185,12 @@ static int put_past(writer *w, e3_session *s, const e3_saved *x, const e3_saved_
 {
 	for (int l = 0; l < x->layers; l++) {
 		e3_kv kv = e3_cache_view(&s->past->cache, l);
-		if (put(w, s->past->cache.layer[l].id, p->slots[l] * sizeof(uint32_t), err) ||
-			e3_saved_pieces(&kv, put_piece, w, err) || put_sum(w, err))
+		w->id = s->past->cache.layer[l].id;
+		if (put(w, w->id, p->slots[l] * sizeof(uint32_t), err) || e3_saved_pieces(&kv, put_piece, w, err) ||
+			put_sum(w, err))
 			return -1;
 	}
+	w->id = NULL;
 	for (int k = 0; k < x->banks; k++) {
 		const e3_bank *b = &s->past->evictor.bank[k];
 		if (put(w, b->vector, (size_t)b->n * (size_t)b->dim * sizeof *b->vector, err) || put_sum(w, err))
@@ -217,5 +265,6 @@ int e3_session_save(e3_session *s, const e3_stream_position *position, const e3_
 	if (rc)
 		e3_file_discard(&w.file);
 	s->dev->ops->free_host(s->dev, w.chunk);
+	free(w.part);
 	return rc ? e3_fail_in(err, "saving the cache") : 0;
 }

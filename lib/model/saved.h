@@ -22,10 +22,17 @@ uint64_t e3_saved_slot(const e3_saved *x);
 /* Bytes of everything after the header's checksum; 0 when no file can be so large. */
 uint64_t e3_saved_body(const e3_saved *x);
 
-/* saved.c: calls fn for every piece of device memory of kv, in the order of the file: the scores, if there are any (how
- * many frames saw a slot, sums), then for each head its keys, then its values, then the scales of both if they are
- * packed, slot by slot. Stops at the first non-zero. */
-typedef int (*e3_piece)(void *ctx, uint8_t *at, size_t bytes, e3_err *err);
-int e3_saved_pieces(const e3_kv *kv, e3_piece fn, void *ctx, e3_err *err);
+/* A piece of device memory: `each` bytes for every one of n slots, from slot `first` on. */
+typedef struct e3_piece {
+	uint8_t *at;
+	size_t each;
+	int first, n;
+} e3_piece;
+
+/* saved.c: calls fn for every piece of kv, in the order of the file: the scores, if there are any (how many frames saw
+ * a slot, sums), then for each head its keys, then its values, then the scales of both if they are packed, slot by
+ * slot. Stops at the first non-zero. */
+typedef int e3_piece_fn(void *ctx, const e3_piece *piece, e3_err *err);
+int e3_saved_pieces(const e3_kv *kv, e3_piece_fn *fn, void *ctx, e3_err *err);
 
 #endif

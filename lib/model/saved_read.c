@@ -178,9 +178,11 @@ static int get_wider(e3_saved_file *file, size_t n, e3_err *err)
 }
 
 /* A piece is of one kind from its beginning to its end. */
-static int get_piece(void *ctx, uint8_t *at, size_t bytes, e3_err *err)
+static int get_piece(void *ctx, const e3_piece *piece, e3_err *err)
 {
 	e3_saved_file *file = ctx;
+	uint8_t *at = piece->at;
+	size_t bytes = (size_t)piece->n * piece->each;
 	bool wider = !file->plain;
 	file->plain -= wider ? 0 : bytes;
 	while (bytes) {
