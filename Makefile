@@ -50,6 +50,7 @@ EXTRA_video := -O3 -fno-math-errno -fno-trapping-math
 # (opened when a camera is, not linked)
 $(B)/lib/video/format.o: EXTRA_video = $(call pkg,libavdevice,--cflags)
 PKGS_model := jansson zlib
+$(B)/lib/model/compose.o: EXTRA_model := -O3 -fopenmp-simd -ffp-contract=fast
 # (Debian 12's CHOLMOD has no pkg-config file)
 LINK_graph := -lcholmod
 PKGS_export := zlib

@@ -16,7 +16,7 @@ static struct {
 	uint64_t bytes;
 } list[POINTERS];
 static int n_list;
-static uint64_t used;
+static uint64_t used, most, loaded_most; /* most: of all that was in use at a time; and while the network was loaded */
 
 static int count_alloc(e3_dev *d, e3_dtype dtype, size_t n, e3_tensor *out, e3_err *err)
 {
@@ -26,6 +26,7 @@ static int count_alloc(e3_dev *d, e3_dtype dtype, size_t n, e3_tensor *out, e3_e
 	list[n_list].p = out->p;
 	list[n_list].bytes = (n * e3_dtype_size(dtype) + BLOCK - 1) / BLOCK * BLOCK;
 	used += list[n_list++].bytes;
+	most = used > most ? used : most;
 	return 0;
 }
 
@@ -54,6 +55,7 @@ static int set_up(void **state)
 	e3_ckpt *c = e3_ckpt_open("seed:tiny:3", &err);
 	net = c ? e3_net_open(c, dev, &err) : NULL;
 	e3_ckpt_close(c);
+	loaded_most = most;
 	if (!net)
 		print_error("%s\n", err.text);
 	return net ? 0 : -1;
@@ -65,6 +67,13 @@ static int tear_down(void **state)
 	dev->ops = plain;
 	e3_dev_close(dev);
 	return 0;
+}
+
+/* All that is asked of the device while it is loaded is of the network. */
+static void test_loading(void **state)
+{
+	assert_true(loaded_most > 0);
+	assert_int_equal(loaded_most, used);
 }
 
 static void test_never_over(void **state)
@@ -109,6 +118,7 @@ static void test_smallest(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_never_over), cmocka_unit_test(test_smallest)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_loading), cmocka_unit_test(test_never_over),
+		cmocka_unit_test(test_smallest)};
 	return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -8,15 +8,10 @@
 
 #include "dev/check.h"
 #include "dev/tile.h"
+#include "e3/clones.h"
 #include "e3/dev.h"
 #include "e3/thread.h"
 #include <cblas.h>
-
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__)
-#define E3_CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
-#else
-#define E3_CLONES
-#endif
 
 typedef struct e3_cpu {
 	e3_dev dev; /* first: the public part */

@@ -1,6 +1,8 @@
 /* model: from named tensors to weights on the device. Large tensors are read, reordered and scaled by all threads of
  * the loader, a piece each; the device is given one tensor at a time. The configuration was checked before: here shapes
  * are trusted. */
+#include "ckpt.h"
+#include "compose.h"
 #include "e3/mem.h"
 #include "net.h"
 #include <stdatomic.h>
@@ -223,7 +225,7 @@ int e3_load_conv(e3_loader *l, const char *name, e3_mat *out, e3_err *err)
 	return load_mat(l, name, conv_order, out, err);
 }
 
-/* [in][out][kh][kw] of a transposed convolution as [kh][kw][in][out]. */
+/* [in][out][kh][kw] of a transposed convolution as [kh][kw][out][in]. */
 static void deconv_order(const e3_loader *l, const e3_tensor_info *t, const float *from, float *to, size_t first,
 	size_t n)
 {
@@ -232,84 +234,7 @@ static void deconv_order(const e3_loader *l, const e3_tensor_info *t, const floa
 	for (size_t c = first; c < first + n; c++)
 		for (size_t o = 0; o < out; o++)
 			for (size_t k = 0; k < taps; k++)
-				to[(k * in + c) * out + o] = *from++;
-}
-
-/* A transposed convolution (kernel = stride = k, `middle` channels out) and the 3×3 convolution after it as one. */
-typedef struct composing {
-	int k, in, middle, out;
-	const float *product; /* [out][9][k][k][in] */
-	float *made;          /* [k + 2][k + 2][out][in] */
-} composing;
-
-/* Tap (ty, tx) of the second moves what tap (i, j) of the first made by as much the other way. */
-static void compose_channel(void *ctx, int o, int thread)
-{
-	const composing *c = ctx;
-	size_t k = (size_t)c->k, in = (size_t)c->in, out = (size_t)c->out, line = (k + 2) * out * in;
-	const float *from = c->product + (size_t)o * 9 * k * k * in;
-	float *to = c->made + (size_t)o * in;
-	(void)thread;
-	for (size_t n = 0; n < (k + 2) * (k + 2); n++)
-		memset(to + n * out * in, 0, in * sizeof *to);
-	for (size_t tap = 0; tap < 9; tap++)
-		for (size_t n = 0; n < k * k; n++, from += in) {
-			float *at = to + (n / k + 2 - tap / 3) * line + (n % k + 2 - tap % 3) * out * in;
-			for (size_t e = 0; e < in; e++)
-				at[e] += from[e];
-		}
-}
-
-/* The device multiplies: taps of the second [out * 9][middle] by those of the first, [k * k * in][middle]. */
-static int compose_taps(e3_loader *l, composing *c, const float *second, const float *first, e3_mat *out, e3_err *err)
-{
-	e3_arena *a = &l->net->arena;
-	const e3_dev_ops *ops = a->dev->ops;
-	int rows = 9 * c->out;
-	e3_mat m = {.out = c->k * c->k * c->in, .in = c->middle, .role = E3_ROLE_EXACT};
-	size_t n = (size_t)rows * (size_t)m.out, made = (size_t)(c->k + 2) * (size_t)(c->k + 2) * (size_t)(c->out * c->in);
-	float *x = NULL, *w = NULL, *y = NULL, *host = e3_alloc(n, sizeof *host, "weights", err);
-	c->product = host, c->made = host ? room(l, 1, made, err) : NULL;
-	int rc = !c->made || e3_arena_upload(a, second, (size_t)rows * (size_t)c->middle, &x, err) ||
-		e3_arena_upload(a, first, (size_t)m.out * (size_t)m.in, &w, err) || e3_arena_floats(a, n, &y, err);
-	m.w = e3_tensor_f32(w);
-	e3_linear product =
-		{.x = e3_tensor_f32(x), .rows = rows, .ldx = c->middle, .mat = &m, .out = e3_tensor_f32(y), .ldo = m.out};
-	rc = rc || ops->linear(a->dev, &product, err) || ops->download(a->dev, host, product.out, n, err);
-	e3_arena_drop(a, x), e3_arena_drop(a, w), e3_arena_drop(a, y);
-	if (!rc) {
-		e3_parallel_for(l->pool, c->out, compose_channel, c);
-		*out = (e3_mat){.out = (c->k + 2) * (c->k + 2) * c->out, .in = c->in, .role = l->role};
-		rc = e3_arena_weight(a, c->made, out, err);
-	}
-	free(host);
-	return rc ? -1 : 0;
-}
-
-/* [4][4][out]: what the first one's bias adds through the taps of the second that lie in the map. */
-static int compose_bias(e3_loader *l, const composing *c, const float *second, const float *bias, e3_mat *out,
-	e3_err *err)
-{
-	size_t middle = (size_t)c->middle;
-	float *made = e3_alloc(16 * (size_t)c->out, sizeof *made, "weights", err);
-	if (!made)
-		return -1;
-	for (int o = 0; o < c->out; o++)
-		for (int tap = 0; tap < 9; tap++) {
-			const float *w = second + (size_t)(9 * o + tap) * middle;
-			double sum = 0;
-			for (size_t m = 0; m < middle; m++)
-				sum += (double)w[m] * bias[m];
-			for (int kind = 0; kind < 16; kind++) {
-				bool above = kind & 4, below = kind & 8, left = kind & 1, right = kind & 2;
-				if ((tap / 3 != 0 || above) && (tap / 3 != 2 || below) && (tap % 3 != 0 || left) &&
-					(tap % 3 != 2 || right))
-					made[kind * c->out + o] += (float)sum;
-			}
-		}
-	int rc = e3_arena_upload(&l->net->arena, made, 16 * (size_t)c->out, &out->b, err);
-	free(made);
-	return rc;
+				to[(k * out + o) * in + c] = *from++;
 }
 
 /* Copies a tensor out of the loader's memory, reordered. */
@@ -320,6 +245,21 @@ static float *reordered(e3_loader *l, const e3_tensor_info *t, reorder *order, e
 	if (to)
 		memcpy(to, from, t->count * sizeof *to);
 	return to;
+}
+
+/* What is made of both goes to the device. A plan reads no values. */
+static int load_composed(e3_loader *l, e3_composing *c, e3_mat *out, e3_err *err)
+{
+	e3_arena *a = &l->net->arena;
+	*out = (e3_mat){.out = (c->k + 2) * (c->k + 2) * c->out, .in = c->in, .role = l->role};
+	c->made = room(l, 1, (size_t)out->out * (size_t)out->in, err);
+	c->made_bias = c->made ? e3_alloc(16 * (size_t)c->out, sizeof *c->made_bias, "weights", err) : NULL;
+	if (!c->made_bias)
+		return -1;
+	int rc = (!l->ckpt->empty && e3_compose(c, l->pool, err)) || e3_arena_weight(a, c->made, out, err) ||
+		e3_arena_upload(a, c->made_bias, 16 * (size_t)c->out, &out->b, err);
+	free(c->made_bias);
+	return rc ? -1 : 0;
 }
 
 int e3_load_deconv(e3_loader *l, const char *first, const char *second, e3_mat *out, e3_err *err)
@@ -333,8 +273,14 @@ int e3_load_deconv(e3_loader *l, const char *first, const char *second, e3_mat *
 	int rc = -1;
 	if (u && (taps[0] = reordered(l, t, deconv_order, err)) && (taps[1] = reordered(l, u, conv_order, err)) &&
 		!e3_load_host(l, name[1], &bias, err)) {
-		composing c = {(int)t->shape[2], (int)t->shape[0], (int)t->shape[1], (int)u->shape[0], NULL, NULL};
-		rc = compose_taps(l, &c, taps[1], taps[0], out, err) || compose_bias(l, &c, taps[1], bias, out, err) ? -1 : 0;
+		e3_composing c = {.k = (int)t->shape[2],
+			.in = (int)t->shape[0],
+			.middle = (int)t->shape[1],
+			.out = (int)u->shape[0],
+			.first = taps[0],
+			.second = taps[1],
+			.bias = bias};
+		rc = load_composed(l, &c, out, err);
 	}
 	free(taps[0]), free(taps[1]), free(bias);
 	return rc;
