@@ -2,10 +2,10 @@
  * FAKE_CAMERA.
  *
  * It gives YUYV pictures of the size asked for, FAKE_RATE a second (25), all of whose pixels are 16 + 2k for picture k
- * since it was plugged in (modulo 200), dated 30 ms before they are handed out. The file of that name is the plug:
- * without it there is no device, and a device in use is gone. With a line "hang" in it the driver stops giving
- * pictures, with "busy" somebody else has it. Only what FFmpeg asks a driver is here; anything else is refused as a
- * driver would.
+ * since it was plugged in (modulo 200), dated 30 ms before they are due, however late they are handed out. The file of
+ * that name is the plug: without it there is no device, and a device in use is gone. With a line "hang" in it the
+ * driver stops giving pictures, with "busy" somebody else has it. Only what FFmpeg asks a driver is here; anything else
+ * is refused as a driver would.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -125,7 +125,7 @@ static int give_buffer(struct v4l2_buffer *b)
 	if (!px || pwrite(cam.memory, px, n, (off_t)(k * buffer_size())) != (ssize_t)n)
 		return fail(EIO);
 	free(px);
-	double taken = now() - 0.03;
+	double taken = due - 0.03;
 	b->index = k, b->bytesused = (unsigned)n, b->length = buffer_size(), b->sequence = cam.picture++;
 	b->flags = V4L2_BUF_FLAG_TIMESTAMP_MONOTONIC | V4L2_BUF_FLAG_MAPPED;
 	b->timestamp.tv_sec = (time_t)taken, b->timestamp.tv_usec = (suseconds_t)(1e6 * (taken - (double)(time_t)taken));

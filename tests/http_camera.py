@@ -45,12 +45,13 @@ class Answer(http.server.BaseHTTPRequestHandler):
         self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=" + BOUNDARY)
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
+        begun = time.monotonic()
         for k in range(1 << 30 if self.path == "/cam" else 20):
             jpeg = picture(k)
             if self.path == "/cut" and k == 19:
                 jpeg = jpeg[:100]
             self.chunk(f"--{BOUNDARY}\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n".encode() + jpeg + b"\r\n")
-            time.sleep(0.05)
+            time.sleep(max(0, begun + 0.05 * (k + 1) - time.monotonic()))
         if self.path == "/short":
             self.wfile.write(b"0\r\n\r\n")
 

@@ -1,6 +1,8 @@
 """rtsp_server.py PORT [SIZE RATE]: a camera on the network: an RTSP server (RFC 2326, TCP interleaved) that sends to every client
 that plays the same picture ffmpeg draws, from now on. Says "ready" when it listens; ends when its standard input closes."""
+import ctypes
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -21,7 +23,8 @@ source = subprocess.Popen(
     ["ffmpeg", "-v", "error", "-re", "-f", "lavfi", "-i", f"testsrc2=s={size}:r={rate}", "-c:v", "libx264", "-preset", "ultrafast",
      "-tune", "zerolatency", "-g", "10", "-pix_fmt", "yuv420p", "-flags", "+global_header", "-f", "rtp", "-sdp_file", sdp_file,
      f"rtp://127.0.0.1:{rtp.getsockname()[1]}?rtcpport={rtcp_sink.getsockname()[1]}"],
-    stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+    preexec_fn=lambda: ctypes.CDLL(None).prctl(1, signal.SIGKILL))  # PR_SET_PDEATHSIG: also when this process is killed
 
 
 def forward():
