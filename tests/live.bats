@@ -367,3 +367,13 @@ even() {
 	fails 2 "expected KEY=VALUE, got 'foo'" -- e3-decode --input-option foo x
 	fails 1 "No such filter: 'nosuchthing'" -- e3-decode -v lavfi:nosuchthing
 }
+
+@test "without FFmpeg's library of devices a message says so, and files are read" {
+	local version
+	version=$(pkg-config --modversion libavdevice)
+	mkdir -p "$T/bin" "$T/lib/e3"
+	cp "$B/bin/e3-decode" "$T/bin"
+	echo damaged >"$T/lib/e3/libavdevice.so.${version%%.*}"
+	fails 1 "opening: lavfi:testsrc2: lavfi inputs: $T/bin/../lib/e3/libavdevice.so.${version%%.*}: " -- "$T/bin/e3-decode" lavfi:testsrc2
+	"$T/bin/e3-decode" --max-frames 1 --all "$BATS_FILE_TMPDIR/clip.mp4" >"$T/o"
+}

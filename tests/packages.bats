@@ -24,6 +24,8 @@ prepare() {
 	[ "$(wc -l <build)" -ge 15 ]
 	sed -n 's/^needs //p' said | sort -u >needs
 	[ -z "$(comm -23 build needs)" ] || { comm -23 build needs; return 1; }
+	# what is opened by name, not linked
+	make -n -f "$ROOT/packaging/debian/rules" override_dh_gencontrol | grep -qE 'camera:Depends="libavdevice[1-9][0-9]*"'
 }
 
 @test "every file of make install is in one package" {
