@@ -54,6 +54,9 @@ print(*(m["kind"] + str(m.get("i", "")) for m in map(json.loads, sys.stdin)))'; 
 	cmp x.glb whole.glb
 }
 
+# none_pending PID: no signal waits to be handled.
+none_pending() { ! grep -qE '^S(ig|hd)Pnd:.*[1-9a-f]' "/proc/$1/status"; }
+
 @test "a signal more than a second after the first ends a tool at once; a stream that has a frame stays as FILE.partial" {
 	e3-scene -q --frames 3 --size 640x480 -o frames.e3
 	for way in "INT TERM 143" "TERM INT 130" "HUP HUP 129"; do
@@ -64,8 +67,8 @@ print(*(m["kind"] + str(m.get("i", "")) for m in map(json.loads, sys.stdin)))'; 
 		e3-cat -q frames.e3 stuck --tee-block copy.e3 2>/dev/null 7>&- &
 		pid=$!
 		wait_until 10 written_above copy.e3 500000
-		kill "-$1" "$pid"
-		kill "-$1" "$pid" # the same request
+		kill "-$1" "$pid" "$pid" # the same request
+		wait_until 10 none_pending "$pid"
 		sleep 1.1 # what makes the next one another request
 		[ -d "/proc/$pid" ]
 		kill "-$2" "$pid"
@@ -108,8 +111,8 @@ print(*(m["kind"] + str(m.get("i", "")) for m in map(json.loads, sys.stdin)))'; 
 	for k in 1 2 3; do
 		rm -f out.e3*
 		setsid bash -c 'cat in | e3-cat -q - -o out.e3' 7>&- &
-		wait_until 10 pgrep -x e3-cat
-		pid=$(pgrep -n -x e3-cat)
+		wait_until 10 pgrep -s $! -x e3-cat # of this session: other tests run beside this one
+		pid=$(pgrep -s $! -x e3-cat)
 		wait_until 10 handles_signals "$pid"
 		head -c 30000 "$frames" >in # a frame, its truth, and a piece of the next
 		wait_until 10 written_above out.e3 20000
