@@ -90,7 +90,7 @@ $2"
 
 @test "streams with nothing to report are refused with the reason" {
 	edit "$T/run.e3" "$T/x.e3" 'm[:] = [x for x in m if x[0] != 4]'
-	fails 1 "9 predictions, but no eviction records" -- e3-evict-stats "$T/x.e3"
+	fails 1 "$T/x.e3: 9 predictions, but no eviction records" -- e3-evict-stats "$T/x.e3"
 	edit "$T/run.e3" "$T/x.e3" 'm[:] = [x for x in m if x[0] in (1, 6)]; m[-1][1]["frames"] = 0'
 	fails 1 "the stream has no frames" -- e3-evict-stats "$T/x.e3"
 	edit "$T/run.e3" "$T/x.e3" 'del m[0][1]["model"]; m[:] = [m[0], m[-1]]; m[-1][1]["frames"] = 0'

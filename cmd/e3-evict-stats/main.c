@@ -55,7 +55,7 @@ static int start(session *x, e3_err *err)
 {
 	const e3_head *h = &x->stage->head;
 	e3_trace_shape shape;
-	x->source = h->source ? h->source : "-";
+	x->source = strcmp(x->stage->input, "-") ? x->stage->input : h->source ? h->source : "-";
 	if (h->frozen)
 		return e3_fail(err, "reading: %s: made by e3-infer --freeze: the cache did not change", x->source);
 	if (h->seen)
