@@ -163,6 +163,12 @@ for k, f in m:
 	fails 1 "6 predicted, 3 true ones in $T/short.tum: --max-diff SEC pairs them by time" -- e3-eval pose --truth "$T/short.tum" "$T/est.tum"
 	e3-eval pose --json --max-diff 0.01 --truth "$T/short.tum" "$T/est.tum" >"$T/j"
 	holds "$T/j" 's["frames"] == 6 and s["pose"]["Sim(3)"]["frames"] == 3'
+	# four predictions for each true pose: that at its time has it, and the others between them have none
+	path() { awk -v step="$1" 'BEGIN { for (t = 0; t <= 5; t += step) print t, t, t * t, sin(t), 0, 0, 0, 1 }'; }
+	path 1 >"$T/slow.tum"
+	path 0.25 >"$T/fast.tum"
+	e3-eval pose --json --max-diff 0.3 --truth "$T/slow.tum" "$T/fast.tum" >"$T/j"
+	holds "$T/j" 's["pose"]["Sim(3)"]["frames"] == 6 and s["pose"]["Sim(3)"]["ate"] < 1e-5'
 }
 
 @test "the text report has at most 25 lines of at most 150 characters, for one sequence and for thirty" {

@@ -9,6 +9,14 @@
 
 enum { WAITING = 8 }; /* most predictions that wait for their truth, or the reverse */
 
+/* A predicted pose beside the true one that is nearest in time. */
+typedef struct timed {
+	bool there, has_pred;
+	eval_frame_truth truth;
+	e3_pred pred; /* without arrays and texts, which are the message's */
+	e3_pose pose;
+} timed;
+
 typedef struct run {
 	const e3_eval_options *o;
 	e3_eval_seq *s;
@@ -21,6 +29,7 @@ typedef struct run {
 	int n_pending_pred, n_pending_truth;
 	int64_t n_truths; /* truth messages of the stream so far */
 	int64_t held;     /* predictions that wait for corrections */
+	timed last;       /* by time: the pair that waits for a nearer one */
 	e3_resampler resampler;
 	e3_source resampler_source; /* the frame `resampler` was made for */
 	float *depth, *pixels;
@@ -104,11 +113,48 @@ static int remember(run *r, const eval_sample *p, e3_err *err)
 	return eval_shots_add(&s->shots, p, r->o, err);
 }
 
+/* --- poses paired by time: each true one counts once, for the prediction nearest to it --- */
+
+static int score_last(run *r, e3_err *err)
+{
+	timed *l = &r->last;
+	eval_sample pair = {.k = r->s->with_truth,
+		.head = &r->s->head,
+		.pred = l->has_pred ? &l->pred : NULL,
+		.truth = &l->truth,
+		.has_pose = true,
+		.pose = l->pose};
+	if (!l->there)
+		return 0;
+	l->there = false;
+	r->s->with_truth++, r->s->with_pose++;
+	return add_to_tasks(r, &pair, err);
+}
+
+/* p: NULL for a pose of a trajectory file. */
+static int wait_for_nearer(run *r, const e3_pred *p, const e3_pose *pose, const eval_frame_truth *t, e3_err *err)
+{
+	timed *l = &r->last;
+	if (l->there && l->truth.row == t->row && l->truth.gap <= t->gap)
+		return 0;
+	if (l->there && l->truth.row != t->row && score_last(r, err))
+		return -1;
+	*l = (timed){.there = true, .has_pred = p, .truth = *t, .pose = *pose};
+	if (p) {
+		l->pred = (e3_pred){.s = {.i = p->s.i}, .w = p->w, .h = p->h, .has_pose = true};
+		memcpy(l->pred.pose, p->pose, sizeof p->pose);
+	}
+	return 0;
+}
+
 /* Scores a prediction against its truth. */
 static int score(run *r, const e3_pred *p, const eval_frame_truth *t, e3_err *err)
 {
 	e3_eval_seq *s = r->s;
 	eval_sample pair = {.k = s->with_truth, .head = &s->head, .pred = p, .truth = t};
+	if (p->has_pose && t->by_time)
+		return e3_pose_decode(p->pose, &pair.pose, err) ? e3_fail_in(err, "frame %" PRId64, p->s.i)
+														: wait_for_nearer(r, p, &pair.pose, t, err);
 	s->with_truth++;
 	if (t->unit && !s->unit[0])
 		snprintf(s->unit, sizeof s->unit, "%s", t->unit);
@@ -257,6 +303,8 @@ static int read_traj(run *r, const char *input, e3_err *err)
 		eval_sample pair = {.k = r->s->with_truth, .head = &r->s->head, .truth = &t, .has_pose = true};
 		if (has < 0 || (has > 0 && eval_traj_pose(traj.pose[k], &pair.pose, err)))
 			rc = -1;
+		else if (has > 0 && t.by_time)
+			rc = wait_for_nearer(r, NULL, &pair.pose, &t, err);
 		else if (has > 0 && t.has_pose) {
 			r->s->with_truth++, r->s->with_pose++;
 			rc = add_to_tasks(r, &pair, err);
@@ -273,6 +321,8 @@ static int finish(run *r, e3_err *err)
 	eval_scoring scoring;
 	if (s->frames == 0)
 		return e3_fail(err, "it has no predictions");
+	if (score_last(r, err))
+		return -1;
 	if (r->truth && !s->interrupted && eval_truth_end(r->truth, s->frames, err))
 		return -1;
 	if (s->with_truth == 0 && r->n_truths > 0)

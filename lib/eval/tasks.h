@@ -33,6 +33,9 @@ typedef struct eval_frame_truth {
 	bool has_pose;
 	e3_pose pose;
 	const char *unit; /* or NULL */
+	bool by_time;     /* it is pose `row` of the file, `gap` seconds from the prediction */
+	size_t row;
+	double gap;
 } eval_frame_truth;
 
 /* The truth of a message. */
@@ -41,7 +44,8 @@ int eval_frame_truth_of(const e3_truth *t, eval_frame_truth *to, e3_err *err);
 /* A stream, a safetensors file (depth [n,h,w], pose [n,9]) or a trajectory file, told apart by content. */
 eval_truth *eval_truth_open(const char *path, const e3_eval_options *o, e3_err *err);
 /* The truth of the k-th prediction: 1 and *to (borrowed until the next call); 0 when there is none; -1. Frames come in
- * order. */
+ * order. By time, predictions that follow each other may get the same pose, of which the nearest has it: later ones do
+ * not get it again. */
 int eval_truth_at(eval_truth *t, int64_t k, const e3_source *s, eval_frame_truth *to, e3_err *err);
 /* After n predictions: -1 when they cannot have been paired index to index. */
 int eval_truth_end(const eval_truth *t, int64_t n, e3_err *err);

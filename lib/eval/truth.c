@@ -23,6 +23,8 @@ struct eval_truth {
 	const e3_tensor_info *depth, *pose;
 	/* trajectory */
 	e3_traj traj;
+	bool *given; /* by time: poses that a prediction got */
+	size_t last; /* the newest of them */
 };
 
 /* The messages of a stream that say the truth. */
@@ -73,7 +75,10 @@ eval_truth *eval_truth_open(const char *path, const e3_eval_options *o, e3_err *
 	else if (!rc && t->kind == EVAL_SAFETENSORS)
 		rc = open_tensors(t, err);
 	else if (!rc)
-		rc = eval_traj_load(path, o, &t->traj, err);
+		rc = eval_traj_load(path, o, &t->traj, err) ||
+				!(t->given = e3_alloc(t->traj.n, sizeof *t->given, "the truth", err))
+			? -1
+			: 0;
 	if (rc) {
 		eval_truth_close(t);
 		return NULL;
@@ -151,8 +156,11 @@ static int traj_at(eval_truth *t, int64_t k, const e3_source *s, eval_frame_trut
 	*to = (eval_frame_truth){.has_pose = true};
 	if (t->o->max_diff >= 0) {
 		row = nearest(&t->traj, s->pts);
-		if (!(fabs(t->traj.stamp[row] - s->pts) <= t->o->max_diff))
+		double gap = fabs(t->traj.stamp[row] - s->pts);
+		if (!(gap <= t->o->max_diff) || (t->given[row] && row != t->last))
 			return 0;
+		t->given[row] = true, t->last = row;
+		to->by_time = true, to->row = row, to->gap = gap;
 	} else if (row >= t->traj.n)
 		return 0; /* eval_truth_end reports both counts */
 	return eval_traj_pose(t->traj.pose[row], &to->pose, err) ? -1 : 1;
@@ -190,5 +198,6 @@ void eval_truth_close(eval_truth *t)
 	if (t->ckpt)
 		e3_ckpt_close(t->ckpt);
 	e3_traj_release(&t->traj);
+	free(t->given);
 	free(t);
 }
