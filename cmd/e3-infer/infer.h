@@ -32,7 +32,7 @@ typedef struct infer_request {
 	int64_t streams;                   /* --streams: so many at a time; 0: one, that of the stage */
 	const char **inputs, **outputs_to; /* of streams: operands, -o; as many of each */
 	int n_inputs, n_outputs;
-	const char *list; /* --list, or NULL */
+	const char *list; /* --streams-from, or NULL */
 	const char *model;
 	e3_infer_options o;
 	e3_track_options track; /* --segment, --overlap, --loops */
@@ -256,6 +256,8 @@ int infer_streams_run(const infer_request *r, e3_err *err);
  * has the same weights. And how many streams set k has. */
 int infer_streams_sets(const infer_request *r, bool gpu, int streams);
 static inline int infer_streams_in_set(int streams, int sets, int k) { return (streams + sets - 1 - k) / sets; }
+/* Says that there is one set only, since the device of the second could not be opened. */
+void infer_streams_tell_one_set(const e3_err *why);
 /* Instead of infer_setup_calibrate: once for all streams. */
 int infer_streams_calibrate(infer_streams *s, const infer_request *r, const e3_image *picture, e3_err *err);
 /* Instead of infer_setup_settle, with the device: memory is shared out once. */

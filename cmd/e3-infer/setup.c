@@ -298,7 +298,8 @@ uint64_t infer_setup_used(const infer_setup *s)
 	return used > s->before ? used - s->before : 0;
 }
 
-/* What so many streams in sets take: of each set what it takes besides the one before. */
+/* What so many streams in sets take: of each set what it takes besides the one before. 1, and why: there is no device
+ * for another set. */
 static int measure(const infer_setup *s, infer_request *r, const int size[2], int sets, e3_session_memory *m,
 	e3_err *err)
 {
@@ -307,13 +308,15 @@ static int measure(const infer_setup *s, infer_request *r, const int size[2], in
 		int n = infer_streams_in_set((int)r->streams, sets, k);
 		uint64_t before = s->dev->ops->memory(s->dev).used;
 		e3_dev *dev = k ? e3_dev_cuda(r->strict, err) : s->dev;
+		if (!dev)
+			return 1;
 		bool batch = r->streams && (sets == 1 || n > 1);
-		int rc = dev && (!batch || (r->o.batch = e3_batch_open(n, err))) ? 0 : -1;
+		int rc = !batch || (r->o.batch = e3_batch_open(n, err)) ? 0 : -1;
 		rc = rc || infer_setup_settle(s, r, size, err) || e3_session_measure(s->net, dev, &r->o, size, &next, err) ? -1
 																												   : 0;
 		e3_batch_close(r->o.batch);
 		r->o.batch = NULL;
-		if (k && dev)
+		if (k)
 			e3_dev_close(dev);
 		if (rc)
 			return -1;
@@ -341,11 +344,16 @@ int infer_setup_plan(infer_setup *s, infer_request *r, e3_err *err)
 		return -1;
 	const int size[2] = {to.h, to.w};
 	uint64_t with_net = s->dev->ops->memory(s->dev).used;
-	int sets = infer_streams_sets(r, s->gpu, (int)r->streams), lanes = infer_streams_in_set((int)r->streams, sets, 0);
-	if (measure(s, r, size, sets, &m, err)) {
+	int sets = infer_streams_sets(r, s->gpu, (int)r->streams), rc = measure(s, r, size, sets, &m, err);
+	if (rc > 0) {
+		infer_streams_tell_one_set(err);
+		sets = 1, rc = measure(s, r, size, sets, &m, err);
+	}
+	if (rc) {
 		infer_explain(err);
 		return -1;
 	}
+	int lanes = infer_streams_in_set((int)r->streams, sets, 0);
 	const e3_plan *p = &m.plan;
 	uint64_t cache = (uint64_t)(r->streams ? r->streams : 1) * p->cache_bytes;
 	if (with_net < s->before || m.in_use < with_net + cache) /* the device counts for all programs together */

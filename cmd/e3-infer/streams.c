@@ -295,17 +295,35 @@ int infer_streams_sets(const infer_request *r, bool gpu, int streams)
 	return gpu && streams >= SETS && r->vram <= 0 && !r->dump && !r->counters ? SETS : 1;
 }
 
+void infer_streams_tell_one_set(const e3_err *why)
+{
+	e3_note("%s: all streams are computed in one set, where two may be faster", why->text);
+}
+
+/* Another device beside the first, of which there may be no memory left for it. */
+static void open_devices(infer_streams *s)
+{
+	e3_err why = {""};
+	s->set[0].dev = s->setup.dev;
+	for (int k = 1; k < s->sets; k++)
+		if (!(s->set[k].dev = e3_dev_cuda(s->r.strict, &why))) {
+			infer_streams_tell_one_set(&why);
+			s->sets = k;
+		}
+}
+
 /* Of two sets, one that has a single stream looks ahead in it, as a run with one does: it is no batch. */
 static int open_sets(infer_streams *s, e3_err *err)
 {
 	const infer_request *r = &s->r;
 	s->threads = r->list || r->streams < r->n_inputs ? (int)r->streams : r->n_inputs;
 	s->sets = infer_streams_sets(r, s->setup.gpu, s->threads);
+	open_devices(s);
 	for (int k = 0; k < s->sets; k++) {
 		int n = infer_streams_in_set(s->sets == 1 ? (int)r->streams : s->threads, s->sets, k);
 		set *to = &s->set[k];
-		*to = (set){.s = s, .dev = k ? e3_dev_cuda(r->strict, err) : s->setup.dev};
-		if (!to->dev || ((s->sets == 1 || n > 1) && !(to->batch = e3_batch_open(n, err))))
+		to->s = s;
+		if ((s->sets == 1 || n > 1) && !(to->batch = e3_batch_open(n, err)))
 			return -1;
 	}
 	return 0;
