@@ -1,12 +1,13 @@
 #!/usr/bin/python3
-"""Peers of other kinds, written with nothing of e3: peer.py WHAT ADDRESS [ARGUMENT]. Each ends by itself within 10 s.
+"""Peers of other kinds, written with nothing of e3: peer.py WHAT ADDRESS [ARGUMENT]. Each ends by itself, at the latest after two minutes.
 
 push FILE          sends the messages of a stream with a plain PUSH socket
-pull, sub          prints how many messages came within 3 s with a plain PULL or SUB socket (SUB: and the kind of the first)
+pull               prints how many messages came with a plain PULL socket, to the end of the stream
+sub                prints how many messages came within 3 s with a plain SUB socket, and the kind of the first
 parts, short, noise, kind, head, length   sends a good head and then what a reader has to refuse
 huge PORT          (ADDRESS is a host) claims, in the ZeroMQ protocol itself, a message of a tebibyte
 stray PORT         (ADDRESS is a host) three clients that are no peers: one says nothing, one speaks HTTP, one the oldest ZeroMQ protocol
-ssh PORT           (ADDRESS is a host) is a server of another protocol for 5 s; prints "listening"
+ssh PORT           (ADDRESS is a host) is a server of another protocol; prints "listening"
 """
 import socket
 import struct
@@ -37,7 +38,7 @@ def messages(path):
 
 def send(address, parts):
     sock = zmq.Context.instance().socket(zmq.PUSH)
-    sock.linger = 3000
+    sock.linger = 120000
     sock.connect(address)
     for part in parts:
         sock.send_multipart(part) if isinstance(part, list) else sock.send(part)
@@ -51,7 +52,7 @@ def receive(kind, address):
     if kind == zmq.SUB:
         sock.subscribe(b"")
     sock.connect(address)
-    came, until = [], time.monotonic() + 3
+    came, until = [], time.monotonic() + (3 if kind == zmq.SUB else 120)
     while (left := until - time.monotonic()) > 0:
         if sock.poll(int(left * 1000) + 1):
             came.append(sock.recv()[5])
@@ -62,8 +63,8 @@ def receive(kind, address):
 
 
 def huge(host, port):
-    with socket.create_connection((host, int(port)), 5) as s:
-        s.settimeout(5)
+    with socket.create_connection((host, int(port)), 120) as s:
+        s.settimeout(120)
         s.sendall(b"\xff" + bytes(8) + b"\x7f\x03\x00NULL" + bytes(16) + b"\x00" + bytes(31))
         ready = b"\x05READY\x0bSocket-Type\x00\x00\x00\x04PUSH"
         s.sendall(b"\x04" + bytes([len(ready)]) + ready)
@@ -74,7 +75,7 @@ def huge(host, port):
 
 def stray(host, port):
     for hello in (b"", b"GET / HTTP/1.1\r\nHost: e3\r\n\r\n", b"\x01\x00" + bytes([len(HEAD) + 1]) + b"\x00" + HEAD):
-        with socket.create_connection((host, int(port)), 5) as s:
+        with socket.create_connection((host, int(port)), 120) as s:
             s.sendall(hello)
             time.sleep(0.3)  # fixed: the listener reads this before the connection closes
 
@@ -82,7 +83,7 @@ def stray(host, port):
 def ssh(host, port):
     with socket.create_server((host, int(port))) as server:
         print("listening", flush=True)
-        server.settimeout(5)
+        server.settimeout(120)
         clients = []
         try:
             while True:

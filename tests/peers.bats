@@ -52,12 +52,12 @@ prepare() {
 	e3-cat -v in "zmq:pub:$a" 2>err1 &
 	publisher=$!
 	exec 7>in
-	e3-cat --timeout 3 "zmq:sub:$a" y.e3 2>err 7>&- &
+	e3-cat --timeout 8 "zmq:sub:$a" y.e3 2>err 7>&- &
 	subscriber=$!
 	said err1 "a subscriber connected"
 	kill -9 $publisher
 	said err "the publisher disconnected; waiting for it to connect again"
 	ends 1 $subscriber 10
-	said err "no publisher connected again within 3 s (--timeout)"
+	said err "no publisher connected again within 8 s (--timeout)"
 	exec 7>&-
 }

@@ -7,7 +7,7 @@ import time
 
 from view_client import Client, connect, get, read_head, request, summary, take
 
-SECONDS = 30
+SECONDS = 300
 
 
 def of(records, type_, run=0):
@@ -277,7 +277,7 @@ def stuck(url, ready, go):
     """Connects, says so, and never reads; ends when `go` is there."""
     with Client(url):
         open(ready, 'w').close()
-        end = time.monotonic() + 120
+        end = time.monotonic() + 600
         while not os.path.exists(go) and time.monotonic() < end:
             time.sleep(0.05)
 
@@ -285,7 +285,7 @@ def stuck(url, ready, go):
 def follow(url, frames, out):
     """Takes a live run to its end: every frame record, then how the server said goodbye."""
     got = []
-    with Client(url, timeout=120) as c:
+    with Client(url, timeout=600) as c:
         open(out, 'w').close()
         while True:
             r = c.next()

@@ -19,7 +19,7 @@ GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11'
 NAMES = ['', 'hello', 'frame', 'picture', 'depth', 'confidence', 'kept', 'correct', 'chunk', 'status']
 
 
-def connect(url, timeout=20):
+def connect(url, timeout=120):
     """A socket to the server of the URL."""
     u = urlsplit(url)
     s = socket.create_connection((u.hostname, u.port), timeout)
@@ -78,7 +78,7 @@ class Client:
     class Refused(Exception):
         pass
 
-    def __init__(self, url, path=None, timeout=20, **headers):
+    def __init__(self, url, path=None, timeout=120, **headers):
         key = base64.b64encode(os.urandom(16)).decode()
         headers = {'Upgrade': 'websocket', 'Connection': 'Upgrade', 'Sec_WebSocket_Key': key, 'Sec_WebSocket_Version': '13', **headers}
         self.s = connect(url, timeout)
@@ -118,11 +118,13 @@ class Client:
                 raise ConnectionError('closed')
             self.rest += part
         out, self.rest = self.rest[:n], self.rest[n:]
+        self.taken += out
         return out
 
     def next(self):
         """The next record; None after a close, whose code and text are in self.closed."""
         while True:
+            self.taken = b''
             try:
                 first, second = self.exactly(2)
                 n = second & 127
@@ -132,6 +134,9 @@ class Client:
             except ConnectionError:
                 self.closed = self.closed or (0, '')
                 return None
+            except (TimeoutError, socket.timeout):
+                self.rest = self.taken + self.rest  # a part of a frame has come
+                raise
             opcode = first & 15
             if opcode == 8:
                 self.closed = (struct.unpack('>H', body[:2])[0], body[2:].decode()) if len(body) >= 2 else (1005, '')

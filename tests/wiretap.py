@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Listens on a network interface, and looks for pictures in what it heard.
 
-wiretap.py listen INTERFACE FILE   writes the payload of every TCP packet to FILE until SIGTERM; says "listening" when it does
+wiretap.py listen INTERFACE FILE   writes the payload of every TCP packet to FILE, after SIGTERM until none comes; says "listening" when it does
 wiretap.py find FILE STREAM        how many of the samples of STREAM's pictures (32 bytes each) are in FILE: "FOUND of ALL"
 """
 import signal
@@ -25,14 +25,19 @@ def payload(packet):
 
 def listen(interface, path):
     tap = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ALL_PROTOCOLS))
-    tap.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 26)
+    tap.setsockopt(socket.SOL_SOCKET, 33, 1 << 26)  # SO_RCVBUFFORCE: beyond the limit of the system
     tap.bind((interface, 0))
+    stopped = []
+    signal.signal(signal.SIGTERM, lambda *_: stopped.append(True))
+    tap.settimeout(0.3)
     with open(path, "wb") as out:
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(out.flush()))
         print("listening", flush=True)
         while True:
-            packet, address = tap.recvfrom(1 << 18)
-            out.write(payload(packet))
+            try:
+                out.write(payload(tap.recv(1 << 18)))
+            except TimeoutError:
+                if stopped:
+                    break
 
 
 def samples(path):
