@@ -11,8 +11,7 @@ setup_file() {
 	cp data first
 	: >mode
 	/usr/bin/python3 -B "$BATS_TEST_DIRNAME/hub.py" . >hub.err 2>&1 3>&- &
-	for _ in $(seq 100); do [ ! -e ports ] || break; sleep 0.1; done
-	[ -e ports ] || { cat hub.err; return 1; }
+	wait_until 10 test -e ports || { cat hub.err; return 1; }
 }
 teardown_file() { rm -f "$BATS_FILE_TMPDIR/ports"; } # the hub ends
 
@@ -213,7 +212,7 @@ has() { [ "$(stat -c %s "$to.partial")" -eq "$1" ]; }
 
 @test "a server that falls silent, and one that is slow" {
 	mode stall:50000
-	fails 1 "no answer for 1 s (--timeout)" -- get --timeout 1 --retries 0
+	fails 1 "no answer for 5 s (--timeout)" -- get --timeout 5 --retries 0
 	has 50000
 	mode slow
 	script -qec "e3-model fetch --yes --timeout 1 --cacert $f/cert.pem skyseg" o >/dev/null
@@ -256,10 +255,10 @@ has() { [ "$(stat -c %s "$to.partial")" -eq "$1" ]; }
 
 @test "two at once: the second waits, and finds it" {
 	mode stall:50000
-	e3-model fetch -q --yes --timeout 1 --retries 3 --cacert "$f/cert.pem" skyseg >o1 &
+	e3-model fetch -q --yes --timeout 6 --retries 9 --cacert "$f/cert.pem" skyseg >o1 &
 	one=$!
 	wait_until 20 has 50000
-	get 2>err >o2 &
+	HF_TOKEN=second get 2>err >o2 &
 	two=$!
 	wait_until 20 grep -q "$to: another process is fetching it: waiting" err
 	mode ""
@@ -267,5 +266,5 @@ has() { [ "$(stat -c %s "$to.partial")" -eq "$1" ]; }
 	wait $two
 	complete
 	[ "$(cat o1 o2)" = "$to"$'\n'"$to" ]
-	[ "$(grep -c ^hub "$f/log")" -eq 2 ]
+	! grep second "$f/log" || return 1 # it asked nobody
 }

@@ -153,19 +153,24 @@ assert abs(np.linalg.norm(p[0] - p[5]) - 2.5) < 0.003, p'
 }
 
 @test "fan-out, subscribe, and a live view by files: view" {
-	simmer fan-out 's#e3-decode#e3-decode --max-frames 150#; s#r=30#r=20#'
+	# The source ends when everything has been seen.
+	printf '#!/bin/sh\n"$@" & echo $! >"%s/source"; wait $!; [ $? -eq 143 ]\n' "$T" >"$T/bin/until-it-is-stopped"
+	chmod +x "$T/bin/until-it-is-stopped"
+	simmer fan-out 's#e3-decode#until-it-is-stopped e3-decode#; s#r=30#r=20#'
 	wait_until 10 test -S live
 	simmer subscribe
 	simmer view 's#--take 30#--take 5#'
-	local seen=0 last=none now
-	for _ in $(seq 150); do
+	local seen=0 last=none
+	viewed_twice() {
+		local now
 		now=$(stat -c %i.%Y.%Z live.glb 2>/dev/null || echo none)
-		[ "$now" = "$last" ] || { glb live.glb; seen=$((seen + 1)) last=$now; }
-		[ "$seen" -lt 2 ] || break
-		sleep 0.1
-	done
-	[ "$seen" -ge 2 ] || { cat "$T"/*.err; return 1; }
+		[ "$now" = "$last" ] || { glb live.glb && seen=$((seen + 1)) last=$now; }
+		[ "$seen" -ge 2 ]
+	}
+	wait_until 30 viewed_twice || { cat "$T"/*.err; return 1; }
 	kill -- "-${background[2]}"
+	wait_until 20 eval '[ "$(grep -c "^pred" "$T/subscribe.out")" -ge 5 ]'
+	kill -TERM "$(cat "$T/source")"
 	done_within 30 "${background[0]}"
 	glb scan.glb
 	done_within 10 "${background[1]}" || { cat "$T/subscribe.err"; return 1; }

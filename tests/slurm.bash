@@ -1,7 +1,7 @@
 # A Slurm cluster of one node on the loopback address, for slurm.bats: cluster_start FOLDER, cluster_stop FOLDER. As root only.
 
 cluster_start() {
-	local d=$1 port=$((30000 + $$ % 20000)) node k
+	local d=$1 node k
 	node=$(hostname -s)
 	mkdir -p "$d/state" "$d/spool"
 	chmod 755 "$d" "$d/state" "$d/spool"
@@ -16,8 +16,8 @@ cluster_start() {
 		AuthType=auth/munge
 		AuthInfo=socket=$d/munge.socket
 		CredType=cred/munge
-		SlurmctldPort=$port
-		SlurmdPort=$((port + 1))
+		SlurmctldPort=$(port)
+		SlurmdPort=$(port)
 		StateSaveLocation=$d/state
 		SlurmdSpoolDir=$d/spool
 		SlurmctldPidFile=$d/slurmctld.pid

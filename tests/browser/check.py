@@ -93,7 +93,7 @@ def agrees(got, found=0.97):
 def match(page, what, predictions, folder=None, found=0.97, **how):
     """The canvas has the points of these predictions where they must be, and nothing else. What comes meanwhile, a picture of the frame or
     a status, may have it drawn coarsely for a moment: so it is looked at again before it is wrong."""
-    until = time.monotonic() + PATIENCE / 6
+    until = time.monotonic() + PATIENCE / 2
     while True:
         settle(page)
         m = page.js("e3.scene.matrices()")
