@@ -12,6 +12,8 @@ B ?= build
 # One spelling of a folder in the tree, build and $PWD/build alike: the dependency files name what they belong to.
 override B := $(patsubst $(CURDIR)/%,%,$(abspath $(B)))
 OPT ?= -O2
+# of the layers with the long loops
+HOT ?= -O3
 CC ?= cc
 CFLAGS ?=
 PREFIX ?= /usr/local
@@ -33,24 +35,24 @@ PKGS_video := libavformat libavcodec libavutil libswscale
 PKGS_dev := openblas
 EXTRA_base := -fPIC
 # (nobody reads errno and floating-point flags: with them no loop over e3_expf becomes vectors)
-EXTRA_dev := -O3 -fopenmp-simd -ffp-contract=fast -fno-math-errno -fno-trapping-math
+EXTRA_dev := $(HOT) -fopenmp-simd -ffp-contract=fast -fno-math-errno -fno-trapping-math
 $(B)/lib/dev/tile_v3.o $(B)/lib/dev/tile_v4.o: EXTRA_dev += $(if $(filter x86_64%,$(shell $(CC) -dumpmachine)),-march=$(patsubst tile_%.o,x86-64-%,$(@F)))
 $(B)/lib/dev/tile_bf16.o: EXTRA_dev += $(if $(filter x86_64%,$(shell $(CC) -dumpmachine)),-march=x86-64-v4 -mavx512bf16 -mamx-tile -mamx-bf16)
 # values are rounded to 8 bits alike on every machine: nothing contracted
-$(B)/lib/dev/cpu_packed.o: EXTRA_dev := -O3 -fopenmp-simd -ffp-contract=off -fno-math-errno -fno-trapping-math
+$(B)/lib/dev/cpu_packed.o: EXTRA_dev := $(HOT) -fopenmp-simd -ffp-contract=off -fno-math-errno -fno-trapping-math
 # the same bits on every machine: nothing contracted; the other two only say that nobody reads errno and floating-point flags
-EXTRA_scene := -O3 -fopenmp-simd -ffp-contract=off -fno-math-errno -fno-trapping-math
-EXTRA_eval := -O3
-$(B)/lib/geom/kdtree.o $(B)/lib/geom/kdsearch.o: EXTRA_geom := -O3
+EXTRA_scene := $(HOT) -fopenmp-simd -ffp-contract=off -fno-math-errno -fno-trapping-math
+EXTRA_eval := $(HOT)
+$(B)/lib/geom/kdtree.o $(B)/lib/geom/kdsearch.o: EXTRA_geom := $(HOT)
 # the same mesh for any width of vectors: nothing contracted
-EXTRA_surface := -O3 -fopenmp-simd -ffp-contract=off -fno-math-errno -fno-trapping-math
+EXTRA_surface := $(HOT) -fopenmp-simd -ffp-contract=off -fno-math-errno -fno-trapping-math
 # (for processors without a path of their own; the others are written in vectors)
-$(B)/lib/image/resize_plain.o: EXTRA_image := -O3
-EXTRA_video := -O3 -fno-math-errno -fno-trapping-math
+$(B)/lib/image/resize_plain.o: EXTRA_image := $(HOT)
+EXTRA_video := $(HOT) -fno-math-errno -fno-trapping-math
 # (opened when a camera is, not linked)
 $(B)/lib/video/format.o: EXTRA_video = $(call pkg,libavdevice,--cflags)
 PKGS_model := jansson zlib
-$(B)/lib/model/compose.o: EXTRA_model := -O3 -fopenmp-simd -ffp-contract=fast
+$(B)/lib/model/compose.o: EXTRA_model := $(HOT) -fopenmp-simd -ffp-contract=fast
 # (Debian 12's CHOLMOD has no pkg-config file)
 LINK_graph := -lcholmod
 PKGS_export := zlib
@@ -60,7 +62,7 @@ LINK_export = -Wl,--push-state,--as-needed $(filter -lOpenEXRCore%,$(shell pkg-c
 $(B)/lib/export/depth_exr.o: EXTRA_export = $(CFLAGS_openexr)
 PKGS_sets := jansson zlib
 PKGS_view := libwebsockets jansson
-$(B)/lib/view/sample.o $(B)/lib/view/merge.o: EXTRA_view := -O3 -fno-math-errno -fno-trapping-math
+$(B)/lib/view/sample.o $(B)/lib/view/merge.o: EXTRA_view := $(HOT) -fno-math-errno -fno-trapping-math
 pkg = $(if $(1),$(shell pkg-config $(2) $(1)))
 define layer_rules
 LIB_$(1) := $$(B)/lib$(1).a
@@ -107,7 +109,7 @@ OPENCV := $(or $(shell pkg-config --variable=includedir_new opencv4 2>/dev/null)
 ONNX ?= $(wildcard $(OPENCV)/opencv2/dnn.hpp)
 CXX ?= c++
 
-.PHONY: all cuda units fuzz-bins clean demo test lint fuzz parity bench install uninstall deps deps-test
+.PHONY: all cuda units fuzz-bins fuzz-build clean demo test lint fuzz parity bench install uninstall deps deps-test
 .DELETE_ON_ERROR:
 all: $(TOOLS:%=$(B)/bin/%) $(SCRIPTS:%=$(B)/bin/%) $(B)/completion/made $(if $(ONNX),$(B)/lib/e3/libe3-onnx.so)
 
@@ -190,11 +192,11 @@ $$(B)/fuzz_$(1): tests/fuzz/fuzz_$(1).c $$(foreach l,$$(FUZZ_$(1)),$$(LIB_$$(l))
 endef
 $(foreach f,$(FUZZERS),$(eval $(call fuzz_rules,$(f))))
 fuzz-bins: $(FUZZERS:%=$(B)/fuzz_%)
-fuzz:
-	@$(MAKE) --no-print-directory B=$(B)/fuzz CC=clang SAN=fuzzer-no-link,address,undefined fuzz-bins
-	@set -e; for f in $(FUZZERS); do mkdir -p $(B)/fuzz/found/$$f; echo "fuzz: $$f: $(RUNS) runs"; \
-		$(B)/fuzz/fuzz_$$f -runs=$(RUNS) -rss_limit_mb=2048 -timeout=10 -verbosity=0 -artifact_prefix=$(B)/fuzz/crash-$$f- \
-		$(B)/fuzz/found/$$f tests/fuzz/corpus/$$f; done
+# (Not optimized: built in a third of the time. The sanitizers then also see what an optimizer would have removed.)
+fuzz-build:
+	@$(MAKE) --no-print-directory B=$(B)/fuzz CC=clang OPT=-O0 HOT= SAN=fuzzer-no-link,address,undefined fuzz-bins
+fuzz: fuzz-build
+	@set -e; for f in $(FUZZERS); do echo "fuzz: $$f: $(RUNS) runs"; B=$(B) tests/fuzz/run.sh $$f $(RUNS); done
 
 # The CUDA backend: a plug-in that e3-infer opens when it is there (doc/design.md 5). `make cuda CUDA_ARCHS=90a` builds for one kind only.
 # An architecture of digits also gives code for newer ones through the oldest PTX.
@@ -210,7 +212,7 @@ $(B)/kernels/%.o: kernels/%.cu
 	$(NVCC) $(NVCC_FLAGS) -c -o $@ $<
 # Only the table is exported: the runtime and everything else stay inside.
 $(B)/lib/dev/check.o: EXTRA_dev += -fPIC
-$(B)/lib/image/tone.o: EXTRA_image += -O3 -fno-math-errno -fno-trapping-math
+$(B)/lib/image/tone.o: EXTRA_image += $(HOT) -fno-math-errno -fno-trapping-math
 $(B)/lib/e3/libe3-cuda.so: $(OBJ_kernels) $(B)/lib/dev/check.o $(LIB_base)
 	@mkdir -p $(@D)
 	$(NVCC) $(GENCODE) -shared -cudart static -o $@ $^ -L$(CUDA)/lib64 -L$(CUDA)/lib64/stubs -lcublasLt -Xlinker --exclude-libs,ALL,--as-needed,-z,defs

@@ -1,69 +1,71 @@
 #!/usr/bin/env bats
-# A short run of every fuzz target (make fuzz runs each a million times): builds them with clang, then the corpus and 50,000
-# variations of it each (fewer where one takes longer). A crash leaves its input in $B/fuzz.
+# A short run of every fuzz target (make fuzz runs each a million times): builds them with clang, then the whole corpus, and as many
+# variations of it as take some five seconds. A crash leaves its input in $B/fuzz.
 load common
 
 setup_file() {
 	command -v clang >/dev/null || skip "needs clang"
+	local flags=()
+	! command -v mold >/dev/null || flags=(LDFLAGS=-fuse-ld=mold)
 	# Without the jobs and variables of a make that started this test.
-	env -u MAKEFLAGS -u MAKELEVEL make -s -j2 -C "$BATS_TEST_DIRNAME/.." B="$B/fuzz" CC=clang SAN=fuzzer-no-link,address,undefined fuzz-bins
+	env -u MAKEFLAGS -u MAKELEVEL make -s -j2 -C "$BATS_TEST_DIRNAME/.." B="$B" "${flags[@]}" CFLAGS=-gline-tables-only fuzz-build
 }
 
-short_run() {
+short_run() { # short_run RUNS TARGET
 	local corpus
-	corpus=$(find "$ROOT/tests/fuzz/corpus/$1" -type f | wc -l)
-	[ "$corpus" -gt 0 ] || { echo "no corpus for $1"; return 1; }
-	make -s -C "$ROOT" B="$B" FUZZERS="$1" RUNS="${runs:-50000}" fuzz >"$T/o" 2>&1 || { tail -40 "$T/o"; return 1; }
-	echo "# $1: $corpus files in the corpus"
+	corpus=$(find "$ROOT/tests/fuzz/corpus/$2" -type f | wc -l)
+	[ "$corpus" -gt 0 ] || { echo "no corpus for $2"; return 1; }
+	"$ROOT/tests/fuzz/run.sh" "$2" "$1" >"$T/o" 2>&1 || { tail -40 "$T/o"; return 1; }
+	echo "# $2: $corpus files in the corpus"
 }
 
 @test "fuzz: stream" {
-	short_run stream
+	short_run 25000 stream
 }
 
 @test "fuzz: recordings that a page looks at" {
-	runs=10000 short_run recording
+	short_run 6000 recording
 }
 
 @test "fuzz: requests to a page, and what its clients say" {
-	runs=10000 short_run view_client
+	short_run 20000 view_client
 }
 
 @test "fuzz: safetensors" {
-	short_run safetensors
+	short_run 40000 safetensors
 }
 
 @test "fuzz: pth" {
-	short_run pth
+	short_run 30000 pth
 }
 
 @test "fuzz: PNM" {
-	short_run pnm
+	short_run 50000 pnm
 }
 
 @test "fuzz: headers and ends of pictures" {
-	short_run picture
+	short_run 25000 picture
 }
 
 @test "fuzz: saved caches" {
-	short_run cache
+	short_run 2500 cache
 }
 
 @test "fuzz: known poses and positions" {
-	short_run known
+	short_run 50000 known
 }
 
 @test "fuzz: data sets" {
-	short_run sets
+	short_run 4000 sets
 }
 
 @test "fuzz: ONNX models" {
-	short_run onnx
+	short_run 50000 onnx
 }
 
 @test "every fuzz target is run above" {
 	for f in "$ROOT"/tests/fuzz/fuzz_*.c; do
 		name=${f##*/fuzz_}
-		grep -q "short_run ${name%.c}\$" "$BATS_TEST_FILENAME" || { echo "$f is not run"; return 1; }
+		grep -q "short_run [0-9]* ${name%.c}\$" "$BATS_TEST_FILENAME" || { echo "$f is not run"; return 1; }
 	done
 }
