@@ -228,19 +228,24 @@ no_was() {
 	[[ $said == *"$1"* ]] || { echo "no '$1' from: ${*:2}: $said"; return 1; }
 }
 
-# matrix TOOL: each output against each input, by name, by links, by other spellings, by standard input.
+# matrix TOOL: each output against each input: by name, by links, by other spellings in turn, so that every output and every input
+# meets several of them, and the first output with the first input all; by standard input.
 matrix() {
-	local tool=$1 out in name rc line inputs before
+	local tool=$1 out in name names rc line inputs before turn=0
 	inputs_of "$tool"
 	before=$(contents)
 	for out in $(of "$tool" writes); do
 		for in in "${inputs[@]}"; do
 			# the one may be replaced, the other takes no operand
 			case $out-$in in save-cache-in.load-cache | keygen-in.operand) continue ;; esac
-			for name in "$in" "./$in" "soft.$in" "hard.$in" "../${PWD##*/}//$in"; do
+			names=("$in" "./$in" "soft.$in" "hard.$in" "../${PWD##*/}//$in")
+			[ "$turn" -eq 0 ] || names=("${names[turn % 5]}")
+			turn=$((turn + 1))
+			for name in "${names[@]}"; do
 				no "--$out: $name is " "${line[@]}" "--$out" "$name" in.operand
 			done
 		done
+		turn=$((turn + ${#inputs[@]} % 5 == 0)) # (else an input would always be spelled alike)
 		case $tool-$out in e3-scene-* | e3-cat-keygen) continue ;; esac
 		rc=0
 		"${line[@]}" "--$out" soft.in.operand - >/dev/null 2>"$T.stderr" <in.operand || rc=$?
@@ -256,9 +261,10 @@ matrix() {
 	[ "$(contents | cut -d' ' -f1-4)" = "$(cut -d' ' -f1-4 <<<"$before")" ]
 }
 
-# twins TOOL: each pair of its outputs as one file: one that is there, by its links; one that is not yet, by other spellings.
+# twins TOOL: each pair of its outputs as one file: one that is there, by its links; one that is not yet, by other spellings. In turn,
+# and the first pair all.
 twins() {
-	local tool=$1 a b before all rc
+	local tool=$1 a b before all rc which turn=0
 	echo old >have
 	ln have hard.have
 	ln -s have soft.have
@@ -268,11 +274,16 @@ twins() {
 	for a in "${all[@]}"; do
 		for b in "${all[@]}"; do
 			[ "$a" != "$b" ] || break
-			no "are the same " "$tool" "--$a" have "--$b" hard.have in.operand
-			no "are the same " "$tool" "--$a" soft.have "--$b" ./have in.operand
-			no "are the same " "$tool" "--$a" new "--$b" pics/../new in.operand
-			no "are the same " "$tool" "--$a" dangling "--$b" new in.operand
-			no "have the same name, new" "$tool" "--$b" new "--$a" new in.operand
+			turn=$((turn + 1))
+			for which in $([ "$turn" -eq 1 ] && echo 0 1 2 3 4 || echo $((turn % 5))); do
+				case $which in
+				0) no "are the same " "$tool" "--$a" have "--$b" hard.have in.operand ;;
+				1) no "are the same " "$tool" "--$a" soft.have "--$b" ./have in.operand ;;
+				2) no "are the same " "$tool" "--$a" new "--$b" pics/../new in.operand ;;
+				3) no "are the same " "$tool" "--$a" dangling "--$b" new in.operand ;;
+				4) no "have the same name, new" "$tool" "--$b" new "--$a" new in.operand ;;
+				esac
+			done
 		done
 		rc=0
 		"$tool" "--$a" soft.have in.operand >>have 2>"$T.stderr" || rc=$?
