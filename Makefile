@@ -269,9 +269,9 @@ $(B)/tests/gpu/%: tests/gpu/%.c $(foreach l,model dev data base,$(LIB_$(l)))
 gpu-units: $(B)/tests/gpu/test_gpu_ops $(B)/tests/gpu/test_gpu_weights8 $(B)/tests/gpu/test_gpu_ahead $(B)/tests/gpu/bench
 gpu-bins: cuda gpu-units $(B)/bin/e3-infer
 .PHONY: gpu gpu-bins gpu-units test-gpu sanitize-gpu parity-gpu bench-gpu
-# Everything below, and one table at the end.
+# Everything below, and one table at the end. MISSING=1: what the last run left out.
 gpu: gpu-bins $(B)/bin/e3-decode $(B)/bin/e3-model $(B)/bin/e3-cat
-	@B=$(abspath $(B)) tests/gpu/all.sh
+	@B=$(abspath $(B)) $${PYTHON:-/usr/bin/python3} -B tests/gpu/all.py $(if $(MISSING),--missing)
 test-gpu: gpu-bins
 	@B=$(abspath $(B)) tests/gpu/ops.sh
 	@B=$(abspath $(B)) tests/gpu/memory.sh

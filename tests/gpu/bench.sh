@@ -1,7 +1,7 @@
 #!/bin/bash
 # make bench-gpu: what CUDA reaches on this machine: operation by operation (stages), end to end as a user sees it and memory (speed),
-# several streams at a time (streams), the start with a checkpoint from a file (load). bench.sh stages|speed|streams|load: one of them;
-# bench.sh peer: beside PyTorch (tests/bench/torch_peer.py).
+# several streams at a time: the same results (together), how fast (streams); the start with a checkpoint from a file (load). bench.sh
+# stages|speed|together|streams|load: one of them; bench.sh peer: beside PyTorch (tests/bench/torch_peer.py).
 # FRAMES=500 frames of the end-to-end run. OLD=DIR: before and after, in turn with the older build in DIR (tests/gpu/end_to_end.py).
 # PORTABLE=1: the stages also with the kernels that every GPU has.
 set -u -o pipefail
@@ -13,19 +13,15 @@ out=$(mktemp -d "${TMPDIR:-/tmp}/e3-bench.XXXXXX")
 trap 'rm -rf "$out"' EXIT
 rc=0
 
-for what in ${1:-stages speed streams load}; do
+for what in ${1:-stages speed together streams load}; do
 	case $what in
 	stages) "$python" -B tests/gpu/stages.py 100 10 || rc=1 ;;
 	speed) "$python" -B tests/gpu/end_to_end.py "${FRAMES:-500}" "$out" || rc=1 ;;
+	together) "$python" -B tests/gpu/streams.py check "$out" || rc=1 ;;
 	streams)
-		"$python" -B tests/gpu/streams.py check "$out" || rc=1
 		"$python" -B tests/gpu/streams.py speed "${STREAM_FRAMES:-200}" "$out" --budget 10f --segment 0 || rc=1
 		COUNTS=${COUNTS:-1,2,3,4} "$python" -B tests/gpu/streams.py speed "${STREAM_FRAMES:-200}" "$out" --budget 10f --segment 0 --precision int8 || rc=1
-		if command -v parallel >/dev/null; then
-			"$python" -B tests/gpu/streams.py clips "$out" || rc=1
-		else
-			echo "left out: e3-clips needs GNU parallel"
-		fi
+		"$python" -B tests/gpu/streams.py clips "$out" || rc=1
 		;;
 	load) "$python" -B tests/gpu/load.py "$out" || rc=1 ;;
 	peer)
@@ -36,7 +32,7 @@ for what in ${1:-stages speed streams load}; do
 			"$python" -B tests/bench/torch_peer.py 100 $how || rc=1
 		done
 		;;
-	*) echo "bench.sh: expected stages, speed, streams, load or peer, got '$what'" >&2 && rc=2 ;;
+	*) echo "bench.sh: expected stages, speed, together, streams, load or peer, got '$what'" >&2 && rc=2 ;;
 	esac
 done
 exit $rc

@@ -17,7 +17,7 @@ import numpy as np
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from driver import Watch  # noqa: E402
-from table import row  # noqa: E402
+from table import done, row  # noqa: E402
 
 
 def messages(pictures, n, tell=True, **more):
@@ -60,7 +60,8 @@ def run(stream, n, *options, model=None, infer="e3-infer", said=None):
     memory.stop()
     first = n - len(arrived)  # frames of a start come with its last one
     if p.returncode or not 0 <= first < 20 or last != n - 1:
-        raise SystemExit(f"{' '.join(command)}: exit {p.returncode} after {len(arrived)} lines, the last for frame {last}")
+        reason = "".join(f"{line}\n" for _, line in (said or [])[-5:])  # (else it was printed)
+        raise SystemExit(f"{reason}{' '.join(command)}: exit {p.returncode} after {len(arrived)} lines, the last for frame {last}")
     got = {"first": arrived[0] - start, "memory": memory.most}
     if n > 21:
         gaps = np.diff(arrived)[19 - first:] * 1e3
@@ -70,12 +71,13 @@ def run(stream, n, *options, model=None, infer="e3-infer", said=None):
 
 def measure(stream, n, *options, model=None, label=""):
     name = (label + " ".join(options)) or "no option"
+    if done(name):
+        return
     got = run(stream, n, *options, model=model)
     print(f"{name:34s} {n} frames: {got['rate']:6.1f} frames/s from frame 20, between frames p50 {got['p50']:.2f} ms, "
           f"p99 {got['p99']:.2f} (x{got['p99'] / got['p50']:.2f}); session p50 {got['session']:.2f} ms; "
           f"first frame after {got['first']:.1f} s; device memory at most {got['memory']:.0f} MiB", flush=True)
-    row("speed", name, f"{got['rate']:.1f} frames/s, p50 {got['p50']:.2f}, p99 {got['p99']:.2f} ms", f"{got['memory']:.0f} MiB")
-    return got
+    row(name, f"{got['rate']:.1f} frames/s, p50 {got['p50']:.2f}, p99 {got['p99']:.2f} ms", f"{got['memory']:.0f} MiB")
 
 
 def program(old):
@@ -88,7 +90,9 @@ def program(old):
 
 def compare(stream, n, old, *options, model=None, label=""):
     """Two builds in turn: the median over the rounds of p50 and p99, before and after."""
-    name = (label + " ".join(options)) or "no option"
+    name = ((label + " ".join(options)) or "no option") + ", before → after"
+    if done(name):
+        return
     rounds = int(os.environ.get("ROUNDS", "2"))
     got = {"before": [], "after": []}
     for _ in range(rounds):
@@ -96,9 +100,9 @@ def compare(stream, n, old, *options, model=None, label=""):
         got["after"].append(run(stream, n, *options, model=model, said=[]))
     mid = {who: {k: float(np.median([g[k] for g in runs])) for k in ("rate", "p50", "p99", "first", "memory")} for who, runs in got.items()}
     b, a = mid["before"], mid["after"]
-    print(f"{name:34s} {rounds} × {n} frames, before → after: {b['rate']:.1f} → {a['rate']:.1f} frames/s (×{a['rate'] / b['rate']:.2f}); p50 {b['p50']:.2f} → {a['p50']:.2f} ms; "
+    print(f"{name:34s} {rounds} × {n} frames: {b['rate']:.1f} → {a['rate']:.1f} frames/s (×{a['rate'] / b['rate']:.2f}); p50 {b['p50']:.2f} → {a['p50']:.2f} ms; "
           f"p99 {b['p99']:.2f} → {a['p99']:.2f}; first frame {b['first']:.1f} → {a['first']:.1f} s; memory {b['memory']:.0f} → {a['memory']:.0f} MiB", flush=True)
-    row("speed", name, f"{b['rate']:.1f} → {a['rate']:.1f} frames/s", f"p50 {b['p50']:.2f} → {a['p50']:.2f}, p99 {b['p99']:.2f} → {a['p99']:.2f} ms")
+    row(name, f"{b['rate']:.1f} → {a['rate']:.1f} frames/s", f"p50 {b['p50']:.2f} → {a['p50']:.2f}, p99 {b['p99']:.2f} → {a['p99']:.2f} ms")
 
 
 def offers(*options):

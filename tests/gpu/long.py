@@ -73,9 +73,9 @@ def main():
     early, late = pace(EVERY + max(n // 10, 2 * EVERY)), pace(n)
     name = f"{n} frames, {' '.join(options)}"
     same = all(x[:2] == first[:2] for x in at.values())
-    ok = row("flat", f"{name}: device memory", f"{first[0]:.1f} MiB at frame {EVERY}, {last[0]:.1f} at the end", "the same", same)
-    ok &= row("flat", "resident memory", f"{first[2]:.1f} MiB, then {last[2]:.1f}", f"at most {GROWS} more", last[2] - first[2] <= GROWS)
-    ok &= row("flat", "a frame", f"{early:.3f} ms, then {late:.3f}", f"at most x{SLOWER}", late <= SLOWER * early)
+    ok = row(f"{name}: device memory", f"{first[0]:.1f} MiB at frame {EVERY}, {last[0]:.1f} at the end", "the same", same)
+    ok &= row("resident memory", f"{first[2]:.1f} MiB, then {last[2]:.1f}", f"at most {GROWS} more", last[2] - first[2] <= GROWS)
+    ok &= row("a frame", f"{early:.3f} ms, then {late:.3f}", f"at most x{SLOWER}", late <= SLOWER * early)
     print(f"{name}: {'flat' if ok else 'NOT FLAT'}; {len(ms) * EVERY / (done[n] - done[EVERY]):.1f} frames/s")
     return 0 if ok else 1
 

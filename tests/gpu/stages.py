@@ -44,19 +44,22 @@ def main():
     now = bench(here, words)
     for label, ms in now.items():
         if ms >= 0.1:
-            row("stages", label, f"{ms:.3f} ms")
+            row(label, f"{ms:.3f} ms")
     if os.environ.get("PORTABLE"):
         print("with the kernels of every GPU:")
         portable = bench(here, words, E3_CUDA_PORTABLE="1")
         beside("this GPU's kernels, every GPU's", now, portable, ("own", "portable"))
         share = now["a frame, median"] / portable["a frame, median"]
-        row("stages", "kernels of every GPU: a frame, median", f"{portable['a frame, median']:.2f} ms, {100 * share:.0f} % of the speed", ">= 45 %", share >= 0.45)
+        row("kernels of every GPU: a frame, median", f"{portable['a frame, median']:.2f} ms, {100 * share:.0f} % of the speed", ">= 45 %", share >= 0.45)
     old = os.environ.get("OLD")
     if old:
         path = next((p for p in (os.path.join(old, "bench"), os.path.join(old, "tests", "gpu", "bench")) if os.access(p, os.X_OK)), None)
         if not path:
             raise SystemExit(f"OLD={old}: no bench there")
-        beside("before and after", bench(path, words), now, ("before", "after"))
+        before = bench(path, words)
+        beside("before and after", before, now, ("before", "after"))
+        for label in "a frame, median", "a frame, p99":
+            row(f"{label}, before → after", f"{before[label]:.3f} → {now[label]:.3f} ms")
 
 
 if __name__ == "__main__":
