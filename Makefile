@@ -21,7 +21,7 @@ PREFIX ?= /usr/local
 PKG := $(shell pkg-config --exists msgpack-c 2>/dev/null && echo msgpack-c || echo msgpack)
 WARN := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wno-unused-parameter -Wno-pass-failed
 ALL_CFLAGS = -std=c11 -D_GNU_SOURCE $(OPT) -g $(WARN) $(if $(WERROR),-Werror) -Ilib -MMD -MP -pthread $(CFLAGS) $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer)
-ALL_LDFLAGS = -pthread $(LDFLAGS) $(if $(SAN),-fsanitize=$(SAN))
+ALL_LDFLAGS = -pthread $(LDFLAGS) $(RPATH) $(if $(SAN),-fsanitize=$(SAN))
 
 LAYERS := base data wire stage image mask picture trace video dev model geom surface hold track place graph export sets scene eval view
 SCRIPTS := e3-clips
@@ -131,7 +131,7 @@ $(B)/completion/made: $(TOOLS:%=$(B)/bin/%) $(SCRIPTS:%=$(B)/bin/%) $(wildcard p
 # $(call libs,layers): archives and external libraries of these layers
 libs = $(foreach l,$(1),$(LIB_$(l))) $(foreach l,$(1),$(LIBS_$(l))) -lm -ldl
 define tool_rules
-$$(B)/bin/$(1): $$(patsubst cmd/%.c,$$(B)/cmd/%.o,$$(SRCS_$(1))) $$(foreach l,$$(USES_$(1)),$$(LIB_$$(l)))
+$$(B)/bin/$(1) $$(B)/kit/bin/$(1): $$(patsubst cmd/%.c,$$(B)/cmd/%.o,$$(SRCS_$(1))) $$(foreach l,$$(USES_$(1)),$$(LIB_$$(l)))
 	@mkdir -p $$(@D)
 	$$(CC) $$(ALL_LDFLAGS) -o $$@ $$(filter %.o,$$^) $$(call libs,$$(USES_$(1))) $$(call pkg,$$(PKGS_$(1)),--libs)
 endef
@@ -265,13 +265,18 @@ study: all $(STUDY:%=$(B)/study/%)
 $(B)/tests/gpu/%: tests/gpu/%.c $(foreach l,model dev data base,$(LIB_$(l)))
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -Itests -o $@ $< $(call libs,model dev data base) $(if $(findstring test_,$*),-lcmocka)
+# What the kit has is found beside it, also what its libraries need (a RUNPATH would not serve those).
+$(B)/tests/gpu/% $(B)/kit/bin/%: RPATH = -Wl,--disable-new-dtags,-rpath,'$$ORIGIN/../lib:$$ORIGIN/../../lib'
 # (these link without a GPU and without nvcc)
 gpu-units: $(B)/tests/gpu/test_gpu_ops $(B)/tests/gpu/test_gpu_weights8 $(B)/tests/gpu/test_gpu_ahead $(B)/tests/gpu/bench
 gpu-bins: cuda gpu-units $(B)/bin/e3-infer
-.PHONY: gpu gpu-bins gpu-units test-gpu sanitize-gpu parity-gpu bench-gpu
+.PHONY: gpu gpu-kit gpu-bins gpu-units test-gpu sanitize-gpu parity-gpu bench-gpu
 # Everything below, and one table at the end. MISSING=1: what the last run left out.
 gpu: gpu-bins $(B)/bin/e3-decode $(B)/bin/e3-model $(B)/bin/e3-cat
 	@B=$(abspath $(B)) $${PYTHON:-/usr/bin/python3} -B tests/gpu/all.py $(if $(MISSING),--missing)
+# The same for a machine without a compiler and our libraries.
+gpu-kit: cuda gpu-units $(B)/kit/bin/e3-infer $(B)/kit/bin/e3-model $(B)/bin/e3-decode
+	@B=$(B) /usr/bin/python3 -B tests/gpu/kit.py pack
 test-gpu: gpu-bins
 	@B=$(abspath $(B)) tests/gpu/ops.sh
 	@B=$(abspath $(B)) tests/gpu/memory.sh

@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
-# make gpu, without a GPU: what the parts' driver does when parts are cut off, left out and taken up again, with stand-ins for the parts.
+# make gpu and make gpu-kit, without a GPU: what the parts' driver does when parts are cut off, left out and taken up again, with stand-ins
+# for the parts; and a kit of stand-ins for the programs, from which a module or a library is taken.
 load common
 
 python=/usr/bin/python3
@@ -66,4 +67,29 @@ add() { echo "$python -B tests/gpu/table.py $*" >>"tests/gpu/$part"; }
 	LIMIT=6 gpu speed
 	grep -qE '^speed +all of it +stopped after [0-9]+ s +LIMIT=6; --missing goes on' build/gpu-results/table
 	wait_until 5 gone "$(cat pid)"
+}
+
+@test "make gpu-kit: a module or a library that is missing stops it; without a GPU run says so for each part" {
+	cd "$T"
+	mkdir -p b/kit/bin b/bin b/lib/e3 b/tests/gpu
+	printf '#include <stdio.h>\nint zmq_errno(void);\nint main(void)\n{\n\tfputs("no CUDA device\\n", stderr);\n\treturn 1 + 0 * zmq_errno();\n}\n' >main.c
+	rpath="-Wl,--disable-new-dtags,-rpath,\$ORIGIN/../lib:\$ORIGIN/../../lib"
+	cc "$rpath" -o b/kit/bin/e3-infer main.c -lzmq
+	cp b/kit/bin/e3-infer b/kit/bin/e3-model
+	cp b/kit/bin/e3-infer b/tests/gpu/bench
+	cp b/kit/bin/e3-infer b/tests/gpu/test_gpu_ops
+	echo 'int e3_cuda;' | cc -shared -x c -o b/lib/e3/libe3-cuda.so -
+	ln -s "$B/bin/e3-decode" b/bin/
+	kit() { B=$T/b GOLDEN=0 "$python" -B "$ROOT/tests/gpu/kit.py" "$@"; }
+	kit fill "$T/kit"
+	rc=0
+	PYTHON=$python kit/run flat ops >said 2>&1 || rc=$?
+	[ "$rc" = 1 ]
+	[ "$(grep -cE 'all of it +no GPU: begun, ended after [0-9]+ s +no CUDA device' kit/results/table)" = 2 ]
+	mv kit/tests/oracle kit/tests/elsewhere
+	mv kit/build/lib/libzmq.so.5 .
+	mv kit/py/msgpack .
+	fails 1 'tests/bench/torch_peer.py imports streamvggt, which is not in it' -- kit check "$T/kit"
+	grep -q 'tests/e3read.py imports msgpack, which is not in it' stderr
+	grep -q 'build/bin/e3-infer needs libzmq.so.5, which it does not find in the kit' stderr
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""make gpu: all there is for a GPU, then one table of what it found. all.py [--missing] [PART...]
+"""make gpu, and ./run in the kit of make gpu-kit: all there is for a GPU, then one table of what it found. all.py [--missing] [PART...]
 
 PARTS="ops stages" names parts, too; none is all of them. RESULTS=DIR (default: gpu-results in the build folder) gets the table, the rows of
 which it is made and what each part printed. A part that lacks something (a tool, a golden file) says so in its row and the others go on.
