@@ -51,18 +51,14 @@ man_options() {
 
 @test "every option in --help is one the tool accepts, and its argument is asked for" {
 	for t in $tools; do
-		while read -r _ name; do
-			if grep -qE -- "^ +(-[A-Za-z0-9], )?--$name [A-Z0-9]" "$said/$t"; then
-				rc=0
-				"$t" "--$name" >"$T/out" 2>&1 </dev/null || rc=$?
-				{ [ "$rc" -eq 2 ] && grep -q 'needs an argument' "$T/out"; } || { echo "$t --$name: exit $rc"; cat "$T/out"; return 1; }
-			else
-				# It is taken, and the next, unknown option is what it stops at.
-				rc=0
-				"$t" "--$name" --no-such-option >"$T/out" 2>&1 </dev/null || rc=$?
-				{ [ "$rc" -eq 2 ] && grep -q -- --no-such-option "$T/out"; } || { echo "$t --$name:"; cat "$T/out"; return 1; }
-			fi
-		done < <(help_options "$t" | grep -vE ' (help|version)$')
+		while read -r name argument; do
+			# Without an argument it is taken, and the next, unknown option is what it stops at.
+			next=--no-such-option expected=--no-such-option
+			[ -z "$argument" ] || next='' expected='needs an argument'
+			rc=0
+			out=$("$t" "--$name" $next 2>&1 </dev/null) || rc=$?
+			[[ $rc -eq 2 && $out == *"$expected"* ]] || { echo "$t --$name: exit $rc"; echo "$out"; return 1; }
+		done < <(sed -nE 's/^ +(-[A-Za-z0-9], )?--([A-Za-z0-9-]+)( [A-Z0-9])?.*/\2\3/p' "$said/$t" | grep -vE '^(help|version)\b')
 	done
 }
 
@@ -75,20 +71,18 @@ man_options() {
 }
 
 @test "every example in the manual pages uses options that exist" {
+	local -A has
+	for t in $tools; do
+		while read -r _ name; do has["$t --$name"]=1; done < <(help_options "$t")
+	done
 	bad=$(for page in "$ROOT"/man/*.[1-9]; do
-		# Displayed literal text; the tool's name and the options after it, up to the next pipe.
+		# Displayed literal text; the tool's name and the options after it, up to the next pipe. What is quoted is for another program.
 		sed -n '/^\.Bd -literal/,/^\.Ed/p; s/^\.Dl //p' "$page" | sed -z 's/\\\\en/\n/g; s/\\e\n */ /g' | grep -oE 'e3-[a-z-]+[^|&;)]*' |
-			while read -r t rest; do
+			sed "s/'[^']*'//g; s/\\\\-/-/g" | while read -r t rest; do
 				[[ $t != *: ]] || continue # a message, not a command
 				[ -x "$B/bin/$t" ] || { echo "${page##*/}: $t is no tool"; continue; }
-				# What is quoted is for another program.
-				for word in $(sed "s/'[^']*'//g; s/\\\\-/-/g" <<<"$rest"); do
-					case $word in
-					--[a-zA-Z]*)
-						word=${word%%=*}
-						grep -qE -- "^ +(-[A-Za-z0-9], )?$word( |\$)" "$said/$t" || echo "${page##*/}: $t has no $word"
-						;;
-					esac
+				for word in $rest; do
+					[[ $word != --[a-zA-Z]* || -n ${has["$t ${word%%=*}"]:-} ]] || echo "${page##*/}: $t has no ${word%%=*}"
 				done
 			done
 	done)
