@@ -82,6 +82,29 @@ none_pending() { ! grep -qE '^S(ig|hd)Pnd:.*[1-9a-f]' "/proc/$1/status"; }
 	done
 }
 
+@test "signals that end a tool at once, and a fault: a stream stays as FILE.partial, no unfinished file is left" {
+	for way in "QUIT 131" "USR1 138" "ALRM 142" "SEGV 139"; do
+		set -- $way
+		env --default-signal=QUIT e3-scene -q --endless --size 70x56 -o live.e3 3>&- 2>err &
+		pid=$!
+		wait_until 20 written_above live.e3 60000
+		kill -"$1" $pid
+		rc=0
+		wait $pid || rc=$?
+		[ "$rc" -eq "$2" ] || { echo "$1: exit $rc"; return 1; }
+		[ "$(echo live*)" = live.e3.partial ] || { echo "$1: $(echo live*)"; return 1; }
+		e3-dump live.e3.partial 2>&1 | grep -q '^frame .*i=0 '
+		[ "$1" != SEGV ] || grep -q "e3-scene: ended by a fault of the program" err
+		rm live*
+	done
+	env --default-signal=QUIT e3-export -q --glb x.glb --tum y.tum zmq:pull:ipc://nobody 3>&- &
+	pid=$!
+	wait_until 20 test -e y.tum.tmp.$pid
+	kill -QUIT $pid
+	wait $pid || true
+	[ "$(echo x* y*)" = 'x* y*' ]
+}
+
 @test "pictures of a source that fails stay, with their table as FILE.partial" {
 	for k in 1 2 3; do
 		printf 'P6\n70 56\n255\n' && head -c 11760 /dev/zero

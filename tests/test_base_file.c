@@ -2,6 +2,7 @@
  * stay links; locks are waited for; what is kept of a file that is not whole. */
 #include "check.h"
 #include "e3/io.h"
+#include "e3/tool.h"
 #include <fcntl.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -120,7 +121,7 @@ static void test_sweeping_never_takes_a_file_from_its_writer(void **state)
 
 static void is_text(const char *name, const char *text)
 {
-	char got[64] = "";
+	char got[160] = "";
 	FILE *f = fopen(name, "r");
 	assert_non_null(f);
 	assert_non_null(fgets(got, sizeof got, f));
@@ -275,6 +276,33 @@ static void test_a_process_that_is_ended_keeps_what_is_worth_it(void **state)
 	assert_int_equal(system("ls *.tmp.* 2>/dev/null | grep -q '^[ab][.]'") != 0, 1);
 }
 
+/* A model that is copied over while it is read. The message is one of e3_tool_init's process. */
+static void test_a_mapped_file_that_is_cut_is_a_failure_with_a_message(void **state)
+{
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+	skip(); /* they have handlers of their own */
+#endif
+	int status;
+	put("model");
+	pid_t pid = fork();
+	if (pid == 0) {
+		e3_map map;
+		e3_file out;
+		if (!freopen("said", "w", stderr))
+			_exit(3);
+		e3_tool_init("e3-test");
+		if (e3_map_open(&map, "model", NULL) || e3_file_open(&out, "made", NULL) || truncate("model", 0))
+			_exit(3);
+		_exit(*(const volatile uint8_t *)map.data ? 3 : 4);
+	}
+	waitpid(pid, &status, 0);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 1);
+	is_text("said",
+		"e3-test: ended: a file that is being read, such as the model, was replaced or cut, or its disk failed\n");
+	assert_int_equal(system("ls | grep -q made"), 256);
+}
+
 static char told[256];
 
 static void listen(e3_tell_level level, const char *text) { snprintf(told, sizeof told, "%s", text); }
@@ -325,6 +353,7 @@ int main(void)
 		cmocka_unit_test(test_a_part_that_is_being_read_is_not_replaced),
 		cmocka_unit_test(test_a_rename_that_fails_keeps_what_is_worth_it),
 		cmocka_unit_test(test_a_process_that_is_ended_keeps_what_is_worth_it),
+		cmocka_unit_test(test_a_mapped_file_that_is_cut_is_a_failure_with_a_message),
 		cmocka_unit_test(test_waiting_for_a_lock_is_said_and_ends),
 	};
 	return cmocka_run_group_tests_name("base_file", tests, setup, teardown);

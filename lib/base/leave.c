@@ -3,7 +3,7 @@
  *
  * Libraries answer a lack of memory, descriptors or threads in ways of their own: OpenBLAS calls exit, or waits for
  * ever in its destructor; libzmq and the C++ library abort. The user of a tool sees a message and exit status 1 in all
- * cases. */
+ * cases. A fault of the program itself ends it as it would anyway, but it says so and leaves no unfinished file. */
 #include "leave.h"
 #include "e3/io.h"
 #include <signal.h>
@@ -22,13 +22,17 @@ enum { SANITIZED = 0 };
 static char text[192];
 static volatile sig_atomic_t leaving;
 
+static void say_of_itself(const char *why)
+{
+	(void)!write(STDERR_FILENO, text, strcspn(text, ":"));
+	(void)!write(STDERR_FILENO, why, strlen(why));
+}
+
 /* The soft limit of CPU time; at the hard one the kernel kills. */
 static void on_cpu_limit(int sig)
 {
-	static const char why[] = ": ended: the limit of CPU time is reached (ulimit -t)\n";
 	(void)sig;
-	(void)!write(STDERR_FILENO, text, strcspn(text, ":"));
-	(void)!write(STDERR_FILENO, why, sizeof why - 1);
+	say_of_itself(": ended: the limit of CPU time is reached (ulimit -t)\n");
 	e3_file_leave_unfinished();
 	_exit(1);
 }
@@ -41,6 +45,31 @@ static void on_abort(int sig)
 	say();
 	e3_file_leave_unfinished();
 	_exit(1);
+}
+
+/* A mapped file that was cut while it is read is the only one of these that is not a fault of the program. */
+static void on_fault(int sig, siginfo_t *info, void *none)
+{
+	(void)none;
+	bool cut = sig == SIGBUS && info->si_code == BUS_ADRERR;
+	say_of_itself(cut
+			? ": ended: a file that is being read, such as the model, was replaced or cut, or its disk failed\n"
+			: ": ended by a fault of the program: please report what it was doing\n");
+	e3_file_leave_unfinished();
+	if (cut)
+		_exit(1);
+	raise(sig); /* SA_RESETHAND: the default action */
+}
+
+static void handle_faults(void)
+{
+	static const int signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL};
+	static char stack[1 << 16];
+	const stack_t own = {.ss_sp = stack, .ss_size = sizeof stack};
+	struct sigaction fault = {.sa_sigaction = on_fault, .sa_flags = (int)(SA_SIGINFO | SA_ONSTACK | SA_RESETHAND)};
+	sigaltstack(&own, NULL);
+	for (size_t k = 0; k < sizeof signals / sizeof *signals; k++)
+		sigaction(signals[k], &fault, NULL);
 }
 
 /* Runs before the destructors of libraries. Another thread may hold a stream for as long as its reader takes no data:
@@ -73,6 +102,7 @@ void e3_leave_init(const char *tool)
 	sigaction(SIGXCPU, &late, NULL);
 	if (SANITIZED)
 		return;
+	handle_faults();
 	sigaction(SIGABRT, &aborted, NULL);
 	on_exit(on_end, NULL);
 }

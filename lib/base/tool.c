@@ -50,12 +50,22 @@ static void handle_stop_signals(void)
 			sigaction(signals[k], &stop, NULL);
 }
 
-/* The reader of standard output went away. SA_RESETHAND has restored the default action, so raising the signal again
- * ends the process without a message. */
-static void on_broken_pipe(int sig)
+/* The reader of standard output went away, somebody typed Ctrl-\, or a scheduler or a timer ends the process in its own
+ * way. SA_RESETHAND has restored the default action, so raising the signal again ends the process without a message. */
+static void on_end(int sig)
 {
 	e3_file_leave_unfinished();
 	raise(sig);
+}
+
+/* A shell that starts a command with & lets it ignore SIGQUIT; SIGPIPE is never ignored. */
+static void handle_end_signals(void)
+{
+	static const int signals[] = {SIGPIPE, SIGQUIT, SIGALRM, SIGUSR1, SIGUSR2};
+	struct sigaction end = {.sa_handler = on_end, .sa_flags = (int)SA_RESETHAND}, before;
+	for (size_t k = 0; k < sizeof signals / sizeof *signals; k++)
+		if (signals[k] == SIGPIPE || (sigaction(signals[k], NULL, &before) == 0 && before.sa_handler != SIG_IGN))
+			sigaction(signals[k], &end, NULL);
 }
 
 static void on_tell(e3_tell_level level, const char *text)
@@ -86,8 +96,7 @@ void e3_tool_init(const char *name)
 	e3_status_init();
 	e3_tell_to(on_tell);
 	setlocale(LC_ALL, "C");
-	struct sigaction broken = {.sa_handler = on_broken_pipe, .sa_flags = (int)SA_RESETHAND};
-	sigaction(SIGPIPE, &broken, NULL);
+	handle_end_signals();
 	e3_leave_init(name);
 	handle_stop_signals();
 	e3_file_stop_by(e3_stop_signal);

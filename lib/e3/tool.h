@@ -13,8 +13,9 @@
 
 /* Call first in main. Sets the name for messages and the C locale; shows what the library reports (e3_tell). SIGINT,
  * SIGTERM and SIGHUP (unless that was ignored, as under nohup) set e3_stop_signal; more of them within a second are the
- * same request, a later one ends the process at once. SIGPIPE ends it without a message. Both settle the unfinished
- * files first (e3_file_leave_unfinished). */
+ * same request, a later one ends the process at once. SIGPIPE, SIGQUIT, SIGALRM, SIGUSR1 and SIGUSR2 end it without a
+ * message, a fault (SIGSEGV and the like) with one. All settle the unfinished files first (e3_file_leave_unfinished).
+ */
 void e3_tool_init(const char *name);
 const char *e3_tool_name(void);
 /* Messages of this thread begin with it, after the tool's name; NULL: with what they say. Borrowed. */
