@@ -147,6 +147,8 @@ is() { [ "$(field "$1" "$2")" = "$3" ] || { echo "$2: $(field "$1" "$2"), expect
 	fails 2 "--demo-model, and a model in --infer: give one" -- e3-clips run --demo-model --infer '-m x' out x
 	fails 1 "reading: nolist: cannot be read" -- e3-clips run --list nolist out
 	fails 1 "no clips were run or submitted there" -- e3-clips status out
+	mkdir gone
+	fails 1 "e3-clips: out: the current folder does not exist any more" -- bash -c 'cd gone && rmdir ../gone && e3-clips run --demo-model out x'
 	e3-clips --version | grep -qE '^e3-clips [0-9]+\.[0-9]+\.[0-9]+$'
 }
 

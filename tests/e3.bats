@@ -205,6 +205,16 @@ sums() { (cd "$1" && cksum cameras.tum mesh.glb points.ply scene.glb sheet.png);
 	grep -qE '^-- +model +e3-demo-rooms, ' out
 	grep -qE '^ok +libraries .*libzmq' out
 	grep -qE '^ok +disk ' out
+	# stopped
+	printf '#!/bin/sh\nkill -INT $PPID\n' >bin/e3-infer
+	chmod +x bin/e3-infer
+	rc=0
+	bin/e3 doctor >out 2>&1 || rc=$?
+	[ "$rc" -eq 130 ]
+	! grep -E 'e3-infer|GPU|model' out || return 1
+	# it does not start
+	printf '#!/bin/sh\nexit 127\n' >bin/e3-infer
+	fails 1 "bin/e3-infer: it does not run: is a library missing" -- bin/e3 --P 0.5 "$DEMO/clip.mp4"
 	rc=0
 	E3_MODEL=$T/absent e3 doctor >out || rc=$?
 	[ "$rc" -eq 1 ]

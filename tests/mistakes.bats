@@ -76,6 +76,8 @@ row() {
 		2 | no input: give a video | e3-decode
 		1 | empty: no picture | e3-decode empty
 		1 | opening: absent.st: No such file or directory | e3-infer --device cpu --model absent.st frames.e3
+		1 | streamvggt: there is no such file: expected a file or seed:CONFIG:N. 'e3-model fetch' | e3-infer --device cpu --model streamvggt frames.e3
+		1 | creating a temporary file in /absent (TMPDIR chooses where): No such file | TMPDIR=/absent e3-export --glb o.glb run.e3
 		1 | opening: absent.e3: No such file or directory | $I absent.e3
 		1 | truncated | e3-cat cut.e3 -o o.e3
 		1 | No space left on device | $I --budget 2f frames.e3 >/dev/full

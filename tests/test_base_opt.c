@@ -149,7 +149,7 @@ static void test_an_error_names_the_option_and_what_is_allowed(void **state)
 		{{"--choise", "one"}, "unknown option --choise: is --choice meant?\n"},
 		{{"--clear"}, "unknown option --clear: is --no-clear meant?\n"},
 		{{"--list-option=1"}, "option --list-options takes no argument"},
-		{{"--c", "1"}, "ambiguous option --c"},
+		{{"--c", "1"}, "ambiguous option --c: it may be --count, --choice, --call, --copy"},
 		{{"-x"}, "unknown option -x"},
 	};
 	for (size_t k = 0; k < sizeof bad / sizeof *bad; k++) {

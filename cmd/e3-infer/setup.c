@@ -156,6 +156,10 @@ static int open_net(infer_setup *s, infer_request *r, e3_err *err)
 	double t = e3_now();
 	s->before = s->dev->ops->memory(s->dev).used;
 	e3_ckpt *ckpt = e3_ckpt_open(path, err);
+	if (!ckpt && !strpbrk(path, "/.:") && access(path, F_OK))
+		e3_fail(err,
+			"reading model: %s: there is no such file: expected a file or seed:CONFIG:N. 'e3-model fetch' gets released weights",
+			path);
 	if (ckpt) {
 		e3_ckpt_stop_by(ckpt, e3_stop_signal);
 		e3_ckpt_read_with(ckpt, (int)r->threads);

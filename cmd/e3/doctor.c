@@ -28,12 +28,18 @@ static void say(state s, const char *what, const char *fmt, ...)
 	vsnprintf(text, sizeof text, fmt, args);
 	va_end(args);
 	e3_text_clean(text);
+	if (e3_stop_signal()) /* what it has asked may have been stopped too */
+		return;
 	bad = bad || s == BAD;
 	printf("%-4s %-10s %s\n", words[s], what, text);
 }
 
 /* Under what was said: what to do. */
-static void advise(const char *text) { printf("%16s%s\n", "", text); }
+static void advise(const char *text)
+{
+	if (!e3_stop_signal())
+		printf("%16s%s\n", "", text);
+}
 
 /* Runs e3-infer, or another program, with words; what it says is in `to`. */
 static int ask(char *to, const char *name, char *const words[])
@@ -45,7 +51,7 @@ static int ask(char *to, const char *name, char *const words[])
 	snprintf(to, ANSWER, "%s", argv[0] ? "" : err.text);
 	for (int k = 0; words[k] && n < MOST - 1; k++)
 		argv[n++] = words[k];
-	if (argv[0])
+	if (argv[0] && !e3_stop_signal())
 		rc = one_tool_ask(argv, true, to, ANSWER, &err);
 	free(argv[0]);
 	return rc;
@@ -258,7 +264,7 @@ static void check_libraries(void)
 		e3_err err;
 		char *path = one_tool_path(names[k], &err);
 		char *argv[] = {path, none, NULL};
-		if (path && one_tool_ask(argv, true, answer, sizeof answer, &err) == 0)
+		if (path && !e3_stop_signal() && one_tool_ask(argv, true, answer, sizeof answer, &err) == 0)
 			for (char *save, *line = strtok_r(answer, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
 				const char *name = line + strspn(line, " \t");
 				bool want = strstr(line, "not found");
@@ -298,6 +304,6 @@ int one_doctor(int argc, char **argv)
 	e3_err err = {""};
 	if (fflush(stdout) || ferror(stdout))
 		return e3_tool_exit(e3_fail_sys(&err, "writing: standard output"), &err);
-	e3_tool_exit(0, &err);
-	return bad;
+	int status = e3_tool_exit(0, &err);
+	return status ? status : bad;
 }

@@ -148,7 +148,8 @@ const one_option *one_tool_options(int stage, int *n, e3_err *err)
 	char *path = one_tool_path(one_tool_name(stage), err), *text = path ? malloc(BYTES) : NULL;
 	char *const argv[] = {path, (char *)(uintptr_t) "--list-options", NULL};
 	*n = -1;
-	if (text && one_tool_ask(argv, false, text, BYTES, err) == 0) {
+	int rc = text ? one_tool_ask(argv, false, text, BYTES, err) : -1;
+	if (rc == 0) {
 		*n = 0;
 		for (char *save, *line = strtok_r(text, "\n", &save); line && *n < MOST; line = strtok_r(NULL, "\n", &save))
 			take_line(line, &list[stage][(*n)++]);
@@ -156,6 +157,7 @@ const one_option *one_tool_options(int stage, int *n, e3_err *err)
 	} else if (path) {
 		e3_fail(err,
 			e3_stop_signal() ? "starting %s: interrupted"
+				: rc == 127  ? "starting %s: it does not run: is a library missing, or a limit too low (ulimit -a)?"
 							 : "starting %s: it does not list its options: is it of another version?",
 			path);
 	}

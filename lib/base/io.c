@@ -58,18 +58,18 @@ int e3_open_input(const char *path)
 
 FILE *e3_spool(e3_err *err)
 {
-	const char *dir = getenv("TMPDIR");
+	const char *set = getenv("TMPDIR"), *dir = set && *set ? set : "/tmp";
 	char path[4096];
-	snprintf(path, sizeof path, "%s/e3-spool-XXXXXX", dir && *dir ? dir : "/tmp");
+	snprintf(path, sizeof path, "%s/e3-spool-XXXXXX", dir);
 	int fd = mkostemp(path, O_CLOEXEC);
 	if (fd < 0) {
-		e3_fail_sys(err, "creating a temporary file: %s", path);
+		e3_fail_sys(err, "creating a temporary file in %s (TMPDIR chooses where)", dir);
 		return NULL;
 	}
 	unlink(path);
 	FILE *f = fdopen(fd, "w+");
 	if (!f) {
-		e3_fail_sys(err, "creating a temporary file: %s", path);
+		e3_fail_sys(err, "creating a temporary file in %s (TMPDIR chooses where)", dir);
 		close(fd);
 	}
 	return f;

@@ -130,7 +130,8 @@ static void print_row(const row *r)
 	for (int k = 0; o->names && (name = o->names(k)); k++)
 		printf("%s%s", k ? "|" : "", name);
 	printf("%s", o->choices ? o->choices : o->names ? "" : "-");
-	printf("\t%.*s\n", (int)strcspn(o->help, "\n"), o->help);
+	const char *text = o->names && strncmp(o->help, "%s", 2) == 0 ? "one of these" : o->help;
+	printf("\t%.*s\n", (int)strcspn(text, "\n"), text);
 }
 
 static void print_help(const e3_opts *opts, const row_list *list)
@@ -245,12 +246,15 @@ _Noreturn static void refuse(const row_list *list, const char *word)
 	if (optopt >= LONG)
 		e3_usage_error("option --%s takes no argument", list->row[optopt - LONG].name);
 	int matches = 0, nearest = -1, best = 0;
-	char name[MAX_NAME];
-	size_t n = strcspn(word, "=");
+	char name[MAX_NAME], all[512] = "";
+	size_t n = strcspn(word, "="), used = 0;
 	for (int k = 0; k < list->n; k++)
-		matches += n > 2 && list->row[k].name[0] && strncmp(list->row[k].name, word + 2, n - 2) == 0;
+		if (n > 2 && list->row[k].name[0] && strncmp(list->row[k].name, word + 2, n - 2) == 0) {
+			used += (size_t)snprintf(all + used, sizeof all - used, "%s--%s", matches++ ? ", " : "", list->row[k].name);
+			used = used < sizeof all ? used : sizeof all - 1;
+		}
 	if (matches > 1)
-		e3_usage_error("ambiguous option %s", word);
+		e3_usage_error("ambiguous option %.*s: it may be %s", (int)n, word, all);
 	snprintf(name, sizeof name, "%.*s", n > 2 ? (int)n - 2 : 0, word + 2);
 	for (int k = 0; k < list->n; k++) {
 		int far = list->row[k].opt.help ? e3_word_distance(name, list->row[k].name) : -1;

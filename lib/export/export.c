@@ -113,8 +113,11 @@ static const char *path_of(const e3_format_writer *w) { return w->dir.path ? w->
 static void give_up(e3_export *x, e3_format_writer *w, bool kept, const e3_err *why)
 {
 	e3_err text = *why;
+	char shown[sizeof text.text];
 	const char *path = path_of(w);
-	if (path && !strstr(text.text, path))
+	snprintf(shown, sizeof shown, "%s", path ? path : "");
+	e3_text_clean(shown); /* as it is in a message */
+	if (path && !strstr(text.text, shown))
 		e3_fail_in(&text, "writing: %s", path);
 	bool later = kept && w->format->ops->write; /* its frames are still to be written */
 	if (w->dir.path && !later)
