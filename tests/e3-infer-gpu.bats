@@ -4,7 +4,7 @@
 load common
 load infer
 
-# a.e3, b.e3: frames alone, as of a video.
+# video.e3: frames alone, as of a video. truth.e3: ground truth follows each.
 setup_file() {
 	export PATH="$B/bin:$PATH"
 	local f=$BATS_FILE_TMPDIR
@@ -13,8 +13,7 @@ setup_file() {
 	cc -std=c11 -D_GNU_SOURCE -O1 -shared -fPIC -I"$BATS_TEST_DIRNAME/../lib" -o "$f/libe3-cuda.so" "$BATS_TEST_DIRNAME/fake_cuda.c" \
 		"$B/libdev.a" "$B/libbase.a" $(pkg-config --libs openblas) -Wl,-Bsymbolic -lm
 	e3-scene -q --seed 3 --frames 7 --size 112x84 -o "$f/truth.e3"
-	/usr/bin/python3 -B "$BATS_TEST_DIRNAME/edit_stream.py" "$f/truth.e3" "$f/a.e3" 'm[:] = [x for x in m if x[0] != 8]'
-	e3-cat -q --take 5 "$f/a.e3" -o "$f/b.e3"
+	/usr/bin/python3 -B "$BATS_TEST_DIRNAME/edit_stream.py" "$f/truth.e3" "$f/video.e3" 'm[:] = [x for x in m if x[0] != 8]'
 }
 
 setup() {
@@ -29,16 +28,17 @@ on() { # on DEVICE ARG...
 	e3-infer -q --device "$1" --model seed:tiny:7 "${@:2}" 2>"$T/e" || { echo "exit $?: $*"; cat "$T/e"; return 1; }
 }
 
-same_results() { same "$1" "$2" pred evict edge; }
+same_results() { same "$1" "$2" pred evict edge truth; }
 
 # Runs on the CPU, and on the GPU with a look ahead: the first frames, then the rest from what was saved.
-both() { # PRECISION HOW
+both() { # STREAM PRECISION HOW
 	local d vits aggregators
+	e3-cat -q --take 5 "$1" -o "$T/five.e3"
 	for d in cpu cuda; do
 		# shellcheck disable=SC2086 # words
-		FAKE_CUDA_TELLS=$T/begun on $d $1 $2 --budget 3f --save-cache "$T/$d.e3c" --save-every 4 "$f/b.e3" -o "$T/$d-1.e3"
+		FAKE_CUDA_TELLS=$T/begun on $d $2 $3 --budget 3f --save-cache "$T/$d.e3c" --save-every 4 "$T/five.e3" -o "$T/$d-1.e3"
 		# shellcheck disable=SC2086
-		on $d $1 --load-cache "$T/$d.e3c" --save-cache "$T/$d-2.e3c" "$f/a.e3" -o "$T/$d-2.e3"
+		on $d $2 --load-cache "$T/$d.e3c" --save-cache "$T/$d-2.e3c" "$1" -o "$T/$d-2.e3"
 	done
 	read -r vits aggregators <"$T/begun"
 	[ "$vits" -ge 1 ]
@@ -50,17 +50,17 @@ both() { # PRECISION HOW
 }
 
 @test "a run that looks ahead gives and saves what one without does, also resumed, in segments and in 8 bits" {
-	both "" "--segment 0"
-	both "" "--segment 5 --overlap 2"
-	both "--precision int8" "--segment 0 --kv int8"
+	both "$f/video.e3" "" "--segment 0"
+	both "$f/truth.e3" "" "--segment 5 --overlap 2"
+	both "$f/video.e3" "--precision int8" "--segment 0 --kv int8"
 }
 
 @test "--streams go on in one set when there is no memory for the second, and say so; --plan too" {
-	on cuda --budget 3f --segment 0 "$f/a.e3" -o "$T/a.e3"
-	on cuda --budget 3f --segment 0 "$f/b.e3" -o "$T/b.e3"
+	on cuda --budget 3f --segment 0 "$f/video.e3" -o "$T/a.e3"
+	on cuda --budget 3f --segment 0 "$f/truth.e3" -o "$T/b.e3"
 	said="e3-infer: opening the device: cuda: out of device memory: 3 of 80 MiB are left: all streams are computed in one set, where two may be faster"
 	for most in 1 2; do
-		FAKE_CUDA_OPENS=$most e3-infer --device cuda --model seed:tiny:7 --budget 3f --segment 0 --streams 2 "$f/a.e3" "$f/b.e3" -o "$T/1.e3" -o "$T/2.e3" 2>"$T/e"
+		FAKE_CUDA_OPENS=$most e3-infer --device cuda --model seed:tiny:7 --budget 3f --segment 0 --streams 2 "$f/video.e3" "$f/truth.e3" -o "$T/1.e3" -o "$T/2.e3" 2>"$T/e"
 		same_results "$T/1.e3" "$T/a.e3"
 		same_results "$T/2.e3" "$T/b.e3"
 		if [ $most = 1 ]; then [ "$(cat "$T/e")" = "$said" ]; else [ ! -s "$T/e" ]; fi

@@ -136,7 +136,7 @@ infer_reader *infer_reader_open(e3_in *in, const e3_config *c, e3_fit_mode mode,
 	e3_err *err);
 /* As e3_in_next. The item is the caller's until the next call. */
 int infer_reader_next(infer_reader *r, infer_item **item, e3_err *err);
-/* The picture of the next item, if that is a frame and there already; else NULL. */
+/* The picture of the next frame, if that is there already and what comes before it belongs to this one; else NULL. */
 const e3_image *infer_reader_peek(infer_reader *r);
 /* false: it still waits for input, which only the end of the process interrupts; then `in` may not be closed. */
 bool infer_reader_close(infer_reader *r);

@@ -1,11 +1,14 @@
-/* e3-infer: reads the stream on a thread of its own, one message ahead: while a frame is computed, the next one is
- * read, decoded and resized for the network. Owns two items that are filled in turn; nothing is read further ahead. */
+/* e3-infer: reads the stream on a thread of its own, one frame ahead: while a frame is computed, what belongs to it and
+ * the next one are read, decoded and resized for the network. Owns a few items that are filled in turn; nothing is read
+ * further ahead. */
 #include "infer.h"
 #include "e3/mem.h"
 #include "e3/thread.h"
 #include "e3/tool.h"
 #include <stdlib.h>
 #include <string.h>
+
+enum { ITEMS = 4 }; /* a frame, its ground truth and mask, the next frame */
 
 struct infer_reader {
 	e3_in *in;
@@ -24,12 +27,16 @@ struct infer_reader {
 	e3_thread thread;
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
-	infer_item item[2];
-	int more;    /* of the item that is ready: what e3_in_next said */
-	int filling; /* the item the thread fills; the other is the caller's */
-	bool ready, quit, finished;
+	infer_item item[ITEMS];
+	int mine;     /* the item that is the caller's */
+	int n;        /* so many after it are read */
+	int more;     /* of the last of them: what e3_in_next said; of the others it is above 0 */
+	bool belongs; /* the last of them belongs to the frame before it */
+	bool quit, finished;
 	e3_err err;
 };
+
+static infer_item *nth(infer_reader *r, int k) { return &r->item[(r->mine + k) % ITEMS]; }
 
 static void take_name(infer_reader *r, infer_frame *to)
 {
@@ -139,7 +146,9 @@ static int read_item(infer_reader *r, infer_item *to, e3_err *err)
 	return 1;
 }
 
-/* Fills an item once the one before it has been taken: then the caller no longer uses this one. */
+/* Is there nothing to read for now? With the lock. */
+static bool is_ahead(const infer_reader *r) { return r->n && (!r->belongs || r->n == ITEMS - 1); }
+
 static void *run(void *arg)
 {
 	infer_reader *r = arg;
@@ -147,14 +156,15 @@ static void *run(void *arg)
 	for (int more = 1; more > 0;) {
 		e3_err err = {""};
 		pthread_mutex_lock(&r->lock);
-		while (r->ready && !r->quit)
+		while (is_ahead(r) && !r->quit)
 			pthread_cond_wait(&r->changed, &r->lock);
 		bool quit = r->quit;
+		infer_item *to = nth(r, r->n + 1); /* the caller takes only what is read */
 		pthread_mutex_unlock(&r->lock);
-		more = quit ? 0 : read_item(r, &r->item[r->filling], &err);
+		more = quit ? 0 : read_item(r, to, &err);
 		pthread_mutex_lock(&r->lock);
-		r->more = more, r->err = err, r->ready = true;
-		r->filling = 1 - r->filling;
+		r->more = more, r->err = err, r->n++;
+		r->belongs = more > 0 && (to->kind == E3_TRUTH || to->kind == E3_MASK);
 		r->finished = more <= 0;
 		pthread_cond_broadcast(&r->changed);
 		pthread_mutex_unlock(&r->lock);
@@ -183,19 +193,19 @@ infer_reader *infer_reader_open(e3_in *in, const e3_config *c, e3_fit_mode mode,
 int infer_reader_next(infer_reader *r, infer_item **item, e3_err *err)
 {
 	pthread_mutex_lock(&r->lock);
-	bool waits = !r->ready;
+	bool waits = !r->n;
 	if (waits)
 		e3_batch_rest(r->batch);
-	while (!r->ready)
+	while (!r->n)
 		pthread_cond_wait(&r->changed, &r->lock);
 	if (waits)
 		e3_batch_wake(r->batch);
-	int more = r->more;
-	*item = &r->item[1 - r->filling];
+	int more = r->n > 1 ? 1 : r->more;
+	*item = nth(r, 1);
 	if (more < 0)
 		*err = r->err;
 	if (more > 0)
-		r->ready = false;
+		r->mine = (r->mine + 1) % ITEMS, r->n--;
 	pthread_cond_broadcast(&r->changed);
 	pthread_mutex_unlock(&r->lock);
 	return more;
@@ -203,11 +213,13 @@ int infer_reader_next(infer_reader *r, infer_item **item, e3_err *err)
 
 const e3_image *infer_reader_peek(infer_reader *r)
 {
+	const e3_image *next = NULL;
 	pthread_mutex_lock(&r->lock);
-	const infer_item *next = &r->item[1 - r->filling];
-	bool is_frame = r->ready && r->more > 0 && next->kind == E3_FRAME && !next->frame.covered;
+	infer_item *last = nth(r, r->n);
+	if (r->n && r->more > 0 && last->kind == E3_FRAME && !last->frame.covered)
+		next = &last->frame.picture;
 	pthread_mutex_unlock(&r->lock);
-	return is_frame ? &next->frame.picture : NULL;
+	return next;
 }
 
 bool infer_reader_close(infer_reader *r)
@@ -222,7 +234,7 @@ bool infer_reader_close(infer_reader *r)
 	if (!finished)
 		return false;
 	e3_thread_join(&r->thread);
-	for (int k = 0; k < 2; k++) {
+	for (int k = 0; k < ITEMS; k++) {
 		e3_image_release(&r->item[k].frame.picture);
 		free(r->item[k].frame.name);
 		free(r->item[k].msg.bytes);
