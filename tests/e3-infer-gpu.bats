@@ -71,3 +71,21 @@ both() { # STREAM PRECISION HOW
 	e3-infer --plan --device cuda --model seed:tiny:7 --budget 3f --streams 4 >"$T/plan"
 	grep -q '^streams    4, the frames of 2 go together at most, in two sets side by side$' "$T/plan"
 }
+
+@test "--vram: the smallest that works is said, works, and is never exceeded, in segments and with attention maps" {
+	smallest() { # OPTION...: MiB
+		e3-infer --device cuda --model seed:tiny:7 --vram 1M "$@" "$f/endless.e3" 2>&1 >/dev/null | sed -n 's/.*the smallest that works is \([0-9]*\)M$/\1/p'
+	}
+	/usr/bin/python3 -B "$BATS_TEST_DIRNAME/edit_stream.py" "$f/video.e3" "$f/endless.e3" 'm[0][1]["frames"] = None'
+	whole=$(smallest --segment 0)
+	chain=$(smallest)
+	# Segments of a few frames need no camera memory for a thousand.
+	[ "$chain" -lt "$whole" ]
+	within() { # MIB OPTION...
+		e3-infer --device cuda --model seed:tiny:7 --log-every 1 --vram "$1M" "${@:2}" "$f/endless.e3" -o "$T/o.e3" 2>"$T/e"
+		[ "$(sed -n 's/.*, device \([0-9]*\)\.[0-9]* MiB$/\1/p' "$T/e" | sort -n | tail -1)" -lt "$1" ]
+	}
+	within "$chain"
+	within "$whole" --segment 0
+	within "$((chain + 6))" --attn-layers 1,3 --attn-map
+}

@@ -98,6 +98,36 @@ static void test_never_over(void **state)
 	}
 }
 
+/* Attention maps are in it: frames until the cache is full stay below. */
+static void test_maps(void **state)
+{
+	static const bool all[E3_MAX_LAYERS] = {true, true, true, true};
+	static uint8_t rgb[ROWS * COLUMNS * 3];
+	const int size[2] = {ROWS, COLUMNS};
+	e3_err err = {""};
+	e3_result result;
+	e3_evict evict = {0};
+	e3_infer_options o = e3_infer_defaults();
+	o.frames = -1, o.attn = all, o.attn_map = true;
+	double total = (double)used + 60 * (double)BLOCK;
+	assert_int_equal(e3_session_fit(net, dev, &o, size, total, &err), 0);
+	e3_session *s = e3_session_open(net, dev, &o, size, &err);
+	assert_non_null(s);
+	most = used;
+	size_t removed = 0;
+	for (int k = 0; k < 200 && !removed; k++) {
+		for (size_t i = 0; i < sizeof rgb; i++)
+			rgb[i] = (uint8_t)(i * (size_t)(k + 3) >> 3);
+		assert_int_equal(e3_session_step(s, rgb, &result, &evict, &err), 0);
+		removed += evict.layer[0].n_removed;
+	}
+	assert_true(removed > 0);
+	printf("# %.1f of %.1f MiB\n", (double)most / 1048576, total / 1048576);
+	assert_true((double)most <= total);
+	e3_evict_release(&evict);
+	e3_session_close(s);
+}
+
 /* What the message says works is what works. */
 static void test_smallest(void **state)
 {
@@ -119,6 +149,6 @@ static void test_smallest(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(test_loading), cmocka_unit_test(test_never_over),
-		cmocka_unit_test(test_smallest)};
+		cmocka_unit_test(test_maps), cmocka_unit_test(test_smallest)};
 	return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -24,7 +24,6 @@ static int new_session(infer *f, e3_err *err)
 		!f->r.track.segment && f->r.o.frames < 0)
 		return e3_fail(err,
 			"planning: --P: the stream does not say how many frames it has: give --frames N, or an absolute budget with --budget");
-	f->r.o.attn = f->r.n_attn ? f->r.attn : NULL;
 	if ((f->streams ? infer_streams_settle(f->streams, &f->r, f->size, err)
 					: infer_setup_settle(&f->setup, &f->r, f->size, err)) ||
 		!(f->session = e3_session_open(f->setup.net, f->setup.dev, &f->r.o, f->size, err)))

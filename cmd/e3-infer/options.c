@@ -280,7 +280,6 @@ static void check(const infer_request *r)
 		e3_usage_error("--attn-map: needs --attn-layers");
 }
 
-/* What goes together, and what follows from it. */
 /* By its place among the words of --precision; -1: not said. */
 static void use_precision(infer_request *r, int which)
 {
@@ -288,9 +287,11 @@ static void use_precision(infer_request *r, int which)
 	r->bf16 = which == 0, r->strict = which == 1, r->packed = which > 0 ? packed[which] : 0;
 }
 
+/* What goes together, and what follows from it. */
 static void complete(infer_request *r)
 {
 	check(r);
+	r->o.attn = r->n_attn ? r->attn : NULL;
 	e3_infer_use_policy(&r->o, r->o.policy);
 	check_segments(r);
 	if (!r->plan_size[0])

@@ -277,6 +277,26 @@ static void limit(const infer_setup *s, infer_request *r)
 			(long long)frames, r->o.policy->name, (long long)longest);
 }
 
+/* As fit, where memory for long segments is not there: the shortest ones need least beside the cache. What that leaves
+ * may keep more frames than they have: then longer ones are tried. */
+static int fit_shorter(const infer_setup *s, infer_request *r, const int size[2], e3_err *err)
+{
+	const int64_t shortest = e3_track_shortest(&r->track);
+	e3_err why = {""};
+	r->track.segment = shortest;
+	if (fit(s, r, size, err))
+		return -1;
+	for (int64_t length = r->track.segment; length > shortest; length /= 2) {
+		r->track.segment = length;
+		if (fit(s, r, size, &why))
+			continue;
+		r->track.segment = length < r->track.segment ? length : r->track.segment;
+		return 0;
+	}
+	r->track.segment = shortest; /* the budget is still that of these */
+	return 0;
+}
+
 /* What is left open until network and size are known. Shorter segments need less memory beside the cache, so --vram is
  * fitted again to their length; the third time it no longer grows. */
 int infer_setup_settle(const infer_setup *s, infer_request *r, const int size[2], e3_err *err)
@@ -288,9 +308,15 @@ int infer_setup_settle(const infer_setup *s, infer_request *r, const int size[2]
 		r->track.segment = longest < E3_TRACK_LONGEST ? longest : E3_TRACK_LONGEST;
 	if (!r->automatic)
 		limit(s, r);
-	for (int k = r->automatic && r->vram > 0 ? 3 : 1; k > 0; k--)
-		if (fit(s, r, size, err))
-			return -1;
+	bool again = r->automatic && r->vram > 0;
+	int rc = fit(s, r, size, err);
+	if (rc && again)
+		rc = fit_shorter(s, r, size, err);
+	else
+		for (int k = 1; !rc && again && k < 3; k++)
+			rc = fit(s, r, size, err);
+	if (rc)
+		return -1;
 	r->track.frames = r->o.frames;
 	return e3_track_prepare(&r->track, &r->o, err);
 }

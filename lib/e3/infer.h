@@ -241,13 +241,13 @@ typedef struct e3_session_memory {
 	uint64_t in_use;
 } e3_session_memory;
 
-/* With a batch: of all its streams, which have these options and this size; the plan is that of each. */
-
+/* With a batch: of all its streams, which have these options and this size; the plan is that of each. Attention maps
+ * are those of two frames: they grow with the cache. */
 int e3_session_measure(const e3_net *net, e3_dev *dev, const e3_infer_options *o, const int size[2],
 	e3_session_memory *out, e3_err *err);
 /* Sets the budget of *o to what `total` bytes of device memory leave for the cache, of each stream of a batch: what
- * e3_session_measure then finds is never more; reports of attention come on top. Fails when the smallest cache is too
- * large. */
+ * e3_session_measure then finds is never more, nor is it when attention maps have grown. Fails when the smallest cache
+ * is too large. */
 int e3_session_fit(const e3_net *net, e3_dev *dev, e3_infer_options *o, const int size[2], double total, e3_err *err);
 
 typedef struct e3_cache_use {

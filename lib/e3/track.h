@@ -71,6 +71,8 @@ int e3_track_prepare(const e3_track_options *t, e3_infer_options *o, e3_err *err
 enum { E3_TRACK_LONGEST = 1000000 }; /* frames of a segment */
 /* The frames of a segment that a budget has room for without evicting anything: as many as it keeps, and the last. */
 int64_t e3_track_length(const e3_plan *p);
+/* The shortest that there may be, with the overlap and loops that are asked for. */
+int64_t e3_track_shortest(const e3_track_options *t);
 
 /* The session is borrowed. */
 e3_track *e3_track_open(e3_session *s, const e3_track_options *o, e3_err *err);

@@ -46,6 +46,7 @@ static int try_frames(e3_session *s, e3_dev *dev, uint8_t *grey, e3_session_memo
 		uint64_t then = dev->ops->memory(dev).used;
 		*out = (e3_session_memory){*e3_session_plan(s), then > most ? then : most};
 	}
+	e3_session_look_ahead(s, NULL, NULL);
 	for (int k = 0; evicts && k < n; k++)
 		e3_evict_release(&evicts[k]);
 	free(rgb), free(results), free(evicts);
@@ -107,6 +108,15 @@ int e3_session_measure(const e3_net *net, e3_dev *dev, const e3_infer_options *o
 	return rc;
 }
 
+/* Columns of the attention maps that are reported, for each token: any layer may come to hold all of them. */
+static double map_columns(const e3_infer_options *o, const e3_plan *p)
+{
+	int maps = 0;
+	for (int l = 0; o->attn && o->attn_map && l < p->layers; l++)
+		maps += o->attn[l];
+	return (double)maps * p->tokens_per_frame * sizeof(float);
+}
+
 /* A device hands out whole blocks, and several pieces of memory grow with the cache: their ends are left free, and a
  * trial shows that it is enough. */
 int e3_session_fit(const e3_net *net, e3_dev *dev, e3_infer_options *o, const int size[2], double total, e3_err *err)
@@ -114,14 +124,14 @@ int e3_session_fit(const e3_net *net, e3_dev *dev, e3_infer_options *o, const in
 	const double mib = 1048576, block = 2 * mib;
 	e3_infer_options trial = *o;
 	e3_session_memory m;
-	trial.attn = NULL, trial.attn_map = false;
 	int start = o->start ? o->start : e3_config_arch(e3_net_config(net))->start;
 	trial.budget_kind = E3_BUDGET_FRAMES, trial.budget = start > 2 ? start : 2;
 	if (e3_session_measure(net, dev, &trial, size, &m, err))
 		return -1;
 	double streams = o->batch ? e3_batch_streams(o->batch) : 1;
-	double per_token = (double)m.plan.page_bytes / m.plan.page_keys, work = WORK_PER_TOKEN / per_token,
-		   least = (double)m.plan.cache_bytes, smallest = (double)m.in_use, room = total - smallest;
+	double per_token = (double)m.plan.page_bytes / m.plan.page_keys,
+		   work = (WORK_PER_TOKEN + map_columns(o, &m.plan)) / per_token, least = (double)m.plan.cache_bytes,
+		   smallest = (double)m.in_use, room = total - smallest;
 	if (room < 0)
 		return e3_fail(err, "%.0f MiB is too small: all but the cache takes %.0f; the smallest that works is %.0fM",
 			total / mib, (smallest - streams * least) / mib, ceil(smallest / mib));

@@ -37,6 +37,13 @@ int64_t e3_track_length(const e3_plan *p)
 	return frames < LEAST ? LEAST : frames < E3_TRACK_LONGEST ? (int64_t)frames : E3_TRACK_LONGEST;
 }
 
+int64_t e3_track_shortest(const e3_track_options *t)
+{
+	int64_t loops = t->loops ? t->overlap + E3_PLACE_FRAMES : 0, shared = 2 * t->overlap,
+			least = loops > shared ? loops : shared;
+	return least > LEAST ? least : LEAST;
+}
+
 static int open_loops(e3_track *t, e3_err *err)
 {
 	t->loops = e3_alloc(1, sizeof *t->loops, "loops", err);
