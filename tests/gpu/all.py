@@ -43,7 +43,8 @@ LOADING = re.compile(r"Error: No module named|ImportError|error while loading sh
 
 class Part(NamedTuple):
     name: str
-    usual: int      # seconds on an H200; it is stopped after five times that
+    # About how many seconds it takes on an H200: ops, parity, table, flat, load as seen, the others reckoned. It is stopped after five times that.
+    usual: int
     command: str
     lacks: str = ""
     alone: bool = True
@@ -218,7 +219,8 @@ def main():
     wanted = [p for p in every if (not names or p.name in names) and (not again or missing(p))]
     checks, alone = [p for p in wanted if not p.alone], [p for p in wanted if p.alone]
     run = Run(not without, start + USABLE * LIMIT)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    for number in signal.SIGINT, signal.SIGTERM:
+        signal.signal(number, lambda number, _: sys.exit(128 + number))
     with tempfile.TemporaryDirectory(prefix="e3-gpu.") as folder:
         os.environ["TMPDIR"] = folder
         try:
