@@ -89,3 +89,12 @@ both() { # STREAM PRECISION HOW
 	within "$whole" --segment 0
 	within "$((chain + 6))" --attn-layers 1,3 --attn-map
 }
+
+@test "a backend that is there and lacks a library says which one" {
+	mkdir "$T/lib"
+	echo 'int e3_needed;' | cc -shared -x c -o "$T/lib/libneeded.so" -
+	echo 'extern int e3_needed; int *e3_use = &e3_needed;' | cc -shared -fPIC -x c -o "$T/lib/libe3-cuda.so" - -L"$T/lib" -lneeded
+	rm "$T/lib/libneeded.so"
+	LD_LIBRARY_PATH=$T/lib fails 1 "libneeded.so: cannot open shared object file" -- e3-infer --device cuda --model seed:tiny:7 "$f/video.e3"
+	LD_LIBRARY_PATH='' fails 1 "the plug-in libe3-cuda.so is not installed" -- e3-infer --device cuda --model seed:tiny:7 "$f/video.e3"
+}

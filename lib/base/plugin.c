@@ -36,7 +36,14 @@ void *e3_plugin_open(const char *file, char *why, size_t size)
 		return handle;
 	}
 	void *handle = open_path(file);
-	if (!handle)
+	if (handle)
+		return handle;
+	/* The loader names the file that it did not find: this one, or a library that this one needs. */
+	const char *said = dlerror();
+	size_t n_file = strlen(file);
+	if (strncmp(said, file, n_file) == 0 && said[n_file] == ':')
 		snprintf(why, size, "the plug-in %s is not installed", file);
-	return handle;
+	else
+		snprintf(why, size, "%s", said);
+	return NULL;
 }
