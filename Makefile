@@ -29,7 +29,7 @@ TOOLS := e3 e3-decode e3-infer e3-align e3-evict-stats e3-export e3-cat e3-dump 
 
 # What each layer needs from outside, found by pkg-config when something that uses it is linked or compiled.
 PKGS_wire := libzmq $(PKG)
-PKGS_image := libpng libturbojpeg
+PKGS_image := libpng libturbojpeg zlib
 PKGS_picture := libheif libtiff-4 libwebp libavcodec libavutil libswscale
 PKGS_video := libavformat libavcodec libavutil libswscale
 PKGS_dev := openblas

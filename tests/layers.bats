@@ -112,7 +112,7 @@ forbidden() {
 		e3 | e3-cat | e3-dump) allowed='libzmq|libmsgpack' ;;
 		e3-scene) allowed='libzmq|libmsgpack|libpng|libturbojpeg|libjansson|libz\.' ;;
 		e3-model) allowed='libjansson|libz\.|libcurl' ;;
-		e3-mask) allowed='libzmq|libmsgpack|libpng|libturbojpeg' ;;
+		e3-mask) allowed='libzmq|libmsgpack|libpng|libturbojpeg|libz\.' ;;
 		e3-eval) allowed='libzmq|libmsgpack|libpng|libturbojpeg|libjansson|libz\.' ;;
 		e3-view) allowed='libwebsockets|libcap|libjansson|libzmq|libmsgpack|libpng|libturbojpeg' ;;
 		*) echo "a tool this test does not know: $t"; return 1 ;;

@@ -111,8 +111,20 @@ static void every_type_reads_as_pillow_converts_it(void **state)
 	}
 }
 
-/* Cut anywhere, a PNG is refused; with any one byte changed it is refused or read, never worse (run under the
- * sanitizers). */
+enum { CHECK = 4 }; /* bytes of the checksum behind a chunk, at which libpng does not always look */
+
+/* Where the pixels of a PNG end. */
+static size_t pixels_end(const e3_buf *png)
+{
+	size_t end = 0;
+	for (size_t k = 8; k + 12 <= png->len; k += 12 + e3_be32((const uint8_t *)png->data + k))
+		if (memcmp(png->data + k + 4, "IDAT", 4) == 0)
+			end = k + 8 + e3_be32((const uint8_t *)png->data + k);
+	return end;
+}
+
+/* Cut anywhere before the end of its pixels a PNG is refused, behind them it is read; with any one byte changed it is
+ * refused or read, never worse (run under the sanitizers). */
 static void damage_is_refused(void **state)
 {
 	for (int k = 0; k < KINDS; k += 4) {
@@ -122,10 +134,14 @@ static void damage_is_refused(void **state)
 		for (size_t n = 0; n < png.len; n++) {
 			uint8_t *cut = malloc(n ? n : 1); /* its own block: reading past it is seen */
 			memcpy(cut, png.data, n);
-			assert_int_equal(e3_image_decode(cut, n, "cut.png", &im, NULL, &err), -1);
-			assert_non_null(strstr(err.text, "reading: cut.png: "));
-			assert_null(im.px);
+			int rc = e3_image_decode(cut, n, "cut.png", &im, NULL, &err);
 			free(cut);
+			if (n < pixels_end(&png) || n >= pixels_end(&png) + CHECK)
+				assert_int_equal(rc, n < pixels_end(&png) ? -1 : 0);
+			if (rc)
+				assert_non_null(strstr(err.text, "reading: cut.png: "));
+			assert_int_equal(im.px == NULL, rc != 0);
+			e3_image_release(&im);
 		}
 		int refused = 0;
 		for (size_t n = 0; n < png.len; n++) {
@@ -254,7 +270,7 @@ static void sixteen_bit_grey_reads_as_it_is(void **state)
 				assert_int_equal(v[y * W + x], byte[0] << 8 | byte[1]);
 			}
 		free(v);
-		for (size_t n = 0; n < png.len; n++) {
+		for (size_t n = 0; n < pixels_end(&png); n++) {
 			assert_int_equal(read16(&png, n, &v, size, &err), -1);
 			assert_null(v);
 		}

@@ -36,7 +36,8 @@ int e3_image_decode_opaque(const uint8_t *bytes, size_t n, const char *name, e3_
 	e3_err *err);
 /* 16-bit grey PNG only. *v is [h][w] in host byte order, from e3_alloc. */
 int e3_png16_decode(const uint8_t *bytes, size_t n, const char *name, uint16_t **v, int size[2], e3_err *err);
-/* Orientation 1 to 8 from a TIFF structure (what follows "Exif\0\0"); 1 when absent or damaged. */
+/* Orientation 1 to 8 from a TIFF structure, with or without "Exif\0\0" before it, as programs write it into PNG and
+ * WebP; 1 when absent or damaged. */
 int e3_exif_orientation(const uint8_t *tiff, size_t n);
 /* Applies EXIF orientation 1..8; *im is replaced. */
 int e3_image_orient(e3_image *im, int orientation, e3_err *err);
@@ -75,15 +76,15 @@ typedef struct e3_image_facts {
 } e3_image_facts;
 
 /* PNG, JPEG and PNM. Refuses what is no such picture, sizes that are impossible, headers that are damaged, and PNG that
- * ends early. */
+ * ends before its picture data. */
 int e3_image_look(const uint8_t *bytes, size_t n, const char *name, e3_image_facts *out, e3_err *err);
 
 /* --- stream.c: pictures one after another --- */
 
 /* Where the first picture in `bytes` ends: 1 and *at = its length; 0 when bytes are missing (always for kinds that end
- * where the stream ends). A JPEG ends where another begins inside it; the pictures that belong to it (MPO) are part of
- * it. -1 when they are not a picture. *at starts at 0 and carries progress from call to
- * call as bytes are added. */
+ * where the stream ends). A JPEG or PNG ends where another picture begins; the pictures that belong to it (MPO) are
+ * part of it. -1 when they are not a picture. *at starts at 0 and carries progress from call to call as bytes are
+ * added. */
 int e3_image_extent(const uint8_t *bytes, size_t n, size_t *at, e3_err *err);
 /* Whether a picture that begins so states no length: it ends where the stream ends. */
 bool e3_image_ends_with_stream(const uint8_t *bytes, size_t n);
@@ -98,7 +99,7 @@ e3_image_stream *e3_image_stream_open(int fd, const void *head, size_t n, int (*
 /* The bytes of the next picture, as soon as the last of them has arrived: 1; 0 at the end; -1. The stream owns them,
  * until the next call. Messages name the byte, not the file. */
 int e3_image_stream_next(e3_image_stream *s, const uint8_t **bytes, size_t *n, e3_err *err);
-/* Whether the picture handed out last is a JPEG inside which the stream ended. */
+/* Whether the picture handed out last is a JPEG or PNG inside which the stream ended. */
 bool e3_image_stream_cut(const e3_image_stream *s);
 void e3_image_stream_close(e3_image_stream *s);
 

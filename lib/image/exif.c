@@ -49,8 +49,9 @@ size_t exif_find(const uint8_t *tiff, size_t n, int tag, size_t *size)
 
 int e3_exif_orientation(const uint8_t *tiff, size_t n)
 {
-	enum { TAG = 0x0112, SHORT = 3, LONG = 4 };
-	view v = {tiff, n, false};
+	enum { TAG = 0x0112, SHORT = 3, LONG = 4, PREFIX = 6 };
+	bool prefixed = n > PREFIX && memcmp(tiff, "Exif\0\0", PREFIX) == 0;
+	view v = {tiff + (prefixed ? PREFIX : 0), n - (prefixed ? PREFIX : 0), false};
 	size_t at = find(&v, TAG);
 	int64_t type = at ? number(&v, at + 2, 2) : 0,
 			value = type == SHORT ? number(&v, at + 8, 2)

@@ -11,6 +11,10 @@ static int png_extent(const uint8_t *p, size_t n, size_t *at, e3_err *err)
 {
 	size_t k = *at ? *at : 8;
 	while (n >= k && n - k >= 12) {
+		if (k > 8 && e3_image_sniff(p + k, n - k) != E3_IMAGE_NONE) { /* the next one: this one has no end */
+			*at = k;
+			return 1;
+		}
 		size_t next = k + 12 + (size_t)e3_be32(p + k);
 		bool end = memcmp(p + k + 4, "IEND", 4) == 0;
 		if (end && n >= next) {
@@ -21,7 +25,7 @@ static int png_extent(const uint8_t *p, size_t n, size_t *at, e3_err *err)
 			break;
 		k = next;
 	}
-	if (n > k && n - k >= 4 && e3_be32(p + k) > INT32_MAX)
+	if (n > k && n - k >= 12 && e3_be32(p + k) > INT32_MAX)
 		return e3_fail(err, "PNG chunk of %u bytes: too large", (unsigned)e3_be32(p + k));
 	*at = k;
 	return 0;

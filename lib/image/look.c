@@ -3,25 +3,23 @@
 #include "e3/num.h"
 #include <string.h>
 
-/* The chunks of a PNG up to its end. */
+/* The chunks of a PNG up to its end. Without an end only decoding shows whether data lack. */
 static int png_chunks(const uint8_t *p, size_t n, e3_image_facts *out, e3_err *err)
 {
 	bool data = false;
 	for (size_t k = 8; n - k >= 12;) {
 		size_t len = e3_be32(p + k);
 		const uint8_t *type = p + k + 4;
-		if (len > n - k - 12)
-			break;
 		if (memcmp(type, "IEND", 4) == 0)
 			return data ? 0 : e3_fail(err, "damaged: a PNG without picture data");
 		data = data || memcmp(type, "IDAT", 4) == 0;
+		if (len > n - k - 12)
+			break;
 		out->animated = out->animated || (memcmp(type, "acTL", 4) == 0 && len >= 8 && e3_be32(p + k + 8) > 1);
 		out->plain = out->plain && memcmp(type, "tRNS", 4) && memcmp(type, "acTL", 4);
-		if (memcmp(type, "eXIf", 4) == 0)
-			out->orientation = e3_exif_orientation(p + k + 8, len);
 		k += 12 + len;
 	}
-	return e3_fail(err, "truncated: the PNG data end before its end chunk");
+	return data ? 0 : e3_fail(err, "truncated: the PNG data end before its picture");
 }
 
 static int png_look(const uint8_t *p, size_t n, e3_image_facts *out, e3_err *err)
@@ -36,6 +34,7 @@ static int png_look(const uint8_t *p, size_t n, e3_image_facts *out, e3_err *err
 		return e3_fail(err, "damaged: the PNG header is impossible");
 	out->w = (int)w, out->h = (int)h;
 	out->plain = depth <= 8 && type != 4 && type != 6;
+	out->orientation = png_orientation(p, n);
 	return png_chunks(p, n, out, err);
 }
 

@@ -20,7 +20,7 @@ typedef struct reader {
 	uint16_t *grey; /* want_grey: the samples, instead of `out` */
 	int w, h;
 	bool want_grey, opaque;
-	int orientation, type, depth;
+	int type, depth;
 	png_colorp palette;
 	int n_palette;
 } reader;
@@ -38,7 +38,7 @@ static void on_read(png_structp png, png_bytep to, size_t n)
 {
 	reader *r = png_get_io_ptr(png);
 	if (n > r->n - r->at)
-		png_error(png, "truncated: the PNG data end before its end chunk");
+		png_error(png, "truncated: the PNG data end before the picture is complete");
 	memcpy(to, r->bytes + r->at, n);
 	r->at += n;
 }
@@ -128,13 +128,6 @@ static int prepare(reader *r, png_structp png, png_infop info)
 	return e3_image_init(&r->out, r->w, r->h, 3, r->err);
 }
 
-static void find_orientation(reader *r, png_structp png, png_infop info)
-{
-	png_bytep exif = NULL;
-	png_uint_32 n = 0;
-	r->orientation = png_get_eXIf_1(png, info, &n, &exif) && exif ? e3_exif_orientation(exif, n) : 1;
-}
-
 static int read_all(reader *r, png_structp png, png_infop info)
 {
 	if (setjmp(png_jmpbuf(png)))
@@ -157,9 +150,7 @@ static int read_all(reader *r, png_structp png, png_infop info)
 			else if (pass == passes - 1)
 				expand_row(r, row, r->out.px + 3 * (size_t)y * (size_t)r->w);
 		}
-	png_read_end(png, info);
-	find_orientation(r, png, info);
-	return 0;
+	return 0; /* what follows the last row need not be whole, as with Pillow */
 }
 
 static int run(reader *r)
@@ -179,7 +170,7 @@ int png_decode(const picture_bytes *from, e3_image *out, int *orientation, e3_er
 	if (rc)
 		e3_image_release(&r.out);
 	*out = r.out;
-	*orientation = r.orientation;
+	*orientation = png_orientation(from->bytes, from->n);
 	return rc;
 }
 

@@ -20,6 +20,9 @@ int pnm_decode(const uint8_t *bytes, size_t n, e3_image *out, e3_err *err);
 /* The headers alone: fill all of *out but the kind. What is too short or impossible is refused. */
 int jpeg_look(const uint8_t *bytes, size_t n, e3_image_facts *out, e3_err *err);
 
+/* The EXIF orientation of a PNG, 1 to 8; 1 when there is none. */
+int png_orientation(const uint8_t *bytes, size_t n);
+
 /* The header of a PNM picture: 1; 0 when the bytes end inside it; -1 when it is not one. */
 typedef struct pnm_header {
 	int kind; /* 1 to 6 */

@@ -28,7 +28,7 @@ struct e3_image_stream {
 	bool eof;
 	bool loose;    /* what follows need not be a picture */
 	bool in_video; /* boxes of an mp4 follow */
-	bool cut;      /* the stream ended inside the JPEG handed out last */
+	bool cut;      /* the stream ended inside the JPEG or PNG handed out last */
 };
 
 e3_image_stream *e3_image_stream_open(int fd, const void *head, size_t n, int (*stop)(void), e3_err *err)
@@ -159,10 +159,11 @@ static bool pass_gap(e3_image_stream *s)
 	return false;
 }
 
-/* At the end of the stream: whether the bytes that are left make a picture, perhaps without its end marker. */
+/* At the end of the stream: whether the bytes that are left make a picture, perhaps without its end. */
 static bool last_is_whole(e3_image_stream *s, const uint8_t *p, size_t n)
 {
-	s->cut = e3_image_sniff(p, n) == E3_IMAGE_JPEG;
+	e3_image_kind kind = e3_image_sniff(p, n);
+	s->cut = kind == E3_IMAGE_JPEG || kind == E3_IMAGE_PNG;
 	return s->cut || e3_image_ends_with_stream(p, n);
 }
 

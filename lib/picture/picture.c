@@ -10,9 +10,10 @@ static int plain_look(const e3_picture *from, e3_image_facts *out, e3_err *err)
 	size_t end = 0;
 	if (e3_image_look(from->bytes, from->n, from->name, out, err))
 		return -1;
-	if (out->kind != E3_IMAGE_JPEG || !from->to_end || e3_image_extent(from->bytes, from->n, &end, NULL) > 0)
+	bool ends = out->kind == E3_IMAGE_PNG || (out->kind == E3_IMAGE_JPEG && from->to_end);
+	if (!ends || e3_image_extent(from->bytes, from->n, &end, NULL) > 0)
 		return 0;
-	e3_image im; /* without its end marker: only decoding shows whether data lack */
+	e3_image im; /* without its end: only decoding shows whether data lack */
 	int orientation, rc = e3_image_decode(from->bytes, from->n, from->name, &im, &orientation, err);
 	e3_image_release(&im);
 	return rc;

@@ -12,11 +12,8 @@ static int orientation_of(const uint8_t *p, size_t n)
 		size_t len = e3_le32(p + k + 4);
 		if (len > n - k - 8)
 			break;
-		if (memcmp(p + k, "EXIF", 4) == 0) {
-			const uint8_t *tiff = p + k + 8;
-			bool prefixed = len > 6 && memcmp(tiff, "Exif\0\0", 6) == 0; /* some programs write it as in a JPEG */
-			return e3_exif_orientation(tiff + (prefixed ? 6 : 0), len - (prefixed ? 6 : 0));
-		}
+		if (memcmp(p + k, "EXIF", 4) == 0)
+			return e3_exif_orientation(p + k + 8, len);
 		k += 8 + len + (len & 1);
 	}
 	return 1;
