@@ -78,6 +78,53 @@ in_ffmpeg() { ffmpeg -nostdin -v error -i "$1" -vsync passthrough -f framemd5 - 
 	done
 }
 
+@test "frames that take no time, whose stamps are not in the order of the frames: --start announces what comes" {
+	odd still 40 5 "$clips/h264.mp4" "$T/still.mp4"
+	decode --all "$T/still.mp4"
+	sent_is 75
+	sed 1d "$T/show" >"$T/all"
+	decode --all --start 1.6 "$T/still.mp4"
+	awk '$2 + 1e-6 >= 1.6' "$T/all" | diff - <(sed 1d "$T/show")
+}
+
+@test "frames that change their size, and an mp4 behind another one, are told" {
+	ffmpeg -v error -f lavfi -i testsrc2=s=48x32:r=25:d=0.4 -c:v mpeg2video "$T/small.ts"
+	cat "$clips/mpeg2.ts" "$T/small.ts" >"$T/sizes.ts"
+	decode --all "$T/sizes.ts"
+	sent_is "$(in_ffmpeg "$T/sizes.ts")"
+	[ "$(grep -c 'the size of its frames changes from 64 × 48 to 48 × 32 at 2.96 s' "$T/err")" -eq 1 ]
+	cat "$clips/h264.mp4" "$clips/h264.mp4" >"$T/twice.mp4"
+	decode --all "$T/twice.mp4"
+	sent_is 75
+	says 'another recording comes behind the first in this file and is not read'
+	decode --all "$clips/h264.mp4"
+	quiet
+}
+
+@test "of several video streams the largest is used, no cover picture, and a note says which" {
+	ffmpeg -v error -f lavfi -i testsrc2=s=32x24:r=25:d=0.4 -i "$clips/mpeg2.ts" -t 0.4 -map 0 -map 1 -c:v mpeg2video "$T/two.ts"
+	decode --all "$T/two.ts"
+	grep -q ' 64x48 ' "$T/show"
+	says 'has 2 video streams: number 1 (64 × 48) is used'
+	decode --all --stream 0 "$T/two.ts"
+	grep -q ' 32x24 ' "$T/show"
+	quiet
+	ffmpeg -v error -f lavfi -i testsrc2=s=320x240 -frames:v 1 "$T/cover.jpg"
+	ffmpeg -v error -i "$T/cover.jpg" -i "$clips/h264.mp4" -map 0 -map 1 -c copy -disposition:v:0 attached_pic "$T/cover.mp4"
+	decode --all "$T/cover.mp4"
+	sent_is 75
+	quiet
+}
+
+@test "a file without bytes, and raw video without a size, are named" {
+	: >"$T/no.mp4"
+	fails 1 "reading: $T/no.mp4: empty" -- e3-decode "$T/no.mp4"
+	head -c 9216 /dev/zero >"$T/raw.yuv"
+	fails 1 "opening: $T/raw.yuv: raw video, whose size has to be stated: input options video_size=WxH" -- e3-decode "$T/raw.yuv"
+	decode --all --input-option video_size=64x48 "$T/raw.yuv"
+	sent_is 2
+}
+
 @test "a recording that states an absurd rate, or none, is sampled by the times of its frames" {
 	ffmpeg -v error -f lavfi -i testsrc2=s=64x48:r=30:d=4 -vf "settb=1/1000,setpts='PTS+20*random(1)'" -vsync vfr -enc_time_base 1/1000 -c:v libvpx \
 		-cpu-used 8 -f webm - >"$T/rated.webm"

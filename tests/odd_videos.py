@@ -3,6 +3,7 @@
 odd_videos.py fields FRAMES OUT      H.264 whose frames are two field pictures each, 16x32 pixels
 odd_videos.py empty N IN.mp4 OUT     the last N samples get size 0
 odd_videos.py free BYTES IN.mp4 OUT  a box of this size before the data
+odd_videos.py still FIRST N IN.mp4 OUT  N frames from FIRST on take no time
 odd_videos.py unrated IN.webm OUT    without a frame rate"""
 import struct, sys
 
@@ -83,6 +84,18 @@ def empty(n, data):
     return data
 
 
+def still(first, n, data):
+    """The index comes last, and its table of durations has one entry."""
+    at, end = box(data, TABLE + [b"stts"])
+    count, step = struct.unpack(">II", data[at + 8:at + 16])
+    table = struct.pack(">II6I", 0, 3, first, step, n, 0, count - first - n, step)
+    out = bytearray(data)
+    for k in range(1, len(TABLE) + 1):
+        size = box(data, TABLE[:k])[0] - 8
+        out[size:size + 4] = struct.pack(">I", struct.unpack(">I", data[size:size + 4])[0] + len(table) - (end - at))
+    return out[:at - 8] + struct.pack(">I", 8 + len(table)) + b"stts" + table + out[end:]
+
+
 def free(size, data):
     data = bytearray(data)
     at, _ = box(data, TABLE + [b"stco"])
@@ -99,5 +112,6 @@ if what == "fields":
 else:
     given = open(args[-1], "rb").read()
     made = {"empty": lambda: empty(int(args[0]), given), "free": lambda: free(int(args[0]), given),
+            "still": lambda: still(int(args[0]), int(args[1]), given),
             "unrated": lambda: given.replace(b"\x23\xe3\x83", b"\x23\xe3\x7f")}[what]()
 open(out, "wb").write(made)

@@ -136,6 +136,10 @@ def files():
     for given in (written("file.jpg", gaps),), ("-",):
         rc, text, _, frames = decode("--strict", *given, data=gaps if given == ("-",) else None)
         check("half, with an end marker, --strict", rc == 1 and not frames and text.count("JPEG data are damaged or missing inside") == 1, rc, text)
+    for name, more in (("stream", jpg(1)), ("padded stream", bytes(99) + jpg(1))):
+        rc, text, _, frames = decode(written("file.jpg", a + more))
+        check(name, rc == 0 and len(frames) == 1 and "file.jpg: only the first of its pictures is used" in text, rc, text)
+    check("preview behind", decode(written("file.jpg", a + saved(pic(1, 20, 14), "JPEG")))[:2] == (0, ""))
     for padding in b"", bytes(3000):
         rc, text, _, _ = decode(written("file.jpg", a[:-20] + padding))
         check("data lack", rc == 1 and "truncated" in text, rc, text)
@@ -350,21 +354,25 @@ def refused():
     table = (("a.dng", dng, "a camera's raw file: not read"), ("a.tif", dng, "a camera's raw file: not read"),
              ("a.cr2", b"II*\0\x10\0\0\0CR\2\0" + bytes(64), "a camera's raw file"),
              ("a.jpg", jpg(1).replace(b"\xff\xc0\0\x11\x08", b"\xff\xc1\0\x11\x0c"), "a JPEG of 12 bits a sample: only 8 are read"),
+             ("c.jpg", jpg(1).replace(b"\xff\xc0\0\x11", b"\xff\xf7\0\x11"), "a JPEG-LS: not read"),
              ("b.jpg", jpg(1).replace(b"\xff\xc0\0\x11", b"\xff\xc3\0\x11"), "a lossless JPEG"),
              ("a.webp", saved(pic(1), "WEBP", save_all=True, append_images=[pic(2)]), "an animated WebP: not read"))
     for name, data, says in table:
         rc, text, _, frames = decode(written("refused/" + name, data))
         check(name, rc == 1 and f"reading: {T}/refused/{name}: {says}" in text and not frames, rc, text)
     folder = os.path.join(T, "refused")
-    os.symlink("gone", os.path.join(folder, "c.jpg"))
+    os.symlink("gone", os.path.join(folder, "d.jpg"))
     written("refused/good.jpg", png)  # by its bytes a PNG
     for name in ("b.txt", "c.mov", "a.aae", "d.json", ".hidden"):
         written("refused/" + name, b"P5 is how a text may begin")
     rc, text, _, frames = decode(folder)
     same("folder", frames, [rgb(png)])
     check("folder", "left out: 4 files that are not pictures, or of a kind that is not read (a.aae, b.txt, c.mov, ...)" in text, text)
+    os.makedirs(os.path.join(T, "outer/inner"))
+    rc, said, _, _ = decode(os.path.join(T, "outer"))
+    check("folders", rc == 1 and "outer: no pictures in this folder; folders inside it are not searched" in said, said)
     check("folder", "left out: 2 files of a camera's raw kind, which is not read (a.cr2, a.dng)" in text, text)
-    check("folder", "5 pictures were left out, the first: " in text and "a.tif: a camera's raw file" in text and "a.webp" in text, text)
+    check("folder", "6 pictures were left out, the first: " in text and "a.tif: a camera's raw file" in text and "a.webp" in text, text)
 
 
 def animated():
@@ -399,6 +407,9 @@ def animated():
     rc, text, head, got = decode(pages)
     check("pages", rc == 0 and f"reading: {pages}: has several images: only the first is used" in text, rc, text)
     same("pages", got, [np.asarray(frames[5])])
+    subprocess.run(["heif-enc", *(written(f"{k}.png", saved(pic(k, 62, 44), "PNG")) for k in (1, 2)), "-o", os.path.join(T, "two.heic")], check=True, stdout=subprocess.DEVNULL)
+    rc, text, head, got = decode(os.path.join(T, "two.heic"))
+    check("HEIC of two", rc == 0 and len(got) == 1 and "two.heic: has several images: only the first is used" in text, rc, text)
     tga = written("still.tga", saved(frames[4], "TGA"))  # of a kind that only FFmpeg knows
     same("TGA", decode(tga)[3], [np.asarray(frames[4])])
 
@@ -484,5 +495,6 @@ def images_live():
             check("live", not gone or f"creating a directory: {out}: it was removed during the run" in said, said)
 
 
-globals()[sys.argv[1]]()
-sys.exit(bad > 0)
+if __name__ == "__main__":
+    globals()[sys.argv[1]]()
+    sys.exit(bad > 0)

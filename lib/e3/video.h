@@ -56,6 +56,8 @@ typedef struct e3_video_info {
 	bool picture;               /* the format is one of pictures or of animations, not of videos */
 	bool hdr;                   /* PQ or HLG */
 	bool wide;                  /* a gamut wider than BT.709's */
+	bool another;               /* an mp4 with a second one behind it, which is not read */
+	int streams, stream;        /* how many video streams there are, the number of this one among all streams */
 } e3_video_info;
 
 typedef struct e3_video_frame {

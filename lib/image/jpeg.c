@@ -8,7 +8,7 @@
 #include <string.h>
 #include <turbojpeg.h>
 
-enum { SOI = 0xd8, EOI = 0xd9, SOS = 0xda, APP1 = 0xe1 };
+enum { SOI = 0xd8, EOI = 0xd9, SOS = 0xda, APP1 = 0xe1, JPEG_LS = 0xf7 };
 
 size_t jpeg_marker(const uint8_t *bytes, size_t n, size_t at)
 {
@@ -83,7 +83,7 @@ static survey look_over(const uint8_t *bytes, size_t n, bool to_scan)
 		if (m == APP1 && !found && len > 8 && memcmp(bytes + at + 2, "Exif\0\0", 6) == 0) {
 			s.orientation = e3_exif_orientation(bytes + at + 8, len - 8);
 			found = true;
-		} else if (m >= 0xc0 && m <= 0xcf && m != 0xc4 && m != 0xc8 && m != 0xcc) {
+		} else if (m == JPEG_LS || (m >= 0xc0 && m <= 0xcf && m != 0xc4 && m != 0xc8 && m != 0xcc)) {
 			see_frame(&s, m, bytes + at, len);
 		} else if (m == SOS) {
 			see_scan(&s, bytes + at, len);
@@ -181,6 +181,8 @@ static uint8_t *with_end(const uint8_t *bytes, size_t *n, e3_err *err)
 /* What no decoder here reads, by its name. */
 static int refuse(const survey *s, e3_err *err)
 {
+	if (s->frame == JPEG_LS)
+		return e3_fail(err, "a JPEG-LS: not read");
 	if (s->frame == 0xc3 || s->frame == 0xc7 || s->frame == 0xcb || s->frame == 0xcf)
 		return e3_fail(err, "a lossless JPEG (as in raw files of cameras): not read");
 	if (s->frame && s->precision != 8)

@@ -39,10 +39,13 @@ int heif_look(const e3_picture *from, e3_image_facts *out, e3_err *err)
 	reader r;
 	out->animated = e3_picture_may_move(from->bytes, from->n);
 	int rc = open_heif(&r, from, err);
-	if (!rc)
+	bool moves = out->animated;
+	if (!rc) {
 		out->w = heif_image_handle_get_width(r.handle), out->h = heif_image_handle_get_height(r.handle);
+		out->animated = moves || heif_context_get_number_of_top_level_images(r.context) > 1;
+	}
 	close_heif(&r);
-	return rc && out->animated ? 0 : rc;
+	return rc && moves ? 0 : rc;
 }
 
 /* The decoded pixels, whose size may differ from what the header states. */

@@ -108,7 +108,8 @@ int video_cut_check(e3_video *v, e3_err *err)
 
 /* The boxes at the top of an mp4 that are there. */
 typedef struct boxes {
-	bool begins, data, index;
+	bool begins, data, index, fragments;
+	bool another;   /* index: of a recording that was put behind the first */
 	bool index_cut; /* the index ends after the file */
 } boxes;
 
@@ -126,6 +127,8 @@ static boxes walk(int fd, int64_t at)
 		for (size_t f = 0; k == 0 && f < sizeof first / sizeof *first; f++)
 			b.begins = b.begins || memcmp(head + 4, first[f], 4) == 0;
 		bool index = memcmp(head + 4, "moov", 4) == 0;
+		b.fragments = b.fragments || memcmp(head + 4, "moof", 4) == 0;
+		b.another = b.another || (index && b.index);
 		b.data = b.data || memcmp(head + 4, "mdat", 4) == 0;
 		b.index = b.index || index;
 		b.index_cut = b.index_cut || (index && n > size - at);
@@ -136,18 +139,33 @@ static boxes walk(int fd, int64_t at)
 	return b;
 }
 
+/* The boxes of a file that can be read again; of any other source none. */
+static boxes boxes_of(const e3_video *v)
+{
+	bool ours = v->bytes.fd < 0;
+	const char *path = v->url && strncmp(v->url, "file:", 5) == 0 ? v->url + 5 : v->url;
+	int fd = ours ? open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK) : v->bytes.seekable ? v->bytes.fd : -1;
+	boxes b = {.begins = false};
+	if (fd >= 0)
+		b = walk(fd, ours ? 0 : v->bytes.base);
+	if (ours && fd >= 0)
+		close(fd);
+	return b;
+}
+
+bool video_index_twice(const e3_video *v)
+{
+	if (!video_is_mov(v->format) || !video_readable_twice(v))
+		return false;
+	boxes b = boxes_of(v);
+	return b.another && !b.fragments;
+}
+
 bool video_index_missing(const e3_video *v, e3_err *err)
 {
 	static const char advice[] =
 		"repair it in the camera or with a tool that rebuilds the index from a whole recording of the same camera";
-	bool ours = v->bytes.fd < 0;
-	const char *path = v->url && strncmp(v->url, "file:", 5) == 0 ? v->url + 5 : v->url;
-	int fd = ours ? open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK) : v->bytes.seekable ? v->bytes.fd : -1;
-	if (fd < 0)
-		return false;
-	boxes b = walk(fd, ours ? 0 : v->bytes.base);
-	if (ours)
-		close(fd);
+	boxes b = boxes_of(v);
 	if (b.begins && b.index_cut)
 		e3_fail(err, "reading: %s: cut off inside its index (moov), without which no frame is found: %s",
 			v->options.input, advice);

@@ -104,6 +104,16 @@ static int make_settings(const e3_video *v, AVDictionary **out, e3_err *err)
 	return 0;
 }
 
+#define NO_SIZE \
+	"opening: %s: raw video, whose size has to be stated: input options video_size=WxH, pixel_format and framerate"
+
+/* Such files have no header: FFmpeg takes them for raw video by their names. */
+static bool names_raw_video(const e3_video *v, int code)
+{
+	const AVInputFormat *raw = av_find_input_format("rawvideo");
+	return code == AVERROR(EINVAL) && v->options.fd < 0 && raw && av_match_ext(v->url, raw->extensions);
+}
+
 static int open_input(e3_video *v, AVFormatContext **out, e3_err *err)
 {
 	const AVInputFormat *format;
@@ -118,7 +128,7 @@ static int open_input(e3_video *v, AVFormatContext **out, e3_err *err)
 	}
 	const AVDictionaryEntry *left = av_dict_get(set, "", NULL, AV_DICT_IGNORE_SUFFIX);
 	if (rc < 0)
-		refused = video_fail(v, rc, err);
+		refused = names_raw_video(v, rc) ? e3_fail(err, NO_SIZE, v->options.input) : video_fail(v, rc, err);
 	else if (!refused && left && v->options.n_set > 0)
 		refused = e3_fail(err, "opening: %s: input option '%s': not one that FFmpeg's %s input has", v->options.input,
 			left->key, (*out)->iformat->name);

@@ -73,7 +73,10 @@ static int open_operands(e3_input *in, e3_err *err)
 {
 	if (in->o.n == 1 && e3_input_kind_of(in->o.operand[0]) == E3_INPUT_PIPE)
 		return open_fifo(in, in->o.operand[0], err);
-	if (e3_pictures_expand(in->o.operand, in->o.n, in->o.lexical, &in->list, err))
+	/* FFmpeg's own patterns end at a gap; its options ask for them. */
+	if (in->o.n == 1 && in->o.n_set == 0 && input_list_pattern(&in->list, in->o.operand[0], in->o.lexical, err))
+		return -1;
+	if (in->list.n == 0 && e3_pictures_expand(in->o.operand, in->o.n, in->o.lexical, &in->list, err))
 		return -1;
 	return in->list.n ? input_open_pictures(in, err) : input_open_video(in, -1, err);
 }
@@ -118,6 +121,17 @@ int64_t e3_input_left_out(const e3_input *in) { return in->left_out - in->known;
 
 const char *e3_input_picture(const e3_input *in) { return in->picture; }
 
+/* Once, of videos. */
+static void follow_size(e3_input *in, const e3_image *im, const e3_source *at)
+{
+	if (in->w && (in->w != im->w || in->h != im->h) && !in->told_size && in->video) {
+		e3_tell(E3_TELL_WARN, "reading: %s: the size of its frames changes from %d × %d to %d × %d at %.2f s", in->name,
+			in->w, in->h, im->w, im->h, at->pts);
+		in->told_size = true;
+	}
+	in->w = im->w, in->h = im->h;
+}
+
 int e3_input_next(e3_input *in, e3_image *im, e3_source *at, bool *key, e3_err *err)
 {
 	*at = (e3_source){.pts = 0};
@@ -125,6 +139,8 @@ int e3_input_next(e3_input *in, e3_image *im, e3_source *at, bool *key, e3_err *
 		return 0;
 	int rc = in->kind->next(in, im, at, key, err);
 	in->given += rc > 0;
+	if (rc > 0)
+		follow_size(in, im, at);
 	return rc;
 }
 

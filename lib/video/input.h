@@ -37,7 +37,9 @@ struct e3_input {
 	int64_t given;    /* frames handed out */
 	int64_t left_out; /* damaged pictures, not handed out */
 	int64_t known;    /* of these, before the first frame */
-	bool told;        /* of an animation */
+	bool told;        /* of an animation, or of more pictures in a file */
+	int w, h;         /* of the frame handed out last; 0: none */
+	bool told_size;   /* that it changes */
 	e3_err damage;    /* the first of them */
 	input_head head;
 	e3_sampler sampler;      /* pictures, video */
@@ -79,6 +81,12 @@ int input_open_picture_stream(e3_input *in, e3_err *err);
 static inline int input_pipe(const e3_input *in) { return in->fd >= 0 ? in->fd : 0; }
 int input_open_video(e3_input *in, int fd, e3_err *err); /* fd < 0: the first operand */
 int input_open_live(e3_input *in, e3_err *err);
+
+/* list.c: adds a copy of dir/name, or of name; sorts path[from..n) and says where the two orders differ. */
+int input_list_add(e3_picture_list *list, const char *dir, const char *name, e3_err *err);
+void input_list_sort(e3_picture_list *list, size_t from, const char *dir, bool lexical);
+/* pattern.c: the pictures that a pattern names; none when it is no pattern of pictures. */
+int input_list_pattern(e3_picture_list *list, const char *pattern, bool lexical, e3_err *err);
 
 /* input_video.c: decodes the next frame; says at the end whether it came early. As e3_video_next. */
 int input_next_decoded(e3_input *in, e3_video_frame *f, e3_err *err);

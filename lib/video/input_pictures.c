@@ -92,18 +92,35 @@ static void report(e3_input *in)
 			in->left_out == 1 ? " was" : "s were", in->damage.text);
 }
 
+/* Whether another picture of the same kind and size comes behind the first one: a camera's stream. Those that belong to
+ * the first one of a JPEG (depth, preview) are smaller. */
+static bool more_follow(const e3_map *map, const char *name)
+{
+	e3_image_facts first, next;
+	size_t length = 0;
+	e3_image_kind kind = e3_image_sniff(map->data, map->size);
+	if ((kind != E3_IMAGE_PNM && kind != E3_IMAGE_JPEG && kind != E3_IMAGE_PNG) ||
+		e3_image_extent(map->data, map->size, &length, NULL) <= 0)
+		return false;
+	while (kind != E3_IMAGE_PNM && length < map->size && map->data[length] == 0)
+		length++;
+	return e3_image_sniff(map->data + length, map->size - length) == kind &&
+		e3_image_look(map->data, map->size, name, &first, NULL) == 0 &&
+		e3_image_look(map->data + length, map->size - length, name, &next, NULL) == 0 && first.w == next.w &&
+		first.h == next.h;
+}
+
 int input_load_picture(e3_input *in, const char *path, e3_image *im, e3_source *at, e3_err *err)
 {
 	e3_map map;
-	size_t length = 0;
 	if (e3_map_open(&map, path, err))
 		return -1;
 	int rc = decode(in, &map, path, im, at, err);
-	if (!rc && e3_image_sniff(map.data, map.size) == E3_IMAGE_PNM &&
-		e3_image_extent(map.data, map.size, &length, NULL) > 0 &&
-		e3_image_sniff(map.data + length, map.size - length) == E3_IMAGE_PNM)
+	if (!rc && !in->told && more_follow(&map, path)) {
 		e3_tell(E3_TELL_WARN,
 			"reading: %s: only the first of its pictures is used; standard input takes several in one file", path);
+		in->told = true;
+	}
 	e3_map_close(&map);
 	return rc;
 }

@@ -52,6 +52,14 @@ static void describe(const e3_input *in, const e3_sampling *rule, double fps)
 		e3_tell(E3_TELL_NOTE,
 			"%s: the frame rate varies (on average %.3f, at base %.3f): sampling by time keeps even intervals",
 			in->name, avg, r);
+	if (i->another)
+		e3_tell(E3_TELL_WARN,
+			"reading: %s: another recording comes behind the first in this file and is not read: mp4 files cannot be "
+			"joined by putting one after another",
+			in->name);
+	if (i->streams > 1 && in->o.stream < 0)
+		e3_tell(E3_TELL_NOTE, "%s: has %d video streams: number %d (%d × %d) is used", in->name, i->streams, i->stream,
+			i->w, i->h);
 	input_describe_picture(in, i);
 }
 

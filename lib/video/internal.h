@@ -124,6 +124,8 @@ bool video_readable_twice(const e3_video *v);
 int video_cut_check(e3_video *v, e3_err *err);
 /* Pictures that the index of an mp4 lists and the file has; *missing: that it does not have. */
 int64_t video_index_pictures(const e3_video *v, int64_t *missing);
+/* Whether an mp4 has a second one behind it, which no program reads: such files cannot be joined so. */
+bool video_index_twice(const e3_video *v);
 /* Says why an mp4 cannot be opened when its index is missing. */
 bool video_index_missing(const e3_video *v, e3_err *err);
 

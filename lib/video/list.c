@@ -1,8 +1,8 @@
 /* video: pictures in files and folders, as a list of paths. What a file is, its first bytes say. */
-#include "e3/input.h"
 #include "e3/io.h"
 #include "e3/mem.h"
 #include "e3/picture.h"
+#include "video/input.h"
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -23,7 +23,7 @@ static bool has_suffix(const char *name, const char *list)
 	return false;
 }
 
-static int add(e3_picture_list *list, const char *dir, const char *name, e3_err *err)
+int input_list_add(e3_picture_list *list, const char *dir, const char *name, e3_err *err)
 {
 	e3_buf path = {0};
 	if (e3_grow((void **)&list->path, list->n + 1, sizeof *list->path, "a list of files", err))
@@ -77,8 +77,7 @@ static const char *base_name(const char *path)
 	return slash ? slash + 1 : path;
 }
 
-/* Sorts path[from..n) and says where the two orders differ. */
-static void sort(e3_picture_list *list, size_t from, const char *dir, bool lexical)
+void input_list_sort(e3_picture_list *list, size_t from, const char *dir, bool lexical)
 {
 	char **path = list->path + from;
 	size_t n = list->n - from;
@@ -152,17 +151,20 @@ static int add_folder(e3_picture_list *list, const char *dir, bool lexical, e3_e
 {
 	e3_picture_list others = {0}, raws = {0};
 	size_t before = list->n;
+	bool folders = false;
 	int rc = 0;
 	DIR *d = opendir(dir);
 	if (!d)
 		return e3_fail_sys(err, "reading: %s", dir);
 	for (struct dirent *e; !rc && (e = readdir(d));) {
 		struct stat st;
-		if (e->d_name[0] == '.' || (fstatat(dirfd(d), e->d_name, &st, 0) == 0 && !S_ISREG(st.st_mode)))
+		bool there = fstatat(dirfd(d), e->d_name, &st, 0) == 0;
+		folders = folders || (e->d_name[0] != '.' && there && S_ISDIR(st.st_mode));
+		if (e->d_name[0] == '.' || (there && !S_ISREG(st.st_mode)))
 			continue; /* a link to nothing is one to a file that is missing */
 		e3_image_kind kind = kind_in_folder(dirfd(d), e->d_name);
 		bool taken = kind != E3_IMAGE_NONE && kind != E3_IMAGE_RAW;
-		rc = add(taken ? list : kind == E3_IMAGE_RAW ? &raws : &others, taken ? dir : NULL, e->d_name, err);
+		rc = input_list_add(taken ? list : kind == E3_IMAGE_RAW ? &raws : &others, taken ? dir : NULL, e->d_name, err);
 	}
 	closedir(d);
 	tell_left_out(dir, &others,
@@ -170,9 +172,10 @@ static int add_folder(e3_picture_list *list, const char *dir, bool lexical, e3_e
 					  : "that are not pictures, or of a kind that is not read");
 	tell_left_out(dir, &raws, "of a camera's raw kind, which is not read");
 	if (!rc && list->n == before)
-		rc = e3_fail(err, "reading: %s: no pictures in this folder", dir);
+		rc = e3_fail(err, "reading: %s: no pictures in this folder%s", dir,
+			folders ? "; folders inside it are not searched" : "");
 	if (!rc)
-		sort(list, before, dir, lexical);
+		input_list_sort(list, before, dir, lexical);
 	return rc;
 }
 
@@ -191,7 +194,7 @@ static bool is_picture(const char *path, bool alone)
 	if (kind == E3_IMAGE_NONE || !alone || !moves || e3_map_open(&map, path, NULL))
 		return kind != E3_IMAGE_NONE;
 	bool animated = e3_picture_look(&(e3_picture){.bytes = map.data, .n = map.size, .name = path}, &facts, NULL) == 0 &&
-		facts.animated;
+		facts.animated && (kind != E3_IMAGE_HEIF || e3_picture_may_move(map.data, map.size));
 	e3_map_close(&map);
 	return !animated;
 }
@@ -216,7 +219,7 @@ int e3_pictures_expand(char *const *operand, int n, bool lexical, e3_picture_lis
 		else if (!is_picture(operand[k], false))
 			rc = e3_fail(err, "reading: %s: not a picture: give one video, or pictures and folders", operand[k]);
 		else
-			rc = add(out, NULL, operand[k], err);
+			rc = input_list_add(out, NULL, operand[k], err);
 		if (rc)
 			return -1;
 	}

@@ -4,7 +4,23 @@
 #include "e3/mem.h"
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
+#include <sys/stat.h>
+
+/* The stream that the ffmpeg program takes: the largest, unless another one is marked as the default; -1: none. */
+static int best_stream(const AVFormatContext *format)
+{
+	const int64_t marked = 5000000; /* pixels */
+	int64_t best = -1;
+	int found = -1;
+	for (unsigned k = 0; k < format->nb_streams; k++) {
+		const AVStream *s = format->streams[k];
+		bool video = s->codecpar->codec_type == AVMEDIA_TYPE_VIDEO, usual = s->disposition & AV_DISPOSITION_DEFAULT;
+		int64_t score = (int64_t)s->codecpar->width * s->codecpar->height + (usual ? marked : 0);
+		if (video && !(s->disposition & AV_DISPOSITION_ATTACHED_PIC) && score > best)
+			best = score, found = (int)k;
+	}
+	return found;
+}
 
 /* Packets of all other streams are discarded. */
 static int choose_stream(e3_video *v, e3_err *err)
@@ -12,8 +28,8 @@ static int choose_stream(e3_video *v, e3_err *err)
 	int want = v->options.stream;
 	if (want >= (int)v->format->nb_streams)
 		return e3_fail(err, "reading: %s: stream %d: there are %u", v->options.input, want, v->format->nb_streams);
-	int k = av_find_best_stream(v->format, AVMEDIA_TYPE_VIDEO, want, -1, NULL, 0);
-	if (k < 0 || (want < 0 && (v->format->streams[k]->disposition & AV_DISPOSITION_ATTACHED_PIC)))
+	int k = want < 0 ? best_stream(v->format) : want;
+	if (k < 0 || v->format->streams[k]->codecpar->codec_type != AVMEDIA_TYPE_VIDEO)
 		return want >= 0 ? e3_fail(err, "reading: %s: stream %d: not a video stream", v->options.input, want)
 						 : e3_fail(err, "reading: %s: no video stream", v->options.input);
 	v->stream = v->format->streams[k];
@@ -61,6 +77,12 @@ static void describe(e3_video *v)
 		.wide = e3_tone_is_wide(tags_primaries(par->color_trc, par->color_primaries, par->color_space))};
 	for (int k = 0; k < 3; k++)
 		v->info.fps[k] = rates[k].num > 0 && rates[k].den > 0 ? av_q2d(rates[k]) : 0;
+	for (unsigned k = 0; k < v->format->nb_streams; k++) {
+		const AVStream *s = v->format->streams[k];
+		v->info.streams += s->codecpar->codec_type == AVMEDIA_TYPE_VIDEO && s->codecpar->width > 0 &&
+			!(s->disposition & AV_DISPOSITION_ATTACHED_PIC);
+	}
+	v->info.stream = v->stream->index, v->info.another = video_index_twice(v);
 	if (v->stream->duration != AV_NOPTS_VALUE)
 		v->info.seconds = (double)v->stream->duration * av_q2d(v->stream->time_base);
 	else if (v->format->duration != AV_NOPTS_VALUE &&
@@ -117,10 +139,13 @@ e3_video *e3_video_open(const e3_video_options *options, e3_err *err)
 	v->frames = -1, v->origin = AV_NOPTS_VALUE, v->bytes.fd = -1;
 	/* A name that exists is a file, even if it looks like a URL. Devices are opened by their plain name. */
 	const char *what = options->url ? options->url : options->input;
-	bool file = options->fd < 0 && !options->format && access(what, F_OK) == 0;
+	struct stat st;
+	bool file = options->fd < 0 && !options->format && stat(what, &st) == 0;
 	size_t n = strlen(what) + 6;
 	v->url = malloc(n);
 	int rc = v->url ? 0 : e3_fail(err, "opening: %s: out of memory", options->input);
+	if (!rc && file && S_ISREG(st.st_mode) && st.st_size == 0)
+		rc = e3_fail(err, "reading: %s: empty", options->input);
 	if (!rc) {
 		snprintf(v->url, n, "%s%s", file ? "file:" : "", what);
 		rc = video_bytes_open(&v->bytes, &v->options, err);

@@ -71,8 +71,8 @@ static void follow_clock(reading *r, const AVPacket *p, bool begins)
 	if (r->dts != AV_NOPTS_VALUE && video_times_jump(&r->v->times, r->dts, p->dts)) {
 		r->part++;
 		r->out->doubt = r->out->doubt || !begins; /* pictures of both parts may be shown in any order */
-	} else if (r->dts != AV_NOPTS_VALUE && p->dts < r->dts) {
-		r->out->doubt = true;
+	} else if (r->dts != AV_NOPTS_VALUE && p->dts <= r->dts) {
+		r->out->doubt = true; /* frames may be shown in another order than that of their stamps */
 	}
 	r->dts = p->dts;
 }
