@@ -67,6 +67,11 @@ enum { DEVICE_AUTO, DEVICE_CPU, DEVICE_CUDA };
 
 /* Parses the command line; usage errors exit 2. */
 void infer_parse(int argc, char **argv, infer_request *r);
+/* check.c: refuse what does not go together, with a usage error: how many inputs and outputs; all else, once the policy
+ * is known; segments, which it completes, once the budget is. */
+void infer_check_streams(const infer_request *r);
+void infer_check(const infer_request *r);
+void infer_check_segments(infer_request *r);
 /* Puts the options in place of the settings that an error of the library names in quotes: 'budget' becomes --budget. */
 void infer_explain(e3_err *err);
 /* The file of --model, of $E3_MODEL, or what is found; free it. */
