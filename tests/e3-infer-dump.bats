@@ -100,6 +100,8 @@ setup_file() {
 	[ ! -e "$T/o.e3" ]
 	run -2 e3-infer --dump-layers 1 -o /dev/null "$BATS_FILE_TMPDIR/frames.e3"
 	[[ $output == *"--dump-layers: needs --dump"* ]]
+	run -1 e3-infer --device cpu --model seed:tiny:7 --dump "$T/d" --dump-layers 1,7 -o /dev/null "$BATS_FILE_TMPDIR/frames.e3"
+	[[ $output == *"--dump-layers: block 7: vit has blocks 0 to 1, agg 0 to 3"* ]]
 }
 
 @test "compare_dumps.py names the first activation that differs" {

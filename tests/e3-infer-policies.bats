@@ -62,7 +62,10 @@ differ() { ! same "$@" >/dev/null; }
 	infer --policy ovggt --budget 3f --compat ovggt "$f/eight.e3"
 	differ "$T/o.e3" "$T/own.e3" pred
 	fails 2 "--compat ovggt: only with --policy ovggt" -- e3-infer --compat ovggt "$short"
-	fails 2 "--policy frames keeps as much in every layer: it takes no --temp" -- e3-infer --policy frames --temp 1 "$short"
+	for policy in frames window random xstream lingbot; do
+		fails 2 "--policy $policy keeps as much in every layer: it takes no --temp" -- e3-infer --policy $policy --temp 1 "$short"
+	done
+	fails 2 "--temp: only where tokens are evicted" -- e3-infer --no-evict --temp 1 "$short"
 	fails 2 "--policy xstream cannot be combined with --compat f16-sums or starve" -- e3-infer --policy xstream --compat starve "$short"
 	fails 1 "--budget is too small: frame 0 and the newest frame must fit; the smallest that works is --budget 2.0000f" -- \
 		e3-infer --model seed:tiny:7 --policy frames --budget 1.5f "$short"
@@ -164,4 +167,5 @@ differ() { ! same "$@" >/dev/null; }
 	e3-evict-stats --check "$T/o.e3" >"$T/stats"
 	fails 1 "was saved with --seed 4294967295, this run asks for --seed 0" -- \
 		e3-infer --model seed:tiny:7 --load-cache "$T/c" --seed 0 "$frames"
+	fails 2 "--seed: only with --policy random" -- e3-infer --budget 3f --seed 1 "$frames"
 }

@@ -63,6 +63,7 @@ bats_require_minimum_version 1.5.0
 	fails 2 "--overlap of 5 frames: expected 1 to 4, half of --segment" -- e3-infer --segment 8f --overlap 5 "$frames"
 	fails 2 "--segment of 3 frames: --loops needs 3 that are not shared" -- e3-infer --segment 3f --loops "$frames"
 	fails 2 "--overlap: needs --segment" -- e3-infer --overlap 5 "$frames"
+	fails 2 "--loop-places: needs --loops" -- e3-infer --segment 8f --loop-places 9 "$frames"
 	fails 2 "--each remembers nothing: it takes no --segment" -- e3-infer --each --segment 8f "$frames"
 	fails 2 "expected" -- e3-infer --segment 1f "$frames"
 	fails 2 "expected" -- e3-infer --segment 12x "$frames"

@@ -495,5 +495,6 @@ m.insert(5, [9, {"i": 1, "class": "sky", "mask": px}])'
 	done
 	fails 2 "--each remembers nothing" -- e3-infer --each --P 0.5 "$frames"
 	fails 2 "--each remembers nothing" -- e3-infer --each --budget 4f "$frames"
+	fails 2 "--each remembers nothing" -- e3-infer --each --camera-frames 9 "$frames"
 	fails 2 "--each remembers nothing" -- e3-infer --each --save-cache "$T/c" "$frames"
 }

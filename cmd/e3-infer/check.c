@@ -18,8 +18,6 @@ static void check_slide(const infer_request *r)
 		e3_usage_error(
 			"--policy %s keeps --window frames and the first ones: it takes no --P, no --budget and no --vram",
 			p->name);
-	if (g->temperature)
-		e3_usage_error("--policy %s keeps as much in every layer: it takes no --temp", p->name);
 	if (r->o.free_first)
 		e3_usage_error("--policy %s never evicts the first frames: it takes no --protect-first no", p->name);
 }
@@ -38,7 +36,21 @@ static void check_whole(const infer_request *r)
 		e3_usage_error(
 			"--policy %s: the camera head remembers the frames that the cache keeps: it takes no --camera-frames",
 			p->name);
-	if (p->whole.rule && g->temperature)
+}
+
+/* What the shares of the layers and the draw do not depend on. The file of a saved session says its policy. */
+static void check_scoring(const infer_request *r)
+{
+	const infer_given *g = &r->given;
+	const e3_policy *p = r->o.policy;
+	bool shares = p->scoring.measure == E3_MEASURE_SHARE || p->scoring.measure == E3_MEASURE_NOVELTY;
+	if (r->load)
+		return;
+	if (g->seed && p->scoring.dither != E3_DITHER_RANDOM)
+		e3_usage_error("--seed: only with --policy random");
+	if (g->temperature && p->keeps_all)
+		e3_usage_error("--temp: only where tokens are evicted: not with --no-evict, --policy none or --each");
+	if (g->temperature && !shares)
 		e3_usage_error("--policy %s keeps as much in every layer: it takes no --temp", p->name);
 }
 
@@ -47,10 +59,12 @@ static void check_budget(const infer_request *r)
 	const infer_given *g = &r->given;
 	check_whole(r);
 	check_slide(r);
+	check_scoring(r);
 	if (r->separate && (r->load || r->save || r->vram > 0 || g->fraction || g->budget))
 		e3_usage_error("--each remembers nothing: it takes no budget, no --load-cache and no --save-cache");
-	if (r->separate && (g->keyframe || g->window || g->start))
-		e3_usage_error("--each remembers nothing: it takes no --keyframe, no --window and no --start");
+	if (r->separate && (g->keyframe || g->window || g->start || g->camera_frames || g->protect_first))
+		e3_usage_error("--each remembers nothing: it takes no --keyframe, --window, --start, --camera-frames or "
+					   "--protect-first");
 	if (g->fraction && g->budget)
 		e3_usage_error("--P and --budget: give only one of them");
 	if (r->o.policy->keeps_all && (g->fraction || g->budget))
@@ -77,6 +91,8 @@ void infer_check_segments(infer_request *r)
 		e3_usage_error("--overlap: needs --segment, or --budget or --vram alone");
 	if ((r->track.loops || r->given.places) && !r->track.segment && !r->load)
 		e3_usage_error("--%s: needs --segment, or --budget or --vram alone", r->given.places ? "loop-places" : "loops");
+	if (r->given.places && !r->track.loops && !r->load)
+		e3_usage_error("--loop-places: needs --loops");
 	if (r->track.segment && r->separate)
 		e3_usage_error("--each remembers nothing: it takes no --segment");
 	if (!r->given.overlap)

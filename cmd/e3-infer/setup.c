@@ -187,6 +187,11 @@ static int open_net(infer_setup *s, infer_request *r, e3_err *err)
 	if (r->last_attn >= c->layers)
 		return e3_fail(err, "opening: --attn-layers: layer %d: the model has layers 0 to %d", r->last_attn,
 			c->layers - 1);
+	int blocks = c->layers > c->vit_depth ? c->layers : c->vit_depth;
+	for (int k = blocks; k < E3_WATCH_BLOCKS; k++)
+		if (r->dump_blocks[k])
+			return e3_fail(err, "opening: --dump-layers: block %d: vit has blocks 0 to %d, agg 0 to %d", k,
+				c->vit_depth - 1, c->layers - 1);
 	return 0;
 }
 
