@@ -6,13 +6,13 @@ load infer
 bats_require_minimum_version 1.5.0
 
 @test "without --model the bundled demo model is used; -v names it" {
-	e3-cat --take 4 "$frames" >"$T/four.e3"
-	e3-infer -v --P 0.5 "$T/four.e3" >"$T/o.e3" 2>"$T/e"
+	e3-cat --take 2 "$frames" >"$T/two.e3"
+	e3-infer -v --P 0.75 "$T/two.e3" >"$T/o.e3" 2>"$T/e"
 	grep -q 'model: the bundled demo model' "$T/e"
 	check "$T/o.e3" <<-'PY'
-		assert h["tool"] == "e3-infer" and h["policy"] == "evict3r" and h["device"] == "cpu" and h["frames"] == 4, h
+		assert h["tool"] == "e3-infer" and h["policy"] == "evict3r" and h["device"] == "cpu" and h["frames"] == 2, h
 		assert h["layers"] == 8 and h["tokens_per_frame"] == 197 and h["patch_grid"] == [12, 16] and h["kv_token_bytes"] == 2 * 4 * 192
-		assert h["budget"] == 0.5 * 4 * 8 * 197 and h["source"].endswith("clip.mp4")
+		assert h["budget"] == 0.75 * 2 * 8 * 197 and h["source"].endswith("clip.mp4")
 		for i, x in enumerate(p):
 		    assert x["i"] == i and x["w"] == 224 and x["h"] == 168 and x["rgb"].shape == (168, 224, 3) and x["ms"] > 0
 		    assert x["depth"].shape == x["depth_conf"].shape == x["points_conf"].shape == (168, 224) and x["points"].shape == (168, 224, 3)
@@ -24,7 +24,7 @@ bats_require_minimum_version 1.5.0
 @test "which model is used: --model, else E3_MODEL, else the first file of ~/.cache/e3 by name" {
 	mkdir -p "$HOME/.cache/e3"
 	touch "$HOME/.cache/e3/.hidden.safetensors" "$HOME/.cache/e3/notes.txt"
-	e3-infer -v --segment 0 --budget 2f "$frames" 2>"$T/e" | e3-dump >/dev/null
+	e3-cat --take 1 "$frames" | e3-infer -v --segment 0 --budget 2f 2>"$T/e" | e3-dump >/dev/null
 	grep -q 'the bundled demo model' "$T/e"
 	for k in b a c; do echo "not a model" >"$HOME/.cache/e3/$k.safetensors"; done
 	fails 1 "$HOME/.cache/e3/a.safetensors" -- e3-infer "$frames"
@@ -461,7 +461,7 @@ m.insert(5, [9, {"i": 1, "class": "sky", "mask": px}])'
 	awk '/^weights/ { w = $2 } END { exit !(w > 4570 && w < 4585) }' "$T/plan"
 	# What a run of the demo model takes, within a few MiB
 	e3-infer -q --device cpu --threads 1 --plan --segment 0 --budget 4f --size 224x168 >"$T/plan"
-	e3-scene -q --frames 12 | e3-infer -v --device cpu --threads 1 --segment 0 --budget 4f 2>"$T/e" >/dev/null
+	e3-scene -q --frames 6 | e3-infer -v --device cpu --threads 1 --segment 0 --budget 4f 2>"$T/e" >/dev/null
 	measured=$(sed -n 's/.*resident memory at most \([0-9.]*\) MiB.*/\1/p' "$T/e")
 	awk -v m="$measured" '/^total/ { d = $2 - m; exit !(m > 50 && d > -25 && d < 25) }' "$T/plan" || { cat "$T/plan"; echo "measured $measured"; return 1; }
 }

@@ -30,9 +30,10 @@ cut_after() {
 	edit "$T/cut.e3" "$2" 'm[0][1]["frames"] = 14'
 }
 
-@test "segments killed at 15 random frames by SIGTERM and SIGKILL, resumed and joined: the stream of a run that was never stopped" {
+# (five ways to run, each by both signals)
+@test "segments killed at 10 random frames by SIGTERM and SIGKILL, resumed and joined: the stream of a run that was never stopped" {
 	mkdir "$T/k"
-	timeout 1200 /usr/bin/python3 -B "$ROOT/tests/resume_kill.py" "$frames" "$T/k" 15 "${RESUME_SEED:-20261129}" "--budget 3f --segment 5f --overlap 2" \
+	timeout 1200 /usr/bin/python3 -B "$ROOT/tests/resume_kill.py" "$frames" "$T/k" 10 "${RESUME_SEED:-20261129}" "--budget 3f --segment 5f --overlap 2" \
 		"--P 0.6 --policy spread --segment 4f --overlap 1" "--budget 2.5f --policy random --segment 6f --overlap 3" "--no-evict --segment 5f --overlap 1" \
 		"--budget 3f --segment 4f --overlap 2 --attn-layers 1"
 }

@@ -44,7 +44,7 @@ prepare() {
 @test "--check names the segment; --pass forwards every byte" {
 	edit d/run.e3 bad.e3 'e = [f for k, f in m if k == 4 and f.get("segment") == 1][4]
 e["layers"][2]["k_before"] += 2; e["layers"][2]["k_after"] += 2'
-	fails 1 "checking: made up: " -- e3-evict-stats --check bad.e3
+	fails 1 "checking: bad.e3: " -- e3-evict-stats --check bad.e3
 	grep -q '^violation   frame 16, segment 1, layer 2: count: expected [0-9]* tokens before, found [0-9]*$' stdout
 	e3-evict-stats --check --json bad.e3 2>/dev/null >j || true
 	/usr/bin/python3 -c 'import json; assert json.load(open("j"))["violations"][0]["segment"] == 1'
@@ -67,10 +67,10 @@ a[0]["frame_mass"].update(shape=[1], data=struct.pack("<f", 1.0))'
 }
 
 @test "a run of e3-infer --segment: every rule holds, and the peak is what e3-infer says" {
-	e3-scene --seed 5 --size 112x84 --frames 18 -o frames.e3
+	e3-scene --seed 5 --size 70x56 --frames 18 -o frames.e3
 	for budget in "--budget 3f" "--budget 4f --policy window" --no-evict; do
 		# shellcheck disable=SC2086
-		e3-infer -q --segment 8f --overlap 3 $budget --attn-layers 0 frames.e3 -o run.e3
+		e3-infer -q --model seed:tiny:7 --segment 8f --overlap 3 $budget --attn-layers 0 frames.e3 -o run.e3
 		e3-evict-stats --check --json --png png --attn a run.e3 >j
 		e3-dump --json run.e3 >dump
 		/usr/bin/python3 - <<-'PY'

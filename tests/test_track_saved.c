@@ -99,12 +99,13 @@ static void resume_from(chain *c, const char *path, bool frozen)
 }
 
 /* Cut after every frame: before, between and after the shared ones. The length unknown; known, with a last segment that
- * is full and with one that is not. */
+ * is full or, in turn, with one that is not. */
 static void a_resumed_chain_gives_the_same_bits(void **state)
 {
 	static const int64_t lengths[] = {-1, FRAMES, FRAMES - 2};
 	for (size_t h = 0; h < sizeof hows / sizeof *hows; h++)
-		for (int n = 0; n < 3; n++) {
+		for (int k = 0; k < 2; k++) {
+			int n = k ? 1 + (int)h % 2 : 0;
 			e3_infer_options o = options_of(&hows[h]);
 			chain through = {0}, stopped = {0};
 			int frames = lengths[n] < 0 ? FRAMES : (int)lengths[n], cuts = 0;
