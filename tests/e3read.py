@@ -2,10 +2,10 @@
 import json
 import struct
 
-import msgpack
 import numpy as np
 
-KINDS = {1: "head", 2: "frame", 3: "pred", 4: "evict", 5: "attn", 6: "end", 7: "abort", 8: "truth", 9: "mask", 10: "correct", 11: "edge"}
+from e3raw import raw
+
 TYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "U32": "<u4", "U16": "<u2", "U8": "u1",
          "f32": "<f4", "f16": "<f2", "u32": "<u4", "u8": "u1"}
 
@@ -23,19 +23,8 @@ def arrays(value):
 
 def stream(path):
     """Yields (kind, fields) of every message; the stream must be complete."""
-    last = None
-    with open(path, "rb") as f:
-        while envelope := f.read(6):
-            tag, length, kind = struct.unpack(">BIB", envelope)
-            if tag != 0xC9 or kind not in KINDS:
-                raise SystemExit(f"{path}: no message at byte {f.tell() - 6}")
-            body = f.read(length)
-            if len(body) != length:
-                raise SystemExit(f"{path}: truncated")
-            last = KINDS[kind]
-            yield last, arrays(msgpack.unpackb(body, raw=False, strict_map_key=True))
-    if last != "end":
-        raise SystemExit(f"{path}: ends with {last}, not with end")
+    for kind, fields in raw(path):
+        yield kind, arrays(fields)
 
 
 def messages(path, kind):

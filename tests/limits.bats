@@ -23,6 +23,7 @@ prepare() {
 	chmod 777 "$out"
 	cd "$open" || return 1
 	ulimit -c 0
+	unset OPENBLAS_NUM_THREADS
 }
 teardown() { [ -z "${open:-}" ] || rm -rf "$open"; }
 

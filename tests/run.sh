@@ -5,6 +5,8 @@
 # OpenBLAS picks its kernels by the processor; to see other kernels' numbers set OPENBLAS_CORETYPE, which is passed on.
 set -u -o pipefail
 cd "$(dirname "$0")/.." || exit 1
+# What loads numpy need not start threads, which takes as long as the rest of it. (The tools see to that themselves: tests/limits.bats.)
+export OPENBLAS_NUM_THREADS=1
 export B=${B:-$PWD/build} CMOCKA_MESSAGE_OUTPUT=TAP LC_ALL=C.UTF-8
 case $B in /*) ;; *) B=$PWD/$B ;; esac
 if [ -z "${E3_SHARED:-}" ] && [ -d ../shared ]; then

@@ -4,15 +4,14 @@ fields that tell time and memory. Prints what differs first; exit 0 equal, 1 dif
 import sys
 
 import msgpack
-import numpy as np
 
-from e3read import stream
+from e3raw import raw
 
 VARYING = {"ms", "seconds", "peak_rss"}
 
 
 def plain(value):
-    if isinstance(value, np.ndarray):
+    if hasattr(value, "tobytes"):  # an array of numpy, of those who read with e3read
         return (value.dtype.str, value.shape, value.tobytes())
     if isinstance(value, dict):
         return {k: plain(v) for k, v in value.items()}
@@ -27,7 +26,7 @@ def packed(value):  # NaN equals itself in bytes
 
 def main():
     kinds = sys.argv[3:]
-    a, b = ([(k, m) for k, m in stream(p) if not kinds or k in kinds] for p in sys.argv[1:3])
+    a, b = ([(k, m) for k, m in raw(p) if not kinds or k in kinds] for p in sys.argv[1:3])
     if len(a) != len(b) or not a:
         print(f"{len(a)} messages, {len(b)} messages")
         return 1
