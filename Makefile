@@ -14,6 +14,7 @@ override B := $(patsubst $(CURDIR)/%,%,$(abspath $(B)))
 OPT ?= -O2
 # of the layers with the long loops
 HOT ?= -O3
+TEST_OPT ?= -O0
 CC ?= cc
 CFLAGS ?=
 PREFIX ?= /usr/local
@@ -170,6 +171,8 @@ $$(B)/tests/$(1): tests/$(1).c $$(foreach l,$$(TEST_$$(call unit_layer,$(1))),$$
 	$$(CC) $$(ALL_CFLAGS) $$(TEST_OPT) $$(ALL_LDFLAGS) -Itests -o $$@ $$< $$(call libs,$$(TEST_$$(call unit_layer,$(1)))) -lcmocka
 endef
 $(foreach u,$(UNIT_SRCS:tests/%.c=%),$(eval $(call unit_rules,$(u))))
+# (references that compute: optimizing them costs less than running them)
+$(B)/tests/test_dev_%: TEST_OPT := $(if $(TEST_OPT),-O1)
 units: $(UNITS)
 
 # Fuzz targets: tests/fuzz/fuzz_WHAT.c with its corpus in tests/fuzz/corpus/WHAT. `make fuzz RUNS=1000000` runs each that often.
@@ -205,7 +208,8 @@ NVCC ?= $(CUDA)/bin/nvcc
 CUDA_ARCHS ?= 90a $(filter $(patsubst compute_%,%,$(shell $(NVCC) --list-gpu-arch 2>/dev/null)),80 86 89 100 120)
 CUDA_PTX = $(word 1,$(sort $(filter 8%,$(CUDA_ARCHS)) $(filter-out %a 8%,$(CUDA_ARCHS))))
 GENCODE = $(foreach a,$(CUDA_ARCHS),-gencode arch=compute_$(a),code=sm_$(a)) $(foreach a,$(CUDA_PTX),-gencode arch=compute_$(a),code=compute_$(a))
-NVCC_FLAGS = -std=c++20 -O3 -lineinfo $(GENCODE) -Ilib -MMD -MP -Xcompiler -fno-exceptions,-fno-rtti,-fno-threadsafe-statics,-fPIC,-fvisibility=hidden,-Wall $(if $(WERROR),-Werror all-warnings)
+NVCC_OPT ?= -O3
+NVCC_FLAGS = -std=c++20 $(NVCC_OPT) -lineinfo $(GENCODE) -Ilib -MMD -MP -Xcompiler -fno-exceptions,-fno-rtti,-fno-threadsafe-statics,-fPIC,-fvisibility=hidden,-Wall $(if $(WERROR),-Werror all-warnings)
 OBJ_kernels := $(patsubst kernels/%.cu,$(B)/kernels/%.o,$(sort $(wildcard kernels/*.cu)))
 $(B)/kernels/%.o: kernels/%.cu
 	@mkdir -p $(@D)
