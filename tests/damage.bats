@@ -5,7 +5,7 @@ load common
 
 setup_file() {
 	export PATH="$B/bin:$PATH"
-	e3-decode --all --max-frames 4 "$BATS_TEST_DIRNAME/../pipelines/demo/clip.mp4" >"$BATS_FILE_TMPDIR/frames.e3"
+	e3-decode --all --max-frames 4 --fit 112 "$BATS_TEST_DIRNAME/../pipelines/demo/clip.mp4" >"$BATS_FILE_TMPDIR/frames.e3"
 	e3-infer -q --model seed:tiny:7 --segment 0 --budget 2f <"$BATS_FILE_TMPDIR/frames.e3" >"$BATS_FILE_TMPDIR/preds.e3"
 }
 
@@ -107,8 +107,8 @@ table() {
 		frame 1: rgb | m[2][1]["rgb"] = b"abc"
 		frame 0: rgb | m[1][1]["w"] = m[1][1]["h"] = 65535; m[1][1]["rgb"]["shape"] = [65535, 65535, 3]
 		frame 0: rgb | m[1][1]["rgb"]["shape"] = [4294967295, 4294967295, 3]
-		frame 0: | m[1][1]["w"] = 0; m[1][1]["rgb"].update(shape=[168, 0, 3], data=b"")
-		frame 0: | m[1][1]["w"] = -224
+		frame 0: | m[1][1]["w"] = 0; m[1][1]["rgb"].update(shape=[84, 0, 3], data=b"")
+		frame 0: | m[1][1]["w"] = -112
 		frame 0: | m[1][1]["w"] = 2**40
 		frame 0: | m[1][1]["src_w"] = 0
 		frame 0: | m[1][1]["rot"] = 45
@@ -126,7 +126,7 @@ table() {
 	table "$frames" infer <<-'ROWS'
 		65535 | m[1][1].update(w=65535, h=1); m[1][1]["rgb"].update(shape=[1, 65535, 3], data=bytes(3 * 65535))
 		65535 | m[1][1].update(w=1, h=65535); m[1][1]["rgb"].update(shape=[65535, 1, 3], data=bytes(3 * 65535))
-		frame 2 | m[3][1].update(w=168, h=224); m[3][1]["rgb"].update(shape=[224, 168, 3])
+		frame 2 | m[3][1].update(w=84, h=112); m[3][1]["rgb"].update(shape=[112, 84, 3])
 	ROWS
 }
 

@@ -3,6 +3,21 @@
 # Each is refused with the file's name, what was expected and what was found; exit 1, nothing written, and the stage downstream learns of it.
 load common
 
+# The arrays and pictures that files are replaced by, as picture and array name them: made once, NumPy takes longer to start than e3-decode.
+setup_file() {
+	/usr/bin/python3 - "$BATS_FILE_TMPDIR" <<-'PY'
+		import sys
+		import numpy as np
+		from PIL import Image
+		for mode, shape, value in (("uint8", (20, 32, 3), 7), ("uint8", (48, 64, 3), 7), ("uint8", (48, 64), 200), ("uint16", (30, 20), 2000),
+		                           ("uint16", (48, 64), 200)):
+		    Image.fromarray(np.full(shape, value, mode)).save("%s/%s-%s-%d" % (sys.argv[1], mode, "x".join(map(str, shape)), value), "PNG")
+		for name, a in (("i4", np.ones((48, 64), "i4")), ("u1", np.ones((48, 64), "u1")), ("f2", np.ones((48, 64), "f2")),
+		                ("3d", np.ones((48, 64, 1), "f4")), ("fortran", np.ones((64, 48), "f4").T), ("47", np.ones((47, 64), "f4"))):
+		    np.save("%s/%s.npy" % (sys.argv[1], name), a)
+	PY
+}
+
 scene() { # NAME [options]: a small tree of it in $T/NAME
 	e3-scene --as "$1" --seed 3 --frames 4 --size 64x48 --noise 0 "${@:2}" "$T/$1"
 }
@@ -12,10 +27,12 @@ scene() { # NAME [options]: a small tree of it in $T/NAME
 damage() {
 	local name=$1 text=$3 f options=(--fit 56 --stride 1)
 	[ "$name" != co3d ] || options=(--draw 4 --min-frames 4)
-	f=$(find "$T/$name" -path "$2" | sort | head -2 | tail -1)
+	local -a found
+	mapfile -t found < <(find "$T/$name" -path "$2" | sort)
+	f=${found[1]:-${found[0]:-}}
 	[ -n "$f" ] || { echo "no $2"; return 1; }
 	cp "$f" "$T/keep"
-	f=$f bash -c "$4" || { echo "the damage failed: $4"; return 1; }
+	(export f && eval "$4") || { echo "the damage failed: $4"; return 1; }
 	fails 1 "$text" -- e3-decode --dataset "$name" --root "$T/$name" "${options[@]}" -o "$T/out.e3" || { echo "after: $4"; return 1; }
 	grep -qF "$f" "$T/stderr" || { echo "does not name $f:"; cat "$T/stderr"; return 1; }
 	[ ! -e "$T/out.e3" ]
@@ -26,10 +43,9 @@ poke() { # OFFSET BYTES: of $f, as a shell command
 	echo "printf '$2' | dd of=\"\$f\" bs=1 seek=$1 conv=notrunc status=none"
 }
 
-# picture MODE SIZE VALUE: shell text that makes $f such a PNG.
-picture() {
-	echo "/usr/bin/python3 -c \"import os, numpy as np; from PIL import Image; Image.fromarray(np.full($2, $3, np.$1)).save(os.environ['f'], 'PNG')\""
-}
+# picture MODE SHAPE VALUE, array NAME: shell text that makes $f such a PNG, such a .npy (setup_file).
+picture() { echo "cp '$BATS_FILE_TMPDIR/$1-$2-$3' \"\$f\""; }
+array() { echo "cp '$BATS_FILE_TMPDIR/$1.npy' \"\$f\""; }
 
 nan4='\000\000\300\177' nan8='\000\000\000\000\000\000\370\177'
 
@@ -64,7 +80,7 @@ nan4='\000\000\300\177' nan8='\000\000\000\000\000\000\370\177'
 	damage sintel '*/final/*.png' "truncated" 'truncate -s 300 "$f"'
 	damage sintel '*/final/*.png' "empty" ': >"$f"'
 	damage sintel '*/final/*.png' "frame_0002.png: " "$(poke 1 zzz)"
-	damage sintel '*/final/*.png' "is 32 × 20" "$(picture uint8 '(20, 32, 3)' 7)"
+	damage sintel '*/final/*.png' "is 32 × 20" "$(picture uint8 20x32x3 7)"
 	scene scannet
 	damage scannet '*.jpg' "frame_0001.jpg: " 'truncate -s 300 "$f"'
 	damage scannet '*.jpg' "frame_0001.jpg: " "$(poke 0 XX)"
@@ -77,12 +93,12 @@ nan4='\000\000\300\177' nan8='\000\000\000\000\000\000\370\177'
 	local name file deep
 	while read -r name file deep; do
 		scene "$name"
-		damage "$name" "$file" "expected 16 bits of grey" "$(picture uint8 '(48, 64, 3)' 7)"
-		damage "$name" "$file" "8 bits of grey: expected 16 bits of grey" "$(picture uint8 '(48, 64)' 200)"
+		damage "$name" "$file" "expected 16 bits of grey" "$(picture uint8 48x64x3 7)"
+		damage "$name" "$file" "8 bits of grey: expected 16 bits of grey" "$(picture uint8 48x64 200)"
 		damage "$name" "$file" "truncated" 'truncate -s 200 "$f"'
 		damage "$name" "$file" "not a PNG picture" "$(poke 0 X)"
-		damage "$name" "$file" "a depth map of 20 × 30: its picture" "$(picture uint16 '(30, 20)' 2000)"
-		[ "$deep" = no ] || damage "$name" "$file" "its highest value is 200: expected 16 bits in use" "$(picture uint16 '(48, 64)' 200)"
+		damage "$name" "$file" "a depth map of 20 × 30: its picture" "$(picture uint16 30x20 2000)"
+		[ "$deep" = no ] || damage "$name" "$file" "its highest value is 200: expected 16 bits in use" "$(picture uint16 48x64 200)"
 	done <<-'END'
 		kitti *groundtruth*.png yes
 		bonn */depth_110/*.png yes
@@ -91,7 +107,7 @@ nan4='\000\000\300\177' nan8='\000\000\000\000\000\000\370\177'
 	END
 	# 7-Scenes' raw map, read where the registered one is not there
 	find "$T/7scenes" -name '*.depth.proj.png' | while read -r f; do mv "$f" "${f/.proj/}"; done
-	damage 7scenes '*.depth.png' "8 bits of grey: expected 16 bits of grey" "$(picture uint8 '(48, 64)' 200)"
+	damage 7scenes '*.depth.png' "8 bits of grey: expected 16 bits of grey" "$(picture uint8 48x64 200)"
 	damage 7scenes '*.depth.png' "truncated" 'truncate -s 200 "$f"'
 	damage 7scenes '*.depth.png' "expected the depth map, raw, or registered as .depth.proj.png: No such file" 'rm "$f"'
 }
@@ -104,11 +120,11 @@ nan4='\000\000\300\177' nan8='\000\000\000\000\000\000\370\177'
 	damage nyu '*.npy' "not a .npy file" "$(poke 1 X)"
 	damage nyu '*.npy' "row 0, column 1: not a finite number" "$(poke 132 "$nan4")"
 	for type in 'i4' 'u1' 'f2'; do
-		damage nyu '*.npy' "expected '<f4' or '<f8'" "/usr/bin/python3 -c \"import numpy as np, os; np.save(os.environ['f'], np.ones((48, 64), '$type'))\""
+		damage nyu '*.npy' "expected '<f4' or '<f8'" "$(array $type)"
 	done
-	damage nyu '*.npy' "shape (48, 64, 1): expected a matrix" '/usr/bin/python3 -c "import numpy as np, os; np.save(os.environ[\"f\"], np.ones((48, 64, 1), \"f4\"))"'
-	damage nyu '*.npy' "in Fortran order: expected C order" '/usr/bin/python3 -c "import numpy as np, os; np.save(os.environ[\"f\"], np.ones((64, 48), \"f4\").T)"'
-	damage nyu '*.npy' "a depth map of 64 × 47: its picture" '/usr/bin/python3 -c "import numpy as np, os; np.save(os.environ[\"f\"], np.ones((47, 64), \"f4\"))"'
+	damage nyu '*.npy' "shape (48, 64, 1): expected a matrix" "$(array 3d)"
+	damage nyu '*.npy' "in Fortran order: expected C order" "$(array fortran)"
+	damage nyu '*.npy' "a depth map of 64 × 47: its picture" "$(array 47)"
 }
 
 @test "damage: poses of 7-Scenes and NRGBD" {
