@@ -125,6 +125,14 @@ in_ffmpeg() { ffmpeg -nostdin -v error -i "$1" -vsync passthrough -f framemd5 - 
 	sent_is 2
 }
 
+@test "pictures that only FFmpeg finds are all sent too: behind other bytes on a pipe, by its own patterns" {
+	ffmpeg -v error -f lavfi -i testsrc2=s=64x48:r=25:d=0.12 "$T/%d.jpg"
+	{ echo 'no picture yet'; cat "$T/1.jpg"; } | e3-decode - -o "$T/s"
+	[ "$(e3-dump "$T/s" | grep -c '^frame')" -eq 1 ]
+	e3-decode --input-option pattern_type=glob "$T/*.jpg" -o "$T/s"
+	[ "$(e3-dump "$T/s" | grep -c '^frame')" -eq 3 ]
+}
+
 @test "a recording that states an absurd rate, or none, is sampled by the times of its frames" {
 	ffmpeg -v error -f lavfi -i testsrc2=s=64x48:r=30:d=4 -vf "settb=1/1000,setpts='PTS+20*random(1)'" -vsync vfr -enc_time_base 1/1000 -c:v libvpx \
 		-cpu-used 8 -f webm - >"$T/rated.webm"

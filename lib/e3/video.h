@@ -54,6 +54,7 @@ typedef struct e3_video_info {
 	double fps[3];              /* by e3_fps_source; 0 = unknown */
 	double seconds;             /* duration as the container states it, not a guess; 0 = unknown */
 	bool picture;               /* the format is one of pictures or of animations, not of videos */
+	bool stills;                /* of pictures without times, for which FFmpeg makes up a rate */
 	bool hdr;                   /* PQ or HLG */
 	bool wide;                  /* a gamut wider than BT.709's */
 	bool another;               /* an mp4 with a second one behind it, which is not read */

@@ -188,4 +188,10 @@ bool video_is_picture(const AVFormatContext *format)
 		strcmp(name, "apng") == 0;
 }
 
+bool video_is_stills(const AVFormatContext *format)
+{
+	const char *name = format->iformat->name;
+	return strstr(name, "_pipe") || strcmp(name, "image2") == 0 || strcmp(name, "mjpeg") == 0;
+}
+
 bool video_is_mov(const AVFormatContext *format) { return strstr(format->iformat->name, "mp4") != NULL; }

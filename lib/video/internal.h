@@ -101,6 +101,7 @@ void video_format_close(AVFormatContext **format);
 /* Data must come within options.timeout from now. */
 void video_expect(e3_video *v);
 bool video_is_picture(const AVFormatContext *format);
+bool video_is_stills(const AVFormatContext *format);
 bool video_is_mov(const AVFormatContext *format);
 /* "reading: NAME: reason": the error of a failed read, else FFmpeg's text for the code. */
 int video_fail(e3_video *v, int code, e3_err *err);

@@ -73,6 +73,7 @@ static void describe(e3_video *v)
 		.h = par->height,
 		.square_w = video_square_width(par->width, av_guess_sample_aspect_ratio(v->format, v->stream, NULL)),
 		.picture = video_is_picture(v->format),
+		.stills = video_is_stills(v->format),
 		.hdr = e3_tone_is_hdr((int)par->color_trc),
 		.wide = e3_tone_is_wide(tags_primaries(par->color_trc, par->color_primaries, par->color_space))};
 	for (int k = 0; k < 3; k++)
