@@ -123,15 +123,16 @@ im = Image.open("red.png"); Image.merge("RGB", (im.getchannel(0).point(lambda v:
 		for k in range(4):
 		    im = Image.new("L", (8, 4))
 		    im.putpixel((k, 1), 7)
-		    im.save(f"m/{k}.png"), im.resize((64, 48), 0).save(f"n/mask_{k}.png")
+		    im.save(f"m/{k}.png"), im.resize((64, 48), 0).save(f"n/mask_{k + 8}.png")
 	PY
+	touch m/._0.png n/._mask_8.png # as macOS leaves them
 	e3-scene -q --frames 5 --size 64x48 | e3-cat --skip 1 --take 3 - s.e3
 	e3-mask -q --from m --class person s.e3 >o.e3
 	[ "$(e3-dump o.e3 | grep -c '^mask .* class=person fit=\[0.125,0.08333333333333333,0,0\] mask=u8\[4x8\](0..255 mean 7.969)$')" -eq 3 ]
 	[ "$(e3-dump --full o.e3 | grep -o 'mask=u8\[4x8\]\[[0-9,]*' | cut -d'[' -f3 | awk -F, '{ for (k = 1; k <= NF; k++) if ($k) print k }' | paste -sd' ')" = "10 11 12" ] # frames 1, 2, 3
 	e3-mask -q --from n --class sky --invert s.e3 >o.e3
 	[ "$(e3-dump o.e3 | grep -c '^mask .* class=sky mask=u8\[48x64\](0..255 mean 247)$')" -eq 3 ] # no fit: it is the frame's size
-	# in order: frame 1 has the first picture
+	# in natural order, 8 before 10: frame 1 has the first picture
 	[ "$(e3-mask -q --from n --class a s.e3 | e3-dump --full | grep '^mask i=1\|^mask.* i=1 ' | grep -o 'u8\[48x64\]\[.*' | tr ',' '\n' | grep -n -m1 255 | cut -d: -f1)" -eq $((12 * 64 + 1)) ]
 	rm m/3.png
 	fails 1 "masking frame 3: reading masks: m: no mask for frame 3" -- e3-mask --from m --class a s.e3 -o x.e3

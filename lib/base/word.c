@@ -1,4 +1,5 @@
-/* base: words of a command line. Owns how many slips of the finger still name a word, and the quoting for a shell. */
+/* base: words of a command line. Owns how many slips of the finger still name a word, the quoting for a shell, and the
+ * order of names. */
 #include "e3/word.h"
 #include <stdbool.h>
 #include <string.h>
@@ -56,4 +57,29 @@ int e3_word_quote(e3_buf *to, const char *word, e3_err *err)
 	for (const char *p = word; !rc && *p; p++)
 		rc = *p == '\'' ? e3_buf_add(to, "'\\''", 4, err) : e3_buf_add(to, p, 1, err);
 	return rc || e3_buf_add(to, "'", 1, err) ? -1 : 0;
+}
+
+static bool is_digit(char c) { return c >= '0' && c <= '9'; }
+
+static int lower(char c) { return c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : (unsigned char)c; }
+
+int e3_word_natural(const char *a, const char *b)
+{
+	const char *x = a, *y = b;
+	while (*x && *y) {
+		if (!is_digit(*x) || !is_digit(*y)) {
+			if (lower(*x) != lower(*y))
+				break;
+			x++, y++;
+			continue;
+		}
+		x += strspn(x, "0"), y += strspn(y, "0");
+		size_t nx = strspn(x, "0123456789"), ny = strspn(y, "0123456789");
+		int order = nx != ny ? (nx > ny) - (nx < ny) : strncmp(x, y, nx);
+		if (order)
+			return order;
+		x += nx, y += ny;
+	}
+	int order = lower(*x) - lower(*y);
+	return order ? order : strcmp(a, b);
 }

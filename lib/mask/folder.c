@@ -1,6 +1,7 @@
 /* mask: pictures in a folder, one for each frame. Owns the sorted list of their names. */
 #include "e3/mask.h"
 #include "e3/mem.h"
+#include "e3/word.h"
 #include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,20 +10,20 @@
 struct e3_mask_folder {
 	char *dir, **name;
 	size_t n;
-	bool numbered; /* every name is a frame number; otherwise names belong to frames in sorted order */
+	bool numbered; /* every name is a frame number; otherwise names belong to frames in natural order, as pictures do */
 };
 
 static bool is_picture(const char *name)
 {
 	static const char *const ends[] = {".png", ".pgm", ".ppm", ".pnm", ".pbm", ".jpg", ".jpeg"};
 	const char *dot = strrchr(name, '.');
-	for (size_t k = 0; dot && dot != name && k < sizeof ends / sizeof *ends; k++)
+	for (size_t k = 0; dot && *name != '.' && k < sizeof ends / sizeof *ends; k++)
 		if (strcasecmp(dot, ends[k]) == 0)
 			return true;
 	return false;
 }
 
-static int by_name(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
+static int by_name(const void *a, const void *b) { return e3_word_natural(*(char *const *)a, *(char *const *)b); }
 
 /* The number that a name consists of, or -1: "000012.png" is 12. */
 static int64_t number_of(const char *name)

@@ -2,6 +2,7 @@
 #include "e3/io.h"
 #include "e3/mem.h"
 #include "e3/picture.h"
+#include "e3/word.h"
 #include "video/input.h"
 #include <dirent.h>
 #include <fcntl.h>
@@ -44,32 +45,7 @@ void e3_pictures_release(e3_picture_list *list)
 
 static int by_bytes(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
 
-static bool is_digit(char c) { return c >= '0' && c <= '9'; }
-
-static int lower(char c) { return c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : (unsigned char)c; }
-
-/* As file managers sort: runs of digits as numbers, ASCII letters without regard to case, all else by bytes. Names that
- * are equal so far (007 and 7, A and a) are ordered by bytes. */
-static int naturally(const void *a, const void *b)
-{
-	const char *x = *(char *const *)a, *y = *(char *const *)b;
-	while (*x && *y) {
-		if (!is_digit(*x) || !is_digit(*y)) {
-			if (lower(*x) != lower(*y))
-				break;
-			x++, y++;
-			continue;
-		}
-		x += strspn(x, "0"), y += strspn(y, "0");
-		size_t nx = strspn(x, "0123456789"), ny = strspn(y, "0123456789");
-		int order = nx != ny ? (nx > ny) - (nx < ny) : strncmp(x, y, nx);
-		if (order)
-			return order;
-		x += nx, y += ny;
-	}
-	int order = lower(*x) - lower(*y);
-	return order ? order : by_bytes(a, b);
-}
+static int naturally(const void *a, const void *b) { return e3_word_natural(*(char *const *)a, *(char *const *)b); }
 
 static const char *base_name(const char *path)
 {
