@@ -107,8 +107,7 @@ for k, f in m:
 }
 
 @test "--against compares with other predictions instead of the truth" {
-	make_stream "$T/a.e3" depth=1,0,0 truth=none
-	make_stream "$T/b.e3" depth=1.25,0,0 jitter=0.1
+	make_stream "$T/a.e3" depth=1,0,0 truth=none -- "$T/b.e3" depth=1.25,0,0 jitter=0.1
 	e3-eval --json --align metric --against "$T/a.e3" "$T/b.e3" "$T/a.e3" >"$T/j"
 	holds "$T/j" 'near(s["video_depth"]["metric"]["abs_rel"], 0.25)' 's["pose"]["Sim(3)"]["ate"] > 0.01' 's["frames_with_depth"] == 6' \
 		'j["sequences"][1]["video_depth"]["metric"]["abs_rel"] == 0' 'j["sequences"][1]["pose"]["Sim(3)"]["ate"] < 1e-9'
@@ -123,9 +122,7 @@ for k, f in m:
 }
 
 @test "truth from another stream, from trajectory files, one for several inputs" {
-	make_stream "$T/truth.e3" jitter=0
-	make_stream "$T/bare.e3" truth=none depth=1.2,0,0.1 jitter=0.1
-	make_stream "$T/told.e3" depth=1.2,0,0.1 jitter=0.1
+	make_stream "$T/truth.e3" jitter=0 -- "$T/bare.e3" truth=none depth=1.2,0,0.1 jitter=0.1 -- "$T/told.e3" depth=1.2,0,0.1 jitter=0.1
 	e3-eval --json "$T/told.e3" | sed 's/told/bare/g' >"$T/want"
 	e3-eval --json --truth "$T/truth.e3" "$T/bare.e3" | cmp - "$T/want"
 	e3-eval --json --truth "$T/truth.e3" "$T/bare.e3" "$T/bare.e3" >"$T/j"
@@ -172,12 +169,13 @@ for k, f in m:
 }
 
 @test "the text report has at most 25 lines of at most 150 characters, for one sequence and for thirty" {
-	make_stream "$T/s1.e3" depth=1.2,0,0.1 jitter=0.1 name=clip
+	local k more=()
+	for k in {2..30}; do more+=(-- "$T/s$k.e3" seed="$k" "depth=1.2,0,0.1" jitter=0.1 frames=3 w=6 h=4); done
+	make_stream "$T/s1.e3" depth=1.2,0,0.1 jitter=0.1 name=clip "${more[@]}"
 	e3-eval "$T/s1.e3" >"$T/o"
 	[ "$(wc -l <"$T/o")" -eq 11 ]
 	[ "$(awk '{ if (length > n) n = length } END { print n }' "$T/o")" -le 150 ]
 	grep -qx 's1: 6 frames, model none on cpu, policy none, cache 2.0 of 3.0 MiB' "$T/o"
-	for k in $(seq 2 30); do make_stream "$T/s$k.e3" seed="$k" depth=1.2,0,0.1 jitter=0.1 frames=3 w=6 h=4; done
 	e3-eval "$T"/s?.e3 "$T"/s??.e3 >"$T/o"
 	[ "$(wc -l <"$T/o")" -le 25 ]
 	grep -qx '30 of 30 sequences scored, 93 frames' "$T/o"
@@ -292,8 +290,7 @@ for k, f in m:
 }
 
 @test "memory does not grow with the pixels of a sequence" {
-	make_stream "$T/short.e3" frames=10 w=160 h=120
-	make_stream "$T/long.e3" frames=250 w=160 h=120
+	make_stream "$T/short.e3" frames=10 w=160 h=120 -- "$T/long.e3" frames=250 w=160 h=120
 	/usr/bin/python3 - "$T/short.e3" "$T/long.e3" <<-'PY'
 		import os, subprocess, sys
 		peak = []
@@ -352,22 +349,18 @@ for k, f in m:
 }
 
 @test "what cannot be scored is reported, and bad input ends the program" {
-	make_stream "$T/x.e3"
-	make_stream "$T/bare.e3" truth=none
+	make_stream "$T/x.e3" -- "$T/bare.e3" truth=none -- "$T/poses.e3" truth=pose -- "$T/still.e3" still=1 -- "$T/single.e3" frames=1
 	fails 1 "evaluating: $T/bare.e3: no truth beside its 6 predictions" -- e3-eval "$T/bare.e3"
-	make_stream "$T/poses.e3" truth=pose
 	fails 1 "evaluating depth: nothing could be scored" -- e3-eval depth "$T/poses.e3"
 	grep -q 'no frame has both a predicted and a true depth' "$T/stderr"
 	e3-eval "$T/poses.e3" >"$T/o"
 	grep -qx 'depth: not scored: no frame has both a predicted and a true depth' "$T/o"
 	grep -q '^pose ' "$T/o"
-	make_stream "$T/still.e3" still=1
 	fails 1 "evaluating pose: nothing could be scored" -- e3-eval pose "$T/still.e3"
 	grep -q 'degenerate: they are all in one place' "$T/stderr"
 	e3-eval pose --json "$T/still.e3" "$T/x.e3" >"$T/j" 2>"$T/e"
 	grep -q 'pose: still: not scored: .*degenerate' "$T/e"
 	holds "$T/j" 's["pose"] == {}' 'a["pose"]["Sim(3)"]["frames"] == 6'
-	make_stream "$T/single.e3" frames=1
 	e3-eval "$T/single.e3" >"$T/o"
 	grep -qx 'truth: 1 frame with depth (24 x 16, predicted at 24 x 16), 1 with pose' "$T/o"
 	grep -qx 'pose: not scored: a path needs two or more frames with poses' "$T/o"
@@ -470,7 +463,7 @@ for k, f in m:
 		    found.append(im)
 		assert found[0].shape == found[1].shape
 		im = load("memory_depth.png").reshape(-1, 3)
-		colours = {tuple(c) for c in im if c.max() - c.min() > 40}
+		colours = np.unique(im[np.ptp(im, 1) > 40], axis=0)
 		assert len(colours) >= 2 # two inputs, two colours
 		red = lambda im: ((im[..., 0] > 150) & (im[..., 1] < 110) & (im[..., 2] < 110)).sum()
 		assert red(load("a/path.png")) > 100 and red(load("a/rotation.png")) == 0
@@ -484,7 +477,7 @@ for k, f in m:
 		import numpy as np
 		from PIL import Image
 		im = np.asarray(Image.open(sys.argv[1]), int)[64:490, 94:990]
-		spots = [c for c in {tuple(c) for c in im.reshape(-1, 3)} if max(c) - min(c) > 40]
+		spots = [tuple(c) for c in np.unique(im[np.ptp(im, 2) > 40], axis=0)]
 		at = {c: np.argwhere((im == c).all(-1)).mean(0) for c in spots if (im == c).all(-1).sum() > 12}
 		(ya, xa), (yb, xb) = sorted(at.values(), key=lambda p: -p[1]) # a held twice the memory
 		assert len(at) == 2 and abs(xa - 2 * xb) < 3 and ya > yb, at # and is nearer to the truth

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Streams with truth for the tests of e3-eval, and the same figures by numpy.
 
-eval_stream.py write OUT [KEY=VALUE]...   a prediction stream with truth
+eval_stream.py write OUT [KEY=VALUE]... [-- OUT [KEY=VALUE]...]...     prediction streams with truth
 eval_stream.py predict IN OUT OFF         the truth of a frame stream as predictions of the truth's size, and with known errors: depth x 1.1,
                                           positions x 2, cameras turned by 5 degrees about their own z
 eval_stream.py judge STREAM JSON [CAP]    the report of e3-eval --json on it (--align median,scale,metric,lstsq) against numpy
@@ -269,11 +269,15 @@ def main(args):
     if args[0] == "predict":
         predict(*args[1:])
         return
-    o = dict(DEFAULTS)
-    for word in args[2:]:
-        key, value = word.split("=", 1)
-        o[key] = type(o[key])(value)
-    write(args[1], o)
+    for word in args[1:]:
+        if word == "--":
+            write(to, o)
+        elif "=" in word.rsplit("/", 1)[-1]:
+            key, value = word.split("=", 1)
+            o[key] = type(o[key])(value)
+        else:
+            to, o = word, dict(DEFAULTS)
+    write(to, o)
 
 
 if __name__ == "__main__":
