@@ -99,8 +99,8 @@ int infer_setup_try(const infer_request *r, e3_err *err);
  * sent, takes out what this network has no head for, unless it was asked for. */
 int infer_setup_open(infer_setup *s, infer_request *r, e3_err *err);
 void infer_setup_close(infer_setup *s);
-/* With the first frame, before a session is open: of a network in 8 bits, chooses what stays in 16 (e3_net_calibrate),
- * or takes what was chosen when `from` was saved; and says so. Later, and without 8 bits, nothing. */
+/* Before a session is open: of a network in 8 bits, chooses what stays in 16 by the first frame (e3_net_calibrate), or
+ * takes what was chosen when `from` was saved, without a picture; and says so. Later, and without 8 bits, nothing. */
 int infer_setup_calibrate(infer_setup *s, const infer_request *r, const e3_saved *from, const e3_image *picture,
 	e3_err *err);
 /* Completes the request for pictures of this size: rows, columns. */

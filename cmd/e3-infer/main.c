@@ -43,6 +43,9 @@ static const uint8_t *next_picture(void *ctx)
 
 static int open_session(infer *f, e3_err *err)
 {
+	/* Also where no frame comes: what is saved again says what was chosen. */
+	if (f->resume.from && infer_setup_calibrate(&f->setup, &f->r, f->resume.from, NULL, err))
+		return -1;
 	e3_batch_lock(f->r.o.batch);
 	if (f->resume.from)
 		f->session = infer_resume_session(&f->resume, &f->r, f->setup.net, f->setup.dev, f->head.frames, err);
@@ -301,7 +304,7 @@ static int do_frame(infer *f, infer_item *item, e3_err *err)
 		return infer_resume_check(&f->resume, frame, err);
 	if (autosave(f, err) || check_size(f, &frame->picture, err) ||
 		(f->streams ? infer_streams_calibrate(f->streams, &f->r, &frame->picture, err)
-					: infer_setup_calibrate(&f->setup, &f->r, f->resume.from, &frame->picture, err)))
+					: !f->resume.from && infer_setup_calibrate(&f->setup, &f->r, NULL, &frame->picture, err)))
 		return -1;
 	if (!f->first.wanted && expect_start(f, err))
 		return -1;

@@ -230,7 +230,6 @@ static void tell_packing(const infer_setup *s, const infer_request *r, const e3_
 int infer_setup_calibrate(infer_setup *s, const infer_request *r, const e3_saved *from, const e3_image *picture,
 	e3_err *err)
 {
-	const int size[2] = {picture->h, picture->w};
 	double t = e3_now();
 	e3_packing p = {0};
 	if (!s->ckpt)
@@ -238,8 +237,9 @@ int infer_setup_calibrate(infer_setup *s, const infer_request *r, const e3_saved
 	if (r->dump)
 		e3_watch_frame(s->dev, -1);
 	s->reserve = e3_net_reserve(s->net);
-	int rc = from ? e3_net_widen(s->net, s->ckpt, s->dev, from->wide, &p, err)
-				  : e3_net_calibrate(s->net, s->ckpt, s->dev, picture->px, size, &p, err);
+	int rc = from
+		? e3_net_widen(s->net, s->ckpt, s->dev, from->wide, &p, err)
+		: e3_net_calibrate(s->net, s->ckpt, s->dev, picture->px, (const int[]){picture->h, picture->w}, &p, err);
 	if (!rc && !from)
 		tell_packing(s, r, &p, e3_now() - t);
 	else if (!rc)
