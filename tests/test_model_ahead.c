@@ -316,6 +316,10 @@ static void a_frame_does_not_fail_with_the_next_one(void **state)
 	early.broken = 0;
 	assert_string_equal(err.text, "inferring: frame 4: enter: out of memory");
 	assert_int_equal(e3_session_frames(t.s), 4);
+	assert_int_equal(e3_session_save(t.s, &(e3_stream_position){.source = "clip"}, NULL, "/tmp/e3-test-ahead", &err),
+		-1);
+	assert_string_equal(err.text,
+		"saving the cache: /tmp/e3-test-ahead: frame 4 failed, and what is in the cache is not known");
 	stream_close(&plain), stream_close(&t);
 }
 

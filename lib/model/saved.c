@@ -1,5 +1,6 @@
 /* model: writing a session into a file, chunk by chunk (e3-cache(5)). Owns the layout of what follows the header.
- * Refuses sessions that have seen no frame. */
+ * Refuses sessions that have seen no frame, and those
+ * whose last one failed. */
 #include "saved.h"
 #include "e3/io.h"
 #include "e3/num.h"
@@ -251,6 +252,9 @@ int e3_session_save(e3_session *s, const e3_stream_position *position, const e3_
 	e3_saved x;
 	if (!s->past->t)
 		return e3_fail(err, "saving the cache: %s: it has seen no frame yet", path);
+	if (s->broken)
+		return e3_fail(err, "saving the cache: %s: frame %lld failed, and what is in the cache is not known", path,
+			(long long)s->past->t);
 	if (e3_ahead_drop(s, err))
 		return e3_fail_in(err, "saving the cache: %s", path);
 	describe(s, position, &x);

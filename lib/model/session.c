@@ -359,6 +359,7 @@ static int step_or_give_up(e3_session *s, const uint8_t *rgb, e3_result *r, e3_e
 		e3_session_dense(s, r, err) || s->dev->ops->wait(s->dev, err)) {
 		for (int l = 0; l < s->past->cache.layers; l++)
 			e3_cache_forget(&s->past->cache, l, (uint32_t)(s->past->t * s->plan.tokens_per_frame));
+		s->broken = false;
 		return -1;
 	}
 	halt->armed = false;
@@ -397,9 +398,12 @@ static int whole_step(e3_session *s, const uint8_t *rgb, e3_result *r, e3_evict 
 	int64_t t = s->past->t, keys = s->past->keys;
 	if (e3_session_ready(s, err))
 		return -1;
+	s->broken = true;
 	if (!(s->dev->halt ? step_or_give_up : step)(s, rgb, r, evict, err) &&
-		!(r->has_pose && e3_camera_pose(s, s->pose, r->pose, err)))
+		!(r->has_pose && e3_camera_pose(s, s->pose, r->pose, err))) {
+		s->broken = false;
 		return 0;
+	}
 	s->past->t = t, s->past->keys = keys; /* a frame without results does not count */
 	return e3_fail_in(err, "inferring: frame %lld", (long long)t);
 }

@@ -119,6 +119,7 @@ struct e3_session {
 	e3_past pasts[2];       /* the second one only if the options ask for a side */
 	e3_past *past;          /* that the current step sees: of the main stream, but during a side step */
 	int main;               /* which one is the main stream's */
+	bool broken;            /* a step failed where it changes a past: nobody knows what is in it */
 	uint64_t peak_tokens;   /* of both */
 	const uint8_t *picture; /* of the last main step, as long as no other one was seen since; or NULL */
 

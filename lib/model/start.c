@@ -124,6 +124,7 @@ static int start(e3_session *s, const uint8_t *const *rgb, int n, e3_result *res
 	int rc = finish_start(s, n, evicts, err);
 	if (halt)
 		halt->armed = armed;
+	s->broken = rc != 0;
 	if (rc)
 		return e3_fail_in(err, "inferring: the first %d frames", n);
 	s->past->t = s->past->keys = s->past->start = n;

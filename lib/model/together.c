@@ -16,6 +16,7 @@ static e3_result *result_of(const e3_session *s) { return (e3_result *)(uintptr_
 static void fails(e3_turn *t)
 {
 	t->rc = -1;
+	t->s->broken = true;
 	e3_fail_in(t->err, "inferring: frame %lld", (long long)t->s->past->t);
 }
 
