@@ -134,6 +134,19 @@ im = Image.open("red.png"); Image.merge("RGB", (im.getchannel(0).point(lambda v:
 	[ "$(e3-dump o.e3 | grep -c '^mask .* class=sky mask=u8\[48x64\](0..255 mean 247)$')" -eq 3 ] # no fit: it is the frame's size
 	# in natural order, 8 before 10: frame 1 has the first picture
 	[ "$(e3-mask -q --from n --class a s.e3 | e3-dump --full | grep '^mask i=1\|^mask.* i=1 ' | grep -o 'u8\[48x64\]\[.*' | tr ',' '\n' | grep -n -m1 255 | cut -d: -f1)" -eq $((12 * 64 + 1)) ]
+	# what is transparent is not marked, whatever its colour: cut-outs, white with a mask as alpha
+	mkdir cut
+	/usr/bin/python3 - <<-'PY'
+		from PIL import Image
+		for k, mode in enumerate(("RGBA", "RGBA", "LA")):
+		    im, alpha = Image.new("RGB", (8, 4), (255, 255, 255) if k else (9, 200, 9)), Image.new("L", (8, 4))
+		    alpha.putpixel((k, 1), 255)
+		    im = im.convert(mode)
+		    im.putalpha(alpha)
+		    im.save(f"cut/{k + 1}.png")
+	PY
+	e3-mask -q --from cut --class a s.e3 >o.e3
+	[ "$(e3-dump --full o.e3 | grep -o 'mask=u8\[4x8\]\[[0-9,]*' | cut -d'[' -f3 | awk -F, '{ for (k = 1; k <= NF; k++) if ($k) print k }' | paste -sd' ')" = "9 10 11" ]
 	rm m/3.png
 	fails 1 "masking frame 3: reading masks: m: no mask for frame 3" -- e3-mask --from m --class a s.e3 -o x.e3
 	[ "$(e3-dump x.e3.partial 2>/dev/null | grep -c ^mask)" -eq 2 ]

@@ -29,6 +29,8 @@ void e3_image_release(e3_image *im);
  * `name` is for messages. *orientation receives the EXIF orientation 1..8 (1 when absent), which is not applied. */
 int e3_image_decode(const uint8_t *bytes, size_t n, const char *name, e3_image *out, int *orientation, e3_err *err);
 int e3_image_load(const char *path, e3_image *out, int *orientation, e3_err *err);
+/* A mask, in which black is nothing: alpha is composited over black. As it is stored, without EXIF orientation. */
+int e3_image_load_mask(const char *path, e3_image *out, e3_err *err);
 /* Warns of a picture that is `damaged`; e3_image_load does. */
 void e3_image_tell_damage(const e3_image *im, const char *name);
 /* The same with alpha ignored instead of laid over white, as Pillow's convert('RGB') and OpenCV's imread do it. */

@@ -1,7 +1,7 @@
 /* image: reading PNG to RGB as Pillow's convert('RGB') does: palettes and grey are expanded; 16 bits are cut to their
  * upper byte, except that 16-bit grey saturates at 255; gamma and transparent colours are ignored; RGBA, and 16-bit
- * grey with alpha, is composited over white, or its alpha is ignored. 16-bit grey can also be read as it is. Every
- * error of libpng is an error here; setjmp stays inside this file. */
+ * grey with alpha, is composited over white, or its alpha is ignored; a mask over black. 16-bit grey can also be read
+ * as it is. Every error of libpng is an error here; setjmp stays inside this file. */
 #include "read.h"
 #include "e3/mem.h"
 #include <png.h>
@@ -19,7 +19,7 @@ typedef struct reader {
 	e3_image out;
 	uint16_t *grey; /* want_grey: the samples, instead of `out` */
 	int w, h;
-	bool want_grey, opaque;
+	bool want_grey, opaque, mask;
 	int type, depth;
 	png_colorp palette;
 	int n_palette;
@@ -43,7 +43,7 @@ static void on_read(png_structp png, png_bytep to, size_t n)
 	r->at += n;
 }
 
-static uint8_t over_white(int c, int a) { return (uint8_t)((c * a + 255 * (255 - a) + 127) / 255); }
+static uint8_t over(int ground, int c, int a) { return (uint8_t)((c * a + ground * (255 - a) + 127) / 255); }
 
 static void expand_palette(const reader *r, const uint8_t *from, uint8_t *to)
 {
@@ -59,10 +59,13 @@ static void expand_palette(const reader *r, const uint8_t *from, uint8_t *to)
 static void expand_grey(const reader *r, const uint8_t *from, uint8_t *to)
 {
 	bool alpha = r->type == PNG_COLOR_TYPE_GRAY_ALPHA;
+	int ground = r->mask ? 0 : 255;
 	int unit = r->depth < 8 ? 255 / ((1 << r->depth) - 1) : 1;
 	for (int x = 0; x < r->out.w; x++, to += 3)
 		if (r->depth == 16 && alpha) /* Pillow makes RGBA of these, and of no other grey */
-			memset(to, over_white(from[2 * x], from[2 * x + 1]), 3);
+			memset(to, over(ground, from[2 * x], from[2 * x + 1]), 3);
+		else if (alpha && r->mask)
+			memset(to, over(0, from[2 * x], from[2 * x + 1]), 3);
 		else if (r->depth == 16)
 			memset(to, from[2 * x] ? 255 : from[2 * x + 1], 3);
 		else
@@ -84,7 +87,7 @@ static void expand_row(const reader *r, const uint8_t *from, uint8_t *to)
 	else if (r->type == PNG_COLOR_TYPE_RGB_ALPHA)
 		for (int x = 0; x < r->out.w; x++, from += 4, to += 3)
 			for (int c = 0; c < 3; c++)
-				to[c] = over_white(from[c], from[3]);
+				to[c] = over(r->mask ? 0 : 255, from[c], from[3]);
 	else if (r->type == PNG_COLOR_TYPE_PALETTE)
 		expand_palette(r, from, to);
 	else
@@ -165,7 +168,7 @@ static int run(reader *r)
 
 int png_decode(const picture_bytes *from, e3_image *out, int *orientation, e3_err *err)
 {
-	reader r = {.bytes = from->bytes, .n = from->n, .opaque = from->opaque, .err = err};
+	reader r = {.bytes = from->bytes, .n = from->n, .opaque = from->opaque, .mask = from->mask, .err = err};
 	int rc = run(&r);
 	if (rc)
 		e3_image_release(&r.out);

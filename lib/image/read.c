@@ -39,23 +39,30 @@ void e3_image_tell_damage(const e3_image *im, const char *name)
 
 int e3_image_decode(const uint8_t *bytes, size_t n, const char *name, e3_image *out, int *orientation, e3_err *err)
 {
-	return decode(&(picture_bytes){bytes, n, false}, name, out, orientation, err);
+	return decode(&(picture_bytes){.bytes = bytes, .n = n}, name, out, orientation, err);
 }
 
 int e3_image_decode_opaque(const uint8_t *bytes, size_t n, const char *name, e3_image *out, int *orientation,
 	e3_err *err)
 {
-	return decode(&(picture_bytes){bytes, n, true}, name, out, orientation, err);
+	return decode(&(picture_bytes){.bytes = bytes, .n = n, .opaque = true}, name, out, orientation, err);
 }
 
-int e3_image_load(const char *path, e3_image *out, int *orientation, e3_err *err)
+static int load(const char *path, bool mask, e3_image *out, int *orientation, e3_err *err)
 {
 	e3_map map;
 	*out = (e3_image){0};
 	if (e3_map_open(&map, path, err))
 		return -1;
-	int rc = e3_image_decode(map.data, map.size, path, out, orientation, err);
+	int rc = decode(&(picture_bytes){.bytes = map.data, .n = map.size, .mask = mask}, path, out, orientation, err);
 	e3_map_close(&map);
 	e3_image_tell_damage(out, path);
 	return rc;
 }
+
+int e3_image_load(const char *path, e3_image *out, int *orientation, e3_err *err)
+{
+	return load(path, false, out, orientation, err);
+}
+
+int e3_image_load_mask(const char *path, e3_image *out, e3_err *err) { return load(path, true, out, NULL, err); }

@@ -9,6 +9,7 @@ typedef struct picture_bytes {
 	const uint8_t *bytes;
 	size_t n;
 	bool opaque; /* ignore alpha instead of compositing over white */
+	bool mask;   /* over black, of grey too: what is transparent is not marked */
 } picture_bytes;
 
 /* A message is the reason only: e3_image_decode puts "reading: NAME" before it. On failure *out is empty. */

@@ -102,12 +102,11 @@ int e3_mask_folder_load(const e3_mask_folder *m, int64_t i, int64_t ordinal, e3_
 {
 	const char *name = name_for(m, i, ordinal);
 	char path[4096];
-	int orientation;
 	if (!name)
 		return e3_fail(err, "reading masks: %s: no mask for frame %lld", m->dir, (long long)i);
 	if (snprintf(path, sizeof path, "%s/%s", m->dir, name) >= (int)sizeof path)
 		return e3_fail(err, "reading masks: %s: name too long", m->dir);
-	return e3_image_load(path, picture, &orientation, err);
+	return e3_image_load_mask(path, picture, err);
 }
 
 void e3_mask_folder_close(e3_mask_folder *m)
