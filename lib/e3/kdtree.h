@@ -13,8 +13,7 @@ typedef struct e3_kdtree {
 	struct e3_kdnode *node; /* [nodes] each has four parts; those of the last level are leaves */
 	size_t nodes;
 	int levels;       /* of halves; even */
-	double origin[3]; /* of the boxes */
-	double pad;       /* boxes are larger by this */
+	double origin[3]; /* of the boxes: in the middle of most points */
 } e3_kdtree;
 
 /* Over n >= 1 points. It changes their order; after that they must not change. Takes up to 15 more bytes a point. The

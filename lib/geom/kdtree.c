@@ -12,7 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LEAF = 32, ALONE = 5 }; /* most points in a leaf; levels that one thread builds before threads share the rest */
+/* Most points in a leaf; levels that one thread builds before threads share the rest; points that tell the middle. */
+enum { LEAF = 32, ALONE = 5, SOME = 255 };
 
 typedef struct span {
 	size_t lo, hi;
@@ -136,11 +137,14 @@ static void store_box(e3_kdtree *t, const span *s, const double low[3], const do
 	principal(t, s, turned);
 	extents(t, s, turned, l, h);
 	bool turn = surface(l, h) < surface(low, high);
+	double pad = 0; /* what sums in double precision err by */
+	for (int a = 0; a < 3; a++)
+		pad += 1e-14 * fmax(fabs(low[a]), fabs(high[a]));
 	for (int a = 0; a < 3; a++) {
 		for (int b = 0; b < 3; b++)
 			node->axis[a][b][s->part] = (float)(turn ? turned : straight)[3 * a + b];
-		node->low[a][s->part] = nextafterf((float)((turn ? l : low)[a] - t->pad), -INFINITY);
-		node->high[a][s->part] = nextafterf((float)((turn ? h : high)[a] + t->pad), INFINITY);
+		node->low[a][s->part] = nextafterf((float)((turn ? l : low)[a] - pad), -INFINITY);
+		node->high[a][s->part] = nextafterf((float)((turn ? h : high)[a] + pad), INFINITY);
 	}
 }
 
@@ -185,14 +189,24 @@ static void build_below(void *ctx, int k, int thread)
 	build(b, s, b->t->levels + 1);
 }
 
-/* The middle of the cloud, and what boxes are larger by. */
-static void measure(e3_kdtree *t)
+static int ascending(const void *a, const void *b)
 {
-	double low[3], high[3], d[3];
-	extents(t, &(span){.hi = t->n}, straight, low, high);
-	for (int a = 0; a < 3; a++)
-		t->origin[a] = low[a] / 2 + high[a] / 2, d[a] = high[a] / 2 - low[a] / 2;
-	t->pad = E3_KD_PAD * sqrt(d[0] * d[0] + d[1] * d[1] + d[2] * d[2]);
+	double x = *(const double *)a, y = *(const double *)b;
+	return (x > y) - (x < y);
+}
+
+/* The origin is amid most of the points: the median of each coordinate, of some of them. The middle of all would be far
+ * from everything where one point is. */
+static void place_origin(e3_kdtree *t)
+{
+	double v[SOME];
+	size_t n = t->n < SOME ? t->n : SOME;
+	for (int a = 0; a < 3; a++) {
+		for (size_t k = 0; k < n; k++)
+			v[k] = t->x[(size_t)((double)k / (double)n * (double)t->n)][a];
+		qsort(v, n, sizeof *v, ascending);
+		t->origin[a] = v[n / 2];
+	}
 }
 
 int e3_kdtree_init(e3_kdtree *t, double (*x)[3], size_t n, const e3_work *work, e3_err *err)
@@ -214,7 +228,7 @@ int e3_kdtree_init(e3_kdtree *t, double (*x)[3], size_t n, const e3_work *work, 
 	}
 	for (size_t k = 0; k < n; k++)
 		t->was[k] = (uint32_t)k;
-	measure(t);
+	place_origin(t);
 	builder b = {t, work};
 	build(&b, (span){.hi = n}, t->levels < ALONE ? t->levels + 1 : ALONE);
 	if (t->levels >= ALONE)

@@ -4,6 +4,7 @@
 #define E3_GEOM_KDTREE_H
 
 #include "e3/kdtree.h"
+#include <math.h>
 
 enum { E3_KD_PARTS = 4 };
 
@@ -16,22 +17,25 @@ struct e3_kdnode {
 	uint8_t one[E3_KD_PARTS];
 };
 
-/* A point, or the middle of a box along the coordinates and half of its sides, relative to the origin of the tree. */
+/* A point, or the middle of a box along the coordinates and half of its sides, relative to the origin of the tree.
+ * err: by how much its position on an axis may be off. It depends on the query alone: a few points far away must not
+ * blur the boxes of all others. */
 typedef struct e3_kdquery {
-	float at[3], half[3];
+	float at[3], half[3], err;
 } e3_kdquery;
 
-/* In single precision the position of a point q on an axis errs by less than 5e-7 |q|, and |q| is at most the radius of
- * the cloud plus the distance to a point of it. The boxes are larger by the first, and bounds smaller by the second. */
-#define E3_KD_PAD 5e-7
+/* In single precision the position of a point q on an axis errs by less than 5e-7 |q|. Sums of squares, and axes that
+ * are rounded, err by a part of themselves. */
+#define E3_KD_ERR 5e-7
 #define E3_KD_SAFE (1 - 4e-6f)
 #define E3_KD_MOST 1e37f /* a bound beyond this may have overflowed */
 
 static inline e3_kdquery e3_kdquery_of(const e3_kdtree *t, const double q[3])
 {
+	const double d[3] = {q[0] - t->origin[0], q[1] - t->origin[1], q[2] - t->origin[2]};
 	return (e3_kdquery){
-		{(float)(q[0] - t->origin[0]), (float)(q[1] - t->origin[1]), (float)(q[2] - t->origin[2])},
-		{0, 0, 0},
+		.at = {(float)d[0], (float)d[1], (float)d[2]},
+		.err = (float)(E3_KD_ERR * 1.001 * sqrt(d[0] * d[0] + d[1] * d[1] + d[2] * d[2])),
 	};
 }
 
@@ -51,10 +55,10 @@ static inline e3_kdlanes e3_kd_beyond(const struct e3_kdnode *b, int a, e3_kdlan
  */
 static inline e3_kdlanes e3_kd_bounds(const struct e3_kdnode *b, const e3_kdquery *q)
 {
-	e3_kdlanes sum = {0}, none = {0};
+	e3_kdlanes sum = {0}, err = (e3_kdlanes){0} + q->err;
 	for (int a = 0; a < 3; a++) {
 		e3_kdlanes at = b->axis[a][0] * q->at[0] + b->axis[a][1] * q->at[1] + b->axis[a][2] * q->at[2];
-		sum += e3_kd_beyond(b, a, at, none);
+		sum += e3_kd_beyond(b, a, at, err);
 	}
 	return e3_kd_choose(sum < E3_KD_MOST, sum) * E3_KD_SAFE;
 }
@@ -67,7 +71,7 @@ static inline e3_kdlanes e3_kd_bounds_of_box(const struct e3_kdnode *b, const e3
 		const e3_kdlanes *x = b->axis[a];
 		e3_kdlanes at = x[0] * q->at[0] + x[1] * q->at[1] + x[2] * q->at[2];
 		e3_kdlanes half = e3_kd_size(x[0]) * q->half[0] + e3_kd_size(x[1]) * q->half[1] + e3_kd_size(x[2]) * q->half[2];
-		sum += e3_kd_beyond(b, a, at, half);
+		sum += e3_kd_beyond(b, a, at, half + q->err);
 	}
 	return e3_kd_choose(sum < E3_KD_MOST, sum) * E3_KD_SAFE;
 }
