@@ -325,27 +325,28 @@ format:
 
 # Where the shells look.
 COMPLETION := bash-completion/completions zsh/site-functions fish/vendor_completions.d
+# A path may have spaces in it, which the functions of make would split.
+TO = $(DESTDIR)$(PREFIX)
 install: all
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/e3 $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man5 $(DESTDIR)$(PREFIX)/share/man/man7
-	install $(TOOLS:%=$(B)/bin/%) $(SCRIPTS:%=$(B)/bin/%) $(DESTDIR)$(PREFIX)/bin
-	install -m 644 pipelines/demo/model.safetensors $(DESTDIR)$(PREFIX)/share/e3/demo.safetensors
-	install -d $(DESTDIR)$(PREFIX)/share/e3/recipes
-	install $(wildcard pipelines/recipes/*.sh) $(DESTDIR)$(PREFIX)/share/e3/recipes
-	install -m 644 $(wildcard man/*.1) $(DESTDIR)$(PREFIX)/share/man/man1
-	install -m 644 $(wildcard man/*.5) $(DESTDIR)$(PREFIX)/share/man/man5
-	install -m 644 $(wildcard man/*.7) $(DESTDIR)$(PREFIX)/share/man/man7
-	install -d $(addprefix $(DESTDIR)$(PREFIX)/share/,$(COMPLETION))
-	install -m 644 $(B)/completion/bash/* $(DESTDIR)$(PREFIX)/share/bash-completion/completions
-	install -m 644 $(B)/completion/zsh/* $(DESTDIR)$(PREFIX)/share/zsh/site-functions
-	install -m 644 $(B)/completion/fish/* $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
-	@for p in cuda onnx; do if [ -e $(B)/lib/e3/libe3-$$p.so ]; then set -x; install -D $(B)/lib/e3/libe3-$$p.so $(DESTDIR)$(PREFIX)/lib/e3/libe3-$$p.so; { set +x; } 2>/dev/null; fi; done
+	install -d "$(TO)/bin" "$(TO)/share/e3/recipes" $(foreach n,1 5 7,"$(TO)/share/man/man$(n)") $(COMPLETION:%="$(TO)/share/%")
+	install $(TOOLS:%=$(B)/bin/%) $(SCRIPTS:%=$(B)/bin/%) "$(TO)/bin"
+	install -m 644 pipelines/demo/model.safetensors "$(TO)/share/e3/demo.safetensors"
+	install $(wildcard pipelines/recipes/*.sh) "$(TO)/share/e3/recipes"
+	install -m 644 $(wildcard man/*.1) "$(TO)/share/man/man1"
+	install -m 644 $(wildcard man/*.5) "$(TO)/share/man/man5"
+	install -m 644 $(wildcard man/*.7) "$(TO)/share/man/man7"
+	install -m 644 $(B)/completion/bash/* "$(TO)/share/bash-completion/completions"
+	install -m 644 $(B)/completion/zsh/* "$(TO)/share/zsh/site-functions"
+	install -m 644 $(B)/completion/fish/* "$(TO)/share/fish/vendor_completions.d"
+	@for p in cuda onnx; do if [ -e $(B)/lib/e3/libe3-$$p.so ]; then set -x; install -D $(B)/lib/e3/libe3-$$p.so "$(TO)/lib/e3/libe3-$$p.so"; { set +x; } 2>/dev/null; fi; done
 
+INSTALLED = $(TOOLS:%=bin/%) $(SCRIPTS:%=bin/%) share/e3/demo.safetensors lib/e3/libe3-cuda.so lib/e3/libe3-onnx.so \
+	$(patsubst pipelines/%,share/e3/%,$(wildcard pipelines/recipes/*.sh)) \
+	$(foreach n,1 5 7,$(patsubst man/%,share/man/man$(n)/%,$(wildcard man/*.$(n)))) \
+	$(foreach t,$(TOOLS) $(SCRIPTS),$(join $(COMPLETION:%=share/%),/$(t) /_$(t) /$(t).fish))
 uninstall:
-	rm -f $(addprefix $(DESTDIR)$(PREFIX)/,$(TOOLS:%=bin/%) $(SCRIPTS:%=bin/%) share/e3/demo.safetensors lib/e3/libe3-cuda.so lib/e3/libe3-onnx.so \
-		$(patsubst pipelines/%,share/e3/%,$(wildcard pipelines/recipes/*.sh)) \
-		$(foreach n,1 5 7,$(patsubst man/%,share/man/man$(n)/%,$(wildcard man/*.$(n)))) \
-		$(foreach t,$(TOOLS) $(SCRIPTS),$(join $(COMPLETION:%=share/%),/$(t) /_$(t) /$(t).fish)))
-	@rmdir $(DESTDIR)$(PREFIX)/share/e3/recipes $(DESTDIR)$(PREFIX)/share/e3 $(DESTDIR)$(PREFIX)/lib/e3 2>/dev/null || true
+	rm -f $(foreach f,$(INSTALLED),"$(TO)/$(f)")
+	@rmdir "$(TO)/share/e3/recipes" "$(TO)/share/e3" "$(TO)/lib/e3" 2>/dev/null || true
 
 # A source archive, packages for Debian and Ubuntu, and their test in a clean system (as root, minutes).
 .PHONY: dist deb test-deb

@@ -102,13 +102,13 @@ offered() {
 
 @test "install and uninstall put completion where the shells look, and take it away" {
 	if [[ -n ${SAN:-} ]]; then skip "of the plain build only"; fi
-	make -s -C "$ROOT" B="$B" -o all DESTDIR="$T/to" PREFIX=/usr install >/dev/null
+	make -s -C "$ROOT" B="$B" -o all DESTDIR="$T/to" PREFIX="/my usr" install >/dev/null
 	for t in $tools; do
-		[ -s "to/usr/share/bash-completion/completions/$t" ]
-		[ -s "to/usr/share/zsh/site-functions/_$t" ]
-		[ -s "to/usr/share/fish/vendor_completions.d/$t.fish" ]
+		[ -s "to/my usr/share/bash-completion/completions/$t" ]
+		[ -s "to/my usr/share/zsh/site-functions/_$t" ]
+		[ -s "to/my usr/share/fish/vendor_completions.d/$t.fish" ]
 	done
-	make -s -C "$ROOT" B="$B" DESTDIR="$T/to" PREFIX=/usr uninstall
+	make -s -C "$ROOT" B="$B" DESTDIR="$T/to" PREFIX="/my usr" uninstall
 	find to ! -type d >left
 	[ ! -s left ]
 }
