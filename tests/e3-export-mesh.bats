@@ -70,7 +70,8 @@ assert len(b) > 0.3 * len(a)
 	grep -qE "x.ply: [0-9]+ triangles, .*, 5 frames" said
 	edit exact.e3 none.e3 "for k, f in m:
     if k == 3: f['depth']['data'] = bytes(len(f['depth']['data']))"
-	fails 1 "no surface is left" -- e3-export --mesh none.glb none.e3
+	fails 1 "no surface is left: depth is unknown everywhere" -- e3-export --mesh none.glb none.e3
+	fails 1 "no surface is left with voxels of 1e+06: they are too small or too large" -- e3-export --mesh-voxel 1e6 --mesh none.glb exact.e3
 	[ ! -e none.glb ]
 	e3-export -q --mesh none.glb --allow-empty none.e3
 	e3-export -q --mesh none.ply --allow-empty none.e3

@@ -147,10 +147,13 @@ static int mesh_write(e3_format_writer *w, e3_export_run *run, e3_err *err)
 		rc = make(w, run, &size, &r, &m, err);
 	run->facts.mesh.skipped_frames = r.skipped;
 	if (!rc && !m.n_triangles && !run->opt->cloud.allow_empty)
-		rc = e3_fail(err,
-			"making the mesh: %s: no surface is left: depth is unknown everywhere, or frames contradict "
-			"each other; larger voxels may help",
-			w->file.path);
+		rc = size.depth > 0
+			? e3_fail(err,
+				  "making the mesh: %s: no surface is left with voxels of %.4g: they are too small or "
+				  "too large for it (a pixel is %.4g wide where it meets it), or frames contradict "
+				  "each other",
+				  w->file.path, run->facts.mesh.voxel, size.pixel)
+			: e3_fail(err, "making the mesh: %s: no surface is left: depth is unknown everywhere", w->file.path);
 	if (!rc)
 		rc = is_ply(w->file.path) ? e3_mesh_write_ply(&w->file, run, &m, err)
 								  : e3_mesh_write_glb(&w->file, run, &m, err);
