@@ -5,6 +5,7 @@ import subprocess
 
 import numpy as np
 
+import e3raw
 import e3read
 import make_pred
 import recon_stream
@@ -59,7 +60,7 @@ def messages(path):
     with open(path, "rb") as f:
         while envelope := f.read(6):
             _, length, kind = struct.unpack(">BIB", envelope)
-            yield e3read.KINDS[kind], envelope + f.read(length)
+            yield e3raw.KINDS[kind], envelope + f.read(length)
 
 
 def predictions(path):
