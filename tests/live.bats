@@ -187,7 +187,7 @@ chosen() { # TIMES NUMBERS OPTION...
 		ends "$2" "$pid"
 		live <"$T/$1.e3" >"$T/seen"
 		[ "$(wc -l <"$T/seen")" -ge 2 ]
-		[ ! -s "$T/err" ] || { cat "$T/err"; return 1; }
+		! grep -v ' skipped: newer ones had come when the reader was ready$' "$T/err" || return 1 # as a busy machine has it
 	done
 }
 
