@@ -2,14 +2,19 @@
 # e3-clips with GNU parallel: a record for each clip, one that fails stops no other, what is done is not done again.
 load common
 
+setup_file() {
+	mkdir "$BATS_FILE_TMPDIR/clips"
+	cd "$BATS_FILE_TMPDIR/clips" || return 1
+	for k in 1 2 3; do
+		ffmpeg -v error -f lavfi -i "testsrc2=s=64x48:r=10:d=0.$((k + 2))" -pix_fmt yuv420p -c:v libx264 "c$k.mp4"
+	done
+	head -c 900 c3.mp4 >bad.mp4
+}
+
 prepare() {
 	parallel --version 2>/dev/null | grep -q '^GNU parallel' || skip "needs GNU parallel"
+	cp -r "$BATS_FILE_TMPDIR/clips" "$T"
 	cd "$T" || return 1
-	mkdir clips
-	for k in 1 2 3; do
-		ffmpeg -v error -f lavfi -i "testsrc2=s=64x48:r=10:d=0.$((k + 2))" -pix_fmt yuv420p -c:v libx264 "clips/c$k.mp4"
-	done
-	head -c 900 clips/c3.mp4 >clips/bad.mp4
 	with=(--decode --all --infer "--model seed:tiny:1 --budget 2f")
 }
 
