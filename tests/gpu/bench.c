@@ -448,7 +448,8 @@ static int run(e3_dev *dev, int n, double budget, const int size[2], e3_err *err
 {
 	static probe p;
 	double t = e3_now(), *ms = calloc((size_t)n + WARM + 4, sizeof *ms);
-	p = (probe){.inner = dev, .dev = {&timing, dev->attn_dtype, dev->feature_dtype}};
+	p = (probe){.inner = dev,
+		.dev = {.ops = &timing, .attn_dtype = dev->attn_dtype, .feature_dtype = dev->feature_dtype}};
 	e3_ckpt *ckpt = e3_ckpt_open("seed:full:1", err);
 	const char *precision = getenv("PRECISION") ? getenv("PRECISION") : "";
 	e3_dtype packed = !strcmp(precision, "int8") ? E3_I8 : !strcmp(precision, "fp8") ? E3_F8 : 0;
