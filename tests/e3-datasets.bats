@@ -184,8 +184,9 @@ frames_of() {
 	d=$T/7scenes/chess/seq-03
 	for k in $(seq 1 999); do printf '%s/frame-%06d.color.png ' "$d" "$k"; done | xargs touch
 	for k in $(seq 25 25 975); do
-		for end in color.png depth.proj.png pose.txt; do ln -sf frame-000000.$end "$d/$(printf frame-%06d "$k").$end"; done
-	done
+		for end in color.png depth.proj.png pose.txt; do printf '%s/frame-%06d.%s\n' "$d" "$k" $end; done
+	done >"$T/links"
+	for end in color.png depth.proj.png pose.txt; do grep "$end\$" "$T/links" | xargs -n 1 ln -sf frame-000000.$end; done
 	[ "$(frames_of 7scenes '')" = "0 200 400 600 800 " ]
 	[ "$(frames_of 7scenes 25 | wc -w)" -eq 40 ]
 	[ "$(decode 7scenes --list --stride 25 | cut -f2 | tail -n +2 | sort -n | tail -1)" = 40 ]
@@ -200,7 +201,8 @@ frames_of() {
 		ln -sf img0.png "$d/images/img$k.png"
 		ln -sf depth0.png "$d/depth/depth$k.png"
 	done
-	for k in $(seq 1 1166); do head -4 "$d/poses.txt"; done >"$T/more"
+	first=$(head -4 "$d/poses.txt")
+	for k in $(seq 1 1166); do echo "$first"; done >"$T/more"
 	cat "$T/more" >>"$d/poses.txt"
 	[ "$(frames_of nrgbd '')" = "0 500 1000 " ]
 	for k in $(seq 1000 1166); do printf '%s/images/img%d.png ' "$d" "$k"; done | xargs rm
