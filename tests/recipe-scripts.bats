@@ -138,6 +138,7 @@ behind() {
 }
 
 @test "compare.sh: two policies against all frames kept, and against the truth" {
+	export E3_MODEL=seed:tiny:7 # any network has rules to compare
 	"$recipes"/compare.sh -b 3f "$clip" "two rules" evict3r window >said 2>err || { cat err; return 1; }
 	[ "$(grep -c '^== ' said)" -eq 2 ]
 	grep -qE '^8 frames in [0-9.]+ s, at most [1-9][0-9]* MiB of memory$' said
