@@ -8,7 +8,6 @@ prepare() {
 	export TMPDIR=$T/tmp
 	cd "$T" || return 1
 }
-stream() { /usr/bin/python3 -B "$ROOT/tests/make_pred.py" "$@"; }
 correct() { /usr/bin/python3 -B "$ROOT/tests/correct_stream.py" "$@"; }
 check() { /usr/bin/python3 -B "$ROOT/tests/export_check.py" "$@"; }
 edit() { /usr/bin/python3 -B "$ROOT/tests/edit_stream.py" "$@"; }

@@ -5,7 +5,6 @@ prepare() {
 	cd "$T" || return 1
 	export TMPDIR=$T
 }
-stream() { /usr/bin/python3 -B "$ROOT/tests/make_pred.py" "$@"; }
 check() { /usr/bin/python3 -B "$ROOT/tests/export_check.py" "$@"; }
 glb() { e3-export -q --conf-pct 0 --glb x.glb "$@"; }
 # shape EXPRESSION...: of the document g, its meshes' numbers of vertices n, and its camera nodes c

@@ -2,7 +2,6 @@ load common
 # Clouds for other programs: axes, normals, splats. Read back by tests/cloud_check.py and tests/splat_check.py, which share no code with
 # e3-export.
 
-stream() { /usr/bin/python3 -B "$ROOT/tests/make_pred.py" "$@"; }
 check() { /usr/bin/python3 -B "$ROOT/tests/cloud_check.py" "$@"; }
 splat() { /usr/bin/python3 -B "$ROOT/tests/splat_check.py" "$@"; }
 

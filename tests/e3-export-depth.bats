@@ -5,7 +5,6 @@ prepare() {
 	mkdir "$T/out" "$T/tmp"
 	export TMPDIR=$T/tmp
 }
-stream() { /usr/bin/python3 -B "$ROOT/tests/make_pred.py" "$@"; }
 check() { /usr/bin/python3 -B "$ROOT/tests/depth_check.py" "$@"; }
 
 @test "EXR: channel Z has the depth of the stream, exactly" {

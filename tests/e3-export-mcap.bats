@@ -7,7 +7,6 @@ prepare() {
 	export TMPDIR=$T/tmp
 	cd "$T" || return 1
 }
-stream() { /usr/bin/python3 -B "$ROOT/tests/make_pred.py" "$@"; }
 edit() { /usr/bin/python3 -B "$ROOT/tests/edit_stream.py" "$@"; }
 mcap() { /usr/bin/python3 -B "$ROOT/tests/mcap_check.py" "$@"; }
 

@@ -5,7 +5,6 @@ prepare() {
 	mkdir "$T/out" "$T/tmp"
 	export TMPDIR=$T/tmp
 }
-stream() { /usr/bin/python3 -B "$ROOT/tests/make_pred.py" "$@"; }
 check() { /usr/bin/python3 -B "$ROOT/tests/export_check.py" "$@"; }
 # wait_lines N FILE: until it has that many, at most 10 s
 wait_lines() {

@@ -5,7 +5,6 @@ prepare() {
 	cd "$T" || return 1
 	export TMPDIR=$T
 }
-stream() { /usr/bin/python3 -B "$ROOT/tests/make_pred.py" "$@"; }
 # there FILE...: each is a file that is not empty.
 there() {
 	for f in "$@"; do [ -s "$f" ] || { echo "missing: $f"; return 1; }; done
