@@ -10,7 +10,9 @@
 .DEFAULT_GOAL := all
 B ?= build
 # One spelling of a folder in the tree, build and $PWD/build alike: the dependency files name what they belong to.
-override B := $(patsubst $(CURDIR)/%,%,$(abspath $(B)))
+# The functions of make split a path that has spaces in it; then B stays as it is.
+override B := $(if $(word 2,$(CURDIR)),$(B),$(patsubst $(CURDIR)/%,%,$(abspath $(B))))
+ABSOLUTE := $(if $(filter /%,$(B)),$(B),$(CURDIR)/$(B))
 OPT ?= -O2
 # of the layers with the long loops
 HOT ?= -O3
@@ -244,11 +246,11 @@ deps-test:
 # The tests need no GPU and no network. A test of the photographs skips when E3_SHARED does not have them.
 test: deps-test
 	@$(MAKE) --no-print-directory all units study
-	@B=$(abspath $(B)) tests/run.sh
+	@B="$(ABSOLUTE)" tests/run.sh
 
 demo: deps
 	@$(MAKE) --no-print-directory all
-	@B=$(abspath $(B)) pipelines/demo/run.sh
+	@B="$(ABSOLUTE)" pipelines/demo/run.sh
 
 # The programs of pipelines/study: tables and plots, what is measured of a run, paths from above.
 STUDY_table := image base
@@ -277,20 +279,20 @@ gpu-bins: cuda gpu-units $(B)/bin/e3-infer
 .PHONY: gpu gpu-kit gpu-bins gpu-units test-gpu sanitize-gpu parity-gpu bench-gpu
 # Everything below, and one table at the end. MISSING=1: what the last run left out.
 gpu: gpu-bins $(B)/bin/e3-decode $(B)/bin/e3-model $(B)/bin/e3-cat
-	@B=$(abspath $(B)) $${PYTHON:-/usr/bin/python3} -B tests/gpu/all.py $(if $(MISSING),--missing)
+	@B="$(ABSOLUTE)" $${PYTHON:-/usr/bin/python3} -B tests/gpu/all.py $(if $(MISSING),--missing)
 # The same for a machine without a compiler and our libraries.
 gpu-kit: cuda gpu-units $(B)/kit/bin/e3-infer $(B)/kit/bin/e3-model $(B)/bin/e3-decode
 	@B=$(B) /usr/bin/python3 -B tests/gpu/kit.py pack
 test-gpu: gpu-bins
-	@B=$(abspath $(B)) tests/gpu/ops.sh
-	@B=$(abspath $(B)) tests/gpu/memory.sh
+	@B="$(ABSOLUTE)" tests/gpu/ops.sh
+	@B="$(ABSOLUTE)" tests/gpu/memory.sh
 # Slow: compute-sanitizer's memcheck and racecheck.
 sanitize-gpu: gpu-bins
-	@B=$(abspath $(B)) tests/gpu/sanitize.sh
+	@B="$(ABSOLUTE)" tests/gpu/sanitize.sh
 parity-gpu: gpu-bins $(B)/bin/e3-decode
-	@B=$(abspath $(B)) tests/gpu/parity.sh
+	@B="$(ABSOLUTE)" tests/gpu/parity.sh
 bench-gpu: gpu-bins $(B)/bin/e3-model
-	@B=$(abspath $(B)) tests/gpu/bench.sh
+	@B="$(ABSOLUTE)" tests/gpu/bench.sh
 
 # The yardstick of bench and parity: what OpenBLAS alone reaches.
 $(B)/bench/sgemm: tests/bench/sgemm.c
@@ -310,10 +312,10 @@ $(B)/bench/output: tests/bench/output.c $(foreach l,wire data base,$(LIB_$(l)))
 	$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $< $(call libs,wire data base)
 
 bench: all $(B)/bench/sgemm $(B)/bench/clouds $(B)/bench/graph $(B)/bench/output
-	@B=$(abspath $(B)) tests/bench/run.sh
+	@B="$(ABSOLUTE)" tests/bench/run.sh
 # Needs the large files of tests/data/golden/README.md, 7 GiB and several minutes.
 parity: all $(B)/bench/sgemm
-	@B=$(abspath $(B)) tests/parity.sh
+	@B="$(ABSOLUTE)" tests/parity.sh
 
 lint:
 	@tests/lint.sh

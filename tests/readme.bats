@@ -63,3 +63,12 @@ commands() { sed -n '/^## /,$p' "$ROOT/README.md" | sed -n 's/^    \([^ ].*\)/\1
 		grep -qE "^([a-z -]* )?$t( [a-z -]*)?:" "$ROOT/Makefile" || { echo "make $t: no such target"; return 1; }
 	done
 }
+
+@test "the tree may lie in a folder with a space in its name" {
+	mkdir "$T/my code"
+	ln -s "$ROOT"/* "$T/my code"
+	rm "$T/my code/build" 2>/dev/null || true
+	env -u B -u MAKEFLAGS -u MAKELEVEL make -n -C "$T/my code" all >"$T/would" 2>"$T/e" || { cat "$T/e"; return 1; }
+	[ ! -s "$T/e" ]
+	grep -q ' build/bin/e3-infer ' "$T/would"
+}
