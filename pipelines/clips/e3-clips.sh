@@ -404,7 +404,8 @@ run | submit | status | one) ;;
 esac
 [ -n "${operands[1]:-}" ] || die 2 "no folder for the results"
 case ${operands[1]} in *[$'\t\n']*) die 2 "the folder's path contains a tab or a line break" ;; esac
-out=$(realpath -m -- "${operands[1]}" 2>/dev/null) && [[ $out == /* ]] || die 1 "${operands[1]}: the current folder does not exist any more"
+out=$(realpath -m -- "${operands[1]}" 2>/dev/null)
+[[ $out == /* ]] || die 1 "${operands[1]}: the current folder does not exist any more"
 if [ "$command" = one ]; then
 	one "${operands[2]:?}" "${operands[3]:?}"
 	exit
