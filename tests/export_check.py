@@ -325,11 +325,18 @@ def png(path):
     step = bits // 8 * (3 if colour == 2 else 1)
     rows, last, data = [], np.zeros(w * step, int), np.frombuffer(zlib.decompress(idat), np.uint8).reshape(h, w * step + 1).astype(int)
     for line in data:
-        kind, row = line[0], line[1:].copy()
-        for k in range(len(row)):
-            a, b, c = row[k - step] if k >= step else 0, last[k], last[k - step] if k >= step else 0
-            near = min((abs(b - c), 0, a), (abs(a - c), 1, b), (abs(a + b - 2 * c), 2, c))[2]
-            row[k] = (row[k] + (0, a, b, (a + b) // 2, near)[kind]) & 255
+        kind, row = line[0], line[1:]
+        if kind == 1:
+            row = np.cumsum(row.reshape(-1, step), 0).ravel() & 255
+        elif kind == 2:
+            row = (row + last) & 255
+        elif kind:
+            row, up = row.tolist(), last.tolist()
+            for k in range(len(row)):
+                a, b, c = row[k - step] if k >= step else 0, up[k], up[k - step] if k >= step else 0
+                guess = (a + b) // 2 if kind == 3 else min((abs(b - c), 0, a), (abs(a - c), 1, b), (abs(a + b - 2 * c), 2, c))[2]
+                row[k] = (row[k] + guess) & 255
+            row = np.array(row)
         rows.append(row)
         last = row
     v = np.array(rows).reshape(h, w, -1)
