@@ -458,7 +458,7 @@ m.insert(5, [9, {"i": 1, "class": "sky", "mask": px}])'
 	# The whole run would load 4.5 GiB; this fits into 1 GiB of addresses.
 	(ulimit -v 1000000 && e3-infer -q --device cpu --model seed:full:1 --plan --budget 10f --size 518x392) >"$T/plan"
 	grep -q '^model  *seed:full:1, MIT, 1190.6 M parameters' "$T/plan"
-	awk '/^weights/ { w = $2 } END { exit !(w > 4570 && w < 4585) }' "$T/plan"
+	awk '/^weights/ { w = $2 } END { exit !(w > 4555 && w < 4580) }' "$T/plan"
 	# What a run of the demo model takes, within a few MiB
 	e3-infer -q --device cpu --threads 1 --plan --segment 0 --budget 4f --size 224x168 >"$T/plan"
 	e3-scene -q --frames 6 | e3-infer -v --device cpu --threads 1 --segment 0 --budget 4f 2>"$T/e" >/dev/null
