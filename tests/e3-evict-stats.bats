@@ -56,7 +56,7 @@ prepare() {
 planted() {
 	edit "$T/run.e3" "$T/bad.e3" "e = [f for k, f in m if k == 4]
 $2"
-	fails 1 "checking: made up: " -- e3-evict-stats --check "$T/bad.e3"
+	fails 1 "checking: $T/bad.e3: " -- e3-evict-stats --check "$T/bad.e3"
 	grep -q "^violation   frame .*: $1: expected " "$T/stdout" || { echo "not named $1:"; cat "$T/stdout"; return 1; }
 	e3-evict-stats --check --json "$T/bad.e3" 2>/dev/null >"$T/j" || true
 	/usr/bin/python3 -c 'import json, sys; j = json.load(open(sys.argv[1])); assert sys.argv[2] in [v["rule"] for v in j["violations"]]' "$T/j" "$1"

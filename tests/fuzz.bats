@@ -28,7 +28,7 @@ short_run() { # short_run RUNS TARGET
 }
 
 @test "fuzz: requests to a page, and what its clients say" {
-	short_run 20000 view_client
+	short_run 10000 view_client
 }
 
 @test "fuzz: safetensors" {

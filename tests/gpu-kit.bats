@@ -90,6 +90,6 @@ add() { echo "$python -B tests/gpu/table.py $*" >>"tests/gpu/$part"; }
 	mv kit/build/lib/libzmq.so.5 .
 	mv kit/py/msgpack .
 	fails 1 'tests/bench/torch_peer.py imports streamvggt, which is not in it' -- kit check "$T/kit"
-	grep -q 'tests/e3read.py imports msgpack, which is not in it' stderr
+	grep -q 'tests/e3raw.py imports msgpack, which is not in it' stderr
 	grep -q 'build/bin/e3-infer needs libzmq.so.5, which it does not find in the kit' stderr
 }

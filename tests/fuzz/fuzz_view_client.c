@@ -5,6 +5,7 @@
 #include "view/plan.h"
 #include "view/rules.h"
 #include <arpa/inet.h>
+#include <errno.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -81,13 +82,18 @@ static void connection(const uint8_t *data, size_t size)
 		.sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	char answer[4096];
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
-	if (fd < 0 || connect(fd, (struct sockaddr *)&a, sizeof a))
-		abort(); /* it is up */
-	(void)!write(fd, data, size);
-	shutdown(fd, SHUT_WR);
-	struct pollfd p = {.fd = fd, .events = POLLIN};
-	while (poll(&p, 1, 2000) > 0 && read(fd, answer, sizeof answer) > 0)
-		;
+	if (fd < 0)
+		abort();
+	if (connect(fd, (struct sockaddr *)&a, sizeof a)) {
+		if (errno != EADDRNOTAVAIL) /* ports of closed connections stay taken for a minute */
+			abort();                /* it is up */
+	} else {
+		(void)!write(fd, data, size);
+		shutdown(fd, SHUT_WR);
+		struct pollfd p = {.fd = fd, .events = POLLIN};
+		while (poll(&p, 1, 2000) > 0 && read(fd, answer, sizeof answer) > 0)
+			;
+	}
 	close(fd);
 }
 
