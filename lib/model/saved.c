@@ -1,6 +1,5 @@
 /* model: writing a session into a file, chunk by chunk (e3-cache(5)). Owns the layout of what follows the header.
- * Refuses sessions that have seen no frame, and those
- * whose last one failed. */
+ * Refuses sessions that have seen no frame, and those whose last one failed. */
 #include "saved.h"
 #include "e3/io.h"
 #include "e3/num.h"
