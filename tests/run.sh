@@ -18,16 +18,13 @@ if [ $# -gt 0 ]; then
 	files=("$@")
 else
 	# The longest first, so that all workers end together.
-	files=()
-	for f in fuzz pipeline eval-tables readme help-man damage study study-long recipes e3-export-mesh conduct signals e3-mask; do
+	files=("$B"/tests/test_{track,model}_saved)
+	for f in fuzz faults e3-view-page pipeline eval-tables e3-clips live damage readme e3-infer e3-decode claims study; do
 		files+=("tests/$f.bats")
 	done
-	for f in tests/*.bats; do
+	for f in tests/*.bats tests/test_*.c; do
+		[[ $f != *.c ]] || f=$B/${f%.c}
 		[[ " ${files[*]} " == *" $f "* ]] || files+=("$f")
-	done
-	for f in tests/test_*.c; do
-		f=${f#tests/}
-		files+=("$B/tests/${f%.c}")
 	done
 fi
 
