@@ -61,8 +61,7 @@ static int put(writer *w, const void *bytes, size_t n, e3_err *err)
 	return e3_file_write(&w->file, bytes, n, err);
 }
 
-/* What a free slot last held depends on what was begun and taken back: zeros, so that the same run saves the same file.
- */
+/* A free slot may hold what was begun and taken back. It becomes zeros: the same run saves the same file. */
 static void clear_free(const writer *w)
 {
 	for (size_t p = 0; p < w->parts; p++) {

@@ -200,8 +200,7 @@ int input_open_video(e3_input *in, int fd, e3_err *err)
 	double fps = rate_of(in);
 	if (input_rule(c, false, fps, &rule, &in->fps, err))
 		return e3_fail_in(err, "reading: %s", in->name);
-	/* One picture, such as a GIF without movement, or of a kind that only FFmpeg knows; or pictures from the network.
-	 */
+	/* One picture, such as a GIF without movement or of a kind that only FFmpeg knows; or pictures from the network. */
 	const e3_video_info *i = e3_video_describe(in->video);
 	int64_t frames = e3_video_frames(in->video);
 	if (((i->picture && frames == 1) || (i->stills && frames < 0 && c->every <= 0)) &&
