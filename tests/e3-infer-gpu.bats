@@ -88,6 +88,19 @@ both() { # STREAM PRECISION HOW
 	within "$chain"
 	within "$whole" --segment 0
 	within "$((chain + 6))" --attn-layers 1,3 --attn-map
+	# What is there is used, but for the ends of blocks (4 MiB), and --plan says the same of it.
+	used() { # MIB OPTION...
+		within "$@"
+		e3-infer --plan --size 112x84 --device cuda --model seed:tiny:7 --vram "$1M" "${@:2}" >"$T/plan"
+		local total run
+		total=$(awk '$1 == "total" { print $2 }' "$T/plan")
+		run=$(sed -n 's/.*, device \([0-9.]*\) MiB$/\1/p' "$T/e" | sort -n | tail -1)
+		echo "--vram $*: run $run, plan $total"
+		awk -v a="$run" -v b="$total" -v most="$1" 'BEGIN { exit !(a - b < 0.2 && b - a < 0.2 && a > most - 4) }'
+	}
+	used "$((chain + 6))"
+	used "$((chain + 24))" --overlap 3
+	used "$((whole + 5))" --segment 0
 }
 
 @test "a backend that is there and lacks a library says which one" {

@@ -282,28 +282,70 @@ static void limit(const infer_setup *s, infer_request *r)
 			(long long)frames, r->o.policy->name, (long long)longest);
 }
 
-/* As fit, where memory for long segments is not there: the shortest ones need least beside the cache. What that leaves
- * may keep more frames than they have: then longer ones are tried. */
-static int fit_shorter(const infer_setup *s, infer_request *r, const int size[2], e3_err *err)
+/* --vram and segments as long as the memory allows: the longer they are, the more the camera head remembers, and the
+ * less is left for the cache that must hold them. So the longest is searched for whose cache has room for it. */
+typedef struct search {
+	const infer_setup *s;
+	infer_request *r;
+	const int *size;
+	int64_t good, bad;      /* the longest known to have room; the shortest known to have none */
+	int64_t fitted;         /* what the budget is for */
+	int64_t at[2], room[2]; /* the last two tried: frames that the cache had room for */
+	int fits, tries;
+	bool failed; /* the last one left not even the smallest cache */
+} search;
+
+static int try_length(search *x, int64_t length, e3_err *err)
 {
-	const int64_t shortest = e3_track_shortest(&r->track);
-	e3_err why = {""};
-	r->track.segment = shortest;
-	if (fit(s, r, size, err))
+	infer_request *r = x->r;
+	r->track.segment = length;
+	x->tries++;
+	x->failed = fit(x->s, r, x->size, err) != 0;
+	if (x->failed) {
+		x->bad = length < x->bad ? length : x->bad;
 		return -1;
-	for (int64_t length = r->track.segment; length > shortest; length /= 2) {
-		r->track.segment = length;
-		if (fit(s, r, size, &why))
-			continue;
-		r->track.segment = length < r->track.segment ? length : r->track.segment;
-		return 0;
 	}
-	r->track.segment = shortest; /* the budget is still that of these */
+	int64_t room = r->track.segment;
+	r->track.segment = x->fitted = length;
+	x->at[0] = x->at[1], x->room[0] = x->room[1], x->at[1] = length, x->room[1] = room;
+	x->fits++;
+	/* A longer one leaves room for no more frames, a shorter one for no fewer. */
+	int64_t good = room < length ? room : length, bad = room < length ? length : room + 1;
+	x->good = good > x->good ? good : x->good;
+	x->bad = bad < x->bad ? bad : x->bad;
 	return 0;
 }
 
-/* What is left open until network and size are known. Shorter segments need less memory beside the cache, so --vram is
- * fitted again to their length; the third time it no longer grows. */
+/* First the longest that there can be, since with a large network the camera head's part is small. Then memory grows
+ * evenly with the length. */
+static int64_t guess(const search *x)
+{
+	double to = (double)x->bad - 1;
+	if (x->failed)
+		to = floor(0.5 * ((double)x->good + (double)x->bad));
+	else if (x->fits > 2)
+		to = floor((double)x->at[1] +
+			(double)(x->room[1] - x->at[1]) / (1 - (double)(x->room[1] - x->room[0]) / (double)(x->at[1] - x->at[0])));
+	return to >= (double)x->bad ? x->bad - 1 : to <= (double)x->good ? x->good + 1 : (int64_t)to;
+}
+
+static int search_length(const infer_setup *s, infer_request *r, const int size[2], e3_err *err)
+{
+	enum { TRIES = 10 };
+	int64_t longest = r->track.segment, shortest = e3_track_shortest(&r->track);
+	search x = {.s = s, .r = r, .size = size, .good = shortest, .bad = longest + 1};
+	e3_err why = {""};
+	int rc = try_length(&x, longest, &why);
+	if (rc)
+		rc = try_length(&x, shortest, err);
+	else if (x.good < longest)
+		rc = try_length(&x, x.good, err);
+	while (!rc && x.bad - x.good > 1 && x.tries < TRIES)
+		try_length(&x, guess(&x), &why);
+	return rc || (x.fitted != x.good && try_length(&x, x.good, err)) ? -1 : 0;
+}
+
+/* What is left open until network and size are known. */
 int infer_setup_settle(const infer_setup *s, infer_request *r, const int size[2], e3_err *err)
 {
 	e3_infer_use_device(&r->o, s->dev);
@@ -313,14 +355,7 @@ int infer_setup_settle(const infer_setup *s, infer_request *r, const int size[2]
 		r->track.segment = longest < E3_TRACK_LONGEST ? longest : E3_TRACK_LONGEST;
 	if (!r->automatic)
 		limit(s, r);
-	bool again = r->automatic && r->vram > 0;
-	int rc = fit(s, r, size, err);
-	if (rc && again)
-		rc = fit_shorter(s, r, size, err);
-	else
-		for (int k = 1; !rc && again && k < 3; k++)
-			rc = fit(s, r, size, err);
-	if (rc)
+	if (r->automatic && r->vram > 0 ? search_length(s, r, size, err) : fit(s, r, size, err))
 		return -1;
 	r->track.frames = r->o.frames;
 	return e3_track_prepare(&r->track, &r->o, err);

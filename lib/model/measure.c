@@ -117,34 +117,54 @@ static double map_columns(const e3_infer_options *o, const e3_plan *p)
 	return (double)maps * p->tokens_per_frame * sizeof(float);
 }
 
-/* A device hands out whole blocks, and several pieces of memory grow with the cache: their ends are left free, and a
- * trial shows that it is enough. */
+enum { BLOCK = 2 << 20 }; /* a device hands out whole ones */
+
+/* Once more, with what the estimate left but for a block. A stream that needs no more takes no more; then the budget
+ * says what there would be room for. */
+static void use_rest(const e3_net *net, e3_dev *dev, e3_infer_options *o, const int size[2], double total,
+	const e3_session_memory *found, double work)
+{
+	e3_infer_options trial = *o;
+	e3_session_memory m = *found;
+	double streams = o->batch ? e3_batch_streams(o->batch) : 1, columns = streams * map_columns(o, &found->plan),
+		   rest = total - (double)found->in_use - columns * found->plan.budget - 1.5 * BLOCK;
+	bool needed = o->budget - (double)found->plan.cache_bytes < (double)found->plan.page_bytes;
+	trial.budget = (double)found->plan.cache_bytes + rest / (1 + work) / streams;
+	if (trial.budget <= o->budget || (needed && e3_session_measure(net, dev, &trial, size, &m, NULL)))
+		return;
+	if ((double)m.in_use + columns * m.plan.budget + BLOCK <= total)
+		o->budget = trial.budget;
+}
+
+/* Several pieces of memory grow with the cache: the ends of their blocks are left free, and a trial shows that it is
+ * enough. */
 int e3_session_fit(const e3_net *net, e3_dev *dev, e3_infer_options *o, const int size[2], double total, e3_err *err)
 {
-	const double mib = 1048576, block = 2 * mib;
+	const double mib = 1048576;
 	e3_infer_options trial = *o;
-	e3_session_memory m;
+	e3_session_memory m, found;
 	int start = o->start ? o->start : e3_config_arch(e3_net_config(net))->start;
 	trial.budget_kind = E3_BUDGET_FRAMES, trial.budget = start > 2 ? start : 2;
-	if (e3_session_measure(net, dev, &trial, size, &m, err))
+	if (e3_session_measure(net, dev, &trial, size, &found, err))
 		return -1;
 	double streams = o->batch ? e3_batch_streams(o->batch) : 1;
-	double per_token = (double)m.plan.page_bytes / m.plan.page_keys,
-		   work = (WORK_PER_TOKEN + map_columns(o, &m.plan)) / per_token, least = (double)m.plan.cache_bytes,
-		   smallest = (double)m.in_use, room = total - smallest;
+	double per_token = (double)found.plan.page_bytes / found.plan.page_keys,
+		   work = (WORK_PER_TOKEN + map_columns(o, &found.plan)) / per_token, least = (double)found.plan.cache_bytes,
+		   smallest = (double)found.in_use, room = total - smallest;
 	if (room < 0)
 		return e3_fail(err, "%.0f MiB is too small: all but the cache takes %.0f; the smallest that works is %.0fM",
 			total / mib, (smallest - streams * least) / mib, ceil(smallest / mib));
 	o->budget_kind = trial.budget_kind = E3_BUDGET_BYTES;
 	o->budget = least;
-	for (double spare = (2 + streams) * block; spare < room; spare += (double)m.in_use - total + block) {
+	for (double spare = (2 + streams) * BLOCK; spare < room; spare += (double)m.in_use - total + BLOCK) {
 		trial.budget = least + (room - spare) / (1 + work) / streams;
 		if (e3_session_measure(net, dev, &trial, size, &m, err))
 			return -1;
 		if ((double)m.in_use <= total) {
-			o->budget = trial.budget;
+			o->budget = trial.budget, found = m;
 			break;
 		}
 	}
+	use_rest(net, dev, o, size, total, &found, work);
 	return 0;
 }
