@@ -1,4 +1,5 @@
-/* geom: exact nearest neighbours in a cloud of points. */
+/* geom: nearest neighbours in a cloud of points: exact, but that of points which are all far away beside their own
+ * extent (so that distances agree to 1e-13 of their squares) any may be taken. */
 #ifndef E3_KDTREE_H
 #define E3_KDTREE_H
 

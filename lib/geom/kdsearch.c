@@ -1,5 +1,5 @@
 /* geom: exact nearest neighbours in a cloud of points: the searches. Boxes are lower bounds in spite of rounding
- * (kdtree.h), and distances are compared in double precision, so results are exact. */
+ * (kdtree.h), and distances are compared in double precision, so results are exact to E3_KD_EQUAL. */
 #include "e3/kdtree.h"
 #include "geom/kdtree.h"
 #include <math.h>
@@ -15,22 +15,45 @@ static double apart(const double a[3], const double b[3])
 /* The parts of a node that are nearer than a limit, the nearest first. */
 typedef struct order {
 	int n, part[E3_KD_PARTS];
-	float bound[E3_KD_PARTS];
+	double bound[E3_KD_PARTS];
 } order;
+
+static inline void insert(order *to, int part, double bound)
+{
+	int at = to->n++;
+	for (; at > 0 && to->bound[at - 1] > bound; at--)
+		to->bound[at] = to->bound[at - 1], to->part[at] = to->part[at - 1];
+	to->bound[at] = bound, to->part[at] = part;
+}
+
+/* Do the bounds differ by less than single precision can tell? */
+static inline bool alike(const order *o, const e3_kdquery *q, double limit)
+{
+	double first = o->n ? o->bound[0] : 0;
+	return first > 0 &&
+		first * (1 + 2e-5) + 4 * (double)q->err * sqrt(first) >= (o->n > 1 ? o->bound[o->n - 1] : limit);
+}
+
+static void order_again(const e3_kdtree *t, size_t node, const e3_kdquery *q, double limit, order *to)
+{
+	const order was = *to;
+	to->n = 0;
+	for (int k = 0; k < was.n; k++) {
+		double d = fmax(was.bound[k], e3_kd_bound_afar(&t->node[node], was.part[k], q->exact));
+		if (d < limit)
+			insert(to, was.part[k], d);
+	}
+}
 
 static inline void order_parts(const e3_kdtree *t, size_t node, const e3_kdquery *q, double limit, order *to)
 {
 	e3_kdlanes bound = e3_kd_bounds(&t->node[node], q);
 	to->n = 0;
-	for (int k = 0; k < E3_KD_PARTS; k++) {
-		float d = bound[k];
-		int at = to->n;
-		if (!((double)d < limit))
-			continue;
-		for (; at > 0 && to->bound[at - 1] > d; at--)
-			to->bound[at] = to->bound[at - 1], to->part[at] = to->part[at - 1];
-		to->bound[at] = d, to->part[at] = k, to->n++;
-	}
+	for (int k = 0; k < E3_KD_PARTS; k++)
+		if ((double)bound[k] < limit)
+			insert(to, k, (double)bound[k]);
+	if (alike(to, q, limit))
+		order_again(t, node, q, limit, to);
 }
 
 /* What a search visits: the rows lo .. hi - 1, which `node` covers; leaves follow the nodes. */
@@ -88,7 +111,7 @@ static void descend(search *s, span in)
 	order o;
 	e3_kd_cut(in.lo, in.hi, cut);
 	order_parts(s->t, in.node, &s->at, s->limit, &o);
-	for (int k = 0; k < o.n && (double)o.bound[k] < s->limit; k++)
+	for (int k = 0; k < o.n && o.bound[k] < s->limit; k++)
 		descend(s, enter(s->t, in.node, o.part[k], cut, s->k));
 }
 
@@ -135,7 +158,7 @@ static void descend_nearest(nearest *s, span in)
 	order o;
 	e3_kd_cut(in.lo, in.hi, cut);
 	order_parts(s->t, in.node, &s->at, s->to->rest, &o);
-	for (int k = 0; k < o.n && (double)o.bound[k] < s->to->rest; k++)
+	for (int k = 0; k < o.n && o.bound[k] < s->to->rest; k++)
 		descend_nearest(s, enter(s->t, in.node, o.part[k], cut, 2)); /* the nearest, and the next for `rest` */
 }
 

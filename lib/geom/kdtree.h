@@ -19,15 +19,19 @@ struct e3_kdnode {
 
 /* A point, or the middle of a box along the coordinates and half of its sides, relative to the origin of the tree.
  * err: by how much its position on an axis may be off. It depends on the query alone: a few points far away must not
- * blur the boxes of all others. */
+ * blur the boxes of all others. exact: the point in double precision; not of a box. */
 typedef struct e3_kdquery {
 	float at[3], half[3], err;
+	double exact[3];
 } e3_kdquery;
 
 /* In single precision the position of a point q on an axis errs by less than 5e-7 |q|. Sums of squares, and axes that
  * are rounded, err by a part of themselves. */
 #define E3_KD_ERR 5e-7
 #define E3_KD_SAFE (1 - 4e-6f)
+#define E3_KD_EQUAL \
+	1e-13                /* squared distances that differ by less than this part of what they are made of are equal \
+						  */
 #define E3_KD_MOST 1e37f /* a bound beyond this may have overflowed */
 
 static inline e3_kdquery e3_kdquery_of(const e3_kdtree *t, const double q[3])
@@ -36,6 +40,7 @@ static inline e3_kdquery e3_kdquery_of(const e3_kdtree *t, const double q[3])
 	return (e3_kdquery){
 		.at = {(float)d[0], (float)d[1], (float)d[2]},
 		.err = (float)(E3_KD_ERR * 1.001 * sqrt(d[0] * d[0] + d[1] * d[1] + d[2] * d[2])),
+		.exact = {d[0], d[1], d[2]},
 	};
 }
 
@@ -61,6 +66,31 @@ static inline e3_kdlanes e3_kd_bounds(const struct e3_kdnode *b, const e3_kdquer
 		sum += e3_kd_beyond(b, a, at, err);
 	}
 	return e3_kd_choose(sum < E3_KD_MOST, sum) * E3_KD_SAFE;
+}
+
+/* The same of one part in double precision, for boxes that are small beside their distance: there the bounds above
+ * differ by less than they err. With c the middle of the box, e = q - c and any x in it, |q - x|^2 >= |e|^2 - 2 e (x -
+ * c); the product is taken along the axes of the box, so what they err by counts for the size of the box, not for the
+ * distance. */
+static inline double e3_kd_bound_afar(const struct e3_kdnode *b, int part, const double q[3])
+{
+	double c[3] = {0}, e[3], product = 0, r2 = 0, c2 = 0, d2 = 0, q2 = 0;
+	for (int a = 0; a < 3; a++)
+		for (int i = 0; i < 3; i++)
+			c[i] += b->axis[a][i][part] * ((double)b->low[a][part] + b->high[a][part]) / 2;
+	for (int i = 0; i < 3; i++) {
+		e[i] = q[i] - c[i];
+		c2 += c[i] * c[i], d2 += e[i] * e[i], q2 += q[i] * q[i];
+	}
+	for (int a = 0; a < 3; a++) {
+		double at = 0, p = 0;
+		for (int i = 0; i < 3; i++)
+			at += b->axis[a][i][part] * c[i], p += b->axis[a][i][part] * e[i];
+		double low = b->low[a][part] - at, high = b->high[a][part] - at;
+		product += fmax(p * low, p * high), r2 += fmax(low * low, high * high);
+	}
+	double bound = d2 - 2 * (product + E3_KD_ERR * sqrt(d2 * r2)) + E3_KD_EQUAL * (q2 + c2);
+	return bound > 0 ? bound : 0; /* 0 too where it overflowed */
 }
 
 /* The same from a box. */
