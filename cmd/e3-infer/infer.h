@@ -300,4 +300,12 @@ bool infer_close(infer *f);
 /* After a frame. */
 void infer_report(infer *f);
 
+/* ---- open.c ---- */
+
+/* Opens the session and sends the head, unless that was done: with the first frame, or when none will come. */
+int infer_begin(infer *f, e3_err *err);
+/* The head alone, of a stream without frames. */
+int infer_send_head(infer *f, e3_err *err);
+void infer_close_session(infer *f);
+
 #endif
