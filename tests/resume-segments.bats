@@ -145,12 +145,14 @@ m[1:-1] = [[k, dict(x, i=n - 1 - x["i"])] for k, x in m[-2:0:-1]]'
 		    assert all(packed(x[k]) == packed(y[k]) for k in x.keys() - {"ms", "i"}), x["i"]
 		world = pick(c, "pred")[0]["world"]
 		assert world[0] != 1 and all(x["segment"] == 1 and list(x["world"]) == list(world) for x in pick(a, "pred"))
-		assert all(x["segment"] == 1 and x["first"] == 3 for x in pick(a, "evict"))
+		assert all(x["segment"] == 1 and x["first"] == 0 for x in pick(a, "evict")) # frames of another stream
 		# The picture that would have come next is answered as it would have been.
 		x, y = pick(a, "pred")[7], pick(c, "pred")[0]
 		assert x["i"] == y["i"] == 7 and all(packed(x[k]) == packed(y[k]) for k in x.keys() - {"ms"})
 	PY
 	[ "$(sha256sum <"$T/c")" = "$sum" ]
+	infer --load-cache "$T/c" --freeze --attn-layers 1 "$frames" | e3-dump >"$T/dump" # also frames before the segment's first
+	grep -q '^attn .* i=0 segment=1 first=0 ' "$T/dump" || { head "$T/dump"; return 1; }
 }
 
 @test "segments: when the input fails in an overlap, what was computed beside is delivered before the cache is saved" {

@@ -141,7 +141,9 @@ int e3_track_step(e3_track *t, const uint8_t *rgb, int64_t i, e3_result *result,
 	}
 	if (t->beside && e3_view_copy(&t->shared.a[e3_session_side_frames(t->s)], &t->now, err))
 		return -1;
-	evict->i = i, evict->segment = t->at.segment, evict->first = t->at.segment ? t->at.first : 0;
+	/* Of a frozen session the frames of the cache are in another stream. */
+	bool here = t->at.segment && !e3_session_options(t->s)->frozen;
+	evict->i = i, evict->segment = t->at.segment, evict->first = here ? t->at.first : 0;
 	return t->at.segment ? place(&t->at.world, result, err) : 0;
 }
 
