@@ -281,6 +281,22 @@ m[1:-1] = [[k, dict(x, i=n - 1 - x["i"])] for k, x in m[-2:0:-1]]'
 	done
 }
 
+@test "a clip that is complete: a stream without frames, which the next tools explain, and no file is lost" {
+	e3-infer --device cpu --model seed:tiny:7 --load-cache "$cache" --save-cache "$T/c" "$f/six.e3" -o "$T/2.e3" 2>"$T/e"
+	grep -qx "e3-infer: $cache: the saved session has seen all 6 frames of this stream: nothing is new, and the output has no frames" "$T/e"
+	cmp "$T/c" "$cache"
+	why="it continues another stream after its frame 5, and nothing was new: that one is complete"
+	fails 1 "exporting: the stream has no predictions: $why" -- e3-export --tum "$T/t" "$T/2.e3"
+	fails 1 "it has no predictions: $why" -- e3-eval "$T/2.e3"
+	fails 1 "nothing to show: $why" -- e3-view --html "$T/h" "$T/2.e3"
+	e3-align "$T/2.e3" | e3-dump -q - >"$T/dump"
+	e3-cat -q "$f/first.e3" --then "$T/2.e3" "$T/o.e3"
+	same "$T/o.e3" "$f/first.e3"
+	cp "$f/first.e3" "$T/there.e3"
+	fails 1 "the stream has no frame: the file stays as it was" -- infer --load-cache "$cache" "$f/six.e3" -y -o "$T/there.e3"
+	cmp "$T/there.e3" "$f/first.e3"
+}
+
 @test "e3-cat --then refuses gaps, foreign parts and frozen answers, and cuts a part without an end where the next begins" {
 	infer --load-cache "$cache" "$frames" >"$T/2.e3"
 	e3-cat --take 4 "$f/first.e3" >"$T/short.e3"

@@ -169,6 +169,8 @@ static int run(const e3_export_options *opt, e3_stage *s, placing *place, e3_err
 		rc = keep(x, &in, err);
 	else if (!rc)
 		rc = e3_export_finish(x, s->ended && !s->end.cut[0] ? &s->end : NULL, err);
+	if (rc && s->ended && !s->preds)
+		e3_head_explain_empty(&s->head, err);
 	placing_tell(place);
 	if (x && !in.failed)
 		e3_export_tell(opt, e3_export_facts_of(x));

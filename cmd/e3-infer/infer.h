@@ -278,14 +278,14 @@ typedef struct infer {
 	infer_resume resume;
 	infer_reader *reader;
 	infer_writer *writer;
-	int size[2];         /* rows, columns of the network's picture; 0 before the first frame */
-	e3_session *session; /* opened by the first frame: its size is not known before */
-	e3_track *track;     /* the chain of segments that it runs */
-	infer_start first;   /* frames that begin together */
-	e3_head head;        /* of the input, completed for the output */
-	bool head_sent, input_failed;
-	const infer_parcel *unsent; /* of the frame that is being computed */
-	char cut[256];              /* why the input ends before its time; empty: it does not */
+	int size[2];                        /* rows, columns of the network's picture; 0 before the first frame */
+	e3_session *session;                /* opened by the first frame: its size is not known before */
+	e3_track *track;                    /* the chain of segments that it runs */
+	infer_start first;                  /* frames that begin together */
+	e3_head head;                       /* of the input, completed for the output */
+	bool head_sent, input_failed, over; /* over: no frame will come any more */
+	const infer_parcel *unsent;         /* of the frame that is being computed */
+	char cut[256];                      /* why the input ends before its time; empty: it does not */
 	int64_t frames;
 	double ms;                      /* of the last frame */
 	double born, start, first_done; /* born: when the program started */

@@ -215,6 +215,7 @@ static int do_frame(infer *f, infer_item *item, e3_err *err)
 static int send_end(infer *f, e3_err *err)
 {
 	infer_written written;
+	f->over = true;
 	if (infer_writer_wait(f->writer, &written, err) ||
 		(f->resume.from ? infer_begin(f, err) : !f->head_sent && infer_send_head(f, err)) ||
 		(f->unsent ? infer_write_unsent(f->writer, f->unsent, err) : infer_write_beside(f->writer, f->track, err)))

@@ -162,7 +162,8 @@ static int read_run(session *x, int run, e3_stage *stage, e3_err *err)
 	rc = rc || more < 0 ? -1 : 0;
 	if (!rc && stage->preds == 0)
 		rc = stage->interrupted ? e3_fail(err, "interrupted before the first frame")
-								: e3_fail(err, "reading: %s: the stream has no frames: nothing to show", stage->input);
+								: (e3_fail(err, "reading: %s: the stream has no frames: nothing to show", stage->input),
+									  e3_head_explain_empty(&stage->head, err));
 	if (rc)
 		e3_stage_explain(err);
 	e3_view_ended(x->view, run, NULL);

@@ -1,12 +1,25 @@
 /* data: releasing the structs that travel between stages. */
 #include "e3/data.h"
 #include "e3/mem.h"
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 void e3_head_release(e3_head *x)
 {
 	free(x->tool), free(x->version), free(x->source), free(x->model), free(x->policy), free(x->device), free(x->kv);
 	*x = (e3_head){0};
+}
+
+int e3_head_explain_empty(const e3_head *x, e3_err *err)
+{
+	size_t n = err ? strlen(err->text) : 0;
+	if (x->seen && err)
+		snprintf(err->text + n, sizeof err->text - n,
+			": it continues another stream after its frame %" PRId64 ", and nothing was new: that one is complete",
+			x->after);
+	return -1;
 }
 
 void e3_frame_release(e3_frame *x)

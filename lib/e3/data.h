@@ -10,6 +10,7 @@
 #ifndef E3_DATA_H
 #define E3_DATA_H
 
+#include "e3/err.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -219,6 +220,8 @@ double e3_latency_mean(const e3_latency *l); /* 0 when empty */
 void e3_latency_print(const e3_latency *l, char *to, size_t n);
 
 void e3_head_release(e3_head *x);
+/* After an error that says a stream has no frames: why, if a resumed run found nothing new. Returns -1. */
+int e3_head_explain_empty(const e3_head *x, e3_err *err);
 void e3_frame_release(e3_frame *x);
 void e3_pred_release(e3_pred *x);
 void e3_evict_release(e3_evict *x);

@@ -320,7 +320,7 @@ static int finish(run *r, e3_err *err)
 	const char *plural = s->frames == 1 ? "" : "s";
 	eval_scoring scoring;
 	if (s->frames == 0)
-		return e3_fail(err, "it has no predictions");
+		return e3_fail(err, "it has no predictions"), e3_head_explain_empty(&s->head, err);
 	if (score_last(r, err))
 		return -1;
 	if (r->truth && !s->interrupted && eval_truth_end(r->truth, s->frames, err))
