@@ -104,7 +104,7 @@ PKGS_e3-model := libcurl
 USES_e3-mask := stage mask image wire data base
 USES_e3-scene := stage scene sets geom image wire data base
 USES_e3-view := stage view hold geom trace image wire data base
-USES_e3-eval := stage eval hold export surface sets model geom mask image wire data base
+USES_e3-eval := stage eval place hold export surface sets model geom mask image wire data base
 $(foreach t,$(TOOLS),$(eval SRCS_$(t) := $(wildcard cmd/$(t)/*.c)))
 
 # Where OpenCV's headers are; Debian's packages of its parts have no pkg-config file. ONNX is empty without them.

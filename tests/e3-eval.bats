@@ -152,6 +152,13 @@ for k, f in m:
 	grep -q 'read as scalar-first' "$T/e"
 	e3-eval pose --json --truth "$T/ref.kitti" "$T/est.tum" >"$T/b"
 	cmp "$T/a" "$T/b"
+	# EuRoC: scalar first, nanoseconds, further columns, told by its names
+	awk 'BEGIN { print "#timestamp, p_RS_R_x [m], p_RS_R_y [m], p_RS_R_z [m], q_RS_w [], q_RS_x [], q_RS_y [], q_RS_z [], v_RS_R_x [m s^-1]" }
+		!/^#/ { printf "%.0f,%s,%s,%s,%s,%s,%s,%s,7\r\n", $1 * 1e9, $2, $3, $4, $8, $5, $6, $7 }' "$T/est.tum" >"$T/data.csv"
+	e3-eval pose --json --max-diff 0.001 --truth "$T/data.csv" "$T/est.tum" >"$T/j"
+	holds "$T/j" 's["pose"]["Sim(3)"]["frames"] == 6' 's["pose"]["Sim(3)"]["ate"] < 1e-9' 's["pose"]["Sim(3)"]["rpe_r"] < 1e-4'
+	echo "1 0.5 0.5 0.5 0.5 1 2 3 1 a.png" >"$T/odd.txt"
+	fails 1 "$T/odd.txt: this is text that begins with no line of a trajectory: expected a trajectory: a line of 8" -- e3-eval pose --truth "$T/odd.txt" "$T/est.tum"
 	# the option holds for both files
 	e3-eval pose --json --traj-format wxyz --truth "$T/first.txt" "$T/first.txt" >"$T/j"
 	holds "$T/j" 's["pose"]["Sim(3)"]["ate"] < 1e-9'
@@ -380,7 +387,7 @@ for k, f in m:
 	edit "$T/x.e3" "$T/abort.e3" 'm[-1] = [7, {"tool": "e3-infer", "code": 1, "text": "no more film"}]'
 	fails 1 "no more film" -- e3-eval "$T/abort.e3"
 	printf 'hello\n' >"$T/text"
-	fails 1 "reading: $T/text: line 1" -- e3-eval pose --truth "$T/text" "$T/x.e3"
+	fails 1 "reading: $T/text: this is text that begins with no line of a trajectory" -- e3-eval pose --truth "$T/text" "$T/x.e3"
 	head -c 100 /dev/zero >"$T/zeros"
 	fails 1 "not a stream, a safetensors file or a trajectory" -- e3-eval "$T/zeros"
 	fails 1 "a safetensors file, expected a prediction stream" -- e3-eval "$DEMO/model.safetensors"

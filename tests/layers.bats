@@ -9,7 +9,7 @@ prepare() {
 	declare -gA may=(
 		[base]="" [data]="base" [wire]="base data" [stage]="base data wire" [image]="base data" [picture]="base data image" [video]="base data image picture" [dev]="base"
 		[model]="base data dev" [geom]="base data" [hold]="base data wire geom" [place]="base data geom" [graph]="base data geom place" [surface]="base data geom" [mask]="base data image" [export]="base data geom image mask surface"
-		[sets]="base data geom image" [scene]="base data" [eval]="base data wire image model geom hold export sets"
+		[sets]="base data geom image" [scene]="base data" [eval]="base data wire image model geom hold place export sets"
 		[trace]="base data image" [view]="base data wire image geom trace hold" [track]="base data dev model geom"
 	)
 }

@@ -80,6 +80,9 @@ static void columns_have_names(void **state)
 		{"utc,latitude,longitude,elevation\n1970-01-02T00:00:01.5Z,48,9,3", E3_KNOWN_GEODETIC, true, 86411.5, {0, 0, 0},
 			2},
 		{"utc,lat,lng\n2024-03-01 12:30:45,48,9\n", E3_KNOWN_GEODETIC, true, 1709296245 + 10, {0, 0, 0}, 2},
+		{"#time [ms],x,y,z\n1500,2,3,4\n", E3_KNOWN_POSITIONS, false, 11.5, {2, 3, 4}, 2},
+		{"#timestamp [ns], p_RS_R_x [m], p_RS_R_y [m], p_RS_R_z [m]\n2500000000,2,3,4\n", E3_KNOWN_POSITIONS, true,
+			12.5, {2, 3, 4}, 2},
 	};
 	for (size_t n = 0; n < sizeof table / sizeof *table; n++) {
 		e3_known k = decode(table[n].text, &detect);
@@ -92,6 +95,24 @@ static void columns_have_names(void **state)
 				k.row[0].pose[3], k.row[0].pose[7], k.row[0].pose[11], k.row[0].sigma);
 		e3_known_release(&k);
 	}
+}
+
+/* EuRoC's data.csv: nanoseconds, qw first, more columns. As positions too. */
+static void euroc(void **state)
+{
+	static const char text[] =
+		"#timestamp, p_RS_R_x [m], p_RS_R_y [m], p_RS_R_z [m], q_RS_w [], q_RS_x [], q_RS_y [], q_RS_z [], v_RS_R_x [m "
+		"s^-1]\r\n1403636580838555648,1,2,3,0.6,0,0,0.8,9\r\n1403636580843555648,1,2,4,1,0,0,0,9\r\n";
+	e3_known k = decode(text, &poses);
+	assert_int_equal(k.n, 2);
+	assert_true(fabs(k.row[0].time - 1403636580.838555648) < 1e-6 && k.z_up && k.row[0].pose[11] == 3);
+	assert_true(fabs(k.row[0].pose[0] - -0.28) < 1e-15 && fabs(k.row[0].pose[4] - 0.96) < 1e-15); /* about z */
+	e3_known_release(&k);
+	k = decode(text, &positions);
+	assert_true(k.n == 2 && k.format == E3_KNOWN_POSITIONS && k.row[1].pose[11] == 4);
+	e3_known_release(&k);
+	assert_true(e3_known_named(text, sizeof text - 1));
+	assert_false(e3_known_named("# timestamp tx ty tz qx qy qz qw\n1 2 3 4 0 0 0 1\n", 50));
 }
 
 static void poses_between_poses(void **state)
@@ -114,7 +135,15 @@ static void what_is_wrong_is_named(void **state)
 	} bad[] = {
 		{&poses, "", "reading: a file: holds no line of numbers"},
 		{&poses, "1 2 3 4 0 0 0 1\n2 2 3 4 0 0 0 0\n", "reading: a file: line 2: the quaternion has length 0"},
-		{&poses, "1 2 3 4 0 0 0 1 9", "reading: a file: line 1: more than 8 numbers"},
+		{&poses, "1 2 3 4 0 0 0 1 9", "reading: a file: line 1: 9 numbers: expected 8: time, x y z, qx qy qz qw"},
+		{&poses, "1 0 0 2 0 1 0 3 0 0 1 4",
+			"reading: a file: line 1: 12 numbers: expected 8: time, x y z, qx qy qz qw: 12 are a path of KITTI, which has no times"},
+		{&poses, "time,x,y,z\n1,2,3,4", "reading: a file: line 1: names positions alone: expected qx, qy, qz, qw too"},
+		{&positions, "time,lat,lon\n1,2,3", "reading: a file: line 1: names latitude and longitude: expected x, y, z"},
+		{&poses, "#   IMAGE_ID, QW, QX, QY, QZ, TX, TY, TZ, CAMERA_ID, NAME\n1 1 0 0 0 1 2 3 1 a.png\n",
+			"reading: a file: this is the images of COLMAP (images.txt): expected lines of numbers: time x y z qx qy qz qw, or time x y z"},
+		{&any, "{\"camera_angle_x\": 0.69, \"frames\": []}",
+			"reading: a file: this is the cameras of NeRF or nerfstudio (transforms.json): expected lines of numbers: time x y z qx qy qz qw, or time x y z"},
 		{&poses, "1 2 3 4", "reading: a file: line 1: 4 numbers: expected 8: time, x y z, qx qy qz qw"},
 		{&positions, "1 2 3 4 0", "reading: a file: line 1: standard deviation 0: expected more than 0"},
 		{&positions, "1 2 3 4 0 0 0 1",
@@ -155,6 +184,7 @@ int main(void)
 		cmocka_unit_test(positions_have_others_between_them),
 		cmocka_unit_test(places_become_metres),
 		cmocka_unit_test(columns_have_names),
+		cmocka_unit_test(euroc),
 		cmocka_unit_test(poses_between_poses),
 		cmocka_unit_test(what_is_wrong_is_named),
 	};

@@ -94,6 +94,32 @@ static bool is_text(const uint8_t *p, size_t n)
 	return n >= LEAST;
 }
 
+/* Text that another program wrote, which may be taken for a path of a camera: by words that it has near its begin. */
+static const struct {
+	const char *word, *name;
+} texts[] = {
+	{"IMAGE_ID, QW", "the images of COLMAP (images.txt)"},
+	{"IMAGE_ID QW", "the images of COLMAP (images.txt)"},
+	{"CAMERA_ID, MODEL", "the cameras of COLMAP (cameras.txt)"},
+	{"CAMERA_ID MODEL", "the cameras of COLMAP (cameras.txt)"},
+	{"POINT3D_ID, X", "the points of COLMAP (points3D.txt)"},
+	{"POINT3D_ID X", "the points of COLMAP (points3D.txt)"},
+	{"\"transform_matrix\"", "the cameras of NeRF or nerfstudio (transforms.json)"},
+	{"\"camera_angle_x\"", "the cameras of NeRF or nerfstudio (transforms.json)"},
+	{"\"fl_x\"", "the cameras of NeRF or nerfstudio (transforms.json)"},
+};
+
+static const char *text_name(const uint8_t *p, size_t n)
+{
+	size_t at = 0;
+	for (size_t k = 0; k < sizeof texts / sizeof *texts; k++)
+		if (memmem(p, n, texts[k].word, strlen(texts[k].word)))
+			return texts[k].name;
+	while (at < n && isspace(p[at]))
+		at++;
+	return at < n && (p[at] == '{' || p[at] == '[') ? "JSON" : "text";
+}
+
 e3_what e3_what_bytes(const uint8_t *p, size_t n)
 {
 	if (n == 0)
@@ -115,7 +141,7 @@ e3_what e3_what_bytes(const uint8_t *p, size_t n)
 		return (e3_what){E3_WHAT_PICTURE, "a picture (BMP)"};
 	if (n > 188 && p[0] == 0x47 && p[188] == 0x47)
 		return (e3_what){E3_WHAT_VIDEO, "a video (MPEG-TS)"};
-	return is_text(p, n) ? (e3_what){E3_WHAT_TEXT, "text"} : (e3_what){E3_WHAT_UNKNOWN, NULL};
+	return is_text(p, n) ? (e3_what){E3_WHAT_TEXT, text_name(p, n)} : (e3_what){E3_WHAT_UNKNOWN, NULL};
 }
 
 e3_what e3_what_file(const char *path)

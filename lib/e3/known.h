@@ -6,6 +6,10 @@
  *     time x y z [sigma]              positions
  *     time latitude longitude altitude [sigma]    the same in degrees and metres (WGS 84), which become metres east,
  * north and up of the first line
+ *
+ * A line that names the columns comes before that: "time,lat,lon,alt", in any order, with others between them; also as
+ * a comment, where commas, semicolons or tabs are between the names. So EuRoC's data.csv is read, in nanoseconds and
+ * with qw first; its poses are those of the body (the IMU), not of a camera.
  */
 #ifndef E3_KNOWN_H
 #define E3_KNOWN_H
@@ -14,10 +18,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* E3_KNOWN_DETECT is for reading: a line that names the columns, as "time,lat,lon,alt", in any order and with others
- * between them, says what the file is, and otherwise how many numbers its first line has: 8 are poses, 4 and 5
- * positions. Columns between commas, semicolons or tabs may be empty where they are not needed; a time may be a date of
- * ISO 8601. */
+/* E3_KNOWN_DETECT is for reading: the names of the columns say what the file is, or else how many numbers its first
+ * line has: 8 are poses, 4 and 5 positions. Of named poses positions may be asked for. Columns between commas,
+ * semicolons or tabs may be empty where they are not needed; a time may be a date of ISO 8601. */
 typedef enum e3_known_format { E3_KNOWN_POSES, E3_KNOWN_POSITIONS, E3_KNOWN_GEODETIC, E3_KNOWN_DETECT } e3_known_format;
 
 typedef struct e3_known_row {
@@ -47,6 +50,8 @@ typedef struct e3_known_reading {
 int e3_known_decode(const char *text, size_t n, const char *name, const e3_known_reading *how, e3_known *out,
 	e3_err *err);
 int e3_known_load(const char *path, const e3_known_reading *how, e3_known *out, e3_err *err);
+/* Does a line name the columns? */
+bool e3_known_named(const char *text, size_t n);
 /* What is known at `time`: the row nearest in time if that is at most `gap` away; between two positions that are
  * at most two seconds apart, on the line between them. */
 bool e3_known_at(const e3_known *k, double time, double gap, e3_known_row *out);

@@ -1,6 +1,7 @@
 /* eval: the kind of an input file, and trajectory files as poses. */
 #include "eval/tasks.h"
 #include "e3/io.h"
+#include "e3/known.h"
 #include "e3/num.h"
 #include "e3/what.h"
 #include <fcntl.h>
@@ -10,14 +11,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-static bool is_text(const uint8_t *b, size_t n)
-{
-	for (size_t k = 0; k < n; k++)
-		if (b[k] >= 0x7f || (b[k] < ' ' && !memchr("\t\n\r", b[k], 3)))
-			return false;
-	return n > 0;
-}
 
 int eval_input_kind_of(const char *path, eval_input_kind *kind, e3_err *err)
 {
@@ -39,11 +32,11 @@ int eval_input_kind_of(const char *path, eval_input_kind *kind, e3_err *err)
 		return 0;
 	}
 	*kind = EVAL_TRAJ;
-	if (is_text(b, (size_t)n))
+	e3_what what = e3_what_file(path);
+	if (what.kind == E3_WHAT_TEXT)
 		return 0;
-	const char *what = e3_what_file(path).name;
-	if (what)
-		return e3_fail(err, "reading: %s: not an e3 stream: this is %s", path, what);
+	if (what.name)
+		return e3_fail(err, "reading: %s: not an e3 stream: this is %s", path, what.name);
 	return e3_fail(err, "reading: %s: not a stream, a safetensors file or a trajectory in text", path);
 }
 
@@ -66,18 +59,40 @@ static int numbers_in_line(const char *text, size_t n)
 	return count;
 }
 
-static e3_traj_format guess(const char *path, const e3_map *map)
+static int guess(const char *path, const e3_map *map, e3_traj_format *to, e3_err *err)
 {
 	const char *slash = strrchr(path, '/');
-	switch (numbers_in_line((const char *)map->data, map->size)) {
+	const char *what = e3_what_bytes(map->data, map->size < E3_WHAT_BYTES ? map->size : E3_WHAT_BYTES).name;
+	bool foreign = what && map->size > 0 && strcmp(what, "text") != 0;
+	switch (foreign ? -1 : numbers_in_line((const char *)map->data, map->size)) {
+	case 0:
+	case 8:
+		*to = strcmp(slash ? slash + 1 : path, "pred_traj.txt") ? E3_TRAJ_TUM : E3_TRAJ_TUM_WXYZ;
+		return 0;
 	case 12:
-		return E3_TRAJ_KITTI;
+		*to = E3_TRAJ_KITTI;
+		return 0;
 	case 4:
 	case 16:
-		return E3_TRAJ_4X4;
-	default:
-		return strcmp(slash ? slash + 1 : path, "pred_traj.txt") ? E3_TRAJ_TUM : E3_TRAJ_TUM_WXYZ;
+		*to = E3_TRAJ_4X4;
+		return 0;
 	}
+	return e3_fail(err,
+		"reading: %s: this is %s: expected a trajectory: a line of 8 numbers (time x y z qx qy qz qw), 12 (KITTI), 16 or "
+		"4 (matrices), or of names of such columns (EuRoC's data.csv)",
+		path, foreign ? what : "text that begins with no line of a trajectory");
+}
+
+/* Poses of named columns. */
+static int load_named(const char *path, const e3_map *map, e3_traj *to, e3_err *err)
+{
+	const e3_known_reading how = {.format = E3_KNOWN_POSES, .sigma = 1};
+	e3_known known;
+	int rc = e3_known_decode((const char *)map->data, map->size, path, &how, &known, err);
+	for (size_t k = 0; !rc && k < known.n; k++)
+		rc = e3_traj_add(to, known.row[k].time, known.row[k].pose, err);
+	e3_known_release(&known);
+	return rc;
 }
 
 int eval_traj_load(const char *path, const e3_eval_options *o, e3_traj *to, e3_err *err)
@@ -86,11 +101,15 @@ int eval_traj_load(const char *path, const e3_eval_options *o, e3_traj *to, e3_e
 	*to = (e3_traj){0};
 	if (e3_map_open(&map, path, err))
 		return -1;
-	e3_traj_format format = o->traj_format ? (e3_traj_format)(o->traj_format - 1) : guess(path, &map);
-	if (!o->traj_format && format == E3_TRAJ_TUM_WXYZ)
+	e3_traj_format format = o->traj_format ? (e3_traj_format)(o->traj_format - 1) : E3_TRAJ_TUM;
+	bool named = !o->traj_format && e3_known_named((const char *)map.data, map.size);
+	int rc = o->traj_format || named ? 0 : guess(path, &map, &format, err);
+	if (!rc && !o->traj_format && format == E3_TRAJ_TUM_WXYZ)
 		e3_tell(E3_TELL_NOTE, "%s: read as scalar-first, as files of this name are%s", path,
 			eval_hint(o->hints.scalar_first));
-	int rc = e3_traj_decode((const char *)map.data, map.size, path, format, to, err);
+	if (!rc)
+		rc = named ? load_named(path, &map, to, err)
+				   : e3_traj_decode((const char *)map.data, map.size, path, format, to, err);
 	e3_map_close(&map);
 	if (!rc && to->n == 0)
 		rc = e3_fail(err, "reading: %s: no poses", path);

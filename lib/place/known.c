@@ -4,6 +4,7 @@
 #include "e3/geom.h"
 #include "e3/io.h"
 #include "e3/mem.h"
+#include "e3/what.h"
 #include "known_columns.h"
 #include <inttypes.h>
 #include <math.h>
@@ -27,8 +28,8 @@ typedef struct line {
 	const char *at, *end; /* of the text that is left */
 	int64_t number;
 	double v[COLUMNS_MOST];
-	int n;
-	const known_columns *columns; /* NULL: as the format says */
+	int n; /* on the line, perhaps more than are kept */
+	const known_columns *columns;
 } line;
 
 static bool is_blank(char c) { return c == ' ' || c == '\t' || c == ',' || c == '\r'; }
@@ -41,9 +42,9 @@ static int read_number(line *l, e3_err *err)
 		l->at++;
 	if (known_number(from, (size_t)(l->at - from), false, &v, err))
 		return e3_fail_in(err, "line %" PRId64, l->number);
-	if (l->n == COLUMNS_MOST)
-		return e3_fail(err, "line %" PRId64 ": more than %d numbers", l->number, COLUMNS_MOST);
-	l->v[l->n++] = v;
+	if (l->n < COLUMNS_MOST)
+		l->v[l->n] = v;
+	l->n++;
 	return 0;
 }
 
@@ -54,7 +55,7 @@ static int next_line(line *l, e3_err *err)
 	if (l->at >= l->end)
 		return 0;
 	l->number++;
-	if (l->columns && l->columns->named) {
+	if (l->columns->named) {
 		const char *stop = memchr(l->at, '\n', (size_t)(l->end - l->at)), *end = stop ? stop : l->end;
 		int rc =
 			known_columns_read(l->columns, l->at, end > l->at && end[-1] == '\r' ? end - 1 : end, l->v, &l->n, err);
@@ -135,9 +136,10 @@ static int take(e3_known *k, const line *l, const e3_known_reading *how, e3_err 
 	e3_known_row row = {.time = l->v[0] + how->offset, .sigma = !poses && l->n == 5 ? l->v[4] : how->sigma};
 	double r[9] = {1, 0, 0, 0, 1, 0, 0, 0, 1}, at[3];
 	if (poses ? l->n != 8 : l->n != 4 && l->n != 5)
-		return e3_fail(err, "line %" PRId64 ": %d numbers: expected %s", l->number, l->n,
+		return e3_fail(err, "line %" PRId64 ": %d numbers: expected %s%s", l->number, l->n,
 			poses ? "8: time, x y z, qx qy qz qw"
-				  : "4 or 5: time, position, standard deviation (a file of poses has 8)");
+				  : "4 or 5: time, position, standard deviation (a file of poses has 8)",
+			known_count_hint(l->n));
 	if (poses && e3_quat_to_mat(l->v + 4, r))
 		return e3_fail(err, "line %" PRId64 ": the quaternion has length 0", l->number);
 	if (!(row.sigma > 0))
@@ -163,23 +165,59 @@ static int by_time(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
+/* What the file is: as its columns are named, or as the format says. Poses may be taken as positions. */
+static int find_columns(const char *text, size_t n, const e3_known_reading *how, known_columns *c, e3_err *err)
+{
+	e3_err other;
+	if (how->format == E3_KNOWN_DETECT)
+		return known_columns_find(text, n, c, err);
+	if (known_columns_find(text, n, c, &other) || !c->named) {
+		*c = (known_columns){.format = how->format, .z_up = how->format == E3_KNOWN_GEODETIC};
+		return 0;
+	}
+	if ((how->format == E3_KNOWN_GEODETIC) != (c->format == E3_KNOWN_GEODETIC))
+		return e3_fail(err, "line %" PRId64 ": names %s", c->before,
+			how->format == E3_KNOWN_GEODETIC ? "x, y, z: expected latitude and longitude"
+											 : "latitude and longitude: expected x, y, z");
+	if (how->format == E3_KNOWN_POSES && c->format != E3_KNOWN_POSES)
+		return e3_fail(err, "line %" PRId64 ": names positions alone: expected qx, qy, qz, qw too", c->before);
+	c->format = how->format;
+	return 0;
+}
+
+bool e3_known_named(const char *text, size_t n)
+{
+	known_columns c;
+	return known_columns_find(text, n, &c, NULL) == 0 && c.named;
+}
+
+/* Of a file in which no line could be read: another program's is named. */
+static int explain(const char *text, size_t n, e3_err *err)
+{
+	e3_what what = e3_what_bytes((const uint8_t *)text, n < E3_WHAT_BYTES ? n : E3_WHAT_BYTES);
+	if (what.name && (strcmp(what.name, "text") == 0 || what.kind == E3_WHAT_EMPTY))
+		return -1;
+	if (!what.name && n < 4) /* so little says nothing */
+		return -1;
+	return e3_fail(err, "this is %s: expected lines of numbers: time x y z qx qy qz qw, or time x y z",
+		what.name ? what.name : "no text");
+}
+
 int e3_known_decode(const char *text, size_t n, const char *name, const e3_known_reading *how, e3_known *out,
 	e3_err *err)
 {
 	line l = {.at = text, .end = text + n};
 	known_columns columns;
-	int more, rc = 0;
-	*out = (e3_known){.format = how->format, .z_up = how->format == E3_KNOWN_GEODETIC};
-	if (how->format == E3_KNOWN_DETECT) {
-		rc = known_columns_find(text, n, &columns, err);
-		l.columns = &columns, l.at = text + columns.begin, l.number = columns.named ? columns.before : 0;
-		out->format = columns.format, out->z_up = columns.z_up;
-	}
+	int more, rc = find_columns(text, n, how, &columns, err);
+	*out = (e3_known){.format = columns.format, .z_up = columns.z_up};
+	l.columns = &columns, l.at = text + columns.begin, l.number = columns.named ? columns.before : 0;
 	while (!rc && (more = next_line(&l, err)) != 0)
 		rc = more < 0 || (l.n > 0 && take(out, &l, how, err)) ? -1 : 0;
 	if (!rc && out->n == 0)
 		rc = e3_fail(err, "holds no line of numbers");
 	if (rc) {
+		if (out->n == 0)
+			explain(text, n, err);
 		e3_known_release(out);
 		return e3_fail_in(err, "reading: %s", name);
 	}

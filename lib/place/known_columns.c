@@ -5,19 +5,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What the columns are called, in small letters. */
+/* What the columns are called, in small letters; p_RS_R and q_RS are those of EuRoC. */
 static const struct {
 	int column;
 	const char *names;
 } names[] = {
 	{KNOWN_TIME, "|time|timestamp|t|seconds|sec|utc|gps_time|gpstime|"},
-	{KNOWN_X, "|x|tx|px|pos_x|position_x|east|easting|e|lat|latitude|"},
-	{KNOWN_Y, "|y|ty|py|pos_y|position_y|north|northing|n|lon|long|lng|longitude|"},
-	{KNOWN_Z, "|z|tz|pz|pos_z|position_z|up|u|alt|altitude|ele|elevation|height|"},
-	{KNOWN_QX, "|qx|q_x|"},
-	{KNOWN_QY, "|qy|q_y|"},
-	{KNOWN_QZ, "|qz|q_z|"},
-	{KNOWN_QW, "|qw|q_w|"},
+	{KNOWN_X, "|x|tx|px|pos_x|position_x|p_rs_r_x|east|easting|e|lat|latitude|"},
+	{KNOWN_Y, "|y|ty|py|pos_y|position_y|p_rs_r_y|north|northing|n|lon|long|lng|longitude|"},
+	{KNOWN_Z, "|z|tz|pz|pos_z|position_z|p_rs_r_z|up|u|alt|altitude|ele|elevation|height|"},
+	{KNOWN_QX, "|qx|q_x|q_rs_x|"},
+	{KNOWN_QY, "|qy|q_y|q_rs_y|"},
+	{KNOWN_QZ, "|qz|q_z|q_rs_z|"},
+	{KNOWN_QW, "|qw|q_w|q_rs_w|"},
 	{KNOWN_SIGMA, "|sigma|accuracy|"},
 };
 
@@ -115,12 +115,25 @@ static void simplify(const char *field, size_t n, char *name, size_t room)
 	name[len++] = '|', name[len] = 0;
 }
 
+/* The unit in brackets behind the name of a column of times, as in "timestamp [ns]". */
+static double unit_of_time(const char *field, size_t n)
+{
+	static const struct {
+		const char *unit;
+		double per_second;
+	} units[] = {{"ns]", 1e9}, {"ns)", 1e9}, {"us]", 1e6}, {"us)", 1e6}, {"ms]", 1e3}, {"ms)", 1e3}};
+	for (size_t k = 0; k < sizeof units / sizeof *units; k++)
+		if (n > 4 && !memcmp(field + n - 3, units[k].unit, 3) && strchr("[(", field[n - 4]))
+			return units[k].per_second;
+	return 1;
+}
+
 /* Do the names of this line say what the columns are? */
 static bool take_names(const char *at, const char *end, known_columns *c)
 {
 	static const char separators[] = ",;\t";
-	bool degrees[2] = {false, false};
-	c->separator = ' ';
+	bool degrees[2] = {false, false}, euroc = false;
+	c->separator = ' ', c->per_second = 1;
 	for (const char *s = separators; *s && c->separator == ' '; s++)
 		if (memchr(at, *s, (size_t)(end - at)))
 			c->separator = *s;
@@ -134,8 +147,11 @@ static bool take_names(const char *at, const char *end, known_columns *c)
 		for (size_t k = 0; k < sizeof names / sizeof *names && name[1] != '|'; k++)
 			if (strstr(names[k].names, name) && c->field[names[k].column] < 0) {
 				c->field[names[k].column] = f;
-				if (names[k].column == KNOWN_Z)
-					c->z_up = strstr("|up|u|alt|altitude|ele|elevation|height|", name);
+				euroc = euroc || strcmp(name, "|p_rs_r_x|") == 0;
+				if (names[k].column == KNOWN_TIME)
+					c->per_second = unit_of_time(field, n);
+				else if (names[k].column == KNOWN_Z)
+					c->z_up = strstr("|p_rs_r_z|up|u|alt|altitude|ele|elevation|height|", name);
 				else if (names[k].column == KNOWN_X || names[k].column == KNOWN_Y)
 					degrees[names[k].column - KNOWN_X] = name[1] == 'l';
 			}
@@ -148,6 +164,8 @@ static bool take_names(const char *at, const char *end, known_columns *c)
 	for (int k = KNOWN_QX; k <= KNOWN_QW; k++)
 		turns += c->field[k] >= 0;
 	c->z_up = c->z_up || degrees[0];
+	if (euroc && c->per_second == 1) /* some of its files do not say so */
+		c->per_second = 1e9;
 	c->format = degrees[0] ? E3_KNOWN_GEODETIC : turns == 4 ? E3_KNOWN_POSES : E3_KNOWN_POSITIONS;
 	return c->named = true;
 }
@@ -162,6 +180,8 @@ static int count_numbers(const char *at, const char *end)
 	}
 	return n;
 }
+
+const char *known_count_hint(int count) { return count == 12 ? ": 12 are a path of KITTI, which has no times" : ""; }
 
 int known_columns_find(const char *text, size_t n, known_columns *c, e3_err *err)
 {
@@ -181,7 +201,8 @@ int known_columns_find(const char *text, size_t n, known_columns *c, e3_err *err
 		if (from == to)
 			continue;
 		bool comment = *from == '#', named = comment || is_letter(*from) || *from == '"';
-		if (named && take_names(from + comment, to, c) && !(comment && c->format != E3_KNOWN_GEODETIC)) {
+		if (named && take_names(from + comment, to, c) &&
+			(!comment || c->format == E3_KNOWN_GEODETIC || c->separator != ' ')) {
 			c->begin = stop < end ? (size_t)(stop + 1 - text) : n;
 			return 0;
 		}
@@ -197,8 +218,8 @@ int known_columns_find(const char *text, size_t n, known_columns *c, e3_err *err
 		if (count != 4 && count != 5 && count != 8)
 			return e3_fail(err,
 				"line %lld: %d numbers: expected 8 (time, x y z, qx qy qz qw), 4 (time, x y z), or a first line that "
-				"names the columns (time,lat,lon,alt)",
-				(long long)c->before, count);
+				"names the columns (time,lat,lon,alt)%s",
+				(long long)c->before, count, known_count_hint(count));
 		c->format = count == 8 ? E3_KNOWN_POSES : E3_KNOWN_POSITIONS;
 		c->before = 0;
 		return 0;
@@ -224,6 +245,7 @@ int known_columns_read(const known_columns *c, const char *at, const char *end, 
 			if (c->field[k] == f && n > 0) {
 				if (known_number(field, n, k == KNOWN_TIME, &value[k], err))
 					return -1;
+				value[k] /= k == KNOWN_TIME ? c->per_second : 1;
 				found[k] = true;
 			}
 	int columns = c->format == E3_KNOWN_POSES ? KNOWN_SIGMA : KNOWN_QX;

@@ -14,6 +14,7 @@ typedef struct known_columns {
 	bool z_up;                /* the third axis is up */
 	int field[KNOWN_COLUMNS]; /* which field of a line; -1: none */
 	char separator;           /* between fields; ' ': blanks */
+	double per_second;        /* units of its times */
 	size_t begin;             /* where the lines of numbers begin in the text */
 	int64_t before;           /* how many lines that are */
 } known_columns;
@@ -23,6 +24,8 @@ typedef struct known_columns {
 int known_columns_find(const char *text, size_t n, known_columns *c, e3_err *err);
 /* The numbers of a line of named columns, in the order of a line without names; *count is 0 for an empty line. */
 int known_columns_read(const known_columns *c, const char *at, const char *end, double *v, int *count, e3_err *err);
+/* What a line of so many numbers may be, to be said behind what was expected; "" where that is not known. */
+const char *known_count_hint(int count);
 /* A finite number; or, for a column of times, a date and time of ISO 8601 as seconds since 1970 UTC. */
 int known_number(const char *at, size_t n, bool time, double *v, e3_err *err);
 

@@ -185,6 +185,8 @@ int e3_traj_decode(const char *text, size_t n, const char *name, e3_traj_format 
 	scan s = {.p = text, .end = text + n, .line = 1};
 	int rc = 0;
 	*out = (e3_traj){0};
+	if (n >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0) /* which some programs put before a text in UTF-8 */
+		s.p += 3;
 	while (!rc && skip(&s, true)) {
 		double pose[12], stamp = (double)out->n;
 		rc = read_pose(&s, format, &stamp, pose, err) || e3_traj_add(out, stamp, pose, err) ? -1 : 0;
