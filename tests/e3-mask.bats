@@ -153,6 +153,41 @@ im = Image.open("red.png"); Image.merge("RGB", (im.getchannel(0).point(lambda v:
 	fails 1 "reading masks: nothing: No such file" -- e3-mask --from nothing --class a s.e3
 }
 
+@test "--from: pictures by the names of frames, where some have other masks too, or none" {
+	/usr/bin/python3 - <<-'PY'
+		from PIL import Image
+		import os
+		for folder in ("pictures", "m", "other"):
+		    os.mkdir(folder)
+		for k, x in enumerate("abc"):
+		    Image.new("RGB", (64, 48), (50 * k, 90, 90)).save(f"pictures/{x}.jpg")
+		    im = Image.new("L", (8, 4))
+		    im.putpixel((k, 0), 255)
+		    im.save(f"m/{x}.png"), im.save(f"other/{x}_mask.png")
+	PY
+	rm pictures/b.jpg
+	mv m/c.png m/c.jpg.png # as COLMAP names them
+	e3-decode -q pictures -o s.e3
+	marked() { e3-dump --full "$1" | grep -o 'mask=u8\[4x8\]\[[0-9,]*' | cut -d'[' -f3 | awk -F, '{ for (k = 1; k <= NF; k++) if ($k) print k - 1 }' | paste -sd' '; }
+	e3-mask -q --from m --class x s.e3 >o.e3
+	[ "$(marked o.e3)" = "0 2" ]
+	e3-mask -q --from other --class x s.e3 >o.e3 # in order
+	[ "$(marked o.e3)" = "0 1" ]
+	cp m/a.png m/c.jpg
+	e3-mask -q --from m --class x s.e3 >o.e3
+	[ "$(marked o.e3)" = "0 2" ]
+	mv m/c.jpg m/c.png
+	mv m/c.jpg.png m/c.jpg
+	fails 1 "masking frame 1: reading masks: m: 2 masks for frame 1, c.jpg: c." -- e3-mask --from m --class x s.e3 -o x.e3
+	rm m/c.jpg m/c.png
+	fails 1 "masking frame 1: reading masks: m: no mask for frame 1, c.jpg: others have the names of their frames" -- e3-mask --from m --class x s.e3 -o x.e3
+	cp m/a.png other/c.png
+	fails 1 "masking frame 1: reading masks: other: c.png has the name of frame 1, c.jpg, but the frames before have none" -- e3-mask --from other --class x s.e3 -o x.e3
+	# e3-export --mask-dir does the same.
+	e3-infer -q --model seed:tiny:7 --no-evict s.e3 -o p.e3
+	fails 1 "no mask for frame 1, c.jpg: others have the names" -- e3-export --mask-dir m --glb x.glb p.e3
+}
+
 # portrait MODEL: a portrait clip of which the network sees the middle, with masks of its source: pictures for --from (white is the class) and --mask-dir.
 portrait() {
 	e3-scene -q --frames 3 --size 64x96 -o f.e3

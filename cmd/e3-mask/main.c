@@ -23,11 +23,11 @@ typedef struct masker {
 } masker;
 
 /* A picture of the source, upright, edge to edge; or one of the frame itself, as the frame came. */
-static int mask_from_folder(masker *m, const e3_source *s, const e3_image *picture, e3_err *err)
+static int mask_from_folder(masker *m, const e3_source *s, const e3_image *picture, const char *name, e3_err *err)
 {
 	e3_image im = {0};
 	e3_mask *to = &m->mask[0];
-	if (e3_mask_folder_load(m->folder, s->i, m->frames, &im, err))
+	if (e3_mask_folder_load(m->folder, s, m->frames, name, &im, err))
 		return -1;
 	size_t n = (size_t)im.w * (size_t)im.h;
 	for (size_t k = 0; k < n; k++) {
@@ -45,11 +45,11 @@ static int mask_from_folder(masker *m, const e3_source *s, const e3_image *pictu
 
 static bool any(const e3_mask *mask) { return memchr(mask->px, 255, (size_t)mask->w * (size_t)mask->h) != NULL; }
 
-static int add_masks(masker *m, const e3_source *s, const e3_image *picture, e3_err *err)
+static int add_masks(masker *m, const e3_source *s, const e3_image *picture, const char *name, e3_err *err)
 {
 	int n = m->seg ? m->r.seg.n_classes : 1, found = 0;
 	double start = e3_now();
-	if (m->seg ? e3_segmenter_run(m->seg, picture, m->mask, err) : mask_from_folder(m, s, picture, err))
+	if (m->seg ? e3_segmenter_run(m->seg, picture, m->mask, err) : mask_from_folder(m, s, picture, name, err))
 		return e3_fail_in(err, "masking frame %" PRId64, s->i);
 	m->seconds += e3_now() - start;
 	for (int k = 0; k < n; k++) {
@@ -72,13 +72,13 @@ static int take(masker *m, const e3_msg *msg, e3_err *err)
 		if (e3_frame_decode(msg, &m->frame, err))
 			return -1;
 		const e3_image picture = {.w = m->frame.w, .h = m->frame.h, .channels = 3, .px = m->frame.rgb};
-		return add_masks(m, &m->frame.s, &picture, err);
+		return add_masks(m, &m->frame.s, &picture, m->frame.name, err);
 	}
 	if (msg->kind == E3_PRED && preds) {
 		if (e3_pred_decode(msg, &m->pred, err))
 			return -1;
 		const e3_image picture = {.w = m->pred.w, .h = m->pred.h, .channels = 3, .px = m->pred.rgb};
-		return add_masks(m, &m->pred.s, &picture, err);
+		return add_masks(m, &m->pred.s, &picture, m->pred.name, err);
 	}
 	return 0;
 }

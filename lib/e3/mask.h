@@ -86,11 +86,14 @@ void e3_onnx_value_text(const e3_onnx_value *v, char *to, size_t n);
 
 typedef struct e3_mask_folder e3_mask_folder;
 
-/* The pictures in it (PNG, JPEG, PNM) belong to frames by number, if the name of each is a number ("000012.png"), or in
- * natural order (e3/word.h), in which pictures of folders become frames. Hidden files are none. */
+/* The pictures in it (PNG, JPEG, PNM) belong to frames by name, if the first frame that has a name finds one with it:
+ * a.png or a.jpg.png to a.jpg. Otherwise by number, if the name of each is a number ("000012.png"), or in natural order
+ * (e3/word.h), in which pictures of folders become frames. Hidden files are none. */
 e3_mask_folder *e3_mask_folder_open(const char *dir, e3_err *err);
-/* The picture of frame i, the ordinal-th of the stream; -1 also when there is none. */
-int e3_mask_folder_load(const e3_mask_folder *f, int64_t i, int64_t ordinal, e3_image *picture, e3_err *err);
+/* The picture of a frame, the ordinal-th of the stream, with this name or NULL; -1 also when there is none, or two, or
+ * when only later frames find theirs by name. In the order of the stream. */
+int e3_mask_folder_load(e3_mask_folder *f, const e3_source *s, int64_t ordinal, const char *name, e3_image *picture,
+	e3_err *err);
 void e3_mask_folder_close(e3_mask_folder *f);
 
 #endif

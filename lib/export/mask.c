@@ -33,7 +33,7 @@ int e3_masks_get(e3_masks *m, const e3_pred *p, int64_t ordinal, uint8_t *keep, 
 {
 	const e3_fit *f = &p->s.fit;
 	e3_image im = {0};
-	if (e3_mask_folder_load(m->folder, p->s.i, ordinal, &im, err))
+	if (e3_mask_folder_load(m->folder, &p->s, ordinal, p->name, &im, err))
 		return -1;
 	bool direct = (im.w == p->w && im.h == p->h) || !(f->sx > 0) || !(f->sy > 0) || p->s.src_w < 1 || p->s.src_h < 1;
 	int *x = e3_alloc((size_t)p->w + (size_t)p->h, sizeof *x, "a mask", err);

@@ -1,4 +1,5 @@
-/* mask: pictures in a folder, one for each frame. Owns the sorted list of their names. */
+/* mask: pictures in a folder, one for each frame. Owns the sorted list of their names, and by what they belong to
+ * frames. Refuses to guess where some belong by name and others do not. */
 #include "e3/mask.h"
 #include "e3/mem.h"
 #include "e3/word.h"
@@ -10,7 +11,9 @@
 struct e3_mask_folder {
 	char *dir, **name;
 	size_t n;
+	char **stem;   /* the same names, by their part before the ending */
 	bool numbered; /* every name is a frame number; otherwise names belong to frames in natural order, as pictures do */
+	bool asked, named; /* the first frame with a name has come; a picture has its name: so has that of every frame */
 };
 
 static bool is_picture(const char *name)
@@ -38,6 +41,25 @@ static int by_number(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
+static size_t stem_length(const char *name)
+{
+	const char *dot = strrchr(name, '.');
+	return dot && dot > name ? (size_t)(dot - name) : strlen(name);
+}
+
+static int compare_stem(const char *name, const char *to, size_t n)
+{
+	size_t own = stem_length(name), least = own < n ? own : n;
+	int order = memcmp(name, to, least);
+	return order ? order : (own > n) - (own < n);
+}
+
+static int by_stem(const void *a, const void *b)
+{
+	const char *x = *(char *const *)a, *y = *(char *const *)b;
+	return compare_stem(x, y, stem_length(y));
+}
+
 static int read_names(e3_mask_folder *m, DIR *d, e3_err *err)
 {
 	size_t cap = 0;
@@ -60,6 +82,11 @@ static int read_names(e3_mask_folder *m, DIR *d, e3_err *err)
 	for (size_t k = 0; k < m->n; k++)
 		m->numbered = m->numbered && number_of(m->name[k]) >= 0;
 	qsort(m->name, m->n, sizeof *m->name, m->numbered ? by_number : by_name);
+	m->stem = e3_alloc(m->n, sizeof *m->stem, "names of masks", err);
+	if (!m->stem)
+		return -1;
+	memcpy(m->stem, m->name, m->n * sizeof *m->stem);
+	qsort(m->stem, m->n, sizeof *m->stem, by_stem);
 	return 0;
 }
 
@@ -83,7 +110,30 @@ e3_mask_folder *e3_mask_folder_open(const char *dir, e3_err *err)
 	return m;
 }
 
-static const char *name_for(const e3_mask_folder *m, int64_t frame, int64_t ordinal)
+/* The picture with this stem, or NULL; *n: how many there are. */
+static const char *find_stem(const e3_mask_folder *m, const char *stem, size_t length, size_t *n)
+{
+	size_t first = 0, last = m->n;
+	while (first < last) {
+		size_t middle = first + (last - first) / 2;
+		if (compare_stem(m->stem[middle], stem, length) < 0)
+			first = middle + 1;
+		else
+			last = middle;
+	}
+	for (*n = 0; first + *n < m->n && compare_stem(m->stem[first + *n], stem, length) == 0;)
+		++*n;
+	return *n ? m->stem[first] : NULL;
+}
+
+/* Of the frame a.jpg: a.jpg.png or a.png. */
+static const char *name_of(const e3_mask_folder *m, const char *frame, size_t *n)
+{
+	const char *whole = find_stem(m, frame, strlen(frame), n);
+	return whole ? whole : find_stem(m, frame, stem_length(frame), n);
+}
+
+static const char *name_at(const e3_mask_folder *m, int64_t frame, int64_t ordinal)
 {
 	if (!m->numbered)
 		return (uint64_t)ordinal < m->n ? m->name[ordinal] : NULL;
@@ -98,12 +148,38 @@ static const char *name_for(const e3_mask_folder *m, int64_t frame, int64_t ordi
 	return first < m->n && number_of(m->name[first]) == frame ? m->name[first] : NULL;
 }
 
-int e3_mask_folder_load(const e3_mask_folder *m, int64_t i, int64_t ordinal, e3_image *picture, e3_err *err)
+/* By name, if the first frame that has one finds a picture; else by number or order. */
+static const char *name_for(e3_mask_folder *m, const e3_source *s, int64_t ordinal, const char *frame, e3_err *err)
 {
-	const char *name = name_for(m, i, ordinal);
+	size_t same = 0;
+	const char *named = frame ? name_of(m, frame, &same) : NULL, *at = name_at(m, s->i, ordinal);
+	if (frame && !m->asked)
+		m->asked = true, m->named = named != NULL;
+	if (frame && m->named && !named)
+		e3_fail(err, "reading masks: %s: no mask for frame %lld, %s: others have the names of their frames", m->dir,
+			(long long)s->i, frame);
+	else if (frame && m->named && same > 1)
+		e3_fail(err, "reading masks: %s: %zu masks for frame %lld, %s: %s is one of them", m->dir, same,
+			(long long)s->i, frame, named);
+	else if (named && !m->named && (!at || strcmp(at, named) != 0))
+		e3_fail(err,
+			"reading masks: %s: %s has the name of frame %lld, %s, but the frames before have none of theirs: expected all "
+			"masks by name, or all by number or order",
+			m->dir, named, (long long)s->i, frame);
+	else if (!m->named && !at)
+		e3_fail(err, "reading masks: %s: no mask for frame %lld", m->dir, (long long)s->i);
+	else
+		return m->named && frame ? named : at;
+	return NULL;
+}
+
+int e3_mask_folder_load(e3_mask_folder *m, const e3_source *s, int64_t ordinal, const char *frame, e3_image *picture,
+	e3_err *err)
+{
+	const char *name = name_for(m, s, ordinal, frame, err);
 	char path[4096];
 	if (!name)
-		return e3_fail(err, "reading masks: %s: no mask for frame %lld", m->dir, (long long)i);
+		return -1;
 	if (snprintf(path, sizeof path, "%s/%s", m->dir, name) >= (int)sizeof path)
 		return e3_fail(err, "reading masks: %s: name too long", m->dir);
 	return e3_image_load_mask(path, picture, err);
@@ -115,7 +191,7 @@ void e3_mask_folder_close(e3_mask_folder *m)
 		return;
 	for (size_t k = 0; k < m->n; k++)
 		free(m->name[k]);
-	free(m->name);
+	free(m->name), free(m->stem);
 	free(m->dir);
 	free(m);
 }
