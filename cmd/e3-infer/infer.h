@@ -107,6 +107,9 @@ int infer_setup_calibrate(infer_setup *s, const infer_request *r, const e3_saved
 int infer_setup_settle(const infer_setup *s, infer_request *r, const int size[2], e3_err *err);
 /* Bytes of device memory that this run uses. */
 uint64_t infer_setup_used(const infer_setup *s);
+
+/* ---- plan.c ---- */
+
 /* --plan: opens, and prints what a run takes. */
 int infer_setup_plan(infer_setup *s, infer_request *r, e3_err *err);
 

@@ -79,7 +79,7 @@ static int open_device(infer_setup *s, const infer_request *r, e3_err *err)
 static int watch_device(infer_setup *s, const infer_request *r, e3_err *err)
 {
 	e3_watch_options o = {r->dump, r->n_dump_blocks ? r->dump_blocks : NULL, r->counters};
-	if (!r->dump && !r->counters)
+	if (r->plan || (!r->dump && !r->counters))
 		return 0;
 	s->dev = e3_dev_watch(s->dev, &o, err);
 	return s->dev ? 0 : e3_fail_in(err, "opening: --dump");
@@ -366,89 +366,4 @@ uint64_t infer_setup_used(const infer_setup *s)
 {
 	uint64_t used = s->gpu && s->net ? s->dev->ops->memory(s->dev).used : 0;
 	return used > s->before ? used - s->before : 0;
-}
-
-/* What so many streams in sets take: of each set what it takes besides the one before. 1, and why: there is no device
- * for another set. */
-static int measure(const infer_setup *s, infer_request *r, const int size[2], int sets, e3_session_memory *m,
-	e3_err *err)
-{
-	e3_session_memory next;
-	for (int k = 0; k < sets; k++) {
-		int n = infer_streams_in_set((int)r->streams, sets, k);
-		uint64_t before = s->dev->ops->memory(s->dev).used;
-		e3_dev *dev = k ? e3_dev_cuda(r->strict, err) : s->dev;
-		if (!dev)
-			return 1;
-		bool batch = r->streams && (sets == 1 || n > 1);
-		int rc = !batch || (r->o.batch = e3_batch_open(n, err)) ? 0 : -1;
-		rc = rc || infer_setup_settle(s, r, size, err) || e3_session_measure(s->net, dev, &r->o, size, &next, err) ? -1
-																												   : 0;
-		e3_batch_close(r->o.batch);
-		r->o.batch = NULL;
-		if (k)
-			e3_dev_close(dev);
-		if (rc)
-			return -1;
-		*m = (e3_session_memory){next.plan, k ? m->in_use + next.in_use - before : next.in_use};
-	}
-	return 0;
-}
-
-/* --plan: reads no stream and no weights; prints the memory that a run with these options takes. A GPU computes two
- * frames for it; the CPU is not asked. */
-int infer_setup_plan(infer_setup *s, infer_request *r, e3_err *err)
-{
-	const double mib = 1.0 / 1048576;
-	enum { EXAMPLE = 100 };
-	e3_fit_plan to;
-	e3_session_memory m = {0};
-	if (open_device(s, r, err) || open_net(s, r, err))
-		return -1;
-	bool example = r->o.frames < 0 && r->o.budget_kind == E3_BUDGET_FRACTION && r->vram <= 0 && !r->track.segment &&
-		!r->o.policy->keeps_all;
-	r->o.frames = example ? EXAMPLE : r->o.frames;
-	const e3_config *c = e3_net_config(s->net);
-	const e3_fit_rule rule = {c->image_size, c->patch, (e3_fit_mode)r->fit_mode};
-	if (e3_fit_plan_make(r->plan_size[0], r->plan_size[1], &rule, &to, err))
-		return -1;
-	const int size[2] = {to.h, to.w};
-	uint64_t with_net = s->dev->ops->memory(s->dev).used;
-	int sets = infer_streams_sets(r, s->gpu, (int)r->streams), rc = measure(s, r, size, sets, &m, err);
-	if (rc > 0) {
-		infer_streams_tell_one_set(err);
-		sets = 1, rc = measure(s, r, size, sets, &m, err);
-	}
-	if (rc) {
-		infer_explain(err);
-		return -1;
-	}
-	int lanes = infer_streams_in_set((int)r->streams, sets, 0);
-	const e3_plan *p = &m.plan;
-	uint64_t cache = (uint64_t)(r->streams ? r->streams : 1) * p->cache_bytes;
-	if (with_net < s->before || m.in_use < with_net + cache) /* the device counts for all programs together */
-		return e3_fail(err, "planning: another program gave device memory back while this one measured: run it again");
-	const char *each = r->streams > 1 ? " of each stream" : "";
-	if (r->streams)
-		printf("streams    %d, the frames of %d go together at most%s\n", (int)r->streams,
-			lanes < E3_LANES ? lanes : E3_LANES, sets > 1 ? ", in two sets side by side" : "");
-	if (example)
-		printf("stream     %d frames, as an example: --frames says how many, --budget needs no number\n", EXAMPLE);
-	printf("frames     %d × %d, %d tokens each\n", to.w, to.h, p->tokens_per_frame);
-	printf("device     %10.1f MiB  %s, before anything is loaded\n", mib * (double)s->before,
-		s->dev->ops->name(s->dev));
-	printf("weights    %10.1f MiB", mib * (double)(with_net - s->before));
-	if (r->packed)
-		printf("  with %.1f kept for matrices that stay in more than 8 bits", mib * (double)e3_net_reserve(s->net));
-	printf("\n");
-	printf("scratch    %10.1f MiB\n", mib * (double)(m.in_use - with_net - cache));
-	if (isfinite(p->budget))
-		printf("cache      %10.1f MiB  keeps %.0f tokens%s%s%s: %.2f frames in each of %d layers\n",
-			mib * (double)cache, floor(p->budget), r->o.pack ? ", packed as " : "",
-			r->o.pack ? e3_infer_kept_as(&r->o) : "", each, p->budget / p->layers / p->tokens_per_frame, p->layers);
-	else
-		printf("cache                      grows by %.1f MiB with every frame%s\n",
-			mib * (double)p->token_bytes * p->layers * p->tokens_per_frame, each);
-	printf("total      %10.1f MiB\n", mib * (double)m.in_use);
-	return fflush(stdout) || ferror(stdout) ? e3_fail_sys(err, "writing: standard output") : 0;
 }
