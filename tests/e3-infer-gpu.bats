@@ -91,7 +91,7 @@ both() { # STREAM PRECISION HOW
 	# What is there is used, but for the ends of blocks (4 MiB), and --plan says the same of it.
 	used() { # MIB OPTION...
 		within "$@"
-		e3-infer --plan --size 112x84 --device cuda --model seed:tiny:7 --vram "$1M" "${@:2}" >"$T/plan"
+		e3-infer --plan --device cuda --model seed:tiny:7 --vram "$1M" "${@:2}" "$f/endless.e3" >"$T/plan"
 		local total run
 		total=$(awk '$1 == "total" { print $2 }' "$T/plan")
 		run=$(sed -n 's/.*, device \([0-9.]*\) MiB$/\1/p' "$T/e" | sort -n | tail -1)

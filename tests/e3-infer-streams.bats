@@ -177,6 +177,25 @@ streams() { # N INPUT...: to o1.e3, o2.e3 and so on
 	fails 2 "$T/x.e3" -- e3-infer --streams 2 "$f/a.e3" "$f/b.e3" -o "$T/x.e3" -o "$T/x.e3"
 }
 
+@test "--plan INPUT: the size and the length are those of the stream" {
+	plan() { e3-infer --device cpu --model seed:tiny:7 --segment 0 --plan "$@"; }
+	plan "$f/a.e3" >"$T/of"
+	plan --size 112x84 --frames 8 >"$T/said"
+	grep -qx "stream     $f/a.e3: 8 frames of 112 × 84" "$T/of"
+	caches() { grep -E '^(frames|cache|streams) ' "$1"; } # the rest is of this process
+	diff <(caches "$T/of") <(caches "$T/said")
+	e3-decode -q --fit 70 --max-frames 1 "$ROOT/pipelines/demo/clip.mp4" -o "$T/fit.e3"
+	plan --budget 3f - <"$T/fit.e3" | grep -qx 'stream     -: 1 frame of 70 × 56'
+	plan --streams 3 "$f/c.e3" "$f/a.e3" >"$T/of"
+	plan --streams 2 --size 112x84 --frames 8 >"$T/said"
+	diff <(caches "$T/of") <(caches "$T/said")
+	e3-scene -q --frames 1 --size 84x112 -o "$T/tall.e3"
+	fails 1 "planning: $T/tall.e3: 70 × 70 for the network, 70 × 56 of the stream before" -- plan --streams 2 "$f/a.e3" "$T/tall.e3"
+	fails 2 "--size: $f/a.e3 has a size of its own" -- plan --size 112x84 "$f/a.e3"
+	fails 2 "--streams-from: not with --plan" -- plan --streams 2 --streams-from "$f/a.e3"
+	fails 1 "$T/absent.e3" -- plan "$T/absent.e3"
+}
+
 @test "--plan: a cache for each stream, the weights once" {
 	for n in 1 4; do e3-infer --device cpu --model seed:tiny:7 --budget 40f --streams $n --plan >"$T/plan$n"; done
 	value() { awk -v what="$1" '$1 == what { print $2 }' "$2"; }

@@ -144,6 +144,8 @@ void infer_check_streams(const infer_request *r)
 		e3_usage_error("expected at most one output, got '%s' too: --streams N takes several", r->outputs_to[1]);
 	if (r->list && !r->streams)
 		e3_usage_error("--streams-from: needs --streams");
+	if (r->list && r->plan)
+		e3_usage_error("--streams-from: not with --plan, which takes INPUTs");
 	if (!r->streams || r->plan)
 		return;
 	if (!r->n_inputs && !r->list)
@@ -164,6 +166,8 @@ void infer_check(const infer_request *r)
 	check_session(r);
 	if (r->plan_size[0] && !r->plan)
 		e3_usage_error("--size: only with --plan; frames have their own size");
+	if (r->plan_size[0] && r->n_inputs)
+		e3_usage_error("--size: %s has a size of its own: give only one of them", r->inputs[0]);
 	if (r->n_dump_blocks && !r->dump)
 		e3_usage_error("--dump-layers: needs --dump");
 	if (r->o.attn_map && !r->n_attn)

@@ -8,14 +8,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+void infer_take_length(infer_request *r, int64_t frames)
+{
+	if (frames < 0)
+		return;
+	if (r->o.frames >= 0 && r->o.frames != frames)
+		e3_warn("--frames %lld: the stream says %lld: using that", (long long)r->o.frames, (long long)frames);
+	r->o.frames = frames;
+}
+
 static int new_session(infer *f, e3_err *err)
 {
-	if (f->head.frames >= 0) {
-		if (f->r.o.frames >= 0 && f->r.o.frames != f->head.frames)
-			e3_warn("--frames %lld: the stream says %lld: using that", (long long)f->r.o.frames,
-				(long long)f->head.frames);
-		f->r.o.frames = f->head.frames;
-	}
+	infer_take_length(&f->r, f->head.frames);
 	if (f->r.vram <= 0 && !f->r.o.policy->keeps_all && f->r.o.budget_kind == E3_BUDGET_FRACTION &&
 		!f->r.track.segment && f->r.o.frames < 0)
 		return e3_fail(err,

@@ -212,6 +212,8 @@ static const said nothing_said = {.frames = -1,
 
 static void settle(infer_request *r, const said *s)
 {
+	if (!r->list && r->n_inputs && r->streams > r->n_inputs)
+		r->streams = r->n_inputs; /* there is nothing for the others */
 	r->given.policy = s->no_evict || s->policy >= 0;
 	r->given.temperature = s->temperature > 0, r->given.camera_frames = s->camera_frames > 0,
 	r->given.fit_mode = r->fit_mode >= 0;
@@ -328,8 +330,9 @@ void infer_parse(int argc, char **argv, infer_request *r)
 		E3_OPT_CALL("dump-layers", r, "LIST", parse_blocks, "with it: only these blocks of vit and agg, as in 0,7"),
 		E3_OPT_FLAG("counters", &r->counters,
 			"at the end, a table on standard error: calls, time and bytes by stage\nand operation; the run is slower"),
-		E3_OPT_FLAG("plan", &r->plan, "print how much memory a run would take, and exit; reads no stream"),
-		E3_OPT_SIZE("size", r->plan_size, 65535, "size of the pictures for --plan (default 640x480)"),
+		E3_OPT_FLAG("plan", &r->plan,
+			"print how much memory a run would take, and exit; of INPUT, if it is given,\nreads the first frame"),
+		E3_OPT_SIZE("size", r->plan_size, 65535, "size of the pictures for --plan without INPUT (default 640x480)"),
 		E3_OPT_ROWS(e3_stage_endpoint_rows, &r->stage.stream),
 		E3_OPT_ROWS(e3_stage_queue_rows, &r->stage.stream),
 		E3_OPT_END,

@@ -1,5 +1,6 @@
 /* e3-infer: --plan. Owns what a run would take: measured on a GPU, counted for a CPU. Reads no weights. */
 #include "infer.h"
+#include "e3/tool.h"
 #include <math.h>
 #include <stdio.h>
 
@@ -30,24 +31,84 @@ static int measure(const infer_setup *s, infer_request *r, const int size[2], in
 	return 0;
 }
 
-/* --plan: reads no stream and no weights; prints the memory that a run with these options takes. A GPU computes two
- * frames for it; the CPU is not asked. */
+/* Pictures as they come: prepared ones have the network's size already. */
+static int fit_size(const infer_setup *s, const infer_request *r, int w, int h, bool prepared, int size[2], e3_err *err)
+{
+	const e3_config *c = e3_net_config(s->net);
+	const e3_fit_rule rule = {c->image_size, c->patch, (e3_fit_mode)r->fit_mode};
+	e3_fit_plan to = {.w = w, .h = h};
+	if (!prepared && e3_fit_plan_make(w, h, &rule, &to, err))
+		return -1;
+	size[0] = to.h, size[1] = to.w;
+	return 0;
+}
+
+/* Up to the first frame: the length, if the head says it (-1), and the size. */
+static int read_start(const infer_setup *s, infer_request *r, e3_stage *in, int64_t *frames, int size[2], e3_err *err)
+{
+	e3_msg msg;
+	e3_frame f = {0};
+	e3_head head = {0};
+	int more, rc = e3_stage_open_input(in, err);
+	while (!rc && (more = e3_in_next(in->in, &msg, err)) > 0 && msg.kind != E3_FRAME) {
+		rc = msg.kind == E3_HEAD && e3_stage_head_take(in, &msg, &head, err) ? -1 : 0;
+		*frames = msg.kind == E3_HEAD ? head.frames : *frames;
+	}
+	if (!rc && more == 0)
+		rc = e3_fail(err, "reading: %s: no frame, whose size the plan needs", in->input);
+	rc = rc || more < 0 || e3_frame_decode(&msg, &f, err) || fit_size(s, r, f.w, f.h, f.prepared, size, err) ? -1 : 0;
+	if (!rc)
+		printf("stream     %s: ", in->input);
+	if (!rc && *frames >= 0)
+		printf("%lld frame%s of ", (long long)*frames, *frames == 1 ? "" : "s");
+	if (!rc)
+		printf("%d × %d%s\n", f.w, f.h, f.prepared ? ", prepared" : "");
+	e3_frame_release(&f);
+	e3_head_release(&head);
+	return rc;
+}
+
+/* INPUT, where it is given: of several the longest. All have one size, since what is shared is there once for each. */
+static int read_streams(const infer_setup *s, infer_request *r, int size[2], e3_err *err)
+{
+	int64_t most = 0;
+	for (int k = 0; k < r->n_inputs; k++) {
+		e3_stage in = {.input = r->inputs[k],
+			.stream = r->stage.stream,
+			.needs = r->stage.needs,
+			.lock = PTHREAD_MUTEX_INITIALIZER};
+		int64_t frames = -1;
+		int own[2];
+		int rc = read_start(s, r, &in, &frames, own, err);
+		e3_stage_close(&in);
+		if (rc)
+			return -1;
+		if (k && (own[0] != size[0] || own[1] != size[1]))
+			return e3_fail(err,
+				"planning: %s: %d × %d for the network, %d × %d of the stream before: a plan is for one size", in.input,
+				own[1], own[0], size[1], size[0]);
+		size[0] = own[0], size[1] = own[1];
+		most = frames < 0 || most < 0 ? -1 : frames > most ? frames : most;
+	}
+	infer_take_length(r, most);
+	return 0;
+}
+
+/* --plan: reads no weights, and of a stream its start; prints the memory that a run with these options takes. A GPU
+ * computes two frames for it; the CPU is not asked. */
 int infer_setup_plan(infer_setup *s, infer_request *r, e3_err *err)
 {
 	const double mib = 1.0 / 1048576;
 	enum { EXAMPLE = 100 };
-	e3_fit_plan to;
+	int size[2];
 	e3_session_memory m = {0};
-	if (infer_setup_open(s, r, err))
+	if (infer_setup_open(s, r, err) ||
+		(r->n_inputs ? read_streams(s, r, size, err)
+					 : fit_size(s, r, r->plan_size[0], r->plan_size[1], false, size, err)))
 		return -1;
 	bool example = r->o.frames < 0 && r->o.budget_kind == E3_BUDGET_FRACTION && r->vram <= 0 && !r->track.segment &&
 		!r->o.policy->keeps_all;
 	r->o.frames = example ? EXAMPLE : r->o.frames;
-	const e3_config *c = e3_net_config(s->net);
-	const e3_fit_rule rule = {c->image_size, c->patch, (e3_fit_mode)r->fit_mode};
-	if (e3_fit_plan_make(r->plan_size[0], r->plan_size[1], &rule, &to, err))
-		return -1;
-	const int size[2] = {to.h, to.w};
 	uint64_t with_net = s->dev->ops->memory(s->dev).used;
 	int sets = infer_streams_sets(r, s->gpu, (int)r->streams), rc = measure(s, r, size, sets, &m, err);
 	if (rc > 0) {
@@ -69,7 +130,7 @@ int infer_setup_plan(infer_setup *s, infer_request *r, e3_err *err)
 			lanes < E3_LANES ? lanes : E3_LANES, sets > 1 ? ", in two sets side by side" : "");
 	if (example)
 		printf("stream     %d frames, as an example: --frames says how many, --budget needs no number\n", EXAMPLE);
-	printf("frames     %d × %d, %d tokens each\n", to.w, to.h, p->tokens_per_frame);
+	printf("frames     %d × %d, %d tokens each\n", size[1], size[0], p->tokens_per_frame);
 	printf("device     %10.1f MiB  %s, before anything is loaded\n", mib * (double)s->before,
 		s->dev->ops->name(s->dev));
 	printf("weights    %10.1f MiB", mib * (double)(with_net - s->before));
