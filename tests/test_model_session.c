@@ -313,13 +313,60 @@ static void outputs_the_model_has_no_head_for_are_refused(void **state)
 static struct {
 	e3_dev_ops ops;
 	const e3_dev_ops *real;
-	size_t calls, bytes;
+	size_t calls, bytes, while_gathering;
+	bool gathering;
 } counting;
 
 static int counted_alloc(e3_dev *d, e3_dtype dtype, size_t n, e3_tensor *out, e3_err *err)
 {
-	counting.calls++, counting.bytes += n * e3_dtype_size(dtype);
+	counting.calls++, counting.bytes += n * e3_dtype_size(dtype), counting.while_gathering += counting.gathering;
 	return counting.real->alloc(d, dtype, n, out, err);
+}
+
+static int counted_alloc_host(e3_dev *d, size_t bytes, void **out, e3_err *err)
+{
+	counting.while_gathering += counting.gathering;
+	return counting.real->alloc_host(d, bytes, out, err);
+}
+
+static int counted_gather(e3_dev *d, int which, e3_err *err)
+{
+	counting.gathering = true;
+	return counting.real->gather(d, which, err);
+}
+
+static int counted_launch(e3_dev *d, e3_err *err)
+{
+	counting.gathering = false;
+	return counting.real->launch(d, err);
+}
+
+static void masses_and_maps_grow_before_a_piece_is_gathered(void **state)
+{
+	static const bool all[MAX_LAYERS] = {true, true, true, true, true, true, true, true};
+	counting.real = dev->ops, counting.ops = *dev->ops, counting.ops.alloc = counted_alloc;
+	counting.ops.alloc_host = counted_alloc_host, counting.ops.gather = counted_gather;
+	counting.ops.launch = counted_launch;
+	dev->ops = &counting.ops;
+	for (int budget = 0; budget < 2; budget++) {
+		e3_infer_options o = e3_infer_defaults();
+		size_t last = 0, grown = 0;
+		o.policy = e3_policy_find(budget ? "evict3r" : "none"), o.budget_kind = E3_BUDGET_FRAMES, o.budget = 6;
+		o.outputs = E3_OUT_POSE, o.attn = all, o.attn_map = true;
+		counting.while_gathering = 0;
+		stream t;
+		stream_open(dev, &t, &custom_tall, &o);
+		for (int i = 0; i < 12; i++) {
+			stream_step(&t, i);
+			grown += i > 1 && counting.bytes > last;
+			last = counting.bytes;
+		}
+		stream_close(&t);
+		printf("# with %s budget: grown in %zu of 10 frames\n", budget ? "a" : "no", grown);
+		assert_int_equal(counting.while_gathering, 0);
+		assert_true(grown > 0 && grown < 8);
+	}
+	dev->ops = counting.real;
 }
 
 static void memory_stays_where_it_is(void **state)
@@ -410,6 +457,7 @@ int main(void)
 		cmocka_unit_test(an_output_is_the_same_without_the_others),
 		cmocka_unit_test(outputs_the_model_has_no_head_for_are_refused),
 		cmocka_unit_test(memory_stays_where_it_is),
+		cmocka_unit_test(masses_and_maps_grow_before_a_piece_is_gathered),
 		cmocka_unit_test(the_cache_grows_without_a_budget),
 		cmocka_unit_test(the_camera_head_remembers_as_many_frames_as_it_was_told),
 	};

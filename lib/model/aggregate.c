@@ -45,11 +45,33 @@ static int open_masses(e3_session *s, e3_err *err)
 	return s->plan.pages ? room_for_masses(s, (size_t)s->plan.pages * (size_t)s->plan.page_keys, err) : 0;
 }
 
+/* Room for the attention maps of n frames that begin together. A map grows with the cache, by half each time, up to
+ * what the budget allows. */
+static int room_for_maps(e3_session *s, int n, e3_err *err)
+{
+	size_t rows = (size_t)s->plan.tokens_per_frame, most = rows * (size_t)s->plan.pages * (size_t)s->plan.page_keys;
+	for (int at = 0; s->o.attn_map && at < n * s->past->cache.layers; at++) {
+		int layer = at % s->past->cache.layers;
+		struct e3_attn_map *map = &s->mass.attn_map[at];
+		size_t need = rows * (e3_cache_count(&s->past->cache, layer) + (size_t)n * rows), room = need + need / 2;
+		if (!e3_session_reports(s, layer) || need <= map->cap)
+			continue;
+		room = most && room > most ? (need > most ? need : most) : room;
+		map->cap = 0;
+		if (replace(s, &map->device, &map->host, room, err))
+			return -1;
+		map->cap = room;
+	}
+	return 0;
+}
+
 /* Without one it grows with the cache, by half each time, and only if reports are wanted; so it does for n frames
  * together, each of which sees all of them. */
 static int prepare_masses(e3_session *s, int n, e3_err *err)
 {
 	size_t all = 0;
+	if (room_for_maps(s, n, err))
+		return -1;
 	if ((!s->plan.pages || n > 1) && !s->o.attn)
 		return 0;
 	for (int l = 0; l < s->past->cache.layers; l++)
@@ -172,12 +194,6 @@ static int take_mass(e3_session *s, int layer, const e3_kv *kv, e3_err *err)
 	if (report)
 		m->host_layer[at] = m->host + m->used;
 	m->used += n;
-	if (with_map && map->cap < rows * n) {
-		map->cap = 0;
-		if (replace(s, &map->device, &map->host, rows * n, err))
-			return -1;
-		map->cap = rows * n;
-	}
 	e3_mass mass = {s->now.q, (int)rows, kv, s->lse, m->layer[at], with_map ? map->device : NULL, s->q_step};
 	e3_tensor here = e3_tensor_f32(m->layer[at]);
 	return ops->mass(s->dev, &mass, err) || (report && ops->fetch(s->dev, m->host_layer[at], here, n, err)) ||
@@ -302,6 +318,8 @@ static int layer_step(e3_session *s, int layer, int n, e3_err *err)
 	}
 	return 0;
 }
+
+int e3_aggregate_room(e3_session *s, e3_err *err) { return prepare_masses(s, 1, err); }
 
 int e3_aggregate_step(e3_session *s, int n, e3_err *err)
 {

@@ -190,8 +190,8 @@ int e3_session_embed(e3_session *s, const uint8_t *rgb, e3_err *err)
 int e3_session_aggregate(e3_session *s, e3_err *err)
 {
 	const e3_dev_ops *ops = s->dev->ops;
-	return e3_session_begin(s, "agg", err) || ops->gather(s->dev, E3_PIECE_AGGREGATOR, err) ||
-			e3_aggregate_step(s, 1, err) || ops->launch(s->dev, err)
+	return e3_session_begin(s, "agg", err) || e3_aggregate_room(s, err) ||
+			ops->gather(s->dev, E3_PIECE_AGGREGATOR, err) || e3_aggregate_step(s, 1, err) || ops->launch(s->dev, err)
 		? -1
 		: 0;
 }
