@@ -208,6 +208,7 @@ inputs_of() { # TOOL
 		inputs+=("in.$o")
 	done
 	case $1 in e3-scene) ;; *) inputs+=(in.operand) ;; esac
+	case $1 in e3-decode) line+=(--dataset kitti) ;; e3-export) line+=(--colmap out.colmap) ;; esac # which some of them need
 	for o in "${inputs[@]}"; do
 		echo "$o" >"$o"
 		ln -s "$o" "soft.$o"

@@ -293,5 +293,5 @@ convert() { /usr/bin/python3 "$ROOT/pipelines/eval/nyu.py" "$@"; }
 	assert a["ate"] > 1e-3 and abs(a["ate"] - b["ate"]) < 1e-6 * a["ate"] + 1e-7, (a, b)
 	PY
 	fails 2 "--repeat does not go with --list" -- e3-decode --dataset tum --root "$T/tum" --list --repeat 2
-	fails 2 "need --dataset" -- e3-decode --repeat 2 clip.mp4
+	fails 2 "--repeat: needs --dataset" -- e3-decode --repeat 2 clip.mp4
 }

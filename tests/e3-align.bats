@@ -196,7 +196,7 @@ assert np.abs(a[:, :3] - (b - b[0])[:, :3]).max() < 0.05 and np.abs(a[:, 3:] - b
 	fails 1 "absent.gps" -- e3-align --gps absent.gps absent.e3
 	touch file
 	fails 1 "file/r" -- e3-align --report file/r absent.e3
-	fails 2 "--gps-lla needs --gps" -- e3-align --gps-lla in.e3
+	fails 2 "--gps-lla: needs --gps" -- e3-align --gps-lla in.e3
 	fails 2 "--report and --edges need a file" -- e3-align --report - in.e3
 }
 

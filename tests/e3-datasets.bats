@@ -132,12 +132,12 @@ assert rows["cave_2"]["missing"] == "not found" and not rows["mine"]["published"
 @test "options that do not go together are refused" {
 	fails 2 "--dataset needs --root" -- e3-decode --dataset kitti
 	fails 2 "takes no INPUT" -- e3-decode --dataset kitti --root . clip.mp4
-	fails 2 "need --dataset" -- e3-decode --stride 2 clip.mp4
+	fails 2 "--stride: needs --dataset" -- e3-decode --stride 2 clip.mp4
 	fails 2 "only --stride and --max-frames" -- e3-decode --dataset kitti --root . --every 1
 	fails 2 "--fast-eval do not go with kitti" -- e3-decode --dataset kitti --root . --draw 4
 	fails 2 "--reject-invalid does not go with kitti" -- e3-decode --dataset kitti --root . --reject-invalid
 	fails 2 "not a multiple of 14" -- e3-decode --dataset nrgbd --root . --fit 200
-	fails 2 "--json goes with --list" -- e3-decode --dataset kitti --root . --json
+	fails 2 "--json: needs --list" -- e3-decode --dataset kitti --root . --json
 	fails 2 "--as needs one folder" -- e3-scene --as kitti
 	fails 2 "--as does not go with --output" -- e3-scene --as kitti -o x "$T/k"
 	fails 2 "its readers know one camera" -- e3-scene --as 7scenes --fov 60 "$T/k"

@@ -95,7 +95,7 @@ holds() {
 		grep -aqx "element vertex $((2 * 112 * 84 - 10))" "$f"
 		[ "$(stat -c %s "$f")" -eq $(($(head -13 "$f" | wc -c) + 27 * (2 * 112 * 84 - 10))) ] || head -13 "$f"
 	done
-	fails 2 "--ply needs the task recon" -- e3-eval --ply "$T/p" "$T/nrgbd.e3"
+	fails 2 "--ply: needs the task recon" -- e3-eval --ply "$T/p" "$T/nrgbd.e3"
 	mkdir "$T/c"
 	cp "$T/nrgbd.e3" "$T/c/nrgbd.e3"
 	fails 1 "would both be nrgbd" -- e3-eval recon --ply "$T/p" "$T/nrgbd.e3" "$T/c/nrgbd.e3"

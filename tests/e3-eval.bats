@@ -270,7 +270,7 @@ for k, f in m:
 	PY
 	fails 1 "would both be alley_2" -- e3-eval --results "$T/r2" "$T/alley_2.e3" "$T/alley_2.e3"
 	[ ! -e "$T/r2" ]
-	fails 2 "--npy needs --results" -- e3-eval --npy "$T/alley_2.e3"
+	fails 2 "--npy: needs --results" -- e3-eval --npy "$T/alley_2.e3"
 }
 
 @test "result files and layouts equal those of the vectors" {

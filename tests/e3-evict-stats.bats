@@ -266,7 +266,7 @@ $2"
 	fails 2 "option --range: expected LO:HI or p and a percentile" -- e3-evict-stats --range 99 "$T/run.e3"
 	fails 2 "option --cmap: expected one of viridis|plasma|magma|turbo|grey|gist_rainbow, got 'jet'" -- e3-evict-stats --cmap jet "$T/run.e3"
 	fails 2 "expected one INPUT" -- e3-evict-stats a b
-	fails 1 "layer 7: the network has layers 0 to 2" -- e3-evict-stats --layers 7 "$T/run.e3"
+	fails 1 "layer 7: the network has layers 0 to 2" -- e3-evict-stats --png "$T/p" --layers 7 "$T/run.e3"
 	fails 1 "/dev/full" -- e3-evict-stats -o /dev/full "$T/run.e3"
 	# Files that cannot be written are reported before the stream is read, because it may not come a second time.
 	fails 1 "e3-evict-stats: opening: $T/run.e3/report: creating a directory: $T/run.e3: exists and is not" -- e3-evict-stats -o "$T/run.e3/report"

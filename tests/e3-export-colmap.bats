@@ -161,7 +161,7 @@ im.resize((96, 72)).save('own/view 07.png')"
 	edit full.e3 twice.e3 'for k, f in m:
     if k == 3 and f["i"] == 5: f["name"] = "view 03.png"'
 	fails 1 "frames 3 and 5 of the stream have pictures of one name, view 03.png" -- e3-export --images pics --colmap m twice.e3
-	fails 2 "--images: the pictures are for --colmap" -- e3-export --images pics --tum x full.e3
+	fails 2 "--images: needs --colmap" -- e3-export --images pics --tum x full.e3
 	fails 1 "none: No such file" -- e3-export --images none --colmap m full.e3
 	[ ! -e m ]
 	edit full.e3 bare.e3 'for k, f in m: f.pop("pose", 0)'

@@ -448,7 +448,7 @@ m.insert(5, [9, {"i": 1, "class": "sky", "mask": px}])'
 	e3-infer -q --model seed:tiny:1 --plan | grep -q '^stream  *100 frames, as an example: --frames says how many'
 	! e3-infer -q --model seed:tiny:1 --plan --frames 100 | grep '^stream' || return 1
 	fails 1 "planning: --budget is too small" -- e3-infer -q --model seed:tiny:1 --plan --budget 1f --size 70x56
-	fails 2 "--size: only with --plan" -- e3-infer --size 70x56
+	fails 2 "--size: needs --plan" -- e3-infer --size 70x56
 	fails 2 "--vram states a budget" -- e3-infer --vram 6G --budget 10f
 	fails 2 "expected a size such as 6G or 6000M" -- e3-infer --vram 6f
 	fails 1 "--vram: the CPU has no device memory" -- e3-infer --device cpu --model seed:tiny:1 --plan --vram 6G

@@ -67,6 +67,18 @@ row() {
 		1 | run.e3: holds predictions already, not frames: e3-export --glb out.glb run.e3 writes files of them | e3-infer run.e3
 		2 | --glb: run.e3 holds a stream, which would be lost: give the output before it: e3-export --glb OUTPUT run.e3 | e3-export --glb run.e3
 		2 | nothing to write: give at least one of --glb | e3-export run.e3
+		2 | --mesh-voxel: needs --mesh | e3-export --glb o.glb --mesh-voxel 0.1 run.e3
+		2 | --conf-pct: needs --glb, --ply, --splat, --mcap or --colmap | e3-export --tum o.tum --conf-pct 20 run.e3
+		2 | --depth-scale: needs --depth | e3-export --depth-pfm o --depth-scale auto run.e3
+		2 | --align gl, upstream and none: need --glb or --mesh | e3-export --ply o.ply --align gl run.e3
+		2 | --turn-sigma: needs --poses | e3-align --gps x --turn-sigma 1 run.e3
+		2 | --max-gap: needs --poses or --gps | e3-align --max-gap 1 run.e3
+		2 | --robust: not with --no-loops | e3-align --no-loops --robust huber run.e3
+		2 | --listen: not with --html | e3-view --html o.html --listen :0 run.e3
+		2 | --columns: needs --sheet | e3-evict-stats --png o --columns 3 run.e3
+		2 | --icp: needs the task recon | e3-eval pose --icp 1 run.e3
+		2 | --max-depth: needs the task depth or video-depth | e3-eval pose --max-depth 1 run.e3
+		2 | --patch: needs --fit or --fit-mode | e3-decode --patch 28 clip.mp4
 		2 | unknown option --budgte: is --budget meant? | e3-infer --budgte 10f frames.e3
 		2 | unknown option --frames: is --max-frames meant? | e3-decode --frames 3 clip.mp4
 		2 | expected FRAMESf, TOKENS, TOKENSk, BYTESM or BYTESG, as in 10f | e3-infer --budget ten frames.e3

@@ -35,7 +35,7 @@ static int add(void *to, const char *arg, e3_err *err)
 }
 
 static struct {
-	bool flag, clear;
+	bool flag, clear, quick, slow;
 	const char *text, *to, *send, *back;
 	int64_t count, bytes;
 	double real, range[2];
@@ -60,6 +60,11 @@ static const e3_opt table[] = {
 	E3_OPT_SENDS("send", &o.send, "ENDPOINT", "a stream"),
 	E3_OPT_CALL_SENDS("copy", &o.calls, "ENDPOINT", add, "a copy"),
 	E3_OPT_WRITES_BACK("back", &o.back, "FILE", "--key", "the key again"),
+	E3_OPT_NEEDS("to|send|back"),
+	E3_OPT_FLAG("quick", &o.quick, "of an output"),
+	E3_OPT_NEEDS("!flag"),
+	E3_OPT_FLAG("slow", &o.slow, "without the flag"),
+	E3_OPT_NEEDS(NULL),
 	E3_OPT_ROWS(shared_rows, &o.shared),
 	E3_OPT_END,
 };
@@ -96,6 +101,9 @@ static void test_each_kind_of_row_sets_its_variable(void **state)
 	assert_true(o.size[0] == 4 && o.size[1] == 3 && o.range[0] == 1 && o.range[1] == 2.5 && o.choice == 2);
 	parse(WORDS("--named", "blue", "--call", "x", "--call", "y"));
 	assert_true(o.named == 2 && o.calls == 2);
+	assert_true(e3_opts_given("named") && !e3_opts_given("name") && !e3_opts_given("flag") && !e3_opts_given(""));
+	parse(WORDS("--quick", "--back=/absent/b", "--slow", "--insecure"));
+	assert_true(o.quick && o.slow && o.shared.insecure);
 }
 
 static void test_rows_of_a_shared_table_fill_its_struct(void **state)
@@ -134,6 +142,8 @@ static void test_an_error_names_the_option_and_what_is_allowed(void **state)
 	static const struct {
 		const char *words[3], *text;
 	} bad[] = {
+		{{"--quick", "-f"}, "--quick: needs --to, --send or --back"},
+		{{"-f", "--slow"}, "--slow: not with --flag"},
 		{{"--count", "0"}, "option --count: expected a whole number from 1 to 9, got '0'"},
 		{{"--real", "x"}, "option --real: expected a number from 0 to 1, got 'x'"},
 		{{"--bytes", "3Q"}, "option --bytes: expected a whole number from 1 to"},

@@ -59,6 +59,7 @@ static const e3_opt table[] = {
 	E3_OPT_ROWS(e3_stage_endpoint_rows, &given.o.stage.stream),
 	E3_OPT_TITLE("Loops"),
 	E3_OPT_FLAG("no-loops", &given.o.aligner.no_loops, "do not use them"),
+	E3_OPT_NEEDS("!no-loops"),
 	E3_OPT_NAMED("robust", &given.o.aligner.graph.loss, "LOSS", e3_graph_loss_name,
 		"how loops that do not fit count: %s\n(geman-mcclure)"),
 	E3_OPT_REAL("robust-width", &given.o.aligner.graph.width, "W", 0.1, 1e6,
@@ -66,16 +67,21 @@ static const e3_opt table[] = {
 	E3_OPT_TITLE("What is known of the camera's path"),
 	E3_OPT_READS("poses", &given.poses, "FILE", "poses: time x y z qx qy qz qw, world from camera"),
 	E3_OPT_READS("gps", &given.gps, "FILE", "positions: time x y z [sigma], in metres"),
+	E3_OPT_NEEDS("gps"),
 	E3_OPT_FLAG("gps-lla", &given.geodetic,
 		"positions are latitude, longitude, altitude; the world is\n"
 		"metres east, north and up of the first"),
+	E3_OPT_NEEDS(NULL),
 	E3_OPT_CALL("distance", &given.o, "I,J,LENGTH", add_distance,
 		"the cameras of frames I and J are LENGTH apart;\nmay be repeated"),
+	E3_OPT_NEEDS("poses|gps"),
 	E3_OPT_REAL("max-gap", &given.gap, "S", 0, 1e6, "seconds between a frame and what is known (0.02)"),
 	E3_OPT_REAL("time-offset", &given.offset, "S", -1e12, 1e12, "add S seconds to the times of the files (0)"),
+	E3_OPT_NEEDS("poses"),
 	E3_OPT_REAL("poses-sigma", &given.poses_sigma, "LENGTH", 1e-9, 1e6, "standard deviation of known poses (0.01)"),
 	E3_OPT_REAL("turn-sigma", &given.turn_sigma, "DEGREES", 1e-6, 180,
 		"standard deviation of their orientations (0.5)"),
+	E3_OPT_NEEDS("gps"),
 	E3_OPT_REAL("gps-sigma", &given.gps_sigma, "LENGTH", 1e-9, 1e6, "standard deviation of positions without one (1)"),
 	E3_OPT_TITLE("Report"),
 	E3_OPT_WRITES("report", &given.o.report, "FILE", "write what was done to FILE"),
@@ -101,8 +107,6 @@ align_options *align_parse(int argc, char **argv)
 		e3_usage_error("expected one INPUT, got '%s' and '%s'", argv[first], argv[first + 1]);
 	if (first < argc)
 		o->stage.input = argv[first];
-	if (given.geodetic && !given.gps)
-		e3_usage_error("--gps-lla needs --gps");
 	if ((o->report && !strcmp(o->report, "-")) || (o->edges && !strcmp(o->edges, "-")))
 		e3_usage_error("--report and --edges need a file: the stream goes to standard output");
 	o->stage.needs = E3_STAGE_PREDICTIONS;

@@ -75,11 +75,14 @@ static const e3_opt table[] = {
 	E3_OPT_TITLE("Data sets: e3-datasets(7)"),
 	E3_OPT_CHOICE("dataset", &given.set, "NAME", E3_SET_NAMES,
 		"read this data set, with its truth, instead of INPUT: one of\n" E3_SET_WORDS),
+	E3_OPT_NEEDS("dataset"),
 	E3_OPT_READS_IN("root", &o.request.set.root, "DIR", E3_SET_FILES, "where it lies"),
 	E3_OPT_TEXT("sequence", &o.request.sequence, "PATTERN",
 		"which sequences, as the shell matches names; several\nneed -o with a %s, which becomes the name"),
 	E3_OPT_FLAG("list", &o.request.list, "say what is there and what is missing, and exit"),
+	E3_OPT_NEEDS("list"),
 	E3_OPT_FLAG("json", &o.request.json, "with --list: as JSON"),
+	E3_OPT_NEEDS("dataset"),
 	E3_OPT_CHOICE("task", &o.request.set.task, "TASK", E3_TASK_NAMES,
 		"what the frames are for: depth, video-depth, recon, pose\nor pairs (default: what the data set is used for)"),
 	E3_OPT_INT("stride", &o.request.set.stride, "N", 1, 1e9, "every Nth frame (default: as the papers do)"),
@@ -103,7 +106,9 @@ static const e3_opt table[] = {
 		"resize to the network's size here (518 for the\nreleased model) instead of sending source pixels"),
 	E3_OPT_CHOICE("fit-mode", &given.fit_mode, "MODE", "crop|pad|long",
 		"crop tall pictures (default), pad to a square with\nwhite, or long: the longer side N, nothing cut;\nalone with --fit 518"),
+	E3_OPT_NEEDS("fit|fit-mode"),
 	E3_OPT_INT("patch", &given.patch, "N", 1, 256, "sides are multiples of N (default 14)"),
+	E3_OPT_NEEDS(NULL),
 	E3_OPT_CHOICE("matrix", &given.matrix, "WHICH", "auto|opencv|601|709|2020",
 		"colour matrix: auto, by the stream's tag (default);\nopencv, bit-exact to OpenCV; 601, 709, 2020"),
 	E3_OPT_CLEAR("no-tonemap", &o.input.tonemap,
@@ -142,15 +147,6 @@ static bool any_option_of_draws(const e3_set_options *s)
 	return s->annotations || given.co3d_size || s->draw || s->min_frames || s->seed || s->ten;
 }
 
-static void check_without_set(void)
-{
-	const set_request *r = &o.request;
-	const e3_set_options *s = &r->set;
-	if (s->root || r->sequence || r->list || r->json || s->task >= 0 || s->stride || r->repeat || s->whole ||
-		s->reject_invalid || any_option_of_draws(s))
-		e3_usage_error("--root, --sequence, --list, --task, --stride, --repeat and the like need --dataset");
-}
-
 static void check_with_set(int operands)
 {
 	const set_request *r = &o.request;
@@ -169,8 +165,6 @@ static void check_with_set(int operands)
 			"--png, --images, --fit-mode and --compat do not go with --dataset: its loader prepares the frames");
 	if (r->repeat && r->list)
 		e3_usage_error("--repeat does not go with --list");
-	if (r->json && !r->list)
-		e3_usage_error("--json goes with --list");
 	if (!info->draws && any_option_of_draws(&r->set))
 		e3_usage_error("--annotations, --co3d-size, --draw, --min-frames, --seed and --fast-eval do not go with %s",
 			name);
@@ -187,9 +181,7 @@ static void check_with_set(int operands)
 static void check(int operands)
 {
 	const e3_frame_choice *c = &o.input.choice;
-	if (given.set < 0)
-		check_without_set();
-	else
+	if (given.set >= 0)
 		check_with_set(operands);
 	if (operands < 1 && given.set < 0)
 		e3_usage_error("no input: give a video, a camera, pictures, a folder, or - for standard input");

@@ -92,7 +92,9 @@ static const e3_opt table[] = {
 	E3_OPT_WRITES_IN("png", &c.o.charts, "DIR", "**/*.png",
 		"draw charts of errors, paths, and accuracy against memory"),
 	E3_OPT_WRITES_IN("results", &c.o.results, "DIR", RESULTS, "write the reference's result files into DIR"),
+	E3_OPT_NEEDS("results"),
 	E3_OPT_FLAG("npy", &c.o.npy, "with --results: write every predicted depth map too"),
+	E3_OPT_NEEDS(NULL),
 	E3_OPT_FLAG("compat", &c.o.compat, "imitate further properties of the reference's scripts"),
 	E3_OPT_END,
 };
@@ -134,6 +136,30 @@ static const e3_opts opts = {
 		"endpoint, or for poses a trajectory file; each is one sequence.\n",
 };
 
+/* Options that are for some of the tasks. */
+static void check_tasks(unsigned tasks)
+{
+	static const unsigned recon = 1u << E3_EVAL_RECON, depth = 1u << E3_EVAL_DEPTH | 1u << E3_EVAL_VIDEO_DEPTH;
+	static const struct {
+		const char *option;
+		unsigned tasks;
+		const char *words;
+	} table_of_tasks[] = {
+		{"ply", recon, "recon"},
+		{"icp", recon, "recon"},
+		{"crop", recon, "recon"},
+		{"use-proj", recon, "recon"},
+		{"align", depth, "depth or video-depth"},
+		{"max-depth", depth, "depth or video-depth"},
+		{"clip", depth, "depth or video-depth"},
+		{"disparity", depth, "depth or video-depth"},
+		{"finite", depth, "depth or video-depth"},
+	};
+	for (size_t k = 0; k < sizeof table_of_tasks / sizeof *table_of_tasks; k++)
+		if (e3_opts_given(table_of_tasks[k].option) && !(tasks & table_of_tasks[k].tasks))
+			e3_usage_error("--%s: needs the task %s", table_of_tasks[k].option, table_of_tasks[k].words);
+}
+
 static void claim_operands(const eval_cli *x)
 {
 	for (int k = 0; k < x->inputs || k == 0; k++)
@@ -161,10 +187,7 @@ eval_cli *eval_cli_parse(int argc, char **argv)
 		aligns += c.o.align[k];
 	if (!c.o.all && c.o.tasks == 1u << E3_EVAL_DEPTH && aligns > 1)
 		e3_usage_error("the task depth takes one --align");
-	if (c.o.npy && !c.o.results)
-		e3_usage_error("--npy needs --results DIR");
-	if (c.o.ply && c.o.tasks != 1u << E3_EVAL_RECON)
-		e3_usage_error("--ply needs the task recon");
+	check_tasks(c.o.tasks);
 	if (c.o.threads == 0)
 		c.o.threads = sysconf(_SC_NPROCESSORS_ONLN);
 	apply_dataset(&c);

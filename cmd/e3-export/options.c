@@ -134,6 +134,7 @@ static int parse_masks(void *to, const char *arg, e3_err *err)
 /* What follows the outputs. */
 static const e3_opt rest[] = {
 	E3_OPT_TITLE("Points (GLB and PLY)"),
+	E3_OPT_NEEDS("glb|ply|splat|mcap|colmap"),
 	E3_OPT_CHOICE("points", &o.points, "auto|map|depth", "auto|map|depth",
 		"from the point map, or from depth and pose\n(auto: depth and pose if the stream has both)"),
 	E3_OPT_CHOICE("clean", &o.clean, "none|edges|consistent", "none|edges|consistent",
@@ -143,17 +144,22 @@ static const e3_opt rest[] = {
 	E3_OPT_REAL("conf-min", &o.conf_min, "X", 0, FLT_MAX, "drop points with confidence below X"),
 	E3_OPT_FLAG("mask-black", &o.opt.cloud.mask_black, "drop nearly black points"),
 	E3_OPT_FLAG("mask-white", &o.opt.cloud.mask_white, "drop nearly white points"),
+	E3_OPT_NEEDS("glb|ply|splat|mcap|colmap|mesh"),
 	E3_OPT_CALL("mask", &o.opt.cloud, "CLASS,...", parse_masks,
 		"leave out the pixels of these classes, as in sky,person;\ne3-mask adds the masks to the stream"),
 	E3_OPT_READS_IN("mask-dir", &o.opt.cloud.mask_dir, "DIR", "*.png|*.p[gpnb]m|*.jpg|*.jpeg",
 		"one picture per frame, non-zero = keep: named by\nframe number (000012.png), or in sorted order"),
+	E3_OPT_NEEDS("glb|ply|splat|mcap|colmap"),
 	E3_OPT_INT("stride", &stride, "N", 1, 65535, "every N-th pixel of every N-th row"),
+	E3_OPT_NEEDS("glb|ply|splat|mcap"),
 	E3_OPT_CALL("voxel", &o.opt.cloud, "SIZE|auto|none", parse_voxel,
 		"one point for each cell of SIZE scene units, the mean\nof those in it; auto: as wide as a pixel; default:\nauto, or none with --conf-pct, --conf-min, --per-frame"),
 	E3_OPT_INT("max-points", &o.opt.cloud.max_points, "N", 0, 1e15,
 		"keep N points, evenly chosen; 0 = all;\ndefault: GLB 2000000, splat 1000000, others all"),
+	E3_OPT_NEEDS("glb|ply|splat|mcap|colmap|mesh"),
 	E3_OPT_FLAG("allow-empty", &o.opt.cloud.allow_empty, "write outputs even when no point is left"),
 	E3_OPT_TITLE("GLB"),
+	E3_OPT_NEEDS("glb"),
 	E3_OPT_FLAG("show-cam", &o.show_cam, "camera frustums and trajectory (the default)"),
 	E3_OPT_CLEAR("no-cameras", &o.opt.cameras, "points only"),
 	E3_OPT_CALL("cameras", &o.opt.frustums, "all|path|N", parse_frustums,
@@ -161,20 +167,26 @@ static const e3_opt rest[] = {
 	E3_OPT_CHOICE("frustum", &o.frustum, "lines|mesh", "lines|mesh", "thin lines, or cones visible in every viewer"),
 	E3_OPT_REAL("frustum-size", &o.opt.frustum_size, "F", 1e-6, 1000,
 		"depth of a frustum as a fraction of the scene; 0.1"),
+	E3_OPT_NEEDS("glb|ply|splat|mcap|colmap|mesh|align"),
 	E3_OPT_CALL("up", &o.opt, "gravity|first|AXIS", parse_up,
 		"what is up in GLB, mesh, turned PLY: from all cameras\n(default), the top of the first picture, or an axis\nof the stream: z, -y, ..."),
+	E3_OPT_NEEDS("glb"),
 	E3_OPT_FLAG("glb-conf", &o.opt.glb_conf, "add confidences as attribute _CONFIDENCE"),
 	E3_OPT_CHOICE("glb-color", &o.glb_color, "linear|upstream", "linear|upstream",
 		"linear 16-bit colours, or sRGB bytes as the reference"),
+	E3_OPT_NEEDS("glb|npz|ply|splat|mcap|colmap|mesh"),
 	E3_OPT_CHOICE("compat", &o.compat, "none|upstream", "none|upstream",
 		"GLB and npz as the reference writes them, defects\nincluded"),
 	E3_OPT_TITLE("PLY"),
+	E3_OPT_NEEDS("ply"),
 	E3_OPT_FLAG("ply-conf", &o.opt.ply_conf, "add property confidence (the default)"),
 	E3_OPT_CLEAR("no-ply-conf", &o.opt.ply_conf, "no property confidence"),
 	E3_OPT_FLAG("ply-normals", &o.opt.ply_normals, "add properties nx ny nz, towards the camera"),
 	E3_OPT_FLAG("ply-frame", &o.opt.ply_frame, "add property frame"),
+	E3_OPT_NEEDS("ply|splat|mesh"),
 	E3_OPT_CHOICE("ply-axes", &o.axes, "opencv|y-up|z-up", "opencv|y-up|z-up",
 		"y down, as the stream; y up for Open3D, F3D, MeshLab,\nthree.js; z up for Blender, CloudCompare"),
+	E3_OPT_NEEDS(NULL),
 	E3_OPT_FLAG("per-frame", &o.per_frame, "one file per frame in the folder of --ply"),
 	E3_OPT_TITLE("Scale and place, of all outputs"),
 	E3_OPT_REAL("scale", &place.scale, "F", 1e-9, 1e9, "all lengths times F"),
@@ -186,6 +198,7 @@ static const e3_opt rest[] = {
 	E3_OPT_CALL("time-offset", &place, "S|start", placing_parse_offset,
 		"add S seconds to the times of the file; start: so many\nthat both begin at once"),
 	E3_OPT_TITLE("Mesh"),
+	E3_OPT_NEEDS("mesh"),
 	E3_OPT_CALL("mesh-voxel", &o.opt.mesh.voxel, "SIZE|auto", parse_size,
 		"edge of a voxel in scene units; auto: 1.5 times\nthe width of a pixel where it meets the surface"),
 	E3_OPT_CALL("mesh-trunc", &o.opt.mesh.trunc, "DIST|auto", parse_size,
@@ -193,6 +206,7 @@ static const e3_opt rest[] = {
 	E3_OPT_BYTES("mesh-memory", &o.opt.mesh.memory,
 		"memory for voxels; default 512M. When they would take\nmore, larger ones are used"),
 	E3_OPT_TITLE("COLMAP"),
+	E3_OPT_NEEDS("colmap"),
 	E3_OPT_READS_IN("images", &o.opt.colmap.images, "DIR", "*.png|*.p[gpnb]m|*.jpg|*.jpeg",
 		"pictures of full size, as e3-decode --images wrote\nthem, or the folder that it read; default: the\nnetwork's pictures"),
 	E3_OPT_CALL("colmap-every", &o.opt.colmap, "N|Du|P%", parse_every,
@@ -202,13 +216,18 @@ static const e3_opt rest[] = {
 		"a camera for each picture, not one for all of a size"),
 	E3_OPT_FLAG("no-tracks", &o.opt.colmap.single, "one observation of each point"),
 	E3_OPT_TITLE("Text and depth"),
+	E3_OPT_NEEDS("intrinsics-txt"),
 	E3_OPT_CHOICE("intrinsics", &o.intrinsics, "source|model", "source|model",
 		"pixels of the source picture or of the network's"),
+	E3_OPT_NEEDS("kitti"),
 	E3_OPT_FLAG("first-identity", &o.opt.kitti_first_identity, "KITTI: relative to the first frame"),
+	E3_OPT_NEEDS("depth|depth-color|depth-pfm|depth-exr"),
 	E3_OPT_CHOICE("depth-size", &o.depth_size, "model|source", "model|source",
 		"depth in the pixels of the network's picture or of\nthe source's, with sharp edges"),
+	E3_OPT_NEEDS("depth"),
 	E3_OPT_CALL("depth-scale", &o.opt.depth_scale, "auto|F", parse_scale,
 		"16-bit value of depth 1; auto: 5000, 1000, 256 or\nless, as the largest depth allows"),
+	E3_OPT_NEEDS("depth-color"),
 	E3_OPT_NAMED("depth-cmap", &o.depth_cmap, "NAME", e3_cmap_name, "%s\n(default turbo)"),
 	E3_OPT_RANGE("depth-range", o.opt.depth_range, "NEAR:FAR", 1e-8, DBL_MAX,
 		"depths at the ends of the colours; default: 2nd and\n98th percentile of 1/depth over the run"),
@@ -323,6 +342,8 @@ e3_stage *e3_export_parse(int argc, char **argv, e3_export_options *opt, placing
 	x->depth_at_source = o.depth_size == 1;
 	x->axes = (e3_axes)o.axes;
 	x->model_intrinsics = o.intrinsics == 1;
+	if (place.align >= 0 && !e3_opts_given("glb") && !e3_opts_given("mesh"))
+		e3_usage_error("--align gl, upstream and none: need --glb or --mesh");
 	if (x->frustums >= 0 && !x->cameras)
 		e3_usage_error("--cameras and --no-cameras contradict each other");
 	if (x->frustums >= 0 && x->upstream)
@@ -332,8 +353,6 @@ e3_stage *e3_export_parse(int argc, char **argv, e3_export_options *opt, placing
 	if (at < argc)
 		stage.input = argv[at];
 	take_outputs(x);
-	if (x->colmap.images && !o.path[e3_format_find("colmap") - e3_formats])
-		e3_usage_error("--images: the pictures are for --colmap, which is not asked for");
 	*opt = *x, *placed = &place;
 	return &stage;
 }

@@ -106,8 +106,6 @@ void infer_check_segments(infer_request *r)
 
 static void check_session(const infer_request *r)
 {
-	if (r->save_every && !r->save)
-		e3_usage_error("--save-every: needs --save-cache");
 	if (r->save && strcmp(r->save, "-") == 0)
 		e3_usage_error("--save-cache: needs a file: standard output carries the predictions");
 	if ((r->continues || r->freeze) && !r->load)
@@ -142,8 +140,6 @@ void infer_check_streams(const infer_request *r)
 		e3_usage_error("expected at most one input, got '%s' too: --streams N takes several", r->inputs[1]);
 	if (!r->streams && r->n_outputs > 1)
 		e3_usage_error("expected at most one output, got '%s' too: --streams N takes several", r->outputs_to[1]);
-	if (r->list && !r->streams)
-		e3_usage_error("--streams-from: needs --streams");
 	if (r->list && r->plan)
 		e3_usage_error("--streams-from: not with --plan, which takes INPUTs");
 	if (!r->streams || r->plan)
@@ -164,12 +160,6 @@ void infer_check(const infer_request *r)
 	claim_model(r);
 	check_budget(r);
 	check_session(r);
-	if (r->plan_size[0] && !r->plan)
-		e3_usage_error("--size: only with --plan; frames have their own size");
 	if (r->plan_size[0] && r->n_inputs)
 		e3_usage_error("--size: %s has a size of its own: give only one of them", r->inputs[0]);
-	if (r->n_dump_blocks && !r->dump)
-		e3_usage_error("--dump-layers: needs --dump");
-	if (r->o.attn_map && !r->n_attn)
-		e3_usage_error("--attn-map: needs --attn-layers");
 }

@@ -18,6 +18,7 @@ static struct {
 
 static const e3_opt table[] = {
 	E3_OPT_TITLE("Page"),
+	E3_OPT_NEEDS("!html"),
 	E3_OPT_TEXT("listen", &given.o.server.listen, "HOST:PORT",
 		"where the page is (127.0.0.1:8033); port 0: any that is free"),
 	E3_OPT_TEXT("token", &given.o.server.token, "TEXT", "let in only who knows TEXT (16 characters or more)"),
@@ -25,14 +26,19 @@ static const e3_opt table[] = {
 	E3_OPT_READS("tls-cert", &given.o.server.tls_cert, "FILE", "encrypt: certificates (PEM)"),
 	E3_OPT_READS("tls-key", &given.o.server.tls_key, "FILE", "and their key (PEM)"),
 	E3_OPT_INT("clients", &given.clients, "N", 1, 1000, "at most N browsers at once (32)"),
+	E3_OPT_NEEDS(NULL),
 	E3_OPT_INT("points", &given.points, "N", 1000, 1e9,
 		"points to hold of all frames together (10000000; in a file\n1000000)"),
+	E3_OPT_NEEDS("!html"),
 	E3_OPT_FLAG("open", &given.o.open, "open the page in the browser of this machine"),
+	E3_OPT_NEEDS(NULL),
 	E3_OPT_WRITES("html", &given.o.html, "FILE", "no server: write the page with all data into FILE"),
 	E3_OPT_TITLE("Stream"),
 	E3_OPT_FLAG("pass", &given.o.pass, "forward the stream to standard output; end with it"),
 	E3_OPT_SENDS("output,o", &given.output, "ENDPOINT", "forward it to ENDPOINT"),
+	E3_OPT_NEEDS("!html"),
 	E3_OPT_FLAG("stay", &given.o.stay, "serve on after the end of the stream, until Ctrl-C"),
+	E3_OPT_NEEDS(NULL),
 	E3_OPT_ROWS(e3_stage_endpoint_rows, &given.o.stage.stream),
 	E3_OPT_END,
 };
@@ -79,8 +85,6 @@ static void check(options *o)
 	if (o->html && o->pass)
 		e3_usage_error("--html and %s: a file is written after the end of the stream: expected one of them",
 			given.output ? "--output" : "--pass");
-	if (o->html && (o->stay || o->open))
-		e3_usage_error("--html and %s: there is no server", o->stay ? "--stay" : "--open");
 	if (o->runs > 1 && !is_file(o->run[1]))
 		e3_usage_error("%s: expected a recording: a file", o->run[1]);
 }

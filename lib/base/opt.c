@@ -30,7 +30,9 @@ static const e3_opt common[] = {
 typedef struct row {
 	e3_opt opt;
 	char name[MAX_NAME], letter;
-	const char *path; /* the last one that was given */
+	const char *path;  /* the last one that was given */
+	const char *needs; /* as of E3_OPT_NEEDS */
+	bool given;
 } row;
 
 typedef struct row_list {
@@ -38,17 +40,24 @@ typedef struct row_list {
 	int n;
 } row_list;
 
+static row_list parsed; /* of the table that was parsed */
+
 static void add_rows(row_list *list, const e3_opt *table, char *base)
 {
+	const char *needs = NULL;
 	for (const e3_opt *o = table; o->type != E3_ROW_END; o++) {
 		if (o->type == E3_ROW_ROWS) {
 			add_rows(list, o->rows, o->to);
 			continue;
 		}
+		if (o->type == E3_ROW_NEEDS || o->type == E3_ROW_TITLE)
+			needs = o->needs;
+		if (o->type == E3_ROW_NEEDS)
+			continue;
 		if (list->n == MAX_ROWS)
 			return;
 		row *r = &list->row[list->n++];
-		*r = (row){.opt = *o};
+		*r = (row){.opt = *o, .needs = needs};
 		if (base && o->type != E3_ROW_TITLE)
 			r->opt.to = base + (uintptr_t)o->to;
 		const char *comma = o->name ? strchr(o->name, ',') : NULL;
@@ -320,8 +329,34 @@ static e3_claim claim_of(const row *r, char by[MAX_NAME + 2])
 	return (e3_claim){.use = r->opt.use, .path = r->path, .by = by, .holds = r->opt.holds, .back = r->opt.back};
 }
 
-/* The options' paths, the operands where they are streams, and standard output. Of an option that was given twice the
- * last one counts, except where all do. */
+static const row *find(const row_list *list, const char *name, size_t n)
+{
+	for (int k = 0; k < list->n; k++)
+		if (strlen(list->row[k].name) == n && n && strncmp(list->row[k].name, name, n) == 0)
+			return &list->row[k];
+	return NULL;
+}
+
+/* An option that would do nothing beside those that were given: nobody gives one for that. */
+static void check_needs(const row_list *list, const row *r)
+{
+	char all[256] = "";
+	bool without = r->needs && *r->needs == '!', met = !r->given || !r->needs;
+	for (const char *p = met ? "" : r->needs + without, *end; *p; p = end + (*end == '|')) {
+		end = p + strcspn(p, "|");
+		const row *other = find(list, p, (size_t)(end - p));
+		if (other && other->given && without)
+			e3_usage_error("--%s: not with --%s", r->name, other->name);
+		met = met || without || (other && other->given);
+		size_t used = strlen(all);
+		snprintf(all + used, sizeof all - used, "%s--%.*s", !used ? "" : *end ? ", " : " or ", (int)(end - p), p);
+	}
+	if (!met)
+		e3_usage_error("--%s: needs %s", r->name, all);
+}
+
+/* The options' paths, the operands where they are streams, and standard output; and what options need. Of an option
+ * that was given twice the last one counts, except where all do. */
 static void claim_all(const e3_opts *opts, const row_list *list, int operands, char **operand)
 {
 	static const char what[] = "the stream that is read";
@@ -334,6 +369,8 @@ static void claim_all(const e3_opts *opts, const row_list *list, int operands, c
 	if (opts->streams && operands < 1)
 		e3_opts_claim(&(e3_claim){.use = E3_READS, .path = "-", .what = what});
 	e3_opts_claim(&(e3_claim){.use = E3_WRITES | E3_MAYBE, .path = "-"});
+	for (int k = 0; k < list->n; k++)
+		check_needs(list, &list->row[k]);
 	for (int k = 0; k < list->n; k++)
 		if (list->row[k].path)
 			refuse_stream((e3_claim[]){claim_of(&list->row[k], by)});
@@ -360,6 +397,7 @@ static void parse(row_list *list, int argc, char **argv)
 		e3_err err;
 		if (apply(&list->row[at].opt, optarg, &err))
 			e3_usage_error("option --%s: %s", list->row[at].name, err.text);
+		list->row[at].given = true;
 		if (list->row[at].opt.use)
 			list->row[at].path = optarg;
 		if (list->row[at].opt.use && list->row[at].opt.type == E3_ROW_CALL)
@@ -384,25 +422,31 @@ bool e3_opts_has(const e3_opts *opts, const char *word, bool *takes)
 	return false;
 }
 
+bool e3_opts_given(const char *name)
+{
+	const row *r = find(&parsed, name, strlen(name));
+	return r && r->given;
+}
+
 int e3_opts_parse(const e3_opts *opts, int argc, char **argv)
 {
-	row_list list = {.n = 0};
-	add_rows(&list, opts->table, NULL);
-	add_rows(&list, common, NULL);
-	parse(&list, argc, argv);
+	parsed.n = 0;
+	add_rows(&parsed, opts->table, NULL);
+	add_rows(&parsed, common, NULL);
+	parse(&parsed, argc, argv);
 	dry = opts->dry;
 	if (help || version || list_options) {
 		if (help)
-			print_help(opts, &list);
+			print_help(opts, &parsed);
 		else if (list_options)
-			for (int k = 0; k < list.n; k++)
-				print_row(&list.row[k]);
+			for (int k = 0; k < parsed.n; k++)
+				print_row(&parsed.row[k]);
 		else
 			printf("%s %s\n", opts->tool, E3_VERSION);
 		int rc = fflush(stdout) || ferror(stdout) ? -1 : 0;
 		e3_err err = {""};
 		exit(e3_tool_exit(rc ? e3_fail_sys(&err, "writing: standard output") : 0, &err));
 	}
-	claim_all(opts, &list, argc - optind, argv + optind);
+	claim_all(opts, &parsed, argc - optind, argv + optind);
 	return optind;
 }

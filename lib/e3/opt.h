@@ -23,6 +23,7 @@
 typedef enum e3_opt_type {
 	E3_ROW_END,
 	E3_ROW_TITLE,
+	E3_ROW_NEEDS,
 	E3_ROW_FLAG,
 	E3_ROW_CLEAR,
 	E3_ROW_TEXT,
@@ -49,6 +50,7 @@ typedef struct e3_opt {
 	int (*call)(void *to, const char *arg, e3_err *err);
 	const char *(*names)(int k);
 	const struct e3_opt *rows;
+	const char *needs;
 	unsigned use;      /* of a path: E3_READS, E3_WRITES, E3_STREAM */
 	const char *holds; /* as in e3_claim */
 	const char *back;
@@ -63,6 +65,13 @@ typedef struct e3_opt {
 #define E3_OPT_TITLE(text) \
 	{ \
 		.type = E3_ROW_TITLE, .help = (text) \
+	}
+/* The rows that follow, up to the next of these and to the next title, do nothing without one of these options:
+ * "glb|ply"; or nothing with them: "!html". NULL: nothing is asked of the rows. Who gives one in vain is told:
+ * "--stride: needs --glb or --ply", "--stay: not with --html". */
+#define E3_OPT_NEEDS(options) \
+	{ \
+		.type = E3_ROW_NEEDS, .needs = (options) \
 	}
 /* bool *to = true; false. */
 #define E3_OPT_FLAG(key, var, text) \
@@ -181,6 +190,9 @@ int e3_opts_parse(const e3_opts *opts, int argc, char **argv);
 /* Is the word, "--name", "--name=VALUE" or "-l", an option of the table or one that all tools have? *takes: its
  * argument is the next word. For a tool that hands other options on. */
 bool e3_opts_has(const e3_opts *opts, const char *word, bool *takes);
+
+/* Was the option, by its long name, on the command line? After e3_opts_parse. */
+bool e3_opts_given(const char *name);
 
 /* For paths that are not in the table: operands, files found by default, "-" where standard output is an output by
  * default. Ends the tool like a usage error when one clashes with another (e3_claim_add). Before anything is opened. */
