@@ -197,9 +197,11 @@ $$(B)/fuzz_$(1): tests/fuzz/fuzz_$(1).c $$(foreach l,$$(FUZZ_$(1)),$$(LIB_$$(l))
 endef
 $(foreach f,$(FUZZERS),$(eval $(call fuzz_rules,$(f))))
 fuzz-bins: $(FUZZERS:%=$(B)/fuzz_%)
-# (Not optimized: built in a third of the time. The sanitizers then also see what an optimizer would have removed.)
+# (Not optimized: built in a third of the time. The sanitizers then also see what an optimizer would have removed. Lint and a test may
+# ask for it at the same time: one builds, the other waits.)
 fuzz-build:
-	@$(MAKE) --no-print-directory B=$(B)/fuzz CC=clang OPT=-O0 HOT= SAN=fuzzer-no-link,address,undefined fuzz-bins
+	@mkdir -p "$(B)/fuzz"
+	@flock "$(B)/fuzz" $(MAKE) --no-print-directory B=$(B)/fuzz CC=clang OPT=-O0 HOT= SAN=fuzzer-no-link,address,undefined fuzz-bins
 fuzz: fuzz-build
 	@set -e; for f in $(FUZZERS); do echo "fuzz: $$f: $(RUNS) runs"; B=$(B) tests/fuzz/run.sh $$f $(RUNS); done
 
@@ -319,6 +321,12 @@ parity: all $(B)/bench/sgemm
 
 lint:
 	@tests/lint.sh
+
+# What fuzz-build does not compile, for tests/lint.sh to have another compiler read: CFLAGS=-fsyntax-only leaves no file behind.
+OBJ_cmd := $(foreach t,$(TOOLS),$(patsubst cmd/%.c,$(B)/cmd/%.o,$(SRCS_$(t))))
+unfuzzed: $(foreach l,$(filter-out $(foreach f,$(FUZZERS),$(FUZZ_$(f))),$(LAYERS)),$(OBJ_$(l))) $(OBJ_cmd)
+	$(CC) $(filter-out -M%,$(ALL_CFLAGS)) -Itests $(call pkg,jansson,--cflags) $(UNIT_SRCS) $(wildcard tests/gpu/*.c pipelines/study/*.c)
+.PHONY: unfuzzed
 
 # Lays out the C and CUDA sources as .clang-format says.
 format:
