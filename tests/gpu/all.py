@@ -43,7 +43,7 @@ LOADING = re.compile(r"Error: No module named|ImportError|error while loading sh
 
 class Part(NamedTuple):
     name: str
-    # About how many seconds it takes on an H200: ops, parity, table, flat, load as seen, the others reckoned. It is stopped after five times that.
+    # About how many seconds it takes on an H200, as seen, the checks side by side; load and peer reckoned. It is stopped after five times that.
     usual: int
     command: str
     lacks: str = ""
@@ -63,16 +63,16 @@ def parts():
     sanitizer = py or ("" if shutil.which("compute-sanitizer") else "compute-sanitizer is not installed")
     full = os.path.join(SHARED, "golden/full.golden.safetensors")
     return [
-        Part("ops", 15, "tests/gpu/ops.sh", alone=False),
-        Part("parity", 110, "tests/gpu/parity.sh", py or ("" if os.path.exists(full) else f"{full} is not there"), False),
-        Part("together", 40, "tests/gpu/bench.sh together", py, False),
-        Part("memcheck", 60, "env TOOLS=memcheck tests/gpu/sanitize.sh", sanitizer, False),
-        Part("racecheck", 150, "env TOOLS=racecheck tests/gpu/sanitize.sh", sanitizer, False),
-        Part("stages", 20, "tests/gpu/bench.sh stages", py, by_rows=False),
-        Part("speed", 220, "tests/gpu/bench.sh speed", py),
-        Part("memory", 60, "tests/gpu/memory.sh", py, by_rows=False),
+        Part("ops", 40, "tests/gpu/ops.sh", alone=False),
+        Part("parity", 150, "tests/gpu/parity.sh", py or ("" if os.path.exists(full) else f"{full} is not there"), False),
+        Part("together", 60, "tests/gpu/bench.sh together", py, False),
+        Part("memcheck", 20, "env TOOLS=memcheck tests/gpu/sanitize.sh", sanitizer, False),
+        Part("racecheck", 190, "env TOOLS=racecheck tests/gpu/sanitize.sh", sanitizer, False),
+        Part("stages", 5, "tests/gpu/bench.sh stages", py, by_rows=False),
+        Part("speed", 190, "tests/gpu/bench.sh speed", py),
+        Part("memory", 35, "tests/gpu/memory.sh", py, by_rows=False),
         Part("streams", 110, "tests/gpu/bench.sh streams", py),
-        Part("table", 110, "tests/gpu/memory.sh table", py),
+        Part("table", 150, "tests/gpu/memory.sh table", py),
         Part("flat", 110, f"{PYTHON} -B tests/gpu/long.py {os.environ.get('FLAT_FRAMES', 20000)}", py, by_rows=False),
         Part("load", 60, "tests/gpu/bench.sh load", py),
         Part("peer", 150, "tests/gpu/bench.sh peer", py or imports("torch")),

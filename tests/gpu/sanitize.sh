@@ -50,7 +50,8 @@ for tool in ${TOOLS:-memcheck racecheck}; do
 	check "$tool" one.e3 --budget 2f --precision f32
 	kernels=(--kernel-name-exclude kernel_substring=conv)
 	check "$tool" small.e3 --budget 2f --precision f32
-	check "$tool" small.e3 --budget 2f --policy spread
 	kernels=()
+	# All kernels: in 16 bits compute-sanitizer 13.0 itself faults when some kernels of a launch are left out.
+	check "$tool" small.e3 --budget 2f --policy spread
 done
 exit "$rc"
