@@ -72,6 +72,66 @@ both() { # STREAM PRECISION HOW
 	grep -q '^streams    4, the frames of 2 go together at most, in two sets side by side$' "$T/plan"
 }
 
+# streams [NAME=VALUE...] [-b SIZE] -- INPUT...: to o1.e3, o2.e3 and so on, what is said to $T/e
+streams() {
+	local set=() to=() k=1 x budget=3f
+	while [ "$1" != -- ]; do
+		if [ "$1" = -b ]; then budget=$2; shift; else set+=("$1"); fi
+		shift
+	done
+	shift
+	for x in "$@"; do to+=(-o "$T/o$k.e3"); k=$((k + 1)); done
+	env "${set[@]}" e3-infer --device cuda --model seed:tiny:7 --budget "$budget" --segment 0 --streams $# "$@" "${to[@]}" -y 2>"$T/e"
+}
+
+@test "--streams without memory for one more: it waits, goes on by itself, or fails alone" {
+	e3-scene -q --seed 5 --frames 3 --size 112x84 -o "$T/c.e3"
+	e3-scene -q --seed 6 --frames 3 --size 84x112 -o "$T/tall.e3"
+	e3-infer --device cuda --model seed:tiny:7 --budget 3f --segment 0 --log-every 1 "$f/video.e3" -o "$T/a.e3" 2>"$T/e"
+	one=$(sed -n 's/.*, device \([0-9.]*\) MiB$/\1/p' "$T/e" | sort -n | tail -1)
+	on cuda --budget 3f --segment 0 "$T/c.e3" -o "$T/c-alone.e3"
+	for more in 100 1500 4000; do # KiB: none, and two streams, for what three need
+		streams FAKE_CUDA_KIB="$(awk -v m="$one" -v k=$more 'BEGIN { print int(m * 1024 + k) }')" -- "$f/video.e3" "$T/c.e3" "$f/video.e3"
+		grep -q "out of device memory: 3 of 80 MiB are left: this stream \(waits until\|is computed for itself\)" "$T/e" || { echo $more; cat "$T/e"; return 1; }
+		same_results "$T/o1.e3" "$T/a.e3"
+		same_results "$T/o2.e3" "$T/c-alone.e3"
+		same_results "$T/o3.e3" "$T/a.e3"
+	done
+	# A frame for which there is no memory in a set is computed alone.
+	streams FAKE_CUDA_OPENS=1 FAKE_CUDA_ROWS=25 -- "$f/video.e3" "$T/c.e3"
+	same_results "$T/o1.e3" "$T/a.e3"
+	same_results "$T/o2.e3" "$T/c-alone.e3"
+	# Too little for one of them only: 400 frames of larger pictures.
+	for x in c tall; do edit "$T/$x.e3" "$T/$x-endless.e3" 'm[0][1]["frames"] = None'; done
+	one=$(e3-infer --device cuda --model seed:tiny:7 --budget 400f --segment 0 --plan "$T/c-endless.e3" | awk '$1 == "total" { print $2 }')
+	rc=0
+	streams FAKE_CUDA_KIB="$(awk -v m="$one" 'BEGIN { print int(m * 1024 + 2000) }')" -b 400f -- "$T/tall-endless.e3" "$T/c-endless.e3" || rc=$?
+	[ $rc -eq 1 ]
+	grep -q "^e3-infer: $T/tall-endless.e3: .*: too little for this stream, also without the others: give a smaller --budget$" "$T/e" || { cat "$T/e"; return 1; }
+	tail -1 "$T/e" | grep -qx "e3-infer: inferring: 1 of 2 streams failed"
+	same "$T/o2.e3" "$T/c-alone.e3" pred # three frames: nothing is evicted
+}
+
+@test "--streams without memory for one more: a signal ends those that wait" {
+	mkfifo "$T/in" "$T/list"
+	one=$(e3-infer --device cuda --model seed:tiny:7 --budget 3f --segment 0 --log-every 1 "$f/video.e3" 2>&1 >/dev/null | sed -n 's/.*, device \([0-9.]*\) MiB$/\1/p' | tail -1)
+	FAKE_CUDA_KIB=$(awk -v m="$one" 'BEGIN { print int(m * 1024 + 100) }') e3-infer --device cuda --model seed:tiny:7 --budget 3f --segment 0 --streams 2 \
+		--log-every 1 --streams-from "$T/list" "$T/in" -o "$T/o1.e3" 2>"$T/e" &
+	pid=$!
+	exec 8>"$T/list" # which is opened first
+	exec 7>"$T/in"
+	head -c 200000 "$f/video.e3" >&7
+	wait_until 60 grep -q "frame 1: " "$T/e"
+	printf '%s\t%s\n' "$f/video.e3" "$T/o2.e3" >&8
+	wait_until 60 grep -q "waits until another one has ended" "$T/e"
+	kill -INT $pid
+	rc=0
+	wait_until 20 gone $pid
+	wait $pid || rc=$?
+	exec 7>&- 8>&-
+	[ "$rc" -eq 130 ] || { echo "exit $rc"; cat "$T/e"; return 1; }
+}
+
 @test "--vram: the smallest that works is said, works, and is never exceeded, in segments and with attention maps" {
 	smallest() { # OPTION...: MiB
 		e3-infer --device cuda --model seed:tiny:7 --vram 1M "$@" "$f/endless.e3" 2>&1 >/dev/null | sed -n 's/.*the smallest that works is \([0-9]*\)M$/\1/p'

@@ -1,6 +1,8 @@
 /* A plug-in in place of libe3-cuda.so: the CPU as a GPU, which begins with the next frame before this one is done, and
  * computes frames of several streams as rows of one matrix. So what e3-infer does with a GPU is tested without one. Its
  * memory is what was allocated for devices, by the block. FAKE_CUDA_OPENS=N: it has room for N devices only.
+ * FAKE_CUDA_KIB=N: so much memory; FAKE_CUDA_ROWS=N: every seventh time none for keys and values of more rows
+ * than that.
  * FAKE_CUDA_TELLS=FILE: how many pictures and aggregators were begun ahead. */
 #include "e3/dev.h"
 #include <malloc.h>
@@ -16,8 +18,16 @@ static atomic_ullong used;
 
 static uint64_t blocks(void *p) { return p ? (malloc_usable_size(p) + BLOCK - 1) / BLOCK * BLOCK : 0; }
 
+static uint64_t most(const char *name)
+{
+	const char *said = getenv(name);
+	return said ? strtoull(said, NULL, 10) : UINT64_MAX >> 10;
+}
+
 static int take(e3_dev *dev, e3_dtype dtype, size_t n, e3_tensor *out, e3_err *err)
 {
+	if (used + n * e3_dtype_size(dtype) > most("FAKE_CUDA_KIB") << 10)
+		return e3_fail(err, "cuda: out of device memory: 3 of 80 MiB are left");
 	int rc = cpu->alloc(dev, dtype, n, out, err);
 	used += blocks(out->p);
 	return rc;
@@ -34,6 +44,15 @@ static void give(e3_dev *dev, void *p)
 {
 	used -= blocks(p);
 	cpu->free(dev, p);
+}
+
+static int project(e3_dev *dev, const e3_qkv *op, e3_err *err)
+{
+	static atomic_int many;
+	enum { EVERY = 7 };
+	if ((uint64_t)op->rows > most("FAKE_CUDA_ROWS") && ++many % EVERY == 0)
+		return e3_fail(err, "scratch memory: out of device memory: 3 of 80 MiB are left");
+	return cpu->qkv(dev, op, err);
 }
 
 static e3_memory memory(e3_dev *dev) { return (e3_memory){used, UINT64_MAX}; }
@@ -71,7 +90,7 @@ static e3_dev *open_fake(bool strict, e3_err *err)
 	if (!opened++) {
 		cpu = dev->ops, ops = *cpu;
 		ops.alloc = take, ops.weight = weight, ops.free = give, ops.memory = memory, ops.ahead = ahead;
-		ops.close = shut;
+		ops.close = shut, ops.qkv = project;
 	}
 	dev->ops = &ops, dev->halt = NULL, dev->apart = false;
 	return dev;

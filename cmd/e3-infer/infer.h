@@ -273,6 +273,36 @@ int infer_streams_settle(infer_streams *s, infer_request *r, const int size[2], 
 /* After a frame of one of them. */
 void infer_streams_report(infer_streams *s);
 
+/* ---- slots.c: memory for one more session, where there are several streams; nothing where there is one ---- */
+
+typedef struct infer_slots {
+	pthread_mutex_t lock; /* guards what follows */
+	pthread_cond_t changed;
+	int64_t tickets, served; /* whose turn it is */
+	int open;                /* sessions */
+	int64_t ended;           /* streams whose session was closed */
+} infer_slots;
+
+/* What a stream knows of them. */
+typedef struct infer_slot {
+	bool turn, held, told;
+	bool single;   /* it is no part of a set, and keeps its turn until it ends */
+	bool alone;    /* no other session was open when it was its turn */
+	int64_t ended; /* so many had ended then */
+} infer_slot;
+
+struct infer;
+void infer_slots_init(infer_slots *s);
+/* Waits for its turn to open a session. It passes it on when the session has all that it needs, or will not come. */
+void infer_slot_take(struct infer *f);
+void infer_slot_pass(struct infer *f);
+/* The session is open; it is closed. */
+void infer_slot_hold(struct infer *f);
+void infer_slot_leave(struct infer *f);
+/* An attempt failed. Was it for memory that other streams have, waits until one of them has ended, or leaves the set:
+ * 0, with its turn. -1: *err stays, or says that there is none. */
+int infer_slot_wait(struct infer *f, e3_err *err);
+
 /* ---- main.c: a run ---- */
 
 typedef struct infer {
@@ -293,6 +323,8 @@ typedef struct infer {
 	double ms;                      /* of the last frame */
 	double born, start, first_done; /* born: when the program started */
 	infer_streams *streams;         /* that it is one of; NULL: it is alone, and the setup is its own */
+	infer_slots *slots;             /* theirs */
+	infer_slot slot;
 } infer;
 
 /* From opening to the end of the stream. */
@@ -309,6 +341,9 @@ void infer_report(infer *f);
 void infer_take_length(infer_request *r, int64_t frames);
 /* Opens the session and sends the head, unless that was done: with the first frame, or when none will come. */
 int infer_begin(infer *f, e3_err *err);
+/* Of several streams the first frame may find too little memory after the session did: waits until another one has
+ * ended, and opens the session again. -1: that was not it, or there is none. */
+int infer_begin_again(infer *f, e3_err *err);
 /* The head alone, of a stream without frames. */
 int infer_send_head(infer *f, e3_err *err);
 void infer_close_session(infer *f);

@@ -76,6 +76,16 @@ static int compute(infer *f, infer_parcel *to, infer_computed *computed, e3_err 
 	return pack(f, to, &r, 0, err);
 }
 
+/* The first frame of a session takes all memory that it needs. */
+static int compute_or_wait(infer *f, infer_parcel *to, infer_computed *computed, e3_err *err)
+{
+	int rc;
+	while ((rc = compute(f, to, computed, err)) && !infer_begin_again(f, err))
+		;
+	infer_slot_pass(f);
+	return rc;
+}
+
 /* While the result is on its way. Not given up where the session is saved: a frame that was delivered is computed
  * beside too. */
 static int compute_beside(infer *f, e3_err *err)
@@ -140,6 +150,8 @@ static int expect_start(infer *f, e3_err *err)
 			return -1;
 		int together = e3_session_plan(f->session)->together;
 		s->wanted = f->head.frames >= 0 && f->head.frames < together ? (int)f->head.frames : together;
+		if (s->wanted > 1)
+			infer_slot_pass(f); /* the other frames may take long */
 	}
 	s->done = s->wanted <= 1;
 	return 0;
@@ -165,8 +177,10 @@ static int do_start(infer *f, e3_err *err)
 	s->done = true;
 	if (f->r.dump)
 		e3_watch_frame(f->setup.dev, s->item[0].frame.source.i);
-	if (infer_start_compute(s, f->track, err))
-		return -1;
+	while (infer_start_compute(s, f->track, err))
+		if (infer_begin_again(f, err))
+			return -1;
+	infer_slot_pass(f);
 	f->ms = 1e3 * (e3_now() - t) / s->frames;
 	for (int k = 0, n = 0; !rc && k < s->n; k++) {
 		infer_item *item = &s->item[k];
@@ -204,7 +218,7 @@ static int do_frame(infer *f, infer_item *item, e3_err *err)
 	infer_parcel *parcel = infer_writer_fill(f->writer, placed);
 	infer_parcel_beside(parcel, f->track);
 	f->unsent = parcel;
-	if ((f->r.separate && forget(f, err)) || infer_begin(f, err) || compute(f, parcel, &computed, err))
+	if ((f->r.separate && forget(f, err)) || infer_begin(f, err) || compute_or_wait(f, parcel, &computed, err))
 		return -1;
 	if (send_frame(f, computed, err) || compute_beside(f, err))
 		return -1;
@@ -348,6 +362,7 @@ int infer_run(infer *f, e3_err *err)
 		rc = 0, f->r.stage.interrupted = true;
 	else
 		rc = rc || loop(f, err) ? -1 : 0;
+	infer_slot_pass(f);
 	infer_explain(err);
 	if (f->writer)
 		infer_writer_wait(f->writer, &written, NULL);

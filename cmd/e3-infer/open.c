@@ -1,6 +1,7 @@
 /* e3-infer: the session of a stream, and the head of its output: both come with the first frame, or when none will
  * come. Owns when they are opened and closed. */
 #include "infer.h"
+#include "e3/mem.h"
 #include "e3/tool.h"
 #include "e3/version.h"
 #include <math.h>
@@ -28,7 +29,7 @@ static int new_session(infer *f, e3_err *err)
 					: infer_setup_settle(&f->setup, &f->r, f->size, err)) ||
 		!(f->session = e3_session_open(f->setup.net, f->setup.dev, &f->r.o, f->size, err)))
 		return -1;
-	if (f->r.automatic && f->r.o.side)
+	if (f->r.automatic && f->r.o.side && !f->head_sent)
 		e3_note("segments of %lld frames, chosen by the budget (--segment 0: one piece)",
 			(long long)f->r.track.segment);
 	return 0;
@@ -46,13 +47,18 @@ static int open_session(infer *f, e3_err *err)
 	/* Also where no frame comes: what is saved again says what was chosen. */
 	if (f->resume.from && infer_setup_calibrate(&f->setup, &f->r, f->resume.from, NULL, err))
 		return -1;
-	e3_batch_lock(f->r.o.batch);
-	if (f->resume.from)
-		f->session = infer_resume_session(&f->resume, &f->r, f->setup.net, f->setup.dev, f->head.frames, err);
-	int rc = !f->session && (f->resume.from || new_session(f, err)) ? -1 : 0;
-	e3_batch_unlock(f->r.o.batch);
+	infer_slot_take(f);
+	int rc;
+	do {
+		e3_batch_lock(f->r.o.batch);
+		if (f->resume.from)
+			f->session = infer_resume_session(&f->resume, &f->r, f->setup.net, f->setup.dev, f->head.frames, err);
+		rc = !f->session && (f->resume.from || new_session(f, err)) ? -1 : 0;
+		e3_batch_unlock(f->r.o.batch);
+	} while (rc && !infer_slot_wait(f, err));
 	if (rc)
 		return -1;
+	infer_slot_hold(f);
 	if (!f->r.separate)
 		e3_session_look_ahead(f->session, next_picture, f);
 	f->track = e3_track_open(f->session, &f->r.track, err);
@@ -123,4 +129,16 @@ void infer_close_session(infer *f)
 	e3_session_close(f->session);
 	e3_batch_unlock(f->r.o.batch);
 	f->track = NULL, f->session = NULL;
+	infer_slot_leave(f);
+}
+
+int infer_begin_again(infer *f, e3_err *err)
+{
+	if (!f->slots || !f->session || e3_session_frames(f->session) || e3_track_frames(f->track))
+		return -1;
+	bool turn = f->slot.turn; /* else others may have taken memory meanwhile: once more at once */
+	infer_close_session(f);
+	if (turn ? infer_slot_wait(f, err) : !e3_no_memory(err))
+		return -1;
+	return infer_begin(f, err);
 }

@@ -21,6 +21,7 @@ int infer_start_keep(infer_start *s, infer_item *item, e3_err *err)
 static int room(infer_start *s, e3_err *err)
 {
 	size_t n = (size_t)s->frames;
+	free(s->rgb), free(s->i), free(s->results), free(s->evicts); /* of an attempt that found too little memory */
 	s->rgb = e3_alloc(n, sizeof *s->rgb, "the first frames", err);
 	s->i = e3_alloc(n, sizeof *s->i, "the first frames", err);
 	s->results = e3_alloc(n, sizeof *s->results, "the first frames", err);

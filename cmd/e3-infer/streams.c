@@ -37,6 +37,7 @@ struct infer_streams {
 	size_t n, cap;
 	bool listed; /* a thread reads it */
 	pthread_cond_t changed;
+	infer_slots slots;
 	bool fitted; /* --vram: for frames of this size */
 	int size[2];
 	double budget;
@@ -208,7 +209,7 @@ static int run_one(const set *in, const job *j, e3_err *err)
 		return -1;
 	f->r = s->r;
 	f->r.stage.input = j->input, f->r.stage.output = j->output;
-	f->setup = s->setup, f->streams = s, f->born = s->start;
+	f->setup = s->setup, f->streams = s, f->slots = &s->slots, f->born = s->start;
 	f->setup.dev = in->dev, f->r.o.batch = in->batch;
 	int rc = infer_run(f, err);
 	if (infer_close(f))
@@ -346,6 +347,7 @@ int infer_streams_run(const infer_request *r, e3_err *err)
 	pthread_mutex_init(&s.lock, NULL);
 	pthread_mutex_init(&s.calibrating, NULL);
 	pthread_cond_init(&s.changed, NULL);
+	infer_slots_init(&s.slots);
 	signal(SIGPIPE, SIG_IGN); /* a reader that goes away ends its own stream */
 	sigaction(SIGUSR1, &(struct sigaction){.sa_handler = on_nudge}, NULL);
 	int rc = infer_setup_open(&s.setup, &s.r, err) || open_list(&s, err) || open_sets(&s, err) ? -1 : 0;

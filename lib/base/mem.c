@@ -8,6 +8,11 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+bool e3_no_memory(const e3_err *err)
+{
+	return strstr(err->text, "out of memory") || strstr(err->text, "out of device memory");
+}
+
 int e3_mul(size_t a, size_t b, size_t *out) { return __builtin_mul_overflow(a, b, out) ? -1 : 0; }
 
 void *e3_alloc(size_t n, size_t size, const char *what, e3_err *err)

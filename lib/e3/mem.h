@@ -3,6 +3,7 @@
 #define E3_MEM_H
 
 #include "e3/err.h"
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -12,6 +13,9 @@ void *e3_alloc(size_t n, size_t size, const char *what, e3_err *err);
 
 /* Grows *p (from e3_alloc, e3_grow or NULL) to hold n × size bytes, contents kept, new bytes undefined. 0 or -1. */
 int e3_grow(void **p, size_t n, size_t size, const char *what, e3_err *err);
+
+/* Does it say that an allocation failed, here or on a device? Memory that somebody gives back may help then. */
+bool e3_no_memory(const e3_err *err);
 
 /* *out = a × b: 0, or -1 on overflow. */
 int e3_mul(size_t a, size_t b, size_t *out);

@@ -2,6 +2,7 @@
  * aggregator as rows of one matrix, then each through the heads; meanwhile the budget of each is shared out. A session
  * that cannot go on costs the others nothing. */
 #include "together.h"
+#include "e3/mem.h"
 
 /* Those that take part, and what they leave. */
 typedef struct group {
@@ -9,6 +10,7 @@ typedef struct group {
 	e3_session *s[E3_LANES];
 	int n;
 	e3_dev *dev;
+	bool scored; /* more of the past has changed than that it has the frames' tokens */
 } group;
 
 static e3_result *result_of(const e3_session *s) { return (e3_result *)(uintptr_t)&s->result[s->turn]; }
@@ -58,6 +60,7 @@ static int aggregate(group *g, e3_err *err)
 	if (e3_session_begin(g->s[0], "agg", err) || gather(g, E3_PIECE_AGGREGATOR, err) ||
 		e3_aggregate_lanes(g->s, g->n, err))
 		return -1;
+	g->scored = true;
 	for (int k = 0; k < g->n; k++)
 		if (e3_session_score(g->s[k], err))
 			return -1;
@@ -126,6 +129,17 @@ static int through(group *g, e3_err *err)
 		: 0;
 }
 
+/* There may be no memory for what so many rows need in between: it is less for each alone. */
+static void one_by_one(group *g)
+{
+	g->dev->ops->finish(g->dev, NULL);
+	for (int k = 0; k < g->n; k++)
+		for (int l = 0; l < g->s[k]->past->cache.layers; l++)
+			e3_cache_forget(&g->s[k]->past->cache, l, (uint32_t)(g->s[k]->past->t * g->s[k]->plan.tokens_per_frame));
+	for (int k = 0; k < g->n; k++)
+		e3_turns_take(&g->turn[k], 1);
+}
+
 void e3_turns_take(e3_turn *const *turn, int n)
 {
 	group g = {.n = 0};
@@ -138,6 +152,10 @@ void e3_turns_take(e3_turn *const *turn, int n)
 	}
 	gather_up(&g, turn, n);
 	int rc = g.n ? through(&g, &why) : 0;
+	if (rc && !g.scored && e3_no_memory(&why)) {
+		one_by_one(&g);
+		return;
+	}
 	for (int k = 0; k < g.n; k++) {
 		e3_turn *t = g.turn[k];
 		e3_session *s = g.s[k];
