@@ -159,11 +159,22 @@ static inline e3_ckpt *custom_open(const e3_config *c, uint64_t seed, sample *s,
 	while ((8 + s->header.len + 1) % 8) /* so that the values are aligned */
 		e3_buf_add(&s->header, " ", 1, NULL);
 	e3_ckpt *ckpt = sample_open(s, err);
+	/* The last one is kept: most tests open the same again and again. */
+	static e3_buf kept;
+	static uint64_t kept_seed;
+	size_t bytes = 8 + s->header.len + s->size;
+	if (ckpt && kept.len == bytes && kept_seed == seed && memcmp(kept.data, s->file, 8 + s->header.len) == 0) {
+		memcpy(s->file, kept.data, bytes);
+		return ckpt;
+	}
 	for (size_t k = 0; ckpt && k < e3_ckpt_count(ckpt); k++) {
 		const e3_tensor_info *t = e3_ckpt_at(ckpt, k);
 		/* The bytes are ours; a checkpoint only promises not to change them. */
 		custom_fill(t, seed, (float *)(uintptr_t)e3_ckpt_direct(ckpt, t));
 	}
+	e3_buf_release(&kept);
+	if (ckpt && e3_buf_add(&kept, s->file, bytes, NULL) == 0)
+		kept_seed = seed;
 	return ckpt;
 }
 

@@ -98,14 +98,14 @@ static void resume_from(chain *c, const char *path, bool frozen)
 	e3_saved_close(file);
 }
 
-/* Cut after every frame: before, between and after the shared ones. The length unknown; known, with a last segment that
- * is full or, in turn, with one that is not. */
+/* Cut after every frame: before, between and after the shared ones. In turn the length is unknown; known, with a last
+ * segment that is full; known, with one that is not. A budget that is a share of the length is cut with and without. */
 static void a_resumed_chain_gives_the_same_bits(void **state)
 {
 	static const int64_t lengths[] = {-1, FRAMES, FRAMES - 2};
 	for (size_t h = 0; h < sizeof hows / sizeof *hows; h++)
-		for (int k = 0; k < 2; k++) {
-			int n = k ? 1 + (int)h % 2 : 0;
+		for (int k = 0; k < (hows[h].kind == E3_BUDGET_FRACTION ? 2 : 1); k++) {
+			int n = hows[h].kind != E3_BUDGET_FRACTION ? (int)h % 3 : k ? 1 + (int)h % 2 : 0;
 			e3_infer_options o = options_of(&hows[h]);
 			chain through = {0}, stopped = {0};
 			int frames = lengths[n] < 0 ? FRAMES : (int)lengths[n], cuts = 0;
