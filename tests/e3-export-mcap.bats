@@ -127,7 +127,7 @@ open("bad.mcap", "wb").write(b)' $at
 	stream x.e3 frames=4 w=60 h=40
 	mkdir out
 	fails 1 "writing: /dev/full: No space left on device" -- e3-export --mcap /dev/full x.e3
-	fails 1 "writing: -: No space left on device" -- bash -c "e3-export --mcap - x.e3 >/dev/full"
+	fails 1 "writing: standard output: No space left on device" -- bash -c "e3-export --mcap - x.e3 >/dev/full"
 	fails 1 "1 of 2 outputs failed: writing: /dev/full: No space left on device" -- e3-export --mcap /dev/full --tum out/t x.e3
 	[ "$(wc -l <out/t)" -eq 5 ]
 	rm out/t

@@ -116,6 +116,9 @@ comment() { sed -n 's/^comment //p;/^end_header/q' "$1"; }
 
 @test "what does not fit is refused with numbers, and nothing is written" {
 	mkdir out
+	fails 1 "placing frame 0: depth " -- e3-export --depth-pfm out/pfm --scale 1e-9 x.e3
+	has_text "$T/stderr" "which counts as unknown: expected more than 1e-08"
+	[ ! -e out/pfm ]
 	no() { fails 1 "$1" -- e3-export --tum out/o.tum --glb out/o.glb --align "${@:2}" x.e3; }
 	no "later.csv: 0 of 51 frames have a known position, at least 3 are needed: the frames are from 0 to 100 s, the 51 lines of the file from 1000 to 1100 s" later.csv
 	no "one.csv: 51 positions: they are all in one place" one.csv
@@ -128,7 +131,7 @@ comment() { sed -n 's/^comment //p;/^end_header/q' "$1"; }
 	no "reading: odd.csv: line 2: 'x' is not a finite number" odd.csv
 	[ -z "$(ls out)" ]
 	cp xyz.csv none
-	e3-export -q --tum o.tum --align ./none --align none x.e3
+	e3-export -q --tum o.tum --glb o.glb --align ./none --align none x.e3
 	check lengths o.tum . 1e-6
 	fails 2 "contradict each other: each gives the scale" -- e3-export --tum o.tum --scale 2 --align xyz.csv x.e3
 	fails 2 "contradict each other: each gives the scale" -- e3-export --tum o.tum --scale 2 --known-distance 1:2=3 x.e3

@@ -377,7 +377,7 @@ assert sorted(j["failed"]) == ["depth", "glb", "ply"] and "File too large" in j[
 	set +o pipefail
 	{ left && e3-export -q --tum - --glb "$T/out/g" "$T/x.e3" 2>"$T/e" || echo $? >"$T/rc"; } | true
 	[ "$(cat "$T/rc")" -eq 1 ]
-	grep -q "1 of 2 outputs failed: writing: -: Broken pipe" "$T/e"
+	grep -q "1 of 2 outputs failed: writing: standard output: Broken pipe" "$T/e"
 	e3-export -q --glb "$T/g" "$T/x.e3"
 	cmp "$T/g" "$T/out/g"
 	{ left && e3-export --tum - "$T/x.e3" 2>"$T/e" || echo $? >"$T/rc"; } | true

@@ -163,6 +163,6 @@ void align_warn(const align_options *o, const e3_aligner_facts *f)
 				" frames do not determine a world: they are fewer than three, or lie on a line; nothing was used",
 			f->known);
 	if (f->distances < o->aligner.n_distances)
-		e3_warn("of %d distances %" PRId64 " were used: the stream lacks frames of the others", o->aligner.n_distances,
-			f->distances);
+		e3_warn("%" PRId64 " of %d known distances not used: the stream lacks one of the frames, or its pose",
+			o->aligner.n_distances - f->distances, o->aligner.n_distances);
 }

@@ -11,8 +11,10 @@ static const char *plural(int64_t n) { return n == 1 ? "" : "s"; }
 
 static void tell_points(const char *path, uint64_t n, const e3_export_options *opt, const e3_export_facts *f)
 {
-	e3_note("%s: %" PRIu64 " points of %" PRIu64 " (%" PRIu64 " passed confidence %.4g and masks), %" PRId64 " frame%s",
-		name_of(path), n, f->points, f->kept, fmax(f->threshold, opt->cloud.conf_min), f->frames, plural(f->frames));
+	e3_note("%s: %" PRIu64 " point%s of %" PRIu64 " (%" PRIu64 " passed confidence %.4g and masks), %" PRId64
+			" frame%s",
+		name_of(path), n, plural((int64_t)n), f->points, f->kept, fmax(f->threshold, opt->cloud.conf_min), f->frames,
+		plural(f->frames));
 }
 
 /* Points of equal confidence stay or go together, so a percentile may drop far fewer than it says. */
@@ -108,8 +110,9 @@ void e3_export_tell(const e3_export_options *opt, const e3_export_facts *f)
 		else if (strcmp(out->format->name, "mesh") == 0)
 			tell_mesh(out->path, f);
 		else if (f->written[out->format - e3_formats])
-			e3_note("%s: %" PRIu64 " pictures of %" PRId64 " frame%s, %" PRIu64 " points", name_of(out->path),
-				f->pictures, f->frames, plural(f->frames), f->written[out->format - e3_formats]);
+			e3_note("%s: %" PRIu64 " picture%s of %" PRId64 " frame%s, %" PRIu64 " point%s", name_of(out->path),
+				f->pictures, plural((int64_t)f->pictures), f->frames, plural(f->frames),
+				f->written[out->format - e3_formats], plural((int64_t)f->written[out->format - e3_formats]));
 		else
 			e3_note("%s: %" PRId64 " frame%s", name_of(out->path), f->frames, plural(f->frames));
 	}

@@ -165,10 +165,12 @@ int e3_file_renew(e3_file *file, const char *path, e3_err *err)
 	return e3_file_open(file, path, err);
 }
 
+const char *e3_file_name(const e3_file *file) { return strcmp(file->path, "-") ? file->path : "standard output"; }
+
 static int open_in_place(e3_file *file, int fd, e3_err *err)
 {
 	file->f = open_blocking(file->fd = fd);
-	return file->f ? 0 : e3_fail_sys(err, "opening: %s", strcmp(file->path, "-") ? file->path : "standard output");
+	return file->f ? 0 : e3_fail_sys(err, "opening: %s", e3_file_name(file));
 }
 
 /* TARGET.partial; with one more ".partial" where that is a file which the run reads: it must not be replaced. */
@@ -248,7 +250,7 @@ int e3_file_reserve(e3_file *file, uint64_t bytes, e3_err *err)
 int e3_file_write(e3_file *file, const void *from, size_t n, e3_err *err)
 {
 	if (n && fwrite(from, 1, n, file->f) != n)
-		return e3_fail_sys(err, "writing: %s", file->path);
+		return e3_fail_sys(err, "writing: %s", e3_file_name(file));
 	return 0;
 }
 
@@ -271,7 +273,7 @@ int e3_file_commit_durable(e3_file *file, e3_err *err)
 	char *path = strdup(file->path);
 	int rc = path ? 0 : e3_fail(err, "writing: %s: out of memory", file->path);
 	if (!rc && (fflush(file->f) || (file->temp && fsync(file->fd))))
-		rc = e3_fail_sys(err, "writing: %s", file->path);
+		rc = e3_fail_sys(err, "writing: %s", e3_file_name(file));
 	if (rc)
 		e3_file_discard(file);
 	else
@@ -287,9 +289,9 @@ static int finish(e3_file *file, e3_err *err)
 {
 	int rc = 0;
 	if (fflush(file->f) || ferror(file->f))
-		rc = e3_fail_sys(err, "writing: %s", file->path);
+		rc = e3_fail_sys(err, "writing: %s", e3_file_name(file));
 	if (fclose(file->f) && !rc)
-		rc = e3_fail_sys(err, "closing: %s", file->path);
+		rc = e3_fail_sys(err, "closing: %s", e3_file_name(file));
 	file->f = NULL;
 	return rc;
 }

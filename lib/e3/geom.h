@@ -146,7 +146,8 @@ void e3_similarity_invert(const e3_similarity *a, e3_similarity *out);
 /* The pose of the same camera in the coordinates that `a` leads to; fields of view do not change. -1 as
  * e3_pose_decode. */
 int e3_similarity_pose(const e3_similarity *a, float pose[9], e3_err *err);
-/* Applies it to pose, depth and points of a prediction, and to its `world`, if it has a segment. */
+/* Applies it to pose, depth and points of a prediction, and to its `world`, if it has a segment. -1 also when no depth
+ * stays known (E3_DEPTH_MIN). */
 int e3_similarity_pred(const e3_similarity *a, e3_pred *pred, e3_err *err);
 
 /* Least squares over n pairs of points (Umeyama 1991; doc/evaluation.md 5.2): always a rotation, never a reflection;

@@ -63,6 +63,8 @@ void e3_file_discard(e3_file *file);
 /* Room on the disk for what is going to be written, where the size is known: a full disk, quota or limit is an error
  * now and not at the end. Where that cannot be told, nothing happens. */
 int e3_file_reserve(e3_file *file, uint64_t bytes, e3_err *err);
+/* The path, or "standard output": for messages. */
+const char *e3_file_name(const e3_file *file);
 /* fwrite of n bytes, checked, naming the path. */
 int e3_file_write(e3_file *file, const void *from, size_t n, e3_err *err);
 

@@ -266,7 +266,7 @@ int e3_cloud_settle(e3_cloud *c, bool normals, e3_export_facts *facts, e3_err *e
 		return 0;
 	if (facts->points + facts->non_finite == 0)
 		return e3_fail(err,
-			"selecting points: no frame has any: its depth needs a usable field of view (or there is a point map); "
+			"selecting points: no frame has any: they need depth above 0 and a usable field of view, or a point map; "
 			"allow an empty cloud for what else is in the scene");
 	return e3_fail(err,
 		"selecting points: none of %llu is left (confidence at least %g; %llu more were not finite): "

@@ -115,6 +115,7 @@ static void give_up(e3_export *x, e3_format_writer *w, bool kept, const e3_err *
 	e3_err text = *why;
 	char shown[sizeof text.text];
 	const char *path = path_of(w);
+	path = path && strcmp(path, "-") == 0 ? "standard output" : path;
 	snprintf(shown, sizeof shown, "%s", path ? path : "");
 	e3_text_clean(shown); /* as it is in a message */
 	if (path && !strstr(text.text, shown))

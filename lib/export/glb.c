@@ -37,7 +37,7 @@ static void foresee(const e3_format_writer *w, const e3_export_run *run, const e
 		e3_tell(E3_TELL_WARN,
 			"%s: %lld frames make up to %.0f million points and %.1f GiB, and a GLB holds at most 4 GiB: then it will be "
 			"refused; write fewer points, larger voxels, or a PLY",
-			w->file.path, (long long)run->announced, all / 1e6, all * (double)point_bytes(o) / (1 << 30));
+			e3_file_name(&w->file), (long long)run->announced, all / 1e6, all * (double)point_bytes(o) / (1 << 30));
 }
 
 static int glb_add(e3_format_writer *w, e3_export_run *run, const e3_export_frame *frame, e3_err *err)
@@ -169,7 +169,7 @@ static int write_container(glb *s, e3_export_run *run, const e3_point_selection 
 	bool nothing = g->plain && !selection->n;
 	int rc = e3_gltf_json(g, &json);
 	if (!rc)
-		rc = e3_glb_size(s->base.file.path, selection->n, json.len, bin, &total, err);
+		rc = e3_glb_size(e3_file_name(&s->base.file), selection->n, json.len, bin, &total, err);
 	if (!rc)
 		rc = e3_file_reserve(&s->base.file, total, err);
 	if (!rc) {
@@ -224,7 +224,7 @@ static int glb_write(e3_format_writer *w, e3_export_run *run, e3_err *err)
 	e3_gltf_release(&g);
 	if (s->unusable)
 		e3_tell(E3_TELL_WARN, "%s: %lld of %zu cameras have no frustum and no glTF camera: no usable field of view",
-			w->file.path, (long long)s->unusable, s->n);
+			e3_file_name(&w->file), (long long)s->unusable, s->n);
 	return rc;
 }
 

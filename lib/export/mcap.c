@@ -60,7 +60,7 @@ static int mcap_check(const e3_format_writer *w, const e3_pred *p, e3_err *err)
 	if ((int64_t)p->w * p->h < INT32_MAX / E3_MCAP_POINT - 1024)
 		return 0;
 	return e3_fail(err, "writing: %s: frame %lld is %d × %d: its points would not fit into a message of 2 GiB",
-		w->file.path, (long long)p->s.i, p->w, p->h);
+		e3_file_name(&w->file), (long long)p->s.i, p->w, p->h);
 }
 
 static int mcap_add(e3_format_writer *w, e3_export_run *run, const e3_export_frame *frame, e3_err *err)

@@ -123,7 +123,7 @@ static int write_container(e3_file *to, const e3_mesh *m, const e3_buf *json, e3
 		return e3_fail(err,
 			"writing: %s: %lu triangles make %.1f GiB, and a GLB holds at most 4 GiB; use larger voxels, "
 			"or a PLY",
-			to->path, (unsigned long)m->n_triangles, (double)total / (1 << 30));
+			e3_file_name(to), (unsigned long)m->n_triangles, (double)total / (1 << 30));
 	e3_put_le32(head + 8, (uint32_t)total);
 	if (e3_file_write(to, head, sizeof head, err) || write_chunk(to, json->len, "JSON", json->data, err))
 		return -1;

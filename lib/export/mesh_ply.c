@@ -24,7 +24,7 @@ static int write_header(e3_file *to, const e3_export_run *run, const e3_mesh *m,
 		"property list uchar int vertex_indices\n"
 		"end_header\n",
 		world, m->n, m->n_triangles);
-	return rc < 0 ? e3_fail_sys(err, "writing: %s", to->path) : 0;
+	return rc < 0 ? e3_fail_sys(err, "writing: %s", e3_file_name(to)) : 0;
 }
 
 static void put_turned(const e3_export_run *run, const double turn[9], const float v[3], uint8_t *to)

@@ -142,7 +142,7 @@ static int npz_check(const e3_format_writer *w, const e3_pred *p, e3_err *err)
 		return 0;
 	return e3_fail(err,
 		"writing: %s: frame %lld is %d × %d or has other arrays; an npz holds one shape, the first was %d × %d",
-		w->file.path, (long long)p->s.i, p->w, p->h, s->w, s->h);
+		e3_file_name(&w->file), (long long)p->s.i, p->w, p->h, s->w, s->h);
 }
 
 static int npz_add(e3_format_writer *w, e3_export_run *run, const e3_export_frame *frame, e3_err *err)

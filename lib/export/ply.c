@@ -33,7 +33,7 @@ static int write_header(e3_file *to, const char *comment, uint64_t n, const char
 		"%sproperty uchar red\nproperty uchar green\nproperty uchar blue\n"
 		"%send_header\n",
 		comment, n, type, type, type, add.normals, add.more);
-	return rc < 0 ? e3_fail_sys(err, "writing: %s", to->path) : 0;
+	return rc < 0 ? e3_fail_sys(err, "writing: %s", e3_file_name(to)) : 0;
 }
 
 static int write_stream_header(const ply *s, e3_file *to, uint64_t n, e3_err *err)

@@ -154,7 +154,7 @@ static int write_header(const splat *s, const e3_export_run *run, e3_file *to, e
 		world, s->n);
 	for (int k = 0; k < FLOATS && rc >= 0; k++)
 		rc = fprintf(to->f, "property float %s\n", names[k]);
-	return rc < 0 || fputs("end_header\n", to->f) < 0 ? e3_fail_sys(err, "writing: %s", to->path) : 0;
+	return rc < 0 || fputs("end_header\n", to->f) < 0 ? e3_fail_sys(err, "writing: %s", e3_file_name(to)) : 0;
 }
 
 static int write_records(splat *s, e3_export_run *run, e3_pool *pool, e3_err *err)

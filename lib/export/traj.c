@@ -60,7 +60,7 @@ static int text_check(const e3_format_writer *w, const e3_pred *pred, e3_err *er
 	return pred->has_pose
 		? 0
 		: e3_fail(err, "writing: %s: the stream has no pose for frame %lld: e3-infer ran without the output pose",
-			  w->file.path, (long long)pred->s.i);
+			  e3_file_name(&w->file), (long long)pred->s.i);
 }
 
 static int text_add(e3_format_writer *w, e3_export_run *run, const e3_export_frame *frame, e3_err *err)
@@ -69,7 +69,7 @@ static int text_add(e3_format_writer *w, e3_export_run *run, const e3_export_fra
 	if (err)
 		err->text[0] = 0;
 	if (t->line(t, run, frame, err) < 0)
-		return err && err->text[0] ? -1 : e3_fail_sys(err, "writing: %s", w->file.path);
+		return err && err->text[0] ? -1 : e3_fail_sys(err, "writing: %s", e3_file_name(&w->file));
 	t->begun = true;
 	/* Each line leaves before the next frame is read: a full disk costs none of those before. */
 	if (e3_writer_flush(w, err))

@@ -23,6 +23,6 @@ void e3_tell_lensless(const char *path, int64_t lensless, int64_t frames)
 int e3_writer_flush(e3_format_writer *w, e3_err *err)
 {
 	if (w->file.f && (fflush(w->file.f) || ferror(w->file.f)))
-		return e3_fail_sys(err, "writing: %s", w->file.path);
+		return e3_fail_sys(err, "writing: %s", e3_file_name(&w->file));
 	return 0;
 }

@@ -73,13 +73,30 @@ int e3_similarity_pose(const e3_similarity *a, float pose[9], e3_err *err)
 	return 0;
 }
 
+/* -1 when nothing that was known stays so: a scale that is far too small or too large. */
+static int scale_depth(double s, float *depth, size_t n, e3_err *err)
+{
+	size_t before = 0, after = 0;
+	float one = 0;
+	for (size_t k = 0; k < n; k++) {
+		one = e3_depth_known(depth[k]) ? depth[k] : one;
+		before += e3_depth_known(depth[k]);
+		depth[k] = (float)(s * depth[k]);
+		after += e3_depth_known(depth[k]);
+	}
+	if (!before || after)
+		return 0;
+	return e3_fail(err, "depth %.3g times %.3g is %.3g, which counts as unknown: expected more than %g, and finite",
+		(double)one, s, s * (double)one, (double)E3_DEPTH_MIN);
+}
+
 int e3_similarity_pred(const e3_similarity *a, e3_pred *pred, e3_err *err)
 {
 	size_t n = (size_t)pred->w * (size_t)pred->h;
 	if (pred->has_pose && e3_similarity_pose(a, pred->pose, err))
 		return -1;
-	for (size_t k = 0; pred->depth && k < n; k++)
-		pred->depth[k] = (float)(a->s * pred->depth[k]);
+	if (pred->depth && scale_depth(a->s, pred->depth, n, err))
+		return -1;
 	for (size_t k = 0; pred->points && k < n; k++) {
 		double x[3] = {pred->points[3 * k], pred->points[3 * k + 1], pred->points[3 * k + 2]}, y[3];
 		e3_similarity_apply(a, x, y);
