@@ -175,6 +175,13 @@ stop() {
 	/usr/bin/python3 -B "$BATS_TEST_DIRNAME/make_pred.py" empty.e3 frames=0
 	fails 1 "the stream has no frames: nothing to show" -- e3-view --html x.html empty.e3
 	[ ! -e x.html ]
+	# what came before a failure is kept
+	head -c -9 "$f/run.e3" >cut.e3
+	fails 1 "e3-view: writing: x.html: cut short: the 6 frames that came are kept in x.html.partial" -- e3-view --html x.html cut.e3
+	has_text "$T/stderr" "cut.e3: truncated"
+	[ "$(grep -c '</html>' x.html.partial)" -eq 1 ]
+	grep -o '[A-Za-z0-9+/=]\{200,\}' x.html.partial | base64 -d | grep -qa '"state":"failed","reason":"reading: cut.e3: truncated'
+	[ ! -e x.html ]
 }
 
 @test "a signal while --html writes a recording ends it at once" {

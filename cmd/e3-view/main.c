@@ -8,6 +8,7 @@
 #include <poll.h>
 #include <spawn.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -166,12 +167,28 @@ static int read_run(session *x, int run, e3_stage *stage, e3_err *err)
 									  e3_head_explain_empty(&stage->head, err));
 	if (rc)
 		e3_stage_explain(err);
-	e3_view_ended(x->view, run, NULL);
+	e3_view_ended(x->view, run, rc ? err->text : NULL);
 	return rc;
 }
 
 /* A file can be read again, a stream cannot: what came of it is written, and so is what came until a signal. */
 static int (*gives_up(const options *o))(void) { return o->runs > 0 && !e3_stop_signal() ? e3_stop_signal : NULL; }
+
+/* The input failed: the page of what came is kept beside the file that was asked for. */
+static void keep_html(session *x, e3_file *file, int64_t frames)
+{
+	e3_err why;
+	char *name = NULL;
+	int rc = frames < 1 || e3_stop_signal() ? -1 : 0;
+	if (!rc &&
+		(e3_view_html(x->view, file, gives_up(x->o), &why) ||
+			(file->temp ? e3_file_keep(file, &name, &why) : e3_file_commit(file, &why))))
+		e3_warn("%s", why.text);
+	else if (!rc && name)
+		e3_warn("writing: %s: cut short: the %" PRId64 " %s that came %s kept in %s", x->o->html, frames,
+			frames == 1 ? "frame" : "frames", frames == 1 ? "is" : "are", name);
+	free(name);
+}
 
 static int write_html(session *x, e3_err *err)
 {
@@ -180,14 +197,18 @@ static int write_html(session *x, e3_err *err)
 	if (e3_file_open(&file, o->html, err))
 		return -1;
 	int rc = read_run(x, 0, &o->stage, err);
+	int64_t frames = o->stage.preds;
 	if (!rc && o->runs > 1) {
 		e3_stage second = E3_STAGE_INIT;
 		second.input = o->run[1];
 		second.needs = E3_STAGE_PREDICTIONS;
 		rc = read_run(x, 1, &second, err);
+		frames += second.preds;
 		e3_stage_close(&second);
 	}
-	if (!rc)
+	if (rc)
+		keep_html(x, &file, frames);
+	else
 		rc = e3_view_html(x->view, &file, gives_up(o), err) || e3_file_commit(&file, err) ? -1 : 0;
 	e3_file_discard(&file);
 	return rc;
