@@ -281,6 +281,17 @@ m[1:-1] = [[k, dict(x, i=n - 1 - x["i"])] for k, x in m[-2:0:-1]]'
 	done
 }
 
+@test "a policy of whole frames: a session that was resumed is saved as one that was not" {
+	edit "$frames" "$T/endless.e3" 'm[0][1]["frames"] = None'
+	edit "$f/six.e3" "$T/part.e3" 'm[0][1]["frames"] = None'
+	infer --policy k4 --save-cache "$T/whole" "$T/endless.e3" >"$T/o.e3"
+	infer --policy k4 --save-cache "$T/c" "$T/part.e3" >"$T/1.e3"
+	infer --load-cache "$T/c" --save-cache "$T/c" "$T/endless.e3" >"$T/2.e3"
+	cmp "$T/c" "$T/whole"
+	e3-cat -q "$T/1.e3" --then "$T/2.e3" "$T/x.e3"
+	same "$T/x.e3" "$T/o.e3"
+}
+
 @test "a clip that is complete: a stream without frames, which the next tools explain, and no file is lost" {
 	e3-infer --device cpu --model seed:tiny:7 --load-cache "$cache" --save-cache "$T/c" "$f/six.e3" -o "$T/2.e3" 2>"$T/e"
 	grep -qx "e3-infer: $cache: the saved session has seen all 6 frames of this stream: nothing is new, and the output has no frames" "$T/e"

@@ -236,8 +236,9 @@ e3_session *infer_resume_session(infer_resume *s, infer_request *r, const e3_net
 		return NULL;
 	}
 	if ((!fraction || o.segment) && o.frames >= 0 && (all < 0 || all > o.frames))
-		o.frames = all; /* the stream is longer than was said */
-	if (s->from->past[0].keys > s->from->camera_frames && s->from->camera_frames)
+		o.frames = all;                                            /* the stream is longer than was said */
+	bool ring = !o.policy->whole.rule || o.policy->whole.by_layer; /* else it has the frames of the cache */
+	if (ring && s->from->past[0].keys > s->from->camera_frames && s->from->camera_frames)
 		o.camera_frames = s->from->camera_frames; /* the memory is a ring of this size */
 	return prepare_segments(r, &o, err) ? NULL : e3_session_resume(net, dev, &o, s->file, err);
 }
