@@ -194,6 +194,13 @@ streams() { # N INPUT...: to o1.e3, o2.e3 and so on
 	fails 2 "--size: $f/a.e3 has a size of its own" -- plan --size 112x84 "$f/a.e3"
 	fails 2 "--streams-from: not with --plan" -- plan --streams 2 --streams-from "$f/a.e3"
 	fails 1 "$T/absent.e3" -- plan "$T/absent.e3"
+	# Every frame on its own: no memory of cameras for a stream without an end.
+	edit "$f/a.e3" "$T/endless.e3" 'm[0][1]["frames"] = None'
+	value() { awk -v what="$1" '$1 == what { print $2 }' "$2"; }
+	e3-infer --device cpu --model seed:tiny:7 --plan --each "$T/endless.e3" >"$T/each"
+	plan --no-evict "$T/endless.e3" >"$T/all"
+	grep -q '^cache .* 0.1 MiB of one frame$' "$T/each"
+	awk -v a="$(value scratch "$T/each")" -v b="$(value scratch "$T/all")" 'BEGIN { exit !(a < 2 && b > 10) }'
 }
 
 @test "--plan: a cache for each stream, the weights once" {

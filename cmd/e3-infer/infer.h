@@ -337,7 +337,7 @@ void infer_report(infer *f);
 
 /* ---- open.c ---- */
 
-/* What the head of a stream says of its length (-1: nothing) counts, not --frames. */
+/* What the head of a stream says of its length (-1: nothing) counts, not --frames; with --each it does not matter. */
 void infer_take_length(infer_request *r, int64_t frames);
 /* Opens the session and sends the head, unless that was done: with the first frame, or when none will come. */
 int infer_begin(infer *f, e3_err *err);

@@ -11,7 +11,7 @@
 
 void infer_take_length(infer_request *r, int64_t frames)
 {
-	if (frames < 0)
+	if (frames < 0 || r->separate)
 		return;
 	if (r->o.frames >= 0 && r->o.frames != frames)
 		e3_warn("--frames %lld: the stream says %lld: using that", (long long)r->o.frames, (long long)frames);

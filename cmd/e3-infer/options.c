@@ -228,7 +228,7 @@ static void settle(infer_request *r, const said *s)
 		r->o.temperature = s->temperature;
 	if (r->fit_mode < 0)
 		r->fit_mode = E3_FIT_CROP;
-	r->o.frames = s->frames;
+	r->o.frames = r->separate ? 1 : s->frames; /* of a session */
 	if (s->camera_frames > 0)
 		r->o.camera_frames = (int)s->camera_frames;
 	r->outputs = r->o.outputs;

@@ -142,6 +142,9 @@ int infer_setup_plan(infer_setup *s, infer_request *r, e3_err *err)
 		printf("cache      %10.1f MiB  keeps %.0f tokens%s%s%s: %.2f frames in each of %d layers\n",
 			mib * (double)cache, floor(p->budget), r->o.pack ? ", packed as " : "",
 			r->o.pack ? e3_infer_kept_as(&r->o) : "", each, p->budget / p->layers / p->tokens_per_frame, p->layers);
+	else if (r->separate)
+		printf("cache                      %.1f MiB of one frame%s\n",
+			mib * (double)p->token_bytes * p->layers * p->tokens_per_frame, each);
 	else
 		printf("cache                      grows by %.1f MiB with every frame%s\n",
 			mib * (double)p->token_bytes * p->layers * p->tokens_per_frame, each);

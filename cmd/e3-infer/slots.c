@@ -97,7 +97,7 @@ int infer_slot_wait(infer *f, e3_err *err)
 	}
 	if (f->slot.alone) {
 		const e3_err why = *err;
-		return e3_fail(err, "%s: too little for this stream, also without the others: give a smaller --budget",
+		return e3_fail(err, "%s: too little for this stream, also without the others (--plan says what it takes)",
 			why.text);
 	}
 	if (!f->slot.told)
