@@ -112,6 +112,14 @@ static void euroc(void **state)
 	assert_true(k.n == 2 && k.format == E3_KNOWN_POSITIONS && k.row[1].pose[11] == 4);
 	e3_known_release(&k);
 	assert_true(e3_known_named(text, sizeof text - 1));
+	k = decode("\xef\xbb\xbf"
+			   "1 2 3 4 0 0 0 1\n",
+		&poses); /* a byte order mark */
+	assert_true(k.n == 1 && k.row[0].time == 1);
+	e3_known_release(&k);
+	static const char nul[] = "1 2 3\0 4\n"; /* no end of a text */
+	e3_err err;
+	assert_int_equal(e3_known_decode(nul, sizeof nul - 1, "a file", &positions, &k, &err), -1);
 	assert_false(e3_known_named("# timestamp tx ty tz qx qy qz qw\n1 2 3 4 0 0 0 1\n", 50));
 }
 

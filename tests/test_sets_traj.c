@@ -30,6 +30,9 @@ static void each_format_means_the_same_pose(void **state)
 	} cases[] = {
 		{E3_TRAJ_TUM, "# stamp\n12.5 1 2 3 0 0 0.7071067811865476 0.7071067811865476\n"},
 		{E3_TRAJ_TUM, "\n\t12.5,1,2,3\t0 0 1 1  # a quaternion of any length, no line end"},
+		{E3_TRAJ_TUM,
+			"\xef\xbb\xbf"
+			"12.5 1 2 3 0 0 1 1\n"},
 		{E3_TRAJ_TUM_WXYZ, "12.5 1 2 3 1 0 0 1\r\n"},
 		{E3_TRAJ_KITTI, "0 -1 0 1 1 0 0 2 0 0 1 3\n"},
 		{E3_TRAJ_4X4, "0 -1 0 1\n1 0 0 2\n0 0 1 3\n0 0 0 1\n"},
@@ -114,6 +117,9 @@ static void a_pose_that_is_missing_or_damaged_is_named(void **state)
 	}
 	e3_traj t;
 	e3_err err;
+	static const char nul[] = "1 2 3\0 4 0 0 0 1\n"; /* no end of a text */
+	assert_int_equal(e3_traj_decode(nul, sizeof nul - 1, "t.txt", E3_TRAJ_TUM, &t, &err), -1);
+	assert_non_null(strstr(err.text, "line 1: '3' is not a number"));
 	assert_int_equal(e3_traj_load("/nonexistent/t.txt", E3_TRAJ_TUM, &t, &err), -1);
 	assert_non_null(strstr(err.text, "No such file"));
 }

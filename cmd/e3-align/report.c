@@ -160,8 +160,8 @@ void align_warn(const align_options *o, const e3_aligner_facts *f)
 			o->known_path[k], o->aligner.gap, o->known[k].row[0].time, o->known[k].row[o->known[k].n - 1].time);
 	if (f->known > 0 && !f->world)
 		e3_warn("the known positions of %" PRId64
-				" frames do not determine a world: they are fewer than three, or lie on a line; nothing was used",
-			f->known);
+				" frame%s do not determine a world: they are fewer than three, or lie on a line; nothing was used",
+			f->known, f->known == 1 ? "" : "s");
 	if (f->distances < o->aligner.n_distances)
 		e3_warn("%" PRId64 " of %d known distances not used: the stream lacks one of the frames, or its pose",
 			o->aligner.n_distances - f->distances, o->aligner.n_distances);

@@ -210,7 +210,12 @@ int e3_known_decode(const char *text, size_t n, const char *name, const e3_known
 	known_columns columns;
 	int more, rc = find_columns(text, n, how, &columns, err);
 	*out = (e3_known){.format = columns.format, .z_up = columns.z_up};
-	l.columns = &columns, l.at = text + columns.begin, l.number = columns.named ? columns.before : 0;
+	if (!columns.begin && n >= 3 &&
+		memcmp(text, "\xef\xbb\xbf", 3) == 0) /* which some programs put before a text in UTF-8 */
+		l.at += 3;
+	else
+		l.at += columns.begin;
+	l.columns = &columns, l.number = columns.named ? columns.before : 0;
 	while (!rc && (more = next_line(&l, err)) != 0)
 		rc = more < 0 || (l.n > 0 && take(out, &l, how, err)) ? -1 : 0;
 	if (!rc && out->n == 0)

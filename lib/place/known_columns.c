@@ -73,7 +73,7 @@ int known_number(const char *at, size_t n, bool time, double *v, e3_err *err)
 	memcpy(word, at, len);
 	word[len] = 0;
 	*v = strtod(word, &stop);
-	if (n >= sizeof word || stop == word || *stop || strpbrk(word, "xXpP(") || !isfinite(*v))
+	if (n >= sizeof word || stop == word || stop != word + n || strpbrk(word, "xXpP(") || !isfinite(*v))
 		return e3_fail(err, "'%.40s' is not a finite number", word);
 	return 0;
 }

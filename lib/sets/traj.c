@@ -67,7 +67,7 @@ static int number(scan *s, double *out, e3_err *err)
 	}
 	word[n < sizeof word ? n : sizeof word - 1] = 0;
 	*out = strtod(word, &stop);
-	if (n == 0 || n >= sizeof word || *stop || strpbrk(word, "xXpP("))
+	if (n == 0 || n >= sizeof word || stop != word + n || strpbrk(word, "xXpP("))
 		return e3_fail(err, "line %lld: '%.40s' is not a number", (long long)s->line, word);
 	s->fresh = false;
 	return 0;
