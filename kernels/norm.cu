@@ -1,5 +1,10 @@
 /* kernels: LayerNorm and changes of type, a warp or a block per row; the camera head's modulation (doc/network.md
- * 4, 5.2, 6). */
+ * 4, 5.2, 6).
+ *
+ * What lost against a kernel of its own between two products: the product before it leaves x in half precision and the
+ * moments of every 64 values, the one after it corrects its sums. Each block then reads the moments of its rows before
+ * its first step, and proj and fc1 together took 33 us, where they take 29.9; frames/s fell by 3 %.
+ */
 #include "values.cuh"
 
 enum { THREADS = 128, WARPS = 8, PER = 4 }; /* a thread holds PER values at a time */
