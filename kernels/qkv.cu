@@ -201,8 +201,10 @@ static int qkv_packed(e3_cuda *c, const e3_qkv *op, e3_err *err)
 	int rc = e3_cuda_scratch_get(c, SCRATCH_PACK, e3_kv_bytes(&between), &page, err);
 	uint8_t *const list[1] = {(uint8_t *)page};
 	between.page = list, first.kv = &between, first.slot = order;
-	rc = rc || e3_cuda_qkv(&c->dev, &first, err) || e3_cuda_put_kv(c, op->kv, &pages, err) ||
-		e3_cuda_stage(c, op->slot, (size_t)op->rows * sizeof *op->slot, &slot, err) ||
+	/* What packing needs goes to the device with what projection needs: nothing comes between the two. */
+	rc = rc || e3_cuda_put_kv(c, op->kv, &pages, err) ||
+		e3_cuda_put(c, op->slot, (size_t)op->rows * sizeof *op->slot, &slot, err) ||
+		e3_cuda_qkv(&c->dev, &first, err) ||
 		e3_cuda_pack(c, &pages, op->kv->dtype, page, (const uint32_t *)slot, op->rows, err);
 	free(order);
 	return rc ? e3_fail_in(err, "qkv") : 0;
