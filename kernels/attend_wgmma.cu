@@ -340,8 +340,12 @@ static __device__ __forceinline__ void consume(const plan &p, cursor at, int *fl
 }
 #endif
 
+/* Packed keys and values take a warpgroup each that fetches them. */
+static __host__ __device__ constexpr int threads_of(int pack) { return pack ? THREADS + 128 : THREADS; }
+
 /* PACK: e3_kv_pack. */
-template <int PACK> static __global__ void __launch_bounds__(THREADS, 1) attend_kernel(const __grid_constant__ plan p)
+template <int PACK>
+static __global__ void __launch_bounds__(threads_of(PACK), 1) attend_kernel(const __grid_constant__ plan p)
 {
 #ifdef E3_WGMMA
 	extern __shared__ char shared[];
@@ -356,20 +360,22 @@ template <int PACK> static __global__ void __launch_bounds__(THREADS, 1) attend_
 		}
 		asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
 	}
-	for (int k = threadIdx.x; k < ONES / 16; k += THREADS)
+	for (int k = threadIdx.x; k < ONES / 16; k += threads_of(PACK))
 		e3_put_16(smem + ONES_AT + 16 * k, make_uint4(0x3c003c00u, 0x3c003c00u, 0x3c003c00u, 0x3c003c00u));
 	e3_fence_async();
 	__syncthreads();
 	e3_early_wait();
 	e3_early_start(); /* not earlier: the mass reads queries and keys before it waits for this kernel */
-	if (group == GROUPS) {
+	if (group >= GROUPS) {
 		e3_regs_less<32>();
 		if constexpr (PACK == E3_PACK_NONE)
 			produce(p, bars, smem);
+		else if (group == GROUPS)
+			produce_half<kind_of_keys<PACK>, 0>(p, bars, smem);
 		else
-			produce_packed<PACK>(p, bars, smem);
+			produce_half<PACK, 1>(p, bars, smem);
 	} else {
-		e3_regs_more<160>();
+		e3_regs_more<(PACK ? 136 : 160)>();
 		consume(p, {0, smem, smem + Q_AT + group * 64 * D * 2, bars, group}, flag);
 	}
 #else
@@ -481,6 +487,6 @@ cudaError_t e3_wgmma_attend(const e3_attend_dev *dev, const e3_attend_job *job, 
 {
 	plan p = make_plan(job, out);
 	int blocks = cut(&p, dev->sms);
-	const int size[2] = {THREADS, shared_of(job->kv.pack)};
+	const int size[2] = {threads_of(job->kv.pack), shared_of(job->kv.pack)};
 	return e3_launch_early(kernels[job->kv.pack], p, dim3(blocks), size, stream);
 }

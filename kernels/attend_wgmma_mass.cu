@@ -18,6 +18,7 @@
  * the time. What lost against this: keys in shared memory (4 %), what products begin with once for both keys of a
  * thread and copied (5 %), six or seven warpgroups (3 %), the next product under way during every exponential (4 %),
  * sums by the tensor cores (27 %). Polynomials that are piecewise linear would gain 5 %, with errors of 3 %.
+ * Keys and queries as e4m3, half the time of the tensor cores, would gain 2 %, depth being off 1.7 times as much.
  */
 #include "attend_wgmma_keys.cuh"
 
