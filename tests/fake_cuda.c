@@ -3,7 +3,7 @@
  * memory is what was allocated for devices, by the block. FAKE_CUDA_OPENS=N: it has room for N devices only.
  * FAKE_CUDA_KIB=N: so much memory; FAKE_CUDA_ROWS=N: every seventh time none for keys and values of more rows
  * than that.
- * FAKE_CUDA_TELLS=FILE: how many pictures and aggregators were begun ahead. */
+ * FAKE_CUDA_TELLS=FILE: how many pictures and aggregators were begun ahead, and the KiB that were in use at most. */
 #include "e3/dev.h"
 #include <malloc.h>
 #include <stdatomic.h>
@@ -15,6 +15,7 @@ enum { BLOCK = 64 << 10 };
 static e3_dev_ops ops;
 static const e3_dev_ops *cpu;
 static atomic_ullong used;
+static uint64_t peak; /* of used */
 
 static uint64_t blocks(void *p) { return p ? (malloc_usable_size(p) + BLOCK - 1) / BLOCK * BLOCK : 0; }
 
@@ -24,19 +25,25 @@ static uint64_t most(const char *name)
 	return said ? strtoull(said, NULL, 10) : UINT64_MAX >> 10;
 }
 
+static void count(void *p)
+{
+	used += blocks(p);
+	peak = used > peak ? used : peak;
+}
+
 static int take(e3_dev *dev, e3_dtype dtype, size_t n, e3_tensor *out, e3_err *err)
 {
 	if (used + n * e3_dtype_size(dtype) > most("FAKE_CUDA_KIB") << 10)
 		return e3_fail(err, "cuda: out of device memory: 3 of 80 MiB are left");
 	int rc = cpu->alloc(dev, dtype, n, out, err);
-	used += blocks(out->p);
+	count(out->p);
 	return rc;
 }
 
 static int weight(e3_dev *dev, const float *from, e3_mat *mat, e3_err *err)
 {
 	int rc = cpu->weight(dev, from, mat, err);
-	used += blocks(mat->w.p);
+	count(mat->w.p);
 	return rc;
 }
 
@@ -70,7 +77,7 @@ static void shut(e3_dev *dev)
 	const char *path = getenv("FAKE_CUDA_TELLS");
 	FILE *f = path ? fopen(path, "w") : NULL;
 	if (f) {
-		fprintf(f, "%d %d\n", begun[0], begun[1]);
+		fprintf(f, "%d %d %llu\n", begun[0], begun[1], (unsigned long long)peak >> 10);
 		fclose(f);
 	}
 	cpu->close(dev);

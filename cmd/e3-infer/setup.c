@@ -316,14 +316,14 @@ static int try_length(search *x, int64_t length, e3_err *err)
 	return 0;
 }
 
-/* First the longest that there can be, since with a large network the camera head's part is small. Then memory grows
- * evenly with the length. */
+/* From the shortest on, which takes least: so what is tried is not more than what there is. The second shows how memory
+ * grows with the length, which it does evenly. */
 static int64_t guess(const search *x)
 {
-	double to = (double)x->bad - 1;
+	double to = 2.0 * (double)x->at[1];
 	if (x->failed)
 		to = floor(0.5 * ((double)x->good + (double)x->bad));
-	else if (x->fits > 2)
+	else if (x->fits > 1)
 		to = floor((double)x->at[1] +
 			(double)(x->room[1] - x->at[1]) / (1 - (double)(x->room[1] - x->room[0]) / (double)(x->at[1] - x->at[0])));
 	return to >= (double)x->bad ? x->bad - 1 : to <= (double)x->good ? x->good + 1 : (int64_t)to;
@@ -335,11 +335,7 @@ static int search_length(const infer_setup *s, infer_request *r, const int size[
 	int64_t longest = r->track.segment, shortest = e3_track_shortest(&r->track);
 	search x = {.s = s, .r = r, .size = size, .good = shortest, .bad = longest + 1};
 	e3_err why = {""};
-	int rc = try_length(&x, longest, &why);
-	if (rc)
-		rc = try_length(&x, shortest, err);
-	else if (x.good < longest)
-		rc = try_length(&x, x.good, err);
+	int rc = try_length(&x, shortest, err);
 	while (!rc && x.bad - x.good > 1 && x.tries < TRIES)
 		try_length(&x, guess(&x), &why);
 	return rc || (x.fitted != x.good && try_length(&x, x.good, err)) ? -1 : 0;
