@@ -4,6 +4,7 @@
 #include "e3/io.h"
 #include "e3/tool.h"
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -340,6 +341,33 @@ static void test_waiting_for_a_lock_is_said_and_ends(void **state)
 	is_text("other", "whole");
 }
 
+static void *open_and_discard(void *name)
+{
+	for (int k = 0; k < 400; k++) {
+		e3_file file = {0};
+		e3_err err = {""};
+		if (e3_file_open(&file, name, &err))
+			return strdup(err.text);
+		e3_file_discard(&file);
+	}
+	return NULL;
+}
+
+/* The inode of a file that is removed goes to the next one that is made. */
+static void test_discarded_beside_opened(void **state)
+{
+	static const char *const path[] = {"beside0", "beside1", "beside2", "beside3"};
+	pthread_t thread[4];
+	for (int k = 0; k < 4; k++)
+		assert_int_equal(pthread_create(&thread[k], NULL, open_and_discard, (void *)(uintptr_t)path[k]), 0);
+	for (int k = 0; k < 4; k++) {
+		void *why;
+		pthread_join(thread[k], &why);
+		if (why)
+			fail_msg("%s", (char *)why);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -355,6 +383,7 @@ int main(void)
 		cmocka_unit_test(test_a_process_that_is_ended_keeps_what_is_worth_it),
 		cmocka_unit_test(test_a_mapped_file_that_is_cut_is_a_failure_with_a_message),
 		cmocka_unit_test(test_waiting_for_a_lock_is_said_and_ends),
+		cmocka_unit_test(test_discarded_beside_opened),
 	};
 	return cmocka_run_group_tests_name("base_file", tests, setup, teardown);
 }

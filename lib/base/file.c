@@ -366,6 +366,7 @@ int e3_file_keep(e3_file *file, char **name, e3_err *err)
 
 void e3_file_discard(e3_file *file)
 {
+	e3_unfinished_go(file->listed);
 	if (file->f)
 		fclose(file->f);
 	if (file->temp)

@@ -49,6 +49,14 @@ e3_unfinished *e3_unfinished_add(const char *temp, const char *partial, const st
 	return left ? NULL : u;
 }
 
+void e3_unfinished_go(e3_unfinished *u)
+{
+	pthread_mutex_lock(&lock);
+	if (u)
+		u->dev = 0, u->ino = 0;
+	pthread_mutex_unlock(&lock);
+}
+
 void e3_unfinished_forget(e3_unfinished *u)
 {
 	pthread_mutex_lock(&lock);

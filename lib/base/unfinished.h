@@ -15,6 +15,8 @@ typedef struct e3_unfinished {
 
 /* Copies both names. NULL when there is no memory or no room: then the file is not known here, and stays as it is. */
 e3_unfinished *e3_unfinished_add(const char *temp, const char *partial, const struct stat *st);
+/* It is about to be removed: another file may get its inode from now on. NULL allowed. */
+void e3_unfinished_go(e3_unfinished *u);
 /* Forgets and frees it; NULL allowed. */
 void e3_unfinished_forget(e3_unfinished *u);
 /* Is this file one that this process is writing? */
