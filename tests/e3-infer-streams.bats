@@ -173,6 +173,8 @@ streams() { # N INPUT...: to o1.e3, o2.e3 and so on
 	fails 2 "--streams-from: needs --streams" -- e3-infer --streams-from "$f/a.e3"
 	fails 2 "--save-cache: not with --streams: a saved session is of one stream" -- e3-infer --streams 2 --save-cache "$T/c" "$f/a.e3" -o "$T/x.e3"
 	fails 2 "--load-cache: not with --streams" -- e3-infer --streams 2 --load-cache "$f/a.e3" "$f/a.e3" -o "$T/x.e3"
+	fails 1 "reading: --streams-from: $f/a.e3: no list of streams: expected lines of text" -- e3-infer --streams 2 --streams-from "$f/a.e3"
+	grep -q "1 of 1 streams failed" "$T/stderr"
 	fails 2 "--dump: not with --streams" -- e3-infer --streams 2 --dump "$T/d" "$f/a.e3" -o "$T/x.e3"
 	fails 2 "$T/x.e3" -- e3-infer --streams 2 "$f/a.e3" "$f/b.e3" -o "$T/x.e3" -o "$T/x.e3"
 }

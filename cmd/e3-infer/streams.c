@@ -111,10 +111,25 @@ static int read_more(infer_streams *s, e3_err *err)
 	return 1;
 }
 
+/* Text has no control bytes, and names have an end. */
+static bool is_binary(const char *text, size_t n)
+{
+	enum { LONGEST = 1 << 16 };
+	bool bad = n > LONGEST;
+	for (size_t k = 0; k < n && !bad; k++)
+		bad = (unsigned char)text[k] < ' ' && text[k] != '\t';
+	return bad;
+}
+
 static int next_line(infer_streams *s, job *to, e3_err *err)
 {
 	for (;;) {
 		char *end = s->n ? memchr(s->text, '\n', s->n) : NULL;
+		if (is_binary(s->text, end ? (size_t)(end - s->text) : s->n)) {
+			close(s->list);
+			s->list = -1;
+			return e3_fail(err, "reading: --streams-from: %s: no list of streams: expected lines of text", s->r.list);
+		}
 		if (!end) {
 			int more = read_more(s, err);
 			if (more <= 0)
