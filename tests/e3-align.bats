@@ -143,6 +143,9 @@ assert np.abs(p[0]).max() < 1e-6' "$length"
 	make_stream in.e3 line=1 drift=0 gps=line.gps lla=line.lla tum=metric.tum
 	e3-align --gps line.gps in.e3 2>err >out.e3
 	grep -q "do not determine a world" err
+	awk '!/^#/ { print $1, $2, $3, $4, 1, 0, 0, 0 }' metric.tum >body.tum # turned: of a body
+	e3-align --poses body.tum in.e3 2>err | e3-dump - >/dev/null
+	grep -q "or their orientations are not the cameras', as where they are of a body (--gps takes" err
 	"$made" same in.e3 out.e3
 	# Places on the Earth do: up is known, and cameras are upright on average.
 	e3-align --gps-lla --gps line.lla --gps-sigma 0.1 in.e3 >out.e3 2>err

@@ -117,6 +117,9 @@ static void euroc(void **state)
 		&poses); /* a byte order mark */
 	assert_true(k.n == 1 && k.row[0].time == 1);
 	e3_known_release(&k);
+	k = decode("1 2 3 4 0 0 1 1\n", &positions); /* of poses the positions */
+	assert_true(k.n == 1 && k.row[0].pose[11] == 4 && k.row[0].pose[0] == 1 && k.row[0].sigma == positions.sigma);
+	e3_known_release(&k);
 	static const char nul[] = "1 2 3\0 4\n"; /* no end of a text */
 	e3_err err;
 	assert_int_equal(e3_known_decode(nul, sizeof nul - 1, "a file", &positions, &k, &err), -1);
@@ -154,8 +157,8 @@ static void what_is_wrong_is_named(void **state)
 			"reading: a file: this is the cameras of NeRF or nerfstudio (transforms.json): expected lines of numbers: time x y z qx qy qz qw, or time x y z"},
 		{&poses, "1 2 3 4", "reading: a file: line 1: 4 numbers: expected 8: time, x y z, qx qy qz qw"},
 		{&positions, "1 2 3 4 0", "reading: a file: line 1: standard deviation 0: expected more than 0"},
-		{&positions, "1 2 3 4 0 0 0 1",
-			"reading: a file: line 1: 8 numbers: expected 4 or 5: time, position, standard deviation (a file of poses has 8)"},
+		{&positions, "1 2 3 4 0 0 0",
+			"reading: a file: line 1: 7 numbers: expected 4 or 5: time, position, standard deviation; or 8, of poses"},
 		{&positions, "1 2 nan 4", "reading: a file: line 1: 'nan' is not a finite number"},
 		{&positions, "1 2 0x4 4", "reading: a file: line 1: '0x4' is not a finite number"},
 		{&positions, "1 2 1e999 4", "reading: a file: line 1: '1e999' is not a finite number"},

@@ -158,7 +158,15 @@ void align_warn(const align_options *o, const e3_aligner_facts *f)
 		e3_warn(
 			"%s: no frame is within %g s of its times, %.9g to %.9g (see --max-gap, --time-offset): nothing was used",
 			o->known_path[k], o->aligner.gap, o->known[k].row[0].time, o->known[k].row[o->known[k].n - 1].time);
-	if (f->known > 0 && !f->world)
+	bool poses = false;
+	for (int k = 0; k < o->aligner.n_known; k++)
+		poses = poses || o->known[k].format == E3_KNOWN_POSES;
+	if (f->known > 0 && !f->world && poses)
+		e3_warn("the known poses of %" PRId64
+				" frame%s do not determine a world: no two are apart, or their orientations are not the cameras', as "
+				"where they are of a body (--gps takes their positions alone); nothing was used",
+			f->known, f->known == 1 ? "" : "s");
+	else if (f->known > 0 && !f->world)
 		e3_warn("the known positions of %" PRId64
 				" frame%s do not determine a world: they are fewer than three, or lie on a line; nothing was used",
 			f->known, f->known == 1 ? "" : "s");

@@ -19,8 +19,8 @@
 #include <stddef.h>
 
 /* E3_KNOWN_DETECT is for reading: the names of the columns say what the file is, or else how many numbers its first
- * line has: 8 are poses, 4 and 5 positions. Of named poses positions may be asked for. Columns between commas,
- * semicolons or tabs may be empty where they are not needed; a time may be a date of ISO 8601. */
+ * line has: 8 are poses, 4 and 5 positions. Where positions are asked for, those of poses are taken. Columns between
+ * commas, semicolons or tabs may be empty where they are not needed; a time may be a date of ISO 8601. */
 typedef enum e3_known_format { E3_KNOWN_POSES, E3_KNOWN_POSITIONS, E3_KNOWN_GEODETIC, E3_KNOWN_DETECT } e3_known_format;
 
 typedef struct e3_known_row {
