@@ -137,6 +137,8 @@ assert np.abs(p[0]).max() < 1e-6' "$length"
 	fails 2 "expected two different frames" -- e3-align --distance 3,3,1 in.e3
 	e3-align --distance 3,400,1 in.e3 2>err | "$made" same in.e3 /dev/stdin
 	grep -q "1 of 1 known distances not used: the stream lacks one of the frames, or its pose" err
+	e3-align --distance "3,40,$length" --distance "0,50,1e-3" in.e3 2>err >out.e3
+	grep -q "a known distance is missed by a factor of [0-9.]*: what is known disagrees" err
 }
 
 @test "what does not determine a world is said, and changes nothing" {

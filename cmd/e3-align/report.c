@@ -5,6 +5,7 @@
 #include "e3/mem.h"
 #include "e3/tool.h"
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -170,6 +171,9 @@ void align_warn(const align_options *o, const e3_aligner_facts *f)
 		e3_warn("the known positions of %" PRId64
 				" frame%s do not determine a world: they are fewer than three, or lie on a line; nothing was used",
 			f->known, f->known == 1 ? "" : "s");
+	if (f->missed > 0.05)
+		e3_warn("a known distance is missed by a factor of %.3g: %s", exp(f->missed),
+			f->distances > 1 || f->known ? "what is known disagrees" : "the rest of the stream disagrees");
 	if (f->distances < o->aligner.n_distances)
 		e3_warn("%" PRId64 " of %d known distances not used: the stream lacks one of the frames, or its pose",
 			o->aligner.n_distances - f->distances, o->aligner.n_distances);

@@ -55,6 +55,7 @@ typedef struct e3_aligner_facts {
 	int64_t loops, refused, unused; /* loops: used and not refused; unused: not wanted, or of unknown segments */
 	int64_t known;                  /* frames with a known position or pose */
 	int64_t distances;              /* of them used */
+	double missed;                  /* the largest part by which one of these is missed, as a logarithm */
 	int64_t solutions, corrections; /* corrections: told */
 	bool world;                     /* known positions or poses define it */
 	/* Root mean square residual in standard deviations: where the stream itself puts the segments, as a whole where

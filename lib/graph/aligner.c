@@ -263,5 +263,6 @@ const e3_aligner_facts *e3_aligner_facts_of(e3_aligner *a)
 	}
 	f->edges = (size_t)a->edges, f->edge = a->edge;
 	f->world = e3_graph_world(a->graph);
+	f->missed = aligner_missed(a);
 	return f;
 }

@@ -40,6 +40,7 @@ typedef struct segment {
 typedef struct distance_end {
 	bool found;
 	e3_graph_point at;
+	int term; /* in the graph, once both ends are found */
 } distance_end;
 
 struct e3_aligner {
@@ -79,6 +80,8 @@ int aligner_connect(e3_aligner *a, segment *before, segment *s, e3_err *err);
 
 /* own: node from camera. */
 int aligner_add_known(e3_aligner *a, segment *s, const e3_pred *pred, const double own[12], e3_err *err);
+/* facts.missed */
+double aligner_missed(const e3_aligner *a);
 
 /* --- aligner_tell.c --- */
 

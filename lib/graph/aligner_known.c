@@ -1,6 +1,7 @@
 /* graph: the aligner's known positions, poses and distances. */
 #include "aligner.h"
 #include "e3/mem.h"
+#include <math.h>
 
 /* At first after every few, later after more: a solution costs time, and few positions settle the rest. */
 enum { KNOWN_PER_SOLUTION = 16 };
@@ -44,17 +45,28 @@ static int add_distances(e3_aligner *a, const segment *s, int64_t frame, const d
 		bool mine = false;
 		for (int side = 0; side < 2; side++)
 			if (d->frame[side] == frame) {
-				ends[side] = (distance_end){true, {s->node, {own[3], own[7], own[11]}}};
+				ends[side] = (distance_end){.found = true, .at = {s->node, {own[3], own[7], own[11]}}};
 				mine = true;
 			}
 		if (!mine || !ends[0].found || !ends[1].found)
 			continue;
 		const e3_graph_point at[2] = {ends[0].at, ends[1].at};
-		if (e3_graph_add_distance(a->graph, at, d->length, distance_part * d->length, err) < 0)
+		int term = e3_graph_add_distance(a->graph, at, d->length, distance_part * d->length, err);
+		if (term < 0)
 			return -1;
+		ends[0].term = ends[1].term = term;
 		a->due = a->changes = true, a->facts.distances++;
 	}
 	return 0;
+}
+
+double aligner_missed(const e3_aligner *a)
+{
+	double most = 0;
+	for (int k = 0; k < a->options.n_distances; k++)
+		if (a->ends[k][0].found && a->ends[k][1].found)
+			most = fmax(most, distance_part * e3_graph_residual(a->graph, a->ends[k][0].term));
+	return most;
 }
 
 int aligner_add_known(e3_aligner *a, segment *s, const e3_pred *pred, const double own[12], e3_err *err)
