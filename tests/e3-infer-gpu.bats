@@ -163,6 +163,11 @@ streams() {
 	used "$((chain + 6))"
 	used "$((chain + 24))" --overlap 3
 	used "$((whole + 5))" --segment 0
+	# All of several streams have the segments that were fitted: a few frames more take twice the camera head's memory.
+	e3-infer --device cuda --model seed:tiny:7 --log-every 1 --vram 90M --precision int8 --kv int8 --streams 3 "$f/endless.e3" "$f/endless.e3" "$f/endless.e3" \
+		-o "$T/1.e3" -o "$T/2.e3" -o "$T/3.e3" 2>"$T/e"
+	[ "$(sed -n 's/.*, device \([0-9]*\)\.[0-9]* MiB$/\1/p' "$T/e" | sort -n | tail -1)" -lt 90 ]
+	[ "$(sed -n 's/.*segments of \([0-9]*\) frames.*/\1/p' "$T/e" | uniq | wc -l)" -eq 1 ]
 }
 
 @test "a backend that is there and lacks a library says which one" {

@@ -41,6 +41,7 @@ struct infer_streams {
 	bool fitted; /* --vram: for frames of this size */
 	int size[2];
 	double budget;
+	int64_t segment;
 	int64_t frames;
 	int running, done, failed;
 	double start;
@@ -186,7 +187,12 @@ int infer_streams_settle(infer_streams *s, infer_request *r, const int size[2], 
 		r->vram = 0, r->o.budget_kind = E3_BUDGET_BYTES, r->o.budget = s->budget;
 	if (infer_setup_settle(&s->setup, r, size, err))
 		return -1;
+	if (s->fitted && r->automatic) { /* the budget alone may allow longer ones, but not what the camera head needs */
+		r->track.segment = s->segment;
+		return e3_track_prepare(&r->track, &r->o, err);
+	}
 	s->fitted = true, s->size[0] = size[0], s->size[1] = size[1], s->budget = r->o.budget;
+	s->segment = r->track.segment;
 	return 0;
 }
 
