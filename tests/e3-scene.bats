@@ -196,11 +196,11 @@ print(*seen)' "$pid" <"$T/pipe" >"$T/rss"
 	[ "$(e3-dump "$T/p.e3" | grep -c '^truth')" -eq 3 ]
 }
 
-# The proof that the rooms are those the model knows. Means over six scenes; over twelve of the generator that made the training data
+# The proof that the rooms are those the model knows. Medians of three scenes (with one thread and without points, in half the time); over twelve of the generator that made the training data
 # the medians were 0.060 for AbsRel and 0.010 for ATE (a run by hand, --P 0.2).
 @test "the bundled model predicts these rooms: depth within 10 %, paths within 0.02, on most seeds" {
-	for s in 1 3 4 6 7; do
-		e3-scene --seed $s --frames 12 | e3-infer -q --model "$DEMO/model.safetensors" --no-evict >"$T/$s.e3"
+	for s in 1 3 4; do
+		e3-scene --seed $s --frames 12 | e3-infer -q --threads 1 --model "$DEMO/model.safetensors" --no-evict --outputs pose,depth >"$T/$s.e3"
 		PYTHONPATH=$ROOT/tests py - "$T/$s.e3" >>"$T/figures" <<-'END'
 			import sys
 			import numpy as np
@@ -211,6 +211,6 @@ print(*seen)' "$pid" <"$T/pipe" >"$T/rss"
 		END
 	done
 	sed 's/^/# AbsRel, d<1.25, d<1.03, ATE, rotation: /' "$T/figures"
-	sort -g "$T/figures" | sed -n 3p | awk '{ exit !($1 < 0.1) }'
-	awk '{ print $4 }' "$T/figures" | sort -g | sed -n 3p | awk '{ exit !($1 < 0.02) }'
+	sort -g "$T/figures" | sed -n 2p | awk '{ exit !($1 < 0.1) }'
+	awk '{ print $4 }' "$T/figures" | sort -g | sed -n 2p | awk '{ exit !($1 < 0.02) }'
 }
