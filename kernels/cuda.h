@@ -217,6 +217,13 @@ typedef struct e3_tiles {
 bool e3_cuda_tiles_can(const e3_cuda *c, const e3_mat *m, int rows);
 int e3_cuda_tiles(e3_cuda *c, const e3_tiles *g, e3_err *err);
 
+/* gemm_turned.cu: the same with the tokens as columns of a tile: act(x w^T + bias) -> d, out a multiple of 64; what it
+ * costs as gemm_wgmma.cu reckons; and d (f32) += x w^T + bias. */
+int e3_cuda_turned(e3_cuda *c, const e3_tiles *g, e3_err *err);
+double e3_cuda_turned_cost(const e3_cuda *c, const e3_tiles *g);
+bool e3_cuda_turned_add_can(const e3_cuda *c, const e3_linear *op);
+int e3_cuda_turned_add(e3_cuda *c, const e3_tiles *g, e3_err *err);
+
 /* linear.cu: x as the matrix needs it (type, padding, norm): where it is already, if that is possible. */
 int e3_cuda_product_input(e3_cuda *c, const e3_convert *from, const e3_mat *mat, const void **x, int *ldx, e3_err *err);
 

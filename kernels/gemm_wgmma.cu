@@ -16,6 +16,7 @@
  * tiles in the shapes that were tried (at best 19.1 and 7.6), so it has them.
  */
 #include "tile_ends.cuh"
+#include <math.h>
 
 template <typename S, int AFTER, typename T>
 static __global__ void __launch_bounds__(S::THREADS, 1)
@@ -84,9 +85,12 @@ typedef tile_shape<2, 256, 1, 1> wide;
 typedef tile_shape<3, 192, 1, 1> square;
 typedef tile_shape<2, 128, 1, 1> plain;
 
-template <int AFTER, typename T> static int choose(const e3_cuda *c, const e3_tiles *g, const tile_args *a, e3_err *err)
+template <int AFTER, typename T> static int choose(e3_cuda *c, const e3_tiles *g, const tile_args *a, e3_err *err)
 {
 	double by_wide = cost<wide>(c, g), by_square = cost<square>(c, g), by_plain = cost<plain>(c, g);
+	if (AFTER == AFTER_STORE && g->out % 64 == 0 &&
+		e3_cuda_turned_cost(c, g) < fmin(by_wide, fmin(by_square, by_plain)))
+		return e3_cuda_turned(c, g, err);
 	if (by_square <= by_wide && by_square <= by_plain)
 		return launch<square, AFTER, T>(c, g, a, err);
 	return by_wide <= by_plain ? launch<wide, AFTER, T>(c, g, a, err) : launch<plain, AFTER, T>(c, g, a, err);

@@ -157,6 +157,10 @@ int e3_cuda_linear(e3_dev *dev, const e3_linear *op, e3_err *err)
 	if (can_stay_half(op, g.type))
 		return stay_half(c, op, &g, err) ? e3_fail_in(err, "linear") : 0;
 	bool whole = op->act == E3_ACT_NONE && out_type == E3_F32; /* the product can do all of it */
+	if (whole && op->add && g.type == E3_F16 && e3_cuda_turned_add_can(c, op)) {
+		e3_tiles t = {g.x, m->w.p, op->rows, m->in, m->out, g.ldx, g.ldw, m->b, op->act, op->out.p, op->ldo};
+		return e3_cuda_turned_add(c, &t, err) ? e3_fail_in(err, "linear") : 0;
+	}
 	if (whole) {
 		g.bias = m->b, g.add = op->add, g.d = op->out.p, g.d_type = E3_F32, g.ldd = op->ldo;
 		return e3_cuda_gemm(c, &g, err) ? e3_fail_in(err, "linear") : 0;

@@ -101,8 +101,9 @@ typedef struct tile_job {
 	int p0, o0, first, steps, per_step;
 } tile_job;
 
-/* By one thread. w is there before the kernel begins; what makes x may still be running, so x is waited for. */
-template <typename S>
+/* By one thread. w is there before the kernel begins; what makes x may still be running, so x is waited for. TURNED:
+ * the matrix is where x would be, and x where w would be. */
+template <typename S, bool TURNED = false>
 static __device__ __forceinline__ void tile_fetch(const tile_ring<S> &ring, const CUtensorMap *map_x,
 	const CUtensorMap *map_w, const tile_job &job)
 {
@@ -113,7 +114,6 @@ static __device__ __forceinline__ void tile_fetch(const tile_ring<S> &ring, cons
 	for (int j = 0; j < S::CN; j++)
 		for_x |= 1u << (at.x + S::CM * j);
 	auto fetch_w = [&](int k, int s) {
-		expect(ring.full(s), S::STAGE);
 		fetch_box<(S::CM > 1)>(map_w, ring.w(s) + at.x * NW * STEP_BYTES, ring.full(s), (job.first + k) * job.per_step,
 			job.o0 + (int)at.x * NW, for_w);
 	};
@@ -122,15 +122,24 @@ static __device__ __forceinline__ void tile_fetch(const tile_ring<S> &ring, cons
 			job.p0 + (int)at.y * NX, for_x);
 	};
 	int early = job.steps < S::STAGES ? job.steps : S::STAGES;
-	for (int k = 0; k < early; k++)
-		fetch_w(k, k);
-	asm volatile("prefetch.tensormap [%0];" ::"l"(map_x) : "memory");
+	for (int k = 0; k < early; k++) {
+		expect(ring.full(k), S::STAGE);
+		if constexpr (TURNED)
+			fetch_x(k, k);
+		else
+			fetch_w(k, k);
+	}
+	asm volatile("prefetch.tensormap [%0];" ::"l"(TURNED ? map_w : map_x) : "memory");
 	e3_early_wait();
 	for (int k = 0; k < early; k++)
-		fetch_x(k, k);
+		if constexpr (TURNED)
+			fetch_w(k, k);
+		else
+			fetch_x(k, k);
 	for (int k = early; k < job.steps; k++) {
 		int s = k % S::STAGES;
 		e3_mbar_wait(ring.empty(s), (k / S::STAGES & 1) ^ 1);
+		expect(ring.full(s), S::STAGE);
 		fetch_w(k, s), fetch_x(k, s);
 	}
 }
@@ -167,6 +176,17 @@ static __device__ __forceinline__ void tile_sum(const tile_ring<S> &ring, A (&d)
 	e3_wgmma_wait<0>();
 	e3_hold(d);
 	asm volatile("bar.sync %0, 128;" ::"r"(group + 1) : "memory"); /* all warps are done with the group's rows of x */
+}
+
+/* By the warps of a computing warpgroup that has no rows: returns every stage. */
+template <typename S> static __device__ __forceinline__ void tile_skip(const tile_ring<S> &ring, int steps)
+{
+	static_assert(S::WRITERS == 1, "no other block is told");
+	for (int k = 0; k < steps - S::STAGES; k++) {
+		e3_mbar_wait(ring.full(k % S::STAGES), k / S::STAGES & 1);
+		if (threadIdx.x % 32 == 0)
+			e3_mbar_arrive(ring.empty(k % S::STAGES));
+	}
 }
 
 /* 64 columns of 16 rows of 16 bits from shared memory to (column, row) of a map. */
