@@ -164,15 +164,15 @@ def clips(folder):
         command = ["e3-clips", "run", "-q", *how, "--infer", f"--device cuda --model {MODEL} --budget 10f", "--export", "--tum {}/trajectory.txt",
                    os.path.join(folder, "out" + "".join(how)), *paths]
         start = time.time()
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        ended = subprocess.run(command, capture_output=True, text=True, check=False)
         seconds = time.time() - start
-        records = [json.loads(line) for line in done.stdout.splitlines()]
-        good = done.returncode == 0 and len(records) == n and all(r["status"] == "done" and r["frames"] == frames for r in records)
+        records = [json.loads(line) for line in ended.stdout.splitlines()]
+        good = ended.returncode == 0 and len(records) == n and all(r["status"] == "done" and r["frames"] == frames for r in records)
         one, bad = one or seconds, bad or not good
         name = label.format(' '.join(how) or 'as it is')
         print(f"{name}: {seconds:.2f} s, {3600 * n / seconds:.0f} an hour (x{one / seconds:.2f}), {n * frames / seconds:.1f} frames/s{'' if good else '  NOT OK'}", flush=True)
         if not good:
-            print(done.stdout[-1500:] + done.stderr[-1500:])
+            print(ended.stdout[-1500:] + ended.stderr[-1500:])
         row(name, f"{3600 * n / seconds:.0f} clips an hour, x{one / seconds:.2f}", "all done", good)
     return 1 if bad else 0
 
