@@ -122,6 +122,8 @@ await_stages() { # until none of them is left: those that do not end after a sig
 		elif [ "$stopped" -eq 0 ] && [ -z "$lost" ]; then
 			sleep 0.05
 		else
+			# A stage that was about to open a pipe when the signal came waits for it as if there had been none.
+			[ -z "$lost" ] || [ $((EPOCHSECONDS - since)) -lt 2 ] || kill -TERM -- "-$pid" 2>/dev/null
 			[ $((EPOCHSECONDS - since)) -lt 10 ] || kill -KILL -- "-$pid" 2>/dev/null
 			sleep 0.05
 		fi
