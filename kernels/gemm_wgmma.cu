@@ -11,9 +11,9 @@
  * same steps, 1 us more for each launch), warpgroups that run one step after each other so that one's end hides behind
  * the other's steps (the same time), two smaller blocks of a multiprocessor (1.5 to 10 us more), warpgroups that leave
  * out the rows past the last token (the same time), queries, keys and values with the tokens as columns of a tile of
- * 192 by 136, which fills more multiprocessors, but has a head in four warps (2.4 us more). For results of 1024
- * columns, of which there are too few tiles, cuBLASLt (15.5 us from 4096 channels, 6.9 from 1024) is faster than these
- * tiles in the shapes that were tried (at best 19.1 and 7.6), so it has them.
+ * 192 by 136, which fills more multiprocessors, but has a head in four warps (2.4 us more). 1024 to 4096 and to 1024
+ * are in gemm_turned.cu. For 4096 to 1024, of which there are too few tiles, cuBLASLt (15.5 us) is faster than these
+ * tiles in the shapes that were tried (at best 19.1), so it has that.
  */
 #include "tile_ends.cuh"
 #include <math.h>
