@@ -255,7 +255,7 @@ portrait() {
 	portrait seed:tiny:7
 	e3-export --ply a.ply --mask sky,skies m.e3 2>err
 	grep -qx "e3-export: --mask skies: the stream has no mask of this class: it has person; e3-mask makes them" err
-	e3-mask -q --from person --class person f.e3 | e3-cat --take 1 | e3-infer -q --model seed:tiny:7 --no-evict | e3-export --tum t --mask x 2>err
+	e3-mask -q --from person --class person f.e3 | e3-cat --take 1 | e3-infer -q --model seed:tiny:7 --no-evict | e3-export --ply b.ply --mask x 2>err
 	grep -qx "e3-export: --mask x: the stream has no mask of this class: it has person; e3-mask makes them" err
 	fails 2 "expected names of classes, separated by commas, got 'a,,b'" -- e3-export --ply a.ply --mask a,,b m.e3
 }
