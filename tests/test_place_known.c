@@ -83,6 +83,9 @@ static void columns_have_names(void **state)
 		{"#time [ms],x,y,z\n1500,2,3,4\n", E3_KNOWN_POSITIONS, false, 11.5, {2, 3, 4}, 2},
 		{"#timestamp [ns], p_RS_R_x [m], p_RS_R_y [m], p_RS_R_z [m]\n2500000000,2,3,4\n", E3_KNOWN_POSITIONS, true,
 			12.5, {2, 3, 4}, 2},
+		/* names between commas, numbers between blanks */
+		{"# timestamp, tx, ty, tz, qw, qx, qy, qz\n\n# metres\n1 2 3 4 1 0 0 0\n", E3_KNOWN_POSES, false, 11, {2, 3, 4},
+			2},
 	};
 	for (size_t n = 0; n < sizeof table / sizeof *table; n++) {
 		e3_known k = decode(table[n].text, &detect);
@@ -120,9 +123,11 @@ static void euroc(void **state)
 	k = decode("1 2 3 4 0 0 1 1\n", &positions); /* of poses the positions */
 	assert_true(k.n == 1 && k.row[0].pose[11] == 4 && k.row[0].pose[0] == 1 && k.row[0].sigma == positions.sigma);
 	e3_known_release(&k);
-	static const char nul[] = "1 2 3\0 4\n"; /* no end of a text */
+	static const char nul[] = "1 2 3\0 4\n",
+					  named_nul[] = "time,x,y,z\n1,2,3,4\0\n"; /* no end of a text, and no blank */
 	e3_err err;
 	assert_int_equal(e3_known_decode(nul, sizeof nul - 1, "a file", &positions, &k, &err), -1);
+	assert_int_equal(e3_known_decode(named_nul, sizeof named_nul - 1, "a file", &positions, &k, &err), -1);
 	assert_false(e3_known_named("# timestamp tx ty tz qx qy qz qw\n1 2 3 4 0 0 0 1\n", 50));
 }
 

@@ -45,7 +45,7 @@ static int numbers_in_line(const char *text, size_t n)
 {
 	int count = 0;
 	bool inside = false, comment = false;
-	for (size_t k = 0; k < n; k++) {
+	for (size_t k = n >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0 ? 3 : 0; k < n; k++) {
 		char c = text[k];
 		if (c == '\n' && count > 0)
 			break;

@@ -80,6 +80,9 @@ int known_number(const char *at, size_t n, bool time, double *v, e3_err *err)
 
 /* --- fields --- */
 
+/* strchr would find a NUL too. */
+static bool is_one_of(char c, const char *set) { return c && strchr(set, c); }
+
 /* The next field, without blanks and quotes around it: false at the end. */
 static bool next_field(const char **at, const char *end, char separator, const char **field, size_t *n)
 {
@@ -92,9 +95,9 @@ static bool next_field(const char **at, const char *end, char separator, const c
 	while (to < end && !(separator == ' ' ? *to == ' ' || *to == '\t' : *to == separator))
 		to++;
 	*at = to + 1;
-	while (from < to && strchr(" \t\"'", *from))
+	while (from < to && is_one_of(*from, " \t\"'"))
 		from++;
-	while (to > from && strchr(" \t\"'", to[-1]))
+	while (to > from && is_one_of(to[-1], " \t\"'"))
 		to--;
 	*field = from, *n = (size_t)(to - from);
 	return true;
@@ -123,7 +126,7 @@ static double unit_of_time(const char *field, size_t n)
 		double per_second;
 	} units[] = {{"ns]", 1e9}, {"ns)", 1e9}, {"us]", 1e6}, {"us)", 1e6}, {"ms]", 1e3}, {"ms)", 1e3}};
 	for (size_t k = 0; k < sizeof units / sizeof *units; k++)
-		if (n > 4 && !memcmp(field + n - 3, units[k].unit, 3) && strchr("[(", field[n - 4]))
+		if (n > 4 && !memcmp(field + n - 3, units[k].unit, 3) && is_one_of(field[n - 4], "[("))
 			return units[k].per_second;
 	return 1;
 }
@@ -170,6 +173,21 @@ static bool take_names(const char *at, const char *end, known_columns *c)
 	return c->named = true;
 }
 
+/* Is the separator of the names in the next line of numbers too? "# time, x, y, z" may stand above numbers between
+ * blanks. */
+static bool separates(const char *at, const char *end, char separator)
+{
+	for (const char *stop; at < end; at = stop + 1) {
+		stop = memchr(at, '\n', (size_t)(end - at));
+		stop = stop ? stop : end;
+		while (at < stop && is_one_of(*at, " \t\r"))
+			at++;
+		if (at < stop && *at != '#')
+			return memchr(at, separator, (size_t)(stop - at)) != NULL;
+	}
+	return true;
+}
+
 static int count_numbers(const char *at, const char *end)
 {
 	int n = 0;
@@ -204,6 +222,8 @@ int known_columns_find(const char *text, size_t n, known_columns *c, e3_err *err
 		if (named && take_names(from + comment, to, c) &&
 			(!comment || c->format == E3_KNOWN_GEODETIC || c->separator != ' ')) {
 			c->begin = stop < end ? (size_t)(stop + 1 - text) : n;
+			if (!separates(text + c->begin, end, c->separator))
+				c->separator = ' ';
 			return 0;
 		}
 		if (comment)
@@ -236,7 +256,7 @@ int known_columns_read(const known_columns *c, const char *at, const char *end, 
 	bool found[KNOWN_COLUMNS] = {false}, any = false;
 	double value[KNOWN_COLUMNS] = {0};
 	for (const char *p = at; p < end && !any; p++)
-		any = !strchr(" \t\r,;", *p);
+		any = !is_one_of(*p, " \t\r,;");
 	*count = 0;
 	if (!any || *at == '#')
 		return 0;
