@@ -89,6 +89,16 @@ streams() { # N INPUT...: to o1.e3, o2.e3 and so on
 	same "$T/o.e3" "$f/alone-b.e3"
 }
 
+@test "a stream that nobody reads yet holds up no other" {
+	e3-infer --device cpu --model seed:tiny:7 --segment 0 --budget 3f --timeout 300 --streams 2 "$f/c.e3" "$f/d.e3" -o "zmq:push:ipc://$T/s" -o "$T/o2.e3" 2>"$T/e" &
+	pid=$!
+	wait_until 5 test -s "$T/o2.e3" || { cat "$T/e"; kill $pid; return 1; }
+	e3-cat -q "zmq:pull:ipc://$T/s" "$T/o1.e3"
+	wait $pid
+	same "$T/o1.e3" "$f/alone-c.e3"
+	same "$T/o2.e3" "$f/alone-d.e3"
+}
+
 @test "SIGINT ends all of them; what was computed is there" {
 	mkfifo "$T/in1" "$T/in2"
 	streams 3 "$T/in1" "$T/in2" "$f/a.e3" &

@@ -339,12 +339,14 @@ void infer_report(infer *f);
 
 /* What the head of a stream says of its length (-1: nothing) counts, not --frames; with --each it does not matter. */
 void infer_take_length(infer_request *r, int64_t frames);
-/* Opens the session and sends the head, unless that was done: with the first frame, or when none will come. */
+/* Opens the session and sends the head, unless that was done: with the first frame, or when none will come. Of several
+ * streams the head comes after the first frame was computed: until then others wait for their turn, and the head may
+ * have to wait for a reader. */
 int infer_begin(infer *f, e3_err *err);
 /* Of several streams the first frame may find too little memory after the session did: waits until another one has
  * ended, and opens the session again. -1: that was not it, or there is none. */
 int infer_begin_again(infer *f, e3_err *err);
-/* The head alone, of a stream without frames. */
+/* The head alone. */
 int infer_send_head(infer *f, e3_err *err);
 void infer_close_session(infer *f);
 

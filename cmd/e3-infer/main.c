@@ -83,7 +83,7 @@ static int compute_or_wait(infer *f, infer_parcel *to, infer_computed *computed,
 	while ((rc = compute(f, to, computed, err)) && !infer_begin_again(f, err))
 		;
 	infer_slot_pass(f);
-	return rc;
+	return rc || (!f->head_sent && infer_send_head(f, err)) ? -1 : 0;
 }
 
 /* While the result is on its way. Not given up where the session is saved: a frame that was delivered is computed
@@ -182,6 +182,7 @@ static int do_start(infer *f, e3_err *err)
 			return -1;
 	infer_slot_pass(f);
 	f->ms = 1e3 * (e3_now() - t) / s->frames;
+	rc = !f->head_sent && infer_send_head(f, err) ? -1 : 0;
 	for (int k = 0, n = 0; !rc && k < s->n; k++) {
 		infer_item *item = &s->item[k];
 		rc = item->kind == E3_TRUTH ? pass_truth(f, &item->msg, err)

@@ -29,9 +29,6 @@ static int new_session(infer *f, e3_err *err)
 					: infer_setup_settle(&f->setup, &f->r, f->size, err)) ||
 		!(f->session = e3_session_open(f->setup.net, f->setup.dev, &f->r.o, f->size, err)))
 		return -1;
-	if (f->r.automatic && f->r.o.side && !f->head_sent)
-		e3_note("segments of %lld frames, chosen by the budget (--segment 0: one piece)",
-			(long long)f->r.track.segment);
 	return 0;
 }
 
@@ -98,6 +95,9 @@ int infer_send_head(infer *f, e3_err *err)
 			return -1;
 		if (isfinite(p->budget))
 			h->budget = (int64_t)floor(p->budget);
+		if (!f->resume.from && f->r.automatic && f->r.o.side)
+			e3_note("segments of %lld frames, chosen by the budget (--segment 0: one piece)",
+				(long long)f->r.track.segment);
 	}
 	if (f->resume.from) {
 		h->seen = e3_saved_seen(f->resume.from), h->after = f->resume.from->position.last_i, h->frozen = f->r.freeze;
@@ -119,7 +119,7 @@ int infer_send_head(infer *f, e3_err *err)
 
 int infer_begin(infer *f, e3_err *err)
 {
-	return (!f->session && open_session(f, err)) || (!f->head_sent && infer_send_head(f, err)) ? -1 : 0;
+	return (!f->session && open_session(f, err)) || (!f->slots && !f->head_sent && infer_send_head(f, err)) ? -1 : 0;
 }
 
 void infer_close_session(infer *f)
