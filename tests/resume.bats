@@ -292,6 +292,19 @@ m[1:-1] = [[k, dict(x, i=n - 1 - x["i"])] for k, x in m[-2:0:-1]]'
 	same "$T/x.e3" "$T/o.e3"
 }
 
+@test "a signal while frames are skipped: nothing is said of those that had not come" {
+	mkfifo "$T/in"
+	e3-infer --device cpu --model seed:tiny:7 --load-cache "$cache" "$T/in" -o "$T/2.e3" 2>"$T/e" &
+	pid=$!
+	exec 7>"$T/in"
+	head -c 200000 "$f/six.e3" >&7
+	wait_until 60 all_read "$T/in"
+	kill -INT $pid
+	wait $pid || true
+	exec 7>&-
+	! grep "nothing is new" "$T/e" || return 1
+}
+
 @test "a clip that is complete: a stream without frames, which the next tools explain, and no file is lost" {
 	e3-infer --device cpu --model seed:tiny:7 --load-cache "$cache" --save-cache "$T/c" "$f/six.e3" -o "$T/2.e3" 2>"$T/e"
 	grep -qx "e3-infer: $cache: the saved session has seen all 6 frames of this stream: nothing is new, and the output has no frames" "$T/e"

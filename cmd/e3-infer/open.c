@@ -102,7 +102,7 @@ int infer_send_head(infer *f, e3_err *err)
 	if (f->resume.from) {
 		h->seen = e3_saved_seen(f->resume.from), h->after = f->resume.from->position.last_i, h->frozen = f->r.freeze;
 		h->frames = h->frames < 0 ? -1 : h->frames > f->resume.covered ? h->frames - f->resume.covered : 0;
-		if (f->resume.covered && f->over)
+		if (f->resume.covered && f->over && !e3_stop_signal())
 			e3_note("%s: the saved session has seen all %lld frames of this stream: nothing is new, and the output has "
 					"no frames",
 				f->r.load, (long long)f->resume.covered);
