@@ -139,7 +139,8 @@ streams() { # N INPUT...: to o1.e3, o2.e3 and so on
 	exec 7>"$T/list"
 	printf '%s\t%s\n' "$f/a.e3" "$T/o1.e3" >&7
 	wait_until 60 test -s "$T/o1.e3"
-	printf '%s\t%s\n' "$f/b.e3" "$T/o2.e3" "$f/c.e3" "$T/o3.e3" >&7
+	printf '%s\t%s\r\n' "$f/b.e3" "$T/o2.e3" >&7 # as Windows ends a line
+	printf '%s\t%s\n' "$f/c.e3" "$T/o3.e3" >&7
 	printf 'nonsense\n%s\t%s' "$f/c.e3" "$T/o5.e3" >&7
 	exec 7>&-
 	rc=0
@@ -183,7 +184,7 @@ streams() { # N INPUT...: to o1.e3, o2.e3 and so on
 	fails 2 "--streams-from: needs --streams" -- e3-infer --streams-from "$f/a.e3"
 	fails 2 "--save-cache: not with --streams: a saved session is of one stream" -- e3-infer --streams 2 --save-cache "$T/c" "$f/a.e3" -o "$T/x.e3"
 	fails 2 "--load-cache: not with --streams" -- e3-infer --streams 2 --load-cache "$f/a.e3" "$f/a.e3" -o "$T/x.e3"
-	fails 1 "reading: --streams-from: $f/a.e3: no list of streams: expected lines of text" -- e3-infer --streams 2 --streams-from "$f/a.e3"
+	fails 1 "reading: --streams-from: $f/a.e3: no list of streams: expected lines of text" -- e3-infer --device cpu --model seed:tiny:7 --streams 2 --streams-from "$f/a.e3"
 	grep -q "1 of 1 streams failed" "$T/stderr"
 	fails 2 "--dump: not with --streams" -- e3-infer --streams 2 --dump "$T/d" "$f/a.e3" -o "$T/x.e3"
 	fails 2 "$T/x.e3" -- e3-infer --streams 2 "$f/a.e3" "$f/b.e3" -o "$T/x.e3" -o "$T/x.e3"

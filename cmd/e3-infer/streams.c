@@ -112,13 +112,13 @@ static int read_more(infer_streams *s, e3_err *err)
 	return 1;
 }
 
-/* Text has no control bytes, and names have an end. */
+/* Text has no control bytes, but for the end of a line of Windows, and names have an end. */
 static bool is_binary(const char *text, size_t n)
 {
 	enum { LONGEST = 1 << 16 };
 	bool bad = n > LONGEST;
 	for (size_t k = 0; k < n && !bad; k++)
-		bad = (unsigned char)text[k] < ' ' && text[k] != '\t';
+		bad = (unsigned char)text[k] < ' ' && text[k] != '\t' && (text[k] != '\r' || k + 1 < n);
 	return bad;
 }
 
@@ -137,7 +137,7 @@ static int next_line(infer_streams *s, job *to, e3_err *err)
 				return more;
 			continue;
 		}
-		*end = 0;
+		end[end > s->text && end[-1] == '\r' ? -1 : 0] = 0;
 		int rc = take_line(s->text, to, err);
 		size_t used = (size_t)(end + 1 - s->text);
 		memmove(s->text, end + 1, s->n -= used);
