@@ -179,9 +179,9 @@ int e3_aggregate_open(e3_session *s, e3_err *err);
 int e3_aggregate_open_kept(e3_session *s, e3_arena *a, float **cat, float **last, e3_err *err);
 /* Is the attention of this layer to be reported? Not of side steps. */
 bool e3_session_reports(const e3_session *s, int layer);
-/* Of n frames together (frame[0] and so on, embedded), which see each other. */
 /* Room for what grows with the cache; before the device gathers, since memory is no part of what it records. */
 int e3_aggregate_room(e3_session *s, e3_err *err);
+/* Of n frames together (frame[0] and so on, embedded), which see each other. */
 int e3_aggregate_step(e3_session *s, int n, e3_err *err);
 void e3_aggregate_close(e3_session *s);
 int e3_camera_open(e3_session *s, e3_err *err);
