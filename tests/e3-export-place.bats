@@ -104,6 +104,8 @@ comment() { sed -n 's/^comment //p;/^end_header/q' "$1"; }
 		--known-distance 7:30=5 x.e3 2>stderr
 	grep -q "from 4 known distances" stderr
 	grep -q "which does not fit the others" stderr
+	e3-export -q --up z --run-json run.json x.e3 # which says what is up
+	grep -q '"up": *{"from": *"given"' run.json
 	fails 1 "finding the scale: known distance 1: frame 77 did not come: the stream has 51 frames, 0 to 50" -- \
 		e3-export --tum no.tum --known-distance 0:77=1 x.e3
 	fails 1 "known distance 1: frame 3: pixel 12.5,1 is outside of the picture, which is 12 × 8" -- \

@@ -77,7 +77,7 @@ row() {
 		2 | --listen: not with --html | e3-view --html o.html --listen :0 run.e3
 		2 | --columns: needs --sheet | e3-evict-stats --png o --columns 3 run.e3
 		2 | --icp: needs the task recon | e3-eval pose --icp 1 run.e3
-		2 | --max-depth: needs the task depth or video-depth | e3-eval pose --max-depth 1 run.e3
+		2 | --max-depth: needs the task depth or video-depth, or --png | e3-eval pose --max-depth 1 run.e3
 		2 | --patch: needs --fit or --fit-mode | e3-decode --patch 28 clip.mp4
 		2 | unknown option --budgte: is --budget meant? | e3-infer --budgte 10f frames.e3
 		2 | unknown option --frames: is --max-frames meant? | e3-decode --frames 3 clip.mp4

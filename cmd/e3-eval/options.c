@@ -136,27 +136,29 @@ static const e3_opts opts = {
 		"endpoint, or for poses a trajectory file; each is one sequence.\n",
 };
 
-/* Options that are for some of the tasks. */
-static void check_tasks(unsigned tasks)
+/* Options that are for some of the tasks; those of depth also for charts, which show it with every task. */
+static void check_tasks(unsigned tasks, bool charts)
 {
 	static const unsigned recon = 1u << E3_EVAL_RECON, depth = 1u << E3_EVAL_DEPTH | 1u << E3_EVAL_VIDEO_DEPTH;
 	static const struct {
 		const char *option;
 		unsigned tasks;
 		const char *words;
+		bool drawn;
 	} table_of_tasks[] = {
-		{"ply", recon, "recon"},
-		{"icp", recon, "recon"},
-		{"crop", recon, "recon"},
-		{"use-proj", recon, "recon"},
-		{"align", depth, "depth or video-depth"},
-		{"max-depth", depth, "depth or video-depth"},
-		{"clip", depth, "depth or video-depth"},
-		{"disparity", depth, "depth or video-depth"},
-		{"finite", depth, "depth or video-depth"},
+		{"ply", recon, "recon", false},
+		{"icp", recon, "recon", false},
+		{"crop", recon, "recon", false},
+		{"use-proj", recon, "recon", false},
+		{"align", depth, "depth or video-depth", false},
+		{"max-depth", depth, "depth or video-depth, or --png", true},
+		{"clip", depth, "depth or video-depth, or --png", true},
+		{"disparity", depth, "depth or video-depth, or --png", true},
+		{"finite", depth, "depth or video-depth, or --png", true},
 	};
 	for (size_t k = 0; k < sizeof table_of_tasks / sizeof *table_of_tasks; k++)
-		if (e3_opts_given(table_of_tasks[k].option) && !(tasks & table_of_tasks[k].tasks))
+		if (e3_opts_given(table_of_tasks[k].option) && !(tasks & table_of_tasks[k].tasks) &&
+			!(charts && table_of_tasks[k].drawn))
 			e3_usage_error("--%s: needs the task %s", table_of_tasks[k].option, table_of_tasks[k].words);
 }
 
@@ -187,7 +189,7 @@ eval_cli *eval_cli_parse(int argc, char **argv)
 		aligns += c.o.align[k];
 	if (!c.o.all && c.o.tasks == 1u << E3_EVAL_DEPTH && aligns > 1)
 		e3_usage_error("the task depth takes one --align");
-	check_tasks(c.o.tasks);
+	check_tasks(c.o.tasks, c.o.charts);
 	if (c.o.threads == 0)
 		c.o.threads = sysconf(_SC_NPROCESSORS_ONLN);
 	apply_dataset(&c);

@@ -167,7 +167,7 @@ static const e3_opt rest[] = {
 	E3_OPT_CHOICE("frustum", &o.frustum, "lines|mesh", "lines|mesh", "thin lines, or cones visible in every viewer"),
 	E3_OPT_REAL("frustum-size", &o.opt.frustum_size, "F", 1e-6, 1000,
 		"depth of a frustum as a fraction of the scene; 0.1"),
-	E3_OPT_NEEDS("glb|ply|splat|mcap|colmap|mesh|align"),
+	E3_OPT_NEEDS("glb|ply|splat|mcap|colmap|mesh|run-json|align"),
 	E3_OPT_CALL("up", &o.opt, "gravity|first|AXIS", parse_up,
 		"what is up in GLB, mesh, turned PLY: from all cameras\n(default), the top of the first picture, or an axis\nof the stream: z, -y, ..."),
 	E3_OPT_NEEDS("glb"),
