@@ -412,8 +412,10 @@ def measured(page):
 def downloaded(folder, ending):
     until = time.monotonic() + PATIENCE
     while time.monotonic() < until:
-        for name in os.listdir(folder) if os.path.isdir(folder) else ():
-            if name.endswith("." + ending):
+        names = os.listdir(folder) if os.path.isdir(folder) else []
+        # The browser puts an empty file of that name there while it writes to another one.
+        for name in names if not any(n.endswith(".crdownload") for n in names) else ():
+            if name.endswith("." + ending) and os.path.getsize(f"{folder}/{name}"):
                 with open(f"{folder}/{name}", "rb") as f:
                     return f.read()
         time.sleep(0.05)
