@@ -322,7 +322,7 @@ parity: all $(B)/bench/sgemm
 lint:
 	@tests/lint.sh
 
-# What fuzz-build does not compile, for tests/lint.sh to have another compiler read: CFLAGS=-fsyntax-only leaves no file behind.
+# What fuzz-build does not compile, for tests/lint.sh to have another compiler read: CFLAGS=-fsyntax-only makes no objects.
 OBJ_cmd := $(foreach t,$(TOOLS),$(patsubst cmd/%.c,$(B)/cmd/%.o,$(SRCS_$(t))))
 unfuzzed: $(foreach l,$(filter-out $(foreach f,$(FUZZERS),$(FUZZ_$(f))),$(LAYERS)),$(OBJ_$(l))) $(OBJ_cmd)
 	$(CC) $(filter-out -M%,$(ALL_CFLAGS)) -Itests $(call pkg,jansson,--cflags) $(UNIT_SRCS) $(wildcard tests/gpu/*.c pipelines/study/*.c)

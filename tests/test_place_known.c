@@ -162,6 +162,9 @@ static void what_is_wrong_is_named(void **state)
 			"reading: a file: this is the cameras of NeRF or nerfstudio (transforms.json): expected lines of numbers: time x y z qx qy qz qw, or time x y z"},
 		{&poses, "1 2 3 4", "reading: a file: line 1: 4 numbers: expected 8: time, x y z, qx qy qz qw"},
 		{&positions, "1 2 3 4 0", "reading: a file: line 1: standard deviation 0: expected more than 0"},
+		{&any, "0;0;0;0",
+			"reading: a file: line 1: 1 number: expected 8 (time, x y z, qx qy qz qw), 4 (time, x y z), or a first line that "
+			"names the columns (time,lat,lon,alt)"},
 		{&positions, "1 2 3 4 0 0 0",
 			"reading: a file: line 1: 7 numbers: expected 4 or 5: time, position, standard deviation; or 8, of poses"},
 		{&positions, "1 2 nan 4", "reading: a file: line 1: 'nan' is not a finite number"},

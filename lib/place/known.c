@@ -137,7 +137,7 @@ static int take(e3_known *k, const line *l, const e3_known_reading *how, e3_err 
 	double r[9] = {1, 0, 0, 0, 1, 0, 0, 0, 1}, at[3];
 	bool positions = k->format == E3_KNOWN_POSITIONS; /* also those of poses */
 	if (poses ? l->n != 8 : l->n != 4 && l->n != 5 && !(positions && l->n == 8))
-		return e3_fail(err, "line %" PRId64 ": %d numbers: expected %s%s", l->number, l->n,
+		return e3_fail(err, "line %" PRId64 ": %d number%s: expected %s%s", l->number, l->n, l->n == 1 ? "" : "s",
 			poses ? "8: time, x y z, qx qy qz qw" : "4 or 5: time, position, standard deviation; or 8, of poses",
 			known_count_hint(l->n));
 	if (poses && e3_quat_to_mat(l->v + 4, r))

@@ -237,9 +237,9 @@ int known_columns_find(const char *text, size_t n, known_columns *c, e3_err *err
 		int count = count_numbers(from, to);
 		if (count != 4 && count != 5 && count != 8)
 			return e3_fail(err,
-				"line %lld: %d numbers: expected 8 (time, x y z, qx qy qz qw), 4 (time, x y z), or a first line that "
+				"line %lld: %d number%s: expected 8 (time, x y z, qx qy qz qw), 4 (time, x y z), or a first line that "
 				"names the columns (time,lat,lon,alt)%s",
-				(long long)c->before, count, known_count_hint(count));
+				(long long)c->before, count, count == 1 ? "" : "s", known_count_hint(count));
 		c->format = count == 8 ? E3_KNOWN_POSES : E3_KNOWN_POSITIONS;
 		c->before = 0;
 		return 0;
