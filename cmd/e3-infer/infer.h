@@ -299,8 +299,9 @@ void infer_slot_pass(struct infer *f);
 /* The session is open; it is closed. */
 void infer_slot_hold(struct infer *f);
 void infer_slot_leave(struct infer *f);
-/* An attempt failed. Was it for memory that other streams have, waits until one of them has ended, or leaves the set:
- * 0, with its turn. -1: *err stays, or says that there is none. */
+/* After an attempt that failed. If memory was missing that other streams hold, waits until one of them has ended; if no
+ * other stream holds any, leaves the set, once. 0: it has its turn, and may try again. -1: memory was not the reason,
+ * or there is not enough of it: *err says which. */
 int infer_slot_wait(struct infer *f, e3_err *err);
 
 /* ---- main.c: a run ---- */

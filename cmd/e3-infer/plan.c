@@ -49,7 +49,7 @@ static int read_start(const infer_setup *s, infer_request *r, e3_stage *in, int6
 	e3_msg msg;
 	e3_frame f = {0};
 	e3_head head = {0};
-	int more, rc = e3_stage_open_input(in, err);
+	int more = 0, rc = e3_stage_open_input(in, err);
 	while (!rc && (more = e3_in_next(in->in, &msg, err)) > 0 && msg.kind != E3_FRAME) {
 		rc = msg.kind == E3_HEAD && e3_stage_head_take(in, &msg, &head, err) ? -1 : 0;
 		*frames = msg.kind == E3_HEAD ? head.frames : *frames;

@@ -1,5 +1,6 @@
-/* e3-infer: --streams: memory for one more session. Sessions are opened one after the other, each with its first frame,
- * so that who finds too little memory knows whether others have it: then it waits until one of them has ended. */
+/* e3-infer: --streams: memory for one more session. Sessions are opened one after the other, and a stream keeps its
+ * turn until its first frame is computed (of frames that begin together: until it is open). So a stream that finds too
+ * little memory knows whether other streams hold it. If they do, it waits until one of them has ended. */
 #include "infer.h"
 #include "e3/mem.h"
 #include "e3/tool.h"

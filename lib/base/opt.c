@@ -337,7 +337,7 @@ static const row *find(const row_list *list, const char *name, size_t n)
 	return NULL;
 }
 
-/* An option that would do nothing beside those that were given: nobody gives one for that. */
+/* Refuses an option that would do nothing beside those that were given. */
 static void check_needs(const row_list *list, const row *r)
 {
 	char all[256] = "";

@@ -10,7 +10,7 @@ typedef struct group {
 	e3_session *s[E3_LANES];
 	int n;
 	e3_dev *dev;
-	bool scored; /* more of the past has changed than that it has the frames' tokens */
+	bool scored; /* the pasts have changed by more than the tokens of these frames: they cannot be computed again */
 } group;
 
 static e3_result *result_of(const e3_session *s) { return (e3_result *)(uintptr_t)&s->result[s->turn]; }
